@@ -1,0 +1,340 @@
+/* fabric.h - the state of the machine, plain: one array per field over the PEs, one allocation per array.
+ *
+ * The flat index of PE (x, y) is pe = y * width + x.  What the whole fabric streams through (router buffers, routes, queues,
+ * DSRs, operations) are planes, one per color and input, queue, DSR or thread; a plane nobody touches costs no memory, for all
+ * are mapped lazily.  What one compute element needs in every step is one compact struct, ce.
+ *
+ * Threads own bands of rows.  In a cycle a band writes only its own PEs, with two exceptions, both single-writer: a router
+ * pushes into the buffer that its neighbor keeps for it, and tells a neighbor in another band to wake by mail.
+ */
+#ifndef FABRIC_H
+#define FABRIC_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "isa.h"
+#include "wse.h"
+
+enum {
+  NEAR = 8,      /* wakes fewer than this many cycles ahead are bits in a ring; later ones lie in the wheel */
+  WHEEL = 1024,  /* slots of the wheel */
+  THREADS = 9,   /* operations a CE can have under way: microthreads 0..7, and the main thread's */
+  MAIN = 8,
+  MAX_BANDS = 64,
+};
+#define NEVER UINT64_MAX
+#define P(f, name) ((f)->params[WSE_##name])
+
+/* --- wavelets ------------------------------------------------------------------------------------------------------- */
+
+/* A wavelet in a buffer: when (30 bits of the cycle from which it may leave), then whether its passing advances switches, and
+ * whether it is a control wavelet. */
+typedef struct {
+  uint32_t data, meta;
+} wavelet;
+
+enum { WAVELET_CONTROL = 1, WAVELET_ADVANCE = 2 };
+
+static inline uint32_t wavelet_meta(uint64_t when, uint32_t flags) { return (uint32_t)(when << 2) | flags; }
+static inline bool wavelet_ready(wavelet w, uint64_t now) { return (int32_t)((uint32_t)(now << 2) - (w.meta & ~3u)) >= 0; }
+static inline uint64_t wavelet_when(wavelet w, uint64_t now) { /* the nearest such cycle to now */
+  return now + (int64_t)((int32_t)((w.meta & ~3u) - (uint32_t)(now << 2)) >> 2);
+}
+
+/* A router's buffer for one color and input.  The sender owns `pushes`, the router `pops` and `sent`, so that both may act in
+ * the same cycle on different threads: `pops` carries the cycle of the last pop, from which the sender knows how full the
+ * buffer was when the cycle began.  The ring follows the header; its size is a power of two. */
+typedef struct {
+  _Atomic uint32_t pops;   /* 8 bits: pops so far; 24 bits: cycle of the last */
+  _Atomic uint8_t pushes;
+  uint8_t sent;            /* ports that have taken the head already */
+  uint16_t unused;
+  wavelet ring[];
+} router_buffer;
+
+/* A queue between a router and its CE: both on one thread, so plain counts do. */
+typedef struct {
+  uint8_t head, count, advancing, unused[5];
+  wavelet ring[];
+} queue;
+
+/* --- compute element ------------------------------------------------------------------------------------------------ */
+
+/* A DSR, as in memory (isa.h). */
+typedef struct {
+  uint8_t kind, flags, queue, color;
+  uint16_t base, length;
+  int16_t stride;
+  uint16_t options;
+  uint8_t x, on_control;
+  uint16_t index;
+} dsr;
+
+typedef union {
+  struct {
+    uint16_t extent[4];
+    int16_t stride[4];
+  } tensor;
+  struct {
+    uint16_t start, bytes;
+  } circle;
+  struct {
+    uint16_t start, capacity, head, count;
+    uint8_t on_push, on_pop;     /* tasks, 0xff none; fire on the first push (pop) after a reader (writer) had to wait */
+    uint8_t was_full, was_empty;
+  } fifo;
+  uint32_t word[4];
+} xdsr;
+
+enum { OPERAND_IS_NONE, OPERAND_IS_DSR, OPERAND_IS_VALUE };
+
+typedef struct {
+  dsr d;
+  uint8_t is, size, number; /* size: bytes of an element; number: DSR or register */
+  uint32_t value;           /* of a register */
+} operand;
+
+/* A vector operation under way. */
+typedef struct {
+  operand dst, src0, src1;
+  uint64_t next;      /* cycle of the next element, if its wavelets are there */
+  uint32_t left;      /* elements; UINT32_MAX: without end */
+  uint32_t done;
+  uint32_t extra;
+  uint32_t pc;
+  uint16_t op, options;
+  uint8_t period;     /* slots per element */
+  uint8_t active, on_control, wait; /* wait: the counter of what it waited for last */
+  uint32_t carry;
+} operation;
+
+enum { MAIN_IDLE, MAIN_RUN, MAIN_OPERATION, MAIN_MEMORY };
+
+typedef struct {
+  uint64_t active, blocked;  /* tasks */
+  uint64_t main_at;          /* the main thread may issue an instruction */
+  uint64_t vector_at;        /* ... a vector operation that follows another (may lie in the past) */
+  uint64_t loaded_at;        /* ... a vector operation after a DSR load */
+  uint64_t result_at;        /* result_register is there */
+  uint64_t memory_mark;      /* MAIN_MEMORY: slots are accounted for up to here */
+  uint64_t written_at;       /* first element of the last operation, and the range it wrote */
+  uint64_t accounted;        /* cycles are attributed up to here */
+  uint64_t wheel_at;         /* cycle of the entry in the wheel; 0 none */
+  uint64_t time_base, time_latch;
+  uint32_t memory_left;
+  uint32_t pc;
+  uint16_t written_low, written_high, memory_op;
+  uint8_t state, task, gap;  /* gap: counter that cycles without a slot go to */
+  uint8_t result_register;
+  uint8_t follows_vector;
+  uint8_t threads;           /* mask of microthreads under way */
+  uint8_t suspended;         /* mask of microthreads that utblock stopped */
+  uint8_t thread_next;       /* round robin */
+  uint8_t input_queues, output_queues; /* masks of the ones that hold something */
+  uint8_t readers;           /* mask of input queues that an operation reads */
+  uint8_t output_next;
+  uint8_t main_priority;
+  uint8_t time_stopped;
+  uint8_t just_ended;        /* a task ended in the cycle before main_at */
+  uint16_t thread_priority;  /* 2 bits each; 0 low, 1 medium, 2 high; stored xor 1 so that zero is medium */
+  uint32_t random;
+  uint32_t r[WSE_REGISTERS];
+} ce;
+
+/* --- router --------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  uint32_t busy;              /* colors (by index) that have something in a buffer */
+  uint8_t next[WSE_PORTS];    /* round robin per output */
+  uint8_t streak[WSE_PORTS];  /* wavelets since the link last rested */
+  uint8_t sent_at[WSE_PORTS]; /* cycle of the last one, 8 bits */
+} router;
+
+/* --- the rest ------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  isa_ins *code;
+  uint32_t code_length;
+  int8_t iq_color[WSE_QUEUES], oq_color[WSE_QUEUES];
+  int8_t queue_of_color[32];
+  uint8_t task_kind[WSE_TASKS];
+  uint32_t task_pc[WSE_TASKS];
+  uint64_t high, local, active, blocked;
+} pe_class;
+
+typedef struct {
+  int x, y, port, color, out;
+  uint32_t pe;
+  uint32_t num, den;
+  uint64_t n, passed, next, credit_from;
+  uint32_t *data;
+  uint8_t *control;
+  uint64_t *cycles;
+  bool asleep;
+} stream;
+
+/* Queue bindings that the program changed while it ran; a field of 0 means: as the class says. */
+typedef struct {
+  uint8_t queue_of[WSE_COLORS];               /* queue + 1, or NO_BINDING */
+  uint8_t iq[WSE_QUEUES], oq[WSE_QUEUES];     /* color + 1 */
+} rebinding;
+enum { NO_BINDING = 0xff };
+
+typedef struct {
+  uint32_t pe;      /* router to wake */
+  uint16_t after;   /* cycles from the one it was sent in */
+  uint8_t color;    /* index that became busy; 0xff: only wake */
+} mail;
+
+typedef struct {
+  uint64_t *bits;   /* NEAR bitmaps over the band's PEs */
+  uint8_t some[NEAR];
+} wake_ring;
+
+typedef struct band {
+  uint32_t pe0, pe1, words;
+  wake_ring ces, routers;
+  int32_t *wheel_head;     /* [WHEEL], -1 empty */
+  uint64_t last;           /* last activity + 1 */
+  wse_fault fault;
+  mail *box[2][2];         /* [parity][0: to the band above, 1: below] */
+  uint32_t box_count[2][2];
+  uint64_t mail_when;      /* earliest wake sent in this cycle */
+  bool wake_streams;
+  uint64_t series_shift;
+  uint64_t *series;        /* [bins][4] */
+  uint64_t opcodes[OP_COUNT];
+  uint64_t colors[WSE_COLORS][WSE_PORTS][2];
+  wse_event *events;
+  uint64_t event_count, events_dropped;
+  int pending;
+} band;
+
+struct wse_fabric {
+  int width, height;
+  uint32_t pes;
+  int fp16, threads;
+  int64_t params[WSE_PARAM_COUNT];
+  uint64_t now, limit;
+  int parity;
+
+  /* colors in use, by index */
+  int colors;
+  int8_t color_index[WSE_COLORS];
+  uint8_t color_of[WSE_COLORS];
+  uint8_t inputs[WSE_COLORS];            /* 1 or WSE_PORTS buffers per PE */
+  uint64_t *route[WSE_COLORS];           /* [pe], by color index */
+  uint32_t *filter_count[WSE_COLORS];    /* [pe], by color index; NULL without counters */
+  char *buffer[WSE_COLORS][WSE_PORTS];   /* planes of router_buffer */
+  size_t buffer_bytes;
+  uint32_t ring_mask, router_room;
+  router *routers;
+  wse_filter *filters;
+  int filter_total;
+
+  /* compute elements */
+  ce *ces;
+  uint16_t *class_of;
+  pe_class *classes;
+  int class_total;
+  dsr *dsrs[48];
+  xdsr *xdsrs[16];
+  operation *operations[THREADS];
+  char *iq[WSE_QUEUES], *oq[WSE_QUEUES];
+  size_t iq_bytes[WSE_QUEUES], oq_bytes[WSE_QUEUES];
+  uint8_t iq_mask[WSE_QUEUES], oq_mask[WSE_QUEUES], iq_room[WSE_QUEUES], oq_room[WSE_QUEUES];
+  uint8_t *sram;
+  int32_t *wheel_next, *wheel_prev;      /* [pe], local to the band */
+  uint32_t *host_signal;
+  rebinding *rebound;                    /* [pe]; looked at once a program used iqbind or oqbind */
+  atomic_bool any_rebound;
+
+  /* measures */
+  uint64_t *counters;                    /* [pe][WSE_CTR_COUNT] */
+  uint32_t *links[WSE_PORTS], *blocked[WSE_PORTS];
+  uint16_t *activity;                    /* [bins][pe] */
+  int bins;
+  uint64_t bin_shift;
+  uint64_t trace_capacity;
+  wse_event *merged;
+  uint64_t merged_count, merged_dropped;
+  uint64_t total_colors[WSE_COLORS][WSE_PORTS][2];
+  uint64_t total_opcodes[OP_COUNT];
+  uint64_t *total_series;
+
+  stream *streams;
+  int stream_total, stream_room;
+  int32_t *stream_at;                    /* open-addressed table of out streams: index + 1 */
+  uint32_t stream_table;
+
+  band bands[MAX_BANDS];
+  int band_total;
+  bool sealed;
+  uint64_t bytes;
+};
+
+/* memory.c */
+void *plane_new(struct wse_fabric *f, size_t bytes); /* zero, lazily committed; NULL without memory */
+void plane_free(void *p, size_t bytes);
+
+/* fault.c */
+void fault_raise(band *b, wse_fault fault);
+wse_fault fault_at(const struct wse_fabric *f, uint32_t pe, uint64_t cycle, int kind);
+
+/* --- small things everybody needs ------------------------------------------------------------------------------------ */
+
+static inline uint8_t *sram_of(const struct wse_fabric *f, uint32_t pe) { return f->sram + (size_t)pe * WSE_SRAM; }
+static inline uint64_t *counters_of(const struct wse_fabric *f, uint32_t pe) {
+  return f->counters + (size_t)pe * WSE_CTR_COUNT;
+}
+static inline router_buffer *buffer_of(const struct wse_fabric *f, int color, int port, uint32_t pe) {
+  return (router_buffer *)(f->buffer[color][f->inputs[color] == 1 ? 0 : port] + (size_t)pe * f->buffer_bytes);
+}
+static inline queue *iq_of(const struct wse_fabric *f, int q, uint32_t pe) {
+  return (queue *)(f->iq[q] + (size_t)pe * f->iq_bytes[q]);
+}
+static inline queue *oq_of(const struct wse_fabric *f, int q, uint32_t pe) {
+  return (queue *)(f->oq[q] + (size_t)pe * f->oq_bytes[q]);
+}
+static inline const pe_class *class_of(const struct wse_fabric *f, uint32_t pe) {
+  return f->class_of[pe] == 0xffff ? NULL : &f->classes[f->class_of[pe]];
+}
+
+/* The band's PE is looked at in cycle `when`, at most NEAR - 1 ahead. */
+static inline void ring_set(wake_ring *ring, const band *b, uint32_t pe, uint64_t when) {
+  uint32_t i = pe - b->pe0, slot = (uint32_t)when & (NEAR - 1);
+  ring->bits[slot * b->words + (i >> 6)] |= (uint64_t)1 << (i & 63);
+  ring->some[slot] = 1;
+}
+
+static inline bool in_band(const band *b, uint32_t pe) { return pe >= b->pe0 && pe < b->pe1; }
+
+/* How full a buffer was when cycle `now` began, as its sender sees it. */
+static inline uint32_t buffer_fill(router_buffer *b, uint64_t now) {
+  uint32_t pops = atomic_load_explicit(&b->pops, memory_order_acquire);
+  uint8_t pushes = atomic_load_explicit(&b->pushes, memory_order_relaxed);
+  return (uint8_t)(pushes - (uint8_t)pops) + ((pops >> 8) == (now & 0xffffff) && pops != 0);
+}
+
+static inline void buffer_push(const struct wse_fabric *f, router_buffer *b, uint32_t data, uint32_t meta) {
+  uint8_t pushes = atomic_load_explicit(&b->pushes, memory_order_relaxed);
+  b->ring[pushes & f->ring_mask] = (wavelet){data, meta};
+  atomic_store_explicit(&b->pushes, (uint8_t)(pushes + 1), memory_order_release);
+}
+
+static inline bool queue_full(const queue *q, uint32_t room) { return q->count >= room; }
+static inline wavelet queue_head(const queue *q) { return q->ring[q->head]; }
+static inline void queue_push(queue *q, uint32_t mask, wavelet w) {
+  q->ring[(q->head + q->count) & mask] = w;
+  q->count++;
+}
+static inline wavelet queue_pop(queue *q, uint32_t mask) {
+  wavelet w = q->ring[q->head];
+  q->head = (q->head + 1) & mask;
+  q->count--;
+  return w;
+}
+
+#endif

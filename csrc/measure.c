@@ -1,0 +1,136 @@
+/* measure.c - what a run leaves to be read: planes, series, events.  Bands keep their own; they are put together here. */
+#include <stdlib.h>
+
+#include "ce.h"
+#include "queue.h"
+
+void series_halve(wse_fabric *f, band *b) {
+  for (int i = 0; i < f->bins; i++)
+    for (int k = 0; k < SERIES_WIDTH; k++) {
+      uint64_t *s = b->series, sum = 0;
+      if (2 * i < f->bins) sum += s[2 * i * SERIES_WIDTH + k];
+      if (2 * i + 1 < f->bins) sum += s[(2 * i + 1) * SERIES_WIDTH + k];
+      s[i * SERIES_WIDTH + k] = sum;
+    }
+  for (int i = 0; i < f->bins && f->activity; i++)
+    for (uint32_t pe = b->pe0; pe < b->pe1; pe++) {
+      uint32_t sum = 0;
+      if (2 * i < f->bins) sum += f->activity[(size_t)2 * i * f->pes + pe];
+      if (2 * i + 1 < f->bins) sum += f->activity[(size_t)(2 * i + 1) * f->pes + pe];
+      f->activity[(size_t)i * f->pes + pe] = (uint16_t)(sum > 0xffff ? 0xffff : sum);
+    }
+  b->series_shift++;
+}
+
+/* All bands get the widest band's bins. */
+static void align_series(wse_fabric *f) {
+  uint64_t shift = 0;
+  for (int i = 0; i < f->band_total; i++)
+    if (f->bands[i].series_shift > shift) shift = f->bands[i].series_shift;
+  for (int i = 0; i < f->band_total; i++)
+    while (f->bands[i].series_shift < shift) series_halve(f, &f->bands[i]);
+  f->bin_shift = shift;
+}
+
+uint64_t wse_bin_cycles(const wse_fabric *f) {
+  uint64_t shift = 0;
+  for (int i = 0; i < f->band_total; i++)
+    if (f->bands[i].series_shift > shift) shift = f->bands[i].series_shift;
+  return (uint64_t)1 << shift;
+}
+
+static void account_all(wse_fabric *f) {
+  uint64_t until = wse_last_activity(f);
+  for (uint32_t pe = 0; pe < f->pes; pe++)
+    if (f->class_of[pe] != 0xffff) {
+      const ce *c = &f->ces[pe];
+      int cause = c->gap;
+      if (c->state == MAIN_MEMORY && c->memory_mark < until) {
+        account(f, pe, c->memory_mark, WSE_CTR_STALL_START);
+        cause = WSE_CTR_BUSY_VECTOR;
+      }
+      account(f, pe, until, cause);
+    }
+}
+
+wse_status wse_get_plane(wse_fabric *f, int which, wse_plane *out) {
+  int64_t w = f->width, h = f->height;
+  switch (which) {
+    case WSE_PLANE_COUNTERS:
+      account_all(f);
+      *out = (wse_plane){f->counters, 3, 8, {h, w, WSE_CTR_COUNT}};
+      return WSE_OK;
+    case WSE_PLANE_LINKS: *out = (wse_plane){f->links[0], 3, 4, {WSE_PORTS, h, w}}; return WSE_OK;
+    case WSE_PLANE_BLOCKED: *out = (wse_plane){f->blocked[0], 3, 4, {WSE_PORTS, h, w}}; return WSE_OK;
+    case WSE_PLANE_COLORS:
+      memset(f->total_colors, 0, sizeof f->total_colors);
+      for (int i = 0; i < f->band_total; i++)
+        for (int c = 0; c < f->colors; c++)
+          for (int port = 0; port < WSE_PORTS; port++)
+            for (int k = 0; k < 2; k++) f->total_colors[f->color_of[c]][port][k] += f->bands[i].colors[c][port][k];
+      *out = (wse_plane){f->total_colors, 3, 8, {WSE_COLORS, WSE_PORTS, 2}};
+      return WSE_OK;
+    case WSE_PLANE_OPCODES:
+      memset(f->total_opcodes, 0, sizeof f->total_opcodes);
+      for (int i = 0; i < f->band_total; i++)
+        for (int op = 0; op < OP_COUNT; op++) f->total_opcodes[op] += f->bands[i].opcodes[op];
+      *out = (wse_plane){f->total_opcodes, 1, 8, {OP_COUNT}};
+      return WSE_OK;
+    case WSE_PLANE_SERIES: {
+      if (!f->bins) return WSE_BADARG;
+      align_series(f);
+      size_t n = (size_t)f->bins * SERIES_WIDTH;
+      memset(f->total_series, 0, n * sizeof *f->total_series);
+      for (int i = 0; i < f->band_total; i++)
+        for (size_t k = 0; k < n; k++) f->total_series[k] += f->bands[i].series[k];
+      *out = (wse_plane){f->total_series, 2, 8, {f->bins, SERIES_WIDTH}};
+      return WSE_OK;
+    }
+    case WSE_PLANE_ACTIVITY:
+      if (!f->activity) return WSE_BADARG;
+      align_series(f);
+      *out = (wse_plane){f->activity, 3, 2, {f->bins, h, w}};
+      return WSE_OK;
+    case WSE_PLANE_HOSTSIG: *out = (wse_plane){f->host_signal, 2, 4, {h, w}}; return WSE_OK;
+    default: return WSE_BADARG;
+  }
+}
+
+typedef struct {
+  wse_event event;
+  uint64_t order;
+} recorded;
+
+static int by_cycle(const void *a, const void *b) {
+  const recorded *x = a, *y = b;
+  if (x->event.cycle != y->event.cycle) return x->event.cycle < y->event.cycle ? -1 : 1;
+  if (x->event.pe != y->event.pe) return x->event.pe < y->event.pe ? -1 : 1;
+  return x->order < y->order ? -1 : x->order > y->order; /* one PE's events stay in the order they happened */
+}
+
+/* Bands record in order of cycles, so each one's first events hold its part of the whole run's first events. */
+uint64_t wse_trace(wse_fabric *f, const wse_event **events) {
+  uint64_t n = 0, m = 0, dropped = 0;
+  for (int i = 0; i < f->band_total; i++) n += f->bands[i].event_count, dropped += f->bands[i].events_dropped;
+  recorded *all = malloc((n ? n : 1) * sizeof *all);
+  wse_event *sorted = malloc((n ? n : 1) * sizeof *sorted);
+  *events = NULL;
+  if (!all || !sorted) {
+    free(all);
+    free(sorted);
+    return 0;
+  }
+  for (int i = 0; i < f->band_total; i++)
+    for (uint64_t k = 0; k < f->bands[i].event_count; k++, m++) all[m] = (recorded){f->bands[i].events[k], m};
+  qsort(all, n, sizeof *all, by_cycle);
+  for (uint64_t k = 0; k < n; k++) sorted[k] = all[k].event;
+  free(all);
+  free(f->merged);
+  f->merged = sorted;
+  f->merged_count = n < f->trace_capacity ? n : f->trace_capacity;
+  f->merged_dropped = dropped + n - f->merged_count;
+  *events = sorted;
+  return f->merged_count;
+}
+
+uint64_t wse_trace_dropped(const wse_fabric *f) { return f->merged_dropped; }

@@ -1,0 +1,196 @@
+/* numeric.h - the machine's numbers: three 16-bit float formats and f32, rounded once, to nearest even.
+ *
+ *   IEEE half  1 sign,  5 exponent, 10 mantissa bits        bf16  1, 8, 7        f32  1, 8, 23
+ *   cb16       1 sign,  6 exponent,  9 mantissa bits: the vendor publishes only these widths.  Assumed: bias 31, subnormals,
+ *              infinities and NaNs as IEEE 754 would lay them out.
+ *
+ * A 16-bit float lives in the low half of a uint32_t; the upper half of an operand is ignored, that of a result is 0.
+ * Arithmetic is done in a wider format of the host and rounded to the result's by num_narrow (from float) or num_to_h (from
+ * double).  That this equals one rounding of the exact value rests on one of three facts:
+ *
+ *   Exact.  The host's result is exact; then there is only one rounding.
+ *   Wide.   +, -, *, / and square root of p-bit numbers, rounded to at least 2 p + 2 bits and then to p, give the same as
+ *           rounded once (Figueroa, SIGNUM Newsletter 30, 1995).  p is 11, 8, 10; float has 24, double 53.
+ *   Odd.    A sum rounded to odd with at least p + 2 bits may be rounded again to p (Boldo and Melquiond, IEEE Transactions on
+ *           Computers 57, 2008): midpoints of the p-bit format have an even last bit, so that the first rounding moves a sum
+ *           neither onto one nor across.
+ *
+ * NaN: moves, fabs*, fneg* and fnorm* keep a NaN's bits.  Everything else that results in NaN results in the same one: quiet,
+ * positive, no payload.  Hosts differ in the sign and payload they produce, and compilers swap operands; results must not.
+ *
+ * `fmt` is a wse_fp16 and meant to be a constant where these functions are called, so that its branches fold.  What
+ * vector elements need chooses between integers, not floats: gcc, told -fno-trapping-math (which changes no result), makes
+ * loops of it that have no branches and work on 4 or 8 elements at a time.
+ */
+#ifndef NUMERIC_H
+#define NUMERIC_H
+
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "wse.h"
+
+_Static_assert(FLT_EVAL_METHOD == 0, "float and double must be evaluated in their own precision");
+
+/* Always: a switch over all instructions is large enough for gcc to stop folding `fmt` otherwise. */
+#define NUM_INLINE static inline __attribute__((always_inline))
+
+enum { NUM_INF_S = 0x7f800000, NUM_NAN_S = 0x7fc00000 };
+
+/* Mantissa bits, exponent bias, and the bit patterns of infinity and NaN. */
+NUM_INLINE int num_mantissa(int fmt) { return fmt == WSE_FP16_IEEE ? 10 : fmt == WSE_FP16_BF16 ? 7 : 9; }
+NUM_INLINE int num_bias(int fmt) { return fmt == WSE_FP16_IEEE ? 15 : fmt == WSE_FP16_BF16 ? 127 : 31; }
+NUM_INLINE uint32_t num_inf_h(int fmt) { return 0x8000u - (1u << num_mantissa(fmt)); }
+NUM_INLINE uint32_t num_nan_h(int fmt) { return 0x8000u - (1u << (num_mantissa(fmt) - 1)); }
+
+NUM_INLINE float num_float(uint32_t bits) {
+  float x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+NUM_INLINE uint32_t num_float_bits(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+
+NUM_INLINE double num_double(uint64_t bits) {
+  double x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+NUM_INLINE uint64_t num_double_bits(double x) {
+  uint64_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+
+/* 2^n, a normal double. */
+NUM_INLINE double num_power(int n) { return num_double((uint64_t)(n + 1023) << 52); }
+
+/* The value of a 16-bit float, exact: any of them is an f32.  No subnormal f32 occurs on the way, hosts are slow on them. */
+NUM_INLINE float num_widen(int fmt, uint32_t h) {
+  if (fmt == WSE_FP16_BF16) return num_float(h << 16);
+  const int m = num_mantissa(fmt), magnitude = h & 0x7fff;
+  const uint32_t rebias = (uint32_t)(127 - num_bias(fmt)) << 23;
+  uint32_t normal = ((uint32_t)magnitude << (23 - m)) + rebias;
+  uint32_t special = magnitude >= (int)num_inf_h(fmt) ? rebias : 0;
+  uint32_t subnormal = num_float_bits((float)magnitude * (float)num_power(1 - num_bias(fmt) - m));
+  return num_float((h & 0x8000) << 16 | (magnitude < 1 << m ? subnormal : normal + special));
+}
+
+NUM_INLINE double num_h(int fmt, uint32_t h) { return num_widen(fmt, h); }
+NUM_INLINE float num_s(uint32_t s) { return num_float(s); }
+
+/* The 16-bit float nearest to x.  Adding a power of two whose last bit is worth one unit of the result makes the adder round
+ * x to that unit, ties to even; the sum's low bits then count the units.  A carry into the exponent is what the format wants,
+ * up to infinity; anything beyond is cut to 2^(largest exponent + 1), the number whose pattern infinity has. */
+NUM_INLINE uint32_t num_to_h(int fmt, double x) {
+  const int m = num_mantissa(fmt);
+  const double least = num_power(1 - num_bias(fmt)), beyond = num_power(num_bias(fmt) + 1);
+  double magnitude = num_double(num_double_bits(x) & 0x7fffffffffffffff);
+  magnitude = magnitude < beyond ? magnitude : beyond;
+  uint64_t exponent = num_double_bits(magnitude > least ? magnitude : least) & 0x7ff0000000000000;
+  uint64_t unit = exponent + ((uint64_t)(52 - m) << 52);
+  uint64_t units = num_double_bits(magnitude + num_double(unit)) - unit;
+  uint64_t h = ((exponent - num_double_bits(least)) >> (52 - m)) + units;
+  uint32_t sign = (uint32_t)(num_double_bits(x) >> 48) & 0x8000;
+  return x == x ? sign | (uint32_t)h : num_nan_h(fmt);
+}
+
+/* The same from f32.  bf16 is its upper half, so that the unit to round to is the same everywhere. */
+NUM_INLINE uint32_t num_narrow(int fmt, float x) {
+  const int m = num_mantissa(fmt);
+  uint32_t bits = num_float_bits(x), h;
+  int32_t magnitude = bits & 0x7fffffff;
+  if (fmt == WSE_FP16_BF16) {
+    h = ((uint32_t)magnitude + 0x7fff + (bits >> 16 & 1)) >> 16;
+  } else {
+    const int32_t least = (128 - num_bias(fmt)) << 23, beyond = (128 + num_bias(fmt)) << 23;
+    int32_t within = magnitude < beyond ? magnitude : beyond;
+    int32_t exponent = (within > least ? within : least) & 0x7f800000;
+    int32_t unit = exponent + ((23 - m) << 23);
+    uint32_t units = num_float_bits(num_float((uint32_t)within) + num_float((uint32_t)unit)) - (uint32_t)unit;
+    h = ((uint32_t)(exponent - least) >> (23 - m)) + units;
+  }
+  return magnitude > 0x7f800000 ? num_nan_h(fmt) : (bits >> 16 & 0x8000) | h;
+}
+
+/* The bits of an f32 result. */
+NUM_INLINE uint32_t num_to_s(float x) { return x == x ? num_float_bits(x) : (uint32_t)NUM_NAN_S; }
+
+/* a + b to odd: if the sum is inexact, the neighbor of it with last bit 1 on the exact sum's side.  The error of a sum is a
+ * number of the same format, and Knuth's six operations find it; it is NaN if the sum is not finite. */
+NUM_INLINE float num_add_odd(float a, float b) {
+  float sum = a + b, b_used = sum - a, error = (a - (sum - b_used)) + (b - b_used);
+  uint32_t bits = num_float_bits(sum), error_bits = num_float_bits(error);
+  int32_t size = error_bits & 0x7fffffff;
+  uint32_t odd = (bits - ((error_bits ^ bits) >> 31)) | 1;
+  return num_float((size > 0) & (size < 0x7f800000) ? odd : bits);
+}
+
+NUM_INLINE double num_add_odd_double(double a, double b) {
+  double sum = a + b, b_used = sum - a, error = (a - (sum - b_used)) + (b - b_used);
+  uint64_t bits = num_double_bits(sum);
+  return fabs(error) > 0 ? num_double((bits - ((num_double_bits(error) ^ bits) >> 63)) | 1) : sum;
+}
+
+/* The product of two half or cb16 is exact in a float: at most 22 bits, 2^-78 to 2^64.  That of bf16 leaves the float's range
+ * (rounded there to a subnormal, it would be rounded twice) and takes a double: 16 bits, 2^-266 to 2^256. */
+NUM_INLINE uint32_t num_mul_h(int fmt, uint32_t a, uint32_t b) {
+  if (fmt == WSE_FP16_BF16) return num_to_h(fmt, num_h(fmt, a) * num_h(fmt, b));
+  return num_narrow(fmt, num_widen(fmt, a) * num_widen(fmt, b));
+}
+
+/* a + b c, rounded once: the product exact as above, the sum to odd. */
+NUM_INLINE uint32_t num_fma_h(int fmt, uint32_t a, uint32_t b, uint32_t c) {
+  if (fmt == WSE_FP16_BF16) return num_to_h(fmt, num_add_odd_double(num_h(fmt, a), num_h(fmt, b) * num_h(fmt, c)));
+  return num_narrow(fmt, num_add_odd(num_widen(fmt, a), num_widen(fmt, b) * num_widen(fmt, c)));
+}
+
+/* a + b c with f32 a and 16-bit b and c, the product exact, rounded to double and then to f32, which equals rounding once:
+ * Let x be the larger of a and b c, 2^e its leading bit, y the other.  If the double sum is inexact, y's last bit lies below
+ * 2^(e-51), and, y having at most 24 bits, |y| < 2^(e-28).
+ *   If x is an f32: a midpoint between neighbors in f32 is at least 2^(e-25) away from x, further than both the exact and
+ *   the double sum, which therefore both round to x.
+ *   If not: x is the product.  Of at most 22 bits, it can only be out of range.  Below: e < -126, but a, a multiple of 2^-149,
+ *   has no bit below 2^(e-51).  Above: e >= 128, and y < 2^(e-28) cannot bring the sum back to the overflow threshold of
+ *   2^128 - 2^103.
+ * With c = 1 this also holds for a + b. */
+NUM_INLINE float num_fma_hs(float a, double b, double c) { return (float)(a + b * c); }
+
+/* The larger of two floats; a NaN loses to a number.  `inf` is infinity's pattern, `sign` the sign bit.  As integers, floats
+ * are in order once the negative ones are reflected; -0 becomes -1, below +0. */
+NUM_INLINE uint32_t num_max(uint32_t a, uint32_t b, uint32_t inf, uint32_t sign, uint32_t nan) {
+  int32_t size_a = (int32_t)(a & (sign - 1)), size_b = (int32_t)(b & (sign - 1));
+  int32_t rank_a = size_a ^ -(int32_t)((a & sign) != 0), rank_b = size_b ^ -(int32_t)((b & sign) != 0);
+  int number_a = size_a <= (int32_t)inf, number_b = size_b <= (int32_t)inf;
+  uint32_t larger = number_a & (!number_b | (rank_a > rank_b)) ? a : b;
+  return number_a | number_b ? larger : nan;
+}
+
+/* x with its exponent set to 0; 0, infinities and NaN as they are.  x is not a subnormal double. */
+NUM_INLINE double num_norm(double x) {
+  uint64_t bits = num_double_bits(x), exponent = bits & 0x7ff0000000000000;
+  return exponent == 0 || exponent == 0x7ff0000000000000 ? x : num_double((bits ^ exponent) | num_double_bits(1.0));
+}
+
+/* x * 2^n, n a signed 16-bit word, exact for x of any of our formats or as good: 2^+-400 takes all of them out of range. */
+NUM_INLINE double num_scale(double x, uint32_t n) {
+  int by = (int16_t)n;
+  return x * num_power(by > 400 ? 400 : by < -400 ? -400 : by);
+}
+
+/* x to an integer, ties to even.  Beyond 2^51 it is not, but all that are interested saturate before that. */
+NUM_INLINE double num_nearest(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
+
+/* x toward zero, saturated at low and high, which are integers of less than 2^53; NaN gives 0. */
+NUM_INLINE uint32_t num_integer(double x, double low, double high) {
+  return x == x ? (uint32_t)(int64_t)(x < low ? low : x > high ? high : x) : 0;
+}
+
+#endif

@@ -1,0 +1,37 @@
+/* router.h - one router, one cycle. */
+#ifndef ROUTER_H
+#define ROUTER_H
+
+#include "fabric.h"
+
+void router_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now);
+
+static inline uint32_t route_rx(uint64_t route, int position) { return (route >> (10 * position + WSE_ROUTE_RX)) & 31; }
+static inline uint32_t route_tx(uint64_t route, int position) { return (route >> (10 * position + WSE_ROUTE_TX)) & 31; }
+static inline int route_position(uint64_t route) { return (route >> WSE_ROUTE_POS) & 3; }
+
+/* The PE on the other side of a port; false off the grid. */
+static inline bool neighbor(const wse_fabric *f, uint32_t pe, int port, uint32_t *out) {
+  uint32_t w = (uint32_t)f->width;
+  switch (port) {
+    case WSE_N: *out = pe - w; return pe >= w;
+    case WSE_S: *out = pe + w; return pe + w < f->pes;
+    case WSE_E: *out = pe + 1; return pe % w + 1 < w;
+    default: *out = pe - 1; return pe % w > 0;
+  }
+}
+
+/* switch.c */
+uint32_t switch_commands(uint32_t word);
+void switch_apply(wse_fabric *f, band *b, uint32_t pe, int color, wavelet w, uint64_t now);
+uint32_t switch_pop(uint64_t route, uint32_t word);
+bool filter_passes(wse_fabric *f, uint32_t pe, int color, uint64_t route, wavelet w);
+void filter_count(wse_fabric *f, uint32_t pe, int color, uint64_t route, wavelet w);
+
+/* edge.c */
+stream *stream_out_at(wse_fabric *f, uint32_t pe, int port, int color);
+bool stream_has_room(stream *s, uint64_t now, uint64_t *again);
+void stream_take(stream *s, wavelet w, uint64_t now);
+void streams_step(wse_fabric *f, band *b, uint64_t now, uint64_t *next);
+
+#endif

@@ -1,0 +1,32 @@
+/* vector.h - vector operations: begin one, run a memory operation whole, do one element of a fabric operation. */
+#ifndef VECTOR_H
+#define VECTOR_H
+
+#include "fabric.h"
+
+enum { VECTOR_OK, VECTOR_FAULT };
+
+/* Decodes the instruction's operands as they are now.  On VECTOR_FAULT *kind says which. */
+int vector_begin(wse_fabric *f, uint32_t pe, const isa_ins *ins, uint32_t pc, operation *o, int *kind);
+bool vector_has_fabric(const operation *o); /* a fabric or FIFO operand: its elements wait */
+
+/* All elements of a memory operation; returns its slots, of which *second are for bank conflicts. */
+uint64_t vector_memory(wse_fabric *f, band *b, uint32_t pe, operation *o, uint64_t *second);
+
+enum { STEP_WAITS, STEP_DID, STEP_ENDED };
+/* The next element of a fabric operation, if what it needs is there in this cycle. */
+int vector_step(wse_fabric *f, band *b, uint32_t pe, operation *o, bool asynchronous, uint64_t now);
+void vector_end(wse_fabric *f, uint32_t pe, operation *o);
+
+/* Bytes an operation wrote, as a range; empty if none. */
+void vector_written(const wse_fabric *f, uint32_t pe, const operation *o, uint16_t *low, uint16_t *high);
+bool vector_reads(const wse_fabric *f, uint32_t pe, const operation *o, uint16_t low, uint16_t high);
+
+/* ce.c: takes the head of an input queue, and wakes the router if it may have waited for the room. */
+wavelet iq_take(wse_fabric *f, band *b, uint32_t pe, int q, uint64_t now);
+void task_then(wse_fabric *f, uint32_t pe, int what, int task);
+
+/* Operand byte of an instruction to a DSR plane; -1 if it is none. */
+static inline int operand_dsr(uint8_t byte) { return byte < 48 ? byte : -1; }
+
+#endif

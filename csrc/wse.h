@@ -1,0 +1,233 @@
+/* wse.h - the public interface of the engine: a rectangle of processing elements (PEs), each a compute element (CE) with its
+ * memory and a router, stepped cycle by cycle.
+ *
+ * Use: wse_new, wse_add_class / wse_set_classes / wse_set_routes / wse_write, wse_activate, wse_run until it is quiet, read the
+ * planes, wse_free.  The engine never prints, never exits, holds no global state; a failing call returns a status and fills a
+ * wse_fault.
+ *
+ * Coordinates are (x, y), x east, y south; the flat index is pe = y * width + x; planes are row-major [y][x].
+ * Time is cycles from 0.  Ports are N E S W RAMP = 0..4; a direction's opposite is d ^ 2.
+ */
+#ifndef WSE_H
+#define WSE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { WSE_N, WSE_E, WSE_S, WSE_W, WSE_RAMP, WSE_PORTS };
+enum { WSE_COLORS = 24, WSE_QUEUES = 8, WSE_TASKS = 64, WSE_REGISTERS = 32, WSE_SRAM = 49152 };
+
+typedef enum { WSE_FP16_IEEE, WSE_FP16_BF16, WSE_FP16_CB16 } wse_fp16;
+
+typedef enum {
+#define PARAM(name, wse2, wse3, silicon, unit, confidence, source, meaning) WSE_##name,
+#include "machine.def"
+  WSE_PARAM_COUNT
+} wse_param;
+
+typedef enum {
+#define COUNTER(name, unit, meaning) WSE_CTR_##name,
+#include "counters.def"
+  WSE_CTR_COUNT
+} wse_counter;
+
+typedef enum {
+  WSE_FAULT_NONE,
+#define FAULT(name, sentence) WSE_FAULT_##name,
+#include "faults.def"
+  WSE_FAULT_COUNT
+} wse_fault_kind;
+
+typedef enum {
+#define EVENT(name, a, b) WSE_EV_##name,
+#include "events.def"
+  WSE_EV_COUNT
+} wse_event_kind;
+
+typedef enum {
+  WSE_OK,
+  WSE_QUIET,   /* nothing can move any more; wse_pending tells whether work is left */
+  WSE_LIMIT,   /* the cycle limit of the call was reached */
+  WSE_FAULTED, /* the program did something wrong: see wse_fault_of */
+  WSE_NOMEM,
+  WSE_BADARG,
+} wse_status;
+
+/* The first fault of a run: the earliest cycle, then the lowest PE.  -1 where a field does not apply. */
+typedef struct {
+  int32_t kind;
+  int32_t x, y;
+  int32_t color, queue, task, port;
+  int32_t pc; /* index of the instruction in its class's code */
+  uint64_t cycle;
+  uint32_t detail;
+} wse_fault;
+
+typedef struct {
+  int32_t width, height;
+  int32_t fp16;    /* wse_fp16 of the program */
+  int32_t threads; /* host threads; results do not depend on it */
+  int64_t params[WSE_PARAM_COUNT];
+  uint64_t trace_capacity; /* events kept; 0: no trace */
+  int32_t bins;            /* bins of the activity series; 0: none */
+  int32_t bin_planes;      /* 1: activity per PE and bin as well */
+} wse_desc;
+
+enum { WSE_TASK_UNBOUND, WSE_TASK_DATA, WSE_TASK_LOCAL, WSE_TASK_CONTROL };
+
+/* What all PEs of one class share. */
+typedef struct {
+  const uint64_t *code; /* 64-bit instruction words, see isa.h */
+  uint32_t code_length;
+  int8_t iq_color[WSE_QUEUES]; /* color an input queue is bound to; -1 none */
+  int8_t oq_color[WSE_QUEUES]; /* color an output queue is bound to; -1 none or, on WSE-2, free */
+  uint8_t task_kind[WSE_TASKS];
+  uint8_t task_priority[WSE_TASKS]; /* 0 low, 1 high */
+  uint32_t task_pc[WSE_TASKS];
+  uint64_t active, blocked; /* tasks at the start of the run */
+} wse_class;
+
+/* A router's configuration of one color.  Positions 0..3 of the switch: inputs and outputs as masks of ports. */
+enum {
+  WSE_ROUTE_RX = 0, /* position p: bits 10 p .. 10 p + 4 */
+  WSE_ROUTE_TX = 5, /* position p: bits 10 p + 5 .. 10 p + 9 */
+  WSE_ROUTE_POS = 40,
+  WSE_ROUTE_LAST = 42, /* last defined position */
+  WSE_ROUTE_RING = 44,
+  WSE_ROUTE_POP = 45, /* 0 no_pop, 1 always_pop, 2 pop_on_advance, 3 pop_on_advance_nop */
+  WSE_ROUTE_TEARDOWN = 47,
+  WSE_ROUTE_SWAP_X = 48,
+  WSE_ROUTE_SWAP_Y = 49,
+  WSE_ROUTE_FILTER = 56, /* 8 bits: 1 + index of the filter, 0 none */
+};
+
+enum { WSE_FILTER_RANGE = 1, WSE_FILTER_COUNTER, WSE_FILTER_SPARSE };
+
+/* Decides whether a wavelet that goes down the ramp reaches the CE. */
+typedef struct {
+  uint8_t kind, count_data, count_control, filter_control;
+  uint16_t min_index, max_index;                     /* range: passes if min <= upper half <= max; control always passes */
+  uint16_t init_counter, limit1, limit2, max_counter; /* counter: passes if counter <= max; restarts after limit1 */
+} wse_filter;
+
+typedef struct wse_fabric wse_fabric;
+
+wse_fabric *wse_new(const wse_desc *desc);
+void wse_free(wse_fabric *f);
+
+/* Classes, filters and streams are numbered from 0 in the order of their addition; -1 when there is no memory or a field is
+ * out of range. */
+int wse_add_class(wse_fabric *f, const wse_class *c);
+wse_status wse_set_classes(wse_fabric *f, const uint16_t *class_of_pe); /* [height][width]; 0xffff: no code */
+int wse_add_filter(wse_fabric *f, const wse_filter *filter);
+wse_status wse_set_routes(wse_fabric *f, int color, const uint64_t *config); /* [height][width]; 0: unused */
+
+/* Memory.  The rectangle's PEs in row-major order, `bytes` each, from `address`. */
+wse_status wse_write(wse_fabric *f, int x, int y, int w, int h, uint32_t address, uint32_t bytes, const void *from);
+wse_status wse_fill(wse_fabric *f, int x, int y, int w, int h, uint32_t address, uint32_t bytes, const void *same);
+wse_status wse_fill_class(wse_fabric *f, int class_index, uint32_t address, uint32_t bytes, const void *same);
+wse_status wse_read(wse_fabric *f, int x, int y, int w, int h, uint32_t address, uint32_t bytes, void *to);
+wse_status wse_set_register(wse_fabric *f, int x, int y, int w, int h, int reg, const uint32_t *values);
+
+/* Streams at the edge: wavelets enter PE (x, y)'s router from `port`, or leave by it, at most `num` in `den` cycles.
+ * control: bit per wavelet as a byte array, or NULL.  The data are copied. */
+int wse_stream_in(wse_fabric *f, int x, int y, int port, int color, const uint32_t *data, const uint8_t *control, uint64_t n,
+                  uint32_t num, uint32_t den);
+int wse_stream_out(wse_fabric *f, int x, int y, int port, int color, uint64_t capacity, uint32_t num, uint32_t den);
+uint64_t wse_stream_count(const wse_fabric *f, int stream); /* wavelets that passed */
+const uint32_t *wse_stream_data(const wse_fabric *f, int stream);
+const uint8_t *wse_stream_control(const wse_fabric *f, int stream);
+const uint64_t *wse_stream_cycles(const wse_fabric *f, int stream); /* out: when each left the fabric */
+
+wse_status wse_activate(wse_fabric *f, int x, int y, int w, int h, int task);
+
+/* Runs until quiet, a fault, or cycle `limit` (absolute); *stop, looked at now and then, ends the call like a limit. */
+wse_status wse_run(wse_fabric *f, uint64_t limit, const volatile int *stop);
+uint64_t wse_cycle(const wse_fabric *f);        /* now */
+uint64_t wse_last_activity(const wse_fabric *f); /* the last cycle in which anything happened, plus one */
+
+enum { WSE_PENDING_OPERATIONS = 1, WSE_PENDING_ROUTERS = 2, WSE_PENDING_QUEUES = 4, WSE_PENDING_TASKS = 8 };
+int wse_pending(wse_fabric *f);
+
+/* One thing that waits, and what for: the edges of the deadlock report's graph. */
+enum { WSE_WAIT_MAIN, WSE_WAIT_MICROTHREAD, WSE_WAIT_ROUTER, WSE_WAIT_OUTPUT_QUEUE, WSE_WAIT_INPUT_QUEUE, WSE_WAIT_TASK };
+enum {
+  WSE_FOR_WAVELET,   /* queue `queue` of color `color` is empty */
+  WSE_FOR_ROOM,      /* `port` of `on_pe` has no room for color `color` */
+  WSE_FOR_READER,    /* wavelets of `color` in input queue `queue`, and nobody reads them */
+  WSE_FOR_UNBLOCK,   /* the task is activated and blocked */
+  WSE_FOR_ROUTE,     /* the router's position does not take color `color` from `port` */
+  WSE_FOR_QUEUE,     /* no input queue is bound to `color` */
+  WSE_FOR_TEARDOWN,  /* the color is torn down */
+  WSE_FOR_MICROTHREAD, /* microthread `id` is busy */
+  WSE_FOR_FIFO,
+};
+typedef struct {
+  uint32_t pe, on_pe;
+  int32_t pc;
+  int16_t who, id; /* WSE_WAIT_..., microthread / queue / task id, port for a router */
+  int16_t why, color, port, queue, task;
+} wse_wait;
+int64_t wse_waits(wse_fabric *f, wse_wait *out, int64_t room); /* number there are; fills at most room */
+
+/* Planes: arrays the engine owns, valid until wse_free. */
+typedef struct {
+  const void *data;
+  int32_t ndim, item; /* bytes of an unsigned integer item */
+  int64_t shape[4];
+} wse_plane;
+enum {
+  WSE_PLANE_COUNTERS, /* u64 [height][width][WSE_CTR_COUNT] */
+  WSE_PLANE_LINKS,    /* u32 [5][height][width]: wavelets that left by each port */
+  WSE_PLANE_BLOCKED,  /* u32 [5][height][width]: cycles that wavelets at the head of a buffer waited for each port */
+  WSE_PLANE_COLORS,   /* u64 [24][5][2]: wavelets and waiting cycles per color and port, whole fabric */
+  WSE_PLANE_OPCODES,  /* u64 [opcodes]: instructions by opcode, whole fabric */
+  WSE_PLANE_SERIES,   /* u64 [bins][4]: busy slots, wavelet-hops, flops, stalled-on-fabric slots */
+  WSE_PLANE_ACTIVITY, /* u16 [bins][height][width]: busy slots */
+  WSE_PLANE_HOSTSIG,  /* u32 [height][width]: last hostsig value of each PE */
+};
+wse_status wse_get_plane(wse_fabric *f, int which, wse_plane *out);
+uint64_t wse_bin_cycles(const wse_fabric *f); /* cycles per bin: doubles as the run gets longer */
+
+typedef struct {
+  uint64_t cycle;
+  uint32_t pe;
+  uint16_t kind, a;
+  uint32_t b;
+} wse_event;
+uint64_t wse_trace(wse_fabric *f, const wse_event **events); /* in order of cycle, then PE; the first trace_capacity of them */
+uint64_t wse_trace_dropped(const wse_fabric *f);
+
+void wse_fault_of(const wse_fabric *f, wse_fault *out);
+uint64_t wse_bytes(const wse_fabric *f); /* memory the engine holds beyond SRAM */
+
+/* The tables. */
+typedef struct {
+  const char *name, *unit, *confidence, *source, *meaning;
+  int64_t value[3]; /* wse2, wse3, wse3 silicon */
+} wse_param_info;
+const wse_param_info *wse_param_table(void);
+
+enum { WSE_KIND_VECTOR, WSE_KIND_SCALAR, WSE_KIND_SYSTEM };
+typedef struct {
+  const char *name, *form, *effect; /* form of a vector row: "" */
+  const char *type[4];              /* dst, src0, src1, extra of a vector row */
+  const char *latency;
+  int kind;
+  int lanes[2];
+} wse_op_info;
+const wse_op_info *wse_op_table(int *count);
+typedef struct {
+  const char *name, *text, *more;
+} wse_row;
+const wse_row *wse_fault_table(void);   /* name, sentence */
+const wse_row *wse_event_table(void);   /* name, a, b */
+const wse_row *wse_counter_table(void); /* name, unit, meaning */
+
+/* 16-bit floats, for the host. */
+void wse_h2s(int fp16, const uint16_t *from, float *to, size_t n);
+void wse_s2h(int fp16, const float *from, uint16_t *to, size_t n);
+/* One element of an instruction, as the machine computes it: for tests and hosts.  0 if there is no such value function. */
+int wse_element(int opcode, int fp16, uint32_t a, uint32_t b, uint32_t c, uint32_t *result);
+
+#endif
