@@ -1,0 +1,131 @@
+# The part of csrc/wse.h that the binding uses.
+from libc.stdint cimport (
+    int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
+)
+
+cdef extern from "wse.h":
+    enum:
+        WSE_N, WSE_E, WSE_S, WSE_W, WSE_RAMP, WSE_PORTS
+        WSE_COLORS, WSE_QUEUES, WSE_TASKS, WSE_REGISTERS, WSE_SRAM
+        WSE_PARAM_COUNT, WSE_CTR_COUNT, WSE_FAULT_COUNT, WSE_EV_COUNT
+        WSE_TASK_UNBOUND, WSE_TASK_DATA, WSE_TASK_LOCAL, WSE_TASK_CONTROL
+        WSE_ROUTE_RX, WSE_ROUTE_TX, WSE_ROUTE_POS, WSE_ROUTE_LAST, WSE_ROUTE_RING, WSE_ROUTE_POP, WSE_ROUTE_TEARDOWN
+        WSE_ROUTE_SWAP_X, WSE_ROUTE_SWAP_Y, WSE_ROUTE_FILTER
+        WSE_FILTER_RANGE, WSE_FILTER_COUNTER, WSE_FILTER_SPARSE
+        WSE_PENDING_OPERATIONS, WSE_PENDING_ROUTERS, WSE_PENDING_QUEUES, WSE_PENDING_TASKS
+        WSE_WAIT_MAIN, WSE_WAIT_MICROTHREAD, WSE_WAIT_ROUTER, WSE_WAIT_OUTPUT_QUEUE, WSE_WAIT_INPUT_QUEUE, WSE_WAIT_TASK
+        WSE_FOR_WAVELET, WSE_FOR_ROOM, WSE_FOR_READER, WSE_FOR_UNBLOCK, WSE_FOR_ROUTE, WSE_FOR_QUEUE, WSE_FOR_TEARDOWN
+        WSE_FOR_MICROTHREAD, WSE_FOR_FIFO
+        WSE_PLANE_COUNTERS, WSE_PLANE_LINKS, WSE_PLANE_BLOCKED, WSE_PLANE_COLORS, WSE_PLANE_OPCODES, WSE_PLANE_SERIES
+        WSE_PLANE_ACTIVITY, WSE_PLANE_HOSTSIG
+        WSE_KIND_VECTOR, WSE_KIND_SCALAR, WSE_KIND_SYSTEM
+
+    ctypedef enum wse_status:
+        WSE_OK, WSE_QUIET, WSE_LIMIT, WSE_FAULTED, WSE_NOMEM, WSE_BADARG
+
+    ctypedef struct wse_fault:
+        int32_t kind, x, y, color, queue, task, port, pc
+        uint64_t cycle
+        uint32_t detail
+
+    ctypedef struct wse_desc:
+        int32_t width, height, fp16, threads
+        int64_t *params
+        uint64_t trace_capacity
+        int32_t bins, bin_planes
+
+    ctypedef struct wse_class:
+        const uint64_t *code
+        uint32_t code_length
+        int8_t *iq_color
+        int8_t *oq_color
+        uint8_t *task_kind
+        uint8_t *task_priority
+        uint32_t *task_pc
+        uint64_t active, blocked
+
+    ctypedef struct wse_filter:
+        uint8_t kind, count_data, count_control, filter_control
+        uint16_t min_index, max_index, init_counter, limit1, limit2, max_counter
+
+    ctypedef struct wse_fabric:
+        pass
+
+    ctypedef struct wse_wait:
+        uint32_t pe, on_pe
+        int32_t pc
+        int16_t who, id, why, color, port, queue, task
+
+    ctypedef struct wse_plane:
+        const void *data
+        int32_t ndim, item
+        int64_t *shape
+
+    ctypedef struct wse_event:
+        uint64_t cycle
+        uint32_t pe
+        uint16_t kind, a
+        uint32_t b
+
+    ctypedef struct wse_param_info:
+        const char *name
+        const char *unit
+        const char *confidence
+        const char *source
+        const char *meaning
+        int64_t *value
+
+    ctypedef struct wse_op_info:
+        const char *name
+        const char *form
+        const char *effect
+        const char **type
+        const char *latency
+        int kind
+        int *lanes
+
+    ctypedef struct wse_row:
+        const char *name
+        const char *text
+        const char *more
+
+    wse_fabric *wse_new(const wse_desc *desc) nogil
+    void wse_free(wse_fabric *f) nogil
+    int wse_add_class(wse_fabric *f, const wse_class *c)
+    wse_status wse_set_classes(wse_fabric *f, const uint16_t *class_of_pe)
+    int wse_add_filter(wse_fabric *f, const wse_filter *filter)
+    wse_status wse_set_routes(wse_fabric *f, int color, const uint64_t *config)
+    wse_status wse_write(wse_fabric *f, int x, int y, int w, int h, uint32_t address, uint32_t size, const void *data)
+    wse_status wse_fill(wse_fabric *f, int x, int y, int w, int h, uint32_t address, uint32_t size, const void *same)
+    wse_status wse_fill_class(wse_fabric *f, int class_index, uint32_t address, uint32_t size, const void *same)
+    wse_status wse_read(wse_fabric *f, int x, int y, int w, int h, uint32_t address, uint32_t size, void *to)
+    wse_status wse_set_register(wse_fabric *f, int x, int y, int w, int h, int reg, const uint32_t *values)
+    int wse_stream_in(wse_fabric *f, int x, int y, int port, int color, const uint32_t *data, const uint8_t *control,
+                      uint64_t n, uint32_t num, uint32_t den)
+    int wse_stream_out(wse_fabric *f, int x, int y, int port, int color, uint64_t capacity, uint32_t num, uint32_t den)
+    uint64_t wse_stream_count(const wse_fabric *f, int stream)
+    const uint32_t *wse_stream_data(const wse_fabric *f, int stream)
+    const uint8_t *wse_stream_control(const wse_fabric *f, int stream)
+    const uint64_t *wse_stream_cycles(const wse_fabric *f, int stream)
+    wse_status wse_activate(wse_fabric *f, int x, int y, int w, int h, int task)
+    wse_status wse_run(wse_fabric *f, uint64_t limit, const int *stop) nogil
+    uint64_t wse_cycle(const wse_fabric *f)
+    uint64_t wse_last_activity(const wse_fabric *f)
+    int wse_pending(wse_fabric *f)
+    int64_t wse_waits(wse_fabric *f, wse_wait *out, int64_t room)
+    wse_status wse_get_plane(wse_fabric *f, int which, wse_plane *out)
+    uint64_t wse_bin_cycles(const wse_fabric *f)
+    uint64_t wse_trace(wse_fabric *f, const wse_event **events)
+    uint64_t wse_trace_dropped(const wse_fabric *f)
+    void wse_fault_of(const wse_fabric *f, wse_fault *out)
+    uint64_t wse_bytes(const wse_fabric *f)
+
+    const wse_param_info *wse_param_table()
+    const wse_op_info *wse_op_table(int *count)
+    const wse_row *wse_fault_table()
+    const wse_row *wse_event_table()
+    const wse_row *wse_counter_table()
+
+    void wse_h2s(int fp16, const uint16_t *half, float *single, size_t n) nogil
+    void wse_s2h(int fp16, const float *single, uint16_t *half, size_t n) nogil
+    int wse_element(int opcode, int fp16, uint32_t a, uint32_t b, uint32_t c, uint32_t *result) nogil

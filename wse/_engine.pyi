@@ -1,0 +1,145 @@
+from typing import Any
+
+import numpy as np
+from typing_extensions import Buffer
+
+PORTS: int
+COLORS: int
+QUEUES: int
+TASKS: int
+REGISTERS: int
+SRAM: int
+N: int
+E: int
+S: int
+W: int
+RAMP: int
+OK: int
+QUIET: int
+LIMIT: int
+FAULTED: int
+TASK_UNBOUND: int
+TASK_DATA: int
+TASK_LOCAL: int
+TASK_CONTROL: int
+ROUTE_RX: int
+ROUTE_TX: int
+ROUTE_POS: int
+ROUTE_LAST: int
+ROUTE_RING: int
+ROUTE_POP: int
+ROUTE_TEARDOWN: int
+ROUTE_SWAP_X: int
+ROUTE_SWAP_Y: int
+ROUTE_FILTER: int
+FILTER_RANGE: int
+FILTER_COUNTER: int
+FILTER_SPARSE: int
+PENDING_OPERATIONS: int
+PENDING_ROUTERS: int
+PENDING_QUEUES: int
+PENDING_TASKS: int
+WAIT_MAIN: int
+WAIT_MICROTHREAD: int
+WAIT_ROUTER: int
+WAIT_OUTPUT_QUEUE: int
+WAIT_INPUT_QUEUE: int
+WAIT_TASK: int
+FOR_WAVELET: int
+FOR_ROOM: int
+FOR_READER: int
+FOR_UNBLOCK: int
+FOR_ROUTE: int
+FOR_QUEUE: int
+FOR_TEARDOWN: int
+FOR_MICROTHREAD: int
+FOR_FIFO: int
+PLANE_COUNTERS: int
+PLANE_LINKS: int
+PLANE_BLOCKED: int
+PLANE_COLORS: int
+PLANE_OPCODES: int
+PLANE_SERIES: int
+PLANE_ACTIVITY: int
+PLANE_HOSTSIG: int
+EVENT_BYTES: int
+WAIT_BYTES: int
+
+class Plane:
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+class Engine:
+    width: int
+    height: int
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        params: Buffer,
+        fp16: int = 0,
+        threads: int = 1,
+        trace: int = 0,
+        bins: int = 0,
+        bin_planes: bool = False,
+    ) -> None: ...
+    def add_class(
+        self,
+        code: Buffer,
+        iq_color: Buffer,
+        oq_color: Buffer,
+        task_kind: Buffer,
+        task_priority: Buffer,
+        task_pc: Buffer,
+        active: int,
+        blocked: int,
+    ) -> int: ...
+    def set_classes(self, class_of_pe: Buffer) -> None: ...
+    def add_filter(
+        self,
+        kind: int,
+        count_data: bool,
+        count_control: bool,
+        filter_control: bool,
+        min_index: int,
+        max_index: int,
+        init_counter: int,
+        limit1: int,
+        limit2: int,
+        max_counter: int,
+    ) -> int: ...
+    def set_routes(self, color: int, config: Buffer) -> None: ...
+    def write(self, x: int, y: int, w: int, h: int, address: int, data: Buffer) -> None: ...
+    def fill(self, x: int, y: int, w: int, h: int, address: int, data: Buffer) -> None: ...
+    def fill_class(self, class_index: int, address: int, data: Buffer) -> None: ...
+    def read(self, x: int, y: int, w: int, h: int, address: int, into: Buffer) -> None: ...
+    def set_register(self, x: int, y: int, w: int, h: int, reg: int, values: Buffer) -> None: ...
+    def stream_in(
+        self, x: int, y: int, port: int, color: int, data: Buffer, control: Buffer | None, num: int, den: int
+    ) -> int: ...
+    def stream_out(self, x: int, y: int, port: int, color: int, capacity: int, num: int, den: int) -> int: ...
+    def stream_count(self, stream: int) -> int: ...
+    def stream_data(self, stream: int) -> Plane: ...
+    def stream_control(self, stream: int) -> Plane: ...
+    def stream_cycles(self, stream: int) -> Plane: ...
+    def activate(self, x: int, y: int, w: int, h: int, task: int) -> None: ...
+    def run(self, limit: int) -> int: ...
+    def ask_stop(self) -> None: ...
+    def cycle(self) -> int: ...
+    def last_activity(self) -> int: ...
+    def pending(self) -> int: ...
+    def waits(self, room: Buffer) -> int: ...
+    def plane(self, which: int) -> Any: ...
+    def bin_cycles(self) -> int: ...
+    def trace(self) -> Any: ...
+    def trace_dropped(self) -> int: ...
+    def fault(self) -> tuple[int, ...]: ...
+    def bytes(self) -> int: ...
+
+def params() -> list[tuple[str, str, str, str, str, int, int, int]]: ...
+def ops() -> list[tuple[str, str, str, tuple[str, str, str, str], str, tuple[int, int], str]]: ...
+def faults() -> list[tuple[str, str, str]]: ...
+def events() -> list[tuple[str, str, str]]: ...
+def counters() -> list[tuple[str, str, str]]: ...
+def h2s(fp16: int, half: np.ndarray) -> np.ndarray: ...
+def s2h(fp16: int, single: np.ndarray) -> np.ndarray: ...
+def element(opcode: int, fp16: int, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray | None: ...

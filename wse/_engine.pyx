@@ -1,0 +1,386 @@
+"""csrc/wse.h for Python: owns handles, takes and lends buffers, releases the GIL.  It knows nothing of the machine."""
+
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)
+from cpython.exc cimport PyErr_CheckSignals
+from libc.string cimport memcpy
+
+import numpy
+
+PORTS, COLORS, QUEUES = WSE_PORTS, WSE_COLORS, WSE_QUEUES
+TASKS, REGISTERS, SRAM = WSE_TASKS, WSE_REGISTERS, WSE_SRAM
+N, E, S, W, RAMP = WSE_N, WSE_E, WSE_S, WSE_W, WSE_RAMP
+OK, QUIET, LIMIT, FAULTED = WSE_OK, WSE_QUIET, WSE_LIMIT, WSE_FAULTED
+TASK_UNBOUND, TASK_DATA, TASK_LOCAL, TASK_CONTROL = WSE_TASK_UNBOUND, WSE_TASK_DATA, WSE_TASK_LOCAL, WSE_TASK_CONTROL
+ROUTE_RX, ROUTE_TX, ROUTE_POS, ROUTE_LAST = WSE_ROUTE_RX, WSE_ROUTE_TX, WSE_ROUTE_POS, WSE_ROUTE_LAST
+ROUTE_RING, ROUTE_POP, ROUTE_TEARDOWN = WSE_ROUTE_RING, WSE_ROUTE_POP, WSE_ROUTE_TEARDOWN
+ROUTE_SWAP_X, ROUTE_SWAP_Y, ROUTE_FILTER = WSE_ROUTE_SWAP_X, WSE_ROUTE_SWAP_Y, WSE_ROUTE_FILTER
+FILTER_RANGE, FILTER_COUNTER, FILTER_SPARSE = WSE_FILTER_RANGE, WSE_FILTER_COUNTER, WSE_FILTER_SPARSE
+PENDING_OPERATIONS, PENDING_ROUTERS = WSE_PENDING_OPERATIONS, WSE_PENDING_ROUTERS
+PENDING_QUEUES, PENDING_TASKS = WSE_PENDING_QUEUES, WSE_PENDING_TASKS
+WAIT_MAIN, WAIT_MICROTHREAD, WAIT_ROUTER = WSE_WAIT_MAIN, WSE_WAIT_MICROTHREAD, WSE_WAIT_ROUTER
+WAIT_OUTPUT_QUEUE, WAIT_INPUT_QUEUE, WAIT_TASK = WSE_WAIT_OUTPUT_QUEUE, WSE_WAIT_INPUT_QUEUE, WSE_WAIT_TASK
+FOR_WAVELET, FOR_ROOM, FOR_READER, FOR_UNBLOCK = WSE_FOR_WAVELET, WSE_FOR_ROOM, WSE_FOR_READER, WSE_FOR_UNBLOCK
+FOR_ROUTE, FOR_QUEUE, FOR_TEARDOWN = WSE_FOR_ROUTE, WSE_FOR_QUEUE, WSE_FOR_TEARDOWN
+FOR_MICROTHREAD, FOR_FIFO = WSE_FOR_MICROTHREAD, WSE_FOR_FIFO
+PLANE_COUNTERS, PLANE_LINKS, PLANE_BLOCKED = WSE_PLANE_COUNTERS, WSE_PLANE_LINKS, WSE_PLANE_BLOCKED
+PLANE_COLORS, PLANE_OPCODES, PLANE_SERIES = WSE_PLANE_COLORS, WSE_PLANE_OPCODES, WSE_PLANE_SERIES
+PLANE_ACTIVITY, PLANE_HOSTSIG = WSE_PLANE_ACTIVITY, WSE_PLANE_HOSTSIG
+
+
+cdef class Taken:
+    """A C-contiguous buffer of `count` items of `size` bytes (count -1: any number), held while the engine reads it."""
+    cdef Py_buffer view
+    cdef bint held
+    cdef Py_ssize_t count
+
+    def __cinit__(self, owner, int size, Py_ssize_t count=-1, bint writable=False):
+        self.held = False
+        PyObject_GetBuffer(owner, &self.view, PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0))
+        self.held = True
+        if self.view.itemsize != size:
+            raise ValueError(f"expected items of {size} bytes, got {self.view.itemsize}")
+        self.count = self.view.len // size
+        if count >= 0 and self.count != count:
+            raise ValueError(f"expected {count} items, got {self.count}")
+
+    def __dealloc__(self):
+        if self.held:
+            PyBuffer_Release(&self.view)
+
+
+cdef class Plane:
+    """Memory of an engine, read-only, through the buffer protocol; keeps the engine alive."""
+    cdef Engine engine
+    cdef const void *data
+    cdef int ndim, item
+    cdef Py_ssize_t shape[4]
+    cdef Py_ssize_t strides[4]
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        cdef Py_ssize_t items = 1
+        cdef int i
+        if flags & PyBUF_WRITABLE == PyBUF_WRITABLE:
+            raise BufferError("the engine's planes are read-only")
+        for i in range(self.ndim):
+            items *= self.shape[i]
+        buffer.buf = <void *>self.data
+        buffer.obj = self
+        buffer.len = items * self.item
+        buffer.readonly = 1
+        buffer.itemsize = self.item
+        buffer.format = NULL
+        if flags & PyBUF_FORMAT:
+            buffer.format = b"B" if self.item == 1 else b"H" if self.item == 2 else b"I" if self.item == 4 else b"Q"
+        buffer.ndim = self.ndim
+        buffer.shape = self.shape if flags & PyBUF_ND else NULL
+        buffer.strides = self.strides if flags & PyBUF_STRIDES == PyBUF_STRIDES else NULL
+        buffer.suboffsets = NULL
+        buffer.internal = NULL
+
+    def __releasebuffer__(self, Py_buffer *buffer):
+        pass
+
+
+cdef Plane lend(Engine engine, const void *data, int item, shape):
+    cdef Plane plane = Plane.__new__(Plane)
+    cdef Py_ssize_t step = item
+    cdef int i
+    plane.engine = engine
+    plane.data = data if data != NULL else <const void *>engine.f  # an empty plane still needs an address
+    plane.item = item
+    plane.ndim = len(shape)
+    for i in range(plane.ndim):
+        plane.shape[i] = shape[i]
+    for i in range(plane.ndim - 1, -1, -1):
+        plane.strides[i] = step
+        step *= plane.shape[i]
+    return plane
+
+
+cdef class Engine:
+    """One wse_fabric.  ValueError where the engine refuses an argument, RuntimeError while another thread runs it."""
+    cdef wse_fabric *f
+    cdef bint running
+    cdef int stop
+    cdef readonly int width, height
+
+    def __cinit__(self, int width, int height, params, int fp16=0, int threads=1, uint64_t trace=0, int bins=0,
+                  bint bin_planes=False):
+        cdef wse_desc desc
+        cdef Taken values = Taken(params, 8, WSE_PARAM_COUNT)
+        desc.width, desc.height, desc.fp16, desc.threads = width, height, fp16, threads
+        memcpy(desc.params, values.view.buf, WSE_PARAM_COUNT * sizeof(int64_t))
+        desc.trace_capacity, desc.bins, desc.bin_planes = trace, bins, bin_planes
+        self.width, self.height = width, height
+        with nogil:
+            self.f = wse_new(&desc)
+        if self.f == NULL:
+            raise MemoryError(f"the engine could not be made: {width} x {height} PEs, {threads} threads, {bins} bins, "
+                              f"{trace} trace events")
+
+    def __dealloc__(self):
+        if self.f != NULL:
+            wse_free(self.f)
+
+    cdef int idle(self) except -1:
+        if self.running:
+            raise RuntimeError("the fabric is running in another thread")
+        return 0
+
+    cdef int done(self, wse_status status) except -1:
+        if status == WSE_NOMEM:
+            raise MemoryError("the engine has no memory left")
+        if status == WSE_BADARG:
+            raise ValueError("the engine refuses an argument: it is outside the rectangle, the memory or the machine")
+        return 0
+
+    def add_class(self, code, iq_color, oq_color, task_kind, task_priority, task_pc, uint64_t active, uint64_t blocked):
+        self.idle()
+        cdef wse_class c
+        cdef Taken words = Taken(code, 8)
+        c.code, c.code_length = <const uint64_t *>words.view.buf, <uint32_t>words.count
+        cdef Taken field = Taken(iq_color, 1, WSE_QUEUES)
+        memcpy(c.iq_color, field.view.buf, WSE_QUEUES)
+        field = Taken(oq_color, 1, WSE_QUEUES)
+        memcpy(c.oq_color, field.view.buf, WSE_QUEUES)
+        field = Taken(task_kind, 1, WSE_TASKS)
+        memcpy(c.task_kind, field.view.buf, WSE_TASKS)
+        field = Taken(task_priority, 1, WSE_TASKS)
+        memcpy(c.task_priority, field.view.buf, WSE_TASKS)
+        field = Taken(task_pc, 4, WSE_TASKS)
+        memcpy(c.task_pc, field.view.buf, WSE_TASKS * sizeof(uint32_t))
+        c.active, c.blocked = active, blocked
+        return number(wse_add_class(self.f, &c))
+
+    def set_classes(self, class_of_pe):
+        self.idle()
+        cdef Taken plane = Taken(class_of_pe, 2, <Py_ssize_t>self.width * self.height)
+        self.done(wse_set_classes(self.f, <const uint16_t *>plane.view.buf))
+
+    def add_filter(self, int kind, bint count_data, bint count_control, bint filter_control, int min_index, int max_index,
+                   int init_counter, int limit1, int limit2, int max_counter):
+        self.idle()
+        cdef wse_filter filter
+        filter.kind, filter.count_data, filter.count_control = kind, count_data, count_control
+        filter.filter_control, filter.min_index, filter.max_index = filter_control, min_index, max_index
+        filter.init_counter, filter.limit1, filter.limit2 = init_counter, limit1, limit2
+        filter.max_counter = max_counter
+        return number(wse_add_filter(self.f, &filter))
+
+    def set_routes(self, int color, config):
+        self.idle()
+        cdef Taken plane = Taken(config, 8, <Py_ssize_t>self.width * self.height)
+        self.done(wse_set_routes(self.f, color, <const uint64_t *>plane.view.buf))
+
+    def write(self, int x, int y, int w, int h, uint32_t address, data):
+        """`data`: any C-contiguous buffer of bytes, the same number for each PE, row-major."""
+        self.idle()
+        cdef Taken taken = Taken(data, 1)
+        cdef Py_ssize_t pes = <Py_ssize_t>w * h
+        if pes < 1 or taken.count % pes:
+            raise ValueError(f"{taken.count} bytes do not divide among {w} x {h} PEs")
+        self.done(wse_write(self.f, x, y, w, h, address, <uint32_t>(taken.count // pes), taken.view.buf))
+
+    def fill(self, int x, int y, int w, int h, uint32_t address, data):
+        self.idle()
+        cdef Taken taken = Taken(data, 1)
+        self.done(wse_fill(self.f, x, y, w, h, address, <uint32_t>taken.count, taken.view.buf))
+
+    def fill_class(self, int class_index, uint32_t address, data):
+        self.idle()
+        cdef Taken taken = Taken(data, 1)
+        self.done(wse_fill_class(self.f, class_index, address, <uint32_t>taken.count, taken.view.buf))
+
+    def read(self, int x, int y, int w, int h, uint32_t address, into):
+        self.idle()
+        cdef Taken taken = Taken(into, 1, -1, True)
+        cdef Py_ssize_t pes = <Py_ssize_t>w * h
+        if pes < 1 or taken.count % pes:
+            raise ValueError(f"{taken.count} bytes do not divide among {w} x {h} PEs")
+        self.done(wse_read(self.f, x, y, w, h, address, <uint32_t>(taken.count // pes), taken.view.buf))
+
+    def set_register(self, int x, int y, int w, int h, int reg, values):
+        self.idle()
+        cdef Taken taken = Taken(values, 4, <Py_ssize_t>w * h)
+        self.done(wse_set_register(self.f, x, y, w, h, reg, <const uint32_t *>taken.view.buf))
+
+    def stream_in(self, int x, int y, int port, int color, data, control, uint32_t num, uint32_t den):
+        self.idle()
+        cdef Taken words = Taken(data, 4), bits
+        cdef const uint8_t *flags = NULL
+        if control is not None:
+            bits = Taken(control, 1, words.count)
+            flags = <const uint8_t *>bits.view.buf
+        return number(wse_stream_in(self.f, x, y, port, color, <const uint32_t *>words.view.buf, flags, words.count,
+                                    num, den))
+
+    def stream_out(self, int x, int y, int port, int color, uint64_t capacity, uint32_t num, uint32_t den):
+        self.idle()
+        return number(wse_stream_out(self.f, x, y, port, color, capacity, num, den))
+
+    def stream_count(self, int stream):
+        return wse_stream_count(self.f, stream)
+
+    def stream_data(self, int stream):
+        return lend(self, wse_stream_data(self.f, stream), 4, (wse_stream_count(self.f, stream),))
+
+    def stream_control(self, int stream):
+        return lend(self, wse_stream_control(self.f, stream), 1, (wse_stream_count(self.f, stream),))
+
+    def stream_cycles(self, int stream):
+        return lend(self, wse_stream_cycles(self.f, stream), 8, (wse_stream_count(self.f, stream),))
+
+    def activate(self, int x, int y, int w, int h, int task):
+        self.idle()
+        self.done(wse_activate(self.f, x, y, w, h, task))
+
+    def run(self, uint64_t limit):
+        """Runs to cycle `limit` (absolute) without the GIL, then looks for Ctrl-C.  Returns QUIET, LIMIT or FAULTED."""
+        self.idle()
+        cdef wse_status status
+        self.running = True
+        self.stop = 0
+        with nogil:
+            status = wse_run(self.f, limit, &self.stop)
+        self.running = False
+        self.done(status)
+        PyErr_CheckSignals()
+        return <int>status
+
+    def ask_stop(self):
+        """From another thread: the call of run under way ends soon, with LIMIT."""
+        self.stop = 1
+
+    def cycle(self):
+        return wse_cycle(self.f)
+
+    def last_activity(self):
+        return wse_last_activity(self.f)
+
+    def pending(self):
+        self.idle()
+        return wse_pending(self.f)
+
+    def waits(self, room):
+        """`room`: a writable buffer of wse_wait records as bytes.  Returns how many there are."""
+        self.idle()
+        cdef Taken taken = Taken(room, 1, -1, True)
+        return wse_waits(self.f, <wse_wait *>taken.view.buf, taken.count // <Py_ssize_t>sizeof(wse_wait))
+
+    def plane(self, int which):
+        cdef wse_plane plane
+        self.idle()
+        self.done(wse_get_plane(self.f, which, &plane))
+        return lend(self, plane.data, plane.item, [plane.shape[i] for i in range(plane.ndim)])
+
+    def bin_cycles(self):
+        return wse_bin_cycles(self.f)
+
+    def trace(self):
+        """The events as bytes, sizeof(wse_event) each."""
+        cdef const wse_event *events = NULL
+        self.idle()
+        cdef uint64_t count = wse_trace(self.f, &events)
+        return lend(self, events, 1, (count * sizeof(wse_event),))
+
+    def trace_dropped(self):
+        return wse_trace_dropped(self.f)
+
+    def fault(self):
+        """(kind, x, y, color, queue, task, port, pc, cycle, detail) of the first fault; kind 0: none."""
+        cdef wse_fault fault
+        wse_fault_of(self.f, &fault)
+        return (fault.kind, fault.x, fault.y, fault.color, fault.queue, fault.task, fault.port, fault.pc, fault.cycle,
+                fault.detail)
+
+    def bytes(self):
+        return wse_bytes(self.f)
+
+
+cdef int number(int index) except -1:
+    if index < 0:
+        raise ValueError("the engine refuses an argument: it is outside the rectangle or the machine")
+    return index
+
+
+EVENT_BYTES = sizeof(wse_event)
+WAIT_BYTES = sizeof(wse_wait)
+
+
+def params():
+    """Rows of machine.def: (name, unit, confidence, source, meaning, wse2, wse3, silicon)."""
+    cdef const wse_param_info *p = wse_param_table()
+    return [(p[i].name.decode(), p[i].unit.decode(), p[i].confidence.decode(), p[i].source.decode(),
+             p[i].meaning.decode(), p[i].value[0], p[i].value[1], p[i].value[2]) for i in range(WSE_PARAM_COUNT)]
+
+
+def ops():
+    """Rows of isa.def, the opcode is the index: (name, kind, form, types, latency, lanes on WSE-2 and WSE-3, effect)."""
+    cdef int count
+    cdef const wse_op_info *o = wse_op_table(&count)
+    kinds = {WSE_KIND_VECTOR: "vector", WSE_KIND_SCALAR: "scalar", WSE_KIND_SYSTEM: "system"}
+    return [(o[i].name.decode(), kinds[o[i].kind], o[i].form.decode(), tuple([o[i].type[j].decode() for j in range(4)]),
+             o[i].latency.decode(), (o[i].lanes[0], o[i].lanes[1]), o[i].effect.decode()) for i in range(count)]
+
+
+cdef list rows(const wse_row *r, int count):
+    return [(r[i].name.decode(), r[i].text.decode(), r[i].more.decode()) for i in range(count)]
+
+
+def faults():
+    """Rows of faults.def: (name, sentence, ""); the index is the kind, 0 none."""
+    return rows(wse_fault_table(), WSE_FAULT_COUNT)
+
+
+def events():
+    """Rows of events.def: (name, meaning of a, meaning of b); the index is the kind."""
+    return rows(wse_event_table(), WSE_EV_COUNT)
+
+
+def counters():
+    """Rows of counters.def: (name, unit, meaning); the index is the column of PLANE_COUNTERS."""
+    return rows(wse_counter_table(), WSE_CTR_COUNT)
+
+
+def h2s(int fp16, half):
+    """Widens an array of uint16 bits to float32."""
+    cdef Taken source = Taken(half, 2)
+    single = numpy.empty(numpy.shape(half), numpy.float32)
+    cdef Taken to = Taken(single, 4, source.count, True)
+    cdef size_t n = source.count
+    with nogil:
+        wse_h2s(fp16, <const uint16_t *>source.view.buf, <float *>to.view.buf, n)
+    return single
+
+
+def s2h(int fp16, single):
+    """Rounds an array of float32 to uint16 bits."""
+    cdef Taken source = Taken(single, 4)
+    half = numpy.empty(numpy.shape(single), numpy.uint16)
+    cdef Taken to = Taken(half, 2, source.count, True)
+    cdef size_t n = source.count
+    with nogil:
+        wse_s2h(fp16, <const float *>source.view.buf, <uint16_t *>to.view.buf, n)
+    return half
+
+
+def element(int opcode, int fp16, a, b, c):
+    """Values of one instruction over uint32 arrays of one shape; None if the instruction has no value function."""
+    cdef Taken first = Taken(a, 4)
+    cdef Taken second = Taken(b, 4, first.count), third = Taken(c, 4, first.count)
+    result = numpy.empty(numpy.shape(a), numpy.uint32)
+    cdef Taken to = Taken(result, 4, first.count, True)
+    cdef const uint32_t *x = <const uint32_t *>first.view.buf
+    cdef const uint32_t *y = <const uint32_t *>second.view.buf
+    cdef const uint32_t *z = <const uint32_t *>third.view.buf
+    cdef uint32_t *out = <uint32_t *>to.view.buf
+    cdef Py_ssize_t i
+    cdef int known = 1
+    with nogil:
+        for i in range(first.count):
+            known = wse_element(opcode, fp16, x[i], y[i], z[i], &out[i])
+            if not known:
+                break
+    return result if known else None

@@ -1,0 +1,151 @@
+"""The command line: `wse COMMAND`.  A command's module is imported when the command is called: `wse --help` is quick.
+
+Exit status: 0 done and verified; 1 ran, but the result is wrong, or the program deadlocked or did what the machine
+forbids; 2 bad input, told in one line that begins with `error:`; 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from .._version import __version__
+
+# name: (module, what it does in one line); the module has `command`
+COMMANDS = {
+    "run": ("wse.cli.run", "Run a kernel on an emulated fabric, verify it, draw what happened."),
+    "plot": ("wse.cli.plot", "Draw pictures or write traces of a saved run."),
+    "isa": ("wse.cli.isa", "The instruction reference."),
+    "arch": ("wse.cli.arch", "Every number of the machine, its source and how sure it is."),
+    "asm": ("wse.cli.asm", "Assemble a text into instruction words."),
+    "disasm": ("wse.cli.disasm", "Turn instruction words back into text."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose members are imported when they are called; their one-line help stands in the table."""
+
+    def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], noun: str = "command", **kwargs: Any):
+        kwargs |= {"callback": _help_if_alone, "invoke_without_command": True}
+        super().__init__(*args, **kwargs)
+        self.table = table
+        self.noun = noun
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.table:
+            ctx.fail(f"there is no {self.noun} {cmd_name!r}: known are {', '.join(self.table)}")
+        return self.load(cmd_name)
+
+    def load(self, name: str) -> click.Command:
+        return import_module(self.table[name][0]).command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section(f"{self.noun.capitalize()}s"):
+            formatter.write_dl([(name, words) for name, (_, words) in self.table.items()])
+
+
+def _help_if_alone() -> None:
+    ctx = click.get_current_context()
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+class Main(LazyGroup):
+    """The root: turns whatever goes wrong into a line and an exit status."""
+
+    def main(  # type: ignore[override]
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = "wse",
+        standalone_mode: bool = True,
+        **kwargs: Any,
+    ) -> Any:
+        if not standalone_mode:
+            return super().main(args, prog_name, standalone_mode=False, **kwargs)
+        try:
+            status = super().main(args, prog_name, standalone_mode=False, **kwargs)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _close_stdout()
+            status = 1
+        except (Exception, KeyboardInterrupt) as error:
+            status = _report(error)
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _report(error: BaseException) -> int:
+    """Prints what went wrong to stderr; returns the exit status."""
+    from ..errors import RunError, WseError
+
+    if os.environ.get("WSE_DEBUG", "0") not in ("", "0") and not isinstance(error, click.exceptions.Exit):
+        import traceback
+
+        traceback.print_exception(error)
+    match error:
+        case click.exceptions.Exit():
+            return error.exit_code
+        case click.Abort() | KeyboardInterrupt():
+            click.echo("error: interrupted", err=True)
+            return 130
+        case click.UsageError():
+            where = f" (see: {error.ctx.command_path} --help)" if error.ctx else ""
+            return _fail(f"{_one_line(error.format_message())}{where}", 2)
+        case click.ClickException():
+            return _fail(_one_line(error.format_message()), 2)
+        case RunError():
+            return _fail(str(error), 1)
+        case WseError():
+            return _fail(str(error), 2)
+        case OSError():
+            name = f"{error.filename}: " if error.filename is not None else ""
+            return _fail(f"{name}{error.strerror or error}", 2)
+        case MemoryError():
+            return _fail("there is not enough memory for this", 1)
+    return _fail(f"internal: {type(error).__name__}: {_one_line(str(error))} (WSE_DEBUG=1 shows where)", 1)
+
+
+def _fail(sentence: str, status: int) -> int:
+    click.echo(f"error: {sentence}", err=True)
+    return status
+
+
+def _one_line(words: str) -> str:
+    return " ".join(words.split())
+
+
+def _close_stdout() -> None:
+    """The reader has gone: let the interpreter's last flush go nowhere."""
+    with contextlib.suppress(OSError, ValueError):  # stdout is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+main = Main(
+    name="wse",
+    table=COMMANDS,
+    help="An emulator of the Cerebras wafer-scale engine: fabric, processing elements, kernels, pictures.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=lambda ctx, _, value: _print_version(ctx) if value and not ctx.resilient_parsing else None,
+            help="Show the version and exit.",
+        )
+    ],
+)
+
+
+def _print_version(ctx: click.Context) -> NoReturn:
+    click.echo(f"wse {__version__}")
+    ctx.exit()

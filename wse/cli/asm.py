@@ -1,0 +1,48 @@
+"""`wse asm FILE`: text into instruction words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .. import assembler, isa
+from ..errors import AsmError, ConfigError
+from . import common
+
+
+@click.command("asm", help="Assemble FILE (- for the standard input) and print the words in hex, or write them.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="File to write: .bin little-endian words of 64 bits, else hex."
+)
+@click.option(
+    "--define", "symbols", type=common.Setting(), multiple=True, help="Value of a name in the text; repeatable."
+)
+@click.option(
+    "--fp16",
+    type=click.Choice(list(isa.FP16)),
+    default="f16",
+    show_default=True,
+    help="Format of numbers such as 1.5h.",
+)
+@common.json_option
+def command(file: Path, out: Path | None, symbols: tuple[tuple[str, int], ...], fp16: str, as_json: bool) -> None:
+    try:
+        text = click.open_file(str(file), encoding="utf-8").read()
+        done = assembler.assemble(text, dict(symbols), fp16=fp16)
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file} is not text: `wse disasm` reads instruction words") from None
+    except AsmError as error:
+        raise AsmError(f"{file}: {error}", error.line) from None
+    words = [int(word) for word in done.words]
+    if out is not None and out.suffix == ".bin":
+        out.write_bytes(done.words.astype("<u8").tobytes())
+    elif out is not None:
+        out.write_text("".join(f"{word:016x}\n" for word in words))
+    if as_json:
+        hexed = [f"0x{word:016x}" for word in words]
+        common.print_json({"words": hexed, "labels": done.labels, "lines": done.lines})
+    elif out is None:
+        for word in words:
+            click.echo(f"{word:016x}")

@@ -1,0 +1,91 @@
+"""Kernels: programs with a reference model, parameters and a documented data layout, for `wse run NAME`.
+
+A kernel is a module with two things:
+
+    PARAMETERS: dict[str, Parameter]
+        What it takes, by name, with defaults.  The command line makes its options from them.
+
+    run(config, *, machine, grid, seed, threads, max_cycles, trace, progress, activity=False) -> Result
+        config      value of each parameter, by name, all present, of the declared type
+        machine     a wse.Machine
+        grid        (width, height) in PEs, or None for the kernel's own default
+        seed        of the random inputs
+        threads     of the host; results do not depend on it
+        max_cycles  end the run there, or None
+        trace       events to keep, 0 for none
+        progress    a Progress: hand it to Fabric.run, tell it lines worth showing during a long run
+        activity    record activity per PE and bin, for an animation
+
+    It checks its parameters (ConfigError names the parameter, its value and what would do), builds a Program, runs it,
+    compares with its reference model and returns a Result, whose `run.meta` holds "kernel" and "parameters".  A run
+    that was interrupted or reached max_cycles (`run.ended`) is a Result as well: verified False, max_error nan, and
+    what was measured so far.  DeadlockError and FabricFault are left to the caller.
+
+Importing this module imports no kernel.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from ..run import Run
+
+# name: (module, what it is in one line)
+KERNELS: dict[str, tuple[str, str]] = {
+    "gemm": ("wse.kernels.gemm", "Matrix times matrix, operands broadcast along rows and columns."),
+    "gemv": ("wse.kernels.gemv", "Matrix times vector."),
+    "reduce": ("wse.kernels.reduce", "Sum of a vector per PE into one PE: star, chain, tree or two-phase."),
+    "allreduce": ("wse.kernels.allreduce", "Sum of a vector per PE into all PEs."),
+    "broadcast": ("wse.kernels.broadcast", "One PE's vector to all PEs."),
+    "axpy": ("wse.kernels.axpy", "y = a x + y on every PE."),
+    "sgd": ("wse.kernels.sgd", "Trains a multilayer perceptron wholly on the fabric."),
+}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a kernel.  type: int, float, str or bool.  flag: a short form for a shell, such as "-M"."""
+
+    name: str
+    type: type
+    default: Any
+    help: str
+    choices: tuple[Any, ...] | None = None
+    flag: str | None = None
+
+
+class Progress:
+    """What a kernel tells about a run that is under way.  This one is silent; the command line's shows it."""
+
+    def __call__(self, cycle: int) -> None:
+        """The simulation has reached this cycle: what Fabric.run calls now and then."""
+
+    def note(self, line: str) -> None:
+        """A line for people, such as the loss of an epoch."""
+
+
+@dataclass
+class Result:
+    """What a kernel hands back."""
+
+    kernel: str
+    parameters: dict[str, Any]
+    run: Run
+    verified: bool
+    max_error: float = math.nan  # against the reference model, in the units of the result; nan: not compared
+    text: list[str] = field(default_factory=list)  # more lines for people
+    extra: dict[str, Any] = field(default_factory=dict)  # more keys for --json
+
+
+def load(name: str) -> ModuleType:
+    """The module of a kernel; ConfigError for a name that is not in KERNELS."""
+    if name not in KERNELS:
+        raise ConfigError(f"there is no kernel {name!r}: known are {', '.join(KERNELS)}")
+    return import_module(KERNELS[name][0])

@@ -1,0 +1,186 @@
+"""What all pictures share: figures without pyplot, palettes that survive color blindness, planes over the grid, saving.
+
+Figures are built from matplotlib.figure.Figure and saved through the Agg, SVG and PDF backends directly: no pyplot, no
+global state, so that two threads may draw at once and importing stays cheap.
+"""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+
+from ..errors import ConfigError
+from . import text
+
+# Okabe and Ito's colors and Tol's muted ones: told apart with any common color blindness, and by lightness in grey.
+CAUSE_COLORS = {
+    "busy_scalar": "#88CCEE",
+    "busy_vector": "#0072B2",
+    "busy_micro": "#332288",
+    "stall_input": "#D55E00",
+    "stall_output": "#E69F00",
+    "stall_bank": "#CC79A7",
+    "stall_start": "#117733",
+    "stall_branch": "#999933",
+    "stall_latency": "#882255",
+    "stall_task": "#F0E442",
+    "idle": "#DDDDDD",
+}
+OTHER_COLORS = ("#44AA99", "#AA4499", "#DDCC77", "#661100", "#6699CC")
+LINES = ("#0072B2", "#D55E00", "#117733", "#CC79A7")
+HEAT, LOAD = "viridis", "cividis"
+INK, FAINT = "#222222", "#BBBBBB"
+DPI = 150
+# A grid this much longer than wide would be a hairline with square PEs: its picture is stretched instead.
+ELONGATED = 6
+
+
+def cause_color(name):
+    """The color of a cause of cycles; counters that this table does not know still get one."""
+    return CAUSE_COLORS.get(name) or OTHER_COLORS[sum(name.encode()) % len(OTHER_COLORS)]
+
+
+def new(width, height, run=None):
+    """An empty figure in inches, with the run's two lines of title."""
+    figure = Figure(
+        figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08), facecolor="white"
+    )
+    if run is not None:
+        figure.suptitle(f"{text.title(run)}\n{text.duration(run)}", fontsize=11, color=INK)
+    return figure
+
+
+def save(figure, path):
+    """Writes the figure in the format that the path's ending names."""
+    import matplotlib
+
+    ending = path.suffix.lower()
+    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(ending)
+    try:
+        # The salt makes ids in SVG files the same every time, so that equal runs give equal files.
+        with matplotlib.rc_context({"svg.hashsalt": "wse"}):
+            figure.savefig(path, format=ending[1:], metadata=metadata)
+    except OSError as error:
+        raise ConfigError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
+
+
+def fit(run, longest, least=2.2):
+    """(width, height) in inches of a panel that shows the grid with square PEs, the longer side as given."""
+    if max(run.width, run.height) > ELONGATED * min(run.width, run.height):
+        return (longest, max(least, longest / 3)) if run.width >= run.height else (max(least, longest / 3), longest)
+    scale = longest / max(run.width, run.height)
+    return max(least, run.width * scale), max(least, run.height * scale)
+
+
+def shrink(plane, pixels):
+    """(smaller plane, PEs per cell): means over squares of PEs until neither side has more cells than `pixels`."""
+    height, width = plane.shape
+    step = max(1, -(-max(height, width) // max(1, pixels)))
+    if step == 1:
+        return plane, 1
+    sums = np.add.reduceat(
+        np.add.reduceat(plane, np.arange(0, height, step), axis=0), np.arange(0, width, step), axis=1
+    )
+    tall = np.diff(np.append(np.arange(0, height, step), height))
+    wide = np.diff(np.append(np.arange(0, width, step), width))
+    return sums / np.outer(tall, wide), step
+
+
+def draw_plane(axes, plane, label, *, cmap=HEAT, vmax=None, share=False, pixels=1000, bar=True, small=False):
+    """An image of one number per PE: north-west at the top left, square PEs, color bar.
+
+    share: the numbers are shares of 1, shown in percent, and written into the cells where they fit.
+    """
+    height, width = plane.shape
+    if min(width, height) == 1 and max(width, height) > 16:
+        return draw_line(axes, plane.ravel(), label, "x" if height == 1 else "y", share=share)
+    cells, step = shrink(np.asarray(plane, dtype=float), pixels)
+    if vmax is None:
+        vmax = float(cells.max(initial=0)) or 1.0
+    image = axes.imshow(
+        cells,
+        cmap=cmap,
+        vmin=0,
+        vmax=vmax,
+        interpolation="none",
+        extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+        aspect="auto" if max(width, height) > ELONGATED * min(width, height) else "equal",
+    )
+    grid_axes(axes, width, height, small)
+    if step > 1:
+        label = f"{label}; mean of {step} x {step} PEs a cell"
+    if bar:
+        colorbar = axes.figure.colorbar(image, ax=axes, shrink=0.9, pad=0.02, aspect=30)
+        colorbar.set_label(label, fontsize=7 if small else 9)
+        colorbar.ax.tick_params(labelsize=7 if small else 8)
+        if share:
+            colorbar.ax.yaxis.set_major_formatter(percent_ticks(vmax))
+    if share and max(width, height) <= 16:
+        annotate(axes, cells, vmax, image)
+    return image
+
+
+def draw_line(axes, values, label, axis, *, share=False):
+    """A grid one PE wide: the number over the position, filled."""
+    places = np.arange(len(values) + 1) - 0.5
+    axes.stairs(values, places, fill=True, color=LINES[0], alpha=0.35)
+    axes.stairs(values, places, color=LINES[0], linewidth=1)
+    axes.set_xlim(-0.5, len(values) - 0.5)
+    top = float(np.max(values, initial=0)) or 1.0
+    axes.set_ylim(0, min(1.0, 1.05 * top) if share else 1.05 * top)
+    if share:
+        axes.yaxis.set_major_formatter(percent_ticks(top))
+    axes.set_xlabel(f"{axis} of the PE", fontsize=9)
+    axes.set_ylabel(label, fontsize=9)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    tidy(axes)
+    return None
+
+
+def annotate(axes, cells, vmax, image):
+    """The share of every cell in percent, dark on light and light on dark."""
+    height, width = cells.shape
+    size = min(11.0, 90 / max(width, height))
+    for y, x in np.ndindex(cells.shape):
+        words = text.percent(cells[y, x]) if max(width, height) <= 8 else f"{100 * cells[y, x]:.0f}"
+        axes.text(
+            x, y, words, ha="center", va="center", fontsize=size, color=ink_on(image.cmap(min(1.0, cells[y, x] / vmax)))
+        )
+
+
+def ink_on(color):
+    """Black or white, whichever can be read on the color (r, g, b, ...)."""
+    return "white" if 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] < 0.55 else "black"
+
+
+def grid_axes(axes, width, height, small=False):
+    """Axes in PEs, x to the east and y to the south, with whole numbers."""
+    size = 7 if small else 9
+    axes.set_xlabel("x (PE, to the east)" if not small else "x", fontsize=size)
+    axes.set_ylabel("y (PE, to the south)" if not small else "y", fontsize=size)
+    axes.tick_params(labelsize=size - 1)
+    for axis, n in ((axes.xaxis, width), (axes.yaxis, height)):
+        if n <= 8:
+            axis.set_major_locator(FixedLocator(range(n)))
+        else:
+            crowded = 2 if small and axis is axes.yaxis and width > 2 * height else 4
+            axis.set_major_locator(MaxNLocator(nbins=crowded if small else 8, integer=True, min_n_ticks=1))
+
+
+def percent_ticks(whole):
+    """Tick labels in percent, with as many digits as the axis needs."""
+    digits = 0 if whole >= 0.05 else 1 if whole >= 0.005 else 3
+    return FuncFormatter(lambda value, _: f"{100 * value:.{digits}f} %")
+
+
+def si_ticks(axis):
+    """Tick labels such as 20 k."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: text.si(value) if value else "0"))
+
+
+def tidy(axes):
+    """No box: two spines and a faint grid behind."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    axes.grid(True, color="#E6E6E6", linewidth=0.6)
+    axes.set_axisbelow(True)

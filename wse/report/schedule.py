@@ -1,0 +1,73 @@
+"""What PEs did, cycle by cycle: tasks and operations as bars over time, from the events of a traced run."""
+
+from collections import Counter
+
+from ..errors import ConfigError
+from ..trace import events
+from . import figure as base
+from . import text
+
+LANES = 40  # that fit a page legibly
+BARS = 20_000
+Bar = tuple[int, int, int, str]  # row, start, length, name
+PALETTE = ("#0072B2", "#E69F00", "#117733", "#CC79A7", "#56B4E9", "#D55E00", "#999933", "#332288", "#882255", "#44AA99")
+
+
+def figure(run):
+    """Bars of the first PEs that did anything.  Tasks are pale and tall, operations colored by instruction."""
+    if run.events is None or not len(run.events):
+        raise ConfigError(
+            "this run has no events: trace it (`wse run ... --trace FILE.npz`, or Fabric(program, trace=N))"
+        )
+    shown = [lane for lane in events.lanes(run) if lane[1] != events.WAVELETS]
+    shown = sorted(shown)[:LANES]
+    rows = {lane: row for row, lane in enumerate(shown)}
+    tasks: list[Bar] = []
+    operations: dict[str, list[Bar]] = {}
+    names: Counter[str] = Counter()
+    count = 0
+    for span in events.spans(run):
+        row = rows.get((span.pe, span.lane))
+        if row is None or count >= BARS:
+            continue
+        count += 1
+        bar = (row, span.start, max(span.end - span.start, 1), span.name)
+        if span.is_task:
+            tasks.append(bar)
+        else:
+            operations.setdefault(span.name, []).append(bar)
+            names[span.name] += bar[2]
+    fig = base.new(13, max(3.0, 1.8 + 0.26 * len(shown)), run)
+    axes = fig.add_subplot()
+    draw_bars(axes, tasks, 0.86, "#D9D9D9", "tasks")
+    for i, (name, _) in enumerate(names.most_common()):
+        color = PALETTE[i] if i < len(PALETTE) else "#777777"
+        draw_bars(axes, operations[name], 0.5, color, name if i < len(PALETTE) else None)
+    for row, start, length, name in tasks:
+        if length > run.cycles / 25:
+            axes.text(start, row - 0.34, f" {name}", fontsize=6, va="center", color="#555555", clip_on=True)
+    axes.set_yticks(
+        range(len(shown)), [f"{text.pe_name(pe, run.width)} {events.lane_name(lane)}" for pe, lane in shown]
+    )
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.set_xlim(0, max(run.cycles, 1))
+    axes.set_xlabel("cycle", fontsize=9)
+    base.tidy(axes)
+    axes.tick_params(axis="y", labelsize=7)
+    base.si_ticks(axes.xaxis)
+    if tasks or operations:
+        fig.legend(loc="outside right upper", fontsize=8, frameon=False)
+    return fig
+
+
+def draw_bars(axes, bars, height, color, label):
+    """Many bars as one collection."""
+    from matplotlib.collections import PolyCollection
+
+    if not bars:
+        return
+    corners = []
+    for row, start, length, _ in bars:
+        top, bottom = row - height / 2, row + height / 2
+        corners.append([(start, top), (start + length, top), (start + length, bottom), (start, bottom)])
+    axes.add_collection(PolyCollection(corners, facecolor=color, edgecolor="white", linewidth=0.3, label=label))

@@ -1,0 +1,50 @@
+"""One page about a run: heat map, where the cycles went, links, time series.  What `wse run` writes by default."""
+
+from . import figure as base
+from . import heatmap, links, stalls, text, timeline
+
+
+def figure(run):
+    """The page as one figure, landscape."""
+    fig = base.new(14, 10)
+    fig.suptitle("\n".join((text.title(run), text.duration(run), text.headline(run))), fontsize=11, color=base.INK)
+    heat, causes, wires, series = panels(fig, run)
+    heatmap.draw(heat, run, pixels=1000 if max(run.height, run.width) > 500 else 500, small=True)
+    heading(heat, "Utilization")
+    stalls.bars(causes, run)
+    heading(causes, "Where the PE-cycles went")
+    wires.suptitle("Links", x=0.02, ha="left", fontsize=10, color=base.INK, fontweight="bold")
+    links.draw(wires, run)
+    draw_series(fig, series, run)
+    return fig
+
+
+def panels(fig, run):
+    """(heat map's axes, causes' axes, links' subfigure, place of the series).
+
+    A large grid that is not flat gets the page's whole height: a pixel per PE is wanted.
+    """
+    if not links.is_map(run, links.SMALL_MAP) and 3 * run.width >= run.height >= 0.75 * run.width:
+        grid = fig.add_gridspec(3, 2, width_ratios=[1, 1], height_ratios=[1, 0.95, 1.1])
+        return fig.add_subplot(grid[:, 0]), fig.add_subplot(grid[0, 1]), fig.add_subfigure(grid[1, 1]), grid[2, 1]
+    grid = fig.add_gridspec(2, 2, width_ratios=[1.05, 1])
+    return fig.add_subplot(grid[0, 0]), fig.add_subplot(grid[0, 1]), fig.add_subfigure(grid[1, 0]), grid[1, 1]
+
+
+def draw_series(fig, where, run):
+    """The time series, or a word that there is none."""
+    if run.series is None or not len(run.series) or not len(text.bin_lengths(run)):
+        axes = fig.add_subplot(where)
+        axes.axis("off")
+        axes.text(0.5, 0.5, "no time series was recorded", ha="center", va="center", fontsize=9, color="#666666")
+        return
+    cells = where.subgridspec(3, 1, hspace=0.05)
+    first = fig.add_subplot(cells[0])
+    rest = [fig.add_subplot(cells[i], sharex=first) for i in (1, 2)]
+    timeline.draw([first, *rest], run, small=True)
+    heading(first, "Over time")
+
+
+def heading(axes, words):
+    """A panel's name, at its left."""
+    axes.set_title(words, fontsize=10, loc="left", color=base.INK, fontweight="bold")

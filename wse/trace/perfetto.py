@@ -1,0 +1,155 @@
+"""Perfetto's trace format, written by hand: a file is a series of packets, protobuf messages with a length before each.
+
+Names are interned: a name is sent once with a number, events carry the number, and an event is some 17 bytes.  Field
+numbers are those of perfetto/trace/*.proto; the tests read the files back with the official schema.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from .events import BEGIN, END, INSTANT, actions, lane_name, lanes
+
+if TYPE_CHECKING:
+    from ..run import Run
+
+# TracePacket
+TIMESTAMP, SEQUENCE, TRACK_EVENT, INTERNED, FLAGS, DESCRIPTOR = 8, 10, 11, 12, 13, 60
+CLEARED, NEEDED = 1, 2  # of FLAGS: names known so far are forgotten; names are used
+# TrackDescriptor, ProcessDescriptor, ThreadDescriptor, CounterDescriptor
+UUID, NAME, PROCESS, THREAD, PARENT, COUNTER = 1, 2, 3, 4, 5, 8
+PID, TID, PROCESS_NAME, THREAD_NAME, UNIT_NAME = 1, 2, 6, 5, 6
+# TrackEvent, DebugAnnotation, InternedData, EventName
+ANNOTATION, TYPE, NAME_IID, TRACK, VALUE = 4, 9, 10, 11, 44
+TYPES = {BEGIN: 1, END: 2, INSTANT: 3}
+COUNT = 4
+ANNOTATION_NAME_IID, ANNOTATION_UINT = 1, 3
+EVENT_NAMES, ANNOTATION_NAMES = 2, 3
+
+FABRIC = 1  # pid of the process that holds the counters
+FIRST = 2  # pid of PE 0
+SEPARATE = 64  # PEs that get a process each; beyond that, one process per row
+
+
+def varint(number: int) -> bytes:
+    """Seven bits a byte, lowest first."""
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def integer(field: int, number: int) -> bytes:
+    return varint(field << 3) + varint(number)
+
+
+def message(field: int, content: bytes | str) -> bytes:
+    if isinstance(content, str):
+        content = content.encode()
+    return varint(field << 3 | 2) + varint(len(content)) + content
+
+
+def double(field: int, number: float) -> bytes:
+    return varint(field << 3 | 1) + struct.pack("<d", number)
+
+
+def packet(content: bytes) -> bytes:
+    """One element of Trace.packet, of our only sequence."""
+    return message(1, content + _SEQUENCE)
+
+
+_SEQUENCE = integer(SEQUENCE, 1)
+_NEEDED = integer(FLAGS, NEEDED)
+
+
+def packets(run: Run) -> Iterator[bytes]:
+    """The file, piece by piece."""
+    value = message(ANNOTATION_NAMES, integer(1, 1) + message(2, "value"))  # the only name of an argument
+    yield packet(integer(FLAGS, CLEARED) + message(INTERNED, value))
+    yield from counters(run)
+    tracks = {}
+    rows = len({pe for pe, _ in lanes(run)}) > SEPARATE
+    processes = set()
+    for number, (pe, lane) in enumerate(lanes(run), 1):
+        x, y = pe % run.width, pe // run.width
+        pid = FIRST + (y if rows else pe)
+        if pid not in processes:
+            processes.add(pid)
+            yield process(pid, f"row y = {y}" if rows else f"PE ({x}, {y})")
+        tracks[pe, lane] = _BASE + number
+        name = f"({x}, {y}) {lane_name(lane)}" if rows else lane_name(lane)
+        yield thread(_BASE + number, pid, _BASE + number, name)
+    yield from slices(run, tracks)
+
+
+_BASE = 1 << 24  # above any pid, so that no thread passes for a process's main thread
+
+
+def process(pid: int, name: str) -> bytes:
+    content = integer(UUID, pid) + message(PROCESS, integer(PID, pid) + message(PROCESS_NAME, name))
+    return packet(message(DESCRIPTOR, content))
+
+
+def thread(uuid: int, pid: int, tid: int, name: str) -> bytes:
+    content = message(THREAD, integer(PID, pid) + integer(TID, tid) + message(THREAD_NAME, name))
+    return packet(message(DESCRIPTOR, integer(UUID, uuid) + content))
+
+
+def counters(run: Run) -> Iterator[bytes]:
+    """The fabric's own process: the series as counters, one value per bin."""
+    what = run.meta.get("kernel") or "run"
+    name = f"fabric: {what} on {run.machine} ({run.profile}), {run.width} x {run.height} PEs; 1 ns = 1 cycle"
+    yield process(FABRIC, name)
+    if run.series is None:
+        return
+    pes = run.width * run.height
+    rows = (
+        ("busy PEs", "%", 100 / pes),
+        ("wavelet-hops per cycle", "", 1.0),
+        ("flops per cycle", "", 1.0),
+        ("PEs stalled on the fabric", "%", 100 / pes),
+    )
+    for column, (name, unit, scale) in enumerate(rows):
+        track = (1 << 23) + column
+        content = integer(UUID, track) + integer(PARENT, FABRIC) + message(NAME, name)
+        yield packet(message(DESCRIPTOR, content + message(COUNTER, message(UNIT_NAME, unit))))
+        for start, length, value in _bins(run, column):
+            event = integer(TYPE, COUNT) + integer(TRACK, track) + double(VALUE, value / length * scale)
+            yield packet(integer(TIMESTAMP, start) + message(TRACK_EVENT, event))
+
+
+def _bins(run: Run, column: int) -> Iterator[tuple[int, int, float]]:
+    """(first cycle, cycles, total) of each bin that the run reached, and a zero at its end."""
+    width, cycles = int(run.bin_cycles), int(run.cycles)
+    for index, value in enumerate(run.series[:, column].tolist()):
+        start = index * width
+        if start >= cycles:
+            break
+        yield start, min(width, cycles - start), value
+    yield cycles, 1, 0
+
+
+def slices(run: Run, tracks: dict[tuple[int, int], int]) -> Iterator[bytes]:
+    """Begins, ends and instants.  What an event says besides its time is encoded once per track and name."""
+    iids: dict[str, int] = {}
+    known: dict[tuple, bytes] = {}
+    for what, cycle, pe, lane, name, _, value in actions(run):
+        key = (what, pe, lane, name)
+        content = known.get(key)
+        interned = b""
+        if content is None:
+            content = integer(TYPE, TYPES[what]) + integer(TRACK, tracks[pe, lane])
+            if what != END:
+                if name not in iids:
+                    iids[name] = len(iids) + 1
+                    entry = integer(1, iids[name]) + message(2, name)
+                    interned = message(INTERNED, message(EVENT_NAMES, entry))
+                content += integer(NAME_IID, iids[name])
+            known[key] = content
+        if value is not None:
+            content += message(ANNOTATION, integer(ANNOTATION_NAME_IID, 1) + integer(ANNOTATION_UINT, value))
+        yield packet(integer(TIMESTAMP, cycle) + interned + _NEEDED + message(TRACK_EVENT, content))
