@@ -465,7 +465,8 @@ static int share_slot(wse_fabric *f, band *b, uint32_t pe, uint64_t now, uint64_
   return TURN_NO;
 }
 
-static void start_task(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
+/* `latency`: to the first instruction, unless the task waited for the end of the last one. */
+static void start_task(wse_fabric *f, band *b, uint32_t pe, uint64_t now, int64_t latency) {
   ce *c = &f->ces[pe];
   bool at_once = c->just_ended && now == c->main_at;
   account(f, pe, now, c->gap);
@@ -474,7 +475,7 @@ static void start_task(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
     if (!c->threads) c->gap = WSE_CTR_IDLE;
     return;
   }
-  c->main_at = at_once ? now + (uint64_t)P(f, task_switch_cycles) - 1 : now + (uint64_t)P(f, task_start_cycles);
+  c->main_at = at_once ? now + (uint64_t)P(f, task_switch_cycles) - 1 : now + (uint64_t)latency;
   c->follows_vector = 0;
   c->loaded_at = 0;
   c->just_ended = 0;
@@ -489,8 +490,10 @@ void ce_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
   bool shared = c->threads != 0;
   if (c->output_queues) again = inject(f, b, pe, now);
   settle_memory(f, b, pe, now);
-  if (c->state == MAIN_IDLE && c->main_at <= now && class_of(f, pe)) start_task(f, b, pe, now);
+  if (c->state == MAIN_IDLE && c->main_at <= now && class_of(f, pe)) start_task(f, b, pe, now, P(f, task_start_cycles));
   int turn = shared ? share_slot(f, b, pe, now, &next) : main_turn(f, b, pe, now, &next);
+  if (turn == TURN_SLOT && c->state == MAIN_IDLE && c->main_at <= now) /* an operation that ended may have activated a task */
+    start_task(f, b, pe, now, P(f, task_after_op_cycles));
   /* after a slot that others may have waited for, everybody is asked again */
   if (turn == TURN_SLOT && (shared || c->threads || c->state != MAIN_RUN || next == NEVER)) next = now + 1;
   if (c->state == MAIN_IDLE && c->main_at > now && c->main_at < next) next = c->main_at;

@@ -8,7 +8,8 @@
  * Arithmetic is done in a wider format of the host and rounded to the result's by num_narrow (from float) or num_to_h (from
  * double).  That this equals one rounding of the exact value rests on one of three facts:
  *
- *   Exact.  The host's result is exact; then there is only one rounding.
+ *   Exact.  The host's result is exact; then there is only one rounding.  Products of 16-bit floats are, as floats, except
+ *           those of bf16 below 2^-134, which round to 0 either way: that is half of the smallest bf16, and a tie.
  *   Wide.   +, -, *, / and square root of p-bit numbers, rounded to at least 2 p + 2 bits and then to p, give the same as
  *           rounded once (Figueroa, SIGNUM Newsletter 30, 1995).  p is 11, 8, 10; float has 24, double 53.
  *   Odd.    A sum rounded to odd with at least p + 2 bits may be rounded again to p (Boldo and Melquiond, IEEE Transactions on
@@ -139,14 +140,8 @@ NUM_INLINE double num_add_odd_double(double a, double b) {
   return fabs(error) > 0 ? num_double((bits - ((num_double_bits(error) ^ bits) >> 63)) | 1) : sum;
 }
 
-/* The product of two half or cb16 is exact in a float: at most 22 bits, 2^-78 to 2^64.  That of bf16 leaves the float's range
- * (rounded there to a subnormal, it would be rounded twice) and takes a double: 16 bits, 2^-266 to 2^256. */
-NUM_INLINE uint32_t num_mul_h(int fmt, uint32_t a, uint32_t b) {
-  if (fmt == WSE_FP16_BF16) return num_to_h(fmt, num_h(fmt, a) * num_h(fmt, b));
-  return num_narrow(fmt, num_widen(fmt, a) * num_widen(fmt, b));
-}
-
-/* a + b c, rounded once: the product exact as above, the sum to odd. */
+/* a + b c, rounded once: the product is exact, the sum to odd.  Half and cb16: a product has at most 22 bits and lies between
+ * 2^-78 and 2^64, a float holds it.  bf16: 16 bits between 2^-266 and 2^256, a double does. */
 NUM_INLINE uint32_t num_fma_h(int fmt, uint32_t a, uint32_t b, uint32_t c) {
   if (fmt == WSE_FP16_BF16) return num_to_h(fmt, num_add_odd_double(num_h(fmt, a), num_h(fmt, b) * num_h(fmt, c)));
   return num_narrow(fmt, num_add_odd(num_widen(fmt, a), num_widen(fmt, b) * num_widen(fmt, c)));
