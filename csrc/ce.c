@@ -32,26 +32,33 @@ void ce_fault(wse_fabric *f, band *b, uint32_t pe, uint64_t at, int kind, uint32
 }
 
 /* Cycles up to `until` that are not accounted for yet go to `cause`. */
-void account(wse_fabric *f, uint32_t pe, uint64_t until, int cause) {
+void account(wse_fabric *f, band *b, uint32_t pe, uint64_t until, int cause) {
   ce *c = &f->ces[pe];
   if (until <= c->accounted) return;
   counters_of(f, pe)[cause] += until - c->accounted;
+  if (cause == WSE_CTR_STALL_INPUT || cause == WSE_CTR_STALL_OUTPUT)
+    series_span(f, b, pe, c->accounted, until - c->accounted, SERIES_STALLED);
   c->accounted = until;
 }
 
 /* The slot of cycle `at` is used for `cause`. */
 static void use_slot(wse_fabric *f, band *b, uint32_t pe, uint64_t at, int cause) {
   ce *c = &f->ces[pe];
-  account(f, pe, at, c->gap);
-  account(f, pe, at + 1, cause);
-  series_busy(f, b, pe, at, 1);
+  account(f, b, pe, at, c->gap);
+  account(f, b, pe, at + 1, cause);
+  series_span(f, b, pe, at, 1, SERIES_BUSY);
   activity_last(b, at + 1);
 }
 
 wavelet iq_take(wse_fabric *f, band *b, uint32_t pe, int q, uint64_t now) {
   queue *in = iq_of(f, q, pe);
-  if (queue_full(in, f->iq_room[q])) wake_router(f, b, pe, now, now);
+  bool was_full = queue_full(in, f->iq_room[q]);
   wavelet w = queue_pop(in, f->iq_mask[q]);
+  if (was_full) {
+    int color = color_of_iq(f, pe, class_of(f, pe), q);
+    if (color >= 0) ramp_refresh(f, pe, f->color_index[color]);
+    wake_router(f, b, pe, now, now);
+  }
   if (!in->count) f->ces[pe].input_queues &= (uint8_t)~(1u << q);
   counters_of(f, pe)[WSE_CTR_WAVELETS_IN]++;
   activity_last(b, now + 1);
@@ -60,9 +67,10 @@ wavelet iq_take(wse_fabric *f, band *b, uint32_t pe, int q, uint64_t now) {
 
 /* --- output ramp ------------------------------------------------------------------------------------------------------ */
 
+/* With one buffer for all inputs the ramp may only fill it if it is the input. */
 static bool ramp_takes(const wse_fabric *f, uint32_t pe, int color) {
-  uint64_t route = f->route[color][pe];
-  return f->inputs[color] > 1 || route_rx(route, route_position(route)) >> WSE_RAMP & 1;
+  uint32_t at = f->place[pe];
+  return f->inputs[color] > 1 || f->routes[color][at / LANES].rx[WSE_RAMP] >> at % LANES & 1;
 }
 
 /* One wavelet from the output queues into the router, queues in turn; returns when to look again. */
@@ -81,12 +89,10 @@ static uint64_t inject(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
     }
     int color = ((uint8_t *)(q->ring + f->oq_mask[n] + 1))[q->head];
     if (!ramp_takes(f, pe, color)) continue;
-    router_buffer *to = buffer_of(f, color, WSE_RAMP, pe);
-    if (buffer_fill(to, now) >= f->router_room) continue; /* the router wakes this CE when it pops */
+    if (!router_has_room(f, pe, color, WSE_RAMP)) continue; /* the router wakes this CE when it pops */
     queue_pop(q, f->oq_mask[n]);
     if (!q->count) c->output_queues &= (uint8_t)~(1u << n);
-    buffer_push(f, to, w.data, wavelet_meta(now + 1, w.meta & 3));
-    wake_landing(f, b, pe, color, now, now + 1);
+    router_push_one(f, b, pe, color, WSE_RAMP, w, now + 1);
     activity_last(b, now + 1);
     c->output_next = (uint8_t)((n + 1) & 7);
     return c->output_queues ? now + 1 : NEVER;
@@ -202,9 +208,9 @@ static int issue_vector(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins,
   c->result_at = 0;
   then(f, pe, o->options);
   if (alone) {
-    account(f, pe, first, WSE_CTR_STALL_START);
-    account(f, pe, first + slots, WSE_CTR_BUSY_VECTOR);
-    series_span(f, b, pe, first, slots);
+    account(f, b, pe, first, WSE_CTR_STALL_START);
+    account(f, b, pe, first + slots, WSE_CTR_BUSY_VECTOR);
+    series_span(f, b, pe, first, slots - second, SERIES_BUSY);
     activity_last(b, first + slots);
     after_vector(f, c, first + slots - 1);
     trace_event(f, b, now, pe, WSE_EV_OP_END, o->op, 255);
@@ -213,6 +219,7 @@ static int issue_vector(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins,
   c->state = MAIN_MEMORY;
   c->memory_mark = first;
   c->memory_left = (uint32_t)slots;
+  c->memory_second = (uint32_t)second;
   c->memory_op = o->op;
   c->gap = WSE_CTR_STALL_START;
   return STOPS;
@@ -373,9 +380,11 @@ static void settle_memory(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
   if (c->state != MAIN_MEMORY || c->memory_mark >= now) return;
   uint64_t given = now - c->memory_mark;
   if (given > c->memory_left) given = c->memory_left;
-  account(f, pe, c->memory_mark, WSE_CTR_STALL_START);
-  account(f, pe, c->memory_mark + given, WSE_CTR_BUSY_VECTOR);
-  series_span(f, b, pe, c->memory_mark, given);
+  account(f, b, pe, c->memory_mark, WSE_CTR_STALL_START);
+  account(f, b, pe, c->memory_mark + given, WSE_CTR_BUSY_VECTOR);
+  uint64_t second = given < c->memory_second ? given : c->memory_second;
+  c->memory_second -= (uint32_t)second;
+  series_span(f, b, pe, c->memory_mark, given - second, SERIES_BUSY);
   activity_last(b, c->memory_mark + given);
   c->memory_left -= (uint32_t)given;
   c->memory_mark += given;
@@ -408,7 +417,7 @@ static int main_turn(wse_fabric *f, band *b, uint32_t pe, uint64_t now, uint64_t
       }
       int did = vector_step(f, b, pe, o, false, now);
       if (did == STEP_WAITS) {
-        account(f, pe, now, c->gap);
+        account(f, b, pe, now, c->gap);
         c->gap = o->wait;
         return TURN_NO;
       }
@@ -432,7 +441,7 @@ static int thread_turn(wse_fabric *f, band *b, uint32_t pe, int thread, uint64_t
   int did = vector_step(f, b, pe, o, true, now);
   if (did == STEP_WAITS) {
     if (c->state == MAIN_IDLE) {
-      account(f, pe, now, c->gap);
+      account(f, b, pe, now, c->gap);
       c->gap = o->wait;
     }
     return TURN_NO;
@@ -469,7 +478,7 @@ static int share_slot(wse_fabric *f, band *b, uint32_t pe, uint64_t now, uint64_
 static void start_task(wse_fabric *f, band *b, uint32_t pe, uint64_t now, int64_t latency) {
   ce *c = &f->ces[pe];
   bool at_once = c->just_ended && now == c->main_at;
-  account(f, pe, now, c->gap);
+  account(f, b, pe, now, c->gap);
   if (!task_pick(f, b, pe, now)) {
     c->just_ended = 0;
     if (!c->threads) c->gap = WSE_CTR_IDLE;

@@ -131,15 +131,13 @@ void streams_step(wse_fabric *f, band *b, uint64_t now, uint64_t *next) {
       continue;
     }
     int color = f->color_index[s->color];
-    router_buffer *q = buffer_of(f, color, s->port, s->pe);
-    if (buffer_fill(q, now) >= f->router_room) {
+    if (!router_has_room(f, s->pe, color, s->port)) {
       s->asleep = true;
       continue;
     }
     s->next = next_at(s, now);
-    uint64_t lands = now + (uint64_t)P(f, hop_cycles);
-    buffer_push(f, q, s->data[s->passed], wavelet_meta(lands, s->control[s->passed] ? WAVELET_CONTROL : 0));
-    wake_landing(f, b, s->pe, color, now, lands);
+    wavelet w = {s->data[s->passed], s->control[s->passed] ? WAVELET_CONTROL : 0};
+    router_push_one(f, b, s->pe, color, s->port, w, now + (uint64_t)P(f, hop_cycles));
     activity_last(b, now + 1);
     s->passed++;
     if (s->passed < s->n && s->next < *next) *next = s->next;

@@ -1,14 +1,16 @@
 /* fabric.c - the machine as a whole: it is built, loaded, and run.
  *
- * The cycle, in `band_cycle`: mail from the neighboring bands, streams at the edge, compute elements, routers.  Every part reads
- * what the last cycle left and only writes what the next one reads, but for a PE's own ramp.  Then all threads meet and agree on
- * the next cycle in which anything can happen; the cycles between cost nothing.
+ * The cycle is two halves.  `band_first`: mail from the neighboring bands, which buffers are full, streams at the edge, compute
+ * elements; a band touches only what is its own.  `band_second`: routers, which look at how full their neighbors were after the
+ * first half, also those of other bands.  After each half the threads meet; after the second they agree on the next cycle in
+ * which anything can happen.  The cycles between cost nothing.
  */
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 
 #include "ce.h"
+#include "lanes.h"
 #include "queue.h"
 #include "router.h"
 #include "wake.h"
@@ -27,22 +29,35 @@ static size_t queue_bytes(uint32_t room, bool colors) {
   return (bytes + 7) / 8 * 8;
 }
 
-static void *plane(wse_fabric *f, bool *failed, size_t per_pe) {
-  void *p = plane_new(f, per_pe * f->pes);
+static void *rows_of(wse_fabric *f, bool *failed, size_t bytes, size_t n) {
+  void *p = plane_new(f, bytes * n);
   if (!p) *failed = true;
   return p;
 }
+static void *plane(wse_fabric *f, bool *failed, size_t per_pe) { return rows_of(f, failed, per_pe, f->pes); }
+static void *word_plane(wse_fabric *f, bool *failed, size_t per_word) { return rows_of(f, failed, per_word, f->words); }
 
 static bool figures_fit(const wse_desc *d) {
   const int64_t *p = d->params;
   bool ok = p[WSE_hop_cycles] >= 1 && p[WSE_hop_cycles] < NEAR && p[WSE_ramp_in_cycles] >= 1 && p[WSE_ramp_in_cycles] < NEAR &&
-            p[WSE_ramp_out_cycles] >= 1 && p[WSE_ramp_out_cycles] < 1000 && p[WSE_router_depth] >= 1 && p[WSE_router_depth] <= 64 &&
+            p[WSE_ramp_out_cycles] >= 2 && p[WSE_ramp_out_cycles] < AHEAD_OF_NOW && p[WSE_link_bubble_every] < 256 &&
+            p[WSE_router_depth] >= 1 && p[WSE_router_depth] <= MAX_ROOM &&
             p[WSE_sram_banks] >= 1 && p[WSE_sram_banks] <= 32 && p[WSE_bank_conflict_factor] >= 1 &&
             p[WSE_bank_conflict_factor] <= 100 && p[WSE_simd_column] >= 0 && p[WSE_simd_column] <= 1;
   for (int q = 0; q < WSE_QUEUES; q++)
     ok = ok && p[WSE_iq0_depth + q] >= 0 && p[WSE_iq0_depth + q] <= 64 && p[WSE_oq0_depth + q] >= 0 && p[WSE_oq0_depth + q] <= 64;
   for (int i = 0; i < WSE_PARAM_COUNT; i++) ok = ok && p[i] >= 0;
   return ok;
+}
+
+static void lay_out_words(wse_fabric *f) {
+  for (uint32_t pe = 0; pe < f->pes; pe++) {
+    uint32_t x = pe % (uint32_t)f->width, y = pe / (uint32_t)f->width, word = y * f->row_words + x / LANES, outside;
+    f->place[pe] = word * LANES + x % LANES;
+    if (x % LANES == 0) f->word_pe[word] = pe;
+    for (int port = 0; port < WSE_RAMP; port++)
+      if (!neighbor(f, pe, port, &outside)) f->routers[word].edge[port] |= (uint64_t)1 << x % LANES;
+  }
 }
 
 wse_fabric *wse_new(const wse_desc *d) {
@@ -61,11 +76,16 @@ wse_fabric *wse_new(const wse_desc *d) {
   f->bins = d->bins;
   memset(f->color_index, -1, sizeof f->color_index);
   f->router_room = (uint32_t)P(f, router_depth);
-  f->ring_mask = power_of_two(f->router_room) - 1;
-  f->buffer_bytes = sizeof(router_buffer) + (f->ring_mask + 1) * sizeof(wavelet);
+  f->buffer_bytes = sizeof(buffer_word) + f->router_room * LANES * sizeof(uint32_t);
+  f->row_words = ((uint32_t)d->width + LANES - 1) / LANES;
+  f->words = f->row_words * (uint32_t)d->height;
+  f->wide = !d->portable && lanes_wide();
 
   bool failed = false;
-  f->routers = plane(f, &failed, sizeof *f->routers);
+  f->routers = word_plane(f, &failed, sizeof *f->routers);
+  f->word_pe = word_plane(f, &failed, sizeof *f->word_pe);
+  f->place = plane(f, &failed, sizeof *f->place);
+  if (P(f, link_bubble_every)) f->links_rest = word_plane(f, &failed, sizeof *f->links_rest);
   f->ces = plane(f, &failed, sizeof *f->ces);
   f->class_of = plane(f, &failed, sizeof *f->class_of);
   f->wheel_next = plane(f, &failed, sizeof *f->wheel_next);
@@ -101,6 +121,7 @@ wse_fabric *wse_new(const wse_desc *d) {
     return NULL;
   }
   memset(f->class_of, 0xff, sizeof *f->class_of * f->pes);
+  lay_out_words(f);
   return f;
 }
 
@@ -108,10 +129,11 @@ static void band_free(band *b) {
   free(b->ces.bits);
   free(b->routers.bits);
   free(b->wheel_head);
+  free(b->dirty);
   free(b->series);
   free(b->events);
-  for (int parity = 0; parity < 2; parity++)
-    for (int side = 0; side < 2; side++) free(b->box[parity][side]);
+  free(b->box[0]);
+  free(b->box[1]);
 }
 
 void wse_free(wse_fabric *f) {
@@ -130,7 +152,10 @@ void wse_free(wse_fabric *f) {
   free(f->merged);
   free(f->total_series);
   size_t n = f->pes;
-  plane_free(f->routers, n * sizeof *f->routers);
+  plane_free(f->routers, f->words * sizeof *f->routers);
+  plane_free(f->word_pe, f->words * sizeof *f->word_pe);
+  plane_free(f->links_rest, f->words * sizeof *f->links_rest);
+  plane_free(f->place, n * sizeof *f->place);
   plane_free(f->ces, n * sizeof *f->ces);
   plane_free(f->class_of, n * sizeof *f->class_of);
   plane_free(f->wheel_next, n * sizeof *f->wheel_next);
@@ -147,7 +172,8 @@ void wse_free(wse_fabric *f) {
   for (int c = 0; c < f->colors; c++) {
     plane_free(f->route[c], n * sizeof *f->route[c]);
     plane_free(f->filter_count[c], n * sizeof *f->filter_count[c]);
-    for (int port = 0; port < f->inputs[c]; port++) plane_free(f->buffer[c][port], n * f->buffer_bytes);
+    plane_free(f->routes[c], f->words * sizeof *f->routes[c]);
+    for (int port = 0; port < f->inputs[c]; port++) plane_free(f->buffer[c][port], f->words * f->buffer_bytes);
   }
   plane_free(f->activity, n * sizeof *f->activity * (size_t)f->bins);
   plane_free(f->sram, n * WSE_SRAM);
@@ -207,9 +233,9 @@ int wse_add_filter(wse_fabric *f, const wse_filter *filter) {
 
 static int color_new(wse_fabric *f, int color) {
   bool failed = false;
-  uint64_t *route = plane(f, &failed, sizeof *route);
+  f->route[f->colors] = plane(f, &failed, sizeof **f->route);
+  f->routes[f->colors] = word_plane(f, &failed, sizeof **f->routes);
   if (failed) return -1;
-  f->route[f->colors] = route;
   f->color_index[color] = (int8_t)f->colors;
   f->color_of[f->colors] = (uint8_t)color;
   return f->colors++;
@@ -253,21 +279,22 @@ static bool one_input(const wse_fabric *f, int c, bool reconfigured) {
 static int band_build(wse_fabric *f, band *b, int y0, int y1) {
   b->pe0 = (uint32_t)(y0 * f->width);
   b->pe1 = (uint32_t)(y1 * f->width);
-  b->words = (b->pe1 - b->pe0 + 63) / 64;
-  b->ces.bits = calloc((size_t)NEAR * b->words, 8);
-  b->routers.bits = calloc((size_t)NEAR * b->words, 8);
+  b->word0 = (uint32_t)y0 * f->row_words;
+  b->word1 = (uint32_t)y1 * f->row_words;
+  b->ces.words = (b->pe1 - b->pe0 + 63) / 64;
+  b->routers.words = (b->word1 - b->word0 + 63) / 64;
+  b->ces.bits = calloc((size_t)NEAR * b->ces.words, 8);
+  b->routers.bits = calloc((size_t)NEAR * b->routers.words, 8);
   b->wheel_head = malloc(WHEEL * sizeof *b->wheel_head);
+  b->dirty = malloc((b->word1 - b->word0) * sizeof *b->dirty);
   b->series = f->bins ? calloc((size_t)f->bins * SERIES_WIDTH, 8) : NULL;
   b->events = f->trace_capacity ? malloc(f->trace_capacity * sizeof *b->events) : NULL;
-  /* in a cycle a router may send one wavelet over the border and wake the neighbor for each color's buffer */
-  size_t box = (size_t)f->width * (WSE_COLORS + 2) * 2;
-  for (int parity = 0; parity < 2; parity++)
-    for (int side = 0; side < 2; side++) b->box[parity][side] = malloc(box * sizeof(mail));
-  if (!b->ces.bits || !b->routers.bits || !b->wheel_head || (f->bins && !b->series) || (f->trace_capacity && !b->events))
-    return -1;
-  for (int parity = 0; parity < 2; parity++)
-    for (int side = 0; side < 2; side++)
-      if (!b->box[parity][side]) return -1;
+  /* in a cycle a word may send over the border, lane by lane at worst, and wake the neighbor, for each color's buffers */
+  size_t box = (size_t)f->row_words * (LANES + (size_t)f->colors * (WSE_PORTS + 1));
+  bool failed = !b->ces.bits || !b->routers.bits || !b->wheel_head || !b->dirty || (f->bins && !b->series) ||
+                (f->trace_capacity && !b->events);
+  for (int side = 0; side < 2 && f->threads > 1; side++) failed |= !(b->box[side] = malloc((box + 1) * sizeof(mail)));
+  if (failed) return -1;
   for (int i = 0; i < WHEEL; i++) b->wheel_head[i] = -1;
   return 0;
 }
@@ -282,7 +309,12 @@ static wse_status seal(wse_fabric *f) {
     for (uint32_t pe = 0; pe < f->pes; pe++) swaps |= (f->route[c][pe] >> WSE_ROUTE_SWAP_X & 3) != 0;
   for (int c = 0; c < f->colors; c++) {
     f->inputs[c] = one_input(f, c, reconfigures || swaps) ? 1 : WSE_PORTS;
-    for (int port = 0; port < f->inputs[c]; port++) f->buffer[c][port] = plane(f, &failed, f->buffer_bytes);
+    for (int port = 0; port < f->inputs[c]; port++) f->buffer[c][port] = word_plane(f, &failed, f->buffer_bytes);
+    for (uint32_t pe = 0; pe < f->pes; pe++) {
+      if (!f->route[c][pe]) continue;
+      route_refresh(f, pe, c);
+      ramp_refresh(f, pe, c);
+    }
     bool counts = false;
     for (uint32_t pe = 0; pe < f->pes && f->filter_total; pe++) counts |= f->route[c][pe] >> WSE_ROUTE_FILTER != 0;
     if (!counts) continue;
@@ -308,7 +340,7 @@ static wse_status seal(wse_fabric *f) {
       f->ces[pe].active = k->active;
       f->ces[pe].blocked = k->blocked;
       f->ces[pe].task = 63; /* the first in the circle is task 0 */
-      if (k->active) ring_set(&b->ces, b, pe, f->now);
+      if (k->active) ring_set(&b->ces, pe - b->pe0, f->now);
     }
   }
   f->sealed = true;
@@ -333,7 +365,7 @@ wse_status wse_activate(wse_fabric *f, int x, int y, int w, int h, int task) {
         uint32_t pe = (uint32_t)(j * f->width + i);
         if (!in_band(b, pe)) continue;
         f->ces[pe].active |= (uint64_t)1 << task;
-        ring_set(&b->ces, b, pe, f->now);
+        ring_set(&b->ces, pe - b->pe0, f->now);
       }
   }
   return WSE_OK;
@@ -341,16 +373,17 @@ wse_status wse_activate(wse_fabric *f, int x, int y, int w, int h, int task) {
 
 /* --- running ------------------------------------------------------------------------------------------------------------ */
 
-static void open_mail(wse_fabric *f, int index, uint64_t sent, int parity) {
+static void open_mail(wse_fabric *f, int index, uint64_t sent) {
   band *b = &f->bands[index];
   for (int from = index - 1; from <= index + 1; from += 2) {
     if (from < 0 || from >= f->band_total) continue;
-    band *other = &f->bands[from];
+    const band *other = &f->bands[from];
     int side = from < index;
-    for (uint32_t i = 0; i < other->box_count[parity][side]; i++) {
-      mail m = other->box[parity][side][i];
-      if (m.color != 0xff) f->routers[m.pe].busy |= 1u << m.color;
-      ring_set(&b->routers, b, m.pe, sent + m.after);
+    for (uint32_t i = 0; i < other->box_count[side]; i++) {
+      const mail *m = &other->box[side][i];
+      if (m->lanes)
+        router_push(f, b, &(landing){m->word, m->color, m->port, m->lanes, m->control, m->advance, m->data, sent + m->when});
+      else ring_set(&b->routers, m->word - b->word0, sent + m->when);
     }
   }
 }
@@ -363,24 +396,24 @@ static void turn_wheel(wse_fabric *f, band *b, uint64_t now) {
     int32_t next = f->wheel_next[pe];
     if (f->ces[pe].wheel_at <= now) {
       wheel_remove(f, b, pe);
-      ring_set(&b->ces, b, pe, now);
+      ring_set(&b->ces, (uint32_t)i, now);
     }
     i = next;
   }
 }
 
-typedef void (*step_function)(wse_fabric *f, band *b, uint32_t pe, uint64_t now);
+typedef void (*step_function)(wse_fabric *f, band *b, uint32_t i, uint64_t now);
 
-static inline void each_awake(wse_fabric *f, band *b, wake_ring *ring, uint64_t now, step_function step) {
+static inline void each_awake(wse_fabric *f, band *b, wake_ring *ring, uint32_t first, uint64_t now, step_function step) {
   uint32_t slot = (uint32_t)now & (NEAR - 1);
   if (!ring->some[slot]) return;
   ring->some[slot] = 0;
-  uint64_t *bits = ring->bits + (size_t)slot * b->words;
-  for (uint32_t word = 0; word < b->words; word++) {
+  uint64_t *bits = ring->bits + (size_t)slot * ring->words;
+  for (uint32_t word = 0; word < ring->words; word++) {
     uint64_t awake = bits[word];
     if (!awake) continue;
     bits[word] = 0;
-    for (; awake; awake &= awake - 1) step(f, b, b->pe0 + word * 64 + (uint32_t)__builtin_ctzll(awake), now);
+    for (; awake; awake &= awake - 1) step(f, b, first + word * 64 + (uint32_t)__builtin_ctzll(awake), now);
   }
 }
 
@@ -395,22 +428,29 @@ static uint64_t band_next(const band *b, uint64_t now, uint64_t streams) {
   return next;
 }
 
-static uint64_t band_cycle(wse_fabric *f, int index, uint64_t now, uint64_t before, int parity) {
+/* Returns when the streams want to go on. */
+static uint64_t band_first(wse_fabric *f, int index, uint64_t now, uint64_t before) {
   band *b = &f->bands[index];
   uint64_t streams = NEVER;
-  if (f->band_total > 1) open_mail(f, index, before, parity ^ 1);
-  b->box_count[parity][0] = b->box_count[parity][1] = 0;
+  b->now = now;
+  if (f->band_total > 1) open_mail(f, index, before);
+  routers_settle(f, b);
   b->mail_when = NEVER;
   turn_wheel(f, b, now);
   if (f->stream_total) streams_step(f, b, now, &streams);
-  each_awake(f, b, &b->ces, now, ce_step);
-  each_awake(f, b, &b->routers, now, router_step);
-  return band_next(b, now, streams);
+  each_awake(f, b, &b->ces, b->pe0, now, ce_step);
+  return streams;
 }
 
-/* Threads that live for one call.  Each publishes, per parity of the cycle, when its band wants to go on. */
+static void band_second(wse_fabric *f, int index, uint64_t now) {
+  band *b = &f->bands[index];
+  b->box_count[0] = b->box_count[1] = 0;
+  each_awake(f, b, &b->routers, b->word0, now, routers_step);
+}
+
+/* Threads that live for one call.  Each publishes when its band wants to go on, and the cycle of its fault. */
 typedef struct {
-  _Atomic uint64_t want[2];
+  _Atomic uint64_t want, fault;
   char pad[48];
 } published;
 
@@ -420,6 +460,7 @@ typedef struct {
   uint64_t limit;
   _Atomic uint32_t arrived;
   _Atomic uint32_t round;
+  _Atomic int stopped;
   published band[MAX_BANDS];
   wse_status status;
   uint64_t end;
@@ -437,52 +478,45 @@ static void meet(team *t, uint32_t members) {
     if (spins > 4000) sched_yield();
 }
 
-static bool stops(const wse_fabric *f, uint64_t next) {
-  for (int i = 0; i < f->band_total; i++)
-    if (f->bands[i].fault.kind != WSE_FAULT_NONE && f->bands[i].fault.cycle < next) return true;
-  return false;
-}
-
 enum { LOOK_EVERY = 256 }; /* cycles between looks at *stop */
 
 static void run_band(team *t, int index) {
   wse_fabric *f = t->f;
+  band *b = &f->bands[index];
   uint32_t members = (uint32_t)f->band_total;
   uint64_t now = f->now, before = now;
-  int parity = f->parity;
   for (uint32_t looked = 0;; looked++) {
-    if (index == 0) f->parity = parity, f->now = now;
-    if (members > 1) meet(t, members); /* everybody sees the same parity */
-    uint64_t want = now < t->limit ? band_cycle(f, index, now, before, parity) : now;
-    if (index == 0 && looked % LOOK_EVERY == 0 && t->stop && *t->stop) want = now | (uint64_t)1 << 63;
-    atomic_store_explicit(&t->band[index].want[parity], want, memory_order_release);
+    uint64_t streams = band_first(f, index, now, before);
+    if (index == 0 && looked % LOOK_EVERY == 0 && t->stop && *t->stop) atomic_store_explicit(&t->stopped, 1, memory_order_relaxed);
     if (members > 1) meet(t, members);
-    uint64_t next = NEVER;
-    bool stopped = false;
+    band_second(f, index, now);
+    atomic_store_explicit(&t->band[index].want, band_next(b, now, streams), memory_order_relaxed);
+    atomic_store_explicit(&t->band[index].fault, b->fault.kind == WSE_FAULT_NONE ? NEVER : b->fault.cycle, memory_order_relaxed);
+    if (members > 1) meet(t, members);
+    uint64_t next = NEVER, fault = NEVER;
     for (uint32_t i = 0; i < members; i++) {
-      uint64_t w = atomic_load_explicit(&t->band[i].want[parity], memory_order_acquire);
-      if (w != NEVER && w >> 63) stopped = true, w = now + 1;
+      uint64_t w = atomic_load_explicit(&t->band[i].want, memory_order_relaxed);
+      uint64_t c = atomic_load_explicit(&t->band[i].fault, memory_order_relaxed);
       if (w < next) next = w;
+      if (c < fault) fault = c;
     }
     wse_status status = WSE_OK;
-    if (stops(f, next)) status = WSE_FAULTED;
+    if (fault < next) status = WSE_FAULTED;
     else if (next == NEVER) status = WSE_QUIET;
-    else if (next >= t->limit || stopped) status = WSE_LIMIT;
-    if (status != WSE_OK) {
-      if (members > 1) meet(t, members); /* nobody leaves while others read */
-      if (index != 0) return;
-      t->status = status;
-      t->end = status == WSE_QUIET ? now + 1 : next == NEVER ? now + 1 : next < t->limit ? next : t->limit;
-      f->parity = parity ^ 1;
-      if (members > 1) /* mail of the last cycle is delivered before anybody can look */
-        for (int i = 0; i < f->band_total; i++) open_mail(f, i, now, parity);
-      for (int i = 0; i < f->band_total; i++)
-        f->bands[i].box_count[parity][0] = f->bands[i].box_count[parity][1] = 0;
-      return;
+    else if (next >= t->limit || atomic_load_explicit(&t->stopped, memory_order_relaxed)) status = WSE_LIMIT;
+    if (status == WSE_OK) {
+      before = now;
+      now = next;
+      continue;
     }
-    before = now;
-    now = next;
-    parity ^= 1;
+    if (members > 1) open_mail(f, index, now); /* delivered before anybody can look */
+    routers_settle(f, b);
+    if (members > 1) meet(t, members);
+    b->box_count[0] = b->box_count[1] = 0;
+    if (index != 0) return;
+    t->status = status;
+    t->end = status != WSE_LIMIT ? now + 1 : next < t->limit ? next : t->limit;
+    return;
   }
 }
 

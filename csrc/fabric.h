@@ -1,17 +1,18 @@
 /* fabric.h - the state of the machine, plain: one array per field over the PEs, one allocation per array.
  *
- * The flat index of PE (x, y) is pe = y * width + x.  What the whole fabric streams through (router buffers, routes, queues,
- * DSRs, operations) are planes, one per color and input, queue, DSR or thread; a plane nobody touches costs no memory, for all
- * are mapped lazily.  What one compute element needs in every step is one compact struct, ce.
+ * The flat index of PE (x, y) is pe = y * width + x.  Routers are kept 64 to a word, the neighbors of a row, so that one bit
+ * operation moves all of them (router.c): router x of row y is lane x mod 64 of word y * row_words + x / 64.  Queues, DSRs and
+ * operations are planes, one per queue, DSR or thread; a plane nobody touches costs no memory, for all are mapped lazily.  What
+ * one compute element needs in every step is one compact struct, ce.
  *
- * Threads own bands of rows.  In a cycle a band writes only its own PEs, with two exceptions, both single-writer: a router
- * pushes into the buffer that its neighbor keeps for it, and tells a neighbor in another band to wake by mail.
+ * Threads own bands of rows.  A band writes only its own PEs; what crosses the border between bands goes by mail.
  */
 #ifndef FABRIC_H
 #define FABRIC_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "isa.h"
@@ -30,29 +31,21 @@ enum {
 /* --- wavelets ------------------------------------------------------------------------------------------------------- */
 
 /* A wavelet in a buffer: when (30 bits of the cycle from which it may leave), then whether its passing advances switches, and
- * whether it is a control wavelet. */
+ * whether it is a control wavelet.  That cycle is at most AHEAD_OF_NOW after the one in which it is looked at; it may be a
+ * thousand million cycles before. */
 typedef struct {
   uint32_t data, meta;
 } wavelet;
 
-enum { WAVELET_CONTROL = 1, WAVELET_ADVANCE = 2 };
+enum { WAVELET_CONTROL = 1, WAVELET_ADVANCE = 2, AHEAD_OF_NOW = 1024 };
 
 static inline uint32_t wavelet_meta(uint64_t when, uint32_t flags) { return (uint32_t)(when << 2) | flags; }
-static inline bool wavelet_ready(wavelet w, uint64_t now) { return (int32_t)((uint32_t)(now << 2) - (w.meta & ~3u)) >= 0; }
-static inline uint64_t wavelet_when(wavelet w, uint64_t now) { /* the nearest such cycle to now */
-  return now + (int64_t)((int32_t)((w.meta & ~3u) - (uint32_t)(now << 2)) >> 2);
+static inline int64_t wavelet_age(wavelet w, uint64_t now) {
+  uint32_t age = ((uint32_t)(now << 2) - (w.meta & ~3u)) >> 2;
+  return age < (1u << 30) - AHEAD_OF_NOW ? (int64_t)age : (int64_t)age - (1 << 30);
 }
-
-/* A router's buffer for one color and input.  The sender owns `pushes`, the router `pops` and `sent`, so that both may act in
- * the same cycle on different threads: `pops` carries the cycle of the last pop, from which the sender knows how full the
- * buffer was when the cycle began.  The ring follows the header; its size is a power of two. */
-typedef struct {
-  _Atomic uint32_t pops;   /* 8 bits: pops so far; 24 bits: cycle of the last */
-  _Atomic uint8_t pushes;
-  uint8_t sent;            /* ports that have taken the head already */
-  uint16_t unused;
-  wavelet ring[];
-} router_buffer;
+static inline bool wavelet_ready(wavelet w, uint64_t now) { return wavelet_age(w, now) >= 0; }
+static inline uint64_t wavelet_when(wavelet w, uint64_t now) { return now - (uint64_t)wavelet_age(w, now); }
 
 /* A queue between a router and its CE: both on one thread, so plain counts do. */
 typedef struct {
@@ -123,7 +116,7 @@ typedef struct {
   uint64_t accounted;        /* cycles are attributed up to here */
   uint64_t wheel_at;         /* cycle of the entry in the wheel; 0 none */
   uint64_t time_base, time_latch;
-  uint32_t memory_left;
+  uint32_t memory_left, memory_second; /* slots; of which for bank conflicts */
   uint32_t pc;
   uint16_t written_low, written_high, memory_op;
   uint8_t state, task, gap;  /* gap: counter that cycles without a slot go to */
@@ -145,12 +138,39 @@ typedef struct {
 
 /* --- router --------------------------------------------------------------------------------------------------------- */
 
+enum { LANES = 64, DIGITS = 3, MAX_ROOM = 7 };
+
+/* What 64 routers keep for one color and input.  Bit i of a plane is lane i; counts are planes of binary digits. */
 typedef struct {
-  uint32_t busy;              /* colors (by index) that have something in a buffer */
-  uint8_t next[WSE_PORTS];    /* round robin per output */
-  uint8_t streak[WSE_PORTS];  /* wavelets since the link last rested */
-  uint8_t sent_at[WSE_PORTS]; /* cycle of the last one, 8 bits */
-} router;
+  uint64_t landed[DIGITS];    /* wavelets that may leave */
+  uint64_t held[DIGITS];      /* these, and the ones still on the wire */
+  uint64_t full;              /* there was no room when the cycle began */
+  uint64_t air[NEAR];         /* one lands in the cycle that is this modulo NEAR */
+  uint64_t sent[WSE_PORTS];   /* outputs that have taken the head */
+  uint64_t control[MAX_ROOM + 1], advance[MAX_ROOM + 1]; /* of the wavelet in each place; 0 is the head */
+  uint32_t since[LANES];      /* cycle from which the head could leave */
+  uint32_t data[];            /* [router_depth][LANES] */
+} buffer_word;
+
+/* Routes of one color, as they stand now. */
+typedef struct {
+  uint64_t rx[WSE_PORTS], tx[WSE_PORTS]; /* rx is 0 in teardown */
+  uint64_t special;                      /* a filter or a color swap: lane by lane */
+  uint64_t ramp_full;                    /* the CE's queue has no room, or there is no queue */
+} route_word;
+
+typedef struct {
+  uint32_t busy;                    /* colors (by index) that hold something */
+  uint32_t dirty;                   /* colors whose buffers changed in this cycle: `full` is due */
+  uint64_t edge[WSE_RAMP];          /* lanes whose neighbor on this side is off the grid */
+  uint64_t next[WSE_PORTS][5];      /* round robin per output: the color whose turn is next, binary digits */
+} router_word;
+
+/* Output links that rest now and then (link_bubble_every); kept only then. */
+typedef struct {
+  uint8_t streak[WSE_RAMP][LANES];  /* wavelets since the link last rested */
+  uint32_t sent_at[WSE_RAMP][LANES]; /* cycle of the last one, 32 bits */
+} link_word;
 
 /* --- the rest ------------------------------------------------------------------------------------------------------- */
 
@@ -182,25 +202,32 @@ typedef struct {
 } rebinding;
 enum { NO_BINDING = 0xff };
 
+/* What crosses the border between two bands in a cycle: wavelets for a word, or only its waking (lanes 0). */
 typedef struct {
-  uint32_t pe;      /* router to wake */
-  uint16_t after;   /* cycles from the one it was sent in */
-  uint8_t color;    /* index that became busy; 0xff: only wake */
+  uint32_t word, when;   /* when: cycles ahead */
+  uint8_t color, port;
+  uint64_t lanes, control, advance;
+  uint32_t data[LANES];
 } mail;
 
 typedef struct {
-  uint64_t *bits;   /* NEAR bitmaps over the band's PEs */
+  uint64_t *bits;   /* NEAR bitmaps over the band's PEs, or its words of routers */
+  uint32_t words;   /* of a bitmap */
   uint8_t some[NEAR];
 } wake_ring;
 
 typedef struct band {
-  uint32_t pe0, pe1, words;
+  uint32_t pe0, pe1;       /* its PEs, and its words of routers */
+  uint32_t word0, word1;
   wake_ring ces, routers;
   int32_t *wheel_head;     /* [WHEEL], -1 empty */
+  uint32_t *dirty;         /* words of routers that changed in this cycle */
+  uint32_t dirty_count;
+  mail *box[2];            /* 0: to the band above, 1: below */
+  uint32_t box_count[2];
+  uint64_t now;
   uint64_t last;           /* last activity + 1 */
   wse_fault fault;
-  mail *box[2][2];         /* [parity][0: to the band above, 1: below] */
-  uint32_t box_count[2][2];
   uint64_t mail_when;      /* earliest wake sent in this cycle */
   bool wake_streams;
   uint64_t series_shift;
@@ -209,7 +236,6 @@ typedef struct band {
   uint64_t colors[WSE_COLORS][WSE_PORTS][2];
   wse_event *events;
   uint64_t event_count, events_dropped;
-  int pending;
 } band;
 
 struct wse_fabric {
@@ -218,19 +244,24 @@ struct wse_fabric {
   int fp16, threads;
   int64_t params[WSE_PARAM_COUNT];
   uint64_t now, limit;
-  int parity;
 
   /* colors in use, by index */
   int colors;
   int8_t color_index[WSE_COLORS];
   uint8_t color_of[WSE_COLORS];
   uint8_t inputs[WSE_COLORS];            /* 1 or WSE_PORTS buffers per PE */
-  uint64_t *route[WSE_COLORS];           /* [pe], by color index */
+  uint64_t *route[WSE_COLORS];           /* [pe], by color index: all positions, as given */
+  route_word *routes[WSE_COLORS];        /* [word], by color index: the current ones */
   uint32_t *filter_count[WSE_COLORS];    /* [pe], by color index; NULL without counters */
-  char *buffer[WSE_COLORS][WSE_PORTS];   /* planes of router_buffer */
+  char *buffer[WSE_COLORS][WSE_PORTS];   /* [word] of buffer_word */
   size_t buffer_bytes;
-  uint32_t ring_mask, router_room;
-  router *routers;
+  uint32_t router_room;
+  uint32_t row_words, words;
+  router_word *routers;                  /* [word] */
+  link_word *links_rest;                 /* [word], NULL if links never rest */
+  uint32_t *place;                       /* [pe]: word * LANES + lane */
+  uint32_t *word_pe;                     /* [word]: PE of its lane 0 */
+  bool wide;                             /* 512-bit vector instructions are there */
   wse_filter *filters;
   int filter_total;
 
@@ -289,8 +320,8 @@ static inline uint8_t *sram_of(const struct wse_fabric *f, uint32_t pe) { return
 static inline uint64_t *counters_of(const struct wse_fabric *f, uint32_t pe) {
   return f->counters + (size_t)pe * WSE_CTR_COUNT;
 }
-static inline router_buffer *buffer_of(const struct wse_fabric *f, int color, int port, uint32_t pe) {
-  return (router_buffer *)(f->buffer[color][f->inputs[color] == 1 ? 0 : port] + (size_t)pe * f->buffer_bytes);
+static inline buffer_word *buffer_of(const struct wse_fabric *f, int color, int port, uint32_t word) {
+  return (buffer_word *)(f->buffer[color][f->inputs[color] == 1 ? 0 : port] + (size_t)word * f->buffer_bytes);
 }
 static inline queue *iq_of(const struct wse_fabric *f, int q, uint32_t pe) {
   return (queue *)(f->iq[q] + (size_t)pe * f->iq_bytes[q]);
@@ -302,27 +333,14 @@ static inline const pe_class *class_of(const struct wse_fabric *f, uint32_t pe) 
   return f->class_of[pe] == 0xffff ? NULL : &f->classes[f->class_of[pe]];
 }
 
-/* The band's PE is looked at in cycle `when`, at most NEAR - 1 ahead. */
-static inline void ring_set(wake_ring *ring, const band *b, uint32_t pe, uint64_t when) {
-  uint32_t i = pe - b->pe0, slot = (uint32_t)when & (NEAR - 1);
-  ring->bits[slot * b->words + (i >> 6)] |= (uint64_t)1 << (i & 63);
+/* Entry i of the ring's kind is looked at in cycle `when`, at most NEAR - 1 ahead. */
+static inline void ring_set(wake_ring *ring, uint32_t i, uint64_t when) {
+  uint32_t slot = (uint32_t)when & (NEAR - 1);
+  ring->bits[slot * ring->words + (i >> 6)] |= (uint64_t)1 << (i & 63);
   ring->some[slot] = 1;
 }
 
 static inline bool in_band(const band *b, uint32_t pe) { return pe >= b->pe0 && pe < b->pe1; }
-
-/* How full a buffer was when cycle `now` began, as its sender sees it. */
-static inline uint32_t buffer_fill(router_buffer *b, uint64_t now) {
-  uint32_t pops = atomic_load_explicit(&b->pops, memory_order_acquire);
-  uint8_t pushes = atomic_load_explicit(&b->pushes, memory_order_relaxed);
-  return (uint8_t)(pushes - (uint8_t)pops) + ((pops >> 8) == (now & 0xffffff) && pops != 0);
-}
-
-static inline void buffer_push(const struct wse_fabric *f, router_buffer *b, uint32_t data, uint32_t meta) {
-  uint8_t pushes = atomic_load_explicit(&b->pushes, memory_order_relaxed);
-  b->ring[pushes & f->ring_mask] = (wavelet){data, meta};
-  atomic_store_explicit(&b->pushes, (uint8_t)(pushes + 1), memory_order_release);
-}
 
 static inline bool queue_full(const queue *q, uint32_t room) { return q->count >= room; }
 static inline wavelet queue_head(const queue *q) { return q->ring[q->head]; }

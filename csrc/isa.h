@@ -54,7 +54,7 @@ enum { DSD_NONE, DSD_MEM1D, DSD_MEM4D, DSD_CIRCULAR, DSD_FIFO, DSD_FABIN, DSD_FA
 enum {
   DSD_CONTROL = 1,          /* fabout: sends control wavelets */
   DSD_SAVE_ADDRESS = 2,     /* memory: the next operation goes on where this one ended */
-  DSD_ADVANCE_SWITCH = 4,   /* fabout: the last wavelet advances switches */
+  DSD_ADVANCE_SWITCH = 4,   /* fabout: the last wavelet advances the switch of its own router */
   DSD_INDEX = 8,            /* fabout: index in the upper half of the wavelet */
   DSD_SIMD = 16,            /* fabric, 16-bit elements: two to a wavelet */
   DSD_WIDE = 32,            /* mapstep, mapput: elements of 32 bits */

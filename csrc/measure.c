@@ -41,15 +41,16 @@ uint64_t wse_bin_cycles(const wse_fabric *f) {
 
 static void account_all(wse_fabric *f) {
   uint64_t until = wse_last_activity(f);
-  for (uint32_t pe = 0; pe < f->pes; pe++)
-    if (f->class_of[pe] != 0xffff) {
+  for (band *b = f->bands; b < f->bands + f->band_total; b++)
+    for (uint32_t pe = b->pe0; pe < b->pe1; pe++) {
+      if (f->class_of[pe] == 0xffff) continue;
       const ce *c = &f->ces[pe];
       int cause = c->gap;
       if (c->state == MAIN_MEMORY && c->memory_mark < until) {
-        account(f, pe, c->memory_mark, WSE_CTR_STALL_START);
+        account(f, b, pe, c->memory_mark, WSE_CTR_STALL_START);
         cause = WSE_CTR_BUSY_VECTOR;
       }
-      account(f, pe, until, cause);
+      account(f, b, pe, until, cause);
     }
 }
 
@@ -78,6 +79,7 @@ wse_status wse_get_plane(wse_fabric *f, int which, wse_plane *out) {
       return WSE_OK;
     case WSE_PLANE_SERIES: {
       if (!f->bins) return WSE_BADARG;
+      account_all(f);
       align_series(f);
       size_t n = (size_t)f->bins * SERIES_WIDTH;
       memset(f->total_series, 0, n * sizeof *f->total_series);

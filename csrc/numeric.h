@@ -1,27 +1,30 @@
 /* numeric.h - the machine's numbers: three 16-bit float formats and f32, rounded once, to nearest even.
  *
  *   IEEE half  1 sign,  5 exponent, 10 mantissa bits        bf16  1, 8, 7        f32  1, 8, 23
- *   cb16       1 sign,  6 exponent,  9 mantissa bits: the vendor publishes only these widths.  Assumed: bias 31, subnormals,
- *              infinities and NaNs as IEEE 754 would lay them out.
+ *   cb16       1 sign,  6 exponent,  9 mantissa bits: the vendor publishes only these widths.  Assumed: bias 31,
+ *              subnormals, infinities and NaNs as IEEE 754 would lay them out.
  *
  * A 16-bit float lives in the low half of a uint32_t; the upper half of an operand is ignored, that of a result is 0.
- * Arithmetic is done in a wider format of the host and rounded to the result's by num_narrow (from float) or num_to_h (from
- * double).  That this equals one rounding of the exact value rests on one of three facts:
+ * Arithmetic is done in a wider format of the host and rounded to the result's by num_narrow (from float) or num_to_h
+ * (from double).  That this equals one rounding of the exact value rests on one of three facts:
  *
- *   Exact.  The host's result is exact; then there is only one rounding.  Products of 16-bit floats are, as floats, except
- *           those of bf16 below 2^-134, which round to 0 either way: that is half of the smallest bf16, and a tie.
- *   Wide.   +, -, *, / and square root of p-bit numbers, rounded to at least 2 p + 2 bits and then to p, give the same as
- *           rounded once (Figueroa, SIGNUM Newsletter 30, 1995).  p is 11, 8, 10; float has 24, double 53.
- *   Odd.    A sum rounded to odd with at least p + 2 bits may be rounded again to p (Boldo and Melquiond, IEEE Transactions on
- *           Computers 57, 2008): midpoints of the p-bit format have an even last bit, so that the first rounding moves a sum
- *           neither onto one nor across.
+ *   Exact.  The host's result is exact; then there is only one rounding.  Products of 16-bit floats are, as floats,
+ *           except those of bf16 below 2^-134, which round to 0 either way: that is half of the smallest bf16,
+ *           and a tie.
+ *   Wide.   +, -, *, / and square root of p-bit numbers, rounded to at least 2 p + 2 bits and then to p, give the same
+ *           as rounded once (Figueroa, SIGNUM Newsletter 30, 1995).  p is 11, 8, 10; float has 24, double 53.
+ *           Subnormal results keep fewer bits, which only helps; subnormal sums are exact.
+ *   Odd.    A sum rounded to odd with at least p + 2 bits may be rounded again to p (Boldo and Melquiond, IEEE
+ *           Transactions on Computers 57, 2008): midpoints of the p-bit format have an even last bit, so that the first
+ *           rounding moves a sum neither onto one nor across.
  *
- * NaN: moves, fabs*, fneg* and fnorm* keep a NaN's bits.  Everything else that results in NaN results in the same one: quiet,
- * positive, no payload.  Hosts differ in the sign and payload they produce, and compilers swap operands; results must not.
+ * NaN: moves, fabs*, fneg* and fnorm* keep a NaN's bits.  Everything else that results in NaN results in the same one:
+ * quiet, positive, no payload.  Hosts differ in the sign and payload they produce, and compilers swap operands; results
+ * must not.
  *
  * `fmt` is a wse_fp16 and meant to be a constant where these functions are called, so that its branches fold.  What
- * vector elements need chooses between integers, not floats: gcc, told -fno-trapping-math (which changes no result), makes
- * loops of it that have no branches and work on 4 or 8 elements at a time.
+ * vector elements need chooses between integers, not floats: gcc, told -fno-trapping-math (which changes no result),
+ * makes loops of it that have no branches and work on 4 or 8 elements at a time.
  */
 #ifndef NUMERIC_H
 #define NUMERIC_H
@@ -73,7 +76,7 @@ NUM_INLINE uint64_t num_double_bits(double x) {
 /* 2^n, a normal double. */
 NUM_INLINE double num_power(int n) { return num_double((uint64_t)(n + 1023) << 52); }
 
-/* The value of a 16-bit float, exact: any of them is an f32.  No subnormal f32 occurs on the way, hosts are slow on them. */
+/* The value of a 16-bit float, exact: any of them is an f32.  No subnormal f32 on the way: hosts are slow there. */
 NUM_INLINE float num_widen(int fmt, uint32_t h) {
   if (fmt == WSE_FP16_BF16) return num_float(h << 16);
   const int m = num_mantissa(fmt), magnitude = h & 0x7fff;
@@ -87,9 +90,10 @@ NUM_INLINE float num_widen(int fmt, uint32_t h) {
 NUM_INLINE double num_h(int fmt, uint32_t h) { return num_widen(fmt, h); }
 NUM_INLINE float num_s(uint32_t s) { return num_float(s); }
 
-/* The 16-bit float nearest to x.  Adding a power of two whose last bit is worth one unit of the result makes the adder round
- * x to that unit, ties to even; the sum's low bits then count the units.  A carry into the exponent is what the format wants,
- * up to infinity; anything beyond is cut to 2^(largest exponent + 1), the number whose pattern infinity has. */
+/* The 16-bit float nearest to x.  Adding a power of two whose last bit is worth one unit of the result makes the adder
+ * round x to that unit, ties to even; the sum's low bits then count the units.  A carry into the exponent is what the
+ * format wants, up to infinity; anything beyond is cut to 2^(largest exponent + 1), the number whose pattern infinity
+ * has. */
 NUM_INLINE uint32_t num_to_h(int fmt, double x) {
   const int m = num_mantissa(fmt);
   const double least = num_power(1 - num_bias(fmt)), beyond = num_power(num_bias(fmt) + 1);
@@ -124,8 +128,8 @@ NUM_INLINE uint32_t num_narrow(int fmt, float x) {
 /* The bits of an f32 result. */
 NUM_INLINE uint32_t num_to_s(float x) { return x == x ? num_float_bits(x) : (uint32_t)NUM_NAN_S; }
 
-/* a + b to odd: if the sum is inexact, the neighbor of it with last bit 1 on the exact sum's side.  The error of a sum is a
- * number of the same format, and Knuth's six operations find it; it is NaN if the sum is not finite. */
+/* a + b to odd: if the sum is inexact, the neighbor of it with last bit 1 on the exact sum's side.  The error of a sum
+ * is a number of the same format, and Knuth's six operations find it; it is NaN if the sum is not finite. */
 NUM_INLINE float num_add_odd(float a, float b) {
   float sum = a + b, b_used = sum - a, error = (a - (sum - b_used)) + (b - b_used);
   uint32_t bits = num_float_bits(sum), error_bits = num_float_bits(error);
@@ -140,26 +144,26 @@ NUM_INLINE double num_add_odd_double(double a, double b) {
   return fabs(error) > 0 ? num_double((bits - ((num_double_bits(error) ^ bits) >> 63)) | 1) : sum;
 }
 
-/* a + b c, rounded once: the product is exact, the sum to odd.  Half and cb16: a product has at most 22 bits and lies between
- * 2^-78 and 2^64, a float holds it.  bf16: 16 bits between 2^-266 and 2^256, a double does. */
+/* a + b c, rounded once: the product is exact, the sum to odd.  Half and cb16: a product has at most 22 bits and lies
+ * between 2^-78 and 2^64, a float holds it.  bf16: 16 bits between 2^-266 and 2^256, a double does. */
 NUM_INLINE uint32_t num_fma_h(int fmt, uint32_t a, uint32_t b, uint32_t c) {
   if (fmt == WSE_FP16_BF16) return num_to_h(fmt, num_add_odd_double(num_h(fmt, a), num_h(fmt, b) * num_h(fmt, c)));
   return num_narrow(fmt, num_add_odd(num_widen(fmt, a), num_widen(fmt, b) * num_widen(fmt, c)));
 }
 
-/* a + b c with f32 a and 16-bit b and c, the product exact, rounded to double and then to f32, which equals rounding once:
- * Let x be the larger of a and b c, 2^e its leading bit, y the other.  If the double sum is inexact, y's last bit lies below
- * 2^(e-51), and, y having at most 24 bits, |y| < 2^(e-28).
- *   If x is an f32: a midpoint between neighbors in f32 is at least 2^(e-25) away from x, further than both the exact and
- *   the double sum, which therefore both round to x.
- *   If not: x is the product.  Of at most 22 bits, it can only be out of range.  Below: e < -126, but a, a multiple of 2^-149,
- *   has no bit below 2^(e-51).  Above: e >= 128, and y < 2^(e-28) cannot bring the sum back to the overflow threshold of
- *   2^128 - 2^103.
+/* a + b c with f32 a and 16-bit b and c, the product exact, rounded to double and then to f32, which equals rounding
+ * once: Let x be the larger of a and b c, 2^e its leading bit, y the other.  If the double sum is inexact, y's last bit
+ * lies below 2^(e-51), and, y having at most 24 bits, |y| < 2^(e-28).
+ *   If x is an f32: a midpoint between neighbors in f32 is at least 2^(e-25) away from x, further than both the exact
+ *   and the double sum, which therefore both round to x.
+ *   If not: x is the product.  Of at most 22 bits, it can only be out of range.  Below: e < -126, but a, a multiple of
+ *   2^-149, has no bit below 2^(e-51).  Above: e >= 128, and y < 2^(e-28) cannot bring the sum back to the overflow
+ *   threshold of 2^128 - 2^103.
  * With c = 1 this also holds for a + b. */
 NUM_INLINE float num_fma_hs(float a, double b, double c) { return (float)(a + b * c); }
 
-/* The larger of two floats; a NaN loses to a number.  `inf` is infinity's pattern, `sign` the sign bit.  As integers, floats
- * are in order once the negative ones are reflected; -0 becomes -1, below +0. */
+/* The larger of two floats; a NaN loses to a number.  `inf` is infinity's pattern, `sign` the sign bit.  As integers,
+ * floats are in order once the negative ones are reflected; -0 becomes -1, below +0. */
 NUM_INLINE uint32_t num_max(uint32_t a, uint32_t b, uint32_t inf, uint32_t sign, uint32_t nan) {
   int32_t size_a = (int32_t)(a & (sign - 1)), size_b = (int32_t)(b & (sign - 1));
   int32_t rank_a = size_a ^ -(int32_t)((a & sign) != 0), rank_b = size_b ^ -(int32_t)((b & sign) != 0);
@@ -174,7 +178,7 @@ NUM_INLINE double num_norm(double x) {
   return exponent == 0 || exponent == 0x7ff0000000000000 ? x : num_double((bits ^ exponent) | num_double_bits(1.0));
 }
 
-/* x * 2^n, n a signed 16-bit word, exact for x of any of our formats or as good: 2^+-400 takes all of them out of range. */
+/* x * 2^n, n a signed 16-bit word.  2^+-400 takes any number of our formats out of its range, and a double holds it. */
 NUM_INLINE double num_scale(double x, uint32_t n) {
   int by = (int16_t)n;
   return x * num_power(by > 400 ? 400 : by < -400 ? -400 : by);

@@ -1,9 +1,9 @@
-/* op_scalar.h - the value of a SCALAR instruction: a function sc_NAME per row of isa.def that has one (not LD, ST and branches).
- * RRX: a, b; RX: a is the source; RRRR: a, b, c in this order.
+/* op_scalar.h - the value of a SCALAR instruction: a function sc_NAME per row of isa.def that has one (not LD, ST and
+ * branches).  RRX: a, b; RX: a is the source; RRRR: a, b, c in this order.
  *
  * An instruction of 8 or 16 bits looks only at the low 8 or 16 bits of its operands, counts of shifts included, and
- * zero-extends its result.  U8 .. S32 are an operand as unsigned or signed integer, H and S its value as float; TO_H and TO_S
- * round and give bits. */
+ * zero-extends its result.  U8 .. S32 are an operand as unsigned or signed integer, H and S its value as float; TO_H
+ * and TO_S round and give bits. */
 #ifndef OP_SCALAR_H
 #define OP_SCALAR_H
 
@@ -29,7 +29,9 @@
 NUM_INLINE uint32_t sc_quotient(int32_t a, int32_t b) {
   return b == 0 ? 0xffffffff : b == -1 ? 0 - (uint32_t)a : (uint32_t)(a / b);
 }
-NUM_INLINE uint32_t sc_remainder(int32_t a, int32_t b) { return b == 0 ? (uint32_t)a : b == -1 ? 0 : (uint32_t)(a % b); }
+NUM_INLINE uint32_t sc_remainder(int32_t a, int32_t b) {
+  return b == 0 ? (uint32_t)a : b == -1 ? 0 : (uint32_t)(a % b);
+}
 
 SC(mov, a)
 SC(iadd8, U8(a + b))

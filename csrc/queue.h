@@ -55,19 +55,17 @@ static inline void series_add(wse_fabric *f, band *b, uint64_t cycle, int what, 
   b->series[(cycle >> b->series_shift) * SERIES_WIDTH + (uint64_t)what] += n;
 }
 
-static inline void series_busy(wse_fabric *f, band *b, uint32_t pe, uint64_t cycle, uint64_t n) {
-  if (!f->bins) return;
-  series_add(f, b, cycle, SERIES_BUSY, n);
-  if (f->activity) f->activity[(cycle >> b->series_shift) * f->pes + pe] += (uint16_t)n;
-}
-
-/* Slots one after the other from `cycle` on, which may cross bins. */
-static inline void series_span(wse_fabric *f, band *b, uint32_t pe, uint64_t cycle, uint64_t n) {
+/* n slots one after the other from `cycle` on, which may cross bins. */
+static inline void series_span(wse_fabric *f, band *b, uint32_t pe, uint64_t cycle, uint64_t n, int what) {
   if (!f->bins || !n) return;
-  series_add(f, b, cycle + n - 1, SERIES_BUSY, 0); /* widens the bins first */
+  series_add(f, b, cycle + n - 1, what, 0); /* widens the bins first */
   while (n) {
     uint64_t end = ((cycle >> b->series_shift) + 1) << b->series_shift, part = end - cycle < n ? end - cycle : n;
-    series_busy(f, b, pe, cycle, part);
+    series_add(f, b, cycle, what, part);
+    if (f->activity && what == SERIES_BUSY) {
+      uint16_t *a = &f->activity[(cycle >> b->series_shift) * f->pes + pe];
+      *a = (uint16_t)(*a + part > 0xffff ? 0xffff : *a + part);
+    }
     cycle += part;
     n -= part;
   }

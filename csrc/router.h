@@ -1,10 +1,26 @@
-/* router.h - one router, one cycle. */
+/* router.h - routers, 64 at a time: one cycle. */
 #ifndef ROUTER_H
 #define ROUTER_H
 
 #include "fabric.h"
 
-void router_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now);
+void routers_step(wse_fabric *f, band *b, uint32_t word, uint64_t now);
+
+/* Wavelets into one buffer of the lanes; data[i] is lane i's.  They land in cycle `when`. */
+typedef struct {
+  uint32_t word;
+  int color, port; /* color by index; port: the input they come by */
+  uint64_t lanes, control, advance;
+  const uint32_t *data;
+  uint64_t when;
+} landing;
+void router_push(wse_fabric *f, band *b, const landing *l);
+void router_push_one(wse_fabric *f, band *b, uint32_t pe, int color, int port, wavelet w, uint64_t when);
+bool router_has_room(const wse_fabric *f, uint32_t pe, int color, int port); /* when the cycle began */
+
+void routers_settle(wse_fabric *f, band *b);                  /* between two cycles: who is full */
+void route_refresh(wse_fabric *f, uint32_t pe, int color);    /* the route's word changed */
+void ramp_refresh(wse_fabric *f, uint32_t pe, int color);     /* the queue of a color changed */
 
 static inline uint32_t route_rx(uint64_t route, int position) { return (route >> (10 * position + WSE_ROUTE_RX)) & 31; }
 static inline uint32_t route_tx(uint64_t route, int position) { return (route >> (10 * position + WSE_ROUTE_TX)) & 31; }

@@ -42,6 +42,7 @@ void switch_apply(wse_fabric *f, band *b, uint32_t pe, int color, wavelet w, uin
   }
   route = (route & ~((uint64_t)3 << WSE_ROUTE_POS)) | (uint64_t)position << WSE_ROUTE_POS;
   f->route[color][pe] = route;
+  route_refresh(f, pe, color);
 }
 
 static const wse_filter *filter_of(const wse_fabric *f, uint64_t route) {

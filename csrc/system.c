@@ -2,6 +2,7 @@
 #include "ce.h"
 #include "dsd.h"
 #include "queue.h"
+#include "router.h"
 #include "vector.h"
 #include "wake.h"
 
@@ -63,6 +64,7 @@ static int bind_queue(wse_fabric *f, band *b, uint32_t pe, ce *c, const isa_ins 
     r->oq[q] = (uint8_t)(color + 1);
   }
   atomic_store_explicit(&f->any_rebound, true, memory_order_relaxed);
+  for (int i = 0; i < f->colors; i++) ramp_refresh(f, pe, i);
   wake_router(f, b, pe, at, at + 1);
   return SYSTEM_DONE;
 }
@@ -70,7 +72,8 @@ static int bind_queue(wse_fabric *f, band *b, uint32_t pe, ce *c, const isa_ins 
 static int color_register(wse_fabric *f, band *b, uint32_t pe, ce *c, const isa_ins *ins, uint64_t at) {
   uint32_t color = last(c, ins);
   if (color >= WSE_COLORS || f->color_index[color] < 0) return refuse(f, b, pe, c, at, WSE_FAULT_BAD_COLOR, color);
-  uint64_t *route = &f->route[f->color_index[color]][pe];
+  int index = f->color_index[color];
+  uint64_t *route = &f->route[index][pe];
   switch (ins->op & ~INS_IMMEDIATE) {
     case OP_colorld:
       *reg(c, ins->a) = (uint32_t)*route;
@@ -83,6 +86,7 @@ static int color_register(wse_fabric *f, band *b, uint32_t pe, ce *c, const isa_
     }
     default: *route &= ~((uint64_t)1 << WSE_ROUTE_TEARDOWN);
   }
+  route_refresh(f, pe, index);
   wake_router(f, b, pe, at, at + 1);
   return SYSTEM_DONE;
 }

@@ -330,7 +330,7 @@ static void count(wse_fabric *f, band *b, uint32_t pe, const operation *o, uint6
 uint64_t vector_memory(wse_fabric *f, band *b, uint32_t pe, operation *o, uint64_t *second) {
   uint64_t slots = slots_of(f, pe, o, second);
   compute(f, pe, o);
-  count(f, b, pe, o, o->left, f->now);
+  count(f, b, pe, o, o->left, b->now);
   o->done = o->left;
   vector_end(f, pe, o);
   return slots;

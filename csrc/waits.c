@@ -1,4 +1,5 @@
 /* waits.c - when nothing can move: who waits, and for what.  The edges of the deadlock report's graph. */
+#include "lanes.h"
 #include "queue.h"
 #include "router.h"
 #include "vector.h"
@@ -20,7 +21,7 @@ static void add(list *l, wse_wait w, int pending) {
   l->pending |= pending;
 }
 
-static int count_of(router_buffer *b) { return (uint8_t)(atomic_load(&b->pushes) - (uint8_t)atomic_load(&b->pops)); }
+static bool lane_bit(uint64_t plane, uint32_t lane) { return plane >> lane & 1; }
 
 static void wait_of_operation(wse_fabric *f, uint32_t pe, int thread, list *l) {
   const operation *o = &f->operations[thread][pe];
@@ -97,18 +98,21 @@ static void waits_of_ce(wse_fabric *f, uint32_t pe, list *l) {
 }
 
 static void waits_of_router(wse_fabric *f, uint32_t pe, list *l) {
-  for (uint32_t busy = f->routers[pe].busy; busy; busy &= busy - 1) {
+  uint32_t word = f->place[pe] / LANES, lane = f->place[pe] % LANES;
+  for (uint32_t busy = f->routers[word].busy; busy; busy &= busy - 1) {
     int color = __builtin_ctz(busy);
     uint64_t route = f->route[color][pe];
     int position = route_position(route);
     for (int input = 0; input < f->inputs[color]; input++) {
-      router_buffer *b = buffer_of(f, color, input, pe);
-      if (!count_of(b)) continue;
+      buffer_word *b = buffer_of(f, color, input, word);
+      if (!lane_bit(digits_some(b->held), lane)) continue;
       int port = f->inputs[color] == 1 ? __builtin_ctz(route_rx(route, position) | 32) : input;
       wse_wait w = wait_new(pe, WSE_WAIT_ROUTER, port, WSE_FOR_ROUTE);
       w.color = f->color_of[color];
       w.port = (int16_t)port;
-      uint32_t rest = route_tx(route, position) & ~(uint32_t)b->sent, to;
+      uint32_t rest = 0, to;
+      for (int out = 0; out < WSE_PORTS; out++)
+        rest |= (uint32_t)(route_tx(route, position) >> out & 1 & !lane_bit(b->sent[out], lane)) << out;
       if (route >> WSE_ROUTE_TEARDOWN & 1) {
         w.why = WSE_FOR_TEARDOWN;
       } else if (route_rx(route, position) >> port & 1 && rest) {
@@ -129,7 +133,7 @@ static void waits_of_router(wse_fabric *f, uint32_t pe, list *l) {
 static void collect(wse_fabric *f, list *l) {
   for (uint32_t pe = 0; pe < f->pes; pe++) {
     if (f->class_of[pe] != 0xffff) waits_of_ce(f, pe, l);
-    if (f->routers[pe].busy) waits_of_router(f, pe, l);
+    if (f->routers[f->place[pe] / LANES].busy) waits_of_router(f, pe, l);
   }
 }
 

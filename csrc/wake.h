@@ -1,30 +1,28 @@
-/* wake.h - who is looked at when.  A router or CE that cannot move is not looked at until something it waits for happens:
- * a landing, room downstream, a timer.  That is why an idle PE costs nothing, and why "nobody will ever wake" is a deadlock. */
+/* wake.h - who is looked at when.  A word of routers or a CE that cannot move is not looked at until something it waits for
+ * happens: a landing, room downstream, a timer.  That is why an idle PE costs nothing, and why "nobody will ever wake" is a
+ * deadlock. */
 #ifndef WAKE_H
 #define WAKE_H
 
 #include "fabric.h"
 
-static inline void wake_router(wse_fabric *f, band *b, uint32_t pe, uint64_t now, uint64_t when) {
-  if (in_band(b, pe)) {
-    ring_set(&b->routers, b, pe, when);
-    return;
-  }
-  int below = pe >= b->pe1;
-  b->box[f->parity][below][b->box_count[f->parity][below]++] = (mail){pe, (uint16_t)(when - now), 0xff};
+static inline mail *mail_new(band *b, uint32_t word, uint64_t now, uint64_t when) {
+  int below = word >= b->word1;
+  mail *m = &b->box[below][b->box_count[below]++];
+  m->word = word;
+  m->when = (uint32_t)(when - now);
+  m->lanes = 0;
   if (when < b->mail_when) b->mail_when = when;
+  return m;
 }
 
-/* A wavelet of `color` (index) will land in the router's buffer. */
-static inline void wake_landing(wse_fabric *f, band *b, uint32_t pe, int color, uint64_t now, uint64_t when) {
-  if (in_band(b, pe)) {
-    f->routers[pe].busy |= 1u << color;
-    ring_set(&b->routers, b, pe, when);
-    return;
-  }
-  int below = pe >= b->pe1;
-  b->box[f->parity][below][b->box_count[f->parity][below]++] = (mail){pe, (uint16_t)(when - now), (uint8_t)color};
-  if (when < b->mail_when) b->mail_when = when;
+static inline void wake_word(band *b, uint32_t word, uint64_t now, uint64_t when) {
+  if (word >= b->word0 && word < b->word1) ring_set(&b->routers, word - b->word0, when);
+  else mail_new(b, word, now, when);
+}
+
+static inline void wake_router(const wse_fabric *f, band *b, uint32_t pe, uint64_t now, uint64_t when) {
+  wake_word(b, f->place[pe] / LANES, now, when);
 }
 
 static inline void wheel_remove(wse_fabric *f, band *b, uint32_t pe) {
@@ -41,7 +39,7 @@ static inline void wheel_remove(wse_fabric *f, band *b, uint32_t pe) {
 static inline void wake_ce(wse_fabric *f, band *b, uint32_t pe, uint64_t now, uint64_t when) {
   if (when == NEVER) return;
   if (when - now < NEAR) {
-    ring_set(&b->ces, b, pe, when);
+    ring_set(&b->ces, pe - b->pe0, when);
     return;
   }
   ce *c = &f->ces[pe];

@@ -71,6 +71,7 @@ typedef struct {
   uint64_t trace_capacity; /* events kept; 0: no trace */
   int32_t bins;            /* bins of the activity series; 0: none */
   int32_t bin_planes;      /* 1: activity per PE and bin as well */
+  int32_t portable;        /* 1: no processor-specific instructions; results do not depend on it */
 } wse_desc;
 
 enum { WSE_TASK_UNBOUND, WSE_TASK_DATA, WSE_TASK_LOCAL, WSE_TASK_CONTROL };

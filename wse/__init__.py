@@ -13,26 +13,37 @@ Coordinates are (x, y), x to the east, y to the south; arrays over the grid are 
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from ._version import __version__
 
 try:
-    from . import _engine  # noqa: F401 - fails early, and says what to do
+    import_module("wse._engine")
 except ModuleNotFoundError as error:
-    if error.name not in ("wse._engine", "numpy"):
+    if error.name != "wse._engine":
         raise
     raise ImportError(
-        f"the compiled engine of wse is not here ({error}; imported from {__path__[0]}).  "
-        "Install the package (pip install .), or build it in the checkout (python setup.py build_ext --inplace); "
-        "python -m and scripts in the checkout import the checkout's wse, an installed pytest the installed one"
+        f"{__path__[0]} holds no compiled engine.  Run from another folder, or as .venv/bin/pytest instead of "
+        "python -m pytest, to use the installed package; or build in place: python setup.py build_ext --inplace"
     ) from None
 
-# The machine and its instructions.
+# isort: off
+# Machines and their instructions.
+from .machine import WSE2, WSE3, Machine
 from .assembler import Assembly, assemble, disassemble
 
-# Descriptors.
+# Programs: classes of PEs, arrays, descriptors, colors and routes.
+from .program import Program
+from .pe import PEClass
+from .symbol import Color, Symbol
 from .dsd import Descriptor, async_, circular, fabin, fabout, fifo, mem1d, mem4d
+from .route import Filter
 
-# Errors.
+# Running them.
+from .fabric import Fabric, StreamIn, StreamOut
+from .run import Run
+
+# What can go wrong.
 from .errors import (
     AsmError,
     ConfigError,
@@ -44,15 +55,7 @@ from .errors import (
     RunError,
     WseError,
 )
-
-# Running.
-from .fabric import Fabric, StreamIn, StreamOut
-from .machine import WSE2, WSE3, Machine
-
-# Programs.
-from .program import Color, PEClass, Program, Symbol
-from .route import Filter
-from .run import Run
+# isort: on
 
 __all__ = [
     "WSE2",
@@ -96,7 +99,5 @@ _LAZY = ("collectives", "kernels", "numerics", "report", "trace")
 def __getattr__(name: str):
     # Packages that cost time to import come when they are asked for.
     if name in _LAZY:
-        from importlib import import_module
-
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

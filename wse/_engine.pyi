@@ -1,7 +1,8 @@
 from typing import Any
 
 import numpy as np
-from typing_extensions import Buffer
+
+Buffer = Any  # whatever exports a C-contiguous buffer
 
 PORTS: int
 COLORS: int
@@ -81,6 +82,7 @@ class Engine:
         trace: int = 0,
         bins: int = 0,
         bin_planes: bool = False,
+        portable: bool = False,
     ) -> None: ...
     def add_class(
         self,
@@ -97,9 +99,9 @@ class Engine:
     def add_filter(
         self,
         kind: int,
-        count_data: bool,
-        count_control: bool,
-        filter_control: bool,
+        count_data: int,
+        count_control: int,
+        filter_control: int,
         min_index: int,
         max_index: int,
         init_counter: int,

@@ -1,7 +1,7 @@
 """The text form of programs: assemble and disassemble.
 
-One instruction a line.  `name:` is a label and may stand before an instruction; a label that starts with `.` belongs to the
-label before it that does not.  `//` starts a comment.  Operands are separated by commas:
+One instruction a line.  `name:` is a label and may stand before an instruction; a label that starts with `.` belongs
+to the label before it that does not.  `//` starts a comment.  Operands are separated by commas:
 
     r0..r31                     registers
     d0..d15  a0..a15  b0..b15   DSRs of the destination, source 0 and source 1 file;  x0..x15 XDSRs
@@ -64,8 +64,8 @@ def assemble(
 ) -> Assembly:
     """Text to words.  symbols: addresses by name; colors and tasks: numbers by name.  AsmError names the line.
 
-    A name stands for what its place calls for first (a target for a label, `activate` for a task, `iqbind` for a color),
-    then for a symbol, a color, a task, a label.
+    A name stands for what its place calls for first (a target for a label, `activate` for a task, `iqbind` for a
+    color), then for a symbol, a color, a task, a label.
     """
     return encode(parse(text), symbols or {}, colors or {}, tasks or {}, fp16)
 
@@ -140,7 +140,7 @@ def disassemble_word(word: int) -> str:
     return f".word 0x{int(word):016x}"
 
 
-# --- parsing --------------------------------------------------------------------------------------------------------------
+# --- parsing ----------------------------------------------------------------------------------------------------------
 
 _LABEL = re.compile(r"(\.?[A-Za-z_][\w.]*)\s*:")
 _LINE = re.compile(r"(?P<name>\.?\w+)\s*(?P<operands>[^{}]*?)\s*(?:\{(?P<options>[^{}]*)\})?")
@@ -159,7 +159,7 @@ def _statements(line: str, number: int, scope: str) -> list[Statement]:
         raise AsmError(f"line {number}: {line!r} is not an instruction", number)
     name = match["name"]
     operands = tuple(part.strip() for part in match["operands"].split(",")) if match["operands"] else ()
-    options = ()
+    options: tuple[str, ...] = ()
     if match["options"] is not None:
         options = tuple(part.strip() for part in match["options"].split(","))
     if "" in operands or "" in options:
@@ -188,7 +188,7 @@ _MACROS = {
     "ret": (0, "no operand", lambda: [("jr", (f"r{_CALL_LINK}",))]),
 }
 
-# --- encoding -------------------------------------------------------------------------------------------------------------
+# --- encoding ---------------------------------------------------------------------------------------------------------
 
 # Instructions that take a group of registers from the one they name.
 _GROUPS = {"ldds": 4, "stds": 4, "ldxd": 4, "stxd": 4, "colorld": 2, "colorst": 2}
@@ -227,7 +227,9 @@ class _Encoder:
 
     def vector(self, row: isa.Instruction, s: Statement) -> int:
         given = iter(s.operands)
-        codes = [isa.NONE if type == "NONE" else self.vector_operand(next(given), i) for i, type in enumerate(row.types)]
+        codes = [
+            isa.NONE if type == "NONE" else self.vector_operand(next(given), i) for i, type in enumerate(row.types)
+        ]
         imm = codes[2] | codes[3] << 8 | self.options(s.options) << 16
         return isa.encode(row.opcode, codes[0], codes[1], imm)
 
@@ -370,7 +372,8 @@ class _Encoder:
         return number
 
     def terms(self, text: str) -> list[tuple[str, str]]:
-        found, at = [], 0
+        found: list[tuple[str, str]] = []
+        at = 0
         text = text.rstrip()
         while at < len(text):
             match = _TERM.match(text, at)
@@ -413,7 +416,7 @@ class _Encoder:
         return AsmError(f"line {self.s.line}: {sentence}", self.s.line)
 
 
-# --- disassembly ----------------------------------------------------------------------------------------------------------
+# --- disassembly ------------------------------------------------------------------------------------------------------
 
 
 def _dsr(code: int) -> str:

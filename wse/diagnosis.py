@@ -1,20 +1,22 @@
 """What went wrong in a run, in words: faults with their place, deadlocks with their cycle of waits.
 
-A deadlock is a graph: each thing that waits (an operation, a router's buffer, a queue, a task) points at the things that could
-end its waiting.  A cycle of it is the deadlock; without one, the things that wait for what nobody will do are its roots.
+A deadlock is a graph: each thing that waits (an operation, a router's buffer, a queue, a task) points at the things
+that could end its waiting.  A cycle of it is the deadlock; without one, the things that wait for what nobody will do
+are its roots.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 
 import numpy as np
 
-from . import _engine, isa, route
+from . import _engine, route
 from .assembler import disassemble_word
 from .errors import DeadlockError, FabricFault
-from .program import PEClass, Program
+from .pe import PEClass
+from .program import Program
 
 LINES = 20  # of a report
 
@@ -37,6 +39,7 @@ assert WAIT.itemsize == _engine.WAIT_BYTES
 
 _ROOM = 1 << 20  # waits that a report looks at
 _BUDGET = 20_000  # waits that the search for a cycle visits
+_STEPS = 200_000  # routers it visits: a second or so
 _PORT_NAMES = ("north", "east", "south", "west", "ramp")
 
 # What to do about a fault, by its row of faults.def.
@@ -56,7 +59,7 @@ ADVICE = {
 }
 
 
-# --- names ----------------------------------------------------------------------------------------------------------------
+# --- names ------------------------------------------------------------------------------------------------------------
 
 
 def code_at(pe: PEClass | None, pc: int) -> str:
@@ -92,7 +95,7 @@ def _task(pe: PEClass | None, task: int) -> str:
     return f"task {task}"
 
 
-# --- faults ---------------------------------------------------------------------------------------------------------------
+# --- faults -----------------------------------------------------------------------------------------------------------
 
 
 def fault(program: Program, record: tuple[int, ...]) -> FabricFault:
@@ -116,7 +119,12 @@ def fault(program: Program, record: tuple[int, ...]) -> FabricFault:
     return FabricFault(
         f"{sentence} ({', '.join(parts)}); {ADVICE[name]}",
         *(name, x, y, cycle),
-        **{"color": color, "queue": queue, "task": task, "port": port, "pc": pc, "detail": detail},
+        color=color,
+        queue=queue,
+        task=task,
+        port=port,
+        pc=pc,
+        detail=detail,
     )
 
 
@@ -129,7 +137,7 @@ def _detail(name: str, detail: int, program: Program, pe: PEClass | None) -> str
     return ""
 
 
-# --- deadlock -------------------------------------------------------------------------------------------------------------
+# --- deadlock ---------------------------------------------------------------------------------------------------------
 
 
 def deadlock(program: Program, engine: _engine.Engine) -> DeadlockError:
@@ -137,7 +145,7 @@ def deadlock(program: Program, engine: _engine.Engine) -> DeadlockError:
     count = engine.waits(np.empty(0, np.uint8))
     room = np.zeros(min(count, _ROOM), WAIT)
     engine.waits(room.view(np.uint8))
-    return Deadlock(program, room, count, engine.cycle()).error()
+    return Deadlock(program, room, count, engine.last_activity()).error()
 
 
 class Deadlock:
@@ -146,11 +154,11 @@ class Deadlock:
     def __init__(self, program: Program, waits: np.ndarray, count: int, cycle: int):
         self.program, self.count, self.cycle = program, count, cycle
         self.waits = waits[np.argsort(waits["pe"], kind="stable")]
-        self.positions = {
-            int(color): [(route.rx_masks(plane, p), route.tx_masks(plane, p)) for p in range(route.POSITIONS)]
-            for color, plane in program.routes.planes.items()
-        }
+        self.pes = self.waits["pe"].astype(np.int64)
+        self.steps = 0
         self.edges_of: dict[int, list[int]] = {}
+        self._stuck: dict[int, dict[int, list[int]]] = {}
+        self._positions: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
 
     def error(self) -> DeadlockError:
         waits = self.waits
@@ -158,16 +166,20 @@ class Deadlock:
         totals = ", ".join(
             f"{count} {_plural(_WHO[who], count)}" for who, count in sorted(kinds.items()) if who in _WHO
         )
-        pes = len(np.unique(waits["pe"]))
-        lines = [f"deadlock at cycle {self.cycle}: nothing can move, and {totals} on {pes} {_plural('PE', pes)} wait"]
+        pes = len(np.unique(self.pes))
+        lines = [
+            f"deadlock: nothing has moved since cycle {self.cycle}, and {totals} on {pes} {_plural('PE', pes)} wait"
+        ]
         cycle = self.find_cycle()
         if cycle:
             steps = [self.line(node, cycle[(i + 1) % len(cycle)]) for i, node in enumerate(cycle)]
             lines.append(f"a cycle of {len(steps)} {_plural('wait', len(steps))}:")
             lines += _limited([f"  {step}" for step in steps])
             return DeadlockError("\n".join(lines), steps, self.count)
-        lines.append("no cycle: these wait for what nobody will do:")
-        lines += _limited([f"  {line}" for line in self.roots()])
+        roots = [f"  {line}" for line in self.roots()]
+        searched = "" if len(waits) <= _BUDGET and self.steps < _STEPS else " where the search looked"
+        lines.append(f"no cycle{searched}{': these wait for what nobody will do:' if roots else ''}")
+        lines += _limited(roots)
         return DeadlockError("\n".join(lines), [], self.count)
 
     # The search.
@@ -185,8 +197,8 @@ class Deadlock:
     def _any_cycle(self) -> list[int]:
         state = np.zeros(len(self.waits), np.uint8)  # 0 new, 1 on the path, 2 done
         visited = 0
-        for root in range(len(self.waits)):
-            if state[root] or visited > _BUDGET:
+        for root in range(min(len(self.waits), _BUDGET)):
+            if state[root]:
                 continue
             path, stack = [root], [iter(self.edges(root))]
             state[root] = 1
@@ -226,7 +238,7 @@ class Deadlock:
 
     def at(self, pe: int, *who: int) -> list[int]:
         """The waits of a PE, of these kinds."""
-        low, high = np.searchsorted(self.waits["pe"], [pe, pe + 1])
+        low, high = np.searchsorted(self.pes, [pe, pe + 1])
         return [i for i in range(low, high) if not who or self.waits["who"][i] in who]
 
     def edges(self, node: int) -> list[int]:
@@ -269,31 +281,57 @@ class Deadlock:
 
     def _senders(self, pe: int, color: int) -> list[int]:
         """Upstream from the PE's ramp: wavelets of the color that are stuck on the way, else who would send them."""
-        positions = self.positions.get(color)
-        if positions is None:
-            return []
-        width = self.program.width
-        seen, queue, found = set(), deque([(pe, _engine.RAMP)]), []
-        while queue:
+        stuck = self.stuck(color)
+        found = []
+        for here, injects in self.upstream(pe, color, stuck):
+            if here in stuck:
+                found += stuck[here]
+            elif injects:
+                found += self._injectors(here, color)
+        return found
+
+    def stuck(self, color: int) -> dict[int, list[int]]:
+        """Waits of router buffers of the color, by PE."""
+        if color not in self._stuck:
+            found = self._stuck[color] = {}
+            for i in np.flatnonzero((self.waits["who"] == _engine.WAIT_ROUTER) & (self.waits["color"] == color)):
+                found.setdefault(int(self.pes[i]), []).append(int(i))
+        return self._stuck[color]
+
+    def positions(self, color: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The rx and tx masks of the color's switch positions."""
+        if color not in self._positions:
+            plane = self.program.routes.planes.get(color)
+            if plane is None:
+                return []
+            last = int((plane >> np.uint64(_engine.ROUTE_LAST) & np.uint64(3)).max())
+            self._positions[color] = [(route.rx_masks(plane, p), route.tx_masks(plane, p)) for p in range(last + 1)]
+        return self._positions[color]
+
+    def upstream(self, pe: int, color: int, until: Container[int] = ()) -> Iterator[tuple[int, bool]]:
+        """The routers, nearest first, by which the color's routes lead to this PE's ramp, and whether they take it from
+        their own ramp; not beyond those of `until`.  A switch's position is not known here: any counts."""
+        width, height = self.program.width, self.program.height
+        seen, queue = {(pe, _engine.RAMP)}, deque([(pe, _engine.RAMP)])
+        while queue and self.steps < _STEPS:
+            self.steps += 1
             here, leaves = queue.popleft()
-            if (here, leaves) in seen:
-                continue
-            seen.add((here, leaves))
-            stuck = [i for i in self.at(here, _engine.WAIT_ROUTER) if self.waits["color"][i] == color]
-            if stuck:
-                found += stuck
-                continue
             y, x = divmod(here, width)
-            for rx, tx in positions:
+            injects, before = False, []
+            for rx, tx in self.positions(color):
                 if not tx[y, x] >> leaves & 1:
                     continue
-                if rx[y, x] & route.RAMP_BIT:
-                    found += self._injectors(here, color)
+                injects = injects or bool(rx[y, x] & route.RAMP_BIT)
                 for port, (dx, dy) in enumerate(route.STEP):
-                    inside = 0 <= x + dx < width and 0 <= y + dy < self.program.height
-                    if inside and rx[y, x] >> port & 1:
-                        queue.append(((y + dy) * width + x + dx, port ^ 2))
-        return found
+                    if rx[y, x] >> port & 1 and 0 <= x + dx < width and 0 <= y + dy < height:
+                        before.append(((y + dy) * width + x + dx, port ^ 2))
+            yield here, injects
+            if here in until:
+                continue
+            for step in before:
+                if step not in seen:
+                    seen.add(step)
+                    queue.append(step)
 
     def _injectors(self, pe: int, color: int) -> list[int]:
         outputs = [i for i in self.at(pe, _engine.WAIT_OUTPUT_QUEUE) if self.waits["color"][i] == color]
@@ -381,34 +419,11 @@ class Deadlock:
             if other["who"] == _engine.WAIT_ROUTER:
                 return f", which is stuck in the router of {self.place(int(other['pe']))}"
             return f", which {self.place(int(other['pe']))} would send"
-        sources = self.sources(pe, color)
+        sources = list(dict.fromkeys(here for here, injects in self.upstream(pe, color) if injects))
         if not sources:
             return ", which no PE's route can bring"
         more = f" or {len(sources) - 1} more" if len(sources) > 1 else ""
         return f", which only {self.place(sources[0])}{more} could send, and no task there is left to"
-
-    def sources(self, pe: int, color: int) -> list[int]:
-        """PEs whose ramp feeds the color's route to this PE's ramp."""
-        positions = self.positions.get(color)
-        if positions is None:
-            return []
-        width, height = self.program.width, self.program.height
-        seen, queue, found = set(), deque([(pe, _engine.RAMP)]), []
-        while queue and len(seen) < _BUDGET:
-            here, leaves = queue.popleft()
-            if (here, leaves) in seen:
-                continue
-            seen.add((here, leaves))
-            y, x = divmod(here, width)
-            for rx, tx in positions:
-                if not tx[y, x] >> leaves & 1:
-                    continue
-                if rx[y, x] & route.RAMP_BIT and here not in found:
-                    found.append(here)
-                for port, (dx, dy) in enumerate(route.STEP):
-                    if rx[y, x] >> port & 1 and 0 <= x + dx < width and 0 <= y + dy < height:
-                        queue.append(((y + dy) * width + x + dx, port ^ 2))
-        return found
 
 
 _WHO = {

@@ -1,5 +1,5 @@
-"""Descriptors (DSDs): what a vector operation walks over.  They are built here and lie in a PE's memory as 16 bytes, from
-where `dsr d0, name` loads them; csrc/isa.h has their layout."""
+"""Descriptors (DSDs): what a vector operation walks over.  They are built here and lie in a PE's memory as 16 bytes,
+from where `dsr d0, name` loads them; csrc/isa.h has their layout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from . import isa
 from .errors import ProgramError
 
 if TYPE_CHECKING:
-    from .program import Symbol
+    from .symbol import Symbol
 
 BYTES = 16  # of a descriptor, and of the contents of an XDSR
 NO_TASK = 255
@@ -40,7 +40,8 @@ class Then:
 
 
 def async_(ut: int | None = None, activate=None, unblock=None) -> Then:
-    """Options kept in a descriptor: asynchronous on microthread `ut`, then activate or unblock a task (name or number)."""
+    """Options kept in a descriptor: asynchronous on microthread `ut`, then activate or unblock a task (name or
+    number)."""
     if activate is not None and unblock is not None:
         raise ProgramError("an operation ends with activate or with unblock, not with both")
     if ut is not None and not 0 <= ut <= 7:
@@ -133,7 +134,7 @@ def mem1d(
         offset * array.itemsize,
         length,
         _stride(array, stride),
-        isa.DSD_SAVE_ADDRESS if save_address else 0,
+        _flags(array, save_address),
         options=options,
     )
 
@@ -159,7 +160,7 @@ def mem4d(
         offset * array.itemsize,
         math.prod(extents),
         0,
-        isa.DSD_SAVE_ADDRESS if save_address else 0,
+        _flags(array, save_address),
         options=options,
         xdsr=xdsr,
         extents=tuple(extents),
@@ -188,7 +189,7 @@ def circular(
         offset * array.itemsize,
         length,
         _stride(array, stride),
-        isa.DSD_SAVE_ADDRESS if save_address else 0,
+        _flags(array, save_address),
         options=options,
         xdsr=xdsr,
     )
@@ -202,7 +203,11 @@ def fifo(
     length: int | None = None,
     options: Then | None = None,
 ) -> Descriptor:
-    """A FIFO in the array: pushes as a destination, pops as a source.  activate_push, activate_pop: tasks to activate."""
+    """A FIFO in the array: pushes as a destination, pops as a source.  It needs an XDSR.
+
+    A synchronous operation ends at an empty or full FIFO, an asynchronous one waits.  activate_push, activate_pop:
+    tasks that a push and a pop activate.
+    """
     array.check_vector()
     length = isa.LENGTH_INFINITE if length is None else length
     return Descriptor(
@@ -211,6 +216,7 @@ def fifo(
         0,
         length,
         array.itemsize,
+        _flags(array, False),
         options=options,
         xdsr=xdsr,
         activate_push=activate_push,
@@ -224,12 +230,14 @@ def fabin(
     color: int | None = None,
     simd: bool = False,
     on_control: str | tuple[str, Any] | None = None,
+    wide: bool = False,
     options: Then | None = None,
 ) -> Descriptor:
     """Wavelets from an input queue; without `length` as many as the operation's other operands have.
 
     color: the color the queue must be bound to, for the program's checks.  simd: two 16-bit elements to a wavelet.
-    on_control: "terminate", ("activate", task) or ("unblock", task): what a control wavelet does.
+    on_control: "terminate", ("activate", task) or ("unblock", task): what a control wavelet does.  wide: mapstep
+    takes all 32 bits of a wavelet, not its lower half.
     """
     length = isa.LENGTH_INFINITE if length is None else length
     if isinstance(on_control, str):
@@ -239,7 +247,7 @@ def fabin(
     return Descriptor(
         isa.DSD_FABIN,
         length=length,
-        flags=isa.DSD_SIMD if simd else 0,
+        flags=(isa.DSD_SIMD if simd else 0) | (isa.DSD_WIDE if wide else 0),
         queue=queue,
         color=color,
         options=options,
@@ -259,8 +267,9 @@ def fabout(
 ) -> Descriptor:
     """Wavelets into an output queue, of a color.
 
-    control: control wavelets.  advance_switch: the last one advances the switches it passes.  index: a 16-bit index in the
-    upper half of each wavelet, counting from this value (True: from 0).  simd: two 16-bit elements to a wavelet.
+    control: control wavelets.  advance_switch: the last one advances the switch of its own router.  index: a 16-bit
+    index in the upper half of each wavelet, counting from this value (True: from 0).  simd: two 16-bit elements to a
+    wavelet.
     """
     length = isa.LENGTH_INFINITE if length is None else length
     flags = isa.DSD_CONTROL if control else 0
@@ -276,8 +285,12 @@ def fabout(
         queue=queue,
         color=color,
         options=options,
-        index=int(index) & 0xFFFF,
+        index=0 if isinstance(index, bool) else index & 0xFFFF,
     )
+
+
+def _flags(array: Symbol, save_address: bool) -> int:
+    return (isa.DSD_SAVE_ADDRESS if save_address else 0) | (isa.DSD_WIDE if array.itemsize == 4 else 0)
 
 
 def _stride(array: Symbol, elements: int) -> int:

@@ -12,8 +12,10 @@ import numpy as np
 from . import _engine, diagnosis, isa, route
 from ._version import __version__
 from .errors import ConfigError, DeadlockError, FabricFault, ProgramError, RouteError
-from .program import DTYPES, NO_CLASS, Color, PEClass, Program, Symbol
+from .pe import PEClass
+from .program import NO_CLASS, Program
 from .run import COUNTERS, EVENT, Run
+from .symbol import DTYPES, Color, Symbol
 
 FOREVER = 2**63
 _CHUNK_SECONDS = 0.05  # between looks at Ctrl-C and calls of `progress`
@@ -32,11 +34,20 @@ class Fabric:
     """A program, checked, loaded and ready to run.
 
     threads: host threads; results do not depend on it.  trace: events kept (0: none).  bins: of the time series.
-    activity: also keep busy slots per PE and bin (bins x PEs x 2 bytes).  Coordinates are (x, y); arrays over PEs [y, x].
-    Raises what Program.check raises, ConfigError for options the engine refuses.
+    activity: also keep busy slots per PE and bin (bins x PEs x 2 bytes).  portable: without instructions that only some
+    processors have; results do not depend on it.  Coordinates are (x, y); arrays over PEs [y,
+    x]. Raises what Program.check raises, ConfigError for options the engine refuses.
     """
 
-    def __init__(self, program: Program, threads: int = 1, trace: int = 0, bins: int = 64, activity: bool = False):
+    def __init__(
+        self,
+        program: Program,
+        threads: int = 1,
+        trace: int = 0,
+        bins: int = 64,
+        activity: bool = False,
+        portable: bool = False,
+    ):
         for name, value, least in (("threads", threads, 1), ("trace", trace, 0), ("bins", bins, 0)):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise ConfigError(f"{name} is an integer of at least {least}, not {value!r}")
@@ -51,10 +62,12 @@ class Fabric:
         try:
             self._engine = _engine.Engine(
                 *(self.width, self.height, self.machine.values(), isa.FP16[program.fp16]),
-                *(threads, trace, bins, activity),
+                *(threads, trace, bins, activity, portable),
             )
         except MemoryError as error:
-            raise ConfigError(f"{error}; use fewer PEs, bins or events, or a machine with figures the engine can hold") from None
+            raise ConfigError(
+                f"{error}; use fewer PEs, bins or events, or a machine with figures the engine can hold"
+            ) from None
         self._load()
 
     def _load(self) -> None:
@@ -67,16 +80,21 @@ class Fabric:
                 for queue, color in bound.items():
                     plane[queue] = color
             engine.add_class(
-                *(built.assembly.words, *queues, built.kinds, built.priorities, built.entries),
-                *(built.active, built.blocked),
+                built.assembly.words,
+                iq_color=queues[0],
+                oq_color=queues[1],
+                task_kind=built.kinds,
+                task_priority=built.priorities,
+                task_pc=built.entries,
+                active=built.active,
+                blocked=built.blocked,
             )
         for filter in program.routes.filters:
             engine.add_filter(*filter.fields())
         for color in program.colors.values():
-            plane = program.routes.planes.get(color)
-            if plane is None:
-                plane = np.zeros((self.height, self.width), np.uint64)
-            engine.set_routes(int(color), plane)
+            config = program.routes.planes.get(color)
+            unused = np.zeros((self.height, self.width), np.uint64)
+            engine.set_routes(int(color), unused if config is None else config)
         engine.set_classes(program.class_of_pe)
         for index, pe in enumerate(program.classes.values()):
             assert pe.built is not None
@@ -130,21 +148,25 @@ class Fabric:
     ) -> None:
         """Copies a flat host array to a rectangle, as host programs of the SDK do.
 
-        flat: h * w * n values of the array's n elements per PE; order "row": element fastest, then x, then y; "column": y
-        fastest, then x, then element.  bits: 32, elements of 4 bytes, or 16, elements of 2, in the low half of each word if
-        flat has words of 4 bytes.
+        flat: h * w * n values of the array's n elements per PE; order "row": element fastest, then x, then y;
+        "column": y fastest, then x, then element.  bits: 32, elements of 4 bytes, or 16, elements of 2, in the low
+        half of each word if flat has words of 4 bytes.
         """
         found = self._find(symbol, x, y, w, h)
         self._check_copy(found, order, bits)
         flat = np.ascontiguousarray(flat).reshape(-1)
         if flat.size != h * w * found.size:
-            raise ProgramError(f"{symbol} of {w} x {h} PEs has {h * w * found.size} elements, but {flat.size} are given")
+            raise ProgramError(
+                f"{symbol} of {w} x {h} PEs has {h * w * found.size} elements, but {flat.size} are given"
+            )
         if flat.dtype.itemsize == 4 and bits == 16:
             words = flat.view(np.uint32).astype(np.uint16)
         elif flat.dtype.itemsize * 8 == bits:
             words = flat.view(_WORDS[bits])
         else:
-            raise ProgramError(f"a copy of {bits}-bit elements takes an array of them or of 32-bit words, not of {flat.dtype}")
+            raise ProgramError(
+                f"a copy of {bits}-bit elements takes an array of them or of 32-bit words, not of {flat.dtype}"
+            )
         if order == "column":
             words = words.reshape((h, w, found.size), order="F")
         self._put(found, words, x, y, w, h)
@@ -206,7 +228,8 @@ class Fabric:
     def stream_out(
         self, x: int, y: int, port: str, color, capacity: int = 1 << 16, rate: float | Fraction = 1
     ) -> StreamOut:
-        """Receives what leaves the router of PE (x, y) by `port`, to outside the rectangle; holds `capacity` wavelets."""
+        """Receives what leaves the router of PE (x, y) by `port`, to outside the rectangle; holds `capacity`
+        wavelets."""
         color, side = self._edge(x, y, port, color)
         if capacity < 1:
             raise ProgramError(f"a stream holds at least one wavelet, not {capacity}")
@@ -225,7 +248,9 @@ class Fabric:
         side = route.PORTS.index(port)
         dx, dy = route.STEP[side]
         if 0 <= x + dx < self.width and 0 <= y + dy < self.height:
-            raise ProgramError(f"port {port} of PE ({x}, {y}) leads to PE ({x + dx}, {y + dy}): streams are for the edge")
+            raise ProgramError(
+                f"port {port} of PE ({x}, {y}) leads to PE ({x + dx}, {y + dy}): streams are for the edge"
+            )
         return color, side
 
     # Running.
@@ -237,7 +262,7 @@ class Fabric:
         for pe in self._classes(x, y, w, h, f"task {task}"):
             if task not in pe.tasks:
                 raise ProgramError(f"{pe.label} has no task {task!r}; its tasks are {', '.join(pe.tasks) or 'none'}")
-            ids[pe.tasks[task].id or 0] = pe
+            ids[pe.tasks[task].id] = pe
         if len(ids) > 1:
             first, second = list(ids.items())[:2]
             raise ProgramError(
@@ -254,10 +279,10 @@ class Fabric:
     ) -> Run:
         """Runs until nothing is left to do, for at most `max_cycles`; what was measured since the fabric was made.
 
-        progress: called with the cycle, some twenty times a second.  on_deadlock: "raise" a DeadlockError or "return" the
-        Run.  FabricFault when the program does what the machine forbids; both errors have the Run as `run`.  Ctrl-C ends
-        the run with what was measured, as `ended` says.  It may be called again: launched tasks, written arrays and
-        what a limit left go on.
+        progress: called with the cycle, some twenty times a second.  on_deadlock: "raise" a DeadlockError or "return"
+        the Run.  FabricFault when the program does what the machine forbids; both errors have the Run as `run`.
+        Ctrl-C ends the run with what was measured, as `ended` says.  It may be called again: launched tasks, written
+        arrays and what a limit left go on.
         """
         if max_cycles is not None and max_cycles < 0:
             raise ConfigError(f"max_cycles is 0 or more, not {max_cycles}")
@@ -342,8 +367,15 @@ class Fabric:
             events=self._events() if self._traced else None,
             events_dropped=engine.trace_dropped() if self._traced else 0,
             wall_seconds=self._wall_seconds,
-            meta={"wse": __version__} | ({"overrides": dict(machine.overrides)} if machine.overrides else {}),
+            meta={"wse": __version__}
+            | ({"overrides": dict(machine.overrides)} if machine.overrides else {})
+            | (self._names() if self._traced else {}),
         )
+
+    def _names(self) -> dict[str, dict[str, int]]:
+        """What a trace calls tasks and colors by."""
+        tasks = {task.name: task.id for pe in self.program.classes.values() for task in pe.tasks.values()}
+        return {"tasks": tasks, "colors": {name: int(color) for name, color in self.program.colors.items()}}
 
     def _events(self) -> np.ndarray:
         raw = np.frombuffer(self._engine.trace(), _ENGINE_EVENT)
@@ -358,7 +390,9 @@ class Fabric:
         w = self.width - x if w is None else w
         h = self.height - y if h is None else h
         if x < 0 or y < 0 or w < 1 or h < 1 or x + w > self.width or y + h > self.height:
-            raise ProgramError(f"the rectangle of {w} x {h} PEs at ({x}, {y}) is not in 0:{self.width} x 0:{self.height}")
+            raise ProgramError(
+                f"the rectangle of {w} x {h} PEs at ({x}, {y}) is not in 0:{self.width} x 0:{self.height}"
+            )
         return w, h
 
     def _classes(self, x: int, y: int, w: int, h: int, what: str) -> list[PEClass]:
@@ -382,7 +416,8 @@ class Fabric:
                 found = have
             elif (found.address, found.dtype, found.shape) != (have.address, have.dtype, have.shape):
                 raise ProgramError(
-                    f"array {symbol} is {_where(found)} in {found.owner.label} and {_where(have)} in {have.owner.label}: "
+                    f"array {symbol} is {_where(found)} in {found.owner.label} "
+                    f"and {_where(have)} in {have.owner.label}: "
                     "declare it with Program.shared_array, or copy class by class"
                 )
         assert found is not None  # the rectangle has a PE, and each PE a class
@@ -452,7 +487,7 @@ class StreamOut:
 
 
 _DEADLOCKED = _engine.PENDING_OPERATIONS | _engine.PENDING_ROUTERS | _engine.PENDING_QUEUES
-_WORDS = {16: np.dtype(np.uint16), 32: np.dtype(np.uint32)}
+_WORDS: dict[int, np.dtype] = {16: np.dtype(np.uint16), 32: np.dtype(np.uint32)}
 
 
 def _text(shape: tuple[int, ...]) -> str:

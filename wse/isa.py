@@ -22,7 +22,7 @@ OPT_THEN_NONE, OPT_THEN_ACTIVATE, OPT_THEN_UNBLOCK = 0, 1, 2
 OPT_TASK = 7  # shift, 6 bits
 
 DSD_NONE, DSD_MEM1D, DSD_MEM4D, DSD_CIRCULAR, DSD_FIFO, DSD_FABIN, DSD_FABOUT = range(7)
-DSD_CONTROL, DSD_SAVE_ADDRESS, DSD_ADVANCE_SWITCH, DSD_INDEX, DSD_SIMD = 1, 2, 4, 8, 16
+DSD_CONTROL, DSD_SAVE_ADDRESS, DSD_ADVANCE_SWITCH, DSD_INDEX, DSD_SIMD, DSD_WIDE = 1, 2, 4, 8, 16, 32
 LENGTH_INFINITE = 0x7FFF
 ON_CONTROL_NONE, ON_CONTROL_TERMINATE, ON_CONTROL_ACTIVATE, ON_CONTROL_UNBLOCK = range(4)
 
@@ -30,7 +30,8 @@ FP16 = {"f16": 0, "bf16": 1, "cb16": 2}  # wse_fp16 by name
 
 
 class Instruction(NamedTuple):
-    """A row of isa.def.  types: element types of dst, src0, src1, extra of a vector row, "NONE" where there is no operand."""
+    """A row of isa.def.  types: element types of dst, src0, src1, extra of a vector row, "NONE" where there is no
+    operand."""
 
     opcode: int
     name: str
@@ -116,9 +117,7 @@ def decode(word: int) -> Fields:
     """The fields of a word; any 64 bits have them."""
     word = int(word)
     imm = word >> 32
-    return Fields(
-        word & 0x7FFF, bool(word & IMMEDIATE), word >> 16 & 0xFF, word >> 24 & 0xFF, imm - (imm >> 31 << 32)
-    )
+    return Fields(word & 0x7FFF, bool(word & IMMEDIATE), word >> 16 & 0xFF, word >> 24 & 0xFF, imm - (imm >> 31 << 32))
 
 
 def reference(name: str | None = None) -> str:

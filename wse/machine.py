@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -52,14 +52,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 class Machine:
     """A machine: `Machine("wse3", profile="simulator", overrides={"hop_cycles": 1})`.
 
-    name: "wse2" or "wse3".  profile: "simulator" (the vendor's ideal machine) or "silicon" (WSE-3 with measured derates).
-    overrides: values of rows of machine.def, integers.  Each row is an attribute (`machine.hop_cycles`), all of them are
-    `machine.params`.  Frozen, hashable, comparable.  ConfigError for an unknown name or a value that is no integer >= 0.
+    name: "wse2" or "wse3".  profile: "simulator" (the vendor's ideal machine) or "silicon" (WSE-3 with measured
+    derates). overrides: values of rows of machine.def, integers.  Each row is an attribute (`machine.hop_cycles`),
+    all of them are `machine.params`.  Frozen, hashable, comparable.  ConfigError for an unknown name or a value that
+    is no integer >= 0.
     """
 
     name: str
     profile: str
     overrides: tuple[tuple[str, int], ...]
+    _params: Mapping[str, int] = field(repr=False, compare=False)
 
     def __init__(self, name: str = "wse3", profile: str = "simulator", overrides: Mapping[str, int] | None = None):
         if name not in MACHINES:
@@ -109,7 +111,7 @@ class Machine:
     @property
     def params(self) -> Mapping[str, int]:
         """Every parameter, in the order of machine.def."""
-        return self._params  # type: ignore[attr-defined, no-any-return]
+        return self._params
 
     def values(self) -> np.ndarray:
         """int64 [parameters], as the engine takes them."""
@@ -123,7 +125,7 @@ class Machine:
         if name.startswith("_"):
             raise AttributeError(name)
         try:
-            return self._params[name]  # type: ignore[no-any-return]
+            return self._params[name]
         except KeyError:
             raise AttributeError(f"machine {self.name} has no parameter {name!r}") from None
 

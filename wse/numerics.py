@@ -126,6 +126,70 @@ def _fma(f: Format, acc: NDArray[np.float32], a: NDArray[np.float32], b: NDArray
     return result
 
 
+def matmul(a: ArrayLike, b: ArrayLike, fmt: str) -> NDArray[np.float32]:
+    """[m, n]: a b of [m, k] and [k, n] as chains of multiply-adds from 0, ascending in k: a reference for kernels.
+
+    With a 16-bit format, values of it, rounded to it after each step: `fmach`.  With "f32", what `fmacs` computes, and
+    `fmachs` too, for products of 16-bit floats are exact in f32 (of bf16, if they neither overflow nor underflow).
+    """
+    a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
+    result = np.zeros((a.shape[0], b.shape[1]), np.float32)
+    chain = _chain32 if fmt == "f32" else _chain if _sums_exactly(a, b, format_of(fmt)) else None
+    rows = max(1, _BLOCK // 8 // max(1, b.shape[1]))
+    with np.errstate(all="ignore"):
+        for start in range(0, a.shape[0], rows):
+            part = slice(start, start + rows)
+            if chain is not None:
+                result[part] = chain(a[part], b, fmt)
+                continue
+            for k in range(b.shape[0]):
+                result[part] = fma16(result[part], a[part, k : k + 1], b[k], fmt)
+    return result
+
+
+def _chain32(a: NDArray[np.float32], b: NDArray[np.float32], fmt: str) -> NDArray[np.float32]:
+    total = np.zeros((a.shape[0], b.shape[1]), np.float32)
+    product = np.empty_like(total)
+    for k in range(b.shape[0]):
+        total += np.multiply(a[:, k : k + 1], b[k], out=product)
+    return total
+
+
+def _chain(a: NDArray[np.float32], b: NDArray[np.float32], fmt: str) -> Floats:
+    """Where _sums_exactly: adding a power of two (and half of it, for negative sums) whose last bit is worth one unit of the
+    rounded sum makes the adder round."""
+    f = format_of(fmt)
+    total = np.zeros((a.shape[0], b.shape[1]))
+    exact, large = np.empty_like(total), np.empty_like(total)
+    left, right = a.astype(np.float64), b.astype(np.float64)
+    shift, least = (52 - f.mantissa << 52) + (1 << 51), 1.5 * 2.0 ** (f.least + 52 - f.mantissa)
+    for k in range(b.shape[0]):
+        np.multiply(left[:, k : k + 1], right[k], out=exact)
+        exact += total
+        np.bitwise_and(exact.view(np.int64), 0x7FF << 52, out=large.view(np.int64))
+        large.view(np.int64)[...] += shift
+        np.maximum(large, least, out=large)
+        np.add(exact, large, out=total)
+        total -= large
+    return total
+
+
+def _sums_exactly(a: NDArray[np.float32], b: NDArray[np.float32], f: Format) -> bool:
+    """Whether all sums of a chain fit float64, and are neither rounded as subnormals nor overflow."""
+    size = 2 * a.shape[1] * float(np.abs(a).max(initial=0)) * float(np.abs(b).max(initial=0))
+    grain = _grain(a) + _grain(b)
+    return bool(size < 2.0 ** min(f.bias, grain + 53) and grain >= f.least - f.mantissa)
+
+
+def _grain(values: NDArray[np.float32]) -> int:
+    """The largest power of two, as an exponent, of which all values are multiples; 0 if all are 0."""
+    fraction, exponent = np.frexp(values[values != 0])
+    if not fraction.size or not np.isfinite(fraction).all():
+        return 0
+    whole = np.ldexp(fraction, 24).astype(np.int32)
+    return int((exponent - 25 + np.frexp((whole & -whole).astype(np.float32))[1]).min())
+
+
 def _sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
     """The float64 sum and exactly what it lacks (Knuth)."""
     total = a + b

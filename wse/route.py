@@ -77,9 +77,9 @@ def _axis(index: Index, size: int, axis: str, what: str) -> Any:
 class Filter:
     """Decides which wavelets that go down the ramp reach the compute element.
 
-    kind "range": those whose upper half is min_index to max_index.  kind "counter": those that come while the counter is at
-    most max_counter; it counts data and control wavelets as told and restarts after limit1.  kind "sparse": a counter with
-    two limits.
+    kind "range": those whose upper half is min_index to max_index.  kind "counter": those that come while the counter
+    is at most max_counter; it counts data and control wavelets as told and restarts after limit1.  kind "sparse": a
+    counter with two limits.
     """
 
     kind: str
@@ -169,7 +169,8 @@ def _masks(plane: np.ndarray, base: int, position: int | None) -> np.ndarray:
 
 @dataclass
 class Routes:
-    """The routes of a program: `planes[color]`, and which call set each router (`origin[color]`, an index of `calls`)."""
+    """The routes of a program: `planes[color]`, and which call set each router (`origin[color]`, an index of
+    `calls`)."""
 
     width: int
     height: int
@@ -199,7 +200,9 @@ class Routes:
         """See Program.route."""
         what = f"the route of {name_of(color)}"
         if not rx or not tx:
-            raise RouteError(f"{what} needs at least one port to come from and one to leave by, not rx={rx!r} tx={tx!r}")
+            raise RouteError(
+                f"{what} needs at least one port to come from and one to leave by, not rx={rx!r} tx={tx!r}"
+            )
         positions = [(ports(rx, f"rx of {what}"), ports(tx, f"tx of {what}"))]
         for more_rx, more_tx in switch:
             positions.append(
@@ -209,14 +212,18 @@ class Routes:
                 )
             )
         if len(positions) > POSITIONS:
-            raise RouteError(f"{what} has {len(switch)} switch positions beyond the first; a router has {POSITIONS - 1}")
+            raise RouteError(
+                f"{what} has {len(switch)} switch positions beyond the first; a router has {POSITIONS - 1}"
+            )
         if not 0 <= position < len(positions):
             raise RouteError(f"{what} starts at position {position}, but only 0 to {len(positions) - 1} are given")
         if pop not in POP:
             raise RouteError(f"{what} has pop={pop!r}: it is one of {', '.join(POP)}")
         if switch and not self.machine.has_switch(color):
             have = ", ".join(str(i) for i in range(self.machine.colors) if self.machine.has_switch(i))
-            raise RouteError(f"{what} has switch positions, but on {self.machine.name} only colors {have} have switches")
+            raise RouteError(
+                f"{what} has switch positions, but on {self.machine.name} only colors {have} have switches"
+            )
         most = self.machine.rx_directions
         for number, (mask, _) in enumerate(positions):
             if mask.bit_count() > most:
@@ -250,12 +257,12 @@ class Routes:
         for color, plane in self.planes.items():
             rx, tx = rx_masks(plane), tx_masks(plane)
             if attached is not None:
-                self._check_edge(color, tx, [s for s in attached if s[3] == color and s[4]])
+                self._check_edge(color, tx, attached)
             accepts = rx | self._swapped(color, rx_masks)
             sends = tx | self._swapped(color, tx_masks)
             entered = np.zeros_like(rx)
-            for x, y, port, _, out in attached or ():
-                entered[y, x] |= 0 if out else 1 << port
+            for x, y, port, seen, out in attached or ():
+                entered[y, x] |= 1 << port if seen == color and not out else 0
             for port in range(4):
                 self._check_side(color, port, tx, accepts)
                 warnings += self._warn_side(color, port, rx, sends, entered)
@@ -271,13 +278,18 @@ class Routes:
             return 0
         return masks(pair)
 
+    def _swaps(self, color: int, x: int, y: int, port: int) -> int:
+        # 1 if what leaves by the port becomes the paired color.
+        shift = _engine.ROUTE_SWAP_Y if port in (_engine.N, _engine.S) else _engine.ROUTE_SWAP_X
+        return int(self.planes[color][y, x]) >> shift & 1
+
     def _check_edge(self, color: int, tx: np.ndarray, streams: list) -> None:
         for port in range(4):
             leaves = np.zeros(tx.shape, bool)
             edge = _edge(port)
             leaves[edge] = tx[edge] >> port & 1
-            for x, y, side, _, _ in streams:
-                if side == port:
+            for x, y, side, seen, out in streams:
+                if out and side == port and seen == color ^ self._swaps(color, x, y, port):
                     leaves[y, x] = False
             if leaves.any():
                 raise self._error(
@@ -326,7 +338,10 @@ class Routes:
         y, x = _first(wrong)
         where = f"PE ({x}, {y}){_others(wrong)}"
         return RouteError(
-            f"{name_of(color)} {sentence.format(where=where)} (set at {self.set_at(color, x, y)}); {cure}", x, y, int(color)
+            f"{name_of(color)} {sentence.format(where=where)} (set at {self.set_at(color, x, y)}); {cure}",
+            x,
+            y,
+            int(color),
         )
 
 

@@ -27,11 +27,11 @@ class Run:
     """What a run measured.
 
     machine, profile, width, height, clock_hz: where.  cycles: until the last activity.  ended: one of ENDED.
-    counters: uint64 [h, w] by the lower-case name of counters.def.  links, blocked: uint32 [5, h, w], wavelets that left by
-    each port (N E S W RAMP) and cycles they waited for it.  colors: uint64 [24, 5, 2], both per color and port.
-    opcodes: instructions by name.  series: uint64 [bins, 4], busy slots, wavelet-hops, flops, slots stalled on the fabric,
-    each over bin_cycles cycles.  activity: uint16 [bins, h, w], busy slots, or None.  events: array of EVENT, or None.
-    meta: what the caller adds; JSON-able.  wall_seconds is of the host, and not compared.
+    counters: uint64 [h, w] by the lower-case name of counters.def.  links, blocked: uint32 [5, h, w], wavelets that
+    left by each port (N E S W RAMP) and cycles they waited for it.  colors: uint64 [24, 5, 2], both per color and
+    port. opcodes: instructions by name.  series: uint64 [bins, 4], busy slots, wavelet-hops, flops, slots stalled on
+    the fabric, each over bin_cycles cycles.  activity: uint16 [bins, h, w], busy slots, or None.  events: array of
+    EVENT, or None. meta: what the caller adds; JSON-able.  wall_seconds is of the host, and not compared.
     """
 
     machine: str
@@ -138,8 +138,12 @@ class Run:
     def load(cls, path: str | Path) -> Run:
         """Reads what save wrote; ConfigError if the file is not that."""
         try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls._from_arrays({name: file[name] for name in file.files})
+            with open(path, "rb") as raw:
+                file = np.load(raw, allow_pickle=False)
+                if not isinstance(file, np.lib.npyio.NpzFile):
+                    raise _Bad("it is one array")
+                with file:
+                    return cls._from_arrays({name: file[name] for name in file.files})
         except OSError as error:
             if error.strerror:
                 raise ConfigError(f"run file {path}: {error.strerror}") from None
@@ -183,7 +187,8 @@ class Run:
                 raise _Bad(f"its counter {name} is of wrong shape")
         if not all(isinstance(count, int) for count in plain["opcodes"].values()):
             raise _Bad("its opcodes are wrong")
-        return cls(**plain, **arrays, counters=counters)
+        known: dict[str, Any] = plain | arrays
+        return cls(**known, counters=counters)
 
 
 _ARRAYS = ("links", "blocked", "colors", "series", "activity", "events")

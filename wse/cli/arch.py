@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,18 +53,23 @@ def command(
 def show(columns: dict[str, Machine]) -> None:
     """The table; a star marks what was changed."""
     changed = {name for machine in columns.values() for name, _ in machine.overrides}
+    narrow = is_narrow()
     rows = []
     for row in PARAMETERS:
-        values = [
-            number(row.name, machine.params[row.name]) + ("*" if row.name in changed else "")
-            for machine in columns.values()
-        ]
-        rows.append((row.name, *values, row.unit, row.confidence, row.meaning, row.source))
-    head = ("name", *columns, "unit", "sure", "meaning", "source")
-    common.print_table(head, rows, right=range(1, 1 + len(columns)))
+        star = "*" if row.name in changed else ""
+        values = [number(row.name, machine.params[row.name]) + star for machine in columns.values()]
+        rows.append((row.name, *values, row.unit, row.confidence, *(() if narrow else (row.meaning, row.source))))
+    head = ("name", *columns, "unit", "sure", *(() if narrow else ("meaning", "source")))
+    below = [f"{row.meaning}; {row.source}" for row in PARAMETERS] if narrow else None
+    common.print_table(head, rows, right=range(1, 1 + len(columns)), below=below)
     click.echo("\nsure: " + "; ".join(f"{short} {words}" for short, words in CONFIDENCE.items()))
     if changed:
         click.echo("*: changed")
+
+
+def is_narrow() -> bool:
+    """Whether the table would be broken by a terminal: meaning and source then go below each row."""
+    return sys.stdout.isatty() and shutil.get_terminal_size().columns < 200
 
 
 def number(name: str, value: int) -> str:

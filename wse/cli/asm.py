@@ -29,7 +29,8 @@ from . import common
 @common.json_option
 def command(file: Path, out: Path | None, symbols: tuple[tuple[str, int], ...], fp16: str, as_json: bool) -> None:
     try:
-        text = click.open_file(str(file), encoding="utf-8").read()
+        with click.open_file(str(file), encoding="utf-8") as stream:
+            text = stream.read()
         done = assembler.assemble(text, dict(symbols), fp16=fp16)
     except UnicodeDecodeError:
         raise ConfigError(f"{file} is not text: `wse disasm` reads instruction words") from None

@@ -132,17 +132,22 @@ def plain(value: Any) -> Any:
     return value
 
 
-def print_table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> None:
-    """Columns aligned; those in `right` to the right.  The last column is not padded."""
+def print_table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    right: Sequence[int] = (),
+    below: Sequence[str] | None = None,
+) -> None:
+    """Columns aligned, those in `right` to the right.  below: a line for each row, indented under it."""
     table = [tuple(head), *(tuple(row) for row in rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(head))]
     for number, row in enumerate(table):
-        cells = [
-            cell.rjust(width) if i in right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
+        pairs = zip(row, widths, strict=True)
+        cells = [cell.rjust(width) if i in right else cell.ljust(width) for i, (cell, width) in enumerate(pairs)]
         line = "  ".join(cells).rstrip()
         click.echo(click.style(line, bold=True) if number == 0 else line)
+        if below is not None and number:
+            click.echo(f"    {below[number - 1]}")
 
 
 def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
@@ -179,7 +184,7 @@ class ProgressLine(Progress):
     def show(self, cycles: int, elapsed: float) -> None:
         from ..report.text import si
 
-        line = f"{cycles:,} cycles  {si(cycles / elapsed, 'cycles/s')}  {elapsed:.0f} s"
+        line = f"{cycles:,} cycles  {si(cycles / elapsed)} cycles/s  {elapsed:.0f} s"
         click.echo(f"\r{line.ljust(self.width)}", nl=False, err=True)
         self.width = len(line)
 

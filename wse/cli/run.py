@@ -115,7 +115,7 @@ def run(
             outputs.write(error.run)
             if as_json:
                 failed = Result(name, config, error.run, verified=False)
-                common.print_json(document(failed, grid, outputs) | {"error": str(error)})
+                common.print_json(document(failed, grid, seed, outputs) | {"error": str(error)})
         raise
     finally:
         progress.clear()
@@ -124,7 +124,7 @@ def run(
     result.run.meta.setdefault("command", ["wse", *sys.argv[1:]])
     outputs.write(result.run)
     if as_json:
-        common.print_json(document(result, grid, outputs))
+        common.print_json(document(result, grid, seed, outputs))
     else:
         show(result, outputs)
     if result.run.ended == "interrupted":
@@ -165,7 +165,7 @@ class Outputs:
             report.plot(run, self.plot)
 
 
-def document(result: Result, grid: tuple[int, int] | None, outputs: Outputs) -> dict[str, Any]:
+def document(result: Result, grid: tuple[int, int] | None, seed: int, outputs: Outputs) -> dict[str, Any]:
     """What --json prints; keys are stable."""
     run = result.run
     pe_cycles = run.cycles * run.width * run.height
@@ -189,7 +189,7 @@ def document(result: Result, grid: tuple[int, int] | None, outputs: Outputs) -> 
         "plot": outputs.plot,
         "trace": outputs.trace,
         "ended": run.ended,
-        "seed": result.extra.get("seed"),
+        "seed": seed,
     } | result.extra
 
 
@@ -209,12 +209,12 @@ def show(result: Result, outputs: Outputs) -> None:
     ]
     if run.wall_seconds:
         rate = run.cycles * run.width * run.height / run.wall_seconds
-        pairs.append(("emulated in", f"{text.si(run.wall_seconds, 's')}, {text.si(rate, 'PE-cycles/s')}"))
+        pairs.append(("emulated in", f"{text.si(run.wall_seconds, 's')}, {text.si(rate)} PE-cycles/s"))
     pairs += [
         ("utilization", text.percent(run.utilization)),
         ("PE-cycles", causes),
         ("wavelet-hops", f"{run.wavelet_hops:,}"),
-        ("flops", f"{run.flops:,}" + (f", {text.si(run.flops / seconds, 'flop/s')} at {clock}" if seconds else "")),
+        ("flops", f"{run.flops:,}" + (f", {text.si(run.flops / seconds, 'flop/s')} at {clock}" if run.flops else "")),
     ]
     if outputs.plot is not None or outputs.note:
         pairs.append(("picture", str(outputs.plot or outputs.note)))

@@ -28,9 +28,11 @@ def figure(run):
     count = 0
     for span in events.spans(run):
         row = rows.get((span.pe, span.lane))
-        if row is None or count >= BARS:
+        if row is None:
             continue
         count += 1
+        if count > BARS:
+            break
         bar = (row, span.start, max(span.end - span.start, 1), span.name)
         if span.is_task:
             tasks.append(bar)
@@ -51,7 +53,9 @@ def figure(run):
     )
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlim(0, max(run.cycles, 1))
-    axes.set_xlabel("cycle", fontsize=9)
+    left_out = f"; only the first {BARS:,} bars" if count > BARS else ""
+    left_out += f"; {run.events_dropped:,} later events were not kept" if run.events_dropped else ""
+    axes.set_xlabel(f"cycle{left_out}", fontsize=9)
     base.tidy(axes)
     axes.tick_params(axis="y", labelsize=7)
     base.si_ticks(axes.xaxis)

@@ -166,8 +166,9 @@ def lanes(run: Run) -> list[tuple[int, int]]:
     threads = events["b"][operation].astype(np.int64)
     lane[operation] = np.where(threads == MAIN_THREAD, MAIN, threads)
     lane[names == "LAND"] = WAVELETS
-    both = np.unique(np.stack([events["pe"].astype(np.int64), lane]), axis=1)
-    return [(int(pe), int(number)) for pe, number in both.T]
+    numbers, place = np.unique(lane, return_inverse=True)
+    pairs = np.unique(events["pe"].astype(np.int64) * len(numbers) + place)
+    return [(pair // len(numbers), int(numbers[pair % len(numbers)])) for pair in pairs.tolist()]
 
 
 def lines(run: Run) -> Iterator[str]:

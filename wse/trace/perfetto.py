@@ -29,18 +29,23 @@ ANNOTATION_NAME_IID, ANNOTATION_UINT = 1, 3
 EVENT_NAMES, ANNOTATION_NAMES = 2, 3
 
 FABRIC = 1  # pid of the process that holds the counters
-FIRST = 2  # pid of PE 0
+FIRST = 2  # pid of the first PE or row
 SEPARATE = 64  # PEs that get a process each; beyond that, one process per row
 
 
 def varint(number: int) -> bytes:
     """Seven bits a byte, lowest first."""
+    if number < 0x80:
+        return _ONE[number]
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
         number >>= 7
     out.append(number)
     return bytes(out)
+
+
+_ONE = [bytes([number]) for number in range(0x80)]
 
 
 def integer(field: int, number: int) -> bytes:
@@ -58,8 +63,8 @@ def double(field: int, number: float) -> bytes:
 
 
 def packet(content: bytes) -> bytes:
-    """One element of Trace.packet, of our only sequence."""
-    return message(1, content + _SEQUENCE)
+    """One element of Trace.packet (field 1), of our only sequence."""
+    return b"\x0a" + varint(len(content) + len(_SEQUENCE)) + content + _SEQUENCE
 
 
 _SEQUENCE = integer(SEQUENCE, 1)
@@ -72,14 +77,16 @@ def packets(run: Run) -> Iterator[bytes]:
     yield packet(integer(FLAGS, CLEARED) + message(INTERNED, value))
     yield from counters(run)
     tracks = {}
-    rows = len({pe for pe, _ in lanes(run)}) > SEPARATE
-    processes = set()
-    for number, (pe, lane) in enumerate(lanes(run), 1):
+    found = lanes(run)
+    rows = len({pe for pe, _ in found}) > SEPARATE
+    processes: dict[int, int] = {}
+    for number, (pe, lane) in enumerate(found, 1):
         x, y = pe % run.width, pe // run.width
-        pid = FIRST + (y if rows else pe)
-        if pid not in processes:
-            processes.add(pid)
-            yield process(pid, f"row y = {y}" if rows else f"PE ({x}, {y})")
+        group = y if rows else pe
+        if group not in processes:
+            processes[group] = FIRST + len(processes)
+            yield process(processes[group], f"row y = {y}" if rows else f"PE ({x}, {y})")
+        pid = processes[group]
         tracks[pe, lane] = _BASE + number
         name = f"({x}, {y}) {lane_name(lane)}" if rows else lane_name(lane)
         yield thread(_BASE + number, pid, _BASE + number, name)
@@ -104,7 +111,7 @@ def counters(run: Run) -> Iterator[bytes]:
     what = run.meta.get("kernel") or "run"
     name = f"fabric: {what} on {run.machine} ({run.profile}), {run.width} x {run.height} PEs; 1 ns = 1 cycle"
     yield process(FABRIC, name)
-    if run.series is None:
+    if not len(run.series):
         return
     pes = run.width * run.height
     rows = (
@@ -134,22 +141,27 @@ def _bins(run: Run, column: int) -> Iterator[tuple[int, int, float]]:
 
 
 def slices(run: Run, tracks: dict[tuple[int, int], int]) -> Iterator[bytes]:
-    """Begins, ends and instants.  What an event says besides its time is encoded once per track and name."""
+    """Begins, ends and instants.  What an event says besides its time and value is encoded once per track and name."""
     iids: dict[str, int] = {}
-    known: dict[tuple, bytes] = {}
+    known: dict[tuple[str, int, int, str], bytes] = {}
     for what, cycle, pe, lane, name, _, value in actions(run):
-        key = (what, pe, lane, name)
-        content = known.get(key)
+        event = known.get((what, pe, lane, name))
         interned = b""
-        if content is None:
-            content = integer(TYPE, TYPES[what]) + integer(TRACK, tracks[pe, lane])
+        if event is None:
+            event = integer(TYPE, TYPES[what]) + integer(TRACK, tracks[pe, lane])
             if what != END:
                 if name not in iids:
                     iids[name] = len(iids) + 1
-                    entry = integer(1, iids[name]) + message(2, name)
-                    interned = message(INTERNED, message(EVENT_NAMES, entry))
-                content += integer(NAME_IID, iids[name])
-            known[key] = content
-        if value is not None:
-            content += message(ANNOTATION, integer(ANNOTATION_NAME_IID, 1) + integer(ANNOTATION_UINT, value))
-        yield packet(integer(TIMESTAMP, cycle) + interned + _NEEDED + message(TRACK_EVENT, content))
+                    interned = message(INTERNED, message(EVENT_NAMES, integer(1, iids[name]) + message(2, name)))
+                event += integer(NAME_IID, iids[name])
+            if what != INSTANT:  # nothing is added to it: keep all that follows the time
+                event = message(TRACK_EVENT, event) + _NEEDED
+            known[what, pe, lane, name] = event
+        if what == INSTANT:
+            if value is not None:
+                event += message(ANNOTATION, integer(ANNOTATION_NAME_IID, 1) + integer(ANNOTATION_UINT, value))
+            event = message(TRACK_EVENT, event) + _NEEDED
+        yield packet(_TIME + varint(cycle) + interned + event)
+
+
+_TIME = varint(TIMESTAMP << 3)

@@ -3,28 +3,33 @@
 The table is calibration.csv beside this file: id, arch, target, kernel, config, cycles, tolerance_pct, source.  `target` names
 the profile: simulator (the vendor's) or silicon.  The id says which program and at which size, so that a table of other sizes
 (`wse validate --points FILE`) needs no code; numbers named in the config column (P=, B=, S=, N=, padded, iterations, n=) win
-over those in the id.
+over those in the id.  further.csv holds published points of the same programs that are not in the calibration table.
 """
 
 from __future__ import annotations
 
 import csv
+import fnmatch
+import math
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ..errors import ConfigError
+from .. import kernels
+from ..errors import ConfigError, RunError, WseError
 from ..machine import Machine
 from . import programs
 
 TABLE = Path(__file__).with_name("calibration.csv")
+FURTHER = Path(__file__).with_name("further.csv")
 COLUMNS = ("id", "arch", "target", "kernel", "config", "cycles", "tolerance_pct", "source")
 
 
 @dataclass(frozen=True)
 class Point:
-    """One published figure.  published: cycles, or what the config column says (cycles per hop, elements per cycle)."""
+    """One published figure.  published: cycles, or what `unit` says."""
 
     id: str
     arch: str
@@ -35,8 +40,25 @@ class Point:
     tolerance_pct: float
     source: str
 
-    def machine(self, overrides: dict[str, int] | None = None) -> Machine:
-        return Machine(self.arch, profile=self.target, overrides=overrides or {})
+    @property
+    def column(self) -> str:
+        """The column of machine.def it is about: wse2, wse3 or silicon."""
+        return self.arch if self.target == "simulator" else self.target
+
+    @property
+    def unit(self) -> str:
+        """Of the figure, as the config column says."""
+        for words, unit in (("per cycle", "elements/cycle"), ("per wavelet", "cycles/wavelet"), ("per hop", "cycles/hop")):
+            if words in self.config:
+                return unit
+        return "cycles"
+
+    def time(self, figure: float) -> float:
+        """The figure as something that grows with time: a rate is turned round."""
+        return 1 / figure if self.unit == "elements/cycle" else figure
+
+    def machine(self, overrides: Mapping[str, int] | None = None) -> Machine:
+        return Machine(self.arch, profile=self.target, overrides=overrides)
 
     def emulate(self, machine: Machine | None = None, threads: int = 1) -> float:
         """Runs the point's program on `machine` (default: its own) and returns the emulated figure."""
@@ -56,49 +78,105 @@ class Compared:
 
     @property
     def ok(self) -> bool:
-        # half a unit of the last published digit is no error of anybody's
-        return abs(self.error_pct) <= self.point.tolerance_pct + 1e-9
+        return within(self.point, self.emulated)
+
+
+def within(point: Point, figure: float) -> bool:
+    """Whether an emulated figure is within the point's tolerance, the limit included."""
+    return abs(figure - point.published) <= point.tolerance_pct / 100 * point.published + 1e-9 * point.published
 
 
 def read(path: Path = TABLE) -> list[Point]:
-    """Points of a table.  ConfigError names the line and the column of what does not fit."""
+    """Points of a table.  ConfigError names the line and what does not fit."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not a table of points: {error}") from None
+        raise ConfigError(f"{path} is not a table of points: byte {error.start} is not UTF-8 text") from None
     rows = csv.reader(text.splitlines(), skipinitialspace=True)
     points: list[Point] = []
     names: list[str] = []
-    for row in rows:
-        if not row or not any(cell.strip() for cell in row):
-            continue
-        if not names:
-            names = [cell.strip() for cell in row]
-            missing = [name for name in COLUMNS if name not in names]
-            if missing:
-                raise ConfigError(f"{path} has no column {', '.join(missing)}; a table of points has {', '.join(COLUMNS)}")
-            continue
-        if len(row) != len(names):
-            raise ConfigError(f"{path}, line {rows.line_num}: {len(row)} cells, the header has {len(names)}")
-        cells = dict(zip(names, (cell.strip() for cell in row), strict=True))
-        try:
-            published, tolerance = float(cells["cycles"]), float(cells["tolerance_pct"])
-        except ValueError as error:
-            raise ConfigError(f"{path}, line {rows.line_num}: {error} in cycles or tolerance_pct") from None
-        point = Point(cells["id"], cells["arch"], cells["target"], cells["kernel"], cells["config"], published, tolerance, cells["source"])
-        if point.source in ("same", "same as chain", "same (formula)") and points:
-            point = replace(point, source=points[-1].source)
-        point.machine()  # an unknown architecture or profile is an error of the table
-        points.append(point)
+    try:
+        for row in rows:
+            if not any(cell.strip() for cell in row):
+                continue
+            if names:
+                points.append(_point(names, row, points))
+            else:
+                names = _header(row)
+    except csv.Error as error:
+        raise ConfigError(f"{path}, line {rows.line_num}: {error}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}, line {rows.line_num}: {error}") from None
     if not points:
-        raise ConfigError(f"{path} holds no points")
+        raise ConfigError(f"{path} holds no points; its first line names the columns {', '.join(COLUMNS)}")
     return points
 
 
-def compare(points: Iterable[Point], threads: int = 1) -> Iterator[Compared]:
-    """Runs the points in order."""
+def _header(row: list[str]) -> list[str]:
+    names = [cell.strip() for cell in row]
+    missing = [name for name in COLUMNS if name not in names]
+    if missing:
+        raise ConfigError(f"there is no column {', '.join(missing)}; the first line names the columns {', '.join(COLUMNS)}")
+    return names
+
+
+def _point(names: list[str], row: list[str], before: list[Point]) -> Point:
+    if len(row) != len(names):
+        raise ConfigError(f"{len(row)} cells, but the header has {len(names)}")
+    cells = dict(zip(names, (cell.strip() for cell in row), strict=True))
+    numbers = {}
+    for name, least in (("cycles", "above 0"), ("tolerance_pct", "of 0 or more")):
+        try:
+            numbers[name] = float(cells[name])
+        except ValueError:
+            numbers[name] = math.nan
+        if not math.isfinite(numbers[name]) or numbers[name] < 0 or (name == "cycles" and not numbers[name]):
+            raise ConfigError(f"{name} is {cells[name]!r}, but must be a number {least}")
+    point = Point(
+        cells["id"],
+        cells["arch"],
+        cells["target"],
+        cells["kernel"],
+        cells["config"],
+        numbers["cycles"],
+        numbers["tolerance_pct"],
+        _source(cells["source"], before),
+    )
+    point.machine()  # an unknown architecture, profile or program is an error of the table
+    _program(point)
+    return point
+
+
+def _source(words: str, before: list[Point]) -> str:
+    """`same`: the row above's, with what follows in parentheses; `same as ID`: that of the first row whose id begins so."""
+    if words.startswith("same as "):
+        named = [point.source for point in before if point.id.startswith(words.removeprefix("same as "))]
+        return named[0] if named else words
+    if words.split(" ")[0] == "same" and before:
+        return before[-1].source + words.removeprefix("same")
+    return words
+
+
+def select(points: Iterable[Point], pattern: str) -> list[Point]:
+    """The points whose id, or column/id such as wse2/hop, matches the shell pattern."""
+    points = list(points)
+    chosen = [p for p in points if fnmatch.fnmatchcase(p.id, pattern) or fnmatch.fnmatchcase(f"{p.column}/{p.id}", pattern)]
+    if not chosen:
+        raise ConfigError(f"no point matches {pattern!r}: there are {', '.join(dict.fromkeys(p.id for p in points))}")
+    return chosen
+
+
+def compare(
+    points: Iterable[Point], threads: int = 1, overrides: Mapping[str, int] | None = None
+) -> Iterator[Compared]:
+    """Runs the points in order, on their own machines with `overrides`.  A point that cannot run says which it is."""
     for point in points:
-        yield Compared(point, point.emulate(threads=threads))
+        try:
+            yield Compared(point, point.emulate(point.machine(overrides), threads))
+        except WseError as error:
+            if error.args:
+                error.args = (f"point {point.id}: {error}", *error.args[1:])
+            raise
 
 
 def summary(results: list[Compared]) -> dict[str, float | int]:
@@ -124,60 +202,83 @@ def summary(results: list[Compared]) -> dict[str, float | int]:
 
 # --- which program ---------------------------------------------------------------------------------------------------
 
+Run = Callable[[Machine, int], float]  # machine, threads -> the figure
+
 
 def _numbers(config: str) -> dict[str, int]:
     """Sizes that a config column names: P=512, group S=8, N=20 (padded 20), 10 iterations, n=5124."""
-    found = {m[1]: int(m[2]) for m in re.finditer(r"\b([PBSNn])\s*=\s*(\d+)", config)}
-    for word, pattern in (("padded", r"padded(?:\s+to)?\s+(\d+)"), ("iterations", r"(\d+)\s+iterations?")):
+    found = {m[1]: int(m[2]) for m in re.finditer(r"\b([PBSNn])\s*=\s*(\d{1,7})\b", config)}
+    for word, pattern in (("padded", r"padded(?:\s+to)?\s+(\d{1,7})\b"), ("iterations", r"\b(\d{1,7})\s+iterations?")):
         if match := re.search(pattern, config):
             found[word] = int(match[1])
     return found
 
 
-def _reduce(algorithm: str) -> Callable[..., Callable[[Machine, int], float]]:
-    def make(pes: int, length: int, group: int | None = None) -> Callable[[Machine, int], float]:
-        from ..kernels import reduce
-
-        return lambda machine, threads: reduce.cycles(machine, algorithm, pes, length, group, threads=threads)
-
-    return make
+def _reduce(algorithm: str, pes: int, length: int, group: int | None = None) -> Run:
+    config = {"algorithm": algorithm, "group": group or 0, "length": length, "dtype": "f32"}
+    return lambda machine, threads: measured("reduce", config, machine, (pes, 1), threads)["measured_cycles"]
 
 
-def _plain(function: Callable[..., float], *arguments: object) -> Callable[[Machine, int], float]:
+def measured(
+    kernel: str, config: Mapping[str, Any], machine: Machine, grid: tuple[int, int], threads: int = 1
+) -> dict[str, Any]:
+    """What a kernel of the library says about a run beyond its Run; the result must be right, or the time means nothing."""
+    options = {"seed": 0, "threads": threads, "max_cycles": None, "trace": 0, "progress": kernels.Progress()}
+    result = kernels.load(kernel).run(dict(config), machine=machine, grid=grid, **options)
+    if not result.verified:
+        raise RunError(f"{kernel} of {grid[0]}x{grid[1]} PEs with {dict(config)} computed a wrong result")
+    return result.extra
+
+
+def _alone(function: Callable[..., float], *arguments: int | bool) -> Run:
+    """A program of a few PEs: one thread is enough."""
     return lambda machine, threads: function(machine, *arguments)
 
 
-def _matvec(n: int, numbers: dict[str, int]) -> Callable[[Machine, int], float]:
+def _matvec(n: int, numbers: dict[str, int]) -> Run:
     n = numbers.get("N", n)
-    return _plain(programs.matvec, n, numbers.get("padded", (n + 3) // 4 * 4), numbers.get("iterations", 10))
+    return _alone(programs.matvec, n, numbers.get("padded", (n + 3) // 4 * 4), numbers.get("iterations", 10))
 
 
-def _program(point: Point) -> Callable[[Machine, int], float]:
-    n = _numbers(point.config)
-    rules: list[tuple[str, Callable[[re.Match[str]], Callable[[Machine, int], float]]]] = [
-        (r"chain-(\d+)-(\d+)", lambda m: _reduce("chain")(n.get("P", int(m[1])), n.get("B", int(m[2])))),
-        (
-            r"two-phase-(\d+)-(\d+)-s(\d+)",
-            lambda m: _reduce("two-phase")(n.get("P", int(m[1])), n.get("B", int(m[2])), n.get("S", int(m[3]))),
-        ),
-        (r"matvec-1pe-(\d+).*", lambda m: _matvec(int(m[1]), n)),
-        (r"dsd-f32-(\d+)-(clean|conflict)", lambda m: _plain(programs.f32_operation, int(m[1]), m[2] == "conflict")),
-        (r"dsd-f16-add-(\d+)", lambda m: _plain(programs.f16_addition, int(m[1]))),
-        (r"fma16-(\d+)-one", lambda m: _plain(programs.fma16_once, int(m[1]))),
-        (r"fma16-(\d+)-while(?:-(\d+))?", lambda m: _plain(programs.fma16_while, int(m[1]), int(m[2] or 16))),
-        (r"fma16-(\d+)-map(?:-(\d+))?", lambda m: _plain(programs.fma16_map, int(m[1]), int(m[2] or 16))),
-        (r"add16-and-scalar", lambda m: _plain(programs.addition_and_chain)),
-        (r"message-(\d+)-send-to-link", lambda m: _plain(programs.message_to_link, int(m[1]))),
-        (r"message-(\d+)-receive-done", lambda m: _plain(programs.message_received, int(m[1]))),
-        (r"relay-(\d+)-(\d+)", lambda m: _plain(programs.relay, int(m[1]), int(m[2]))),
-        (r"hop", lambda m: _plain(programs.hop)),
-        (r"stream", lambda m: _plain(programs.stream)),
-        (r"copy-f16", lambda m: _plain(programs.f16_copy_rate)),
-        (r"fma-f16", lambda m: _plain(programs.f16_fma_rate)),
-        (r"summa-(\d+)x\d+-(\d+)", lambda m: _plain(programs.summa_compute, int(m[1]), int(m[2]), int(m[2]), int(m[2]))),
-    ]
-    for pattern, make in rules:
-        if match := re.fullmatch(pattern, point.id):
-            return make(match)
-    known = ", ".join(pattern for pattern, _ in rules)
-    raise ConfigError(f"point {point.id!r}: no program has this name; ids follow {known}")
+# What an id looks like (# is a number, * any text) and how its program is run; m: the id's numbers, n: the config's.
+_PROGRAMS: list[tuple[str, Callable[[list[int], dict[str, int]], Run]]] = [
+    ("chain-#-#", lambda m, n: _reduce("chain", n.get("P", m[0]), n.get("B", m[1]))),
+    ("two-phase-#-#-s#", lambda m, n: _reduce("two-phase", n.get("P", m[0]), n.get("B", m[1]), n.get("S", m[2]))),
+    ("matvec-1pe-#", lambda m, n: _matvec(m[0], n)),
+    ("matvec-1pe-#-*", lambda m, n: _matvec(m[0], n)),
+    ("dsd-f32-#-clean", lambda m, n: _alone(programs.f32_operation, n.get("n", m[0]), False)),
+    ("dsd-f32-#-conflict", lambda m, n: _alone(programs.f32_operation, n.get("n", m[0]), True)),
+    ("dsd-f16-add-#", lambda m, n: _alone(programs.f16_addition, n.get("n", m[0]))),
+    ("fma16-#-one", lambda m, n: _alone(programs.fma16_once, m[0])),
+    ("fma16-#-while", lambda m, n: _alone(programs.fma16_while, m[0])),
+    ("fma16-#-while-#", lambda m, n: _alone(programs.fma16_while, m[0], m[1])),
+    ("fma16-#-map", lambda m, n: _alone(programs.fma16_map, m[0])),
+    ("fma16-#-map-#", lambda m, n: _alone(programs.fma16_map, m[0], m[1])),
+    ("add16-#", lambda m, n: _alone(programs.addition_and_chain, m[0], 0)),
+    ("scalar-chain-#", lambda m, n: _alone(programs.addition_and_chain, 0, m[0])),
+    ("add16-and-scalar", lambda m, n: _alone(programs.addition_and_chain, 2048, 256)),
+    ("message-#-send-to-link", lambda m, n: _alone(programs.message_to_link, m[0])),
+    ("message-#-receive-done", lambda m, n: _alone(programs.message_received, m[0])),
+    ("relay-#-#", lambda m, n: _alone(programs.relay, n.get("N", m[0]), n.get("B", m[1]))),
+    ("hop", lambda m, n: _alone(programs.hop)),
+    ("stream", lambda m, n: _alone(programs.stream)),
+    ("copy-f16", lambda m, n: _alone(programs.f16_copy_rate)),
+    ("copy-f32", lambda m, n: _alone(programs.f32_copy_rate)),
+    ("fma-f16", lambda m, n: _alone(programs.f16_fma_rate)),
+    ("fma-f32-conflict", lambda m, n: _alone(programs.f32_fma_conflict_rate)),
+    ("summa-#x#-#", lambda m, n: _alone(programs.summa_compute, m[0], m[2], m[2], m[2])),
+]
+
+
+def _program(point: Point) -> Run:
+    for form, make in _PROGRAMS:
+        pattern = re.escape(form).replace(r"\#", r"(\d{1,7})").replace(r"\*", r".*")
+        match = re.fullmatch(pattern, point.id)
+        if not match:
+            continue
+        numbers, named = [int(text) for text in match.groups()], _numbers(point.config)
+        if 0 in numbers or 0 in named.values():
+            raise ConfigError(f"point {point.id} has a size of 0; sizes are 1 or more")
+        return make(numbers, named)
+    forms = ", ".join(form for form, _ in _PROGRAMS)
+    raise ConfigError(f"no program is known for point {point.id!r}; ids, with # for a number: {forms}")

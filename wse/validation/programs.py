@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _engine, dsd
+from ..errors import ConfigError
 from ..fabric import Fabric
 from ..machine import Machine
 from ..program import PEClass, Program
@@ -34,17 +35,18 @@ def _run(program: Program, pe: PEClass, code: str) -> np.ndarray:
     return fabric.read("stamps")[0, 0].astype(np.int64)
 
 
-def _stamp(word: int) -> str:
-    return f"    tsc r1, 0\n    st16 r1, [stamps+{2 * word}]\n    tsc r2, 1\n    st16 r2, [stamps+{2 * word + 2}]\n"
-
-
 def _interval(machine: Machine, declare, before: str, timed: str) -> int:
-    """Cycles between a timestamp right before `timed` and one right after it."""
-    program, pe = _single(machine, 4)
+    """Cycles between a timestamp right before `timed` and one right after it.
+
+    Only the low word is read there; the upper word of the second, read a cycle later, makes long intervals whole.
+    """
+    program, pe = _single(machine, 3)
     declare(pe)
-    code = f"{before}\n    tsc r30, 0\n{timed}\n    tsc r31, 0\n    st16 r30, [stamps]\n    st16 r31, [stamps+4]\n"
-    stamps = _run(program, pe, code)
-    return int((stamps[2] - stamps[0]) % 65536)
+    stores = "    st16 r30, [stamps]\n    st16 r31, [stamps+2]\n    st16 r29, [stamps+4]\n"
+    start, end, upper = _run(program, pe, f"{before}\n    tsc r30, 0\n{timed}\n    tsc r31, 0\n    tsc r29, 1\n{stores}")
+    if end == 0xFFFF:
+        upper -= 1  # the lower word wrapped before the upper was read
+    return int(end + (upper << 16) - start)
 
 
 # --- one operation --------------------------------------------------------------------------------------------------
@@ -55,20 +57,18 @@ def f32_operation(machine: Machine, n: int, conflict: bool) -> int:
 
     conflict: both sources in one bank; otherwise one f32 apart, as the vendor's programs place them.
     """
-
-    def declare(pe: PEClass) -> None:
-        y = pe.array("y", n, "f32", align=16)
-        a = pe.array("a", n, "f32", align=16, offset=0 if conflict else 4)
-        pe.dsd("y_d", dsd.mem1d(y, length=n))
-        pe.dsd("a_d", dsd.mem1d(a, length=n))
-
-    return _interval(machine, declare, "    dsr a0, y_d\n    dsr b0, a_d\n    mov r3, 1.0s\n" + "    nop\n" * 4, "    fmacs a0, a0, b0, r3")
+    before = "    dsr a0, y_d\n    dsr b0, a_d\n    mov r3, 1.0s\n" + _SETTLED
+    return _interval(machine, lambda pe: _pair(pe, n, "f32", 0 if conflict else 4), before, "    fmacs a0, a0, b0, r3")
 
 
-def _f16_pair(pe: PEClass, n: int) -> None:
-    """y and a of n f16, four words apart modulo eight: the placement without bank conflicts."""
-    y = pe.array("y", n, "f16", align=16)
-    a = pe.array("a", n, "f16", align=16, offset=8)
+# Long enough for DSR loads to be over before the clock is read.
+_SETTLED = "    nop\n" * 4
+
+
+def _pair(pe: PEClass, n: int, dtype: str = "f16", apart: int = 8) -> None:
+    """y and a of n elements, so many bytes apart modulo sixteen: with eight, f16 sources never share a bank."""
+    y = pe.array("y", n, dtype, align=16)
+    a = pe.array("a", n, dtype, align=16, offset=apart)
     pe.dsd("y_d", dsd.mem1d(y, length=n))
     pe.dsd("a_d", dsd.mem1d(a, length=n))
 
@@ -78,23 +78,37 @@ def f16_addition(machine: Machine, n: int) -> int:
 
     The timestamp before takes the cycle before the dispatch; the one after stands where the load would.
     """
-    return _interval(machine, lambda pe: _f16_pair(pe, n), "    dsr a0, y_d\n    dsr b0, a_d\n" + "    nop\n" * 4, "    faddh a0, a0, b0") - 1
+    before = "    dsr a0, y_d\n    dsr b0, a_d\n" + _SETTLED
+    return _interval(machine, lambda pe: _pair(pe, n), before, "    faddh a0, a0, b0") - 1
 
 
 def f16_copy_rate(machine: Machine, n: int = 4096) -> float:
     """Elements per cycle of a long fmovh from memory to memory, start-up excluded."""
-    return _rate(machine, "fmovh a0, b0", n)
+    return _rate(machine, n, "f16", "fmovh a0, b0")
+
+
+def f32_copy_rate(machine: Machine, n: int = 4096) -> float:
+    """Elements per cycle of a long fmovs from memory to memory, start-up excluded."""
+    return _rate(machine, n, "f32", "fmovs a0, b0")
 
 
 def f16_fma_rate(machine: Machine, n: int = 4096) -> float:
     """Elements per cycle of a long fmach of two memory sources, start-up excluded."""
-    return _rate(machine, "fmach a0, a0, b0, r3", n)
+    return _rate(machine, n, "f16", "fmach a0, a0, b0, r3")
 
 
-def _rate(machine: Machine, operation: str, n: int) -> float:
-    before = "    dsr a0, y_d\n    dsr b0, a_d\n    mov r3, 1.0h\n" + "    nop\n" * 4
-    short, long = (_interval(machine, lambda pe, k=k: _f16_pair(pe, k), before, "    " + operation) for k in (n // 4, n))
-    return (n - n // 4) / (long - short)
+def f32_fma_conflict_rate(machine: Machine, n: int = 4096) -> float:
+    """Elements per cycle of a long fmacs of two memory sources in one bank, start-up excluded."""
+    return _rate(machine, n, "f32", "fmacs a0, a0, b0, r3", apart=0)
+
+
+def _rate(machine: Machine, n: int, dtype: str, operation: str, apart: int = 8) -> float:
+    before = f"    dsr a0, y_d\n    dsr b0, a_d\n    mov r3, 1.0{'h' if dtype == 'f16' else 's'}\n" + _SETTLED
+
+    def cycles(k: int) -> int:
+        return _interval(machine, lambda pe: _pair(pe, k, dtype, apart), before, "    " + operation)
+
+    return (n - n // 4) / (cycles(n) - cycles(n // 4))
 
 
 # --- 4096 fused multiply-adds -----------------------------------------------------------------------------------------
@@ -102,10 +116,12 @@ def _rate(machine: Machine, operation: str, n: int) -> float:
 
 def fma16_once(machine: Machine, n: int = 4096) -> int:
     """n f16 fused multiply-adds as one operation, its DSRs loaded between the timestamps."""
-    return _interval(machine, lambda pe: _f16_pair(pe, n), "    mov r3, 1.0h", "    dsr a0, y_d\n    dsr b0, a_d\n    fmach a0, a0, b0, r3")
+    return _interval(machine, lambda pe: _pair(pe, n), "    mov r3, 1.0h", "    dsr a0, y_d\n    dsr b0, a_d\n    fmach a0, a0, b0, r3")
 
 
 def _blocks(pe: PEClass, n: int, block: int) -> None:
+    if n % block:
+        raise ConfigError(f"{n} elements are not a whole number of blocks of {block}")
     y = pe.array("y", block, "f16", align=16)
     a = pe.array("a", n, "f16", align=16, offset=8)
     x = pe.array("x", n // block, "f16", align=16)
@@ -145,7 +161,7 @@ end:
 
 
 def addition_and_chain(machine: Machine, n: int = 2048, steps: int = 256) -> int:
-    """A synchronous add16 of n elements, then an independent chain of `steps` dependent f32 additions."""
+    """A synchronous add16 of n elements, then an independent chain of `steps` dependent f32 additions; 0: without it."""
 
     def declare(pe: PEClass) -> None:
         y = pe.array("y", n, "u16", align=16)
@@ -153,8 +169,9 @@ def addition_and_chain(machine: Machine, n: int = 2048, steps: int = 256) -> int
         pe.dsd("y_d", dsd.mem1d(y, length=n))
         pe.dsd("a_d", dsd.mem1d(a, length=n))
 
-    chain = "    add16 a0, a0, b0\n" + "    sadd r4, r4, r5\n" * steps
-    return _interval(machine, declare, "    dsr a0, y_d\n    dsr b0, a_d\n    mov r5, 1.0s\n" + "    nop\n" * 4, chain)
+    operation = "    add16 a0, a0, b0\n" if n else ""
+    before = "    dsr a0, y_d\n    dsr b0, a_d\n    mov r5, 1.0s\n" + _SETTLED
+    return _interval(machine, declare, before, operation + "    sadd r4, r4, r5\n" * steps)
 
 
 # --- programs of one PE -----------------------------------------------------------------------------------------------

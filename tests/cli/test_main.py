@@ -1,0 +1,111 @@
+"""wse/cli/__init__.py: the root command: lazy, one line per error, exit status."""
+
+import click
+import pytest
+from shell import python, sh
+
+from wse import __version__
+from wse.cli import COMMANDS, main
+
+
+def test_help_names_every_command_with_its_line():
+    result = sh("--help")
+    assert result.exit_code == 0
+    for name, (_, words) in COMMANDS.items():
+        assert f"  {name} " in result.stdout
+        assert words in result.stdout
+
+
+def test_no_command_is_help():
+    assert sh().stdout == sh("--help").stdout
+    assert sh("run").stdout == sh("run", "--help").stdout
+
+
+def test_help_imports_no_command():
+    code = """
+import sys
+from wse.cli import main
+try:
+    main(["--help"])
+except SystemExit:
+    pass
+heavy = {"matplotlib", "PIL", "numba", "wse.report", "wse.kernels"}
+sys.exit(sorted(name for name in sys.modules if name in heavy or name.startswith("wse.cli.")) or 0)
+"""
+    done = python(code)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_command_imports_and_has_help():
+    for name in COMMANDS:
+        result = sh(name, "--help")
+        assert result.exit_code == 0 and f"Usage: wse {name}" in result.stdout
+
+
+def test_version():
+    assert sh("--version").stdout == f"wse {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["bogus"], "there is no command 'bogus': known are run, plot, isa, arch, asm, disasm (see: wse --help)"),
+        (["run", "gemmm"], "there is no kernel 'gemmm': known are gemm, gemv, "),
+        (["isa", "--bogus"], "No such option"),
+        (["isa", "mov", "too", "many"], "Got unexpected extra arguments (too many) (see: wse isa --help)"),
+        (["asm"], "Missing argument 'FILE'. (see: wse asm --help)"),
+        (
+            ["arch", "wse9"],
+            "Invalid value for '[wse2|wse3]': 'wse9' is not one of 'wse2', 'wse3'. (see: wse arch --help)",
+        ),
+        (["arch", "--set", "hop"], "'hop' is not of the form name=integer, such as hop_cycles=1"),
+        (["arch", "--set", "hop_cycles=x"], "'hop_cycles=x' is not of the form name=integer"),
+        (["arch", "--set", "hop_cycle=1"], "machine wse3 has no parameter 'hop_cycle': did you mean hop_cycles"),
+        (["arch", "wse2", "--profile", "silicon"], "there is no silicon profile of wse2"),
+        (["arch", "--machine", "no.toml"], "machine file no.toml: No such file or directory"),
+        (["plot", "no.npz"], "there is no file 'no.npz'"),
+        (["disasm", "no.bin"], "no.bin: No such file or directory"),
+        (["disasm", "/"], "/: Is a directory"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(words, line):
+    result = sh(*words)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ") and line in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def crash(error):
+    @click.command()
+    def command():
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (ZeroDivisionError("of\nzero"), 1, "error: internal: ZeroDivisionError: of zero (WSE_DEBUG=1 shows where)\n"),
+        (MemoryError(), 1, "error: there is not enough memory for this\n"),
+        (PermissionError(13, "Permission denied", "x.npz"), 2, "error: x.npz: Permission denied\n"),
+        (KeyboardInterrupt(), 130, "error: interrupted\n"),
+    ],
+)
+def test_whatever_is_raised_there_is_no_traceback(monkeypatch, error, status, line):
+    monkeypatch.setattr(main, "load", lambda name: crash(error))
+    result = sh("isa")
+    assert (result.exit_code, result.stderr.lstrip("\n"), result.stdout) == (status, line, "")
+
+
+def test_debugging_shows_the_traceback(monkeypatch):
+    monkeypatch.setattr(main, "load", lambda name: crash(ZeroDivisionError("of zero")))
+    monkeypatch.setenv("WSE_DEBUG", "1")
+    result = sh("isa")
+    assert "Traceback" in result.stderr and "error: internal: ZeroDivisionError" in result.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    done = python("from wse.cli import main; main(['isa', '--json'])", pipe_to="head -c 10")
+    assert (done.stdout, done.stderr) == ("[\n  {\n    ", "")

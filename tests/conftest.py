@@ -1,0 +1,29 @@
+"""Stops the session when the engine that would be tested is not the one of these sources."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+pytest.register_assert_rewrite("says")
+settings.register_profile("wse", deadline=None, print_blob=True)
+settings.load_profile("wse")
+
+
+def pytest_configure(config):
+    try:
+        import wse
+    except ImportError as error:
+        pytest.exit(f"wse cannot be imported: {error}", returncode=2)
+    # An installed package has an engine of its own; in the checkout, the engine may be older than its sources.
+    if Path(wse.__file__).resolve().parent != ROOT / "wse":
+        return
+    built = Path(wse._engine.__file__).stat().st_mtime
+    sources = [*ROOT.glob("csrc/*.[ch]"), *ROOT.glob("csrc/*.def"), *ROOT.glob("wse/_engine.p*[xd]")]
+    newer = sorted(str(path.relative_to(ROOT)) for path in sources if path.stat().st_mtime > built)
+    if newer:
+        pytest.exit(
+            f"the engine is older than {', '.join(newer)}; run: python setup.py build_ext --inplace", returncode=2
+        )

@@ -1,0 +1,215 @@
+"""Programs of one PE for the engine's tests: code in, registers, memory and cycles out.
+
+    ran = run("iadd16 r1, r2, 5", registers={2: 7})
+    assert (ran.r[1], ran.cycles) == (12, 1)
+
+`memory` is copied to the PE; descriptors give addresses as offsets in it.  DSRs are loaded before the code, which may use
+r0..r27.  Colors: WEST comes in from the west to input queue 2, NORTH from the north to queue 3, EAST goes out by output queue
+2, LOOP from output queue 3 to input queue 4 of the same PE.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+import wse
+from wse import isa
+
+WEST, NORTH, EAST, LOOP = range(4)
+MAIN = 9  # the task `main`
+MEMORY_KINDS = (isa.DSD_MEM1D, isa.DSD_MEM4D, isa.DSD_CIRCULAR)
+ARCHS = wse.machine.MACHINES
+
+
+@dataclass(frozen=True)
+class Dsr:
+    """The contents of a DSR; of a memory kind, base counts from the start of `memory`, unless it is absolute."""
+
+    kind: int
+    base: int = 0
+    length: int = 0
+    stride: int = 0
+    flags: int = 0
+    queue: int = 0
+    color: int = 0
+    options: int = 0
+    x: int = 0
+    on_control: int = 0
+    index: int = 0
+    absolute: bool = False
+
+    def encode(self, origin: int = 0) -> bytes:
+        base = self.base + (0 if self.absolute or self.kind not in MEMORY_KINDS else origin)
+        return struct.pack(
+            "<BBBBHHhHBBH",
+            *(self.kind, self.flags, self.queue, self.color, base & 0xFFFF, self.length, self.stride, self.options),
+            *(self.x, self.on_control, self.index),
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> Dsr:
+        kind, flags, queue, color, *rest, x, control, index = struct.unpack("<BBBBHHhHBBH", data)
+        base, length, stride, options = rest
+        return cls(kind, base, length, stride, flags, queue, color, options, x, control, index, absolute=True)
+
+
+def mem(base: int, length: int, stride: int = 2, **more) -> Dsr:
+    """A walk over memory; base and stride in bytes."""
+    return Dsr(isa.DSD_MEM1D, base, length, stride, **more)
+
+
+def fabin(length: int, queue: int = 2, **more) -> Dsr:
+    return Dsr(isa.DSD_FABIN, length=length, queue=queue, **more)
+
+
+def fabout(length: int, queue: int = 2, color: int = EAST, **more) -> Dsr:
+    return Dsr(isa.DSD_FABOUT, length=length, queue=queue, color=color, **more)
+
+
+@dataclass(frozen=True)
+class Xdsr:
+    """mem4d: extents and byte strides, slowest first; circular: (start, bytes); FIFO: (start, capacity) and its state."""
+
+    extents: Sequence[int] = ()
+    strides: Sequence[int] = ()
+    start: int = 0
+    size: int = 0
+    head: int = 0
+    count: int = 0
+    on_push: int = 255
+    on_pop: int = 255
+
+    def encode(self, origin: int = 0) -> bytes:
+        if self.extents:
+            more = 4 - len(self.extents)
+            return struct.pack("<4H4h", *(1,) * more, *self.extents, *(0,) * more, *self.strides)
+        state = (self.head, self.count, self.on_push, self.on_pop)
+        return struct.pack("<HHHHBB6x", (self.start + origin) & 0xFFFF, self.size, *state)
+
+
+@dataclass
+class Ran:
+    """What is left.  r: the registers at the end of `main`; cycles: from the issue of the code to that of what follows it."""
+
+    fabric: wse.Fabric
+    run: wse.Run
+    out: wse.fabric.StreamOut  # what left by EAST
+    origin: int  # address of `memory`
+
+    @property
+    def r(self) -> list[int]:
+        return self.fabric.read("saved")[0, 0].tolist()
+
+    @property
+    def cycles(self) -> int:
+        return (self.r[30] - self.r[29]) % 65536 - 1
+
+    @property
+    def memory(self) -> bytes:
+        return self.fabric.read("memory")[0, 0].tobytes()
+
+    def array(self, dtype, offset: int = 0, count: int = -1) -> list[int]:
+        """Numbers in memory."""
+        return np.frombuffer(self.memory, dtype, count, offset).tolist()
+
+    def counter(self, name: str) -> int:
+        return int(self.run.counters[name][0, 0])
+
+    def events(self, kind: str) -> list[tuple[int, int, int]]:
+        """(cycle, a, b) of the events of a kind."""
+        return events(self.run, kind)
+
+
+EVENT = {row[0]: i for i, row in enumerate(wse._engine.events())}
+
+
+def events(run: wse.Run, kind: str) -> list[tuple[int, int, int]]:
+    """(cycle, a, b) of the events of a kind."""
+    return [(cycle, a, b) for cycle, _, k, a, b in run.events.tolist() if k == EVENT[kind]]
+
+
+def one_pe(machine="wse3", fp16: str = "f16", **overrides: int) -> tuple[wse.Program, wse.program.PEClass]:
+    """A program of one PE with the four colors of this harness."""
+    machine = wse.Machine.of(machine)
+    p = wse.Program(1, 1, machine.replace(**overrides) if overrides else machine, fp16)
+    colors = [p.color(name, i) for i, name in enumerate(("west", "north", "east", "loop"))]
+    for color, (rx, tx) in zip(colors, ("WR", "NR", "RE", "RR"), strict=True):
+        p.route(color, rx, tx)
+    pe = p.pe_class("one")
+    p.place(pe)
+    for queue, color in ((2, colors[WEST]), (3, colors[NORTH]), (4, colors[LOOP])):
+        pe.queue_in(queue, color)
+    for queue, color in ((2, colors[EAST]), (3, colors[LOOP])):
+        pe.queue_out(queue, color)
+    return p, pe
+
+
+def loads(dsrs: Mapping[str, Dsr] | None, xdsrs: Mapping[str, Xdsr] | None) -> str:
+    """Instructions that load these."""
+    return "".join(f"xdsr {name}, of_{name}\n" for name in xdsrs or {}) + "".join(
+        f"dsr {name}, of_{name}\n" for name in dsrs or {}
+    )
+
+
+def bench(
+    code: str,
+    machine="wse3",
+    *,
+    fp16: str = "f16",
+    memory: bytes = b"",
+    dsrs: Mapping[str, Dsr] | None = None,
+    xdsrs: Mapping[str, Xdsr] | None = None,
+    registers: Mapping[int, int] | None = None,
+    inputs: Mapping[int, Sequence] | None = None,
+    declare: Callable[[wse.program.PEClass], None] | None = None,
+    rate=1,
+    capacity: int = 1 << 16,
+    max_cycles: int | None = 1_000_000,
+    on_deadlock: str = "raise",
+    trace: int = 0,
+    threads: int = 1,
+    **overrides: int,
+) -> Ran:
+    """Runs a class with this code.  declare(pe): its tasks, and what it needs besides.
+
+    The descriptors lie in memory as `of_NAME`; who needs one loads it.  inputs: words by color, WEST or NORTH, or (words,
+    control bits).  rate: of the inputs.  capacity: of the output.
+    """
+    p, pe = one_pe(machine, fp16, **overrides)
+    pe.array("memory", max(1, len(memory)), "u8", init=np.frombuffer(memory or b"\0", np.uint8))
+    contents = {**(xdsrs or {}), **(dsrs or {})}
+    for name in contents:
+        pe.array(f"of_{name}", 16, "u8")
+    pe.code(code)
+    if declare:
+        declare(pe)
+    f = wse.Fabric(p, trace=trace, threads=threads)
+    origin = pe.symbols["memory"].address
+    for name, what in contents.items():
+        f.write(f"of_{name}", np.frombuffer(what.encode(origin), np.uint8).reshape(1, 1, 16))
+    for number, value in (registers or {}).items():
+        f.set_register(number, value & 0xFFFFFFFF)
+    out = f.stream_out(0, 0, "E", "east", capacity)
+    for color, words in (inputs or {}).items():
+        words, control = words if isinstance(words, tuple) else (words, None)
+        f.stream_in(0, 0, "W" if color == WEST else "N", color, np.asarray(words, np.uint32), control, rate)
+    return Ran(f, f.run(max_cycles=max_cycles, on_deadlock=on_deadlock), out, origin)
+
+
+def run(code: str, machine="wse3", *, tasks: str = "", declare=None, dsrs=None, xdsrs=None, **more) -> Ran:
+    """Runs the code as the task `main`, all DSRs loaded before, and `tasks` as what else the class runs."""
+    saves = "\n".join(f"st32 r{i}, [saved+{4 * i}]" for i in range(32))
+    begin = f"main:\n{loads(dsrs, xdsrs)}nop\nnop\nnop\nnop\ntsc r29, 0\n"
+
+    def with_main(pe: wse.program.PEClass) -> None:
+        pe.array("saved", 32, "u32")
+        pe.local_task("main", MAIN, active=True)
+        if declare:
+            declare(pe)
+
+    text = f"{begin}{code}\ntsc r30, 0\n{saves}\ndone\n{tasks}\n"
+    return bench(text, machine, dsrs=dsrs, xdsrs=xdsrs, declare=with_main, **more)

@@ -1,0 +1,84 @@
+"""Runs made up for tests of pictures, traces and commands: real shapes and consistent sums, no engine involved."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wse.run import COUNTERS, EVENT, Run
+
+
+def make_run(width=4, height=4, cycles=12_345, bins=64, activity=False, events=None, **changes) -> Run:
+    """A run whose PEs are busiest around the middle, with traffic mostly to the east and the south."""
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[:height, :width]
+    near = np.exp(-(((x - width / 2) / width) ** 2 + ((y - height / 3) / height) ** 2) * 6)
+    counters = share_out(cycles, 0.3 + 0.6 * near, rng)
+    links = (np.array([0.1, 0.6, 0.45, 0.02, 0.5])[:, None, None] * near * cycles).astype(np.uint32)
+    links[0, 0] = links[1, :, -1] = links[2, -1] = links[3, :, 0] = 0  # nothing leaves the grid
+    bin_cycles = 1
+    while bins and bin_cycles * bins < cycles:
+        bin_cycles *= 2
+    fields = {
+        "machine": "wse3",
+        "profile": "simulator",
+        "width": width,
+        "height": height,
+        "clock_hz": 875_000_000,
+        "cycles": cycles,
+        "ended": "done",
+        "counters": counters,
+        "links": links,
+        "blocked": (links * rng.uniform(0, 0.6, links.shape)).astype(np.uint32),
+        "colors": np.zeros((24, 5, 2), np.uint64),
+        "opcodes": {"fmach": 100, "mov": 7},
+        "series": make_series(width * height, cycles, bins, bin_cycles),
+        "bin_cycles": bin_cycles,
+        "activity": make_activity(near, cycles, bins, bin_cycles) if activity else None,
+        "events": events,
+        "wall_seconds": 1.25,
+        "meta": {"kernel": "gemm"},
+    }
+    return Run(**fields | changes)
+
+
+def share_out(cycles, busy, rng):
+    """uint64 planes by the names of counters.def; the BUSY_, STALL_ and IDLE rows sum to `cycles` in every PE."""
+    counters = {name: np.zeros(busy.shape, np.uint64) for name in COUNTERS}
+    left = np.full(busy.shape, cycles, np.uint64)
+    for name, part in {"busy_scalar": 0.05, "busy_vector": 0.75, "busy_micro": 0.2}.items():
+        counters[name] = (busy * part * cycles).astype(np.uint64)
+        left -= counters[name]
+    rest = left.copy()
+    for name in COUNTERS:
+        if name.startswith("stall_"):
+            counters[name] = (rest * rng.uniform(0.02, 0.13, busy.shape)).astype(np.uint64)
+            left -= counters[name]
+    counters["idle"] = left
+    for name in ("flops", "elements", "sram_read"):
+        counters[name] = counters["busy_vector"] * np.uint64(4)
+    return counters
+
+
+def make_series(pes, cycles, bins, bin_cycles):
+    """Up, level, down."""
+    series = np.zeros((bins, 4), np.uint64)
+    used = -(-cycles // bin_cycles) if bins else 0
+    for i in range(used):
+        length = min(bin_cycles, cycles - i * bin_cycles)
+        level = min(1.0, (i + 1) / 5, (used - i) / 8)
+        series[i] = [pes * length * level * rate for rate in (0.8, 1.3, 6.0, 0.15)]
+    return series
+
+
+def make_activity(near, cycles, bins, bin_cycles):
+    """Every PE as busy as it is near the middle, in every bin."""
+    lengths = np.clip(cycles - np.arange(bins) * bin_cycles, 0, bin_cycles)
+    return (lengths[:, None, None] * near).astype(np.uint16)
+
+
+def make_events(*rows) -> np.ndarray:
+    """Rows (cycle, pe, kind by name, a, b) as an array of events."""
+    from wse.trace.events import kinds
+
+    numbers = {row[0]: number for number, row in enumerate(kinds())}
+    return np.array([(cycle, pe, numbers[kind], a, b) for cycle, pe, kind, a, b in rows], EVENT)

@@ -1,0 +1,33 @@
+"""Sum of a vector per PE into all PEs: a reduce into PE (0, 0), then a multicast from there.
+
+`algorithm` selects the reduce; data layout and order of additions are those of the kernel reduce, but in the end array
+`vector` of every PE holds the sum.  measured_cycles is from the first timestamp of PE (0, 0) to the last of any PE: the
+emulator's timestamp counters all start at cycle 0.  An all-reduce in a ring has a closed form
+(collectives.ring_allreduce), but no program here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..machine import Machine
+from . import Progress, Result, reduce
+
+PARAMETERS = reduce.PARAMETERS
+
+
+def run(
+    config: dict[str, Any],
+    *,
+    machine: Machine,
+    grid: tuple[int, int] | None,
+    seed: int,
+    threads: int,
+    max_cycles: int | None,
+    trace: int,
+    progress: Progress,
+    activity: bool = False,
+) -> Result:
+    """See wse.kernels."""
+    reduction = reduce.build("allreduce", config, machine, grid or reduce.GRID, to_all=True)
+    return reduce.execute(reduction, config, seed, threads, max_cycles, trace, progress, activity)

@@ -1,0 +1,93 @@
+"""One PE's vector to all PEs of a grid, by multicast: along the root's row, and from there along the columns.
+
+Array `vector` of the root holds `length` elements, that of every PE in the end.  16-bit elements go two to a wavelet.
+measured_cycles is from the first timestamp of the root to the last of any PE: the emulator's timestamp counters all start at
+cycle 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import collectives, dsd
+from ..errors import ConfigError
+from ..fabric import Fabric
+from ..machine import Machine
+from ..program import Program
+from ..timestamps import Timestamps
+from . import Parameter, Progress, Result, data
+from .reduce import GRID, QUEUES, VECTOR, tell
+
+PARAMETERS = {
+    parameter.name: parameter
+    for parameter in (
+        Parameter("length", int, 64, "Elements of the vector.", flag="-B"),
+        Parameter("dtype", str, "f32", "Element type.", choices=data.DTYPES),
+        Parameter("root_x", int, 0, "Column of the PE that has the vector."),
+        Parameter("root_y", int, 0, "Row of the PE that has the vector."),
+    )
+}
+
+
+def run(
+    config: dict[str, Any],
+    *,
+    machine: Machine,
+    grid: tuple[int, int] | None,
+    seed: int,
+    threads: int,
+    max_cycles: int | None,
+    trace: int,
+    progress: Progress,
+    activity: bool = False,
+) -> Result:
+    """See wse.kernels."""
+    width, height = grid or GRID
+    check(config, width, height)
+    of, x, y = data.arithmetic(config["dtype"]), config["root_x"], config["root_y"]
+    program = Program(width, height, machine, fp16=of.fp16)
+    program.shared_array(VECTOR, config["length"], of.element)
+    stamps = Timestamps(program)
+    element = collectives.element(config["dtype"])
+    multicast = collectives.Broadcast(program, "all", "operand", element, QUEUES["all"], (x, y))
+    for name, is_root in (("others", False), ("root", True)):
+        pe = program.pe_class(name)
+        pe.dsd("operand", dsd.mem1d(program.shared[VECTOR]))
+        pe.local_task("main", 9, active=True)
+        pe.code("main:\n    call trace_timestamp\n")
+        multicast.add(pe, is_root)
+        pe.code("    call trace_timestamp\n    done\n")
+        stamps.add(pe)
+        program.place(pe, **({"x": x, "y": y} if is_root else {}))
+
+    values = data.random(np.random.default_rng(seed), (1, 1, config["length"]), of)
+    fabric = Fabric(program, threads=threads, trace=trace, activity=activity)
+    fabric.write(VECTOR, values, x, y)
+    run = fabric.run(max_cycles, progress=progress)
+    data.record(run, "broadcast", config)
+    result = Result("broadcast", dict(config), run, verified=False, extra={"seed": seed})
+    if run.ended != "done":
+        return result
+    got = fabric.read(VECTOR)
+    expected = np.broadcast_to(values, got.shape)
+    result.verified, result.max_error = data.same_bits(got, expected), data.error(got, expected)
+    cycles = stamps.read(fabric)
+    length = collectives.wavelets(config["dtype"], config["length"])
+    predicted = collectives.broadcast_from(multicast.distance, length, collectives.costs(machine))
+    tell(result, machine, int(cycles[..., 1].max() - cycles[y, x, 0]), predicted)
+    return result
+
+
+def check(config: dict[str, Any], width: int, height: int) -> None:
+    """ConfigError for what cannot be."""
+    data.check("broadcast", PARAMETERS, config)
+    data.check_positive("broadcast", config, "length")
+    if width * height < 2:
+        raise ConfigError(f"broadcast needs a grid of at least 2 PEs, not {width}x{height}")
+    if not (0 <= config["root_x"] < width and 0 <= config["root_y"] < height):
+        raise ConfigError(
+            f"the root of broadcast must be in the grid of {width}x{height} PEs, "
+            f"not at ({config['root_x']}, {config['root_y']})"
+        )

@@ -1,0 +1,206 @@
+"""Sum of a vector per PE into PE (0, 0): star, chain, tree or two-phase.
+
+Rows reduce into their first PEs, then the first column into its first; a grid Px1 or 1xP is one line.  Array `vector` of
+every PE holds `length` elements; in the end that of PE (0, 0) holds the sum, added up in the order of the algorithm
+(collectives.Plan.total).  16-bit elements go two to a wavelet.
+
+Every PE takes a timestamp when it starts, PE (0, 0) a second one when it has the sum; measured_cycles is the difference, as
+the authors of the chain and the two-phase reduce measured it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import collectives, dsd
+from ..errors import ConfigError
+from ..fabric import Fabric
+from ..machine import Machine
+from ..program import Program
+from ..run import Run
+from ..timestamps import Timestamps, trace_cycles
+from . import Parameter, Progress, Result, data
+
+PARAMETERS = {
+    parameter.name: parameter
+    for parameter in (
+        Parameter("algorithm", str, "two-phase", "How a line is reduced.", choices=collectives.ALGORITHMS),
+        Parameter("group", int, 0, "PEs in a group of two-phase; 0: the root of a line's length."),
+        Parameter("length", int, 64, "Elements of a vector.", flag="-B"),
+        Parameter("dtype", str, "f32", "Element type.", choices=data.DTYPES),
+    )
+}
+GRID = (64, 1)
+VECTOR, QUEUES = "vector", {"row": 2, "column": 3, "all": 4}
+
+
+def run(
+    config: dict[str, Any],
+    *,
+    machine: Machine,
+    grid: tuple[int, int] | None,
+    seed: int,
+    threads: int,
+    max_cycles: int | None,
+    trace: int,
+    progress: Progress,
+    activity: bool = False,
+) -> Result:
+    """See wse.kernels."""
+    reduction = build("reduce", config, machine, grid or GRID)
+    return execute(reduction, config, seed, threads, max_cycles, trace, progress, activity)
+
+
+@dataclass
+class Reduction:
+    """A reduce of a grid as a program.  broadcast: the sum's way back to all, of an allreduce."""
+
+    kernel: str
+    program: Program
+    stamps: Timestamps
+    lines: list[collectives.Reduce]
+    broadcast: collectives.Broadcast | None
+
+    def total(self, values: np.ndarray, of: data.Arithmetic) -> np.ndarray:
+        """The sum of values [h, w, n] in the order of the program: the reference model."""
+        column = values[:, 0]
+        for line in self.lines:
+            if line.axis == "x":
+                column = line.plan.total(values, of.total)
+            else:
+                return line.plan.total(column, of.total)
+        return column[0]
+
+
+def build(kernel: str, config: dict[str, Any], machine: Machine, grid: tuple[int, int], to_all: bool = False) -> Reduction:
+    """The program of a configuration; a class for every role that occurs."""
+    data.check(kernel, PARAMETERS, config)
+    data.check_positive(kernel, config, "length")
+    width, height = grid
+    if width * height < 2:
+        raise ConfigError(f"{kernel} needs a grid of at least 2 PEs, not {width}x{height}")
+    if config["group"] < 0:
+        raise ConfigError(f"group of {kernel} must be 0 (chosen) or more, not {config['group']}")
+    of = collectives.element(config["dtype"])
+    program = Program(width, height, machine, fp16=data.arithmetic(config["dtype"]).fp16)
+    program.shared_array(VECTOR, config["length"], of.dtype)
+    reduction = Reduction(kernel, program, Timestamps(program), [], None)
+    for axis, name, size in (("x", "row", width), ("y", "column", height)):
+        if size > 1:
+            plan = collectives.plan(config["algorithm"], size, config["group"] or None)
+            reduction.lines.append(collectives.Reduce(program, plan, axis, name, "operand", of, QUEUES[name]))  # type: ignore[arg-type]
+    if to_all:
+        reduction.broadcast = collectives.Broadcast(program, "all", "operand", of, QUEUES["all"])
+    _place(reduction)
+    return reduction
+
+
+def _place(reduction: Reduction) -> None:
+    """Classes: the roles in a row, except that the first column's PEs have a role in the column as well."""
+    by_axis = {line.axis: line for line in reduction.lines}
+    row, column = by_axis.get("x"), by_axis.get("y")
+    firsts = []  # what the first PE of a row does before its part in the column
+    if row is not None:
+        for role, positions in row.plan.roles():
+            if role.sends:
+                pe = _class(reduction, f"row{len(reduction.program.classes)}", [(row, role)], last=False)
+                reduction.program.place(pe, **row.at(positions))
+            else:
+                firsts.append((row, role))
+    if column is None:
+        reduction.program.place(_class(reduction, "first", firsts, last=True), x=0, y=0)
+        return
+    for role, positions in column.plan.roles():
+        pe = _class(reduction, f"column{len(reduction.program.classes)}", [*firsts, (column, role)], last=not role.sends)
+        reduction.program.place(pe, **column.at(positions))
+
+
+def _class(reduction: Reduction, name: str, parts: list[tuple[collectives.Reduce, collectives.Role]], last: bool):
+    """A class of PEs that take these roles one after the other.  last: PE (0, 0), which has the sum in the end."""
+    pe = reduction.program.pe_class(name)
+    pe.dsd("operand", dsd.mem1d(reduction.program.shared[VECTOR]))
+    pe.local_task("main", 9, active=True)
+    pe.code("main:\n    call trace_timestamp\n")
+    for line, role in parts:
+        line.add(pe, role)
+    if reduction.broadcast is not None:
+        reduction.broadcast.add(pe, root=last)
+    pe.code(("    call trace_timestamp\n" if last or reduction.broadcast is not None else "") + "    done\n")
+    reduction.stamps.add(pe)
+    return pe
+
+
+def execute(
+    reduction: Reduction,
+    config: dict[str, Any],
+    seed: int,
+    threads: int,
+    max_cycles: int | None,
+    trace: int,
+    progress: Progress,
+    activity: bool,
+) -> Result:
+    """Loads random vectors, runs, compares with the reference model."""
+    program, of = reduction.program, data.arithmetic(config["dtype"])
+    values = data.random(np.random.default_rng(seed), (program.height, program.width, config["length"]), of)
+    fabric = Fabric(program, threads=threads, trace=trace, activity=activity)
+    fabric.write(VECTOR, values)
+    run = fabric.run(max_cycles, progress=progress)
+    data.record(run, reduction.kernel, config)
+    result = Result(reduction.kernel, dict(config), run, verified=False, extra={"seed": seed})
+    if run.ended != "done":
+        return result
+    expected = reduction.total(values, of)
+    everywhere = reduction.broadcast is not None
+    got = fabric.read(VECTOR) if everywhere else fabric.read(VECTOR, w=1, h=1)
+    expected = np.broadcast_to(expected, got.shape)
+    result.verified, result.max_error = data.same_bits(got, expected), data.error(got, expected)
+    cycles = reduction.stamps.read(fabric)
+    measured = int(cycles[..., 1].max() - cycles[0, 0, 0])
+    tell(result, program.machine, measured, model(reduction, config), published(reduction, config))
+    return result
+
+
+def model(reduction: Reduction, config: dict[str, Any]) -> float:
+    """The closed form for the program."""
+    c, B = collectives.costs(reduction.program.machine), collectives.wavelets(config["dtype"], config["length"])
+    time = sum(collectives.reduce(config["algorithm"], line.plan.size, B, config["group"], c) for line in reduction.lines)
+    if reduction.broadcast is not None:
+        time += collectives.broadcast_from(reduction.broadcast.distance, B, c)
+    return time
+
+
+def published(reduction: Reduction, config: dict[str, Any]) -> int | None:
+    """What the vendor's simulator takes for the same program, where that is known."""
+    machine, algorithm = reduction.program.machine, config["algorithm"]
+    known = (machine.name, machine.overrides, config["dtype"]) == ("wse2", (), "f32") and reduction.broadcast is None
+    if not known or len(reduction.lines) > 1 or algorithm not in ("chain", "two-phase"):
+        return None
+    P = reduction.lines[0].plan.size
+    S = config["group"] or collectives.default_group(P)
+    if algorithm == "chain" or S >= P:
+        return collectives.published_chain(P, config["length"])
+    return collectives.published_two_phase(P, config["length"], S)
+
+
+def tell(result: Result, machine: Machine, measured: int, predicted: float, published: int | None = None) -> None:
+    """Puts the cycles measured and predicted into a result, as figures and as text."""
+    own = trace_cycles(machine)
+    net = measured - own
+    result.extra |= {
+        "measured_cycles": measured,
+        "timestamp_cycles": own,
+        "model_cycles": predicted,
+        "model_error_pct": 100 * (net - predicted) / predicted,
+        "published_cycles": published,
+    }
+    result.text.append(
+        f"timestamps say {measured:,} cycles, {own} of which they take themselves; "
+        f"the closed form says {predicted:,.0f} for the rest ({100 * (net - predicted) / predicted:+.1f} %)"
+    )
+    if published is not None:
+        off = 100 * (measured - published) / published
+        result.text.append(f"the vendor's simulator takes {published:,} cycles by the same timestamps ({off:+.1f} %)")
