@@ -59,7 +59,10 @@ wavelet iq_take(wse_fabric *f, band *b, uint32_t pe, int q, uint64_t now) {
     if (color >= 0) ramp_refresh(f, pe, f->color_index[color]);
     wake_router(f, b, pe, now, now);
   }
-  if (!in->count) f->ces[pe].input_queues &= (uint8_t)~(1u << q);
+  if (!in->count) {
+    f->ces[pe].input_queues &= (uint8_t)~(1u << q);
+    f->ces[pe].control_queues &= (uint8_t)~(1u << q);
+  }
   counters_of(f, pe)[WSE_CTR_WAVELETS_IN]++;
   activity_last(b, now + 1);
   return w;
@@ -458,18 +461,32 @@ static int rank_of(const ce *c, int thread) {
   return 2 * ((c->thread_priority >> 2 * thread & 3) ^ 1);
 }
 
+static int one_turn(wse_fabric *f, band *b, uint32_t pe, int thread, uint64_t now, uint64_t *next) {
+  uint64_t when = NEVER;
+  int turn = thread == MAIN ? main_turn(f, b, pe, now, &when) : thread_turn(f, b, pe, thread, now, &when);
+  if (when < *next) *next = when;
+  if (turn != TURN_NO) f->ces[pe].thread_next = (uint8_t)((thread + 1) % THREADS);
+  return turn;
+}
+
 static int share_slot(wse_fabric *f, band *b, uint32_t pe, uint64_t now, uint64_t *next) {
   ce *c = &f->ces[pe];
+  uint32_t threads = c->threads;
+  if (!c->thread_priority && !c->main_priority) { /* as almost always: microthreads in turn, then the main thread */
+    uint32_t later = threads & ~((1u << c->thread_next) - 1), order[] = {later, threads & ~later};
+    for (int part = 0; part < 2; part++)
+      for (uint32_t rest = order[part]; rest; rest &= rest - 1) {
+        int turn = one_turn(f, b, pe, __builtin_ctz(rest), now, next);
+        if (turn != TURN_NO) return turn;
+      }
+    return c->state == MAIN_IDLE ? TURN_NO : one_turn(f, b, pe, MAIN, now, next);
+  }
   for (int rank = 4; rank >= 0; rank--)
     for (int k = 0; k < THREADS; k++) {
       int thread = (c->thread_next + k) % THREADS;
-      if (rank_of(c, thread) != rank || (thread != MAIN && !(c->threads >> thread & 1))) continue;
-      uint64_t when = NEVER;
-      int turn = thread == MAIN ? main_turn(f, b, pe, now, &when) : thread_turn(f, b, pe, thread, now, &when);
-      if (when < *next) *next = when;
-      if (turn == TURN_NO) continue;
-      c->thread_next = (uint8_t)((thread + 1) % THREADS);
-      return turn;
+      if (rank_of(c, thread) != rank || (thread != MAIN && !(threads >> thread & 1))) continue;
+      int turn = one_turn(f, b, pe, thread, now, next);
+      if (turn != TURN_NO) return turn;
     }
   return TURN_NO;
 }
@@ -477,6 +494,11 @@ static int share_slot(wse_fabric *f, band *b, uint32_t pe, uint64_t now, uint64_
 /* `latency`: to the first instruction, unless the task waited for the end of the last one. */
 static void start_task(wse_fabric *f, band *b, uint32_t pe, uint64_t now, int64_t latency) {
   ce *c = &f->ces[pe];
+  if (!task_possible(f, pe)) {
+    c->just_ended = 0;
+    if (!c->threads) account(f, b, pe, now, c->gap), c->gap = WSE_CTR_IDLE;
+    return;
+  }
   bool at_once = c->just_ended && now == c->main_at;
   account(f, b, pe, now, c->gap);
   if (!task_pick(f, b, pe, now)) {

@@ -10,6 +10,7 @@ void ce_fault(wse_fabric *f, band *b, uint32_t pe, uint64_t at, int kind, uint32
 void account(wse_fabric *f, band *b, uint32_t pe, uint64_t until, int cause);
 
 /* task.c */
+bool task_possible(const wse_fabric *f, uint32_t pe); /* a quick no for most */
 bool task_pick(wse_fabric *f, band *b, uint32_t pe, uint64_t now); /* starts an eligible task; false if there is none */
 
 /* scalar.c: executes a SCALAR row.  *next is the following instruction, *cost the cycles until the next may issue. */

@@ -98,9 +98,13 @@ typedef struct {
   uint32_t extra;
   uint32_t pc;
   uint16_t op, options;
-  uint8_t period;     /* slots per element */
+  uint8_t period;                   /* slots per element */
+  uint8_t wide;                     /* elements per wavelet */
   uint8_t active, on_control, wait; /* wait: the counter of what it waited for last */
+  uint8_t reads, writes, flops;     /* per element: bytes of memory, floating-point operations */
+  uint8_t plain;                    /* may take the short way (vector.c) */
   uint32_t carry;
+  uint32_t (*element)(uint32_t a, uint32_t b, uint32_t x);
 } operation;
 
 enum { MAIN_IDLE, MAIN_RUN, MAIN_OPERATION, MAIN_MEMORY };
@@ -126,6 +130,7 @@ typedef struct {
   uint8_t suspended;         /* mask of microthreads that utblock stopped */
   uint8_t thread_next;       /* round robin */
   uint8_t input_queues, output_queues; /* masks of the ones that hold something */
+  uint8_t control_queues;    /* mask of input queues that may hold a control wavelet */
   uint8_t readers;           /* mask of input queues that an operation reads */
   uint8_t output_next;
   uint8_t main_priority;

@@ -334,6 +334,7 @@ static void send_down(step *s, candidate *c, uint64_t lanes) {
     queue_push(q, f->iq_mask[n], (wavelet){w.data, wavelet_meta(lands, w.meta & WAVELET_CONTROL)});
     if (queue_full(q, f->iq_room[n])) c->route->ramp_full |= (uint64_t)1 << lane;
     f->ces[pe].input_queues |= (uint8_t)(1u << n);
+    if (w.meta & WAVELET_CONTROL) f->ces[pe].control_queues |= (uint8_t)(1u << n);
     wake_ce(f, s->b, pe, s->now, lands);
     trace_event(f, s->b, s->now, pe, WSE_EV_LAND, (uint32_t)f->color_of[c->color] | (w.meta & WAVELET_CONTROL ? 32 : 0), w.data);
   }

@@ -47,6 +47,12 @@ static void from_queue(wse_fabric *f, band *b, uint32_t pe, const pe_class *k, i
   }
 }
 
+/* Nothing is eligible unless a local task is activated, or a queue holds a control wavelet or one that no operation reads. */
+bool task_possible(const wse_fabric *f, uint32_t pe) {
+  const ce *c = &f->ces[pe];
+  return (c->active & ~c->blocked) || (c->input_queues & (c->control_queues | (uint8_t)~c->readers));
+}
+
 bool task_pick(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
   ce *c = &f->ces[pe];
   const pe_class *k = class_of(f, pe);

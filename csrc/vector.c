@@ -163,6 +163,64 @@ bool vector_has_fabric(const operation *o) {
   return false;
 }
 
+static bool streams_memory(const operand *o, int32_t *stride, const xdsr *x) {
+  if (o->is != OPERAND_IS_DSR || !dsd_is_memory(&o->d)) return false;
+  *stride = dsd_stride(&o->d, x);
+  return *stride != 0;
+}
+
+static uint32_t banks_of(const wse_fabric *f, uint16_t at, int32_t stride, int size, int group) {
+  uint32_t mask = 0, banks = (uint32_t)P(f, sram_banks);
+  for (int i = 0; i < group; i++)
+    for (int word = 0; word < size / 2; word++) mask |= 1u << ((uint32_t)(uint16_t)(at + i * stride + 2 * word) / 2 % banks);
+  return mask;
+}
+
+/* Of eight successive groups, how many have both sources in one bank: strides repeat over the banks within eight. */
+static int conflicts_in_eight(wse_fabric *f, uint32_t pe, const operation *o, int lanes) {
+  int32_t stride0, stride1;
+  const xdsr *x0 = xdsr_of(f, pe, &o->src0.d), *x1 = xdsr_of(f, pe, &o->src1.d);
+  if (!streams_memory(&o->src0, &stride0, x0) || !streams_memory(&o->src1, &stride1, x1)) return 0;
+  int widest = o->src0.size > o->src1.size ? o->src0.size : o->src1.size, group = lanes < 8 / widest ? lanes : 8 / widest, n = 0;
+  uint16_t at0 = dsd_address(&o->src0.d, x0, 0), at1 = dsd_address(&o->src1.d, x1, 0);
+  for (int i = 0; i < 8; i++)
+    n += (banks_of(f, (uint16_t)(at0 + i * group * stride0), stride0, o->src0.size, group) &
+          banks_of(f, (uint16_t)(at1 + i * group * stride1), stride1, o->src1.size, group)) != 0;
+  return n;
+}
+
+/* A wavelet may carry two 16-bit elements if every fabric operand of the operation says so. */
+static int elements_per_wavelet(const operation *o) {
+  const operand *all[] = {&o->dst, &o->src0, &o->src1};
+  for (int i = 0; i < 3; i++)
+    if (all[i]->is == OPERAND_IS_DSR && dsd_is_fabric(&all[i]->d) && !(all[i]->d.flags & DSD_SIMD && all[i]->size == 2)) return 1;
+  return 2;
+}
+
+static bool lies_in_sram(const operand *o, uint32_t n) {
+  if (o->is != OPERAND_IS_DSR) return true;
+  if (o->d.kind != DSD_MEM1D) return false;
+  int64_t first = o->d.base, last = first + (int64_t)(n - 1) * o->d.stride;
+  return first + o->size <= WSE_SRAM && last >= 0 && last + o->size <= WSE_SRAM;
+}
+
+/* Elements of these operations need none of what is rare: FIFOs, control, pairs, carries, wrapping addresses. */
+static bool is_plain(const operation *o) {
+  if (o->op == OP_dfilt || o->op == OP_addc16 || o->wide > 1 || o->on_control & 3 || o->dst.is != OPERAND_IS_DSR) return false;
+  const operand *all[] = {&o->dst, &o->src0, &o->src1};
+  int inputs = 0;
+  for (int i = 0; i < 3; i++) {
+    if (all[i]->is != OPERAND_IS_DSR) continue;
+    if (all[i]->d.kind == DSD_FABIN) inputs++;
+    else if (all[i]->d.kind == DSD_FABOUT) {
+      if (all[i]->d.flags & (DSD_CONTROL | DSD_ADVANCE_SWITCH | DSD_INDEX)) return false;
+    } else if (o->left == UINT32_MAX || !lies_in_sram(all[i], o->left)) {
+      return false;
+    }
+  }
+  return inputs <= 1;
+}
+
 int vector_begin(wse_fabric *f, uint32_t pe, const isa_ins *ins, uint32_t pc, operation *o, int *kind) {
   const vector_row *row = &rows[ins->op];
   uint16_t options = ins->options;
@@ -199,17 +257,23 @@ int vector_begin(wse_fabric *f, uint32_t pe, const isa_ins *ins, uint32_t pc, op
   o->left = length_of(o);
   o->done = 0;
   o->carry = 0;
-  o->period = 1;
+  o->element = elements[o->op][f->fp16];
+  o->flops = (uint8_t)flops_of(o->op);
+  int32_t stride;
+  o->reads = o->writes = 0;
+  for (int i = 1; i < 3; i++)
+    if (streams_memory(all[i], &stride, xdsr_of(f, pe, &all[i]->d))) o->reads += all[i]->size;
+  if (streams_memory(&o->dst, &stride, xdsr_of(f, pe, &o->dst.d))) o->writes = o->dst.size;
+  if (vector_has_fabric(o)) {
+    o->wide = (uint8_t)elements_per_wavelet(o);
+    o->period = conflicts_in_eight(f, pe, o, 1) ? (uint8_t)P(f, bank_conflict_factor) : 1;
+    if (o->dst.is == OPERAND_IS_VALUE && o->flops) o->period = (uint8_t)P(f, reduce_fp_cycles);
+    o->plain = is_plain(o);
+  }
   return VECTOR_OK;
 }
 
 /* --- slots ----------------------------------------------------------------------------------------------------------- */
-
-static bool streams_memory(const operand *o, int32_t *stride, const xdsr *x) {
-  if (o->is != OPERAND_IS_DSR || !dsd_is_memory(&o->d)) return false;
-  *stride = dsd_stride(&o->d, x);
-  return *stride != 0;
-}
 
 /* Lanes left by a stride, given in bytes. */
 static int stride_lanes(const wse_fabric *f, int lanes, int32_t stride, int size) {
@@ -224,26 +288,6 @@ static int stride_lanes(const wse_fabric *f, int lanes, int32_t stride, int size
     case 1: case 4: case 7: return lanes < 2 ? lanes : 2;
     default: return lanes;
   }
-}
-
-static uint32_t banks_of(const wse_fabric *f, uint16_t at, int32_t stride, int size, int group) {
-  uint32_t mask = 0, banks = (uint32_t)P(f, sram_banks);
-  for (int i = 0; i < group; i++)
-    for (int word = 0; word < size / 2; word++) mask |= 1u << ((uint32_t)(uint16_t)(at + i * stride + 2 * word) / 2 % banks);
-  return mask;
-}
-
-/* Of eight successive groups, how many have both sources in one bank: strides repeat over the banks within eight. */
-static int conflicts_in_eight(wse_fabric *f, uint32_t pe, const operation *o, int lanes) {
-  int32_t stride0, stride1;
-  const xdsr *x0 = xdsr_of(f, pe, &o->src0.d), *x1 = xdsr_of(f, pe, &o->src1.d);
-  if (!streams_memory(&o->src0, &stride0, x0) || !streams_memory(&o->src1, &stride1, x1)) return 0;
-  int widest = o->src0.size > o->src1.size ? o->src0.size : o->src1.size, group = lanes < 8 / widest ? lanes : 8 / widest, n = 0;
-  uint16_t at0 = dsd_address(&o->src0.d, x0, 0), at1 = dsd_address(&o->src1.d, x1, 0);
-  for (int i = 0; i < 8; i++)
-    n += (banks_of(f, (uint16_t)(at0 + i * group * stride0), stride0, o->src0.size, group) &
-          banks_of(f, (uint16_t)(at1 + i * group * stride1), stride1, o->src1.size, group)) != 0;
-  return n;
 }
 
 static uint64_t slots_of(wse_fabric *f, uint32_t pe, const operation *o, uint64_t *second) {
@@ -272,13 +316,6 @@ static uint64_t slots_of(wse_fabric *f, uint32_t pe, const operation *o, uint64_
 }
 
 /* --- memory operations ------------------------------------------------------------------------------------------------ */
-
-static bool lies_in_sram(const operand *o, uint32_t n) {
-  if (o->is != OPERAND_IS_DSR) return true;
-  if (o->d.kind != DSD_MEM1D) return false;
-  int64_t first = o->d.base, last = first + (int64_t)(n - 1) * o->d.stride;
-  return first + o->size <= WSE_SRAM && last >= 0 && last + o->size <= WSE_SRAM;
-}
 
 static uint32_t load_operand(const wse_fabric *f, uint32_t pe, const operand *o, uint32_t i) {
   return o->is == OPERAND_IS_DSR ? sram_load(sram_of(f, pe), dsd_address(&o->d, xdsr_of(f, pe, &o->d), i), o->size) : o->value;
@@ -317,14 +354,13 @@ static void compute(wse_fabric *f, uint32_t pe, operation *o) {
 }
 
 static void count(wse_fabric *f, band *b, uint32_t pe, const operation *o, uint64_t n, uint64_t now) {
-  uint64_t *c = counters_of(f, pe), flops = n * (uint64_t)flops_of(o->op);
-  int32_t stride;
+  uint64_t *c = counters_of(f, pe);
   c[WSE_CTR_ELEMENTS] += n;
-  c[WSE_CTR_FLOPS] += flops;
-  if (flops) series_add(f, b, now, SERIES_FLOPS, flops);
-  if (streams_memory(&o->src0, &stride, xdsr_of(f, pe, &o->src0.d))) c[WSE_CTR_SRAM_READ] += n * o->src0.size;
-  if (streams_memory(&o->src1, &stride, xdsr_of(f, pe, &o->src1.d))) c[WSE_CTR_SRAM_READ] += n * o->src1.size;
-  if (streams_memory(&o->dst, &stride, xdsr_of(f, pe, &o->dst.d))) c[WSE_CTR_SRAM_WRITE] += n * o->dst.size;
+  c[WSE_CTR_SRAM_READ] += n * o->reads;
+  c[WSE_CTR_SRAM_WRITE] += n * o->writes;
+  if (!o->flops) return;
+  c[WSE_CTR_FLOPS] += n * o->flops;
+  series_add(f, b, now, SERIES_FLOPS, n * o->flops);
 }
 
 uint64_t vector_memory(wse_fabric *f, band *b, uint32_t pe, operation *o, uint64_t *second) {
@@ -337,14 +373,6 @@ uint64_t vector_memory(wse_fabric *f, band *b, uint32_t pe, operation *o, uint64
 }
 
 /* --- fabric operations ------------------------------------------------------------------------------------------------ */
-
-/* A wavelet may carry two 16-bit elements if every fabric operand of the operation says so. */
-static int elements_per_wavelet(const operation *o) {
-  const operand *all[] = {&o->dst, &o->src0, &o->src1};
-  for (int i = 0; i < 3; i++)
-    if (all[i]->is == OPERAND_IS_DSR && dsd_is_fabric(&all[i]->d) && !(all[i]->d.flags & DSD_SIMD && all[i]->size == 2)) return 1;
-  return 2;
-}
 
 static bool on_control(wse_fabric *f, band *b, uint32_t pe, operation *o, const operand *from, uint64_t now) {
   if (!(o->on_control & 3)) return false;
@@ -402,7 +430,7 @@ static void put_fifo(wse_fabric *f, uint32_t pe, const operand *to, uint32_t v) 
   x->fifo.was_empty = 0;
 }
 
-static void put_fabric(wse_fabric *f, band *b, uint32_t pe, operation *o, uint32_t word, bool last, uint64_t now) {
+static void put_fabric(wse_fabric *f, uint32_t pe, operation *o, uint32_t word, bool last, uint64_t now) {
   const dsr *d = &o->dst.d;
   uint32_t flags = (d->flags & DSD_CONTROL ? WAVELET_CONTROL : 0) | (last && d->flags & DSD_ADVANCE_SWITCH ? WAVELET_ADVANCE : 0);
   if (d->flags & DSD_INDEX) word = (word & 0xffff) | (uint32_t)d->index << 16;
@@ -415,7 +443,6 @@ static void put_fabric(wse_fabric *f, band *b, uint32_t pe, operation *o, uint32
   q->count++;
   f->ces[pe].output_queues |= (uint8_t)(1u << d->queue);
   counters_of(f, pe)[WSE_CTR_WAVELETS_OUT]++;
-  (void)b;
 }
 
 /* Up to two words of a source: from its queue, FIFO or memory. */
@@ -440,11 +467,57 @@ static int step_filter(wse_fabric *f, band *b, uint32_t pe, operation *o, uint64
   return STEP_DID;
 }
 
+static uint32_t source_plainly(wse_fabric *f, band *b, uint32_t pe, const operation *o, const operand *from, uint64_t now) {
+  if (from->is != OPERAND_IS_DSR) return from->value;
+  if (from->d.kind == DSD_FABIN) {
+    uint32_t word = iq_take(f, b, pe, from->d.queue, now).data;
+    return from->size == 2 ? word & 0xffff : word;
+  }
+  const uint8_t *at = sram_of(f, pe) + (from->d.base + (int32_t)o->done * from->d.stride);
+  return from->size == 2 ? LOAD_2(at, 0) : LOAD_4(at, 0);
+}
+
+/* The next element of a plain operation; -1 if the long way has to look at it. */
+static int step_plainly(wse_fabric *f, band *b, uint32_t pe, operation *o, uint64_t now) {
+  const dsr *in = o->src0.is == OPERAND_IS_DSR && o->src0.d.kind == DSD_FABIN   ? &o->src0.d
+                  : o->src1.is == OPERAND_IS_DSR && o->src1.d.kind == DSD_FABIN ? &o->src1.d
+                                                                                : NULL;
+  if (in) {
+    const queue *q = iq_of(f, in->queue, pe);
+    if (!q->count || !wavelet_ready(queue_head(q), now)) {
+      o->wait = WSE_CTR_STALL_INPUT;
+      return STEP_WAITS;
+    }
+    if (queue_head(q).meta & WAVELET_CONTROL) return -1;
+  }
+  bool out = o->dst.d.kind == DSD_FABOUT;
+  if (out && queue_full(oq_of(f, o->dst.d.queue, pe), f->oq_room[o->dst.d.queue])) {
+    o->wait = WSE_CTR_STALL_OUTPUT;
+    return STEP_WAITS;
+  }
+  uint32_t a = source_plainly(f, b, pe, o, &o->src0, now), x = o->src1.size ? source_plainly(f, b, pe, o, &o->src1, now) : 0;
+  uint32_t v = o->element(a, x, o->extra);
+  if (out) {
+    put_fabric(f, pe, o, v, false, now);
+  } else {
+    uint8_t *at = sram_of(f, pe) + (o->dst.d.base + (int32_t)o->done * o->dst.d.stride);
+    if (o->dst.size == 2) STORE_H(at, v);
+    else STORE_S(at, v);
+  }
+  count(f, b, pe, o, 1, now);
+  o->done++;
+  o->next = now + o->period;
+  return o->left == UINT32_MAX || --o->left ? STEP_DID : STEP_ENDED;
+}
+
 int vector_step(wse_fabric *f, band *b, uint32_t pe, operation *o, bool asynchronous, uint64_t now) {
   if (o->left == 0) return STEP_ENDED;
   if (o->op == OP_dfilt) return step_filter(f, b, pe, o, now);
-  int wide = elements_per_wavelet(o);
-  int n = wide == 2 && o->left >= 2 ? 2 : 1;
+  if (o->plain) {
+    int did = step_plainly(f, b, pe, o, now);
+    if (did >= 0) return did;
+  }
+  int n = o->wide == 2 && o->left >= 2 ? 2 : 1;
   bool fifo_stops = false;
   int in0 = input_ready(f, b, pe, o, &o->src0, now);
   if (in0 == INPUT_ENDS) return STEP_ENDED;
@@ -461,10 +534,9 @@ int vector_step(wse_fabric *f, band *b, uint32_t pe, operation *o, bool asynchro
   uint32_t a[2] = {0}, x[2] = {0}, v[2] = {0};
   if (o->src0.size) fetch(f, b, pe, o, &o->src0, n, a, now);
   if (o->src1.size) fetch(f, b, pe, o, &o->src1, n, x, now);
-  element_function element = elements[o->op][f->fp16];
   ce *c = &f->ces[pe];
   for (int i = 0; i < n; i++) {
-    v[i] = element(a[i], x[i], o->op == OP_addc16 ? o->carry : o->extra);
+    v[i] = o->element(a[i], x[i], o->op == OP_addc16 ? o->carry : o->extra);
     if (o->op == OP_addc16) o->carry = v[i] >> 16, v[i] &= 0xffff;
     if (o->dst.is == OPERAND_IS_VALUE) {
       c->r[o->dst.number] = v[i];
@@ -477,12 +549,10 @@ int vector_step(wse_fabric *f, band *b, uint32_t pe, operation *o, bool asynchro
     }
   }
   if (o->dst.is == OPERAND_IS_DSR && o->dst.d.kind == DSD_FABOUT)
-    put_fabric(f, b, pe, o, n == 2 ? v[0] | v[1] << 16 : v[0], o->left == (uint32_t)n, now);
+    put_fabric(f, pe, o, n == 2 ? v[0] | v[1] << 16 : v[0], o->left == (uint32_t)n, now);
   count(f, b, pe, o, (uint64_t)n, now);
   o->done += (uint32_t)n;
   if (o->left != UINT32_MAX) o->left -= (uint32_t)n;
-  o->period = conflicts_in_eight(f, pe, o, 1) ? (uint8_t)P(f, bank_conflict_factor) : 1;
-  if (o->dst.is == OPERAND_IS_VALUE && flops_of(o->op)) o->period = (uint8_t)P(f, reduce_fp_cycles);
   o->next = now + o->period;
   return o->left ? STEP_DID : STEP_ENDED;
 }
