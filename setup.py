@@ -12,7 +12,8 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 # -ffp-contract=off: a fused a*b+c would give other bits than the machine's two roundings.
-compile_flags = ["-std=gnu11", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-pthread"]
+# -fno-trapping-math: nobody looks at exception flags, and loops over elements may then be made of vectors.
+compile_flags = ["-std=gnu11", "-ffp-contract=off", "-fno-trapping-math", "-fvisibility=hidden", "-Wall", "-pthread"]
 link_flags = ["-pthread"]
 
 sanitize = os.environ.get("WSE_SANITIZE", "0") not in ("", "0")

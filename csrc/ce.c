@@ -371,7 +371,7 @@ static bool issue(wse_fabric *f, band *b, uint32_t pe, bool alone, uint64_t now,
     }
     if (did == WAITS) return used;
     used = true;
-    if (did == STOPS) return used;
+    if (did == STOPS || (alone && c->threads)) return used; /* a microthread that has just begun shares the slots from here on */
     if (at < now) at = now;
   }
   return used;

@@ -13,6 +13,7 @@
 #include "lanes.h"
 #include "queue.h"
 #include "router.h"
+#include "vector.h"
 #include "wake.h"
 
 /* --- building ---------------------------------------------------------------------------------------------------------- */
@@ -80,6 +81,7 @@ wse_fabric *wse_new(const wse_desc *d) {
   f->row_words = ((uint32_t)d->width + LANES - 1) / LANES;
   f->words = f->row_words * (uint32_t)d->height;
   f->wide = !d->portable && lanes_wide();
+  f->spans = span_table(d->portable);
 
   bool failed = false;
   f->routers = word_plane(f, &failed, sizeof *f->routers);

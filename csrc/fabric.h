@@ -18,6 +18,9 @@
 #include "isa.h"
 #include "wse.h"
 
+struct span;
+typedef void (*span_function)(int fmt, const struct span *s);
+
 enum {
   NEAR = 8,      /* wakes fewer than this many cycles ahead are bits in a ring; later ones lie in the wheel */
   WHEEL = 1024,  /* slots of the wheel */
@@ -267,6 +270,7 @@ struct wse_fabric {
   uint32_t *place;                       /* [pe]: word * LANES + lane */
   uint32_t *word_pe;                     /* [word]: PE of its lane 0 */
   bool wide;                             /* 512-bit vector instructions are there */
+  const span_function *spans;            /* vector.h: operations over whole operands */
   wse_filter *filters;
   int filter_total;
 

@@ -52,53 +52,15 @@ static const element_function elements[][3] = {
 #include "isa.def"
 };
 
-/* n elements of operands that lie in SRAM with constant strides. */
-typedef struct {
-  uint8_t *dst;
-  const uint8_t *src0, *src1;
-  int32_t step_dst, step0, step1;
-  uint32_t value0, value1, extra, n;
-} span;
-
-#define LOAD_NONE(p, value) 0
-#define LOAD_2(p, value) ((p) ? *(const uint16_t *)memcpy(&(uint16_t){0}, p, 2) : (value))
-#define LOAD_4(p, value) ((p) ? *(const uint32_t *)memcpy(&(uint32_t){0}, p, 4) : (value))
-#define LOAD_H LOAD_2
-#define LOAD_W LOAD_2
-#define LOAD_S LOAD_4
-#define LOAD_D LOAD_4
-#define STORE_H(p, v) memcpy(p, &(uint16_t){(uint16_t)(v)}, 2)
-#define STORE_W STORE_H
-#define STORE_S(p, v) memcpy(p, &(uint32_t){v}, 4)
-#define STORE_D STORE_S
-#define STORE_NONE(p, v) (void)(v)
-
-#define VECTOR(name, dst_type, src0_type, src1_type, ...)                                              \
-  NUM_INLINE void span_of_##name(int fmt, span s) {                                                     \
-    uint32_t extra = s.extra;                                                                           \
-    for (uint32_t i = 0; i < s.n; i++) {                                                                \
-      uint32_t v = op_##name(fmt, LOAD_##src0_type(s.src0, s.value0), LOAD_##src1_type(s.src1, s.value1), extra); \
-      if (OP_##name == OP_addc16) extra = v >> 16;                                                      \
-      STORE_##dst_type(s.dst, v);                                                                       \
-      s.dst += s.step_dst;                                                                              \
-      if (s.src0) s.src0 += s.step0;                                                                    \
-      if (s.src1) s.src1 += s.step1;                                                                    \
-    }                                                                                                   \
-  }                                                                                                     \
-  static void span_##name(int fmt, const span *s) {                                                     \
-    switch (fmt) {                                                                                      \
-      case WSE_FP16_IEEE: span_of_##name(WSE_FP16_IEEE, *s); break;                                     \
-      case WSE_FP16_BF16: span_of_##name(WSE_FP16_BF16, *s); break;                                     \
-      default: span_of_##name(WSE_FP16_CB16, *s); break;                                                \
-    }                                                                                                   \
-  }
-#include "isa.def"
-
-typedef void (*span_function)(int fmt, const span *s);
-static const span_function spans[] = {
-#define VECTOR(name, ...) [OP_##name] = span_##name,
-#include "isa.def"
-};
+const span_function *span_table(bool portable) {
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+  if (!portable && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    return span_avx512;
+  if (!portable && __builtin_cpu_supports("avx2")) return span_avx2;
+#endif
+  (void)portable;
+  return span_base;
+}
 
 /* --- operands -------------------------------------------------------------------------------------------------------- */
 
@@ -338,6 +300,18 @@ static void compute_slowly(wse_fabric *f, uint32_t pe, operation *o) {
   }
 }
 
+/* Elements of a source that an earlier element of the destination overwrites: not if both walk together. */
+static bool overlaps(const operand *dst, const operand *src, uint32_t n) {
+  if (src->is != OPERAND_IS_DSR) return false;
+  if (src->d.base == dst->d.base && src->d.stride == dst->d.stride && src->size == dst->size &&
+      (dst->d.stride >= dst->size || dst->d.stride <= -dst->size))
+    return false;
+  int32_t d0 = dst->d.base, d1 = d0 + (int32_t)(n - 1) * dst->d.stride, s0 = src->d.base, s1 = s0 + (int32_t)(n - 1) * src->d.stride;
+  int32_t d_low = d0 < d1 ? d0 : d1, d_high = (d0 < d1 ? d1 : d0) + dst->size;
+  int32_t s_low = s0 < s1 ? s0 : s1, s_high = (s0 < s1 ? s1 : s0) + src->size;
+  return d_low < s_high && s_low < d_high;
+}
+
 static void compute(wse_fabric *f, uint32_t pe, operation *o) {
   if (!o->left) return;
   if (o->dst.is != OPERAND_IS_DSR || !lies_in_sram(&o->dst, o->left) || !lies_in_sram(&o->src0, o->left) ||
@@ -347,10 +321,11 @@ static void compute(wse_fabric *f, uint32_t pe, operation *o) {
   }
   uint8_t *sram = sram_of(f, pe);
   span s = {.dst = sram + o->dst.d.base, .step_dst = o->dst.d.stride, .extra = o->extra, .n = o->left,
-            .value0 = o->src0.value, .value1 = o->src1.value};
+            .value0 = o->src0.value, .value1 = o->src1.value,
+            .overlaps = overlaps(&o->dst, &o->src0, o->left) || overlaps(&o->dst, &o->src1, o->left)};
   if (o->src0.is == OPERAND_IS_DSR) s.src0 = sram + o->src0.d.base, s.step0 = o->src0.d.stride;
   if (o->src1.is == OPERAND_IS_DSR) s.src1 = sram + o->src1.d.base, s.step1 = o->src1.d.stride;
-  spans[o->op](f->fp16, &s);
+  f->spans[o->op](f->fp16, &s);
 }
 
 static void count(wse_fabric *f, band *b, uint32_t pe, const operation *o, uint64_t n, uint64_t now) {
@@ -473,8 +448,7 @@ static uint32_t source_plainly(wse_fabric *f, band *b, uint32_t pe, const operat
     uint32_t word = iq_take(f, b, pe, from->d.queue, now).data;
     return from->size == 2 ? word & 0xffff : word;
   }
-  const uint8_t *at = sram_of(f, pe) + (from->d.base + (int32_t)o->done * from->d.stride);
-  return from->size == 2 ? LOAD_2(at, 0) : LOAD_4(at, 0);
+  return sram_load(sram_of(f, pe), (uint16_t)(from->d.base + (int32_t)o->done * from->d.stride), from->size);
 }
 
 /* The next element of a plain operation; -1 if the long way has to look at it. */
@@ -500,9 +474,7 @@ static int step_plainly(wse_fabric *f, band *b, uint32_t pe, operation *o, uint6
   if (out) {
     put_fabric(f, pe, o, v, false, now);
   } else {
-    uint8_t *at = sram_of(f, pe) + (o->dst.d.base + (int32_t)o->done * o->dst.d.stride);
-    if (o->dst.size == 2) STORE_H(at, v);
-    else STORE_S(at, v);
+    sram_store(sram_of(f, pe), (uint16_t)(o->dst.d.base + (int32_t)o->done * o->dst.d.stride), o->dst.size, v);
   }
   count(f, b, pe, o, 1, now);
   o->done++;

@@ -22,6 +22,17 @@ void vector_end(wse_fabric *f, uint32_t pe, operation *o);
 void vector_written(const wse_fabric *f, uint32_t pe, const operation *o, uint16_t *low, uint16_t *high);
 bool vector_reads(const wse_fabric *f, uint32_t pe, const operation *o, uint16_t low, uint16_t high);
 
+/* n elements of operands that lie in SRAM with constant strides in bytes; a source that is NULL has the same value throughout. */
+typedef struct span {
+  uint8_t *dst;
+  const uint8_t *src0, *src1;
+  int32_t step_dst, step0, step1;
+  uint32_t value0, value1, extra, n;
+  bool overlaps; /* an element may be written before it is read */
+} span;
+extern const span_function span_base[], span_avx2[], span_avx512[]; /* by opcode (span.h) */
+const span_function *span_table(bool portable);                     /* the fastest this processor can run */
+
 /* ce.c: takes the head of an input queue, and wakes the router if it may have waited for the room. */
 wavelet iq_take(wse_fabric *f, band *b, uint32_t pe, int q, uint64_t now);
 void task_then(wse_fabric *f, uint32_t pe, int what, int task);
