@@ -16,10 +16,14 @@
 #include "dsd.h"
 #include "queue.h"
 #include "router.h"
+#include "sink.h"
 #include "vector.h"
 #include "wake.h"
 
-enum { AHEAD = 4096 }; /* instructions the main thread may run ahead in one step */
+enum {
+  AHEAD = 4096,   /* instructions the main thread may run ahead in one step */
+  SEQUENCED = 8,  /* ... and of those that take no time, beside the one it may issue when it does not run ahead */
+};
 
 void ce_fault(wse_fabric *f, band *b, uint32_t pe, uint64_t at, int kind, uint32_t pc, uint32_t detail) {
   wse_fault fault = fault_at(f, pe, at, kind);
@@ -202,7 +206,7 @@ static int issue_vector(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins,
     note_readers(f, pe);
     return asynchronous ? ISSUED : STOPS;
   }
-  uint64_t second, slots = vector_memory(f, b, pe, o, &second);
+  uint64_t second, slots = vector_memory(f, b, pe, o, first, &second);
   c->written_at = first;
   vector_written(f, pe, o, &c->written_low, &c->written_high);
   counters_of(f, pe)[WSE_CTR_STALL_BANK] += second;
@@ -328,6 +332,7 @@ static bool issue(wse_fabric *f, band *b, uint32_t pe, bool alone, uint64_t now,
   bool used = false;
   *next = NEVER;
   bool ahead = alone && !f->trace_capacity;
+  int sequenced = SEQUENCED;
   for (int budget = ahead ? AHEAD : 1; c->state == MAIN_RUN; budget--) {
     if (c->pc >= k->code_length) {
       ce_fault(f, b, pe, at, WSE_FAULT_BAD_PC, c->pc, 0);
@@ -364,6 +369,7 @@ static bool issue(wse_fabric *f, band *b, uint32_t pe, bool alone, uint64_t now,
       did = issue_vector(f, b, pe, ins, c->follows_vector ? need : at, alone, now);
       if (did == STOPS && c->state == MAIN_RUN && c->pc == pcs) *next = at > now ? at : now + 1;
     } else if (map) {
+      if ((op == OP_maploop || c->follows_vector) && sequenced-- > 0) budget++; /* they take no time */
       did = issue_map(f, b, pe, ins, at, now);
       if (did == WAITS && at > now) *next = at;
     } else {
@@ -515,20 +521,45 @@ static void start_task(wse_fabric *f, band *b, uint32_t pe, uint64_t now, int64_
   trace_event(f, b, now, pe, WSE_EV_TASK_START, c->task, c->pc);
 }
 
+/* Cycles after a sink ended of which some slots are used already. */
+static bool taken_now(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
+  ce *c = &f->ces[pe];
+  uint64_t i = now - c->taken_from;
+  bool taken = i < 8 && c->taken >> i & 1;
+  if (i >= 7 || !(c->taken >> (i + 1))) c->taken = 0;
+  if (taken) {
+    account(f, b, pe, now, c->gap);
+    account(f, b, pe, now + 1, WSE_CTR_BUSY_MICRO);
+  }
+  return taken;
+}
+
 void ce_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
   ce *c = &f->ces[pe];
   uint64_t next = NEVER, again = NEVER;
   bool shared = c->threads != 0;
+  if (c->sinks) {
+    sink_settle(f, b, pe, now);
+    sink_end(f, pe);
+  }
   if (c->output_queues) again = inject(f, b, pe, now);
   settle_memory(f, b, pe, now);
   if (c->state == MAIN_IDLE && c->main_at <= now && class_of(f, pe)) start_task(f, b, pe, now, P(f, task_start_cycles));
-  int turn = shared ? share_slot(f, b, pe, now, &next) : main_turn(f, b, pe, now, &next);
+  int turn;
+  if (c->taken && taken_now(f, b, pe, now)) { /* the slot went to a sink's element */
+    turn = TURN_SLOT;
+    next = now + 1;
+  } else {
+    turn = shared ? share_slot(f, b, pe, now, &next) : main_turn(f, b, pe, now, &next);
+  }
   if (turn == TURN_SLOT && c->state == MAIN_IDLE && c->main_at <= now) /* an operation that ended may have activated a task */
     start_task(f, b, pe, now, P(f, task_after_op_cycles));
   /* after a slot that others may have waited for, everybody is asked again */
   if (turn == TURN_SLOT && (shared || c->threads || c->state != MAIN_RUN || next == NEVER)) next = now + 1;
   if (c->state == MAIN_IDLE && c->main_at > now && c->main_at < next) next = c->main_at;
+  if (c->threads && turn == TURN_NO) sink_begin(f, b, pe, now);
   if (again < next) next = again;
+  if (c->taken && now + 1 < next) next = now + 1;
   wheel_remove(f, b, pe);
   if (next != NEVER) wake_ce(f, b, pe, now, next > now ? next : now + 1);
 }

@@ -174,6 +174,7 @@ void wse_free(wse_fabric *f) {
   for (int c = 0; c < f->colors; c++) {
     plane_free(f->route[c], n * sizeof *f->route[c]);
     plane_free(f->filter_count[c], n * sizeof *f->filter_count[c]);
+    plane_free(f->sinks[c], n * sizeof *f->sinks[c]);
     plane_free(f->routes[c], f->words * sizeof *f->routes[c]);
     for (int port = 0; port < f->inputs[c]; port++) plane_free(f->buffer[c][port], f->words * f->buffer_bytes);
   }
@@ -237,6 +238,7 @@ static int color_new(wse_fabric *f, int color) {
   bool failed = false;
   f->route[f->colors] = plane(f, &failed, sizeof **f->route);
   f->routes[f->colors] = word_plane(f, &failed, sizeof **f->routes);
+  f->sinks[f->colors] = plane(f, &failed, sizeof **f->sinks);
   if (failed) return -1;
   f->color_index[color] = (int8_t)f->colors;
   f->color_of[f->colors] = (uint8_t)color;

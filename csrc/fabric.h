@@ -110,6 +110,16 @@ typedef struct {
   uint32_t (*element)(uint32_t a, uint32_t b, uint32_t x);
 } operation;
 
+/* Where the data of a color go while their CE is a sink (sink.h). */
+typedef struct {
+  uint16_t at;       /* next address */
+  int16_t step;
+  uint32_t left;     /* elements of the operation */
+  uint32_t last;     /* cycle of the last one, 32 bits */
+  uint8_t pattern;   /* bit i: there was one in cycle last - i */
+  uint8_t size, thread, unused;
+} sink;
+
 enum { MAIN_IDLE, MAIN_RUN, MAIN_OPERATION, MAIN_MEMORY };
 
 typedef struct {
@@ -136,6 +146,9 @@ typedef struct {
   uint8_t control_queues;    /* mask of input queues that may hold a control wavelet */
   uint8_t readers;           /* mask of input queues that an operation reads */
   uint8_t output_next;
+  uint8_t taken;             /* bit i: the slot of cycle taken_from + i went to a sink's element */
+  uint32_t sinks;            /* colors (by index) that are sinks */
+  uint64_t taken_from;
   uint8_t main_priority;
   uint8_t time_stopped;
   uint8_t just_ended;        /* a task ended in the cycle before main_at */
@@ -165,6 +178,7 @@ typedef struct {
   uint64_t rx[WSE_PORTS], tx[WSE_PORTS]; /* rx is 0 in teardown */
   uint64_t special;                      /* a filter or a color swap: lane by lane */
   uint64_t ramp_full;                    /* the CE's queue has no room, or there is no queue */
+  uint64_t sinks;                        /* the CE only stores what comes: sink.h */
 } route_word;
 
 typedef struct {
@@ -282,6 +296,7 @@ struct wse_fabric {
   dsr *dsrs[48];
   xdsr *xdsrs[16];
   operation *operations[THREADS];
+  sink *sinks[WSE_COLORS];               /* [pe], by color index */
   char *iq[WSE_QUEUES], *oq[WSE_QUEUES];
   size_t iq_bytes[WSE_QUEUES], oq_bytes[WSE_QUEUES];
   uint8_t iq_mask[WSE_QUEUES], oq_mask[WSE_QUEUES], iq_room[WSE_QUEUES], oq_room[WSE_QUEUES];

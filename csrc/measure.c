@@ -3,6 +3,7 @@
 
 #include "ce.h"
 #include "queue.h"
+#include "sink.h"
 
 void series_halve(wse_fabric *f, band *b) {
   for (int i = 0; i < f->bins; i++)
@@ -45,6 +46,7 @@ static void account_all(wse_fabric *f) {
     for (uint32_t pe = b->pe0; pe < b->pe1; pe++) {
       if (f->class_of[pe] == 0xffff) continue;
       const ce *c = &f->ces[pe];
+      if (c->sinks) sink_settle(f, b, pe, until);
       int cause = c->gap;
       if (c->state == MAIN_MEMORY && c->memory_mark < until) {
         account(f, b, pe, c->memory_mark, WSE_CTR_STALL_START);

@@ -14,6 +14,7 @@
 
 #include "lanes.h"
 #include "queue.h"
+#include "sink.h"
 #include "wake.h"
 
 /* A color and input of the word that has something to send. */
@@ -323,8 +324,17 @@ static void rest_links(step *s, int port) {
 
 static void send_down(step *s, candidate *c, uint64_t lanes) {
   wse_fabric *f = s->f;
-  uint64_t lands = s->now + (uint64_t)P(f, ramp_in_cycles);
-  EACH_LANE(lane, lanes) {
+  uint64_t lands = s->now + (uint64_t)P(f, ramp_in_cycles), stored = 0;
+  EACH_LANE(lane, lanes & c->route->sinks & ~(c->buffer->control[0] | c->route->special))
+    if (sink_take(f, s->pe0 + (uint32_t)lane, c->color, head_of(c->buffer)[lane], lands)) {
+      stored |= (uint64_t)1 << lane;
+      trace_event(f, s->b, s->now, s->pe0 + (uint32_t)lane, WSE_EV_LAND, f->color_of[c->color], head_of(c->buffer)[lane]);
+    }
+  if (stored) {
+    activity_last(s->b, lands + 1);
+    series_add(f, s->b, lands, SERIES_BUSY, (uint64_t)__builtin_popcountll(stored));
+  }
+  EACH_LANE(lane, lanes & ~stored) {
     uint32_t pe = s->pe0 + (uint32_t)lane;
     wavelet w = wavelet_at(c->buffer, lane);
     if (bit(c->route->special, lane)) filter_count(f, pe, c->color, f->route[c->color][pe], w);

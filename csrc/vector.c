@@ -131,8 +131,12 @@ static bool streams_memory(const operand *o, int32_t *stride, const xdsr *x) {
   return *stride != 0;
 }
 
-static uint32_t banks_of(const wse_fabric *f, uint16_t at, int32_t stride, int size, int group) {
-  uint32_t mask = 0, banks = (uint32_t)P(f, sram_banks);
+static uint32_t banks_of(uint32_t banks, uint16_t at, int32_t stride, int size, int group) {
+  uint32_t mask = 0;
+  if (stride == size && banks == 8) { /* neighbors: a run of banks, round the corner */
+    uint32_t run = (1u << group * size / 2) - 1, from = at / 2 & 7;
+    return (run << from | run >> (8 - from)) & 0xff;
+  }
   for (int i = 0; i < group; i++)
     for (int word = 0; word < size / 2; word++) mask |= 1u << ((uint32_t)(uint16_t)(at + i * stride + 2 * word) / 2 % banks);
   return mask;
@@ -145,9 +149,12 @@ static int conflicts_in_eight(wse_fabric *f, uint32_t pe, const operation *o, in
   if (!streams_memory(&o->src0, &stride0, x0) || !streams_memory(&o->src1, &stride1, x1)) return 0;
   int widest = o->src0.size > o->src1.size ? o->src0.size : o->src1.size, group = lanes < 8 / widest ? lanes : 8 / widest, n = 0;
   uint16_t at0 = dsd_address(&o->src0.d, x0, 0), at1 = dsd_address(&o->src1.d, x1, 0);
+  uint32_t banks = (uint32_t)P(f, sram_banks);
+  if (stride0 == stride1 && o->src0.size == o->src1.size) /* one group is like the other */
+    return (banks_of(banks, at0, stride0, o->src0.size, group) & banks_of(banks, at1, stride1, o->src1.size, group)) ? 8 : 0;
   for (int i = 0; i < 8; i++)
-    n += (banks_of(f, (uint16_t)(at0 + i * group * stride0), stride0, o->src0.size, group) &
-          banks_of(f, (uint16_t)(at1 + i * group * stride1), stride1, o->src1.size, group)) != 0;
+    n += (banks_of(banks, (uint16_t)(at0 + i * group * stride0), stride0, o->src0.size, group) &
+          banks_of(banks, (uint16_t)(at1 + i * group * stride1), stride1, o->src1.size, group)) != 0;
   return n;
 }
 
@@ -338,10 +345,10 @@ static void count(wse_fabric *f, band *b, uint32_t pe, const operation *o, uint6
   series_add(f, b, now, SERIES_FLOPS, n * o->flops);
 }
 
-uint64_t vector_memory(wse_fabric *f, band *b, uint32_t pe, operation *o, uint64_t *second) {
+uint64_t vector_memory(wse_fabric *f, band *b, uint32_t pe, operation *o, uint64_t first, uint64_t *second) {
   uint64_t slots = slots_of(f, pe, o, second);
   compute(f, pe, o);
-  count(f, b, pe, o, o->left, b->now);
+  count(f, b, pe, o, o->left, first);
   o->done = o->left;
   vector_end(f, pe, o);
   return slots;

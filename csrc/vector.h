@@ -11,7 +11,7 @@ int vector_begin(wse_fabric *f, uint32_t pe, const isa_ins *ins, uint32_t pc, op
 bool vector_has_fabric(const operation *o); /* a fabric or FIFO operand: its elements wait */
 
 /* All elements of a memory operation; returns its slots, of which *second are for bank conflicts. */
-uint64_t vector_memory(wse_fabric *f, band *b, uint32_t pe, operation *o, uint64_t *second);
+uint64_t vector_memory(wse_fabric *f, band *b, uint32_t pe, operation *o, uint64_t first, uint64_t *second);
 
 enum { STEP_WAITS, STEP_DID, STEP_ENDED };
 /* The next element of a fabric operation, if what it needs is there in this cycle. */

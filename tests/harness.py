@@ -62,6 +62,18 @@ def mem(base: int, length: int, stride: int = 2, **more) -> Dsr:
     return Dsr(isa.DSD_MEM1D, base, length, stride, **more)
 
 
+def mem4d(base: int, length: int, x: int, **more) -> Dsr:
+    return Dsr(isa.DSD_MEM4D, base, length, x=x, **more)
+
+
+def circular(base: int, length: int, stride: int, x: int, **more) -> Dsr:
+    return Dsr(isa.DSD_CIRCULAR, base, length, stride, x=x, **more)
+
+
+def fifo(x: int, length: int = isa.LENGTH_INFINITE, **more) -> Dsr:
+    return Dsr(isa.DSD_FIFO, length=length, x=x, **more)
+
+
 def fabin(length: int, queue: int = 2, **more) -> Dsr:
     return Dsr(isa.DSD_FABIN, length=length, queue=queue, **more)
 
@@ -72,7 +84,7 @@ def fabout(length: int, queue: int = 2, color: int = EAST, **more) -> Dsr:
 
 @dataclass(frozen=True)
 class Xdsr:
-    """mem4d: extents and byte strides, slowest first; circular: (start, bytes); FIFO: (start, capacity) and its state."""
+    """mem4d: four extents and byte strides, slowest first; circular: (start, bytes); FIFO: (start, capacity) and its state."""
 
     extents: Sequence[int] = ()
     strides: Sequence[int] = ()
@@ -85,8 +97,7 @@ class Xdsr:
 
     def encode(self, origin: int = 0) -> bytes:
         if self.extents:
-            more = 4 - len(self.extents)
-            return struct.pack("<4H4h", *(1,) * more, *self.extents, *(0,) * more, *self.strides)
+            return struct.pack("<4H4h", *self.extents, *self.strides)
         state = (self.head, self.count, self.on_push, self.on_pop)
         return struct.pack("<HHHHBB6x", (self.start + origin) & 0xFFFF, self.size, *state)
 
@@ -172,6 +183,7 @@ def bench(
     on_deadlock: str = "raise",
     trace: int = 0,
     threads: int = 1,
+    portable: bool = False,
     **overrides: int,
 ) -> Ran:
     """Runs a class with this code.  declare(pe): its tasks, and what it needs besides.
@@ -187,7 +199,7 @@ def bench(
     pe.code(code)
     if declare:
         declare(pe)
-    f = wse.Fabric(p, trace=trace, threads=threads)
+    f = wse.Fabric(p, trace=trace, threads=threads, portable=portable)
     origin = pe.symbols["memory"].address
     for name, what in contents.items():
         f.write(f"of_{name}", np.frombuffer(what.encode(origin), np.uint8).reshape(1, 1, 16))

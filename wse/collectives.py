@@ -1,18 +1,18 @@
 """Collectives on rows and columns: reduces and broadcasts as routes and code for the PEs of a program, and closed forms
 of how long they take.
 
-A reduce along a line of PEs is a tree: each PE but the first sends one vector to a PE before it, its parent, when it has
-added what its own children sent.  Two colors carry it, by the parity of the depth in the tree, so that a PE never receives
-on the color it sends on.  What crosses a PE on its way to a farther one passes its router without its compute element: the
-router begins in the position that serves its own PE, and is switched to pass on by the last vector that goes that way.
+A reduce along a line of PEs is a tree: each PE but the first sends one vector to a PE before it, its parent, when it
+has added what its own children sent.  Two colors carry it, by the parity of the depth in the tree, so that a PE never
+receives on the color it sends on.  What crosses a PE on its way to a farther one passes its router without its compute
+element: the router begins in the position that serves its own PE, and is switched to pass on when that has been served.
 
     star        everybody sends to the first, one after the other
     chain       everybody sends to the PE before it, which adds element by element as they come
     tree        PE p sends to p with its lowest bit cleared: log2 P rounds of doubling distance, in any P
     two-phase   chains in groups of S; then a chain of the first PEs of the groups, through the routers between them
 
-Chain and two-phase are those of Luczynski et al., "Near-Optimal Wafer-Scale Reduce" (HPDC 2024, arXiv 2404.15888), star and
-tree follow its descriptions; the closed forms are its models, as collected in shared/hardware.md section 6.1.
+All four are those of Luczynski et al., "Near-Optimal Wafer-Scale Reduce" (HPDC 2024, arXiv 2404.15888), and so are the
+closed forms.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
 ALGORITHMS = ("star", "chain", "tree", "two-phase")
 
-# --- closed forms ---------------------------------------------------------------------------------------------------------
+# --- closed forms -----------------------------------------------------------------------------------------------------
 #
 # Symbols, for one line of PEs unless said otherwise:
 #     P  PEs in the line          M, N  rows and columns of a grid
 #     B  length of a vector in wavelets (two 16-bit elements to a wavelet)
 #     S  PEs in a group           D  depth: stages that must follow one another
 #     T_R  cycles between router and compute element, one way: 2 on WSE-2 [HPDC'24]
-#     hop  cycles from router to router: 1 on WSE-2 [HPDC'24], 2 on WSE-3 [hardware.md 4.2]
+#     hop  cycles from router to router: 1 on WSE-2 [HPDC'24], 2 on WSE-3 [machine.def]
 # The paper's machine is WSE-2; with T_R and hop of another machine (`costs`) the same argument holds:
 #     T = max(C, E / links + hop L) + (2 T_R + 1) D
 # with C the most wavelets one PE sends or receives, E wavelet-hops, L the longest distance.
@@ -137,8 +137,8 @@ def ring_allreduce(P: int, B: int, c: Costs = WSE2_COSTS) -> float:
 def lower_bound(P: int, B: int, c: Costs = WSE2_COSTS) -> float:
     """No reduce of a line is faster: the least over the depth D of B E*(P, D) / (P - 1) + hop (P - 1) + (2 T_R + 1) D.
 
-    E*(P, D) is the least energy of a reduce of single wavelets of depth at most D: its last message to the first PE comes
-    from some PE i, which has summed all from i on in depth D - 1.
+    E*(P, D) is the least energy of a reduce of single wavelets of depth at most D: its last message to the first PE
+    comes from some PE i, which has summed all from i on in depth D - 1.
     """
     if P == 1:
         return 0
@@ -159,8 +159,8 @@ def _least_energy(P: int) -> np.ndarray:
 
 
 def lower_bound_2d(M: int, N: int, B: int, c: Costs = WSE2_COSTS) -> float:
-    """No reduce of a grid is faster: every vector but one must leave its PE, over at most eight links and ramps a PE, and
-    the farthest must travel."""
+    """No reduce of a grid is faster: max(B, B / 8 + M + N - 1) + 2 T_R + 1 on WSE-2.  Every vector but one must leave
+    its PE, which has at most eight links, and the farthest must travel."""
     return max(B, B / 8 + c.hop * (M + N - 2) + 1) + c.stage
 
 
@@ -175,7 +175,7 @@ def published_two_phase(P: int, B: int, S: int) -> int:
     return 2 * B + 6 * (S - 1) + (math.ceil(P / S) - 2) * (S + 5) + 77 + max(0, S - B - 13)
 
 
-# --- plans ----------------------------------------------------------------------------------------------------------------
+# --- plans ------------------------------------------------------------------------------------------------------------
 
 NOTHING, ADVANCE, CONTROL = range(3)
 
@@ -260,16 +260,16 @@ def plan(algorithm: str, size: int, group: int | None = None) -> Plan:
     crossed = np.zeros((2, size + 1), np.int64)
     np.add.at(crossed, (color[senders], parents + 1), 1)
     np.add.at(crossed, (color[senders], senders), -1)
-    crossed = np.cumsum(crossed, axis=1)[:, :size] > 0
+    is_crossed = np.cumsum(crossed, axis=1)[:, :size] > 0
     last = np.zeros(size, np.int64)
     np.maximum.at(last, parents, senders)
     tail = np.full(size, NOTHING)
-    tail[senders] = np.where(crossed[color[senders], senders], ADVANCE, NOTHING)
-    tail[senders[(last[parents] == senders) & crossed[color[senders], parents]]] = CONTROL
-    return Plan(algorithm, parent, received, color, crossed, tail)
+    tail[senders] = np.where(is_crossed[color[senders], senders], ADVANCE, NOTHING)
+    tail[senders[(last[parents] == senders) & is_crossed[color[senders], parents]]] = CONTROL
+    return Plan(algorithm, parent, received, color, is_crossed, tail)
 
 
-# --- programs -------------------------------------------------------------------------------------------------------------
+# --- programs ---------------------------------------------------------------------------------------------------------
 
 # Along which a line lies: the ports a vector comes from and leaves by on its way to the first PE.
 _PORTS = {"x": ("E", "W"), "y": ("S", "N")}
@@ -310,9 +310,9 @@ def wavelets(dtype: str, length: int) -> int:
 class Reduce:
     """A plan as a part of a program: routes for its lines, and code for its roles.
 
-    axis "x": the rows' PEs from x = 0 on, in all rows; "y": the column x = 0, from y = 0 on.  name: prefix of its colors,
-    descriptors and labels.  vector: name of a descriptor of a class, what it adds up; the first PE's holds the sum in the
-    end.  queue: the input and output queue it uses.  It uses DSRs 0 and 1 of each file, and r2.
+    axis "x": the rows' PEs from x = 0 on, in all rows; "y": the column x = 0, from y = 0 on.  name: prefix of its
+    colors, descriptors and labels.  vector: name of a descriptor of a class, what it adds up; the first PE's holds the
+    sum in the end.  queue: the input and output queue it uses.  Its code uses d0, d1, a0, b0 and r2.
     """
 
     def __init__(self, program: Program, plan: Plan, axis: Axis, name: str, vector: str, of: Element, queue: int):
@@ -343,7 +343,7 @@ class Reduce:
                     program.route(color, rx, tx, switch=switch, **self.at(np.flatnonzero(who)))
 
     def add(self, pe: PEClass, role: Role) -> None:
-        """Queues, descriptors and code of a role for a class; the code runs through, then what is added next follows."""
+        """Adds a role to a class: queues, descriptors, and code that runs through to what is added next."""
         name, queue = self.name, self.queue
         code = []
         sent, read = self.colors[role.color], self.colors[1 - role.color]
@@ -372,18 +372,21 @@ class Reduce:
         loops, rest = divmod(times, _UNROLLED)
         code = [instruction] * rest
         if loops:
-            again = f".{self.name}"
-            code += [f"mov r2, {loops}", f"{again}:", *[instruction] * _UNROLLED, "isub16 r2, r2, 1", f"bnz r2, {again}"]
+            label = f".{self.name}"
+            body = [instruction] * _UNROLLED
+            code += [f"mov r2, {loops}", f"{label}:", *body, "isub16 r2, r2, 1", f"bnz r2, {label}"]
         return code
 
 
 class Broadcast:
-    """A vector of the PE at `root` to all PEs of a program, by one multicast over its row and from there over the columns.
+    """A vector of the PE at `root` to all PEs of a program, by one multicast over its row and from there the columns.
 
-    Parameters as of Reduce; it uses DSRs 0.
+    Parameters as of Reduce.  Its code uses d0 and a0.
     """
 
-    def __init__(self, program: Program, name: str, vector: str, of: Element, queue: int, root: tuple[int, int] = (0, 0)):
+    def __init__(
+        self, program: Program, name: str, vector: str, of: Element, queue: int, root: tuple[int, int] = (0, 0)
+    ):
         self.name, self.vector, self.of, self.queue, self.root = name, vector, of, queue, root
         self.color = program.color(name)
         self.distance = max(root[0], program.width - 1 - root[0]) + max(root[1], program.height - 1 - root[1])
@@ -408,7 +411,7 @@ class Broadcast:
         program.route(self.color, "R", out, x=x, y=y)
 
     def add(self, pe: PEClass, root: bool) -> None:
-        """Queues, descriptors and code of the root or of the others for a class."""
+        """Adds the part of the root or of the others to a class."""
         name, queue = self.name, self.queue
         if root:
             pe.queue_out(queue, self.color)

@@ -89,7 +89,9 @@ class Descriptor:
         """The 16 bytes of the XDSR, None if the kind has none."""
         if self.kind == isa.DSD_MEM4D:
             pad = 4 - len(self.extents)
-            return struct.pack("<4H4h", *(1,) * pad, *self.extents, *(0,) * pad, *self.strides)
+            # dimensions that are not there have extent 1, and a stride by which a saved address goes on after the walk
+            beyond = (self.extents[0] * self.strides[0] + 0x8000 & 0xFFFF) - 0x8000
+            return struct.pack("<4H4h", *(1,) * pad, *self.extents, *(beyond,) * pad, *self.strides)
         if self.array is None:
             return None
         if self.kind == isa.DSD_CIRCULAR:

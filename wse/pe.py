@@ -90,15 +90,14 @@ class PEClass:
             raise ProgramError(f"descriptor {name} of {self.label} needs an XDSR: xdsr=0 to 15, not {number}")
         if descriptor.array is not None and descriptor.array.owner not in (self, self.program):
             raise ProgramError(f"descriptor {name} of {self.label} walks over {descriptor.array!r}, an array elsewhere")
-        if descriptor.kind == isa.DSD_FABOUT:
-            self.program.color_of(descriptor.color)
         if descriptor.kind in (isa.DSD_FABIN, isa.DSD_FABOUT):
             self._check_queue(descriptor.queue, "input" if descriptor.kind == isa.DSD_FABIN else "output")
         place = caller()
         symbol = self._add(Symbol(self, name, BYTES, "u8", BYTES, 0, None), place)
         if descriptor.has_xdsr:
             self._add(Symbol(self, name + ".x", BYTES, "u8", BYTES, 0, None), place)
-        self.descriptors[name] = replace(descriptor, xdsr=number)
+        color = None if descriptor.color is None else self.program.color_of(descriptor.color)
+        self.descriptors[name] = replace(descriptor, xdsr=number, color=color)
         return symbol
 
     def queue_in(self, queue: int, color) -> None:

@@ -118,7 +118,7 @@ class Symbol:
                 return values
             with np.errstate(over="ignore"):
                 single = np.ascontiguousarray(values, np.float32)
-            return _engine.s2h(isa.FP16[self.fp16], single)
+            return _engine.s2h(isa.FP16[self.fp16], single).reshape(values.shape)  # NumPy made a scalar an array of 1
         if to.kind == "f":
             with np.errstate(over="ignore"):
                 return values.astype(to)

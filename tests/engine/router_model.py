@@ -236,7 +236,7 @@ class Model:
             self.inject(place, pe)
             self.slot(pe)
         faults = []
-        for place in [(x, y) for y in range(self.height) for x in range(self.width)]:
+        for place in sorted({place for place, _ in self.routes}, key=lambda place: place[::-1]):  # row by row
             try:
                 self.router(place)
             except FaultRaised as fault:

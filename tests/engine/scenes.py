@@ -171,7 +171,7 @@ def machines(draw) -> wse.Machine:
     overrides = {}
     if draw(st.booleans()):
         for figure, least, most in (
-            *(("hop_cycles", 1, 3), ("router_depth", 1, 5), ("ramp_in_cycles", 1, 4), ("ramp_out_cycles", 2, 5)),
+            *(("hop_cycles", 1, 3), ("router_depth", 1, 7), ("ramp_in_cycles", 1, 4), ("ramp_out_cycles", 2, 5)),
             *(("link_bubble_every", 0, 4), ("iq0_depth", 1, 4), ("oq0_depth", 1, 3), ("oq1_depth", 1, 2)),
         ):
             overrides[figure] = draw(st.integers(least, most))
@@ -230,14 +230,15 @@ def scenes(draw, joins: bool = True) -> Scene:
     """Colors that each spread over a tree of routers, with switches, filters and everything that feeds or empties them.
 
     joins: on WSE-2 a router may also take the color from its ramp or from the edge beside the tree; then two may collide.
+    A fabric of 66 columns is used in its last four: the engine keeps 64 routers of a row together.
     """
     machine = draw(machines())
-    scene = Scene(draw(st.integers(1, 4)), draw(st.integers(1, 4)), machine)
+    scene = Scene(draw(st.sampled_from([1, 2, 3, 4, 4, 66])), draw(st.integers(1, 4)), machine)
     taps: list[tuple[Place, int]] = []
     sources: list[tuple[Place, int]] = []
     for color in range(draw(st.integers(1, 4))):
         tree = _Tree(scene, color)
-        root = draw(st.integers(0, scene.width - 1)), draw(st.integers(0, scene.height - 1))
+        root = draw(st.integers(max(0, scene.width - 4), scene.width - 1)), draw(st.integers(0, scene.height - 1))
         edges = [port for port in "NESW" if tree.beyond(root, port) is None]
         tree.add(root, draw(st.sampled_from([*edges, "R"])))
         for _ in range(draw(st.integers(0, 9))):

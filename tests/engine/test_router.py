@@ -2,12 +2,14 @@
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from engine import router_model as rm
 from engine.router_model import ADVANCE, NOP, RESET, TEARDOWN, Route, Wavelet, control_word
 from engine.scenes import Read, Scene, Send, scenes
 from harness import ARCHS, EVENT, WEST, fabin, fabout, mem, run
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import wse
 
@@ -47,10 +49,9 @@ def agree(scene: Scene, cycles: int = CYCLES, **options) -> Outcome:
     assert got.left == model.left
     assert sorted(got.landed) == sorted(model.landed)
     for i, port in enumerate(rm.PORTS):
-        for y in range(scene.height):
-            for x in range(scene.width):
-                assert got.run.links[i, y, x] == model.links[port, (x, y)], (port, x, y)
-                assert got.run.blocked[i, y, x] == model.waited[port, (x, y)], (port, x, y)
+        for counted, plane in ((model.links, got.run.links[i]), (model.waited, got.run.blocked[i])):
+            expected = {place: n for (to, place), n in counted.items() if to == port and n}
+            assert {(x, y): plane[y, x] for y, x in np.argwhere(plane).tolist()} == expected, port
     for place in scene.places:
         for q, op in model.pes[place].threads.items():
             if isinstance(op.source, int) and op.queue is None and q != rm.MAIN:
@@ -60,9 +61,9 @@ def agree(scene: Scene, cycles: int = CYCLES, **options) -> Outcome:
 
 
 @settings(max_examples=150)
-@given(scenes())
-def test_random_fabrics(scene):
-    got = agree(scene)
+@given(scenes(), st.integers(1, 3), st.booleans())
+def test_random_fabrics(scene, threads, portable):
+    got = agree(scene, threads=threads, portable=portable)
     for (_, _, color), passed in got.left.items():
         sources = [where for where in scene.inputs if where[2] == color]
         sources += [op for ops in scene.programs.values() for op in ops if isinstance(op, Send) and op.color == color]

@@ -21,6 +21,7 @@ from .._version import __version__
 COMMANDS = {
     "run": ("wse.cli.run", "Run a kernel on an emulated fabric, verify it, draw what happened."),
     "plot": ("wse.cli.plot", "Draw pictures or write traces of a saved run."),
+    "validate": ("wse.cli.validate", "Published programs on the emulator: how far off the cycles are."),
     "isa": ("wse.cli.isa", "The instruction reference."),
     "arch": ("wse.cli.arch", "Every number of the machine, its source and how sure it is."),
     "asm": ("wse.cli.asm", "Assemble a text into instruction words."),

@@ -1,8 +1,8 @@
 """One PE's vector to all PEs of a grid, by multicast: along the root's row, and from there along the columns.
 
 Array `vector` of the root holds `length` elements, that of every PE in the end.  16-bit elements go two to a wavelet.
-measured_cycles is from the first timestamp of the root to the last of any PE: the emulator's timestamp counters all start at
-cycle 0.
+measured_cycles is from the first timestamp of the root to the last of any PE: the emulator's timestamp counters all
+start at cycle 0.
 """
 
 from __future__ import annotations

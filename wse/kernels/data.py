@@ -43,6 +43,11 @@ class Arithmetic:
     def sum_size(self) -> int:
         return 4 if self.sum == "f32" else 2
 
+    def padded(self, rows: int) -> int:
+        """Rows of a column-major tile of sums with padding to whole 16 bytes: all columns begin in the same bank."""
+        whole = 16 // self.sum_size
+        return -(-rows // whole) * whole
+
     def round(self, values: np.ndarray) -> np.ndarray:
         """Values of the element type nearest to these, as float32."""
         return np.asarray(values, np.float32) if self.dtype == "f32" else numerics.round16(values, self.dtype)

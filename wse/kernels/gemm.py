@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import dsd
+from .. import dsd, isa
 from ..errors import ConfigError
 from ..fabric import Fabric
 from ..machine import Machine
@@ -124,8 +124,7 @@ class Tiling:
 
     @property
     def m(self) -> int:
-        whole = 16 // self.arithmetic.sum_size
-        return -(-self.rows // whole) * whole
+        return self.arithmetic.padded(self.rows)
 
     @property
     def ka(self) -> int:
@@ -172,7 +171,7 @@ def plan(config: dict[str, Any], grid: tuple[int, int], machine: Machine) -> Til
             f"code; a PE has {machine.sram_bytes}: use smaller matrices or a larger grid, such as {smallest}x{smallest}"
         )
     part = min(tiling.ka, tiling.kb)
-    pieces = -(-part // min(room, PANEL, (dsd.isa.LENGTH_INFINITE - 1) // max(tiling.m, tiling.columns)))
+    pieces = -(-part // min(room, PANEL, (isa.LENGTH_INFINITE - 1) // max(tiling.m, tiling.columns)))
     return Tiling(*sizes, *grid, of, -(-part // pieces))
 
 
@@ -228,9 +227,9 @@ class Side:
         axis = "x" if ports == "WE" else "y"
         # The root's place is passed on from each PE to the next one: a position for "before", "now" and "after".
         now = [("R", ports), (on, back + "R")]
-        program.route(color, back, on + "R", switch=now, pop="always_pop")
-        program.route(color, "R", on, switch=[(on, "R")], pop="always_pop", **{axis: 0})
-        program.route(color, back, "R", switch=[("R", back)], pop="always_pop", **{axis: count - 1})
+        program.route(color, back, on + "R", switch=now, pop="pop_on_advance")
+        program.route(color, "R", on, switch=[(on, "R")], pop="pop_on_advance", **{axis: 0})
+        program.route(color, back, "R", switch=[("R", back)], pop="pop_on_advance", **{axis: count - 1})
         narrow = pe.symbols["A"].itemsize == 2
         pe.queue_in(queue, color)
         pe.queue_out(queue + 2, color)
@@ -239,8 +238,10 @@ class Side:
         pe.dsd(f"{name}_change", dsd.fabout(queue + 2, color, length=1, control=True))
 
 
-# To routers only (entry point 31): the root's advances, then the next one's, both hidden from compute elements.
-CHANGE = 31 << 16 | (0b101 | 0b101 << 3) << 22
+# Commands of a control wavelet for routers only (entry point 31), hidden from compute elements: the root's own advances, then
+# its neighbors' do (the one it came from is at its last position), then nothing.  Advances are popped, the rest stays.
+COMMANDS = 0b101 | 0b101 << 3 | 0b100 << 6
+CHANGE = (COMMANDS & 0xFF) << 22 | 31 << 16 | COMMANDS >> 8
 
 # Registers.  Those of a walk are the four words of a descriptor; base and length are its second.
 C, A, B = 8, 12, 16  # walks

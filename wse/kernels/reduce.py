@@ -1,11 +1,11 @@
 """Sum of a vector per PE into PE (0, 0): star, chain, tree or two-phase.
 
-Rows reduce into their first PEs, then the first column into its first; a grid Px1 or 1xP is one line.  Array `vector` of
-every PE holds `length` elements; in the end that of PE (0, 0) holds the sum, added up in the order of the algorithm
+Rows reduce into their first PEs, then the first column into its first; a grid Px1 or 1xP is one line.  Array `vector`
+of every PE holds `length` elements; in the end that of PE (0, 0) holds the sum, added up in the order of the algorithm
 (collectives.Plan.total).  16-bit elements go two to a wavelet.
 
-Every PE takes a timestamp when it starts, PE (0, 0) a second one when it has the sum; measured_cycles is the difference, as
-the authors of the chain and the two-phase reduce measured it.
+Every PE takes a timestamp when it starts, PE (0, 0) a second one when it has the sum; measured_cycles is the
+difference, as the authors of the chain and the two-phase reduce measured it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from ..errors import ConfigError
 from ..fabric import Fabric
 from ..machine import Machine
 from ..program import Program
-from ..run import Run
 from ..timestamps import Timestamps, trace_cycles
 from . import Parameter, Progress, Result, data
 
@@ -75,7 +74,9 @@ class Reduction:
         return column[0]
 
 
-def build(kernel: str, config: dict[str, Any], machine: Machine, grid: tuple[int, int], to_all: bool = False) -> Reduction:
+def build(
+    kernel: str, config: dict[str, Any], machine: Machine, grid: tuple[int, int], to_all: bool = False
+) -> Reduction:
     """The program of a configuration; a class for every role that occurs."""
     data.check(kernel, PARAMETERS, config)
     data.check_positive(kernel, config, "length")
@@ -106,7 +107,8 @@ def _place(reduction: Reduction) -> None:
     if row is not None:
         for role, positions in row.plan.roles():
             if role.sends:
-                pe = _class(reduction, f"row{len(reduction.program.classes)}", [(row, role)], last=False)
+                name = f"row{len(reduction.program.classes)}"
+                pe = _class(reduction, name, [(row, role)], last=False)
                 reduction.program.place(pe, **row.at(positions))
             else:
                 firsts.append((row, role))
@@ -114,7 +116,8 @@ def _place(reduction: Reduction) -> None:
         reduction.program.place(_class(reduction, "first", firsts, last=True), x=0, y=0)
         return
     for role, positions in column.plan.roles():
-        pe = _class(reduction, f"column{len(reduction.program.classes)}", [*firsts, (column, role)], last=not role.sends)
+        name = f"column{len(reduction.program.classes)}"
+        pe = _class(reduction, name, [*firsts, (column, role)], last=not role.sends)
         reduction.program.place(pe, **column.at(positions))
 
 
@@ -167,7 +170,8 @@ def execute(
 def model(reduction: Reduction, config: dict[str, Any]) -> float:
     """The closed form for the program."""
     c, B = collectives.costs(reduction.program.machine), collectives.wavelets(config["dtype"], config["length"])
-    time = sum(collectives.reduce(config["algorithm"], line.plan.size, B, config["group"], c) for line in reduction.lines)
+    algorithm, group = config["algorithm"], config["group"]
+    time = sum(collectives.reduce(algorithm, line.plan.size, B, group, c) for line in reduction.lines)
     if reduction.broadcast is not None:
         time += collectives.broadcast_from(reduction.broadcast.distance, B, c)
     return time

@@ -6,12 +6,14 @@ They are given plain rows (objects with the named attributes) and know nothing t
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.colors import SymLogNorm
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from ..errors import ConfigError
 from . import STILL
-from .figure import FAINT, INK, LINES, ink_on, new, save, tidy
+from .figure import FAINT, HEAT, INK, LINES, ink_on, new, save, tidy
 
 MARKERS = {"wse2": ("o", LINES[0]), "wse3": ("s", LINES[1]), "silicon": ("^", LINES[2])}
 NAMES = {"wse2": "WSE-2, simulator", "wse3": "WSE-3, simulator", "silicon": "WSE-3, silicon"}
@@ -21,7 +23,9 @@ def check(path):
     """ConfigError for a name that no picture can have; cheap to ask before a long run."""
     path = Path(path)
     if path.suffix.lower() not in STILL:
-        raise ConfigError(f"cannot tell the picture's format from {str(path)!r}: the name must end in {', '.join(STILL)}")
+        raise ConfigError(
+            f"cannot tell the picture's format from {str(path)!r}: the name must end in {', '.join(STILL)}"
+        )
     if not path.parent.is_dir():
         raise ConfigError(f"cannot write {str(path)!r}: there is no folder {str(path.parent)!r}")
 
@@ -35,9 +39,18 @@ def points(results, summary, path, band=5.0):
     scatter, errors = figure.subplots(1, 2, width_ratios=(1, 1.1))
     draw_scatter(scatter, [r for r in results if r.point.unit == "cycles"], band)
     draw_errors(errors, results)
+    shown = {r.point.column for r in results}
+    handles = [
+        Line2D([], [], linestyle="", marker=marker, color=color, markersize=5, label=NAMES[column])
+        for column, (marker, color) in MARKERS.items()
+        if column in shown
+    ]
+    handles.append(Line2D([], [], color=LINES[0], alpha=0.15, linewidth=8, label=f"± {band:g} %"))
+    scatter.legend(handles=handles, fontsize=8, frameon=False, loc="upper left")
     figure.suptitle(
         f"{summary['ok']} of {summary['points']} published points within their tolerance; error: "
-        f"median {summary['median_pct']:.2f} %, 90th percentile {summary['p90_pct']:.2f} %, worst {summary['worst_pct']:.2f} %",
+        f"median {summary['median_pct']:.2f} %, 90th percentile {summary['p90_pct']:.2f} %, "
+        f"worst {summary['worst_pct']:.2f} %",
         fontsize=11,
         color=INK,
     )
@@ -61,11 +74,9 @@ def draw_scatter(axes, results, band):
         own = [r for r in results if r.point.column == column]
         if own:
             x, y = [r.point.published for r in own], [r.emulated for r in own]
-            axes.plot(x, y, marker, color=color, markersize=5, alpha=0.8, label=NAMES[column])
+            axes.plot(x, y, marker, color=color, markersize=5, alpha=0.8)
     axes.set_xlim(*ends)
     axes.set_ylim(*ends)
-    axes.plot([], [], color=LINES[0], alpha=0.15, linewidth=8, label=f"± {band:g} %")
-    axes.legend(fontsize=8, frameon=False, loc="upper left")
 
 
 def draw_errors(axes, results):
@@ -75,7 +86,14 @@ def draw_errors(axes, results):
     axes.barh(rows, 2 * tolerance, left=-tolerance, height=0.7, color="#EEEEEE", label="tolerance")
     for row, result in zip(rows, results, strict=True):
         marker, color = MARKERS[result.point.column]
-        axes.plot(result.error_pct, row, marker, color=color, markersize=4 if result.ok else 7, markeredgecolor="none" if result.ok else INK)
+        axes.plot(
+            result.error_pct,
+            row,
+            marker,
+            color=color,
+            markersize=4 if result.ok else 7,
+            markeredgecolor="none" if result.ok else INK,
+        )
     axes.axvline(0, color=FAINT, linewidth=1)
     axes.set_yticks(rows, [r.point.id for r in results], fontsize=6.5)
     axes.set_ylim(len(results) - 0.5, -0.5)
@@ -98,11 +116,21 @@ def slopes(rows, path):
     figure = new(max(6, 2.8 + 0.34 * len(columns)), max(3.5, 2.3 + 0.24 * len(names)))
     axes = figure.subplots()
     top = max(1.0, float(np.abs(cells).max(initial=0)))
-    image = axes.imshow(cells, cmap="RdBu_r", norm=SymLogNorm(0.1, vmin=-top, vmax=top), aspect="auto", interpolation="none")
+    image = axes.imshow(
+        cells, cmap="RdBu_r", norm=SymLogNorm(0.1, vmin=-top, vmax=top), aspect="auto", interpolation="none"
+    )
     axes.set_yticks(range(len(names)), names, fontsize=7.5)
     axes.set_xticks(range(len(columns)), [point.id for point in columns], rotation=90, fontsize=7)
     for i, j in np.argwhere(np.abs(cells) >= 0.05):
-        axes.text(j, i, _short(cells[i, j]), ha="center", va="center", fontsize=5.5, color=ink_on(image.cmap(image.norm(cells[i, j]))))
+        axes.text(
+            j,
+            i,
+            _short(cells[i, j]),
+            ha="center",
+            va="center",
+            fontsize=5.5,
+            color=ink_on(image.cmap(image.norm(cells[i, j]))),
+        )
     starts = [j for j in range(1, len(columns)) if columns[j].column != columns[j - 1].column]
     for j in starts:
         axes.axvline(j - 0.5, color=INK, linewidth=1)
@@ -120,7 +148,7 @@ def _short(value):
 
 
 def models(rows, path):
-    """Emulator against closed form: error net of start-up over the length, a panel per algorithm, a line per number of PEs.
+    """Emulator against closed form: error without start-up over the length, a panel per form, a line per number of PEs.
 
     rows: .name, .pes, .length, .error_pct, .claimed_pct (a number, or None where the authors claim nothing).
     """
@@ -128,12 +156,9 @@ def models(rows, path):
     across = min(3, max(1, len(names)))
     down = max(1, -(-len(names) // across))
     figure = new(3.6 * across + 0.6, 2.7 * down + 0.8)
-    panels = np.atleast_1d(figure.subplots(down, across, sharex=True, squeeze=False)).ravel()
+    panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
     sizes = sorted({row.pes for row in rows})
-    shades = {pes: 0.15 + 0.75 * i / max(1, len(sizes) - 1) for i, pes in enumerate(sizes)}
-    import matplotlib
-
-    colors = {pes: matplotlib.colormaps["viridis"](shade) for pes, shade in shades.items()}
+    colors = {pes: colormaps[HEAT](0.9 * i / max(1, len(sizes) - 1)) for i, pes in enumerate(sizes)}
     for axes, name in zip(panels, names, strict=False):
         own = [row for row in rows if row.name == name]
         if own[0].claimed_pct is not None:
@@ -142,13 +167,22 @@ def models(rows, path):
             line = sorted((row.length, row.error_pct) for row in own if row.pes == pes)
             axes.plot(*zip(*line, strict=True), marker="o", markersize=3, linewidth=1, color=colors[pes])
         axes.set_xscale("log", base=2)
+        axes.set_yscale("symlog", linthresh=5)
+        axes.yaxis.set_major_locator(
+            FixedLocator([sign * tick for tick in (5, 10, 100, 1000) for sign in (1, -1)] + [0])
+        )
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_title(name, fontsize=9, color=INK)
         tidy(axes)
+        axes.tick_params(labelbottom=True)
         axes.set_xlabel("B, wavelets", fontsize=8)
         axes.set_ylabel("error, %", fontsize=8)
+    panels[0].set_ylim(-12, max(12, 1.5 * max(row.error_pct for row in rows)))
     for axes in panels[len(names) :]:
         axes.set_axis_off()
-    handles = [Line2D([], [], color=colors[pes], marker="o", markersize=3, linewidth=1, label=f"{pes} PEs") for pes in sizes]
+    handles = [
+        Line2D([], [], color=colors[pes], marker="o", markersize=3, linewidth=1, label=f"{pes} PEs") for pes in sizes
+    ]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(sizes) or 1, fontsize=7.5, frameon=False)
     figure.suptitle("Emulator, less the start-up of its program, against the closed forms", fontsize=11, color=INK)
     save(figure, Path(path))

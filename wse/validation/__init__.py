@@ -1,5 +1,12 @@
-"""How far off the cycle counts are: published programs run on the emulator and compared point by point."""
+"""How far off the cycle counts are: published programs run on the emulator and compared point by point.
 
-from .points import TABLE, Compared, Point, compare, read, summary
+points       the published figures and their comparison
+programs     those of the published programs that are not kernels of the library
+sensitivity  what the figures depend on, and which points determine which parameter of the machine
+models       the closed forms of the collectives against the emulator
+document     all of that as tables
+"""
 
-__all__ = ["TABLE", "Compared", "Point", "compare", "read", "summary"]
+from .points import FURTHER, TABLE, Compared, Point, compare, read, select, summary, within
+
+__all__ = ["FURTHER", "TABLE", "Compared", "Point", "compare", "read", "select", "summary", "within"]

@@ -1,9 +1,10 @@
 """The published points: read from a table, run as programs on the emulator, compared.
 
-The table is calibration.csv beside this file: id, arch, target, kernel, config, cycles, tolerance_pct, source.  `target` names
-the profile: simulator (the vendor's) or silicon.  The id says which program and at which size, so that a table of other sizes
-(`wse validate --points FILE`) needs no code; numbers named in the config column (P=, B=, S=, N=, padded, iterations, n=) win
-over those in the id.  further.csv holds published points of the same programs that are not in the calibration table.
+The table is calibration.csv beside this file: id, arch, target, kernel, config, cycles, tolerance_pct, source.
+`target` names the profile: simulator (the vendor's) or silicon.  The id says which program and at which size, so a
+table of other sizes (`wse validate --points FILE`) needs no code; numbers named in the config column (P=, B=, S=, N=,
+padded, iterations, n=) win over those in the id.  further.csv holds published points that are not in the calibration
+table.
 """
 
 from __future__ import annotations
@@ -48,7 +49,11 @@ class Point:
     @property
     def unit(self) -> str:
         """Of the figure, as the config column says."""
-        for words, unit in (("per cycle", "elements/cycle"), ("per wavelet", "cycles/wavelet"), ("per hop", "cycles/hop")):
+        for words, unit in (
+            ("per cycle", "elements/cycle"),
+            ("per wavelet", "cycles/wavelet"),
+            ("per hop", "cycles/hop"),
+        ):
             if words in self.config:
                 return unit
         return "cycles"
@@ -116,7 +121,9 @@ def _header(row: list[str]) -> list[str]:
     names = [cell.strip() for cell in row]
     missing = [name for name in COLUMNS if name not in names]
     if missing:
-        raise ConfigError(f"there is no column {', '.join(missing)}; the first line names the columns {', '.join(COLUMNS)}")
+        raise ConfigError(
+            f"there is no column {', '.join(missing)}; the first line names the columns {', '.join(COLUMNS)}"
+        )
     return names
 
 
@@ -148,7 +155,7 @@ def _point(names: list[str], row: list[str], before: list[Point]) -> Point:
 
 
 def _source(words: str, before: list[Point]) -> str:
-    """`same`: the row above's, with what follows in parentheses; `same as ID`: that of the first row whose id begins so."""
+    """`same`: the row above's, with what follows; `same as ID`: that of the first row whose id begins so."""
     if words.startswith("same as "):
         named = [point.source for point in before if point.id.startswith(words.removeprefix("same as "))]
         return named[0] if named else words
@@ -160,7 +167,9 @@ def _source(words: str, before: list[Point]) -> str:
 def select(points: Iterable[Point], pattern: str) -> list[Point]:
     """The points whose id, or column/id such as wse2/hop, matches the shell pattern."""
     points = list(points)
-    chosen = [p for p in points if fnmatch.fnmatchcase(p.id, pattern) or fnmatch.fnmatchcase(f"{p.column}/{p.id}", pattern)]
+    chosen = [
+        p for p in points if fnmatch.fnmatchcase(p.id, pattern) or fnmatch.fnmatchcase(f"{p.column}/{p.id}", pattern)
+    ]
     if not chosen:
         raise ConfigError(f"no point matches {pattern!r}: there are {', '.join(dict.fromkeys(p.id for p in points))}")
     return chosen
@@ -215,16 +224,21 @@ def _numbers(config: str) -> dict[str, int]:
 
 
 def _reduce(algorithm: str, pes: int, length: int, group: int | None = None) -> Run:
-    config = {"algorithm": algorithm, "group": group or 0, "length": length, "dtype": "f32"}
+    config = {"algorithm": algorithm, "length": length, "dtype": "f32"} | ({"group": group} if group else {})
     return lambda machine, threads: measured("reduce", config, machine, (pes, 1), threads)["measured_cycles"]
 
 
 def measured(
     kernel: str, config: Mapping[str, Any], machine: Machine, grid: tuple[int, int], threads: int = 1
 ) -> dict[str, Any]:
-    """What a kernel of the library says about a run beyond its Run; the result must be right, or the time means nothing."""
+    """What a kernel of the library tells beyond its Run; parameters that `config` leaves out have their defaults.
+
+    The result must be right, or the time means nothing.
+    """
     options = {"seed": 0, "threads": threads, "max_cycles": None, "trace": 0, "progress": kernels.Progress()}
-    result = kernels.load(kernel).run(dict(config), machine=machine, grid=grid, **options)
+    module = kernels.load(kernel)
+    whole = {parameter.name: parameter.default for parameter in module.PARAMETERS.values()} | dict(config)
+    result = module.run(whole, machine=machine, grid=grid, **options)
     if not result.verified:
         raise RunError(f"{kernel} of {grid[0]}x{grid[1]} PEs with {dict(config)} computed a wrong result")
     return result.extra

@@ -1,9 +1,9 @@
 """The published programs that are not kernels of the library, each as a program on the emulator.
 
-Every function takes a Machine and the point's figures and returns the number that was published: cycles, or elements or
-cycles per something where the point says so.  They are written as the publications describe them; where a description leaves
-the code open it is what a compiler makes of the obvious source: descriptors live in memory and are loaded word by word.
-Nothing here is tuned: the figures follow from machine.def.
+Every function takes a Machine and the point's figures and returns the number that was published: cycles, or elements
+or cycles per something where the point says so.  They are written as the publications describe them; where a
+description leaves the code open it is what a compiler makes of the obvious source: descriptors live in memory and are
+loaded word by word.  Nothing here is tuned: the figures follow from machine.def.
 """
 
 from __future__ import annotations
@@ -38,12 +38,15 @@ def _run(program: Program, pe: PEClass, code: str) -> np.ndarray:
 def _interval(machine: Machine, declare, before: str, timed: str) -> int:
     """Cycles between a timestamp right before `timed` and one right after it.
 
-    Only the low word is read there; the upper word of the second, read a cycle later, makes long intervals whole.
+    Only the low word is read there; the upper word of the second, read a cycle later, makes long intervals whole.  They
+    are kept in registers that no macro-instruction uses.
     """
     program, pe = _single(machine, 3)
     declare(pe)
-    stores = "    st16 r30, [stamps]\n    st16 r31, [stamps+2]\n    st16 r29, [stamps+4]\n"
-    start, end, upper = _run(program, pe, f"{before}\n    tsc r30, 0\n{timed}\n    tsc r31, 0\n    tsc r29, 1\n{stores}")
+    stores = "    st16 r20, [stamps]\n    st16 r21, [stamps+2]\n    st16 r22, [stamps+4]\n"
+    start, end, upper = _run(
+        program, pe, f"{before}\n    tsc r20, 0\n{timed}\n    tsc r21, 0\n    tsc r22, 1\n{stores}"
+    )
     if end == 0xFFFF:
         upper -= 1  # the lower word wrapped before the upper was read
     return int(end + (upper << 16) - start)
@@ -116,7 +119,12 @@ def _rate(machine: Machine, n: int, dtype: str, operation: str, apart: int = 8) 
 
 def fma16_once(machine: Machine, n: int = 4096) -> int:
     """n f16 fused multiply-adds as one operation, its DSRs loaded between the timestamps."""
-    return _interval(machine, lambda pe: _pair(pe, n), "    mov r3, 1.0h", "    dsr a0, y_d\n    dsr b0, a_d\n    fmach a0, a0, b0, r3")
+    return _interval(
+        machine,
+        lambda pe: _pair(pe, n),
+        "    mov r3, 1.0h",
+        "    dsr a0, y_d\n    dsr b0, a_d\n    fmach a0, a0, b0, r3",
+    )
 
 
 def _blocks(pe: PEClass, n: int, block: int) -> None:
@@ -161,7 +169,7 @@ end:
 
 
 def addition_and_chain(machine: Machine, n: int = 2048, steps: int = 256) -> int:
-    """A synchronous add16 of n elements, then an independent chain of `steps` dependent f32 additions; 0: without it."""
+    """A synchronous add16 of n elements, then an independent chain of `steps` dependent f32 additions; 0: none."""
 
     def declare(pe: PEClass) -> None:
         y = pe.array("y", n, "u16", align=16)
@@ -229,11 +237,11 @@ timestamp:
 
 
 def summa_compute(machine: Machine, steps: int = 4, m: int = 14, n: int = 14, k: int = 14) -> int:
-    """The compute part of a SUMMA matrix product in f32: `steps` times, over k columns of A and n of C, an fmacs of length m.
+    """The compute part of a SUMMA matrix product in f32: `steps` times, over k columns of A and n of C, an fmacs of m.
 
-    The loops are scalar code over counters whose value each iteration captures; the tiles are reached through pointers chosen
-    at run time (own tile or received copy); the descriptors of A and C are variables in memory, moved on by their base word
-    (@increment_dsd_offset) and loaded for every operation.
+    The loops are scalar code over counters whose value each iteration captures; the tiles are reached through
+    pointers chosen at run time (own tile or received copy); the descriptors of A and C are variables in memory, moved
+    on by their base word (@increment_dsd_offset) and loaded for every operation.
     """
 
     def declare(pe: PEClass) -> None:
@@ -299,7 +307,7 @@ elements:
     return int(stamps[2] + (stamps[3] << 16) - stamps[0] - (stamps[1] << 16))
 
 
-# --- wavelets ----------------------------------------------------------------------------------------------------------
+# --- wavelets --------------------------------------------------------------------------------------------------------
 
 
 def _row(machine: Machine, pes: int) -> tuple[Program, int]:
@@ -364,7 +372,7 @@ def _kind(name: str) -> int:
 
 
 def message_to_link(machine: Machine, words: int = 8) -> int:
-    """Dispatch of the send to its first wavelet on the link: one hop before that wavelet is in the neighbor's router."""
+    """Dispatch of the send to its first wavelet on the link: a hop before that wavelet is in the neighbor's router."""
     _, events = _message(machine, 2, words)
     sent = events[(events["kind"] == _kind("OP_START")) & (events["pe"] == 0)]["cycle"].min()
     landed = events[(events["kind"] == _kind("LAND")) & (events["pe"] == 1)]["cycle"].min()
@@ -395,10 +403,10 @@ def stream(machine: Machine, words: int = 4096, pes: int = 4) -> float:
 
 
 def relay(machine: Machine, stages: int = 4, words: int = 512) -> int:
-    """Store and forward: every PE receives the whole message, then sends it on; start of the first send to the last receipt.
+    """Store and forward: every PE receives the whole message, then sends it on; first send to last receipt.
 
-    Two colors, by parity of the sender.  The receive is asynchronous and activates the task that sends; the descriptors are
-    kept in registers and loaded into DSRs for each operation.
+    Two colors, by parity of the sender.  The receive is asynchronous and activates the task that sends; the descriptors
+    are kept in registers and loaded into DSRs for each operation.
     """
     pes = stages + 1
     program = Program(width=pes, height=1, machine=machine)

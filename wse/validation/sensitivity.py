@@ -1,10 +1,11 @@
 """What the figures depend on: slopes for every timing parameter of the machine, and which points determine which.
 
-The real points are run, on machines with one parameter changed.  Most parameters do not concern most points; those are found
-in groups: when all of a group moved together change nothing, none of them does.  For that all members of a group must move a
-figure in one direction, so latencies and capacities (rates, depths) are kept apart.
+The real points are run, on machines with one parameter changed.  Most parameters do not concern most points; those
+are found in groups: when all of a group moved together make no difference, none of them does.  For that all members
+of a group must move a figure in one direction, so latencies and capacities (rates, depths) are kept apart, and
+fp_latency is alone: results that take longer than it are waited for, others are pipelined.
 
-A parameter of the table is a property of a column of machine.def (wse2, wse3, silicon), which the points of that column see.
+A parameter is a property of a column of machine.def (wse2, wse3, silicon), which the points of that column see.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import WseError
+from ..fabric import Fabric
 from ..machine import PARAMETERS, Machine, Parameter
+from ..program import Program
 from .points import Point, within
 
 # Units of the rows that say how long something takes, or how much of it goes on at once.
 LATENCIES = ("cycles", "x")
 CAPACITIES = ("mB/cycle", "wavelets")
+ALONE = ("fp_latency",)
 
 Report = Callable[[str], None]  # takes what is being done, in a few words
 
@@ -44,37 +48,51 @@ class Emulator:
         self.threads = threads
         self.report = report or (lambda words: None)
         self._figures: dict[tuple[Point, Machine], float | None] = {}
+        self._found: dict[str, set[str]] = {}  # kernel -> parameters that turned out not to be spared
 
     def figure(self, point: Point, changes: Mapping[str, int] | None = None) -> float | None:
         """None: the machine cannot be built so, or the program cannot run on it."""
         machine = point.machine(changes)
         key = point, machine
         if key not in self._figures:
-            self.report(f"{point.column} {point.id}" + "".join(f", {name}={value}" for name, value in (changes or {}).items()))
+            self.report(
+                f"{point.column} {point.id}" + "".join(f", {name}={value}" for name, value in (changes or {}).items())
+            )
             try:
                 self._figures[key] = point.emulate(machine, self.threads)
             except WseError:
                 self._figures[key] = None
         return self._figures[key]
 
-    def each(self, point: Point, changes: Mapping[str, int]) -> dict[str, float | None]:
-        """The figure for every change on its own; members of a group that change nothing together are left out."""
-        base = self.figure(point)
+    def each(
+        self, point: Point, changes: Mapping[str, int], spared: Callable[[float | None], bool]
+    ) -> dict[str, float | None]:
+        """The figure for every change on its own, without those changes of which `spared` says that they do not matter.
+
+        Changes that concerned other points of the kernel are tried one by one, the rest together, then by halves.
+        """
         found: dict[str, float | None] = {}
+        likely = self._found.setdefault(point.kernel, set())
+        groups = [[name] for name in changes if name in likely or name in ALONE]
         for units in (LATENCIES, CAPACITIES):
             names = [row.name for row in timing() if row.unit in units and row.name in changes]
-            found |= self._moving(point, base, {name: changes[name] for name in names})
+            groups.append([name for name in names if [name] not in groups])
+        for group in groups:
+            found |= self._unspared(point, {name: changes[name] for name in group}, spared)
+        likely |= found.keys()
         return found
 
-    def _moving(self, point: Point, base: float | None, changes: dict[str, int]) -> dict[str, float | None]:
-        if not changes or self.figure(point, changes) == base:
+    def _unspared(
+        self, point: Point, changes: dict[str, int], spared: Callable[[float | None], bool]
+    ) -> dict[str, float | None]:
+        if not changes or spared(self.figure(point, changes)):
             return {}
-        if len(changes) == 1:
-            return {name: self.figure(point, changes) for name in changes}
         names = list(changes)
+        if len(names) == 1:
+            return {names[0]: self.figure(point, changes)}
         half = len(names) // 2
-        parts = names[:half], names[half:]
-        return {k: v for part in parts for k, v in self._moving(point, base, {n: changes[n] for n in part}).items()}
+        parts = ({name: changes[name] for name in part} for part in (names[:half], names[half:]))
+        return {name: figure for part in parts for name, figure in self._unspared(point, part, spared).items()}
 
 
 # --- slopes ----------------------------------------------------------------------------------------------------------
@@ -84,7 +102,7 @@ class Emulator:
 class Slope:
     """How a point's time moves with a parameter: in percent for 10 % more of it, from one step up and one step down.
 
-    A step is 10 %, or 1 where that is less, scaled to 10 %.  None: there is no such machine, or the program cannot run on it.
+    A step is 10 %, or 1 where that is less, scaled to 10 %.  None: no such machine, or the program cannot run on it.
     """
 
     point: Point
@@ -101,27 +119,35 @@ class Slope:
 
 
 def slopes(points: Iterable[Point], emulator: Emulator) -> list[Slope]:
-    """Slopes that are not 0.  A parameter that is 0 has none: it says that something is not there."""
-    found = []
-    for point in points:
-        values = {row.name: getattr(row, point.column) for row in timing()}
-        steps = {name: max(1, round(value / 10)) for name, value in values.items() if value}
-        base = emulator.figure(point)
-        if base is None:
-            continue
-        moved = [
-            emulator.each(point, {name: values[name] + sign * step for name, step in steps.items() if values[name] + sign * step > 0})
-            for sign in (1, -1)
-        ]
-        for name, step in steps.items():
-            sides: list[float | None] = []
-            for sign, figures in zip((1, -1), moved, strict=True):
-                figure = figures.get(name, base)
-                share = None if figure is None else point.time(figure) / point.time(base) - 1
-                sides.append(None if share is None else sign * 100 * share * values[name] / (10 * step))
-            if any(sides):
-                found.append(Slope(point, name, values[name], step, *sides))
-    return found
+    """Slopes that are not 0, in the order of the points.  A parameter that is 0 has none: something is not there."""
+    points = list(points)
+    found = {point: _slopes(point, emulator) for point in sorted(points, key=_size)}
+    return [slope for point in points for slope in found[point]]
+
+
+def _slopes(point: Point, emulator: Emulator) -> list[Slope]:
+    base = emulator.figure(point)
+    if base is None:
+        return []
+    values = {row.name: getattr(row, point.column) for row in timing() if getattr(row, point.column)}
+    steps = {name: max(1, round(value / 10)) for name, value in values.items()}
+    sides = []
+    for sign in (1, -1):
+        moved = {name: values[name] + sign * step for name, step in steps.items() if values[name] + sign * step > 0}
+        sides.append(emulator.each(point, moved, lambda figure: figure == base))
+
+    def percent(name: str, figures: dict[str, float | None], sign: int) -> float | None:
+        figure = figures.get(name, base)
+        if figure is None:
+            return None
+        steps_to_10_pct = values[name] / (10 * steps[name])
+        return 100 * (point.time(figure) / point.time(base) - 1) * sign * steps_to_10_pct + 0.0
+
+    rows = [
+        Slope(point, name, values[name], steps[name], percent(name, sides[0], 1), percent(name, sides[1], -1))
+        for name in values
+    ]
+    return [row for row in rows if row.up_pct or row.down_pct]
 
 
 # --- leave one out ---------------------------------------------------------------------------------------------------
@@ -179,8 +205,8 @@ class Determined:
 def leave_one_out(points: Iterable[Point], emulator: Emulator) -> list[Determined]:
     """For every free parameter the values with which all points hold, and those with each point left out.
 
-    One parameter moves at a time; the error is taken to grow steadily on either side.  Points that miss their tolerance as it
-    is say nothing and are left out.  Quick points come first: a slow one is only asked whether it is stricter than they are.
+    One parameter moves at a time; the error is taken to grow steadily on either side.  Points that miss their tolerance
+    as it is say nothing and are left out.  Quick points come first: a slow one is only asked whether it is stricter.
     """
     found = []
     points = list(points)
@@ -205,34 +231,55 @@ def _holds(point: Point, figure: float | None) -> bool:
     return figure is not None and within(point, figure)
 
 
-# What the engine can be given, where that is less than the search would try.
-_LARGEST = {"hop_cycles": 7, "ramp_in_cycles": 7, "router_depth": 64}
-_SMALLEST = {"hop_cycles": 1, "ramp_in_cycles": 1, "ramp_out_cycles": 1}
-
-
 def _open(row: Parameter, column: str) -> Determined:
+    """Both sides as far as the search goes: down to 0 (1 where 0 means none), up to fourfold or, for cycles and depths,
+    twofold but at least 16 more."""
     value = getattr(row, column)
-    smallest = _SMALLEST.get(row.name, 0 if row.unit == "cycles" else 1)
+    smallest = 0 if row.unit == "cycles" else 1
     largest = 4 * value if row.unit == "mB/cycle" else max(2 * value, value + 16)
-    largest = min(largest, _LARGEST.get(row.name, largest))
-    return Determined(column, row, value, Side(value, smallest), Side(value, largest))
+    low, high = (_extreme(column, row.name, value, end) for end in (smallest, largest))
+    return Determined(column, row, value, Side(value, low), Side(value, high))
+
+
+def _extreme(column: str, name: str, value: int, end: int) -> int:
+    """The value nearest to `end` with which the engine can be built."""
+    return _last_good(value, end, 1, lambda number: _is_possible(column, name, number))
+
+
+def _is_possible(column: str, name: str, value: int) -> bool:
+    arch, profile = ("wse3", "silicon") if column == "silicon" else (column, "simulator")
+    try:
+        program = Program(1, 1, Machine(arch, profile, {name: value}))
+        pe = program.pe_class("pe")
+        pe.code("main:\n    done\n")
+        program.place(pe, x=0, y=0)
+        Fabric(program)
+    except WseError:
+        return False
+    return True
+
+
+def _last_good(good: int, end: int, grain: int, is_good: Callable[[int], bool]) -> int:
+    """The last good value on the way from `good` to `end`, to `grain`."""
+    if good == end or is_good(end):
+        return end
+    while abs(end - good) > grain:
+        middle = (good + end) // 2 if end > good else -(-(good + end) // 2)
+        if is_good(middle):
+            good = middle
+        else:
+            end = middle
+    return good
 
 
 def _narrow(point: Point, sides: dict[str, Side], emulator: Emulator) -> None:
     """Tells the sides where the point fails, if that is before their second end."""
     asked = {name: side.second() for name, side in sides.items() if side.second() != side.value}
-    for name, figure in emulator.each(point, asked).items():
-        if not _holds(point, figure):
-            sides[name].ends[point] = _last(point, name, sides[name].value, asked[name], emulator)
+    for name in emulator.each(point, asked, lambda figure: _holds(point, figure)):
+        value = sides[name].value
+        grain = max(1, value // 100)
 
+        def holds(number: int, name: str = name) -> bool:
+            return _holds(point, emulator.figure(point, {name: number}))
 
-def _last(point: Point, name: str, holds: int, fails: int, emulator: Emulator) -> int:
-    """The last value between the two at which the point holds; to 1 % of large values."""
-    grain = max(1, holds // 100)
-    while abs(fails - holds) > grain:
-        middle = (holds + fails) // 2 if fails > holds else -(-(holds + fails) // 2)
-        if _holds(point, emulator.figure(point, {name: middle})):
-            holds = middle
-        else:
-            fails = middle
-    return holds
+        sides[name].ends[point] = _last_good(value, asked[name], grain, holds)

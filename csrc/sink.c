@@ -1,0 +1,77 @@
+/* sink.c - beginning, settling and ending the short way of sink.h. */
+#include "sink.h"
+
+#include "ce.h"
+#include "queue.h"
+#include "vector.h"
+
+static bool only_stores(const operation *o, uint64_t now) {
+  return o->plain && o->period == 1 && o->next <= now + 1 && o->left > 1 && o->left != UINT32_MAX && !o->src1.size &&
+         o->src0.is == OPERAND_IS_DSR && o->src0.d.kind == DSD_FABIN && o->dst.d.kind == DSD_MEM1D &&
+         (o->op == OP_mov16 || o->op == OP_mov32 || o->op == OP_fmovh || o->op == OP_fmovs);
+}
+
+void sink_begin(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
+  ce *c = &f->ces[pe];
+  if (c->state != MAIN_IDLE || c->main_at > now || !c->threads || c->suspended || c->thread_priority || c->main_priority ||
+      c->taken || (c->input_queues & c->readers) || task_possible(f, pe))
+    return;
+  for (uint32_t threads = c->threads; threads; threads &= threads - 1)
+    if (!only_stores(&f->operations[__builtin_ctz(threads)][pe], now)) return;
+  uint32_t at = f->place[pe];
+  for (uint32_t threads = c->threads; threads; threads &= threads - 1) {
+    int thread = __builtin_ctz(threads);
+    operation *o = &f->operations[thread][pe];
+    int color = f->color_index[color_of_iq(f, pe, class_of(f, pe), o->src0.d.queue)];
+    f->sinks[color][pe] = (sink){.at = (uint16_t)(o->dst.d.base + (int32_t)o->done * o->dst.d.stride), .step = o->dst.d.stride,
+                                 .left = o->left, .last = (uint32_t)now, .size = o->dst.size, .thread = (uint8_t)thread};
+    f->routes[color][at / LANES].sinks |= (uint64_t)1 << at % LANES;
+    c->sinks |= 1u << color;
+  }
+  account(f, b, pe, now + 1, c->gap); /* nothing else happens in this cycle */
+  c->gap = WSE_CTR_STALL_INPUT;
+}
+
+/* Elements that were stored in cycle `now` or later, as bits from `now` on. */
+static uint32_t ahead_of(const sink *k, uint64_t now) {
+  uint32_t bits = 0;
+  for (uint32_t i = 0; i < 8; i++) {
+    int32_t after = (int32_t)(k->last - i - (uint32_t)now);
+    if (k->pattern >> i & 1 && after >= 0) bits |= 1u << after;
+  }
+  return bits;
+}
+
+void sink_settle(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
+  ce *c = &f->ces[pe];
+  uint64_t *counters = counters_of(f, pe), stored = 0;
+  uint32_t ahead = 0;
+  for (uint32_t colors = c->sinks; colors; colors &= colors - 1) {
+    sink *k = &f->sinks[__builtin_ctz(colors)][pe];
+    operation *o = &f->operations[k->thread][pe];
+    uint32_t n = o->left - k->left;
+    o->done += n;
+    o->left = k->left;
+    if (o->next < now) o->next = now;
+    stored += n;
+    counters[WSE_CTR_ELEMENTS] += n;
+    counters[WSE_CTR_WAVELETS_IN] += n;
+    counters[WSE_CTR_SRAM_WRITE] += n * (uint64_t)o->writes;
+    ahead |= ahead_of(k, now);
+  }
+  c->taken = (uint8_t)ahead;
+  c->taken_from = now;
+  stored -= (uint64_t)__builtin_popcount(ahead);
+  if (now <= c->accounted) return;
+  counters[WSE_CTR_BUSY_MICRO] += stored;
+  c->accounted += stored;
+  account(f, b, pe, now, c->gap);
+}
+
+void sink_end(wse_fabric *f, uint32_t pe) {
+  ce *c = &f->ces[pe];
+  uint32_t at = f->place[pe];
+  for (uint32_t colors = c->sinks; colors; colors &= colors - 1)
+    f->routes[__builtin_ctz(colors)][at / LANES].sinks &= ~((uint64_t)1 << at % LANES);
+  c->sinks = 0;
+}

@@ -1,0 +1,67 @@
+"""Makes again what is made and kept:
+
+    python tests/record.py              everything
+    python tests/record.py traces       traces/*.npz, by the commands in traces/README.md
+    python tests/record.py docs         docs/isa.md and the tables in docs/kernels.md and README.md
+    python tests/record.py pictures     docs/pictures, by the commands in docs/README.md
+
+Says what changed.  Tests compare, and so tell when this is due.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path += [str(ROOT), str(ROOT / "tests")]  # an installed package comes first
+
+import made  # noqa: E402
+from documents import commands  # noqa: E402
+
+import wse  # noqa: E402
+
+
+def traces() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.mkdir(f"{folder}/traces")
+        for words in commands((ROOT / "traces/README.md").read_text()):
+            run(words, folder)
+        recorded = sorted(Path(folder, "traces").iterdir())
+        for path in recorded:
+            kept = ROOT / "traces" / path.name
+            if changed := ["it is new"] if not kept.exists() else wse.Run.load(kept).diff(wse.Run.load(path)):
+                shutil.copyfile(path, kept)
+                print(f"traces/{path.name}: {', '.join(changed)}")
+        for kept in ROOT.glob("traces/*.npz"):
+            if kept.name not in {path.name for path in recorded}:
+                print(f"traces/{kept.name}: no command makes it")
+
+
+def docs() -> None:
+    for name, text in made.documents().items():
+        path = ROOT / name
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+            print(f"{name}: changed")
+
+
+def pictures() -> None:
+    (ROOT / "docs/pictures").mkdir(exist_ok=True)
+    for words in commands((ROOT / "docs/README.md").read_text()):
+        run(words, ROOT)
+        print(f"{words[-1]}: {(ROOT / words[-1]).stat().st_size:,} bytes")
+
+
+def run(words: list[str], folder: str | Path) -> None:
+    """A command as a shell would run it, with the wse that is imported here."""
+    paths = os.pathsep.join([str(Path(wse.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    line = [sys.executable, "-m", "wse.cli", *words[1:]]
+    subprocess.run(line, cwd=folder, env=os.environ | {"PYTHONPATH": paths}, stdout=subprocess.PIPE, check=True)
+
+
+if __name__ == "__main__":
+    for part in sys.argv[1:] or ("traces", "docs", "pictures"):
+        {"traces": traces, "docs": docs, "pictures": pictures}[part]()

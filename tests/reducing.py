@@ -1,0 +1,19 @@
+"""Runs of the kernels reduce and allreduce, with what their tests leave alone filled in."""
+
+from wse import Machine
+from wse.kernels import Progress, reduce
+
+
+def run(
+    algorithm, grid, length, group=0, dtype="f32", arch="wse2", kernel=reduce, threads=1, max_cycles=None, **machine
+):
+    return kernel.run(
+        {"algorithm": algorithm, "group": group, "length": length, "dtype": dtype},
+        machine=Machine(arch, **machine),
+        grid=grid,
+        seed=5,
+        threads=threads,
+        max_cycles=max_cycles,
+        trace=0,
+        progress=Progress(),
+    )

@@ -1,0 +1,300 @@
+"""`wse validate`: published programs on the emulator, point by point; what the figures depend on; the closed forms."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import ConfigError
+from ..validation import FURTHER, TABLE, Compared, Point, compare, read, select, summary
+from ..validation import document as words
+from . import common
+
+JSON_POINT = ("id", "arch", "target", "published", "emulated", "error_pct", "tolerance_pct", "ok")
+
+
+@click.command("validate")
+@click.option("--points", "file", type=click.Path(path_type=Path), help="Another table of points (CSV).")
+@click.option("--further", is_flag=True, help="The published points outside the calibration table instead.")
+@click.option("--only", metavar="GLOB", help="Points whose id, or machine/id (silicon/hop), matches.")
+@click.option(
+    "--set", "settings", type=common.Setting(), multiple=True, help="Change a number of every machine; repeatable."
+)
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Results do not depend on it.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Picture of the points, or of --models.")
+@click.option("--markdown", is_flag=True, help="Print tables as Markdown.")
+@click.option(
+    "--sensitivity", type=click.Path(path_type=Path), metavar="FILE.png", help="Slopes by parameter; heat map."
+)
+@click.option("--leave-one-out", is_flag=True, help="Which points determine which parameter.")
+@click.option("--models", is_flag=True, help="The closed forms of the collectives against the emulator.")
+@click.option(
+    "--write-docs", type=click.Path(path_type=Path), metavar="FILE.md", help="Renew the tables in a document."
+)
+@common.json_option
+def command(
+    file: Path | None,
+    further: bool,
+    only: str | None,
+    settings: tuple[tuple[str, int], ...],
+    threads: int,
+    plot: Path | None,
+    markdown: bool,
+    sensitivity: Path | None,
+    leave_one_out: bool,
+    models: bool,
+    write_docs: Path | None,
+    as_json: bool,
+) -> int:
+    """Run published programs and compare the cycles.
+
+    Without options every point of the calibration table, with its error and a summary; status 1 if one misses its
+    tolerance.  --sensitivity, --leave-one-out and --models take a minute or two each and print what they find instead.
+    """
+    if further and file is not None:
+        raise ConfigError("--further and --points exclude each other: both name the table")
+    table = file or (FURTHER if further else TABLE)
+    chosen = read(table)
+    if only is not None:
+        chosen = select(chosen, only)
+    analyses = [name for name, on in (("--sensitivity", sensitivity), ("--leave-one-out", leave_one_out)) if on]
+    if settings and (analyses or write_docs or models):
+        raise ConfigError("--set is for the points: the other tables move the parameters themselves")
+    pictures = [path for path in (plot, sensitivity) if path is not None]
+    if pictures:
+        from ..report import validation as report
+
+        for path in pictures:
+            report.check(path)
+    if plot is not None and (analyses or write_docs) and not models:
+        raise ConfigError(f"--plot draws the points or --models, not {(analyses or ['--write-docs'])[0]}")
+    with Working() as working:
+        if write_docs is not None:
+            return write(write_docs, threads, working)
+        output = Output(markdown, as_json)
+        status = 0
+        if not (analyses or models):
+            status = show_points(chosen, dict(settings), threads, plot, output, working)
+        if sensitivity is not None or leave_one_out:
+            from ..validation.sensitivity import Emulator
+
+            emulator = Emulator(threads, working)
+            if sensitivity is not None:
+                show_slopes(chosen, emulator, sensitivity, output, working)
+            if leave_one_out:
+                show_leave_one_out(chosen, emulator, output, working)
+        if models:
+            show_models(threads, plot, output, working)
+    output.end()
+    return status
+
+
+class Working:
+    """What is being done, on one line of a terminal."""
+
+    def __init__(self) -> None:
+        self.width = 0
+        self.is_terminal = sys.stderr.isatty()
+
+    def __call__(self, what: str) -> None:
+        if self.is_terminal:
+            line = what[: shutil.get_terminal_size().columns - 1]
+            click.echo(f"\r{line.ljust(self.width)}", nl=False, err=True)
+            self.width = len(line)
+
+    def clear(self) -> None:
+        if self.width:
+            click.echo(f"\r{' ' * self.width}\r", nl=False, err=True)
+            self.width = 0
+
+    def __enter__(self) -> Working:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+
+class Output:
+    """Tables and lines, or one JSON document of all."""
+
+    def __init__(self, markdown: bool, as_json: bool):
+        self.markdown, self.as_json = markdown, as_json
+        self.document: dict[str, Any] = {}
+        self.parts = 0
+
+    def show(self, table: words.Table, lines: Iterable[str] = (), **document: Any) -> None:
+        self.document |= document
+        if self.as_json:
+            return
+        if self.parts:
+            click.echo()
+        self.parts += 1
+        if self.markdown:
+            click.echo(table.markdown())
+        else:
+            common.print_table(table.head, table.rows, table.right)
+        for i, line in enumerate(lines):
+            click.echo(line if i else f"\n{line}")
+
+    def end(self) -> None:
+        if self.as_json:
+            common.print_json(self.document)
+
+
+def run_points(points: list[Point], overrides: dict[str, int], threads: int, working: Working) -> list[Compared]:
+    results: list[Compared] = []
+    for result in compare(announced(points, working), threads, overrides):
+        results.append(result)
+    working.clear()
+    return results
+
+
+def announced(points: list[Point], working: Working) -> Iterable[Point]:
+    for i, point in enumerate(points):
+        working(f"{i + 1}/{len(points)} {point.id}")
+        yield point
+
+
+def show_points(
+    points: list[Point], overrides: dict[str, int], threads: int, plot: Path | None, output: Output, working: Working
+) -> int:
+    results = run_points(points, overrides, threads, working)
+    rows = [{name: getattr(r if hasattr(r, name) else r.point, name) for name in JSON_POINT} for r in results]
+    table = words.points(results, config_width=None if output.markdown else 56)
+    output.show(table, [words.in_words(results)], points=rows, summary=summary(results))
+    if plot is not None:
+        from ..report import validation as report
+
+        report.points(results, summary(results), plot)
+    return 0 if all(result.ok for result in results) else 1
+
+
+def show_slopes(points: list[Point], emulator: Any, path: Path, output: Output, working: Working) -> None:
+    from ..report import validation as report
+    from ..validation.sensitivity import slopes
+
+    rows = slopes(points, emulator)
+    working.clear()
+    report.slopes(rows, path)
+    document = [
+        {"id": s.point.id, "arch": s.point.arch, "target": s.point.target}
+        | {name: getattr(s, name) for name in ("parameter", "value", "step", "up_pct", "down_pct")}
+        for s in rows
+    ]
+    note = "%: change of a point's time for 10 % more of the parameter, scaled from one step; the larger of up and down"
+    output.show(words.slopes(rows), [note], sensitivity=document)
+
+
+def show_leave_one_out(points: list[Point], emulator: Any, output: Output, working: Working) -> None:
+    from ..validation.sensitivity import leave_one_out
+
+    rows = leave_one_out(points, emulator)
+    working.clear()
+    document = [
+        {
+            "machine": r.column,
+            "parameter": r.parameter.name,
+            "value": r.value,
+            "allowed": r.allowed,
+            "searched": r.searched,
+        }
+        | {"without": {point.id: values for point, values in r.without.items()}}
+        for r in rows
+    ]
+    output.show(*words.leave_one_out(rows), leave_one_out=document)
+
+
+def show_models(threads: int, plot: Path | None, output: Output, working: Working) -> None:
+    from ..validation import models
+
+    rows = list(models.compare(threads=threads, report=working))
+    working.clear()
+    names = (
+        "name",
+        "grid",
+        "length",
+        "emulated",
+        "model",
+        "startup",
+        "error_pct",
+        "whole_error_pct",
+        "published_error_pct",
+    )
+    document = [{name: getattr(row, name) for name in names} for row in rows]
+    output.show(words.models(rows), words.models_in_words(rows), models=document)
+    if plot is not None:
+        from ..report import validation as report
+
+        report.models(rows, plot)
+
+
+class Blocks:
+    """The blocks that a document may have; each is computed when it is asked for, what they share only once."""
+
+    def __init__(self, threads: int, working: Working):
+        from ..validation.sensitivity import Emulator
+
+        self.threads, self.working = threads, working
+        self.emulator = Emulator(threads, working)
+        self.results: dict[Path, list[Compared]] = {}
+        self.makers: dict[str, Callable[[], str]] = {
+            "accuracy": lambda: words.accuracy(
+                {"calibration": self.run(TABLE), "further": self.run(FURTHER)}
+            ).markdown(),
+            "points": lambda: self.points(TABLE),
+            "further": lambda: self.points(FURTHER),
+            "parameters": lambda: words.parameters().markdown(),
+            "leave-one-out": self.leave_one_out,
+            "slopes": self.slopes,
+            "models": self.models,
+        }
+
+    def run(self, table: Path) -> list[Compared]:
+        if table not in self.results:
+            self.results[table] = run_points(read(table), {}, self.threads, self.working)
+        return self.results[table]
+
+    def points(self, table: Path) -> str:
+        return f"{words.points(self.run(table)).markdown()}\n\n{words.in_words(self.run(table))}."
+
+    def leave_one_out(self) -> str:
+        from ..validation.sensitivity import leave_one_out
+
+        return marked(*words.leave_one_out(leave_one_out(read(), self.emulator)))
+
+    def slopes(self) -> str:
+        from ..validation.sensitivity import slopes
+
+        return words.slopes(slopes(read(), self.emulator)).markdown()
+
+    def models(self) -> str:
+        from ..validation import models
+
+        rows = list(models.compare(threads=self.threads, report=self.working))
+        return marked(words.models(rows), words.models_in_words(rows))
+
+
+def write(path: Path, threads: int, working: Working) -> int:
+    """Renews a document's blocks; returns the status of the points that were run for it."""
+    before = path.read_text(encoding="utf-8")
+    blocks = Blocks(threads, working)
+    chosen = [name for name in words.names(before) if name in blocks.makers]
+    if not chosen:
+        raise ConfigError(
+            f"{path} has no block to write: blocks are {', '.join(blocks.makers)}, <!-- points --> to <!-- /points -->"
+        )
+    after = words.splice(before, {name: blocks.makers[name]() for name in chosen})
+    working.clear()
+    path.write_text(after, encoding="utf-8")
+    click.echo(f"{path}: {', '.join(chosen)}")
+    return 0 if all(result.ok for results in blocks.results.values() for result in results) else 1
+
+
+def marked(table: words.Table, lines: list[str]) -> str:
+    """As Markdown: the table, then the lines as a list."""
+    return "\n".join([table.markdown(), "", *(f"- {line}" for line in lines)])

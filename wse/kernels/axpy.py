@@ -1,0 +1,101 @@
+"""y = a x + y on every PE, one vector operation and no traffic: what the SIMD lanes and the memory banks give.
+
+Data layout: array x and y of every PE hold `length` elements each, scalar a one.  y begins in the first memory bank, x
+`offset` bytes further round the eight banks of two bytes; a multiply-add whose sources meet in a bank takes its slot twice.
+With the default the sources of 16-bit and of 32-bit elements never meet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import dsd, numerics
+from ..errors import ConfigError
+from ..fabric import Fabric
+from ..machine import Machine
+from ..program import Program
+from . import Parameter, Progress, Result, data
+
+PARAMETERS = {
+    parameter.name: parameter
+    for parameter in (
+        Parameter("length", int, 4096, "Elements of x and y on a PE.", flag="-B"),
+        Parameter("a", float, 0.75, "The scalar, rounded to the element type."),
+        data.DTYPE,
+        Parameter("offset", int, 8, "Bytes from y's first bank to x's, 0 to 14."),
+    )
+}
+GRID = (4, 4)
+RESERVED = 256  # bytes for code, descriptors, the scalar and alignment
+
+
+def run(
+    config: dict[str, Any],
+    *,
+    machine: Machine,
+    grid: tuple[int, int] | None,
+    seed: int,
+    threads: int,
+    max_cycles: int | None,
+    trace: int,
+    progress: Progress,
+    activity: bool = False,
+) -> Result:
+    """See wse.kernels."""
+    program = build(config, grid or GRID, machine)
+    of = data.arithmetic(config["dtype"])
+    rng, shape = np.random.default_rng(seed), (program.height, program.width, config["length"])
+    a, x, y = of.round(np.array(config["a"])), data.random(rng, shape, of), data.random(rng, shape, of)
+    fabric = Fabric(program, threads=threads, trace=trace, activity=activity)
+    fabric.fill("a", a)
+    fabric.write("x", x)
+    fabric.write("y", y)
+    run = fabric.run(max_cycles, progress=progress)
+    data.record(run, "axpy", config)
+    result = Result("axpy", dict(config), run, verified=False, extra={"seed": seed})
+    if run.ended == "done":
+        with np.errstate(over="ignore"):
+            expected = y + x * a if of.dtype == "f32" else numerics.fma16(y, x, a, of.dtype)
+        got = fabric.read("y")
+        result.verified, result.max_error = data.same_bits(got, expected), data.error(got, expected)
+        slots = run.total("busy_vector") + run.total("stall_bank")
+        result.extra["elements_per_cycle"] = run.total("elements") / slots
+        result.text.append(f"rate         {run.total('elements') / slots:.2f} elements a cycle while the operation runs")
+    return result
+
+
+def build(config: dict[str, Any], grid: tuple[int, int], machine: Machine) -> Program:
+    """The program of a configuration."""
+    data.check("axpy", PARAMETERS, config)
+    data.check_positive("axpy", config, "length")
+    of, length, offset = data.arithmetic(config["dtype"]), config["length"], config["offset"]
+    most = (machine.sram_bytes - RESERVED) // (2 * of.size)
+    if length > most:
+        raise ConfigError(f"length of axpy must be at most {most} of {of.dtype}, for the memory of a PE, not {length}")
+    if not 0 <= offset <= 14 or offset % of.size:
+        raise ConfigError(f"offset of axpy must be 0 to 14 in whole elements of {of.size} bytes, not {offset}")
+    if not np.isfinite(of.round(np.array(config["a"]))):
+        raise ConfigError(f"a of axpy must be a finite number of {of.dtype}, not {config['a']!r}")
+    program = Program(*grid, machine, fp16=of.fp16)
+    pe = program.pe_class("axpy")
+    pe.array("a", (), of.element, align=4)
+    x = pe.array("x", length, of.element, offset=offset)
+    y = pe.array("y", length, of.element)
+    pe.dsd("walk_x", dsd.mem1d(x))
+    pe.dsd("walk_y", dsd.mem1d(y))
+    pe.local_task("main", 9, active=True)
+    pe.code(
+        f"""
+main:
+    dsr d0, walk_y
+    dsr a0, walk_y
+    dsr b0, walk_x
+    ld{8 * of.size} r1, [a]
+    {of.multiply_add} d0, a0, b0, r1
+    done
+"""
+    )
+    program.place(pe)
+    return program

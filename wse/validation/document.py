@@ -1,0 +1,232 @@
+"""Tables of `wse validate` as text: aligned for a terminal, or Markdown, and put between the markers of a document.
+
+A block of a document is what stands between the lines `<!-- NAME -->` and `<!-- /NAME -->`.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from ..errors import ConfigError
+from .models import BAR_PCT, Modelled
+from .points import Compared, summary
+from .sensitivity import Determined, Slope, free
+
+NAMES = {"wse2": "WSE-2", "wse3": "WSE-3", "silicon": "WSE-3 silicon"}
+
+
+class Table(NamedTuple):
+    """right: which columns are numbers."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    right: Sequence[int] = ()
+
+    def markdown(self) -> str:
+        rule = ["--:" if i in self.right else "---" for i in range(len(self.head))]
+        cells = ((cell.replace("|", "\\|") for cell in row) for row in (self.head, rule, *self.rows))
+        return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+# --- points ----------------------------------------------------------------------------------------------------------
+
+
+def points(results: Iterable[Compared], config_width: int | None = None) -> Table:
+    """A row per point.  config_width: cut what is said about the program to so many characters."""
+    head = ("point", "machine", "configuration", "published", "emulated", "error %", "tolerance %", "ok", "source")
+    return Table(head, [point_row(result, config_width) for result in results], (3, 4, 5, 6))
+
+
+def point_row(result: Compared, config_width: int | None = None) -> tuple[str, ...]:
+    point = result.point
+    config = f"{point.kernel}: {point.config}" if point.config else point.kernel
+    if config_width:
+        config = textwrap.shorten(config, config_width, placeholder=" ...")
+    return (
+        point.id,
+        NAMES[point.column],
+        config,
+        figure(point.published),
+        figure(result.emulated),
+        signed(result.error_pct),
+        f"{point.tolerance_pct:g}",
+        "yes" if result.ok else "NO",
+        point.source,
+    )
+
+
+def figure(value: float) -> str:
+    """Whole numbers as they are, others to four digits."""
+    return (
+        f"{value:,.0f}"
+        if value == round(value) or value >= 10_000
+        else f"{value:,.4g}"
+        if value < 1000
+        else f"{value:,.1f}"
+    )
+
+
+def signed(pct: float) -> str:
+    """+0.07; what rounds to nothing has no sign."""
+    text = f"{pct:+.2f}"
+    return "0.00" if text in ("+0.00", "-0.00") else text
+
+
+def in_words(results: list[Compared]) -> str:
+    """The summary as a line."""
+    s = summary(results)
+    return (
+        f"{s['ok']} of {s['points']} points within their tolerance; absolute error: median {s['median_pct']:.2f} %, "
+        f"90th percentile {s['p90_pct']:.2f} %, worst {s['worst_pct']:.2f} %"
+    )
+
+
+def accuracy(sets: Mapping[str, list[Compared]]) -> Table:
+    """A row for each set of results and machine."""
+    head = ("points", "machine", "number", "within tolerance", "median error %", "worst error %")
+    rows = []
+    for name, results in sets.items():
+        for column in NAMES:
+            own = [result for result in results if result.point.column == column]
+            s = summary(own)
+            counts = str(s["points"]), str(s["ok"])
+            if own:
+                rows.append((name, NAMES[column], *counts, f"{s['median_pct']:.2f}", f"{s['worst_pct']:.2f}"))
+    return Table(head, rows, (2, 3, 4, 5))
+
+
+# --- sensitivity -----------------------------------------------------------------------------------------------------
+
+
+def parameters(columns: Iterable[str] = tuple(NAMES)) -> Table:
+    """The free parameters: those of which no document of the vendor says what they are."""
+    columns = tuple(columns)
+    rows: dict[str, list[str]] = {}
+    for at, column in enumerate(columns):
+        for row in free(column):
+            cells = rows.setdefault(
+                row.name, [row.name, *("" for _ in columns), row.unit, row.confidence, row.meaning, row.source]
+            )
+            cells[1 + at] = f"{getattr(row, column):,}"
+    head = ("parameter", *(NAMES[column] for column in columns), "unit", "sure", "meaning", "source")
+    return Table(head, list(rows.values()), range(1, 1 + len(columns)))
+
+
+def leave_one_out(rows: Iterable[Determined]) -> tuple[Table, list[str]]:
+    """What the points say about the free parameters, and lines that name those of which they say nothing."""
+    head = ("machine", "parameter", "value", "sure", "all points", "decided by", "without it")
+    told: list[Sequence[str]] = []
+    silent: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        if row.allowed == row.searched:
+            silent[row.column].append(row.parameter.name)
+            continue
+        without = row.without
+        sole = [f"{point.id}: {span(row, values)}" for point, values in without.items()]
+        deciding = [p.id for side in (row.low, row.high) for p, end in side.ends.items() if end == side.end()]
+        confidence = "HW" if row.parameter.confidence == "DOC" else row.parameter.confidence  # a measured derate
+        told.append(
+            (
+                NAMES[row.column],
+                row.parameter.name,
+                f"{row.value:,}",
+                confidence,
+                span(row, row.allowed),
+                ", ".join(dict.fromkeys(deciding)),
+                "; ".join(sole) or "the same: others say so too",
+            )
+        )
+    lines = [f"{NAMES[column]}: no point narrows {', '.join(names)}" for column, names in silent.items()]
+    return Table(head, told, (2,)), lines
+
+
+def span(row: Determined, values: tuple[int, int]) -> str:
+    """Values as words; an end as far as was looked is open."""
+    low, high = values
+    open_low, open_high = low == row.low.limit, high == row.high.limit
+    if open_low and open_high:
+        return "any"
+    if low == high:
+        return f"{low:,}"
+    if open_high:
+        return f"{low:,} or more"
+    return f"up to {high:,}" if open_low else f"{low:,} to {high:,}"
+
+
+def slopes(rows: Iterable[Slope], most: int = 4) -> Table:
+    """For each parameter its machine's points that move most."""
+    grouped: dict[str, list[Slope]] = defaultdict(list)
+    for row in rows:
+        grouped[row.parameter].append(row)
+    head = ("parameter", "points moved", "median %", "most %", "most moved")
+    table = []
+    for name, own in sorted(grouped.items(), key=lambda item: -max(abs(s.pct) for s in item[1])):
+        own = sorted(own, key=lambda s: -abs(s.pct))
+        named = ", ".join(f"{s.point.id} ({NAMES[s.point.column]})" for s in own[:most])
+        median = own[len(own) // 2].pct
+        table.append((name, str(len(own)), signed(median), signed(own[0].pct), named))
+    return Table(head, table, (1, 2, 3))
+
+
+# --- closed forms ----------------------------------------------------------------------------------------------------
+
+
+def models(rows: Iterable[Modelled]) -> Table:
+    """A row per form and number of PEs; the error in percent for each length, start-up taken off."""
+    rows = list(rows)
+    lengths = sorted({row.length for row in rows})
+    cells: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
+    for row in rows:
+        grid = f"{row.grid[0]} x {row.grid[1]}" if row.square else str(row.pes)
+        cells[row.name, grid][row.length] = f"{row.error_pct:+.1f}" if abs(row.error_pct) >= 0.05 else "0.0"
+    head = ("closed form", "PEs", *(f"B={length}" for length in lengths))
+    table = [(name, grid, *(line.get(length, "") for length in lengths)) for (name, grid), line in cells.items()]
+    return Table(head, table, range(1, 2 + len(lengths)))
+
+
+def models_in_words(rows: Iterable[Modelled]) -> list[str]:
+    """A line per form: how many sizes are within what its authors claim, and the simulator fit where there is one."""
+    grouped: dict[str, list[Modelled]] = defaultdict(list)
+    for row in rows:
+        grouped[row.name].append(row)
+    lines = []
+    for name, own in grouped.items():
+        near = sum(abs(row.error_pct) <= BAR_PCT for row in own)
+        worst = max(own, key=lambda row: abs(row.error_pct))
+        line = (
+            f"{name}: {near} of {len(own)} sizes within {BAR_PCT:g} %, start-up {own[0].startup:.0f} cycles; "
+            f"worst {signed(worst.error_pct)} % at {worst.pes} PEs, B={worst.length}"
+        )
+        fits = [row.published_error_pct for row in own if row.published_error_pct is not None and row.pes == 512]
+        if fits:
+            line += f"; against the authors' simulator runs at 512 PEs, as a fit: within {max(map(abs, fits)):.1f} %"
+        lines.append(line)
+    return lines
+
+
+# --- documents -------------------------------------------------------------------------------------------------------
+
+
+def names(text: str) -> list[str]:
+    """The blocks of a document, in order."""
+    return [match[1] for match in _BLOCK.finditer(text)]
+
+
+def splice(text: str, blocks: Mapping[str, str]) -> str:
+    """The document with these blocks replaced."""
+    return _BLOCK.sub(lambda m: f"<!-- {m[1]} -->\n{blocks[m[1]]}\n<!-- /{m[1]} -->" if m[1] in blocks else m[0], text)
+
+
+def block(text: str, name: str) -> str:
+    """What a block of the document holds.  ConfigError if there is none."""
+    for match in _BLOCK.finditer(text):
+        if match[1] == name:
+            return match[2].strip("\n")
+    raise ConfigError(f"the document has no block <!-- {name} --> to <!-- /{name} -->")
+
+
+_BLOCK = re.compile(r"<!-- ([\w-]+) -->\n(.*?)<!-- /\1 -->", re.DOTALL)
