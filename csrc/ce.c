@@ -293,34 +293,27 @@ static int issue_map(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, ui
   return ISSUED;
 }
 
-static void issue_plain(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, int op, uint64_t at) {
+static void issue_system(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, int op, uint64_t at) {
   ce *c = &f->ces[pe];
-  uint32_t pc = c->pc, next = pc + 1;
-  uint64_t cost = 1;
   use_slot(f, b, pe, at, WSE_CTR_BUSY_SCALAR);
   c->follows_vector = 0;
+  c->gap = WSE_CTR_STALL_START;
   b->opcodes[op]++;
-  if (op < OP_nop) {
-    counters_of(f, pe)[WSE_CTR_SCALARS]++;
-    scalar_execute(f, pe, c, ins, at, &next, &cost);
-    c->gap = op >= OP_bz ? WSE_CTR_STALL_BRANCH : WSE_CTR_STALL_LATENCY;
-  } else {
-    counters_of(f, pe)[WSE_CTR_SYSTEMS]++;
-    c->gap = WSE_CTR_STALL_START;
-    if (op == OP_done) {
-      c->state = MAIN_IDLE;
-      c->gap = WSE_CTR_IDLE;
-      c->just_ended = 1;
-      trace_event(f, b, at, pe, WSE_EV_TASK_END, c->task, 0);
-    } else if (system_execute(f, b, pe, c, ins, at) == SYSTEM_FAULTED) {
-      return;
-    }
-    if (op == OP_ldds) {
-      cost = (uint64_t)P(f, dsr_load_cycles);
-      c->loaded_at = at + cost - 1 + (uint64_t)P(f, dsr_to_op_cycles);
-    }
+  counters_of(f, pe)[WSE_CTR_SYSTEMS]++;
+  uint64_t cost = 1;
+  if (op == OP_done) {
+    c->state = MAIN_IDLE;
+    c->gap = WSE_CTR_IDLE;
+    c->just_ended = 1;
+    trace_event(f, b, at, pe, WSE_EV_TASK_END, c->task, 0);
+  } else if (system_execute(f, b, pe, c, ins, at) == SYSTEM_FAULTED) {
+    return;
   }
-  c->pc = next;
+  if (op == OP_ldds) {
+    cost = (uint64_t)P(f, dsr_load_cycles);
+    c->loaded_at = at + cost - 1 + (uint64_t)P(f, dsr_to_op_cycles);
+  }
+  c->pc++;
   c->main_at = at + cost;
 }
 
@@ -340,17 +333,14 @@ static bool issue(wse_fabric *f, band *b, uint32_t pe, bool alone, uint64_t now,
     }
     const isa_ins *ins = &k->code[c->pc];
     int op = ins->op & ~INS_IMMEDIATE;
-    bool vector = ins->op < OP_mov, map = op == OP_mapstep || op == OP_maploop;
+    bool vector = ins->op < OP_mov, scalar = op >= OP_mov && op < OP_nop, map = op == OP_mapstep || op == OP_maploop;
     if (op >= OP_COUNT || (op < OP_mov && !vector)) {
       ce_fault(f, b, pe, at, WSE_FAULT_BAD_OPCODE, c->pc, ins->op);
       return used;
     }
     uint64_t need = (vector || map) && c->follows_vector ? c->vector_at : c->main_at;
     if (vector && c->loaded_at > need) need = c->loaded_at;
-    if (vector || (op >= OP_mov && op < OP_nop)) {
-      uint64_t ready = vector ? c->result_at : scalar_ready(c, ins);
-      if (c->result_register != OPERAND_NONE && ready > need) need = ready;
-    }
+    if (vector && c->result_register != OPERAND_NONE && c->result_at > need) need = c->result_at;
     if (need > at) {
       if (!ahead || need >= f->limit) {
         *next = need;
@@ -372,8 +362,15 @@ static bool issue(wse_fabric *f, band *b, uint32_t pe, bool alone, uint64_t now,
       if ((op == OP_maploop || c->follows_vector) && sequenced-- > 0) budget++; /* they take no time */
       did = issue_map(f, b, pe, ins, at, now);
       if (did == WAITS && at > now) *next = at;
+    } else if (scalar) {
+      uint64_t n = scalar_run(f, b, pe, k->code, k->code_length, at, ahead ? f->limit : now + 1, budget);
+      if (!n) {
+        *next = c->main_at;
+        return used;
+      }
+      budget -= (int)n - 1;
     } else {
-      issue_plain(f, b, pe, ins, op, at);
+      issue_system(f, b, pe, ins, op, at);
     }
     if (did == WAITS) return used;
     used = true;

@@ -13,9 +13,10 @@ void account(wse_fabric *f, band *b, uint32_t pe, uint64_t until, int cause);
 bool task_possible(const wse_fabric *f, uint32_t pe); /* a quick no for most */
 bool task_pick(wse_fabric *f, band *b, uint32_t pe, uint64_t now); /* starts an eligible task; false if there is none */
 
-/* scalar.c: executes a SCALAR row.  *next is the following instruction, *cost the cycles until the next may issue. */
-void scalar_execute(wse_fabric *f, uint32_t pe, ce *c, const isa_ins *ins, uint64_t at, uint32_t *next, uint64_t *cost);
-uint64_t scalar_ready(const ce *c, const isa_ins *ins); /* cycle from which its registers are there */
+/* scalar.c: SCALAR rows one after the other, each in its own cycle, the first in `at` or when its operands are there, while they
+ * are before `limit` and at most `budget`; what comes next is in pc and main_at.  Returns how many. */
+uint64_t scalar_run(wse_fabric *f, band *b, uint32_t pe, const isa_ins *code, uint32_t length, uint64_t at, uint64_t limit,
+                    int budget);
 
 /* system.c: executes a SYSTEM row but done, mapstep and maploop.  False: it must wait; a fault is raised by it. */
 enum { SYSTEM_DONE, SYSTEM_FAULTED };

@@ -565,11 +565,12 @@ wse_status wse_run(wse_fabric *f, uint64_t limit, const volatile int *stop) {
 
 uint64_t wse_cycle(const wse_fabric *f) { return f->now; }
 
+/* Main threads may have run ahead of a limit: that lies in the future. */
 uint64_t wse_last_activity(const wse_fabric *f) {
   uint64_t last = 0;
   for (int i = 0; i < f->band_total; i++)
     if (f->bands[i].last > last) last = f->bands[i].last;
-  return last;
+  return last < f->now ? last : f->now;
 }
 
 uint64_t wse_bytes(const wse_fabric *f) { return f->bytes; }

@@ -55,17 +55,23 @@ static inline void series_add(wse_fabric *f, band *b, uint64_t cycle, int what, 
   b->series[(cycle >> b->series_shift) * SERIES_WIDTH + (uint64_t)what] += n;
 }
 
+/* n busy slots of a PE in the bin of `cycle`. */
+static inline void series_busy(wse_fabric *f, band *b, uint32_t pe, uint64_t cycle, uint64_t n) {
+  if (!f->bins || !n) return;
+  series_add(f, b, cycle, SERIES_BUSY, n);
+  if (!f->activity) return;
+  uint16_t *a = &f->activity[(cycle >> b->series_shift) * f->pes + pe];
+  *a = (uint16_t)(*a + n > 0xffff ? 0xffff : *a + n);
+}
+
 /* n slots one after the other from `cycle` on, which may cross bins. */
 static inline void series_span(wse_fabric *f, band *b, uint32_t pe, uint64_t cycle, uint64_t n, int what) {
   if (!f->bins || !n) return;
   series_add(f, b, cycle + n - 1, what, 0); /* widens the bins first */
   while (n) {
     uint64_t end = ((cycle >> b->series_shift) + 1) << b->series_shift, part = end - cycle < n ? end - cycle : n;
-    series_add(f, b, cycle, what, part);
-    if (f->activity && what == SERIES_BUSY) {
-      uint16_t *a = &f->activity[(cycle >> b->series_shift) * f->pes + pe];
-      *a = (uint16_t)(*a + part > 0xffff ? 0xffff : *a + part);
-    }
+    if (what == SERIES_BUSY) series_busy(f, b, pe, cycle, part);
+    else series_add(f, b, cycle, what, part);
     cycle += part;
     n -= part;
   }

@@ -6,99 +6,121 @@
 #include "ce.h"
 #include "dsd.h"
 #include "op_scalar.h"
+#include "queue.h"
 
-enum { FORM_RRX, FORM_RX, FORM_RRRR, FORM_LD, FORM_ST, FORM_BR, FORM_JMP, FORM_JAL, FORM_JR };
+/* What one instruction does, by form.  a, b, c are its fields; y its last operand; reads(): whether it needs the late result. */
+#define READS_RX (!immediate && ins->c == late)
+#define READS_RRX (ins->b == late || (!immediate && ins->c == late))
+#define READS_RRRR (ins->b == late || ins->c == late || ins->d == late)
+#define READS_LD (ins->b == late)
+#define READS_ST (ins->a == late || ins->b == late)
+#define READS_BR (ins->a == late)
+#define READS_JMP false
+#define READS_JAL false
+#define READS_JR (ins->a == late)
 
-typedef struct {
-  uint8_t form;
-  uint8_t latency; /* row of machine.def, as a parameter's index */
-} scalar_row;
+#define Y (immediate ? (uint32_t)ins->imm : r[ins->c & LAST])
+#define ADDRESS (uint16_t)((ins->b == OPERAND_NONE ? 0 : r[ins->b & LAST]) + (uint32_t)ins->imm)
+#define BYTES(name) (OP_##name == OP_ld8 || OP_##name == OP_st8 ? 1 : OP_##name == OP_ld16 || OP_##name == OP_st16 ? 2 : 4)
+#define DO_RX(name) r[ins->a & LAST] = sc_##name(fmt, Y, 0, 0)
+#define DO_RRX(name) r[ins->a & LAST] = sc_##name(fmt, r[ins->b & LAST], Y, 0)
+#define DO_RRRR(name) r[ins->a & LAST] = sc_##name(fmt, r[ins->b & LAST], r[ins->c & LAST], r[ins->d & LAST])
+#define DO_LD(name) (r[ins->a & LAST] = sram_load(sram, ADDRESS, BYTES(name)), loaded += BYTES(name))
+#define DO_ST(name) (sram_store(sram, ADDRESS, BYTES(name), r[ins->a & LAST]), stored += BYTES(name))
+#define DO_BR(name)                                                            \
+  do {                                                                         \
+    bool taken = (r[ins->a & LAST] != 0) == (OP_##name == OP_bnz);             \
+    if (taken) pc = (uint32_t)ins->imm;                                        \
+    cost = taken ? branch_taken : branch_not_taken;                            \
+  } while (0)
+#define DO_JMP(name) (pc = (uint32_t)ins->imm, cost = branch_taken)
+#define DO_JAL(name) (r[ins->a & LAST] = pc, pc = (uint32_t)ins->imm, cost = branch_taken)
+#define DO_JR(name) (pc = r[ins->a & LAST], cost = branch_taken)
 
+enum { LAST = WSE_REGISTERS - 1, IS_BR = 1, IS_JMP = 1, IS_JAL = 1, IS_JR = 1, IS_RX = 0, IS_RRX = 0, IS_RRRR = 0, IS_LD = 0, IS_ST = 0 };
+
+/* The late result, if any: a register and the cycle from which it is there.  Longer latencies keep the thread. */
+#define SCALAR(name, form, latency, effect)                                    \
+  case OP_##name:                                                              \
+    if (late_at > at && READS_##form) at = late_at;                            \
+    if (at >= limit) goto out;                                                 \
+    ISSUE(IS_##form ? WSE_CTR_STALL_BRANCH : WSE_CTR_STALL_LATENCY);           \
+    DO_##form(name);                                                           \
+    if (!IS_##form) {                                                          \
+      uint64_t takes = (uint64_t)f->params[WSE_##latency];                     \
+      if (takes > (uint64_t)P(f, fp_latency)) cost = takes;                    \
+      else if (takes > 1) late = ins->a, late_at = at + takes;                 \
+    }                                                                          \
+    break;
 #define WSE_branch WSE_branch_taken
-static const scalar_row rows[] = {
-#define SCALAR(name, form, latency, effect) [OP_##name - OP_mov] = {FORM_##form, WSE_##latency},
-#include "isa.def"
-};
-_Static_assert(WSE_PARAM_COUNT < 256, "a parameter's index fits in a byte");
 
-/* Rows without a value: their forms move data or control. */
-#define NO_VALUE(name)                                                            \
-  NUM_INLINE uint32_t sc_##name(int fmt, uint32_t a, uint32_t b, uint32_t c) {    \
-    return (void)fmt, (void)a, (void)b, (void)c, 0;                               \
-  }
-NO_VALUE(ld8) NO_VALUE(ld16) NO_VALUE(ld32) NO_VALUE(st8) NO_VALUE(st16) NO_VALUE(st32)
-NO_VALUE(bz) NO_VALUE(bnz) NO_VALUE(jmp) NO_VALUE(jal) NO_VALUE(jr)
+/* Slot of cycle `at`; what was not accounted for before it goes to the cause the last instruction left. */
+#define ISSUE(next_gap)                                                        \
+  do {                                                                         \
+    stalled[gap == WSE_CTR_STALL_BRANCH] += at - accounted;                    \
+    accounted = at + 1;                                                        \
+    gap = next_gap;                                                            \
+    issued++;                                                                  \
+    b->opcodes[op]++;                                                          \
+    pc++;                                                                      \
+  } while (0)
 
-#define SCALAR(name, ...) case OP_##name: return sc_##name(fmt, a, b, c);
-NUM_INLINE uint32_t value_in(int fmt, int op, uint32_t a, uint32_t b, uint32_t c) {
-  switch (op) {
-#include "isa.def"
-  }
-  return 0;
-}
-
-static uint32_t value(int fp16, int op, uint32_t a, uint32_t b, uint32_t c) {
-  switch (fp16) {
-    case WSE_FP16_IEEE: return value_in(WSE_FP16_IEEE, op, a, b, c);
-    case WSE_FP16_BF16: return value_in(WSE_FP16_BF16, op, a, b, c);
-    default: return value_in(WSE_FP16_CB16, op, a, b, c);
-  }
-}
-
-static uint32_t reg(const ce *c, uint8_t number) { return c->r[number & (WSE_REGISTERS - 1)]; }
-static uint32_t last_operand(const ce *c, const isa_ins *ins, bool immediate) {
-  return immediate ? (uint32_t)ins->imm : reg(c, ins->c);
-}
-
-uint64_t scalar_ready(const ce *c, const isa_ins *ins) {
-  uint8_t r = c->result_register;
-  bool reads;
-  switch (rows[(ins->op & ~INS_IMMEDIATE) - OP_mov].form) {
-    case FORM_RX: reads = !(ins->op & INS_IMMEDIATE) && ins->c == r; break;
-    case FORM_RRX: reads = ins->b == r || (!(ins->op & INS_IMMEDIATE) && ins->c == r); break;
-    case FORM_RRRR: reads = ins->b == r || ins->c == r || ins->d == r; break;
-    case FORM_LD: reads = ins->b == r; break;
-    case FORM_ST: reads = ins->a == r || ins->b == r; break;
-    case FORM_BR: case FORM_JR: reads = ins->a == r; break;
-    default: reads = false;
-  }
-  return reads ? c->result_at : 0;
-}
-
-void scalar_execute(wse_fabric *f, uint32_t pe, ce *c, const isa_ins *ins, uint64_t at, uint32_t *next, uint64_t *cost) {
-  int op = ins->op & ~INS_IMMEDIATE;
-  bool immediate = ins->op & INS_IMMEDIATE;
-  const scalar_row *row = &rows[op - OP_mov];
-  uint32_t *dst = &c->r[ins->a & (WSE_REGISTERS - 1)];
-  uint64_t latency = (uint64_t)f->params[row->latency];
-  *cost = 1;
-  switch (row->form) {
-    case FORM_RX: *dst = value(f->fp16, op, last_operand(c, ins, immediate), 0, 0); break;
-    case FORM_RRX: *dst = value(f->fp16, op, reg(c, ins->b), last_operand(c, ins, immediate), 0); break;
-    case FORM_RRRR: *dst = value(f->fp16, op, reg(c, ins->b), reg(c, ins->c), reg(c, ins->d)); break;
-    case FORM_LD:
-    case FORM_ST: {
-      uint16_t address = (uint16_t)((ins->b == OPERAND_NONE ? 0 : reg(c, ins->b)) + (uint32_t)ins->imm);
-      int size = op == OP_ld8 || op == OP_st8 ? 1 : op == OP_ld16 || op == OP_st16 ? 2 : 4;
-      if (row->form == FORM_LD) *dst = sram_load(sram_of(f, pe), address, size);
-      else sram_store(sram_of(f, pe), address, size, *dst);
-      counters_of(f, pe)[row->form == FORM_LD ? WSE_CTR_SRAM_READ : WSE_CTR_SRAM_WRITE] += (uint64_t)size;
-      break;
+NUM_INLINE uint64_t run_in(int fmt, wse_fabric *f, band *b, uint32_t pe, const isa_ins *code, uint32_t length, uint64_t at,
+                           uint64_t limit, int budget) {
+  ce *c = &f->ces[pe];
+  uint32_t *r = c->r, pc = c->pc, late = c->result_register;
+  uint8_t *sram = sram_of(f, pe);
+  uint64_t late_at = late == OPERAND_NONE ? 0 : c->result_at, branch_taken = (uint64_t)P(f, branch_taken),
+           branch_not_taken = (uint64_t)P(f, branch_not_taken);
+  account(f, b, pe, at, c->gap);
+  uint64_t accounted = c->accounted, stalled[2] = {0}, issued = 0, loaded = 0, stored = 0, first = at;
+  uint64_t bin_end = f->bins ? ((at >> b->series_shift) + 1) << b->series_shift : NEVER, in_bin = 0;
+  int gap = WSE_CTR_STALL_LATENCY;
+  for (; budget > 0; budget--) {
+    if (pc >= length) break;
+    const isa_ins *ins = &code[pc];
+    uint32_t op = ins->op & ~(uint32_t)INS_IMMEDIATE;
+    bool immediate = ins->op & INS_IMMEDIATE;
+    uint64_t cost = 1;
+    if (at >= bin_end) { /* the series keep time */
+      series_busy(f, b, pe, first, issued - in_bin);
+      in_bin = issued;
+      first = at;
+      bin_end = ((at >> b->series_shift) + 1) << b->series_shift;
     }
-    case FORM_BR: {
-      bool taken = (*dst != 0) == (op == OP_bnz);
-      if (taken) *next = (uint32_t)ins->imm;
-      *cost = (uint64_t)(taken ? P(f, branch_taken) : P(f, branch_not_taken));
-      return;
+    switch (op) {
+#include "isa.def"
+      default: goto out;
     }
-    case FORM_JAL: *dst = *next; /* fallthrough */
-    case FORM_JMP: *next = (uint32_t)ins->imm; *cost = latency; return;
-    case FORM_JR: *next = *dst; *cost = latency; return;
+    at += cost;
   }
-  if (latency <= (uint64_t)P(f, fp_latency)) {
-    c->result_register = ins->a;
-    c->result_at = at + latency;
-  } else {
-    *cost = latency;
+out:
+  series_busy(f, b, pe, first, issued - in_bin);
+  uint64_t *counters = counters_of(f, pe);
+  counters[WSE_CTR_BUSY_SCALAR] += issued;
+  counters[WSE_CTR_SCALARS] += issued;
+  counters[WSE_CTR_STALL_LATENCY] += stalled[0];
+  counters[WSE_CTR_STALL_BRANCH] += stalled[1];
+  counters[WSE_CTR_SRAM_READ] += loaded;
+  counters[WSE_CTR_SRAM_WRITE] += stored;
+  c->accounted = accounted;
+  c->pc = pc;
+  c->main_at = at;
+  if (issued) {
+    c->gap = (uint8_t)gap;
+    c->result_register = late_at ? (uint8_t)late : OPERAND_NONE;
+    c->result_at = late_at;
+    c->follows_vector = 0;
+    activity_last(b, accounted);
+  }
+  return issued;
+}
+
+uint64_t scalar_run(wse_fabric *f, band *b, uint32_t pe, const isa_ins *code, uint32_t length, uint64_t at, uint64_t limit,
+                    int budget) {
+  switch (f->fp16) {
+    case WSE_FP16_IEEE: return run_in(WSE_FP16_IEEE, f, b, pe, code, length, at, limit, budget);
+    case WSE_FP16_BF16: return run_in(WSE_FP16_BF16, f, b, pe, code, length, at, limit, budget);
+    default: return run_in(WSE_FP16_CB16, f, b, pe, code, length, at, limit, budget);
   }
 }

@@ -161,9 +161,13 @@ static int conflicts_in_eight(wse_fabric *f, uint32_t pe, const operation *o, in
 /* A wavelet may carry two 16-bit elements if every fabric operand of the operation says so. */
 static int elements_per_wavelet(const operation *o) {
   const operand *all[] = {&o->dst, &o->src0, &o->src1};
-  for (int i = 0; i < 3; i++)
-    if (all[i]->is == OPERAND_IS_DSR && dsd_is_fabric(&all[i]->d) && !(all[i]->d.flags & DSD_SIMD && all[i]->size == 2)) return 1;
-  return 2;
+  int wide = 1;
+  for (int i = 0; i < 3; i++) {
+    if (all[i]->is != OPERAND_IS_DSR || !dsd_is_fabric(&all[i]->d)) continue;
+    if (!(all[i]->d.flags & DSD_SIMD) || all[i]->size != 2) return 1;
+    wide = 2;
+  }
+  return wide;
 }
 
 static bool lies_in_sram(const operand *o, uint32_t n) {
@@ -366,11 +370,12 @@ static bool on_control(wse_fabric *f, band *b, uint32_t pe, operation *o, const 
 
 enum { INPUT_READY, INPUT_WAITS, INPUT_ENDS };
 
-static int input_ready(wse_fabric *f, band *b, uint32_t pe, operation *o, const operand *from, uint64_t now) {
+/* Whether a source has what the next n elements need. */
+static int input_ready(wse_fabric *f, band *b, uint32_t pe, operation *o, const operand *from, int n, uint64_t now) {
   if (from->is != OPERAND_IS_DSR || dsd_is_memory(&from->d)) return INPUT_READY;
   if (from->d.kind == DSD_FIFO) {
     xdsr *fifo = fifo_of(f, pe, from);
-    if (fifo->fifo.count) return INPUT_READY;
+    if (fifo->fifo.count >= n) return INPUT_READY;
     fifo->fifo.was_empty = 1;
     return INPUT_WAITS;
   }
@@ -384,11 +389,11 @@ static int input_ready(wse_fabric *f, band *b, uint32_t pe, operation *o, const 
   return INPUT_WAITS;
 }
 
-static bool output_ready(wse_fabric *f, uint32_t pe, const operand *to) {
+static bool output_ready(wse_fabric *f, uint32_t pe, const operand *to, int n) {
   if (to->is != OPERAND_IS_DSR || dsd_is_memory(&to->d)) return true;
   if (to->d.kind == DSD_FABOUT) return !queue_full(oq_of(f, to->d.queue, pe), f->oq_room[to->d.queue]);
   xdsr *fifo = fifo_of(f, pe, to);
-  if (fifo->fifo.count < fifo->fifo.capacity) return true;
+  if (fifo->fifo.count + n <= fifo->fifo.capacity) return true;
   fifo->fifo.was_full = 1;
   return false;
 }
@@ -427,17 +432,19 @@ static void put_fabric(wse_fabric *f, uint32_t pe, operation *o, uint32_t word, 
   counters_of(f, pe)[WSE_CTR_WAVELETS_OUT]++;
 }
 
-/* Up to two words of a source: from its queue, FIFO or memory. */
-static void fetch(wse_fabric *f, band *b, uint32_t pe, operation *o, operand *from, int n, uint32_t v[2], uint64_t now) {
-  if (from->is == OPERAND_IS_DSR && from->d.kind == DSD_FABIN) {
-    uint32_t word = iq_take(f, b, pe, from->d.queue, now).data;
-    v[0] = from->size == 2 ? word & 0xffff : word;
-    v[1] = word >> 16;
-    return;
-  }
-  for (int i = 0; i < n; i++)
-    v[i] = from->is == OPERAND_IS_DSR && from->d.kind == DSD_FIFO ? take_fifo(f, pe, from)
-                                                                 : load_operand(f, pe, from, o->done + (uint32_t)i);
+/* The one or two elements of a wavelet, if the source is the fabric. */
+static void take_wavelet(wse_fabric *f, band *b, uint32_t pe, const operand *from, uint32_t v[2], uint64_t now) {
+  if (from->is != OPERAND_IS_DSR || from->d.kind != DSD_FABIN) return;
+  uint32_t word = iq_take(f, b, pe, from->d.queue, now).data;
+  v[0] = from->size == 2 ? word & 0xffff : word;
+  v[1] = word >> 16;
+}
+
+static uint32_t source_element(wse_fabric *f, uint32_t pe, const operation *o, const operand *from, int i, const uint32_t v[2]) {
+  if (!from->size) return 0;
+  if (from->is != OPERAND_IS_DSR) return from->value;
+  if (from->d.kind == DSD_FABIN) return v[i];
+  return from->d.kind == DSD_FIFO ? take_fifo(f, pe, from) : load_operand(f, pe, from, o->done + (uint32_t)i);
 }
 
 static int step_filter(wse_fabric *f, band *b, uint32_t pe, operation *o, uint64_t now) {
@@ -498,11 +505,11 @@ int vector_step(wse_fabric *f, band *b, uint32_t pe, operation *o, bool asynchro
   }
   int n = o->wide == 2 && o->left >= 2 ? 2 : 1;
   bool fifo_stops = false;
-  int in0 = input_ready(f, b, pe, o, &o->src0, now);
+  int in0 = input_ready(f, b, pe, o, &o->src0, n, now);
   if (in0 == INPUT_ENDS) return STEP_ENDED;
-  int in1 = input_ready(f, b, pe, o, &o->src1, now);
+  int in1 = input_ready(f, b, pe, o, &o->src1, n, now);
   if (in1 == INPUT_ENDS) return STEP_ENDED;
-  bool out = output_ready(f, pe, &o->dst);
+  bool out = output_ready(f, pe, &o->dst, n);
   if (in0 == INPUT_WAITS || in1 == INPUT_WAITS || !out) {
     o->wait = in0 == INPUT_WAITS || in1 == INPUT_WAITS ? WSE_CTR_STALL_INPUT : WSE_CTR_STALL_OUTPUT;
     fifo_stops = (in0 == INPUT_WAITS && o->src0.d.kind == DSD_FIFO) || (in1 == INPUT_WAITS && o->src1.d.kind == DSD_FIFO) ||
@@ -511,16 +518,17 @@ int vector_step(wse_fabric *f, band *b, uint32_t pe, operation *o, bool asynchro
     return fifo_stops && !asynchronous ? STEP_ENDED : STEP_WAITS;
   }
   uint32_t a[2] = {0}, x[2] = {0}, v[2] = {0};
-  if (o->src0.size) fetch(f, b, pe, o, &o->src0, n, a, now);
-  if (o->src1.size) fetch(f, b, pe, o, &o->src1, n, x, now);
+  take_wavelet(f, b, pe, &o->src0, a, now);
+  take_wavelet(f, b, pe, &o->src1, x, now);
   ce *c = &f->ces[pe];
   for (int i = 0; i < n; i++) {
-    v[i] = o->element(a[i], x[i], o->op == OP_addc16 ? o->carry : o->extra);
+    uint32_t first = source_element(f, pe, o, &o->src0, i, a), second = source_element(f, pe, o, &o->src1, i, x);
+    v[i] = o->element(first, second, o->op == OP_addc16 ? o->carry : o->extra);
     if (o->op == OP_addc16) o->carry = v[i] >> 16, v[i] &= 0xffff;
     if (o->dst.is == OPERAND_IS_VALUE) {
       c->r[o->dst.number] = v[i];
-      if (o->src0.is == OPERAND_IS_VALUE) o->src0.value = c->r[o->src0.number], a[1] = o->src0.value;
-      if (o->src1.is == OPERAND_IS_VALUE) o->src1.value = c->r[o->src1.number], x[1] = o->src1.value;
+      if (o->src0.is == OPERAND_IS_VALUE) o->src0.value = c->r[o->src0.number];
+      if (o->src1.is == OPERAND_IS_VALUE) o->src1.value = c->r[o->src1.number];
     } else if (dsd_is_memory(&o->dst.d)) {
       sram_store(sram_of(f, pe), dsd_address(&o->dst.d, xdsr_of(f, pe, &o->dst.d), o->done + (uint32_t)i), o->dst.size, v[i]);
     } else if (o->dst.d.kind == DSD_FIFO) {
@@ -540,7 +548,9 @@ int vector_step(wse_fabric *f, band *b, uint32_t pe, operation *o, bool asynchro
 void vector_end(wse_fabric *f, uint32_t pe, operation *o) {
   const operand *all[] = {&o->dst, &o->src0, &o->src1};
   for (int i = 0; i < 3; i++) {
-    if (all[i]->is != OPERAND_IS_DSR) continue;
+    bool seen = false; /* a DSR may be source and destination at once */
+    for (int k = 0; k < i; k++) seen |= all[k]->is == OPERAND_IS_DSR && all[k]->number == all[i]->number;
+    if (all[i]->is != OPERAND_IS_DSR || seen) continue;
     dsr *d = &f->dsrs[all[i]->number][pe];
     if (dsd_is_memory(d) && d->flags & DSD_SAVE_ADDRESS) d->base = dsd_end(d, xdsr_of(f, pe, d), o->done);
     if (d->kind == DSD_FIFO) d->length = o->left == UINT32_MAX ? LENGTH_INFINITE : (uint16_t)o->left;
