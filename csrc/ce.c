@@ -35,7 +35,8 @@ void ce_fault(wse_fabric *f, band *b, uint32_t pe, uint64_t at, int kind, uint32
   f->ces[pe].main_at = NEVER;
 }
 
-/* Cycles up to `until` that are not accounted for yet go to `cause`. */
+/* Cycles up to `until` that are not accounted for yet go to `cause`.  The run lasts at least as long, so that each PE's causes
+ * sum up to its cycles. */
 void account(wse_fabric *f, band *b, uint32_t pe, uint64_t until, int cause) {
   ce *c = &f->ces[pe];
   if (until <= c->accounted) return;
@@ -43,6 +44,15 @@ void account(wse_fabric *f, band *b, uint32_t pe, uint64_t until, int cause) {
   if (cause == WSE_CTR_STALL_INPUT || cause == WSE_CTR_STALL_OUTPUT)
     series_span(f, b, pe, c->accounted, until - c->accounted, SERIES_STALLED);
   c->accounted = until;
+  activity_last(b, until);
+}
+
+/* From cycle `now` on, cycles without a slot go to `cause`.  To be told twice changes nothing. */
+static void gap_from(wse_fabric *f, band *b, uint32_t pe, uint64_t now, int cause) {
+  ce *c = &f->ces[pe];
+  if (c->gap == cause) return;
+  account(f, b, pe, now, c->gap);
+  c->gap = (uint8_t)cause;
 }
 
 /* The slot of cycle `at` is used for `cause`. */
@@ -121,12 +131,15 @@ static void after_vector(wse_fabric *f, ce *c, uint64_t last) {
 /* Queues that operations under way read. */
 static void note_readers(wse_fabric *f, uint32_t pe) {
   ce *c = &f->ces[pe];
-  c->readers = 0;
+  c->readers = c->control_readers = 0;
   for (int t = 0; t < THREADS; t++) {
     if (t == MAIN ? c->state != MAIN_OPERATION : !(c->threads >> t & 1)) continue;
     const operation *o = &f->operations[t][pe];
-    if (o->src0.is == OPERAND_IS_DSR && o->src0.d.kind == DSD_FABIN) c->readers |= (uint8_t)(1u << o->src0.d.queue);
-    if (o->src1.is == OPERAND_IS_DSR && o->src1.d.kind == DSD_FABIN) c->readers |= (uint8_t)(1u << o->src1.d.queue);
+    uint8_t queues = 0;
+    if (o->src0.is == OPERAND_IS_DSR && o->src0.d.kind == DSD_FABIN) queues |= (uint8_t)(1u << o->src0.d.queue);
+    if (o->src1.is == OPERAND_IS_DSR && o->src1.d.kind == DSD_FABIN) queues |= (uint8_t)(1u << o->src1.d.queue);
+    c->readers |= queues;
+    if (o->on_control & 3 || o->op == OP_dfilt) c->control_readers |= queues;
   }
 }
 
@@ -209,18 +222,16 @@ static int issue_vector(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins,
   uint64_t second, slots = vector_memory(f, b, pe, o, first, &second);
   c->written_at = first;
   vector_written(f, pe, o, &c->written_low, &c->written_high);
-  counters_of(f, pe)[WSE_CTR_STALL_BANK] += second;
-  counters_of(f, pe)[WSE_CTR_BUSY_VECTOR] -= second;
   c->result_register = o->dst.is == OPERAND_IS_VALUE ? o->dst.number : OPERAND_NONE;
   c->result_at = 0;
   then(f, pe, o->options);
-  if (alone) {
+  if (alone && first + slots <= f->limit) {
     account(f, b, pe, first, WSE_CTR_STALL_START);
+    account(f, b, pe, first + second, WSE_CTR_STALL_BANK);
     account(f, b, pe, first + slots, WSE_CTR_BUSY_VECTOR);
-    series_span(f, b, pe, first, slots - second, SERIES_BUSY);
+    series_span(f, b, pe, first + second, slots - second, SERIES_BUSY); /* where in it the second slots are is not known */
     activity_last(b, first + slots);
     after_vector(f, c, first + slots - 1);
-    trace_event(f, b, now, pe, WSE_EV_OP_END, o->op, 255);
     return ISSUED;
   }
   c->state = MAIN_MEMORY;
@@ -356,7 +367,7 @@ static bool issue(wse_fabric *f, band *b, uint32_t pe, bool alone, uint64_t now,
     if (vector) {
       /* an operation right after another was dispatched while that one still ran */
       uint64_t pcs = c->pc;
-      did = issue_vector(f, b, pe, ins, c->follows_vector ? need : at, alone, now);
+      did = issue_vector(f, b, pe, ins, c->follows_vector ? need : at, ahead, now);
       if (did == STOPS && c->state == MAIN_RUN && c->pc == pcs) *next = at > now ? at : now + 1;
     } else if (map) {
       if ((op == OP_maploop || c->follows_vector) && sequenced-- > 0) budget++; /* they take no time */
@@ -380,22 +391,23 @@ static bool issue(wse_fabric *f, band *b, uint32_t pe, bool alone, uint64_t now,
   return used;
 }
 
-/* A memory operation that shares the slots with microthreads: settles the cycles since it was last looked at. */
-static void settle_memory(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
+/* A memory operation that does not run ahead: settles the cycles since it was last looked at. */
+void settle_memory(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
   ce *c = &f->ces[pe];
   if (c->state != MAIN_MEMORY || c->memory_mark >= now) return;
   uint64_t given = now - c->memory_mark;
   if (given > c->memory_left) given = c->memory_left;
   account(f, b, pe, c->memory_mark, WSE_CTR_STALL_START);
-  account(f, b, pe, c->memory_mark + given, WSE_CTR_BUSY_VECTOR);
   uint64_t second = given < c->memory_second ? given : c->memory_second;
+  account(f, b, pe, c->memory_mark + second, WSE_CTR_STALL_BANK);
+  account(f, b, pe, c->memory_mark + given, WSE_CTR_BUSY_VECTOR);
   c->memory_second -= (uint32_t)second;
-  series_span(f, b, pe, c->memory_mark, given - second, SERIES_BUSY);
+  series_span(f, b, pe, c->memory_mark + second, given - second, SERIES_BUSY);
   activity_last(b, c->memory_mark + given);
   c->memory_left -= (uint32_t)given;
   c->memory_mark += given;
   if (!c->memory_left) {
-    trace_event(f, b, now, pe, WSE_EV_OP_END, c->memory_op, 255);
+    trace_event(f, b, c->memory_mark - 1, pe, WSE_EV_OP_END, c->memory_op, 255);
     after_vector(f, c, c->memory_mark - 1);
   }
 }
@@ -412,8 +424,8 @@ static int main_turn(wse_fabric *f, band *b, uint32_t pe, uint64_t now, uint64_t
         *next = c->memory_mark;
         return TURN_NO;
       }
-      *next = c->memory_mark + c->memory_left;
-      if (!c->threads || c->main_priority == 0) return TURN_HOLDS;
+      *next = c->memory_mark + c->memory_left - 1;
+      if (*next > now && (!c->threads || c->main_priority == 0)) return TURN_HOLDS;
       settle_memory(f, b, pe, now + 1);
       return TURN_SLOT;
     case MAIN_OPERATION: {
@@ -423,8 +435,7 @@ static int main_turn(wse_fabric *f, band *b, uint32_t pe, uint64_t now, uint64_t
       }
       int did = vector_step(f, b, pe, o, false, now);
       if (did == STEP_WAITS) {
-        account(f, b, pe, now, c->gap);
-        c->gap = o->wait;
+        c->waits = o->wait;
         return TURN_NO;
       }
       use_slot(f, b, pe, now, WSE_CTR_BUSY_VECTOR);
@@ -446,10 +457,7 @@ static int thread_turn(wse_fabric *f, band *b, uint32_t pe, int thread, uint64_t
   }
   int did = vector_step(f, b, pe, o, true, now);
   if (did == STEP_WAITS) {
-    if (c->state == MAIN_IDLE) {
-      account(f, b, pe, now, c->gap);
-      c->gap = o->wait;
-    }
+    if (c->state == MAIN_IDLE) c->waits = o->wait;
     return TURN_NO;
   }
   use_slot(f, b, pe, now, WSE_CTR_BUSY_MICRO);
@@ -499,21 +507,20 @@ static void start_task(wse_fabric *f, band *b, uint32_t pe, uint64_t now, int64_
   ce *c = &f->ces[pe];
   if (!task_possible(f, pe)) {
     c->just_ended = 0;
-    if (!c->threads) account(f, b, pe, now, c->gap), c->gap = WSE_CTR_IDLE;
+    if (!c->threads) gap_from(f, b, pe, now, WSE_CTR_IDLE);
     return;
   }
   bool at_once = c->just_ended && now == c->main_at;
-  account(f, b, pe, now, c->gap);
   if (!task_pick(f, b, pe, now)) {
     c->just_ended = 0;
-    if (!c->threads) c->gap = WSE_CTR_IDLE;
+    if (!c->threads) gap_from(f, b, pe, now, WSE_CTR_IDLE);
     return;
   }
   c->main_at = at_once ? now + (uint64_t)P(f, task_switch_cycles) - 1 : now + (uint64_t)latency;
   c->follows_vector = 0;
   c->loaded_at = 0;
   c->just_ended = 0;
-  c->gap = WSE_CTR_STALL_TASK;
+  gap_from(f, b, pe, now, WSE_CTR_STALL_TASK);
   activity_last(b, now + 1);
   trace_event(f, b, now, pe, WSE_EV_TASK_START, c->task, c->pc);
 }
@@ -536,6 +543,7 @@ void ce_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
   uint64_t next = NEVER, again = NEVER;
   bool shared = c->threads != 0;
   if (c->sinks) {
+    if (!c->input_queues && !c->output_queues && !(c->active & ~c->blocked)) return; /* it was woken for what is stored */
     sink_settle(f, b, pe, now);
     sink_end(f, pe);
   }
@@ -543,6 +551,7 @@ void ce_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
   settle_memory(f, b, pe, now);
   if (c->state == MAIN_IDLE && c->main_at <= now && class_of(f, pe)) start_task(f, b, pe, now, P(f, task_start_cycles));
   int turn;
+  c->waits = NO_CAUSE;
   if (c->taken && taken_now(f, b, pe, now)) { /* the slot went to a sink's element */
     turn = TURN_SLOT;
     next = now + 1;
@@ -551,10 +560,11 @@ void ce_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
   }
   if (turn == TURN_SLOT && c->state == MAIN_IDLE && c->main_at <= now) /* an operation that ended may have activated a task */
     start_task(f, b, pe, now, P(f, task_after_op_cycles));
+  if (c->waits != NO_CAUSE && (c->state == MAIN_IDLE || c->state == MAIN_OPERATION)) gap_from(f, b, pe, now, c->waits);
   /* after a slot that others may have waited for, everybody is asked again */
   if (turn == TURN_SLOT && (shared || c->threads || c->state != MAIN_RUN || next == NEVER)) next = now + 1;
   if (c->state == MAIN_IDLE && c->main_at > now && c->main_at < next) next = c->main_at;
-  if (c->threads && turn == TURN_NO) sink_begin(f, b, pe, now);
+  if (c->threads && c->state == MAIN_IDLE) sink_begin(f, b, pe, now);
   if (again < next) next = again;
   if (c->taken && now + 1 < next) next = now + 1;
   wheel_remove(f, b, pe);

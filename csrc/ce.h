@@ -7,6 +7,7 @@
 /* ce.c */
 void ce_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now);
 void ce_fault(wse_fabric *f, band *b, uint32_t pe, uint64_t at, int kind, uint32_t pc, uint32_t detail);
+void settle_memory(wse_fabric *f, band *b, uint32_t pe, uint64_t now);
 void account(wse_fabric *f, band *b, uint32_t pe, uint64_t until, int cause);
 
 /* task.c */

@@ -1,7 +1,7 @@
 /* dsd.h - data structure descriptors: from an element's number to its address.
  *
  * Addresses are bytes in a space of 64 KiB that wraps; SRAM is its first 48 KiB, reads beyond give 0 and writes nothing
- * [shared/csl.md A.6].  Nothing faults on an address.
+ * [SDK: memory].  Nothing faults on an address.
  */
 #ifndef DSD_H
 #define DSD_H

@@ -484,11 +484,18 @@ static void meet(team *t, uint32_t members) {
 
 enum { LOOK_EVERY = 256 }; /* cycles between looks at *stop */
 
+static uint64_t last_of(const wse_fabric *f) {
+  uint64_t last = 0;
+  for (int i = 0; i < f->band_total; i++)
+    if (f->bands[i].last > last) last = f->bands[i].last;
+  return last;
+}
+
 static void run_band(team *t, int index) {
   wse_fabric *f = t->f;
   band *b = &f->bands[index];
   uint32_t members = (uint32_t)f->band_total;
-  uint64_t now = f->now, before = now;
+  uint64_t start = f->now, now = start, before = now;
   for (uint32_t looked = 0;; looked++) {
     uint64_t streams = band_first(f, index, now, before);
     if (index == 0 && looked % LOOK_EVERY == 0 && t->stop && *t->stop) atomic_store_explicit(&t->stopped, 1, memory_order_relaxed);
@@ -520,6 +527,10 @@ static void run_band(team *t, int index) {
     if (index != 0) return;
     t->status = status;
     t->end = status != WSE_LIMIT ? now + 1 : next < t->limit ? next : t->limit;
+    if (status != WSE_QUIET) return;
+    uint64_t last = last_of(f); /* the last elements of a sink may still be on their way */
+    if (last > t->limit) t->status = WSE_LIMIT, t->end = t->limit;
+    else t->end = last > start ? last : start;
     return;
   }
 }
@@ -567,9 +578,7 @@ uint64_t wse_cycle(const wse_fabric *f) { return f->now; }
 
 /* Main threads may have run ahead of a limit: that lies in the future. */
 uint64_t wse_last_activity(const wse_fabric *f) {
-  uint64_t last = 0;
-  for (int i = 0; i < f->band_total; i++)
-    if (f->bands[i].last > last) last = f->bands[i].last;
+  uint64_t last = last_of(f);
   return last < f->now ? last : f->now;
 }
 

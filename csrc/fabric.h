@@ -115,12 +115,12 @@ typedef struct {
   uint16_t at;       /* next address */
   int16_t step;
   uint32_t left;     /* elements of the operation */
-  uint32_t last;     /* cycle of the last one, 32 bits */
-  uint8_t pattern;   /* bit i: there was one in cycle last - i */
-  uint8_t size, thread, unused;
+  uint32_t last;     /* first sink of a PE only: cycle of the last element of any, 32 bits */
+  uint8_t pattern;   /* ... bit i: there was one in cycle last - i */
+  uint8_t size, thread, first; /* first: the PE's first sink, by color index */
 } sink;
 
-enum { MAIN_IDLE, MAIN_RUN, MAIN_OPERATION, MAIN_MEMORY };
+enum { MAIN_IDLE, MAIN_RUN, MAIN_OPERATION, MAIN_MEMORY, NO_CAUSE = 0xff };
 
 typedef struct {
   uint64_t active, blocked;  /* tasks */
@@ -137,6 +137,7 @@ typedef struct {
   uint32_t pc;
   uint16_t written_low, written_high, memory_op;
   uint8_t state, task, gap;  /* gap: counter that cycles without a slot go to */
+  uint8_t waits;             /* in a step: the counter of what an operation waits for, or NO_CAUSE */
   uint8_t result_register;
   uint8_t follows_vector;
   uint8_t threads;           /* mask of microthreads under way */
@@ -145,6 +146,7 @@ typedef struct {
   uint8_t input_queues, output_queues; /* masks of the ones that hold something */
   uint8_t control_queues;    /* mask of input queues that may hold a control wavelet */
   uint8_t readers;           /* mask of input queues that an operation reads */
+  uint8_t control_readers;   /* ... and of which it takes control wavelets too */
   uint8_t output_next;
   uint8_t taken;             /* bit i: the slot of cycle taken_from + i went to a sink's element */
   uint32_t sinks;            /* colors (by index) that are sinks */

@@ -23,9 +23,10 @@ void series_halve(wse_fabric *f, band *b) {
   b->series_shift++;
 }
 
-/* All bands get the widest band's bins. */
+/* All bands get the widest band's bins, and those hold the whole run. */
 static void align_series(wse_fabric *f) {
-  uint64_t shift = 0;
+  uint64_t shift = 0, last = wse_last_activity(f);
+  while (last && (last - 1) >> shift >= (uint64_t)f->bins) shift++;
   for (int i = 0; i < f->band_total; i++)
     if (f->bands[i].series_shift > shift) shift = f->bands[i].series_shift;
   for (int i = 0; i < f->band_total; i++)
@@ -41,18 +42,15 @@ uint64_t wse_bin_cycles(const wse_fabric *f) {
 }
 
 static void account_all(wse_fabric *f) {
+  for (band *b = f->bands; b < f->bands + f->band_total; b++) /* operations that a limit interrupts were active until now */
+    for (uint32_t pe = b->pe0; pe < b->pe1; pe++) settle_memory(f, b, pe, f->now);
   uint64_t until = wse_last_activity(f);
   for (band *b = f->bands; b < f->bands + f->band_total; b++)
     for (uint32_t pe = b->pe0; pe < b->pe1; pe++) {
       if (f->class_of[pe] == 0xffff) continue;
       const ce *c = &f->ces[pe];
       if (c->sinks) sink_settle(f, b, pe, until);
-      int cause = c->gap;
-      if (c->state == MAIN_MEMORY && c->memory_mark < until) {
-        account(f, b, pe, c->memory_mark, WSE_CTR_STALL_START);
-        cause = WSE_CTR_BUSY_VECTOR;
-      }
-      account(f, b, pe, until, cause);
+      account(f, b, pe, until, c->gap);
     }
 }
 
@@ -98,6 +96,20 @@ wse_status wse_get_plane(wse_fabric *f, int which, wse_plane *out) {
     case WSE_PLANE_HOSTSIG: *out = (wse_plane){f->host_signal, 2, 4, {h, w}}; return WSE_OK;
     default: return WSE_BADARG;
   }
+}
+
+static bool comes_after(const wse_event *a, const wse_event *b) { return a->cycle != b->cycle ? a->cycle > b->cycle : a->pe > b->pe; }
+
+/* The buffer is full: the first events stay.  Within a cycle they are recorded in any order of PEs, but kept in that of numbers,
+ * so that what stays does not depend on bands. */
+void trace_full(band *b, wse_event event) {
+  b->events_dropped++;
+  wse_event *end = b->events + b->event_count, *last = end;
+  for (wse_event *e = end; e-- > b->events && e->cycle >= event.cycle;)
+    if (last == end || comes_after(e, last)) last = e;
+  if (last == end || !comes_after(last, &event)) return;
+  memmove(last, last + 1, (size_t)(end - last - 1) * sizeof *last);
+  end[-1] = event;
 }
 
 typedef struct {

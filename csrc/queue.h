@@ -31,13 +31,13 @@ static inline bool control_for_routers(const pe_class *k, wavelet w) {
   return (w.data >> 16 & 63) == NO_ENTRY && k->task_kind[NO_ENTRY] != WSE_TASK_CONTROL;
 }
 
+void trace_full(band *b, wse_event event); /* measure.c */
+
 static inline void trace_event(wse_fabric *f, band *b, uint64_t cycle, uint32_t pe, int kind, uint32_t a, uint32_t value) {
   if (!f->trace_capacity) return;
-  if (b->event_count == f->trace_capacity) {
-    b->events_dropped++;
-    return;
-  }
-  b->events[b->event_count++] = (wse_event){cycle, pe, (uint16_t)kind, (uint16_t)a, value};
+  wse_event event = {cycle, pe, (uint16_t)kind, (uint16_t)a, value};
+  if (b->event_count == f->trace_capacity) trace_full(b, event);
+  else b->events[b->event_count++] = event;
 }
 
 static inline void activity_last(band *b, uint64_t end) {

@@ -3,7 +3,7 @@
  * Every color has its own buffer per input, so a blocked color blocks nobody else.  In a cycle, each color whose head has landed
  * asks for the outputs of its route's current position that have not taken this wavelet yet and that have room; each output
  * takes the next color in turn (round robin).  A wavelet leaves its buffer when every output of its route has taken it
- * [shared/hardware.md U3, U4, U17].  Room is what the receiver had when the cycle began: the order of routers never matters.
+ * [docs/machine.md: assumptions].  Room is what the receiver had when the cycle began: the order of routers never matters.
  * If a route names several inputs, the one goes whose head some outputs have taken already, else the one that waits longest,
  * else the first of N E S W RAMP.
  *
@@ -326,13 +326,14 @@ static void send_down(step *s, candidate *c, uint64_t lanes) {
   wse_fabric *f = s->f;
   uint64_t lands = s->now + (uint64_t)P(f, ramp_in_cycles), stored = 0;
   EACH_LANE(lane, lanes & c->route->sinks & ~(c->buffer->control[0] | c->route->special))
-    if (sink_take(f, s->pe0 + (uint32_t)lane, c->color, head_of(c->buffer)[lane], lands)) {
+    if (sink_take(f, s->b, s->pe0 + (uint32_t)lane, c->color, head_of(c->buffer)[lane], lands)) {
       stored |= (uint64_t)1 << lane;
       trace_event(f, s->b, s->now, s->pe0 + (uint32_t)lane, WSE_EV_LAND, f->color_of[c->color], head_of(c->buffer)[lane]);
     }
   if (stored) {
     activity_last(s->b, lands + 1);
-    series_add(f, s->b, lands, SERIES_BUSY, (uint64_t)__builtin_popcountll(stored));
+    if (f->activity) EACH_LANE(lane, stored) series_span(f, s->b, s->pe0 + (uint32_t)lane, lands, 1, SERIES_BUSY);
+    else series_add(f, s->b, lands, SERIES_BUSY, (uint64_t)__builtin_popcountll(stored));
   }
   EACH_LANE(lane, lanes & ~stored) {
     uint32_t pe = s->pe0 + (uint32_t)lane;

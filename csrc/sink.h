@@ -9,24 +9,27 @@
 #define SINK_H
 
 #include "fabric.h"
+#include "queue.h"
 
 void sink_begin(wse_fabric *f, band *b, uint32_t pe, uint64_t now);  /* makes the CE a sink if it can be one */
 void sink_settle(wse_fabric *f, band *b, uint32_t pe, uint64_t now); /* what was stored before cycle `now` */
 void sink_end(wse_fabric *f, uint32_t pe);                           /* after settling: the usual way again */
 
 /* Stores a wavelet that lands in cycle `lands`; false if it must go the usual way. */
-static inline bool sink_take(wse_fabric *f, uint32_t pe, int color, uint32_t data, uint64_t lands) {
+static inline bool sink_take(wse_fabric *f, band *b, uint32_t pe, int color, uint32_t data, uint64_t lands) {
   sink *k = &f->sinks[color][pe];
-  if (k->left <= 1) return false;
+  if (k->left <= 1 || lands >= f->limit) return false; /* what lies beyond the limit is not counted yet */
   uint8_t *to = sram_of(f, pe) + k->at;
   uint16_t half = (uint16_t)data;
   if (k->size == 2) memcpy(to, &half, 2);
   else memcpy(to, &data, 4);
   k->at = (uint16_t)(k->at + k->step);
   k->left--;
-  uint32_t since = (uint32_t)lands - k->last;
-  k->pattern = (uint8_t)(since < 8 ? k->pattern << since | 1 : 1);
-  k->last = (uint32_t)lands;
+  sink *first = &f->sinks[k->first][pe];
+  uint32_t since = (uint32_t)lands - first->last;
+  if (since > 1) series_span(f, b, pe, lands - since + 1, since - 1, SERIES_STALLED);
+  first->pattern = (uint8_t)(since < 8 ? first->pattern << since | 1 : 1);
+  first->last = (uint32_t)lands;
   return true;
 }
 

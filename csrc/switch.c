@@ -1,4 +1,4 @@
-/* switch.c - control wavelets, switch positions, teardown and filters [shared/csl.md section B.6].
+/* switch.c - control wavelets, switch positions, teardown and filters [SDK: switches, control wavelets].
  *
  * A control wavelet leaves by the position it found; then its first command moves the switch.  The eight commands of a word are
  * three bits each (a 2-bit opcode and "not for the CE"), from bit 22 on, wrapping from bit 29 to bit 0.

@@ -1,8 +1,9 @@
 /* task.c - which task runs next.
  *
  * A task is eligible if it is activated and not blocked; a data task while a data wavelet heads its queue and no operation reads
- * that queue; a control task while a control wavelet that names it heads a queue whose own data task is not blocked.  High
- * priority goes first; among equals the next id after the last one run, in a circle.  Tasks run to completion.
+ * that queue; a control task while a control wavelet that names it heads a queue whose own data task is not blocked and of which
+ * no operation takes control wavelets (on_control, dfilt).  High priority goes first; among equals the next id after the last
+ * one run, in a circle.  Tasks run to completion.
  */
 #include "ce.h"
 #include "queue.h"
@@ -21,6 +22,7 @@ static void from_queue(wse_fabric *f, band *b, uint32_t pe, const pe_class *k, i
     wavelet w = queue_head(in);
     int color = color_of_iq(f, pe, k, q), data_task = P(f, data_task_by_color) ? color : q;
     if (w.meta & WAVELET_CONTROL) {
+      if (c->control_readers >> q & 1) return;
       uint32_t entry = w.data >> 16 & 63;
       if (control_for_routers(k, w)) {
         iq_take(f, b, pe, q, now);

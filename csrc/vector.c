@@ -106,7 +106,7 @@ static bool decode(wse_fabric *f, uint32_t pe, uint8_t byte, int size, bool writ
   return true;
 }
 
-/* The first operand with a length decides, sources first; without end only if every length is [shared/csl.md B.3 rule 2]. */
+/* The first operand with a length decides, sources first; without end only if every length is [SDK: DSDs]. */
 static uint32_t length_of(const operation *o) {
   const operand *order[] = {&o->src0, &o->src1, &o->dst};
   bool endless = false;
@@ -514,7 +514,7 @@ int vector_step(wse_fabric *f, band *b, uint32_t pe, operation *o, bool asynchro
     o->wait = in0 == INPUT_WAITS || in1 == INPUT_WAITS ? WSE_CTR_STALL_INPUT : WSE_CTR_STALL_OUTPUT;
     fifo_stops = (in0 == INPUT_WAITS && o->src0.d.kind == DSD_FIFO) || (in1 == INPUT_WAITS && o->src1.d.kind == DSD_FIFO) ||
                  (!out && o->dst.d.kind == DSD_FIFO);
-    /* a synchronous operation ends at an empty or full FIFO [shared/csl.md B.3 rule 9] */
+    /* a synchronous operation ends at an empty or full FIFO [SDK: FIFOs] */
     return fifo_stops && !asynchronous ? STEP_ENDED : STEP_WAITS;
   }
   uint32_t a[2] = {0}, x[2] = {0}, v[2] = {0};

@@ -2,7 +2,8 @@
 
     python tests/record.py              everything
     python tests/record.py traces       traces/*.npz, by the commands in traces/README.md
-    python tests/record.py docs         docs/isa.md and the tables in docs/kernels.md and README.md
+    python tests/record.py docs         docs/isa.md and docs/kernels.md, from the tables and modules they describe
+    python tests/record.py accuracy     the blocks of README.md and docs/accuracy.md; a few minutes
     python tests/record.py pictures     docs/pictures, by the commands in docs/README.md
 
 Says what changed.  Tests compare, and so tell when this is due.
@@ -41,11 +42,16 @@ def traces() -> None:
 
 
 def docs() -> None:
-    for name, text in made.documents().items():
-        path = ROOT / name
+    for name, make in made.DOCUMENTS.items():
+        path, text = ROOT / name, make()
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
             print(f"{name}: changed")
+
+
+def accuracy() -> None:
+    for name in ("README.md", "docs/accuracy.md"):
+        run(["wse", "validate", "--write-docs", name], ROOT)
 
 
 def pictures() -> None:
@@ -63,5 +69,6 @@ def run(words: list[str], folder: str | Path) -> None:
 
 
 if __name__ == "__main__":
-    for part in sys.argv[1:] or ("traces", "docs", "pictures"):
-        {"traces": traces, "docs": docs, "pictures": pictures}[part]()
+    parts = {"traces": traces, "docs": docs, "accuracy": accuracy, "pictures": pictures}
+    for part in sys.argv[1:] or parts:
+        parts[part]()

@@ -327,7 +327,15 @@ def forever():
     return Fabric(p)
 
 
-def test_ctrl_c_ends_a_run():
+@pytest.fixture
+def ctrl_c():
+    """SIGINT as a shell's foreground job has it: one in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_a_run(ctrl_c):
     fab = forever()
     timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
     timer.start()

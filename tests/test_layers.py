@@ -23,7 +23,7 @@ LAYERS = [
     {"collectives", "timestamps"},
     {"kernels", "csl", "memoryx"},
     {"models", "mapping"},
-    {"train", "cluster", "validation"},
+    {"train", "cluster", "validation", "bench"},
     {"sweep", "sdk"},
     {"cli"},
 ]

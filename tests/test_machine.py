@@ -69,7 +69,7 @@ def test_values_are_integers(value):
 
 
 def test_the_engine_has_limits():
-    with says(ConfigError, "parameter colors must be an integer of 0 to 24, not 25"):
+    with says(ConfigError, "parameter colors must be an integer of 1 to 24, not 25"):
         Machine("wse3", overrides={"colors": 25})
 
 

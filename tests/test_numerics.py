@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wse.errors import ConfigError
-from wse.numerics import FORMATS, element, fma16, from_bits, round16, to_bits
+from wse.numerics import FORMATS, element, fma16, from_bits, matmul, round16, to_bits
 
 EVERY = np.arange(1 << 16, dtype=np.uint16)
 
@@ -66,6 +66,64 @@ def test_fma16_is_fmach(fmt):
     assert got.dtype == np.float32
     assert np.array_equal(got, want, equal_nan=True)
     assert np.array_equal(np.signbit(got[got == 0]), np.signbit(want[got == 0]))
+
+
+def chain(a, b, instruction, fmt, of_sums, of_elements):
+    """The same as matmul, one instruction after the other."""
+    total = np.zeros((a.shape[0], b.shape[1]), np.uint32)
+    for k in range(b.shape[0]):
+        total = element(instruction, fmt, total, of_elements(a[:, k : k + 1]), of_elements(b[k : k + 1]))
+    return of_sums(total)
+
+
+def values_of_f32(patterns):
+    return patterns.astype(np.uint32).view(np.float32)
+
+
+def bits_of_f32(values):
+    return np.asarray(values, np.float32).view(np.uint32)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("kind", ["grid", "cancelling", "wide", "overflowing", "zero"])
+def test_matmul_is_a_chain_of_fmach(fmt, kind):
+    rng, f = np.random.default_rng(7), FORMATS[fmt]
+    shape = (2, 40, 40)
+    a, b = {
+        "grid": rng.integers(-64, 65, shape) / 64,
+        "cancelling": rng.integers(-3, 4, shape) * 0.5,
+        "wide": rng.normal(size=shape) * 2.0 ** rng.uniform(f.least - f.mantissa, 2, shape),
+        "overflowing": rng.normal(size=shape) * 2.0 ** (f.bias // 2 + 1),
+        "zero": np.zeros(shape),
+    }[kind]
+    a, b = round16(a, fmt), round16(b, fmt)
+    want = chain(a, b, "fmach", fmt, lambda v: from_bits(v, fmt), lambda v: to_bits(v, fmt))
+    got = matmul(a, b, fmt)
+    assert got.dtype == np.float32
+    assert np.array_equal(got, want, equal_nan=True)
+    assert kind != "overflowing" or fmt == "bf16" or not np.isfinite(got).all()
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_matmul_in_f32_is_a_chain_of_fmachs(fmt):
+    a, b = (round16(np.random.default_rng(seed).normal(size=(20, 20)), fmt) for seed in (1, 2))
+    want = chain(a, b, "fmachs", fmt, values_of_f32, lambda v: to_bits(v, fmt))
+    assert np.array_equal(matmul(a, b, "f32"), want)
+
+
+def test_matmul_in_f32_is_a_chain_of_fmacs():
+    a, b = (np.random.default_rng(seed).normal(size=(20, 20)).astype(np.float32) for seed in (1, 2))
+    assert np.array_equal(matmul(a, b, "f32"), chain(a, b, "fmacs", "f16", values_of_f32, bits_of_f32))
+
+
+def test_matmul_of_nothing():
+    assert matmul(np.zeros((3, 0)), np.zeros((0, 2)), "f16").tolist() == [[0, 0]] * 3
+    assert matmul(np.zeros((0, 3)), np.zeros((3, 2)), "f32").shape == (0, 2)
+
+
+def test_matmul_in_blocks_of_rows():
+    a, b = np.arange(-3000, 3000).reshape(-1, 2) / 1024, np.ones((2, 50))
+    assert np.array_equal(matmul(a, b, "bf16")[::7], matmul(a[::7], b, "bf16"))
 
 
 def test_an_unknown_format_is_named():

@@ -131,7 +131,7 @@ def test_descriptor_bytes():
         kind=isa.DSD_MEM1D, flags=isa.DSD_SAVE_ADDRESS, base=h_at, length=8, stride=2, options=then
     )
     assert data["tensor"] == dsr(kind=isa.DSD_MEM4D, flags=isa.DSD_WIDE, base=a_at, length=16, xdsr=2)
-    assert data["tensor.x"] == struct.pack("<4H4h", 1, 1, 4, 4, 0, 0, 4, 16)
+    assert data["tensor.x"] == struct.pack("<4H4h", 1, 1, 4, 4, 16, 16, 4, 16)
     assert data["ring"] == dsr(
         kind=isa.DSD_CIRCULAR, flags=isa.DSD_SAVE_ADDRESS, base=h_at + 4, length=8, stride=2, xdsr=3
     )

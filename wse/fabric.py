@@ -51,6 +51,8 @@ class Fabric:
         for name, value, least in (("threads", threads, 1), ("trace", trace, 0), ("bins", bins, 0)):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise ConfigError(f"{name} is an integer of at least {least}, not {value!r}")
+            if value >= 1 << 31:
+                raise ConfigError(f"{name} is at most {(1 << 31) - 1}, not {value}")
         program.check(streams=None)
         self.program, self.machine = program, program.machine
         self.width, self.height = program.width, program.height
@@ -61,13 +63,20 @@ class Fabric:
         self._wall_seconds = 0.0
         try:
             self._engine = _engine.Engine(
-                *(self.width, self.height, self.machine.values(), isa.FP16[program.fp16]),
-                *(threads, trace, bins, activity, portable),
+                self.width,
+                self.height,
+                self.machine.values(),
+                fp16=isa.FP16[program.fp16],
+                threads=threads,
+                trace=trace,
+                bins=bins,
+                bin_planes=activity,
+                portable=portable,
             )
         except MemoryError as error:
-            raise ConfigError(
-                f"{error}; use fewer PEs, bins or events, or a machine with figures the engine can hold"
-            ) from None
+            changed = ", ".join(f"{name}={value}" for name, value in self.machine.overrides)
+            figures = f", or figures that the engine can hold, unlike {changed}" if changed else ""
+            raise ConfigError(f"{error}; use fewer PEs, bins or events{figures}") from None
         self._load()
 
     def _load(self) -> None:

@@ -35,7 +35,8 @@ class Parameter(NamedTuple):
 PARAMETERS: tuple[Parameter, ...] = tuple(Parameter(*row) for row in _engine.params())
 PARAMETER = {row.name: row for row in PARAMETERS}
 
-# Sizes of the engine's own arrays.
+# What nothing works without, and the sizes of the engine's own arrays.
+_LEAST = dict.fromkeys(("clock_hz", "fabric_width", "fabric_height", "colors", "sram_bytes"), 1)
 _LIMITS = {"colors": _engine.COLORS, "sram_bytes": _engine.SRAM, "microthreads": _engine.QUEUES}
 
 
@@ -43,6 +44,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown name: its close matches, or all known names when they are few."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    close = close or [other for other in known if len(name) > 1 and name.lower() in other.lower()][:3]
     if close:
         return f"did you mean {' or '.join(close)}?"
     return f"known: {', '.join(known)}" if 0 < len(known) <= 12 else f"{len(known)} names are known"
@@ -73,10 +75,10 @@ class Machine:
         for key, value in (overrides or {}).items():
             if key not in PARAMETER:
                 raise ConfigError(f"machine {name} has no parameter {key!r}: {did_you_mean(key, PARAMETER)}")
-            limit = _LIMITS.get(key, 2**62)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= limit:
+            least, limit = _LEAST.get(key, 0), _LIMITS.get(key, 2**62)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= limit:
                 upto = f" to {limit}" if key in _LIMITS else " or more"
-                raise ConfigError(f"parameter {key} must be an integer of 0{upto}, not {value!r}")
+                raise ConfigError(f"parameter {key} must be an integer of {least}{upto}, not {value!r}")
         column = name if profile == "simulator" else "silicon"
         params = {row.name: getattr(row, column) for row in PARAMETERS}
         given = {key: int(value) for key, value in (overrides or {}).items()}

@@ -7,6 +7,7 @@ what a sum loses is carried along, and one function rounds to any format with th
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -126,24 +127,31 @@ def _fma(f: Format, acc: NDArray[np.float32], a: NDArray[np.float32], b: NDArray
     return result
 
 
-def matmul(a: ArrayLike, b: ArrayLike, fmt: str) -> NDArray[np.float32]:
+def matmul(a: ArrayLike, b: ArrayLike, fmt: str, threads: int = 1) -> NDArray[np.float32]:
     """[m, n]: a b of [m, k] and [k, n] as chains of multiply-adds from 0, ascending in k: a reference for kernels.
 
     With a 16-bit format, values of it, rounded to it after each step: `fmach`.  With "f32", what `fmacs` computes, and
     `fmachs` too, for products of 16-bit floats are exact in f32 (of bf16, if they neither overflow nor underflow).
+    threads: of the host; the result does not depend on it.
     """
     a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
     result = np.zeros((a.shape[0], b.shape[1]), np.float32)
     chain = _chain32 if fmt == "f32" else _chain if _sums_exactly(a, b, format_of(fmt)) else None
+    right = b.astype(np.float64) if chain is _chain else b
     rows = max(1, _BLOCK // 8 // max(1, b.shape[1]))
-    with np.errstate(all="ignore"):
-        for start in range(0, a.shape[0], rows):
-            part = slice(start, start + rows)
+
+    def block(start: int) -> None:
+        part = slice(start, start + rows)
+        with np.errstate(all="ignore"):
             if chain is not None:
-                result[part] = chain(a[part], b, fmt)
-                continue
+                result[part] = chain(a[part], right, fmt)
+                return
             for k in range(b.shape[0]):
                 result[part] = fma16(result[part], a[part, k : k + 1], b[k], fmt)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(block, range(0, a.shape[0], rows)):
+            pass
     return result
 
 
@@ -155,15 +163,15 @@ def _chain32(a: NDArray[np.float32], b: NDArray[np.float32], fmt: str) -> NDArra
     return total
 
 
-def _chain(a: NDArray[np.float32], b: NDArray[np.float32], fmt: str) -> Floats:
-    """Where _sums_exactly: adding a power of two (and half of it, for negative sums) whose last bit is worth one unit of the
-    rounded sum makes the adder round."""
+def _chain(a: NDArray[np.float32], right: Floats, fmt: str) -> Floats:
+    """Where _sums_exactly: adding a power of two (and half of it, for negative sums) whose last bit is worth one unit
+    of the rounded sum makes the adder round."""
     f = format_of(fmt)
-    total = np.zeros((a.shape[0], b.shape[1]))
+    total = np.zeros((a.shape[0], right.shape[1]))
     exact, large = np.empty_like(total), np.empty_like(total)
-    left, right = a.astype(np.float64), b.astype(np.float64)
+    left = a.astype(np.float64)
     shift, least = (52 - f.mantissa << 52) + (1 << 51), 1.5 * 2.0 ** (f.least + 52 - f.mantissa)
-    for k in range(b.shape[0]):
+    for k in range(right.shape[0]):
         np.multiply(left[:, k : k + 1], right[k], out=exact)
         exact += total
         np.bitwise_and(exact.view(np.int64), 0x7FF << 52, out=large.view(np.int64))

@@ -49,7 +49,7 @@ def test_version():
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["bogus"], "there is no command 'bogus': known are run, plot, isa, arch, asm, disasm (see: wse --help)"),
+        (["bogus"], f"there is no command 'bogus': known are {', '.join(COMMANDS)} (see: wse --help)"),
         (["run", "gemmm"], "there is no kernel 'gemmm': known are gemm, gemv, "),
         (["isa", "--bogus"], "No such option"),
         (["isa", "mov", "too", "many"], "Got unexpected extra arguments (too many) (see: wse isa --help)"),

@@ -38,6 +38,7 @@ def kernel(monkeypatch, tmp_path):
     """A kernel named toy: `kernel.result` is what it hands back or raises, `kernel.given` what it was called with."""
     module = ModuleType("toy")
     module.__doc__ = "A toy.\n\nWith more to say."
+    module.GRID = (4, 4)
     module.PARAMETERS = {
         "M": Parameter("M", int, 8, "Rows.", flag="-M"),
         "dtype": Parameter("dtype", str, "f16", "Element type.", choices=("f16", "f32")),

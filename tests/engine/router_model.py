@@ -282,7 +282,12 @@ class Model:
                 self.drop(queue)
         for thread in [*range(pe.turn, MAIN + 1), *range(pe.turn)]:
             operation = pe.threads.get(thread)
-            if operation and operation.done < operation.n and operation.next <= self.now and self.element(pe, operation):
+            if (
+                operation
+                and operation.done < operation.n
+                and operation.next <= self.now
+                and self.element(pe, operation)
+            ):
                 pe.turn = (thread + 1) % (MAIN + 1)
                 if thread == MAIN and operation.done == operation.n:  # then the task ends
                     pe.idle_from = self.now + 2 + self.figures["op_drain_cycles"]
@@ -327,7 +332,11 @@ class Model:
             buffer = self.buffers[place, color, port]
             heads[color] = route, port, buffer
             for to in PORTS:
-                if to in route.tx and to not in buffer.sent and self.accepts(place, color, route, to, buffer.wavelets[0]):
+                if (
+                    to in route.tx
+                    and to not in buffer.sent
+                    and self.accepts(place, color, route, to, buffer.wavelets[0])
+                ):
                     asking[to].append(color)
         for to in PORTS:
             if asking[to] and not self.rests(place, to):
@@ -350,7 +359,11 @@ class Model:
             raise FaultRaised("COLLISION", *place, color, self.now)
         ready = [port for port, b in buffers.items() if b.wavelets and b.wavelets[0].ready <= self.now]
         order = {
-            port: (not buffers[port].sent, max(buffers[port].wavelets[0].ready, buffers[port].first_since), PORTS.index(port))
+            port: (
+                not buffers[port].sent,
+                max(buffers[port].wavelets[0].ready, buffers[port].first_since),
+                PORTS.index(port),
+            )
             for port in ready
         }
         return min(ready, key=order.__getitem__, default=None)

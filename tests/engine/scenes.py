@@ -7,10 +7,9 @@ from fractions import Fraction
 from itertools import count
 
 import numpy as np
-from hypothesis import strategies as st
-
 from engine import router_model as rm
 from engine.router_model import OPPOSITE, STEP, Place, Route, Wavelet
+from hypothesis import strategies as st
 
 import wse
 
@@ -46,7 +45,9 @@ class Scene:
     programs: dict[Place, list[Send | Read]] = field(default_factory=dict)
     bound: dict[Place, list[int]] = field(default_factory=dict)  # colors with an input queue and no reader
     delays: dict[Place, int] = field(default_factory=dict)  # cycles before a PE's first operation
-    rows: dict[Place, int] = field(default_factory=dict)  # first queue of a PE's operations: which microthreads they get
+    rows: dict[Place, int] = field(
+        default_factory=dict
+    )  # first queue of a PE's operations: which microthreads they get
 
     @property
     def colors(self) -> list[int]:
@@ -62,8 +63,13 @@ class Scene:
             f = r.filter and wse.Filter(**{k: v for k, v in vars(r.filter).items() if k != "counter"})
             p.route(
                 *(named[color], *r.positions[0], x, y, r.positions[1:]),
-                **{"ring": r.ring, "pop": r.pop, "position": r.position, "teardown": r.teardown, "filter": f},
-                **{"swap_x": r.swap_x, "swap_y": r.swap_y},
+                ring=r.ring,
+                pop=r.pop,
+                position=r.position,
+                teardown=r.teardown,
+                filter=f,
+                swap_x=r.swap_x,
+                swap_y=r.swap_y,
             )
         for place in self.places:
             self._class(p, place, named)
@@ -325,4 +331,3 @@ def _programs(draw, scene: Scene, taps: list, sources: list) -> None:
 
 def _full(ops: list) -> bool:
     return len(ops) == 3 or any(isinstance(op, Read) and op.slowly for op in ops)
-

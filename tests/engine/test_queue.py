@@ -100,7 +100,9 @@ def test_one_wavelet_a_cycle_goes_up_the_ramp_queues_in_turn(arch):
 
 @archs
 def test_queues_keep_the_order(arch):
-    code = "main: dsr d0, loop\ndsr a0, words\ndsr d1, got\ndsr a1, in\nmov32 d0, a0 {async}\nmov32 d1, a1 {async}\ndone"
+    code = (
+        "main: dsr d0, loop\ndsr a0, words\ndsr d1, got\ndsr a1, in\nmov32 d0, a0 {async}\nmov32 d1, a1 {async}\ndone"
+    )
     p, pe = pe_of(arch, code, {"c": ("R", "R")})
     pe.queue_out(2, "c")
     pe.queue_in(3, "c")

@@ -351,7 +351,9 @@ def test_the_last_wavelet_of_an_operation_may_advance_switches(arch):
     scene.routes[(0, 0), 0] = Route([("R", "E"), ("R", "S")])
     scene.routes[(1, 0), 0] = Route([("W", "E"), ("W", "S")])
     scene.programs[0, 0] = [Send(0, [1, 2, 3], advance=True), Send(0, [4, 5], advance=True)]
-    scene.outputs = {(place, port, 0): (10, Fraction(1)) for place, port in (((0, 0), "S"), ((1, 0), "E"), ((1, 0), "S"))}
+    scene.outputs = {
+        (place, port, 0): (10, Fraction(1)) for place, port in (((0, 0), "S"), ((1, 0), "E"), ((1, 0), "S"))
+    }
     left = agree(scene).left
     assert [data for _, data, _ in left[(1, 0), "E", 0]][0] == 1
     assert sum(map(len, left.values())) == 5

@@ -256,5 +256,3 @@ def check(case: Case, arch: str, portable: bool = False) -> None:
             assert (left.length, left.stride, left.index) == (o.dsr.length, o.dsr.stride, o.dsr.index)
         else:
             assert left.length == 0, name  # all of them were done
-
-

@@ -13,7 +13,15 @@ from wse import Machine
 from wse.errors import ConfigError
 from wse.kernels import data, gemv
 
-TYPES = [("f16", "same"), ("bf16", "same"), ("cb16", "same"), ("f32", "same"), ("f16", "f32"), ("bf16", "f32"), ("cb16", "f32")]
+TYPES = [
+    ("f16", "same"),
+    ("bf16", "same"),
+    ("cb16", "same"),
+    ("f32", "same"),
+    ("f16", "f32"),
+    ("bf16", "f32"),
+    ("cb16", "f32"),
+]
 GRIDS = [(1, 1), (1, 3), (2, 1), (2, 2), (3, 1), (4, 4), (5, 3), (6, 2)]
 
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "run": ("wse.cli.run", "Run a kernel on an emulated fabric, verify it, draw what happened."),
     "plot": ("wse.cli.plot", "Draw pictures or write traces of a saved run."),
     "validate": ("wse.cli.validate", "Published programs on the emulator: how far off the cycles are."),
+    "bench": ("wse.cli.bench", "How fast the engine is on this computer."),
     "isa": ("wse.cli.isa", "The instruction reference."),
     "arch": ("wse.cli.arch", "Every number of the machine, its source and how sure it is."),
     "asm": ("wse.cli.asm", "Assemble a text into instruction words."),

@@ -35,6 +35,9 @@ class Kernels(LazyGroup):
 
         made = click.command(name, help=(inspect.getdoc(module) or self.table[name][1]).split("\n\n")[0])(execute)
         made.params = [*options, *made.params]
+        for parameter in made.params:
+            if parameter.name == "grid" and isinstance(parameter, click.Option):
+                parameter.help = "PEs to use.  [default: {}x{}]".format(*module.GRID)
         return made
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ..errors import ConfigError
-from ..validation import FURTHER, TABLE, Compared, Point, compare, read, select, summary
+from ..validation import FURTHER, TABLE, Point, compare, read, select, summary
 from ..validation import document as words
 from . import common
 
@@ -146,24 +146,11 @@ class Output:
             common.print_json(self.document)
 
 
-def run_points(points: list[Point], overrides: dict[str, int], threads: int, working: Working) -> list[Compared]:
-    results: list[Compared] = []
-    for result in compare(announced(points, working), threads, overrides):
-        results.append(result)
-    working.clear()
-    return results
-
-
-def announced(points: list[Point], working: Working) -> Iterable[Point]:
-    for i, point in enumerate(points):
-        working(f"{i + 1}/{len(points)} {point.id}")
-        yield point
-
-
 def show_points(
     points: list[Point], overrides: dict[str, int], threads: int, plot: Path | None, output: Output, working: Working
 ) -> int:
-    results = run_points(points, overrides, threads, working)
+    results = list(compare(points, threads, overrides, working))
+    working.clear()
     rows = [{name: getattr(r if hasattr(r, name) else r.point, name) for name in JSON_POINT} for r in results]
     table = words.points(results, config_width=None if output.markdown else 56)
     output.show(table, [words.in_words(results)], points=rows, summary=summary(results))
@@ -233,68 +220,12 @@ def show_models(threads: int, plot: Path | None, output: Output, working: Workin
         report.models(rows, plot)
 
 
-class Blocks:
-    """The blocks that a document may have; each is computed when it is asked for, what they share only once."""
-
-    def __init__(self, threads: int, working: Working):
-        from ..validation.sensitivity import Emulator
-
-        self.threads, self.working = threads, working
-        self.emulator = Emulator(threads, working)
-        self.results: dict[Path, list[Compared]] = {}
-        self.makers: dict[str, Callable[[], str]] = {
-            "accuracy": lambda: words.accuracy(
-                {"calibration": self.run(TABLE), "further": self.run(FURTHER)}
-            ).markdown(),
-            "points": lambda: self.points(TABLE),
-            "further": lambda: self.points(FURTHER),
-            "parameters": lambda: words.parameters().markdown(),
-            "leave-one-out": self.leave_one_out,
-            "slopes": self.slopes,
-            "models": self.models,
-        }
-
-    def run(self, table: Path) -> list[Compared]:
-        if table not in self.results:
-            self.results[table] = run_points(read(table), {}, self.threads, self.working)
-        return self.results[table]
-
-    def points(self, table: Path) -> str:
-        return f"{words.points(self.run(table)).markdown()}\n\n{words.in_words(self.run(table))}."
-
-    def leave_one_out(self) -> str:
-        from ..validation.sensitivity import leave_one_out
-
-        return marked(*words.leave_one_out(leave_one_out(read(), self.emulator)))
-
-    def slopes(self) -> str:
-        from ..validation.sensitivity import slopes
-
-        return words.slopes(slopes(read(), self.emulator)).markdown()
-
-    def models(self) -> str:
-        from ..validation import models
-
-        rows = list(models.compare(threads=self.threads, report=self.working))
-        return marked(words.models(rows), words.models_in_words(rows))
-
-
 def write(path: Path, threads: int, working: Working) -> int:
     """Renews a document's blocks; returns the status of the points that were run for it."""
-    before = path.read_text(encoding="utf-8")
+    from ..validation.blocks import Blocks
+
     blocks = Blocks(threads, working)
-    chosen = [name for name in words.names(before) if name in blocks.makers]
-    if not chosen:
-        raise ConfigError(
-            f"{path} has no block to write: blocks are {', '.join(blocks.makers)}, <!-- points --> to <!-- /points -->"
-        )
-    after = words.splice(before, {name: blocks.makers[name]() for name in chosen})
+    chosen = blocks.renew(path)
     working.clear()
-    path.write_text(after, encoding="utf-8")
     click.echo(f"{path}: {', '.join(chosen)}")
-    return 0 if all(result.ok for results in blocks.results.values() for result in results) else 1
-
-
-def marked(table: words.Table, lines: list[str]) -> str:
-    """As Markdown: the table, then the lines as a list."""
-    return "\n".join([table.markdown(), "", *(f"- {line}" for line in lines)])
+    return 0 if all(result.ok for result in blocks.all_results()) else 1

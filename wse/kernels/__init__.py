@@ -1,9 +1,12 @@
 """Kernels: programs with a reference model, parameters and a documented data layout, for `wse run NAME`.
 
-A kernel is a module with two things:
+A kernel is a module with three things:
 
     PARAMETERS: dict[str, Parameter]
         What it takes, by name, with defaults.  The command line makes its options from them.
+
+    GRID: tuple[int, int]
+        (width, height) in PEs, unless another is asked for.
 
     run(config, *, machine, grid, seed, threads, max_cycles, trace, progress, activity=False) -> Result
         config      value of each parameter, by name, all present, of the declared type

@@ -14,6 +14,7 @@ from ..machine import Machine
 from . import Progress, Result, reduce
 
 PARAMETERS = reduce.PARAMETERS
+GRID = reduce.GRID
 
 
 def run(
@@ -29,5 +30,5 @@ def run(
     activity: bool = False,
 ) -> Result:
     """See wse.kernels."""
-    reduction = reduce.build("allreduce", config, machine, grid or reduce.GRID, to_all=True)
+    reduction = reduce.build("allreduce", config, machine, grid or GRID, to_all=True)
     return reduce.execute(reduction, config, seed, threads, max_cycles, trace, progress, activity)

@@ -1,8 +1,8 @@
 """y = a x + y on every PE, one vector operation and no traffic: what the SIMD lanes and the memory banks give.
 
-Data layout: array x and y of every PE hold `length` elements each, scalar a one.  y begins in the first memory bank, x
-`offset` bytes further round the eight banks of two bytes; a multiply-add whose sources meet in a bank takes its slot twice.
-With the default the sources of 16-bit and of 32-bit elements never meet.
+Data layout: arrays x and y of every PE hold `length` elements each, scalar a one.  y begins in the first memory bank,
+x `offset` bytes further round the eight banks of two bytes; a group of elements whose sources meet in a bank takes its
+slot twice.  With the default, sources of 16-bit and of 32-bit elements never meet.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ def run(
             expected = y + x * a if of.dtype == "f32" else numerics.fma16(y, x, a, of.dtype)
         got = fabric.read("y")
         result.verified, result.max_error = data.same_bits(got, expected), data.error(got, expected)
-        slots = run.total("busy_vector") + run.total("stall_bank")
-        result.extra["elements_per_cycle"] = run.total("elements") / slots
-        result.text.append(f"rate         {run.total('elements') / slots:.2f} elements a cycle while the operation runs")
+        rate = run.total("elements") / (run.total("busy_vector") + run.total("stall_bank"))
+        result.extra["elements_per_cycle"] = rate
+        result.text.append(f"rate         {rate:.2f} elements a cycle while the operation runs")
     return result
 
 

@@ -18,7 +18,7 @@ from ..machine import Machine
 from ..program import Program
 from ..timestamps import Timestamps
 from . import Parameter, Progress, Result, data
-from .reduce import GRID, QUEUES, VECTOR, tell
+from .reduce import GRID, QUEUES, RESERVED, VECTOR, tell
 
 PARAMETERS = {
     parameter.name: parameter
@@ -45,7 +45,7 @@ def run(
 ) -> Result:
     """See wse.kernels."""
     width, height = grid or GRID
-    check(config, width, height)
+    check(config, width, height, machine)
     of, x, y = data.arithmetic(config["dtype"]), config["root_x"], config["root_y"]
     program = Program(width, height, machine, fp16=of.fp16)
     program.shared_array(VECTOR, config["length"], of.element)
@@ -80,10 +80,10 @@ def run(
     return result
 
 
-def check(config: dict[str, Any], width: int, height: int) -> None:
+def check(config: dict[str, Any], width: int, height: int, machine: Machine) -> None:
     """ConfigError for what cannot be."""
     data.check("broadcast", PARAMETERS, config)
-    data.check_positive("broadcast", config, "length")
+    data.check_length("broadcast", config, data.arithmetic(config["dtype"]), machine, RESERVED)
     if width * height < 2:
         raise ConfigError(f"broadcast needs a grid of at least 2 PEs, not {width}x{height}")
     if not (0 <= config["root_x"] < width and 0 <= config["root_y"] < height):

@@ -1,4 +1,4 @@
-"""What kernels share: their parameters' checks, element types as arithmetic, random inputs, matrices as tiles over a grid."""
+"""What kernels share: checks of parameters, element types as arithmetic, random inputs, matrices cut into tiles."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from .. import numerics
+from .. import isa, numerics
 from ..errors import ConfigError
+from ..machine import Machine
 from ..run import Run
 from . import Parameter
 
 DTYPES = ("f16", "bf16", "cb16", "f32")
 DTYPE = Parameter("dtype", str, "f16", "Element type.", choices=DTYPES)
-ACCUMULATE = Parameter("accumulate", str, "same", "Type of the sums: that of the elements, or f32.", choices=("same", "f32"))
+ACCUMULATE = Parameter(
+    "accumulate", str, "same", "Type of the sums: that of the elements, or f32.", choices=("same", "f32")
+)
 
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """An element type with its accumulator, as instructions.  Element and sum are dtypes of arrays; sizes are in bytes."""
+    """An element type with its accumulator, as instructions.  element and sum are dtypes of arrays; sizes are bytes."""
 
     dtype: str
     element: str
@@ -52,13 +55,15 @@ class Arithmetic:
         """Values of the element type nearest to these, as float32."""
         return np.asarray(values, np.float32) if self.dtype == "f32" else numerics.round16(values, self.dtype)
 
-    def matmul(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    def matmul(self, a: np.ndarray, b: np.ndarray, threads: int = 1) -> np.ndarray:
         """a b as the machine computes it: a chain of multiply-adds from 0, ascending in what is summed over."""
-        return numerics.matmul(a, b, "f32" if self.sum == "f32" else self.dtype)
+        return numerics.matmul(a, b, "f32" if self.sum == "f32" else self.dtype, threads)
 
     def total(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """a + b of sums, rounded."""
-        return np.float32(a) + np.float32(b) if self.sum == "f32" else numerics.fma16(a, b, np.float32(1), self.dtype)
+        if self.sum == "f32":
+            return np.add(a, b, dtype=np.float32)
+        return numerics.fma16(a, b, np.float32(1), self.dtype)
 
 
 def arithmetic(dtype: str, accumulate: str = "same") -> Arithmetic:
@@ -81,7 +86,9 @@ def check(kernel: str, parameters: Mapping[str, Parameter], config: Mapping[str,
         value = config[name]
         if parameter.choices is not None:
             if value not in parameter.choices:
-                raise ConfigError(f"{name} of {kernel} is one of {', '.join(map(str, parameter.choices))}, not {value!r}")
+                raise ConfigError(
+                    f"{name} of {kernel} is one of {', '.join(map(str, parameter.choices))}, not {value!r}"
+                )
         elif isinstance(value, bool) != (parameter.type is bool) or not isinstance(value, _ACCEPTED[parameter.type]):
             raise ConfigError(f"{name} of {kernel} is of type {parameter.type.__name__}, not {value!r}")
 
@@ -96,12 +103,23 @@ def check_positive(kernel: str, config: Mapping[str, Any], *names: str) -> None:
             raise ConfigError(f"{name} of {kernel} must be at least 1, not {config[name]}")
 
 
+def check_length(kernel: str, config: Mapping[str, Any], of: Arithmetic, machine: Machine, reserved: int) -> None:
+    """ConfigError for a `length` that is 0, or beyond the memory of a PE or the reach of an operation."""
+    check_positive(kernel, config, "length")
+    most = min((machine.sram_bytes - reserved) // of.size, isa.LENGTH_INFINITE - 1)
+    if config["length"] > most:
+        raise ConfigError(
+            f"length of {kernel} must be at most {most} of {of.dtype}, for the memory of a PE, not {config['length']}"
+        )
+
+
 def random(rng: np.random.Generator, shape: tuple[int, ...], of: Arithmetic) -> np.ndarray:
     """Uniform in [-1, 1], of the element type, as float32.  16-bit ones are multiples of 1/1024: so products of two are
     multiples of 2^-20, and sums of them exact in float64, which reference models may use."""
     if of.dtype == "f32":
         return rng.uniform(-1, 1, shape).astype(np.float32)
-    return of.round(rng.integers(-1024, 1025, shape, dtype=np.int16) * np.float32(2**-10))
+    values = of.round(np.arange(-1024, 1025) * np.float32(2**-10))  # rounds each once, not each element
+    return values[rng.integers(-1024, 1025, shape, dtype=np.int16) + np.int16(1024)]
 
 
 def tiles(matrix: np.ndarray, rows: int, columns: int, height: int, width: int) -> np.ndarray:

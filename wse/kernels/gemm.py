@@ -1,31 +1,34 @@
 """Matrix times matrix: C = A B, operands broadcast along rows and columns (SUMMA).
 
-Data layout.  On a grid of w x h PEs, PE (x, y) holds one tile of each matrix, of element type dtype, C of the sums' type:
+Data layout.  On a grid of w x h PEs, PE (x, y) holds one tile of each matrix, of element type dtype, C of the sums'
+type:
 
-    A [k][m]   column-major   rows y m' .. y m' + m' - 1 of A, columns x k .. x k + k - 1,   m' = ceil(M / h), k = ceil(K / w)
-    B [k][n]   row-major      rows y k .. y k + k - 1 of B, columns x n .. x n + n - 1,      n = ceil(N / w), k = ceil(K / h)
-    C [n][m]   column-major   rows y m' .. of C, columns x n ..
+    A [k][m]  column-major   rows y r .. y r + r - 1 of A, columns x k .. x k + k - 1   r = ceil(M / h), k = ceil(K / w)
+    B [k][n]  row-major      rows y k .. y k + k - 1 of B, columns x n .. x n + n - 1   n = ceil(N / w), k = ceil(K / h)
+    C [n][m]  column-major   rows y r .. y r + r - 1 of C, columns x n .. x n + n - 1
 
-Zeros fill what lies beyond M, K and N, and the columns of A and C from m' to m, a multiple of 16 bytes: so every column of C
-begins in the first memory bank, every column of A in the fifth, and the two sources of a multiply-add never meet in one.
+Zeros fill what lies beyond M, K and N, and columns of A and C from r to m, a multiple of 16 bytes of C's elements: so
+every column of C begins in the first memory bank, every column of A in the fifth, and the two sources of a
+multiply-add never meet in a bank.
 
-Program.  The inner index runs over K in panels that lie within one PE column's part of A and one PE row's part of B.  For each
-panel, the root column of A sends its m x panel piece to all PEs of its row, the root row of B its panel x n piece to all of its
-column; each PE then adds, for each k of the panel and each of its n columns, one vector operation C[:, n] += A[:, k] B[k, n]
-of m elements.  While a PE computes with one panel, microthreads bring the next.  When a root has sent all it has, one control
-wavelet makes its own router and that of the next root change over: a router takes the color from the west, from its own PE, or
-from the east (A; north and south for B), in this order as the root passes by.
+Program.  The inner index runs over K in panels that lie within one PE column's part of A and one PE row's part of B.
+For each panel, the root column of A sends its m x panel piece to all PEs of its row, the root row of B its panel x n
+piece to all of its column; each PE then adds, for each k of the panel and each of its n columns, one vector operation
+C[:, n] += A[:, k] B[k, n] of m elements.  While a PE computes with one panel, microthreads bring the next.  When a
+root has sent all it has, one control wavelet makes its own router and that of the next root change over: a router
+takes the color from the west, from its own PE, or from the east (A; north and south for B), in this order as the root
+passes by.
 
-What bounds it.  An operation of m elements takes m / rate + 1 slots (rate 4 a cycle for 16-bit floats, 1 for f32, 2 with 16-bit
-elements and f32 sums: there columns of A lie spread in 32-bit words, or the faster source would run into the other's bank every
-second time).  About 13 cycles for each k and 100 for each panel are spent on loading DSRs, scalars and starting.  A PE receives
-every element of its panels through one slot per wavelet: (m + n) / 2 a k, for 16-bit elements.  So tiles of 64 x 64 keep a PE
-busy for more than 90 % of the cycles, those of 16 x 16 for some 80 %.
+What bounds it.  An operation of m elements takes m / rate + 1 slots: rate 4 a cycle for 16-bit floats, 1 for f32, 2
+with 16-bit elements and f32 sums (there columns of A lie spread in 32-bit words, or the faster source would run into
+the other's bank every second time).  About 13 cycles for each k and 100 for each panel go into loading DSRs, scalars
+and starting.  Every wavelet takes a slot of the PE that sends or receives it: (m + n) / 2 a k for 16-bit elements.  So
+tiles of 64 x 64 keep a PE busy for more than 90 % of the cycles, those of 16 x 16 for almost 80 %.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,7 +54,8 @@ GRID = (16, 16)
 PANEL = 32  # columns of A at a time, at most: more would lengthen the wait for the first
 UNROLL = 8
 RESERVED = 1280  # bytes for code and descriptors
-CHECKED = 1 << 32  # multiply-adds that the reference model does; of larger products it takes a sample
+CHECKED = 1 << 34  # multiply-adds that the reference model does; of larger products it takes a sample
+BLOCK = 1024  # rows of C that it does at a time
 
 
 def run(
@@ -77,11 +81,11 @@ def run(
     data.record(run, "gemm", config)
     result = Result("gemm", dict(config), run, verified=False, extra={"seed": seed})
     if run.ended == "done":
-        compare(result, product(fabric, tiling), a, b, of)
+        compare(result, product(fabric, tiling), a, b, of, threads)
     return result
 
 
-def compare(result: Result, c: np.ndarray, a: np.ndarray, b: np.ndarray, of: data.Arithmetic) -> None:
+def compare(result: Result, c: np.ndarray, a: np.ndarray, b: np.ndarray, of: data.Arithmetic, threads: int = 1) -> None:
     """Verifies c = a b to the bit, if that is too much work a sample of rows and columns, and says how exact it is."""
     work = a.shape[0] * a.shape[1] * b.shape[1]
     if work > CHECKED:
@@ -90,11 +94,16 @@ def compare(result: Result, c: np.ndarray, a: np.ndarray, b: np.ndarray, of: dat
         a, b, c = a[rows], b[:, columns], c[np.ix_(rows, columns)]
         result.text.append(f"compared     {len(rows)} rows and {len(columns)} columns of C, not all: the model is slow")
         result.extra["compared"] = list(c.shape)
-    expected = of.matmul(a, b)
-    result.verified, result.max_error = data.same_bits(c, expected), data.error(c, expected)
-    exact = data.error(c, a.astype(np.float64) @ b.astype(np.float64))
-    result.extra["max_error_float64"] = exact
-    result.text.append(f"max error    {exact:.3g} against the product in float64")
+    verified, errors, exact, wide = True, [0.0], [0.0], b.astype(np.float64)
+    for start in range(0, len(c), BLOCK):  # in float64 all of a large product would be gigabytes
+        part = slice(start, start + BLOCK)
+        expected = of.matmul(a[part], b, threads)
+        verified = verified and data.same_bits(c[part], expected)
+        errors.append(data.error(c[part], expected))
+        exact.append(data.error(c[part], a[part].astype(np.float64) @ wide))
+    result.verified, result.max_error = verified, float(np.max(errors))  # NumPy's: NaN stays NaN
+    result.extra["max_error_float64"] = float(np.max(exact))
+    result.text.append(f"max error    {np.max(exact):.3g} against the product in float64")
 
 
 def _sample(size: int, share: float) -> np.ndarray:
@@ -103,8 +112,8 @@ def _sample(size: int, share: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Tiling:
-    """How matrices lie on a grid.  rows, columns: of a tile of C that matter; m: rows with padding; ka, kb: columns of a
-    tile of A, rows of a tile of B; panel: of how many k at most."""
+    """How matrices lie on a grid.  rows, columns: of a tile of C that matter; m: rows with padding; ka, kb: columns of
+    a tile of A, rows of a tile of B; panel: of how many k at most."""
 
     M: int
     K: int
@@ -159,20 +168,21 @@ def plan(config: dict[str, Any], grid: tuple[int, int], machine: Machine) -> Til
     """The tiling of a configuration; ConfigError if it does not fit a PE."""
     data.check("gemm", PARAMETERS, config)
     data.check_positive("gemm", config, "M", "K", "N")
-    sizes, of = [config[name] for name in "MKN"], data.arithmetic(config["dtype"], config["accumulate"])
+    sizes, of = (config["M"], config["K"], config["N"]), data.arithmetic(config["dtype"], config["accumulate"])
     tiling = Tiling(*sizes, *grid, of)
     room = tiling.room(machine)
     if room < 1:
-        tiles = sum(tiling.tile_bytes)
-        smallest = next(n for n in range(1, max(sizes) + 2) if n > max(sizes) or Tiling(*sizes, n, n, of).room(machine) > 0)
+        squares = (replace(tiling, width=n, height=n) for n in range(1, min(max(sizes), machine.fabric_width) + 1))
+        larger = next((f"{s.width}x{s.width}" for s in squares if s.room(machine) > 0), "none is large enough")
         raise ConfigError(
-            f"gemm of {sizes[0]} x {sizes[1]} x {sizes[2]} ({config['dtype']}, {of.sum} sums) on {grid[0]} x {grid[1]} PEs "
-            f"needs {tiles} bytes per PE for its tiles and {2 * tiling.k_bytes} for the least panels, beside {RESERVED} for "
-            f"code; a PE has {machine.sram_bytes}: use smaller matrices or a larger grid, such as {smallest}x{smallest}"
+            f"gemm of {sizes[0]} x {sizes[1]} x {sizes[2]} ({config['dtype']}, {of.sum} sums) on {grid[0]} x {grid[1]} "
+            f"PEs needs {sum(tiling.tile_bytes)} bytes per PE for its tiles and {2 * tiling.k_bytes} for the least "
+            f"panels, beside {RESERVED} for code; a PE has {machine.sram_bytes}: use smaller matrices or a larger grid "
+            f"({larger})"
         )
     part = min(tiling.ka, tiling.kb)
     pieces = -(-part // min(room, PANEL, (isa.LENGTH_INFINITE - 1) // max(tiling.m, tiling.columns)))
-    return Tiling(*sizes, *grid, of, -(-part // pieces))
+    return replace(tiling, panel=-(-part // pieces))
 
 
 def load(fabric: Fabric, tiling: Tiling, a: np.ndarray, b: np.ndarray) -> None:
@@ -203,11 +213,21 @@ def build(tiling: Tiling, machine: Machine) -> Program:
     pe.array("panel_b1", (t.panel, t.columns), of.element, align=4)
     pe.array("A", (t.ka, t.m), of.element)
     pe.array("B", (t.kb, t.columns), of.element)
-    sides = [
-        Side(program, pe, "a", t.width, "WE", queue=0),
-        Side(program, pe, "b", t.height, "NS", queue=1),
-    ]
-    _descriptors(pe, t)
+    pe.dsd("walk_c", dsd.mem1d(pe.symbols["C"], length=t.m, save_address=True))
+    pe.dsd("walk_a", dsd.mem1d(pe.symbols["panel_a0"], length=t.m, stride=t.spread))
+    pe.dsd("walk_b", dsd.mem1d(pe.symbols["panel_b0"], length=t.columns))
+    sides = (
+        Side(
+            *("a", t.width, "x", ("W", "E"), 0, t.ka, t.m, TO_A, LEFT_A, OWN_A),
+            *("d1", "b2", "d3", "d5", "a1", "a3", "activate"),
+        ),
+        Side(
+            *("b", t.height, "y", ("N", "S"), 1, t.kb, t.columns, TO_B, LEFT_B, OWN_B),
+            *("d2", "b3", "d4", "d6", "a2", "a4", "unblock"),
+        ),
+    )
+    for side in sides:
+        side.connect(program, pe)
     pe.local_task("begin", 9, active=True)
     pe.local_task("step", 10)
     pe.code(_begin(t, sides) + _fetch(t, sides) + _compute(t))
@@ -215,31 +235,56 @@ def build(tiling: Tiling, machine: Machine) -> Program:
     return program
 
 
+@dataclass(frozen=True)
 class Side:
-    """One operand's way: its color along `count` PEs from `ports[0]` to `ports[1]`, and the queues of each PE for it."""
+    """One operand's way to all PEs of a line, and what a PE uses for it.
 
-    def __init__(self, program: Program, pe: PEClass, name: str, count: int, ports: str, queue: int):
-        self.name, self.count, self.queue = name, count, queue
-        if count == 1:
+    count: PEs in the line, along `axis` and from port to port.  part: k in a tile.  per_k: elements of one k.
+    to, left, own: registers.  into, source, out, change: DSRs of the panel to come, the queues and the control wavelet;
+    tile, copy: of this PE's own part.  then: what the end of a transfer does to task step.
+    """
+
+    name: str
+    count: int
+    axis: str
+    ports: tuple[str, str]
+    queue: int
+    part: int
+    per_k: int
+    to: int
+    left: int
+    own: int
+    into: str
+    source: str
+    out: str
+    change: str
+    tile: str
+    copy: str
+    then: str
+
+    def connect(self, program: Program, pe: PEClass) -> None:
+        """Declares color, routes and queues."""
+        if self.count == 1:
             return
-        color = program.color(name, queue)
-        back, on = ports
-        axis = "x" if ports == "WE" else "y"
+        color = program.color(self.name, self.queue)
+        back, on = self.ports
+        first, last = ({self.axis: at} for at in (0, self.count - 1))
         # The root's place is passed on from each PE to the next one: a position for "before", "now" and "after".
-        now = [("R", ports), (on, back + "R")]
-        program.route(color, back, on + "R", switch=now, pop="pop_on_advance")
-        program.route(color, "R", on, switch=[(on, "R")], pop="pop_on_advance", **{axis: 0})
-        program.route(color, back, "R", switch=[("R", back)], pop="pop_on_advance", **{axis: count - 1})
+        pop = "pop_on_advance"
+        program.route(color, back, on + "R", switch=[("R", back + on), (on, back + "R")], pop=pop)
+        program.route(color, "R", on, switch=[(on, "R")], pop=pop, **first)  # type: ignore[arg-type]
+        program.route(color, back, "R", switch=[("R", back)], pop=pop, **last)  # type: ignore[arg-type]
         narrow = pe.symbols["A"].itemsize == 2
-        pe.queue_in(queue, color)
-        pe.queue_out(queue + 2, color)
-        pe.dsd(f"{name}_in", dsd.fabin(queue, color=color, simd=narrow))
-        pe.dsd(f"{name}_out", dsd.fabout(queue + 2, color, simd=narrow))
-        pe.dsd(f"{name}_change", dsd.fabout(queue + 2, color, length=1, control=True))
+        pe.queue_in(self.queue, color)
+        pe.queue_out(self.queue + 2, color)
+        pe.dsd(f"{self.name}_in", dsd.fabin(self.queue, color=color, simd=narrow))
+        pe.dsd(f"{self.name}_out", dsd.fabout(self.queue + 2, color, simd=narrow))
+        pe.dsd(f"{self.name}_change", dsd.fabout(self.queue + 2, color, length=1, control=True))
 
 
-# Commands of a control wavelet for routers only (entry point 31), hidden from compute elements: the root's own advances, then
-# its neighbors' do (the one it came from is at its last position), then nothing.  Advances are popped, the rest stays.
+# Commands of a control wavelet for routers only (entry point 31), hidden from compute elements: the root's own
+# advances, then its neighbors' do (the one before it is at its last position and stays there), then nothing happens.
+# Advances are popped, the rest is not.
 COMMANDS = 0b101 | 0b101 << 3 | 0b100 << 6
 CHANGE = (COMMANDS & 0xFF) << 22 | 31 << 16 | COMMANDS >> 8
 
@@ -254,20 +299,14 @@ K_HERE, K_NEXT = 22, 23
 X, TRIPS, LENGTH, T = 24, 25, 26, 0
 
 
-def _descriptors(pe: PEClass, t: Tiling) -> None:
-    s = pe.symbols
-    pe.dsd("walk_c", dsd.mem1d(s["C"], length=t.m, save_address=True))
-    pe.dsd("walk_a", dsd.mem1d(s["panel_a0"], length=t.m, stride=t.spread))
-    pe.dsd("walk_b", dsd.mem1d(s["panel_b0"], length=t.columns))
-
-
-def _begin(t: Tiling, sides: list[Side]) -> str:
+def _begin(t: Tiling, sides: tuple[Side, Side]) -> str:
     lines = ["begin:"]
     for register, name in ((C, "walk_c"), (A, "walk_a"), (B, "walk_b")):
         lines += [f"ld32 r{register + i}, [{name}+{4 * i}]" for i in range(4)]
-    for side, source, out, change in zip(sides, ("b2", "b3"), ("d3", "d4"), ("d5", "d6"), strict=True):
+    for side in sides:
         if side.count > 1:
-            lines += [f"dsr {source}, {side.name}_in", f"dsr {out}, {side.name}_out", f"dsr {change}, {side.name}_change"]
+            lines += [f"dsr {side.source}, {side.name}_in", f"dsr {side.out}, {side.name}_out"]
+            lines.append(f"dsr {side.change}, {side.name}_change")
     lines += [
         f"coord r{TO_A}, 0",
         f"coord r{TO_B}, 1",
@@ -283,9 +322,9 @@ def _begin(t: Tiling, sides: list[Side]) -> str:
     return _text(lines)
 
 
-def _fetch(t: Tiling, sides: list[Side]) -> str:
-    """Starts on the panels to receive, or send.  The step after this one begins when both are here: A's activates its task,
-    B's unblocks it."""
+def _fetch(t: Tiling, sides: tuple[Side, Side]) -> str:
+    """Starts on the panels to receive, or send.  The step after this one begins when both are here: A's activates its
+    task, B's unblocks it."""
     a, b = sides
     lines = [
         "step:",
@@ -294,68 +333,64 @@ def _fetch(t: Tiling, sides: list[Side]) -> str:
         f"mov r{HERE}, r{NEXT}",
         f"mov r{NEXT}, r{T}",
         f"bz r{LEFT}, .compute",
-        *_change(a, TO_A, LEFT_A, t.ka, "d5"),
-        *_change(b, TO_B, LEFT_B, t.kb, "d6"),
+        *_change(a),
+        *_change(b),
         f"mov r{K_NEXT}, {t.panel}",
     ]
     for left in (LEFT_A, LEFT_B, LEFT):
         lines += [f"iltu32 r{T}, r{left}, r{K_NEXT}", f"sel r{K_NEXT}, r{T}, r{left}, r{K_NEXT}"]
     lines += [f"isub32 r{left}, r{left}, r{K_NEXT}" for left in (LEFT_A, LEFT_B, LEFT)]
-    lines.append("block step")
-    lines += [f"imul32 r{LENGTH}, r{K_NEXT}, {t.m << 16}", f"iadd32 r{A_AT}, r{LENGTH}, r{NEXT}", f"ldds d1, r{A}"]
-    lines += _transfer(a, t, TO_A, OWN_A, t.m, "d1", "b2", "d3", ("a1", "a3"), "activate")
     lines += [
-        f"imul32 r{LENGTH}, r{K_NEXT}, {t.columns << 16}",
+        "block step",
+        f"imul32 r{LENGTH}, r{K_NEXT}, {a.per_k << 16}",
+        f"iadd32 r{A_AT}, r{LENGTH}, r{NEXT}",
+        f"ldds {a.into}, r{A}",
+        *_transfer(a, t),
+        f"imul32 r{LENGTH}, r{K_NEXT}, {b.per_k << 16}",
         f"iadd32 r{B_AT}, r{LENGTH}, r{NEXT}",
         f"iadd32 r{B_AT}, r{B_AT}, panel_b0 - panel_a0",
-        f"ldds d2, r{B}",
+        f"ldds {b.into}, r{B}",
+        *_transfer(b, t),
     ]
-    lines += _transfer(b, t, TO_B, OWN_B, t.columns, "d2", "b3", "d4", ("a2", "a4"), "unblock")
     return _text(lines)
 
 
-def _change(side: Side, to: int, left: int, part: int, out: str) -> list[str]:
+def _change(side: Side) -> list[str]:
     """Passes the root's place on when it has sent all: its router and the next root's change over."""
     if side.count == 1:
         return []
-    label = f".same_{side.name}"
     return [
-        f"bnz r{left}, {label}",
-        f"mov r{left}, {part}",
-        f"bnz r{to}, .not_{side.name}",
+        f"bnz r{side.left}, .same_{side.name}",
+        f"mov r{side.left}, {side.part}",
+        f"bnz r{side.to}, .not_{side.name}",
         f"mov r{T}, {CHANGE}",
-        f"mov32 {out}, r{T} {{async, ut={side.queue + 2}}}",
+        f"mov32 {side.change}, r{T} {{async, ut={side.queue + 2}}}",
         f".not_{side.name}:",
-        f"isub32 r{to}, r{to}, 1",
-        f"{label}:",
+        f"isub32 r{side.to}, r{side.to}, 1",
+        f".same_{side.name}:",
     ]
 
 
-def _transfer(
-    side: Side, t: Tiling, to: int, own: int, per_k: int, into: str, source: str, out: str, walks: tuple[str, str], then: str
-) -> list[str]:
+def _transfer(side: Side, t: Tiling) -> list[str]:
     """Receives a panel, or, at its root, sends it and copies it.  LENGTH holds its length."""
     of = t.arithmetic
-    send, copy = walks
     # The tiles are walked over like panels of B: element by element.
-    tile = [f"iadd32 r{B_AT}, r{LENGTH}, r{own}", f"ldds {send}, r{B}"]
-    kept = [
-        f"{of.move} {into}, {copy}",
-        f"imul32 r{T}, r{K_NEXT}, {per_k * of.size}",
-        f"iadd32 r{own}, r{own}, r{T}",
+    load = [f"iadd32 r{B_AT}, r{LENGTH}, r{side.own}", f"ldds {side.tile}, r{B}", f"ldds {side.copy}, r{B}"]
+    keep = [
+        f"{of.move} {side.into}, {side.copy}",
+        f"imul32 r{T}, r{K_NEXT}, {side.per_k * of.size}",
+        f"iadd32 r{side.own}, r{side.own}, r{T}",
     ]
     if side.count == 1:
-        return [*tile, f"ldds {copy}, r{B}", *kept, f"{then} step"]
-    ends = f"{then}=step"
+        return [*load, *keep, f"{side.then} step"]
     return [
-        f"bz r{to}, .send_{side.name}",
-        f"{of.move} {into}, {source} {{async, ut={side.queue}, {ends}}}",
+        f"bz r{side.to}, .send_{side.name}",
+        f"{of.move} {side.into}, {side.source} {{async, ut={side.queue}, {side.then}=step}}",
         f"jmp .sent_{side.name}",
         f".send_{side.name}:",
-        *tile,
-        f"ldds {copy}, r{B}",
-        f"{of.move} {out}, {send} {{async, ut={side.queue + 2}, {ends}}}",
-        *kept,
+        *load,
+        f"{of.move} {side.out}, {side.tile} {{async, ut={side.queue + 2}, {side.then}=step}}",
+        *keep,
         f".sent_{side.name}:",
     ]
 

@@ -1,22 +1,23 @@
 """Matrix times vector: y = A x, x broadcast down the columns of PEs, sums added up along the rows.
 
-Data layout.  On a grid of w x h PEs, PE (x, y) holds a tile of A; the PEs of the first row hold x, those of the first column
-get the result.  Elements are of type dtype, y of the sums' type:
+Data layout.  On a grid of w x h PEs, PE (x, y) holds a tile of A; the PEs of the first row hold x, those of the first
+column get the result.  Elements are of type dtype, y of the sums' type:
 
-    A [k][m]   column-major    rows y m' .. y m' + m' - 1 of A, columns x k .. x k + k - 1,    m' = ceil(M / h), k = ceil(K / w)
-    x [k]      PE (x, 0)       elements x k .. x k + k - 1 of x
-    y [m]      PE (0, y)       elements y m' .. y m' + m' - 1 of y (elsewhere: the sum over this PE's columns)
+    A [k][m]  column-major   rows y r .. y r + r - 1 of A, columns x k .. x k + k - 1   r = ceil(M / h), k = ceil(K / w)
+    x [k]     PE (x, 0)      elements x k .. x k + k - 1 of x
+    y [m]     PE (0, y)      elements y r .. y r + r - 1 of y (elsewhere: this PE's part of them)
 
-Zeros fill what lies beyond M and K, and columns from m' to m, a multiple of 16 bytes of the sums' type: so that columns and sums
-begin in different memory banks.
+Zeros fill what lies beyond M and K, and columns from r to m, a multiple of 16 bytes of y's elements: so columns and
+sums begin in different memory banks.
 
-Program.  The first row's PEs send x down, one element to a wavelet; a PE takes each element as it comes and adds a column,
-y += A[:, k] x[k], in one vector operation.  Then sums go west: the last PE of a row sends its own, each one before it adds its
-own to what comes and passes it on, element by element, 16-bit ones two to a wavelet.
+Program.  The first row's PEs send x down, one element to a wavelet; a PE takes each element as it comes and adds a
+column, y += A[:, k] x[k], in one vector operation.  Then sums go west: the last PE of a row sends its own, each one
+before it adds its own to what comes and passes it on, element by element, 16-bit ones two to a wavelet.
 
-What bounds it.  A column of m elements takes m / rate + 1 slots (rate 4 a cycle for 16-bit floats, 1 for f32, 1.33 for 16-bit
-elements and f32 sums), and at least as long as an element takes from its writing to its next reading
-(write_to_read_cycles): y is read again for every column.  The sums then take m (or m / 2) cycles and the way along the row.
+What bounds it.  A column of m elements takes m / rate + 1 slots (rate 4 a cycle for 16-bit floats, 1 for f32, 1.33 for
+16-bit elements and f32 sums), and at least as long as an element takes from its writing to its next reading
+(write_to_read_cycles), for y is read again with every column.  The sums then take m (or m / 2) cycles and the way along
+the row.
 """
 
 from __future__ import annotations
@@ -59,8 +60,8 @@ def run(
     activity: bool = False,
 ) -> Result:
     """See wse.kernels."""
-    M, K = (config.get(name) for name in "MK")
     program = build(config, grid or GRID, machine)
+    M, K = config["M"], config["K"]
     w, h, of = program.width, program.height, data.arithmetic(config["dtype"], config["accumulate"])
     rng = np.random.default_rng(seed)
     a, x = data.random(rng, (M, K), of), data.random(rng, (K, 1), of)
@@ -101,8 +102,9 @@ def build(config: dict[str, Any], grid: tuple[int, int], machine: Machine) -> Pr
     need = k * m * of.size + m * of.sum_size + k * of.size + RESERVED
     if need > machine.sram_bytes:
         raise ConfigError(
-            f"gemv of {config['M']} x {config['K']} ({of.dtype}) on {width} x {height} PEs needs {need} bytes per PE for "
-            f"tiles of {m} x {k}, vectors and code; a PE has {machine.sram_bytes}: use a smaller matrix or a larger grid"
+            f"gemv of {config['M']} x {config['K']} ({of.dtype}) on {width} x {height} PEs needs {need} bytes per PE "
+            f"for tiles of {m} x {k}, vectors and code; a PE has {machine.sram_bytes}: use a smaller matrix or a "
+            "larger grid"
         )
     program = Program(width, height, machine, fp16=of.fp16)
     program.shared_array("y", m, of.sum)
@@ -118,7 +120,8 @@ def build(config: dict[str, Any], grid: tuple[int, int], machine: Machine) -> Pr
 
 
 def _columns(width: int) -> Iterator[tuple[str, Any]]:
-    """Kinds of columns, and where: the last sends, the first receives, those between do both, in one color and the other."""
+    """Kinds of columns, and where: the last sends, the first receives, those between receive on one color and send on
+    the other."""
     if width == 1:
         yield "only", 0
         return
@@ -167,13 +170,9 @@ def _class(
         pe.queue_in(0, down)
         pe.dsd("elements", dsd.fabin(0, length=k, color=down, wide=of.size == 4))
     pe.local_task("main", 9, active=True)
+    loop = ["dsr b1, elements", ".column:", "mapstep r1, b1, .end", f"{of.multiply_add} d0, a0, b0, r1"]
     add = _add(pe, of, program.width, column, west)
-    pe.code(
-        "\n    ".join(
-            ["main:", *start, "dsr b1, elements", "\n.column:", "mapstep r1, b1, .end", f"{of.multiply_add} d0, a0, b0, r1"]
-            + ["maploop .column", "\n.end:", *add, "done\n"]
-        )
-    )
+    pe.code("\n".join(["main:", *start, *loop, "maploop .column", ".end:", *add, "done\n"]))
     return pe
 
 

@@ -1,49 +1,16 @@
-"""The program of kernel sgd: a perceptron of one hidden layer, trained by minibatch gradient descent with momentum.
-
-Layout.  On a grid of w x h PEs, column 0 owns the output layer's sums and the loss, columns 1 .. w - 1 own the hidden units,
-m = ceil(hidden / (w - 1)) each, units without use being 0; rows divide the batch, b = batch / h samples each, and hold the
-same weights.  A hidden PE keeps the weights of its units into and out of them, an output PE the outputs' biases; `weights`,
-`velocity` and `gradient` are arrays of the same layout:
-
-    hidden      [m][features + 1], the last one the bias, then [m][classes]
-    output      [classes]
-
-One step, as it passes over the fabric:
-
-    1  Samples come in at the west edge, row by row, over the output column and along the row; every hidden PE receives all
-       of its row's, while it still computes with the batch before.  The output PE receives the labels.
-    2  z = W1 x, a = max(z, 0), and W2 a of the own units: vectors over the samples.
-    3  A chain of additions along the row brings the sum of W2 a to the output PE, which began with the biases.
-    4  The output PE computes softmax, loss and delta = softmax - onehot(label), and multicasts delta to the row.
-    5  W2^T delta where a > 0 is the gradient of z; times x, and delta times a, it is that of the weights: vectors over
-       features and classes.
-    6  Chains of additions up the columns sum up the gradients, a multicast brings the sums back down.
-    7  Every PE updates its share: v = momentum v + g, w = w - rate / batch v, g the sum over the batch.
-
-What is kept is of the element type: samples, weights, velocity, activations, delta.  Sums of products and of gradients are of
-the sums' type, softmax, loss and each update are f32.
-"""
+"""The perceptron of kernel sgd as data: sizes on a grid, weights and samples as the PEs hold and receive them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from .. import dsd
-from ..collectives import F32, Element, Plan, Reduce, element, plan
-from ..machine import Machine
-from ..pe import PEClass
-from ..program import Program
-from . import fragments
+from ..numerics import to_bits
 from .data import Arithmetic
-from .fragments import repeat
 
 NO_LABEL = 0xFFFF  # of a sample that only fills up a batch
-TRAIN, TEST, STEP = 9, 10, 11  # tasks
-
-# Registers that live longer than a few instructions; fragments use r1 to r4 and r8 to r22.
-ZERO, LOSS, CORRECT, TRAINS, BATCHES = 0, 5, 6, 24, 25
 
 
 @dataclass(frozen=True)
@@ -86,30 +53,60 @@ class Net:
         return np.float32(self.learning_rate / self.batch)
 
 
-def build(net: Net, machine: Machine) -> Program:
-    """The program.  Its tasks `train` and `test` run over as many batches as `batches` says."""
-    program = Program(net.width, net.height, machine, fp16=net.arithmetic.fp16)
-    size = max(net.share, net.classes)
-    program.shared_array("weights", size, net.arithmetic.element)
-    program.shared_array("velocity", size, net.arithmetic.element)
-    program.shared_array("report", 2, "f32")  # of an output PE in row 0, after a pass: loss, correct ones
-    program.shared_array("batches", 1, "u16")
-    ways = Ways(program, net)
-    for row_role, ys in ways.rows.roles():
-        for column_role, xs in ways.columns.roles():
-            hidden = column_role.sends
-            pe = program.pe_class(f"{'hidden' if hidden else 'output'}{len(program.classes)}")
-            program.place(pe, x=xs, y=ys[:, None] if len(xs) == 1 else ys)
-            (_Hidden if hidden else _Output)(pe, net, ways, column_role, row_role).write()
-    return program
+class Weights(NamedTuple):
+    """into: [hidden, inputs], out: [hidden, classes], bias: [classes]; float32."""
+
+    into: np.ndarray
+    out: np.ndarray
+    bias: np.ndarray
 
 
-class ColumnReduce(Reduce):
-    """A reduce of the columns xs, each into its first PE."""
+def pack(net: Net, w: Weights) -> np.ndarray:
+    """As the array `weights` of all PEs: [h, w, size]."""
+    hidden = np.concatenate([_by_column(net, w.into), _by_column(net, w.out)], axis=1)
+    packed = np.zeros((net.width, max(net.share, net.classes)), np.float32)
+    packed[0, : net.classes] = w.bias
+    packed[1:, : net.share] = hidden
+    return np.broadcast_to(packed, (net.height, *packed.shape))
 
-    def __init__(self, program: Program, plan: Plan, xs: slice, name: str, vector: str, of: Element, queue: int):
-        self.xs = xs
-        super().__init__(program, plan, "y", name, vector, of, queue)
 
-    def at(self, positions: np.ndarray) -> dict:
-        return {"x": self.xs, "y": positions}
+def _by_column(net: Net, w: np.ndarray) -> np.ndarray:
+    """[columns of hidden units, values of each], padded with zeros."""
+    columns = net.width - 1
+    padded = np.zeros((columns * net.units, w.shape[1]), np.float32)
+    padded[: net.hidden] = w
+    return padded.reshape(columns, -1)
+
+
+def unpack(net: Net, packed: np.ndarray) -> Weights:
+    """The reverse, of one row: [w, size]."""
+    split, columns = net.units * net.inputs, net.width - 1
+    into = packed[1:, :split].reshape(columns * net.units, net.inputs)
+    out = packed[1:, split : net.share].reshape(columns * net.units, net.classes)
+    return Weights(into[: net.hidden], out[: net.hidden], packed[0, : net.classes])
+
+
+@dataclass(frozen=True)
+class Batches:
+    """x: [n, h, b, features], labels: [n, h, b], NO_LABEL where there is no sample; samples: how many there are."""
+
+    x: np.ndarray
+    labels: np.ndarray
+    samples: int
+
+    @classmethod
+    def of(cls, net: Net, x: np.ndarray, labels: np.ndarray) -> Batches:
+        """Samples [n, features] with their labels [n] in their order; the last batch is filled up."""
+        lacking = -len(x) % net.batch
+        shape = (-1, net.height, net.samples)
+        filled = np.pad(x, ((0, lacking), (0, 0))).reshape(*shape, net.features)
+        return cls(filled, np.pad(labels, (0, lacking), constant_values=NO_LABEL).reshape(shape), len(x))
+
+
+def wavelets(net: Net, samples: np.ndarray) -> np.ndarray:
+    """A row's stream of samples: [batches, b, features] to uint32 [n], two 16-bit elements to a wavelet."""
+    values = samples.reshape(len(samples), -1).astype(np.float32)
+    if net.arithmetic.element == "f32":
+        return values.view(np.uint32).ravel()
+    bits = to_bits(values, net.arithmetic.fp16)
+    return np.pad(bits, ((0, 0), (0, bits.shape[1] % 2))).view(np.uint32).ravel()

@@ -33,6 +33,7 @@ PARAMETERS = {
     )
 }
 GRID = (64, 1)
+RESERVED = 1024  # bytes for code, descriptors, timestamps and alignment
 VECTOR, QUEUES = "vector", {"row": 2, "column": 3, "all": 4}
 
 
@@ -79,7 +80,7 @@ def build(
 ) -> Reduction:
     """The program of a configuration; a class for every role that occurs."""
     data.check(kernel, PARAMETERS, config)
-    data.check_positive(kernel, config, "length")
+    data.check_length(kernel, config, data.arithmetic(config["dtype"]), machine, RESERVED)
     width, height = grid
     if width * height < 2:
         raise ConfigError(f"{kernel} needs a grid of at least 2 PEs, not {width}x{height}")

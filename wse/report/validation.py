@@ -109,7 +109,7 @@ def slopes(rows, path):
     """
     names = list(dict.fromkeys(row.parameter for row in rows))
     names.sort(key=lambda name: -max(abs(row.pct) for row in rows if row.parameter == name))
-    columns = list(dict.fromkeys(row.point for row in rows))
+    columns = sorted(dict.fromkeys(row.point for row in rows), key=lambda point: list(NAMES).index(point.column))
     cells = np.zeros((len(names), len(columns)))
     for row in rows:
         cells[names.index(row.parameter), columns.index(row.point)] = row.pct

@@ -5,6 +5,7 @@ programs     those of the published programs that are not kernels of the library
 sensitivity  what the figures depend on, and which points determine which parameter of the machine
 models       the closed forms of the collectives against the emulator
 document     all of that as tables
+blocks       the tables in docs/accuracy.md and README.md
 """
 
 from .points import FURTHER, TABLE, Compared, Point, compare, read, select, summary, within

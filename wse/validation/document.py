@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ..errors import ConfigError
+from ..machine import Parameter
 from .models import BAR_PCT, Modelled
 from .points import Compared, summary
 from .sensitivity import Determined, Slope, free
@@ -109,11 +110,16 @@ def parameters(columns: Iterable[str] = tuple(NAMES)) -> Table:
     for at, column in enumerate(columns):
         for row in free(column):
             cells = rows.setdefault(
-                row.name, [row.name, *("" for _ in columns), row.unit, row.confidence, row.meaning, row.source]
+                row.name, [row.name, *("" for _ in columns), row.unit, _confidence(row), row.meaning, row.source]
             )
             cells[1 + at] = f"{getattr(row, column):,}"
     head = ("parameter", *(NAMES[column] for column in columns), "unit", "sure", "meaning", "source")
     return Table(head, list(rows.values()), range(1, 1 + len(columns)))
+
+
+def _confidence(row: Parameter) -> str:
+    """Of a free parameter: one whose row is documented is free where a measured derate took its place."""
+    return "HW" if row.confidence == "DOC" else row.confidence
 
 
 def leave_one_out(rows: Iterable[Determined]) -> tuple[Table, list[str]]:
@@ -128,13 +134,12 @@ def leave_one_out(rows: Iterable[Determined]) -> tuple[Table, list[str]]:
         without = row.without
         sole = [f"{point.id}: {span(row, values)}" for point, values in without.items()]
         deciding = [p.id for side in (row.low, row.high) for p, end in side.ends.items() if end == side.end()]
-        confidence = "HW" if row.parameter.confidence == "DOC" else row.parameter.confidence  # a measured derate
         told.append(
             (
                 NAMES[row.column],
                 row.parameter.name,
                 f"{row.value:,}",
-                confidence,
+                _confidence(row.parameter),
                 span(row, row.allowed),
                 ", ".join(dict.fromkeys(deciding)),
                 "; ".join(sole) or "the same: others say so too",
@@ -204,6 +209,9 @@ def models_in_words(rows: Iterable[Modelled]) -> list[str]:
         fits = [row.published_error_pct for row in own if row.published_error_pct is not None and row.pes == 512]
         if fits:
             line += f"; against the authors' simulator runs at 512 PEs, as a fit: within {max(map(abs, fits)):.1f} %"
+        far = [abs(row.error_pct) * row.model / 100 for row in own if abs(row.error_pct) > BAR_PCT]
+        if far:
+            line += f"; those beyond are off by {min(far):,.0f} to {max(far):,.0f} cycles"
         lines.append(line)
     return lines
 

@@ -171,15 +171,26 @@ def select(points: Iterable[Point], pattern: str) -> list[Point]:
         p for p in points if fnmatch.fnmatchcase(p.id, pattern) or fnmatch.fnmatchcase(f"{p.column}/{p.id}", pattern)
     ]
     if not chosen:
-        raise ConfigError(f"no point matches {pattern!r}: there are {', '.join(dict.fromkeys(p.id for p in points))}")
+        known = list(dict.fromkeys(p.id for p in points))
+        more = f" and {len(known) - 8} more" if len(known) > 8 else ""
+        raise ConfigError(f"no point matches {pattern!r}: there are {', '.join(known[:8])}{more}")
     return chosen
 
 
 def compare(
-    points: Iterable[Point], threads: int = 1, overrides: Mapping[str, int] | None = None
+    points: Iterable[Point],
+    threads: int = 1,
+    overrides: Mapping[str, int] | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> Iterator[Compared]:
-    """Runs the points in order, on their own machines with `overrides`.  A point that cannot run says which it is."""
-    for point in points:
+    """Runs the points in order, on their own machines with `overrides`.  A point that cannot run says which it is.
+
+    report: takes what is being done, in a few words.
+    """
+    points = list(points)
+    for i, point in enumerate(points):
+        if report is not None:
+            report(f"{i + 1}/{len(points)} {point.id}")
         try:
             yield Compared(point, point.emulate(point.machine(overrides), threads))
         except WseError as error:
@@ -239,6 +250,8 @@ def measured(
     module = kernels.load(kernel)
     whole = {parameter.name: parameter.default for parameter in module.PARAMETERS.values()} | dict(config)
     result = module.run(whole, machine=machine, grid=grid, **options)
+    if result.run.ended == "interrupted":
+        raise KeyboardInterrupt
     if not result.verified:
         raise RunError(f"{kernel} of {grid[0]}x{grid[1]} PEs with {dict(config)} computed a wrong result")
     return result.extra

@@ -15,6 +15,7 @@ from ..errors import ConfigError
 from ..fabric import Fabric
 from ..machine import Machine
 from ..program import PEClass, Program
+from ..run import Run
 
 
 def _single(machine: Machine, words: int = 2) -> tuple[Program, PEClass]:
@@ -25,13 +26,21 @@ def _single(machine: Machine, words: int = 2) -> tuple[Program, PEClass]:
     return program, pe
 
 
+def _finish(fabric: Fabric) -> Run:
+    """Runs to the end; what Ctrl-C leaves is no figure."""
+    run = fabric.run()
+    if run.ended == "interrupted":
+        raise KeyboardInterrupt
+    return run
+
+
 def _run(program: Program, pe: PEClass, code: str) -> np.ndarray:
     """Runs the code as the only task; returns the differences of successive stamps, modulo 2^16 made whole."""
     pe.code(f"main:\n{code}\n    done\n")
     pe.local_task("main", 9, entry="main", active=True)
     program.place(pe, x=0, y=0)
     fabric = Fabric(program)
-    fabric.run()
+    _finish(fabric)
     return fabric.read("stamps")[0, 0].astype(np.int64)
 
 
@@ -65,7 +74,7 @@ def f32_operation(machine: Machine, n: int, conflict: bool) -> int:
 
 
 # Long enough for DSR loads to be over before the clock is read.
-_SETTLED = "    nop\n" * 4
+_SETTLED = "    nop\n" * 32
 
 
 def _pair(pe: PEClass, n: int, dtype: str = "f16", apart: int = 8) -> None:
@@ -362,7 +371,7 @@ def _message(machine: Machine, pes: int, words: int) -> tuple[Fabric, np.ndarray
     program.place(_sender(program, color, words), x=0, y=0)
     program.place(_receiver(program, color, words), x=slice(1, pes), y=0)
     fabric = Fabric(program, trace=64 + 8 * pes * (words + 8))
-    run = fabric.run()
+    run = _finish(fabric)
     assert run.events is not None and run.events_dropped == 0
     return fabric, run.events
 
@@ -442,7 +451,7 @@ def relay(machine: Machine, stages: int = 4, words: int = 512) -> int:
         pe.local_task("main", 9, entry="main", active=True)
         program.place(pe, x=x, y=0)
     fabric = Fabric(program)
-    fabric.run()
+    _finish(fabric)
     stamps = fabric.read("stamps")[0].astype(np.int64)
     cycle = stamps[:, 0] + (stamps[:, 1] << 16)
     return int(cycle[-1] - cycle[0])

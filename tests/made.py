@@ -1,0 +1,72 @@
+"""Documents, or parts of them, that are made from tables: see record.py."""
+
+import inspect
+from collections.abc import Callable
+
+from documents import ROOT
+
+from wse import _engine, isa, kernels
+from wse.validation.document import Table, splice
+
+ISA = """\
+# Instructions
+
+Made from `csrc/isa.def` by `python tests/record.py docs`; `wse isa NAME` shows one with its encoding, and
+[programs.md](programs.md) how they are written.
+
+Types: H the program's 16-bit float, S f32, W a 16-bit and D a 32-bit word, in the order of the operands. The figures under WSE-2
+and WSE-3 are elements a cycle, before the limits of memory and fabric. Latencies are names of `wse arch`.
+
+"""
+
+KERNELS = """\
+# Kernels
+
+`wse run NAME` builds a kernel's program, runs it on random inputs (`--seed`), compares the result to the bit with a model in
+NumPy and says where the cycles went. This page is made from the modules in `wse/kernels` by `python tests/record.py docs`.
+`wse/kernels/__init__.py` says what a module has to have to be one more.
+
+| kernel | what it is | grid by default |
+| --- | --- | --- |
+"""
+
+
+def isa_page() -> str:
+    return ISA + isa.reference().rstrip() + "\n"
+
+
+def kernels_page() -> str:
+    index, sections = "", []
+    for name, (_, line) in kernels.KERNELS.items():
+        module = kernels.load(name)
+        index += f"| [{name}](#{name}) | {line} | {module.GRID[0]} x {module.GRID[1]} |\n"
+        sections.append(f"\n## {name}\n\n{inspect.getdoc(module).strip()}\n\n{parameters(module.PARAMETERS)}")
+    return KERNELS + index + "".join(sections)
+
+
+def parameters(rows: dict[str, kernels.Parameter]) -> str:
+    lines = ["| option | default | what it is |", "| --- | --- | --- |"]
+    for row in rows.values():
+        long = "--" + row.name.replace("_", "-")
+        option = row.flag if row.flag and len(row.name) == 1 else f"{row.flag}, {long}" if row.flag else long
+        choices = f" One of {', '.join(map(str, row.choices))}." if row.choices else ""
+        default = "" if row.default is None else f"`{row.default}`"
+        lines.append(f"| `{option}` | {default} | {row.help}{choices} |")
+    return "\n".join(lines) + "\n"
+
+
+def files_page() -> str:
+    counters = [(f"`{name.lower()}`", unit, meaning) for name, unit, meaning in _engine.counters()]
+    events = [(f"`{name}`", a, b) for name, a, b in _engine.events()]
+    blocks = {
+        "counters": Table(("counter", "unit", "what is counted"), counters).markdown(),
+        "events": Table(("kind", "a", "b"), events).markdown(),
+    }
+    return splice((ROOT / "docs/files.md").read_text(), blocks)
+
+
+DOCUMENTS: dict[str, Callable[[], str]] = {
+    "docs/isa.md": isa_page,
+    "docs/kernels.md": kernels_page,
+    "docs/files.md": files_page,
+}

@@ -1,0 +1,97 @@
+"""docs/: what is generated is current, Python in it runs and prints what stands there, names in tables exist."""
+
+import contextlib
+import inspect
+import io
+import json
+import re
+import sys
+import types
+from dataclasses import fields
+
+import made
+import pytest
+from documents import ROOT, commands, snippets
+from shell import sh
+
+import wse
+from wse import Run, report
+
+DOCUMENTS = sorted(ROOT.glob("docs/*.md"))
+
+
+@pytest.mark.parametrize("name", made.DOCUMENTS)
+def test_what_is_made_is_current(name):
+    assert (ROOT / name).read_text() == made.DOCUMENTS[name](), "python tests/record.py docs"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_python_runs_and_prints_what_stands_there(path, monkeypatch):
+    module = types.ModuleType("document")
+    module.__file__ = str(path)
+    monkeypatch.setitem(sys.modules, "document", module)
+    for snippet in snippets(path.read_text()):
+        printed = io.StringIO()
+        code = compile("\n" * (snippet.line - 1) + snippet.code, str(path), "exec")
+        with contextlib.redirect_stdout(printed):
+            exec(code, module.__dict__)
+        if snippet.output is not None:
+            assert printed.getvalue().replace(str(path), path.name) == snippet.output, f"{path.name}:{snippet.line}"
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", ROOT / "traces/README.md", *DOCUMENTS], ids=lambda path: path.name
+)
+def test_links_lead_somewhere(path):
+    text = path.read_text()
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+        if not target.startswith("http"):
+            assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def table(text: str, heading: str) -> list[str]:
+    """The first column, in code marks, of the table below a heading."""
+    section = re.split(r"(?m)^#+ ", text.split(f"# {heading}\n")[1])[0]
+    return [name for row in re.findall(r"(?m)^\| (`.*?) \|", section) for name in re.findall(r"`(\w+)`", row)]
+
+
+def test_every_attribute_of_a_run_is_described():
+    described = table((ROOT / "docs/files.md").read_text(), "Run")
+    assert sorted(described) == sorted(field.name for field in fields(Run))
+
+
+def test_every_key_of_the_json_is_described():
+    described = set(table((ROOT / "docs/files.md").read_text(), "wse run"))
+    keys = json.loads(sh("run", "axpy", "--grid", "1x1", "--length", 8, "--no-plot", "--json").stdout).keys()
+    assert described == keys - {"elements_per_cycle"}
+
+
+def test_every_kind_of_picture_is_described():
+    assert tuple(re.findall(r"(?m)^\| `(\w+)` \| ", section("docs/files.md", "Pictures"))) == report.KINDS
+
+
+def section(name: str, heading: str) -> str:
+    return re.split(r"(?m)^## ", (ROOT / name).read_text().split(f"\n## {heading}", 1)[1])[0]
+
+
+def test_constructors_of_descriptors_are_described_with_their_parameters():
+    rows = re.findall(r"(?m)^\| `(\w+)\((.*?)\)` \|", section("docs/programs.md", "Descriptors"))
+    assert {name for name, _ in rows} == {"mem1d", "mem4d", "circular", "fifo", "fabin", "fabout"}
+    for name, parameters in rows:
+        assert set(parameters.split(", ")) <= inspect.signature(getattr(wse, name)).parameters.keys()
+
+
+def test_a_deadlock_on_a_whole_wafer_is_reported():
+    """The last program of docs/programs.md, with another half million PEs that do nothing."""
+    (snippet,) = (s for s in snippets((ROOT / "docs/programs.md").read_text()) if "DeadlockError" in s.code)
+    code = snippet.code.replace("wse.Program(2, 1)", "wse.Program(750, 700)")
+    assert code != snippet.code
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(code, {"wse": wse})
+    assert printed.getvalue() == snippet.output
+
+
+@pytest.mark.parametrize(("name", "most"), [("gemm.png", 200_000), ("allreduce.gif", 500_000)])
+def test_pictures_are_there_and_small(name, most):
+    (words,) = (words for words in commands((ROOT / "docs/README.md").read_text()) if words[-1].endswith(name))
+    assert 50_000 < (ROOT / words[-1]).stat().st_size < most

@@ -1,0 +1,56 @@
+"""README.md: its commands run, its program prints what it should, its tables are current."""
+
+import contextlib
+import io
+import re
+
+import pytest
+from documents import ROOT, commands, snippets
+from shell import sh
+
+from wse.cli import COMMANDS
+from wse.validation import document
+from wse.validation.blocks import Blocks
+
+TEXT = (ROOT / "README.md").read_text()
+# A command with these words runs with these after its own: the last ones win.
+SMALLER = {
+    "gemm": ["-M", "16", "-K", "16", "-N", "16", "--grid", "2x2"],
+    "allreduce": ["--grid", "16x1"],
+    "sgd": ["--help"],
+    "bench": ["--help"],
+}
+
+
+@pytest.mark.parametrize("words", commands(TEXT), ids=" ".join)
+def test_commands_run(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "traces").symlink_to(ROOT / "traces")
+    for name, smaller in SMALLER.items():
+        words = [*words, *smaller] if name in words else words
+    done = sh(*words[1:])
+    assert (done.exit_code, done.stderr) == (0, "")
+    for name in re.findall(r"--(?:trace|plot|save) (\S+)", " ".join(words)):
+        assert (tmp_path / name).stat().st_size > 0
+
+
+def test_every_command_is_shown_or_described_elsewhere():
+    shown = {words[1] for words in commands(TEXT)}
+    assert set(COMMANDS) - shown == {"asm", "disasm"}  # docs/programs.md
+
+
+def test_the_first_command_is_the_one_that_ci_runs():
+    for line in re.findall(r"(?m)^    (python3 -m venv .*|.venv/bin/pip .*)$", TEXT)[:2]:
+        parts = [part.replace("pip install", "pip install --quiet") for part in line.split(" && ")]
+        assert " && ".join(parts) in (ROOT / ".ci/run").read_text()
+
+
+def test_the_program():
+    (snippet,) = snippets(TEXT)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(compile(snippet.code, "README.md", "exec"), {})
+    assert re.fullmatch(r"\d+ 0\.\d+ \[2\. 2\. 2\. 2\.\]\n", printed.getvalue())
+
+
+def test_the_table_of_errors_is_current():
+    assert document.block(TEXT, "accuracy") == Blocks().accuracy(), "wse validate --write-docs README.md"

@@ -1,0 +1,91 @@
+"""What a case measures: samples of a run, and the memory of this process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from ..run import Run
+
+RATES = ("pe_cycles_per_second", "hops_per_second", "instructions_per_second", "fma_per_second")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a run did until now."""
+
+    seconds: float = 0.0
+    pe_cycles: int = 0
+    hops: int = 0
+    instructions: int = 0
+    flops: int = 0
+
+    @classmethod
+    def of(cls, run: Run) -> Counts:
+        return cls(run.wall_seconds, run.pe_cycles, run.wavelet_hops, sum(run.opcodes.values()), run.flops)
+
+    def __sub__(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, name) - getattr(other, name) for name in self.__dataclass_fields__))
+
+    def rates(self, multiplies: bool) -> dict[str, float]:
+        """Per second.  multiplies: the floating-point operations are fused multiply-adds."""
+        counts = (self.pe_cycles, self.hops, self.instructions, self.flops / 2 if multiplies else 0)
+        return {name: count / self.seconds for name, count in zip(RATES, counts, strict=True)}
+
+
+@dataclass
+class Meter:
+    """Collects a case's samples and times its parts.  tell: what is being done, for people."""
+
+    tell: Callable[[str], Any] = lambda words: None
+    samples: list[Counts] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=lambda: {"build": 0.0, "load": 0.0, "check": 0.0})
+    cycles: int = 0
+    multiplies: bool = False
+    before_bytes: int = 0
+    sram_bytes: tuple[int, int] = (0, 0)  # that PEs touch when loaded, when run
+    idle_bytes: int = 0
+    run_bytes: int = 0
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        self.tell(part)
+        started = perf_counter()
+        yield
+        self.seconds[part] = self.seconds.get(part, 0.0) + perf_counter() - started
+
+    def sample(self, run: Run, since: Counts) -> Counts:
+        """Takes what was done since then as a sample; returns the counts of now."""
+        now = Counts.of(run)
+        self.samples.append(now - since)
+        return now
+
+    @property
+    def measured_seconds(self) -> float:
+        return sum(sample.seconds for sample in self.samples)
+
+
+def resident_bytes() -> int:
+    """Memory this process holds now."""
+    return _status("VmRSS")
+
+
+def peak_bytes() -> int:
+    """The most it ever held.  Not getrusage's figure, which begins with that of the process it was forked from."""
+    return _status("VmHWM")
+
+
+def _status(name: str) -> int:
+    try:
+        with open("/proc/self/status") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith(name + ":"))
+    except OSError:
+        pass
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

@@ -1,0 +1,288 @@
+"""Programs that load one part of the engine each: routers and ramps, the scalar pipeline, the task picker.
+
+Each knows what its machine must hold afterwards, so that a fast run which is wrong is noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import _engine
+from ..dsd import fabin, mem1d
+from ..errors import WseError
+from ..fabric import Fabric
+from ..machine import Machine
+from ..program import Program
+from ..run import Run
+
+
+class WrongResult(WseError):
+    """A benchmark's machine does not hold what it should."""
+
+
+def require(right: bool, what: str) -> None:
+    if not right:
+        raise WrongResult(what)
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+
+ROW, COLUMN = 0, 1  # colors, and bit 31 of their wavelets
+LAST = ("row_word", "column_word")  # what a PE holds of each
+INDEX_BITS = 17  # of a wavelet: its number in the stream; above them the row's or column's
+IN_FLIGHT = 16  # wavelets, at most, between two routers, or a router and the memory behind it
+
+
+@dataclass
+class Streams:
+    """Rows and columns of the fabric that carry a stream from the west or north edge, multicast: every router passes
+    each wavelet on and down its ramp, where a microthread stores it.  The word a PE holds is the last that came,
+    and tells how
+    many did."""
+
+    fabric: Fabric
+    rows: np.ndarray
+    columns: np.ndarray
+    length: int
+
+    @classmethod
+    def program(
+        cls, width: int, height: int, machine: Machine, rows: np.ndarray, columns: np.ndarray, length: int
+    ) -> Program:
+        p = Program(width, height, machine)
+        colors = [p.color("row", ROW), p.color("column", COLUMN)]
+        words = [p.shared_array(name, 1, "u32") for name in LAST]
+        for kinds in ((ROW,), (COLUMN,), (ROW, COLUMN)):
+            pe = p.pe_class("_".join(colors[k].name for k in kinds))
+            code = ["main:"]
+            for k in kinds:
+                name = colors[k].name
+                pe.queue_in(2 + k, colors[k])
+                pe.dsd(f"{name}_in", fabin(2 + k, length, color=colors[k]))
+                pe.dsd(f"{name}_to", mem1d(words[k], length, stride=0))
+                code += [f"dsr d{k}, {name}_to", f"dsr a{k}, {name}_in", f"mov32 d{k}, a{k} {{async}}"]
+            pe.code("\n".join([*code, "done\n"]))
+            pe.local_task("main", 9, active=True)
+            if ROW in kinds and COLUMN in kinds:
+                p.place(pe, *(grid.ravel() for grid in np.meshgrid(columns, rows)))
+            elif ROW in kinds:
+                p.place(pe, y=rows)
+            else:
+                p.place(pe, x=columns)
+        for color, lines, axis, size, back, on in (
+            (colors[ROW], rows, "x", width, "W", "E"),
+            (colors[COLUMN], columns, "y", height, "N", "S"),
+        ):
+            along = {"y" if axis == "x" else "x": lines}
+            p.route(color, back, on + "R", **{axis: slice(0, size - 1)}, **along)
+            p.route(color, back, "R", **{axis: size - 1}, **along)
+        return p
+
+    @classmethod
+    def load(cls, program: Program, rows: np.ndarray, columns: np.ndarray, length: int, **options) -> Streams:
+        fabric = Fabric(program, **options)
+        streams = cls(fabric, rows, columns, length)
+        for y in rows.tolist():
+            fabric.stream_in(0, y, "W", "row", streams.words(ROW, y))
+        for x in columns.tolist():
+            fabric.stream_in(x, 0, "N", "column", streams.words(COLUMN, x))
+        return streams
+
+    def words(self, kind: int, line: int) -> np.ndarray:
+        return np.arange(1, self.length + 1, dtype=np.uint32) + np.uint32(_base(kind, line))
+
+    def check(self, run: Run) -> int:
+        """Compares what every PE holds with what its router passed on and its compute element counted; when the streams
+        have ended, exactly.  Returns how many wavelets were stored."""
+        done = run.ended == "done"
+        slack = 0 if done else IN_FLIGHT
+        arrived = np.zeros((run.height, run.width), np.int64)
+        for kind, lines in ((ROW, self.rows), (COLUMN, self.columns)):
+            if not lines.size:
+                continue
+            got = self.counts(kind)
+            passed = (run.links[_engine.E] if kind == ROW else run.links[_engine.S].T)[lines].astype(np.int64)
+            what = f"streams of {('rows', 'columns')[kind]}"
+            require(
+                bool((got >= 0).all() and (got <= self.length).all()),
+                f"{what}: a PE holds a wavelet that is not its own",
+            )
+            require(bool((np.diff(got) <= slack).all()), f"{what}: a PE has more than the one before it passed on")
+            lost = passed[:, :-1] - got[:, 1:]
+            require(bool((abs(lost) <= slack).all()), f"{what}: wavelets were lost or made on a link")
+            require(not done or bool((got == self.length).all()), f"{what} ended before all had arrived")
+            if kind == ROW:
+                arrived[lines] += got
+            else:
+                arrived[:, lines] += got.T
+        counted = arrived - run.counters["wavelets_in"].astype(np.int64)
+        require(bool((abs(counted) <= slack).all()), "compute elements counted other wavelets than they stored")
+        return int(arrived.sum())
+
+    def counts(self, kind: int) -> np.ndarray:
+        """[line, place]: wavelets that each PE of these rows or columns has stored."""
+        lines = self.rows if kind == ROW else self.columns
+        fabric, size = self.fabric, (self.fabric.width, self.fabric.height)[kind]
+        if lines.size == (fabric.height, fabric.width)[kind]:
+            plane = fabric.read(LAST[kind])[..., 0]
+            words = plane if kind == ROW else plane.T
+        elif kind == ROW:
+            words = np.array([fabric.read(LAST[kind], 0, line, size, 1).ravel() for line in lines.tolist()])
+        else:
+            words = np.array([fabric.read(LAST[kind], line, 0, 1, size).ravel() for line in lines.tolist()])
+        bases = np.array([_base(kind, line) for line in lines.tolist()])
+        return np.where(words == 0, 0, words.astype(np.int64) - bases[:, None])
+
+
+def _base(kind: int, line: int) -> int:
+    return kind << 31 | line << INDEX_BITS
+
+
+# --- scalar loop ------------------------------------------------------------------------------------------------------
+
+SCALAR = """
+main:
+    ld32 r3, [state]
+    ld32 r5, [total]
+    ld32 r6, [mixed]
+    mov r4, {trips}
+    mov r9, 0.5s
+.loop:
+    imul32 r3, r3, 1664525
+    iadd32 r3, r3, 1013904223
+    ishr32 r7, r3, 16
+    u2s r10, r7
+    iand r8, r7, 1
+    sfma r5, r10, r5, r9
+    bz r8, .even
+    ixor r6, r6, r7
+    jmp .next
+.even:
+    iadd32 r6, r6, r7
+.next:
+    isub32 r4, r4, 1
+    bnz r4, .loop
+    st32 r3, [state]
+    st32 r5, [total]
+    st32 r6, [mixed]
+    done
+"""
+
+
+@dataclass
+class Scalar:
+    """A loop of integer and float instructions and branches that depend on data, different in every PE."""
+
+    fabric: Fabric
+    trips: int
+    launched: int = 0
+
+    @classmethod
+    def program(cls, width: int, height: int, machine: Machine, trips: int) -> Program:
+        p = Program(width, height, machine)
+        pe = p.pe_class("loop")
+        pe.array("state", 1, "u32")
+        pe.array("total", 1, "f32")
+        pe.array("mixed", 1, "u32")
+        pe.code(SCALAR.format(trips=trips))
+        pe.local_task("main", 9)
+        p.place(pe)
+        return p
+
+    @classmethod
+    def load(cls, program: Program, trips: int, **options) -> Scalar:
+        loop = cls(Fabric(program, **options), trips)
+        loop.fabric.write("state", loop.seeds()[..., None])
+        return loop
+
+    def seeds(self) -> np.ndarray:
+        y, x = np.mgrid[: self.fabric.height, : self.fabric.width].astype(np.uint32)
+        return y * np.uint32(65537) + x
+
+    def run(self) -> Run:
+        self.fabric.launch("main")
+        self.launched += 1
+        return self.fabric.run()
+
+    def check(self, run: Run) -> None:
+        state = self.seeds()
+        total, mixed = np.zeros(state.shape, np.float32), np.zeros(state.shape, np.uint32)
+        for _ in range(self.trips * self.launched):
+            state = state * np.uint32(1664525) + np.uint32(1013904223)
+            high = state >> np.uint32(16)
+            total = high.astype(np.float32) + total * np.float32(0.5)
+            mixed = np.where(high & np.uint32(1), mixed ^ high, mixed + high)
+        for name, values in (("state", state), ("total", total), ("mixed", mixed)):
+            got = self.fabric.read(name)[..., 0]
+            require(got.tobytes() == values.tobytes(), f"the scalar loop left another {name} than NumPy's")
+        require(run.ended == "done", "the scalar loop did not end")
+
+
+# --- tasks ------------------------------------------------------------------------------------------------------------
+
+TASK = """
+arrived:
+    ld32 r1, [total]
+    iadd32 r1, r1, r0
+    st32 r1, [total]
+    done
+"""
+
+
+@dataclass
+class Tasks:
+    """Every row carries a stream; each of its wavelets is a task of four instructions in every PE of the row."""
+
+    fabric: Fabric
+    data: np.ndarray  # [row, wavelet]
+
+    @classmethod
+    def program(cls, width: int, height: int, machine: Machine) -> Program:
+        p = Program(width, height, machine)
+        row = p.color("row", ROW)
+        pe = p.pe_class("counter")
+        pe.array("total", 1, "u32")
+        pe.queue_in(2, row)
+        pe.code(TASK)
+        pe.data_task("arrived", row if p.machine.data_task_by_color else 2)
+        p.place(pe)
+        p.route(row, "W", "ER", x=slice(0, width - 1))
+        p.route(row, "W", "R", x=width - 1)
+        return p
+
+    @classmethod
+    def load(cls, program: Program, length: int, **options) -> Tasks:
+        fabric = Fabric(program, **options)
+        data = np.random.default_rng(0).integers(0, 1 << 32, (fabric.height, length), dtype=np.uint32)
+        for y in range(fabric.height):
+            fabric.stream_in(0, y, "W", "row", data[y])
+        return cls(fabric, data)
+
+    def check(self, run: Run) -> None:
+        require(run.ended == "done", "tasks: the streams did not end")
+        totals = self.data.sum(axis=1, dtype=np.uint32)
+        require(bool((self.fabric.read("total")[..., 0] == totals[:, None]).all()), "tasks: a PE's sum is wrong")
+        require(bool((run.counters["tasks"] == self.data.shape[1]).all()), "tasks: not one for each wavelet")
+
+
+def every(size: int, step: int) -> np.ndarray:
+    """One in `step` of 0 .. size - 1, from the middle of the first step on; at least one."""
+    return np.arange(min(step // 2, size - 1), size, step)
+
+
+def pages(program: Program, arrays: Sequence[str] = (), page: int = 4096) -> int:
+    """Pages of SRAM that PEs touch: of initial values and descriptors, and of these arrays.
+
+    A PE's memory is whole pages.
+    """
+    total = 0
+    for index, pe in enumerate(program.classes.values()):
+        symbols = {**program.shared, **pe.symbols}
+        spans = [(address, len(data)) for address, data in (pe.built.data if pe.built else ())]
+        spans += [(symbols[name].address, symbols[name].nbytes) for name in arrays if name in symbols]
+        touched = {at for start, size in spans if size for at in range(start // page, (start + size - 1) // page + 1)}
+        total += len(touched) * int((program.class_of_pe == index).sum())
+    return total
