@@ -137,7 +137,7 @@ def matmul(a: ArrayLike, b: ArrayLike, fmt: str, threads: int = 1) -> NDArray[np
     a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
     result = np.zeros((a.shape[0], b.shape[1]), np.float32)
     chain = _chain32 if fmt == "f32" else _chain if _sums_exactly(a, b, format_of(fmt)) else None
-    right = b.astype(np.float64) if chain is _chain else b
+    right: Any = b.astype(np.float64) if chain is _chain else b
     rows = max(1, _BLOCK // 8 // max(1, b.shape[1]))
 
     def block(start: int) -> None:

@@ -151,7 +151,7 @@ ARRAYS = ("A", "B", "C", "panel_a0", "panel_b0", "panel_a1", "panel_b1")
 
 
 def product(job: Job, meter: Meter, dtype: str, rows: int, columns: int, inner: int, most: int) -> None:
-    """C = A B with tiles of rows x columns; `inner`: k for each of the longer side's PEs."""
+    """C = A B with tiles of rows x columns; `inner`: columns of A, rows of B."""
     width, height = job.size
     config = {"M": rows * height, "K": inner, "N": columns * width, "dtype": dtype, "accumulate": "same"}
     tiling = gemm.plan(config, job.size, job.machine)
@@ -226,9 +226,11 @@ CASES = {
     "dense-wafer": Case("the same", lambda j, m: dense(j, m, 64, False)),
     "sparse-wafer": Case("the same in one row and one column of 200: 1 % of the PEs", lambda j, m: sparse(j, m, 2048)),
     "gemm-f16": Case(
-        "matrix product, tiles of 128 x 64", lambda j, m: product(j, m, "f16", 128, 64, 384, MOST), (8, 8)
+        "matrix product, tiles of 128 x 64", lambda j, m: product(j, m, "f16", 128, 64, 48 * max(j.size), MOST), (8, 8)
     ),
-    "gemm-f32": Case("matrix product, tiles of 64 x 64", lambda j, m: product(j, m, "f32", 64, 64, 320, MOST), (8, 8)),
+    "gemm-f32": Case(
+        "matrix product, tiles of 64 x 64", lambda j, m: product(j, m, "f32", 64, 64, 40 * max(j.size), MOST), (8, 8)
+    ),
     "scalar": Case("a loop of integer and float instructions with branches that depend on data", scalar, (64, 64)),
     "tasks": Case("a data task of four instructions for every wavelet of every row's stream", tasks, (64, 64)),
     "load-wafer": Case("a matrix product's program built and loaded", load),
