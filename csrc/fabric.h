@@ -102,6 +102,7 @@ typedef struct {
   uint32_t pc;
   uint16_t op, options;
   uint8_t period;                   /* slots per element */
+  uint8_t conflicts;                /* bit i: slot i of eight is taken twice, for its sources share a bank */
   uint8_t wide;                     /* elements per wavelet */
   uint8_t active, on_control, wait; /* wait: the counter of what it waited for last */
   uint8_t reads, writes, flops;     /* per element: bytes of memory, floating-point operations */

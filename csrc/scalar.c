@@ -82,15 +82,15 @@ NUM_INLINE uint64_t run_in(int fmt, wse_fabric *f, band *b, uint32_t pe, const i
     uint32_t op = ins->op & ~(uint32_t)INS_IMMEDIATE;
     bool immediate = ins->op & INS_IMMEDIATE;
     uint64_t cost = 1;
-    if (at >= bin_end) { /* the series keep time */
-      series_busy(f, b, pe, first, issued - in_bin);
-      in_bin = issued;
-      first = at;
-      bin_end = ((at >> b->series_shift) + 1) << b->series_shift;
-    }
     switch (op) {
 #include "isa.def"
       default: goto out;
+    }
+    if (at >= bin_end) { /* it was issued in another bin of the series */
+      series_busy(f, b, pe, first, issued - 1 - in_bin);
+      in_bin = issued - 1;
+      first = at;
+      bin_end = ((at >> b->series_shift) + 1) << b->series_shift;
     }
     at += cost;
   }

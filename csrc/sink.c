@@ -8,7 +8,7 @@
 #include "wake.h"
 
 static bool only_stores(const operation *o, uint64_t now) {
-  return o->plain && o->period == 1 && o->next <= now + 1 && o->left > 1 && o->left != UINT32_MAX && !o->src1.size &&
+  return o->plain && o->period == 1 && !o->conflicts && o->next <= now + 1 && o->left > 1 && o->left != UINT32_MAX && !o->src1.size &&
          o->src0.is == OPERAND_IS_DSR && o->src0.d.kind == DSD_FABIN && o->dst.d.kind == DSD_MEM1D &&
          (o->op == OP_mov16 || o->op == OP_mov32 || o->op == OP_fmovh || o->op == OP_fmovs);
 }

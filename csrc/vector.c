@@ -142,20 +142,22 @@ static uint32_t banks_of(uint32_t banks, uint16_t at, int32_t stride, int size, 
   return mask;
 }
 
-/* Of eight successive groups, how many have both sources in one bank: strides repeat over the banks within eight. */
-static int conflicts_in_eight(wse_fabric *f, uint32_t pe, const operation *o, int lanes) {
+/* Which of eight successive groups have both sources in one bank, as bits: strides repeat over the banks within eight. */
+static uint32_t conflicts_in_eight(wse_fabric *f, uint32_t pe, const operation *o, int lanes) {
   int32_t stride0, stride1;
   const xdsr *x0 = xdsr_of(f, pe, &o->src0.d), *x1 = xdsr_of(f, pe, &o->src1.d);
   if (!streams_memory(&o->src0, &stride0, x0) || !streams_memory(&o->src1, &stride1, x1)) return 0;
-  int widest = o->src0.size > o->src1.size ? o->src0.size : o->src1.size, group = lanes < 8 / widest ? lanes : 8 / widest, n = 0;
+  int widest = o->src0.size > o->src1.size ? o->src0.size : o->src1.size, group = lanes < 8 / widest ? lanes : 8 / widest;
   uint16_t at0 = dsd_address(&o->src0.d, x0, 0), at1 = dsd_address(&o->src1.d, x1, 0);
   uint32_t banks = (uint32_t)P(f, sram_banks);
   if (stride0 == stride1 && o->src0.size == o->src1.size) /* one group is like the other */
-    return (banks_of(banks, at0, stride0, o->src0.size, group) & banks_of(banks, at1, stride1, o->src1.size, group)) ? 8 : 0;
+    return (banks_of(banks, at0, stride0, o->src0.size, group) & banks_of(banks, at1, stride1, o->src1.size, group)) ? 0xff : 0;
+  uint32_t mask = 0;
   for (int i = 0; i < 8; i++)
-    n += (banks_of(banks, (uint16_t)(at0 + i * group * stride0), stride0, o->src0.size, group) &
-          banks_of(banks, (uint16_t)(at1 + i * group * stride1), stride1, o->src1.size, group)) != 0;
-  return n;
+    if (banks_of(banks, (uint16_t)(at0 + i * group * stride0), stride0, o->src0.size, group) &
+        banks_of(banks, (uint16_t)(at1 + i * group * stride1), stride1, o->src1.size, group))
+      mask |= 1u << i;
+  return mask;
 }
 
 /* A wavelet may carry two 16-bit elements if every fabric operand of the operation says so. */
@@ -239,8 +241,9 @@ int vector_begin(wse_fabric *f, uint32_t pe, const isa_ins *ins, uint32_t pc, op
   if (streams_memory(&o->dst, &stride, xdsr_of(f, pe, &o->dst.d))) o->writes = o->dst.size;
   if (vector_has_fabric(o)) {
     o->wide = (uint8_t)elements_per_wavelet(o);
-    o->period = conflicts_in_eight(f, pe, o, 1) ? (uint8_t)P(f, bank_conflict_factor) : 1;
-    if (o->dst.is == OPERAND_IS_VALUE && o->flops) o->period = (uint8_t)P(f, reduce_fp_cycles);
+    o->period = 1;
+    if (o->dst.is != OPERAND_IS_VALUE) o->conflicts = (uint8_t)conflicts_in_eight(f, pe, o, o->wide);
+    else if (o->flops) o->period = (uint8_t)P(f, reduce_fp_cycles);
     o->plain = is_plain(o);
   }
   return VECTOR_OK;
@@ -284,7 +287,12 @@ static uint64_t slots_of(wse_fabric *f, uint32_t pe, const operation *o, uint64_
   if (o->dst.size && P(f, sram_write_milli) / o->dst.size < rate) rate = P(f, sram_write_milli) / o->dst.size;
   if (rate < 1) rate = 1;
   uint64_t slots = (o->left * (uint64_t)1000 + (uint64_t)rate - 1) / (uint64_t)rate;
-  *second = slots * (uint64_t)conflicts_in_eight(f, pe, o, lanes) * (uint64_t)(P(f, bank_conflict_factor) - 1) / 8;
+  uint32_t conflicts = conflicts_in_eight(f, pe, o, lanes);
+  if (conflicts) {
+    uint64_t rest = conflicts & ((1u << slots % 8) - 1);
+    *second = (slots / 8 * (uint64_t)__builtin_popcount(conflicts) + (uint64_t)__builtin_popcountll(rest)) *
+              (uint64_t)(P(f, bank_conflict_factor) - 1);
+  }
   return slots + *second;
 }
 
@@ -465,6 +473,12 @@ static uint32_t source_plainly(wse_fabric *f, band *b, uint32_t pe, const operat
   return sram_load(sram_of(f, pe), (uint16_t)(from->d.base + (int32_t)o->done * from->d.stride), from->size);
 }
 
+/* When the element after that of cycle `now` may be done; o->done counts the latter already. */
+static uint64_t next_slot(const wse_fabric *f, const operation *o, int n, uint64_t now) {
+  bool twice = o->conflicts >> ((o->done - (uint32_t)n) / o->wide & 7) & 1;
+  return now + (twice ? (uint64_t)P(f, bank_conflict_factor) : o->period);
+}
+
 /* The next element of a plain operation; -1 if the long way has to look at it. */
 static int step_plainly(wse_fabric *f, band *b, uint32_t pe, operation *o, uint64_t now) {
   const dsr *in = o->src0.is == OPERAND_IS_DSR && o->src0.d.kind == DSD_FABIN   ? &o->src0.d
@@ -492,7 +506,7 @@ static int step_plainly(wse_fabric *f, band *b, uint32_t pe, operation *o, uint6
   }
   count(f, b, pe, o, 1, now);
   o->done++;
-  o->next = now + o->period;
+  o->next = o->conflicts ? next_slot(f, o, 1, now) : now + o->period;
   return o->left == UINT32_MAX || --o->left ? STEP_DID : STEP_ENDED;
 }
 
@@ -540,7 +554,7 @@ int vector_step(wse_fabric *f, band *b, uint32_t pe, operation *o, bool asynchro
   count(f, b, pe, o, (uint64_t)n, now);
   o->done += (uint32_t)n;
   if (o->left != UINT32_MAX) o->left -= (uint32_t)n;
-  o->next = now + o->period;
+  o->next = o->conflicts ? next_slot(f, o, n, now) : now + o->period;
   return o->left ? STEP_DID : STEP_ENDED;
 }
 

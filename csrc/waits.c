@@ -29,6 +29,11 @@ static void wait_of_operation(wse_fabric *f, uint32_t pe, int thread, list *l) {
   const pe_class *k = class_of(f, pe);
   w.pc = (int32_t)o->pc;
   w.task = f->ces[pe].task;
+  if (thread != MAIN && f->ces[pe].suspended >> thread & 1) {
+    w.why = WSE_FOR_UNBLOCK;
+    add(l, w, WSE_PENDING_OPERATIONS);
+    return;
+  }
   const operand *inputs[] = {&o->src0, &o->src1};
   for (int i = 0; i < 2; i++) {
     if (inputs[i]->is != OPERAND_IS_DSR) continue;
@@ -63,6 +68,13 @@ static void waits_of_ce(wse_fabric *f, uint32_t pe, list *l) {
     wse_wait w = wait_new(pe, WSE_WAIT_MAIN, MAIN, WSE_FOR_MICROTHREAD);
     w.pc = (int32_t)c->pc;
     w.task = c->task;
+    const isa_ins *ins = &k->code[c->pc];
+    int number = (ins->op & ~INS_IMMEDIATE) == OP_mapstep ? operand_dsr(ins->b) : -1;
+    if (number >= 0) {
+      w.why = WSE_FOR_WAVELET;
+      w.queue = f->dsrs[number][pe].queue;
+      w.color = (int16_t)color_of_iq(f, pe, k, w.queue & 7);
+    }
     add(l, w, WSE_PENDING_OPERATIONS);
   }
   for (int t = 0; t < MAIN; t++)

@@ -234,5 +234,5 @@ CASES = {
     "scalar": Case("a loop of integer and float instructions with branches that depend on data", scalar, (64, 64)),
     "tasks": Case("a data task of four instructions for every wavelet of every row's stream", tasks, (64, 64)),
     "load-wafer": Case("a matrix product's program built and loaded", load),
-    "gemm-wafer": Case("matrix product, tiles of 8 x 4, K = 64", lambda j, m: product(j, m, "f16", 8, 4, 64, 1)),
+    "gemm-wafer": Case("matrix product, tiles of 32 x 16, K = 16", lambda j, m: product(j, m, "f16", 32, 16, 16, 1)),
 }
