@@ -51,6 +51,18 @@ static bool figures_fit(const wse_desc *d) {
   return ok;
 }
 
+typedef void (*step_function)(wse_fabric *f, band *b, uint32_t i, uint64_t now);
+
+static step_function step_of(bool portable) {
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+  if (!portable && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    return routers_step_avx512;
+  if (!portable && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2")) return routers_step_avx2;
+#endif
+  (void)portable;
+  return routers_step_base;
+}
+
 static void lay_out_words(wse_fabric *f) {
   for (uint32_t pe = 0; pe < f->pes; pe++) {
     uint32_t x = pe % (uint32_t)f->width, y = pe / (uint32_t)f->width, word = y * f->row_words + x / LANES, outside;
@@ -77,10 +89,11 @@ wse_fabric *wse_new(const wse_desc *d) {
   f->bins = d->bins;
   memset(f->color_index, -1, sizeof f->color_index);
   f->router_room = (uint32_t)P(f, router_depth);
-  f->buffer_bytes = sizeof(buffer_word) + f->router_room * LANES * sizeof(uint32_t);
+  while (1u << f->ring_bits < f->router_room) f->ring_bits++;
+  f->buffer_bytes = sizeof(buffer_word) + ((size_t)LANES * sizeof(uint32_t) << f->ring_bits);
   f->row_words = ((uint32_t)d->width + LANES - 1) / LANES;
   f->words = f->row_words * (uint32_t)d->height;
-  f->wide = !d->portable && lanes_wide();
+  f->routers_step = step_of(d->portable);
   f->spans = span_table(d->portable);
 
   bool failed = false;
@@ -95,9 +108,10 @@ wse_fabric *wse_new(const wse_desc *d) {
   f->host_signal = plane(f, &failed, sizeof *f->host_signal);
   f->rebound = plane(f, &failed, sizeof *f->rebound);
   f->counters = plane(f, &failed, sizeof *f->counters * WSE_CTR_COUNT);
-  f->links[0] = plane(f, &failed, WSE_PORTS * sizeof *f->links[0]);
-  f->blocked[0] = plane(f, &failed, WSE_PORTS * sizeof *f->blocked[0]);
-  for (int i = 1; i < WSE_PORTS; i++) f->links[i] = f->links[0] + i * (size_t)f->pes, f->blocked[i] = f->blocked[0] + i * (size_t)f->pes;
+  f->links[0] = word_plane(f, &failed, WSE_PORTS * LANES * sizeof *f->links[0]);
+  f->blocked[0] = word_plane(f, &failed, WSE_PORTS * LANES * sizeof *f->blocked[0]);
+  for (size_t i = 1; i < WSE_PORTS; i++) f->links[i] = f->links[0] + i * f->words * LANES, f->blocked[i] = f->blocked[0] + i * f->words * LANES;
+  f->sink_times = word_plane(f, &failed, sizeof *f->sink_times);
   for (int i = 0; i < 48; i++) f->dsrs[i] = plane(f, &failed, sizeof(dsr));
   for (int i = 0; i < 16; i++) f->xdsrs[i] = plane(f, &failed, sizeof(xdsr));
   for (int i = 0; i < THREADS; i++) f->operations[i] = plane(f, &failed, sizeof(operation));
@@ -165,8 +179,9 @@ void wse_free(wse_fabric *f) {
   plane_free(f->host_signal, n * sizeof *f->host_signal);
   plane_free(f->rebound, n * sizeof *f->rebound);
   plane_free(f->counters, n * sizeof *f->counters * WSE_CTR_COUNT);
-  plane_free(f->links[0], n * WSE_PORTS * sizeof *f->links[0]);
-  plane_free(f->blocked[0], n * WSE_PORTS * sizeof *f->blocked[0]);
+  plane_free(f->links[0], f->words * (size_t)WSE_PORTS * LANES * sizeof *f->links[0]);
+  plane_free(f->blocked[0], f->words * (size_t)WSE_PORTS * LANES * sizeof *f->blocked[0]);
+  plane_free(f->sink_times, f->words * sizeof *f->sink_times);
   for (int i = 0; i < 48; i++) plane_free(f->dsrs[i], n * sizeof(dsr));
   for (int i = 0; i < 16; i++) plane_free(f->xdsrs[i], n * sizeof(xdsr));
   for (int i = 0; i < THREADS; i++) plane_free(f->operations[i], n * sizeof(operation));
@@ -175,6 +190,7 @@ void wse_free(wse_fabric *f) {
     plane_free(f->route[c], n * sizeof *f->route[c]);
     plane_free(f->filter_count[c], n * sizeof *f->filter_count[c]);
     plane_free(f->sinks[c], n * sizeof *f->sinks[c]);
+    plane_free(f->sink_words[c], f->words * sizeof *f->sink_words[c]);
     plane_free(f->routes[c], f->words * sizeof *f->routes[c]);
     for (int port = 0; port < f->inputs[c]; port++) plane_free(f->buffer[c][port], f->words * f->buffer_bytes);
   }
@@ -239,6 +255,7 @@ static int color_new(wse_fabric *f, int color) {
   f->route[f->colors] = plane(f, &failed, sizeof **f->route);
   f->routes[f->colors] = word_plane(f, &failed, sizeof **f->routes);
   f->sinks[f->colors] = plane(f, &failed, sizeof **f->sinks);
+  f->sink_words[f->colors] = word_plane(f, &failed, sizeof **f->sink_words);
   if (failed) return -1;
   f->color_index[color] = (int8_t)f->colors;
   f->color_of[f->colors] = (uint8_t)color;
@@ -406,8 +423,6 @@ static void turn_wheel(wse_fabric *f, band *b, uint64_t now) {
   }
 }
 
-typedef void (*step_function)(wse_fabric *f, band *b, uint32_t i, uint64_t now);
-
 static inline void each_awake(wse_fabric *f, band *b, wake_ring *ring, uint32_t first, uint64_t now, step_function step) {
   uint32_t slot = (uint32_t)now & (NEAR - 1);
   if (!ring->some[slot]) return;
@@ -449,7 +464,7 @@ static uint64_t band_first(wse_fabric *f, int index, uint64_t now, uint64_t befo
 static void band_second(wse_fabric *f, int index, uint64_t now) {
   band *b = &f->bands[index];
   b->box_count[0] = b->box_count[1] = 0;
-  each_awake(f, b, &b->routers, b->word0, now, routers_step);
+  each_awake(f, b, &b->routers, b->word0, now, f->routers_step);
 }
 
 /* Threads that live for one call.  Each publishes when its band wants to go on, and the cycle of its fault. */

@@ -116,9 +116,7 @@ typedef struct {
   uint16_t at;       /* next address */
   int16_t step;
   uint32_t left;     /* elements of the operation */
-  uint32_t last;     /* first sink of a PE only: cycle of the last element of any, 32 bits */
-  uint8_t pattern;   /* ... bit i: there was one in cycle last - i */
-  uint8_t size, thread, first; /* first: the PE's first sink, by color index */
+  uint8_t size, thread;
 } sink;
 
 enum { MAIN_IDLE, MAIN_RUN, MAIN_OPERATION, MAIN_MEMORY, NO_CAUSE = 0xff };
@@ -162,18 +160,21 @@ typedef struct {
 
 /* --- router --------------------------------------------------------------------------------------------------------- */
 
-enum { LANES = 64, DIGITS = 3, MAX_ROOM = 7 };
+enum { LANES = 64, DIGITS = 3, MAX_ROOM = 7, MAX_RING = 8, LINE = 64 };
 
-/* What 64 routers keep for one color and input.  Bit i of a plane is lane i; counts are planes of binary digits. */
+/* What 64 routers keep for one color and input.  Bit i of a plane is lane i; counts are planes of binary digits.  Each lane's
+ * wavelets lie in a ring of rows; `at` is the row of the head.  Rows begin on cache lines. */
 typedef struct {
   uint64_t landed[DIGITS];    /* wavelets that may leave */
   uint64_t held[DIGITS];      /* these, and the ones still on the wire */
+  uint64_t at[DIGITS];
   uint64_t full;              /* there was no room when the cycle began */
   uint64_t air[NEAR];         /* one lands in the cycle that is this modulo NEAR */
   uint64_t sent[WSE_PORTS];   /* outputs that have taken the head */
-  uint64_t control[MAX_ROOM + 1], advance[MAX_ROOM + 1]; /* of the wavelet in each place; 0 is the head */
-  uint32_t since[LANES];      /* cycle from which the head could leave */
-  uint32_t data[];            /* [router_depth][LANES] */
+  uint64_t flagged;           /* control and advance are only looked at where this is not 0 for all lanes */
+  uint64_t control[MAX_RING], advance[MAX_RING]; /* of the wavelet in each row */
+  _Alignas(LINE) uint32_t since[LANES]; /* cycle from which the head could leave */
+  uint32_t data[];            /* [ring][LANES] */
 } buffer_word;
 
 /* Routes of one color, as they stand now. */
@@ -190,6 +191,22 @@ typedef struct {
   uint64_t edge[WSE_RAMP];          /* lanes whose neighbor on this side is off the grid */
   uint64_t next[WSE_PORTS][5];      /* round robin per output: the color whose turn is next, binary digits */
 } router_word;
+
+/* What the sinks of a word have taken of one color and not stored yet: a row for each step in which some did. */
+enum { SINK_ROWS = 32 };
+typedef struct {
+  uint32_t used;               /* rows */
+  uint32_t room;               /* more rows until some lane may have to take its wavelets the usual way, at least */
+  uint64_t lanes[SINK_ROWS];   /* whose wavelets are in the row */
+  _Alignas(LINE) uint32_t data[SINK_ROWS][LANES];
+} sink_word;
+
+/* When the sinks of a word stored: each cycle in which one does not is one in which it waits. */
+typedef struct {
+  uint64_t members;            /* lanes that are sinks */
+  uint64_t closed;             /* waits are counted up to this cycle */
+  uint64_t when[NEAR], lanes[NEAR]; /* who stores in cycle when[c % NEAR] = c, for cycles from `closed` on */
+} sink_times;
 
 /* Output links that rest now and then (link_bubble_every); kept only then. */
 typedef struct {
@@ -280,13 +297,13 @@ struct wse_fabric {
   uint32_t *filter_count[WSE_COLORS];    /* [pe], by color index; NULL without counters */
   char *buffer[WSE_COLORS][WSE_PORTS];   /* [word] of buffer_word */
   size_t buffer_bytes;
-  uint32_t router_room;
+  uint32_t router_room, ring_bits;       /* a buffer's capacity; rows of its ring are 1 << ring_bits */
   uint32_t row_words, words;
   router_word *routers;                  /* [word] */
   link_word *links_rest;                 /* [word], NULL if links never rest */
   uint32_t *place;                       /* [pe]: word * LANES + lane */
   uint32_t *word_pe;                     /* [word]: PE of its lane 0 */
-  bool wide;                             /* 512-bit vector instructions are there */
+  void (*routers_step)(struct wse_fabric *f, struct band *b, uint32_t word, uint64_t now); /* of the host's instruction set */
   const span_function *spans;            /* vector.h: operations over whole operands */
   wse_filter *filters;
   int filter_total;
@@ -300,6 +317,8 @@ struct wse_fabric {
   xdsr *xdsrs[16];
   operation *operations[THREADS];
   sink *sinks[WSE_COLORS];               /* [pe], by color index */
+  sink_word *sink_words[WSE_COLORS];     /* [word], by color index */
+  sink_times *sink_times;                /* [word] */
   char *iq[WSE_QUEUES], *oq[WSE_QUEUES];
   size_t iq_bytes[WSE_QUEUES], oq_bytes[WSE_QUEUES];
   uint8_t iq_mask[WSE_QUEUES], oq_mask[WSE_QUEUES], iq_room[WSE_QUEUES], oq_room[WSE_QUEUES];
@@ -311,7 +330,7 @@ struct wse_fabric {
 
   /* measures */
   uint64_t *counters;                    /* [pe][WSE_CTR_COUNT] */
-  uint32_t *links[WSE_PORTS], *blocked[WSE_PORTS];
+  uint32_t *links[WSE_PORTS], *blocked[WSE_PORTS]; /* [word * LANES + lane] */
   uint16_t *activity;                    /* [bins][pe] */
   int bins;
   uint64_t bin_shift;

@@ -1,7 +1,7 @@
 /* lanes.h - planes of 64 lanes: counts as binary digits, and moves of 64 words under a mask.
  *
  * A count of each lane lies in DIGITS bit planes, so that adding one to any set of lanes is three operations.  Moves of data
- * use 512-bit vectors where the processor has them and a loop over the set lanes elsewhere, to the same effect.
+ * use 512-bit vectors where they are compiled for and loops elsewhere, to the same effect.
  */
 #ifndef LANES_H
 #define LANES_H
@@ -38,78 +38,81 @@ static inline uint64_t digits_least(const uint64_t d[DIGITS], uint32_t n) {
   return more | same;
 }
 
+/* a + b mod 2^bits, lane by lane. */
+static inline void digits_sum(uint64_t to[DIGITS], const uint64_t a[DIGITS], const uint64_t b[DIGITS], uint32_t bits) {
+  uint64_t carry = 0;
+  for (uint32_t k = 0; k < DIGITS; k++) {
+    uint64_t one = a[k] ^ b[k], both = a[k] & b[k];
+    to[k] = k < bits ? one ^ carry : 0;
+    carry = both | (carry & one);
+  }
+}
+
 #define EACH_LANE(lane, set) \
   for (uint64_t rest_ = (set), lane = 0; rest_ && (lane = (uint64_t)__builtin_ctzll(rest_), true); rest_ &= rest_ - 1)
 
-#if defined(__x86_64__) && defined(__GNUC__)
+/* Moves of 64 words of which some are meant.  router.c is compiled once per instruction set of the host, and these with it. */
+#if defined(__AVX512F__)
 #include <immintrin.h>
-#define WIDE __attribute__((target("avx512f")))
 
-WIDE static inline void wide_copy(uint32_t *to, const uint32_t *from, uint64_t set) {
+static inline void lanes_copy(uint32_t *to, const uint32_t *from, uint64_t set) {
   for (int k = 0; k < 4; k++) {
     __mmask16 m = (__mmask16)(set >> 16 * k);
-    if (m) _mm512_mask_storeu_epi32(to + 16 * k, m, _mm512_maskz_loadu_epi32(m, from + 16 * k));
+    _mm512_mask_storeu_epi32(to + 16 * k, m, _mm512_maskz_loadu_epi32(m, from + 16 * k));
   }
 }
-WIDE static inline void wide_fill(uint32_t *to, uint32_t value, uint64_t set) {
-  __m512i v = _mm512_set1_epi32((int)value);
+static inline void lanes_fill(uint32_t *to, uint32_t value, uint64_t set) {
+  for (int k = 0; k < 4; k++) _mm512_mask_storeu_epi32(to + 16 * k, (__mmask16)(set >> 16 * k), _mm512_set1_epi32((int)value));
+}
+static inline void lanes_count(uint32_t *to, uint64_t set) {
   for (int k = 0; k < 4; k++) {
     __mmask16 m = (__mmask16)(set >> 16 * k);
-    if (m) _mm512_mask_storeu_epi32(to + 16 * k, m, v);
+    _mm512_mask_storeu_epi32(to + 16 * k, m, _mm512_add_epi32(_mm512_maskz_loadu_epi32(m, to + 16 * k), _mm512_set1_epi32(1)));
   }
-}
-WIDE static inline void wide_count(uint32_t *to, uint64_t set) {
-  __m512i one = _mm512_set1_epi32(1);
-  for (int k = 0; k < 4; k++) {
-    __mmask16 m = (__mmask16)(set >> 16 * k);
-    if (m) _mm512_mask_storeu_epi32(to + 16 * k, m, _mm512_add_epi32(_mm512_maskz_loadu_epi32(m, to + 16 * k), one));
-  }
-}
-WIDE static inline uint64_t wide_wait(uint32_t *to, const uint32_t *since, uint32_t now, uint64_t set) {
-  __m512i t = _mm512_set1_epi32((int)now);
-  uint64_t sum = 0;
-  for (int k = 0; k < 4; k++) {
-    __mmask16 m = (__mmask16)(set >> 16 * k);
-    if (!m) continue;
-    __m512i waited = _mm512_maskz_sub_epi32(m, t, _mm512_maskz_loadu_epi32(m, since + 16 * k));
-    m = _mm512_test_epi32_mask(waited, waited);
-    if (!m) continue;
-    _mm512_mask_storeu_epi32(to + 16 * k, m, _mm512_add_epi32(_mm512_maskz_loadu_epi32(m, to + 16 * k), waited));
-    sum += (uint32_t)_mm512_reduce_add_epi32(waited);
-  }
-  return sum;
-}
-static inline bool lanes_wide(void) { return __builtin_cpu_supports("avx512f"); }
-#else
-#define wide_copy(to, from, set) ((void)0)
-#define wide_fill(to, value, set) ((void)0)
-#define wide_count(to, set) ((void)0)
-#define wide_wait(to, since, now, set) 0
-static inline bool lanes_wide(void) { return false; }
-#endif
-
-static inline void lanes_copy(const wse_fabric *f, uint32_t *to, const uint32_t *from, uint64_t set) {
-  if (f->wide) wide_copy(to, from, set);
-  else EACH_LANE(i, set) to[i] = from[i];
-}
-static inline void lanes_fill(const wse_fabric *f, uint32_t *to, uint32_t value, uint64_t set) {
-  if (f->wide) wide_fill(to, value, set);
-  else EACH_LANE(i, set) to[i] = value;
-}
-static inline void lanes_count(const wse_fabric *f, uint32_t *to, uint64_t set) {
-  if (f->wide) wide_count(to, set);
-  else EACH_LANE(i, set) to[i]++;
 }
 /* Adds to each lane the cycles since its `since`; returns their sum. */
-static inline uint64_t lanes_wait(const wse_fabric *f, uint32_t *to, const uint32_t *since, uint64_t now, uint64_t set) {
-  uint64_t sum = 0;
-  if (f->wide) return wide_wait(to, since, (uint32_t)now, set);
-  EACH_LANE(i, set) {
-    uint32_t waited = (uint32_t)now - since[i];
+static inline uint64_t lanes_wait(uint32_t *to, const uint32_t *since, uint32_t now, uint64_t set) {
+  __m512i sum = _mm512_setzero_si512();
+  for (int k = 0; k < 4; k++) {
+    __mmask16 m = (__mmask16)(set >> 16 * k);
+    __m512i waited = _mm512_maskz_sub_epi32(m, _mm512_set1_epi32((int)now), _mm512_maskz_loadu_epi32(m, since + 16 * k));
+    m = _mm512_test_epi32_mask(waited, waited);
+    if (m) _mm512_mask_storeu_epi32(to + 16 * k, m, _mm512_add_epi32(_mm512_maskz_loadu_epi32(m, to + 16 * k), waited));
+    sum = _mm512_add_epi32(sum, waited);
+  }
+  return (uint32_t)_mm512_reduce_add_epi32(sum);
+}
+#else
+enum { FEW_LANES = 12 }; /* as many at most are done one by one */
+
+/* All ones where the lane is set: what lets the compiler make vectors of a loop over all lanes. */
+static inline uint32_t lane_mask(uint64_t set, int lane) { return -(uint32_t)(set >> lane & 1); }
+
+static inline void lanes_copy(uint32_t *to, const uint32_t *from, uint64_t set) {
+  if (__builtin_popcountll(set) <= FEW_LANES) EACH_LANE(i, set) to[i] = from[i];
+  else
+    for (int i = 0; i < LANES; i++)
+      if (set >> i & 1) to[i] = from[i];
+}
+static inline void lanes_fill(uint32_t *to, uint32_t value, uint64_t set) {
+  if (__builtin_popcountll(set) <= FEW_LANES) EACH_LANE(i, set) to[i] = value;
+  else
+    for (int i = 0; i < LANES; i++) to[i] ^= (to[i] ^ value) & lane_mask(set, i);
+}
+static inline void lanes_count(uint32_t *to, uint64_t set) {
+  if (__builtin_popcountll(set) <= FEW_LANES) EACH_LANE(i, set) to[i]++;
+  else
+    for (int i = 0; i < LANES; i++) to[i] -= lane_mask(set, i);
+}
+static inline uint64_t lanes_wait(uint32_t *to, const uint32_t *since, uint32_t now, uint64_t set) {
+  uint32_t sum = 0;
+  for (int i = 0; i < LANES; i++) {
+    uint32_t waited = (now - since[i]) & lane_mask(set, i);
     to[i] += waited;
     sum += waited;
   }
   return sum;
 }
+#endif
 
 #endif

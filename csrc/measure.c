@@ -61,8 +61,8 @@ wse_status wse_get_plane(wse_fabric *f, int which, wse_plane *out) {
       account_all(f);
       *out = (wse_plane){f->counters, 3, 8, {h, w, WSE_CTR_COUNT}};
       return WSE_OK;
-    case WSE_PLANE_LINKS: *out = (wse_plane){f->links[0], 3, 4, {WSE_PORTS, h, w}}; return WSE_OK;
-    case WSE_PLANE_BLOCKED: *out = (wse_plane){f->blocked[0], 3, 4, {WSE_PORTS, h, w}}; return WSE_OK;
+    case WSE_PLANE_LINKS: *out = (wse_plane){f->links[0], 3, 4, {WSE_PORTS, h, f->row_words * LANES}}; return WSE_OK;
+    case WSE_PLANE_BLOCKED: *out = (wse_plane){f->blocked[0], 3, 4, {WSE_PORTS, h, f->row_words * LANES}}; return WSE_OK;
     case WSE_PLANE_COLORS:
       memset(f->total_colors, 0, sizeof f->total_colors);
       for (int i = 0; i < f->band_total; i++)

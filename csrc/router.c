@@ -10,21 +10,27 @@
  * The arbitration rule stands in `arbitrate`; the latencies are hop_cycles and ramp_in_cycles of machine.def.  Lane i of a plane
  * is the i-th router of the word.  What is rare (control wavelets, filters, color swaps, streams at the edge) goes lane by lane.
  */
-#include "router.h"
-
-#include "lanes.h"
+#include "buffer.h"
 #include "queue.h"
 #include "sink.h"
-#include "wake.h"
+
+#ifndef ROUTERS_STEP /* router_avx2.c and router_avx512.c include this file, too */
+#define ROUTERS_STEP routers_step_base
+#endif
 
 /* A color and input of the word that has something to send. */
 typedef struct {
   buffer_word *buffer;
   route_word *route;
   uint64_t ready;              /* lanes whose head may leave */
+  uint64_t control, advance;   /* ... and is a control wavelet, or advances the switch */
   uint64_t drops;              /* lanes whose ramp takes the head and forgets it */
   uint64_t asks[WSE_PORTS];    /* lanes that want the output and find room */
   uint8_t color, port;
+  bool read;                   /* heads are there */
+  _Alignas(LINE) uint32_t room_before[LINE / 4]; /* for who reads a row one lane off */
+  uint32_t heads[LANES];
+  uint32_t room_after[LINE / 4];
 } candidate;
 
 typedef struct {
@@ -38,94 +44,14 @@ typedef struct {
   candidate candidates[WSE_COLORS * WSE_PORTS];
 } step;
 
-static uint32_t *head_of(buffer_word *q) { return (uint32_t *)(void *)((char *)q + offsetof(buffer_word, data)); }
-static bool bit(uint64_t plane, uint64_t lane) { return plane >> lane & 1; }
-static void assign(uint64_t *plane, uint64_t lane, bool value) {
-  *plane = (*plane & ~((uint64_t)1 << lane)) | (uint64_t)value << lane;
+static uint32_t *heads_of(const step *s, candidate *c) {
+  if (!c->read) buffer_heads(s->f, c->buffer, c->ready, c->heads);
+  c->read = true;
+  return c->heads;
 }
-static wavelet wavelet_at(buffer_word *q, uint64_t lane) {
-  return (wavelet){head_of(q)[lane], (bit(q->control[0], lane) ? WAVELET_CONTROL : 0u) | (bit(q->advance[0], lane) ? WAVELET_ADVANCE : 0u)};
-}
-
-/* --- what others put in ------------------------------------------------------------------------------------------------ */
-
-static void mark_dirty(wse_fabric *f, band *b, uint32_t word, int color) {
-  if (!f->routers[word].dirty) b->dirty[b->dirty_count++] = word;
-  f->routers[word].dirty |= 1u << color;
-}
-
-void router_push(wse_fabric *f, band *b, const landing *l) {
-  if (l->word < b->word0 || l->word >= b->word1) { /* another band's: by mail */
-    mail *m = mail_new(b, l->word, b->now, l->when);
-    m->color = (uint8_t)l->color;
-    m->port = (uint8_t)l->port;
-    m->lanes = l->lanes;
-    m->control = l->control;
-    m->advance = l->advance;
-    lanes_copy(f, m->data, l->data, l->lanes);
-    return;
-  }
-  buffer_word *q = buffer_of(f, l->color, l->port, l->word);
-  uint64_t left = l->lanes;
-  for (uint32_t place = 0; left; place++) {
-    uint64_t here = left & digits_equal(q->held, place);
-    if (!here) continue;
-    lanes_copy(f, head_of(q) + place * LANES, l->data, here);
-    q->control[place] = (q->control[place] & ~here) | (l->control & here);
-    q->advance[place] = (q->advance[place] & ~here) | (l->advance & here);
-    left &= ~here;
-  }
-  digits_add(q->held, l->lanes);
-  q->air[l->when & (NEAR - 1)] |= l->lanes;
-  f->routers[l->word].busy |= 1u << l->color;
-  mark_dirty(f, b, l->word, l->color);
-  ring_set(&b->routers, l->word - b->word0, l->when);
-}
-
-void router_push_one(wse_fabric *f, band *b, uint32_t pe, int color, int port, wavelet w, uint64_t when) {
-  uint32_t at = f->place[pe], lane = at % LANES, data[LANES];
-  uint64_t set = (uint64_t)1 << lane;
-  data[lane] = w.data;
-  router_push(f, b, &(landing){at / LANES, color, port, set, w.meta & WAVELET_CONTROL ? set : 0, w.meta & WAVELET_ADVANCE ? set : 0,
-                               data, when});
-}
-
-bool router_has_room(const wse_fabric *f, uint32_t pe, int color, int port) {
-  uint32_t at = f->place[pe];
-  return !bit(buffer_of(f, color, port, at / LANES)->full, at % LANES);
-}
-
-void routers_settle(wse_fabric *f, band *b) {
-  for (uint32_t i = 0; i < b->dirty_count; i++) {
-    router_word *r = &f->routers[b->dirty[i]];
-    for (uint32_t colors = r->dirty; colors; colors &= colors - 1) {
-      int color = __builtin_ctz(colors);
-      for (int port = 0; port < f->inputs[color]; port++) {
-        buffer_word *q = buffer_of(f, color, port, b->dirty[i]);
-        q->full = digits_least(q->held, f->router_room);
-      }
-    }
-    r->dirty = 0;
-  }
-  b->dirty_count = 0;
-}
-
-void route_refresh(wse_fabric *f, uint32_t pe, int color) {
-  uint64_t route = f->route[color][pe];
-  uint32_t at = f->place[pe], lane = at % LANES;
-  route_word *w = &f->routes[color][at / LANES];
-  bool torn = route >> WSE_ROUTE_TEARDOWN & 1;
-  for (int port = 0; port < WSE_PORTS; port++) {
-    assign(&w->rx[port], lane, !torn && route_rx(route, route_position(route)) >> port & 1);
-    assign(&w->tx[port], lane, route_tx(route, route_position(route)) >> port & 1);
-  }
-  assign(&w->special, lane, route >> WSE_ROUTE_FILTER || route >> WSE_ROUTE_SWAP_X & 3);
-}
-
-void ramp_refresh(wse_fabric *f, uint32_t pe, int color) {
-  uint32_t at = f->place[pe];
-  int q = queue_of_color(f, pe, f->color_of[color]);
-  assign(&f->routes[color][at / LANES].ramp_full, at % LANES, q < 0 || queue_full(iq_of(f, q, pe), f->iq_room[q]));
+static wavelet head_of(const step *s, candidate *c, uint64_t lane) {
+  return (wavelet){heads_of(s, c)[lane],
+                   (bit(c->control, lane) ? WAVELET_CONTROL : 0u) | (bit(c->advance, lane) ? WAVELET_ADVANCE : 0u)};
 }
 
 /* --- who is ready -------------------------------------------------------------------------------------------------------- */
@@ -169,7 +95,7 @@ static void gather(step *s, int color) {
     uint64_t lands = q->air[s->now & (NEAR - 1)];
     if (lands) {
       q->air[s->now & (NEAR - 1)] = 0;
-      lanes_fill(f, q->since, (uint32_t)s->now, lands & ~digits_some(q->landed));
+      lanes_fill(q->since, (uint32_t)s->now, lands & ~digits_some(q->landed));
       digits_add(q->landed, lands);
     }
     uint64_t enabled = f->inputs[color] > 1 ? route->rx[port] : route->rx[0] | route->rx[1] | route->rx[2] | route->rx[3] | route->rx[4];
@@ -184,6 +110,9 @@ static void gather(step *s, int color) {
     c->route = route;
     c->color = (uint8_t)color;
     c->port = (uint8_t)port;
+    c->control = buffer_flags(f, q, q->control);
+    c->advance = buffer_flags(f, q, q->advance);
+    c->read = false;
     s->count++;
     n++;
   }
@@ -220,7 +149,7 @@ static bool lane_has_room(step *s, candidate *c, uint64_t lane, int port) {
   uint32_t pe = s->pe0 + (uint32_t)lane, to;
   uint64_t route = f->route[c->color][pe];
   if (port == WSE_RAMP) {
-    wavelet w = wavelet_at(c->buffer, lane);
+    wavelet w = head_of(s, c, lane);
     bool refused = w.meta & WAVELET_CONTROL && switch_commands(w.data) >> 2 & 1;
     if (!refused && filter_passes(f, pe, c->color, route, w)) return !bit(c->route->ramp_full, lane);
     c->drops |= (uint64_t)1 << lane;
@@ -249,7 +178,7 @@ static void ask(step *s, candidate *c) {
     c->asks[port] = 0;
     if (!wanted) continue;
     if (port == WSE_RAMP) {
-      rare = wanted & (c->route->special | c->buffer->control[0]);
+      rare = wanted & (c->route->special | c->control);
       room = ~c->route->ramp_full;
     } else {
       rare = wanted & (c->route->special | s->r->edge[port]);
@@ -324,20 +253,14 @@ static void rest_links(step *s, int port) {
 
 static void send_down(step *s, candidate *c, uint64_t lanes) {
   wse_fabric *f = s->f;
-  uint64_t lands = s->now + (uint64_t)P(f, ramp_in_cycles), stored = 0;
-  EACH_LANE(lane, lanes & c->route->sinks & ~(c->buffer->control[0] | c->route->special))
-    if (sink_take(f, s->b, s->pe0 + (uint32_t)lane, c->color, head_of(c->buffer)[lane], lands)) {
-      stored |= (uint64_t)1 << lane;
-      trace_event(f, s->b, s->now, s->pe0 + (uint32_t)lane, WSE_EV_LAND, f->color_of[c->color], head_of(c->buffer)[lane]);
-    }
-  if (stored) {
-    activity_last(s->b, lands + 1);
-    if (f->activity) EACH_LANE(lane, stored) series_span(f, s->b, s->pe0 + (uint32_t)lane, lands, 1, SERIES_BUSY);
-    else series_add(f, s->b, lands, SERIES_BUSY, (uint64_t)__builtin_popcountll(stored));
-  }
+  uint64_t lands = s->now + (uint64_t)P(f, ramp_in_cycles);
+  uint64_t stored = lanes & c->route->sinks & ~(c->control | c->route->special);
+  if (stored) stored = sinks_take(f, s->b, s->word, c->color, stored, heads_of(s, c), s->now, lands);
+  if (f->trace_capacity)
+    EACH_LANE(lane, stored) trace_event(f, s->b, s->now, s->pe0 + (uint32_t)lane, WSE_EV_LAND, f->color_of[c->color], c->heads[lane]);
   EACH_LANE(lane, lanes & ~stored) {
     uint32_t pe = s->pe0 + (uint32_t)lane;
-    wavelet w = wavelet_at(c->buffer, lane);
+    wavelet w = head_of(s, c, lane);
     if (bit(c->route->special, lane)) filter_count(f, pe, c->color, f->route[c->color][pe], w);
     if (bit(c->drops, lane)) continue;
     int n = queue_of_color(f, pe, f->color_of[c->color]);
@@ -355,33 +278,33 @@ static void send_one(step *s, candidate *c, uint64_t lane, int port) {
   wse_fabric *f = s->f;
   uint32_t pe = s->pe0 + (uint32_t)lane, to;
   uint64_t route = f->route[c->color][pe];
-  wavelet w = wavelet_at(c->buffer, lane);
+  wavelet w = head_of(s, c, lane);
   if (w.meta & WAVELET_CONTROL) w.data = switch_pop(route, w.data);
   w.meta &= WAVELET_CONTROL; /* the last wavelet of an operation advances its own router's switch, no other */
   int leaves = color_after(f, route, c->color, port);
-  if (neighbor(f, pe, port, &to)) router_push_one(f, s->b, to, leaves, port ^ 2, w, s->now + (uint64_t)P(f, hop_cycles));
+  if (neighbor(f, pe, port, &to)) push_one(f, s->b, to, leaves, port ^ 2, w, s->now + (uint64_t)P(f, hop_cycles));
   else stream_take(stream_out_at(f, pe, port, f->color_of[leaves]), w, s->now);
 }
 
 static void send_lanes(step *s, candidate *c, uint64_t lanes, int port) {
   wse_fabric *f = s->f;
-  uint32_t *head = head_of(c->buffer), rows = f->row_words;
+  uint32_t *head = heads_of(s, c), rows = f->row_words;
   landing l = {s->word, c->color, port ^ 2, lanes, 0, 0, head, s->now + (uint64_t)P(f, hop_cycles)};
   uint64_t over; /* lanes that leave the word */
   switch (port) {
-    case WSE_N: l.word -= rows; router_push(f, s->b, &l); return;
-    case WSE_S: l.word += rows; router_push(f, s->b, &l); return;
+    case WSE_N: l.word -= rows; push(f, s->b, &l); return;
+    case WSE_S: l.word += rows; push(f, s->b, &l); return;
     case WSE_E:
       over = lanes >> 63;
       l.lanes <<= 1;
       l.data = head - 1;
-      if (l.lanes) router_push(f, s->b, &l);
+      if (l.lanes) push(f, s->b, &l);
       break;
     default:
       over = lanes & 1;
       l.lanes >>= 1;
       l.data = head + 1;
-      if (l.lanes) router_push(f, s->b, &l);
+      if (l.lanes) push(f, s->b, &l);
   }
   if (over) send_one(s, c, port == WSE_E ? 63 : 0, port);
 }
@@ -390,16 +313,16 @@ static void send(step *s, candidate *c, int port) {
   wse_fabric *f = s->f;
   uint64_t lanes = c->asks[port];
   uint64_t *total = s->b->colors[c->color][port];
-  lanes_count(f, f->links[port] + s->pe0, lanes);
+  lanes_count(f->links[port] + s->word * LANES, lanes);
   total[0] += (uint64_t)__builtin_popcountll(lanes);
-  total[1] += lanes_wait(f, f->blocked[port] + s->pe0, c->buffer->since, s->now, lanes);
+  total[1] += lanes_wait(f->blocked[port] + s->word * LANES, c->buffer->since, (uint32_t)s->now, lanes);
   c->buffer->sent[port] |= lanes;
   if (port == WSE_RAMP) {
     send_down(s, c, lanes);
     return;
   }
   series_add(f, s->b, s->now, SERIES_HOPS, (uint64_t)__builtin_popcountll(lanes));
-  uint64_t rare = lanes & (c->buffer->control[0] | c->route->special | s->r->edge[port]);
+  uint64_t rare = lanes & (c->control | c->route->special | s->r->edge[port]);
   if (lanes & ~rare) send_lanes(s, c, lanes & ~rare, port);
   EACH_LANE(lane, rare) send_one(s, c, lane, port);
 }
@@ -439,26 +362,17 @@ static void pop(step *s, candidate *c) {
   gone = c->ready & some & ~gone;
   if (!gone) return;
   if (gone & q->full) wake_upstream(s, c, gone & q->full);
-  EACH_LANE(lane, gone & (q->control[0] | q->advance[0]))
-    switch_apply(f, s->b, s->pe0 + (uint32_t)lane, c->color, wavelet_at(q, lane), s->now);
-  for (uint32_t place = 0; place + 1 < f->router_room; place++) {
-    uint64_t moves = gone & digits_least(q->held, place + 2);
-    if (!moves) break;
-    lanes_copy(f, head_of(q) + place * LANES, head_of(q) + (place + 1) * LANES, moves);
-    q->control[place] = (q->control[place] & ~moves) | (q->control[place + 1] & moves);
-    q->advance[place] = (q->advance[place] & ~moves) | (q->advance[place + 1] & moves);
-  }
-  digits_subtract(q->landed, gone);
-  digits_subtract(q->held, gone);
-  for (int port = 0; port < WSE_PORTS; port++) q->sent[port] &= ~gone;
-  lanes_fill(f, q->since, (uint32_t)s->now + 1, gone & digits_some(q->landed));
+  EACH_LANE(lane, gone & (c->control | c->advance))
+    switch_apply(f, s->b, s->pe0 + (uint32_t)lane, c->color, head_of(s, c, lane), s->now);
+  buffer_pop(f, q, gone);
+  lanes_fill(q->since, (uint32_t)s->now + 1, gone & digits_some(q->landed));
   mark_dirty(f, s->b, s->word, c->color);
   for (int port = 0; port < f->inputs[c->color]; port++)
     if (digits_some(buffer_of(f, c->color, port, s->word)->held)) return;
   s->r->busy &= ~(1u << c->color);
 }
 
-void routers_step(wse_fabric *f, band *b, uint32_t word, uint64_t now) {
+void ROUTERS_STEP(wse_fabric *f, band *b, uint32_t word, uint64_t now) {
   step s;
   s.f = f;
   s.b = b;

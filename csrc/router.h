@@ -4,7 +4,12 @@
 
 #include "fabric.h"
 
-void routers_step(wse_fabric *f, band *b, uint32_t word, uint64_t now);
+/* router.c, compiled for each instruction set of the host. */
+void routers_step_base(wse_fabric *f, band *b, uint32_t word, uint64_t now);
+void routers_step_avx2(wse_fabric *f, band *b, uint32_t word, uint64_t now);
+void routers_step_avx512(wse_fabric *f, band *b, uint32_t word, uint64_t now);
+
+/* buffer.c */
 
 /* Wavelets into one buffer of the lanes; data[i] is lane i's.  They land in cycle `when`. */
 typedef struct {
@@ -16,11 +21,16 @@ typedef struct {
 } landing;
 void router_push(wse_fabric *f, band *b, const landing *l);
 void router_push_one(wse_fabric *f, band *b, uint32_t pe, int color, int port, wavelet w, uint64_t when);
-bool router_has_room(const wse_fabric *f, uint32_t pe, int color, int port); /* when the cycle began */
 
 void routers_settle(wse_fabric *f, band *b);                  /* between two cycles: who is full */
 void route_refresh(wse_fabric *f, uint32_t pe, int color);    /* the route's word changed */
 void ramp_refresh(wse_fabric *f, uint32_t pe, int color);     /* the queue of a color changed */
+
+/* When the cycle began. */
+static inline bool router_has_room(const wse_fabric *f, uint32_t pe, int color, int port) {
+  uint32_t at = f->place[pe];
+  return !(buffer_of(f, color, port, at / LANES)->full >> at % LANES & 1);
+}
 
 static inline uint32_t route_rx(uint64_t route, int position) { return (route >> (10 * position + WSE_ROUTE_RX)) & 31; }
 static inline uint32_t route_tx(uint64_t route, int position) { return (route >> (10 * position + WSE_ROUTE_TX)) & 31; }

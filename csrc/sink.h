@@ -1,36 +1,52 @@
 /* sink.h - a compute element that does nothing but store what arrives.
  *
  * While the main thread is idle and every microthread only copies wavelets to memory, each wavelet is stored in the cycle in
- * which it can be: no two come in one cycle, and nobody else wants the slot.  Then the router may store it itself, without a
- * queue and without looking at the CE, until the last element, which goes the usual way and ends the operation.  What the CE
- * would have counted is settled when it is next looked at.  Cycles, counts and values are those of the usual way.
+ * which it can be: no two come in one cycle, and nobody else wants the slot.  Then the routers keep the wavelets themselves, a
+ * row for the 64 of a word at a time, without a queue and without looking at the CE, until the operation's last few elements,
+ * which go the usual way and end it.  Rows go to memory when they are many or when somebody looks; what the CE would have
+ * counted is settled then.  Cycles, counts and values are those of the usual way.
  */
 #ifndef SINK_H
 #define SINK_H
 
 #include "fabric.h"
+#include "lanes.h"
 #include "queue.h"
+
+enum { SINK_LAST = 8 }; /* elements of an operation that go the usual way */
 
 void sink_begin(wse_fabric *f, band *b, uint32_t pe, uint64_t now);  /* makes the CE a sink if it can be one */
 void sink_settle(wse_fabric *f, band *b, uint32_t pe, uint64_t now); /* what was stored before cycle `now` */
 void sink_end(wse_fabric *f, uint32_t pe);                           /* after settling: the usual way again */
+void sink_flush(wse_fabric *f, uint32_t word, int color);            /* the rows to memory */
+void sink_close(wse_fabric *f, band *b, uint32_t word, uint64_t now); /* counts who waited before cycle `now` */
 
-/* Stores a wavelet that lands in cycle `lands`; false if it must go the usual way. */
-static inline bool sink_take(wse_fabric *f, band *b, uint32_t pe, int color, uint32_t data, uint64_t lands) {
-  sink *k = &f->sinks[color][pe];
-  if (k->left <= 1 || lands >= f->limit) return false; /* what lies beyond the limit is not counted yet */
-  uint8_t *to = sram_of(f, pe) + k->at;
-  uint16_t half = (uint16_t)data;
-  if (k->size == 2) memcpy(to, &half, 2);
-  else memcpy(to, &data, 4);
-  k->at = (uint16_t)(k->at + k->step);
-  k->left--;
-  sink *first = &f->sinks[k->first][pe];
-  uint32_t since = (uint32_t)lands - first->last;
-  if (since > 1) series_span(f, b, pe, lands - since + 1, since - 1, SERIES_STALLED);
-  first->pattern = (uint8_t)(since < 8 ? first->pattern << since | 1 : 1);
-  first->last = (uint32_t)lands;
-  return true;
+/* These lanes store in cycle `when`. */
+static inline void sink_note(sink_times *t, uint64_t lanes, uint64_t when) {
+  uint32_t slot = (uint32_t)when & (NEAR - 1);
+  if (t->when[slot] != when) t->when[slot] = when, t->lanes[slot] = 0;
+  t->lanes[slot] |= lanes;
+}
+
+/* Takes the lanes' wavelets, which land in cycle `lands`; returns whose: the others go the usual way. */
+static inline uint64_t sinks_take(wse_fabric *f, band *b, uint32_t word, int color, uint64_t lanes, const uint32_t *data,
+                                  uint64_t now, uint64_t lands) {
+  if (lands >= f->limit) return 0; /* what lies beyond the limit is not counted yet */
+  sink_word *w = &f->sink_words[color][word];
+  if (w->used == SINK_ROWS || !w->room) {
+    sink_flush(f, word, color);
+    lanes &= f->routes[color][word].sinks;
+    if (!lanes) return 0;
+  }
+  lanes_copy(w->data[w->used], data, ~(uint64_t)0);
+  w->lanes[w->used++] = lanes;
+  w->room--;
+  sink_close(f, b, word, now);
+  sink_note(&f->sink_times[word], lanes, lands);
+  activity_last(b, lands + 1);
+  if (f->activity) EACH_LANE(lane, lanes) series_span(f, b, f->word_pe[word] + (uint32_t)lane, lands, 1, SERIES_BUSY);
+  else series_add(f, b, lands, SERIES_BUSY, (uint64_t)__builtin_popcountll(lanes));
+  return lanes;
 }
 
 #endif

@@ -179,8 +179,8 @@ typedef struct {
 } wse_plane;
 enum {
   WSE_PLANE_COUNTERS, /* u64 [height][width][WSE_CTR_COUNT] */
-  WSE_PLANE_LINKS,    /* u32 [5][height][width]: wavelets that left by each port */
-  WSE_PLANE_BLOCKED,  /* u32 [5][height][width]: cycles that wavelets at the head of a buffer waited for each port */
+  WSE_PLANE_LINKS,    /* u32 [5][height][width, rounded up to 64]: wavelets that left by each port */
+  WSE_PLANE_BLOCKED,  /* the same: cycles that wavelets at the head of a buffer waited for each port */
   WSE_PLANE_COLORS,   /* u64 [24][5][2]: wavelets and waiting cycles per color and port, whole fabric */
   WSE_PLANE_OPCODES,  /* u64 [opcodes]: instructions by opcode, whole fabric */
   WSE_PLANE_SERIES,   /* u64 [bins][4]: busy slots, wavelet-hops, flops, stalled-on-fabric slots */
