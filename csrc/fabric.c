@@ -476,7 +476,7 @@ typedef struct {
 typedef struct {
   wse_fabric *f;
   const volatile int *stop;
-  uint64_t limit;
+  uint64_t until;
   _Atomic uint32_t arrived;
   _Atomic uint32_t round;
   _Atomic int stopped;
@@ -529,7 +529,7 @@ static void run_band(team *t, int index) {
     wse_status status = WSE_OK;
     if (fault < next) status = WSE_FAULTED;
     else if (next == NEVER) status = WSE_QUIET;
-    else if (next >= t->limit || atomic_load_explicit(&t->stopped, memory_order_relaxed)) status = WSE_LIMIT;
+    else if (next >= t->until || atomic_load_explicit(&t->stopped, memory_order_relaxed)) status = WSE_LIMIT;
     if (status == WSE_OK) {
       before = now;
       now = next;
@@ -541,10 +541,10 @@ static void run_band(team *t, int index) {
     b->box_count[0] = b->box_count[1] = 0;
     if (index != 0) return;
     t->status = status;
-    t->end = status != WSE_LIMIT ? now + 1 : next < t->limit ? next : t->limit;
+    t->end = status != WSE_LIMIT ? now + 1 : next < t->until ? next : t->until;
     if (status != WSE_QUIET) return;
     uint64_t last = last_of(f); /* the last elements of a sink may still be on their way */
-    if (last > t->limit) t->status = WSE_LIMIT, t->end = t->limit;
+    if (last > t->until) t->status = WSE_LIMIT, t->end = t->until;
     else t->end = last > start ? last : start;
     return;
   }
@@ -561,19 +561,21 @@ static void *run_member(void *p) {
   return NULL;
 }
 
-wse_status wse_run(wse_fabric *f, uint64_t limit, const volatile int *stop) {
+wse_status wse_run(wse_fabric *f, uint64_t until, uint64_t limit, const volatile int *stop) {
   wse_status status = seal(f);
   if (status != WSE_OK) return status;
   wse_fault fault;
   wse_fault_of(f, &fault);
   if (fault.kind != WSE_FAULT_NONE) return WSE_FAULTED;
-  if (limit <= f->now) return WSE_LIMIT;
+  if (until > limit) until = limit;
+  if (until <= f->now) return WSE_LIMIT;
   team *t = aligned_alloc(64, (sizeof(team) + 63) / 64 * 64);
   if (!t) return WSE_NOMEM;
   memset(t, 0, sizeof *t);
   t->f = f;
   t->stop = stop;
-  t->limit = f->limit = limit;
+  t->until = until;
+  f->limit = limit;
   pthread_t threads[MAX_BANDS];
   member members[MAX_BANDS];
   for (int started = 1; started < f->band_total; started++) {

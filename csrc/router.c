@@ -256,6 +256,7 @@ static void send_down(step *s, candidate *c, uint64_t lanes) {
   uint64_t lands = s->now + (uint64_t)P(f, ramp_in_cycles);
   uint64_t stored = lanes & c->route->sinks & ~(c->control | c->route->special);
   if (stored) stored = sinks_take(f, s->b, s->word, c->color, stored, heads_of(s, c), s->now, lands);
+  c->route->sinks &= ~(lanes & ~stored); /* nobody overtakes a wavelet that goes the usual way */
   if (f->trace_capacity)
     EACH_LANE(lane, stored) trace_event(f, s->b, s->now, s->pe0 + (uint32_t)lane, WSE_EV_LAND, f->color_of[c->color], c->heads[lane]);
   EACH_LANE(lane, lanes & ~stored) {

@@ -142,8 +142,9 @@ const uint64_t *wse_stream_cycles(const wse_fabric *f, int stream); /* out: when
 
 wse_status wse_activate(wse_fabric *f, int x, int y, int w, int h, int task);
 
-/* Runs until quiet, a fault, or cycle `limit` (absolute); *stop, looked at now and then, ends the call like a limit. */
-wse_status wse_run(wse_fabric *f, uint64_t limit, const volatile int *stop);
+/* Runs until quiet, a fault, or cycle `until` (absolute); *stop, looked at now and then, ends the call like that.  Compute elements
+ * may be ahead of it, but never of cycle `limit`: counters and memory are those of this cycle only when both are the same. */
+wse_status wse_run(wse_fabric *f, uint64_t until, uint64_t limit, const volatile int *stop);
 uint64_t wse_cycle(const wse_fabric *f);        /* now */
 uint64_t wse_last_activity(const wse_fabric *f); /* the last cycle in which anything happened, plus one */
 

@@ -108,7 +108,7 @@ cdef extern from "wse.h":
     const uint8_t *wse_stream_control(const wse_fabric *f, int stream)
     const uint64_t *wse_stream_cycles(const wse_fabric *f, int stream)
     wse_status wse_activate(wse_fabric *f, int x, int y, int w, int h, int task)
-    wse_status wse_run(wse_fabric *f, uint64_t limit, const int *stop) nogil
+    wse_status wse_run(wse_fabric *f, uint64_t until, uint64_t limit, const int *stop) nogil
     uint64_t wse_cycle(const wse_fabric *f)
     uint64_t wse_last_activity(const wse_fabric *f)
     int wse_pending(wse_fabric *f)

@@ -236,14 +236,16 @@ cdef class Engine:
         self.idle()
         self.done(wse_activate(self.f, x, y, w, h, task))
 
-    def run(self, uint64_t limit):
-        """Runs to cycle `limit` (absolute) without the GIL, then looks for Ctrl-C.  Returns QUIET, LIMIT or FAULTED."""
+    def run(self, uint64_t until, limit=None):
+        """Runs to cycle `until` (absolute) without the GIL, then looks for Ctrl-C.  Returns QUIET, LIMIT or FAULTED.
+        limit: how far compute elements may be ahead of it; `until` if there is none."""
         self.idle()
         cdef wse_status status
+        cdef uint64_t last = until if limit is None else limit
         self.running = True
         self.stop = 0
         with nogil:
-            status = wse_run(self.f, limit, &self.stop)
+            status = wse_run(self.f, until, last, &self.stop)
         self.running = False
         self.done(status)
         PyErr_CheckSignals()

@@ -322,7 +322,7 @@ class Fabric:
         chunk = max(1, min(4096, _CHUNK_PE_CYCLES // (self.width * self.height)))
         while True:
             at, started = self.cycle, time.perf_counter()
-            status = self._engine.run(min(limit, at + chunk))
+            status = self._engine.run(min(limit, at + chunk), limit)
             if progress is not None:
                 progress(self.cycle)
             if status == _engine.FAULTED:
