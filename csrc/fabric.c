@@ -128,9 +128,7 @@ wse_fabric *wse_new(const wse_desc *d) {
     f->oq[q] = plane(f, &failed, f->oq_bytes[q]);
   }
   if (f->bins && d->bin_planes) f->activity = plane(f, &failed, sizeof *f->activity * (size_t)f->bins);
-  uint64_t state = f->bytes;
-  f->sram = plane(f, &failed, WSE_SRAM);
-  f->bytes = state; /* SRAM is told apart */
+  failed |= !(f->sram = sram_new(f));
   f->total_series = f->bins ? calloc((size_t)f->bins * SERIES_WIDTH, sizeof *f->total_series) : NULL;
   if (failed || (f->bins && !f->total_series)) {
     wse_free(f);
@@ -167,35 +165,7 @@ void wse_free(wse_fabric *f) {
   free(f->stream_at);
   free(f->merged);
   free(f->total_series);
-  size_t n = f->pes;
-  plane_free(f->routers, f->words * sizeof *f->routers);
-  plane_free(f->word_pe, f->words * sizeof *f->word_pe);
-  plane_free(f->links_rest, f->words * sizeof *f->links_rest);
-  plane_free(f->place, n * sizeof *f->place);
-  plane_free(f->ces, n * sizeof *f->ces);
-  plane_free(f->class_of, n * sizeof *f->class_of);
-  plane_free(f->wheel_next, n * sizeof *f->wheel_next);
-  plane_free(f->wheel_prev, n * sizeof *f->wheel_prev);
-  plane_free(f->host_signal, n * sizeof *f->host_signal);
-  plane_free(f->rebound, n * sizeof *f->rebound);
-  plane_free(f->counters, n * sizeof *f->counters * WSE_CTR_COUNT);
-  plane_free(f->links[0], f->words * (size_t)WSE_PORTS * LANES * sizeof *f->links[0]);
-  plane_free(f->blocked[0], f->words * (size_t)WSE_PORTS * LANES * sizeof *f->blocked[0]);
-  plane_free(f->sink_times, f->words * sizeof *f->sink_times);
-  for (int i = 0; i < 48; i++) plane_free(f->dsrs[i], n * sizeof(dsr));
-  for (int i = 0; i < 16; i++) plane_free(f->xdsrs[i], n * sizeof(xdsr));
-  for (int i = 0; i < THREADS; i++) plane_free(f->operations[i], n * sizeof(operation));
-  for (int q = 0; q < WSE_QUEUES; q++) plane_free(f->iq[q], n * f->iq_bytes[q]), plane_free(f->oq[q], n * f->oq_bytes[q]);
-  for (int c = 0; c < f->colors; c++) {
-    plane_free(f->route[c], n * sizeof *f->route[c]);
-    plane_free(f->filter_count[c], n * sizeof *f->filter_count[c]);
-    plane_free(f->sinks[c], n * sizeof *f->sinks[c]);
-    plane_free(f->sink_words[c], f->words * sizeof *f->sink_words[c]);
-    plane_free(f->routes[c], f->words * sizeof *f->routes[c]);
-    for (int port = 0; port < f->inputs[c]; port++) plane_free(f->buffer[c][port], f->words * f->buffer_bytes);
-  }
-  plane_free(f->activity, n * sizeof *f->activity * (size_t)f->bins);
-  plane_free(f->sram, n * WSE_SRAM);
+  planes_free(f);
   free(f);
 }
 

@@ -280,6 +280,11 @@ typedef struct band {
   uint64_t event_count, events_dropped;
 } band;
 
+typedef struct arena {
+  struct arena *next;
+  size_t bytes, used;
+} arena;
+
 struct wse_fabric {
   int width, height;
   uint32_t pes;
@@ -349,12 +354,14 @@ struct wse_fabric {
   band bands[MAX_BANDS];
   int band_total;
   bool sealed;
+  arena *arenas;
   uint64_t bytes;
 };
 
 /* memory.c */
 void *plane_new(struct wse_fabric *f, size_t bytes); /* zero, lazily committed; NULL without memory */
-void plane_free(void *p, size_t bytes);
+void *sram_new(struct wse_fabric *f);                /* the same, of all PEs */
+void planes_free(struct wse_fabric *f);
 
 /* fault.c */
 void fault_raise(band *b, wse_fault fault);

@@ -8,16 +8,53 @@
 
 #include "fabric.h"
 
-void *plane_new(struct wse_fabric *f, size_t bytes) {
-  if (bytes == 0) bytes = 1;
+static void *map(size_t bytes) {
   void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (p == MAP_FAILED) return NULL;
+  return p == MAP_FAILED ? NULL : p;
+}
+
+/* Large pages save most of the misses of address translation.  Where PEs touch little of it they would cost memory. */
+static void use_large_pages(void *p, size_t bytes) {
+#ifdef MADV_HUGEPAGE
+  madvise(p, bytes, MADV_HUGEPAGE);
+#else
+  (void)p, (void)bytes;
+#endif
+}
+
+/* Planes lie one after the other in arenas, and not at multiples of a page: entries of one PE would share a set of the cache. */
+void *plane_new(struct wse_fabric *f, size_t bytes) {
+  enum { ARENA = 1 << 28, GAP = 5 * LINE, LARGE = 1 << 24, STATE_OF_PE = 1 << 13 };
+  size_t taken = (bytes + LINE - 1) / LINE * LINE + GAP;
+  if (!f->arenas || f->arenas->bytes - f->arenas->used < taken) {
+    size_t size = taken + LINE > ARENA ? taken + LINE : ARENA;
+    arena *fresh = map(size);
+    if (!fresh) return NULL;
+    *fresh = (arena){.next = f->arenas, .bytes = size, .used = LINE};
+    if ((size_t)f->pes * STATE_OF_PE >= LARGE) use_large_pages(fresh, size);
+    f->arenas = fresh;
+  }
+  void *p = (char *)f->arenas + f->arenas->used;
+  f->arenas->used += taken;
   f->bytes += bytes;
   return p;
 }
 
-void plane_free(void *p, size_t bytes) {
-  if (p) munmap(p, bytes ? bytes : 1);
+/* SRAM lies alone: a large page would make a PE that touches a few bytes cost 2 MiB. */
+void *sram_new(struct wse_fabric *f) {
+  enum { SMALL = 1 << 26 };
+  size_t bytes = (size_t)f->pes * WSE_SRAM;
+  void *p = map(bytes);
+  if (p && bytes <= SMALL) use_large_pages(p, bytes);
+  return p;
+}
+
+void planes_free(struct wse_fabric *f) {
+  for (arena *a = f->arenas, *next; a; a = next) {
+    next = a->next;
+    munmap(a, a->bytes);
+  }
+  if (f->sram) munmap(f->sram, (size_t)f->pes * WSE_SRAM);
 }
 
 static bool inside(const wse_fabric *f, int x, int y, int w, int h, uint32_t address, uint32_t bytes) {
