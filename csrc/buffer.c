@@ -37,6 +37,8 @@ void route_refresh(wse_fabric *f, uint32_t pe, int color) {
     assign(&w->rx[port], lane, !torn && route_rx(route, route_position(route)) >> port & 1);
     assign(&w->tx[port], lane, route_tx(route, route_position(route)) >> port & 1);
   }
+  assign(&w->takes, lane, !torn && route_rx(route, route_position(route)));
+  w->ports |= route_tx(route, route_position(route));
   assign(&w->special, lane, route >> WSE_ROUTE_FILTER || route >> WSE_ROUTE_SWAP_X & 3);
 }
 

@@ -157,6 +157,7 @@ static void operation_ended(wse_fabric *f, band *b, uint32_t pe, int thread, uin
     after_vector(f, c, now);
   } else {
     c->threads &= (uint8_t)~(1u << thread);
+    c->storers &= (uint8_t)~(1u << thread);
   }
   then(f, pe, o->options);
   note_readers(f, pe);
@@ -207,6 +208,7 @@ static int issue_vector(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins,
     f->operations[thread][pe] = *o;
     if (asynchronous) {
       c->threads |= (uint8_t)(1u << thread);
+      c->storers |= (uint8_t)(only_stores(o) << thread);
       c->main_at = (dispatch > now ? dispatch : now) + 1;
       c->follows_vector = 0;
       c->loaded_at = 0;
@@ -540,6 +542,7 @@ static bool taken_now(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
 
 void ce_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
   ce *c = &f->ces[pe];
+  if (c->storers && c->storers == c->threads && store_step(f, b, pe, now)) return;
   uint64_t next = NEVER, again = NEVER;
   bool shared = c->threads != 0;
   if (c->sinks) {

@@ -316,6 +316,7 @@ static wse_status seal(wse_fabric *f) {
       if (filter) f->filter_count[c][pe] = f->filters[filter - 1].init_counter;
     }
   }
+  while (1 << f->turn_bits <= f->colors) f->turn_bits++;
   int bands = f->threads < f->height ? f->threads : f->height;
   for (int i = 0; i < bands; i++) {
     f->band_total = i + 1;

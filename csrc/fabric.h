@@ -140,6 +140,7 @@ typedef struct {
   uint8_t result_register;
   uint8_t follows_vector;
   uint8_t threads;           /* mask of microthreads under way */
+  uint8_t storers;           /* ... of which only copy wavelets to memory (sink.h) */
   uint8_t suspended;         /* mask of microthreads that utblock stopped */
   uint8_t thread_next;       /* round robin */
   uint8_t input_queues, output_queues; /* masks of the ones that hold something */
@@ -180,6 +181,8 @@ typedef struct {
 /* Routes of one color, as they stand now. */
 typedef struct {
   uint64_t rx[WSE_PORTS], tx[WSE_PORTS]; /* rx is 0 in teardown */
+  uint64_t takes;                        /* some rx */
+  uint32_t ports;                        /* outputs that some lane uses or used */
   uint64_t special;                      /* a filter or a color swap: lane by lane */
   uint64_t ramp_full;                    /* the CE's queue has no room, or there is no queue */
   uint64_t sinks;                        /* the CE only stores what comes: sink.h */
@@ -303,6 +306,7 @@ struct wse_fabric {
   char *buffer[WSE_COLORS][WSE_PORTS];   /* [word] of buffer_word */
   size_t buffer_bytes;
   uint32_t router_room, ring_bits;       /* a buffer's capacity; rows of its ring are 1 << ring_bits */
+  uint32_t turn_bits;                    /* of a number of a color, and of the one after the last */
   uint32_t row_words, words;
   router_word *routers;                  /* [word] */
   link_word *links_rest;                 /* [word], NULL if links never rest */

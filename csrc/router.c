@@ -39,7 +39,7 @@ typedef struct {
   router_word *r;
   uint32_t word, pe0;
   uint64_t now;
-  bool again;                  /* somebody may go on in the next cycle */
+  uint64_t asked[WSE_PORTS], contested[WSE_PORTS]; /* lanes, by candidates: by one, by several */
   int count;
   candidate candidates[WSE_COLORS * WSE_PORTS];
 } step;
@@ -83,41 +83,54 @@ static void choose_inputs(candidate *first, int n, uint64_t lanes) {
   }
 }
 
+/* What has landed in one buffer, and the lanes whose head may leave it. */
+static uint64_t land(step *s, buffer_word *q) {
+  uint64_t *air = &q->air[s->now & (NEAR - 1)], lands = *air;
+  if (lands) {
+    *air = 0;
+    lanes_fill(q->since, (uint32_t)s->now, lands & ~digits_some(q->landed));
+    digits_add(q->landed, lands);
+  }
+  return lands;
+}
+
+static void add_candidate(step *s, buffer_word *q, route_word *route, uint64_t ready, int color, int port) {
+  candidate *c = &s->candidates[s->count++];
+  c->buffer = q;
+  c->route = route;
+  c->ready = ready;
+  c->control = buffer_flags(s->f, q, q->control);
+  c->advance = buffer_flags(s->f, q, q->advance);
+  c->color = (uint8_t)color;
+  c->port = (uint8_t)port;
+  c->read = false;
+}
+
 static void gather(step *s, int color) {
   wse_fabric *f = s->f;
   route_word *route = &f->routes[color][s->word];
+  if (f->inputs[color] == 1) {
+    buffer_word *q = buffer_of(f, color, 0, s->word);
+    land(s, q);
+    uint64_t ready = digits_some(q->landed) & route->takes;
+    if (ready) add_candidate(s, q, route, ready, color, 0);
+    return;
+  }
   candidate *first = &s->candidates[s->count];
   uint64_t landings = 0, together = 0, ready = 0, contested = 0;
-  int n = 0;
-  for (int port = 0; port < f->inputs[color]; port++) {
+  for (int port = 0; port < WSE_PORTS; port++) {
     buffer_word *q = buffer_of(f, color, port, s->word);
     if (!digits_some(q->held)) continue;
-    uint64_t lands = q->air[s->now & (NEAR - 1)];
-    if (lands) {
-      q->air[s->now & (NEAR - 1)] = 0;
-      lanes_fill(q->since, (uint32_t)s->now, lands & ~digits_some(q->landed));
-      digits_add(q->landed, lands);
-    }
-    uint64_t enabled = f->inputs[color] > 1 ? route->rx[port] : route->rx[0] | route->rx[1] | route->rx[2] | route->rx[3] | route->rx[4];
-    candidate *c = &s->candidates[s->count];
-    c->ready = digits_some(q->landed) & enabled;
-    together |= landings & lands & enabled;
-    landings |= lands & enabled;
-    if (!c->ready) continue;
-    contested |= ready & c->ready;
-    ready |= c->ready;
-    c->buffer = q;
-    c->route = route;
-    c->color = (uint8_t)color;
-    c->port = (uint8_t)port;
-    c->control = buffer_flags(f, q, q->control);
-    c->advance = buffer_flags(f, q, q->advance);
-    c->read = false;
-    s->count++;
-    n++;
+    uint64_t enabled = route->rx[port], lands = land(s, q) & enabled, mine = digits_some(q->landed) & enabled;
+    together |= landings & lands;
+    landings |= lands;
+    if (!mine) continue;
+    contested |= ready & mine;
+    ready |= mine;
+    add_candidate(s, q, route, mine, color, port);
   }
   if (together) collide(s, color, together);
-  if (contested) choose_inputs(first, n, contested);
+  if (contested) choose_inputs(first, (int)(&s->candidates[s->count] - first), contested);
 }
 
 /* --- room ---------------------------------------------------------------------------------------------------------------- */
@@ -173,7 +186,8 @@ static bool lane_has_room(step *s, candidate *c, uint64_t lane, int port) {
 
 static void ask(step *s, candidate *c) {
   c->drops = 0;
-  for (int port = 0; port < WSE_PORTS; port++) {
+  for (uint32_t ports = c->route->ports; ports; ports &= ports - 1) {
+    int port = __builtin_ctz(ports);
     uint64_t wanted = c->ready & c->route->tx[port] & ~c->buffer->sent[port], rare, room;
     c->asks[port] = 0;
     if (!wanted) continue;
@@ -184,49 +198,44 @@ static void ask(step *s, candidate *c) {
       rare = wanted & (c->route->special | s->r->edge[port]);
       room = wanted == rare ? 0 : ~full_beyond(s, c->color, port);
     }
-    c->asks[port] = wanted & ~rare & room;
-    EACH_LANE(lane, rare) if (lane_has_room(s, c, lane, port)) c->asks[port] |= (uint64_t)1 << lane;
+    uint64_t asks = wanted & ~rare & room;
+    EACH_LANE(lane, rare) if (lane_has_room(s, c, lane, port)) asks |= (uint64_t)1 << lane;
+    c->asks[port] = asks;
+    s->contested[port] |= s->asked[port] & asks;
+    s->asked[port] |= asks;
   }
 }
+
+/* The candidates that ask for an output. */
+#define EACH_ASKING(c, s, port)                                                \
+  for (candidate *c = (s)->candidates; c < (s)->candidates + (s)->count; c++)  \
+    if (c->route->ports >> (port) & 1 && c->asks[port])
 
 /* --- arbitration --------------------------------------------------------------------------------------------------------- */
 
 /* Lanes whose turn pointer is at or before the color. */
-static uint64_t turn_reached(const uint64_t next[5], uint32_t color) {
+static uint64_t turn_reached(const step *s, int port, uint32_t color) {
   uint64_t less = 0, same = ~(uint64_t)0;
-  for (int k = 4; k >= 0; k--) {
-    if (color >> k & 1) less |= same & ~next[k];
-    same &= color >> k & 1 ? next[k] : ~next[k];
+  for (int k = (int)s->f->turn_bits - 1; k >= 0; k--) {
+    uint64_t next = s->r->next[port][k];
+    if (color >> k & 1) less |= same & ~next;
+    same &= color >> k & 1 ? next : ~next;
   }
   return less | same;
 }
 
 /* Round robin: of the colors that ask for the output, the first at or after its pointer; asks[] keep the winners only. */
 static void arbitrate(step *s, int port) {
-  uint64_t any = 0, contested = 0, *next = s->r->next[port];
-  for (int i = 0; i < s->count; i++) {
-    contested |= any & s->candidates[i].asks[port];
-    any |= s->candidates[i].asks[port];
-  }
-  if (!any) return;
-  s->again = true;
-  uint64_t reached = 0, granted = 0; /* candidates are in order of color */
-  for (int i = 0; contested && i < s->count; i++)
-    reached |= s->candidates[i].asks[port] & turn_reached(next, s->candidates[i].color);
-  for (int i = 0; i < s->count; i++) {
-    candidate *c = &s->candidates[i];
-    uint64_t asks = c->asks[port];
-    if (!asks) continue;
+  uint64_t contested = s->contested[port], reached = 0, granted = 0;
+  if (contested) EACH_ASKING(c, s, port) reached |= c->asks[port] & turn_reached(s, port, c->color);
+  EACH_ASKING(c, s, port) { /* in order of color */
     if (contested) {
-      uint64_t late = reached & contested & ~turn_reached(next, c->color); /* somebody after the pointer asks: not my turn */
-      c->asks[port] = asks & ~late & ~(granted & contested);
+      uint64_t late = reached & contested & ~turn_reached(s, port, c->color); /* somebody after the pointer asks: not my turn */
+      c->asks[port] &= ~late & ~(granted & contested);
       granted |= c->asks[port];
     }
-  }
-  for (int i = 0; i < s->count; i++) {
-    uint64_t won = s->candidates[i].asks[port];
-    if (!won) continue;
-    for (int k = 0; k < 5; k++) next[k] = (next[k] & ~won) | ((s->candidates[i].color + 1u) >> k & 1 ? won : 0);
+    uint64_t won = c->asks[port], *next = s->r->next[port];
+    for (uint32_t k = 0; k < s->f->turn_bits; k++) next[k] = (next[k] & ~won) | ((c->color + 1u) >> k & 1 ? won : 0);
   }
 }
 
@@ -234,9 +243,8 @@ static void arbitrate(step *s, int port) {
 static void rest_links(step *s, int port) {
   link_word *l = &s->f->links_rest[s->word];
   uint8_t every = (uint8_t)P(s->f, link_bubble_every);
-  uint64_t any = 0, resting = 0;
-  for (int i = 0; i < s->count; i++) any |= s->candidates[i].asks[port];
-  EACH_LANE(lane, any) {
+  uint64_t resting = 0;
+  EACH_LANE(lane, s->asked[port]) {
     if (l->sent_at[port][lane] != (uint32_t)(s->now - 1)) l->streak[port][lane] = 0; /* it has rested */
     if (l->streak[port][lane] >= every) {
       resting |= (uint64_t)1 << lane;
@@ -245,8 +253,8 @@ static void rest_links(step *s, int port) {
       l->sent_at[port][lane] = (uint32_t)s->now;
     }
   }
-  if (resting) s->again = true;
-  for (int i = 0; i < s->count; i++) s->candidates[i].asks[port] &= ~resting;
+  EACH_ASKING(c, s, port) c->asks[port] &= ~resting;
+  s->contested[port] &= ~resting;
 }
 
 /* --- moves --------------------------------------------------------------------------------------------------------------- */
@@ -307,7 +315,11 @@ static void send_lanes(step *s, candidate *c, uint64_t lanes, int port) {
       l.data = head + 1;
       if (l.lanes) push(f, s->b, &l);
   }
-  if (over) send_one(s, c, port == WSE_E ? 63 : 0, port);
+  if (!over) return;
+  l.word = port == WSE_E ? s->word + 1 : s->word - 1;
+  l.lanes = port == WSE_E ? 1 : (uint64_t)1 << 63;
+  l.data = port == WSE_E ? head + 63 : head - 63;
+  push(f, s->b, &l);
 }
 
 static void send(step *s, candidate *c, int port) {
@@ -355,12 +367,13 @@ static void wake_upstream(step *s, candidate *c, uint64_t lanes) {
 static void pop(step *s, candidate *c) {
   wse_fabric *f = s->f;
   buffer_word *q = c->buffer;
-  uint64_t gone = 0, some = 0;
-  for (int port = 0; port < WSE_PORTS; port++) {
-    gone |= c->route->tx[port] & ~q->sent[port]; /* lanes that are not gone */
+  uint64_t stays = 0, some = 0;
+  for (uint32_t ports = c->route->ports; ports; ports &= ports - 1) {
+    int port = __builtin_ctz(ports);
+    stays |= c->route->tx[port] & ~q->sent[port];
     some |= c->route->tx[port];
   }
-  gone = c->ready & some & ~gone;
+  uint64_t gone = c->ready & some & ~stays;
   if (!gone) return;
   if (gone & q->full) wake_upstream(s, c, gone & q->full);
   EACH_LANE(lane, gone & (c->control | c->advance))
@@ -381,17 +394,20 @@ void ROUTERS_STEP(wse_fabric *f, band *b, uint32_t word, uint64_t now) {
   s.word = word;
   s.pe0 = f->word_pe[word];
   s.now = now;
-  s.again = false;
   s.count = 0;
+  memset(s.asked, 0, sizeof s.asked);
+  memset(s.contested, 0, sizeof s.contested);
   for (uint32_t busy = s.r->busy; busy; busy &= busy - 1) gather(&s, __builtin_ctz(busy));
   for (int i = 0; i < s.count; i++) ask(&s, &s.candidates[i]);
+  bool moves = false;
   for (int port = 0; port < WSE_PORTS; port++) {
+    if (!s.asked[port]) continue;
+    moves = true;
     if (f->links_rest && port != WSE_RAMP) rest_links(&s, port);
     arbitrate(&s, port);
-    for (int i = 0; i < s.count; i++)
-      if (s.candidates[i].asks[port]) send(&s, &s.candidates[i], port);
+    EACH_ASKING(c, &s, port) send(&s, c, port);
   }
-  if (!s.again) return;
+  if (!moves) return;
   activity_last(b, now + 1);
   for (int i = 0; i < s.count; i++) pop(&s, &s.candidates[i]);
   if (s.r->busy) wake_word(b, word, now, now + 1);

@@ -2,15 +2,64 @@
 #include "sink.h"
 
 #include "ce.h"
+#include "dsd.h"
 #include "queue.h"
 #include "router.h"
 #include "vector.h"
 #include "wake.h"
 
-static bool only_stores(const operation *o, uint64_t now) {
-  return o->plain && o->period == 1 && !o->conflicts && o->next <= now + 1 && o->left > 2 * SINK_LAST && o->left != UINT32_MAX &&
-         !o->src1.size && o->src0.is == OPERAND_IS_DSR && o->src0.d.kind == DSD_FABIN && o->dst.d.kind == DSD_MEM1D &&
+bool only_stores(const operation *o) {
+  return o->plain && o->period == 1 && !o->conflicts && o->left != UINT32_MAX && !o->src1.size &&
+         o->src0.is == OPERAND_IS_DSR && o->src0.d.kind == DSD_FABIN && o->dst.d.kind == DSD_MEM1D &&
          (o->op == OP_mov16 || o->op == OP_mov32 || o->op == OP_fmovh || o->op == OP_fmovs);
+}
+
+/* --- behind: one element a cycle, microthreads in turn ------------------------------------------------------------------- */
+
+static void store_element(wse_fabric *f, band *b, uint32_t pe, int thread, uint64_t now) {
+  ce *c = &f->ces[pe];
+  operation *o = &f->operations[thread][pe];
+  uint32_t data = iq_take(f, b, pe, o->src0.d.queue, now).data;
+  sram_store(sram_of(f, pe), (uint16_t)(o->dst.d.base + (int32_t)o->done * o->dst.d.stride), o->dst.size, data);
+  o->done++;
+  o->left--;
+  o->next = now + 1;
+  uint64_t *counters = counters_of(f, pe);
+  counters[WSE_CTR_ELEMENTS]++;
+  counters[WSE_CTR_BUSY_MICRO]++;
+  counters[WSE_CTR_SRAM_WRITE] += o->writes;
+  if (c->accounted < now) account(f, b, pe, now, c->gap);
+  c->accounted = now + 1;
+  c->thread_next = (uint8_t)(thread + 1);
+  series_busy(f, b, pe, now, 1);
+}
+
+bool store_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
+  ce *c = &f->ces[pe];
+  if (c->sinks || c->state != MAIN_IDLE || c->main_at > now || c->gap != WSE_CTR_STALL_INPUT || c->just_ended ||
+      (c->suspended | c->thread_priority | c->main_priority | c->taken | c->output_queues) || c->wheel_at ||
+      (c->control_queues & c->readers) || task_possible(f, pe))
+    return false;
+  uint32_t later = c->threads & ~((1u << c->thread_next) - 1), order[] = {later, c->threads & ~later};
+  int next = -1;
+  bool behind = false;
+  for (int part = 0; part < 2; part++)
+    for (uint32_t threads = order[part]; threads; threads &= threads - 1) {
+      int thread = __builtin_ctz(threads);
+      operation *o = &f->operations[thread][pe];
+      const queue *q = iq_of(f, o->src0.d.queue, pe);
+      if (o->next > now || o->left <= 1) return false;
+      if (!q->count || !wavelet_ready(queue_head(q), now)) continue;
+      if (next < 0) next = thread;
+      else behind = true;
+    }
+  if (next < 0) return true; /* the next one that lands wakes it */
+  store_element(f, b, pe, next, now);
+  const queue *q = iq_of(f, f->operations[next][pe].src0.d.queue, pe);
+  if (q->count && wavelet_ready(queue_head(q), now)) behind = true;
+  if (behind) ring_set(&b->ces, pe - b->pe0, now + 1);
+  else sink_begin(f, b, pe, now);
+  return true;
 }
 
 /* --- rows ---------------------------------------------------------------------------------------------------------------- */
@@ -110,13 +159,14 @@ static void store_queued(wse_fabric *f, band *b, uint32_t pe, int color, uint64_
 
 void sink_begin(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
   ce *c = &f->ces[pe];
-  if (c->state != MAIN_IDLE || c->main_at > now || !c->threads || c->suspended || c->thread_priority || c->main_priority ||
+  if (c->state != MAIN_IDLE || c->main_at > now || !c->threads || c->storers != c->threads || c->suspended || c->thread_priority || c->main_priority ||
       c->taken || (c->control_queues & c->readers) || task_possible(f, pe))
     return;
   bool stored = c->accounted == now + 1; /* the slot of this cycle was used */
   if (!stored && (c->accounted != now || c->gap != WSE_CTR_STALL_INPUT)) return; /* the next element will do */
   for (uint32_t threads = c->threads; threads; threads &= threads - 1)
-    if (!only_stores(&f->operations[__builtin_ctz(threads)][pe], now)) return;
+    if (f->operations[__builtin_ctz(threads)][pe].next > now + 1 || f->operations[__builtin_ctz(threads)][pe].left <= 2 * SINK_LAST)
+      return;
   for (uint32_t queues = c->input_queues & c->readers; queues; queues &= queues - 1)
     if (wavelet_ready(queue_head(iq_of(f, __builtin_ctz(queues), pe)), now)) return; /* a backlog: one a cycle */
   c->gap = WSE_CTR_STALL_INPUT;

@@ -15,6 +15,9 @@
 
 enum { SINK_LAST = 8 }; /* elements of an operation that go the usual way */
 
+bool only_stores(const operation *o);                                /* copies wavelets to memory */
+/* The step of a CE whose microthreads only do that and which is behind with it, and so no sink yet.  False if it is not so. */
+bool store_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now);
 void sink_begin(wse_fabric *f, band *b, uint32_t pe, uint64_t now);  /* makes the CE a sink if it can be one */
 void sink_settle(wse_fabric *f, band *b, uint32_t pe, uint64_t now); /* what was stored before cycle `now` */
 void sink_end(wse_fabric *f, uint32_t pe);                           /* after settling: the usual way again */
