@@ -18,10 +18,8 @@ static inline uint32_t *buffer_row(buffer_word *q, uint32_t row) { return q->dat
 
 /* The heads of these lanes. */
 static inline void buffer_heads(const wse_fabric *f, buffer_word *q, uint64_t lanes, uint32_t to[LANES]) {
-  for (uint32_t row = 0; row < 1u << f->ring_bits; row++) {
-    uint64_t here = lanes & digits_equal(q->at, row);
-    if (here) lanes_copy(to, buffer_row(q, row), here);
-  }
+  for (uint32_t row = 0; row < 1u << f->ring_bits; row++) /* no branch: which rows are taken is hard to predict */
+    lanes_copy(to, buffer_row(q, row), lanes & digits_equal(q->at, row));
 }
 
 /* One of the planes control and advance, of the heads. */
@@ -33,18 +31,16 @@ static inline uint64_t buffer_flags(const wse_fabric *f, const buffer_word *q, c
 }
 
 static inline void buffer_push(wse_fabric *f, buffer_word *q, const landing *l) {
-  uint64_t tail[DIGITS], left = l->lanes;
+  uint64_t tail[DIGITS];
   digits_sum(tail, q->at, q->held, f->ring_bits);
   q->flagged |= l->control | l->advance;
-  for (uint32_t row = 0; left; row++) {
-    uint64_t here = left & digits_equal(tail, row);
-    if (!here) continue;
+  for (uint32_t row = 0; row < 1u << f->ring_bits; row++) {
+    uint64_t here = l->lanes & digits_equal(tail, row);
     lanes_copy(buffer_row(q, row), l->data, here);
     if (q->flagged) {
       q->control[row] = (q->control[row] & ~here) | (l->control & here);
       q->advance[row] = (q->advance[row] & ~here) | (l->advance & here);
     }
-    left &= ~here;
   }
   digits_add(q->held, l->lanes);
   q->air[l->when & (NEAR - 1)] |= l->lanes;

@@ -510,6 +510,7 @@ static void run_band(team *t, int index) {
     routers_settle(f, b);
     if (members > 1) meet(t, members);
     b->box_count[0] = b->box_count[1] = 0;
+    lanes_stream_end();
     if (index != 0) return;
     t->status = status;
     t->end = status != WSE_LIMIT ? now + 1 : next < t->until ? next : t->until;

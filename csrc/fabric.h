@@ -196,7 +196,7 @@ typedef struct {
 } router_word;
 
 /* What the sinks of a word have taken of one color and not stored yet: a row for each step in which some did. */
-enum { SINK_ROWS = 32 };
+enum { SINK_ROWS = 64 };
 typedef struct {
   uint32_t used;               /* rows */
   uint32_t room;               /* more rows until some lane may have to take its wavelets the usual way, at least */

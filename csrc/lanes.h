@@ -51,6 +51,19 @@ static inline void digits_sum(uint64_t to[DIGITS], const uint64_t a[DIGITS], con
 #define EACH_LANE(lane, set) \
   for (uint64_t rest_ = (set), lane = 0; rest_ && (lane = (uint64_t)__builtin_ctzll(rest_), true); rest_ &= rest_ - 1)
 
+/* All 64 words past the caches: they are read much later, and to fetch the lines they overwrite would cost more than to write
+ * them.  `to` is aligned to a line. */
+#if defined(__SSE2__)
+#include <emmintrin.h>
+static inline void lanes_stream(uint32_t *to, const uint32_t *from) {
+  for (int i = 0; i < LANES; i += 4) _mm_stream_si128((__m128i *)(void *)(to + i), _mm_loadu_si128((const __m128i *)(const void *)(from + i)));
+}
+static inline void lanes_stream_end(void) { _mm_sfence(); } /* before another thread may read */
+#else
+static inline void lanes_stream(uint32_t *to, const uint32_t *from) { memcpy(to, from, LANES * sizeof *to); }
+static inline void lanes_stream_end(void) {}
+#endif
+
 /* Moves of 64 words of which some are meant.  router.c is compiled once per instruction set of the host, and these with it. */
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -76,8 +89,7 @@ static inline uint64_t lanes_wait(uint32_t *to, const uint32_t *since, uint32_t 
   for (int k = 0; k < 4; k++) {
     __mmask16 m = (__mmask16)(set >> 16 * k);
     __m512i waited = _mm512_maskz_sub_epi32(m, _mm512_set1_epi32((int)now), _mm512_maskz_loadu_epi32(m, since + 16 * k));
-    m = _mm512_test_epi32_mask(waited, waited);
-    if (m) _mm512_mask_storeu_epi32(to + 16 * k, m, _mm512_add_epi32(_mm512_maskz_loadu_epi32(m, to + 16 * k), waited));
+    _mm512_mask_storeu_epi32(to + 16 * k, m, _mm512_add_epi32(_mm512_maskz_loadu_epi32(m, to + 16 * k), waited));
     sum = _mm512_add_epi32(sum, waited);
   }
   return (uint32_t)_mm512_reduce_add_epi32(sum);

@@ -41,7 +41,7 @@ static inline uint64_t sinks_take(wse_fabric *f, band *b, uint32_t word, int col
     lanes &= f->routes[color][word].sinks;
     if (!lanes) return 0;
   }
-  lanes_copy(w->data[w->used], data, ~(uint64_t)0);
+  lanes_stream(w->data[w->used], data);
   w->lanes[w->used++] = lanes;
   w->room--;
   sink_close(f, b, word, now);
