@@ -1,27 +1,31 @@
-/* buffer.c - what compute elements, streams and the mail put into routers, and what follows from a changed route or queue. */
+/* buffer.c - what compute elements and streams put into routers, and what follows from a changed route or queue. */
 #include "buffer.h"
 
 #include "queue.h"
 
-void router_push(wse_fabric *f, band *b, const landing *l) { push(f, b, l); }
-
-void router_push_one(wse_fabric *f, band *b, uint32_t pe, int color, int port, wavelet w, uint64_t when) {
-  push_one(f, b, pe, color, port, w, when);
+void router_push_one(wse_fabric *f, uint32_t pe, int color, int port, wavelet w, uint64_t when) {
+  push_one(f, pe, color, port, w, when);
 }
 
-void routers_settle(wse_fabric *f, band *b) {
-  for (uint32_t i = 0; i < b->dirty_count; i++) {
-    router_word *r = &f->routers[b->dirty[i]];
-    for (uint32_t colors = r->dirty; colors; colors &= colors - 1) {
-      int color = __builtin_ctz(colors);
-      for (int port = 0; port < f->inputs[color]; port++) {
-        buffer_word *q = buffer_of(f, color, port, b->dirty[i]);
-        q->full = digits_least(q->held, f->router_room);
-      }
+static void settle_word(wse_fabric *f, uint32_t word) {
+  router_word *r = &f->routers[word];
+  for (uint32_t colors = r->dirty; colors; colors &= colors - 1) {
+    int color = __builtin_ctz(colors);
+    for (int port = 0; port < f->inputs[color]; port++) {
+      buffer_word *q = buffer_of(f, color, port, word);
+      q->full = digits_least(q->held, f->router_room);
     }
-    r->dirty = 0;
   }
-  b->dirty_count = 0;
+  r->dirty = 0;
+}
+
+void routers_settle(wse_fabric *f, int y) {
+  if (!f->rows[y].dirty) return;
+  f->rows[y].dirty = false;
+  uint64_t *dirty = f->dirty + (size_t)y * f->row_masks;
+  for (uint32_t i = 0; i < f->row_masks; i++, dirty++)
+    for (; *dirty; *dirty &= *dirty - 1)
+      settle_word(f, (uint32_t)y * f->row_words + i * 64 + (uint32_t)__builtin_ctzll(*dirty));
 }
 
 static void assign(uint64_t *plane, uint64_t lane, bool value) {

@@ -8,10 +8,12 @@
 
 static inline bool bit(uint64_t plane, uint64_t lane) { return plane >> lane & 1; }
 
-/* A buffer changed: whether it is full is settled before the next cycle. */
-static inline void mark_dirty(wse_fabric *f, band *b, uint32_t word, int color) {
-  if (!f->routers[word].dirty) b->dirty[b->dirty_count++] = word;
+/* A buffer changed: whether it is full is settled before its row's next cycle. */
+static inline void mark_dirty(wse_fabric *f, uint32_t word, int color) {
+  uint32_t y = f->word_row[word], column = word - y * f->row_words;
   f->routers[word].dirty |= 1u << color;
+  f->dirty[y * f->row_masks + column / 64] |= (uint64_t)1 << column % 64;
+  f->rows[y].dirty = true;
 }
 
 static inline uint32_t *buffer_row(buffer_word *q, uint32_t row) { return q->data + row * LANES; }
@@ -58,29 +60,18 @@ static inline void buffer_pop(wse_fabric *f, buffer_word *q, uint64_t lanes) {
   memset(q->advance, 0, sizeof q->advance);
 }
 
-/* Into the buffer, or into the mail if it is another band's. */
-static inline void push(wse_fabric *f, band *b, const landing *l) {
-  if (l->word < b->word0 || l->word >= b->word1) {
-    mail *m = mail_new(b, l->word, b->now, l->when);
-    m->color = (uint8_t)l->color;
-    m->port = (uint8_t)l->port;
-    m->lanes = l->lanes;
-    m->control = l->control;
-    m->advance = l->advance;
-    lanes_copy(m->data, l->data, l->lanes);
-    return;
-  }
+static inline void push(wse_fabric *f, const landing *l) {
   buffer_push(f, buffer_of(f, l->color, l->port, l->word), l);
   f->routers[l->word].busy |= 1u << l->color;
-  mark_dirty(f, b, l->word, l->color);
-  ring_set(&b->routers, l->word - b->word0, l->when);
+  mark_dirty(f, l->word, l->color);
+  wake_word(f, l->word, l->when);
 }
 
-static inline void push_one(wse_fabric *f, band *b, uint32_t pe, int color, int port, wavelet w, uint64_t when) {
+static inline void push_one(wse_fabric *f, uint32_t pe, int color, int port, wavelet w, uint64_t when) {
   uint32_t at = f->place[pe], lane = at % LANES, data[LANES];
   uint64_t set = (uint64_t)1 << lane;
   data[lane] = w.data;
-  push(f, b, &(landing){at / LANES, color, port, set, w.meta & WAVELET_CONTROL ? set : 0, w.meta & WAVELET_ADVANCE ? set : 0,
+  push(f, &(landing){at / LANES, color, port, set, w.meta & WAVELET_CONTROL ? set : 0, w.meta & WAVELET_ADVANCE ? set : 0,
                         data, when});
 }
 

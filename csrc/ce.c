@@ -71,7 +71,7 @@ wavelet iq_take(wse_fabric *f, band *b, uint32_t pe, int q, uint64_t now) {
   if (was_full) {
     int color = color_of_iq(f, pe, class_of(f, pe), q);
     if (color >= 0) ramp_refresh(f, pe, f->color_index[color]);
-    wake_router(f, b, pe, now, now);
+    wake_router(f, pe, now);
   }
   if (!in->count) {
     f->ces[pe].input_queues &= (uint8_t)~(1u << q);
@@ -109,7 +109,7 @@ static uint64_t inject(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
     if (!router_has_room(f, pe, color, WSE_RAMP)) continue; /* the router wakes this CE when it pops */
     queue_pop(q, f->oq_mask[n]);
     if (!q->count) c->output_queues &= (uint8_t)~(1u << n);
-    router_push_one(f, b, pe, color, WSE_RAMP, w, now + 1);
+    router_push_one(f, pe, color, WSE_RAMP, w, now + 1);
     activity_last(b, now + 1);
     c->output_next = (uint8_t)((n + 1) & 7);
     return c->output_queues ? now + 1 : NEVER;

@@ -61,6 +61,12 @@ static int stream_new(wse_fabric *f, stream s, uint64_t n) {
     return -1;
   }
   s.n = n;
+  if (!s.out) {
+    fabric_row *row = &f->rows[s.y];
+    s.next_in_row = row->first_stream;
+    row->first_stream = f->stream_total + 1;
+    if (n && s.next < row->streams_next) row->streams_next = s.next;
+  }
   f->streams[f->stream_total++] = s;
   if ((uint32_t)f->stream_total * 2 > f->stream_table) {
     if (table_grow(f)) return -1;
@@ -119,28 +125,35 @@ void stream_take(stream *s, wavelet w, uint64_t now) {
   s->passed++;
 }
 
-/* Lets every input stream of the band that may pass a wavelet do so. */
-void streams_step(wse_fabric *f, band *b, uint64_t now, uint64_t *next) {
-  for (int i = 0; i < f->stream_total; i++) {
-    stream *s = &f->streams[i];
-    if (s->out || s->passed == s->n || !in_band(b, s->pe)) continue;
-    if (s->asleep && !b->wake_streams) continue;
+void streams_wake(wse_fabric *f, uint32_t pe, uint64_t when) {
+  fabric_row *row = &f->rows[pe / (uint32_t)f->width];
+  row->streams |= (uint8_t)(1u << (when & (NEAR - 1)));
+}
+
+/* Lets every input stream of the row that may pass a wavelet do so. */
+void streams_step(wse_fabric *f, band *b, int y, uint64_t now) {
+  fabric_row *row = &f->rows[y];
+  uint8_t slot = (uint8_t)(1u << (now & (NEAR - 1)));
+  bool room = row->streams & slot;
+  if (!room && row->streams_next > now) return;
+  row->streams &= (uint8_t)~slot;
+  row->streams_next = NEVER;
+  for (int i = row->first_stream; i; i = f->streams[i - 1].next_in_row) {
+    stream *s = &f->streams[i - 1];
+    if (s->passed == s->n || (s->asleep && !room)) continue;
     s->asleep = false;
-    if (s->next > now) {
-      if (s->next < *next) *next = s->next;
-      continue;
-    }
     int color = f->color_index[s->color];
-    if (!router_has_room(f, s->pe, color, s->port)) {
-      s->asleep = true;
-      continue;
+    if (s->next <= now) {
+      if (!router_has_room(f, s->pe, color, s->port)) {
+        s->asleep = true;
+        continue;
+      }
+      s->next = next_at(s, now);
+      wavelet w = {s->data[s->passed], s->control[s->passed] ? WAVELET_CONTROL : 0};
+      router_push_one(f, s->pe, color, s->port, w, now + (uint64_t)P(f, hop_cycles));
+      activity_last(b, now + 1);
+      s->passed++;
     }
-    s->next = next_at(s, now);
-    wavelet w = {s->data[s->passed], s->control[s->passed] ? WAVELET_CONTROL : 0};
-    router_push_one(f, b, s->pe, color, s->port, w, now + (uint64_t)P(f, hop_cycles));
-    activity_last(b, now + 1);
-    s->passed++;
-    if (s->passed < s->n && s->next < *next) *next = s->next;
+    if (s->passed < s->n && s->next < row->streams_next) row->streams_next = s->next;
   }
-  b->wake_streams = false;
 }

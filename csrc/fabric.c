@@ -1,9 +1,14 @@
 /* fabric.c - the machine as a whole: it is built, loaded, and run.
  *
- * The cycle is two halves.  `band_first`: mail from the neighboring bands, which buffers are full, streams at the edge, compute
- * elements; a band touches only what is its own.  `band_second`: routers, which look at how full their neighbors were after the
- * first half, also those of other bands.  After each half the threads meet; after the second they agree on the next cycle in
- * which anything can happen.  The cycles between cost nothing.
+ * A row's cycle: which of its buffers are full is settled; streams at the edge and compute elements act; then its routers, which
+ * look at how full the buffers of the rows above and below were settled to be, and put wavelets into them that land in a later
+ * cycle.  So a row may go a cycle further as soon as the two rows on either side have gone as far as it has, and the order
+ * among rows changes nothing: the fabric is stepped in tiles of several cycles, a row after the other along a slope of two rows
+ * a cycle, and what a few rows hold stays in the cache for all of them.
+ *
+ * Threads own bands of rows.  Near a border they stop short, more with every cycle of the tile; when both are done, one of
+ * them steps what is missing on both sides.  Then they agree on the next cycle in which anything can happen.  The cycles
+ * between cost nothing.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -67,10 +72,11 @@ static void lay_out_words(wse_fabric *f) {
   for (uint32_t pe = 0; pe < f->pes; pe++) {
     uint32_t x = pe % (uint32_t)f->width, y = pe / (uint32_t)f->width, word = y * f->row_words + x / LANES, outside;
     f->place[pe] = word * LANES + x % LANES;
-    if (x % LANES == 0) f->word_pe[word] = pe;
+    if (x % LANES == 0) f->word_pe[word] = pe, f->word_row[word] = y;
     for (int port = 0; port < WSE_RAMP; port++)
       if (!neighbor(f, pe, port, &outside)) f->routers[word].edge[port] |= (uint64_t)1 << x % LANES;
   }
+  for (int y = 0; y < f->height; y++) f->rows[y].streams_next = NEVER;
 }
 
 wse_fabric *wse_new(const wse_desc *d) {
@@ -99,6 +105,12 @@ wse_fabric *wse_new(const wse_desc *d) {
   bool failed = false;
   f->routers = word_plane(f, &failed, sizeof *f->routers);
   f->word_pe = word_plane(f, &failed, sizeof *f->word_pe);
+  f->word_row = word_plane(f, &failed, sizeof *f->word_row);
+  f->wakes_ce = word_plane(f, &failed, NEAR * sizeof *f->wakes_ce);
+  f->row_masks = (f->row_words + 63) / 64;
+  f->rows = rows_of(f, &failed, sizeof *f->rows, (size_t)f->height);
+  f->wakes_router = rows_of(f, &failed, NEAR * f->row_masks * sizeof *f->wakes_router, (size_t)f->height);
+  f->dirty = rows_of(f, &failed, f->row_masks * sizeof *f->dirty, (size_t)f->height);
   f->place = plane(f, &failed, sizeof *f->place);
   if (P(f, link_bubble_every)) f->links_rest = word_plane(f, &failed, sizeof *f->links_rest);
   f->ces = plane(f, &failed, sizeof *f->ces);
@@ -140,14 +152,9 @@ wse_fabric *wse_new(const wse_desc *d) {
 }
 
 static void band_free(band *b) {
-  free(b->ces.bits);
-  free(b->routers.bits);
   free(b->wheel_head);
-  free(b->dirty);
   free(b->series);
   free(b->events);
-  free(b->box[0]);
-  free(b->box[1]);
 }
 
 void wse_free(wse_fabric *f) {
@@ -267,27 +274,30 @@ static bool one_input(const wse_fabric *f, int c, bool reconfigured) {
   return true;
 }
 
-static int band_build(wse_fabric *f, band *b, int y0, int y1) {
+static int band_build(wse_fabric *f, uint32_t index, int y0, int y1) {
+  band *b = &f->bands[index];
+  b->y0 = y0;
+  b->y1 = y1;
   b->pe0 = (uint32_t)(y0 * f->width);
   b->pe1 = (uint32_t)(y1 * f->width);
-  b->word0 = (uint32_t)y0 * f->row_words;
-  b->word1 = (uint32_t)y1 * f->row_words;
-  b->ces.words = (b->pe1 - b->pe0 + 63) / 64;
-  b->routers.words = (b->word1 - b->word0 + 63) / 64;
-  b->ces.bits = calloc((size_t)NEAR * b->ces.words, 8);
-  b->routers.bits = calloc((size_t)NEAR * b->routers.words, 8);
   b->wheel_head = malloc(WHEEL * sizeof *b->wheel_head);
-  b->dirty = malloc((b->word1 - b->word0) * sizeof *b->dirty);
   b->series = f->bins ? calloc((size_t)f->bins * SERIES_WIDTH, 8) : NULL;
   b->events = f->trace_capacity ? malloc(f->trace_capacity * sizeof *b->events) : NULL;
-  /* in a cycle a word may send over the border, lane by lane at worst, and wake the neighbor, for each color's buffers */
-  size_t box = (size_t)f->row_words * (LANES + (size_t)f->colors * (WSE_PORTS + 1));
-  bool failed = !b->ces.bits || !b->routers.bits || !b->wheel_head || !b->dirty || (f->bins && !b->series) ||
-                (f->trace_capacity && !b->events);
-  for (int side = 0; side < 2 && f->threads > 1; side++) failed |= !(b->box[side] = malloc((box + 1) * sizeof(mail)));
-  if (failed) return -1;
+  if (!b->wheel_head || (f->bins && !b->series) || (f->trace_capacity && !b->events)) return -1;
   for (int i = 0; i < WHEEL; i++) b->wheel_head[i] = -1;
+  for (int y = y0; y < y1; y++) f->rows[y].band = index;
   return 0;
+}
+
+/* Rows on either side of a border between bands whose cycle i of a tile is not done by their own thread. */
+static int border_rows(int i) { return 1 + 2 * i; }
+
+/* Cycles of a tile: no more than bands are high enough for. */
+static int tile_of(const wse_fabric *f, int wanted) {
+  int tile = f->trace_capacity ? 1 : wanted < 1 || wanted > NEAR ? NEAR : wanted; /* events are kept in order of cycles */
+  for (int i = 0; i < f->band_total && f->band_total > 1; i++)
+    while (tile > 1 && f->bands[i].y1 - f->bands[i].y0 < 2 * border_rows(tile - 1) + 1) tile--;
+  return tile;
 }
 
 static wse_status seal(wse_fabric *f) {
@@ -317,12 +327,13 @@ static wse_status seal(wse_fabric *f) {
     }
   }
   while (1 << f->turn_bits <= f->colors) f->turn_bits++;
-  int bands = f->threads < f->height ? f->threads : f->height;
+  int most = f->height / (2 * border_rows(0) + 1), bands = f->threads < most ? f->threads : most < 1 ? 1 : most;
   for (int i = 0; i < bands; i++) {
     f->band_total = i + 1;
-    if (band_build(f, &f->bands[i], f->height * i / bands, f->height * (i + 1) / bands)) failed = true;
+    if (band_build(f, (uint32_t)i, f->height * i / bands, f->height * (i + 1) / bands)) failed = true;
   }
   if (failed) return WSE_NOMEM;
+  f->tile = tile_of(f, f->tile);
   for (int i = 0; i < bands; i++) {
     band *b = &f->bands[i];
     for (uint32_t pe = b->pe0; pe < b->pe1; pe++) {
@@ -332,7 +343,7 @@ static wse_status seal(wse_fabric *f) {
       f->ces[pe].active = k->active;
       f->ces[pe].blocked = k->blocked;
       f->ces[pe].task = 63; /* the first in the circle is task 0 */
-      if (k->active) ring_set(&b->ces, pe - b->pe0, f->now);
+      if (k->active) wake_ce_near(f, pe, f->now);
     }
   }
   f->sealed = true;
@@ -350,35 +361,16 @@ wse_status wse_activate(wse_fabric *f, int x, int y, int w, int h, int task) {
       const pe_class *k = class_of(f, pe);
       if (!k || k->task_kind[task] == WSE_TASK_UNBOUND) return WSE_BADARG;
     }
-  for (int k = 0; k < f->band_total; k++) {
-    band *b = &f->bands[k];
-    for (int j = y; j < y + h; j++)
-      for (int i = x; i < x + w; i++) {
-        uint32_t pe = (uint32_t)(j * f->width + i);
-        if (!in_band(b, pe)) continue;
-        f->ces[pe].active |= (uint64_t)1 << task;
-        ring_set(&b->ces, pe - b->pe0, f->now);
-      }
-  }
+  for (int j = y; j < y + h; j++)
+    for (int i = x; i < x + w; i++) {
+      uint32_t pe = (uint32_t)(j * f->width + i);
+      f->ces[pe].active |= (uint64_t)1 << task;
+      wake_ce_near(f, pe, f->now);
+    }
   return WSE_OK;
 }
 
 /* --- running ------------------------------------------------------------------------------------------------------------ */
-
-static void open_mail(wse_fabric *f, int index, uint64_t sent) {
-  band *b = &f->bands[index];
-  for (int from = index - 1; from <= index + 1; from += 2) {
-    if (from < 0 || from >= f->band_total) continue;
-    const band *other = &f->bands[from];
-    int side = from < index;
-    for (uint32_t i = 0; i < other->box_count[side]; i++) {
-      const mail *m = &other->box[side][i];
-      if (m->lanes)
-        router_push(f, b, &(landing){m->word, m->color, m->port, m->lanes, m->control, m->advance, m->data, sent + m->when});
-      else ring_set(&b->routers, m->word - b->word0, sent + m->when);
-    }
-  }
-}
 
 /* Wheel entries of this cycle become bits; entries of a later turn stay. */
 static void turn_wheel(wse_fabric *f, band *b, uint64_t now) {
@@ -388,54 +380,76 @@ static void turn_wheel(wse_fabric *f, band *b, uint64_t now) {
     int32_t next = f->wheel_next[pe];
     if (f->ces[pe].wheel_at <= now) {
       wheel_remove(f, b, pe);
-      ring_set(&b->ces, (uint32_t)i, now);
+      wake_ce_near(f, pe, now);
     }
     i = next;
   }
 }
 
-static inline void each_awake(wse_fabric *f, band *b, wake_ring *ring, uint32_t first, uint64_t now, step_function step) {
-  uint32_t slot = (uint32_t)now & (NEAR - 1);
-  if (!ring->some[slot]) return;
-  ring->some[slot] = 0;
-  uint64_t *bits = ring->bits + (size_t)slot * ring->words;
-  for (uint32_t word = 0; word < ring->words; word++) {
-    uint64_t awake = bits[word];
-    if (!awake) continue;
-    bits[word] = 0;
-    for (; awake; awake &= awake - 1) step(f, b, first + word * 64 + (uint32_t)__builtin_ctzll(awake), now);
+static void step_row(wse_fabric *f, int y, uint64_t now) {
+  fabric_row *row = &f->rows[y];
+  band *b = &f->bands[row->band];
+  uint32_t slot = (uint32_t)now & (NEAR - 1), word0 = (uint32_t)y * f->row_words;
+  streams_step(f, b, y, now);
+  if (row->ces >> slot & 1) {
+    row->ces &= (uint8_t)~(1u << slot);
+    for (uint32_t word = word0; word < word0 + f->row_words; word++) {
+      uint64_t *wakes = &f->wakes_ce[word * NEAR + slot], awake = *wakes;
+      if (!awake) continue;
+      *wakes = 0;
+      for (; awake; awake &= awake - 1) ce_step(f, b, f->word_pe[word] + (uint32_t)__builtin_ctzll(awake), now);
+    }
+  }
+  if (!(row->routers >> slot & 1)) return;
+  row->routers &= (uint8_t)~(1u << slot);
+  uint64_t *wakes = &f->wakes_router[((uint32_t)y * NEAR + slot) * f->row_masks];
+  for (uint32_t i = 0; i < f->row_masks; i++, wakes++) {
+    uint64_t awake = *wakes;
+    *wakes = 0;
+    for (; awake; awake &= awake - 1) f->routers_step(f, b, word0 + i * 64 + (uint32_t)__builtin_ctzll(awake), now);
   }
 }
 
-/* The next cycle in which the band has something to look at. */
-static uint64_t band_next(const band *b, uint64_t now, uint64_t streams) {
-  uint64_t next = b->mail_when < streams ? b->mail_when : streams;
-  if (b->wake_streams) next = now + 1;
-  for (uint64_t t = now + 1; t < now + NEAR && t < next; t++)
-    if (b->ces.some[t & (NEAR - 1)] || b->routers.some[t & (NEAR - 1)]) next = t;
-  for (uint64_t t = now + 1; t <= now + WHEEL && t < next; t++)
+/* A tile: `cycles` cycles of the band's rows, all but those near its borders, in an order in which a row and its cycle is
+ * stepped after the two rows below it were stepped one cycle less far. */
+static void step_tile(wse_fabric *f, const band *b, uint64_t now, int cycles) {
+  bool above = b->y0 > 0, below = b->y1 < f->height;
+  for (int diagonal = b->y0; diagonal < b->y1 + 2 * (cycles - 1); diagonal++)
+    for (int i = 0; i < cycles; i++) {
+      int y = diagonal - 2 * i, first = b->y0 + (above ? border_rows(i) : 0), end = b->y1 - (below ? border_rows(i) : 0);
+      if (y < first || y >= end) continue;
+      if (y == first) {
+        if (above) routers_settle(f, y - 1);
+        routers_settle(f, y);
+      }
+      if (y + 1 < b->y1) routers_settle(f, y + 1);
+      step_row(f, y, now + (uint64_t)i);
+    }
+}
+
+/* The rows that two bands left out at the border above row y; their outermost ones are settled. */
+static void step_border(wse_fabric *f, int y, uint64_t now, int cycles) {
+  for (int i = 0; i < cycles; i++) {
+    int first = y - border_rows(i), end = y + border_rows(i);
+    for (int k = first + 1; k < end - 1; k++) routers_settle(f, k);
+    for (int k = first; k < end; k++) step_row(f, k, now + (uint64_t)i);
+  }
+}
+
+/* The next cycle, `from` or later, in which the band has something to look at. */
+static uint64_t band_next(const wse_fabric *f, const band *b, uint64_t from) {
+  uint64_t next = NEVER;
+  uint32_t slots = 0, turn = (uint32_t)from & (NEAR - 1);
+  for (int y = b->y0; y < b->y1; y++) {
+    const fabric_row *row = &f->rows[y];
+    slots |= row->ces | row->routers | row->streams;
+    if (row->streams_next < next) next = row->streams_next < from ? from : row->streams_next;
+  }
+  slots = (slots | slots << NEAR) >> turn & ((1u << NEAR) - 1);
+  if (slots && from + (uint32_t)__builtin_ctz(slots) < next) next = from + (uint32_t)__builtin_ctz(slots);
+  for (uint64_t t = from; t < from + WHEEL && t < next; t++)
     if (b->wheel_head[t & (WHEEL - 1)] >= 0) next = t;
   return next;
-}
-
-/* Returns when the streams want to go on. */
-static uint64_t band_first(wse_fabric *f, int index, uint64_t now, uint64_t before) {
-  band *b = &f->bands[index];
-  uint64_t streams = NEVER;
-  b->now = now;
-  if (f->band_total > 1) open_mail(f, index, before);
-  routers_settle(f, b);
-  b->mail_when = NEVER;
-  turn_wheel(f, b, now);
-  if (f->stream_total) streams_step(f, b, now, &streams);
-  each_awake(f, b, &b->ces, b->pe0, now, ce_step);
-  return streams;
-}
-
-static void band_second(wse_fabric *f, int index, uint64_t now) {
-  band *b = &f->bands[index];
-  b->box_count[0] = b->box_count[1] = 0;
-  each_awake(f, b, &b->routers, b->word0, now, f->routers_step);
 }
 
 /* Threads that live for one call.  Each publishes when its band wants to go on, and the cycle of its fault. */
@@ -468,7 +482,7 @@ static void meet(team *t, uint32_t members) {
     if (spins > 4000) sched_yield();
 }
 
-enum { LOOK_EVERY = 256 }; /* cycles between looks at *stop */
+enum { LOOK_EVERY = 32 }; /* tiles between looks at *stop */
 
 static uint64_t last_of(const wse_fabric *f) {
   uint64_t last = 0;
@@ -477,17 +491,31 @@ static uint64_t last_of(const wse_fabric *f) {
   return last;
 }
 
+/* A tile of the whole fabric; *next: when the band wants to go on. */
+static void run_tile(team *t, int index, uint64_t now, int cycles) {
+  wse_fabric *f = t->f;
+  band *b = &f->bands[index];
+  uint32_t members = (uint32_t)f->band_total;
+  for (int i = 0; i < cycles; i++) turn_wheel(f, b, now + (uint64_t)i);
+  step_tile(f, b, now, cycles);
+  for (int turn = 0; turn < 2 && turn + 1 < (int)members; turn++) { /* no two borders of one band at once */
+    meet(t, members);
+    if (index % 2 == turn && index + 1 < (int)members) step_border(f, b->y1, now, cycles);
+  }
+  if (members > 1) meet(t, members);
+}
+
 static void run_band(team *t, int index) {
   wse_fabric *f = t->f;
   band *b = &f->bands[index];
   uint32_t members = (uint32_t)f->band_total;
-  uint64_t start = f->now, now = start, before = now;
+  uint64_t start = f->now, now = start;
   for (uint32_t looked = 0;; looked++) {
-    uint64_t streams = band_first(f, index, now, before);
+    int cycles = t->until - now < (uint64_t)f->tile ? (int)(t->until - now) : f->tile;
+    uint64_t end = now + (uint64_t)cycles;
+    run_tile(t, index, now, cycles);
     if (index == 0 && looked % LOOK_EVERY == 0 && t->stop && *t->stop) atomic_store_explicit(&t->stopped, 1, memory_order_relaxed);
-    if (members > 1) meet(t, members);
-    band_second(f, index, now);
-    atomic_store_explicit(&t->band[index].want, band_next(b, now, streams), memory_order_relaxed);
+    atomic_store_explicit(&t->band[index].want, band_next(f, b, end), memory_order_relaxed);
     atomic_store_explicit(&t->band[index].fault, b->fault.kind == WSE_FAULT_NONE ? NEVER : b->fault.cycle, memory_order_relaxed);
     if (members > 1) meet(t, members);
     uint64_t next = NEVER, fault = NEVER;
@@ -498,22 +526,17 @@ static void run_band(team *t, int index) {
       if (c < fault) fault = c;
     }
     wse_status status = WSE_OK;
-    if (fault < next) status = WSE_FAULTED;
+    if (fault < end || fault < next) status = WSE_FAULTED;
     else if (next == NEVER) status = WSE_QUIET;
     else if (next >= t->until || atomic_load_explicit(&t->stopped, memory_order_relaxed)) status = WSE_LIMIT;
     if (status == WSE_OK) {
-      before = now;
       now = next;
       continue;
     }
-    if (members > 1) open_mail(f, index, now); /* delivered before anybody can look */
-    routers_settle(f, b);
-    if (members > 1) meet(t, members);
-    b->box_count[0] = b->box_count[1] = 0;
     lanes_stream_end();
     if (index != 0) return;
     t->status = status;
-    t->end = status != WSE_LIMIT ? now + 1 : next < t->until ? next : t->until;
+    t->end = status == WSE_FAULTED ? fault + 1 : next < t->until ? next : t->until;
     if (status != WSE_QUIET) return;
     uint64_t last = last_of(f); /* the last elements of a sink may still be on their way */
     if (last > t->until) t->status = WSE_LIMIT, t->end = t->until;

@@ -5,7 +5,7 @@
  * operations are planes, one per queue, DSR or thread; a plane nobody touches costs no memory, for all are mapped lazily.  What
  * one compute element needs in every step is one compact struct, ce.
  *
- * Threads own bands of rows.  A band writes only its own PEs; what crosses the border between bands goes by mail.
+ * Threads own bands of rows.  Who steps a row writes it and its two neighbors, nothing else (fabric.c).
  */
 #ifndef FABRIC_H
 #define FABRIC_H
@@ -190,7 +190,7 @@ typedef struct {
 
 typedef struct {
   uint32_t busy;                    /* colors (by index) that hold something */
-  uint32_t dirty;                   /* colors whose buffers changed in this cycle: `full` is due */
+  uint32_t dirty;                   /* colors whose buffers changed: `full` is due */
   uint64_t edge[WSE_RAMP];          /* lanes whose neighbor on this side is off the grid */
   uint64_t next[WSE_PORTS][5];      /* round robin per output: the color whose turn is next, binary digits */
 } router_word;
@@ -238,6 +238,7 @@ typedef struct {
   uint8_t *control;
   uint64_t *cycles;
   bool asleep;
+  int32_t next_in_row;   /* index + 1 */
 } stream;
 
 /* Queue bindings that the program changed while it ran; a field of 0 means: as the class says. */
@@ -247,34 +248,22 @@ typedef struct {
 } rebinding;
 enum { NO_BINDING = 0xff };
 
-/* What crosses the border between two bands in a cycle: wavelets for a word, or only its waking (lanes 0). */
+/* What a row of routers and compute elements has to do.  Bit s of a mask is the cycle that is s modulo NEAR. */
 typedef struct {
-  uint32_t word, when;   /* when: cycles ahead */
-  uint8_t color, port;
-  uint64_t lanes, control, advance;
-  uint32_t data[LANES];
-} mail;
-
-typedef struct {
-  uint64_t *bits;   /* NEAR bitmaps over the band's PEs, or its words of routers */
-  uint32_t words;   /* of a bitmap */
-  uint8_t some[NEAR];
-} wake_ring;
+  uint8_t ces, routers;    /* some bit of wakes_ce, of wakes_router is set */
+  uint8_t streams;         /* a buffer at the edge has room again: streams may go on in that cycle */
+  bool dirty;              /* some bit of `dirty` is set */
+  uint32_t band;
+  int32_t first_stream;    /* index + 1; they are a list */
+  uint64_t streams_next;   /* cycle in which one of them wants to go on by itself */
+} fabric_row;
 
 typedef struct band {
-  uint32_t pe0, pe1;       /* its PEs, and its words of routers */
-  uint32_t word0, word1;
-  wake_ring ces, routers;
+  int y0, y1;              /* its rows */
+  uint32_t pe0, pe1;       /* their PEs */
   int32_t *wheel_head;     /* [WHEEL], -1 empty */
-  uint32_t *dirty;         /* words of routers that changed in this cycle */
-  uint32_t dirty_count;
-  mail *box[2];            /* 0: to the band above, 1: below */
-  uint32_t box_count[2];
-  uint64_t now;
   uint64_t last;           /* last activity + 1 */
   wse_fault fault;
-  uint64_t mail_when;      /* earliest wake sent in this cycle */
-  bool wake_streams;
   uint64_t series_shift;
   uint64_t *series;        /* [bins][4] */
   uint64_t opcodes[OP_COUNT];
@@ -312,6 +301,12 @@ struct wse_fabric {
   link_word *links_rest;                 /* [word], NULL if links never rest */
   uint32_t *place;                       /* [pe]: word * LANES + lane */
   uint32_t *word_pe;                     /* [word]: PE of its lane 0 */
+  uint32_t *word_row;                    /* [word] */
+  fabric_row *rows;                      /* [height] */
+  uint64_t *wakes_ce;                    /* [word][NEAR]: lanes to look at in the cycle that is this modulo NEAR */
+  uint64_t *wakes_router;                /* [row][NEAR][row_masks]: words of the row */
+  uint64_t *dirty;                       /* [row][row_masks]: words whose buffers changed since they were settled */
+  uint32_t row_masks;
   void (*routers_step)(struct wse_fabric *f, struct band *b, uint32_t word, uint64_t now); /* of the host's instruction set */
   const span_function *spans;            /* vector.h: operations over whole operands */
   wse_filter *filters;
@@ -356,7 +351,7 @@ struct wse_fabric {
   uint32_t stream_table;
 
   band bands[MAX_BANDS];
-  int band_total;
+  int band_total, tile;                  /* tile: most cycles of one */
   bool sealed;
   arena *arenas;
   uint64_t bytes;
@@ -389,15 +384,6 @@ static inline queue *oq_of(const struct wse_fabric *f, int q, uint32_t pe) {
 static inline const pe_class *class_of(const struct wse_fabric *f, uint32_t pe) {
   return f->class_of[pe] == 0xffff ? NULL : &f->classes[f->class_of[pe]];
 }
-
-/* Entry i of the ring's kind is looked at in cycle `when`, at most NEAR - 1 ahead. */
-static inline void ring_set(wake_ring *ring, uint32_t i, uint64_t when) {
-  uint32_t slot = (uint32_t)when & (NEAR - 1);
-  ring->bits[slot * ring->words + (i >> 6)] |= (uint64_t)1 << (i & 63);
-  ring->some[slot] = 1;
-}
-
-static inline bool in_band(const band *b, uint32_t pe) { return pe >= b->pe0 && pe < b->pe1; }
 
 static inline bool queue_full(const queue *q, uint32_t room) { return q->count >= room; }
 static inline wavelet queue_head(const queue *q) { return q->ring[q->head]; }

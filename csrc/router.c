@@ -180,7 +180,7 @@ static bool lane_has_room(step *s, candidate *c, uint64_t lane, int port) {
   }
   uint64_t again = 0;
   bool room = stream_has_room(out, s->now, &again);
-  if (!room && again) wake_word(s->b, s->word, s->now, again - s->now < NEAR ? again : s->now + NEAR - 1);
+  if (!room && again) wake_word(f, s->word, again - s->now < NEAR ? again : s->now + NEAR - 1);
   return room;
 }
 
@@ -291,7 +291,7 @@ static void send_one(step *s, candidate *c, uint64_t lane, int port) {
   if (w.meta & WAVELET_CONTROL) w.data = switch_pop(route, w.data);
   w.meta &= WAVELET_CONTROL; /* the last wavelet of an operation advances its own router's switch, no other */
   int leaves = color_after(f, route, c->color, port);
-  if (neighbor(f, pe, port, &to)) push_one(f, s->b, to, leaves, port ^ 2, w, s->now + (uint64_t)P(f, hop_cycles));
+  if (neighbor(f, pe, port, &to)) push_one(f, to, leaves, port ^ 2, w, s->now + (uint64_t)P(f, hop_cycles));
   else stream_take(stream_out_at(f, pe, port, f->color_of[leaves]), w, s->now);
 }
 
@@ -301,25 +301,25 @@ static void send_lanes(step *s, candidate *c, uint64_t lanes, int port) {
   landing l = {s->word, c->color, port ^ 2, lanes, 0, 0, head, s->now + (uint64_t)P(f, hop_cycles)};
   uint64_t over; /* lanes that leave the word */
   switch (port) {
-    case WSE_N: l.word -= rows; push(f, s->b, &l); return;
-    case WSE_S: l.word += rows; push(f, s->b, &l); return;
+    case WSE_N: l.word -= rows; push(f, &l); return;
+    case WSE_S: l.word += rows; push(f, &l); return;
     case WSE_E:
       over = lanes >> 63;
       l.lanes <<= 1;
       l.data = head - 1;
-      if (l.lanes) push(f, s->b, &l);
+      if (l.lanes) push(f, &l);
       break;
     default:
       over = lanes & 1;
       l.lanes >>= 1;
       l.data = head + 1;
-      if (l.lanes) push(f, s->b, &l);
+      if (l.lanes) push(f, &l);
   }
   if (!over) return;
   l.word = port == WSE_E ? s->word + 1 : s->word - 1;
   l.lanes = port == WSE_E ? 1 : (uint64_t)1 << 63;
   l.data = port == WSE_E ? head + 63 : head - 63;
-  push(f, s->b, &l);
+  push(f, &l);
 }
 
 static void send(step *s, candidate *c, int port) {
@@ -353,14 +353,14 @@ static void wake_upstream(step *s, candidate *c, uint64_t lanes) {
       EACH_LANE(lane, from) wake_ce(f, s->b, s->pe0 + (uint32_t)lane, s->now, s->now + 1);
       continue;
     }
-    if (from & s->r->edge[port]) s->b->wake_streams = true;
+    if (from & s->r->edge[port]) streams_wake(f, s->pe0, s->now + 1);
     from &= ~s->r->edge[port];
     if (!from) continue;
-    if (port == WSE_N) wake_word(s->b, s->word - rows, s->now, s->now + 1);
-    if (port == WSE_S) wake_word(s->b, s->word + rows, s->now, s->now + 1);
-    if (port == WSE_E || port == WSE_W) wake_word(s->b, s->word, s->now, s->now + 1);
-    if (port == WSE_E && from >> 63 && column + 1 < rows) wake_word(s->b, s->word + 1, s->now, s->now + 1);
-    if (port == WSE_W && from & 1 && column > 0) wake_word(s->b, s->word - 1, s->now, s->now + 1);
+    if (port == WSE_N) wake_word(f, s->word - rows, s->now + 1);
+    if (port == WSE_S) wake_word(f, s->word + rows, s->now + 1);
+    if (port == WSE_E || port == WSE_W) wake_word(f, s->word, s->now + 1);
+    if (port == WSE_E && from >> 63 && column + 1 < rows) wake_word(f, s->word + 1, s->now + 1);
+    if (port == WSE_W && from & 1 && column > 0) wake_word(f, s->word - 1, s->now + 1);
   }
 }
 
@@ -380,7 +380,7 @@ static void pop(step *s, candidate *c) {
     switch_apply(f, s->b, s->pe0 + (uint32_t)lane, c->color, head_of(s, c, lane), s->now);
   buffer_pop(f, q, gone);
   lanes_fill(q->since, (uint32_t)s->now + 1, gone & digits_some(q->landed));
-  mark_dirty(f, s->b, s->word, c->color);
+  mark_dirty(f, s->word, c->color);
   for (int port = 0; port < f->inputs[c->color]; port++)
     if (digits_some(buffer_of(f, c->color, port, s->word)->held)) return;
   s->r->busy &= ~(1u << c->color);
@@ -410,5 +410,5 @@ void ROUTERS_STEP(wse_fabric *f, band *b, uint32_t word, uint64_t now) {
   if (!moves) return;
   activity_last(b, now + 1);
   for (int i = 0; i < s.count; i++) pop(&s, &s.candidates[i]);
-  if (s.r->busy) wake_word(b, word, now, now + 1);
+  if (s.r->busy) wake_word(f, word, now + 1);
 }

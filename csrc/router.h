@@ -19,10 +19,9 @@ typedef struct {
   const uint32_t *data;
   uint64_t when;
 } landing;
-void router_push(wse_fabric *f, band *b, const landing *l);
-void router_push_one(wse_fabric *f, band *b, uint32_t pe, int color, int port, wavelet w, uint64_t when);
+void router_push_one(wse_fabric *f, uint32_t pe, int color, int port, wavelet w, uint64_t when);
 
-void routers_settle(wse_fabric *f, band *b);                  /* between two cycles: who is full */
+void routers_settle(wse_fabric *f, int y);                    /* before a row's next cycle: who is full */
 void route_refresh(wse_fabric *f, uint32_t pe, int color);    /* the route's word changed */
 void ramp_refresh(wse_fabric *f, uint32_t pe, int color);     /* the queue of a color changed */
 
@@ -58,6 +57,7 @@ void filter_count(wse_fabric *f, uint32_t pe, int color, uint64_t route, wavelet
 stream *stream_out_at(wse_fabric *f, uint32_t pe, int port, int color);
 bool stream_has_room(stream *s, uint64_t now, uint64_t *again);
 void stream_take(stream *s, wavelet w, uint64_t now);
-void streams_step(wse_fabric *f, band *b, uint64_t now, uint64_t *next);
+void streams_step(wse_fabric *f, band *b, int y, uint64_t now);
+void streams_wake(wse_fabric *f, uint32_t pe, uint64_t when); /* of the PE's row: there may be room */
 
 #endif

@@ -57,7 +57,7 @@ bool store_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
   store_element(f, b, pe, next, now);
   const queue *q = iq_of(f, f->operations[next][pe].src0.d.queue, pe);
   if (q->count && wavelet_ready(queue_head(q), now)) behind = true;
-  if (behind) ring_set(&b->ces, pe - b->pe0, now + 1);
+  if (behind) wake_ce_near(f, pe, now + 1);
   else sink_begin(f, b, pe, now);
   return true;
 }
@@ -154,7 +154,7 @@ static void store_queued(wse_fabric *f, band *b, uint32_t pe, int color, uint64_
   if (!q->count) c->input_queues &= (uint8_t)~(1u << n);
   if (!was_full || queue_full(q, f->iq_room[n])) return;
   ramp_refresh(f, pe, color);
-  wake_router(f, b, pe, now, now);
+  wake_router(f, pe, now);
 }
 
 void sink_begin(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {

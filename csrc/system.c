@@ -65,7 +65,7 @@ static int bind_queue(wse_fabric *f, band *b, uint32_t pe, ce *c, const isa_ins 
   }
   atomic_store_explicit(&f->any_rebound, true, memory_order_relaxed);
   for (int i = 0; i < f->colors; i++) ramp_refresh(f, pe, i);
-  wake_router(f, b, pe, at, at + 1);
+  wake_router(f, pe, at + 1);
   return SYSTEM_DONE;
 }
 
@@ -87,7 +87,7 @@ static int color_register(wse_fabric *f, band *b, uint32_t pe, ce *c, const isa_
     default: *route &= ~((uint64_t)1 << WSE_ROUTE_TEARDOWN);
   }
   route_refresh(f, pe, index);
-  wake_router(f, b, pe, at, at + 1);
+  wake_router(f, pe, at + 1);
   return SYSTEM_DONE;
 }
 

@@ -6,23 +6,19 @@
 
 #include "fabric.h"
 
-static inline mail *mail_new(band *b, uint32_t word, uint64_t now, uint64_t when) {
-  int below = word >= b->word1;
-  mail *m = &b->box[below][b->box_count[below]++];
-  m->word = word;
-  m->when = (uint32_t)(when - now);
-  m->lanes = 0;
-  if (when < b->mail_when) b->mail_when = when;
-  return m;
+/* The word of routers is looked at in cycle `when`, at most NEAR - 1 ahead. */
+static inline void wake_word(const wse_fabric *f, uint32_t word, uint64_t when) {
+  uint32_t y = f->word_row[word], column = word - y * f->row_words, slot = (uint32_t)when & (NEAR - 1);
+  f->wakes_router[(y * NEAR + slot) * f->row_masks + column / 64] |= (uint64_t)1 << column % 64;
+  f->rows[y].routers |= (uint8_t)(1u << slot);
 }
 
-static inline void wake_word(band *b, uint32_t word, uint64_t now, uint64_t when) {
-  if (word >= b->word0 && word < b->word1) ring_set(&b->routers, word - b->word0, when);
-  else mail_new(b, word, now, when);
-}
+static inline void wake_router(const wse_fabric *f, uint32_t pe, uint64_t when) { wake_word(f, f->place[pe] / LANES, when); }
 
-static inline void wake_router(const wse_fabric *f, band *b, uint32_t pe, uint64_t now, uint64_t when) {
-  wake_word(b, f->place[pe] / LANES, now, when);
+static inline void wake_ce_near(const wse_fabric *f, uint32_t pe, uint64_t when) {
+  uint32_t at = f->place[pe], word = at / LANES, slot = (uint32_t)when & (NEAR - 1);
+  f->wakes_ce[word * NEAR + slot] |= (uint64_t)1 << at % LANES;
+  f->rows[f->word_row[word]].ces |= (uint8_t)(1u << slot);
 }
 
 static inline void wheel_remove(wse_fabric *f, band *b, uint32_t pe) {
@@ -39,7 +35,7 @@ static inline void wheel_remove(wse_fabric *f, band *b, uint32_t pe) {
 static inline void wake_ce(wse_fabric *f, band *b, uint32_t pe, uint64_t now, uint64_t when) {
   if (when == NEVER) return;
   if (when - now < NEAR) {
-    ring_set(&b->ces, pe - b->pe0, when);
+    wake_ce_near(f, pe, when);
     return;
   }
   ce *c = &f->ces[pe];
