@@ -81,7 +81,7 @@ static void lay_out_words(wse_fabric *f) {
 
 wse_fabric *wse_new(const wse_desc *d) {
   if (d->width < 1 || d->height < 1 || (int64_t)d->width * d->height > INT32_MAX / 8 || d->fp16 < 0 || d->fp16 > WSE_FP16_CB16 ||
-      d->bins < 0 || d->bins > 65536 || !figures_fit(d))
+      d->bins < 0 || d->bins > 65536 || d->tile < 0 || d->tile > NEAR || !figures_fit(d))
     return NULL;
   wse_fabric *f = calloc(1, sizeof *f);
   if (!f) return NULL;
@@ -89,6 +89,7 @@ wse_fabric *wse_new(const wse_desc *d) {
   f->height = d->height;
   f->pes = (uint32_t)d->width * (uint32_t)d->height;
   f->fp16 = d->fp16;
+  f->tile = d->tile;
   f->threads = d->threads < 1 ? 1 : d->threads > MAX_BANDS ? MAX_BANDS : d->threads;
   memcpy(f->params, d->params, sizeof f->params);
   f->trace_capacity = d->trace_capacity;
@@ -292,11 +293,12 @@ static int band_build(wse_fabric *f, uint32_t index, int y0, int y1) {
 /* Rows on either side of a border between bands whose cycle i of a tile is not done by their own thread. */
 static int border_rows(int i) { return 1 + 2 * i; }
 
-/* Cycles of a tile: no more than bands are high enough for. */
+/* Cycles of a tile: no more than bands are high enough for; if nobody says how many, so that few rows are at borders, where one
+ * thread waits for the other. */
 static int tile_of(const wse_fabric *f, int wanted) {
-  int tile = f->trace_capacity ? 1 : wanted < 1 || wanted > NEAR ? NEAR : wanted; /* events are kept in order of cycles */
+  int tile = f->trace_capacity ? 1 : wanted ? wanted : NEAR; /* events are kept in order of cycles */
   for (int i = 0; i < f->band_total && f->band_total > 1; i++)
-    while (tile > 1 && f->bands[i].y1 - f->bands[i].y0 < 2 * border_rows(tile - 1) + 1) tile--;
+    while (tile > 1 && f->bands[i].y1 - f->bands[i].y0 < (wanted ? 2 * border_rows(tile - 1) + 1 : 16 * tile)) tile--;
   return tile;
 }
 

@@ -71,6 +71,7 @@ typedef struct {
   uint64_t trace_capacity; /* events kept; 0: no trace */
   int32_t bins;            /* bins of the activity series; 0: none */
   int32_t bin_planes;      /* 1: activity per PE and bin as well */
+  int32_t tile;            /* cycles a row is stepped before the next, 1 to 8; 0: as it suits; results do not depend on it */
   int32_t portable;        /* 1: no processor-specific instructions; results do not depend on it */
 } wse_desc;
 

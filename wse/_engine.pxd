@@ -32,7 +32,7 @@ cdef extern from "wse.h":
         int32_t width, height, fp16, threads
         int64_t *params
         uint64_t trace_capacity
-        int32_t bins, bin_planes, portable
+        int32_t bins, bin_planes, tile, portable
 
     ctypedef struct wse_class:
         const uint64_t *code

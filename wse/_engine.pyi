@@ -83,6 +83,7 @@ class Engine:
         bins: int = 0,
         bin_planes: bool = False,
         portable: bool = False,
+        tile: int = 0,
     ) -> None: ...
     def add_class(
         self,

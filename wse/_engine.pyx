@@ -107,12 +107,13 @@ cdef class Engine:
     cdef readonly int width, height
 
     def __cinit__(self, int width, int height, params, int fp16=0, int threads=1, uint64_t trace=0, int bins=0,
-                  bint bin_planes=False, bint portable=False):
+                  bint bin_planes=False, bint portable=False, int tile=0):
         cdef wse_desc desc
         cdef Taken values = Taken(params, 8, WSE_PARAM_COUNT)
         desc.width, desc.height, desc.fp16, desc.threads = width, height, fp16, threads
         memcpy(desc.params, values.view.buf, WSE_PARAM_COUNT * sizeof(int64_t))
         desc.trace_capacity, desc.bins, desc.bin_planes, desc.portable = trace, bins, bin_planes, portable
+        desc.tile = tile
         self.width, self.height = width, height
         with nogil:
             self.f = wse_new(&desc)

@@ -35,8 +35,9 @@ class Fabric:
 
     threads: host threads; results do not depend on it.  trace: events kept (0: none).  bins: of the time series.
     activity: also keep busy slots per PE and bin (bins x PEs x 2 bytes).  portable: without instructions that only some
-    processors have; results do not depend on it.  Coordinates are (x, y); arrays over PEs [y,
-    x]. Raises what Program.check raises, ConfigError for options the engine refuses.
+    processors have; tile: cycles a row of PEs is stepped before the next, 1 to 8, or 0 for what suits the fabric; results
+    do not depend on either.  Coordinates are (x, y); arrays over PEs [y, x].  Raises what Program.check raises, ConfigError
+    for options the engine refuses.
     """
 
     def __init__(
@@ -47,8 +48,9 @@ class Fabric:
         bins: int = 64,
         activity: bool = False,
         portable: bool = False,
+        tile: int = 0,
     ):
-        for name, value, least in (("threads", threads, 1), ("trace", trace, 0), ("bins", bins, 0)):
+        for name, value, least in (("threads", threads, 1), ("trace", trace, 0), ("bins", bins, 0), ("tile", tile, 0)):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise ConfigError(f"{name} is an integer of at least {least}, not {value!r}")
             if value >= 1 << 31:
@@ -72,6 +74,7 @@ class Fabric:
                 bins=bins,
                 bin_planes=activity,
                 portable=portable,
+                tile=tile,
             )
         except MemoryError as error:
             changed = ", ".join(f"{name}={value}" for name, value in self.machine.overrides)

@@ -32,7 +32,7 @@ class RandomProgram:
 
     def fabric(self, **options) -> tuple[wse.Fabric, list[wse.fabric.StreamOut]]:
         rng = Random(self.seed)
-        width, height = rng.choice([(1, 1), (2, 3), (5, 2), (3, 6), (66, 2), (130, 1)])
+        width, height = rng.choice([(1, 1), (2, 3), (5, 2), (3, 6), (66, 2), (130, 1), (2, 25)])
         p = wse.Program(width, height, self.machine, rng.choice(list(isa.FP16)))
         for name in ("row", "pair", "column", "back"):
             p.color(name)

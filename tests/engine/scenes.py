@@ -236,15 +236,17 @@ def scenes(draw, joins: bool = True) -> Scene:
     """Colors that each spread over a tree of routers, with switches, filters and everything that feeds or empties them.
 
     joins: on WSE-2 a router may also take the color from its ramp or from the edge beside the tree; then two may collide.
-    A fabric of 66 columns is used in its last four: the engine keeps 64 routers of a row together.
+    A fabric of 66 columns is used in its last four: the engine keeps 64 routers of a row together.  One of 25 rows is used in
+    its middle: two or three threads have a border there.
     """
     machine = draw(machines())
-    scene = Scene(draw(st.sampled_from([1, 2, 3, 4, 4, 66])), draw(st.integers(1, 4)), machine)
+    scene = Scene(draw(st.sampled_from([1, 2, 3, 4, 4, 66])), draw(st.sampled_from([1, 2, 3, 4, 4, 25])), machine)
+    north, south = (0, scene.height - 1) if scene.height <= 4 else (7, 17)
     taps: list[tuple[Place, int]] = []
     sources: list[tuple[Place, int]] = []
     for color in range(draw(st.integers(1, 4))):
         tree = _Tree(scene, color)
-        root = draw(st.integers(max(0, scene.width - 4), scene.width - 1)), draw(st.integers(0, scene.height - 1))
+        root = draw(st.integers(max(0, scene.width - 4), scene.width - 1)), draw(st.integers(north, south))
         edges = [port for port in "NESW" if tree.beyond(root, port) is None]
         tree.add(root, draw(st.sampled_from([*edges, "R"])))
         for _ in range(draw(st.integers(0, 9))):

@@ -14,7 +14,11 @@ from wse import Machine, _engine
 from wse.diagnosis import WAIT
 
 archs = pytest.mark.parametrize("arch", ARCHS)
-WHO = {getattr(_engine, name): name[5:].lower() for name in dir(_engine) if name.startswith("WAIT_") and name != "WAIT_BYTES"}
+WHO = {
+    getattr(_engine, name): name[5:].lower()
+    for name in dir(_engine)
+    if name.startswith("WAIT_") and name != "WAIT_BYTES"
+}
 WHY = {getattr(_engine, name): name[4:].lower() for name in dir(_engine) if name.startswith("FOR_")}
 
 

@@ -69,6 +69,25 @@ def test_recording_changes_nothing(seed):
     assert rest == others
 
 
+@settings(max_examples=80)
+@given(scenes(), st.integers(1, 3), st.integers(0, 8), st.booleans())
+def test_tiles(scene, threads, tile, portable):
+    """A trace keeps events in order of cycles, and so is made cycle by cycle."""
+    fabric, streams = scene.fabric(trace=2000, activity=True)
+    by_cycles = observed(fabric, streams.values(), max_cycles=400)
+    fabric, streams = scene.fabric(threads=threads, tile=tile, activity=True, portable=portable)
+    same_unless_fault(by_cycles, observed(fabric, streams.values(), max_cycles=400), {"events", "events_dropped"})
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_borders_of_tiles(seed):
+    grid = Grid(2, 47, Machine(ARCHS[seed % 2]), seed)
+    first = observed(*grid.fabric(tile=1))
+    for threads in (1, 2, 3, 5, 15, 16):
+        for tile in range(9):
+            expect_same(first, observed(*grid.fabric(threads=threads, tile=tile)))
+
+
 def test_more_threads_than_rows():
     grid = Grid(3, 1, Machine("wse3"), 5)
     first = observed(*grid.fabric())
@@ -85,12 +104,18 @@ def same_unless_fault(one: tuple, other: tuple, but: set[str] = frozenset()) -> 
 
 
 @settings(max_examples=60)
-@given(st.integers(0, 1 << 32), st.sampled_from(["wse2", "wse3", "silicon"]), st.integers(2, 5), st.booleans())
-def test_random_programs(seed, column, threads, portable):
+@given(
+    st.integers(0, 1 << 32),
+    st.sampled_from(["wse2", "wse3", "silicon"]),
+    st.integers(2, 5),
+    st.integers(0, 8),
+    st.booleans(),
+)
+def test_random_programs(seed, column, threads, tile, portable):
     machine = Machine("wse3", "silicon") if column == "silicon" else Machine(column)
     program = RandomProgram(seed, machine)
     first = observed(*program.fabric(), max_cycles=3000)
-    same_unless_fault(first, observed(*program.fabric(threads=threads, portable=portable), max_cycles=3000))
+    same_unless_fault(first, observed(*program.fabric(threads=threads, tile=tile, portable=portable), max_cycles=3000))
     recorded = program.fabric(threads=threads, trace=1000, activity=True, portable=not portable)
     same_unless_fault(first, observed(*recorded, max_cycles=3000), {"events", "events_dropped", "activity"})
 
