@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <stdlib.h>
 
+#include "ahead.h"
 #include "ce.h"
 #include "lanes.h"
 #include "queue.h"
@@ -414,6 +415,8 @@ static void step_row(wse_fabric *f, int y, uint64_t now) {
 
 /* A tile: `cycles` cycles of the band's rows, all but those near its borders, in an order in which a row and its cycle is
  * stepped after the two rows below it were stepped one cycle less far. */
+enum { AHEAD_WORDS = 512 }; /* smaller fabrics stay in the cache */
+
 static void step_tile(wse_fabric *f, const band *b, uint64_t now, int cycles) {
   bool above = b->y0 > 0, below = b->y1 < f->height;
   for (int diagonal = b->y0; diagonal < b->y1 + 2 * (cycles - 1); diagonal++)
@@ -425,6 +428,7 @@ static void step_tile(wse_fabric *f, const band *b, uint64_t now, int cycles) {
         routers_settle(f, y);
       }
       if (y + 1 < b->y1) routers_settle(f, y + 1);
+      if (i == 0 && f->words > AHEAD_WORDS) ask_for_rows(f, y);
       step_row(f, y, now + (uint64_t)i);
     }
 }

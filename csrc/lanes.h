@@ -64,67 +64,89 @@ static inline void lanes_stream(uint32_t *to, const uint32_t *from) { memcpy(to,
 static inline void lanes_stream_end(void) {}
 #endif
 
-/* Moves of 64 words of which some are meant.  router.c is compiled once per instruction set of the host, and these with it. */
+/* Moves of 64 words of which some are meant.  router.c is compiled once per instruction set of the host, and these with it.  A
+ * few lanes, as of a stream that goes north or south alone, are done one by one. */
 #if defined(__AVX512F__)
 #include <immintrin.h>
-
-static inline void lanes_copy(uint32_t *to, const uint32_t *from, uint64_t set) {
-  for (int k = 0; k < 4; k++) {
-    __mmask16 m = (__mmask16)(set >> 16 * k);
-    _mm512_mask_storeu_epi32(to + 16 * k, m, _mm512_maskz_loadu_epi32(m, from + 16 * k));
-  }
-}
-static inline void lanes_fill(uint32_t *to, uint32_t value, uint64_t set) {
-  for (int k = 0; k < 4; k++) _mm512_mask_storeu_epi32(to + 16 * k, (__mmask16)(set >> 16 * k), _mm512_set1_epi32((int)value));
-}
-static inline void lanes_count(uint32_t *to, uint64_t set) {
-  for (int k = 0; k < 4; k++) {
-    __mmask16 m = (__mmask16)(set >> 16 * k);
-    _mm512_mask_storeu_epi32(to + 16 * k, m, _mm512_add_epi32(_mm512_maskz_loadu_epi32(m, to + 16 * k), _mm512_set1_epi32(1)));
-  }
-}
-/* Adds to each lane the cycles since its `since`; returns their sum. */
-static inline uint64_t lanes_wait(uint32_t *to, const uint32_t *since, uint32_t now, uint64_t set) {
-  __m512i sum = _mm512_setzero_si512();
-  for (int k = 0; k < 4; k++) {
-    __mmask16 m = (__mmask16)(set >> 16 * k);
-    __m512i waited = _mm512_maskz_sub_epi32(m, _mm512_set1_epi32((int)now), _mm512_maskz_loadu_epi32(m, since + 16 * k));
-    _mm512_mask_storeu_epi32(to + 16 * k, m, _mm512_add_epi32(_mm512_maskz_loadu_epi32(m, to + 16 * k), waited));
-    sum = _mm512_add_epi32(sum, waited);
-  }
-  return (uint32_t)_mm512_reduce_add_epi32(sum);
-}
+enum { FEW_LANES = 2 };
+#define EACH_GROUP(k) for (int k = 0; k < 4; k++)
+#define GROUP(set, k) (__mmask16)((set) >> 16 * (k))
 #else
-enum { FEW_LANES = 12 }; /* as many at most are done one by one */
+enum { FEW_LANES = 12 };
+#endif
 
+static inline bool lanes_few(uint64_t set) { return __builtin_popcountll(set) <= FEW_LANES; }
 /* All ones where the lane is set: what lets the compiler make vectors of a loop over all lanes. */
 static inline uint32_t lane_mask(uint64_t set, int lane) { return -(uint32_t)(set >> lane & 1); }
 
 static inline void lanes_copy(uint32_t *to, const uint32_t *from, uint64_t set) {
-  if (__builtin_popcountll(set) <= FEW_LANES) EACH_LANE(i, set) to[i] = from[i];
-  else
-    for (int i = 0; i < LANES; i++)
-      if (set >> i & 1) to[i] = from[i];
+  if (lanes_few(set)) {
+    EACH_LANE(i, set) to[i] = from[i];
+    return;
+  }
+#if defined(__AVX512F__)
+  EACH_GROUP(k) _mm512_mask_storeu_epi32(to + 16 * k, GROUP(set, k), _mm512_maskz_loadu_epi32(GROUP(set, k), from + 16 * k));
+#else
+  for (int i = 0; i < LANES; i++)
+    if (set >> i & 1) to[i] = from[i];
+#endif
 }
+
 static inline void lanes_fill(uint32_t *to, uint32_t value, uint64_t set) {
-  if (__builtin_popcountll(set) <= FEW_LANES) EACH_LANE(i, set) to[i] = value;
-  else
-    for (int i = 0; i < LANES; i++) to[i] ^= (to[i] ^ value) & lane_mask(set, i);
+  if (lanes_few(set)) {
+    EACH_LANE(i, set) to[i] = value;
+    return;
+  }
+#if defined(__AVX512F__)
+  EACH_GROUP(k) _mm512_mask_storeu_epi32(to + 16 * k, GROUP(set, k), _mm512_set1_epi32((int)value));
+#else
+  for (int i = 0; i < LANES; i++) to[i] ^= (to[i] ^ value) & lane_mask(set, i);
+#endif
 }
+
 static inline void lanes_count(uint32_t *to, uint64_t set) {
-  if (__builtin_popcountll(set) <= FEW_LANES) EACH_LANE(i, set) to[i]++;
-  else
-    for (int i = 0; i < LANES; i++) to[i] -= lane_mask(set, i);
+  if (lanes_few(set)) {
+    EACH_LANE(i, set) to[i]++;
+    return;
+  }
+#if defined(__AVX512F__)
+  EACH_GROUP(k) {
+    __m512i more = _mm512_add_epi32(_mm512_maskz_loadu_epi32(GROUP(set, k), to + 16 * k), _mm512_set1_epi32(1));
+    _mm512_mask_storeu_epi32(to + 16 * k, GROUP(set, k), more);
+  }
+#else
+  for (int i = 0; i < LANES; i++) to[i] -= lane_mask(set, i);
+#endif
 }
+
+/* Adds to each lane the cycles since its `since`; returns their sum. */
 static inline uint64_t lanes_wait(uint32_t *to, const uint32_t *since, uint32_t now, uint64_t set) {
   uint32_t sum = 0;
+  if (lanes_few(set)) {
+    EACH_LANE(i, set) {
+      uint32_t waited = now - since[i];
+      if (waited) to[i] += waited;
+      sum += waited;
+    }
+    return sum;
+  }
+#if defined(__AVX512F__)
+  __m512i sums = _mm512_setzero_si512();
+  EACH_GROUP(k) {
+    __mmask16 m = GROUP(set, k);
+    __m512i waited = _mm512_maskz_sub_epi32(m, _mm512_set1_epi32((int)now), _mm512_maskz_loadu_epi32(m, since + 16 * k));
+    _mm512_mask_storeu_epi32(to + 16 * k, m, _mm512_add_epi32(_mm512_maskz_loadu_epi32(m, to + 16 * k), waited));
+    sums = _mm512_add_epi32(sums, waited);
+  }
+  return (uint32_t)_mm512_reduce_add_epi32(sums);
+#else
   for (int i = 0; i < LANES; i++) {
     uint32_t waited = (now - since[i]) & lane_mask(set, i);
     to[i] += waited;
     sum += waited;
   }
   return sum;
-}
 #endif
+}
 
 #endif

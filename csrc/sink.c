@@ -64,14 +64,6 @@ bool store_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
 
 /* --- rows ---------------------------------------------------------------------------------------------------------------- */
 
-static void store(uint8_t *sram, sink *k, uint32_t data) {
-  uint16_t half = (uint16_t)data;
-  if (k->size == 2) memcpy(sram + k->at, &half, 2);
-  else memcpy(sram + k->at, &data, 4);
-  k->at = (uint16_t)(k->at + k->step);
-  k->left--;
-}
-
 /* From a set of lanes per row to a set of rows per lane: the matrix of bits turned over, blocks within blocks. */
 static void turn(uint64_t m[LANES]) {
   uint64_t keep = 0xffffffff;
@@ -102,7 +94,7 @@ void sink_flush(wse_fabric *f, uint32_t word, int color) {
       k->left -= (uint32_t)__builtin_popcountll(rows) - 1;
       rows = (uint64_t)1 << last;
     }
-    for (; rows; rows &= rows - 1) store(sram + lane * WSE_SRAM, k, w->data[__builtin_ctzll(rows)][lane]);
+    for (; rows; rows &= rows - 1) sink_store(sram + lane * WSE_SRAM, k, w->data[__builtin_ctzll(rows)][lane]);
     if (k->left <= 2 * SINK_LAST) route->sinks &= ~((uint64_t)1 << lane);
     else if (k->left - SINK_LAST < w->room) w->room = k->left - SINK_LAST;
   }
@@ -145,7 +137,7 @@ static void store_queued(wse_fabric *f, band *b, uint32_t pe, int color, uint64_
     wavelet w = queue_head(q);
     uint64_t when = wavelet_when(w, now);
     if (k->left <= SINK_LAST || when >= f->limit) break;
-    store(sram_of(f, pe), k, w.data);
+    sink_store(sram_of(f, pe), k, w.data);
     queue_pop(q, f->iq_mask[n]);
     sink_note(&f->sink_times[at / LANES], (uint64_t)1 << at % LANES, when);
     series_span(f, b, pe, when, 1, SERIES_BUSY);

@@ -31,6 +31,14 @@ static inline void sink_note(sink_times *t, uint64_t lanes, uint64_t when) {
   t->lanes[slot] |= lanes;
 }
 
+static inline void sink_store(uint8_t *sram, sink *k, uint32_t data) {
+  uint16_t half = (uint16_t)data;
+  if (k->size == 2) memcpy(sram + k->at, &half, 2);
+  else memcpy(sram + k->at, &data, 4);
+  k->at = (uint16_t)(k->at + k->step);
+  k->left--;
+}
+
 /* Takes the lanes' wavelets, which land in cycle `lands`; returns whose: the others go the usual way. */
 static inline uint64_t sinks_take(wse_fabric *f, band *b, uint32_t word, int color, uint64_t lanes, const uint32_t *data,
                                   uint64_t now, uint64_t lands) {
@@ -41,8 +49,13 @@ static inline uint64_t sinks_take(wse_fabric *f, band *b, uint32_t word, int col
     lanes &= f->routes[color][word].sinks;
     if (!lanes) return 0;
   }
-  lanes_stream(w->data[w->used], data);
-  w->lanes[w->used++] = lanes;
+  if (!w->used && lanes_few(lanes)) { /* a row of the cache for a wavelet would be much */
+    EACH_LANE(lane, lanes)
+      sink_store(sram_of(f, f->word_pe[word] + (uint32_t)lane), &f->sinks[color][f->word_pe[word] + lane], data[lane]);
+  } else {
+    lanes_stream(w->data[w->used], data);
+    w->lanes[w->used++] = lanes;
+  }
   w->room--;
   sink_close(f, b, word, now);
   sink_note(&f->sink_times[word], lanes, lands);
