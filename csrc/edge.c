@@ -125,6 +125,11 @@ void stream_take(stream *s, wavelet w, uint64_t now) {
   s->passed++;
 }
 
+void streams_forget(wse_fabric *f, uint64_t cycle) {
+  for (stream *s = f->streams; s < f->streams + f->stream_total; s++)
+    while (s->out && s->passed && s->cycles[s->passed - 1] > cycle) s->passed--;
+}
+
 void streams_wake(wse_fabric *f, uint32_t pe, uint64_t when) {
   fabric_row *row = &f->rows[pe / (uint32_t)f->width];
   row->streams |= (uint8_t)(1u << (when & (NEAR - 1)));

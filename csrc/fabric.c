@@ -543,6 +543,7 @@ static void run_band(team *t, int index) {
     if (index != 0) return;
     t->status = status;
     t->end = status == WSE_FAULTED ? fault + 1 : next < t->until ? next : t->until;
+    if (status == WSE_FAULTED) streams_forget(f, fault); /* the tile went on to its end */
     if (status != WSE_QUIET) return;
     uint64_t last = last_of(f); /* the last elements of a sink may still be on their way */
     if (last > t->until) t->status = WSE_LIMIT, t->end = t->until;

@@ -58,6 +58,7 @@ stream *stream_out_at(wse_fabric *f, uint32_t pe, int port, int color);
 bool stream_has_room(stream *s, uint64_t now, uint64_t *again);
 void stream_take(stream *s, wavelet w, uint64_t now);
 void streams_step(wse_fabric *f, band *b, int y, uint64_t now);
+void streams_forget(wse_fabric *f, uint64_t cycle); /* what left after this cycle */
 void streams_wake(wse_fabric *f, uint32_t pe, uint64_t when); /* of the PE's row: there may be room */
 
 #endif
