@@ -8,6 +8,13 @@
 #include "op_vector.h"
 #include "vector.h"
 
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+#include "span_wide.h"
+#else
+typedef void (*wide_function)(const span *s);
+static inline wide_function wide_of(int op) { return (void)op, NULL; }
+#endif
+
 enum { USES_H_NONE = 0, USES_H_W = 0, USES_H_D = 0, USES_H_S = 0, USES_H_H = 1, BLOCK = 64 };
 enum { BYTES_NONE = 0, BYTES_H = 2, BYTES_W = 2, BYTES_S = 4, BYTES_D = 4 };
 
@@ -69,7 +76,12 @@ NUM_INLINE void block_store(uint8_t *to, int32_t step, const uint32_t from[BLOCK
     }                                                                                                       \
   }                                                                                                         \
   static void span_##name(int fmt, const span *s) {                                                         \
-    switch (USES_H_##type_dst | USES_H_##type0 | USES_H_##type1 ? fmt : WSE_FP16_IEEE) {                    \
+    bool half = USES_H_##type_dst | USES_H_##type0 | USES_H_##type1;                                        \
+    if (wide_of(OP_##name) && !s->overlaps && (!half || fmt == WSE_FP16_IEEE)) {                            \
+      wide_of(OP_##name)(s);                                                                                \
+      return;                                                                                               \
+    }                                                                                                       \
+    switch (half ? fmt : WSE_FP16_IEEE) {                    \
       case WSE_FP16_IEEE: span_of_##name(WSE_FP16_IEEE, *s); break;                                         \
       case WSE_FP16_BF16: span_of_##name(WSE_FP16_BF16, *s); break;                                         \
       default: span_of_##name(WSE_FP16_CB16, *s); break;                                                    \

@@ -1,0 +1,107 @@
+/* span_wide.h - the float operations that matrix products are made of, 16 elements at a time.  Included where 512-bit vectors are
+ * compiled for.  The same bits as op_vector.h:
+ *
+ *   faddh fsubh fmulh  a float's rounding, then the half's: as one [numeric.h: Wide].
+ *   fmach              the product is exact and the sum rounded to odd, then to half [numeric.h: Odd].  Rounded toward zero, and
+ *                      its last bit set if rounding down and up differ, a sum is rounded to odd.
+ *   fmachs             the product of two halves is exact as a float, so that only the sum is rounded.
+ *   fmacs              the product is rounded, then the sum.
+ */
+#ifndef SPAN_WIDE_H
+#define SPAN_WIDE_H
+
+#include <immintrin.h>
+
+enum { GROUP = 16, PAGE = 4096 };
+
+/* Up to 16 elements of an operand, from element i on. */
+static inline __m256i halves_at(const uint8_t *from, int32_t step, uint32_t value, uint32_t i, __mmask16 m) {
+  if (!from) return _mm256_set1_epi16((short)value);
+  const uint8_t *at = from + (int64_t)i * step;
+  if (step == 2) return _mm256_maskz_loadu_epi16(m, at);
+  const uint8_t *last = at + (int64_t)(__builtin_popcount(m) - 1) * step;
+  if (step == 4 && ((uintptr_t)last & (PAGE - 1)) <= PAGE - 4) /* the two bytes after the last one can be read */
+    return _mm512_cvtepi32_epi16(_mm512_maskz_loadu_epi32(m, at));
+  uint16_t h[GROUP] = {0};
+  for (int k = 0; k < __builtin_popcount(m); k++) memcpy(&h[k], at + (int64_t)k * step, 2);
+  return _mm256_loadu_si256((const __m256i *)(const void *)h);
+}
+static inline __m512 floats_at(const uint8_t *from, int32_t step, uint32_t value, uint32_t i, __mmask16 m) {
+  if (!from) return _mm512_castsi512_ps(_mm512_set1_epi32((int)value));
+  const uint8_t *at = from + (int64_t)i * step;
+  if (step == 4) return _mm512_maskz_loadu_ps(m, at);
+  uint32_t s[GROUP] = {0};
+  for (int k = 0; k < __builtin_popcount(m); k++) memcpy(&s[k], at + (int64_t)k * step, 4);
+  return _mm512_loadu_ps(s);
+}
+static inline __m512 widened_at(const uint8_t *from, int32_t step, uint32_t value, uint32_t i, __mmask16 m) {
+  return _mm512_cvtph_ps(halves_at(from, step, value, i, m));
+}
+
+static inline void halves_to(uint8_t *to, int32_t step, uint32_t i, __mmask16 m, __m512 x) {
+  __m256i h = _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  h = _mm256_mask_mov_epi16(h, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), _mm256_set1_epi16((short)num_nan_h(WSE_FP16_IEEE)));
+  uint8_t *at = to + (int64_t)i * step;
+  if (step == 2) {
+    _mm256_mask_storeu_epi16(at, m, h);
+    return;
+  }
+  uint16_t all[GROUP];
+  _mm256_storeu_si256((__m256i *)(void *)all, h);
+  for (int k = 0; k < __builtin_popcount(m); k++) memcpy(at + (int64_t)k * step, &all[k], 2);
+}
+static inline void floats_to(uint8_t *to, int32_t step, uint32_t i, __mmask16 m, __m512 x) {
+  x = _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), _mm512_castsi512_ps(_mm512_set1_epi32(NUM_NAN_S)));
+  uint8_t *at = to + (int64_t)i * step;
+  if (step == 4) {
+    _mm512_mask_storeu_ps(at, m, x);
+    return;
+  }
+  uint32_t all[GROUP];
+  _mm512_storeu_ps(all, x);
+  for (int k = 0; k < __builtin_popcount(m); k++) memcpy(at + (int64_t)k * step, &all[k], 4);
+}
+
+static inline __m512 add_odd_product(__m512 a, __m512 b, __m512 x) {
+  __m512 cut = _mm512_fmadd_round_ps(b, x, a, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+  __m512 down = _mm512_fmadd_round_ps(b, x, a, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+  __m512 up = _mm512_fmadd_round_ps(b, x, a, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
+  __m512i bits = _mm512_castps_si512(cut), one = _mm512_set1_epi32(1);
+  return _mm512_castsi512_ps(_mm512_mask_or_epi32(bits, _mm512_cmp_ps_mask(down, up, _CMP_NEQ_OQ), bits, one));
+}
+
+/* What an element becomes: a of src0, b of src1, x extra, of these kinds. */
+#define WIDE(name, kind_dst, kind0, kind1, kind_x, value)                                                          \
+  static void wide_##name(const span *s) {                                                                         \
+    const __m512 x = kind_x##_at(NULL, 0, s->extra, 0, 0xffff);                                                    \
+    (void)x;                                                                                                       \
+    for (uint32_t i = 0; i < s->n; i += GROUP) {                                                                   \
+      __mmask16 m = (__mmask16)(s->n - i < GROUP ? (1u << (s->n - i)) - 1 : 0xffff);                               \
+      __m512 a = kind0##_at(s->src0, s->step0, s->value0, i, m), b = kind1##_at(s->src1, s->step1, s->value1, i, m); \
+      kind_dst##_to(s->dst, s->step_dst, i, m, value);                                                             \
+    }                                                                                                              \
+  }
+WIDE(faddh, halves, widened, widened, widened, _mm512_add_ps(a, b))
+WIDE(fsubh, halves, widened, widened, widened, _mm512_sub_ps(a, b))
+WIDE(fmulh, halves, widened, widened, widened, _mm512_mul_ps(a, b))
+WIDE(fmach, halves, widened, widened, widened, add_odd_product(a, b, x))
+WIDE(fmachs, floats, floats, widened, widened, _mm512_add_ps(a, _mm512_mul_ps(b, x)))
+WIDE(fmacs, floats, floats, floats, floats, _mm512_add_ps(a, _mm512_mul_ps(b, x)))
+WIDE(fadds, floats, floats, floats, floats, _mm512_add_ps(a, b))
+#undef WIDE
+
+typedef void (*wide_function)(const span *s);
+static wide_function wide_of(int op) {
+  switch (op) {
+    case OP_faddh: return wide_faddh;
+    case OP_fsubh: return wide_fsubh;
+    case OP_fmulh: return wide_fmulh;
+    case OP_fmach: return wide_fmach;
+    case OP_fmachs: return wide_fmachs;
+    case OP_fmacs: return wide_fmacs;
+    case OP_fadds: return wide_fadds;
+    default: return NULL;
+  }
+}
+
+#endif
