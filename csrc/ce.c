@@ -198,6 +198,7 @@ static int issue_vector(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins,
     if (readable > first) first = readable;
   }
   c->pc++;
+  account(f, b, pe, dispatch, c->gap); /* what it waited for until now was something else */
   counters_of(f, pe)[WSE_CTR_VECTORS]++;
   b->opcodes[o->op]++;
   trace_event(f, b, now, pe, WSE_EV_OP_START, o->op, thread == MAIN ? 255 : (uint32_t)thread);
@@ -554,18 +555,21 @@ void ce_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
   settle_memory(f, b, pe, now);
   if (c->state == MAIN_IDLE && c->main_at <= now && class_of(f, pe)) start_task(f, b, pe, now, P(f, task_start_cycles));
   int turn;
+  bool main_has_it = false; /* the main thread's memory operation: those who wait for wavelets did not want the slot */
   c->waits = NO_CAUSE;
   if (c->taken && taken_now(f, b, pe, now)) { /* the slot went to a sink's element */
     turn = TURN_SLOT;
     next = now + 1;
   } else {
     turn = shared ? share_slot(f, b, pe, now, &next) : main_turn(f, b, pe, now, &next);
+    main_has_it = turn == TURN_SLOT && c->state == MAIN_MEMORY && c->thread_next == 0 && !c->thread_priority && !c->main_priority;
+    if (main_has_it && c->memory_mark + c->memory_left - 1 < next) next = c->memory_mark + c->memory_left - 1;
   }
   if (turn == TURN_SLOT && c->state == MAIN_IDLE && c->main_at <= now) /* an operation that ended may have activated a task */
     start_task(f, b, pe, now, P(f, task_after_op_cycles));
   if (c->waits != NO_CAUSE && (c->state == MAIN_IDLE || c->state == MAIN_OPERATION)) gap_from(f, b, pe, now, c->waits);
   /* after a slot that others may have waited for, everybody is asked again */
-  if (turn == TURN_SLOT && (shared || c->threads || c->state != MAIN_RUN || next == NEVER)) next = now + 1;
+  if (turn == TURN_SLOT && !main_has_it && (shared || c->threads || c->state != MAIN_RUN || next == NEVER)) next = now + 1;
   if (c->state == MAIN_IDLE && c->main_at > now && c->main_at < next) next = c->main_at;
   if (c->threads && c->state == MAIN_IDLE) sink_begin(f, b, pe, now);
   if (again < next) next = again;

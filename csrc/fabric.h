@@ -116,7 +116,7 @@ typedef struct {
   uint16_t at;       /* next address */
   int16_t step;
   uint32_t left;     /* elements of the operation */
-  uint8_t size, thread;
+  uint8_t size, thread, wide; /* wide: elements of a wavelet */
 } sink;
 
 enum { MAIN_IDLE, MAIN_RUN, MAIN_OPERATION, MAIN_MEMORY, NO_CAUSE = 0xff };

@@ -9,8 +9,9 @@
 #include "wake.h"
 
 bool only_stores(const operation *o) {
-  return o->plain && o->period == 1 && !o->conflicts && o->left != UINT32_MAX && !o->src1.size &&
-         o->src0.is == OPERAND_IS_DSR && o->src0.d.kind == DSD_FABIN && o->dst.d.kind == DSD_MEM1D &&
+  return o->period == 1 && !o->conflicts && !(o->on_control & 3) && o->left != UINT32_MAX && !o->src1.size &&
+         o->src0.is == OPERAND_IS_DSR && o->src0.d.kind == DSD_FABIN && o->dst.is == OPERAND_IS_DSR &&
+         o->dst.d.kind == DSD_MEM1D && operand_in_sram(&o->dst, o->left) &&
          (o->op == OP_mov16 || o->op == OP_mov32 || o->op == OP_fmovh || o->op == OP_fmovs);
 }
 
@@ -19,15 +20,15 @@ bool only_stores(const operation *o) {
 static void store_element(wse_fabric *f, band *b, uint32_t pe, int thread, uint64_t now) {
   ce *c = &f->ces[pe];
   operation *o = &f->operations[thread][pe];
-  uint32_t data = iq_take(f, b, pe, o->src0.d.queue, now).data;
-  sram_store(sram_of(f, pe), (uint16_t)(o->dst.d.base + (int32_t)o->done * o->dst.d.stride), o->dst.size, data);
-  o->done++;
-  o->left--;
+  uint32_t data = iq_take(f, b, pe, o->src0.d.queue, now).data, n = o->wide;
+  for (uint32_t i = 0; i < n; i++, o->done++, data >>= 16)
+    sram_store(sram_of(f, pe), (uint16_t)(o->dst.d.base + (int32_t)o->done * o->dst.d.stride), o->dst.size, data);
+  o->left -= n;
   o->next = now + 1;
   uint64_t *counters = counters_of(f, pe);
-  counters[WSE_CTR_ELEMENTS]++;
+  counters[WSE_CTR_ELEMENTS] += n;
   counters[WSE_CTR_BUSY_MICRO]++;
-  counters[WSE_CTR_SRAM_WRITE] += o->writes;
+  counters[WSE_CTR_SRAM_WRITE] += n * o->writes;
   if (c->accounted < now) account(f, b, pe, now, c->gap);
   c->accounted = now + 1;
   c->thread_next = (uint8_t)(thread + 1);
@@ -36,10 +37,15 @@ static void store_element(wse_fabric *f, band *b, uint32_t pe, int thread, uint6
 
 bool store_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
   ce *c = &f->ces[pe];
-  if (c->sinks || c->state != MAIN_IDLE || c->main_at > now || c->gap != WSE_CTR_STALL_INPUT || c->just_ended ||
-      (c->suspended | c->thread_priority | c->main_priority | c->taken | c->output_queues) || c->wheel_at ||
-      (c->control_queues & c->readers) || task_possible(f, pe))
+  if (c->sinks || (c->suspended | c->thread_priority | c->main_priority | c->taken | c->output_queues) ||
+      (c->control_queues & c->readers))
     return false;
+  if (c->state == MAIN_MEMORY) {
+    if (c->memory_mark > now || c->memory_mark + c->memory_left <= now) return false;
+  } else if (c->state != MAIN_IDLE || c->main_at > now || c->gap != WSE_CTR_STALL_INPUT || c->just_ended || c->wheel_at ||
+             task_possible(f, pe)) {
+    return false;
+  }
   uint32_t later = c->threads & ~((1u << c->thread_next) - 1), order[] = {later, c->threads & ~later};
   int next = -1;
   bool behind = false;
@@ -48,16 +54,20 @@ bool store_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
       int thread = __builtin_ctz(threads);
       operation *o = &f->operations[thread][pe];
       const queue *q = iq_of(f, o->src0.d.queue, pe);
-      if (o->next > now || o->left <= 1) return false;
+      if (o->next > now || o->left <= o->wide) return false;
       if (!q->count || !wavelet_ready(queue_head(q), now)) continue;
       if (next < 0) next = thread;
       else behind = true;
     }
-  if (next < 0) return true; /* the next one that lands wakes it */
+  if (next < 0) return c->state == MAIN_IDLE; /* the next one that lands wakes it */
+  settle_memory(f, b, pe, now);
   store_element(f, b, pe, next, now);
+  if (c->state == MAIN_MEMORY) c->memory_mark = now + 1; /* it took the main thread's slot */
   const queue *q = iq_of(f, f->operations[next][pe].src0.d.queue, pe);
   if (q->count && wavelet_ready(queue_head(q), now)) behind = true;
+  wheel_remove(f, b, pe);
   if (behind) wake_ce_near(f, pe, now + 1);
+  else if (c->state == MAIN_MEMORY) wake_ce(f, b, pe, now, now + c->memory_left);
   else sink_begin(f, b, pe, now);
   return true;
 }
@@ -91,12 +101,12 @@ void sink_flush(wse_fabric *f, uint32_t word, int color) {
     if (lane + AHEAD < LANES) __builtin_prefetch(sram + (lane + AHEAD) * WSE_SRAM + sinks[lane + AHEAD].at, 1);
     if (!k->step && rows) { /* only the last one stays */
       uint32_t last = 63u - (uint32_t)__builtin_clzll(rows);
-      k->left -= (uint32_t)__builtin_popcountll(rows) - 1;
+      k->left -= ((uint32_t)__builtin_popcountll(rows) - 1) * k->wide;
       rows = (uint64_t)1 << last;
     }
     for (; rows; rows &= rows - 1) sink_store(sram + lane * WSE_SRAM, k, w->data[__builtin_ctzll(rows)][lane]);
     if (k->left <= 2 * SINK_LAST) route->sinks &= ~((uint64_t)1 << lane);
-    else if (k->left - SINK_LAST < w->room) w->room = k->left - SINK_LAST;
+    else if ((k->left - SINK_LAST) / k->wide < w->room) w->room = (k->left - SINK_LAST) / k->wide;
   }
   w->used = 0;
 }
@@ -173,7 +183,7 @@ void sink_begin(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
     operation *o = &f->operations[thread][pe];
     int color = f->color_index[color_of_iq(f, pe, class_of(f, pe), o->src0.d.queue)];
     f->sinks[color][pe] = (sink){.at = (uint16_t)(o->dst.d.base + (int32_t)o->done * o->dst.d.stride), .step = o->dst.d.stride,
-                                 .left = o->left, .size = o->dst.size, .thread = (uint8_t)thread};
+                                 .left = o->left, .size = o->dst.size, .thread = (uint8_t)thread, .wide = o->wide};
     f->routes[color][at / LANES].sinks |= lane;
     c->sinks |= 1u << color;
     store_queued(f, b, pe, color, now);
@@ -204,9 +214,9 @@ void sink_settle(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
     o->done += n;
     o->left = k->left;
     if (o->next < now) o->next = now;
-    stored += n;
+    stored += n / k->wide;
     counters[WSE_CTR_ELEMENTS] += n;
-    counters[WSE_CTR_WAVELETS_IN] += n;
+    counters[WSE_CTR_WAVELETS_IN] += n / k->wide;
     counters[WSE_CTR_SRAM_WRITE] += n * (uint64_t)o->writes;
   }
   c->taken = ahead_of(&f->sink_times[word], f->place[pe] % LANES, now);

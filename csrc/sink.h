@@ -32,11 +32,13 @@ static inline void sink_note(sink_times *t, uint64_t lanes, uint64_t when) {
 }
 
 static inline void sink_store(uint8_t *sram, sink *k, uint32_t data) {
-  uint16_t half = (uint16_t)data;
-  if (k->size == 2) memcpy(sram + k->at, &half, 2);
-  else memcpy(sram + k->at, &data, 4);
-  k->at = (uint16_t)(k->at + k->step);
-  k->left--;
+  for (int i = 0; i < k->wide; i++, data >>= 16) {
+    uint16_t half = (uint16_t)data;
+    if (k->size == 2) memcpy(sram + k->at, &half, 2);
+    else memcpy(sram + k->at, &data, 4);
+    k->at = (uint16_t)(k->at + k->step);
+    k->left--;
+  }
 }
 
 /* Takes the lanes' wavelets, which land in cycle `lands`; returns whose: the others go the usual way. */

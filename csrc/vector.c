@@ -172,7 +172,7 @@ static int elements_per_wavelet(const operation *o) {
   return wide;
 }
 
-static bool lies_in_sram(const operand *o, uint32_t n) {
+bool operand_in_sram(const operand *o, uint32_t n) {
   if (o->is != OPERAND_IS_DSR) return true;
   if (o->d.kind != DSD_MEM1D) return false;
   int64_t first = o->d.base, last = first + (int64_t)(n - 1) * o->d.stride;
@@ -189,7 +189,7 @@ static bool is_plain(const operation *o) {
     if (all[i]->d.kind == DSD_FABIN) inputs++;
     else if (all[i]->d.kind == DSD_FABOUT) {
       if (all[i]->d.flags & (DSD_CONTROL | DSD_ADVANCE_SWITCH | DSD_INDEX)) return false;
-    } else if (o->left == UINT32_MAX || !lies_in_sram(all[i], o->left)) {
+    } else if (o->left == UINT32_MAX || !operand_in_sram(all[i], o->left)) {
       return false;
     }
   }
@@ -333,8 +333,8 @@ static bool overlaps(const operand *dst, const operand *src, uint32_t n) {
 
 static void compute(wse_fabric *f, uint32_t pe, operation *o) {
   if (!o->left) return;
-  if (o->dst.is != OPERAND_IS_DSR || !lies_in_sram(&o->dst, o->left) || !lies_in_sram(&o->src0, o->left) ||
-      !lies_in_sram(&o->src1, o->left)) {
+  if (o->dst.is != OPERAND_IS_DSR || !operand_in_sram(&o->dst, o->left) || !operand_in_sram(&o->src0, o->left) ||
+      !operand_in_sram(&o->src1, o->left)) {
     compute_slowly(f, pe, o);
     return;
   }

@@ -30,6 +30,7 @@ typedef struct span {
   uint32_t value0, value1, extra, n;
   bool overlaps; /* an element may be written before it is read */
 } span;
+bool operand_in_sram(const operand *o, uint32_t n); /* n elements at constant strides, none of them beyond */
 extern const span_function span_base[], span_avx2[], span_avx512[]; /* by opcode (span.h) */
 const span_function *span_table(bool portable);                     /* the fastest this processor can run */
 
