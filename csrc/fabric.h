@@ -214,6 +214,7 @@ typedef struct {
   uint32_t pe;
   uint32_t num, den;
   uint64_t n, passed, next, credit_from;
+  uint64_t room, taken;                  /* room: of data; taken: of those passed, by the host (wse_host_take) */
   uint32_t *data;
   uint8_t *control;
   uint64_t *cycles;
@@ -261,6 +262,8 @@ typedef struct band {
   uint64_t colors[WSE_COLORS][WSE_PORTS][2];
   wse_event *events;
   uint64_t event_count, events_dropped;
+  wse_event *said;         /* what the PEs said to the host since it last listened */
+  uint64_t said_count, said_room;
 } band;
 
 struct wse_fabric {
@@ -275,6 +278,7 @@ struct wse_fabric {
   int8_t color_index[WSE_COLORS];
   uint8_t color_of[WSE_COLORS];
   uint8_t inputs[WSE_COLORS];            /* 1 or WSE_PORTS buffers per PE */
+  bool host[WSE_COLORS];                 /* by color index: every side of every router leads to the host */
   uint64_t *route[WSE_COLORS];           /* [pe], by color index: all positions, as given */
   route_word *routes[WSE_COLORS];        /* [word], by color index: the current ones */
   uint32_t *filter_count[WSE_COLORS];    /* [pe], by color index; NULL without counters */
@@ -318,13 +322,14 @@ struct wse_fabric {
   uint64_t trace_capacity;
   wse_event *merged;
   uint64_t merged_count, merged_dropped;
+  wse_event *heard;
   uint64_t total_colors[WSE_COLORS][WSE_PORTS][2];
   uint64_t total_opcodes[OP_COUNT];
   uint64_t *total_series;
 
   stream *streams;
   int stream_total, stream_room;
-  int32_t *stream_at;                    /* open-addressed table of out streams: index + 1 */
+  int32_t *stream_at;                    /* open-addressed table of streams by place: index + 1 */
   uint32_t stream_table;
 
   band bands[MAX_BANDS];
@@ -336,6 +341,9 @@ struct wse_fabric {
 /* memory.c */
 void *plane_new(struct wse_fabric *f, size_t bytes); /* zero, lazily committed; NULL without memory */
 void plane_free(void *p, size_t bytes);
+
+/* fabric.c */
+wse_status fabric_seal(struct wse_fabric *f); /* after loading, before the first cycle */
 
 /* fault.c */
 void fault_raise(band *b, wse_fault fault);

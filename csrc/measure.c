@@ -124,29 +124,52 @@ static int by_cycle(const void *a, const void *b) {
   return x->order < y->order ? -1 : x->order > y->order; /* one PE's events stay in the order they happened */
 }
 
-/* Bands record in order of cycles, so each one's first events hold its part of the whole run's first events. */
-uint64_t wse_trace(wse_fabric *f, const wse_event **events) {
-  uint64_t n = 0, m = 0, dropped = 0;
-  for (int i = 0; i < f->band_total; i++) n += f->bands[i].event_count, dropped += f->bands[i].events_dropped;
+/* What all bands recorded of one kind, in order; NULL without memory. */
+static wse_event *put_together(const wse_fabric *f, bool said, uint64_t *count) {
+  uint64_t n = 0, m = 0;
+  for (int i = 0; i < f->band_total; i++) n += said ? f->bands[i].said_count : f->bands[i].event_count;
   recorded *all = malloc((n ? n : 1) * sizeof *all);
   wse_event *sorted = malloc((n ? n : 1) * sizeof *sorted);
-  *events = NULL;
   if (!all || !sorted) {
     free(all);
     free(sorted);
-    return 0;
+    return NULL;
   }
-  for (int i = 0; i < f->band_total; i++)
-    for (uint64_t k = 0; k < f->bands[i].event_count; k++, m++) all[m] = (recorded){f->bands[i].events[k], m};
+  for (int i = 0; i < f->band_total; i++) {
+    const band *b = &f->bands[i];
+    for (uint64_t k = 0; k < (said ? b->said_count : b->event_count); k++, m++)
+      all[m] = (recorded){said ? b->said[k] : b->events[k], m};
+  }
   qsort(all, n, sizeof *all, by_cycle);
   for (uint64_t k = 0; k < n; k++) sorted[k] = all[k].event;
   free(all);
+  *count = n;
+  return sorted;
+}
+
+/* Bands record in order of cycles, so each one's first events hold its part of the whole run's first events. */
+uint64_t wse_trace(wse_fabric *f, const wse_event **events) {
+  uint64_t n = 0, dropped = 0;
+  wse_event *sorted = put_together(f, false, &n);
+  *events = sorted;
+  if (!sorted) return 0;
+  for (int i = 0; i < f->band_total; i++) dropped += f->bands[i].events_dropped;
   free(f->merged);
   f->merged = sorted;
   f->merged_count = n < f->trace_capacity ? n : f->trace_capacity;
   f->merged_dropped = dropped + n - f->merged_count;
-  *events = sorted;
   return f->merged_count;
+}
+
+uint64_t wse_said(wse_fabric *f, const wse_event **events) {
+  uint64_t n = 0;
+  wse_event *sorted = put_together(f, true, &n);
+  *events = sorted;
+  if (!sorted) return 0;
+  for (int i = 0; i < f->band_total; i++) f->bands[i].said_count = 0;
+  free(f->heard);
+  f->heard = sorted;
+  return n;
 }
 
 uint64_t wse_trace_dropped(const wse_fabric *f) { return f->merged_dropped; }

@@ -1,4 +1,6 @@
 /* system.c - SYSTEM rows: tasks, DSRs, queues, colors, time. */
+#include <stdlib.h>
+
 #include "ce.h"
 #include "dsd.h"
 #include "queue.h"
@@ -46,6 +48,18 @@ static void timestamp_set(ce *c, uint32_t what, uint64_t at) {
   if (what > 1 || c->time_stopped == (what == 0)) return;
   c->time_base = at - c->time_base; /* stopped: the value; running: the cycle of zero */
   c->time_stopped = what == 0;
+}
+
+/* What the host has no memory for is lost. */
+static void say(band *b, uint64_t at, uint32_t pe, uint32_t kind, uint32_t value) {
+  if (b->said_count == b->said_room) {
+    uint64_t room = b->said_room ? b->said_room * 2 : 256;
+    wse_event *grown = realloc(b->said, room * sizeof *grown);
+    if (!grown) return;
+    b->said = grown;
+    b->said_room = room;
+  }
+  b->said[b->said_count++] = (wse_event){.cycle = at, .pe = pe, .kind = (uint16_t)kind, .b = value};
 }
 
 /* Rebinding keeps both directions of an input queue's map. */
@@ -148,6 +162,7 @@ int system_execute(wse_fabric *f, band *b, uint32_t pe, ce *c, const isa_ins *in
     case OP_coord: *reg(c, ins->a) = last(c, ins) ? pe / (uint32_t)f->width : pe % (uint32_t)f->width; break;
     case OP_rand: *reg(c, ins->a) = random16(c); break;
     case OP_mark: trace_event(f, b, at, pe, WSE_EV_MARK, 0, last(c, ins)); break;
+    case OP_say: say(b, at, pe, first(c, ins), last(c, ins)); break;
     case OP_hostsig:
       f->host_signal[pe] = last(c, ins);
       trace_event(f, b, at, pe, WSE_EV_HOSTSIG, 0, last(c, ins));

@@ -398,6 +398,8 @@ class Deadlock:
                 return f"room in output queue {queue} ({color})"
             if int(w["port"]) == _engine.RAMP and w["who"] == _engine.WAIT_ROUTER:
                 return f"room in the input queue of {color} at {on}"
+            if int(w["color"]) in self.program.host_colors and w["who"] == _engine.WAIT_ROUTER:
+                return f"the host to ask for {color}"
             return f"room in the router of {on} ({color} from {port})"
         if why == _engine.FOR_READER:
             return f"somebody to read {color}, and nothing on the PE does"
