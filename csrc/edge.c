@@ -120,13 +120,13 @@ const uint64_t *wse_stream_cycles(const wse_fabric *f, int i) { return at(f, i) 
 
 stream *stream_out_at(wse_fabric *f, uint32_t pe, int port, int color) { return stream_find(f, pe, port, color, 1); }
 
-/* --- host colors: a stream per PE and direction, made when it is first used ----------------------------------------------- */
+/* --- rectangles of PEs with a stream per PE and direction, made when it is first used ----------------------------------- */
 
 static bool in_grid(const wse_fabric *f, int x, int y, int w, int h) {
   return x >= 0 && y >= 0 && w >= 0 && h >= 0 && w <= f->width - x && h <= f->height - y;
 }
 
-/* The stream with `n` more wavelets to pass; NULL without memory, or if the color is no host color. */
+/* The stream with `n` more wavelets to pass; NULL without memory. */
 static stream *host_stream(wse_fabric *f, uint32_t pe, int port, int color, int out, uint64_t n) {
   stream *s = stream_find(f, pe, port, color, out);
   if (!s) {
@@ -143,9 +143,15 @@ static stream *host_stream(wse_fabric *f, uint32_t pe, int port, int color, int 
   return s;
 }
 
+/* Whether the host has a stream by that port at every PE of the rectangle. */
 static bool host_place(const wse_fabric *f, int color, int port, int x, int y, int w, int h) {
-  return in_grid(f, x, y, w, h) && color >= 0 && color < WSE_COLORS && f->color_index[color] >= 0 &&
-         f->host[f->color_index[color]] && port >= 0 && port < WSE_RAMP;
+  uint32_t outside;
+  if (!in_grid(f, x, y, w, h) || color < 0 || color >= WSE_COLORS || f->color_index[color] < 0 || port < 0 || port >= WSE_RAMP)
+    return false;
+  for (int j = y; j < y + h; j++)
+    for (int i = x; i < x + w; i++)
+      if (beyond(f, (uint32_t)(j * f->width + i), f->color_index[color], port, &outside)) return false;
+  return true;
 }
 
 wse_status wse_host_put(wse_fabric *f, int color, int port, int x, int y, int w, int h, uint64_t n, const uint32_t *data) {

@@ -301,10 +301,15 @@ class Fabric:
     def _host(self, color, port: str, x: int, y: int, w: int, h: int) -> tuple[Color, int]:
         self._extent(x, y, w, h)
         color = self.program.color_of(color)
-        if color not in self.program.host_colors:
-            raise ProgramError(f"{route.name_of(color)} is no host color: call Program.host_color")
         if port not in route.PORTS[:4] or len(port) != 1:
             raise ProgramError(f"a stream is attached to port N, E, S or W, not {port!r}")
+        left = (y, self.width - x - w, self.height - y - h, x)[route.PORTS.index(port)]
+        line = h if port in "NS" else w
+        if color not in self.program.host_colors and (left or line > 1):
+            raise ProgramError(
+                f"{route.name_of(color)} is no host color, and port {port} of the {w} x {h} PEs at ({x}, {y}) "
+                "does not lead off the edge: call Program.host_color"
+            )
         return color, route.PORTS.index(port)
 
     # Running.

@@ -85,11 +85,31 @@ def test_more_than_the_queues_hold_waits_at_the_host(arch):
     assert fabric.host_waiting("down", "W", False, 0, 0, 1, 1) == left // 2
 
 
+@archs
+def test_at_the_edge_any_color_will_do(arch):
+    p = wse.Program(3, 2, arch)
+    p.color("through", 3)
+    p.route("through", rx="W", tx="E")
+    pe = p.pe_class("idle")
+    pe.code("main: done")
+    pe.local_task("main", 9)
+    p.place(pe)
+    fabric = wse.Fabric(p)
+    fabric.host_put("through", "W", np.arange(8, dtype=np.uint32).reshape(2, 1, 4))
+    fabric.host_ask("through", "E", 4, 2, 0, 1, 2)
+    assert fabric._engine.run(200) == wse._engine.QUIET
+    assert fabric.host_take("through", "E", 4, 2, 0, 1, 2).ravel().tolist() == list(range(8))
+    with pytest.raises(wse.ProgramError, match="does not lead off the edge"):
+        fabric.host_ask("through", "E", 4, 1, 0, 2, 2)
+    with pytest.raises(ValueError, match="refuses"):
+        fabric._engine.host_ask(3, 1, 1, 0, 2, 2, 4)
+
+
 def test_what_is_refused():
     fabric = doubling("wse3", 2, 2)
-    with pytest.raises(wse.ProgramError, match="is no host color"):
-        fabric.program.color("other")
-        fabric.host_ask("other", "W", 1, 0, 0, 1, 1)
+    fabric.program.color("other")
+    with pytest.raises(wse.ProgramError, match=r"is no host color, and port W of the 1 x 1 PEs at \(1, 0\)"):
+        fabric.host_ask("other", "W", 1, 1, 0, 1, 1)
     with pytest.raises(wse.ProgramError, match="port N, E, S or W"):
         fabric.host_ask("up", "R", 1, 0, 0, 1, 1)
     with pytest.raises(wse.ProgramError, match="rectangle of 3 x 1"):

@@ -1,0 +1,3 @@
+"""SdkLayout (in work)."""
+
+Color = Edge = Route = RoutingPosition = SdkLayout = SdkTarget = SimfabConfig = get_edge_routing = get_platform = None
