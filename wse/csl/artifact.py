@@ -106,6 +106,7 @@ class ClassImage:
     memory: list[Row] = field(default_factory=list)
     labels: dict[str, int] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
+    addresses: dict[str, int] = field(default_factory=dict)  # of all globals, by the compiler's names
 
 
 @dataclass
@@ -340,7 +341,7 @@ class CompiledClass(PEClass):
 
     def trap_message(self, value: int) -> str:
         """What a trap with this value says."""
-        return self.image.messages[value] if 0 <= value < len(self.image.messages) else f"value {value}"
+        return self.image.messages[value] if 0 <= value < len(self.image.messages) else ""
 
     def _rebinds(self, instruction: str) -> bool:
         return True  # compiled code may do anything at run time

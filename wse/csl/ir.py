@@ -29,6 +29,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..errors import WseError
+
 BITS = {
     "bool": 8, "i8": 8, "u8": 8, "i16": 16, "u16": 16, "f16": 16, "ptr": 16,
     "i32": 32, "u32": 32, "f32": 32, "i64": 64, "u64": 64,
@@ -39,6 +41,14 @@ ARITHMETIC = {"add", "sub", "mul", "div", "rem", "and", "or", "xor", "shl", "shr
 COMPARE = {"eq", "ne", "lt", "le", "gt", "ge"}  # result bool, operands of any one type
 UNARY = {"neg", "not", "lnot", "sqrt", "abs"}  # not: bitwise; lnot: of a bool
 INFINITE = 0x7FFF  # length of a descriptor that has none
+
+
+class Unsupported(WseError):
+    """Something the back end cannot do, with where the source asks for it."""
+
+    def __init__(self, message: str, at: At | None = None):
+        super().__init__(f"{at.file}:{at.line}:{at.column}: {message}" if at else message)
+        self.message, self.at = message, at
 
 
 class At(NamedTuple):
@@ -132,11 +142,13 @@ class Dsd:
 
 @dataclass(frozen=True)
 class DsdVar:
-    """A descriptor in memory: `kind` as Dsd, 16 bytes (32 for mem4d, circular) at the address, aligned to 4."""
+    """A descriptor in memory: `kind` as Dsd, 16 bytes (32 for mem4d, circular) at the address, aligned to 4.  index: it
+    is one with `.wavelet_index_offset`, which an operation's `index` is for."""
 
     kind: str
     addr: Value
     item: int = 4
+    index: bool = False
 
 
 @dataclass(frozen=True)
