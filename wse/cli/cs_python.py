@@ -1,7 +1,6 @@
 """`cs_python FILE ARGUMENTS`: Python, with the names that host programs of the Cerebras SDK import on its path.
 
-Programs that it starts find `cslc` and `cs_python` as well.  Errors of the emulator are printed without a traceback of its
-inner parts (WSE_DEBUG=1 shows it).
+Programs that it starts find `cslc` and `cs_python` as well.
 """
 
 from __future__ import annotations
