@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from . import Reporting
-
-_IDENTIFIER = "[A-Za-z_][A-Za-z0-9_]*"
 
 
 class Pair(click.ParamType):

@@ -1,7 +1,7 @@
 """Host programs of the Cerebras SDK, unmodified: what their `import cerebras...` finds.
 
-A host program is run by `cs_python`, which puts `names/`, and with it a package `cerebras`, on the path of the interpreter it
-starts; nothing of that name is installed.  The modules there only name what is written here:
+A host program is run by `cs_python`, which puts `names/`, and with it a package `cerebras`, on the path of the
+interpreter it starts; nothing of that name is installed.  The modules there only name what is written here:
 
     device      a compiled program on an emulated fabric: memory, launches, streams
     runtime     SdkRuntime: the commands of a host program, in order

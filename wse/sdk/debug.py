@@ -11,8 +11,8 @@ from . import runtime
 from .device import Device
 
 
-class debug_util:  # noqa: N801 - the SDK's name
-    """The state of the program in a directory after its last run in this process; coordinates are those of the fabric."""
+class debug_util:
+    """The state of the program in a directory after its last run in this process; coordinates are of the fabric."""
 
     def __init__(self, dirname: str, cmaddr: str | None = None):
         self.directory = Path(dirname)
@@ -51,6 +51,23 @@ class debug_util:  # noqa: N801 - the SDK's name
         return decode(np.frombuffer(data, np.uint16), self._device.artifact.strings)
 
 
+# Kinds of records: the words they take, and their type; strings and timestamps are apart.
+_STRING, _TIMESTAMP = 1, 11
+_NUMBERS = {2: "?", 3: "u1", 4: "i1", 5: "<u2", 6: "<i2", 7: "<f2", 8: "<u4", 9: "<i4", 10: "<f4"}
+
+
 def decode(words: np.ndarray, strings: list[str]) -> list:
-    """The records of a trace buffer."""
-    raise NotImplementedError
+    """The records of a trace buffer: word 0 is how many are used after it, then kind and payload of each record."""
+    used, at, records = min(int(words[0]), words.size - 1), 1, []
+    while at <= used:
+        kind = int(words[at])
+        size = 1 if kind == _STRING else 3 if kind == _TIMESTAMP else max(1, np.dtype(_NUMBERS[kind]).itemsize // 2)
+        payload = words[at + 1 : at + 1 + size]
+        if kind == _STRING:
+            records.append(strings[int(payload[0])])
+        elif kind == _TIMESTAMP:
+            records.append(sum(int(word) << 16 * i for i, word in enumerate(payload)))
+        else:
+            records.append(payload.tobytes() and np.frombuffer(payload.tobytes(), _NUMBERS[kind])[0].item())
+        at += 1 + size
+    return records

@@ -1,7 +1,8 @@
 """A compiled program on an emulated fabric: its memory, its functions, its streams, by the names of the host.
 
-What the memcpy library of the machine does with PEs beside the program is modelled here, not executed: a copy reads or writes
-memory between two cycles, a launch writes the arguments and activates a task, streams enter and leave at each PE's router.
+What the memcpy library of the machine does with PEs beside the program is modelled here, not executed: a copy reads or
+writes memory between two cycles, a launch writes the arguments and activates a task, streams enter and leave at each
+PE's router.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """SdkRuntime: the commands of a host program, in the order in which it gives them.
 
 Copies and launches form one stream of commands.  A launch ends when every PE that runs the function has called
-unblock_cmd_stream(); the next copy or launch waits for that.  Streaming copies go beside it: they run while the program runs,
-and a command does not wait for them, except that before a copy the fabric runs until nothing moves, so that what was streamed
-before has been dealt with [docs/csl.md].
+unblock_cmd_stream(); the next copy or launch waits for that.  Streaming copies go beside it: they run while the program
+runs, and a command does not wait for them, except that before a copy the fabric runs until nothing moves, so that what
+was streamed before has been dealt with [docs/csl.md].
 
 Nothing runs ahead of the host: the fabric moves when the host waits for something.
 """
@@ -67,7 +67,7 @@ class Stream(Task):
 
     color: int = 0
     side: str = HOST_SIDE
-    at: Rectangle = Rectangle(0, 0, 1, 1)
+    at: Rectangle = field(default_factory=lambda: Rectangle(0, 0, 1, 1))
     n: int = 0
     out: bool = False
     deliver: Callable[[np.ndarray], None] | None = None
@@ -198,7 +198,7 @@ class SdkRuntime:
         *, streaming: bool = False, data_type=MemcpyDataType.MEMCPY_32BIT, order=MemcpyOrder.ROW_MAJOR,
         nonblock: bool = False,
     ) -> Task:  # fmt: skip
-        """From the host's array `src` to a variable, or (streaming) a color, of w x h PEs, elem_per_pe elements each."""
+        """From the array `src` to a variable, or (streaming) a color, of w x h PEs, elem_per_pe elements each."""
         transfer.check_options(data_type, order)
         at, n = self._active.rectangle(px, py, w, h), int(elem_per_pe)
         words = transfer.flat(src, at.w * at.h * n, "src")
@@ -383,7 +383,7 @@ class SdkRuntime:
             raise self.device.deadlock(f"{stream.what} does not end: {left} wavelets are still to come")
 
     def _collect(self) -> None:
-        """Delivers what has come, and forgets the streams that are done: in order, as those of a color follow each other."""
+        """Delivers what has come, and forgets the streams that are done: in order, as those of a color follow."""
         fabric, busy = self.device.fabric, set()
         for stream in list(self._streams):
             at, place = stream.at, (stream.color, stream.out)

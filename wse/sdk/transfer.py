@@ -1,8 +1,8 @@
 """How host arrays hold what goes to and comes from a rectangle of PEs.
 
 A copy moves a tensor [h][w][l], l elements for each of h x w PEs.  The host's array is flat, 32 bits an element:
-row-major, l fastest, then w, then h; or column-major, h fastest, then w, then l.  With 16-bit elements only the low half of a
-host's word counts in memory, while a stream carries the whole word.
+row-major, l fastest, then w, then h; or column-major, h fastest, then w, then l.  With 16-bit elements only the low
+half of a host's word counts in memory, while a stream carries the whole word.
 """
 
 from __future__ import annotations

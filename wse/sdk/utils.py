@@ -8,7 +8,7 @@ from ..errors import ConfigError
 
 
 def memcpy_view(array: np.ndarray, datatype: np.dtype) -> np.ndarray:
-    """A view of the elements that a copy of 16-bit data left in a 32-bit array, with their type; 32-bit types as they are."""
+    """A view of what a copy of 16-bit data left in a 32-bit array, with their type; 32-bit types as they are."""
     dtype = np.dtype(datatype)
     if array.dtype.itemsize != 4 or dtype.itemsize not in (2, 4):
         raise ConfigError(f"memcpy_view makes 16 or 32 bits of 32-bit elements, not {dtype} of {array.dtype}")
@@ -36,7 +36,7 @@ def input_array_to_u32(np_arr: np.ndarray, sentinel: int | None, fast_dim_sz: in
 
 
 def calculate_cycles(timestamp_buf: np.ndarray) -> int:
-    """Cycles between two timestamps of three 16-bit words each, packed into three 32-bit words: the second less the first."""
+    """Cycles between two timestamps of three 16-bit words each, packed into three 32-bit words."""
     words = np.ascontiguousarray(timestamp_buf).reshape(-1).view(np.uint32)
     if words.size != 3:
         raise ConfigError(f"calculate_cycles takes 3 words of 32 bits, not {words.size}")
