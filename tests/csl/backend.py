@@ -94,7 +94,9 @@ def unpack(type: str, data: bytes) -> np.ndarray:
 class Pe:
     """One PE's unit, compiled and loaded."""
 
-    def __init__(self, functions: list[Function], globals: dict[str, tuple[str, list]], arch: str = "wse3", **unit):
+    def __init__(
+        self, functions: list[Function], globals: dict[str, tuple[str, list]], arch: str = "wse3", routes=None, **unit
+    ):
         self.types = {name: type for name, (type, _) in globals.items()}
         made = [
             Global(name, len(pack(type, values)), 4, pack(type, values), element=f"{type} [{len(values)}]")
@@ -102,11 +104,13 @@ class Pe:
         ]
         exports = [Export(g.name, g.name, 0, self.types[g.name], g.size * 8 // BITS[self.types[g.name]]) for g in made]
         called = {i.function for f in functions for b in f.blocks for i in b.code if isinstance(i, ir.Call | ir.Map)}
+        called |= {task.function for task in unit.get("tasks", [])}
         entries = [f for f in functions if f.name not in called]
         exports += [Export(f.name, function=f.name, params=[p.type for p in f.params]) for f in entries]
-        made += unit.pop("globals", [])
+        made += unit.pop("more", [])
         self.unit = ir.Unit("pe", "t.csl", made, functions, exports=exports, **unit)
         layout = ir.Layout(arch, 1, 1, [self.unit], np.zeros((1, 1), np.uint16), file="layout.csl")
+        layout.routes = {c: (np.zeros((1, 1), np.int32), [config]) for c, config in (routes or {}).items()}
         self.artifact = link(layout)
         self.image = self.artifact.classes[0]
         self.fabric = self.artifact.fabric()

@@ -547,6 +547,8 @@ class Selector(VectorSelector, WideSelector):
             self.emit(op, self.v(instr.dst))  # type: ignore[arg-type]
         elif op in ("nop", "done"):
             self.emit(op)
+        elif instr.dst is not None and len(args) == 2:
+            self.emit(op, self.v(instr.dst), self.reg(args[0]), **self.last(args[1]))
         elif instr.dst is not None:
             self.emit(op, self.v(instr.dst), None, **self.last(args[0]))
         else:
