@@ -316,7 +316,8 @@ wse_status fabric_seal(wse_fabric *f) {
   bool reconfigures = false, swaps = false, failed = false;
   for (int i = 0; i < f->class_total; i++)
     for (uint32_t pc = 0; pc < f->classes[i].code_length; pc++)
-      reconfigures |= (f->classes[i].code[pc].op & ~INS_IMMEDIATE) == OP_colorst;
+      reconfigures |= (f->classes[i].code[pc].op & ~INS_IMMEDIATE) == OP_colorst ||
+                      (f->classes[i].code[pc].op & ~INS_IMMEDIATE) == OP_cfgst;
   for (int c = 0; c < f->colors; c++)
     for (uint32_t pe = 0; pe < f->pes; pe++) swaps |= (f->route[c][pe] >> WSE_ROUTE_SWAP_X & 3) != 0;
   for (int c = 0; c < f->colors; c++) {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "ce.h"
+#include "config.h"
 #include "dsd.h"
 #include "queue.h"
 #include "router.h"
@@ -83,6 +84,24 @@ static int bind_queue(wse_fabric *f, band *b, uint32_t pe, ce *c, const isa_ins 
   return SYSTEM_DONE;
 }
 
+/* The machine's own router registers, as programs that reach into them know them [csl-examples: spmv-hypersparse]. */
+static int router_register(wse_fabric *f, band *b, uint32_t pe, ce *c, const isa_ins *ins, uint64_t at) {
+  uint32_t address = last(c, ins), color = address & 0x1f;
+  bool is_switch = (address & ~0x1fu) == 0x7f40, store = (ins->op & ~INS_IMMEDIATE) == OP_cfgst;
+  int index = color < WSE_COLORS && (is_switch || (address & ~0x1fu) == 0x7f20) ? f->color_index[color] : -1;
+  if (index < 0) return refuse(f, b, pe, c, at, WSE_FAULT_BAD_COLOR, address);
+  uint64_t *route = &f->route[index][pe];
+  if (!store) {
+    *reg(c, ins->a) = is_switch ? config_switch(*route) : config_color(*route);
+    return SYSTEM_DONE;
+  }
+  uint16_t word = (uint16_t)*reg(c, ins->a);
+  *route = is_switch ? config_with_switch(*route, word) : config_with_color(*route, word);
+  route_refresh(f, pe, index);
+  wake_router(f, b, pe, at, at + 1);
+  return SYSTEM_DONE;
+}
+
 static int color_register(wse_fabric *f, band *b, uint32_t pe, ce *c, const isa_ins *ins, uint64_t at) {
   uint32_t color = last(c, ins);
   if (color >= WSE_COLORS || f->color_index[color] < 0) return refuse(f, b, pe, c, at, WSE_FAULT_BAD_COLOR, color);
@@ -157,6 +176,7 @@ int system_execute(wse_fabric *f, band *b, uint32_t pe, ce *c, const isa_ins *in
     case OP_iqempty: *reg(c, ins->a) = !(c->input_queues >> (last(c, ins) & 7) & 1); break;
     case OP_oqempty: *reg(c, ins->a) = !(c->output_queues >> (last(c, ins) & 7) & 1); break;
     case OP_colorld: case OP_colorst: case OP_tdexit: return color_register(f, b, pe, c, ins, at);
+    case OP_cfgld: case OP_cfgst: return router_register(f, b, pe, c, ins, at);
     case OP_tsc: *reg(c, ins->a) = timestamp(c, last(c, ins), at); break;
     case OP_tscset: timestamp_set(c, last(c, ins), at); break;
     case OP_coord: *reg(c, ins->a) = last(c, ins) ? pe / (uint32_t)f->width : pe % (uint32_t)f->width; break;

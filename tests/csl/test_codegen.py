@@ -263,3 +263,15 @@ def test_unreachable_blocks_and_constant_branches_vanish():
     pe.call("main")
     assert pe.read("out")[0] == 3
     assert not pe.image.messages
+
+
+def test_router_registers_are_memory():
+    """Words 0x7f20 + color and 0x7f40 + color, as programs that reach into the router address them."""
+    f = Builder("main")
+    word = f.load(Const("ptr", 2 * 0x7F23), "u16")
+    f.store(Addr("out"), word)
+    f.store(Const("ptr", 2 * 0x7F23), f.bin("or", word, Const("u16", 1 << 12)))
+    f.store(Addr("out"), f.load(Const("ptr", 2 * 0x7F23), "u16"), 2)
+    pe = Pe([f.done()], {"out": ("u16", [0, 0])}, routes={3: ir.ColorConfig("R", "R")})
+    pe.call("main")
+    assert pe.read("out").tolist() == [16 | 16 << 5, 16 | 16 << 5 | 1 << 12]

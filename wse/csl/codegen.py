@@ -27,6 +27,7 @@ COMMUTES = {"add", "mul", "and", "or", "xor", "eq", "ne"}
 SWAPPED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
 INVERSE = {"gt": "le", "ge": "lt"}
 GROUP = PHYSICAL[28:32]
+ROUTER_REGISTERS = range(0x7F20, 0x7F60)
 LOADS = {8: "ld8", 16: "ld16", 32: "ld32"}
 STORES = {8: "st8", 16: "st16", 32: "st32"}
 
@@ -396,11 +397,26 @@ class Selector(VectorSelector, WideSelector):
     def do_select(self, instr: ir.Select) -> None:
         self.emit("sel", self.v(instr.dst), self.reg(instr.cond), self.reg(instr.a), self.reg(instr.b))
 
+    def register_address(self, addr: Value, offset: int, type: str) -> int | None:
+        """Word address of a router's register that the program reads or writes as memory."""
+        if isinstance(addr, Const) and BITS[type] == 16:
+            word = ((int(addr.value) + offset) & 0xFFFF) >> 1
+            return word if word in ROUTER_REGISTERS else None
+        return None
+
     def do_load(self, instr: ir.Load) -> None:
+        word = self.register_address(instr.addr, instr.offset, instr.dst.type)
+        if word is not None:
+            self.emit("cfgld", self.v(instr.dst), None, imm=word)
+            return
         base, imm = self.memory(instr.addr, instr.offset)
         self.emit(LOADS[BITS[instr.dst.type]], self.v(instr.dst), base, imm=imm)
 
     def do_store(self, instr: ir.Store) -> None:
+        word = self.register_address(instr.addr, instr.offset, instr.value.type)
+        if word is not None:
+            self.emit("cfgst", self.reg(instr.value), None, imm=word)
+            return
         base, imm = self.memory(instr.addr, instr.offset)
         self.emit(STORES[BITS[instr.value.type]], self.reg(instr.value), base, imm=imm)
 
@@ -543,6 +559,8 @@ class Selector(VectorSelector, WideSelector):
                 self.emit(op, int(args[0].value), imm=self.immediate(args[1]))  # type: ignore[union-attr]
             else:
                 self.emit(op, self.reg(args[0]), None, self.reg(args[1]))
+        elif op == "cfgst":
+            self.emit(op, self.reg(args[0]), None, **self.last(args[1]))
         elif op == "rand":
             self.emit(op, self.v(instr.dst))  # type: ignore[arg-type]
         elif op in ("nop", "done"):

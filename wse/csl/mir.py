@@ -112,6 +112,7 @@ _ACCESS: dict[str, tuple[str, str]] = {}
 for _row in isa.INSTRUCTIONS:
     _ACCESS[_row.name] = ("a", "bcd") if _row.kind == "vector" else _FORMS[_row.form]
 _ACCESS["colorst"] = ("", "")  # its registers are a group, said by reads
+_ACCESS["cfgst"] = ("", "ac")
 _ACCESS["colorld"] = ("", "c")
 _ACCESS["call"] = ("", "")  # becomes jal
 _PURE = {
