@@ -1,7 +1,7 @@
 """Instruction selection: a function of the IR to rows of csrc/isa.def over virtual registers.
 
 Values of 8 and 16 bits are kept zero-extended, as the machine's results are.  64-bit values are pairs of registers, low word
-first (wide.py).  Vector operations, descriptors and @map are in vectors.py.
+first (select_wide.py).  Vector operations, descriptors and @map are in select_vectors.py.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from .ir import BITS, COMPARE, FLOAT, SIGNED, Addr, Const, Reg, Value
 from .mir import PHYSICAL, Imm, Ins, Label, MBlock, MFunction, Sym, V
 from .optimize import read, targets, written
 from .registers import block_order
-from .vectors import VectorSelector
-from .wide import WideSelector
+from .select_vectors import VectorSelector
+from .select_wide import WideSelector
 
 RESULT = PHYSICAL[0]  # where a function's result is
 RESULT_HIGH = PHYSICAL[1]
