@@ -1,8 +1,8 @@
 """Runs the examples of a checkout, each by its own scripts, and tells which of them passed.
 
 An example is a directory with `commands_wse2.sh` or `commands_wse3.sh`.  A script runs in a copy of its directory,
-beside links to what else the checkout has, with `cslc` and `cs_python` of this package.  What it asserts itself decides;
-besides, it must not print FAIL, and must print PASS or SUCCESS if its host program has such a word to print.
+beside links to what else the checkout has, with `cslc` and `cs_python` of this package.  What it asserts itself
+decides; besides, it must not print FAIL, and must print PASS or SUCCESS if its host program has such a word to print.
 """
 
 from __future__ import annotations
