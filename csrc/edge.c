@@ -131,7 +131,7 @@ static stream *host_stream(wse_fabric *f, uint32_t pe, int port, int color, int 
   stream *s = stream_find(f, pe, port, color, out);
   if (!s) {
     stream made = {.x = (int)(pe % (uint32_t)f->width), .y = (int)(pe / (uint32_t)f->width), .port = port, .color = color,
-                   .num = 1, .den = 1, .out = out, .next = f->now};
+                   .num = 1, .den = 1, .out = out, .data_only = out, .next = f->now};
     int i = stream_new(f, made, 0);
     if (i < 0) return NULL;
     s = &f->streams[i];
@@ -222,6 +222,7 @@ bool stream_has_room(stream *s, uint64_t now, uint64_t *again) {
 }
 
 void stream_take(stream *s, wavelet w, uint64_t now) {
+  if (s->data_only && w.meta & WAVELET_CONTROL) return;
   s->next = next_at(s, now);
   s->data[s->passed] = w.data;
   s->control[s->passed] = (uint8_t)(w.meta & WAVELET_CONTROL);

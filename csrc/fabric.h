@@ -218,7 +218,7 @@ typedef struct {
   uint32_t *data;
   uint8_t *control;
   uint64_t *cycles;
-  bool asleep;
+  bool asleep, data_only; /* data_only: control wavelets that leave are lost, as at the machine's edge */
 } stream;
 
 /* Queue bindings that the program changed while it ran; a field of 0 means: as the class says. */

@@ -142,7 +142,7 @@ const uint8_t *wse_stream_control(const wse_fabric *f, int stream);
 const uint64_t *wse_stream_cycles(const wse_fabric *f, int stream); /* out: when each left the fabric */
 
 /* A rectangle of PEs of a host color, or at the edge, each with a stream in and one out of its own, by `port`.  put: n more wavelets for each,
- * [h][w][n].  ask: room for n more from each.  take: the first n of each that were not taken yet, [h][w][n]; BADARG if some PE has
+ * [h][w][n].  ask: room for n more data wavelets from each (control wavelets that leave are lost).  take: the first n of each that were not taken yet, [h][w][n]; BADARG if some PE has
  * sent fewer.  waiting: the wavelets, of those that were put or asked for, that have not passed. */
 wse_status wse_host_put(wse_fabric *f, int color, int port, int x, int y, int w, int h, uint64_t n, const uint32_t *data);
 wse_status wse_host_ask(wse_fabric *f, int color, int port, int x, int y, int w, int h, uint64_t n);
