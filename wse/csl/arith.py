@@ -13,7 +13,7 @@ from . import types as t
 from .convert import coerce, describe, fits, round_float, wrap_array
 from .errors import CslError, Span
 from .types import Type
-from .values import FnRef, Sym, Val, concrete, same
+from .values import FnRef, Sym, Val, concrete, same, sym
 
 COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge,
@@ -127,14 +127,14 @@ def fold_sym(op: str, kind: Type, a: Val, b: Val, span: Span | None) -> Val:
     x = a.data.values if isinstance(a.data, Sym) else a.data
     y = b.data.values if isinstance(b.data, Sym) else b.data
     if op in COMPARE:
-        return Val(t.BOOL, Sym(np.asarray(COMPARE[op](x, y))))
+        return Val(t.BOOL, sym(np.asarray(COMPARE[op](x, y))))
     if t.is_integral(kind) and not (isinstance(kind, t.IntType) and kind.bits == 64):
         largest = [int(np.abs(v).max()) if isinstance(v, np.ndarray) else abs(v) for v in (x, y)]
         bound = largest[0] * largest[1] if op == "*" else largest[0] + largest[1]
         if bound < 1 << 62:
             made = sym_int(op, x, y)
             if made is not None:
-                return Val(kind, Sym(wrap_array(kind, made) if isinstance(kind, t.IntType) else made))
+                return Val(kind, sym(wrap_array(kind, made) if isinstance(kind, t.IntType) else made))
     return fold(op, Val(kind, concrete(a)), Val(kind, concrete(b)), span)
 
 
@@ -180,7 +180,7 @@ def equal(op: str, a: Val, b: Val, span: Span | None) -> Val:
         x = a.data.values if isinstance(a.data, Sym) else a.data
         y = b.data.values if isinstance(b.data, Sym) else b.data
         if a.type is b.type:
-            return Val(t.BOOL, Sym(np.asarray(COMPARE[op](x, y))))
+            return Val(t.BOOL, sym(np.asarray(COMPARE[op](x, y))))
     if a.type is not b.type and not (isinstance(a.data, FnRef) and isinstance(b.data, FnRef)):
         common(a, b, op, span)
     if isinstance(a.type, t.PointerType) and isinstance(b.type, t.PointerType):

@@ -15,7 +15,7 @@ import numpy as np
 from . import types as t
 from .errors import CslError, Span
 from .types import Type
-from .values import FnRef, Sym, Val, concrete, dtype_of, zeros
+from .values import FnRef, Sym, Val, concrete, dtype_of, sym, zeros
 
 
 def round_float(kind: Type, value: float) -> float:
@@ -157,7 +157,7 @@ def to_float(value: Val, kind: Type) -> Val:
         rounded = data.values.astype(np.float64)
         if kind is t.F32 or kind is t.F16:
             rounded = rounded.astype(dtype_of(kind)).astype(np.float64)
-        return Val(kind, Sym(rounded))
+        return Val(kind, sym(rounded))
     try:
         return Val(kind, round_float(kind, float(data)))
     except OverflowError:
@@ -252,7 +252,7 @@ def explicit(value: Val, kind: Type, span: Span | None) -> Val:
 
 def wrap(kind: t.IntType, data: Any) -> Any:
     if isinstance(data, Sym):
-        return Sym(wrap_array(kind, data.values))
+        return sym(wrap_array(kind, data.values))
     return kind.wrap(int(data))
 
 

@@ -15,7 +15,7 @@ from . import types as t
 from .convert import coerce, describe, mismatch, pointer_fits
 from .errors import CslError, Span
 from .types import Type
-from .values import Cell, DsdEdit, GlobalVar, Mem, NeedsConcrete, Ptr, RegVar, Run, Sym, Val, Value
+from .values import Cell, DsdEdit, GlobalVar, Mem, Ptr, RegVar, Run, Sym, Val, Value, concrete
 
 EXPR: dict[type, Callable] = {}
 PLACE: dict[type, Callable] = {}
@@ -204,10 +204,7 @@ class Frame:
 
     def number(self, node: ast.Node, want: Type | None = None) -> Any:
         """The data of a known value, the same for all PEs that are compiled together."""
-        value = self.known(node, want)
-        if isinstance(value.data, Sym):
-            raise NeedsConcrete(value.data.values)
-        return value.data
+        return concrete(self.known(node, want))
 
     def type(self, node: ast.Node) -> Type:
         value = self.comptime().expr(node, t.TYPE)

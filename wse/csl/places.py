@@ -19,7 +19,6 @@ from .values import (
     FnRef,
     GlobalVar,
     Mem,
-    NeedsConcrete,
     Ptr,
     RegVar,
     Run,
@@ -241,8 +240,6 @@ def pointee(f: Frame, pointer: Value, kind: Type, span: Span | None) -> Any:
     ptr = pointer.data
     if isinstance(ptr, FnRef):
         return pointer
-    if isinstance(ptr, Sym):
-        raise NeedsConcrete(ptr.values)
     if ptr.target is None:
         f.need_run(span, "reading at an absolute address")
         return Mem(kind, ir.Const("ptr", ptr.offset & 0xFFFF), 0, const)

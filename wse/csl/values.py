@@ -191,9 +191,21 @@ def known(value: Any) -> bool:
 def concrete(value: Val) -> Any:
     """The data, which must be the same for all PEs that are compiled together."""
     data = value.data
-    if isinstance(data, Sym):
-        raise NeedsConcrete(data.values)
-    return data
+    return alike(data.values) if isinstance(data, Sym) else data
+
+
+def alike(values: np.ndarray) -> Any:
+    """The value that all of them have; else the class of PEs has to be split."""
+    first = values.flat[0]
+    if (values != first).any():
+        raise NeedsConcrete(values)
+    return first.item()
+
+
+def sym(values: np.ndarray) -> Any:
+    """The data of numbers, one per PE: a Sym, or the number if all are equal."""
+    first = values.flat[0]
+    return Sym(values) if (values != first).any() else first.item()
 
 
 # ---- arrays ----
