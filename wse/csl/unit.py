@@ -240,6 +240,14 @@ class Unit:
         """Queues that are bound to a color only by the descriptors that name both."""
         for (into, queue), (color, _) in self.queue_uses.items():
             (self.out.queues_in if into else self.out.queues_out).setdefault(queue, color)
+        queues = self.out.queues_in
+        for task in self.out.tasks:  # on WSE-2 a data task is bound to a color, which needs a queue to arrive in
+            if self.program.arch == "wse2" and task.kind == "data" and task.id not in queues.values():
+                free = [queue for queue in (2, 3, 4, 5, 6, 7, 1, 0) if queue not in queues]
+                if not free:
+                    self.program.findings.add(CslError.at(None, f"no input queue is left for color {task.id}"))
+                    return
+                queues[free[0]] = task.id
 
     def lower_all(self) -> None:
         """Code of all functions that are reached; one that cannot be lowered does not keep the others from it."""
