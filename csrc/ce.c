@@ -260,7 +260,8 @@ static int map_element(wse_fabric *f, band *b, uint32_t pe, dsr *d, uint32_t *va
   if (!d->length && d->kind != DSD_FIFO) return d->kind == DSD_NONE ? -2 : 0;
   int size = d->flags & DSD_WIDE ? 4 : 2;
   if (dsd_is_memory(d)) {
-    *value = sram_load(sram_of(f, pe), dsd_address(d, &f->xdsrs[d->x & 15][pe], d->index), size);
+    dsr sized = dsd_sized(d, size);
+    *value = sram_load(sram_of(f, pe), dsd_address(&sized, &f->xdsrs[d->x & 15][pe], d->index), size);
     d->index++;
   } else if (d->kind == DSD_FABIN && d->queue < WSE_QUEUES) {
     queue *q = iq_of(f, d->queue, pe);

@@ -149,7 +149,9 @@ static int dsr_bits(wse_fabric *f, band *b, uint32_t pe, ce *c, const isa_ins *i
     case OP_dsindex: d->index = (uint16_t)*reg(c, ins->b); break;
     default: { /* mapput */
       if (!dsd_is_memory(d)) return refuse(f, b, pe, c, at, WSE_FAULT_BAD_DSR, ins->a);
-      sram_store(sram_of(f, pe), dsd_address(d, &f->xdsrs[d->x & 15][pe], d->index), d->flags & DSD_WIDE ? 4 : 2, *reg(c, ins->b));
+      int size = d->flags & DSD_WIDE ? 4 : 2;
+      dsr sized = dsd_sized(d, size);
+      sram_store(sram_of(f, pe), dsd_address(&sized, &f->xdsrs[d->x & 15][pe], d->index), size, *reg(c, ins->b));
       d->index++;
     }
   }

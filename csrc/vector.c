@@ -86,7 +86,7 @@ static bool decode(wse_fabric *f, uint32_t pe, uint8_t byte, int size, bool writ
   }
   o->is = OPERAND_IS_DSR;
   o->number = byte;
-  o->d = f->dsrs[byte][pe];
+  o->d = dsd_sized(&f->dsrs[byte][pe], size);
   *kind = WSE_FAULT_BAD_DSR;
   if (o->d.kind == DSD_NONE || o->d.kind > DSD_FABOUT || o->d.x > 15) return false;
   if (o->d.kind == (writes ? DSD_FABIN : DSD_FABOUT)) return false;
@@ -566,7 +566,10 @@ void vector_end(wse_fabric *f, uint32_t pe, operation *o) {
     for (int k = 0; k < i; k++) seen |= all[k]->is == OPERAND_IS_DSR && all[k]->number == all[i]->number;
     if (all[i]->is != OPERAND_IS_DSR || seen) continue;
     dsr *d = &f->dsrs[all[i]->number][pe];
-    if (dsd_is_memory(d) && d->flags & DSD_SAVE_ADDRESS) d->base = dsd_end(d, xdsr_of(f, pe, d), o->done);
+    if (dsd_is_memory(d) && d->flags & DSD_SAVE_ADDRESS) {
+      dsr sized = dsd_sized(d, all[i]->size);
+      d->base = dsd_end(&sized, xdsr_of(f, pe, d), o->done);
+    }
     if (d->kind == DSD_FIFO) d->length = o->left == UINT32_MAX ? LENGTH_INFINITE : (uint16_t)o->left;
   }
 }

@@ -86,6 +86,25 @@ def test_descriptors_in_memory_change():
     assert want[0] == 60
 
 
+def test_strides_count_elements_of_the_operation():
+    """A descriptor over a placeholder of 16-bit elements, bound to an array of f32."""
+    f = Builder("main")
+    var = DsdVar("mem1d", Addr("var"), 2)
+    f.add(ir.DsdSet(var, "base", Addr("a")))
+    f.add(Vector("fmovs", mem("b", 3), var))
+    f.add(ir.DsdSet(var, "stride", Const("i16", 2 * 2)))
+    f.add(ir.DsdSet(var, "length", Const("i16", 2)))
+    f.add(Vector("fmovs", mem("c", 2), var))
+    pe = Pe(
+        [f.done()],
+        {"h": ("i16", [0]), "a": ("f32", [1, 2, 3]), "b": ("f32", [0] * 3), "c": ("f32", [0] * 2)},
+        more=[_variable("var", mem("h", 3, 2))],
+    )
+    pe.call("main")
+    assert pe.read("b").tolist() == [1, 2, 3]
+    assert pe.read("c").tolist() == [1, 3]
+
+
 def test_mem4d_constant_and_variable():
     f = Builder("main")
     block = Dsd("mem4d", Addr("a"), 4, item=2, extents=(2, 2), strides=(8, 2))

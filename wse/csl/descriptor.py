@@ -42,7 +42,7 @@ def image(dsd: Dsd, then: Then = Then(), xdsr: int = 0) -> tuple[bytes, Relocati
     first = struct.pack(
         "<BBBBHHHHBBH",
         *(_KINDS[dsd.kind], flags(dsd), dsd.queue, color),
-        *(base, dsd.length & 0xFFFF, dsd.stride & 0xFFFF, options(then)),
+        *(base, dsd.length & 0xFFFF, stride(dsd) & 0xFFFF, options(then)),
         *(xdsr, control, 0),
     )
     if dsd.kind not in EXTENDED:
@@ -63,8 +63,17 @@ def tensor(extents: tuple[int, ...], strides: tuple[int, ...]) -> bytes:
     return struct.pack("<8H", *(word & 0xFFFF for word in words))
 
 
+def in_elements(dsd: Dsd) -> bool:
+    """Whether the stride is kept in elements: an operation on elements of another size then walks over those."""
+    return dsd.kind == "mem1d" and dsd.stride % dsd.item == 0
+
+
+def stride(dsd: Dsd) -> int:
+    return dsd.stride // dsd.item if in_elements(dsd) else dsd.stride
+
+
 def flags(dsd: Dsd) -> int:
-    bits = 0
+    bits = isa.DSD_ELEMENTS if in_elements(dsd) else 0
     for wanted, bit in (
         (dsd.control, isa.DSD_CONTROL),
         (dsd.save_address, isa.DSD_SAVE_ADDRESS),

@@ -315,8 +315,12 @@ class VectorSelector:
             self.emit("iadd16", sum, value, **self.last(instr.value))
             self.emit("st16", sum, base, imm=imm)
             return
+        value = self.reg(instr.value)
+        if instr.field == "stride" and instr.dst.kind == "mem1d":
+            bytes, value = value, V("stride")
+            self.emit("isar16", value, bytes, imm=instr.dst.item.bit_length() - 1)
         base, imm = self.memory(instr.dst.addr, at)
-        self.emit("st16", self.reg(instr.value), base, imm=imm)
+        self.emit("st16", value, base, imm=imm)
 
     def do_fifoset(self, instr: ir.FifoSet) -> None:
         """The length of a FIFO matters to synchronous operations only, which end at its end anyway."""
