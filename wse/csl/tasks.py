@@ -198,6 +198,8 @@ def blocker(op: str) -> Callable:
         if f.build is None:
             number = task_number(f, value, span)
             (f.unit.out.blocked.add if op == "block" else f.unit.out.blocked.discard)(number)
+            if op == "unblock" and value.type is t.COLOR:
+                f.unit.opened.add(number)
         else:
             f.emit(ir.Sys(op, None, [task_operand(f, value, node, (*t.TASK_IDS, t.COLOR, t.INPUT_QUEUE))]))
         return VOID

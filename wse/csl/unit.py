@@ -77,6 +77,7 @@ class Unit:
         self.task_ids: dict[tuple[int, int], int] = {}
         self.queue_spans: dict[tuple[bool, int], Span] = {}
         self.queue_uses: dict[tuple[bool, int], tuple[int, Span]] = {}
+        self.opened: set[int] = set()  # colors that a comptime @unblock names: control wavelets are to come
         self.colors: dict[int, tuple[Any, Span | None]] = {}
         self.teardown: dict[int, tuple[Lowered, Span]] = {}
         self.deferred: list[Callable[[], None]] = []
@@ -241,13 +242,15 @@ class Unit:
         for (into, queue), (color, _) in self.queue_uses.items():
             (self.out.queues_in if into else self.out.queues_out).setdefault(queue, color)
         queues = self.out.queues_in
-        for task in self.out.tasks:  # on WSE-2 a data task is bound to a color, which needs a queue to arrive in
-            if self.program.arch == "wse2" and task.kind == "data" and task.id not in queues.values():
+        # on WSE-2 a data task is bound to a color, which needs a queue to arrive in
+        colors = [task.id for task in self.out.tasks if task.kind == "data"] + sorted(self.opened)
+        for color in colors if self.program.arch == "wse2" else ():
+            if color not in queues.values():
                 free = [queue for queue in (2, 3, 4, 5, 6, 7, 1, 0) if queue not in queues]
                 if not free:
-                    self.program.findings.add(CslError.at(None, f"no input queue is left for color {task.id}"))
+                    self.program.findings.add(CslError.at(None, f"no input queue is left for color {color}"))
                     return
-                queues[free[0]] = task.id
+                queues[free[0]] = color
 
     def lower_all(self) -> None:
         """Code of all functions that are reached; one that cannot be lowered does not keep the others from it."""
