@@ -29,7 +29,7 @@ READ = " cfgld r1, 0x7f22\n st16 r1, [out]\n cfgld r1, 0x7f42\n st16 r1, [out+2]
 
 
 def test_both_registers_read():
-    got = registers(READ, switch=[("R", None), (None, "R")], ring=True, pop="pop_on_advance", position=1)
+    got = registers(READ, switch=[("R", None), ("R", "R")], ring=True, pop="pop_on_advance", position=1)
     assert got[0] == HARDWARE["E"] | HARDWARE["R"] | HARDWARE["W"] << 5 | 2 << 12
     assert got[1] == 1 << 13 | 1 << 12 | (4 | 8) | 4 << 4 | 13 << 8
 

@@ -66,7 +66,11 @@ def link(layout: ir.Layout) -> Artifact:
 def _route(c: ir.ColorConfig) -> art.RouteConfig:
     filter = {"kind": c.filter.kind, **dict(c.filter.fields)} if c.filter else None
     at = f"{c.at.file}:{c.at.line}" if c.at else ""
-    switch = [(rx, tx) for rx, tx in c.switch]
+    switch: list[tuple[str | None, str | None]] = []
+    before = c.rx, c.tx
+    for rx, tx in c.switch:  # a position changes one side; the other stays as the position before left it
+        before = rx or before[0], tx or before[1]
+        switch.append(before)
     return art.RouteConfig(c.rx, c.tx, switch, c.ring, c.pop, c.position, filter, c.teardown, c.swap_x, c.swap_y, at)
 
 
