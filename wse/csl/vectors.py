@@ -1,428 +1,268 @@
-"""Selection of vector operations: descriptors into DSRs, explicit DSRs, reductions, FIFOs, @map.
-
-Implicit operands use the DSRs of their file that no @get_dsr names, in turn.  Within a block, a DSR that holds the wanted
-descriptor already is used again.  A descriptor passes through r28..r31, whose contents are remembered too: the words of
-constant descriptors are often alike.
-"""
+"""Builtins that are operations over descriptors, and @map."""
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-from .. import isa
-from . import descriptor, ir
-from .descriptor import EXTENDED
-from .ir import BITS, Addr, Const, Deref, Dsd, DsdVar, Dsr, FifoRef, Reg, Value
-from .mir import PHYSICAL, Imm, Ins, Label, Sym, V
+from . import ast, ir
+from . import types as t
+from .builtins import builtin
+from .calls import entry
+from .convert import describe
+from .dsds import DSR_FILES, descriptor_operand
+from .errors import CslError, Span
+from .frame import Frame
+from .places import load
+from .tasks import function_of, task_number
+from .types import Type
+from .values import VOID, Mem, Run, Val, Value, concrete
 
-if TYPE_CHECKING:
-    from .codegen import Context
-
-FILES = ("dest", "src0", "src1")
-GROUP = PHYSICAL[28:32]
-Words = tuple[Imm, Imm, Imm, Imm]
-
-
-@dataclass
-class Place:
-    """An operand as an instruction takes it: a DSR's byte or a register.  then: what to do after the operation."""
-
-    operand: int | V
-    store: tuple[Value, str] | None = None
-
-
-def signed(value: int) -> int:
-    value &= 0xFFFFFFFF
-    return value - (1 << 32) if value >> 31 else value
-
-
-def words_of(dsd: Dsd, then: ir.Then = ir.Then(), xdsr: int = 0) -> Words:
-    """The four words of a descriptor, as immediates."""
-    image, relocations = descriptor.image(dsd, then, xdsr)
-    words: list[Imm] = [signed(w) for w in struct.unpack("<4I", image[:16])]
-    for at, symbol, addend in relocations:
-        if at == descriptor.BASE:
-            words[1] = Sym(symbol, addend, more=int(words[1]) & 0xFFFF0000)  # type: ignore[arg-type]
-    return tuple(words)  # type: ignore[return-value]
-
-
-def xdsr_words(dsd: Dsd) -> Words:
-    """The words of a descriptor's XDSR."""
-    image, relocations = descriptor.image(dsd)
-    words: list[Imm] = [signed(w) for w in struct.unpack("<4I", image[16:32])]
-    for at, symbol, addend in relocations:
-        if at == 16:
-            words[0] = Sym(symbol, addend, more=int(words[0]) & 0xFFFF0000)  # type: ignore[arg-type]
-    return tuple(words)  # type: ignore[return-value]
+W, D, H, S, NONE = "W", "D", "H", "S", ""
+# name: element of destination, first source, second source, scalar that multiplies
+OPERATIONS: dict[str, tuple[str, str, str, str]] = {
+    **dict.fromkeys(["add16", "addc16", "sub16", "and16", "or16", "xor16", "sll16", "slr16", "sar16"], (W, W, W, NONE)),
+    **dict.fromkeys(["mov16", "clz", "ctz", "popcnt"], (W, W, NONE, NONE)),
+    "mov32": (D, D, NONE, NONE),
+    **dict.fromkeys(["fmovh", "fabsh", "fnegh", "fnormh"], (H, H, NONE, NONE)),
+    **dict.fromkeys(["fmovs", "fabss", "fnegs", "fnorms"], (S, S, NONE, NONE)),
+    **dict.fromkeys(["faddh", "fsubh", "fmulh", "fmaxh"], (H, H, H, NONE)),
+    **dict.fromkeys(["fadds", "fsubs", "fmuls", "fmaxs"], (S, S, S, NONE)),
+    "fmach": (H, H, H, H),
+    "fmacs": (S, S, S, S),
+    "fmachs": (S, S, H, H),
+    "faddhs": (S, S, H, NONE),
+    "fscaleh": (H, H, W, NONE),
+    "fscales": (S, S, W, NONE),
+    "fh2s": (S, H, NONE, NONE),
+    "fs2h": (H, S, NONE, NONE),
+    "fh2xp16": (W, H, NONE, NONE),
+    "fs2xp16": (W, S, NONE, NONE),
+    "xp162fh": (H, W, NONE, NONE),
+    "xp162fs": (S, W, NONE, NONE),
+}
+SAME = {"movh2s": "fh2s", "movs2h": "fs2h"}
+ELEMENTS: dict[str, Type] = {W: t.U16, D: t.U32, H: t.F16, S: t.F32}
+OPTIONS = (
+    "async", "activate", "unblock", "on_control", "priority", "ut_id", "index", "simd_mode", "save_address", "single_step",
+)  # fmt: skip
+PRIORITIES = {"low": 0, "medium": 1, "high": 2}
 
 
-class VectorSelector:
-    """The part of the Selector that deals with descriptors."""
+@dataclass(eq=False)
+class Given:
+    """The options of an operation."""
 
-    context: Context
-    at: ir.At | None
-
-    def start_vectors(self) -> None:
-        self.held: dict[tuple[str, int], Any] = {}
-        self.group_words: list[Imm | None] = [None] * 4
-        self.turn = dict.fromkeys(FILES, 0)
-        self.locked: set[tuple[str, int]] = set()
-
-    def forget_dsrs(self) -> None:
-        """At the start of a block and after calls nothing is known of DSRs."""
-        self.held.clear()
-        self.group_words = [None] * 4
-
-    # DSRs.
-
-    def free_dsr(self, file: str, taken: set[tuple[str, int]]) -> int:
-        """A DSR of the file that no explicit one, no @map around and no other operand uses."""
-        for _ in range(isa.DSRS):
-            number = self.turn[file]
-            self.turn[file] = (number + 1) % isa.DSRS
-            if number not in self.context.reserved[file] and (file, number) not in self.locked | taken:
-                return number
-        raise ir.Unsupported(f"no {file} DSR is left: @get_dsr names them all", self.at)
-
-    def load_words(self, words: Words) -> None:
-        """Four words into r28..r31."""
-        for i, word in enumerate(words):
-            if self.group_words[i] != word:
-                self.emit("mov", GROUP[i], None, imm=word)
-                self.group_words[i] = word
-
-    def load_memory(self, var: DsdVar, at: int = 0) -> None:
-        for i in range(4):
-            base, imm = self.memory(var.addr, at + 4 * i)
-            self.emit("ld32", GROUP[i], base, imm=imm)
-            self.group_words[i] = None
-
-    def load_dsr(self, byte: int) -> None:
-        self.emit("ldds", byte, GROUP[0], reads=GROUP[1:])
-
-    def set_group(self, index: int, op: str, imm: int) -> None:
-        self.emit(op, GROUP[index], GROUP[index], imm=imm)
-        self.group_words[index] = None
-
-    def byte(self, file: str, number: int) -> int:
-        return FILES.index(file) * isa.DSRS + number
-
-    def bring(self, operand: Dsd | DsdVar | FifoRef, file: str, taken: set[tuple[str, int]], wide: bool = False) -> int:
-        """Loads a descriptor into a DSR of the file, unless one holds it; returns the DSR's byte."""
-        if isinstance(operand, DsdVar):
-            number = self.free_dsr(file, taken)
-            self.load_variable(operand, wide)
-            self.held.pop((file, number), None)
-        else:
-            words = self.constant_words(operand, wide)
-            for (other, number), known in self.held.items():
-                if known == words and other == file:
-                    taken.add((file, number))
-                    return self.byte(file, number)
-            number = self.free_dsr(file, taken)
-            self.load_words(words)
-            self.held[file, number] = words
-        taken.add((file, number))
-        self.load_dsr(self.byte(file, number))
-        return self.byte(file, number)
-
-    def constant_words(self, operand: Dsd | FifoRef, wide: bool = False, then: ir.Then = ir.Then()) -> Words:
-        if isinstance(operand, FifoRef):
-            fifo = self.context.fifos[operand.name]
-            flags = isa.DSD_WIDE if fifo.item == 4 else 0
-            first = isa.DSD_FIFO | flags << 8
-            return (
-                first,
-                Sym(fifo.buffer, 0, more=isa.LENGTH_INFINITE << 16),
-                signed(fifo.item | descriptor.options(then) << 16),
-                self.context.fifo_xdsr[operand.name],
-            )
-        words = words_of(operand, then, self.tensor(operand))
-        return (words[0] | isa.DSD_WIDE << 8, *words[1:]) if wide else words  # type: ignore[operator, return-value]
-
-    def load_variable(self, var: DsdVar, wide: bool = False) -> None:
-        if var.kind in EXTENDED:
-            number = self.context.xdsr_for(("variable", var.addr), None)
-            self.load_memory(var, 16)
-            self.emit("ldxd", number, GROUP[0], reads=GROUP[1:])
-            self.load_memory(var)
-            self.set_group(3, "ior", number)
-        else:
-            self.load_memory(var)
-        if wide:
-            self.set_group(0, "ior", isa.DSD_WIDE << 8)
-
-    def tensor(self, dsd: Dsd) -> int:
-        """The XDSR of a constant descriptor; loaded at the start of the run if it has one of its own."""
-        if dsd.kind not in EXTENDED:
-            return 0
-        words = xdsr_words(dsd)
-        number = self.context.xdsr_for(words, words)
-        if self.context.xdsrs[number] != words:
-            self.load_words(words)
-            self.emit("ldxd", number, GROUP[0], reads=GROUP[1:])
-        return number
-
-    # Operations.
-
-    def do_vector(self, instr: ir.Vector) -> None:
-        row = isa.INSTRUCTION[instr.op]
-        taken: set[tuple[str, int]] = set()
-        asynchronous = instr.then.async_
-        dst = self.destination(instr, asynchronous, taken)
-        fields: list[int | V] = [isa.NONE if dst is None else dst.operand]
-        for operand, type, file in zip((instr.src0, instr.src1), row.types[1:3], ("src0", "src1"), strict=True):
-            if type == "NONE" or operand is None:
-                fields.append(isa.NONE)
-            else:
-                fields.append(self.source(operand, file, instr, dst, asynchronous, taken))
-        fields.append(isa.NONE if instr.extra is None else self.scalar(instr.extra))
-        self.set_index(instr, fields)
-        self.set_priority(instr)
-        options = descriptor.options(instr.then if self.context.arch != "wse2" else _without_ut(instr.then))
-        self.emit(instr.op, *fields, options=options)
-        if dst is not None and dst.store is not None:
-            addr, type = dst.store
-            base, imm = self.memory(addr, 0)
-            self.emit("st16" if BITS[type] == 16 else "st32", dst.operand, base, imm=imm)
-        if instr.result is not None:
-            self.emit("mov", self.v(instr.result), None, imm=1)
-
-    def destination(self, instr: ir.Vector, asynchronous: bool, taken) -> Place | None:
-        dst = instr.dst
-        if dst is None:
-            return None
-        if isinstance(dst, Deref):
-            if asynchronous:
-                return Place(self.walk_in_place(dst, "dest", taken))
-            total = V("total")
-            for source in (instr.src0, instr.src1):
-                if isinstance(source, Deref) and source.addr == dst.addr:
-                    base, imm = self.memory(dst.addr, 0)
-                    self.emit("ld16" if BITS[dst.type] == 16 else "ld32", total, base, imm=imm)
-                    break
-            return Place(total, (dst.addr, dst.type))
-        return Place(self.descriptor(dst, "dest", taken))
-
-    def source(self, operand: Any, file: str, instr: ir.Vector, dst: Place | None, asynchronous: bool, taken):
-        if isinstance(operand, Deref):
-            same = isinstance(instr.dst, Deref) and instr.dst.addr == operand.addr
-            if same and asynchronous:
-                return self.walk_in_place(operand, file, taken)
-            if same and dst is not None:
-                return dst.operand
-        if isinstance(operand, Deref | Reg | Const | Addr):
-            return self.scalar(operand)
-        return self.descriptor(operand, file, taken)
-
-    def descriptor(self, operand: Any, file: str, taken: set[tuple[str, int]]) -> int:
-        if isinstance(operand, Dsr):
-            return self.byte(operand.file, operand.number)
-        return self.bring(operand, file, taken)
-
-    def scalar(self, operand: Deref | Value) -> V:
-        if isinstance(operand, Deref):
-            value = V("scalar")
-            base, imm = self.memory(operand.addr, 0)
-            self.emit("ld16" if BITS[operand.type] == 16 else "ld32", value, base, imm=imm)
-            return value
-        return self.reg(operand)
-
-    def walk_in_place(self, operand: Deref, file: str, taken) -> int:
-        """A scalar in memory as a walk of stride zero; the other operands say how long."""
-        number = self.free_dsr(file, taken)
-        taken.add((file, number))
-        item = BITS[operand.type] // 8
-        self.load_words(words_of(Dsd("mem1d", Const("u16", 0), 0, 0, item)))
-        self.emit("mov", GROUP[1], None, **self.last(operand.addr))
-        self.group_words[1] = None
-        self.load_dsr(self.byte(file, number))
-        self.held.pop((file, number), None)
-        return self.byte(file, number)
-
-    def set_index(self, instr: ir.Vector, fields: list[int | V]) -> None:
-        if instr.index is None:
-            return
-        value = self.reg(instr.index)
-        for operand, field in zip((instr.dst, instr.src0, instr.src1), fields, strict=False):
-            if isinstance(operand, Dsd | DsdVar) and operand.index and isinstance(field, int):
-                self.emit("dsindex", field, value)
-                self.held.pop((FILES[field // isa.DSRS], field % isa.DSRS), None)
-
-    def set_priority(self, instr: ir.Vector) -> None:
-        if instr.then.priority is None:
-            return
-        thread = instr.then.ut if self.context.arch != "wse2" else None
-        for operand in (instr.dst, instr.src0, instr.src1):
-            if thread is None and isinstance(operand, Dsd) and operand.kind in ("fabin", "fabout"):
-                thread = operand.queue
-            if thread is None and isinstance(operand, Dsr):
-                thread = self.context.dsr_queue.get((operand.file, operand.number))
-        if thread is not None:
-            self.emit("utprio", thread, imm=instr.then.priority)
-
-    # Explicit DSRs, descriptors in memory.
-
-    def do_loaddsr(self, instr: ir.LoadDsr) -> None:
-        source, file = instr.source, instr.dsr.file
-        then = instr.then if self.context.arch != "wse2" else _without_ut(instr.then)
-        byte = self.byte(file, instr.dsr.number)
-        if isinstance(source, Dsd) and source.kind in ("fabin", "fabout"):
-            self.context.dsr_queue[file, instr.dsr.number] = source.queue
-        if isinstance(source, DsdVar):
-            self.load_variable(source)
-            if bits := descriptor.options(then):
-                self.set_group(2, "ior", signed(bits << 16))
-            if instr.save_address:
-                self.set_group(0, "ior", isa.DSD_SAVE_ADDRESS << 8)
-        else:
-            words = self.constant_words(source, then=then)
-            if instr.save_address:
-                words = (words[0] | isa.DSD_SAVE_ADDRESS << 8, *words[1:])  # type: ignore[operator, assignment]
-            self.load_words(words)
-        self.load_dsr(byte)
-
-    def do_dsdcopy(self, instr: ir.DsdCopy) -> None:
-        source, dst = instr.source, instr.dst
-        size = 8 if dst.kind in EXTENDED else 4
-        if isinstance(source, DsdVar):
-            for i in range(size):
-                word = V("word")
-                base, imm = self.memory(source.addr, 4 * i)
-                self.emit("ld32", word, base, imm=imm)
-                base, imm = self.memory(dst.addr, 4 * i)
-                self.emit("st32", word, base, imm=imm)
-            return
-        words: tuple[Imm, ...] = words_of(source)
-        if size == 8:
-            words += xdsr_words(source)
-        values: dict[Imm, V] = {}
-        for i, word in enumerate(words):
-            if word not in values:
-                values[word] = self.constant(word)
-            base, imm = self.memory(dst.addr, 4 * i)
-            self.emit("st32", values[word], base, imm=imm)
-
-    def do_dsdset(self, instr: ir.DsdSet) -> None:
-        at = {"length": descriptor.LENGTH, "base": descriptor.BASE, "stride": descriptor.STRIDE}.get(instr.field)
-        value = None
-        if at is None:
-            base, imm = self.memory(instr.dst.addr, descriptor.BASE)
-            value, sum = V("base"), V("base")
-            self.emit("ld16", value, base, imm=imm)
-            self.emit("iadd16", sum, value, **self.last(instr.value))
-            self.emit("st16", sum, base, imm=imm)
-            return
-        base, imm = self.memory(instr.dst.addr, at)
-        self.emit("st16", self.reg(instr.value), base, imm=imm)
-
-    def do_fifoset(self, instr: ir.FifoSet) -> None:
-        """The length of a FIFO matters to synchronous operations only, which end at its end anyway."""
-
-    # @map.
-
-    def do_map(self, instr: ir.Map) -> None:
-        from .codegen import _use_counts
-        from .optimize import body_of
-
-        function = self.context.functions[instr.function]
-        taken: set[tuple[str, int]] = set()
-        out = self.map_output(instr, taken)
-        walks: list[tuple[int, Reg]] = []
-        scalars: list[tuple[Deref, Reg]] = []
-        args: list[Value] = []
-        for operand, type in zip(instr.inputs, instr.types, strict=True):
-            if isinstance(operand, Reg | Const | Addr):
-                args.append(operand)
-                continue
-            element = Reg(type, "element")
-            args.append(element)
-            if isinstance(operand, Deref):
-                scalars.append((operand, element))
-            else:
-                walks.append((self.map_input(operand, type, taken), element))
-        locked, self.locked = self.locked, self.locked | taken
-        head, after, put = self.label(), self.label(), self.label()
-        self.split(head)
-        for i, (byte, element) in enumerate(walks):
-            following = self.label()
-            self.emit("mapstep", self.v(element), byte, imm=Label(after))
-            self.emit("jmp", imm=Label(following))
-            self.blocks[-1].successors = [following, after]
-            self.begin(following)
-            assert i >= 0
-        for deref, element in scalars:
-            base, imm = self.memory(deref.addr, 0)
-            self.emit("ld16" if BITS[element.type] == 16 else "ld32", self.v(element), base, imm=imm)
-        result = Reg(function.result, "result") if function.result is not None else None
-        body, self.next_label = body_of(function, args, result, put, self.next_label, self.at)
-        self.used |= _use_counts(ir.Function("body", [], None, body))
-        self.inline_blocks(body)
-        self.begin(put)
-        if out is not None and result is not None:
-            self.map_put(instr, out, self.v(result))
-        self.emit("maploop", imm=Label(head))
-        self.blocks[-1].successors = [head]
-        self.begin(after)
-        self.locked = locked
-        self.addresses.clear()
-        self.forget_dsrs()
-
-    def inline_blocks(self, body: list[ir.Block]) -> None:
-        from .optimize import targets
-
-        for i, block in enumerate(body):
-            if i == 0:
-                self.split(block.id)
-            else:
-                self.begin(block.id)
-            self.addresses.clear()
-            self.compares.clear()
-            self.forget_dsrs()
-            self.terminator = block.code[-1]
-            for instr in block.code:
-                self.at = instr.at or self.at
-                self.instruction(instr)
-                self.invalidate(instr)
-            self.blocks[-1].successors = targets(block.code[-1])
-
-    def map_input(self, operand: Any, type: str, taken: set[tuple[str, int]]) -> int:
-        if isinstance(operand, Dsr):
-            return self.byte(operand.file, operand.number)
-        self.held.clear()  # each input has a DSR of its own: its length is used up
-        return self.bring(operand, "src1", taken, wide=BITS[type] == 32)
-
-    def map_output(self, instr: ir.Map, taken: set[tuple[str, int]]):
-        out = instr.out
-        if out is None or isinstance(out, Deref | Dsr):
-            return out
-        if isinstance(out, Dsd) and out.kind == "fabout":
-            from dataclasses import replace
-
-            out = replace(out, length=1)
-        return self.bring(out, "dest", taken, wide=instr.out_type is not None and BITS[instr.out_type] == 32)
-
-    def map_put(self, instr: ir.Map, out: Any, value: V) -> None:
-        if isinstance(out, Deref):
-            base, imm = self.memory(out.addr, 0)
-            self.emit("st16" if BITS[out.type] == 16 else "st32", value, base, imm=imm)
-            return
-        byte = self.byte(out.file, out.number) if isinstance(out, Dsr) else out
-        kind = instr.out.kind if isinstance(instr.out, Dsd | DsdVar) else "mem1d"
-        if kind == "fabout":
-            wide = instr.out_type is None or BITS[instr.out_type] == 32
-            self.emit("mov32" if wide else "mov16", byte, value, isa.NONE, isa.NONE)
-        else:
-            self.emit("mapput", byte, value)
-
-    if TYPE_CHECKING:  # what the Selector has
-
-        def emit(self, op: str, *fields: Any, **more: Any) -> Ins: ...
-        def __getattr__(self, name: str) -> Any: ...
+    then: ir.Then = ir.Then()
+    index: ir.Value | None = None
+    save_address: bool = False
 
 
-def _without_ut(then: ir.Then) -> ir.Then:
-    """WSE-2's microthreads follow the queue."""
-    return ir.Then(then.async_, then.activate, then.unblock, None, then.priority)
+def struct_items(f: Frame, node: ast.Node) -> dict[str, Value]:
+    """Fields of a literal, which may be run-time values, or of a known struct."""
+    if isinstance(node, ast.StructLit) and node.type is None:
+        return {item.name or "": f.expr(item.value) for item in node.items}
+    value = f.known(node)
+    if isinstance(value.data, list) and not value.data:
+        return {}
+    if not isinstance(value.data, dict):
+        raise CslError.at(node.span, f"a struct of options was expected, not {describe(value)}")
+    return dict(value.data)
+
+
+def options(f: Frame, node: ast.Node) -> Given:
+    items = struct_items(f, node)
+    for name in items:
+        if name not in OPTIONS:
+            raise CslError.at(node.span, f"an operation has no option {name or 'without a name'}: known are {', '.join(OPTIONS)}")
+    if "activate" in items and "unblock" in items:
+        raise CslError.at(node.span, "an operation has .activate or .unblock, not both")
+    given = Given()
+    if "index" in items:
+        from .dsds import as_u16
+
+        given.index = f.operand(as_u16(f, items["index"], node.span), node.span)
+    given.save_address = truth(items, "save_address", node.span)
+    given.then = ir.Then(
+        truth(items, "async", node.span),
+        task_number(f, items["activate"], node.span) if "activate" in items else None,
+        task_number(f, items["unblock"], node.span) if "unblock" in items else None,
+        known_number(f, items["ut_id"], t.UT_ID, node.span) if "ut_id" in items else None,
+        priority(items["priority"], node.span) if "priority" in items else None,
+    )
+    return given
+
+
+def truth(items: dict[str, Value], name: str, span: Span) -> bool:
+    value = items.get(name)
+    if value is None:
+        return False
+    if not isinstance(value, Val) or value.type is not t.BOOL:
+        raise CslError.at(span, f".{name} is true or false, known at compile time")
+    return bool(concrete(value))
+
+
+def known_number(f: Frame, value: Value, kind: Type, span: Span) -> int:
+    made = f.coerce(value, kind, span)
+    if not isinstance(made, Val):
+        raise CslError.at(span, "this option must be known at compile time")
+    return concrete(made)
+
+
+def priority(value: Value, span: Span) -> int:
+    if isinstance(value, Val) and isinstance(value.data, dict):
+        chosen = [name for name, item in value.data.items() if item.data is True]
+        if len(chosen) == 1 and chosen[0] in PRIORITIES:
+            return PRIORITIES[chosen[0]]
+    raise CslError.at(span, "a priority is .{ .high = true }, .{ .medium = true } or .{ .low = true }")
+
+
+# ---- operands ----
+
+
+def is_descriptor(value: Value) -> bool:
+    return isinstance(value.type, t.DsdType) or value.type is t.FIFO or value.type in DSR_FILES
+
+
+def source(f: Frame, node: ast.Node, code: str) -> ir.Operand:
+    """A source: a descriptor, a pointer to a scalar, a scalar."""
+    value = f.expr(node)
+    if is_descriptor(value):
+        if value.type is t.FABOUT:
+            raise CslError.at(node.span, "a fabout_dsd is no source")
+        return descriptor_operand(f, value, node.span)
+    if isinstance(value.type, t.PointerType):
+        return pointer_operand(f, value, code, node.span)
+    return scalar(f, value, code, node.span)
+
+
+def destination(f: Frame, node: ast.Node, code: str) -> ir.Operand:
+    value = f.expr(node)
+    if is_descriptor(value):
+        if value.type is t.FABIN:
+            raise CslError.at(node.span, "a fabin_dsd is no destination")
+        return descriptor_operand(f, value, node.span)
+    if isinstance(value.type, t.PointerType):
+        if value.type.const:
+            raise CslError.at(node.span, f"the destination is constant: it is of type {value.type}")
+        return pointer_operand(f, value, code, node.span)
+    shown = describe(value) if isinstance(value, Val) else f"a value of type {value.type}"
+    raise CslError.at(node.span, f"a destination is a descriptor, a DSR or a pointer to a scalar, not {shown}")
+
+
+def pointer_operand(f: Frame, value: Value, code: str, span: Span) -> ir.Deref:
+    assert isinstance(value.type, t.PointerType)
+    elem = value.type.elem
+    if elem.ir is None or elem.size != ELEMENTS[code].size:
+        raise CslError.at(span, f"a pointer to {ELEMENTS[code]} was expected, not one to {elem}")
+    return ir.Deref(f.operand(value, span), elem.ir)
+
+
+def scalar(f: Frame, value: Value, code: str, span: Span) -> ir.Value:
+    """A scalar of the element's type; moves and 16-bit operations take any type of the size."""
+    kind = ELEMENTS[code]
+    if code in (W, D) and value.type.ir is not None and value.type.size == kind.size:
+        return f.operand(value, span)
+    if value.type is t.COMPTIME_INT and code in (W, D) and isinstance(value, Val):
+        number = concrete(value)
+        kind = t.INTS[f"i{kind.size * 8}"] if number < 0 else kind  # type: ignore[operator]
+    return f.operand(value, span, kind)
+
+
+def operation(name: str, row: str) -> Callable:
+    dst_code, a_code, b_code, extra_code = OPERATIONS[row]
+
+    def make(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+        f.need_run(node.span, node.name)
+        count = 2 + (b_code != NONE) + (extra_code != NONE)
+        args = node.args[:count]
+        given = options(f, node.args[count]) if len(node.args) > count else Given()
+        dst = destination(f, args[0], dst_code)
+        src0 = source(f, args[1], a_code)
+        src1 = source(f, args[2], b_code) if b_code else None
+        extra = None
+        if extra_code:
+            value = f.expr(args[3])
+            if is_descriptor(value):
+                raise CslError.at(args[3].span, f"the last operand of {node.name} is a scalar")
+            extra = scalar(f, value, extra_code, args[3].span)
+        result = None
+        if not given.then.async_ and any(isinstance(o, ir.FifoRef) for o in (dst, src0, src1)):
+            result = ir.Reg("bool")
+        f.emit(ir.Vector(row, dst, src0, src1, extra, given.then, given.index, result))
+        return VOID if result is None else Run(t.BOOL, result)
+
+    return make
+
+
+for _name, _codes in OPERATIONS.items():
+    _count = 2 + (_codes[2] != NONE) + (_codes[3] != NONE)
+    builtin(f"@{_name}", _count, _count + 1)(operation(_name, _name))
+for _name, _row in SAME.items():
+    builtin(f"@{_name}", 2, 3)(operation(_name, _row))
+
+
+@builtin("@dfilt", 1, 2)
+def dfilt(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    f.need_run(node.span, node.name)
+    given = options(f, node.args[1]) if len(node.args) > 1 else Given()
+    f.emit(ir.Vector("dfilt", None, source(f, node.args[0], D), then=given.then))
+    return VOID
+
+
+# ---- @map ----
+
+
+@builtin("@map", 2, None)
+def map_(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    f.need_run(node.span, "@map")
+    fn = function_of(f, node.args[0])
+    lowered = entry(f.unit, fn, node.span)
+    args = node.args[1:]
+    returns = lowered.result is not t.VOID
+    count = len(lowered.params)
+    if len(args) != count + returns:
+        wanted = f"{count} operands{' and a destination' if returns else ''}"
+        raise CslError.at(node.span, f"@map of {fn.name} takes {wanted}, not {len(args)}", (fn.decl.name_span, "declared here"))
+    inputs: list[ir.Operand] = []
+    types: list[str] = []
+    for (_, kind), arg in zip(lowered.params, args, strict=False):
+        inputs.append(map_input(f, arg, kind))
+        types.append(kind.ir or "")
+    out = out_type = None
+    if returns:
+        out = map_output(f, args[-1], lowered.result)
+        out_type = lowered.result.ir
+    if f.lowered is not None:
+        f.lowered.calls.setdefault(lowered.name, node.span)
+    f.emit(ir.Map(lowered.name, inputs, types, out, out_type))
+    return VOID
+
+
+def map_input(f: Frame, node: ast.Node, kind: Type) -> ir.Operand:
+    value = f.expr(node, kind)
+    if is_descriptor(value):
+        if value.type is t.FIFO:
+            raise CslError.at(node.span, "a FIFO is no operand of @map")
+        if value.type is t.FABOUT:
+            raise CslError.at(node.span, "a fabout_dsd is no source")
+        return descriptor_operand(f, value, node.span)
+    if isinstance(value.type, t.PointerType) and not isinstance(kind, t.PointerType):
+        if value.type.elem is not kind:
+            raise CslError.at(node.span, f"a pointer to {kind} was expected, not one to {value.type.elem}")
+        return ir.Deref(f.operand(value, node.span), kind.ir or "")
+    return f.operand(value, node.span, kind)
+
+
+def map_output(f: Frame, node: ast.Node, kind: Type) -> ir.Operand:
+    value = f.expr(node)
+    if is_descriptor(value):
+        if value.type is t.FABIN:
+            raise CslError.at(node.span, "a fabin_dsd is no destination")
+        return descriptor_operand(f, value, node.span)
+    if isinstance(value.type, t.PointerType) and value.type.elem is kind and not value.type.const:
+        return ir.Deref(f.operand(value, node.span), kind.ir or "")
+    raise CslError.at(node.span, f"a destination of type {kind} was expected: a descriptor, or a pointer to a variable")
+
+
+__all__ = ["Mem", "load"]

@@ -50,6 +50,8 @@ def compile_layout(request: Request) -> Artifact:
         import_paths=list(request.import_path),
     )
     artifact = link(made)
+    if artifact.fabric_dims is None:
+        artifact = replace(artifact, fabric_dims=(artifact.width, artifact.height))
     if request.fp16_format:
         artifact = replace(artifact, fp16=request.fp16_format)
     check_place(request, artifact.width, artifact.height)

@@ -5,6 +5,9 @@ unblock_cmd_stream(); the next copy or launch waits for that.  Streaming copies 
 runs, and a command does not wait for them, except that before a copy the fabric runs until nothing moves, so that what
 was streamed before has been dealt with [docs/csl.md].
 
+Streams to the device share one way, as on the machine: one begins when those before it have been accepted, and what
+they set going has had GAP_CYCLES to come to rest; or when nothing moves any more, so that none waits for ever.
+
 Nothing runs ahead of the host: the fabric moves when the host waits for something.
 """
 
@@ -27,6 +30,7 @@ from .device import HOST_SIDE, TO_DEVICE, TO_HOST, Device, Rectangle
 from .transfer import MemcpyDataType, MemcpyOrder
 
 SETTLE_CYCLES = 20_000  # before a copy, for a program that never rests
+GAP_CYCLES = 1_000  # between two streams to the device
 STOP_CYCLES = 50_000_000  # at the end, for a program that is not driven by commands
 RUN_LOG = "WSE_RUN_LOG"  # environment: a file that gets a line of JSON for each run
 
@@ -71,6 +75,8 @@ class Stream(Task):
     n: int = 0
     out: bool = False
     deliver: Callable[[np.ndarray], None] | None = None
+    shares: bool = True  # the one way to the device
+    tensor: np.ndarray | None = None  # what is to be sent, until it is
 
 
 class SdkRuntime:
@@ -93,7 +99,8 @@ class SdkRuntime:
         self._device: Device | None = None
         self._launches: list[Launch] = []
         self._streams: list[Stream] = []
-        self._streamed = False  # since the fabric last came to rest
+        self._waiting: list[Stream] = []  # to the device, behind the one that is under way
+        self._free_from = 0  # the cycle
         self._running = self._stopped = False
         self._host_seconds = 0.0
 
@@ -121,11 +128,11 @@ class SdkRuntime:
         device = self.device
         try:
             self._finish_launches("stop()")
-            for stream in list(self._streams):
+            for stream in [*self._streams, *self._waiting]:
                 self._wait(stream)
             limit = SETTLE_CYCLES if self.memcpy_required else STOP_CYCLES
             before = device.cycle
-            self._timed(device.run, cycles=limit)
+            self._run(cycles=limit)
             if not self.memcpy_required and device.cycle - before >= limit:
                 print(f"note: the program still ran after {device.cycle:,} cycles, and was stopped", file=sys.stderr)
         finally:
@@ -290,7 +297,7 @@ class SdkRuntime:
         """Sends an array to an input stream."""
         words = _stream_words(data)
         what = f"send of {words.size} wavelets to {stream.name}"
-        task = Stream(what, color=stream.color, side=stream.side, at=stream.at, n=words.size)
+        task = Stream(what, color=stream.color, side=stream.side, at=stream.at, n=words.size, shares=False)
         return self._stream(task, words.reshape(1, 1, -1), nonblock)
 
     def receive(self, stream, data: np.ndarray, size: int, nonblock: bool = False) -> Task:
@@ -329,17 +336,45 @@ class SdkRuntime:
         elif isinstance(task, Launch):
             self._finish_launches(task.what)
 
-    def _timed(self, run, *args, **kwargs):
-        started = time.perf_counter()
+    def _run(self, until: Callable[[], bool] = lambda: False, cycles: int | None = None) -> bool:
+        """Device.run, which lets streams begin that wait for the way to be free."""
+        started, end = time.perf_counter(), None if cycles is None else self.device.cycle + cycles
+
+        def looked() -> bool:
+            self._collect()
+            self._begin()
+            return until()
+
         try:
-            return run(*args, **kwargs)
+            while not self.device.run(looked, None if end is None else end - self.device.cycle):
+                if end is not None and self.device.cycle >= end:
+                    return False
+                if not self._begin(whatever=True):  # nothing moves
+                    return False
+            return True
         finally:
             self._host_seconds += time.perf_counter() - started
+
+    def _begin(self, whatever: bool = False) -> bool:
+        """Puts the next stream on its way, if the way is free, or whatever is on it."""
+        if not self._waiting:
+            return False
+        if not whatever and (self.device.cycle < self._free_from or any(s.shares and not s.out for s in self._streams)):
+            return False
+        stream = self._waiting.pop(0)
+        self._put(stream)
+        return True
+
+    def _put(self, stream: Stream) -> None:
+        assert stream.tensor is not None
+        self.device.fabric.host_put(stream.color, stream.side, stream.tensor, stream.at.x, stream.at.y)
+        stream.tensor = None
+        self._streams.append(stream)
 
     def _finish_launches(self, waiting: str) -> None:
         """Runs until every PE that runs a function has released its command stream."""
         for launch in self._launches:
-            if self._timed(self.device.run, lambda launch=launch: self._has_signalled(launch)):
+            if self._run(lambda launch=launch: self._has_signalled(launch)):
                 launch.done = True
                 continue
             left = launch.started & (self.device.signals == launch.before)
@@ -358,26 +393,26 @@ class SdkRuntime:
     def _settle(self, waiting: str) -> None:
         """Before a copy: launches end, and what was streamed before is dealt with."""
         self._finish_launches(waiting)
-        self._timed(self.device.run, cycles=SETTLE_CYCLES)
-        self._collect()
+        self._run(cycles=SETTLE_CYCLES)
 
     def _stream(self, stream: Stream, tensor: np.ndarray | None, nonblock: bool) -> Stream:
         fabric, at = self._active.fabric, stream.at
-        if tensor is not None:
-            fabric.host_put(stream.color, stream.side, np.ascontiguousarray(tensor), at.x, at.y)
-        else:
+        if tensor is None:
             fabric.host_ask(stream.color, stream.side, stream.n, at.x, at.y, at.w, at.h)
-        self._streams.append(stream)
+            self._streams.append(stream)
+        else:
+            stream.tensor = np.array(tensor, np.uint32, order="C")  # the host may change its array
+            if stream.shares:
+                self._waiting.append(stream)
+                self._begin()
+            else:
+                self._put(stream)
         if not nonblock:
             self._wait(stream)
         return stream
 
     def _wait(self, stream: Stream) -> None:
-        def ended() -> bool:
-            self._collect()
-            return stream.done
-
-        if not self._timed(self.device.run, ended):
+        if not self._run(lambda: stream.done):
             fabric, at = self.device.fabric, stream.at
             left = fabric.host_waiting(stream.color, stream.side, stream.out, at.x, at.y, at.w, at.h)
             raise self.device.deadlock(f"{stream.what} does not end: {left} wavelets are still to come")
@@ -398,6 +433,8 @@ class SdkRuntime:
                 stream.done = not fabric.host_waiting(stream.color, stream.side, False, at.x, at.y, at.w, at.h)
             if stream.done:
                 self._streams.remove(stream)
+                if stream.shares and not stream.out:
+                    self._free_from = self.device.cycle + GAP_CYCLES
             else:
                 busy.add(place)
 
