@@ -171,6 +171,7 @@ def color_config(value: Val, span: Span) -> ir.ColorConfig:
     ring, pop, at = False, "no_pop", 0
     if "switches" in data:
         switch, ring, pop, at = switches(data["switches"], span)
+        switch = cumulative(rx, tx, switch)
     made = filter_of(data["filter"], span) if "filter" in data else None
     return ir.ColorConfig(rx, tx, switch, ring, pop, at, made, flag(data, "teardown"), swap_x, swap_y, at=at_of(span))
 
@@ -213,6 +214,15 @@ def switches(value: Val, span: Span) -> tuple[tuple, bool, str, int]:
     if not 0 <= at <= len(positions):
         raise CslError.at(span, f".current_switch_pos = {at}: there are positions 0 to {len(positions)}")
     return tuple(positions), flag(data, "ring_mode"), pop, at
+
+
+def cumulative(rx: str, tx: str, positions: tuple) -> tuple:
+    """A position changes one side of the position before it; the other side stays as it is there."""
+    made = []
+    for new_rx, new_tx in positions:
+        rx, tx = new_rx or rx, new_tx or tx
+        made.append((rx, tx))
+    return tuple(made)
 
 
 def filter_of(value: Val, span: Span) -> ir.Filter:
