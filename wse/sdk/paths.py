@@ -14,7 +14,7 @@ from ..errors import RouteError
 
 Cell = tuple[int, int]
 STEP = {"N": (0, -1), "E": (1, 0), "S": (0, 1), "W": (-1, 0)}
-_THROUGH_REGION = 8  # steps that a way rather makes than one through the router of somebody's region
+_THROUGH_REGION = 100  # steps that a way rather makes than one through the router of somebody's region
 _OTHER_SIDE = 4  # ... than to leave or enter a port by another side than its edge
 
 
