@@ -19,6 +19,8 @@ void sink_end(wse_fabric *f, uint32_t pe);                           /* after se
 static inline bool sink_take(wse_fabric *f, band *b, uint32_t pe, int color, uint32_t data, uint64_t lands) {
   sink *k = &f->sinks[color][pe];
   if (k->left <= 1 || lands >= f->limit) return false; /* what lies beyond the limit is not counted yet */
+  const ce *c = &f->ces[pe];
+  if (c->input_queues & c->readers) return false; /* one before it went the usual way: at the limit of the last call */
   uint8_t *to = sram_of(f, pe) + k->at;
   uint16_t half = (uint16_t)data;
   if (k->size == 2) memcpy(to, &half, 2);
