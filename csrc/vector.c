@@ -196,6 +196,13 @@ static bool is_plain(const operation *o) {
   return inputs <= 1;
 }
 
+/* Options of an operation on a DSR that was loaded with options: what the instruction does not say is as the load said. */
+static uint16_t with_load(uint16_t options, uint16_t load) {
+  if (!(load & OPT_ASYNC)) return options;
+  if (options & OPT_UT_GIVEN) load &= (uint16_t) ~(OPT_UT_GIVEN | 7 << OPT_UT);
+  return options >> OPT_THEN & 3 ? options : options | load;
+}
+
 int vector_begin(wse_fabric *f, uint32_t pe, const isa_ins *ins, uint32_t pc, operation *o, int *kind) {
   const vector_row *row = &rows[ins->op];
   uint16_t options = ins->options;
@@ -215,7 +222,7 @@ int vector_begin(wse_fabric *f, uint32_t pe, const isa_ins *ins, uint32_t pc, op
   o->on_control = 0;
   for (int i = 0; i < 3; i++) {
     if (all[i]->is != OPERAND_IS_DSR) continue;
-    if (all[i]->d.options & OPT_ASYNC && !(options & OPT_ASYNC)) options = all[i]->d.options; /* settings of the load */
+    options = with_load(options, all[i]->d.options);
     if (all[i]->d.kind != DSD_FABIN) continue;
     inputs++;
     if (all[i]->d.on_control & 3) o->on_control = all[i]->d.on_control;
