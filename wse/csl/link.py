@@ -263,7 +263,8 @@ class _Linker:
             active=active,
             blocked=sum(1 << id for id in unit.blocked),
             queues_in=dict(unit.queues_in),
-            queues_out=dict(unit.queues_out),
+            # on WSE-2 each descriptor says the color, and several may share a queue
+            queues_out={} if self.layout.arch == "wse2" else dict(unit.queues_out),
             variables={e.name: self.variable(e) for e in unit.exports if e.function is None},
             symbols={name: self.variable(e) for name, e in unit.symbols.items() if e.symbol in self.addresses},
             tasks=tasks,

@@ -8,7 +8,7 @@ constant descriptors are often alike.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import isa
@@ -139,6 +139,8 @@ class VectorSelector:
                 signed(fifo.item | descriptor.options(then) << 16),
                 self.context.fifo_xdsr[operand.name],
             )
+        if operand.kind == "fabout" and operand.color is None:
+            operand = replace(operand, color=self.context.queues_out.get(operand.queue))
         words = words_of(operand, then, self.tensor(operand))
         return (words[0] | isa.DSD_WIDE << 8, *words[1:]) if wide else words  # type: ignore[operator, return-value]
 
@@ -403,8 +405,6 @@ class VectorSelector:
         if out is None or isinstance(out, Deref | Dsr):
             return out
         if isinstance(out, Dsd) and out.kind == "fabout":
-            from dataclasses import replace
-
             out = replace(out, length=1)
         return self.bring(out, "dest", taken, wide=instr.out_type is not None and BITS[instr.out_type] == 32)
 
