@@ -1,5 +1,7 @@
 """Ways through the fabric."""
 
+from itertools import pairwise
+
 import pytest
 
 import wse
@@ -32,7 +34,7 @@ def way(text: str, edges: str = "EW", color: int = 0) -> list[tuple[int, int]]:
 
 
 def steps(cells) -> str:
-    return "".join(side_to(a, b) for a, b in zip(cells, cells[1:], strict=False))
+    return "".join(side_to(a, b) for a, b in pairwise(cells))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..csl import emit, ir
 from ..csl.artifact import Artifact
 from ..csl.link import link
 from ..csl.program import compile_program
@@ -40,6 +41,10 @@ class Request:
 
 def compile_layout(request: Request) -> Artifact:
     """Compiles; CslError with all findings if the program is wrong."""
+    return _compile(request)[1]
+
+
+def _compile(request: Request) -> tuple[ir.Layout, Artifact]:
     made = compile_program(
         str(request.layout),
         arch=request.arch,
@@ -55,7 +60,7 @@ def compile_layout(request: Request) -> Artifact:
     if request.fp16_format:
         artifact = replace(artifact, fp16=request.fp16_format)
     check_place(request, artifact.width, artifact.height)
-    return artifact
+    return made, artifact
 
 
 def check_place(request: Request, width: int, height: int) -> None:
@@ -83,13 +88,9 @@ def check_place(request: Request, width: int, height: int) -> None:
 
 def run(request: Request) -> list[str]:
     """Compiles and saves; returns the lines to print."""
-    artifact = compile_layout(request)
+    layout, artifact = _compile(request)
     artifact.save(request.output)
-    lines = []
-    for what in request.emit:
-        from ..csl import emit
-
-        lines.append(emit.text(artifact, what))
+    lines = [emit.emit(form, layout, artifact) for form in request.emit]
     if request.verbose:
         lines.append(
             f"{request.output}: {artifact.width} x {artifact.height} PEs for {artifact.arch} in "

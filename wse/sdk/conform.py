@@ -28,9 +28,7 @@ ARCHS = ("wse2", "wse3")
 _GOOD, _BAD = re.compile(r"\b(PASS(ED)?|SUCCESS)\b"), re.compile(r"\bFAIL(ED|URE)?\b")
 _TO_PRINT = re.compile(r"""["'][^"'\n]*\b(PASS(ED)?|SUCCESS)\b""")
 _DIAGNOSTIC = re.compile(r"(^|: )error: ")
-_EXCEPTION = re.compile(
-    r"^[A-Za-z_][\w.]*(Error|Exception|Fault|Interrupt|Exit|Iteration|Unsupported|Overflow)\b(: |$)"
-)
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Fault|Interrupt|Exit|Unsupported|Overflow)(:|$)")
 
 
 @dataclass
@@ -164,5 +162,7 @@ def first_diagnostic(output: str) -> str:
     exceptions = [i for i, line in enumerate(lines) if _EXCEPTION.match(line)]
     if exceptions:
         at = exceptions[0]
-        return " ".join(line for line in lines[at : at + 3] if line) if lines[at].startswith("Assert") else lines[at]
+        if not lines[at].startswith("AssertionError"):
+            return lines[at]
+        return " ".join(line for line in lines[at : at + 3] if line)  # NumPy's says what in the lines below
     return next((line for line in reversed(lines) if line), "")
