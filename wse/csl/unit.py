@@ -240,6 +240,8 @@ class Unit:
     def bind_queues(self) -> None:
         """Queues that are bound to a color only by the descriptors that name both."""
         for (into, queue), (color, _) in self.queue_uses.items():
+            if self.program.arch == "wse2" and not into:
+                continue  # there the descriptor says the color, and a queue serves several
             (self.out.queues_in if into else self.out.queues_out).setdefault(queue, color)
         queues = self.out.queues_in
         # on WSE-2 a data task is bound to a color, which needs a queue to arrive in
