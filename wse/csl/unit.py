@@ -243,16 +243,22 @@ class Unit:
             if self.program.arch == "wse2" and not into:
                 continue  # there the descriptor says the color, and a queue serves several
             (self.out.queues_in if into else self.out.queues_out).setdefault(queue, color)
+        if self.program.arch == "wse2":
+            self.bind_arriving()
+
+    def bind_arriving(self) -> None:
+        """On WSE-2 whatever comes down the ramp has a queue: colors of data tasks, unblocked ones, those routed there."""
         queues = self.out.queues_in
-        # on WSE-2 a data task is bound to a color, which needs a queue to arrive in
-        colors = [task.id for task in self.out.tasks if task.kind == "data"] + sorted(self.opened)
-        for color in colors if self.program.arch == "wse2" else ():
-            if color not in queues.values():
-                free = [queue for queue in (2, 3, 4, 5, 6, 7, 1, 0) if queue not in queues]
-                if not free:
-                    self.program.findings.add(CslError.at(None, f"no input queue is left for color {color}"))
-                    return
+        must = [task.id for task in self.out.tasks if task.kind == "data"] + sorted(self.opened)
+        may = [c for c, (config, _) in self.colors.items() if "R" in config.tx + "".join(tx or "" for _, tx in config.switch)]
+        for color in dict.fromkeys(must + may):
+            if color in queues.values():
+                continue
+            free = [queue for queue in (2, 3, 4, 5, 6, 7, 1, 0) if queue not in queues]
+            if free:
                 queues[free[0]] = color
+            elif color in must:
+                self.program.findings.add(CslError.at(None, f"no input queue is left for color {color}"))
 
     def lower_all(self) -> None:
         """Code of all functions that are reached; one that cannot be lowered does not keep the others from it."""
