@@ -135,6 +135,7 @@ static void band_free(band *b) {
   free(b->series);
   free(b->events);
   free(b->said);
+  free(b->profile);
   free(b->box[0]);
   free(b->box[1]);
 }

@@ -157,6 +157,8 @@ typedef struct {
   uint8_t just_ended;        /* a task ended in the cycle before main_at */
   uint16_t thread_priority;  /* 2 bits each; 0 low, 1 medium, 2 high; stored xor 1 so that zero is medium */
   uint32_t random;
+  uint32_t profiled;         /* 1 + pc of the last instruction, while its cycles are not yet counted */
+  uint64_t profiled_at;
   uint32_t r[WSE_REGISTERS];
 } ce;
 
@@ -207,6 +209,7 @@ typedef struct {
   uint8_t task_kind[WSE_TASKS];
   uint32_t task_pc[WSE_TASKS];
   uint64_t high, local, active, blocked;
+  uint32_t profile_at;              /* its first instruction among those of all classes */
 } pe_class;
 
 typedef struct {
@@ -262,6 +265,7 @@ typedef struct band {
   uint64_t colors[WSE_COLORS][WSE_PORTS][2];
   wse_event *events;
   uint64_t event_count, events_dropped;
+  uint64_t (*profile)[2];  /* per instruction of all classes: cycles, times; NULL: nobody wants to know */
   wse_event *said;         /* what the PEs said to the host since it last listened */
   uint64_t said_count, said_room;
 } band;
@@ -366,6 +370,15 @@ static inline queue *oq_of(const struct wse_fabric *f, int q, uint32_t pe) {
 }
 static inline const pe_class *class_of(const struct wse_fabric *f, uint32_t pe) {
   return f->class_of[pe] == 0xffff ? NULL : &f->classes[f->class_of[pe]];
+}
+
+/* The main thread issues the instruction `pc` in cycle `at`; a profile is kept. */
+static inline void profile_issue(const pe_class *k, band *b, ce *c, uint32_t pc, uint64_t at) {
+  uint64_t(*of)[2] = b->profile + k->profile_at;
+  if (c->profiled && at > c->profiled_at) of[c->profiled - 1][0] += at - c->profiled_at;
+  if (!c->profiled || at > c->profiled_at) c->profiled_at = at;
+  c->profiled = pc + 1;
+  of[pc][1]++;
 }
 
 /* Entry i of the ring's kind is looked at in cycle `when`, at most NEAR - 1 ahead. */

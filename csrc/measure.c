@@ -54,6 +54,33 @@ static void account_all(wse_fabric *f) {
     }
 }
 
+wse_status wse_profile(wse_fabric *f) {
+  wse_status status = fabric_seal(f);
+  if (status != WSE_OK) return status;
+  uint32_t total = 0;
+  for (int i = 0; i < f->class_total; i++) {
+    f->classes[i].profile_at = total;
+    total += f->classes[i].code_length;
+  }
+  for (int i = 0; i < f->band_total; i++) {
+    band *b = &f->bands[i];
+    free(b->profile);
+    b->profile = calloc(total + 1, sizeof *b->profile);
+    if (!b->profile) return WSE_NOMEM;
+  }
+  return WSE_OK;
+}
+
+wse_status wse_profile_of(const wse_fabric *f, int class_index, uint64_t (*to)[2]) {
+  if (class_index < 0 || class_index >= f->class_total || !f->bands[0].profile) return WSE_BADARG;
+  const pe_class *k = &f->classes[class_index];
+  memset(to, 0, k->code_length * sizeof *to);
+  for (int i = 0; i < f->band_total; i++)
+    for (uint32_t pc = 0; pc < k->code_length; pc++)
+      for (int which = 0; which < 2; which++) to[pc][which] += f->bands[i].profile[k->profile_at + pc][which];
+  return WSE_OK;
+}
+
 wse_status wse_get_plane(wse_fabric *f, int which, wse_plane *out) {
   int64_t w = f->width, h = f->height;
   switch (which) {

@@ -209,6 +209,11 @@ uint64_t wse_trace(wse_fabric *f, const wse_event **events); /* in order of cycl
 uint64_t wse_trace_dropped(const wse_fabric *f);
 uint64_t wse_said(wse_fabric *f, const wse_event **said); /* by say since the last call, in that order; kind: its kind, b: its value */
 
+/* Where the main threads spend their time: per instruction of a class, the cycles from its issue to that of the next one (of the
+ * task's last one: one), and how often it was issued; over all PEs of the class.  Kept from the call of wse_profile on. */
+wse_status wse_profile(wse_fabric *f);
+wse_status wse_profile_of(const wse_fabric *f, int class_index, uint64_t (*to)[2]); /* [code_length] {cycles, times} */
+
 void wse_fault_of(const wse_fabric *f, wse_fault *out);
 uint64_t wse_bytes(const wse_fabric *f); /* memory the engine holds beyond SRAM */
 

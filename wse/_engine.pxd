@@ -123,6 +123,8 @@ cdef extern from "wse.h":
     uint64_t wse_trace(wse_fabric *f, const wse_event **events)
     uint64_t wse_trace_dropped(const wse_fabric *f)
     uint64_t wse_said(wse_fabric *f, const wse_event **said)
+    wse_status wse_profile(wse_fabric *f)
+    wse_status wse_profile_of(const wse_fabric *f, int class_index, uint64_t (*to)[2])
     void wse_fault_of(const wse_fabric *f, wse_fault *out)
     uint64_t wse_bytes(const wse_fabric *f)
 

@@ -323,6 +323,19 @@ cdef class Engine:
         cdef uint64_t count = wse_said(self.f, &events)
         return lend(self, events, 1, (count * sizeof(wse_event),))
 
+    def profile(self):
+        """Keeps a profile from now on."""
+        self.idle()
+        self.done(wse_profile(self.f))
+
+    def profile_of(self, int index, int length):
+        """uint64 [length, 2] of a class: cycles and times of each instruction."""
+        self.idle()
+        result = numpy.zeros((length, 2), numpy.uint64)
+        cdef Taken to = Taken(result, 8, 2 * length, True)
+        self.done(wse_profile_of(self.f, index, <uint64_t (*)[2]>to.view.buf))
+        return result
+
     def fault(self):
         """(kind, x, y, color, queue, task, port, pc, cycle, detail) of the first fault; kind 0: none."""
         cdef wse_fault fault

@@ -408,6 +408,20 @@ class Fabric:
         """Host memory the engine holds beyond SRAM."""
         return self._engine.bytes()
 
+    def keep_profile(self) -> None:
+        """From now on counts the cycles of each instruction of the main threads; results do not depend on it."""
+        self._engine.profile()
+
+    def profile(self) -> dict[str, np.ndarray]:
+        """By class, uint64 [instruction, 2]: cycles from the issue of an instruction to that of the next, and how
+        often it was issued, over all PEs of the class.  Asynchronous operations count while the thread waits only."""
+        names = [(name, pe.built) for name, pe in self.program.classes.items()]
+        return {
+            name: self._engine.profile_of(index, len(built.assembly.words))
+            for index, (name, built) in enumerate(names)
+            if built is not None
+        }
+
     def _measure(self, ended: str) -> Run:
         engine, machine = self._engine, self.machine
         counters = np.asarray(engine.plane(_engine.PLANE_COUNTERS))

@@ -24,6 +24,7 @@ COMMANDS = {
     "validate": ("wse.cli.validate", "Published programs on the emulator: how far off the cycles are."),
     "bench": ("wse.cli.bench", "How fast the engine is on this computer."),
     "csl": ("wse.cli.csl", "Check CSL sources; run a checkout of examples."),
+    "profile": ("wse.cli.profile", "Cycles of a CSL program by line of its source."),
     "isa": ("wse.cli.isa", "The instruction reference."),
     "arch": ("wse.cli.arch", "Every number of the machine, its source and how sure it is."),
     "asm": ("wse.cli.asm", "Assemble a text into instruction words."),
