@@ -18,6 +18,8 @@ from wse.sdk.layout import (
     SimfabConfig,
     get_edge_routing,
     get_platform,
+    get_simulator,
+    get_system,
 )
 from wse.sdk.runtime import SdkRuntime
 
@@ -268,6 +270,42 @@ def test_what_is_refused(do, words):
         do(new())
 
 
+def test_values_of_colors():
+    layout = new()
+    region = _region(layout, w=1)
+    region.set_param_all("c", Color("a", 24))
+    with pytest.raises(wse.ConfigError, match="color a cannot have the value 24 on wse3"):
+        assembly.choose_colors(layout)
+    layout = new()
+    first, second = layout.create_code_region("add.csl", "one", 1, 1), layout.create_code_region("add.csl", "two", 1, 1)
+    out = first.create_output_port(first.color("tx", 1), Edge.RIGHT, [FROM_RAMP], 4)
+    layout.connect(out, second.create_input_port(second.color("rx", 2), Edge.LEFT, [TO_RAMP], 4))
+    with pytest.raises(wse.ConfigError, match=r"have several values: \[1, 2\]"):
+        assembly.choose_colors(layout)
+
+
+def test_platforms():
+    assert get_simulator(SimfabConfig(), SdkTarget.WSE2).is_simulation()
+    assert not get_simulator().is_system()
+    with pytest.raises(wse.ConfigError, match="there is no system"):
+        get_system("10.1.2.3:9000")
+
+
+def test_streams_by_name_and_number(capsys):
+    layout = new()
+    into, out = adder(layout, "one", 5, 4, (1, 1), Edge.LEFT, Edge.RIGHT)
+    layout.create_input_stream(into), layout.create_output_stream(out)
+    runtime = run(layout)
+    got = np.zeros(4, np.uint32)
+    runtime.send("rx", np.arange(9, dtype=np.uint32), 4, nonblock=True)
+    runtime.receive(runtime.get_port_id("_outtx"), got, 4, nonblock=False)
+    assert got.tolist() == [5, 6, 7, 8]
+    runtime.report_port_infos()
+    assert "port rx of region one: color 0, PE (0, 1), side W" in capsys.readouterr().out
+    with pytest.raises(wse.ConfigError, match="no stream 'x': it has rx, _outtx"):
+        runtime.send("x", got)
+
+
 def test_a_port_is_connected_once():
     layout = new()
     into, out = adder(layout, "x", 1, 2, (0, 0), Edge.LEFT, Edge.RIGHT)
@@ -310,6 +348,11 @@ def test_colors_with_switches_go_where_switches_are(target):
     machine = wse.Machine(target.value)
     assert len(set(numbers.values())) == 14
     assert all(machine.has_switch(numbers[Color(f"c{i}")]) for i in range(10, 14))
+    region.set_param_all(Color("fixed", 11))
+    region.set_param_all(Color("fixed2", 3))
+    numbers = assembly.choose_colors(layout)
+    assert (numbers[Color("fixed", 11)], numbers[Color("fixed2", 3)]) == (11, 3)
+    assert len(set(numbers.values())) == 16
     for i in range(14, 26):
         region.set_param_all(Color(f"c{i}"))
     with pytest.raises(wse.ProgramError, match="needs more colors"):

@@ -133,6 +133,35 @@ def test_broadcasts():
         assert np.array_equal(got.reshape((H, W, N), order="C" if back is ROW else "F"), columns.repeat(H, axis=0))
 
 
+@pytest.mark.parametrize("order", MemcpyOrder)
+def test_strided_copies(order):
+    runner = start(adder("wse3"), **ADDER)
+    data, got = runner.get_id("data"), np.zeros(H * W * N, np.uint32)
+    tensor = np.arange(1, 2 * N + 1, dtype=np.uint32).reshape(1, 2, N)
+    flat = tensor.ravel(order="C" if order is ROW else "F")
+    runner.memcpy_h2d_stride(
+        data, flat, 0, 1, 3, 1, N, 2, 1, streaming=False, data_type=B32, order=order, nonblock=False
+    )
+    runner.memcpy_d2h(got, data, 0, 0, W, H, N, streaming=False, data_type=B32, order=ROW, nonblock=False)
+    expected = np.zeros((H, W, N), np.uint32)
+    expected[1, ::2] = tensor[0]
+    assert np.array_equal(got.reshape(H, W, N), expected)
+    with pytest.raises(wse.ConfigError, match="strides are at least 1"):
+        runner.memcpy_h2d_stride(data, flat, 0, 0, 3, 1, N, 0, 1)
+
+
+def test_places_and_cores(tmp_path):
+    runner = start(adder("wse3"), **ADDER)
+    assert runner.coord_logical_to_physical((2, 1)) == (6, 2)
+    data = runner.get_id("data")
+    runner.memcpy_h2d(data, np.full(N, 7, np.uint32), 1, 1, 1, 1, N)
+    runner.dump_core("corefile.cs1")
+    memory = np.load("corefile.cs1")["memory"]
+    address = runner.artifact.classes[0].variables["data"].address
+    assert memory.shape == (H, W, 49152)
+    assert memory[1, 1, address : address + 4 * N].view(np.uint32).tolist() == [7] * N
+
+
 def test_arguments_of_a_launch():
     runner = start(adder("wse3"), **ADDER)
     runner.launch("keep", np.int16(-2), np.uint16(65535), nonblock=False)

@@ -39,7 +39,8 @@ def test_views_of_the_low_half():
     assert array.tolist() == [0x3C00, 0x4000, 0x4200]
     assert memcpy_view(array.reshape(3, 1), np.uint16).shape == (3, 1)
     assert memcpy_view(array, np.float32).base is not None
-    with pytest.raises(wse.ConfigError, match="16 or 32 bits of 32-bit elements, not uint16 of float64"):
+    assert memcpy_view(array, np.uint8).tolist() == [0, 0, 0]
+    with pytest.raises(wse.ConfigError, match="8, 16 or 32 bits of 32-bit elements, not uint16 of float64"):
         memcpy_view(np.zeros(2), np.uint16)
 
 

@@ -15,7 +15,7 @@ from ..machine import Machine
 from . import compile, paths
 from .device import Rectangle
 from .geometry import IntVector
-from .layout import Color, Port, Region, SdkLayout
+from .layout import CodeRegion, Color, PortHandle, SdkLayout
 from .paths import Cell, Ways
 
 MARGIN = 2  # free columns and rows beyond the regions, for ways
@@ -30,7 +30,8 @@ def build(layout: SdkLayout, directory: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     text = directory / "layout.csl"
     text.write_text(made.text())
-    artifact = compile.compile_layout(compile.Request(text, arch=layout.platform.target.value))
+    request = compile.Request(text, arch=layout.platform.target.value, fp16_format=layout.fp16_type.value)
+    artifact = compile.compile_layout(request)
     planes: dict[tuple[int, int], np.ndarray] = {}
     for region in layout.regions:
         for name, blocks in region.symbols.items():
@@ -69,7 +70,7 @@ class Assembly:
         return bool(self.layout.connections or self.layout.streams)
 
     @staticmethod
-    def cell(region: Region, pe: IntVector) -> Cell:
+    def cell(region: CodeRegion, pe: IntVector) -> Cell:
         assert region.origin is not None
         return region.origin.x + pe.x, region.origin.y + pe.y
 
@@ -77,7 +78,7 @@ class Assembly:
 
     def connect(self) -> None:
         """Routes: what the regions paint, then the ways between ports, shortest first, then those of streams."""
-        ports: dict[tuple[int, Cell], Port] = {}
+        ports: dict[tuple[int, Cell], PortHandle] = {}
         for region in self.layout.regions:
             for (color, pe), positions in region.routes.items():
                 self.routes[self.numbers[color], self.cell(region, pe)] = list(positions)
@@ -115,10 +116,10 @@ class Assembly:
             stream.color, stream.side = number, paths.side_to(router, outside)
             stream.at = Rectangle(*router, 1, 1)
 
-    def _end(self, port: Port, cell: Cell) -> paths.End:
+    def _end(self, port: PortHandle, cell: Cell) -> paths.End:
         return paths.port_end(cell, port.edge.value, self.cells[cell])
 
-    def _lay(self, number: int, way: list[Cell], source: Port | None, target: Port | None) -> None:
+    def _lay(self, number: int, way: list[Cell], source: PortHandle | None, target: PortHandle | None) -> None:
         """The routes along a way; at its ends the ports' positions get what was left open."""
         for before, here, after in zip(way, way[1:], way[2:], strict=False):
             self.routes[number, here] = [(paths.side_to(here, before), paths.side_to(here, after))]
@@ -182,7 +183,7 @@ def _directions(sides: str) -> str:
     return ", ".join(_NAMES[side] for side in sides)
 
 
-def place(regions: list[Region]) -> None:
+def place(regions: list[CodeRegion]) -> None:
     """Regions without a place go to the origin if they are alone, else below the others, in a column."""
     if not regions:
         raise ConfigError("the layout has no region: call create_code_region")
@@ -221,10 +222,25 @@ def choose_colors(layout: SdkLayout) -> dict[Color, int]:
     roots = list(dict.fromkeys(root(color) for color in parent))
     with_switch = {root(color) for color in switched}
     roots.sort(key=lambda color: color not in with_switch)  # they have fewer to choose from
+    given: dict[Color, set[int]] = {}
+    for color in parent:
+        if color.value is not None:
+            given.setdefault(root(color), set()).add(color.value)
     # On WSE-2 colors and local tasks share their numbers: programs count their tasks from 8 on.
     free = sorted(range(machine.colors), key=lambda number: (8 <= number < 16, number))
     numbers: dict[Color, int] = {}
+    for color, values in given.items():
+        if len(values) > 1:
+            raise ConfigError(f"color {color} and those connected to it have several values: {sorted(values)}")
+        numbers[color] = values.pop()
+        if numbers[color] not in range(machine.colors) or (
+            color in with_switch and not machine.has_switch(numbers[color])
+        ):
+            raise ConfigError(f"color {color} cannot have the value {numbers[color]} on {machine.name}")
+    free = [number for number in free if number not in numbers.values()]
     for color in roots:
+        if color in numbers:
+            continue
         number = next((n for n in free if color not in with_switch or machine.has_switch(n)), None)
         if number is None:
             kind = " with switches" if color in with_switch else ""
@@ -235,7 +251,7 @@ def choose_colors(layout: SdkLayout) -> dict[Color, int]:
 
 
 def initial(
-    artifact: Artifact, region: Region, name: str, blocks: np.ndarray, planes: dict[tuple[int, int], np.ndarray]
+    artifact: Artifact, region: CodeRegion, name: str, blocks: np.ndarray, planes: dict[tuple[int, int], np.ndarray]
 ) -> None:
     """The blocks of set_symbol_all as initial values, by class and address, of the classes that have the array."""
     size = blocks.shape[2] * blocks.itemsize

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _engine, diagnosis
-from ..csl.artifact import RPC_SELECTOR, RPC_TASK, Artifact, ClassImage, Variable
+from ..csl import profile
+from ..csl.artifact import RPC_ARGUMENTS, RPC_SELECTOR, RPC_TASK, Artifact, ClassImage, Variable
 from ..errors import ConfigError, DeadlockError, FabricFault, ProgramError
 from ..fabric import Fabric
 from ..program import NO_CLASS
@@ -41,6 +42,10 @@ class Rectangle:
         """The index of an array [y, x]."""
         return slice(self.y, self.y + self.h), slice(self.x, self.x + self.w)
 
+    def overlaps(self, other: Rectangle) -> bool:
+        across = self.x < other.x + other.w and other.x < self.x + self.w
+        return across and self.y < other.y + other.h and other.y < self.y + self.h
+
     def __str__(self) -> str:
         return f"{self.w} x {self.h} PEs at ({self.x}, {self.y})"
 
@@ -60,6 +65,8 @@ class Device:
             self.program.host_color(color)
         self.fabric = Fabric(self.program, threads=threads)
         artifact.write_values(self.fabric)
+        if profile.wanted():
+            self.fabric.keep_profile()
         self.last: Run | None = None
 
     # Places and names.
@@ -135,12 +142,16 @@ class Device:
             self.fabric._engine.write(at.x, at.y, at.w, at.h, address, np.ascontiguousarray(memory).reshape(-1))
 
     def symbol(self, x: int, y: int, name: str) -> tuple[Variable, bytes]:
-        """A variable of one PE, exported or published, and its bytes."""
+        """A variable of one PE, exported, published, or only there, and its bytes."""
         at = self.rectangle(x, y, 1, 1)
         for _, image in self.classes(at):
             variable = image.symbols.get(name) or image.variables.get(name)
             if variable is not None:
                 return variable, self._read(variable.address, at, variable.bytes).tobytes()
+            for row in image.memory:
+                if row.name == name and row.address < RPC_ARGUMENTS:
+                    variable = Variable(row.address, "", row.bytes, row.bytes)
+                    return variable, self._read(row.address, at, row.bytes).tobytes()
             known = ", ".join(sorted({*image.symbols, *image.variables})) or "none"
             raise ProgramError(f"PE ({x}, {y}) has no symbol {name!r}: write `export var`; it has {known}")
         raise ProgramError(f"PE ({x}, {y}) has no program, and so no symbol {name!r}")

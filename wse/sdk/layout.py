@@ -52,23 +52,47 @@ class SimfabConfig:
         self.options = options
 
 
+class FP16TYPE(Enum):
+    """A 16-bit float format."""
+
+    F16 = "f16"
+    BF16 = "bf16"
+    CB16 = "cb16"
+
+
 @dataclass(frozen=True)
-class Platform:
+class SdkExecutionPlatform:
     """Where a layout is to run."""
 
     target: SdkTarget
     config: SimfabConfig | None = None
 
+    def is_simulation(self) -> bool:
+        return True
+
+    def is_system(self) -> bool:
+        return False
+
+
+def get_simulator(config: SimfabConfig | None = None, target: SdkTarget = SdkTarget.WSE3) -> SdkExecutionPlatform:
+    """The emulator as a platform."""
+    return get_platform(None, config, target)
+
+
+def get_system(cmaddr: str) -> SdkExecutionPlatform:
+    """There is none here."""
+    return get_platform(cmaddr or "")
+
 
 def get_platform(
     cmaddr: str | None = None, config: SimfabConfig | None = None, target: SdkTarget = SdkTarget.WSE3
-) -> Platform:
+) -> SdkExecutionPlatform:
     """The emulator as a platform."""
     if cmaddr:
         raise ConfigError(f"there is no system at {cmaddr!r}: this is the emulator, leave --cmaddr away")
     if not isinstance(target, SdkTarget):
         raise ConfigError(f"target is SdkTarget.WSE2 or SdkTarget.WSE3, not {target!r}")
-    return Platform(target, config)
+    return SdkExecutionPlatform(target, config)
 
 
 class RoutingPosition:
@@ -97,23 +121,25 @@ def _sides(routes: Sequence[Route]) -> str:
 
 
 @dataclass(frozen=True)
-class EdgeRouting:
+class EdgeRouteInfo:
     """Other positions for the PEs at an edge of a painted region."""
 
     edge: Edge
     positions: tuple[RoutingPosition, ...]
 
 
-def get_edge_routing(edge: Edge, positions: Sequence[RoutingPosition]) -> EdgeRouting:
+def get_edge_routing(edge: Edge, positions: Sequence[RoutingPosition]) -> EdgeRouteInfo:
     """Positions for the PEs at this edge instead of those of the rest."""
-    return EdgeRouting(edge, tuple(positions))
+    return EdgeRouteInfo(edge, tuple(positions))
 
 
 @dataclass(frozen=True)
 class Color:
-    """A symbolic color.  Its name is that of the param that it is a value of; scope: the region it belongs to."""
+    """A symbolic color.  Its name is that of the param that it is a value of; value: its number, if it must have one;
+    scope: the region it belongs to."""
 
     name: str
+    value: int | None = None
     scope: str = ""
 
     def __str__(self) -> str:
@@ -121,10 +147,10 @@ class Color:
 
 
 @dataclass(eq=False)
-class Port:
+class PortHandle:
     """A color's way into or out of a region: one router for each PE at its edge."""
 
-    region: Region
+    region: CodeRegion
     color: Color
     edge: Edge
     positions: tuple[RoutingPosition, ...]
@@ -145,7 +171,7 @@ class Port:
 class StreamHandle:
     """A stream between the host and a port: for send and receive.  Its place is known when the layout is compiled."""
 
-    port: Port
+    port: PortHandle
     name: str
     color: int = -1
     side: str = ""
@@ -153,7 +179,7 @@ class StreamHandle:
 
 
 @dataclass(eq=False)
-class Region:
+class CodeRegion:
     """w x h PEs that run one file; coordinates are relative to its place."""
 
     path: str
@@ -164,7 +190,7 @@ class Region:
     params: dict[IntVector, dict[str, Any]] = field(default_factory=dict)
     routes: dict[tuple[Color, IntVector], list[tuple[str, str]]] = field(default_factory=dict)
     symbols: dict[str, np.ndarray] = field(default_factory=dict)
-    ports: list[Port] = field(default_factory=list)
+    ports: list[PortHandle] = field(default_factory=list)
 
     @property
     def everything(self) -> IntRectangle:
@@ -182,9 +208,9 @@ class Region:
             raise ConfigError(f"region {self.name} cannot be placed at ({x}, {y})")
         self.origin = IntVector(int(x), int(y))
 
-    def color(self, name: str) -> Color:
+    def color(self, name: str, value: int | None = None) -> Color:
         """A color of this region."""
-        return Color(name, self.name)
+        return Color(name, value, self.name)
 
     # Params and data.
 
@@ -225,7 +251,9 @@ class Region:
         """Routes a color at one PE."""
         self._paint([self._checked(pe)], color, positions)
 
-    def paint_all(self, color: Color, positions: Sequence[RoutingPosition], edges: Sequence[EdgeRouting] = ()) -> None:
+    def paint_all(
+        self, color: Color, positions: Sequence[RoutingPosition], edges: Sequence[EdgeRouteInfo] = ()
+    ) -> None:
         """Routes a color at all PEs; edges: otherwise at these."""
         self._paint(self.everything, color, positions)
         for edge in edges:
@@ -236,7 +264,7 @@ class Region:
         pes: IntRectangle,
         color: Color,
         positions: Sequence[RoutingPosition],
-        edges: Sequence[EdgeRouting] = (),
+        edges: Sequence[EdgeRouteInfo] = (),
     ) -> None:
         """Routes a color at a rectangle of PEs."""
         inside = list(self._inside(pes))
@@ -268,7 +296,7 @@ class Region:
 
     def create_input_port(
         self, color: Color, edge: Edge, positions: Sequence[RoutingPosition], size: int, prefix: str = ""
-    ) -> Port:
+    ) -> PortHandle:
         """By which the color comes in; its positions have no inputs yet: these follow from the way that is found."""
         if any(p.input for p in positions):
             raise ConfigError(f"the positions of an input port ({color} of region {self.name}) have no inputs")
@@ -276,39 +304,40 @@ class Region:
 
     def create_output_port(
         self, color: Color, edge: Edge, positions: Sequence[RoutingPosition], size: int, prefix: str = ""
-    ) -> Port:
+    ) -> PortHandle:
         """By which the color leaves; its positions have no outputs yet."""
         if any(p.output for p in positions):
             raise ConfigError(f"the positions of an output port ({color} of region {self.name}) have no outputs")
         return self._port(color, edge, positions, size, prefix, out=True)
 
-    def _port(self, color: Color, edge: Edge, positions, size: int, prefix: str, out: bool) -> Port:
+    def _port(self, color: Color, edge: Edge, positions, size: int, prefix: str, out: bool) -> PortHandle:
         if not positions or size < 1:
             raise ConfigError(f"a port ({color} of region {self.name}) has at least one position and one wavelet")
-        port = Port(self, color, edge, tuple(positions), int(size), out, f"{prefix}{color.name}")
+        port = PortHandle(self, color, edge, tuple(positions), int(size), out, f"{prefix}{color.name}")
         self.ports.append(port)
         return port
 
 
 @dataclass(frozen=True)
 class SdkCompileArtifacts:
-    """What a layout was compiled to: for SdkRuntime."""
+    """What a layout was compiled to, for SdkRuntime; streams: of the layout, as send and receive take them."""
 
     directory: Path
+    streams: tuple[StreamHandle, ...] = ()
 
 
 class SdkLayout:
     """Regions and how they are connected."""
 
-    def __init__(self, platform: Platform):
-        if not isinstance(platform, Platform):
+    def __init__(self, platform: SdkExecutionPlatform, fp16_type: FP16TYPE = FP16TYPE.F16):
+        if not isinstance(platform, SdkExecutionPlatform):
             raise ConfigError(f"SdkLayout takes what get_platform returns, not {platform!r}")
-        self.platform = platform
-        self.regions: list[Region] = []
-        self.connections: list[tuple[Port, Port]] = []
+        self.platform, self.fp16_type = platform, fp16_type
+        self.regions: list[CodeRegion] = []
+        self.connections: list[tuple[PortHandle, PortHandle]] = []
         self.streams: list[StreamHandle] = []
 
-    def create_code_region(self, path: str, name: str, width: int, height: int) -> Region:
+    def create_code_region(self, path: str, name: str, width: int, height: int) -> CodeRegion:
         """width x height PEs that run the file."""
         if any(region.name == name for region in self.regions):
             raise ConfigError(f"there is a region {name!r} already")
@@ -316,11 +345,11 @@ class SdkLayout:
             raise ConfigError(f"region {name!r} has at least one PE, not {width} x {height}")
         if not Path(path).is_file():
             raise ConfigError(f"region {name!r}: there is no file {path}")
-        region = Region(path, name, int(width), int(height))
+        region = CodeRegion(path, name, int(width), int(height))
         self.regions.append(region)
         return region
 
-    def connect(self, first: Port, second: Port) -> None:
+    def connect(self, first: PortHandle, second: PortHandle) -> None:
         """Brings what leaves by an output port to an input port."""
         source, target = (first, second) if first.out else (second, first)
         if not source.out or target.out:
@@ -333,15 +362,15 @@ class SdkLayout:
         self._use(source, target)
         self.connections.append((source, target))
 
-    def create_input_stream(self, port: Port) -> StreamHandle:
+    def create_input_stream(self, port: PortHandle) -> StreamHandle:
         """From the host to an input port of one router."""
         return self._stream(port, out=False)
 
-    def create_output_stream(self, port: Port) -> StreamHandle:
+    def create_output_stream(self, port: PortHandle) -> StreamHandle:
         """From an output port of one router to the host."""
         return self._stream(port, out=True)
 
-    def _stream(self, port: Port, out: bool) -> StreamHandle:
+    def _stream(self, port: PortHandle, out: bool) -> StreamHandle:
         if port.out != out:
             raise ConfigError(f"an {'output' if out else 'input'} stream needs a port of that kind, not {port}")
         if len(port.pes) != 1:
@@ -352,7 +381,7 @@ class SdkLayout:
         return handle
 
     @staticmethod
-    def _use(*ports: Port) -> None:
+    def _use(*ports: PortHandle) -> None:
         for port in ports:
             if port.connected:
                 raise ConfigError(f"{port} is connected already")
@@ -362,4 +391,4 @@ class SdkLayout:
         """Chooses colors and ways, and compiles to a directory of that name."""
         from . import assembly
 
-        return SdkCompileArtifacts(assembly.build(self, Path(out_prefix)))
+        return SdkCompileArtifacts(assembly.build(self, Path(out_prefix)), tuple(self.streams))

@@ -1,14 +1,6 @@
-"""SdkRuntime: the commands of a host program, in the order in which it gives them.
+"""SdkRuntime: what host programs of the SDK call.  How commands wait for each other is in commands.py.
 
-Copies and launches form one stream of commands.  A launch ends when every PE that runs the function has called
-unblock_cmd_stream(); the next copy or launch waits for that.  Streaming copies go beside it: they run while the program
-runs, and a command does not wait for them, except that before a copy the fabric runs until nothing moves, so that what
-was streamed before has been dealt with [docs/csl.md].
-
-Streams to the device share one way, as on the machine: one begins when those before it have been accepted, and what
-they set going has had GAP_CYCLES to come to rest; or when nothing moves any more, so that none waits for ever.
-
-Nothing runs ahead of the host: the fabric moves when the host waits for something.
+Coordinates of copies are those of the program; read_symbol and debug_util count from the corner of the fabric.
 """
 
 from __future__ import annotations
@@ -16,21 +8,20 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from .._engine import SRAM
+from ..csl import profile
 from ..csl.artifact import Artifact
 from ..errors import ConfigError
 from . import simlog, transfer
-from .device import HOST_SIDE, TO_DEVICE, TO_HOST, Device, Rectangle
+from .commands import SETTLE_CYCLES, Commands, Stream, Task
+from .device import TO_DEVICE, TO_HOST, Device, Rectangle
 from .transfer import MemcpyDataType, MemcpyOrder
 
-SETTLE_CYCLES = 20_000  # before a copy, for a program that never rests
-GAP_CYCLES = 1_000  # between two streams to the device
 STOP_CYCLES = 50_000_000  # at the end, for a program that is not driven by commands
 RUN_LOG = "WSE_RUN_LOG"  # environment: a file that gets a line of JSON for each run
 
@@ -49,36 +40,6 @@ class Symbol(int):
         return symbol
 
 
-@dataclass(eq=False)
-class Task:
-    """A command: what its call returns, for is_task_done and task_wait."""
-
-    what: str
-    done: bool = False
-
-
-@dataclass(eq=False)
-class Launch(Task):
-    """A function that runs: on which PEs, and how often each had signalled before."""
-
-    started: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    before: np.ndarray = field(default_factory=lambda: np.zeros(0))
-
-
-@dataclass(eq=False)
-class Stream(Task):
-    """Wavelets under way; out: to the host, and then where to."""
-
-    color: int = 0
-    side: str = HOST_SIDE
-    at: Rectangle = field(default_factory=lambda: Rectangle(0, 0, 1, 1))
-    n: int = 0
-    out: bool = False
-    deliver: Callable[[np.ndarray], None] | None = None
-    shares: bool = True  # the one way to the device
-    tensor: np.ndarray | None = None  # what is to be sent, until it is
-
-
 class SdkRuntime:
     """A program on the emulator, as host programs of the SDK use it.
 
@@ -95,24 +56,21 @@ class SdkRuntime:
             raise TypeError(f"SdkRuntime has no option {', '.join(sorted(unknown))}")
         self.memcpy_required = memcpy_required
         self.directory = Path(getattr(artifacts, "directory", artifacts))
+        self._ports = list(getattr(artifacts, "streams", ()))
         self.artifact = Artifact.load(self.directory)
-        self._device: Device | None = None
-        self._launches: list[Launch] = []
-        self._streams: list[Stream] = []
-        self._waiting: list[Stream] = []  # to the device, behind the one that is under way
-        self._free_from = 0  # the cycle
+        self._commands: Commands | None = None
         self._running = self._stopped = False
-        self._host_seconds = 0.0
 
     # The life of a run.
 
     def load(self) -> None:
         """Loads the program."""
-        self._device = devices[self.directory.resolve()] = Device(self.artifact)
+        device = devices[self.directory.resolve()] = Device(self.artifact)
+        self._commands = Commands(device)
 
     def run(self) -> None:
         """Lets it run."""
-        if self._device is None:
+        if self._commands is None:
             raise ConfigError("run() comes after load()")
         self._running = True
 
@@ -125,29 +83,29 @@ class SdkRuntime:
         """Waits for everything that was commanded, and ends the run; symbols can still be read."""
         if self._stopped:
             return
-        device = self.device
+        commands, device = self._loaded, self.device
         try:
-            self._finish_launches("stop()")
-            for stream in [*self._streams, *self._waiting]:
-                self._wait(stream)
+            commands.finish()
             limit = SETTLE_CYCLES if self.memcpy_required else STOP_CYCLES
             before = device.cycle
-            self._run(cycles=limit)
+            commands.run(cycles=limit)
             if not self.memcpy_required and device.cycle - before >= limit:
                 print(f"note: the program still ran after {device.cycle:,} cycles, and was stopped", file=sys.stderr)
         finally:
             self._stopped = True
             simlog.write(device)
-            self._log(device)
+            if profile.wanted():
+                profile.save(device.fabric, self.directory)
+            self._log()
 
-    def _log(self, device: Device) -> None:
+    def _log(self) -> None:
         if path := os.environ.get(RUN_LOG):
-            run = device.measure()
+            run = self.device.measure()
             line = {
                 "arch": run.machine,
                 "grid": [run.width, run.height],
                 "cycles": run.cycles,
-                "wall_seconds": self._host_seconds,
+                "wall_seconds": self._loaded.seconds,
             }
             with open(path, "a") as file:
                 file.write(json.dumps(line) + "\n")
@@ -162,16 +120,20 @@ class SdkRuntime:
 
     @property
     def device(self) -> Device:
-        if self._device is None:
-            raise ConfigError("load() and run() come before commands")
-        return self._device
+        return self._loaded.device
 
     @property
-    def _active(self) -> Device:
-        device = self.device
+    def _loaded(self) -> Commands:
+        if self._commands is None:
+            raise ConfigError("load() and run() come before commands")
+        return self._commands
+
+    @property
+    def _active(self) -> Commands:
+        commands = self._loaded
         if not self._running or self._stopped:
             raise ConfigError("commands come between run() and stop()")
-        return device
+        return commands
 
     # Names.
 
@@ -207,7 +169,7 @@ class SdkRuntime:
     ) -> Task:  # fmt: skip
         """From the array `src` to a variable, or (streaming) a color, of w x h PEs, elem_per_pe elements each."""
         transfer.check_options(data_type, order)
-        at, n = self._active.rectangle(px, py, w, h), int(elem_per_pe)
+        at, n = self._active.device.rectangle(px, py, w, h), int(elem_per_pe)
         words = transfer.flat(src, at.w * at.h * n, "src")
         return self._to_device(
             dest, transfer.to_tensor(words, at.h, at.w, n, order), at, streaming, data_type, nonblock
@@ -220,7 +182,7 @@ class SdkRuntime:
     ) -> Task:  # fmt: skip
         """Copies src, [h][1][elem_per_pe], so that all PEs of a row get the row's data."""
         transfer.check_options(data_type, order)
-        at, n = self._active.rectangle(px, py, w, h), int(elem_per_pe)
+        at, n = self._active.device.rectangle(px, py, w, h), int(elem_per_pe)
         tensor = transfer.to_tensor(transfer.flat(src, at.h * n, "src of a row broadcast"), at.h, 1, n, order)
         tensor = np.broadcast_to(tensor, (at.h, at.w, n))
         return self._to_device(dest, tensor, at, streaming, data_type, nonblock)
@@ -232,10 +194,33 @@ class SdkRuntime:
     ) -> Task:  # fmt: skip
         """Copies src, [1][w][elem_per_pe], so that all PEs of a column get the column's data."""
         transfer.check_options(data_type, order)
-        at, n = self._active.rectangle(px, py, w, h), int(elem_per_pe)
+        at, n = self._active.device.rectangle(px, py, w, h), int(elem_per_pe)
         tensor = transfer.to_tensor(transfer.flat(src, at.w * n, "src of a column broadcast"), 1, at.w, n, order)
         tensor = np.broadcast_to(tensor, (at.h, at.w, n))
         return self._to_device(dest, tensor, at, streaming, data_type, nonblock)
+
+    def memcpy_h2d_stride(
+        self, dest, src, px: int, py: int, w: int, h: int, elem_per_pe: int, row_stride: int, col_stride: int,
+        *, streaming: bool = False, data_type=MemcpyDataType.MEMCPY_32BIT, order=MemcpyOrder.ROW_MAJOR,
+        nonblock: bool = False,
+    ) -> Task:  # fmt: skip
+        """Copies src to every row_stride-th PE of every col_stride-th row: a tensor [rows][columns][elem_per_pe]."""
+        transfer.check_options(data_type, order)
+        at, n = self._active.device.rectangle(px, py, w, h), int(elem_per_pe)
+        if row_stride < 1 or col_stride < 1:
+            raise ConfigError(f"strides are at least 1, not {row_stride} and {col_stride}")
+        columns, rows = range(at.x, at.x + at.w, row_stride), range(at.y, at.y + at.h, col_stride)
+        words = transfer.flat(src, len(rows) * len(columns) * n, "src of a strided copy")
+        tensor = transfer.to_tensor(words, len(rows), len(columns), n, order)
+        parts = [
+            self._to_device(dest, tensor[j : j + 1, i : i + 1], Rectangle(x, y, 1, 1), streaming, data_type, True)
+            for j, y in enumerate(rows)
+            for i, x in enumerate(columns)
+        ]
+        if not nonblock:
+            for part in parts:
+                self._active.wait(part)
+        return parts[-1]
 
     def _to_device(
         self, dest, tensor: np.ndarray, at: Rectangle, streaming: bool, data_type: MemcpyDataType, nonblock: bool
@@ -245,7 +230,7 @@ class SdkRuntime:
             what = f"memcpy_h2d of {tensor.shape[2]} wavelets to each of {at} on color {color}"
             return self._stream(Stream(what, color=color, at=at, n=tensor.shape[2]), tensor, nonblock)
         name = self._variable(dest)
-        self._settle(f"memcpy_h2d to {name}")
+        self._active.settle(f"memcpy_h2d to {name}")
         self.device.write(name, at, transfer.to_bytes(tensor, data_type))
         return Task(f"memcpy_h2d to {name}", done=True)
 
@@ -256,14 +241,12 @@ class SdkRuntime:
     ) -> Task:  # fmt: skip
         """From a variable, or (streaming) a color, of w x h PEs to the host's array `dest`."""
         transfer.check_options(data_type, order)
-        at, n = self._active.rectangle(px, py, w, h), int(elem_per_pe)
+        at, n = self._active.device.rectangle(px, py, w, h), int(elem_per_pe)
         words = transfer.flat(dest, at.w * at.h * n, "dest")
         if not words.flags.writeable:
             raise ConfigError("dest cannot be written to")
 
         def deliver(tensor: np.ndarray) -> None:
-            if data_type is MemcpyDataType.MEMCPY_16BIT:
-                tensor = tensor & np.uint32(0xFFFF)
             words[:] = transfer.from_tensor(tensor, order)
 
         if streaming:
@@ -272,7 +255,7 @@ class SdkRuntime:
             stream = Stream(what, color=color, at=at, n=n, out=True, deliver=deliver)
             return self._stream(stream, None, nonblock)
         name = self._variable(src)
-        self._settle(f"memcpy_d2h from {name}")
+        self._active.settle(f"memcpy_d2h from {name}")
         deliver(transfer.from_bytes(self.device.read(name, at, n * data_type.bytes), data_type))
         return Task(f"memcpy_d2h from {name}", done=True)
 
@@ -280,12 +263,7 @@ class SdkRuntime:
 
     def launch(self, symbol: str, *args, nonblock: bool = False) -> Task:
         """Calls an exported function on every PE; the arguments are NumPy numbers of the declared types."""
-        device = self._active
-        self._finish_launches(f"launch of {symbol}")
-        before = device.signals
-        launch = Launch(f"launch of {symbol}", started=device.launch(symbol, args), before=before)
-        self._launches.append(launch)
-        return launch
+        return self._active.launch(symbol, args)
 
     def call(self, symbol: str, params: Sequence = (), nonblock: bool = False) -> Task:
         """The older form of launch: the arguments as a list."""
@@ -293,25 +271,50 @@ class SdkRuntime:
 
     # Streams of a layout (SdkLayout).
 
-    def send(self, stream, data: np.ndarray, nonblock: bool = False) -> Task:
-        """Sends an array to an input stream."""
-        words = _stream_words(data)
-        what = f"send of {words.size} wavelets to {stream.name}"
-        task = Stream(what, color=stream.color, side=stream.side, at=stream.at, n=words.size, shares=False)
+    def get_port_id(self, name: str) -> int:
+        """The number of a port's stream, for send and receive."""
+        return self._ports.index(self._port(name))
+
+    def report_port_infos(self) -> None:
+        """Prints where each stream enters or leaves."""
+        for stream in self._ports:
+            print(f"{stream.name}: color {stream.color}, PE ({stream.at.x}, {stream.at.y}), side {stream.side}")
+
+    def _port(self, stream):
+        if isinstance(stream, int) and 0 <= stream < len(self._ports):
+            return self._ports[stream]
+        if isinstance(stream, str):
+            for known in self._ports:
+                if stream in (known.name, known.port.name):
+                    return known
+        if isinstance(stream, int | str):
+            known = ", ".join(stream.port.name for stream in self._ports) or "none"
+            raise ConfigError(f"the layout has no stream {stream!r}: it has {known}")
+        return stream
+
+    def send(self, stream, src: np.ndarray, n_wavelets: int | None = None, *, nonblock: bool = False) -> Task:
+        """Sends an array, or so many elements of it, to an input stream: its handle, port name or number."""
+        port = self._port(stream)
+        words = _stream_words(src)[:n_wavelets]
+        what = f"send of {words.size} wavelets to {port.name}"
+        task = Stream(what, color=port.color, side=port.side, at=port.at, n=words.size, shares=False)
         return self._stream(task, words.reshape(1, 1, -1), nonblock)
 
-    def receive(self, stream, data: np.ndarray, size: int, nonblock: bool = False) -> Task:
+    def receive(self, stream, dest: np.ndarray, n_wavelets: int, *, nonblock: bool = False) -> Task:
         """Fills an array from an output stream."""
-        if not isinstance(data, np.ndarray) or data.size < size or not data.flags.c_contiguous:
+        port, size = self._port(stream), int(n_wavelets)
+        if not isinstance(dest, np.ndarray) or dest.size < size or not dest.flags.c_contiguous:
             raise ConfigError(f"receive of {size} wavelets needs a contiguous array of at least that many elements")
 
         def deliver(tensor: np.ndarray) -> None:
-            words = tensor.reshape(-1).astype(f"<u{data.dtype.itemsize}")
-            data.reshape(-1)[:size] = words.view(data.dtype)
+            words = tensor.reshape(-1).astype(f"<u{dest.dtype.itemsize}")
+            dest.reshape(-1)[:size] = words.view(dest.dtype)
 
-        what = f"receive of {size} wavelets from {stream.name}"
-        task = Stream(what, color=stream.color, side=stream.side, at=stream.at, n=int(size), out=True, deliver=deliver)
+        what = f"receive of {size} wavelets from {port.name}"
+        task = Stream(what, color=port.color, side=port.side, at=port.at, n=size, out=True, deliver=deliver)
         return self._stream(task, None, nonblock)
+
+    # Looking.
 
     def read_symbol(self, x: int, y: int, name: str, dtype="uint8") -> np.ndarray:
         """An exported variable of the PE at fabric coordinates (x, y), as an array of the type."""
@@ -322,129 +325,41 @@ class SdkRuntime:
             raise ConfigError(f"{name} has {variable.bytes} bytes, which are no array of {wanted}")
         return np.frombuffer(data, wanted).copy()
 
+    def coord_logical_to_physical(self, logical_coords: tuple[int, int]) -> tuple[int, int]:
+        """A PE of the program as one of the fabric."""
+        (x, y), (left, top) = logical_coords, self.artifact.offsets
+        return left + x, top + y
+
+    def dump_core(self, corefile: str) -> None:
+        """Writes the memory of all PEs, uint8 [h, w, bytes], as a compressed NumPy file of that name."""
+        at = self.device.everything
+        memory = np.empty((at.h, at.w, SRAM), np.uint8)
+        self.device.fabric._engine.read(0, 0, at.w, at.h, 0, memory.reshape(-1))
+        with open(corefile, "wb") as file:
+            np.savez_compressed(file, memory=memory)
+
+    dump_elf_core = dump_core
+
     # Waiting.
 
     def is_task_done(self, task: Task) -> bool:
         """Whether a nonblocking command has ended."""
-        self._collect()
+        self._loaded.collect()
         return task.done
 
     def task_wait(self, task: Task) -> None:
         """Waits for a nonblocking command."""
-        if isinstance(task, Stream):
-            self._wait(task)
-        elif isinstance(task, Launch):
-            self._finish_launches(task.what)
-
-    def _run(self, until: Callable[[], bool] = lambda: False, cycles: int | None = None) -> bool:
-        """Device.run, which lets streams begin that wait for the way to be free."""
-        started, end = time.perf_counter(), None if cycles is None else self.device.cycle + cycles
-
-        def looked() -> bool:
-            self._collect()
-            self._begin()
-            return until()
-
-        try:
-            while not self.device.run(looked, None if end is None else end - self.device.cycle):
-                if end is not None and self.device.cycle >= end:
-                    return False
-                if not self._begin(whatever=True):  # nothing moves
-                    return False
-            return True
-        finally:
-            self._host_seconds += time.perf_counter() - started
-
-    def _begin(self, whatever: bool = False) -> bool:
-        """Puts the next stream on its way, if the way is free, or whatever is on it."""
-        if not self._waiting:
-            return False
-        if not whatever and (self.device.cycle < self._free_from or any(s.shares and not s.out for s in self._streams)):
-            return False
-        stream = self._waiting.pop(0)
-        self._put(stream)
-        return True
-
-    def _put(self, stream: Stream) -> None:
-        assert stream.tensor is not None
-        self.device.fabric.host_put(stream.color, stream.side, stream.tensor, stream.at.x, stream.at.y)
-        stream.tensor = None
-        self._streams.append(stream)
-
-    def _finish_launches(self, waiting: str) -> None:
-        """Runs until every PE that runs a function has released its command stream."""
-        for launch in self._launches:
-            if self._run(lambda launch=launch: self._has_signalled(launch)):
-                launch.done = True
-                continue
-            left = launch.started & (self.device.signals == launch.before)
-            y, x = divmod(int(np.argmax(left)), left.shape[1])
-            more = int(left.sum()) - 1
-            others = f" and {more} more" if more else ""
-            raise self.device.deadlock(
-                f"{waiting} waits for the end of the {launch.what}: PE ({x}, {y}){others} has not called "
-                "unblock_cmd_stream() and nothing on the fabric can move any more"
-            )
-        self._launches.clear()
-
-    def _has_signalled(self, launch: Launch) -> bool:
-        return not (launch.started & (self.device.signals == launch.before)).any()
-
-    def _settle(self, waiting: str) -> None:
-        """Before a copy: launches end, and what was streamed before is dealt with."""
-        self._finish_launches(waiting)
-        self._run(cycles=SETTLE_CYCLES)
+        self._loaded.wait(task)
 
     def _stream(self, stream: Stream, tensor: np.ndarray | None, nonblock: bool) -> Stream:
-        fabric, at = self._active.fabric, stream.at
+        commands = self._active
         if tensor is None:
-            fabric.host_ask(stream.color, stream.side, stream.n, at.x, at.y, at.w, at.h)
-            self._streams.append(stream)
+            commands.receive(stream)
         else:
-            stream.tensor = np.array(tensor, np.uint32, order="C")  # the host may change its array
-            if stream.shares:
-                self._waiting.append(stream)
-                self._begin()
-            else:
-                self._put(stream)
+            commands.send(stream, tensor)
         if not nonblock:
-            self._wait(stream)
+            commands.wait(stream)
         return stream
-
-    def _wait(self, stream: Stream) -> None:
-        if not self._run(lambda: stream.done):
-            fabric, at = self.device.fabric, stream.at
-            left = fabric.host_waiting(stream.color, stream.side, stream.out, at.x, at.y, at.w, at.h)
-            raise self.device.deadlock(f"{stream.what} does not end: {left} wavelets are still to come")
-
-    def _collect(self) -> None:
-        """Delivers what has come, and forgets the streams that are done: in order, as those of a color follow."""
-        fabric, busy = self.device.fabric, set()
-        for stream in list(self._streams):
-            at, place = stream.at, (stream.color, stream.out)
-            if place in busy:
-                continue
-            if stream.out:
-                tensor = self._taken(stream)
-                stream.done = tensor is not None
-                if tensor is not None and stream.deliver is not None:
-                    stream.deliver(tensor)
-            else:
-                stream.done = not fabric.host_waiting(stream.color, stream.side, False, at.x, at.y, at.w, at.h)
-            if stream.done:
-                self._streams.remove(stream)
-                if stream.shares and not stream.out:
-                    self._free_from = self.device.cycle + GAP_CYCLES
-            else:
-                busy.add(place)
-
-    def _taken(self, stream: Stream) -> np.ndarray | None:
-        """What came, if all of it is there."""
-        at = stream.at
-        try:
-            return self.device.fabric.host_take(stream.color, stream.side, stream.n, at.x, at.y, at.w, at.h)
-        except ValueError:
-            return None
 
 
 # Options of the SDK's own simulator, which have no meaning here.

@@ -8,13 +8,13 @@ from ..errors import ConfigError
 
 
 def memcpy_view(array: np.ndarray, datatype: np.dtype) -> np.ndarray:
-    """A view of what a copy of 16-bit data left in a 32-bit array, with their type; 32-bit types as they are."""
+    """A view of the low 8 or 16 bits of a 32-bit array's elements with another type, or of all 32."""
     dtype = np.dtype(datatype)
-    if array.dtype.itemsize != 4 or dtype.itemsize not in (2, 4):
-        raise ConfigError(f"memcpy_view makes 16 or 32 bits of 32-bit elements, not {dtype} of {array.dtype}")
+    if array.dtype.itemsize != 4 or dtype.itemsize not in (1, 2, 4):
+        raise ConfigError(f"memcpy_view makes 8, 16 or 32 bits of 32-bit elements, not {dtype} of {array.dtype}")
     if dtype.itemsize == 4:
         return array.view(dtype)
-    return array.view(dtype).reshape(*array.shape, 2)[..., 0]  # the low half comes first
+    return array.view(dtype).reshape(*array.shape, 4 // dtype.itemsize)[..., 0]  # the low bits come first
 
 
 def input_array_to_u32(np_arr: np.ndarray, sentinel: int | None, fast_dim_sz: int) -> np.ndarray:
@@ -35,7 +35,7 @@ def input_array_to_u32(np_arr: np.ndarray, sentinel: int | None, fast_dim_sz: in
     return words | (np.arange(words.size, dtype=np.uint32) % np.uint32(fast_dim_sz)) << np.uint32(16)
 
 
-def calculate_cycles(timestamp_buf: np.ndarray) -> int:
+def calculate_cycles(timestamp_buf: np.ndarray) -> np.int64:
     """Cycles between two timestamps of three 16-bit words each, packed into three 32-bit words."""
     words = np.ascontiguousarray(timestamp_buf).reshape(-1).view(np.uint32)
     if words.size != 3:
@@ -43,4 +43,4 @@ def calculate_cycles(timestamp_buf: np.ndarray) -> int:
     low, high = words & np.uint32(0xFFFF), words >> np.uint32(16)
     start = int(low[0]) | int(high[0]) << 16 | int(low[1]) << 32
     end = int(high[1]) | int(low[2]) << 16 | int(high[2]) << 32
-    return end - start
+    return np.int64(end - start)
