@@ -8,7 +8,7 @@ from typing import Any
 from . import ast, ir
 from . import types as t
 from .errors import CslError, Span
-from .frame import Builder, Frame, Returned, at_of, expr
+from .frame import Builder, Frame, Left, Returned, at_of, expr
 from .places import load, memory_of, store_mem
 from .types import Type
 from .values import VOID, DsdEdit, FnRef, GlobalVar, Mem, Run, Val, Value, copy_of
@@ -113,6 +113,8 @@ def interpret(f: Frame, fn: FnRef, sign: Signature, span: Span) -> Val:
         return value if sign.result is t.ANYTYPE else f.coerce(value, sign.result, returned.span)
     except CslError as error:
         raise error.note(span, f"in {fn.name}, called here") from None
+    except Left as left:
+        raise left.misplaced() from None
     finally:
         program.calls -= 1
     if sign.result is not t.VOID:

@@ -46,28 +46,36 @@ def _register(table: dict[type, Callable], nodes: tuple[type, ...]) -> Callable:
     return add
 
 
-class Returned(Exception):
-    """A return at compile time."""
+class Left(Exception):
+    """A return, break or continue at compile time; where nothing takes it, it stands in the wrong place."""
+
+    word = ""
+
+    def __init__(self, span: Span, label: str | None = None):
+        super().__init__(self.word)
+        self.span, self.label = span, label
+
+    def misplaced(self) -> CslError:
+        if self.word == "return":
+            return CslError.at(self.span, "return stands outside of a function")
+        what = f"loop or block {self.label}" if self.label else "loop"
+        return CslError.at(self.span, f"there is no {what} around this")
+
+
+class Returned(Left):
+    word = "return"
 
     def __init__(self, value: Val, span: Span):
-        super().__init__("return")
-        self.value, self.span = value, span
+        super().__init__(span)
+        self.value = value
 
 
-class Broken(Exception):
-    """A break at compile time."""
-
-    def __init__(self, label: str | None):
-        super().__init__("break")
-        self.label = label
+class Broken(Left):
+    word = "break"
 
 
-class Continued(Exception):
-    """A continue at compile time."""
-
-    def __init__(self, label: str | None):
-        super().__init__("continue")
-        self.label = label
+class Continued(Left):
+    word = "continue"
 
 
 class Loop:
@@ -138,14 +146,16 @@ class Builder:
 
 class Frame:
     """unit: what is compiled.  instance: the module whose names are seen.  names: innermost scope last.  result: type of
-    what a function returns.  lowered: the function that is being built."""
+    what a function returns.  lowered: the function that is being built.  within: a part of run-time code that has to be
+    known at compile time: variables of the module are not."""
 
-    __slots__ = ("build", "instance", "lowered", "names", "result", "unit")
+    __slots__ = ("build", "instance", "lowered", "names", "result", "unit", "within")
 
     def __init__(self, unit: Any, instance: Any, build: Builder | None = None, result: Type | None = None):
         self.unit, self.instance, self.build, self.result = unit, instance, build, result
         self.names: list[dict[str, Any]] = [{}]
         self.lowered: Any = None
+        self.within = False
 
     # ---- names ----
 
@@ -192,7 +202,7 @@ class Frame:
         if self.build is None:
             return self
         frame = Frame(self.unit, self.instance, None, self.result)
-        frame.names = self.names
+        frame.names, frame.within = self.names, True
         return frame
 
     def known(self, node: ast.Node, want: Type | None = None) -> Val:

@@ -88,6 +88,9 @@ class Parser:
 
     def fail(self, message: str, span: Span | None = None) -> None:
         token = self.token
+        if token.kind == "end" and self.at:  # the place is behind what came before
+            token = self.tokens[self.at - 1]
+            span = span or Span(self.source, token.end - 1, token.end)
         self.findings.add(CslError.at(span or Span(self.source, token.start, token.end), message))
         raise _Failed
 

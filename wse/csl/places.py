@@ -64,6 +64,8 @@ def load(f: Frame, where: Any, span: Span | None) -> Value:
 def load_global(f: Frame, var: GlobalVar, span: Span | None) -> Value:
     if f.build is not None and (var.mutable or var.extern) and not var.type.is_comptime:
         return load(f, memory_of(f, var), span)
+    if f.within and var.mutable and not var.type.is_comptime:
+        raise CslError.at(span, f"the value of variable {var.display} is not known at compile time")
     if var.value is None:
         if var.extern:
             raise CslError.at(span, f"the value of extern {var.display} is not known at compile time")

@@ -145,27 +145,25 @@ def return_(f: Frame, node: ast.Return) -> None:
 def break_(f: Frame, node: ast.Break) -> None:
     if node.value is not None:
         raise CslError.at(node.span, "break with a value is not part of the language")
-    if f.build is None or not f.build.loops:
-        raise Broken(node.label)
+    if f.build is None:
+        raise Broken(node.span, node.label)
     for loop in reversed(f.build.loops):
         if (node.label is None and loop.step is not None) or (node.label is not None and loop.label == node.label):
             f.build.jump(loop.after)
             return
-    raise CslError.at(node.span, f"there is no loop or block {node.label} around this" if node.label else NO_LOOP)
+    raise Broken(node.span, node.label).misplaced()
 
 
 @stmt(ast.Continue)
 def continue_(f: Frame, node: ast.Continue) -> None:
-    if f.build is None or not f.build.loops:
-        raise Continued(node.label)
+    if f.build is None:
+        raise Continued(node.span, node.label)
     for loop in reversed(f.build.loops):
         if loop.step is not None and node.label in (None, loop.label):
             f.build.jump(loop.step)
             return
-    raise CslError.at(node.span, f"there is no loop {node.label} around this" if node.label else NO_LOOP)
+    raise Continued(node.span, node.label).misplaced()
 
-
-NO_LOOP = "there is no loop around this"
 
 # ---- blocks ----
 

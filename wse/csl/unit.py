@@ -13,7 +13,7 @@ from . import ir
 from . import types as t
 from .calls import Lowered, Signature, addressed_names
 from .errors import CslError, Findings, Span
-from .frame import Builder, Frame, at_of
+from .frame import Builder, Frame, Left, at_of
 from .image import Image, sym_words
 from .modules import MAX_IMPORTS, Instance, Loader
 from .types import Type
@@ -139,6 +139,8 @@ class Unit:
             action()
         except CslError as error:
             self.program.findings.add(error)
+        except Left as left:
+            self.program.findings.add(left.misplaced())
 
     def export_named(self, instance: Instance, name: str) -> None:
         from .calls import entry
