@@ -99,6 +99,16 @@ def test_errors_of_the_program_stand_as_they_are():
     assert "^" in done.stderr
 
 
+def test_modules_of_other_directories(monkeypatch):
+    Path("more").mkdir()
+    Path("more/two.csl").write_text("const two: u16 = 2;")
+    Path("pe.csl").write_text(PE.replace("@zeros([n]u16)", '@constants([n]u16, @import_module("two.csl").two)'))
+    assert cslc("layout.csl", "--params=width:1").exit_code == 2
+    assert cslc("layout.csl", "--params=width:1", "--import-path=more").exit_code == 0
+    monkeypatch.setenv("CSL_IMPORT_PATH", f"nowhere{os.pathsep}more")
+    assert cslc("layout.csl", "--params=width:1").exit_code == 0
+
+
 def test_a_missing_param_is_named():
     done = cslc("layout.csl")
     assert done.exit_code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +12,8 @@ from ..csl.artifact import Artifact
 from ..csl.link import link
 from ..csl.program import compile_program
 from ..errors import ConfigError
+
+IMPORT_PATH = "CSL_IMPORT_PATH"  # environment: directories of modules, after those of --import-path
 
 # What the SDK's memcpy takes of the fabric: columns west and east of the program, rows above and below.
 _WEST, _EAST, _ABOVE, _BELOW = 4, 3, 1, 1
@@ -52,7 +55,7 @@ def _compile(request: Request) -> tuple[ir.Layout, Artifact]:
         colors=request.colors,
         fabric=request.fabric_dims,
         offsets=request.fabric_offsets,
-        import_paths=list(request.import_path),
+        import_paths=[*request.import_path, *filter(None, os.environ.get(IMPORT_PATH, "").split(os.pathsep))],
     )
     artifact = link(made)
     if artifact.fabric_dims is None:
