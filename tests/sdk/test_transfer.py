@@ -6,7 +6,7 @@ import pytest
 import wse
 from wse.sdk import debug, transfer
 from wse.sdk.transfer import MemcpyDataType, MemcpyOrder
-from wse.sdk.utils import calculate_cycles, input_array_to_u32, memcpy_view
+from wse.sdk.utils import calculate_cycles, cast_uint32, float_to_hex, input_array_to_u32, make_u48, memcpy_view
 
 H, W, L = 2, 3, 4
 
@@ -62,6 +62,15 @@ def test_cycles_of_packed_timestamps():
     assert calculate_cycles(packed) == calculate_cycles(packed.view(np.float32)) == end - start
     with pytest.raises(wse.ConfigError, match="3 words"):
         calculate_cycles(packed[:2])
+
+
+def test_small_things():
+    assert make_u48(np.array([1, 2, 3], np.uint16)) == 1 | 2 << 16 | 3 << 32
+    assert float_to_hex(1.5) == "0x3fc00000"
+    values = [np.int16(-1), np.float16(1.5), np.float32(1.5), np.uint32(7), 1.5, -1]
+    assert [int(cast_uint32(v)) for v in values] == [0xFFFF, 0x3E00, 0x3FC00000, 7, 0x3FC00000, 0xFFFFFFFF]
+    with pytest.raises(wse.ConfigError, match="16 or 32 bits, not float64"):
+        cast_uint32(np.float64(1))
 
 
 def test_records_of_traces():

@@ -35,6 +35,25 @@ def input_array_to_u32(np_arr: np.ndarray, sentinel: int | None, fast_dim_sz: in
     return words | (np.arange(words.size, dtype=np.uint32) % np.uint32(fast_dim_sz)) << np.uint32(16)
 
 
+def make_u48(words) -> int:
+    """The number of three 16-bit words, the low one first: a timestamp."""
+    return int(words[0]) | int(words[1]) << 16 | int(words[2]) << 32
+
+
+def float_to_hex(value: float) -> str:
+    """The bits of a number as f32, in hexadecimal."""
+    return hex(int(np.float32(value).view(np.uint32)))
+
+
+def cast_uint32(value) -> np.uint32:
+    """The bits of a number of 16 or 32 bits as a 32-bit word; those of Python are taken as 32 bits."""
+    if not isinstance(value, np.generic):
+        value = np.float32(value) if isinstance(value, float) else np.uint32(value & 0xFFFFFFFF)
+    if value.dtype.itemsize not in (2, 4):
+        raise ConfigError(f"cast_uint32 takes numbers of 16 or 32 bits, not {value.dtype}")
+    return np.uint32(value.view(f"u{value.dtype.itemsize}"))
+
+
 def calculate_cycles(timestamp_buf: np.ndarray) -> np.int64:
     """Cycles between two timestamps of three 16-bit words each, packed into three 32-bit words."""
     words = np.ascontiguousarray(timestamp_buf).reshape(-1).view(np.uint32)
