@@ -1,8 +1,8 @@
 """The result of a compilation, on disk and for the host.
 
-A directory holds two files.  `out.json`: params and colors as host programs read them, names the host may use, classes with
-their symbols and functions, memory maps, source files; all that people look at.  `out.npz`: code, initial memory, line
-tables, classes and routes over the rectangle.
+A directory holds two files.  `out.json`: params and colors as host programs read them, names the host may use,
+classes with their symbols and functions, memory maps, source files; all that people look at.  `out.npz`: code,
+initial memory, line tables, classes and routes over the rectangle.
 
     artifact = Artifact.load("out")
     fabric = artifact.fabric()                    # a loaded wse.Fabric, per-PE values written
@@ -10,8 +10,9 @@ tables, classes and routes over the rectangle.
         image.variables["x"].address              # of an exported pointer's target; image.symbols: of `export var`s
         image.functions["compute"].args           # [(address, type)], .selector
 
-To launch a function: write its arguments to their addresses, its `selector` (u32) to RPC_SELECTOR, activate task RPC_TASK;
-all PEs of a rectangle whose class has the function.  Addresses of arguments and of the selector are the same in all classes.
+To launch a function: write its arguments to their addresses, its `selector` (u32) to RPC_SELECTOR, activate task
+RPC_TASK; all PEs of a rectangle whose class has the function.  Addresses of arguments and of the selector are the
+same in all classes.
 """
 
 from __future__ import annotations
@@ -82,8 +83,9 @@ class BoundTask:
 class ClassImage:
     """What all PEs of one class get.
 
-    code: uint64 words.  lines: int32 [n, 4]: file, line, column, function (indices into Artifact.files and .functions; -1
-    none) of each instruction.  data: initial memory, (address, bytes).  messages: of traps by their value.
+    code: uint64 words.  lines: int32 [n, 4]: file, line, column, function (indices into Artifact.files and
+    .functions; -1 none) of each instruction.  data: initial memory, (address, bytes).  messages: of traps by their
+    value.
     """
 
     name: str

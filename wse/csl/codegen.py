@@ -1,15 +1,15 @@
 """Instruction selection: a function of the IR to rows of csrc/isa.def over virtual registers.
 
-Values of 8 and 16 bits are kept zero-extended, as the machine's results are.  64-bit values are pairs of registers, low word
-first (select_wide.py).  Vector operations, descriptors and @map are in select_vectors.py.
+Values of 8 and 16 bits are kept zero-extended, as the machine's results are.  64-bit values are pairs of registers,
+low word first (select_wide.py).  Vector operations, descriptors and @map are in select_vectors.py.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from .. import isa
 from . import ir
+from .context import Context
 from .fold import bits_of
 from .ir import BITS, COMPARE, FLOAT, SIGNED, Addr, Const, Reg, Value
 from .mir import PHYSICAL, Imm, Ins, Label, MBlock, MFunction, Sym, V
@@ -32,43 +32,9 @@ LOADS = {8: "ld8", 16: "ld16", 32: "ld32"}
 STORES = {8: "st8", 16: "st16", 32: "st32"}
 
 
-class Context:
-    """What functions of a unit share: the callees that are selected already, names of DSRs, messages of traps."""
-
-    def __init__(self, arch: str, fp16: str = "f16"):
-        self.arch, self.fp16 = arch, fp16
-        self.functions: dict[str, ir.Function] = {}
-        self.selected: dict[str, MFunction] = {}
-        self.fifos: dict[str, ir.Fifo] = {}
-        self.fifo_xdsr: dict[str, int] = {}
-        self.reserved: dict[str, set[int]] = {"dest": set(), "src0": set(), "src1": set()}
-        self.queues_out: dict[int, int] = {}
-        self.messages: list[str] = []
-        self.dsr_queue: dict[tuple[str, int], int] = {}
-        self.xdsrs: list[Any] = []  # what each XDSR holds all the time; None: not the same all the time
-        self.xdsr_keys: dict[Any, int] = {}
-
-    def xdsr_for(self, key: Any, words: Any) -> int:
-        """An XDSR of one's own, or the last one, shared, when there are no more.  words: what it holds from the start."""
-        if key not in self.xdsr_keys:
-            if len(self.xdsrs) < isa.DSRS - 1:
-                self.xdsr_keys[key] = len(self.xdsrs)
-                self.xdsrs.append(words)
-            else:
-                if len(self.xdsrs) < isa.DSRS:
-                    self.xdsrs.append(None)
-                self.xdsr_keys[key] = isa.DSRS - 1
-        return self.xdsr_keys[key]
-
-    def message(self, text: str) -> int:
-        if text not in self.messages:
-            self.messages.append(text)
-        return self.messages.index(text)
-
-
 class Selector(VectorSelector, WideSelector):
-    """Selects one function.  entry: None for one that is called; "task", "rpc" or "startup": how it is entered, and that
-    it ends with done."""
+    """Selects one function.  entry: None for one that is called; "task", "rpc" or "startup": how it is entered, and
+    that it ends with done."""
 
     def __init__(self, context: Context, function: ir.Function, entry: str | None = None, rpc: list[int] | None = None):
         self.context, self.function, self.entry = context, function, entry

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from .. import isa
-from .ir import Addr, Const, Dsd, Then
+from .ir import NO_OPTIONS, Addr, Const, Dsd, Then
 
 Relocations = list[tuple[int, str, int]]
 ANY_COLOR = 0xFF
@@ -26,8 +26,8 @@ BASE, LENGTH, STRIDE, OPTIONS, INDEX = 4, 6, 8, 10, 14  # bytes of the fields
 EXTENDED = ("mem4d", "circular")  # kinds with an XDSR
 
 
-def image(dsd: Dsd, then: Then = Then(), xdsr: int = 0) -> tuple[bytes, Relocations]:
-    """The initial memory of a DsdVar that holds the descriptor: 16 bytes, or 32 with the XDSR's, and its relocations."""
+def image(dsd: Dsd, then: Then = NO_OPTIONS, xdsr: int = 0) -> tuple[bytes, Relocations]:
+    """The initial memory of a DsdVar that holds the descriptor, 16 bytes or 32 with the XDSR's, and its relocations."""
     base, relocations = 0, []
     match dsd.base:
         case Addr(symbol, offset):
@@ -56,7 +56,7 @@ def image(dsd: Dsd, then: Then = Then(), xdsr: int = 0) -> tuple[bytes, Relocati
 
 
 def tensor(extents: tuple[int, ...], strides: tuple[int, ...]) -> bytes:
-    """The XDSR of a mem4d: dimensions that are not there have extent 1, and a stride by which a saved address goes on."""
+    """The XDSR of a mem4d; dimensions that are not there have extent 1 and a stride by which a saved address goes on."""
     pad = 4 - len(extents)
     beyond = extents[0] * strides[0] if extents else 0
     words = [*(1,) * pad, *extents, *(beyond,) * pad, *strides]

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..assembler import disassemble_word
 from ..program import NO_CLASS
-from . import ir
+from . import ir, irtext
 from .artifact import Artifact, ClassImage
 
 FORMS = ("asm", "ir", "layout", "memory-map")
@@ -17,7 +17,7 @@ FORMS = ("asm", "ir", "layout", "memory-map")
 def emit(form: str, layout: ir.Layout, artifact: Artifact) -> str:
     """Text in one of the FORMS.  ir: after simplification."""
     if form == "ir":
-        return ir.text(layout)
+        return irtext.text(layout)
     if form == "layout":
         return layout_text(artifact)
     return "\n".join(asm(artifact, c) if form == "asm" else memory_map(artifact, c) for c in artifact.classes)

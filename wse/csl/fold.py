@@ -79,9 +79,10 @@ def fold(instr: Instr) -> Instr | None:
 def _convert(a: Const, to: str) -> int | float | None:
     if a.type in FLOAT:
         return None
+    value = wrap(a.type, int(a.value))
     if to in FLOAT:
-        return float(int(a.value)) if abs(int(a.value)) < 1 << 11 else None
-    return wrap(to, int(a.value))
+        return float(value) if abs(value) < 1 << 11 else None
+    return wrap(to, value)
 
 
 def _binary(op: str, type: str, a: int, b: int, b_type: str) -> int | None:
@@ -103,9 +104,9 @@ def _binary(op: str, type: str, a: int, b: int, b_type: str) -> int | None:
             return wrap(type, a | b)
         case "xor":
             return wrap(type, a ^ b)
-        case "shl" if 0 <= b:
+        case "shl" if b >= 0:
             return wrap(type, a << b) if b < bits else 0
-        case "shr" if 0 <= b:
+        case "shr" if b >= 0:
             return wrap(type, a >> b) if b < bits else (-1 if a < 0 else 0)
     compared = {"eq": a == b, "ne": a != b, "lt": a < b, "le": a <= b, "gt": a > b, "ge": a >= b}
     return int(compared[op]) if op in compared else None

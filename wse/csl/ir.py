@@ -1,17 +1,19 @@
 """The intermediate representation: what the front end lowers to and the code generator takes.
 
-A Layout is a whole compiled program: a rectangle, its classes of PEs (Units), routes, names for the host.  A Unit is what
-all PEs of one class share: Globals in memory, Functions, Tasks, queues.  A Function is a list of basic Blocks over typed
-virtual registers.
+A Layout is a whole compiled program: a rectangle, its classes of PEs (Units), routes, names for the host.  A Unit is
+what all PEs of one class share: Globals in memory, Functions, Tasks, queues.  A Function is a list of basic Blocks
+over typed virtual registers.
 
 Rules
 
-* Virtual registers (Reg) hold scalars only: bool i8 u8 i16 u16 i32 u32 i64 u64 f16 f32 ptr.  They are variables, not SSA:
-  they may be assigned several times.  Colors, queues and ids at run time are u16.  `ptr` is a byte address of 16 bits.
-* Arrays, structs, DSD variables and locals whose address is taken are Globals (frames are static: there is no recursion,
-  which the front end diagnoses).
-* A Value is a Reg, a Const or an Addr (address of a Global plus bytes).  Both operands of a Bin have one type; operands of
-  shifts may differ.  Constants are ints (two's complement or not: taken modulo the width) or floats; bool is 0 or 1.
+* Virtual registers (Reg) hold scalars only: bool i8 u8 i16 u16 i32 u32 i64 u64 f16 f32 ptr.  They are variables, not
+  SSA: they may be assigned several times.  Colors, queues and ids at run time are u16.  `ptr` is a byte address of 16
+  bits.
+* Arrays, structs, DSD variables and locals whose address is taken are Globals (frames are static: there is no
+  recursion, which the front end diagnoses).
+* A Value is a Reg, a Const or an Addr (address of a Global plus bytes).  Both operands of a Bin have one type;
+  operands of shifts may differ.  Constants are ints (two's complement or not: taken modulo the width) or floats; bool
+  is 0 or 1.
 * A Block ends with exactly one terminator: Jump, Branch, Return or Trap.  Block 0 is the entry.  Blocks are named by
   integers, unique in the function.
 * A descriptor operand (Operand) is a Dsd (known at compile time), a DsdVar (16 bytes in memory, 32 with extents, see
@@ -19,7 +21,7 @@ Rules
   stride zero) or a Value (a scalar for every element).
 * Every instruction has `at`, the source position, which goes to the line table; None if there is none.
 
-`text(layout)` prints it all.  Instructions are plain dataclasses; equality is identity for Reg only.
+irtext.py prints it all.  Instructions are plain dataclasses; equality is identity for Reg only.
 """
 
 from __future__ import annotations
@@ -97,8 +99,8 @@ Value = Reg | Const | Addr
 class Then:
     """Options of an operation, or of the load of an explicit DSR.
 
-    activate, unblock: number of a task (data task: color on WSE-2, queue on WSE-3).  priority: of the microthread, 0 low,
-    1 medium, 2 high.
+    activate, unblock: number of a task (data task: color on WSE-2, queue on WSE-3).  priority: of the microthread, 0
+    low, 1 medium, 2 high.
     """
 
     async_: bool = False
@@ -108,13 +110,17 @@ class Then:
     priority: int | None = None
 
 
+NO_OPTIONS = Then()
+
+
 @dataclass(frozen=True)
 class Dsd:
     """A descriptor known at compile time.  Offsets and strides in bytes, lengths in elements.
 
-    kind: "mem1d", "mem4d", "circular", "fabin", "fabout".  item: bytes of an element, 2 or 4.  mem4d: extents and strides,
-    slowest first; length is their product.  index: fabout with `.wavelet_index_offset`.  on_control: ("terminate", None),
-    ("activate", task), ("unblock", task).  color may be None where the queue says it.  base: of memory descriptors.
+    kind: "mem1d", "mem4d", "circular", "fabin", "fabout".  item: bytes of an element, 2 or 4.  mem4d: extents and
+    strides, slowest first; length is their product.  index: fabout with `.wavelet_index_offset`.  on_control:
+    ("terminate", None), ("activate", task), ("unblock", task).  color may be None where the queue says it.  base: of
+    memory descriptors.
     """
 
     kind: str
@@ -186,7 +192,7 @@ class Instr:
 
 @dataclass(eq=False)
 class Bin(Instr):
-    """dst = a op b; op of ARITHMETIC or COMPARE.  Integers wrap; div and rem truncate; shr is arithmetic if a is signed."""
+    """dst = a op b; op of ARITHMETIC or COMPARE.  Integers wrap, div and rem truncate, shr of a signed a keeps the sign."""
 
     op: str
     dst: Reg
@@ -274,7 +280,8 @@ class Call(Instr):
 
 @dataclass(eq=False)
 class Sys(Instr):
-    """A SYSTEM row of csrc/isa.def by name: activate, block, unblock, tsc, coord, rand, hostsig, mark, trap, iqbind, ...
+    """A SYSTEM row of csrc/isa.def by name: activate, block, unblock, tsc, coord, rand, hostsig, mark, trap, iqbind,
+    ...
 
     dst: of those with a result.  colorld has two results (dst, dst2); colorst takes the color and two words; oqbind,
     iqbind, utprio take two constants or two registers.
@@ -288,10 +295,11 @@ class Sys(Instr):
 
 @dataclass(eq=False)
 class Vector(Instr):
-    """A VECTOR row of csrc/isa.def by name (fmacs, mov32, ...) over operands; src1 and extra only where the row has them.
+    """A VECTOR row of csrc/isa.def by name (fmacs, mov32, ...) over operands; src1 and extra only where the row has
+    them.
 
-    then: async and what follows.  index: for a fabout with index, the upper half of its wavelets; for memory, words to add
-    to the base.  result: False if a synchronous operation ended early at a FIFO (rarely wanted).
+    then: async and what follows.  index: for a fabout with index, the upper half of its wavelets; for memory, words
+    to add to the base.  result: False if a synchronous operation ended early at a FIFO (rarely wanted).
     """
 
     op: str
@@ -316,8 +324,9 @@ class LoadDsr(Instr):
 
 @dataclass(eq=False)
 class Map(Instr):
-    """@map: for every step calls the function with one element of each descriptor among the inputs (a Value or Deref stays
-    as it is, read anew each step if it is a Deref) and writes what it returns to out; ends when a descriptor is used up.
+    """@map: for every step calls the function with one element of each descriptor among the inputs (a Value or Deref
+    stays as it is, read anew each step if it is a Deref) and writes what it returns to out; ends when a descriptor is
+    used up.
 
     types: element type of each input (how many bytes, and the register's type).  out: a descriptor, Deref or None.
     """
@@ -550,104 +559,3 @@ class Layout:
     offsets: tuple[int, int] = (0, 0)  # --fabric-offsets
     file: str = ""
     fp16: str = "f16"
-
-
-# --- text -------------------------------------------------------------------------------------------------------------
-
-
-def text(layout: Layout) -> str:
-    """The program for people."""
-    lines = [f"layout {layout.arch} {layout.width} x {layout.height} from {layout.file}"]
-    for color, (plane, configs) in sorted(layout.routes.items()):
-        for i, config in enumerate(configs):
-            where = int((plane == i).sum())
-            lines.append(f"  color {color}: {config.rx} -> {config.tx} at {where} PEs")
-    return "\n".join(lines) + "\n" + "\n".join(unit_text(unit) for unit in layout.units)
-
-
-def unit_text(unit: Unit) -> str:
-    lines = [f"unit {unit.name}  // {unit.file} {unit.params}".rstrip()]
-    for q, color in sorted(unit.queues_in.items()):
-        lines.append(f"  input queue {q}: color {color}")
-    for q, color in sorted(unit.queues_out.items()):
-        lines.append(f"  output queue {q}: color {color}")
-    for task in unit.tasks:
-        state = " active" * (task.id in unit.active) + " blocked" * (task.id in unit.blocked) + " high" * task.high
-        lines.append(f"  {task.kind} task {task.id}: {task.function}{state}")
-    for fifo in unit.fifos:
-        lines.append(f"  fifo {fifo.name}: {fifo.capacity} x {fifo.item} B over {fifo.buffer}")
-    for e in unit.exports:
-        lines.append(f"  export {e.name}: {e.function or f'{e.symbol}+{e.offset} {e.type} x {e.count}'}")
-    for g in unit.globals:
-        lines.append(
-            f"  global {g.name}: {g.size} B align {g.align}{'' if g.init is None else ' = ...'}  // {g.element}"
-        )
-    if unit.startup:
-        lines += ["  startup", *("    " + show(i) for i in unit.startup)]
-    return "\n".join([*lines, *(function_text(f) for f in unit.functions)]) + "\n"
-
-
-def function_text(function: Function) -> str:
-    namer = _Namer()
-    params = ", ".join(f"{namer(p)}: {p.type}" for p in function.params)
-    lines = [f"  fn {function.name}({params}) {function.result or 'void'}"]
-    for block in function.blocks:
-        lines.append(f"  b{block.id}:")
-        for instr in block.code:
-            where = f"  // {instr.at.line}" if instr.at else ""
-            lines.append("    " + show(instr, namer) + where)
-    return "\n".join(lines)
-
-
-class _Namer:
-    """Short names for virtual registers, in the order they are seen."""
-
-    def __init__(self):
-        self.names: dict[Reg, str] = {}
-
-    def __call__(self, reg: Reg) -> str:
-        if reg not in self.names:
-            self.names[reg] = f"%{len(self.names)}" + (f".{reg.name}" if reg.name else "")
-        return self.names[reg]
-
-
-def show(instr: Instr, namer: _Namer | None = None) -> str:
-    """One instruction as text."""
-    namer = namer or _Namer()
-    parts = []
-    for name, value in vars(instr).items():
-        if name == "at" or value is None or value == Then() or value == []:
-            continue
-        parts.append(f"{name}={_show_value(value, namer)}")
-    return f"{type(instr).__name__.lower()} {', '.join(parts)}"
-
-
-def _show_value(value: Any, namer: _Namer) -> str:
-    match value:
-        case Reg():
-            return f"{namer(value)}:{value.type}"
-        case Const():
-            return f"{value.value}:{value.type}"
-        case Addr():
-            return f"&{value.symbol}" + (f"+{value.offset}" if value.offset else "")
-        case Deref():
-            return f"*{_show_value(value.addr, namer)}:{value.type}"
-        case DsdVar():
-            return f"{value.kind}@{_show_value(value.addr, namer)}"
-        case Dsr():
-            return f"{value.file}{value.number}"
-        case Dsd():
-            shown = [
-                f"{k}={_show_value(v, namer)}" for k, v in vars(value).items() if v not in (None, (), False, "mem1d")
-            ]
-            return f"{value.kind}({' '.join(p for p in shown if not p.startswith('kind='))})"
-        case Then():
-            return (
-                "{" + " ".join(f"{k.rstrip('_')}={v}" for k, v in vars(value).items() if v not in (None, False)) + "}"
-            )
-        case list():
-            return "[" + ", ".join(_show_value(v, namer) for v in value) + "]"
-        case FifoRef():
-            return f"fifo {value.name}"
-        case _:
-            return str(value)

@@ -13,7 +13,8 @@ from ..machine import Machine
 from . import artifact as art
 from . import ir
 from .artifact import RPC_ARGUMENTS, RPC_MOST, RPC_SELECTOR, RPC_TASK, STARTUP_TASK, Artifact, ClassImage
-from .codegen import Context, Selector
+from .codegen import Selector
+from .context import Context
 from .mir import PHYSICAL, SCRATCH, Ins, Label, MBlock, MFunction, Sym, V
 from .optimize import call_order, optimize
 from .registers import allocate
@@ -49,7 +50,7 @@ def link(layout: ir.Layout) -> Artifact:
         fp16=layout.fp16,
         files=list(files),
         function_names=list(names),
-        classes=[image for image in images],
+        classes=images,
         class_of=np.asarray(layout.class_of, np.uint16),
         routes={
             color: (np.asarray(plane, np.int32), [_route(config) for config in configs])

@@ -1,7 +1,7 @@
 """Machine instructions before registers are assigned: rows of csrc/isa.def over virtual registers.
 
-A V is a virtual register, or one of the thirty-two of the machine (PHYSICAL).  r28..r31 are never assigned: descriptors and
-spilled values pass through them.
+A V is a virtual register, or one of the thirty-two of the machine (PHYSICAL).  r28..r31 are never assigned:
+descriptors and spilled values pass through them.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class Ins:
     """One instruction.
 
     a, b, c, d: V, a number (a DSR, an XDSR, a first value) or None.  imm: the immediate, where there is one.  reads,
-    writes: registers beyond those of the fields (groups r28.., registers of a call).  clobbers: mask of registers that a
-    call changes.
+    writes: registers beyond those of the fields (groups r28.., registers of a call).  clobbers: mask of registers
+    that a call changes.
     """
 
     __slots__ = ("a", "at", "b", "c", "clobbers", "d", "imm", "op", "options", "reads", "writes")

@@ -1,5 +1,5 @@
-"""Simplification of the IR: small functions are inlined, constants and copies propagated, blocks nobody reaches dropped,
-loops turned so that their test stands at the end."""
+"""Simplification of the IR: small functions are inlined, constants and copies propagated, blocks nobody reaches
+dropped, loops turned so that their test stands at the end."""
 
 from __future__ import annotations
 
@@ -160,7 +160,8 @@ def rename(value, change):
     return value
 
 
-# --- registers of an instruction ---------------------------------------------------------------------------------------
+# --- registers of an instruction
+# ---------------------------------------------------------------------------------------
 
 _WRITTEN = {"dst", "dst2", "result"}
 
@@ -403,7 +404,9 @@ def check(function: Function) -> None:
         for i, instr in enumerate(block.code):
             assert is_dataclass(instr) and fields(instr), f"{function.name}: {instr!r} is no instruction"
             last = i + 1 == len(block.code)
-            assert isinstance(instr, ir.TERMINATORS) == last, f"{function.name}, block {block.id}: {ir.show(instr)}"
+            assert isinstance(instr, ir.TERMINATORS) == last, (
+                f"{function.name}, block {block.id}: {type(instr).__name__}"
+            )
             assert not isinstance(instr, Jump | Branch) or set(targets(instr)) <= ids
         assert block.code, f"{function.name}: block {block.id} is empty"
 

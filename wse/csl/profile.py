@@ -1,8 +1,8 @@
 """Where a program spends its time: cycles per line of source and class of PEs.
 
-A profile lies beside the compiled program, as profile.npz, after a run in which WSE_PROFILE was set.  Cycles are those of
-the main thread: from the issue of an instruction to the issue of the next one, so that a synchronous operation counts with
-all its elements, and a wait with what waits.  Time in which no task runs is not in it.
+A profile lies beside the compiled program, as profile.npz, after a run in which WSE_PROFILE was set.  Cycles are
+those of the main thread: from the issue of an instruction to the issue of the next one, so that a synchronous
+operation counts with all its elements, and a wait with what waits.  Time in which no task runs is not in it.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _of_class(artifact: Artifact, image: ClassImage, count: np.ndarray, pes: int
 
 
 def _by_line(image: ClassImage, count: np.ndarray) -> Iterator[tuple[tuple[int, int, int], tuple[float, float]]]:
-    """Cycles, and how often a line was gone through: as often as its instruction that ran least of those that ran most."""
+    """Cycles, and how often a line was gone through: as often as the instruction of it that ran most."""
     keys = image.lines[:, [0, 1, 3]]
     groups: dict[tuple[int, int, int], tuple[float, float]] = {}
     for key, (cycles, times) in zip(map(tuple, keys.tolist()), count.tolist(), strict=True):

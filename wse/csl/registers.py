@@ -1,12 +1,12 @@
 """Register allocation: graph colouring, function by function, those that are called first.
 
-There is no recursion, so what a function changes is known when its callers are done: a value that lives across a call gets a
-register the callee leaves alone, and only if there is none does it go to memory.  Frames are static.
+There is no recursion, so what a function changes is known when its callers are done: a value that lives across a call
+gets a register the callee leaves alone, and only if there is none does it go to memory.  Frames are static.
 """
 
 from __future__ import annotations
 
-from .mir import PHYSICAL, SCRATCH, Ins, MBlock, MFunction, V
+from .mir import PHYSICAL, SCRATCH, Ins, MBlock, MFunction, Sym, V
 
 COLORS = (1 << SCRATCH) - 1
 
@@ -104,7 +104,7 @@ def _sweep(function: MFunction, live_out: dict[int, int]) -> bool:
         for ins in reversed(block.code):
             defs = list(ins.defs())
             if ins.is_pure and not any(
-                live >> v.number & 1 or v.color is not None and v.color >= SCRATCH for v in defs
+                live >> v.number & 1 or (v.color is not None and v.color >= SCRATCH) for v in defs
             ):
                 removed = True
                 continue
@@ -169,7 +169,7 @@ def _color(function: MFunction) -> list[V]:
                     live |= 1 << v.number
                     weight[v.number] += cost
         if block is function.blocks[0]:
-            entry = [v for v in _entry(function)]
+            entry = _entry(function)
             for v in entry:
                 interfere(v, live)
                 for w in entry:
@@ -249,7 +249,6 @@ def _depths(function: MFunction) -> dict[int, int]:
 
 def _spill(function: MFunction) -> None:
     """Loads before uses and stores after definitions of what is in the frame."""
-    from .mir import Sym
 
     def slot(v: V) -> Sym:
         return Sym(function.frame, function.spilled[v])

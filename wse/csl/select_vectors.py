@@ -1,8 +1,8 @@
 """Selection of vector operations: descriptors into DSRs, explicit DSRs, reductions, FIFOs, @map.
 
-Implicit operands use the DSRs of their file that no @get_dsr names, in turn.  Within a block, a DSR that holds the wanted
-descriptor already is used again.  A descriptor passes through r28..r31, whose contents are remembered too: the words of
-constant descriptors are often alike.
+Implicit operands use the DSRs of their file that no @get_dsr names, in turn.  Within a block, a DSR that holds the
+wanted descriptor already is used again.  A descriptor passes through r28..r31, whose contents are remembered too: the
+words of constant descriptors are often alike.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .ir import BITS, Addr, Const, Deref, Dsd, DsdVar, Dsr, FifoRef, Reg, Value
 from .mir import PHYSICAL, Imm, Ins, Label, Sym, V
 
 if TYPE_CHECKING:
-    from .codegen import Context
+    from .context import Context
 
 FILES = ("dest", "src0", "src1")
 GROUP = PHYSICAL[28:32]
@@ -38,7 +38,7 @@ def signed(value: int) -> int:
     return value - (1 << 32) if value >> 31 else value
 
 
-def words_of(dsd: Dsd, then: ir.Then = ir.Then(), xdsr: int = 0) -> Words:
+def words_of(dsd: Dsd, then: ir.Then = ir.NO_OPTIONS, xdsr: int = 0) -> Words:
     """The four words of a descriptor, as immediates."""
     image, relocations = descriptor.image(dsd, then, xdsr)
     words: list[Imm] = [signed(w) for w in struct.unpack("<4I", image[:16])]
@@ -128,7 +128,7 @@ class VectorSelector:
         self.load_dsr(self.byte(file, number))
         return self.byte(file, number)
 
-    def constant_words(self, operand: Dsd | FifoRef, wide: bool = False, then: ir.Then = ir.Then()) -> Words:
+    def constant_words(self, operand: Dsd | FifoRef, wide: bool = False, then: ir.Then = ir.NO_OPTIONS) -> Words:
         if isinstance(operand, FifoRef):
             fifo = self.context.fifos[operand.name]
             flags = isa.DSD_WIDE if fifo.item == 4 else 0
