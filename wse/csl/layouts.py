@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from .errors import CslError, Span
 from .frame import Frame, at_of
 from .places import load
 from .types import Type
-from .values import VOID, FnRef, GlobalVar, Mem, Ptr, Val, Value, concrete, key_of
+from .values import VOID, FnRef, GlobalVar, Mem, Ptr, Sym, Val, Value, concrete, key_of
 
 LETTERS = {t.DIRECTIONS.index(name): name[0] for name in t.DIRECTIONS}
 POPS = ("no_pop", "always_pop", "pop_on_advance", "pop_on_advance_nop")
@@ -29,21 +30,57 @@ FILTER_FIELDS = {
 }  # fmt: skip
 
 
+Where = int | np.ndarray  # a coordinate, or those of the PEs that a loop configures together
+
+
+@dataclass(eq=False)
+class Tile:
+    """PEs with one file; where several, numbers among the parameters may be Syms of as many values."""
+
+    path: Path
+    params: dict[str, Val]
+    span: Span
+    x: Where
+    y: Where
+
+
 @dataclass(eq=False)
 class LayoutState:
-    """What the layout block says.  tiles: (x, y) -> (path, params, span).  routes: as ir.Layout has them."""
+    """What the layout block says.  routes: as ir.Layout has them.  journal: what a loop does that may yet be undone."""
 
     size: tuple[int, int] | None = None
     size_span: Span | None = None
-    tiles: dict[tuple[int, int], tuple[Path, Val, Span]] = field(default_factory=dict)
+    tiles: list[Tile] = field(default_factory=list)
+    tile_of: np.ndarray | None = None
     routes: dict[int, tuple[np.ndarray, list[ir.ColorConfig]]] = field(default_factory=dict)
     exports: dict[str, tuple[Type, bool, Span]] = field(default_factory=dict)
     paths: dict[tuple, Path] = field(default_factory=dict)
     known: dict[Any, ir.ColorConfig] = field(default_factory=dict)
     numbers: dict[tuple[int, ir.ColorConfig], int] = field(default_factory=dict)
     host_colors: dict[str, int] = field(default_factory=dict)
+    journal: list[tuple] | None = None
 
-    def route(self, color: int, config: ir.ColorConfig, x: Any, y: Any) -> None:
+    def do(self, action: Callable, *args: Any) -> None:
+        """Does it, or notes it down to be done at the end of the loop."""
+        if self.journal is None:
+            action(*args)
+        else:
+            self.journal.append((action, *args))
+
+    def place(self, tile: Tile) -> None:
+        """Gives PEs their code."""
+        assert self.size is not None
+        if self.tile_of is None:
+            self.tile_of = np.full(self.size[::-1], -1, np.int32)
+        before = self.tile_of[tile.y, tile.x]
+        if (before if isinstance(before, np.int32) else before.max()) >= 0:
+            first = self.tiles[int(np.max(before))]
+            at = f"({np.min(tile.x)}, {np.min(tile.y)})"
+            raise CslError.at(tile.span, f"the code of PE {at} is set twice", (first.span, "first here"))
+        self.tile_of[tile.y, tile.x] = len(self.tiles)
+        self.tiles.append(tile)
+
+    def route(self, color: int, config: ir.ColorConfig, x: Where, y: Where) -> None:
         """Configures a color at PEs."""
         assert self.size is not None
         if color not in self.routes:
@@ -76,18 +113,21 @@ def set_rectangle(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     return VOID
 
 
-def position(f: Frame, node: ast.BuiltinCall, state: LayoutState) -> tuple[int, int]:
+def position(f: Frame, node: ast.BuiltinCall, state: LayoutState) -> tuple[Where, Where]:
     """x and y of the first two arguments, inside of the rectangle."""
     if state.size is None:
         raise CslError.at(node.span, "@set_rectangle must come before")
-    at = []
+    at: list[Where] = []
     for arg, n, axis in zip(node.args[:2], state.size, "xy", strict=True):
         value = f.known(arg)
         if not t.is_integral(value.type):
             raise CslError.at(arg.span, f"{axis} must be an integer, not {describe(value)}")
-        number = concrete(value)
-        if not 0 <= number < n:
-            raise CslError.at(arg.span, f"{axis} = {number} is outside of the rectangle, which has 0 to {n - 1}")
+        data = value.data
+        number: Any = data.values if isinstance(data, Sym) else data
+        low, high = (number.min(), number.max()) if isinstance(data, Sym) else (number, number)
+        if not 0 <= low <= high < n:
+            wrong = low if low < 0 else high
+            raise CslError.at(arg.span, f"{axis} = {wrong} is outside of the rectangle, which has 0 to {n - 1}")
         at.append(number)
     return at[0], at[1]
 
@@ -95,34 +135,45 @@ def position(f: Frame, node: ast.BuiltinCall, state: LayoutState) -> tuple[int, 
 @builtin("@set_tile_code", 3, 4)
 def set_tile_code(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     state = layout_of(f, node)
-    where = position(f, node, state)
+    x, y = position(f, node, state)
     name = text_of(f, node.args[2], "the name of the file")
     key = (f.instance.file.source.path, name)
     path = state.paths.get(key)
     if path is None:
         path = state.paths[key] = f.unit.program.loader.find(name, f.instance.file, node.args[2].span)[0]
-    params = f.known(node.args[3]) if len(node.args) > 3 else Val(t.STRUCT, {})
-    if not isinstance(params.data, dict):
-        if params.data:
-            raise CslError.at(node.args[3].span, f"the parameters must be a struct with named fields, not {describe(params)}")
-        params = Val(t.STRUCT, {})
-    if where in state.tiles:
-        raise CslError.at(node.span, f"the code of PE {where} is set twice", (state.tiles[where][2], "first here"))
-    state.tiles[where] = (path, params, node.span)
+    data = f.known(node.args[3]).data if len(node.args) > 3 else {}
+    if not isinstance(data, dict):
+        if data:
+            raise CslError.at(node.args[3].span, "the parameters must be a struct with named fields")
+        data = {}
+    for value in data.values():
+        if not t.is_integral(value.type):
+            settle(value)
+    state.do(state.place, Tile(path, data, node.span, x, y))
     return VOID
+
+
+def settle(value: Val) -> None:
+    """Numbers may differ between PEs that are configured together; what is made of them may not."""
+    if isinstance(value.data, dict | list):
+        for item in value.data.values() if isinstance(value.data, dict) else value.data:
+            settle(item)
+    elif isinstance(value.data, Sym):
+        concrete(value)
 
 
 @builtin("@set_color_config", 4)
 def set_color_config(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     state = layout_of(f, node)
-    where = position(f, node, state)
+    x, y = position(f, node, state)
     color = color_of(f, node.args[2])
     value = f.known(node.args[3])
+    settle(value)
     key = key_of(value)
     config = state.known.get(key)
     if config is None:
         config = state.known[key] = color_config(value, node.args[3].span)
-    state.route(color, config, *where)
+    state.do(state.route, color, config, x, y)
     return VOID
 
 

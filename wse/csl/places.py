@@ -19,6 +19,7 @@ from .values import (
     FnRef,
     GlobalVar,
     Mem,
+    OneByOne,
     Ptr,
     RegVar,
     Run,
@@ -155,6 +156,8 @@ def store_global(f: Frame, var: GlobalVar, value: Value, span: Span | None) -> N
     value = f.coerce(value, var.type, span)
     if not isinstance(value, Val):
         raise CslError.at(span, "this value is not known at compile time")
+    if f.unit.layout is not None and f.unit.layout.journal is not None:
+        raise OneByOne
     var.value = copy_of(value)
 
 

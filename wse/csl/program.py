@@ -7,6 +7,7 @@ is split by it and compiled again (values.NeedsConcrete).
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,10 +21,10 @@ from . import types as t
 from .convert import describe
 from .errors import CslError, Diagnostic, Span
 from .frame import Frame
-from .layouts import LayoutState
+from .layouts import LayoutState, Tile
 from .modules import Instance, Loader
 from .unit import MAX_STEPS, Program, Unit
-from .values import NeedsConcrete, Sym, Val, key_of
+from .values import NeedsConcrete, Sym, Val, key_of, sym
 
 _HANDLERS = (builtins, calls, dsds, exprs, intrinsics, layouts, stmts, tasks, vectors)  # they register themselves
 SHARE_ABOVE = 16  # classes of one file that differ in numbers alone, above which they share code
@@ -60,14 +61,17 @@ def compile_program(
     """
     program = Program(arch, Loader([Path(folder) for folder in import_paths]), max_steps)
     program.fabric, program.offsets = fabric, offsets
-    limit = sys.getrecursionlimit()
+    limit, collects = sys.getrecursionlimit(), gc.isenabled()
     sys.setrecursionlimit(max(limit, RECURSION))
+    gc.disable()  # a layout of a wafer makes millions of objects, and no cycles among them
     try:
         layout = _compile(program, Path(path), dict(params or {}), dict(colors or {}))
     except RecursionError:
         raise CslError.at(None, f"{path} is nested too deeply to be compiled") from None
     finally:
         sys.setrecursionlimit(limit)
+        if collects:
+            gc.enable()
         if warnings is not None:
             warnings += program.findings.warnings
     layout.fp16 = fp16
@@ -132,45 +136,55 @@ def evaluate_layout(
 
 def is_data(value: Val) -> bool:
     """Whether a parameter is a number, which may differ between PEs that share code."""
-    return (isinstance(value.type, t.IntType) or value.type is t.COMPTIME_INT) and not isinstance(value.data, Sym)
+    if not isinstance(value.type, t.IntType) and value.type is not t.COMPTIME_INT:
+        return False
+    return isinstance(value.data, Sym) or abs(value.data) < 1 << 62
 
 
 def classes_of(state: LayoutState) -> list[Class]:
     """PEs by file and parameters."""
-    groups: dict[Any, list[tuple[int, int]]] = {}
-    for where, (path, params, _) in state.tiles.items():
-        key = tuple((name, v.type if is_data(v) else key_of(v)) for name, v in params.data.items())
-        groups.setdefault((path, key), []).append(where)
+    groups: dict[Any, list[Tile]] = {}
+    for tile in state.tiles:
+        key = tuple((name, v.type if is_data(v) else key_of(v)) for name, v in tile.params.items())
+        groups.setdefault((tile.path, key), []).append(tile)
     made: list[Class] = []
-    for (path, _), places in groups.items():
-        made += classes_of_group(state, path, places)
+    for tiles in groups.values():
+        made += classes_of_group(tiles)
     return made
 
 
-def classes_of_group(state: LayoutState, path: Path, places: list[tuple[int, int]]) -> list[Class]:
-    _, params, span = state.tiles[places[0]]
-    x, y = np.array(places, np.int64).reshape(-1, 2).T
-    names = [name for name, value in params.data.items() if is_data(value)]
-    by_values: dict[tuple, list[int]] = {}
-    for i, where in enumerate(places):
-        data = state.tiles[where][1].data
-        by_values.setdefault(tuple(data[name].data for name in names), []).append(i)
-    big = any(abs(v) >= 1 << 62 for values in by_values for v in values)
-    if len(by_values) <= SHARE_ABOVE or big:
+def classes_of_group(tiles: list[Tile]) -> list[Class]:
+    """One class for each set of numbers among the parameters; if these are many, one for all."""
+    params, path, span = tiles[0].params, tiles[0].path, tiles[0].span
+    x, y = column([(tile.x, tile) for tile in tiles]), column([(tile.y, tile) for tile in tiles])
+    names = [name for name, value in params.items() if is_data(value)]
+    columns = [column([(data_of(tile.params[name]), tile) for tile in tiles]) for name in names]
+    table = np.stack(columns, axis=1) if columns else np.zeros((len(x), 0), np.int64)
+    rows, first, group = np.unique(table, axis=0, return_index=True, return_inverse=True)
+    group = group.reshape(-1)
+    if len(rows) <= SHARE_ABOVE:
         made = []
-        for indices in by_values.values():
-            _, own, span = state.tiles[places[indices[0]]]
-            made.append(Class(path, own.data, x[indices], y[indices], span))
+        for i in np.argsort(first, kind="stable"):
+            numbers = {name: Val(params[name].type, int(n)) for name, n in zip(names, rows[i], strict=True)}
+            chosen = group == i
+            made.append(Class(path, params | numbers, x[chosen], y[chosen], span))
         return made
-    table = np.empty((len(places), len(names)), np.int64)
-    for values, indices in by_values.items():
-        table[indices] = values
-    own = dict(params.data)
-    for column, name in enumerate(names):
-        values = table[:, column].copy()
-        if (values != values[0]).any():
-            own[name] = Val(own[name].type, Sym(values))
-    return [Class(path, own, x, y, span)]
+    return [Class(path, params | {n: Val(params[n].type, sym(c)) for n, c in zip(names, columns, strict=True)}, x, y, span)]
+
+
+def data_of(value: Val) -> Any:
+    return value.data.values if isinstance(value.data, Sym) else value.data
+
+
+def column(items: list[tuple[Any, Tile]]) -> np.ndarray:
+    """Numbers of all PEs of the tiles, one after the other."""
+    if not any(isinstance(tile.x, np.ndarray) or isinstance(tile.y, np.ndarray) for _, tile in items):
+        return np.array([number for number, _ in items], np.int64)
+    parts = []
+    for number, tile in items:
+        shape = np.broadcast(tile.x, tile.y).shape
+        parts.append(np.broadcast_to(np.asarray(number, np.int64), shape).reshape(-1))
+    return np.concatenate(parts)
 
 
 def split(one: Class, values: np.ndarray) -> list[Class]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from . import arith, ast, ir
+from . import arith, ast, ir, together
 from . import types as t
 from .convert import describe
 from .errors import CslError
@@ -334,8 +334,8 @@ def for_range(f: Frame, node: ast.For, span: Range) -> None:
         numbers = [concrete(b) if isinstance(b, Val) else None for b in bounds]
         if None in numbers:
             raise CslError.at(node.items[0].span, "the bounds of this range are not known at compile time")
-        values = (Val(span.elem, i) for i in range(*numbers))
-        known_for(f, node, values)
+        if not together.loop(f, node, span.elem, range(*numbers)):
+            known_for(f, node, (Val(span.elem, i) for i in range(*numbers)))
         return
     if all(isinstance(b, Val) and not isinstance(b.data, Sym) for b in bounds):
         numbers = range(*(b.data for b in bounds))

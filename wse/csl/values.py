@@ -50,6 +50,10 @@ class NeedsConcrete(Exception):
         self.values = values
 
 
+class OneByOne(Exception):
+    """The rounds of a loop cannot be evaluated together: one depends on another."""
+
+
 class FnRef:
     """A function of a module instance."""
 
