@@ -52,7 +52,7 @@ def _without_equals(ctx: click.Context, param: click.Parameter, value: Any) -> A
 @click.argument("layout", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--arch", type=click.Choice(["wse2", "wse3"]), default="wse3", show_default=True, help="Machine.")
 @click.option("-o", "output", default="out", show_default=True, callback=_without_equals, help="Directory to write.")
-@click.option("--fabric-dims", type=Pair(), help="Of the fabric that the program is placed on.")
+@click.option("--fabric-dims", type=Pair(), help="Of the fabric.  [default: the wafer's]")
 @click.option("--fabric-offsets", type=Pair(), default="0,0", show_default=True, help="Where the program begins.")
 @click.option("--params", type=Values(), multiple=True, help="Values of the layout's params; repeatable.")
 @click.option("--colors", type=Values(), multiple=True, help="Numbers of the layout's color params; repeatable.")

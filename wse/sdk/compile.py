@@ -12,6 +12,7 @@ from ..csl.artifact import Artifact
 from ..csl.link import link
 from ..csl.program import compile_program
 from ..errors import ConfigError
+from ..machine import Machine
 
 IMPORT_PATH = "CSL_IMPORT_PATH"  # environment: directories of modules, after those of --import-path
 
@@ -48,18 +49,17 @@ def compile_layout(request: Request) -> Artifact:
 
 
 def _compile(request: Request) -> tuple[ir.Layout, Artifact]:
+    machine = Machine(request.arch)
     made = compile_program(
         str(request.layout),
         arch=request.arch,
         params=request.params,
         colors=request.colors,
-        fabric=request.fabric_dims,
+        fabric=request.fabric_dims or (machine.fabric_width, machine.fabric_height),
         offsets=request.fabric_offsets,
         import_paths=[*request.import_path, *filter(None, os.environ.get(IMPORT_PATH, "").split(os.pathsep))],
     )
     artifact = link(made)
-    if artifact.fabric_dims is None:
-        artifact = replace(artifact, fabric_dims=(artifact.width, artifact.height))
     if request.fp16_format:
         artifact = replace(artifact, fp16=request.fp16_format)
     check_place(request, artifact.width, artifact.height)
