@@ -154,7 +154,8 @@ class Instance:
         if align is not None and (not isinstance(align, int) or align < 1 or align & (align - 1)):
             raise CslError.at(decl.align.span if decl.align else None, f"an alignment is a power of two, not {align}")
         linkname = frame.number(decl.linkname) if decl.linkname is not None else None
-        symbol = self.unit.unique(linkname or (decl.name if decl.export else self.prefix + decl.name))
+        name = f"export.{linkname or decl.name}" if decl.export or linkname else self.prefix + decl.name
+        symbol = self.unit.unique(name)
         var = GlobalVar(kind, value, symbol, decl.name, decl.name_span, decl.kind == "var", align)
         if decl.export:
             self.unit.export_variable(linkname or decl.name, var)
@@ -165,9 +166,10 @@ class Instance:
         if kind is None:
             raise CslError.at(decl.span, f"extern {decl.name} needs a type")
         name = frame.number(decl.linkname) if decl.linkname is not None else decl.name
-        var = GlobalVar(kind, None, name, decl.name, decl.name_span, decl.kind == "var", extern=True)
+        symbol = f"export.{name}"
+        var = GlobalVar(kind, None, symbol, decl.name, decl.name_span, decl.kind == "var", extern=True)
         self.unit.externs.append(var)
-        self.unit.by_symbol.setdefault(name, var)
+        self.unit.by_symbol.setdefault(symbol, var)
         return var
 
     def parameter(self, decl: ast.VarDecl, frame: Frame) -> Val:

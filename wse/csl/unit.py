@@ -181,7 +181,7 @@ class Unit:
         if kind.size is None:
             raise CslError.at(span, f"a value of type {kind} exists at compile time only")
         var = self.new_global(kind, f"{owner}.{name}", name, span, align)
-        var.item = item
+        var.item, var.local = item, True
         return Mem(kind, ir.Addr(self.use(var)), 0, False, item)
 
     def constant(self, value: Val, span: Span | None, name: str = "") -> GlobalVar:
@@ -344,7 +344,7 @@ class Unit:
         varying: list[tuple[str, int, np.ndarray]] = []
         for var in self.externs:
             if var.emitted and self.by_symbol.get(var.symbol) in (None, var):
-                self.program.findings.add(CslError.at(var.span, f"no module exports the variable {var.symbol}"))
+                self.program.findings.add(CslError.at(var.span, f"no module exports a variable {var.display}"))
         for var in self._order:  # grows: pointers in initial values reach further variables
             try:
                 varying += self.place(var)
@@ -375,6 +375,7 @@ class Unit:
             display=var.display,
             element=str(kind),
             at=at_of(var.span),
+            local=var.local,
         )
         self.out.globals.append(made)
         return [(var.symbol, at, sym_words(part, sym.values)) for at, part, sym in image.varying]
