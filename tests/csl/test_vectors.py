@@ -105,6 +105,38 @@ def test_strides_count_elements_of_the_operation():
     assert pe.read("c").tolist() == [1, 3]
 
 
+@pytest.mark.parametrize("local", [False, True])
+def test_a_local_descriptor_lives_in_registers(local):
+    """The same program with its variables in memory and in registers: base, length, stride at run time, copies."""
+    n, at = Reg("u16", "n"), Reg("u16", "at")
+    f = Builder("main", [n, at])
+    d, e = DsdVar("mem1d", Addr("d")), DsdVar("mem1d", Addr("e"))
+    f.add(ir.DsdCopy(d, mem("a", 8)))
+    f.add(ir.DsdSet(d, "length", n))
+    f.add(Vector("fmovs", d, Const("f32", 7.0)))
+    f.add(ir.DsdSet(d, "base", f.bin("add", f.bin("mul", at, Const("u16", 4)), Addr("b"), "ptr")))
+    f.add(ir.DsdCopy(e, d))
+    f.add(ir.DsdSet(e, "stride", f.bin("mul", f.convert(n, "i16"), Const("i16", 4))))
+    f.add(ir.DsdSet(e, "length", Const("u16", 2)))
+    f.add(Vector("fadds", e, mem("a", 2), Const("f32", 1.0)))
+    f.add(ir.DsdSet(d, "advance", Const("i16", 4)))
+    f.add(ir.DsdCopy(DsdVar("mem1d", Addr("kept")), d))
+    f.add(Vector("fmovs", mem("c", 3), d))
+    f.add(ir.LoadDsr(Dsr("src0", 3), d, save_address=True))
+    f.add(Vector("fmovs", mem("c", 2, offset=12), Dsr("src0", 3)))
+    f.add(ir.DsdCopy(e, DsdVar("mem1d", Addr("kept"))))
+    f.add(ir.DsdSet(e, "length", Const("u16", 1)))
+    f.add(Vector("fmovs", mem("c", 1, offset=20), e))
+    variables = [ir.Global(name, 16, 4, local=local) for name in "de"] + [ir.Global("kept", 16, 4)]
+    values = {"a": ("f32", list(range(8))), "b": ("f32", list(range(10, 22))), "c": ("f32", [0] * 6)}
+    pe = Pe([f.done()], values, more=variables)
+    pe.call("main", 3, 2)
+    assert ("d" in pe.image.addresses) == (not local)
+    assert pe.read("a").tolist() == [7, 7, 7, 3, 4, 5, 6, 7]
+    assert pe.read("b").tolist() == [10, 11, 8, 13, 14, 8, 16, 17, 18, 19, 20, 21]
+    assert pe.read("c").tolist() == [13, 14, 8, 13, 14, 13]
+
+
 def test_mem4d_constant_and_variable():
     f = Builder("main")
     block = Dsd("mem4d", Addr("a"), 4, item=2, extents=(2, 2), strides=(8, 2))

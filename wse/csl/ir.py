@@ -158,6 +158,20 @@ class DsdVar:
 
 
 @dataclass(frozen=True)
+class DsdRegs:
+    """A descriptor in registers: what the optimizer makes of a local DsdVar.  first, last: its first and last word."""
+
+    kind: str
+    first: Value
+    base: Value
+    length: Value
+    stride: Value
+    last: Value
+    item: int = 4
+    index: bool = False
+
+
+@dataclass(frozen=True)
 class Dsr:
     """An explicit DSR: file "dest", "src0" or "src1"."""
 
@@ -180,7 +194,7 @@ class Deref:
     type: str
 
 
-Operand = Dsd | DsdVar | Dsr | FifoRef | Deref | Reg | Const | Addr
+Operand = Dsd | DsdVar | DsdRegs | Dsr | FifoRef | Deref | Reg | Const | Addr
 
 # --- instructions -----------------------------------------------------------------------------------------------------
 
@@ -418,7 +432,8 @@ class Function:
 class Global:
     """Memory.  init: bytes (zero if None); relocations: (byte in init, symbol, addend) get the 16-bit address there.
 
-    display: the name in the source; element: its type as text, for memory maps ("f32 [25]")."""
+    display: the name in the source; element: its type as text, for memory maps ("f32 [25]").  local: a variable of a
+    function, which means nothing between two calls."""
 
     name: str
     size: int
@@ -428,6 +443,7 @@ class Global:
     display: str = ""
     element: str = ""
     at: At | None = None
+    local: bool = False
 
 
 @dataclass(eq=False)

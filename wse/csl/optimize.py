@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass, replace
 from . import ir
 from .fold import fold
 from .ir import Block, Branch, Call, Const, Copy, Function, Instr, Jump, Map, Reg, Return, Trap, Unit
+from .promote import promote
 
 INLINE_MOST = 14  # instructions of a function that is inlined wherever it is called
 ROTATE_MOST = 6  # instructions of a loop's head that are repeated at its end
@@ -24,9 +25,12 @@ def optimize(unit: Unit) -> None:
         simplify(function)
         _inline_calls(function, by_name, _callers(unit))
         simplify(function)
-        _rotate(function)
     needed = _reached(by_name, roots)
     unit.functions = [function for function in unit.functions if function.name in needed]
+    promote(unit)
+    for function in unit.functions:
+        simplify(function)
+        _rotate(function)
 
 
 def call_order(functions: dict[str, Function], roots: set[str]) -> list[str]:
@@ -155,6 +159,8 @@ def rename(value, change):
         return change(value)
     if isinstance(value, ir.Deref | ir.DsdVar) and isinstance(value.addr, Reg):
         return replace(value, addr=change(value.addr))
+    if isinstance(value, ir.DsdRegs):
+        return replace(value, **{name: change(reg) for name, reg in vars(value).items() if isinstance(reg, Reg)})
     if isinstance(value, list):
         return [rename(v, change) for v in value]
     return value
@@ -183,15 +189,20 @@ def read(instr: Instr) -> list[Reg]:
         if isinstance(value, Reg):
             if name not in _WRITTEN:
                 found.append(value)
-        elif isinstance(value, ir.Deref | ir.DsdVar):
-            if isinstance(value.addr, Reg):
-                found.append(value.addr)
         elif isinstance(value, list):
             for item in value:
-                inner = item.addr if isinstance(item, ir.Deref | ir.DsdVar) else item
-                if isinstance(inner, Reg):
-                    found.append(inner)
+                found += [item] if isinstance(item, Reg) else _inner(item)
+        else:
+            found += _inner(value)
     return found
+
+
+def _inner(value) -> list[Reg]:
+    if isinstance(value, ir.Deref | ir.DsdVar):
+        return [value.addr] if isinstance(value.addr, Reg) else []
+    if isinstance(value, ir.DsdRegs):
+        return [reg for reg in vars(value).values() if isinstance(reg, Reg)]
+    return []
 
 
 # --- simplification ---------------------------------------------------------------------------------------------------

@@ -115,6 +115,7 @@ class GlobalVar:
     extern: bool = False
     item: int = 4
     linkname: str | None = None
+    local: bool = False  # of a function: it means nothing between two calls
 
 
 # ---- at run time ----
