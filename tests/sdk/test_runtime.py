@@ -360,7 +360,7 @@ def test_sim_log(tmp_path):
               ieq32 r4, r3, 6
               bz r4, more
               say 7, 0x3fc00000
-              say 8, 0x3e00
+              say 8, 0x5140
               say 9, 0
               say 0, 2
               done
@@ -372,7 +372,7 @@ def test_sim_log(tmp_path):
     text = (tmp_path / simlog.NAME).read_text().splitlines()
     assert [line.split(" ", 1)[1] for line in text if line.split(" ", 1)[1]] == [
         *("PE 0:", "PE 1:"),
-        *["numbers -2-20xfffe0xfffffffe1.51.5"] * 2,
+        *["numbers -2-2FFFEFFFFFFFE1.542.0"] * 2,
         *["open"] * 2,
     ]
     cycles = [int(line.split(" ")[0][1:]) for line in text]

@@ -19,15 +19,19 @@ _NUMBERS: dict[int, Callable[[int], str]] = {
     2: str,
     3: lambda v: str(np.uint16(v & 0xFFFF).view(np.int16)),
     4: lambda v: str(np.uint32(v).view(np.int32)),
-    5: lambda v: f"{v & 0xFFFF:#x}",
-    6: lambda v: f"{v:#x}",
+    5: lambda v: f"{v & 0xFFFF:04X}",
+    6: lambda v: f"{v:08X}",
     7: lambda v: _decimal(struct.unpack("<f", struct.pack("<I", v))[0], 8),
+    10: lambda v: f"{v & 0xFFFF:016b}",
+    11: lambda v: f"{v:032b}",
     8: lambda v: _decimal(struct.unpack("<e", struct.pack("<H", v & 0xFFFF))[0], 4),
 }
 
 
 def _decimal(value: float, digits: int) -> str:
-    return f"{value:.{digits}g}"
+    """The shortest that comes close, with a point: 42.0."""
+    text = f"{value:.{digits}g}"
+    return text if any(letter in text for letter in ".en") else text + ".0"
 
 
 def lines(device: Device) -> list[str]:
