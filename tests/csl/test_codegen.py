@@ -80,7 +80,8 @@ def test_conversions(have, value, want, result):
 
 
 def test_division_and_unary():
-    for type, a, b in (("i16", -7, 2), ("u32", 4000000000, 7), ("i32", -100, 9), ("u8", 200, 7)):
+    wide = [("i64", -(10**15), 7), ("u64", 2**64 - 1, 10**10), ("i64", 10**17, -(10**9)), ("u64", 3, 5)]
+    for type, a, b in (("i16", -7, 2), ("u32", 4000000000, 7), ("i32", -100, 9), ("u8", 200, 7), *wide):
         for op in ("div", "rem"):
             quotient = abs(a) // abs(b) * (1 if a * b > 0 else -1)
             want = quotient if op == "div" else a - quotient * b

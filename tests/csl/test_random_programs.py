@@ -69,8 +69,6 @@ class Writer:
     def binary(self) -> None:
         op, type = self.draw(st.sampled_from(OPS)), self.draw(st.sampled_from(TYPES))
         if op in ("div", "rem"):
-            if type[1:] == "64":
-                return
             divisor = self.draw(st.integers(1, 100))
             self.f.add(ir.Bin(op, self.target(type), self.value(type), Const(type, divisor)))
         elif op in ("shl", "shr"):

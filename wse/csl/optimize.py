@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass, replace
 
 from . import ir
+from .divide import expand
 from .fold import fold
 from .ir import Block, Branch, Call, Const, Copy, Function, Instr, Jump, Map, Reg, Return, Trap, Unit
 from .promote import promote
@@ -17,6 +18,7 @@ GROW_MOST = 4000  # instructions beyond which a function takes nothing more in
 
 def optimize(unit: Unit) -> None:
     """Simplifies all functions of a unit, in place; drops those nobody calls any more."""
+    expand(unit)
     by_name = {function.name: function for function in unit.functions}
     roots = {task.function for task in unit.tasks} | {e.function for e in unit.exports if e.function}
     roots |= {instr.function for instr in unit.startup if isinstance(instr, Call | Map)}
