@@ -1,6 +1,6 @@
 """Builtins that only the library's own files may call: what the libraries `<…>` cannot say in CSL.
 
-@wse_sys("row", T, args...)   a SYSTEM row of csrc/isa.def; its result is of type T, void if it has none
+@wse_sys("row", T, args...)   a row of csrc/isa.def that takes and gives scalars; its result is of type T, void if it has none
 @wse_say(kind, value)         a value for the host's log
 @wse_string(text)             the number by which the host knows the text
 @wse_symbol("name", pointer)  the host finds this variable by the name
@@ -8,6 +8,8 @@
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 from . import ast, ir
 from . import types as t
@@ -20,6 +22,9 @@ from .types import Type
 from .values import VOID, Ptr, Run, Val, Value
 
 
+ROOTS = {"ssqrt": np.float32, "hsqrt": np.float16}
+
+
 def argument(f: Frame, node: ast.Node) -> ir.Value:
     value = f.expr(node)
     if isinstance(value, Val) and value.type is t.COMPTIME_INT:
@@ -27,11 +32,22 @@ def argument(f: Frame, node: ast.Node) -> ir.Value:
     return f.operand(value, node.span)
 
 
+def root(row: str, value: Val) -> float:
+    """A square root at compile time, with the rounding of the machine."""
+    rounded = ROOTS[row](value.data)
+    with np.errstate(invalid="ignore"):
+        return float(np.sqrt(rounded))
+
+
 @builtin("@wse_sys", 2, None)
 def sys_(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    build = f.need_run(node.span, "this")
     row = text_of(f, node.args[0], "the name of the row")
     kind = f.type(node.args[1])
+    if row in ROOTS:
+        value = f.expr(node.args[2])
+        if isinstance(value, Val):
+            return Val(kind, root(row, value))
+    build = f.need_run(node.span, "this")
     args = [argument(f, arg) for arg in node.args[2:]]
     if kind is t.VOID:
         build.emit(ir.Sys(row, None, args))
