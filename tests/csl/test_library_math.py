@@ -17,7 +17,9 @@ export var in: [*]f32 = &x;
 def evaluate(tmp_path, body: str, xs, arch: str = "wse3", type: str = "f32") -> np.ndarray:
     """y[i] = body, an expression of v, for every value."""
     values = np.asarray(xs, running.TYPES[type])
-    literals = ", ".join(f"@bitcast({type}, @as(u{8 * values.itemsize}, {int(v)}))" for v in values.view(f"u{values.itemsize}"))
+    literals = ", ".join(
+        f"@bitcast({type}, @as(u{8 * values.itemsize}, {int(v)}))" for v in values.view(f"u{values.itemsize}")
+    )
     pe = f"""
 const math = @import_module("<math>");
 const n = {len(values)};
@@ -64,7 +66,9 @@ def test_halves(tmp_path):
     for call, model in (("math.sqrt(v)", np.sqrt), ("math.abs(v)", np.abs), ("math.inv(v)", np.reciprocal)):
         got = evaluate(tmp_path / call[5:8], call, values, type="f16")
         assert (got == model(values)).all()
-    np.testing.assert_allclose(evaluate(tmp_path / "exp", "math.exp(v)", values[:4], type="f16"), np.exp(values[:4]), rtol=2e-3)
+    np.testing.assert_allclose(
+        evaluate(tmp_path / "exp", "math.exp(v)", values[:4], type="f16"), np.exp(values[:4]), rtol=2e-3
+    )
 
 
 def test_integers_and_special_values(tmp_path):
