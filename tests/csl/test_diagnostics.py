@@ -184,7 +184,10 @@ def test_the_way_there_is_told(tmp_path):
         ("", "the program has no layout block"),
         ("layout { }", "the layout sets no rectangle"),
         ("layout { @set_rectangle(0, 1); }", "a rectangle of 0 x 1 PEs does not fit the wafer"),
-        ('layout { @set_rectangle(1, 1); @set_tile_code(1, 0, "pe.csl"); }', "x = 1 is outside of the rectangle, which has 0 to 0"),
+        (
+            'layout { @set_rectangle(1, 1); @set_tile_code(1, 0, "pe.csl"); }',
+            "x = 1 is outside of the rectangle, which has 0 to 0",
+        ),
         ('layout { @set_rectangle(1, 1); @set_tile_code(0, 0, "no.csl"); }', "no.csl is not found; looked in"),
         ('layout { @set_tile_code(0, 0, "pe.csl"); }', "@set_rectangle must come before"),
         ("layout { @set_rectangle(1, 1); @set_rectangle(1, 1); }", "the rectangle is set twice"),
@@ -248,7 +251,9 @@ def test_layout(layout, message, tmp_path):
     ],
 )  # fmt: skip
 def test_comptime_block(comptime, message, tmp_path):
-    text = f"const n = 3;\ntask t() void {{}}\ntask u() void {{}}\ntask v(a: u32) void {{}}\ncomptime {{ {comptime} }}\n"
+    text = (
+        f"const n = 3;\ntask t() void {{}}\ntask u() void {{}}\ntask v(a: u32) void {{}}\ncomptime {{ {comptime} }}\n"
+    )
     with pytest.raises(CslError) as caught:
         compiled(tmp_path, text)
     assert message in str(caught.value), str(caught.value)
@@ -271,7 +276,9 @@ def test_exports_of_layout_and_pes_agree(tmp_path):
 
 def test_check_of_a_file_alone(tmp_path):
     path = tmp_path / "pe.csl"
-    path.write_text("param n: i16;\nvar a: [n]f32;\nfn f() void {\n  for (a) |v, i| { b = v; }\n  @mov9(a);\n  @as(i16);\n}\n")
+    path.write_text(
+        "param n: i16;\nvar a: [n]f32;\nfn f() void {\n  for (a) |v, i| { b = v; }\n  @mov9(a);\n  @as(i16);\n}\n"
+    )
     found = check(path)
     assert [(d.span.line, d.message) for d in found] == [
         (4, "b is not declared"),

@@ -150,6 +150,15 @@ class ComptimeExpr(Node):
     value: Node
 
 
+@_node
+class BlockExpr(Node):
+    """label: { … break :label value; … }"""
+
+    span: Span
+    label: str
+    body: Node
+
+
 # ---- types ----
 
 

@@ -266,9 +266,16 @@ def array_type(f: Frame, node: ast.BuiltinCall) -> t.ArrayType:
     return kind
 
 
-@builtin("@is_comptime", 1)
+@builtin("@is_comptime", 0, 1)
 def is_comptime(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    return Val(t.BOOL, isinstance(f.expr(node.args[0]), Val))
+    """Whether a value is known; without one, whether the code around it is evaluated at compile time."""
+    return Val(t.BOOL, isinstance(f.expr(node.args[0]), Val) if node.args else f.build is None)
+
+
+@builtin("@fp16", 0)
+def fp16(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The program's type of 16-bit floating-point numbers."""
+    return Val(t.TYPE, t.F16)
 
 
 @builtin("@get_int", 1)
@@ -326,6 +333,17 @@ def strcat(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 @builtin("@strlen", 1)
 def strlen(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     return Val(t.COMPTIME_INT, len(text_of(f, node.args[0], "the argument of @strlen").encode()))
+
+
+@builtin("@get_string_from_byte", 1)
+def get_string_from_byte(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    return Val(t.STRING, chr(f.number(node.args[0], t.U8)))
+
+
+@builtin("@as_string", 1)
+def as_string(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    value = f.known(node.args[0])
+    return Val(t.STRING, value.data if isinstance(value.data, str) else describe(value).split(" of type")[0])
 
 
 @builtin("@get_array", 1)
@@ -441,6 +459,48 @@ def random16(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     reg = build.reg("u16")
     build.emit(ir.Sys("rand", reg))
     return Run(t.U16, reg)
+
+
+@builtin("@set_active_prng", 1)
+def set_active_prng(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """There is one generator of random numbers; choosing it is no more than a check of the number."""
+    f.expr(node.args[0], t.U16)
+    return VOID
+
+
+def config_address(f: Frame, node: ast.Node) -> ir.Value:
+    return f.operand(convert(f, f.expr(node, t.U16), t.U16, node.span), node.span)
+
+
+def get_config(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """A register of the router, by word address."""
+    build = f.need_run(node.span, node.name)
+    reg = build.reg("u16")
+    build.emit(ir.Sys("cfgld", reg, [config_address(f, node.args[0])]))
+    return Run(t.U16, reg)
+
+
+def set_config(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    f.need_run(node.span, node.name)
+    value = f.expr(node.args[1], t.U16)
+    f.emit(ir.Sys("cfgst", None, [f.operand(value, node.args[1].span, t.U16), config_address(f, node.args[0])]))
+    return VOID
+
+
+for _suffix in ("", "_unchecked"):
+    builtin(f"@get_config{_suffix}", 1)(get_config)
+    builtin(f"@set_config{_suffix}", 2)(set_config)
+
+
+def nothing(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Older programs ask for what happens by itself: the server of launches, the table of control tasks."""
+    for arg in node.args:
+        f.expr(arg)
+    return VOID
+
+
+builtin("@rpc", 1)(nothing)
+builtin("@set_control_task_table", 0)(nothing)
 
 
 __all__ = ["BUILTINS", "DsdEdit", "Mem", "builtin", "same", "struct_of", "text_of"]

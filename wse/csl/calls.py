@@ -39,6 +39,8 @@ class Signature:
 
 def call_function(f: Frame, fn: FnRef, args: list[ast.Node], span: Span) -> Value:
     decl = fn.decl
+    if decl.kind == "task":
+        raise CslError.at(span, f"{fn.name} is a task: it is activated, not called", (decl.name_span, "declared here"))
     if len(args) != len(decl.params):
         wanted = f"{len(decl.params)} argument{'s' * (len(decl.params) != 1)}"
         raise CslError.at(span, f"{fn.name} takes {wanted}, not {len(args)}", (decl.name_span, "declared here"))

@@ -17,7 +17,7 @@ from .places import address, load, memory_of
 from .types import Type
 from .values import VOID, DsdEdit, FifoVal, GlobalVar, Mem, Ptr, Run, Sym, Val, Value, concrete
 
-MEMORY = ("tensor_access", "base_address", "extent", "stride", "offset", "wavelet_index_offset", "save_address", "simd_mode")
+MEMORY = ("tensor_access", "base_address", "extent", "stride", "offset", "wavelet_index_offset", "save_address", "simd_mode", "wraparound")
 FABRIC = (
     "fabric_color", "extent", "input_queue", "output_queue", "control", "wavelet_index_offset", "advance_switch",
     "simd_mode", "on_control", "priority",
@@ -236,6 +236,7 @@ class Access:
     def __init__(self, base: ir.Value, item: int):
         self.base, self.item = base, item
         self.offset = 0
+        self.circle: int | None = None  # elements after which a circular buffer begins again
         self.extents: list[Value] = []
         self.strides: list[int] = []
 
@@ -254,6 +255,8 @@ def memory_dsd(f: Frame, kind: t.DsdType, given: dict[str, Any], node: ast.Built
         access.offset = concrete_of(f, given["offset"], node) * size if "offset" in given else 0
     else:
         raise CslError.at(node.span, f"a {kind} needs .tensor_access or .base_address and .extent")
+    if kind is t.CIRCBUF:
+        access.circle = concrete_of(f, given["wraparound"], node) if "wraparound" in given else buffer_size(f, given)
     if kind is not t.MEM4D and len(access.extents) > 1:
         raise CslError.at(node.span, f"{len(access.extents)} indices make a mem4d_dsd, not a {kind}")
     if len(access.extents) > 4:
@@ -263,6 +266,14 @@ def memory_dsd(f: Frame, kind: t.DsdType, given: dict[str, Any], node: ast.Built
     flags = {name: bool(concrete_of(f, given[key], node)) for name, key in
              (("index", "wavelet_index_offset"), ("save_address", "save_address")) if key in given}  # fmt: skip
     return finish_memory(f, kind, access, flags, node)
+
+
+def buffer_size(f: Frame, given: dict[str, Any]) -> int | None:
+    """Elements of the array that a descriptor is over, if it is one."""
+    base = given.get("base_address")
+    kind = (base if isinstance(base, Val) else f.expr(base)).type if base is not None else None
+    array = kind.elem if isinstance(kind, t.PointerType) else kind
+    return array.count if isinstance(array, t.ArrayType) else None
 
 
 def finish_memory(f: Frame, kind: t.DsdType, access: Access, flags: dict[str, bool], node: ast.BuiltinCall) -> Value:
@@ -275,6 +286,11 @@ def finish_memory(f: Frame, kind: t.DsdType, access: Access, flags: dict[str, bo
         length *= extent if extent is not None else 0
     fixed = access.base if isinstance(access.base, ir.Addr | ir.Const) else None
     dsd = ir.Dsd(kind.kind, moved(fixed, access.offset), length, access.strides[-1], access.item, **flags)
+    if kind is t.CIRCBUF:
+        if fixed is None or not isinstance(fixed, ir.Addr):
+            raise CslError.at(node.span, "the buffer of a circbuf_dsd must be known at compile time")
+        size = access.circle if access.circle is not None else length
+        dsd = replace(dsd, circle=(fixed, size * access.item))
     if kind is t.MEM4D:
         if None in extents:
             raise CslError.at(node.span, "the extents of a mem4d_dsd must be known at compile time")
@@ -430,7 +446,9 @@ def on_control(f: Frame, given: Any, node: ast.BuiltinCall) -> tuple[str, int | 
 
 # ---- explicit DSRs ----
 
-DSR_FILES = {t.DSR_DEST: "dest", t.DSR_SRC0: "src0", t.DSR_SRC1: "src1"}
+DSR_FILES = {
+    t.DSR_DEST: "dest", t.DSR_SRC0: "src0", t.DSR_SRC1: "src1", t.DSR_FIFO_DEST: "dest", t.DSR_FIFO_SRC1: "src1",
+}  # fmt: skip
 DSR_COUNT = {"dest": 16, "src0": 16, "src1": 32}
 
 
@@ -450,6 +468,45 @@ def dsr_of(value: Val) -> ir.Dsr:
     return ir.Dsr(DSR_FILES[value.type], concrete(value))
 
 
+def extended(name: str, kind: Type, count: int) -> None:
+    """@get_xdsr, @get_sr: registers that belong to descriptors of several dimensions, FIFOs and circular buffers.  The code
+    generator gives every such descriptor its own; the numbers are checked and otherwise not needed."""
+
+    def make(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+        number = f.number(node.args[0], t.COMPTIME_INT)
+        if not 0 <= number < count:
+            raise CslError.at(node.args[0].span, f"there is no {kind} {number}: there are 0 to {count - 1}")
+        return Val(kind, number)
+
+    builtin(name, 1)(make)
+
+
+extended("@get_xdsr", t.XDSR, 16)
+extended("@get_sr", t.SR, 16)
+
+
+def load_extended(count: int) -> Any:
+    """@load_to_dsr with further registers between the DSR and the descriptor."""
+
+    def make(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+        at = next((i for i, arg in enumerate(node.args[1:], 1) if is_descriptor_type(f.expr(arg).type)), None)
+        if at is None or at < count:
+            raise CslError.at(node.span, f"{node.name} takes a DSR, further registers, a descriptor and perhaps options")
+        for arg in node.args[1:at]:
+            f.known(arg)
+        return load_to_dsr(f, ast.BuiltinCall(node.span, "@load_to_dsr", [node.args[0], *node.args[at:]]), want)
+
+    return make
+
+
+def is_descriptor_type(kind: Type) -> bool:
+    return isinstance(kind, t.DsdType) or kind is t.FIFO
+
+
+builtin("@load_to_dsr_xdsr", 3, 4)(load_extended(2))
+builtin("@load_to_dsr_xdsr_sr", 4, None)(load_extended(3))
+
+
 @builtin("@load_to_dsr", 2, 3)
 def load_to_dsr(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     from .vectors import options
@@ -461,6 +518,9 @@ def load_to_dsr(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     if dsr.type not in DSR_FILES:
         raise CslError.at(node.args[0].span, f"a DSR was expected, not {describe(dsr)}")
     value = f.expr(node.args[1])
+    if not isinstance(value.type, t.DsdType) and value.type is not t.FIFO:
+        shown = describe(value) if isinstance(value, Val) else f"a value of type {value.type}"
+        raise CslError.at(node.args[1].span, f"a descriptor was expected, not {shown}")
     given = options(f, node.args[2]) if len(node.args) > 2 else None
     then, save = (given.then, given.save_address) if given is not None else (ir.Then(), False)
     f.emit(ir.LoadDsr(dsr_of(dsr), descriptor_operand(f, value, node.args[1].span), then, save))

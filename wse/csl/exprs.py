@@ -8,7 +8,7 @@ from . import arith, ast, ir
 from . import types as t
 from .convert import array_from, coerce, describe, fill
 from .errors import CslError, Span
-from .frame import PREDEFINED, Frame, expr
+from .frame import PREDEFINED, Broken, Frame, Loop, expr
 from .places import address_of, deref_place, ident_place, index_place, load
 from .types import Type
 from .values import UNDEFINED, VOID, DsdEdit, Mem, Run, Sym, Val, Value, concrete, zeros
@@ -291,6 +291,34 @@ def condition(f: Frame, node: ast.Node, yes: ir.Block, no: ir.Block) -> bool | N
         return bool(concrete(value))
     build.branch(f.operand(value, node.span), yes, no)
     return None
+
+
+@expr(ast.BlockExpr)
+def block_expr(f: Frame, node: ast.BlockExpr, want: Type | None) -> Value:
+    """A labelled block as an expression: `break :label value` gives its value."""
+    from .stmts import block_body
+
+    build = f.build
+    if build is None:
+        try:
+            block_body(f, node.body)
+        except Broken as broken:
+            if broken.label != node.label or broken.value is None:
+                raise
+            return broken.value
+        raise CslError.at(node.span, f"the block {node.label} ends without a value: break :{node.label} gives one")
+    loop = Loop(node.label, build.new_block(), None)
+    loop.values = []
+    build.loops.append(loop)
+    block_body(f, node.body)
+    build.loops.pop()
+    if build.block is not None or not loop.values:
+        raise CslError.at(node.span, f"the block {node.label} may end without a value: break :{node.label} gives one")
+    if len(loop.values) == 1:
+        build.block, value, _ = loop.values[0]
+        return value
+    kind = want if want is not None and not want.is_comptime else joined(loop.values, node.span)
+    return join(f, loop.values, loop.after, kind, node.span)
 
 
 @expr(ast.IfExpr)

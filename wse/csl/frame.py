@@ -51,9 +51,9 @@ class Left(Exception):
 
     word = ""
 
-    def __init__(self, span: Span, label: str | None = None):
+    def __init__(self, span: Span, label: str | None = None, value: Any = None):
         super().__init__(self.word)
-        self.span, self.label = span, label
+        self.span, self.label, self.value = span, label, value
 
     def misplaced(self) -> CslError:
         if self.word == "return":
@@ -66,8 +66,7 @@ class Returned(Left):
     word = "return"
 
     def __init__(self, value: Val, span: Span):
-        super().__init__(span)
-        self.value = value
+        super().__init__(span, None, value)
 
 
 class Broken(Left):
@@ -81,10 +80,11 @@ class Continued(Left):
 class Loop:
     """A run-time loop or labelled block that encloses the code: where break and continue go."""
 
-    __slots__ = ("after", "label", "step")
+    __slots__ = ("after", "label", "step", "values")
 
     def __init__(self, label: str | None, after: ir.Block, step: ir.Block | None):
         self.label, self.after, self.step = label, after, step
+        self.values: list | None = None  # of a block that is an expression: what its breaks give
 
 
 class Builder:
@@ -251,6 +251,8 @@ class Frame:
         if isinstance(value, Run):
             return value.value
         kind = value.type
+        if isinstance(kind, t.PointerType) and isinstance(value, Val) and not isinstance(value.data, Ptr):
+            raise CslError.at(span, f"a value of type {kind} does not exist at run time")
         if kind.ir is None:
             raise CslError.at(span, f"a value of type {kind} does not exist at run time: give it a type with @as")
         if not isinstance(value, Val):

@@ -57,6 +57,8 @@ def member_of_memory(base: Mem, node: ast.Member) -> Any:
         raise CslError.at(node.span, f"a value of type {kind} has no members")
     if node.name not in kind.fields:
         raise CslError.at(node.span, f"{kind} has no field {node.name}: it has {', '.join(kind.fields) or 'none'}")
+    if node.name not in kind.offsets:
+        raise CslError.at(node.span, f"the field {node.name} of {kind} exists at compile time only")
     made = base.at(kind.offsets[node.name], kind.fields[node.name][0])
     made.const = base.const
     return made

@@ -670,6 +670,10 @@ class Parser:
     def primary(self) -> ast.Node:
         token = self.token
         kind, text = token.kind, token.text
+        if kind == "ident" and self.peek().text == ":" and self.peek(2).text == "{":
+            self.advance()
+            self.advance()
+            return ast.BlockExpr(self.span(token), text, self.block("as a labelled block"))
         if kind == "ident" or (kind == "keyword" and text in TYPE_WORDS):
             self.advance()
             return ast.Ident(self.span(token), text)

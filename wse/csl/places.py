@@ -363,6 +363,8 @@ def index_pointer(f: Frame, pointer: Value, kind: t.PointerType, node: ast.Index
     if len(node.indices) != 1:
         raise CslError.at(node.span, f"{kind} has one index, not {len(node.indices)}")
     index = f.expr(node.indices[0])
+    if not t.is_integral(index.type):
+        raise CslError.at(node.indices[0].span, f"an index must be an integer, not a value of type {index.type}")
     size = kind.elem.size
     if size is None:
         raise CslError.at(node.span, f"values of type {kind.elem} have no size")

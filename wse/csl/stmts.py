@@ -143,15 +143,31 @@ def return_(f: Frame, node: ast.Return) -> None:
 
 @stmt(ast.Break)
 def break_(f: Frame, node: ast.Break) -> None:
-    if node.value is not None:
-        raise CslError.at(node.span, "break with a value is not part of the language")
+    value = f.expr(node.value) if node.value is not None else None
     if f.build is None:
-        raise Broken(node.span, node.label)
+        raise Broken(node.span, node.label, value)
     for loop in reversed(f.build.loops):
         if (node.label is None and loop.step is not None) or (node.label is not None and loop.label == node.label):
-            f.build.jump(loop.after)
+            leave(f, loop, value, node)
             return
     raise Broken(node.span, node.label).misplaced()
+
+
+def leave(f: Frame, loop: Loop, value: Value | None, node: ast.Break) -> None:
+    """Goes behind a loop or block, with the value of the block if it is an expression."""
+    build = f.build
+    assert build is not None
+    if (value is None) != (loop.values is None):
+        wanted = "has a value, which this break does not give" if value is None else "has no value"
+        raise CslError.at(node.span, f"the block or loop that is left {wanted}")
+    if loop.values is None:
+        build.jump(loop.after)
+        return
+    if isinstance(value, Run):
+        value = Run(value.type, f.fresh(value.value))
+    if build.block is not None:
+        loop.values.append((build.block, value, node.span))
+        build.block = None
 
 
 @stmt(ast.Continue)
@@ -183,6 +199,8 @@ def block(f: Frame, node: ast.Block) -> None:
     except Broken as broken:
         if broken.label is None or broken.label != node.label:
             raise
+        if broken.value is not None:
+            raise CslError.at(broken.span, "the block or loop that is left has no value") from None
 
 
 def block_body(f: Frame, node: ast.Block) -> None:
@@ -477,7 +495,8 @@ def for_array(f: Frame, node: ast.For, where: Any, items: Value) -> None:
 def item_of(f: Frame, node: ast.For, where: Any, elem: Type, index: ir.Reg) -> Any:
     from .places import address, offset_by
 
-    assert isinstance(where, Mem)
+    if not isinstance(where, Mem):
+        raise CslError.at(node.items[0].span, "this array cannot be gone through at run time: it is no variable")
     place = offset_by(f, where, elem, Run(t.U16, index), elem.size or 0, node.span)
     if node.by_pointer:
         return Run(t.pointer_to(elem, const=where.const), address(f, place))
