@@ -251,6 +251,39 @@ def test_a_fifo_between_two_operations():
     assert pe.read("done")[0] == 1
 
 
+def test_a_synchronous_operation_ends_at_the_end_of_a_fifo():
+    f = Builder("main")
+    for name, length, step in (("a", 3, "pushed"), ("a", 6, "full"), ("b", 2, "popped")):
+        operands = (ir.FifoRef("q"), mem(name, length, 2)) if name == "a" else (mem(name, length, 2), ir.FifoRef("q"))
+        done = Reg("bool")
+        f.add(Vector("mov16", *operands, result=done))
+        f.store(Addr(step), done)
+    pe = Pe(
+        [f.done()],
+        {
+            "a": ("u16", list(range(5, 11))),
+            "b": ("u16", [0] * 4),
+            **{n: ("bool", [9]) for n in ("pushed", "full", "popped")},
+        },
+        more=[ir.Global("ring", 10, 4)],
+        fifos=[ir.Fifo("q", "ring", 2, 5)],
+    )
+    pe.run()
+    pe.call("main")
+    assert [pe.read(name)[0] for name in ("pushed", "full", "popped")] == [1, 0, 1]
+    assert pe.read("b").tolist() == [5, 6, 0, 0]
+
+
+def test_a_saved_address_is_not_kept_from_operation_to_operation():
+    """A descriptor's value does not change by its use."""
+    f = Builder("main")
+    for at in (0, 8):
+        f.add(Vector("fmovs", mem("b", 2, offset=at), mem("a", 2, save_address=True)))
+    pe = Pe([f.done()], {"a": ("f32", [1, 2, 3, 4]), "b": ("f32", [0] * 4)})
+    pe.call("main")
+    assert pe.read("b").tolist() == [1, 2, 1, 2]
+
+
 def test_a_loopback_and_index():
     """Words go out and come back to the same PE; a data task takes those of another color."""
     f, hear = Builder("main"), Builder("hear", [Reg("u16"), Reg("u16")])

@@ -22,11 +22,13 @@ def optimize(unit: Unit) -> None:
     by_name = {function.name: function for function in unit.functions}
     roots = {task.function for task in unit.tasks} | {e.function for e in unit.exports if e.function}
     roots |= {instr.function for instr in unit.startup if isinstance(instr, Call | Map)}
+    callers = _callers(unit)
     for name in call_order(by_name, roots):
         function = by_name[name]
         simplify(function)
-        _inline_calls(function, by_name, _callers(unit))
-        simplify(function)
+        if _inline_calls(function, by_name, callers):
+            callers = _callers(unit)
+            simplify(function)
     needed = _reached(by_name, roots)
     unit.functions = [function for function in unit.functions if function.name in needed]
     promote(unit)
@@ -90,8 +92,10 @@ def size(function: Function) -> int:
 # --- inlining ---------------------------------------------------------------------------------------------------------
 
 
-def _inline_calls(function: Function, functions: dict[str, Function], callers: dict[str, int]) -> None:
+def _inline_calls(function: Function, functions: dict[str, Function], callers: dict[str, int]) -> bool:
+    """True if there was a call to take in."""
     done: list[Block] = []
+    found = False
     left = list(function.blocks)
     next_id = max(block.id for block in left) + 1
     while left:
@@ -111,8 +115,10 @@ def _inline_calls(function: Function, functions: dict[str, Function], callers: d
             block.code[i:] = [Jump(body[0].id, at=instr.at)]
             done += body
             left.insert(0, after)
+            found = True
             break
     function.blocks = done
+    return found
 
 
 def body_of(
@@ -212,6 +218,8 @@ def _inner(value) -> list[Reg]:
 
 def simplify(function: Function) -> None:
     """Propagates, folds and drops until nothing changes."""
+    for block in function.blocks:
+        _trim(block)
     while True:
         changed = _propagate(function)
         changed |= _fold(function)
@@ -285,6 +293,15 @@ def _fold(function: Function) -> bool:
     return changed
 
 
+def _trim(block: Block) -> None:
+    """Drops what follows a terminator."""
+    for i, instr in enumerate(block.code):
+        if isinstance(instr, ir.TERMINATORS):
+            del block.code[i + 1 :]
+            return
+    block.code.append(Return())
+
+
 def targets(instr: Instr) -> list[int]:
     """Blocks a terminator may go to, the likelier first."""
     if isinstance(instr, Jump):
@@ -304,15 +321,8 @@ def _retarget(instr: Instr, change: dict[int, int]) -> bool:
 
 
 def _reachable(function: Function) -> bool:
-    """Drops what follows a terminator, and blocks that nobody reaches."""
+    """Drops blocks that nobody reaches."""
     by_id = {block.id: block for block in function.blocks}
-    for block in function.blocks:
-        for i, instr in enumerate(block.code):
-            if isinstance(instr, ir.TERMINATORS):
-                del block.code[i + 1 :]
-                break
-        else:
-            block.code.append(Return())
     seen, left = {function.blocks[0].id}, [function.blocks[0]]
     while left:
         for target in targets(left.pop().code[-1]):

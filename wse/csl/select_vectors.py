@@ -130,6 +130,8 @@ class VectorSelector:
             number = self.free_dsr(file, taken)
             self.load_words(words)
             self.held[file, number] = words
+            if isinstance(operand, Dsd) and operand.save_address:
+                del self.held[file, number]  # the operation moves its base
         taken.add((file, number))
         self.load_dsr(self.byte(file, number))
         return self.byte(file, number)
@@ -244,7 +246,20 @@ class VectorSelector:
             base, imm = self.memory(addr, 0)
             self.emit("st16" if BITS[type] == 16 else "st32", dst.operand, base, imm=imm)
         if instr.result is not None:
-            self.emit("mov", self.v(instr.result), None, imm=1)
+            self.whether_done(instr, fields)
+
+    def whether_done(self, instr: ir.Vector, fields: list[int | V]) -> None:
+        """The result of an operation: false if it ended at the end of a FIFO, whose length is then what is left."""
+        assert instr.result is not None
+        for operand, field in zip((instr.dst, instr.src0, instr.src1), fields, strict=False):
+            if isinstance(operand, FifoRef) and isinstance(field, int) and not instr.then.async_:
+                self.emit("stds", field, GROUP[0], writes=GROUP[1:])
+                self.group_words = [None] * 4
+                left = V("left")
+                self.emit("ishr32", left, GROUP[1], imm=16)
+                self.emit("ieq16", self.v(instr.result), left, imm=0)
+                return
+        self.emit("mov", self.v(instr.result), None, imm=1)
 
     def destination(self, instr: ir.Vector, asynchronous: bool, taken) -> Place | None:
         dst = instr.dst
