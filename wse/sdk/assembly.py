@@ -91,8 +91,8 @@ class Assembly:
                 if not port.connected:
                     raise ConfigError(f"{port} is connected to nothing: call connect, or make a stream of it")
         ways = Ways(self.width, self.height, self.cells)
-        for color, cell in (*self.routes, *ports):
-            ways.take(color, [cell])
+        for number, cell in (*self.routes, *ports):
+            ways.take(number, [cell])
         pairs = [
             (source, target, self.cell(source.region, a), self.cell(target.region, b))
             for source, target in self.layout.connections
@@ -229,10 +229,10 @@ def choose_colors(layout: SdkLayout) -> dict[Color, int]:
     # On WSE-2 colors and local tasks share their numbers: programs count their tasks from 8 on.
     free = sorted(range(machine.colors), key=lambda number: (8 <= number < 16, number))
     numbers: dict[Color, int] = {}
-    for color, values in given.items():
-        if len(values) > 1:
-            raise ConfigError(f"color {color} and those connected to it have several values: {sorted(values)}")
-        numbers[color] = values.pop()
+    for color, fixed in given.items():
+        if len(fixed) > 1:
+            raise ConfigError(f"color {color} and those connected to it have several values: {sorted(fixed)}")
+        numbers[color] = fixed.pop()
         if numbers[color] not in range(machine.colors) or (
             color in with_switch and not machine.has_switch(numbers[color])
         ):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -86,7 +87,7 @@ class Commands:
     def finish_launches(self, waiting: str) -> None:
         """Runs until every PE that runs a function has released its command stream."""
         for launch in self._launches:
-            if self.run(lambda launch=launch: not self._silent(launch).any()):
+            if self.run(partial(self._has_ended, launch)):
                 launch.done = True
                 continue
             left = self._silent(launch)
@@ -98,6 +99,9 @@ class Commands:
                 "unblock_cmd_stream(), and nothing on the fabric can move any more"
             )
         self._launches.clear()
+
+    def _has_ended(self, launch: Launch) -> bool:
+        return not self._silent(launch).any()
 
     def _silent(self, launch: Launch) -> np.ndarray:
         return launch.started & (self.device.signals == launch.before)
@@ -178,7 +182,8 @@ class Commands:
 
     def collect(self) -> None:
         """Delivers what has come, and forgets the streams that are done: in order, where one follows another."""
-        fabric, going = self.device.fabric, []
+        fabric = self.device.fabric
+        going: list[Stream] = []
         for stream in list(self._streams):
             at = stream.at
             if any(stream.follows(other) for other in going):

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from ..errors import ConfigError
 from .runtime import RUN_LOG
@@ -117,7 +118,7 @@ def _environment(log: Path) -> dict[str, str]:
 
 def _execute(command: list[str], place: Path, environment: dict[str, str], timeout: float) -> tuple[int | None, str]:
     """(exit status, what was printed); None when the time was over."""
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with subprocess.Popen(command, cwd=place, env=environment, start_new_session=True, **pipes) as process:
         try:
             output, _ = process.communicate(timeout=timeout)

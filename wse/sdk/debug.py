@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,8 @@ _NUMBERS = {2: "?", 3: "u1", 4: "i1", 5: "<u2", 6: "<i2", 7: "<f2", 8: "<u4", 9:
 
 def decode(words: np.ndarray, strings: list[str]) -> list:
     """The records of a trace buffer: word 0 is how many are used after it, then kind and payload of each record."""
-    used, at, records = min(int(words[0]), words.size - 1), 1, []
+    used, at = min(int(words[0]), words.size - 1), 1
+    records: list[Any] = []
     while at <= used:
         kind = int(words[at])
         size = 1 if kind == _STRING else 3 if kind == _TIMESTAMP else max(1, np.dtype(_NUMBERS[kind]).itemsize // 2)
@@ -68,6 +70,6 @@ def decode(words: np.ndarray, strings: list[str]) -> list:
         elif kind == _TIMESTAMP:
             records.append(sum(int(word) << 16 * i for i, word in enumerate(payload)))
         else:
-            records.append(payload.tobytes() and np.frombuffer(payload.tobytes(), _NUMBERS[kind])[0].item())
+            records.append(np.frombuffer(payload.tobytes(), _NUMBERS[kind])[0].item())
         at += 1 + size
     return records

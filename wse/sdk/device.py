@@ -112,7 +112,8 @@ class Device:
 
     def _addresses(self, name: str, at: Rectangle, size: int) -> list[tuple[int, np.ndarray]]:
         """Where the variable is, and in which PEs it is there."""
-        classes, found = self.artifact.class_of[at.slices], {}
+        classes = self.artifact.class_of[at.slices]
+        found: dict[int, list[np.ndarray]] = {}
         missing = np.ones(classes.shape, bool)
         for index, image in self.classes(at):
             variable = image.variables.get(name)

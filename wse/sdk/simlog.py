@@ -36,7 +36,9 @@ def _decimal(value: float, digits: int) -> str:
 
 def lines(device: Device) -> list[str]:
     """What was said since the last call, as lines `@cycle text`; a line that has not ended ends here."""
-    said, strings, open_lines, written = device.fabric.said(), device.artifact.strings, {}, []
+    said, strings = device.fabric.said(), device.artifact.strings
+    open_lines: dict[int, tuple[int, str]] = {}
+    written: list[str] = []
     for cycle, pe, kind, _, value in said.tolist():
         if kind == STRING:
             text = strings[value] if value < len(strings) else "?"
