@@ -284,6 +284,87 @@ def test_a_saved_address_is_not_kept_from_operation_to_operation():
     assert pe.read("b").tolist() == [1, 2, 1, 2]
 
 
+LOOP = {"queues_out": {4: 3}, "queues_in": {2: 3}}
+OUT, IN = Dsd("fabout", queue=4, color=3, length=4, item=4), Dsd("fabin", queue=2, length=4, item=4)
+
+
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_an_asynchronous_sum_into_a_pointer(arch):
+    """A microthread has no register to add up in: the scalar is a walk of stride zero."""
+    f, g = Builder("main"), Builder("after")
+    where = f.load(Addr("pointer"), "ptr")
+    total = Deref(where, "f32")
+    f.add(
+        Vector(
+            "fadds", total, total, IN, then=Then(async_=True, activate=9, priority=2, ut=3 if arch == "wse3" else None)
+        )
+    )
+    f.add(Vector("fmovs", OUT, mem("a", 4), then=Then(async_=True, priority=0)))
+    g.store(Addr("done"), Const("u16", 1))
+    pe = Pe(
+        [f.done(), g.done()],
+        {"a": ("f32", [1, 2, 3, 4]), "sum": ("f32", [100]), "done": ("u16", [0])},
+        arch,
+        {3: ir.ColorConfig("R", "R")},
+        tasks=[ir.Task("local", 9, "after")],
+        more=[ir.Global("pointer", 2, 2, bytes(2), [(0, "sum", 0)])],
+        **LOOP,
+    )
+    pe.call("main")
+    assert pe.read("sum")[0] == 110
+    assert pe.read("done")[0] == 1
+
+
+@pytest.mark.parametrize("variable", [False, True])
+def test_map_from_and_to_the_fabric(variable):
+    x = Reg("f32")
+    double = Builder("double", [x], "f32")
+    doubled = double.done(double.bin("add", x, x))
+    f = Builder("main")
+    out = DsdVar("fabout", Addr("out")) if variable else OUT
+    f.add(ir.Map("double", [mem("a", 4)], ["f32"], out, "f32"))
+    f.add(ir.Map("double", [IN], ["f32"], mem("b", 4), "f32"))
+    pe = Pe(
+        [f.done(), doubled],
+        {"a": ("f32", [1, 2, 3, 4]), "b": ("f32", [0] * 4)},
+        routes={3: ir.ColorConfig("R", "R")},
+        more=[_variable("out", OUT)],
+        **LOOP,
+    )
+    pe.call("main")
+    assert pe.read("b").tolist() == [4, 8, 12, 16]
+
+
+def test_more_tensors_than_extended_registers():
+    """Sixteen keep their contents; the others share one and are loaded each time."""
+    f = Builder("main")
+    for _ in range(2):
+        for i in range(20):
+            tensor = Dsd("mem4d", Addr("a"), 4, item=2, extents=(2, 2), strides=(2 * (i + 1), 2))
+            f.add(Vector("mov16", mem("b", 4, 2, offset=8 * i), tensor))
+    pe = Pe([f.done()], {"a": ("i16", list(range(64))), "b": ("i16", [0] * 80)})
+    pe.call("main")
+    assert pe.read("b").reshape(20, 4).tolist() == [[0, 1, i + 1, i + 2] for i in range(20)]
+
+
+def test_a_circular_walk():
+    f = Builder("main")
+    ring = Dsd("circular", Addr("a", 4), 5, 2, item=2, circle=(Addr("a"), 8))
+    f.add(Vector("mov16", mem("b", 5, 2), ring))
+    pe = Pe([f.done()], {"a": ("i16", [1, 2, 3, 4]), "b": ("i16", [0] * 5)})
+    pe.call("main")
+    assert pe.read("b").tolist() == [3, 4, 1, 2, 3]
+
+
+def test_explicit_dsrs_of_a_file_run_out():
+    f = Builder("main")
+    for number in range(16):
+        f.add(ir.LoadDsr(Dsr("src1", number), mem("a", 2)))
+    f.add(Vector("fadds", mem("a", 2), mem("a", 2), mem("a", 2)))
+    with pytest.raises(ir.Unsupported, match="no src1 DSR is left"):
+        Pe([f.done()], {"a": ("f32", [1, 2])})
+
+
 def test_a_loopback_and_index():
     """Words go out and come back to the same PE; a data task takes those of another color."""
     f, hear = Builder("main"), Builder("hear", [Reg("u16"), Reg("u16")])
