@@ -99,6 +99,15 @@ def test_errors_of_the_program_stand_as_they_are():
     assert "^" in done.stderr
 
 
+def test_warnings_do_not_stop_the_compiler():
+    Path("layout.csl").write_text(
+        LAYOUT.replace("  @export_name", '  @export_name("other", [*]u16, true);\n  @export_name')
+    )
+    done = cslc("layout.csl", "--params=width:1")
+    assert done.exit_code == 0
+    assert "layout.csl:8:3: warning: no PE exports a symbol other" in done.stderr
+
+
 def test_modules_of_other_directories(monkeypatch):
     Path("more").mkdir()
     Path("more/two.csl").write_text("const two: u16 = 2;")

@@ -75,7 +75,11 @@ def command(
     from ..sdk import compile
 
     request = compile.Request(layout, _merged(params, "--params"), _merged(colors, "--colors"), **options)
-    for line in compile.run(request):
+    warnings: list[Any] = []
+    lines = compile.run(request, warnings)
+    for warning in warnings:
+        click.echo(str(warning), err=True)
+    for line in lines:
         click.echo(line)
     return 0
 

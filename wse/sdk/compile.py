@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..csl import emit, ir
 from ..csl.artifact import Artifact
+from ..csl.errors import Diagnostic
 from ..csl.link import link
 from ..csl.program import compile_program
 from ..errors import ConfigError
@@ -45,10 +46,10 @@ class Request:
 
 def compile_layout(request: Request) -> Artifact:
     """Compiles; CslError with all findings if the program is wrong."""
-    return _compile(request)[1]
+    return _compile(request, [])[1]
 
 
-def _compile(request: Request) -> tuple[ir.Layout, Artifact]:
+def _compile(request: Request, warnings: list[Diagnostic]) -> tuple[ir.Layout, Artifact]:
     machine = Machine(request.arch)
     made = compile_program(
         str(request.layout),
@@ -58,10 +59,10 @@ def _compile(request: Request) -> tuple[ir.Layout, Artifact]:
         fabric=request.fabric_dims or (machine.fabric_width, machine.fabric_height),
         offsets=request.fabric_offsets,
         import_paths=[*request.import_path, *filter(None, os.environ.get(IMPORT_PATH, "").split(os.pathsep))],
+        fp16=request.fp16_format or "f16",
+        warnings=warnings,
     )
     artifact = link(made)
-    if request.fp16_format:
-        artifact = replace(artifact, fp16=request.fp16_format)
     check_place(request, artifact.width, artifact.height)
     return made, artifact
 
@@ -89,9 +90,9 @@ def check_place(request: Request, width: int, height: int) -> None:
         )
 
 
-def run(request: Request) -> list[str]:
-    """Compiles and saves; returns the lines to print."""
-    layout, artifact = _compile(request)
+def run(request: Request, warnings: list[Diagnostic] | None = None) -> list[str]:
+    """Compiles and saves; returns the lines to print.  warnings: a list to add them to."""
+    layout, artifact = _compile(request, [] if warnings is None else warnings)
     artifact.save(request.output)
     lines = [emit.emit(form, layout, artifact) for form in request.emit]
     if request.verbose:
