@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import types as t
-from .convert import coerce, describe, fits, round_float, wrap_array
+from .convert import coerce, describe, fits, round_float, to_float, wrap_array
 from .errors import CslError, Span
 from .types import Type
 from .values import FnRef, Sym, Val, concrete, same, sym
@@ -135,6 +135,9 @@ def fold_sym(op: str, kind: Type, a: Val, b: Val, span: Span | None) -> Val:
             made = sym_int(op, x, y)
             if made is not None:
                 return Val(kind, sym(wrap_array(kind, made) if isinstance(kind, t.IntType) else made))
+    elif isinstance(kind, t.FloatType) and op in ("+", "-", "*"):
+        made = {"+": operator.add, "-": operator.sub, "*": operator.mul}[op](np.asarray(x, np.float64), y)
+        return to_float(Val(kind, sym(made)), kind)  # of two f32 or f16, exactly what rounding once gives
     return fold(op, Val(kind, concrete(a)), Val(kind, concrete(b)), span)
 
 

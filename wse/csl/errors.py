@@ -135,7 +135,10 @@ class CslError(ProgramError):
 
     def __init__(self, diagnostics: list[Diagnostic]):
         self.diagnostics = diagnostics
-        super().__init__(render(diagnostics))
+        super().__init__(diagnostics)
+
+    def __str__(self) -> str:
+        return render(self.diagnostics)
 
     @classmethod
     def at(cls, span: Span | None, message: str, *notes: tuple[Span | None, str]) -> CslError:
@@ -146,7 +149,6 @@ class CslError(ProgramError):
         """Adds what led there to every finding."""
         for diagnostic in self.diagnostics:
             diagnostic.notes.append((span, sentence))
-        self.args = (render(self.diagnostics),)
         return self
 
 

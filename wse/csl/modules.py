@@ -7,7 +7,7 @@ from typing import Any
 
 from . import ast
 from . import types as t
-from .convert import describe, explicit
+from .convert import explicit
 from .errors import CslError, Findings, Source, Span
 from .frame import Frame
 from .parser import parse
@@ -189,11 +189,11 @@ class Instance:
             return explicit(value, kind, span)
         try:
             return frame.coerce(value, kind, span)  # type: ignore[return-value]
-        except CslError:
+        except CslError as error:
             if value is not self.params.get(decl.name):
                 raise
             place = (self.span, "the value is given here") if self.span is not None else (None, "as given")
-            raise CslError.at(span, f"param {decl.name} of type {kind} cannot be {describe(value)}", place) from None
+            raise CslError.at(span, f"param {decl.name}: {error.diagnostics[0].message}", place) from None
 
     def needs(self, decl: ast.VarDecl) -> str:
         return f"give it one with --params={decl.name}:VALUE, or a default"

@@ -277,6 +277,8 @@ class Unit:
                     if lowered.known and lowered.span is not None:
                         error.note(lowered.span, f"in {lowered.fn.name}, instantiated here")
                     self.program.findings.add(error)
+                except Left as left:
+                    self.program.findings.add(left.misplaced())
                 self.out.functions.append(lowered.function)
         self.bind_queues()
         self.bind_teardown()

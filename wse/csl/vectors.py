@@ -190,7 +190,7 @@ def operation(name: str, row: str) -> Callable:
         if not given.then.async_ and any(isinstance(o, ir.FifoRef) for o in (dst, src0, src1)):
             result = ir.Reg("bool")
         f.emit(ir.Vector(row, dst, src0, src1, extra, given.then, given.index, result))
-        return VOID if result is None else Run(t.BOOL, result)
+        return Val(t.BOOL, True) if result is None else Run(t.BOOL, result)
 
     return make
 
