@@ -43,7 +43,11 @@ class Writer:
     def block(self, depth: int) -> None:
         while self.budget > 0:
             self.budget -= 1
-            kind = self.draw(st.sampled_from(["bin"] * 4 + ["convert", "if", "loop", "call", "store", "select", "end"]))
+            kind = self.draw(
+                st.sampled_from(
+                    ["bin"] * 4 + ["convert", "if", "loop", "call", "store", "load", "load", "select", "end"]
+                )
+            )
             if kind == "end":
                 return
             if kind == "bin":
@@ -62,6 +66,9 @@ class Writer:
             elif kind == "store" and self.outputs:
                 value = self.draw(st.sampled_from(self.vars))
                 self.f.store(Addr("memory"), value, 8 * self.draw(st.integers(0, 7)))
+            elif kind == "load" and self.outputs:
+                target = self.target(self.draw(st.sampled_from(TYPES)))
+                self.f.add(ir.Load(target, Addr("memory"), self.draw(st.integers(0, 30)) * 2))
             elif kind == "select":
                 type = self.draw(st.sampled_from(TYPES))
                 self.f.add(ir.Select(self.target(type), self.condition(), self.value(type), self.value(type)))
@@ -116,6 +123,9 @@ def interpret(functions: dict, name: str, args: list, memory: bytearray):
                     size = ir.BITS[value.type] // 8
                     bits = of(value) & ((1 << 8 * size) - 1)
                     memory[offset + more : offset + more + size] = bits.to_bytes(size, "little")
+                case ir.Load(dst=dst, addr=Addr(_, offset), offset=more):
+                    size = ir.BITS[dst.type] // 8
+                    regs[dst] = wrap(dst.type, int.from_bytes(memory[offset + more : offset + more + size], "little"))
                 case Call(dst=dst, function=callee, args=given):
                     regs[dst] = interpret(functions, callee, [of(a) for a in given], memory)
                 case Jump(to=to):

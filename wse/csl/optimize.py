@@ -9,6 +9,7 @@ from . import ir
 from .divide import expand
 from .fold import fold
 from .ir import Block, Branch, Call, Const, Copy, Function, Instr, Jump, Map, Reg, Return, Trap, Unit
+from .local import reuse
 from .promote import promote
 
 INLINE_MOST = 14  # instructions of a function that is inlined wherever it is called
@@ -34,6 +35,8 @@ def optimize(unit: Unit) -> None:
     promote(unit)
     for function in unit.functions:
         simplify(function)
+        while reuse(function):
+            simplify(function)
         _rotate(function)
 
 
