@@ -1,7 +1,7 @@
 """Within a block: what was computed, loaded or stored before is not computed or loaded again.
 
-Async operations that write memory meanwhile, and pointers to a variable's neighbors, are the program's own risk, as with
-any compiler; every store stays.
+Async operations that write memory meanwhile, and pointers to a variable's neighbors, are the program's own risk, as
+with any compiler; every store stays.
 """
 
 from __future__ import annotations
