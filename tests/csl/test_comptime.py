@@ -1,8 +1,8 @@
 """What is evaluated at compile time: every line is an assertion that holds, or an error that is told."""
 
 import pytest
-from csl.running import compiled
 
+from csl.running import compiled
 from wse.csl.errors import CslError
 
 HEAD = """const control = @import_module("<control>");
@@ -232,7 +232,6 @@ comptime {
 
 def test_printing_is_a_warning(tmp_path):
     from csl.running import write
-
     from wse.csl.program import compile_program
 
     warnings = []

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from csl.running import TYPES, read, run
 
 INTS = ("i8", "u8", "i16", "u16", "i32", "u32")
@@ -67,7 +68,9 @@ def wrap(kind: str, value: int) -> int:
 
 
 def samples(kind: str) -> list[tuple[int, int]]:
-    low, high = (-(1 << (bits(kind) - 1)), (1 << (bits(kind) - 1)) - 1) if kind[0] == "i" else (0, (1 << bits(kind)) - 1)
+    low, high = (
+        (-(1 << (bits(kind) - 1)), (1 << (bits(kind) - 1)) - 1) if kind[0] == "i" else (0, (1 << bits(kind)) - 1)
+    )
     values = [0, 1, 3, 7, high, high - 1, high // 3, low, low + 1, 100]
     return [(x, y) for x in values for y in values[:7]]
 

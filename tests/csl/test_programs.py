@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from csl.running import LAYOUT, TYPES, launch, read
 
+from csl.running import LAYOUT, TYPES, launch, read
 from wse.csl.errors import CslError
 from wse.csl.link import link
 from wse.csl.program import compile_program

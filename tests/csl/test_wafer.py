@@ -4,8 +4,8 @@ import time
 
 import numpy as np
 import pytest
-from csl.running import launch, read, write
 
+from csl.running import launch, read, write
 from wse.csl import together
 from wse.csl.errors import CslError
 from wse.csl.link import link

@@ -44,8 +44,8 @@ def command(
 ) -> int:
     """Print what is wrong with FILE as JSON: severity, message, file, line, column, length, notes.
 
-    A layout file is compiled with all it reaches; of the code of a PE alone, syntax and names are checked.  Exit status 0:
-    no errors.
+    A layout file is compiled with all it reaches; of the code of a PE alone, syntax and names are checked.  Exit
+    status 0: no errors.
     """
     from ..csl.check import check
 

@@ -197,7 +197,12 @@ def concatenate(a: Val, b: Val, span: Span | None) -> Val:
     if isinstance(a.data, list) and isinstance(b.data, list):
         return Val(t.STRUCT, a.data + b.data)
     x, y = a.type, b.type
-    if isinstance(x, t.ArrayType) and isinstance(y, t.ArrayType) and x.elem is y.elem and len(x.dims) == len(y.dims) == 1:
+    if (
+        isinstance(x, t.ArrayType)
+        and isinstance(y, t.ArrayType)
+        and x.elem is y.elem
+        and len(x.dims) == len(y.dims) == 1
+    ):
         return Val(t.array_of((x.count + y.count,), x.elem), np.concatenate([a.data, b.data]))
     raise CslError.at(span, f"++ joins strings, tuples or arrays, not {describe(a)} and {describe(b)}")
 

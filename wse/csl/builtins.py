@@ -17,9 +17,7 @@ from .names import did_you_mean
 from .types import Type
 from .values import (
     VOID,
-    DsdEdit,
     FnRef,
-    Mem,
     Ptr,
     Range,
     Run,
@@ -27,7 +25,6 @@ from .values import (
     Val,
     Value,
     concrete,
-    same,
     zero,
 )
 
@@ -149,7 +146,9 @@ def bitcast(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
         return value
     if source.size != kind.size or source.size is None:
         sizes = [f"{k.size * 8} bits" if k.size is not None else "none" for k in (source, kind)]
-        raise CslError.at(node.span, f"@bitcast needs types of one size: {source} has {sizes[0]}, {kind} has {sizes[1]}")
+        raise CslError.at(
+            node.span, f"@bitcast needs types of one size: {source} has {sizes[0]}, {kind} has {sizes[1]}"
+        )
     if isinstance(value, Val):
         made = bitcast_known(value, kind, node.span)
         if made is not None:
@@ -285,7 +284,9 @@ def get_int(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     if not isinstance(kind, t.IdType | t.EnumType) and not t.is_integral(kind):
         raise CslError.at(node.span, f"@get_int takes a color, a queue, an id or an enum, not a value of type {kind}")
     if isinstance(value, Val):
-        return Val(kind.tag if isinstance(kind, t.EnumType) else kind if t.is_integral(kind) else t.COMPTIME_INT, value.data)
+        return Val(
+            kind.tag if isinstance(kind, t.EnumType) else kind if t.is_integral(kind) else t.COMPTIME_INT, value.data
+        )
     return Run(kind.tag if isinstance(kind, t.EnumType) else t.INTS[kind.ir or "u16"], f.operand(value, node.span))
 
 
@@ -418,7 +419,9 @@ def import_module(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     name = text_of(f, node.args[0], "the name of the file")
     params = f.known(node.args[1]) if len(node.args) > 1 else None
     if params is not None and not isinstance(params.data, dict) and params.data:
-        raise CslError.at(node.args[1].span, f"the parameters must be a struct with named fields, not {describe(params)}")
+        raise CslError.at(
+            node.args[1].span, f"the parameters must be a struct with named fields, not {describe(params)}"
+        )
     return Val(t.MODULE, f.unit.import_module(f.instance, name, params, node.span))
 
 
@@ -501,6 +504,3 @@ def nothing(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 
 builtin("@rpc", 1)(nothing)
 builtin("@set_control_task_table", 0)(nothing)
-
-
-__all__ = ["BUILTINS", "DsdEdit", "Mem", "builtin", "same", "struct_of", "text_of"]

@@ -11,7 +11,7 @@ from .errors import CslError, Span
 from .frame import Builder, Frame, Left, Returned, at_of, expr
 from .places import load, memory_of, store_mem
 from .types import Type
-from .values import VOID, DsdEdit, FnRef, GlobalVar, Mem, Run, Val, Value, copy_of
+from .values import VOID, DsdEdit, FnRef, GlobalVar, Run, Val, Value, copy_of
 
 MAX_CALLS = 150  # nested calls at compile time
 
@@ -185,7 +185,9 @@ class Lowered:
         frame.run(decl.body)
         if build.block is not None:
             if self.result is not t.VOID:
-                raise CslError.at(decl.name_span, f"{decl.name} may end without returning a value of type {self.result}")
+                raise CslError.at(
+                    decl.name_span, f"{decl.name} may end without returning a value of type {self.result}"
+                )
             build.at = at_of(Span(decl.span.source, decl.body.span.end - 1, decl.body.span.end))
             build.emit(ir.Return())
 
@@ -234,7 +236,9 @@ def entry(unit: Any, fn: FnRef, span: Span | None) -> Lowered:
     for param in fn.decl.params:
         kind = inner.type(param.type)
         if kind.ir is None:
-            raise CslError.at(param.span, f"parameter {param.name} of {fn.name} exists at compile time only", (span, "used here"))
+            raise CslError.at(
+                param.span, f"parameter {param.name} of {fn.name} exists at compile time only", (span, "used here")
+            )
         sign.params.append(kind)
     sign.result = inner.type(fn.decl.result)
     return unit.instantiate(fn, sign, span)
@@ -257,6 +261,3 @@ def addressed_names(decl: ast.FnDecl) -> set[str]:
                     found.add(root.name)
             stack.extend(getattr(node, field.name) for field in fields(node) if field.name != "span")
     return found
-
-
-__all__ = ["Lowered", "Mem", "Signature", "addressed_names", "call_function", "emit_call", "entry"]

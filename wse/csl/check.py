@@ -1,7 +1,8 @@
 """What is wrong with a file, for editors: `wse csl check`.
 
-A layout file is compiled as far as its parameters are known.  The code of a PE gets its parameters from a layout, so that
-of a file alone only what holds for all of them is checked: syntax, names, builtins and how many arguments they take.
+A layout file is compiled as far as its parameters are known.  The code of a PE gets its parameters from a layout,
+so that of a file alone only what holds for all of them is checked: syntax, names, builtins and how many arguments
+they take.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def check(
     if file.layouts and not findings.errors:
         if missing:
             names = ", ".join(decl.name for decl in missing)
-            findings.warn(missing[0].name_span, f"only names are checked: the layout needs values for {names} (--params)")
+            findings.warn(
+                missing[0].name_span, f"only names are checked: the layout needs values for {names} (--params)"
+            )
         else:
             try:
                 compile_program(path, arch, params, colors, import_paths=import_paths, warnings=findings.warnings)
@@ -112,7 +115,9 @@ class Names:
             public = [name for name in BUILTINS if not name.startswith("@wse_")]
             self.report(node.span, f"there is no builtin {node.name}{did_you_mean(node.name, public)}")
         elif len(node.args) < found.least or (found.most is not None and len(node.args) > found.most):
-            wanted = f"{found.least}" if found.least == found.most else f"{found.least} to {found.most or 'any number of'}"
+            wanted = (
+                f"{found.least}" if found.least == found.most else f"{found.least} to {found.most or 'any number of'}"
+            )
             self.report(node.span, f"{node.name} takes {wanted} arguments, not {len(node.args)}")
 
     def report(self, span: Span, message: str) -> None:

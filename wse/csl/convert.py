@@ -1,7 +1,8 @@
 """Conversions of compile-time values: what happens by itself where a type is expected, and what @as does.
 
 By itself: comptime numbers to any type that can hold them; a known integer to another integer type that can hold it; to
-the type itself; *[N]T to [*]T; anything pointed to to its const.  Run-time integers never change their type by themselves.
+the type itself; *[N]T to [*]T; anything pointed to to its const.  Run-time integers never change their type by
+themselves.
 """
 
 from __future__ import annotations
@@ -138,7 +139,12 @@ def pointer_fits(source: t.PointerType, kind: t.PointerType) -> bool:
     if kind.many and not source.many:  # *[N]T, and a pointer to one, as a pointer to many
         elem = source.elem.elem if isinstance(source.elem, t.ArrayType) else source.elem
         return elem is kind.elem
-    if isinstance(source.elem, t.ArrayType) and isinstance(kind.elem, t.ArrayType) and not kind.many and not source.many:
+    if (
+        isinstance(source.elem, t.ArrayType)
+        and isinstance(kind.elem, t.ArrayType)
+        and not kind.many
+        and not source.many
+    ):
         return source.elem.elem is kind.elem.elem and source.elem.count == kind.elem.count
     return False
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from . import ast, ir
 from . import types as t
 from .builtins import builtin
@@ -15,9 +13,19 @@ from .errors import CslError, Span
 from .frame import Frame
 from .places import address, load, memory_of
 from .types import Type
-from .values import VOID, DsdEdit, FifoVal, GlobalVar, Mem, Ptr, Run, Sym, Val, Value, concrete
+from .values import VOID, DsdEdit, FifoVal, GlobalVar, Mem, Ptr, Sym, Val, Value, concrete
 
-MEMORY = ("tensor_access", "base_address", "extent", "stride", "offset", "wavelet_index_offset", "save_address", "simd_mode", "wraparound")
+MEMORY = (
+    "tensor_access",
+    "base_address",
+    "extent",
+    "stride",
+    "offset",
+    "wavelet_index_offset",
+    "save_address",
+    "simd_mode",
+    "wraparound",
+)
 FABRIC = (
     "fabric_color", "extent", "input_queue", "output_queue", "control", "wavelet_index_offset", "advance_switch",
     "simd_mode", "on_control", "priority",
@@ -160,7 +168,7 @@ def moved(base: ir.Addr | ir.Const | None, by: int) -> ir.Addr | ir.Const | None
 @builtin("@set_dsd_base_addr", 2)
 def set_dsd_base_addr(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     value = descriptor(f, node.args[0], *MEMORY_KINDS)
-    base, size = base_address(f, node.args[1])
+    base, _ = base_address(f, node.args[1])
     if isinstance(value, Val) and isinstance(base, ir.Addr | ir.Const):
         return Val(value.type, replace(constant_dsd(value, node.span), base=base))
     return edited(value, "base", base)
@@ -318,7 +326,9 @@ def base_of(f: Frame, given: Any, node: ast.BuiltinCall) -> tuple[ir.Value, int]
 def value_of(f: Frame, given: Any, node: ast.BuiltinCall) -> Value:
     value = given if isinstance(given, Val) else f.expr(given)
     if not t.is_integral(value.type):
-        raise CslError.at(node.span if isinstance(given, Val) else given.span, f"an integer was expected, not {value.type}")
+        raise CslError.at(
+            node.span if isinstance(given, Val) else given.span, f"an integer was expected, not {value.type}"
+        )
     return value
 
 
@@ -469,8 +479,8 @@ def dsr_of(value: Val) -> ir.Dsr:
 
 
 def extended(name: str, kind: Type, count: int) -> None:
-    """@get_xdsr, @get_sr: registers that belong to descriptors of several dimensions, FIFOs and circular buffers.  The code
-    generator gives every such descriptor its own; the numbers are checked and otherwise not needed."""
+    """@get_xdsr, @get_sr: registers that belong to descriptors of several dimensions, FIFOs and circular buffers.
+    The code generator gives every such descriptor its own; the numbers are checked and otherwise not needed."""
 
     def make(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
         number = f.number(node.args[0], t.COMPTIME_INT)
@@ -491,7 +501,9 @@ def load_extended(count: int) -> Any:
     def make(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
         at = next((i for i, arg in enumerate(node.args[1:], 1) if is_descriptor_type(f.expr(arg).type)), None)
         if at is None or at < count:
-            raise CslError.at(node.span, f"{node.name} takes a DSR, further registers, a descriptor and perhaps options")
+            raise CslError.at(
+                node.span, f"{node.name} takes a DSR, further registers, a descriptor and perhaps options"
+            )
         for arg in node.args[1:at]:
             f.known(arg)
         return load_to_dsr(f, ast.BuiltinCall(node.span, "@load_to_dsr", [node.args[0], *node.args[at:]]), want)
@@ -557,7 +569,9 @@ def descriptor_operand(f: Frame, value: Value, span: Span) -> Any:
 @builtin("@allocate_fifo", 1, 2)
 def allocate_fifo(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     if f.build is not None:
-        raise CslError.at(node.span, "@allocate_fifo is evaluated at compile time: make it the value of a global constant")
+        raise CslError.at(
+            node.span, "@allocate_fifo is evaluated at compile time: make it the value of a global constant"
+        )
     where = f.place(node.args[0])
     if not isinstance(where, GlobalVar) or not isinstance(where.type, t.ArrayType) or where.type.elem.size not in SIZES:
         raise CslError.at(node.args[0].span, "a global array of elements of 2 or 4 bytes was expected")
@@ -592,5 +606,3 @@ def fifo_setter(what: str) -> Any:
 
 builtin("@set_fifo_read_length", 2)(fifo_setter("read_length"))
 builtin("@set_fifo_write_length", 2)(fifo_setter("write_length"))
-
-__all__ = ["Run", "descriptor_operand", "np", "store_dsd"]

@@ -6,12 +6,12 @@ from typing import Any
 
 from . import arith, ast, ir
 from . import types as t
-from .convert import array_from, coerce, describe, fill
+from .convert import array_from, describe
 from .errors import CslError, Span
-from .frame import PREDEFINED, Broken, Frame, Loop, expr
+from .frame import Broken, Frame, Loop, expr
 from .places import address_of, deref_place, ident_place, index_place, load
 from .types import Type
-from .values import UNDEFINED, VOID, DsdEdit, Mem, Run, Sym, Val, Value, concrete, zeros
+from .values import UNDEFINED, VOID, Mem, Run, Val, Value, concrete
 
 LITERALS = {
     "int": t.COMPTIME_INT, "float": t.COMPTIME_FLOAT, "string": t.STRING, "bool": t.BOOL,
@@ -97,8 +97,6 @@ def struct_lit(f: Frame, node: ast.StructLit, want: Type | None) -> Value:
             raise CslError.at(item.value.span, "the fields of a struct must be known at compile time; this one is not")
     if all(isinstance(value, Val) for value in (items or named.values())):
         made = Val(t.STRUCT, items if items or not node.items else named)
-        if not node.items:
-            made = Val(t.STRUCT, {} if want is not None and not isinstance(want, t.ArrayType) else {})
         return made if kind is None else f.coerce(made, kind, node.span)
     return struct_in_memory(f, kind or want, named, node)
 
@@ -476,9 +474,6 @@ def struct_type(f: Frame, node: ast.StructType, want: Type | None) -> Val:
 
 @expr(ast.Switch)
 def switch_expr(f: Frame, node: ast.Switch, want: Type | None) -> Value:
-    from .stmts import switch_value
+    from .switches import switch_value
 
     return switch_value(f, node, want)
-
-
-__all__ = ["PREDEFINED", "DsdEdit", "Sym", "coerce", "condition", "fill", "operate", "truth", "zeros"]

@@ -1,8 +1,8 @@
 """Where code is evaluated: the frame of a function, a block or an initialiser, and the builder of run-time code.
 
-One evaluator serves compile time and run time.  A frame without a builder interprets: every value must be known.  A frame
-with one also folds what is known, and emits instructions for the rest.  The handlers of expressions, places and statements
-register themselves here by the class of the node.
+One evaluator serves compile time and run time.  A frame without a builder interprets: every value must be known.  A
+frame with one also folds what is known, and emits instructions for the rest.  The handlers of expressions, places and
+statements register themselves here by the class of the node.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from . import types as t
 from .convert import coerce, describe, mismatch, pointer_fits
 from .errors import CslError, Span
 from .types import Type
-from .values import Cell, DsdEdit, GlobalVar, Mem, Ptr, RegVar, Run, Sym, Val, Value, concrete
+from .values import GlobalVar, Ptr, Run, Sym, Val, Value, concrete
 
 EXPR: dict[type, Callable] = {}
 PLACE: dict[type, Callable] = {}
@@ -145,9 +145,9 @@ class Builder:
 
 
 class Frame:
-    """unit: what is compiled.  instance: the module whose names are seen.  names: innermost scope last.  result: type of
-    what a function returns.  lowered: the function that is being built.  within: a part of run-time code that has to be
-    known at compile time: variables of the module are not."""
+    """unit: what is compiled.  instance: the module whose names are seen.  names: innermost scope last.  result:
+    type of what a function returns.  lowered: the function that is being built.  within: a part of run-time code
+    that has to be known at compile time: variables of the module are not."""
 
     __slots__ = ("build", "instance", "lowered", "names", "result", "unit", "within")
 
@@ -240,7 +240,9 @@ class Frame:
             if kind is t.UT_ID and source in (t.INPUT_QUEUE, t.OUTPUT_QUEUE):
                 return Run(kind, value.value)
         if kind.is_comptime:
-            raise CslError.at(span, f"a value of type {kind} is needed, which is known at compile time; this one is not")
+            raise CslError.at(
+                span, f"a value of type {kind} is needed, which is known at compile time; this one is not"
+            )
         hint = f" (convert it with @as({kind}, ...))" if t.is_number(kind) and t.is_number(source) else ""
         raise mismatch(span, kind, f"one of type {source}{hint}")
 
@@ -304,8 +306,3 @@ PREDEFINED: dict[str, Val] = {
 }
 
 Place = Any  # Cell | ElemPlace | RegVar | Mem | GlobalVar | Value
-
-__all__ = [
-    "PREDEFINED", "Broken", "Builder", "Cell", "Continued", "DsdEdit", "Frame", "Loop", "Mem", "Place", "RegVar",
-    "Returned", "at_of", "expr", "place", "stmt",
-]  # fmt: skip

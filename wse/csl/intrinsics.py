@@ -1,6 +1,7 @@
 """Builtins that only the library's own files may call: what the libraries `<…>` cannot say in CSL.
 
-@wse_sys("row", T, args...)   a row of csrc/isa.def that takes and gives scalars; its result is of type T, void if it has none
+@wse_sys("row", T, args...)   a row of csrc/isa.def that takes and gives scalars; its result is of type T, void if
+it has none
 @wse_say(kind, value)         a value for the host's log
 @wse_string(text)             the number by which the host knows the text
 @wse_symbol("name", pointer)  the host finds this variable by the name
@@ -20,7 +21,6 @@ from .frame import Frame
 from .layouts import export_pointer, layout_of
 from .types import Type
 from .values import VOID, Ptr, Run, Val, Value
-
 
 ROOTS = {"ssqrt": np.float32, "hsqrt": np.float16}
 

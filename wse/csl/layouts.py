@@ -11,14 +11,14 @@ import numpy as np
 
 from . import ast, ir
 from . import types as t
-from .builtins import builtin, struct_of, text_of
+from .builtins import builtin, text_of
 from .calls import entry
 from .convert import describe
 from .errors import CslError, Span
 from .frame import Frame, at_of
 from .places import load
 from .types import Type
-from .values import VOID, FnRef, GlobalVar, Mem, Ptr, Sym, Val, Value, concrete, key_of
+from .values import VOID, FnRef, GlobalVar, Ptr, Sym, Val, Value, concrete, key_of
 
 LETTERS = {t.DIRECTIONS.index(name): name[0] for name in t.DIRECTIONS}
 POPS = ("no_pop", "always_pop", "pop_on_advance", "pop_on_advance_nop")
@@ -257,7 +257,9 @@ def switches(value: Val, span: Span) -> tuple[tuple, bool, str, int]:
         positions.append((rx, tx))
     pop = "no_pop"
     if "pop_mode" in data:
-        chosen = [name for name in fields_of(data["pop_mode"], POPS, ".pop_mode", span) if flag(data["pop_mode"].data, name)]
+        chosen = [
+            name for name in fields_of(data["pop_mode"], POPS, ".pop_mode", span) if flag(data["pop_mode"].data, name)
+        ]
         if len(chosen) > 1:
             raise CslError.at(span, f".pop_mode has one of {', '.join(chosen)}, not several")
         pop = chosen[0] if chosen else pop
@@ -278,7 +280,11 @@ def cumulative(rx: str, tx: str, positions: tuple) -> tuple:
 
 def filter_of(value: Val, span: Span) -> ir.Filter:
     data = fields_of(value, ("kind", "fast_mode", *FILTER_FIELDS), ".filter", span)
-    kinds = [name for name in FILTERS if "kind" in data and isinstance(data["kind"].data, dict) and flag(data["kind"].data, name)]
+    kinds = [
+        name
+        for name in FILTERS
+        if "kind" in data and isinstance(data["kind"].data, dict) and flag(data["kind"].data, name)
+    ]
     if len(kinds) != 1:
         raise CslError.at(span, f"a filter has a .kind, one of .{{ .{' = true }, .{ .'.join(FILTERS)} = true }}")
     made: list[tuple[str, Any]] = []
@@ -369,6 +375,3 @@ def get_rectangle(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     data["fabric"] = Val(t.STRUCT, pair(("width", "height"), program.fabric))
     data["offsets"] = Val(t.STRUCT, pair(("width", "height"), program.offsets) | pair(("x", "y"), program.offsets))
     return Val(t.STRUCT, data)
-
-
-__all__ = ["LayoutState", "Mem", "color_config", "struct_of"]

@@ -11,16 +11,98 @@ import re
 from .errors import CslError, Findings, Source, Span
 
 KEYWORDS = frozenset(
-    "align and asm break color comptime const continue else enum export extern false fn for if inline layout linkname "
-    "linksection null opaque or orelse packed param return struct switch task true undefined union unreachable var "
-    "void while".split()
+    [
+        "align",
+        "and",
+        "asm",
+        "break",
+        "color",
+        "comptime",
+        "const",
+        "continue",
+        "else",
+        "enum",
+        "export",
+        "extern",
+        "false",
+        "fn",
+        "for",
+        "if",
+        "inline",
+        "layout",
+        "linkname",
+        "linksection",
+        "null",
+        "opaque",
+        "or",
+        "orelse",
+        "packed",
+        "param",
+        "return",
+        "struct",
+        "switch",
+        "task",
+        "true",
+        "undefined",
+        "union",
+        "unreachable",
+        "var",
+        "void",
+        "while",
+    ]
 )
 # `color`, `void` and the like are names of types as well: the parser takes them where a type may stand.
 TYPE_WORDS = frozenset({"color", "void"})
 
-OPERATORS = (
-    "<<= >>= ... .* .{ .? ++ += -= *= /= %= &= |= ^= == != <= >= => -> << >> + - * / % & | ^ ~ ! < > = ( ) { } [ ] , ; : . ?"
-).split()
+OPERATORS = [
+    "<<=",
+    ">>=",
+    "...",
+    ".*",
+    ".{",
+    ".?",
+    "++",
+    "+=",
+    "-=",
+    "*=",
+    "/=",
+    "%=",
+    "&=",
+    "|=",
+    "^=",
+    "==",
+    "!=",
+    "<=",
+    ">=",
+    "=>",
+    "->",
+    "<<",
+    ">>",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "&",
+    "|",
+    "^",
+    "~",
+    "!",
+    "<",
+    ">",
+    "=",
+    "(",
+    ")",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ";",
+    ":",
+    ".",
+    "?",
+]
 
 _TOKEN = re.compile(
     r"""

@@ -202,5 +202,9 @@ class Instance:
 def named(value: Val, name: str) -> None:
     """A type that has no name yet gets that of the constant it is the value of."""
     kind = value.data
-    if value.type is t.TYPE and isinstance(kind, t.EnumType | t.StructType) and kind.name.split("(")[0] in ("enum", "struct"):
+    if (
+        value.type is t.TYPE
+        and isinstance(kind, t.EnumType | t.StructType)
+        and kind.name.split("(")[0] in ("enum", "struct")
+    ):
         kind.name = name

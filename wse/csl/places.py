@@ -313,9 +313,9 @@ def index_place(f: Frame, node: ast.Index) -> Any:
 
 
 def index_known(f: Frame, base: Any, node: ast.Index) -> Any:
-    if isinstance(base, GlobalVar) and f.build is not None and not base.type.is_comptime:
-        if base.mutable or base.extern or base.value is None:
-            return index_mem(f, memory_of(f, base), base.type, node)
+    at_run = isinstance(base, GlobalVar) and f.build is not None and not base.type.is_comptime
+    if at_run and (base.mutable or base.extern or base.value is None):
+        return index_mem(f, memory_of(f, base), base.type, node)
     value = load(f, base, node.base.span)
     assert isinstance(value, Val)
     mutable = base.mutable if isinstance(base, Cell | GlobalVar | ElemPlace) else False

@@ -1,8 +1,8 @@
 """A layout file to a compiled program: the layout is evaluated, PEs are sorted into classes, each class is compiled.
 
-PEs belong together if they have one file and equal parameters.  Where the parameters of many PEs differ only in numbers,
-these are compiled together with a Sym for each such number; if one of them turns out to decide what is compiled, the class
-is split by it and compiled again (values.NeedsConcrete).
+PEs belong together if they have one file and equal parameters.  Where the parameters of many PEs differ only in
+numbers, these are compiled together with a Sym for each such number; if one of them turns out to decide what is
+compiled, the class is split by it and compiled again (values.NeedsConcrete).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from . import builtins, calls, dsds, exprs, intrinsics, ir, layouts, stmts, tasks, vectors
+from . import builtins, calls, dsds, exprs, intrinsics, ir, layouts, loops, stmts, switches, tasks, vectors
 from . import types as t
 from .convert import describe
 from .errors import CslError, Diagnostic, Span
@@ -26,7 +26,19 @@ from .modules import Instance, Loader
 from .unit import MAX_STEPS, Program, Unit
 from .values import NeedsConcrete, Sym, Val, key_of, sym
 
-_HANDLERS = (builtins, calls, dsds, exprs, intrinsics, layouts, stmts, tasks, vectors)  # they register themselves
+_HANDLERS = (
+    builtins,
+    calls,
+    dsds,
+    exprs,
+    intrinsics,
+    layouts,
+    loops,
+    stmts,
+    switches,
+    tasks,
+    vectors,
+)  # they register themselves
 SHARE_ABOVE = 16  # classes of one file that differ in numbers alone, above which they share code
 MAX_CLASSES = 2000
 RECURSION = 30_000  # the evaluator calls itself for what is nested; Python's own limit is for less
@@ -116,17 +128,23 @@ def evaluate_layout(
     given |= {name: Val(t.COLOR, value) for name, value in colors.items()}
     root = unit.open(path, given)
     if not root.file.layouts:
-        raise CslError.at(Span(root.file.source, 0, 0), "the program has no layout block: layout { @set_rectangle(...); }")
+        raise CslError.at(
+            Span(root.file.source, 0, 0), "the program has no layout block: layout { @set_rectangle(...); }"
+        )
     if len(root.file.layouts) > 1:
         raise CslError.at(root.file.layouts[1].span, "a program has one layout block")
     for name in given:
         decl = root.file.decls.get(name)
         if decl is None or getattr(decl, "kind", "") != "param":
-            program.findings.warn(Span(root.file.source, 0, 0), f"{root.file.source.path} has no param {name}: its value is not used")
+            program.findings.warn(
+                Span(root.file.source, 0, 0), f"{root.file.source.path} has no param {name}: its value is not used"
+            )
     unit.attempt(lambda: Frame(unit, root).run(root.file.layouts[0]))
     unit.run_comptimes()
     if state.size is None and not program.findings.errors:
-        raise CslError.at(root.file.layouts[0].span, "the layout sets no rectangle: @set_rectangle(width, height) was expected")
+        raise CslError.at(
+            root.file.layouts[0].span, "the layout sets no rectangle: @set_rectangle(width, height) was expected"
+        )
     program.findings.check()
     return state, root
 
@@ -169,7 +187,9 @@ def classes_of_group(tiles: list[Tile]) -> list[Class]:
             chosen = group == i
             made.append(Class(path, params | numbers, x[chosen], y[chosen], span))
         return made
-    return [Class(path, params | {n: Val(params[n].type, sym(c)) for n, c in zip(names, columns, strict=True)}, x, y, span)]
+    return [
+        Class(path, params | {n: Val(params[n].type, sym(c)) for n, c in zip(names, columns, strict=True)}, x, y, span)
+    ]
 
 
 def data_of(value: Val) -> Any:
@@ -192,7 +212,9 @@ def split(one: Class, values: np.ndarray) -> list[Class]:
     made = []
     for value in np.unique(values):
         chosen = values == value
-        made.append(Class(one.path, {n: part(v, chosen) for n, v in one.params.items()}, one.x[chosen], one.y[chosen], one.span))
+        made.append(
+            Class(one.path, {n: part(v, chosen) for n, v in one.params.items()}, one.x[chosen], one.y[chosen], one.span)
+        )
     return made
 
 
@@ -253,7 +275,9 @@ def check_exports(program: Program, state: LayoutState, layout: ir.Layout) -> No
             program.findings.warn(span, f"no PE exports a symbol {name}")
         elif isinstance(kind, t.FnType):
             if export.function is None:
-                program.findings.add(CslError.at(span, f"{name} is exported as a function, but the PEs export a variable"))
+                program.findings.add(
+                    CslError.at(span, f"{name} is exported as a function, but the PEs export a variable")
+                )
             elif [param.ir for param in kind.params] != export.params:
                 have = ", ".join(export.params)
                 program.findings.add(CslError.at(span, f"{name} is exported as {kind}, but it takes ({have})"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from . import ast, ir
 from . import types as t
@@ -14,7 +13,7 @@ from .errors import CslError, Span
 from .frame import Frame, at_of
 from .places import load
 from .types import Type
-from .values import VOID, FnRef, Run, Val, Value, concrete
+from .values import VOID, FnRef, Val, Value, concrete
 
 TEARDOWN_TASK = 29
 MEMCPY_TASKS = (27, 28, 30)
@@ -52,7 +51,8 @@ def id_builtin(name: str, kind: Type, *from_ids: Type) -> None:
         number = concrete(value)
         if not low <= number <= high:
             raise CslError.at(
-                node.args[0].span, f"{number} is no number of {what}: on {f.unit.program.arch} these are {low} to {high}"
+                node.args[0].span,
+                f"{number} is no number of {what}: on {f.unit.program.arch} these are {low} to {high}",
             )
         return Val(kind, number)
 
@@ -72,10 +72,8 @@ def get_data_task_id(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Valu
     value = f.known(node.args[0])
     wanted = t.COLOR if f.unit.program.arch == "wse2" else t.INPUT_QUEUE
     if value.type is not wanted:
-        raise CslError.at(
-            node.args[0].span,
-            f"on {f.unit.program.arch} the id of a data task is made from a value of type {wanted}, not {describe(value)}",
-        )
+        made_from = f"on {f.unit.program.arch} the id of a data task is made from a value of type {wanted}"
+        raise CslError.at(node.args[0].span, f"{made_from}, not {describe(value)}")
     number = concrete(value)
     if wanted is t.COLOR and number > 23:
         raise CslError.at(node.args[0].span, f"color {number} cannot be routed and so wakes no data task")
@@ -142,7 +140,9 @@ def check_parameters(fn: FnRef, kind: str, node: ast.BuiltinCall) -> None:
     if kind == "local" and params:
         raise CslError.at(params[0].span, f"local task {fn.name} takes no parameters", (node.span, "bound here"))
     if len(params) > 2:
-        raise CslError.at(params[2].span, f"task {fn.name} has a wavelet of 32 bits to fill at most two parameters from")
+        raise CslError.at(
+            params[2].span, f"task {fn.name} has a wavelet of 32 bits to fill at most two parameters from"
+        )
 
 
 def task_number(f: Frame, value: Value, span: Span) -> int:
@@ -240,7 +240,9 @@ def bind_queue(f: Frame, queue: Val, color: int, span: Span) -> None:
     what = f"{'input' if into else 'output'} queue {number}"
     if number in queues and queues[number] != color:
         first = f.unit.queue_spans.get((into, number))
-        raise CslError.at(span, f"{what} is bound to color {queues[number]} and to color {color}", (first, "first here"))
+        raise CslError.at(
+            span, f"{what} is bound to color {queues[number]} and to color {color}", (first, "first here")
+        )
     queues[number] = color
     f.unit.queue_spans.setdefault((into, number), span)
 
@@ -252,9 +254,8 @@ def set_teardown_handler(f: Frame, node: ast.BuiltinCall, want: Type | None) -> 
     fn = function_of(f, node.args[0])
     color = f.number(node.args[1], t.COLOR)
     if color in f.unit.teardown:
-        raise CslError.at(node.span, f"color {color} has two teardown handlers", (f.unit.teardown[color][1], "first here"))
+        raise CslError.at(
+            node.span, f"color {color} has two teardown handlers", (f.unit.teardown[color][1], "first here")
+        )
     f.unit.teardown[color] = (entry(f.unit, fn, node.span), node.span)
     return VOID
-
-
-__all__ = ["Any", "Run", "TEARDOWN_TASK", "bind_queue", "task_number"]

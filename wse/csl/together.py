@@ -1,9 +1,9 @@
 """Loops of the layout, all rounds at once.
 
-The layout of a wafer goes through 745 500 PEs.  The body of an innermost loop is evaluated once, with a Sym of all values for
-the item; where a value decides something, the rounds are split by it (values.NeedsConcrete) and each part starts again.
-What the body does to PEs is noted down and done when all parts are through.  A loop whose rounds depend on each other
-is left to be executed round by round.
+The layout of a wafer goes through 745 500 PEs.  The body of an innermost loop is evaluated once, with a Sym of all
+values for the item; where a value decides something, the rounds are split by it (values.NeedsConcrete) and each
+part starts again. What the body does to PEs is noted down and done when all parts are through.  A loop whose rounds
+depend on each other is left to be executed round by round.
 """
 
 from __future__ import annotations

@@ -43,7 +43,9 @@ class Program:
         """Counts a round; no program runs for ever at compile time."""
         self.steps += 1
         if self.steps > self.max_steps:
-            raise CslError.at(span, f"compilation needs more than {self.max_steps} rounds of loops and calls: it may not end")
+            raise CslError.at(
+                span, f"compilation needs more than {self.max_steps} rounds of loops and calls: it may not end"
+            )
 
     def unrolled(self, span: Span | None) -> None:
         self.rounds += 1
@@ -173,9 +175,7 @@ class Unit:
         self.by_symbol[var.symbol] = var
         return var
 
-    def local(
-        self, f: Frame, kind: Type, name: str, span: Span | None, align: int | None = None, item: int = 4
-    ) -> Mem:
+    def local(self, f: Frame, kind: Type, name: str, span: Span | None, align: int | None = None, item: int = 4) -> Mem:
         """Memory of a local variable."""
         owner = f.lowered.name if f.lowered is not None else self.name
         if kind.size is None:
@@ -215,7 +215,9 @@ class Unit:
         made = self._functions.get(key)
         if made is None:
             if len(self._functions) >= MAX_FUNCTIONS:
-                raise CslError.at(span, f"more than {MAX_FUNCTIONS} instances of functions: does {fn.name} call itself?")
+                raise CslError.at(
+                    span, f"more than {MAX_FUNCTIONS} instances of functions: does {fn.name} call itself?"
+                )
             name = self.unique(fn.instance.prefix + fn.name)
             made = self._functions[key] = Lowered(self, fn, sign, name, span)
             made.known = {param: copy_of(value) for param, value in sign.known.items()}
@@ -223,7 +225,8 @@ class Unit:
         return made
 
     def find_bindings(self) -> None:
-        """Runs the comptime blocks of modules that were imported meanwhile: they may bind the task that is asked for."""
+        """Runs the comptime blocks of modules that were imported meanwhile: they may bind the task that is asked
+        for."""
         self.run_comptimes()
 
     def startup_frame(self, f: Frame) -> Frame:
@@ -249,10 +252,15 @@ class Unit:
             self.bind_arriving()
 
     def bind_arriving(self) -> None:
-        """On WSE-2 whatever comes down the ramp has a queue: colors of data tasks, unblocked ones, those routed there."""
+        """On WSE-2 whatever comes down the ramp has a queue: colors of data tasks, unblocked ones, those routed
+        there."""
         queues = self.out.queues_in
         must = [task.id for task in self.out.tasks if task.kind == "data"] + sorted(self.opened)
-        may = [c for c, (config, _) in self.colors.items() if "R" in config.tx + "".join(tx or "" for _, tx in config.switch)]
+        may = [
+            c
+            for c, (config, _) in self.colors.items()
+            if "R" in config.tx + "".join(tx or "" for _, tx in config.switch)
+        ]
         for color in dict.fromkeys(must + may):
             if color in queues.values():
                 continue
@@ -320,7 +328,9 @@ class Unit:
         shown = " -> ".join(by_name[name].fn.name for name in cycle)
         span = by_name[cycle[-2]].calls[callee]
         self.program.findings.add(
-            CslError.at(span, f"functions must not be recursive at run time: {shown}", (None, "locals have fixed places"))
+            CslError.at(
+                span, f"functions must not be recursive at run time: {shown}", (None, "locals have fixed places")
+            )
         )
 
     # ---- what the host sees ----

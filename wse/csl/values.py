@@ -19,9 +19,9 @@ from .types import Type
 class Val:
     """A value known at compile time.
 
-    data by type: int, float, bool, str, None (void); Type; dict (a struct), list of Val (a tuple); ndarray (an array, of
-    object dtype if the elements are no numbers); Ptr; FnRef; Instance (a module); ir.Dsd; Fifo; Range; and Sym, where the
-    value differs between the PEs that are compiled together.
+    data by type: int, float, bool, str, None (void); Type; dict (a struct), list of Val (a tuple); ndarray (an
+    array, of object dtype if the elements are no numbers); Ptr; FnRef; Instance (a module); ir.Dsd; Fifo; Range;
+    and Sym, where the value differs between the PEs that are compiled together.
     """
 
     __slots__ = ("data", "type")
@@ -157,7 +157,9 @@ class Mem:
     @property
     def where(self) -> ir.Value:
         """addr + offset if that is a constant, else addr: add self.rest."""
-        return ir.Addr(self.addr.symbol, self.addr.offset + self.offset) if isinstance(self.addr, ir.Addr) else self.addr
+        return (
+            ir.Addr(self.addr.symbol, self.addr.offset + self.offset) if isinstance(self.addr, ir.Addr) else self.addr
+        )
 
     @property
     def rest(self) -> int:
@@ -223,13 +225,13 @@ _DTYPES: dict[Type, Any] = {
 
 def dtype_of(kind: Type) -> Any:
     """Of an array with such elements."""
-    return _DTYPES.get(kind, np.dtype(object))
+    return np.dtype(_DTYPES.get(kind, object))
 
 
 def zeros(kind: t.ArrayType) -> np.ndarray:
     dtype = dtype_of(kind.elem)
     made = np.zeros(kind.dims, dtype)
-    if dtype == object:
+    if dtype.hasobject:
         fill = zero(kind.elem)
         flat = made.reshape(-1)
         for i in range(kind.count):

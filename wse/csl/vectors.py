@@ -13,10 +13,9 @@ from .convert import describe
 from .dsds import DSR_FILES, descriptor_operand
 from .errors import CslError, Span
 from .frame import Frame
-from .places import load
 from .tasks import function_of, task_number
 from .types import Type
-from .values import VOID, Mem, Run, Val, Value, concrete
+from .values import VOID, Run, Val, Value, concrete
 
 W, D, H, S, NONE = "W", "D", "H", "S", ""
 # name: element of destination, first source, second source, scalar that multiplies
@@ -44,7 +43,8 @@ OPERATIONS: dict[str, tuple[str, str, str, str]] = {
 SAME = {"movh2s": "fh2s", "movs2h": "fs2h"}
 ELEMENTS: dict[str, Type] = {W: t.U16, D: t.U32, H: t.F16, S: t.F32}
 OPTIONS = (
-    "async", "activate", "unblock", "on_control", "priority", "ut_id", "index", "simd_mode", "save_address", "single_step",
+    "async", "activate", "unblock", "on_control", "priority", "ut_id", "index", "simd_mode", "save_address",
+    "single_step",
 )  # fmt: skip
 PRIORITIES = {"low": 0, "medium": 1, "high": 2}
 
@@ -53,7 +53,7 @@ PRIORITIES = {"low": 0, "medium": 1, "high": 2}
 class Given:
     """The options of an operation."""
 
-    then: ir.Then = ir.Then()
+    then: ir.Then = ir.NO_OPTIONS
     index: ir.Value | None = None
     save_address: bool = False
 
@@ -74,7 +74,9 @@ def options(f: Frame, node: ast.Node) -> Given:
     items = struct_items(f, node)
     for name in items:
         if name not in OPTIONS:
-            raise CslError.at(node.span, f"an operation has no option {name or 'without a name'}: known are {', '.join(OPTIONS)}")
+            raise CslError.at(
+                node.span, f"an operation has no option {name or 'without a name'}: known are {', '.join(OPTIONS)}"
+            )
     if "activate" in items and "unblock" in items:
         raise CslError.at(node.span, "an operation has .activate or .unblock, not both")
     given = Given()
@@ -223,7 +225,9 @@ def map_(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     count = len(lowered.params)
     if len(args) != count + returns:
         wanted = f"{count} operands{' and a destination' if returns else ''}"
-        raise CslError.at(node.span, f"@map of {fn.name} takes {wanted}, not {len(args)}", (fn.decl.name_span, "declared here"))
+        raise CslError.at(
+            node.span, f"@map of {fn.name} takes {wanted}, not {len(args)}", (fn.decl.name_span, "declared here")
+        )
     inputs: list[ir.Operand] = []
     types: list[str] = []
     for (_, kind), arg in zip(lowered.params, args, strict=False):
@@ -263,6 +267,3 @@ def map_output(f: Frame, node: ast.Node, kind: Type) -> ir.Operand:
     if isinstance(value.type, t.PointerType) and value.type.elem is kind and not value.type.const:
         return ir.Deref(f.operand(value, node.span), kind.ir or "")
     raise CslError.at(node.span, f"a destination of type {kind} was expected: a descriptor, or a pointer to a variable")
-
-
-__all__ = ["Mem", "load"]
