@@ -14,14 +14,10 @@ class Node:
     span: Span
 
 
-def _node(cls: type) -> type:
-    return dataclass(slots=True, eq=False)(cls)
-
-
 # ---- expressions ----
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class Literal(Node):
     """kind: int, float, string, bool, void, undefined, null."""
 
@@ -30,13 +26,13 @@ class Literal(Node):
     value: object
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class Ident(Node):
     span: Span
     name: str
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class BuiltinCall(Node):
     """@name(args); `name` with its @."""
 
@@ -45,14 +41,14 @@ class BuiltinCall(Node):
     args: list
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class Unary(Node):
     span: Span
     op: str
     operand: Node
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class Binary(Node):
     span: Span
     op: str
@@ -60,7 +56,7 @@ class Binary(Node):
     right: Node
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class IfExpr(Node):
     span: Span
     condition: Node
@@ -68,14 +64,14 @@ class IfExpr(Node):
     other: Node | None
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class Call(Node):
     span: Span
     callee: Node
     args: list
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class Index(Node):
     """base[i, j]"""
 
@@ -84,14 +80,14 @@ class Index(Node):
     indices: list
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class Member(Node):
     span: Span
     base: Node
     name: str
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class Deref(Node):
     """base.*"""
 
@@ -99,7 +95,7 @@ class Deref(Node):
     base: Node
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class Field(Node):
     """An item of a literal: `.name = value`, or a value alone (name is None)."""
 
@@ -108,7 +104,7 @@ class Field(Node):
     value: Node
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class StructLit(Node):
     """`.{…}` (type is None) or `T{ .a = … }`."""
 
@@ -117,7 +113,7 @@ class StructLit(Node):
     items: list[Field]
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class ArrayLit(Node):
     """`[3]T{…}`"""
 
@@ -126,7 +122,7 @@ class ArrayLit(Node):
     items: list[Node]
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class DotName(Node):
     """`.name`: a member of the enum that is expected."""
 
@@ -134,7 +130,7 @@ class DotName(Node):
     name: str
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class TensorAccess(Node):
     """|i, j|{N, M} -> A[…]"""
 
@@ -144,25 +140,25 @@ class TensorAccess(Node):
     body: Node
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class ComptimeExpr(Node):
     span: Span
     value: Node
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class BlockExpr(Node):
     """label: { … break :label value; … }"""
 
     span: Span
     label: str
-    body: Node
+    body: Block
 
 
 # ---- types ----
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class PointerType(Node):
     """*T, *const T, [*]T, [*]const T"""
 
@@ -172,14 +168,14 @@ class PointerType(Node):
     const: bool
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class ArrayType(Node):
     span: Span
     dims: list[Node]
     elem: Node
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class FnType(Node):
     """kind: fn or task."""
 
@@ -189,14 +185,14 @@ class FnType(Node):
     result: Node
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class EnumType(Node):
     span: Span
     tag: Node | None
     members: list[tuple[str, Node | None, Span]]
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class StructType(Node):
     """fields: (name, type, default or None, span)"""
 
@@ -207,7 +203,7 @@ class StructType(Node):
 # ---- statements ----
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class VarDecl(Node):
     """kind: const, var, param.  comptime: written `comptime var`.  At module level or in a block."""
 
@@ -225,20 +221,20 @@ class VarDecl(Node):
     comptime: bool = False
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class Block(Node):
     span: Span
     body: list[Node]
     label: str | None = None
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class ComptimeBlock(Node):
     span: Span
     body: Block
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class If(Node):
     span: Span
     condition: Node
@@ -247,7 +243,7 @@ class If(Node):
     capture: str | None = None
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class While(Node):
     span: Span
     condition: Node
@@ -257,7 +253,7 @@ class While(Node):
     label: str | None = None
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class For(Node):
     """captures: item and, if two, its index."""
 
@@ -270,7 +266,7 @@ class For(Node):
     label: str | None = None
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class Arm(Node):
     """values: empty for `else`; (low, high) pairs stand as Binary `...`."""
 
@@ -279,7 +275,7 @@ class Arm(Node):
     body: Node
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class Switch(Node):
     """A statement and an expression."""
 
@@ -288,26 +284,26 @@ class Switch(Node):
     arms: list[Arm]
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class Return(Node):
     span: Span
     value: Node | None
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class Break(Node):
     span: Span
     label: str | None
     value: Node | None
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class Continue(Node):
     span: Span
     label: str | None
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class Assign(Node):
     """op: = or += and its like."""
 
@@ -317,7 +313,7 @@ class Assign(Node):
     value: Node
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class ExprStmt(Node):
     span: Span
     value: Node
@@ -326,7 +322,7 @@ class ExprStmt(Node):
 # ---- declarations ----
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class Param(Node):
     span: Span
     name: str
@@ -334,7 +330,7 @@ class Param(Node):
     comptime: bool
 
 
-@_node
+@dataclass(slots=True, eq=False)
 class FnDecl(Node):
     """kind: fn or task.  body is None for extern."""
 

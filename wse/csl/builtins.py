@@ -187,7 +187,7 @@ def ptrcast(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     value = f.expr(node.args[1])
     if not isinstance(kind, t.PointerType) or not isinstance(value.type, t.PointerType):
         raise CslError.at(node.span, f"@ptrcast goes between pointers, not from {value.type} to {kind}")
-    return Val(kind, value.data) if isinstance(value, Val) else Run(kind, value.value)  # type: ignore[union-attr]
+    return Val(kind, value.data) if isinstance(value, Val) else Run(kind, value.value)
 
 
 @builtin("@range", 2, 4)

@@ -180,8 +180,8 @@ class Lowered:
                 frame.bind(param.name, memory, param.span)
             else:
                 frame.bind(param.name, value, param.span)
-        for name, value in self.known.items():
-            frame.bind(name, value)
+        for name, fixed in self.known.items():
+            frame.bind(name, fixed)
         frame.run(decl.body)
         if build.block is not None:
             if self.result is not t.VOID:

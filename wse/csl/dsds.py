@@ -284,8 +284,10 @@ def buffer_size(f: Frame, given: dict[str, Any]) -> int | None:
     return array.count if isinstance(array, t.ArrayType) else None
 
 
-def finish_memory(f: Frame, kind: t.DsdType, access: Access, flags: dict[str, bool], node: ast.BuiltinCall) -> Value:
-    extents = [e.data if isinstance(e, Val) and not isinstance(e.data, Sym) else None for e in access.extents]
+def finish_memory(f: Frame, kind: t.DsdType, access: Access, flags: dict[str, Any], node: ast.BuiltinCall) -> Value:
+    extents: list[Any] = [
+        e.data if isinstance(e, Val) and not isinstance(e.data, Sym) else None for e in access.extents
+    ]
     for extent in extents:
         if extent is not None and not 0 <= extent <= ir.INFINITE:
             raise CslError.at(node.span, f"an extent is 0 to {ir.INFINITE}, not {extent}")
@@ -407,7 +409,7 @@ def fabric_dsd(f: Frame, kind: t.DsdType, given: dict[str, Any], node: ast.Built
     def known(name: str, want: Type) -> Any:
         item = given[name]
         if isinstance(item, Val):
-            return concrete(f.coerce(item, want, node.span))  # type: ignore[arg-type]
+            return concrete(f.coerce(item, want, node.span))
         return f.number(item, want)
 
     queue_name, queue_type = ("input_queue", t.INPUT_QUEUE) if kind is t.FABIN else ("output_queue", t.OUTPUT_QUEUE)

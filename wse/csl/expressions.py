@@ -95,6 +95,12 @@ class Expressions:
     def switch(self) -> ast.Switch:
         raise NotImplementedError
 
+    def in_parentheses(self, where: str) -> ast.Node:
+        self.expect("(", where)
+        node = self.expr()
+        self.expect(")", "behind the expression in parentheses")
+        return node
+
     # ---- types ----
 
     def type(self) -> ast.Node:

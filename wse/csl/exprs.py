@@ -398,7 +398,7 @@ def join(f: Frame, ends: list, end: ir.Block, kind: Type, span: Span) -> Value:
     build = f.build
     assert build is not None
     memory = f.unit.local(f, kind, "chosen", span) if kind.ir is None else None
-    reg = build.variable(kind.ir, "") if kind.ir is not None else None
+    reg = build.variable(kind.ir or "ptr", "")
     for block, value, where in ends:
         build.block = block
         if memory is not None:

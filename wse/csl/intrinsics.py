@@ -10,6 +10,8 @@ it has none
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from . import ast, ir
@@ -34,7 +36,7 @@ def argument(f: Frame, node: ast.Node) -> ir.Value:
 
 def root(row: str, value: Val) -> float:
     """A square root at compile time, with the rounding of the machine."""
-    rounded = ROOTS[row](value.data)
+    rounded: Any = ROOTS[row](value.data)
     with np.errstate(invalid="ignore"):
         return float(np.sqrt(rounded))
 

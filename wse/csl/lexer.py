@@ -148,7 +148,7 @@ def tokenize(source: Source, findings: Findings | None = None) -> list[Token]:
         if found is None:
             at = _report(source, at, findings)
             continue
-        kind, end = found.lastgroup, found.end()
+        kind, end = found.lastgroup or "", found.end()
         if kind != "space":
             word = found.group()
             value: object = None

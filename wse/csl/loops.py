@@ -120,11 +120,11 @@ def for_range(f: Frame, node: ast.For, span: Range) -> None:
     build = f.build
     bounds = [span.start, span.stop, span.step]
     if build is None or node.inline or span.elem.is_comptime:
-        numbers = [concrete(b) if isinstance(b, Val) else None for b in bounds]
-        if None in numbers:
+        if not all(isinstance(b, Val) for b in bounds):
             raise CslError.at(node.items[0].span, "the bounds of this range are not known at compile time")
-        if not together.loop(f, node, span.elem, range(*numbers)):
-            known_for(f, node, (Val(span.elem, i) for i in range(*numbers)))
+        numbers = range(*map(concrete, bounds))
+        if not together.loop(f, node, span.elem, numbers):
+            known_for(f, node, (Val(span.elem, i) for i in numbers))
         return
     if all(isinstance(b, Val) and not isinstance(b.data, Sym) for b in bounds):
         numbers = range(*(b.data for b in bounds))
@@ -200,7 +200,7 @@ def advance(build: Builder, index: ir.Reg | None) -> None:
 def known_for(f: Frame, node: ast.For, values: Any) -> None:
     """A loop whose items are known: executed, or unrolled."""
     build = f.build
-    after = build.new_block() if build is not None else None
+    after = build.new_block() if build is not None else ir.Block(0)
     for number, value in enumerate(values):
         f.names.append({})
         try:

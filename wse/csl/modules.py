@@ -188,7 +188,7 @@ class Instance:
         if isinstance(kind, t.IdType) and value.type is t.COMPTIME_INT and self.parent is None:
             return explicit(value, kind, span)
         try:
-            return frame.coerce(value, kind, span)  # type: ignore[return-value]
+            return frame.coerce(value, kind, span)
         except CslError as error:
             if value is not self.params.get(decl.name):
                 raise

@@ -290,12 +290,6 @@ class Parser(Expressions):
         self.depth -= 1
         return ast.If(self.span(first), condition, then, other, capture)
 
-    def in_parentheses(self, where: str) -> ast.Node:
-        self.expect("(", where)
-        node = self.expr()
-        self.expect(")", "behind the expression in parentheses")
-        return node
-
     def while_statement(self, first: Token, inline: bool, label: str | None) -> ast.Node:
         self.advance()
         condition = self.in_parentheses("after while")

@@ -267,8 +267,7 @@ def check_exports(program: Program, state: LayoutState, layout: ir.Layout) -> No
     """Names that the layout and the PEs know must agree."""
     published: dict[str, ir.Export] = {}
     for unit in layout.units:
-        for export in unit.exports:
-            published.setdefault(export.name, export)
+        published |= {export.name: export for export in unit.exports if export.name not in published}
     for name, (kind, _, span) in state.exports.items():
         export = published.get(name)
         if export is None:

@@ -227,7 +227,7 @@ def initialize_queue(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Valu
             raise CslError.at(node.args[1].span, f"a queue has no option {name}: known are color, priority")
     if "color" not in options:
         return VOID
-    color = concrete(f.coerce(options["color"], t.COLOR, node.args[1].span))  # type: ignore[arg-type]
+    color = concrete(f.coerce(options["color"], t.COLOR, node.args[1].span))
     bind_queue(f, queue, color, node.span)
     return VOID
 

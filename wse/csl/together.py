@@ -31,7 +31,7 @@ def loop(f: Frame, node: ast.For, kind: Type, items: range) -> bool:
         return False
     if len(node.captures) != 1 or abs(items[0]) >> 40 or abs(items[-1]) >> 40 or not is_independent(node):
         return False
-    waiting, parts = [np.arange(items.start, items.stop, items.step, np.int64)], 0
+    waiting, parts = [np.arange(items.start, items.stop, items.step).astype(np.int64)], 0
     done: list[tuple] = []
     while waiting:
         part, parts = waiting.pop(), parts + 1

@@ -10,9 +10,9 @@ class Type:
     """name: as written.  size: bytes at run time; None if the type exists at compile time only.  ir: its scalar type in
     the intermediate representation, None if it is no scalar."""
 
-    size: int | None = None
+    size: Any = None
     align = 2
-    ir: str | None = None
+    ir: Any = None
 
     def __init__(self, name: str):
         self.name = name
@@ -75,7 +75,9 @@ class DsdType(Type):
 
 
 class PointerType(Type):
-    size, align, ir = 2, 2, "ptr"
+    size: Any = 2
+    align = 2
+    ir: Any = "ptr"
 
     def __init__(self, elem: Type, many: bool, const: bool):
         super().__init__(f"{'[*]' if many else '*'}{'const ' if const else ''}{elem}")

@@ -25,6 +25,8 @@ class Val:
     """
 
     __slots__ = ("data", "type")
+    type: Any
+    data: Any
 
     def __init__(self, kind: Type, data: Any):
         self.type, self.data = kind, data
@@ -80,6 +82,7 @@ class Range:
     """start, stop, step: Val or Run of the type `elem`."""
 
     __slots__ = ("elem", "start", "step", "stop")
+    elem: Any
 
     def __init__(self, elem: Type, start: Any, stop: Any, step: Any):
         self.elem, self.start, self.stop, self.step = elem, start, stop, step
@@ -104,7 +107,7 @@ class Cell:
 class GlobalVar:
     """A variable of a module, or a constant that needs an address.  value: what it holds when the program starts."""
 
-    type: Type
+    type: Any
     value: Val | None
     symbol: str
     display: str
@@ -115,7 +118,6 @@ class GlobalVar:
     extern: bool = False
     item: int = 4
     linkname: str | None = None
-    local: bool = False  # of a function: it means nothing between two calls
 
 
 # ---- at run time ----
@@ -146,6 +148,7 @@ class Mem:
     """A place in memory at addr + offset bytes; also the value of an aggregate that lies there."""
 
     __slots__ = ("addr", "const", "item", "offset", "type")
+    type: Any
 
     def __init__(self, kind: Type, addr: ir.Value, offset: int = 0, const: bool = False, item: int = 4):
         self.type, self.addr, self.offset, self.const, self.item = kind, addr, offset, const, item
@@ -185,7 +188,7 @@ class DsdEdit:
     item: int = 4
 
 
-Value = Val | Run | Mem | DsdEdit
+Value = Any  # Val | Run | Mem | DsdEdit: which one is asked where it matters
 
 VOID = Val(t.VOID, None)
 UNDEFINED = Val(t.UNDEFINED, None)

@@ -167,7 +167,7 @@ def scalar(f: Frame, value: Value, code: str, span: Span) -> ir.Value:
         return f.operand(value, span)
     if value.type is t.COMPTIME_INT and code in (W, D) and isinstance(value, Val):
         number = concrete(value)
-        kind = t.INTS[f"i{kind.size * 8}"] if number < 0 else kind  # type: ignore[operator]
+        kind = t.INTS[f"i{kind.size * 8}"] if number < 0 else kind
     return f.operand(value, span, kind)
 
 
