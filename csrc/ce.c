@@ -197,6 +197,7 @@ static int issue_vector(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins,
     uint64_t readable = c->written_at + (uint64_t)P(f, write_to_read_cycles);
     if (readable > first) first = readable;
   }
+  if (b->profile) profile_issue(class_of(f, pe), b, c, c->pc, dispatch > now ? dispatch : now);
   c->pc++;
   account(f, b, pe, dispatch, c->gap); /* what it waited for until now was something else */
   counters_of(f, pe)[WSE_CTR_VECTORS]++;
@@ -263,7 +264,8 @@ static int map_element(wse_fabric *f, band *b, uint32_t pe, dsr *d, uint32_t *va
   if (!d->length && d->kind != DSD_FIFO) return d->kind == DSD_NONE ? -2 : 0;
   int size = d->flags & DSD_WIDE ? 4 : 2;
   if (dsd_is_memory(d)) {
-    *value = sram_load(sram_of(f, pe), dsd_address(d, &f->xdsrs[d->x & 15][pe], d->index), size);
+    dsr sized = dsd_sized(d, size);
+    *value = sram_load(sram_of(f, pe), dsd_address(&sized, &f->xdsrs[d->x & 15][pe], d->index), size);
     d->index++;
   } else if (d->kind == DSD_FABIN && d->queue < WSE_QUEUES) {
     queue *q = iq_of(f, d->queue, pe);
@@ -298,6 +300,7 @@ static int issue_map(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, ui
   }
   counters_of(f, pe)[WSE_CTR_SYSTEMS]++;
   b->opcodes[OP_mapstep]++;
+  if (b->profile) profile_issue(class_of(f, pe), b, c, c->pc, at);
   if (got) c->r[ins->a & (WSE_REGISTERS - 1)] = value, c->pc++;
   else c->pc = (uint32_t)ins->imm;
   if (!c->follows_vector) {
@@ -314,8 +317,10 @@ static void issue_system(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins
   c->gap = WSE_CTR_STALL_START;
   b->opcodes[op]++;
   counters_of(f, pe)[WSE_CTR_SYSTEMS]++;
+  if (b->profile) profile_issue(class_of(f, pe), b, c, c->pc, at);
   uint64_t cost = 1;
   if (op == OP_done) {
+    if (b->profile) b->profile[class_of(f, pe)->profile_at + c->pc][0]++, c->profiled = 0;
     c->state = MAIN_IDLE;
     c->gap = WSE_CTR_IDLE;
     c->just_ended = 1;

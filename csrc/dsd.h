@@ -11,6 +11,13 @@
 static inline bool dsd_is_memory(const dsr *d) { return d->kind >= DSD_MEM1D && d->kind <= DSD_CIRCULAR; }
 static inline bool dsd_is_fabric(const dsr *d) { return d->kind == DSD_FABIN || d->kind == DSD_FABOUT; }
 
+/* As an operation on elements of `size` bytes takes it: strides in bytes. */
+static inline dsr dsd_sized(const dsr *d, int size) {
+  dsr sized = *d;
+  if (d->kind == DSD_MEM1D && d->flags & DSD_ELEMENTS) sized.stride = (int16_t)(d->stride * size);
+  return sized;
+}
+
 static inline uint16_t dsd_address(const dsr *d, const xdsr *x, uint32_t i) {
   switch (d->kind) {
     case DSD_MEM4D: {

@@ -1,4 +1,5 @@
-/* edge.c - streams at the fabric's edge: host data that enter a router from a port, and wavelets that leave by one.
+/* edge.c - streams at the fabric's edge: host data that enter a router from a port, and wavelets that leave by one.  For a host
+ * color every router is at the edge.
  *
  * A rate is num wavelets in den cycles: the k-th wavelet since a stream started may pass den * k / num cycles after the first.
  * A stream that waited for the fabric does not catch up beyond its rate afterwards.
@@ -9,7 +10,29 @@
 #include "router.h"
 #include "wake.h"
 
-static uint32_t stream_key(uint32_t pe, int port, int color) { return (pe * WSE_PORTS + (uint32_t)port) * 32 + (uint32_t)color; }
+/* Where the search for the streams of a place begins in the table. */
+static uint32_t stream_slot(const wse_fabric *f, uint32_t pe, int port, int color, int out) {
+  uint32_t key = ((pe * WSE_PORTS + (uint32_t)port) * 32 + (uint32_t)color) * 2 + (uint32_t)out;
+  return key * 2654435761u & (f->stream_table - 1);
+}
+
+static void table_add(wse_fabric *f, int index) {
+  const stream *s = &f->streams[index];
+  uint32_t h = stream_slot(f, s->pe, s->port, s->color, s->out);
+  while (f->stream_at[h]) h = (h + 1) & (f->stream_table - 1);
+  f->stream_at[h] = index + 1;
+}
+
+/* The last added of the streams at a place; NULL if there is none. */
+static stream *stream_find(const wse_fabric *f, uint32_t pe, int port, int color, int out) {
+  stream *found = NULL;
+  if (!f->stream_table) return NULL;
+  for (uint32_t h = stream_slot(f, pe, port, color, out); f->stream_at[h]; h = (h + 1) & (f->stream_table - 1)) {
+    stream *s = &f->streams[f->stream_at[h] - 1];
+    if (s->pe == pe && s->port == port && s->color == color && s->out == out && (!found || s > found)) found = s;
+  }
+  return found;
+}
 
 static uint64_t next_at(stream *s, uint64_t now) {
   if (s->passed == 0 || s->next < now) s->credit_from = now - s->passed * s->den / s->num;
@@ -23,13 +46,23 @@ static int table_grow(wse_fabric *f) {
   free(f->stream_at);
   f->stream_at = table;
   f->stream_table = size;
-  for (int i = 0; i < f->stream_total; i++) {
-    stream *s = &f->streams[i];
-    if (!s->out) continue;
-    uint32_t h = stream_key(s->pe, s->port, s->color) * 2654435761u & (size - 1);
-    while (table[h]) h = (h + 1) & (size - 1);
-    table[h] = i + 1;
-  }
+  for (int i = 0; i < f->stream_total; i++) table_add(f, i);
+  return 0;
+}
+
+/* Room for n wavelets in all. */
+static int stream_grow(stream *s, uint64_t n) {
+  uint64_t room = s->room ? s->room : 1;
+  while (room < n) room *= 2;
+  if (room == s->room) return 0;
+  uint32_t *data = realloc(s->data, room * sizeof *data);
+  if (data) s->data = data;
+  uint8_t *control = realloc(s->control, room);
+  if (control) s->control = control;
+  uint64_t *cycles = s->out ? realloc(s->cycles, room * sizeof *cycles) : NULL;
+  if (cycles) s->cycles = cycles;
+  if (!data || !control || (s->out && !cycles)) return -1;
+  s->room = room;
   return 0;
 }
 
@@ -39,11 +72,9 @@ static int stream_new(wse_fabric *f, stream s, uint64_t n) {
     return -1;
   s.pe = (uint32_t)(s.y * f->width + s.x);
   uint32_t outside;
-  if (neighbor(f, s.pe, s.port, &outside)) return -1;
-  for (int i = 0; i < f->stream_total; i++) /* one stream at a place; an exhausted input may be followed by another */
-    if (f->streams[i].pe == s.pe && f->streams[i].port == s.port && f->streams[i].color == s.color &&
-        f->streams[i].out == s.out && (s.out || f->streams[i].passed < f->streams[i].n))
-      return -1;
+  if (beyond(f, s.pe, f->color_index[s.color], s.port, &outside)) return -1;
+  stream *before = stream_find(f, s.pe, s.port, s.color, s.out);
+  if (before && (s.out || before->passed < before->n)) return -1; /* an exhausted input may be followed by another */
   if (f->stream_total == f->stream_room) {
     int room = f->stream_room ? f->stream_room * 2 : 16;
     stream *grown = realloc(f->streams, (size_t)room * sizeof *grown);
@@ -51,10 +82,7 @@ static int stream_new(wse_fabric *f, stream s, uint64_t n) {
     f->streams = grown;
     f->stream_room = room;
   }
-  s.data = malloc((n ? n : 1) * sizeof *s.data);
-  s.control = calloc(n ? n : 1, 1);
-  s.cycles = s.out ? malloc((n ? n : 1) * sizeof *s.cycles) : NULL;
-  if (!s.data || !s.control || (s.out && !s.cycles)) {
+  if (stream_grow(&s, n)) {
     free(s.data);
     free(s.control);
     free(s.cycles);
@@ -70,10 +98,8 @@ static int stream_new(wse_fabric *f, stream s, uint64_t n) {
   f->streams[f->stream_total++] = s;
   if ((uint32_t)f->stream_total * 2 > f->stream_table) {
     if (table_grow(f)) return -1;
-  } else if (s.out) {
-    uint32_t h = stream_key(s.pe, s.port, s.color) * 2654435761u & (f->stream_table - 1);
-    while (f->stream_at[h]) h = (h + 1) & (f->stream_table - 1);
-    f->stream_at[h] = f->stream_total;
+  } else {
+    table_add(f, f->stream_total - 1);
   }
   return f->stream_total - 1;
 }
@@ -84,6 +110,7 @@ int wse_stream_in(wse_fabric *f, int x, int y, int port, int color, const uint32
   if (i < 0) return -1;
   if (n) memcpy(f->streams[i].data, data, n * sizeof *data);
   if (n && control) memcpy(f->streams[i].control, control, n);
+  else memset(f->streams[i].control, 0, n);
   return i;
 }
 
@@ -97,15 +124,98 @@ const uint32_t *wse_stream_data(const wse_fabric *f, int i) { return at(f, i) ? 
 const uint8_t *wse_stream_control(const wse_fabric *f, int i) { return at(f, i) ? at(f, i)->control : NULL; }
 const uint64_t *wse_stream_cycles(const wse_fabric *f, int i) { return at(f, i) ? at(f, i)->cycles : NULL; }
 
-stream *stream_out_at(wse_fabric *f, uint32_t pe, int port, int color) {
-  if (!f->stream_table) return NULL;
-  uint32_t h = stream_key(pe, port, color) * 2654435761u & (f->stream_table - 1);
-  for (; f->stream_at[h]; h = (h + 1) & (f->stream_table - 1)) {
-    stream *s = &f->streams[f->stream_at[h] - 1];
-    if (s->pe == pe && s->port == port && s->color == color) return s;
-  }
-  return NULL;
+stream *stream_out_at(wse_fabric *f, uint32_t pe, int port, int color) { return stream_find(f, pe, port, color, 1); }
+
+/* --- rectangles of PEs with a stream per PE and direction, made when it is first used ----------------------------------- */
+
+static bool in_grid(const wse_fabric *f, int x, int y, int w, int h) {
+  return x >= 0 && y >= 0 && w >= 0 && h >= 0 && w <= f->width - x && h <= f->height - y;
 }
+
+/* The stream with `n` more wavelets to pass; NULL without memory. */
+static stream *host_stream(wse_fabric *f, uint32_t pe, int port, int color, int out, uint64_t n) {
+  stream *s = stream_find(f, pe, port, color, out);
+  if (!s) {
+    stream made = {.x = (int)(pe % (uint32_t)f->width), .y = (int)(pe / (uint32_t)f->width), .port = port, .color = color,
+                   .num = 1, .den = 1, .out = out, .data_only = out, .next = f->now};
+    int i = stream_new(f, made, 0);
+    if (i < 0) return NULL;
+    s = &f->streams[i];
+  }
+  if (s->passed == s->n && (!s->out || s->taken == s->n)) s->passed = s->taken = s->n = 0; /* done: the memory is used again */
+  if (stream_grow(s, s->n + n)) return NULL;
+  s->n += n;
+  s->asleep = false;
+  return s;
+}
+
+/* Whether the host has a stream by that port at every PE of the rectangle. */
+static bool host_place(const wse_fabric *f, int color, int port, int x, int y, int w, int h) {
+  uint32_t outside;
+  if (!in_grid(f, x, y, w, h) || color < 0 || color >= WSE_COLORS || f->color_index[color] < 0 || port < 0 || port >= WSE_RAMP)
+    return false;
+  for (int j = y; j < y + h; j++)
+    for (int i = x; i < x + w; i++)
+      if (beyond(f, (uint32_t)(j * f->width + i), f->color_index[color], port, &outside)) return false;
+  return true;
+}
+
+wse_status wse_host_put(wse_fabric *f, int color, int port, int x, int y, int w, int h, uint64_t n, const uint32_t *data) {
+  if (!host_place(f, color, port, x, y, w, h)) return WSE_BADARG;
+  for (int j = y; j < y + h; j++)
+    for (int i = x; i < x + w; i++, data += n) {
+      stream *s = host_stream(f, (uint32_t)(j * f->width + i), port, color, 0, n);
+      if (!s) return WSE_NOMEM;
+      memcpy(s->data + s->n - n, data, n * sizeof *data);
+      memset(s->control + s->n - n, 0, n);
+      if (s->next < f->now) s->next = f->now;
+      if (s->next < f->rows[j].streams_next) f->rows[j].streams_next = s->next;
+    }
+  return WSE_OK;
+}
+
+wse_status wse_host_ask(wse_fabric *f, int color, int port, int x, int y, int w, int h, uint64_t n) {
+  if (!host_place(f, color, port, x, y, w, h)) return WSE_BADARG;
+  wse_status status = fabric_seal(f);
+  if (status != WSE_OK) return status;
+  for (int j = y; j < y + h; j++)
+    for (int i = x; i < x + w; i++) {
+      uint32_t pe = (uint32_t)(j * f->width + i);
+      if (!host_stream(f, pe, port, color, 1, n)) return WSE_NOMEM;
+      wake_router(f, pe, f->now); /* what waits in it may go */
+    }
+  return WSE_OK;
+}
+
+wse_status wse_host_take(wse_fabric *f, int color, int port, int x, int y, int w, int h, uint64_t n, uint32_t *data) {
+  if (!host_place(f, color, port, x, y, w, h)) return WSE_BADARG;
+  for (int j = y; j < y + h; j++)
+    for (int i = x; i < x + w; i++) {
+      const stream *s = stream_find(f, (uint32_t)(j * f->width + i), port, color, 1);
+      if (n && (!s || s->passed - s->taken < n)) return WSE_BADARG;
+    }
+  for (int j = y; j < y + h; j++)
+    for (int i = x; i < x + w; i++, data += n) {
+      stream *s = stream_find(f, (uint32_t)(j * f->width + i), port, color, 1);
+      if (!s) continue;
+      memcpy(data, s->data + s->taken, n * sizeof *data);
+      s->taken += n;
+    }
+  return WSE_OK;
+}
+
+uint64_t wse_host_waiting(const wse_fabric *f, int color, int port, int out, int x, int y, int w, int h) {
+  uint64_t waiting = 0;
+  if (!host_place(f, color, port, x, y, w, h)) return 0;
+  for (int j = y; j < y + h; j++)
+    for (int i = x; i < x + w; i++) {
+      const stream *s = stream_find(f, (uint32_t)(j * f->width + i), port, color, out);
+      if (s) waiting += s->n - s->passed;
+    }
+  return waiting;
+}
+
+/* --- in the cycle ---------------------------------------------------------------------------------------------------------- */
 
 /* again: when to ask once more, 0 if only the host can make room. */
 bool stream_has_room(stream *s, uint64_t now, uint64_t *again) {
@@ -118,6 +228,7 @@ bool stream_has_room(stream *s, uint64_t now, uint64_t *again) {
 }
 
 void stream_take(stream *s, wavelet w, uint64_t now) {
+  if (s->data_only && w.meta & WAVELET_CONTROL) return;
   s->next = next_at(s, now);
   s->data[s->passed] = w.data;
   s->control[s->passed] = (uint8_t)(w.meta & WAVELET_CONTROL);
@@ -127,7 +238,7 @@ void stream_take(stream *s, wavelet w, uint64_t now) {
 
 void streams_forget(wse_fabric *f, uint64_t cycle) {
   for (stream *s = f->streams; s < f->streams + f->stream_total; s++)
-    while (s->out && s->passed && s->cycles[s->passed - 1] > cycle) s->passed--;
+    while (s->out && s->passed > s->taken && s->cycles[s->passed - 1] > cycle) s->passed--;
 }
 
 void streams_wake(wse_fabric *f, uint32_t pe, uint64_t when) {

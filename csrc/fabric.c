@@ -157,6 +157,8 @@ static void band_free(band *b) {
   free(b->wheel_head);
   free(b->series);
   free(b->events);
+  free(b->said);
+  free(b->profile);
 }
 
 void wse_free(wse_fabric *f) {
@@ -172,6 +174,7 @@ void wse_free(wse_fabric *f) {
   }
   free(f->streams);
   free(f->stream_at);
+  free(f->heard);
   free(f->merged);
   free(f->total_series);
   planes_free(f);
@@ -251,6 +254,12 @@ wse_status wse_set_routes(wse_fabric *f, int color, const uint64_t *config) {
   return WSE_OK;
 }
 
+wse_status wse_set_host(wse_fabric *f, int color) {
+  if (f->sealed || color < 0 || color >= WSE_COLORS || f->color_index[color] < 0) return WSE_BADARG;
+  f->host[f->color_index[color]] = true;
+  return WSE_OK;
+}
+
 /* --- sealing: what is only known when everything has been loaded -------------------------------------------------------- */
 
 static uint32_t all_rx(uint64_t route) {
@@ -270,7 +279,7 @@ static bool one_input(const wse_fabric *f, int c, bool reconfigured) {
     if (rx & (rx - 1) || route >> WSE_ROUTE_SWAP_X & 3) return false;
     for (uint32_t tx = all_tx(route) & 15; tx; tx &= tx - 1) {
       int port = __builtin_ctz(tx);
-      if (neighbor(f, pe, port, &to) && all_rx(f->route[c][to]) != 1u << (port ^ 2)) return false;
+      if (beyond(f, pe, c, port, &to) && all_rx(f->route[c][to]) != 1u << (port ^ 2)) return false;
     }
   }
   return true;
@@ -303,12 +312,13 @@ static int tile_of(const wse_fabric *f, int wanted) {
   return tile;
 }
 
-static wse_status seal(wse_fabric *f) {
+wse_status fabric_seal(wse_fabric *f) {
   if (f->sealed) return WSE_OK;
   bool reconfigures = false, swaps = false, failed = false;
   for (int i = 0; i < f->class_total; i++)
     for (uint32_t pc = 0; pc < f->classes[i].code_length; pc++)
-      reconfigures |= (f->classes[i].code[pc].op & ~INS_IMMEDIATE) == OP_colorst;
+      reconfigures |= (f->classes[i].code[pc].op & ~INS_IMMEDIATE) == OP_colorst ||
+                      (f->classes[i].code[pc].op & ~INS_IMMEDIATE) == OP_cfgst;
   for (int c = 0; c < f->colors; c++)
     for (uint32_t pe = 0; pe < f->pes; pe++) swaps |= (f->route[c][pe] >> WSE_ROUTE_SWAP_X & 3) != 0;
   for (int c = 0; c < f->colors; c++) {
@@ -356,7 +366,7 @@ static wse_status seal(wse_fabric *f) {
 wse_status wse_activate(wse_fabric *f, int x, int y, int w, int h, int task) {
   if (x < 0 || y < 0 || w < 0 || h < 0 || w > f->width - x || h > f->height - y || task < 0 || task >= WSE_TASKS)
     return WSE_BADARG;
-  wse_status status = seal(f);
+  wse_status status = fabric_seal(f);
   if (status != WSE_OK) return status;
   for (int j = y; j < y + h; j++)
     for (int i = x; i < x + w; i++) {
@@ -564,7 +574,7 @@ static void *run_member(void *p) {
 }
 
 wse_status wse_run(wse_fabric *f, uint64_t until, uint64_t limit, const volatile int *stop) {
-  wse_status status = seal(f);
+  wse_status status = fabric_seal(f);
   if (status != WSE_OK) return status;
   wse_fault fault;
   wse_fault_of(f, &fault);

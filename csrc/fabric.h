@@ -156,6 +156,8 @@ typedef struct {
   uint8_t just_ended;        /* a task ended in the cycle before main_at */
   uint16_t thread_priority;  /* 2 bits each; 0 low, 1 medium, 2 high; stored xor 1 so that zero is medium */
   uint32_t random;
+  uint32_t profiled;         /* 1 + pc of the last instruction, while its cycles are not yet counted */
+  uint64_t profiled_at;
   uint32_t r[WSE_REGISTERS];
 } ce;
 
@@ -227,6 +229,7 @@ typedef struct {
   uint8_t task_kind[WSE_TASKS];
   uint32_t task_pc[WSE_TASKS];
   uint64_t high, local, active, blocked;
+  uint32_t profile_at;              /* its first instruction among those of all classes */
 } pe_class;
 
 typedef struct {
@@ -234,11 +237,12 @@ typedef struct {
   uint32_t pe;
   uint32_t num, den;
   uint64_t n, passed, next, credit_from;
+  uint64_t room, taken;                  /* room: of data; taken: of those passed, by the host (wse_host_take) */
   uint32_t *data;
   uint8_t *control;
   uint64_t *cycles;
-  bool asleep;
-  int32_t next_in_row;   /* index + 1 */
+  bool asleep, data_only; /* data_only: control wavelets that leave are lost, as at the machine's edge */
+  int32_t next_in_row;    /* index + 1 */
 } stream;
 
 /* Queue bindings that the program changed while it ran; a field of 0 means: as the class says. */
@@ -270,6 +274,9 @@ typedef struct band {
   uint64_t colors[WSE_COLORS][WSE_PORTS][2];
   wse_event *events;
   uint64_t event_count, events_dropped;
+  uint64_t (*profile)[2];  /* per instruction of all classes: cycles, times; NULL: nobody wants to know */
+  wse_event *said;         /* what the PEs said to the host since it last listened */
+  uint64_t said_count, said_room;
 } band;
 
 typedef struct arena {
@@ -289,6 +296,7 @@ struct wse_fabric {
   int8_t color_index[WSE_COLORS];
   uint8_t color_of[WSE_COLORS];
   uint8_t inputs[WSE_COLORS];            /* 1 or WSE_PORTS buffers per PE */
+  bool host[WSE_COLORS];                 /* by color index: every side of every router leads to the host */
   uint64_t *route[WSE_COLORS];           /* [pe], by color index: all positions, as given */
   route_word *routes[WSE_COLORS];        /* [word], by color index: the current ones */
   uint32_t *filter_count[WSE_COLORS];    /* [pe], by color index; NULL without counters */
@@ -341,13 +349,14 @@ struct wse_fabric {
   uint64_t trace_capacity;
   wse_event *merged;
   uint64_t merged_count, merged_dropped;
+  wse_event *heard;
   uint64_t total_colors[WSE_COLORS][WSE_PORTS][2];
   uint64_t total_opcodes[OP_COUNT];
   uint64_t *total_series;
 
   stream *streams;
   int stream_total, stream_room;
-  int32_t *stream_at;                    /* open-addressed table of out streams: index + 1 */
+  int32_t *stream_at;                    /* open-addressed table of streams by place: index + 1 */
   uint32_t stream_table;
 
   band bands[MAX_BANDS];
@@ -361,6 +370,9 @@ struct wse_fabric {
 void *plane_new(struct wse_fabric *f, size_t bytes); /* zero, lazily committed; NULL without memory */
 void *sram_new(struct wse_fabric *f);                /* the same, of all PEs */
 void planes_free(struct wse_fabric *f);
+
+/* fabric.c */
+wse_status fabric_seal(struct wse_fabric *f); /* after loading, before the first cycle */
 
 /* fault.c */
 void fault_raise(band *b, wse_fault fault);
@@ -383,6 +395,15 @@ static inline queue *oq_of(const struct wse_fabric *f, int q, uint32_t pe) {
 }
 static inline const pe_class *class_of(const struct wse_fabric *f, uint32_t pe) {
   return f->class_of[pe] == 0xffff ? NULL : &f->classes[f->class_of[pe]];
+}
+
+/* The main thread issues the instruction `pc` in cycle `at`; a profile is kept. */
+static inline void profile_issue(const pe_class *k, band *b, ce *c, uint32_t pc, uint64_t at) {
+  uint64_t(*of)[2] = b->profile + k->profile_at;
+  if (c->profiled && at > c->profiled_at) of[c->profiled - 1][0] += at - c->profiled_at;
+  if (!c->profiled || at > c->profiled_at) c->profiled_at = at;
+  c->profiled = pc + 1;
+  of[pc][1]++;
 }
 
 static inline bool queue_full(const queue *q, uint32_t room) { return q->count >= room; }

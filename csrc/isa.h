@@ -6,7 +6,7 @@
  *
  * A vector operand byte is a DSR: 0..15 dest file, 16..31 src0 file, 32..47 src1 file; or a register, 0x40 + r; or none, 0xff.
  * DSR contents, 16 bytes, little-endian: kind u8, flags u8, queue u8, color u8, base u16 (byte address), length u16,
- * stride i16 (bytes), options u16 (as in an instruction), xdsr u8, on_control u8, index u16.
+ * stride i16 (bytes, or elements: DSD_ELEMENTS), options u16 (as in an instruction), xdsr u8, on_control u8, index u16.
  * XDSR contents, 16 bytes: mem4d: extent u16[4] (slowest first), stride i16[4] (bytes); circular: start u16, bytes u16;
  * FIFO: start u16, capacity u16 (elements), head u16, count u16, activate-on-push u8, activate-on-pop u8 (task id, 255 none),
  * was-full u8, was-empty u8 (the machine's).
@@ -58,6 +58,7 @@ enum {
   DSD_INDEX = 8,            /* fabout: index in the upper half of the wavelet */
   DSD_SIMD = 16,            /* fabric, 16-bit elements: two to a wavelet */
   DSD_WIDE = 32,            /* mapstep, mapput: elements of 32 bits */
+  DSD_ELEMENTS = 64,        /* 1d memory: the stride counts elements of the operation, not bytes */
 };
 
 enum { LENGTH_INFINITE = 0x7fff };

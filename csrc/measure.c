@@ -54,6 +54,33 @@ static void account_all(wse_fabric *f) {
     }
 }
 
+wse_status wse_profile(wse_fabric *f) {
+  wse_status status = fabric_seal(f);
+  if (status != WSE_OK) return status;
+  uint32_t total = 0;
+  for (int i = 0; i < f->class_total; i++) {
+    f->classes[i].profile_at = total;
+    total += f->classes[i].code_length;
+  }
+  for (int i = 0; i < f->band_total; i++) {
+    band *b = &f->bands[i];
+    free(b->profile);
+    b->profile = calloc(total + 1, sizeof *b->profile);
+    if (!b->profile) return WSE_NOMEM;
+  }
+  return WSE_OK;
+}
+
+wse_status wse_profile_of(const wse_fabric *f, int class_index, uint64_t (*to)[2]) {
+  if (class_index < 0 || class_index >= f->class_total || !f->bands[0].profile) return WSE_BADARG;
+  const pe_class *k = &f->classes[class_index];
+  memset(to, 0, k->code_length * sizeof *to);
+  for (int i = 0; i < f->band_total; i++)
+    for (uint32_t pc = 0; pc < k->code_length; pc++)
+      for (int which = 0; which < 2; which++) to[pc][which] += f->bands[i].profile[k->profile_at + pc][which];
+  return WSE_OK;
+}
+
 wse_status wse_get_plane(wse_fabric *f, int which, wse_plane *out) {
   int64_t w = f->width, h = f->height;
   switch (which) {
@@ -124,29 +151,52 @@ static int by_cycle(const void *a, const void *b) {
   return x->order < y->order ? -1 : x->order > y->order; /* one PE's events stay in the order they happened */
 }
 
-/* Bands record in order of cycles, so each one's first events hold its part of the whole run's first events. */
-uint64_t wse_trace(wse_fabric *f, const wse_event **events) {
-  uint64_t n = 0, m = 0, dropped = 0;
-  for (int i = 0; i < f->band_total; i++) n += f->bands[i].event_count, dropped += f->bands[i].events_dropped;
+/* What all bands recorded of one kind, in order; NULL without memory. */
+static wse_event *put_together(const wse_fabric *f, bool said, uint64_t *count) {
+  uint64_t n = 0, m = 0;
+  for (int i = 0; i < f->band_total; i++) n += said ? f->bands[i].said_count : f->bands[i].event_count;
   recorded *all = malloc((n ? n : 1) * sizeof *all);
   wse_event *sorted = malloc((n ? n : 1) * sizeof *sorted);
-  *events = NULL;
   if (!all || !sorted) {
     free(all);
     free(sorted);
-    return 0;
+    return NULL;
   }
-  for (int i = 0; i < f->band_total; i++)
-    for (uint64_t k = 0; k < f->bands[i].event_count; k++, m++) all[m] = (recorded){f->bands[i].events[k], m};
+  for (int i = 0; i < f->band_total; i++) {
+    const band *b = &f->bands[i];
+    for (uint64_t k = 0; k < (said ? b->said_count : b->event_count); k++, m++)
+      all[m] = (recorded){said ? b->said[k] : b->events[k], m};
+  }
   qsort(all, n, sizeof *all, by_cycle);
   for (uint64_t k = 0; k < n; k++) sorted[k] = all[k].event;
   free(all);
+  *count = n;
+  return sorted;
+}
+
+/* Bands record in order of cycles, so each one's first events hold its part of the whole run's first events. */
+uint64_t wse_trace(wse_fabric *f, const wse_event **events) {
+  uint64_t n = 0, dropped = 0;
+  wse_event *sorted = put_together(f, false, &n);
+  *events = sorted;
+  if (!sorted) return 0;
+  for (int i = 0; i < f->band_total; i++) dropped += f->bands[i].events_dropped;
   free(f->merged);
   f->merged = sorted;
   f->merged_count = n < f->trace_capacity ? n : f->trace_capacity;
   f->merged_dropped = dropped + n - f->merged_count;
-  *events = sorted;
   return f->merged_count;
+}
+
+uint64_t wse_said(wse_fabric *f, const wse_event **events) {
+  uint64_t n = 0;
+  wse_event *sorted = put_together(f, true, &n);
+  *events = sorted;
+  if (!sorted) return 0;
+  for (int i = 0; i < f->band_total; i++) f->bands[i].said_count = 0;
+  free(f->heard);
+  f->heard = sorted;
+  return n;
 }
 
 uint64_t wse_trace_dropped(const wse_fabric *f) { return f->merged_dropped; }

@@ -169,8 +169,9 @@ static bool lane_has_room(step *s, candidate *c, uint64_t lane, int port) {
     return true;
   }
   int leaves = color_after(f, route, c->color, port);
-  if (leaves >= 0 && neighbor(f, pe, port, &to)) return router_has_room(f, to, leaves, port ^ 2);
+  if (leaves >= 0 && beyond(f, pe, leaves, port, &to)) return router_has_room(f, to, leaves, port ^ 2);
   stream *out = leaves < 0 ? NULL : stream_out_at(f, pe, port, f->color_of[leaves]);
+  if (!out && leaves >= 0 && f->host[leaves]) return false; /* until the host asks for it */
   if (!out) {
     wse_fault fault = fault_at(f, pe, s->now, WSE_FAULT_OFF_EDGE);
     fault.color = f->color_of[c->color];
@@ -184,6 +185,9 @@ static bool lane_has_room(step *s, candidate *c, uint64_t lane, int port) {
   return room;
 }
 
+/* Lanes whose wavelets of a color leave to the host by this side. */
+static uint64_t to_host(const step *s, int color, int port) { return s->f->host[color] ? ~(uint64_t)0 : s->r->edge[port]; }
+
 static void ask(step *s, candidate *c) {
   c->drops = 0;
   for (uint32_t ports = c->route->ports; ports; ports &= ports - 1) {
@@ -195,7 +199,7 @@ static void ask(step *s, candidate *c) {
       rare = wanted & (c->route->special | c->control);
       room = ~c->route->ramp_full;
     } else {
-      rare = wanted & (c->route->special | s->r->edge[port]);
+      rare = wanted & (c->route->special | to_host(s, c->color, port));
       room = wanted == rare ? 0 : ~full_beyond(s, c->color, port);
     }
     uint64_t asks = wanted & ~rare & room;
@@ -291,7 +295,7 @@ static void send_one(step *s, candidate *c, uint64_t lane, int port) {
   if (w.meta & WAVELET_CONTROL) w.data = switch_pop(route, w.data);
   w.meta &= WAVELET_CONTROL; /* the last wavelet of an operation advances its own router's switch, no other */
   int leaves = color_after(f, route, c->color, port);
-  if (neighbor(f, pe, port, &to)) push_one(f, to, leaves, port ^ 2, w, s->now + (uint64_t)P(f, hop_cycles));
+  if (beyond(f, pe, leaves, port, &to)) push_one(f, to, leaves, port ^ 2, w, s->now + (uint64_t)P(f, hop_cycles));
   else stream_take(stream_out_at(f, pe, port, f->color_of[leaves]), w, s->now);
 }
 
@@ -335,7 +339,7 @@ static void send(step *s, candidate *c, int port) {
     return;
   }
   series_add(f, s->b, s->now, SERIES_HOPS, (uint64_t)__builtin_popcountll(lanes));
-  uint64_t rare = lanes & (c->control | c->route->special | s->r->edge[port]);
+  uint64_t rare = lanes & (c->control | c->route->special | to_host(s, c->color, port));
   if (lanes & ~rare) send_lanes(s, c, lanes & ~rare, port);
   EACH_LANE(lane, rare) send_one(s, c, lane, port);
 }
@@ -353,8 +357,9 @@ static void wake_upstream(step *s, candidate *c, uint64_t lanes) {
       EACH_LANE(lane, from) wake_ce(f, s->b, s->pe0 + (uint32_t)lane, s->now, s->now + 1);
       continue;
     }
-    if (from & s->r->edge[port]) streams_wake(f, s->pe0, s->now + 1);
-    from &= ~s->r->edge[port];
+    uint64_t outside = from & to_host(s, c->color, port);
+    if (outside) streams_wake(f, s->pe0, s->now + 1);
+    from &= ~outside;
     if (!from) continue;
     if (port == WSE_N) wake_word(f, s->word - rows, s->now + 1);
     if (port == WSE_S) wake_word(f, s->word + rows, s->now + 1);

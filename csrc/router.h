@@ -46,6 +46,11 @@ static inline bool neighbor(const wse_fabric *f, uint32_t pe, int port, uint32_t
   }
 }
 
+/* The PE that gets what leaves as `color` (index) by a port; false if it goes to the host: off the grid, or a host color. */
+static inline bool beyond(const wse_fabric *f, uint32_t pe, int color, int port, uint32_t *out) {
+  return !f->host[color] && neighbor(f, pe, port, out);
+}
+
 /* switch.c */
 uint32_t switch_commands(uint32_t word);
 void switch_apply(wse_fabric *f, band *b, uint32_t pe, int color, wavelet w, uint64_t now);

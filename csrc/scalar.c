@@ -62,12 +62,14 @@ enum { LAST = WSE_REGISTERS - 1, IS_BR = 1, IS_JMP = 1, IS_JAL = 1, IS_JR = 1, I
     gap = next_gap;                                                            \
     issued++;                                                                  \
     b->opcodes[op]++;                                                          \
+    if (b->profile) profile_issue(k, b, c, pc, at);                            \
     pc++;                                                                      \
   } while (0)
 
 NUM_INLINE uint64_t run_in(int fmt, wse_fabric *f, band *b, uint32_t pe, const isa_ins *code, uint32_t length, uint64_t at,
                            uint64_t limit, int budget) {
   ce *c = &f->ces[pe];
+  const pe_class *k = class_of(f, pe);
   uint32_t *r = c->r, pc = c->pc, late = c->result_register;
   uint8_t *sram = sram_of(f, pe);
   uint64_t late_at = late == OPERAND_NONE ? 0 : c->result_at, branch_taken = (uint64_t)P(f, branch_taken),

@@ -17,10 +17,12 @@ static uint32_t with_commands(uint32_t word, uint32_t commands) {
   return (word & 0xc03f0000) | (commands & 0xff) << 22 | (commands >> 8 & 0xffff);
 }
 
-/* The word as it leaves this router.  A lone command leaves the data bits alone, for they carry data then. */
+/* The word as it leaves this router.  A lone command leaves the data bits alone, for they carry data then.  A switch at its
+ * last position that is no ring does not advance: the command is there for the next router. */
 uint32_t switch_pop(uint64_t route, uint32_t word) {
   uint32_t commands = switch_commands(word);
-  bool advances = (commands & 3) == COMMAND_ADVANCE;
+  bool moves = route_position(route) < (int)(route >> WSE_ROUTE_LAST & 3) || (route >> WSE_ROUTE_RING & 1);
+  bool advances = moves && (commands & 3) == COMMAND_ADVANCE;
   switch (route >> WSE_ROUTE_POP & 3) {
     case POP_ALWAYS: return with_commands(word, commands >> 3);
     case POP_ON_ADVANCE: return advances ? with_commands(word, commands >> 3) : word;

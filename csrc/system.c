@@ -1,5 +1,8 @@
 /* system.c - SYSTEM rows: tasks, DSRs, queues, colors, time. */
+#include <stdlib.h>
+
 #include "ce.h"
+#include "config.h"
 #include "dsd.h"
 #include "queue.h"
 #include "router.h"
@@ -48,6 +51,18 @@ static void timestamp_set(ce *c, uint32_t what, uint64_t at) {
   c->time_stopped = what == 0;
 }
 
+/* What the host has no memory for is lost. */
+static void say(band *b, uint64_t at, uint32_t pe, uint32_t kind, uint32_t value) {
+  if (b->said_count == b->said_room) {
+    uint64_t room = b->said_room ? b->said_room * 2 : 256;
+    wse_event *grown = realloc(b->said, room * sizeof *grown);
+    if (!grown) return;
+    b->said = grown;
+    b->said_room = room;
+  }
+  b->said[b->said_count++] = (wse_event){.cycle = at, .pe = pe, .kind = (uint16_t)kind, .b = value};
+}
+
 /* Rebinding keeps both directions of an input queue's map. */
 static int bind_queue(wse_fabric *f, band *b, uint32_t pe, ce *c, const isa_ins *ins, uint64_t at) {
   uint32_t q = first(c, ins), color = last(c, ins);
@@ -65,6 +80,24 @@ static int bind_queue(wse_fabric *f, band *b, uint32_t pe, ce *c, const isa_ins 
   }
   atomic_store_explicit(&f->any_rebound, true, memory_order_relaxed);
   for (int i = 0; i < f->colors; i++) ramp_refresh(f, pe, i);
+  wake_router(f, pe, at + 1);
+  return SYSTEM_DONE;
+}
+
+/* The machine's own router registers, as programs that reach into them know them [csl-examples: spmv-hypersparse]. */
+static int router_register(wse_fabric *f, band *b, uint32_t pe, ce *c, const isa_ins *ins, uint64_t at) {
+  uint32_t address = last(c, ins), color = address & 0x1f;
+  bool is_switch = (address & ~0x1fu) == 0x7f40, store = (ins->op & ~INS_IMMEDIATE) == OP_cfgst;
+  int index = color < WSE_COLORS && (is_switch || (address & ~0x1fu) == 0x7f20) ? f->color_index[color] : -1;
+  if (index < 0) return refuse(f, b, pe, c, at, WSE_FAULT_BAD_COLOR, address);
+  uint64_t *route = &f->route[index][pe];
+  if (!store) {
+    *reg(c, ins->a) = is_switch ? config_switch(*route) : config_color(*route);
+    return SYSTEM_DONE;
+  }
+  uint16_t word = (uint16_t)*reg(c, ins->a);
+  *route = is_switch ? config_with_switch(*route, word) : config_with_color(*route, word);
+  route_refresh(f, pe, index);
   wake_router(f, pe, at + 1);
   return SYSTEM_DONE;
 }
@@ -116,7 +149,9 @@ static int dsr_bits(wse_fabric *f, band *b, uint32_t pe, ce *c, const isa_ins *i
     case OP_dsindex: d->index = (uint16_t)*reg(c, ins->b); break;
     default: { /* mapput */
       if (!dsd_is_memory(d)) return refuse(f, b, pe, c, at, WSE_FAULT_BAD_DSR, ins->a);
-      sram_store(sram_of(f, pe), dsd_address(d, &f->xdsrs[d->x & 15][pe], d->index), d->flags & DSD_WIDE ? 4 : 2, *reg(c, ins->b));
+      int size = d->flags & DSD_WIDE ? 4 : 2;
+      dsr sized = dsd_sized(d, size);
+      sram_store(sram_of(f, pe), dsd_address(&sized, &f->xdsrs[d->x & 15][pe], d->index), size, *reg(c, ins->b));
       d->index++;
     }
   }
@@ -143,11 +178,13 @@ int system_execute(wse_fabric *f, band *b, uint32_t pe, ce *c, const isa_ins *in
     case OP_iqempty: *reg(c, ins->a) = !(c->input_queues >> (last(c, ins) & 7) & 1); break;
     case OP_oqempty: *reg(c, ins->a) = !(c->output_queues >> (last(c, ins) & 7) & 1); break;
     case OP_colorld: case OP_colorst: case OP_tdexit: return color_register(f, b, pe, c, ins, at);
+    case OP_cfgld: case OP_cfgst: return router_register(f, b, pe, c, ins, at);
     case OP_tsc: *reg(c, ins->a) = timestamp(c, last(c, ins), at); break;
     case OP_tscset: timestamp_set(c, last(c, ins), at); break;
     case OP_coord: *reg(c, ins->a) = last(c, ins) ? pe / (uint32_t)f->width : pe % (uint32_t)f->width; break;
     case OP_rand: *reg(c, ins->a) = random16(c); break;
     case OP_mark: trace_event(f, b, at, pe, WSE_EV_MARK, 0, last(c, ins)); break;
+    case OP_say: say(b, at, pe, first(c, ins), last(c, ins)); break;
     case OP_hostsig:
       f->host_signal[pe] = last(c, ins);
       trace_event(f, b, at, pe, WSE_EV_HOSTSIG, 0, last(c, ins));

@@ -86,7 +86,7 @@ static bool decode(wse_fabric *f, uint32_t pe, uint8_t byte, int size, bool writ
   }
   o->is = OPERAND_IS_DSR;
   o->number = byte;
-  o->d = f->dsrs[byte][pe];
+  o->d = dsd_sized(&f->dsrs[byte][pe], size);
   *kind = WSE_FAULT_BAD_DSR;
   if (o->d.kind == DSD_NONE || o->d.kind > DSD_FABOUT || o->d.x > 15) return false;
   if (o->d.kind == (writes ? DSD_FABIN : DSD_FABOUT)) return false;
@@ -196,6 +196,13 @@ static bool is_plain(const operation *o) {
   return inputs <= 1;
 }
 
+/* Options of an operation on a DSR that was loaded with options: what the instruction does not say is as the load said. */
+static uint16_t with_load(uint16_t options, uint16_t load) {
+  if (!(load & OPT_ASYNC)) return options;
+  if (options & OPT_UT_GIVEN) load &= (uint16_t) ~(OPT_UT_GIVEN | 7 << OPT_UT);
+  return options >> OPT_THEN & 3 ? options : options | load;
+}
+
 int vector_begin(wse_fabric *f, uint32_t pe, const isa_ins *ins, uint32_t pc, operation *o, int *kind) {
   const vector_row *row = &rows[ins->op];
   uint16_t options = ins->options;
@@ -215,7 +222,7 @@ int vector_begin(wse_fabric *f, uint32_t pe, const isa_ins *ins, uint32_t pc, op
   o->on_control = 0;
   for (int i = 0; i < 3; i++) {
     if (all[i]->is != OPERAND_IS_DSR) continue;
-    if (all[i]->d.options & OPT_ASYNC && !(options & OPT_ASYNC)) options = all[i]->d.options; /* settings of the load */
+    options = with_load(options, all[i]->d.options);
     if (all[i]->d.kind != DSD_FABIN) continue;
     inputs++;
     if (all[i]->d.on_control & 3) o->on_control = all[i]->d.on_control;
@@ -566,7 +573,10 @@ void vector_end(wse_fabric *f, uint32_t pe, operation *o) {
     for (int k = 0; k < i; k++) seen |= all[k]->is == OPERAND_IS_DSR && all[k]->number == all[i]->number;
     if (all[i]->is != OPERAND_IS_DSR || seen) continue;
     dsr *d = &f->dsrs[all[i]->number][pe];
-    if (dsd_is_memory(d) && d->flags & DSD_SAVE_ADDRESS) d->base = dsd_end(d, xdsr_of(f, pe, d), o->done);
+    if (dsd_is_memory(d) && d->flags & DSD_SAVE_ADDRESS) {
+      dsr sized = dsd_sized(d, all[i]->size);
+      d->base = dsd_end(&sized, xdsr_of(f, pe, d), o->done);
+    }
     if (d->kind == DSD_FIFO) d->length = o->left == UINT32_MAX ? LENGTH_INFINITE : (uint16_t)o->left;
   }
 }

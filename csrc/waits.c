@@ -133,7 +133,7 @@ static void waits_of_router(wse_fabric *f, uint32_t pe, list *l) {
         if (w.port == WSE_RAMP) {
           w.queue = (int16_t)queue_of_color(f, pe, w.color);
           w.why = w.queue < 0 ? WSE_FOR_QUEUE : WSE_FOR_ROOM;
-        } else if (neighbor(f, pe, w.port, &to)) {
+        } else if (beyond(f, pe, color, w.port, &to)) {
           w.on_pe = to;
         }
       }

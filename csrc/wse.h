@@ -123,6 +123,7 @@ int wse_add_class(wse_fabric *f, const wse_class *c);
 wse_status wse_set_classes(wse_fabric *f, const uint16_t *class_of_pe); /* [height][width]; 0xffff: no code */
 int wse_add_filter(wse_fabric *f, const wse_filter *filter);
 wse_status wse_set_routes(wse_fabric *f, int color, const uint64_t *config); /* [height][width]; 0: unused */
+wse_status wse_set_host(wse_fabric *f, int color); /* a host color: every side of every router leads to the host */
 
 /* Memory.  The rectangle's PEs in row-major order, `bytes` each, from `address`. */
 wse_status wse_write(wse_fabric *f, int x, int y, int w, int h, uint32_t address, uint32_t bytes, const void *from);
@@ -140,6 +141,14 @@ uint64_t wse_stream_count(const wse_fabric *f, int stream); /* wavelets that pas
 const uint32_t *wse_stream_data(const wse_fabric *f, int stream);
 const uint8_t *wse_stream_control(const wse_fabric *f, int stream);
 const uint64_t *wse_stream_cycles(const wse_fabric *f, int stream); /* out: when each left the fabric */
+
+/* A rectangle of PEs of a host color, or at the edge, each with a stream in and one out of its own, by `port`.  put: n more wavelets for each,
+ * [h][w][n].  ask: room for n more data wavelets from each (control wavelets that leave are lost).  take: the first n of each that were not taken yet, [h][w][n]; BADARG if some PE has
+ * sent fewer.  waiting: the wavelets, of those that were put or asked for, that have not passed. */
+wse_status wse_host_put(wse_fabric *f, int color, int port, int x, int y, int w, int h, uint64_t n, const uint32_t *data);
+wse_status wse_host_ask(wse_fabric *f, int color, int port, int x, int y, int w, int h, uint64_t n);
+wse_status wse_host_take(wse_fabric *f, int color, int port, int x, int y, int w, int h, uint64_t n, uint32_t *data);
+uint64_t wse_host_waiting(const wse_fabric *f, int color, int port, int out, int x, int y, int w, int h);
 
 wse_status wse_activate(wse_fabric *f, int x, int y, int w, int h, int task);
 
@@ -200,6 +209,12 @@ typedef struct {
 } wse_event;
 uint64_t wse_trace(wse_fabric *f, const wse_event **events); /* in order of cycle, then PE; the first trace_capacity of them */
 uint64_t wse_trace_dropped(const wse_fabric *f);
+uint64_t wse_said(wse_fabric *f, const wse_event **said); /* by say since the last call, in that order; kind: its kind, b: its value */
+
+/* Where the main threads spend their time: per instruction of a class, the cycles from its issue to that of the next one (of the
+ * task's last one: one), and how often it was issued; over all PEs of the class.  Kept from the call of wse_profile on. */
+wse_status wse_profile(wse_fabric *f);
+wse_status wse_profile_of(const wse_fabric *f, int class_index, uint64_t (*to)[2]); /* [code_length] {cycles, times} */
 
 void wse_fault_of(const wse_fabric *f, wse_fault *out);
 uint64_t wse_bytes(const wse_fabric *f); /* memory the engine holds beyond SRAM */

@@ -107,6 +107,11 @@ cdef extern from "wse.h":
     const uint32_t *wse_stream_data(const wse_fabric *f, int stream)
     const uint8_t *wse_stream_control(const wse_fabric *f, int stream)
     const uint64_t *wse_stream_cycles(const wse_fabric *f, int stream)
+    wse_status wse_set_host(wse_fabric *f, int color)
+    wse_status wse_host_put(wse_fabric *f, int color, int port, int x, int y, int w, int h, uint64_t n, const uint32_t *data)
+    wse_status wse_host_ask(wse_fabric *f, int color, int port, int x, int y, int w, int h, uint64_t n)
+    wse_status wse_host_take(wse_fabric *f, int color, int port, int x, int y, int w, int h, uint64_t n, uint32_t *data)
+    uint64_t wse_host_waiting(const wse_fabric *f, int color, int port, int out, int x, int y, int w, int h)
     wse_status wse_activate(wse_fabric *f, int x, int y, int w, int h, int task)
     wse_status wse_run(wse_fabric *f, uint64_t until, uint64_t limit, const int *stop) nogil
     uint64_t wse_cycle(const wse_fabric *f)
@@ -117,6 +122,9 @@ cdef extern from "wse.h":
     uint64_t wse_bin_cycles(const wse_fabric *f)
     uint64_t wse_trace(wse_fabric *f, const wse_event **events)
     uint64_t wse_trace_dropped(const wse_fabric *f)
+    uint64_t wse_said(wse_fabric *f, const wse_event **said)
+    wse_status wse_profile(wse_fabric *f)
+    wse_status wse_profile_of(const wse_fabric *f, int class_index, uint64_t (*to)[2])
     void wse_fault_of(const wse_fabric *f, wse_fault *out)
     uint64_t wse_bytes(const wse_fabric *f)
 

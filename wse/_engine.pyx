@@ -233,6 +233,34 @@ cdef class Engine:
     def stream_cycles(self, int stream):
         return lend(self, wse_stream_cycles(self.f, stream), 8, (wse_stream_count(self.f, stream),))
 
+    def set_host(self, int color):
+        self.idle()
+        self.done(wse_set_host(self.f, color))
+
+    def host_put(self, int color, int port, int x, int y, int w, int h, data):
+        """`data`: words, the same number for each PE, row-major."""
+        self.idle()
+        cdef Taken words = Taken(data, 4)
+        cdef Py_ssize_t pes = <Py_ssize_t>w * h
+        if pes < 1 or words.count % pes:
+            raise ValueError(f"{words.count} words do not divide among {w} x {h} PEs")
+        self.done(wse_host_put(self.f, color, port, x, y, w, h, words.count // pes, <const uint32_t *>words.view.buf))
+
+    def host_ask(self, int color, int port, int x, int y, int w, int h, uint64_t n):
+        self.idle()
+        self.done(wse_host_ask(self.f, color, port, x, y, w, h, n))
+
+    def host_take(self, int color, int port, int x, int y, int w, int h, into):
+        self.idle()
+        cdef Taken words = Taken(into, 4, -1, True)
+        cdef Py_ssize_t pes = <Py_ssize_t>w * h
+        if pes < 1 or words.count % pes:
+            raise ValueError(f"{words.count} words do not divide among {w} x {h} PEs")
+        self.done(wse_host_take(self.f, color, port, x, y, w, h, words.count // pes, <uint32_t *>words.view.buf))
+
+    def host_waiting(self, int color, int port, bint out, int x, int y, int w, int h):
+        return wse_host_waiting(self.f, color, port, out, x, y, w, h)
+
     def activate(self, int x, int y, int w, int h, int task):
         self.idle()
         self.done(wse_activate(self.f, x, y, w, h, task))
@@ -290,6 +318,26 @@ cdef class Engine:
 
     def trace_dropped(self):
         return wse_trace_dropped(self.f)
+
+    def said(self):
+        """What the PEs said since the last call, as bytes, sizeof(wse_event) each."""
+        cdef const wse_event *events = NULL
+        self.idle()
+        cdef uint64_t count = wse_said(self.f, &events)
+        return lend(self, events, 1, (count * sizeof(wse_event),))
+
+    def profile(self):
+        """Keeps a profile from now on."""
+        self.idle()
+        self.done(wse_profile(self.f))
+
+    def profile_of(self, int index, int length):
+        """uint64 [length, 2] of a class: cycles and times of each instruction."""
+        self.idle()
+        result = numpy.zeros((length, 2), numpy.uint64)
+        cdef Taken to = Taken(result, 8, 2 * length, True)
+        self.done(wse_profile_of(self.f, index, <uint64_t (*)[2]>to.view.buf))
+        return result
 
     def fault(self):
         """(kind, x, y, color, queue, task, port, pc, cycle, detail) of the first fault; kind 0: none."""

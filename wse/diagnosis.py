@@ -66,6 +66,8 @@ def code_at(pe: PEClass | None, pc: int) -> str:
     """An instruction by class, line of its text, and label: `worker:12, main+3`."""
     if pe is None or pe.built is None or not 0 <= pc < len(pe.built.assembly.words):
         return f"instruction {pc}"
+    if described := pe.describe(pc):
+        return described
     assembly = pe.built.assembly
     before = [(index, -len(name), name) for name, index in assembly.labels.items() if index <= pc]
     label = ""
@@ -131,7 +133,7 @@ def fault(program: Program, record: tuple[int, ...]) -> FabricFault:
 def _detail(name: str, detail: int, program: Program, pe: PEClass | None) -> str:
     # The detail of a fault that an instruction with this operand raised; csrc/system.c and ce.c give it.
     if name == "TRAP":
-        return f"value {detail}"
+        return (pe.trap_message(detail) if pe else "") or f"value {detail}"
     if name == "BAD_OPCODE":
         return f"opcode {detail}"
     return ""
@@ -398,6 +400,8 @@ class Deadlock:
                 return f"room in output queue {queue} ({color})"
             if int(w["port"]) == _engine.RAMP and w["who"] == _engine.WAIT_ROUTER:
                 return f"room in the input queue of {color} at {on}"
+            if int(w["color"]) in self.program.host_colors and w["who"] == _engine.WAIT_ROUTER:
+                return f"the host to ask for {color}"
             return f"room in the router of {on} ({color} from {port})"
         if why == _engine.FOR_READER:
             return f"somebody to read {color}, and nothing on the PE does"

@@ -107,6 +107,8 @@ class Fabric:
             config = program.routes.planes.get(color)
             unused = np.zeros((self.height, self.width), np.uint64)
             engine.set_routes(int(color), unused if config is None else config)
+        for color in program.host_colors:
+            engine.set_host(int(color))
         engine.set_classes(program.class_of_pe)
         for index, pe in enumerate(program.classes.values()):
             assert pe.built is not None
@@ -259,11 +261,59 @@ class Fabric:
             raise ProgramError(f"a stream is attached to port N, E, S or W, not {port!r}")
         side = route.PORTS.index(port)
         dx, dy = route.STEP[side]
-        if 0 <= x + dx < self.width and 0 <= y + dy < self.height:
+        outside = not (0 <= x + dx < self.width and 0 <= y + dy < self.height)
+        if not outside and color not in self.program.host_colors:
             raise ProgramError(
                 f"port {port} of PE ({x}, {y}) leads to PE ({x + dx}, {y + dy}): streams are for the edge"
             )
         return color, side
+
+    # Host colors.
+
+    def host_put(self, color, port: str, data, x: int = 0, y: int = 0) -> None:
+        """Wavelets [h, w, n] that enter the routers of a rectangle by `port`, after those that were put there before.
+
+        One a cycle and PE at most, as the fabric has room.
+        """
+        words = _as_words(data)
+        h, w = np.shape(data)[:2]
+        color, side = self._host(color, port, x, y, w, h)
+        self._engine.host_put(color, side, x, y, w, h, words)
+
+    def host_ask(self, color, port: str, n: int, x: int, y: int, w: int, h: int) -> None:
+        """Makes room for n more wavelets from each PE of the rectangle by `port`; what comes beyond that waits."""
+        color, side = self._host(color, port, x, y, w, h)
+        self._engine.host_ask(color, side, x, y, w, h, n)
+
+    def host_take(self, color, port: str, n: int, x: int, y: int, w: int, h: int) -> np.ndarray:
+        """uint32 [h, w, n]: the next n wavelets of each PE, which must be there."""
+        color, side = self._host(color, port, x, y, w, h)
+        words = np.empty((h, w, n), np.uint32)
+        if n:
+            self._engine.host_take(color, side, x, y, w, h, words.reshape(-1))
+        return words
+
+    def host_waiting(
+        self, color, port: str, out: bool, x: int = 0, y: int = 0, w: int | None = None, h: int | None = None
+    ) -> int:
+        """How many of the wavelets that were put (out: asked for) have not passed yet."""
+        w, h = self._extent(x, y, w, h)
+        color, side = self._host(color, port, x, y, w, h)
+        return self._engine.host_waiting(color, side, out, x, y, w, h)
+
+    def _host(self, color, port: str, x: int, y: int, w: int, h: int) -> tuple[Color, int]:
+        self._extent(x, y, w, h)
+        color = self.program.color_of(color)
+        if port not in route.PORTS[:4] or len(port) != 1:
+            raise ProgramError(f"a stream is attached to port N, E, S or W, not {port!r}")
+        left = (y, self.width - x - w, self.height - y - h, x)[route.PORTS.index(port)]
+        line = h if port in "NS" else w
+        if color not in self.program.host_colors and (left or line > 1):
+            raise ProgramError(
+                f"{route.name_of(color)} is no host color, and port {port} of the {w} x {h} PEs at ({x}, {y}) "
+                "does not lead off the edge: call Program.host_color"
+            )
+        return color, route.PORTS.index(port)
 
     # Running.
 
@@ -351,10 +401,29 @@ class Fabric:
         """uint32 [h, w]: the last value each PE gave to hostsig."""
         return np.array(self._engine.plane(_engine.PLANE_HOSTSIG))
 
+    def said(self) -> np.ndarray:
+        """What the PEs handed to the host with `say` since the last call, by cycle: an array of EVENT, whose kind and b
+        are the kind and value of `say`."""
+        return self._as_events(self._engine.said())
+
     @property
     def bytes(self) -> int:
         """Host memory the engine holds beyond SRAM."""
         return self._engine.bytes()
+
+    def keep_profile(self) -> None:
+        """From now on counts the cycles of each instruction of the main threads; results do not depend on it."""
+        self._engine.profile()
+
+    def profile(self) -> dict[str, np.ndarray]:
+        """By class, uint64 [instruction, 2]: cycles from the issue of an instruction to that of the next, and how
+        often it was issued, over all PEs of the class.  Asynchronous operations count while the thread waits only."""
+        names = [(name, pe.built) for name, pe in self.program.classes.items()]
+        return {
+            name: self._engine.profile_of(index, len(built.assembly.words))
+            for index, (name, built) in enumerate(names)
+            if built is not None
+        }
 
     def _measure(self, ended: str) -> Run:
         engine, machine = self._engine, self.machine
@@ -390,7 +459,11 @@ class Fabric:
         return {"tasks": tasks, "colors": {name: int(color) for name, color in self.program.colors.items()}}
 
     def _events(self) -> np.ndarray:
-        raw = np.frombuffer(self._engine.trace(), _ENGINE_EVENT)
+        return self._as_events(self._engine.trace())
+
+    @staticmethod
+    def _as_events(buffer) -> np.ndarray:
+        raw = np.frombuffer(buffer, _ENGINE_EVENT)
         events = np.empty(raw.shape, EVENT)
         for name in EVENT.names or ():
             events[name] = raw[name]

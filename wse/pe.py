@@ -236,6 +236,16 @@ class PEClass:
         self.program.changed()
         return symbol
 
+    # For reports.
+
+    def describe(self, pc: int) -> str:
+        """The place of an instruction in a source of a higher language; "" if the code is its own source."""
+        return ""
+
+    def trap_message(self, value: int) -> str:
+        """What a trap with this value means; "" if only the program knows."""
+        return ""
+
     # Building.
 
     @property

@@ -48,6 +48,7 @@ class Program:
         self.class_of_pe = np.full((self.height, self.width), NO_CLASS, np.uint16)
         self.routes = route.Routes(self.width, self.height, self.machine)
         self.warnings: list[str] = []
+        self.host_colors: set[int] = set()
         self._laid_out = self._checked = False
 
     @property
@@ -86,6 +87,15 @@ class Program:
             if color == known.name if isinstance(color, str) else color is not None and int(color) == known:
                 return known
         raise ProgramError(f"there is no color {color!r} in the program: {did_you_mean(str(color), self.colors)}")
+
+    def host_color(self, color) -> None:
+        """Makes a host color of it: every side of every router leads to the host, as if each PE were at the edge.
+
+        Its routes go from a side to the ramp or from the ramp to a side; a Fabric's host_put, host_ask and host_take
+        feed and empty them for whole rectangles.
+        """
+        self.host_colors.add(self.color_of(color))
+        self._checked = False
 
     def pe_class(self, name: str) -> PEClass:
         """A new class of PEs."""
@@ -176,7 +186,7 @@ class Program:
                 pe.build()
         dynamic = any(pe._rebinds("colorst") for pe in self.classes.values())
         try:
-            self.warnings = self.routes.check(streams)
+            self.warnings = self.routes.check(streams, self.host_colors)
         except route.RouteError as error:
             if not dynamic:
                 raise

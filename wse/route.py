@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -247,14 +247,17 @@ class Routes:
         self.origin[color][selected] = len(self.calls)
         self.calls.append(place or caller())
 
-    def check(self, streams: Iterable[tuple[int, int, int, int, bool]] | None) -> list[str]:
+    def check(self, streams: Iterable[tuple[int, int, int, int, bool]] | None, host: Collection[int] = ()) -> list[str]:
         """RouteError for a color that leaves the rectangle or goes nowhere; warnings for what may be meant.
 
-        streams: (x, y, port, color, out) of the streams at the edge; None: the edge is not looked at.
+        streams: (x, y, port, color, out) of the streams at the edge; None: the edge is not looked at.  host: colors
+        whose every side leads to the host, which nothing can be wrong with.
         """
         warnings: list[str] = []
         attached = None if streams is None else list(streams)
         for color, plane in self.planes.items():
+            if color in host:
+                continue
             rx, tx = rx_masks(plane), tx_masks(plane)
             if attached is not None:
                 self._check_edge(color, tx, attached)

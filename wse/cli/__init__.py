@@ -23,6 +23,8 @@ COMMANDS = {
     "plot": ("wse.cli.plot", "Draw pictures or write traces of a saved run."),
     "validate": ("wse.cli.validate", "Published programs on the emulator: how far off the cycles are."),
     "bench": ("wse.cli.bench", "How fast the engine is on this computer."),
+    "csl": ("wse.cli.csl", "Check CSL sources; run a checkout of examples."),
+    "profile": ("wse.cli.profile", "Cycles of a CSL program by line of its source."),
     "isa": ("wse.cli.isa", "The instruction reference."),
     "arch": ("wse.cli.arch", "Every number of the machine, its source and how sure it is."),
     "asm": ("wse.cli.asm", "Assemble a text into instruction words."),
@@ -61,20 +63,20 @@ def _help_if_alone() -> None:
         click.echo(ctx.get_help())
 
 
-class Main(LazyGroup):
-    """The root: turns whatever goes wrong into a line and an exit status."""
+class Reports(click.Command):
+    """A command that turns whatever goes wrong into a line and an exit status."""
 
     def main(  # type: ignore[override]
         self,
         args: Sequence[str] | None = None,
-        prog_name: str | None = "wse",
+        prog_name: str | None = None,
         standalone_mode: bool = True,
         **kwargs: Any,
     ) -> Any:
         if not standalone_mode:
-            return super().main(args, prog_name, standalone_mode=False, **kwargs)
+            return super().main(args, prog_name or self.name, standalone_mode=False, **kwargs)
         try:
-            status = super().main(args, prog_name, standalone_mode=False, **kwargs)
+            status = super().main(args, prog_name or self.name, standalone_mode=False, **kwargs)
             sys.stdout.flush()
         except BrokenPipeError:
             _close_stdout()
@@ -82,6 +84,14 @@ class Main(LazyGroup):
         except (Exception, KeyboardInterrupt) as error:
             status = _report(error)
         sys.exit(status if isinstance(status, int) else 0)
+
+
+class Reporting(Reports):
+    """A command of its own, beside `wse`."""
+
+
+class Main(Reports, LazyGroup):
+    """The root."""
 
 
 def _report(error: BaseException) -> int:
@@ -106,7 +116,8 @@ def _report(error: BaseException) -> int:
         case RunError():
             return _fail(str(error), 1)
         case WseError():
-            return _fail(str(error), 2)
+            found = getattr(error, "diagnostics", None)  # of a CslError
+            return _findings(str(error)) if found and found[0].span is not None else _fail(str(error), 2)
         case OSError():
             name = f"{error.filename}: " if error.filename is not None else ""
             return _fail(f"{name}{error.strerror or error}", 2)
@@ -118,6 +129,12 @@ def _report(error: BaseException) -> int:
 def _fail(sentence: str, status: int) -> int:
     click.echo(f"error: {sentence}", err=True)
     return status
+
+
+def _findings(text: str) -> int:
+    """Diagnostics with places say themselves what they are."""
+    click.echo(text, err=True)
+    return 2
 
 
 def _one_line(words: str) -> str:

@@ -1,0 +1,133 @@
+"""cslc: the options of the SDK's compiler, errors with their places, room for memcpy; cs_python's environment."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from wse.cli import cs_python
+from wse.cli.cslc import command
+
+LAYOUT = """
+param width: u16;
+param n: i16 = 2;
+param c: color = @get_color(3);
+layout {
+  @set_rectangle(width, 1);
+  for (@range(u16, width)) |x| @set_tile_code(x, 0, "pe.csl", .{ .n = n });
+  @export_name("data", [*]u16, true);
+}
+"""
+PE = """
+param n: i16;
+var data = @zeros([n]u16);
+var ptr: [*]u16 = &data;
+comptime { @export_symbol(ptr, "data"); }
+"""
+
+
+@pytest.fixture(autouse=True)
+def _program(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("layout.csl").write_text(LAYOUT)
+    Path("pe.csl").write_text(PE)
+
+
+def cslc(*words: str):
+    return CliRunner().invoke(command, list(words))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--arch=wse2", "./layout.csl", "--fabric-dims=8,3", "--fabric-offsets=4,1", "--params=width:1", "-o", "made", "--memcpy", "--channels", "1"],
+        ["layout.csl", "--arch", "wse2", "--params=width:1,n:5", "-o=made", "--channels=1", "--width-west-buf=0", "--width-east-buf=0"],
+        ["layout.csl", "--arch=wse2", "--params", "width:1", "--params=n:0x5", "--colors=c:9", "-o", "made", "--verbose", "--import-path=.", "--max-inlined-iterations=10"],
+    ],
+    ids=["tutorials", "benchmarks", "others"],
+)  # fmt: skip
+def test_options(words):
+    done = cslc(*words)
+    assert done.exit_code == 0, done.output
+    document = json.loads(Path("made/out.json").read_text())
+    assert document["params"]["width"] == "1"
+    assert (document["arch"], document["width"]) == ("wse2", 1)
+    assert document["params"].get("n", "5") == "5"
+    if "--verbose" in words:
+        assert document["colors"]["c"] == 9
+        assert "made: 1 x 1 PEs for wse2 in 1 classes" in done.output
+
+
+@pytest.mark.parametrize("what", ["asm", "ir", "layout", "memory-map"])
+def test_emit(what):
+    done = cslc("layout.csl", "--params=width:2", "--emit", what)
+    assert done.exit_code == 0, done.output
+    assert done.output.strip()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ([], "Missing argument 'LAYOUT'"),
+        (["layout.csl", "--arch=wse4"], "'wse4' is not one of 'wse2', 'wse3'"),
+        (["layout.csl", "--fabric-dims=8x3"], "'8x3' is not two numbers, such as 8,3"),
+        (["layout.csl", "--params=width"], "'width' is not of the form name:value"),
+        (["layout.csl", "--params=width:wide"], "--params width:wide: the value must be an integer"),
+        (["layout.csl", "--params=width:1", "--params=width:2"], "--params gives width twice"),
+        (["layout.csl", "--params=width:1", "--fabric-dims=7,3", "--fabric-offsets=4,1", "--memcpy"], "--fabric-dims=7,3 is too small for 1 x 1 PEs at 4,1 with memcpy's columns and rows: it must be at least 8,3"),
+        (["layout.csl", "--params=width:1", "--fabric-dims=9,3", "--fabric-offsets=3,1", "--memcpy"], "--fabric-offsets=3,1 leaves no room for memcpy, which needs 4 columns west"),
+        (["layout.csl", "--params=width:9", "--fabric-dims=8,3"], "--fabric-dims=8,3 is too small for 9 x 1 PEs at 0,0: it must be at least 9,1"),
+        (["layout.csl", "--bogus"], "No such option"),
+    ],
+)  # fmt: skip
+def test_bad_options(words, line):
+    done = cslc(*words)
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: ") and line in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_errors_of_the_program_stand_as_they_are():
+    Path("pe.csl").write_text(PE.replace("@zeros([n]u16)", "@zeros([m]u16)"))
+    done = cslc("layout.csl", "--params=width:1")
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[0].startswith("pe.csl:3:")
+    assert "^" in done.stderr
+
+
+def test_warnings_do_not_stop_the_compiler():
+    Path("layout.csl").write_text(
+        LAYOUT.replace("  @export_name", '  @export_name("other", [*]u16, true);\n  @export_name')
+    )
+    done = cslc("layout.csl", "--params=width:1")
+    assert done.exit_code == 0
+    assert "layout.csl:8:3: warning: no PE exports a symbol other" in done.stderr
+
+
+def test_modules_of_other_directories(monkeypatch):
+    Path("more").mkdir()
+    Path("more/two.csl").write_text("const two: u16 = 2;")
+    Path("pe.csl").write_text(PE.replace("@zeros([n]u16)", '@constants([n]u16, @import_module("two.csl").two)'))
+    assert cslc("layout.csl", "--params=width:1").exit_code == 2
+    assert cslc("layout.csl", "--params=width:1", "--import-path=more").exit_code == 0
+    monkeypatch.setenv("CSL_IMPORT_PATH", f"nowhere{os.pathsep}more")
+    assert cslc("layout.csl", "--params=width:1").exit_code == 0
+
+
+def test_a_missing_param_is_named():
+    done = cslc("layout.csl")
+    assert done.exit_code == 2
+    assert "width" in done.stderr
+
+
+def test_cs_python_is_this_python_with_the_names():
+    made = cs_python.environment()
+    assert made["PYTHONPATH"].split(os.pathsep)[0].endswith("names")
+    code = "import cerebras, sys, shutil; print(sys.argv, bool(shutil.which('cslc')), bool(shutil.which('cs_python')))"
+    start = "import sys; sys.argv = ['cs_python', '-c', sys.argv[1], 'x']; from wse.cli.cs_python import main; main()"
+    done = subprocess.run([sys.executable, "-c", start, code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "['-c', 'x'] True True\n", done.stderr

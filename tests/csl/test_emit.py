@@ -1,0 +1,76 @@
+"""The texts of --emit, and the artifact on disk."""
+
+import numpy as np
+import pytest
+
+from wse.csl import ir
+from wse.csl.artifact import Artifact
+from wse.csl.emit import emit
+from wse.csl.ir import Addr, Const, Dsd, Reg, Vector
+from wse.errors import ConfigError
+
+from .backend import Builder, Pe
+
+
+def program() -> Pe:
+    n = Reg("u16", "n")
+    f = Builder("main", [n])
+    f.add(Vector("fmovs", Dsd("mem1d", Addr("x"), 4, 4), Const("f32", 1.0)))
+    f.store(Addr("count"), f.bin("add", n, Const("u16", 1)))
+    routes = {3: ir.ColorConfig("R", "E", (("R", "W"),))}
+    return Pe([f.done()], {"x": ("f32", [0] * 4), "count": ("u16", [0])}, routes=routes)
+
+
+def test_forms():
+    pe = program()
+    layout = ir.Layout("wse3", 1, 1, [pe.unit], np.zeros((1, 1), np.uint16), file="layout.csl")
+    assert "fn main(%0.n: u16) void" in emit("ir", layout, pe.artifact)
+    asm = emit("asm", layout, pe.artifact)
+    assert "main<rpc>:" in asm and "// t.csl:2" in asm and "fmovs d0, r" in asm
+    memory = emit("memory-map", layout, pe.artifact)
+    assert "x  (f32 [4])" in memory and "(free)" in memory
+    assert "color 3: R -> E | R -> W at x 0..0, y 0..0 (1 PEs)" in emit("layout", layout, pe.artifact)
+
+
+def test_an_artifact_survives_the_disk(tmp_path):
+    pe = program()
+    pe.artifact.save(tmp_path / "out")
+    loaded = Artifact.load(tmp_path / "out")
+    assert (loaded.classes[0].code == pe.image.code).all()
+    for name in ("variables", "functions", "data", "memory", "labels", "tasks", "messages"):
+        assert getattr(loaded.classes[0], name) == getattr(pe.image, name), name
+    assert loaded.routes[3][1] == pe.artifact.routes[3][1] or loaded.routes[3][1][0].switch == [["R", "W"]]
+    pe.fabric = loaded.fabric()
+    pe.call("main", 41)
+    assert pe.read("count")[0] == 42
+
+
+def test_what_is_no_artifact(tmp_path):
+    with pytest.raises(ConfigError, match="holds no compiled program"):
+        Artifact.load(tmp_path)
+    (tmp_path / "out.json").write_text('{"format": 0}')
+    np.savez(tmp_path / "out.npz", class_of=np.zeros(1))
+    with pytest.raises(ConfigError, match="another version"):
+        Artifact.load(tmp_path)
+
+
+def test_values_that_differ_from_pe_to_pe():
+    f = Builder("main")
+    f.store(Addr("out"), f.bin("add", f.load(Addr("slot"), "i16"), Const("i16", 100)))
+    unit = ir.Unit(
+        "pe", "t.csl", [ir.Global("slot", 2), ir.Global("out", 2)], [f.done()],
+        tasks=[ir.Task("local", 9, "main")], active={9}, exports=[ir.Export("out", "out", 0, "i16", 1)],
+    )  # fmt: skip
+    other = ir.Unit("idle", "t.csl")
+    from wse.csl.link import link
+
+    classes = np.array([[0, 0, 1], [0, 0xFFFF, 0]], np.uint16)
+    layout = ir.Layout("wse2", 3, 2, [unit, other], classes, file="layout.csl")
+    layout.per_pe = [ir.PerPe(0, "slot", 0, np.arange(6, dtype=np.int16).reshape(2, 3))]
+    artifact = link(layout)
+    fabric = artifact.fabric()
+    fabric.run()
+    where = artifact.classes[0].variables["out"].address
+    got = np.zeros((2, 3), np.int16)
+    fabric._engine.read(0, 0, 3, 2, where, got.reshape(-1).view(np.uint8))
+    assert got.tolist() == [[100, 101, 0], [103, 0, 105]]

@@ -1,0 +1,57 @@
+"""`wse csl conform DIR`: runs every example below a directory by its own scripts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from . import common
+
+_COLORS = {"pass": "green", "fail": "red", "error": "red", "skip": "yellow"}
+
+
+@click.command("conform")
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--only", metavar="GLOB", help="Examples whose names match: 'gemv-*'.")
+@click.option("--arch", type=click.Choice(common.ARCHS), help="Only the scripts of this machine.  [default: both]")
+@click.option("--timeout", type=click.FloatRange(1), default=60, show_default=True, help="Seconds for each script.")
+@common.json_option
+def command(directory: Path, only: str | None, arch: str | None, timeout: float, as_json: bool) -> int:
+    """Run every example below DIR by its own commands_wse2.sh and commands_wse3.sh, in a copy, and tell which passed.
+
+    DIR is a checkout of csl-examples, or any directory of programs with such scripts.  Exit status 0: all passed.
+    """
+    from ..sdk import conform
+
+    examples = conform.find(directory, only)
+    archs = (arch,) if arch else conform.ARCHS
+    outcomes = []
+    width = max(len(example.name) for example in examples)
+    for outcome in conform.run(examples, archs, timeout):
+        outcomes.append(outcome)
+        if not as_json:
+            show(outcome, width)
+    if as_json:
+        common.print_json({"examples": [asdict(outcome) for outcome in outcomes]})
+    else:
+        click.echo(summary(outcomes))
+    return 0 if all(outcome.status in ("pass", "skip") for outcome in outcomes) else 1
+
+
+def show(outcome, width: int) -> None:
+    cycles = "" if outcome.cycles is None else f"{outcome.cycles:,}"
+    status = click.style(outcome.status.ljust(5), fg=_COLORS[outcome.status])
+    line = f"{outcome.name.ljust(width)}  {outcome.arch}  {status}  {cycles:>12}  {outcome.wall_seconds:6.1f} s"
+    click.echo(f"{line}  {outcome.reason[:200]}".rstrip())
+
+
+def summary(outcomes) -> str:
+    """`49 of 53 examples passed for every machine they have a script for; 93 pass, 4 fail, 3 error`."""
+    names = dict.fromkeys(outcome.name for outcome in outcomes)
+    whole = sum(all(o.status == "pass" for o in outcomes if o.name == name) for name in names)
+    counts = Counter(outcome.status for outcome in outcomes)
+    each = ", ".join(f"{counts[status]} {status}" for status in _COLORS if counts[status])
+    return f"{whole} of {len(names)} examples passed for every machine they have a script for; {each}"

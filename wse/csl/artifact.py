@@ -1,0 +1,398 @@
+"""The result of a compilation, on disk and for the host.
+
+A directory holds two files.  `out.json`: params and colors as host programs read them, names the host may use,
+classes with their symbols and functions, memory maps, source files; all that people look at.  `out.npz`: code,
+initial memory, line tables, classes and routes over the rectangle.
+
+    artifact = Artifact.load("out")
+    fabric = artifact.fabric()                    # a loaded wse.Fabric, per-PE values written
+    for image in artifact.classes:
+        image.variables["x"].address              # of an exported pointer's target; image.symbols: of `export var`s
+        image.functions["compute"].args           # [(address, type)], .selector
+
+To launch a function: write its arguments to their addresses, its `selector` (u32) to RPC_SELECTOR, activate task
+RPC_TASK; all PEs of a rectangle whose class has the function.  Addresses of arguments and of the selector are the
+same in all classes.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import _engine, assembler
+from ..errors import ConfigError, RouteError
+from ..fabric import Fabric
+from ..pe import Built, PEClass, Task
+from ..program import NO_CLASS, Program
+from ..route import Filter, Place
+
+FORMAT = 1
+RPC_TASK = 28  # one of memcpy's own task ids
+STARTUP_TASK = 30
+RPC_SELECTOR = _engine.SRAM - 4
+RPC_ARGUMENTS = _engine.SRAM - 64  # four bytes each
+RPC_MOST = 15
+
+
+@dataclass
+class Variable:
+    """Elements in a PE's memory under a name of the host's."""
+
+    address: int
+    type: str  # "f32", "u16", ...; "" if it is no array of scalars (bytes)
+    count: int
+    bytes: int
+    mutable: bool = True
+
+    @property
+    def item(self) -> int:
+        return self.bytes // self.count if self.count else 1
+
+
+@dataclass
+class Rpc:
+    """A function the host can launch."""
+
+    selector: int
+    args: list[tuple[int, str]]  # address and type of each
+
+
+@dataclass
+class Row:
+    """A row of a memory map."""
+
+    address: int
+    bytes: int
+    name: str
+    what: str
+
+
+@dataclass
+class BoundTask:
+    name: str
+    kind: str
+    id: int
+
+
+@dataclass
+class ClassImage:
+    """What all PEs of one class get.
+
+    code: uint64 words.  lines: int32 [n, 4]: file, line, column, function (indices into Artifact.files and
+    .functions; -1 none) of each instruction.  data: initial memory, (address, bytes).  messages: of traps by their
+    value.
+    """
+
+    name: str
+    file: str
+    params: str
+    code: np.ndarray
+    lines: np.ndarray
+    data: list[tuple[int, bytes]]
+    task_kind: np.ndarray
+    task_high: np.ndarray
+    task_pc: np.ndarray
+    active: int
+    blocked: int
+    queues_in: dict[int, int]
+    queues_out: dict[int, int]
+    variables: dict[str, Variable] = field(default_factory=dict)
+    functions: dict[str, Rpc] = field(default_factory=dict)
+    symbols: dict[str, Variable] = field(default_factory=dict)
+    tasks: list[BoundTask] = field(default_factory=list)
+    memory: list[Row] = field(default_factory=list)
+    labels: dict[str, int] = field(default_factory=dict)
+    messages: list[str] = field(default_factory=list)
+    addresses: dict[str, int] = field(default_factory=dict)  # of all globals, by the compiler's names
+
+
+@dataclass
+class Exported:
+    """An @export_name of the layout."""
+
+    name: str
+    type: str
+    mutable: bool
+    function: bool
+
+
+@dataclass
+class PerPeValues:
+    """values [h, w]: written to the address in the PEs of the class."""
+
+    unit: int
+    address: int
+    values: np.ndarray
+
+
+@dataclass
+class RouteConfig:
+    """Arguments of Program.route."""
+
+    rx: str
+    tx: str
+    switch: list[tuple[str | None, str | None]]
+    ring: bool
+    pop: str
+    position: int
+    filter: dict[str, Any] | None
+    teardown: bool
+    swap_x: bool
+    swap_y: bool
+    at: str  # file:line
+
+
+@dataclass
+class Artifact:
+    """A compiled program."""
+
+    arch: str
+    width: int
+    height: int
+    file: str
+    params: dict[str, str]
+    colors: dict[str, int]
+    fabric_dims: tuple[int, int]
+    offsets: tuple[int, int]
+    host_colors: dict[str, int]
+    exports: list[Exported]
+    strings: list[str]
+    color_names: dict[int, str]
+    fp16: str
+    files: list[str]
+    function_names: list[str]
+    classes: list[ClassImage]
+    class_of: np.ndarray
+    routes: dict[int, tuple[np.ndarray, list[RouteConfig]]]
+    per_pe: list[PerPeValues] = field(default_factory=list)
+
+    # On disk.
+
+    def save(self, directory: str | Path) -> None:
+        """Writes out.json and out.npz; makes the directory."""
+        path = Path(directory)
+        path.mkdir(parents=True, exist_ok=True)
+        arrays: dict[str, np.ndarray] = {"class_of": self.class_of}
+        for i, image in enumerate(self.classes):
+            for name in _ARRAYS:
+                arrays[f"class{i}.{name}"] = getattr(image, name)
+            arrays[f"class{i}.data"] = np.frombuffer(b"".join(data for _, data in image.data), np.uint8)
+        for color, (plane, _) in self.routes.items():
+            arrays[f"route{color}"] = plane
+        for i, values in enumerate(self.per_pe):
+            arrays[f"per_pe{i}"] = values.values
+        with open(path / "out.npz", "wb") as file:
+            np.savez_compressed(file, **arrays)
+        (path / "out.json").write_text(json.dumps(self._document(), indent=1) + "\n")
+
+    def _document(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "params": self.params,
+            "colors": self.colors,
+            **{name: getattr(self, name) for name in _PLAIN},
+            "exports": [asdict(export) for export in self.exports],
+            "classes": [self._class_document(image) for image in self.classes],
+            "routes": {str(color): [asdict(c) for c in configs] for color, (_, configs) in self.routes.items()},
+            "per_pe": [[values.unit, values.address] for values in self.per_pe],
+        }
+
+    def _class_document(self, image: ClassImage) -> dict[str, Any]:
+        document = {k: v for k, v in vars(image).items() if k not in _ARRAYS and k != "data"}
+        for name in ("variables", "functions", "symbols"):
+            document[name] = {k: asdict(v) for k, v in document[name].items()}
+        for name in ("tasks", "memory"):
+            document[name] = [asdict(v) for v in document[name]]
+        document["data"] = [[address, len(data)] for address, data in image.data]
+        return document
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Artifact:
+        """Reads what save wrote.  ConfigError if it is not there or from another version."""
+        path = Path(directory)
+        try:
+            document = json.loads((path / "out.json").read_text())
+            with np.load(path / "out.npz", allow_pickle=False) as file:
+                arrays = dict(file)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{directory} holds no compiled program ({error}): compile it with cslc -o") from None
+        if document.get("format") != FORMAT:
+            raise ConfigError(f"{path / 'out.json'} was written by another version: compile the program again")
+        return cls(
+            params=document["params"],
+            colors=document["colors"],
+            **{name: document[name] for name in _PLAIN if name not in ("color_names", "fabric_dims", "offsets")},
+            color_names={int(k): v for k, v in document["color_names"].items()},
+            fabric_dims=tuple(document["fabric_dims"]),
+            offsets=tuple(document["offsets"]),
+            exports=[Exported(**export) for export in document["exports"]],
+            classes=[_image(row, arrays, i) for i, row in enumerate(document["classes"])],
+            class_of=arrays["class_of"],
+            routes={
+                int(color): (arrays[f"route{color}"], [RouteConfig(**c) for c in configs])
+                for color, configs in document["routes"].items()
+            },
+            per_pe=[
+                PerPeValues(unit, address, arrays[f"per_pe{i}"]) for i, (unit, address) in enumerate(document["per_pe"])
+            ],
+        )
+
+    # To run.
+
+    def program(self, machine=None) -> CompiledProgram:
+        """As a Program; machine: instead of the architecture's own."""
+        return CompiledProgram(self, machine)
+
+    def fabric(self, machine=None, **options) -> Fabric:
+        """A Fabric with it loaded, and the values that differ from PE to PE written."""
+        fabric = Fabric(self.program(machine), **options)
+        self.write_values(fabric)
+        return fabric
+
+    def write_values(self, fabric: Fabric) -> None:
+        """Writes the values that differ from PE to PE."""
+        for part in self.per_pe:
+            item = part.values.dtype.itemsize
+            here = self.class_of == part.unit
+            now = np.zeros((self.height, self.width), part.values.dtype)
+            where = (0, 0, self.width, self.height, part.address)
+            if not here.all():
+                fabric._engine.read(*where, now.reshape(-1).view(np.uint8))
+            now[here] = part.values[here]
+            assert now.itemsize == item
+            fabric._engine.write(*where, now.reshape(-1).view(np.uint8))
+
+
+_ARRAYS = ("code", "lines", "task_kind", "task_high", "task_pc")
+_PLAIN = (
+    *("arch", "width", "height", "file", "fabric_dims", "offsets", "host_colors", "strings", "color_names", "fp16"),
+    *("files", "function_names"),
+)
+
+
+def _image(row: dict[str, Any], arrays: dict[str, np.ndarray], index: int) -> ClassImage:
+    everything = arrays[f"class{index}.data"].tobytes()
+    data, at = [], 0
+    for address, size in row.pop("data"):
+        data.append((address, everything[at : at + size]))
+        at += size
+    row["variables"] = {k: Variable(**v) for k, v in row["variables"].items()}
+    row["symbols"] = {k: Variable(**v) for k, v in row["symbols"].items()}
+    row["functions"] = {k: Rpc(v["selector"], [tuple(a) for a in v["args"]]) for k, v in row["functions"].items()}
+    row["tasks"] = [BoundTask(**v) for v in row["tasks"]]
+    row["memory"] = [Row(**v) for v in row["memory"]]
+    for name in ("queues_in", "queues_out"):
+        row[name] = {int(k): v for k, v in row[name].items()}
+    return ClassImage(**row, data=data, **{name: arrays[f"class{index}.{name}"] for name in _ARRAYS})
+
+
+# --- as a Program -----------------------------------------------------------------------------------------------------
+
+
+class CompiledClass(PEClass):
+    """A class of PEs whose code is there already."""
+
+    def __init__(self, program: CompiledProgram, image: ClassImage, name: str):
+        super().__init__(program, name)
+        self.image, self.artifact = image, program.artifact
+        for queue, color in image.queues_in.items():
+            self.queues_in[queue] = program.color_of(color)
+        for queue, color in image.queues_out.items():
+            self.queues_out[queue] = program.color_of(color)
+        for task in image.tasks:
+            kind = int(image.task_kind[task.id])
+            place = Place(image.file, 0)
+            self.tasks[task.name] = Task(task.name, kind, task.id, task.name, False, False, "low", place)
+        lines = image.lines[:, 1].astype(np.int32) if len(image.lines) else np.zeros(0, np.int32)
+        self.built = Built(
+            assembler.Assembly(image.code, image.labels, lines),
+            {task.name: task.id for task in image.tasks},
+            *(image.task_kind, image.task_high, image.task_pc, image.active, image.blocked, image.data),
+        )
+
+    @property
+    def code_bytes(self) -> int:
+        return len(self.image.code) * self.program.machine.instruction_bytes
+
+    def layout(self, start: int) -> None:
+        """Addresses are there already."""
+
+    def memory_map(self) -> str:
+        return "\n".join(
+            f"  {r.address:6} {r.address + r.bytes:6} {r.bytes:6} B  {r.name}  ({r.what})" for r in self.image.memory
+        )
+
+    def build(self) -> Built:
+        assert self.built is not None
+        return self.built
+
+    def describe(self, pc: int) -> str:
+        """An instruction by its place in the source: `pe.csl:12:5 in compute (pe+40)`."""
+        if not 0 <= pc < len(self.image.lines):
+            return f"instruction {pc}"
+        file, line, column, function = (int(v) for v in self.image.lines[pc])
+        within = f" in {self.artifact.function_names[function]}" if function >= 0 else ""
+        if file < 0:
+            return f"instruction {pc}{within} of {self.name}"
+        return f"{self.artifact.files[file]}:{line}:{column}{within}"
+
+    def trap_message(self, value: int) -> str:
+        """What a trap with this value says."""
+        return self.image.messages[value] if 0 <= value < len(self.image.messages) else ""
+
+    def _rebinds(self, instruction: str) -> bool:
+        return True  # compiled code may do anything at run time
+
+
+class CompiledProgram(Program):
+    """A compiled program; what its routes may mean otherwise is a warning, as code can change them."""
+
+    def __init__(self, artifact: Artifact, machine=None):
+        super().__init__(artifact.width, artifact.height, machine or artifact.arch, artifact.fp16)
+        self.artifact = artifact
+        used = set(artifact.routes) | set(artifact.host_colors.values())
+        for image in artifact.classes:
+            used |= set(image.queues_in.values()) | set(image.queues_out.values())
+        taken: set[str] = set()
+        for color in sorted(used):
+            name = artifact.color_names.get(color) or f"color{color}"
+            name = name if name not in taken else f"{name}_{color}"
+            taken.add(name)
+            self.color(name, color)
+        for image in artifact.classes:
+            name = image.name
+            while name in self.classes:
+                name += "_"
+            self.classes[name] = CompiledClass(self, image, name)
+        self.class_of_pe = np.where(artifact.class_of == NO_CLASS, NO_CLASS, artifact.class_of).astype(np.uint16)
+        for color, (plane, configs) in artifact.routes.items():
+            for i, c in enumerate(configs):
+                self._route(color, c, np.nonzero(plane == i))
+
+    def _route(self, color: int, c: RouteConfig, where: tuple[np.ndarray, np.ndarray]) -> None:
+        if not c.rx or not c.tx or not len(where[0]):
+            return
+        file, _, line = c.at.rpartition(":")
+        filter = Filter(**c.filter) if c.filter else None
+        switch = [tuple(position) for position in c.switch]
+        self.routes.set(
+            *(self.color_of(color), c.rx, c.tx, where[1], where[0], switch, c.ring, c.pop, c.position, filter),
+            *(c.teardown, c.swap_x, c.swap_y),
+            place=Place(file or c.at, int(line) if line.isdigit() else 0),
+        )
+
+    def layout(self) -> None:
+        self._laid_out = True
+
+    def check(self, streams=()) -> list[str]:
+        try:
+            self.warnings = self.routes.check(None)
+        except RouteError as error:
+            self.warnings = [str(error)]
+        self._checked = True
+        return self.warnings

@@ -1,0 +1,239 @@
+"""Text to tokens.
+
+Longest match first.  Two tokens join what belongs together: `.{` opens a literal and `.*` follows a pointer.  A
+character that begins no token is reported and skipped, so that one run shows all of them.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .errors import CslError, Findings, Source, Span
+
+KEYWORDS = frozenset(
+    [
+        "align",
+        "and",
+        "asm",
+        "break",
+        "color",
+        "comptime",
+        "const",
+        "continue",
+        "else",
+        "enum",
+        "export",
+        "extern",
+        "false",
+        "fn",
+        "for",
+        "if",
+        "inline",
+        "layout",
+        "linkname",
+        "linksection",
+        "null",
+        "opaque",
+        "or",
+        "orelse",
+        "packed",
+        "param",
+        "return",
+        "struct",
+        "switch",
+        "task",
+        "true",
+        "undefined",
+        "union",
+        "unreachable",
+        "var",
+        "void",
+        "while",
+    ]
+)
+# `color`, `void` and the like are names of types as well: the parser takes them where a type may stand.
+TYPE_WORDS = frozenset({"color", "void"})
+
+OPERATORS = [
+    "<<=",
+    ">>=",
+    "...",
+    ".*",
+    ".{",
+    ".?",
+    "++",
+    "+=",
+    "-=",
+    "*=",
+    "/=",
+    "%=",
+    "&=",
+    "|=",
+    "^=",
+    "==",
+    "!=",
+    "<=",
+    ">=",
+    "=>",
+    "->",
+    "<<",
+    ">>",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "&",
+    "|",
+    "^",
+    "~",
+    "!",
+    "<",
+    ">",
+    "=",
+    "(",
+    ")",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ";",
+    ":",
+    ".",
+    "?",
+]
+
+_TOKEN = re.compile(
+    r"""
+    (?P<space>[ \t\r\n\f\v\ufeff]+|//[^\n]*)
+  | (?P<ident>[A-Za-z_][A-Za-z0-9_]*)
+  | (?P<builtin>@[A-Za-z_][A-Za-z0-9_]*)
+  | (?P<float>0[xX][0-9a-fA-F_]*\.[0-9a-fA-F_]*(?:[pP][+-]?[0-9_]+)?|0[xX][0-9a-fA-F_]+[pP][+-]?[0-9_]+
+      |[0-9][0-9_]*\.(?![.*A-Za-z_{])[0-9_]*(?:[eE][+-]?[0-9_]+)?|[0-9][0-9_]*[eE][+-]?[0-9_]+)
+  | (?P<int>0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|[0-9][0-9_]*)
+  | (?P<string>"(?:[^"\\\n]|\\.)*")
+  | (?P<char>'(?:[^'\\\n]|\\.[0-9a-fA-F]{0,2})')
+  | (?P<op>"""
+    + "|".join(re.escape(op) for op in OPERATORS)
+    + r""")
+""",
+    re.VERBOSE,
+)
+
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\", '"': '"', "'": "'"}
+
+
+class Token:
+    """kind: ident, keyword, builtin, int, float, string, char, op, end.  text: as written.  value: of a literal."""
+
+    __slots__ = ("end", "kind", "start", "text", "value")
+
+    def __init__(self, kind: str, text: str, start: int, end: int, value: object = None):
+        self.kind, self.text, self.start, self.end, self.value = kind, text, start, end, value
+
+    def __repr__(self) -> str:
+        return f"{self.kind}:{self.text}"
+
+    def __str__(self) -> str:
+        return "the end of the file" if self.kind == "end" else repr(self.text) if len(self.text) < 40 else self.kind
+
+
+def tokenize(source: Source, findings: Findings | None = None) -> list[Token]:
+    """The tokens of a text, the last of kind `end`.  Findings go to `findings`; without it the first is raised."""
+    text, tokens, at = source.text, [], 0
+    match, length = _TOKEN.match, len(text)
+    while at < length:
+        found = match(text, at)
+        if found is None:
+            at = _report(source, at, findings)
+            continue
+        kind, end = found.lastgroup or "", found.end()
+        if kind != "space":
+            word = found.group()
+            value: object = None
+            if kind == "ident":
+                if word in KEYWORDS:
+                    kind = "keyword"
+            elif kind in _VALUES:
+                try:
+                    value = _VALUES[kind](word)
+                except (ValueError, OverflowError) as problem:
+                    _found(findings, CslError.at(Span(source, at, end), f"{word} is no {kind} literal: {problem}"))
+                    value = _DEFAULTS[kind]
+            tokens.append(Token(kind, word, at, end, value))
+        at = end
+    tokens.append(Token("end", "", length, length))
+    return tokens
+
+
+def _report(source: Source, at: int, findings: Findings | None) -> int:
+    """Says what is wrong at an offset where no token begins; where to go on."""
+    char = source.text[at]
+    line_end = source.text.find("\n", at)
+    line_end = len(source.text) if line_end < 0 else line_end
+    if char == '"':
+        problem, end = "this string has no end on its line: a closing double quote was expected", line_end
+    elif char == "'":
+        problem, end = "this is no character literal: one character between quotes was expected", at + 1
+    elif char == "@":
+        problem, end = "the name of a builtin was expected after @", at + 1
+    else:
+        problem, end = f"{char!r} begins no token of CSL", at + 1
+    _found(findings, CslError.at(Span(source, at, end), problem))
+    return end
+
+
+def _found(findings: Findings | None, error: CslError) -> None:
+    if findings is None:
+        raise error
+    findings.add(error)
+
+
+def _integer(word: str) -> int:
+    if len(word) > 1 and word[0] == "0" and word[1] in "xXbBoO":
+        return int(word.replace("_", ""), 0)
+    if len(word) > 4000:
+        raise ValueError("it has more than 4000 digits")
+    return int(word.replace("_", ""))
+
+
+def _float(word: str) -> float:
+    word = word.replace("_", "")
+    return float.fromhex(word) if word[:2] in ("0x", "0X") else float(word)
+
+
+def _string(word: str) -> str:
+    return _unescape(word[1:-1])
+
+
+def _char(word: str) -> int:
+    return ord(_unescape(word[1:-1]))
+
+
+def _unescape(body: str) -> str:
+    if "\\" not in body:
+        return body
+    out, at = [], 0
+    while at < len(body):
+        if body[at] != "\\":
+            out.append(body[at])
+            at += 1
+            continue
+        code = body[at + 1]
+        if code == "x":
+            digits = body[at + 2 : at + 4]
+            if not re.fullmatch("[0-9a-fA-F]{2}", digits):
+                raise ValueError(r"two hexadecimal digits were expected after \x")
+            out.append(chr(int(digits, 16)))
+            at += 4
+        elif code in _ESCAPES:
+            out.append(_ESCAPES[code])
+            at += 2
+        else:
+            raise ValueError(f"\\{code} is no escape: known are \\n \\t \\r \\0 \\\\ \\\" \\' \\xNN")
+    return "".join(out)
+
+
+_VALUES = {"int": _integer, "float": _float, "string": _string, "char": _char}
+_DEFAULTS: dict[str, object] = {"int": 0, "float": 0.0, "string": "", "char": 0}

@@ -1,0 +1,366 @@
+"""Tokens to a syntax tree: recursive descent with three tokens of look-ahead, no tables.
+
+A method has the name of its production (docs/csl.md lists the grammar) and consumes it entirely.  What is wrong is
+recorded with what was expected there; then the parser goes on after the statement or declaration, so that one run
+shows several errors.
+"""
+
+from __future__ import annotations
+
+from . import ast
+from .errors import CslError, Findings, Source, Span
+from .expressions import Expressions, Failed
+from .lexer import Token
+
+ASSIGN = frozenset(["=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>="])
+BEGINS_DECL = frozenset(["const", "var", "param", "fn", "task", "comptime", "layout", "export", "extern", "inline"])
+ONLY_AT_TOP = frozenset(["param", "fn", "task", "layout", "export", "extern"])
+
+
+def parse(source: Source, findings: Findings | None = None) -> ast.File:
+    """The tree of a text.  Findings go to `findings`; without it all of them are raised together."""
+    found = Findings() if findings is None else findings
+    file = Parser(source, found).file()
+    if findings is None:
+        found.check()
+    return file
+
+
+class Parser(Expressions):
+    """Parses declarations and statements."""
+
+    # ---- declarations ----
+
+    def file(self) -> ast.File:
+        file = ast.File(self.source)
+        while self.token.kind != "end":
+            self.depth = 0
+            before = self.at
+            try:
+                self.declaration(file)
+            except Failed:
+                self.skip_to_declaration(before)
+        return file
+
+    def skip_to_declaration(self, before: int) -> None:
+        if self.at == before:
+            self.advance()
+        while self.token.kind != "end":
+            token = self.token
+            if token.kind == "keyword" and token.text in BEGINS_DECL and self.starts_line(token):
+                return
+            self.advance()
+
+    def starts_line(self, token: Token) -> bool:
+        """At the left margin, or right behind what ends a declaration."""
+        previous = self.tokens[self.at - 1].text if self.at else ";"
+        return self.source.place(token.start)[1] == 1 or (previous in (";", "}") and token.text in ONLY_AT_TOP)
+
+    def declaration(self, file: ast.File) -> None:
+        first = self.token
+        if self.take("layout"):
+            file.layouts.append(self.block("after layout"))
+            return
+        if self.on("comptime") and self.peek().text == "{":
+            self.advance()
+            file.comptimes.append(self.block("after comptime"))
+            return
+        modifiers: set[str] = set()
+        while self.token.text in ("export", "extern", "inline", "comptime") and self.token.kind == "keyword":
+            modifiers.add(self.advance().text)
+        if self.on("fn") or self.on("task"):
+            decl: ast.VarDecl | ast.FnDecl = self.function(first, modifiers)
+        elif self.on("const") or self.on("var") or self.on("param"):
+            decl = self.variable(first, modifiers)
+        else:
+            self.fail(
+                f"a declaration was expected (const, var, param, fn, task, comptime, layout, export), not {self.token}"
+            )
+        known = file.decls.get(decl.name)
+        if known is not None and decl.name != "_":
+            self.findings.add(
+                CslError.at(decl.name_span, f"{decl.name} is declared twice", (known.name_span, "first declared here"))
+            )
+        file.decls.setdefault(decl.name, decl)
+
+    def variable(self, first: Token, modifiers: set[str]) -> ast.VarDecl:
+        kind = self.advance().text
+        name = self.name(f"the {kind}" if kind != "const" else "the constant")
+        decl = ast.VarDecl(
+            *(Span(self.source, first.start, name.end), kind, name.text, Span(self.source, name.start, name.end)),
+            *(None, None),
+        )
+        decl.export, decl.extern = "export" in modifiers, "extern" in modifiers
+        decl.comptime = "comptime" in modifiers
+        if self.take(":"):
+            decl.type = self.type()
+        while self.token.text in ("align", "linksection", "linkname"):
+            word = self.advance().text
+            self.expect("(", f"after {word}")
+            setattr(decl, word, self.expr())
+            self.expect(")", f"behind the argument of {word}")
+        if self.take("="):
+            decl.init = self.expr()
+        elif decl.type is None and kind != "param":
+            self.fail(f"{kind} {decl.name} needs a type or a value: ':' or '=' was expected, not {self.token}")
+        decl.span = self.span(first)
+        self.expect(";", f"after the declaration of {decl.name}")
+        return decl
+
+    def function(self, first: Token, modifiers: set[str]) -> ast.FnDecl:
+        kind = self.advance().text
+        name = self.name("the function" if kind == "fn" else "the task")
+        self.expect("(", f"after the name of {kind} {name.text}")
+        params: list[ast.Param] = []
+        while not self.on(")"):
+            start = self.token
+            comptime = self.take("comptime")
+            param = self.name("the parameter")
+            self.expect(":", f"after parameter {param.text}")
+            kind_of = self.type()
+            params.append(ast.Param(self.span(start), param.text, kind_of, comptime))
+            if not self.take(","):
+                break
+        self.expect(")", "behind the parameters")
+        linksection = None
+        while self.token.text in ("linksection", "linkname", "align"):
+            word = self.advance().text
+            self.expect("(", f"after {word}")
+            linksection = self.expr()
+            self.expect(")", f"behind the argument of {word}")
+        if self.on("{"):
+            self.fail(f"the type of the result of {kind} {name.text} was expected, such as void, not '{{'")
+        result = self.type()
+        header = self.span(first)
+        body = None
+        if not self.take(";"):
+            body = self.block(f"as the body of {kind} {name.text}")
+        elif "extern" not in modifiers:
+            self.findings.add(CslError.at(header, f"{kind} {name.text} has no body; only an extern one may have none"))
+        return ast.FnDecl(
+            *(header, kind, name.text, Span(self.source, name.start, name.end), params, result, body),
+            *("export" in modifiers, "extern" in modifiers, "inline" in modifiers, linksection),
+        )
+
+    # ---- statements ----
+
+    def block(self, where: str) -> ast.Block:
+        self.deeper()
+        try:
+            first = self.expect("{", where)
+            body: list[ast.Node] = []
+            while not self.on("}"):
+                if self.token.kind == "end":
+                    opened = Span(self.source, first.start, first.end)
+                    self.findings.add(CslError.at(opened, "this block has no end: '}' was expected"))
+                    raise Failed
+                if self.token.text in ONLY_AT_TOP and self.token.kind == "keyword" and self.starts_line(self.token):
+                    opened = Span(self.source, first.start, first.end)
+                    self.fail(f"{self.token.text} cannot stand in a block: is there a '}}' missing?")
+                before = self.at
+                try:
+                    body.append(self.statement())
+                except Failed:
+                    self.skip_statement(before)
+            self.advance()
+            return ast.Block(self.span(first), body)
+        finally:
+            self.depth -= 1
+
+    def skip_statement(self, before: int) -> None:
+        if self.at == before:
+            self.advance()
+        level = 0
+        while self.token.kind != "end":
+            text = self.token.text if self.token.kind in ("op", "keyword") else ""
+            if text in ("{", ".{"):
+                level += 1
+            elif text == "}":
+                if level == 0:
+                    return
+                level -= 1
+                if level == 0:
+                    self.advance()
+                    self.take(";")
+                    return
+            elif text == ";" and level == 0:
+                self.advance()
+                return
+            elif text in ONLY_AT_TOP and self.starts_line(self.token):
+                raise Failed
+            self.advance()
+
+    def statement(self) -> ast.Node:
+        first = self.token
+        if first.kind == "keyword":
+            match first.text:
+                case "const" | "var":
+                    return self.variable(first, set())
+                case "comptime":
+                    if self.peek().text == "{":
+                        self.advance()
+                        return ast.ComptimeBlock(self.span(first), self.block("after comptime"))
+                    if self.peek().text in ("var", "const"):
+                        self.advance()
+                        return self.variable(first, {"comptime"})
+                case "return":
+                    self.advance()
+                    value = None if self.on(";") else self.expr()
+                    return self.ended(ast.Return(self.span(first), value), "after return")
+                case "break":
+                    self.advance()
+                    label = self.label_use()
+                    value = None if self.on(";") else self.expr()
+                    return self.ended(ast.Break(self.span(first), label, value), "after break")
+                case "continue":
+                    self.advance()
+                    return self.ended(ast.Continue(self.span(first), self.label_use()), "after continue")
+        node = self.control(None)
+        if node is not None:
+            return node
+        simple = self.simple()
+        if isinstance(simple, ast.ExprStmt) and isinstance(simple.value, ast.Switch):
+            self.take(";")
+            return simple.value
+        return self.ended(simple, "after the statement")
+
+    def ended(self, node: ast.Node, where: str) -> ast.Node:
+        self.expect(";", where)
+        return node
+
+    def label_use(self) -> str | None:
+        return self.name("the label").text if self.take(":") else None
+
+    def control(self, label: str | None) -> ast.Node | None:
+        """A block, if, while, for or switch, with its label; None if none of them is next."""
+        first = self.token
+        if first.kind == "op" and first.text == "{" and self.peek().text != "}":
+            block = self.block("")
+            block.label = label
+            return block
+        if first.kind == "op" and first.text == "{" and self.peek(2).text != ";":  # {} is a block, {}; a value
+            block = self.block("")
+            block.label = label
+            return block
+        if first.kind == "ident" and self.peek().text == ":" and self.peek(2).text in ("{", "while", "for", "inline"):
+            self.advance()
+            self.advance()
+            return self.control(first.text)
+        if first.kind != "keyword":
+            return None
+        inline = first.text == "inline" and self.peek().text in ("for", "while")
+        if inline:
+            self.advance()
+        match self.token.text:
+            case "if":
+                return self.if_statement()
+            case "while":
+                return self.while_statement(first, inline, label)
+            case "for":
+                return self.for_statement(first, inline, label)
+            case "switch":
+                node = self.switch()
+                self.take(";")
+                return node
+        return None
+
+    def body(self) -> ast.Node:
+        """Of an if or a loop: a block, another statement, or a simple one, whose `;` is missing before else."""
+        if self.token.kind == "keyword" and self.token.text in ("return", "break", "continue", "const", "var"):
+            return self.statement()
+        node = self.control(None)
+        if node is not None:
+            return node
+        simple = self.simple()
+        if not self.on("else"):
+            self.expect(";", "after the statement")
+        return simple
+
+    def if_statement(self) -> ast.Node:
+        self.deeper()
+        first = self.advance()
+        condition = self.in_parentheses("after if")
+        capture = None
+        if self.on("|"):
+            self.advance()
+            capture = self.name("the captured value").text
+            self.expect("|", "behind the captured value")
+        then = self.body()
+        other = self.body() if self.take("else") else None
+        self.depth -= 1
+        return ast.If(self.span(first), condition, then, other, capture)
+
+    def while_statement(self, first: Token, inline: bool, label: str | None) -> ast.Node:
+        self.advance()
+        condition = self.in_parentheses("after while")
+        step = None
+        if self.take(":"):
+            self.expect("(", "before the step of the loop")
+            step = self.simple()
+            self.expect(")", "behind the step of the loop")
+        body = self.body()
+        return ast.While(self.span(first), condition, step, body, inline, label)
+
+    def for_statement(self, first: Token, inline: bool, label: str | None) -> ast.Node:
+        self.advance()
+        self.expect("(", "after for")
+        items = self.list_of(self.expr, ")")
+        if not items:
+            self.fail("what to go through was expected: an array or a @range")
+        self.expect(")", "behind what to go through")
+        self.expect("|", "before the name of the item, as in `for (items) |item|`")
+        by_pointer = self.take("*")
+        captures = [self.name("the item").text]
+        while self.take(","):
+            captures.append(self.name("the index").text)
+        if len(captures) > 2:
+            self.fail("a for loop has one capture, the item, or two, item and index", self.span(first))
+        self.expect("|", "behind the names of item and index")
+        body = self.body()
+        return ast.For(self.span(first), items, captures, body, by_pointer, inline, label)
+
+    def switch(self) -> ast.Switch:
+        first = self.advance()
+        value = self.in_parentheses("after switch")
+        self.expect("{", "before the arms of the switch")
+        arms: list[ast.Arm] = []
+        while not self.on("}"):
+            start = self.token
+            values: list[ast.Node] = [] if self.take("else") else self.list_of(self.case, "=>")
+            self.expect("=>", "behind the value of an arm")
+            if self.token.kind == "keyword" and self.token.text in ("return", "break", "continue"):
+                body = self.jump()
+            else:
+                body = self.control(None) or self.simple()
+            arms.append(ast.Arm(self.span(start), values, body))
+            if not self.take(",") and not self.take(";") and not self.on("}") and not isinstance(body, ast.Block):
+                self.fail(f"',' was expected behind the arm of a switch, not {self.token}")
+        self.expect("}", "behind the arms of the switch")
+        return ast.Switch(self.span(first), value, arms)
+
+    def jump(self) -> ast.Node:
+        """return, break or continue as an arm: without its semicolon."""
+        first = self.advance()
+        if first.text == "continue":
+            return ast.Continue(self.span(first), self.label_use())
+        label = self.label_use() if first.text == "break" else None
+        value = None if self.token.text in (",", ";", "}") else self.expr()
+        if first.text == "return":
+            return ast.Return(self.span(first), value)
+        return ast.Break(self.span(first), label, value)
+
+    def case(self) -> ast.Node:
+        low = self.expr()
+        if self.take("..."):
+            high = self.expr()
+            return ast.Binary(self.span(low), "...", low, high)
+        return low
+
+    def simple(self) -> ast.Node:
+        first = self.token
+        target = self.expr()
+        if self.token.kind == "op" and self.token.text in ASSIGN:
+            op = self.advance().text
+            value = self.expr()
+            return ast.Assign(self.span(first), op, target, value)
+        return ast.ExprStmt(self.span(first), target)

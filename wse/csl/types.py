@@ -1,0 +1,239 @@
+"""The types of CSL.  Types are interned: the same type is the same object, so `is` compares them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+
+class Type:
+    """name: as written.  size: bytes at run time; None if the type exists at compile time only.  ir: its scalar type in
+    the intermediate representation, None if it is no scalar."""
+
+    size: Any = None
+    align = 2
+    ir: Any = None
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return f"<type {self.name}>"
+
+    @property
+    def is_comptime(self) -> bool:
+        """Whether values exist at compile time only."""
+        return self.size is None
+
+
+class IntType(Type):
+    """iN, uN; also bool's relative for everything that counts in bits."""
+
+    def __init__(self, bits: int, signed: bool):
+        super().__init__(f"{'i' if signed else 'u'}{bits}")
+        self.bits, self.signed = bits, signed
+        self.size = bits // 8
+        self.align = min(self.size, 4)
+        self.ir = self.name
+        self.low = -(1 << (bits - 1)) if signed else 0
+        self.high = (1 << (bits - signed)) - 1
+
+    def wrap(self, value: int) -> int:
+        """The value modulo 2^bits."""
+        value &= (1 << self.bits) - 1
+        return value - (1 << self.bits) if value > self.high else value
+
+
+class FloatType(Type):
+    """f16, f32.  bf16 and cb16 are other formats of 16 bits; the whole program has one."""
+
+    def __init__(self, name: str, bits: int):
+        super().__init__(name)
+        self.bits = bits
+        self.size = self.align = bits // 8
+        self.ir = f"f{bits}"
+
+
+class IdType(Type):
+    """A small number with a meaning: colors, queues, task ids, directions."""
+
+    size, align, ir = 2, 2, "u16"
+
+
+class DsdType(Type):
+    """A descriptor.  kind: as ir.Dsd has it."""
+
+    align = 4
+
+    def __init__(self, name: str, kind: str, size: int):
+        super().__init__(name)
+        self.kind = kind
+        self.size = size
+
+
+class PointerType(Type):
+    size: Any = 2
+    align = 2
+    ir: Any = "ptr"
+
+    def __init__(self, elem: Type, many: bool, const: bool):
+        super().__init__(f"{'[*]' if many else '*'}{'const ' if const else ''}{elem}")
+        self.elem, self.many, self.const = elem, many, const
+        if isinstance(elem, FnType):
+            self.size = self.ir = None
+
+
+class ArrayType(Type):
+    """Row-major."""
+
+    def __init__(self, dims: tuple[int, ...], elem: Type):
+        super().__init__(f"[{', '.join(map(str, dims))}]{elem}")
+        self.dims, self.elem = dims, elem
+        self.count = 1
+        for n in dims:
+            self.count *= n
+        if elem.size is not None:
+            self.size = self.count * elem.size
+            self.align = elem.align
+
+
+class FnType(Type):
+    def __init__(self, kind: str, params: tuple[Type, ...], result: Type):
+        super().__init__(f"{kind}({', '.join(map(str, params))}){result}")
+        self.kind, self.params, self.result = kind, params, result
+
+
+class EnumType(Type):
+    """Every `enum` in a source is a type of its own.  members: name -> value."""
+
+    def __init__(self, name: str, tag: IntType, members: dict[str, int]):
+        super().__init__(name)
+        self.tag, self.members = tag, members
+        self.size, self.align, self.ir = tag.size, tag.align, tag.ir
+
+    def member_of(self, value: int) -> str | None:
+        return next((name for name, known in self.members.items() if known == value), None)
+
+
+class StructType(Type):
+    """`struct { … }`.  fields: name -> (type, default or None), in order; offsets as C has them."""
+
+    def __init__(self, name: str, fields: dict[str, tuple[Type, Any]]):
+        super().__init__(name)
+        self.fields = fields
+        self.offsets: dict[str, int] = {}
+        at = 0
+        for field, (kind, _) in fields.items():
+            if kind.size is None:
+                return
+            self.align = max(self.align, kind.align)
+            at = -(-at // kind.align) * kind.align
+            self.offsets[field] = at
+            at += kind.size
+        self.size = -(-at // self.align) * self.align
+
+
+# ---- the primitive ones ----
+
+INTS = {f"{s}{bits}": IntType(bits, s == "i") for bits in (8, 16, 32, 64) for s in "iu"}
+I8, U8, I16, U16, I32, U32, I64, U64 = (INTS[n] for n in ("i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64"))
+F16, F32 = FloatType("f16", 16), FloatType("f32", 32)
+BF16, CB16 = FloatType("bf16", 16), FloatType("cb16", 16)
+
+BOOL = Type("bool")
+BOOL.size, BOOL.align, BOOL.ir = 1, 1, "bool"
+VOID, TYPE, STRING, STRUCT = (Type(n) for n in ("void", "type", "comptime_string", "comptime_struct"))
+COMPTIME_INT, COMPTIME_FLOAT, ANYTYPE, MODULE = (
+    Type(n) for n in ("comptime_int", "comptime_float", "anytype", "imported_module")
+)
+RANGE, FUNCTION = Type("range"), Type("function")
+UNDEFINED = Type("undefined")
+
+DIRECTION, COLOR = IdType("direction"), IdType("color")
+INPUT_QUEUE, OUTPUT_QUEUE, UT_ID = IdType("input_queue"), IdType("output_queue"), IdType("ut_id")
+LOCAL_TASK_ID, DATA_TASK_ID, CONTROL_TASK_ID = (
+    IdType("local_task_id"),
+    IdType("data_task_id"),
+    IdType("control_task_id"),
+)
+TASK_IDS = (LOCAL_TASK_ID, DATA_TASK_ID, CONTROL_TASK_ID)
+
+MEM1D, MEM4D = DsdType("mem1d_dsd", "mem1d", 16), DsdType("mem4d_dsd", "mem4d", 32)
+FABIN, FABOUT = DsdType("fabin_dsd", "fabin", 16), DsdType("fabout_dsd", "fabout", 16)
+CIRCBUF = DsdType("circbuf_dsd", "circular", 32)
+DSDS = (MEM1D, MEM4D, FABIN, FABOUT, CIRCBUF)
+
+DSR_DEST, DSR_SRC0, DSR_SRC1 = Type("dsr_dest"), Type("dsr_src0"), Type("dsr_src1")
+DSR_FIFO_DEST, DSR_FIFO_SRC1, XDSR, SR = Type("dsr_fifo_dest"), Type("dsr_fifo_src1"), Type("xdsr"), Type("sr")
+DSRS = (DSR_DEST, DSR_SRC0, DSR_SRC1, DSR_FIFO_DEST, DSR_FIFO_SRC1, XDSR, SR)
+FIFO = Type("fifo")
+
+PRIMITIVES: dict[str, Type] = {
+    kind.name: kind
+    for kind in (
+        *INTS.values(), F16, F32, BF16, CB16, BOOL, VOID, TYPE, STRING, STRUCT, COMPTIME_INT, COMPTIME_FLOAT, ANYTYPE,
+        MODULE, DIRECTION, COLOR, INPUT_QUEUE, OUTPUT_QUEUE, UT_ID, *TASK_IDS, *DSDS, *DSRS, FIFO,
+    )
+}  # fmt: skip
+
+DIRECTIONS = ("WEST", "EAST", "SOUTH", "NORTH", "RAMP")  # their numbers in a router's switch word
+
+_interned: dict[tuple, Type] = {}
+
+
+def pointer_to(elem: Type, many: bool = False, const: bool = False) -> PointerType:
+    return intern(("*", elem, many, const), lambda: PointerType(elem, many, const))
+
+
+def array_of(dims: tuple[int, ...], elem: Type) -> ArrayType:
+    """An array of arrays stays one: indexing it twice and indexing it by two are different things."""
+    return intern(("[]", dims, elem), lambda: ArrayType(dims, elem))
+
+
+def fn_type(kind: str, params: tuple[Type, ...], result: Type) -> FnType:
+    return intern((kind, params, result), lambda: FnType(kind, params, result))
+
+
+def intern(key: tuple, make) -> Any:
+    """The type of a key, made the first time."""
+    found = _interned.get(key)
+    if found is None:
+        found = _interned[key] = make()
+    return found
+
+
+# ---- questions ----
+
+
+def is_int(kind: Type) -> bool:
+    return isinstance(kind, IntType)
+
+
+def is_float(kind: Type) -> bool:
+    return isinstance(kind, FloatType)
+
+
+def is_number(kind: Type) -> bool:
+    return isinstance(kind, IntType | FloatType) or kind is COMPTIME_INT or kind is COMPTIME_FLOAT
+
+
+def is_integral(kind: Type) -> bool:
+    return isinstance(kind, IntType) or kind is COMPTIME_INT
+
+
+def is_scalar(kind: Type) -> bool:
+    """Whether a run-time value of the type fits a virtual register."""
+    return kind.ir is not None
+
+
+def leaves(kind: Type) -> Iterator[tuple[int, Type]]:
+    """(byte offset, scalar type) of what a struct holds."""
+    if isinstance(kind, StructType):
+        for name, (field, _) in kind.fields.items():
+            for offset, leaf in leaves(field):
+                yield kind.offsets[name] + offset, leaf
+    else:
+        yield 0, kind

@@ -1,0 +1,13 @@
+"""Host programs of the Cerebras SDK, unmodified: what their `import cerebras...` finds.
+
+A host program is run by `cs_python`, which puts `names/`, and with it a package `cerebras`, on the path of the
+interpreter it starts; nothing of that name is installed.  The modules there only name what is written here:
+
+    device      a compiled program on an emulated fabric: memory, launches, streams
+    runtime     SdkRuntime: the commands of a host program, in order
+    transfer    the order of elements in a host array
+    layout      SdkLayout: regions, ports, streams; paths through the fabric are found by routing
+    debug       debug_util
+    utils       sdk_utils
+    conform     runs a checkout of examples by their own scripts
+"""

@@ -1,0 +1,107 @@
+"""cslc's work: a layout and its options to a directory with the compiled program."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..csl import emit, ir
+from ..csl.artifact import Artifact
+from ..csl.errors import Diagnostic
+from ..csl.link import link
+from ..csl.program import compile_program
+from ..errors import ConfigError
+from ..machine import Machine
+
+IMPORT_PATH = "CSL_IMPORT_PATH"  # environment: directories of modules, after those of --import-path
+
+# What the SDK's memcpy takes of the fabric: columns west and east of the program, rows above and below.
+_WEST, _EAST, _ABOVE, _BELOW = 4, 3, 1, 1
+
+
+@dataclass
+class Request:
+    """The options of cslc."""
+
+    layout: Path
+    params: dict[str, int] = field(default_factory=dict)
+    colors: dict[str, int] = field(default_factory=dict)
+    arch: str = "wse3"
+    output: str | Path = "out"
+    fabric_dims: tuple[int, int] | None = None
+    fabric_offsets: tuple[int, int] = (0, 0)
+    memcpy: bool = False
+    channels: int | None = None
+    width_west_buf: int = 0
+    width_east_buf: int = 0
+    import_path: Sequence[str] = ()
+    emit: Sequence[str] = ()
+    verbose: bool = False
+    fp16_format: str | None = None
+    max_inlined_iterations: int | None = None
+    link_section_start_address_bytes: str | None = None
+
+
+def compile_layout(request: Request) -> Artifact:
+    """Compiles; CslError with all findings if the program is wrong."""
+    return _compile(request, [])[1]
+
+
+def _compile(request: Request, warnings: list[Diagnostic]) -> tuple[ir.Layout, Artifact]:
+    machine = Machine(request.arch)
+    made = compile_program(
+        str(request.layout),
+        arch=request.arch,
+        params=request.params,
+        colors=request.colors,
+        fabric=request.fabric_dims or (machine.fabric_width, machine.fabric_height),
+        offsets=request.fabric_offsets,
+        import_paths=[*request.import_path, *filter(None, os.environ.get(IMPORT_PATH, "").split(os.pathsep))],
+        fp16=request.fp16_format or "f16",
+        warnings=warnings,
+    )
+    artifact = link(made)
+    check_place(request, artifact.width, artifact.height)
+    return made, artifact
+
+
+def check_place(request: Request, width: int, height: int) -> None:
+    """ConfigError if the program does not fit where the options put it."""
+    if request.fabric_dims is None:
+        return
+    (wide, high), (x, y) = request.fabric_dims, request.fabric_offsets
+    west, east, above, below = 0, 0, 0, 0
+    if request.memcpy:
+        west, east = _WEST + request.width_west_buf, _EAST + request.width_east_buf
+        above, below = _ABOVE, _BELOW
+    if x < west or y < above:
+        raise ConfigError(
+            f"--fabric-offsets={x},{y} leaves no room for memcpy, which needs {west} columns west of the program "
+            f"and {above} row above it"
+        )
+    if wide < x + width + east or high < y + height + below:
+        needs = f"{x + width + east},{y + height + below}"
+        with_memcpy = " with memcpy's columns and rows" if request.memcpy else ""
+        raise ConfigError(
+            f"--fabric-dims={wide},{high} is too small for {width} x {height} PEs at {x},{y}{with_memcpy}: "
+            f"it must be at least {needs}"
+        )
+
+
+def run(request: Request, warnings: list[Diagnostic] | None = None) -> list[str]:
+    """Compiles and saves; returns the lines to print.  warnings: a list to add them to."""
+    layout, artifact = _compile(request, [] if warnings is None else warnings)
+    artifact.save(request.output)
+    lines = [emit.emit(form, layout, artifact) for form in request.emit]
+    if request.verbose:
+        lines.append(
+            f"{request.output}: {artifact.width} x {artifact.height} PEs for {artifact.arch} in "
+            f"{len(artifact.classes)} classes"
+        )
+        lines += [
+            f"  {image.name}: {len(image.code)} instructions, {sum(r.bytes for r in image.memory)} bytes of memory"
+            for image in artifact.classes
+        ]
+    return lines

@@ -1,0 +1,75 @@
+"""debug_util: what a program left in memory, and its traces, after the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError
+from . import runtime
+from .device import Device
+
+
+class debug_util:
+    """The state of the program in a directory after its last run in this process; coordinates are of the fabric."""
+
+    def __init__(self, dirname: str, cmaddr: str | None = None):
+        self.directory = Path(dirname)
+        if self.directory.resolve() not in runtime.devices:
+            raise ConfigError(f"{dirname} was not run by this process: debug_util reads what SdkRuntime has run")
+
+    @property
+    def _device(self) -> Device:
+        return runtime.devices[self.directory.resolve()]
+
+    def _program_xy(self, x: int, y: int) -> tuple[int, int]:
+        left, top = self._device.artifact.offsets
+        if not (0 <= x - left < self._device.width and 0 <= y - top < self._device.height):
+            raise ConfigError(
+                f"PE ({x}, {y}) of the fabric is not in the program, "
+                f"which has {self._device.width} x {self._device.height} PEs at ({left}, {top})"
+            )
+        return x - left, y - top
+
+    def get_symbol(self, x: int, y: int, name: str, dtype) -> np.ndarray:
+        """An `export var` of a PE as a flat array of the type."""
+        _, data = self._device.symbol(*self._program_xy(x, y), name)
+        wanted = np.dtype(dtype)
+        if len(data) % wanted.itemsize:
+            raise ConfigError(f"{name} has {len(data)} bytes, which are no array of {wanted}")
+        return np.frombuffer(data, wanted).copy()
+
+    def get_symbol_rect(self, rectangle, name: str, dtype) -> np.ndarray:
+        """The same for ((x, y), (w, h)): an array [w, h, n]."""
+        (x, y), (w, h) = rectangle
+        return np.stack([np.stack([self.get_symbol(x + i, y + j, name, dtype) for j in range(h)]) for i in range(w)])
+
+    def read_trace(self, x: int, y: int, name: str) -> list:
+        """The records of a <debug> module with this key, in order."""
+        _, data = self._device.symbol(*self._program_xy(x, y), f"trace.{name}")
+        return decode(np.frombuffer(data, np.uint16), self._device.artifact.strings)
+
+
+# Kinds of records: the words they take, and their type; strings and timestamps are apart.
+_STRING, _TIMESTAMP = 1, 11
+_NUMBERS = {2: "?", 3: "u1", 4: "i1", 5: "<u2", 6: "<i2", 7: "<f2", 8: "<u4", 9: "<i4", 10: "<f4"}
+
+
+def decode(words: np.ndarray, strings: list[str]) -> list:
+    """The records of a trace buffer: word 0 is how many are used after it, then kind and payload of each record."""
+    used, at = min(int(words[0]), words.size - 1), 1
+    records: list[Any] = []
+    while at <= used:
+        kind = int(words[at])
+        size = 1 if kind == _STRING else 3 if kind == _TIMESTAMP else max(1, np.dtype(_NUMBERS[kind]).itemsize // 2)
+        payload = words[at + 1 : at + 1 + size]
+        if kind == _STRING:
+            records.append(strings[int(payload[0])])
+        elif kind == _TIMESTAMP:
+            records.append(sum(int(word) << 16 * i for i, word in enumerate(payload)))
+        else:
+            records.append(np.frombuffer(payload.tobytes(), _NUMBERS[kind])[0].item())
+        at += 1 + size
+    return records

@@ -1,0 +1,264 @@
+"""A compiled program on an emulated fabric: its memory, its functions, its streams, by the names of the host.
+
+What the memcpy library of the machine does with PEs beside the program is modelled here, not executed: a copy reads or
+writes memory between two cycles, a launch writes the arguments and activates a task, streams enter and leave at each
+PE's router.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import _engine, diagnosis
+from ..csl import profile
+from ..csl.artifact import RPC_ARGUMENTS, RPC_SELECTOR, RPC_TASK, Artifact, ClassImage, Variable
+from ..errors import ConfigError, DeadlockError, FabricFault, ProgramError
+from ..fabric import Fabric
+from ..program import NO_CLASS
+from ..run import Run
+from ..symbol import DTYPES
+
+HOST_SIDE = "W"  # the side of a router where host streams enter and leave
+TO_DEVICE, TO_HOST = "MEMCPYH2D", "MEMCPYD2H"  # how names of streaming colors begin
+_FIRST_CHUNK, _LAST_CHUNK = 256, 1 << 16  # cycles between two looks at what the host waits for
+_MANY_PES = 4096  # a fabric of more is worth a thread for each processor
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """PEs (x, y) to (x + w - 1, y + h - 1) of the program."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """The index of an array [y, x]."""
+        return slice(self.y, self.y + self.h), slice(self.x, self.x + self.w)
+
+    def overlaps(self, other: Rectangle) -> bool:
+        across = self.x < other.x + other.w and other.x < self.x + self.w
+        return across and self.y < other.y + other.h and other.y < self.y + self.h
+
+    def __str__(self) -> str:
+        return f"{self.w} x {self.h} PEs at ({self.x}, {self.y})"
+
+
+class Device:
+    """An artifact, loaded."""
+
+    def __init__(self, artifact: Artifact, threads: int | None = None):
+        self.artifact = artifact
+        self.width, self.height = artifact.width, artifact.height
+        if threads is None:
+            threads = (os.cpu_count() or 1) if self.width * self.height > _MANY_PES else 1
+        self.program = artifact.program()
+        for name, color in artifact.host_colors.items():
+            rx, tx = ("R", HOST_SIDE) if name.startswith(TO_HOST) else (HOST_SIDE, "R")
+            self.program.route(color, rx=rx, tx=tx)
+            self.program.host_color(color)
+        self.fabric = Fabric(self.program, threads=threads)
+        artifact.write_values(self.fabric)
+        if profile.wanted():
+            self.fabric.keep_profile()
+        self.last: Run | None = None
+
+    # Places and names.
+
+    def rectangle(self, x: int, y: int, w: int, h: int) -> Rectangle:
+        x, y, w, h = (int(v) for v in (x, y, w, h))
+        if x < 0 or y < 0 or w < 1 or h < 1 or x + w > self.width or y + h > self.height:
+            raise ConfigError(f"{w} x {h} PEs at ({x}, {y}) are not in the program's {self.width} x {self.height}")
+        return Rectangle(x, y, w, h)
+
+    @property
+    def everything(self) -> Rectangle:
+        return Rectangle(0, 0, self.width, self.height)
+
+    def classes(self, at: Rectangle) -> list[tuple[int, ClassImage]]:
+        """The classes of the rectangle's PEs."""
+        found = np.unique(self.artifact.class_of[at.slices])
+        return [(int(i), self.artifact.classes[i]) for i in found if i != NO_CLASS]
+
+    def _somewhere(self, at: Rectangle, wanted: np.ndarray) -> str:
+        dy, dx = divmod(int(np.argmax(wanted)), at.w)
+        return f"PE ({at.x + dx}, {at.y + dy})"
+
+    # Memory.
+
+    def read(self, name: str, at: Rectangle, size: int) -> np.ndarray:
+        """uint8 [h, w, size] of a published variable."""
+        memory = np.zeros((at.h, at.w, size), np.uint8)
+        for address, here in self._addresses(name, at, size):
+            part = self._read(address, at, size)
+            memory[here] = part[here]
+        return memory
+
+    def write(self, name: str, at: Rectangle, memory: np.ndarray) -> None:
+        """The reverse of read."""
+        size = memory.shape[2]
+        for address, here in self._addresses(name, at, size):
+            part = memory
+            if not here.all():
+                part = self._read(address, at, size)
+                part[here] = memory[here]
+            self._write(address, at, part)
+
+    def _addresses(self, name: str, at: Rectangle, size: int) -> list[tuple[int, np.ndarray]]:
+        """Where the variable is, and in which PEs it is there."""
+        classes = self.artifact.class_of[at.slices]
+        found: dict[int, list[np.ndarray]] = {}
+        missing = np.ones(classes.shape, bool)
+        for index, image in self.classes(at):
+            variable = image.variables.get(name)
+            if variable is None:
+                continue
+            if variable.address + size > _engine.SRAM:
+                raise ProgramError(
+                    f"{name} of {image.name} is at address {variable.address}: "
+                    f"a copy of {size} bytes there ends beyond the {_engine.SRAM} bytes that a PE has"
+                )
+            here = classes == index
+            missing &= ~here
+            found.setdefault(variable.address, []).append(here)
+        if missing.any():
+            where = self._somewhere(at, missing)
+            raise ProgramError(f"{where} publishes no {name!r}, which a copy of {at} names: @export_symbol it there")
+        return [(address, np.logical_or.reduce(planes)) for address, planes in found.items()]
+
+    def _read(self, address: int, at: Rectangle, size: int) -> np.ndarray:
+        memory = np.empty((at.h, at.w, size), np.uint8)
+        if size:
+            self.fabric._engine.read(at.x, at.y, at.w, at.h, address, memory.reshape(-1))
+        return memory
+
+    def _write(self, address: int, at: Rectangle, memory: np.ndarray) -> None:
+        if memory.size:
+            self.fabric._engine.write(at.x, at.y, at.w, at.h, address, np.ascontiguousarray(memory).reshape(-1))
+
+    def symbol(self, x: int, y: int, name: str) -> tuple[Variable, bytes]:
+        """A variable of one PE, exported, published, or only there, and its bytes."""
+        at = self.rectangle(x, y, 1, 1)
+        for _, image in self.classes(at):
+            variable = image.symbols.get(name) or image.variables.get(name)
+            if variable is not None:
+                return variable, self._read(variable.address, at, variable.bytes).tobytes()
+            for row in image.memory:
+                if row.name == name and row.address < RPC_ARGUMENTS:
+                    variable = Variable(row.address, "", row.bytes, row.bytes)
+                    return variable, self._read(row.address, at, row.bytes).tobytes()
+            known = ", ".join(sorted({*image.symbols, *image.variables})) or "none"
+            raise ProgramError(f"PE ({x}, {y}) has no symbol {name!r}: write `export var`; it has {known}")
+        raise ProgramError(f"PE ({x}, {y}) has no program, and so no symbol {name!r}")
+
+    # Functions.
+
+    def launch(self, name: str, args: Sequence[object]) -> np.ndarray:
+        """Starts a function on every PE that publishes it; returns which, bool [h, w]."""
+        at, started = self.everything, np.zeros((self.height, self.width), bool)
+        for index, image in self.classes(at):
+            rpc = image.functions.get(name)
+            if rpc is None:
+                continue
+            here = self.artifact.class_of == index
+            if len(args) != len(rpc.args):
+                raise ConfigError(f"{name} of {image.name} takes {len(rpc.args)} arguments, not {len(args)}")
+            for number, ((address, type), value) in enumerate(zip(rpc.args, args, strict=True)):
+                self._fill(address, argument(value, type, f"argument {number + 1} of {name}"), here)
+            self._fill(RPC_SELECTOR, np.uint32(rpc.selector).tobytes(), here)
+            started |= here
+        if not started.any():
+            raise ConfigError(f"no PE publishes a function {name!r}: @export_symbol it in a comptime block")
+        for row in range(self.height):
+            for x, w in runs_of(started[row]):
+                self.fabric._engine.activate(x, row, w, 1, RPC_TASK)
+        return started
+
+    def _fill(self, address: int, data: bytes, here: np.ndarray) -> None:
+        at = self.everything
+        values = np.broadcast_to(np.frombuffer(data, np.uint8), (at.h, at.w, len(data)))
+        if not here.all():
+            values = np.where(here[:, :, None], values, self._read(address, at, len(data)))
+        self._write(address, at, values)
+
+    @property
+    def signals(self) -> np.ndarray:
+        """uint32 [h, w]: how often each PE has said that its command is done."""
+        return self.fabric.host_signals
+
+    # Time.
+
+    @property
+    def cycle(self) -> int:
+        return self.fabric.cycle
+
+    def run(self, until=None, cycles: int | None = None) -> bool:
+        """Runs until `until()`, or nothing can move, or `cycles` have passed; whether it was `until`.
+
+        FabricFault if the program does what the machine forbids.
+        """
+        chunk, end = _FIRST_CHUNK, None if cycles is None else self.cycle + cycles
+        while True:
+            if until is not None and until():
+                return True
+            most = chunk if end is None else min(chunk, end - self.cycle)
+            if most <= 0:
+                return False
+            status = self.fabric._engine.run(self.cycle + most)
+            if status == _engine.FAULTED:
+                raise self._fault()
+            if status == _engine.QUIET:
+                return until is not None and bool(until())
+            chunk = min(chunk * 2, _LAST_CHUNK)
+
+    def _fault(self) -> FabricFault:
+        error = diagnosis.fault(self.program, self.fabric._engine.fault())
+        error.run = self.measure("fault")
+        return error
+
+    def deadlock(self, what: str) -> DeadlockError:
+        """The error for a host that waits for something which nothing on the fabric will bring about any more."""
+        report = self.fabric.deadlock()
+        why = (
+            str(report)
+            if report
+            else f"no PE has anything left to do since cycle {self.fabric._engine.last_activity()}"
+        )
+        error = DeadlockError(f"{what}\n{why}", report.cycle if report else [], report.waits if report else 0)
+        error.run = self.measure("deadlock")
+        return error
+
+    def measure(self, ended: str = "done") -> Run:
+        """What was measured so far."""
+        self.last = self.fabric._measure(ended)
+        return self.last
+
+
+def argument(value: object, type: str, what: str) -> bytes:
+    """A launch argument as bytes; numbers of NumPy keep their type, which must be the declared one."""
+    if type not in DTYPES and type != "bool":
+        raise ConfigError(f"{what} is of type {type}, which a host cannot give")
+    wanted = np.dtype("u1") if type == "bool" else np.dtype("<f2") if type == "f16" else DTYPES[type]
+    given = np.asarray(value)
+    if given.ndim or given.dtype.kind not in "iufb":
+        raise ConfigError(f"{what} is a number of type {type}, not {value!r}")
+    if isinstance(value, np.generic) and given.dtype.itemsize != wanted.itemsize:
+        raise ConfigError(
+            f"{what} is of type {type}, not {given.dtype}: launch takes np.int16, np.uint32, np.float32 ..."
+        )
+    if isinstance(value, np.generic) and (given.dtype.kind == "f") != (wanted.kind == "f"):
+        return given.tobytes()  # bits as they are
+    with np.errstate(over="ignore"):
+        return given.astype(wanted).tobytes()
+
+
+def runs_of(mask: np.ndarray) -> list[tuple[int, int]]:
+    """(start, length) of each run of true values."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
+    return [(int(a), int(b - a)) for a, b in edges.reshape(-1, 2)]

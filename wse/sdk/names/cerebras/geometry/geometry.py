@@ -1,0 +1,5 @@
+"""Coordinates of layouts."""
+
+from wse.sdk.geometry import IntRectangle, IntVector
+
+__all__ = ["IntRectangle", "IntVector"]

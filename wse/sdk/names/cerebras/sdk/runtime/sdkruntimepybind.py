@@ -1,0 +1,48 @@
+"""The run time, and layouts."""
+
+from wse.sdk.commands import Task
+from wse.sdk.layout import (
+    FP16TYPE,
+    CodeRegion,
+    Color,
+    Edge,
+    EdgeRouteInfo,
+    PortHandle,
+    Route,
+    RoutingPosition,
+    SdkCompileArtifacts,
+    SdkExecutionPlatform,
+    SdkLayout,
+    SdkTarget,
+    SimfabConfig,
+    get_edge_routing,
+    get_platform,
+    get_simulator,
+    get_system,
+)
+from wse.sdk.runtime import SdkRuntime
+from wse.sdk.transfer import MemcpyDataType, MemcpyOrder
+
+__all__ = [
+    "FP16TYPE",
+    "CodeRegion",
+    "Color",
+    "Edge",
+    "EdgeRouteInfo",
+    "MemcpyDataType",
+    "MemcpyOrder",
+    "PortHandle",
+    "Route",
+    "RoutingPosition",
+    "SdkCompileArtifacts",
+    "SdkExecutionPlatform",
+    "SdkLayout",
+    "SdkRuntime",
+    "SdkTarget",
+    "SimfabConfig",
+    "Task",
+    "get_edge_routing",
+    "get_platform",
+    "get_simulator",
+    "get_system",
+]

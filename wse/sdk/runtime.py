@@ -1,0 +1,374 @@
+"""SdkRuntime: what host programs of the SDK call.  How commands wait for each other is in commands.py.
+
+Coordinates of copies are those of the program; read_symbol and debug_util count from the corner of the fabric.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .._engine import SRAM
+from ..csl import profile
+from ..csl.artifact import Artifact
+from ..errors import ConfigError
+from . import simlog, transfer
+from .commands import SETTLE_CYCLES, Commands, Stream, Task
+from .device import TO_DEVICE, TO_HOST, Device, Rectangle
+from .transfer import MemcpyDataType, MemcpyOrder
+
+STOP_CYCLES = 50_000_000  # at the end, for a program that is not driven by commands
+RUN_LOG = "WSE_RUN_LOG"  # environment: a file that gets a line of JSON for each run
+
+# The devices of this process by directory, for debug_util.
+devices: dict[Path, Device] = {}
+
+
+class Symbol(int):
+    """What get_id returns."""
+
+    name: str
+
+    def __new__(cls, number: int, name: str) -> Symbol:
+        symbol = super().__new__(cls, number)
+        symbol.name = name
+        return symbol
+
+
+class SdkRuntime:
+    """A program on the emulator, as host programs of the SDK use it.
+
+    artifacts: the directory of a compiled program, or what SdkLayout.compile returned.
+    """
+
+    def __init__(self, artifacts, platform=None, cmaddr: str | None = None, memcpy_required: bool = True, **options):
+        if isinstance(platform, str) and cmaddr is None:
+            platform, cmaddr = None, platform
+        if cmaddr:
+            raise ConfigError(f"there is no system at {cmaddr!r}: this is the emulator, leave --cmaddr away")
+        unknown = set(options) - _IGNORED
+        if unknown:
+            raise TypeError(f"SdkRuntime has no option {', '.join(sorted(unknown))}")
+        self.memcpy_required = memcpy_required
+        self.directory = Path(getattr(artifacts, "directory", artifacts))
+        self._ports = list(getattr(artifacts, "streams", ()))
+        self.artifact = Artifact.load(self.directory)
+        self._commands: Commands | None = None
+        self._running = self._stopped = False
+
+    # The life of a run.
+
+    def load(self) -> None:
+        """Loads the program."""
+        device = devices[self.directory.resolve()] = Device(self.artifact)
+        self._commands = Commands(device)
+
+    def run(self) -> None:
+        """Lets it run."""
+        if self._commands is None:
+            raise ConfigError("run() comes after load()")
+        self._running = True
+
+    def start(self) -> None:
+        """load() and run()."""
+        self.load()
+        self.run()
+
+    def stop(self) -> None:
+        """Waits for everything that was commanded, and ends the run; symbols can still be read."""
+        if self._stopped:
+            return
+        commands, device = self._loaded, self.device
+        try:
+            commands.finish()
+            limit = SETTLE_CYCLES if self.memcpy_required else STOP_CYCLES
+            before = device.cycle
+            commands.run(cycles=limit)
+            if not self.memcpy_required and device.cycle - before >= limit:
+                print(f"note: the program still ran after {device.cycle:,} cycles, and was stopped", file=sys.stderr)
+        finally:
+            self._stopped = True
+            simlog.write(device)
+            if profile.wanted():
+                profile.save(device.fabric, self.directory)
+            self._log()
+
+    def _log(self) -> None:
+        if path := os.environ.get(RUN_LOG):
+            run = self.device.measure()
+            line = {
+                "arch": run.machine,
+                "grid": [run.width, run.height],
+                "cycles": run.cycles,
+                "wall_seconds": self._loaded.seconds,
+            }
+            with open(path, "a") as file:
+                file.write(json.dumps(line) + "\n")
+
+    def __enter__(self) -> SdkRuntime:
+        self.start()
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        if kind is None:
+            self.stop()
+
+    @property
+    def device(self) -> Device:
+        return self._loaded.device
+
+    @property
+    def _loaded(self) -> Commands:
+        if self._commands is None:
+            raise ConfigError("load() and run() come before commands")
+        return self._commands
+
+    @property
+    def _active(self) -> Commands:
+        commands = self._loaded
+        if not self._running or self._stopped:
+            raise ConfigError("commands come between run() and stop()")
+        return commands
+
+    # Names.
+
+    def get_id(self, name: str) -> Symbol:
+        """The handle of an exported variable."""
+        for number, export in enumerate(self.artifact.exports):
+            if export.name == name and not export.function:
+                return Symbol(number, name)
+        known = ", ".join(export.name for export in self.artifact.exports if not export.function) or "none"
+        raise ConfigError(f"the layout exports no variable {name!r} (@export_name): it has {known}")
+
+    def _variable(self, symbol: object) -> str:
+        if isinstance(symbol, Symbol):
+            return symbol.name
+        if isinstance(symbol, int | np.integer) and 0 <= symbol < len(self.artifact.exports):
+            return self.artifact.exports[int(symbol)].name
+        raise ConfigError(f"{symbol!r} is no exported variable: take it from get_id(name), or say streaming=True")
+
+    def _color(self, color: object, out: bool) -> int:
+        known = {n: c for n, c in self.artifact.host_colors.items() if n.startswith(TO_HOST if out else TO_DEVICE)}
+        if not isinstance(color, Symbol) and isinstance(color, int | np.integer) and int(color) in known.values():
+            return int(color)
+        have = ", ".join(f"{name} ({c})" for name, c in known.items()) or "none"
+        way = "device-to-host" if out else "host-to-device"
+        raise ConfigError(f"{color!r} is no {way} color of the program's <memcpy/get_params>: it has {have}")
+
+    # Copies.
+
+    def memcpy_h2d(
+        self, dest, src, px: int, py: int, w: int, h: int, elem_per_pe: int,
+        *, streaming: bool = False, data_type=MemcpyDataType.MEMCPY_32BIT, order=MemcpyOrder.ROW_MAJOR,
+        nonblock: bool = False,
+    ) -> Task:  # fmt: skip
+        """From the array `src` to a variable, or (streaming) a color, of w x h PEs, elem_per_pe elements each."""
+        transfer.check_options(data_type, order)
+        at, n = self._active.device.rectangle(px, py, w, h), int(elem_per_pe)
+        words = transfer.flat(src, at.w * at.h * n, "src")
+        return self._to_device(
+            dest, transfer.to_tensor(words, at.h, at.w, n, order), at, streaming, data_type, nonblock
+        )
+
+    def memcpy_h2d_rowbcast(
+        self, dest, src, px: int, py: int, w: int, h: int, elem_per_pe: int,
+        *, streaming: bool = False, data_type=MemcpyDataType.MEMCPY_32BIT, order=MemcpyOrder.ROW_MAJOR,
+        nonblock: bool = False,
+    ) -> Task:  # fmt: skip
+        """Copies src, [h][1][elem_per_pe], so that all PEs of a row get the row's data."""
+        transfer.check_options(data_type, order)
+        at, n = self._active.device.rectangle(px, py, w, h), int(elem_per_pe)
+        tensor = transfer.to_tensor(transfer.flat(src, at.h * n, "src of a row broadcast"), at.h, 1, n, order)
+        tensor = np.broadcast_to(tensor, (at.h, at.w, n))
+        return self._to_device(dest, tensor, at, streaming, data_type, nonblock)
+
+    def memcpy_h2d_colbcast(
+        self, dest, src, px: int, py: int, w: int, h: int, elem_per_pe: int,
+        *, streaming: bool = False, data_type=MemcpyDataType.MEMCPY_32BIT, order=MemcpyOrder.ROW_MAJOR,
+        nonblock: bool = False,
+    ) -> Task:  # fmt: skip
+        """Copies src, [1][w][elem_per_pe], so that all PEs of a column get the column's data."""
+        transfer.check_options(data_type, order)
+        at, n = self._active.device.rectangle(px, py, w, h), int(elem_per_pe)
+        tensor = transfer.to_tensor(transfer.flat(src, at.w * n, "src of a column broadcast"), 1, at.w, n, order)
+        tensor = np.broadcast_to(tensor, (at.h, at.w, n))
+        return self._to_device(dest, tensor, at, streaming, data_type, nonblock)
+
+    def memcpy_h2d_stride(
+        self, dest, src, px: int, py: int, w: int, h: int, elem_per_pe: int, row_stride: int, col_stride: int,
+        *, streaming: bool = False, data_type=MemcpyDataType.MEMCPY_32BIT, order=MemcpyOrder.ROW_MAJOR,
+        nonblock: bool = False,
+    ) -> Task:  # fmt: skip
+        """Copies src to every row_stride-th PE of every col_stride-th row: a tensor [rows][columns][elem_per_pe]."""
+        transfer.check_options(data_type, order)
+        at, n = self._active.device.rectangle(px, py, w, h), int(elem_per_pe)
+        if row_stride < 1 or col_stride < 1:
+            raise ConfigError(f"strides are at least 1, not {row_stride} and {col_stride}")
+        columns, rows = range(at.x, at.x + at.w, row_stride), range(at.y, at.y + at.h, col_stride)
+        words = transfer.flat(src, len(rows) * len(columns) * n, "src of a strided copy")
+        tensor = transfer.to_tensor(words, len(rows), len(columns), n, order)
+        parts = [
+            self._to_device(dest, tensor[j : j + 1, i : i + 1], Rectangle(x, y, 1, 1), streaming, data_type, True)
+            for j, y in enumerate(rows)
+            for i, x in enumerate(columns)
+        ]
+        if not nonblock:
+            for part in parts:
+                self._active.wait(part)
+        return parts[-1]
+
+    def _to_device(
+        self, dest, tensor: np.ndarray, at: Rectangle, streaming: bool, data_type: MemcpyDataType, nonblock: bool
+    ) -> Task:
+        if streaming:
+            color = self._color(dest, out=False)
+            what = f"memcpy_h2d of {tensor.shape[2]} wavelets to each of {at} on color {color}"
+            return self._stream(Stream(what, color=color, at=at, n=tensor.shape[2]), tensor, nonblock)
+        name = self._variable(dest)
+        self._active.settle(f"memcpy_h2d to {name}")
+        self.device.write(name, at, transfer.to_bytes(tensor, data_type))
+        return Task(f"memcpy_h2d to {name}", done=True)
+
+    def memcpy_d2h(
+        self, dest, src, px: int, py: int, w: int, h: int, elem_per_pe: int,
+        *, streaming: bool = False, data_type=MemcpyDataType.MEMCPY_32BIT, order=MemcpyOrder.ROW_MAJOR,
+        nonblock: bool = False,
+    ) -> Task:  # fmt: skip
+        """From a variable, or (streaming) a color, of w x h PEs to the host's array `dest`."""
+        transfer.check_options(data_type, order)
+        at, n = self._active.device.rectangle(px, py, w, h), int(elem_per_pe)
+        words = transfer.flat(dest, at.w * at.h * n, "dest")
+        if not words.flags.writeable:
+            raise ConfigError("dest cannot be written to")
+
+        def deliver(tensor: np.ndarray) -> None:
+            words[:] = transfer.from_tensor(tensor, order)
+
+        if streaming:
+            color = self._color(src, out=True)
+            what = f"memcpy_d2h of {n} wavelets from each of {at} on color {color}"
+            stream = Stream(what, color=color, at=at, n=n, out=True, deliver=deliver)
+            return self._stream(stream, None, nonblock)
+        name = self._variable(src)
+        self._active.settle(f"memcpy_d2h from {name}")
+        deliver(transfer.from_bytes(self.device.read(name, at, n * data_type.bytes), data_type))
+        return Task(f"memcpy_d2h from {name}", done=True)
+
+    # Functions.
+
+    def launch(self, symbol: str, *args, nonblock: bool = False) -> Task:
+        """Calls an exported function on every PE; the arguments are NumPy numbers of the declared types."""
+        return self._active.launch(symbol, args)
+
+    def call(self, symbol: str, params: Sequence = (), nonblock: bool = False) -> Task:
+        """The older form of launch: the arguments as a list."""
+        return self.launch(symbol, *params, nonblock=nonblock)
+
+    # Streams of a layout (SdkLayout).
+
+    def get_port_id(self, name: str) -> int:
+        """The number of a port's stream, for send and receive."""
+        return self._ports.index(self._port(name))
+
+    def report_port_infos(self) -> None:
+        """Prints where each stream enters or leaves."""
+        for stream in self._ports:
+            print(f"{stream.name}: color {stream.color}, PE ({stream.at.x}, {stream.at.y}), side {stream.side}")
+
+    def _port(self, stream):
+        if isinstance(stream, int) and 0 <= stream < len(self._ports):
+            return self._ports[stream]
+        if isinstance(stream, str):
+            for known in self._ports:
+                if stream in (known.name, known.port.name):
+                    return known
+        if isinstance(stream, int | str):
+            known = ", ".join(stream.port.name for stream in self._ports) or "none"
+            raise ConfigError(f"the layout has no stream {stream!r}: it has {known}")
+        return stream
+
+    def send(self, stream, src: np.ndarray, n_wavelets: int | None = None, *, nonblock: bool = False) -> Task:
+        """Sends an array, or so many elements of it, to an input stream: its handle, port name or number."""
+        port = self._port(stream)
+        words = _stream_words(src)[:n_wavelets]
+        what = f"send of {words.size} wavelets to {port.name}"
+        task = Stream(what, color=port.color, side=port.side, at=port.at, n=words.size, shares=False)
+        return self._stream(task, words.reshape(1, 1, -1), nonblock)
+
+    def receive(self, stream, dest: np.ndarray, n_wavelets: int, *, nonblock: bool = False) -> Task:
+        """Fills an array from an output stream."""
+        port, size = self._port(stream), int(n_wavelets)
+        if not isinstance(dest, np.ndarray) or dest.size < size or not dest.flags.c_contiguous:
+            raise ConfigError(f"receive of {size} wavelets needs a contiguous array of at least that many elements")
+
+        def deliver(tensor: np.ndarray) -> None:
+            words = tensor.reshape(-1).astype(f"<u{dest.dtype.itemsize}")
+            dest.reshape(-1)[:size] = words.view(dest.dtype)
+
+        what = f"receive of {size} wavelets from {port.name}"
+        task = Stream(what, color=port.color, side=port.side, at=port.at, n=size, out=True, deliver=deliver)
+        return self._stream(task, None, nonblock)
+
+    # Looking.
+
+    def read_symbol(self, x: int, y: int, name: str, dtype="uint8") -> np.ndarray:
+        """An exported variable of the PE at fabric coordinates (x, y), as an array of the type."""
+        left, top = self.artifact.offsets
+        variable, data = self.device.symbol(x - left, y - top, name)
+        wanted = np.dtype(dtype)
+        if len(data) % wanted.itemsize:
+            raise ConfigError(f"{name} has {variable.bytes} bytes, which are no array of {wanted}")
+        return np.frombuffer(data, wanted).copy()
+
+    def coord_logical_to_physical(self, logical_coords: tuple[int, int]) -> tuple[int, int]:
+        """A PE of the program as one of the fabric."""
+        (x, y), (left, top) = logical_coords, self.artifact.offsets
+        return left + x, top + y
+
+    def dump_core(self, corefile: str) -> None:
+        """Writes the memory of all PEs, uint8 [h, w, bytes], as a compressed NumPy file of that name."""
+        at = self.device.everything
+        memory = np.empty((at.h, at.w, SRAM), np.uint8)
+        self.device.fabric._engine.read(0, 0, at.w, at.h, 0, memory.reshape(-1))
+        with open(corefile, "wb") as file:
+            np.savez_compressed(file, memory=memory)
+
+    dump_elf_core = dump_core
+
+    # Waiting.
+
+    def is_task_done(self, task: Task) -> bool:
+        """Whether a nonblocking command has ended."""
+        self._loaded.collect()
+        return task.done
+
+    def task_wait(self, task: Task) -> None:
+        """Waits for a nonblocking command."""
+        self._loaded.wait(task)
+
+    def _stream(self, stream: Stream, tensor: np.ndarray | None, nonblock: bool) -> Stream:
+        commands = self._active
+        if tensor is None:
+            commands.receive(stream)
+        else:
+            commands.send(stream, tensor)
+        if not nonblock:
+            commands.wait(stream)
+        return stream
+
+
+# Options of the SDK's own simulator, which have no meaning here.
+_IGNORED = {"suppress_simfab_trace", "simfab_numthreads", "msg_level", "worker", "dump_core", "memcpy_params"}
+
+
+def _stream_words(data: object) -> np.ndarray:
+    """32-bit wavelets of an array: 32-bit elements as they are, 16-bit ones in the low half."""
+    if not isinstance(data, np.ndarray) or data.dtype.itemsize not in (2, 4):
+        raise ConfigError("a stream takes a NumPy array with elements of 16 or 32 bits")
+    words = np.ascontiguousarray(data).reshape(-1)
+    return words.view(np.uint32) if data.dtype.itemsize == 4 else words.view(np.uint16).astype(np.uint32)
