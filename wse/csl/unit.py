@@ -181,7 +181,7 @@ class Unit:
         if kind.size is None:
             raise CslError.at(span, f"a value of type {kind} exists at compile time only")
         var = self.new_global(kind, f"{owner}.{name}", name, span, align)
-        var.item, var.local = item, True
+        var.item = item
         return Mem(kind, ir.Addr(self.use(var)), 0, False, item)
 
     def constant(self, value: Val, span: Span | None, name: str = "") -> GlobalVar:
@@ -387,7 +387,6 @@ class Unit:
             display=var.display,
             element=str(kind),
             at=at_of(var.span),
-            local=var.local,
         )
         self.out.globals.append(made)
         return [(var.symbol, at, sym_words(part, sym.values)) for at, part, sym in image.varying]
