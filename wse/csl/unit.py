@@ -296,12 +296,14 @@ class Unit:
 
     def bind_teardown(self) -> None:
         """One task for all colors with a handler of their own."""
-        from .tasks import TEARDOWN_TASK
+        from .tasks import TEARDOWN_TASK, dispatch_teardown
 
         if self.teardown:
             lowered, span = next(iter(self.teardown.values()))
+            handlers = {color: handler.name for color, (handler, _) in self.teardown.items()}
+            name = lowered.name if len(handlers) == 1 else dispatch_teardown(self, handlers)
             self.out.teardown_task = TEARDOWN_TASK
-            self.out.tasks.append(ir.Task("local", TEARDOWN_TASK, lowered.name, at=at_of(span)))
+            self.out.tasks.append(ir.Task("local", TEARDOWN_TASK, name, at=at_of(span)))
 
     def check_recursion(self) -> None:
         """There are no frames on a stack: a function must not come to call itself."""
