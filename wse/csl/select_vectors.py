@@ -63,6 +63,8 @@ class VectorSelector:
 
     context: Context
     at: ir.At | None
+    next_label: int
+    used: dict[Reg, tuple[int, bool]]
 
     def start_vectors(self) -> None:
         self.held: dict[tuple[str, int], Any] = {}
@@ -144,7 +146,7 @@ class VectorSelector:
         if operand.kind == "fabout" and operand.color is None:
             operand = replace(operand, color=self.context.queues_out.get(operand.queue))
         words = words_of(operand, then, self.tensor(operand))
-        return (words[0] | isa.DSD_WIDE << 8, *words[1:]) if wide else words  # type: ignore[operator, return-value]
+        return (words[0] | isa.DSD_WIDE << 8, *words[1:]) if wide else words  # type: ignore[operator]
 
     def load_variable(self, var: DsdVar, wide: bool = False) -> None:
         if var.kind in EXTENDED:
@@ -297,7 +299,7 @@ class VectorSelector:
         else:
             words = self.constant_words(source, then=then)
             if instr.save_address:
-                words = (words[0] | isa.DSD_SAVE_ADDRESS << 8, *words[1:])  # type: ignore[operator, assignment]
+                words = (words[0] | isa.DSD_SAVE_ADDRESS << 8, *words[1:])  # type: ignore[operator]
             self.load_words(words)
         self.load_dsr(byte)
 
@@ -316,11 +318,11 @@ class VectorSelector:
         if size == 8:
             words += xdsr_words(source)
         values: dict[Imm, V] = {}
-        for i, word in enumerate(words):
-            if word not in values:
-                values[word] = self.constant(word)
+        for i, contents in enumerate(words):
+            if contents not in values:
+                values[contents] = self.constant(contents)
             base, imm = self.memory(dst.addr, 4 * i)
-            self.emit("st32", values[word], base, imm=imm)
+            self.emit("st32", values[contents], base, imm=imm)
 
     def do_dsdset(self, instr: ir.DsdSet) -> None:
         at = {"length": descriptor.LENGTH, "base": descriptor.BASE, "stride": descriptor.STRIDE}.get(instr.field)
@@ -429,6 +431,7 @@ class VectorSelector:
             self.set_group(1, "ior", 1 << 16)
             self.load_dsr(self.byte("dest", number))
             return self.byte("dest", number)
+        assert isinstance(out, Dsd | DsdVar | FifoRef)
         return self.bring(out, "dest", taken, wide=instr.out_type is not None and BITS[instr.out_type] == 32)
 
     def map_put(self, instr: ir.Map, out: Any, value: V) -> None:
