@@ -116,10 +116,14 @@ def fault(program: Program, record: tuple[int, ...]) -> FabricFault:
         parts.append(f"queue {queue}")
     if port >= 0:
         parts.append(f"port {route.PORTS[port]}")
-    if what := _detail(name, detail, program, pe):
+    if what := _detail(name, detail):
         parts.append(what)
+    advice = ADVICE[name]
+    if name == "TRAP" and pe is not None and (message := pe.trap_message(detail)):
+        sentence, advice = message, ""
+        parts.pop()
     return FabricFault(
-        f"{sentence} ({', '.join(parts)}); {ADVICE[name]}",
+        f"{sentence} ({', '.join(parts)})" + (f"; {advice}" if advice else ""),
         *(name, x, y, cycle),
         color=color,
         queue=queue,
@@ -130,10 +134,10 @@ def fault(program: Program, record: tuple[int, ...]) -> FabricFault:
     )
 
 
-def _detail(name: str, detail: int, program: Program, pe: PEClass | None) -> str:
+def _detail(name: str, detail: int) -> str:
     # The detail of a fault that an instruction with this operand raised; csrc/system.c and ce.c give it.
     if name == "TRAP":
-        return (pe.trap_message(detail) if pe else "") or f"value {detail}"
+        return f"value {detail}"
     if name == "BAD_OPCODE":
         return f"opcode {detail}"
     return ""

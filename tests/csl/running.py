@@ -15,7 +15,7 @@ TYPES = {
     "bool": np.uint8, "f16": np.float16, "f32": np.float32, "ptr": np.uint16, "i8": np.int8, "u8": np.uint8,
     "i16": np.int16, "u16": np.uint16, "i32": np.int32, "u32": np.uint32, "i64": np.int64, "u64": np.uint64,
 }  # fmt: skip
-LIMIT = 200_000  # cycles
+LIMIT = 2_000_000  # cycles
 
 
 def write(folder: Path, pe: str, layout: str | None = None, **files: str) -> Path:

@@ -105,9 +105,8 @@ def test_strides_count_elements_of_the_operation():
     assert pe.read("c").tolist() == [1, 3]
 
 
-@pytest.mark.parametrize("local", [False, True])
-def test_a_local_descriptor_lives_in_registers(local):
-    """The same program with its variables in memory and in registers: base, length, stride at run time, copies."""
+def test_descriptors_in_memory_and_their_copies():
+    """Base, length, stride at run time; copies; loads of explicit DSRs."""
     n, at = Reg("u16", "n"), Reg("u16", "at")
     f = Builder("main", [n, at])
     d, e = DsdVar("mem1d", Addr("d")), DsdVar("mem1d", Addr("e"))
@@ -127,11 +126,10 @@ def test_a_local_descriptor_lives_in_registers(local):
     f.add(ir.DsdCopy(e, DsdVar("mem1d", Addr("kept"))))
     f.add(ir.DsdSet(e, "length", Const("u16", 1)))
     f.add(Vector("fmovs", mem("c", 1, offset=20), e))
-    variables = [ir.Global(name, 16, 4, local=local) for name in "de"] + [ir.Global("kept", 16, 4)]
+    variables = [ir.Global(name, 16, 4) for name in "de"] + [ir.Global("kept", 16, 4)]
     values = {"a": ("f32", list(range(8))), "b": ("f32", list(range(10, 22))), "c": ("f32", [0] * 6)}
     pe = Pe([f.done()], values, more=variables)
     pe.call("main", 3, 2)
-    assert ("d" in pe.image.addresses) == (not local)
     assert pe.read("a").tolist() == [7, 7, 7, 3, 4, 5, 6, 7]
     assert pe.read("b").tolist() == [10, 11, 8, 13, 14, 8, 16, 17, 18, 19, 20, 21]
     assert pe.read("c").tolist() == [13, 14, 8, 13, 14, 13]

@@ -59,7 +59,7 @@ layout {
 
 def test_values_of_every_pe(tmp_path):
     layout = compile_program(write(tmp_path, PE, LAYOUT), "wse3", {"width": 12, "height": 9})
-    assert len(layout.units) == 12 + 3  # the last row's twelve, and three kinds of column
+    assert len(layout.units) == 12 + 5  # the last row's twelve; of the others, by kind of column and whether px > py
     device = Device(link(layout))
     launch(device)
     for y in range(9):

@@ -96,7 +96,8 @@ def test_an_assertion(arch):
     with pytest.raises(wse.FabricFault) as caught:
         run(arch, 3)
     words = str(caught.value)
-    assert f"pe.csl:{line_of('@assert')}:3 in go" in words and "an assertion does not hold" in words
+    assert words.startswith("an assertion does not hold (PE (")
+    assert words.endswith(f"trap at pe.csl:{line_of('@assert')}:3 in go, task launch)")
     assert (caught.value.kind, caught.value.y) == ("TRAP", 0)
 
 

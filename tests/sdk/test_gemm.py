@@ -57,7 +57,7 @@ def test_the_same_product_as_the_kernel(arch, P, size):
             rf"\| {arch.upper().replace('WSE', 'WSE-')} \| ([\d,]+) \| ([\d,]+) \|", (ROOT / "docs/csl.md").read_text()
         )
         written = [int(figure.replace(",", "")) for figure in row.groups()]
-        assert written == pytest.approx([run.cycles, cycles], rel=0.02), "docs/csl.md"
+        assert written == pytest.approx([run.cycles, cycles], rel=0.05), "docs/csl.md"
 
 
 def test_it_runs_by_its_own_scripts():

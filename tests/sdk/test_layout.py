@@ -1,9 +1,12 @@
 """SdkLayout end to end: own regions, painted and connected, with streams; and what it refuses."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import wse
 from wse.sdk import assembly
@@ -357,3 +360,24 @@ def test_colors_with_switches_go_where_switches_are(target):
         region.set_param_all(Color(f"c{i}"))
     with pytest.raises(wse.ProgramError, match="needs more colors"):
         assembly.choose_colors(layout)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(SdkTarget),
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=6, unique=True),
+    st.lists(st.sampled_from(Edge), min_size=12, max_size=12),
+)
+def test_chains_through_any_places(target, places, edges):
+    """Regions anywhere, ports at any edge: what is sent comes through all of them."""
+    layout, n = new(target), 5
+    ports = [adder(layout, f"r{i}", 1 << i, n, place, edges[2 * i], edges[2 * i + 1]) for i, place in enumerate(places)]
+    for (_, out), (into, _) in pairwise(ports):
+        layout.connect(out, into)
+    down, up = layout.create_input_stream(ports[0][0]), layout.create_output_stream(ports[-1][1])
+    runtime = run(layout)
+    got = np.zeros(n, np.uint32)
+    runtime.send(down, np.arange(n, dtype=np.uint32), nonblock=True)
+    runtime.receive(up, got, n, nonblock=True)
+    runtime.stop()
+    assert got.tolist() == [i + (1 << len(places)) - 1 for i in range(n)]

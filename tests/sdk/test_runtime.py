@@ -340,6 +340,21 @@ def test_a_run_leaves_a_line_of_json(monkeypatch, tmp_path):
     assert lines[0]["cycles"] == lines[1]["cycles"] > 0
 
 
+def test_a_program_without_commands_that_never_rests(capsys, monkeypatch):
+    monkeypatch.setattr(runtime, "STOP_CYCLES", 5_000)
+    p = wse.Program(1, 1, "wse3")
+    pe = p.pe_class("pe")
+    pe.local_task("main", 9, active=True)
+    pe.code("main: jmp main")
+    p.place(pe)
+    hand.artifact(p).save("out")
+    runner = SdkRuntime("out", memcpy_required=False)
+    runner.load()
+    runner.run()
+    runner.stop()
+    assert "note: the program still ran after 5,0" in capsys.readouterr().err
+
+
 def test_sim_log(tmp_path):
     p = wse.Program(2, 1, "wse3")
     pe = p.pe_class("pe")

@@ -187,7 +187,7 @@ class Artifact:
         for i, values in enumerate(self.per_pe):
             arrays[f"per_pe{i}"] = values.values
         with open(path / "out.npz", "wb") as file:
-            np.savez_compressed(file, **arrays)
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
         (path / "out.json").write_text(json.dumps(self._document(), indent=1) + "\n")
 
     def _document(self) -> dict[str, Any]:
@@ -288,7 +288,8 @@ def _image(row: dict[str, Any], arrays: dict[str, np.ndarray], index: int) -> Cl
     row["memory"] = [Row(**v) for v in row["memory"]]
     for name in ("queues_in", "queues_out"):
         row[name] = {int(k): v for k, v in row[name].items()}
-    return ClassImage(**row, data=data, **{name: arrays[f"class{index}.{name}"] for name in _ARRAYS})
+    row |= {name: arrays[f"class{index}.{name}"] for name in _ARRAYS}
+    return ClassImage(**row, data=data)
 
 
 # --- as a Program -----------------------------------------------------------------------------------------------------
@@ -374,12 +375,12 @@ class CompiledProgram(Program):
             for i, c in enumerate(configs):
                 self._route(color, c, np.nonzero(plane == i))
 
-    def _route(self, color: int, c: RouteConfig, where: tuple[np.ndarray, np.ndarray]) -> None:
+    def _route(self, color: int, c: RouteConfig, where: tuple[np.ndarray, ...]) -> None:
         if not c.rx or not c.tx or not len(where[0]):
             return
         file, _, line = c.at.rpartition(":")
         filter = Filter(**c.filter) if c.filter else None
-        switch = [tuple(position) for position in c.switch]
+        switch = [(rx, tx) for rx, tx in c.switch]
         self.routes.set(
             *(self.color_of(color), c.rx, c.tx, where[1], where[0], switch, c.ring, c.pop, c.position, filter),
             *(c.teardown, c.swap_x, c.swap_y),

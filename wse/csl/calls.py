@@ -64,7 +64,7 @@ def signature(f: Frame, fn: FnRef, args: list[ast.Node]) -> Signature:
         if param.comptime and not isinstance(value, Val):
             raise CslError.at(arg.span, f"parameter {param.name} is comptime, but this value is not known")
         if isinstance(value, Val):
-            if param.comptime or fixes(kind):
+            if param.comptime or fixes(kind) or (fn.decl.inline and kind.ir is not None):
                 sign.known[param.name] = value
             inner.bind(param.name, value, param.span)
         else:

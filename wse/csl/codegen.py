@@ -92,7 +92,8 @@ class Selector(VectorSelector, WideSelector):
         self.begin(label)
 
     def emit(self, op: str, *fields: Any, **more: Any) -> Ins:
-        ins = Ins(op, *fields, at=self.at, **more)
+        ins = Ins(op, *fields, **more)
+        ins.at = self.at
         self.code.append(ins)
         return ins
 
@@ -113,12 +114,12 @@ class Selector(VectorSelector, WideSelector):
             if len(params) == 1 and BITS[params[0].type] == 32:
                 self.emit("mov", self.v(params[0]), None, WORD)
             else:
-                low, *high = params
-                narrow = "zext8" if BITS[low.type] == 8 else "zext16"
+                first, rest = params[0], params[1:]
+                narrow = "zext8" if BITS[first.type] == 8 else "zext16"
                 word = V("wavelet")
                 self.emit("mov", word, None, WORD)
-                self.emit(narrow, self.v(low), None, word)
-                for param in high[:1]:
+                self.emit(narrow, self.v(first), None, word)
+                for param in rest[:1]:
                     self.emit("ishr32", self.v(param), word, imm=16)
 
     # Values.
@@ -165,10 +166,10 @@ class Selector(VectorSelector, WideSelector):
             known = self.addresses.get(addr)
             if known is None:
                 return self.v(addr), offset
-            base, imm, _ = known
-            if isinstance(imm, Sym):
-                return base, Sym(imm.name, imm.addend + offset)
-            return base, imm + offset  # type: ignore[operator]
+            base, at, _ = known
+            if isinstance(at, Sym):
+                return base, Sym(at.name, at.addend + offset)
+            return base, at + offset  # type: ignore[operator]
         imm = self.immediate(addr)
         if isinstance(imm, Sym):
             return None, Sym(imm.name, imm.addend + offset)
@@ -239,7 +240,7 @@ class Selector(VectorSelector, WideSelector):
             return
         if isinstance(known, Sym) or isinstance(imm, Sym):
             sym, more = (known, imm) if isinstance(known, Sym) else (imm, known)
-            total: Imm = Sym(sym.name, sym.addend + more)  # type: ignore[operator]
+            total: Imm = Sym(sym.name, sym.addend + more)  # type: ignore[operator, union-attr, arg-type]
         else:
             total = known + imm  # type: ignore[operator]
         self.addresses[dst] = (base, total, over)

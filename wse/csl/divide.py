@@ -70,6 +70,6 @@ def _routine(name: str) -> Function:
     again = Reg("bool")
     step = [Bin("sub", left, left, Const("u16", 1)), Bin("ne", again, left, Const("u16", 0)), Branch(again, 1, 4)]
     begin = [Copy(rest, Const("u64", 0)), Copy(left, Const("u16", 64)), Jump(1)]
-    end = [Return(a if name == QUOTIENT else rest)]
+    end: list[Instr] = [Return(a if name == QUOTIENT else rest)]
     codes: list[list[Instr]] = [begin, loop, taken, step, end]
     return Function(name, [a, b], "u64", [Block(i, code) for i, code in enumerate(codes)], name.strip("<>"))

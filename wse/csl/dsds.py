@@ -442,7 +442,7 @@ def fabric_dsd(f: Frame, kind: t.DsdType, given: dict[str, Any], node: ast.Built
     return edited(made, "length", f.operand(as_u16(f, extent, node.span), node.span))
 
 
-def on_control(f: Frame, given: Any, node: ast.BuiltinCall) -> tuple[str, int | None]:
+def on_control(f: Frame, given: Any, node: ast.Node) -> tuple[str, int | None]:
     from .tasks import task_number
 
     value = given if isinstance(given, Val) else f.known(given)

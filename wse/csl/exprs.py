@@ -274,6 +274,8 @@ def condition(f: Frame, node: ast.Node, yes: ir.Block, no: ir.Block) -> bool | N
         if first is not None:
             return stops if first == stops else condition(f, node.right, yes, no)
         build.start(more)
+        if build.block is None:  # the left side has decided after all
+            return None
         build.depth += 1
         second = condition(f, node.right, yes, no)
         build.depth -= 1
@@ -315,7 +317,7 @@ def block_expr(f: Frame, node: ast.BlockExpr, want: Type | None) -> Value:
     if len(loop.values) == 1:
         build.block, value, _ = loop.values[0]
         return value
-    kind = want if want is not None and not want.is_comptime else joined(loop.values, node.span)
+    kind = arms_type(f, loop.values, want, node.span)
     return join(f, loop.values, loop.after, kind, node.span)
 
 
@@ -346,6 +348,7 @@ def choose(f: Frame, arms: list, end: ir.Block, want: Type | None, span: Span) -
     assert build is not None
     build.depth += 1
     ends: list[tuple[ir.Block, Value, Span]] = []
+    value: Value = VOID
     for block, body in arms:
         build.start(block)
         value = f.expr(body, want)
@@ -354,10 +357,10 @@ def choose(f: Frame, arms: list, end: ir.Block, want: Type | None, span: Span) -
                 value = Run(value.type, f.fresh(value.value))
             ends.append((build.block, value, body.span))
     build.depth -= 1
-    if not ends:
+    if not ends:  # nothing comes here
         build.start(end)
-        return VOID
-    kind = want if want is not None and not want.is_comptime else joined(ends, span)
+        return value
+    kind = arms_type(f, ends, want, span)
     if kind is t.VOID:
         for block, _, _ in ends:
             build.block = block
@@ -365,6 +368,22 @@ def choose(f: Frame, arms: list, end: ir.Block, want: Type | None, span: Span) -
         build.start(end)
         return VOID
     return join(f, ends, end, kind, span)
+
+
+def arms_type(f: Frame, ends: list, want: Type | None, span: Span) -> Type:
+    """The one type that all arms have; else the type that is wanted, if all take it by themselves; else what they have
+    in common."""
+    types = {value.type for _, value, _ in ends}
+    if len(types) == 1 and not ends[0][1].type.is_comptime:
+        return ends[0][1].type
+    if want is not None and not want.is_comptime:
+        try:
+            for _, value, where in ends:
+                f.coerce(value, want, where)
+            return want
+        except CslError:
+            pass
+    return joined(ends, span)
 
 
 def joined(ends: list, span: Span) -> Type:

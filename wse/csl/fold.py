@@ -26,12 +26,10 @@ def bits_of(constant: Const, fp16: str = "f16") -> int:
         with np.errstate(over="ignore"):
             return int(np.array(value, np.float32).view(np.uint32))
     if type == "f16":
-        out = np.zeros(1, np.uint16)
         with np.errstate(over="ignore"):
             if fp16 == "f16":
                 return int(np.array(value, np.float16).view(np.uint16))
-            _engine.s2h(isa.FP16[fp16], np.array([value], np.float32), out)
-        return int(out[0])
+            return int(_engine.s2h(isa.FP16[fp16], np.array([value], np.float32))[0])
     return int(value) & ((1 << BITS[type]) - 1)
 
 
@@ -63,8 +61,8 @@ def fold(instr: Instr) -> Instr | None:
             done = {"neg": -int(value), "not": ~int(value), "lnot": int(not value)}[op]
             return Copy(dst, Const(dst.type, wrap(dst.type, done)), at=instr.at)
         case Convert(dst=dst, a=Const() as a):
-            value = _convert(a, dst.type)
-            return None if value is None else Copy(dst, Const(dst.type, value), at=instr.at)
+            converted = _convert(a, dst.type)
+            return None if converted is None else Copy(dst, Const(dst.type, converted), at=instr.at)
         case Convert(dst=dst, a=a) if dst.type == a.type:
             return Copy(dst, a, at=instr.at)
         case Bitcast(dst=dst, a=a) if dst.type == a.type:

@@ -158,20 +158,6 @@ class DsdVar:
 
 
 @dataclass(frozen=True)
-class DsdRegs:
-    """A descriptor in registers: what the optimizer makes of a local DsdVar.  first, last: its first and last word."""
-
-    kind: str
-    first: Value
-    base: Value
-    length: Value
-    stride: Value
-    last: Value
-    item: int = 4
-    index: bool = False
-
-
-@dataclass(frozen=True)
 class Dsr:
     """An explicit DSR: file "dest", "src0" or "src1"."""
 
@@ -194,7 +180,7 @@ class Deref:
     type: str
 
 
-Operand = Dsd | DsdVar | DsdRegs | Dsr | FifoRef | Deref | Reg | Const | Addr
+Operand = Dsd | DsdVar | Dsr | FifoRef | Deref | Reg | Const | Addr
 
 # --- instructions -----------------------------------------------------------------------------------------------------
 
@@ -206,7 +192,7 @@ class Instr:
 
 @dataclass(eq=False)
 class Bin(Instr):
-    """dst = a op b; op of ARITHMETIC or COMPARE.  Integers wrap, div and rem truncate, shr of a signed a keeps the sign."""
+    """dst = a op b; op of ARITHMETIC or COMPARE.  Integers wrap; div, rem truncate; shr of a signed a is arithmetic."""
 
     op: str
     dst: Reg
@@ -432,8 +418,7 @@ class Function:
 class Global:
     """Memory.  init: bytes (zero if None); relocations: (byte in init, symbol, addend) get the 16-bit address there.
 
-    display: the name in the source; element: its type as text, for memory maps ("f32 [25]").  local: a variable of a
-    function, which means nothing between two calls."""
+    display: the name in the source; element: its type as text, for memory maps ("f32 [25]")."""
 
     name: str
     size: int
@@ -443,7 +428,6 @@ class Global:
     display: str = ""
     element: str = ""
     at: At | None = None
-    local: bool = False
 
 
 @dataclass(eq=False)

@@ -110,7 +110,7 @@ def for_(f: Frame, node: ast.For) -> None:
         for_range(f, node, items.data)
         return
     if isinstance(items.type, t.ArrayType) or (isinstance(items, Val) and isinstance(items.data, list)):
-        for_array(f, node, where, items)
+        for_array(f, node, items if isinstance(items, Mem) else where, items)
         return
     what = describe(items) if isinstance(items, Val) else f"a value of type {items.type}"
     raise CslError.at(node.items[0].span, f"a for loop goes through an array or a @range, not {what}")

@@ -10,7 +10,6 @@ from .divide import expand
 from .fold import fold
 from .ir import Block, Branch, Call, Const, Copy, Function, Instr, Jump, Map, Reg, Return, Trap, Unit
 from .local import reuse
-from .promote import promote
 
 INLINE_MOST = 14  # instructions of a function that is inlined wherever it is called
 ROTATE_MOST = 6  # instructions of a loop's head that are repeated at its end
@@ -32,7 +31,6 @@ def optimize(unit: Unit) -> None:
             simplify(function)
     needed = _reached(by_name, roots)
     unit.functions = [function for function in unit.functions if function.name in needed]
-    promote(unit)
     for function in unit.functions:
         simplify(function)
         while reuse(function):
@@ -170,8 +168,6 @@ def rename(value, change):
         return change(value)
     if isinstance(value, ir.Deref | ir.DsdVar) and isinstance(value.addr, Reg):
         return replace(value, addr=change(value.addr))
-    if isinstance(value, ir.DsdRegs):
-        return replace(value, **{name: change(reg) for name, reg in vars(value).items() if isinstance(reg, Reg)})
     if isinstance(value, list):
         return [rename(v, change) for v in value]
     return value
@@ -211,8 +207,6 @@ def read(instr: Instr) -> list[Reg]:
 def _inner(value) -> list[Reg]:
     if isinstance(value, ir.Deref | ir.DsdVar):
         return [value.addr] if isinstance(value.addr, Reg) else []
-    if isinstance(value, ir.DsdRegs):
-        return [reg for reg in vars(value).values() if isinstance(reg, Reg)]
     return []
 
 

@@ -1,8 +1,28 @@
 """Tokens to a syntax tree: recursive descent with three tokens of look-ahead, no tables.
 
-A method has the name of its production (docs/csl.md lists the grammar) and consumes it entirely.  What is wrong is
-recorded with what was expected there; then the parser goes on after the statement or declaration, so that one run
-shows several errors.
+    file      = { declaration }
+    declaration = "layout" block | "comptime" block | {"export" | "extern" | "inline"} (variable | function)
+    variable  = ("const" | "var" | "param") name [":" type] {("align" | "linkname" | "linksection") "(" expr ")"}
+                ["=" expr] ";"
+    function  = ("fn" | "task") name "(" [["comptime"] name ":" type {"," …}] ")" type (block | ";")
+    type      = "*" ["const"] type | "[" "*" "]" ["const"] type | "[" expr {"," expr} "]" type
+              | ("fn" | "task") "(" [type {"," type}] ")" type | enum | struct | name {"." name} ["(" …")"] | builtin
+    statement = variable | block | "comptime" (block | variable) | if | while | for | switch | name ":" statement
+              | "return" [expr] ";" | "break" [":" name] [expr] ";" | "continue" [":" name] ";" | simple ";"
+    simple    = expr [("=" | "+=" | …) expr]
+    if        = "if" "(" expr ")" body ["else" body]
+    while     = "while" "(" expr ")" [":" "(" simple ")"] body
+    for       = "for" "(" expr ")" "|" ["*"] name ["," name] "|" body
+    switch    = "switch" "(" expr ")" "{" {(expr ["..." expr] {"," …} | "else") "=>" (block | simple) [","]} "}"
+    expr      = operators, left-associative, loosest first: or; and; == != < > <= >=; & ^ |; << >>; + - ++; * / %
+    unary     = ("-" | "!" | "~" | "&" | "comptime") unary | "if" "(" expr ")" expr ["else" expr] | switch | postfix
+    postfix   = primary {"(" … ")" | "[" … "]" | "." name | ".*" | "{" fields "}"}
+    primary   = literal | name | builtin | "(" expr ")" | ".{" fields "}" | "." name | type | type "{" … "}" | "{}"
+              | name ":" block | "|" name {"," name} "|" "{" expr {"," expr} "}" "->" expr
+
+A method has the name of its production and consumes it entirely.  What is wrong is recorded with what was expected
+there; then the parser goes on after the statement or declaration, so that one run shows several errors.  Types and
+expressions are in expressions.py.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def save(fabric: Fabric, directory: str | Path) -> None:
     """Writes what a fabric that keeps a profile has counted, beside the program it runs."""
     profile = fabric.profile()
     arrays = {f"class{index}": counts for index, counts in enumerate(profile.values())}
-    np.savez_compressed(Path(directory) / FILE, **arrays)
+    np.savez_compressed(Path(directory) / FILE, **arrays)  # type: ignore[arg-type]
 
 
 @dataclass

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .. import isa
 from . import descriptor, ir
 from .descriptor import EXTENDED
-from .ir import BITS, Addr, Const, Deref, Dsd, DsdRegs, DsdVar, Dsr, FifoRef, Reg, Value
+from .ir import BITS, Addr, Const, Deref, Dsd, DsdVar, Dsr, FifoRef, Reg, Value
 from .mir import PHYSICAL, Imm, Ins, Label, Sym, V
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class VectorSelector:
 
     context: Context
     at: ir.At | None
+    next_label: int
+    used: dict[Reg, tuple[int, bool]]
 
     def start_vectors(self) -> None:
         self.held: dict[tuple[str, int], Any] = {}
@@ -115,14 +117,8 @@ class VectorSelector:
             number = self.free_dsr(file, taken)
             self.load_variable(operand, wide)
             self.held.pop((file, number), None)
-        elif isinstance(operand, DsdRegs) and self.known_words(operand, wide) is None:
-            number = self.free_dsr(file, taken)
-            self.load_registers(operand, wide)
-            self.held.pop((file, number), None)
         else:
-            words = (
-                self.known_words(operand, wide) if isinstance(operand, DsdRegs) else self.constant_words(operand, wide)
-            )
+            words = self.constant_words(operand, wide)
             for (other, number), known in self.held.items():
                 if known == words and other == file:
                     taken.add((file, number))
@@ -135,54 +131,6 @@ class VectorSelector:
         taken.add((file, number))
         self.load_dsr(self.byte(file, number))
         return self.byte(file, number)
-
-    def known_words(self, regs: DsdRegs, wide: bool = False, then: ir.Then = ir.NO_OPTIONS) -> Words | None:
-        """The words of a descriptor of which everything is constant; else None."""
-        parts = [self.immediate(getattr(regs, name)) for name in ("first", "base", "length", "stride", "last")]
-        if any(part is None for part in parts):
-            return None
-        first, base, length, stride, last = parts
-        more = (int(length) & 0xFFFF) << 16  # type: ignore[arg-type]
-        second = Sym(base.name, base.addend, more) if isinstance(base, Sym) else signed(int(base) & 0xFFFF | more)
-        third = int(stride) & 0xFFFF | descriptor.options(then) << 16  # type: ignore[arg-type]
-        return int(first) | (isa.DSD_WIDE << 8 if wide else 0), second, signed(third), int(last)  # type: ignore
-
-    def load_registers(self, regs: DsdRegs, wide: bool = False, then: ir.Then = ir.NO_OPTIONS, flags: int = 0) -> None:
-        """A descriptor of which some parts are in registers, into r28..r31."""
-        more = flags | (isa.DSD_WIDE if wide else 0)
-        self.put_word(0, regs.first, more << 8)
-        base, length = self.immediate(regs.base), self.immediate(regs.length)
-        if length is not None:
-            bits = signed((int(length) & 0xFFFF) << 16)  # type: ignore[arg-type]
-            if base is None:
-                self.emit("ior", GROUP[1], self.reg(regs.base), imm=bits)
-            else:
-                self.emit(
-                    "mov",
-                    GROUP[1],
-                    None,
-                    imm=Sym(base.name, base.addend, bits) if isinstance(base, Sym) else base | bits,
-                )
-        else:
-            self.emit("ishl32", GROUP[1], self.reg(regs.length), imm=16)
-            self.emit("ior", GROUP[1], GROUP[1], **self.last(regs.base))
-        self.group_words[1] = None
-        self.put_word(2, regs.stride, descriptor.options(then) << 16)
-        self.put_word(3, regs.last, 0)
-
-    def put_word(self, index: int, value: Value, more: int) -> None:
-        """A word with more bits set: a constant unless it is there already, or a register."""
-        known = self.immediate(value)
-        if isinstance(known, int):
-            word = signed(known & (0xFFFF if value.type == "i16" else 0xFFFFFFFF) | more)
-            if self.group_words[index] != word:
-                self.emit("mov", GROUP[index], None, imm=word)
-                self.group_words[index] = word
-            return
-        self.emit("mov", GROUP[index], None, self.reg(value))
-        self.group_words[index] = None
-        if more:
-            self.set_group(index, "ior", signed(more))
 
     def constant_words(self, operand: Dsd | FifoRef, wide: bool = False, then: ir.Then = ir.NO_OPTIONS) -> Words:
         if isinstance(operand, FifoRef):
@@ -198,7 +146,7 @@ class VectorSelector:
         if operand.kind == "fabout" and operand.color is None:
             operand = replace(operand, color=self.context.queues_out.get(operand.queue))
         words = words_of(operand, then, self.tensor(operand))
-        return (words[0] | isa.DSD_WIDE << 8, *words[1:]) if wide else words  # type: ignore[operator, return-value]
+        return (words[0] | isa.DSD_WIDE << 8, *words[1:]) if wide else words  # type: ignore[operator]
 
     def load_variable(self, var: DsdVar, wide: bool = False) -> None:
         if var.kind in EXTENDED:
@@ -318,7 +266,7 @@ class VectorSelector:
             return
         value = self.reg(instr.index)
         for operand, field in zip((instr.dst, instr.src0, instr.src1), fields, strict=False):
-            if isinstance(operand, Dsd | DsdVar | DsdRegs) and operand.index and isinstance(field, int):
+            if isinstance(operand, Dsd | DsdVar) and operand.index and isinstance(field, int):
                 self.emit("dsindex", field, value)
                 self.held.pop((FILES[field // isa.DSRS], field % isa.DSRS), None)
 
@@ -342,9 +290,7 @@ class VectorSelector:
         byte = self.byte(file, instr.dsr.number)
         if isinstance(source, Dsd) and source.kind in ("fabin", "fabout"):
             self.context.dsr_queue[file, instr.dsr.number] = source.queue
-        if isinstance(source, DsdRegs):
-            self.load_registers(source, then=then, flags=isa.DSD_SAVE_ADDRESS if instr.save_address else 0)
-        elif isinstance(source, DsdVar):
+        if isinstance(source, DsdVar):
             self.load_variable(source)
             if bits := descriptor.options(then):
                 self.set_group(2, "ior", signed(bits << 16))
@@ -353,7 +299,7 @@ class VectorSelector:
         else:
             words = self.constant_words(source, then=then)
             if instr.save_address:
-                words = (words[0] | isa.DSD_SAVE_ADDRESS << 8, *words[1:])  # type: ignore[operator, assignment]
+                words = (words[0] | isa.DSD_SAVE_ADDRESS << 8, *words[1:])  # type: ignore[operator]
             self.load_words(words)
         self.load_dsr(byte)
 
@@ -372,11 +318,11 @@ class VectorSelector:
         if size == 8:
             words += xdsr_words(source)
         values: dict[Imm, V] = {}
-        for i, word in enumerate(words):
-            if word not in values:
-                values[word] = self.constant(word)
+        for i, contents in enumerate(words):
+            if contents not in values:
+                values[contents] = self.constant(contents)
             base, imm = self.memory(dst.addr, 4 * i)
-            self.emit("st32", values[word], base, imm=imm)
+            self.emit("st32", values[contents], base, imm=imm)
 
     def do_dsdset(self, instr: ir.DsdSet) -> None:
         at = {"length": descriptor.LENGTH, "base": descriptor.BASE, "stride": descriptor.STRIDE}.get(instr.field)
@@ -485,8 +431,7 @@ class VectorSelector:
             self.set_group(1, "ior", 1 << 16)
             self.load_dsr(self.byte("dest", number))
             return self.byte("dest", number)
-        elif isinstance(out, DsdRegs) and out.kind == "fabout":
-            out = replace(out, length=Const("u16", 1))
+        assert isinstance(out, Dsd | DsdVar | FifoRef)
         return self.bring(out, "dest", taken, wide=instr.out_type is not None and BITS[instr.out_type] == 32)
 
     def map_put(self, instr: ir.Map, out: Any, value: V) -> None:
@@ -495,7 +440,7 @@ class VectorSelector:
             self.emit("st16" if BITS[out.type] == 16 else "st32", value, base, imm=imm)
             return
         byte = self.byte(out.file, out.number) if isinstance(out, Dsr) else out
-        kind = instr.out.kind if isinstance(instr.out, Dsd | DsdVar | DsdRegs) else "mem1d"
+        kind = instr.out.kind if isinstance(instr.out, Dsd | DsdVar) else "mem1d"
         if kind == "fabout":
             wide = instr.out_type is None or BITS[instr.out_type] == 32
             self.emit("mov32" if wide else "mov16", byte, value, isa.NONE, isa.NONE)

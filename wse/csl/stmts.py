@@ -19,7 +19,6 @@ from .values import (
     Mem,
     RegVar,
     Run,
-    Sym,
     Val,
     Value,
     copy_of,
@@ -77,8 +76,6 @@ def make_local(f: Frame, frame: Frame, node: ast.VarDecl, kind: Type | None, val
 def local_constant(f: Frame, node: ast.VarDecl, value: Value) -> Any:
     build = f.build
     if isinstance(value, Val):
-        if isinstance(value.data, Sym) and build is not None:  # one load, not one for each use
-            return Run(value.type, f.operand(value, node.span))
         return copy_of(value)
     assert build is not None
     if isinstance(value, Run):

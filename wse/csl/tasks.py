@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from . import ast, ir
 from . import types as t
@@ -10,12 +11,13 @@ from .builtins import builtin, struct_of
 from .calls import entry
 from .convert import describe
 from .errors import CslError, Span
-from .frame import Frame, at_of
+from .frame import Builder, Frame, at_of
 from .places import load
 from .types import Type
 from .values import VOID, FnRef, Val, Value, concrete
 
 TEARDOWN_TASK = 29
+ROUTES_REGISTER, IN_TEARDOWN = 0x7F20, 1 << 14  # word address for color 0, bit
 MEMCPY_TASKS = (27, 28, 30)
 QUEUES = {"wse2": (8, 6), "wse3": (8, 8)}  # input, output
 
@@ -259,3 +261,23 @@ def set_teardown_handler(f: Frame, node: ast.BuiltinCall, want: Type | None) -> 
         )
     f.unit.teardown[color] = (entry(f.unit, fn, node.span), node.span)
     return VOID
+
+
+def dispatch_teardown(unit: Any, handlers: dict[int, str]) -> str:
+    """A function that calls the handlers of the colors that are in teardown: bit 14 of their routes' register."""
+    function = ir.Function(unit.unique("teardown"), [], None, [], "teardown")
+    build = Builder(function)
+    for color, handler in handlers.items():
+        word, bit, torn = build.reg("u16"), build.reg("u16"), build.reg("bool")
+        build.emit(ir.Sys("cfgld", word, [ir.Const("u16", ROUTES_REGISTER + color)]))
+        build.emit(ir.Bin("and", bit, word, ir.Const("u16", IN_TEARDOWN)))
+        build.emit(ir.Bin("ne", torn, bit, ir.Const("u16", 0)))
+        call, after = build.new_block(), build.new_block()
+        build.branch(torn, call, after)
+        build.start(call)
+        build.emit(ir.Call(None, handler, []))
+        build.jump(after)
+        build.start(after)
+    build.emit(ir.Return())
+    unit.out.functions.append(function)
+    return function.name

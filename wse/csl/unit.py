@@ -181,7 +181,7 @@ class Unit:
         if kind.size is None:
             raise CslError.at(span, f"a value of type {kind} exists at compile time only")
         var = self.new_global(kind, f"{owner}.{name}", name, span, align)
-        var.item, var.local = item, True
+        var.item = item
         return Mem(kind, ir.Addr(self.use(var)), 0, False, item)
 
     def constant(self, value: Val, span: Span | None, name: str = "") -> GlobalVar:
@@ -296,12 +296,14 @@ class Unit:
 
     def bind_teardown(self) -> None:
         """One task for all colors with a handler of their own."""
-        from .tasks import TEARDOWN_TASK
+        from .tasks import TEARDOWN_TASK, dispatch_teardown
 
         if self.teardown:
             lowered, span = next(iter(self.teardown.values()))
+            handlers = {color: handler.name for color, (handler, _) in self.teardown.items()}
+            name = lowered.name if len(handlers) == 1 else dispatch_teardown(self, handlers)
             self.out.teardown_task = TEARDOWN_TASK
-            self.out.tasks.append(ir.Task("local", TEARDOWN_TASK, lowered.name, at=at_of(span)))
+            self.out.tasks.append(ir.Task("local", TEARDOWN_TASK, name, at=at_of(span)))
 
     def check_recursion(self) -> None:
         """There are no frames on a stack: a function must not come to call itself."""
@@ -387,7 +389,6 @@ class Unit:
             display=var.display,
             element=str(kind),
             at=at_of(var.span),
-            local=var.local,
         )
         self.out.globals.append(made)
         return [(var.symbol, at, sym_words(part, sym.values)) for at, part, sym in image.varying]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import ast, ir
 from . import types as t
@@ -56,6 +56,7 @@ class Given:
     then: ir.Then = ir.NO_OPTIONS
     index: ir.Value | None = None
     save_address: bool = False
+    on_control: tuple[str, int | None] | None = None
 
 
 def struct_items(f: Frame, node: ast.Node) -> dict[str, Value]:
@@ -84,6 +85,10 @@ def options(f: Frame, node: ast.Node) -> Given:
         from .dsds import as_u16
 
         given.index = f.operand(as_u16(f, items["index"], node.span), node.span)
+    if "on_control" in items:
+        from .dsds import on_control
+
+        given.on_control = on_control(f, items["on_control"], node)
     given.save_address = truth(items, "save_address", node.span)
     given.then = ir.Then(
         truth(items, "async", node.span),
@@ -152,6 +157,15 @@ def destination(f: Frame, node: ast.Node, code: str) -> ir.Operand:
     raise CslError.at(node.span, f"a destination is a descriptor, a DSR or a pointer to a scalar, not {shown}")
 
 
+def with_control(given: Given, operand: ir.Operand | None, node: ast.BuiltinCall) -> ir.Operand | None:
+    """The operand with what a control wavelet does to the operation, if it comes from the fabric."""
+    if isinstance(operand, ir.Dsd):
+        return replace(operand, on_control=given.on_control) if operand.kind == "fabin" else operand
+    if isinstance(operand, ir.Dsr | ir.DsdVar):
+        raise CslError.at(node.span, ".on_control goes with a fabin_dsd that is known at compile time")
+    return operand
+
+
 def pointer_operand(f: Frame, value: Value, code: str, span: Span) -> ir.Deref:
     assert isinstance(value.type, t.PointerType)
     elem = value.type.elem
@@ -182,6 +196,8 @@ def operation(name: str, row: str) -> Callable:
         dst = destination(f, args[0], dst_code)
         src0 = source(f, args[1], a_code)
         src1 = source(f, args[2], b_code) if b_code else None
+        if given.on_control is not None:
+            src0, src1 = with_control(given, src0, node), with_control(given, src1, node)
         extra = None
         if extra_code:
             value = f.expr(args[3])

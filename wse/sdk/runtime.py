@@ -22,7 +22,8 @@ from .commands import SETTLE_CYCLES, Commands, Stream, Task
 from .device import TO_DEVICE, TO_HOST, Device, Rectangle
 from .transfer import MemcpyDataType, MemcpyOrder
 
-STOP_CYCLES = 50_000_000  # at the end, for a program that is not driven by commands
+# At the end, for a program that is not driven by commands: so many cycles, or fewer on many PEs.
+STOP_CYCLES, STOP_PE_CYCLES, STOP_LEAST = 50_000_000, 2_000_000_000, 1_000_000
 RUN_LOG = "WSE_RUN_LOG"  # environment: a file that gets a line of JSON for each run
 
 # The devices of this process by directory, for debug_util.
@@ -86,7 +87,7 @@ class SdkRuntime:
         commands, device = self._loaded, self.device
         try:
             commands.finish()
-            limit = SETTLE_CYCLES if self.memcpy_required else STOP_CYCLES
+            limit = SETTLE_CYCLES if self.memcpy_required else _stop_cycles(device)
             before = device.cycle
             commands.run(cycles=limit)
             if not self.memcpy_required and device.cycle - before >= limit:
@@ -360,6 +361,10 @@ class SdkRuntime:
         if not nonblock:
             commands.wait(stream)
         return stream
+
+
+def _stop_cycles(device: Device) -> int:
+    return min(STOP_CYCLES, max(STOP_LEAST, STOP_PE_CYCLES // (device.width * device.height)))
 
 
 # Options of the SDK's own simulator, which have no meaning here.

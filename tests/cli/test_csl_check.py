@@ -1,0 +1,45 @@
+"""`wse csl check`: JSON for editors, text for people, an exit status for scripts."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from wse.cli import main
+
+
+def check(*args):
+    return CliRunner().invoke(main, ["csl", "check", *map(str, args)])
+
+
+@pytest.fixture
+def wrong(tmp_path):
+    path = tmp_path / "pe.csl"
+    path.write_text("fn f() void {\n  x = 1;\n}\n")
+    return path
+
+
+def test_json(wrong):
+    result = check(wrong)
+    assert result.exit_code == 1
+    found = json.loads(result.output)
+    assert found["errors"] == 1
+    one = found["diagnostics"][0]
+    assert one["file"].endswith("pe.csl")
+    assert (one["line"], one["column"], one["length"], one["message"]) == (2, 3, 1, "x is not declared")
+
+
+def test_text(wrong):
+    result = check(wrong, "--text")
+    assert "pe.csl:2:3: error: x is not declared" in result.output
+    assert result.output.endswith("1 errors, 0 warnings\n")
+
+
+def test_params(tmp_path):
+    path = tmp_path / "layout.csl"
+    path.write_text(
+        "param n: u16;\nparam c: color;\nlayout { @set_rectangle(n, 1); @set_color_config(0, 0, c, .{}); }\n"
+    )
+    assert "the layout needs values for n, c" in check(path).output
+    assert json.loads(check(path, "--params=n:2", "--colors=c:3").output) == {"errors": 0, "diagnostics": []}
+    assert "is not of the form name:integer" in check(path, "--params=n").output
