@@ -115,7 +115,8 @@ class Route:
         if not w.control:
             return w.data
         listed = commands(w.data)
-        advances = listed[0][0] == ADVANCE
+        moves = self.ring or self.position < len(self.positions) - 1  # else the command is there for the next router
+        advances = moves and listed[0][0] == ADVANCE
         if self.pop == "always_pop" or (self.pop == "pop_on_advance" and advances):
             listed = listed[1:] + [(NOP, False)]
         elif self.pop == "pop_on_advance_nop" and advances:
