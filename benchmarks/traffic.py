@@ -2,9 +2,9 @@
 
     python benchmarks/traffic.py [WxH ...]
 
-A virtual machine has no hardware counters, and a simulated cache gives the same numbers every time.  Each case runs twice,
-the second time for more cycles; the difference is what those cycles cost.  Valgrind knows no AVX-512, so these are the
-figures of the AVX2 engine.
+A virtual machine has no hardware counters, and a simulated cache gives the same numbers every time.  Each case runs
+twice, the second time for more cycles; the difference is what those cycles cost.  Valgrind knows no AVX-512, so these
+are the figures of the AVX2 engine.
 """
 
 import re
@@ -41,8 +41,17 @@ def watch(*words: str) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out")
         subprocess.run(
-            ["valgrind", "--tool=cachegrind", "--cache-sim=yes", f"--D1={D1}", f"--LL={L2}", f"--cachegrind-out-file={out}"]
-            + [sys.executable, __file__, *words],
+            [
+                "valgrind",
+                "--tool=cachegrind",
+                "--cache-sim=yes",
+                f"--D1={D1}",
+                f"--LL={L2}",
+                f"--cachegrind-out-file={out}",
+                sys.executable,
+                __file__,
+                *words,
+            ],
             check=True,
             capture_output=True,
         )

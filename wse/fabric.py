@@ -35,9 +35,9 @@ class Fabric:
 
     threads: host threads; results do not depend on it.  trace: events kept (0: none).  bins: of the time series.
     activity: also keep busy slots per PE and bin (bins x PEs x 2 bytes).  portable: without instructions that only some
-    processors have; tile: cycles a row of PEs is stepped before the next, 1 to 8, or 0 for what suits the fabric; results
-    do not depend on either.  Coordinates are (x, y); arrays over PEs [y, x].  Raises what Program.check raises, ConfigError
-    for options the engine refuses.
+    processors have; tile: cycles a row of PEs is stepped before the next, 1 to 8, or 0 for what suits the fabric;
+    results do not depend on either.  Coordinates are (x, y); arrays over PEs [y, x].  Raises what Program.check
+    raises, ConfigError for options the engine refuses.
     """
 
     def __init__(
@@ -107,8 +107,8 @@ class Fabric:
             config = program.routes.planes.get(color)
             unused = np.zeros((self.height, self.width), np.uint64)
             engine.set_routes(int(color), unused if config is None else config)
-        for color in program.host_colors:
-            engine.set_host(int(color))
+        for host_color in program.host_colors:
+            engine.set_host(int(host_color))
         engine.set_classes(program.class_of_pe)
         for index, pe in enumerate(program.classes.values()):
             assert pe.built is not None

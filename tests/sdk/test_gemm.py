@@ -1,4 +1,4 @@
-"""examples/gemm: the kernel of that name in CSL gives the same product, to the bit, in a similar number of cycles."""
+"""docs/examples/gemm: the kernel of that name in CSL gives the same product, to the bit, in a similar number of cycles."""
 
 import re
 
@@ -21,7 +21,7 @@ def in_csl(arch: str, a: np.ndarray, b: np.ndarray, P: int) -> tuple[np.ndarray,
     """The product and its cycles."""
     m, k, n = a.shape[0] // P, a.shape[1] // P, b.shape[1] // P
     params = {"P": P, "m": m, "k": k, "n": n}
-    compile.run(compile.Request(ROOT / "examples/gemm/layout.csl", params, arch=arch))
+    compile.run(compile.Request(ROOT / "docs/examples/gemm/layout.csl", params, arch=arch))
     runner = SdkRuntime("out")
     A, B, C, time = (runner.get_id(name) for name in ("A", "B", "C", "time"))
     runner.load()
@@ -61,7 +61,7 @@ def test_the_same_product_as_the_kernel(arch, P, size):
 
 
 def test_it_runs_by_its_own_scripts():
-    outcomes = list(conform.run(conform.find(ROOT / "examples")))
+    outcomes = list(conform.run(conform.find(ROOT / "docs/examples")))
     assert [(o.name, o.arch, o.status, o.reason) for o in outcomes] == [
         ("gemm", arch, "pass", "") for arch in ("wse2", "wse3")
     ]

@@ -49,8 +49,8 @@ def command(
     """
     from ..csl.check import check
 
-    given = ({name: n for group in groups for name, n in group.items()} for groups in (params, colors))
-    found = check(file, arch, *given, import_paths=import_path)
+    values, ids = ({name: n for group in groups for name, n in group.items()} for groups in (params, colors))
+    found = check(file, arch, values, ids, import_paths=import_path)
     errors = sum(diagnostic.severity == "error" for diagnostic in found)
     if text:
         for diagnostic in found:

@@ -56,7 +56,7 @@ def image(dsd: Dsd, then: Then = NO_OPTIONS, xdsr: int = 0) -> tuple[bytes, Relo
 
 
 def tensor(extents: tuple[int, ...], strides: tuple[int, ...]) -> bytes:
-    """The XDSR of a mem4d; dimensions that are not there have extent 1 and a stride by which a saved address goes on."""
+    """The XDSR of a mem4d; dimensions not there have extent 1, and a stride for a saved address to go on by."""
     pad = 4 - len(extents)
     beyond = extents[0] * strides[0] if extents else 0
     words = [*(1,) * pad, *extents, *(beyond,) * pad, *strides]

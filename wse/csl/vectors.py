@@ -197,7 +197,9 @@ def operation(name: str, row: str) -> Callable:
         src0 = source(f, args[1], a_code)
         src1 = source(f, args[2], b_code) if b_code else None
         if given.on_control is not None:
-            src0, src1 = with_control(given, src0, node), with_control(given, src1, node)
+            controlled = with_control(given, src0, node)
+            assert controlled is not None  # as src0 is not
+            src0, src1 = controlled, with_control(given, src1, node)
         extra = None
         if extra_code:
             value = f.expr(args[3])

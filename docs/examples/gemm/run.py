@@ -1,4 +1,4 @@
-"""C = A B in f32: copies tiles to the PEs, multiplies, copies C back, compares it to the bit with sums in the same order."""
+"""C = A B in f32: tiles go to the PEs, are multiplied and come back; compared to the bit with sums in that order."""
 
 import argparse
 import json
