@@ -70,6 +70,11 @@ def sparse(job: Job, meter: Meter, window: int) -> None:
     streams(job, meter, every(height, 200), every(width, 200), window, False)
 
 
+def sparse_rows(job: Job, meter: Meter, window: int) -> None:
+    width, height = job.size
+    streams(job, meter, every(height, 100), np.arange(0), window, False)
+
+
 def streams(job: Job, meter: Meter, rows: np.ndarray, columns: np.ndarray, window: int, finish: bool) -> None:
     width, height = job.size
     machine = job.machine
@@ -222,11 +227,12 @@ CASES = {
     "dense-64": Case(
         "every row and column a stream that every PE stores", lambda j, m: dense(j, m, 2048, True), (64, 64)
     ),
-    "dense-256": Case("the same", lambda j, m: dense(j, m, 512, True), (256, 256)),
-    "dense-wafer": Case("the same", lambda j, m: dense(j, m, 64, False)),
+    "dense-256": Case("the same", lambda j, m: dense(j, m, 2048, True), (256, 256)),
+    "dense-wafer": Case("the same", lambda j, m: dense(j, m, 512, False)),
     "sparse-wafer": Case("the same in one row and one column of 200: 1 % of the PEs", lambda j, m: sparse(j, m, 2048)),
+    "sparse-rows": Case("the same in one row of 100, no column: 1 % of the PEs", lambda j, m: sparse_rows(j, m, 2048)),
     "gemm-f16": Case(
-        "matrix product, tiles of 128 x 64", lambda j, m: product(j, m, "f16", 128, 64, 48 * max(j.size), MOST), (8, 8)
+        "matrix product, tiles of 256 x 48", lambda j, m: product(j, m, "f16", 256, 48, 8 * max(j.size), MOST), (32, 16)
     ),
     "gemm-f32": Case(
         "matrix product, tiles of 64 x 64", lambda j, m: product(j, m, "f32", 64, 64, 40 * max(j.size), MOST), (8, 8)
