@@ -71,8 +71,7 @@ def sparse(job: Job, meter: Meter, window: int) -> None:
 
 
 def sparse_rows(job: Job, meter: Meter, window: int) -> None:
-    width, height = job.size
-    streams(job, meter, every(height, 100), np.arange(0), window, False)
+    streams(job, meter, every(job.size[1], 100), np.arange(0), window, False)
 
 
 def streams(job: Job, meter: Meter, rows: np.ndarray, columns: np.ndarray, window: int, finish: bool) -> None:
