@@ -69,6 +69,6 @@ def test_the_command(tmp_path):
     pe.fabric.keep_profile()
     pe.call("main")
     profile.save(pe.fabric, tmp_path)
-    command = [sys.executable, "-m", "wse.cli", "profile", "--lines", "2", str(tmp_path)]
+    command = [sys.executable, "-P", "-m", "wse.cli", "profile", "--lines", "2", str(tmp_path)]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "t.csl:" in shown and "more lines" in shown
