@@ -226,10 +226,12 @@ CASES = {
     "dense-64": Case(
         "every row and column a stream that every PE stores", lambda j, m: dense(j, m, 2048, True), (64, 64)
     ),
-    "dense-256": Case("the same", lambda j, m: dense(j, m, 2048, True), (256, 256)),
-    "dense-wafer": Case("the same", lambda j, m: dense(j, m, 512, False)),
-    "sparse-wafer": Case("the same in one row and one column of 200: 1 % of the PEs", lambda j, m: sparse(j, m, 2048)),
-    "sparse-rows": Case("the same in one row of 100, no column: 1 % of the PEs", lambda j, m: sparse_rows(j, m, 2048)),
+    "dense-256": Case(
+        "every row and column a stream that every PE stores", lambda j, m: dense(j, m, 2048, True), (256, 256)
+    ),
+    "dense-wafer": Case("every row and column a stream that every PE stores", lambda j, m: dense(j, m, 512, False)),
+    "sparse-wafer": Case("streams in one row and one column of 200: 1 % of the PEs", lambda j, m: sparse(j, m, 2048)),
+    "sparse-rows": Case("streams in one row of 100, no column: 1 % of the PEs", lambda j, m: sparse_rows(j, m, 2048)),
     "gemm-f16": Case(
         "matrix product, tiles of 256 x 48", lambda j, m: product(j, m, "f16", 256, 48, 8 * max(j.size), MOST), (32, 16)
     ),
