@@ -548,7 +548,7 @@ static bool taken_now(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
 
 void ce_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
   ce *c = &f->ces[pe];
-  if (c->storers && c->storers == c->threads && store_step(f, b, pe, now)) return;
+  if (c->storers && store_step(f, b, pe, now)) return;
   uint64_t next = NEVER, again = NEVER;
   bool shared = c->threads != 0;
   if (c->sinks) {

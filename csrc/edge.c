@@ -128,10 +128,6 @@ stream *stream_out_at(wse_fabric *f, uint32_t pe, int port, int color) { return 
 
 /* --- rectangles of PEs with a stream per PE and direction, made when it is first used ----------------------------------- */
 
-static bool in_grid(const wse_fabric *f, int x, int y, int w, int h) {
-  return x >= 0 && y >= 0 && w >= 0 && h >= 0 && w <= f->width - x && h <= f->height - y;
-}
-
 /* The stream with `n` more wavelets to pass; NULL without memory. */
 static stream *host_stream(wse_fabric *f, uint32_t pe, int port, int color, int out, uint64_t n) {
   stream *s = stream_find(f, pe, port, color, out);

@@ -364,8 +364,7 @@ wse_status fabric_seal(wse_fabric *f) {
 }
 
 wse_status wse_activate(wse_fabric *f, int x, int y, int w, int h, int task) {
-  if (x < 0 || y < 0 || w < 0 || h < 0 || w > f->width - x || h > f->height - y || task < 0 || task >= WSE_TASKS)
-    return WSE_BADARG;
+  if (!in_grid(f, x, y, w, h) || task < 0 || task >= WSE_TASKS) return WSE_BADARG;
   wse_status status = fabric_seal(f);
   if (status != WSE_OK) return status;
   for (int j = y; j < y + h; j++)
@@ -423,10 +422,10 @@ static void step_row(wse_fabric *f, int y, uint64_t now) {
   }
 }
 
-/* A tile: `cycles` cycles of the band's rows, all but those near its borders, in an order in which a row and its cycle is
- * stepped after the two rows below it were stepped one cycle less far. */
 enum { AHEAD_WORDS = 512 }; /* smaller fabrics stay in the cache */
 
+/* A tile: `cycles` cycles of the band's rows, all but those near its borders, in an order in which a row and its cycle is
+ * stepped after the two rows below it were stepped one cycle less far. */
 static void step_tile(wse_fabric *f, const band *b, uint64_t now, int cycles) {
   bool above = b->y0 > 0, below = b->y1 < f->height;
   for (int diagonal = b->y0; diagonal < b->y1 + 2 * (cycles - 1); diagonal++)

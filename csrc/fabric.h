@@ -406,6 +406,11 @@ static inline void profile_issue(const pe_class *k, band *b, ce *c, uint32_t pc,
   of[pc][1]++;
 }
 
+/* The rectangle lies in the fabric. */
+static inline bool in_grid(const wse_fabric *f, int x, int y, int w, int h) {
+  return x >= 0 && y >= 0 && w >= 0 && h >= 0 && w <= f->width - x && h <= f->height - y;
+}
+
 static inline bool queue_full(const queue *q, uint32_t room) { return q->count >= room; }
 static inline wavelet queue_head(const queue *q) { return q->ring[q->head]; }
 static inline void queue_push(queue *q, uint32_t mask, wavelet w) {

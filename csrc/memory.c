@@ -58,8 +58,7 @@ void planes_free(struct wse_fabric *f) {
 }
 
 static bool inside(const wse_fabric *f, int x, int y, int w, int h, uint32_t address, uint32_t bytes) {
-  return x >= 0 && y >= 0 && w >= 0 && h >= 0 && w <= f->width - x && h <= f->height - y && address <= WSE_SRAM &&
-         bytes <= WSE_SRAM - address;
+  return in_grid(f, x, y, w, h) && address <= WSE_SRAM && bytes <= WSE_SRAM - address;
 }
 
 wse_status wse_write(wse_fabric *f, int x, int y, int w, int h, uint32_t address, uint32_t bytes, const void *from) {

@@ -35,11 +35,15 @@ static void store_element(wse_fabric *f, band *b, uint32_t pe, int thread, uint6
   series_busy(f, b, pe, now, 1);
 }
 
+/* Microthreads only store, take turns as equals, and have nothing but data wavelets before them. */
+static bool stores_plainly(const ce *c) {
+  return c->threads && c->storers == c->threads && !(c->suspended | c->thread_priority | c->main_priority | c->taken) &&
+         !(c->control_queues & c->readers);
+}
+
 bool store_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
   ce *c = &f->ces[pe];
-  if (c->sinks || (c->suspended | c->thread_priority | c->main_priority | c->taken | c->output_queues) ||
-      (c->control_queues & c->readers))
-    return false;
+  if (!stores_plainly(c) || c->sinks || c->output_queues) return false;
   if (c->state == MAIN_MEMORY) {
     if (c->memory_mark > now || c->memory_mark + c->memory_left <= now) return false;
   } else if (c->state != MAIN_IDLE || c->main_at > now || c->gap != WSE_CTR_STALL_INPUT || c->just_ended || c->wheel_at ||
@@ -161,9 +165,7 @@ static void store_queued(wse_fabric *f, band *b, uint32_t pe, int color, uint64_
 
 void sink_begin(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
   ce *c = &f->ces[pe];
-  if (c->state != MAIN_IDLE || c->main_at > now || !c->threads || c->storers != c->threads || c->suspended || c->thread_priority || c->main_priority ||
-      c->taken || (c->control_queues & c->readers) || task_possible(f, pe))
-    return;
+  if (!stores_plainly(c) || c->state != MAIN_IDLE || c->main_at > now || task_possible(f, pe)) return;
   bool stored = c->accounted == now + 1; /* the slot of this cycle was used */
   if (!stored && (c->accounted != now || c->gap != WSE_CTR_STALL_INPUT)) return; /* the next element will do */
   for (uint32_t threads = c->threads; threads; threads &= threads - 1)

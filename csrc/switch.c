@@ -17,12 +17,16 @@ static uint32_t with_commands(uint32_t word, uint32_t commands) {
   return (word & 0xc03f0000) | (commands & 0xff) << 22 | (commands >> 8 & 0xffff);
 }
 
+/* Whether an advance moves the switch: at its last position only a ring does. */
+static bool switch_moves(uint64_t route) {
+  return route_position(route) < (int)(route >> WSE_ROUTE_LAST & 3) || (route >> WSE_ROUTE_RING & 1);
+}
+
 /* The word as it leaves this router.  A lone command leaves the data bits alone, for they carry data then.  A switch at its
  * last position that is no ring does not advance: the command is there for the next router. */
 uint32_t switch_pop(uint64_t route, uint32_t word) {
   uint32_t commands = switch_commands(word);
-  bool moves = route_position(route) < (int)(route >> WSE_ROUTE_LAST & 3) || (route >> WSE_ROUTE_RING & 1);
-  bool advances = moves && (commands & 3) == COMMAND_ADVANCE;
+  bool advances = switch_moves(route) && (commands & 3) == COMMAND_ADVANCE;
   switch (route >> WSE_ROUTE_POP & 3) {
     case POP_ALWAYS: return with_commands(word, commands >> 3);
     case POP_ON_ADVANCE: return advances ? with_commands(word, commands >> 3) : word;
@@ -35,7 +39,7 @@ void switch_apply(wse_fabric *f, band *b, uint32_t pe, int color, wavelet w, uin
   uint64_t route = f->route[color][pe];
   uint32_t command = w.meta & WAVELET_CONTROL ? switch_commands(w.data) & 3 : COMMAND_ADVANCE;
   int position = route_position(route), last = route >> WSE_ROUTE_LAST & 3;
-  if (command == COMMAND_ADVANCE) position = position < last ? position + 1 : (route >> WSE_ROUTE_RING & 1) ? 0 : position;
+  if (command == COMMAND_ADVANCE && switch_moves(route)) position = position < last ? position + 1 : 0;
   if (command == COMMAND_RESET) position = 0;
   if (command == COMMAND_TEARDOWN) {
     route |= (uint64_t)1 << WSE_ROUTE_TEARDOWN;

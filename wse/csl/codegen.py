@@ -60,15 +60,7 @@ class Selector(VectorSelector, WideSelector):
             self.begin(block.id)
             if i == 0 and self.entry is not None:
                 self.prologue()
-            self.addresses.clear()
-            self.compares.clear()
-            self.forget_dsrs()
-            self.terminator = block.code[-1]
-            for instr in block.code:
-                self.at = instr.at or self.at
-                self.instruction(instr)
-                self.invalidate(instr)
-            self.blocks[-1].successors = targets(block.code[-1])
+            self.block_body(block)
         assert blocks
         ordered = block_order(self.blocks)
         result = MFunction(self.function.name, self.function.display, ordered, params, self.link, self.function.at)
@@ -76,6 +68,18 @@ class Selector(VectorSelector, WideSelector):
         return result
 
     # Blocks.
+
+    def block_body(self, block: ir.Block) -> None:
+        """The instructions of a block that has begun; what was known in the one before is not."""
+        self.addresses.clear()
+        self.compares.clear()
+        self.forget_dsrs()
+        self.terminator = block.code[-1]
+        for instr in block.code:
+            self.at = instr.at or self.at
+            self.instruction(instr)
+            self.invalidate(instr)
+        self.blocks[-1].successors = targets(block.code[-1])
 
     def begin(self, label: int) -> None:
         self.blocks.append(MBlock(label, []))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -138,6 +140,24 @@ def for_range(f: Frame, node: ast.For, span: Range) -> None:
     counted(f, build, node, span, None, check=True)
 
 
+@contextmanager
+def one_round(
+    f: Frame, build: Builder, node: ast.For, body: ir.Block, step: ir.Block, after: ir.Block
+) -> Iterator[None]:
+    """The body of a run-time loop, from its block to the one of its step; captures are bound within."""
+    build.start(body)
+    build.depth += 1
+    f.names.append({})
+    yield
+    build.loops.append(Loop(node.label, after, step))
+    f.run(node.body)
+    build.loops.pop()
+    f.names.pop()
+    build.jump(step)
+    build.start(step)
+    build.at = at_of(node.span)
+
+
 def counted(f: Frame, build: Builder, node: ast.For, span: Range, last: Val | None, check: bool) -> None:
     """A run-time loop over a range.  last: where the item is when the loop is over, if known; check: it may be
     empty."""
@@ -154,19 +174,10 @@ def counted(f: Frame, build: Builder, node: ast.For, span: Range, last: Val | No
         build.branch(compared(build, compare, item, stop), body, after)
     else:
         build.jump(body)
-    build.start(body)
-    build.depth += 1
-    f.names.append({})
-    f.bind(node.captures[0], Run(kind, item))
-    if index is not None:
-        f.bind(node.captures[1], Run(t.U16, index))
-    build.loops.append(Loop(node.label, after, step_block))
-    f.run(node.body)
-    build.loops.pop()
-    f.names.pop()
-    build.jump(step_block)
-    build.start(step_block)
-    build.at = at_of(node.span)
+    with one_round(f, build, node, body, step_block, after):
+        f.bind(node.captures[0], Run(kind, item))
+        if index is not None:
+            f.bind(node.captures[1], Run(t.U16, index))
     build.emit(ir.Bin("add", item, item, ir.Const(kind.ir, step)))
     advance(build, index)
     if last is not None:
@@ -244,20 +255,11 @@ def for_array(f: Frame, node: ast.For, where: Any, items: Value) -> None:
     build.emit(ir.Copy(index, ir.Const("u16", 0)))
     body, step, after = build.new_block(), build.new_block(), build.new_block()
     build.jump(body)
-    build.start(body)
-    build.depth += 1
-    f.names.append({})
-    if node.captures[0] != "_":
-        f.bind(node.captures[0], item_of(f, node, where, elem, index))
-    if len(node.captures) > 1:
-        f.bind(node.captures[1], Run(t.U16, index))
-    build.loops.append(Loop(node.label, after, step))
-    f.run(node.body)
-    build.loops.pop()
-    f.names.pop()
-    build.jump(step)
-    build.start(step)
-    build.at = at_of(node.span)
+    with one_round(f, build, node, body, step, after):
+        if node.captures[0] != "_":
+            f.bind(node.captures[0], item_of(f, node, where, elem, index))
+        if len(node.captures) > 1:
+            f.bind(node.captures[1], Run(t.U16, index))
     advance(build, index)
     build.branch(compared(build, "ne", index, ir.Const("u16", count & 0xFFFF)), body, after)
     build.depth -= 1

@@ -394,22 +394,12 @@ class VectorSelector:
         self.forget_dsrs()
 
     def inline_blocks(self, body: list[ir.Block]) -> None:
-        from .optimize import targets
-
         for i, block in enumerate(body):
             if i == 0:
                 self.split(block.id)
             else:
                 self.begin(block.id)
-            self.addresses.clear()
-            self.compares.clear()
-            self.forget_dsrs()
-            self.terminator = block.code[-1]
-            for instr in block.code:
-                self.at = instr.at or self.at
-                self.instruction(instr)
-                self.invalidate(instr)
-            self.blocks[-1].successors = targets(block.code[-1])
+            self.block_body(block)
 
     def map_input(self, operand: Any, type: str, taken: set[tuple[str, int]]) -> int:
         if isinstance(operand, Dsr):
