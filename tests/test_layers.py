@@ -18,11 +18,12 @@ LAYERS = [
     {"assembler", "dsd", "route", "symbol"},
     {"pe"},
     {"program"},
-    {"run", "diagnosis"},
+    {"run", "diagnosis", "stream"},
     {"fabric"},
     {"collectives", "timestamps"},
     {"kernels", "csl", "memoryx"},
-    {"models", "mapping"},
+    {"models"},
+    {"mapping"},
     {"train", "cluster", "validation", "bench"},
     {"sweep", "sdk"},
     {"cli"},
@@ -38,6 +39,7 @@ HOMES = {
     "numba": {"memoryx", "numerics"},
     "dask": {"sweep", "cluster"},
     "distributed": {"sweep", "cluster"},
+    "simpy": {"cluster"},
     "Cython": set(),
 }
 

@@ -1,0 +1,121 @@
+"""Configurations: published sizes, names, Hugging Face files, sentences about what is wrong."""
+
+import json
+
+import pytest
+
+from wse.errors import ConfigError
+from wse.models import config, graph, load
+
+# Parameters in all, as their papers and cards state them.
+SIZES = {
+    "gpt2": 124.4e6,
+    "gpt2-xl": 1.558e9,
+    "gpt3-175b": 174.6e9,
+    "cerebras-gpt-13b": 12.85e9,
+    "gpt-j-6b": 6.05e9,
+    "gpt-neox-20b": 20.55e9,
+    "llama2-7b": 6.738e9,
+    "llama2-70b": 68.98e9,
+    "llama3-8b": 8.030e9,
+    "llama3-70b": 70.55e9,
+    "llama3-405b": 405.9e9,
+    "mixtral-8x7b": 46.70e9,
+    "mixtral-8x22b": 140.6e9,
+    "bert-large": 335e6,
+    "mt-nlg-530b": 530e9,
+    "1t": 1.008e12,
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_published_sizes(name):
+    assert graph(load(name)).weights == pytest.approx(SIZES[name], rel=0.006)
+
+
+def test_every_name_makes_a_graph_whose_shapes_fit():
+    for name in config.NAMES:
+        made = graph(load(name))
+        for operator in made.operators:
+            if operator.kind == "linear":
+                assert operator.parameters["weight"].shape == (operator.features[1], operator.features[0])
+
+
+def test_a_name_may_have_points_and_capitals():
+    assert load("GPT3-2.7B") is load("gpt3-2_7b")
+
+
+LLAMA = {
+    "model_type": "llama",
+    "hidden_size": 4096,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "intermediate_size": 14336,
+    "vocab_size": 128256,
+    "max_position_embeddings": 8192,
+    "rope_theta": 500000.0,
+    "rms_norm_eps": 1e-5,
+    "hidden_act": "silu",
+    "tie_word_embeddings": False,
+}
+GPT2 = {
+    "model_type": "gpt2",
+    "n_embd": 768,
+    "n_layer": 12,
+    "n_head": 12,
+    "n_positions": 1024,
+    "vocab_size": 50257,
+    "activation_function": "gelu_new",
+    "n_inner": None,
+}
+
+
+@pytest.mark.parametrize("values, name", [(LLAMA, "llama3-8b"), (GPT2, "gpt2")])
+def test_a_config_json_is_the_model_of_the_table(values, name, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    read = load(tmp_path)
+    known = load(name)
+    assert read.but(name=known.name, source=known.source) == known
+    assert load(tmp_path / "config.json") == read
+
+
+def test_partial_rotary_and_multi_query():
+    neox = {"model_type": "gpt_neox", "hidden_size": 6144, "num_hidden_layers": 2, "num_attention_heads": 64}
+    assert config.from_hugging_face(neox | {"vocab_size": 9, "rotary_pct": 0.25}).rotary == 24
+    falcon = {"model_type": "falcon", "hidden_size": 71 * 64, "num_hidden_layers": 2, "num_attention_heads": 71}
+    assert config.from_hugging_face(falcon | {"vocab_size": 9, "multi_query": True}).kv_heads == 1
+
+
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        ({"model_type": "t5"}, "model_type 't5'"),
+        ({}, "model_type ''"),
+        ({"model_type": "llama", "hidden_size": 8}, "lacks num_hidden_layers"),
+        (LLAMA | {"hidden_act": "relu"}, "activation 'relu'"),
+        (LLAMA | {"num_key_value_heads": 5}, "kv_heads 5 must divide heads 32"),
+        (GPT2 | {"n_head": 7}, "7 heads do not divide d_model 768"),
+        (GPT2 | {"n_layer": 0}, "layers is 0"),
+    ],
+)
+def test_what_is_wrong_is_said(values, words):
+    with pytest.raises(ConfigError, match=words):
+        config.from_hugging_face(values, "x")
+
+
+def test_files_that_are_none(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ConfigError, match="is not JSON"):
+        load(tmp_path)
+    with pytest.raises(ConfigError, match="No such file"):
+        load(tmp_path / "other.json")
+    with pytest.raises(ConfigError, match=r"no model 'gpt5'; near are gpt"):
+        load("gpt5")
+
+
+def test_but():
+    model = load("nano").but(d_model=64, sequence=16)
+    assert (model.d_head, model.sequence) == (16, 16)
+    with pytest.raises(ConfigError, match="has no depth"):
+        model.but(depth=3)
