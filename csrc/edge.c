@@ -2,7 +2,8 @@
  * color every router is at the edge.
  *
  * A rate is num wavelets in den cycles: the k-th wavelet since a stream started may pass den * k / num cycles after the first.
- * A stream that waited for the fabric does not catch up beyond its rate afterwards.
+ * A stream that waited for the fabric does not catch up beyond its rate afterwards.  A stream of segments does, as far as what
+ * arrived meanwhile found room at the edge: a link with a buffer of `window` wavelets at its end.
  */
 #include <stdlib.h>
 
@@ -37,6 +38,41 @@ static stream *stream_find(const wse_fabric *f, uint32_t pe, int port, int color
 static uint64_t next_at(stream *s, uint64_t now) {
   if (s->passed == 0 || s->next < now) s->credit_from = now - s->passed * s->den / s->num;
   return s->credit_from + ((s->passed + 1) * s->den + s->num - 1) / s->num;
+}
+
+/* den j / num cycles, rounded down and up. */
+static int64_t pace_down(const wse_segment *p, uint64_t j) { return (int64_t)(j * p->den / p->num); }
+static int64_t pace_up(const wse_segment *p, uint64_t j) { return (int64_t)((j * p->den + p->num - 1) / p->num); }
+
+/* The next wavelet is the first of the segment at which the stream stands, which arrives not before `behind`. */
+static void segment_enter(stream *s, int64_t behind) {
+  while (s->segment_at < s->segment_total && s->segments[s->segment_at].end == s->passed) s->segment_at++;
+  if (s->segment_at == s->segment_total) {
+    s->arrival = behind > 0 ? (uint64_t)behind : 0; /* for segments that are yet to come */
+    return;
+  }
+  segment *g = &s->segments[s->segment_at];
+  g->base = (int64_t)g->is.cycle > behind ? (int64_t)g->is.cycle : behind;
+  s->arrival = g->base > 0 ? (uint64_t)g->base : 0;
+}
+
+/* Accounts for wavelet s->passed of a stream of segments, which enters now; returns when the next one may. */
+static uint64_t segment_pass(stream *s, uint64_t now) {
+  segment *g = &s->segments[s->segment_at];
+  uint64_t j = s->passed - g->first, could = s->arrival > s->ready ? s->arrival : s->ready;
+  if (!g->timing.passed++) g->timing.first = now;
+  g->timing.last = now;
+  if (s->arrival > s->ready) g->timing.starved += s->arrival - s->ready;
+  g->timing.blocked += now - could;
+  /* Behind the one that passes there is room for `window`: those beyond it cannot have arrived yet. */
+  if (g->base + pace_up(&g->is, j + s->window) < (int64_t)now) g->base = (int64_t)now - pace_down(&g->is, j + s->window);
+  int64_t behind = g->base + pace_up(&g->is, j + 1);
+  s->ready = now + 1;
+  s->passed++;
+  if (s->passed == g->end) segment_enter(s, behind);
+  else s->arrival = behind > 0 ? (uint64_t)behind : 0;
+  s->passed--; /* the caller counts */
+  return s->arrival > s->ready ? s->arrival : s->ready;
 }
 
 static int table_grow(wse_fabric *f) {
@@ -119,10 +155,67 @@ int wse_stream_out(wse_fabric *f, int x, int y, int port, int color, uint64_t ca
 }
 
 static const stream *at(const wse_fabric *f, int i) { return i >= 0 && i < f->stream_total ? &f->streams[i] : NULL; }
-uint64_t wse_stream_count(const wse_fabric *f, int i) { return at(f, i) ? at(f, i)->passed : 0; }
+uint64_t wse_stream_count(const wse_fabric *f, int i) { return at(f, i) ? at(f, i)->before + at(f, i)->passed : 0; }
 const uint32_t *wse_stream_data(const wse_fabric *f, int i) { return at(f, i) ? at(f, i)->data : NULL; }
 const uint8_t *wse_stream_control(const wse_fabric *f, int i) { return at(f, i) ? at(f, i)->control : NULL; }
 const uint64_t *wse_stream_cycles(const wse_fabric *f, int i) { return at(f, i) ? at(f, i)->cycles : NULL; }
+
+void wse_stream_take(wse_fabric *f, int i) {
+  if (!at(f, i) || !at(f, i)->out) return;
+  stream *s = &f->streams[i];
+  s->passed = s->taken = 0;
+  wake_router(f, s->pe, f->now); /* what waits in it may go */
+}
+
+static int segments_grow(stream *s, uint64_t n) {
+  if (n > SIZE_MAX / sizeof *s->segments / 2) return -1;
+  uint64_t room = s->segment_room ? s->segment_room : 1;
+  while (room < n) room *= 2;
+  segment *grown = realloc(s->segments, room * sizeof *grown);
+  if (!grown) return -1;
+  s->segments = grown;
+  s->segment_room = room;
+  return 0;
+}
+
+wse_status wse_stream_put(wse_fabric *f, int i, const uint32_t *data, const uint8_t *control, uint64_t n,
+                          const wse_segment *segments, uint64_t m, uint64_t window) {
+  if (!at(f, i) || at(f, i)->out || n > SIZE_MAX / 32) return WSE_BADARG;
+  stream *s = &f->streams[i];
+  uint64_t sum = 0;
+  for (uint64_t k = 0; k < m; sum += segments[k++].count)
+    if (!segments[k].num || !segments[k].den || segments[k].count > n || segments[k].cycle > INT64_MAX) return WSE_BADARG;
+  if (sum != n || (!s->segments && s->n)) return WSE_BADARG;
+  if (s->passed == s->n) { /* done: the memory is used again */
+    s->before += s->passed;
+    s->passed = s->n = s->segment_total = s->segment_at = 0;
+  }
+  if (stream_grow(s, s->n + n) || segments_grow(s, s->segment_total + m)) return WSE_NOMEM;
+  if (n) memcpy(s->data + s->n, data, n * sizeof *data);
+  if (n && control) memcpy(s->control + s->n, control, n);
+  else if (n) memset(s->control + s->n, 0, n);
+  bool waits = s->passed == s->n; /* nothing was left, and the first of these is next */
+  for (uint64_t k = 0; k < m; k++, s->segment_total++) {
+    s->segments[s->segment_total] = (segment){.first = s->n, .end = s->n + segments[k].count, .is = segments[k]};
+    s->n += segments[k].count;
+  }
+  s->window = window;
+  if (waits && n) {
+    segment_enter(s, (int64_t)s->arrival);
+    if (s->ready < f->now) s->ready = f->now;
+    s->next = s->arrival > s->ready ? s->arrival : s->ready;
+    s->asleep = false;
+    if (s->next < f->rows[s->y].streams_next) f->rows[s->y].streams_next = s->next;
+  }
+  return WSE_OK;
+}
+
+uint64_t wse_stream_timing(const wse_fabric *f, int i, wse_timing *out, uint64_t room) {
+  const stream *s = at(f, i);
+  if (!s) return 0;
+  for (uint64_t k = 0; k < room && k < s->segment_total; k++) out[k] = s->segments[k].timing;
+  return s->segment_total;
+}
 
 stream *stream_out_at(wse_fabric *f, uint32_t pe, int port, int color) { return stream_find(f, pe, port, color, 1); }
 
@@ -160,6 +253,8 @@ wse_status wse_host_put(wse_fabric *f, int color, int port, int x, int y, int w,
   if (!host_place(f, color, port, x, y, w, h)) return WSE_BADARG;
   for (int j = y; j < y + h; j++)
     for (int i = x; i < x + w; i++, data += n) {
+      const stream *there = stream_find(f, (uint32_t)(j * f->width + i), port, color, 0);
+      if (there && there->segments) return WSE_BADARG; /* nobody could say when these arrive */
       stream *s = host_stream(f, (uint32_t)(j * f->width + i), port, color, 0, n);
       if (!s) return WSE_NOMEM;
       memcpy(s->data + s->n - n, data, n * sizeof *data);
@@ -216,7 +311,7 @@ uint64_t wse_host_waiting(const wse_fabric *f, int color, int port, int out, int
 /* again: when to ask once more, 0 if only the host can make room. */
 bool stream_has_room(stream *s, uint64_t now, uint64_t *again) {
   if (s->passed == s->n) return false;
-  if (s->passed && s->next > now) {
+  if (s->next > now) {
     *again = s->next;
     return false;
   }
@@ -260,7 +355,7 @@ void streams_step(wse_fabric *f, band *b, int y, uint64_t now) {
         s->asleep = true;
         continue;
       }
-      s->next = next_at(s, now);
+      s->next = s->segments ? segment_pass(s, now) : next_at(s, now);
       wavelet w = {s->data[s->passed], s->control[s->passed] ? WAVELET_CONTROL : 0};
       router_push_one(f, s->pe, color, s->port, w, now + (uint64_t)P(f, hop_cycles));
       activity_last(b, now + 1);

@@ -171,6 +171,7 @@ void wse_free(wse_fabric *f) {
     free(f->streams[i].data);
     free(f->streams[i].control);
     free(f->streams[i].cycles);
+    free(f->streams[i].segments);
   }
   free(f->streams);
   free(f->stream_at);

@@ -232,17 +232,29 @@ typedef struct {
   uint32_t profile_at;              /* its first instruction among those of all classes */
 } pe_class;
 
+/* A segment of an input stream: wavelets first .. end - 1 of its data, the j-th of which arrives base + j den / num. */
+typedef struct {
+  uint64_t first, end;
+  int64_t base; /* set when the segment before it has passed */
+  wse_segment is;
+  wse_timing timing;
+} segment;
+
 typedef struct {
   int x, y, port, color, out;
   uint32_t pe;
   uint32_t num, den;
   uint64_t n, passed, next, credit_from;
   uint64_t room, taken;                  /* room: of data; taken: of those passed, by the host (wse_host_take) */
+  uint64_t before;                       /* in: what passed of data that are no longer held */
   uint32_t *data;
   uint8_t *control;
   uint64_t *cycles;
   bool asleep, data_only; /* data_only: control wavelets that leave are lost, as at the machine's edge */
   int32_t next_in_row;    /* index + 1 */
+  segment *segments;      /* NULL: the rate num / den holds for all */
+  uint64_t segment_total, segment_room, segment_at, window;
+  uint64_t arrival, ready; /* of the next wavelet: it is at the edge; the edge is free for it */
 } stream;
 
 /* Queue bindings that the program changed while it ran; a field of 0 means: as the class says. */

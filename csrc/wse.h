@@ -137,10 +137,29 @@ wse_status wse_set_register(wse_fabric *f, int x, int y, int w, int h, int reg, 
 int wse_stream_in(wse_fabric *f, int x, int y, int port, int color, const uint32_t *data, const uint8_t *control, uint64_t n,
                   uint32_t num, uint32_t den);
 int wse_stream_out(wse_fabric *f, int x, int y, int port, int color, uint64_t capacity, uint32_t num, uint32_t den);
-uint64_t wse_stream_count(const wse_fabric *f, int stream); /* wavelets that passed */
+uint64_t wse_stream_count(const wse_fabric *f, int stream); /* wavelets that passed (out: and were not forgotten) */
 const uint32_t *wse_stream_data(const wse_fabric *f, int stream);
 const uint8_t *wse_stream_control(const wse_fabric *f, int stream);
 const uint64_t *wse_stream_cycles(const wse_fabric *f, int stream); /* out: when each left the fabric */
+void wse_stream_take(wse_fabric *f, int stream); /* out: forgets what passed, which makes room */
+
+/* Wavelets that arrive at the edge in their own time: the next `count` of a stream from cycle `cycle` on, `num` in `den` cycles,
+ * behind those of the segment before.  One a cycle enters the fabric; at most `window` wait at the edge beyond the one that is
+ * next, and those behind them arrive later by what they had to wait. */
+typedef struct {
+  uint64_t count, cycle;
+  uint32_t num, den;
+} wse_segment;
+/* What became of a segment: the cycles in which its first and last wavelet entered, cycles in which the edge waited for a
+ * wavelet, cycles in which a wavelet at the edge waited for the fabric. */
+typedef struct {
+  uint64_t passed, first, last, starved, blocked;
+} wse_timing;
+/* n more wavelets for an input stream that has only segments, or has passed nothing yet; the counts of the m segments add up to n.
+ * What passed before is forgotten when all of it has. */
+wse_status wse_stream_put(wse_fabric *f, int stream, const uint32_t *data, const uint8_t *control, uint64_t n,
+                          const wse_segment *segments, uint64_t m, uint64_t window);
+uint64_t wse_stream_timing(const wse_fabric *f, int stream, wse_timing *out, uint64_t room); /* number of segments; fills at most room */
 
 /* A rectangle of PEs of a host color, or at the edge, each with a stream in and one out of its own, by `port`.  put: n more wavelets for each,
  * [h][w][n].  ask: room for n more data wavelets from each (control wavelets that leave are lost).  take: the first n of each that were not taken yet, [h][w][n]; BADARG if some PE has

@@ -40,7 +40,8 @@ from .dsd import Descriptor, async_, circular, fabin, fabout, fifo, mem1d, mem4d
 from .route import Filter
 
 # Running them.
-from .fabric import Fabric, StreamIn, StreamOut
+from .stream import Segment, StreamIn, StreamOut
+from .fabric import Fabric
 from .run import Run
 
 # What can go wrong.
@@ -77,6 +78,7 @@ __all__ = [
     "RouteError",
     "Run",
     "RunError",
+    "Segment",
     "StreamIn",
     "StreamOut",
     "Symbol",

@@ -48,6 +48,13 @@ cdef extern from "wse.h":
         uint8_t kind, count_data, count_control, filter_control
         uint16_t min_index, max_index, init_counter, limit1, limit2, max_counter
 
+    ctypedef struct wse_segment:
+        uint64_t count, cycle
+        uint32_t num, den
+
+    ctypedef struct wse_timing:
+        uint64_t passed, first, last, starved, blocked
+
     ctypedef struct wse_fabric:
         pass
 
@@ -107,6 +114,10 @@ cdef extern from "wse.h":
     const uint32_t *wse_stream_data(const wse_fabric *f, int stream)
     const uint8_t *wse_stream_control(const wse_fabric *f, int stream)
     const uint64_t *wse_stream_cycles(const wse_fabric *f, int stream)
+    void wse_stream_take(wse_fabric *f, int stream)
+    wse_status wse_stream_put(wse_fabric *f, int stream, const uint32_t *data, const uint8_t *control, uint64_t n,
+                              const wse_segment *segments, uint64_t m, uint64_t window)
+    uint64_t wse_stream_timing(const wse_fabric *f, int stream, wse_timing *out, uint64_t room)
     wse_status wse_set_host(wse_fabric *f, int color)
     wse_status wse_host_put(wse_fabric *f, int color, int port, int x, int y, int w, int h, uint64_t n, const uint32_t *data)
     wse_status wse_host_ask(wse_fabric *f, int color, int port, int x, int y, int w, int h, uint64_t n)

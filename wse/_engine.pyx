@@ -233,6 +233,32 @@ cdef class Engine:
     def stream_cycles(self, int stream):
         return lend(self, wse_stream_cycles(self.f, stream), 8, (wse_stream_count(self.f, stream),))
 
+    def stream_take(self, int stream):
+        self.idle()
+        wse_stream_take(self.f, stream)
+
+    def stream_put(self, int stream, data, control, segments, uint64_t window):
+        """`segments`: uint64 [m, 3]: count, cycle, and num + (den << 32)."""
+        self.idle()
+        cdef Taken words = Taken(data, 4), bits, rows = Taken(segments, sizeof(uint64_t))
+        cdef const uint8_t *flags = NULL
+        if control is not None:
+            bits = Taken(control, 1, words.count)
+            flags = <const uint8_t *>bits.view.buf
+        if rows.count * <Py_ssize_t>sizeof(uint64_t) % <Py_ssize_t>sizeof(wse_segment):
+            raise ValueError(f"{rows.count} words are no segments")
+        self.done(wse_stream_put(self.f, stream, <const uint32_t *>words.view.buf, flags, words.count,
+                                 <const wse_segment *>rows.view.buf,
+                                 rows.count * sizeof(uint64_t) // sizeof(wse_segment), window))
+
+    def stream_timing(self, int stream):
+        """uint64 [m, 5]: passed, first, last, starved, blocked."""
+        cdef uint64_t count = wse_stream_timing(self.f, stream, NULL, 0)
+        result = numpy.zeros((count, sizeof(wse_timing) // sizeof(uint64_t)), numpy.uint64)
+        cdef Taken to = Taken(result, sizeof(uint64_t), -1, True)
+        wse_stream_timing(self.f, stream, <wse_timing *>to.view.buf, count)
+        return result
+
     def set_host(self, int color):
         self.idle()
         self.done(wse_set_host(self.f, color))

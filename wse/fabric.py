@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from .errors import ConfigError, DeadlockError, FabricFault, ProgramError, Route
 from .pe import PEClass
 from .program import NO_CLASS, Program
 from .run import COUNTERS, EVENT, Run
+from .stream import Segment, StreamIn, StreamOut, as_words, pace
 from .symbol import DTYPES, Color, Symbol
 
 FOREVER = 2**63
@@ -214,18 +215,25 @@ class Fabric:
 
     # Streams at the edge.
 
-    def stream_in(self, x: int, y: int, port: str, color, data, control=None, rate: float | Fraction = 1) -> StreamIn:
+    def stream_in(
+        self,
+        x: int,
+        y: int,
+        port: str,
+        color,
+        data,
+        control=None,
+        rate: float | Fraction = 1,
+        segments: Sequence[Segment] | None = None,
+        window: int = 0,
+    ) -> StreamIn:
         """Wavelets that enter the router of PE (x, y) by `port` ("N", "E", "S", "W"), from outside the rectangle.
 
         data: uint32 [n].  control: bool [n], which of them are control wavelets.  rate: at most so many a cycle.
+        segments: when they arrive at the edge, in the place of a rate; their counts add up to n.  window: how many may
+        wait at the edge behind the next one while the fabric is busy; what would be more arrives later.
         """
         color, side = self._edge(x, y, port, color)
-        words = _as_words(data)
-        flags = None
-        if control is not None:
-            flags = np.ascontiguousarray(np.asarray(control).reshape(-1).astype(bool)).view(np.uint8)
-            if flags.size != words.size:
-                raise ProgramError(f"a stream of {words.size} wavelets has {flags.size} control bits")
         plane = self.program.routes.planes.get(color)
         if plane is None or not int(route.rx_masks(plane[y : y + 1, x : x + 1])[0, 0]) >> side & 1:
             raise RouteError(
@@ -233,9 +241,8 @@ class Fabric:
                 f"from where its router does not take it in any position; add {port!r} to rx there",
                 *(x, y, int(color)),
             )
-        num, den = _rate(rate)
-        index = self._engine.stream_in(x, y, side, color, words, flags, num, den)
-        stream = StreamIn(self, index, x, y, port, color, words.size)
+        num, den = pace(rate)
+        stream = StreamIn(self._engine, x, y, port, color, (data, control), (num, den), segments, window)
         self.streams.append(stream)
         return stream
 
@@ -247,9 +254,8 @@ class Fabric:
         color, side = self._edge(x, y, port, color)
         if capacity < 1:
             raise ProgramError(f"a stream holds at least one wavelet, not {capacity}")
-        num, den = _rate(rate)
-        index = self._engine.stream_out(x, y, side, color, capacity, num, den)
-        stream = StreamOut(self, index, x, y, port, color)
+        index = self._engine.stream_out(x, y, side, color, capacity, *pace(rate))
+        stream = StreamOut(self._engine, index, x, y, port, color)
         self.streams.append(stream)
         self._edge_checked = False
         return stream
@@ -275,7 +281,7 @@ class Fabric:
 
         One a cycle and PE at most, as the fabric has room.
         """
-        words = _as_words(data)
+        words = as_words(data)
         h, w = np.shape(data)[:2]
         color, side = self._host(color, port, x, y, w, h)
         self._engine.host_put(color, side, x, y, w, h, words)
@@ -532,45 +538,6 @@ class Fabric:
         return [(s.x, s.y, route.PORTS.index(s.port), int(s.color), isinstance(s, StreamOut)) for s in self.streams]
 
 
-class StreamIn:
-    """Wavelets on their way into the fabric."""
-
-    def __init__(self, fabric: Fabric, index: int, x: int, y: int, port: str, color: Color, size: int):
-        self._engine, self._index = fabric._engine, index
-        self.x, self.y, self.port, self.color, self.size = x, y, port, color, size
-
-    @property
-    def sent(self) -> int:
-        """How many have entered."""
-        return self._engine.stream_count(self._index)
-
-
-class StreamOut:
-    """Wavelets that left the fabric, in order."""
-
-    def __init__(self, fabric: Fabric, index: int, x: int, y: int, port: str, color: Color):
-        self._engine, self._index = fabric._engine, index
-        self.x, self.y, self.port, self.color = x, y, port, color
-
-    def __len__(self) -> int:
-        return self._engine.stream_count(self._index)
-
-    @property
-    def data(self) -> np.ndarray:
-        """uint32 [n]"""
-        return np.array(self._engine.stream_data(self._index))
-
-    @property
-    def control(self) -> np.ndarray:
-        """bool [n]: which are control wavelets."""
-        return np.array(self._engine.stream_control(self._index)).astype(bool)
-
-    @property
-    def cycles(self) -> np.ndarray:
-        """uint64 [n]: when each left."""
-        return np.array(self._engine.stream_cycles(self._index))
-
-
 _DEADLOCKED = _engine.PENDING_OPERATIONS | _engine.PENDING_ROUTERS | _engine.PENDING_QUEUES
 _WORDS: dict[int, np.dtype] = {16: np.dtype(np.uint16), 32: np.dtype(np.uint32)}
 
@@ -581,19 +548,3 @@ def _text(shape: tuple[int, ...]) -> str:
 
 def _where(symbol: Symbol) -> str:
     return f"{symbol.dtype} [{_text(symbol.shape)}] at {symbol.address}"
-
-
-def _rate(rate: float | Fraction) -> tuple[int, int]:
-    fraction = Fraction(rate).limit_denominator(1000)
-    if not 0 < fraction <= 1:
-        raise ProgramError(f"the rate of a stream is above 0 and at most 1 wavelet a cycle, not {rate}")
-    return fraction.numerator, fraction.denominator
-
-
-def _as_words(data) -> np.ndarray:
-    array = np.asarray(data)
-    if array.dtype.itemsize == 4 and array.dtype.kind in "fiu":
-        return np.ascontiguousarray(array).reshape(-1).view(np.uint32)
-    if array.dtype.kind not in "iu" or (array.size and (array.min() < 0 or array.max() >= 1 << 32)):
-        raise ProgramError(f"wavelets are 32-bit words, not {array.dtype}")
-    return np.ascontiguousarray(array.astype(np.uint32)).reshape(-1)
