@@ -27,6 +27,10 @@ static const vector_row rows[] = {
 #include "isa.def"
 };
 
+vector_sizes vector_sizes_of(int op) {
+  return (vector_sizes){rows[op].dst, rows[op].src0, rows[op].src1, rows[op].extra};
+}
+
 static int flops_of(int op) {
   switch (op) {
     case OP_faddh: case OP_fsubh: case OP_fmulh: case OP_fmaxh: case OP_fadds: case OP_fsubs: case OP_fmuls: case OP_fmaxs:
@@ -273,7 +277,7 @@ static int stride_lanes(const wse_fabric *f, int lanes, int32_t stride, int size
   }
 }
 
-static uint64_t slots_of(wse_fabric *f, uint32_t pe, const operation *o, uint64_t *second) {
+uint64_t vector_slots(wse_fabric *f, uint32_t pe, const operation *o, uint64_t *second) {
   const vector_row *row = &rows[o->op];
   *second = 0;
   if (!o->left) return 0;
@@ -354,18 +358,22 @@ static void compute(wse_fabric *f, uint32_t pe, operation *o) {
   f->spans[o->op](f->fp16, &s);
 }
 
-static void count(wse_fabric *f, band *b, uint32_t pe, const operation *o, uint64_t n, uint64_t now) {
+void vector_count(wse_fabric *f, band *b, uint32_t pe, uint64_t reads, uint64_t writes, uint64_t flops, uint64_t n, uint64_t now) {
   uint64_t *c = counters_of(f, pe);
   c[WSE_CTR_ELEMENTS] += n;
-  c[WSE_CTR_SRAM_READ] += n * o->reads;
-  c[WSE_CTR_SRAM_WRITE] += n * o->writes;
-  if (!o->flops) return;
-  c[WSE_CTR_FLOPS] += n * o->flops;
-  series_add(f, b, now, SERIES_FLOPS, n * o->flops);
+  c[WSE_CTR_SRAM_READ] += n * reads;
+  c[WSE_CTR_SRAM_WRITE] += n * writes;
+  if (!flops) return;
+  c[WSE_CTR_FLOPS] += n * flops;
+  series_add(f, b, now, SERIES_FLOPS, n * flops);
+}
+
+static void count(wse_fabric *f, band *b, uint32_t pe, const operation *o, uint64_t n, uint64_t now) {
+  vector_count(f, b, pe, o->reads, o->writes, o->flops, n, now);
 }
 
 uint64_t vector_memory(wse_fabric *f, band *b, uint32_t pe, operation *o, uint64_t first, uint64_t *second) {
-  uint64_t slots = slots_of(f, pe, o, second);
+  uint64_t slots = vector_slots(f, pe, o, second);
   compute(f, pe, o);
   count(f, b, pe, o, o->left, first);
   o->done = o->left;
