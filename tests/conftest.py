@@ -18,7 +18,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "wse")
 
 
 def pytest_addoption(parser):
-    parser.addoption("--engine-threads", type=int, default=1, metavar="N", help="host threads of every fabric, at least")
+    parser.addoption(
+        "--engine-threads", type=int, default=1, metavar="N", help="host threads of every fabric, at least"
+    )
 
 
 def with_threads(least: int) -> None:
