@@ -177,9 +177,61 @@ static int thread_of(const wse_fabric *f, const ce *c, const operation *o) {
 
 enum { ISSUED, WAITS, STOPS };
 
+/* The slots of a memory operation, whose elements are done: at once if nobody shares them, else as time goes by. */
+static int memory_issued(wse_fabric *f, band *b, uint32_t pe, int op, uint64_t first, uint64_t slots, uint64_t second, bool alone) {
+  ce *c = &f->ces[pe];
+  c->result_at = 0;
+  if (alone && first + slots <= f->limit) {
+    account(f, b, pe, first, WSE_CTR_STALL_START);
+    account(f, b, pe, first + second, WSE_CTR_STALL_BANK);
+    account(f, b, pe, first + slots, WSE_CTR_BUSY_VECTOR);
+    series_span(f, b, pe, first + second, slots - second, SERIES_BUSY); /* where in it the second slots are is not known */
+    activity_last(b, first + slots);
+    after_vector(f, c, first + slots - 1);
+    return ISSUED;
+  }
+  c->state = MAIN_MEMORY;
+  c->memory_mark = first;
+  c->memory_left = (uint32_t)slots;
+  c->memory_second = (uint32_t)second;
+  c->memory_op = (uint16_t)op;
+  c->gap = WSE_CTR_STALL_START;
+  return STOPS;
+}
+
+/* The first element of an operation dispatched in a cycle; reads: it reads what the operation before it wrote. */
+static uint64_t first_element(const wse_fabric *f, const ce *c, uint64_t dispatch, bool reads) {
+  uint64_t first = dispatch + (uint64_t)P(f, op_start_cycles), readable = c->written_at + (uint64_t)P(f, write_to_read_cycles);
+  return reads && readable > first ? readable : first;
+}
+
+static void note_issue(wse_fabric *f, band *b, uint32_t pe, int op, int thread, uint64_t dispatch, uint64_t now) {
+  ce *c = &f->ces[pe];
+  if (b->profile) profile_issue(class_of(f, pe), b, c, c->pc, dispatch > now ? dispatch : now);
+  c->pc++;
+  account(f, b, pe, dispatch, c->gap); /* what it waited for until now was something else */
+  counters_of(f, pe)[WSE_CTR_VECTORS]++;
+  b->opcodes[op]++;
+  trace_event(f, b, now, pe, WSE_EV_OP_START, (uint32_t)op, thread == MAIN ? 255 : (uint32_t)thread);
+}
+
+static int issue_quick(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, const quick *q, uint64_t dispatch, bool alone, uint64_t now) {
+  ce *c = &f->ces[pe];
+  uint64_t first = first_element(f, c, dispatch, c->follows_vector && quick_reads(q, c->written_low, c->written_high));
+  note_issue(f, b, pe, ins->op, MAIN, dispatch, now);
+  const slot_entry *slots = quick_run(f, b, pe, ins, q, first);
+  c->written_at = first;
+  c->written_low = (uint16_t)q->dst.low;
+  c->written_high = (uint16_t)q->dst.high;
+  c->result_register = OPERAND_NONE;
+  return memory_issued(f, b, pe, ins->op, first, slots->all, slots->second, alone);
+}
+
 /* Begins the vector instruction at c->pc in cycle `dispatch`. */
 static int issue_vector(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, uint64_t dispatch, bool alone, uint64_t now) {
   ce *c = &f->ces[pe];
+  quick q;
+  if (quick_begin(f, pe, ins, &q)) return issue_quick(f, b, pe, ins, &q, dispatch, alone, now);
   operation fresh, *o = &fresh;
   int kind;
   memset(o, 0, sizeof *o);
@@ -192,17 +244,8 @@ static int issue_vector(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins,
   if (asynchronous && c->threads >> thread & 1) return WAITS;
   if (fabric && dispatch > now) return STOPS; /* the fabric is not that far yet */
 
-  uint64_t first = dispatch + (uint64_t)P(f, op_start_cycles);
-  if (c->follows_vector && vector_reads(f, pe, o, c->written_low, c->written_high)) {
-    uint64_t readable = c->written_at + (uint64_t)P(f, write_to_read_cycles);
-    if (readable > first) first = readable;
-  }
-  if (b->profile) profile_issue(class_of(f, pe), b, c, c->pc, dispatch > now ? dispatch : now);
-  c->pc++;
-  account(f, b, pe, dispatch, c->gap); /* what it waited for until now was something else */
-  counters_of(f, pe)[WSE_CTR_VECTORS]++;
-  b->opcodes[o->op]++;
-  trace_event(f, b, now, pe, WSE_EV_OP_START, o->op, thread == MAIN ? 255 : (uint32_t)thread);
+  uint64_t first = first_element(f, c, dispatch, c->follows_vector && vector_reads(f, pe, o, c->written_low, c->written_high));
+  note_issue(f, b, pe, o->op, thread, dispatch, now);
   if (fabric) {
     o->next = first;
     o->active = 1;
@@ -227,24 +270,8 @@ static int issue_vector(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins,
   c->written_at = first;
   vector_written(f, pe, o, &c->written_low, &c->written_high);
   c->result_register = o->dst.is == OPERAND_IS_VALUE ? o->dst.number : OPERAND_NONE;
-  c->result_at = 0;
   then(f, pe, o->options);
-  if (alone && first + slots <= f->limit) {
-    account(f, b, pe, first, WSE_CTR_STALL_START);
-    account(f, b, pe, first + second, WSE_CTR_STALL_BANK);
-    account(f, b, pe, first + slots, WSE_CTR_BUSY_VECTOR);
-    series_span(f, b, pe, first + second, slots - second, SERIES_BUSY); /* where in it the second slots are is not known */
-    activity_last(b, first + slots);
-    after_vector(f, c, first + slots - 1);
-    return ISSUED;
-  }
-  c->state = MAIN_MEMORY;
-  c->memory_mark = first;
-  c->memory_left = (uint32_t)slots;
-  c->memory_second = (uint32_t)second;
-  c->memory_op = o->op;
-  c->gap = WSE_CTR_STALL_START;
-  return STOPS;
+  return memory_issued(f, b, pe, o->op, first, slots, second, alone);
 }
 
 /* --- main thread ------------------------------------------------------------------------------------------------------- */

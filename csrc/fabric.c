@@ -155,6 +155,7 @@ wse_fabric *wse_new(const wse_desc *d) {
 
 static void band_free(band *b) {
   free(b->wheel_head);
+  free(b->slots);
   free(b->series);
   free(b->events);
   free(b->said);
@@ -293,9 +294,10 @@ static int band_build(wse_fabric *f, uint32_t index, int y0, int y1) {
   b->pe0 = (uint32_t)(y0 * f->width);
   b->pe1 = (uint32_t)(y1 * f->width);
   b->wheel_head = malloc(WHEEL * sizeof *b->wheel_head);
+  b->slots = calloc(SLOT_ENTRIES, sizeof *b->slots);
   b->series = f->bins ? calloc((size_t)f->bins * SERIES_WIDTH, 8) : NULL;
   b->events = f->trace_capacity ? malloc(f->trace_capacity * sizeof *b->events) : NULL;
-  if (!b->wheel_head || (f->bins && !b->series) || (f->trace_capacity && !b->events)) return -1;
+  if (!b->wheel_head || !b->slots || (f->bins && !b->series) || (f->trace_capacity && !b->events)) return -1;
   for (int i = 0; i < WHEEL; i++) b->wheel_head[i] = -1;
   for (int y = y0; y < y1; y++) f->rows[y].band = index;
   return 0;

@@ -274,6 +274,15 @@ typedef struct {
   uint64_t streams_next;   /* cycle in which one of them wants to go on by itself */
 } fabric_row;
 
+/* How many slots a memory operation takes, by what that follows from (quick.c). */
+enum { SLOT_ENTRIES = 256 };
+typedef struct {
+  uint64_t key;
+  uint64_t all, second;    /* slots; those for bank conflicts */
+  uint32_t stride;         /* of the destination, the rest of the key */
+  uint8_t reads, writes, flops; /* per element */
+} slot_entry;
+
 typedef struct band {
   int y0, y1;              /* its rows */
   uint32_t pe0, pe1;       /* their PEs */
@@ -287,6 +296,7 @@ typedef struct band {
   wse_event *events;
   uint64_t event_count, events_dropped;
   uint64_t (*profile)[2];  /* per instruction of all classes: cycles, times; NULL: nobody wants to know */
+  slot_entry *slots;       /* [SLOT_ENTRIES] */
   wse_event *said;         /* what the PEs said to the host since it last listened */
   uint64_t said_count, said_room;
 } band;

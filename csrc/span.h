@@ -12,7 +12,7 @@
 #include "span_wide.h"
 #else
 typedef void (*wide_function)(const span *s);
-static inline wide_function wide_of(int op) { return (void)op, NULL; }
+static inline wide_function wide_of(int op, int fmt) { return (void)op, (void)fmt, NULL; }
 #endif
 
 enum { USES_H_NONE = 0, USES_H_W = 0, USES_H_D = 0, USES_H_S = 0, USES_H_H = 1, BLOCK = 64 };
@@ -77,8 +77,9 @@ NUM_INLINE void block_store(uint8_t *to, int32_t step, const uint32_t from[BLOCK
   }                                                                                                         \
   static void span_##name(int fmt, const span *s) {                                                         \
     bool half = USES_H_##type_dst | USES_H_##type0 | USES_H_##type1;                                        \
-    if (wide_of(OP_##name) && !s->overlaps && (!half || fmt == WSE_FP16_IEEE)) {                            \
-      wide_of(OP_##name)(s);                                                                                \
+    wide_function wide = s->overlaps ? NULL : wide_of(OP_##name, half ? fmt : WSE_FP16_IEEE);               \
+    if (wide) {                                                                                             \
+      wide(s);                                                                                              \
       return;                                                                                               \
     }                                                                                                       \
     switch (half ? fmt : WSE_FP16_IEEE) {                    \

@@ -4,7 +4,7 @@
  *   faddh fsubh fmulh  a float's rounding, then the half's: as one [numeric.h: Wide].
  *   fmach              the product is exact and the sum rounded to odd, then to half [numeric.h: Odd].  Rounded toward zero, and
  *                      its last bit set if rounding down and up differ, a sum is rounded to odd.
- *   fmachs             the product of two halves is exact as a float, so that only the sum is rounded.
+ *   fmachs             one rounding, the host's own fused multiply-add: also for bf16 and cb16.
  *   fmacs              the product is rounded, then the sum.
  */
 #ifndef SPAN_WIDE_H
@@ -36,6 +36,20 @@ static inline __m512 floats_at(const uint8_t *from, int32_t step, uint32_t value
 }
 static inline __m512 widened_at(const uint8_t *from, int32_t step, uint32_t value, uint32_t i, __mmask16 m) {
   return _mm512_cvtph_ps(halves_at(from, step, value, i, m));
+}
+
+/* bf16 is the upper half of a float.  cb16: shifted to where a float has exponent and mantissa, its value is 2^(31 - 127) times what
+ * is meant, subnormals too; infinities and NaN need a float's exponent. */
+static inline __m512 bf16_at(const uint8_t *from, int32_t step, uint32_t value, uint32_t i, __mmask16 m) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves_at(from, step, value, i, m)), 16));
+}
+static inline __m512 cb16_at(const uint8_t *from, int32_t step, uint32_t value, uint32_t i, __mmask16 m) {
+  __m512i h = _mm512_cvtepu16_epi32(halves_at(from, step, value, i, m)), magnitude = _mm512_and_si512(h, _mm512_set1_epi32(0x7fff));
+  __m512i scaled = _mm512_castps_si512(_mm512_mul_ps(_mm512_castsi512_ps(_mm512_slli_epi32(magnitude, 14)), _mm512_set1_ps(0x1p96f)));
+  __mmask16 special = _mm512_cmpge_epi32_mask(magnitude, _mm512_set1_epi32((int)num_inf_h(WSE_FP16_CB16)));
+  __m512i all = _mm512_slli_epi32(_mm512_or_si512(magnitude, _mm512_set1_epi32(0x7f800000 >> 14)), 14);
+  __m512i sign = _mm512_slli_epi32(_mm512_and_si512(h, _mm512_set1_epi32(0x8000)), 16);
+  return _mm512_castsi512_ps(_mm512_or_si512(sign, _mm512_mask_mov_epi32(scaled, special, all)));
 }
 
 static inline void halves_to(uint8_t *to, int32_t step, uint32_t i, __mmask16 m, __m512 x) {
@@ -85,19 +99,23 @@ WIDE(faddh, halves, widened, widened, widened, _mm512_add_ps(a, b))
 WIDE(fsubh, halves, widened, widened, widened, _mm512_sub_ps(a, b))
 WIDE(fmulh, halves, widened, widened, widened, _mm512_mul_ps(a, b))
 WIDE(fmach, halves, widened, widened, widened, add_odd_product(a, b, x))
-WIDE(fmachs, floats, floats, widened, widened, _mm512_add_ps(a, _mm512_mul_ps(b, x)))
+WIDE(fmachs, floats, floats, widened, widened, _mm512_fmadd_ps(b, x, a))
+WIDE(fmachs_bf16, floats, floats, bf16, bf16, _mm512_fmadd_ps(b, x, a))
+WIDE(fmachs_cb16, floats, floats, cb16, cb16, _mm512_fmadd_ps(b, x, a))
 WIDE(fmacs, floats, floats, floats, floats, _mm512_add_ps(a, _mm512_mul_ps(b, x)))
 WIDE(fadds, floats, floats, floats, floats, _mm512_add_ps(a, b))
 #undef WIDE
 
 typedef void (*wide_function)(const span *s);
-static wide_function wide_of(int op) {
+/* fmt: of 16-bit operands, IEEE if there are none. */
+static wide_function wide_of(int op, int fmt) {
+  if (op == OP_fmachs) return fmt == WSE_FP16_IEEE ? wide_fmachs : fmt == WSE_FP16_BF16 ? wide_fmachs_bf16 : wide_fmachs_cb16;
+  if (fmt != WSE_FP16_IEEE) return NULL;
   switch (op) {
     case OP_faddh: return wide_faddh;
     case OP_fsubh: return wide_fsubh;
     case OP_fmulh: return wide_fmulh;
     case OP_fmach: return wide_fmach;
-    case OP_fmachs: return wide_fmachs;
     case OP_fmacs: return wide_fmacs;
     case OP_fadds: return wide_fadds;
     default: return NULL;

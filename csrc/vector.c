@@ -27,6 +27,10 @@ static const vector_row rows[] = {
 #include "isa.def"
 };
 
+vector_sizes vector_sizes_of(int op) {
+  return (vector_sizes){rows[op].dst, rows[op].src0, rows[op].src1, rows[op].extra};
+}
+
 static int flops_of(int op) {
   switch (op) {
     case OP_faddh: case OP_fsubh: case OP_fmulh: case OP_fmaxh: case OP_fadds: case OP_fsubs: case OP_fmuls: case OP_fmaxs:
@@ -179,9 +183,9 @@ bool operand_in_sram(const operand *o, uint32_t n) {
   return first + o->size <= WSE_SRAM && last >= 0 && last + o->size <= WSE_SRAM;
 }
 
-/* Elements of these operations need none of what is rare: FIFOs, control, pairs, carries, wrapping addresses. */
+/* Elements of these operations need none of what is rare: FIFOs, control, carries, wrapping addresses. */
 static bool is_plain(const operation *o) {
-  if (o->op == OP_dfilt || o->op == OP_addc16 || o->wide > 1 || o->on_control & 3 || o->dst.is != OPERAND_IS_DSR) return false;
+  if (o->op == OP_dfilt || o->op == OP_addc16 || o->on_control & 3 || o->dst.is != OPERAND_IS_DSR) return false;
   const operand *all[] = {&o->dst, &o->src0, &o->src1};
   int inputs = 0;
   for (int i = 0; i < 3; i++) {
@@ -273,7 +277,7 @@ static int stride_lanes(const wse_fabric *f, int lanes, int32_t stride, int size
   }
 }
 
-static uint64_t slots_of(wse_fabric *f, uint32_t pe, const operation *o, uint64_t *second) {
+uint64_t vector_slots(wse_fabric *f, uint32_t pe, const operation *o, uint64_t *second) {
   const vector_row *row = &rows[o->op];
   *second = 0;
   if (!o->left) return 0;
@@ -354,18 +358,22 @@ static void compute(wse_fabric *f, uint32_t pe, operation *o) {
   f->spans[o->op](f->fp16, &s);
 }
 
-static void count(wse_fabric *f, band *b, uint32_t pe, const operation *o, uint64_t n, uint64_t now) {
+void vector_count(wse_fabric *f, band *b, uint32_t pe, uint64_t reads, uint64_t writes, uint64_t flops, uint64_t n, uint64_t now) {
   uint64_t *c = counters_of(f, pe);
   c[WSE_CTR_ELEMENTS] += n;
-  c[WSE_CTR_SRAM_READ] += n * o->reads;
-  c[WSE_CTR_SRAM_WRITE] += n * o->writes;
-  if (!o->flops) return;
-  c[WSE_CTR_FLOPS] += n * o->flops;
-  series_add(f, b, now, SERIES_FLOPS, n * o->flops);
+  c[WSE_CTR_SRAM_READ] += n * reads;
+  c[WSE_CTR_SRAM_WRITE] += n * writes;
+  if (!flops) return;
+  c[WSE_CTR_FLOPS] += n * flops;
+  series_add(f, b, now, SERIES_FLOPS, n * flops);
+}
+
+static void count(wse_fabric *f, band *b, uint32_t pe, const operation *o, uint64_t n, uint64_t now) {
+  vector_count(f, b, pe, o->reads, o->writes, o->flops, n, now);
 }
 
 uint64_t vector_memory(wse_fabric *f, band *b, uint32_t pe, operation *o, uint64_t first, uint64_t *second) {
-  uint64_t slots = slots_of(f, pe, o, second);
+  uint64_t slots = vector_slots(f, pe, o, second);
   compute(f, pe, o);
   count(f, b, pe, o, o->left, first);
   o->done = o->left;
@@ -471,13 +479,11 @@ static int step_filter(wse_fabric *f, band *b, uint32_t pe, operation *o, uint64
   return STEP_DID;
 }
 
-static uint32_t source_plainly(wse_fabric *f, band *b, uint32_t pe, const operation *o, const operand *from, uint64_t now) {
+/* Element i from the next one on; word: the wavelet, if the source is the fabric. */
+static uint32_t source_plainly(const uint8_t *sram, const operation *o, const operand *from, uint32_t i, uint32_t word) {
   if (from->is != OPERAND_IS_DSR) return from->value;
-  if (from->d.kind == DSD_FABIN) {
-    uint32_t word = iq_take(f, b, pe, from->d.queue, now).data;
-    return from->size == 2 ? word & 0xffff : word;
-  }
-  return sram_load(sram_of(f, pe), (uint16_t)(from->d.base + (int32_t)o->done * from->d.stride), from->size);
+  if (from->d.kind == DSD_FABIN) return from->size == 2 ? word >> 16 * i & 0xffff : word;
+  return sram_load(sram, (uint16_t)(from->d.base + (int32_t)(o->done + i) * from->d.stride), from->size);
 }
 
 /* When the element after that of cycle `now` may be done; o->done counts the latter already. */
@@ -486,7 +492,7 @@ static uint64_t next_slot(const wse_fabric *f, const operation *o, int n, uint64
   return now + (twice ? (uint64_t)P(f, bank_conflict_factor) : o->period);
 }
 
-/* The next element of a plain operation; -1 if the long way has to look at it. */
+/* The next element or pair of a plain operation; -1 if the long way has to look at it. */
 static int step_plainly(wse_fabric *f, band *b, uint32_t pe, operation *o, uint64_t now) {
   const dsr *in = o->src0.is == OPERAND_IS_DSR && o->src0.d.kind == DSD_FABIN   ? &o->src0.d
                   : o->src1.is == OPERAND_IS_DSR && o->src1.d.kind == DSD_FABIN ? &o->src1.d
@@ -504,17 +510,20 @@ static int step_plainly(wse_fabric *f, band *b, uint32_t pe, operation *o, uint6
     o->wait = WSE_CTR_STALL_OUTPUT;
     return STEP_WAITS;
   }
-  uint32_t a = source_plainly(f, b, pe, o, &o->src0, now), x = o->src1.size ? source_plainly(f, b, pe, o, &o->src1, now) : 0;
-  uint32_t v = o->element(a, x, o->extra);
-  if (out) {
-    put_fabric(f, pe, o, v, false, now);
-  } else {
-    sram_store(sram_of(f, pe), (uint16_t)(o->dst.d.base + (int32_t)o->done * o->dst.d.stride), o->dst.size, v);
+  uint32_t n = o->wide == 2 && o->left >= 2 ? 2 : 1, word = in ? iq_take(f, b, pe, in->queue, now).data : 0, sent = 0;
+  uint8_t *sram = sram_of(f, pe);
+  for (uint32_t i = 0; i < n; i++) {
+    uint32_t x = o->src1.size ? source_plainly(sram, o, &o->src1, i, word) : 0;
+    uint32_t v = o->element(source_plainly(sram, o, &o->src0, i, word), x, o->extra);
+    if (out) sent |= v << 16 * i;
+    else sram_store(sram, (uint16_t)(o->dst.d.base + (int32_t)(o->done + i) * o->dst.d.stride), o->dst.size, v);
   }
-  count(f, b, pe, o, 1, now);
-  o->done++;
-  o->next = o->conflicts ? next_slot(f, o, 1, now) : now + o->period;
-  return o->left == UINT32_MAX || --o->left ? STEP_DID : STEP_ENDED;
+  if (out) put_fabric(f, pe, o, sent, false, now);
+  count(f, b, pe, o, n, now);
+  o->done += n;
+  o->next = o->conflicts ? next_slot(f, o, (int)n, now) : now + o->period;
+  if (o->left == UINT32_MAX) return STEP_DID;
+  return (o->left -= n) ? STEP_DID : STEP_ENDED;
 }
 
 int vector_step(wse_fabric *f, band *b, uint32_t pe, operation *o, bool asynchronous, uint64_t now) {

@@ -13,6 +13,36 @@ bool vector_has_fabric(const operation *o); /* a fabric or FIFO operand: its ele
 /* All elements of a memory operation; returns its slots, of which *second are for bank conflicts. */
 uint64_t vector_memory(wse_fabric *f, band *b, uint32_t pe, operation *o, uint64_t first, uint64_t *second);
 
+/* Slots of a memory operation, of which *second are for bank conflicts. */
+uint64_t vector_slots(wse_fabric *f, uint32_t pe, const operation *o, uint64_t *second);
+/* n elements, each with so many bytes read and written and so many flops. */
+void vector_count(wse_fabric *f, band *b, uint32_t pe, uint64_t reads, uint64_t writes, uint64_t flops, uint64_t n, uint64_t now);
+
+/* Bytes of an element of each operand of an instruction; 0: there is none. */
+typedef struct {
+  uint8_t dst, src0, src1, extra;
+} vector_sizes;
+vector_sizes vector_sizes_of(int op);
+
+/* quick.c: memory operations as most are. */
+enum { QUICK_BANKS = 8 };
+typedef struct {
+  dsr *dsr; /* NULL: a register's value, or no operand */
+  int32_t base, stride, low, high; /* bytes; low and high: the range it walks over */
+  uint32_t value;
+  uint8_t size;
+} quick_operand;
+typedef struct {
+  quick_operand dst, src0, src1;
+  uint32_t extra, n;
+} quick;
+
+/* False if the operation has to go the long way. */
+bool quick_begin(const wse_fabric *f, uint32_t pe, const isa_ins *ins, quick *q);
+bool quick_reads(const quick *q, uint16_t low, uint16_t high);
+/* Does all elements, the first of them in cycle `first`. */
+const slot_entry *quick_run(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, const quick *q, uint64_t first);
+
 enum { STEP_WAITS, STEP_DID, STEP_ENDED };
 /* The next element of a fabric operation, if what it needs is there in this cycle. */
 int vector_step(wse_fabric *f, band *b, uint32_t pe, operation *o, bool asynchronous, uint64_t now);
