@@ -21,6 +21,7 @@ from .._version import __version__
 COMMANDS = {
     "run": ("wse.cli.run", "Run a kernel on an emulated fabric, verify it, draw what happened."),
     "plot": ("wse.cli.plot", "Draw pictures or write traces of a saved run."),
+    "map": ("wse.cli.map", "Where a transformer lies on the wafer: floor plan, tiles, memory."),
     "validate": ("wse.cli.validate", "Published programs on the emulator: how far off the cycles are."),
     "bench": ("wse.cli.bench", "How fast the engine is on this computer."),
     "csl": ("wse.cli.csl", "Check CSL sources; run a checkout of examples."),

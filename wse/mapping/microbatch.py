@@ -1,0 +1,120 @@
+"""How many sequences a pass of weight streaming takes: as many as one layer's activations leave room for.
+
+The wafer holds one layer at a time, and of it every tensor that its backward pass needs again, in 16 bits.  Counted on
+the graph that is 36 bytes per token and feature of a GPT layer (18 tensors of the width d, the MLP's hidden ones four
+times as wide), so a 40 GB wafer of which 0.9 is free for data takes 1.0e9 / (sequence x d) sequences.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ConfigError
+from ..models import Transformer, graph
+from .region import ACTIVATION_BYTES
+
+# PEs that software uses, from the vendor's public figures: 850,000 of the WSE-2, 900,000 of the WSE-3, 48 KiB each are
+# the "40 GB" and "44 GB" of on-chip memory.
+WAFER_BYTES = {"wse2": 40e9, "wse3": 44e9}
+# Free for activations: the rest is code, buffers of weights that pass, stack.  As in floorplan.USABLE_MEMORY.
+FREE = 0.9
+
+TABLE = Path(__file__).with_name("micro_batches_cs2.csv")
+
+
+def token_bytes(model: Transformer) -> float:
+    """Bytes per token that the widest layer keeps between forward and backward: every tensor it makes, in 16 bits."""
+    made = graph(model.but(layers=1) if model.layers > 1 else model)
+    features = sum(
+        made.tensors[x].features for operator in made.operators if operator.layer == 0 for x in operator.outputs
+    )
+    # The kept results of the layer before stand in for its own last one, so nothing is counted twice.
+    return float(features * ACTIVATION_BYTES)
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """sequences: in a pass on one wafer.  passes: of a step.  room: what memory would take; of: the batch per wafer."""
+
+    sequences: float
+    passes: int
+    room: float
+    of: float
+
+
+def room(
+    model: Transformer, sequence: int, arch: str = "wse3", pes: int | None = None, sram_bytes: int = 49152
+) -> float:
+    """Sequences whose activations fit: on the whole wafer, or on so many PEs."""
+    if arch not in WAFER_BYTES:
+        raise ConfigError(f"there is no wafer {arch!r}: known are {', '.join(WAFER_BYTES)}")
+    memory = WAFER_BYTES[arch] if pes is None else pes * sram_bytes
+    return FREE * memory / (token_bytes(model) * sequence)
+
+
+def choose(
+    model: Transformer,
+    batch: int,
+    systems: int = 1,
+    sequence: int | None = None,
+    arch: str = "wse3",
+    micro_batch: int | None = None,
+    pes: int | None = None,
+) -> MicroBatch:
+    """The micro-batch for a global batch of `batch` sequences on `systems` wafers.
+
+    Passes are as few as memory allows and of one size, as the vendor's automatic choice (a divisor of batch / systems).
+    micro_batch: the user's own; it must be a whole number of sequences, not more than the share of the batch.
+    """
+    if batch < 1 or systems < 1:
+        raise ConfigError(f"a batch of {batch} sequences on {systems} systems: both must be 1 or more")
+    share = batch / systems
+    most = room(model, sequence or model.sequence, arch, pes)
+    if micro_batch is None:
+        if most < 1:
+            raise ConfigError(
+                f"{model.name}: not one sequence of {sequence or model.sequence} tokens fits on the wafer "
+                f"(room for {most:.2f}); take shorter sequences"
+            )
+        passes = max(1, -(-int(-(-share // 1)) // int(most)))
+    else:
+        if micro_batch < 1 or micro_batch > share:
+            raise ConfigError(
+                f"micro-batch {micro_batch}: it is 1 to {share:g}, the share of a system of the batch {batch}"
+            )
+        passes = -(-int(-(-share // 1)) // micro_batch)
+    return MicroBatch(share / passes, passes, most, share)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A published micro-batch and the law's."""
+
+    model: str
+    published: int
+    computed: int
+
+    @property
+    def error_pct(self) -> float:
+        return 100 * (self.computed - self.published) / self.published
+
+
+def published() -> Iterator[Compared]:
+    """The ten micro-batches of the vendor's documentation (sequences of 2,048 tokens, CS-2), and the law's."""
+    lines = [line for line in TABLE.read_text().splitlines() if not line.startswith("#")]
+    for row in csv.DictReader(lines):
+        d, heads = int(row["d_model"]), int(row["heads"])
+        model = Transformer(
+            name=row["model"],
+            layers=int(row["layers"]),
+            d_model=d,
+            heads=heads,
+            kv_heads=heads,
+            d_ff=4 * d,
+            vocab=50257,
+            sequence=2048,
+        )
+        yield Compared(row["model"], int(row["micro_batch"]), int(room(model, 2048, "wse2")))
