@@ -1,6 +1,7 @@
 """What MemoryX does with gradients: SGD with momentum and AdamW over float32 master weights, at the speed of memory.
 
-One pass per tensor reads gradient, weight and state, writes weight and state, and writes the 16-bit copy to be streamed.  The formulas are those of PyTorch's SGD and AdamW, computed in float32.  Elements do not depend on each other, so
+One pass per tensor reads gradient, weight and state, writes weight and state, and writes the 16-bit copy to be
+streamed.  The formulas are those of PyTorch's SGD and AdamW, computed in float32.  No element depends on another, so
 neither threads nor the order of tensors change a bit; stochastic rounding draws from (seed, step, tensor, index).
 """
 
@@ -22,6 +23,7 @@ from .rounding import U32, U64, fields, narrow, noise
 
 F32 = np.float32
 BLOCK = 1 << 18  # elements a thread takes at once
+CACHED = 1 << 10  # elements that are in the nearest cache while they are worked on
 
 
 class Traffic(NamedTuple):
@@ -120,8 +122,8 @@ class SGD(Optimizer):
 
 @dataclass(frozen=True)
 class AdamW(Optimizer):
-    """w = (1 - rate decay) w;  m, v: moving averages of g and g g;  w = w - rate m^ / (sqrt(v^) + eps), where ^ makes up
-    for the averages' start from 0."""
+    """w = (1 - rate decay) w;  m, v: moving averages of g and g g;  w = w - rate m^ / (sqrt(v^) + eps), where ^ makes
+    up for the averages' start from 0."""
 
     betas: tuple[float, float] = (0.9, 0.95)
     eps: float = 1e-8
@@ -145,14 +147,21 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adamw": AdamW}
 
 
 @numba.njit(cache=True, nogil=True)
+def _narrow_all(words, copy, mantissa, bias, stochastic, draw, base):
+    for i in range(copy.size):
+        random = noise(draw, base + U64(i)) if stochastic else U32(0)
+        copy[i] = narrow(words[i], mantissa, bias, stochastic, random)
+
+
+@numba.njit(cache=True, nogil=True)
 def _sgd(weight, gradient, speed, copy, scale, rate, momentum, decay, mantissa, bias, stochastic, draw, base):
-    words = weight.view(U32)
-    for i in range(weight.size):
-        speed[i] = momentum * speed[i] + (gradient[i] * scale + decay * weight[i])
-        weight[i] -= rate * speed[i]
-        if copy.size:
-            random = noise(draw, base + U64(i)) if stochastic else U32(0)
-            copy[i] = narrow(words[i], mantissa, bias, stochastic, random)
+    for at in range(0, weight.size, CACHED):
+        end = min(at + CACHED, weight.size)
+        for i in range(at, end):
+            speed[i] = momentum * speed[i] + (gradient[i] * scale + decay * weight[i])
+            weight[i] -= rate * speed[i]
+        # Two simple loops over what is in the cache become vector instructions, one of both does not.
+        _narrow_all(weight[at:end].view(U32), copy[at:end], mantissa, bias, stochastic, draw, base + U64(at))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -177,15 +186,14 @@ def _adamw(
     draw,
     base,
 ):
-    words = weight.view(U32)
-    for i in range(weight.size):
-        g = gradient[i] * scale
-        mean[i] = b1 * mean[i] + c1 * g
-        square[i] = b2 * square[i] + c2 * (g * g)
-        weight[i] = keep * weight[i] - rate * (mean[i] / (np.sqrt(square[i]) / root + eps))
-        if copy.size:
-            random = noise(draw, base + U64(i)) if stochastic else U32(0)
-            copy[i] = narrow(words[i], mantissa, bias, stochastic, random)
+    for at in range(0, weight.size, CACHED):
+        end = min(at + CACHED, weight.size)
+        for i in range(at, end):
+            g = gradient[i] * scale
+            mean[i] = b1 * mean[i] + c1 * g
+            square[i] = b2 * square[i] + c2 * (g * g)
+            weight[i] = keep * weight[i] - rate * (mean[i] / (np.sqrt(square[i]) / root + eps))
+        _narrow_all(weight[at:end].view(U32), copy[at:end], mantissa, bias, stochastic, draw, base + U64(at))
 
 
 _LOOPS: dict[type[Optimizer], Any] = {SGD: _sgd, AdamW: _adamw}
