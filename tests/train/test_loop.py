@@ -1,0 +1,128 @@
+"""The loop around passes, with PyTorch in the fabric's place."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+import torch
+from train.executing import ByTorch
+
+from wse.errors import ConfigError
+from wse.memoryx.store import Store
+from wse.models import graph, load
+from wse.train import data, loop, reference
+
+MODEL = load("nano-1").but(d_model=16, d_ff=32, sequence=8)
+TEXT = data.encode("the quick brown fox jumps over the lazy dog. " * 60, 96)
+
+
+def trainer(tmp_path, name="store", updates="memoryx", from_=None, **settings):
+    made, chosen = graph(MODEL), loop.Settings(**{"steps": 12, "dtype": "f32"} | settings)
+    execution = ByTorch(made, 4, 8, updates)
+    slots = ("momentum",) if chosen.optimizer == "sgd" else ("m", "v")
+    masks = loop.masks(made, chosen.sparsity, chosen.seed)
+    store = from_ or Store.create(tmp_path / name, loop.initial(made, chosen.seed, masks), slots)
+    return loop.Trainer.start(execution, store, data.Batches(TEXT, 4, 8, chosen.seed), chosen)
+
+
+def torch_run(it, optimizer, **arguments):
+    batches = [it.batches.step(i) for i in range(it.settings.steps)]
+    weights = loop.initial(it.execution.graph, it.settings.seed, it.masks)
+    rates = it.settings.rate_at
+    return reference.train(it.execution.graph, weights, batches, optimizer, rates, it.settings.clip, **arguments)
+
+
+OPTIMIZERS = {
+    "adamw": partial(torch.optim.AdamW, betas=(0.9, 0.95), weight_decay=0.0),
+    "sgd": partial(torch.optim.SGD, lr=0.1, momentum=0.9),
+}
+
+
+@pytest.mark.parametrize("updates, optimizer", [("memoryx", "adamw"), ("memoryx", "sgd"), ("fabric", "sgd")])
+def test_a_run_is_that_of_pytorch(tmp_path, updates, optimizer):
+    rate = 3e-3 if optimizer == "adamw" else 0.1
+    it = trainer(tmp_path, updates=updates, optimizer=optimizer, rate=rate, clip=0.5)
+    it.train(12)
+    run = torch_run(it, OPTIMIZERS[optimizer])
+    np.testing.assert_allclose([step.loss for step in it.history], run.losses, rtol=2e-5)
+    np.testing.assert_allclose([step.norm for step in it.history], run.norms, rtol=1e-3)
+    assert min(run.norms) > 0.5  # so clipping had something to do
+    assert run.losses[-1] < run.losses[0] - 0.05
+
+
+def test_a_step_that_overflows_is_skipped(tmp_path):
+    it = trainer(tmp_path, dtype="f16")
+    it.execution.overflow_at = (1,)
+    it.advance()
+    before = {name: it.store.weight(name).copy() for name in it.store.names}
+    skipped = it.advance()
+    assert skipped.skipped and skipped.scale == 2**15 and it.scaler.scale == 2**14 and it.scaler.skipped == 1
+    assert all(np.array_equal(before[name], it.store.weight(name)) for name in before)
+    assert not it.advance().skipped
+    assert not np.array_equal(before["head.weight"], it.store.weight("head.weight"))
+
+
+def test_micro_batches_are_averaged(tmp_path):
+    it = trainer(tmp_path, micro_batches=3, clip=0.0)
+    it.advance()
+    weights = loop.initial(it.execution.graph, 0)
+    each = [reference.gradients(it.execution.graph, weights, *it.batches.step(i)) for i in range(3)]
+    assert it.history[0].loss == pytest.approx(np.mean([loss for loss, _ in each]))
+    for name in it.store.names:
+        np.testing.assert_allclose(
+            it.store.gradient(name), np.mean([g[name] for _, g in each], axis=0), rtol=1e-4, atol=1e-7
+        )
+
+
+@pytest.mark.parametrize("updates, dtype", [("memoryx", "bf16"), ("fabric", "f32")])
+def test_a_run_resumes_to_the_bit(tmp_path, updates, dtype):
+    kind = {"optimizer": "sgd"} if updates == "fabric" else {"stochastic": True}
+    kind |= {"updates": updates, "dtype": dtype, "sparsity": 0.0 if updates == "fabric" else 0.5}
+    whole = trainer(tmp_path, "whole", **kind)
+    whole.execution.overflow_at = (3,)
+    whole.train(10)
+    first = trainer(tmp_path, "first", **kind)
+    first.execution.overflow_at = (3,)
+    first.train(6)
+    first.save(tmp_path / "saved", {})
+    second = trainer(tmp_path, from_=Store.open(tmp_path / "saved"), **kind)
+    assert second.step == 6
+    second.train(10)
+    assert second.history == whole.history and second.scaler == whole.scaler
+    if updates == "fabric":
+        second.save(tmp_path / "end", {})
+        whole.save(tmp_path / "whole_end", {})
+    for name in whole.store.names:
+        assert whole.store.weight(name).tobytes() == second.store.weight(name).tobytes()
+
+
+def test_masked_weights_stay_zero(tmp_path):
+    it = trainer(tmp_path, sparsity=0.9)
+    it.train(3)
+    for name, mask in it.masks.items():
+        weight = it.store.weight(name)
+        assert (mask == 0).sum() == int(0.9 * mask.size) and not weight[mask == 0].any() and weight[mask == 1].all()
+    assert "embedding.weight" not in it.masks and "layers.0.mlp.up.weight" in it.masks
+    run = torch_run(it, OPTIMIZERS["adamw"], masks=it.masks)
+    np.testing.assert_allclose([step.loss for step in it.history], run.losses[:3], rtol=1e-5)
+
+
+def test_the_rate_rises_and_falls():
+    settings = loop.Settings(steps=100, warmup=10, rate=1.0)
+    rates = [settings.rate_at(step) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1) and np.argmax(rates) == 9 and rates[-1] == pytest.approx(0.1)
+    assert loop.Settings(warmup=0, schedule="constant", rate=0.5).rate_at(99) == 0.5
+
+
+def test_settings_that_cannot_be():
+    with pytest.raises(ConfigError, match="^sparsity is a share from 0 to below 1, not 1.0$"):
+        loop.Settings(sparsity=1.0)
+    with pytest.raises(ConfigError, match="^optimizer is sgd or adamw, not 'lion'$"):
+        loop.Settings(optimizer="lion").optimizers()
+
+
+def test_updates_on_the_fabric_are_sgd(tmp_path):
+    with pytest.raises(ConfigError, match="^updates on the fabric are SGD with momentum, not adamw: use sgd$"):
+        trainer(tmp_path, updates="fabric")

@@ -1,0 +1,270 @@
+"""The training loop: what the host does around the passes over the fabric.
+
+A step: the pass (or passes, where a step has several micro-batches), the norm of the gradients, the decision whether
+all are finite, clipping, the update.  Where updates is "memoryx" (weight streaming) the optimisers of wse.memoryx
+update the master weights in the store; where it is "fabric" (pipelined) the weight PEs do, with the coefficients of
+the loop.  A run is given by its Settings, text and seed: it can be stopped and resumed to the bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..mapping.execution import Execution, Pass
+from ..memoryx.optimizer import SGD, AdamW, Optimizer, measure
+from ..memoryx.rounding import to_bits
+from ..memoryx.store import Store
+from ..models import Graph
+from ..numerics import from_bits
+from .data import Batches
+from .scaler import Scaler
+
+SCHEDULES = ("cosine", "constant")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What decides a run's numbers, beside the model, the text and the mode.
+
+    steps, warmup: steps in all, of which the rate rises in the first `warmup`; schedule: "cosine" falls to a tenth at
+    the end, "constant" stays.  micro_batches: passes of a step.  rate: of the optimiser at its highest.  momentum: of
+    SGD.  decay: weight decay of matrices.  clip: largest norm of the gradient, 0: none.  loss_scale: "dynamic", "none"
+    or a number.  stochastic: streamed weights are rounded to 16 bits at random.  sparsity: share of the weights of
+    linear layers that is 0 and stays so.
+    """
+
+    steps: int = 300
+    warmup: int = 20
+    schedule: str = "cosine"
+    micro_batches: int = 1
+    optimizer: str = "adamw"
+    rate: float = 3e-3
+    momentum: float = 0.9
+    decay: float = 0.0
+    clip: float = 1.0
+    dtype: str = "bf16"
+    loss_scale: str = "dynamic"
+    stochastic: bool = False
+    sparsity: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise ConfigError(f"schedule is one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
+        for name, value in (("steps", self.steps), ("micro_batches", self.micro_batches)):
+            if value < 1:
+                raise ConfigError(f"{name} must be at least 1, not {value}")
+        if not 0 <= self.sparsity < 1:
+            raise ConfigError(f"sparsity is a share from 0 to below 1, not {self.sparsity}")
+        if not 0 <= self.momentum < 1:
+            raise ConfigError(f"momentum is from 0 to below 1, not {self.momentum}")
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate of a step, counted from 0."""
+        rise = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
+        if self.schedule == "constant":
+            return self.rate * rise
+        progress = min(1.0, step / max(1, self.steps - 1))
+        return self.rate * rise * (0.1 + 0.45 * (1 + math.cos(math.pi * progress)))
+
+    def optimizers(self) -> tuple[Optimizer, Optimizer]:
+        """(for matrices, for the rest, which has no decay)."""
+        if self.optimizer == "adamw":
+            return AdamW(self.rate, self.decay), AdamW(self.rate)
+        if self.optimizer == "sgd":
+            return SGD(self.rate, self.decay, self.momentum), SGD(self.rate, 0.0, self.momentum)
+        raise ConfigError(f"optimizer is sgd or adamw, not {self.optimizer!r}")
+
+
+def initial(graph: Graph, seed: int, masks: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+    """Float32 weights drawn as the graph's parameters say, each from (seed, its place), masked."""
+    weights = {}
+    for place, (name, p) in enumerate(graph.parameters.items()):
+        if p.initial == "normal":
+            value = np.random.default_rng((seed, place)).standard_normal(p.shape, np.float32) * np.float32(p.std)
+        else:
+            value = np.full(p.shape, {"zeros": 0, "ones": 1}[p.initial], np.float32)
+        weights[name] = value * masks[name] if masks and name in masks else value
+    return weights
+
+
+def masks(graph: Graph, sparsity: float, seed: int) -> dict[str, np.ndarray]:
+    """Float32 0 and 1 by weight matrix of a linear operator: exactly floor(sparsity x size) zeros, anywhere."""
+    made = {}
+    if not sparsity:
+        return made
+    tables = {p.name for o in graph.operators if o.kind == "embedding" for p in o.parameters.values()}
+    for place, operator in enumerate(graph.operators):
+        if operator.kind != "linear" or operator.parameters["weight"].name in tables:
+            continue
+        p = operator.parameters["weight"]
+        mask = np.ones(p.size, np.float32)
+        mask[np.random.default_rng((seed, 1, place)).permutation(p.size)[: int(sparsity * p.size)]] = 0
+        made[p.name] = mask.reshape(p.shape)
+    return made
+
+
+@dataclass
+class Step:
+    """What a step did.  loss: of the weights before it; norm: of the gradient before clipping, without loss scale;
+    scale: the loss scale it ran with; skipped: no update, for gradients were not finite."""
+
+    step: int
+    loss: float
+    norm: float
+    scale: float
+    rate: float
+    skipped: bool
+    cycles: int
+    tokens: int
+    sent: int
+    dense: int
+    drained: int
+
+
+@dataclass
+class Trainer:
+    """A run under way.  store: master weights and the optimiser's state; last: the last pass, for reports."""
+
+    execution: Execution
+    store: Store
+    batches: Batches
+    settings: Settings
+    masks: dict[str, np.ndarray]
+    scaler: Scaler
+    history: list[Step] = field(default_factory=list)
+    last: Pass | None = None
+
+    @classmethod
+    def start(cls, execution: Execution, store: Store, batches: Batches, settings: Settings) -> Trainer:
+        """From the store's weights, which may be new or a checkpoint's."""
+        if execution.updates == "fabric" and settings.optimizer != "sgd":
+            raise ConfigError(f"updates on the fabric are SGD with momentum, not {settings.optimizer}: use sgd")
+        saved = store.meta.get("train")
+        scaler = Scaler.restored(saved["scaler"]) if saved else Scaler.of(settings.dtype, settings.loss_scale)
+        history = [Step(**step) for step in saved["history"]] if saved else []
+        mask = masks(execution.graph, settings.sparsity, settings.seed)
+        trainer = cls(execution, store, batches, settings, mask, scaler, history)
+        trainer._load(trainer._updates)
+        return trainer
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return len(self.history)
+
+    def train(self, until: int, report: Callable[[Step], Any] = lambda step: None) -> None:
+        """Does steps until so many are done."""
+        while self.step < until:
+            report(self.advance())
+
+    def advance(self) -> Step:
+        """One step."""
+        scale, rate = self.scaler.scale, self.settings.rate_at(self.step)
+        passes = [self._pass(number, scale) for number in range(self.settings.micro_batches)]
+        gradients = self._gradients(passes)
+        size = measure(gradients.values())
+        norm = size.norm / scale
+        good = self.scaler.after(size.finite)
+        cycles = sum(p.cycles for p in passes)
+        if good:
+            clip = self.settings.clip
+            factor = min(1.0, clip / (norm + 1e-6)) / scale if clip else 1 / scale
+            cycles += self._update(gradients, rate, factor)
+        self.last = passes[-1]
+        done = Step(
+            step=self.step,
+            loss=sum(p.loss for p in passes) / len(passes),
+            norm=norm,
+            scale=scale,
+            rate=rate,
+            skipped=not good,
+            cycles=cycles,
+            tokens=len(passes) * self.execution.batch * self.execution.sequence,
+            sent=sum(p.sent for p in passes),
+            dense=sum(p.dense for p in passes),
+            drained=sum(p.drained for p in passes),
+        )
+        self.history.append(done)
+        return done
+
+    def held_out(self, batches: int = 8) -> float:
+        """Mean loss on text that is not trained on, computed by the fabric."""
+        return float(np.mean([self.execution.evaluate(*batch) for batch in self.batches.held_out(batches)]))
+
+    def save(self, path: Any, about: Mapping[str, Any]) -> None:
+        """A checkpoint of weights, optimiser, scaler and history.  about: what else makes the run, to compare."""
+        if self.execution.updates == "fabric":
+            for kind, arrays in zip(("weight", "momentum"), self.execution.read(), strict=True):
+                for name, array in arrays.items():
+                    (self.store.weight(name) if kind == "weight" else self.store.slot(kind, name))[...] = array
+        self.store.meta["train"] = {
+            "scaler": self.scaler.state(),
+            "history": [asdict(step) for step in self.history],
+            "settings": asdict(self.settings),
+            "about": dict(about),
+        }
+        self.store.save(path)
+
+    # Parts of a step.
+
+    def _pass(self, number: int, scale: float) -> Pass:
+        ids, labels = self.batches.step(self.step * self.settings.micro_batches + number)
+        return self.execution.run(ids, labels, scale)
+
+    def _gradients(self, passes: list[Pass]) -> dict[str, np.ndarray]:
+        """The mean of the passes, masked, in the store's files."""
+        found = {}
+        for name in self.store.names:
+            g = self.store.gradient(name)
+            g[...] = passes[0].gradients[name]
+            for p in passes[1:]:
+                g += p.gradients[name]
+            if len(passes) > 1:
+                g /= len(passes)
+            if name in self.masks:
+                g *= self.masks[name]
+            found[name] = g
+        return found
+
+    def _update(self, gradients: Mapping[str, np.ndarray], rate: float, factor: float) -> int:
+        """Returns cycles of the fabric."""
+        s = self.settings
+        if self.execution.updates == "fabric":
+            return self.execution.update(rate, s.momentum, factor)
+        matrices, rest = s.optimizers()
+        updates = self._updates + 1
+        for name, gradient in gradients.items():
+            weight = self.store.weight(name)
+            optimizer = matrices if weight.ndim > 1 else rest
+            state = self.store.state(name)
+            optimizer.update(weight, gradient, state, updates, rate=rate, scale=factor, name=name)
+        self._load(updates)
+        return 0
+
+    @property
+    def _updates(self) -> int:
+        """Updates done, which AdamW counts; skipped steps are none."""
+        return sum(not step.skipped for step in self.history)
+
+    def _load(self, updates: int) -> None:
+        """Master weights after so many updates, rounded to 16 bits at random where asked for, to the execution."""
+        weights = {name: self.store.weight(name) for name in self.store.names}
+        if self.execution.updates == "fabric":
+            momentum = {name: self.store.slot("momentum", name) for name in self.store.names}
+            self.execution.load(weights, momentum)
+        elif self.settings.stochastic and self.settings.dtype != "f32":
+            self.execution.load({name: self._rounded(name, weight, updates) for name, weight in weights.items()})
+        else:
+            self.execution.load(weights)
+
+    def _rounded(self, name: str, weight: np.ndarray, updates: int) -> np.ndarray:
+        seed = crc32(f"{name} {updates} {self.settings.seed}".encode()) << 32 | self.settings.seed & 0xFFFFFFFF
+        return from_bits(to_bits(weight, self.settings.dtype, True, seed), self.settings.dtype)

@@ -1,0 +1,190 @@
+"""The same graph, weights and batches in PyTorch: what a run on the fabric is compared with.
+
+It shares no arithmetic with the emulator or MemoryX: gradients are autograd's, the optimisers torch.optim's, clipping
+is torch's.  PyTorch is imported when it is called for; the extra `test` has its CPU build.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..models import Graph
+from ..models.graph import Operator
+
+
+def torch() -> Any:
+    """The module; ConfigError where it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        raise ConfigError("the reference needs PyTorch: pip install torch") from None
+    return torch
+
+
+def loss(graph: Graph, weights: Mapping[str, Any], ids: Any, labels: Any) -> Any:
+    """Mean cross-entropy over the tokens, a scalar tensor.  ids, labels: integer tensors [batch, sequence]."""
+    tensors: dict[str, Any] = {"ids": ids}
+    for operator in graph.operators:
+        inputs = [tensors[name] for name in operator.inputs]
+        parameters = {role: weights[p.name] for role, p in operator.parameters.items()}
+        if operator.kind == "loss":
+            f = torch().nn.functional
+            return f.cross_entropy(inputs[0].flatten(0, 1), labels.flatten().long())
+        if operator.kind not in _KINDS:
+            raise ConfigError(f"the reference has no {operator.kind}, which {operator.name} is")
+        tensors[operator.outputs[0]] = _KINDS[operator.kind](operator, inputs, parameters)
+    raise ConfigError("the graph has no loss")
+
+
+def gradients(
+    graph: Graph, weights: Mapping[str, np.ndarray], ids: np.ndarray, labels: np.ndarray, dtype: str = "float32"
+) -> tuple[float, dict[str, np.ndarray]]:
+    """(loss, gradient of each parameter), computed in "float32" or "float64"."""
+    t = torch()
+    leaves = {name: _leaf(weight, getattr(t, dtype)) for name, weight in weights.items()}
+    value = loss(graph, leaves, _ids(ids), _ids(labels))
+    value.backward()
+    return value.item(), {name: leaf.grad.numpy() for name, leaf in leaves.items()}
+
+
+@dataclass
+class ReferenceRun:
+    """losses of the steps; norms of the gradients before clipping; the weights in the end."""
+
+    losses: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
+    weights: dict[str, np.ndarray] = field(default_factory=dict)
+    held_out: float = math.nan
+
+
+def train(
+    graph: Graph,
+    weights: Mapping[str, np.ndarray],
+    batches: Iterable[tuple[np.ndarray, np.ndarray]],
+    optimizer: Callable[[list[dict[str, Any]]], Any],
+    rates: Callable[[int], float],
+    clip: float = 0.0,
+    held_out: Iterable[tuple[np.ndarray, np.ndarray]] = (),
+    masks: Mapping[str, np.ndarray] | None = None,
+) -> ReferenceRun:
+    """Trains in float32.
+
+    batches: (ids, labels) of the steps.  optimizer: makes a torch optimiser from parameter groups, the first with
+    weight decay.  rates: learning rate of a step, from 0.  clip: largest norm of the gradient, 0 for none.  held_out:
+    batches for a last loss.  masks: 0 where a weight of that name is and stays 0.
+    """
+    t = torch()
+    leaves = {name: _leaf(weight, t.float32) for name, weight in weights.items()}
+    decayed = [leaf for leaf in leaves.values() if leaf.dim() > 1]
+    plain = [leaf for leaf in leaves.values() if leaf.dim() <= 1]
+    groups = [{"params": decayed}] + ([{"params": plain, "weight_decay": 0.0}] if plain else [])
+    update = optimizer(groups)
+    done = ReferenceRun()
+    for step, (ids, labels) in enumerate(batches):
+        update.zero_grad()
+        value = loss(graph, leaves, _ids(ids), _ids(labels))
+        value.backward()
+        for name, mask in (masks or {}).items():
+            leaves[name].grad *= t.from_numpy(np.asarray(mask, np.float32))
+        norm = t.nn.utils.clip_grad_norm_(leaves.values(), clip or math.inf)
+        for group in update.param_groups:
+            group["lr"] = rates(step)
+        update.step()
+        done.losses.append(value.item())
+        done.norms.append(norm.item())
+    with t.no_grad():
+        last = [loss(graph, leaves, _ids(ids), _ids(labels)).item() for ids, labels in held_out]
+    done.held_out = sum(last) / len(last) if last else math.nan
+    done.weights = {name: leaf.detach().numpy() for name, leaf in leaves.items()}
+    return done
+
+
+def _leaf(weight: np.ndarray, dtype: Any) -> Any:
+    return torch().tensor(np.array(weight), dtype=dtype, requires_grad=True)
+
+
+def _ids(ids: np.ndarray) -> Any:
+    return torch().from_numpy(np.ascontiguousarray(ids, np.int64))
+
+
+# --- operators --------------------------------------------------------------------------------------------------------
+
+
+def _embedding(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
+    return p["weight"][x[0]]
+
+
+def _positions(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
+    return x[0] + p["weight"][: x[0].shape[1]]
+
+
+def _layernorm(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
+    gain = p["gain"]
+    return torch().nn.functional.layer_norm(x[0], gain.shape, gain, p.get("bias"), o.attributes["eps"])
+
+
+def _rmsnorm(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
+    square = x[0].pow(2).mean(-1, keepdim=True)
+    return x[0] * torch().rsqrt(square + o.attributes["eps"]) * p["gain"]
+
+
+def _linear(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
+    return torch().nn.functional.linear(x[0], p["weight"], p.get("bias"))
+
+
+def _rotary(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
+    """Pairs (i, i + rotary / 2) of a head's first `rotary` features turn by position x theta^(-2 i / rotary)."""
+    t, a = torch(), o.attributes
+    heads = x[0].unflatten(-1, (int(a["heads"]), int(a["d_head"])))
+    turned, rest = heads[..., : a["rotary"]], heads[..., a["rotary"] :]
+    half = int(a["rotary"]) // 2
+    frequency = float(a["theta"]) ** (-t.arange(half, dtype=t.float64) / half)
+    angle = t.arange(x[0].shape[1], dtype=t.float64)[:, None] * frequency
+    cos, sin = (f(angle)[:, None, :].to(x[0].dtype) for f in (t.cos, t.sin))
+    low, high = turned[..., :half], turned[..., half:]
+    both = t.cat([low * cos - high * sin, high * cos + low * sin, rest], -1)
+    return both.flatten(-2)
+
+
+def _attention(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
+    t, a = torch(), o.attributes
+    if a["alibi"]:
+        raise ConfigError(f"the reference has no alibi, which {o.name} needs")
+    heads, kv, d = int(a["heads"]), int(a["kv_heads"]), int(a["d_head"])
+    q = x[0].unflatten(-1, (heads, d)).transpose(1, 2)
+    k, v = (y.unflatten(-1, (kv, d)).transpose(1, 2).repeat_interleave(heads // kv, 1) for y in x[1:])
+    scores = q @ k.transpose(-1, -2) / math.sqrt(d)
+    if a["causal"]:
+        s = scores.shape[-1]
+        scores = scores.masked_fill(t.ones(s, s, dtype=t.bool).triu(1), -math.inf)
+    return (scores.softmax(-1) @ v).transpose(1, 2).flatten(-2)
+
+
+def _gelu(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
+    return torch().nn.functional.gelu(x[0], approximate="tanh")
+
+
+def _silu(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
+    return torch().nn.functional.silu(x[0])
+
+
+_KINDS: dict[str, Callable[[Operator, list, Mapping[str, Any]], Any]] = {
+    "embedding": _embedding,
+    "positions": _positions,
+    "layernorm": _layernorm,
+    "rmsnorm": _rmsnorm,
+    "linear": _linear,
+    "rotary": _rotary,
+    "attention": _attention,
+    "gelu": _gelu,
+    "silu": _silu,
+    "silu_gate": lambda o, x, p: _silu(o, x, p) * x[1],
+    "gelu_gate": lambda o, x, p: _gelu(o, x, p) * x[1],
+    "residual": lambda o, x, p: x[0] + x[1],
+}

@@ -1,0 +1,60 @@
+"""Dynamic loss scaling: the loss is multiplied so that small gradients do not underflow in 16 bits.
+
+A step whose gradients are not all finite is skipped and the scale halved; after `patience` clean steps it is doubled.
+Limits follow common practice of mixed-precision training: 2^15 at first and at most for f16 and bf16, 2^31 for cb16,
+whose exponent has six bits more room than f16's five; at least 2^-14.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..errors import ConfigError
+
+LEAST = 2.0**-14
+MOST = {"f16": 2.0**15, "bf16": 2.0**15, "cb16": 2.0**31, "f32": 1.0}
+PATIENCE = 2000  # clean steps
+
+
+@dataclass
+class Scaler:
+    """scale: what the next pass multiplies its loss by.  clean: steps since it changed.  skipped: steps lost so far."""
+
+    scale: float
+    most: float
+    least: float = LEAST
+    patience: int = PATIENCE
+    clean: int = 0
+    skipped: int = 0
+    dynamic: bool = True
+
+    @classmethod
+    def of(cls, dtype: str, choice: str | float = "dynamic") -> Scaler:
+        """For an element type.  choice: "dynamic", "none" (always 1) or a constant scale."""
+        if choice == "dynamic":
+            return cls(MOST[dtype], MOST[dtype], dynamic=dtype != "f32")
+        scale = 1.0 if choice == "none" else float(choice)
+        if not 0 < scale < float("inf"):
+            raise ConfigError(f"a loss scale is a number above 0, dynamic or none, not {choice!r}")
+        return cls(scale, scale, dynamic=False)
+
+    def after(self, finite: bool) -> bool:
+        """Notes whether a step's gradients were finite; returns whether its update may be done."""
+        if not finite:
+            self.skipped += 1
+            self.clean = 0
+            if self.dynamic:
+                self.scale = max(self.scale / 2, self.least)
+            return False
+        self.clean += 1
+        if self.dynamic and self.clean >= self.patience:
+            self.scale, self.clean = min(self.scale * 2, self.most), 0
+        return True
+
+    def state(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def restored(cls, state: dict[str, Any]) -> Scaler:
+        return cls(**state)
