@@ -59,7 +59,7 @@ def test_the_library_of_this_python_is_found():
 def test_what_is_no_text_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"^data .*nothing.txt: No such file or directory; give a text file"):
         data.read(str(tmp_path / "nothing.txt"), 96)
-    with pytest.raises(ConfigError, match="^the text is empty$"):
+    with pytest.raises(ConfigError, match=r"^the text is empty$"):
         data.encode("", 96)
-    with pytest.raises(ConfigError, match="^the text has 30 characters; sequences of 8 need at least 90$"):
+    with pytest.raises(ConfigError, match=r"^the text has 30 characters; sequences of 8 need at least 90$"):
         data.Batches(data.encode("abc" * 10, 96), 1, 8, 0)

@@ -117,12 +117,12 @@ def test_the_rate_rises_and_falls():
 
 
 def test_settings_that_cannot_be():
-    with pytest.raises(ConfigError, match="^sparsity is a share from 0 to below 1, not 1.0$"):
+    with pytest.raises(ConfigError, match=r"^sparsity is a share from 0 to below 1, not 1.0$"):
         loop.Settings(sparsity=1.0)
-    with pytest.raises(ConfigError, match="^optimizer is sgd or adamw, not 'lion'$"):
+    with pytest.raises(ConfigError, match=r"^optimizer is sgd or adamw, not 'lion'$"):
         loop.Settings(optimizer="lion").optimizers()
 
 
 def test_updates_on_the_fabric_are_sgd(tmp_path):
-    with pytest.raises(ConfigError, match="^updates on the fabric are SGD with momentum, not adamw: use sgd$"):
+    with pytest.raises(ConfigError, match=r"^updates on the fabric are SGD with momentum, not adamw: use sgd$"):
         trainer(tmp_path, updates="fabric")

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
-
 from wse.models import graph, load
 from wse.train import loop, reference
+
+torch = pytest.importorskip("torch")
 
 SMALL = {"d_model": 8, "d_ff": 12, "sequence": 6, "vocab": 11, "heads": 2, "kv_heads": 2, "layers": 2, "rotary": 0}
 

@@ -97,7 +97,7 @@ def initial(graph: Graph, seed: int, masks: Mapping[str, np.ndarray] | None = No
 
 def masks(graph: Graph, sparsity: float, seed: int) -> dict[str, np.ndarray]:
     """Float32 0 and 1 by weight matrix of a linear operator: exactly floor(sparsity x size) zeros, anywhere."""
-    made = {}
+    made: dict[str, np.ndarray] = {}
     if not sparsity:
         return made
     tables = {p.name for o in graph.operators if o.kind == "embedding" for p in o.parameters.values()}
