@@ -1,0 +1,219 @@
+"""DDR5: short orders to the clock, long ones against published efficiencies."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import wse
+from wse.memoryx.ddr5 import (
+    BANKS,
+    BURST,
+    GROUPS,
+    SPEEDS,
+    Controller,
+    Ddr5,
+    efficiency,
+    from_table,
+    order,
+    scattered,
+    sequential,
+    streams,
+)
+
+PLAIN = Controller(hashed=False)
+PART = Ddr5(4800, ranks=1, controller=PLAIN)
+T = PART.cycles()
+PAGE = PART.page // BURST  # blocks of a row
+NEXT_BANK = GROUPS * PAGE
+NEXT_ROW = NEXT_BANK * BANKS
+
+
+def clocks(blocks, writes=False, part=PART):
+    return efficiency(part, order(np.array(blocks), np.array(writes))).clocks
+
+
+# --- the device -----------------------------------------------------------------------------------------------------------
+
+
+def test_peaks_and_capacities():
+    """GB/s of a DIMM as vendors print them; 64 GB is two ranks of sixteen devices of 16 Gb."""
+    peaks = {3200: 25.6, 4000: 32, 4400: 35.2, 4800: 38.4, 5200: 41.6, 5600: 44.8, 6000: 48, 6400: 51.2, 7200: 57.6}
+    assert {speed: Ddr5(speed).peak / 1e9 for speed in peaks} == pytest.approx(peaks)
+    assert Ddr5(8800).peak / 1e9 == pytest.approx(70.4)
+    assert Ddr5().capacity == 64 * 2**30
+    assert Ddr5(density=24).capacity == 96 * 2**30 and Ddr5(ranks=1, width=8).capacity == 16 * 2**30
+
+
+@pytest.mark.parametrize("density, loss", [(8, 0.050), (16, 0.076), (32, 0.105)])
+def test_refresh_takes_its_published_share(density, loss):
+    """Of one rank, read in order, nothing else is lost: the share is what refresh leaves."""
+    part = Ddr5(4800, ranks=1, density=density)
+    assert part.refresh_loss == pytest.approx(loss, abs=5e-4)
+    share = efficiency(part, streams(1, 0, length=100_000)).share
+    assert 1 - loss - 0.012 < share <= 1 - loss + 1e-3
+
+
+@pytest.mark.parametrize("speed, latency", [(3200, 26), (4800, 36), (5600, 40), (6400, 46)])
+def test_latencies_are_those_of_the_speed_bins(speed, latency):
+    t = Ddr5(speed).cycles()
+    assert t["CL"] == t["RCD"] == t["RP"] == latency
+
+
+def test_timings_of_4800():
+    assert (T["WR"], T["CCD_L"], T["BL"]) == (72, 12, 8)
+    assert T["RAS"] + T["RP"] == 113  # nRC
+
+
+@pytest.mark.parametrize("speed", SPEEDS)
+def test_every_speed_has_timings(speed):
+    t = Ddr5(speed).cycles()
+    assert all(value > 0 for value in t.values())
+    assert 13 < t["RCD"] * Ddr5(speed).clock_ns < 17
+
+
+# --- to the clock ---------------------------------------------------------------------------------------------------------
+
+
+def test_one_access():
+    assert clocks([0]) == T["RCD"] + T["CL"] + T["BL"]
+    assert clocks([0], True) == T["RCD"] + T["CWL"] + T["BL"]
+
+
+def test_a_second_access():
+    first = T["RCD"] + T["CL"] + T["BL"]
+    assert clocks([0, GROUPS]) == first + T["CCD_L"]  # the same row
+    assert clocks([0, 1]) == first + T["CCD_S"]  # another bank group, opened meanwhile
+    assert clocks([0, NEXT_BANK]) == first + max(T["RRD_L"], T["CCD_L"])  # another bank of the group
+    assert clocks([0, NEXT_ROW]) == first + max(T["RAS"], T["RCD"] + T["RTP"]) + T["RP"]  # another row of the bank
+
+
+def test_writes_are_apart_and_turn_the_bus():
+    one_write = T["RCD"] + T["CWL"] + T["BL"]
+    assert clocks([0, GROUPS], True) == one_write + T["CCD_L_WR"]
+    assert clocks([0, 1], True) == one_write + T["CCD_S"]
+    assert clocks([0, 1], [0, 1]) == T["RCD"] + T["RTW"] + T["CWL"] + T["BL"]
+    # A row is closed only when what was written is in it.
+    assert clocks([0, NEXT_ROW], True) == 2 * one_write + T["WR"] + T["RP"]
+
+
+def test_a_read_after_a_write_waits_for_it():
+    """A write, and a read in the same row: with a batch of one the write is first."""
+    part = Ddr5(4800, ranks=1, controller=Controller(window=1, batch=1, hashed=False))
+    got = clocks([0, GROUPS], [1, 0], part)
+    assert got == T["RCD"] + T["WTR_L"] + T["CL"] + T["BL"]
+    assert clocks([0, 1], [1, 0], part) == T["RCD"] + max(T["WTR_S"], T["RRD_S"]) + T["CL"] + T["BL"]
+
+
+def test_four_activates():
+    """The fifth bank group waits until the first of four activates is old."""
+    assert clocks(range(5)) == max(4 * T["RRD_S"], T["FAW"]) + T["RCD"] + T["CL"] + T["BL"]
+
+
+def test_rows_of_one_bank():
+    n = 50
+    each = max(T["RAS"], T["RCD"] + T["RTP"]) + T["RP"]
+    assert clocks(np.arange(n) * NEXT_ROW) == (n - 1) * each + T["RCD"] + T["CL"] + T["BL"]
+
+
+def test_refresh_stops_a_rank():
+    n = T["REFI"] // T["BL"] + 100
+    blocks = np.arange(n) % (GROUPS * PAGE)
+    quiet = n * T["BL"] + T["RCD"] + T["CL"]
+    assert quiet < clocks(blocks) <= quiet + T["RFC"] + T["RP"] + 2 * T["RCD"] + T["RTP"] + T["FAW"]
+    assert clocks(blocks[: T["REFI"] // T["BL"] - 20]) == (T["REFI"] // T["BL"] - 20) * T["BL"] + T["RCD"] + T["CL"]
+
+
+# --- orders ---------------------------------------------------------------------------------------------------------------
+
+PUBLISHED = {3200: 0.89, 4800: 0.82, 5600: 0.77, 6400: 0.73}
+
+
+@pytest.mark.parametrize("speed", PUBLISHED)
+def test_scattered_accesses_get_what_was_published(speed):
+    """Effective bandwidth of server modules, simulated by a vendor (182.5 of 204.8 GB/s at 3200, 250.9 of 307.2 at 4800,
+    298.2 of 409.6 at 6400): blocks of 64 B at random, a third of them written.  Within 6 %."""
+    share = efficiency(Ddr5(speed), scattered(1 / 3)).share
+    assert share == pytest.approx(PUBLISHED[speed], rel=0.06)
+
+
+def test_stream_gets_what_was_measured():
+    """STREAM on twelve channels of DDR5-4800: 378 of 460.8 GB/s.  Its threads, some tens, each have a part of three
+    arrays of their own."""
+    for threads in (16, 32, 64):
+        triad = efficiency(Ddr5(4800), streams(2 * threads, threads, 1 << 15)).share
+        assert 12 * Ddr5(4800).peak * triad == pytest.approx(378e9, rel=0.04)
+
+
+def test_what_the_order_changes():
+    part = Ddr5(4800)
+    shares = {
+        "in order": sequential(part),
+        "three streams": sequential(part, 2, 1),
+        "runs of 16": efficiency(part, scattered(0, run=16)).share,
+        "scattered": efficiency(part, scattered(0)).share,
+        "scattered, written": efficiency(part, scattered(0.5)).share,
+    }
+    assert shares["in order"] > shares["three streams"] > shares["scattered, written"]
+    assert shares["in order"] > shares["scattered"]
+    rows = [efficiency(part, accesses).rows for accesses in (streams(1, 0), scattered(0, run=16), scattered(0))]
+    assert rows[0] < 0.02 < rows[1] < 0.6 < rows[2] <= 1
+
+
+def test_what_the_part_and_the_controller_change():
+    slow, fast = (efficiency(Ddr5(speed), scattered(1 / 3)).share for speed in (3200, 6400))
+    assert slow > fast + 0.05
+    assert Ddr5(6400).peak * fast > Ddr5(3200).peak * slow  # and yet more
+    random = scattered(1 / 3)
+    assert efficiency(Ddr5(ranks=2), random).share > efficiency(Ddr5(ranks=1), random).share
+    short, long = (efficiency(Ddr5(controller=Controller(w, b)), random).share for w, b in ((8, 8), (64, 48)))
+    assert long > short + 0.1
+    # Two arrays a power of two apart meet in one bank unless row bits choose banks.
+    for apart in (1, 4, 64, 1024):
+        meeting = streams(2, 0, apart=NEXT_ROW * 2 * apart)
+        plain, hashed = (
+            efficiency(Ddr5(controller=Controller(window=4, hashed=on)), meeting).share for on in (False, True)
+        )
+        assert hashed > 1.5 * plain
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    blocks=st.lists(st.integers(0, 1 << 20), min_size=1, max_size=60),
+    share=st.floats(0, 1),
+    speed=st.sampled_from(SPEEDS),
+    ranks=st.sampled_from([1, 2, 4]),
+)
+def test_nothing_is_faster_than_the_bus(blocks, share, speed, ranks):
+    part = Ddr5(speed, ranks=ranks)
+    writes = np.random.default_rng(len(blocks)).random(len(blocks)) < share
+    got = efficiency(part, order(np.array(blocks), writes))
+    t = part.cycles()
+    assert got.clocks >= t["RCD"] + t["CWL"] + len(blocks) * t["BL"]
+    each = t["RCD"] + t["CL"] + t["BL"] + t["RP"] + t["RAS"] + t["WR"] + t["WTR_L"]
+    assert got.clocks <= len(blocks) * each + t["RFC"] * ranks * (1 + len(blocks) * each // t["REFI"])
+    assert 0 < got.rows <= 1 and 0 <= got.turns <= 2 * len(blocks)
+
+
+def test_a_table_of_a_file():
+    assert from_table({"speed": 6400, "controller": {"window": 8}}) == Ddr5(6400, controller=Controller(8))
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: Ddr5(4801), "speed of DDR5 is one of 3200, 3600, 4000, .*, 8800, not 4801"),
+        (lambda: Ddr5(ranks=3), "ranks of DDR5 is one of 1, 2, 4, not 3"),
+        (lambda: Ddr5(density=12), "density of DDR5 is one of 8, 16, 24, 32, not 12"),
+        (lambda: Controller(0), "the window of a memory controller is 1 to 4096 accesses, not 0"),
+        (
+            lambda: from_table({"sped": 1}),
+            "sped is no figure of DDR5; there are controller, density, ranks, speed, width",
+        ),
+        (lambda: from_table({"controller": {"w": 1}}), "controller.w is no figure of DDR5; .*"),
+        (lambda: efficiency(Ddr5(), order(np.array([], int))), "an order of accesses has at least one"),
+    ],
+)
+def test_what_is_no_memory(call, message):
+    with pytest.raises(wse.ConfigError, match=f"^{message}$"):
+        call()

@@ -1,0 +1,336 @@
+"""DDR5: how much of a channel's peak bandwidth an order of accesses gets.
+
+A channel is a DIMM with two sub-channels of 32 bits; a burst of 16 beats moves 64 bytes.  The model places the commands
+of every access (precharge, activate, read or write, refresh) at the earliest cycle that the device's timings allow, as
+a memory controller does: it looks at a window of accesses and takes the one whose data can come first; writes are
+collected and drained in batches, because turning the bus around costs.  What an order costs follows from that: rows
+that change, banks that are busy, the bus that turns, refresh.
+
+Figures of the device: JESD79-5 (speed bins as quoted in the DRAM simulator Ramulator 2).  Figures of the controller
+(window, batch of writes, the hash of banks) are ours; `Controller` has them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from math import ceil
+
+import numba
+import numpy as np
+
+from ..errors import ConfigError
+
+BURST = 64  # bytes: 16 beats of 32 bits
+SUBCHANNELS = 2
+GROUPS, BANKS = 8, 4  # bank groups of a rank, banks of a group (16 Gb and more; at 8 Gb there are two)
+SPEEDS = (3200, 3600, 4000, 4400, 4800, 5200, 5600, 6000, 6400, 7200, 8000, 8400, 8800)  # MT/s that are sold
+REFRESH_NS = {8: 195.0, 16: 295.0, 24: 410.0, 32: 410.0}  # tRFC1 by density in Gb; 24 Gb as 32 Gb
+REFRESH_INTERVAL_NS = 3900.0  # tREFI
+# CL = tRCD = tRP in ns, by the highest speed that has them: 26, 36, 40 and 46 cycles at 3200, 4800, 5600, 6400.
+_LATENCY_NS = ((3200, 16.25), (4800, 15.0), (5600, 14.2857), (6400, 14.375), (8800, 14.375))
+
+
+@dataclass(frozen=True)
+class Controller:
+    """Of a sub-channel.  window: reads it chooses among; batch: writes it collects before it turns the bus, and drains
+    down to a quarter of them; hashed: banks are chosen by row bits too, so that streams do not meet in one bank."""
+
+    window: int = 32
+    batch: int = 24
+    hashed: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("window", "batch"):
+            value = getattr(self, name)
+            if not 1 <= value <= 4096:
+                raise ConfigError(f"the {name} of a memory controller is 1 to 4096 accesses, not {value}")
+
+
+@dataclass(frozen=True)
+class Ddr5:
+    """One channel: a DIMM of DDR5.
+
+    speed: MT/s.  ranks: 1, 2 or 4.  density: of a device, in Gb (8, 16, 24, 32).  width: of a device, in bits (4, 8):
+    devices of 4 bits read before they write, which holds writes of one bank group apart.  ConfigError otherwise.
+    """
+
+    speed: int = 4800
+    ranks: int = 2
+    density: int = 16
+    width: int = 4
+    controller: Controller = field(default_factory=Controller)
+
+    def __post_init__(self) -> None:
+        allowed = {"speed": SPEEDS, "ranks": (1, 2, 4), "density": tuple(REFRESH_NS), "width": (4, 8)}
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                raise ConfigError(f"{name} of DDR5 is one of {', '.join(map(str, values))}, not {getattr(self, name)}")
+
+    @property
+    def peak(self) -> float:
+        """Bytes a second of the channel: 8 bytes a transfer."""
+        return 8e6 * self.speed
+
+    @property
+    def clock_ns(self) -> float:
+        return 2000 / self.speed
+
+    @property
+    def capacity(self) -> float:
+        """Bytes of the DIMM."""
+        return self.ranks * self.density * 2**30 / 8 * (64 // self.width)
+
+    @property
+    def page(self) -> int:
+        """Bytes of a sub-channel's row: 1 KiB in each of its devices."""
+        return 1024 * (32 // self.width)
+
+    @property
+    def refresh_loss(self) -> float:
+        """Of a rank's time: tRFC / tREFI."""
+        return REFRESH_NS[self.density] / REFRESH_INTERVAL_NS
+
+    def cycles(self) -> dict[str, int]:
+        """The timings in clocks (JESD79-5's names without t)."""
+        ns = self.clock_ns
+        latency_ns = next(value for speed, value in _LATENCY_NS if self.speed <= speed)
+
+        def clocks(nanoseconds: float, least: int = 0) -> int:
+            return max(least, ceil(nanoseconds / ns - 0.01))
+
+        cl = 2 * ceil(latency_ns / ns / 2 - 0.01)
+        rcd = clocks(latency_ns)
+        cwl, bl = cl - 2, 8
+        long = clocks(5.0, 8)
+        return {
+            "BL": bl,
+            "CL": cl,
+            "CWL": cwl,
+            "RCD": rcd,
+            "RP": rcd,
+            "RAS": clocks(32.0),
+            "WR": clocks(30.0),
+            "RTP": clocks(7.5, 12),
+            "CCD_S": 8,
+            "CCD_L": long,
+            # Devices of 4 bits correct errors over twice what a burst writes: they read it first.
+            "CCD_L_WR": clocks(20.0, 32) if self.width == 4 else clocks(10.0, 16),
+            "RRD_S": 8,
+            "RRD_L": long,
+            "FAW": 32,
+            "WTR_S": cwl + bl + clocks(2.5, 4),
+            "WTR_L": cwl + bl + clocks(10.0, 16),
+            "RTW": cl - cwl + bl + 2,
+            "RANK": 2,  # idle clocks of the bus between ranks
+            "REFI": clocks(REFRESH_INTERVAL_NS),
+            "RFC": clocks(REFRESH_NS[self.density]),
+        }
+
+
+def from_table(table: dict) -> Ddr5:
+    """A Ddr5 from a table of a TOML file: the fields of Ddr5 and, in `controller`, of Controller."""
+    known = {f.name for f in fields(Ddr5)}
+    inner = table.get("controller", {})
+    unknown = [
+        *(set(table) - known),
+        *(f"controller.{name}" for name in set(inner) - {f.name for f in fields(Controller)}),
+    ]
+    if unknown:
+        raise ConfigError(f"{sorted(unknown)[0]} is no figure of DDR5; there are {', '.join(sorted(known))}")
+    return Ddr5(**{**table, "controller": Controller(**inner)})
+
+
+# --- orders of accesses: of one sub-channel, as blocks of 64 bytes and whether they are written -----------------------
+
+
+def order(blocks: np.ndarray, writes: np.ndarray | bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Blocks of 64 bytes of one sub-channel (integers from 0) and which are written, as `efficiency` takes them."""
+    blocks = np.ascontiguousarray(blocks, np.int64)
+    return blocks, np.ascontiguousarray(np.broadcast_to(np.asarray(writes, np.uint8), blocks.shape))
+
+
+def streams(reads: int, writes: int, length: int = 1 << 14, apart: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """`reads` arrays read and `writes` written, in step, a block of each in turn; they begin `apart` blocks from each
+    other (default: as far as arrays of gigabytes lie, at no special distance)."""
+    total = reads + writes
+    apart = (1 << 22) + 12_347 if apart is None else apart
+    starts = np.arange(total, dtype=np.int64) * apart
+    blocks = starts[None, :] + np.arange(max(1, length // total), dtype=np.int64)[:, None]
+    kinds = np.zeros(total, np.uint8)
+    kinds[reads:] = 1
+    return order(blocks.ravel(), np.broadcast_to(kinds, blocks.shape).ravel())
+
+
+def scattered(writes: float = 0.0, length: int = 1 << 14, seed: int = 0, run: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """`run` blocks in a row at random places, a share of `writes` of them written."""
+    rng = np.random.default_rng(seed)
+    count = max(1, length // run)
+    places = rng.integers(0, 1 << 24, count)[:, None] * run + np.arange(run)
+    return order(places.ravel(), np.repeat(rng.random(count) < writes, run))
+
+
+@dataclass(frozen=True)
+class Efficiency:
+    """What an order of accesses got.  share: of the peak; rows: activates per access; turns: of the bus."""
+
+    share: float
+    rows: float
+    turns: int
+    clocks: int
+
+
+def efficiency(part: Ddr5, accesses: tuple[np.ndarray, np.ndarray]) -> Efficiency:
+    """Of one sub-channel that is given these accesses as fast as it takes them; all sub-channels are alike."""
+    blocks, writes = accesses
+    if blocks.size == 0:
+        raise ConfigError("an order of accesses has at least one")
+    c = part.cycles()
+    timings = np.array([c[name] for name in _NAMES], np.int64)
+    controller = part.controller
+    clocks, activates, turns = _serve(
+        *(blocks, writes, timings, part.ranks, part.page // BURST),
+        *(controller.window, controller.batch, controller.hashed),
+    )
+    return Efficiency(blocks.size * c["BL"] / clocks, activates / blocks.size, turns, clocks)
+
+
+@lru_cache(maxsize=256)
+def sequential(part: Ddr5, reads: int = 1, writes: int = 0) -> float:
+    """Share of the peak for arrays that are read and written in step, see `streams`."""
+    return efficiency(part, streams(reads, writes)).share
+
+
+_NAMES = (
+    *("BL", "CL", "CWL", "RCD", "RP", "RAS", "WR", "RTP", "CCD_S", "CCD_L", "CCD_L_WR", "RRD_S", "RRD_L", "FAW"),
+    *("WTR_S", "WTR_L", "RTW", "RANK", "REFI", "RFC"),
+)
+_LONG_AGO = -(1 << 40)
+
+
+@numba.njit(cache=True)
+def _serve(blocks, writes, timings, ranks, page, window, batch, hashed):
+    """Clocks until all data have passed, activates, turns of the bus."""
+    BL, CL, CWL, RCD, RP, RAS, WR, RTP, CCD_S, CCD_L, CCD_L_WR, RRD_S, RRD_L, FAW = timings[:14]
+    WTR_S, WTR_L, RTW, RANK, REFI, RFC = timings[14:20]
+    n, banks = blocks.size, GROUPS * BANKS * ranks
+    row_of = np.full(banks, -1, np.int64)
+    closed_at = np.zeros(banks, np.int64)  # when the row may be closed
+    open_at = np.zeros(banks, np.int64)  # when a row may be opened, if none is
+    column_at = np.zeros(banks, np.int64)  # when a column command may come
+    acts = np.full((ranks, 4), _LONG_AGO, np.int64)  # the last four activates of a rank
+    act_group = np.full((ranks, GROUPS), _LONG_AGO, np.int64)
+    read_at = np.full((ranks, GROUPS), _LONG_AGO, np.int64)  # last column commands
+    write_at = np.full((ranks, GROUPS), _LONG_AGO, np.int64)
+    refresh_due = np.array([REFI * (r + 1) // ranks for r in range(ranks)])  # ranks take turns
+    # Accesses that wait: reads and writes apart, in the order of their coming.
+    waiting = np.zeros((2, window + batch + 1), np.int64)
+    count = np.zeros(2, np.int64)
+    limit = np.array([window, batch])
+    arrived = np.zeros(n, np.int64)
+    given = served = activates = turns = 0
+    mode, now, end = 0, 0, 0  # mode 1: writes are drained; now: the last column command
+    while served < n:
+        while given < n and count[writes[given]] < limit[writes[given]]:
+            kind = writes[given]
+            waiting[kind, count[kind]] = given
+            count[kind] += 1
+            arrived[given] = now
+            given += 1
+        before = mode
+        if mode == 1:
+            if count[1] <= batch // 4 and (count[0] > 0 or given < n):
+                mode = 0
+            if count[1] == 0:
+                mode = 0
+        if mode == 0 and (count[1] >= batch or count[0] == 0) and count[1] > 0:
+            mode = 1
+        turns += mode != before
+        # The access whose data can come first; of equals, the oldest.
+        best, best_column, best_act, best_rank = -1, 1 << 60, -1, 0
+        for i in range(count[mode]):
+            block = blocks[waiting[mode, i]]
+            group, bank, rank, row = _place(block, ranks, page, hashed)
+            b = (rank * GROUPS + group) * BANKS + bank
+            came = arrived[waiting[mode, i]]
+            act = -1
+            column = max(column_at[b], came)
+            if row_of[b] != row:
+                act = open_at[b] if row_of[b] < 0 else max(closed_at[b], came) + RP
+                act = max(act, max(open_at[b], came))
+                act = max(act, acts[rank, 0] + FAW)
+                act = max(act, acts[rank, 3] + RRD_S)
+                act = max(act, act_group[rank, group] + RRD_L)
+                column = act + RCD
+            for r in range(ranks):
+                for g in range(GROUPS):
+                    far = RANK if r != rank else 0
+                    near = r == rank and g == group
+                    if mode == 0:
+                        column = max(column, read_at[r, g] + (CCD_L if near else CCD_S + far))
+                        turn = (WTR_L if near else WTR_S) if r == rank else CWL - CL + BL + RANK
+                        column = max(column, write_at[r, g] + turn)
+                    else:
+                        column = max(column, write_at[r, g] + (CCD_L_WR if near else CCD_S + far))
+                        column = max(column, read_at[r, g] + RTW + far)
+            if column < best_column:
+                best, best_column, best_act, best_rank = i, column, act, rank
+        # Refresh comes before an access to its rank that would be later than it is due.
+        if best_column >= refresh_due[best_rank]:
+            r = best_rank
+            idle = refresh_due[r]
+            for b in range(r * GROUPS * BANKS, (r + 1) * GROUPS * BANKS):
+                if row_of[b] >= 0:
+                    idle = max(idle, closed_at[b] + RP)
+            for b in range(r * GROUPS * BANKS, (r + 1) * GROUPS * BANKS):
+                row_of[b] = -1
+                open_at[b] = max(open_at[b], idle + RFC)
+            refresh_due[r] += REFI
+            mode = before
+            turns -= mode != before
+            continue
+        access = waiting[mode, best]
+        for i in range(best, count[mode] - 1):
+            waiting[mode, i] = waiting[mode, i + 1]
+        count[mode] -= 1
+        group, bank, rank, row = _place(blocks[access], ranks, page, hashed)
+        b = (rank * GROUPS + group) * BANKS + bank
+        if best_act >= 0:
+            activates += 1
+            row_of[b] = row
+            for i in range(3):
+                acts[rank, i] = acts[rank, i + 1]
+            acts[rank, 3] = max(acts[rank, 2], best_act)
+            act_group[rank, group] = best_act
+            open_at[b] = best_act + RAS + RP
+            closed_at[b] = best_act + RAS
+            column_at[b] = best_act + RCD
+        if mode == 0:
+            read_at[rank, group] = best_column
+            closed_at[b] = max(closed_at[b], best_column + RTP)
+            end = max(end, best_column + CL + BL)
+        else:
+            write_at[rank, group] = best_column
+            closed_at[b] = max(closed_at[b], best_column + CWL + BL + WR)
+            end = max(end, best_column + CWL + BL)
+        now = max(now, best_column)
+        served += 1
+    return end, activates, turns
+
+
+@numba.njit(cache=True, inline="always")
+def _place(block, ranks, page, hashed):
+    """(bank group, bank, rank, row): consecutive blocks go to the bank groups in turn, then through their rows."""
+    group = block % GROUPS
+    rest = block // GROUPS // page
+    bank = rest % BANKS
+    rest //= BANKS
+    rank = rest % ranks
+    row = rest // ranks
+    if hashed:
+        digits = row
+        while digits:  # all of the row's bits, so that no power of two brings two arrays into one bank
+            group ^= digits % GROUPS
+            bank ^= digits % BANKS
+            digits //= BANKS
+    return group, bank, rank, row

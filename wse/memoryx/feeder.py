@@ -1,0 +1,217 @@
+"""The feeder: when the weights that MemoryX sends reach the wafer's edge, and what the wafer waited for.
+
+Tensors go one after the other.  Each is read from DRAM, ahead of the network by at most the buffer, and sent; it comes
+to the edge at the lower of both rates, after the latency of the network, spread over the columns.  A rectangle of w
+columns is given the share w / user_width of the machine's memory and network, so that each of its columns sees what a
+column of the whole wafer sees.  What waits when the fabric is busy is what is on its way: `window`.
+
+Arrivals are modelled; that they are late for the fabric, or early, is executed: the engine delivers the segments and
+counts the waits of each, and `account` tells by whom the PEs' waiting was caused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from math import ceil
+
+from ..errors import ConfigError
+from ..machine import Machine
+from ..run import Run
+from ..stream import Segment, StreamIn
+from .system import MemoryX
+
+DRAM_LATENCY = (
+    100e-9  # seconds from a request to its data through a loaded controller; ours, invisible beside the network's
+)
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A tensor on its way in.  elements: that are sent (zeros are not); bytes_each: of an element on the network, with
+    its index if it has one; ready: the cycle from which it may be read; written: bytes of DRAM that are written for
+    each element meanwhile (gradients that come back)."""
+
+    name: str
+    elements: int
+    bytes_each: float = 2
+    ready: float = 0
+    written: float = 0
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A tensor at the edge: its first element arrives at cycle `begin`, its last at `end`; cause: "dram" or "network",
+    whichever was the slower."""
+
+    name: str
+    read: float
+    begin: float
+    end: float
+    cause: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The arrivals of a list of transfers, in order.  window: wavelets of a column that may wait at the edge.
+    latency: cycles that the first of all is on its way."""
+
+    arrivals: tuple[Arrival, ...]
+    window: int
+    latency: float
+
+    def segments(self, wavelets: Mapping[str, int] | Sequence[int]) -> list[Segment]:
+        """The segments of one column's stream: of each tensor its number of wavelets in this column (by name, or in the
+        order of the transfers), in the time in which the tensor arrives; at most one a cycle.  Several transfers of a
+        name each take the name's number."""
+        if isinstance(wavelets, Mapping):
+            missing = [arrival.name for arrival in self.arrivals if arrival.name not in wavelets]
+            if missing:
+                raise ConfigError(f"no number of wavelets is given for {missing[0]}")
+            counts = [wavelets[arrival.name] for arrival in self.arrivals]
+        else:
+            counts = list(wavelets)
+            if len(counts) != len(self.arrivals):
+                raise ConfigError(f"{len(self.arrivals)} transfers have {len(counts)} numbers of wavelets")
+        made = []
+        for arrival, count in zip(self.arrivals, counts, strict=True):
+            took = arrival.end - arrival.begin
+            made.append(Segment(int(count), ceil(arrival.begin), min(1.0, count / took) if count and took else 1.0))
+        return made
+
+    def causes(self, wavelets: Sequence[int]) -> list[str]:
+        """What bounds each segment of a column: "dram", "network", or "edge" where more than one a cycle would come."""
+        return [
+            "edge" if count > arrival.end - arrival.begin else arrival.cause
+            for arrival, count in zip(self.arrivals, wavelets, strict=True)
+        ]
+
+    @property
+    def end(self) -> float:
+        """Cycle in which the last element arrives."""
+        return self.arrivals[-1].end if self.arrivals else 0.0
+
+
+class Feeder:
+    """A MemoryX as a rectangle of `columns` columns of a machine sees it."""
+
+    def __init__(self, memoryx: MemoryX, columns: int, machine: Machine):
+        width = machine.params["user_width"]
+        if not 1 <= columns <= width:
+            raise ConfigError(f"a rectangle has 1 to {width} columns, not {columns}")
+        self.memoryx, self.columns, self.machine = memoryx, columns, machine
+        self.share = columns / width
+
+    def network_rate(self) -> float:
+        """Bytes a cycle and direction for all columns of the rectangle."""
+        return self.memoryx.network.bandwidth * self.share / self.machine.clock_hz
+
+    def dram_rate(self, reads: int = 1, writes: int = 0) -> float:
+        """Bytes a cycle, read and written together, for all columns of the rectangle."""
+        return self.memoryx.bandwidth(reads, writes) * self.share / self.machine.clock_hz
+
+    @property
+    def latency(self) -> float:
+        """Cycles from MemoryX to the edge."""
+        return self.memoryx.network.latency * self.machine.clock_hz
+
+    def drain_rate(self, bytes_each: float = 4) -> float:
+        """Wavelets a cycle and column that gradients may leave with: what network and memory take, at most one."""
+        rate = min(self.network_rate(), self.dram_rate(1, 1) / 2)
+        return min(1.0, rate / bytes_each / self.columns)
+
+    def plan(self, transfers: Iterable[Transfer]) -> Plan:
+        """When each transfer arrives, in cycles of the fabric, if the fabric takes all at once."""
+        network, lag = self.network_rate(), DRAM_LATENCY * self.machine.clock_hz
+        buffer = self.memoryx.buffer * self.share
+        memory_free = network_free = 0.0
+        arrivals = []
+        narrowest = 0.0
+        for transfer in transfers:
+            size = transfer.elements * transfer.bytes_each
+            if transfer.elements < 0 or transfer.bytes_each <= 0 or transfer.written < 0:
+                raise ConfigError(
+                    f"{transfer.name} cannot be {transfer.elements} elements of {transfer.bytes_each} bytes"
+                )
+            memory = self._reading(transfer)
+            read = max(memory_free, transfer.ready)
+            begin = max(network_free, read + lag)
+            ahead = min(size, buffer, (begin - read - lag) * memory)  # read while the network was busy
+            end = begin + max(size / network, (size - ahead) / memory)
+            slow = size / network < (size - ahead) / memory
+            arrivals.append(
+                Arrival(transfer.name, read, begin + self.latency, end + self.latency, "dram" if slow else "network")
+            )
+            memory_free = max(read + size / memory, end - buffer / network)
+            network_free = end
+            narrowest = max(narrowest, min(network, memory) / transfer.bytes_each)
+        return Plan(tuple(arrivals), ceil(2 * self.latency * narrowest / self.columns), self.latency)
+
+    def _reading(self, transfer: Transfer) -> float:
+        """Bytes a cycle that are read for a transfer while others are written for it."""
+        if not transfer.written:
+            return self.dram_rate(1, 0)
+        return self.dram_rate(1, 1) * transfer.bytes_each / (transfer.bytes_each + transfer.written)
+
+
+@dataclass(frozen=True)
+class Stalls:
+    """Cycles of a run by what the mean PE did or waited for; their sum is the run's cycles.
+
+    compute: instructions and their own latencies.  dram, network: a weight that had not arrived, by what made it late.
+    edge: the one wavelet a cycle that enters a column.  fabric: room in a queue, or partial sums of neighbours.
+    idle: nothing to do although nothing was late, as after the last task.
+    """
+
+    dram: float
+    network: float
+    edge: float
+    fabric: float
+    compute: float
+    idle: float
+
+    @property
+    def total(self) -> float:
+        return sum(astuple(self))
+
+    @property
+    def bound(self) -> str:
+        """The largest of them, without idle."""
+        return max(("compute", "fabric", "edge", "network", "dram"), key=lambda name: getattr(self, name))
+
+
+WAITS = ("stall_bank", "stall_start", "stall_branch", "stall_latency", "stall_task")
+
+
+def account(plan: Plan, columns: Sequence[tuple[StreamIn, Sequence[int]]], run: Run) -> Stalls:
+    """Where the cycles of a run went whose streams were all put since the run's begin.
+
+    columns: each column's stream and its numbers of wavelets by transfer.  What the mean PE waited, for a wavelet or
+    without a task, is put down first to the time in which the edge had nothing although more was to come, by what made
+    it late; then to the edge's passing one wavelet a cycle; what is left of the waiting for wavelets is for those of
+    neighbours.  For the waits of a phase of a longer run, give the Run of the phase.
+    """
+    late = dict.fromkeys(("dram", "network", "edge"), 0.0)
+    passed = 0.0
+    for stream, wavelets in columns:
+        timing = stream.timing
+        if len(timing) != len(plan.arrivals):
+            raise ConfigError(f"a stream has {len(timing)} segments, the plan {len(plan.arrivals)} transfers")
+        for row, cause in zip(timing, plan.causes(wavelets), strict=True):
+            late[cause] += float(row["starved"]) / len(columns)
+            passed += float(row["passed"]) / len(columns)
+    pes = run.width * run.height
+    for_wavelets = run.total("stall_input") / pes
+    waited = for_wavelets + run.total("idle") / pes
+    starved = sum(late.values())
+    on_the_way = min(late["dram"], plan.latency) if plan.arrivals and plan.arrivals[0].cause == "dram" else 0.0
+    late["dram"] -= on_the_way
+    late["network"] += on_the_way
+    share = min(1.0, waited / starved) if starved else 0.0
+    parts = {cause: cycles * share for cause, cycles in late.items()}
+    left = waited - starved * share
+    parts["edge"] += (passing := min(left, passed))
+    left -= passing
+    parts["fabric"] = min(left, for_wavelets) + run.total("stall_output") / pes
+    compute = (float(run.busy.sum(dtype=float)) + sum(run.total(name) for name in WAITS)) / pes
+    return Stalls(**parts, compute=compute, idle=run.cycles - compute - sum(parts.values()))
