@@ -117,5 +117,7 @@ def test_files_that_are_none(tmp_path):
 def test_but():
     model = load("nano").but(d_model=64, sequence=16)
     assert (model.d_head, model.sequence) == (16, 16)
+    assert load("nano-llama").but(d_model=64).rotary == 16
+    assert load("gpt-j-6b").but(d_model=2048).rotary == 64
     with pytest.raises(ConfigError, match="has no depth"):
         model.but(depth=3)

@@ -22,6 +22,7 @@ COMMANDS = {
     "run": ("wse.cli.run", "Run a kernel on an emulated fabric, verify it, draw what happened."),
     "plot": ("wse.cli.plot", "Draw pictures or write traces of a saved run."),
     "map": ("wse.cli.map", "Where a transformer lies on the wafer: floor plan, tiles, memory."),
+    "system": ("wse.cli.system", "Predict training on one or more CS-3: memory, step time, scaling."),
     "validate": ("wse.cli.validate", "Published programs on the emulator: how far off the cycles are."),
     "bench": ("wse.cli.bench", "How fast the engine is on this computer."),
     "csl": ("wse.cli.csl", "Check CSL sources; run a checkout of examples."),

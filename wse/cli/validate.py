@@ -36,6 +36,7 @@ JSON_POINT = ("id", "arch", "target", "published", "emulated", "error_pct", "tol
 @click.option(
     "--write-docs", type=click.Path(path_type=Path), metavar="FILE.md", help="Renew the tables in a document."
 )
+@click.option("--system", is_flag=True, help="Whole systems: published training runs, micro-batches, memory.")
 @common.json_option
 def command(
     file: Path | None,
@@ -49,6 +50,7 @@ def command(
     leave_one_out: bool,
     models: bool,
     write_docs: Path | None,
+    system: bool,
     as_json: bool,
 ) -> int:
     """Run published programs and compare the cycles.
@@ -56,6 +58,13 @@ def command(
     Without options every point of the calibration table, with its error and a summary; status 1 if one misses its
     tolerance.  --sensitivity, --leave-one-out and --models take a minute or two each and print what they find instead.
     """
+    if system:
+        given = (file, further, only, settings, plot, markdown, sensitivity, leave_one_out, models, write_docs)
+        if any(given):
+            raise ConfigError("--system goes with --json alone: it runs no programs")
+        from . import validate_system
+
+        return validate_system.show(as_json)
     if further and file is not None:
         raise ConfigError("--further and --points exclude each other: both name the table")
     table = file or (FURTHER if further else TABLE)

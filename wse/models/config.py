@@ -99,6 +99,8 @@ class Transformer:
             raise ConfigError(f"a model has no {', '.join(unknown)}: known are {', '.join(sorted(known))}")
         if ("d_model" in changes or "heads" in changes) and "d_head" not in changes:
             changes["d_head"] = 0  # what followed from these is worked out again
+        if "d_head" in changes and "rotary" not in changes and self.rotary == self.d_head:
+            changes["rotary"] = 0
         return replace(self, **changes)
 
 

@@ -1,0 +1,74 @@
+"""`wse system`, `wse validate --system`: tables, JSON, pictures, bad input."""
+
+import json
+
+import pytest
+from shell import sh
+
+
+def test_the_1t_table():
+    result = sh("system", "--model", "1t", "--systems", "1,2,16", "--memoryx", "55TB", "--no-mechanisms", "--json")
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
+    assert document["fits"] is True
+    assert [row["n"] for row in document["systems"]] == [1, 2, 16]
+    for row in document["systems"]:
+        assert row["interval"][0] < row["step_seconds"] < row["interval"][1]
+        assert {"forward", "backward", "cross_iteration", "fill", "starved_forward"} <= set(row["breakdown"])
+    assert document["published"]["in_interval"] is True
+    assert document["modelled"] is True
+
+
+def test_words_and_picture(tmp_path):
+    path = tmp_path / "system.svg"
+    result = sh("system", "--model", "llama3-8b", "--systems", "1,4", "--plot", path)
+    assert result.exit_code == 0 and path.stat().st_size > 10_000
+    assert "A100" in result.stdout and "nothing executed" in result.stdout
+    assert "Published" not in result.stdout
+
+
+def test_mechanisms_of_another_model():
+    result = sh("system", "--model", "gpt3-13b", "--systems", "1,4", "--mechanisms")
+    for words in ("exposed optimiser alone", "small batch alone", "stragglers alone"):
+        assert words in result.stdout
+
+
+def test_a_config_json(tmp_path):
+    (tmp_path / "config.json").write_text(
+        json.dumps({"model_type": "gpt2", "n_embd": 768, "n_layer": 12, "n_head": 12, "vocab_size": 50257})
+    )
+    document = json.loads(sh("system", "--model", tmp_path / "config.json", "--systems", "2", "--json").stdout)
+    assert document["parameters"] == pytest.approx(124e6, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["--systems", "0"], "no list of numbers of systems"),
+        (["--memoryx", "much"], "is no size"),
+        (["--batch", "8", "--micro-batch", "9"], "it is 1 to"),
+        (["--sequence", "100000000"], "not one sequence"),
+        (["--systems", "1", "--mechanisms"], "compares one system with several"),
+        (["--plot", "x.txt"], "cannot tell the picture's format"),
+    ],
+)
+def test_bad_input(words, said):
+    result = sh("system", "--model", "1t", *words)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_memory_that_does_not_hold_the_model():
+    document = json.loads(sh("system", "--memoryx", "12TB", "--systems", "1", "--no-mechanisms", "--json").stdout)
+    assert document["fits"] is False
+
+
+def test_validate_system():
+    result = sh("validate", "--system", "--json")
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
+    assert document["summary"]["ok"] and document["summary"]["calibrating"] <= 10
+    assert len(document["micro_batches"]) == 10
+    words = sh("validate", "--system").stdout
+    assert "gpt-j-r1.8" in words and "of all" in words
+    assert sh("validate", "--system", "--models").exit_code == 2

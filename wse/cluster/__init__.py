@@ -1,0 +1,13 @@
+"""Whole systems: MemoryX, SwarmX, wafers; how long a step takes and what bounds it.
+
+    parts        what a cluster is made of, figures with sources
+    workload     what a step asks of it
+    calibrate    how fast the vendor's kernels are, from published CS-2 runs
+    closed       the step in closed form
+    events       the step event by event (SimPy)
+    predict      tables with intervals; why scaling is not perfect, one mechanism at a time
+    capacity     whether a model fits
+    gpu          what GPUs would be needed
+
+All of this is modelled; nothing here is executed on an emulated fabric.
+"""

@@ -1,0 +1,90 @@
+"""Pictures of `wse system`: scaling with its interval, where a step's time goes, the timeline of a step.
+
+They are given plain rows (objects with the named attributes) and know nothing that makes them.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from .figure import FAINT, INK, LINES, new, save, tidy
+
+PARTS = (
+    ("forward", "#0072B2"),
+    ("backward", "#332288"),
+    ("starved_forward", "#E69F00"),
+    ("starved_backward", "#D55E00"),
+    ("blocked", "#CC79A7"),
+    ("cross", "#999933"),
+)
+PHASES = {"forward": "#0072B2", "backward": "#332288", "weights": "#E69F00", "update": "#999933"}
+
+
+def draw(title, rows, spans, path, published=None):
+    """rows: .systems, .speedup, .speedup_interval (.low, .high), .outcome (seconds by PARTS), .seconds_interval.
+    spans: (station, phase, layer, from, to) of one step.  published: (systems, speed-up) to mark, or None."""
+    figure = new(11, 7)
+    panels = figure.subplot_mosaic([["scaling", "parts"], ["timeline", "timeline"]], height_ratios=(1.5, 1))
+    draw_scaling(panels["scaling"], rows, published)
+    draw_parts(panels["parts"], rows)
+    draw_timeline(panels["timeline"], spans)
+    figure.suptitle(title, fontsize=11, color=INK)
+    save(figure, Path(path))
+
+
+def draw_scaling(axes, rows, published):
+    systems = np.array([row.systems for row in rows])
+    axes.axhline(100, color=FAINT, linewidth=1, label="perfect")
+    low = [100 * row.speedup_interval.low / row.systems for row in rows]
+    high = [100 * row.speedup_interval.high / row.systems for row in rows]
+    axes.fill_between(systems, low, high, color=LINES[0], alpha=0.2, linewidth=0, label="5 to 95 %")
+    axes.plot(
+        systems,
+        [100 * row.speedup / row.systems for row in rows],
+        "o-",
+        color=LINES[0],
+        markersize=4,
+        label="simulated",
+    )
+    if published is not None:
+        axes.plot(
+            published[0], 100 * published[1] / published[0], "*", color=LINES[1], markersize=11, label="published"
+        )
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(systems, [str(n) for n in systems])
+    axes.set_xlabel("systems", fontsize=9)
+    axes.set_ylabel("efficiency, % of as many times faster", fontsize=9)
+    axes.legend(fontsize=8, frameon=False)
+    tidy(axes)
+
+
+def draw_parts(axes, rows):
+    """Shares of a step."""
+    names = [str(row.systems) for row in rows]
+    left = np.zeros(len(rows))
+    for part, color in PARTS:
+        share = np.array([100 * getattr(row.outcome, part) / row.outcome.seconds for row in rows])
+        axes.barh(names, share, left=left, color=color, label=part.replace("_", ", "), height=0.65)
+        left += share
+    axes.invert_yaxis()
+    axes.set_xlabel("% of a step", fontsize=9)
+    axes.set_ylabel("systems", fontsize=9)
+    axes.legend(fontsize=7.5, frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    tidy(axes)
+
+
+def draw_timeline(axes, spans):
+    stations = list(dict.fromkeys(span[0] for span in spans))
+    for phase, color in PHASES.items():
+        own = [span for span in spans if span[1] == phase]
+        for station in stations:
+            bars = [(span[3], span[4] - span[3]) for span in own if span[0] == station]
+            if bars:
+                axes.broken_barh(bars, (stations.index(station) - 0.38, 0.76), color=color, linewidth=0)
+        if own:
+            axes.barh([0], [0], color=color, label=phase)
+    axes.set_yticks(range(len(stations)), stations, fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel("seconds; two steps of the largest cluster", fontsize=9)
+    axes.legend(fontsize=7.5, frameon=False, ncols=4, loc="lower right", bbox_to_anchor=(1.0, 1.0))
+    tidy(axes)
