@@ -1,0 +1,18 @@
+"""Sums of two tiles: residual connections, and gradients that come from two ways.
+
+add  x, y, z       z = x + y, rounded once; z may lie on x or y
+"""
+
+from __future__ import annotations
+
+from .code import Code, Routine, Vec, register, routine
+
+OPERANDS = ("x", "y", "z")
+
+
+def add(n: int, size: int, name: str) -> Routine:
+    """The subroutine for n elements of `size` bytes.  Backward of a residual connection is a copy, or none at all."""
+    c = Code()
+    x, y, z = (Vec(register(OPERANDS, operand), n, size) for operand in OPERANDS)
+    c.op("fadds" if size == 4 else "faddh", z, x, y)
+    return routine(name, OPERANDS, c, 0)
