@@ -108,7 +108,7 @@ def test_flat_copies(order, symbol, bits):
     ("call", "message"),
     [
         (lambda f: f.write("f", np.zeros((2, 3))), "values for f have shape (2, 3); expected [h, w, 2, 2]"),
-        (lambda f: f.write("g", np.zeros((2, 3))), "there is no array 'g' in the program"),
+        (lambda f: f.write("g", np.zeros((2, 3))), "class worker has no array 'g': it has f, h, i, b, s, none"),
         (lambda f: f.read("g"), "class worker has no array 'g': it has f, h, i, b, s, none"),
         (lambda f: f.read("f", 3), "the rectangle of 0 x 2 PEs at (3, 0) is not in 0:3 x 0:2"),
         (lambda f: f.write("f", np.zeros((2, 3, 2, 2)), x=1), "the rectangle of 3 x 2 PEs at (1, 0) is not in 0:3 x 0:2"),
@@ -643,3 +643,16 @@ def test_random_programs_end_in_a_run_or_an_error(words, memory, machine):
         run = error.run
     assert run.ended in ("done", "limit", "fault", "deadlock")
     assert run.cycles <= 3000 + 100_000  # an operation in memory may be under way when the limit comes
+
+
+def test_an_array_has_the_shape_of_its_own_class():
+    program = wse.Program(2, 1)
+    for x, size in enumerate((3, 5)):
+        pe = program.pe_class(f"c{x}")
+        pe.array("a", size, "i16")
+        program.place(pe, x=x)
+    fabric = wse.Fabric(program)
+    fabric.write("a", np.arange(5).reshape(1, 1, 5), x=1)
+    assert fabric.read("a", x=1)[0, 0].tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(wse.ProgramError, match=r"expected \[h, w, 3\]"):
+        fabric.write("a", np.arange(5).reshape(1, 1, 5))

@@ -124,7 +124,7 @@ class Fabric:
         Numbers are rounded to the array's type; for a 16-bit float an array of uint16 is taken as bits.
         """
         values = np.asarray(values)
-        shape = self._shape_of(symbol)
+        shape = self._find(symbol, x, y, 1, 1).shape
         if values.ndim != 2 + len(shape) or values.shape[2:] != shape:
             raise ProgramError(f"values for {symbol} have shape {values.shape}; expected [h, w, {_text(shape)}]")
         h, w = values.shape[:2]
@@ -513,12 +513,6 @@ class Fabric:
                 )
         assert found is not None  # the rectangle has a PE, and each PE a class
         return found
-
-    def _shape_of(self, symbol: str) -> tuple[int, ...]:
-        for have in (self.program.shared, *(pe.symbols for pe in self.program.classes.values())):
-            if symbol in have:
-                return have[symbol].shape
-        raise ProgramError(f"there is no array {symbol!r} in the program")
 
     def _put(self, symbol: Symbol, bits: np.ndarray, x: int, y: int, w: int, h: int) -> None:
         if symbol.nbytes:

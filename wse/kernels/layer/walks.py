@@ -1,0 +1,66 @@
+"""An order in which memory is read or written, as descriptors: a list of element numbers becomes a few nested walks.
+
+The order in which a column of PEs takes its weights follows from how the products are computed; who keeps them in memory
+sends them in that order by operations over strided walks.  Orders that come up are a few nested loops, so a greedy search
+finds them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+DIMENSIONS = 4  # of a descriptor
+LENGTH = 0x7FFE  # elements of an operation, at most
+
+
+class Walk(NamedTuple):
+    """Elements first + i0 s0 + i1 s1 + ..., the last dimension fastest.  extents, strides: elements, 1 to 4 of each."""
+
+    first: int
+    extents: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    @property
+    def length(self) -> int:
+        return int(np.prod(self.extents))
+
+    def elements(self) -> np.ndarray:
+        """The element numbers, in order: int64 [length]."""
+        at = np.full(1, self.first, np.int64)
+        for extent, stride in zip(self.extents, self.strides, strict=True):
+            at = (at[:, None] + stride * np.arange(extent)).ravel()
+        return at
+
+
+def walks(order: np.ndarray) -> list[Walk]:
+    """Walks that make up an order of element numbers, one after the other: int [n]."""
+    order = np.asarray(order, np.int64)
+    found, at = [], 0
+    while at < len(order):
+        walk = _longest(order[at : at + LENGTH])
+        found.append(walk)
+        at += walk.length
+    return found
+
+
+def _longest(order: np.ndarray) -> Walk:
+    """The walk that greedily goes on from the first element: each dimension as often as it repeats."""
+    extents: list[int] = []
+    strides: list[int] = []
+    block = 1  # elements of the dimensions so far
+    while len(extents) < DIMENSIONS and 2 * block <= len(order):
+        stride = int(order[block] - order[0])
+        whole = order[: len(order) // block * block].reshape(-1, block)
+        expected = whole[0] + stride * np.arange(len(whole))[:, None]
+        same = (whole == expected).all(axis=1)
+        times = len(same) if same.all() else int(np.argmin(same))
+        if times < 2:
+            break
+        extents.insert(0, times)
+        strides.insert(0, stride)
+        block *= times
+    if not extents:
+        return Walk(int(order[0]), (1,), (1,))
+    return Walk(int(order[0]), tuple(extents), tuple(strides))
