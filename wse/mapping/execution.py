@@ -42,7 +42,7 @@ class Pass:
     sent        weight wavelets that entered, by parameter; dense: how many there would have been without zeros
     drained     gradient wavelets that left
     spans       in the order of their begins
-    waits       cycles by cause (CAUSES), of the slowest column
+    waits       cycles by phase and cause (CAUSES), of the slowest column
     """
 
     loss: float
@@ -52,7 +52,7 @@ class Pass:
     dense: int = 0
     drained: int = 0
     spans: list[Span] = field(default_factory=list)
-    waits: dict[str, int] = field(default_factory=dict)
+    waits: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 class Execution(Protocol):
@@ -67,6 +67,7 @@ class Execution(Protocol):
     sequence: int
     updates: str
     clock_hz: int
+    grid: tuple[int, int]
 
     def load(self, weights: Mapping[str, np.ndarray], momentum: Mapping[str, np.ndarray] | None = None) -> None:
         """Float32 master weights to compute with from now on; momentum: of updates on the fabric."""

@@ -1,0 +1,375 @@
+"""`wse train`: a transformer learns on the emulated wafer."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import ConfigError
+from . import common
+
+if TYPE_CHECKING:
+    from ..mapping.execution import Execution
+    from ..train.loop import Settings, Step, Trainer
+    from ..train.reference import ReferenceRun
+
+MODES = ("streaming", "pipelined")
+DTYPES = ("bf16", "f16", "cb16", "f32")
+POLICIES = ("POL0", "POL1", "POL2")
+HELD_OUT = 8  # batches of the last loss
+SMOOTH = 20  # steps that the last training loss is the mean of
+
+
+@click.command("train")
+@click.option("--model", default="nano", show_default=True, help="Name or Hugging Face config.json.")
+@click.option(
+    "--data", default="stdlib", show_default=True, help="Text file, or stdlib: the source of Python's library."
+)
+@click.option("--mode", type=click.Choice(MODES), default="streaming", show_default=True)
+@click.option("--steps", type=click.IntRange(1), default=300, show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=8, show_default=True, help="Sequences of a pass.")
+@click.option("--micro-batches", type=click.IntRange(1), default=1, show_default=True, help="Passes of a step.")
+@click.option("--dtype", type=click.Choice(DTYPES), default="bf16", show_default=True, help="Storage on the PEs.")
+@click.option(
+    "--policy", type=click.Choice(POLICIES), default="POL0", show_default=True, help="Where sums are 16 bits."
+)
+@click.option("--optimizer", type=click.Choice(["adamw", "sgd"]), help="[default: adamw; pipelined: sgd]")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Learning rate.  [default: 0.003; sgd: 0.1]")
+@click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), default=0.9, show_default=True, help="Of SGD.")
+@click.option("--decay", type=click.FloatRange(0), default=0.0, show_default=True, help="Weight decay of matrices.")
+@click.option("--warmup", type=click.IntRange(0), default=20, show_default=True, help="Steps in which the rate rises.")
+@click.option("--schedule", type=click.Choice(["cosine", "constant"]), default="cosine", show_default=True)
+@click.option("--clip", type=click.FloatRange(0), default=1.0, show_default=True, help="Norm of gradients; 0: none.")
+@click.option("--loss-scale", default="dynamic", show_default=True, help="dynamic, none, or a number.")
+@click.option("--stochastic", is_flag=True, help="Round streamed weights at random.")
+@click.option(
+    "--sparsity", type=click.FloatRange(0, 1, max_open=True), default=0.0, help="Share of weights that are 0."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of weights and batches.")
+@click.option("--grid", type=common.Grid(), help="PEs of a region.  [default: heads x batch]")
+@common.machine_options
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Of this computer.")
+@click.option("--ddr5", type=int, default=4800, show_default=True, help="Speed grade of MemoryX's DRAM, MT/s.")
+@click.option("--channels", type=click.IntRange(1), default=12, show_default=True, help="Of a MemoryX node.")
+@click.option("--nodes", type=click.IntRange(1), default=24, show_default=True, help="Of MemoryX.")
+@click.option("--memoryx", type=click.Path(path_type=Path), help="TOML file that describes MemoryX.")
+@click.option("--reference", is_flag=True, help="The same run in PyTorch, float32, beside it.")
+@click.option("--checkpoint", type=click.Path(path_type=Path), help="Folder to save to in the end.")
+@click.option("--every", type=click.IntRange(1), help="Save there also every so many steps.")
+@click.option("--resume", type=click.Path(path_type=Path), help="Checkpoint to go on from.")
+@click.option("--until", type=click.IntRange(1), help="Stop after this step (a checkpoint may go on).")
+@click.option("--store", type=click.Path(path_type=Path), help="Folder of MemoryX's files.  [default: temporary]")
+@click.option("--plot", type=click.Path(path_type=Path), help="Picture to write: .png .svg .pdf.")
+@click.option("--trace", type=click.Path(path_type=Path), help="Timeline of a pass: .pftrace (ui.perfetto.dev), .json.")
+@common.json_option
+def command(as_json: bool, **options: Any) -> int:
+    """Train a transformer on characters of a text.  Every product, norm, softmax, activation, loss and gradient is
+    executed by PEs of the emulated fabric.
+
+    Streaming: weights come in from MemoryX for each pass, gradients go back, MemoryX updates.  Pipelined: every half
+    layer has a region that keeps its weights and updates them there.
+    """
+    check_outputs(options)
+    settings = chosen(options)
+    with folder(options["store"]) as directory:
+        trainer, about = prepare(options, settings, directory)
+        started = time.perf_counter()
+        fresh = trainer.step
+        run(trainer, about, options, as_json)
+        wall = time.perf_counter() - started
+        held_out = trainer.held_out(HELD_OUT)
+        reference = compare(trainer) if options["reference"] else None
+        if options["checkpoint"] is not None:
+            trainer.save(options["checkpoint"], about)
+        done = document(trainer, about, options, held_out, reference, wall / max(1, trainer.step - fresh))
+        draw(trainer, options, reference, done)
+        common.print_json(done) if as_json else show(done)
+    return 0 if math.isfinite(done["losses"][-1]) else 1
+
+
+def check_outputs(options: dict[str, Any]) -> None:
+    if options["plot"] is not None:
+        from ..report import validation
+
+        validation.check(options["plot"])
+    if options["trace"] is not None:
+        from ..trace import spans
+
+        spans.check(options["trace"])
+    if options["every"] is not None and options["checkpoint"] is None:
+        raise ConfigError("--every saves to the folder of --checkpoint, which is not given")
+    if options["reference"]:
+        from ..train import reference
+
+        reference.torch()
+
+
+def chosen(options: dict[str, Any]) -> Settings:
+    from ..train.loop import Settings
+
+    optimizer = options["optimizer"] or ("adamw" if options["mode"] == "streaming" else "sgd")
+    rate = options["rate"] or (3e-3 if optimizer == "adamw" else 0.1)
+    same = {field.name for field in fields(Settings)} - {"optimizer", "rate"}
+    return Settings(optimizer=optimizer, rate=rate, **{name: options[name] for name in same})
+
+
+@contextmanager
+def folder(given: Path | None) -> Iterator[Path]:
+    if given is not None:
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="wse-train-", ignore_cleanup_errors=True) as name:
+        yield Path(name) / "store"
+
+
+def prepare(options: dict[str, Any], settings: Settings, directory: Path) -> tuple[Trainer, dict[str, Any]]:
+    """The run, new or resumed, and what makes it."""
+    from ..models import graph, load
+    from ..train import checkpoint, data
+    from ..train.loop import Trainer
+
+    model = load(options["model"])
+    text = data.read(options["data"], model.vocab)
+    batches = data.Batches(text, options["batch"], model.sequence, settings.seed)
+    made = graph(model)
+    execution = build(options, made)
+    about = {
+        "model": model.name,
+        "mode": options["mode"],
+        "batch": options["batch"],
+        "policy": options["policy"],
+        "grid": list(execution.grid),
+        "arch": options["arch"] or "wse3",
+        "text": text.digest,
+    }
+    if options["resume"] is not None:
+        store = checkpoint.resume(options["resume"], directory, settings, about)
+    else:
+        store = checkpoint.begin(directory, made, settings)
+    return Trainer.start(execution, store, batches, settings), about
+
+
+def build(options: dict[str, Any], graph: Any) -> Execution:
+    """The model on a fabric."""
+    from .. import memoryx
+
+    machine = common.machine(*(options[name] for name in ("arch", "profile", "settings", "file")))
+    common_ = {
+        "graph": graph,
+        "batch": options["batch"],
+        "machine": machine,
+        "dtype": options["dtype"],
+        "policy": options["policy"],
+        "grid": options["grid"],
+        "threads": options["threads"],
+    }
+    if options["mode"] == "pipelined":
+        from ..mapping.pipelined import Pipelined
+
+        if options["sparsity"]:
+            raise ConfigError("--sparsity is of weights that are streamed: use --mode streaming")
+        return Pipelined(**common_)
+    from ..mapping.streaming import Streaming
+
+    if options["memoryx"] is not None:
+        system = memoryx.system.read(options["memoryx"])
+    else:
+        system = memoryx.MemoryX(
+            part=memoryx.Ddr5(options["ddr5"]), channels=options["channels"], nodes=options["nodes"]
+        )
+    return Streaming(**common_, system=system, sparse=options["sparsity"] > 0)
+
+
+def run(trainer: Trainer, about: dict[str, Any], options: dict[str, Any], quiet: bool) -> None:
+    """Trains, with a bar and every 50 steps a line."""
+    end = min(trainer.settings.steps, options["until"] or trainer.settings.steps)
+    bar = Bar(end, trainer.step, trainer.execution.clock_hz, quiet)
+    while trainer.step < end:
+        bar.update(trainer.advance())
+        if options["every"] and trainer.step % options["every"] == 0:
+            trainer.save(options["checkpoint"], about)
+    bar.clear()
+
+
+class Bar:
+    """Steps done, loss, and time left, on one line of a terminal; a line of its own every 50 steps."""
+
+    WIDTH, EVERY, NOTE = 24, 0.2, 50  # characters, seconds, steps
+
+    def __init__(self, end: int, done: int, clock_hz: int, quiet: bool):
+        import sys
+
+        self.end, self.begun, self.clock_hz, self.quiet = end, done, clock_hz, quiet
+        self.started, self.shown, self.width = time.monotonic(), 0.0, 0
+        self.is_terminal = sys.stderr.isatty()
+
+    def update(self, step: Step) -> None:
+        done = step.step + 1
+        if done % self.NOTE == 0 or done == self.end:
+            self.clear()
+            rate = step.tokens * self.clock_hz / step.cycles
+            skipped = ", skipped" if step.skipped else ""
+            click.echo(
+                f"| Train Device=CSX (emulated), Step={done}, Loss={step.loss:.5f}, GradNorm={step.norm:.4g}, "
+                f"LossScale={step.scale:g}, Rate={rate:,.0f} tokens/sec of wafer time{skipped}",
+                err=self.quiet,
+            )
+        now = time.monotonic()
+        if not self.is_terminal or now - self.shown < self.EVERY:
+            return
+        self.shown = now
+        per_step = (now - self.started) / (done - self.begun)
+        filled = self.WIDTH * done // self.end
+        bar = "#" * filled + "." * (self.WIDTH - filled)
+        left = per_step * (self.end - done)
+        line = f"{done}/{self.end} [{bar}] loss {step.loss:.4f}  {per_step:.2f} s/step  {left:.0f} s left"
+        click.echo(f"\r{line.ljust(self.width)}", nl=False, err=True)
+        self.width = len(line)
+
+    def clear(self) -> None:
+        if self.width:
+            click.echo(f"\r{' ' * self.width}\r", nl=False, err=True)
+            self.width = 0
+
+
+def compare(trainer: Trainer) -> ReferenceRun:
+    """The same run in PyTorch."""
+    from ..train import reference
+    from ..train.loop import initial
+
+    t, s = reference.torch(), trainer.settings
+
+    def optimizer(groups: list[dict[str, Any]]) -> Any:
+        if s.optimizer == "sgd":
+            return t.optim.SGD(groups, lr=s.rate, momentum=s.momentum, weight_decay=s.decay)
+        return t.optim.AdamW(groups, lr=s.rate, betas=(0.9, 0.95), weight_decay=s.decay)
+
+    if s.micro_batches > 1:
+        raise ConfigError("--reference runs steps of one pass: leave --micro-batches at 1")
+    graph = trainer.execution.graph
+    batches = (trainer.batches.step(step) for step in range(trainer.step))
+    weights = initial(graph, s.seed, trainer.masks)
+    held_out = trainer.batches.held_out(HELD_OUT)
+    return reference.train(graph, weights, batches, optimizer, s.rate_at, s.clip, held_out, trainer.masks)
+
+
+def last(losses: Sequence[float]) -> float:
+    """The mean of the last steps."""
+    tail = losses[-SMOOTH:]
+    return sum(tail) / len(tail)
+
+
+def document(
+    trainer: Trainer,
+    about: dict[str, Any],
+    options: dict[str, Any],
+    held_out: float,
+    reference: ReferenceRun | None,
+    wall: float,
+) -> dict[str, Any]:
+    """What --json prints; keys are stable."""
+    history, s = trainer.history, trainer.settings
+    losses = [step.loss for step in history]
+    cycles = sum(step.cycles for step in history) / len(history)
+    tokens = history[-1].tokens
+    waits = phases(trainer)
+    compared = None
+    if reference is not None:
+        compared = {
+            "losses": reference.losses,
+            "last_loss": last(reference.losses),
+            "held_out_loss": reference.held_out,
+            "difference": last(losses) - last(reference.losses),
+            "held_out_difference": held_out - reference.held_out,
+        }
+    return {
+        **about,
+        "steps": len(history),
+        "seed": s.seed,
+        "dtype": s.dtype,
+        "optimizer": s.optimizer,
+        "losses": losses,
+        "last_loss": last(losses),
+        "held_out_loss": held_out,
+        "skipped_steps": trainer.scaler.skipped,
+        "loss_scale": trainer.scaler.scale,
+        "cycles_per_step": cycles,
+        "clock_hz": trainer.execution.clock_hz,
+        "tokens_per_step": tokens,
+        "tokens_per_second_device": tokens * trainer.execution.clock_hz / cycles,
+        "wavelets": {"sent": history[-1].sent, "dense": history[-1].dense, "drained": history[-1].drained},
+        "waits": waits,
+        "bound_by": {phase: max(causes, key=causes.__getitem__) for phase, causes in waits.items() if causes},
+        "executed": "every operator of every pass, PE by PE",
+        "modelled": "MemoryX: DRAM and network; updates there take no time of the fabric"
+        if trainer.execution.updates == "memoryx"
+        else "nothing",
+        "reference": compared,
+        "wall_seconds_per_step": wall,
+        "plot": options["plot"],
+        "trace": options["trace"],
+        "checkpoint": options["checkpoint"],
+    }
+
+
+def phases(trainer: Trainer) -> dict[str, dict[str, int]]:
+    """Cycles of the last pass by phase and cause."""
+    return {} if trainer.last is None else {phase: dict(causes) for phase, causes in trainer.last.waits.items()}
+
+
+def draw(trainer: Trainer, options: dict[str, Any], reference: ReferenceRun | None, done: dict[str, Any]) -> None:
+    spans = trainer.last.spans if trainer.last is not None else []
+    title = f"{done['model']} on {done['arch']}, {done['mode']}, {done['dtype']}, {done['steps']} steps"
+    if options["plot"] is not None:
+        from ..report import training
+
+        losses = None if reference is None else reference.losses
+        training.draw(trainer.history, spans, done["waits"], title, options["plot"], losses)
+    if options["trace"] is not None:
+        from ..trace import spans as timeline
+
+        timeline.write(spans, options["trace"], title)
+
+
+def show(done: dict[str, Any]) -> None:
+    from ..report import text
+
+    clock = text.si(done["clock_hz"], "Hz")
+    pairs = [
+        ("model", f"{done['model']}, {done['mode']}, {done['dtype']}, {done['policy']}, {done['optimizer']}"),
+        ("loss", f"{done['losses'][0]:.4f} -> {done['last_loss']:.4f} nats (mean of the last {SMOOTH} steps)"),
+        ("held out", f"{done['held_out_loss']:.4f} nats on text that was not trained on, computed by the fabric"),
+        ("skipped", f"{done['skipped_steps']} of {done['steps']} steps; loss scale {done['loss_scale']:g}"),
+        ("step", f"{done['cycles_per_step']:,.0f} cycles for {done['tokens_per_step']} tokens"),
+        ("rate", f"{done['tokens_per_second_device']:,.0f} tokens/s of wafer time at {clock}"),
+        (
+            "wavelets",
+            "{sent:,} weights in ({dense:,} without zeros left out), {drained:,} gradients out".format(
+                **done["wavelets"]
+            ),
+        ),
+    ]
+    for phase, causes in done["waits"].items():
+        whole = sum(causes.values()) or 1
+        shares = ", ".join(f"{cause} {text.percent(cycles / whole)}" for cause, cycles in causes.items() if cycles)
+        pairs.append((phase, f"{whole:,} cycles: {shares}; bound by {done['bound_by'][phase]}"))
+    if (compared := done["reference"]) is not None:
+        pairs.append(
+            (
+                "PyTorch f32",
+                f"{compared['last_loss']:.4f} nats, here {compared['difference']:+.4f}; "
+                f"held out {compared['held_out_loss']:.4f}, here {compared['held_out_difference']:+.4f}",
+            )
+        )
+    pairs.append(("executed", f"{done['executed']}; modelled: {done['modelled']}"))
+    pairs.append(("host", f"{done['wall_seconds_per_step']:.2f} s a step"))
+    pairs += [(name, str(done[name])) for name in ("plot", "trace", "checkpoint") if done[name] is not None]
+    common.print_pairs(pairs)

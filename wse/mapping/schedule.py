@@ -1,0 +1,345 @@
+"""From an operator graph to the calls that PEs do in one pass, and to a place in memory for each of their operands.
+
+A pass is straight-line: forward in the graph's order, then backward from its end.  A Call is one operator of
+wse.kernels.layer with buffers as operands; `schedule` makes the list, `allocate` gives buffers addresses in one arena,
+where buffers that live at different times share memory.  Both modes make their programs from this: weight streaming
+from the whole list, pipelined from the list of each region.
+
+A tensor's gradient is made by the operators that read it, one part each, which are added up.  Where an operator has
+nothing to do but hand a gradient on (residual), its buffer is handed on, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ..errors import ConfigError
+from ..models.graph import Operator
+
+FORWARD, BACKWARD = "forward", "backward"
+
+# What a buffer holds on each PE, for f features in all, of which fx lie in a column, and t tokens in a row.
+TILE = "tile"  # [fx][t] elements of the policy's storage type
+VECTOR = "vector"  # [fx] f32: gains, biases and their gradients
+TOKENS = "tokens"  # [f][t] f32: f numbers for each token, such as statistics of it; f per column
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory for an operand.  kind: TILE, VECTOR or TOKENS; features: f there."""
+
+    name: str
+    features: int
+    kind: str = TILE
+
+    def bytes(self, columns: int, tokens: int, itemsize: int) -> int:
+        """On each PE of so many columns, with so many tokens in a row, storage of so many bytes."""
+        if self.kind == TOKENS:
+            return 4 * self.features * tokens
+        share = -(-self.features // columns)
+        return 4 * share if self.kind == VECTOR else itemsize * share * tokens
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operator on its buffers.
+
+    what      the operator and its part, such as "linear.forward", "layernorm.backward"
+    reads     role -> buffer that must hold its values when the call begins
+    writes    role -> buffer that holds its values when it has ended; a buffer in both is changed in place
+    operator  of the graph, with its parameters
+    phase     FORWARD or BACKWARD
+    """
+
+    what: str
+    operator: Operator
+    phase: str
+    reads: dict[str, Buffer] = field(default_factory=dict)
+    writes: dict[str, Buffer] = field(default_factory=dict)
+
+    @property
+    def buffers(self) -> dict[str, Buffer]:
+        """All operands by role."""
+        return self.reads | self.writes
+
+
+@dataclass
+class Schedule:
+    """The calls of a pass over some operators of a graph.
+
+    inputs, outputs   activations that come in before, and are there after the forward calls (of other regions)
+    gradients_in, gradients_out   the same of the backward calls: gradients of outputs, of inputs
+    """
+
+    forward: list[Call] = field(default_factory=list)
+    backward: list[Call] = field(default_factory=list)
+    inputs: list[Buffer] = field(default_factory=list)
+    outputs: list[Buffer] = field(default_factory=list)
+    gradients_in: list[Buffer] = field(default_factory=list)
+    gradients_out: list[Buffer] = field(default_factory=list)
+
+    @property
+    def calls(self) -> list[Call]:
+        return self.forward + self.backward
+
+
+def schedule(operators: Iterable[Operator], features: dict[str, int]) -> Schedule:
+    """The calls of consecutive operators of a graph.  features: of each tensor."""
+    return _Scheduler(list(operators), features).made
+
+
+class _Scheduler:
+    """tiles: tensor -> buffer; parts: tensor -> buffers that hold parts of its gradient."""
+
+    def __init__(self, operators: list[Operator], features: dict[str, int]):
+        self.features, self.made = features, Schedule()
+        self.tiles: dict[str, Buffer] = {}
+        self.parts: dict[str, list[Buffer]] = {}
+        self.numbers = 0
+        self.operator = operators[0]
+        written = {name for operator in operators for name in operator.outputs}
+        for name in dict.fromkeys(name for operator in operators for name in operator.inputs):
+            if name not in written and name != "ids":
+                self.made.inputs.append(self.tile(name))
+        for self.operator in operators:
+            self.part("forward", self.operator)
+        last = operators[-1]
+        if last.kind != "loss":
+            for name in last.outputs:
+                self.made.outputs.append(self.tile(name))
+                incoming = self.buffer(f"d.{name}", features[name])
+                self.made.gradients_in.append(incoming)
+                self.parts[name] = [incoming]
+        for self.operator in reversed(operators):
+            self.part("backward", self.operator)
+        self.made.gradients_out = [self.gradient(buffer.name) for buffer in self.made.inputs]
+
+    # --- buffers ------------------------------------------------------------------------------------------------------
+
+    def tile(self, tensor: str) -> Buffer:
+        return self.tiles.setdefault(tensor, Buffer(tensor, self.features[tensor]))
+
+    def buffer(self, name: str, features: int, kind: str = TILE) -> Buffer:
+        """A new one."""
+        self.numbers += 1
+        return Buffer(f"{name}.{self.numbers}", features, kind)
+
+    def add_part(self, tensor: str, part: Buffer) -> None:
+        self.parts.setdefault(tensor, []).append(part)
+
+    def gradient(self, tensor: str) -> Buffer:
+        """Of a tensor, when all that read it have made their parts, which are added up here."""
+        parts = self.parts.get(tensor)
+        if not parts:
+            raise ConfigError(f"nothing makes a gradient of {tensor}, which {self.operator.name} needs")
+        total = parts[0]
+        for part in parts[1:]:
+            both = self.buffer(f"d.{tensor}", self.features[tensor])
+            self.call("residual.forward", BACKWARD, {"x": total, "y": part}, {"z": both})
+            total = both
+        self.parts[tensor] = [total]
+        return total
+
+    def call(self, what: str, phase: str, reads: dict[str, Buffer], writes: dict[str, Buffer]) -> None:
+        calls = self.made.forward if phase == FORWARD else self.made.backward
+        calls.append(Call(what, self.operator, phase, reads, writes))
+
+    # --- operators ----------------------------------------------------------------------------------------------------
+
+    def part(self, phase: str, operator: Operator) -> None:
+        name = f"{_FAMILY.get(operator.kind, operator.kind)}_{phase}"
+        method = getattr(self, name, None)
+        if method is None:
+            known = ", ".join(sorted(kind for kind in _EXECUTED))
+            raise ConfigError(f"{operator.name} is of kind {operator.kind}, which no kernel executes; known: {known}")
+        method(operator)
+
+    def x(self, place: int = 0) -> Buffer:
+        return self.tile(self.operator.inputs[place])
+
+    @property
+    def y(self) -> Buffer:
+        return self.tile(self.operator.outputs[0])
+
+    def dx(self, place: int = 0) -> Buffer:
+        """A new part of the gradient of an input."""
+        tensor = self.operator.inputs[place]
+        part = self.buffer(f"d.{tensor}", self.features[tensor])
+        self.add_part(tensor, part)
+        return part
+
+    @property
+    def dy(self) -> Buffer:
+        return self.gradient(self.operator.outputs[0])
+
+    def embedding_forward(self, o: Operator) -> None:
+        self.call("embedding.forward", FORWARD, {}, {"x": self.y})
+
+    def embedding_backward(self, o: Operator) -> None:
+        self.call("embedding.gradient", BACKWARD, {"dx": self.dy}, {})
+
+    def positions_forward(self, o: Operator) -> None:
+        self.call("positions.forward", FORWARD, {"x": self.x()}, {"y": self.y})
+
+    def positions_backward(self, o: Operator) -> None:
+        dy = self.dy
+        self.call("positions.gradient", BACKWARD, {"dx": dy}, {})
+        self.add_part(o.inputs[0], dy)
+
+    def norm_forward(self, o: Operator) -> None:
+        d, reads = o.features[1], {"x": self.x()}
+        for role in o.parameters:
+            vector = self.buffer(f"{o.name}.{role}", d, VECTOR)
+            self.call(f"vector.receive.{role}", FORWARD, {}, {role: vector})
+            reads[role] = vector
+        self.stash(o, "xhat", self.buffer(f"{o.name}.xhat", d))
+        self.stash(o, "rstd", self.buffer(f"{o.name}.rstd", 1, TOKENS))
+        self.call(f"{o.kind}.forward", FORWARD, reads, {"y": self.y, **self.stashed(o)})
+
+    def norm_backward(self, o: Operator) -> None:
+        d, dy = o.features[1], self.dy
+        gain = self.buffer(f"{o.name}.gain", d, VECTOR)
+        self.call("vector.receive.gain", BACKWARD, {}, {"gain": gain})
+        gradients = {f"d{role}": self.buffer(f"{o.name}.d{role}", d, VECTOR) for role in o.parameters}
+        reads = {"dy": dy, "gain": gain, **self.stashed(o)}
+        self.call(f"{o.kind}.backward", BACKWARD, reads, {"dx": self.dx(), **gradients})
+        for role in o.parameters:
+            self.call(f"vector.send.{role}", BACKWARD, {role: gradients[f"d{role}"]}, {})
+
+    def linear_forward(self, o: Operator) -> None:
+        self.call("linear.forward", FORWARD, {"x": self.x()}, {"y": self.y})
+
+    def linear_backward(self, o: Operator) -> None:
+        """Gradients of weight, bias and input, with the weights streamed once."""
+        self.call("linear.backward", BACKWARD, {"dy": self.dy, "x": self.x()}, {"dx": self.dx()})
+
+    def rotary_forward(self, o: Operator) -> None:
+        self.call("rotary.forward", FORWARD, {"x": self.x()}, {"y": self.y})
+
+    def rotary_backward(self, o: Operator) -> None:
+        self.call("rotary.backward", BACKWARD, {"dy": self.dy}, {"dx": self.dx()})
+
+    def attention_forward(self, o: Operator) -> None:
+        self.stash(o, "stash", self.buffer(f"{o.name}.stash", 2 * int(o.attributes["heads"]), TOKENS))
+        reads = {role: self.x(place) for place, role in enumerate("qkv")}
+        self.call("attention.forward", FORWARD, reads, {"o": self.y, **self.stashed(o)})
+
+    def attention_backward(self, o: Operator) -> None:
+        reads = {"do": self.dy, **{role: self.x(place) for place, role in enumerate("qkv")}}
+        reads |= {"o": self.y, **self.stashed(o)}
+        self.call("attention.backward", BACKWARD, reads, {f"d{role}": self.dx(i) for i, role in enumerate("qkv")})
+
+    def activation_forward(self, o: Operator) -> None:
+        """x becomes what backward needs of it, in its place."""
+        self.call(f"{o.kind}.forward", FORWARD, {"x": self.x()}, {"y": self.y, "x": self.x()})
+
+    def activation_backward(self, o: Operator) -> None:
+        self.call(f"{o.kind}.backward", BACKWARD, {"dy": self.dy, "stash": self.x()}, {"dx": self.dx()})
+
+    def gate_forward(self, o: Operator) -> None:
+        both = {"gate": self.x(0), "up": self.x(1)}
+        self.call(f"{o.kind}.forward", FORWARD, both, {"y": self.y, **both})
+
+    def gate_backward(self, o: Operator) -> None:
+        reads = {"dy": self.dy, "gate": self.x(0), "up": self.x(1)}
+        self.call(f"{o.kind}.backward", BACKWARD, reads, {"dgate": self.dx(0), "dup": self.dx(1)})
+
+    def residual_forward(self, o: Operator) -> None:
+        self.call("residual.forward", FORWARD, {"x": self.x(0), "y": self.x(1)}, {"z": self.y})
+
+    def residual_backward(self, o: Operator) -> None:
+        dy = self.dy
+        for tensor in o.inputs:
+            self.add_part(tensor, dy)
+
+    def loss_forward(self, o: Operator) -> None:
+        """Also its backward: the gradient of the logits."""
+        loss = self.buffer("loss", 1, VECTOR)
+        self.call("loss.forward", FORWARD, {"logits": self.x()}, {"dlogits": self.dx(), "loss": loss})
+
+    def loss_backward(self, o: Operator) -> None:
+        pass
+
+    def stash(self, o: Operator, role: str, buffer: Buffer) -> None:
+        self.tiles[f"{o.name}/{role}"] = buffer
+
+    def stashed(self, o: Operator) -> dict[str, Buffer]:
+        prefix = f"{o.name}/"
+        return {name.removeprefix(prefix): b for name, b in self.tiles.items() if name.startswith(prefix)}
+
+
+_FAMILY = {
+    "layernorm": "norm",
+    "rmsnorm": "norm",
+    "gelu": "activation",
+    "silu": "activation",
+    "silu_gate": "gate",
+}
+_EXECUTED = {*_FAMILY, "embedding", "positions", "linear", "rotary", "attention", "residual", "loss"}
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Arena:
+    """offsets: bytes from the arena's begin, by buffer; bytes: its size."""
+
+    offsets: dict[Buffer, int]
+    bytes: int
+
+
+ALIGN = 16  # a turn of the memory banks
+
+
+def lives(calls: list[Call], always: Iterable[Buffer] = ()) -> dict[Buffer, tuple[int, int]]:
+    """First and last call that touches each buffer; those in `always` live all the time."""
+    found: dict[Buffer, tuple[int, int]] = {}
+    for number, call in enumerate(calls):
+        for buffer in (*call.reads.values(), *call.writes.values()):
+            found[buffer] = found.get(buffer, (number, number))[0], number
+    return found | {buffer: (0, len(calls)) for buffer in always}
+
+
+def allocate(calls: list[Call], columns: int, tokens: int, itemsize: int, always: Iterable[Buffer] = ()) -> Arena:
+    """Places all buffers of the calls, the largest first, each at the lowest address that is free all its life.
+
+    Sources of one operation should begin in different banks: buffers begin at multiples of 16 bytes, every second one
+    in the order of placing half a turn of the banks further.
+    """
+    life = lives(calls, always)
+    size = {buffer: buffer.bytes(columns, tokens, itemsize) for buffer in life}
+    offsets: dict[Buffer, int] = {}
+    for number, buffer in enumerate(sorted(life, key=lambda b: (-size[b], life[b], b.name))):
+        begin, end = life[buffer]
+        taken = sorted(
+            (offsets[other], offsets[other] + size[other])
+            for other in offsets
+            if life[other][0] <= end and begin <= life[other][1]
+        )
+        shift = ALIGN // 2 * (number % 2)
+        offsets[buffer] = _first_gap(taken, size[buffer], shift)
+    top = max((offsets[b] + size[b] for b in offsets), default=0)
+    return Arena(offsets, -(-top // ALIGN) * ALIGN)
+
+
+def _first_gap(taken: list[tuple[int, int]], size: int, shift: int) -> int:
+    at = shift
+    for begin, end in taken:
+        if at + size <= begin:
+            return at
+        if end > at:
+            at = -(-(end - shift) // ALIGN) * ALIGN + shift
+    return at
+
+
+def collisions(calls: list[Call], arena: Arena, columns: int, tokens: int, itemsize: int) -> Iterator[tuple[str, str]]:
+    """Pairs of buffers that live at once and overlap: none, which tests look at."""
+    life = list(lives(calls).items())
+    for i, (a, (begin, end)) in enumerate(life):
+        for b, (first, last) in life[i + 1 :]:
+            if first <= end and begin <= last:
+                low, high = sorted((a, b), key=arena.offsets.__getitem__)
+                if arena.offsets[low] + low.bytes(columns, tokens, itemsize) > arena.offsets[high]:
+                    yield low.name, high.name

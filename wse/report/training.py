@@ -1,0 +1,91 @@
+"""The picture of a training run: loss, what the loop did to it, one step's streams and compute over time, its phases.
+
+It is given plain values and knows nothing that makes them.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.ticker import FuncFormatter
+
+from . import text
+from .figure import FAINT, INK, LINES, new, save, tidy
+
+CAUSES = {"dram": "#D55E00", "network": "#E69F00", "edge": "#CC79A7", "fabric": "#332288", "compute": "#0072B2"}
+OTHER = "#999999"
+
+
+def draw(history, spans, waits, title, path, reference=None, clock_hz=None):
+    """history: objects with step, loss, norm, scale, skipped.  spans: of one pass, objects with track, name, phase,
+    begin, end, bound_by.  waits: cycles by phase and cause.  reference: losses of the same run elsewhere."""
+    figure = new(11, 8.5)
+    grid = figure.add_gridspec(3, 2, height_ratios=(1.2, 1, 0.8))
+    draw_loss(figure.add_subplot(grid[0, 0]), history, reference)
+    draw_loop(figure.add_subplot(grid[0, 1]), history)
+    draw_spans(figure.add_subplot(grid[1, :]), spans, clock_hz)
+    draw_phases(figure.add_subplot(grid[2, :]), waits)
+    figure.suptitle(title, fontsize=11, color=INK)
+    save(figure, Path(path))
+
+
+def draw_loss(axes, history, reference):
+    steps = [h.step for h in history]
+    axes.plot(steps, [h.loss for h in history], color=LINES[0], linewidth=1.2, label="on the fabric")
+    if reference is not None:
+        axes.plot(np.arange(len(reference)), reference, color=LINES[1], linewidth=0.8, label="PyTorch, float32")
+    skipped = [h for h in history if h.skipped]
+    if skipped:
+        axes.plot([h.step for h in skipped], [h.loss for h in skipped], "x", color=LINES[2], label="skipped")
+    axes.set_xlabel("step", fontsize=9)
+    axes.set_ylabel("loss, nats", fontsize=9)
+    axes.legend(fontsize=8, frameon=False)
+    tidy(axes)
+
+
+def draw_loop(axes, history):
+    steps = [h.step for h in history]
+    norms = [h.norm if np.isfinite(h.norm) else np.nan for h in history]
+    axes.semilogy(steps, norms, color=LINES[0], linewidth=1, label="norm of the gradient")
+    axes.semilogy(steps, [h.scale for h in history], color=LINES[3], linewidth=1, label="loss scale")
+    axes.set_xlabel("step", fontsize=9)
+    axes.legend(fontsize=8, frameon=False)
+    tidy(axes)
+
+
+def draw_spans(axes, spans, clock_hz):
+    """One row for each track."""
+    tracks = list(dict.fromkeys(span.track for span in spans))
+    begin = min((span.begin for span in spans), default=0)
+    for row, track in enumerate(tracks):
+        own = [span for span in spans if span.track == track]
+        bars = [(span.begin - begin, max(span.end - span.begin, 1)) for span in own]
+        colors = [CAUSES.get(span.bound_by, OTHER) for span in own]
+        axes.broken_barh(bars, (row - 0.4, 0.8), facecolors=colors, edgecolor="white", linewidth=0.3)
+    axes.set_yticks(range(len(tracks)), tracks, fontsize=8)
+    axes.invert_yaxis()
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text.si(value)))
+    clock = f"; {text.si(1e3 / clock_hz * 1e3, 's')} are 1 M" if clock_hz else ""
+    axes.set_xlabel(f"cycles of one pass{clock}", fontsize=9)
+    known = [cause for cause in CAUSES if any(span.bound_by == cause for span in spans)]
+    for cause in known:
+        axes.plot([], [], "s", color=CAUSES[cause], label=f"bound by {cause}")
+    if known:
+        axes.legend(fontsize=8, frameon=False, ncols=len(known), loc="lower right", bbox_to_anchor=(1, 1))
+    tidy(axes)
+
+
+def draw_phases(axes, waits):
+    """A bar for each phase: its cycles by cause."""
+    for row, (_, causes) in enumerate(waits.items()):
+        left = 0
+        for cause, cycles in causes.items():
+            axes.barh(row, cycles, left=left, height=0.6, color=CAUSES.get(cause, OTHER))
+            if cycles:
+                axes.text(left + cycles / 2, row, cause, ha="center", va="center", fontsize=7, color="white")
+            left += cycles
+    axes.set_yticks(range(len(waits)), list(waits), fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel("cycles", fontsize=9)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text.si(value)))
+    axes.grid(axis="x", color=FAINT, linewidth=0.4)
+    tidy(axes)
