@@ -7,8 +7,8 @@
               dgain = sum over tokens of dy xhat, dbias = that of dy
 
 gain, bias, dgain, dbias are f32 [rows]; dgain and dbias are sums over the PE's own tokens.  Means over features are
-sums of vectors of tokens over the row of PEs; the variance is taken from differences to the mean, with a second sum.  All
-arithmetic is f32; 16-bit elements are rounded once when they are stored.
+sums of vectors of tokens over the row of PEs; the variance is taken from differences to the mean, with a second sum.
+All arithmetic is f32; 16-bit elements are rounded once when they are stored.
 """
 
 from __future__ import annotations
