@@ -21,8 +21,12 @@ from .._version import __version__
 COMMANDS = {
     "run": ("wse.cli.run", "Run a kernel on an emulated fabric, verify it, draw what happened."),
     "plot": ("wse.cli.plot", "Draw pictures or write traces of a saved run."),
+    "train": ("wse.cli.train", "Train a transformer on the emulated wafer."),
     "map": ("wse.cli.map", "Where a transformer lies on the wafer: floor plan, tiles, memory."),
     "system": ("wse.cli.system", "Predict training on one or more CS-3: memory, step time, scaling."),
+    "infer": ("wse.cli.infer", "Predict decoding with weights in SRAM: first token, tokens per second."),
+    "costs": ("wse.cli.costs", "Cost models of kernels, and their error on runs left out."),
+    "sweep": ("wse.cli.sweep", "Run a command over a grid of options, on worker processes, into a table."),
     "validate": ("wse.cli.validate", "Published programs on the emulator: how far off the cycles are."),
     "bench": ("wse.cli.bench", "How fast the engine is on this computer."),
     "csl": ("wse.cli.csl", "Check CSL sources; run a checkout of examples."),
