@@ -1,9 +1,9 @@
 """Activations from a region to the next one: a row of PEs hands a tile of each over to a row of PEs beside it.
 
 Two chains run through all regions of a row, one to the east for activations, one to the west for their gradients.  Each
-PE sends what it has of the activation and then passes on what comes from behind; each PE beyond passes on what is meant
-for those further on and then keeps its own.  So features travel from the highest to the lowest to the east, from the
-lowest to the highest to the west, whatever the widths of the two regions are, and one wavelet a cycle crosses each link.
+PE sends what it has of the activation and then passes on what comes from behind; each PE beyond passes on what is
+meant for those further on and then keeps its own.  So features travel from the highest to the lowest to the east, from
+the lowest to the highest to the west, whatever the widths of the two regions are, one wavelet a cycle on each link.
 
     line = transport.Line(program)                        # colors and routes, once
     line.declare(pe, x)                                   # queues and descriptors of a class of PEs at this x (parity)

@@ -1,8 +1,8 @@
 """An order in which memory is read or written, as descriptors: a list of element numbers becomes a few nested walks.
 
-The order in which a column of PEs takes its weights follows from how the products are computed; who keeps them in memory
-sends them in that order by operations over strided walks.  Orders that come up are a few nested loops, so a greedy search
-finds them.
+The order in which a column of PEs takes its weights follows from how the products are computed; who keeps them in
+memory sends them in that order by operations over strided walks.  Orders that come up are a few nested loops, so a
+greedy search finds them.
 """
 
 from __future__ import annotations
