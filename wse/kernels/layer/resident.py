@@ -40,6 +40,9 @@ class Part(NamedTuple):
     wide: bool = False
 
 
+Sent = tuple[tuple[Walk, ...], bool]  # a part as walks, and whether it is wide
+
+
 class Tasks(NamedTuple):
     """Ids: task `step` sends and collects what `passes` micro-batches need, `update` changes the weights."""
 
@@ -52,9 +55,9 @@ class Tasks(NamedTuple):
 class Resident:
     """The weight PEs of a region, in row y of the program, from column x0 on.
 
-    forward, backward: the stream of a micro-batch's pass, part by part.  gradients: int [columns, n], the numbers of the
-    weights in the order in which their gradients arrive, in every backward pass each weight once.  passes: micro-batches
-    of a step.
+    forward, backward: the stream of a micro-batch's pass, part by part.  gradients: int [columns, n], the numbers of
+    the weights in the order in which their gradients arrive, in every backward pass each weight once.  passes:
+    micro-batches of a step.
     """
 
     program: Program
@@ -77,8 +80,8 @@ class Resident:
         return self.gradients.shape[1]
 
     def build(self, weights: int, gradients: int) -> None:
-        """Adds the PEs, one class for all columns that walk alike.  weights, gradients: the colors, whose routes in this
-        row it sets."""
+        """Adds the PEs, one class for all columns that walk alike.  weights, gradients: the colors; it sets their
+        routes in this row."""
         if self.size > LENGTH:
             raise ConfigError(
                 f"{self.name}: {self.size} weights above one column, {LENGTH} at most: use more columns for the region"
@@ -86,13 +89,13 @@ class Resident:
         row = slice(self.x0, self.x0 + self.columns)
         self.program.route(weights, "R", "S", x=row, y=self.y)
         self.program.route(gradients, "S", "R", x=row, y=self.y)
-        alike: dict[object, list[int]] = {}
+        alike: dict[tuple[Sent, ...], list[int]] = {}
         for column in range(self.columns):
-            sent = [(tuple(self._walks(part, column)), part.wide) for part in (*self.forward, *self.backward)]
-            alike.setdefault(tuple(sent), []).append(column)
+            parts = [(tuple(self._walks(part, column)), part.wide) for part in (*self.forward, *self.backward)]
+            alike.setdefault(tuple(parts), []).append(column)
         for i, (sent, columns) in enumerate(alike.items()):
             pe = self.program.pe_class(f"{self.name}{i}")
-            self._declare(pe, weights, gradients, list(sent))  # type: ignore[call-overload]
+            self._declare(pe, weights, gradients, sent)
             self.program.place(pe, x=np.array(columns) + self.x0, y=np.full(len(columns), self.y))
 
     def _walks(self, part: Part, column: int) -> list[Walk]:
@@ -103,7 +106,7 @@ class Resident:
             raise ConfigError(f"{self.name}: column {column} sends weight {min(missing)}, which has no gradient there")
         return walks(np.array([place.get(int(weight), self.size) for weight in part.order[column]]))
 
-    def _declare(self, pe: PEClass, weights: int, gradients: int, sent: list[tuple[tuple[Walk, ...], bool]]) -> None:
+    def _declare(self, pe: PEClass, weights: int, gradients: int, sent: tuple[Sent, ...]) -> None:
         pe.queue_out(QUEUE_OUT, weights)
         pe.queue_in(QUEUE_IN, gradients)
         pe.dsd("weights_out", dsd.fabout(QUEUE_OUT, weights))
@@ -133,7 +136,7 @@ class Resident:
             load = f"    xdsr x0, {name}.x\n"
         return f"{load}    dsr a0, {name}\n    {'mov32' if wide else 'fs2h'} d0, a0\n"
 
-    # --- the host's side ------------------------------------------------------------------------------------------------
+    # --- the host's side ----------------------------------------------------------------------------------------------
 
     def write(self, fabric: Fabric, values: np.ndarray) -> None:
         """The weights: f32 [numbers]."""
@@ -152,7 +155,9 @@ class Resident:
 
     def set(self, fabric: Fabric, momentum: float, scale: float, rate: float) -> None:
         """What the next update takes: scale is a factor of the gradients."""
-        self._put(fabric, "settings", np.broadcast_to(np.float32([momentum, scale, -rate]), (1, self.columns, 3)))
+        self._put(
+            fabric, "settings", np.broadcast_to(np.array([momentum, scale, -rate], np.float32), (1, self.columns, 3))
+        )
 
     def _put(self, fabric: Fabric, array: str, values: np.ndarray) -> None:
         for column in range(self.columns):  # classes may have it at different places
