@@ -13,6 +13,7 @@ class ByTorch:
         self.graph, self.batch, self.sequence, self.updates = graph, batch, sequence, updates
         self.weights, self.momentum, self.gradients, self.passes = {}, {}, {}, 0
         self.overflow_at = ()
+        self.grid = (4, batch)
 
     def load(self, weights, momentum=None):
         self.weights = {name: np.array(w) for name, w in weights.items()}

@@ -22,7 +22,7 @@ FORWARD, BACKWARD = "forward", "backward"
 # What a buffer holds on each PE, for f features in all, of which fx lie in a column, and t tokens in a row.
 TILE = "tile"  # [fx][t] elements of the policy's storage type
 VECTOR = "vector"  # [fx] f32: gains, biases and their gradients
-TOKENS = "tokens"  # [f][t] f32: f numbers for each token, such as statistics of it; f per column
+TOKENS = "tokens"  # [fx][t] f32: numbers for each token, such as statistics of it; one at least in every column
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,8 @@ class Buffer:
 
     def bytes(self, columns: int, tokens: int, itemsize: int) -> int:
         """On each PE of so many columns, with so many tokens in a row, storage of so many bytes."""
-        if self.kind == TOKENS:
-            return 4 * self.features * tokens
         share = -(-self.features // columns)
-        return 4 * share if self.kind == VECTOR else itemsize * share * tokens
+        return share * {TILE: itemsize * tokens, VECTOR: 4, TOKENS: 4 * tokens}[self.kind]
 
 
 @dataclass(frozen=True)
@@ -215,10 +213,14 @@ class _Scheduler:
         self.call("linear.backward", BACKWARD, {"dy": self.dy, "x": self.x()}, {"dx": self.dx()})
 
     def rotary_forward(self, o: Operator) -> None:
-        self.call("rotary.forward", FORWARD, {"x": self.x()}, {"y": self.y})
+        """In place: nobody needs what it was."""
+        self.tiles[o.outputs[0]] = self.x()
+        self.call("rotary.forward", FORWARD, {"x": self.x()}, {"x": self.x()})
 
     def rotary_backward(self, o: Operator) -> None:
-        self.call("rotary.backward", BACKWARD, {"dy": self.dy}, {"dx": self.dx()})
+        dy = self.dy
+        self.call("rotary.backward", BACKWARD, {"x": dy}, {"x": dy})
+        self.add_part(o.inputs[0], dy)
 
     def attention_forward(self, o: Operator) -> None:
         self.stash(o, "stash", self.buffer(f"{o.name}.stash", 2 * int(o.attributes["heads"]), TOKENS))
@@ -235,7 +237,7 @@ class _Scheduler:
         self.call(f"{o.kind}.forward", FORWARD, {"x": self.x()}, {"y": self.y, "x": self.x()})
 
     def activation_backward(self, o: Operator) -> None:
-        self.call(f"{o.kind}.backward", BACKWARD, {"dy": self.dy, "stash": self.x()}, {"dx": self.dx()})
+        self.call(f"{o.kind}.backward", BACKWARD, {"dy": self.dy, "x": self.x()}, {"dx": self.dx()})
 
     def gate_forward(self, o: Operator) -> None:
         both = {"gate": self.x(0), "up": self.x(1)}

@@ -1,0 +1,89 @@
+"""`wse train` with PyTorch in the fabric's place: options, output, checkpoints, files.  The fabric's own: tests/mapping."""
+
+import json
+
+import pytest
+
+pytest.importorskip("torch")
+from shell import sh
+from train.executing import ByTorch
+
+from wse.cli import train
+
+COMMON = ("train", "--model", "nano-1", "--steps", "6", "--batch", "2", "--dtype", "f32")
+
+
+@pytest.fixture(autouse=True)
+def by_torch(monkeypatch):
+    def build(options, graph):
+        updates = "fabric" if options["mode"] == "pipelined" else "memoryx"
+        return ByTorch(graph, options["batch"], graph.model.sequence, updates)
+
+    monkeypatch.setattr(train, "build", build)
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("she sells sea shells by the sea shore. " * 60)
+    return path
+
+
+def document(*words):
+    result = sh(*words, "--json")
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("mode, optimizer", [("streaming", "adamw"), ("pipelined", "sgd")])
+def test_json_has_the_promised_keys_and_the_reference_agrees(text, mode, optimizer):
+    done = document(*COMMON, "--data", text, "--mode", mode, "--reference")
+    assert (done["model"], done["mode"], done["steps"], done["optimizer"]) == ("nano-1", mode, 6, optimizer)
+    assert len(done["losses"]) == 6 and done["tokens_per_second_device"] > 0 and done["bound_by"] == {}
+    assert abs(done["reference"]["difference"]) < 1e-4 and abs(done["reference"]["held_out_difference"]) < 1e-4
+    assert done["last_loss"] < done["losses"][0]
+
+
+def test_a_run_resumes_to_the_bit(text, tmp_path):
+    whole = document(*COMMON, "--data", text)
+    half = document(*COMMON, "--data", text, "--until", 3, "--checkpoint", tmp_path / "half")
+    assert half["losses"] == whole["losses"][:3]
+    rest = document(*COMMON, "--data", text, "--resume", tmp_path / "half")
+    assert rest["losses"] == whole["losses"] and rest["held_out_loss"] == whole["held_out_loss"]
+    again = document(*COMMON, "--data", text, "--resume", tmp_path / "half")  # the checkpoint stayed as it was
+    assert again["losses"] == whole["losses"]
+
+
+def test_a_checkpoint_of_another_run_is_refused(text, tmp_path):
+    document(*COMMON, "--data", text, "--until", 1, "--checkpoint", tmp_path / "saved")
+    resume = (*COMMON, "--data", text, "--resume", tmp_path / "saved")
+    result = sh(*resume, "--seed", 1)
+    assert result.exit_code == 2
+    assert result.stderr.strip().endswith("is of another run: its setting seed is 0, not 1")
+    result = sh(*COMMON, "--resume", tmp_path / "saved")
+    assert "is of another run: its text is" in result.stderr
+
+
+def test_pictures_and_timelines_are_written(text, tmp_path):
+    picture, timeline = tmp_path / "run.png", tmp_path / "step.pftrace"
+    result = sh(*COMMON, "--data", text, "--plot", picture, "--trace", timeline)
+    assert result.exit_code == 0, result.stderr
+    assert picture.stat().st_size > 10_000 and timeline.stat().st_size > 0
+    assert "tokens/s of wafer time" in result.stdout and str(picture) in result.stdout
+    assert "| Train Device=CSX (emulated), Step=6, Loss=" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (("--plot", "run.bmp"), "error: cannot tell the picture's format from 'run.bmp'"),
+        (("--trace", "run.png"), "error: a timeline is written as .pftrace or .json, not as 'run.png'"),
+        (("--every", "2"), "error: --every saves to the folder of --checkpoint, which is not given"),
+        (("--loss-scale", "0"), "error: a loss scale is a number above 0, dynamic or none, not '0'"),
+        (("--mode", "pipelined", "--optimizer", "adamw"), "error: updates on the fabric are SGD with momentum"),
+        (("--data", "nothing.txt"), "error: data nothing.txt: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_is_one_line(text, words, sentence):
+    result = sh(*COMMON, *(() if "--data" in words else ("--data", text)), *words)
+    assert result.exit_code == 2 and result.stderr.startswith(sentence), result.stderr
