@@ -40,6 +40,7 @@ HOMES = {
     "dask": {"sweep", "cluster"},
     "distributed": {"sweep", "cluster"},
     "simpy": {"cluster"},
+    "pyarrow": {"sweep", "trace"},
     "Cython": set(),
 }
 

@@ -1,0 +1,37 @@
+"""The picture of a sweep: one quantity over an option, a line for each value of another."""
+
+from matplotlib.ticker import MaxNLocator
+
+from . import figure as common
+
+MOST = 12  # lines that can be told apart
+MARKERS = "osD^v<>PX*hp"
+
+
+def figure(shown, title=""):
+    """shown: what has x, y (names), lines (by label: (x, middle, least, most) by x) and log ("", "x", "y" or "xy").
+
+    Where several points share an x, the line is their mean and the band reaches from the least to the most.
+    """
+    made = common.new(8, 5)
+    axes = made.add_subplot()
+    colors = (*common.LINES, *common.OTHER_COLORS)
+    for number, (label, points) in enumerate(list(shown.lines.items())[:MOST]):
+        x, middle, least, most = zip(*points, strict=True)
+        color = colors[number % len(colors)]
+        axes.plot(x, middle, color=color, marker=MARKERS[number % len(MARKERS)], markersize=4, label=label)
+        if least != middle or most != middle:
+            axes.fill_between(x, least, most, color=color, alpha=0.15, linewidth=0)
+    for axis, name in ((axes.xaxis, "x"), (axes.yaxis, "y")):
+        if name in shown.log:
+            getattr(axes, f"set_{name}scale")("log")
+        elif name == "x" and all(float(at).is_integer() for points in shown.lines.values() for at, *_ in points):
+            axis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel(shown.x)
+    axes.set_ylabel(shown.y)
+    axes.grid(color=common.FAINT, linewidth=0.5)
+    left_out = len(shown.lines) - MOST
+    if len(shown.lines) > 1:
+        axes.legend(fontsize=8, title=f"{left_out} more are not drawn" if left_out > 0 else None)
+    made.suptitle(title, fontsize=11, color=common.INK)
+    return made

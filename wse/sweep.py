@@ -1,0 +1,364 @@
+"""Sweeps: one command over a grid of options, on Dask workers, into one table.
+
+    spec = load("spec.toml")
+    with cluster(workers=4) as client:
+        outcome = run(spec, "results", execute, client)
+
+A specification in TOML:
+
+    command = ["run", "gemm"]          # any command that prints JSON with --json
+    options = { grid = "8x8" }         # the same for all points
+    grid = { M = [16, 32, 64], seed = [0, 1, 2] }     # all combinations
+    cases = [ { K = 16, N = 32 }, { K = 32, N = 16 } ]  # options that go together; each with all of the grid
+    plot = { x = "M", y = "cycles", by = "case" }
+
+What is finished is written at once, a line of JSON a point, so that whatever ends the sweep, the next call goes on
+where it was.  A point is known by its command line and the version of the package.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import itertools
+import json
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from ._version import __version__
+from .errors import ConfigError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+LINES, TABLE = "points.jsonl", "table.parquet"
+KEYS = ("command", "options", "grid", "cases", "plot")
+PLOT_KEYS = ("x", "y", "by", "log")
+LARGEST = 1_000_000  # points
+AHEAD = 2  # points given out per worker, so that none waits for the next
+
+
+@dataclass(frozen=True)
+class Point:
+    """A configuration.  values: of the options that vary, by name; arguments: the command line, without the program."""
+
+    number: int
+    values: dict[str, Any] = field(hash=False)
+    arguments: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The same for the same command line and version of the package."""
+        return hashlib.sha256(json.dumps([__version__, *self.arguments]).encode()).hexdigest()[:24]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A grid of configurations of a command; see the head of this module.  ConfigError for what cannot be one."""
+
+    command: tuple[str, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+    grid: dict[str, list[Any]] = field(default_factory=dict)
+    cases: list[dict[str, Any]] = field(default_factory=list)
+    plot: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.command or not all(isinstance(word, str) for word in self.command):
+            raise ConfigError('command is a list of words, such as ["run", "gemm"]')
+        for name, values in self.grid.items():
+            if not isinstance(values, list) or not values:
+                raise ConfigError(f"grid.{name} is a list of values, not {values!r}")
+        for case in self.cases:
+            if not isinstance(case, dict) or not case:
+                raise ConfigError(f"a case is a table of options, not {case!r}")
+        for name in self.plot:
+            if name not in PLOT_KEYS:
+                raise ConfigError(f"plot.{name} is not known; there are {', '.join(PLOT_KEYS)}")
+        named = [set(self.options), set(self.grid), set().union(*self.cases)]
+        for one, other in itertools.combinations(named, 2):
+            if one & other:
+                raise ConfigError(f"{min(one & other)} stands in two of options, grid and cases")
+        if self.size > LARGEST:
+            raise ConfigError(f"the grid has {self.size:,} points; a sweep has at most {LARGEST:,}")
+
+    @property
+    def size(self) -> int:
+        size = max(1, len(self.cases))
+        for values in self.grid.values():
+            size *= len(values)
+        return size
+
+    def points(self) -> Iterator[Point]:
+        """All points: cases slowest, then the grid's options in their order, the last one fastest."""
+        number = 0
+        for case_number, case in enumerate(self.cases or [{}]):
+            for combination in itertools.product(*self.grid.values()):
+                values = case | dict(zip(self.grid, combination, strict=True))
+                words = [*self.command, *_words(self.options | values), "--json"]
+                shown = ({"case": case_number} if self.cases else {}) | values
+                yield Point(number, shown, tuple(words))
+                number += 1
+
+
+def load(path: Path | str) -> Spec:
+    """A specification from a TOML file."""
+    try:
+        table = tomllib.loads(Path(path).read_text())
+    except OSError as error:
+        raise ConfigError(f"specification {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"specification {path} is not TOML: {error}") from None
+    for key in table:
+        if key not in KEYS:
+            raise ConfigError(f"specification {path} has an unknown key {key!r}; there are {', '.join(KEYS)}")
+    if not isinstance(table.get("command"), list):
+        raise ConfigError(f'specification {path} has no command, such as command = ["run", "gemm"]')
+    for key, kind in (("options", dict), ("grid", dict), ("cases", list), ("plot", dict)):
+        if not isinstance(table.get(key, kind()), kind):
+            raise ConfigError(f"specification {path}: {key} is a {'table' if kind is dict else 'list of tables'}")
+    try:
+        return Spec(tuple(table.pop("command")), **table)
+    except ConfigError as error:
+        raise ConfigError(f"specification {path}: {error}") from None
+
+
+def _words(options: dict[str, Any]) -> Iterator[str]:
+    """Options as a command line has them: M = 16 is -M 16, dry_run = true is --dry-run, false --no-dry-run, a list is
+    the option several times."""
+    for name, value in options.items():
+        flag = f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"
+        if value is True:
+            yield flag
+        elif value is False:
+            yield f"--no-{flag[2:]}"
+        else:
+            for one in value if isinstance(value, list) else [value]:
+                if isinstance(one, dict):
+                    raise ConfigError(f"{name} is a table, which no option is")
+                yield from (flag, str(one))
+
+
+@dataclass
+class Outcome:
+    """Of a sweep.  rows: one for each finished point, in the points' order; ended: "done" or "interrupted"."""
+
+    spec: Spec
+    rows: list[dict[str, Any]]
+    new: int
+    failed: int
+    ended: str
+    total: int
+
+
+# execute(arguments) -> (exit status, what was printed, what was complained about): runs in a worker process.
+Execute = Callable[[Sequence[str]], tuple[int, str, str]]
+
+
+def run(
+    spec: Spec,
+    directory: Path | str,
+    execute: Execute,
+    client: Client,
+    progress: Callable[[int, int, int], Any] = lambda done, total, failed: None,
+    again: bool = False,
+) -> Outcome:
+    """Does the points of a specification that are not finished, on the cluster's workers; results go to `directory`.
+
+    execute: a function of a module, which workers import.  again: failed points are done again.  progress: called with
+    points finished, points in all, and how many of them failed.  A point whose worker dies goes to another one; after
+    four deaths it has failed.  Ctrl-C ends the sweep with what is finished.  ConfigError if another process sweeps into
+    the directory.
+    """
+    from distributed import as_completed
+
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    with _locked(directory / LINES) as file:
+        known = _finished(file)
+        if again:
+            known = {key: row for key, row in known.items() if row["status"] == "done"}
+        points = list(spec.points())
+        left = iter([point for point in points if point.key not in known])
+        found: dict[str, dict[str, Any]] = {point.key: known[point.key] for point in points if point.key in known}
+        before = len(found)
+        failed = sum(row["status"] != "done" for row in found.values())
+        progress(before, len(points), failed)
+        workers = max(1, len(client.scheduler_info()["workers"]))
+
+        def submit(point: Point) -> Any:
+            future = client.submit(_timed, execute, point.arguments, key=f"point-{point.key}", pure=False)
+            waiting[str(future.key)] = point
+            return future
+
+        waiting: dict[str, Point] = {}
+        ended = "done"
+        running = as_completed([submit(point) for point in itertools.islice(left, AHEAD * workers)])
+        try:
+            for future in running:
+                point = waiting.pop(str(future.key))
+                row = _row(point, future)
+                future.release()
+                file.write(json.dumps(row) + "\n")
+                file.flush()
+                found[point.key] = row
+                failed += row["status"] != "done"
+                progress(len(found), len(points), failed)
+                for following in itertools.islice(left, 1):
+                    running.add(submit(following))
+        except KeyboardInterrupt:
+            ended = "interrupted"
+    rows = [found[point.key] for point in points if point.key in found]
+    return Outcome(spec, rows, len(found) - before, failed, ended, len(points))
+
+
+def _timed(execute: Execute, arguments: Sequence[str]) -> tuple[int, str, str, float]:
+    import time
+
+    started = time.perf_counter()
+    return *execute(arguments), time.perf_counter() - started
+
+
+def _row(point: Point, future: Any) -> dict[str, Any]:
+    """What is kept of a point: its options, how it went, what the command printed."""
+    row: dict[str, Any] = {"key": point.key, "arguments": list(point.arguments), "values": point.values}
+    error = future.exception()
+    if error is not None:  # its worker died again and again, or could not run it
+        return row | {"status": "failed", "seconds": None, "error": f"{type(error).__name__}: {error}", "result": {}}
+    status, printed, complaint, seconds = future.result()
+    try:
+        result = json.loads(printed) if printed.strip() else {}
+    except ValueError:
+        status, complaint, result = status or 1, complaint or f"the command printed no JSON: {printed[:200]!r}", {}
+    if not isinstance(result, dict):
+        result = {"result": result}
+    done = "done" if status == 0 else "failed"
+    return row | {"status": done, "seconds": seconds, "error": complaint.strip() if status else "", "result": result}
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[IO[str]]:
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(f"another sweep writes to {path.parent}: give this one another directory") from None
+        yield file
+
+
+def _finished(file: IO[str]) -> dict[str, dict[str, Any]]:
+    """Rows by key, of a repeated one the last.  A line that was cut off by the end of its process is none, and is taken
+    away, so that the next one begins at a line's begin."""
+    rows = {}
+    file.seek(0)
+    text = file.read()
+    whole = text.rfind("\n") + 1
+    if whole < len(text):
+        file.truncate(len(text[:whole].encode()))
+    for number, line in enumerate(text[:whole].splitlines(), 1):
+        try:
+            row = json.loads(line)
+            rows[row["key"]] = row
+        except (ValueError, KeyError, TypeError):
+            raise ConfigError(f"line {number} of {file.name} is no point of a sweep: remove it") from None
+    return rows
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+
+def columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Columns by name, a value a row, None where a row has none: options, status, seconds, error, and the command's
+    results, nested ones with dots (stalls.idle).  A result of an option's name gets the prefix "result."."""
+    flat = []
+    for row in rows:
+        line = dict(row["values"]) | {name: row[name] for name in ("status", "seconds", "error")}
+        for name, value in _flat(row["result"]):
+            line[f"result.{name}" if name in line else name] = value
+        flat.append(line)
+    names = dict.fromkeys(name for line in flat for name in line)
+    return {name: [line.get(name) for line in flat] for name in names}
+
+
+def _flat(table: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
+
+
+def write(rows: Sequence[dict[str, Any]], path: Path | str) -> None:
+    """The table as a Parquet file, replaced as a whole.  Values of a column that have no type in common become JSON."""
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise ConfigError(f"a Parquet table needs {error.name}: pip install 'wse[sweep]'") from None
+    arrays = {}
+    for name, values in columns(rows).items():
+        try:
+            arrays[name] = pa.array(values)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            arrays[name] = pa.array([None if value is None else json.dumps(value) for value in values])
+    path = Path(path)
+    fresh = path.with_name(path.name + ".part")
+    parquet.write_table(pa.table(arrays), fresh, compression="zstd")
+    fresh.replace(path)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """What a plot of a sweep shows: by label, (x, middle, least, most) of y over all points of that x."""
+
+    x: str
+    y: str
+    by: str
+    lines: dict[str, list[tuple[float, float, float, float]]]
+    log: str
+
+
+def lines(spec: Spec, rows: Sequence[dict[str, Any]]) -> Lines | None:
+    """The lines that the specification's `plot` asks for.  Left out, x is the option of numbers with the most values, y
+    cycles or else the first result that is a number and varies, `by` the next option.  None without anything to draw;
+    ConfigError if there is no such column."""
+    table = columns([row for row in rows if row["status"] == "done"])
+    varied = [name for name in table if any(name in row["values"] for row in rows)]
+    numeric = {
+        name
+        for name, values in table.items()
+        if all(_number(v) or v is None for v in values) and any(map(_number, values))
+    }
+
+    def distinct(name: str) -> int:
+        return len({json.dumps(value) for value in table[name] if value is not None})
+
+    x = spec.plot.get("x") or max((n for n in varied if n in numeric), key=distinct, default=None)
+    results = [n for n in table if n in numeric and n not in varied]
+    y = spec.plot.get("y") or ("cycles" if "cycles" in results else next((n for n in results if distinct(n) > 1), None))
+    if x is None or y is None or not table:
+        return None
+    by = spec.plot.get("by", next((n for n in varied if n != x and distinct(n) > 1), ""))
+    for name in (x, y, *([by] if by else [])):
+        if name not in table:
+            raise ConfigError(f"plot: no point has {name}; there are {', '.join(table)}")
+    for name in (x, y):
+        if name not in numeric:
+            raise ConfigError(f"plot: {name} is not a number in all points")
+    groups: dict[str, dict[float, list[float]]] = {}
+    for at, value, label in zip(table[x], table[y], table[by] if by else [""] * len(table[x]), strict=True):
+        if at is not None and value is not None:
+            name = f"{by} = {label}" if by else y
+            groups.setdefault(name, {}).setdefault(float(at), []).append(float(value))
+    made = {
+        label: [(at, sum(v) / len(v), min(v), max(v)) for at, v in sorted(group.items())]
+        for label, group in groups.items()
+    }
+    return Lines(x, y, by, made, str(spec.plot.get("log", "")))
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
