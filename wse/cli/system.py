@@ -112,7 +112,13 @@ def command(
     if batch is None:
         batch = (micro_batch or whole(microbatch.room(transformer, s, arch), transformer.name, s)) * systems[-1]
     work = workload(transformer, batch, s)
-    memory = MemoryX.of(memoryx, channels=channels, transfers=float(ddr5) * 1e6, **({"nodes": nodes} if nodes else {}))
+    memory = MemoryX.of(
+        memoryx,
+        channels=channels,
+        transfers=float(ddr5) * 1e6,
+        efficiency=update_efficiency(int(ddr5)),
+        **({"nodes": nodes} if nodes else {}),
+    )
     system = System(
         arch=arch,
         memoryx=memory,
@@ -143,6 +149,13 @@ def command(
         common.print_json(document(work, system, held, rows, causes, plot))
     else:
         show(work, system, held, rows, causes, plot)
+
+
+def update_efficiency(speed: int) -> float:
+    """Share of a DDR5 channel's peak for an update: weight, gradient, two moments read in step, four arrays written."""
+    from ..memoryx import ddr5
+
+    return ddr5.sequential(ddr5.Ddr5(speed), 4, 4)
 
 
 def whole(room: float, name: str, sequence: int) -> int:
