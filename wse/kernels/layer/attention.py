@@ -24,7 +24,7 @@ blocks' share of it), exp 8.5 s^2, overheads of some 3 cycles an operation on a 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -33,27 +33,9 @@ import numpy as np
 from ... import isa
 from . import functions
 from .code import Code, Routine, Vec, Work, register, routine
+from .rows import sum_rows
 
 BLOCKS = 4  # of a causal mask
-
-
-@dataclass(frozen=True)
-class Block:
-    """Keys first .. first + keys - 1 as rows over queries from..from + width - 1, at `at` elements of their matrix."""
-
-    first: int
-    keys: int
-    start: int
-    width: int
-    at: int
-
-    def of(self, matrix: Vec) -> Vec:
-        """Its rows, for one operation after the other."""
-        return replace(matrix.part(self.at, self.width), save=True)
-
-    def whole(self, matrix: Vec) -> Vec:
-        """All its elements."""
-        return matrix.part(self.at, self.keys * self.width)
 
 
 @dataclass(frozen=True)
@@ -78,133 +60,125 @@ class Attention:
         return 2 * self.heads * self.tokens
 
     @property
-    def _blocks(self) -> list[Block]:
-        """Keys in blocks, over the queries that see them."""
-        s = self.sequence
-        keys = s // self._count
-        found, at = [], 0
-        for first in range(0, s, keys):
-            start = first if self.causal else 0
-            found.append(Block(first, keys, start, s - start, at))
-            at += keys * (s - start)
-        return found
-
-    @property
-    def _transposed(self) -> list[Block]:
-        """Queries in blocks, over the keys that they see."""
-        s = self.sequence
-        queries = s // self._count
-        found, at = [], 0
-        for first in range(0, s, queries):
-            width = first + queries if self.causal else s
-            found.append(Block(first, queries, 0, width, at))
-            at += queries * width
-        return found
-
-    @property
-    def _count(self) -> int:
+    def _blocks(self) -> int:
         return next(n for n in range(BLOCKS, 0, -1) if self.sequence % n == 0) if self.causal else 1
 
     @property
+    def _keys(self) -> int:
+        """Keys in a block."""
+        return self.sequence // self._blocks
+
+    @property
     def _elements(self) -> int:
-        return sum(block.keys * block.width for block in self._blocks)
+        """Of all blocks: keys times the queries that see them."""
+        skipped = self._keys**2 * self._blocks * (self._blocks - 1) // 2 if self.causal else 0
+        return self.sequence**2 - skipped
+
+    @property
+    def _fewer(self) -> int:
+        """By how many queries a block's rows are shorter than those of the one before."""
+        return self._keys if self.causal else 0
+
+    @property
+    def _label(self) -> str:
+        """Of the subroutines that forward and backward share."""
+        mask = "causal" if self.causal else "full"
+        shape = (self.heads, self.kv_heads, self.d_head, self.sequence, self.tokens, self.size)
+        return f"attention_{mask}_{'_'.join(map(str, shape))}"
 
     # --- forward ------------------------------------------------------------------------------------------------------
 
     def forward(self, name: str) -> Routine:
-        """The subroutine; operands as above."""
+        """The subroutine; operands as above.  Its text has the subroutines that backward uses, too."""
         operands = ("q", "k", "v", "o", "stash")
-        c, work, s, n = Code(), Work(), self.sequence, self._elements
+        c, work, s = Code(), _Work(self), self.sequence
         at = {operand: register(operands, operand) for operand in operands}
-        scores, e, narrow = work.take(n, bank=2), work.take(n, bank=4), work.take(n, 2, bank=0)
-        total, scratch = work.take(s, bank=6), work.take(s, bank=2)
-        sums = work.take(self.d_head * s, bank=6)
+        scores, e = work.scores, work.e
         most, inverse = Vec(at["stash"], s), Vec(at["stash"], s, offset=4 * self.tokens)
         with self._each(c, at, ("q", "o"), ("k", "v")):
-            self._scores(c, scores, Vec(at["k"], s, self.size), Vec(at["q"], s, self.size), self.tokens)
-            self._mask(c, scores)
-            c.op("fmuls", scores, scores, self.scale)
+            self._scores(c, Vec(at["k"], s), Vec(at["q"], s), self.tokens)
             c.op("fmovs", most, -math.inf)
-            self._rows(c, "fmaxs", most, scores)
-            self._less(c, scores, most)
-            functions.exp(c, scores, e, narrow, self.size == 2)
-            c.op("fmovs", total, 0.0)
-            self._rows(c, "fadds", total, e)
-            functions.reciprocal(c, total, inverse, scratch)
+            self._reduce(c, "fmaxs", most, scores)
+            self._exp(c, most)
+            c.op("fmovs", work.vector, 0.0)
+            self._reduce(c, "fadds", work.vector, e)
+            functions.reciprocal(c, work.vector, inverse, work.scratch)
             p = e
             if self.size == 2:
-                c.op("fs2h", narrow, e)
-                p = narrow
-            self._mix(c, sums, self._blocks, p, Vec(at["v"], s, self.size), self.tokens)
-            with c.loop(self.d_head, d=sums.rows(s), a=sums.rows(s), b=inverse) as (d, a, b):
+                c.op("fs2h", work.half, e)
+                p = work.half
+            c.op("fmovs", work.sums, 0.0)
+            self._mix(c, work.sums, p, Vec(at["v"], s), self.tokens)
+            with c.loop(self.d_head, d=work.sums.rows(s), a=work.sums.rows(s), b=inverse) as (d, a, b):
                 c(f"fmuls {d}, {a}, {b}")
-            self._store(c, at["o"], sums)
-        return routine(name, operands, c, work.bytes)
+            self._store(c, at["o"], work.sums)
+        made = routine(name, operands, c, work.bytes, calls=True)
+        return replace(made, text=made.text + self._shared(work))
 
     # --- backward -----------------------------------------------------------------------------------------------------
 
     def backward(self, name: str) -> Routine:
-        """The subroutine; operands as above."""
+        """The subroutine; operands as above.  The class must have the forward one of the same shape."""
         operands = ("do", "q", "k", "v", "o", "stash", "dq", "dk", "dv")
-        c, work, s, n = Code(), Work(), self.sequence, self._elements
+        c, work, s, size = Code(), _Work(self, backward=True), self.sequence, self.size
         at = {operand: register(operands, operand) for operand in operands}
-        size, tile = self.size, self.d_head * self.sequence
-        scores, e = work.take(n, bank=2), work.take(n, bank=4)
-        turned = work.take(n, size)
-        narrow = work.take(n, 2, bank=4) if size == 2 else scores
-        inner = work.take(s, bank=6)
-        sums, values = work.take(tile, bank=2), work.take(tile, bank=4)
-        outer = work.take(tile, size) if size == 2 else values
-        keys_sum, values_sum = work.take(tile, bank=0), work.take(tile, bank=2)
+        scores, e, sums, values = work.scores, work.e, work.sums, work.values
         most, inverse = Vec(at["stash"], s), Vec(at["stash"], s, offset=4 * self.tokens)
+        q, k, v = (Vec(at[operand], s, size) for operand in "qkv")
 
         def begin() -> None:
-            c.op("fmovs", keys_sum, 0.0)
-            c.op("fmovs", values_sum, 0.0)
+            c.op("fmovs", work.keys, 0.0)
+            c.op("fmovs", work.mixed, 0.0)
 
         def end() -> None:
-            self._store(c, at["dk"], keys_sum)
-            self._store(c, at["dv"], values_sum)
+            self._store(c, at["dk"], work.keys)
+            self._store(c, at["dv"], work.mixed)
 
-        k, q, v = (Vec(at[operand], s, size) for operand in "kqv")
-        exponent = turned if size == 2 else replace(turned, n=n, size=2)
         with self._each(c, at, ("do", "q", "o", "dq"), ("k", "v", "dk", "dv"), begin, end):
-            self._scores(c, scores, k, q, self.tokens)
-            self._mask(c, scores)
-            c.op("fmuls", scores, scores, self.scale)
-            self._less(c, scores, most)
-            functions.exp(c, scores, e, exponent, size == 2)
+            self._scores(c, k, q, self.tokens)
+            self._exp(c, most)
             # do' and D'
             self._load(c, sums, at["o"])
             self._load(c, values, at["do"])
             with c.loop(self.d_head, d=values.rows(s), a=values.rows(s), b=inverse) as (d, a, b):
                 c(f"fmuls {d}, {a}, {b}")
             c.op("fmuls", sums, sums, values)
-            c.op("fmovs", inner, 0.0)
-            with c.loop(self.d_head, d=inner, a=inner, b=sums.rows(s)) as (d, a, b):
-                c(f"fadds {d}, {a}, {b}")
+            sum_rows(c, sums, work.vector, self.d_head)
             if size == 2:
-                c.op("fs2h", outer, values)
-            self._transpose(c, e, turned)
-            self._mix(c, values_sum, self._transposed, turned, outer, s, clear=False)
+                c.op("fs2h", work.outer, values)
+            self._transpose(c, name, e)
+            self._mix(c, work.mixed, work.turned, work.outer, s, transposed=True)
             # dS
-            self._scores(c, scores, v, outer.part(0, s), s)
-            self._less(c, scores, inner)
+            self._scores(c, v, work.outer, s, mask=False)
+            self._less(c, work.vector)
             c.op("fmuls", scores, scores, e)
             c.op("fmuls", scores, scores, self.scale)
-            self._transpose(c, scores, turned)
-            self._mix(c, keys_sum, self._transposed, turned, q, self.tokens, clear=False)
-            if size == 2:
-                c.op("fs2h", narrow, scores)
-            self._mix(c, sums, self._blocks, narrow, k, self.tokens)
+            self._transpose(c, name, scores)
+            self._mix(c, work.keys, work.turned, q, self.tokens, transposed=True)
+            factors = scores
+            if size == 2:  # over e, which has served
+                factors = replace(e, size=2)
+                c.op("fs2h", factors, scores)
+            c.op("fmovs", sums, 0.0)
+            self._mix(c, sums, factors, k, self.tokens)
             self._store(c, at["dq"], sums)
-        return routine(name, operands, c, work.bytes)
-
-    # --- pieces -------------------------------------------------------------------------------------------------------
+        made = routine(name, operands, c, work.bytes, calls=True)
+        return replace(made, text=made.text + self._transposer(f"{name}_transpose", work.turned))
 
     @contextmanager
-    def _each(self, c: Code, at: dict[str, str], by_head: tuple, by_kv: tuple, begin=None, end=None) -> Iterator[None]:
-        """The body for each head of each sequence, with the operands' registers at its first element."""
+    def _each(
+        self,
+        c: Code,
+        at: dict[str, str],
+        by_head: tuple[str, ...],
+        by_kv: tuple[str, ...],
+        begin: Callable[[], None] | None = None,
+        end: Callable[[], None] | None = None,
+    ) -> Iterator[None]:
+        """The body for each head of each sequence, with the operands' registers at its first element.
+
+        begin, end: before and after the heads that share keys and values.
+        """
         group, sequences = self.heads // self.kv_heads, self.tokens // self.sequence
         step = self.d_head * self.tokens * self.size
         stash = 8 * self.tokens
@@ -223,8 +197,7 @@ class Attention:
                 c.forget()
 
         def advance(names: tuple[str, ...], by: int) -> None:
-            if by:
-                c(*(f"iadd32 {at[name]}, {at[name]}, {by & 0xFFFFFFFF:#x}" for name in names))
+            c(*(f"iadd32 {at[name]}, {at[name]}, {by & 0xFFFFFFFF:#x}" for name in names))
 
         top("r22")
         top("r23")
@@ -247,104 +220,199 @@ class Attention:
             advance(("stash",), 4 * self.sequence - self.heads * stash)
         again("r22")
 
+    # --- calls of what is shared --------------------------------------------------------------------------------------
+    #
+    # r17..r21 are their operands; r2..r7 change.  A span is address | elements << 16.
+
+    def _scores(self, c: Code, keys: Vec, queries: Vec, pitch: int, mask: bool = True) -> None:
+        """scores[j][:] = sum over c of keys[c][j] queries[c][:], and -infinity where masked; keys and queries are first
+        rows, pitch the elements from one row of queries to the next."""
+        c.address("r17", keys.at, keys.offset)
+        c.address("r18", queries.at, queries.offset)
+        c(f"mov r20, {pitch * self.size}")
+        c.call(f"{self._label}_scores")
+        if mask:
+            c.call(f"{self._label}_mask")
+
+    def _exp(self, c: Code, most: Vec) -> None:
+        """e = exp(scores - most); scores is used up."""
+        self._less(c, most)
+        c.call(f"{self._label}_exp")
+
+    def _less(self, c: Code, vector: Vec) -> None:
+        """scores[j][:] -= vector[:] for all rows j."""
+        c.address("r18", vector.at, vector.offset + (self.sequence << 16))
+        c.call(f"{self._label}_less")
+
+    def _mix(self, c: Code, sums: Vec, matrix: Vec, factors: Vec, pitch: int, transposed: bool = False) -> None:
+        """sums[c][:] += sum over j of factors[c][j] matrix[j][:].  factors: its first row; pitch: from
+        one to the next, in elements."""
+        width = self._keys if transposed else self.sequence
+        change = self._fewer << 16 if transposed else 4 * self._fewer - (self._fewer << 16)
+        c.address("r17", sums.at, sums.offset + (width << 16))
+        c.address("r18", factors.at, factors.offset)
+        c.address("r19", matrix.at, matrix.offset + (width << 16))
+        c(f"mov r20, {pitch * self.size}", f"mov r21, {change & 0xFFFFFFFF:#x}")
+        c.call(f"{self._label}_mix")
+
+    def _transpose(self, c: Code, name: str, matrix: Vec) -> None:
+        """turned[i][j] = matrix[j][i], rounded to the storage type."""
+        c.address("r17", matrix.at, matrix.offset)
+        c.call(f"{name}_transpose")
+
+    def _reduce(self, c: Code, op: str, vector: Vec, matrix: Vec) -> None:
+        """vector[:] = vector[:] op matrix[j][:] for all rows j."""
+        c.address("r18", vector.at, vector.offset + (self.sequence << 16))
+        c.address("r19", matrix.at, matrix.offset + (self.sequence << 16))
+        with self._by_block(c):
+            part, row = Vec("r18", 0), Vec("r19", 0, save=True)
+            with c.loop(self._keys, d=part, a=part, b=row) as (d, a, b):
+                c(f"{op} {d}, {a}, {b}")
+            self._next(c, "r19", 4)
+            c(f"iadd32 r18, r18, {4 * self._fewer - (self._fewer << 16) & 0xFFFFFFFF:#x}")
+
+    # --- what is shared -----------------------------------------------------------------------------------------------
+
     @property
     def _multiply_add(self) -> str:
         return "fmacs" if self.size == 4 else "fmachs"
 
-    def _scores(self, c: Code, scores: Vec, keys: Vec, queries: Vec, pitch: int) -> None:
-        """scores[j][:] = sum over c of keys[c][j] queries[c][:].  keys, queries: first rows; pitch: between the queries'."""
-        c.op("fmovs", scores, 0.0)
-        for block in self._blocks:
-            c.address("r20", keys.at, keys.offset + block.first * self.size)
-            c.address("r21", queries.at, queries.offset + block.start * self.size)
-            with c.loop(self.d_head):
-                row = block.of(scores)
-                column, query = Vec("r20", block.keys, self.size), Vec("r21", block.width, self.size)
-                with c.loop(block.keys, over=column, d=row, a=row, b=query) as (d, a, b):
-                    c(f"{self._multiply_add} {d}, {a}, {b}, r25")
-                c(f"iadd32 r20, r20, {self.tokens * self.size}", f"iadd32 r21, r21, {pitch * self.size}")
+    def _shared(self, work: _Work) -> str:
+        scores = work.scores
+        pieces = {
+            "scores": self._shared_scores(scores),
+            "mask": self._shared_mask(scores),
+            "less": self._shared_less(scores),
+            "mix": self._shared_mix(),
+        }
+        c = pieces["exp"] = Code()
+        functions.exp(c, scores, work.e, work.exponent, self.size == 2)
+        return "".join(routine(f"{self._label}_{piece}", (), code, 0).text for piece, code in pieces.items())
 
-    def _mix(
-        self, c: Code, sums: Vec, blocks: list[Block], matrix: Vec, factors: Vec, pitch: int, clear: bool = True
-    ) -> None:
-        """sums[c][:] += sum over j of factors[c][j] matrix[j][:].  factors: its first row; pitch: between its rows.
-
-        Two rows of sums at once, for each operation waits for the one before on the same row.
-        """
-        s, at_once = self.sequence, 2 - self.d_head % 2
-        if clear:
-            c.op("fmovs", sums, 0.0)
-        for block in blocks:
-            c.address("r20", factors.at, factors.offset + block.first * self.size)
-            c(f"mov r21, {sums.at}+{sums.offset + 4 * block.start}")
-            with c.loop(self.d_head // at_once):
-                operands = {}
-                for i in range(at_once):
-                    total = Vec("r21", block.width, offset=4 * s * i)
-                    operands |= {f"d{i}": total, f"a{i}": total}
-                operands |= {f"b{i}": block.of(matrix) for i in range(at_once)}
-                column = Vec("r20", block.keys, self.size)
-                if at_once == 2:
-                    operands["b2"] = replace(column, offset=pitch * self.size)
-                with c.loop(block.keys, over=column, **operands) as dsrs:
-                    dsts, sources, rows = dsrs[0 : 2 * at_once : 2], dsrs[1 : 2 * at_once : 2], dsrs[2 * at_once :]
-                    c(f"{self._multiply_add} {dsts[0]}, {sources[0]}, {rows[0]}, r25")
-                    if at_once == 2:
-                        end = c.new_label()
-                        c(f"mapstep r2, {rows[2]}, {end}")
-                        c.lines.append(f"{end}:")
-                        c(f"{self._multiply_add} {dsts[1]}, {sources[1]}, {rows[1]}, r2")
-                c(f"iadd32 r20, r20, {at_once * pitch * self.size}", f"iadd32 r21, r21, {at_once * 4 * s}")
-
-    def _mask(self, c: Code, scores: Vec) -> None:
-        """No query sees a later key: -infinity in the first j elements of a block's row j."""
-        if not self.causal:
+    @contextmanager
+    def _by_block(self, c: Code) -> Iterator[None]:
+        """The body for each block of keys, counted in r7."""
+        if self._blocks == 1:
+            yield
             return
-        kind = isa.DSD_MEM1D | isa.DSD_WIDE << 8
-        for block in self._blocks:
-            if block.keys == 1:
-                continue
-            first = block.whole(scores).offset + 4 * block.width
-            c(f"mov r17, {kind:#x}", f"mov r18, {scores.at}+{first + (1 << 16)}", "mov r19, 4", "mov r20, 0")
-            c.clobber("r2")
-            c("mov r2, -infs")
-            with c.loop(block.keys - 1):
-                c("ldds d0, r17", "fmovs d0, r2", f"iadd32 r18, r18, {4 * block.width + (1 << 16)}")
-
-    def _rows(self, c: Code, op: str, vector: Vec, matrix: Vec) -> None:
-        """vector[:] = vector[:] op matrix[j][:] for all rows j."""
-        for block in self._blocks:
-            part = vector.part(block.start, block.width)
-            with c.loop(block.keys, d=part, a=part, b=block.of(matrix)) as (d, a, b):
-                c(f"{op} {d}, {a}, {b}")
-
-    def _less(self, c: Code, matrix: Vec, vector: Vec) -> None:
-        """matrix[j][:] -= vector[:] for all rows j."""
-        for block in self._blocks:
-            row = block.of(matrix)
-            with c.loop(block.keys, d=row, a=row, b=vector.part(block.start, block.width)) as (d, a, b):
-                c(f"fsubs {d}, {a}, {b}")
-
-    def _transpose(self, c: Code, matrix: Vec, turned: Vec) -> None:
-        """turned[i][j] = matrix[j][i], rounded to the storage type: a square at a time."""
-        tensor = isa.DSD_MEM4D | isa.DSD_WIDE << 8
-        for rows in self._transposed:
-            for columns in self._blocks:
-                if columns.start > rows.first:
-                    continue
-                n, keys = rows.keys * columns.keys, columns.keys
-                to = turned.part(rows.at + columns.first, 1).offset
-                source = matrix.part(columns.at + rows.first - columns.start, 1).offset
-                c(f"mov r17, {1 | 1 << 16:#x}", f"mov r18, {rows.keys | keys << 16:#x}", "mov r19, 0")
-                for number, (stride, inner) in enumerate(
-                    ((rows.width * turned.size, turned.size), (4, 4 * columns.width))
-                ):
-                    c(f"mov r20, {stride | inner << 16:#x}", f"ldxd x{number}, r17")
-                for dsr, vec, offset, x in (("d0", turned, to, 0), ("a0", matrix, source, 1)):
-                    c(f"mov r28, {tensor:#x}", f"mov r29, {vec.at}+{offset + (n << 16)}", "mov r30, 0", f"mov r31, {x}")
-                    c(f"ldds {dsr}, r28")
-                c(f"{'fs2h' if turned.size == 2 else 'fmovs'} d0, a0")
+        top = c.new_label()
+        c(f"mov r7, {self._blocks}")
+        c.label(top)
+        yield
+        c("isub32 r7, r7, 1", f"bnz r7, {top}")
         c.forget()
+
+    def _next(self, c: Code, span: str, size: int, change: str | None = None) -> None:
+        """A span from a block's first row to the next block's; change: a register with what is added to its length,
+        << 16, else it becomes shorter by `_fewer`."""
+        c(f"ishr32 r3, {span}, 16", f"imul32 r3, r3, {size * self._keys}", f"iadd32 {span}, {span}, r3")
+        c(f"iadd32 {span}, {span}, {change}" if change else f"isub32 {span}, {span}, {self._fewer << 16:#x}")
+
+    def _shared_scores(self, scores: Vec) -> Code:
+        c, keys, size = Code(), self._keys, self.size
+        c.op("fmovs", scores, 0.0)
+        c.address("r19", scores.at, scores.offset + (self.sequence << 16))
+        c(f"iadd32 r18, r18, {self.sequence << 16:#x}")
+        with self._by_block(c):
+            c("mov r5, r17", "mov r6, r18")
+            with c.loop(self.d_head):
+                row = Vec("r19", 0, save=True)
+                with c.loop(keys, over=Vec("r5", keys, size), d=row, a=row, b=Vec("r6", 0, size)) as (d, a, b):
+                    c(f"{self._multiply_add} {d}, {a}, {b}, r25")
+                c(f"iadd32 r5, r5, {self.tokens * size}", "iadd32 r6, r6, r20")
+            c(f"iadd32 r17, r17, {keys * size}")
+            c(f"iadd32 r18, r18, {size * self._fewer - (self._fewer << 16) & 0xFFFFFFFF:#x}")
+            self._next(c, "r19", 4)
+        return c
+
+    def _shared_mask(self, scores: Vec) -> Code:
+        """scores = scores / sqrt d_head, and -infinity in the first j elements of row j of each block."""
+        c = Code()
+        c.op("fmuls", scores, scores, self.scale)
+        if not self.causal or self._keys == 1:
+            return c
+        c.clobber("r2")
+        c("mov r2, -infs", f"mov r17, {isa.DSD_MEM1D:#x}", "mov r19, 4", "mov r20, 0", f"mov r21, {4 * self.sequence}")
+        c.address("r18", scores.at, scores.offset + 4 * self.sequence + (1 << 16))
+        with self._by_block(c):
+            with c.loop(self._keys - 1):
+                c("ldds d0, r17", "fmovs d0, r2", "iadd32 r18, r18, r21", f"iadd32 r18, r18, {1 << 16:#x}")
+            # Now behind the block: its second row is one of the next block's rows further on.
+            c(f"isub32 r21, r21, {4 * self._keys}", "iadd32 r18, r18, r21")
+            c(f"isub32 r18, r18, {self._keys - 1 << 16:#x}")
+        return c
+
+    def _shared_less(self, scores: Vec) -> Code:
+        c = Code()
+        c.address("r19", scores.at, scores.offset + (self.sequence << 16))
+        with self._by_block(c):
+            row = Vec("r19", 0, save=True)
+            with c.loop(self._keys, d=row, a=row, b=Vec("r18", 0)) as (d, a, b):
+                c(f"fsubs {d}, {a}, {b}")
+            self._next(c, "r19", 4)
+            c(f"iadd32 r18, r18, {4 * self._fewer - (self._fewer << 16) & 0xFFFFFFFF:#x}")
+        return c
+
+    def _shared_mix(self) -> Code:
+        """Two rows of sums at once, for each operation waits for the one before on the same row."""
+        c, keys, size = Code(), self._keys, self.size
+        pairs = self.d_head % 2 == 0
+        with self._by_block(c):
+            c("mov r5, r18", "mov r6, r17")
+            with c.loop(self.d_head // (1 + pairs)):
+                if pairs:
+                    c("iadd32 r4, r5, r20")
+                total, below = Vec("r6", 0), Vec("r6", 0, offset=4 * self.sequence)
+                row = Vec("r19", 0, size, save=True)
+                held = {"d0": total, "a0": total, "b0": row}
+                if pairs:
+                    held |= {"b1": row, "d1": below, "a1": below, "b2": Vec("r4", keys, size)}
+                with c.loop(keys, over=Vec("r5", keys, size), **held) as dsrs:
+                    c(f"{self._multiply_add} {', '.join(dsrs[:3])}, r25")
+                    if pairs:
+                        end = c.new_label()
+                        c(f"mapstep r2, {dsrs[6]}, {end}")
+                        c.lines.append(f"{end}:")
+                        c(f"{self._multiply_add} {dsrs[4]}, {dsrs[5]}, {dsrs[3]}, r2")
+                c("iadd32 r5, r4, r20" if pairs else "iadd32 r5, r5, r20")
+                c(f"iadd32 r6, r6, {4 * self.sequence * (1 + pairs)}")
+            c(f"iadd32 r18, r18, {keys * size}", "iadd32 r17, r17, r21", "iand r2, r21, 0xffff0000")
+            self._next(c, "r19", size, "r2")
+        return c
+
+    def _transposer(self, name: str, turned: Vec) -> str:
+        """The matrix at r17 into `turned`, by squares of keys: those of a block of queries (r21 of them), one after the
+        other (r18: where the square begins, r19: bytes of a row of the matrix there; r20: where it goes)."""
+        c, keys, size = Code(), self._keys, turned.size
+        count = keys * keys << 16
+        c.address("r4", turned.at, turned.offset)
+        c(f"mov r5, {keys * size}", "mov r21, 1")  # r5: bytes of a row of the result
+        outer, inner = c.new_label(), c.new_label()
+        c.label(outer)
+        c("mov r18, r17", f"mov r19, {4 * self.sequence}", "mov r20, r4", "mov r6, r21")
+        c.label(inner)
+        c(f"mov r28, {1 | 1 << 16:#x}", f"mov r29, {keys | keys << 16:#x}", "mov r30, 0")
+        c(
+            f"iadd32 r31, r5, {size << 16:#x}",
+            "ldxd x0, r28",
+            "ishl32 r31, r19, 16",
+            "iadd32 r31, r31, 4",
+            "ldxd x1, r28",
+        )
+        c(f"mov r28, {isa.DSD_MEM4D:#x}", f"iadd32 r29, r20, {count:#x}", "mov r31, 0", "ldds d0, r28")
+        c(f"iadd32 r29, r18, {count:#x}", "mov r31, 1", "ldds a0, r28", f"{'fs2h' if size == 2 else 'fmovs'} d0, a0")
+        c(f"imul32 r3, r19, {keys}", "iadd32 r18, r18, r3", f"isub32 r18, r18, {4 * keys}")
+        c(f"isub32 r19, r19, {4 * keys}", f"iadd32 r20, r20, {keys * size}", "isub32 r6, r6, 1", f"bnz r6, {inner}")
+        c(
+            f"imul32 r3, r5, {keys}",
+            "iadd32 r4, r4, r3",
+            f"iadd32 r5, r5, {keys * size}",
+            f"iadd32 r17, r17, {4 * keys}",
+        )
+        c("iadd32 r21, r21, 1", f"ieq32 r3, r21, {self._blocks + 1}", f"bz r3, {outer}")
+        return routine(name, (), c, 0).text
+
+    # --- rows of tiles ------------------------------------------------------------------------------------------------
 
     def _load(self, c: Code, rows: Vec, tile: str) -> None:
         """rows [d_head][sequence] f32 = those of a tile."""
@@ -366,6 +434,24 @@ class Attention:
             with c.hold(**{"a" if loads else "d": other}) as (dsr,):
                 c(f"{op} {held}, {dsr}" if loads else f"{op} {dsr}, {held}")
             c(f"iadd32 r20, r20, {self.tokens * self.size}")
+
+
+class _Work:
+    """Where the work space lies; forward and backward have in common what their shared subroutines use."""
+
+    def __init__(self, shape: Attention, backward: bool = False) -> None:
+        work, n, s, size = Work(), shape._elements, shape.sequence, shape.size
+        tile = shape.d_head * s
+        self.scores, self.e = work.take(n, bank=2), work.take(n, bank=4)
+        # exp's exponents lie where, later, 16-bit copies of e do, or the transposed matrix does.
+        self.half = self.exponent = work.take(n, 2)
+        self.vector, self.scratch = work.take(s, bank=6), work.take(s, bank=2)
+        self.sums = work.take(tile, bank=6)
+        if backward:
+            self.turned = self.half if size == 2 else work.take(n)
+            self.values, self.keys, self.mixed = work.take(tile, bank=2), work.take(tile), work.take(tile)
+            self.outer = work.take(tile, 2) if size == 2 else self.values
+        self.bytes = work.bytes
 
 
 # --- in double precision ----------------------------------------------------------------------------------------------

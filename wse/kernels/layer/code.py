@@ -33,7 +33,8 @@ DSRS = 5  # 0..4 of each file hold operands, b5 and b6 count
 class Vec:
     """n elements in memory from the byte address `at` ("r8", "work", ...) + offset bytes, `stride` elements apart.
 
-    size: 4 for f32 (or i32), 2 for 16-bit elements.  save: the next operation on the same DSR goes on where this ended.
+    n = 0: `at` is a register with a span, address | elements << 16.  size: 4 for f32 (or i32), 2 for 16-bit elements.
+     save: the next operation on the same DSR goes on where this ended.
     """
 
     at: str
