@@ -19,6 +19,8 @@ SMALLER = {
     "allreduce": ["--grid", "16x1"],
     "sgd": ["--help"],
     "bench": ["--help"],
+    "train": ["--help"],
+    "sweep": ["--help"],
 }
 
 
