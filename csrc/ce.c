@@ -296,7 +296,12 @@ static int map_element(wse_fabric *f, band *b, uint32_t pe, dsr *d, uint32_t *va
     d->index++;
   } else if (d->kind == DSD_FABIN && d->queue < WSE_QUEUES) {
     queue *q = iq_of(f, d->queue, pe);
-    if (at > now || !q->count || !wavelet_ready(queue_head(q), now) || queue_head(q).meta & WAVELET_CONTROL) return -1;
+    if (at > now || !q->count || !wavelet_ready(queue_head(q), now)) return -1;
+    if (queue_head(q).meta & WAVELET_CONTROL) { /* ends the loop, as it ends an operation, if the descriptor says so */
+      if ((d->on_control & 3) != ON_CONTROL_TERMINATE) return -1;
+      iq_take(f, b, pe, d->queue, now);
+      return 0;
+    }
     *value = iq_take(f, b, pe, d->queue, now).data;
     if (size == 2) *value &= 0xffff;
   } else {
