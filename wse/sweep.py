@@ -187,7 +187,7 @@ def run(
         before = len(found)
         failed = sum(row["status"] != "done" for row in found.values())
         progress(before, len(points), failed)
-        workers = max(1, len(client.scheduler_info()["workers"]))
+        workers = max(1, len(client.nthreads()))
 
         def submit(point: Point) -> Any:
             future = client.submit(_timed, execute, point.arguments, key=f"point-{point.key}", pure=False)

@@ -9,5 +9,8 @@
     capacity     whether a model fits
     gpu          what GPUs would be needed
 
-All of this is modelled; nothing here is executed on an emulated fabric.
+    workers      worker processes: a Dask cluster
+    parallel     one training run on several emulated wafers
+
+All but the last two is modelled; what `parallel` runs is executed on emulated fabrics.
 """
