@@ -131,7 +131,7 @@ def _layer(model: Transformer, context: int, side: tuple[int, int], sums: str) -
 def _product(name: str, rows: int, columns: int, side: tuple[int, int], sums: str) -> Operation:
     """A product; the next token may enter when a PE is done with its columns and sums."""
     w, h = side
-    fit = cost.fits()[GEMV[sums]]
+    fit = cost.fitted(GEMV[sums])
     latency = fit.cycles(M=rows, K=columns, w=w, h=h)
     # Without the way along row and column, and without the start: what the busiest PE works.
     constants = dict(zip(fit.model.terms, fit.constants, strict=True))
@@ -145,7 +145,7 @@ def _norm(name: str, side: tuple[int, int]) -> Operation:
 
 def _reduction(name: str, side: tuple[int, int], length: int) -> Operation:
     """A sum over a row of the region, to all of it."""
-    fit = cost.fits()[ALLREDUCE]
+    fit = cost.fitted(ALLREDUCE)
     latency = fit.cycles(w=side[0], h=1, length=length)
     return Operation(name, latency, length * 10.0)
 

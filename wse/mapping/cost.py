@@ -167,12 +167,18 @@ def _allreduce() -> Model:
     return Model("allreduce, f32", ("w", "h", "length"), terms, run, fitted, held)
 
 
+@cache
 def models() -> dict[str, Model]:
     """The kernels that have a cost model."""
     from .layer_costs import layer_models
 
-    found = [_gemv("same"), _gemv("f32"), _allreduce(), *layer_models()]
-    return {model.name: model for model in found}
+    return _library_models() | {model.name: model for model in layer_models()}
+
+
+@cache
+def _library_models() -> dict[str, Model]:
+    """Those of single kernels: the transformer's operators are not imported for them."""
+    return {model.name: model for model in (_gemv("same"), _gemv("f32"), _allreduce())}
 
 
 @cache
@@ -212,16 +218,24 @@ def write(runs: Iterable[Executed], path: Path = TABLE) -> None:
         lines.append(f'"{run.kernel}",{shape},{run.cycles},{int(run.held)}')
     path.write_text("\n".join(lines) + "\n")
     executed.cache_clear()
-    fits.cache_clear()
+    fitted.cache_clear()
 
 
 COLUMNS = "kernel,shape,cycles,held"
 
 
-@cache
 def fits() -> dict[str, Fit]:
     """Every kernel's constants, from the recorded runs."""
-    return {name: fit(model, [run for run in executed() if run.kernel == name]) for name, model in models().items()}
+    return {name: fitted(name) for name in models()}
+
+
+@cache
+def fitted(name: str) -> Fit:
+    """A kernel's constants, from the recorded runs."""
+    model = _library_models().get(name) or models().get(name)
+    if model is None:
+        raise ConfigError(f"there is no cost model of {name!r}: known are {'; '.join(models())}")
+    return fit(model, [run for run in executed() if run.kernel == name])
 
 
 def fit(model: Model, runs: list[Executed]) -> Fit:

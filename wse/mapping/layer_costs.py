@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels.layer import activation, bench, residual
+from ..kernels.layer import activation, alone, residual
 from ..kernels.layer.attention import Attention
 from ..kernels.layer.code import Routine
 from ..kernels.layer.loss import Loss
@@ -55,8 +55,8 @@ def _model(
         given: dict[str, Any] = {}
         for tensor, (size, dtype) in tensors.items():
             whole = np.zeros(size, np.uint16) if dtype == "u16" else random.normal(size=size).astype(np.float32)
-            given[tensor] = bench.Tensor(size, dtype, whole)
-        return bench.execute(routines, given, FORMAT).cycles[routine]
+            given[tensor] = alone.Tensor(size, whole, dtype)
+        return alone.on_one(routines, given, FORMAT).cycles[routine]
 
     return Model(name, sizes, terms, run, fitted, held)
 
@@ -126,7 +126,7 @@ def _loss(s: Shape) -> Made:
     rows, tokens = s["rows"], s["tokens"]
     tile = ((rows, tokens), FORMAT)
     tensors = {"logits": tile, "dlogits": tile, "labels": ((tokens,), "u16"), "scale": ((1,), "f32")}
-    tensors |= {"loss": ((1,), "f32"), "column": ((1,), "u16")}
+    tensors |= {"loss": ((1,), "f32")}
     return [Loss(rows, rows, tokens, 1, SIZE).routine("loss")], tensors
 
 
