@@ -28,7 +28,7 @@ def test_every_parameter_gets_its_gradient_once(name):
     for call in schedule.backward:
         if call.what.startswith("vector.send."):
             sent.append(call.operator.parameters[call.what.split(".")[2]].name)
-        elif call.what in ("linear.backward", "embedding.gradient", "positions.gradient"):
+        elif call.what in ("linear.backward", "linear.backward.add", "embedding.gradient", "positions.gradient"):
             sent += [p.name for p in call.operator.parameters.values()]
     assert sorted(sent) == sorted(g.parameters)
 
@@ -36,13 +36,18 @@ def test_every_parameter_gets_its_gradient_once(name):
 def test_gradients_of_a_tensor_that_is_read_twice_are_added():
     schedule = made("nano-1")
     adds = [c for c in schedule.backward if c.what == "residual.forward"]
-    # q, k, v: two additions; each of the two residual connections: one.
-    assert len(adds) == 4
+    assert len(adds) == 2  # one for each residual connection
+    assert [c.what for c in schedule.backward if ".attention." in c.operator.name and "linear" in c.what] == [
+        "linear.backward",  # o
+        "linear.backward",  # v, then k and q into the same
+        "linear.backward.add",
+        "linear.backward.add",
+    ]
     first = next(
         i for i, c in enumerate(schedule.backward) if c.what == "layernorm.backward" and "norm1" in c.operator.name
     )
     total = schedule.backward[first].reads["dy"]
-    assert total in [c.writes["z"] for c in adds]
+    assert total == schedule.backward[first - 2].writes["dx"]
 
 
 @pytest.mark.parametrize("name", ["nano", "nano-llama"])
@@ -58,7 +63,7 @@ def test_buffers_that_live_at_once_do_not_overlap(name, itemsize):
         sum(b.bytes(4, 32, itemsize) for b, (begin, end) in life.items() if begin <= at <= end)
         for at in range(len(calls))
     )
-    assert most <= arena.bytes < 1.1 * most
+    assert arena.bytes < 1.05 * most  # less where results lie on operands
 
 
 def test_overlap_is_found():

@@ -1,35 +1,38 @@
-"""Calls of a schedule as code of a region: each operator's subroutine once, its calls in order, markers between them.
+"""Calls of a schedule as code of a region: each operator's subroutine once, the calls in order, marks between them.
 
-What crosses the north edge stands in two lists in the order in which the calls take it: `feeds`, streams of weights, and
-`drains`, gradients.
+`feeds` and `drains` hold what enters and leaves by the north edge in the order of the calls: which call, and which
+parameters each stream is of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ..errors import ConfigError
-from ..kernels.layer import activation, embedding, linear, parameters, residual
+from ..kernels.layer import activation, embedding, linear, parameters, residual, rotary
 from ..kernels.layer.attention import Attention
 from ..kernels.layer.code import Routine
 from ..kernels.layer.loss import Loss
 from ..kernels.layer.norm import Norm
-from ..kernels.layer.region import Region
+from ..kernels.layer.region import Region, Tile
 from ..kernels.layer.rotary import Rotary
 from ..models.graph import Operator
 from .schedule import Arena, Buffer, Call
 
 ARENA = "arena"  # the array that holds all buffers
-IDS, LABELS, SCALE = "ids", "labels", "scale"  # u16 [t], u16 [t], f32 [1]: loss scale / tokens of the batch
-LOSS = "loss"  # f32 [1]: sum of the losses of the row's tokens
-MARK = 1  # the kind of `say` that tells that a call begins: its number
+IDS, LABELS = "ids", "labels"  # u16 [batches, t]
+SCALE = "scale"  # f32 [1]: loss scale / tokens of all batches
+LOSS = "losses"  # f32 [batches]: sum of the losses of the row's tokens
+MARK = 1  # the kind of `say` that tells which call begins; the first PE's are looked at
 
 
 @dataclass(frozen=True)
-class Feed:
-    """Weights that a call takes: parameters by role, packed by its stream for each column."""
+class Crossing:
+    """A stream at the north edge.  parameters: name by role, as the stream's pack or unpack takes them."""
 
     call: Call
     stream: Any
@@ -38,13 +41,226 @@ class Feed:
 
 @dataclass
 class Emitter:
-    """Adds calls to a region.  sequence: tokens of one; batch tokens are told by the host as `scale`."""
+    """Adds calls to a region whose buffers lie in `arena`.
+
+    sequence: tokens of a sequence.  batches: micro-batches of a step; batch: the one that calls are added for.
+    """
 
     region: Region
     arena: Arena
     sequence: int
     sparse: bool = False
-    feeds: list[Feed] = field(default_factory=list)
-    drains: list[Feed] = field(default_factory=list)
+    batches: int = 1
+    batch: int = 0
+    feeds: list[Crossing] = field(default_factory=list)
+    drains: list[Crossing] = field(default_factory=list)
     marks: list[Call] = field(default_factory=list)
-    _routines: dict[str, Routine] = field(default_factory=dict)
+    tables: dict[str, np.ndarray] = field(default_factory=dict)  # arrays that the host writes once
+
+    def declare(self) -> None:
+        """The arrays that calls share.  Once, before the first call."""
+        r = self.region
+        r.array(ARENA, self.arena.bytes, "u8")
+        r.array(IDS, (self.batches, r.tokens), "u16")
+        r.array(LABELS, (self.batches, r.tokens), "u16")
+        r.array(SCALE, 1, "f32")
+        r.array(LOSS, self.batches, "f32")
+
+    def mark(self, call: Call | None) -> None:
+        """Tells the host that a call begins (None: that all have ended)."""
+        number = len(self.marks)
+        if call is not None:
+            self.marks.append(call)
+        self.region.code(f"    say {MARK}, {number if call is not None else 0xFFFF}")
+
+    def call(self, call: Call) -> None:
+        """Adds one."""
+        self.mark(call)
+        family = call.what.split(".")[0]
+        method = getattr(self, family, None)
+        if method is None:
+            raise ConfigError(f"no kernel executes {call.what} of {call.operator.name}")
+        method(call)
+
+    # --- operands -----------------------------------------------------------------------------------------------------
+
+    def at(self, buffer: Buffer) -> str:
+        """Its address as the assembler takes it."""
+        return f"{ARENA}+{self.arena.offsets[buffer]}"
+
+    def tile(self, buffer: Buffer) -> Tile:
+        return Tile(self.at(buffer), buffer.features)
+
+    def rows(self, features: int) -> int:
+        return self.region.features(features)
+
+    def elements(self, features: int) -> int:
+        """Of a tile."""
+        return self.rows(features) * self.region.tokens
+
+    @property
+    def size(self) -> int:
+        return self.region.policy.size
+
+    def run(self, name: str, make: Callable[[str], Routine], call: Call, **more: str) -> None:
+        """Calls a routine with the call's buffers by role, and more operands."""
+        routine = self._made.get(name)
+        if routine is None:
+            routine = self._made[name] = make(name)
+            self.region.subroutine(name, routine.text)
+            self.region.work(routine.work)
+        known = {role: self.at(buffer) for role, buffer in call.buffers.items()} | more
+        self.region.code(routine.call(**{operand: known[operand] for operand in routine.operands}))
+
+    _made: dict[str, Routine] = field(default_factory=dict)
+
+    def feed(self, call: Call, stream: Any, *roles: str) -> None:
+        self.feeds.append(Crossing(call, stream, self._named(call.operator, roles)))
+
+    def drain(self, call: Call, drain: Any, *roles: str) -> None:
+        self.drains.append(Crossing(call, drain, self._named(call.operator, roles)))
+
+    @staticmethod
+    def _named(operator: Operator, roles: tuple[str, ...]) -> dict[str, str]:
+        return {role: operator.parameters[role].name for role in roles if role in operator.parameters}
+
+    def own(self, array: str) -> str:
+        """The micro-batch's row of an array of ids, labels or losses."""
+        row = 4 if array == LOSS else 2 * self.region.tokens
+        return f"{array}+{row * self.batch}" if self.batch else array
+
+    def part(self, call: Call) -> str:
+        return call.what.split(".")[1]
+
+    # --- operators ----------------------------------------------------------------------------------------------------
+
+    def vector(self, call: Call) -> None:
+        _, way, role = call.what.split(".")
+        buffer = call.buffers[role]
+        if way == "receive":
+            self.feed(call, parameters.receive(self.region, self.at(buffer), buffer.features, role), role)
+        else:
+            self.drain(call, parameters.gradient(self.region, self.at(buffer), buffer.features, role), role)
+
+    def embedding(self, call: Call) -> None:
+        if self.part(call) == "forward":
+            x = self.tile(call.writes["x"])
+            self.feed(
+                call,
+                embedding.forward(self.region, x, self.own(IDS), call.operator.parameters["weight"].shape[0]),
+                "weight",
+            )
+        else:
+            dx = self.tile(call.reads["dx"])
+            vocab = call.operator.parameters["weight"].shape[0]
+            self.drain(call, embedding.gradient(self.region, dx, self.own(IDS), vocab), "weight")
+
+    def positions(self, call: Call) -> None:
+        if self.part(call) == "forward":
+            x, y = self.tile(call.reads["x"]), self.tile(call.writes["y"])
+            self.feed(call, embedding.positions(self.region, x, y, self.sequence), "weight")
+        else:
+            dx = self.tile(call.reads["dx"])
+            self.drain(call, embedding.positions_gradient(self.region, dx, self.sequence), "weight")
+
+    def linear(self, call: Call) -> None:
+        bias = "bias" in call.operator.parameters
+        if self.part(call) == "forward":
+            x, y = self.tile(call.reads["x"]), self.tile(call.writes["y"])
+            self.feed(call, linear.forward(self.region, x, y, bias=bias, sparse=self.sparse), "weight", "bias")
+        else:
+            dy, x, dx = (self.tile(call.buffers[role]) for role in ("dy", "x", "dx"))
+            adds = call.what.endswith(".add")
+            stream, drain = linear.backward(self.region, x, dy, dx, bias=bias, sparse=self.sparse, add=adds)
+            self.feed(call, stream, "weight")
+            self.drain(call, drain, "weight", "bias")
+
+    def norm(self, call: Call) -> Norm:
+        o = call.operator
+        d = o.features[1]
+        kind = o.kind.removesuffix("norm")
+        r = self.region
+        bias = "bias" in o.parameters
+        return Norm(kind, d, self.rows(d), r.tokens, r.width, self.size, float(o.attributes["eps"]), bias)
+
+    def layernorm(self, call: Call) -> None:
+        norm, part = self.norm(call), self.part(call)
+        name = f"{call.operator.kind}_{part}_{norm.features}"
+        self.run(name, lambda name: getattr(norm, part)(name, self.region.allreduce), call)
+
+    rmsnorm = layernorm
+
+    def elementwise(self, call: Call, function: str) -> None:
+        n = self.elements(call.operator.features[1])
+        if self.part(call) == "forward":
+            self.run(f"{function}_{n}", lambda name: activation.forward(function, n, self.size, name), call)
+        else:
+            self.run(f"activation_backward_{n}", lambda name: activation.backward(n, self.size, name), call)
+
+    def gelu(self, call: Call) -> None:
+        self.elementwise(call, "gelu_tanh")
+
+    def silu(self, call: Call) -> None:
+        self.elementwise(call, "silu")
+
+    def gate(self, call: Call, function: str) -> None:
+        n = self.elements(call.operator.features[1])
+        if self.part(call) == "forward":
+            self.run(f"{function}_gate_{n}", lambda name: activation.gate_forward(function, n, self.size, name), call)
+        else:
+            self.run(f"gate_backward_{n}", lambda name: activation.gate_backward(n, self.size, name), call)
+
+    def gelu_gate(self, call: Call) -> None:
+        self.gate(call, "gelu_tanh")
+
+    def silu_gate(self, call: Call) -> None:
+        self.gate(call, "silu")
+
+    def rotary(self, call: Call) -> None:
+        o, r = call.operator, self.region
+        heads, d_head, turned = (int(o.attributes[key]) for key in ("heads", "d_head", "rotary"))
+        made = Rotary(self._heads(o, heads), d_head, turned, r.tokens, self.size)
+        theta = float(o.attributes["theta"])
+        names = [f"{table}_{turned}_{int(theta)}" for table in ("cos", "sin")]
+        if names[0] not in self.tables:
+            positions = np.arange(r.tokens) % self.sequence
+            for name, table in zip(names, rotary.tables(turned, theta, positions), strict=True):
+                self.tables[name] = table
+                r.array(name, table.shape, "f32")
+        part = self.part(call)
+        self.run(f"rotary_{part}_{made.heads}", getattr(made, part), call, cos=names[0], sin=names[1])
+
+    def attention(self, call: Call) -> None:
+        o, part = call.operator, self.part(call)
+        a = o.attributes
+        if a["alibi"]:
+            raise ConfigError(f"no kernel executes the alibi of {o.name}")
+        heads, kv = (self._heads(o, int(a[key])) for key in ("heads", "kv_heads"))
+        made = Attention(
+            heads, kv, int(a["d_head"]), self.sequence, self.region.tokens, self.size, causal=bool(a["causal"])
+        )
+        self.run(f"attention_{part}", getattr(made, part), call)
+
+    def _heads(self, operator: Operator, heads: int) -> int:
+        """Of a column, which holds whole ones."""
+        if heads % self.region.width:
+            raise ConfigError(
+                f"{operator.name} has {heads} heads for {self.region.width} columns: "
+                "executed attention has whole heads in a column, so the columns must divide the heads"
+            )
+        return heads // self.region.width
+
+    def residual(self, call: Call) -> None:
+        n = self.elements(next(iter(call.writes.values())).features)
+        self.run(f"add_{n}", lambda name: residual.add(n, self.size, name), call)
+
+    def loss(self, call: Call) -> None:
+        r, features = self.region, call.reads["logits"].features
+        made = Loss(features, self.rows(features), r.tokens, r.width, self.size)
+        known = {"labels": self.own(LABELS), "scale": SCALE, "loss": self.own(LOSS)}
+        self.run("loss_and_gradient", lambda name: made.routine(name, r.allreduce), call, **known)
+
+
+def named(crossing: Crossing, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of a crossing by role."""
+    return {role: weights[name] for role, name in crossing.parameters.items()}

@@ -94,6 +94,7 @@ class _Scheduler:
         self.features, self.made = features, Schedule()
         self.tiles: dict[str, Buffer] = {}
         self.parts: dict[str, list[Buffer]] = {}
+        self.products: set[Buffer] = set()  # parts that a linear layer made, which nobody else has
         self.numbers = 0
         self.operator = operators[0]
         written = {name for operator in operators for name in operator.outputs}
@@ -209,8 +210,16 @@ class _Scheduler:
         self.call("linear.forward", FORWARD, {"x": self.x()}, {"y": self.y})
 
     def linear_backward(self, o: Operator) -> None:
-        """Gradients of weight, bias and input, with the weights streamed once."""
-        self.call("linear.backward", BACKWARD, {"dy": self.dy, "x": self.x()}, {"dx": self.dx()})
+        """Gradients of weight, bias and input, with the weights streamed once.  Where another linear layer has made a
+        part of the input's gradient, this one adds to it."""
+        reads = {"dy": self.dy, "x": self.x()}
+        parts = self.parts.get(o.inputs[0], [])
+        if parts and parts[-1] in self.products:
+            self.call("linear.backward.add", BACKWARD, reads | {"dx": parts[-1]}, {"dx": parts[-1]})
+            return
+        dx = self.dx()
+        self.products.add(dx)
+        self.call("linear.backward", BACKWARD, reads, {"dx": dx})
 
     def rotary_forward(self, o: Operator) -> None:
         """In place: nobody needs what it was."""
@@ -284,6 +293,20 @@ _EXECUTED = {*_FAMILY, "embedding", "positions", "linear", "rotary", "attention"
 # --- memory -----------------------------------------------------------------------------------------------------------
 
 
+# Results that may lie on an operand (written role, read role), where that is not needed any more: see the operators.
+IN_PLACE = {
+    "residual.forward": (("z", "x"), ("z", "y")),
+    "layernorm.backward": (("dx", "dy"),),
+    "rmsnorm.backward": (("dx", "dy"),),
+    "gelu.backward": (("dx", "dy"),),
+    "silu.backward": (("dx", "dy"),),
+    "silu_gate.backward": (("dup", "dy"), ("dgate", "up")),
+    "gelu_gate.backward": (("dup", "dy"), ("dgate", "up")),
+    "attention.backward": (("dq", "q"), ("dk", "k"), ("dv", "v")),
+    "loss.forward": (("dlogits", "logits"),),
+}
+
+
 @dataclass(frozen=True)
 class Arena:
     """offsets: bytes from the arena's begin, by buffer; bytes: its size."""
@@ -304,13 +327,32 @@ def lives(calls: list[Call], always: Iterable[Buffer] = ()) -> dict[Buffer, tupl
     return found | {buffer: (0, len(calls)) for buffer in always}
 
 
+def places(calls: list[Call], always: Iterable[Buffer] = ()) -> dict[Buffer, Buffer]:
+    """For each buffer the one in whose place it lies: itself, or one that ends where it begins (IN_PLACE)."""
+    life = lives(calls, always)
+    place = {buffer: buffer for buffer in life}
+    for number, call in enumerate(calls):
+        for written, read in IN_PLACE.get(call.what, ()):
+            new, old = call.writes[written], call.reads[read]
+            fits = (new.features, new.kind) == (old.features, old.kind)
+            begins_here = life[new][0] == number and place[new] is new and written not in call.reads
+            if fits and begins_here and life[old][1] == number:
+                place[new] = place[old]
+                life[old] = life[old][0], number + 1  # taken
+    return place
+
+
 def allocate(calls: list[Call], columns: int, tokens: int, itemsize: int, always: Iterable[Buffer] = ()) -> Arena:
     """Places all buffers of the calls, the largest first, each at the lowest address that is free all its life.
 
     Sources of one operation should begin in different banks: buffers begin at multiples of 16 bytes, every second one
     in the order of placing half a turn of the banks further.
     """
-    life = lives(calls, always)
+    own, place = lives(calls, always), places(calls, always)
+    life: dict[Buffer, tuple[int, int]] = {}
+    for buffer, (begin, end) in own.items():
+        first, last = life.get(place[buffer], (begin, end))
+        life[place[buffer]] = min(first, begin), max(last, end)
     size = {buffer: buffer.bytes(columns, tokens, itemsize) for buffer in life}
     offsets: dict[Buffer, int] = {}
     for number, buffer in enumerate(sorted(life, key=lambda b: (-size[b], life[b], b.name))):
@@ -323,7 +365,7 @@ def allocate(calls: list[Call], columns: int, tokens: int, itemsize: int, always
         shift = ALIGN // 2 * (number % 2)
         offsets[buffer] = _first_gap(taken, size[buffer], shift)
     top = max((offsets[b] + size[b] for b in offsets), default=0)
-    return Arena(offsets, -(-top // ALIGN) * ALIGN)
+    return Arena({buffer: offsets[place[buffer]] for buffer in own}, -(-top // ALIGN) * ALIGN)
 
 
 def _first_gap(taken: list[tuple[int, int]], size: int, shift: int) -> int:
@@ -337,11 +379,13 @@ def _first_gap(taken: list[tuple[int, int]], size: int, shift: int) -> int:
 
 
 def collisions(calls: list[Call], arena: Arena, columns: int, tokens: int, itemsize: int) -> Iterator[tuple[str, str]]:
-    """Pairs of buffers that live at once and overlap: none, which tests look at."""
+    """Pairs of buffers that live at once and overlap: none, which tests look at.  Those that may lie in one place,
+    where one ends and the other begins, do not count."""
+    place = places(calls)
     life = list(lives(calls).items())
     for i, (a, (begin, end)) in enumerate(life):
         for b, (first, last) in life[i + 1 :]:
-            if first <= end and begin <= last:
+            if first <= end and begin <= last and place[a] is not place[b]:
                 low, high = sorted((a, b), key=arena.offsets.__getitem__)
                 if arena.offsets[low] + low.bytes(columns, tokens, itemsize) > arena.offsets[high]:
                     yield low.name, high.name
