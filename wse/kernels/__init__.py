@@ -48,6 +48,14 @@ KERNELS: dict[str, tuple[str, str]] = {
     "allreduce": ("wse.kernels.allreduce", "Sum of a vector per PE into all PEs."),
     "broadcast": ("wse.kernels.broadcast", "One PE's vector to all PEs."),
     "axpy": ("wse.kernels.axpy", "y = a x + y on every PE."),
+    "attention": ("wse.kernels.attention", "Attention of whole heads, forward and backward."),
+    "softmax": ("wse.kernels.softmax", "Softmax over features, forward and backward."),
+    "layernorm": ("wse.kernels.layernorm", "Layer norm, forward and backward."),
+    "rmsnorm": ("wse.kernels.rmsnorm", "RMS norm, forward and backward."),
+    "gelu": ("wse.kernels.gelu", "GELU, also gated, forward and backward."),
+    "silu": ("wse.kernels.silu", "SiLU, also gated, forward and backward."),
+    "rotary": ("wse.kernels.rotary", "Rotary positions, forward and backward."),
+    "crossentropy": ("wse.kernels.crossentropy", "Cross-entropy and its gradient."),
     "sgd": ("wse.kernels.sgd", "Trains a multilayer perceptron wholly on the fabric."),
 }
 

@@ -17,10 +17,10 @@ import numpy as np
 
 from . import functions
 from .code import Code, Routine, Vec, Work, register, routine
-from .rows import AllReduce, alone, fill_padding, max_rows, reduce_row, sum_rows
+from .rows import AllReduce, alone, reduce_row, sum_rows
+from .softmax import Softmax, exponentials, from_greatest
 
 OPERANDS = ("logits", "labels", "scale", "dlogits", "loss")
-CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,9 @@ class Loss:
         total, chosen = sums.part(0, t), sums.part(t, t)
         inverse, scratch, exponent = work.take(t, bank=0), work.take(t, bank=2), work.take(t, 2)
         c.op("fmovs" if self.size == 4 else "fh2s", z, logits)
-        fill_padding(c, z, self.rows, self.features, self.columns, -np.inf)
-        max_rows(c, z, most, self.rows)
-        reduce_row(c, allreduce, "max", most)
-        with c.loop(self.rows, d=z.rows(t), a=z.rows(t), b=most) as (d, a, b):
-            c(f"fsubs {d}, {a}, {b}")
+        from_greatest(c, z, most, Softmax(self.features, self.rows, t, self.columns, self.size), allreduce)
         self._at_labels(c, at["labels"], z, chosen)
-        with c.chunks(n, CHUNK, {"z": (f"{z.at}+{z.offset}", 4)}) as tile:
-            x = tile["z"]
-            y = work.take(x.n, bank=4)
-            functions.exp(c, x, y, work.take(x.n, 2), self.size == 2)
-            c.op("fmovs", x, y)
+        exponentials(c, work, z, self.size == 2)
         sum_rows(c, z, total, self.rows)
         reduce_row(c, allreduce, "sum", sums)
         functions.reciprocal(c, total, inverse, scratch)

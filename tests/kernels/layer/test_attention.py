@@ -1,0 +1,81 @@
+"""Attention against float64, and the float64 reference against PyTorch's gradients."""
+
+import numpy as np
+import pytest
+
+from wse.kernels import attention
+from wse.kernels.layer import alone
+from wse.kernels.layer.alone import Tensor
+from wse.kernels.layer.attention import Attention, reference
+
+DTYPES = ("f32", "f16", "bf16", "cb16")
+
+
+def config(heads=1, kv_heads=1, d_head=8, sequence=32, sequences=1, causal=True, dtype="f16"):
+    return dict(
+        heads=heads,
+        kv_heads=kv_heads,
+        d_head=d_head,
+        sequence=sequence,
+        sequences=sequences,
+        causal=causal,
+        dtype=dtype,
+    )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {},
+        {"heads": 4, "kv_heads": 2, "d_head": 4, "sequence": 12, "sequences": 2},  # shared keys and values
+        {"heads": 2, "kv_heads": 1, "d_head": 3, "sequence": 5, "sequences": 2},  # one block, an odd head
+        {"d_head": 4, "sequence": 16, "causal": False, "sequences": 3},
+        {"heads": 3, "kv_heads": 3, "d_head": 2, "sequence": 6},
+    ],
+    ids=["one head", "grouped", "odd", "full", "three heads"],
+)
+def test_forward_and_backward(shape, dtype):
+    result = attention.run(config(**shape, dtype=dtype), grid=(2, 1), seed=5)
+    assert result.verified, result.extra["errors"]
+
+
+def test_large_scores_do_not_overflow():
+    """The greatest score of a query is taken away before exp; a key after the query has no weight, whatever its score."""
+    shape = Attention(1, 1, 4, 8, 8, 4)
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.normal(0, size, (4, 8)).astype(np.float32) for size in (40, 40, 1))
+    k[:, -1] *= 100
+    names = {"q": q, "k": k, "v": v}
+    tensors = {name: Tensor((4, 8), value) for name, value in names.items()}
+    tensors |= {"o": Tensor((4, 8)), "stash": Tensor((shape.stash,))}
+    got = alone.on_one([shape.forward("f")], tensors, "f32").arrays["o"][0, 0]
+    (wanted,) = reference(q, k, v, shape)
+    assert np.abs(got - wanted).max() < 1e-3  # scores of 1e5 have an error of 4e-3 in f32
+
+
+def test_a_causal_mask_saves_cycles():
+    """Blocks of keys begin at their first: with four blocks 10/16 of the square."""
+    causal, full = (attention.run(config(sequence=48, causal=mask), grid=(1, 1)) for mask in (True, False))
+    for phase in ("forward", "backward"):
+        assert causal.extra["phase_cycles"][phase] < 0.8 * full.extra["phase_cycles"][phase]
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_the_reference_is_the_derivative(causal):
+    torch = pytest.importorskip("torch")
+    shape = Attention(4, 2, 3, 6, 12, 4, causal)
+    rng = np.random.default_rng(0)
+    q, do = rng.normal(size=(2, 12, 12))
+    k, v = rng.normal(size=(2, 6, 12))
+
+    def heads(x):  # [sequence, head, token, feature]
+        return x.reshape(-1, 3, 2, 6).permute(2, 0, 3, 1)
+
+    inputs = [torch.tensor(x, requires_grad=True) for x in (q, k, v)]
+    y = torch.nn.functional.scaled_dot_product_attention(*map(heads, inputs), is_causal=causal, enable_gqa=True)
+    y.backward(heads(torch.tensor(do)))
+    o, *gradients = reference(q, k, v, shape, do)
+    np.testing.assert_allclose(o, y.detach().permute(1, 3, 0, 2).reshape(12, 12).numpy(), rtol=1e-10, atol=1e-12)
+    for got, tensor in zip(gradients, inputs, strict=True):
+        np.testing.assert_allclose(got, tensor.grad.numpy(), rtol=1e-10, atol=1e-12)

@@ -1,0 +1,51 @@
+"""Softmax cross-entropy of random logits and labels: the losses and their gradient.
+
+The vocabulary lies along a row of PEs; the greatest logit, the sum of exponentials and the label's logit are
+all-reduced over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from . import Result
+from .layer import alone
+from .layer import loss as operator
+from .layer.alone import DTYPE, FEATURES, TOKENS, Alone, Tensor
+
+PARAMETERS = {p.name: p for p in (replace(FEATURES, default=90, help="Words of the vocabulary."), TOKENS, DTYPE)}
+GRID = (4, 2)
+UNITS = 12  # of rounding: the gradient is rounded, and e^x has the rounding of its exponent
+
+
+def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed: int = 0, **options: Any) -> Result:
+    """See wse.kernels."""
+    policy = alone.begin("crossentropy", PARAMETERS, config, "features", "tokens")
+    job = Alone(grid=grid or GRID, **options)
+    region = job.region(policy, config["tokens"])
+    (width, height), features, t = job.grid, config["features"], config["tokens"]
+    rows = region.features(features)
+    rng = np.random.default_rng(seed)
+    logits = alone.rounded(rng.normal(0, 3, (features, height * t)), policy)
+    labels = rng.integers(0, features, height * t)
+    scale = 1 / (height * t)
+    made = operator.Loss(features, rows, t, width, policy.size).routine("loss", region.allreduce)
+    tensors = {
+        "logits": Tensor((rows, t), alone.tiles(logits, rows, width, t)),
+        "labels": Tensor((t,), labels.reshape(height, 1, t), "u16"),
+        "scale": Tensor((1,), np.full(1, scale, np.float32), "f32"),
+        "dlogits": Tensor((rows, t)),
+        "loss": Tensor((1,), dtype="f32"),
+    }
+    outcome = job.execute(region, [made], tensors)
+    losses, gradient = operator.reference(logits, labels, scale)
+    per_row = np.repeat(losses.reshape(height, t).sum(axis=1)[:, None], width, axis=1)
+    compared = {
+        "dlogits": (alone.untiled(outcome.arrays["dlogits"], features), gradient),
+        "loss": (outcome.arrays["loss"][..., 0], per_row),
+    }
+    return alone.result("crossentropy", config, outcome, compared, UNITS)

@@ -1,0 +1,64 @@
+"""GELU (exact or tanh form) or SiLU of random activations, alone or gated, forward and backward.
+
+Every PE works on its own tile; forward leaves the derivative for backward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from . import Parameter, Result
+from .layer import activation, alone
+from .layer.alone import DTYPE, FEATURES, TOKENS, Alone, Tensor
+
+GATED = Parameter("gated", bool, False, "Times a second activation, as in SwiGLU.")
+EXACT = Parameter("exact", bool, False, "By the error function, not the tanh form.")
+PARAMETERS = {p.name: p for p in (FEATURES, TOKENS, EXACT, GATED, DTYPE)}
+GRID = (2, 2)
+UNITS = 8  # of rounding: function and derivative are rounded, then products of them
+
+
+def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed: int = 0, **options: Any) -> Result:
+    """See wse.kernels."""
+    function = "gelu" if config.get("exact") else "gelu_tanh"
+    return compare("gelu", function, PARAMETERS, config, grid or GRID, seed, options)
+
+
+def compare(
+    kernel: str,
+    function: str,
+    parameters: Mapping[str, Parameter],
+    config: Mapping[str, Any],
+    grid: tuple[int, int],
+    seed: int,
+    options: dict[str, Any],
+) -> Result:
+    """An activation against its reference."""
+    policy = alone.begin(kernel, parameters, config, "features", "tokens")
+    job = Alone(grid=grid, **options)
+    region = job.region(policy, config["tokens"])
+    (width, height), features, t = grid, config["features"], config["tokens"]
+    rows = region.features(features)
+    n, rng = rows * t, np.random.default_rng(seed)
+    x, up, dy = (alone.rounded(rng.normal(0, size, (features, height * t)), policy) for size in (2, 1, 1))
+
+    def tile(values: np.ndarray | None = None) -> Tensor:
+        return Tensor((rows, t), None if values is None else alone.tiles(values, rows, width, t))
+
+    f, slope = activation.reference(function, x)
+    if config["gated"]:
+        tensors = {"gate": tile(x), "up": tile(up), "dy": tile(dy), "y": tile(), "dgate": tile(), "dup": tile()}
+        forward = activation.gate_forward(function, n, policy.size, "forward")
+        backward = activation.gate_backward(n, policy.size, "backward")
+        wanted = {"y": f * up, "dgate": dy * up * slope, "dup": dy * f}
+    else:
+        tensors = {"x": tile(x), "dy": tile(dy), "y": tile(), "dx": tile()}
+        forward = activation.forward(function, n, policy.size, "forward")
+        backward = activation.backward(n, policy.size, "backward")
+        wanted = {"y": f, "dx": dy * slope}
+    outcome = job.execute(region, [forward, backward], tensors)
+    compared = {name: (alone.untiled(outcome.arrays[name], features), value) for name, value in wanted.items()}
+    return alone.result(kernel, config, outcome, compared, UNITS)

@@ -1,0 +1,69 @@
+"""Layer norm of random activations, forward and backward.
+
+Features lie along a row of PEs and tokens down the columns; means and variances are sums over the row.  Each row's gain
+and bias gradients are sums over its own tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from . import Parameter, Result
+from .layer import alone
+from .layer.alone import DTYPE, FEATURES, TOKENS, Alone, Tensor
+from .layer.norm import Norm
+
+PARAMETERS = {p.name: p for p in (FEATURES, TOKENS, Parameter("eps", float, 1e-5, "Added to the variance."), DTYPE)}
+GRID = (4, 2)
+UNITS = 12  # of rounding: xhat and the results are rounded, f32 sums run over all features
+
+
+def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed: int = 0, **options: Any) -> Result:
+    """See wse.kernels."""
+    return compare("layernorm", "layer", PARAMETERS, config, grid or GRID, seed, options)
+
+
+def compare(
+    kernel: str,
+    kind: str,
+    parameters: Mapping[str, Parameter],
+    config: Mapping[str, Any],
+    grid: tuple[int, int],
+    seed: int,
+    options: dict[str, Any],
+) -> Result:
+    """A norm against its reference."""
+    policy = alone.begin(kernel, parameters, config, "features", "tokens")
+    job = Alone(grid=grid, **options)
+    region = job.region(policy, config["tokens"])
+    (width, height), features, t = grid, config["features"], config["tokens"]
+    rows = region.features(features)
+    norm = Norm(kind, features, rows, t, width, policy.size, config["eps"], kind == "layer")
+    rng = np.random.default_rng(seed)
+    x, dy = (alone.rounded(rng.normal(mean, 1, (features, height * t)), policy) for mean in (0.5, 0))
+    gain, bias = (rng.normal(mean, 0.2, features).astype(np.float32) for mean in (1, 0))
+
+    def tile(values: np.ndarray | None = None) -> Tensor:
+        return Tensor((rows, t), None if values is None else alone.tiles(values, rows, width, t))
+
+    def vector(values: np.ndarray) -> Tensor:
+        padded = np.zeros(rows * width, np.float32)
+        padded[:features] = values
+        return Tensor((rows,), padded.reshape(1, width, rows), "f32")
+
+    tensors = {name: tile() for name in ("y", "xhat", "dx")} | {"x": tile(x), "dy": tile(dy), "gain": vector(gain)}
+    tensors |= {"rstd": Tensor((t,), dtype="f32"), "dgain": Tensor((rows,), dtype="f32")}
+    if norm.bias:
+        tensors |= {"bias": vector(bias), "dbias": Tensor((rows,), dtype="f32")}
+    routines = [norm.forward("forward", region.allreduce), norm.backward("backward", region.allreduce)]
+    outcome = job.execute(region, routines, tensors)
+    y, xhat, rstd = norm.reference(x, gain, bias if norm.bias else None)
+    dx, dgain, dbias = norm.reference_backward(dy, gain, xhat, rstd)
+    compared = {name: (alone.untiled(outcome.arrays[name], features), v) for name, v in (("y", y), ("dx", dx))}
+    for name, wanted in (("dgain", dgain), ("dbias", dbias)):
+        if name in outcome.arrays:
+            compared[name] = (outcome.arrays[name].sum(axis=0, dtype=np.float64).ravel()[:features], wanted)
+    return alone.result(kernel, config, outcome, compared, UNITS)

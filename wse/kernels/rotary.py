@@ -1,0 +1,56 @@
+"""Rotary positions applied to random queries, and taken back from their gradient.
+
+A PE holds whole heads and whole sequences; tables of cosines and sines lie in its memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from . import Parameter, Result
+from .layer import alone
+from .layer import rotary as operator
+from .layer.alone import DTYPE, TOKENS, Alone, Tensor
+
+PARAMETERS = {
+    p.name: p
+    for p in (
+        Parameter("heads", int, 2, "Heads of a PE."),
+        Parameter("d_head", int, 8, "Features of a head."),
+        Parameter("turned", int, 0, "Of these, how many are turned; 0: all."),
+        TOKENS,
+        Parameter("theta", float, 10_000.0, "Base of the angles."),
+        DTYPE,
+    )
+}
+GRID = (2, 2)
+UNITS = 4  # of rounding: once
+
+
+def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed: int = 0, **options: Any) -> Result:
+    """See wse.kernels."""
+    policy = alone.begin("rotary", PARAMETERS, config, "heads", "d_head", "tokens")
+    job = Alone(grid=grid or GRID, **options)
+    region = job.region(policy, config["tokens"])
+    (width, height), t = job.grid, config["tokens"]
+    rows, turned = config["heads"] * config["d_head"], config["turned"] or config["d_head"]
+    made = operator.Rotary(config["heads"], config["d_head"], turned, t, policy.size)
+    positions = np.arange(t)
+    cos, sin = operator.tables(turned, config["theta"], positions)
+    rng = np.random.default_rng(seed)
+    x, dx = (alone.rounded(rng.normal(0, 1, (height, width, rows, t)), policy) for _ in range(2))
+    tensors = {"x": Tensor((rows, t), x), "dx": Tensor((rows, t), dx)}
+    tensors |= {"cos": Tensor(cos.shape, cos, "f32"), "sin": Tensor(sin.shape, sin, "f32")}
+    routines = [made.forward("forward"), made.backward("backward")]
+    outcome = job.execute(region, routines, tensors, {"backward.x": "dx"})
+    compared = {}
+    for name, values, sign in (("x", x, 1), ("dx", dx, -1)):
+        wanted = [
+            operator.reference(tile, config["heads"], turned, config["theta"], positions, sign)
+            for tile in values.reshape(-1, rows, t)
+        ]
+        compared[name] = (outcome.arrays[name], np.reshape(wanted, values.shape))
+    return alone.result("rotary", config, outcome, compared, UNITS)

@@ -1,0 +1,19 @@
+"""SiLU of random activations, alone or gated (SwiGLU), forward and backward.
+
+Every PE works on its own tile; forward leaves the derivative for backward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import Result, gelu
+
+PARAMETERS = {name: parameter for name, parameter in gelu.PARAMETERS.items() if name != "exact"}
+GRID = gelu.GRID
+
+
+def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed: int = 0, **options: Any) -> Result:
+    """See wse.kernels."""
+    return gelu.compare("silu", "silu", PARAMETERS, config, grid or GRID, seed, options)

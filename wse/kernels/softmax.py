@@ -1,0 +1,39 @@
+"""Softmax over the features of random activations, forward and backward.
+
+Features lie along a row of PEs: the greatest and the sum are all-reduced over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from . import Result
+from .layer import alone
+from .layer import softmax as operator
+from .layer.alone import DTYPE, FEATURES, TOKENS, Alone, Tensor
+
+PARAMETERS = {p.name: p for p in (FEATURES, TOKENS, DTYPE)}
+GRID = (4, 2)
+UNITS = 12  # of rounding: y and dx are rounded, and e^x has the rounding of its exponent
+
+
+def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed: int = 0, **options: Any) -> Result:
+    """See wse.kernels."""
+    policy = alone.begin("softmax", PARAMETERS, config, "features", "tokens")
+    job = Alone(grid=grid or GRID, **options)
+    region = job.region(policy, config["tokens"])
+    (width, height), features, t = job.grid, config["features"], config["tokens"]
+    rows = region.features(features)
+    rng = np.random.default_rng(seed)
+    x, dy = (alone.rounded(rng.normal(0, size, (features, height * t)), policy) for size in (3, 1))
+    made = operator.Softmax(features, rows, t, width, policy.size)
+    routines = [made.forward("forward", region.allreduce), made.backward("backward", region.allreduce)]
+    tensors = {name: Tensor((rows, t), alone.tiles(values, rows, width, t)) for name, values in (("x", x), ("dy", dy))}
+    tensors |= {"y": Tensor((rows, t)), "dx": Tensor((rows, t))}
+    outcome = job.execute(region, routines, tensors)
+    wanted = dict(zip(("y", "dx"), operator.reference(x, dy), strict=True))
+    compared = {name: (alone.untiled(outcome.arrays[name], features), value) for name, value in wanted.items()}
+    return alone.result("softmax", config, outcome, compared, UNITS)
