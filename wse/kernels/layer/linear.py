@@ -6,13 +6,13 @@ outputs, k one of the chunk, a PE adds x[k] W[n, k] to y[n]: a vector operation 
 microthreads send the chunk on and bring the next.  y needs no sum over PEs.  The gradient of x is the same product with
 dy and the transposed W: dx[k] = sum of W[n, k] dy[n].
 
-    dense    the stream has, for each k of the chunk, W[n, k] of the own outputs n, then a control wavelet
+    dense    the stream has, for each k of the chunk, W[n, k] of the own outputs n, padding included
     sparse   for each own output n, W[n, k] of those k of the chunk where it is not 0, each with the place of x[k] as
              its index, then a control wavelet; a weight costs four cycles more
 
-The weight gradient uses what the product for dx has left: all of dy, gathered.  It is transposed to [t][N], and for each
-own input k the row g[k] = sum over tokens of x[k, token] dy^T[token] is made by t vector operations of N elements; rows
-go north one after the other while the next is computed, and are summed up on their way, f32.
+The weight gradient uses what the product for dx has left: all of dy, gathered.  It is transposed to [t][N], and for
+each own input k the row g[k] = sum over tokens of x[k, token] dy^T[token] is made by t vector operations of N elements;
+rows go north one after the other while the next is computed, and are summed up on their way, f32.
 
 Rounding by policy (policy.py), n one output, sums in the order in which the weights come:
 
@@ -21,10 +21,10 @@ Rounding by policy (policy.py), n one output, sums in the order in which the wei
     mixed    multiply-adds rounded to 16 bits within a chunk; chunks added in f32; y rounded to 16 bits
     half     multiply-adds rounded to 16 bits
 
-What bounds it.  A weight costs t / rate + 1 cycles, rate 2 a cycle for f32 sums of 16-bit elements (4 for 16-bit sums, 1
-for f32), and a row of weights some 15 more; a gathered element one slot to take and one to pass on, two 16-bit elements
-at a time.  16-bit rows lie in pairs, one in the lower halves and one in the upper halves of 32-bit words: the sources of
-a multiply-add into f32 then never meet in a memory bank.
+What bounds it.  A weight costs t / rate + 1 cycles, rate 2 a cycle for f32 sums of 16-bit elements (4 for 16-bit sums,
+1 for f32), and a row of weights some 15 more; a gathered element one slot to take and one to pass on, two 16-bit
+elements at a time.  16-bit rows lie in pairs, one in the lower halves and one in the upper halves of 32-bit words: the
+sources of a multiply-add into f32 then never meet in a memory bank.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ import numpy as np
 from .layout import owned
 from .policy import Policy
 from .region import RECEIVE, SEND, Region, Tile, memory, memory_dsr
+from .streams import END, ZERO, Drain, Stream
 from .weight_gradient import weight_gradient
-from .streams import END, NOTHING, ZERO, Drain, Stream
 
 Start = Literal["clear", "bias", "add"]
 
@@ -125,14 +125,10 @@ class Product:
         k = self.chunks()[..., None]
         there = (own >= 0) & (k >= 0)
         index[there] = flat[np.broadcast_to(own, shape)[there], np.broadcast_to(k, shape)[there]]
-        if self.sparse:
-            index = index.swapaxes(2, 3)
-        end = np.full((*index.shape[:3], 1), END, np.int64)
-        index = np.concatenate([index, end], axis=3)
-        index = index.reshape(self.width, -1)
-        if self.sparse:
-            return index
-        return _without(index, ZERO)
+        if not self.sparse:
+            return index.reshape(self.width, -1)
+        end = np.full((*shape[:2], self.ny, 1), END, np.int64)
+        return np.concatenate([index.swapaxes(2, 3), end], axis=3).reshape(self.width, -1)
 
     def chunks(self) -> np.ndarray:
         """int64 [column, step, kx]: the inputs of the chunk that a column has at a step; -1: none."""
@@ -164,7 +160,7 @@ class Product:
             f"{self.name}:",
             *self._own_chunk(),
             *self._begin(),
-            "    dsr a6, weights_in",
+            *self._weights(),
             f"    mov r12, {save:#x}",
             f"    mov r14, {self.sum_size}",
             "    mov r15, 0",
@@ -296,6 +292,17 @@ class Product:
             ".here:",
         ]
 
+    def _weights(self) -> list[str]:
+        """The descriptor of weights: of a row, or up to a control wavelet."""
+        if self.sparse:
+            return ["    dsr a6, weights_in"]
+        return [
+            "    ld32 r22, [weights_in]",
+            f"    mov r23, {self.ny << 16:#x}",
+            "    ld32 r24, [weights_in+8]",
+            "    ld32 r25, [weights_in+12]",
+        ]
+
     def _clear(self, at: int, n: int, size: int) -> list[str]:
         move = "mov32" if size == 4 else "mov16"
         return [*memory_dsr("d0", size, f"work+{(n << 16) + at:#x}"), f"    {move} d0, r0"]
@@ -307,6 +314,7 @@ class Product:
             "    ldds d0, r12",
             "    ldds a0, r12",
             "    ldds b0, r16",
+            "    ldds a6, r22",
             f".{label}:",
             f"    mapstep r4, a6, .{label}_end",
             f"    {multiply_add} d0, a0, b0, r4",
@@ -316,6 +324,7 @@ class Product:
             "    ldds d0, r12",
             "    ldds a0, r12",
             "    ldds b0, r16",
+            "    ldds a6, r22",
             "    isub32 r5, r5, 1",
             f"    bnz r5, .{label}",
         ]
@@ -353,7 +362,7 @@ def forward(region: Region, x: Tile, y: Tile, bias: bool = False, sparse: bool =
     made = Product(
         region.policy, region.width, region.tokens, x.features, y.features, "bias" if bias else "clear", sparse
     )
-    _call(region, made, x, y)
+    call(region, made, x, y)
     flat = np.arange(y.features * x.features, dtype=np.int64).reshape(y.features, x.features)
     return region.takes(_stream(f"linear forward {x.features} -> {y.features}", made, flat, bias))
 
@@ -369,13 +378,13 @@ def backward(
     made = Product(
         region.policy, region.width, region.tokens, dy.features, dx.features, "add" if add else "clear", sparse
     )
-    _call(region, made, dy, dx)
+    call(region, made, dy, dx)
     flat = np.arange(dy.features * dx.features, dtype=np.int64).reshape(dy.features, dx.features).T
     stream = region.takes(_stream(f"linear backward {dy.features} -> {dx.features}", made, flat, False))
     return stream, weight_gradient(region, made, x, dy, bias)
 
 
-def _call(region: Region, made: Product, x: Tile, y: Tile) -> None:
+def call(region: Region, made: Product, x: Tile, y: Tile) -> None:
     region.uses("weights", "ring")
     region.work(made.work)
     region.subroutine(made.name, made.text())
@@ -387,12 +396,3 @@ def _stream(what: str, made: Product, flat: np.ndarray, bias: bool) -> Stream:
     parts = [("bias", np.where(own < 0, ZERO, own))] if bias else []
     offsets = {"weight": made.places()} if made.sparse else {}
     return Stream(what, made.policy.storage, (*parts, ("weight", made.order(flat))), offsets)
-
-
-def _without(index: np.ndarray, what: int) -> np.ndarray:
-    """Rows without what is not sent; they stay of one length, for it is the same in every one, or are filled up."""
-    counts = (index != what).sum(axis=1)
-    result = np.full((len(index), int(counts.max())), NOTHING, np.int64)
-    for row, kept, count in zip(result, index, counts, strict=True):
-        row[:count] = kept[kept != what]
-    return result
