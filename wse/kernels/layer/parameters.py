@@ -67,8 +67,8 @@ def send(region: Region, at: str, n: int) -> None:
 def next_outbox(label: str) -> list[str]:
     """Code: r7 = address of the outbox that comes next, of two.
 
-    What lies in an outbox is on its way until the next has been sent off, for a microthread begins an operation when the
-    one before has ended: so the one that comes next is free.
+    What lies in an outbox is on its way until the next has been sent off, for a microthread begins an operation when
+    the one before has ended: so the one that comes next is free.
     """
     return ["    ld32 r7, [outbox_next]", f"    bnz r7, .{label}", "    mov r7, outbox0", f".{label}:"]
 

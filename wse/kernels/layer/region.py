@@ -22,7 +22,8 @@ from .streams import ROW_END, Drain, Stream
 
 # Input and output queues by what comes and goes.
 QUEUE_IN = {"weights": 0, "ring": 1, "total": 2, "north": 3, "ids": 4, "embedding": 7}
-QUEUE_OUT = {"ring": 1, "total": 2, "north": 3}
+# On WSE-2 the queue decides the microthread: what a row sends and receives at once takes queues of different numbers.
+QUEUE_OUT = {"ring": 2, "total": 4, "north": 3}
 # Microthreads.
 SEND, RECEIVE, NORTH = 1, 2, 3
 
@@ -48,11 +49,8 @@ class Role:
 
     @property
     def name(self) -> str:
-        return "".join(
-            letter
-            for letter, is_it in zip("flbxy", (self.first, self.last, self.bottom, self.odd_x, self.odd_y))
-            if is_it
-        )
+        is_it = {"f": self.first, "l": self.last, "b": self.bottom, "x": self.odd_x, "y": self.odd_y}
+        return "".join(letter for letter in is_it if is_it[letter])
 
 
 class Region:

@@ -7,13 +7,16 @@ All PEs get the same bits: partial sums are added in the order of the columns.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ... import dsd
 from .region import QUEUE_IN, QUEUE_OUT, memory
 
 if TYPE_CHECKING:
-    from .region import Region
+    from ...dsd import Descriptor
+    from ...pe import PEClass
+    from .region import Region, Role
 
 OPERATIONS = {"sum": ("fadds", 0.0), "max": ("fmaxs", float("-inf"))}  # and what leaves a number as it is
 
@@ -30,20 +33,13 @@ def allreduce(region: Region, op: str) -> str:
 
 
 def _declare(region: Region) -> None:
-    """Descriptors by role: the first PE of a row has a neutral number in the place of what comes from the west, the last
-    one memory in the place of what goes on to the east.  Bases in memory and lengths are filled in by the code."""
+    """Descriptors by role: the first PE of a row has a neutral number in the place of what comes from the west, the
+    last one memory in the place of what goes on to the east.  Bases in memory and lengths are filled in by the code."""
     region.uses("total")
     color = region.program.colors["total"]
     for op, (_, neutral) in OPERATIONS.items():
         region.array(f"neutral_{op}", 1, "f32", init=neutral)
-        region.dsd(
-            f"total_{op}_in",
-            lambda role, pe, op=op: (
-                dsd.mem1d(pe.symbols[f"neutral_{op}"], length=0, stride=0)
-                if role.first
-                else dsd.fabin(QUEUE_IN["ring"], color=pe.queues_in[QUEUE_IN["ring"]])
-            ),
-        )
+        region.dsd(f"total_{op}_in", partial(_from_the_west, f"neutral_{op}"))
     own = {pe.name: pe.symbols["neutral_sum"] for pe in region.classes.values()}
     region.dsd(
         "total_on",
@@ -61,6 +57,12 @@ def _declare(region: Region) -> None:
         "total_from",
         lambda role, pe: dsd.mem1d(own[pe.name], length=1) if role.last else dsd.fabin(QUEUE_IN["total"], color=color),
     )
+
+
+def _from_the_west(neutral: str, role: Role, pe: PEClass) -> Descriptor:
+    if role.first:
+        return dsd.mem1d(pe.symbols[neutral], length=0, stride=0)
+    return dsd.fabin(QUEUE_IN["ring"], color=pe.queues_in[QUEUE_IN["ring"]])
 
 
 def _text(name: str, operation: str) -> str:

@@ -3,9 +3,9 @@
 An operator that reads weights returns a Stream, one that makes gradients a Drain.  Both are made of index arrays that
 are computed once, so that packing and unpacking a step is one NumPy gather or scatter per operator.
 
-A wavelet of a 16-bit weight holds its bits in the lower half and, of a sparse stream, an index in the upper half; an f32
-weight is a wavelet of its own, after one with the index if the stream is sparse.  CONTROL is the control wavelet that
-ends a row of weights.
+A wavelet of a 16-bit weight holds its bits in the lower half and, of a sparse stream, an index in the upper half; an
+f32 weight is a wavelet of its own, after one with the index if the stream is sparse.  CONTROL is the control wavelet
+that ends a row of weights.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROW_END = (
     40  # the control task of a region that the control wavelets name: it is blocked, so that only `mapstep` takes them
 )
 CONTROL = np.uint32(ROW_END << 16)
-END, ZERO, NOTHING = -1, -2, -3  # in the place of an index: a control wavelet, a zero, no wavelet (columns differ)
+END, ZERO = -1, -2  # in the place of an index: a control wavelet, a zero
 
 
 class Column(NamedTuple):
@@ -40,7 +40,7 @@ class Stream:
     what        "linear forward 32 -> 128", for people
     storage     of the policy: f16, bf16, cb16, f32
     parts       (role, order): one after the other; role names an array that `pack` is given, order int64 [width, n] its
-                flat index of each wavelet of each column, END, ZERO or NOTHING
+                flat index of each wavelet of each column, END or ZERO
     offsets     by role, of a sparse part: uint16, as order: the index that goes with the weight; a weight that is 0 is
                 not sent
     """
@@ -60,7 +60,7 @@ class Stream:
         return self.parts[0][1].shape[0]
 
     def pack(self, values: Mapping[str, np.ndarray]) -> list[Column]:
-        """Wavelets of each column.  values: by role, of any shape, float32 or already uint16 bits of the storage type."""
+        """Wavelets of each column.  values: by role, of any shape, float32 or uint16 bits of the storage."""
         for role in self.roles:
             if role not in values:
                 raise ConfigError(f"{self.what} streams {', '.join(self.roles)}: there are no values for {role}")
@@ -76,11 +76,10 @@ class Stream:
         bits = as_bits(values, self.storage)
         if order.size and order.max() >= bits.size:
             raise ConfigError(f"{self.what} needs {order.max() + 1} values of {role} at least, not {bits.size}")
-        bits = np.append(bits, np.array([0, 0, CONTROL], np.uint32))  # NOTHING, ZERO and END are the last three
+        bits = np.append(bits, np.array([0, CONTROL], np.uint32))  # ZERO and END are the last two
         words, control = bits[order], order == END
         if role not in self.offsets:
-            kept = order != NOTHING
-            return [Column(w[k], c[k]) for w, c, k in zip(words, control, kept, strict=True)]
+            return [Column(w, c) for w, c in zip(words, control, strict=True)]
         sign = np.uint32(0x7FFFFFFF if self.storage == "f32" else 0x7FFF)
         sent = control | (words & sign != 0)
         offsets = self.offsets[role].astype(np.uint32)

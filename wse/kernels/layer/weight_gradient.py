@@ -1,8 +1,8 @@
 """The weight gradient of a linear layer, after the product that has gathered dy; linear.py says how it goes.
 
-What was gathered, [chunk][n][t], is transposed to rows of tokens: T[token][N'], N' = W ny with padding.  For sums in f32
-of 16-bit elements, tokens j and j + t / 2 share the 32-bit words of a row, so that the sources of a multiply-add never
-meet in a bank; a paired chunk (rows p and p + half in a word) then goes over in one operation.
+What was gathered, [chunk][n][t], is transposed to rows of tokens: T[token][N'], N' = W ny with padding.  For sums in
+f32 of 16-bit elements, tokens j and j + t / 2 share the 32-bit words of a row, so that the sources of a multiply-add
+never meet in a bank; a paired chunk (rows p and p + half in a word) then goes over in one operation.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def weight_gradient(region: Region, made: Product, x: Tile, dy: Tile, bias: bool
     region.work(_transposed(made) + n * made.tokens * _size(made))
     region.subroutine(name, _text(name, made, kx))
     region.code(f"    mov r8, {x.at}\n    call {name}")
-    parts = [("weight", _order(made, x.features, dy.features), (dy.features, x.features))]
+    parts: list[tuple[str, np.ndarray, tuple[int, ...]]] = [
+        ("weight", _order(made, x.features, dy.features), (dy.features, x.features))
+    ]
     if bias:
         sums = f"sum_tokens_{made.kx}"
         region.subroutine("north_vector", NORTH_VECTOR)
@@ -115,9 +117,6 @@ def _transpose(made: Product) -> list[str]:
     else:
         walk = _tensor(at, [n, 2, t // 2], [4, 2, 4 * n], 2)
     source = memory_dsr("a0", size, f"work+{(n * t << 16) + made.gathered:#x}")
-    if made.paired:
-        # from pairs of rows (cell, token, half) to (cell, half of the tokens, token, half)
-        pass
     return [*walk, *source, f"    {'mov32' if size == 4 else 'mov16'} d0, a0"]
 
 

@@ -1,0 +1,75 @@
+"""Vectors of parameters in and out, and all-reduces of a row."""
+
+import numpy as np
+import pytest
+
+from wse import Fabric, Program
+from wse.kernels.layer import parameters
+from wse.kernels.layer.layout import owned
+from wse.kernels.layer.policy import Policy
+from wse.kernels.layer.region import Region
+from wse.kernels.layer.streams import Edge
+
+GRIDS = [(1, 1), (2, 3), (4, 2), (5, 1)]
+
+
+@pytest.mark.parametrize("storage", ["f32", "f16", "bf16", "cb16"])
+@pytest.mark.parametrize("grid", GRIDS)
+def test_vectors(storage, grid):
+    w, h = grid
+    policy, features = Policy(storage), 7
+    program = Program(w, h, fp16=policy.fp16)
+    region = Region(program, policy, 4)
+    fx = region.features(features)
+    gain, bias, grown = (region.array(name, fx, "f32") for name in ("gain", "bias", "grown"))
+    with region.task("step", 8):
+        streams = [parameters.receive(region, name, features, name) for name in (gain, bias)]
+        drains = [parameters.gradient(region, name, features, name) for name in (grown, gain, bias)]
+    region.finish()
+    fabric = Fabric(program)
+    edge = Edge(fabric, region)
+    values = np.arange(2 * features, dtype=np.float32).reshape(2, features) / 8 - 1
+    partial = np.random.default_rng(1).normal(size=(h, w, fx)).astype(np.float32)
+    fabric.write(grown, partial)
+    edge.feed("step", {s: {s.roles[0]: v} for s, v in zip(streams, values, strict=True)})
+    fabric.launch("step")
+    fabric.run()
+    own = owned(features, w)
+    assert np.array_equal(fabric.read(gain), np.broadcast_to(np.where(own < 0, 0, values[0][own]), (h, w, fx)))
+    taken = dict(edge.take("step"))
+    total = partial[h - 1]
+    for y in range(h - 2, -1, -1):  # from the south to the north, as the wavelets go
+        total = partial[y] + total
+    assert np.array_equal(taken[drains[0]]["grown"], total[own >= 0])
+    for drain, value in zip(drains[1:], values, strict=True):
+        assert np.array_equal(taken[drain][drain.roles[0]], value * h)
+
+
+@pytest.mark.parametrize("machine", ["wse3", "wse2"])
+@pytest.mark.parametrize("grid", GRIDS)
+def test_allreduce(grid, machine):
+    w, h = grid
+    program = Program(w, h, machine)
+    region = Region(program, Policy("f32"), 4)
+    sums, most = region.array("sums", 10, "f32"), region.array("most", 3, "f32")
+    with region.task("step", 8):
+        for op, name, n in (("sum", sums, 10), ("max", most, 3), ("sum", most, 1)):
+            region.code(f"    mov r8, 77\n    mov r26, 78\n    mov r16, {region.span(name, n)}")
+            region.code(region.allreduce(op))
+    region.finish()
+    fabric = Fabric(program)
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(size=(h, w, 10)).astype(np.float32), -np.abs(rng.normal(size=(h, w, 3))).astype(np.float32)
+    fabric.write(sums, a)
+    fabric.write(most, b)
+    fabric.launch("step")
+    fabric.run()
+    total, peak = a[:, 0], b.max(axis=1)
+    for x in range(1, w):
+        total = a[:, x] + total
+    last = np.zeros(h, np.float32)
+    for _ in range(w):
+        last = last + peak[:, 0]
+    assert np.array_equal(fabric.read(sums), np.broadcast_to(total[:, None], a.shape))
+    assert np.array_equal(fabric.read(most)[..., 1:], np.broadcast_to(peak[:, None, 1:], (h, w, 2)))
+    assert np.array_equal(fabric.read(most)[..., 0], np.broadcast_to(last[:, None], (h, w)))
