@@ -87,3 +87,21 @@ def test_pictures_and_timelines_are_written(text, tmp_path):
 def test_what_cannot_be_is_one_line(text, words, sentence):
     result = sh(*COMMON, *(() if "--data" in words else ("--data", text)), *words)
     assert result.exit_code == 2 and result.stderr.startswith(sentence), result.stderr
+
+
+def test_the_number_of_systems_changes_nothing(text):
+    """The same losses for 1, 2 and 4 systems, and for systems that share processes."""
+    runs = [document(*COMMON, "--data", text, "--micro-batches", 4, "--systems", n, "--workers", 2) for n in (1, 2, 4)]
+    assert [done["systems"] for done in runs] == [1, 2, 4]
+    assert runs[0]["losses"] == runs[1]["losses"] == runs[2]["losses"]
+    assert runs[0]["held_out_loss"] == runs[2]["held_out_loss"]
+    assert runs[0]["cycles_per_step"] == 4 * runs[2]["cycles_per_step"]
+    assert runs[0]["swarmx_cycles_per_pass"] == 0 < runs[2]["swarmx_cycles_per_pass"]
+
+
+def test_passes_that_systems_cannot_share(text):
+    result = sh(*COMMON, "--data", text, "--micro-batches", 3, "--systems", 2)
+    assert result.exit_code == 2
+    assert "the 3 passes of a step cannot be divided among 2 systems: give --micro-batches a multiple" in result.stderr
+    result = sh(*COMMON, "--data", text, "--mode", "pipelined", "--systems", 2)
+    assert result.exit_code == 2 and "only weight streaming has several" in result.stderr

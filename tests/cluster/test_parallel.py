@@ -127,6 +127,19 @@ def test_new_weights_are_used(client):
     assert losses[0] == losses[2] != losses[1]
 
 
+@pytest.mark.parametrize("passes", [1, 3, 4])
+def test_any_number_of_passes_is_evaluated(client, passes):
+    made = Systems(client, partial(Bigram, 2), 2, 8)
+    made.load(weights())
+    alone = Bigram(2)
+    alone.load(weights())
+    ids, labels = tokens(2 * passes)
+    expected = np.mean([alone.evaluate(ids[i : i + 2], labels[i : i + 2]) for i in range(0, 2 * passes, 2)])
+    assert made.evaluate(ids, labels) == expected
+    with pytest.raises(wse.ConfigError, match=r"^3 sequences are no passes of 2$"):
+        made.evaluate(*tokens(3))
+
+
 def killing(tmp_path, after, signals=signal.SIGKILL):
     """A thread that kills the process that begins the `after`-th pass, in its middle."""
 

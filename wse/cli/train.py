@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from ..errors import ConfigError
 from . import common
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from ..mapping.execution import Execution
     from ..train.loop import Settings, Step, Trainer
     from ..train.reference import ReferenceRun
@@ -36,7 +39,12 @@ SMOOTH = 20  # steps that the last training loss is the mean of
 @click.option("--mode", type=click.Choice(MODES), default="streaming", show_default=True)
 @click.option("--steps", type=click.IntRange(1), default=300, show_default=True)
 @click.option("--batch", type=click.IntRange(1), default=8, show_default=True, help="Sequences of a pass.")
-@click.option("--micro-batches", type=click.IntRange(1), default=1, show_default=True, help="Passes of a step.")
+@click.option("--micro-batches", type=click.IntRange(1), help="Passes of a step.  [default: one for each system]")
+@click.option(
+    "--systems", type=click.IntRange(1), default=1, show_default=True, help="Wafers, each in a process, to share them."
+)
+@click.option("--workers", type=click.IntRange(1), help="Processes for the systems.  [default: one for each]")
+@click.option("--scheduler", help="Address of a Dask scheduler whose workers to use, such as tcp://host:8786.")
 @click.option("--dtype", type=click.Choice(DTYPES), default="bf16", show_default=True, help="Storage on the PEs.")
 @click.option(
     "--policy", type=click.Choice(POLICIES), default="POL0", show_default=True, help="Where sums are 16 bits."
@@ -79,8 +87,8 @@ def command(as_json: bool, **options: Any) -> int:
     """
     check_outputs(options)
     settings = chosen(options)
-    with folder(options["store"]) as directory:
-        trainer, about = prepare(options, settings, directory)
+    with folder(options["store"]) as directory, systems(options) as client:
+        trainer, about = prepare(options, settings, directory, client)
         started = time.perf_counter()
         fresh = trainer.step
         run(trainer, about, options, as_json)
@@ -115,6 +123,12 @@ def check_outputs(options: dict[str, Any]) -> None:
 def chosen(options: dict[str, Any]) -> Settings:
     from ..train.loop import Settings
 
+    options["micro_batches"] = options["micro_batches"] or options["systems"]
+    if options["micro_batches"] % options["systems"]:
+        raise ConfigError(
+            f"the {options['micro_batches']} passes of a step cannot be divided among {options['systems']} systems: "
+            "give --micro-batches a multiple of --systems"
+        )
     optimizer = options["optimizer"] or ("adamw" if options["mode"] == "streaming" else "sgd")
     rate = options["rate"] or (3e-3 if optimizer == "adamw" else 0.1)
     same = {field.name for field in fields(Settings)} - {"optimizer", "rate"}
@@ -130,8 +144,23 @@ def folder(given: Path | None) -> Iterator[Path]:
         yield Path(name) / "store"
 
 
-def prepare(options: dict[str, Any], settings: Settings, directory: Path) -> tuple[Trainer, dict[str, Any]]:
-    """The run, new or resumed, and what makes it."""
+@contextmanager
+def systems(options: dict[str, Any]) -> Iterator[Client | None]:
+    """A cluster for several systems; none for one, which runs in this process unless workers are asked for."""
+    if options["systems"] == 1 and options["workers"] is None and options["scheduler"] is None:
+        yield None
+        return
+    from ..cluster.workers import cluster
+
+    local = options["workers"] or options["systems"]
+    with cluster(None if options["scheduler"] else local, options["scheduler"]) as client:
+        yield client
+
+
+def prepare(
+    options: dict[str, Any], settings: Settings, directory: Path, client: Client | None
+) -> tuple[Trainer, dict[str, Any]]:
+    """The run, new or resumed, and what makes it: the number of systems is no part of that."""
     from ..models import graph, load
     from ..train import checkpoint, data
     from ..train.loop import Trainer
@@ -140,7 +169,7 @@ def prepare(options: dict[str, Any], settings: Settings, directory: Path) -> tup
     text = data.read(options["data"], model.vocab)
     batches = data.Batches(text, options["batch"], model.sequence, settings.seed)
     made = graph(model)
-    execution = build(options, made)
+    execution = place(options, made, client)
     about = {
         "model": model.name,
         "mode": options["mode"],
@@ -155,6 +184,17 @@ def prepare(options: dict[str, Any], settings: Settings, directory: Path) -> tup
     else:
         store = checkpoint.begin(directory, made, settings)
     return Trainer.start(execution, store, batches, settings), about
+
+
+def place(options: dict[str, Any], graph: Any, client: Client | None) -> Execution:
+    """The model on one fabric; on several, and where a step has several passes whose gradients MemoryX adds up, all as
+    one Execution, whose sums do not depend on the number of systems."""
+    passes = options["micro_batches"]
+    if client is None and (passes == 1 or options["mode"] == "pipelined"):
+        return build(options, graph)
+    from ..cluster.parallel import Systems
+
+    return Systems(client, partial(build, options, graph), options["systems"], passes * options["batch"])
 
 
 def build(options: dict[str, Any], graph: Any) -> Execution:
@@ -294,6 +334,9 @@ def document(
         **about,
         "steps": len(history),
         "seed": s.seed,
+        "systems": options["systems"],
+        "passes_per_step": s.micro_batches,
+        "swarmx_cycles_per_pass": getattr(trainer.execution, "swarmx_cycles", 0),
         "dtype": s.dtype,
         "optimizer": s.optimizer,
         "losses": losses,
@@ -349,6 +392,17 @@ def show(done: dict[str, Any]) -> None:
         ("held out", f"{done['held_out_loss']:.4f} nats on text that was not trained on, computed by the fabric"),
         ("skipped", f"{done['skipped_steps']} of {done['steps']} steps; loss scale {done['loss_scale']:g}"),
         ("step", f"{done['cycles_per_step']:,.0f} cycles for {done['tokens_per_step']} tokens"),
+        *(
+            [
+                (
+                    "systems",
+                    f"{done['systems']}, {done['passes_per_step']} passes a step shared among them; SwarmX adds "
+                    f"{done['swarmx_cycles_per_pass']:,.0f} cycles (modelled, not in the step)",
+                )
+            ]
+            if done["systems"] > 1
+            else []
+        ),
         ("rate", f"{done['tokens_per_second_device']:,.0f} tokens/s of wafer time at {clock}"),
         (
             "wavelets",

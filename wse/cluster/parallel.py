@@ -208,9 +208,13 @@ class Systems(Execution):
         )
 
     def evaluate(self, ids: np.ndarray, labels: np.ndarray) -> float:
-        cut = self._cut(ids), self._cut(labels)
+        """Of any number of passes, which the systems share."""
+        if len(ids) % self.part:
+            raise ConfigError(f"{len(ids)} sequences are no passes of {self.part}")
+        cut = [np.asarray(values).reshape(-1, self.part, self.sequence) for values in (ids, labels)]
+        shares = [share for share in np.array_split(np.arange(len(cut[0])), self.systems) if share.size]
         found: list[list[float]] = self._call(
-            lambda: [self._submit(_losses, i, cut[0][i], cut[1][i]) for i in range(self.systems)]
+            lambda: [self._submit(_losses, i, cut[0][share], cut[1][share]) for i, share in enumerate(shares)]
         )
         return float(np.mean([loss for losses in found for loss in losses]))
 

@@ -168,7 +168,7 @@ class Trainer:
     def advance(self) -> Step:
         """One step."""
         scale, rate = self.scaler.scale, self.settings.rate_at(self.step)
-        passes = [self._pass(number, scale) for number in range(self.settings.micro_batches)]
+        passes = self._passes(scale)
         gradients = self._gradients(passes)
         size = measure(gradients.values())
         norm = size.norm / scale
@@ -215,9 +215,15 @@ class Trainer:
 
     # Parts of a step.
 
-    def _pass(self, number: int, scale: float) -> Pass:
-        ids, labels = self.batches.step(self.step * self.settings.micro_batches + number)
-        return self.execution.run(ids, labels, scale)
+    def _passes(self, scale: float) -> list[Pass]:
+        """The step's micro-batches, one pass each; all at once where the execution takes them so, as several systems
+        do."""
+        count = self.settings.micro_batches
+        drawn = [self.batches.step(self.step * count + number) for number in range(count)]
+        if count > 1 and self.execution.batch == count * self.batches.batch:
+            ids, labels = map(np.concatenate, zip(*drawn, strict=True))
+            return [self.execution.run(ids, labels, scale)]
+        return [self.execution.run(*micro_batch, scale) for micro_batch in drawn]
 
     def _gradients(self, passes: list[Pass]) -> dict[str, np.ndarray]:
         """The mean of the passes, masked, in the store's files."""
