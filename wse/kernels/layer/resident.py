@@ -5,10 +5,11 @@ consists of, as f32, with a velocity and a sum of gradients for each weight: 12 
 the stream down, rounded to the storage type, first the forward passes', then the backward passes', while it adds up the
 gradients that come up the column.  Task `update` then does a step of SGD with momentum in place:
 
-    v = momentum v + scale g        w = w - rate v        g = 0
+    v = momentum v + scale g        w = w - rate v
 
-Memory is laid out in the order in which gradients arrive, so that they are added up by one operation over all of them;
-other orders become strided walks (walks.py).  Products are rounded before they are added (fmacs).
+The sum of gradients begins with the step.  Memory is laid out in the order in which gradients arrive, so that they are
+added up by one operation over all of them; other orders become strided walks (walks.py).  Products are rounded before
+they are added (fmacs).
 """
 
 from __future__ import annotations
@@ -44,11 +45,13 @@ Sent = tuple[tuple[Walk, ...], bool]  # a part as walks, and whether it is wide
 
 
 class Tasks(NamedTuple):
-    """Ids: task `step` sends and collects what `passes` micro-batches need, `update` changes the weights."""
+    """Ids: task `step` sends and collects what `passes` micro-batches need, `evaluate` sends only what forward passes
+    need, `update` changes the weights; `collected` is its own."""
 
     step: int
-    collected: int
+    evaluate: int
     update: int
+    collected: int
 
 
 @dataclass(frozen=True)
@@ -121,9 +124,8 @@ class Resident:
         for i, (pieces, wide) in enumerate(sent):
             texts.append("".join(self._send(pe, f"walk{i}_{k}", walk, wide) for k, walk in enumerate(pieces)))
         forward, backward = texts[: len(self.forward)], texts[len(self.forward) :]
-        pe.local_task("step", self.tasks.step)
-        pe.local_task("collected", self.tasks.collected)
-        pe.local_task("update", self.tasks.update)
+        for task, id in self.tasks._asdict().items():
+            pe.local_task(task, id)
         pe.code(_code("".join(forward), "".join(backward), self.passes))
 
     def _send(self, pe: PEClass, name: str, walk: Walk, wide: bool) -> str:
@@ -176,11 +178,20 @@ def updated(
 def _code(forward: str, backward: str, passes: int) -> str:
     return f"""
 step:
+    mov r9, 1
+    dsr d0, gradient_all
+    mov r1, 0
+    fmovs d0, r1
+    jmp forward
+evaluate:
+    mov r9, 0
+forward:
     mov r8, {passes}
     dsr d0, weights_out
-.forward:
+.pass:
 {forward}    isub32 r8, r8, 1
-    bnz r8, .forward
+    bnz r8, .pass
+    bz r9, through
     mov r8, {passes}
     jmp backward
 collected:
@@ -207,8 +218,5 @@ update:
     dsr b1, velocity_all
     ld32 r1, [settings+8]
     fmacs d1, a1, b1, r1
-    dsr d2, gradient_all
-    mov r1, 0
-    fmovs d2, r1
     done
 """
