@@ -27,16 +27,19 @@ TANH = (2 * ROOT_2_PI, 2 * ROOT_2_PI * 0.044715)  # tanh form: x sigmoid(c0 x + 
 
 
 class Buffers(NamedTuple):
-    """f32 work space of a chunk in three different banks, and 16-bit elements."""
+    """f32 work space of a chunk in different banks, and 16-bit elements."""
 
     a: Vec
     b: Vec
     c: Vec
+    d: Vec
     h: Vec
 
 
 def _buffers(work: Work, n: int) -> Buffers:
-    return Buffers(work.take(n, bank=2), work.take(n, bank=4), work.take(n, bank=6), work.take(n, 2))
+    return Buffers(
+        work.take(n, bank=2), work.take(n, bank=4), work.take(n, bank=6), work.take(n, bank=0), work.take(n, 2)
+    )
 
 
 # An activation of x yields the buffer that holds f(x); when it has been stored (over x, if need be), that of f'(x).
@@ -46,15 +49,14 @@ Function = Callable[[Code, Vec, Buffers, bool], Iterator[Vec]]
 def _gelu_exact(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
     """x Phi(x).  With q the tail at |x|: max(x, 0) - |x| q, and g = q - |x| phi(x) gives the derivative 1 - g for x > 0
     and g for x < 0."""
-    a, b, d, h = w
+    a, b, d, _, h = w
     p, tail = (functions.SHORT_TAIL_P, functions.SHORT_TAIL) if short else (functions.TAIL_P, functions.TAIL)
     c.op("fabss", a, c.widened(x, a))
     c.op("fmacs", b, 1.0, a, p)
     functions.reciprocal(c, b, d, a, short)
     functions.polynomial(c, a, d, tail)
     c.op("fmuls", a, a, d)
-    c.op("fabss", b, c.widened(x, b))
-    c.op("fmuls", b, b, b)
+    c.square(b, c.widened(x, b), d)
     c.op("fmuls", b, b, -0.5)
     functions.exp(c, b, d, h, short)
     c.op("fmuls", a, a, d)
@@ -76,40 +78,38 @@ def _gelu_exact(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
 
 
 def _gelu_tanh(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
-    """x sigmoid(z), z = c0 x + c1 x^3; the derivative is s + (1 - s) f z' with s = sigmoid(z)."""
-    a, b, d, h = w
+    """x s, s = sigmoid(z), z = c0 x + c1 x^3; the derivative is s + (1 - s) f z', with (1 - s) = e^-z s."""
+    a, b, s, d, h = w
     c0, c1 = TANH
     wide = c.widened(x, a)
-    c.op("fmuls", b, wide, wide)
-    c.op("fmacs", b, c0, b, c1)
+    c.square(d, wide, b)
+    c.op("fmacs", b, c0, d, c1)
     c.op("fmuls", b, b, wide)
-    functions.sigmoid(c, b, d, a, h, short, near_1=True)  # f z' is large where 1 - s is small
-    wide = c.widened(x, a)
-    c.op("fmuls", b, wide, d)
-    c.op("fmuls", a, wide, wide)
-    c.op("fmacs", a, c0, a, 3 * c1)
-    c.op("fmuls", a, a, b)
-    yield b
-    c.op("fmuls", b, a, d)
-    c.op("fsubs", a, a, b)
-    c.op("fadds", d, d, a)
-    yield d
+    functions.sigmoid(c, b, s, a, h, short)
+    c.op("fmacs", d, c0, d, 3 * c1)
+    c.op("fmuls", a, c.widened(x, a), s)
+    c.op("fmuls", d, d, a)
+    yield a
+    yield _slope(c, b, s, d)
 
 
 def _silu(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
-    """x s, s = sigmoid(x); the derivative is s + f - f s."""
-    a, b, d, h = w
-    if x.size == 4:
-        c.op("fmovs", b, x)
-    else:
-        c.op("fh2s", b, x)
-    functions.sigmoid(c, b, d, a, h, short)
-    c.op("fmuls", b, c.widened(x, a), d)
-    yield b
-    c.op("fmuls", a, b, d)
-    c.op("fsubs", a, b, a)
-    c.op("fadds", d, d, a)
+    """x s, s = sigmoid(x); the derivative is s + (1 - s) f."""
+    a, b, s, d, h = w
+    c.op("fmovs" if x.size == 4 else "fh2s", b, x)
+    functions.sigmoid(c, b, s, a, h, short)
+    c.op("fmuls", d, c.widened(x, a), s)
     yield d
+    yield _slope(c, b, s, d)
+
+
+def _slope(c: Code, beyond: Vec, s: Vec, f: Vec) -> Vec:
+    """s + (1 - s) f, by what sigmoid left: beyond = 1 + e^-z, for 1 - s = e^-z s loses no digits."""
+    c.op("fadds", beyond, beyond, -1.0)
+    c.op("fmuls", beyond, beyond, s)
+    c.op("fmuls", f, f, beyond)
+    c.op("fadds", s, s, f)
+    return s
 
 
 FUNCTIONS: dict[str, Function] = {"gelu": _gelu_exact, "gelu_tanh": _gelu_tanh, "silu": _silu}

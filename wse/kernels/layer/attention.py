@@ -231,11 +231,11 @@ class Attention:
         c.address("r18", queries.at, queries.offset)
         c(f"mov r20, {pitch * self.size}")
         c.call(f"{self._label}_scores")
-        if mask:
+        if mask and self.causal:
             c.call(f"{self._label}_mask")
 
     def _exp(self, c: Code, most: Vec) -> None:
-        """e = exp(scores - most); scores is used up."""
+        """e = exp((scores - most) / sqrt d_head); scores is used up."""
         self._less(c, most)
         c.call(f"{self._label}_exp")
 
@@ -286,7 +286,7 @@ class Attention:
             "mix": self._shared_mix(),
         }
         c = pieces["exp"] = Code()
-        functions.exp(c, scores, work.e, work.exponent, self.size == 2)
+        functions.exp(c, scores, work.e, work.exponent, self.size == 2, self.scale)
         return "".join(routine(f"{self._label}_{piece}", (), code, 0).text for piece, code in pieces.items())
 
     @contextmanager
@@ -326,10 +326,9 @@ class Attention:
         return c
 
     def _shared_mask(self, scores: Vec) -> Code:
-        """scores = scores / sqrt d_head, and -infinity in the first j elements of row j of each block."""
+        """-infinity in the first j elements of row j of each block."""
         c = Code()
-        c.op("fmuls", scores, scores, self.scale)
-        if not self.causal or self._keys == 1:
+        if self._keys == 1:
             return c
         c.clobber("r2")
         c("mov r2, -infs", f"mov r17, {isa.DSD_MEM1D:#x}", "mov r19, 4", "mov r20, 0", f"mov r21, {4 * self.sequence}")

@@ -196,6 +196,11 @@ class Code:
         self.op(name, buffer, *sources)
         self.op("fs2h", dst, buffer)
 
+    def square(self, dst: Vec, source: Vec, buffer: Vec) -> None:
+        """dst = source^2 of f32, by a copy in the buffer: sources in one place would meet in its banks."""
+        self.op("fmovs", buffer, source)
+        self.op("fmuls", dst, source, buffer)
+
     # --- loops --------------------------------------------------------------------------------------------------------
 
     @contextmanager

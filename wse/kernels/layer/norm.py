@@ -57,7 +57,7 @@ class Norm:
             with c.loop(self.rows, d=wide.rows(t), a=source.rows(t), b=mean) as (d, a, b):
                 c(f"fsubs {d}, {a}, {b}")
             source = wide
-        c.op("fmuls", squares, source, source)
+        c.square(squares, source, squares)
         sum_rows(c, squares, total, self.rows)
         reduce_row(c, allreduce, "sum", total)
         if self.centered and (padding := self.columns * self.rows - self.features):
