@@ -320,6 +320,11 @@ class Lines:
     lines: dict[str, list[tuple[float, float, float, float]]]
     log: str
 
+    @property
+    def spread(self) -> bool:
+        """Whether some place has several points that differ."""
+        return any(least != most for points in self.lines.values() for _, _, least, most in points)
+
 
 def lines(spec: Spec, rows: Sequence[dict[str, Any]]) -> Lines | None:
     """The lines that the specification's `plot` asks for.  Left out, x is the option of numbers with the most values, y

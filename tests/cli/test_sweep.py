@@ -115,6 +115,19 @@ def test_interrupted_killed_and_resumed(tmp_path):
     assert (tmp_path / "s" / "plot.png").stat().st_size > 5000
 
 
+def test_the_numbers_of_the_picture(tmp_path):
+    spec = tmp_path / "s.toml"
+    spec.write_text(SPEC.replace("M = [16, 32, 64, 128]", "M = [16, 32]").replace("seed = [0, 1, 2]", ""))
+    result = sh("sweep", spec, "--workers", 1)
+    assert result.exit_code == 0
+    table = parquet.read_table(tmp_path / "s" / "table.parquet").to_pydict()
+    cycles = dict(zip(zip(table["M"], table["dtype"], strict=True), table["cycles"], strict=True))
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert ["M", "dtype", "=", "f16", "dtype", "=", "f32"] in lines
+    for m in (16, 32):
+        assert [str(m), f"{cycles[m, 'f16']:,}", f"{cycles[m, 'f32']:,}"] in lines
+
+
 def test_failures_are_told(tmp_path):
     (tmp_path / "s.toml").write_text(
         'command = ["run", "gemv"]\noptions = {grid = "4x4", no_plot = true}\ngrid = {M = [16, -5]}\n'

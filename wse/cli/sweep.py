@@ -32,6 +32,9 @@ def execute(arguments: Sequence[str]) -> tuple[int, str, str]:
     return (status if isinstance(status, int) else 1), out.getvalue(), err.getvalue()
 
 
+ROWS, COLUMNS = 40, 6  # of the numbers that are printed
+
+
 class Bar:
     """Points finished, on one line of a terminal; nothing where stderr is none."""
 
@@ -106,20 +109,22 @@ def command(
     finally:
         bar.clear()
     sweep.write(outcome.rows, directory / sweep.TABLE)
-    shown = sweep.lines(loaded, outcome.rows) if picture is not None else None
+    shown = sweep.lines(loaded, outcome.rows)
     if picture is not None and shown is not None:
         from ..report import figure
         from ..report.sweep import figure as draw
 
         figure.save(draw(shown, f"wse {' '.join(loaded.command)}"), picture)
-    tell(outcome, directory, picture if shown is not None else None, as_json)
+    tell(outcome, directory, picture if shown is not None else None, shown, as_json)
     if outcome.ended == "interrupted":
         return 130
     return 1 if outcome.failed else 0
 
 
-def tell(outcome: sweep.Outcome, directory: Path, picture: Path | None, as_json: bool) -> None:
-    """What was done, and what went wrong."""
+def tell(
+    outcome: sweep.Outcome, directory: Path, picture: Path | None, shown: sweep.Lines | None, as_json: bool
+) -> None:
+    """What was done, what went wrong, and the numbers of the picture."""
     failures = [row for row in outcome.rows if row["status"] != "done"]
     if as_json:
         common.print_json(
@@ -139,6 +144,18 @@ def tell(outcome: sweep.Outcome, directory: Path, picture: Path | None, as_json:
         click.echo(f"failed: wse {' '.join(row['arguments'])}: {row['error'].splitlines()[0] if row['error'] else ''}")
     if len(failures) > 5:
         click.echo(f"failed: {len(failures) - 5} more, see the table's column error")
+    if shown is not None:
+        lines = dict(list(shown.lines.items())[:COLUMNS])
+        places = sorted({at for points in lines.values() for at, *_ in points})
+        found = {label: {at: middle for at, middle, *_ in points} for label, points in lines.items()}
+        cells = [
+            [f"{at:g}", *(f"{found[label][at]:,.6g}" if at in found[label] else "" for label in lines)]
+            for at in places[:ROWS]
+        ]
+        click.echo(f"{shown.y}, {'mean of all points of a place' if shown.spread else 'a point each'}:")
+        common.print_table([shown.x, *lines], cells, right=range(len(lines) + 1))
+        if len(places) > ROWS or len(shown.lines) > COLUMNS:
+            click.echo("more in the table")
     common.print_pairs(
         [
             ("points", f"{len(outcome.rows)} of {outcome.total} finished, {outcome.new} of them now"),
