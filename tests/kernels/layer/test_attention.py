@@ -79,3 +79,21 @@ def test_the_reference_is_the_derivative(causal):
     np.testing.assert_allclose(o, y.detach().permute(1, 3, 0, 2).reshape(12, 12).numpy(), rtol=1e-10, atol=1e-12)
     for got, tensor in zip(gradients, inputs, strict=True):
         np.testing.assert_allclose(got, tensor.grad.numpy(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f16", "bf16"])
+def test_where_all_keys_are_alike(dtype):
+    """Small scores, as when training begins: dP - D is a small difference, and must not be one of roundings."""
+    shape = Attention(1, 1, 8, 32, 32, 4 if dtype == "f32" else 2)
+    rng = np.random.default_rng(0)
+    policy = alone.Policy(dtype)
+    values = {
+        name: alone.rounded(rng.normal(0, size, (8, 32)), policy) for name, size in zip("qkv", (0.1,) * 3, strict=True)
+    }
+    values["do"] = alone.rounded(rng.normal(1, 1, (8, 32)), policy)
+    tensors = {name: Tensor((8, 32), value) for name, value in values.items()}
+    tensors |= {name: Tensor((8, 32)) for name in ("o", "dq", "dk", "dv")} | {"stash": Tensor((64,), dtype="f32")}
+    got = alone.on_one([shape.forward("f"), shape.backward("b")], tensors, dtype).arrays
+    wanted = dict(zip(("o", "dq", "dk", "dv"), reference(*map(values.get, "qkv"), shape, values["do"]), strict=True))
+    for name, value in wanted.items():
+        assert alone.error(got[name][0, 0], value) < 6 * alone.EPSILON[dtype], name

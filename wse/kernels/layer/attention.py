@@ -1,7 +1,7 @@
 """Attention within a PE: whole heads of whole sequences, forward and backward.
 
     forward   q, k, v, o, stash                    o = v softmax(k^T q / sqrt d_head), masked where causal
-    backward  do, q, k, v, o, stash, dq, dk, dv    dq may lie on q, dk on k, dv on v; none on do or o
+    backward  do, q, k, v, stash, dq, dk, dv       dq may lie on q, dk on k, dv on v; none on do
 
 Tiles are [heads d_head][tokens] (k, v: [kv_heads d_head][tokens]), a row holding sequences one after the other.  The
 scores of a head in a sequence lie as S[j][i], key j and query i: what is summed over keys is a sum of whole rows.  Each
@@ -14,7 +14,8 @@ come in blocks: the rows of a block begin at its first key, so that with four bl
 
 Backward makes P again from the stash, f32 [heads][2][tokens]: the greatest score of each query, and 1 / the sum l of
 e = exp(score - greatest).  P = e / l is never formed: forward divides o, and backward takes do' = do / l for do, as
-dv = do' e, dP' = v do', D' = o do', dS = e (dP' - D') / sqrt d_head.
+dv = do' e, dP' = v do', D' = sum over j of e dP' / l, dS = e (dP' - D') / sqrt d_head.  D' is o do', too, but o is rounded,
+and where a query sees all keys alike dP' - D' is a small difference: dS must add up to 0.
 
 Sums, scores and softmax are f32; of 16-bit storage e, dS and do' are rounded to 16 bits where they are factors.
 Cycles of a head in a sequence of s tokens, 16 bits: products s^2 d_head / 4 each (two forward, five backward, and the
@@ -33,7 +34,6 @@ import numpy as np
 from ... import isa
 from . import functions
 from .code import Code, Routine, Vec, Work, register, routine
-from .rows import sum_rows
 
 BLOCKS = 4  # of a causal mask
 
@@ -119,7 +119,7 @@ class Attention:
 
     def backward(self, name: str) -> Routine:
         """The subroutine; operands as above.  The class must have the forward one of the same shape."""
-        operands = ("do", "q", "k", "v", "o", "stash", "dq", "dk", "dv")
+        operands = ("do", "q", "k", "v", "stash", "dq", "dk", "dv")
         c, work, s, size = Code(), _Work(self, backward=True), self.sequence, self.size
         at = {operand: register(operands, operand) for operand in operands}
         scores, e, sums, values = work.scores, work.e, work.sums, work.values
@@ -134,22 +134,21 @@ class Attention:
             self._store(c, at["dk"], work.keys)
             self._store(c, at["dv"], work.mixed)
 
-        with self._each(c, at, ("do", "q", "o", "dq"), ("k", "v", "dk", "dv"), begin, end):
+        with self._each(c, at, ("do", "q", "dq"), ("k", "v", "dk", "dv"), begin, end):
             self._scores(c, k, q, self.tokens)
             self._exp(c, most)
-            # do' and D'
-            self._load(c, sums, at["o"])
             self._load(c, values, at["do"])
             with c.loop(self.d_head, d=values.rows(s), a=values.rows(s), b=inverse) as (d, a, b):
                 c(f"fmuls {d}, {a}, {b}")
-            c.op("fmuls", sums, sums, values)
-            sum_rows(c, sums, work.vector, self.d_head)
             if size == 2:
                 c.op("fs2h", work.outer, values)
             self._transpose(c, name, e)
             self._mix(c, work.mixed, work.turned, work.outer, s, transposed=True)
             # dS
             self._scores(c, v, work.outer, s, mask=False)
+            c.op("fmovs", work.vector, 0.0)
+            self._reduce(c, "fadds", work.vector, scores, e, work.scratch)
+            c.op("fmuls", work.vector, work.vector, inverse)
             self._less(c, work.vector)
             c.op("fmuls", scores, scores, e)
             c.op("fmuls", scores, scores, self.scale)
@@ -260,14 +259,23 @@ class Attention:
         c.address("r17", matrix.at, matrix.offset)
         c.call(f"{name}_transpose")
 
-    def _reduce(self, c: Code, op: str, vector: Vec, matrix: Vec) -> None:
-        """vector[:] = vector[:] op matrix[j][:] for all rows j."""
+    def _reduce(
+        self, c: Code, op: str, vector: Vec, matrix: Vec, weights: Vec | None = None, scratch: Vec | None = None
+    ) -> None:
+        """vector[:] = vector[:] op matrix[j][:] (times weights[j][:]) for all rows j."""
         c.address("r18", vector.at, vector.offset + (self.sequence << 16))
         c.address("r19", matrix.at, matrix.offset + (self.sequence << 16))
         with self._by_block(c):
             part, row = Vec("r18", 0), Vec("r19", 0, save=True)
-            with c.loop(self._keys, d=part, a=part, b=row) as (d, a, b):
-                c(f"{op} {d}, {a}, {b}")
+            if weights is None or scratch is None:
+                with c.loop(self._keys, d=part, a=part, b=row) as (d, a, b):
+                    c(f"{op} {d}, {a}, {b}")
+            else:
+                # The product's length is its sources', so that of the scratch does not matter.
+                weight = replace(row, offset=weights.offset - matrix.offset)
+                held = {"d0": part, "a0": part, "d1": scratch, "b1": scratch.part(0, 0), "a1": weight, "b0": row}
+                with c.loop(self._keys, **held) as (total, before, to, again, weigh, source):
+                    c(f"fmuls {to}, {weigh}, {source}", f"{op} {total}, {before}, {again}")
             self._next(c, "r19", 4)
             c(f"iadd32 r18, r18, {4 * self._fewer - (self._fewer << 16) & 0xFFFFFFFF:#x}")
 
