@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from ..kernels.layer import activation, embedding, linear, parameters, residual, rotary
+from ..kernels.layer import activation, embedding, linear, parameters, partial, residual, rotary
 from ..kernels.layer.attention import Attention
 from ..kernels.layer.code import Routine
+from ..kernels.layer.embedding import Embedding
 from ..kernels.layer.loss import Loss
 from ..kernels.layer.norm import Norm
 from ..kernels.layer.region import Region, Tile
@@ -23,8 +24,8 @@ from ..kernels.layer.rotary import Rotary
 from ..models.graph import Operator
 from .schedule import Arena, Buffer, Call
 
-ARENA = "arena"  # the array that holds all buffers
-IDS, LABELS = "ids", "labels"  # u16 [batches, t]
+ARENA = "work"  # the array of operators' work space, which holds all buffers as well
+LABELS = "labels"  # u16 [batches, t]
 SCALE = "scale"  # f32 [1]: loss scale / tokens of all batches
 LOSS = "losses"  # f32 [batches]: sum of the losses of the row's tokens
 MARK = 1  # the kind of `say` that tells which call begins; the first PE's are looked at
@@ -39,6 +40,16 @@ class Crossing:
     parameters: dict[str, str]
 
 
+class Noting(Region):
+    """A region that notes how much work space has been asked for since `asked` was set to 0."""
+
+    asked = 0
+
+    def work(self, bytes: int) -> str:
+        self.asked = max(self.asked, bytes)
+        return super().work(bytes)
+
+
 @dataclass
 class Emitter:
     """Adds calls to a region whose buffers lie in `arena`.
@@ -46,7 +57,7 @@ class Emitter:
     sequence: tokens of a sequence.  batches: micro-batches of a step; batch: the one that calls are added for.
     """
 
-    region: Region
+    region: Noting
     arena: Arena
     sequence: int
     sparse: bool = False
@@ -55,13 +66,13 @@ class Emitter:
     feeds: list[Crossing] = field(default_factory=list)
     drains: list[Crossing] = field(default_factory=list)
     marks: list[Call] = field(default_factory=list)
+    works: list[int] = field(default_factory=list)  # bytes of work space that each call uses
     tables: dict[str, np.ndarray] = field(default_factory=dict)  # arrays that the host writes once
 
     def declare(self) -> None:
         """The arrays that calls share.  Once, before the first call."""
         r = self.region
-        r.array(ARENA, self.arena.bytes, "u8")
-        r.array(IDS, (self.batches, r.tokens), "u16")
+        r.work(self.arena.bytes)
         r.array(LABELS, (self.batches, r.tokens), "u16")
         r.array(SCALE, 1, "f32")
         r.array(LOSS, self.batches, "f32")
@@ -80,7 +91,9 @@ class Emitter:
         method = getattr(self, family, None)
         if method is None:
             raise ConfigError(f"no kernel executes {call.what} of {call.operator.name}")
+        self.region.asked = 0
         method(call)
+        self.works.append(self.region.asked)
 
     # --- operands -----------------------------------------------------------------------------------------------------
 
@@ -108,10 +121,11 @@ class Emitter:
         if routine is None:
             routine = self._made[name] = make(name)
             self.region.subroutine(name, routine.text)
-            self.region.work(routine.work)
+        self.region.work(routine.work)
         known = {role: self.at(buffer) for role, buffer in call.buffers.items()} | more
         self.region.code(routine.call(**{operand: known[operand] for operand in routine.operands}))
 
+    table: Embedding | None = None
     _made: dict[str, Routine] = field(default_factory=dict)
 
     def feed(self, call: Call, stream: Any, *roles: str) -> None:
@@ -125,7 +139,7 @@ class Emitter:
         return {role: operator.parameters[role].name for role in roles if role in operator.parameters}
 
     def own(self, array: str) -> str:
-        """The micro-batch's row of an array of ids, labels or losses."""
+        """The micro-batch's row of an array of labels or losses."""
         row = 4 if array == LOSS else 2 * self.region.tokens
         return f"{array}+{row * self.batch}" if self.batch else array
 
@@ -143,22 +157,18 @@ class Emitter:
             self.drain(call, parameters.gradient(self.region, self.at(buffer), buffer.features, role), role)
 
     def embedding(self, call: Call) -> None:
+        """Rows of the table come token by token: the host packs them by ids, and sums their gradients by ids."""
+        if self.table is None:
+            self.table = Embedding(self.region, call.operator.features[1])
         if self.part(call) == "forward":
-            x = self.tile(call.writes["x"])
-            self.feed(
-                call,
-                embedding.forward(self.region, x, self.own(IDS), call.operator.parameters["weight"].shape[0]),
-                "weight",
-            )
+            self.table.forward(self.tile(call.writes["x"]))
+            self.feed(call, self.table, "weight")
         else:
-            dx = self.tile(call.reads["dx"])
-            vocab = call.operator.parameters["weight"].shape[0]
-            self.drain(call, embedding.gradient(self.region, dx, self.own(IDS), vocab), "weight")
+            self.drain(call, self.table.gradient(self.tile(call.reads["dx"])), "weight")
 
     def positions(self, call: Call) -> None:
         if self.part(call) == "forward":
-            x, y = self.tile(call.reads["x"]), self.tile(call.writes["y"])
-            self.feed(call, embedding.positions(self.region, x, y, self.sequence), "weight")
+            self.feed(call, embedding.positions(self.region, self.tile(call.reads["x"]), self.sequence), "weight")
         else:
             dx = self.tile(call.reads["dx"])
             self.drain(call, embedding.positions_gradient(self.region, dx, self.sequence), "weight")
@@ -167,7 +177,7 @@ class Emitter:
         bias = "bias" in call.operator.parameters
         if self.part(call) == "forward":
             x, y = self.tile(call.reads["x"]), self.tile(call.writes["y"])
-            self.feed(call, linear.forward(self.region, x, y, bias=bias, sparse=self.sparse), "weight", "bias")
+            self.feed(call, partial.forward(self.region, x, y, bias=bias, sparse=self.sparse), "weight", "bias")
         else:
             dy, x, dx = (self.tile(call.buffers[role]) for role in ("dy", "x", "dx"))
             adds = call.what.endswith(".add")
@@ -259,6 +269,18 @@ class Emitter:
         made = Loss(features, self.rows(features), r.tokens, r.width, self.size)
         known = {"labels": self.own(LABELS), "scale": SCALE, "loss": self.own(LOSS)}
         self.run("loss_and_gradient", lambda name: made.routine(name, r.allreduce), call, **known)
+
+
+def works(calls: list[Call], region: Noting, sequence: int, sparse: bool = False) -> list[int]:
+    """Bytes of work space of each call: what `allocate` must know before calls can be added.  The region is of a
+    program that nobody runs."""
+    nowhere = Arena({buffer: 0 for call in calls for buffer in call.buffers.values()}, 0)
+    made = Emitter(region, nowhere, sequence, sparse)
+    made.declare()
+    with region.task("measured", region.program.machine.local_task_first):
+        for call in calls:
+            made.call(call)
+    return made.works
 
 
 def named(crossing: Crossing, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

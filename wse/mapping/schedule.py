@@ -11,7 +11,7 @@ nothing to do but hand a gradient on (residual), its buffer is handed on, too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import ConfigError
@@ -179,7 +179,9 @@ class _Scheduler:
         self.call("embedding.gradient", BACKWARD, {"dx": self.dy}, {})
 
     def positions_forward(self, o: Operator) -> None:
-        self.call("positions.forward", FORWARD, {"x": self.x()}, {"y": self.y})
+        """In place."""
+        self.tiles[o.outputs[0]] = self.x()
+        self.call("positions.forward", FORWARD, {"x": self.x()}, {"x": self.x()})
 
     def positions_backward(self, o: Operator) -> None:
         dy = self.dy
@@ -238,7 +240,7 @@ class _Scheduler:
 
     def attention_backward(self, o: Operator) -> None:
         reads = {"do": self.dy, **{role: self.x(place) for place, role in enumerate("qkv")}}
-        reads |= {"o": self.y, **self.stashed(o)}
+        reads |= self.stashed(o)
         self.call("attention.backward", BACKWARD, reads, {f"d{role}": self.dx(i) for i, role in enumerate("qkv")})
 
     def activation_forward(self, o: Operator) -> None:
@@ -342,9 +344,18 @@ def places(calls: list[Call], always: Iterable[Buffer] = ()) -> dict[Buffer, Buf
     return place
 
 
-def allocate(calls: list[Call], columns: int, tokens: int, itemsize: int, always: Iterable[Buffer] = ()) -> Arena:
-    """Places all buffers of the calls, the largest first, each at the lowest address that is free all its life.
+def allocate(
+    calls: list[Call],
+    columns: int,
+    tokens: int,
+    itemsize: int,
+    always: Iterable[Buffer] = (),
+    work: Sequence[int] = (),
+) -> Arena:
+    """Places all buffers of the calls: one after the other at the lowest address that is free all its life, in the best
+    of several orders.
 
+    work: bytes that each call uses from the arena's begin on as work space, where no buffer that lives then may lie.
     Sources of one operation should begin in different banks: buffers begin at multiples of 16 bytes, every second one
     in the order of placing half a turn of the banks further.
     """
@@ -354,8 +365,30 @@ def allocate(calls: list[Call], columns: int, tokens: int, itemsize: int, always
         first, last = life.get(place[buffer], (begin, end))
         life[place[buffer]] = min(first, begin), max(last, end)
     size = {buffer: buffer.bytes(columns, tokens, itemsize) for buffer in life}
+    floor = {buffer: max(work[begin : end + 1], default=0) for buffer, (begin, end) in life.items()}
+    orders = (
+        lambda b: (-size[b], life[b], b.name),
+        lambda b: (life[b][0] - life[b][1], -size[b], b.name),
+        lambda b: (-floor[b], life[b][0] - life[b][1], -size[b], b.name),
+        lambda b: (-floor[b], -size[b], life[b], b.name),
+    )
+    least: tuple[int, dict[Buffer, int]] | None = None
+    for order in orders:
+        offsets = _place(sorted(life, key=order), life, size, floor)
+        top = max((offsets[b] + size[b] for b in offsets), default=0)
+        if least is None or top < least[0]:
+            least = top, offsets
+    assert least is not None
+    top = max(least[0], *work, 0)
+    return Arena({buffer: least[1][place[buffer]] for buffer in own}, -(-top // ALIGN) * ALIGN)
+
+
+def _place(
+    buffers: list[Buffer], life: dict[Buffer, tuple[int, int]], size: dict[Buffer, int], floor: dict[Buffer, int]
+) -> dict[Buffer, int]:
+    """Each in its turn at the lowest address that is free all its life."""
     offsets: dict[Buffer, int] = {}
-    for number, buffer in enumerate(sorted(life, key=lambda b: (-size[b], life[b], b.name))):
+    for number, buffer in enumerate(buffers):
         begin, end = life[buffer]
         taken = sorted(
             (offsets[other], offsets[other] + size[other])
@@ -363,9 +396,8 @@ def allocate(calls: list[Call], columns: int, tokens: int, itemsize: int, always
             if life[other][0] <= end and begin <= life[other][1]
         )
         shift = ALIGN // 2 * (number % 2)
-        offsets[buffer] = _first_gap(taken, size[buffer], shift)
-    top = max((offsets[b] + size[b] for b in offsets), default=0)
-    return Arena({buffer: offsets[place[buffer]] for buffer in own}, -(-top // ALIGN) * ALIGN)
+        offsets[buffer] = _first_gap([(0, floor[buffer]), *taken], size[buffer], shift)
+    return offsets
 
 
 def _first_gap(taken: list[tuple[int, int]], size: int, shift: int) -> int:

@@ -17,8 +17,8 @@ import numpy as np
 from .. import dsd
 from ..errors import ConfigError
 from ..fabric import Fabric
+from ..kernels.layer.embedding import Embedding
 from ..kernels.layer.policy import Policy
-from ..kernels.layer.region import Region
 from ..kernels.layer.streams import Column, joined
 from ..machine import Machine
 from ..memoryx import Feeder, MemoryX, Transfer, account
@@ -28,11 +28,11 @@ from ..numerics import to_bits
 from ..program import Program
 from ..run import Run
 from . import emitter
-from .emitter import Crossing, Emitter
+from .emitter import Crossing, Emitter, Noting
 from .execution import Pass, Span
-from .schedule import BACKWARD, FORWARD, Call, allocate, schedule
+from .schedule import BACKWARD, FORWARD, allocate, schedule
 
-STEP, EVALUATE = 8, 9  # tasks
+TASK, STEP = "step", 8
 END = 0xFFFF  # the mark behind the last call
 
 
@@ -79,41 +79,44 @@ class Streaming:
         tokens = batch * self.sequence // height
         features = {name: tensor.features for name, tensor in graph.tensors.items()}
         self.schedule = schedule(graph.operators, features)
-        arena = allocate(self.schedule.calls, width, tokens, self.policy.size)
-        self.program = Program(width, height, machine, fp16=self.policy.fp16)
-        self.region = Region(self.program, self.policy, tokens)
-        self.region.uses("ids", "weights", "north")
-        self.emitters = {
-            name: self._task(name, task, Emitter(self.region, arena, self.sequence, sparse), calls, first)
-            for name, task, calls, first in (
-                ("step", STEP, self.schedule.calls, True),
-                ("evaluate", EVALUATE, self.schedule.forward, False),
-            )
-        }
+        work = emitter.works(self.schedule.calls, self._region(tokens), self.sequence, sparse)
+        arena = allocate(self.schedule.calls, width, tokens, self.policy.size, work=work)
+        self.region = self._region(tokens)
+        self.program = self.region.program
+        self.emitter = Emitter(self.region, arena, self.sequence, sparse)
+        self._code()
         self.region.finish()
         self.fabric = Fabric(self.program, threads=threads, trace=trace)
         self.feeder = Feeder(system, width, machine)
         self._attach()
         self._weights: dict[str, np.ndarray] = {}
-        self._packed: dict[str, list[list[Column]]] = {}
+        self._packed: list[list[Column]] = []
         self._before: Run | None = None
 
     # --- the program --------------------------------------------------------------------------------------------------
 
-    def _task(self, name: str, id: int, made: Emitter, calls: list[Call], first: bool) -> Emitter:
-        region = self.region
-        if first:
-            made.declare()
-            for array in (emitter.IDS, emitter.LABELS, emitter.SCALE):
-                region.dsd(f"all_{array}", lambda role, pe, array=array: dsd.mem1d(pe.symbols[array]))  # type: ignore[misc]
-        with region.task(name, id):
+    def _region(self, tokens: int) -> Noting:
+        """All of a new program."""
+        return Noting(Program(*self.grid, self.machine, fp16=self.policy.fp16), self.policy, tokens)
+
+    def _code(self) -> None:
+        """The task.  A loss scale of 0 ends it after the forward calls."""
+        region, made = self.region, self.emitter
+        made.declare()
+        region.uses("ids", "weights", "north")
+        for array in (emitter.SCALE, emitter.LABELS):
+            region.dsd(f"all_{array}", lambda role, pe, array=array: dsd.mem1d(pe.symbols[array]))  # type: ignore[misc]
+        with region.task(TASK, STEP):
             region.code("    dsr a0, ids_in")
-            for array, move in ((emitter.SCALE, "mov32"), (emitter.IDS, "mov16"), (emitter.LABELS, "mov16")):
+            for array, move in ((emitter.SCALE, "mov32"), (emitter.LABELS, "mov16")):
                 region.code(f"    dsr d0, all_{array}\n    {move} d0, a0")
-            for call in calls:
+            for call in self.schedule.forward:
                 made.call(call)
+            region.code(f"    ld32 r1, [{emitter.SCALE}]\n    bz r1, end_of_step")
+            for call in self.schedule.backward:
+                made.call(call)
+            region.code("end_of_step:")
             made.mark(None)
-        return made
 
     def _attach(self) -> None:
         width, height = self.grid
@@ -125,11 +128,11 @@ class Streaming:
             for way in ("weights", "embedding")
             if way in colors
         }
-        drained = sum(crossing.stream.wavelets for crossing in self.emitters["step"].drains)
+        drained = sum(crossing.stream.wavelets for crossing in self.emitter.drains)
         self.out = [
             self.fabric.stream_out(x, 0, "N", colors["north0"], capacity=2 * drained, rate=rate) for x in range(width)
         ]
-        for name, table in self.emitters["step"].tables.items():
+        for name, table in self.emitter.tables.items():
             self.fabric.fill(name, table)
 
     # --- Execution ----------------------------------------------------------------------------------------------------
@@ -140,24 +143,25 @@ class Streaming:
         self._weights = {
             name: np.array(w, np.float32) if fmt == "f32" else to_bits(w, fmt) for name, w in weights.items()
         }
-        self._packed = {}
+        self._packed = []
 
     def run(self, ids: np.ndarray, labels: np.ndarray, scale: float = 1.0) -> Pass:
         """See Execution."""
-        made = self.emitters["step"]
-        begin = self.fabric.cycle
-        plan, counts = self._feed("step", begin)
-        timed, before = self._execute("step", ids, labels, scale)
+        if not scale > 0:
+            raise ConfigError(f"a loss scale is above 0, not {scale}")
+        made, begin = self.emitter, self.fabric.cycle
+        plan, packed, counts = self._feed(made.feeds, ids, begin)
+        timed, before = self._execute(ids, labels, scale)
         taken = [stream.take() for stream in self.out]
-        gradients = self._gradients(made.drains, [words for words, _, _ in taken])
-        spans = self._spans(begin, made, plan, counts, [cycles for _, _, cycles in taken])
+        gradients = self._gradients([words for words, _, _ in taken], ids)
+        spans = self._spans(begin, plan, counts, [cycles for _, _, cycles in taken])
         run = since(before, timed, begin)
         return Pass(
             loss=self._loss(),
             gradients=gradients,
             cycles=run.cycles,
-            sent=sum(c.words.size - int(c.control.sum()) for packed in self._packed["step"] for c in packed),
-            dense=sum(self.graph.parameters[name].size for f in made.feeds for name in f.parameters.values()),
+            sent=sum(column.words.size - int(column.control.sum()) for columns in packed for column in columns),
+            dense=sum(self._dense(feed) for feed in made.feeds),
             drained=sum(words.size for words, _, _ in taken),
             spans=spans,
             waits=self._waits(plan, counts, run, spans),
@@ -165,8 +169,9 @@ class Streaming:
 
     def evaluate(self, ids: np.ndarray, labels: np.ndarray) -> float:
         """See Execution.  Forward only."""
-        self._feed("evaluate", self.fabric.cycle)
-        self._execute("evaluate", ids, labels, 1.0)
+        self._feed([feed for feed in self.emitter.feeds if feed.call.phase == FORWARD], ids, self.fabric.cycle)
+        self._execute(ids, labels, 0.0)
+        self.fabric.said()
         return self._loss()
 
     def update(self, rate: float, momentum: float, factor: float) -> int:
@@ -177,46 +182,68 @@ class Streaming:
 
     # --- a pass -------------------------------------------------------------------------------------------------------
 
-    def _feed(self, task: str, begin: int) -> tuple[Plan, dict[str, np.ndarray]]:
-        """Puts the task's weights on their way.  Returns when they arrive, and wavelets by way, [column, transfer]."""
-        feeds = self.emitters[task].feeds
+    def _feed(
+        self, feeds: list[Crossing], ids: np.ndarray, begin: int
+    ) -> tuple[Plan, list[list[Column]], dict[str, np.ndarray]]:
+        """Puts weights on their way.  Returns when they arrive, what each feed sends down the columns, and numbers of
+        wavelets by way, [column, feed]."""
         if not self._weights:
             raise ConfigError("there are no weights: load some first")
-        if task not in self._packed:
-            self._packed[task] = [f.stream.pack(emitter.named(f, self._weights)) for f in feeds]
-        packed = self._packed[task]
+        if not self._packed:
+            self._packed = [self._pack(feed, ids) for feed in self.emitter.feeds]
+        packed = [
+            self._pack(feed, ids) if isinstance(feed.stream, Embedding) else columns
+            for feed, columns in zip(self.emitter.feeds, self._packed, strict=True)
+        ][: len(feeds)]
         plan = self.feeder.plan(self._transfer(f, columns) for f, columns in zip(feeds, packed, strict=True))
         counts = {}
         for way, streams in self.into.items():
-            own = [i for i, f in enumerate(feeds) if way_of(f) == way]
-            counts[way] = np.array([[len(c.words) if i in own else 0 for i, c in enumerate(cs)] for cs in zip(*packed)])  # noqa: B905
-            if not own:
-                continue
-            columns = joined([packed[i] for i in own])
+            own = [way_of(feed) == way for feed in feeds]
+            counts[way] = np.array(
+                [[len(cs[x].words) * mine for cs, mine in zip(packed, own, strict=True)] for x in range(self.grid[0])]
+            )
+            columns = joined([cs for cs, mine in zip(packed, own, strict=True) if mine])
             for stream, column, wavelets in zip(streams, columns, counts[way], strict=True):
                 segments = [replace(s, cycle=s.cycle + begin) for s in plan.segments(wavelets.tolist())]
                 stream.put(column.words, column.control, segments)
-        return plan, counts
+        return plan, packed, counts
+
+    def _pack(self, feed: Crossing, ids: np.ndarray) -> list[Column]:
+        values = emitter.named(feed, self._weights)
+        if isinstance(feed.stream, Embedding):
+            return feed.stream.pack(values["weight"], ids)
+        return feed.stream.pack(values)
+
+    def _dense(self, feed: Crossing) -> int:
+        """Wavelets that a feed would have without zeros left out."""
+        if isinstance(feed.stream, Embedding):
+            return feed.stream.words * self.grid[1] * self.grid[0]
+        return sum(self.graph.parameters[name].size for name in feed.parameters.values())
 
     def _transfer(self, feed: Crossing, columns: list[Column]) -> Transfer:
-        """A stream as MemoryX sends it: elements without control wavelets, 16-bit ones with their index if sparse."""
-        elements = sum(c.words.size - int(c.control.sum()) for c in columns)
-        size = self.policy.size + (2 if feed.stream.offsets else 0)
+        """A stream as MemoryX sends it: without control wavelets, 16-bit weights with their index if sparse."""
+        elements = sum(column.words.size - int(column.control.sum()) for column in columns)
+        if isinstance(feed.stream, Embedding):
+            size = 4.0  # two 16-bit elements, or an f32
+        elif feed.stream.offsets and self.policy.wide:
+            size = 3.0  # of weight and index, one wavelet each
+        else:
+            size = self.policy.size + (2.0 if feed.stream.offsets else 0.0)
         written = 4.0 if feed.call.phase == BACKWARD else 0.0
         return Transfer(feed.call.operator.name, elements, size, written=written)
 
-    def _execute(self, task: str, ids: np.ndarray, labels: np.ndarray, scale: float) -> tuple[Run, Run | None]:
-        """Runs a task over the tokens; the run so far and as it was before."""
+    def _execute(self, ids: np.ndarray, labels: np.ndarray, scale: float) -> tuple[Run, Run | None]:
+        """Runs the task over the tokens; the run so far and as it was before."""
         shape = (self.batch, self.sequence)
         if ids.shape != shape or labels.shape != shape:
             raise ConfigError(f"ids and labels are [{self.batch}, {self.sequence}], not {ids.shape} and {labels.shape}")
         rows = self.grid[1]
         factor = np.full((rows, 1), scale / ids.size, np.float32).view(np.uint32)
-        words = np.concatenate([factor, ids.reshape(rows, -1), labels.reshape(rows, -1)], axis=1, dtype=np.uint32)
+        words = np.concatenate([factor, labels.reshape(rows, -1).astype(np.uint32)], axis=1)
         for stream, row in zip(self.ids, words, strict=True):
             stream.put(row)
         before, self._before = self._before, None
-        self.fabric.launch(task)
+        self.fabric.launch(TASK)
         self._before = self.fabric.run()
         return self._before, before
 
@@ -225,13 +252,18 @@ class Streaming:
         sums = self.fabric.read(emitter.LOSS, x=0, y=0, w=1)[:, 0, 0]
         return float(sums.sum(dtype=np.float64)) / (self.batch * self.sequence)
 
-    def _gradients(self, drains: list[Crossing], words: list[np.ndarray]) -> dict[str, np.ndarray]:
+    def _gradients(self, words: list[np.ndarray], ids: np.ndarray) -> dict[str, np.ndarray]:
+        """From what left each column.  A table that is used twice (a tied head) has the sum."""
         found: dict[str, np.ndarray] = {}
         at = 0
-        for crossing in drains:
+        for crossing in self.emitter.drains:
             n = crossing.stream.wavelets
             made = crossing.stream.unpack([column[at : at + n] for column in words])
             at += n
+            if crossing.call.what == "embedding.gradient":
+                table = self.graph.parameters[crossing.parameters["weight"]]
+                assert self.emitter.table is not None  # it made the call
+                made["weight"] = self.emitter.table.rows(made["dx"], ids, table.shape[0])
             for role, name in crossing.parameters.items():
                 g = made[role].reshape(self.graph.parameters[name].shape)
                 found[name] = found[name] + g if name in found else g
@@ -239,9 +271,9 @@ class Streaming:
 
     # --- what happened ------------------------------------------------------------------------------------------------
 
-    def _spans(self, begin: int, made: Emitter, plan: Plan, counts: dict[str, np.ndarray], left: list) -> list[Span]:
+    def _spans(self, begin: int, plan: Plan, counts: dict[str, np.ndarray], left: list) -> list[Span]:
         """Of the first PE's calls, of the first column's streams."""
-        said = self.fabric.said()
+        made, said = self.emitter, self.fabric.said()
         first = said[(said["pe"] == 0) & (said["kind"] == emitter.MARK)]
         marks = [(int(e["b"]), int(e["cycle"])) for e in first]
         last = next((i for i, (number, _) in enumerate(marks) if number == END), len(marks) - 1)
@@ -280,7 +312,7 @@ class Streaming:
             for phase in (FORWARD, BACKWARD)
         }
         starved = dict.fromkeys(lengths, 0.0)
-        for feed, row in zip(self.emitters["step"].feeds, self.into[way][0].timing, strict=True):
+        for feed, row in zip(self.emitter.feeds, self.into[way][0].timing, strict=True):
             starved[feed.call.phase] += float(row["starved"])
         found: dict[str, dict[str, int]] = {}
         late = ("dram", "network", "edge")
