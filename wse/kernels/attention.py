@@ -24,11 +24,13 @@ PARAMETERS = {
         Parameter("sequence", int, 32, "Tokens of a sequence."),
         Parameter("sequences", int, 1, "Sequences of a row of PEs."),
         Parameter("causal", bool, True, "A token sees none after it."),
+        Parameter("half", bool, False, "16-bit sums and scores, as in POL2."),
         DTYPE,
     )
 }
 GRID = (2, 2)
 UNITS = 24  # of rounding: probabilities and dS are factors of 16 bits; differences of gradients cancel
+HALF_UNITS = 48  # sums over all features and tokens are rounded at each step
 
 
 def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed: int = 0, **options: Any) -> Result:
@@ -36,7 +38,9 @@ def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed:
     policy = alone.begin("attention", PARAMETERS, config, "heads", "kv_heads", "d_head", "sequence", "sequences")
     t = config["sequence"] * config["sequences"]
     heads, kv_heads, d_head = config["heads"], config["kv_heads"], config["d_head"]
-    made = operator.Attention(heads, kv_heads, d_head, config["sequence"], t, policy.size, config["causal"])
+    made = operator.Attention(
+        heads, kv_heads, d_head, config["sequence"], t, policy.size, config["causal"], config["half"]
+    )
     job = Alone(grid=grid or GRID, **options)
     region = job.region(policy, t)
     (width, height), rng = job.grid, np.random.default_rng(seed)
@@ -55,4 +59,4 @@ def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed:
     compared = {
         name: (outcome.arrays[name], np.reshape(wanted, outcome.arrays[name].shape)) for name, wanted in found.items()
     }
-    return alone.result("attention", config, outcome, compared, UNITS)
+    return alone.result("attention", config, outcome, compared, HALF_UNITS if config["half"] else UNITS)

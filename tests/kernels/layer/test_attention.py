@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from wse import ConfigError
 from wse.kernels import attention
 from wse.kernels.layer import alone
 from wse.kernels.layer.alone import Tensor
@@ -11,7 +12,7 @@ from wse.kernels.layer.attention import Attention, reference
 DTYPES = ("f32", "f16", "bf16", "cb16")
 
 
-def config(heads=1, kv_heads=1, d_head=8, sequence=32, sequences=1, causal=True, dtype="f16"):
+def config(heads=1, kv_heads=1, d_head=8, sequence=32, sequences=1, causal=True, half=False, dtype="f16"):
     return dict(
         heads=heads,
         kv_heads=kv_heads,
@@ -19,6 +20,7 @@ def config(heads=1, kv_heads=1, d_head=8, sequence=32, sequences=1, causal=True,
         sequence=sequence,
         sequences=sequences,
         causal=causal,
+        half=half,
         dtype=dtype,
     )
 
@@ -97,3 +99,18 @@ def test_where_all_keys_are_alike(dtype):
     wanted = dict(zip(("o", "dq", "dk", "dv"), reference(*map(values.get, "qkv"), shape, values["do"]), strict=True))
     for name, value in wanted.items():
         assert alone.error(got[name][0, 0], value) < 6 * alone.EPSILON[dtype], name
+
+
+@pytest.mark.parametrize("dtype", ["f16", "bf16", "cb16"])
+def test_16_bit_sums(dtype):
+    """POL2: less exact, and faster."""
+    exact, half = (attention.run(config(dtype=dtype, half=half), grid=(1, 1)) for half in (False, True))
+    assert half.verified, half.extra["errors"]
+    assert max(half.extra["errors"].values()) > max(exact.extra["errors"].values())
+    for phase in ("forward", "backward"):
+        assert half.extra["phase_cycles"][phase] < 0.8 * exact.extra["phase_cycles"][phase]
+
+
+def test_f32_has_no_16_bit_sums():
+    with pytest.raises(ConfigError, match=r"^attention of f32 elements has no 16-bit sums"):
+        Attention(1, 1, 8, 8, 8, 4, half=True)

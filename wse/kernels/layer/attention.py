@@ -14,10 +14,11 @@ come in blocks: the rows of a block begin at its first key, so that with four bl
 
 Backward makes P again from the stash, f32 [heads][2][tokens]: the greatest score of each query, and 1 / the sum l of
 e = exp(score - greatest).  P = e / l is never formed: forward divides o, and backward takes do' = do / l for do, as
-dv = do' e, dP' = v do', D' = sum over j of e dP' / l, dS = e (dP' - D') / sqrt d_head.  D' is o do', too, but o is rounded,
-and where a query sees all keys alike dP' - D' is a small difference: dS must add up to 0.
+dv = do' e, dP' = v do', D' = sum over j of e dP' / l, dS = e (dP' - D') / sqrt d_head.  D' is o do', too, but o is
+rounded, and where a query sees all keys alike dP' - D' is a small difference: dS must add up to 0.
 
-Sums, scores and softmax are f32; of 16-bit storage e, dS and do' are rounded to 16 bits where they are factors.
+Sums, scores and softmax are f32; of 16-bit storage e, dS and do' are rounded to 16 bits where they are factors.  With
+`half` (POL2) all products have 16-bit sums, scores and dP' are 16-bit numbers, l is the sum of rounded e.
 Cycles of a head in a sequence of s tokens, 16 bits: products s^2 d_head / 4 each (two forward, five backward, and the
 blocks' share of it), exp 8.5 s^2, overheads of some 3 cycles an operation on a row.
 """
@@ -32,6 +33,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ... import isa
+from ...errors import ConfigError
 from . import functions
 from .code import Code, Routine, Vec, Work, register, routine
 
@@ -49,6 +51,7 @@ class Attention:
     tokens: int
     size: int
     causal: bool = True
+    half: bool = False
 
     @property
     def scale(self) -> float:
@@ -84,7 +87,16 @@ class Attention:
         """Of the subroutines that forward and backward share."""
         mask = "causal" if self.causal else "full"
         shape = (self.heads, self.kv_heads, self.d_head, self.sequence, self.tokens, self.size)
-        return f"attention_{mask}_{'_'.join(map(str, shape))}"
+        return f"attention_{mask}_{'_'.join(map(str, shape))}{'_half' * self.half}"
+
+    @property
+    def _sum(self) -> int:
+        """Bytes of a sum of products."""
+        return 2 if self.half else 4
+
+    def __post_init__(self) -> None:
+        if self.half and self.size == 4:
+            raise ConfigError("attention of f32 elements has no 16-bit sums: half=True is for 16-bit storage")
 
     # --- forward ------------------------------------------------------------------------------------------------------
 
@@ -100,18 +112,21 @@ class Attention:
             c.op("fmovs", most, -math.inf)
             self._reduce(c, "fmaxs", most, scores)
             self._exp(c, most)
-            c.op("fmovs", work.vector, 0.0)
-            self._reduce(c, "fadds", work.vector, e)
-            functions.reciprocal(c, work.vector, inverse, work.scratch)
             p = e
             if self.size == 2:
                 c.op("fs2h", work.half, e)
                 p = work.half
-            c.op("fmovs", work.sums, 0.0)
+            if self.half:
+                c.op("fh2s", e, p)
+            c.op("fmovs", work.vector, 0.0)
+            self._reduce(c, "fadds", work.vector, e)
+            functions.reciprocal(c, work.vector, inverse, work.scratch)
+            self._clear(c, work.sums)
             self._mix(c, work.sums, p, Vec(at["v"], s), self.tokens)
-            with c.loop(self.d_head, d=work.sums.rows(s), a=work.sums.rows(s), b=inverse) as (d, a, b):
+            out = c.widened(work.sums, e.part(0, work.sums.n))
+            with c.loop(self.d_head, d=out.rows(s), a=out.rows(s), b=inverse) as (d, a, b):
                 c(f"fmuls {d}, {a}, {b}")
-            self._store(c, at["o"], work.sums)
+            self._store(c, at["o"], out)
         made = routine(name, operands, c, work.bytes, calls=True)
         return replace(made, text=made.text + self._shared(work))
 
@@ -127,8 +142,8 @@ class Attention:
         q, k, v = (Vec(at[operand], s, size) for operand in "qkv")
 
         def begin() -> None:
-            c.op("fmovs", work.keys, 0.0)
-            c.op("fmovs", work.mixed, 0.0)
+            self._clear(c, work.keys)
+            self._clear(c, work.mixed)
 
         def end() -> None:
             self._store(c, at["dk"], work.keys)
@@ -148,17 +163,17 @@ class Attention:
             self._scores(c, v, work.outer, s, mask=False)
             c.op("fmovs", work.vector, 0.0)
             self._reduce(c, "fadds", work.vector, scores, e, work.scratch)
-            c.op("fmuls", work.vector, work.vector, inverse)
-            self._less(c, work.vector)
+            c.op("fmuls", work.scratch, work.vector, inverse)
+            self._less(c, work.scratch)
             c.op("fmuls", scores, scores, e)
             c.op("fmuls", scores, scores, self.scale)
             self._transpose(c, name, scores)
             self._mix(c, work.keys, work.turned, q, self.tokens, transposed=True)
             factors = scores
             if size == 2:  # over e, which has served
-                factors = replace(e, size=2)
+                factors = replace(e, size=2, offset=e.offset + 8)
                 c.op("fs2h", factors, scores)
-            c.op("fmovs", sums, 0.0)
+            self._clear(c, sums)
             self._mix(c, sums, factors, k, self.tokens)
             self._store(c, at["dq"], sums)
         made = routine(name, operands, c, work.bytes, calls=True)
@@ -247,7 +262,7 @@ class Attention:
         """sums[c][:] += sum over j of factors[c][j] matrix[j][:].  factors: its first row; pitch: from
         one to the next, in elements."""
         width = self._keys if transposed else self.sequence
-        change = self._fewer << 16 if transposed else 4 * self._fewer - (self._fewer << 16)
+        change = self._fewer << 16 if transposed else self._sum * self._fewer - (self._fewer << 16)
         c.address("r17", sums.at, sums.offset + (width << 16))
         c.address("r18", factors.at, factors.offset)
         c.address("r19", matrix.at, matrix.offset + (width << 16))
@@ -283,12 +298,15 @@ class Attention:
 
     @property
     def _multiply_add(self) -> str:
-        return "fmacs" if self.size == 4 else "fmachs"
+        return "fmacs" if self.size == 4 else "fmach" if self.half else "fmachs"
+
+    def _clear(self, c: Code, sums: Vec) -> None:
+        c.op("fmovs" if sums.size == 4 else "fmovh", sums, "r0")
 
     def _shared(self, work: _Work) -> str:
         scores = work.scores
         pieces = {
-            "scores": self._shared_scores(scores),
+            "scores": self._shared_scores(scores, work.half if self.half else scores),
             "mask": self._shared_mask(scores),
             "less": self._shared_less(scores),
             "mix": self._shared_mix(),
@@ -316,21 +334,23 @@ class Attention:
         c(f"ishr32 r3, {span}, 16", f"imul32 r3, r3, {size * self._keys}", f"iadd32 {span}, {span}, r3")
         c(f"iadd32 {span}, {span}, {change}" if change else f"isub32 {span}, {span}, {self._fewer << 16:#x}")
 
-    def _shared_scores(self, scores: Vec) -> Code:
+    def _shared_scores(self, scores: Vec, sums: Vec) -> Code:
         c, keys, size = Code(), self._keys, self.size
-        c.op("fmovs", scores, 0.0)
-        c.address("r19", scores.at, scores.offset + (self.sequence << 16))
+        self._clear(c, sums)
+        c.address("r19", sums.at, sums.offset + (self.sequence << 16))
         c(f"iadd32 r18, r18, {self.sequence << 16:#x}")
         with self._by_block(c):
             c("mov r5, r17", "mov r6, r18")
             with c.loop(self.d_head):
-                row = Vec("r19", 0, save=True)
+                row = Vec("r19", 0, self._sum, save=True)
                 with c.loop(keys, over=Vec("r5", keys, size), d=row, a=row, b=Vec("r6", 0, size)) as (d, a, b):
                     c(f"{self._multiply_add} {d}, {a}, {b}, r25")
                 c(f"iadd32 r5, r5, {self.tokens * size}", "iadd32 r6, r6, r20")
             c(f"iadd32 r17, r17, {keys * size}")
             c(f"iadd32 r18, r18, {size * self._fewer - (self._fewer << 16) & 0xFFFFFFFF:#x}")
-            self._next(c, "r19", 4)
+            self._next(c, "r19", self._sum)
+        if self.half:
+            c.op("fh2s", scores, sums)
         return c
 
     def _shared_mask(self, scores: Vec) -> Code:
@@ -369,7 +389,8 @@ class Attention:
             with c.loop(self.d_head // (1 + pairs)):
                 if pairs:
                     c("iadd32 r4, r5, r20")
-                total, below = Vec("r6", 0), Vec("r6", 0, offset=4 * self.sequence)
+                total = Vec("r6", 0, self._sum)
+                below = replace(total, offset=self._sum * self.sequence)
                 row = Vec("r19", 0, size, save=True)
                 held = {"d0": total, "a0": total, "b0": row}
                 if pairs:
@@ -382,7 +403,7 @@ class Attention:
                         c.lines.append(f"{end}:")
                         c(f"{self._multiply_add} {dsrs[4]}, {dsrs[5]}, {dsrs[3]}, r2")
                 c("iadd32 r5, r4, r20" if pairs else "iadd32 r5, r5, r20")
-                c(f"iadd32 r6, r6, {4 * self.sequence * (1 + pairs)}")
+                c(f"iadd32 r6, r6, {self._sum * self.sequence * (1 + pairs)}")
             c(f"iadd32 r18, r18, {keys * size}", "iadd32 r17, r17, r21", "iand r2, r21, 0xffff0000")
             self._next(c, "r19", size, "r2")
         return c
@@ -422,15 +443,15 @@ class Attention:
     # --- rows of tiles ------------------------------------------------------------------------------------------------
 
     def _load(self, c: Code, rows: Vec, tile: str) -> None:
-        """rows [d_head][sequence] f32 = those of a tile."""
+        """rows [d_head][sequence] = those of a tile."""
         self._copy(c, rows, tile, True)
 
     def _store(self, c: Code, tile: str, rows: Vec) -> None:
-        """A tile's rows = rows [d_head][sequence] f32, rounded."""
+        """A tile's rows = rows [d_head][sequence], rounded."""
         self._copy(c, rows, tile, False)
 
     def _copy(self, c: Code, rows: Vec, tile: str, loads: bool) -> None:
-        op = "fmovs" if self.size == 4 else "fh2s" if loads else "fs2h"
+        op = "fmovs" if self.size == 4 else "fmovh" if rows.size == 2 else "fh2s" if loads else "fs2h"
         if self.tokens == self.sequence:
             whole = Vec(tile, rows.n, self.size)
             c.op(op, *((rows, whole) if loads else (whole, rows)))
@@ -449,14 +470,18 @@ class _Work:
     def __init__(self, shape: Attention, backward: bool = False) -> None:
         work, n, s, size = Work(), shape._elements, shape.sequence, shape.size
         tile = shape.d_head * s
-        self.scores, self.e = work.take(n, bank=2), work.take(n, bank=4)
+        # Tiles and stash begin in bank 0, rows in that of their matrix where blocks are of 4 keys' multiples.
+        self.scores, self.e = work.take(n, bank=4), work.take(n, bank=0)
         # exp's exponents lie where, later, 16-bit copies of e do, or the transposed matrix does.
-        self.half = self.exponent = work.take(n, 2)
-        self.vector, self.scratch = work.take(s, bank=6), work.take(s, bank=2)
-        self.sums = work.take(tile, bank=6)
+        # 8 bytes off tiles and 16-bit sums: no bank of theirs.
+        self.half = self.exponent = work.take(n, 2, bank=4)
+        self.vector, self.scratch = work.take(s, bank=4), work.take(s, bank=0)
+        self.sums = work.take(tile, shape._sum, bank=0 if shape.half else 6)
         if backward:
-            self.turned = self.half if size == 2 else work.take(n)
-            self.values, self.keys, self.mixed = work.take(tile, bank=2), work.take(tile), work.take(tile)
+            self.turned = self.half if size == 2 else work.take(n, bank=2)
+            self.values = work.take(tile, bank=2)
+            bank = 0 if shape.half else 6
+            self.keys, self.mixed = work.take(tile, shape._sum, bank), work.take(tile, shape._sum, bank)
             self.outer = work.take(tile, 2) if size == 2 else self.values
         self.bytes = work.bytes
 
