@@ -12,7 +12,7 @@ from wse.mapping import cost
 def size_of(run):
     """PEs, or what one PE has to do."""
     s = run.shape
-    return s["w"] * s["h"] if "w" in s else np.prod(list(s.values()))
+    return s["w"] * s["h"] if "h" in s else np.prod(list(s.values()))
 
 
 @pytest.mark.parametrize("name", cost.models())

@@ -67,7 +67,9 @@ def tables(found: dict[str, cost.Fit], runs: bool) -> None:
         for name, fit in found.items()
     ]
     words = [
-        ", ".join(f"{term} {value:.3g}" for term, value in zip(fit.model.terms, fit.constants, strict=True) if value > 1e-6)
+        ", ".join(
+            f"{term} {value:.3g}" for term, value in zip(fit.model.terms, fit.constants, strict=True) if value > 1e-6
+        )
         for fit in found.values()
     ]
     head = ("kernel", "fitted", "worst", "held out", "mean", "worst")

@@ -74,6 +74,13 @@ class Size(click.ParamType):
 @click.option("--density", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="Share of weights not zero.")
 @click.option("--jitter", type=click.FloatRange(0, 0.5), default=0.0, help="Spread of a wafer's time for a pass.")
 @click.option(
+    "--compute",
+    type=click.Choice(list(calibrate.FAMILIES)),
+    default="kernels",
+    show_default=True,
+    help="What computing times follow from: executed kernels, or flops.",
+)
+@click.option(
     "--mechanisms/--no-mechanisms", default=None, help="Why not perfect: each cause alone.  [default: for 1t on 16]"
 )
 @click.option("--plot", type=click.Path(path_type=Path), help="Picture to write: .png .svg .pdf.")
@@ -94,6 +101,7 @@ def command(
     gradient_bytes: str,
     density: float,
     jitter: float,
+    compute: str,
     mechanisms: bool | None,
     plot: Path | None,
     as_json: bool,
@@ -128,7 +136,7 @@ def command(
         update=update,
         jitter=jitter,
     )
-    constants = calibrate.calibrated()
+    constants = calibrate.calibrated(compute)
     held = capacity.capacity(work.parameters, memoryx)
     rows = predict.predict(work, system, systems, constants, micro_batch)
     causes = []
@@ -146,9 +154,9 @@ def command(
     if plot is not None:
         picture(work, system, rows, constants, plot)
     if as_json:
-        common.print_json(document(work, system, held, rows, causes, plot))
+        common.print_json(document(work, system, constants, held, rows, causes, plot))
     else:
-        show(work, system, held, rows, causes, plot)
+        show(work, system, constants, held, rows, causes, plot)
 
 
 def update_efficiency(speed: int) -> float:
@@ -188,6 +196,7 @@ def published_in(work: Workload, rows: list[predict.Row]) -> tuple[predict.Row, 
 def document(
     work: Workload,
     system: System,
+    constants: calibrate.Constants,
     held: Any,
     rows: list[predict.Row],
     causes: list[predict.Mechanism],
@@ -250,7 +259,7 @@ def document(
             {"name": c.name, "how": c.how, "speedups": dict(c.rows), "would_need": c.needed} for c in causes
         ],
         "uncertainties": predict.priors(),
-        "calibration": vars(calibrate.calibrated()),
+        "calibration": {"compute": constants.family, "constants": constants.values},
         "modelled": True,
         "plot": plot,
     }
@@ -259,6 +268,7 @@ def document(
 def show(
     work: Workload,
     system: System,
+    constants: calibrate.Constants,
     held: Any,
     rows: list[predict.Row],
     causes: list[predict.Mechanism],
@@ -280,7 +290,7 @@ def show(
             ),
             ("memory", f"{verdict}: {held.needed / 1e12:,.2f} TB needed, {held.staged / 1e12:,.2f} TB with staging"),
             ("", f"TB: {parts}"),
-            ("modelled", "event by event; compute calibrated on published CS-2 runs; nothing executed"),
+            ("modelled", f"event by event, nothing executed; calibrated on CS-2 runs: {constants.words()}"),
         ]
     )
     click.echo()

@@ -13,14 +13,15 @@ def show(as_json: bool) -> int:
     """Prints the tables; returns the exit status: 1 if a bar of check.py is missed."""
     checked = list(check.points())
     found = check.summary(checked)
+    other = check.summary(list(check.points("peak")))
     if as_json:
-        common.print_json(document(checked, found))
+        common.print_json(document(checked, found, other))
     else:
-        tables(checked, found)
+        tables(checked, found, other)
     return 0 if found.ok else 1
 
 
-def document(checked: list[check.Checked], found: check.Summary) -> dict:
+def document(checked: list[check.Checked], found: check.Summary, other: check.Summary) -> dict:
     """What --json prints; keys are stable."""
     return {
         "points": [
@@ -55,13 +56,13 @@ def document(checked: list[check.Checked], found: check.Summary) -> dict:
             }
             for name, per, staged, fits, comfortable, source in capacity.configurations()
         ],
-        "calibration": vars(calibrate.calibrated()),
+        "calibration": {family: calibrate.calibrated(family).values for family in calibrate.FAMILIES},
         "summary": vars(found) | {"ok": found.ok},
+        "summary_peak": vars(other),
     }
 
 
-def tables(checked: list[check.Checked], found: check.Summary) -> None:
-    constants = calibrate.calibrated()
+def tables(checked: list[check.Checked], found: check.Summary, other: check.Summary) -> None:
     rows = [
         (
             c.point.id,
@@ -80,9 +81,10 @@ def tables(checked: list[check.Checked], found: check.Summary) -> None:
         f"\nroot mean square: {found.calibrating:.1f} % of the points fitted to (bar {check.RMS_PCT:g} %), "
         f"{found.left_out:.1f} % each predicted from the others, {found.all:.1f} % of all"
     )
+    click.echo(f"fitted: {calibrate.calibrated().words()}; a CS-3 has the same")
     click.echo(
-        f"fitted: {100 * constants.efficiency:.1f} % of peak, {constants.attention * 1e12:.1f} ps per token, layer and "
-        f"token of context, {constants.overhead * 1e3:.2f} ms per layer and pass; a CS-3 has the same\n"
+        f"from peak flops instead: {other.calibrating:.1f} %, {other.left_out:.1f} %, {other.all:.1f} %; "
+        f"{calibrate.calibrated('peak').words()}\n"
     )
     batches = [(m.model, str(m.published), str(m.computed), f"{m.error_pct:+.1f} %") for m in microbatch.published()]
     common.print_table(("model", "published micro-batch", "by memory", "error"), batches, right=(1, 2, 3))

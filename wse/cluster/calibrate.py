@@ -1,16 +1,19 @@
 """How fast the vendor's kernels are: three constants, fitted to published CS-2 runs and to nothing else.
 
-    seconds of a pass = tokens x (6 N_mm / (efficiency x peak) + attention x layers x context) + overhead x layers
+Two families, each linear in its constants; of both, a CS-3 has the CS-2's constants:
 
-efficiency is the share of peak that compiled products reach, attention what a token costs per layer and token of
-context, overhead what a layer costs per pass.  Of a pass, a third is forward.  The CS-3 has the CS-2's constants with
-its own peak: nothing is fitted to it, and nothing to how systems scale.  The constants describe runs, not hardware.
+    kernels   executed kernels' cycles (kernels.py) times a factor, those of attention, whose executed sequences are
+              short, times another; and seconds per layer and pass
+    peak      the time of the flops at the wafer's peak times a factor; time per token, layer and token of context; and
+              seconds per layer and pass
+
+The constants describe compiled programs, not hardware.  Nothing is fitted to a CS-3, and nothing to how systems scale.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,7 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ConfigError
+from ..mapping.cost import nonnegative
 from ..models import load
+from . import kernels
 from .parts import PEAK
 from .workload import Layer, Workload, workload
 
@@ -26,20 +31,45 @@ TABLE = Path(__file__).with_name("cs2_points.csv")
 ARCH = "wse2"
 
 
+Terms = tuple[tuple[float, ...], tuple[float, ...]]  # forward, backward: what each constant multiplies
+
+
+def peak_terms(work: Workload, layer: Layer, tokens: float, arch: str) -> Terms:
+    """Seconds at the wafer's peak; tokens x tokens of context; layers.  A third of a pass is forward."""
+    whole = (tokens * 6 * layer.matmul / PEAK[arch], tokens * layer.depth * work.sequence, float(layer.depth))
+    return tuple(v / 3 for v in whole), tuple(2 * v / 3 for v in whole)
+
+
+FAMILIES: dict[str, Callable[[Workload, Layer, float, str], Terms]] = {
+    "kernels": kernels.terms,
+    "peak": peak_terms,
+}
+# What a family's constants are, for people; the last of each is the overhead.
+WORDS = {
+    "kernels": "compiled kernels take {0:.2f} times the executed ones' cycles, attention {1:.2f} times, and {2:.2f} ms "
+    "per layer and pass",
+    "peak": "{0:.2f} times the time at peak, {1:.1f} ps per token, layer and token of context, {2:.2f} ms per layer "
+    "and pass",
+}
+UNITS = {"kernels": (1, 1, 1e3), "peak": (1, 1e12, 1e3)}
+
+
 @dataclass(frozen=True)
 class Constants:
-    """efficiency: share of peak; attention: seconds per token, layer and token of context; overhead: seconds per layer
-    and pass."""
+    """Of a family; `layer` is a workload.Compute."""
 
-    efficiency: float
-    attention: float
-    overhead: float
+    family: str
+    values: tuple[float, ...]
 
     def layer(self, work: Workload, layer: Layer, tokens: float, arch: str) -> tuple[float, float]:
-        """(forward, backward) seconds; see workload.Compute."""
-        product = 6 * layer.matmul / (self.efficiency * PEAK[arch])
-        whole = tokens * (product + self.attention * layer.depth * work.sequence) + self.overhead * layer.depth
-        return whole / 3, 2 * whole / 3
+        """(forward, backward) seconds."""
+        forward, backward = FAMILIES[self.family](work, layer, tokens, arch)
+        return float(np.dot(forward, self.values)), float(np.dot(backward, self.values))
+
+    def words(self) -> str:
+        """The constants in a sentence."""
+        shown = (value * unit for value, unit in zip(self.values, UNITS[self.family], strict=True))
+        return WORDS[self.family].format(*shown)
 
 
 @dataclass(frozen=True)
@@ -77,50 +107,31 @@ def points() -> tuple[Point, ...]:
     )
 
 
-def terms(point: Point) -> np.ndarray:
-    """What the constants multiply in a step of a point: (1/efficiency, attention, overhead)."""
-    work = point.work
-    chosen = work.passes(point.systems, ARCH)
-    tokens = chosen.passes * chosen.sequences * work.sequence
-    return np.array(
-        [
-            tokens * 6 * work.matmul / PEAK[ARCH],
-            tokens * work.depth * work.sequence,
-            chosen.passes * work.depth,
-        ]
-    )
+def pass_terms(family: str, work: Workload, tokens: float, arch: str) -> np.ndarray:
+    """What the constants multiply in a pass, forward and backward together."""
+    return np.sum([np.sum(FAMILIES[family](work, layer, tokens, arch), axis=0) for layer in work.layers], axis=0)
 
 
-def fit(chosen: Iterable[Point]) -> Constants:
+def fit(chosen: Iterable[Point], family: str = "kernels") -> Constants:
     """The constants with the least mean square of relative errors; none is allowed below zero."""
     rows = list(chosen)
     if len(rows) < 4:
         raise ConfigError(f"three constants cannot be fitted to {len(rows)} points: 4 or more are needed")
-    matrix = np.array([terms(p) / p.seconds for p in rows])
-    scale = np.abs(matrix).max(axis=0)
-    found = _nonnegative(matrix / scale, np.ones(len(rows))) / scale
-    return Constants(float(1 / found[0]), float(found[1]), float(found[2]))
-
-
-def _nonnegative(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Least squares without negative coefficients, by trying every set of columns: there are few."""
-    best, least = np.zeros(matrix.shape[1]), np.inf
-    for mask in range(1, 1 << matrix.shape[1]):
-        columns = [i for i in range(matrix.shape[1]) if mask >> i & 1]
-        found = np.linalg.lstsq(matrix[:, columns], target, rcond=None)[0]
-        error = float(((matrix[:, columns] @ found - target) ** 2).sum())
-        if (found >= 0).all() and error < least:
-            best, least = np.zeros(matrix.shape[1]), error
-            best[columns] = found
-    return best
+    matrix = []
+    for point in rows:
+        passes = point.work.passes(point.systems, ARCH)
+        tokens = passes.sequences * point.work.sequence
+        matrix.append(passes.passes * pass_terms(family, point.work, tokens, ARCH) / point.seconds)
+    found = nonnegative(np.array(matrix), np.ones(len(rows)))
+    return Constants(family, tuple(float(v) for v in found))
 
 
 @cache
-def calibrated() -> Constants:
+def calibrated(family: str = "kernels") -> Constants:
     """Fitted to the points of the table that calibrate."""
-    return fit(p for p in points() if p.calibrates)
+    return fit([p for p in points() if p.calibrates], family)
 
 
-def left_out(point: Point) -> Constants:
+def left_out(point: Point, family: str = "kernels") -> Constants:
     """Fitted without a point, to predict it."""
-    return fit(p for p in points() if p.calibrates and p.id != point.id)
+    return fit([p for p in points() if p.calibrates and p.id != point.id], family)

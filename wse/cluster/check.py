@@ -33,17 +33,17 @@ class Checked:
         return 100 * (self.simulated / self.point.seconds - 1)
 
 
-def points() -> Iterator[Checked]:
+def points(family: str = "kernels") -> Iterator[Checked]:
     """Every published run, simulated event by event on a CS-2 with its batch."""
     system = System(arch=calibrate.ARCH)
-    constants = calibrate.calibrated()
+    constants = calibrate.calibrated(family)
     for point in calibrate.points():
         work = point.work
         outcome = simulate(work, system, point.systems, constants)
         form = closed.step(closed.inputs(work, system, point.systems, constants))
         other = constants
         if point.calibrates:
-            other = calibrate.left_out(point)
+            other = calibrate.left_out(point, family)
         again = simulate(work, system, point.systems, other) if point.calibrates else outcome
         yield Checked(
             point,

@@ -18,9 +18,9 @@ import numpy as np
 
 from ..errors import ConfigError
 from . import closed
-from .calibrate import Constants
+from .calibrate import Constants, calibrated, pass_terms
 from .events import Outcome, simulate
-from .parts import PEAK, UPDATES, MemoryX, System
+from .parts import UPDATES, MemoryX, System
 from .workload import Workload
 
 PRIORS = Path(__file__).with_name("priors.toml")
@@ -95,14 +95,18 @@ class Row:
 def seconds_of(
     work: Workload, system: System, systems: int, constants: Constants, draws: dict[str, np.ndarray]
 ) -> np.ndarray:
-    """Step seconds in closed form for every draw; what is not among the draws is the system's own."""
+    """Step seconds in closed form for every draw; what is not among the draws is the system's own.
+
+    Of "speed" the base is always the executed kernels' calibration, whichever `constants` are.
+    """
     base = closed.inputs(work, system, systems, constants)
-    products = 6 * work.matmul / PEAK[system.arch]
-    efficiency = draws.get("efficiency", constants.efficiency)
-    overhead = constants.overhead * draws.get("overhead", 1.0)
-    per_token = products / efficiency + constants.attention * work.depth * work.sequence
+    if "speed" in draws:
+        constants = calibrated("kernels")
+    *times, layers = pass_terms(constants.family, work, base.tokens, system.arch)
+    *factors, overhead = constants.values
+    computing = np.dot(times, factors) / draws.get("speed", 1.0) + layers * overhead * draws.get("overhead", 1.0)
     drawn: dict[str, Any] = {name: draws[name] for name in CLOSED if name in draws}
-    made = replace(base, compute=base.tokens * per_token + overhead * work.depth, **drawn)
+    made = replace(base, compute=computing, **drawn)
     return np.asarray(closed.step(made).seconds)
 
 

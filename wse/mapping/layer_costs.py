@@ -1,5 +1,7 @@
 """Cost models of the transformer's operators (kernels/layer), each executed alone on one PE: 16-bit tiles, f32 inside.
 
+Predictions read recorded runs: the operators themselves are imported when one is executed.
+
 What a row of PEs adds up for norms, softmax and loss, and what products with streamed weights cost, are models of their
 own.  rows: features of a tile; tokens: of a tile.
 """
@@ -12,18 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels.layer import activation, alone, residual
-from ..kernels.layer.attention import Attention
-from ..kernels.layer.code import Routine
-from ..kernels.layer.loss import Loss
-from ..kernels.layer.norm import Norm
 from .cost import Model, Shape
 
 SIZE, FORMAT = 2, "f16"
 EPS = 1e-5
+CHUNK = 256  # elements at a time of an activation: activation.CHUNK
 
 Terms = dict[str, Callable[[Shape], float]]
-Made = tuple[list[Routine], dict[str, tuple[tuple[int, ...], str]]]
+Made = tuple[list[Any], dict[str, tuple[tuple[int, ...], str]]]
 
 
 def layer_models() -> list[Model]:
@@ -35,6 +33,8 @@ def layer_models() -> list[Model]:
         *(_norm(kind, phase) for kind in ("layer", "rms") for phase in ("forward", "backward")),
         _model("loss", "loss", ("rows", "tokens"), BY_ROW, _loss, TILES, MORE_TILES),
         *(_attention(phase) for phase in ("forward", "backward")),
+        *(_linear(phase) for phase in ("forward", "backward")),
+        *(_linear(phase, arch, True) for phase in ("forward", "backward") for arch in ("wse2", "wse3")),
     ]
 
 
@@ -50,6 +50,8 @@ def _model(
     """A model whose runs execute the routines that `make` gives and take the cycles of one of them."""
 
     def run(shape: Shape) -> int:
+        from ..kernels.layer import alone
+
         routines, tensors = make(shape)
         random = np.random.default_rng(0)
         given: dict[str, Any] = {}
@@ -66,7 +68,7 @@ def _model(
 BY_ELEMENT: Terms = {
     "start": lambda s: 1.0,
     "an element": lambda s: s["n"],
-    "a chunk": lambda s: -(-s["n"] // activation.CHUNK),
+    "a chunk": lambda s: -(-s["n"] // CHUNK),
 }
 ELEMENTS = tuple((n,) for n in (32, 64, 128, 256, 384, 512, 1024))
 MORE_ELEMENTS = tuple((n,) for n in (48, 160, 320, 768, 2048))
@@ -80,6 +82,8 @@ def _elementwise(name: str, make: Callable[[int], Made]) -> list[Model]:
 
 
 def _activation(function: str, n: int) -> Made:
+    from ..kernels.layer import activation
+
     tile = ((n,), FORMAT)
     forward = activation.forward(function, n, SIZE, "forward")
     backward = activation.backward(n, SIZE, "backward")
@@ -87,6 +91,8 @@ def _activation(function: str, n: int) -> Made:
 
 
 def _gate(n: int) -> Made:
+    from ..kernels.layer import activation
+
     tile = ((n,), FORMAT)
     forward = activation.gate_forward("silu", n, SIZE, "forward")
     backward = activation.gate_backward(n, SIZE, "backward")
@@ -94,6 +100,8 @@ def _gate(n: int) -> Made:
 
 
 def _residual(n: int) -> Made:
+    from ..kernels.layer import residual
+
     made = residual.add(n, SIZE, "add")
     return [made], dict.fromkeys(made.operands, ((n,), FORMAT))
 
@@ -112,6 +120,8 @@ MORE_TILES = ((6, 24), (12, 48), (20, 40), (28, 64), (5, 128))
 
 def _norm(kind: str, phase: str) -> Model:
     def make(s: Shape) -> Made:
+        from ..kernels.layer.norm import Norm
+
         rows, tokens = s["rows"], s["tokens"]
         made = Norm(kind, rows, rows, tokens, 1, SIZE, EPS, bias=kind == "layer")
         tile, by_row, by_token = ((rows, tokens), FORMAT), ((rows,), "f32"), ((tokens,), "f32")
@@ -123,6 +133,8 @@ def _norm(kind: str, phase: str) -> Model:
 
 
 def _loss(s: Shape) -> Made:
+    from ..kernels.layer.loss import Loss
+
     rows, tokens = s["rows"], s["tokens"]
     tile = ((rows, tokens), FORMAT)
     tensors = {"logits": tile, "dlogits": tile, "labels": ((tokens,), "u16"), "scale": ((1,), "f32")}
@@ -155,6 +167,8 @@ MORE_HEADS = ((1, 12, 20), (1, 24, 16), (2, 8, 24), (3, 8, 16), (1, 8, 40), (1, 
 
 def _attention(phase: str) -> Model:
     def make(s: Shape) -> Made:
+        from ..kernels.layer.attention import Attention
+
         heads, d_head, sequence = s["heads"], s["d_head"], s["sequence"]
         made = Attention(heads, heads, d_head, sequence, sequence, SIZE)
         tile = ((heads * d_head, sequence), FORMAT)
@@ -162,3 +176,86 @@ def _attention(phase: str) -> Model:
         return [made.forward("forward"), made.backward("backward")], tensors | {"stash": ((made.stash,), "f32")}
 
     return _model(f"attention {phase}", phase, ("heads", "d_head", "sequence"), BY_PAIR, make, HEADS, MORE_HEADS)
+
+
+# --- linear layers: products with streamed weights, and the gradients ----------------------------------------------
+
+ROWS = 2  # of the executed rectangles: columns work alike, and the way north is a few cycles a row
+
+
+def _weights(s: Shape) -> int:
+    """That a PE multiplies by: those of its own features of one side, all of the other."""
+    return s["w"] * -(-s["inputs"] // s["w"]) * -(-s["outputs"] // s["w"])
+
+
+def _whole(s: Shape, side: str) -> int:
+    """Features of a side with what fills the last tile."""
+    return s["w"] * -(-s[side] // s["w"])
+
+
+PRODUCT: Terms = {
+    "start": lambda s: 1.0,
+    "a weight and token": lambda s: _weights(s) * s["tokens"],
+    "a weight": _weights,
+}
+# Forward, partial sums of outputs go round the row (kernels/layer/partial.py).
+FORWARD = PRODUCT | {
+    "a partial sum and token": lambda s: _whole(s, "outputs") * s["tokens"],
+    "a row of weights": lambda s: _whole(s, "inputs"),
+    "a column": lambda s: s["w"],
+}
+# Backward, gradients of outputs are gathered, and rows of the weights' gradients go north (linear.py).
+BACKWARD = PRODUCT | {
+    "a gathered gradient and token": lambda s: _whole(s, "outputs") * s["tokens"],
+    "a gathered gradient": lambda s: _whole(s, "outputs"),
+    "an input and token": lambda s: _whole(s, "inputs") // s["w"] * s["tokens"],
+    "a column": lambda s: s["w"],
+}
+
+
+LINEAR = (
+    *product((2, 4, 8), (16, 32), (16, 64), (16, 32)),
+    (4, 64, 16, 16), (4, 128, 32, 32), (4, 32, 128, 32), (4, 32, 32, 64), (8, 64, 64, 8), (2, 32, 32, 48),
+    (4, 64, 64, 32), (4, 32, 32, 8), (8, 128, 64, 16),
+)  # fmt: skip
+COLUMN = tuple(product((1,), (8, 16, 24), (8, 16, 24), (16, 32)))
+MORE_COLUMN = ((1, 12, 20, 24), (1, 20, 12, 40), (1, 16, 16, 64), (1, 24, 24, 48))
+MORE_LINEAR = ((4, 48, 48, 24), (8, 96, 32, 32), (4, 96, 24, 16), (6, 48, 96, 32), (4, 32, 96, 40), (16, 128, 128, 16))
+
+
+def _linear(phase: str, arch: str = "wse3", one_column: bool = False) -> Model:
+    """one_column: without a ring, to compare machines."""
+
+    def run(s: Shape) -> int:
+        from ..fabric import Fabric
+        from ..kernels.layer import linear, partial
+        from ..kernels.layer.policy import Policy
+        from ..kernels.layer.region import Region
+        from ..kernels.layer.streams import Edge
+        from ..program import Program
+
+        policy = Policy(FORMAT, "POL0")
+        region = Region(Program(s["w"], ROWS, arch, fp16=policy.fp16), policy, tokens=s["tokens"])
+        x, y = (region.activation(name, s[side]) for name, side in (("x", "inputs"), ("y", "outputs")))
+        weight = np.random.default_rng(0).normal(size=(s["outputs"], s["inputs"]))
+        if phase == "forward":
+            with region.task(phase, 8):
+                stream = partial.forward(region, x, y, bias=True)
+            values = {"weight": weight, "bias": weight[:, 0]}
+        else:
+            dx = region.activation("dx", s["inputs"])
+            with region.task(phase, 8):
+                stream, _ = linear.backward(region, x, y, dx, bias=True)
+            values = {"weight": weight}
+        region.finish()
+        fabric = Fabric(region.program)
+        Edge(fabric, region).feed(phase, {stream: values})
+        fabric.launch(phase)
+        return int(fabric.run().cycles)
+
+    terms = FORWARD if phase == "forward" else BACKWARD
+    sizes = ("w", "inputs", "outputs", "tokens")
+    if not one_column:
+        return Model(f"linear {phase}", sizes, terms, run, LINEAR, MORE_LINEAR)
+    name = f"linear {phase}, one column, {arch}"
+    return Model(name, sizes, terms, run, COLUMN, MORE_COLUMN)

@@ -1,0 +1,61 @@
+"""Compute times from executed kernels: what grows with what, how a wafer's rows are divided."""
+
+import pytest
+
+from wse.cluster import kernels
+from wse.cluster.workload import workload
+from wse.models import graph, load
+
+
+def seconds(model, tokens, arch="wse3", sequence=2048):
+    work = workload(model, 64, sequence)
+    found = [kernels.terms(work, layer, tokens, arch) for layer in work.layers]
+    return sum(f[0] + b[0] for f, b in found), sum(f[1] + b[1] for f, b in found)
+
+
+def test_work_doubles_with_tokens_and_layers():
+    model = load("gpt3-6_7b")
+    one = seconds(model, 65_536)
+    more = seconds(model, 131_072)
+    assert 1.7 < more[0] / one[0] < 2  # what a weight costs besides its tokens weighs less
+    assert more[1] / one[1] == pytest.approx(2, rel=1e-6)
+    deep = seconds(model.but(layers=64), 65_536)
+    assert deep[1] / one[1] == pytest.approx(2, rel=1e-6)
+    assert 1.9 < deep[0] / one[0] < 2
+
+
+def test_backward_is_about_twice_forward():
+    work = workload(load("gpt3-13b"), 64)
+    layer = next(layer for layer in work.layers if layer.depth)
+    forward, backward = kernels.terms(work, layer, 131_072.0, "wse3")
+    assert 1.5 < backward[0] / forward[0] < 3
+    assert forward[2] + backward[2] == pytest.approx(1)
+
+
+def test_narrow_models_take_several_rows_side_by_side():
+    """768 features on 762 columns of one row would waste nearly half."""
+    time = {
+        d: seconds(load("gpt2").but(d_model=d, d_ff=4 * d, heads=d // 64, kv_heads=d // 64), 65_536)[0]
+        for d in (704, 768)
+    }
+    assert time[768] / time[704] < 1.3
+
+
+def test_the_mask_saves_work():
+    causal, whole = (seconds(load("gpt2").but(causal=which), 65_536)[1] for which in (True, False))
+    assert whole == pytest.approx(1.6 * causal)
+
+
+def test_every_operator_of_every_family_has_a_time():
+    for name in ("gpt2", "llama3-8b", "jais-13b", "falcon-40b", "mixtral-8x7b"):
+        for operator in graph(load(name).but(layers=1)).operators:
+            forward, backward = kernels.operator_cycles(operator, 128, 64, 2048, 100_000, "wse3")
+            free = operator.kind in ("embedding", "positions", "rotary")
+            assert (forward > 0) != free, operator.name
+            assert backward >= 0
+
+
+def test_a_wse2_has_the_ratio_of_executed_products():
+    forward, backward = kernels.ratio("wse2")
+    assert 1 < forward < 1.5 and 1 < backward < 1.5
+    assert kernels.ratio("wse3") == (1.0, 1.0)
