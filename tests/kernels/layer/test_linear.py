@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wse import Fabric, Program
+from wse import Fabric, Program, numerics
 from wse.kernels.layer import layout, linear
 from wse.kernels.layer.policy import Policy
 from wse.kernels.layer.region import Region
@@ -17,15 +17,18 @@ POLICIES = [Policy("f32"), *(Policy(s, p) for s in ("f16", "bf16", "cb16") for p
 class Layer:
     """x -> y = W x + b and back on a w x h grid with t tokens a row, run once."""
 
-    def __init__(self, policy, inputs, outputs, grid=(4, 2), tokens=8, sparse=False, add=False, zeros=0.0, seed=0):
+    def __init__(
+        self, policy, inputs, outputs, grid=(4, 2), tokens=8, sparse=False, add=False, zeros=0.0, machine="wse3"
+    ):
         (w, h), self.policy = grid, policy
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(5)
         n = h * tokens
-        self.x, self.dy = rng.normal(size=(n, inputs)), rng.normal(size=(n, outputs))
-        self.weight, self.bias = rng.normal(size=(outputs, inputs)) / np.sqrt(inputs), rng.normal(size=outputs)
+        self.x, self.dy = (rng.normal(size=(n, f)).astype(np.float32) for f in (inputs, outputs))
+        self.weight = (rng.normal(size=(outputs, inputs)) / np.sqrt(inputs)).astype(np.float32)
+        self.bias = rng.normal(size=outputs).astype(np.float32)
         self.weight[rng.random(self.weight.shape) < zeros] = 0
-        self.before = rng.normal(size=(n, inputs))
-        program = Program(w, h, fp16=policy.fp16)
+        self.before = rng.normal(size=(n, inputs)).astype(np.float32) if add else np.zeros((n, inputs), np.float32)
+        program = Program(w, h, machine, fp16=policy.fp16)
         region = self.region = Region(program, policy, tokens)
         x, dx = region.activation("x", inputs), region.activation("dx", inputs)
         y, dy = region.activation("y", outputs), region.activation("dy", outputs)
@@ -46,14 +49,13 @@ class Layer:
         edge.feed("backward", {backward: {"weight": self.weight}})
         fabric.launch("backward")
         self.run = fabric.run()
-        self.sent = sum(stream.sent for stream in edge.into)
+        self.sent = sum(stream.sent for stream in edge.into)  # of all columns, both ways
         ((_, self.gradients),) = edge.take("backward")
         self.y = layout.read(fabric, region, "y", outputs)
         self.dx = layout.read(fabric, region, "dx", inputs)
 
     def expected(self):
         """y, dx, dW, db in float64, from what is stored."""
-        from wse import numerics
 
         def stored(a):
             return (
@@ -63,7 +65,7 @@ class Layer:
             )
 
         x, dy, w, b = stored(self.x), stored(self.dy), stored(self.weight), stored(self.bias)
-        return x @ w.T + b, dy @ w, dy.T @ x, dy.sum(axis=0)
+        return x @ w.T + b, stored(self.before) + dy @ w, dy.T @ x, dy.sum(axis=0)
 
 
 def bound(policy, terms):
@@ -85,3 +87,57 @@ def test_forward_and_gradients(policy, inputs, outputs):
     loose = STORED[policy.storage] * tokens if policy.gradients == "half" else 1e-6
     assert np.max(np.abs(layer.gradients["weight"] - dw)) <= 4 * loose * np.max(np.abs(dw))
     assert np.max(np.abs(layer.gradients["bias"] - db)) <= 4e-6 * np.max(np.abs(db))
+
+
+@pytest.mark.parametrize(
+    "policy", [Policy("f32"), Policy("f16"), Policy("bf16", "POL1"), Policy("f16", "POL2")], ids=str
+)
+@pytest.mark.parametrize(
+    ("grid", "inputs", "outputs"),
+    [((1, 1), 5, 3), ((2, 1), 2, 6), ((3, 2), 3, 9), ((5, 1), 7, 12)],
+)
+@pytest.mark.parametrize("sparse", [False, True])
+def test_any_width(policy, grid, inputs, outputs, sparse):
+    """Also where a PE has one feature, or none at all."""
+    layer = Layer(policy, inputs, outputs, grid=grid, sparse=sparse, add=True)
+    y, dx, dw, db = layer.expected()
+    assert np.max(np.abs(layer.y - y)) <= bound(policy, inputs + 1) * np.max(np.abs(y))
+    assert np.max(np.abs(layer.dx - dx)) <= bound(policy, outputs + 1) * np.max(np.abs(dx))
+    loose = STORED[policy.storage] * layer.region.tokens if policy.gradients == "half" else 1e-6
+    assert np.max(np.abs(layer.gradients["weight"] - dw)) <= 4 * loose * np.max(np.abs(dw))
+    assert np.max(np.abs(layer.gradients["bias"] - db)) <= 4e-6 * np.max(np.abs(db))
+
+
+@pytest.mark.parametrize("storage", ["f32", "f16"])
+def test_zeros_of_a_sparse_stream_are_not_sent_and_save_cycles(storage):
+    policy = Policy(storage)
+    dense, full, tenth = (
+        Layer(policy, 48, 24, tokens=32, sparse=sparse, zeros=zeros)
+        for sparse, zeros in ((False, 0.0), (True, 0.0), (True, 0.9))
+    )
+    for layer in (full, tenth):
+        y, dx, dw, _ = layer.expected()
+        assert np.max(np.abs(layer.y - y)) <= bound(policy, 49) * np.max(np.abs(y))
+        assert np.max(np.abs(layer.dx - dx)) <= bound(policy, 25) * np.max(np.abs(dx))
+        assert np.max(np.abs(layer.gradients["weight"] - dw)) <= 4e-6 * np.max(np.abs(dw))
+    words = 2 if storage == "f32" else 1
+    ends = 4 * 24 + 4 * 48  # a control wavelet for each output of each column, forward, and each input, backward
+    assert dense.sent == 24 + 2 * 48 * 24
+    assert full.sent == 24 + ends + 2 * 48 * 24 * words
+    assert tenth.sent == 24 + ends + 2 * np.count_nonzero(tenth.weight) * words
+    assert tenth.forward.cycles < dense.forward.cycles / 2 < full.forward.cycles / 2  # a tenth of the weights
+
+
+def test_wse2_gives_the_same_bits():
+    layers = [Layer(Policy("bf16"), 16, 24, machine=machine) for machine in ("wse3", "wse2")]
+    for name in ("y", "dx"):
+        assert np.array_equal(*(getattr(layer, name) for layer in layers))
+    assert np.array_equal(*(layer.gradients["weight"] for layer in layers))
+
+
+def test_cycles_of_a_weight():
+    """A weight costs the operation's t / rate + 1 slots, and not half as much again for all that is around it."""
+    for policy, rate in ((Policy("f16"), 2), (Policy("f16", "POL2"), 4), (Policy("f32"), 1)):
+        layer = Layer(policy, 32, 64, grid=(2, 1), tokens=32)
+        weights = 32 * 64 / 2
+        assert 32 / rate + 1 <= layer.forward.cycles / weights <= 1.5 * (32 / rate + 1)

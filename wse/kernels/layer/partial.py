@@ -24,17 +24,21 @@ the owner on:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .layout import owned
-from .linear import Product, Start, call
-from .region import RECEIVE, SEND, memory, memory_dsr
+from .product import MORE, ROW, SUMS, Product, call, walk
+from .region import RECEIVE, SEND
 from .streams import END, ZERO, Stream
 
 if TYPE_CHECKING:
     from .region import Region, Tile
+
+# What the table of a shape has beyond that of any product: bytes of a block, places of 16-bit sums and of the bias.
+BLOCK_BYTES, NARROW, BIAS = (MORE + 4 * i for i in range(3))
 
 
 def forward(region: Region, x: Tile, y: Tile, bias: bool = False, sparse: bool = False) -> Stream:
@@ -42,13 +46,16 @@ def forward(region: Region, x: Tile, y: Tile, bias: bool = False, sparse: bool =
 
     Its stream has roles "weight", float [y.features, x.features], and with bias "bias" [y.features].
     """
-    start: Start = "bias" if bias else "clear"
-    made = Partial(region.policy, region.width, region.tokens, x.features, y.features, start, sparse)
-    call(region, made, x, y)
+    made = Partial(region.policy, region.width, region.tokens, x.features, y.features, sparse)
+    region.uses("weights", "ring")
+    region.work(made.work)
+    name = f"partial{'_bias' if bias else ''}{'_sparse' if sparse else ''}"
+    shape = f"partial{'_sparse' if sparse else ''}_{x.features}_{y.features}"
+    call(region, name, made.text(name, bias), shape, made.table, x, y)
     flat = np.arange(y.features * x.features, dtype=np.int64).reshape(y.features, x.features)
     own = owned(y.features, region.width)
     parts = [("bias", np.where(own < 0, ZERO, own))] if bias else []
-    offsets = {"weight": made.places()} if sparse else {}
+    offsets = {"weight": made.places(made.width)} if sparse else {}
     what = f"linear forward {x.features} -> {y.features}"
     return region.takes(Stream(what, region.policy.storage, (*parts, ("weight", made.order(flat))), offsets))
 
@@ -57,10 +64,6 @@ def forward(region: Region, x: Tile, y: Tile, bias: bool = False, sparse: bool =
 class Partial(Product):
     """One shape of it.  kx: inputs of a PE, its chunk of x; ny: outputs of a block."""
 
-    @property
-    def name(self) -> str:
-        return f"partial_{self.inputs}_{self.outputs}_{self.start}{'_sparse' if self.sparse else ''}"
-
     # Work space: sums of three blocks, 16-bit sums of one before they are widened (mixed), the bias, x as it is walked
     # over.
 
@@ -68,6 +71,10 @@ class Partial(Product):
     def block(self) -> int:
         """Elements of a block."""
         return self.ny * self.tokens
+
+    @property
+    def mixed(self) -> bool:
+        return self.policy.products == "mixed"
 
     @property
     def passed_size(self) -> int:
@@ -84,7 +91,7 @@ class Partial(Product):
 
     @property
     def bias(self) -> int:
-        return self.narrow + (self.block * 2 if self.policy.products == "mixed" else 0)
+        return self.narrow + (self.block * 2 if self.mixed else 0)
 
     @property
     def gathered(self) -> int:
@@ -93,6 +100,10 @@ class Partial(Product):
     @property
     def work(self) -> int:
         return self.gathered + self.chunk_bytes
+
+    @cached_property
+    def table(self) -> list[int]:
+        return [*super().table, self.block_bytes, self.narrow, self.bias]
 
     # --- the stream -----------------------------------------------------------------------------------------------
 
@@ -112,137 +123,104 @@ class Partial(Product):
 
     # --- the code -------------------------------------------------------------------------------------------------
 
-    def text(self) -> str:
-        """The subroutine: x in r8, y in r9 (byte addresses)."""
-        t, of = self.tokens, self.policy
-        multiply_add = {"f32": "fmacs", "exact": "fmachs"}.get(of.products, "fmach")
-        lines = [
-            f"{self.name}:",
-            *self._own_chunk(),
-            *self._take_bias(),
-            *(["    dsr a6, weights_in"] if self.sparse else self._counted()),
-            f"    mov r12, {memory(self.sum_size, save=not self.sparse):#x}",
-            f"    mov r14, {self.sum_size}",
-            "    mov r15, 0",
-            f"    mov r16, {memory(of.size):#x}",
-            f"    mov r18, {self.row_bytes // t}",
-            "    mov r19, 0",
-            f"    mov r24, {self.width - 1}",
-            "    mov r25, work",
-            f"    mov r10, work+{self.block_bytes}",
-            f"    mov r11, work+{2 * self.block_bytes}",
-            *(["    dsr d8, ring_out", "    dsr b9, ring_in"] if self.width > 1 else []),
-            ".block:",
-            *self._begin(),
-            f"    {self._first_sum}",
-            f"    mov r17, work+{(t << 16) + self.gathered:#x}",
-        ]
-        if self.sparse:
-            lines += self._sparse_rows(multiply_add)
-        elif self.paired:
-            lines += self._dense_rows("low", self.half, multiply_add)
-            if self.kx > self.half:
-                lines += [f"    mov r17, work+{(t << 16) + self.gathered + 2:#x}"]
-                lines += self._dense_rows("high", self.kx - self.half, multiply_add)
-        else:
-            lines += self._dense_rows("row", self.kx, multiply_add)
-        lines += [*self._pass_sums(), *self._finish()]
-        return "\n".join([*lines, "    ret\n"])
+    def text(self, name: str, bias: bool) -> str:
+        """The subroutine: x at r8, y at r9, table at r10.
 
-    def _counted(self) -> list[str]:
-        """r20..r23: the descriptor of a row of weights."""
-        loads = [f"    ld32 r{20 + i}, [weights_in+{4 * i}]" for i in (0, 2, 3)]
-        return [*loads, f"    mov r21, {self.ny << 16:#x}"]
+        r6, r11, r7: where the sums of this block, of the one before and of the one before that lie; r21: steps to go;
+        r3: span of a block without a base.
+        """
+        return "\n".join(
+            [
+                f"{name}:",
+                *self.own_chunk(),
+                *(self._take_bias() if bias else []),
+                *self.rows_begin(),
+                f"    mov r21, {self.width - 1}",
+                "    mov r6, work",
+                f"    ld32 r2, [r10+{BLOCK_BYTES}]",
+                "    iadd32 r7, r6, r2",
+                "    iadd32 r11, r7, r2",
+                f"    ld32 r3, [r10+{SUMS}]",
+                *(["    dsr d8, ring_out", "    dsr b9, ring_in"] if self.width > 1 else []),
+                ".block:",
+                *self._begin(bias),
+                f"    iadd32 r13, r2, {self.tokens << 16:#x}",
+                *self.all_rows(),
+                *self._pass_sums(),
+                *self._finish(),
+                "    ret\n",
+            ]
+        )
 
     def _take_bias(self) -> list[str]:
-        if self.start != "bias":
-            return []
+        """The bias comes into the work space, in words of 32 bits."""
         return [
             "    dsr a6, weights_in",
-            *memory_dsr("d0", 4, f"work+{(self.ny << 16) + self.bias:#x}"),
+            f"    ld32 r2, [r10+{BIAS}]",
+            f"    ld32 r3, [r10+{ROW}]",
+            "    iadd32 r2, r2, r3",
+            "    mov r3, work",
+            *walk("d0", 4, "r2", "r3"),
             "    mov32 d0, a6",
         ]
 
-    @property
-    def _mixed(self) -> bool:
-        return self.policy.products == "mixed"
-
-    @property
-    def _first_sum(self) -> str:
-        """r13: the span of the block's first row of sums."""
-        row = self.tokens << 16
-        return f"mov r13, work+{row + self.narrow:#x}" if self._mixed else f"iadd32 r13, r25, {row:#x}"
-
-    def _begin(self) -> list[str]:
-        """Sums of a block begin with 0, those of the own one with the bias."""
+    def _begin(self, bias: bool) -> list[str]:
+        """Sums of a block, at r2, begin with 0, those of the own one with the bias."""
         size = self.sum_size
         move = "mov32" if size == 4 else "mov16"
-        whole = f"work+{(self.block << 16) + self.narrow:#x}" if self._mixed else f"r25, {self.block << 16:#x}"
-        row = f"work+{(self.tokens << 16) + self.narrow:#x}" if self._mixed else f"r25, {self.tokens << 16:#x}"
-        clear = [*memory_dsr("d0", size, whole), f"    {move} d0, r0"]
-        if self.start != "bias":
-            return clear
+        place = ["    mov r2, r6"]
+        if self.mixed:
+            place = ["    mov r2, work", f"    ld32 r4, [r10+{NARROW}]", "    iadd32 r2, r2, r4"]
+        clear = [*walk("d0", size, "r2", "r3"), f"    {move} d0, r0"]
+        if not bias:
+            return [*place, *clear]
         return [
-            "    bz r24, .biased",
+            *place,
+            "    bz r21, .own",
             *clear,
             "    jmp .rows",
-            ".biased:",
-            *memory_dsr("d0", size, row, save=True),
-            *memory_dsr("b1", 4, f"work+{(self.ny << 16) + self.bias:#x}"),
+            ".own:",
+            f"    iadd32 r4, r2, {self.tokens << 16:#x}",
+            *walk("d0", size, "r4", "", save=True),
+            f"    ld32 r4, [r10+{BIAS}]",
+            f"    ld32 r5, [r10+{ROW}]",
+            "    iadd32 r4, r4, r5",
+            "    mov r5, work",
+            *walk("b1", 4, "r4", "r5"),
             ".bias:",
-            "    mapstep r1, b1, .rows",
-            *(["    h2s r1, r1"] if size == 4 and not self.policy.wide else []),
-            f"    {move} d0, r1",
+            "    mapstep r4, b1, .rows",
+            *(["    h2s r4, r4"] if size == 4 and not self.policy.wide else []),
+            f"    {move} d0, r4",
             "    maploop .bias",
             ".rows:",
-        ]
-
-    def _dense_rows(self, label: str, rows: int, multiply_add: str) -> list[str]:
-        """`rows` rows of weights: r17 is the span of the first row of x, r13 that of the first sum."""
-        return [
-            f"    mov r5, {rows}",
-            f".{label}:",
-            "    ldds d0, r12",
-            "    ldds a0, r12",
-            "    ldds b0, r16",
-            "    ldds a6, r20",
-            f".{label}_weight:",
-            f"    mapstep r4, a6, .{label}_end",
-            f"    {multiply_add} d0, a0, b0, r4",
-            f"    maploop .{label}_weight",
-            f".{label}_end:",
-            f"    iadd32 r17, r17, {self.row_bytes}",
-            "    isub32 r5, r5, 1",
-            f"    bnz r5, .{label}",
         ]
 
     def _pass_sums(self) -> list[str]:
         """Microthreads add what comes from the west to this block, and send the one before, to which all was added: an
         operation on a microthread waits for the one before it there.  For the same reason the buffer that is taken next
         is free.  At the last step, a wavelet more is sent and taken, so that all has ended."""
-        whole, size = f"{self.block << 16:#x}", self.passed_size
+        size = self.passed_size
         lines = []
-        if self._mixed:
-            lines += memory_dsr("a0", 2, f"work+{(self.block << 16) + self.narrow:#x}")
-            lines += [*memory_dsr("d0", 4, f"r25, {whole}"), "    fh2s d0, a0"]
+        if self.mixed:
+            lines += [*walk("a0", 2, "r2", "r3"), *walk("d0", 4, "r6", "r3"), "    fh2s d0, a0"]
         if self.width == 1:
             return lines
         return [
             *lines,
-            f"    ine32 r1, r24, {self.width - 1}",
-            "    bz r1, .next",
-            *memory_dsr("d9", size, f"r25, {whole}"),
+            f"    ine32 r4, r21, {self.width - 1}",
+            "    bz r4, .next",
+            *walk("d9", size, "r6", "r3"),
             "    ldds a9, r28",
             f"    {'fadds' if size == 4 else 'faddh'} d9, a9, b9 {{async, ut={RECEIVE}}}",
-            *memory_dsr("a8", size, f"r11, {whole}"),
+            *walk("a8", size, "r11", "r3"),
             f"    {'mov32' if size == 4 else 'mov16'} d8, a8 {{async, ut={SEND}}}",
-            "    bz r24, .last",
+            "    bz r21, .last",
             ".next:",
-            "    mov r1, r10",
-            "    mov r10, r11",
-            "    mov r11, r25",
-            "    mov r25, r1",
-            "    isub32 r24, r24, 1",
+            "    mov r4, r7",
+            "    mov r7, r11",
+            "    mov r11, r6",
+            "    mov r6, r4",
+            "    isub32 r21, r21, 1",
             "    jmp .block",
             ".last:",
             "    dsr d10, ring_out_one",
@@ -256,12 +234,7 @@ class Partial(Product):
         """The own block goes to y."""
         size = self.passed_size
         move = "fs2h" if size > self.policy.size else "mov32" if size == 4 else "mov16"
-        whole = f"{self.block << 16:#x}"
-        return [
-            *memory_dsr("a0", size, f"r25, {whole}"),
-            *memory_dsr("d1", self.policy.size, f"r9, {whole}"),
-            f"    {move} d1, a0",
-        ]
+        return [*walk("a0", size, "r6", "r3"), *walk("d1", self.policy.size, "r9", "r3"), f"    {move} d1, a0"]
 
 
 __all__ = ["Partial", "forward"]

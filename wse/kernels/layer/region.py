@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from ... import dsd, isa
 from ...dsd import Descriptor
 from ...errors import ProgramError
@@ -85,6 +87,7 @@ class Region:
         self._main: list[str] = []
         self._subroutines: dict[str, str] = {}
         self._used: set[str] = set()
+        self._tables: dict[str, list[int]] = {}
         self._work = self._outbox = 0
         self._task = ""
         self._tasks: list[tuple[str, int, bool]] = []
@@ -125,6 +128,17 @@ class Region:
         """An array in every PE; its name.  offset: bytes beyond a multiple of 16."""
         for pe in self.classes.values():
             pe.array(name, shape, dtype, offset=offset, init=init)
+        return name
+
+    def constants(self, name: str, words: list[int]) -> str:
+        """A table of u32 words in every PE, declared once; its name.  ProgramError for other words of the same name."""
+        if name not in self._tables:
+            self._tables[name] = list(words)
+            self.array(name, len(words), "u32", init=np.array(words, np.uint32))
+        if self._tables[name] != list(words):
+            raise ProgramError(
+                f"the table {name} of {self.name} has other words already: give one of them another name"
+            )
         return name
 
     def activation(self, name: str, features: int, offset: int = 0) -> Tile:

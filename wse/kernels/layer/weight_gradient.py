@@ -15,61 +15,62 @@ from ... import isa
 from ...errors import ProgramError
 from .layout import owned
 from .parameters import NORTH_VECTOR, next_outbox, sent_off
+from .product import call, walk
 from .region import NORTH, Region, Tile, memory, memory_dsr
 from .streams import Drain
 
 if TYPE_CHECKING:
-    from .linear import Product
+    from .linear import Gathered
 
 XDSR = 0
+# Words of a shape's table: contents of the XDSR, spans of T and of what was gathered, length and span of a row of T,
+# how many inputs a column has.
+TENSOR, TURNED, SOURCE, ROW, FIRST, INPUTS = 0, 16, 20, 24, 28, 32
 
 
-def weight_gradient(region: Region, made: Product, x: Tile, dy: Tile, bias: bool) -> Drain:
+def weight_gradient(region: Region, made: Gathered, x: Tile, dy: Tile, bias: bool) -> Drain:
     """Adds to the sequence, behind the product `made` that gathered dy: the rows g[k] = sum of x[k] dy^T go north, for
     each k of the column's own inputs, and with bias the sums of dy.  A drain of "weight" [dy, x] and "bias" [dy]."""
-    if region.tokens * made.width * made.rows >= isa.LENGTH_INFINITE:
+    n = made.width * made.rows
+    if region.tokens * n >= isa.LENGTH_INFINITE:
         raise ProgramError(
-            f"the weight gradient of {x.features} -> {dy.features} gathers {region.tokens * made.width * made.rows} "
-            f"elements in a PE, beyond the {isa.LENGTH_INFINITE - 1} of a descriptor: use fewer tokens per row"
+            f"the weight gradient of {x.features} -> {dy.features} gathers {region.tokens * n} elements in a PE, "
+            f"beyond the {isa.LENGTH_INFINITE - 1} of a descriptor: use fewer tokens per row"
         )
     region.uses("north")
-    kx, n = region.features(x.features), made.width * made.rows
     region.outbox(max(n, made.kx))
-    name = f"gradient_{x.features}_{dy.features}"
-    region.work(_transposed(made) + n * made.tokens * _size(made))
-    region.subroutine(name, _text(name, made, kx))
-    region.code(f"    mov r8, {x.at}\n    call {name}")
-    parts: list[tuple[str, np.ndarray, tuple[int, ...]]] = [
-        ("weight", _order(made, x.features, dy.features), (dy.features, x.features))
-    ]
+    region.work(_transposed(made) + n * made.tokens * made.policy.size)
+    call(
+        region,
+        "gradient",
+        _text(made),
+        f"gradient_{x.features}_{dy.features}",
+        _table(made, region.features(x.features)),
+        x,
+    )
+    parts: list[tuple[str, np.ndarray, tuple[int, ...]]] = []
+    parts.append(("weight", _order(made, x.features, dy.features), (dy.features, x.features)))
     if bias:
-        sums = f"sum_tokens_{made.kx}"
-        region.subroutine("north_vector", NORTH_VECTOR)
-        region.subroutine(sums, _sums(sums, made))
-        region.code(
-            f"    mov r8, {dy.at}\n    call {sums}\n    mov r16, {region.span('work', made.kx)}\n    call north_vector"
-        )
         region.work(4 * made.kx)
+        region.subroutine("north_vector", NORTH_VECTOR)
+        region.subroutine("sum_tokens", _sums(made))
+        region.code(f"    mov r8, {dy.at}\n    mov r9, {made.kx}\n    call sum_tokens")
+        region.code(f"    mov r16, {region.span('work', made.kx)}\n    call north_vector")
         parts.append(("bias", owned(dy.features, made.width), (dy.features,)))
     return region.gives(Drain(f"gradient of linear {x.features} -> {dy.features}", tuple(parts)))
 
 
-def _size(made: Product) -> int:
-    """Bytes of an element of T."""
-    return made.policy.size
-
-
-def _shared(made: Product) -> bool:
+def _shared(made: Gathered) -> bool:
     """Two tokens share a word of T."""
     return made.policy.gradients == "exact"
 
 
-def _transposed(made: Product) -> int:
+def _transposed(made: Gathered) -> int:
     """Where T lies in the work space: half a row of banks away from sums."""
     return -(-made.work // 16) * 16 + 8
 
 
-def _order(made: Product, inputs: int, outputs: int) -> np.ndarray:
+def _order(made: Gathered, inputs: int, outputs: int) -> np.ndarray:
     """int64 [width, kx N']: where in [outputs, inputs] each sum of each column belongs; -1: padding."""
     w, half = made.width, made.half
     place = np.arange(w * made.rows)
@@ -86,49 +87,53 @@ def _order(made: Product, inputs: int, outputs: int) -> np.ndarray:
     return order.reshape(w, -1)
 
 
-def _tensor(at: int, extents: list[int], strides: list[int], size: int) -> list[str]:
-    """Code: d0 walks over the work space from `at`, with up to four extents and strides in bytes, slowest first."""
-    extents = [1] * (4 - len(extents)) + extents
-    strides = [0] * (4 - len(strides)) + strides
-    words = [extents[0] | extents[1] << 16, extents[2] | extents[3] << 16]
-    words += [(strides[i] & 0xFFFF) | (strides[i + 1] & 0xFFFF) << 16 for i in (0, 2)]
-    length = int(np.prod(extents))
-    flags = isa.DSD_WIDE if size == 4 else 0
+def _table(made: Gathered, kx: int) -> list[int]:
+    """The shape's words, in the order of the names above; spans in the work space lack its address."""
+    t, size = made.tokens, made.policy.size
+    n, at = made.width * made.rows, _transposed(made)
+    cells = made.width * made.half
+    if not _shared(made):
+        tensor = _tensor([n, t], [size, size * n])
+    elif made.paired:  # from (cell, half of the tokens, token, half of the rows)
+        tensor = _tensor([cells, 2, t // 2, 2], [4, 2, 4 * n, 4 * cells])
+    else:
+        tensor = _tensor([n, 2, t // 2], [4, 2, 4 * n])
+    return [*tensor, (n * t << 16) + at, (n * t << 16) + made.gathered, n << 16, (n << 16) + at, kx]
+
+
+def _tensor(extents: list[int], strides: list[int]) -> list[int]:
+    """The contents of an XDSR: up to four extents, and strides in bytes, slowest first."""
+    extents, strides = [1] * (4 - len(extents)) + extents, [0] * (4 - len(strides)) + strides
+    return [low & 0xFFFF | (high & 0xFFFF) << 16 for low, high in zip(*[iter([*extents, *strides])] * 2, strict=True)]
+
+
+def _transpose(made: Gathered) -> list[str]:
+    """What was gathered becomes T."""
+    size = made.policy.size
     return [
-        *(f"    mov r{28 + i}, {word:#x}" for i, word in enumerate(words)),
+        *(f"    ld32 r{28 + i}, [r10+{TENSOR + 4 * i}]" for i in range(4)),
         f"    ldxd x{XDSR}, r28",
-        f"    mov r28, {isa.DSD_MEM4D | flags << 8:#x}",
-        f"    mov r29, work+{(length << 16) + at:#x}",
+        "    mov r11, work",
+        f"    mov r28, {isa.DSD_MEM4D | (isa.DSD_WIDE << 8 if size == 4 else 0):#x}",
+        f"    ld32 r29, [r10+{TURNED}]",
+        "    iadd32 r29, r29, r11",
         "    mov r30, 0",
         f"    mov r31, {XDSR}",
         "    ldds d0, r28",
+        f"    ld32 r1, [r10+{SOURCE}]",
+        *walk("a0", size, "r1", "r11"),
+        f"    {'mov32' if size == 4 else 'mov16'} d0, a0",
     ]
 
 
-def _transpose(made: Product) -> list[str]:
-    """What was gathered becomes T."""
-    t, w, size = made.tokens, made.width, _size(made)
-    n, at = w * made.rows, _transposed(made)
-    cells = w * made.half if made.paired else n
-    if not _shared(made):
-        walk = _tensor(at, [n, t], [size, size * n], size)
-    elif made.paired:
-        walk = _tensor(at, [cells, 2, t // 2, 2], [4, 2, 4 * n, 4 * cells], 2)
-    else:
-        walk = _tensor(at, [n, 2, t // 2], [4, 2, 4 * n], 2)
-    source = memory_dsr("a0", size, f"work+{(n * t << 16) + made.gathered:#x}")
-    return [*walk, *source, f"    {'mov32' if size == 4 else 'mov16'} d0, a0"]
-
-
-def _text(name: str, made: Product, kx: int) -> str:
-    """The subroutine: x in r8."""
-    of, t, size = made.policy, made.tokens, _size(made)
-    n, at, shared = made.width * made.rows, _transposed(made), _shared(made)
+def _text(made: Gathered) -> str:
+    """The subroutine: x at r8, table at r10."""
+    of, t, size, shared = made.policy, made.tokens, made.policy.size, _shared(made)
     halves = 2 if shared else 1
     multiply_add = {"f32": "fmacs", "exact": "fmachs", "half": "fmach"}[of.gradients]
     sum_size = 2 if of.gradients == "half" else 4
     lines = [
-        f"{name}:",
+        "gradient:",
         *_transpose(made),
         *next_outbox("begun"),
         f"    mov r12, {memory(sum_size):#x}",
@@ -141,18 +146,21 @@ def _text(name: str, made: Product, kx: int) -> str:
         f"    mov r20, {memory(size, save=True):#x}",
         f"    mov r22, {4 if shared else size}",
         "    mov r23, 0",
-        f"    mov r9, {kx}",
+        f"    ld32 r9, [r10+{INPUTS}]",
+        f"    ld32 r24, [r10+{ROW}]",
+        f"    ld32 r25, [r10+{FIRST}]",
+        "    iadd32 r25, r25, r11",
         "    dsr d10, north_out",
         f"    dsr {'b10' if sum_size == 4 else 'a10'}, south_in",
         ".input:",
-        f"    iadd32 r13, r7, {n << 16:#x}",
+        "    iadd32 r13, r7, r24",
         "    ldds d0, r12",
         "    ldds a0, r12",
         f"    {'mov32' if sum_size == 4 else 'mov16'} d0, r0",
     ]
     for half in range(halves):
         lines += [
-            f"    mov r21, work+{(n << 16) + at + 2 * half:#x}",
+            f"    iadd32 r21, r25, {2 * half}",
             "    ldds b1, r16",
             "    ldds b0, r20",
             f".token{half}:",
@@ -170,21 +178,20 @@ def _text(name: str, made: Product, kx: int) -> str:
     return "\n".join(lines)
 
 
-def _sums(name: str, made: Product) -> str:
-    """The subroutine: the sums over the tokens of the rows of the tile at r8, f32, into the work space."""
+def _sums(made: Gathered) -> str:
+    """The subroutine: the sums over the tokens of the r9 rows of the tile at r8, f32, into the work space."""
     size = made.policy.size
     return "\n".join(
         [
-            f"{name}:",
+            "sum_tokens:",
             *memory_dsr("b0", size, f"r8, {made.tokens << 16:#x}", save=True),
-            *memory_dsr("d0", 4, f"work+{made.kx << 16:#x}"),
-            f"    mov r2, {made.kx}",
+            *memory_dsr("d0", 4, f"work+{1 << 16:#x}"),
             ".row:",
             "    mov r1, 0",
             f"    {'fadds' if size == 4 else 'faddhs'} r1, r1, b0",
             "    mapput d0, r1",
-            "    isub32 r2, r2, 1",
-            "    bnz r2, .row",
+            "    isub32 r9, r9, 1",
+            "    bnz r9, .row",
             "    ret\n",
         ]
     )

@@ -1,0 +1,237 @@
+"""What the two products of a linear layer share (partial.py forward, linear.py backward): shapes, and code of rows.
+
+A product adds x[k] W[n, k] to sums[n] for weights that come down the column: a vector operation over the t tokens of a
+PE each.  A column has chunks of kx inputs k, and blocks of ny outputs n.
+
+One subroutine serves all shapes: what depends on the shape is a table of words in memory, whose address is an operand.
+x is copied to where it is walked over: 16-bit rows that are added to f32 sums lie in pairs, row p in the lower and row
+p + half in the upper halves of 32-bit words, so that the sources of a multiply-add never meet in a memory bank.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .policy import Policy
+from .region import memory
+
+if TYPE_CHECKING:
+    from .region import Region, Tile
+
+# Words of a shape's table.  Spans without a base: a length in the upper half.
+LOW, HIGH, LOW_SPAN, HIGH_SPAN, ROW, SUMS, CHUNK, CHUNK_BYTES, NY, MORE = (4 * i for i in range(10))
+
+
+@dataclass(frozen=True)
+class Product:
+    """One shape of product on a region: `inputs` features in, `outputs` out.
+
+    kx, ny: of a PE.  sparse: weights come with the places of their inputs, and those that are 0 do not come.
+    """
+
+    policy: Policy
+    width: int
+    tokens: int
+    inputs: int
+    outputs: int
+    sparse: bool = False
+
+    @property
+    def kx(self) -> int:
+        return -(-self.inputs // self.width)
+
+    @property
+    def ny(self) -> int:
+        return -(-self.outputs // self.width)
+
+    @property
+    def paired(self) -> bool:
+        """Rows p and p + half of a chunk share 32-bit words."""
+        return self.policy.products == "exact"
+
+    @property
+    def half(self) -> int:
+        """Rows in the lower halves of a paired chunk; all of another one."""
+        return -(-self.kx // 2) if self.paired else self.kx
+
+    @property
+    def rows(self) -> int:
+        """Rows of a chunk for which there is room."""
+        return 2 * self.half if self.paired else self.kx
+
+    @property
+    def row_bytes(self) -> int:
+        """From a row of a chunk to the next."""
+        return self.tokens * (4 if self.paired or self.policy.wide else 2)
+
+    @property
+    def chunk_bytes(self) -> int:
+        return self.half * self.row_bytes
+
+    @property
+    def sum_size(self) -> int:
+        """Bytes of a sum that products are added to."""
+        return 4 if self.policy.products in ("f32", "exact") else 2
+
+    @property
+    def multiply_add(self) -> str:
+        return {"f32": "fmacs", "exact": "fmachs"}.get(self.policy.products, "fmach")
+
+    @property
+    def gathered(self) -> int:
+        """Where in the work space x is walked over: half a row of banks away from sums."""
+        raise NotImplementedError
+
+    def places(self, blocks: int) -> np.ndarray:
+        """uint16 [width, n], as the order of a sparse stream of so many chunks or blocks: the place of x[k] in its
+        chunk, in words of 16 bits."""
+        k = np.arange(self.kx)
+        at = k % self.half * self.row_bytes // 2 + (k // self.half if self.paired else 0)
+        row = np.append(at, 0).astype(np.uint16)  # the last one for the control wavelet
+        return np.broadcast_to(np.tile(row, blocks * self.ny), (self.width, blocks * self.ny * row.size))
+
+    @cached_property
+    def table(self) -> list[int]:
+        """The words, in the order of the names above; MORE begins what a kind of product adds."""
+        low, high = self.half, self.kx - self.half
+        t = self.tokens << 16
+        chunk = (self.chunk_bytes // 4 << 16) + self.gathered
+        return [low, high, low * t, high * t, self.ny << 16, self.ny * t, chunk, self.chunk_bytes, self.ny]
+
+    # --- the code, the same for all shapes ----------------------------------------------------------------------------
+    #
+    # r8, r9: byte addresses of x and y; r10: of the table.  r1: where the chunk begins.  r12..r15: descriptor of a row
+    # of sums; r16..r19: of a row of x; r22..r25: of a row of weights.
+
+    def rows_begin(self) -> list[str]:
+        """Registers for rows."""
+        weights = ["    dsr a6, weights_in"]
+        if not self.sparse:
+            weights = [f"    ld32 r{22 + i}, [weights_in+{4 * i}]" for i in (0, 2, 3)] + [f"    ld32 r23, [r10+{ROW}]"]
+        return [
+            *weights,
+            f"    mov r12, {memory(self.sum_size, save=not self.sparse):#x}",
+            f"    mov r14, {self.sum_size}",
+            "    mov r15, 0",
+            f"    mov r16, {memory(self.policy.size):#x}",
+            f"    mov r18, {self.row_bytes // self.tokens}",
+            "    mov r19, 0",
+        ]
+
+    def own_chunk(self) -> list[str]:
+        """x becomes the chunk at r1; r20 its span in words of 32 bits.  r6: bytes of a chunk."""
+        size = self.policy.size
+        lines = [
+            f"    ld32 r20, [r10+{CHUNK}]",
+            "    mov r2, work",
+            "    iadd32 r20, r20, r2",
+            "    iand r1, r20, 0xffff",
+            f"    ld32 r6, [r10+{CHUNK_BYTES}]",
+            f"    ld32 r3, [r10+{LOW_SPAN}]",
+            f"    mov r28, {memory(size):#x}",
+            "    iadd32 r29, r8, r3",
+            f"    mov r30, {size}",
+            "    mov r31, 0",
+            "    ldds a0, r28",
+            "    iadd32 r29, r1, r3",
+            f"    mov r30, {4 if self.paired else size}",
+            "    ldds d0, r28",
+            f"    {'mov32' if size == 4 else 'mov16'} d0, a0",
+        ]
+        if not self.paired:
+            return lines
+        return [
+            *lines,
+            "    ishr32 r2, r3, 15",  # bytes of the rows in the lower halves
+            f"    ld32 r3, [r10+{HIGH_SPAN}]",
+            "    bz r3, .copied",
+            "    iadd32 r29, r8, r3",
+            "    iadd32 r29, r29, r2",
+            "    mov r30, 2",
+            "    ldds a0, r28",
+            "    iadd32 r29, r1, r3",
+            "    iadd32 r29, r29, 2",
+            "    mov r30, 4",
+            "    ldds d0, r28",
+            "    mov16 d0, a0",
+            ".copied:",
+        ]
+
+    def all_rows(self) -> list[str]:
+        """The rows of weights of a chunk: r1 is where it begins, r13 the span of the first sum."""
+        first = f"    iadd32 r17, r1, {self.tokens << 16:#x}"
+        if self.sparse:
+            return [first, *self._sparse_rows()]
+        lines = [first, f"    ld32 r5, [r10+{LOW}]", *self._dense_rows("low")]
+        if self.paired:
+            lines += [
+                f"    ld32 r5, [r10+{HIGH}]",
+                "    bz r5, .rows_end",
+                f"    iadd32 r17, r1, {(self.tokens << 16) + 2:#x}",
+                *self._dense_rows("high"),
+                ".rows_end:",
+            ]
+        return lines
+
+    def _dense_rows(self, label: str) -> list[str]:
+        """r5 rows, of x from r17 on.  DSRs are loaded before the branch back, which takes longer than they do."""
+        loads = ["    ldds d0, r12", "    ldds a0, r12", "    ldds b0, r16", "    ldds a6, r22"]
+        return [
+            *loads,
+            f".{label}:",
+            f"    mapstep r4, a6, .{label}_end",
+            f"    {self.multiply_add} d0, a0, b0, r4",
+            f"    maploop .{label}",
+            f".{label}_end:",
+            f"    iadd32 r17, r17, {self.row_bytes}",
+            *loads,
+            "    isub32 r5, r5, 1",
+            f"    bnz r5, .{label}",
+        ]
+
+    def _sparse_rows(self) -> list[str]:
+        """A row for each output, to its control wavelet."""
+        if self.policy.wide:
+            weight = ["    mapstep r22, a6, .row_end", "    mapstep r4, a6, .row_end"]
+        else:
+            weight = ["    mapstep r4, a6, .row_end", "    ishr32 r22, r4, 16"]
+        return [
+            f"    ld32 r5, [r10+{NY}]",
+            "    ldds d0, r12",
+            "    ldds a0, r12",
+            "    ldds b0, r16",
+            ".row:",
+            *weight,
+            "    dsindex b0, r22",
+            f"    {self.multiply_add} d0, a0, b0, r4",
+            "    maploop .row",
+            ".row_end:",
+            f"    iadd32 r13, r13, {self.tokens * self.sum_size}",
+            "    ldds d0, r12",
+            "    ldds a0, r12",
+            "    isub32 r5, r5, 1",
+            "    bnz r5, .row",
+        ]
+
+
+def walk(dsr: str, size: int, base: str, span: str, save: bool = False, stride: int | None = None) -> list[str]:
+    """Code that makes a DSR: base and span are registers, or a span of its own in `base` and "" (r28..r31)."""
+    return [
+        f"    mov r28, {memory(size, save):#x}",
+        f"    iadd32 r29, {base}, {span}" if span else f"    mov r29, {base}",
+        f"    mov r30, {size if stride is None else stride}",
+        "    mov r31, 0",
+        f"    ldds {dsr}, r28",
+    ]
+
+
+def call(region: Region, name: str, text: str, shape: str, words: list[int], x: Tile, y: Tile | None = None) -> None:
+    """Adds a call of a subroutine with a table, which is declared once."""
+    region.subroutine(name, text)
+    table = region.constants(shape, words)
+    operands = [f"    mov r8, {x.at}", *([f"    mov r9, {y.at}"] if y else []), f"    mov r10, {table}"]
+    region.code("\n".join([*operands, f"    call {name}"]))
