@@ -3,6 +3,7 @@
 import numpy as np
 
 from wse import numerics
+from wse.train import loop
 
 # Largest relative error of one rounding to the storage type.
 ROUNDING = {"f32": 1e-6, "f16": 2**-11, "bf16": 2**-8, "cb16": 2**-10}
@@ -20,3 +21,27 @@ def bound(policy, terms):
     unit = ROUNDING[policy.storage]
     sums = {"f32": 4e-6, "exact": unit, "mixed": unit * terms**0.5 / 2 + unit, "half": unit * terms}
     return 4 * sums[policy.products]
+
+
+def random_tokens(model, batch, seed=0):
+    """Ids and labels [batch, sequence]."""
+    return np.random.default_rng(seed).integers(0, model.vocab, (2, batch, model.sequence))
+
+
+def random_weights(graph, seed=0):
+    """Not those that a run begins with: gains and biases differ from 1 and 0."""
+    rng = np.random.default_rng(seed)
+    initial = loop.initial(graph, seed)
+    return {
+        name: (4 * w if w.ndim > 1 else w + 0.2 * rng.standard_normal(w.shape)).astype(np.float32)
+        for name, w in initial.items()
+    }
+
+
+def gradient_errors(got, expected):
+    """(relative error, cosine) by tensor."""
+    found = {}
+    for name, e in expected.items():
+        g, e = got[name].astype(np.float64).ravel(), e.astype(np.float64).ravel()
+        found[name] = np.linalg.norm(g - e) / np.linalg.norm(e), g @ e / np.linalg.norm(g) / np.linalg.norm(e)
+    return found

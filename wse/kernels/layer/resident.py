@@ -140,12 +140,13 @@ class Resident:
 
     # --- the host's side ----------------------------------------------------------------------------------------------
 
-    def write(self, fabric: Fabric, values: np.ndarray) -> None:
-        """The weights: f32 [numbers]."""
+    def write(self, fabric: Fabric, values: np.ndarray, array: str = "master") -> None:
+        """The weights, or "gradient" or "velocity": f32 [numbers]."""
         padded = np.append(np.asarray(values, np.float32), np.float32(0))
-        own = np.zeros((1, self.columns, self.size + 1), np.float32)
-        own[0, :, :-1] = padded[self.gradients]  # ZERO is the last one
-        self._put(fabric, "master", own)
+        own = padded[self.gradients][None]  # ZERO is the last one
+        if array == "master":
+            own = np.append(own, np.zeros((1, self.columns, 1), np.float32), axis=2)
+        self._put(fabric, array, own)
 
     def read(self, fabric: Fabric, numbers: int, array: str = "master") -> np.ndarray:
         """The weights, or "gradient" or "velocity": f32 [numbers], 0 for those that are not here."""

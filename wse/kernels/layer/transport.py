@@ -12,15 +12,15 @@ the lowest to the highest to the west, whatever the widths of the two regions ar
     routine = transport.receive("west", x0=8, features=32, width=8, tokens=32, size=2)
     ... routine.call(tile="x") ...                        # in every PE of the next one: comes from the west
 
-Tiles are [ceil(features / width)][tokens]; what lies beyond the features is not sent and not written.  All blocks the
-main thread until it is through.
+Tiles are [ceil(features / width)][tokens]; what lies beyond the features is not sent, and 0 where it arrives.  All
+blocks the main thread until it is through.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ... import dsd
+from ... import dsd, isa
 from ...errors import ConfigError
 from .code import Routine, register
 from .walks import LENGTH
@@ -106,6 +106,7 @@ def receive(side: Side, x0: int, features: int, width: int, tokens: int, size: i
     lines += [*_pass_on(side, towards, tokens, size)]
     lines += ["mov r3, r24", "bz r3, .none", *_walk(towards, tokens, size, block, "d")]
     lines += [f"dsr a{DSR}, from_{side}{_pairs(tokens, size)}", f"{_move(size)} d{DSR}, a{DSR}", ".none:"]
+    lines += _padding(tokens, size, block)
     return _routine(name or f"receive_{side}", lines)
 
 
@@ -182,14 +183,32 @@ def _walk(side: Side, tokens: int, size: int, block: int, file: str = "a") -> li
         *lines,
         f"imul32 r4, r3, {tokens << 16}",
         "iadd32 r29, r29, r4",
-        f"mov r28, {_MEM4D}",
+        f"mov r28, {isa.DSD_MEM4D}",
         "mov r30, 0",
         f"mov r31, {XDSR}",
         f"ldds {file}{DSR}, r28",
     ]
 
 
-_MEM4D = 2  # DSD_MEM4D (isa.h)
+def _padding(tokens: int, size: int, block: int) -> list[str]:
+    """Zeros in the rows of the tile beyond the PE's r24 features."""
+    row = tokens * size
+    return [
+        f"mov r3, {block}",
+        "isub32 r3, r3, r24",
+        "bz r3, .whole",
+        f"imul32 r4, r24, {row}",
+        "iadd32 r29, r8, r4",
+        f"imul32 r4, r3, {tokens << 16}",
+        "iadd32 r29, r29, r4",
+        f"mov r28, {isa.DSD_MEM1D}",
+        f"mov r30, {size}",
+        "mov r31, 0",
+        f"ldds d{DSR}, r28",
+        "mov r4, 0",
+        f"{_move(size)} d{DSR}, r4",
+        ".whole:",
+    ]
 
 
 def _pass_on(came: Side, side: Side, tokens: int, size: int) -> list[str]:
