@@ -19,13 +19,14 @@ from ..kernels.layer.code import Routine
 from ..kernels.layer.embedding import Embedding
 from ..kernels.layer.loss import Loss
 from ..kernels.layer.norm import Norm
+from ..kernels.layer.onehot import onehot
 from ..kernels.layer.region import Region, Tile
 from ..kernels.layer.rotary import Rotary
 from ..models.graph import Operator
 from .schedule import Arena, Buffer, Call
 
 ARENA = "work"  # the array of operators' work space, which holds all buffers as well
-LABELS = "labels"  # u16 [batches, t]
+IDS, LABELS = "ids", "labels"  # u16 [batches, t]; ids only where the table is resident
 SCALE = "scale"  # f32 [1]: loss scale / tokens of all batches
 LOSS = "losses"  # f32 [batches]: sum of the losses of the row's tokens
 MARK = 1  # the kind of `say` that tells which call begins; the first PE's are looked at
@@ -139,7 +140,7 @@ class Emitter:
         return {role: operator.parameters[role].name for role in roles if role in operator.parameters}
 
     def own(self, array: str) -> str:
-        """The micro-batch's row of an array of labels or losses."""
+        """The micro-batch's row of an array of ids, labels or losses."""
         row = 4 if array == LOSS else 2 * self.region.tokens
         return f"{array}+{row * self.batch}" if self.batch else array
 
@@ -165,6 +166,13 @@ class Emitter:
             self.feed(call, self.table, "weight")
         else:
             self.drain(call, self.table.gradient(self.tile(call.reads["dx"])), "weight")
+
+    def onehot(self, call: Call) -> None:
+        r = self.region
+        rows = self.rows(call.writes["y"].features)
+        self.run(
+            "ids_as_tile", lambda name: onehot(rows, r.tokens, self.size, r.policy.fp16, name), call, ids=self.own(IDS)
+        )
 
     def positions(self, call: Call) -> None:
         if self.part(call) == "forward":
@@ -271,11 +279,13 @@ class Emitter:
         self.run("loss_and_gradient", lambda name: made.routine(name, r.allreduce), call, **known)
 
 
-def works(calls: list[Call], region: Noting, sequence: int, sparse: bool = False) -> list[int]:
+def works(
+    calls: list[Call], region: Noting, sequence: int, sparse: bool = False, kind: type[Emitter] | None = None
+) -> list[int]:
     """Bytes of work space of each call: what `allocate` must know before calls can be added.  The region is of a
     program that nobody runs."""
     nowhere = Arena({buffer: 0 for call in calls for buffer in call.buffers.values()}, 0)
-    made = Emitter(region, nowhere, sequence, sparse)
+    made = (kind or Emitter)(region, nowhere, sequence, sparse)
     made.declare()
     with region.task("measured", region.program.machine.local_task_first):
         for call in calls:
