@@ -22,9 +22,10 @@ and WSE-3 are elements a cycle, before the limits of memory and fabric. Latencie
 KERNELS = """\
 # Kernels
 
-`wse run NAME` builds a kernel's program, runs it on random inputs (`--seed`), compares the result to the bit with a model in
-NumPy and says where the cycles went. This page is made from the modules in `wse/kernels` by `python tests/record.py docs`.
-`wse/kernels/__init__.py` says what a module has to have to be one more.
+`wse run NAME` builds a kernel's program, runs it on random inputs (`--seed`), compares the result with a model in NumPy (to
+the bit, or, where a section says so, with float64 within bounds) and says where the cycles went. This page is made from the
+modules in `wse/kernels` by `python tests/record.py docs`. `wse/kernels/__init__.py` says what a module has to have to be one
+more.
 
 | kernel | what it is | grid by default |
 | --- | --- | --- |

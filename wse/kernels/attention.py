@@ -1,6 +1,18 @@
 """Attention of random queries, keys and values, forward and backward.
 
-A PE holds whole heads and whole sequences.  With fewer heads of keys and values than of queries, several share one.
+Data layout.  A PE holds whole heads of whole sequences: q, o [heads d_head][tokens], k, v [kv_heads d_head][tokens],
+tokens contiguous; with fewer heads of keys and values than of queries, several share one.
+
+Program.  The scores of a head and a sequence lie as S[j][i], key j and query i, so that what softmax takes over keys
+are operations on rows, and each product is a multiply-add of a row by one number: S[j][:] += k[c][j] q[c][:], o[c][:]
++= v[c][j] P[j][:].  Under a causal mask keys come in four blocks whose rows begin at the block's first key, which saves
+6/16 of everything.  Forward keeps of each query the greatest score and 1 / the sum, from which backward makes P again.
+Sums and softmax are f32; 16-bit factors are rounded.  With `half` scores and sums of products have 16 bits.
+
+What bounds it.  Multiply-adds of 16-bit factors to f32 sums, 1.3 a cycle as two operands share memory banks (f32: 1;
+16-bit sums: 4), two products forward and five backward; then exp, 7 cycles a score.
+
+The result is verified against float64, to 24 half units of the last place; with `half` to 48.
 """
 
 from __future__ import annotations

@@ -1,7 +1,14 @@
 """Softmax cross-entropy of random logits and labels: the losses and their gradient.
 
-The vocabulary lies along a row of PEs; the greatest logit, the sum of exponentials and the label's logit are
-all-reduced over it.
+Data layout.  Logits are tiles as in layernorm, the vocabulary along a row of PEs; all PEs of a row have its labels.
+
+Program.  As softmax; the PE that has a token's label in its columns adds the label's logit to what is all-reduced with
+the sums, and takes one from that element of the gradient.  log is an f32 polynomial of the mantissa.  Loss and gradient
+come of one pass; the gradient is multiplied by the loss scale over the number of tokens.
+
+What bounds it.  exp, and some 40 cycles a token for its label.
+
+The result is verified against float64, to 12 half units of the last place.
 """
 
 from __future__ import annotations

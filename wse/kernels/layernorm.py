@@ -1,7 +1,19 @@
 """Layer norm of random activations, forward and backward.
 
-Features lie along a row of PEs and tokens down the columns; means and variances are sums over the row.  Each row's gain
-and bias gradients are sums over its own tokens.
+Data layout.  On a grid of w x h PEs, PE (x, y) holds of an activation a tile [features][tokens], tokens contiguous:
+features x f .. x f + f - 1 with f = ceil(features / w), of tokens y t .. y t + t - 1; zeros fill what lies beyond.
+Gains and biases lie in f32 as [f] in every PE, and so do their gradients, each row's being sums over its own tokens.
+
+Program.  Mean, variance (of differences to the mean) and, in backward, two means of the gradient are sums of vectors of
+t tokens: over the PE's own rows, then over the row of PEs by a chain to the east and a multicast back.  Everything else
+is vector operations on the tile; 1 / sqrt is three steps of Newton's iteration from a first value that comes of the
+number's own bits.  All arithmetic is f32; 16-bit elements are rounded when they are stored.
+
+What bounds it.  f32 products, one a cycle: some 5 cycles an element forward and 13 backward, and for small tiles the
+all-reduces, some 300 cycles for 32 tokens on four PEs.
+
+The result is verified against float64: |difference| / |result| of y, dx and the gradients of gain and bias may be 12
+half units of the last place of the element type.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """RMS norm of random activations, forward and backward.
 
-As layernorm, without mean and bias.
+As layernorm, without mean and bias: one all-reduce forward, one backward, and fewer operations on the tile.
 """
 
 from __future__ import annotations

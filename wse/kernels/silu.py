@@ -1,6 +1,6 @@
 """SiLU of random activations, alone or gated (SwiGLU), forward and backward.
 
-Every PE works on its own tile; forward leaves the derivative for backward.
+As gelu, with x sigmoid(x).
 """
 
 from __future__ import annotations

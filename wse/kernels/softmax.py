@@ -1,6 +1,13 @@
 """Softmax over the features of random activations, forward and backward.
 
-Features lie along a row of PEs: the greatest and the sum are all-reduced over it.
+Data layout.  Tiles as in layernorm.
+
+Program.  The greatest of each token's features and the sum of the exponentials are all-reduced over the row of PEs, and
+in backward the sum of y dy is.  All arithmetic is f32.  Attention and crossentropy have their own softmax.
+
+What bounds it.  exp: some 17 cycles an element of the tile in f32, 12 in 16 bits.
+
+The result is verified against float64, to 12 half units of the last place.
 """
 
 from __future__ import annotations

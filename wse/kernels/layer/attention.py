@@ -476,10 +476,12 @@ class _Work:
         # 8 bytes off tiles and 16-bit sums: no bank of theirs.
         self.half = self.exponent = work.take(n, 2, bank=4)
         self.vector, self.scratch = work.take(s, bank=4), work.take(s, bank=0)
-        self.sums = work.take(tile, shape._sum, bank=0 if shape.half else 6)
+        # do' in f32 has served when the sums for dq begin; 16-bit sums begin 8 bytes on, in bank 0.
+        room = work.take(tile + 2 * shape.half, bank=4 if shape.half else 6)
+        self.values = replace(room, n=tile)
+        self.sums = replace(room, n=tile, size=shape._sum, offset=room.offset + 8 * shape.half)
         if backward:
             self.turned = self.half if size == 2 else work.take(n, bank=2)
-            self.values = work.take(tile, bank=2)
             bank = 0 if shape.half else 6
             self.keys, self.mixed = work.take(tile, shape._sum, bank), work.take(tile, shape._sum, bank)
             self.outer = work.take(tile, 2) if size == 2 else self.values
