@@ -24,11 +24,15 @@ def command(measure: bool, only: tuple[str, ...], runs: bool, as_json: bool) -> 
         unknown = [name for name in only if name not in cost.models()]
         if unknown:
             raise click.UsageError(f"there is no cost model {unknown[0]!r}: known are {'; '.join(cost.models())}")
-        chosen = only or tuple(cost.models())
-        kept = [run for run in cost.executed() if run.kernel not in chosen] if cost.TABLE.exists() else []
+        known = tuple(cost.models())
+        chosen = only or known
+        kept = (
+            [run for run in cost.executed() if run.kernel not in chosen and run.kernel in known]
+            if cost.TABLE.exists()
+            else []
+        )
         made = cost.measure(chosen, lambda what: click.echo(what, err=True))
-        order = list(cost.models())
-        cost.write(sorted([*kept, *made], key=lambda run: order.index(run.kernel)))
+        cost.write(sorted([*kept, *made], key=lambda run: known.index(run.kernel)))
     found = cost.fits()
     if as_json:
         common.print_json({"bar_pct": cost.BAR_PCT, "kernels": [document(fit) for fit in found.values()]})
@@ -74,7 +78,7 @@ def tables(found: dict[str, cost.Fit], runs: bool) -> None:
     ]
     head = ("kernel", "fitted", "worst", "held out", "mean", "worst")
     common.print_table(head, rows, right=(1, 2, 3, 4, 5), below=words)
-    click.echo(f"\ncycles; executed on the emulated WSE-3; bar for runs held out: {cost.BAR_PCT:g} %")
+    click.echo(f"\ncycles; executed on the emulated WSE-3 or WSE-2; bar for runs held out: {cost.BAR_PCT:g} %")
     if not runs:
         return
     click.echo()

@@ -6,7 +6,7 @@ model cannot know is how the vendor's compiler does: that is calibrated (calibra
 
 Taken beyond what is executed: tiles of a wafer (a few features by hundreds of tokens; executed ones are as narrow and
 shorter), attention over thousands of tokens with its heads divided among PEs without loss, sums along hundreds of PEs.
-On a WSE-2, products are those of a WSE-3 times the ratio of the same product executed on one column of both.
+On a WSE-2 products are executed as such; what lies between them is a WSE-3's.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ import numpy as np
 
 from ..machine import Machine
 from ..mapping import cost
+from ..mapping.layer_costs import linear_name
 from ..models import Graph, Operator, Transformer, graph
 from .workload import Layer, Workload
 
 # PEs that the vendor's software uses: of 757 x 996 and 762 x 1172 that a program may use, rows as many as give these.
 PES = {"wse2": 850_000, "wse3": 900_000}
+PHASES = ("forward", "backward")
 # The clock that the vendor's peak figures imply (parts.PEAK).
 CLOCK_HZ = 1.1e9
 # The executed attention is causal: in four blocks it works on 10 of 16 parts of the square.
@@ -70,15 +72,14 @@ def _cycles(model: Transformer, name: str, sequence: int, tokens: int, arch: str
 
 def operator_cycles(
     operator: Operator, width: int, tile: int, sequence: int, tokens: int, arch: str
-) -> tuple[float, float]:
+) -> tuple[float, ...]:
     """(forward, backward) cycles of an operator on rows of `width` PEs with `tile` tokens each."""
     inputs, outputs = operator.features
     rows = math.ceil(outputs / width)
     match operator.kind:
         case "linear":
             shape = {"w": width, "inputs": inputs, "outputs": outputs, "tokens": tile}
-            factor = ratio(arch)
-            return factor[0] * _cost("linear forward", **shape), factor[1] * _cost("linear backward", **shape)
+            return tuple(_cost(linear_name(phase, arch), **shape) for phase in PHASES)
         case "layernorm" | "rmsnorm":
             kind = operator.kind.removesuffix("norm")
             sums = _row_sum(width, tile)
@@ -110,8 +111,8 @@ def operator_cycles(
                 if role != "router":
                     _, wide, deep = parameter.shape
                     shape = {"w": width, "inputs": deep, "outputs": wide, "tokens": tile}
-                    found[0] += active * _cost("linear forward", **shape)
-                    found[1] += active * _cost("linear backward", **shape)
+                    for i, phase in enumerate(PHASES):
+                        found[i] += active * _cost(linear_name(phase, arch), **shape)
             return found[0], found[1]
     return 0.0, 0.0  # rows of tables by ids, rotations: little beside products
 
@@ -127,24 +128,3 @@ def _both(name: str, **shape: int) -> tuple[float, float]:
 def _row_sum(width: int, tokens: int) -> float:
     """An f32 sum of a vector of tokens along the row, to all of it."""
     return _cost("allreduce, f32", w=width, h=1, length=tokens)
-
-
-@cache
-def ratio(arch: str) -> tuple[float, float]:
-    """(forward, backward) cycles of products on that wafer over a WSE-3's: the mean of the recorded pairs."""
-    if arch == "wse3":
-        return 1.0, 1.0
-    found = []
-    for phase in ("forward", "backward"):
-        here, there = (
-            {
-                tuple(r.shape.values()): r.cycles
-                for r in cost.executed()
-                if r.kernel == f"linear {phase}, one column, {a}"
-            }
-            for a in (arch, "wse3")
-        )
-        # Long products: what starts and ends them weighs little.
-        shape = max(here, key=lambda s: here[s])
-        found.append(here[shape] / there[shape])
-    return found[0], found[1]

@@ -212,7 +212,10 @@ def measure(names: Iterable[str] | None = None, report: Callable[[str], None] = 
 
 def write(runs: Iterable[Executed], path: Path = TABLE) -> None:
     """Records runs."""
-    lines = ["# Cycles of executed kernels, WSE-3, simulator profile: written by `wse costs --measure`.", COLUMNS]
+    lines = [
+        "# Cycles of executed kernels, simulator profile, WSE-3 unless named: written by `wse costs --measure`.",
+        COLUMNS,
+    ]
     for run in runs:
         shape = " ".join(f"{name}={value}" for name, value in run.shape.items())
         lines.append(f'"{run.kernel}",{shape},{run.cycles},{int(run.held)}')

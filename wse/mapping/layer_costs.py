@@ -33,8 +33,7 @@ def layer_models() -> list[Model]:
         *(_norm(kind, phase) for kind in ("layer", "rms") for phase in ("forward", "backward")),
         _model("loss", "loss", ("rows", "tokens"), BY_ROW, _loss, TILES, MORE_TILES),
         *(_attention(phase) for phase in ("forward", "backward")),
-        *(_linear(phase) for phase in ("forward", "backward")),
-        *(_linear(phase, arch, True) for phase in ("forward", "backward") for arch in ("wse2", "wse3")),
+        *(_linear(phase, arch) for arch in ("wse3", "wse2") for phase in ("forward", "backward")),
     ]
 
 
@@ -218,14 +217,10 @@ LINEAR = (
     (4, 64, 16, 16), (4, 128, 32, 32), (4, 32, 128, 32), (4, 32, 32, 64), (8, 64, 64, 8), (2, 32, 32, 48),
     (4, 64, 64, 32), (4, 32, 32, 8), (8, 128, 64, 16),
 )  # fmt: skip
-COLUMN = tuple(product((1,), (8, 16, 24), (8, 16, 24), (16, 32)))
-MORE_COLUMN = ((1, 12, 20, 24), (1, 20, 12, 40), (1, 16, 16, 64), (1, 24, 24, 48))
 MORE_LINEAR = ((4, 48, 48, 24), (8, 96, 32, 32), (4, 96, 24, 16), (6, 48, 96, 32), (4, 32, 96, 40), (16, 128, 128, 16))
 
 
-def _linear(phase: str, arch: str = "wse3", one_column: bool = False) -> Model:
-    """one_column: without a ring, to compare machines."""
-
+def _linear(phase: str, arch: str) -> Model:
     def run(s: Shape) -> int:
         from ..fabric import Fabric
         from ..kernels.layer import linear, partial
@@ -255,7 +250,9 @@ def _linear(phase: str, arch: str = "wse3", one_column: bool = False) -> Model:
 
     terms = FORWARD if phase == "forward" else BACKWARD
     sizes = ("w", "inputs", "outputs", "tokens")
-    if not one_column:
-        return Model(f"linear {phase}", sizes, terms, run, LINEAR, MORE_LINEAR)
-    name = f"linear {phase}, one column, {arch}"
-    return Model(name, sizes, terms, run, COLUMN, MORE_COLUMN)
+    return Model(linear_name(phase, arch), sizes, terms, run, LINEAR, MORE_LINEAR)
+
+
+def linear_name(phase: str, arch: str) -> str:
+    """The model's name."""
+    return f"linear {phase}" + ("" if arch == "wse3" else f", {arch}")
