@@ -3,17 +3,20 @@
 A column of PEs holds its own features k of x, and takes the weights W[n, k] of all outputs n for them: each weight that
 comes down adds x[k] W[n, k] to a partial sum of y[n], a vector operation over a PE's tokens, and is not kept.  Outputs
 are made a block at a time, the block of one column of PEs after the other: at step s column x works for column
-(x - 1 - s) mod W.  While it does so, one microthread adds what comes from the west to the block of the step before, and
-another one sends the block before that to the east; in the last step a PE's own block has been everywhere, and lands in
-the layout of x.  So layers chain without moving anything, a column takes the weights of the same inputs forward and
-backward (linear.backward), and the weights of each column come in an order of their own, which `Partial.order` gives.
+(x - 1 - s) mod W.  After each step its sums go on to the east, and those of the next block come from the west, to go on
+from; in the last step a PE's own block has been everywhere, and lands in the layout of x.  So layers chain without
+moving anything, a column takes the weights of the same inputs forward and backward (linear.backward), and the weights
+of each column come in an order of their own, which `Partial.order` gives.
+
+Passing sums on takes a slot to send and one to take for each of them, which nothing can hide: a PE executes one element
+a slot.  So it is done between steps, and multiply-adds have the PE for themselves.
 
     dense    for each own input k, W[n, k] of the block's outputs n: as many as there are
     sparse   for each output n of the block, W[n, k] of those own k where it is not 0, each with the place of x[k] as
              its index, then a control wavelet
 
-Rounding by policy (policy.py); sums go over the inputs of one column first, then over the columns from the one east of
-the owner on:
+Rounding by policy (policy.py).  Sums go from the column east of the owner on to the east, within a column in the order
+of the weights; the bias comes in at the owner, before its own products:
 
     f32      every product and sum rounded to f32
     exact    products exact, each sum rounded to f32; y rounded to 16 bits
@@ -31,7 +34,7 @@ import numpy as np
 
 from .layout import owned
 from .product import MORE, ROW, SUMS, Product, call, walk
-from .region import RECEIVE, SEND
+from .region import SEND
 from .streams import END, ZERO, Stream
 
 if TYPE_CHECKING:
@@ -64,7 +67,7 @@ def forward(region: Region, x: Tile, y: Tile, bias: bool = False, sparse: bool =
 class Partial(Product):
     """One shape of it.  kx: inputs of a PE, its chunk of x; ny: outputs of a block."""
 
-    # Work space: sums of three blocks, 16-bit sums of one before they are widened (mixed), the bias, x as it is walked
+    # Work space: sums of two blocks, 16-bit sums of one before they are widened (mixed), the bias, x as it is walked
     # over.
 
     @property
@@ -87,7 +90,7 @@ class Partial(Product):
 
     @property
     def narrow(self) -> int:
-        return 3 * self.block_bytes
+        return 2 * self.block_bytes
 
     @property
     def bias(self) -> int:
@@ -126,31 +129,39 @@ class Partial(Product):
     def text(self, name: str, bias: bool) -> str:
         """The subroutine: x at r8, y at r9, table at r10.
 
-        r6, r11, r7: where the sums of this block, of the one before and of the one before that lie; r21: steps to go;
-        r3: span of a block without a base.
+        r6, r11: where the sums of this block and of the one before lie; r21: steps to go; r3: span of a block without a
+        base; mixed: r2: where 16-bit sums lie.
         """
-        return "\n".join(
-            [
-                f"{name}:",
-                *self.own_chunk(),
-                *(self._take_bias() if bias else []),
-                *self.rows_begin(),
-                f"    mov r21, {self.width - 1}",
-                "    mov r6, work",
-                f"    ld32 r2, [r10+{BLOCK_BYTES}]",
-                "    iadd32 r7, r6, r2",
-                "    iadd32 r11, r7, r2",
-                f"    ld32 r3, [r10+{SUMS}]",
-                *(["    dsr d8, ring_out", "    dsr b9, ring_in"] if self.width > 1 else []),
-                ".block:",
-                *self._begin(bias),
-                f"    iadd32 r13, r2, {self.tokens << 16:#x}",
-                *self.all_rows(),
-                *self._pass_sums(),
-                *self._finish(),
-                "    ret\n",
+        lines = [
+            f"{name}:",
+            *self.own_chunk(),
+            *(self._take_bias() if bias else []),
+            *self.rows_begin(),
+            f"    mov r21, {self.width - 1}",
+            "    mov r6, work",
+            f"    ld32 r11, [r10+{BLOCK_BYTES}]",
+            "    iadd32 r11, r11, r6",
+            f"    ld32 r3, [r10+{SUMS}]",
+        ]
+        if self.mixed:
+            lines += [f"    ld32 r2, [r10+{NARROW}]", "    iadd32 r2, r2, r6"]
+        lines += [*self._clear("r6", self.passed_size), ".block:"]
+        if bias:
+            lines += ["    bnz r21, .rows", *self._add_bias(), ".rows:"]
+        if self.mixed:
+            lines += self._clear("r2", 2)
+        lines += [
+            f"    iadd32 r13, {'r2' if self.mixed else 'r6'}, {self.tokens << 16:#x}",
+            *self.all_rows(),
+        ]
+        if self.mixed:
+            lines += [
+                *walk("d0", 4, "r6", "r3"),
+                "    ldds a0, r28",
+                *walk("b0", 2, "r2", "r3"),
+                "    faddhs d0, a0, b0",
             ]
-        )
+        return "\n".join([*lines, *self._pass_on(), *self._finish(), "    ret\n"])
 
     def _take_bias(self) -> list[str]:
         """The bias comes into the work space, in words of 32 bits."""
@@ -164,24 +175,13 @@ class Partial(Product):
             "    mov32 d0, a6",
         ]
 
-    def _begin(self, bias: bool) -> list[str]:
-        """Sums of a block, at r2, begin with 0, those of the own one with the bias."""
-        size = self.sum_size
-        move = "mov32" if size == 4 else "mov16"
-        place = ["    mov r2, r6"]
-        if self.mixed:
-            place = ["    mov r2, work", f"    ld32 r4, [r10+{NARROW}]", "    iadd32 r2, r2, r4"]
-        clear = [*walk("d0", size, "r2", "r3"), f"    {move} d0, r0"]
-        if not bias:
-            return [*place, *clear]
+    def _add_bias(self) -> list[str]:
+        """The bias is added to the sums of the own block, row by row."""
+        size = self.passed_size
         return [
-            *place,
-            "    bz r21, .own",
-            *clear,
-            "    jmp .rows",
-            ".own:",
-            f"    iadd32 r4, r2, {self.tokens << 16:#x}",
+            f"    iadd32 r4, r6, {self.tokens << 16:#x}",
             *walk("d0", size, "r4", "", save=True),
+            "    ldds a0, r28",
             f"    ld32 r4, [r10+{BIAS}]",
             f"    ld32 r5, [r10+{ROW}]",
             "    iadd32 r4, r4, r5",
@@ -190,44 +190,43 @@ class Partial(Product):
             ".bias:",
             "    mapstep r4, b1, .rows",
             *(["    h2s r4, r4"] if size == 4 and not self.policy.wide else []),
-            f"    {move} d0, r4",
+            f"    {'fadds' if size == 4 else 'faddh'} d0, a0, r4",
             "    maploop .bias",
-            ".rows:",
         ]
 
-    def _pass_sums(self) -> list[str]:
-        """Microthreads add what comes from the west to this block, and send the one before, to which all was added: an
-        operation on a microthread waits for the one before it there.  For the same reason the buffer that is taken next
-        is free.  At the last step, a wavelet more is sent and taken, so that all has ended."""
-        size = self.passed_size
-        lines = []
-        if self.mixed:
-            lines += [*walk("a0", 2, "r2", "r3"), *walk("d0", 4, "r6", "r3"), "    fh2s d0, a0"]
+    def _clear(self, base: str, size: int) -> list[str]:
+        return [*walk("d0", size, base, "r3"), f"    {'mov32' if size == 4 else 'mov16'} d0, r0"]
+
+    def _pass_on(self) -> list[str]:
+        """The sums go on to the east, those of the next block come from the west.  Sending takes a microthread, for all
+        PEs of a row send at once; it waits for the one before, so that what was sent then may be overwritten.  In the
+        end, a wavelet more is sent and taken, so that all has been sent."""
         if self.width == 1:
-            return lines
+            return []
+        words, halved = "r3", []
+        if self.passed_size == 2:  # two to a wavelet
+            words, halved = "r4", ["    ishr32 r4, r3, 1"]
         return [
-            *lines,
-            f"    ine32 r4, r21, {self.width - 1}",
-            "    bz r4, .next",
-            *walk("d9", size, "r6", "r3"),
-            "    ldds a9, r28",
-            f"    {'fadds' if size == 4 else 'faddh'} d9, a9, b9 {{async, ut={RECEIVE}}}",
-            *walk("a8", size, "r11", "r3"),
-            f"    {'mov32' if size == 4 else 'mov16'} d8, a8 {{async, ut={SEND}}}",
             "    bz r21, .last",
-            ".next:",
-            "    mov r4, r7",
-            "    mov r7, r11",
+            "    dsr d8, ring_out",
+            "    dsr a9, ring_in",
+            *halved,
+            *walk("a8", 4, "r6", words),
+            f"    mov32 d8, a8 {{async, ut={SEND}}}",
+            f"    iadd32 r29, r11, {words}",
+            "    ldds d9, r28",
+            "    mov32 d9, a9",
+            "    mov r4, r11",
             "    mov r11, r6",
             "    mov r6, r4",
             "    isub32 r21, r21, 1",
             "    jmp .block",
             ".last:",
-            "    dsr d10, ring_out_one",
-            "    dsr d11, drop",
-            "    dsr a11, ring_in_one",
-            f"    mov32 d10, r0 {{async, ut={SEND}}}",
-            f"    mov32 d11, a11 {{async, ut={RECEIVE}}}",
+            "    dsr d8, ring_out_one",
+            "    dsr d9, drop",
+            "    dsr a9, ring_in_one",
+            f"    mov32 d8, r0 {{async, ut={SEND}}}",
+            "    mov32 d9, a9",
         ]
 
     def _finish(self) -> list[str]:
