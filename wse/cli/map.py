@@ -28,6 +28,13 @@ from . import common
     "--rate", type=click.FloatRange(0, min_open=True), help="Sequences/s to size for.  [default: the highest]"
 )
 @click.option("--batch", type=click.IntRange(1), help="Sequences per step (streaming).  [default: what memory takes]")
+@click.option(
+    "--costs",
+    type=click.Choice(["compiler", "executed"]),
+    default="compiler",
+    show_default=True,
+    help="Of kernels: calibrated on the vendor's compiler, or fitted to executed runs.",
+)
 @click.option("--plot", type=click.Path(path_type=Path), help="Picture to write: .png .svg .pdf.")
 @common.json_option
 def command(
@@ -39,6 +46,7 @@ def command(
     by: str,
     rate: float | None,
     batch: int | None,
+    costs: str,
     plot: Path | None,
     as_json: bool,
 ) -> None:
@@ -66,29 +74,47 @@ def command(
     arch = arch or ("wse2" if as_published else "wse3")
     grid = grid or (compiler.GRID if as_published else wafer(Machine(arch)))
     made = graph(transformer)
-    plan = floorplan.plan(made, grid, Machine(arch), compiler.calibrated(), sequence, by, rate)
+    plan = floorplan.plan(made, grid, Machine(arch), priced(costs, arch), sequence, by, rate)
     compared = None
     if as_published and by == "kernel" and sequence in (None, transformer.sequence):
-        compared = compare(made, Machine(arch))
+        compared = compare(made, Machine(arch), arch)
     if plot is not None:
         from ..report.floorplan import draw
 
         draw(plan, plot)
     if as_json:
-        common.print_json(document(plan, arch, compared, plot))
+        common.print_json(document(plan, arch, costs, compared, plot))
     else:
-        show(plan, arch, compared, plot)
+        show(plan, arch, costs, compared, plot)
+
+
+def priced(costs: str, arch: str) -> floorplan.Costs:
+    """The kernels' costs by name."""
+    if costs == "compiler":
+        return compiler.calibrated()
+    from ..mapping.operator_cost import ExecutedCosts
+
+    return ExecutedCosts(arch)
+
+
+COSTS = {
+    "compiler": "modelled: calibrated on the vendor's compile report of GPT-2 small, not executed",
+    "executed": "modelled: fitted to executed kernels of this package (wse costs)",
+}
 
 
 def wafer(machine: Any) -> tuple[int, int]:
     return machine.fabric_width, machine.fabric_height
 
 
-def compare(made: Graph, machine: Any) -> list[dict[str, Any]]:
-    """PEs by kernel at the published rate, beside the published ones."""
-    plan = floorplan.plan(
-        made, compiler.GRID, machine, compiler.calibrated(), rate=compiler.SAMPLES_PER_SECOND
-    ).by_kernel()
+def compare(made: Graph, machine: Any, arch: str) -> list[dict[str, Any]]:
+    """PEs by kernel at the published rate, beside the published ones, and those that executed kernels would take."""
+    from ..mapping.operator_cost import ExecutedCosts
+
+    rate = compiler.SAMPLES_PER_SECOND
+    plan = floorplan.plan(made, compiler.GRID, machine, compiler.calibrated(), rate=rate).by_kernel()
+    wide = (machine.fabric_width, machine.fabric_height)
+    own = floorplan.plan(made, wide, machine, ExecutedCosts(arch), rate=rate).by_kernel()
     return [
         {
             "kernel": kernel,
@@ -96,12 +122,15 @@ def compare(made: Graph, machine: Any) -> list[dict[str, Any]]:
             "pes": plan[kernel][1],
             "error_pct": 100 * (plan[kernel][1] / pes - 1),
             "from": compiler.ORIGIN[kernel],
+            "executed_pes": own[kernel][1],
         }
         for kernel, (_, pes) in compiler.published().items()
     ]
 
 
-def document(plan: floorplan.FloorPlan, arch: str, compared: list[dict[str, Any]] | None, plot: Path | None) -> Any:
+def document(
+    plan: floorplan.FloorPlan, arch: str, costs: str, compared: list[dict[str, Any]] | None, plot: Path | None
+) -> Any:
     """What --json prints; keys are stable."""
     return {
         "model": plan.model,
@@ -132,12 +161,14 @@ def document(plan: floorplan.FloorPlan, arch: str, compared: list[dict[str, Any]
             for p in plan.placed
         ],
         "published": compared,
-        "costs": "calibrated on the vendor's compile report",
+        "costs": COSTS[costs],
         "plot": plot,
     }
 
 
-def show(plan: floorplan.FloorPlan, arch: str, compared: list[dict[str, Any]] | None, plot: Path | None) -> None:
+def show(
+    plan: floorplan.FloorPlan, arch: str, costs: str, compared: list[dict[str, Any]] | None, plot: Path | None
+) -> None:
     rows = []
     for kernel, (number, pes) in plan.by_kernel().items():
         own = [p for p in plan.placed if p.region.kernel == kernel]
@@ -166,7 +197,7 @@ def show(plan: floorplan.FloorPlan, arch: str, compared: list[dict[str, Any]] | 
             f"{len(plan.wires)}, {1 + max((w.color for w in plan.wires), default=-1)} colors; the chain's middles are "
             f"{floorplan.wire_length(plan):,.0f} hops apart in all",
         ),
-        ("costs", "modelled: calibrated on the vendor's compile report of GPT-2 small, not executed"),
+        ("costs", COSTS[costs]),
     ]
     if plot is not None:
         pairs.append(("picture", str(plot)))
@@ -174,10 +205,19 @@ def show(plan: floorplan.FloorPlan, arch: str, compared: list[dict[str, Any]] | 
     if compared is not None:
         click.echo(f"\nAt the published rate, {compiler.SAMPLES_PER_SECOND} sequences/s:")
         table = [
-            (r["kernel"], f"{r['published_pes']:,}", f"{r['pes']:,}", f"{r['error_pct']:+.1f} %", r["from"])
+            (
+                r["kernel"],
+                f"{r['published_pes']:,}",
+                f"{r['pes']:,}",
+                f"{r['error_pct']:+.1f} %",
+                f"{r['executed_pes']:,}",
+                r["from"],
+            )
             for r in compared
         ]
-        common.print_table(("kernel", "published", "computed", "error", "computed from"), table, right=(1, 2, 3))
+        common.print_table(
+            ("kernel", "published", "computed", "error", "executed kernels", "computed from"), table, (1, 2, 3, 4)
+        )
         free = 100 * (plan.rate / compiler.SAMPLES_PER_SECOND - 1)
         if abs(plan.rate - compiler.SAMPLES_PER_SECOND) > 1:
             click.echo(

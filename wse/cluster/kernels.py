@@ -17,18 +17,14 @@ from functools import cache
 import numpy as np
 
 from ..machine import Machine
-from ..mapping import cost
-from ..mapping.layer_costs import linear_name
-from ..models import Graph, Operator, Transformer, graph
+from ..mapping.operator_cost import operator_cycles
+from ..models import Graph, Transformer, graph
 from .workload import Layer, Workload
 
 # PEs that the vendor's software uses: of 757 x 996 and 762 x 1172 that a program may use, rows as many as give these.
 PES = {"wse2": 850_000, "wse3": 900_000}
-PHASES = ("forward", "backward")
 # The clock that the vendor's peak figures imply (parts.PEAK).
 CLOCK_HZ = 1.1e9
-# The executed attention is causal: in four blocks it works on 10 of 16 parts of the square.
-NOT_CAUSAL = 16 / 10
 # A row of the wafer may be so many shorter rows, each with all features of its own tokens: 768 features on 757 columns
 # would leave half of a second feature's place empty, in eight rows of 94 hardly any.
 GROUPS = range(1, 25)
@@ -63,68 +59,8 @@ def _cycles(model: Transformer, name: str, sequence: int, tokens: int, arch: str
         for operator in _graph(model).operators:
             own = operator.group if operator.layer is None else f"layers.{operator.layer}"
             if own == name:
-                cycles = operator_cycles(operator, width, tile, sequence, tokens, arch)
+                cycles = operator_cycles(operator, width, tile, sequence, tokens / PES[arch], arch)
                 found[:, int(operator.kind == "attention")] += cycles
         if found.sum() < best.sum():
             best = found
     return best
-
-
-def operator_cycles(
-    operator: Operator, width: int, tile: int, sequence: int, tokens: int, arch: str
-) -> tuple[float, ...]:
-    """(forward, backward) cycles of an operator on rows of `width` PEs with `tile` tokens each."""
-    inputs, outputs = operator.features
-    rows = math.ceil(outputs / width)
-    match operator.kind:
-        case "linear":
-            shape = {"w": width, "inputs": inputs, "outputs": outputs, "tokens": tile}
-            return tuple(_cost(linear_name(phase, arch), **shape) for phase in PHASES)
-        case "layernorm" | "rmsnorm":
-            kind = operator.kind.removesuffix("norm")
-            sums = _row_sum(width, tile)
-            times = 2 if kind == "layer" else 1
-            return (
-                _cost(f"{kind} norm forward", rows=rows, tokens=tile) + times * sums,
-                _cost(f"{kind} norm backward", rows=rows, tokens=tile) + times * sums,
-            )
-        case "gelu" | "silu":
-            return _both("gelu", n=rows * tile)
-        case "silu_gate" | "gelu_gate":
-            return _both("silu gate", n=rows * tile)
-        case "residual":
-            return _cost("residual", n=rows * tile), 0.0
-        case "loss":
-            features = math.ceil(inputs / width)
-            return _cost("loss", rows=features, tokens=tile) + 2 * _row_sum(width, tile), 0.0
-        case "attention":
-            # Heads of whole sequences, shared out among the PEs.
-            heads = operator.attributes["heads"] * tokens / sequence / PES[arch]
-            if not operator.attributes["causal"]:
-                heads *= NOT_CAUSAL
-            f, b = _both("attention", heads=1, d_head=int(operator.attributes["d_head"]), sequence=sequence)
-            return heads * f, heads * b
-        case "experts":
-            active = int(operator.attributes["active"])
-            found = [0.0, 0.0]
-            for role, parameter in operator.parameters.items():
-                if role != "router":
-                    _, wide, deep = parameter.shape
-                    shape = {"w": width, "inputs": deep, "outputs": wide, "tokens": tile}
-                    for i, phase in enumerate(PHASES):
-                        found[i] += active * _cost(linear_name(phase, arch), **shape)
-            return found[0], found[1]
-    return 0.0, 0.0  # rows of tables by ids, rotations: little beside products
-
-
-def _cost(name: str, **shape: int) -> float:
-    return cost.fitted(name).cycles(**shape)
-
-
-def _both(name: str, **shape: int) -> tuple[float, float]:
-    return _cost(f"{name} forward", **shape), _cost(f"{name} backward", **shape)
-
-
-def _row_sum(width: int, tokens: int) -> float:
-    """An f32 sum of a vector of tokens along the row, to all of it."""
-    return _cost("allreduce, f32", w=width, h=1, length=tokens)

@@ -1,0 +1,30 @@
+"""Cycles of operators from executed kernels, and floor plans made of them."""
+
+import pytest
+
+from wse.machine import Machine
+from wse.mapping import compiler, floorplan
+from wse.mapping.operator_cost import ExecutedCosts, operator_cycles
+from wse.models import graph, load
+
+
+def test_every_operator_of_every_family_has_a_time():
+    for name in ("gpt2", "llama3-8b", "jais-13b", "falcon-40b", "mixtral-8x7b"):
+        for operator in graph(load(name).but(layers=1)).operators:
+            forward, backward = operator_cycles(operator, 128, 64, 2048, 0.5, "wse3")
+            free = operator.kind in ("embedding", "positions", "rotary")
+            assert (forward > 0) != free, operator.name
+            assert backward >= 0
+
+
+def test_a_floor_plan_of_executed_kernels():
+    plan = floorplan.plan(graph(load("gpt2")), compiler.GRID, Machine("wse2"), ExecutedCosts("wse2"))
+    assert plan.rate == pytest.approx(min(p.rate for p in plan.placed))
+    assert 0.2 < plan.rate / compiler.SAMPLES_PER_SECOND < 5
+
+
+def test_products_cost_what_their_weights_do():
+    costs = ExecutedCosts()
+    made = {r.name: r for r in floorplan.regions(graph(load("gpt2")), "kernel")}
+    up, head = (costs.pe_cycles(made[name], 1024) for name in ("layers.0.mlp.up", "head"))
+    assert head / up == pytest.approx(50257 / 3072, rel=0.15)

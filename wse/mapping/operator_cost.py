@@ -1,0 +1,101 @@
+"""Cycles of a transformer's operators on rows of PEs of any size, from the cost models of executed kernels.
+
+Features lie along x, tokens along y, as in kernels/layer.  Attention is taken from whole heads of short sequences to
+any.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ..models import Operator
+from . import cost
+from .layer_costs import linear_name
+from .region import Region
+
+PHASES = ("forward", "backward")
+# The executed attention is causal: in four blocks it works on 10 of 16 parts of the square.
+NOT_CAUSAL = 16 / 10
+
+
+def operator_cycles(
+    operator: Operator, width: int, tile: int, sequence: int, share: float, arch: str
+) -> tuple[float, ...]:
+    """(forward, backward) cycles of an operator on rows of `width` PEs with `tile` tokens each.
+
+    share: tokens per PE of the whole rectangle, by which attention's heads are shared out: an executed PE has whole
+    heads of whole sequences, of which a large rectangle has more or fewer than PEs.
+    """
+    inputs, outputs = operator.features
+    rows = math.ceil(outputs / width)
+    match operator.kind:
+        case "linear":
+            shape = {"w": width, "inputs": inputs, "outputs": outputs, "tokens": tile}
+            return tuple(_cost(linear_name(phase, arch), **shape) for phase in PHASES)
+        case "layernorm" | "rmsnorm":
+            kind = operator.kind.removesuffix("norm")
+            sums = _row_sum(width, tile)
+            times = 2 if kind == "layer" else 1
+            return (
+                _cost(f"{kind} norm forward", rows=rows, tokens=tile) + times * sums,
+                _cost(f"{kind} norm backward", rows=rows, tokens=tile) + times * sums,
+            )
+        case "gelu" | "silu":
+            return _both("gelu", n=rows * tile)
+        case "silu_gate" | "gelu_gate":
+            return _both("silu gate", n=rows * tile)
+        case "residual":
+            return _cost("residual", n=rows * tile), 0.0
+        case "loss":
+            features = math.ceil(inputs / width)
+            return _cost("loss", rows=features, tokens=tile) + 2 * _row_sum(width, tile), 0.0
+        case "attention":
+            heads = operator.attributes["heads"] * share / sequence
+            if not operator.attributes["causal"]:
+                heads *= NOT_CAUSAL
+            f, b = _both("attention", heads=1, d_head=int(operator.attributes["d_head"]), sequence=sequence)
+            return heads * f, heads * b
+        case "experts":
+            active = int(operator.attributes["active"])
+            found = [0.0, 0.0]
+            for role, parameter in operator.parameters.items():
+                if role != "router":
+                    _, wide, deep = parameter.shape
+                    shape = {"w": width, "inputs": deep, "outputs": wide, "tokens": tile}
+                    for i, phase in enumerate(PHASES):
+                        found[i] += active * _cost(linear_name(phase, arch), **shape)
+            return found[0], found[1]
+    return 0.0, 0.0  # rows of tables by ids, rotations: little beside products
+
+
+def _cost(name: str, **shape: int) -> float:
+    return cost.fitted(name).cycles(**shape)
+
+
+def _both(name: str, **shape: int) -> tuple[float, float]:
+    return _cost(f"{name} forward", **shape), _cost(f"{name} backward", **shape)
+
+
+def _row_sum(width: int, tokens: int) -> float:
+    """An f32 sum of a vector of tokens along the row, to all of it."""
+    return _cost("allreduce, f32", w=width, h=1, length=tokens)
+
+
+class ExecutedCosts:
+    """Costs of floor plans (floorplan.Costs) from executed kernels, at a tile of TILE features by TOKENS tokens."""
+
+    TILE, TOKENS = 8, 32
+
+    def __init__(self, arch: str = "wse3"):
+        self.arch = arch
+
+    def pe_cycles(self, region: Region, sequence: int) -> float:
+        """PE-cycles per token, forward and backward."""
+        total = 0.0
+        for operator in region.operators:
+            # Several features of both sides of a product in a PE: sums that go round a row cost as much as weights.
+            side = min(operator.features) if operator.kind == "linear" else max(operator.features)
+            width = max(1, math.ceil(side / self.TILE))
+            cycles = operator_cycles(operator, width, self.TOKENS, sequence, self.TOKENS / width, self.arch)
+            total += sum(cycles) * width / self.TOKENS
+        return total
