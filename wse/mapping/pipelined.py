@@ -1,43 +1,107 @@
-"""Pipelined execution: every group of operators has a region of its own, with its weights above it, on one fabric.
+"""Pipelined execution: every half of a layer has a region of its own, where its weights stay, and micro-batches pass.
 
-    embedding | attention | MLP | attention | MLP | ... | norm, head, loss        each on `height` rows of PEs
+Regions stand side by side, as high as the grid less one row, and as wide as makes them equally fast (strips.py).  Above
+each region a row of PEs keeps its weights, sends them down its columns for every micro-batch as the edge does in weight
+streaming, adds up the gradients that come up, and updates in place (wse.kernels.layer.resident).  Activations go east
+from region to region, row by row, and their gradients west (wse.kernels.layer.transport).
 
-Regions stand side by side in the order of the graph.  All are as high, a row of PEs holds the same sequences in each of
-them, and their widths follow their work, so that they take about as long.  Micro-batches flow east through the
-regions, their gradients back west; all regions run at once.  Weights stay in a row of PEs above (kernels/layer/
-resident.py), which also sum up gradients and do SGD with momentum: the host only reads the gradients' norm and sets
-the coefficients.
+A step: all micro-batches go forward through all regions, then backward; every PE runs one task, its order is fixed, and
+regions wait for each other only where one needs what another makes.  All is one run of the fabric.
+
+On the host (MemoryX): the tables of tokens and positions, whose rows enter above the first region and whose gradients
+leave there; ids and labels, which are copied to the PEs; whether gradients are finite, their norm and so the scale of
+the update.  Where the head shares the tokens' table, the host adds up the two gradients.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field
 from itertools import pairwise
+from math import gcd
 
 import numpy as np
 
 from ..errors import ConfigError
 from ..fabric import Fabric
+from ..kernels.layer import resident, transport
 from ..kernels.layer.policy import Policy
-from ..kernels.layer.transport import Line
+from ..kernels.layer.resident import Part, Resident, Tasks
+from ..kernels.layer.streams import END, Stream, joined
 from ..machine import Machine
 from ..models import Graph
+from ..numerics import to_bits
 from ..program import Program
 from ..run import Run
 from . import emitter
-from .execution import Pass, Span
-from .schedule import BACKWARD, FORWARD
-from .stage import LABELS, Shape, Stage
+from .emitter import Arena, Crossing, Noting
+from .execution import CAUSES, Pass, Span
+from .handover import PipelineEmitter, micro_batches
+from .region import Region as Group
+from .region import regions
+from .schedule import BACKWARD, FORWARD, Call, allocate, schedule
+from .strips import widths
 
-MICRO_BATCHES = 4  # at most, where nothing else is asked for
+TASKS = Tasks(step=8, evaluate=9, update=10, collected=11)
+TOP = 1  # the first row of PEs that compute
+MICRO_BATCHES = 4  # of a step, at most, unless told
+
+
+@dataclass
+class Stage:
+    """A region of the pipeline.  feeds, drains: what its first micro-batch's calls take, by phase, and give; numbers: of
+    each parameter, its weights' places among the region's."""
+
+    group: Group
+    region: Noting
+    emitters: dict[str, PipelineEmitter] = field(default_factory=dict)
+    feeds: dict[str, list[Crossing]] = field(default_factory=dict)
+    drains: list[Crossing] = field(default_factory=list)
+    resident: Resident | None = None
+    numbers: dict[str, slice] = field(default_factory=dict)
+
+    @property
+    def weights(self) -> int:
+        return max((numbers.stop for numbers in self.numbers.values()), default=0)
+
+    @property
+    def fed(self) -> bool:
+        """Its weights come from the edge."""
+        return self.group.operators[0].kind == "embedding"
+
+    def parts(self, phase: str) -> list[Part]:
+        """The streams of a pass, as orders of the region's weights.  ConfigError for rows that end by control
+        wavelets."""
+        found = []
+        for feed in self.feeds.get(phase, []):
+            for role, order in feed.stream.parts:
+                if (order == END).any():
+                    raise ConfigError(f"{feed.stream.what} has rows that end by control wavelets: weight PEs send none")
+                found.append(Part(self._placed(order, feed.parameters[role]), feed.stream.storage == "f32"))
+        return found
+
+    def gradients(self) -> np.ndarray:
+        """int64 [columns, n]: the places of the weights whose gradients arrive in a pass, in order."""
+        parts = [(order, drain.parameters[role]) for drain in self.drains for role, order, _ in drain.stream.parts]
+        return np.concatenate([self._placed(order, name) for order, name in parts], axis=1)
+
+    def _placed(self, order: np.ndarray, parameter: str) -> np.ndarray:
+        return np.where(order < 0, resident.ZERO, order + self.numbers[parameter].start)
+
+    def flat(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The region's weights one after the other: f32."""
+        flat = np.zeros(self.weights, np.float32)
+        for name, numbers in self.numbers.items():
+            flat[numbers] = np.asarray(values[name], np.float32).ravel()
+        return flat
 
 
 class Pipelined:
     """An Execution (see execution.py).
 
-    batch: sequences of a step, which `micro_batches` divide.  grid: (columns of an attention region, rows); the others'
-    widths follow.  dtype, policy: numerics.
+    batch: sequences of a step, which go through in `micro_batches` (0: as many as divide it, 4 at most); grid: columns
+    and rows of PEs without the row of weights, a row for each sequence of a micro-batch unless given; dtype, policy:
+    numerics.  ConfigError for what does not divide, MemoryOverflow for what does not fit a PE.
     """
 
     updates = "fabric"
@@ -51,182 +115,311 @@ class Pipelined:
         policy: str = "POL0",
         grid: tuple[int, int] | None = None,
         threads: int = 1,
-        micro_batches: int | None = None,
+        trace: int = 0,
+        micro_batches: int = 0,
     ):
         self.graph, self.batch, self.sequence = graph, batch, graph.model.sequence
-        self.machine, self.clock_hz, self.policy = machine, machine.clock_hz, Policy(dtype, policy)
-        width, height, self.batches = _shape(graph, batch, grid, micro_batches)
-        tokens = batch // self.batches // height * self.sequence
-        widths = stage_widths(graph, width)
-        self.grid = sum(widths), height + 1
-        self.program = Program(*self.grid, machine, fp16=self.policy.fp16)
-        line = Line(self.program, ys=slice(1, height + 1))
-        groups = list(graph.layers())
-        self.stages = []
-        x = 0
-        for number, ((group, layer, operators), own) in enumerate(zip(groups, widths, strict=True)):
-            name = group if layer is None else f"{group}{layer}"
-            first, last = number == 0, number == len(groups) - 1
-            shape = Shape(name, operators, x, own, height, tokens, self.sequence, self.batches, first, last)
-            self.stages.append(Stage(shape, graph, self.program, self.policy, line))
-            x += own
-        shared = [name for s, t in pairwise(self.stages) for name in s.parameters.keys() & t.parameters.keys()]
-        if shared or len({n for s in self.stages for n in s.parameters}) != sum(len(s.parameters) for s in self.stages):
+        self.machine, self.clock_hz = machine, machine.clock_hz
+        self.policy = Policy(dtype, policy)
+        self.micro_batches = micro_batches or gcd(batch, MICRO_BATCHES)
+        if batch % self.micro_batches:
+            raise ConfigError(f"{batch} sequences do not make {self.micro_batches} equal micro-batches")
+        groups = regions(graph, by="half")
+        columns, self.rows = grid or (0, batch // self.micro_batches)
+        if batch // self.micro_batches % self.rows:
             raise ConfigError(
-                "a tied head shares its weight with the embedding, which is in another region: pipelined execution "
-                "takes models whose head has a weight of its own"
+                f"{self.rows} rows do not divide the {batch // self.micro_batches} sequences of a micro-batch: "
+                "executed attention has whole sequences in a row"
             )
-        self.fabric = Fabric(self.program, threads=threads)
-        rows, colors = range(1, height + 1), self.program.colors
-        self.ids = [self.fabric.stream_in(0, y, "W", colors["ids"], [], segments=[]) for y in rows]
-        self.labels = [self.fabric.stream_in(0, y, "W", colors[LABELS], [], segments=[]) for y in rows]
+        self.tokens = batch // self.micro_batches // self.rows * self.sequence
+        wide = self._widths(groups, columns)
+        self.grid = sum(wide), self.rows + TOP
+        self.program = Program(*self.grid, machine, fp16=self.policy.fp16)
+        self.line = transport.Line(self.program, ys=slice(TOP, None))
+        self.stages = [
+            self._stage(group, sum(wide[:i]), width, i == 0, i == len(groups) - 1)
+            for i, (group, width) in enumerate(zip(groups, wide, strict=True))
+        ]
         for stage in self.stages:
-            for name, table in stage.emitter.tables.items():
-                s = stage.shape
-                self.fabric.fill(name, table, s.x, 1, s.width, s.height)
-        self._before: Run | None = None
+            self._weights(stage)
+        self.fabric = Fabric(self.program, threads=threads, trace=trace)
+        self._attach()
+        self.tables: dict[str, np.ndarray] = {}
+        self.velocities: dict[str, np.ndarray] = {}
+        self._gradients: dict[str, np.ndarray] = {}
+
+    # --- the program --------------------------------------------------------------------------------------------------
+
+    def _widths(self, groups: list[Group], columns: int) -> list[int]:
+        """Of the regions; without a number of columns as many as let attention have a column for each head."""
+        heads = gcd(
+            *(int(o.attributes[key]) for g in groups for o in g.operators if o.kind == "attention" for key in _HEADS)
+        )
+        work, allowed = [], []
+        for group in groups:
+            flops = group.matmul_flops() + group.score_flops(self.sequence)
+            work.append(flops or group.elements())
+            attends = any(o.kind == "attention" for o in group.operators)
+            # Without padding weight PEs send long walks; with it they would need a descriptor for each row.
+            whole = heads if attends else gcd(*(f for o in group.operators for f in o.features if f > 1))
+            if whole == 1:
+                whole = self.graph.model.d_model
+            allowed.append([n for n in range(1, whole + 1) if whole % n == 0])
+        if not columns:
+            attention = [w for w, ns in zip(work, allowed, strict=True) if ns[-1] == heads]
+            columns = sum(max(1, round(w / max(attention) * heads)) for w in work)
+        return widths(work, allowed, columns)
+
+    def _stage(self, group: Group, x: int, width: int, first: bool, last: bool) -> Stage:
+        features = {name: tensor.features for name, tensor in self.graph.tensors.items()}
+        stage = Stage(group, self._region(self.program, group.name, x, TOP, width))
+        forward, backward = micro_batches(schedule(group.operators, features), self.micro_batches, first, last)
+        calls = [call for _, call in (*forward, *backward)]
+        trial = self._region(Program(width, self.rows, self.machine, fp16=self.policy.fp16), "trial", 0, 0, width)
+        work = emitter.works(calls, trial, self.sequence, kind=PipelineEmitter)
+        arena = allocate(calls, width, self.tokens, self.policy.size, work=work)
+        for role, pe in stage.region.classes.items():
+            dx = next(
+                i for i in range(width) if (role.first, role.last, role.odd_x) == (i == 0, i == width - 1, i % 2 == 1)
+            )
+            self.line.declare(pe, x + dx)
+        self._emit(stage, arena, "step", TASKS.step, [*forward, *backward])
+        self._emit(stage, arena, "evaluate", TASKS.evaluate, forward)
+        stage.region.finish()
+        return stage
+
+    def _region(self, program: Program, name: str, x: int, y: int, width: int) -> Noting:
+        return Noting(program, self.policy, self.tokens, x, y, width, self.rows, name.replace(".", "_"))
+
+    def _emit(self, stage: Stage, arena: Arena, name: str, id: int, calls: list[tuple[int, Call]]) -> None:
+        made = PipelineEmitter(stage.region, arena, self.sequence, batches=self.micro_batches)
+        if not stage.emitters:
+            made.declare()
+        else:  # its tables are there already
+            made.table, made.tables = stage.emitters["step"].table, stage.emitters["step"].tables
+        stage.emitters[name] = made
+        with stage.region.task(name, id):
+            for made.batch, call in calls:
+                fed, drained = len(made.feeds), len(made.drains)
+                made.call(call)
+                if name == "step" and made.batch == 0:
+                    stage.feeds.setdefault(call.phase, []).extend(made.feeds[fed:])
+                    stage.drains += made.drains[drained:]
+            made.mark(None)
+
+    def _weights(self, stage: Stage) -> None:
+        """The PEs above a region: its weights, or a way through for what comes from the edge."""
+        r, colors = stage.region, self.program.colors
+        if stage.fed:
+            columns = slice(r.x, r.x + r.width)
+            for way in self._ways():
+                self.program.route(colors[way], "N", "S", x=columns, y=0)
+            self.program.route(colors["north0"], "S", "N", x=columns, y=0)
+            return
+        at = 0
+        for name in dict.fromkeys(name for drain in stage.drains for name in drain.parameters.values()):
+            size = self.graph.parameters[name].size
+            stage.numbers[name] = slice(at, at + size)
+            at += size
+        stage.resident = Resident(
+            self.program,
+            r.x,
+            0,
+            stage.parts(FORWARD),
+            stage.parts(BACKWARD),
+            stage.gradients(),
+            self.micro_batches,
+            TASKS,
+            f"{r.name}_weights",
+        )
+        stage.resident.build(colors["weights"], colors["north0"])
+
+    def _ways(self) -> list[str]:
+        """Colors of what enters above the first region."""
+        feeds = self.stages[0].feeds[FORWARD]
+        return sorted({"weights" if isinstance(feed.stream, Stream) else "embedding" for feed in feeds})
+
+    def _attach(self) -> None:
+        """The edge above the first region."""
+        first = self.stages[0]
+        colors, xs = self.program.colors, range(first.region.x, first.region.x + first.region.width)
+        self.into = {
+            way: [self.fabric.stream_in(x, 0, "N", colors[way], [], segments=[]) for x in xs] for way in self._ways()
+        }
+        drained = self.micro_batches * sum(drain.stream.wavelets for drain in first.drains)
+        self.out = [self.fabric.stream_out(x, 0, "N", colors["north0"], capacity=2 * drained) for x in xs]
+        for stage in self.stages:
+            for name, table in stage.emitters["step"].tables.items():
+                r = stage.region
+                self.fabric.fill(name, table, r.x, r.y, r.width, r.height)
 
     # --- Execution ----------------------------------------------------------------------------------------------------
 
     def load(self, weights: Mapping[str, np.ndarray], momentum: Mapping[str, np.ndarray] | None = None) -> None:
-        """See Execution."""
+        """See Execution.  Without momentum velocities are 0."""
+        names = {name for feeds in self.stages[0].feeds.values() for f in feeds for name in f.parameters.values()}
+        moving = {name: np.zeros(w.shape, np.float32) for name, w in weights.items()} | dict(momentum or {})
+        self.tables = {name: np.array(weights[name], np.float32) for name in sorted(names)}
+        self.velocities = {name: np.array(moving[name], np.float32) for name in sorted(names)}
         for stage in self.stages:
-            stage.write(self.fabric, weights)
-            if momentum is not None:
-                stage.write(self.fabric, momentum, "velocity")
+            if stage.resident is not None:
+                for array, values in (("master", weights), ("velocity", moving)):
+                    stage.resident.write(self.fabric, stage.flat(values), array)
 
     def run(self, ids: np.ndarray, labels: np.ndarray, scale: float = 1.0) -> Pass:
-        """See Execution.  All micro-batches."""
+        """See Execution."""
         begin = self.fabric.cycle
-        timed, before = self._execute("step", ids, labels, scale)
-        gradients: dict[str, np.ndarray] = {}
-        for stage in self.stages:
-            gradients |= stage.read(self.fabric, "gradient")
-        spans = self._spans()
-        feeds = [feed for stage in self.stages for feed in stage.emitter.feeds]
-        sent = sum(order.size for feed in feeds for _, order in feed.stream.parts)
-        drains = [drain for stage in self.stages for drain in stage.emitter.drains]
+        self._feed(ids, labels, scale)
+        run = self._launch("step")
+        spans = self._spans(begin)
+        self._gradients = self._collect(ids)
+        kept = [stage.resident for stage in self.stages if stage.resident is not None]
+        sent = sum(part.order.size for r in kept for part in (*r.forward, *r.backward))
         return Pass(
             loss=self._loss(),
-            gradients=gradients,
-            cycles=timed.cycles - begin,
-            sent=sent,
-            dense=sent,
-            drained=sum(order.size for drain in drains for _, order, _ in drain.stream.parts),
+            gradients=self._gradients,
+            cycles=run.cycles - begin,
+            sent=self.micro_batches * sent,
+            dense=self.micro_batches * sent,
+            drained=self.micro_batches * sum(r.gradients.size for r in kept),
             spans=spans,
-            waits=_waits(before, timed, begin),
+            waits=_waits(spans),
         )
 
     def evaluate(self, ids: np.ndarray, labels: np.ndarray) -> float:
         """See Execution."""
-        self._execute("evaluate", ids, labels, 1.0)
+        self._feed(ids, labels, 1.0)
+        self._launch("evaluate")
         self.fabric.said()
         return self._loss()
 
     def update(self, rate: float, momentum: float, factor: float) -> int:
-        """See Execution."""
+        """See Execution: weight PEs update what they keep, the host its tables, with the same operations."""
         begin = self.fabric.cycle
         for stage in self.stages:
+            if stage.resident is None:
+                continue
+            if any(name in self.tables for name in stage.numbers):  # the sum of both gradients
+                stage.resident.write(self.fabric, stage.flat(self._gradients), "gradient")
             stage.resident.set(self.fabric, momentum, factor, rate)
-        self.fabric.launch("update", y=0, h=1)
-        self._before = self.fabric.run()
-        return self._before.cycles - begin
+            self.fabric.launch("update", stage.region.x, 0, stage.region.width, 1)
+        for name, table in self.tables.items():
+            self.tables[name], self.velocities[name] = resident.updated(
+                table, self.velocities[name], self._gradients[name], momentum, factor, rate
+            )
+        self.fabric.run()
+        return self.fabric.cycle - begin
 
     def read(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """See Execution."""
-        weights: dict[str, np.ndarray] = {}
-        momentum: dict[str, np.ndarray] = {}
-        for stage in self.stages:
-            weights |= stage.read(self.fabric)
-            momentum |= stage.read(self.fabric, "velocity")
-        return weights, momentum
+        weights, moving = ({k: v for s in self.stages for k, v in self._kept(s, a).items()} for a in _STATE)
+        return weights | self.tables, moving | self.velocities
 
     # --- a step -------------------------------------------------------------------------------------------------------
 
-    def _execute(self, task: str, ids: np.ndarray, labels: np.ndarray, scale: float) -> tuple[Run, Run | None]:
-        """Runs a task over the tokens; the run so far and as it was before."""
+    def _feed(self, ids: np.ndarray, labels: np.ndarray, scale: float) -> None:
+        """Copies labels and puts rows of the tables on their way."""
         shape = (self.batch, self.sequence)
         if ids.shape != shape or labels.shape != shape:
             raise ConfigError(f"ids and labels are [{self.batch}, {self.sequence}], not {ids.shape} and {labels.shape}")
-        last = self.stages[-1].shape
-        for streams, values in ((self.ids, ids), (self.labels, labels)):
-            # Micro-batch after micro-batch, of each the row's sequences.
-            rows = values.reshape(self.batches, last.height, -1).transpose(1, 0, 2).reshape(last.height, -1)
-            for stream, row in zip(streams, rows, strict=True):
-                stream.put(row.astype(np.uint32))
-        factor = np.full(1, scale / ids.size, np.float32)
-        self.fabric.fill(emitter.SCALE, factor, last.x, 1, last.width, last.height)
-        before, self._before = self._before, None
-        self.fabric.launch(task)
-        self._before = self.fabric.run()
-        return self._before, before
+        if not self.tables:
+            raise ConfigError("there are no weights: load some first")
+        last = self.stages[-1].region
+        rows = labels.reshape(self.micro_batches, self.rows, self.tokens).transpose(1, 0, 2)[:, None]
+        copies = np.broadcast_to(rows, (self.rows, last.width, self.micro_batches, self.tokens))
+        self.fabric.write(emitter.LABELS, copies, last.x, last.y)
+        self.fabric.fill(emitter.SCALE, scale / ids.size, last.x, last.y, last.width, last.height)
+        fmt = self.policy.storage
+        bits = {name: w if fmt == "f32" else to_bits(w, fmt).reshape(w.shape) for name, w in self.tables.items()}
+        packed: dict[str, list] = {way: [] for way in self.into}
+        for tokens in ids.reshape(self.micro_batches, -1):
+            for feed in self.stages[0].feeds[FORWARD]:
+                if isinstance(feed.stream, Stream):
+                    packed["weights"].append(feed.stream.pack(emitter.named(feed, bits)))
+                else:
+                    packed["embedding"].append(feed.stream.pack(bits[feed.parameters["weight"]], tokens))
+        for way, columns in packed.items():
+            for stream, column in zip(self.into[way], joined(columns), strict=True):
+                stream.put(column.words, column.control)
+
+    def _launch(self, task: str) -> Run:
+        for stage in self.stages:
+            r = stage.region
+            self.fabric.launch(task, r.x, r.y, r.width, r.height)
+            if stage.resident is not None:
+                self.fabric.launch(task, r.x, 0, r.width, 1)
+        return self.fabric.run()
 
     def _loss(self) -> float:
-        """The mean over all tokens: each row has sums over its own, for each micro-batch."""
-        last = self.stages[-1].shape
-        sums = self.fabric.read(emitter.LOSS, last.x, 1, 1, last.height)
+        """The mean over all tokens: each row of the last region has the sums over its own."""
+        r = self.stages[-1].region
+        sums = self.fabric.read(emitter.LOSS, r.x, r.y, 1, r.height)
         return float(sums.sum(dtype=np.float64)) / (self.batch * self.sequence)
 
-    def _spans(self) -> list[Span]:
-        """Of the calls of each region's first PE."""
-        said, spans = self.fabric.said(), []
-        said = said[said["kind"] == emitter.MARK]
+    def _kept(self, stage: Stage, array: str) -> dict[str, np.ndarray]:
+        """Arrays by parameter, as the weight PEs above a region hold them."""
+        if stage.resident is None:
+            return {}
+        flat = stage.resident.read(self.fabric, stage.weights, array)
+        return {name: flat[at].reshape(self.graph.parameters[name].shape) for name, at in stage.numbers.items()}
+
+    def _collect(self, ids: np.ndarray) -> dict[str, np.ndarray]:
+        """Gradients of all parameters."""
+        found: dict[str, np.ndarray] = {}
+
+        def add(name: str, gradient: np.ndarray) -> None:
+            found[name] = found[name] + gradient if name in found else gradient
+
         for stage in self.stages:
-            own = said[said["pe"] == self.grid[0] + stage.shape.x]
-            for event, following in pairwise(own):
-                call = stage.emitter.marks[int(event["b"])]
-                name = f"{call.what} {call.operator.name}"
-                edges = int(event["cycle"]), int(following["cycle"])
-                spans.append(Span(stage.shape.name, name, call.phase, *edges, "compute"))
-        return sorted(spans, key=lambda span: (span.begin, span.track))
+            for name, gradient in self._kept(stage, "gradient").items():
+                add(name, gradient)
+        columns, at = [stream.take()[0] for stream in self.out], 0
+        table = self.stages[0].emitters["step"].table
+        for tokens in ids.reshape(self.micro_batches, -1):
+            for drain in self.stages[0].drains:
+                n = drain.stream.wavelets
+                made = drain.stream.unpack([words[at : at + n] for words in columns])
+                at += n
+                for role, gradient in made.items():
+                    name = drain.parameters["weight" if role == "dx" else role]
+                    shape = self.graph.parameters[name].shape
+                    if role == "dx" and table is not None:
+                        gradient = table.rows(gradient, tokens, shape[0])
+                    add(name, gradient.reshape(shape))
+        return found
+
+    def _spans(self, begin: int) -> list[Span]:
+        """Of the first PE of each region: its calls, and where it handed over to another region or waited for it."""
+        said = self.fabric.said()
+        found = []
+        for stage in self.stages:
+            r, marks = stage.region, stage.emitters["step"].marks
+            own = said[(said["pe"] == r.y * self.grid[0] + r.x) & (said["kind"] == emitter.MARK)]
+            times = [(int(e["b"]), int(e["cycle"])) for e in own if e["cycle"] >= begin]
+            for (number, at), (_, until) in pairwise(times):
+                if number >= len(marks):
+                    continue
+                call = marks[number]
+                crosses = call.what.startswith("transport")
+                words = call.what.split(".")[1:] if crosses else [call.what, call.operator.name]
+                bound = "fabric" if crosses else "compute"
+                found.append(Span(stage.group.name, " ".join(words), call.phase, at, until, bound))
+        return sorted(found, key=lambda span: (span.begin, span.track))
 
 
-def _shape(graph: Graph, batch: int, grid: tuple[int, int] | None, micro_batches: int | None) -> tuple[int, int, int]:
-    """(columns of an attention region, rows, micro-batches)."""
-    heads = min(int(o.attributes["kv_heads"]) for o in graph.operators if o.kind == "attention")
-    width = grid[0] if grid else heads
-    if heads % width:
-        raise ConfigError(
-            f"{width} columns do not divide {heads} heads: executed attention has whole heads in a column"
-        )
-    if grid:
-        height = grid[1]
-        batches = micro_batches or batch // height
-    else:
-        batches = micro_batches or next(n for n in range(MICRO_BATCHES, 0, -1) if batch % n == 0)
-        height = batch // batches
-    if height < 1 or batches < 1 or batch % (height * batches):
-        raise ConfigError(
-            f"{batch} sequences are no {batches} micro-batches of whole sequences on {height} rows: "
-            "rows times micro-batches must divide them"
-        )
-    return width, height, batches
+_HEADS = ("heads", "kv_heads")
+_STATE = ("master", "velocity")
 
 
-def stage_widths(graph: Graph, attention: int) -> list[int]:
-    """Columns of each group's region: those of attention are given, others have as many as their products ask for, among
-    the divisors of d_model: the nearest, the wider one of two."""
-    d = graph.model.d_model
-    divisors = [n for n in range(1, d + 1) if d % n == 0]
-    work = {}
-    for number, (group, _, operators) in enumerate(graph.layers()):
-        # An embedding of resident weights is a product, too.
-        work[number] = group, sum(o.weights for o in operators if o.kind in ("linear", "embedding"))
-    unit = max((weights for group, weights in work.values() if group == "attention"), default=0) / attention
-    widths = []
-    for group, weights in work.values():
-        ideal = weights / unit if unit else 1
-        widths.append(attention if group == "attention" else min(divisors, key=lambda n: (abs(n - ideal), -n)))
-    return widths
-
-
-def _waits(before: Run | None, run: Run, begin: int) -> dict[str, dict[str, int]]:
-    """Cycles of the step by what the mean PE did: forward and backward of different micro-batches overlap.  fabric: it
-    waited for wavelets, of neighbours, weight PEs or other regions."""
-    cycles = run.cycles - begin
-    planes = dict(run.counters)
-    if before is not None:
-        planes = {name: plane - before.counters[name] for name, plane in planes.items()}
-    spent = replace(run, counters=planes, cycles=cycles)
-    fabric = sum(spent.total(name) for name in ("stall_input", "stall_output", "idle")) / spent.pes
-    return {f"{FORWARD} and {BACKWARD}": {"fabric": round(fabric), "compute": round(cycles - fabric)}}
+def _waits(spans: list[Span]) -> dict[str, dict[str, int]]:
+    """Cycles of each phase of the region that has most to do: at its calls, and at handing over and waiting."""
+    busy: dict[str, int] = {}
+    for span in spans:
+        if span.bound_by == "compute":
+            busy[span.track] = busy.get(span.track, 0) + span.end - span.begin
+    slowest = max(busy, key=lambda track: busy[track])
+    found = {phase: dict.fromkeys(CAUSES, 0) for phase in (FORWARD, BACKWARD)}
+    for span in spans:
+        if span.track == slowest:
+            found[span.phase][span.bound_by] += span.end - span.begin
+    return found
