@@ -49,8 +49,11 @@ MICRO_BATCHES = 4  # of a step, at most, unless told
 
 @dataclass
 class Stage:
-    """A region of the pipeline.  feeds, drains: what its first micro-batch's calls take, by phase, and give; numbers: of
-    each parameter, its weights' places among the region's."""
+    """A region of the pipeline.
+
+    feeds, drains: what its first micro-batch's calls take, by phase, and give; numbers: of each parameter, the places
+    of its weights among the region's.
+    """
 
     group: Group
     region: Noting
