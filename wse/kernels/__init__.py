@@ -48,6 +48,7 @@ KERNELS: dict[str, tuple[str, str]] = {
     "allreduce": ("wse.kernels.allreduce", "Sum of a vector per PE into all PEs."),
     "broadcast": ("wse.kernels.broadcast", "One PE's vector to all PEs."),
     "axpy": ("wse.kernels.axpy", "y = a x + y on every PE."),
+    "linear": ("wse.kernels.linear", "Linear layer with streamed weights, forward and backward."),
     "attention": ("wse.kernels.attention", "Attention of whole heads, forward and backward."),
     "softmax": ("wse.kernels.softmax", "Softmax over features, forward and backward."),
     "layernorm": ("wse.kernels.layernorm", "Layer norm, forward and backward."),

@@ -59,6 +59,10 @@ class Alone:
         """A region that is all of a program of the grid."""
         return Region(Program(*self.grid, self.machine, fp16=policy.fp16), policy, tokens)
 
+    def fabric(self, region: Region) -> Fabric:
+        """A finished region, loaded."""
+        return Fabric(region.program, threads=self.threads, trace=self.trace, activity=self.activity)
+
     def execute(
         self,
         region: Region,
@@ -79,7 +83,7 @@ class Alone:
             with region.task(f"step{i}", FIRST_TASK + i):
                 region.code(made.call(**{name: renamed.get(f"{made.name}.{name}", name) for name in made.operands}))
         region.finish()
-        fabric = Fabric(region.program, threads=self.threads, trace=self.trace, activity=self.activity)
+        fabric = self.fabric(region)
         width, height = self.grid
         for name, tensor in tensors.items():
             if tensor.values is not None:

@@ -1,0 +1,41 @@
+"""`wse run linear`: verified on the command line's terms, phases in cycles, what is refused."""
+
+import pytest
+
+from wse.errors import ConfigError
+from wse.kernels import linear
+from wse.machine import Machine
+
+BASE = {name: parameter.default for name, parameter in linear.PARAMETERS.items()}
+
+
+def run(grid=(4, 2), **given):
+    return linear.run(BASE | {"inputs": 16, "outputs": 24, "tokens": 16} | given, grid=grid, machine=Machine("wse3"))
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f16", "bf16", "cb16"])
+@pytest.mark.parametrize("policy", ["POL0", "POL1", "POL2"])
+def test_verified(dtype, policy):
+    result = run(dtype=dtype, policy=policy)
+    assert result.verified, result.extra["errors"]
+    assert set(result.extra["phase_cycles"]) == {"forward", "backward"}
+    assert result.run.cycles == sum(result.extra["phase_cycles"].values())
+    assert result.run.meta["kernel"] == "linear"
+
+
+def test_sparse_is_verified_and_faster():
+    dense, sparse = run(inputs=64, outputs=64), run(inputs=64, outputs=64, density=0.1)
+    assert dense.verified and sparse.verified
+    assert sparse.extra["phase_cycles"]["forward"] < dense.extra["phase_cycles"]["forward"] / 2
+
+
+def test_a_limit_ends_it():
+    result = linear.run(BASE, machine=Machine("wse3"), max_cycles=500)
+    assert (result.run.ended, result.verified) == ("limit", False)
+
+
+def test_what_is_refused():
+    with pytest.raises(ConfigError, match=r"^density of linear is above 0 and at most 1, not 0.0$"):
+        run(density=0.0)
+    with pytest.raises(ConfigError, match=r"^outputs of linear must be at least 1, not 0$"):
+        run(outputs=0)
