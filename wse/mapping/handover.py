@@ -1,4 +1,4 @@
-"""What a region of a pipeline does beside its operators: it takes activations from its neighbors and hands them over."""
+"""What a region of a pipeline does beside its operators: takes activations from its neighbors, hands its own over."""
 
 from __future__ import annotations
 
