@@ -24,6 +24,15 @@ def test_the_parts_add_up_to_the_step():
         o = run(systems=systems)
         parts = o.forward + o.backward + o.starved_forward + o.starved_backward + o.blocked + o.cross
         assert parts == pytest.approx(o.seconds, rel=2e-3)
+        assert o.drain + o.updating + o.fill == pytest.approx(o.cross)
+        assert min(o.drain, o.updating, o.fill) > 0
+
+
+def test_the_exposed_update_is_the_optimiser_s_time():
+    assert run().updating == pytest.approx(run().update, rel=1e-6)
+    assert run(System(update="arriving")).updating < 0.02 * run().update
+    spread = run(System(jitter=0.05))
+    assert spread.drain > 5 * run().drain  # it waits for the slowest wafer
 
 
 def test_updates_that_wait_cost_time():

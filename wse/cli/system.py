@@ -240,8 +240,10 @@ def document(
                     "starved_backward": row.outcome.starved_backward,
                     "gradient_backpressure": row.outcome.blocked,
                     "cross_iteration": row.outcome.cross,
-                    "optimizer": row.outcome.update,
-                    "fill": float(row.closed.fill),
+                    "gradient_reduction": row.outcome.drain,
+                    "update": row.outcome.updating,
+                    "fill": row.outcome.fill,
+                    "optimizer_alone": row.outcome.update,
                 },
                 "gpus": vars(gpu.equivalent(work, work.tokens / row.outcome.seconds)),
             }
@@ -307,7 +309,9 @@ def show(
                 f"{o.backward:,.4g}",
                 f"{o.starved_forward + o.starved_backward:,.3g}",
                 f"{o.blocked:,.3g}",
-                f"{o.cross:,.3g}",
+                f"{o.drain:,.3g}",
+                f"{o.updating:,.3g}",
+                f"{o.fill:,.3g}",
                 f"{work.tokens / o.seconds:,.0f}",
                 f"{row.speedup:.2f}",
                 f"{row.speedup_interval.low:.2f} - {row.speedup_interval.high:.2f}",
@@ -324,7 +328,9 @@ def show(
         "backward",
         "starved",
         "blocked",
-        "cross",
+        "drain",
+        "update",
+        "fill",
     )
     head += ("tokens/s", "speed-up", "5 - 95 %", "efficiency", "bound by")
     common.print_table(head, table, right=range(len(head) - 1))

@@ -47,7 +47,11 @@ class Outcome:
     forward, backward   computing
     starved_forward, starved_backward   waiting for weights within a pass
     blocked             waiting for room for gradients (SwarmX and MemoryX are behind)
-    cross               from the last gradient made to the first compute of the next step: drain, update, fill
+    cross               from the last gradient made to the first compute of the next step; its parts in order:
+    drain               until the slowest wafer's gradients are reduced and in MemoryX (of the first layer, if they are
+                        used as they come)
+    updating            until the first layer's weights may be sent again
+    fill                until they are there
     update              what the optimiser takes alone
     tokens, chunks      of a pass on a wafer; chunks that all wafers computed in the simulation
     """
@@ -59,6 +63,9 @@ class Outcome:
     starved_backward: float
     blocked: float
     cross: float
+    drain: float
+    updating: float
+    fill: float
     update: float
     passes: int
     tokens: float
@@ -73,8 +80,8 @@ class Outcome:
         parts = {
             "weight stream": self.starved_forward + self.starved_backward,
             "gradient stream": self.blocked,
-            "optimiser": min(self.cross, self.update),
-            "fill and drain": self.cross - min(self.cross, self.update),
+            "optimiser": self.updating,
+            "fill and drain": self.drain + self.fill,
         }
         return max(parts, key=lambda name: parts[name])
 
@@ -126,9 +133,10 @@ class _Cluster:
         self.arrived = [[0] * len(layers) for _ in range(steps)]
         self.complete = [[env.event() for _ in layers] for _ in range(steps)]
         self.down, self.up = self._tree(buffer)
-        self.parts = np.zeros(
-            (systems, steps, 7)
-        )  # forward, backward, starved f, starved b, blocked, cross, pass seconds
+        # Of each wafer and step: forward, backward, starved in each, blocked, cross, seconds of a middle pass.
+        self.parts = np.zeros((systems, steps, 7))
+        # Of each step: when gradients were complete, when the first layer was updated.
+        self.marks = np.zeros((steps, 2))
 
     def _tree(self, buffer: int) -> tuple[list[simpy.Store], list[simpy.Store]]:
         """Broadcast and reduction processes; returns each wafer's store of weights and of gradients.
@@ -279,6 +287,7 @@ class _Cluster:
         arriving = self.system.update == "arriving"
         if not arriving:
             yield env.all_of(complete)
+            self.marks[step, 0] = env.now
         scale = self.work.parameters / max(1, sum(self.weights))  # what is streamed twice is updated once
         for layer in reversed(layers) if arriving else layers:
             yield complete[layer]
@@ -287,9 +296,12 @@ class _Cluster:
                 begun = env.now
                 yield env.timeout(self.weights[layer] * scale * UPDATE_BYTES / self.system.memoryx.bandwidth)
             self._span("memoryx", "update", layer, begun)
+            if layer == 0:
+                self.marks[step] = begun if arriving else self.marks[step, 0], env.now
             if self.system.update != "serial":
                 updated[layer].succeed()
         if self.system.update == "serial":
+            self.marks[step, 1] = env.now
             for event in updated:
                 event.succeed()
 
@@ -310,6 +322,9 @@ class _Cluster:
             whole += more * middle
             forward, backward = forward * (1 + share), backward * (1 + share)
             hungry_f, hungry_b, blocked = hungry_f * (1 + share), hungry_b * (1 + share), blocked * (1 + share)
+        complete, updated = self.marks[at]
+        filling = starts[at + 1] - updated if self.steps > 1 else 0.0
+        updating = updated - complete
         update = self.work.parameters * UPDATE_BYTES / self.system.memoryx.bandwidth
         computed = self.steps * self.passes * 2 * len(self.weights) * self.chunks * self.systems
         return Outcome(
@@ -320,6 +335,9 @@ class _Cluster:
             hungry_b,
             blocked,
             cross,
+            float(cross - updating - filling),
+            float(updating),
+            float(filling),
             update,
             passes,
             self.tokens,

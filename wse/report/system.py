@@ -15,7 +15,9 @@ PARTS = (
     ("starved_forward", "#E69F00"),
     ("starved_backward", "#D55E00"),
     ("blocked", "#CC79A7"),
-    ("cross", "#999933"),
+    ("drain", "#117733"),
+    ("updating", "#999933"),
+    ("fill", "#88CCEE"),
 )
 PHASES = {"forward": "#0072B2", "backward": "#332288", "weights": "#E69F00", "update": "#999933"}
 
