@@ -19,14 +19,13 @@ from ..kernels.layer.code import Routine
 from ..kernels.layer.embedding import Embedding
 from ..kernels.layer.loss import Loss
 from ..kernels.layer.norm import Norm
-from ..kernels.layer.onehot import onehot
 from ..kernels.layer.region import Region, Tile
 from ..kernels.layer.rotary import Rotary
 from ..models.graph import Operator
 from .schedule import Arena, Buffer, Call
 
 ARENA = "work"  # the array of operators' work space, which holds all buffers as well
-IDS, LABELS = "ids", "labels"  # u16 [batches, t]; ids only where the table is resident
+LABELS = "labels"  # u16 [batches, t]
 SCALE = "scale"  # f32 [1]: loss scale / tokens of all batches
 LOSS = "losses"  # f32 [batches]: sum of the losses of the row's tokens
 MARK = 1  # the kind of `say` that tells which call begins; the first PE's are looked at
@@ -140,7 +139,7 @@ class Emitter:
         return {role: operator.parameters[role].name for role in roles if role in operator.parameters}
 
     def own(self, array: str) -> str:
-        """The micro-batch's row of an array of ids, labels or losses."""
+        """The micro-batch's row of an array of labels or losses."""
         row = 4 if array == LOSS else 2 * self.region.tokens
         return f"{array}+{row * self.batch}" if self.batch else array
 
@@ -166,13 +165,6 @@ class Emitter:
             self.feed(call, self.table, "weight")
         else:
             self.drain(call, self.table.gradient(self.tile(call.reads["dx"])), "weight")
-
-    def onehot(self, call: Call) -> None:
-        r = self.region
-        rows = self.rows(call.writes["y"].features)
-        self.run(
-            "ids_as_tile", lambda name: onehot(rows, r.tokens, self.size, r.policy.fp16, name), call, ids=self.own(IDS)
-        )
 
     def positions(self, call: Call) -> None:
         if self.part(call) == "forward":
@@ -255,7 +247,14 @@ class Emitter:
             raise ConfigError(f"no kernel executes the alibi of {o.name}")
         heads, kv = (self._heads(o, int(a[key])) for key in ("heads", "kv_heads"))
         made = Attention(
-            heads, kv, int(a["d_head"]), self.sequence, self.region.tokens, self.size, causal=bool(a["causal"])
+            heads,
+            kv,
+            int(a["d_head"]),
+            self.sequence,
+            self.region.tokens,
+            self.size,
+            causal=bool(a["causal"]),
+            half=self.region.policy.level == "POL2" and not self.region.policy.wide,
         )
         self.run(f"attention_{part}", getattr(made, part), call)
 

@@ -27,6 +27,7 @@ from ..models import Graph
 from ..numerics import to_bits
 from ..program import Program
 from ..run import Run
+from ..stream import StreamIn
 from . import emitter
 from .emitter import Crossing, Emitter, Noting
 from .execution import Pass, Span
@@ -123,7 +124,7 @@ class Streaming:
         colors, rate = self.program.colors, self.feeder.drain_rate()
         self.ids = [self.fabric.stream_in(0, y, "W", colors["ids"], [], segments=[]) for y in range(height)]
         window = self.feeder.plan([Transfer("all", 1)]).window
-        self.into = {
+        self.into: dict[str, list[StreamIn]] = {
             way: [self.fabric.stream_in(x, 0, "N", colors[way], [], segments=[], window=window) for x in range(width)]
             for way in ("weights", "embedding")
             if way in colors
@@ -150,8 +151,8 @@ class Streaming:
         if not scale > 0:
             raise ConfigError(f"a loss scale is above 0, not {scale}")
         made, begin = self.emitter, self.fabric.cycle
-        plan, packed, counts = self._feed(made.feeds, ids, begin)
-        timed, before = self._execute(ids, labels, scale)
+        plan, packed, counts = self._feed(made.feeds, ids, labels, begin)
+        timed, before = self._execute(labels, scale)
         taken = [stream.take() for stream in self.out]
         gradients = self._gradients([words for words, _, _ in taken], ids)
         spans = self._spans(begin, plan, counts, [cycles for _, _, cycles in taken])
@@ -169,8 +170,9 @@ class Streaming:
 
     def evaluate(self, ids: np.ndarray, labels: np.ndarray) -> float:
         """See Execution.  Forward only."""
-        self._feed([feed for feed in self.emitter.feeds if feed.call.phase == FORWARD], ids, self.fabric.cycle)
-        self._execute(ids, labels, 0.0)
+        forward = [feed for feed in self.emitter.feeds if feed.call.phase == FORWARD]
+        self._feed(forward, ids, labels, self.fabric.cycle)
+        self._execute(labels, 0.0)
         self.fabric.said()
         return self._loss()
 
@@ -183,12 +185,15 @@ class Streaming:
     # --- a pass -------------------------------------------------------------------------------------------------------
 
     def _feed(
-        self, feeds: list[Crossing], ids: np.ndarray, begin: int
+        self, feeds: list[Crossing], ids: np.ndarray, labels: np.ndarray, begin: int
     ) -> tuple[Plan, list[list[Column]], dict[str, np.ndarray]]:
         """Puts weights on their way.  Returns when they arrive, what each feed sends down the columns, and numbers of
         wavelets by way, [column, feed]."""
         if not self._weights:
             raise ConfigError("there are no weights: load some first")
+        shape = (self.batch, self.sequence)
+        if ids.shape != shape or labels.shape != shape:
+            raise ConfigError(f"ids and labels are [{self.batch}, {self.sequence}], not {ids.shape} and {labels.shape}")
         if not self._packed:
             self._packed = [self._pack(feed, ids) for feed in self.emitter.feeds]
         packed = [
@@ -196,7 +201,7 @@ class Streaming:
             for feed, columns in zip(self.emitter.feeds, self._packed, strict=True)
         ][: len(feeds)]
         plan = self.feeder.plan(self._transfer(f, columns) for f, columns in zip(feeds, packed, strict=True))
-        counts = {}
+        counts: dict[str, np.ndarray] = {}
         for way, streams in self.into.items():
             own = [way_of(feed) == way for feed in feeds]
             counts[way] = np.array(
@@ -232,13 +237,10 @@ class Streaming:
         written = 4.0 if feed.call.phase == BACKWARD else 0.0
         return Transfer(feed.call.operator.name, elements, size, written=written)
 
-    def _execute(self, ids: np.ndarray, labels: np.ndarray, scale: float) -> tuple[Run, Run | None]:
+    def _execute(self, labels: np.ndarray, scale: float) -> tuple[Run, Run | None]:
         """Runs the task over the tokens; the run so far and as it was before."""
-        shape = (self.batch, self.sequence)
-        if ids.shape != shape or labels.shape != shape:
-            raise ConfigError(f"ids and labels are [{self.batch}, {self.sequence}], not {ids.shape} and {labels.shape}")
         rows = self.grid[1]
-        factor = np.full((rows, 1), scale / ids.size, np.float32).view(np.uint32)
+        factor = np.full((rows, 1), scale / labels.size, np.float32).view(np.uint32)
         words = np.concatenate([factor, labels.reshape(rows, -1).astype(np.uint32)], axis=1)
         for stream, row in zip(self.ids, words, strict=True):
             stream.put(row)
