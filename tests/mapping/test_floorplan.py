@@ -3,12 +3,15 @@
 from collections import defaultdict
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
+import wse
+from wse import Fabric, Program
 from wse.errors import ConfigError
 from wse.machine import Machine
 from wse.mapping import compiler
-from wse.mapping.floorplan import plan
+from wse.mapping.floorplan import lay, plan
 from wse.mapping.region import STATE_BYTES, regions
 from wse.models import graph, load
 
@@ -102,3 +105,48 @@ def test_a_model_that_does_not_fit_is_told_so():
         plan(graph(load("gpt2")), compiler.GRID, WSE2, compiler.calibrated(), rate=5000)
     with pytest.raises(ConfigError, match="not by 'layer'"):
         regions(graph(load("nano")), by="layer")
+
+
+def test_wires_carry_what_is_sent_on_them():
+    """Executed: every wire at once, each with numbers of its own, from the middle of a region to the middle of another."""
+    made = plan(graph(load("nano")), (48, 12), Machine("wse3"), compiler.calibrated(), by="half")
+    program = Program(*made.grid, "wse3")
+    colors = [program.color(f"wire{i}", i) for i in range(1 + max(w.color for w in made.wires))]
+    lay(made, program, colors)
+    n = 24
+    ends = defaultdict(list)
+    for i, wire in enumerate(made.wires):
+        path = list(wire.pes())
+        ends[path[0]].append((i, wire.color, "send"))
+        ends[path[-1]].append((i, wire.color, "take"))
+    for (x, y), own in ends.items():
+        pe = program.pe_class(f"at_{x}_{y}")
+        code = ["main:"]
+        for queue, (i, color, way) in enumerate(own):
+            pe.array(f"wire{i}_{way}", n, "f32")
+            pe.dsd(f"memory{i}", wse.mem1d(pe.symbols[f"wire{i}_{way}"]))
+            if way == "send":
+                pe.queue_out(queue, colors[color])
+                pe.dsd(f"fabric{i}", wse.fabout(queue=queue, color=colors[color], length=n))
+                order = f"    dsr d{queue}, fabric{i}\n    dsr a{queue}, memory{i}"
+            else:
+                pe.queue_in(queue, colors[color])
+                pe.dsd(f"fabric{i}", wse.fabin(queue=queue, color=colors[color], length=n))
+                order = f"    dsr d{queue}, memory{i}\n    dsr a{queue}, fabric{i}"
+            code += [order, f"    mov32 d{queue}, a{queue} {{async, ut={queue}}}"]
+        pe.code("\n".join([*code, "    done"]))
+        pe.local_task("main", 9, entry="main", active=True)
+        program.place(pe, x, y)
+    fabric = Fabric(program)
+    sent = np.random.default_rng(0).normal(size=(len(made.wires), n)).astype(np.float32)
+    for (x, y), own in ends.items():
+        for i, _, way in own:
+            if way == "send":
+                fabric.write(f"wire{i}_send", sent[None, None, i], x, y)
+    run = fabric.run()
+    assert run.ended == "done"
+    for (x, y), own in ends.items():
+        for i, _, way in own:
+            if way == "take":
+                assert (fabric.read(f"wire{i}_take", x, y, 1, 1).ravel() == sent[i]).all(), made.wires[i]
+    assert run.wavelet_hops >= n * sum(wire.hops for wire in made.wires)

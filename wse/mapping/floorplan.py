@@ -8,13 +8,16 @@ those that read it, and its gradient back; each gets a color that no other wire 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 from ..errors import ConfigError
 from ..machine import Machine
 from ..models import Graph
+from ..program import Program
+from ..route import STEP
 from .place import Rectangle, place, wire
 from .region import STATE_BYTES, Region, regions
 
@@ -59,14 +62,12 @@ class Wire:
 
     @property
     def hops(self) -> int:
-        return sum(
-            abs(ax - bx) + abs(ay - by) for (ax, ay), (bx, by) in zip(self.corners, self.corners[1:], strict=False)
-        )
+        return sum(abs(ax - bx) + abs(ay - by) for (ax, ay), (bx, by) in pairwise(self.corners))
 
     def pes(self) -> Iterator[tuple[int, int]]:
         """The PEs it passes, source and destination included."""
         yield self.corners[0]
-        for (ax, ay), (bx, by) in zip(self.corners, self.corners[1:], strict=False):
+        for (ax, ay), (bx, by) in pairwise(self.corners):
             dx, dy = (bx > ax) - (bx < ax), (by > ay) - (by < ay)
             for i in range(1, abs(bx - ax) + abs(by - ay) + 1):
                 yield ax + i * dx, ay + i * dy
@@ -209,4 +210,17 @@ def _corners(a: Rectangle, b: Rectangle) -> tuple[tuple[int, int], ...]:
 
 def wire_length(plan: FloorPlan) -> float:
     """Hops along the chain, middle to middle."""
-    return sum(wire(a.rectangle, b.rectangle) for a, b in zip(plan.placed, plan.placed[1:], strict=False))
+    return sum(wire(a.rectangle, b.rectangle) for a, b in pairwise(plan.placed))
+
+
+def lay(plan: FloorPlan, program: Program, colors: Sequence[int]) -> None:
+    """Sets the wires' routes in a program of the plan's grid; wire.color is an index into `colors`, numbers of colors.
+
+    A wire begins at the ramp of its source's middle PE and ends at that of its destination's.
+    """
+    for wired in plan.wires:
+        path = list(wired.pes())
+        arrow = ["NESW"[STEP.index((bx - ax, by - ay))] for (ax, ay), (bx, by) in pairwise(path)]
+        come = ["R", *("SWNE"["NESW".index(direction)] for direction in arrow)]
+        for (x, y), rx, tx in zip(path, come, [*arrow, "R"], strict=True):
+            program.route(colors[wired.color], rx, tx, x, y)
