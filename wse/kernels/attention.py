@@ -9,6 +9,9 @@ are operations on rows, and each product is a multiply-add of a row by one numbe
 6/16 of everything.  Forward keeps of each query the greatest score and 1 / the sum, from which backward makes P again.
 Sums and softmax are f32; 16-bit factors are rounded.  With `half` scores and sums of products have 16 bits.
 
+A sequence may be spread over several rows of PEs: then keys and values go round its rows, one step for each, and in
+backward their gradients with them, to come home in the end.
+
 What bounds it.  Multiply-adds of 16-bit factors to f32 sums, 1.3 a cycle as two operands share memory banks (f32: 1;
 16-bit sums: 4), two products forward and five backward; then exp, 7 cycles a score.
 
@@ -22,10 +25,12 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ConfigError
 from . import Parameter, Result
 from .layer import alone
-from .layer import attention as operator
 from .layer.alone import DTYPE, Alone, Tensor
+from .layer.attention import Attention, reference
+from .layer.spread import Spread
 
 PARAMETERS = {
     p.name: p
@@ -35,6 +40,7 @@ PARAMETERS = {
         Parameter("d_head", int, 8, "Features of a head."),
         Parameter("sequence", int, 32, "Tokens of a sequence."),
         Parameter("sequences", int, 1, "Sequences of a row of PEs."),
+        Parameter("rows", int, 1, "Rows of PEs that a sequence is spread over."),
         Parameter("causal", bool, True, "A token sees none after it."),
         Parameter("half", bool, False, "16-bit sums and scores, as in POL2."),
         DTYPE,
@@ -47,28 +53,54 @@ HALF_UNITS = 48  # sums over all features and tokens are rounded at each step
 
 def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed: int = 0, **options: Any) -> Result:
     """See wse.kernels."""
-    policy = alone.begin("attention", PARAMETERS, config, "heads", "kv_heads", "d_head", "sequence", "sequences")
-    t = config["sequence"] * config["sequences"]
-    heads, kv_heads, d_head = config["heads"], config["kv_heads"], config["d_head"]
-    made = operator.Attention(
-        heads, kv_heads, d_head, config["sequence"], t, policy.size, config["causal"], config["half"]
+    sizes = ("heads", "kv_heads", "d_head", "sequence", "sequences", "rows")
+    policy = alone.begin("attention", PARAMETERS, config, *sizes)
+    heads, kv_heads, d_head, sequence, sequences, rows = (config[name] for name in sizes)
+    job = Alone(grid=grid or (GRID[0], max(GRID[1], rows)), **options)
+    width, height = job.grid
+    _check(config, height)
+    t = sequence * sequences // rows
+    whole = Attention(
+        heads, kv_heads, d_head, sequence, sequence * sequences, policy.size, config["causal"], config["half"]
     )
-    job = Alone(grid=grid or GRID, **options)
     region = job.region(policy, t)
-    (width, height), rng = job.grid, np.random.default_rng(seed)
-    rows = {"q": heads * d_head, "k": kv_heads * d_head, "v": kv_heads * d_head, "do": heads * d_head}
-    values = {name: alone.rounded(rng.normal(0, 1, (height, width, n, t)), policy) for name, n in rows.items()}
-    tensors = {name: Tensor((n, t), values[name]) for name, n in rows.items()}
-    tensors |= {name: Tensor((rows[of], t)) for name, of in (("o", "q"), ("dq", "q"), ("dk", "k"), ("dv", "v"))}
+    made: Attention | Spread = whole
+    if rows > 1:
+        made = Spread(heads, kv_heads, d_head, rows, t, policy.size, config["causal"], config["half"])
+        made.declare(region)
+    features = {"q": heads * d_head, "k": kv_heads * d_head, "v": kv_heads * d_head, "do": heads * d_head}
+    rng, groups = np.random.default_rng(seed), height // rows
+    # [group of rows, column, features, tokens of all of its rows]
+    values = {n: alone.rounded(rng.normal(0, 1, (groups, width, f, rows * t)), policy) for n, f in features.items()}
+    tensors = {}
+    for name, value in values.items():
+        by_row = value.reshape(groups, width, -1, rows, t).transpose(0, 3, 1, 2, 4)
+        tensors[name] = Tensor((features[name], t), by_row.reshape(height, width, -1, t))
+    tensors |= {name: Tensor((features[of], t)) for name, of in (("o", "q"), ("dq", "q"), ("dk", "k"), ("dv", "v"))}
     tensors["stash"] = Tensor((made.stash,), dtype="f32")
     outcome = job.execute(region, [made.forward("forward"), made.backward("backward")], tensors)
     found: dict[str, list[np.ndarray]] = {name: [] for name in ("o", "dq", "dk", "dv")}
-    for y in range(height):
+    for y in range(groups):
         for x in range(width):
             q, k, v, do = (values[name][y, x] for name in ("q", "k", "v", "do"))
-            for name, wanted in zip(found, operator.reference(q, k, v, made, do), strict=True):
+            for name, wanted in zip(found, reference(q, k, v, whole, do), strict=True):
                 found[name].append(wanted)
-    compared = {
-        name: (outcome.arrays[name], np.reshape(wanted, outcome.arrays[name].shape)) for name, wanted in found.items()
-    }
+    compared = {}
+    for name, tiles in found.items():
+        got = outcome.arrays[name].reshape(groups, rows, width, -1, t).transpose(0, 2, 3, 1, 4)
+        compared[name] = (got, np.reshape(tiles, got.shape))
     return alone.result("attention", config, outcome, compared, HALF_UNITS if config["half"] else UNITS)
+
+
+def _check(config: Mapping[str, Any], height: int) -> None:
+    """ConfigError for sizes that do not go together."""
+    rows, sequence = config["rows"], config["sequence"]
+    if config["heads"] % config["kv_heads"]:
+        raise ConfigError(f"kv_heads of attention must divide heads {config['heads']}, not be {config['kv_heads']}")
+    if height % rows:
+        raise ConfigError(f"rows of attention must divide the {height} rows of the grid, not be {rows}")
+    if sequence % (2 * rows) or (rows > 1 and config["sequences"] > 1):
+        raise ConfigError(
+            f"attention needs an even number of tokens in a row of PEs, of one sequence where it is spread over "
+            f"{rows} of them: sequence {sequence} and sequences {config['sequences']} do not give that"
+        )

@@ -12,13 +12,14 @@ from wse.kernels.layer.attention import Attention, reference
 DTYPES = ("f32", "f16", "bf16", "cb16")
 
 
-def config(heads=1, kv_heads=1, d_head=8, sequence=32, sequences=1, causal=True, half=False, dtype="f16"):
+def config(heads=1, kv_heads=1, d_head=8, sequence=32, sequences=1, rows=1, causal=True, half=False, dtype="f16"):
     return dict(
         heads=heads,
         kv_heads=kv_heads,
         d_head=d_head,
         sequence=sequence,
         sequences=sequences,
+        rows=rows,
         causal=causal,
         half=half,
         dtype=dtype,
@@ -31,7 +32,7 @@ def config(heads=1, kv_heads=1, d_head=8, sequence=32, sequences=1, causal=True,
     [
         {},
         {"heads": 4, "kv_heads": 2, "d_head": 4, "sequence": 12, "sequences": 2},  # shared keys and values
-        {"heads": 2, "kv_heads": 1, "d_head": 3, "sequence": 5, "sequences": 2},  # one block, an odd head
+        {"heads": 2, "kv_heads": 1, "d_head": 3, "sequence": 6, "sequences": 2},  # one block, an odd head
         {"d_head": 4, "sequence": 16, "causal": False, "sequences": 3},
         {"heads": 3, "kv_heads": 3, "d_head": 2, "sequence": 6},
     ],
@@ -114,3 +115,46 @@ def test_16_bit_sums(dtype):
 def test_f32_has_no_16_bit_sums():
     with pytest.raises(ConfigError, match=r"^attention of f32 elements has no 16-bit sums"):
         Attention(1, 1, 8, 8, 8, 4, half=True)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"sequence": 32, "rows": 2},
+        {"sequence": 24, "rows": 3},  # an odd ring: two rows that send first meet
+        {"sequence": 32, "rows": 4, "heads": 4, "kv_heads": 2, "d_head": 4},
+        {"sequence": 18, "rows": 3, "heads": 2, "d_head": 3, "causal": False},
+    ],
+    ids=["two rows", "three rows", "grouped", "full"],
+)
+def test_a_sequence_over_several_rows(shape, dtype):
+    result = attention.run(config(**shape, dtype=dtype), grid=(2, 2 * shape["rows"]), seed=5)
+    assert result.verified, result.extra["errors"]
+
+
+@pytest.mark.parametrize("dtype", ["f16", "bf16"])
+def test_16_bit_sums_over_several_rows(dtype):
+    result = attention.run(config(rows=4, half=True, dtype=dtype), grid=(1, 4))
+    assert result.verified, result.extra["errors"]
+
+
+def test_rows_share_the_work():
+    """A row of four has a quarter of the queries, and all keys come by."""
+    one, four = (attention.run(config(sequence=48, rows=rows, causal=False), grid=(1, rows)) for rows in (1, 4))
+    for phase in ("forward", "backward"):
+        assert four.extra["phase_cycles"][phase] < one.extra["phase_cycles"][phase] / 2.5
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"heads": 3, "kv_heads": 2}, "kv_heads of attention must divide heads 3, not be 2"),
+        ({"rows": 3, "sequence": 12}, "rows of attention must divide the 4 rows of the grid, not be 3"),
+        ({"rows": 2, "sequence": 6}, "attention needs an even number of tokens in a row of PEs"),
+        ({"rows": 2, "sequences": 2}, "attention needs an even number of tokens in a row of PEs"),
+    ],
+)
+def test_sizes_that_do_not_go_together(change, message):
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        attention.run(config(**change), grid=(1, 4))

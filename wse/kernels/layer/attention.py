@@ -485,7 +485,7 @@ class _Work:
             bank = 0 if shape.half else 6
             self.keys, self.mixed = work.take(tile, shape._sum, bank), work.take(tile, shape._sum, bank)
             self.outer = work.take(tile, 2) if size == 2 else self.values
-        self.bytes = work.bytes
+        self.work, self.bytes = work, work.bytes
 
 
 # --- in double precision ----------------------------------------------------------------------------------------------
