@@ -12,8 +12,9 @@ from . import common
 @click.option("--measure", is_flag=True, help="Execute the shapes again and record their cycles; takes minutes.")
 @click.option("--only", multiple=True, metavar="KERNEL", help="With --measure: these kernels; repeatable.")
 @click.option("--runs", is_flag=True, help="Every held-out run.")
+@click.option("--step", metavar="MODEL", help="Execute a training step; compare with the sum of the models.")
 @common.json_option
-def command(measure: bool, only: tuple[str, ...], runs: bool, as_json: bool) -> int:
+def command(measure: bool, only: tuple[str, ...], runs: bool, step: str | None, as_json: bool) -> int:
     """Print the cost models of kernels: constants in cycles, and errors on executed shapes not fitted to.
 
     Status 1 if a kernel's largest error on those is above the bar.
@@ -33,12 +34,37 @@ def command(measure: bool, only: tuple[str, ...], runs: bool, as_json: bool) -> 
         )
         made = cost.measure(chosen, lambda what: click.echo(what, err=True))
         cost.write(sorted([*kept, *made], key=lambda run: known.index(run.kernel)))
+    if step is not None:
+        return show_step(step, as_json)
     found = cost.fits()
     if as_json:
         common.print_json({"bar_pct": cost.BAR_PCT, "kernels": [document(fit) for fit in found.values()]})
     else:
         tables(found, runs)
     return 0 if all(fit.worst_pct <= cost.BAR_PCT for fit in found.values()) else 1
+
+
+def show_step(model: str, as_json: bool) -> int:
+    """An executed step beside its operators' cost models."""
+    from ..mapping import step_check
+    from ..models import graph, load
+
+    rows = step_check.compare(graph(load(model)))
+    whole = rows[-1]
+    if as_json:
+        names = ("kind", "phase", "executed", "modelled", "error_pct")
+        common.print_json({"model": model, "operators": [{name: getattr(r, name) for name in names} for r in rows]})
+    else:
+        table = [
+            (r.kind, r.phase, f"{r.executed:,}", *(("", "") if r.modelled != r.modelled else modelled(r))) for r in rows
+        ]
+        common.print_table(("operators", "phase", "executed", "modelled", "error"), table, right=(2, 3, 4))
+        click.echo(f"\ncycles of a training step of {model}, executed; nothing is fitted to steps")
+    return 0 if abs(whole.error_pct) <= cost.BAR_PCT else 1
+
+
+def modelled(row) -> tuple[str, str]:
+    return f"{row.modelled:,.0f}", f"{row.error_pct:+.1f} %"
 
 
 def document(fit: cost.Fit) -> dict:

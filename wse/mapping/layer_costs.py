@@ -27,7 +27,7 @@ Made = tuple[list[Any], dict[str, tuple[tuple[int, ...], str]]]
 def layer_models() -> list[Model]:
     """The operators that have a cost model."""
     return [
-        *_elementwise("gelu", lambda n: _activation("gelu", n)),
+        *_elementwise("gelu", lambda n: _activation("gelu_tanh", n)),
         *_elementwise("silu gate", _gate),
         _model("residual", "add", ("n",), BY_ELEMENT, lambda s: _residual(s["n"]), ELEMENTS, MORE_ELEMENTS),
         *(_norm(kind, phase) for kind in ("layer", "rms") for phase in ("forward", "backward")),
