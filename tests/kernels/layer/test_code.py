@@ -52,9 +52,8 @@ def test_a_loop_in_a_loop():
     """Rows of y = sum over i of a[i] b[j], each of the rows' length."""
     c = Code()
     y, a, b = Vec("r8", 12), Vec("r9", 2), Vec("r10", 3)
-    with c.loop(2, over=a):
-        with c.loop(3, over=b, d=y.rows(4), a=y.rows(4)) as (to, source):
-            c("smul r2, r1, r25", f"fadds {to}, {source}, r2")
+    with c.loop(2, over=a), c.loop(3, over=b, d=y.rows(4), a=y.rows(4)) as (to, source):
+        c("smul r2, r1, r25", f"fadds {to}, {source}, r2")
     got = run(c, y=np.zeros(12), a=[2, 3], b=[1, 10, 100])["y"]
     assert got.tolist() == np.repeat([5.0, 50, 500], 4).tolist()
 

@@ -39,7 +39,7 @@ def test_attention(operand, bad, fmt):
     arrays = {name: normal(4, 8) for name in ("q", "k", "v", "do")}
     arrays[operand][2, 5] = bad
     tile = ((4, 8), None)
-    arrays |= {name: tile for name in ("o", "dq", "dk", "dv")} | {"stash": ((shape.stash,), "f32")}
+    arrays |= dict.fromkeys(("o", "dq", "dk", "dv"), tile) | {"stash": ((shape.stash,), "f32")}
     o, dq, dk, dv = execute([shape.forward("f"), shape.backward("b")], fmt, ("o", "dq", "dk", "dv"), **arrays)
     assert operand == "do" or not np.isfinite(o[:, 5:]).all()
     assert not np.isfinite(np.concatenate([dq, dk, dv])).all()
@@ -55,7 +55,7 @@ def test_norms(kind, bad, fmt):
     x, vector = normal(8, 4), ((8,), "f32")
     x[3, 2] = bad
     arrays = {"x": x, "dy": normal(8, 4), "gain": vector, "bias": vector, "dgain": vector, "dbias": vector}
-    arrays |= {name: ((8, 4), None) for name in ("y", "xhat", "dx")} | {"rstd": ((4,), "f32")}
+    arrays |= dict.fromkeys(("y", "xhat", "dx"), ((8, 4), None)) | {"rstd": ((4,), "f32")}
     y, dx = execute([norm.forward("f"), norm.backward("b")], fmt, ("y", "dx"), **arrays)
     for got in (y, dx):
         assert not np.isfinite(got[:, 2]).all()
