@@ -205,11 +205,20 @@ static uint64_t first_element(const wse_fabric *f, const ce *c, uint64_t dispatc
   return reads && readable > first ? readable : first;
 }
 
+/* An instruction of the main thread goes on in cycle `at`; whether it waited for wavelets or a microthread until then. */
+static bool end_wait(wse_fabric *f, band *b, uint32_t pe, uint64_t at) {
+  ce *c = &f->ces[pe];
+  if (c->gap != WSE_CTR_STALL_INPUT && c->gap != WSE_CTR_STALL_OUTPUT) return false;
+  account(f, b, pe, at, c->gap);
+  c->gap = WSE_CTR_STALL_START;
+  return true;
+}
+
 static void note_issue(wse_fabric *f, band *b, uint32_t pe, int op, int thread, uint64_t dispatch, uint64_t now) {
   ce *c = &f->ces[pe];
   if (b->profile) profile_issue(class_of(f, pe), b, c, c->pc, dispatch > now ? dispatch : now);
   c->pc++;
-  account(f, b, pe, dispatch, c->gap); /* what it waited for until now was something else */
+  if (!end_wait(f, b, pe, now)) account(f, b, pe, dispatch, c->gap); /* what it waited for until now was something else */
   counters_of(f, pe)[WSE_CTR_VECTORS]++;
   b->opcodes[op]++;
   trace_event(f, b, now, pe, WSE_EV_OP_START, (uint32_t)op, thread == MAIN ? 255 : (uint32_t)thread);
@@ -241,7 +250,10 @@ static int issue_vector(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins,
   }
   bool fabric = vector_has_fabric(o), asynchronous = o->options & OPT_ASYNC;
   int thread = asynchronous ? thread_of(f, c, o) : MAIN;
-  if (asynchronous && c->threads >> thread & 1) return WAITS;
+  if (asynchronous && c->threads >> thread & 1) {
+    c->waits = f->operations[thread][pe].wait; /* for what the microthread waits for */
+    return WAITS;
+  }
   if (fabric && dispatch > now) return STOPS; /* the fabric is not that far yet */
 
   uint64_t first = first_element(f, c, dispatch, c->follows_vector && vector_reads(f, pe, o, c->written_low, c->written_high));
@@ -325,10 +337,17 @@ static int issue_map(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, ui
   }
   uint32_t value = 0;
   int got = map_element(f, b, pe, &f->dsrs[number][pe], &value, at, now);
-  if (got == -1) return WAITS;
+  if (got == -1) {
+    if (at <= now) c->waits = WSE_CTR_STALL_INPUT;
+    return WAITS;
+  }
   if (got == -2) {
     ce_fault(f, b, pe, at, WSE_FAULT_BAD_DSR, c->pc, ins->b);
     return STOPS;
+  }
+  if (end_wait(f, b, pe, at)) { /* what comes next cannot have been dispatched before */
+    if (c->vector_at < at) c->vector_at = at;
+    if (c->main_at < at) c->main_at = at;
   }
   counters_of(f, pe)[WSE_CTR_SYSTEMS]++;
   b->opcodes[OP_mapstep]++;
@@ -411,8 +430,10 @@ static bool issue(wse_fabric *f, band *b, uint32_t pe, bool alone, uint64_t now,
       if (did == STOPS && c->state == MAIN_RUN && c->pc == pcs) *next = at > now ? at : now + 1;
     } else if (map) {
       if ((op == OP_maploop || c->follows_vector) && sequenced-- > 0) budget++; /* they take no time */
-      did = issue_map(f, b, pe, ins, at, now);
-      if (did == WAITS && at > now) *next = at;
+      /* a wavelet is looked for when the operation before has ended */
+      uint64_t ended = c->main_at - (uint64_t)P(f, op_drain_cycles), when = c->follows_vector && ended > at ? ended : at;
+      did = issue_map(f, b, pe, ins, when, now);
+      if (did == WAITS && when > now) *next = when;
     } else if (scalar) {
       uint64_t n = scalar_run(f, b, pe, k->code, k->code_length, at, ahead ? f->limit : now + 1, budget);
       if (!n) {
@@ -604,7 +625,7 @@ void ce_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
   }
   if (turn == TURN_SLOT && c->state == MAIN_IDLE && c->main_at <= now) /* an operation that ended may have activated a task */
     start_task(f, b, pe, now, P(f, task_after_op_cycles));
-  if (c->waits != NO_CAUSE && (c->state == MAIN_IDLE || c->state == MAIN_OPERATION)) gap_from(f, b, pe, now, c->waits);
+  if (c->waits != NO_CAUSE && c->state != MAIN_MEMORY) gap_from(f, b, pe, now, c->waits);
   /* after a slot that others may have waited for, everybody is asked again */
   if (turn == TURN_SLOT && !main_has_it && (shared || c->threads || c->state != MAIN_RUN || next == NEVER)) next = now + 1;
   if (c->state == MAIN_IDLE && c->main_at > now && c->main_at < next) next = c->main_at;

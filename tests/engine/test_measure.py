@@ -142,3 +142,79 @@ def test_flops(name, flops):
     text = ", ".join(operand for operand, type in zip(operands, types, strict=True) if type != "NONE")
     dsrs = {"d0": mem(0, 7), "a0": mem(32, 7), "b0": mem(64, 7)}
     assert run(f"{name} {text}", memory=bytes(128), dsrs=dsrs).counter("flops") == 7 * flops
+
+
+@archs
+@pytest.mark.parametrize("apart", [1, 40, 100])
+def test_a_loop_over_wavelets_waits_for_each(arch, apart):
+    """mapstep and a multiply-add of n elements for each wavelet: late ones are waited for, and no operation begins before
+    its wavelet is there, so that the last one's time is behind the last arrival."""
+    n, wavelets = 30, 6
+    loop = ".next: mapstep r1, b1, .end\nfmacs d0, a0, b0, r1\nmaploop .next\n.end: nop"
+    dsrs = {"d0": mem(128, n, 4), "a0": mem(128, n, 4), "b0": mem(4, n, 4), "b1": fabin(wavelets)}
+    ran = run(loop, arch, memory=bytes(256), dsrs=dsrs, inputs={WEST: [1] * wavelets}, rate=1 / apart)
+    expect_consistent(ran.fabric, ran.run)
+    got = shares(ran)
+    assert got["busy_vector"] == n * wavelets
+    m = Machine(arch)
+    last = m.hop_cycles + apart * (wavelets - 1) + m.ramp_in_cycles
+    if apart < n:
+        assert "stall_input" not in got
+    else:
+        assert ran.run.cycles >= last + m.op_start_cycles + n
+        assert ran.run.cycles <= last + m.op_start_cycles + n + m.op_drain_cycles + run("", arch).run.cycles
+        # Between two operations the machine is busy for n cycles, starts and drains for a few, and else waits.
+        few = m.op_start_cycles + m.op_drain_cycles
+        waits = (wavelets - 1) * (apart - n - few - 1)
+        assert waits - wavelets * few <= got["stall_input"] <= waits + (wavelets - 1) * (few + 1) + 2
+
+
+@archs
+def test_a_wait_for_a_microthread_is_for_what_it_waits_for(arch):
+    """The second asynchronous operation needs the microthread of the first, which waits for wavelets."""
+    code = "mov32 d0, a0 {async, ut=1}\nmov32 d1, a1 {async, ut=1}"
+    dsrs = {"d0": mem(0, 3, 4), "a0": fabin(3), "d1": mem(16, 1, 4), "a1": fabin(1)}
+    options = dict(memory=bytes(64), dsrs=dsrs, inputs={WEST: [1, 2, 3, 4]}, trace=100)
+    slow, fast = (run(code, arch, rate=rate, **options) for rate in (1 / 50, 1))
+    for ran in (slow, fast):
+        expect_consistent(ran.fabric, ran.run)
+    slow, fast = shares(slow), shares(fast)
+    assert slow["stall_input"] > fast.get("stall_input", 0) + 80
+    assert {name: slow[name] for name in slow if name != "stall_input"} == pytest.approx(
+        {name: fast[name] for name in slow if name != "stall_input"}, abs=6
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=8), st.integers(1, 40), st.booleans())
+def test_waiting_loops_do_not_depend_on_how_they_are_stepped(gaps, elements, trace):
+    """Wavelets at any distances: memory, cycles and all counters are the same for every tile and with a trace."""
+
+    def measured(**options):
+        p = wse.Program(2, 1)
+        p.color("line", 0)
+        p.route("line", rx="W", tx="RE")
+        pe = p.pe_class("pe")
+        pe.queue_in(2, "line")
+        pe.dsd("in", wse.fabin(2, len(gaps)))
+        pe.dsd("xs", wse.mem1d(pe.array("x", elements, "f32", offset=8)))
+        pe.dsd("ys", wse.mem1d(pe.array("y", elements, "f32")))
+        pe.local_task("main", 9, active=True)
+        pe.code(
+            "main: dsr d0, ys\n dsr a0, ys\n dsr b0, xs\n dsr b1, in\n"
+            ".next: mapstep r1, b1, .end\n fadds d0, a0, b0\n maploop .next\n.end: done"
+        )
+        p.place(pe)
+        f = wse.Fabric(p, **options)
+        f.fill("x", 1.0)
+        at = np.cumsum(gaps)
+        f.stream_in(0, 0, "W", "line", np.ones(len(gaps), np.float32), segments=[wse.Segment(1, int(c)) for c in at])
+        f.stream_out(1, 0, "E", "line")
+        done = f.run()
+        assert (f.read("y") == len(gaps)).all()
+        expect_consistent(f, done)
+        return done.cycles, {name: plane.tolist() for name, plane in done.counters.items()}
+
+    expected = measured(tile=1)
+    for options in (dict(tile=8), dict(tile=3), dict(threads=2), dict(trace=1000 if trace else 0)):
+        assert measured(**options) == expected
