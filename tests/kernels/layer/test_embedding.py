@@ -8,7 +8,7 @@ from wse.errors import ConfigError, ProgramError
 from wse.kernels.layer import embedding, layout
 from wse.kernels.layer.policy import Policy
 from wse.kernels.layer.region import Region
-from wse.kernels.layer.streams import Edge, joined
+from wse.kernels.layer.streams import Edge
 
 
 @pytest.mark.parametrize("storage", ["f32", "f16", "cb16"])
@@ -75,12 +75,3 @@ def test_what_is_refused():
         embedding.positions(region, region.activation("x", 4), 3)
     with pytest.raises(ProgramError, match=r"passes 131072 wavelets to a column"):
         embedding.Embedding(Region(Program(1, 1), Policy("f32"), 1 << 15, name="long"), 4)
-
-
-def test_joined_keeps_the_order():
-    from wse.kernels.layer.streams import Column
-
-    one = [Column(np.array([1, 2], np.uint32), np.array([False, True]))]
-    two = [Column(np.array([3], np.uint32), np.array([False]))]
-    (column,) = joined([one, two])
-    assert column.words.tolist() == [1, 2, 3] and column.control.tolist() == [False, True, False]

@@ -40,8 +40,8 @@ class Tile(NamedTuple):
 
 @dataclass(frozen=True)
 class Role:
-    """What the PEs of a class have in common.  x: first in the row, last, and the parity of its column; y likewise for
-    the bottom of the column."""
+    """What the PEs of a class have in common: whether they are first or last in their row, at the bottom of their column,
+    and whether x and y within the region are odd."""
 
     first: bool
     last: bool
@@ -51,8 +51,9 @@ class Role:
 
     @property
     def name(self) -> str:
-        is_it = {"f": self.first, "l": self.last, "b": self.bottom, "x": self.odd_x, "y": self.odd_y}
-        return "".join(letter for letter in is_it if is_it[letter])
+        """Such as "first_bottom_row1": of the last row, which is an odd one."""
+        column = "first" if self.first else "last" if self.last else f"column{int(self.odd_x)}"
+        return f"{column}{'_bottom' if self.bottom else ''}_row{int(self.odd_y)}"
 
 
 class Region:

@@ -74,8 +74,8 @@ class Stream:
 
     def _part(self, role: str, order: np.ndarray, values: np.ndarray) -> list[Column]:
         bits = as_bits(values, self.storage)
-        if order.size and order.max() >= bits.size:
-            raise ConfigError(f"{self.what} needs {order.max() + 1} values of {role} at least, not {bits.size}")
+        if order.size and order.max() + 1 != bits.size:
+            raise ConfigError(f"{self.what} takes {order.max() + 1} values of {role}, not {bits.size}")
         bits = np.append(bits, np.array([0, CONTROL], np.uint32))  # ZERO and END are the last two
         words, control = bits[order], order == END
         if role not in self.offsets:
