@@ -71,7 +71,37 @@ def test_what_is_refused():
         table.pack(np.zeros((5, 4)), np.zeros(3, int))
     with pytest.raises(ConfigError, match=r"^ids are 0 to 4, not 0 to 5$"):
         table.pack(np.zeros((5, 4)), np.arange(16) % 6)
-    with pytest.raises(ProgramError, match=r"no whole sequences of 3"):
-        embedding.positions(region, region.activation("x", 4), 3)
+    for sequence in (3, 12, 32):
+        with pytest.raises(ProgramError, match=rf"hold no whole number of sequences of {sequence}, each on whole rows"):
+            embedding.positions(region, region.activation(f"x{sequence}", 4), sequence)
     with pytest.raises(ProgramError, match=r"passes 131072 wavelets to a column"):
         embedding.Embedding(Region(Program(1, 1), Policy("f32"), 1 << 15, name="long"), 4)
+
+
+@pytest.mark.parametrize("storage", ["f32", "bf16"])
+def test_positions_of_a_sequence_on_several_rows(storage):
+    policy, (w, h), t, sequence, features = Policy(storage), (3, 4), 6, 12, 7
+    program = Program(w, h, fp16=policy.fp16)
+    region = Region(program, policy, t)
+    x = region.activation("x", features)
+    with region.task("step", 8):
+        places = embedding.positions(region, x, sequence)
+        gradient = embedding.positions_gradient(region, x, sequence)
+    region.finish()
+    fabric = Fabric(program)
+    edge = Edge(fabric, region)
+    rng = np.random.default_rng(4)
+
+    def stored(values):
+        values = values.astype(np.float32)
+        return values if policy.wide else numerics.round16(values, storage)
+
+    before, where = stored(rng.normal(size=(h * t, features))), stored(rng.normal(size=(sequence, features)))
+    layout.write(fabric, region, "x", before)
+    edge.feed("step", {places: {"weight": where}})
+    fabric.launch("step")
+    fabric.run()
+    after = stored(before + np.tile(where, (h * t // sequence, 1)))
+    assert np.array_equal(layout.read(fabric, region, "x", features), after)
+    summed = after.astype(np.float64).reshape(-1, sequence, features).sum(axis=0)
+    assert np.allclose(dict(edge.take("step"))[gradient]["weight"], summed, atol=1e-5)

@@ -8,7 +8,7 @@ way: each PE sends its tile of dx north, then what comes from below; whoever hol
 
 Positions are a table [sequence, features], the same for every sequence: it is streamed as f32 or 16-bit weights, added
 to each sequence of a row of PEs, and its gradient, summed over the sequences of a row, goes north as a sum.  A row of
-PEs holds whole sequences.
+PEs holds whole sequences, or a sequence lies on whole rows, which then take their own part of the table.
 """
 
 from __future__ import annotations
@@ -165,17 +165,19 @@ def receive_ids(region: Region, to: str) -> None:
 
 
 def positions(region: Region, x: Tile, sequence: int) -> Stream:
-    """Adds to the sequence: x += the table of positions, for each sequence of the row.
+    """Adds to the sequence: x += the table of positions, for each sequence of the row, or for the row's part of one.
 
     Its stream has one role, "weight" [sequence, features].
     """
-    _whole(region, sequence)
+    rows = _rows(region, sequence)
     region.uses("weights")
     fx, of = region.features(x.features), region.policy
-    n = fx * sequence
-    region.work(n * of.size)
-    name = f"positions_{n}"
-    region.subroutine(name, _positions(name, region, fx, sequence))
+    n = fx * sequence // rows
+    region.work(n * of.size * (2 if rows > 1 else 1))
+    name = f"positions_{n}_{rows}"
+    region.subroutine(
+        name, _positions(name, region, fx, sequence) if rows == 1 else _own_positions(name, region, n, rows)
+    )
     region.code(f"    mov r8, {x.at}\n    call {name}")
     order = _position_order(region, x.features, sequence, ZERO)
     return region.takes(Stream(f"positions {sequence} x {x.features}", of.storage, (("weight", order),)))
@@ -186,33 +188,109 @@ def positions_gradient(region: Region, dx: Tile, sequence: int) -> Drain:
 
     Its drain has one role, "weight" [sequence, features].
     """
-    _whole(region, sequence)
+    rows = _rows(region, sequence)
     region.uses("north")
     fx = region.features(dx.features)
-    n = fx * sequence
+    n = fx * sequence // rows
     region.outbox(n)
-    region.work(4 * n)
-    name = f"positions_gradient_{n}"
+    region.work(4 * n * (2 if rows > 1 else 1))
+    name = f"positions_gradient_{n}_{rows}"
     region.subroutine("north_vector", NORTH_VECTOR)
-    region.subroutine(name, _positions_gradient(name, region, fx, sequence))
-    region.code(f"    mov r8, {dx.at}\n    call {name}\n    mov r16, {region.span('work', n)}\n    call north_vector")
+    region.code(f"    mov r8, {dx.at}\n    call {name}")
+    if rows == 1:
+        region.subroutine(name, _positions_gradient(name, region, fx, sequence))
+        region.code(f"    mov r16, {region.span('work', n)}\n    call north_vector")
+    else:
+        region.subroutine(name, _own_positions_gradient(name, region, n, rows))
     parts = (("weight", _position_order(region, dx.features, sequence, -1), (sequence, dx.features)),)
     return region.gives(Drain(f"gradient of positions {sequence} x {dx.features}", parts))
 
 
-def _whole(region: Region, sequence: int) -> None:
-    if sequence < 1 or region.tokens % sequence:
+def _rows(region: Region, sequence: int) -> int:
+    """Rows of PEs that a sequence lies on: 1 if a row holds whole ones."""
+    if sequence >= 1 and region.tokens % sequence == 0:
+        return 1
+    if sequence < 1 or sequence % region.tokens or region.height % (sequence // region.tokens):
         raise ProgramError(
-            f"a row of {region.name} holds {region.tokens} tokens, which are no whole sequences of {sequence}: "
-            "positions need a multiple"
+            f"{region.height} rows of {region.name} with {region.tokens} tokens each hold no whole number of sequences "
+            f"of {sequence}, each on whole rows or within one"
         )
+    return sequence // region.tokens
 
 
 def _position_order(region: Region, features: int, sequence: int, padding: int) -> np.ndarray:
-    """int64 [width, fx * sequence]: places in [sequence, features] in the order of a tile of one sequence."""
-    own = owned(features, region.width)[:, :, None]
-    place = np.arange(sequence)[None, None, :] * features + own
+    """int64 [width, fx * sequence]: places in [sequence, features] in the order of a tile of one sequence, or of the
+    tiles of the rows of PEs that it lies on."""
+    part = sequence // _rows(region, sequence)
+    own = owned(features, region.width)[:, None, :, None]
+    place = np.arange(sequence).reshape(1, -1, 1, part) * features + own
     return np.where(own < 0, padding, place).reshape(region.width, -1)
+
+
+def _own_row(rows: int) -> list[str]:
+    """Code: r1 = which of the rows of its sequence a PE is in."""
+    return ["    ld16 r1, [row]", f"    iremu16 r1, r1, {rows}"]
+
+
+def _own_positions(name: str, region: Region, n: int, rows: int) -> str:
+    """Tiles of positions for each of the rows of a sequence come; the own one is added to x at r8, n elements."""
+    of = region.policy
+    return "\n".join(
+        [
+            f"{name}:",
+            *_own_row(rows),
+            "    ld32 r28, [weights_in]",
+            f"    mov r29, {n << 16:#x}",
+            "    ld32 r30, [weights_in+8]",
+            "    mov r31, 0",
+            "    ldds a0, r28",
+            "    mov r2, 0",
+            ".next:",
+            "    ine32 r3, r2, r1",  # others go beyond the own one, and are written over
+            f"    imul32 r3, r3, {n * of.size}",
+            *memory_dsr("d0", of.size, f"r3, work+{n << 16:#x}"),
+            f"    {'mov32' if of.wide else 'mov16'} d0, a0",
+            "    iadd32 r2, r2, 1",
+            f"    ine32 r3, r2, {rows}",
+            "    bnz r3, .next",
+            *memory_dsr("b0", of.size, f"work+{n << 16:#x}"),
+            f"    iadd32 r29, r8, {n << 16:#x}",
+            "    ldds d0, r28",
+            "    ldds a0, r28",
+            f"    {'fadds' if of.wide else 'faddh'} d0, a0, b0",
+            "    ret\n",
+        ]
+    )
+
+
+def _own_positions_gradient(name: str, region: Region, n: int, rows: int) -> str:
+    """For each of the rows of a sequence n f32 go north: dx at r8 where it is the own one, else zeros."""
+    of = region.policy
+    return "\n".join(
+        [
+            f"{name}:",
+            "    mov r26, r27",
+            *memory_dsr("a0", of.size, f"r8, {n << 16:#x}"),
+            *memory_dsr("d0", 4, f"work+{n << 16:#x}"),
+            f"    {'mov32' if of.wide else 'fh2s'} d0, a0",
+            f"    mov r29, work+{(n << 16) + 4 * n:#x}",
+            "    ldds d0, r28",
+            "    mov32 d0, r0",
+            *_own_row(rows),
+            "    mov r8, r1",
+            "    mov r9, 0",
+            ".next:",
+            "    ieq32 r1, r8, r9",
+            f"    mov r2, {region.span('work', n)}",
+            f"    mov r3, {region.span('work', n, 4 * n)}",
+            "    sel r16, r1, r2, r3",
+            "    call north_vector",
+            "    iadd32 r9, r9, 1",
+            f"    ine32 r1, r9, {rows}",
+            "    bnz r1, .next",
+            "    jr r26\n",
+        ]
+    )
 
 
 def _walk(of_size: int, at: str, length: int, save: bool = True) -> list[str]:

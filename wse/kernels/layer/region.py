@@ -40,8 +40,8 @@ class Tile(NamedTuple):
 
 @dataclass(frozen=True)
 class Role:
-    """What the PEs of a class have in common: whether they are first or last in their row, at the bottom of their column,
-    and whether x and y within the region are odd."""
+    """What the PEs of a class have in common: whether they are first or last in their row, at the bottom of their
+    column, and whether x and y within the region are odd."""
 
     first: bool
     last: bool
