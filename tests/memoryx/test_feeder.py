@@ -56,8 +56,11 @@ def test_gradients_that_are_written_take_from_the_reading():
     alone, shared = (feeder.plan([Transfer("a", 40_000, written=written)]).arrivals[0] for written in (0, 4))
     slower = feeder.dram_rate(1, 0) / (feeder.dram_rate(1, 1) / 3)
     assert (shared.end - shared.begin) / (alone.end - alone.begin) == pytest.approx(slower, rel=0.02)
-    assert Feeder(ONE_CHANNEL, 4, MACHINE).drain_rate() < Feeder(PLENTY, 4, MACHINE).drain_rate()
-    assert feeder.drain_rate(2) == 2 * feeder.drain_rate(4)
+    assert feeder.drain().rate < Feeder(PLENTY, 4, MACHINE).drain().rate
+    assert feeder.drain(2).rate == 2 * feeder.drain(4).rate
+    assert feeder.drain().cause == "dram" and Feeder(PLENTY, 4, MACHINE).drain().cause == "network"
+    wide = Feeder(MemoryX(network=Network(links=240, gbps=800)), 4, MACHINE).drain()
+    assert wide.rate == 1 and wide.cause == "edge"
 
 
 def test_what_is_ready_late_is_read_late_and_the_rest_is_read_ahead():
@@ -236,3 +239,33 @@ def test_an_account_needs_the_plan_of_the_streams():
     plan = Feeder(PLENTY, 1, MACHINE).plan([Transfer("a", 3)])
     with pytest.raises(wse.ConfigError, match=r"^a stream has 0 segments, the plan 1 transfers$"):
         account(plan, [(into, [3])], run)
+
+
+def test_gradients_that_cannot_leave():
+    """PEs that send more than the way out takes wait for it, and not for the fabric; one that is quick enough costs
+    nothing."""
+    for memory, cause in ((NARROW, "network"), (ONE_CHANNEL, "dram"), (MemoryX(network=Network(240, 800)), "edge")):
+        feeder = Feeder(memory, 1, MACHINE)
+        n = 400
+        p = wse.Program(1, 1, MACHINE)
+        p.color("up", 0)
+        p.route("up", rx="R", tx="N")
+        pe = p.pe_class("pe")
+        pe.queue_out(2, "up")
+        pe.dsd("out", wse.fabout(2, "up", n))
+        pe.dsd("gs", wse.mem1d(pe.array("g", n, "f32")))
+        pe.local_task("main", 9, active=True)
+        pe.code("main: dsr d0, out\n dsr a0, gs\n mov32 d0, a0\n done")
+        p.place(pe)
+        fabric = wse.Fabric(p)
+        drain = feeder.drain()
+        out = fabric.stream_out(0, 0, "N", "up", rate=drain.rate)
+        run = fabric.run()
+        stalls = account(feeder.plan([]), [], run, drain, [out.cycles])
+        assert drain.cause == cause and stalls.total == pytest.approx(run.cycles)
+        if cause == "edge":
+            assert stalls.leaving < 20
+        else:
+            assert run.cycles >= (n - 16) / drain.rate
+            assert stalls.leaving > 0.9 * run.cycles and stalls.fabric < 0.05 * run.cycles
+            assert getattr(stalls, cause) >= stalls.leaving and stalls.bound == cause

@@ -39,16 +39,17 @@ END = 0xFFFF  # the mark behind the last call
 
 def grid_of(graph: Graph, batch: int, grid: tuple[int, int] | None) -> tuple[int, int]:
     """The rectangle: as given, or a column for each head and a row for each sequence.  ConfigError for one whose
-    columns do not hold whole heads or whose rows do not hold whole sequences."""
+    columns do not hold whole heads, or where neither a row holds whole sequences nor some rows a sequence."""
     heads = min(int(o.attributes["kv_heads"]) for o in graph.operators if o.kind == "attention")
     width, height = grid or (heads, batch)
     if heads % width:
         raise ConfigError(
             f"{width} columns do not divide {heads} heads: executed attention has whole heads in a column"
         )
-    if batch % height:
+    if batch % height and (height % batch or batch * graph.model.sequence % (2 * height)):
         raise ConfigError(
-            f"{height} rows do not divide {batch} sequences: executed attention has whole sequences in a row"
+            f"{height} rows of PEs for {batch} sequences of {graph.model.sequence}: executed attention has whole "
+            "sequences in a row, or a sequence in equal parts of an even number of tokens over rows"
         )
     return width, height
 
@@ -79,7 +80,7 @@ class Streaming:
         width, height = self.grid
         tokens = batch * self.sequence // height
         features = {name: tensor.features for name, tensor in graph.tensors.items()}
-        self.schedule = schedule(graph.operators, features)
+        self.schedule = schedule(graph.operators, features, spread=tokens < self.sequence)
         work = emitter.works(self.schedule.calls, self._region(tokens), self.sequence, sparse)
         arena = allocate(self.schedule.calls, width, tokens, self.policy.size, work=work)
         self.region = self._region(tokens)
@@ -121,7 +122,7 @@ class Streaming:
 
     def _attach(self) -> None:
         width, height = self.grid
-        colors, rate = self.program.colors, self.feeder.drain_rate()
+        colors, rate = self.program.colors, self.feeder.drain().rate
         self.ids = [self.fabric.stream_in(0, y, "W", colors["ids"], [], segments=[]) for y in range(height)]
         window = self.feeder.plan([Transfer("all", 1)]).window
         self.into: dict[str, list[StreamIn]] = {
@@ -133,8 +134,7 @@ class Streaming:
         self.out = [
             self.fabric.stream_out(x, 0, "N", colors["north0"], capacity=2 * drained, rate=rate) for x in range(width)
         ]
-        for name, table in self.emitter.tables.items():
-            self.fabric.fill(name, table)
+        self.emitter.write(self.fabric)
 
     # --- Execution ----------------------------------------------------------------------------------------------------
 
@@ -165,7 +165,7 @@ class Streaming:
             dense=sum(self._dense(feed) for feed in made.feeds),
             drained=sum(words.size for words, _, _ in taken),
             spans=spans,
-            waits=self._waits(plan, counts, run, spans),
+            waits=self._waits(plan, counts, run, spans, [cycles for _, _, cycles in taken]),
         )
 
     def evaluate(self, ids: np.ndarray, labels: np.ndarray) -> float:
@@ -302,12 +302,14 @@ class Streaming:
         return sorted(spans, key=lambda span: (span.begin, span.track))
 
     def _waits(
-        self, plan: Plan, counts: dict[str, np.ndarray], run: Run, spans: list[Span]
+        self, plan: Plan, counts: dict[str, np.ndarray], run: Run, spans: list[Span], left: list[np.ndarray]
     ) -> dict[str, dict[str, int]]:
         """Cycles of each phase by cause.  What the PEs did and waited for is measured over the whole pass and shared
-        out by the lengths of the phases, but waits for weights by the streams' own times."""
-        way = "weights"
-        whole = account(plan, list(zip(self.into[way], counts[way].tolist(), strict=True)), run)
+        out by the lengths of the phases, but waits for weights by the streams' own times, and waits for gradients to
+        leave are the backward pass's."""
+        way, drain = "weights", self.feeder.drain()
+        columns = list(zip(self.into[way], counts[way].tolist(), strict=True))
+        whole = account(plan, columns, run, drain, left)
         computing = [span for span in spans if span.track == "compute"]
         lengths = {
             phase: sum(span.end - span.begin for span in computing if span.phase == phase)
@@ -320,7 +322,9 @@ class Streaming:
         late = ("dram", "network", "edge")
         for phase, cycles in lengths.items():
             share = starved[phase] / (sum(starved.values()) or 1)
-            waits = {cause: getattr(whole, cause) * share for cause in late}
+            waits = {c: (getattr(whole, c) - whole.leaving * (c == drain.cause)) * share for c in late}
+            if phase == BACKWARD:
+                waits[drain.cause] += whole.leaving
             rest = max(0.0, cycles - sum(waits.values()))
             busy = whole.compute + whole.fabric or 1.0
             waits |= {cause: rest * getattr(whole, cause) / busy for cause in ("fabric", "compute")}

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from math import ceil
 
+import numpy as np
+
 from ..errors import ConfigError
 from ..machine import Machine
 from ..run import Run
@@ -92,6 +94,14 @@ class Plan:
         return self.arrivals[-1].end if self.arrivals else 0.0
 
 
+@dataclass(frozen=True)
+class Drain:
+    """The way out.  rate: wavelets a cycle and column; cause: "dram", "network" or "edge", whichever bounds it."""
+
+    rate: float
+    cause: str
+
+
 class Feeder:
     """A MemoryX as a rectangle of `columns` columns of a machine sees it."""
 
@@ -115,10 +125,12 @@ class Feeder:
         """Cycles from MemoryX to the edge."""
         return self.memoryx.network.latency * self.machine.clock_hz
 
-    def drain_rate(self, bytes_each: float = 4) -> float:
-        """Wavelets a cycle and column that gradients may leave with: what network and memory take, at most one."""
-        rate = min(self.network_rate(), self.dram_rate(1, 1) / 2)
-        return min(1.0, rate / bytes_each / self.columns)
+    def drain(self, bytes_each: float = 4) -> Drain:
+        """How fast gradients may leave while weights come in: what the network takes, or the memory, which reads as
+        much as it writes meanwhile; at most one wavelet a cycle and column."""
+        network, memory = self.network_rate(), self.dram_rate(1, 1) / 2
+        rate = min(network, memory) / bytes_each / self.columns
+        return Drain(min(1.0, rate), "edge" if rate >= 1 else "dram" if memory < network else "network")
 
     def plan(self, transfers: Iterable[Transfer]) -> Plan:
         """When each transfer arrives, in cycles of the fabric, if the fabric takes all at once."""
@@ -158,9 +170,10 @@ class Feeder:
 class Stalls:
     """Cycles of a run by what the mean PE did or waited for; their sum is the run's cycles.
 
-    compute: instructions and their own latencies.  dram, network: a weight that had not arrived, by what made it late.
-    edge: the one wavelet a cycle that enters a column.  fabric: room in a queue, or partial sums of neighbours.
-    idle: nothing to do although nothing was late, as after the last task.
+    compute: instructions and their own latencies.  dram, network: a weight that had not arrived, or a gradient that
+    could not leave, by what was too slow.  edge: the one wavelet a cycle that enters a column.  fabric: room in a
+    queue, or partial sums of neighbours.  idle: nothing to do although nothing was late, as after the last task.
+    leaving: of dram, network and edge, what was waited for gradients to leave.
     """
 
     dram: float
@@ -169,10 +182,11 @@ class Stalls:
     fabric: float
     compute: float
     idle: float
+    leaving: float = 0.0
 
     @property
     def total(self) -> float:
-        return sum(astuple(self))
+        return sum(astuple(self)) - self.leaving
 
     @property
     def bound(self) -> str:
@@ -183,13 +197,20 @@ class Stalls:
 WAITS = ("stall_bank", "stall_start", "stall_branch", "stall_latency", "stall_task")
 
 
-def account(plan: Plan, columns: Sequence[tuple[StreamIn, Sequence[int]]], run: Run) -> Stalls:
+def account(
+    plan: Plan,
+    columns: Sequence[tuple[StreamIn, Sequence[int]]],
+    run: Run,
+    drain: Drain | None = None,
+    gradients: Sequence[np.ndarray] = (),
+) -> Stalls:
     """Where the cycles of a run went whose streams were all put since the run's begin.
 
     columns: each column's stream and its numbers of wavelets by transfer.  What the mean PE waited, for a wavelet or
     without a task, is put down first to the time in which the edge had nothing although more was to come, by what made
     it late; then to the edge's passing one wavelet a cycle; what is left of the waiting for wavelets is for those of
-    neighbours.  For the waits of a phase of a longer run, give the Run of the phase.
+    neighbours.  gradients: of each column, the cycles in which they left by `drain`: while they follow each other as
+    fast as it takes them, PEs that wait for room to send wait for it.  For a part of a longer run, give the Run of it.
     """
     late = dict.fromkeys(("dram", "network", "edge"), 0.0)
     passed = 0.0
@@ -212,6 +233,17 @@ def account(plan: Plan, columns: Sequence[tuple[StreamIn, Sequence[int]]], run: 
     left = waited - starved * share
     parts["edge"] += (passing := min(left, passed))
     left -= passing
-    parts["fabric"] = min(left, for_wavelets) + run.total("stall_output") / pes
+    blocked = run.total("stall_output") / pes
+    leaving = 0.0
+    if drain is not None and gradients:
+        leaving = min(blocked, sum(_saturated(cycles, drain.rate) for cycles in gradients) / len(gradients))
+        parts[drain.cause] += leaving
+    parts["fabric"] = min(left, for_wavelets) + blocked - leaving
     compute = (float(run.busy.sum(dtype=float)) + sum(run.total(name) for name in WAITS)) / pes
-    return Stalls(**parts, compute=compute, idle=run.cycles - compute - sum(parts.values()))
+    return Stalls(**parts, compute=compute, idle=run.cycles - compute - sum(parts.values()), leaving=leaving)
+
+
+def _saturated(cycles: np.ndarray, rate: float) -> float:
+    """Cycles in which a way out of that rate had the next wavelet waiting: gaps no longer than it makes them."""
+    gaps = np.diff(np.asarray(cycles, np.int64))
+    return float(gaps[gaps <= ceil(1 / rate)].sum())
