@@ -64,3 +64,21 @@ def test_the_reference_is_the_derivative(kind):
     wanted = [v.grad.numpy() for v in inputs]
     for got, want in zip(norm.reference_backward(dy, gain, xhat, rstd)[: 2 + norm.bias], wanted, strict=False):
         np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", ["layer", "rms"])
+def test_y_again_to_the_bit(kind, dtype):
+    policy = alone.Policy(dtype)
+    norm = Norm(kind, 8, 8, 16, 1, policy.size, 1e-5, kind == "layer")
+    rng = np.random.default_rng(0)
+    tensors = {name: Tensor((8,), rng.normal(size=8).astype(np.float32), "f32") for name in ("gain", "bias")}
+    tensors |= {
+        "x": Tensor((8, 16), alone.rounded(rng.normal(size=(8, 16)), policy)),
+        "rstd": Tensor((16,), None, "f32"),
+    }
+    tensors |= dict.fromkeys(("y", "xhat", "once_more"), Tensor((8, 16)))
+    routines = [norm.forward("f"), norm.again("g")]
+    got = alone.on_one(routines, tensors, dtype, {"g.y": "once_more"}).arrays
+    assert np.array_equal(got["y"], got["once_more"])
+    assert got["y"].any()

@@ -2,6 +2,7 @@
 
     xhat = (x - mean) rstd (RMS: x rstd),  rstd = 1 / sqrt(variance + eps),  y = gain xhat + bias
     forward   x, gain, (bias), y, xhat, rstd       xhat [rows][tokens] is stored like x, rstd [tokens] is f32
+    again     xhat, gain, (bias), y                y once more, for who did not keep it
     backward  dy, gain, xhat, rstd, dx, dgain, (dbias)
               u = gain dy:  dx = rstd (u - mean(u) - xhat mean(u xhat)) (RMS: without mean(u)),
               dgain = sum over tokens of dy xhat, dbias = that of dy
@@ -13,6 +14,7 @@ All arithmetic is f32; 16-bit elements are rounded once when they are stored.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,30 +67,39 @@ class Norm:
             c.op("fmacs", total, total, scratch, -float(padding))
         c.op("fmacs", total, self.eps, total, 1 / self.features)
         functions.inverse_root(c, total, rstd, scratch)
-        narrow = self.size == 2
         with c.loop(self.rows, d=wide.rows(t), a=source.rows(t), b=rstd) as (d, a, b):
             c(f"fmuls {d}, {a}, {b}")
-        c.op("fs2h" if narrow else "fmovs", xhat, wide)
+        c.op("fs2h" if self.size == 2 else "fmovs", xhat, wide)
         # From xhat as it is stored: what backward differentiates is what forward computed.
-        if narrow:
-            c.op("fh2s", wide, xhat)
-        rows = {"d": (wide if narrow else y).rows(t), "b": wide.rows(t)}
+        self._scale(c, at, xhat, y, wide)
+        return routine(name, operands, c, work.bytes, calls=allreduce is not alone)
+
+    def again(self, name: str) -> Routine:
+        """The subroutine that makes y again, to the bit: operands xhat, gain, (bias), y."""
+        operands = ("xhat", "gain", *(("bias",) if self.bias else ()), "y")
+        c, work = Code(), Work()
+        at = {operand: register(operands, operand) for operand in operands}
+        xhat, y = (Vec(at[operand], self.rows * self.tokens, self.size) for operand in ("xhat", "y"))
+        self._scale(c, at, xhat, y, work.take(y.n, bank=2))
+        return routine(name, operands, c, work.bytes)
+
+    def _scale(self, c: Code, at: Mapping[str, str], xhat: Vec, y: Vec, wide: Vec) -> None:
+        """y = gain xhat + bias."""
+        t = self.tokens
+        source = c.widened(xhat, wide)
+        rows = {"d": (y if self.size == 4 else wide).rows(t), "b": source.rows(t)}
+        gain = Vec(at["gain"], self.rows)
         if self.bias:
-            with c.loop(self.rows, over=Vec(at["gain"], self.rows), **rows, b2=Vec(at["bias"], self.rows)) as (
-                d,
-                b,
-                b2,
-            ):
+            with c.loop(self.rows, over=gain, **rows, b2=Vec(at["bias"], self.rows)) as (d, b, b2):
                 end = c.new_label()
                 c(f"mapstep r2, {b2}, {end}")
                 c.lines.append(f"{end}:")
                 c(f"fmacs {d}, r2, {b}, r1")
         else:
-            with c.loop(self.rows, over=Vec(at["gain"], self.rows), **rows) as (d, b):
+            with c.loop(self.rows, over=gain, **rows) as (d, b):
                 c(f"fmuls {d}, r1, {b}")
-        if narrow:
+        if self.size == 2:
             c.op("fs2h", y, wide)
-        return routine(name, operands, c, work.bytes, calls=allreduce is not alone)
 
     def backward(self, name: str, allreduce: AllReduce = alone) -> Routine:
         """The subroutine; operands as above.  dx may lie on dy."""
