@@ -11,6 +11,8 @@ A `Region` (region.py) is a rectangle under construction; an operator adds itsel
     parameters.py  vectors from the edge into memory (gains, biases), gradients of vectors to the edge
     embedding.py   rows of a table by ids, positions, and their gradients
     norm, activation, attention, rotary, softmax, residual, loss    what lies between (as Routine-s of code.py)
+    spread.py      attention of sequences that lie over several rows
+    functions.py, rows.py, alone.py    exp, 1/x ... of vectors; sums and padding; one operator in a program of its own
     transport.py, resident.py    regions beside each other, and PEs that hold weights
 
 Layout.  A region has W x H PEs.  An activation of f features has on each PE a tile [fx][t], fx = ceil(f / W), tokens
@@ -68,6 +70,8 @@ Colors, of one set for all regions of a program, and queues:
     ids              W -> R E, along a row          4
     embedding        N -> R S, counted out by rows  7
     transport's                                     5, 6          5, 6
+    next0, next1     y -> y + 1, by parity of y     5             5       (spread.py: not beside transport)
+    around           last row -> first of a sequence 6            6
 
 Weights.  A 16-bit weight is a wavelet of its bits (lower half) and, in sparse streams, an index (upper half); an f32
 weight is one wavelet, in sparse streams after one with its index.  Each PE reads them from its queue as it needs them:
