@@ -33,16 +33,32 @@ CASES = {
     "llama bf16": (load("nano-llama").but(sequence=16), 2, 2e-2),
     "llama f32": (load("nano-llama").but(sequence=8), 2, 1e-5),
 }
+# Sequences over two and four rows of PEs each.
+SPREAD = {
+    "bf16": (load("nano"), 2, (4, 4), 2e-2),
+    "f32": (load("nano").but(sequence=16), 1, (4, 4), 1e-5),
+    "llama f16": (load("nano-llama"), 2, (4, 4), 2e-2),
+}
+
+
+@pytest.mark.parametrize("case", SPREAD)
+def test_sequences_over_several_rows(case):
+    model, batch, grid, bound = SPREAD[case]
+    check_gradients(model, batch, bound, dtype=case.split()[-1], grid=grid)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_gradient_is_that_of_pytorch(case):
     model, batch, bound = CASES[case]
-    execution = build(model, batch, dtype=case.split()[-1])
+    check_gradients(model, batch, bound, dtype=case.split()[-1])
+
+
+def check_gradients(model, batch, bound, **options):
+    execution = build(model, batch, **options)
     ids, labels = random_tokens(model, batch)
     weights = random_weights(execution.graph)
     execution.load(weights)
-    scale = 1.0 if "f32" in case else 2.0**10
+    scale = 1.0 if options["dtype"] == "f32" else 2.0**10
     done = execution.run(ids, labels, scale)
     loss, expected = reference.gradients(execution.graph, weights, ids, labels)
     assert done.loss == pytest.approx(loss, rel=bound / 10)
@@ -140,7 +156,7 @@ def test_spans_tell_what_was_when():
 def test_what_is_refused():
     with pytest.raises(ConfigError, match=r"^3 columns do not divide 4 heads"):
         build(SMALL, 2, grid=(3, 2))
-    with pytest.raises(ConfigError, match=r"^3 rows do not divide 2 sequences"):
+    with pytest.raises(ConfigError, match=r"^3 rows of PEs for 2 sequences of 8: executed attention has"):
         build(SMALL, 2, grid=(4, 3))
     execution = build(SMALL, 2)
     with pytest.raises(ConfigError, match=r"^there are no weights: load some first$"):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
+from ..fabric import Fabric
 from ..kernels.layer import activation, embedding, linear, parameters, partial, residual, rotary
 from ..kernels.layer.attention import Attention
 from ..kernels.layer.code import Routine
@@ -21,6 +22,7 @@ from ..kernels.layer.loss import Loss
 from ..kernels.layer.norm import Norm
 from ..kernels.layer.region import Region, Tile
 from ..kernels.layer.rotary import Rotary
+from ..kernels.layer.spread import Spread
 from ..models.graph import Operator
 from .schedule import Arena, Buffer, Call
 
@@ -67,7 +69,7 @@ class Emitter:
     drains: list[Crossing] = field(default_factory=list)
     marks: list[Call] = field(default_factory=list)
     works: list[int] = field(default_factory=list)  # bytes of work space that each call uses
-    tables: dict[str, np.ndarray] = field(default_factory=dict)  # arrays that the host writes once
+    tables: dict[str, np.ndarray] = field(default_factory=dict)  # arrays [h, 1, ...] that the host writes once
 
     def declare(self) -> None:
         """The arrays that calls share.  Once, before the first call."""
@@ -76,6 +78,13 @@ class Emitter:
         r.array(LABELS, (self.batches, r.tokens), "u16")
         r.array(SCALE, 1, "f32")
         r.array(LOSS, self.batches, "f32")
+
+    def write(self, fabric: Fabric) -> None:
+        """Tables to the PEs of the region."""
+        r = self.region
+        for name, table in self.tables.items():
+            own = np.broadcast_to(table, (r.height, r.width, *table.shape[2:]))
+            fabric.write(name, own, r.x, r.y)
 
     def mark(self, call: Call | None) -> None:
         """Tells the host that a call begins (None: that all have ended)."""
@@ -126,6 +135,7 @@ class Emitter:
         self.region.code(routine.call(**{operand: known[operand] for operand in routine.operands}))
 
     table: Embedding | None = None
+    has_rings: bool = False  # of rows of PEs that share sequences
     _made: dict[str, Routine] = field(default_factory=dict)
 
     def feed(self, call: Call, stream: Any, *roles: str) -> None:
@@ -233,30 +243,38 @@ class Emitter:
         theta = float(o.attributes["theta"])
         names = [f"{table}_{turned}_{int(theta)}" for table in ("cos", "sin")]
         if names[0] not in self.tables:
-            positions = np.arange(r.tokens) % self.sequence
+            positions = np.arange(r.height * r.tokens) % self.sequence
             for name, table in zip(names, rotary.tables(turned, theta, positions), strict=True):
-                self.tables[name] = table
-                r.array(name, table.shape, "f32")
+                by_row = table.reshape(len(table), r.height, r.tokens).swapaxes(0, 1)
+                self.tables[name] = by_row[:, None]
+                r.array(name, by_row.shape[1:], "f32")
         part = self.part(call)
         self.run(f"rotary_{part}_{made.heads}", getattr(made, part), call, cos=names[0], sin=names[1])
 
     def attention(self, call: Call) -> None:
-        o, part = call.operator, self.part(call)
-        a = o.attributes
-        if a["alibi"]:
+        part, shape, more = self._attention(call)
+        tokens = self.region.tokens
+        made = Attention(*shape, self.sequence, tokens, self.size, **more)
+        self.run(f"attention_{part}_{'_'.join(map(str, shape))}", getattr(made, part), call)
+
+    def spread(self, call: Call) -> None:
+        """Attention of sequences that lie over several rows of PEs."""
+        part, shape, more = self._attention(call)
+        tokens = self.region.tokens
+        made = Spread(*shape, self.sequence // tokens, tokens, self.size, **more)
+        if not self.has_rings:
+            made.declare(self.region)
+            self.has_rings = True
+        self.run(f"spread_{part}_{'_'.join(map(str, shape))}", getattr(made, part), call)
+
+    def _attention(self, call: Call) -> tuple[str, tuple[int, int, int], dict[str, bool]]:
+        """(part, (heads, kv_heads, d_head) of a column, options)."""
+        o, policy = call.operator, self.region.policy
+        if o.attributes["alibi"]:
             raise ConfigError(f"no kernel executes the alibi of {o.name}")
-        heads, kv = (self._heads(o, int(a[key])) for key in ("heads", "kv_heads"))
-        made = Attention(
-            heads,
-            kv,
-            int(a["d_head"]),
-            self.sequence,
-            self.region.tokens,
-            self.size,
-            causal=bool(a["causal"]),
-            half=self.region.policy.level == "POL2" and not self.region.policy.wide,
-        )
-        self.run(f"attention_{part}", getattr(made, part), call)
+        heads, kv = (self._heads(o, int(o.attributes[key])) for key in ("heads", "kv_heads"))
+        more = {"causal": bool(o.attributes["causal"]), "half": policy.level == "POL2" and not policy.wide}
+        return self.part(call), (heads, kv, int(o.attributes["d_head"])), more
 
     def _heads(self, operator: Operator, heads: int) -> int:
         """Of a column, which holds whole ones."""

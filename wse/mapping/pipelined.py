@@ -252,9 +252,7 @@ class Pipelined:
         drained = self.micro_batches * sum(drain.stream.wavelets for drain in first.drains)
         self.out = [self.fabric.stream_out(x, 0, "N", colors["north0"], capacity=2 * drained) for x in xs]
         for stage in self.stages:
-            for name, table in stage.emitters["step"].tables.items():
-                r = stage.region
-                self.fabric.fill(name, table, r.x, r.y, r.width, r.height)
+            stage.emitters["step"].write(self.fabric)
 
     # --- Execution ----------------------------------------------------------------------------------------------------
 

@@ -82,16 +82,17 @@ class Schedule:
         return self.forward + self.backward
 
 
-def schedule(operators: Iterable[Operator], features: dict[str, int]) -> Schedule:
-    """The calls of consecutive operators of a graph.  features: of each tensor."""
-    return _Scheduler(list(operators), features).made
+def schedule(operators: Iterable[Operator], features: dict[str, int], spread: bool = False) -> Schedule:
+    """The calls of consecutive operators of a graph.  features: of each tensor; spread: sequences lie over several rows
+    of PEs, for which attention keeps more."""
+    return _Scheduler(list(operators), features, spread).made
 
 
 class _Scheduler:
     """tiles: tensor -> buffer; parts: tensor -> buffers that hold parts of its gradient."""
 
-    def __init__(self, operators: list[Operator], features: dict[str, int]):
-        self.features, self.made = features, Schedule()
+    def __init__(self, operators: list[Operator], features: dict[str, int], spread: bool = False):
+        self.features, self.made, self.spread = features, Schedule(), spread
         self.tiles: dict[str, Buffer] = {}
         self.parts: dict[str, list[Buffer]] = {}
         self.products: set[Buffer] = set()  # parts that a linear layer made, which nobody else has
@@ -234,14 +235,18 @@ class _Scheduler:
         self.add_part(o.inputs[0], dy)
 
     def attention_forward(self, o: Operator) -> None:
-        self.stash(o, "stash", self.buffer(f"{o.name}.stash", 2 * int(o.attributes["heads"]), TOKENS))
+        """The stash has for each head two numbers of a token; spread over rows, the output in f32 as well."""
+        numbers = 2 + self.spread * int(o.attributes["d_head"])
+        self.stash(o, "stash", self.buffer(f"{o.name}.stash", numbers * int(o.attributes["heads"]), TOKENS))
         reads = {role: self.x(place) for place, role in enumerate("qkv")}
-        self.call("attention.forward", FORWARD, reads, {"o": self.y, **self.stashed(o)})
+        what = "spread.forward" if self.spread else "attention.forward"
+        self.call(what, FORWARD, reads, {"o": self.y, **self.stashed(o)})
 
     def attention_backward(self, o: Operator) -> None:
         reads = {"do": self.dy, **{role: self.x(place) for place, role in enumerate("qkv")}}
         reads |= self.stashed(o)
-        self.call("attention.backward", BACKWARD, reads, {f"d{role}": self.dx(i) for i, role in enumerate("qkv")})
+        what = "spread.backward" if self.spread else "attention.backward"
+        self.call(what, BACKWARD, reads, {f"d{role}": self.dx(i) for i, role in enumerate("qkv")})
 
     def activation_forward(self, o: Operator) -> None:
         """x becomes what backward needs of it, in its place."""
