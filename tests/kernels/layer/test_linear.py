@@ -8,6 +8,7 @@ from wse.kernels.layer import layout, linear
 from wse.kernels.layer.policy import Policy
 from wse.kernels.layer.region import Region
 from wse.kernels.layer.streams import Edge
+from wse.kernels.layer.weight_gradient import Cut
 
 # Largest relative error of one rounding to the storage type, and of sums of a hundred such in 16 bits.
 STORED = {"f32": 1e-6, "f16": 2**-11, "bf16": 2**-8, "cb16": 2**-10}
@@ -106,6 +107,20 @@ def test_any_width(policy, grid, inputs, outputs, sparse):
     loose = STORED[policy.storage] * layer.region.tokens if policy.gradients == "half" else 1e-6
     assert np.max(np.abs(layer.gradients["weight"] - dw)) <= 4 * loose * np.max(np.abs(dw))
     assert np.max(np.abs(layer.gradients["bias"] - db)) <= 4e-6 * np.max(np.abs(db))
+
+
+@pytest.mark.parametrize(
+    "policy", [Policy("f32"), Policy("f16"), Policy("f16", "POL1"), Policy("f16", "POL2")], ids=str
+)
+@pytest.mark.parametrize(("grid", "outputs", "parts"), [((4, 1), 127, 2), ((3, 2), 190, 3), ((1, 1), 90, 1)])
+def test_gradients_in_parts(policy, grid, outputs, parts):
+    """What is transposed at a time is limited: the rest of the gathered gradients follows."""
+    tokens = 64 // policy.size
+    assert Cut.of(linear.Gathered(policy, grid[0], tokens, outputs, 6)).parts == parts
+    layer = Layer(policy, 6, outputs, grid=grid, tokens=tokens)
+    _, _, dw, _ = layer.expected()
+    loose = STORED[policy.storage] * tokens if policy.gradients == "half" else 1e-6
+    assert np.max(np.abs(layer.gradients["weight"] - dw)) <= 4 * loose * np.max(np.abs(dw))
 
 
 @pytest.mark.parametrize("storage", ["f32", "f16"])

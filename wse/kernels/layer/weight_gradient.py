@@ -2,12 +2,13 @@
 
 What was gathered, [chunk][n][t], is transposed to rows of tokens: T[token][N'], N' = W ny with padding.  For sums in
 f32 of 16-bit elements, tokens j and j + t / 2 share the 32-bit words of a row, so that the sources of a multiply-add
-never meet in a bank; a paired chunk (rows p and p + half in a word) then goes over in one operation.
+never meet in a bank; a paired chunk (rows p and p + half in a word) then goes over in one operation.  So many chunks
+are transposed and used at a time as take no more than 4 KiB, or else one.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -24,30 +25,25 @@ if TYPE_CHECKING:
 
 XDSR = 0
 # Words of a shape's table: contents of the XDSR, spans of T and of what was gathered, length and span of a row of T,
-# how many inputs a column has.
-TENSOR, TURNED, SOURCE, ROW, FIRST, INPUTS = 0, 16, 20, 24, 28, 32
+# how many inputs a column has, parts of T, bytes of one.
+TENSOR, TURNED, SOURCE, ROW, FIRST, INPUTS, PARTS, BYTES = 0, 16, 20, 24, 28, 32, 36, 40
+MOST = 4096  # bytes of T at a time, if a chunk has no more: longer rows would save few cycles more
 
 
 def weight_gradient(region: Region, made: Gathered, x: Tile, dy: Tile, bias: bool) -> Drain:
     """Adds to the sequence, behind the product `made` that gathered dy: the rows g[k] = sum of x[k] dy^T go north, for
     each k of the column's own inputs, and with bias the sums of dy.  A drain of "weight" [dy, x] and "bias" [dy]."""
-    n = made.width * made.rows
-    if region.tokens * n >= isa.LENGTH_INFINITE:
+    cut = Cut.of(made)
+    if region.tokens * cut.n >= isa.LENGTH_INFINITE:
         raise ProgramError(
-            f"the weight gradient of {x.features} -> {dy.features} gathers {region.tokens * n} elements in a PE, "
-            f"beyond the {isa.LENGTH_INFINITE - 1} of a descriptor: use fewer tokens per row"
+            f"the weight gradient of {x.features} -> {dy.features} transposes {region.tokens * cut.n} elements at "
+            f"once, beyond the {isa.LENGTH_INFINITE - 1} of a descriptor: use fewer tokens per row"
         )
     region.uses("north")
-    region.outbox(max(n, made.kx))
-    region.work(_transposed(made) + n * made.tokens * made.policy.size)
-    call(
-        region,
-        "gradient",
-        _text(made),
-        f"gradient_{x.features}_{dy.features}",
-        _table(made, region.features(x.features)),
-        x,
-    )
+    region.outbox(max(cut.n, made.kx))
+    region.work(cut.at + cut.bytes)
+    shape, words = f"gradient_{x.features}_{dy.features}", _table(made, cut, region.features(x.features))
+    call(region, "gradient", _text(made), shape, words, x)
     parts: list[tuple[str, np.ndarray, tuple[int, ...]]] = []
     parts.append(("weight", _order(made, x.features, dy.features), (dy.features, x.features)))
     if bias:
@@ -65,40 +61,54 @@ def _shared(made: Gathered) -> bool:
     return made.policy.gradients == "exact"
 
 
-def _transposed(made: Gathered) -> int:
-    """Where T lies in the work space: half a row of banks away from sums."""
-    return -(-made.work // 16) * 16 + 8
+class Cut(NamedTuple):
+    """T is made and used in `parts` of so many chunks: n elements a row, cells of 32 bits if it is paired, bytes of a
+    part, from `at` on in the work space, half a row of banks away from sums."""
+
+    parts: int
+    chunks: int
+    n: int
+    cells: int
+    bytes: int
+    at: int
+
+    @classmethod
+    def of(cls, made: Gathered) -> Cut:
+        chunk = made.rows * made.tokens * made.policy.size
+        whole = [parts for parts in range(1, made.width + 1) if made.width % parts == 0]
+        parts = next((p for p in whole if made.width // p * chunk <= MOST), made.width)
+        chunks = made.width // parts
+        return cls(parts, chunks, chunks * made.rows, chunks * made.half, chunks * chunk, -(-made.work // 16) * 16 + 8)
 
 
 def _order(made: Gathered, inputs: int, outputs: int) -> np.ndarray:
-    """int64 [width, kx N']: where in [outputs, inputs] each sum of each column belongs; -1: padding."""
-    w, half = made.width, made.half
-    place = np.arange(w * made.rows)
+    """int64 [width, n]: where in [outputs, inputs] each sum of each column belongs; -1: padding."""
+    w, half, cut = made.width, made.half, Cut.of(made)
+    place = np.arange(cut.n)
     if made.paired:
-        upper, q = place // (w * half), place % (w * half)
+        upper, q = place // cut.cells, place % cut.cells
         step, row = q // half, upper * half + q % half
     else:
         step, row = place // made.rows, place % made.rows
-    n = np.full((w, place.size), -1)
+    steps = np.arange(cut.parts)[:, None] * cut.chunks + step
+    n = np.full((w, cut.parts, cut.n), -1)
     there = row < made.kx
-    n[:, there] = made.chunks()[:, step[there], row[there]]
-    k = owned(inputs, w)
-    order = np.where((k[:, :, None] >= 0) & (n[:, None, :] >= 0), n[:, None, :] * inputs + k[:, :, None], -1)
-    return order.reshape(w, -1)
+    n[:, :, there] = made.chunks()[:, steps[:, there], np.broadcast_to(row[there], (cut.parts, there.sum()))]
+    k, n = owned(inputs, w)[:, None, :, None], n[:, :, None, :]
+    return np.where((k >= 0) & (n >= 0), n * inputs + k, -1).reshape(w, -1)
 
 
-def _table(made: Gathered, kx: int) -> list[int]:
+def _table(made: Gathered, cut: Cut, kx: int) -> list[int]:
     """The shape's words, in the order of the names above; spans in the work space lack its address."""
-    t, size = made.tokens, made.policy.size
-    n, at = made.width * made.rows, _transposed(made)
-    cells = made.width * made.half
+    t, size, n = made.tokens, made.policy.size, cut.n
     if not _shared(made):
         tensor = _tensor([n, t], [size, size * n])
     elif made.paired:  # from (cell, half of the tokens, token, half of the rows)
-        tensor = _tensor([cells, 2, t // 2, 2], [4, 2, 4 * n, 4 * cells])
+        tensor = _tensor([cut.cells, 2, t // 2, 2], [4, 2, 4 * n, 4 * cut.cells])
     else:
         tensor = _tensor([n, 2, t // 2], [4, 2, 4 * n])
-    return [*tensor, (n * t << 16) + at, (n * t << 16) + made.gathered, n << 16, (n << 16) + at, kx]
+    spans = [(n * t << 16) + cut.at, (n * t << 16) + made.gathered, n << 16, (n << 16) + cut.at]
+    return [*tensor, *spans, kx, cut.parts, cut.bytes]
 
 
 def _tensor(extents: list[int], strides: list[int]) -> list[int]:
@@ -108,20 +118,18 @@ def _tensor(extents: list[int], strides: list[int]) -> list[int]:
 
 
 def _transpose(made: Gathered) -> list[str]:
-    """What was gathered becomes T."""
+    """The part of what was gathered whose span is in r2 becomes T."""
     size = made.policy.size
     return [
         *(f"    ld32 r{28 + i}, [r10+{TENSOR + 4 * i}]" for i in range(4)),
         f"    ldxd x{XDSR}, r28",
-        "    mov r11, work",
         f"    mov r28, {isa.DSD_MEM4D | (isa.DSD_WIDE << 8 if size == 4 else 0):#x}",
         f"    ld32 r29, [r10+{TURNED}]",
         "    iadd32 r29, r29, r11",
         "    mov r30, 0",
         f"    mov r31, {XDSR}",
         "    ldds d0, r28",
-        f"    ld32 r1, [r10+{SOURCE}]",
-        *walk("a0", size, "r1", "r11"),
+        *walk("a0", size, "r2", ""),
         f"    {'mov32' if size == 4 else 'mov16'} d0, a0",
     ]
 
@@ -134,24 +142,29 @@ def _text(made: Gathered) -> str:
     sum_size = 2 if of.gradients == "half" else 4
     lines = [
         "gradient:",
-        *_transpose(made),
         *next_outbox("begun"),
+        "    mov r11, work",
+        f"    ld32 r2, [r10+{SOURCE}]",
+        "    iadd32 r2, r2, r11",
+        f"    ld32 r3, [r10+{PARTS}]",
         f"    mov r12, {memory(sum_size):#x}",
         f"    mov r14, {sum_size}",
         "    mov r15, 0",
         f"    mov r16, {memory(size):#x}",
-        f"    iadd32 r17, r8, {t // halves << 16:#x}",
         f"    mov r18, {size}",
         "    mov r19, 0",
         f"    mov r20, {memory(size, save=True):#x}",
         f"    mov r22, {4 if shared else size}",
         "    mov r23, 0",
-        f"    ld32 r9, [r10+{INPUTS}]",
         f"    ld32 r24, [r10+{ROW}]",
         f"    ld32 r25, [r10+{FIRST}]",
         "    iadd32 r25, r25, r11",
         "    dsr d10, north_out",
         f"    dsr {'b10' if sum_size == 4 else 'a10'}, south_in",
+        ".part:",
+        *_transpose(made),
+        f"    ld32 r9, [r10+{INPUTS}]",
+        f"    iadd32 r17, r8, {t // halves << 16:#x}",
         ".input:",
         "    iadd32 r13, r7, r24",
         "    ldds d0, r12",
@@ -174,7 +187,14 @@ def _text(made: Gathered) -> str:
         lines += ["    ldds a10, r12", f"    fadds d10, a10, b10 {{async, ut={NORTH}}}"]
     else:
         lines += ["    ldds b10, r12", f"    faddhs d10, a10, b10 {{async, ut={NORTH}}}"]
-    lines += [*sent_off(), "    isub32 r9, r9, 1", "    bnz r9, .input", "    ret\n"]
+    lines += [*sent_off(), "    isub32 r9, r9, 1", "    bnz r9, .input"]
+    lines += [
+        f"    ld32 r1, [r10+{BYTES}]",
+        "    iadd32 r2, r2, r1",
+        "    isub32 r3, r3, 1",
+        "    bnz r3, .part",
+        "    ret\n",
+    ]
     return "\n".join(lines)
 
 
