@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wse import ConfigError
+from wse import ConfigError, Machine
 from wse.kernels import attention
 from wse.kernels.layer import alone
 from wse.kernels.layer.alone import Tensor
@@ -158,3 +158,9 @@ def test_rows_share_the_work():
 def test_sizes_that_do_not_go_together(change, message):
     with pytest.raises(ConfigError, match=f"^{message}"):
         attention.run(config(**change), grid=(1, 4))
+
+
+def test_wse2_too():
+    for rows in (1, 2):
+        result = attention.run(config(rows=rows), machine=Machine("wse2"), grid=(2, 2))
+        assert result.verified, result.extra["errors"]

@@ -71,7 +71,7 @@ Colors, of one set for all regions of a program, and queues:
     embedding        N -> R S, counted out by rows  7
     transport's                                     5, 6          5, 6
     next0, next1     y -> y + 1, by parity of y     5             5       (spread.py: not beside transport)
-    around           last row -> first of a sequence 6            6
+    around           last row -> first of a sequence 6            1
 
 Weights.  A 16-bit weight is a wavelet of its bits (lower half) and, in sparse streams, an index (upper half); an f32
 weight is one wavelet, in sparse streams after one with its index.  Each PE reads them from its queue as it needs them:

@@ -31,8 +31,9 @@ from .rows import sum_rows
 if TYPE_CHECKING:
     from .region import Region
 
-# Queues of both directions: what goes to the next row, and what goes from the last to the first.
-NEXT, AROUND = 5, 6
+# Queues of what goes to the next row, and of what goes from the last to the first.  (WSE-2 has no output queue 6.)
+NEXT_IN = NEXT_OUT = 5
+AROUND_IN, AROUND_OUT = 6, 1
 
 
 class _Block(Attention):
@@ -87,10 +88,10 @@ class Spread:
             last = place == self.rows - 1
             p.route(around, "R" if last else "S", "N" if place else "R", x=xs, y=y)
         for role, pe in region.classes.items():
-            pe.queue_in(NEXT, south[not role.odd_y])
-            pe.queue_out(NEXT, south[role.odd_y])
-            pe.queue_in(AROUND, around)
-            pe.queue_out(AROUND, around)
+            pe.queue_in(NEXT_IN, south[not role.odd_y])
+            pe.queue_out(NEXT_OUT, south[role.odd_y])
+            pe.queue_in(AROUND_IN, around)
+            pe.queue_out(AROUND_OUT, around)
 
     # --- forward ------------------------------------------------------------------------------------------------------
 
@@ -307,14 +308,14 @@ class Spread:
             "st32 r4, [r2]",
             "st32 r3, [r2+4]",
             "ld32 r5, [r2+12]",
-            f"mov r6, {NEXT << 16 | isa.DSD_FABIN:#x}",
+            f"mov r6, {NEXT_IN << 16 | isa.DSD_FABIN:#x}",
             f"bnz r5, {label}_inner",
-            f"mov r6, {AROUND << 16 | isa.DSD_FABIN:#x}",
+            f"mov r6, {AROUND_IN << 16 | isa.DSD_FABIN:#x}",
             f"{label}_inner:",
-            f"mov r7, {NEXT << 16 | isa.DSD_FABOUT | fabric:#x}",
+            f"mov r7, {NEXT_OUT << 16 | isa.DSD_FABOUT | fabric:#x}",
             f"ieq32 r2, r5, {self.rows - 1}",
             f"bz r2, {label}_order",
-            f"mov r7, {AROUND << 16 | isa.DSD_FABOUT | fabric:#x}",
+            f"mov r7, {AROUND_OUT << 16 | isa.DSD_FABOUT | fabric:#x}",
             f"{label}_order:",
             "iand r5, r5, 1",
             f"bz r5, {label}_even",
