@@ -54,7 +54,8 @@ What a vector operation walks over is passed as an address, or as a *span*: word
 DSRs.  0..6 of each file: operators, for operations that end before they return.  7: collectives.  8..11: microthreads
 of operators.  12..15: free for what goes on beside them.  XDSRs: 0..7 operators.
 
-Microthreads (region.py).  1: sending round the ring.  2: receiving.  3: gradients on their way north.  4..7: schedules.
+Microthreads (region.py).  1: sending round the ring.  3: gradients on their way north.  4..7: schedules.  On WSE-2 they
+have the number of the queue: 2 and 3.
 One begins an operation when the one before has ended there: that is how code waits for an end.
 
 Tasks.  8 and up: the schedule's.  Control task 40 is blocked: it keeps control wavelets in the queue for `mapstep`.

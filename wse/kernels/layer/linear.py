@@ -5,11 +5,12 @@ Backward takes the same weights of a column, so that weights may stay where they
 
 The gradient of x, dx[k] = sum of W[n, k] dy[n].  Tiles of dy go round the ring of a row, so that every PE sees all of
 dy, a chunk at a time: that of column (x - s) mod W at step s.  For each weight W[n, k] that comes down the column, n
-one of the chunk, a PE adds dy[n] W[n, k] to dx[k].  Meanwhile microthreads send the chunk on and bring the next.
+one of the chunk, a PE adds dy[n] W[n, k] to dx[k].  Chunks are passed on between steps: a PE executes one element a
+slot, so that nothing would hide the slots that it takes.
 
     dense    the stream has, for each n of the chunk, W[n, k] of the own k, padding included
     sparse   for each own k, W[n, k] of those n of the chunk where it is not 0, each with the place of dy[n] as its
-             index, then a control wavelet; a weight costs four cycles more
+             index, then a control wavelet; a weight costs some seven cycles more
 
 The gradient of W (weight_gradient.py) uses what that has left: all of dy.  It is transposed to [t][N], and for each own
 k the row g[k] = sum over tokens of x[k, token] dy^T[token] is made by t vector operations of N elements; rows go north
@@ -36,8 +37,8 @@ import numpy as np
 
 from . import partial
 from .layout import owned
-from .product import SUMS, Product, call, walk
-from .region import RECEIVE, SEND
+from .product import ALL_SENT, SUMS, Product, call, walk
+from .region import SEND
 from .streams import END, ZERO, Drain, Stream
 from .weight_gradient import weight_gradient
 
@@ -122,7 +123,6 @@ class Gathered(Product):
                 *self._begin(),
                 *self.rows_begin(),
                 f"    mov r21, {self.width - 1}",
-                *(["    dsr d8, ring_out", "    dsr a9, ring_in"] if self.width > 1 else []),
                 ".chunk:",
                 *self._pass_on(),
                 f"    iadd32 r13, r9, {row:#x}" if first == "r9" else f"    mov r13, work+{row:#x}",
@@ -160,25 +160,18 @@ class Gathered(Product):
         ]
 
     def _pass_on(self) -> list[str]:
-        """Brings the next chunk and sends this one on, beside what follows.  An operation on a microthread waits for
-        the one before it there: so when the next begins to come, this one is there, and may be sent.  At the last step,
-        a wavelet more is taken and sent to that end."""
+        """This chunk goes on to the east, the next one comes from the west."""
         if self.width == 1:
             return []
         return [
-            "    bz r21, .last",
+            "    bz r21, .here",
+            "    dsr d8, ring_out",
+            "    dsr a9, ring_in",
             *walk("a8", 4, "r20", ""),
             "    iadd32 r29, r29, r6",
             "    ldds d9, r28",
-            f"    mov32 d9, a9 {{async, ut={RECEIVE}}}",
             f"    mov32 d8, a8 {{async, ut={SEND}}}",
-            "    jmp .here",
-            ".last:",
-            "    dsr d8, ring_out_one",
-            "    dsr d9, drop",
-            "    dsr a9, ring_in_one",
-            f"    mov32 d9, a9 {{async, ut={RECEIVE}}}",
-            f"    mov32 d8, r0 {{async, ut={SEND}}}",
+            "    mov32 d9, a9",
             ".here:",
         ]
 
@@ -203,6 +196,7 @@ class Gathered(Product):
             "    iadd32 r20, r20, r6",
             "    jmp .chunk",
             ".end:",
+            *ALL_SENT,
         ]
 
     def _finish(self) -> list[str]:

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .layout import owned
-from .product import MORE, ROW, SUMS, Product, call, walk
+from .product import ALL_SENT, MORE, ROW, SUMS, Product, call, walk
 from .region import SEND
 from .streams import END, ZERO, Stream
 
@@ -222,11 +222,7 @@ class Partial(Product):
             "    isub32 r21, r21, 1",
             "    jmp .block",
             ".last:",
-            "    dsr d8, ring_out_one",
-            "    dsr d9, drop",
-            "    dsr a9, ring_in_one",
-            f"    mov32 d8, r0 {{async, ut={SEND}}}",
-            "    mov32 d9, a9",
+            *ALL_SENT,
         ]
 
     def _finish(self) -> list[str]:

@@ -17,13 +17,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .policy import Policy
-from .region import memory
+from .region import SEND, memory
 
 if TYPE_CHECKING:
     from .region import Region, Tile
 
 # Words of a shape's table.  Spans without a base: a length in the upper half.
 LOW, HIGH, LOW_SPAN, HIGH_SPAN, ROW, SUMS, CHUNK, CHUNK_BYTES, NY, MORE = (4 * i for i in range(10))
+
+
+# Code: what was sent round the ring by a microthread has gone, for another wavelet could be sent; and each PE takes one.
+ALL_SENT = [
+    "    dsr d8, ring_out_one",
+    "    dsr d9, drop",
+    "    dsr a9, ring_in_one",
+    f"    mov32 d8, r0 {{async, ut={SEND}}}",
+    "    mov32 d9, a9",
+]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ QUEUE_IN = {"weights": 0, "ring": 1, "total": 2, "north": 3, "ids": 4, "embeddin
 # On WSE-2 the queue decides the microthread: what a row sends and receives at once takes queues of different numbers.
 QUEUE_OUT = {"ring": 2, "total": 4, "north": 3}
 # Microthreads.
-SEND, RECEIVE, NORTH = 1, 2, 3
+SEND, NORTH = 1, 3
 
 
 class Tile(NamedTuple):
