@@ -88,6 +88,18 @@ def test_partial_rotary_and_multi_query():
 
 
 @pytest.mark.parametrize(
+    "word, exact", [("gelu", True), ("gelu_new", False), ("gelu_pytorch_tanh", False), (None, False)]
+)
+def test_which_gelu(word, exact):
+    """As the names stand in Hugging Face: "gelu" is the one by the error function; GPT-2's own is the tanh form."""
+    values = {key: value for key, value in GPT2.items() if key != "activation_function"}
+    read = config.from_hugging_face(values | ({"activation_function": word} if word else {}))
+    assert (read.activation, read.exact) == ("gelu", exact)
+    falcon = {"model_type": "falcon", "hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
+    assert config.from_hugging_face(falcon | {"vocab_size": 9}).exact  # its configuration's default
+
+
+@pytest.mark.parametrize(
     "values, words",
     [
         ({"model_type": "t5"}, "model_type 't5'"),

@@ -218,7 +218,7 @@ class Emitter:
             self.run(f"activation_backward_{n}", lambda name: activation.backward(n, self.size, name), call)
 
     def gelu(self, call: Call) -> None:
-        self.elementwise(call, "gelu_tanh")
+        self.elementwise(call, _gelu(call.operator))
 
     def silu(self, call: Call) -> None:
         self.elementwise(call, "silu")
@@ -231,7 +231,7 @@ class Emitter:
             self.run(f"gate_backward_{n}", lambda name: activation.gate_backward(n, self.size, name), call)
 
     def gelu_gate(self, call: Call) -> None:
-        self.gate(call, "gelu_tanh")
+        self.gate(call, _gelu(call.operator))
 
     def silu_gate(self, call: Call) -> None:
         self.gate(call, "silu")
@@ -294,6 +294,11 @@ class Emitter:
         made = Loss(features, self.rows(features), r.tokens, r.width, self.size)
         known = {"labels": self.own(LABELS), "scale": SCALE, "loss": self.own(LOSS)}
         self.run("loss_and_gradient", lambda name: made.routine(name, r.allreduce), call, **known)
+
+
+def _gelu(operator: Operator) -> str:
+    """The kernel's name for the form of GELU."""
+    return "gelu" if operator.attributes["exact"] else "gelu_tanh"
 
 
 def works(

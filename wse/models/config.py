@@ -25,7 +25,8 @@ class Transformer:
     """A transformer's shape.  Sizes are counts of features, heads, tokens.
 
     norm        "layer" (gain and bias, mean taken away) or "rms" (gain)
-    activation  "gelu" or "silu"; gated: times a second projection (SwiGLU)
+    activation  "gelu" or "silu"; gated: times a second projection (SwiGLU); exact: GELU by the error function, as its
+                paper has it, and not by tanh, as GPT-2 has it
     positions   "learned" (a table added to the embedding), "rotary" (the first `rotary` features of a head turned),
                 "alibi" or "none"
     bias        linear layers and layer norms have one; attention_bias: those of attention, if different
@@ -46,6 +47,7 @@ class Transformer:
     norm: str = "layer"
     activation: str = "gelu"
     gated: bool = False
+    exact: bool = False
     positions: str = "learned"
     rotary: int = 0  # 0: the whole head
     rope_theta: float = 10_000.0
@@ -179,9 +181,9 @@ LLAMA = {"norm": "rms", "activation": "silu", "gated": True, "positions": "rotar
 TYPES: dict[str, dict[str, Any]] = {
     "gpt2": {},
     "gptj": {"positions": "rotary", "attention_bias": False, "tied": False, "parallel": True},
-    "gpt_neox": {"positions": "rotary", "tied": False, "parallel": True},
-    "falcon": {"positions": "rotary", "bias": False, "parallel": True},
-    "bert": {"causal": False, "norm_eps": 1e-12},
+    "gpt_neox": {"exact": True, "positions": "rotary", "tied": False, "parallel": True},
+    "falcon": {"exact": True, "positions": "rotary", "bias": False, "parallel": True},
+    "bert": {"exact": True, "causal": False, "norm_eps": 1e-12},
     "llama": LLAMA,
     "mistral": LLAMA,
     "mixtral": LLAMA,
@@ -189,8 +191,11 @@ TYPES: dict[str, dict[str, Any]] = {
     "jais": {"activation": "silu", "gated": True, "positions": "alibi"},
     "btlm": {"activation": "silu", "gated": True, "positions": "alibi"},
 }
-HF_ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu", "gelu_fast": "gelu", "gelu_pytorch_tanh": "gelu"}
-HF_ACTIVATIONS |= {"silu": "silu", "swish": "silu", "swiglu": "silu"}
+# Their name: ours, and whether it is the exact one.
+HF_ACTIVATIONS = {"gelu": ("gelu", True)} | dict.fromkeys(
+    ("gelu_new", "gelu_fast", "gelu_pytorch_tanh"), ("gelu", False)
+)
+HF_ACTIVATIONS |= dict.fromkeys(("silu", "swish", "swiglu"), ("silu", False))
 
 
 def from_hugging_face(values: Mapping[str, Any], name: str = "") -> Transformer:
@@ -222,7 +227,7 @@ def from_hugging_face(values: Mapping[str, Any], name: str = "") -> Transformer:
     if words is not None:
         if words not in HF_ACTIVATIONS:
             raise ConfigError(f"config.json has the activation {words!r}: known are {', '.join(HF_ACTIVATIONS)}")
-        found["activation"] = HF_ACTIVATIONS[words]
+        found["activation"], found["exact"] = HF_ACTIVATIONS[words]
     if values.get("position_embedding_type") == "alibi" or values.get("alibi"):
         found["positions"] = "alibi"
         found.pop("rotary", None)

@@ -27,10 +27,10 @@ KINDS = {
     "experts": "x -> y: the router and every expert's MLP; router [experts, d], weights [experts, ...]; active",
     "rotary": "q or k -> the same, the first `rotary` features of each head turned; theta, heads",
     "attention": "q, k, v -> y; heads, kv_heads, d_head, causal, alibi; scores scaled by d_head^-1/2",
-    "gelu": "x -> y; the tanh form",
+    "gelu": "x -> y; exact (by the error function) or the tanh form",
     "silu": "x -> y",
     "silu_gate": "gate, up -> silu(gate) * up",
-    "gelu_gate": "gate, up -> gelu(gate) * up",
+    "gelu_gate": "gate, up -> gelu(gate) * up; exact",
     "residual": "x, y -> x + y",
     "loss": "logits -> mean cross-entropy over the tokens; its own backward starts the backward pass",
 }
@@ -93,7 +93,8 @@ class Operator:
     inputs, outputs   names of tensors
     features    (of the inputs together, of the output), per token
     parameters  role in KINDS ("weight", "bias", "gain", "router", "up" ...) -> Parameter
-    attributes  what else KINDS names: eps, heads, kv_heads, d_head, causal, alibi, theta, rotary, sequence, active
+    attributes  what else KINDS names: eps, heads, kv_heads, d_head, causal, alibi, theta, rotary, sequence, active,
+                exact
     """
 
     name: str
@@ -257,11 +258,12 @@ class _Builder:
         if m.experts > 1:
             return self.experts(f"{name}.experts", x)
         up = self.linear(f"{name}.up", x, m.d_ff, m.bias)
+        form = {"exact": m.exact} if m.activation == "gelu" else {}
         if m.gated:
             gate = self.linear(f"{name}.gate", x, m.d_ff, m.bias)
-            y = self.add(f"{name}.{m.activation}", f"{m.activation}_gate", [gate, up], m.d_ff)
+            y = self.add(f"{name}.{m.activation}", f"{m.activation}_gate", [gate, up], m.d_ff, None, **form)
         else:
-            y = self.add(f"{name}.{m.activation}", m.activation, [up], m.d_ff)
+            y = self.add(f"{name}.{m.activation}", m.activation, [up], m.d_ff, None, **form)
         return self.linear(f"{name}.down", y, m.d_model, m.bias, self.STD / math.sqrt(2 * m.layers))
 
     def experts(self, name: str, x: str) -> str:

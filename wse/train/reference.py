@@ -167,7 +167,7 @@ def _attention(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
 
 
 def _gelu(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
-    return torch().nn.functional.gelu(x[0], approximate="tanh")
+    return torch().nn.functional.gelu(x[0], approximate="none" if o.attributes["exact"] else "tanh")
 
 
 def _silu(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
