@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LOW, HIGH, LOW_SPAN, HIGH_SPAN, ROW, SUMS, CHUNK, CHUNK_BYTES, NY, MORE = (4 * i for i in range(10))
 
 
-# Code: what was sent round the ring by a microthread has gone, for another wavelet could be sent; and each PE takes one.
+# Code: what a microthread sent round the ring has gone, for another wavelet could be sent; and each PE takes one.
 ALL_SENT = [
     "    dsr d8, ring_out_one",
     "    dsr d9, drop",
