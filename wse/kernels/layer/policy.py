@@ -2,14 +2,13 @@
 
 Storage is the type of activations and of weights on the wire: f16, bf16, cb16 or f32.  A level says how sums are made:
 
-              products of a linear layer               weight gradients        attention              norms, activations,
-                                                                                                      loss
-    POL0      exact products, f32 sums                 f32                     f32 sums and scores    f32 inside
-    POL1      16-bit sums over the inputs of one       f32                     f32 sums and scores    f32 inside
-              column of PEs, f32 between columns
-    POL2      16-bit sums                              16-bit sums over the    16-bit sums, scores    f32 inside
-                                                       tokens of a PE, f32     and probabilities
-                                                       from PE to PE
+            products of a linear layer      weight gradients         attention               norms, activations, loss
+    POL0    exact products, f32 sums        f32                      f32 sums and scores     f32 inside
+    POL1    16-bit sums in one column of    f32                      f32 sums and scores     f32 inside
+            PEs, f32 between columns
+    POL2    16-bit sums                     16-bit sums over the     16-bit sums, scores     f32 inside
+                                            tokens of a PE, f32      and probabilities
+                                            from PE to PE
 
 With f32 storage all of it is f32, and the level means nothing.  Master weights and optimizer are f32 in every case, off
 the wafer.  POL1 is the vendor's default, POL0 its advice for large models (numeric precision and numerical issues pages
