@@ -64,6 +64,17 @@ def test_a_step_that_overflows_is_skipped(tmp_path):
     assert not np.array_equal(before["head.weight"], it.store.weight("head.weight"))
 
 
+def test_a_loss_over_more_tokens_is_scaled_back(tmp_path):
+    one, many = trainer(tmp_path, "one"), trainer(tmp_path, "many", mean_over=32 * 1024)
+    one.train(3)
+    many.train(3)
+    assert one.execution.gradients["head.weight"].max() > 500 * many.execution.gradients["head.weight"].max() > 0
+    for ours, theirs in zip(many.history, one.history, strict=True):
+        assert (
+            (ours.loss, ours.norm, ours.scale) == (theirs.loss, theirs.norm, theirs.scale) == (ours.loss, ours.norm, 1)
+        )
+
+
 def test_micro_batches_are_averaged(tmp_path):
     it = trainer(tmp_path, micro_batches=3, clip=0.0)
     it.advance()

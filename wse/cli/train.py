@@ -57,6 +57,12 @@ SMOOTH = 20  # steps that the last training loss is the mean of
 @click.option("--schedule", type=click.Choice(["cosine", "constant"]), default="cosine", show_default=True)
 @click.option("--clip", type=click.FloatRange(0), default=1.0, show_default=True, help="Norm of gradients; 0: none.")
 @click.option("--loss-scale", default="dynamic", show_default=True, help="dynamic, none, or a number.")
+@click.option(
+    "--mean-over",
+    type=click.IntRange(0),
+    default=0,
+    help="Tokens that the loss is the mean over.  [default: the pass's]",
+)
 @click.option("--stochastic", is_flag=True, help="Round streamed weights at random.")
 @click.option(
     "--sparsity", type=click.FloatRange(0, 1, max_open=True), default=0.0, help="Share of weights that are 0."

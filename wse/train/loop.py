@@ -36,8 +36,10 @@ class Settings:
     steps, warmup: steps in all, of which the rate rises in the first `warmup`; schedule: "cosine" falls to a tenth at
     the end, "constant" stays.  micro_batches: passes of a step.  rate: of the optimiser at its highest.  momentum: of
     SGD.  decay: weight decay of matrices.  clip: largest norm of the gradient, 0: none.  loss_scale: "dynamic", "none"
-    or a number.  stochastic: streamed weights are rounded to 16 bits at random.  sparsity: share of the weights of
-    linear layers that is 0 and stays so.
+    or a number.  mean_over: tokens that the loss is the mean over as the wafer computes it, 0: those of the pass; more
+    where a pass is thought of as one of many of a step: what that does to 16-bit gradients is executed, and they are
+    scaled back afterwards.  stochastic: streamed weights are rounded to 16 bits at random.  sparsity: share of the
+    weights of linear layers that is 0 and stays so.
     """
 
     steps: int = 300
@@ -51,6 +53,7 @@ class Settings:
     clip: float = 1.0
     dtype: str = "bf16"
     loss_scale: str = "dynamic"
+    mean_over: int = 0
     stochastic: bool = False
     sparsity: float = 0.0
     seed: int = 0
@@ -61,6 +64,8 @@ class Settings:
         for name, value in (("steps", self.steps), ("micro_batches", self.micro_batches)):
             if value < 1:
                 raise ConfigError(f"{name} must be at least 1, not {value}")
+        if self.mean_over < 0:
+            raise ConfigError(f"mean_over is a number of tokens, or 0, not {self.mean_over}")
         if not 0 <= self.sparsity < 1:
             raise ConfigError(f"sparsity is a share from 0 to below 1, not {self.sparsity}")
         if not 0 <= self.momentum < 1:
@@ -167,7 +172,8 @@ class Trainer:
 
     def advance(self) -> Step:
         """One step."""
-        scale, rate = self.scaler.scale, self.settings.rate_at(self.step)
+        rate, chosen = self.settings.rate_at(self.step), self.scaler.scale
+        scale = chosen * self._share
         passes = self._passes(scale)
         gradients = self._gradients(passes)
         size = measure(gradients.values())
@@ -183,7 +189,7 @@ class Trainer:
             step=self.step,
             loss=sum(p.loss for p in passes) / len(passes),
             norm=norm,
-            scale=scale,
+            scale=chosen,
             rate=rate,
             skipped=not good,
             cycles=cycles,
@@ -214,6 +220,12 @@ class Trainer:
         self.store.save(path)
 
     # Parts of a step.
+
+    @property
+    def _share(self) -> float:
+        """The part that a pass's mean has in that over `mean_over` tokens."""
+        own = self.execution.batch * self.execution.sequence
+        return own / self.settings.mean_over if self.settings.mean_over else 1.0
 
     def _passes(self, scale: float) -> list[Pass]:
         """The step's micro-batches, one pass each; all at once where the execution takes them so, as several systems
