@@ -26,6 +26,7 @@ COMMANDS = {
     "system": ("wse.cli.system", "Predict training on one or more CS-3: memory, step time, scaling."),
     "infer": ("wse.cli.infer", "Predict decoding with weights in SRAM."),
     "costs": ("wse.cli.costs", "Cost models of kernels, and their error on runs left out."),
+    "knee": ("wse.cli.knee", "How much memory bandwidth a training pass needs."),
     "sweep": ("wse.cli.sweep", "Run a command over a grid of options, into a table."),
     "validate": ("wse.cli.validate", "Published programs on the emulator: how far off the cycles are."),
     "bench": ("wse.cli.bench", "How fast the engine is on this computer."),

@@ -22,7 +22,7 @@ from ..kernels.layer.policy import Policy
 from ..kernels.layer.streams import Column, joined
 from ..machine import Machine
 from ..memoryx import Feeder, MemoryX, Transfer, account
-from ..memoryx.feeder import Plan
+from ..memoryx.feeder import Arrival, Plan
 from ..models import Graph
 from ..numerics import to_bits
 from ..program import Program
@@ -181,6 +181,14 @@ class Streaming:
 
     def read(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         raise ConfigError("streamed weights are in MemoryX, not on the fabric")
+
+    def arrivals(self) -> list[tuple[Crossing, Arrival, int]]:
+        """What MemoryX sends in a pass, in order, if the wafer takes all at once: each stream, when it arrives in
+        cycles from the pass's begin, and its wavelets in the first column.  After a pass; of its weights."""
+        feeds = self.emitter.feeds
+        plan = self.feeder.plan(self._transfer(f, columns) for f, columns in zip(feeds, self._packed, strict=True))
+        sizes = [len(columns[0].words) for columns in self._packed]
+        return list(zip(feeds, plan.arrivals, sizes, strict=True))
 
     # --- a pass -------------------------------------------------------------------------------------------------------
 
