@@ -63,8 +63,6 @@ class Region:
     all its PEs, at the same addresses.
     """
 
-    OPERATOR_RETURN = "    jr r26\n"
-
     def __init__(
         self,
         program: Program,
@@ -87,7 +85,7 @@ class Region:
         self.drains: dict[str, list[Drain]] = {}
         self._main: list[str] = []
         self._subroutines: dict[str, str] = {}
-        self._used: set[str] = set()
+        self.ways: set[str] = set()  # that are used
         self._tables: dict[str, list[int]] = {}
         self._work = self._outbox = 0
         self._task = ""
@@ -95,8 +93,7 @@ class Region:
         self._place()
         self.array("column", 1, "u16")
         self.array("row", 1, "u16")
-        for role, pe in self.classes.items():
-            del role
+        for pe in self.classes.values():
             pe.dsd("zeros", dsd.mem1d(pe.array("zero", 1, "f32"), length=0, stride=0))
         self.code(
             f"places:\n    coord r1, 0\n    isub32 r1, r1, {self.x}\n    st16 r1, [column]\n"
@@ -104,20 +101,19 @@ class Region:
         )
 
     def _place(self) -> None:
+        """A class for each role that there is."""
+        columns: dict[tuple[bool, bool, bool], list[int]] = {}
+        for dx in range(self.width):
+            columns.setdefault((dx == 0, dx == self.width - 1, dx % 2 == 1), []).append(self.x + dx)
+        rows: dict[tuple[bool, bool], list[int]] = {}
         for dy in range(self.height):
-            for dx in range(self.width):
-                role = Role(dx == 0, dx == self.width - 1, dy == self.height - 1, dx % 2 == 1, dy % 2 == 1)
-                if role not in self.classes:
-                    self.classes[role] = self.program.pe_class(f"{self.name}_{role.name}")
-        for role, pe in self.classes.items():
-            xs = [
-                i
-                for i in range(self.width)
-                if (i == 0, i == self.width - 1, i % 2 == 1) == (role.first, role.last, role.odd_x)
-            ]
-            ys = [i for i in range(self.height) if (i == self.height - 1, i % 2 == 1) == (role.bottom, role.odd_y)]
-            for dy in ys:
-                self.program.place(pe, x=[self.x + dx for dx in xs], y=self.y + dy)
+            rows.setdefault((dy == self.height - 1, dy % 2 == 1), []).append(self.y + dy)
+        for (bottom, odd_y), ys in rows.items():
+            for (first, last, odd_x), xs in columns.items():
+                role = Role(first, last, bottom, odd_x, odd_y)
+                self.classes[role] = self.program.pe_class(f"{self.name}_{role.name}")
+                x, y = np.meshgrid(xs, ys)
+                self.program.place(self.classes[role], x, y)
 
     # --- declarations -------------------------------------------------------------------------------------------------
 
@@ -238,8 +234,8 @@ class Region:
     def uses(self, *ways: str) -> None:
         """Routes, queues and descriptors of these ways, once each: weights, ring, total, north, ids, embedding."""
         for way in ways:
-            if way not in self._used:
-                self._used.add(way)
+            if way not in self.ways:
+                self.ways.add(way)
                 getattr(self, f"_use_{way}")()
 
     def _color(self, name: str) -> int:

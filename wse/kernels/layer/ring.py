@@ -26,7 +26,7 @@ def allreduce(region: Region, op: str) -> str:
     if region.width == 1:
         return ""
     name = f"total_{op}"
-    if "total_to" not in region.program.classes[next(iter(region.classes.values())).name].symbols:
+    if "total" not in region.ways:
         _declare(region)
     region.subroutine(name, _text(name, OPERATIONS[op][0]))
     return f"    call {name}\n"

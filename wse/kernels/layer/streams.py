@@ -12,12 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ... import numerics
 from ...errors import ConfigError
+
+if TYPE_CHECKING:
+    from ...fabric import Fabric
+    from ...stream import StreamIn, StreamOut
+    from .region import Region
 
 ROW_END = (
     40  # the control task of a region that the control wavelets name: it is blocked, so that only `mapstep` takes them
@@ -159,28 +164,23 @@ def joined(packed: Sequence[Sequence[Column]]) -> list[Column]:
 
 
 class Edge:
-    """The north edge of a region at the edge of a fabric: a stream into each column and one out of it.
+    """The north edge of a region at the edge of a fabric: streams into each column and one out of it.
 
+    into, embedding, out: of each column, from the west to the east; empty where the region uses no such way.
     capacity: wavelets that a column's way out holds until they are taken.
     """
 
-    def __init__(self, fabric, region, capacity: int = 1 << 20) -> None:
+    def __init__(self, fabric: Fabric, region: Region, capacity: int = 1 << 20) -> None:
         self.region = region
         xs = range(region.x, region.x + region.width)
-        known = fabric.program.colors
-        self.into = (
-            [fabric.stream_in(x, region.y, "N", known["weights"], [], segments=[]) for x in xs]
-            if "weights" in known
-            else []
-        )
-        self.out = []
-        if "north0" in known:
-            self.out = [fabric.stream_out(x, region.y, "N", known["north0"], capacity) for x in xs]
-        self.embedding = (
-            [fabric.stream_in(x, region.y, "N", known["embedding"], [], segments=[]) for x in xs]
-            if "embedding" in known
-            else []
-        )
+
+        def into(way: str) -> list[StreamIn]:
+            return [fabric.stream_in(x, region.y, "N", way, [], segments=[]) for x in xs] if way in region.ways else []
+
+        self.into, self.embedding = into("weights"), into("embedding")
+        self.out: list[StreamOut] = []
+        if "north" in region.ways:
+            self.out = [fabric.stream_out(x, region.y, "N", "north0", capacity) for x in xs]
 
     def feed(self, task: str, values: Mapping[Stream, Mapping[str, np.ndarray]]) -> None:
         """What the task takes, all at once.  values: of each of its streams, by role."""
