@@ -30,6 +30,7 @@ CASES = {
     "cb16": (load("nano"), 4, 2e-2),
     "f32": (load("nano").but(sequence=16), 2, 1e-5),
     "tied f32": (load("nano").but(sequence=16, tied=True), 2, 1e-5),
+    "alibi f32": (load("nano-1").but(sequence=16, positions="alibi"), 2, 1e-5),
     "exact gelu f32": (load("nano-1").but(sequence=16, exact=True), 2, 1e-5),
     "llama bf16": (load("nano-llama").but(sequence=16), 2, 2e-2),
     "llama f32": (load("nano-llama").but(sequence=8), 2, 1e-5),
@@ -39,6 +40,7 @@ SPREAD = {
     "bf16": (load("nano"), 2, (4, 4), 2e-2),
     "f32": (load("nano").but(sequence=16), 1, (4, 4), 1e-5),
     "llama f16": (load("nano-llama"), 2, (4, 4), 2e-2),
+    "alibi f32": (load("nano-1").but(sequence=16, positions="alibi"), 2, (4, 4), 1e-5),
 }
 
 

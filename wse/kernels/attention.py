@@ -5,12 +5,12 @@ tokens contiguous; with fewer heads of keys and values than of queries, several 
 
 Program.  The scores of a head and a sequence lie as S[j][i], key j and query i, so that what softmax takes over keys
 are operations on rows, and each product is a multiply-add of a row by one number: S[j][:] += k[c][j] q[c][:], o[c][:]
-+= v[c][j] P[j][:].  Under a causal mask keys come in four blocks whose rows begin at the block's first key, which saves
-6/16 of everything.  Forward keeps of each query the greatest score and 1 / the sum, from which backward makes P again.
-Sums and softmax are f32; 16-bit factors are rounded.  With `half` scores and sums of products have 16 bits.
++= v[c][j] P[j][:].  Under a causal mask keys come in four blocks whose rows begin at the block's first key, which
+saves 6/16 of everything.  Forward keeps of each query the greatest score and 1 / the sum, from which backward makes P
+again.  Sums and softmax are f32; 16-bit factors are rounded.  With `half` scores and sums of products have 16 bits.
 
-A sequence may be spread over several rows of PEs: then keys and values go round its rows, one step for each, and in
-backward their gradients with them, to come home in the end.
+With `alibi` scores fall with the distance of the tokens.  A sequence may be spread over several rows of PEs: then keys
+and values go round its rows, one step for each, and in backward their gradients with them, to come home in the end.
 
 What bounds it.  Multiply-adds of 16-bit factors to f32 sums, 1.3 a cycle as two operands share memory banks (f32: 1;
 16-bit sums: 4), two products forward and five backward; then exp, 7 cycles a score.
@@ -29,7 +29,7 @@ from ..errors import ConfigError
 from . import Parameter, Result
 from .layer import alone
 from .layer.alone import DTYPE, Alone, Tensor
-from .layer.attention import Attention, reference
+from .layer.attention import Attention, reference, slopes
 from .layer.spread import Spread
 
 PARAMETERS = {
@@ -42,6 +42,7 @@ PARAMETERS = {
         Parameter("sequences", int, 1, "Sequences of a row of PEs."),
         Parameter("rows", int, 1, "Rows of PEs that a sequence is spread over."),
         Parameter("causal", bool, True, "A token sees none after it."),
+        Parameter("alibi", bool, False, "Scores fall with distance, in each head by another slope."),
         Parameter("half", bool, False, "16-bit sums and scores, as in POL2."),
         DTYPE,
     )
@@ -60,13 +61,12 @@ def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed:
     width, height = job.grid
     _check(config, height)
     t = sequence * sequences // rows
-    whole = Attention(
-        heads, kv_heads, d_head, sequence, sequence * sequences, policy.size, config["causal"], config["half"]
-    )
+    shape, more = (heads, kv_heads, d_head), (config["causal"], config["half"], config["alibi"])
+    whole = Attention(*shape, sequence, sequence * sequences, policy.size, *more)
     region = job.region(policy, t)
     made: Attention | Spread = whole
     if rows > 1:
-        made = Spread(heads, kv_heads, d_head, rows, t, policy.size, config["causal"], config["half"])
+        made = Spread(*shape, rows, t, policy.size, *more)
         made.declare(region)
     features = {"q": heads * d_head, "k": kv_heads * d_head, "v": kv_heads * d_head, "do": heads * d_head}
     rng, groups = np.random.default_rng(seed), height // rows
@@ -78,12 +78,15 @@ def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed:
         tensors[name] = Tensor((features[name], t), by_row.reshape(height, width, -1, t))
     tensors |= {name: Tensor((features[of], t)) for name, of in (("o", "q"), ("dq", "q"), ("dk", "k"), ("dv", "v"))}
     tensors["stash"] = Tensor((made.stash,), dtype="f32")
+    steep = slopes(heads) if config["alibi"] else None
+    if steep is not None:
+        tensors["slopes"] = Tensor((heads,), steep, "f32")
     outcome = job.execute(region, [made.forward("forward"), made.backward("backward")], tensors)
     found: dict[str, list[np.ndarray]] = {name: [] for name in ("o", "dq", "dk", "dv")}
     for y in range(groups):
         for x in range(width):
             q, k, v, do = (values[name][y, x] for name in ("q", "k", "v", "do"))
-            for name, wanted in zip(found, reference(q, k, v, whole, do), strict=True):
+            for name, wanted in zip(found, reference(q, k, v, whole, do, steep), strict=True):
                 found[name].append(wanted)
     compared = {}
     for name, tiles in found.items():

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..fabric import Fabric
 from ..kernels.layer import activation, embedding, linear, parameters, partial, residual, rotary
-from ..kernels.layer.attention import Attention
+from ..kernels.layer.attention import Attention, slopes
 from ..kernels.layer.code import Routine
 from ..kernels.layer.embedding import Embedding
 from ..kernels.layer.loss import Loss
@@ -255,7 +255,8 @@ class Emitter:
         part, shape, more = self._attention(call)
         tokens = self.region.tokens
         made = Attention(*shape, self.sequence, tokens, self.size, **more)
-        self.run(f"attention_{part}_{'_'.join(map(str, shape))}", getattr(made, part), call)
+        name = f"attention_{part}_{'_'.join(map(str, shape))}"
+        self.run(name, getattr(made, part), call, **self._slopes(call.operator))
 
     def spread(self, call: Call) -> None:
         """Attention of sequences that lie over several rows of PEs."""
@@ -265,16 +266,27 @@ class Emitter:
         if not self.has_rings:
             made.declare(self.region)
             self.has_rings = True
-        self.run(f"spread_{part}_{'_'.join(map(str, shape))}", getattr(made, part), call)
+        name = f"spread_{part}_{'_'.join(map(str, shape))}"
+        self.run(name, getattr(made, part), call, **self._slopes(call.operator))
 
     def _attention(self, call: Call) -> tuple[str, tuple[int, int, int], dict[str, bool]]:
         """(part, (heads, kv_heads, d_head) of a column, options)."""
         o, policy = call.operator, self.region.policy
-        if o.attributes["alibi"]:
-            raise ConfigError(f"no kernel executes the alibi of {o.name}")
         heads, kv = (self._heads(o, int(o.attributes[key])) for key in ("heads", "kv_heads"))
         more = {"causal": bool(o.attributes["causal"]), "half": policy.level == "POL2" and not policy.wide}
+        more["alibi"] = bool(o.attributes["alibi"])
         return self.part(call), (heads, kv, int(o.attributes["d_head"])), more
+
+    def _slopes(self, operator: Operator) -> dict[str, str]:
+        """Of alibi: the table of the heads of each column."""
+        if not operator.attributes["alibi"]:
+            return {}
+        heads, width = int(operator.attributes["heads"]), self.region.width
+        name = f"slopes_{heads}"
+        if name not in self.tables:
+            self.tables[name] = slopes(heads).reshape(1, width, heads // width)
+            self.region.array(name, heads // width, "f32")
+        return {"slopes": name}
 
     def _heads(self, operator: Operator, heads: int) -> int:
         """Of a column, which holds whole ones."""

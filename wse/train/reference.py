@@ -152,16 +152,25 @@ def _rotary(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
     return both.flatten(-2)
 
 
+def _slopes(heads: int) -> list[float]:
+    """Of alibi, as published: a geometric series from 2^(-8 / n) for n heads, a power of two; between powers, more
+    heads from the series of 2 n."""
+    n = 2 ** int(math.log2(heads))
+    series = [2 ** (-8 * i / n) for i in range(1, n + 1)]
+    return series + [2 ** (-8 * i / (2 * n)) for i in range(1, 2 * n + 1, 2)][: heads - n]
+
+
 def _attention(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
     t, a = torch(), o.attributes
-    if a["alibi"]:
-        raise ConfigError(f"the reference has no alibi, which {o.name} needs")
     heads, kv, d = int(a["heads"]), int(a["kv_heads"]), int(a["d_head"])
     q = x[0].unflatten(-1, (heads, d)).transpose(1, 2)
     k, v = (y.unflatten(-1, (kv, d)).transpose(1, 2).repeat_interleave(heads // kv, 1) for y in x[1:])
     scores = q @ k.transpose(-1, -2) / math.sqrt(d)
+    s = scores.shape[-1]
+    if a["alibi"]:
+        distance = t.arange(s) - t.arange(s)[:, None]
+        scores = scores + t.tensor(_slopes(heads), dtype=scores.dtype)[:, None, None] * distance
     if a["causal"]:
-        s = scores.shape[-1]
         scores = scores.masked_fill(t.ones(s, s, dtype=t.bool).triu(1), -math.inf)
     return (scores.softmax(-1) @ v).transpose(1, 2).flatten(-2)
 

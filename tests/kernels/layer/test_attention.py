@@ -7,12 +7,15 @@ from wse import ConfigError, Machine
 from wse.kernels import attention
 from wse.kernels.layer import alone
 from wse.kernels.layer.alone import Tensor
-from wse.kernels.layer.attention import Attention, reference
+from wse.kernels.layer.attention import Attention, reference, slopes
+from wse.kernels.layer.spread import Spread
 
 DTYPES = ("f32", "f16", "bf16", "cb16")
 
 
-def config(heads=1, kv_heads=1, d_head=8, sequence=32, sequences=1, rows=1, causal=True, half=False, dtype="f16"):
+def config(
+    heads=1, kv_heads=1, d_head=8, sequence=32, sequences=1, rows=1, causal=True, half=False, alibi=False, dtype="f16"
+):
     return dict(
         heads=heads,
         kv_heads=kv_heads,
@@ -22,6 +25,7 @@ def config(heads=1, kv_heads=1, d_head=8, sequence=32, sequences=1, rows=1, caus
         rows=rows,
         causal=causal,
         half=half,
+        alibi=alibi,
         dtype=dtype,
     )
 
@@ -164,3 +168,32 @@ def test_wse2_too():
     for rows in (1, 2):
         result = attention.run(config(rows=rows), machine=Machine("wse2"), grid=(2, 2))
         assert result.verified, result.extra["errors"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"heads": 3, "kv_heads": 1, "sequences": 2, "sequence": 24},
+        {"heads": 3, "kv_heads": 1, "rows": 3, "sequence": 24},
+    ],
+    ids=["a row", "three rows"],
+)
+def test_alibi(shape, dtype):
+    result = attention.run(config(**shape, alibi=True, dtype=dtype), grid=(1, shape.get("rows", 1)), seed=2)
+    assert result.verified, result.extra["errors"]
+
+
+def test_slopes_of_alibi():
+    assert slopes(8).tolist() == [2.0**-i for i in range(1, 9)]
+    # More than 8: between those of 8, first that of 2^(-1/2), then every other one of 16's.
+    assert np.allclose(slopes(12), [2.0**-i for i in range(1, 9)] + [2.0 ** -(i + 0.5) for i in range(4)])
+
+
+def test_alibi_sees_no_later_keys():
+    for make in (
+        lambda: Attention(1, 1, 8, 8, 8, 2, causal=False, alibi=True),
+        lambda: Spread(1, 1, 8, 2, 8, 2, False, alibi=True),
+    ):
+        with pytest.raises(ConfigError, match=r"^attention with alibi is causal"):
+            make()

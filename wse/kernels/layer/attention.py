@@ -2,6 +2,7 @@
 
     forward   q, k, v, o, stash                    o = v softmax(k^T q / sqrt d_head), masked where causal
     backward  do, q, k, v, stash, dq, dk, dv       dq may lie on q, dk on k, dv on v; none on do
+    with alibi both have one operand more, slopes: f32 [heads], of the tile's heads (`slopes`)
 
 Tiles are [heads d_head][tokens] (k, v: [kv_heads d_head][tokens]), a row holding sequences one after the other.  The
 scores of a head in a sequence lie as S[j][i], key j and query i: what is summed over keys is a sum of whole rows.  Each
@@ -16,6 +17,8 @@ Backward makes P again from the stash, f32 [heads][2][tokens]: the greatest scor
 e = exp(score - greatest).  P = e / l is never formed: forward divides o, and backward takes do' = do / l for do, as
 dv = do' e, dP' = v do', D' = sum over j of e dP' / l, dS = e (dP' - D') / sqrt d_head.  D' is o do', too, but o is
 rounded, and where a query sees all keys alike dP' - D' is a small difference: dS must add up to 0.
+
+Alibi adds slope (j - i) to scores, of which slope j is enough: softmax does not see what all keys of a query share.
 
 Sums, scores and softmax are f32; of 16-bit storage e, dS and do' are rounded to 16 bits where they are factors.  With
 `half` (POL2) all products have 16-bit sums, scores and dP' are 16-bit numbers, l is the sum of rounded e.
@@ -34,6 +37,7 @@ import numpy as np
 
 from ... import isa
 from ...errors import ConfigError
+from ..fragments import f32
 from . import functions
 from .code import Code, Routine, Vec, Work, register, routine
 
@@ -52,6 +56,7 @@ class Attention:
     size: int
     causal: bool = True
     half: bool = False
+    alibi: bool = False
 
     @property
     def scale(self) -> float:
@@ -87,7 +92,7 @@ class Attention:
         """Of the subroutines that forward and backward share."""
         mask = "causal" if self.causal else "full"
         shape = (self.heads, self.kv_heads, self.d_head, self.sequence, self.tokens, self.size)
-        return f"attention_{mask}_{'_'.join(map(str, shape))}{'_half' * self.half}"
+        return f"attention_{mask}_{'_'.join(map(str, shape))}{'_half' * self.half}{'_alibi' * self.alibi}"
 
     @property
     def _sum(self) -> int:
@@ -97,18 +102,20 @@ class Attention:
     def __post_init__(self) -> None:
         if self.half and self.size == 4:
             raise ConfigError("attention of f32 elements has no 16-bit sums: half=True is for 16-bit storage")
+        if self.alibi and not self.causal and type(self) is Attention:
+            raise ConfigError("attention with alibi is causal: distances to later keys have another sign")
 
     # --- forward ------------------------------------------------------------------------------------------------------
 
     def forward(self, name: str) -> Routine:
         """The subroutine; operands as above.  Its text has the subroutines that backward uses, too."""
-        operands = ("q", "k", "v", "o", "stash")
+        operands = ("q", "k", "v", "o", "stash", *self._slopes)
         c, work, s = Code(), _Work(self), self.sequence
         at = {operand: register(operands, operand) for operand in operands}
         scores, e = work.scores, work.e
         most, inverse = Vec(at["stash"], s), Vec(at["stash"], s, offset=4 * self.tokens)
         with self._each(c, at, ("q", "o"), ("k", "v")):
-            self._scores(c, Vec(at["k"], s), Vec(at["q"], s), self.tokens)
+            self._scores(c, Vec(at["k"], s), Vec(at["q"], s), self.tokens, at.get("slopes"))
             c.op("fmovs", most, -math.inf)
             self._reduce(c, "fmaxs", most, scores)
             self._exp(c, most)
@@ -134,7 +141,7 @@ class Attention:
 
     def backward(self, name: str) -> Routine:
         """The subroutine; operands as above.  The class must have the forward one of the same shape."""
-        operands = ("do", "q", "k", "v", "stash", "dq", "dk", "dv")
+        operands = ("do", "q", "k", "v", "stash", "dq", "dk", "dv", *self._slopes)
         c, work, s, size = Code(), _Work(self, backward=True), self.sequence, self.size
         at = {operand: register(operands, operand) for operand in operands}
         scores, e, sums, values = work.scores, work.e, work.sums, work.values
@@ -150,7 +157,7 @@ class Attention:
             self._store(c, at["dv"], work.mixed)
 
         with self._each(c, at, ("do", "q", "dq"), ("k", "v", "dk", "dv"), begin, end):
-            self._scores(c, k, q, self.tokens)
+            self._scores(c, k, q, self.tokens, at.get("slopes"))
             self._exp(c, most)
             self._load(c, values, at["do"])
             with c.loop(self.d_head, d=values.rows(s), a=values.rows(s), b=inverse) as (d, a, b):
@@ -222,6 +229,7 @@ class Attention:
         if self.heads * sequences > 1:
             advance(by_head, step)
             advance(("stash",), stash)
+            advance(self._slopes, 4)
         again("r24")
         if end is not None:
             end()
@@ -232,21 +240,37 @@ class Attention:
             advance(by_head, along - self.heads * step)
             advance(by_kv, along - self.kv_heads * step)
             advance(("stash",), 4 * self.sequence - self.heads * stash)
+            advance(self._slopes, -4 * self.heads)
         again("r22")
 
     # --- calls of what is shared --------------------------------------------------------------------------------------
     #
     # r17..r21 are their operands; r2..r7 change.  A span is address | elements << 16.
 
-    def _scores(self, c: Code, keys: Vec, queries: Vec, pitch: int, mask: bool = True) -> None:
-        """scores[j][:] = sum over c of keys[c][j] queries[c][:], and -infinity where masked; keys and queries are first
-        rows, pitch the elements from one row of queries to the next."""
+    @property
+    def _slopes(self) -> tuple[str, ...]:
+        """The operand that only alibi has."""
+        return ("slopes",) if self.alibi else ()
+
+    def _scores(
+        self, c: Code, keys: Vec, queries: Vec, pitch: int, slopes: str | None = None, mask: bool = True
+    ) -> None:
+        """scores[j][:] = sum over c of keys[c][j] queries[c][:], with alibi, and -infinity where masked; keys and
+        queries are first rows, pitch the elements from one row of queries to the next, slopes a register."""
         c.address("r17", keys.at, keys.offset)
         c.address("r18", queries.at, queries.offset)
         c(f"mov r20, {pitch * self.size}")
         c.call(f"{self._label}_scores")
+        if slopes is not None:
+            self._add_alibi(c, slopes, "mov r2, 0")
         if mask and self.causal:
             c.call(f"{self._label}_mask")
+
+    def _add_alibi(self, c: Code, slopes: str, *first: str) -> None:
+        """scores[j][:] += slope (first + j), in units of 1 / sqrt d_head.  first: instructions that make r2 of r17, the
+        slope in these units: what the first key gets."""
+        c(f"ld32 r17, [{slopes}]", f"smul r17, r17, {f32(1 / self.scale)}", *first)
+        c.call(f"{self._label}_alibi")
 
     def _exp(self, c: Code, most: Vec) -> None:
         """e = exp((scores - most) / sqrt d_head); scores is used up."""
@@ -311,6 +335,8 @@ class Attention:
             "less": self._shared_less(scores),
             "mix": self._shared_mix(),
         }
+        if self.alibi:
+            pieces["alibi"] = self._shared_alibi(scores)
         c = pieces["exp"] = Code()
         functions.exp(c, scores, work.e, work.exponent, self.size == 2, self.scale)
         return "".join(routine(f"{self._label}_{piece}", (), code, 0).text for piece, code in pieces.items())
@@ -378,6 +404,17 @@ class Attention:
                 c(f"fsubs {d}, {a}, {b}")
             self._next(c, "r19", 4)
             c(f"iadd32 r18, r18, {4 * self._fewer - (self._fewer << 16) & 0xFFFFFFFF:#x}")
+        return c
+
+    def _shared_alibi(self, scores: Vec) -> Code:
+        """scores[j][:] += r2 + j r17."""
+        c = Code()
+        c.address("r19", scores.at, scores.offset + (self.sequence << 16))
+        with self._by_block(c):
+            row = Vec("r19", 0, save=True)
+            with c.loop(self._keys, d=row, a=row) as (d, a):
+                c(f"fadds {d}, {a}, r2", "sadd r2, r2, r17")
+            self._next(c, "r19", 4)
         return c
 
     def _shared_mix(self) -> Code:
@@ -488,13 +525,26 @@ class _Work:
         self.work, self.bytes = work, work.bytes
 
 
+def slopes(heads: int) -> np.ndarray:
+    """Alibi's slopes of all heads, float32 [heads]: powers of 2^(-8 / n), n the power of two up to `heads`; heads
+    beyond n take every other one of those of 2 n (Press, Smith, Lewis: Train Short, Test Long, 2022; their code)."""
+    n = 1 << heads.bit_length() - 1
+    more = 2.0 ** (-4 / n * np.arange(1, 2 * (heads - n), 2))
+    return np.concatenate([2.0 ** (-8 / n * np.arange(1, n + 1)), more]).astype(np.float32)
+
+
 # --- in double precision ----------------------------------------------------------------------------------------------
 
 
 def reference(
-    q: np.ndarray, k: np.ndarray, v: np.ndarray, shape: Attention, do: np.ndarray | None = None
+    q: np.ndarray,
+    k: np.ndarray,
+    v: np.ndarray,
+    shape: Attention,
+    do: np.ndarray | None = None,
+    slopes: np.ndarray | None = None,
 ) -> tuple[np.ndarray, ...]:
-    """o, or (o, dq, dk, dv) if do is given, in float64 of tiles [rows, tokens]."""
+    """o, or (o, dq, dk, dv) if do is given, in float64 of tiles [rows, tokens].  slopes [heads]: of alibi."""
     s, group = shape.sequence, shape.heads // shape.kv_heads
 
     def heads(x: np.ndarray) -> np.ndarray:  # [head, sequence, token, feature]
@@ -508,6 +558,9 @@ def reference(
 
     q, k, v = heads(q), np.repeat(heads(k), group, axis=0), np.repeat(heads(v), group, axis=0)
     scores = q @ k.swapaxes(-1, -2) * shape.scale
+    if slopes is not None:
+        distance = np.arange(s) - np.arange(s)[:, None]
+        scores = scores + np.asarray(slopes, np.float64)[:, None, None, None] * distance
     if shape.causal:
         scores = np.where(np.tri(s, dtype=bool), scores, -np.inf)
     p = np.exp(scores - scores.max(axis=-1, keepdims=True))

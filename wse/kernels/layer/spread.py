@@ -2,6 +2,7 @@
 
     forward   q, k, v, o, stash                    stash f32: as attention's, then o as f32 [heads d_head][tokens]
     backward  do, q, k, v, stash, dq, dk, dv       the class must have the forward one of the same shape
+    with alibi both have one operand more, slopes
 
 Keys and values go round: each row begins with its own, and hands what it has to the next row south (the last one to
 the first) step by step, so that after s steps row y has those of row y - s, which under a causal mask it needs if s <=
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 # Queues of what goes to the next row, and of what goes from the last to the first.  (WSE-2 has no output queue 6.)
 NEXT_IN = NEXT_OUT = 5
 AROUND_IN, AROUND_OUT = 6, 1
+OPERANDS = 9  # at most
 
 
 class _Block(Attention):
@@ -56,10 +58,13 @@ class Spread:
     size: int
     causal: bool = True
     half: bool = False
+    alibi: bool = False
 
     def __post_init__(self) -> None:
         if self.rows < 2:
             raise ConfigError(f"a sequence spread over rows of PEs lies on at least 2, not {self.rows}: use Attention")
+        if self.alibi and not self.causal:
+            raise ConfigError("attention with alibi is causal: distances to later keys have another sign")
 
     @property
     def stash(self) -> int:
@@ -68,7 +73,8 @@ class Spread:
 
     @property
     def block(self) -> _Block:
-        return _Block(self.heads, self.kv_heads, self.d_head, self.tokens, self.tokens, self.size, False, self.half)
+        shape = (self.heads, self.kv_heads, self.d_head, self.tokens, self.tokens, self.size)
+        return _Block(*shape, False, self.half, self.alibi)
 
     def declare(self, region: Region) -> None:
         """Colors, routes and queues of the rows' rings; once in a region, whose height is a multiple of `rows`."""
@@ -97,7 +103,7 @@ class Spread:
 
     def forward(self, name: str) -> Routine:
         """The subroutine; operands as above."""
-        operands = ("q", "k", "v", "o", "stash")
+        operands = ("q", "k", "v", "o", "stash", *self.block._slopes)
         block, t = self.block, self.tokens
         c, work = Code(), _Place(self, 0)
         at = {operand: register(operands, operand) for operand in operands}
@@ -110,11 +116,13 @@ class Spread:
             c.op("fmovs", Vec("r20", t), -math.inf)
             c(f"iadd32 r20, r20, {8 * t}")
         with self._steps(c, name, work, at, self.rows - 1):
-            c.address("r13", at["stash"], kept.offset)
-            with self._heads(c, {at["q"]: tile * self.size, at["stash"]: 8 * t, "r13": 4 * tile}, ("k", "v"), at):
-                most, total, sums = Vec(at["stash"], t), Vec(at["stash"], t, offset=4 * t), Vec("r13", tile)
+            c.address("r14", at["stash"], kept.offset)
+            steps = {at["q"]: tile * self.size, at["stash"]: 8 * t, "r14": 4 * tile}
+            steps |= {at[operand]: 4 for operand in block._slopes}
+            with self._heads(c, steps, ("k", "v"), at):
+                most, total, sums = Vec(at["stash"], t), Vec(at["stash"], t, offset=4 * t), Vec("r14", tile)
                 block._scores(c, Vec(at["k"], t), Vec(at["q"], t), t, mask=False)
-                self._mask(c, work)
+                self._mask(c, work, at.get("slopes"))
                 c.op("fmovs", work.most, most)
                 block._reduce(c, "fmaxs", work.most, work.scores)
                 c.op("fsubs", work.scratch, most, work.most)
@@ -135,9 +143,9 @@ class Spread:
                     c.op("faddhs", sums, sums, work.sums)
                 else:
                     block._mix(c, sums, p, Vec(at["v"], t), t)
-        c.address("r13", at["stash"], kept.offset)
-        with self._heads(c, {at["o"]: tile * self.size, at["stash"]: 8 * t, "r13": 4 * tile}, (), at):
-            inverse, sums = Vec(at["stash"], t, offset=4 * t), Vec("r13", tile)
+        c.address("r14", at["stash"], kept.offset)
+        with self._heads(c, {at["o"]: tile * self.size, at["stash"]: 8 * t, "r14": 4 * tile}, (), at):
+            inverse, sums = Vec(at["stash"], t, offset=4 * t), Vec("r14", tile)
             c.op("fmovs", work.vector, inverse)
             functions.reciprocal(c, work.vector, inverse, work.scratch)
             with c.loop(self.d_head, d=sums.rows(t), a=sums.rows(t), b=inverse) as (d, a, b):
@@ -150,7 +158,7 @@ class Spread:
 
     def backward(self, name: str) -> Routine:
         """The subroutine; operands as above."""
-        operands = ("do", "q", "k", "v", "stash", "dq", "dk", "dv")
+        operands = ("do", "q", "k", "v", "stash", "dq", "dk", "dv", *self.block._slopes)
         block, t, size = self.block, self.tokens, self.size
         c, work = Code(), _Place(self, block._sum)
         at = {operand: register(operands, operand) for operand in operands}
@@ -172,18 +180,22 @@ class Spread:
             wide = c.widened(outer, work.values)
             c.op("fmuls", work.values, wide, Vec("r13", tile))
             sum_rows(c, work.values, Vec("r15", t), self.d_head)
-        # From here on: r8 do', r13 dq, r14 dk, r15 dv, r16 D'.
+        # From here on: r8 do', r13 dq, r14 dk, r15 dv, r16 D', r22 slopes.
         running = at | {"outer": "r8", "dq": "r13", "dk": "r14", "dv": "r15", "inner": "r16"}
+        running |= dict.fromkeys(block._slopes, "r22")
         with self._steps(c, name, work, running, self.rows):
+            if self.alibi:
+                c("mov r22, r16")
             for operand, vec in (("outer", work.outer), ("dq", work.dq), ("inner", work.inner)):
                 c.address(running[operand], vec.at, vec.offset)
             q, k, v = (Vec(running[operand], t, size) for operand in "qkv")
             dq, dk, dv = (Vec(running[f"d{operand}"], tile, block._sum) for operand in "qkv")
             outer, most = Vec("r8", t, size), Vec(running["stash"], t)
             steps = {"r8": tile * size, running["q"]: tile * size, "r13": tile * block._sum, "r16": 4 * t}
-            with self._heads(c, steps | {running["stash"]: 8 * t}, ("k", "v", "dk", "dv"), running):
+            steps |= {running["stash"]: 8 * t} | dict.fromkeys(("r22",) * self.alibi, 4)
+            with self._heads(c, steps, ("k", "v", "dk", "dv"), running):
                 block._scores(c, k, q, t, mask=False)
-                self._mask(c, work)
+                self._mask(c, work, running.get("slopes"))
                 block._exp(c, most)
                 block._transpose(c, name, work.e)
                 block._mix(c, dv, work.turned, outer, t, transposed=True)
@@ -216,7 +228,7 @@ class Spread:
         """Keeps the operands' registers, finds the place in the sequence, packs keys and values, clears gradients."""
         state = work.state
         c(f"mov r2, {state}")
-        c(*(f"st32 r{8 + i}, [r2+{16 + 4 * i}]" for i in range(8)))
+        c(*(f"st32 r{8 + i}, [r2+{16 + 4 * i}]" for i in range(OPERANDS)))
         c(f"mov r3, {work.packets[0]}", "st32 r3, [r2]", f"mov r3, {work.packets[1]}", "st32 r3, [r2+4]")
         c("st32 r0, [r2+8]", "ld16 r3, [row]", f"iremu32 r3, r3, {self.rows}", "st32 r3, [r2+12]")
         c(f"mov r20, {work.packets[0]}")
@@ -227,7 +239,7 @@ class Spread:
                 self.block._clear(c, vec)
 
     def _restore(self, c: Code, work: _Place, at: Mapping[str, str]) -> None:
-        c(f"mov r2, {work.state}", *(f"ld32 r{8 + i}, [r2+{16 + 4 * i}]" for i in range(8)))
+        c(f"mov r2, {work.state}", *(f"ld32 r{8 + i}, [r2+{16 + 4 * i}]" for i in range(OPERANDS)))
 
     @contextmanager
     def _steps(self, c: Code, name: str, work: _Place, at: Mapping[str, str], shifts: int) -> Iterator[None]:
@@ -280,10 +292,13 @@ class Spread:
             c("isub32 r23, r23, 1", f"bnz r23, {outer}")
         c.forget()
 
-    def _mask(self, c: Code, work: _Place) -> None:
-        """Of the row's own keys none is seen by a query before it."""
+    def _mask(self, c: Code, work: _Place, slopes: str | None) -> None:
+        """Alibi, if there is a register with slopes; of the row's own keys none is seen by a query before it."""
         if not self.causal:
             return
+        if slopes is not None:
+            place = [f"ld32 r2, [{work.state}+12]", f"ld32 r3, [{work.state}+8]", "isub32 r2, r2, r3"]
+            self.block._add_alibi(c, slopes, *place, f"imul32 r2, r2, {self.tokens}", "i2s r2, r2", "smul r2, r2, r17")
         skip = c.new_label()
         c(f"ld32 r2, [{work.state}+8]", f"bnz r2, {skip}")
         c.call(f"{self.block._label}_mask")
@@ -356,7 +371,7 @@ class Spread:
 
 class _Place(_Work):
     """Where the work space lies: that of a block; two packets; what backward keeps of all heads; and the state: this
-    packet, the other one, the step, the row's place, and eight operands.
+    packet, the other one, the step, the row's place, and the operands.
 
     gradients: bytes of an element of the gradients that go round in backward, 0 in forward.
     """
@@ -373,7 +388,7 @@ class _Place(_Work):
             self.turned = self.half if size == 2 else work.take(self.scores.n, bank=2)
             self.outer, self.dq = work.take(every, size), work.take(every, gradients)
             self.inner = work.take(shape.heads * t)
-        state = work.take(12)
+        state = work.take(4 + OPERANDS)
         self.state = f"{state.at}+{state.offset}"
         self.bytes = work.bytes
 
