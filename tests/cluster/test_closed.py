@@ -59,7 +59,7 @@ def test_forward_hides_the_weights_above_the_threshold():
     tokens = closed.threshold(CONSTANTS, workload(model, 1, 128), system)
     assert 7e3 < tokens < 12.6e3
     least = int(tokens / 128)
-    stream = system.stream_bytes * workload(model, 1).streamed / system.network.link
+    stream = system.weight_bytes * workload(model, 1).streamed / system.network.link
 
     def forward(sequences):
         work = workload(model, sequences, 128)
@@ -81,7 +81,7 @@ def test_the_exposed_update_is_dram_time():
 def test_sparse_weights_stream_less():
     work = workload(ONE_T, 16)
     dense = closed.step(closed.inputs(work, System(update="arriving"), 16, CONSTANTS))
-    sparse = closed.step(closed.inputs(work, System(update="arriving", density=0.1), 16, CONSTANTS))
+    sparse = closed.step(closed.inputs(workload(ONE_T, 16, density=0.1), System(update="arriving"), 16, CONSTANTS))
     assert float(sparse.forward) == pytest.approx(0.2 * float(dense.forward))
 
 

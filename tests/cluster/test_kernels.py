@@ -2,7 +2,7 @@
 
 import pytest
 
-from wse.cluster import kernels
+from wse.cluster import calibrate, kernels
 from wse.cluster.workload import workload
 from wse.models import load
 
@@ -50,3 +50,13 @@ def test_products_are_executed_on_both_wafers():
     model = load("gpt3-6_7b")
     ratio = seconds(model, 65_536, "wse2")[0] / seconds(model, 65_536, "wse3")[0]
     assert 900 / 850 < ratio < 1.5
+
+
+def test_sparse_weights_save_time_in_both_families():
+    for family in calibrate.FAMILIES:
+        dense, sparse = (
+            calibrate.pass_terms(family, workload(load("gpt3-6_7b"), 64, density=density), 65_536, "wse3")
+            for density in (1.0, 0.1)
+        )
+        assert 0.35 < sparse[0] / dense[0] < 0.8
+        assert sparse[1:] == pytest.approx(dense[1:])

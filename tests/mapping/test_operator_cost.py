@@ -28,3 +28,11 @@ def test_products_cost_what_their_weights_do():
     made = {r.name: r for r in floorplan.regions(graph(load("gpt2")), "kernel")}
     up, head = (costs.pe_cycles(made[name], 1024) for name in ("layers.0.mlp.up", "head"))
     assert head / up == pytest.approx(50257 / 3072, rel=0.15)
+
+
+def test_zero_weights_are_not_multiplied_but_have_gradients():
+    (up,) = [o for o in graph(load("gpt3-6_7b").but(layers=1)).operators if o.name.endswith("mlp.up")]
+    times = {density: operator_cycles(up, 128, 64, 2048, 0.5, "wse3", density) for density in (1.0, 0.5, 0.1)}
+    forward, backward = ([times[d][i] for d in (1.0, 0.5, 0.1)] for i in (0, 1))
+    assert forward[0] > 1.4 * forward[1] > 1.4 * 1.3 * forward[2]
+    assert backward[0] > backward[1] > backward[2] > 0.5 * backward[0]

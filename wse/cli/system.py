@@ -119,7 +119,7 @@ def command(
     s = sequence or transformer.sequence
     if batch is None:
         batch = (micro_batch or whole(microbatch.room(transformer, s, arch), transformer.name, s)) * systems[-1]
-    work = workload(transformer, batch, s)
+    work = workload(transformer, batch, s, density)
     memory = MemoryX.of(
         memoryx,
         channels=channels,
@@ -132,7 +132,6 @@ def command(
         memoryx=memory,
         network=Network(link=link * 1e9 / 8),
         gradient_bytes=float(gradient_bytes),
-        density=density,
         update=update,
         jitter=jitter,
     )
@@ -144,7 +143,7 @@ def command(
         if systems[-1] < 2:
             raise ConfigError("--mechanisms compares one system with several: give --systems with more than 1")
         causes = predict.mechanisms(
-            lambda b: workload(transformer, b, s),
+            lambda b: workload(transformer, b, s, density),
             batch,
             system,
             systems[-1],
@@ -210,6 +209,7 @@ def document(
         "sequence": work.sequence,
         "batch": work.batch,
         "arch": system.arch,
+        "density": work.density,
         "memoryx": {
             "bytes": system.memoryx.bytes,
             "nodes": system.memoryx.nodes,

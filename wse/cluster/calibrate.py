@@ -35,9 +35,16 @@ Terms = tuple[tuple[float, ...], tuple[float, ...]]  # forward, backward: what e
 
 
 def peak_terms(work: Workload, layer: Layer, tokens: float, arch: str) -> Terms:
-    """Seconds at the wafer's peak; tokens x tokens of context; layers.  A third of a pass is forward."""
-    whole = (tokens * 6 * layer.matmul / PEAK[arch], tokens * layer.depth * work.sequence, float(layer.depth))
-    return tuple(v / 3 for v in whole), tuple(2 * v / 3 for v in whole)
+    """Seconds at the wafer's peak; tokens x tokens of context; layers.  A third of a pass is forward.
+
+    Zero weights take no time where weights are multiplied: not in the weight gradient, half of the backward pass.
+    """
+    flops, context = tokens * 6 * layer.matmul / PEAK[arch], tokens * layer.depth * work.sequence
+    sparse = work.density, (1 + work.density) / 2
+    return (
+        (sparse[0] * flops / 3, context / 3, layer.depth / 3),
+        (sparse[1] * 2 * flops / 3, 2 * context / 3, 2 * layer.depth / 3),
+    )
 
 
 FAMILIES: dict[str, Callable[[Workload, Layer, float, str], Terms]] = {

@@ -106,7 +106,7 @@ def inputs(
         compute=seconds,
         stash=stash_bytes(work, tokens, system.arch) * work.depth,
         link=system.network.link,
-        weight_bytes=system.stream_bytes,
+        weight_bytes=work.stream_bytes(system.weight_bytes),
         gradient_bytes=system.gradient_bytes,
         dram=system.memoryx.bandwidth,
         exposed=exposed,
@@ -127,5 +127,5 @@ def threshold(compute: Any, work: Workload, system: System) -> float:
     few, many = (
         sum(compute.layer(work, layer, tokens, system.arch)[0] for layer in work.layers) for tokens in (0.0, 1e6)
     )
-    stream = system.stream_bytes * work.streamed / system.network.link
+    stream = work.stream_bytes(system.weight_bytes) * work.streamed / system.network.link
     return max(0.0, (stream - few) / ((many - few) / 1e6))

@@ -176,7 +176,7 @@ class _Cluster:
     def _read(self) -> Process:
         """MemoryX reads and sends: as far ahead as the tree has room."""
         env, rate = self.env, self.system.memoryx.bandwidth
-        size, link = self.system.stream_bytes, self.system.network.link
+        size, link = self.work.stream_bytes(self.system.weight_bytes), self.system.network.link
         for step in range(self.steps):
             for number in range(self.passes):
                 for backward, layer in self._order():

@@ -33,7 +33,7 @@ GROUPS = range(1, 25)
 def terms(work: Workload, layer: Layer, tokens: float, arch: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """(forward, backward): seconds of all kernels but attention, of attention, and 1 for a layer in thirds."""
     one = "layers.0" if layer.depth else layer.name
-    found = _cycles(work.model, one, work.sequence, math.ceil(tokens), arch) / CLOCK_HZ
+    found = _cycles(work.model, one, work.sequence, math.ceil(tokens), arch, work.density) / CLOCK_HZ
     (forward, forward_attention), (backward, backward_attention) = found.tolist()
     return (
         (forward, forward_attention, layer.depth / 3),
@@ -47,7 +47,7 @@ def _graph(model: Transformer) -> Graph:
 
 
 @cache
-def _cycles(model: Transformer, name: str, sequence: int, tokens: int, arch: str) -> np.ndarray:
+def _cycles(model: Transformer, name: str, sequence: int, tokens: int, arch: str, density: float) -> np.ndarray:
     """[forward, backward][all but attention, attention] of the operators of a layer, or of the embedding's or the
     head's, in the best of its divisions (`GROUPS`)."""
     whole = Machine(arch).fabric_width
@@ -59,7 +59,7 @@ def _cycles(model: Transformer, name: str, sequence: int, tokens: int, arch: str
         for operator in _graph(model).operators:
             own = operator.group if operator.layer is None else f"layers.{operator.layer}"
             if own == name:
-                cycles = operator_cycles(operator, width, tile, sequence, tokens / PES[arch], arch)
+                cycles = operator_cycles(operator, width, tile, sequence, tokens / PES[arch], arch, density)
                 found[:, int(operator.kind == "attention")] += cycles
         if found.sum() < best.sum():
             best = found

@@ -67,16 +67,14 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """A cluster.  weight_bytes, gradient_bytes: per number in the streams.  density: share of weights not zero;
-    below 1 each weight carries a 16-bit index.  update: when MemoryX updates (events.py).  jitter: relative standard
-    deviation of a wafer's time for a pass."""
+    """A cluster.  weight_bytes, gradient_bytes: per number in the streams.  update: when MemoryX updates (events.py).
+    jitter: relative standard deviation of a wafer's time for a pass."""
 
     arch: str = "wse3"
     memoryx: MemoryX = MemoryX()
     network: Network = Network()
     weight_bytes: float = 2.0
     gradient_bytes: float = 4.0
-    density: float = 1.0
     update: str = "serial"
     jitter: float = 0.0
 
@@ -85,13 +83,6 @@ class System:
             raise ConfigError(f"there is no wafer {self.arch!r}: known are {', '.join(PEAK)}")
         if self.update not in UPDATES:
             raise ConfigError(f"update is {self.update!r}, known are {', '.join(UPDATES)}")
-        if not 0 < self.density <= 1:
-            raise ConfigError(f"density is {self.density!r}, but must be above 0 and at most 1")
-
-    @property
-    def stream_bytes(self) -> float:
-        """Per weight of the model, in."""
-        return self.weight_bytes if self.density == 1 else self.density * (self.weight_bytes + 2)
 
 
 # When MemoryX applies a step's gradients.

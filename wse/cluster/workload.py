@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..errors import ConfigError
 from ..mapping import microbatch
 from ..models import Transformer, graph
+
+INDEX_BYTES = 2
 
 
 @dataclass(frozen=True)
@@ -22,13 +25,23 @@ class Layer:
 
 @dataclass(frozen=True)
 class Workload:
-    """A model at a batch.  batch: sequences per step on all systems."""
+    """A model at a batch.  batch: sequences per step on all systems.  density: share of weights not zero: others are
+    neither sent nor multiplied; the ones sent carry a 16-bit index.  Gradients are dense."""
 
     model: Transformer
     sequence: int
     batch: int
     layers: tuple[Layer, ...]
     parameters: int
+    density: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.density <= 1:
+            raise ConfigError(f"density is {self.density!r}, but must be above 0 and at most 1")
+
+    def stream_bytes(self, weight_bytes: float) -> float:
+        """Per weight of the model, on the wire in."""
+        return weight_bytes if self.density == 1 else self.density * (weight_bytes + INDEX_BYTES)
 
     @property
     def tokens(self) -> float:
@@ -57,7 +70,7 @@ class Workload:
         return microbatch.choose(self.model, self.batch, systems, self.sequence, arch, micro_batch)
 
 
-def workload(model: Transformer, batch: int, sequence: int | None = None) -> Workload:
+def workload(model: Transformer, batch: int, sequence: int | None = None, density: float = 1.0) -> Workload:
     """The step of a model.  A table that embedding and head share is streamed for each of them."""
     made = graph(model)
     merged: dict[str, Layer] = {}
@@ -71,7 +84,7 @@ def workload(model: Transformer, batch: int, sequence: int | None = None) -> Wor
             if o.kind in ("linear", "experts")
         )
         merged[name] = Layer(name, old.weights + weights, old.matmul + matmul, old.depth)
-    return Workload(model, sequence or model.sequence, batch, tuple(merged.values()), made.weights)
+    return Workload(model, sequence or model.sequence, batch, tuple(merged.values()), made.weights, density)
 
 
 class Compute(Protocol):

@@ -14,24 +14,25 @@ from .layer_costs import linear_name
 from .region import Region
 
 PHASES = ("forward", "backward")
+INDEX_CYCLES = 4
 # The executed attention is causal: in four blocks it works on 10 of 16 parts of the square.
 NOT_CAUSAL = 16 / 10
 
 
 def operator_cycles(
-    operator: Operator, width: int, tile: int, sequence: int, share: float, arch: str
+    operator: Operator, width: int, tile: int, sequence: int, share: float, arch: str, density: float = 1.0
 ) -> tuple[float, ...]:
     """(forward, backward) cycles of an operator on rows of `width` PEs with `tile` tokens each.
 
     share: tokens per PE of the whole rectangle, by which attention's heads are shared out: an executed PE has whole
-    heads of whole sequences, of which a large rectangle has more or fewer than PEs.
+    heads of whole sequences, of which a large rectangle has more or fewer than PEs.  density: of the weights.
     """
     inputs, outputs = operator.features
     rows = math.ceil(outputs / width)
     match operator.kind:
         case "linear":
             shape = {"w": width, "inputs": inputs, "outputs": outputs, "tokens": tile}
-            return tuple(_cost(linear_name(phase, arch), **shape) for phase in PHASES)
+            return tuple(_product(phase, arch, density, shape) for phase in PHASES)
         case "layernorm" | "rmsnorm":
             kind = operator.kind.removesuffix("norm")
             sums = _row_sum(width, tile)
@@ -63,9 +64,23 @@ def operator_cycles(
                     _, wide, deep = parameter.shape
                     shape = {"w": width, "inputs": deep, "outputs": wide, "tokens": tile}
                     for i, phase in enumerate(PHASES):
-                        found[i] += active * _cost(linear_name(phase, arch), **shape)
+                        found[i] += active * _product(phase, arch, density, shape)
             return found[0], found[1]
     return 0.0, 0.0  # rows of tables by ids, rotations: little beside products
+
+
+def _product(phase: str, arch: str, density: float, shape: dict[str, int]) -> float:
+    """A linear layer with that share of its weights: a sparse weight takes INDEX_CYCLES more (kernels/layer/linear.py);
+    the weight gradient, half of what the backward pass multiplies, is dense."""
+    fit = cost.fitted(linear_name(phase, arch))
+    whole = fit.cycles(**shape)
+    if density == 1:
+        return whole
+    terms = dict(zip(fit.model.terms, zip(fit.constants, fit.model.row(shape), strict=True), strict=True))
+    multiplying = sum(constant * count for constant, count in (terms["a weight and token"], terms["a weight"]))
+    weights = terms["a weight"][1]
+    part = 1.0 if phase == "forward" else 0.5
+    return whole - part * (1 - density) * multiplying + density * INDEX_CYCLES * weights
 
 
 def _cost(name: str, **shape: int) -> float:
