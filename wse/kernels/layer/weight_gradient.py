@@ -3,7 +3,7 @@
 What was gathered, [chunk][n][t], is transposed to rows of tokens: T[token][N'], N' = W ny with padding.  For sums in
 f32 of 16-bit elements, tokens j and j + t / 2 share the 32-bit words of a row, so that the sources of a multiply-add
 never meet in a bank; a paired chunk (rows p and p + half in a word) then goes over in one operation.  So many chunks
-are transposed and used at a time as take no more than 4 KiB, or else one.
+are transposed and used at a time as take no more than 4 KiB, if that leaves rows long enough.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ XDSR = 0
 # Words of a shape's table: contents of the XDSR, spans of T and of what was gathered, length and span of a row of T,
 # how many inputs a column has, parts of T, bytes of one.
 TENSOR, TURNED, SOURCE, ROW, FIRST, INPUTS, PARTS, BYTES = 0, 16, 20, 24, 28, 32, 36, 40
-MOST = 4096  # bytes of T at a time, if a chunk has no more: longer rows would save few cycles more
+MOST = 4096  # bytes of T at a time are enough: longer rows would save few cycles more
+# Elements of a row that take as long as the next operation has to wait for the results of the one before: no less.
+LEAST = {"f32": 12, "exact": 24, "half": 48}
 
 
 def weight_gradient(region: Region, made: Gathered, x: Tile, dy: Tile, bias: bool) -> Drain:
@@ -75,8 +77,9 @@ class Cut(NamedTuple):
     @classmethod
     def of(cls, made: Gathered) -> Cut:
         chunk = made.rows * made.tokens * made.policy.size
-        whole = [parts for parts in range(1, made.width + 1) if made.width % parts == 0]
-        parts = next((p for p in whole if made.width // p * chunk <= MOST), made.width)
+        least = LEAST[made.policy.gradients]
+        fit = [p for p in range(1, made.width + 1) if made.width % p == 0 and made.width // p * made.rows >= least]
+        parts = next((p for p in fit if made.width // p * chunk <= MOST), max(fit, default=1))
         chunks = made.width // parts
         return cls(parts, chunks, chunks * made.rows, chunks * made.half, chunks * chunk, -(-made.work // 16) * 16 + 8)
 
