@@ -48,7 +48,7 @@ def test_every_prior_moves_the_interval_or_says_why_it_is_there():
 
 
 def test_mechanisms_alone():
-    made = predict.mechanisms(lambda b: workload(ONE_T, b), 320, System(), 16, CONSTANTS, 15.3)
+    made = predict.mechanisms(lambda b: workload(ONE_T, b), 320, System(), 16, CONSTANTS, 15.3, chunks=1)
     by_name = {m.name: dict(m.rows) for m in made}
     exposed = list(by_name["exposed optimiser"].values())
     assert exposed == sorted(exposed, reverse=True)
@@ -83,3 +83,11 @@ def test_sizes_and_systems():
         System(update="never")
     with pytest.raises(ConfigError, match="there is no wafer 'wse4'"):
         System(arch="wse4")
+
+
+def test_each_input_alone():
+    found = predict.alone(WORK, System(memoryx=MemoryX.of(55e12)), 16, CONSTANTS)
+    assert set(found) == set(predict.priors())
+    spans = {name: speedup.high - speedup.low for name, (_, speedup) in found.items()}
+    assert spans["dram"] > 10 * spans["hop"]
+    assert max(found, key=lambda name: found[name][0].high - found[name][0].low) == "speed"  # of the step's time

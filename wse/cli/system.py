@@ -257,6 +257,10 @@ def document(
             "interval_over_batches": [known[0].any_batch_interval.low, known[0].any_batch_interval.high],
             "in_interval": known[0].speedup_interval.low <= known[1] <= known[0].speedup_interval.high,
         },
+        "inputs_alone": {
+            name: {"step_seconds": [seconds.low, seconds.high], "speedup": [speedup.low, speedup.high]}
+            for name, (seconds, speedup) in predict.alone(work, system, rows[-1].systems, constants).items()
+        },
         "mechanisms": [
             {"name": c.name, "how": c.how, "speedups": dict(c.rows), "would_need": c.needed} for c in causes
         ],
@@ -342,6 +346,17 @@ def show(
             f"their memory alone takes {g.by_memory:,}"
         )
     click.echo(f"({gpu.ASSUMPTIONS})")
+    last = rows[-1]
+    plural = "s" if last.systems > 1 else ""
+    click.echo(f"\nThe interval of {last.systems} system{plural}, each input alone (cluster/priors.toml says why):")
+    common.print_table(
+        ("input", "step, s", "speed-up"),
+        [
+            (name, f"{seconds.low:,.4g} - {seconds.high:,.4g}", f"{speedup.low:.2f} - {speedup.high:.2f}")
+            for name, (seconds, speedup) in predict.alone(work, system, last.systems, constants).items()
+        ],
+        right=(1, 2),
+    )
     if (known := published_in(work, rows)) is not None:
         row, figure = known
         inside = row.speedup_interval.low <= figure <= row.speedup_interval.high

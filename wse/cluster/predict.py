@@ -149,6 +149,18 @@ def predict(
     return rows
 
 
+def alone(
+    work: Workload, system: System, systems: int, constants: Constants, draws: dict[str, np.ndarray] | None = None
+) -> dict[str, tuple[Interval, Interval]]:
+    """What each uncertain input does by itself, the others as the system has them: intervals of (seconds, speed-up)."""
+    draws = draw() if draws is None else draws
+    found = {}
+    for name, values in draws.items():
+        one, many = (seconds_of(work, system, n, constants, {name: values}) for n in (1, systems))
+        found[name] = Interval.of(many), Interval.of(one / many)
+    return found
+
+
 def run(
     work: Workload, system: System, systems: int, constants: Constants, micro_batch: int | None = None, **more: Any
 ) -> Outcome:
@@ -185,14 +197,15 @@ def mechanisms(
     systems: int,
     constants: Constants,
     published: float,
+    chunks: int = 2,
 ) -> list[Mechanism]:
     """The three mechanisms, each with the others switched off.  workload_of(batch) gives the job at a batch."""
     work = workload_of(batch)
     quiet = replace(system, jitter=0.0, update="arriving")
 
     def speedup(work: Workload, system: System, seeds: int = 1) -> float:
-        one = run(work, system, 1, constants, chunks=2).seconds
-        many = [run(work, system, systems, constants, seed=seed, chunks=2).seconds for seed in range(seeds)]
+        one = run(work, system, 1, constants, chunks=chunks).seconds
+        many = [run(work, system, systems, constants, seed=seed, chunks=chunks).seconds for seed in range(seeds)]
         return float(one / np.mean(many))
 
     exposed = [(name, speedup(work, replace(quiet, update="serial", memoryx=build))) for name, build in BUILDS.items()]
