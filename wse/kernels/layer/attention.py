@@ -22,8 +22,9 @@ Alibi adds slope (j - i) to scores, of which slope j is enough: softmax does not
 
 Sums, scores and softmax are f32; of 16-bit storage e, dS and do' are rounded to 16 bits where they are factors.  With
 `half` (POL2) all products have 16-bit sums, scores and dP' are 16-bit numbers, l is the sum of rounded e.
-Cycles of a head in a sequence of s tokens, 16 bits: products s^2 d_head / 4 each (two forward, five backward, and the
-blocks' share of it), exp 8.5 s^2, overheads of some 3 cycles an operation on a row.
+
+Cycles of a head in a sequence of s tokens, causal, 16 bits, as fitted to executed runs (`wse costs`): some thousand,
+and forward s^2 (0.94 d_head + 5.3), backward s^2 (2.4 d_head + 8.9).
 """
 
 from __future__ import annotations
@@ -88,37 +89,37 @@ class Attention:
         return self._keys if self.causal else 0
 
     @property
-    def _label(self) -> str:
+    def label(self) -> str:
         """Of the subroutines that forward and backward share."""
         mask = "causal" if self.causal else "full"
         shape = (self.heads, self.kv_heads, self.d_head, self.sequence, self.tokens, self.size)
         return f"attention_{mask}_{'_'.join(map(str, shape))}{'_half' * self.half}{'_alibi' * self.alibi}"
 
     @property
-    def _sum(self) -> int:
+    def sum_size(self) -> int:
         """Bytes of a sum of products."""
         return 2 if self.half else 4
 
     def __post_init__(self) -> None:
         if self.half and self.size == 4:
             raise ConfigError("attention of f32 elements has no 16-bit sums: half=True is for 16-bit storage")
-        if self.alibi and not self.causal and type(self) is Attention:
+        if self.alibi and not self.causal and type(self) is Attention:  # a square of spread.py has no mask of its own
             raise ConfigError("attention with alibi is causal: distances to later keys have another sign")
 
     # --- forward ------------------------------------------------------------------------------------------------------
 
     def forward(self, name: str) -> Routine:
         """The subroutine; operands as above.  Its text has the subroutines that backward uses, too."""
-        operands = ("q", "k", "v", "o", "stash", *self._slopes)
-        c, work, s = Code(), _Work(self), self.sequence
+        operands = ("q", "k", "v", "o", "stash", *self.extra)
+        c, work, s = Code(), WorkSpace(self), self.sequence
         at = {operand: register(operands, operand) for operand in operands}
         scores, e = work.scores, work.e
         most, inverse = Vec(at["stash"], s), Vec(at["stash"], s, offset=4 * self.tokens)
         with self._each(c, at, ("q", "o"), ("k", "v")):
-            self._scores(c, Vec(at["k"], s), Vec(at["q"], s), self.tokens, at.get("slopes"))
+            self.score(c, Vec(at["k"], s), Vec(at["q"], s), self.tokens, at.get("slopes"))
             c.op("fmovs", most, -math.inf)
-            self._reduce(c, "fmaxs", most, scores)
-            self._exp(c, most)
+            self.reduce(c, "fmaxs", most, scores)
+            self.exponentiate(c, most)
             p = e
             if self.size == 2:
                 c.op("fs2h", work.half, e)
@@ -126,65 +127,65 @@ class Attention:
             if self.half:
                 c.op("fh2s", e, p)
             c.op("fmovs", work.vector, 0.0)
-            self._reduce(c, "fadds", work.vector, e)
+            self.reduce(c, "fadds", work.vector, e)
             functions.reciprocal(c, work.vector, inverse, work.scratch)
-            self._clear(c, work.sums)
-            self._mix(c, work.sums, p, Vec(at["v"], s), self.tokens)
+            self.clear(c, work.sums)
+            self.mix(c, work.sums, p, Vec(at["v"], s), self.tokens)
             out = c.widened(work.sums, e.part(0, work.sums.n))
             with c.loop(self.d_head, d=out.rows(s), a=out.rows(s), b=inverse) as (d, a, b):
                 c(f"fmuls {d}, {a}, {b}")
-            self._store(c, at["o"], out)
+            self.store(c, at["o"], out)
         made = routine(name, operands, c, work.bytes, calls=True)
-        return replace(made, text=made.text + self._shared(work))
+        return replace(made, text=made.text + self.shared(work))
 
     # --- backward -----------------------------------------------------------------------------------------------------
 
     def backward(self, name: str) -> Routine:
         """The subroutine; operands as above.  The class must have the forward one of the same shape."""
-        operands = ("do", "q", "k", "v", "stash", "dq", "dk", "dv", *self._slopes)
-        c, work, s, size = Code(), _Work(self, backward=True), self.sequence, self.size
+        operands = ("do", "q", "k", "v", "stash", "dq", "dk", "dv", *self.extra)
+        c, work, s, size = Code(), WorkSpace(self, backward=True), self.sequence, self.size
         at = {operand: register(operands, operand) for operand in operands}
         scores, e, sums, values = work.scores, work.e, work.sums, work.values
         most, inverse = Vec(at["stash"], s), Vec(at["stash"], s, offset=4 * self.tokens)
         q, k, v = (Vec(at[operand], s, size) for operand in "qkv")
 
         def begin() -> None:
-            self._clear(c, work.keys)
-            self._clear(c, work.mixed)
+            self.clear(c, work.keys)
+            self.clear(c, work.mixed)
 
         def end() -> None:
-            self._store(c, at["dk"], work.keys)
-            self._store(c, at["dv"], work.mixed)
+            self.store(c, at["dk"], work.keys)
+            self.store(c, at["dv"], work.mixed)
 
         with self._each(c, at, ("do", "q", "dq"), ("k", "v", "dk", "dv"), begin, end):
-            self._scores(c, k, q, self.tokens, at.get("slopes"))
-            self._exp(c, most)
-            self._load(c, values, at["do"])
+            self.score(c, k, q, self.tokens, at.get("slopes"))
+            self.exponentiate(c, most)
+            self.load(c, values, at["do"])
             with c.loop(self.d_head, d=values.rows(s), a=values.rows(s), b=inverse) as (d, a, b):
                 c(f"fmuls {d}, {a}, {b}")
             if size == 2:
                 c.op("fs2h", work.outer, values)
-            self._transpose(c, name, e)
-            self._mix(c, work.mixed, work.turned, work.outer, s, transposed=True)
+            self.transpose(c, name, e)
+            self.mix(c, work.mixed, work.turned, work.outer, s, transposed=True)
             # dS
-            self._scores(c, v, work.outer, s, mask=False)
+            self.score(c, v, work.outer, s, mask=False)
             c.op("fmovs", work.vector, 0.0)
-            self._reduce(c, "fadds", work.vector, scores, e, work.scratch)
+            self.reduce(c, "fadds", work.vector, scores, e, work.scratch)
             c.op("fmuls", work.scratch, work.vector, inverse)
-            self._less(c, work.scratch)
+            self.subtract(c, work.scratch)
             c.op("fmuls", scores, scores, e)
             c.op("fmuls", scores, scores, self.scale)
-            self._transpose(c, name, scores)
-            self._mix(c, work.keys, work.turned, q, self.tokens, transposed=True)
+            self.transpose(c, name, scores)
+            self.mix(c, work.keys, work.turned, q, self.tokens, transposed=True)
             factors = scores
             if size == 2:  # over e, which has served
                 factors = replace(e, size=2, offset=e.offset + 8)
                 c.op("fs2h", factors, scores)
-            self._clear(c, sums)
-            self._mix(c, sums, factors, k, self.tokens)
-            self._store(c, at["dq"], sums)
+            self.clear(c, sums)
+            self.mix(c, sums, factors, k, self.tokens)
+            self.store(c, at["dq"], sums)
         made = routine(name, operands, c, work.bytes, calls=True)
-        return replace(made, text=made.text + self._transposer(f"{name}_transpose", work.turned))
+        return replace(made, text=made.text + self.transposer(f"{name}_transpose", work.turned))
 
     @contextmanager
     def _each(
@@ -229,7 +230,7 @@ class Attention:
         if self.heads * sequences > 1:
             advance(by_head, step)
             advance(("stash",), stash)
-            advance(self._slopes, 4)
+            advance(self.extra, 4)
         again("r24")
         if end is not None:
             end()
@@ -240,7 +241,7 @@ class Attention:
             advance(by_head, along - self.heads * step)
             advance(by_kv, along - self.kv_heads * step)
             advance(("stash",), 4 * self.sequence - self.heads * stash)
-            advance(self._slopes, -4 * self.heads)
+            advance(self.extra, -4 * self.heads)
         again("r22")
 
     # --- calls of what is shared --------------------------------------------------------------------------------------
@@ -248,57 +249,55 @@ class Attention:
     # r17..r21 are their operands; r2..r7 change.  A span is address | elements << 16.
 
     @property
-    def _slopes(self) -> tuple[str, ...]:
+    def extra(self) -> tuple[str, ...]:
         """The operand that only alibi has."""
         return ("slopes",) if self.alibi else ()
 
-    def _scores(
-        self, c: Code, keys: Vec, queries: Vec, pitch: int, slopes: str | None = None, mask: bool = True
-    ) -> None:
+    def score(self, c: Code, keys: Vec, queries: Vec, pitch: int, slopes: str | None = None, mask: bool = True) -> None:
         """scores[j][:] = sum over c of keys[c][j] queries[c][:], with alibi, and -infinity where masked; keys and
         queries are first rows, pitch the elements from one row of queries to the next, slopes a register."""
         c.address("r17", keys.at, keys.offset)
         c.address("r18", queries.at, queries.offset)
         c(f"mov r20, {pitch * self.size}")
-        c.call(f"{self._label}_scores")
+        c.call(f"{self.label}_scores")
         if slopes is not None:
-            self._add_alibi(c, slopes, "mov r2, 0")
+            self.add_alibi(c, slopes, "mov r2, 0")
         if mask and self.causal:
-            c.call(f"{self._label}_mask")
+            c.call(f"{self.label}_mask")
 
-    def _add_alibi(self, c: Code, slopes: str, *first: str) -> None:
+    def add_alibi(self, c: Code, slopes: str, *first: str) -> None:
         """scores[j][:] += slope (first + j), in units of 1 / sqrt d_head.  first: instructions that make r2 of r17, the
         slope in these units: what the first key gets."""
         c(f"ld32 r17, [{slopes}]", f"smul r17, r17, {f32(1 / self.scale)}", *first)
-        c.call(f"{self._label}_alibi")
+        c.call(f"{self.label}_alibi")
 
-    def _exp(self, c: Code, most: Vec) -> None:
+    def exponentiate(self, c: Code, most: Vec) -> None:
         """e = exp((scores - most) / sqrt d_head); scores is used up."""
-        self._less(c, most)
-        c.call(f"{self._label}_exp")
+        self.subtract(c, most)
+        c.call(f"{self.label}_exp")
 
-    def _less(self, c: Code, vector: Vec) -> None:
+    def subtract(self, c: Code, vector: Vec) -> None:
         """scores[j][:] -= vector[:] for all rows j."""
         c.address("r18", vector.at, vector.offset + (self.sequence << 16))
-        c.call(f"{self._label}_less")
+        c.call(f"{self.label}_less")
 
-    def _mix(self, c: Code, sums: Vec, matrix: Vec, factors: Vec, pitch: int, transposed: bool = False) -> None:
+    def mix(self, c: Code, sums: Vec, matrix: Vec, factors: Vec, pitch: int, transposed: bool = False) -> None:
         """sums[c][:] += sum over j of factors[c][j] matrix[j][:].  factors: its first row; pitch: from
         one to the next, in elements."""
         width = self._keys if transposed else self.sequence
-        change = self._fewer << 16 if transposed else self._sum * self._fewer - (self._fewer << 16)
+        change = self._fewer << 16 if transposed else self.sum_size * self._fewer - (self._fewer << 16)
         c.address("r17", sums.at, sums.offset + (width << 16))
         c.address("r18", factors.at, factors.offset)
         c.address("r19", matrix.at, matrix.offset + (width << 16))
         c(f"mov r20, {pitch * self.size}", f"mov r21, {change & 0xFFFFFFFF:#x}")
-        c.call(f"{self._label}_mix")
+        c.call(f"{self.label}_mix")
 
-    def _transpose(self, c: Code, name: str, matrix: Vec) -> None:
+    def transpose(self, c: Code, name: str, matrix: Vec) -> None:
         """turned[i][j] = matrix[j][i], rounded to the storage type."""
         c.address("r17", matrix.at, matrix.offset)
         c.call(f"{name}_transpose")
 
-    def _reduce(
+    def reduce(
         self, c: Code, op: str, vector: Vec, matrix: Vec, weights: Vec | None = None, scratch: Vec | None = None
     ) -> None:
         """vector[:] = vector[:] op matrix[j][:] (times weights[j][:]) for all rows j."""
@@ -324,10 +323,10 @@ class Attention:
     def _multiply_add(self) -> str:
         return "fmacs" if self.size == 4 else "fmach" if self.half else "fmachs"
 
-    def _clear(self, c: Code, sums: Vec) -> None:
+    def clear(self, c: Code, sums: Vec) -> None:
         c.op("fmovs" if sums.size == 4 else "fmovh", sums, "r0")
 
-    def _shared(self, work: _Work) -> str:
+    def shared(self, work: WorkSpace) -> str:
         scores = work.scores
         pieces = {
             "scores": self._shared_scores(scores, work.half if self.half else scores),
@@ -339,7 +338,7 @@ class Attention:
             pieces["alibi"] = self._shared_alibi(scores)
         c = pieces["exp"] = Code()
         functions.exp(c, scores, work.e, work.exponent, self.size == 2, self.scale)
-        return "".join(routine(f"{self._label}_{piece}", (), code, 0).text for piece, code in pieces.items())
+        return "".join(routine(f"{self.label}_{piece}", (), code, 0).text for piece, code in pieces.items())
 
     @contextmanager
     def _by_block(self, c: Code) -> Iterator[None]:
@@ -362,19 +361,19 @@ class Attention:
 
     def _shared_scores(self, scores: Vec, sums: Vec) -> Code:
         c, keys, size = Code(), self._keys, self.size
-        self._clear(c, sums)
+        self.clear(c, sums)
         c.address("r19", sums.at, sums.offset + (self.sequence << 16))
         c(f"iadd32 r18, r18, {self.sequence << 16:#x}")
         with self._by_block(c):
             c("mov r5, r17", "mov r6, r18")
             with c.loop(self.d_head):
-                row = Vec("r19", 0, self._sum, save=True)
+                row = Vec("r19", 0, self.sum_size, save=True)
                 with c.loop(keys, over=Vec("r5", keys, size), d=row, a=row, b=Vec("r6", 0, size)) as (d, a, b):
                     c(f"{self._multiply_add} {d}, {a}, {b}, r25")
                 c(f"iadd32 r5, r5, {self.tokens * size}", "iadd32 r6, r6, r20")
             c(f"iadd32 r17, r17, {keys * size}")
             c(f"iadd32 r18, r18, {size * self._fewer - (self._fewer << 16) & 0xFFFFFFFF:#x}")
-            self._next(c, "r19", self._sum)
+            self._next(c, "r19", self.sum_size)
         if self.half:
             c.op("fh2s", scores, sums)
         return c
@@ -426,8 +425,8 @@ class Attention:
             with c.loop(self.d_head // (1 + pairs)):
                 if pairs:
                     c("iadd32 r4, r5, r20")
-                total = Vec("r6", 0, self._sum)
-                below = replace(total, offset=self._sum * self.sequence)
+                total = Vec("r6", 0, self.sum_size)
+                below = replace(total, offset=self.sum_size * self.sequence)
                 row = Vec("r19", 0, size, save=True)
                 held = {"d0": total, "a0": total, "b0": row}
                 if pairs:
@@ -440,12 +439,12 @@ class Attention:
                         c.lines.append(f"{end}:")
                         c(f"{self._multiply_add} {dsrs[4]}, {dsrs[5]}, {dsrs[3]}, r2")
                 c("iadd32 r5, r4, r20" if pairs else "iadd32 r5, r5, r20")
-                c(f"iadd32 r6, r6, {self._sum * self.sequence * (1 + pairs)}")
+                c(f"iadd32 r6, r6, {self.sum_size * self.sequence * (1 + pairs)}")
             c(f"iadd32 r18, r18, {keys * size}", "iadd32 r17, r17, r21", "iand r2, r21, 0xffff0000")
             self._next(c, "r19", size, "r2")
         return c
 
-    def _transposer(self, name: str, turned: Vec) -> str:
+    def transposer(self, name: str, turned: Vec) -> str:
         """The matrix at r17 into `turned`, by squares of keys: those of a block of queries (r21 of them), one after the
         other (r18: where the square begins, r19: bytes of a row of the matrix there; r20: where it goes)."""
         c, keys, size = Code(), self._keys, turned.size
@@ -479,11 +478,11 @@ class Attention:
 
     # --- rows of tiles ------------------------------------------------------------------------------------------------
 
-    def _load(self, c: Code, rows: Vec, tile: str) -> None:
+    def load(self, c: Code, rows: Vec, tile: str) -> None:
         """rows [d_head][sequence] = those of a tile."""
         self._copy(c, rows, tile, True)
 
-    def _store(self, c: Code, tile: str, rows: Vec) -> None:
+    def store(self, c: Code, tile: str, rows: Vec) -> None:
         """A tile's rows = rows [d_head][sequence], rounded."""
         self._copy(c, rows, tile, False)
 
@@ -501,13 +500,13 @@ class Attention:
             c(f"iadd32 r20, r20, {self.tokens * self.size}")
 
 
-class _Work:
+class WorkSpace:
     """Where the work space lies; forward and backward have in common what their shared subroutines use."""
 
     def __init__(self, shape: Attention, backward: bool = False) -> None:
         work, n, s, size = Work(), shape._elements, shape.sequence, shape.size
         tile = shape.d_head * s
-        # Tiles and stash begin in bank 0, rows in that of their matrix where blocks are of 4 keys' multiples.
+        # Tiles and stash begin in bank 0; rows of a matrix all in the same one, where widths are multiples of 4.
         self.scores, self.e = work.take(n, bank=4), work.take(n, bank=0)
         # exp's exponents lie where, later, 16-bit copies of e do, or the transposed matrix does.
         # 8 bytes off tiles and 16-bit sums: no bank of theirs.
@@ -516,11 +515,11 @@ class _Work:
         # do' in f32 has served when the sums for dq begin; 16-bit sums begin 8 bytes on, in bank 0.
         room = work.take(tile + 2 * shape.half, bank=4 if shape.half else 6)
         self.values = replace(room, n=tile)
-        self.sums = replace(room, n=tile, size=shape._sum, offset=room.offset + 8 * shape.half)
+        self.sums = replace(room, n=tile, size=shape.sum_size, offset=room.offset + 8 * shape.half)
         if backward:
             self.turned = self.half if size == 2 else work.take(n, bank=2)
             bank = 0 if shape.half else 6
-            self.keys, self.mixed = work.take(tile, shape._sum, bank), work.take(tile, shape._sum, bank)
+            self.keys, self.mixed = work.take(tile, shape.sum_size, bank), work.take(tile, shape.sum_size, bank)
             self.outer = work.take(tile, 2) if size == 2 else self.values
         self.work, self.bytes = work, work.bytes
 

@@ -6,17 +6,17 @@ remembers which DSR holds what, and so loads only what changed.
 
     c = Code()
     x, y = Vec("r8", 256), Vec("work", 256)
-    c.op("fmuls", y, x, x)                  # y = x * x, 256 f32
+    c.op("fmuls", y, x, 2.0)                # y = 2 x, 256 f32
     c.op("fadds", y, y, 1.0)
-    with c.loop(8, over=Vec("r9", 8)) as gain, c.hold(d=y_rows, a=y_rows) as (d, a):
-        c(f"fmuls {d}, {a}, {gain}")        # each row with its own factor
+    with c.loop(8, over=Vec("r9", 8), d=y.rows(32), a=y.rows(32)) as (d, a):
+        c(f"fmuls {d}, {a}, r1")            # each row of 32 with its own factor
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from ... import isa
 from ..fragments import f32
@@ -34,7 +34,7 @@ class Vec:
     """n elements in memory from the byte address `at` ("r8", "work", ...) + offset bytes, `stride` elements apart.
 
     n = 0: `at` is a register with a span, address | elements << 16.  size: 4 for f32 (or i32), 2 for 16-bit elements.
-     save: the next operation on the same DSR goes on where this ended.
+    save: the next operation on the same DSR goes on where this ended.
     """
 
     at: str
@@ -283,7 +283,6 @@ class Routine:
     operands: tuple[str, ...]
     work: int
     text: str
-    calls: tuple[str, ...] = field(default=())
 
     def call(self, **addresses: str | int) -> str:
         """Code that calls it with the operands at these addresses: symbols, numbers, or sums of them."""

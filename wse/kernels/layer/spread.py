@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from ... import isa
 from ...errors import ConfigError
 from . import functions
-from .attention import Attention, _Work
+from .attention import Attention, WorkSpace
 from .code import Code, Routine, Vec, register, routine
 from .rows import sum_rows
 
@@ -42,8 +42,8 @@ class _Block(Attention):
     """Attention between the tokens of two rows: a square."""
 
     @property
-    def _label(self) -> str:
-        return f"spread_{super()._label}"
+    def label(self) -> str:
+        return f"spread_{super().label}"
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Spread:
 
     def forward(self, name: str) -> Routine:
         """The subroutine; operands as above."""
-        operands = ("q", "k", "v", "o", "stash", *self.block._slopes)
+        operands = ("q", "k", "v", "o", "stash", *self.block.extra)
         block, t = self.block, self.tokens
         c, work = Code(), _Place(self, 0)
         at = {operand: register(operands, operand) for operand in operands}
@@ -118,31 +118,31 @@ class Spread:
         with self._steps(c, name, work, at, self.rows - 1):
             c.address("r14", at["stash"], kept.offset)
             steps = {at["q"]: tile * self.size, at["stash"]: 8 * t, "r14": 4 * tile}
-            steps |= {at[operand]: 4 for operand in block._slopes}
+            steps |= {at[operand]: 4 for operand in block.extra}
             with self._heads(c, steps, ("k", "v"), at):
                 most, total, sums = Vec(at["stash"], t), Vec(at["stash"], t, offset=4 * t), Vec("r14", tile)
-                block._scores(c, Vec(at["k"], t), Vec(at["q"], t), t, mask=False)
+                block.score(c, Vec(at["k"], t), Vec(at["q"], t), t, mask=False)
                 self._mask(c, work, at.get("slopes"))
                 c.op("fmovs", work.most, most)
-                block._reduce(c, "fmaxs", work.most, work.scores)
+                block.reduce(c, "fmaxs", work.most, work.scores)
                 c.op("fsubs", work.scratch, most, work.most)
                 c.op("fmovs", most, work.most)
                 functions.exp(c, work.scratch, work.vector, replace(work.half, n=t), scale=block.scale)
                 c.op("fmuls", total, total, work.vector)
                 with c.loop(self.d_head, d=sums.rows(t), a=sums.rows(t), b=work.vector) as (d, a, b):
                     c(f"fmuls {d}, {a}, {b}")
-                block._exp(c, work.most)
-                block._reduce(c, "fadds", total, work.e)
+                block.exponentiate(c, work.most)
+                block.reduce(c, "fadds", total, work.e)
                 p = work.e
                 if self.size == 2:
                     c.op("fs2h", work.half, work.e)
                     p = work.half
                 if self.half:
-                    block._clear(c, work.sums)
-                    block._mix(c, work.sums, p, Vec(at["v"], t), t)
+                    block.clear(c, work.sums)
+                    block.mix(c, work.sums, p, Vec(at["v"], t), t)
                     c.op("faddhs", sums, sums, work.sums)
                 else:
-                    block._mix(c, sums, p, Vec(at["v"], t), t)
+                    block.mix(c, sums, p, Vec(at["v"], t), t)
         c.address("r14", at["stash"], kept.offset)
         with self._heads(c, {at["o"]: tile * self.size, at["stash"]: 8 * t, "r14": 4 * tile}, (), at):
             inverse, sums = Vec(at["stash"], t, offset=4 * t), Vec("r14", tile)
@@ -150,28 +150,28 @@ class Spread:
             functions.reciprocal(c, work.vector, inverse, work.scratch)
             with c.loop(self.d_head, d=sums.rows(t), a=sums.rows(t), b=inverse) as (d, a, b):
                 c(f"fmuls {d}, {a}, {b}")
-            block._store(c, at["o"], sums)
+            block.store(c, at["o"], sums)
         made = routine(name, operands, c, work.bytes, calls=True)
-        return replace(made, text=made.text + self._transfer(name, work) + block._shared(work))
+        return replace(made, text=made.text + self._transfer(name, work) + block.shared(work))
 
     # --- backward -----------------------------------------------------------------------------------------------------
 
     def backward(self, name: str) -> Routine:
         """The subroutine; operands as above."""
-        operands = ("do", "q", "k", "v", "stash", "dq", "dk", "dv", *self.block._slopes)
+        operands = ("do", "q", "k", "v", "stash", "dq", "dk", "dv", *self.block.extra)
         block, t, size = self.block, self.tokens, self.size
-        c, work = Code(), _Place(self, block._sum)
+        c, work = Code(), _Place(self, block.sum_size)
         at = {operand: register(operands, operand) for operand in operands}
         tile, all_ = self.d_head * t, self.heads * self.d_head * t
-        self._begin(c, work, at, {"k": size, "v": size, "dk": block._sum, "dv": block._sum})
-        block._clear(c, work.dq)
+        self._begin(c, work, at, {"k": size, "v": size, "dk": block.sum_size, "dv": block.sum_size})
+        block.clear(c, work.dq)
         c.address("r13", at["stash"], 8 * self.heads * t)
         c.address("r14", work.outer.at, work.outer.offset)
         c.address("r15", work.inner.at, work.inner.offset)
         steps = {at["do"]: tile * size, at["stash"]: 8 * t, "r13": 4 * tile, "r14": tile * size, "r15": 4 * t}
         with self._heads(c, steps, (), at):
             outer, inverse = Vec("r14", tile, size), Vec(at["stash"], t, offset=4 * t)
-            block._load(c, work.values, at["do"])
+            block.load(c, work.values, at["do"])
             out = outer if size == 4 else work.values
             with c.loop(self.d_head, d=out.rows(t), a=work.values.rows(t), b=inverse) as (d, a, b):
                 c(f"fmuls {d}, {a}, {b}")
@@ -182,36 +182,36 @@ class Spread:
             sum_rows(c, work.values, Vec("r15", t), self.d_head)
         # From here on: r8 do', r13 dq, r14 dk, r15 dv, r16 D', r22 slopes.
         running = at | {"outer": "r8", "dq": "r13", "dk": "r14", "dv": "r15", "inner": "r16"}
-        running |= dict.fromkeys(block._slopes, "r22")
+        running |= dict.fromkeys(block.extra, "r22")
         with self._steps(c, name, work, running, self.rows):
             if self.alibi:
                 c("mov r22, r16")
             for operand, vec in (("outer", work.outer), ("dq", work.dq), ("inner", work.inner)):
                 c.address(running[operand], vec.at, vec.offset)
             q, k, v = (Vec(running[operand], t, size) for operand in "qkv")
-            dq, dk, dv = (Vec(running[f"d{operand}"], tile, block._sum) for operand in "qkv")
+            dq, dk, dv = (Vec(running[f"d{operand}"], tile, block.sum_size) for operand in "qkv")
             outer, most = Vec("r8", t, size), Vec(running["stash"], t)
-            steps = {"r8": tile * size, running["q"]: tile * size, "r13": tile * block._sum, "r16": 4 * t}
+            steps = {"r8": tile * size, running["q"]: tile * size, "r13": tile * block.sum_size, "r16": 4 * t}
             steps |= {running["stash"]: 8 * t} | dict.fromkeys(("r22",) * self.alibi, 4)
             with self._heads(c, steps, ("k", "v", "dk", "dv"), running):
-                block._scores(c, k, q, t, mask=False)
+                block.score(c, k, q, t, mask=False)
                 self._mask(c, work, running.get("slopes"))
-                block._exp(c, most)
-                block._transpose(c, name, work.e)
-                block._mix(c, dv, work.turned, outer, t, transposed=True)
-                block._scores(c, v, outer, t, mask=False)
-                block._less(c, Vec("r16", t))
+                block.exponentiate(c, most)
+                block.transpose(c, name, work.e)
+                block.mix(c, dv, work.turned, outer, t, transposed=True)
+                block.score(c, v, outer, t, mask=False)
+                block.subtract(c, Vec("r16", t))
                 c.op("fmuls", work.scores, work.scores, work.e)
                 c.op("fmuls", work.scores, work.scores, block.scale)
-                block._transpose(c, name, work.scores)
-                block._mix(c, dk, work.turned, q, t, transposed=True)
+                block.transpose(c, name, work.scores)
+                block.mix(c, dk, work.turned, q, t, transposed=True)
                 factors = work.scores
                 if size == 2:
                     factors = replace(work.e, size=2, offset=work.e.offset + 8)
                     c.op("fs2h", factors, work.scores)
-                block._mix(c, dq, factors, k, t)
+                block.mix(c, dq, factors, k, t)
         self._restore(c, work, at)
-        packet = work.packet("r20", {"k": size, "v": size, "dk": block._sum, "dv": block._sum})
+        packet = work.packet("r20", {"k": size, "v": size, "dk": block.sum_size, "dv": block.sum_size})
         c(f"ld32 r20, [{work.state}]")
         for operand in ("dk", "dv"):
             self._narrow(c, Vec(at[operand], packet[operand].n, size), packet[operand])
@@ -219,7 +219,7 @@ class Spread:
         made = routine(name, operands, c, work.bytes, calls=True)
         return replace(
             made,
-            text=made.text + self._transfer(name, work) + block._transposer(f"{name}_transpose", work.turned),
+            text=made.text + self._transfer(name, work) + block.transposer(f"{name}_transpose", work.turned),
         )
 
     # --- pieces -------------------------------------------------------------------------------------------------------
@@ -236,7 +236,7 @@ class Spread:
             if operand in ("k", "v"):
                 c.op("fmovs" if self.size == 4 else "fmovh", vec, Vec(at[operand], vec.n, vec.size))
             else:
-                self.block._clear(c, vec)
+                self.block.clear(c, vec)
 
     def _restore(self, c: Code, work: _Place, at: Mapping[str, str]) -> None:
         c(f"mov r2, {work.state}", *(f"ld32 r{8 + i}, [r2+{16 + 4 * i}]" for i in range(OPERANDS)))
@@ -246,7 +246,7 @@ class Spread:
         """The body for each row's keys that this row's queries see, in packets that come by; at: where to have what."""
         top, skip, end = c.new_label(), c.new_label(), c.new_label()
         parts = {"k": self.size, "v": self.size} | (
-            {"dk": self.block._sum, "dv": self.block._sum} if "dk" in at else {}
+            {"dk": self.block.sum_size, "dv": self.block.sum_size} if "dk" in at else {}
         )
         c.label(top)
         self._restore(c, work, at)
@@ -286,7 +286,7 @@ class Spread:
         if group > 1:
             c("isub32 r24, r24, 1", f"bnz r24, {inner}")
         for operand in by_kv:
-            by = tile * (self.size if operand in ("k", "v") else self.block._sum)
+            by = tile * (self.size if operand in ("k", "v") else self.block.sum_size)
             c(f"iadd32 {at[operand]}, {at[operand]}, {by}")
         if kv_heads > 1:
             c("isub32 r23, r23, 1", f"bnz r23, {outer}")
@@ -298,10 +298,10 @@ class Spread:
             return
         if slopes is not None:
             place = [f"ld32 r2, [{work.state}+12]", f"ld32 r3, [{work.state}+8]", "isub32 r2, r2, r3"]
-            self.block._add_alibi(c, slopes, *place, f"imul32 r2, r2, {self.tokens}", "i2s r2, r2", "smul r2, r2, r17")
+            self.block.add_alibi(c, slopes, *place, f"imul32 r2, r2, {self.tokens}", "i2s r2, r2", "smul r2, r2, r17")
         skip = c.new_label()
         c(f"ld32 r2, [{work.state}+8]", f"bnz r2, {skip}")
-        c.call(f"{self.block._label}_mask")
+        c.call(f"{self.block.label}_mask")
         c.label(skip)
 
     def _narrow(self, c: Code, dst: Vec, source: Vec) -> None:
@@ -369,7 +369,7 @@ class Spread:
         return "".join(line + "\n" if line.endswith(":") else f"    {line}\n" for line in lines)
 
 
-class _Place(_Work):
+class _Place(WorkSpace):
     """Where the work space lies: that of a block; two packets; what backward keeps of all heads; and the state: this
     packet, the other one, the step, the row's place, and the operands.
 
