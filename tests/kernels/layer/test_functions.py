@@ -84,11 +84,15 @@ def test_sigmoid(short, bound):
     "function, cycles",
     [
         (lambda c, x, y, w, h: functions.exp(c, x, y, h), 12),
-        (lambda c, x, y, w, h: functions.exp(c, x, y, h, True), 9),
+        (lambda c, x, y, w, h: functions.exp(c, x, y, h, True), 7.3),
         (lambda c, x, y, w, h: functions.reciprocal(c, x, y, w), 7.25),
         (lambda c, x, y, w, h: functions.reciprocal(c, x, y, w, True), 5),
+        (lambda c, x, y, w, h: functions.inverse_root(c, x, y, w), 16),
+        (lambda c, x, y, w, h: functions.log(c, x, y, w, h), 16),
+        (lambda c, x, y, w, h: functions.sigmoid(c, x, y, w, h), 20.3),
+        (lambda c, x, y, w, h: functions.sigmoid(c, x, y, w, h, True), 13),
     ],
-    ids=["exp", "exp short", "reciprocal", "reciprocal short"],
+    ids=["exp", "exp short", "reciprocal", "reciprocal short", "root", "log", "sigmoid", "sigmoid short"],
 )
 def test_cycles_of_an_element(function, cycles):
     """At most what the docstrings say, without the copy (a quarter of a cycle) that the test makes first."""

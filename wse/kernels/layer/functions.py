@@ -46,7 +46,7 @@ def polynomial(c: Code, y: Vec, x: Vec, coefficients: tuple[float, ...]) -> None
 
 
 def exp(c: Code, x: Vec, y: Vec, exponent: Vec, short: bool = False, scale: float = 1.0) -> None:
-    """y = e^(scale x), scale > 0; x is used up, exponent is work space of as many 16-bit elements.  13 cycles an
+    """y = e^(scale x), scale > 0; x is used up, exponent is work space of as many 16-bit elements.  12 cycles an
     element, 7.3 short.
 
     As fragments.exp, n = scale x / ln 2 rounded and a polynomial of the rest: error below 1.2e-7 (1.1e-4 short), e^x is
@@ -88,7 +88,7 @@ def reciprocal(c: Code, x: Vec, y: Vec, work: Vec, short: bool = False) -> None:
 
 
 def inverse_root(c: Code, x: Vec, y: Vec, work: Vec) -> None:
-    """y = 1 / sqrt x for positive normal x.  13 cycles an element: error below 3e-7.
+    """y = 1 / sqrt x for positive normal x.  16 cycles an element: error below 3e-7.
 
     Newton: y (3/2 - x y^2 / 2) takes an error e to 3/2 e^2.
     """
@@ -104,7 +104,7 @@ def inverse_root(c: Code, x: Vec, y: Vec, work: Vec) -> None:
 
 
 def log(c: Code, x: Vec, y: Vec, work: Vec, exponent: Vec) -> None:
-    """y = log x for positive normal x; x is used up.  15 cycles an element: relative error below 3e-7, also near 1.
+    """y = log x for positive normal x; x is used up.  16 cycles an element: relative error below 3e-7, also near 1.
 
     x = 2^n m with m from the root of 1/2 to that of 2: n is found in the upper halves alone.
     """
@@ -125,7 +125,7 @@ def log(c: Code, x: Vec, y: Vec, work: Vec, exponent: Vec) -> None:
 
 
 def sigmoid(c: Code, x: Vec, y: Vec, work: Vec, exponent: Vec, short: bool = False) -> None:
-    """y = 1 / (1 + e^-x), from x = -80 on; x becomes 1 + e^-x.  21 cycles an element, 13 short."""
+    """y = 1 / (1 + e^-x), from x = -80 on; x becomes 1 + e^-x.  20 cycles an element, 13 short."""
     c.op("fmaxs", x, x, -80.0)
     c.op("fnegs", x, x)
     exp(c, x, y, exponent, short)
