@@ -38,7 +38,7 @@ def test_intervals_hold_their_middle(rows):
 
 def test_every_prior_moves_the_interval_or_says_why_it_is_there():
     base = float(predict.seconds_of(WORK, System(), 16, CONSTANTS, {}))
-    draws = predict.draw(200)
+    draws = predict.draw(count=200)
     assert set(draws) == set(predict.priors())
     for name, values in draws.items():
         moved = [predict.seconds_of(workload(ONE_T, b), System(), 16, CONSTANTS, {name: values}) for b in (64, 320)]
@@ -91,3 +91,8 @@ def test_each_input_alone():
     spans = {name: speedup.high - speedup.low for name, (_, speedup) in found.items()}
     assert spans["dram"] > 10 * spans["hop"]
     assert max(found, key=lambda name: found[name][0].high - found[name][0].low) == "speed"  # of the step's time
+
+
+def test_of_a_cs2_only_the_scatter_is_uncertain():
+    assert predict.draw("wse2")["speed"].max() < 1.16 < predict.draw("wse3")["speed"].max()
+    assert (predict.draw("wse2")["dram"] == predict.draw("wse3")["dram"]).all()

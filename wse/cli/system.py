@@ -338,7 +338,7 @@ def show(
     )
     head += ("tokens/s", "speed-up", "5 - 95 %", "efficiency", "bound by")
     common.print_table(head, table, right=range(len(head) - 1))
-    click.echo()
+    click.echo("figures: the system as given; 5 - 95 %: draws of what is not known, whose middle it need not be\n")
     for row in rows[:: max(1, len(rows) - 1)]:
         g = gpu.equivalent(work, work.tokens / row.outcome.seconds)
         click.echo(

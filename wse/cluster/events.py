@@ -228,12 +228,12 @@ class _Cluster:
                 for backward, layer in self._order():
                     start = env.now
                     seconds = (self.backward if backward else self.forward)[layer] * factor
-                    for _ in range(self.chunks):
+                    for number_of_chunk in range(self.chunks):
                         asked = env.now
                         chunk = yield self.down[number].get()
                         if chunk[1] > env.now:
                             yield env.timeout(chunk[1] - env.now)
-                        if turn == 0 and not backward and layer == 0 and _ == 0:
+                        if turn == 0 and not backward and layer == 0 and number_of_chunk == 0:
                             if number == 0:
                                 self.timeline.starts.append(env.now)
                             if ended is not None:

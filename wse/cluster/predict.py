@@ -38,11 +38,12 @@ def priors() -> dict[str, dict[str, Any]]:
     return tomllib.loads(PRIORS.read_text(encoding="utf-8"))
 
 
-def draw(count: int = DRAWS, seed: int = 0) -> dict[str, np.ndarray]:
-    """Independent draws of every uncertain input."""
+def draw(arch: str = "wse3", count: int = DRAWS, seed: int = 0) -> dict[str, np.ndarray]:
+    """Independent draws of every uncertain input of systems of that wafer."""
     random = np.random.default_rng(seed)
     found = {}
-    for name, prior in priors().items():
+    for name, common in priors().items():
+        prior = common | common.get(arch, {})
         match prior["kind"]:
             case "uniform":
                 found[name] = random.uniform(prior["low"], prior["high"], count)
@@ -119,7 +120,7 @@ def predict(
     draws: dict[str, np.ndarray] | None = None,
 ) -> list[Row]:
     """A row for each number of systems; the batch is the same for all."""
-    draws = draw() if draws is None else draws
+    draws = draw(system.arch) if draws is None else draws
     one = run(work, system, 1, constants, micro_batch)
     one_drawn = seconds_of(work, system, 1, constants, draws)
     others = [replace(work, batch=max(1, round(work.batch * times))) for times in BATCHES]
@@ -153,7 +154,7 @@ def alone(
     work: Workload, system: System, systems: int, constants: Constants, draws: dict[str, np.ndarray] | None = None
 ) -> dict[str, tuple[Interval, Interval]]:
     """What each uncertain input does by itself, the others as the system has them: intervals of (seconds, speed-up)."""
-    draws = draw() if draws is None else draws
+    draws = draw(system.arch) if draws is None else draws
     found = {}
     for name, values in draws.items():
         one, many = (seconds_of(work, system, n, constants, {name: values}) for n in (1, systems))

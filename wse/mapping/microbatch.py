@@ -71,6 +71,8 @@ def choose(
     """
     if batch < 1 or systems < 1:
         raise ConfigError(f"a batch of {batch} sequences on {systems} systems: both must be 1 or more")
+    if batch < systems:
+        raise ConfigError(f"a batch of {batch} sequences leaves some of {systems} systems without any")
     share = batch / systems
     most = room(model, sequence or model.sequence, arch, pes)
     if micro_batch is None:
