@@ -1,8 +1,8 @@
 """Functions of whole f32 vectors out of the vector operations that the machine has: exp, 1/x, 1/sqrt x, log, the normal
 distribution's tail.
 
-Each appends to a `Code` and says how many cycles an element it costs on WSE-3, where f32 products go one a cycle,
-sums two to four.  `short` is for results that are rounded to 16 bits anyway: relative error below 2^-12 in place of 2^-21.
+Each appends to a `Code` and says how many cycles an element it costs on WSE-3, where f32 products go one a cycle, sums
+two to four.  `short` is for results that are rounded to 16 bits anyway: relative error below 2^-12 in place of 2^-21.
 
 Polynomials are least maximal relative errors over their intervals (Lawson's iteration over Chebyshev nodes).
 """
