@@ -76,6 +76,22 @@ def check_gradients(model, batch, bound, **options):
     assert {name: c for name, (_, c) in found.items() if c < 0.9999} == {}
 
 
+def test_fewer_bits_in_sums_are_faster_and_less_exact():
+    tokens, cycles, worst = random_tokens(SMALL, 2), [], []
+    for level in ("POL0", "POL1", "POL2"):
+        execution = build(SMALL, 2, dtype="bf16", policy=level)
+        weights = random_weights(execution.graph)
+        execution.load(weights)
+        done = execution.run(*tokens, 2.0**10)
+        _, expected = reference.gradients(execution.graph, weights, *tokens)
+        got = {name: g / np.float32(2.0**10) for name, g in done.gradients.items()}
+        found = gradient_errors(got, {name: g for name, g in expected.items() if not name.endswith("k.bias")})
+        cycles.append(done.cycles)
+        worst.append(max(error for error, _ in found.values()))
+    assert cycles[0] > cycles[1] > cycles[2]
+    assert worst[0] < worst[1] < worst[2] < 6e-2
+
+
 def test_a_pass_does_not_depend_on_those_before():
     execution, other = build(SMALL, 2, dtype="f16"), build(SMALL, 2, dtype="f16")
     tokens, weights = [random_tokens(SMALL, 2, seed) for seed in range(3)], random_weights(graph(SMALL))
