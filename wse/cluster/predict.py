@@ -107,6 +107,8 @@ def seconds_of(
     *factors, overhead = constants.values
     computing = np.dot(times, factors) / draws.get("speed", 1.0) + layers * overhead * draws.get("overhead", 1.0)
     drawn: dict[str, Any] = {name: draws[name] for name in CLOSED if name in draws}
+    if "dram" in drawn:
+        drawn["dram"] = base.dram * drawn["dram"]
     made = replace(base, compute=computing, **drawn)
     return np.asarray(closed.step(made).seconds)
 
