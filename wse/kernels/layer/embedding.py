@@ -293,10 +293,6 @@ def _own_positions_gradient(name: str, region: Region, n: int, rows: int) -> str
     )
 
 
-def _walk(of_size: int, at: str, length: int, save: bool = True) -> list[str]:
-    return memory_dsr("d0", of_size, f"{at}, {length << 16:#x}", save=save)
-
-
 def _positions(name: str, region: Region, fx: int, sequence: int) -> str:
     """The stream comes into the work space, and is added to each sequence: x in r8."""
     of, n = region.policy, fx * sequence
