@@ -2,8 +2,8 @@
 
 Two families, each linear in its constants; of both, a CS-3 has the CS-2's constants:
 
-    kernels   executed kernels' cycles (kernels.py) times a factor, those of attention, whose executed sequences are
-              short, times another; and seconds per layer and pass
+    kernels   executed kernels' cycles (kernels.py) times a factor, those of attention, whose sequences are executed
+              over fewer rows, times another; and seconds per layer and pass
     peak      the time of the flops at the wafer's peak times a factor; time per token, layer and token of context; and
               seconds per layer and pass
 

@@ -5,7 +5,7 @@ cycles of every operator of a layer, forward and backward, are those of its cost
 model cannot know is how the vendor's compiler does: that is calibrated (calibrate.py).
 
 Taken beyond what is executed: tiles of a wafer (a few features by hundreds of tokens; executed ones are as narrow and
-shorter), attention over thousands of tokens with its heads divided among PEs without loss, sums along hundreds of PEs.
+shorter), attention over more rows and with heads divided among columns without loss, sums along hundreds of PEs.
 On a WSE-2 products are executed as such; what lies between them is a WSE-3's.
 """
 
@@ -59,7 +59,7 @@ def _cycles(model: Transformer, name: str, sequence: int, tokens: int, arch: str
         for operator in _graph(model).operators:
             own = operator.group if operator.layer is None else f"layers.{operator.layer}"
             if own == name:
-                cycles = operator_cycles(operator, width, tile, sequence, tokens / PES[arch], arch, density)
+                cycles = operator_cycles(operator, width, tile, sequence, arch, density)
                 found[:, int(operator.kind == "attention")] += cycles
         if found.sum() < best.sum():
             best = found

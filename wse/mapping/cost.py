@@ -87,8 +87,8 @@ class Fit:
         return float(np.mean(np.abs(self.held_pct)))
 
 
-def _library(name: str, machine: Machine, grid: tuple[int, int], **config: Any) -> int:
-    """Cycles of a kernel of the library; its result must be right, or the time means nothing."""
+def library(name: str, machine: Machine, grid: tuple[int, int], **config: Any) -> kernels.Result:
+    """A run of a kernel of the library; its result must be right, or the time means nothing."""
     module = kernels.load(name)
     whole = {parameter.name: parameter.default for parameter in module.PARAMETERS.values()} | config
     result = module.run(
@@ -96,7 +96,11 @@ def _library(name: str, machine: Machine, grid: tuple[int, int], **config: Any) 
     )
     if not result.verified:
         raise RunError(f"{name} on {grid[0]}x{grid[1]} PEs with {config} computed a wrong result")
-    # Where a kernel times itself, its own time is without the program's start-up.
+    return result
+
+
+def _cycles(result: kernels.Result) -> int:
+    """Where a kernel times itself, its own time is without the program's start-up."""
     return int(result.extra.get("measured_cycles", result.run.cycles))
 
 
@@ -108,8 +112,8 @@ def _gemv(accumulate: str) -> Model:
     """Matrix times vector: see kernels/gemv.py.  m rows and k columns of the matrix are a PE's."""
 
     def run(s: Shape) -> int:
-        return _library(
-            "gemv", Machine("wse3"), (s["w"], s["h"]), M=s["M"], K=s["K"], dtype="f16", accumulate=accumulate
+        return _cycles(
+            library("gemv", Machine("wse3"), (s["w"], s["h"]), M=s["M"], K=s["K"], dtype="f16", accumulate=accumulate)
         )
 
     rate = 0.25 if accumulate == "same" else 0.75  # cycles an element, machine.def
@@ -148,8 +152,10 @@ def _allreduce() -> Model:
     """Sum of a short vector of every PE of a grid, to all of them: see kernels/allreduce.py, two-phase."""
 
     def run(s: Shape) -> int:
-        return _library(
-            "allreduce", Machine("wse3"), (s["w"], s["h"]), algorithm="two-phase", length=s["length"], dtype="f32"
+        return _cycles(
+            library(
+                "allreduce", Machine("wse3"), (s["w"], s["h"]), algorithm="two-phase", length=s["length"], dtype="f32"
+            )
         )
 
     def groups(n: int) -> float:

@@ -14,11 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from .cost import Model, Shape
+from ..machine import Machine
+from .cost import Model, Shape, library
 
 SIZE, FORMAT = 2, "f16"
 EPS = 1e-5
 CHUNK = 256  # elements at a time of an activation: activation.CHUNK
+
+PHASES = ("forward", "backward")
 
 Terms = dict[str, Callable[[Shape], float]]
 Made = tuple[list[Any], dict[str, tuple[tuple[int, ...], str]]]
@@ -33,6 +36,7 @@ def layer_models() -> list[Model]:
         *(_norm(kind, phase) for kind in ("layer", "rms") for phase in ("forward", "backward")),
         _model("loss", "loss", ("rows", "tokens"), BY_ROW, _loss, TILES, MORE_TILES),
         *(_attention(phase) for phase in ("forward", "backward")),
+        *(_spread(phase) for phase in PHASES),
         *(_linear(phase, arch) for arch in ("wse3", "wse2") for phase in ("forward", "backward")),
     ]
 
@@ -175,6 +179,30 @@ def _attention(phase: str) -> Model:
         return [made.forward("forward"), made.backward("backward")], tensors | {"stash": ((made.stash,), "f32")}
 
     return _model(f"attention {phase}", phase, ("heads", "d_head", "sequence"), BY_PAIR, make, HEADS, MORE_HEADS)
+
+
+# A sequence over several rows of PEs: keys and values go round them, a step for each row.
+BY_STEP: Terms = {
+    "start": lambda s: 1.0,
+    "a step": lambda s: s["rows"],
+    "a step's pair and feature": lambda s: s["rows"] * s["tokens"] ** 2 * s["d_head"],
+    "a step's pair": lambda s: s["rows"] * s["tokens"] ** 2,
+    "a step's token and feature": lambda s: s["rows"] * s["tokens"] * s["d_head"],
+    "a step's token": lambda s: s["rows"] * s["tokens"],
+    "a step's feature": lambda s: s["rows"] * s["d_head"],
+}
+SPREAD = (*product((2, 4), (4, 8, 16), (8, 16, 24)), (8, 8, 8), (8, 8, 16), (8, 16, 16), (2, 32, 8), (2, 32, 16))
+MORE_SPREAD = ((3, 12, 20), (6, 8, 12), (12, 8, 16), (4, 24, 16), (16, 8, 24), (4, 12, 28))
+
+
+def _spread(phase: str) -> Model:
+    def run(s: Shape) -> int:
+        given: dict[str, Any] = {"heads": 1, "kv_heads": 1, "d_head": s["d_head"], "rows": s["rows"]}
+        given |= {"sequence": s["rows"] * s["tokens"], "dtype": FORMAT}
+        return library("attention", Machine("wse3"), (1, s["rows"]), **given).extra["phase_cycles"][phase]
+
+    sizes = ("rows", "d_head", "tokens")
+    return Model(f"attention over rows {phase}", sizes, BY_STEP, run, SPREAD, MORE_SPREAD)
 
 
 # --- linear layers: products with streamed weights, and the gradients ----------------------------------------------

@@ -1,7 +1,7 @@
 """Cycles of a transformer's operators on rows of PEs of any size, from the cost models of executed kernels.
 
-Features lie along x, tokens along y, as in kernels/layer.  Attention is taken from whole heads of short sequences to
-any.
+Features lie along x, tokens along y, as in kernels/layer.  Attention has whole heads in a column where it is executed;
+here heads are shared out among more or fewer columns without loss.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ NOT_CAUSAL = 16 / 10
 
 
 def operator_cycles(
-    operator: Operator, width: int, tile: int, sequence: int, share: float, arch: str, density: float = 1.0
+    operator: Operator, width: int, tile: int, sequence: int, arch: str, density: float = 1.0
 ) -> tuple[float, ...]:
     """(forward, backward) cycles of an operator on rows of `width` PEs with `tile` tokens each.
 
-    share: tokens per PE of the whole rectangle, by which attention's heads are shared out: an executed PE has whole
-    heads of whole sequences, of which a large rectangle has more or fewer than PEs.  density: of the weights.
+    density: of the weights.
     """
     inputs, outputs = operator.features
     rows = math.ceil(outputs / width)
@@ -51,11 +50,14 @@ def operator_cycles(
             features = math.ceil(inputs / width)
             return _cost("loss", rows=features, tokens=tile) + 2 * _row_sum(width, tile), 0.0
         case "attention":
-            heads = operator.attributes["heads"] * share / sequence
-            if not operator.attributes["causal"]:
-                heads *= NOT_CAUSAL
-            f, b = _both("attention", heads=1, d_head=int(operator.attributes["d_head"]), sequence=sequence)
-            return heads * f, heads * b
+            across = operator.attributes["heads"] / width
+            d_head = int(operator.attributes["d_head"])
+            if tile >= sequence:
+                times = across * tile / sequence * (1 if operator.attributes["causal"] else NOT_CAUSAL)
+                f, b = _both("attention", heads=1, d_head=d_head, sequence=sequence)
+                return times * f, times * b
+            f, b = _both("attention over rows", rows=math.ceil(sequence / tile), d_head=d_head, tokens=tile)
+            return across * f, across * b
         case "experts":
             active = int(operator.attributes["active"])
             found = [0.0, 0.0]
@@ -111,6 +113,6 @@ class ExecutedCosts:
             # Several features of both sides of a product in a PE: sums that go round a row cost as much as weights.
             side = min(operator.features) if operator.kind == "linear" else max(operator.features)
             width = max(1, math.ceil(side / self.TILE))
-            cycles = operator_cycles(operator, width, self.TOKENS, sequence, self.TOKENS / width, self.arch)
+            cycles = operator_cycles(operator, width, self.TOKENS, sequence, self.arch)
             total += sum(cycles) * width / self.TOKENS
         return total

@@ -57,7 +57,7 @@ def compare(graph: Graph, batch: int = 8, dtype: str = "f16", seed: int = 0) -> 
             executed[key] = executed.get(key, 0) + span.end - span.begin
     modelled: dict[tuple[str, str], float] = {}
     for operator in graph.operators:
-        cycles = operator_cycles(operator, width, tokens, graph.model.sequence, tokens / width, "wse3")
+        cycles = operator_cycles(operator, width, tokens, graph.model.sequence, "wse3")
         for phase, value in zip(("forward", "backward"), cycles, strict=True):
             if value:
                 key = operator.kind, phase
