@@ -53,9 +53,9 @@ def operator_cycles(
             across = operator.attributes["heads"] / width
             d_head = int(operator.attributes["d_head"])
             if tile >= sequence:
-                times = across * tile / sequence * (1 if operator.attributes["causal"] else NOT_CAUSAL)
+                whole = across * tile / sequence * (1 if operator.attributes["causal"] else NOT_CAUSAL)
                 f, b = _both("attention", heads=1, d_head=d_head, sequence=sequence)
-                return times * f, times * b
+                return whole * f, whole * b
             f, b = _both("attention over rows", rows=math.ceil(sequence / tile), d_head=d_head, tokens=tile)
             return across * f, across * b
         case "experts":
