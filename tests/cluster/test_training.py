@@ -12,8 +12,11 @@ pytest.importorskip("torch")
 import torch
 from train.executing import ByTorch
 
+import wse
 from wse.cluster.parallel import Systems
 from wse.cluster.workers import cluster
+from wse.mapping.streaming import Streaming
+from wse.memoryx import MemoryX
 from wse.memoryx.store import Store
 from wse.models import graph, load
 from wse.train import checkpoint, data, loop
@@ -94,6 +97,35 @@ def test_processes_and_a_killed_one(tmp_path):
         it.train(6)
     assert [step.loss for step in it.history] == [step.loss for step in quiet.history]
     assert bits(it) == bits(quiet)
+
+
+def on_fabric(model, batch):
+    return Streaming(graph(model), batch, wse.WSE3, MemoryX(), grid=(4, batch))
+
+
+def test_emulated_wafers(tmp_path):
+    """On the fabric itself: two systems in processes of their own give the bits of one, in half of its cycles."""
+    model = load("nano-1").but(d_model=16, d_ff=32, sequence=8)
+    settings = loop.Settings(steps=2, dtype="bf16", micro_batches=2)
+    runs = []
+
+    def train(client, count):
+        made = graph(model)
+        store = checkpoint.begin(tmp_path / f"fabric-{count}", made, settings)
+        execution = Systems(client, partial(on_fabric, model, 2), count, 4)
+        it = loop.Trainer.start(execution, store, data.Batches(TEXT, 2, 8, 0), settings)
+        it.train(2)
+        runs.append(it)
+
+    train(None, 1)
+    with cluster(workers=2) as client:
+        train(client, 2)
+    one, two = runs
+    assert [step.loss for step in one.history] == [step.loss for step in two.history]
+    assert bits(one) == bits(two)
+    # The first pass of a fabric waits for its first weights as every pass does: half of the passes, half of the cycles.
+    assert two.history[0].cycles == pytest.approx(one.history[0].cycles / 2, rel=0.01)
+    assert two.history[0].sent == one.history[0].sent / 2 and two.history[0].drained == one.history[0].drained
 
 
 def test_the_store_is_the_same_files(tmp_path):
