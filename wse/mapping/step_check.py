@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..machine import Machine
-from ..memoryx import MemoryX
+from ..memoryx import MemoryX, Network
 from ..models import Graph
 from .operator_cost import operator_cycles
 from .streaming import Streaming
 
-NODES = 512  # of MemoryX: far more than any executed rectangle can take
+NODES, GBPS = 512, 1e5  # of MemoryX, and of its links: far more than any executed rectangle can take
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Compared:
 
 def compare(graph: Graph, batch: int = 8, dtype: str = "f16", seed: int = 0) -> list[Compared]:
     """By kind and phase, in the order of the step; the last row is all of it, kinds without a model as 0."""
-    job = Streaming(graph, batch, Machine("wse3"), MemoryX(nodes=NODES), dtype)
+    job = Streaming(graph, batch, Machine("wse3"), MemoryX(nodes=NODES, network=Network(gbps=GBPS, latency_us=0)), dtype)
     random = np.random.default_rng(seed)
     job.load(
         {
