@@ -297,7 +297,7 @@ class Streaming:
                 continue
             for feed, row, cause in zip(made.feeds, timing, causes, strict=True):
                 if row["passed"]:
-                    bound = cause if row["starved"] > row["blocked"] else "fabric"
+                    bound = cause if row["starved"] > row["blocked"] else "compute"  # whose queues are full
                     edges = int(row["first"]), int(row["last"]) + 1
                     spans.append(Span(f"{way} in", feed.call.operator.name, feed.call.phase, *edges, bound))
         at = 0

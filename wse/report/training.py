@@ -76,11 +76,12 @@ def draw_spans(axes, spans, clock_hz):
 
 def draw_phases(axes, waits):
     """A bar for each phase: its cycles by cause."""
+    longest = max((sum(causes.values()) for causes in waits.values()), default=0)
     for row, (_, causes) in enumerate(waits.items()):
         left = 0
         for cause, cycles in causes.items():
             axes.barh(row, cycles, left=left, height=0.6, color=CAUSES.get(cause, OTHER))
-            if cycles:
+            if cycles > 0.04 * longest:  # room for the word
                 axes.text(left + cycles / 2, row, cause, ha="center", va="center", fontsize=7, color="white")
             left += cycles
     axes.set_yticks(range(len(waits)), list(waits), fontsize=8)
