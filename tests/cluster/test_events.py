@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from shell import python
 
 from wse.cluster import calibrate
 from wse.cluster.events import simulate
@@ -98,3 +99,12 @@ def test_a_layer_waits_for_its_weights_update():
     ]
     first_step = updates[: len(WORK.layers)]
     assert starts[1] >= max(first_step)
+
+
+def test_without_simpy_the_error_says_what_to_install():
+    code = "import sys; sys.modules['simpy'] = None; from wse.cli import main; main(['system', '--systems', '1'])"
+    done = python(code)
+    assert done.returncode == 2
+    assert (
+        done.stderr == "error: simulating systems needs SimPy, which is not installed: run pip install 'wse[cluster]'\n"
+    )

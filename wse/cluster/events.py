@@ -16,7 +16,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import simpy
+
+from ..errors import ConfigError
+
+try:
+    import simpy
+except ImportError:
+    raise ConfigError(
+        "simulating systems needs SimPy, which is not installed: run pip install 'wse[cluster]'"
+    ) from None
 
 from .closed import stash_bytes
 from .parts import ACCUMULATE_BYTES, UPDATE_BYTES, System

@@ -35,7 +35,8 @@ class Compared:
 
 def compare(graph: Graph, batch: int = 8, dtype: str = "f16", seed: int = 0) -> list[Compared]:
     """By kind and phase, in the order of the step; the last row is all of it, kinds without a model as 0."""
-    job = Streaming(graph, batch, Machine("wse3"), MemoryX(nodes=NODES, network=Network(gbps=GBPS, latency_us=0)), dtype)
+    memory = MemoryX(nodes=NODES, network=Network(gbps=GBPS, latency_us=0))
+    job = Streaming(graph, batch, Machine("wse3"), memory, dtype)
     random = np.random.default_rng(seed)
     job.load(
         {
