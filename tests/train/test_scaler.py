@@ -39,8 +39,9 @@ def test_f32_and_fixed_scales_stay():
     for scaler, scale in ((Scaler.of("f32"), 1), (Scaler.of("f16", "none"), 1), (Scaler.of("f16", "128"), 128)):
         assert not scaler.after(False)
         assert scaler.scale == scale
-    with pytest.raises(ConfigError, match=r"^a loss scale is a number above 0, dynamic or none, not '0'$"):
-        Scaler.of("f16", "0")
+    for choice in ("0", "-2", "inf", "nan", "x", ""):
+        with pytest.raises(ConfigError, match=rf"^a loss scale is a number above 0, dynamic or none, not '{choice}'$"):
+            Scaler.of("f16", choice)
 
 
 def test_it_is_restored_as_it_was():

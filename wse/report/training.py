@@ -81,7 +81,7 @@ def draw_phases(axes, waits):
         left = 0
         for cause, cycles in causes.items():
             axes.barh(row, cycles, left=left, height=0.6, color=CAUSES.get(cause, OTHER))
-            if cycles > 0.04 * longest:  # room for the word
+            if cycles > 0.07 * longest:  # room for the word
                 axes.text(left + cycles / 2, row, cause, ha="center", va="center", fontsize=7, color="white")
             left += cycles
     axes.set_yticks(range(len(waits)), list(waits), fontsize=8)

@@ -34,7 +34,10 @@ class Scaler:
         """For an element type.  choice: "dynamic", "none" (always 1) or a constant scale."""
         if choice == "dynamic":
             return cls(MOST[dtype], MOST[dtype], dynamic=dtype != "f32")
-        scale = 1.0 if choice == "none" else float(choice)
+        try:
+            scale = 1.0 if choice == "none" else float(choice)
+        except ValueError:
+            scale = 0.0
         if not 0 < scale < float("inf"):
             raise ConfigError(f"a loss scale is a number above 0, dynamic or none, not {choice!r}")
         return cls(scale, scale, dynamic=False)
