@@ -96,3 +96,11 @@ def test_each_input_alone():
 def test_of_a_cs2_only_the_scatter_is_uncertain():
     assert predict.draw("wse2")["speed"].max() < 1.16 < predict.draw("wse3")["speed"].max()
     assert (predict.draw("wse2")["dram"] == predict.draw("wse3")["dram"]).all()
+
+
+def test_a_micro_batch_of_ones_own_is_in_the_interval_too():
+    (row,) = predict.predict(WORK, System(), (4,), CONSTANTS, micro_batch=5)
+    assert row.outcome.passes == 16 and row.micro_batch == 5
+    forms = [float(predict.seconds_of(WORK, System(), 4, CONSTANTS, {}, micro_batch)) for micro_batch in (None, 5)]
+    assert forms[1] == pytest.approx(float(row.closed.seconds))
+    assert forms[1] > forms[0]  # four times as many passes, which the streams bound

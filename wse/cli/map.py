@@ -237,10 +237,14 @@ def show_streaming(plan: Any, as_json: bool) -> None:
             f"{layer.tile[0]} x {layer.tile[1]}",
             f"{layer.weights:,}",
             text.si(float(layer.stream_bytes), "B"),
+            " + ".join(f"{cycles:,.0f}" for cycles in layer.cycles),
+            " + ".join(f"{cycles:,.0f}" for cycles in layer.streaming),
+            layer.bound,
         )
         for layer in plan.layers
     ]
-    head = ("operator", "features", "tile: features x tokens", "weights", "streamed per pass")
-    common.print_table(head, rows, right=(1, 2, 3, 4))
+    head: tuple[str, ...] = ("operator", "features", "tile: features x tokens", "weights", "streamed per pass")
+    head += ("computing, cycles", "streaming, cycles", "bound by")
+    common.print_table(head, rows, right=range(1, 7))
     click.echo()
     common.print_pairs(plan.words())

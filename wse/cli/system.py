@@ -153,9 +153,9 @@ def command(
     if plot is not None:
         picture(work, system, rows, constants, plot)
     if as_json:
-        common.print_json(document(work, system, constants, held, rows, causes, plot))
+        common.print_json(document(work, system, constants, micro_batch, held, rows, causes, plot))
     else:
-        show(work, system, constants, held, rows, causes, plot)
+        show(work, system, constants, micro_batch, held, rows, causes, plot)
 
 
 def update_efficiency(speed: int) -> float:
@@ -196,6 +196,7 @@ def document(
     work: Workload,
     system: System,
     constants: calibrate.Constants,
+    own: int | None,
     held: Any,
     rows: list[predict.Row],
     causes: list[predict.Mechanism],
@@ -259,7 +260,9 @@ def document(
         },
         "inputs_alone": {
             name: {"step_seconds": [seconds.low, seconds.high], "speedup": [speedup.low, speedup.high]}
-            for name, (seconds, speedup) in predict.alone(work, system, rows[-1].systems, constants).items()
+            for name, (seconds, speedup) in predict.alone(
+                work, system, rows[-1].systems, constants, micro_batch=own
+            ).items()
         },
         "mechanisms": [
             {"name": c.name, "how": c.how, "speedups": dict(c.rows), "would_need": c.needed} for c in causes
@@ -275,6 +278,7 @@ def show(
     work: Workload,
     system: System,
     constants: calibrate.Constants,
+    own: int | None,
     held: Any,
     rows: list[predict.Row],
     causes: list[predict.Mechanism],
@@ -353,7 +357,9 @@ def show(
         ("input", "step, s", "speed-up"),
         [
             (name, f"{seconds.low:,.4g} - {seconds.high:,.4g}", f"{speedup.low:.2f} - {speedup.high:.2f}")
-            for name, (seconds, speedup) in predict.alone(work, system, last.systems, constants).items()
+            for name, (seconds, speedup) in predict.alone(
+                work, system, last.systems, constants, micro_batch=own
+            ).items()
         ],
         right=(1, 2),
     )

@@ -94,13 +94,20 @@ class Row:
 
 
 def seconds_of(
-    work: Workload, system: System, systems: int, constants: Constants, draws: dict[str, np.ndarray]
+    work: Workload,
+    system: System,
+    systems: int,
+    constants: Constants,
+    draws: dict[str, np.ndarray],
+    micro_batch: int | None = None,
 ) -> np.ndarray:
     """Step seconds in closed form for every draw; what is not among the draws is the system's own.
 
     Of "speed" the base is always the executed kernels' calibration, whichever `constants` are.
     """
-    base = closed.inputs(work, system, systems, constants)
+    if micro_batch is not None and micro_batch > work.batch / systems:
+        micro_batch = None  # of another batch than the one it was chosen for
+    base = closed.inputs(work, system, systems, constants, micro_batch)
     if "speed" in draws:
         constants = calibrated("kernels")
     *times, layers = pass_terms(constants.family, work, base.tokens, system.arch)
@@ -124,16 +131,16 @@ def predict(
     """A row for each number of systems; the batch is the same for all."""
     draws = draw(system.arch) if draws is None else draws
     one = run(work, system, 1, constants, micro_batch)
-    one_drawn = seconds_of(work, system, 1, constants, draws)
+    one_drawn = seconds_of(work, system, 1, constants, draws, micro_batch)
     others = [replace(work, batch=max(1, round(work.batch * times))) for times in BATCHES]
-    other_ones = [seconds_of(other, system, 1, constants, draws) for other in others]
+    other_ones = [seconds_of(other, system, 1, constants, draws, micro_batch) for other in others]
     rows = []
     for count in systems:
         outcome = one if count == 1 else run(work, system, count, constants, micro_batch)
         form = closed.step(closed.inputs(work, system, count, constants, micro_batch))
-        drawn = seconds_of(work, system, count, constants, draws)
+        drawn = seconds_of(work, system, count, constants, draws, micro_batch)
         ratios = [
-            alone / seconds_of(other, system, count, constants, draws)
+            alone / seconds_of(other, system, count, constants, draws, micro_batch)
             for other, alone in zip(others, other_ones, strict=True)
             if other.batch >= count
         ]
@@ -153,13 +160,18 @@ def predict(
 
 
 def alone(
-    work: Workload, system: System, systems: int, constants: Constants, draws: dict[str, np.ndarray] | None = None
+    work: Workload,
+    system: System,
+    systems: int,
+    constants: Constants,
+    draws: dict[str, np.ndarray] | None = None,
+    micro_batch: int | None = None,
 ) -> dict[str, tuple[Interval, Interval]]:
     """What each uncertain input does by itself, the others as the system has them: intervals of (seconds, speed-up)."""
     draws = draw(system.arch) if draws is None else draws
     found = {}
     for name, values in draws.items():
-        one, many = (seconds_of(work, system, n, constants, {name: values}) for n in (1, systems))
+        one, many = (seconds_of(work, system, n, constants, {name: values}, micro_batch) for n in (1, systems))
         found[name] = Interval.of(many), Interval.of(one / many)
     return found
 

@@ -9,8 +9,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from ..machine import Machine
+from ..memoryx import Network
 from ..models import Transformer, graph
 from . import microbatch
+from .operator_cost import operator_cycles
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,13 @@ class Tile:
     tile: tuple[int, int]
     weights: int
     stream_bytes: float
+    cycles: tuple[float, ...]  # forward, backward: of the cost model of executed kernels; 0 where there is none
+    streaming: tuple[float, float]  # forward, backward: until its weights are in, and backward its gradients out
+
+    @property
+    def bound(self) -> str:
+        """What takes longer in the two passes together."""
+        return "compute" if sum(self.cycles) >= sum(self.streaming) else "stream"
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,9 @@ class Streaming:
                     "features": list(t.features),
                     "tile": list(t.tile),
                     "weights": t.weights,
+                    "cycles": list(t.cycles),
+                    "stream_cycles": list(t.streaming),
+                    "bound_by": t.bound,
                 }
                 for t in self.layers
             ],
@@ -75,6 +88,11 @@ class Streaming:
             ("machine", f"{self.arch}, {self.grid[0]} x {self.grid[1]} PEs"),
             ("micro-batch", f"{self.micro_batch:g} sequences, {self.tokens:,.0f} tokens a pass"),
             ("activations", f"{self.memory_per_pe:,.0f} of {self.sram_bytes:,} bytes per PE for the widest layer"),
+            (
+                "cycles",
+                "modelled: computing from cost models of executed kernels (wse costs), streams from "
+                "the link's share; a layer takes the longer of both",
+            ),
             ("streamed", f"{self.pass_bytes / 1e9:,.3f} GB a pass: weights twice (16 bits), gradients once (32 bits)"),
         ]
 
@@ -94,6 +112,9 @@ def streaming(
         batch = int(microbatch.choose(model, batch, 1, s, arch, pes=whole).sequences)
     made = graph(model)
     rows = math.ceil(batch * s / grid[1])
+    machine = Machine(arch)
+    # A rectangle has its columns' share of the wafer's link.
+    per_cycle = Network().bandwidth / machine.clock_hz * grid[0] / machine.fabric_width
     tiles = tuple(
         Tile(
             o.name,
@@ -102,6 +123,8 @@ def streaming(
             (math.ceil(o.features[1] / grid[0]), rows),
             o.weights,
             o.bytes("forward") + o.bytes("backward"),
+            operator_cycles(o, grid[0], rows, s, arch),
+            (o.bytes("forward") / per_cycle, max(o.bytes("forward"), 4.0 * o.weights) / per_cycle),
         )
         for o in made.operators
         if o.layer in (None, 0)
