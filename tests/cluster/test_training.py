@@ -82,25 +82,17 @@ def test_a_checkpoint_of_one_system_goes_on_with_four(tmp_path):
     assert bits(rest) == bits(whole)
 
 
-def pid():
-    return os.getpid()
-
-
 def test_processes_and_a_killed_one(tmp_path):
     """In worker processes, one of which is killed between two steps: the run is that of one process, to the bit."""
     quiet = run(tmp_path, systems(None, 1))
     with cluster(workers=2) as client:
         it = trainer(tmp_path, systems(client, 2))
         it.train(2)
-        victims = client.run(pid)
+        victims = client.run(os.getpid)
         os.kill(next(iter(victims.values())), signal.SIGKILL)
         it.train(6)
     assert [step.loss for step in it.history] == [step.loss for step in quiet.history]
     assert bits(it) == bits(quiet)
-
-
-def on_fabric(model, batch):
-    return Streaming(graph(model), batch, wse.WSE3, MemoryX(), grid=(4, batch))
 
 
 def test_emulated_wafers(tmp_path):
@@ -112,7 +104,7 @@ def test_emulated_wafers(tmp_path):
     def train(client, count):
         made = graph(model)
         store = checkpoint.begin(tmp_path / f"fabric-{count}", made, settings)
-        execution = Systems(client, partial(on_fabric, model, 2), count, 4)
+        execution = Systems(client, partial(Streaming, made, 2, wse.WSE3, MemoryX(), grid=(4, 2)), count, 4)
         it = loop.Trainer.start(execution, store, data.Batches(TEXT, 2, 8, 0), settings)
         it.train(2)
         runs.append(it)

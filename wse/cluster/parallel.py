@@ -257,11 +257,15 @@ class Systems(Execution):
         return self.client.submit(_node, *children, pure=False)
 
     def _broadcast(self) -> Any:
-        """The weights, at all workers."""
+        """The weights, sent once; workers have them from each other.
+
+        A task's result, not scattered data: Dask makes it again if the worker that held it dies, where to scatter to
+        a worker that has just died may never end.
+        """
         if self.client is None:
             return self._weights
         if self._sent is None:
-            self._sent = self.client.scatter(_Weights(self._weights), broadcast=True, hash=False)
+            self._sent = self.client.submit(_Weights, self._weights, pure=False)
         return self._sent
 
     def _call(self, step: Callable[[], Any]) -> Any:
@@ -287,4 +291,4 @@ class Systems(Execution):
 
 
 class _Weights(dict):
-    """Weights as one object: Dask would scatter a plain dict entry by entry."""
+    """Weights as one object, which a task makes of the plain dict."""
