@@ -158,18 +158,35 @@ def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
         click.echo(f"{name.ljust(width)}  {value}".rstrip())
 
 
-class ProgressLine(Progress):
+class StatusLine:
+    """One line of a terminal that is written over; is_terminal: whether standard error is one to show it on."""
+
+    def __init__(self) -> None:
+        self.width = 0
+        self.is_terminal = sys.stderr.isatty()
+
+    def put(self, line: str) -> None:
+        click.echo(f"\r{line.ljust(self.width)}", nl=False, err=True)
+        self.width = len(line)
+
+    def clear(self) -> None:
+        """Takes the line away."""
+        if self.width:
+            click.echo(f"\r{' ' * self.width}\r", nl=False, err=True)
+            self.width = 0
+
+
+class ProgressLine(StatusLine, Progress):
     """Simulated cycles, their rate, elapsed time on one line of a terminal, once a run is longer than two seconds."""
 
     AFTER, EVERY = 2.0, 0.2  # seconds
 
     def __init__(self, notes_to_stderr: bool = False):
+        super().__init__()
         self.started = time.monotonic()
         self.shown = 0.0
-        self.width = 0
         self.before = self.last = 0
         self.notes_to_stderr = notes_to_stderr
-        self.is_terminal = sys.stderr.isatty()
 
     def __call__(self, cycle: int) -> None:
         if cycle < self.last:  # another run of the same kernel: cycles start again
@@ -184,15 +201,7 @@ class ProgressLine(Progress):
     def show(self, cycles: int, elapsed: float) -> None:
         from ..report.text import si
 
-        line = f"{cycles:,} cycles  {si(cycles / elapsed)} cycles/s  {elapsed:.0f} s"
-        click.echo(f"\r{line.ljust(self.width)}", nl=False, err=True)
-        self.width = len(line)
-
-    def clear(self) -> None:
-        """Takes the line away."""
-        if self.width:
-            click.echo(f"\r{' ' * self.width}\r", nl=False, err=True)
-            self.width = 0
+        self.put(f"{cycles:,} cycles  {si(cycles / elapsed)} cycles/s  {elapsed:.0f} s")
 
     def note(self, line: str) -> None:
         self.clear()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -35,16 +34,15 @@ def execute(arguments: Sequence[str]) -> tuple[int, str, str]:
 ROWS, COLUMNS = 40, 6  # of the numbers that are printed
 
 
-class Bar:
-    """Points finished, on one line of a terminal; nothing where stderr is none."""
+class Bar(common.StatusLine):
+    """Points finished; nothing where stderr is no terminal."""
 
     WIDTH = 30
 
     def __init__(self) -> None:
+        super().__init__()
         self.started = time.monotonic()
         self.first: int | None = None
-        self.is_terminal = sys.stderr.isatty()
-        self.width = 0
 
     def __call__(self, done: int, total: int, failed: int) -> None:
         if self.first is None:
@@ -55,13 +53,7 @@ class Bar:
         new, elapsed = done - self.first, time.monotonic() - self.started
         left = f"  {(total - done) * elapsed / new:.0f} s left" if new and done < total else ""
         wrong = f", {failed} failed" if failed else ""
-        line = f"[{'#' * filled}{'.' * (self.WIDTH - filled)}] {done}/{total}{wrong}{left}"
-        click.echo(f"\r{line.ljust(self.width)}", nl=False, err=True)
-        self.width = len(line)
-
-    def clear(self) -> None:
-        if self.width:
-            click.echo(f"\r{' ' * self.width}\r", nl=False, err=True)
+        self.put(f"[{'#' * filled}{'.' * (self.WIDTH - filled)}] {done}/{total}{wrong}{left}")
 
 
 @click.command(

@@ -245,17 +245,15 @@ def run(trainer: Trainer, about: dict[str, Any], options: dict[str, Any], quiet:
     bar.clear()
 
 
-class Bar:
-    """Steps done, loss, and time left, on one line of a terminal; a line of its own every 50 steps."""
+class Bar(common.StatusLine):
+    """Steps done, loss, and time left; a line of its own every 50 steps."""
 
     WIDTH, EVERY, NOTE = 24, 0.2, 50  # characters, seconds, steps
 
     def __init__(self, end: int, done: int, clock_hz: int, quiet: bool):
-        import sys
-
+        super().__init__()
         self.end, self.begun, self.clock_hz, self.quiet = end, done, clock_hz, quiet
-        self.started, self.shown, self.width = time.monotonic(), 0.0, 0
-        self.is_terminal = sys.stderr.isatty()
+        self.started, self.shown = time.monotonic(), 0.0
 
     def update(self, step: Step) -> None:
         done = step.step + 1
@@ -276,14 +274,7 @@ class Bar:
         filled = self.WIDTH * done // self.end
         bar = "#" * filled + "." * (self.WIDTH - filled)
         left = per_step * (self.end - done)
-        line = f"{done}/{self.end} [{bar}] loss {step.loss:.4f}  {per_step:.2f} s/step  {left:.0f} s left"
-        click.echo(f"\r{line.ljust(self.width)}", nl=False, err=True)
-        self.width = len(line)
-
-    def clear(self) -> None:
-        if self.width:
-            click.echo(f"\r{' ' * self.width}\r", nl=False, err=True)
-            self.width = 0
+        self.put(f"{done}/{self.end} [{bar}] loss {step.loss:.4f}  {per_step:.2f} s/step  {left:.0f} s left")
 
 
 def compare(trainer: Trainer) -> ReferenceRun:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -103,23 +102,12 @@ def command(
     return status
 
 
-class Working:
-    """What is being done, on one line of a terminal."""
-
-    def __init__(self) -> None:
-        self.width = 0
-        self.is_terminal = sys.stderr.isatty()
+class Working(common.StatusLine):
+    """What is being done."""
 
     def __call__(self, what: str) -> None:
         if self.is_terminal:
-            line = what[: shutil.get_terminal_size().columns - 1]
-            click.echo(f"\r{line.ljust(self.width)}", nl=False, err=True)
-            self.width = len(line)
-
-    def clear(self) -> None:
-        if self.width:
-            click.echo(f"\r{' ' * self.width}\r", nl=False, err=True)
-            self.width = 0
+            self.put(what[: shutil.get_terminal_size().columns - 1])
 
     def __enter__(self) -> Working:
         return self
