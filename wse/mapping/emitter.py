@@ -314,12 +314,12 @@ def _gelu(operator: Operator) -> str:
 
 
 def works(
-    calls: list[Call], region: Noting, sequence: int, sparse: bool = False, kind: type[Emitter] | None = None
+    calls: list[Call], region: Noting, sequence: int, sparse: bool = False, kind: type[Emitter] = Emitter
 ) -> list[int]:
     """Bytes of work space of each call: what `allocate` must know before calls can be added.  The region is of a
     program that nobody runs."""
     nowhere = Arena({buffer: 0 for call in calls for buffer in call.buffers.values()}, 0)
-    made = (kind or Emitter)(region, nowhere, sequence, sparse)
+    made = kind(region, nowhere, sequence, sparse)
     made.declare()
     with region.task("measured", region.program.machine.local_task_first):
         for call in calls:

@@ -32,7 +32,6 @@ KERNELS = {
 
 # Per trained number, bytes that a region keeps: master weight, two moments and gradient in f32, a 16-bit copy.
 STATE_BYTES = 4 + 4 + 4 + 4 + 2
-STATE_BYTES_SGD = 4 + 4 + 4 + 2  # one moment
 ACTIVATION_BYTES = 2
 
 

@@ -2,16 +2,15 @@
 
 import numpy as np
 import pytest
+from layer_bounds import ROUNDING, bound, stored
 
-from wse import Fabric, Program, numerics
+from wse import Fabric, Program
 from wse.kernels.layer import layout, linear
 from wse.kernels.layer.policy import Policy
 from wse.kernels.layer.region import Region
 from wse.kernels.layer.streams import Edge
 from wse.kernels.layer.weight_gradient import Cut
 
-# Largest relative error of one rounding to the storage type, and of sums of a hundred such in 16 bits.
-STORED = {"f32": 1e-6, "f16": 2**-11, "bf16": 2**-8, "cb16": 2**-10}
 POLICIES = [Policy("f32"), *(Policy(s, p) for s in ("f16", "bf16", "cb16") for p in ("POL0", "POL1", "POL2"))]
 
 
@@ -58,23 +57,9 @@ class Layer:
     def expected(self):
         """y, dx, dW, db in float64, from what is stored."""
 
-        def stored(a):
-            return (
-                a.astype(np.float32).astype(np.float64)
-                if self.policy.wide
-                else numerics.round16(a, self.policy.storage).astype(np.float64)
-            )
-
-        x, dy, w, b = stored(self.x), stored(self.dy), stored(self.weight), stored(self.bias)
-        return x @ w.T + b, stored(self.before) + dy @ w, dy.T @ x, dy.sum(axis=0)
-
-
-def bound(policy, terms):
-    """What the sum of so many products of unit size may be off by: roundings of sums grow like their number."""
-    unit = STORED[policy.storage]
-    return {"f32": 4e-6, "exact": unit, "mixed": unit * terms**0.5 / 2 + unit, "half": unit * terms}[
-        policy.products
-    ] * 4
+        values = (self.x, self.dy, self.weight, self.bias, self.before)
+        x, dy, w, b, before = (stored(self.policy, a) for a in values)
+        return x @ w.T + b, before + dy @ w, dy.T @ x, dy.sum(axis=0)
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda p: f"{p.storage}-{p.level}")
@@ -85,7 +70,7 @@ def test_forward_and_gradients(policy, inputs, outputs):
     for got, wanted, terms in ((layer.y, y, inputs + 1), (layer.dx, dx, outputs)):
         assert np.max(np.abs(got - wanted)) <= bound(policy, terms) * np.max(np.abs(wanted))
     tokens = layer.region.tokens
-    loose = STORED[policy.storage] * tokens if policy.gradients == "half" else 1e-6
+    loose = ROUNDING[policy.storage] * tokens if policy.gradients == "half" else 1e-6
     assert np.max(np.abs(layer.gradients["weight"] - dw)) <= 4 * loose * np.max(np.abs(dw))
     assert np.max(np.abs(layer.gradients["bias"] - db)) <= 4e-6 * np.max(np.abs(db))
 
@@ -104,7 +89,7 @@ def test_any_width(policy, grid, inputs, outputs, sparse):
     y, dx, dw, db = layer.expected()
     assert np.max(np.abs(layer.y - y)) <= bound(policy, inputs + 1) * np.max(np.abs(y))
     assert np.max(np.abs(layer.dx - dx)) <= bound(policy, outputs + 1) * np.max(np.abs(dx))
-    loose = STORED[policy.storage] * layer.region.tokens if policy.gradients == "half" else 1e-6
+    loose = ROUNDING[policy.storage] * layer.region.tokens if policy.gradients == "half" else 1e-6
     assert np.max(np.abs(layer.gradients["weight"] - dw)) <= 4 * loose * np.max(np.abs(dw))
     assert np.max(np.abs(layer.gradients["bias"] - db)) <= 4e-6 * np.max(np.abs(db))
 
@@ -119,7 +104,7 @@ def test_gradients_in_parts(policy, grid, outputs, parts):
     assert Cut.of(linear.Gathered(policy, grid[0], tokens, outputs, 6)).parts == parts
     layer = Layer(policy, 6, outputs, grid=grid, tokens=tokens)
     _, _, dw, _ = layer.expected()
-    loose = STORED[policy.storage] * tokens if policy.gradients == "half" else 1e-6
+    loose = ROUNDING[policy.storage] * tokens if policy.gradients == "half" else 1e-6
     assert np.max(np.abs(layer.gradients["weight"] - dw)) <= 4 * loose * np.max(np.abs(dw))
 
 
