@@ -26,8 +26,12 @@ if sanitize:
 
 engine = Extension(
     "wse._engine",
-    sources=["wse/_engine.pyx", *sorted(glob("csrc/*.c"))],
-    depends=["wse/_engine.pxd", *sorted(glob("csrc/*.h")), *sorted(glob("csrc/*.def"))],
+    sources=["wse/_engine.pyx", *sorted(glob("csrc/**/*.c", recursive=True))],
+    depends=[
+        "wse/_engine.pxd",
+        *sorted(glob("csrc/**/*.h", recursive=True)),
+        *sorted(glob("csrc/**/*.def", recursive=True)),
+    ],
     include_dirs=["csrc"],
     libraries=["m"],
     extra_compile_args=compile_flags,

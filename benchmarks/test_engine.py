@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import wse
-from wse import numerics
 from wse.bench.programs import Scalar, Streams, Tasks
+from wse.machine import numerics
 
 MACHINE = wse.Machine("wse3")
 ELEMENTS, REPEATS = 4096, 250

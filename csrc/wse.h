@@ -21,26 +21,26 @@ typedef enum { WSE_FP16_IEEE, WSE_FP16_BF16, WSE_FP16_CB16 } wse_fp16;
 
 typedef enum {
 #define PARAM(name, wse2, wse3, silicon, unit, confidence, source, meaning) WSE_##name,
-#include "machine.def"
+#include "tables/machine.def"
   WSE_PARAM_COUNT
 } wse_param;
 
 typedef enum {
 #define COUNTER(name, unit, meaning) WSE_CTR_##name,
-#include "counters.def"
+#include "tables/counters.def"
   WSE_CTR_COUNT
 } wse_counter;
 
 typedef enum {
   WSE_FAULT_NONE,
 #define FAULT(name, sentence) WSE_FAULT_##name,
-#include "faults.def"
+#include "tables/faults.def"
   WSE_FAULT_COUNT
 } wse_fault_kind;
 
 typedef enum {
 #define EVENT(name, a, b) WSE_EV_##name,
-#include "events.def"
+#include "tables/events.def"
   WSE_EV_COUNT
 } wse_event_kind;
 

@@ -25,7 +25,7 @@ def pytest_addoption(parser):
 
 def with_threads(least: int) -> None:
     """From now on fabrics have at least so many host threads."""
-    from wse.fabric import Fabric
+    from wse.fabric.fabric import Fabric
 
     plain = Fabric.__init__
 
@@ -47,7 +47,7 @@ def pytest_configure(config):
     if Path(wse.__file__).resolve().parent != ROOT / "wse":
         return
     built = Path(wse._engine.__file__).stat().st_mtime
-    sources = [*ROOT.glob("csrc/*.[ch]"), *ROOT.glob("csrc/*.def"), *ROOT.glob("wse/_engine.p*[xd]")]
+    sources = [*ROOT.glob("csrc/**/*.[ch]"), *ROOT.glob("csrc/**/*.def"), *ROOT.glob("wse/_engine.p*[xd]")]
     newer = sorted(str(path.relative_to(ROOT)) for path in sources if path.stat().st_mtime > built)
     if newer:
         pytest.exit(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import wse
-from wse import isa
+from wse.machine import isa
 
 WEST, NORTH, EAST, LOOP = range(4)
 MAIN = 9  # the task `main`

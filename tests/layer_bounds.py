@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wse import numerics
+from wse.machine import numerics
 from wse.train import loop
 
 # Largest relative error of one rounding to the storage type.

@@ -5,13 +5,14 @@ from collections.abc import Callable
 
 from documents import ROOT
 
-from wse import _engine, isa, kernels
+from wse import _engine, kernels
+from wse.machine import isa
 from wse.validation.document import Table, splice
 
 ISA = """\
 # Instructions
 
-Made from `csrc/isa.def` by `python tests/record.py docs`; `wse isa NAME` shows one with its encoding, and
+Made from `csrc/tables/isa.def` by `python tests/record.py docs`; `wse isa NAME` shows one with its encoding, and
 [programs.md](programs.md) how they are written.
 
 Types: H the program's 16-bit float, S f32, W a 16-bit and D a 32-bit word, in the order of the operands. The figures under WSE-2

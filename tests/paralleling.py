@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wse.mapping.execution import Pass, Span
+from wse.execute.execution import Pass, Span
 
 VOCAB = 11
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wse.run import COUNTERS, EVENT, Run
+from wse.fabric.run import COUNTERS, EVENT, Run
 
 
 def make_run(width=4, height=4, cycles=12_345, bins=64, activity=False, events=None, **changes) -> Run:

@@ -11,7 +11,7 @@ import sweeping
 
 import wse
 from wse import sweep
-from wse.cluster.workers import cluster
+from wse.execute.workers import cluster
 from wse.sweep import Spec, columns, lines, load
 
 pytest.importorskip("distributed")
@@ -223,7 +223,7 @@ def test_what_is_no_cluster(monkeypatch):
         pass
     with pytest.raises(wse.ConfigError, match=r"has its own number of workers"), cluster(2, "tcp://localhost:1"):
         pass
-    monkeypatch.setattr("wse.cluster.workers.CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr("wse.execute.workers.CONNECT_SECONDS", 0.2)
     with (
         pytest.raises(wse.ConfigError, match=r"^no Dask scheduler answers at tcp://127.0.0.1:9: "),
         cluster(scheduler="tcp://127.0.0.1:9"),

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from wse import isa
+from wse.machine import isa
 
 WORD = st.integers(0, 2**64 - 1)
 REGISTER = st.integers(0, 31)
@@ -11,7 +11,7 @@ DSR = st.integers(0, 47)
 
 
 def words_of(row: isa.Instruction):
-    """Valid words of an instruction, by the layout that csrc/isa.h gives."""
+    """Valid words of an instruction, by the layout that csrc/tables/isa.h gives."""
     r, n = REGISTER, isa.encode
     groups = {"ldds": 28, "stds": 28, "ldxd": 28, "stxd": 28, "colorld": 30, "colorst": 30}
     g = st.integers(0, groups.get(row.name, 31))

@@ -29,20 +29,20 @@ except ModuleNotFoundError as error:
 
 # isort: off
 # Machines and their instructions.
-from .machine import WSE2, WSE3, Machine
-from .assembler import Assembly, assemble, disassemble
+from .machine.parameters import WSE2, WSE3, Machine
+from .program.assembler import Assembly, assemble, disassemble
 
 # Programs: classes of PEs, arrays, descriptors, colors and routes.
-from .program import Program
-from .pe import PEClass
-from .symbol import Color, Symbol
-from .dsd import Descriptor, async_, circular, fabin, fabout, fifo, mem1d, mem4d
-from .route import Filter
+from .program.program import Program
+from .program.pe_class import PEClass
+from .program.symbol import Color, Symbol
+from .program.dsd import Descriptor, async_, circular, fabin, fabout, fifo, mem1d, mem4d
+from .program.route import Filter
 
 # Running them.
-from .stream import Segment, StreamIn, StreamOut
-from .fabric import Fabric
-from .run import Run
+from .fabric.stream import Segment, StreamIn, StreamOut
+from .fabric.fabric import Fabric
+from .fabric.run import Run
 
 # What can go wrong.
 from .errors import (
@@ -95,11 +95,17 @@ __all__ = [
     "mem4d",
 ]
 
-_LAZY = ("collectives", "kernels", "numerics", "report", "trace")
+# Packages that cost time to import are imported when they are asked for.
+_LAZY = {
+    "collectives": "wse.kernels.collectives",
+    "kernels": "wse.kernels",
+    "numerics": "wse.machine.numerics",
+    "report": "wse.report",
+    "trace": "wse.trace",
+}
 
 
 def __getattr__(name: str):
-    # Packages that cost time to import come when they are asked for.
     if name in _LAZY:
-        return import_module(f"{__name__}.{name}")
+        return import_module(_LAZY[name])
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

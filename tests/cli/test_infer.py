@@ -4,7 +4,7 @@ import json
 
 from shell import sh
 
-from wse.mapping import cost
+from wse.costs import fit as cost
 
 
 def test_infer():

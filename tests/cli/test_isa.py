@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shell import sh
 
-from wse import Machine, isa
-from wse.machine import PARAMETERS
+from wse import Machine
+from wse.machine import isa
+from wse.machine.parameters import PARAMETERS
 
 PROGRAM = """\
 main:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wse.csl.link import link
-from wse.csl.program import compile_program
+from wse.csl.codegen.select.link import link
+from wse.csl.compile import compile_program
 from wse.sdk.device import Device
 
 LAYOUT = 'layout { @set_rectangle(1, 1); @set_tile_code(0, 0, "pe.csl"); }\n'

@@ -3,7 +3,7 @@
 import pytest
 
 from csl.running import compiled
-from wse.csl.errors import CslError
+from wse.csl.syntax.errors import CslError
 
 HEAD = """const control = @import_module("<control>");
 const E = enum(u16) { A, B = 7 };
@@ -232,7 +232,7 @@ comptime {
 
 def test_printing_is_a_warning(tmp_path):
     from csl.running import write
-    from wse.csl.program import compile_program
+    from wse.csl.compile import compile_program
 
     warnings = []
     text = 'comptime { @comptime_print("n is", 3, .{ .a = 1 }, true); }\n'

@@ -4,8 +4,8 @@ import pytest
 
 from csl.running import compiled, write
 from wse.csl.check import check
-from wse.csl.errors import CslError, Findings, Source
-from wse.csl.parser import parse
+from wse.csl.syntax.errors import CslError, Findings, Source
+from wse.csl.syntax.parser import parse
 
 HEAD = """param given: i16;
 var x: i16 = 1;
@@ -222,7 +222,7 @@ def test_the_way_there_is_told(tmp_path):
     ],
 )
 def test_layout(layout, message, tmp_path):
-    from wse.csl.program import compile_program
+    from wse.csl.compile import compile_program
 
     path = write(tmp_path, "", layout or "// nothing\n")
     with pytest.raises(CslError) as caught:

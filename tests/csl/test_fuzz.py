@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wse.csl.errors import Findings, Source
-from wse.csl.lexer import KEYWORDS, OPERATORS, tokenize
-from wse.csl.link import link
-from wse.csl.parser import parse
-from wse.csl.program import compile_program
+from wse.csl.codegen.select.link import link
+from wse.csl.compile import compile_program
+from wse.csl.syntax.errors import Findings, Source
+from wse.csl.syntax.lexer import KEYWORDS, OPERATORS, tokenize
+from wse.csl.syntax.parser import parse
 from wse.errors import WseError
 
 PROGRAMS = sorted((Path(__file__).parent / "programs").glob("*.csl"))

@@ -6,8 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from wse.csl import ir, profile
-from wse.csl.ir import Addr, Const
+from wse.csl import profile
+from wse.csl.ir.ir import ir
+from wse.csl.ir.ir.ir import Addr, Const
 from wse.errors import ConfigError
 
 from .backend import Builder, Pe

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from csl.running import LAYOUT, TYPES, launch, read
-from wse.csl.errors import CslError
-from wse.csl.link import link
-from wse.csl.program import compile_program
+from wse.csl.codegen.select.link import link
+from wse.csl.compile import compile_program
+from wse.csl.syntax.errors import CslError
 from wse.sdk.device import Device
 
 PROGRAMS = Path(__file__).parent / "programs"

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from csl.running import launch, read, write
-from wse.csl import together
-from wse.csl.errors import CslError
-from wse.csl.link import link
-from wse.csl.program import compile_program
+from wse.csl.codegen.select.link import link
+from wse.csl.compile import compile_program
+from wse.csl.sema import batch as together
+from wse.csl.syntax.errors import CslError
 from wse.sdk.device import Device
 
 PE = """param px: i16;

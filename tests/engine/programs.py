@@ -12,7 +12,7 @@ from random import Random
 import numpy as np
 
 import wse
-from wse import isa
+from wse.machine import isa
 
 WORDS = 64  # of each array
 SCALARS = [row for row in isa.INSTRUCTIONS if row.kind == "scalar"]

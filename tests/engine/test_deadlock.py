@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import wse
 from wse import Machine, _engine
-from wse.diagnosis import WAIT
+from wse.fabric.diagnosis import WAIT
 
 archs = pytest.mark.parametrize("arch", ARCHS)
 WHO = {

@@ -24,7 +24,7 @@ from harness import (
 )  # fmt: skip
 
 import wse
-from wse import isa
+from wse.machine import isa
 
 archs = pytest.mark.parametrize("arch", ARCHS)
 INFINITE = isa.LENGTH_INFINITE

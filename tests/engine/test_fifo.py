@@ -6,7 +6,7 @@ import pytest
 from harness import ARCHS, NORTH, WEST, Dsr, Ran, Xdsr, bench, events, fabin, fabout, fifo, loads, mem, run
 
 import wse
-from wse import isa
+from wse.machine import isa
 
 archs = pytest.mark.parametrize("arch", ARCHS)
 

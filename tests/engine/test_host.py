@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import wse
-from wse import dsd
+from wse.program import dsd
 
 W, H, N = 5, 3, 7
 archs = pytest.mark.parametrize("arch", wse.machine.MACHINES)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import wse
 from wse import Segment
-from wse.stream import TIMING
+from wse.fabric.stream import TIMING
 
 archs = pytest.mark.parametrize("arch", wse.machine.MACHINES)
 

@@ -1,4 +1,4 @@
-"""Values that every instruction with a value must give: a list of cases per row of csrc/isa.def.
+"""Values that every instruction with a value must give: a list of cases per row of csrc/tables/isa.def.
 
 A case is a line `operands = result`, in the order src0, src1, extra or a, b, c.  The types of the columns stand before:
 b, w, d are integers of 8, 16, 32 bits, h is the 16-bit float format under test (a case holds in all three), s is f32.
@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from wse.numerics import F32, FORMATS, Format
+from wse.machine.numerics import F32, FORMATS, Format
 
 
 class Case(NamedTuple):

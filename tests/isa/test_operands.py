@@ -12,8 +12,8 @@ from harness import ARCHS, NORTH, WEST, Dsr, Xdsr, circular, fabin, fabout, fifo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wse import isa
-from wse.numerics import element
+from wse.machine import isa
+from wse.machine.numerics import element
 
 SIZE = {"H": 2, "W": 2, "S": 4, "D": 4, "NONE": 0}
 ROWS = [row for row in isa.INSTRUCTIONS if row.kind == "vector" and row.types[0] != "NONE"]

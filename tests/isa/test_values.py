@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from isa.cases import CASES, RESULT, TYPES, WIDTH, edges, format_of
 
 from wse import _engine
-from wse.isa import FP16, INSTRUCTION, INSTRUCTIONS
-from wse.numerics import F32, FORMATS, Format, element
+from wse.machine.isa import FP16, INSTRUCTION, INSTRUCTIONS
+from wse.machine.numerics import F32, FORMATS, Format, element
 
 FORMS_WITH_VALUE = {"RX", "RRX", "RRRR"}
 ROWS = sorted(CASES)

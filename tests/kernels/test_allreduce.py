@@ -4,9 +4,9 @@ import pytest
 from reducing import run as run_reduce
 from says import says
 
-from wse import Machine, collectives
+from wse import Machine
 from wse.errors import ConfigError
-from wse.kernels import allreduce
+from wse.kernels import allreduce, collectives
 
 
 def run(*args, **kwargs):

@@ -3,9 +3,9 @@
 import pytest
 from says import says
 
-from wse import Machine, collectives
+from wse import Machine
 from wse.errors import ConfigError
-from wse.kernels import Progress, broadcast
+from wse.kernels import Progress, broadcast, collectives
 
 
 def run(grid, length, root=(0, 0), dtype="f32", arch="wse2", threads=1, max_cycles=None, **machine):

@@ -4,7 +4,7 @@ import pytest
 
 from wse.errors import ConfigError
 from wse.kernels import linear
-from wse.machine import Machine
+from wse.machine.parameters import Machine
 
 BASE = {name: parameter.default for name, parameter in linear.PARAMETERS.items()}
 

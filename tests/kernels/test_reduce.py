@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from reducing import run
 from says import says
 
-from wse import Fabric, Machine, collectives, numerics
+from wse import Fabric, Machine
 from wse.errors import ConfigError
-from wse.kernels import data, reduce
-from wse.timestamps import trace_cycles
+from wse.kernels import collectives, data, reduce
+from wse.kernels.timestamps import trace_cycles
+from wse.machine import numerics
 
 SIZES = (2, 3, 4, 5, 8, 16, 32)
 LENGTHS = (1, 2, 3, 16, 100)

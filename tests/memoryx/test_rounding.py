@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import wse
-from wse import numerics
+from wse.machine import numerics
 from wse.memoryx import rounding
 
 formats = pytest.mark.parametrize("fmt", numerics.FORMATS)

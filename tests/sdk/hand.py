@@ -17,8 +17,8 @@ from wse.csl.artifact import (
     Rpc,
     Variable,
 )
-from wse.program import NO_CLASS
-from wse.symbol import DTYPES
+from wse.program.program import NO_CLASS
+from wse.program.symbol import DTYPES
 
 KINDS = {wse._engine.TASK_DATA: "data", wse._engine.TASK_LOCAL: "local", wse._engine.TASK_CONTROL: "control"}
 

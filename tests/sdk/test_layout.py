@@ -321,7 +321,7 @@ def test_errors_of_a_region_name_its_file():
     Path("bad.csl").write_text("param x: u16;\nvar y: u16 = x + nothing;\nexport var z: u16 = y;\n")
     layout = new()
     layout.create_code_region("./bad.csl", "bad", 1, 1).set_param_all("x", 1)
-    with pytest.raises(wse.csl.errors.CslError, match=r"bad\.csl:2:"):
+    with pytest.raises(wse.csl.syntax.errors.CslError, match=r"bad\.csl:2:"):
         layout.compile()
 
 

@@ -8,7 +8,7 @@ import pytest
 from sdk import hand
 
 import wse
-from wse import dsd
+from wse.program import dsd
 from wse.sdk import runtime, simlog
 from wse.sdk.debug import debug_util
 from wse.sdk.runtime import SdkRuntime

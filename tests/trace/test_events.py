@@ -8,9 +8,10 @@ from says import says
 from synthetic import make_events, make_run
 
 import wse
-from wse import isa, trace
+from wse import trace
 from wse.errors import ConfigError
-from wse.run import EVENT
+from wse.fabric.run import EVENT
+from wse.machine import isa
 from wse.trace import events
 
 FMACS = isa.INSTRUCTION["fmacs"].opcode

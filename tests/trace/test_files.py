@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import make_events, make_run
 
-from wse import isa, trace
-from wse.run import EVENT
+from wse import trace
+from wse.fabric.run import EVENT
+from wse.machine import isa
 from wse.trace import chrome, perfetto
 
 schema = pytest.importorskip(

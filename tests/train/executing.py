@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wse.mapping.execution import Pass
+from wse.execute.execution import Pass
 from wse.train import reference
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from wse import Machine
-from wse.mapping.pipelined import Pipelined
-from wse.mapping.streaming import Streaming
+from wse.execute.pipelined import Pipelined
+from wse.execute.streaming import Streaming
 from wse.memoryx import MemoryX, Store
 from wse.models import graph, load
 from wse.train import checkpoint, data, loop, reference

@@ -7,7 +7,7 @@ import pytest
 from says import says
 
 from wse import ConfigError
-from wse.machine import PARAMETERS
+from wse.machine.parameters import PARAMETERS
 from wse.validation import Compared, Point, document
 from wse.validation.blocks import Blocks
 from wse.validation.models import Modelled

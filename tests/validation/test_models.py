@@ -2,7 +2,7 @@
 
 import pytest
 
-from wse import collectives
+from wse.kernels import collectives
 from wse.validation import models
 
 

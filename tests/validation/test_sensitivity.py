@@ -2,7 +2,7 @@
 
 import pytest
 
-from wse.machine import PARAMETERS
+from wse.machine.parameters import PARAMETERS
 from wse.validation import read, within
 from wse.validation.sensitivity import Emulator, free, leave_one_out, slopes, timing
 

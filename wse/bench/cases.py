@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..fabric import Fabric
+from ..fabric.fabric import Fabric
+from ..fabric.run import Run
 from ..kernels import data, gemm
-from ..machine import Machine
-from ..run import Run
+from ..machine.parameters import Machine
 from .meter import Counts, Meter, resident_bytes
 from .programs import Scalar, Streams, Tasks, every, pages, require
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-from ..run import Run
+from ..fabric.run import Run
 
 RATES = ("pe_cycles_per_second", "hops_per_second", "instructions_per_second", "fma_per_second")
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _engine
-from ..dsd import fabin, mem1d
 from ..errors import WseError
-from ..fabric import Fabric
-from ..machine import Machine
-from ..program import Program
-from ..run import Run
+from ..fabric.fabric import Fabric
+from ..fabric.run import Run
+from ..machine.parameters import Machine
+from ..program.dsd import fabin, mem1d
+from ..program.program import Program
 
 
 class WrongResult(WseError):

@@ -1,4 +1,4 @@
-"""`wse arch [wse2|wse3]`: every number of the machine, with unit, source and confidence, from csrc/machine.def."""
+"""`wse arch [wse2|wse3]`: every figure of csrc/tables/machine.def, with unit, source and confidence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ..machine import PARAMETERS, Machine
+from ..machine.parameters import PARAMETERS, Machine
 from . import common
 
 CONFIDENCE = {

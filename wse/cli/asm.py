@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from .. import assembler, isa
 from ..errors import AsmError, ConfigError
+from ..machine import isa
+from ..program import assembler
 from . import common
 
 

@@ -105,7 +105,7 @@ output_options = options(
 
 def machine(arch: str | None, profile: str | None, settings: Iterable[tuple[str, int]], file: Path | None):
     """The Machine that the options describe: the file's, then --arch and --profile, then --set."""
-    from ..machine import Machine
+    from ..machine.parameters import Machine
 
     base = Machine.load(file) if file is not None else Machine()
     overrides = dict(base.overrides) | dict(settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ..mapping import cost
+from ..costs import fit as cost
 from . import common
 
 
@@ -46,7 +46,7 @@ def command(measure: bool, only: tuple[str, ...], runs: bool, step: str | None, 
 
 def show_step(model: str, as_json: bool) -> int:
     """An executed step beside its operators' cost models."""
-    from ..mapping import step_check
+    from ..costs import step_check
     from ..models import graph, load
 
     rows = step_check.compare(graph(load(model)))

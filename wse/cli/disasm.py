@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from .. import assembler
 from ..errors import ConfigError
+from ..program import assembler
 from . import common
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from ..cluster import inference
-from ..mapping import cost
+from ..costs import fit as cost
 from ..models import load
 from ..report import text
+from ..system import inference
 from . import common
 
 

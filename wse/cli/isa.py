@@ -1,4 +1,4 @@
-"""`wse isa [NAME]`: the instruction reference, from csrc/isa.def."""
+"""`wse isa [NAME]`: the instruction reference, from csrc/tables/isa.def."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from .. import assembler, isa
-from ..machine import WSE2, WSE3
+from ..machine import isa
+from ..machine.parameters import WSE2, WSE3
+from ..program import assembler
 from . import common
 
 KINDS = {

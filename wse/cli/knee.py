@@ -50,8 +50,8 @@ def command(
     """Execute a forward and backward pass with ever more channels of DDR5 (of a whole wafer's MemoryX, of which a
     rectangle has its share), and say where streaming stops to bound it: T >= eta P / B for each operator."""
     from .. import report
-    from ..mapping import knee as sweep
-    from ..mapping.streaming import Streaming
+    from ..costs import knee as sweep
+    from ..execute.streaming import Streaming
     from ..memoryx import Ddr5, MemoryX
     from ..models import graph, load
     from ..train.loop import initial

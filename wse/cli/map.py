@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
+from ..costs import vendor_compiler as compiler
 from ..errors import ConfigError
-from ..mapping import compiler, floorplan
-from ..mapping.streaming_plan import streaming
 from ..models import Graph, graph, load
+from ..plan import floorplan
+from ..plan.tiles import streaming
 from ..report import text
 from . import common
 
@@ -55,7 +56,7 @@ def command(
     Pipelined: every layer has a rectangle of its own, sized so that all work at one rate.  Streaming: one layer at a
     time on the whole grid; weights come in from the edge.
     """
-    from ..machine import Machine
+    from ..machine.parameters import Machine
 
     transformer = load(model)
     if plot is not None:
@@ -92,7 +93,7 @@ def priced(costs: str, arch: str) -> floorplan.Costs:
     """The kernels' costs by name."""
     if costs == "compiler":
         return compiler.calibrated()
-    from ..mapping.operator_cost import ExecutedCosts
+    from ..costs.cycles import ExecutedCosts
 
     return ExecutedCosts(arch)
 
@@ -109,7 +110,7 @@ def wafer(machine: Any) -> tuple[int, int]:
 
 def compare(made: Graph, machine: Any, arch: str) -> list[dict[str, Any]]:
     """PEs by kernel at the published rate, beside the published ones, and those that executed kernels would take."""
-    from ..mapping.operator_cost import ExecutedCosts
+    from ..costs.cycles import ExecutedCosts
 
     rate = compiler.SAMPLES_PER_SECOND
     plan = floorplan.plan(made, compiler.GRID, machine, compiler.calibrated(), rate=rate).by_kernel()

@@ -33,7 +33,7 @@ def command(file: Path, out: Path | None, kind: str | None) -> None:
 
 def load(path: Path):
     """The Run in a file; ConfigError for anything else."""
-    from ..run import Run
+    from ..fabric.run import Run
 
     if path.suffix in (".pftrace", ".json"):
         raise ConfigError(f"{str(path)!r} is for a trace viewer such as ui.perfetto.dev; plot reads runs saved as .npz")

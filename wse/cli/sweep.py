@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 from .. import report, sweep
-from ..cluster.workers import cluster
 from ..errors import ConfigError
+from ..execute.workers import cluster
 from . import common
 
 

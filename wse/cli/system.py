@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
-from ..cluster import calibrate, capacity, gpu, predict
-from ..cluster.parts import UPDATES, MemoryX, Network, System, size
-from ..cluster.workload import Workload, workload
+from ..costs import calibrate
 from ..errors import ConfigError
-from ..mapping import microbatch
 from ..models import load
+from ..plan import microbatch
 from ..report import text
+from ..system import capacity, gpu, predict
+from ..system.parts import UPDATES, MemoryX, Network, System, size
+from ..system.workload import Workload, workload
 from . import common
 
 # The only published figure of how a CS-3 cluster scales: Sandia's 1T model on 16.  Compared with, never fitted to.
@@ -172,8 +173,8 @@ def whole(room: float, name: str, sequence: int) -> int:
 
 
 def picture(work: Workload, system: System, rows: list[predict.Row], constants: Any, path: Path) -> None:
-    from ..cluster.events import simulate
     from ..report.system import draw
+    from ..system.events import simulate
 
     last = rows[-1].systems
     spans = simulate(work, system, last, constants, spans=True, prefix=1, chunks=1).timeline.spans

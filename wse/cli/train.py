@@ -20,7 +20,7 @@ from . import common
 if TYPE_CHECKING:
     from distributed import Client
 
-    from ..mapping.execution import Execution
+    from ..execute.execution import Execution
     from ..train.loop import Settings, Step, Trainer
     from ..train.reference import ReferenceRun
 
@@ -156,7 +156,7 @@ def systems(options: dict[str, Any]) -> Iterator[Client | None]:
     if options["systems"] == 1 and options["workers"] is None and options["scheduler"] is None:
         yield None
         return
-    from ..cluster.workers import cluster
+    from ..execute.workers import cluster
 
     local = options["workers"] or options["systems"]
     with cluster(None if options["scheduler"] else local, options["scheduler"]) as client:
@@ -198,7 +198,7 @@ def place(options: dict[str, Any], graph: Any, client: Client | None) -> Executi
     passes = options["micro_batches"]
     if client is None and (passes == 1 or options["mode"] == "pipelined"):
         return build(options, graph)
-    from ..cluster.parallel import Systems
+    from ..execute.systems import Systems
 
     return Systems(client, partial(build, options, graph), options["systems"], passes * options["batch"])
 
@@ -218,12 +218,12 @@ def build(options: dict[str, Any], graph: Any) -> Execution:
         "threads": options["threads"],
     }
     if options["mode"] == "pipelined":
-        from ..mapping.pipelined import Pipelined
+        from ..execute.pipelined import Pipelined
 
         if options["sparsity"]:
             raise ConfigError("--sparsity is of weights that are streamed: use --mode streaming")
         return Pipelined(**common_)
-    from ..mapping.streaming import Streaming
+    from ..execute.streaming import Streaming
 
     if options["memoryx"] is not None:
         system = memoryx.system.read(options["memoryx"])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from ..cluster import calibrate, capacity, check
-from ..mapping import microbatch
+from ..costs import calibrate
+from ..plan import microbatch
+from ..system import capacity, check
 from . import common
 
 

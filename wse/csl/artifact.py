@@ -24,12 +24,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import _engine, assembler
+from .. import _engine
 from ..errors import ConfigError, RouteError
-from ..fabric import Fabric
-from ..pe import Built, PEClass, Task
-from ..program import NO_CLASS, Program
-from ..route import Filter, Place
+from ..fabric.fabric import Fabric
+from ..program import assembler
+from ..program.pe_class import Built, PEClass, Task
+from ..program.program import NO_CLASS, Program
+from ..program.route import Filter, Place
 
 FORMAT = 1
 RPC_TASK = 28  # one of memcpy's own task ids

@@ -12,13 +12,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from . import ast
-from .builtins import BUILTINS
-from .errors import CslError, Diagnostic, Findings, Span
-from .frame import PREDEFINED
-from .modules import Loader
-from .names import did_you_mean
-from .program import compile_program
+from .builtins.language import BUILTINS
+from .compile import compile_program
+from .sema.frame import PREDEFINED
+from .sema.modules import Loader
+from .sema.suggest import did_you_mean
+from .syntax import ast
+from .syntax.errors import CslError, Diagnostic, Findings, Span
 
 
 def check(

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..assembler import disassemble_word
-from ..program import NO_CLASS
-from . import ir, irtext
+from ..program.assembler import disassemble_word
+from ..program.program import NO_CLASS
 from .artifact import Artifact, ClassImage
+from .ir import ir
+from .ir import text as irtext
 
 FORMS = ("asm", "ir", "layout", "memory-map")
 

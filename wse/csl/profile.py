@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ConfigError
-from ..fabric import Fabric
+from ..fabric.fabric import Fabric
 from .artifact import Artifact, ClassImage
 
 VARIABLE = "WSE_PROFILE"

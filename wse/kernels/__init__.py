@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
-    from ..run import Run
+    from ..fabric.run import Run
 
 # name: (module, what it is in one line)
 KERNELS: dict[str, tuple[str, str]] = {
@@ -49,7 +49,7 @@ KERNELS: dict[str, tuple[str, str]] = {
     "broadcast": ("wse.kernels.broadcast", "One PE's vector to all PEs."),
     "axpy": ("wse.kernels.axpy", "y = a x + y on every PE."),
     "linear": ("wse.kernels.linear", "Linear layer with streamed weights, forward and backward."),
-    "attention": ("wse.kernels.attention", "Attention of whole heads, forward and backward."),
+    "attention": ("wse.kernels.operators", "Attention of whole heads, forward and backward."),
     "softmax": ("wse.kernels.softmax", "Softmax over features, forward and backward."),
     "layernorm": ("wse.kernels.layernorm", "Layer norm, forward and backward."),
     "rmsnorm": ("wse.kernels.rmsnorm", "RMS norm, forward and backward."),
@@ -57,7 +57,7 @@ KERNELS: dict[str, tuple[str, str]] = {
     "silu": ("wse.kernels.silu", "SiLU, also gated, forward and backward."),
     "rotary": ("wse.kernels.rotary", "Rotary positions, forward and backward."),
     "crossentropy": ("wse.kernels.crossentropy", "Cross-entropy and its gradient."),
-    "sgd": ("wse.kernels.sgd", "Trains a multilayer perceptron wholly on the fabric."),
+    "sgd": ("wse.kernels.sgd.kernel", "Trains a multilayer perceptron wholly on the fabric."),
 }
 
 

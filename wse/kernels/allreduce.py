@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..machine import Machine
+from ..machine.parameters import Machine
 from . import Progress, Result, reduce
 
 PARAMETERS = reduce.PARAMETERS

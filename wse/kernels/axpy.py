@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import dsd, numerics
 from ..errors import ConfigError
-from ..fabric import Fabric
-from ..machine import Machine
-from ..program import Program
+from ..fabric.fabric import Fabric
+from ..machine import numerics
+from ..machine.parameters import Machine
+from ..program import dsd
+from ..program.program import Program
 from . import Parameter, Progress, Result, data
 
 PARAMETERS = {

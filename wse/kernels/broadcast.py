@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import collectives, dsd
 from ..errors import ConfigError
-from ..fabric import Fabric
-from ..machine import Machine
-from ..program import Program
-from ..timestamps import Timestamps
-from . import Parameter, Progress, Result, data
+from ..fabric.fabric import Fabric
+from ..machine.parameters import Machine
+from ..program import dsd
+from ..program.program import Program
+from . import Parameter, Progress, Result, collectives, data
 from .reduce import GRID, QUEUES, RESERVED, VECTOR, tell
+from .timestamps import Timestamps
 
 PARAMETERS = {
     parameter.name: parameter

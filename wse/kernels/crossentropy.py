@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from ..operators import loss as operator
 from . import Result
-from .layer import alone
-from .layer import loss as operator
-from .layer.alone import DTYPE, FEATURES, TOKENS, Alone, Tensor
+from . import single as alone
+from .single import DTYPE, FEATURES, TOKENS, Alone, Tensor
 
 PARAMETERS = {p.name: p for p in (replace(FEATURES, default=90, help="Words of the vocabulary."), TOKENS, DTYPE)}
 GRID = (4, 2)

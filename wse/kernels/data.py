@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import isa, numerics
 from ..errors import ConfigError
-from ..machine import Machine
-from ..run import Run
+from ..fabric.run import Run
+from ..machine import isa, numerics
+from ..machine.parameters import Machine
 from . import Parameter
 
 DTYPES = ("f16", "bf16", "cb16", "f32")

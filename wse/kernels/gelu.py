@@ -21,9 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from ..operators import activation
 from . import Parameter, Result
-from .layer import activation, alone
-from .layer.alone import DTYPE, FEATURES, TOKENS, Alone, Tensor
+from . import single as alone
+from .single import DTYPE, FEATURES, TOKENS, Alone, Tensor
 
 GATED = Parameter("gated", bool, False, "Times a second activation, as in SwiGLU.")
 EXACT = Parameter("exact", bool, False, "By the error function, not the tanh form.")

@@ -33,11 +33,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import dsd, isa
 from ..errors import ConfigError
-from ..fabric import Fabric
-from ..machine import Machine
-from ..program import PEClass, Program
+from ..fabric.fabric import Fabric
+from ..machine import isa
+from ..machine.parameters import Machine
+from ..program import dsd
+from ..program.program import PEClass, Program
 from . import Parameter, Progress, Result, data
 
 PARAMETERS = {

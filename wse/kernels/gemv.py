@@ -27,11 +27,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import dsd
 from ..errors import ConfigError
-from ..fabric import Fabric
-from ..machine import Machine
-from ..program import Color, PEClass, Program
+from ..fabric.fabric import Fabric
+from ..machine.parameters import Machine
+from ..program import dsd
+from ..program.program import Color, PEClass, Program
 from . import Parameter, Progress, Result, data
 
 PARAMETERS = {

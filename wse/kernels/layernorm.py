@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 
+from ..operators.norm import Norm
 from . import Parameter, Result
-from .layer import alone
-from .layer.alone import DTYPE, FEATURES, TOKENS, Alone, Tensor
-from .layer.norm import Norm
+from . import single as alone
+from .single import DTYPE, FEATURES, TOKENS, Alone, Tensor
 
 PARAMETERS = {p.name: p for p in (FEATURES, TOKENS, Parameter("eps", float, 1e-5, "Added to the variance."), DTYPE)}
 GRID = (4, 2)

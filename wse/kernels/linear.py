@@ -28,12 +28,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
+from ..operators import linear
+from ..operators import tiles as layout
+from ..operators.policy import LEVELS, Policy
+from ..operators.streams import Edge
 from . import Parameter, Result
+from . import single as alone
 from .data import DTYPE, check, check_positive, record
-from .layer import alone, layout, linear
-from .layer.alone import TOKENS, Alone, rounded
-from .layer.policy import LEVELS, Policy
-from .layer.streams import Edge
+from .single import TOKENS, Alone, rounded
 
 PARAMETERS = {
     p.name: p

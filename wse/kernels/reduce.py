@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import collectives, dsd
 from ..errors import ConfigError
-from ..fabric import Fabric
-from ..machine import Machine
-from ..program import Program
-from ..timestamps import Timestamps, trace_cycles
-from . import Parameter, Progress, Result, data
+from ..fabric.fabric import Fabric
+from ..machine.parameters import Machine
+from ..program import dsd
+from ..program.program import Program
+from . import Parameter, Progress, Result, collectives, data
+from .timestamps import Timestamps, trace_cycles
 
 PARAMETERS = {
     parameter.name: parameter

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from ..operators import rotary as operator
 from . import Parameter, Result
-from .layer import alone
-from .layer import rotary as operator
-from .layer.alone import DTYPE, TOKENS, Alone, Tensor
+from . import single as alone
+from .single import DTYPE, TOKENS, Alone, Tensor
 
 PARAMETERS = {
     p.name: p

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from ..operators import softmax as operator
 from . import Result
-from .layer import alone
-from .layer import softmax as operator
-from .layer.alone import DTYPE, FEATURES, TOKENS, Alone, Tensor
+from . import single as alone
+from .single import DTYPE, FEATURES, TOKENS, Alone, Tensor
 
 PARAMETERS = {p.name: p for p in (FEATURES, TOKENS, DTYPE)}
 GRID = (4, 2)

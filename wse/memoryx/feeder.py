@@ -18,9 +18,9 @@ from math import ceil
 import numpy as np
 
 from ..errors import ConfigError
-from ..machine import Machine
-from ..run import Run
-from ..stream import Segment, StreamIn
+from ..fabric.run import Run
+from ..fabric.stream import Segment, StreamIn
+from ..machine.parameters import Machine
 from .system import MemoryX
 
 DRAM_LATENCY = (

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 
 from ..errors import ConfigError
-from ..numerics import FORMATS
+from ..machine.numerics import FORMATS
 
 U32, U64 = np.uint32, np.uint64
 INFINITY = 0x7F800000  # float32

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
-    from ..run import Run
+    from ..fabric.run import Run
 
 # Each is a module here: with figure(run), the animation with write(run, path).
 KINDS = ("summary", "heatmap", "stalls", "links", "timeline", "schedule", "animation")

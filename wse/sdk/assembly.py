@@ -11,7 +11,7 @@ import numpy as np
 
 from ..csl.artifact import Artifact, ClassImage, PerPeValues
 from ..errors import ConfigError, ProgramError
-from ..machine import Machine
+from ..machine.parameters import Machine
 from . import compile, paths
 from .device import Rectangle
 from .geometry import IntVector

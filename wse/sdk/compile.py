@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..csl import emit, ir
+from ..csl import emit
 from ..csl.artifact import Artifact
-from ..csl.errors import Diagnostic
-from ..csl.link import link
-from ..csl.program import compile_program
+from ..csl.codegen.link import link
+from ..csl.compile import compile_program
+from ..csl.ir import ir
+from ..csl.syntax.errors import Diagnostic
 from ..errors import ConfigError
-from ..machine import Machine
+from ..machine.parameters import Machine
 
 IMPORT_PATH = "CSL_IMPORT_PATH"  # environment: directories of modules, after those of --import-path
 

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import _engine, diagnosis
+from .. import _engine
 from ..csl import profile
 from ..csl.artifact import RPC_ARGUMENTS, RPC_SELECTOR, RPC_TASK, Artifact, ClassImage, Variable
 from ..errors import ConfigError, DeadlockError, FabricFault, ProgramError
-from ..fabric import Fabric
-from ..program import NO_CLASS
-from ..run import Run
-from ..symbol import DTYPES
+from ..fabric import diagnosis
+from ..fabric.fabric import Fabric
+from ..fabric.run import Run
+from ..program.program import NO_CLASS
+from ..program.symbol import DTYPES
 
 HOST_SIDE = "W"  # the side of a router where host streams enter and leave
 TO_DEVICE, TO_HOST = "MEMCPYH2D", "MEMCPYD2H"  # how names of streaming colors begin

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
-    from ..run import Run
+    from ..fabric.run import Run
 
 ENDINGS = (".pftrace", ".json", ".txt", ".npz")
 CAPACITY = 1_000_000  # events that a traced run keeps unless told otherwise

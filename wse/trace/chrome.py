@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .events import BEGIN, END, actions, lane_name, lanes
 
 if TYPE_CHECKING:
-    from ..run import Run
+    from ..fabric.run import Run
 
 PHASES = {BEGIN: "B", END: "E"}
 

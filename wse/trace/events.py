@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from ..run import Run
+    from ..fabric.run import Run
 
 BEGIN, END, INSTANT = "begin", "end", "instant"
 MAIN, WAVELETS = -1, 1 << 32  # lanes; a microthread's lane is its number
@@ -75,7 +75,7 @@ def kind_name(kind: int) -> str:
 
 def instruction(opcode: int) -> str:
     """The name of an opcode, or its number where there is none."""
-    from .. import isa
+    from ..machine import isa
 
     return isa.INSTRUCTIONS[opcode].name if opcode < len(isa.INSTRUCTIONS) else f"opcode {opcode}"
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from .events import BEGIN, END, INSTANT, actions, lane_name, lanes
 
 if TYPE_CHECKING:
-    from ..run import Run
+    from ..fabric.run import Run
 
 # TracePacket
 TIMESTAMP, SEQUENCE, TRACK_EVENT, INTERNED, FLAGS, DESCRIPTOR = 8, 10, 11, 12, 13, 60

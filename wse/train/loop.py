@@ -17,12 +17,12 @@ from zlib import crc32
 import numpy as np
 
 from ..errors import ConfigError
-from ..mapping.execution import Execution, Pass
+from ..execute.execution import Execution, Pass
+from ..machine.numerics import from_bits
 from ..memoryx.optimizer import SGD, AdamW, Optimizer, measure
 from ..memoryx.rounding import to_bits
 from ..memoryx.store import Store
 from ..models import Graph
-from ..numerics import from_bits
 from .data import Batches
 from .scaler import Scaler
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ..errors import ConfigError
-from ..machine import Parameter
+from ..machine.parameters import Parameter
 from .models import BAR_PCT, Modelled
 from .points import Compared, summary
 from .sensitivity import Determined, Slope, free

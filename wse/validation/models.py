@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ..machine import Machine
+from ..machine.parameters import Machine
 from .points import measured
 
 PES = (4, 8, 16, 32, 64, 128, 256, 512)

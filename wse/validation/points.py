@@ -20,7 +20,7 @@ from typing import Any
 
 from .. import kernels
 from ..errors import ConfigError, RunError, WseError
-from ..machine import Machine
+from ..machine.parameters import Machine
 from . import programs
 
 TABLE = Path(__file__).with_name("calibration.csv")

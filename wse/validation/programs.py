@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import _engine, dsd
+from .. import _engine
 from ..errors import ConfigError
-from ..fabric import Fabric
-from ..machine import Machine
-from ..program import PEClass, Program
-from ..run import Run
+from ..fabric.fabric import Fabric
+from ..fabric.run import Run
+from ..machine.parameters import Machine
+from ..program import dsd
+from ..program.program import PEClass, Program
 
 
 def _single(machine: Machine, words: int = 2) -> tuple[Program, PEClass]:

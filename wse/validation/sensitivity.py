@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import WseError
-from ..fabric import Fabric
-from ..machine import PARAMETERS, Machine, Parameter
-from ..program import Program
+from ..fabric.fabric import Fabric
+from ..machine.parameters import PARAMETERS, Machine, Parameter
+from ..program.program import Program
 from .points import Point, within
 
 # Units of the rows that say how long something takes, or how much of it goes on at once.

@@ -1,0 +1,23 @@
+/* fault.c - the first fault of a run: the earliest cycle wins, then the lowest PE, so that it does not depend on threads. */
+#include "state/state.h"
+
+wse_fault fault_at(const struct wse_fabric *f, uint32_t pe, uint64_t cycle, int kind) {
+  return (wse_fault){.kind = kind, .x = (int32_t)(pe % (uint32_t)f->width), .y = (int32_t)(pe / (uint32_t)f->width),
+                     .color = -1, .queue = -1, .task = -1, .port = -1, .pc = -1, .cycle = cycle};
+}
+
+static bool earlier(const wse_fault *a, const wse_fault *b) {
+  if (b->kind == WSE_FAULT_NONE) return true;
+  if (a->cycle != b->cycle) return a->cycle < b->cycle;
+  return a->y != b->y ? a->y < b->y : a->x < b->x;
+}
+
+void fault_raise(band *b, wse_fault fault) {
+  if (earlier(&fault, &b->fault)) b->fault = fault;
+}
+
+void wse_fault_of(const wse_fabric *f, wse_fault *out) {
+  *out = f->bands[0].fault;
+  for (int i = 1; i < f->band_total; i++)
+    if (f->bands[i].fault.kind != WSE_FAULT_NONE && earlier(&f->bands[i].fault, out)) *out = f->bands[i].fault;
+}

@@ -1,0 +1,81 @@
+/* dsd.h - data structure descriptors: from an element's number to its address.
+ *
+ * Addresses are bytes in a space of 64 KiB that wraps; SRAM is its first 48 KiB, reads beyond give 0 and writes nothing
+ * [SDK: memory].  Nothing faults on an address.
+ */
+#ifndef DSD_H
+#define DSD_H
+
+#include "state/state.h"
+
+static inline bool dsd_is_memory(const dsr *d) { return d->kind >= DSD_MEM1D && d->kind <= DSD_CIRCULAR; }
+static inline bool dsd_is_fabric(const dsr *d) { return d->kind == DSD_FABIN || d->kind == DSD_FABOUT; }
+
+/* As an operation on elements of `size` bytes takes it: strides in bytes. */
+static inline dsr dsd_sized(const dsr *d, int size) {
+  dsr sized = *d;
+  if (d->kind == DSD_MEM1D && d->flags & DSD_ELEMENTS) sized.stride = (int16_t)(d->stride * size);
+  return sized;
+}
+
+static inline uint16_t dsd_address(const dsr *d, const xdsr *x, uint32_t i) {
+  switch (d->kind) {
+    case DSD_MEM4D: {
+      int32_t at = d->base;
+      for (int k = 3; k > 0; k--) {
+        uint32_t n = x->tensor.extent[k] ? x->tensor.extent[k] : 1;
+        at += (int32_t)(i % n) * x->tensor.stride[k];
+        i /= n;
+      }
+      return (uint16_t)(at + (int32_t)(i & 0xffff) * x->tensor.stride[0]);
+    }
+    case DSD_CIRCULAR: {
+      int64_t size = x->circle.bytes ? x->circle.bytes : 1;
+      int64_t at = ((int64_t)(uint16_t)(d->base - x->circle.start) + (int64_t)i * d->stride) % size;
+      return (uint16_t)(x->circle.start + (at < 0 ? at + size : at));
+    }
+    default:
+      return (uint16_t)(d->base + (int32_t)i * d->stride);
+  }
+}
+
+/* Bytes from one element to the next in the fastest dimension: what bank and stride rules look at. */
+static inline int32_t dsd_stride(const dsr *d, const xdsr *x) {
+  if (d->kind != DSD_MEM4D) return d->stride;
+  for (int k = 3; k > 0; k--)
+    if (x->tensor.extent[k] > 1) return x->tensor.stride[k];
+  return x->tensor.stride[0];
+}
+
+/* Where the next operation goes on after n elements. */
+static inline uint16_t dsd_end(const dsr *d, const xdsr *x, uint32_t n) {
+  if (d->kind == DSD_MEM4D) return (uint16_t)(d->base + x->tensor.extent[0] * x->tensor.stride[0]);
+  return dsd_address(d, x, n);
+}
+
+static inline uint32_t sram_load16(const uint8_t *sram, uint16_t at) {
+  uint16_t v;
+  if (at > WSE_SRAM - 2) return at < WSE_SRAM ? sram[at] : 0;
+  memcpy(&v, sram + at, 2);
+  return v;
+}
+static inline void sram_store16(uint8_t *sram, uint16_t at, uint32_t value) {
+  uint16_t v = (uint16_t)value;
+  if (at <= WSE_SRAM - 2) memcpy(sram + at, &v, 2);
+  else if (at < WSE_SRAM) sram[at] = (uint8_t)v;
+}
+static inline uint32_t sram_load(const uint8_t *sram, uint16_t at, int size) {
+  if (size == 1) return at < WSE_SRAM ? sram[at] : 0;
+  uint32_t low = sram_load16(sram, at);
+  return size == 2 ? low : low | sram_load16(sram, (uint16_t)(at + 2)) << 16;
+}
+static inline void sram_store(uint8_t *sram, uint16_t at, int size, uint32_t value) {
+  if (size == 1) {
+    if (at < WSE_SRAM) sram[at] = (uint8_t)value;
+    return;
+  }
+  sram_store16(sram, at, value);
+  if (size == 4) sram_store16(sram, (uint16_t)(at + 2), value >> 16);
+}
+
+#endif

@@ -1,0 +1,68 @@
+/* isa.h - opcodes and the layout of an instruction word, from isa.def.
+ *
+ * An instruction is 64 bits: opcode 0..15 (bit 15: the last operand is an immediate), a 16..23, b 24..31, then either
+ * a 32-bit immediate, or for vector operations c 32..39, d 40..47, options 48..63.  RRRR keeps its c in 32..39, its third
+ * source in 40..47.
+ *
+ * A vector operand byte is a DSR: 0..15 dest file, 16..31 src0 file, 32..47 src1 file; or a register, 0x40 + r; or none, 0xff.
+ * DSR contents, 16 bytes, little-endian: kind u8, flags u8, queue u8, color u8, base u16 (byte address), length u16,
+ * stride i16 (bytes, or elements: DSD_ELEMENTS), options u16 (as in an instruction), xdsr u8, on_control u8, index u16.
+ * XDSR contents, 16 bytes: mem4d: extent u16[4] (slowest first), stride i16[4] (bytes); circular: start u16, bytes u16;
+ * FIFO: start u16, capacity u16 (elements), head u16, count u16, activate-on-push u8, activate-on-pop u8 (task id, 255 none),
+ * was-full u8, was-empty u8 (the machine's).
+ */
+#ifndef ISA_H
+#define ISA_H
+
+#include <stdint.h>
+
+enum {
+#define VECTOR(name, ...) OP_##name,
+#define SCALAR(name, ...) OP_##name,
+#define SYSTEM(name, ...) OP_##name,
+#include "tables/isa.def"
+  OP_COUNT
+};
+
+enum { INS_IMMEDIATE = 0x8000, OPERAND_REGISTER = 0x40, OPERAND_NONE = 0xff };
+
+typedef struct {
+  uint16_t op;
+  uint8_t a, b;
+  union {
+    int32_t imm;
+    struct {
+      uint8_t c, d;
+      uint16_t options;
+    };
+  };
+} isa_ins;
+
+enum {
+  OPT_ASYNC = 1,
+  OPT_UT = 1, /* shift; 3 bits */
+  OPT_UT_GIVEN = 1 << 4,
+  OPT_THEN = 5, /* shift; 2 bits */
+  OPT_THEN_NONE = 0,
+  OPT_THEN_ACTIVATE = 1,
+  OPT_THEN_UNBLOCK = 2,
+  OPT_TASK = 7, /* shift; 6 bits */
+};
+
+enum { DSD_NONE, DSD_MEM1D, DSD_MEM4D, DSD_CIRCULAR, DSD_FIFO, DSD_FABIN, DSD_FABOUT };
+
+enum {
+  DSD_CONTROL = 1,          /* fabout: sends control wavelets */
+  DSD_SAVE_ADDRESS = 2,     /* memory: the next operation goes on where this one ended */
+  DSD_ADVANCE_SWITCH = 4,   /* fabout: the last wavelet advances the switch of its own router */
+  DSD_INDEX = 8,            /* fabout: index in the upper half of the wavelet */
+  DSD_SIMD = 16,            /* fabric, 16-bit elements: two to a wavelet */
+  DSD_WIDE = 32,            /* mapstep, mapput: elements of 32 bits */
+  DSD_ELEMENTS = 64,        /* 1d memory: the stride counts elements of the operation, not bytes */
+};
+
+enum { LENGTH_INFINITE = 0x7fff };
+
+enum { ON_CONTROL_NONE, ON_CONTROL_TERMINATE, ON_CONTROL_ACTIVATE, ON_CONTROL_UNBLOCK }; /* low 2 bits; task id above */
+
+#endif

@@ -1,0 +1,47 @@
+"""Cycles of operators from executed kernels, and floor plans made of them."""
+
+import pytest
+
+from wse.costs import vendor_compiler as compiler
+from wse.costs.cycles import ExecutedCosts, operator_cycles
+from wse.machine.parameters import Machine
+from wse.models import graph, load
+from wse.plan import floorplan
+
+
+def test_every_operator_of_every_family_has_a_time():
+    for name in ("gpt2", "llama3-8b", "jais-13b", "falcon-40b", "mixtral-8x7b"):
+        for operator in graph(load(name).but(layers=1)).operators:
+            forward, backward = operator_cycles(operator, 128, 64, 2048, "wse3")
+            free = operator.kind in ("embedding", "positions", "rotary")
+            assert (forward > 0) != free, operator.name
+            assert backward >= 0
+
+
+def test_a_floor_plan_of_executed_kernels():
+    plan = floorplan.plan(graph(load("gpt2")), compiler.GRID, Machine("wse2"), ExecutedCosts("wse2"))
+    assert plan.rate == pytest.approx(min(p.rate for p in plan.placed))
+    assert 0.2 < plan.rate / compiler.SAMPLES_PER_SECOND < 5
+
+
+def test_products_cost_what_their_weights_do():
+    costs = ExecutedCosts()
+    made = {r.name: r for r in floorplan.regions(graph(load("gpt2")), "kernel")}
+    up, head = (costs.pe_cycles(made[name], 1024) for name in ("layers.0.mlp.up", "head"))
+    assert head / up == pytest.approx(50257 / 3072, rel=0.15)
+
+
+def test_zero_weights_are_not_multiplied_but_have_gradients():
+    (up,) = [o for o in graph(load("gpt3-6_7b").but(layers=1)).operators if o.name.endswith("mlp.up")]
+    times = {density: operator_cycles(up, 128, 64, 2048, "wse3", density) for density in (1.0, 0.5, 0.1)}
+    forward, backward = ([times[d][i] for d in (1.0, 0.5, 0.1)] for i in (0, 1))
+    assert forward[0] > 1.4 * forward[1] > 1.4 * 1.3 * forward[2]
+    assert backward[0] > backward[1] > backward[2] > 0.5 * backward[0]
+
+
+def test_long_sequences_lie_over_rows():
+    """From a row with whole sequences to sequences over rows: more work for a token, and no jump to less."""
+    (scores,) = [o for o in graph(load("gpt2").but(layers=1)).operators if o.kind == "attention"]
+    a_token = [sum(operator_cycles(scores, 12, 64, sequence, "wse3")) / 64 for sequence in (32, 64, 128, 512, 2048)]
+    assert a_token == sorted(a_token)
+    assert a_token[-1] / a_token[-2] == pytest.approx(4, rel=0.1)

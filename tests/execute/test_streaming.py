@@ -1,0 +1,187 @@
+"""A transformer on a rectangle, weights streamed in: its loss and every gradient against PyTorch, and what passes."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from layer_bounds import gradient_errors, random_tokens, random_weights
+
+from wse import Machine
+from wse.errors import ConfigError
+from wse.execute.streaming import Streaming
+from wse.memoryx import Ddr5, MemoryX
+from wse.models import graph, load
+from wse.train import loop, reference
+
+SMALL = load("nano-1").but(sequence=8)
+
+
+def build(model, batch, system=None, **options):
+    return Streaming(graph(model), batch, Machine("wse3"), system or MemoryX(), **options)
+
+
+# Two layers each; f32 takes twice the memory, so half the sequence.
+CASES = {
+    "bf16": (load("nano"), 4, 2e-2),
+    "f16": (load("nano"), 4, 2e-2),
+    "cb16": (load("nano"), 4, 2e-2),
+    "f32": (load("nano").but(sequence=16), 2, 1e-5),
+    "tied f32": (load("nano").but(sequence=16, tied=True), 2, 1e-5),
+    "alibi f32": (load("nano-1").but(sequence=16, positions="alibi"), 2, 1e-5),
+    "exact gelu f32": (load("nano-1").but(sequence=16, exact=True), 2, 1e-5),
+    "llama bf16": (load("nano-llama").but(sequence=16), 2, 2e-2),
+    "llama f32": (load("nano-llama").but(sequence=8), 2, 1e-5),
+}
+# Sequences over two and four rows of PEs each.
+SPREAD = {
+    "bf16": (load("nano"), 2, (4, 4), 2e-2),
+    "f32": (load("nano").but(sequence=16), 1, (4, 4), 1e-5),
+    "llama f16": (load("nano-llama"), 2, (4, 4), 2e-2),
+    "alibi f32": (load("nano-1").but(sequence=16, positions="alibi"), 2, (4, 4), 1e-5),
+}
+
+
+@pytest.mark.parametrize("case", SPREAD)
+def test_sequences_over_several_rows(case):
+    model, batch, grid, bound = SPREAD[case]
+    check_gradients(model, batch, bound, dtype=case.split()[-1], grid=grid)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_gradient_is_that_of_pytorch(case):
+    model, batch, bound = CASES[case]
+    check_gradients(model, batch, bound, dtype=case.split()[-1])
+
+
+def check_gradients(model, batch, bound, **options):
+    execution = build(model, batch, **options)
+    ids, labels = random_tokens(model, batch)
+    weights = random_weights(execution.graph)
+    execution.load(weights)
+    scale = 1.0 if options["dtype"] == "f32" else 2.0**10
+    done = execution.run(ids, labels, scale)
+    loss, expected = reference.gradients(execution.graph, weights, ids, labels)
+    assert done.loss == pytest.approx(loss, rel=bound / 10)
+    assert set(done.gradients) == set(expected)
+    got = {name: g / np.float32(scale) for name, g in done.gradients.items()}
+    # A bias of all keys moves all scores of a query alike: its gradient is 0 but for rounding, in PyTorch as well.
+    for name in [name for name in expected if name.endswith("attention.k.bias")]:
+        size = max(np.linalg.norm(expected.pop(name)), np.linalg.norm(got[name]))
+        assert size < bound * np.linalg.norm(expected[name.replace("k.bias", "q.bias")])
+    found = gradient_errors(got, expected)
+    assert {name: e for name, (e, _) in found.items() if e > bound} == {}
+    assert {name: c for name, (_, c) in found.items() if c < 0.9999} == {}
+
+
+def test_fewer_bits_in_sums_are_faster_and_less_exact():
+    tokens, cycles, worst = random_tokens(SMALL, 2), [], []
+    for level in ("POL0", "POL1", "POL2"):
+        execution = build(SMALL, 2, dtype="bf16", policy=level)
+        weights = random_weights(execution.graph)
+        execution.load(weights)
+        done = execution.run(*tokens, 2.0**10)
+        _, expected = reference.gradients(execution.graph, weights, *tokens)
+        got = {name: g / np.float32(2.0**10) for name, g in done.gradients.items()}
+        found = gradient_errors(got, {name: g for name, g in expected.items() if not name.endswith("k.bias")})
+        cycles.append(done.cycles)
+        worst.append(max(error for error, _ in found.values()))
+    assert cycles[0] > cycles[1] > cycles[2]
+    assert worst[0] < worst[1] < worst[2] < 6e-2
+
+
+def test_a_pass_does_not_depend_on_those_before():
+    execution, other = build(SMALL, 2, dtype="f16"), build(SMALL, 2, dtype="f16")
+    tokens, weights = [random_tokens(SMALL, 2, seed) for seed in range(3)], random_weights(graph(SMALL))
+    execution.load(weights)
+    execution.run(*tokens[0], 2.0**12)
+    evaluated = execution.evaluate(*tokens[1])
+    execution.run(*tokens[2], 2.0**10)
+    after = execution.run(*tokens[1], 2.0**10)
+    other.load(weights)
+    alone = other.run(*tokens[1], 2.0**10)
+    assert evaluated == alone.loss == after.loss
+    for name, gradient in alone.gradients.items():
+        assert gradient.tobytes() == after.gradients[name].tobytes(), name
+    assert abs(after.cycles - alone.cycles) < 0.001 * alone.cycles  # where in its cycle a link is
+
+
+def test_rows_and_threads_do_not_change_gradients():
+    tokens, weights, found = random_tokens(SMALL, 4), random_weights(graph(SMALL)), []
+    for grid, threads in (((4, 4), 1), ((4, 4), 2), ((4, 2), 1), ((2, 4), 1)):
+        execution = build(SMALL, 4, dtype="f32", grid=grid, threads=threads)
+        execution.load(weights)
+        found.append(execution.run(*tokens).gradients)
+    for name, gradient in found[0].items():
+        assert gradient.tobytes() == found[1][name].tobytes()
+        for other in found[2:]:
+            assert (
+                np.abs(gradient - other[name]).max() < 1e-5 * np.abs(found[0][name.replace("k.bias", "q.bias")]).max()
+            )
+
+
+def test_zeros_are_not_sent_and_save_time():
+    done, tokens = {}, random_tokens(SMALL, 2)
+    for share in (0.0, 0.5, 0.9):
+        execution = build(SMALL, 2, dtype="bf16", sparse=True)
+        masks = loop.masks(execution.graph, share, 0)
+        weights = {name: w * masks.get(name, 1) for name, w in random_weights(execution.graph).items()}
+        execution.load(weights)
+        done[share] = execution.run(*tokens, 2.0**10)
+        _, expected = reference.gradients(execution.graph, weights, *tokens)
+        for name, (error, _) in gradient_errors(done[share].gradients, expected).items():
+            got = done[share].gradients[name] / 2.0**10
+            assert name.endswith("k.bias") or np.linalg.norm(got - expected[name]) < 2e-2 * np.linalg.norm(
+                expected[name]
+            ), (name, error)
+    for share, p in done.items():  # each zero is left out forward and backward
+        zeros = sum(int(mask.size * share) for mask in loop.masks(graph(SMALL), 0.5, 0).values())
+        assert p.sent == p.dense - 2 * zeros and (zeros > 5_000 or not share)
+    assert done[0.9].cycles < done[0.5].cycles < done[0.0].cycles
+
+
+def test_slow_memory_is_what_a_pass_waits_for():
+    tokens, found = random_tokens(SMALL, 2), {}
+    for name, system in (("plenty", MemoryX()), ("little", MemoryX(part=Ddr5(3200), channels=1, nodes=1))):
+        execution = build(SMALL, 2, system)
+        execution.load(random_weights(execution.graph))
+        found[name] = execution.run(*tokens, 2.0**10)
+    plenty, little = found["plenty"], found["little"]
+    assert little.cycles > 1.2 * plenty.cycles
+    assert all(np.array_equal(little.gradients[name], g) for name, g in plenty.gradients.items())
+    assert max(little.waits["forward"], key=little.waits["forward"].get) == "dram"
+    assert plenty.waits["backward"]["dram"] == 0
+    for done in found.values():
+        assert set(done.waits) == {"forward", "backward"}
+        assert sum(sum(causes.values()) for causes in done.waits.values()) == pytest.approx(done.cycles, rel=0.1)
+
+
+def test_spans_tell_what_was_when():
+    execution = build(SMALL, 2)
+    execution.load(random_weights(execution.graph))
+    execution.run(*random_tokens(SMALL, 2), 2.0**10)
+    done = execution.run(*random_tokens(SMALL, 2), 2.0**10)
+    computing = [span for span in done.spans if span.track == "compute"]
+    assert [span.name for span in computing] == [f"{c.what} {c.operator.name}" for c in execution.schedule.calls]
+    assert all(a.end == b.begin for a, b in pairwise(computing))
+    assert {span.track for span in done.spans} == {"compute", "weights in", "embedding in", "gradients out"}
+    streams = [span for span in done.spans if span.track != "compute"]
+    assert min(s.begin for s in streams) >= computing[0].begin - 100 and all(s.begin < s.end for s in streams)
+    assert sum(span.end - span.begin for span in computing) == pytest.approx(done.cycles, rel=0.02)
+
+
+def test_what_is_refused():
+    with pytest.raises(ConfigError, match=r"^3 columns do not divide 4 heads"):
+        build(SMALL, 2, grid=(3, 2))
+    with pytest.raises(ConfigError, match=r"^3 rows of PEs for 2 sequences of 8: executed attention has"):
+        build(SMALL, 2, grid=(4, 3))
+    execution = build(SMALL, 2)
+    with pytest.raises(ConfigError, match=r"^there are no weights: load some first$"):
+        execution.run(*random_tokens(SMALL, 2))
+    execution.load(random_weights(execution.graph))
+    with pytest.raises(ConfigError, match=r"^a loss scale is above 0, not 0$"):
+        execution.run(*random_tokens(SMALL, 2), 0)
+    with pytest.raises(ConfigError, match=r"^ids and labels are \[2, 8\], not \(4, 8\) and \(4, 8\)$"):
+        execution.run(*random_tokens(SMALL, 4))

@@ -1,0 +1,21 @@
+"""Sums of tiles: rounded once, and in place if asked."""
+
+import numpy as np
+import pytest
+
+from wse.kernels import single as alone
+from wse.kernels.single import Tensor
+from wse.operators import residual
+from wse.operators.policy import Policy
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f16", "bf16", "cb16"])
+@pytest.mark.parametrize("to", ["z", "x", "y"])
+def test_add(to, dtype):
+    policy = Policy(dtype)
+    x, y = (alone.rounded(np.random.default_rng(seed).normal(size=50), policy) for seed in range(2))
+    tensors = {"x": Tensor((50,), x), "y": Tensor((50,), y), "z": Tensor((50,))}
+    got = alone.on_one([residual.add(50, policy.size, "add")], tensors, dtype, {"add.z": to}).arrays
+    assert np.array_equal(got[to][0, 0], alone.rounded(x.astype(np.float64) + y, policy))
+    for kept, value in {"x": x, "y": y}.items():
+        assert to == kept or np.array_equal(got[kept][0, 0], value)

@@ -1,0 +1,45 @@
+"""The micro-batch by memory: published choices, divisions of a batch, what does not fit."""
+
+import pytest
+
+from wse.errors import ConfigError
+from wse.models import load
+from wse.plan import microbatch
+
+
+def test_the_ten_published_within_12_percent():
+    rows = list(microbatch.published())
+    assert len(rows) == 10
+    assert max(abs(row.error_pct) for row in rows) <= 12
+
+
+def test_bytes_are_counted_on_the_graph():
+    # norm, q, k, v, scores, o, sum, norm, 4 up, 4 gelu, down, sum: 18 widths of 2 bytes
+    assert microbatch.token_bytes(load("gpt3-13b")) == 36 * 5120
+    grouped = load("llama3-8b")
+    d, kv, ff = 4096, 1024, 14336
+    assert microbatch.token_bytes(grouped) == 2 * (9 * d + 3 * kv + 3 * ff)
+
+
+@pytest.mark.parametrize(
+    "batch, systems, own, sequences, passes",
+    [
+        (320, 1, None, 20, 16),
+        (320, 16, None, 20, 1),
+        (21, 1, None, 10.5, 2),
+        (64, 16, None, 4, 1),
+        (100, 1, 7, 100 / 15, 15),
+    ],
+)
+def test_a_batch_is_divided_evenly(batch, systems, own, sequences, passes):
+    found = microbatch.choose(load("1t"), batch, systems, micro_batch=own)
+    assert (found.sequences, found.passes) == (pytest.approx(sequences), passes)
+
+
+def test_what_cannot_be_chosen():
+    with pytest.raises(ConfigError, match="not one sequence of 2048 tokens fits"):
+        microbatch.choose(load("1t"), 1, pes=10_000)
+    with pytest.raises(ConfigError, match="a batch of 8 sequences leaves some of 16 systems"):
+        microbatch.choose(load("1t"), 8, 16)
+    with pytest.raises(ConfigError, match="it is 1 to 2, the share"):
+        microbatch.choose(load("1t"), 32, 16, micro_batch=3)

@@ -1,0 +1,286 @@
+"""Cost models of the transformer's operators (kernels/layer), each executed alone on one PE: 16-bit tiles, f32 inside.
+
+Predictions read recorded runs: the operators themselves are imported when one is executed.
+
+What a row of PEs adds up for norms, softmax and loss, and what products with streamed weights cost, are models of their
+own.  rows: features of a tile; tokens: of a tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from ..machine.parameters import Machine
+from .fit import Model, Shape, library
+
+SIZE, FORMAT = 2, "f16"
+EPS = 1e-5
+CHUNK = 256  # elements at a time of an activation: activation.CHUNK
+
+PHASES = ("forward", "backward")
+
+Terms = dict[str, Callable[[Shape], float]]
+Made = tuple[list[Any], dict[str, tuple[tuple[int, ...], str]]]
+
+
+def layer_models() -> list[Model]:
+    """The operators that have a cost model."""
+    return [
+        *_elementwise("gelu", lambda n: _activation("gelu_tanh", n)),
+        *_elementwise("silu gate", _gate),
+        _model("residual", "add", ("n",), BY_ELEMENT, lambda s: _residual(s["n"]), ELEMENTS, MORE_ELEMENTS),
+        *(_norm(kind, phase) for kind in ("layer", "rms") for phase in ("forward", "backward")),
+        _model("loss", "loss", ("rows", "tokens"), BY_ROW, _loss, TILES, MORE_TILES),
+        *(_attention(phase) for phase in ("forward", "backward")),
+        *(_spread(phase) for phase in PHASES),
+        *(_linear(phase, arch) for arch in ("wse3", "wse2") for phase in ("forward", "backward")),
+    ]
+
+
+def _model(
+    name: str,
+    routine: str,
+    sizes: tuple[str, ...],
+    terms: Terms,
+    make: Callable[[Shape], Made],
+    fitted: tuple[tuple[int, ...], ...],
+    held: tuple[tuple[int, ...], ...],
+) -> Model:
+    """A model whose runs execute the routines that `make` gives and take the cycles of one of them."""
+
+    def run(shape: Shape) -> int:
+        from ..kernels import single as alone
+
+        routines, tensors = make(shape)
+        random = np.random.default_rng(0)
+        given: dict[str, Any] = {}
+        for tensor, (size, dtype) in tensors.items():
+            whole = np.zeros(size, np.uint16) if dtype == "u16" else random.normal(size=size).astype(np.float32)
+            given[tensor] = alone.Tensor(size, whole, dtype)
+        return alone.on_one(routines, given, FORMAT).cycles[routine]
+
+    return Model(name, sizes, terms, run, fitted, held)
+
+
+# --- element by element --------------------------------------------------------------------------------------------
+
+BY_ELEMENT: Terms = {
+    "start": lambda s: 1.0,
+    "an element": lambda s: s["n"],
+    "a chunk": lambda s: -(-s["n"] // CHUNK),
+}
+ELEMENTS = tuple((n,) for n in (32, 64, 128, 256, 384, 512, 1024))
+MORE_ELEMENTS = tuple((n,) for n in (48, 160, 320, 768, 2048))
+
+
+def _elementwise(name: str, make: Callable[[int], Made]) -> list[Model]:
+    return [
+        _model(f"{name} {phase}", phase, ("n",), BY_ELEMENT, lambda s: make(s["n"]), ELEMENTS, MORE_ELEMENTS)
+        for phase in ("forward", "backward")
+    ]
+
+
+def _activation(function: str, n: int) -> Made:
+    from ..operators import activation
+
+    tile = ((n,), FORMAT)
+    forward = activation.forward(function, n, SIZE, "forward")
+    backward = activation.backward(n, SIZE, "backward")
+    return [forward, backward], dict.fromkeys({*forward.operands, *backward.operands}, tile)
+
+
+def _gate(n: int) -> Made:
+    from ..operators import activation
+
+    tile = ((n,), FORMAT)
+    forward = activation.gate_forward("silu", n, SIZE, "forward")
+    backward = activation.gate_backward(n, SIZE, "backward")
+    return [forward, backward], dict.fromkeys({*forward.operands, *backward.operands}, tile)
+
+
+def _residual(n: int) -> Made:
+    from ..operators import residual
+
+    made = residual.add(n, SIZE, "add")
+    return [made], dict.fromkeys(made.operands, ((n,), FORMAT))
+
+
+# --- over a row of PEs; the sums along it apart -------------------------------------------------------------------
+
+BY_ROW: Terms = {
+    "start": lambda s: 1.0,
+    "an element": lambda s: s["rows"] * s["tokens"],
+    "a row": lambda s: s["rows"],
+    "a token": lambda s: s["tokens"],
+}
+TILES = tuple(product((4, 8, 16, 24), (8, 16, 32, 64)))
+MORE_TILES = ((6, 24), (12, 48), (20, 40), (28, 64), (5, 128))
+
+
+def _norm(kind: str, phase: str) -> Model:
+    def make(s: Shape) -> Made:
+        from ..operators.norm import Norm
+
+        rows, tokens = s["rows"], s["tokens"]
+        made = Norm(kind, rows, rows, tokens, 1, SIZE, EPS, bias=kind == "layer")
+        tile, by_row, by_token = ((rows, tokens), FORMAT), ((rows,), "f32"), ((tokens,), "f32")
+        tensors: dict[str, tuple[tuple[int, ...], str]] = dict.fromkeys(("x", "y", "xhat", "dy", "dx"), tile)
+        tensors |= dict.fromkeys(("gain", "bias", "dgain", "dbias"), by_row) | {"rstd": by_token}
+        return [made.forward("forward"), made.backward("backward")], tensors
+
+    return _model(f"{kind} norm {phase}", phase, ("rows", "tokens"), BY_ROW, make, TILES, MORE_TILES)
+
+
+def _loss(s: Shape) -> Made:
+    from ..operators.loss import Loss
+
+    rows, tokens = s["rows"], s["tokens"]
+    tile = ((rows, tokens), FORMAT)
+    tensors = {"logits": tile, "dlogits": tile, "labels": ((tokens,), "u16"), "scale": ((1,), "f32")}
+    tensors |= {"loss": ((1,), "f32")}
+    return [Loss(rows, rows, tokens, 1, SIZE).routine("loss")], tensors
+
+
+# --- attention -----------------------------------------------------------------------------------------------------
+
+
+def _pairs(s: Shape) -> int:
+    return s["heads"] * s["sequence"] ** 2
+
+
+BY_PAIR: Terms = {
+    "start": lambda s: 1.0,
+    "a pair of tokens and feature": lambda s: _pairs(s) * s["d_head"],
+    "a pair of tokens": _pairs,
+    "a token and feature": lambda s: s["heads"] * s["sequence"] * s["d_head"],
+    "a token": lambda s: s["heads"] * s["sequence"],
+    "a feature": lambda s: s["heads"] * s["d_head"],
+    "a head": lambda s: s["heads"],
+}
+HEADS = (
+    *product((1,), (4, 8, 16, 32), (8, 16, 24)),
+    (1, 4, 32), (1, 8, 32), (1, 16, 32), (2, 8, 16), (2, 16, 16), (4, 8, 16), (1, 64, 8),
+)  # fmt: skip
+MORE_HEADS = ((1, 12, 20), (1, 24, 16), (2, 8, 24), (3, 8, 16), (1, 8, 40), (1, 32, 32))
+
+
+def _attention(phase: str) -> Model:
+    def make(s: Shape) -> Made:
+        from ..operators.attention import Attention
+
+        heads, d_head, sequence = s["heads"], s["d_head"], s["sequence"]
+        made = Attention(heads, heads, d_head, sequence, sequence, SIZE)
+        tile = ((heads * d_head, sequence), FORMAT)
+        tensors = dict.fromkeys(("q", "k", "v", "o", "do", "dq", "dk", "dv"), tile)
+        return [made.forward("forward"), made.backward("backward")], tensors | {"stash": ((made.stash,), "f32")}
+
+    return _model(f"attention {phase}", phase, ("heads", "d_head", "sequence"), BY_PAIR, make, HEADS, MORE_HEADS)
+
+
+# A sequence over several rows of PEs: keys and values go round them, a step for each row.
+BY_STEP: Terms = {
+    "start": lambda s: 1.0,
+    "a step": lambda s: s["rows"],
+    "a step's pair and feature": lambda s: s["rows"] * s["tokens"] ** 2 * s["d_head"],
+    "a step's pair": lambda s: s["rows"] * s["tokens"] ** 2,
+    "a step's token and feature": lambda s: s["rows"] * s["tokens"] * s["d_head"],
+    "a step's token": lambda s: s["rows"] * s["tokens"],
+    "a step's feature": lambda s: s["rows"] * s["d_head"],
+}
+SPREAD = (*product((2, 4), (4, 8, 16), (8, 16, 24)), (8, 8, 8), (8, 8, 16), (8, 16, 16), (2, 32, 8), (2, 32, 16))
+MORE_SPREAD = ((3, 12, 20), (6, 8, 12), (12, 8, 16), (4, 24, 16), (16, 8, 24), (4, 12, 28))
+
+
+def _spread(phase: str) -> Model:
+    def run(s: Shape) -> int:
+        given: dict[str, Any] = {"heads": 1, "kv_heads": 1, "d_head": s["d_head"], "rows": s["rows"]}
+        given |= {"sequence": s["rows"] * s["tokens"], "dtype": FORMAT}
+        return library("attention", Machine("wse3"), (1, s["rows"]), **given).extra["phase_cycles"][phase]
+
+    sizes = ("rows", "d_head", "tokens")
+    return Model(f"attention over rows {phase}", sizes, BY_STEP, run, SPREAD, MORE_SPREAD)
+
+
+# --- linear layers: products with streamed weights, and the gradients ----------------------------------------------
+
+ROWS = 2  # of the executed rectangles: columns work alike, and the way north is a few cycles a row
+
+
+def _weights(s: Shape) -> int:
+    """That a PE multiplies by: those of its own features of one side, all of the other."""
+    return s["w"] * -(-s["inputs"] // s["w"]) * -(-s["outputs"] // s["w"])
+
+
+def _whole(s: Shape, side: str) -> int:
+    """Features of a side with what fills the last tile."""
+    return s["w"] * -(-s[side] // s["w"])
+
+
+PRODUCT: Terms = {
+    "start": lambda s: 1.0,
+    "a weight and token": lambda s: _weights(s) * s["tokens"],
+    "a weight": _weights,
+}
+# Forward, partial sums of outputs go round the row (kernels/layer/partial.py).
+FORWARD = PRODUCT | {
+    "a partial sum and token": lambda s: _whole(s, "outputs") * s["tokens"],
+    "a row of weights": lambda s: _whole(s, "inputs"),
+    "a column": lambda s: s["w"],
+}
+# Backward, gradients of outputs are gathered, and rows of the weights' gradients go north (linear.py).
+BACKWARD = PRODUCT | {
+    "a gathered gradient and token": lambda s: _whole(s, "outputs") * s["tokens"],
+    "a gathered gradient": lambda s: _whole(s, "outputs"),
+    "an input and token": lambda s: _whole(s, "inputs") // s["w"] * s["tokens"],
+    "a column": lambda s: s["w"],
+}
+
+
+LINEAR = (
+    *product((2, 4, 8), (16, 32), (16, 64), (16, 32)),
+    (4, 64, 16, 16), (4, 128, 32, 32), (4, 32, 128, 32), (4, 32, 32, 64), (8, 64, 64, 8), (2, 32, 32, 48),
+    (4, 64, 64, 32), (4, 32, 32, 8), (8, 128, 64, 16),
+)  # fmt: skip
+MORE_LINEAR = ((4, 48, 48, 24), (8, 96, 32, 32), (4, 96, 24, 16), (6, 48, 96, 32), (4, 32, 96, 40), (16, 128, 128, 16))
+
+
+def _linear(phase: str, arch: str) -> Model:
+    def run(s: Shape) -> int:
+        from ..fabric.fabric import Fabric
+        from ..operators import linear, partial
+        from ..operators.policy import Policy
+        from ..operators.region import Region
+        from ..operators.streams import Edge
+        from ..program.program import Program
+
+        policy = Policy(FORMAT, "POL0")
+        region = Region(Program(s["w"], ROWS, arch, fp16=policy.fp16), policy, tokens=s["tokens"])
+        x, y = (region.activation(name, s[side]) for name, side in (("x", "inputs"), ("y", "outputs")))
+        weight = np.random.default_rng(0).normal(size=(s["outputs"], s["inputs"]))
+        if phase == "forward":
+            with region.task(phase, 8):
+                stream = partial.forward(region, x, y, bias=True)
+            values = {"weight": weight, "bias": weight[:, 0]}
+        else:
+            dx = region.activation("dx", s["inputs"])
+            with region.task(phase, 8):
+                stream, _ = linear.backward(region, x, y, dx, bias=True)
+            values = {"weight": weight}
+        region.finish()
+        fabric = Fabric(region.program)
+        Edge(fabric, region).feed(phase, {stream: values})
+        fabric.launch(phase)
+        return int(fabric.run().cycles)
+
+    terms = FORWARD if phase == "forward" else BACKWARD
+    sizes = ("w", "inputs", "outputs", "tokens")
+    return Model(linear_name(phase, arch), sizes, terms, run, LINEAR, MORE_LINEAR)
+
+
+def linear_name(phase: str, arch: str) -> str:
+    """The model's name."""
+    return f"linear {phase}" + ("" if arch == "wse3" else f", {arch}")

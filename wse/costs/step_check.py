@@ -1,0 +1,68 @@
+"""A whole training step against the sum of its operators' cost models: nothing is fitted to steps.
+
+The step is executed by weight streaming with a MemoryX that never lets it wait, on random ids; the cycles of each
+operator are those between its marks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..execute.streaming import Streaming
+from ..machine.parameters import Machine
+from ..memoryx import MemoryX, Network
+from ..models import Graph
+from .cycles import operator_cycles
+
+NODES, GBPS = 512, 1e5  # of MemoryX, and of its links: far more than any executed rectangle can take
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Cycles of the operators of a kind in a phase, executed and from cost models; modelled nan: there is no model."""
+
+    kind: str
+    phase: str
+    executed: int
+    modelled: float
+
+    @property
+    def error_pct(self) -> float:
+        return 100 * (self.modelled / self.executed - 1)
+
+
+def compare(graph: Graph, batch: int = 8, dtype: str = "f16", seed: int = 0) -> list[Compared]:
+    """By kind and phase, in the order of the step; the last row is all of it, kinds without a model as 0."""
+    memory = MemoryX(nodes=NODES, network=Network(gbps=GBPS, latency_us=0))
+    job = Streaming(graph, batch, Machine("wse3"), memory, dtype)
+    random = np.random.default_rng(seed)
+    job.load(
+        {
+            name: (random.normal(size=p.shape) * p.std if p.initial == "normal" else np.ones(p.shape)).astype(
+                np.float32
+            )
+            for name, p in graph.parameters.items()
+        }
+    )
+    ids, labels = random.integers(0, graph.model.vocab, (2, batch, graph.model.sequence))
+    done = job.run(ids, labels, 1.0)
+    width, height = job.grid
+    tokens = batch * graph.model.sequence // height
+    kinds = {operator.name: operator.kind for operator in graph.operators}
+    executed: dict[tuple[str, str], int] = {}
+    for span in done.spans:
+        if span.track == "compute":
+            key = kinds[span.name.split()[-1]], span.phase
+            executed[key] = executed.get(key, 0) + span.end - span.begin
+    modelled: dict[tuple[str, str], float] = {}
+    for operator in graph.operators:
+        cycles = operator_cycles(operator, width, tokens, graph.model.sequence, "wse3")
+        for phase, value in zip(("forward", "backward"), cycles, strict=True):
+            if value:
+                key = operator.kind, phase
+                modelled[key] = modelled.get(key, 0.0) + value
+    rows = [Compared(*key, cycles, modelled.get(key, float("nan"))) for key, cycles in executed.items()]
+    rows.append(Compared("all", "", sum(executed.values()), sum(modelled.values())))
+    return rows

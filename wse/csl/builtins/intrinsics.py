@@ -1,0 +1,91 @@
+"""Builtins that only the library's own files may call: what the libraries `<…>` cannot say in CSL.
+
+@wse_sys("row", T, args...)   a row of tables/isa.def that takes and gives scalars; its result is of type T, void if
+it has none
+@wse_say(kind, value)         a value for the host's log
+@wse_string(text)             the number by which the host knows the text
+@wse_symbol("name", pointer)  the host finds this variable by the name
+@wse_host_color("name", c)    in the layout: color c is connected to the host at every PE
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..ir import ir
+from ..sema import types as t
+from ..sema.convert import describe
+from ..sema.frame import Frame
+from ..sema.types import Type
+from ..sema.values import VOID, Ptr, Run, Val, Value
+from ..syntax import ast
+from ..syntax.errors import CslError
+from .language import builtin, text_of
+from .layout import export_pointer, layout_of
+
+ROOTS = {"ssqrt": np.float32, "hsqrt": np.float16}
+
+
+def argument(f: Frame, node: ast.Node) -> ir.Value:
+    value = f.expr(node)
+    if isinstance(value, Val) and value.type is t.COMPTIME_INT:
+        return f.operand(value, node.span, t.U16 if 0 <= value.data <= 0xFFFF else t.U32)
+    return f.operand(value, node.span)
+
+
+def root(row: str, value: Val) -> float:
+    """A square root at compile time, with the rounding of the machine."""
+    rounded: Any = ROOTS[row](value.data)
+    with np.errstate(invalid="ignore"):
+        return float(np.sqrt(rounded))
+
+
+@builtin("@wse_sys", 2, None)
+def sys_(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    row = text_of(f, node.args[0], "the name of the row")
+    kind = f.type(node.args[1])
+    if row in ROOTS:
+        value = f.expr(node.args[2])
+        if isinstance(value, Val):
+            return Val(kind, root(row, value))
+    build = f.need_run(node.span, "this")
+    args = [argument(f, arg) for arg in node.args[2:]]
+    if kind is t.VOID:
+        build.emit(ir.Sys(row, None, args))
+        return VOID
+    if kind.ir is None:
+        raise CslError.at(node.args[1].span, f"a result of type {kind} is no scalar")
+    reg = build.reg(kind.ir)
+    build.emit(ir.Sys(row, reg, args))
+    return Run(kind, reg)
+
+
+@builtin("@wse_say", 2)
+def say(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    f.need_run(node.span, "this")
+    f.emit(ir.Sys("say", None, [argument(f, arg) for arg in node.args]))
+    return VOID
+
+
+@builtin("@wse_string", 1)
+def string(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    return Val(t.COMPTIME_INT, f.unit.program.string(text_of(f, node.args[0], "the text")))
+
+
+@builtin("@wse_symbol", 2)
+def symbol(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    name = text_of(f, node.args[0], "the name")
+    value = f.known(node.args[1])
+    if not isinstance(value.type, t.PointerType) or not isinstance(value.data, Ptr):
+        raise CslError.at(node.args[1].span, f"a pointer was expected, not {describe(value)}")
+    export_pointer(f, name, value, ast.BuiltinCall(node.span, node.name, [node.args[1]]))
+    f.unit.out.symbols[name] = f.unit.out.exports.pop()
+    return VOID
+
+
+@builtin("@wse_host_color", 2)
+def host_color(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    layout_of(f, node).host_colors[text_of(f, node.args[0], "the name")] = f.number(node.args[1], t.COLOR)
+    return VOID

@@ -1,0 +1,496 @@
+"""Builtins: the table, and those of the language itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..ir import ir
+from ..sema import types as t
+from ..sema.convert import bits_of, coerce, describe, explicit, fill, from_bits
+from ..sema.frame import Frame, expr
+from ..sema.suggest import did_you_mean
+from ..sema.types import Type
+from ..sema.values import VOID, FnRef, Ptr, Range, Run, Sym, Val, Value, concrete, zero
+from ..syntax import ast
+from ..syntax.errors import CslError, Span
+
+
+class Builtin(NamedTuple):
+    """handler: (frame, node, wanted type) -> value.  least, most: number of arguments; most None: any."""
+
+    handler: Callable
+    least: int
+    most: int | None
+
+
+BUILTINS: dict[str, Builtin] = {}
+
+
+def builtin(name: str, least: int, most: int | None = -1) -> Callable:
+    """Registers the handler of a builtin; most is `least` if it is not given."""
+
+    def add(handler: Callable) -> Callable:
+        BUILTINS[name] = Builtin(handler, least, least if most == -1 else most)
+        return handler
+
+    return add
+
+
+@expr(ast.BuiltinCall)
+def builtin_call(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    found = BUILTINS.get(node.name)
+    if found is None or (node.name.startswith("@wse_") and not f.instance.library):
+        public = [name for name in BUILTINS if not name.startswith("@wse_")]
+        raise CslError.at(node.span, f"there is no builtin {node.name}{did_you_mean(node.name, public)}")
+    handler, least, most = found
+    count = len(node.args)
+    if count < least or (most is not None and count > most):
+        wanted = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
+        raise CslError.at(node.span, f"{node.name} takes {wanted} argument{'s' * (wanted != '1')}, not {count}")
+    return handler(f, node, want)
+
+
+def text_of(f: Frame, node: ast.Node, what: str) -> str:
+    value = f.known(node)
+    if not isinstance(value.data, str):
+        raise CslError.at(node.span, f"{what} must be a comptime_string, not {describe(value)}")
+    return value.data
+
+
+def struct_of(f: Frame, node: ast.Node, what: str) -> dict[str, Val]:
+    value = f.known(node)
+    if isinstance(value.data, list) and not value.data:
+        return {}
+    if not isinstance(value.data, dict):
+        raise CslError.at(node.span, f"{what} must be a struct with named fields, not {describe(value)}")
+    return value.data
+
+
+# ---- values and types ----
+
+
+@builtin("@zeros", 1)
+def zeros(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    kind = f.type(node.args[0])
+    if not isinstance(kind, t.ArrayType) and not t.is_number(kind) and kind is not t.BOOL:
+        raise CslError.at(node.span, f"@zeros makes arrays of numbers, not values of type {kind}")
+    return zero(kind)
+
+
+@builtin("@constants", 2)
+def constants(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    kind = f.type(node.args[0])
+    if not isinstance(kind, t.ArrayType):
+        raise CslError.at(node.span, f"@constants makes arrays, not values of type {kind}")
+    value = f.known(node.args[1], kind.elem)
+    made = zero(kind)
+    made.data[...] = concrete(value)
+    return made
+
+
+@builtin("@as", 2)
+def as_(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    kind = f.type(node.args[0])
+    value = f.expr(node.args[1], kind)
+    return convert(f, value, kind, node.span)
+
+
+def convert(f: Frame, value: Value, kind: Type, span: Span) -> Value:
+    """@as(kind, value)"""
+    if isinstance(value, Val):
+        return explicit(value, kind, span)
+    source = value.type
+    if source is kind:
+        return value
+    inner = kind.tag if isinstance(kind, t.EnumType) else kind
+    outer = source.tag if isinstance(source, t.EnumType) else source
+    ids = isinstance(inner, t.IdType) and t.is_integral(outer)
+    ids |= isinstance(outer, t.IdType) and isinstance(inner, t.IntType)
+    numbers = (t.is_number(inner) or inner is t.BOOL) and (t.is_number(outer) or outer is t.BOOL)
+    if inner.ir is None or not (numbers or ids) or not isinstance(value, Run):
+        return f.coerce(value, kind, span)
+    build = f.need_run(span, "a conversion")
+    if inner.ir == outer.ir:
+        return Run(kind, value.value)
+    reg = build.reg(inner.ir)
+    if inner is t.BOOL:
+        build.emit(ir.Bin("ne", reg, value.value, ir.Const(outer.ir or "u16", 0)))
+    else:
+        build.emit(ir.Convert(reg, value.value))
+    return Run(kind, reg)
+
+
+@builtin("@bitcast", 2)
+def bitcast(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    kind = f.type(node.args[0])
+    value = f.expr(node.args[1])
+    if value.type is t.COMPTIME_INT and kind.size is not None:
+        size = t.INTS[f"u{kind.size * 8}"] if kind.size in (1, 2, 4, 8) else t.U16
+        value = explicit(value, size, node.span)
+    source = value.type
+    if source is kind:
+        return value
+    if source.size != kind.size or source.size is None:
+        sizes = [f"{k.size * 8} bits" if k.size is not None else "none" for k in (source, kind)]
+        raise CslError.at(
+            node.span, f"@bitcast needs types of one size: {source} has {sizes[0]}, {kind} has {sizes[1]}"
+        )
+    if isinstance(value, Val):
+        made = bitcast_known(value, kind, node.span)
+        if made is not None:
+            return made
+    if kind.ir is None or source.ir is None:
+        raise CslError.at(node.span, f"@bitcast goes between scalars, not from {source} to {kind}")
+    build = f.need_run(node.span, "this @bitcast")
+    operand = f.operand(value, node.span)
+    if kind.ir == source.ir:
+        return Run(kind, operand)
+    reg = build.reg(kind.ir)
+    build.emit(ir.Bitcast(reg, operand))
+    return Run(kind, reg)
+
+
+def bitcast_known(value: Val, kind: Type, span: Span) -> Val | None:
+    if isinstance(value.data, Ptr):
+        if isinstance(kind, t.PointerType):
+            return Val(kind, value.data)
+        if value.data.target is None:
+            return from_bits(kind, value.data.offset & 0xFFFF)
+        return None
+    if isinstance(value.data, Sym) and t.is_integral(kind) and t.is_integral(value.type):
+        return explicit(value, kind, span)
+    bits = bits_of(value)
+    if bits is None:
+        return None
+    if isinstance(kind, t.PointerType):
+        return Val(kind, Ptr(None, bits))
+    return from_bits(kind, bits)
+
+
+@builtin("@ptrcast", 2)
+def ptrcast(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    kind = f.type(node.args[0])
+    value = f.expr(node.args[1])
+    if not isinstance(kind, t.PointerType) or not isinstance(value.type, t.PointerType):
+        raise CslError.at(node.span, f"@ptrcast goes between pointers, not from {value.type} to {kind}")
+    return Val(kind, value.data) if isinstance(value, Val) else Run(kind, value.value)
+
+
+@builtin("@range", 2, 4)
+def range_(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    kind = f.type(node.args[0])
+    if not t.is_integral(kind):
+        raise CslError.at(node.args[0].span, f"@range counts in integers, not in {kind}")
+    if len(node.args) == 3:
+        raise CslError.at(node.span, "@range takes a type and a stop, or a type, start, stop and step")
+    bounds = [f.coerce(f.expr(arg, kind), kind, arg.span) for arg in node.args[1:]]
+    if len(bounds) == 1:
+        bounds = [Val(kind, 0), bounds[0], Val(kind, 1)]
+    step = bounds[2]
+    if isinstance(step, Val) and not isinstance(step.data, Sym) and step.data == 0:
+        raise CslError.at(node.args[3].span, "the step of a @range must not be 0")
+    return Val(t.RANGE, Range(kind, *bounds))
+
+
+def range_part(name: str) -> Callable:
+    def part(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+        value = f.expr(node.args[0])
+        if not isinstance(value, Val) or not isinstance(value.data, Range):
+            raise CslError.at(node.span, f"{node.name} takes a @range")
+        return getattr(value.data, name)
+
+    return part
+
+
+for _name in ("start", "stop", "step"):
+    builtin(f"@range_{_name}", 1)(range_part(_name))
+
+
+@builtin("@type_of", 1)
+def type_of(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    where = f.place(node.args[0])
+    if isinstance(where, Val) and isinstance(where.data, FnRef):
+        return Val(t.TYPE, f.unit.fn_type(where.data, node.span))
+    return Val(t.TYPE, where.type)
+
+
+@builtin("@is_same_type", 2)
+def is_same_type(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    return Val(t.BOOL, f.type(node.args[0]) is f.type(node.args[1]))
+
+
+@builtin("@element_type", 1)
+def element_type(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    kind = f.type(node.args[0])
+    if not isinstance(kind, t.ArrayType | t.PointerType):
+        raise CslError.at(node.span, f"{kind} has no elements")
+    return Val(t.TYPE, kind.elem)
+
+
+@builtin("@element_count", 1)
+def element_count(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    return Val(t.COMPTIME_INT, array_type(f, node).count)
+
+
+@builtin("@rank", 1)
+def rank(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    return Val(t.COMPTIME_INT, len(array_type(f, node).dims))
+
+
+@builtin("@dimensions", 1)
+def dimensions(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    dims = array_type(f, node).dims
+    kind = t.array_of((len(dims),), t.U32)
+    return Val(kind, fill(kind, list(dims)))
+
+
+def array_type(f: Frame, node: ast.BuiltinCall) -> t.ArrayType:
+    kind = f.type(node.args[0])
+    if not isinstance(kind, t.ArrayType):
+        raise CslError.at(node.span, f"{node.name} takes the type of an array, not {kind}")
+    return kind
+
+
+@builtin("@is_comptime", 0, 1)
+def is_comptime(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Whether a value is known; without one, whether the code around it is evaluated at compile time."""
+    return Val(t.BOOL, isinstance(f.expr(node.args[0]), Val) if node.args else f.build is None)
+
+
+@builtin("@fp16", 0)
+def fp16(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The program's type of 16-bit floating-point numbers."""
+    return Val(t.TYPE, t.F16)
+
+
+@builtin("@get_int", 1)
+def get_int(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    value = f.expr(node.args[0])
+    kind = value.type
+    if not isinstance(kind, t.IdType | t.EnumType) and not t.is_integral(kind):
+        raise CslError.at(node.span, f"@get_int takes a color, a queue, an id or an enum, not a value of type {kind}")
+    if isinstance(value, Val):
+        return Val(
+            kind.tag if isinstance(kind, t.EnumType) else kind if t.is_integral(kind) else t.COMPTIME_INT, value.data
+        )
+    return Run(kind.tag if isinstance(kind, t.EnumType) else t.INTS[kind.ir or "u16"], f.operand(value, node.span))
+
+
+# ---- structs and strings ----
+
+
+@builtin("@concat_structs", 2)
+def concat_structs(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    a, b = f.known(node.args[0]), f.known(node.args[1])
+    for value, arg in ((a, node.args[0]), (b, node.args[1])):
+        if not isinstance(value.data, dict | list):
+            raise CslError.at(arg.span, f"@concat_structs takes structs, not {describe(value)}")
+    if not a.data or not b.data:
+        return Val(t.STRUCT, a.data or b.data)
+    if isinstance(a.data, list) and isinstance(b.data, list):
+        return Val(t.STRUCT, a.data + b.data)
+    if not isinstance(a.data, dict) or not isinstance(b.data, dict):
+        raise CslError.at(node.span, "@concat_structs takes two structs with named fields or two tuples")
+    twice = [name for name in a.data if name in b.data]
+    if twice:
+        raise CslError.at(node.span, f"both structs have a field {twice[0]}")
+    return Val(t.STRUCT, a.data | b.data)
+
+
+@builtin("@has_field", 2)
+def has_field(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    value = f.known(node.args[0])
+    name = text_of(f, node.args[1], "the name of a field")
+    if value.type is t.TYPE and isinstance(value.data, t.StructType):
+        return Val(t.BOOL, name in value.data.fields)
+    return Val(t.BOOL, isinstance(value.data, dict) and name in value.data)
+
+
+@builtin("@field", 2)
+def field(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    name = text_of(f, node.args[1], "the name of a field")
+    return f.expr(ast.Member(node.span, node.args[0], name))
+
+
+@builtin("@strcat", 1, None)
+def strcat(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    return Val(t.STRING, "".join(text_of(f, arg, "what is joined") for arg in node.args))
+
+
+@builtin("@strlen", 1)
+def strlen(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    return Val(t.COMPTIME_INT, len(text_of(f, node.args[0], "the argument of @strlen").encode()))
+
+
+@builtin("@get_string_from_byte", 1)
+def get_string_from_byte(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    return Val(t.STRING, chr(f.number(node.args[0], t.U8)))
+
+
+@builtin("@as_string", 1)
+def as_string(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    value = f.known(node.args[0])
+    return Val(t.STRING, value.data if isinstance(value.data, str) else describe(value).split(" of type")[0])
+
+
+@builtin("@get_array", 1)
+def get_array(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    data = text_of(f, node.args[0], "the argument of @get_array").encode()
+    kind = t.array_of((len(data),), t.U8)
+    return Val(kind, np.frombuffer(data, np.uint8).copy())
+
+
+# ---- checks ----
+
+
+@builtin("@comptime_assert", 1, 2)
+def comptime_assert(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    value = f.known(node.args[0], t.BOOL)
+    if not concrete(value):
+        why = f": {text_of(f, node.args[1], 'the message')}" if len(node.args) > 1 else ""
+        raise CslError.at(node.span, f"this assertion does not hold{why}")
+    return VOID
+
+
+@builtin("@comptime_print", 0, None)
+def comptime_print(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    shown = []
+    for arg in node.args:
+        value = f.known(arg)
+        shown.append(value.data if isinstance(value.data, str) else describe(value))
+    f.unit.program.findings.warn(node.span, " ".join(shown))
+    return VOID
+
+
+@builtin("@assert", 1, 2)
+def assert_(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    if f.build is None:
+        return comptime_assert(f, node, want)
+    from ..sema.exprs import condition
+
+    build = f.build
+    good, bad = build.new_block(), build.new_block()
+    decided = condition(f, node.args[0], good, bad)
+    if decided is True:
+        return VOID
+    if decided is False:
+        build.jump(bad)
+    build.start(bad)
+    build.emit(ir.Trap("an assertion does not hold"))
+    build.start(good)
+    return VOID
+
+
+@builtin("@unreachable", 0)
+def unreachable(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    if f.build is None:
+        raise CslError.at(node.span, "this must not be reached")
+    f.build.emit(ir.Trap("unreachable code is reached"))
+    return VOID
+
+
+@builtin("@is_arch", 1)
+def is_arch(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    name = text_of(f, node.args[0], "the name of the architecture")
+    if name not in ("wse1", "wse2", "wse3"):
+        raise CslError.at(node.args[0].span, f'there is no architecture "{name}": known are wse2 and wse3')
+    return Val(t.BOOL, f.unit.program.arch == name)
+
+
+# ---- modules ----
+
+
+@builtin("@import_module", 1, 2)
+def import_module(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    name = text_of(f, node.args[0], "the name of the file")
+    params = f.known(node.args[1]) if len(node.args) > 1 else None
+    if params is not None and not isinstance(params.data, dict) and params.data:
+        raise CslError.at(
+            node.args[1].span, f"the parameters must be a struct with named fields, not {describe(params)}"
+        )
+    return Val(t.MODULE, f.unit.import_module(f.instance, name, params, node.span))
+
+
+@builtin("@import_comptime_value", 2)
+def import_comptime_value(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    import json
+
+    kind = f.type(node.args[0])
+    name = text_of(f, node.args[1], "the name of the file")
+    path, _ = f.unit.program.loader.find(name, f.instance.file, node.span)
+    try:
+        value = from_json(json.loads(Path(path).read_text(encoding="utf-8")), node.span)
+    except (OSError, ValueError, RecursionError) as problem:
+        raise CslError.at(node.span, f"{name} is no JSON text: {problem}") from None
+    return coerce(value, kind, node.span)
+
+
+def from_json(data: Any, span: Span) -> Val:
+    match data:
+        case bool():
+            return Val(t.BOOL, data)
+        case int():
+            return Val(t.COMPTIME_INT, data)
+        case float():
+            return Val(t.COMPTIME_FLOAT, data)
+        case str():
+            return Val(t.STRING, data)
+        case list():
+            return Val(t.STRUCT, [from_json(item, span) for item in data])
+        case dict():
+            return Val(t.STRUCT, {name: from_json(item, span) for name, item in data.items()})
+    raise CslError.at(span, "null is no value of CSL")
+
+
+@builtin("@random16", 0)
+def random16(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    build = f.need_run(node.span, "@random16")
+    reg = build.reg("u16")
+    build.emit(ir.Sys("rand", reg))
+    return Run(t.U16, reg)
+
+
+@builtin("@set_active_prng", 1)
+def set_active_prng(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """There is one generator of random numbers; choosing it is no more than a check of the number."""
+    f.expr(node.args[0], t.U16)
+    return VOID
+
+
+def config_address(f: Frame, node: ast.Node) -> ir.Value:
+    return f.operand(convert(f, f.expr(node, t.U16), t.U16, node.span), node.span)
+
+
+def get_config(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """A register of the router, by word address."""
+    build = f.need_run(node.span, node.name)
+    reg = build.reg("u16")
+    build.emit(ir.Sys("cfgld", reg, [config_address(f, node.args[0])]))
+    return Run(t.U16, reg)
+
+
+def set_config(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    f.need_run(node.span, node.name)
+    value = f.expr(node.args[1], t.U16)
+    f.emit(ir.Sys("cfgst", None, [f.operand(value, node.args[1].span, t.U16), config_address(f, node.args[0])]))
+    return VOID
+
+
+for _suffix in ("", "_unchecked"):
+    builtin(f"@get_config{_suffix}", 1)(get_config)
+    builtin(f"@set_config{_suffix}", 2)(set_config)
+
+
+def nothing(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Older programs ask for what happens by itself: the server of launches, the table of control tasks."""
+    for arg in node.args:
+        f.expr(arg)
+    return VOID
+
+
+builtin("@rpc", 1)(nothing)
+builtin("@set_control_task_table", 0)(nothing)

@@ -1,0 +1,284 @@
+"""Builtins of colors, queues and tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..ir import ir
+from ..sema import types as t
+from ..sema.calls import entry
+from ..sema.convert import describe
+from ..sema.frame import Builder, Frame, at_of
+from ..sema.places import load
+from ..sema.types import Type
+from ..sema.values import VOID, FnRef, Val, Value, concrete
+from ..syntax import ast
+from ..syntax.errors import CslError, Span
+from .language import builtin, struct_of
+
+TEARDOWN_TASK = 29
+ROUTES_REGISTER, IN_TEARDOWN = 0x7F20, 1 << 14  # word address for color 0, bit
+MEMCPY_TASKS = (27, 28, 30)
+QUEUES = {"wse2": (8, 6), "wse3": (8, 8)}  # input, output
+
+
+def ranges(arch: str) -> dict[Type, tuple[int, int, str]]:
+    """Numbers that ids may have: first, last, what they are called."""
+    inputs, outputs = QUEUES[arch]
+    return {
+        t.COLOR: (0, 31, "a color"),
+        t.INPUT_QUEUE: (0, inputs - 1, "an input queue"),
+        t.OUTPUT_QUEUE: (0, outputs - 1, "an output queue"),
+        t.UT_ID: (0, 7, "a microthread"),
+        t.LOCAL_TASK_ID: (0 if arch == "wse2" else 8, 30, "a local task"),
+        t.CONTROL_TASK_ID: (0, 63, "a control task"),
+    }
+
+
+def id_builtin(name: str, kind: Type, *from_ids: Type) -> None:
+    """@get_…(n): a number, or an id of one of the other types, as this type."""
+
+    def make(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+        value = f.expr(node.args[0])
+        low, high, what = ranges(f.unit.program.arch)[kind]
+        if not t.is_integral(value.type) and value.type not in from_ids:
+            shown = describe(value) if isinstance(value, Val) else f"a value of type {value.type}"
+            raise CslError.at(node.args[0].span, f"{node.name} takes an integer, not {shown}")
+        if not isinstance(value, Val):
+            if kind is t.COLOR:
+                from .language import convert
+
+                return convert(f, value, kind, node.span)
+            raise CslError.at(node.args[0].span, "this number is not known at compile time")
+        number = concrete(value)
+        if not low <= number <= high:
+            raise CslError.at(
+                node.args[0].span,
+                f"{number} is no number of {what}: on {f.unit.program.arch} these are {low} to {high}",
+            )
+        return Val(kind, number)
+
+    builtin(name, 1)(make)
+
+
+id_builtin("@get_color", t.COLOR)
+id_builtin("@get_input_queue", t.INPUT_QUEUE)
+id_builtin("@get_output_queue", t.OUTPUT_QUEUE)
+id_builtin("@get_ut_id", t.UT_ID, t.INPUT_QUEUE, t.OUTPUT_QUEUE)
+id_builtin("@get_local_task_id", t.LOCAL_TASK_ID, t.COLOR)
+id_builtin("@get_control_task_id", t.CONTROL_TASK_ID)
+
+
+@builtin("@get_data_task_id", 1)
+def get_data_task_id(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    value = f.known(node.args[0])
+    wanted = t.COLOR if f.unit.program.arch == "wse2" else t.INPUT_QUEUE
+    if value.type is not wanted:
+        made_from = f"on {f.unit.program.arch} the id of a data task is made from a value of type {wanted}"
+        raise CslError.at(node.args[0].span, f"{made_from}, not {describe(value)}")
+    number = concrete(value)
+    if wanted is t.COLOR and number > 23:
+        raise CslError.at(node.args[0].span, f"color {number} cannot be routed and so wakes no data task")
+    return Val(t.DATA_TASK_ID, number)
+
+
+# ---- binding ----
+
+
+def bind(kind: str, id_type: Type) -> Callable:
+    def make(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+        if f.build is not None or f.unit.layout is not None:
+            raise CslError.at(node.span, f"{node.name} stands in a comptime block of the code of a PE")
+        task = function_of(f, node.args[0])
+        number = f.number(node.args[1], id_type)
+        place_task(f, task, kind, number, node)
+        return VOID
+
+    return make
+
+
+for _kind, _type in (("local", t.LOCAL_TASK_ID), ("data", t.DATA_TASK_ID), ("control", t.CONTROL_TASK_ID)):
+    builtin(f"@bind_{_kind}_task", 2)(bind(_kind, _type))
+
+
+@builtin("@bind_task", 2)
+def bind_task(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    kinds = {t.LOCAL_TASK_ID: "local", t.DATA_TASK_ID: "data", t.CONTROL_TASK_ID: "control", t.COLOR: "data"}
+    value = f.known(node.args[1])
+    if value.type not in kinds:
+        raise CslError.at(node.args[1].span, f"a task id was expected, not {describe(value)}")
+    kind = kinds[value.type]
+    if value.type is t.COLOR and not function_of(f, node.args[0]).decl.params:
+        kind = "local"
+    place_task(f, function_of(f, node.args[0]), kind, concrete(value), node)
+    return VOID
+
+
+def function_of(f: Frame, node: ast.Node) -> FnRef:
+    value = load(f, f.place(node), node.span)
+    if not isinstance(value, Val) or not isinstance(value.data, FnRef):
+        shown = describe(value) if isinstance(value, Val) else f"a value of type {value.type}"
+        raise CslError.at(node.span, f"a task was expected, not {shown}")
+    return value.data
+
+
+def place_task(f: Frame, fn: FnRef, kind: str, number: int, node: ast.BuiltinCall) -> None:
+    """Enters a task into the unit's table."""
+    table = "control" if kind == "control" else "task"
+    first = f.unit.bound.get((table, number))
+    if first is not None:
+        raise CslError.at(node.span, f"{kind} task {number} is bound twice", (first, "first here"))
+    if kind == "local" and number in MEMCPY_TASKS and not f.instance.library and f.unit.program.memcpy:
+        raise CslError.at(node.args[1].span, f"local task {number} belongs to the memcpy library: 27, 28 and 30 do")
+    check_parameters(fn, kind, node)
+    f.unit.bound[table, number] = node.span
+    lowered = entry(f.unit, fn, node.span)
+    f.unit.task_ids[id(fn.decl), id(fn.instance)] = number
+    f.unit.out.tasks.append(ir.Task(kind, number, lowered.name, at=at_of(node.span)))
+
+
+def check_parameters(fn: FnRef, kind: str, node: ast.BuiltinCall) -> None:
+    params = fn.decl.params
+    if kind == "local" and params:
+        raise CslError.at(params[0].span, f"local task {fn.name} takes no parameters", (node.span, "bound here"))
+    if len(params) > 2:
+        raise CslError.at(
+            params[2].span, f"task {fn.name} has a wavelet of 32 bits to fill at most two parameters from"
+        )
+
+
+def task_number(f: Frame, value: Value, span: Span) -> int:
+    """The number in the task table of an id, or of a task by name."""
+    if not isinstance(value, Val):
+        raise CslError.at(span, "this task id is not known at compile time")
+    if isinstance(value.data, FnRef):
+        fn = value.data
+        number = f.unit.task_ids.get((id(fn.decl), id(fn.instance)))
+        if number is None:
+            f.unit.find_bindings()
+            number = f.unit.task_ids.get((id(fn.decl), id(fn.instance)))
+        if number is None:
+            raise CslError.at(span, f"task {fn.name} is not bound to an id")
+        return number
+    if value.type not in (*t.TASK_IDS, t.COLOR, t.INPUT_QUEUE):
+        raise CslError.at(span, f"a task id or the name of a task was expected, not {describe(value)}")
+    return concrete(value)
+
+
+# ---- activate, block, unblock ----
+
+
+@builtin("@activate", 1)
+def activate(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    value = f.expr(node.args[0])
+    kinds = (t.LOCAL_TASK_ID, t.CONTROL_TASK_ID, t.DATA_TASK_ID, t.COLOR)
+    if f.build is None:
+        f.unit.out.active.add(task_number(f, value, node.args[0].span))
+    else:
+        f.emit(ir.Sys("activate", None, [task_operand(f, value, node, kinds)]))
+    return VOID
+
+
+def task_operand(f: Frame, value: Value, node: ast.BuiltinCall, kinds: tuple[Type, ...]) -> ir.Value:
+    if isinstance(value, Val):
+        return ir.Const("u16", task_number(f, value, node.args[0].span))
+    if value.type not in kinds:
+        raise CslError.at(node.args[0].span, f"{node.name} takes a task id, not a value of type {value.type}")
+    return f.operand(value, node.args[0].span)
+
+
+def blocker(op: str) -> Callable:
+    def make(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+        value = f.expr(node.args[0])
+        span = node.args[0].span
+        if value.type is t.UT_ID:
+            f.need_run(span, f"{node.name} of a microthread")
+            f.emit(ir.Sys(f"ut{op}", None, [f.operand(value, span)]))
+            return VOID
+        if value.type is t.INPUT_QUEUE and f.unit.program.arch == "wse2":
+            raise CslError.at(span, f"on wse2 {node.name} takes a task id or a color, not an input queue")
+        if f.build is None:
+            number = task_number(f, value, span)
+            (f.unit.out.blocked.add if op == "block" else f.unit.out.blocked.discard)(number)
+            if op == "unblock" and value.type is t.COLOR:
+                f.unit.opened.add(number)
+        else:
+            f.emit(ir.Sys(op, None, [task_operand(f, value, node, (*t.TASK_IDS, t.COLOR, t.INPUT_QUEUE))]))
+        return VOID
+
+    return make
+
+
+for _op in ("block", "unblock"):
+    builtin(f"@{_op}", 1)(blocker(_op))
+
+
+# ---- queues ----
+
+
+@builtin("@initialize_queue", 1, 2)
+def initialize_queue(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    if f.build is not None or f.unit.layout is not None:
+        raise CslError.at(node.span, "@initialize_queue stands in a comptime block of the code of a PE")
+    queue = f.known(node.args[0])
+    if queue.type not in (t.INPUT_QUEUE, t.OUTPUT_QUEUE):
+        raise CslError.at(node.args[0].span, f"a queue was expected, not {describe(queue)}")
+    options = struct_of(f, node.args[1], "the options of a queue") if len(node.args) > 1 else {}
+    for name in options:
+        if name not in ("color", "priority"):
+            raise CslError.at(node.args[1].span, f"a queue has no option {name}: known are color, priority")
+    if "color" not in options:
+        return VOID
+    color = concrete(f.coerce(options["color"], t.COLOR, node.args[1].span))
+    bind_queue(f, queue, color, node.span)
+    return VOID
+
+
+def bind_queue(f: Frame, queue: Val, color: int, span: Span) -> None:
+    """Binds a queue to a color; to one only."""
+    into = queue.type is t.INPUT_QUEUE
+    queues = f.unit.out.queues_in if into else f.unit.out.queues_out
+    number = concrete(queue)
+    what = f"{'input' if into else 'output'} queue {number}"
+    if number in queues and queues[number] != color:
+        first = f.unit.queue_spans.get((into, number))
+        raise CslError.at(
+            span, f"{what} is bound to color {queues[number]} and to color {color}", (first, "first here")
+        )
+    queues[number] = color
+    f.unit.queue_spans.setdefault((into, number), span)
+
+
+@builtin("@set_teardown_handler", 2)
+def set_teardown_handler(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    if f.build is not None or f.unit.layout is not None:
+        raise CslError.at(node.span, "@set_teardown_handler stands in a comptime block of the code of a PE")
+    fn = function_of(f, node.args[0])
+    color = f.number(node.args[1], t.COLOR)
+    if color in f.unit.teardown:
+        raise CslError.at(
+            node.span, f"color {color} has two teardown handlers", (f.unit.teardown[color][1], "first here")
+        )
+    f.unit.teardown[color] = (entry(f.unit, fn, node.span), node.span)
+    return VOID
+
+
+def dispatch_teardown(unit: Any, handlers: dict[int, str]) -> str:
+    """A function that calls the handlers of the colors that are in teardown: bit 14 of their routes' register."""
+    function = ir.Function(unit.unique("teardown"), [], None, [], "teardown")
+    build = Builder(function)
+    for color, handler in handlers.items():
+        word, bit, torn = build.reg("u16"), build.reg("u16"), build.reg("bool")
+        build.emit(ir.Sys("cfgld", word, [ir.Const("u16", ROUTES_REGISTER + color)]))
+        build.emit(ir.Bin("and", bit, word, ir.Const("u16", IN_TEARDOWN)))
+        build.emit(ir.Bin("ne", torn, bit, ir.Const("u16", 0)))
+        call, after = build.new_block(), build.new_block()
+        build.branch(torn, call, after)
+        build.start(call)
+        build.emit(ir.Call(None, handler, []))
+        build.jump(after)
+        build.start(after)
+    build.emit(ir.Return())
+    unit.out.functions.append(function)
+    return function.name

@@ -1,0 +1,288 @@
+"""Builtins that are operations over descriptors, and @map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ..ir import ir
+from ..sema import types as t
+from ..sema.calls import entry
+from ..sema.convert import describe
+from ..sema.frame import Frame
+from ..sema.types import Type
+from ..sema.values import VOID, Run, Val, Value, concrete
+from ..syntax import ast
+from ..syntax.errors import CslError, Span
+from .dsds import DSR_FILES, descriptor_operand
+from .language import builtin
+from .tasks import function_of, task_number
+
+W, D, H, S, NONE = "W", "D", "H", "S", ""
+# name: element of destination, first source, second source, scalar that multiplies
+OPERATIONS: dict[str, tuple[str, str, str, str]] = {
+    **dict.fromkeys(["add16", "addc16", "sub16", "and16", "or16", "xor16", "sll16", "slr16", "sar16"], (W, W, W, NONE)),
+    **dict.fromkeys(["mov16", "clz", "ctz", "popcnt"], (W, W, NONE, NONE)),
+    "mov32": (D, D, NONE, NONE),
+    **dict.fromkeys(["fmovh", "fabsh", "fnegh", "fnormh"], (H, H, NONE, NONE)),
+    **dict.fromkeys(["fmovs", "fabss", "fnegs", "fnorms"], (S, S, NONE, NONE)),
+    **dict.fromkeys(["faddh", "fsubh", "fmulh", "fmaxh"], (H, H, H, NONE)),
+    **dict.fromkeys(["fadds", "fsubs", "fmuls", "fmaxs"], (S, S, S, NONE)),
+    "fmach": (H, H, H, H),
+    "fmacs": (S, S, S, S),
+    "fmachs": (S, S, H, H),
+    "faddhs": (S, S, H, NONE),
+    "fscaleh": (H, H, W, NONE),
+    "fscales": (S, S, W, NONE),
+    "fh2s": (S, H, NONE, NONE),
+    "fs2h": (H, S, NONE, NONE),
+    "fh2xp16": (W, H, NONE, NONE),
+    "fs2xp16": (W, S, NONE, NONE),
+    "xp162fh": (H, W, NONE, NONE),
+    "xp162fs": (S, W, NONE, NONE),
+}
+SAME = {"movh2s": "fh2s", "movs2h": "fs2h"}
+ELEMENTS: dict[str, Type] = {W: t.U16, D: t.U32, H: t.F16, S: t.F32}
+OPTIONS = (
+    "async", "activate", "unblock", "on_control", "priority", "ut_id", "index", "simd_mode", "save_address",
+    "single_step",
+)  # fmt: skip
+PRIORITIES = {"low": 0, "medium": 1, "high": 2}
+
+
+@dataclass(eq=False)
+class Given:
+    """The options of an operation."""
+
+    then: ir.Then = ir.NO_OPTIONS
+    index: ir.Value | None = None
+    save_address: bool = False
+    on_control: tuple[str, int | None] | None = None
+
+
+def struct_items(f: Frame, node: ast.Node) -> dict[str, Value]:
+    """Fields of a literal, which may be run-time values, or of a known struct."""
+    if isinstance(node, ast.StructLit) and node.type is None:
+        return {item.name or "": f.expr(item.value) for item in node.items}
+    value = f.known(node)
+    if isinstance(value.data, list) and not value.data:
+        return {}
+    if not isinstance(value.data, dict):
+        raise CslError.at(node.span, f"a struct of options was expected, not {describe(value)}")
+    return dict(value.data)
+
+
+def options(f: Frame, node: ast.Node) -> Given:
+    items = struct_items(f, node)
+    for name in items:
+        if name not in OPTIONS:
+            raise CslError.at(
+                node.span, f"an operation has no option {name or 'without a name'}: known are {', '.join(OPTIONS)}"
+            )
+    if "activate" in items and "unblock" in items:
+        raise CslError.at(node.span, "an operation has .activate or .unblock, not both")
+    given = Given()
+    if "index" in items:
+        from .dsds import as_u16
+
+        given.index = f.operand(as_u16(f, items["index"], node.span), node.span)
+    if "on_control" in items:
+        from .dsds import on_control
+
+        given.on_control = on_control(f, items["on_control"], node)
+    given.save_address = truth(items, "save_address", node.span)
+    given.then = ir.Then(
+        truth(items, "async", node.span),
+        task_number(f, items["activate"], node.span) if "activate" in items else None,
+        task_number(f, items["unblock"], node.span) if "unblock" in items else None,
+        known_number(f, items["ut_id"], t.UT_ID, node.span) if "ut_id" in items else None,
+        priority(items["priority"], node.span) if "priority" in items else None,
+    )
+    return given
+
+
+def truth(items: dict[str, Value], name: str, span: Span) -> bool:
+    value = items.get(name)
+    if value is None:
+        return False
+    if not isinstance(value, Val) or value.type is not t.BOOL:
+        raise CslError.at(span, f".{name} is true or false, known at compile time")
+    return bool(concrete(value))
+
+
+def known_number(f: Frame, value: Value, kind: Type, span: Span) -> int:
+    made = f.coerce(value, kind, span)
+    if not isinstance(made, Val):
+        raise CslError.at(span, "this option must be known at compile time")
+    return concrete(made)
+
+
+def priority(value: Value, span: Span) -> int:
+    if isinstance(value, Val) and isinstance(value.data, dict):
+        chosen = [name for name, item in value.data.items() if item.data is True]
+        if len(chosen) == 1 and chosen[0] in PRIORITIES:
+            return PRIORITIES[chosen[0]]
+    raise CslError.at(span, "a priority is .{ .high = true }, .{ .medium = true } or .{ .low = true }")
+
+
+# ---- operands ----
+
+
+def is_descriptor(value: Value) -> bool:
+    return isinstance(value.type, t.DsdType) or value.type is t.FIFO or value.type in DSR_FILES
+
+
+def source(f: Frame, node: ast.Node, code: str) -> ir.Operand:
+    """A source: a descriptor, a pointer to a scalar, a scalar."""
+    value = f.expr(node)
+    if is_descriptor(value):
+        if value.type is t.FABOUT:
+            raise CslError.at(node.span, "a fabout_dsd is no source")
+        return descriptor_operand(f, value, node.span)
+    if isinstance(value.type, t.PointerType):
+        return pointer_operand(f, value, code, node.span)
+    return scalar(f, value, code, node.span)
+
+
+def destination(f: Frame, node: ast.Node, code: str) -> ir.Operand:
+    value = f.expr(node)
+    if is_descriptor(value):
+        if value.type is t.FABIN:
+            raise CslError.at(node.span, "a fabin_dsd is no destination")
+        return descriptor_operand(f, value, node.span)
+    if isinstance(value.type, t.PointerType):
+        if value.type.const:
+            raise CslError.at(node.span, f"the destination is constant: it is of type {value.type}")
+        return pointer_operand(f, value, code, node.span)
+    shown = describe(value) if isinstance(value, Val) else f"a value of type {value.type}"
+    raise CslError.at(node.span, f"a destination is a descriptor, a DSR or a pointer to a scalar, not {shown}")
+
+
+def with_control(given: Given, operand: ir.Operand | None, node: ast.BuiltinCall) -> ir.Operand | None:
+    """The operand with what a control wavelet does to the operation, if it comes from the fabric."""
+    if isinstance(operand, ir.Dsd):
+        return replace(operand, on_control=given.on_control) if operand.kind == "fabin" else operand
+    if isinstance(operand, ir.Dsr | ir.DsdVar):
+        raise CslError.at(node.span, ".on_control goes with a fabin_dsd that is known at compile time")
+    return operand
+
+
+def pointer_operand(f: Frame, value: Value, code: str, span: Span) -> ir.Deref:
+    assert isinstance(value.type, t.PointerType)
+    elem = value.type.elem
+    if elem.ir is None or elem.size != ELEMENTS[code].size:
+        raise CslError.at(span, f"a pointer to {ELEMENTS[code]} was expected, not one to {elem}")
+    return ir.Deref(f.operand(value, span), elem.ir)
+
+
+def scalar(f: Frame, value: Value, code: str, span: Span) -> ir.Value:
+    """A scalar of the element's type; moves and 16-bit operations take any type of the size."""
+    kind = ELEMENTS[code]
+    if code in (W, D) and value.type.ir is not None and value.type.size == kind.size:
+        return f.operand(value, span)
+    if value.type is t.COMPTIME_INT and code in (W, D) and isinstance(value, Val):
+        number = concrete(value)
+        kind = t.INTS[f"i{kind.size * 8}"] if number < 0 else kind
+    return f.operand(value, span, kind)
+
+
+def operation(name: str, row: str) -> Callable:
+    dst_code, a_code, b_code, extra_code = OPERATIONS[row]
+
+    def make(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+        f.need_run(node.span, node.name)
+        count = 2 + (b_code != NONE) + (extra_code != NONE)
+        args = node.args[:count]
+        given = options(f, node.args[count]) if len(node.args) > count else Given()
+        dst = destination(f, args[0], dst_code)
+        src0 = source(f, args[1], a_code)
+        src1 = source(f, args[2], b_code) if b_code else None
+        if given.on_control is not None:
+            controlled = with_control(given, src0, node)
+            assert controlled is not None  # as src0 is not
+            src0, src1 = controlled, with_control(given, src1, node)
+        extra = None
+        if extra_code:
+            value = f.expr(args[3])
+            if is_descriptor(value):
+                raise CslError.at(args[3].span, f"the last operand of {node.name} is a scalar")
+            extra = scalar(f, value, extra_code, args[3].span)
+        result = None
+        if not given.then.async_ and any(isinstance(o, ir.FifoRef) for o in (dst, src0, src1)):
+            result = ir.Reg("bool")
+        f.emit(ir.Vector(row, dst, src0, src1, extra, given.then, given.index, result))
+        return Val(t.BOOL, True) if result is None else Run(t.BOOL, result)
+
+    return make
+
+
+for _name, _codes in OPERATIONS.items():
+    _count = 2 + (_codes[2] != NONE) + (_codes[3] != NONE)
+    builtin(f"@{_name}", _count, _count + 1)(operation(_name, _name))
+for _name, _row in SAME.items():
+    builtin(f"@{_name}", 2, 3)(operation(_name, _row))
+
+
+@builtin("@dfilt", 1, 2)
+def dfilt(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    f.need_run(node.span, node.name)
+    given = options(f, node.args[1]) if len(node.args) > 1 else Given()
+    f.emit(ir.Vector("dfilt", None, source(f, node.args[0], D), then=given.then))
+    return VOID
+
+
+# ---- @map ----
+
+
+@builtin("@map", 2, None)
+def map_(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    f.need_run(node.span, "@map")
+    fn = function_of(f, node.args[0])
+    lowered = entry(f.unit, fn, node.span)
+    args = node.args[1:]
+    returns = lowered.result is not t.VOID
+    count = len(lowered.params)
+    if len(args) != count + returns:
+        wanted = f"{count} operands{' and a destination' if returns else ''}"
+        raise CslError.at(
+            node.span, f"@map of {fn.name} takes {wanted}, not {len(args)}", (fn.decl.name_span, "declared here")
+        )
+    inputs: list[ir.Operand] = []
+    types: list[str] = []
+    for (_, kind), arg in zip(lowered.params, args, strict=False):
+        inputs.append(map_input(f, arg, kind))
+        types.append(kind.ir or "")
+    out = out_type = None
+    if returns:
+        out = map_output(f, args[-1], lowered.result)
+        out_type = lowered.result.ir
+    if f.lowered is not None:
+        f.lowered.calls.setdefault(lowered.name, node.span)
+    f.emit(ir.Map(lowered.name, inputs, types, out, out_type))
+    return VOID
+
+
+def map_input(f: Frame, node: ast.Node, kind: Type) -> ir.Operand:
+    value = f.expr(node, kind)
+    if is_descriptor(value):
+        if value.type is t.FIFO:
+            raise CslError.at(node.span, "a FIFO is no operand of @map")
+        if value.type is t.FABOUT:
+            raise CslError.at(node.span, "a fabout_dsd is no source")
+        return descriptor_operand(f, value, node.span)
+    if isinstance(value.type, t.PointerType) and not isinstance(kind, t.PointerType):
+        if value.type.elem is not kind:
+            raise CslError.at(node.span, f"a pointer to {kind} was expected, not one to {value.type.elem}")
+        return ir.Deref(f.operand(value, node.span), kind.ir or "")
+    return f.operand(value, node.span, kind)
+
+
+def map_output(f: Frame, node: ast.Node, kind: Type) -> ir.Operand:
+    value = f.expr(node)
+    if is_descriptor(value):
+        if value.type is t.FABIN:
+            raise CslError.at(node.span, "a fabin_dsd is no destination")
+        return descriptor_operand(f, value, node.span)
+    if isinstance(value.type, t.PointerType) and value.type.elem is kind and not value.type.const:
+        return ir.Deref(f.operand(value, node.span), kind.ir or "")
+    raise CslError.at(node.span, f"a destination of type {kind} was expected: a descriptor, or a pointer to a variable")

@@ -1,0 +1,1 @@
+"""IR to instructions, registers and images."""

@@ -1,0 +1,98 @@
+"""Descriptors of the IR as the sixteen bytes that the engine takes (csrc/tables/isa.h)."""
+
+from __future__ import annotations
+
+import struct
+
+from ...machine import isa
+from ..ir.ir import NO_OPTIONS, Addr, Const, Dsd, Then
+
+Relocations = list[tuple[int, str, int]]
+ANY_COLOR = 0xFF
+_KINDS = {
+    "mem1d": isa.DSD_MEM1D,
+    "mem4d": isa.DSD_MEM4D,
+    "circular": isa.DSD_CIRCULAR,
+    "fifo": isa.DSD_FIFO,
+    "fabin": isa.DSD_FABIN,
+    "fabout": isa.DSD_FABOUT,
+}
+_ON_CONTROL = {
+    "terminate": isa.ON_CONTROL_TERMINATE,
+    "activate": isa.ON_CONTROL_ACTIVATE,
+    "unblock": isa.ON_CONTROL_UNBLOCK,
+}
+BASE, LENGTH, STRIDE, OPTIONS, INDEX = 4, 6, 8, 10, 14  # bytes of the fields
+EXTENDED = ("mem4d", "circular")  # kinds with an XDSR
+
+
+def image(dsd: Dsd, then: Then = NO_OPTIONS, xdsr: int = 0) -> tuple[bytes, Relocations]:
+    """The initial memory of a DsdVar that holds the descriptor, 16 bytes or 32 with the XDSR's, and its relocations."""
+    base, relocations = 0, []
+    match dsd.base:
+        case Addr(symbol, offset):
+            relocations.append((BASE, symbol, offset))
+        case Const(_, value):
+            base = int(value) & 0xFFFF
+    control = 0
+    if dsd.on_control:
+        what, task = dsd.on_control
+        control = _ON_CONTROL[what] | (task or 0) << 2
+    color = 0 if dsd.kind not in ("fabin", "fabout") else ANY_COLOR if dsd.color is None else dsd.color
+    first = struct.pack(
+        "<BBBBHHHHBBH",
+        *(_KINDS[dsd.kind], flags(dsd), dsd.queue, color),
+        *(base, dsd.length & 0xFFFF, stride(dsd) & 0xFFFF, options(then)),
+        *(xdsr, control, 0),
+    )
+    if dsd.kind not in EXTENDED:
+        return first, relocations
+    if dsd.kind == "mem4d":
+        return first + tensor(dsd.extents, dsd.strides), relocations
+    assert dsd.circle is not None
+    start, size = dsd.circle
+    relocations.append((16, start.symbol, start.offset))
+    return first + struct.pack("<HH12x", 0, size), relocations
+
+
+def tensor(extents: tuple[int, ...], strides: tuple[int, ...]) -> bytes:
+    """The XDSR of a mem4d; dimensions not there have extent 1, and a stride for a saved address to go on by."""
+    pad = 4 - len(extents)
+    beyond = extents[0] * strides[0] if extents else 0
+    words = [*(1,) * pad, *extents, *(beyond,) * pad, *strides]
+    return struct.pack("<8H", *(word & 0xFFFF for word in words))
+
+
+def in_elements(dsd: Dsd) -> bool:
+    """Whether the stride is kept in elements: an operation on elements of another size then walks over those."""
+    return dsd.kind == "mem1d" and dsd.stride % dsd.item == 0
+
+
+def stride(dsd: Dsd) -> int:
+    return dsd.stride // dsd.item if in_elements(dsd) else dsd.stride
+
+
+def flags(dsd: Dsd) -> int:
+    bits = isa.DSD_ELEMENTS if in_elements(dsd) else 0
+    for wanted, bit in (
+        (dsd.control, isa.DSD_CONTROL),
+        (dsd.save_address, isa.DSD_SAVE_ADDRESS),
+        (dsd.advance_switch, isa.DSD_ADVANCE_SWITCH),
+        (dsd.index, isa.DSD_INDEX),
+        (dsd.simd, isa.DSD_SIMD),
+        (dsd.item == 4, isa.DSD_WIDE),
+    ):
+        bits |= bit if wanted else 0
+    return bits
+
+
+def options(then: Then) -> int:
+    """Options of an operation, as its instruction and its DSR hold them."""
+    bits = isa.OPT_ASYNC if then.async_ else 0
+    if then.ut is not None:
+        bits |= isa.OPT_UT_GIVEN | then.ut << isa.OPT_UT
+    if then.activate is not None:
+        bits |= isa.OPT_THEN_ACTIVATE << isa.OPT_THEN | then.activate << isa.OPT_TASK
+    if then.unblock is not None:
+        bits |= isa.OPT_THEN_UNBLOCK << isa.OPT_THEN | then.unblock << isa.OPT_TASK
+    return bits

@@ -1,0 +1,437 @@
+"""Linking: functions in place, globals in memory, everything a PE needs in one image per class."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+
+import numpy as np
+
+from ... import _engine
+from ...errors import MemoryOverflow
+from ...machine import isa
+from ...machine.parameters import Machine
+from .. import artifact as art
+from ..artifact import RPC_ARGUMENTS, RPC_MOST, RPC_SELECTOR, RPC_TASK, STARTUP_TASK, Artifact, ClassImage
+from ..ir import ir
+from ..ir.optimize import call_order, optimize
+from .context import Context
+from .mir import PHYSICAL, SCRATCH, Ins, Label, MBlock, MFunction, Sym, V
+from .registers import allocate
+from .select import Selector
+
+KINDS = {"local": _engine.TASK_LOCAL, "data": _engine.TASK_DATA, "control": _engine.TASK_CONTROL}
+DISPATCH = "<launch>"
+STARTUP = "<startup>"
+
+
+def link(layout: ir.Layout) -> Artifact:
+    """Generates code for all classes of a layout and places everything.  MemoryOverflow if a class does not fit."""
+    files: dict[str, int] = {}
+    names: dict[str, int] = {}
+    machine = Machine.of(layout.arch)
+    codes = [generate(unit, layout.arch, layout.fp16) for unit in layout.units]
+    longest = max((code.length for code in codes), default=0) * machine.instruction_bytes
+    shared = _shared(layout.units)
+    images = [_Linker(layout, code, machine, files, names, longest, shared).image() for code in codes]
+    functions = {name for image in images for name in image.functions}
+    return Artifact(
+        arch=layout.arch,
+        width=layout.width,
+        height=layout.height,
+        file=layout.file,
+        params=dict(layout.params),
+        colors=dict(layout.colors),
+        fabric_dims=layout.fabric,
+        offsets=layout.offsets,
+        host_colors=dict(layout.host_colors),
+        exports=[art.Exported(name, type, mutable, name in functions) for name, type, mutable in layout.exports],
+        strings=list(layout.strings),
+        color_names=dict(layout.color_names),
+        fp16=layout.fp16,
+        files=list(files),
+        function_names=list(names),
+        classes=images,
+        class_of=np.asarray(layout.class_of, np.uint16),
+        routes={
+            color: (np.asarray(plane, np.int32), [_route(config) for config in configs])
+            for color, (plane, configs) in layout.routes.items()
+        },
+        per_pe=[
+            art.PerPeValues(p.unit, images[p.unit].addresses[p.symbol] + p.offset, np.ascontiguousarray(p.values))
+            for p in layout.per_pe
+            if p.symbol in images[p.unit].addresses
+        ],
+    )
+
+
+def _route(c: ir.ColorConfig) -> art.RouteConfig:
+    filter = {"kind": c.filter.kind, **dict(c.filter.fields)} if c.filter else None
+    at = f"{c.at.file}:{c.at.line}" if c.at else ""
+    switch: list[tuple[str | None, str | None]] = []
+    before = c.rx, c.tx
+    for rx, tx in c.switch:  # a position changes one side; the other stays as the position before left it
+        before = rx or before[0], tx or before[1]
+        switch.append(before)
+    return art.RouteConfig(c.rx, c.tx, switch, c.ring, c.pop, c.position, filter, c.teardown, c.swap_x, c.swap_y, at)
+
+
+def _shared(units: list[ir.Unit]) -> list[ir.Global]:
+    """Exported variables that all classes have alike: they come first, and lie at one address everywhere."""
+    if not units:
+        return []
+    tables = []
+    for unit in units:
+        by_name = {g.name: g for g in unit.globals}
+        tables.append({e.name: by_name[e.symbol] for e in unit.exports if e.symbol in by_name})
+    found: dict[str, ir.Global] = {}
+    for name, g in tables[0].items():
+        alike = all(name in t and (t[name].size, t[name].align) == (g.size, g.align) for t in tables)
+        if alike and g.name not in found:
+            found[g.name] = g
+    # only what has one name of a Global in all classes
+    return [g for g in found.values() if all(any(t_g.name == g.name for t_g in t.values()) for t in tables)]
+
+
+class Code:
+    """The functions of a unit with registers assigned: entries first."""
+
+    def __init__(self, unit: ir.Unit, context: Context):
+        self.unit, self.context = unit, context
+        self.functions: list[MFunction] = []
+        self.entries: dict[str, str] = {}  # function to the entry's label
+        self.rpc: dict[str, str] = {}
+
+    @property
+    def length(self) -> int:
+        return sum(len(block.code) for f in self.functions for block in f.blocks)
+
+
+def generate(unit: ir.Unit, arch: str, fp16: str = "f16") -> Code:
+    """Code of one unit, before addresses are known."""
+    optimize(unit)
+    context = Context(arch, fp16)
+    context.functions = {f.name: f for f in unit.functions}
+    context.queues_out = unit.queues_out
+    context.fifos = {fifo.name: fifo for fifo in unit.fifos}
+    for fifo in unit.fifos:
+        context.fifo_xdsr[fifo.name] = context.xdsr_for(("fifo", fifo.name), fifo_words(fifo))
+    for instr in _instructions(unit):
+        for operand in vars(instr).values():
+            if isinstance(operand, ir.Dsr):
+                context.reserved[operand.file].add(operand.number)
+    code = Code(unit, context)
+    called = {i.function for f in unit.functions for b in f.blocks for i in b.code if isinstance(i, ir.Call)} | {
+        i.function for i in unit.startup if isinstance(i, ir.Call)
+    }
+    roots = {task.function for task in unit.tasks}
+    exported = {e.function: e for e in unit.exports if e.function}
+    for name in call_order(context.functions, roots | set(exported)):
+        function = context.functions[name]
+        entries = (name in roots) + (name in exported)
+        if name in called or entries > 1:
+            add(code, Selector(context, function))
+        if name in roots:
+            code.entries[name] = add(code, _entry(context, function, "task", [], name in called or entries > 1))
+        if name in exported:
+            addresses = rpc_addresses(function)
+            code.rpc[name] = add(code, _entry(context, function, "rpc", addresses, name in called or entries > 1))
+    _add_startup(code)
+    if code.rpc:
+        _add_dispatch(code)
+    return code
+
+
+def _instructions(unit: ir.Unit) -> Iterable[ir.Instr]:
+    for function in unit.functions:
+        for block in function.blocks:
+            yield from block.code
+    yield from unit.startup
+
+
+def fifo_words(fifo: ir.Fifo):
+    none = 255
+    tasks = [none if t is None else t for t in (fifo.activate_push, fifo.activate_pop)]
+    _, second, third, fourth = struct.unpack("<4I", struct.pack("<HHHHBB6x", 0, fifo.capacity, 0, 0, *tasks))
+    return (Sym(fifo.buffer, 0, more=fifo.capacity << 16), second, third, fourth)
+
+
+def rpc_addresses(function: ir.Function) -> list[int]:
+    """Where the host writes the arguments."""
+    addresses, at = [], RPC_ARGUMENTS
+    for param in function.params:
+        addresses.append(at)
+        at += 8 if ir.BITS[param.type] == 64 else 4
+    if at > RPC_ARGUMENTS + 4 * RPC_MOST:
+        raise ir.Unsupported(f"{function.display}: a function for the host has at most {RPC_MOST} words of arguments")
+    return addresses
+
+
+def _entry(context: Context, function: ir.Function, kind: str, rpc: list[int], by_call: bool) -> Selector:
+    """How a task or a host call begins: the function itself, or a call of it if others call it too."""
+    if by_call:
+        params = [ir.Reg(p.type, p.name) for p in function.params]
+        body = [ir.Call(None, function.name, list(params), at=function.at), ir.Return(at=function.at)]
+        function = ir.Function(function.name, params, None, [ir.Block(0, body)], function.display, function.at)
+    named = ir.Function(
+        f"{function.name}<{kind}>", function.params, None, function.blocks, function.display, function.at
+    )
+    return Selector(context, named, kind, rpc)
+
+
+def add(code: Code, selector: Selector) -> str:
+    """Selects, allocates and appends a function; returns its name."""
+    function = selector.select()
+    allocate(function)
+    link = function.link
+    if link is not None and link in function.spilled:
+        store = Ins("st32", PHYSICAL[31], None, imm=Sym(function.frame, function.spilled[link]), at=function.at)
+        function.blocks[0].code.insert(0, store)
+    selector.context.selected[function.name] = function
+    code.functions.append(function)
+    return function.name
+
+
+def _add_startup(code: Code) -> None:
+    """What runs once before everything else: XDSRs that keep their contents, explicit DSRs loaded at compile time."""
+    context, unit = code.context, code.unit
+    words = [(n, w) for n, w in enumerate(context.xdsrs) if w is not None]
+    if not words and not unit.startup:
+        return
+    body: list[ir.Instr] = [*unit.startup, ir.Return()]
+    selector = Selector(context, ir.Function(STARTUP, [], None, [ir.Block(0, body)], "startup"), "task")
+    function = selector.select()
+    before: list[Ins] = []
+    for number, contents in words:
+        for i, word in enumerate(contents):
+            before.append(Ins("mov", PHYSICAL[SCRATCH + i], None, imm=word))
+        before.append(Ins("ldxd", number, PHYSICAL[SCRATCH], reads=[PHYSICAL[SCRATCH + i] for i in range(1, 4)]))
+    function.blocks[0].code[:0] = before
+    allocate(function)
+    code.functions.append(function)
+    code.entries[STARTUP] = function.name
+
+
+def _add_dispatch(code: Code) -> None:
+    """The task that a launch activates: goes to the function whose entry the host has written."""
+    block = MBlock(0, [Ins("ld32", PHYSICAL[1], None, imm=RPC_SELECTOR), Ins("jr", PHYSICAL[1])])
+    code.functions.append(MFunction(DISPATCH, "launch", [block], [], None))
+    code.entries[DISPATCH] = DISPATCH
+
+
+class _Linker:
+    """Places one unit."""
+
+    def __init__(self, layout, code: Code, machine: Machine, files, names, data_start: int, shared: list[ir.Global]):
+        self.layout, self.code, self.unit, self.machine = layout, code, code.unit, machine
+        self.files, self.names = files, names
+        self.data_start, self.shared = data_start, shared
+        self.addresses: dict[str, int] = {}
+        self.globals: dict[str, ir.Global] = {}
+
+    def image(self) -> ClassImage:
+        unit = self.unit
+        self.place()
+        entries = self.place_code()
+        words = np.array([self.encode(ins) for ins in self.all_code], np.uint64)
+        kind, high, pc = (np.zeros(_engine.TASKS, t) for t in (np.uint8, np.uint8, np.uint32))
+        tasks: list[art.BoundTask] = []
+
+        def bind(name: str, id: int, what: str, entry: int, first: bool = False) -> None:
+            kind[id], pc[id], high[id] = KINDS[what], entry, first
+            taken = {task.name for task in tasks}
+            tasks.append(art.BoundTask(name if name not in taken else f"{name}_{id}", what, id))
+
+        displays = {f.name: f.display or f.name for f in unit.functions}
+        for task in unit.tasks:
+            label = self.code.entries[task.function]
+            bind(displays.get(task.function, task.function), task.id, task.kind, entries[label], task.high)
+        active = sum(1 << id for id in unit.active)
+        if STARTUP in self.code.entries:
+            bind("startup", STARTUP_TASK, "local", entries[self.code.entries[STARTUP]], True)
+            active |= 1 << STARTUP_TASK
+        if DISPATCH in self.code.entries:
+            bind("launch", RPC_TASK, "local", entries[DISPATCH])
+        image = ClassImage(
+            name=unit.name,
+            file=unit.file,
+            params=unit.params,
+            code=words,
+            lines=self.lines(),
+            data=self.data(),
+            task_kind=kind,
+            task_high=high,
+            task_pc=pc,
+            active=active,
+            blocked=sum(1 << id for id in unit.blocked),
+            queues_in=dict(unit.queues_in),
+            # on WSE-2 each descriptor says the color, and several may share a queue
+            queues_out={} if self.layout.arch == "wse2" else dict(unit.queues_out),
+            variables={e.name: self.variable(e) for e in unit.exports if e.function is None},
+            symbols={name: self.variable(e) for name, e in unit.symbols.items() if e.symbol in self.addresses},
+            tasks=tasks,
+            memory=self.rows(),
+            labels=self.labels(entries),
+            messages=list(self.code.context.messages),
+        )
+        for e in unit.exports:
+            if e.function is not None:
+                addresses = rpc_addresses(self.code.context.functions[e.function])
+                image.functions[e.name] = art.Rpc(
+                    entries[self.code.rpc[e.function]], list(zip(addresses, e.params, strict=True))
+                )
+        image.addresses = dict(self.addresses)
+        return image
+
+    # Memory.
+
+    def place(self) -> None:
+        """Addresses: code, variables that all classes share, the others; the host's words at the end."""
+        self.globals = {g.name: g for g in self.unit.globals}
+        for function in self.code.functions:
+            if function.slots:
+                self.globals[function.frame] = ir.Global(
+                    function.frame,
+                    function.slots,
+                    4,
+                    display=f"{function.display}'s frame",
+                    element="spilled registers",
+                )
+        needed = self.needed()
+        own_code = self.code.length * self.machine.instruction_bytes
+        at = self.data_start if self.shared else own_code
+        first = [self.globals[g.name] for g in self.shared]
+        for g in (*first, *(g for g in self.globals.values() if g not in first and g.name in needed)):
+            at += -at % max(g.align, 1)
+            self.addresses[g.name] = at
+            at += g.size
+        self.end = at
+        limit = RPC_ARGUMENTS if self.code.rpc else self.machine.sram_bytes
+        if at > limit:
+            biggest = sorted(self.rows(), key=lambda row: -row.bytes)[:8]
+            lines = "\n".join(f"  {row.bytes:6} B  {row.name}  ({row.what})" for row in biggest)
+            raise MemoryOverflow(
+                f"{self.unit.file} (class {self.unit.name}) needs {at} bytes of the {limit} that a PE has, "
+                f"{at - limit} too many; the largest are:\n{lines}"
+            )
+
+    def needed(self) -> set[str]:
+        """Globals that code, exports or other globals refer to."""
+        roots = {e.symbol for e in (*self.unit.exports, *self.unit.symbols.values()) if e.symbol}
+        roots |= {p.symbol for p in self.layout.per_pe if self.layout.units[p.unit] is self.unit}
+        roots |= {f.buffer for f in self.unit.fifos}
+        for function in self.code.functions:
+            for block in function.blocks:
+                roots.update(ins.imm.name for ins in block.code if isinstance(ins.imm, Sym))
+        left, seen = list(roots), set()
+        while left:
+            name = left.pop()
+            if name in seen or name not in self.globals:
+                continue
+            seen.add(name)
+            left += [symbol for _, symbol, _ in self.globals[name].relocations]
+        return seen
+
+    def rows(self) -> list[art.Row]:
+        code = self.code.length
+        rows = [art.Row(0, code * self.machine.instruction_bytes, "code", f"{code} instructions")]
+        for name, address in self.addresses.items():
+            g = self.globals[name]
+            rows.append(art.Row(address, g.size, g.display or g.name, g.element or f"{g.size} bytes"))
+        if self.code.rpc:
+            size = self.machine.sram_bytes - RPC_ARGUMENTS
+            rows.append(art.Row(RPC_ARGUMENTS, size, "launch", "arguments of the host's calls"))
+        return sorted(rows, key=lambda row: row.address)
+
+    def data(self) -> list[tuple[int, bytes]]:
+        data = []
+        for name, address in self.addresses.items():
+            g = self.globals[name]
+            if g.init is None and not g.relocations:
+                continue
+            contents = bytearray(g.init or bytes(g.size))
+            for at, symbol, addend in g.relocations:
+                struct.pack_into("<H", contents, at, (self.addresses[symbol] + addend) & 0xFFFF)
+            if any(contents):
+                data.append((address, bytes(contents)))
+        return data
+
+    def variable(self, e: ir.Export) -> art.Variable:
+        assert e.symbol is not None
+        g = self.globals[e.symbol]
+        bits = ir.BITS.get(e.type or "")
+        size = e.count * bits // 8 if bits else g.size - e.offset
+        count = e.count or (size // (bits // 8) if bits else size)
+        return art.Variable(self.addresses[e.symbol] + e.offset, e.type or "", count, size, e.mutable)
+
+    # Code.
+
+    def place_code(self) -> dict[str, int]:
+        """Index of the first instruction of each function."""
+        self.all_code: list[Ins] = []
+        self.owner: list[MFunction] = []
+        self.targets: list[dict[int, int]] = []
+        entries: dict[str, int] = {}
+        self.local: dict[int, dict[int, int]] = {}
+        for function in self.code.functions:
+            entries[function.name] = len(self.all_code)
+            places: dict[int, int] = {}
+            for block in function.blocks:
+                places[block.label] = len(self.all_code)
+                self.all_code += block.code
+                self.owner += [function] * len(block.code)
+            self.local[id(function)] = places
+        self.entries = entries
+        self.position = {id(ins): i for i, ins in enumerate(self.all_code)}
+        return entries
+
+    def encode(self, ins: Ins) -> int:
+        op = isa.INSTRUCTION["jal" if ins.op == "call" else ins.op]
+        a, b, c, d = (_field(v) for v in (ins.a, ins.b, ins.c, ins.d))
+        if op.kind == "vector":
+            fields = [
+                isa.REGISTER + v if isinstance(o, V) else v
+                for v, o in zip((a, b, c, d), (ins.a, ins.b, ins.c, ins.d), strict=True)
+            ]
+            return isa.encode(op.opcode, fields[0], fields[1], fields[2] | fields[3] << 8 | ins.options << 16)
+        imm = self.immediate(ins)
+        if op.form in ("LD", "ST"):
+            return isa.encode(op.opcode, a, isa.NONE if ins.b is None else b, imm or 0)
+        if op.form in ("BR", "JMP", "JAL", "RDT"):
+            return isa.encode(op.opcode, a, b, imm or 0)
+        if op.form == "RRRR":
+            return isa.encode(op.opcode, a, b, c | d << 8)
+        if imm is not None:
+            return isa.encode(op.opcode, a, b, imm, immediate=True)
+        return isa.encode(op.opcode, a, b, c)
+
+    def immediate(self, ins: Ins) -> int | None:
+        imm = ins.imm
+        if isinstance(imm, Sym):
+            return (self.addresses[imm.name] + imm.addend) & 0xFFFF | imm.more
+        if isinstance(imm, Label):
+            if isinstance(imm.name, str):
+                return self.entries[imm.name]
+            return self.local[id(self.owner[self.position[id(ins)]])][imm.name]
+        return imm
+
+    def lines(self) -> np.ndarray:
+        table = np.full((len(self.all_code), 4), -1, np.int32)
+        for i, (ins, function) in enumerate(zip(self.all_code, self.owner, strict=True)):
+            if ins.at is not None:
+                table[i, :3] = self.files.setdefault(ins.at.file, len(self.files)), ins.at.line, ins.at.column
+            name = function.display or function.name
+            table[i, 3] = self.names.setdefault(name, len(self.names))
+        return table
+
+    def labels(self, entries: dict[str, int]) -> dict[str, int]:
+        return {name: entries[name] for name in entries}
+
+
+def _field(value) -> int:
+    if value is None:
+        return 0
+    if isinstance(value, V):
+        assert value.color is not None, f"{value!r} has no register"
+        return value.color
+    return int(value)

@@ -1,0 +1,449 @@
+"""Selection of vector operations: descriptors into DSRs, explicit DSRs, reductions, FIFOs, @map.
+
+Implicit operands use the DSRs of their file that no @get_dsr names, in turn.  Within a block, a DSR that holds the
+wanted descriptor already is used again.  A descriptor passes through r28..r31, whose contents are remembered too: the
+words of constant descriptors are often alike.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ...machine import isa
+from ..ir import ir
+from ..ir.ir import BITS, Addr, Const, Deref, Dsd, DsdVar, Dsr, FifoRef, Reg, Value
+from . import descriptor
+from .descriptor import EXTENDED
+from .mir import PHYSICAL, Imm, Ins, Label, Sym, V
+
+if TYPE_CHECKING:
+    from .context import Context
+
+FILES = ("dest", "src0", "src1")
+GROUP = PHYSICAL[28:32]
+Words = tuple[Imm, Imm, Imm, Imm]
+
+
+@dataclass
+class Place:
+    """An operand as an instruction takes it: a DSR's byte or a register.  then: what to do after the operation."""
+
+    operand: int | V
+    store: tuple[Value, str] | None = None
+
+
+def signed(value: int) -> int:
+    value &= 0xFFFFFFFF
+    return value - (1 << 32) if value >> 31 else value
+
+
+def words_of(dsd: Dsd, then: ir.Then = ir.NO_OPTIONS, xdsr: int = 0) -> Words:
+    """The four words of a descriptor, as immediates."""
+    image, relocations = descriptor.image(dsd, then, xdsr)
+    words: list[Imm] = [signed(w) for w in struct.unpack("<4I", image[:16])]
+    for at, symbol, addend in relocations:
+        if at == descriptor.BASE:
+            words[1] = Sym(symbol, addend, more=int(words[1]) & 0xFFFF0000)  # type: ignore[arg-type]
+    return tuple(words)  # type: ignore[return-value]
+
+
+def xdsr_words(dsd: Dsd) -> Words:
+    """The words of a descriptor's XDSR."""
+    image, relocations = descriptor.image(dsd)
+    words: list[Imm] = [signed(w) for w in struct.unpack("<4I", image[16:32])]
+    for at, symbol, addend in relocations:
+        if at == 16:
+            words[0] = Sym(symbol, addend, more=int(words[0]) & 0xFFFF0000)  # type: ignore[arg-type]
+    return tuple(words)  # type: ignore[return-value]
+
+
+class VectorSelector:
+    """The part of the Selector that deals with descriptors."""
+
+    context: Context
+    at: ir.At | None
+    next_label: int
+    used: dict[Reg, tuple[int, bool]]
+
+    def start_vectors(self) -> None:
+        self.held: dict[tuple[str, int], Any] = {}
+        self.group_words: list[Imm | None] = [None] * 4
+        self.turn = dict.fromkeys(FILES, 0)
+        self.locked: set[tuple[str, int]] = set()
+
+    def forget_dsrs(self) -> None:
+        """At the start of a block and after calls nothing is known of DSRs."""
+        self.held.clear()
+        self.group_words = [None] * 4
+
+    # DSRs.
+
+    def free_dsr(self, file: str, taken: set[tuple[str, int]]) -> int:
+        """A DSR of the file that no explicit one, no @map around and no other operand uses."""
+        for _ in range(isa.DSRS):
+            number = self.turn[file]
+            self.turn[file] = (number + 1) % isa.DSRS
+            if number not in self.context.reserved[file] and (file, number) not in self.locked | taken:
+                return number
+        raise ir.Unsupported(f"no {file} DSR is left: @get_dsr names them all", self.at)
+
+    def load_words(self, words: Words) -> None:
+        """Four words into r28..r31."""
+        for i, word in enumerate(words):
+            if self.group_words[i] != word:
+                self.emit("mov", GROUP[i], None, imm=word)
+                self.group_words[i] = word
+
+    def load_memory(self, var: DsdVar, at: int = 0) -> None:
+        for i in range(4):
+            base, imm = self.memory(var.addr, at + 4 * i)
+            self.emit("ld32", GROUP[i], base, imm=imm)
+            self.group_words[i] = None
+
+    def load_dsr(self, byte: int) -> None:
+        self.emit("ldds", byte, GROUP[0], reads=GROUP[1:])
+
+    def set_group(self, index: int, op: str, imm: int) -> None:
+        self.emit(op, GROUP[index], GROUP[index], imm=imm)
+        self.group_words[index] = None
+
+    def byte(self, file: str, number: int) -> int:
+        return FILES.index(file) * isa.DSRS + number
+
+    def bring(self, operand: Dsd | DsdVar | FifoRef, file: str, taken: set[tuple[str, int]], wide: bool = False) -> int:
+        """Loads a descriptor into a DSR of the file, unless one holds it; returns the DSR's byte."""
+        if isinstance(operand, DsdVar):
+            number = self.free_dsr(file, taken)
+            self.load_variable(operand, wide)
+            self.held.pop((file, number), None)
+        else:
+            words = self.constant_words(operand, wide)
+            for (other, number), known in self.held.items():
+                if known == words and other == file:
+                    taken.add((file, number))
+                    return self.byte(file, number)
+            number = self.free_dsr(file, taken)
+            self.load_words(words)
+            self.held[file, number] = words
+            if isinstance(operand, Dsd) and operand.save_address:
+                del self.held[file, number]  # the operation moves its base
+        taken.add((file, number))
+        self.load_dsr(self.byte(file, number))
+        return self.byte(file, number)
+
+    def constant_words(self, operand: Dsd | FifoRef, wide: bool = False, then: ir.Then = ir.NO_OPTIONS) -> Words:
+        if isinstance(operand, FifoRef):
+            fifo = self.context.fifos[operand.name]
+            flags = isa.DSD_WIDE if fifo.item == 4 else 0
+            first = isa.DSD_FIFO | flags << 8
+            return (
+                first,
+                Sym(fifo.buffer, 0, more=isa.LENGTH_INFINITE << 16),
+                signed(fifo.item | descriptor.options(then) << 16),
+                self.context.fifo_xdsr[operand.name],
+            )
+        if operand.kind == "fabout" and operand.color is None:
+            operand = replace(operand, color=self.context.queues_out.get(operand.queue))
+        words = words_of(operand, then, self.tensor(operand))
+        return (words[0] | isa.DSD_WIDE << 8, *words[1:]) if wide else words  # type: ignore[operator]
+
+    def load_variable(self, var: DsdVar, wide: bool = False) -> None:
+        if var.kind in EXTENDED:
+            number = self.context.xdsr_for(("variable", var.addr), None)
+            self.load_memory(var, 16)
+            self.emit("ldxd", number, GROUP[0], reads=GROUP[1:])
+            self.load_memory(var)
+            self.set_group(3, "ior", number)
+        else:
+            self.load_memory(var)
+        if wide:
+            self.set_group(0, "ior", isa.DSD_WIDE << 8)
+
+    def tensor(self, dsd: Dsd) -> int:
+        """The XDSR of a constant descriptor; loaded at the start of the run if it has one of its own."""
+        if dsd.kind not in EXTENDED:
+            return 0
+        words = xdsr_words(dsd)
+        number = self.context.xdsr_for(words, words)
+        if self.context.xdsrs[number] != words:
+            self.load_words(words)
+            self.emit("ldxd", number, GROUP[0], reads=GROUP[1:])
+        return number
+
+    # Operations.
+
+    def do_vector(self, instr: ir.Vector) -> None:
+        row = isa.INSTRUCTION[instr.op]
+        taken: set[tuple[str, int]] = set()
+        asynchronous = instr.then.async_
+        dst = self.destination(instr, asynchronous, taken)
+        fields: list[int | V] = [isa.NONE if dst is None else dst.operand]
+        for operand, type, file in zip((instr.src0, instr.src1), row.types[1:3], ("src0", "src1"), strict=True):
+            if type == "NONE" or operand is None:
+                fields.append(isa.NONE)
+            else:
+                fields.append(self.source(operand, file, instr, dst, asynchronous, taken))
+        fields.append(isa.NONE if instr.extra is None else self.scalar(instr.extra))
+        self.set_index(instr, fields)
+        self.set_priority(instr)
+        options = descriptor.options(instr.then if self.context.arch != "wse2" else _without_ut(instr.then))
+        self.emit(instr.op, *fields, options=options)
+        if dst is not None and dst.store is not None:
+            addr, type = dst.store
+            base, imm = self.memory(addr, 0)
+            self.emit("st16" if BITS[type] == 16 else "st32", dst.operand, base, imm=imm)
+        if instr.result is not None:
+            self.whether_done(instr, fields)
+
+    def whether_done(self, instr: ir.Vector, fields: list[int | V]) -> None:
+        """The result of an operation: false if it ended at the end of a FIFO, whose length is then what is left."""
+        assert instr.result is not None
+        for operand, field in zip((instr.dst, instr.src0, instr.src1), fields, strict=False):
+            if isinstance(operand, FifoRef) and isinstance(field, int) and not instr.then.async_:
+                self.emit("stds", field, GROUP[0], writes=GROUP[1:])
+                self.group_words = [None] * 4
+                left = V("left")
+                self.emit("ishr32", left, GROUP[1], imm=16)
+                self.emit("ieq16", self.v(instr.result), left, imm=0)
+                return
+        self.emit("mov", self.v(instr.result), None, imm=1)
+
+    def destination(self, instr: ir.Vector, asynchronous: bool, taken) -> Place | None:
+        dst = instr.dst
+        if dst is None:
+            return None
+        if isinstance(dst, Deref):
+            if asynchronous:
+                return Place(self.walk_in_place(dst, "dest", taken))
+            total = V("total")
+            for source in (instr.src0, instr.src1):
+                if isinstance(source, Deref) and source.addr == dst.addr:
+                    base, imm = self.memory(dst.addr, 0)
+                    self.emit("ld16" if BITS[dst.type] == 16 else "ld32", total, base, imm=imm)
+                    break
+            return Place(total, (dst.addr, dst.type))
+        return Place(self.descriptor(dst, "dest", taken))
+
+    def source(self, operand: Any, file: str, instr: ir.Vector, dst: Place | None, asynchronous: bool, taken):
+        if isinstance(operand, Deref):
+            same = isinstance(instr.dst, Deref) and instr.dst.addr == operand.addr
+            if same and asynchronous:
+                return self.walk_in_place(operand, file, taken)
+            if same and dst is not None:
+                return dst.operand
+        if isinstance(operand, Deref | Reg | Const | Addr):
+            return self.scalar(operand)
+        return self.descriptor(operand, file, taken)
+
+    def descriptor(self, operand: Any, file: str, taken: set[tuple[str, int]]) -> int:
+        if isinstance(operand, Dsr):
+            return self.byte(operand.file, operand.number)
+        return self.bring(operand, file, taken)
+
+    def scalar(self, operand: Deref | Value) -> V:
+        if isinstance(operand, Deref):
+            value = V("scalar")
+            base, imm = self.memory(operand.addr, 0)
+            self.emit("ld16" if BITS[operand.type] == 16 else "ld32", value, base, imm=imm)
+            return value
+        return self.reg(operand)
+
+    def walk_in_place(self, operand: Deref, file: str, taken) -> int:
+        """A scalar in memory as a walk of stride zero; the other operands say how long."""
+        number = self.free_dsr(file, taken)
+        taken.add((file, number))
+        item = BITS[operand.type] // 8
+        self.load_words(words_of(Dsd("mem1d", Const("u16", 0), 0, 0, item)))
+        self.emit("mov", GROUP[1], None, **self.last(operand.addr))
+        self.group_words[1] = None
+        self.load_dsr(self.byte(file, number))
+        self.held.pop((file, number), None)
+        return self.byte(file, number)
+
+    def set_index(self, instr: ir.Vector, fields: list[int | V]) -> None:
+        if instr.index is None:
+            return
+        value = self.reg(instr.index)
+        for operand, field in zip((instr.dst, instr.src0, instr.src1), fields, strict=False):
+            if isinstance(operand, Dsd | DsdVar) and operand.index and isinstance(field, int):
+                self.emit("dsindex", field, value)
+                self.held.pop((FILES[field // isa.DSRS], field % isa.DSRS), None)
+
+    def set_priority(self, instr: ir.Vector) -> None:
+        if instr.then.priority is None:
+            return
+        thread = instr.then.ut if self.context.arch != "wse2" else None
+        for operand in (instr.dst, instr.src0, instr.src1):
+            if thread is None and isinstance(operand, Dsd) and operand.kind in ("fabin", "fabout"):
+                thread = operand.queue
+            if thread is None and isinstance(operand, Dsr):
+                thread = self.context.dsr_queue.get((operand.file, operand.number))
+        if thread is not None:
+            self.emit("utprio", thread, imm=instr.then.priority)
+
+    # Explicit DSRs, descriptors in memory.
+
+    def do_loaddsr(self, instr: ir.LoadDsr) -> None:
+        source, file = instr.source, instr.dsr.file
+        then = instr.then if self.context.arch != "wse2" else _without_ut(instr.then)
+        byte = self.byte(file, instr.dsr.number)
+        if isinstance(source, Dsd) and source.kind in ("fabin", "fabout"):
+            self.context.dsr_queue[file, instr.dsr.number] = source.queue
+        if isinstance(source, DsdVar):
+            self.load_variable(source)
+            if bits := descriptor.options(then):
+                self.set_group(2, "ior", signed(bits << 16))
+            if instr.save_address:
+                self.set_group(0, "ior", isa.DSD_SAVE_ADDRESS << 8)
+        else:
+            words = self.constant_words(source, then=then)
+            if instr.save_address:
+                words = (words[0] | isa.DSD_SAVE_ADDRESS << 8, *words[1:])  # type: ignore[operator]
+            self.load_words(words)
+        self.load_dsr(byte)
+
+    def do_dsdcopy(self, instr: ir.DsdCopy) -> None:
+        source, dst = instr.source, instr.dst
+        size = 8 if dst.kind in EXTENDED else 4
+        if isinstance(source, DsdVar):
+            for i in range(size):
+                word = V("word")
+                base, imm = self.memory(source.addr, 4 * i)
+                self.emit("ld32", word, base, imm=imm)
+                base, imm = self.memory(dst.addr, 4 * i)
+                self.emit("st32", word, base, imm=imm)
+            return
+        words: tuple[Imm, ...] = words_of(source)
+        if size == 8:
+            words += xdsr_words(source)
+        values: dict[Imm, V] = {}
+        for i, contents in enumerate(words):
+            if contents not in values:
+                values[contents] = self.constant(contents)
+            base, imm = self.memory(dst.addr, 4 * i)
+            self.emit("st32", values[contents], base, imm=imm)
+
+    def do_dsdset(self, instr: ir.DsdSet) -> None:
+        at = {"length": descriptor.LENGTH, "base": descriptor.BASE, "stride": descriptor.STRIDE}.get(instr.field)
+        value = None
+        if at is None:
+            base, imm = self.memory(instr.dst.addr, descriptor.BASE)
+            value, sum = V("base"), V("base")
+            self.emit("ld16", value, base, imm=imm)
+            self.emit("iadd16", sum, value, **self.last(instr.value))
+            self.emit("st16", sum, base, imm=imm)
+            return
+        value = self.reg(instr.value)
+        if instr.field == "stride" and instr.dst.kind == "mem1d":
+            bytes, value = value, V("stride")
+            self.emit("isar16", value, bytes, imm=instr.dst.item.bit_length() - 1)
+        base, imm = self.memory(instr.dst.addr, at)
+        self.emit("st16", value, base, imm=imm)
+
+    def do_fifoset(self, instr: ir.FifoSet) -> None:
+        """The length of a FIFO matters to synchronous operations only, which end at its end anyway."""
+
+    # @map.
+
+    def do_map(self, instr: ir.Map) -> None:
+        from ..ir.optimize import body_of
+        from .select import _use_counts
+
+        function = self.context.functions[instr.function]
+        taken: set[tuple[str, int]] = set()
+        out = self.map_output(instr, taken)
+        walks: list[tuple[int, Reg]] = []
+        scalars: list[tuple[Deref, Reg]] = []
+        args: list[Value] = []
+        for operand, type in zip(instr.inputs, instr.types, strict=True):
+            if isinstance(operand, Reg | Const | Addr):
+                args.append(operand)
+                continue
+            element = Reg(type, "element")
+            args.append(element)
+            if isinstance(operand, Deref):
+                scalars.append((operand, element))
+            else:
+                walks.append((self.map_input(operand, type, taken), element))
+        locked, self.locked = self.locked, self.locked | taken
+        head, after, put = self.label(), self.label(), self.label()
+        self.split(head)
+        for i, (byte, element) in enumerate(walks):
+            following = self.label()
+            self.emit("mapstep", self.v(element), byte, imm=Label(after))
+            self.emit("jmp", imm=Label(following))
+            self.blocks[-1].successors = [following, after]
+            self.begin(following)
+            assert i >= 0
+        for deref, element in scalars:
+            base, imm = self.memory(deref.addr, 0)
+            self.emit("ld16" if BITS[element.type] == 16 else "ld32", self.v(element), base, imm=imm)
+        result = Reg(function.result, "result") if function.result is not None else None
+        body, self.next_label = body_of(function, args, result, put, self.next_label, self.at)
+        self.used |= _use_counts(ir.Function("body", [], None, body))
+        self.inline_blocks(body)
+        self.begin(put)
+        if out is not None and result is not None:
+            self.map_put(instr, out, self.v(result))
+        self.emit("maploop", imm=Label(head))
+        self.blocks[-1].successors = [head]
+        self.begin(after)
+        self.locked = locked
+        self.addresses.clear()
+        self.forget_dsrs()
+
+    def inline_blocks(self, body: list[ir.Block]) -> None:
+        for i, block in enumerate(body):
+            if i == 0:
+                self.split(block.id)
+            else:
+                self.begin(block.id)
+            self.block_body(block)
+
+    def map_input(self, operand: Any, type: str, taken: set[tuple[str, int]]) -> int:
+        if isinstance(operand, Dsr):
+            return self.byte(operand.file, operand.number)
+        self.held.clear()  # each input has a DSR of its own: its length is used up
+        return self.bring(operand, "src1", taken, wide=BITS[type] == 32)
+
+    def map_output(self, instr: ir.Map, taken: set[tuple[str, int]]):
+        out = instr.out
+        if out is None or isinstance(out, Deref | Dsr):
+            return out
+        if isinstance(out, Dsd) and out.kind == "fabout":
+            out = replace(out, length=1)
+        elif isinstance(out, DsdVar) and out.kind == "fabout":
+            number = self.free_dsr("dest", taken)
+            taken.add(("dest", number))
+            self.load_variable(out)
+            self.set_group(1, "iand", 0xFFFF)
+            self.set_group(1, "ior", 1 << 16)
+            self.load_dsr(self.byte("dest", number))
+            return self.byte("dest", number)
+        assert isinstance(out, Dsd | DsdVar | FifoRef)
+        return self.bring(out, "dest", taken, wide=instr.out_type is not None and BITS[instr.out_type] == 32)
+
+    def map_put(self, instr: ir.Map, out: Any, value: V) -> None:
+        if isinstance(out, Deref):
+            base, imm = self.memory(out.addr, 0)
+            self.emit("st16" if BITS[out.type] == 16 else "st32", value, base, imm=imm)
+            return
+        byte = self.byte(out.file, out.number) if isinstance(out, Dsr) else out
+        kind = instr.out.kind if isinstance(instr.out, Dsd | DsdVar) else "mem1d"
+        if kind == "fabout":
+            wide = instr.out_type is None or BITS[instr.out_type] == 32
+            self.emit("mov32" if wide else "mov16", byte, value, isa.NONE, isa.NONE)
+        else:
+            self.emit("mapput", byte, value)
+
+    if TYPE_CHECKING:  # what the Selector has
+
+        def emit(self, op: str, *fields: Any, **more: Any) -> Ins: ...
+        def __getattr__(self, name: str) -> Any: ...
+
+
+def _without_ut(then: ir.Then) -> ir.Then:
+    """WSE-2's microthreads follow the queue."""
+    return ir.Then(then.async_, then.activate, then.unblock, None, then.priority)

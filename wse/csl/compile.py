@@ -1,0 +1,297 @@
+"""A layout file to a compiled program: the layout is evaluated, PEs are sorted into classes, each class is compiled.
+
+PEs belong together if they have one file and equal parameters.  Where the parameters of many PEs differ only in
+numbers, these are compiled together with a Sym for each such number; if one of them turns out to decide what is
+compiled, the class is split by it and compiled again (values.NeedsConcrete).
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .builtins import dsds, intrinsics, tasks, vectors
+from .builtins import language as builtins
+from .builtins import layout as layouts
+from .builtins.layout import LayoutState, Tile
+from .ir import ir
+from .sema import calls, exprs, loops, stmts, switches
+from .sema import types as t
+from .sema.convert import describe
+from .sema.frame import Frame
+from .sema.modules import Instance, Loader
+from .sema.unit import MAX_STEPS, Program, Unit
+from .sema.values import NeedsConcrete, Sym, Val, key_of, sym
+from .syntax.errors import CslError, Diagnostic, Span
+
+_HANDLERS = (
+    builtins,
+    calls,
+    dsds,
+    exprs,
+    intrinsics,
+    layouts,
+    loops,
+    stmts,
+    switches,
+    tasks,
+    vectors,
+)  # they register themselves
+SHARE_ABOVE = 16  # classes of one file that differ in numbers alone, above which they share code
+MAX_CLASSES = 2000
+RECURSION = 30_000  # the evaluator calls itself for what is nested; Python's own limit is for less
+
+
+@dataclass(eq=False)
+class Class:
+    """PEs that are compiled together: x, y of each; params may hold Syms of as many values."""
+
+    path: Path
+    params: dict[str, Val]
+    x: np.ndarray
+    y: np.ndarray
+    span: Span | None
+
+
+def compile_program(
+    path: str | Path,
+    arch: str = "wse3",
+    params: Mapping[str, int] | None = None,
+    colors: Mapping[str, int] | None = None,
+    fabric: tuple[int, int] = (0, 0),
+    offsets: tuple[int, int] = (0, 0),
+    import_paths: Iterable[str | Path] = (),
+    fp16: str = "f16",
+    max_steps: int = MAX_STEPS,
+    warnings: list[Diagnostic] | None = None,
+) -> ir.Layout:
+    """The program of a layout file.  CslError with everything that is wrong with it.
+
+    params, colors: values of the layout's params by name.  warnings: a list to add what is worth a remark to.
+    """
+    program = Program(arch, Loader([Path(folder) for folder in import_paths]), max_steps)
+    program.fabric, program.offsets = fabric, offsets
+    limit, collects = sys.getrecursionlimit(), gc.isenabled()
+    sys.setrecursionlimit(max(limit, RECURSION))
+    gc.disable()  # a layout of a wafer makes millions of objects, and no cycles among them
+    try:
+        layout = _compile(program, Path(path), dict(params or {}), dict(colors or {}))
+    except RecursionError:
+        raise CslError.at(None, f"{path} is nested too deeply to be compiled") from None
+    finally:
+        sys.setrecursionlimit(limit)
+        if collects:
+            gc.enable()
+        if warnings is not None:
+            warnings += program.findings.warnings
+    layout.fp16 = fp16
+    return layout
+
+
+def _compile(program: Program, path: Path, params: dict[str, int], colors: dict[str, int]) -> ir.Layout:
+    state, root = evaluate_layout(program, path, params, colors)
+    assert state.size is not None
+    width, height = state.size
+    layout = ir.Layout(program.arch, width, height, [], np.full((height, width), 0xFFFF, np.uint16))
+    layout.file = root.file.source.path
+    waiting = classes_of(state)[::-1]
+    while waiting:
+        one = waiting.pop()
+        if len(layout.units) >= MAX_CLASSES:
+            raise CslError.at(one.span, f"more than {MAX_CLASSES} different programs for PEs")
+        try:
+            unit, varying = compile_class(program, one, len(layout.units))
+        except NeedsConcrete as needed:
+            waiting += split(one, needed.values)[::-1]
+            continue
+        add_unit(layout, state, one, unit, varying)
+    check_exports(program, state, layout)
+    program.findings.check()
+    layout.routes = state.routes
+    layout.exports = [(name, str(kind), mutable) for name, (kind, mutable, _) in state.exports.items()]
+    layout.strings = program.strings
+    layout.host_colors = state.host_colors
+    layout.color_names = color_names(root)
+    layout.colors, layout.params = colors, {name: str(value) for name, value in params.items()}
+    layout.fabric, layout.offsets = program.fabric, program.offsets
+    return layout
+
+
+def evaluate_layout(
+    program: Program, path: Path, params: dict[str, int], colors: dict[str, int]
+) -> tuple[LayoutState, Instance]:
+    state = LayoutState()
+    unit = Unit(program, "layout", state)
+    given = {name: Val(t.COMPTIME_INT, value) for name, value in params.items()}
+    given |= {name: Val(t.COLOR, value) for name, value in colors.items()}
+    root = unit.open(path, given)
+    if not root.file.layouts:
+        raise CslError.at(
+            Span(root.file.source, 0, 0), "the program has no layout block: layout { @set_rectangle(...); }"
+        )
+    if len(root.file.layouts) > 1:
+        raise CslError.at(root.file.layouts[1].span, "a program has one layout block")
+    for name in given:
+        decl = root.file.decls.get(name)
+        if decl is None or getattr(decl, "kind", "") != "param":
+            program.findings.warn(
+                Span(root.file.source, 0, 0), f"{root.file.source.path} has no param {name}: its value is not used"
+            )
+    unit.attempt(lambda: Frame(unit, root).run(root.file.layouts[0]))
+    unit.run_comptimes()
+    if state.size is None and not program.findings.errors:
+        raise CslError.at(
+            root.file.layouts[0].span, "the layout sets no rectangle: @set_rectangle(width, height) was expected"
+        )
+    program.findings.check()
+    return state, root
+
+
+# ---- classes ----
+
+
+def is_data(value: Val) -> bool:
+    """Whether a parameter is a number, which may differ between PEs that share code."""
+    if not isinstance(value.type, t.IntType) and value.type is not t.COMPTIME_INT:
+        return False
+    return isinstance(value.data, Sym) or abs(value.data) < 1 << 62
+
+
+def classes_of(state: LayoutState) -> list[Class]:
+    """PEs by file and parameters."""
+    groups: dict[Any, list[Tile]] = {}
+    for tile in state.tiles:
+        key = tuple((name, v.type if is_data(v) else key_of(v)) for name, v in tile.params.items())
+        groups.setdefault((tile.path, key), []).append(tile)
+    made: list[Class] = []
+    for tiles in groups.values():
+        made += classes_of_group(tiles)
+    return made
+
+
+def classes_of_group(tiles: list[Tile]) -> list[Class]:
+    """One class for each set of numbers among the parameters; if these are many, one for all."""
+    params, path, span = tiles[0].params, tiles[0].path, tiles[0].span
+    x, y = column([(tile.x, tile) for tile in tiles]), column([(tile.y, tile) for tile in tiles])
+    names = [name for name, value in params.items() if is_data(value)]
+    columns = [column([(data_of(tile.params[name]), tile) for tile in tiles]) for name in names]
+    table = np.stack(columns, axis=1) if columns else np.zeros((len(x), 0), np.int64)
+    rows, first, group = np.unique(table, axis=0, return_index=True, return_inverse=True)
+    group = group.reshape(-1)
+    if len(rows) <= SHARE_ABOVE:
+        made = []
+        for i in np.argsort(first, kind="stable"):
+            numbers = {name: Val(params[name].type, int(n)) for name, n in zip(names, rows[i], strict=True)}
+            chosen = group == i
+            made.append(Class(path, params | numbers, x[chosen], y[chosen], span))
+        return made
+    return [
+        Class(path, params | {n: Val(params[n].type, sym(c)) for n, c in zip(names, columns, strict=True)}, x, y, span)
+    ]
+
+
+def data_of(value: Val) -> Any:
+    return value.data.values if isinstance(value.data, Sym) else value.data
+
+
+def column(items: list[tuple[Any, Tile]]) -> np.ndarray:
+    """Numbers of all PEs of the tiles, one after the other."""
+    if not any(isinstance(tile.x, np.ndarray) or isinstance(tile.y, np.ndarray) for _, tile in items):
+        return np.array([number for number, _ in items], np.int64)
+    parts = []
+    for number, tile in items:
+        shape = np.broadcast(tile.x, tile.y).shape
+        parts.append(np.broadcast_to(np.asarray(number, np.int64), shape).reshape(-1))
+    return np.concatenate(parts)
+
+
+def split(one: Class, values: np.ndarray) -> list[Class]:
+    """A class for each of the values."""
+    made = []
+    for value in np.unique(values):
+        chosen = values == value
+        made.append(
+            Class(one.path, {n: part(v, chosen) for n, v in one.params.items()}, one.x[chosen], one.y[chosen], one.span)
+        )
+    return made
+
+
+def part(value: Val, chosen: np.ndarray) -> Val:
+    if not isinstance(value.data, Sym):
+        return value
+    values = value.data.values[chosen]
+    if (values == values[0]).all():
+        return Val(value.type, int(values[0]))
+    return Val(value.type, Sym(values))
+
+
+def compile_class(program: Program, one: Class, number: int) -> tuple[Unit, list[tuple[str, int, np.ndarray]]]:
+    unit = Unit(program, f"{one.path.stem}.{number}")
+    unit.attempt(lambda: unit.open(one.path, one.params, one.span))
+    if unit.root is None:
+        return unit, []
+    unit.lower_all()
+    unit.out.params = shown_params(one.params)
+    return unit, unit.finish()
+
+
+def shown_params(params: Mapping[str, Val]) -> str:
+    """Numbers and names among the parameters, for people."""
+    shown = []
+    for name, value in params.items():
+        if isinstance(value.data, Sym):
+            shown.append(f"{name}={value.data.values.min()}..{value.data.values.max()}")
+        elif isinstance(value.data, bool | int | float | str):
+            shown.append(f"{name}={describe(value).split(' of type')[0]}")
+    return " ".join(shown)
+
+
+def add_unit(layout: ir.Layout, state: LayoutState, one: Class, unit: Unit, varying: list) -> None:
+    number = len(layout.units)
+    layout.units.append(unit.out)
+    layout.class_of[one.y, one.x] = number
+    for color, (config, _) in unit.colors.items():
+        state.route(color, config, one.x, one.y)
+    for symbol, offset, values in varying:
+        plane = np.zeros((layout.height, layout.width), values.dtype)
+        plane[one.y, one.x] = values
+        layout.per_pe.append(ir.PerPe(number, symbol, offset, plane))
+
+
+# ---- names ----
+
+
+def check_exports(program: Program, state: LayoutState, layout: ir.Layout) -> None:
+    """Names that the layout and the PEs know must agree."""
+    published: dict[str, ir.Export] = {}
+    for unit in layout.units:
+        published |= {export.name: export for export in unit.exports if export.name not in published}
+    for name, (kind, _, span) in state.exports.items():
+        export = published.get(name)
+        if export is None:
+            program.findings.warn(span, f"no PE exports a symbol {name}")
+        elif isinstance(kind, t.FnType):
+            if export.function is None:
+                program.findings.add(
+                    CslError.at(span, f"{name} is exported as a function, but the PEs export a variable")
+                )
+            elif [param.ir for param in kind.params] != export.params:
+                have = ", ".join(export.params)
+                program.findings.add(CslError.at(span, f"{name} is exported as {kind}, but it takes ({have})"))
+        elif export.function is not None:
+            program.findings.add(CslError.at(span, f"{name} is exported as a variable, but the PEs export a function"))
+
+
+def color_names(root: Instance) -> dict[int, str]:
+    """Names of colors in the layout file, by number."""
+    names: dict[int, str] = {}
+    for name, entry in root.entries.items():
+        if isinstance(entry, Val) and entry.type is t.COLOR:
+            names.setdefault(entry.data, name)
+    return names

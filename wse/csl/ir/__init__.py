@@ -1,0 +1,1 @@
+"""Intermediate representation and its passes."""

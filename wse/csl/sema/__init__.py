@@ -1,0 +1,1 @@
+"""Names, types, values and checks: syntax trees to IR."""

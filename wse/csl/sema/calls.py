@@ -1,0 +1,264 @@
+"""Calls: interpreted at compile time, or of a function instantiated for the arguments that are known."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from ..ir import ir
+from ..syntax import ast
+from ..syntax.errors import CslError, Span
+from . import types as t
+from .frame import Builder, Frame, Left, Returned, at_of, expr
+from .places import load, memory_of, store_mem
+from .types import Type
+from .values import VOID, DsdEdit, FnRef, GlobalVar, Run, Val, Value, copy_of
+
+MAX_CALLS = 150  # nested calls at compile time
+
+
+@expr(ast.Call)
+def call(f: Frame, node: ast.Call, want: Type | None) -> Value:
+    callee = load(f, f.place(node.callee), node.callee.span)
+    if not isinstance(callee, Val) or not isinstance(callee.data, FnRef):
+        what = f"a value of type {callee.type}"
+        if not isinstance(callee, Val) and isinstance(callee.type, t.PointerType | t.FnType):
+            what = "a function that is only known at run time"
+        raise CslError.at(node.callee.span, f"a function was expected, not {what}")
+    return call_function(f, callee.data, node.args, node.span)
+
+
+class Signature:
+    """Types of a function for one call.  known: parameters that are fixed by the call, by name."""
+
+    def __init__(self) -> None:
+        self.params: list[Type] = []
+        self.result: Type = t.VOID
+        self.values: list[Value] = []
+        self.known: dict[str, Val] = {}
+
+
+def call_function(f: Frame, fn: FnRef, args: list[ast.Node], span: Span) -> Value:
+    decl = fn.decl
+    if decl.kind == "task":
+        raise CslError.at(span, f"{fn.name} is a task: it is activated, not called", (decl.name_span, "declared here"))
+    if len(args) != len(decl.params):
+        wanted = f"{len(decl.params)} argument{'s' * (len(decl.params) != 1)}"
+        raise CslError.at(span, f"{fn.name} takes {wanted}, not {len(args)}", (decl.name_span, "declared here"))
+    sign = signature(f, fn, args)
+    if f.build is None or all_comptime(sign):
+        return interpret(f, fn, sign, span)
+    return emit_call(f, fn, sign, span)
+
+
+def signature(f: Frame, fn: FnRef, args: list[ast.Node]) -> Signature:
+    """Evaluates the arguments; what earlier ones fix may stand in the types of later ones."""
+    sign = Signature()
+    inner = Frame(f.unit, fn.instance)
+    for param, arg in zip(fn.decl.params, args, strict=True):
+        kind = inner.type(param.type)
+        value = (f.comptime() if param.comptime else f).expr(arg, kind)
+        if kind is t.ANYTYPE:
+            kind = value.type
+        elif not (isinstance(value, DsdEdit) and value.type is kind):
+            value = f.coerce(value, kind, arg.span)
+        if param.comptime and not isinstance(value, Val):
+            raise CslError.at(arg.span, f"parameter {param.name} is comptime, but this value is not known")
+        if isinstance(value, Val):
+            if param.comptime or fixes(kind) or (fn.decl.inline and kind.ir is not None):
+                sign.known[param.name] = value
+            inner.bind(param.name, value, param.span)
+        else:
+            inner.bind(param.name, Run(kind, ir.Const("u16", 0)) if kind.ir else value, param.span)
+        sign.params.append(kind)
+        sign.values.append(value)
+    sign.result = inner.type(fn.decl.result)
+    return sign
+
+
+def fixes(kind: Type) -> bool:
+    """Whether a known argument of the type makes an instance of its own."""
+    return kind.is_comptime or isinstance(kind, t.IdType | t.DsdType)
+
+
+def all_comptime(sign: Signature) -> bool:
+    """Whether a call in run-time code happens at compile time: its result exists there only."""
+    result = sign.result
+    if result is t.VOID or result is t.ANYTYPE:
+        return False
+    if result.is_comptime:
+        return True
+    return isinstance(result, t.IdType | t.DsdType) and all(isinstance(value, Val) for value in sign.values)
+
+
+# ---- at compile time ----
+
+
+def interpret(f: Frame, fn: FnRef, sign: Signature, span: Span) -> Val:
+    program = f.unit.program
+    program.step(span)
+    if fn.decl.body is None:
+        raise CslError.at(span, f"{fn.name} is extern and cannot be called at compile time")
+    if program.calls >= MAX_CALLS:
+        raise CslError.at(span, f"calls at compile time nest more than {MAX_CALLS} deep: does {fn.name} call itself?")
+    inner = Frame(f.unit, fn.instance, None, sign.result)
+    for param, value in zip(fn.decl.params, sign.values, strict=True):
+        if not isinstance(value, Val):
+            raise CslError.at(
+                span, f"{fn.name} is called at compile time, but its argument {param.name} is only known at run time"
+            )
+        inner.bind(param.name, copy_of(value), param.span)
+    program.calls += 1
+    try:
+        inner.run(fn.decl.body)
+    except Returned as returned:
+        value = returned.value
+        return value if sign.result is t.ANYTYPE else f.coerce(value, sign.result, returned.span)
+    except CslError as error:
+        raise error.note(span, f"in {fn.name}, called here") from None
+    except Left as left:
+        raise left.misplaced() from None
+    finally:
+        program.calls -= 1
+    if sign.result is not t.VOID:
+        raise CslError.at(fn.decl.name_span, f"{fn.name} ends without returning a value", (span, "called here"))
+    return VOID
+
+
+# ---- at run time ----
+
+
+class Lowered:
+    """An instance of a function: the known arguments are built in."""
+
+    def __init__(self, unit: Any, fn: FnRef, sign: Signature, name: str, span: Span | None):
+        self.unit, self.fn, self.name, self.span = unit, fn, name, span
+        self.known = sign.known
+        self.result = sign.result
+        self.calls: dict[str, Span] = {}
+        self.params: list[tuple[ast.Param, Type]] = [
+            (param, kind)
+            for param, kind in zip(fn.decl.params, sign.params, strict=True)
+            if param.name not in sign.known
+        ]
+        self.memory: dict[str, GlobalVar] = {}
+        regs = []
+        for param, kind in self.params:
+            if kind.ir is not None:
+                regs.append(ir.Reg(kind.ir, param.name))
+            elif kind.size is None:
+                raise CslError.at(span, f"parameter {param.name} of {fn.name} exists at compile time only")
+            else:
+                self.memory[param.name] = unit.new_global(kind, f"{name}.{param.name}", param.name, param.span)
+        result = self.result.ir
+        self.result_memory: GlobalVar | None = None
+        if result is None and self.result is not t.VOID:
+            self.result_memory = unit.new_global(self.result, f"{name}.result", "result", fn.decl.name_span)
+        self.function = ir.Function(name, regs, result, [], fn.name, at_of(fn.decl.name_span))
+
+    def has_address(self, node: Any) -> bool:
+        """Whether the address of a local is taken somewhere in the function."""
+        return node.name in self.unit.program.addressed(self.fn.decl)
+
+    def lower(self) -> None:
+        """Makes the code."""
+        decl = self.fn.decl
+        if decl.body is None:
+            raise CslError.at(self.span, f"{decl.name} is extern: there is no code to call")
+        build = Builder(self.function)
+        build.at = at_of(decl.name_span)
+        frame = Frame(self.unit, self.fn.instance, build, self.result)
+        frame.lowered = self
+        regs = iter(self.function.params)
+        for param, kind in self.params:
+            if kind.ir is None:
+                frame.bind(param.name, memory_of(frame, self.memory[param.name]), param.span)
+                continue
+            value = Run(kind, next(regs))
+            if self.has_address(param):
+                memory = self.unit.local(frame, kind, param.name, param.span)
+                store_mem(frame, memory, value, param.span)
+                frame.bind(param.name, memory, param.span)
+            else:
+                frame.bind(param.name, value, param.span)
+        for name, fixed in self.known.items():
+            frame.bind(name, fixed)
+        frame.run(decl.body)
+        if build.block is not None:
+            if self.result is not t.VOID:
+                raise CslError.at(
+                    decl.name_span, f"{decl.name} may end without returning a value of type {self.result}"
+                )
+            build.at = at_of(Span(decl.span.source, decl.body.span.end - 1, decl.body.span.end))
+            build.emit(ir.Return())
+
+    def returns(self, f: Frame, value: Value, span: Span) -> None:
+        """A return statement."""
+        build = f.build
+        assert build is not None
+        if self.result is t.VOID:
+            build.emit(ir.Return())
+        elif self.result_memory is not None:
+            store_mem(f, memory_of(f, self.result_memory), value, span)
+            build.emit(ir.Return())
+        else:
+            build.emit(ir.Return(f.operand(value, span, self.result)))
+
+
+def emit_call(f: Frame, fn: FnRef, sign: Signature, span: Span) -> Value:
+    build = f.build
+    assert build is not None
+    lowered = f.unit.instantiate(fn, sign, span)
+    if f.lowered is not None:
+        f.lowered.calls.setdefault(lowered.name, span)
+    regs = []
+    for param, value in zip(fn.decl.params, sign.values, strict=True):
+        if param.name in sign.known:
+            continue
+        if param.name in lowered.memory:
+            store_mem(f, memory_of(f, lowered.memory[param.name]), value, span)
+        else:
+            regs.append(f.operand(value, span))
+    result = lowered.result
+    reg = build.reg(result.ir) if result.ir is not None else None
+    build.emit(ir.Call(reg, lowered.name, regs))
+    if lowered.result_memory is not None:
+        memory = memory_of(f, lowered.result_memory)
+        copy = f.unit.local(f, result, f"{fn.name}.value", span)  # a second call must not change it
+        store_mem(f, copy, memory, span)
+        return copy
+    return VOID if reg is None else Run(result, reg)
+
+
+def entry(unit: Any, fn: FnRef, span: Span | None) -> Lowered:
+    """The instance of a function that is called from outside: a task, an exported function."""
+    sign = Signature()
+    inner = Frame(unit, fn.instance)
+    for param in fn.decl.params:
+        kind = inner.type(param.type)
+        if kind.ir is None:
+            raise CslError.at(
+                param.span, f"parameter {param.name} of {fn.name} exists at compile time only", (span, "used here")
+            )
+        sign.params.append(kind)
+    sign.result = inner.type(fn.decl.result)
+    return unit.instantiate(fn, sign, span)
+
+
+def addressed_names(decl: ast.FnDecl) -> set[str]:
+    """Locals whose address is taken in a function."""
+    found: set[str] = set()
+    stack: list[Any] = [decl.body]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, list | tuple):
+            stack.extend(node)
+        elif isinstance(node, ast.Node) and is_dataclass(node):
+            if isinstance(node, ast.Unary) and node.op == "&":
+                root = node.operand
+                while isinstance(root, ast.Index | ast.Member):
+                    root = root.base
+                if isinstance(root, ast.Ident):
+                    found.add(root.name)
+            stack.extend(getattr(node, field.name) for field in fields(node) if field.name != "span")
+    return found

@@ -1,0 +1,303 @@
+"""Conversions of compile-time values: what happens by itself where a type is expected, and what @as does.
+
+By itself: comptime numbers to any type that can hold them; a known integer to another integer type that can hold it; to
+the type itself; *[N]T to [*]T; anything pointed to to its const.  Run-time integers never change their type by
+themselves.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import Any
+
+import numpy as np
+
+from ..syntax.errors import CslError, Span
+from . import types as t
+from .types import Type
+from .values import FnRef, Sym, Val, concrete, dtype_of, sym, zeros
+
+
+def round_float(kind: Type, value: float) -> float:
+    """To the nearest number of the type."""
+    if kind is t.F32:
+        try:
+            return struct.unpack("<f", struct.pack("<f", value))[0]
+        except OverflowError:
+            return math.copysign(math.inf, value)
+    if kind is t.F16:
+        with np.errstate(over="ignore"):
+            return float(np.float16(value))
+    if kind is t.BF16:
+        return round_bf16(value)
+    return float(value)
+
+
+def round_bf16(value: float) -> float:
+    if not math.isfinite(value):
+        return value
+    bits = struct.unpack("<I", struct.pack("<f", round_float(t.F32, value)))[0]
+    bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000
+    return struct.unpack("<f", struct.pack("<I", bits))[0]
+
+
+def describe(value: Val) -> str:
+    """A value for people."""
+    data = value.data
+    if value.type is t.TYPE:
+        return f"type {data}"
+    if isinstance(data, Sym):
+        return f"a value of type {value.type}"
+    if isinstance(data, bool):
+        return "true" if data else "false"
+    if isinstance(data, str):
+        return f'"{data}"'
+    if isinstance(data, int | float):
+        text = f"{data:#x}" if isinstance(data, int) and abs(data) > 1 << 64 else str(data)
+        return f"{text} of type {value.type}" if not t.is_number(value.type) else text
+    if isinstance(data, FnRef):
+        return f"{data.decl.kind} {data.name}"
+    if value.type is t.VOID:
+        return "{} (void)"
+    return f"a value of type {value.type}"
+
+
+def fits(kind: t.IntType, data: Any) -> bool:
+    if isinstance(data, Sym):
+        return bool(((data.values >= kind.low) & (data.values <= kind.high)).all())
+    return kind.low <= data <= kind.high
+
+
+def mismatch(span: Span | None, wanted: Type, got: str) -> CslError:
+    return CslError.at(span, f"a value of type {wanted} was expected, not {got}")
+
+
+def coerce(value: Val, kind: Type, span: Span | None) -> Val:
+    """The value as the type, or an error that says why not."""
+    source = value.type
+    if source is kind or kind is t.ANYTYPE:
+        return value
+    if source is t.UNDEFINED:
+        return undefined(kind, span)
+    data = value.data
+    if isinstance(kind, t.IntType):
+        if t.is_integral(source):
+            if not fits(kind, data):
+                shown = data if not isinstance(data, Sym) else "one of the values"
+                raise CslError.at(span, f"{shown} does not fit {kind}, which holds {kind.low} to {kind.high}")
+            return Val(kind, data)
+    elif isinstance(kind, t.FloatType):
+        if source is t.COMPTIME_INT or source is t.COMPTIME_FLOAT:
+            return to_float(value, kind)
+    elif kind is t.COMPTIME_INT:
+        if isinstance(source, t.IntType):
+            return Val(kind, data)
+    elif kind is t.COMPTIME_FLOAT:
+        if t.is_number(source):
+            return to_float(value, kind)
+    elif isinstance(kind, t.PointerType):
+        made = coerce_pointer(value, kind)
+        if made is not None:
+            return made
+    elif kind is t.STRUCT:
+        if isinstance(data, dict | list):
+            return Val(kind, data)
+    elif isinstance(kind, t.StructType):
+        if source is t.STRUCT:
+            return to_struct(value, kind, span)
+    elif isinstance(kind, t.ArrayType):
+        made = to_array(value, kind, span)
+        if made is not None:
+            return made
+    elif isinstance(kind, t.FnType):
+        if isinstance(data, FnRef):
+            return value
+    elif kind is t.FIFO or isinstance(kind, t.DsdType):
+        if source is t.FIFO:
+            return value
+    elif kind is t.UT_ID and source in (t.INPUT_QUEUE, t.OUTPUT_QUEUE):
+        return Val(kind, data)
+    raise mismatch(span, kind, describe(value) + ("" if not t.is_number(source) else f" of type {source}"))
+
+
+def coerce_pointer(value: Val, kind: t.PointerType) -> Val | None:
+    source = value.type
+    if isinstance(value.data, FnRef) and isinstance(kind.elem, t.FnType):
+        return Val(kind, value.data)
+    if isinstance(source, t.PointerType) and pointer_fits(source, kind):
+        return Val(kind, value.data)
+    return None
+
+
+def pointer_fits(source: t.PointerType, kind: t.PointerType) -> bool:
+    """Whether a pointer becomes the other by itself."""
+    if source.const and not kind.const:
+        return False
+    if source.many == kind.many and source.elem is kind.elem:
+        return True
+    if kind.many and not source.many:  # *[N]T, and a pointer to one, as a pointer to many
+        elem = source.elem.elem if isinstance(source.elem, t.ArrayType) else source.elem
+        return elem is kind.elem
+    if (
+        isinstance(source.elem, t.ArrayType)
+        and isinstance(kind.elem, t.ArrayType)
+        and not kind.many
+        and not source.many
+    ):
+        return source.elem.elem is kind.elem.elem and source.elem.count == kind.elem.count
+    return False
+
+
+def undefined(kind: Type, span: Span | None) -> Val:
+    from .values import zero
+
+    if kind.is_comptime and kind not in (t.COMPTIME_INT, t.COMPTIME_FLOAT):
+        raise CslError.at(span, f"a value of type {kind} cannot be undefined")
+    return zero(kind)
+
+
+def to_float(value: Val, kind: Type) -> Val:
+    data = value.data
+    if isinstance(data, Sym):
+        rounded = data.values.astype(np.float64)
+        if kind is t.F32 or kind is t.F16:
+            rounded = rounded.astype(dtype_of(kind)).astype(np.float64)
+        return Val(kind, sym(rounded))
+    try:
+        return Val(kind, round_float(kind, float(data)))
+    except OverflowError:
+        return Val(kind, math.copysign(math.inf, data))
+
+
+def to_struct(value: Val, kind: t.StructType, span: Span | None) -> Val:
+    given = value.data
+    if isinstance(given, list):
+        if given:
+            raise mismatch(span, kind, "a tuple")
+        given = {}
+    made: dict[str, Val] = {}
+    for name, (field, default) in kind.fields.items():
+        if name in given:
+            made[name] = coerce(given[name], field, span)
+        elif default is not None:
+            made[name] = default
+        else:
+            raise CslError.at(span, f"the field {name} of {kind} has no value")
+    for name in given:
+        if name not in kind.fields:
+            raise CslError.at(span, f"{kind} has no field {name}: it has {', '.join(kind.fields) or 'none'}")
+    return Val(kind, made)
+
+
+def to_array(value: Val, kind: t.ArrayType, span: Span | None) -> Val | None:
+    source = value.type
+    if isinstance(source, t.ArrayType) and source.dims == kind.dims:
+        if t.is_number(source.elem) and source.elem in (t.COMPTIME_INT, t.COMPTIME_FLOAT):
+            flat = [coerce(Val(source.elem, item), kind.elem, span).data for item in value.data.reshape(-1)]
+            return Val(kind, fill(kind, flat))
+        return None
+    if isinstance(value.data, list):
+        return array_from(kind, value.data, span)
+    return None
+
+
+def fill(kind: t.ArrayType, flat: list[Any]) -> np.ndarray:
+    made = zeros(kind)
+    target = made.reshape(-1)
+    for i, item in enumerate(flat):
+        target[i] = item
+    return made
+
+
+def array_from(kind: t.ArrayType, items: list[Val], span: Span | None) -> Val:
+    """An array with these elements, row by row."""
+    if len(items) != kind.count:
+        raise CslError.at(span, f"{kind} has {kind.count} elements, not {len(items)}")
+    return Val(kind, fill(kind, [concrete(coerce(item, kind.elem, span)) for item in items]))
+
+
+def explicit(value: Val, kind: Type, span: Span | None) -> Val:
+    """@as at compile time."""
+    source, data = value.type, value.data
+    if source is kind:
+        return value
+    if isinstance(kind, t.EnumType) and t.is_integral(source):
+        number = concrete(value)
+        if number not in kind.members.values():
+            raise CslError.at(span, f"{kind} has no member with the value {number}")
+        return Val(kind, number)
+    if isinstance(source, t.EnumType):
+        value, source = Val(source.tag, data), source.tag
+    if source is t.BOOL and t.is_number(kind):
+        value, source, data = Val(t.COMPTIME_INT, int(concrete(value))), t.COMPTIME_INT, int(concrete(value))
+    if t.is_integral(source) and isinstance(kind, t.IntType):
+        return Val(kind, wrap(kind, value.data))
+    if isinstance(kind, t.FloatType) and t.is_number(source):
+        return to_float(value, kind)
+    if t.is_number(source) and (kind is t.COMPTIME_FLOAT or t.is_integral(kind)):
+        if kind is t.COMPTIME_FLOAT:
+            return to_float(value, kind)
+        if t.is_integral(source):
+            return Val(kind, data)
+        number = concrete(value)
+        if not math.isfinite(number):
+            raise CslError.at(span, f"{number} is no integer")
+        whole = math.trunc(number)
+        if isinstance(kind, t.IntType):
+            whole = min(max(whole, kind.low), kind.high)
+        return Val(kind, whole)
+    if kind is t.BOOL and t.is_integral(source):
+        return Val(kind, concrete(value) != 0)
+    if isinstance(kind, t.IdType) and kind is not t.DIRECTION and t.is_integral(source):
+        return Val(kind, concrete(value))
+    if isinstance(source, t.IdType) and t.is_integral(kind):
+        return coerce(Val(t.COMPTIME_INT, data), kind, span)
+    return coerce(value, kind, span)
+
+
+def wrap(kind: t.IntType, data: Any) -> Any:
+    if isinstance(data, Sym):
+        return sym(wrap_array(kind, data.values))
+    return kind.wrap(int(data))
+
+
+def wrap_array(kind: t.IntType, values: np.ndarray) -> np.ndarray:
+    if kind.bits == 64:
+        return values
+    mask = (1 << kind.bits) - 1
+    low = values.astype(np.int64) & mask
+    return np.where(low > kind.high, low - (1 << kind.bits), low)
+
+
+def bits_of(value: Val) -> int | None:
+    """The bits of a scalar number, or None."""
+    kind, data = value.type, concrete(value)
+    if isinstance(kind, t.IntType):
+        return data & ((1 << kind.bits) - 1)
+    if kind is t.BOOL:
+        return int(data)
+    if kind is t.F32:
+        return struct.unpack("<I", struct.pack("<f", data))[0]
+    if kind is t.F16:
+        return struct.unpack("<H", struct.pack("<e", data))[0]
+    if kind is t.BF16:
+        return struct.unpack("<I", struct.pack("<f", data))[0] >> 16
+    if isinstance(kind, t.EnumType):
+        return data & ((1 << kind.tag.bits) - 1)
+    if isinstance(kind, t.IdType):
+        return data & 0xFFFF
+    return None
+
+
+def from_bits(kind: Type, bits: int) -> Val:
+    """The scalar of the type with these bits."""
+    if isinstance(kind, t.IntType):
+        return Val(kind, kind.wrap(bits))
+    if kind is t.F32:
+        return Val(kind, struct.unpack("<f", struct.pack("<I", bits))[0])
+    if kind is t.F16:
+        return Val(kind, struct.unpack("<e", struct.pack("<H", bits))[0])
+    if kind is t.BF16:
+        return Val(kind, struct.unpack("<f", struct.pack("<I", bits << 16))[0])
+    return Val(kind, bits)

@@ -1,0 +1,500 @@
+"""Expressions: literals, operators, conditions, types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..ir import ir
+from ..syntax import ast
+from ..syntax.errors import CslError, Span
+from . import arith
+from . import types as t
+from .convert import array_from, describe
+from .frame import Broken, Frame, Loop, expr
+from .places import address_of, deref_place, ident_place, index_place, load
+from .types import Type
+from .values import UNDEFINED, VOID, Mem, Run, Val, Value, concrete
+
+LITERALS = {
+    "int": t.COMPTIME_INT, "float": t.COMPTIME_FLOAT, "string": t.STRING, "bool": t.BOOL,
+}  # fmt: skip
+OPS = {
+    "+": "add", "-": "sub", "*": "mul", "/": "div", "%": "rem", "&": "and", "|": "or", "^": "xor", "<<": "shl",
+    ">>": "shr", "==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge",
+}  # fmt: skip
+LOGIC = ("&", "|", "^")
+
+
+@expr(ast.Literal)
+def literal(f: Frame, node: ast.Literal, want: Type | None) -> Val:
+    kind = LITERALS.get(node.kind)
+    if kind is not None:
+        return Val(kind, node.value)
+    if node.kind == "void":
+        return VOID
+    if node.kind == "undefined":
+        return UNDEFINED
+    raise CslError.at(node.span, f"CSL has no value {node.kind}")
+
+
+@expr(ast.Ident)
+def ident(f: Frame, node: ast.Ident, want: Type | None) -> Value:
+    return load(f, ident_place(f, node), node.span)
+
+
+@expr(ast.Index)
+def index(f: Frame, node: ast.Index, want: Type | None) -> Value:
+    return load(f, index_place(f, node), node.span)
+
+
+@expr(ast.Deref)
+def deref(f: Frame, node: ast.Deref, want: Type | None) -> Value:
+    return load(f, deref_place(f, node), node.span)
+
+
+@expr(ast.Member)
+def member(f: Frame, node: ast.Member, want: Type | None) -> Value:
+    return load(f, f.place(node), node.span)
+
+
+@expr(ast.DotName)
+def dot_name(f: Frame, node: ast.DotName, want: Type | None) -> Val:
+    if isinstance(want, t.EnumType):
+        if node.name not in want.members:
+            raise CslError.at(node.span, f"{want} has no member {node.name}: it has {', '.join(want.members)}")
+        return Val(want, want.members[node.name])
+    raise CslError.at(node.span, f".{node.name} stands where no enum is expected")
+
+
+@expr(ast.ComptimeExpr)
+def comptime_expr(f: Frame, node: ast.ComptimeExpr, want: Type | None) -> Value:
+    return f.known(node.value, want)
+
+
+@expr(ast.TensorAccess)
+def tensor_access(f: Frame, node: ast.TensorAccess, want: Type | None) -> Value:
+    raise CslError.at(node.span, "a tensor access stands only in the second argument of @get_dsd, as .tensor_access")
+
+
+# ---- literals of aggregates ----
+
+
+@expr(ast.StructLit)
+def struct_lit(f: Frame, node: ast.StructLit, want: Type | None) -> Value:
+    kind = f.type(node.type) if node.type is not None else None
+    fields = kind.fields if isinstance(kind, t.StructType) else want.fields if isinstance(want, t.StructType) else {}
+    named: dict[str, Value] = {}
+    items: list[Value] = []
+    for item in node.items:
+        if item.name is None:
+            items.append(f.expr(item.value))
+        elif item.name in named:
+            raise CslError.at(item.span, f"the field {item.name} is given twice")
+        else:
+            named[item.name] = f.expr(item.value, fields[item.name][0] if item.name in fields else None)
+    if named and items:
+        raise CslError.at(node.span, "a literal has named fields or, as a tuple, values alone, not both")
+    for value, item in zip(items or named.values(), node.items, strict=True):
+        if not isinstance(value, Val) and not isinstance(kind or want, t.StructType):
+            raise CslError.at(item.value.span, "the fields of a struct must be known at compile time; this one is not")
+    if all(isinstance(value, Val) for value in (items or named.values())):
+        made = Val(t.STRUCT, items if items or not node.items else named)
+        return made if kind is None else f.coerce(made, kind, node.span)
+    return struct_in_memory(f, kind or want, named, node)
+
+
+def struct_in_memory(f: Frame, kind: Any, named: dict[str, Value], node: ast.StructLit) -> Mem:
+    """A struct with run-time fields, in memory of its own."""
+    from .places import store_mem
+
+    assert isinstance(kind, t.StructType)
+    memory = f.unit.local(f, kind, "literal", node.span)
+    for name, (field, default) in kind.fields.items():
+        value = named.get(name, default)
+        if value is None:
+            raise CslError.at(node.span, f"the field {name} of {kind} has no value")
+        store_mem(f, memory.at(kind.offsets[name], field), value, node.span)
+    for name in named:
+        if name not in kind.fields:
+            raise CslError.at(node.span, f"{kind} has no field {name}: it has {', '.join(kind.fields)}")
+    return memory
+
+
+@expr(ast.ArrayLit)
+def array_lit(f: Frame, node: ast.ArrayLit, want: Type | None) -> Value:
+    kind = f.type(node.type)
+    assert isinstance(kind, t.ArrayType)
+    values = [f.expr(item, kind.elem) for item in node.items]
+    if all(isinstance(value, Val) for value in values):
+        for value, item in zip(values, node.items, strict=True):
+            f.coerce(value, kind.elem, item.span)
+        return array_from(kind, values, node.span)
+    if len(values) != kind.count:
+        raise CslError.at(node.span, f"{kind} has {kind.count} elements, not {len(values)}")
+    from .places import store_mem
+
+    memory = f.unit.local(f, kind, "literal", node.span)
+    for i, (value, item) in enumerate(zip(values, node.items, strict=True)):
+        store_mem(f, memory.at(i * kind.elem.size, kind.elem), value, item.span)
+    return memory
+
+
+# ---- operators ----
+
+
+@expr(ast.Unary)
+def unary(f: Frame, node: ast.Unary, want: Type | None) -> Value:
+    if node.op == "&":
+        return address_of(f, node.operand, node.span)
+    value = f.expr(node.operand, want)
+    if node.op == "!":
+        if value.type is not t.BOOL:
+            raise CslError.at(node.span, f"! needs a bool, not a value of type {value.type}")
+        if isinstance(value, Val):
+            return Val(t.BOOL, not concrete(value))
+        return emit_unary(f, "lnot", t.BOOL, value, node.span)
+    if isinstance(value, Val):
+        return arith.negate(value, node.span) if node.op == "-" else arith.invert(value, node.span)
+    if not t.is_number(value.type) or (node.op == "~" and not t.is_integral(value.type)):
+        raise CslError.at(node.span, f"{node.op} needs a number, not a value of type {value.type}")
+    return emit_unary(f, "neg" if node.op == "-" else "not", value.type, value, node.span)
+
+
+def emit_unary(f: Frame, op: str, kind: Type, value: Value, span: Span) -> Run:
+    build = f.need_run(span, "this")
+    reg = build.reg(kind.ir)
+    build.emit(ir.Un(op, reg, f.operand(value, span)))
+    return Run(kind, reg)
+
+
+@expr(ast.Binary)
+def binary(f: Frame, node: ast.Binary, want: Type | None) -> Value:
+    op = node.op
+    if op in ("and", "or"):
+        return logical(f, node)
+    if op == "...":
+        raise CslError.at(node.span, "a range stands only in an arm of a switch")
+    if op == "orelse":
+        raise CslError.at(node.span, "CSL has no optional values: orelse means nothing")
+    hint = None if op in arith.COMPARE or op in ("<<", ">>") else want
+    left = f.expr(node.left, hint)
+    right = f.expr(node.right, left.type if isinstance(left.type, t.EnumType) else hint)
+    return operate(f, op, left, right, node.span)
+
+
+def operate(f: Frame, op: str, left: Value, right: Value, span: Span) -> Value:
+    """left op right, folded if both are known."""
+    if isinstance(left, Val) and isinstance(right, Val):
+        return arith.fold(op, left, right, span)
+    build = f.need_run(span, f"{op} with a run-time value")
+    if op in ("<<", ">>"):
+        return shift(f, op, left, right, span)
+    if op == "++":
+        raise CslError.at(span, "++ joins values that are known at compile time only")
+    kind = arith.common(left, right, op, span)
+    check_operator(op, kind, span)
+    a = f.operand(left, span, None if isinstance(kind, t.PointerType) else kind)
+    b = f.operand(right, span, None if isinstance(kind, t.PointerType) else kind)
+    compares = op in arith.COMPARE
+    reg = build.reg("bool" if compares else kind.ir)
+    build.emit(ir.Bin(OPS[op], reg, a, b))
+    return Run(t.BOOL if compares else kind, reg)
+
+
+def check_operator(op: str, kind: Type, span: Span) -> None:
+    if kind.ir is None:
+        raise CslError.at(span, f"{op} is no operator for values of type {kind}")
+    if op in ("==", "!="):
+        return
+    if kind is t.BOOL:
+        if op in LOGIC:
+            return
+        raise CslError.at(span, f"{op} is no operator for bool: use and, or")
+    if not t.is_number(kind) or (t.is_float(kind) and op in ("%", *LOGIC)):
+        raise CslError.at(span, f"{op} is no operator for values of type {kind}")
+
+
+def shift(f: Frame, op: str, left: Value, right: Value, span: Span) -> Value:
+    build = f.build
+    assert build is not None
+    if not t.is_integral(left.type) or not t.is_integral(right.type):
+        raise CslError.at(span, f"{op} needs integers, not {left.type} and {right.type}")
+    if left.type is t.COMPTIME_INT:
+        kind = right.type
+        left = f.coerce(left, kind, span)
+    if right.type is t.COMPTIME_INT:
+        right = f.coerce(right, t.U16, span)
+    reg = build.reg(left.type.ir)
+    build.emit(ir.Bin(OPS[op], reg, f.operand(left, span), f.operand(right, span)))
+    return Run(left.type, reg)
+
+
+def logical(f: Frame, node: ast.Binary) -> Value:
+    """and, or: the right side is only looked at if the left does not decide."""
+    build = f.build
+    if build is None:
+        left = truth(f, node.left)
+        if left == (node.op == "or"):
+            return Val(t.BOOL, left)
+        return Val(t.BOOL, truth(f, node.right))
+    yes, no, end = build.new_block(), build.new_block(), build.new_block()
+    decided = condition(f, node, yes, no)
+    if decided is not None:
+        return Val(t.BOOL, decided)
+    reg = build.variable("bool", "")
+    for block, value in ((yes, 1), (no, 0)):
+        build.start(block)
+        build.emit(ir.Copy(reg, ir.Const("bool", value)))
+        build.jump(end)
+    build.start(end)
+    return Run(t.BOOL, reg)
+
+
+def truth(f: Frame, node: ast.Node) -> bool:
+    """A condition that is known."""
+    value = f.expr(node, t.BOOL)
+    check_bool(value, node.span)
+    if not isinstance(value, Val):
+        raise CslError.at(node.span, "this condition is not known at compile time")
+    return bool(concrete(value))
+
+
+def check_bool(value: Value, span: Span) -> None:
+    if value.type is not t.BOOL:
+        what = describe(value) if isinstance(value, Val) else f"a value of type {value.type}"
+        raise CslError.at(span, f"a condition must be a bool, not {what}")
+
+
+def condition(f: Frame, node: ast.Node, yes: ir.Block, no: ir.Block) -> bool | None:
+    """Goes to one of the blocks.  A condition that is known is returned, and nothing goes anywhere."""
+    build = f.build
+    assert build is not None
+    if isinstance(node, ast.Binary) and node.op in ("and", "or"):
+        more = build.new_block()
+        stops = node.op == "or"
+        first = condition(f, node.left, *((yes, more) if stops else (more, no)))
+        if first is not None:
+            return stops if first == stops else condition(f, node.right, yes, no)
+        build.start(more)
+        if build.block is None:  # the left side has decided after all
+            return None
+        build.depth += 1
+        second = condition(f, node.right, yes, no)
+        build.depth -= 1
+        if second is not None:
+            build.jump(yes if second else no)
+        return None
+    if isinstance(node, ast.Unary) and node.op == "!":
+        decided = condition(f, node.operand, no, yes)
+        return None if decided is None else not decided
+    value = f.expr(node, t.BOOL)
+    check_bool(value, node.span)
+    if isinstance(value, Val):
+        return bool(concrete(value))
+    build.branch(f.operand(value, node.span), yes, no)
+    return None
+
+
+@expr(ast.BlockExpr)
+def block_expr(f: Frame, node: ast.BlockExpr, want: Type | None) -> Value:
+    """A labelled block as an expression: `break :label value` gives its value."""
+    from .stmts import block_body
+
+    build = f.build
+    if build is None:
+        try:
+            block_body(f, node.body)
+        except Broken as broken:
+            if broken.label != node.label or broken.value is None:
+                raise
+            return broken.value
+        raise CslError.at(node.span, f"the block {node.label} ends without a value: break :{node.label} gives one")
+    loop = Loop(node.label, build.new_block(), None)
+    loop.values = []
+    build.loops.append(loop)
+    block_body(f, node.body)
+    build.loops.pop()
+    if build.block is not None or not loop.values:
+        raise CslError.at(node.span, f"the block {node.label} may end without a value: break :{node.label} gives one")
+    if len(loop.values) == 1:
+        build.block, value, _ = loop.values[0]
+        return value
+    kind = arms_type(f, loop.values, want, node.span)
+    return join(f, loop.values, loop.after, kind, node.span)
+
+
+@expr(ast.IfExpr)
+def if_expr(f: Frame, node: ast.IfExpr, want: Type | None) -> Value:
+    build = f.build
+    if build is None:
+        if truth(f, node.condition):
+            return f.expr(node.then, want)
+        return no_else(node) if node.other is None else f.expr(node.other, want)
+    yes, no, end = build.new_block(), build.new_block(), build.new_block()
+    decided = condition(f, node.condition, yes, no)
+    if decided is not None:
+        chosen = node.then if decided else node.other
+        return no_else(node) if chosen is None else f.expr(chosen, want)
+    if node.other is None:
+        no_else(node)
+    return choose(f, [(yes, node.then), (no, node.other)], end, want, node.span)
+
+
+def no_else(node: ast.IfExpr) -> Any:
+    raise CslError.at(node.span, "the condition is not true and there is no else: this expression has no value")
+
+
+def choose(f: Frame, arms: list, end: ir.Block, want: Type | None, span: Span) -> Value:
+    """The value of the arm that is reached: (block, expression) each."""
+    build = f.build
+    assert build is not None
+    build.depth += 1
+    ends: list[tuple[ir.Block, Value, Span]] = []
+    value: Value = VOID
+    for block, body in arms:
+        build.start(block)
+        value = f.expr(body, want)
+        if build.block is not None:
+            if isinstance(value, Run):
+                value = Run(value.type, f.fresh(value.value))
+            ends.append((build.block, value, body.span))
+    build.depth -= 1
+    if not ends:  # nothing comes here
+        build.start(end)
+        return value
+    kind = arms_type(f, ends, want, span)
+    if kind is t.VOID:
+        for block, _, _ in ends:
+            build.block = block
+            build.jump(end)
+        build.start(end)
+        return VOID
+    return join(f, ends, end, kind, span)
+
+
+def arms_type(f: Frame, ends: list, want: Type | None, span: Span) -> Type:
+    """The one type that all arms have; else the type that is wanted, if all take it by themselves; else what they have
+    in common."""
+    types = {value.type for _, value, _ in ends}
+    if len(types) == 1 and not ends[0][1].type.is_comptime:
+        return ends[0][1].type
+    if want is not None and not want.is_comptime:
+        try:
+            for _, value, where in ends:
+                f.coerce(value, want, where)
+            return want
+        except CslError:
+            pass
+    return joined(ends, span)
+
+
+def joined(ends: list, span: Span) -> Type:
+    """The type of all arms."""
+    first = ends[0][1]
+    for _, other, where in ends[1:]:
+        if isinstance(first.type, t.PointerType) and isinstance(other.type, t.PointerType):
+            first = pointer_join(first, other, where)
+        else:
+            kind = arith.common(first, other, "if", where) if other.type is not first.type else first.type
+            first = first if first.type is kind else other
+    kind = first.type
+    if kind.is_comptime and kind is not t.VOID:
+        raise CslError.at(span, f"a run-time condition chooses between values of type {kind}: convert them with @as")
+    return kind
+
+
+def pointer_join(a: Value, b: Value, span: Span) -> Value:
+    from .convert import pointer_fits
+
+    if pointer_fits(b.type, a.type):
+        return a
+    if pointer_fits(a.type, b.type):
+        return b
+    raise CslError.at(span, f"both sides of if must have one type, not {a.type} and {b.type}")
+
+
+def join(f: Frame, ends: list, end: ir.Block, kind: Type, span: Span) -> Value:
+    from .places import store_mem
+
+    build = f.build
+    assert build is not None
+    memory = f.unit.local(f, kind, "chosen", span) if kind.ir is None else None
+    reg = build.variable(kind.ir or "ptr", "")
+    for block, value, where in ends:
+        build.block = block
+        if memory is not None:
+            store_mem(f, memory, value, where)
+        else:
+            build.emit(ir.Copy(reg, f.operand(value, where, kind)))
+        build.jump(end)
+    build.start(end)
+    return memory if memory is not None else Run(kind, reg)
+
+
+# ---- types ----
+
+
+@expr(ast.PointerType)
+def pointer_type(f: Frame, node: ast.PointerType, want: Type | None) -> Val:
+    return Val(t.TYPE, t.pointer_to(f.type(node.elem), node.many, node.const))
+
+
+@expr(ast.ArrayType)
+def array_type(f: Frame, node: ast.ArrayType, want: Type | None) -> Val:
+    dims = []
+    for dim in node.dims:
+        value = f.known(dim)
+        if not t.is_integral(value.type):
+            raise CslError.at(dim.span, f"the length of an array must be an integer, not {describe(value)}")
+        number = concrete(value)
+        if not 0 <= number < 1 << 31:
+            raise CslError.at(dim.span, f"an array cannot have {number} elements")
+        dims.append(number)
+    kind = t.array_of(tuple(dims), f.type(node.elem))
+    if kind.count > 1 << 24:
+        raise CslError.at(node.span, f"{kind} is larger than any memory")
+    return Val(t.TYPE, kind)
+
+
+@expr(ast.FnType)
+def function_type(f: Frame, node: ast.FnType, want: Type | None) -> Val:
+    return Val(t.TYPE, t.fn_type(node.kind, tuple(f.type(param) for param in node.params), f.type(node.result)))
+
+
+@expr(ast.EnumType)
+def enum_type(f: Frame, node: ast.EnumType, want: Type | None) -> Val:
+    tag = f.type(node.tag) if node.tag is not None else t.U16
+    if not isinstance(tag, t.IntType):
+        raise CslError.at(node.tag.span if node.tag else node.span, f"an enum is stored in an integer, not in a {tag}")
+    members: dict[str, int] = {}
+    number = 0
+    for name, value, span in node.members:
+        if name in members:
+            raise CslError.at(span, f"the member {name} is declared twice")
+        if value is not None:
+            number = f.number(value, tag)
+        if not tag.low <= number <= tag.high:
+            raise CslError.at(span, f"the value {number} of {name} does not fit {tag}")
+        members[name] = number
+        number += 1
+    key = ("enum", id(node), tuple(members.items()))
+    return Val(t.TYPE, t.intern(key, lambda: t.EnumType(f"enum({tag})", tag, members)))
+
+
+@expr(ast.StructType)
+def struct_type(f: Frame, node: ast.StructType, want: Type | None) -> Val:
+    fields: dict[str, tuple[Type, Val | None]] = {}
+    for name, kind, default, span in node.fields:
+        if name in fields:
+            raise CslError.at(span, f"the field {name} is declared twice")
+        made = f.type(kind)
+        fields[name] = (made, None if default is None else f.known(default, made))
+    key = ("struct", id(node), tuple((name, made) for name, (made, _) in fields.items()))
+    return Val(t.TYPE, t.intern(key, lambda: t.StructType("struct", fields)))
+
+
+@expr(ast.Switch)
+def switch_expr(f: Frame, node: ast.Switch, want: Type | None) -> Value:
+    from .switches import switch_value
+
+    return switch_value(f, node, want)

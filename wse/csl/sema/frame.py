@@ -1,0 +1,309 @@
+"""Where code is evaluated: the frame of a function, a block or an initialiser, and the builder of run-time code.
+
+One evaluator serves compile time and run time.  A frame without a builder interprets: every value must be known.  A
+frame with one also folds what is known, and emits instructions for the rest.  The handlers of expressions, places and
+statements register themselves here by the class of the node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..ir import ir
+from ..syntax import ast
+from ..syntax.errors import CslError, Span
+from . import types as t
+from .convert import coerce, describe, mismatch, pointer_fits
+from .types import Type
+from .values import GlobalVar, Ptr, Run, Sym, Val, Value, concrete
+
+EXPR: dict[type, Callable] = {}
+PLACE: dict[type, Callable] = {}
+STMT: dict[type, Callable] = {}
+
+
+def expr(*nodes: type) -> Callable:
+    """The handler (frame, node, wanted type or None) -> value of expressions of these classes."""
+    return _register(EXPR, nodes)
+
+
+def place(*nodes: type) -> Callable:
+    """The handler (frame, node) -> place of expressions of these classes."""
+    return _register(PLACE, nodes)
+
+
+def stmt(*nodes: type) -> Callable:
+    """The handler (frame, node) of statements of these classes."""
+    return _register(STMT, nodes)
+
+
+def _register(table: dict[type, Callable], nodes: tuple[type, ...]) -> Callable:
+    def add(handler: Callable) -> Callable:
+        for node in nodes:
+            table[node] = handler
+        return handler
+
+    return add
+
+
+class Left(Exception):
+    """A return, break or continue at compile time; where nothing takes it, it stands in the wrong place."""
+
+    word = ""
+
+    def __init__(self, span: Span, label: str | None = None, value: Any = None):
+        super().__init__(self.word)
+        self.span, self.label, self.value = span, label, value
+
+    def misplaced(self) -> CslError:
+        if self.word == "return":
+            return CslError.at(self.span, "return stands outside of a function")
+        what = f"loop or block {self.label}" if self.label else "loop"
+        return CslError.at(self.span, f"there is no {what} around this")
+
+
+class Returned(Left):
+    word = "return"
+
+    def __init__(self, value: Val, span: Span):
+        super().__init__(span, None, value)
+
+
+class Broken(Left):
+    word = "break"
+
+
+class Continued(Left):
+    word = "continue"
+
+
+class Loop:
+    """A run-time loop or labelled block that encloses the code: where break and continue go."""
+
+    __slots__ = ("after", "label", "step", "values")
+
+    def __init__(self, label: str | None, after: ir.Block, step: ir.Block | None):
+        self.label, self.after, self.step = label, after, step
+        self.values: list | None = None  # of a block that is an expression: what its breaks give
+
+
+class Builder:
+    """Appends instructions to a function.  A block that nothing jumps to is dead: what stands there is not analysed."""
+
+    def __init__(self, function: ir.Function):
+        self.function = function
+        self.blocks = 0
+        self.reached: set[int] = set()
+        self.at: ir.At | None = None
+        self.depth = 0
+        self.loops: list[Loop] = []
+        self.variables: set[ir.Reg] = set()
+        self.block: ir.Block | None = None
+        self.start(self.new_block(), force=True)
+
+    def new_block(self) -> ir.Block:
+        self.blocks += 1
+        return ir.Block(self.blocks - 1)
+
+    def start(self, block: ir.Block, force: bool = False) -> None:
+        """What follows goes to this block; if nothing jumps there, nowhere."""
+        if force or block.id in self.reached:
+            self.function.blocks.append(block)
+            self.block = block
+        else:
+            self.block = None
+
+    @property
+    def dead(self) -> bool:
+        return self.block is None
+
+    def emit(self, instr: ir.Instr) -> None:
+        if self.block is not None:
+            instr.at = self.at
+            self.block.code.append(instr)
+            if isinstance(instr, ir.TERMINATORS):
+                self.block = None
+
+    def jump(self, block: ir.Block) -> None:
+        if self.block is not None:
+            self.reached.add(block.id)
+            self.emit(ir.Jump(block.id))
+
+    def branch(self, cond: ir.Value, then: ir.Block, other: ir.Block) -> None:
+        if self.block is not None:
+            self.reached.update((then.id, other.id))
+            self.emit(ir.Branch(cond, then.id, other.id))
+
+    def reg(self, kind: str, name: str = "") -> ir.Reg:
+        return ir.Reg(kind, name)
+
+    def variable(self, kind: str, name: str) -> ir.Reg:
+        """A register that is assigned more than once."""
+        reg = ir.Reg(kind, name)
+        self.variables.add(reg)
+        return reg
+
+
+class Frame:
+    """unit: what is compiled.  instance: the module whose names are seen.  names: innermost scope last.  result:
+    type of what a function returns.  lowered: the function that is being built.  within: a part of run-time code
+    that has to be known at compile time: variables of the module are not."""
+
+    __slots__ = ("build", "instance", "lowered", "names", "result", "unit", "within")
+
+    def __init__(self, unit: Any, instance: Any, build: Builder | None = None, result: Type | None = None):
+        self.unit, self.instance, self.build, self.result = unit, instance, build, result
+        self.names: list[dict[str, Any]] = [{}]
+        self.lowered: Any = None
+        self.within = False
+
+    # ---- names ----
+
+    def bind(self, name: str, binding: Any, span: Span | None = None) -> None:
+        if name == "_":
+            return
+        scope = self.names[-1]
+        if name in scope:
+            raise CslError.at(span, f"{name} is declared twice in one block")
+        scope[name] = binding
+
+    def lookup(self, name: str) -> Any:
+        """The binding of a name: Val, Run, RegVar, Mem, Cell or GlobalVar; None if there is none."""
+        for scope in reversed(self.names):
+            if name in scope:
+                return scope[name]
+        found = self.instance.resolve(name)
+        return found if found is not None else PREDEFINED.get(name)
+
+    # ---- evaluation ----
+
+    def expr(self, node: ast.Node, want: Type | None = None) -> Value:
+        handler = EXPR.get(type(node))
+        if handler is None:
+            raise CslError.at(node.span, "this is no expression")
+        return handler(self, node, want)
+
+    def place(self, node: ast.Node) -> Any:
+        """Where an expression lies: Cell, ElemPlace, RegVar, Mem, GlobalVar; a value if it lies nowhere."""
+        handler = PLACE.get(type(node))
+        return self.expr(node) if handler is None else handler(self, node)
+
+    def run(self, node: ast.Node) -> None:
+        """A statement."""
+        build = self.build
+        if build is not None:
+            if build.block is None:
+                return
+            build.at = at_of(node.span)
+        STMT[type(node)](self, node)
+
+    def comptime(self) -> Frame:
+        """The same scope without run-time code."""
+        if self.build is None:
+            return self
+        frame = Frame(self.unit, self.instance, None, self.result)
+        frame.names, frame.within = self.names, True
+        return frame
+
+    def known(self, node: ast.Node, want: Type | None = None) -> Val:
+        """A value that has to be known at compile time."""
+        value = self.comptime().expr(node, want)
+        if not isinstance(value, Val):
+            raise CslError.at(node.span, "this value is not known at compile time")
+        return value if want is None else coerce(value, want, node.span)
+
+    def number(self, node: ast.Node, want: Type | None = None) -> Any:
+        """The data of a known value, the same for all PEs that are compiled together."""
+        return concrete(self.known(node, want))
+
+    def type(self, node: ast.Node) -> Type:
+        value = self.comptime().expr(node, t.TYPE)
+        if not isinstance(value, Val) or value.type is not t.TYPE:
+            got = describe(value) if isinstance(value, Val) else f"a value of type {value.type}"
+            raise CslError.at(node.span, f"a type was expected, not {got}")
+        return value.data
+
+    # ---- values ----
+
+    def coerce(self, value: Value, kind: Type, span: Span | None) -> Value:
+        """The value as the type that is expected, if it becomes that by itself."""
+        source = value.type
+        if source is kind:
+            return value
+        if isinstance(value, Val):
+            return coerce(value, kind, span)
+        if kind is t.ANYTYPE:
+            return value
+        if isinstance(value, Run):
+            if isinstance(source, t.PointerType) and isinstance(kind, t.PointerType) and pointer_fits(source, kind):
+                return Run(kind, value.value)
+            if kind is t.UT_ID and source in (t.INPUT_QUEUE, t.OUTPUT_QUEUE):
+                return Run(kind, value.value)
+        if kind.is_comptime:
+            raise CslError.at(
+                span, f"a value of type {kind} is needed, which is known at compile time; this one is not"
+            )
+        hint = f" (convert it with @as({kind}, ...))" if t.is_number(kind) and t.is_number(source) else ""
+        raise mismatch(span, kind, f"one of type {source}{hint}")
+
+    def operand(self, value: Value, span: Span | None, kind: Type | None = None) -> ir.Value:
+        """A scalar for an instruction, of the type if one is given."""
+        if kind is not None:
+            value = self.coerce(value, kind, span)
+        if isinstance(value, Run):
+            return value.value
+        kind = value.type
+        if isinstance(kind, t.PointerType) and isinstance(value, Val) and not isinstance(value.data, Ptr):
+            raise CslError.at(span, f"a value of type {kind} does not exist at run time")
+        if kind.ir is None:
+            raise CslError.at(span, f"a value of type {kind} does not exist at run time: give it a type with @as")
+        if not isinstance(value, Val):
+            raise CslError.at(span, f"a scalar was expected, not a value of type {kind}")
+        data = value.data
+        if isinstance(data, Sym):
+            assert self.build is not None
+            reg = ir.Reg(kind.ir)
+            self.build.emit(ir.Load(reg, ir.Addr(self.unit.slot(kind, data))))
+            return reg
+        if isinstance(data, Ptr):
+            if data.target is None:
+                return ir.Const("ptr", data.offset & 0xFFFF)
+            if not isinstance(data.target, GlobalVar):
+                raise CslError.at(span, "this pointer points to a variable that exists at compile time only")
+            return ir.Addr(self.unit.use(data.target), data.offset)
+        return ir.Const(kind.ir, int(data) if not isinstance(data, float) else data)
+
+    def emit(self, instr: ir.Instr) -> None:
+        assert self.build is not None
+        self.build.emit(instr)
+
+    def need_run(self, span: Span | None, what: str) -> Builder:
+        """The builder; an error at compile time."""
+        if self.build is None:
+            raise CslError.at(span, f"{what} is not possible at compile time")
+        return self.build
+
+    def fresh(self, value: ir.Value) -> ir.Value:
+        """The value in a register that no assignment changes."""
+        build = self.build
+        if build is not None and isinstance(value, ir.Reg) and value in build.variables:
+            copy = build.reg(value.type, value.name)
+            build.emit(ir.Copy(copy, value))
+            return copy
+        return value
+
+
+def at_of(span: Span | None) -> ir.At | None:
+    if span is None:
+        return None
+    line, column = span.source.place(span.start)
+    return ir.At(span.source.path, line, column)
+
+
+PREDEFINED: dict[str, Val] = {
+    **{name: Val(t.TYPE, kind) for name, kind in t.PRIMITIVES.items()},
+    **{name: Val(t.DIRECTION, number) for number, name in enumerate(t.DIRECTIONS)},
+}
+
+Place = Any  # Cell | ElemPlace | RegVar | Mem | GlobalVar | Value

@@ -1,0 +1,243 @@
+"""Statements: executed where everything is known, else lowered to blocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..ir import ir
+from ..syntax import ast
+from ..syntax.errors import CslError
+from . import types as t
+from .exprs import condition, operate, truth
+from .frame import Broken, Continued, Frame, Loop, Returned, stmt
+from .places import load, store, store_mem
+from .types import Type
+from .values import VOID, Cell, DsdEdit, FnRef, Mem, RegVar, Run, Val, Value, copy_of, zero
+
+# ---- declarations ----
+
+
+@stmt(ast.VarDecl)
+def var_decl(f: Frame, node: ast.VarDecl) -> None:
+    kind = f.type(node.type) if node.type is not None else None
+    if kind is t.ANYTYPE:
+        kind = None
+    frame = f.comptime() if node.comptime else f
+    value: Value | None = None
+    if node.init is not None:
+        value = frame.expr(node.init, kind)
+        if kind is not None and not (isinstance(value, DsdEdit) and kind is value.type):
+            value = frame.coerce(value, kind, node.init.span)
+    elif kind is None:
+        raise CslError.at(node.span, f"{node.name} needs a type or a value")
+    f.bind(node.name, make_local(f, frame, node, kind, value), node.name_span)
+
+
+def make_local(f: Frame, frame: Frame, node: ast.VarDecl, kind: Type | None, value: Value | None) -> Any:
+    """What a local name is bound to."""
+    if value is not None and value.type is t.UNDEFINED:
+        value = None
+    if node.kind == "const":
+        if value is None:
+            raise CslError.at(node.span, f"constant {node.name} has no value")
+        return local_constant(f, node, value)
+    kind = kind or (value.type if value is not None else None)
+    assert kind is not None
+    build = frame.build
+    if build is None or kind.is_comptime:
+        if value is not None and not isinstance(value, Val):
+            raise CslError.at(node.span, "this value is not known at compile time")
+        if value is None and not kind.is_comptime:
+            value = zero(kind)
+        depth = f.build.depth if f.build is not None else 0
+        return Cell(kind, None if value is None else copy_of(value), True, depth)
+    if kind.ir is not None and not f.lowered.has_address(node):
+        reg = build.variable(kind.ir, node.name)
+        build.emit(ir.Copy(reg, ir.Const(kind.ir, 0) if value is None else f.operand(value, node.span, kind)))
+        return RegVar(kind, reg, True)
+    item = value.item if isinstance(value, DsdEdit) else 4
+    memory = f.unit.local(f, kind, node.name, node.span, align=node.align and f.number(node.align), item=item)
+    if value is not None:
+        store_mem(f, memory, value, node.span)
+    return memory
+
+
+def local_constant(f: Frame, node: ast.VarDecl, value: Value) -> Any:
+    build = f.build
+    if isinstance(value, Val):
+        return copy_of(value)
+    assert build is not None
+    if isinstance(value, Run):
+        if f.lowered.has_address(node):
+            memory = f.unit.local(f, value.type, node.name, node.span)
+            store_mem(f, memory, value, node.span)
+            memory.const = True
+            return memory
+        made = f.fresh(value.value)
+        if isinstance(made, ir.Reg) and not made.name:
+            made.name = node.name
+        return Run(value.type, made)
+    if isinstance(value, Mem) and value.const:
+        return value
+    memory = f.unit.local(f, value.type, node.name, node.span, item=value.item)
+    store_mem(f, memory, value, node.span)
+    memory.const = True
+    return memory
+
+
+# ---- simple ones ----
+
+
+@stmt(ast.ExprStmt)
+def expr_stmt(f: Frame, node: ast.ExprStmt) -> None:
+    if isinstance(node.value, ast.Literal | ast.Ident | ast.Binary | ast.StructLit) and not (
+        isinstance(node.value, ast.Literal) and node.value.kind == "void"
+    ):
+        f.expr(node.value)
+        raise CslError.at(
+            node.span, "the value of this expression is not used: assign it, or to _ if it does not matter"
+        )
+    value = f.expr(node.value)
+    if isinstance(value, Val) and isinstance(value.data, FnRef):
+        raise CslError.at(node.span, f"{value.data.name} is not called: parentheses are missing")
+
+
+@stmt(ast.Assign)
+def assign(f: Frame, node: ast.Assign) -> None:
+    if isinstance(node.target, ast.Ident) and node.target.name == "_" and node.op == "=":
+        f.expr(node.value)
+        return
+    where = f.place(node.target)
+    if isinstance(where, Val | Run | DsdEdit):
+        what = f"{node.target.name} is a constant" if isinstance(node.target, ast.Ident) else "this is a value"
+        raise CslError.at(node.target.span, f"{what} and cannot be changed")
+    kind = where.type
+    if node.op == "=":
+        store(f, where, f.expr(node.value, kind), node.value.span)
+        return
+    old = load(f, where, node.target.span)
+    value = operate(f, node.op[:-1], old, f.expr(node.value, kind), node.span)
+    store(f, where, value, node.value.span)
+
+
+@stmt(ast.Return)
+def return_(f: Frame, node: ast.Return) -> None:
+    result = f.result or t.VOID
+    if node.value is None:
+        if result is not t.VOID:
+            raise CslError.at(node.span, f"a value of type {result} has to be returned")
+        value: Value = VOID
+    else:
+        value = f.expr(node.value, None if result is t.ANYTYPE else result)
+        if value.type is not t.VOID or result is not t.VOID:
+            value = f.coerce(value, result, node.value.span)
+    build = f.build
+    if build is None:
+        raise Returned(value if isinstance(value, Val) else VOID, node.span)
+    if f.lowered is None:
+        raise CslError.at(node.span, "return stands outside of a function")
+    f.lowered.returns(f, value, node.span)
+
+
+@stmt(ast.Break)
+def break_(f: Frame, node: ast.Break) -> None:
+    value = f.expr(node.value) if node.value is not None else None
+    if f.build is None:
+        raise Broken(node.span, node.label, value)
+    for loop in reversed(f.build.loops):
+        if (node.label is None and loop.step is not None) or (node.label is not None and loop.label == node.label):
+            leave(f, loop, value, node)
+            return
+    raise Broken(node.span, node.label).misplaced()
+
+
+def leave(f: Frame, loop: Loop, value: Value | None, node: ast.Break) -> None:
+    """Goes behind a loop or block, with the value of the block if it is an expression."""
+    build = f.build
+    assert build is not None
+    if (value is None) != (loop.values is None):
+        wanted = "has a value, which this break does not give" if value is None else "has no value"
+        raise CslError.at(node.span, f"the block or loop that is left {wanted}")
+    if loop.values is None:
+        build.jump(loop.after)
+        return
+    if isinstance(value, Run):
+        value = Run(value.type, f.fresh(value.value))
+    if build.block is not None:
+        loop.values.append((build.block, value, node.span))
+        build.block = None
+
+
+@stmt(ast.Continue)
+def continue_(f: Frame, node: ast.Continue) -> None:
+    if f.build is None:
+        raise Continued(node.span, node.label)
+    for loop in reversed(f.build.loops):
+        if loop.step is not None and node.label in (None, loop.label):
+            f.build.jump(loop.step)
+            return
+    raise Continued(node.span, node.label).misplaced()
+
+
+# ---- blocks ----
+
+
+@stmt(ast.Block)
+def block(f: Frame, node: ast.Block) -> None:
+    if node.label is not None and f.build is not None:
+        after = f.build.new_block()
+        f.build.loops.append(Loop(node.label, after, None))
+        block_body(f, node)
+        f.build.loops.pop()
+        f.build.jump(after)
+        f.build.start(after)
+        return
+    try:
+        block_body(f, node)
+    except Broken as broken:
+        if broken.label is None or broken.label != node.label:
+            raise
+        if broken.value is not None:
+            raise CslError.at(broken.span, "the block or loop that is left has no value") from None
+
+
+def block_body(f: Frame, node: ast.Block) -> None:
+    f.names.append({})
+    try:
+        for statement in node.body:
+            f.run(statement)
+    finally:
+        f.names.pop()
+
+
+@stmt(ast.ComptimeBlock)
+def comptime_block(f: Frame, node: ast.ComptimeBlock) -> None:
+    f.comptime().run(node.body)
+
+
+@stmt(ast.If)
+def if_(f: Frame, node: ast.If) -> None:
+    if node.capture is not None:
+        raise CslError.at(node.span, "CSL has no optional values: if captures nothing")
+    build = f.build
+    if build is None:
+        chosen = node.then if truth(f, node.condition) else node.other
+        if chosen is not None:
+            f.run(chosen)
+        return
+    yes, no, end = build.new_block(), build.new_block(), build.new_block()
+    other = no if node.other is not None else end
+    decided = condition(f, node.condition, yes, other)
+    if decided is not None:
+        chosen = node.then if decided else node.other
+        if chosen is not None:
+            f.run(chosen)
+        return
+    build.depth += 1
+    for target, body in ((yes, node.then), (no, node.other)):
+        if body is not None:
+            build.start(target)
+            f.run(body)
+            build.jump(end)
+    build.depth -= 1
+    build.start(end)

@@ -1,0 +1,126 @@
+"""switch: the arm is chosen at compile time, or by comparing one after the other."""
+
+from __future__ import annotations
+
+from ..ir import ir
+from ..syntax import ast
+from ..syntax.errors import CslError
+from . import arith
+from . import types as t
+from .convert import describe
+from .exprs import choose, operate
+from .frame import Frame, stmt
+from .types import Type
+from .values import Run, Val, Value, concrete
+
+
+def matches(f: Frame, arm: ast.Arm, value: Val) -> bool:
+    for case in arm.values:
+        if isinstance(case, ast.Binary) and case.op == "...":
+            low, high = f.number(case.left, value.type), f.number(case.right, value.type)
+            if low <= concrete(value) <= high:
+                return True
+        else:
+            other = f.known(case, value.type)
+            if concrete(arith.fold("==", value, other, case.span)):
+                return True
+    return not arm.values
+
+
+def chosen_arm(f: Frame, node: ast.Switch, value: Val) -> ast.Arm | None:
+    concrete(value)
+    for arm in sorted(node.arms, key=lambda arm: not arm.values):
+        if matches(f, arm, value):
+            return arm
+    return None
+
+
+def check_arms(node: ast.Switch, kind: Type) -> None:
+    if sum(not arm.values for arm in node.arms) > 1:
+        raise CslError.at(node.span, "a switch has one else")
+    if isinstance(kind, t.EnumType) and all(arm.values for arm in node.arms):
+        named = {case.name for arm in node.arms for case in arm.values if isinstance(case, ast.Member | ast.DotName)}
+        missing = [name for name in kind.members if name not in named]
+        if missing and all(isinstance(c, ast.Member | ast.DotName) for arm in node.arms for c in arm.values):
+            raise CslError.at(node.span, f"no arm of this switch is for {', '.join(missing)}, and there is no else")
+
+
+@stmt(ast.Switch)
+def switch(f: Frame, node: ast.Switch) -> None:
+    value = f.expr(node.value)
+    check_arms(node, value.type)
+    if isinstance(value, Val):
+        arm = chosen_arm(f, node, value)
+        if arm is not None:
+            f.run(arm.body)
+        return
+    build = f.build
+    assert build is not None
+    arms, other, end = dispatch(f, node, value)
+    build.depth += 1
+    for target, arm in arms:
+        build.start(target)
+        f.run(arm.body)
+        build.jump(end)
+    build.depth -= 1
+    if other is not None:
+        build.start(other)
+        build.jump(end)
+    build.start(end)
+
+
+def dispatch(f: Frame, node: ast.Switch, value: Value) -> tuple[list, ir.Block | None, ir.Block]:
+    """Compares one after the other.  (block, arm) each; where to go if none is meant, if there is no else; the end."""
+    build = f.build
+    assert build is not None
+    value = Run(value.type, f.fresh(f.operand(value, node.value.span)))
+    end = build.new_block()
+    arms = [(build.new_block(), arm) for arm in node.arms]
+    for target, arm in arms:
+        for case in arm.values:
+            following = build.new_block()
+            if isinstance(case, ast.Binary) and case.op == "...":
+                above = build.new_block()
+                low = operate(f, ">=", value, f.known(case.left, value.type), case.span)
+                build.branch(f.operand(low, case.span), above, following)
+                build.start(above)
+                test = operate(f, "<=", value, f.known(case.right, value.type), case.span)
+            else:
+                test = operate(f, "==", value, f.known(case, value.type), case.span)
+            build.branch(f.operand(test, case.span), target, following)
+            build.start(following)
+    rest = next((target for target, arm in arms if not arm.values), None)
+    if rest is not None:
+        build.jump(rest)
+        return arms, None, end
+    none = build.new_block()
+    build.jump(none)
+    return arms, none, end
+
+
+def switch_value(f: Frame, node: ast.Switch, want: Type | None) -> Value:
+    """A switch as an expression."""
+    value = f.expr(node.value)
+    check_arms(node, value.type)
+    if isinstance(value, Val):
+        arm = chosen_arm(f, node, value)
+        if arm is None:
+            raise CslError.at(node.span, f"no arm of this switch is for {describe(value)}")
+        return arm_value(f, arm, want)
+    build = f.build
+    assert build is not None
+    arms, none, end = dispatch(f, node, value)
+    if none is not None:
+        build.start(none)
+        build.emit(ir.Trap("no arm of the switch is for this value"))
+    return choose(f, [(target, arm_expr(arm)) for target, arm in arms], end, want, node.span)
+
+
+def arm_expr(arm: ast.Arm) -> ast.Node:
+    if not isinstance(arm.body, ast.ExprStmt):
+        raise CslError.at(arm.span, "this arm of a switch has no value")
+    return arm.body.value
+
+
+def arm_value(f: Frame, arm: ast.Arm, want: Type | None) -> Value:
+    return f.expr(arm_expr(arm), want)

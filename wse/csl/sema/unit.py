@@ -1,0 +1,400 @@
+"""What is compiled for the PEs of one class: module instances, variables, functions, tasks, and the IR they become."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..codegen.image import Image, sym_words
+from ..ir import ir
+from ..syntax.errors import CslError, Findings, Span
+from . import types as t
+from .calls import Lowered, Signature, addressed_names
+from .frame import Builder, Frame, Left, at_of
+from .modules import MAX_IMPORTS, Instance, Loader
+from .types import Type
+from .values import FnRef, GlobalVar, Mem, Sym, Val, copy_of, key_of
+
+MAX_FUNCTIONS = 4000
+MAX_STEPS = 40_000_000  # rounds of loops and calls at compile time
+
+
+class Program:
+    """What all units of a compilation share.  max_steps: rounds of loops and calls at compile time."""
+
+    def __init__(self, arch: str, loader: Loader, max_steps: int = MAX_STEPS, max_unrolled: int = 100_000):
+        self.arch, self.loader = arch, loader
+        self.findings = Findings()
+        self.max_steps, self.steps = max_steps, 0
+        self.max_unrolled, self.rounds = max_unrolled, 0
+        self.calls = 0
+        self.strings: list[str] = []
+        self.memcpy = False
+        self.rectangle: tuple[int, int] | None = None
+        self.fabric = (0, 0)
+        self.offsets = (0, 0)
+        self._addressed: dict[int, set[str]] = {}
+
+    def step(self, span: Span | None) -> None:
+        """Counts a round; no program runs for ever at compile time."""
+        self.steps += 1
+        if self.steps > self.max_steps:
+            raise CslError.at(
+                span, f"compilation needs more than {self.max_steps} rounds of loops and calls: it may not end"
+            )
+
+    def unrolled(self, span: Span | None) -> None:
+        self.rounds += 1
+        if self.rounds > self.max_unrolled:
+            raise CslError.at(span, f"more than {self.max_unrolled} rounds of inline loops")
+
+    def addressed(self, decl: Any) -> set[str]:
+        found = self._addressed.get(id(decl))
+        if found is None:
+            found = self._addressed[id(decl)] = addressed_names(decl)
+        return found
+
+    def string(self, text: str) -> int:
+        """The number by which run-time code names a string."""
+        if text not in self.strings:
+            self.strings.append(text)
+        return self.strings.index(text)
+
+
+class Unit:
+    """count: how many PEs are compiled together.  layout: the state of the layout block, if this is its unit."""
+
+    def __init__(self, program: Program, name: str, layout: Any = None):
+        self.program, self.name, self.layout = program, name, layout
+        self.out = ir.Unit(name)
+        self.root: Instance | None = None
+        self.by_symbol: dict[str, GlobalVar] = {}
+        self.externs: list[GlobalVar] = []
+        self.slots: dict[tuple, tuple[str, Type, Sym]] = {}
+        self.bound: dict[tuple[str, int], Span | None] = {}
+        self.task_ids: dict[tuple[int, int], int] = {}
+        self.queue_spans: dict[tuple[bool, int], Span] = {}
+        self.queue_uses: dict[tuple[bool, int], tuple[int, Span]] = {}
+        self.opened: set[int] = set()  # colors that a comptime @unblock names: control wavelets are to come
+        self.colors: dict[int, tuple[Any, Span | None]] = {}
+        self.teardown: dict[int, tuple[Lowered, Span]] = {}
+        self.deferred: list[Callable[[], None]] = []
+        self.startup: Builder | None = None
+        self._names: set[str] = set()
+        self._order: list[GlobalVar] = []
+        self._constants: dict[Any, GlobalVar] = {}
+        self._functions: dict[Any, Lowered] = {}
+        self._waiting: deque[Lowered] = deque()
+        self._library: dict[Any, Instance] = {}
+        self._pending: deque[Instance] = deque()
+
+    # ---- modules ----
+
+    def open(self, path: Path, params: dict[str, Val], span: Span | None = None) -> Instance:
+        """The unit's own module."""
+        self.root = Instance(self, self.program.loader.load(path, span), params, "", span)
+        self.out.file = self.root.file.source.path
+        self._pending.append(self.root)
+        return self.root
+
+    def import_module(self, importer: Instance, name: str, params: Val | None, span: Span) -> Instance:
+        """The instance of an import; of a library with equal parameters there is one."""
+        path, library = self.program.loader.find(name, importer.file, span)
+        given = params.data if params is not None and isinstance(params.data, dict) else {}
+        key = (path, key_of(Val(t.STRUCT, given)))
+        if library and key in self._library:
+            return self._library[key]
+        if importer.depth >= MAX_IMPORTS:
+            raise CslError.at(span, f"imports nest more than {MAX_IMPORTS} deep: does {name} import itself?")
+        file = self.program.loader.load(path, span, library)
+        made = Instance(self, file, given, self.unique(path.stem) + ".", span)
+        made.depth, made.parent = importer.depth + 1, importer
+        if library:
+            self._library[key] = made
+            self.program.memcpy |= name == "<memcpy/memcpy>"
+        self._pending.append(made)
+        return made
+
+    def run_comptimes(self) -> None:
+        """The comptime blocks of all modules, and what they reach."""
+        from ..syntax import ast
+
+        while self._pending:
+            instance = self._pending.popleft()
+            for block in instance.file.comptimes:
+                self.attempt(lambda block=block, instance=instance: Frame(self, instance).run(block))
+            for name, decl in instance.file.decls.items():
+                exported = getattr(decl, "export", False)
+                imports = isinstance(decl, ast.VarDecl) and decl.kind == "const" and is_import(decl.init)
+                if exported and isinstance(decl, ast.FnDecl):
+                    self.attempt(lambda name=name, instance=instance: self.export_named(instance, name))
+                elif exported or imports:
+                    self.attempt(lambda name=name, instance=instance: instance.resolve(name))
+
+    def attempt(self, action: Any) -> None:
+        """Errors are collected: the next part is looked at as well."""
+        try:
+            action()
+        except CslError as error:
+            self.program.findings.add(error)
+        except Left as left:
+            self.program.findings.add(left.misplaced())
+
+    def export_named(self, instance: Instance, name: str) -> None:
+        from .calls import entry
+
+        found = instance.resolve(name)
+        assert isinstance(found, Val)
+        self.export_function(name, entry(self, found.data, found.data.decl.name_span), found.data.decl.name_span)
+
+    # ---- names and memory ----
+
+    def unique(self, name: str) -> str:
+        made, number = name, 1
+        while made in self._names:
+            number += 1
+            made = f"{name}.{number}"
+        self._names.add(made)
+        return made
+
+    def use(self, var: GlobalVar) -> str:
+        """The symbol of a variable, which is then part of the program."""
+        if not var.emitted:
+            var.emitted = True
+            if not var.extern:
+                self._order.append(var)
+        return var.symbol
+
+    def new_global(self, kind: Type, name: str, display: str, span: Span | None, align: int | None = None) -> GlobalVar:
+        """Memory without an initial value."""
+        var = GlobalVar(kind, None, self.unique(name), display, span, True, align)
+        self.by_symbol[var.symbol] = var
+        return var
+
+    def local(self, f: Frame, kind: Type, name: str, span: Span | None, align: int | None = None, item: int = 4) -> Mem:
+        """Memory of a local variable."""
+        owner = f.lowered.name if f.lowered is not None else self.name
+        if kind.size is None:
+            raise CslError.at(span, f"a value of type {kind} exists at compile time only")
+        var = self.new_global(kind, f"{owner}.{name}", name, span, align)
+        var.item = item
+        return Mem(kind, ir.Addr(self.use(var)), 0, False, item)
+
+    def constant(self, value: Val, span: Span | None, name: str = "") -> GlobalVar:
+        """Memory that holds a constant; equal constants of aggregates share it."""
+        key = (value.type, id(value.data)) if isinstance(value.data, np.ndarray) else key_of(value)
+        var = self._constants.get(key)
+        if var is None:
+            var = GlobalVar(value.type, value, self.unique(name or "constant"), name or "a constant", span, False)
+            self._constants[key] = self.by_symbol[var.symbol] = var
+        return var
+
+    def slot(self, kind: Type, sym: Sym) -> str:
+        """Memory that holds a value that differs from PE to PE."""
+        key = (kind, sym.values.tobytes())
+        if key not in self.slots:
+            self.slots[key] = (self.unique(f"param.{len(self.slots)}"), kind, sym)
+        return self.slots[key][0]
+
+    # ---- functions ----
+
+    def fn_type(self, fn: FnRef, span: Span | None) -> t.FnType:
+        inner = Frame(self, fn.instance)
+        return t.fn_type(
+            fn.decl.kind, tuple(inner.type(param.type) for param in fn.decl.params), inner.type(fn.decl.result)
+        )
+
+    def instantiate(self, fn: FnRef, sign: Signature, span: Span | None) -> Lowered:
+        """The instance of a function for these known arguments, made once."""
+        fixed = tuple((name, key_of(value)) for name, value in sign.known.items())
+        key = (id(fn.decl), id(fn.instance), fixed, tuple(sign.params))
+        made = self._functions.get(key)
+        if made is None:
+            if len(self._functions) >= MAX_FUNCTIONS:
+                raise CslError.at(
+                    span, f"more than {MAX_FUNCTIONS} instances of functions: does {fn.name} call itself?"
+                )
+            name = self.unique(fn.instance.prefix + fn.name)
+            made = self._functions[key] = Lowered(self, fn, sign, name, span)
+            made.known = {param: copy_of(value) for param, value in sign.known.items()}
+            self._waiting.append(made)
+        return made
+
+    def find_bindings(self) -> None:
+        """Runs the comptime blocks of modules that were imported meanwhile: they may bind the task that is asked
+        for."""
+        self.run_comptimes()
+
+    def startup_frame(self, f: Frame) -> Frame:
+        """Where what runs before the first task is built."""
+        if self.startup is None:
+            self.startup = Builder(ir.Function("startup", [], None))
+        frame = Frame(self, f.instance, self.startup)
+        frame.names = f.names
+        return frame
+
+    def queue_for(self, into: bool, color: int) -> int:
+        """The queue that a color is bound to, for descriptors that do not say it."""
+        queues = self.out.queues_in if into else self.out.queues_out
+        return next((queue for queue, bound in queues.items() if bound == color), 0)
+
+    def bind_queues(self) -> None:
+        """Queues that are bound to a color only by the descriptors that name both."""
+        for (into, queue), (color, _) in self.queue_uses.items():
+            if self.program.arch == "wse2" and not into:
+                continue  # there the descriptor says the color, and a queue serves several
+            (self.out.queues_in if into else self.out.queues_out).setdefault(queue, color)
+        if self.program.arch == "wse2":
+            self.bind_arriving()
+
+    def bind_arriving(self) -> None:
+        """On WSE-2 whatever comes down the ramp has a queue: colors of data tasks, unblocked ones, those routed
+        there."""
+        queues = self.out.queues_in
+        must = [task.id for task in self.out.tasks if task.kind == "data"] + sorted(self.opened)
+        may = [
+            c
+            for c, (config, _) in self.colors.items()
+            if "R" in config.tx + "".join(tx or "" for _, tx in config.switch)
+        ]
+        for color in dict.fromkeys(must + may):
+            if color in queues.values():
+                continue
+            free = [queue for queue in (2, 3, 4, 5, 6, 7, 1, 0) if queue not in queues]
+            if free:
+                queues[free[0]] = color
+            elif color in must:
+                self.program.findings.add(CslError.at(None, f"no input queue is left for color {color}"))
+
+    def lower_all(self) -> None:
+        """Code of all functions that are reached; one that cannot be lowered does not keep the others from it."""
+        while self._waiting or self._pending or self.deferred:
+            self.run_comptimes()
+            deferred, self.deferred = self.deferred, []
+            for action in deferred:
+                self.attempt(action)
+            if self._waiting:
+                lowered = self._waiting.popleft()
+                try:
+                    lowered.lower()
+                except CslError as error:
+                    if lowered.known and lowered.span is not None:
+                        error.note(lowered.span, f"in {lowered.fn.name}, instantiated here")
+                    self.program.findings.add(error)
+                except Left as left:
+                    self.program.findings.add(left.misplaced())
+                self.out.functions.append(lowered.function)
+        self.bind_queues()
+        self.bind_teardown()
+        if self.startup is not None and self.startup.function.blocks:
+            self.out.startup = [instr for block in self.startup.function.blocks for instr in block.code]
+        self.check_recursion()
+
+    def bind_teardown(self) -> None:
+        """One task for all colors with a handler of their own."""
+        from ..builtins.tasks import TEARDOWN_TASK, dispatch_teardown
+
+        if self.teardown:
+            lowered, span = next(iter(self.teardown.values()))
+            handlers = {color: handler.name for color, (handler, _) in self.teardown.items()}
+            name = lowered.name if len(handlers) == 1 else dispatch_teardown(self, handlers)
+            self.out.teardown_task = TEARDOWN_TASK
+            self.out.tasks.append(ir.Task("local", TEARDOWN_TASK, name, at=at_of(span)))
+
+    def check_recursion(self) -> None:
+        """There are no frames on a stack: a function must not come to call itself."""
+        by_name = {lowered.name: lowered for lowered in self._functions.values()}
+        state: dict[str, int] = {}
+        for root in by_name:
+            path: list[tuple[str, Any]] = [(root, iter(by_name[root].calls))] if root not in state else []
+            state.setdefault(root, 1)
+            while path:
+                name, calls = path[-1]
+                callee = next(calls, None)
+                if callee is None:
+                    state[name] = 2
+                    path.pop()
+                elif state.get(callee) == 1:
+                    self.report_recursion([step for step, _ in path], callee, by_name)
+                    return
+                elif callee not in state:
+                    state[callee] = 1
+                    path.append((callee, iter(by_name[callee].calls)))
+
+    def report_recursion(self, path: list[str], callee: str, by_name: dict[str, Lowered]) -> None:
+        cycle = [*path[path.index(callee) :], callee]
+        shown = " -> ".join(by_name[name].fn.name for name in cycle)
+        span = by_name[cycle[-2]].calls[callee]
+        self.program.findings.add(
+            CslError.at(
+                span, f"functions must not be recursive at run time: {shown}", (None, "locals have fixed places")
+            )
+        )
+
+    # ---- what the host sees ----
+
+    def export_variable(self, name: str, var: GlobalVar) -> None:
+        """`export var`: to be read by name after the run."""
+        kind = var.type
+        if kind.is_comptime:
+            raise CslError.at(var.span, f"{var.display} of type {kind} does not exist at run time")
+        elem, count = (kind.elem, kind.count) if isinstance(kind, t.ArrayType) else (kind, 1)
+        if elem.ir is None:
+            elem, count = t.U16, (kind.size or 0) // 2
+        self.out.symbols[name] = ir.Export(name, self.use(var), 0, elem.ir, count)
+
+    def export_function(self, name: str, lowered: Lowered, span: Span | None) -> None:
+        params = [kind.ir or "" for _, kind in lowered.params]
+        self.out.exports.append(ir.Export(name, function=lowered.name, params=params))
+
+    # ---- the end ----
+
+    def finish(self) -> list[tuple[str, int, np.ndarray]]:
+        """Fills in the memory of the ir.Unit; returns what differs from PE to PE: (symbol, offset, values)."""
+        varying: list[tuple[str, int, np.ndarray]] = []
+        for var in self.externs:
+            if var.emitted and self.by_symbol.get(var.symbol) in (None, var):
+                self.program.findings.add(CslError.at(var.span, f"no module exports a variable {var.display}"))
+        for var in self._order:  # grows: pointers in initial values reach further variables
+            try:
+                varying += self.place(var)
+            except CslError as error:
+                for diagnostic in error.diagnostics:
+                    diagnostic.span = diagnostic.span or var.span
+                self.program.findings.add(error)
+        for symbol, kind, sym in self.slots.values():
+            words = sym_words(kind, sym.values)
+            self.out.globals.append(
+                ir.Global(symbol, words.dtype.itemsize, max(2, kind.align), display=symbol, element=str(kind))
+            )
+            varying.append((symbol, 0, words))
+        return varying
+
+    def place(self, var: GlobalVar) -> list[tuple[str, int, np.ndarray]]:
+        kind = var.type
+        if kind.size is None:
+            raise CslError.at(var.span, f"{var.display} of type {kind} does not exist at run time: give it a type")
+        image = Image(self, kind.size)
+        if var.value is not None:
+            image.write(0, var.value)
+        data = bytes(image.data)
+        made = ir.Global(
+            *(var.symbol, kind.size, max(var.align or 1, kind.align, 2)),
+            init=data if any(data) or image.relocations else None,
+            relocations=image.relocations,
+            display=var.display,
+            element=str(kind),
+            at=at_of(var.span),
+        )
+        self.out.globals.append(made)
+        return [(var.symbol, at, sym_words(part, sym.values)) for at, part, sym in image.varying]
+
+
+def is_import(node: Any) -> bool:
+    from ..syntax import ast
+
+    return isinstance(node, ast.BuiltinCall) and node.name == "@import_module"

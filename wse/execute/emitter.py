@@ -1,0 +1,332 @@
+"""Calls of a schedule as code of a region: each operator's subroutine once, the calls in order, marks between them.
+
+`feeds` and `drains` hold what enters and leaves by the north edge in the order of the calls: which call, and which
+parameters each stream is of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..fabric.fabric import Fabric
+from ..models.graph import Operator
+from ..operators import activation, embedding, linear, parameters, partial, residual, rotary
+from ..operators.attention import Attention, slopes
+from ..operators.attention_over_rows import Spread
+from ..operators.code import Routine
+from ..operators.embedding import Embedding
+from ..operators.loss import Loss
+from ..operators.norm import Norm
+from ..operators.region import Region, Tile
+from ..operators.rotary import Rotary
+from .schedule import Arena, Buffer, Call
+
+ARENA = "work"  # the array of operators' work space, which holds all buffers as well
+LABELS = "labels"  # u16 [batches, t]
+SCALE = "scale"  # f32 [1]: loss scale / tokens of all batches
+LOSS = "losses"  # f32 [batches]: sum of the losses of the row's tokens
+MARK = 1  # the kind of `say` that tells which call begins; the first PE's are looked at
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """A stream at the north edge.  parameters: name by role, as the stream's pack or unpack takes them."""
+
+    call: Call
+    stream: Any
+    parameters: dict[str, str]
+
+
+class Noting(Region):
+    """A region that notes how much work space has been asked for since `asked` was set to 0."""
+
+    asked = 0
+
+    def work(self, bytes: int) -> str:
+        self.asked = max(self.asked, bytes)
+        return super().work(bytes)
+
+
+@dataclass
+class Emitter:
+    """Adds calls to a region whose buffers lie in `arena`.
+
+    sequence: tokens of a sequence.  batches: micro-batches of a step; batch: the one that calls are added for.
+    """
+
+    region: Noting
+    arena: Arena
+    sequence: int
+    sparse: bool = False
+    batches: int = 1
+    batch: int = 0
+    feeds: list[Crossing] = field(default_factory=list)
+    drains: list[Crossing] = field(default_factory=list)
+    marks: list[Call] = field(default_factory=list)
+    works: list[int] = field(default_factory=list)  # bytes of work space that each call uses
+    tables: dict[str, np.ndarray] = field(default_factory=dict)  # arrays [h, 1, ...] that the host writes once
+
+    def declare(self) -> None:
+        """The arrays that calls share.  Once, before the first call."""
+        r = self.region
+        r.work(self.arena.bytes)
+        r.array(LABELS, (self.batches, r.tokens), "u16")
+        r.array(SCALE, 1, "f32")
+        r.array(LOSS, self.batches, "f32")
+
+    def write(self, fabric: Fabric) -> None:
+        """Tables to the PEs of the region."""
+        r = self.region
+        for name, table in self.tables.items():
+            own = np.broadcast_to(table, (r.height, r.width, *table.shape[2:]))
+            fabric.write(name, own, r.x, r.y)
+
+    def mark(self, call: Call | None) -> None:
+        """Tells the host that a call begins (None: that all have ended)."""
+        number = len(self.marks)
+        if call is not None:
+            self.marks.append(call)
+        self.region.code(f"    say {MARK}, {number if call is not None else 0xFFFF}")
+
+    def call(self, call: Call) -> None:
+        """Adds one."""
+        self.mark(call)
+        family = call.what.split(".")[0]
+        method = getattr(self, family, None)
+        if method is None:
+            raise ConfigError(f"no kernel executes {call.what} of {call.operator.name}")
+        self.region.asked = 0
+        method(call)
+        self.works.append(self.region.asked)
+
+    # --- operands -----------------------------------------------------------------------------------------------------
+
+    def at(self, buffer: Buffer) -> str:
+        """Its address as the assembler takes it."""
+        return f"{ARENA}+{self.arena.offsets[buffer]}"
+
+    def tile(self, buffer: Buffer) -> Tile:
+        return Tile(self.at(buffer), buffer.features)
+
+    def rows(self, features: int) -> int:
+        return self.region.features(features)
+
+    def elements(self, features: int) -> int:
+        """Of a tile."""
+        return self.rows(features) * self.region.tokens
+
+    @property
+    def size(self) -> int:
+        return self.region.policy.size
+
+    def run(self, name: str, make: Callable[[str], Routine], call: Call, **more: str) -> None:
+        """Calls a routine with the call's buffers by role, and more operands."""
+        routine = self._made.get(name)
+        if routine is None:
+            routine = self._made[name] = make(name)
+            self.region.subroutine(name, routine.text)
+        self.region.work(routine.work)
+        known = {role: self.at(buffer) for role, buffer in call.buffers.items()} | more
+        self.region.code(routine.call(**{operand: known[operand] for operand in routine.operands}))
+
+    table: Embedding | None = None
+    has_rings: bool = False  # of rows of PEs that share sequences
+    _made: dict[str, Routine] = field(default_factory=dict)
+
+    def feed(self, call: Call, stream: Any, *roles: str) -> None:
+        self.feeds.append(Crossing(call, stream, self._named(call.operator, roles)))
+
+    def drain(self, call: Call, drain: Any, *roles: str) -> None:
+        self.drains.append(Crossing(call, drain, self._named(call.operator, roles)))
+
+    @staticmethod
+    def _named(operator: Operator, roles: tuple[str, ...]) -> dict[str, str]:
+        return {role: operator.parameters[role].name for role in roles if role in operator.parameters}
+
+    def own(self, array: str) -> str:
+        """The micro-batch's row of an array of labels or losses."""
+        row = 4 if array == LOSS else 2 * self.region.tokens
+        return f"{array}+{row * self.batch}" if self.batch else array
+
+    def part(self, call: Call) -> str:
+        return call.what.split(".")[1]
+
+    # --- operators ----------------------------------------------------------------------------------------------------
+
+    def vector(self, call: Call) -> None:
+        _, way, role = call.what.split(".")
+        buffer = call.buffers[role]
+        if way == "receive":
+            self.feed(call, parameters.receive(self.region, self.at(buffer), buffer.features, role), role)
+        else:
+            self.drain(call, parameters.gradient(self.region, self.at(buffer), buffer.features, role), role)
+
+    def embedding(self, call: Call) -> None:
+        """Rows of the table come token by token: the host packs them by ids, and sums their gradients by ids."""
+        if self.table is None:
+            self.table = Embedding(self.region, call.operator.features[1])
+        if self.part(call) == "forward":
+            self.table.forward(self.tile(call.writes["x"]))
+            self.feed(call, self.table, "weight")
+        else:
+            self.drain(call, self.table.gradient(self.tile(call.reads["dx"])), "weight")
+
+    def positions(self, call: Call) -> None:
+        if self.part(call) == "forward":
+            self.feed(call, embedding.positions(self.region, self.tile(call.reads["x"]), self.sequence), "weight")
+        else:
+            dx = self.tile(call.reads["dx"])
+            self.drain(call, embedding.positions_gradient(self.region, dx, self.sequence), "weight")
+
+    def linear(self, call: Call) -> None:
+        bias = "bias" in call.operator.parameters
+        if self.part(call) == "forward":
+            x, y = self.tile(call.reads["x"]), self.tile(call.writes["y"])
+            self.feed(call, partial.forward(self.region, x, y, bias=bias, sparse=self.sparse), "weight", "bias")
+        else:
+            dy, x, dx = (self.tile(call.buffers[role]) for role in ("dy", "x", "dx"))
+            adds = call.what.endswith(".add")
+            stream, drain = linear.backward(self.region, x, dy, dx, bias=bias, sparse=self.sparse, add=adds)
+            self.feed(call, stream, "weight")
+            self.drain(call, drain, "weight", "bias")
+
+    def norm(self, call: Call) -> Norm:
+        o = call.operator
+        d = o.features[1]
+        kind = o.kind.removesuffix("norm")
+        r = self.region
+        bias = "bias" in o.parameters
+        return Norm(kind, d, self.rows(d), r.tokens, r.width, self.size, float(o.attributes["eps"]), bias)
+
+    def layernorm(self, call: Call) -> None:
+        norm, part = self.norm(call), self.part(call)
+        name = f"{call.operator.kind}_{part}_{norm.features}"
+        self.run(name, lambda name: getattr(norm, part)(name, self.region.allreduce), call)
+
+    rmsnorm = layernorm
+
+    def elementwise(self, call: Call, function: str) -> None:
+        n = self.elements(call.operator.features[1])
+        if self.part(call) == "forward":
+            self.run(f"{function}_{n}", lambda name: activation.forward(function, n, self.size, name), call)
+        else:
+            self.run(f"activation_backward_{n}", lambda name: activation.backward(n, self.size, name), call)
+
+    def gelu(self, call: Call) -> None:
+        self.elementwise(call, _gelu(call.operator))
+
+    def silu(self, call: Call) -> None:
+        self.elementwise(call, "silu")
+
+    def gate(self, call: Call, function: str) -> None:
+        n = self.elements(call.operator.features[1])
+        if self.part(call) == "forward":
+            self.run(f"{function}_gate_{n}", lambda name: activation.gate_forward(function, n, self.size, name), call)
+        else:
+            self.run(f"gate_backward_{n}", lambda name: activation.gate_backward(n, self.size, name), call)
+
+    def gelu_gate(self, call: Call) -> None:
+        self.gate(call, _gelu(call.operator))
+
+    def silu_gate(self, call: Call) -> None:
+        self.gate(call, "silu")
+
+    def rotary(self, call: Call) -> None:
+        o, r = call.operator, self.region
+        heads, d_head, turned = (int(o.attributes[key]) for key in ("heads", "d_head", "rotary"))
+        made = Rotary(self._heads(o, heads), d_head, turned, r.tokens, self.size)
+        theta = float(o.attributes["theta"])
+        names = [f"{table}_{turned}_{int(theta)}" for table in ("cos", "sin")]
+        if names[0] not in self.tables:
+            positions = np.arange(r.height * r.tokens) % self.sequence
+            for name, table in zip(names, rotary.tables(turned, theta, positions), strict=True):
+                by_row = table.reshape(len(table), r.height, r.tokens).swapaxes(0, 1)
+                self.tables[name] = by_row[:, None]
+                r.array(name, by_row.shape[1:], "f32")
+        part = self.part(call)
+        self.run(f"rotary_{part}_{made.heads}", getattr(made, part), call, cos=names[0], sin=names[1])
+
+    def attention(self, call: Call) -> None:
+        part, shape, more = self._attention(call)
+        tokens = self.region.tokens
+        made = Attention(*shape, self.sequence, tokens, self.size, **more)
+        name = f"attention_{part}_{'_'.join(map(str, shape))}"
+        self.run(name, getattr(made, part), call, **self._slopes(call.operator))
+
+    def spread(self, call: Call) -> None:
+        """Attention of sequences that lie over several rows of PEs."""
+        part, shape, more = self._attention(call)
+        tokens = self.region.tokens
+        made = Spread(*shape, self.sequence // tokens, tokens, self.size, **more)
+        if not self.has_rings:
+            made.declare(self.region)
+            self.has_rings = True
+        name = f"spread_{part}_{'_'.join(map(str, shape))}"
+        self.run(name, getattr(made, part), call, **self._slopes(call.operator))
+
+    def _attention(self, call: Call) -> tuple[str, tuple[int, int, int], dict[str, bool]]:
+        """(part, (heads, kv_heads, d_head) of a column, options)."""
+        o, policy = call.operator, self.region.policy
+        heads, kv = (self._heads(o, int(o.attributes[key])) for key in ("heads", "kv_heads"))
+        more = {"causal": bool(o.attributes["causal"]), "half": policy.level == "POL2" and not policy.wide}
+        more["alibi"] = bool(o.attributes["alibi"])
+        return self.part(call), (heads, kv, int(o.attributes["d_head"])), more
+
+    def _slopes(self, operator: Operator) -> dict[str, str]:
+        """Of alibi: the table of the heads of each column."""
+        if not operator.attributes["alibi"]:
+            return {}
+        heads, width = int(operator.attributes["heads"]), self.region.width
+        name = f"slopes_{heads}"
+        if name not in self.tables:
+            self.tables[name] = slopes(heads).reshape(1, width, heads // width)
+            self.region.array(name, heads // width, "f32")
+        return {"slopes": name}
+
+    def _heads(self, operator: Operator, heads: int) -> int:
+        """Of a column, which holds whole ones."""
+        if heads % self.region.width:
+            raise ConfigError(
+                f"{operator.name} has {heads} heads for {self.region.width} columns: "
+                "executed attention has whole heads in a column, so the columns must divide the heads"
+            )
+        return heads // self.region.width
+
+    def residual(self, call: Call) -> None:
+        n = self.elements(next(iter(call.writes.values())).features)
+        self.run(f"add_{n}", lambda name: residual.add(n, self.size, name), call)
+
+    def loss(self, call: Call) -> None:
+        r, features = self.region, call.reads["logits"].features
+        made = Loss(features, self.rows(features), r.tokens, r.width, self.size)
+        known = {"labels": self.own(LABELS), "scale": SCALE, "loss": self.own(LOSS)}
+        self.run("loss_and_gradient", lambda name: made.routine(name, r.allreduce), call, **known)
+
+
+def _gelu(operator: Operator) -> str:
+    """The kernel's name for the form of GELU."""
+    return "gelu" if operator.attributes["exact"] else "gelu_tanh"
+
+
+def works(
+    calls: list[Call], region: Noting, sequence: int, sparse: bool = False, kind: type[Emitter] = Emitter
+) -> list[int]:
+    """Bytes of work space of each call: what `allocate` must know before calls can be added.  The region is of a
+    program that nobody runs."""
+    nowhere = Arena({buffer: 0 for call in calls for buffer in call.buffers.values()}, 0)
+    made = kind(region, nowhere, sequence, sparse)
+    made.declare()
+    with region.task("measured", region.program.machine.local_task_first):
+        for call in calls:
+            made.call(call)
+    return made.works
+
+
+def named(crossing: Crossing, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of a crossing by role."""
+    return {role: weights[name] for role, name in crossing.parameters.items()}

@@ -1,0 +1,13 @@
+"""A loaded machine and what a run of it measured.
+
+fabric      Fabric: load a program, copy host arrays, attach streams, run
+stream      wavelet streams at the edge of the grid
+run         Run: cycles, counters and arrays of a run; saves to one file
+diagnosis   sentences for faults and deadlocks
+"""
+
+from .fabric import Fabric
+from .run import Run
+from .stream import Segment, StreamIn, StreamOut
+
+__all__ = ["Fabric", "Run", "Segment", "StreamIn", "StreamOut"]

@@ -1,0 +1,455 @@
+"""What went wrong in a run, in words: faults with their place, deadlocks with their cycle of waits.
+
+A deadlock is a graph: each thing that waits (an operation, a router's buffer, a queue, a task) points at the things
+that could end its waiting.  A cycle of it is the deadlock; without one, the things that wait for what nobody will do
+are its roots.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Container, Iterable, Iterator
+
+import numpy as np
+
+from .. import _engine
+from ..errors import DeadlockError, FabricFault
+from ..program import route
+from ..program.assembler import disassemble_word
+from ..program.pe_class import PEClass
+from ..program.program import Program
+
+LINES = 20  # of a report
+
+WAIT = np.dtype(
+    [
+        ("pe", "<u4"),
+        ("on_pe", "<u4"),
+        ("pc", "<i4"),
+        ("who", "<i2"),
+        ("id", "<i2"),
+        ("why", "<i2"),
+        ("color", "<i2"),
+        ("port", "<i2"),
+        ("queue", "<i2"),
+        ("task", "<i2"),
+        ("pad", "<i2"),
+    ]
+)
+assert WAIT.itemsize == _engine.WAIT_BYTES
+
+_ROOM = 1 << 20  # waits that a report looks at
+_BUDGET = 20_000  # waits that the search for a cycle visits
+_STEPS = 200_000  # routers it visits: a second or so
+_PORT_NAMES = ("north", "east", "south", "west", "ramp")
+
+# What to do about a fault, by its row of faults.def.
+ADVICE = {
+    "BAD_OPCODE": "the code was overwritten, or control ran into data",
+    "BAD_PC": "end each task with done, and each function with ret",
+    "BAD_OPERAND": "look the instruction up with `wse isa`",
+    "BAD_DSR": "load the DSR with `dsr` before, with a descriptor of the kind that the operand needs",
+    "BAD_QUEUE": "bind the queue with queue_in or queue_out",
+    "BAD_COLOR": "declare the color with Program.color",
+    "BAD_TASK": "bind the task in this PE's class",
+    "COLLISION": "make the senders take turns, or use two colors",
+    "OFF_EDGE": "attach a stream there, or do not route it off the edge",
+    "FABRIC_INPUTS": "bring one of the inputs to memory first",
+    "ASYNC": "drop async, or give the operation a fabric operand and a DSR as destination",
+    "TRAP": "the code decides what the value means",
+}
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+def code_at(pe: PEClass | None, pc: int) -> str:
+    """An instruction by class, line of its text, and label: `worker:12, main+3`."""
+    if pe is None or pe.built is None or not 0 <= pc < len(pe.built.assembly.words):
+        return f"instruction {pc}"
+    if described := pe.describe(pc):
+        return described
+    assembly = pe.built.assembly
+    before = [(index, -len(name), name) for name, index in assembly.labels.items() if index <= pc]
+    label = ""
+    if before:
+        index, _, name = max(before)
+        label = f", {name}+{pc - index}" if pc > index else f", {name}"
+    return f"{pe.name}:{assembly.lines[pc]}{label}"
+
+
+def _instruction(pe: PEClass | None, pc: int) -> str:
+    if pe is None or pe.built is None or not 0 <= pc < len(pe.built.assembly.words):
+        return "an operation"
+    return disassemble_word(int(pe.built.assembly.words[pc])).split(" ", 1)[0]
+
+
+def _color(program: Program, color: int) -> str:
+    for known in program.colors.values():
+        if known == color:
+            return f"color {known.name}"
+    return f"color {color}"
+
+
+def _task(pe: PEClass | None, task: int) -> str:
+    for known in pe.tasks.values() if pe else ():
+        if known.id == task:
+            return f"task {known.name}"
+    return f"task {task}"
+
+
+# --- faults -----------------------------------------------------------------------------------------------------------
+
+
+def fault(program: Program, record: tuple[int, ...]) -> FabricFault:
+    """The error of an engine's fault record."""
+    kind, x, y, color, queue, task, port, pc, cycle, detail = record
+    name, sentence, _ = _engine.faults()[kind]
+    pe = program.class_at(x, y)
+    parts = [f"PE ({x}, {y})", f"cycle {cycle}"]
+    if pc >= 0:
+        parts.append(f"{_instruction(pe, pc)} at {code_at(pe, pc)}")
+    if task >= 0:
+        parts.append(_task(pe, task))
+    if color >= 0:
+        parts.append(_color(program, color))
+    if queue >= 0:
+        parts.append(f"queue {queue}")
+    if port >= 0:
+        parts.append(f"port {route.PORTS[port]}")
+    if what := _detail(name, detail):
+        parts.append(what)
+    advice = ADVICE[name]
+    if name == "TRAP" and pe is not None and (message := pe.trap_message(detail)):
+        sentence, advice = message, ""
+        parts.pop()
+    return FabricFault(
+        f"{sentence} ({', '.join(parts)})" + (f"; {advice}" if advice else ""),
+        *(name, x, y, cycle),
+        color=color,
+        queue=queue,
+        task=task,
+        port=port,
+        pc=pc,
+        detail=detail,
+    )
+
+
+def _detail(name: str, detail: int) -> str:
+    # The detail of a fault that an instruction with this operand raised; csrc/pe/system.c and ce.c give it.
+    if name == "TRAP":
+        return f"value {detail}"
+    if name == "BAD_OPCODE":
+        return f"opcode {detail}"
+    return ""
+
+
+# --- deadlock ---------------------------------------------------------------------------------------------------------
+
+
+def deadlock(program: Program, engine: _engine.Engine) -> DeadlockError:
+    """The report of a fabric in which nothing can move."""
+    count = engine.waits(np.empty(0, np.uint8))
+    room = np.zeros(min(count, _ROOM), WAIT)
+    engine.waits(room.view(np.uint8))
+    return Deadlock(program, room, count, engine.last_activity()).error()
+
+
+class Deadlock:
+    """The graph of waits.  A node is an index of `waits`; edges are found when asked for."""
+
+    def __init__(self, program: Program, waits: np.ndarray, count: int, cycle: int):
+        self.program, self.count, self.cycle = program, count, cycle
+        self.waits = waits[np.argsort(waits["pe"], kind="stable")]
+        self.pes = self.waits["pe"].astype(np.int64)
+        self.steps = 0
+        self.edges_of: dict[int, list[int]] = {}
+        self._stuck: dict[int, dict[int, list[int]]] = {}
+        self._positions: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+
+    def error(self) -> DeadlockError:
+        waits = self.waits
+        kinds = Counter(waits["who"].tolist())
+        totals = ", ".join(
+            f"{count} {_plural(_WHO[who], count)}" for who, count in sorted(kinds.items()) if who in _WHO
+        )
+        pes = len(np.unique(self.pes))
+        lines = [
+            f"deadlock: nothing has moved since cycle {self.cycle}, and {totals} on {pes} {_plural('PE', pes)} wait"
+        ]
+        cycle = self.find_cycle()
+        if cycle:
+            steps = [self.line(node, cycle[(i + 1) % len(cycle)]) for i, node in enumerate(cycle)]
+            lines.append(f"a cycle of {len(steps)} {_plural('wait', len(steps))}:")
+            lines += _limited([f"  {step}" for step in steps])
+            return DeadlockError("\n".join(lines), steps, self.count)
+        roots = [f"  {line}" for line in self.roots()]
+        searched = "" if len(waits) <= _BUDGET and self.steps < _STEPS else " where the search looked"
+        lines.append(f"no cycle{searched}{': these wait for what nobody will do:' if roots else ''}")
+        lines += _limited(roots)
+        return DeadlockError("\n".join(lines), [], self.count)
+
+    # The search.
+
+    def find_cycle(self) -> list[int]:
+        """A cycle of the graph, the shortest through any of the first found one's nodes; empty if there is none."""
+        found = self._any_cycle()
+        best = found
+        for start in found[:32]:
+            shorter = self._shortest(start, len(best))
+            if shorter and len(shorter) < len(best):
+                best = shorter
+        return best
+
+    def _any_cycle(self) -> list[int]:
+        state = np.zeros(len(self.waits), np.uint8)  # 0 new, 1 on the path, 2 done
+        visited = 0
+        for root in range(min(len(self.waits), _BUDGET)):
+            if state[root]:
+                continue
+            path, stack = [root], [iter(self.edges(root))]
+            state[root] = 1
+            while stack:
+                node = next(stack[-1], None)
+                if node is None:
+                    state[path.pop()] = 2
+                    stack.pop()
+                elif state[node] == 1:
+                    return path[path.index(node) :]
+                elif not state[node] and visited <= _BUDGET:
+                    visited += 1
+                    state[node] = 1
+                    path.append(node)
+                    stack.append(iter(self.edges(node)))
+        return []
+
+    def _shortest(self, start: int, shorter_than: int) -> list[int]:
+        came: dict[int, int] = {start: start}
+        queue = deque([(start, 1)])
+        while queue:
+            node, length = queue.popleft()
+            if length >= shorter_than:
+                return []
+            for after in self.edges(node):
+                if after == start:
+                    path = [node]
+                    while path[-1] != start:
+                        path.append(came[path[-1]])
+                    return path[::-1]
+                if after not in came:
+                    came[after] = node
+                    queue.append((after, length + 1))
+        return []
+
+    # The edges.
+
+    def at(self, pe: int, *who: int) -> list[int]:
+        """The waits of a PE, of these kinds."""
+        low, high = np.searchsorted(self.pes, [pe, pe + 1])
+        return [i for i in range(low, high) if not who or self.waits["who"][i] in who]
+
+    def edges(self, node: int) -> list[int]:
+        """The waits that would have to end first, any of them, for this one to end."""
+        if node not in self.edges_of:
+            self.edges_of[node] = [other for other in dict.fromkeys(self._edges(node)) if other != node]
+        return self.edges_of[node]
+
+    def _edges(self, node: int) -> Iterable[int]:
+        w = self.waits[node]
+        pe, why, color = int(w["pe"]), int(w["why"]), int(w["color"])
+        running = (_engine.WAIT_MAIN, _engine.WAIT_MICROTHREAD)
+        if why == _engine.FOR_WAVELET:
+            return self._senders(pe, color)
+        if why == _engine.FOR_ROOM:
+            return self._holders(w)
+        if why in (_engine.FOR_READER, _engine.FOR_UNBLOCK):
+            return self.at(pe, *running, _engine.WAIT_TASK)
+        if why == _engine.FOR_MICROTHREAD:
+            return self.at(pe, _engine.WAIT_MICROTHREAD)
+        if why == _engine.FOR_FIFO:
+            return self.at(pe, *running, _engine.WAIT_TASK)
+        return []
+
+    def _holders(self, w: np.void) -> list[int]:
+        """Who takes up the room: the buffer in the next router, the queue, or those who should empty it."""
+        on, color, port = int(w["on_pe"]), int(w["color"]), int(w["port"])
+
+        def of_color(who: int) -> list[int]:
+            return [i for i in self.at(on, who) if self.waits["color"][i] == color]
+
+        if w["who"] in (_engine.WAIT_MAIN, _engine.WAIT_MICROTHREAD):
+            return of_color(_engine.WAIT_OUTPUT_QUEUE) or of_color(_engine.WAIT_ROUTER)
+        if w["who"] == _engine.WAIT_ROUTER and port == _engine.RAMP:
+            queues = of_color(_engine.WAIT_INPUT_QUEUE)
+            return queues or self.at(on, _engine.WAIT_MAIN, _engine.WAIT_MICROTHREAD, _engine.WAIT_TASK)
+        side = port ^ 2 if w["who"] == _engine.WAIT_ROUTER else _engine.RAMP
+        routers = of_color(_engine.WAIT_ROUTER)
+        return [i for i in routers if self.waits["id"][i] == side] or routers
+
+    def _senders(self, pe: int, color: int) -> list[int]:
+        """Upstream from the PE's ramp: wavelets of the color that are stuck on the way, else who would send them."""
+        stuck = self.stuck(color)
+        found = []
+        for here, injects in self.upstream(pe, color, stuck):
+            if here in stuck:
+                found += stuck[here]
+            elif injects:
+                found += self._injectors(here, color)
+        return found
+
+    def stuck(self, color: int) -> dict[int, list[int]]:
+        """Waits of router buffers of the color, by PE."""
+        if color not in self._stuck:
+            found = self._stuck[color] = {}
+            for i in np.flatnonzero((self.waits["who"] == _engine.WAIT_ROUTER) & (self.waits["color"] == color)):
+                found.setdefault(int(self.pes[i]), []).append(int(i))
+        return self._stuck[color]
+
+    def positions(self, color: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The rx and tx masks of the color's switch positions."""
+        if color not in self._positions:
+            plane = self.program.routes.planes.get(color)
+            if plane is None:
+                return []
+            last = int((plane >> np.uint64(_engine.ROUTE_LAST) & np.uint64(3)).max())
+            self._positions[color] = [(route.rx_masks(plane, p), route.tx_masks(plane, p)) for p in range(last + 1)]
+        return self._positions[color]
+
+    def upstream(self, pe: int, color: int, until: Container[int] = ()) -> Iterator[tuple[int, bool]]:
+        """The routers, nearest first, by which the color's routes lead to this PE's ramp, and whether they take it from
+        their own ramp; not beyond those of `until`.  A switch's position is not known here: any counts."""
+        width, height = self.program.width, self.program.height
+        seen, queue = {(pe, _engine.RAMP)}, deque([(pe, _engine.RAMP)])
+        while queue and self.steps < _STEPS:
+            self.steps += 1
+            here, leaves = queue.popleft()
+            y, x = divmod(here, width)
+            injects, before = False, []
+            for rx, tx in self.positions(color):
+                if not tx[y, x] >> leaves & 1:
+                    continue
+                injects = injects or bool(rx[y, x] & route.RAMP_BIT)
+                for port, (dx, dy) in enumerate(route.STEP):
+                    if rx[y, x] >> port & 1 and 0 <= x + dx < width and 0 <= y + dy < height:
+                        before.append(((y + dy) * width + x + dx, port ^ 2))
+            yield here, injects
+            if here in until:
+                continue
+            for step in before:
+                if step not in seen:
+                    seen.add(step)
+                    queue.append(step)
+
+    def _injectors(self, pe: int, color: int) -> list[int]:
+        outputs = [i for i in self.at(pe, _engine.WAIT_OUTPUT_QUEUE) if self.waits["color"][i] == color]
+        return outputs or self.at(pe, _engine.WAIT_MAIN, _engine.WAIT_MICROTHREAD, _engine.WAIT_TASK)
+
+    # The words.
+
+    def roots(self) -> list[str]:
+        """Waits that nothing of the graph could end; those alike on many PEs as one line."""
+        groups: dict[tuple, list[int]] = {}
+        fields = ("who", "id", "why", "color", "port", "queue", "task", "pc")
+        for node in range(min(len(self.waits), _BUDGET)):
+            if self.edges(node):
+                continue
+            w = self.waits[node]
+            pe = self.class_of(int(w["pe"]))
+            groups.setdefault((pe.name if pe else "", *(int(w[name]) for name in fields)), []).append(node)
+        lines = []
+        for nodes in groups.values():
+            more = f" (and {len(nodes) - 1} more PEs alike)" if len(nodes) > 1 else ""
+            lines.append(self.line(nodes[0], None) + more)
+        return lines
+
+    def class_of(self, pe: int) -> PEClass | None:
+        return self.program.class_at(pe % self.program.width, pe // self.program.width)
+
+    def place(self, pe: int) -> str:
+        return f"PE ({pe % self.program.width}, {pe // self.program.width})"
+
+    def line(self, node: int, after: int | None) -> str:
+        """`PE (1, 0) main thread (fmovs, worker:12, main+3) waits for ..., which ... would ...`"""
+        return f"{self.who(node)} waits for {self.why(node, after)}"
+
+    def who(self, node: int) -> str:
+        w = self.waits[node]
+        pe = int(w["pe"])
+        who, number, color = int(w["who"]), int(w["id"]), _color(self.program, int(w["color"]))
+        place, code = self.place(pe), self.code(w)
+        if who == _engine.WAIT_MAIN:
+            return f"{place} main thread{code}"
+        if who == _engine.WAIT_MICROTHREAD:
+            return f"{place} microthread {number}{code}"
+        if who == _engine.WAIT_ROUTER:
+            return f"{place} router, {color} from {_PORT_NAMES[number % 5]},"
+        if who == _engine.WAIT_OUTPUT_QUEUE:
+            return f"{place} output queue {number} ({color})"
+        if who == _engine.WAIT_INPUT_QUEUE:
+            return f"{place} input queue {number} ({color})"
+        return f"{place} {_task(self.class_of(pe), number)}"
+
+    def code(self, w: np.void) -> str:
+        pe, pc = self.class_of(int(w["pe"])), int(w["pc"])
+        return f" ({_instruction(pe, pc)}, {code_at(pe, pc)})" if pc >= 0 else ""
+
+    def why(self, node: int, after: int | None) -> str:
+        w = self.waits[node]
+        why, pe = int(w["why"]), int(w["pe"])
+        color, queue, on = _color(self.program, int(w["color"])), int(w["queue"]), self.place(int(w["on_pe"]))
+        port = _PORT_NAMES[int(w["port"]) % 5]
+        if why == _engine.FOR_WAVELET:
+            return f"a wavelet in input queue {queue} ({color}){self._sender(pe, int(w['color']), after)}"
+        if why == _engine.FOR_ROOM:
+            if w["who"] in (_engine.WAIT_MAIN, _engine.WAIT_MICROTHREAD):
+                return f"room in output queue {queue} ({color})"
+            if int(w["port"]) == _engine.RAMP and w["who"] == _engine.WAIT_ROUTER:
+                return f"room in the input queue of {color} at {on}"
+            if int(w["color"]) in self.program.host_colors and w["who"] == _engine.WAIT_ROUTER:
+                return f"the host to ask for {color}"
+            return f"room in the router of {on} ({color} from {port})"
+        if why == _engine.FOR_READER:
+            return f"somebody to read {color}, and nothing on the PE does"
+        if why == _engine.FOR_UNBLOCK:
+            return "an unblock"
+        if why == _engine.FOR_ROUTE:
+            return f"a switch: the router's position does not take {color} from there"
+        if why == _engine.FOR_QUEUE:
+            return f"an input queue: none of {on} is bound to {color}"
+        if why == _engine.FOR_TEARDOWN:
+            return f"the end of the teardown of {color}"
+        if why == _engine.FOR_MICROTHREAD:
+            return "a microthread that is busy"
+        return "a FIFO that nobody fills or empties" if after is None else "a FIFO"
+
+    def _sender(self, pe: int, color: int, after: int | None) -> str:
+        if after is not None:
+            other = self.waits[after]
+            if other["who"] == _engine.WAIT_ROUTER:
+                return f", which is stuck in the router of {self.place(int(other['pe']))}"
+            return f", which {self.place(int(other['pe']))} would send"
+        sources = list(dict.fromkeys(here for here, injects in self.upstream(pe, color) if injects))
+        if not sources:
+            return ", which no PE's route can bring"
+        more = f" or {len(sources) - 1} more" if len(sources) > 1 else ""
+        return f", which only {self.place(sources[0])}{more} could send, and no task there is left to"
+
+
+_WHO = {
+    _engine.WAIT_MAIN: "main thread",
+    _engine.WAIT_MICROTHREAD: "microthread",
+    _engine.WAIT_ROUTER: "router buffer",
+    _engine.WAIT_OUTPUT_QUEUE: "output queue",
+    _engine.WAIT_INPUT_QUEUE: "input queue",
+    _engine.WAIT_TASK: "task",
+}
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else word + "s"
+
+
+def _limited(lines: list[str]) -> list[str]:
+    if len(lines) <= LINES:
+        return lines
+    return [*lines[: LINES - 1], f"  ... and {len(lines) - LINES + 1} more"]

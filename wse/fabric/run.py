@@ -1,0 +1,223 @@
+"""Run: what a run measured, as a value.  It compares, pickles, saves to one .npz file and loads back."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import _engine
+from ..errors import ConfigError
+
+ENDED = ("done", "limit", "deadlock", "interrupted", "fault")
+EVENT = np.dtype([("cycle", "<u8"), ("pe", "<u4"), ("kind", "<u2"), ("a", "<u2"), ("b", "<u4")])
+COUNTERS = tuple(row[0].lower() for row in _engine.counters())
+BUSY = tuple(name for name in COUNTERS if name.startswith("busy_"))
+STALLS = tuple(name for name in COUNTERS if name.startswith("stall_"))
+FORMAT = 1  # of the file
+
+
+@dataclass(eq=False)
+class Run:
+    """What a run measured.
+
+    machine, profile, width, height, clock_hz: where.  cycles: until the last activity.  ended: one of ENDED.
+    counters: uint64 [h, w] by the lower-case name of counters.def.  links, blocked: uint32 [5, h, w], wavelets that
+    left by each port (N E S W RAMP) and cycles they waited for it.  colors: uint64 [24, 5, 2], both per color and
+    port. opcodes: instructions by name.  series: uint64 [bins, 4], busy slots, wavelet-hops, flops, slots stalled on
+    the fabric, each over bin_cycles cycles.  activity: uint16 [bins, h, w], busy slots, or None.  events: array of
+    EVENT, or None. meta: what the caller adds; JSON-able.  wall_seconds is of the host, and not compared.
+    """
+
+    machine: str
+    profile: str
+    width: int
+    height: int
+    clock_hz: int
+    cycles: int
+    ended: str
+    counters: dict[str, np.ndarray]
+    links: np.ndarray
+    blocked: np.ndarray
+    colors: np.ndarray
+    opcodes: dict[str, int]
+    series: np.ndarray
+    bin_cycles: int
+    activity: np.ndarray | None = None
+    events: np.ndarray | None = None
+    events_dropped: int = 0
+    wall_seconds: float = 0.0
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    # Derived.
+
+    @property
+    def pes(self) -> int:
+        return self.width * self.height
+
+    @property
+    def seconds(self) -> float:
+        """Time on the machine, at its clock."""
+        return self.cycles / self.clock_hz
+
+    def total(self, counter: str) -> int:
+        """A counter summed over the fabric."""
+        return int(self.counters[counter].sum(dtype=np.uint64))
+
+    @property
+    def pe_cycles(self) -> int:
+        """Cycles times PEs: what the shares are of."""
+        return self.cycles * self.pes
+
+    @property
+    def busy(self) -> np.ndarray:
+        """uint64 [h, w]: slots in which the PE did something."""
+        return sum((self.counters[name] for name in BUSY), np.zeros((self.height, self.width), np.uint64))
+
+    @property
+    def utilization(self) -> float:
+        """Busy slots over PE-cycles."""
+        return float(self.busy.sum(dtype=np.uint64)) / self.pe_cycles if self.cycles else 0.0
+
+    @property
+    def stalls(self) -> dict[str, float]:
+        """Share of PE-cycles by cause: input, output, bank, start, branch, latency, task; and idle."""
+        shares = {name.removeprefix("stall_"): self.total(name) for name in STALLS} | {"idle": self.total("idle")}
+        return {cause: count / self.pe_cycles if self.cycles else 0.0 for cause, count in shares.items()}
+
+    @property
+    def wavelet_hops(self) -> int:
+        """Wavelets over links between routers."""
+        return int(self.links[: _engine.RAMP].sum(dtype=np.uint64))
+
+    @property
+    def flops(self) -> int:
+        return self.total("flops")
+
+    # Comparison.
+
+    def diff(self, other: Run) -> list[str]:
+        """Names of what differs; wall_seconds and meta are not compared."""
+        found = []
+        for f in fields(self):
+            if f.name in ("wall_seconds", "meta"):
+                continue
+            mine, theirs = getattr(self, f.name), getattr(other, f.name)
+            if f.name == "counters":
+                names = sorted(mine.keys() | theirs.keys())
+                found += [n for n in names if not _equal(mine.get(n), theirs.get(n))]
+            elif not _equal(mine, theirs):
+                found.append(f.name)
+        return found
+
+    def same(self, other: Run) -> bool:
+        """Whether the machine did the same in both; `==` asks this too."""
+        return not self.diff(other)
+
+    def __eq__(self, other: object) -> bool:
+        return self.same(other) if isinstance(other, Run) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    # The file.
+
+    def save(self, path: str | Path) -> None:
+        """Writes one compressed .npz file; without the ending it gets it, as with NumPy."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ARRAYS and f.name != "counters"}
+        header = json.dumps({"format": FORMAT} | plain, sort_keys=True).encode()
+        arrays = {name: getattr(self, name) for name in _ARRAYS if getattr(self, name) is not None}
+        arrays |= {_COUNTER + name: plane for name, plane in self.counters.items()}
+        np.savez_compressed(path, run=np.frombuffer(header, np.uint8), **arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Run:
+        """Reads what save wrote; ConfigError if the file is not that."""
+        try:
+            with open(path, "rb") as raw:
+                file = np.load(raw, allow_pickle=False)
+                if not isinstance(file, np.lib.npyio.NpzFile):
+                    raise _Bad("it is one array")
+                with file:
+                    return cls._from_arrays({name: file[name] for name in file.files})
+        except OSError as error:
+            if error.strerror:
+                raise ConfigError(f"run file {path}: {error.strerror}") from None
+            raise ConfigError(f"{path} is no run file: {error}") from None
+        except (*_UNREADABLE, _Bad) as error:
+            raise ConfigError(f"{path} is no run file: {str(error) or type(error).__name__}") from None
+
+    @classmethod
+    def _from_arrays(cls, arrays: dict[str, np.ndarray]) -> Run:
+        header = arrays.pop("run", None)
+        if header is None or header.dtype != np.uint8:
+            raise _Bad("it has no record of a run")
+        plain = json.loads(header.tobytes())
+        if not isinstance(plain, dict) or plain.pop("format", None) != FORMAT:
+            raise _Bad(f"it is not of format {FORMAT}")
+        for name, kind in _PLAIN.items():
+            if not isinstance(plain.get(name), kind) or isinstance(plain.get(name), bool):
+                raise _Bad(f"its {name} is missing or wrong")
+        if plain.keys() - _PLAIN.keys():
+            raise _Bad(f"it has unknown fields: {', '.join(sorted(plain.keys() - _PLAIN.keys()))}")
+        if plain["ended"] not in ENDED or min(plain["width"], plain["height"], plain["clock_hz"]) < 1:
+            raise _Bad("its fields are out of range")
+        counters = {n.removeprefix(_COUNTER): arrays.pop(n) for n in list(arrays) if n.startswith(_COUNTER)}
+        plane = (plain["height"], plain["width"])
+        bins = arrays["series"].shape[:1] if "series" in arrays else ()
+        shapes = {
+            "links": (np.uint32, (_engine.PORTS, *plane)),
+            "blocked": (np.uint32, (_engine.PORTS, *plane)),
+            "colors": (np.uint64, (_engine.COLORS, _engine.PORTS, 2)),
+            "series": (np.uint64, (*bins, 4)),
+            "activity": (np.uint16, (*bins, *plane)),
+            "events": (EVENT, arrays["events"].shape[:1] if "events" in arrays else ()),
+        }
+        for name, array in arrays.items():
+            if name not in shapes or array.dtype != shapes[name][0] or array.shape != shapes[name][1]:
+                raise _Bad(f"its array {name} is unknown or of wrong shape")
+        if missing := {"links", "blocked", "colors", "series"} - arrays.keys() or set(COUNTERS) - counters.keys():
+            raise _Bad(f"it has no {', '.join(sorted(missing))}")
+        for name, counter in counters.items():
+            if counter.dtype != np.uint64 or counter.shape != plane:
+                raise _Bad(f"its counter {name} is of wrong shape")
+        if not all(isinstance(count, int) for count in plain["opcodes"].values()):
+            raise _Bad("its opcodes are wrong")
+        known: dict[str, Any] = plain | arrays
+        return cls(**known, counters=counters)
+
+
+_ARRAYS = ("links", "blocked", "colors", "series", "activity", "events")
+_COUNTER = "counter_"
+_PLAIN: dict[str, Any] = {
+    "machine": str,
+    "profile": str,
+    "width": int,
+    "height": int,
+    "clock_hz": int,
+    "cycles": int,
+    "ended": str,
+    "opcodes": dict,
+    "bin_cycles": int,
+    "events_dropped": int,
+    "wall_seconds": int | float,
+    "meta": dict,
+}
+
+
+class _Bad(Exception):
+    """A file that opens, but holds no run."""
+
+
+# What NumPy, zipfile and json raise at bytes that are not theirs.
+_UNREADABLE = (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a.dtype == b.dtype and np.array_equal(a, b)
+    return type(a) is type(b) and not isinstance(a, np.ndarray) and bool(a == b)

@@ -1,0 +1,300 @@
+"""Trains a multilayer perceptron wholly on the fabric: minibatch SGD with momentum on handwritten digits.
+
+The PEs do every operation of the training: forward, softmax and cross-entropy, backward, update, and the count of
+correct samples.  The host draws the first weights and the order of the samples, streams samples and labels in, and
+reads loss, accuracy and, in the end, the weights.  After each epoch the net is tested with the fifth of the samples
+that it is not trained with.
+
+Data layout.  On a grid of w x h PEs, column 0 owns the outputs, columns 1 .. w - 1 own m = ceil(hidden / (w - 1))
+hidden units each; units beyond `hidden` are 0 and stay so.  Rows divide the batch, b = batch / h samples each, and hold
+the same parameters.  The arrays `weights`, `velocity` and `gradient` have one layout:
+
+    hidden PE   [m][features + 1], weights into its units, the last of each the bias, then [m][classes], out of them
+    output PE   [classes], the biases of the outputs
+
+One stream of samples [b][features], two 16-bit elements to a wavelet, and one of labels enter each row in the west.
+
+Program.  One step, as it passes over the fabric:
+
+    1  Samples pass the output column and go along the row; every hidden PE receives all of its row's, while it still
+       computes with the batch before.  The output PE receives the labels.
+    2  z = W1 x, a = max(z, 0), and W2 a of the own units: vector operations over the samples.
+    3  A chain of additions along the row brings the sum of W2 a to the output PE, which began with the biases.
+    4  The output PE computes softmax, loss and delta = softmax - onehot(label), and multicasts delta to its row.
+    5  W2^T delta where a > 0 is the gradient of z; that times x, and delta times a, are those of the weights: vector
+       operations over features and over classes.
+    6  Chains of additions up the columns sum up the gradients; a multicast brings the sums back down.
+    7  Every PE updates its share: v = momentum v + g, w = w - learning_rate / batch v, g being summed over the batch.
+
+What is kept is of the type dtype: samples, weights, velocity, activations, delta, and momentum itself.  Sums of
+products and of gradients are of the type accumulate; softmax, loss and each update are f32.  There is no second copy of
+the weights.
+
+What bounds it.  A step of the defaults takes 29,600 cycles: 10,000 for the products of the backward pass, 8,200 for
+those of the forward pass, 5,700 in which the hidden PEs wait for softmax and delta, 1,700 each for unpacking samples
+and for the update, 1,300 for the sums over the columns.  An operation of the forward pass takes 13 cycles for 16
+samples, and would take 11 for fewer: it reads what the one before wrote.  In the backward pass every second group of
+16-bit elements meets its f32 sums in one memory bank.
+
+Result.verified: weights, losses and counts are, to the bit, those of a model of the same arithmetic in the same order.
+Beside the accuracy stands that of the same net in plain NumPy in f32, from the same weights with the same batches.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...errors import ConfigError, MemoryOverflow
+from ...fabric.fabric import Fabric
+from ...fabric.run import Run
+from ...machine import isa
+from ...machine.parameters import Machine
+from ...program.program import Program
+from .. import Parameter, Progress, Result, data
+from . import net as mlp
+from . import program as mlp_program
+from .reference import Model, Plain
+
+DATA = ("digits", "synthetic")
+GRID = (9, 4)
+PARAMETERS = {
+    parameter.name: parameter
+    for parameter in (
+        Parameter("data", str, "digits", "Samples: scikit-learn's digits, or random ones.", choices=DATA),
+        Parameter("epochs", int, 15, "Passes over the training samples."),
+        Parameter("batch", int, 64, "Samples of a step, a multiple of the grid's height."),
+        Parameter("hidden", int, 64, "Hidden units, divided among all columns of the grid but the first."),
+        Parameter("learning_rate", float, 0.2, "Step along the mean gradient of a batch."),
+        Parameter("momentum", float, 0.9, "Share of the last step in the next."),
+        data.DTYPE,
+        Parameter("accumulate", str, "f32", data.ACCUMULATE.help, choices=data.ACCUMULATE.choices),
+    )
+}
+
+
+def run(
+    config: dict[str, Any],
+    *,
+    machine: Machine,
+    grid: tuple[int, int] | None,
+    seed: int,
+    threads: int,
+    max_cycles: int | None,
+    trace: int,
+    progress: Progress,
+    activity: bool = False,
+) -> Result:
+    """See wse.kernels."""
+    check(config)
+    rng = np.random.default_rng(seed)
+    samples = load(config["data"], rng)
+    net = plan(config, grid or GRID, samples)
+    program = build(net, machine)
+    weights = first_weights(net, rng)
+    trainer = Trainer(net, program, weights, threads, trace, activity, max_cycles, progress)
+    course = Course(net, samples, config["epochs"], rng)
+    epochs = trainer.follow(course)
+    run = trainer.run
+    data.record(run, "sgd", config)
+    result = Result("sgd", dict(config), run, verified=False, extra={"seed": seed, "epochs": epochs})
+    if run.ended == "done":
+        compare(result, trainer, course, weights)
+    return result
+
+
+def check(config: dict[str, Any]) -> None:
+    """ConfigError for a value that cannot be."""
+    data.check("sgd", PARAMETERS, config)
+    data.check_positive("sgd", config, "epochs", "batch", "hidden")
+    rate, momentum = config["learning_rate"], config["momentum"]
+    if not (rate > 0 and math.isfinite(rate)):
+        raise ConfigError(f"learning_rate of sgd must be above 0 and finite, not {rate}")
+    if not 0 <= momentum < 1:
+        raise ConfigError(f"momentum of sgd must be at least 0 and below 1, not {momentum}")
+
+
+# --- samples ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Samples:
+    """x: float32 [n, features], labels: [n], of 0 .. classes - 1."""
+
+    x: np.ndarray
+    labels: np.ndarray
+    classes: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, which: Any) -> Samples:
+        return Samples(self.x[which], self.labels[which], self.classes)
+
+
+def load(name: str, rng: np.random.Generator) -> tuple[Samples, Samples]:
+    """Samples to train and to test with, a fifth of all, drawn at random."""
+    samples = _digits() if name == "digits" else _synthetic(rng)
+    order = rng.permutation(len(samples))
+    test = len(samples) // 5
+    return samples.take(order[test:]), samples.take(order[:test])
+
+
+def _digits() -> Samples:
+    """1797 digits of 8 x 8 pixels, sixteenths from 0 to 1."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise ConfigError(
+            "data digits of sgd needs scikit-learn, which is not installed: run pip install 'wse[digits]', "
+            "or use data synthetic"
+        ) from None
+    digits = load_digits()
+    return Samples((digits.data / 16).astype(np.float32), digits.target, 10)
+
+
+def _synthetic(rng: np.random.Generator) -> Samples:
+    """As many and alike: each class a pattern of sixteenths, with much noise."""
+    classes, features, n = 10, 64, 1797
+    patterns = rng.uniform(0, 16, (classes, features))
+    labels = rng.integers(0, classes, n)
+    x = np.clip(np.rint(patterns[labels] + rng.normal(0, 6, (n, features))), 0, 16)
+    return Samples((x / 16).astype(np.float32), labels, classes)
+
+
+# --- training ---------------------------------------------------------------------------------------------------------
+
+
+def plan(config: dict[str, Any], grid: tuple[int, int], samples: tuple[Samples, Samples]) -> mlp.Net:
+    """The network of a configuration; ConfigError if it does not lie on the grid."""
+    (train, _), (width, height) = samples, grid
+    if width < 2:
+        raise ConfigError(
+            f"sgd needs a grid at least 2 PEs wide, a column for the outputs and others for the hidden units, "
+            f"not {width}x{height}"
+        )
+    batch = config["batch"]
+    if batch % height or batch > len(train):
+        most = len(train) // height * height
+        raise ConfigError(
+            f"batch of sgd must be a multiple of the grid's height, {height}, and at most {most}, as there are "
+            f"{len(train)} samples to train with, not {batch}"
+        )
+    of = data.arithmetic(config["dtype"], config["accumulate"])
+    sizes = (train.x.shape[1], config["hidden"], train.classes, batch, width, height)
+    return mlp.Net(*sizes, config["learning_rate"], config["momentum"], of)
+
+
+def build(net: mlp.Net, machine: Machine) -> Program:
+    """The program; ConfigError if it does not fit the PEs."""
+    longest = max(net.samples * max(net.inputs, net.classes, net.units), net.share)
+    try:
+        if longest >= isa.LENGTH_INFINITE:
+            raise MemoryOverflow(f"a vector of {longest} elements is longer than any may be")
+        program = mlp_program.build(net, machine)
+        program.layout()
+        return program
+    except MemoryOverflow as error:
+        reason = str(error).splitlines()[0].removesuffix(":")
+        raise ConfigError(
+            f"sgd with {net.hidden} hidden units and batches of {net.batch} does not fit a grid of "
+            f"{net.width}x{net.height} PEs: {reason}; use a larger grid, a smaller batch or fewer hidden units"
+        ) from None
+
+
+def first_weights(net: mlp.Net, rng: np.random.Generator) -> mlp.Weights:
+    """Normal, of variance 2 / inputs, biases 0; rounded to the element type, so that NumPy can start with the same."""
+    into = rng.normal(0, math.sqrt(2 / net.features), (net.hidden, net.inputs))
+    into[:, -1] = 0
+    out = rng.normal(0, math.sqrt(2 / net.hidden), (net.hidden, net.classes))
+    return mlp.Weights(*(net.arithmetic.round(w) for w in (into, out, np.zeros(net.classes))))
+
+
+class Course:
+    """What the net is shown: in each epoch whole batches of the training samples in a new order, then the test."""
+
+    def __init__(self, net: mlp.Net, samples: tuple[Samples, Samples], epochs: int, rng: np.random.Generator):
+        train, test = samples
+        whole = len(train) // net.batch * net.batch
+        self.epochs = [train.take(rng.permutation(len(train))[:whole]) for _ in range(epochs)]
+        self.test_samples = test
+        self.test = mlp.Batches.of(net, test.x, test.labels)
+
+
+class Trainer:
+    """The fabric.  run: the last Run; reports: sum of losses and correct samples of each pass, train, test in turn."""
+
+    def __init__(
+        self,
+        net: mlp.Net,
+        program: Program,
+        weights: mlp.Weights,
+        threads: int = 1,
+        trace: int = 0,
+        activity: bool = False,
+        max_cycles: int | None = None,
+        progress: Progress | None = None,
+    ):
+        self.net, self.max_cycles, self.progress = net, max_cycles, progress or Progress()
+        self.fabric = Fabric(program, threads=threads, trace=trace, activity=activity)
+        self.fabric.write("weights", mlp.pack(net, weights))
+        self.reports: list[np.ndarray] = []
+
+    def follow(self, course: Course) -> list[dict[str, Any]]:
+        """All epochs, or what max_cycles or Ctrl-C leave of them."""
+        epochs = []
+        for number, samples in enumerate(course.epochs, 1):
+            batches = mlp.Batches.of(self.net, samples.x, samples.labels)
+            if not (self.go("train", batches) and self.go("test", course.test)):
+                break
+            loss = float(self.reports[-2][0]) / batches.samples
+            accuracy = float(self.reports[-1][1]) / course.test.samples
+            epochs.append({"epoch": number, "loss": loss, "test_accuracy": accuracy, "cycles": self.run.cycles})
+            self.progress.note(f"epoch {number:3}  loss {loss:.4f}  test accuracy {100 * accuracy:.2f} %")
+        return epochs
+
+    def go(self, task: str, batches: mlp.Batches) -> bool:
+        """One pass over the batches; whether it came to its end."""
+        fabric, net = self.fabric, self.net
+        fabric.fill("batches", len(batches.x))
+        for y in range(net.height):
+            fabric.stream_in(0, y, "W", "features", mlp.wavelets(net, batches.x[:, y]))
+            fabric.stream_in(0, y, "W", "labels", batches.labels[:, y].astype(np.uint32))
+        fabric.launch(task)
+        left = None if self.max_cycles is None else max(0, self.max_cycles - fabric.cycle)
+        self.run: Run = fabric.run(left, progress=self.progress)
+        if self.run.ended != "done":
+            return False
+        self.reports.append(fabric.read("report", w=1, h=1)[0, 0])
+        return True
+
+    def weights(self) -> list[mlp.Weights]:
+        """Of each row, which are all the same."""
+        return [mlp.unpack(self.net, packed) for packed in self.fabric.read("weights")]
+
+
+def compare(result: Result, trainer: Trainer, course: Course, weights: mlp.Weights) -> None:
+    """Verifies the training to the bit, and puts NumPy's beside it."""
+    net, test = trainer.net, course.test_samples
+    model, plain, reports = Model(net, weights), Plain(net, weights), []
+    for samples in course.epochs:
+        reports.append(model.over(mlp.Batches.of(net, samples.x, samples.labels), model.train))
+        reports.append(model.over(course.test, model.test))
+        for first in range(0, len(samples), net.batch):
+            part = slice(first, first + net.batch)
+            plain.train(samples.x[part], samples.labels[part])
+    pairs = list(zip(trainer.reports, reports, strict=True))
+    for row in trainer.weights():
+        pairs += zip(row, model.weights, strict=True)
+    result.verified = all(data.same_bits(*pair) for pair in pairs)
+    # Of a training that has diverged, NaNs are equal to the bit, but differ.
+    result.max_error = 0.0 if result.verified else max(data.error(*pair) for pair in pairs)
+    accuracy, by_numpy = result.extra["epochs"][-1]["test_accuracy"], plain.accuracy(test.x, test.labels)
+    result.extra |= {"test_accuracy": accuracy, "numpy_test_accuracy": by_numpy, "test_samples": len(test)}
+    result.text.append(
+        f"test accuracy {100 * accuracy:.2f} % on the fabric, {100 * by_numpy:.2f} % in NumPy with f32, "
+        f"of {len(test)} samples after {len(course.epochs)} epochs of {len(course.epochs[0])}"
+    )

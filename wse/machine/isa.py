@@ -1,0 +1,163 @@
+"""The instruction set: rows of tables/isa.def, the layout of a word (tables/isa.h), the reference as markdown."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .. import _engine
+from ..errors import ProgramError
+from .parameters import did_you_mean
+
+IMMEDIATE = 0x8000  # bit of the opcode: the last operand is in the immediate field
+REGISTER = 0x40  # a vector operand byte that is a register
+NONE = 0xFF  # no operand, no base register
+DSR_FILES = "dab"  # destination, source 0, source 1; 16 registers each
+DSRS = 16
+
+OPT_ASYNC = 1
+OPT_UT = 1  # shift, 3 bits
+OPT_UT_GIVEN = 1 << 4
+OPT_THEN = 5  # shift, 2 bits
+OPT_THEN_NONE, OPT_THEN_ACTIVATE, OPT_THEN_UNBLOCK = 0, 1, 2
+OPT_TASK = 7  # shift, 6 bits
+
+DSD_NONE, DSD_MEM1D, DSD_MEM4D, DSD_CIRCULAR, DSD_FIFO, DSD_FABIN, DSD_FABOUT = range(7)
+DSD_CONTROL, DSD_SAVE_ADDRESS, DSD_ADVANCE_SWITCH, DSD_INDEX, DSD_SIMD, DSD_WIDE, DSD_ELEMENTS = 1, 2, 4, 8, 16, 32, 64
+LENGTH_INFINITE = 0x7FFF
+ON_CONTROL_NONE, ON_CONTROL_TERMINATE, ON_CONTROL_ACTIVATE, ON_CONTROL_UNBLOCK = range(4)
+
+FP16 = {"f16": 0, "bf16": 1, "cb16": 2}  # wse_fp16 by name
+
+
+class Instruction(NamedTuple):
+    """A row of isa.def.  types: element types of dst, src0, src1, extra of a vector row, "NONE" where there is no
+    operand."""
+
+    opcode: int
+    name: str
+    kind: str  # "vector", "scalar" or "system"
+    form: str
+    types: tuple[str, str, str, str]
+    latency: str
+    lanes: tuple[int, int]  # elements a cycle on WSE-2, WSE-3
+    effect: str
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        """Operands in the order of the text; of a vector row the names of those it has."""
+        if self.kind != "vector":
+            return _SYNTAX[self.form]
+        return tuple(name for name, type in zip(VECTOR_OPERANDS, self.types, strict=True) if type != "NONE")
+
+    @property
+    def syntax(self) -> str:
+        return f"{self.name} {', '.join(self.operands)}".rstrip()
+
+
+VECTOR_OPERANDS = ("dst", "src0", "src1", "extra")
+_SYNTAX = {
+    "RRX": ("dst", "a", "b or value"),
+    "RX": ("dst", "src or value"),
+    "RRRR": ("dst", "a", "b", "c"),
+    "LD": ("dst", "[base + offset]"),
+    "ST": ("src", "[base + offset]"),
+    "BR": ("register", "target"),
+    "JMP": ("target",),
+    "JAL": ("link", "target"),
+    "JR": ("register",),
+    "X": ("register or value",),
+    "XX": ("register or value", "register or value"),
+    "DR": ("DSR", "register"),
+    "XR": ("XDSR", "register"),
+    "RDT": ("register", "DSR", "target"),
+    "R": ("dst",),
+    "NONE": (),
+}
+
+INSTRUCTIONS: tuple[Instruction, ...] = tuple(Instruction(i, *row) for i, row in enumerate(_engine.ops()))
+INSTRUCTION = {row.name: row for row in INSTRUCTIONS}
+
+
+def instruction(name: str) -> Instruction:
+    """The row of that name; ProgramError with close matches if there is none."""
+    try:
+        return INSTRUCTION[name]
+    except KeyError:
+        raise ProgramError(f"there is no instruction {name!r}: {did_you_mean(name, INSTRUCTION)}") from None
+
+
+class Fields(NamedTuple):
+    """An instruction word taken apart.  imm is signed; c, d and options overlay it."""
+
+    opcode: int
+    immediate: bool
+    a: int
+    b: int
+    imm: int
+
+    @property
+    def c(self) -> int:
+        return self.imm & 0xFF
+
+    @property
+    def d(self) -> int:
+        return self.imm >> 8 & 0xFF
+
+    @property
+    def options(self) -> int:
+        return self.imm >> 16 & 0xFFFF
+
+
+def encode(opcode: int, a: int = 0, b: int = 0, imm: int = 0, immediate: bool = False) -> int:
+    """The word of these fields."""
+    return opcode | (IMMEDIATE if immediate else 0) | a << 16 | b << 24 | (imm & 0xFFFFFFFF) << 32
+
+
+def decode(word: int) -> Fields:
+    """The fields of a word; any 64 bits have them."""
+    word = int(word)
+    imm = word >> 32
+    return Fields(word & 0x7FFF, bool(word & IMMEDIATE), word >> 16 & 0xFF, word >> 24 & 0xFF, imm - (imm >> 31 << 32))
+
+
+def reference(name: str | None = None) -> str:
+    """The instruction reference as markdown: a table per kind, or one instruction."""
+    if name is not None:
+        return _entry(instruction(name))
+    parts = []
+    for kind, title, head in _SECTIONS:
+        parts += [f"## {title}", "", *_table(head, [_row(row) for row in INSTRUCTIONS if row.kind == kind]), ""]
+    return "\n".join(parts)
+
+
+_SECTIONS = (
+    ("vector", "Vector operations", ("instruction", "types", "WSE-2", "WSE-3", "effect")),
+    ("scalar", "Scalar instructions", ("instruction", "latency", "effect")),
+    ("system", "System instructions", ("instruction", "effect")),
+)
+
+
+def _row(row: Instruction) -> tuple[str, ...]:
+    if row.kind == "vector":
+        types = " ".join(type for type in row.types if type != "NONE")
+        return f"`{row.syntax}`", types, str(row.lanes[0]), str(row.lanes[1]), row.effect
+    if row.kind == "scalar":
+        return f"`{row.syntax}`", row.latency, row.effect
+    return f"`{row.syntax}`", row.effect
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    escape = [tuple(cell.replace("|", "\\|") for cell in row) for row in rows]
+    return ["| " + " | ".join(row) + " |" for row in (head, ("---",) * len(head), *escape)]
+
+
+def _entry(row: Instruction) -> str:
+    lines = [f"### {row.name}", "", f"    {row.syntax}", "", f"{row.effect}.", ""]
+    lines.append(f"- opcode {row.opcode}, {row.kind}")
+    if row.kind == "vector":
+        types = zip(VECTOR_OPERANDS, row.types, strict=True)
+        lines.append("- types: " + ", ".join(f"{name} {type}" for name, type in types if type != "NONE"))
+        lines.append(f"- elements a cycle: {row.lanes[0]} on WSE-2, {row.lanes[1]} on WSE-3, before memory and fabric")
+    else:
+        lines.append(f"- latency: {row.latency}")
+    return "\n".join(lines)

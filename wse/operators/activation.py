@@ -1,0 +1,186 @@
+"""GELU, SiLU and their gated forms, forward and backward, on tiles of f32 or 16-bit elements; all arithmetic is f32.
+
+Forward overwrites its input by what backward needs, so that backward is a product: of the elements as they are stored,
+rounded once.
+
+    gelu, silu        forward  x -> y, x := f'(x)                      backward  dy, x -> dx = dy x
+    gelu_gate,        forward  gate, up -> y = f(gate) up,             backward  dy, gate, up -> dup = dy gate,
+    silu_gate                  gate := f(gate), up := up f'(gate)                dgate = dy up
+
+Tiles go in chunks, as work space is scarce.  dx, dgate and dup may lie on any tile of backward's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from . import math_functions as functions
+from .code import Code, Routine, Vec, Work, register, routine
+
+CHUNK = 256  # elements: overheads of an operation are some 10 cycles
+ROOT_2_PI = math.sqrt(2 / math.pi)
+TANH = (2 * ROOT_2_PI, 2 * ROOT_2_PI * 0.044715)  # tanh form: x sigmoid(c0 x + c1 x^3)
+
+
+class Buffers(NamedTuple):
+    """f32 work space of a chunk in different banks, and 16-bit elements."""
+
+    a: Vec
+    b: Vec
+    c: Vec
+    d: Vec
+    h: Vec
+
+
+def _buffers(work: Work, n: int) -> Buffers:
+    return Buffers(
+        work.take(n, bank=2), work.take(n, bank=4), work.take(n, bank=6), work.take(n, bank=0), work.take(n, 2)
+    )
+
+
+# An activation of x yields the buffer that holds f(x); when it has been stored (over x, if need be), that of f'(x).
+Function = Callable[[Code, Vec, Buffers, bool], Iterator[Vec]]
+
+
+def _gelu_exact(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
+    """x Phi(x).  With q the tail at |x|: max(x, 0) - |x| q, and g = q - |x| phi(x) gives the derivative 1 - g for x > 0
+    and g for x < 0."""
+    a, b, d, _, h = w
+    p, tail = (functions.SHORT_TAIL_P, functions.SHORT_TAIL) if short else (functions.TAIL_P, functions.TAIL)
+    c.op("fabss", a, c.widened(x, a))
+    c.op("fmacs", b, 1.0, a, p)
+    functions.reciprocal(c, b, d, a, short)
+    functions.polynomial(c, a, d, tail)
+    c.op("fmuls", a, a, d)
+    c.square(b, c.widened(x, b), d)
+    c.op("fmuls", b, b, -0.5)
+    functions.exp(c, b, d, h, short)
+    c.op("fmuls", a, a, d)
+    c.op("fabss", b, c.widened(x, b))
+    c.op("fmuls", d, d, b)
+    c.op("fmuls", d, d, 1 / math.sqrt(2 * math.pi))
+    c.op("fsubs", d, a, d)
+    c.op("fmuls", a, a, b)
+    wide = c.widened(x, b)
+    c.op("and16", h, wide.halves(True), c.value("0x8000"))
+    c.op("fmaxs", b, wide, 0.0)
+    c.op("fsubs", a, b, a)
+    yield a
+    # 1/2 - g is at least 0: the sign of x makes it +-(1/2 - g).
+    c.op("fsubs", d, 0.5, d)
+    c.op("or16", d.halves(True), d.halves(True), h)
+    c.op("fadds", d, d, 0.5)
+    yield d
+
+
+def _gelu_tanh(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
+    """x s, s = sigmoid(z), z = c0 x + c1 x^3; the derivative is s + (1 - s) f z', with (1 - s) = e^-z s."""
+    a, b, s, d, h = w
+    c0, c1 = TANH
+    wide = c.widened(x, a)
+    c.square(d, wide, b)
+    c.op("fmacs", b, c0, d, c1)
+    c.op("fmuls", b, b, wide)
+    functions.sigmoid(c, b, s, a, h, short)
+    c.op("fmacs", d, c0, d, 3 * c1)
+    c.op("fmuls", a, c.widened(x, a), s)
+    c.op("fmuls", d, d, a)
+    yield a
+    yield _slope(c, b, s, d)
+
+
+def _silu(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
+    """x s, s = sigmoid(x); the derivative is s + (1 - s) f."""
+    a, b, s, d, h = w
+    c.op("fmovs" if x.size == 4 else "fh2s", b, x)
+    functions.sigmoid(c, b, s, a, h, short)
+    c.op("fmuls", d, c.widened(x, a), s)
+    yield d
+    yield _slope(c, b, s, d)
+
+
+def _slope(c: Code, beyond: Vec, s: Vec, f: Vec) -> Vec:
+    """s + (1 - s) f, by what sigmoid left: beyond = 1 + e^-z, for 1 - s = e^-z s loses no digits."""
+    c.op("fadds", beyond, beyond, -1.0)
+    c.op("fmuls", beyond, beyond, s)
+    c.op("fmuls", f, f, beyond)
+    c.op("fadds", s, s, f)
+    return s
+
+
+FUNCTIONS: dict[str, Function] = {"gelu": _gelu_exact, "gelu_tanh": _gelu_tanh, "silu": _silu}
+
+
+def forward(function: str, n: int, size: int, name: str) -> Routine:
+    """The subroutine of one activation over n elements of `size` bytes: operands x, y (another tile)."""
+    operands = ("x", "y")
+    c, work = Code(), Work()
+    places = {operand: (register(operands, operand), size) for operand in operands}
+    with c.chunks(n, CHUNK, places) as tile:
+        x, y = tile["x"], tile["y"]
+        results = FUNCTIONS[function](c, x, _buffers(work, x.n), size == 2)
+        for dst in (y, x):
+            c.op("fs2h" if size == 2 else "fmovs", dst, next(results))
+    return routine(name, operands, c, work.bytes)
+
+
+def backward(n: int, size: int, name: str) -> Routine:
+    """dx = dy x: operands dy, x, dx."""
+    operands = ("dy", "x", "dx")
+    c = Code()
+    dy, x, dx = (Vec(register(operands, operand), n, size) for operand in operands)
+    c.op(_product(size), dx, dy, x)
+    return routine(name, operands, c, 0)
+
+
+def gate_forward(function: str, n: int, size: int, name: str) -> Routine:
+    """The subroutine of a gated activation: operands gate, up, y (another tile)."""
+    operands = ("gate", "up", "y")
+    c, work = Code(), Work()
+    places = {operand: (register(operands, operand), size) for operand in operands}
+    with c.chunks(n, CHUNK, places) as tile:
+        gate, up, y = (tile[operand] for operand in operands)
+        w = _buffers(work, gate.n)
+        results = FUNCTIONS[function](c, gate, w, size == 2)
+        c.op("fs2h" if size == 2 else "fmovs", gate, next(results))
+        slope = next(results)
+        if size == 2:
+            c.op("fs2h", w.h, slope)
+            slope = w.h
+        c.op(_product(size), y, gate, up)
+        c.op(_product(size), up, up, slope)
+    return routine(name, operands, c, work.bytes)
+
+
+def gate_backward(n: int, size: int, name: str) -> Routine:
+    """dup = dy gate, dgate = dy up: operands dy, gate, up, dgate, dup; dgate may lie on up, dup on gate or dy."""
+    operands = ("dy", "gate", "up", "dgate", "dup")
+    c = Code()
+    dy, gate, up, dgate, dup = (Vec(register(operands, operand), n, size) for operand in operands)
+    c.op(_product(size), dgate, dy, up)
+    c.op(_product(size), dup, dy, gate)
+    return routine(name, operands, c, 0)
+
+
+def _product(size: int) -> str:
+    return "fmuls" if size == 4 else "fmulh"
+
+
+# --- in double precision ----------------------------------------------------------------------------------------------
+
+
+def reference(function: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """f(x) and f'(x) in float64."""
+    x = np.asarray(x, np.float64)
+    if function == "gelu":
+        phi = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+        below = np.vectorize(lambda v: 0.5 * math.erfc(-v / math.sqrt(2)), otypes=[np.float64])(x)
+        return x * below, below + x * phi
+    c0, c1 = TANH if function == "gelu_tanh" else (1.0, 0.0)
+    with np.errstate(over="ignore"):
+        s = 1 / (1 + np.exp(-(c0 * x + c1 * x**3)))
+    return x * s, s + x * s * (1 - s) * (c0 + 3 * c1 * x * x)

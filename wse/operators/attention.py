@@ -1,0 +1,573 @@
+"""Attention within a PE: whole heads of whole sequences, forward and backward.
+
+    forward   q, k, v, o, stash                    o = v softmax(k^T q / sqrt d_head), masked where causal
+    backward  do, q, k, v, stash, dq, dk, dv       dq may lie on q, dk on k, dv on v; none on do
+    with alibi both have one operand more, slopes: f32 [heads], of the tile's heads (`slopes`)
+
+Tiles are [heads d_head][tokens] (k, v: [kv_heads d_head][tokens]), a row holding sequences one after the other.  The
+scores of a head in a sequence lie as S[j][i], key j and query i: what is summed over keys is a sum of whole rows.  Each
+key's row is made by multiply-adds of one key's feature with a row of queries,
+
+    S[j][:] += k[c][j] q[c][:],   o[c][:] += v[c][j] P[j][:]
+
+and so are all the products of backward, with P and dS transposed where sums go over queries.  Under a causal mask keys
+come in blocks: the rows of a block begin at its first key, so that with four blocks 10/16 of the square are worked on.
+
+Backward makes P again from the stash, f32 [heads][2][tokens]: the greatest score of each query, and 1 / the sum l of
+e = exp(score - greatest).  P = e / l is never formed: forward divides o, and backward takes do' = do / l for do, as
+dv = do' e, dP' = v do', D' = sum over j of e dP' / l, dS = e (dP' - D') / sqrt d_head.  D' is o do', too, but o is
+rounded, and where a query sees all keys alike dP' - D' is a small difference: dS must add up to 0.
+
+Alibi adds slope (j - i) to scores, of which slope j is enough: softmax does not see what all keys of a query share.
+
+Sums, scores and softmax are f32; of 16-bit storage e, dS and do' are rounded to 16 bits where they are factors.  With
+`half` (POL2) all products have 16-bit sums, scores and dP' are 16-bit numbers, l is the sum of rounded e.
+
+Cycles of a head in a sequence of s tokens, causal, 16 bits, as fitted to executed runs (`wse costs`): some thousand,
+and forward s^2 (0.94 d_head + 5.3), backward s^2 (2.4 d_head + 8.9).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..machine import isa
+from ..program.fragments import f32
+from . import math_functions as functions
+from .code import Code, Routine, Vec, Work, register, routine
+
+BLOCKS = 4  # of a causal mask
+
+
+@dataclass(frozen=True)
+class Attention:
+    """heads, kv_heads: of a tile; tokens: of a tile, sequences of `sequence` each; size: bytes of an element."""
+
+    heads: int
+    kv_heads: int
+    d_head: int
+    sequence: int
+    tokens: int
+    size: int
+    causal: bool = True
+    half: bool = False
+    alibi: bool = False
+
+    @property
+    def scale(self) -> float:
+        return 1 / math.sqrt(self.d_head)
+
+    @property
+    def stash(self) -> int:
+        """f32 elements of the stash."""
+        return 2 * self.heads * self.tokens
+
+    @property
+    def _blocks(self) -> int:
+        return next(n for n in range(BLOCKS, 0, -1) if self.sequence % n == 0) if self.causal else 1
+
+    @property
+    def _keys(self) -> int:
+        """Keys in a block."""
+        return self.sequence // self._blocks
+
+    @property
+    def _elements(self) -> int:
+        """Of all blocks: keys times the queries that see them."""
+        skipped = self._keys**2 * self._blocks * (self._blocks - 1) // 2 if self.causal else 0
+        return self.sequence**2 - skipped
+
+    @property
+    def _fewer(self) -> int:
+        """By how many queries a block's rows are shorter than those of the one before."""
+        return self._keys if self.causal else 0
+
+    @property
+    def label(self) -> str:
+        """Of the subroutines that forward and backward share."""
+        mask = "causal" if self.causal else "full"
+        shape = (self.heads, self.kv_heads, self.d_head, self.sequence, self.tokens, self.size)
+        return f"attention_{mask}_{'_'.join(map(str, shape))}{'_half' * self.half}{'_alibi' * self.alibi}"
+
+    @property
+    def sum_size(self) -> int:
+        """Bytes of a sum of products."""
+        return 2 if self.half else 4
+
+    def __post_init__(self) -> None:
+        if self.half and self.size == 4:
+            raise ConfigError("attention of f32 elements has no 16-bit sums: half=True is for 16-bit storage")
+        if self.alibi and not self.causal and type(self) is Attention:  # a square of spread.py has no mask of its own
+            raise ConfigError("attention with alibi is causal: distances to later keys have another sign")
+
+    # --- forward ------------------------------------------------------------------------------------------------------
+
+    def forward(self, name: str) -> Routine:
+        """The subroutine; operands as above.  Its text has the subroutines that backward uses, too."""
+        operands = ("q", "k", "v", "o", "stash", *self.extra)
+        c, work, s = Code(), WorkSpace(self), self.sequence
+        at = {operand: register(operands, operand) for operand in operands}
+        scores, e = work.scores, work.e
+        most, inverse = Vec(at["stash"], s), Vec(at["stash"], s, offset=4 * self.tokens)
+        with self._each(c, at, ("q", "o"), ("k", "v")):
+            self.score(c, Vec(at["k"], s), Vec(at["q"], s), self.tokens, at.get("slopes"))
+            c.op("fmovs", most, -math.inf)
+            self.reduce(c, "fmaxs", most, scores)
+            self.exponentiate(c, most)
+            p = e
+            if self.size == 2:
+                c.op("fs2h", work.half, e)
+                p = work.half
+            if self.half:
+                c.op("fh2s", e, p)
+            c.op("fmovs", work.vector, 0.0)
+            self.reduce(c, "fadds", work.vector, e)
+            functions.reciprocal(c, work.vector, inverse, work.scratch)
+            self.clear(c, work.sums)
+            self.mix(c, work.sums, p, Vec(at["v"], s), self.tokens)
+            out = c.widened(work.sums, e.part(0, work.sums.n))
+            with c.loop(self.d_head, d=out.rows(s), a=out.rows(s), b=inverse) as (d, a, b):
+                c(f"fmuls {d}, {a}, {b}")
+            self.store(c, at["o"], out)
+        made = routine(name, operands, c, work.bytes, calls=True)
+        return replace(made, text=made.text + self.shared(work))
+
+    # --- backward -----------------------------------------------------------------------------------------------------
+
+    def backward(self, name: str) -> Routine:
+        """The subroutine; operands as above.  The class must have the forward one of the same shape."""
+        operands = ("do", "q", "k", "v", "stash", "dq", "dk", "dv", *self.extra)
+        c, work, s, size = Code(), WorkSpace(self, backward=True), self.sequence, self.size
+        at = {operand: register(operands, operand) for operand in operands}
+        scores, e, sums, values = work.scores, work.e, work.sums, work.values
+        most, inverse = Vec(at["stash"], s), Vec(at["stash"], s, offset=4 * self.tokens)
+        q, k, v = (Vec(at[operand], s, size) for operand in "qkv")
+
+        def begin() -> None:
+            self.clear(c, work.keys)
+            self.clear(c, work.mixed)
+
+        def end() -> None:
+            self.store(c, at["dk"], work.keys)
+            self.store(c, at["dv"], work.mixed)
+
+        with self._each(c, at, ("do", "q", "dq"), ("k", "v", "dk", "dv"), begin, end):
+            self.score(c, k, q, self.tokens, at.get("slopes"))
+            self.exponentiate(c, most)
+            self.load(c, values, at["do"])
+            with c.loop(self.d_head, d=values.rows(s), a=values.rows(s), b=inverse) as (d, a, b):
+                c(f"fmuls {d}, {a}, {b}")
+            if size == 2:
+                c.op("fs2h", work.outer, values)
+            self.transpose(c, name, e)
+            self.mix(c, work.mixed, work.turned, work.outer, s, transposed=True)
+            # dS
+            self.score(c, v, work.outer, s, mask=False)
+            c.op("fmovs", work.vector, 0.0)
+            self.reduce(c, "fadds", work.vector, scores, e, work.scratch)
+            c.op("fmuls", work.scratch, work.vector, inverse)
+            self.subtract(c, work.scratch)
+            c.op("fmuls", scores, scores, e)
+            c.op("fmuls", scores, scores, self.scale)
+            self.transpose(c, name, scores)
+            self.mix(c, work.keys, work.turned, q, self.tokens, transposed=True)
+            factors = scores
+            if size == 2:  # over e, which has served
+                factors = replace(e, size=2, offset=e.offset + 8)
+                c.op("fs2h", factors, scores)
+            self.clear(c, sums)
+            self.mix(c, sums, factors, k, self.tokens)
+            self.store(c, at["dq"], sums)
+        made = routine(name, operands, c, work.bytes, calls=True)
+        return replace(made, text=made.text + self.transposer(f"{name}_transpose", work.turned))
+
+    @contextmanager
+    def _each(
+        self,
+        c: Code,
+        at: dict[str, str],
+        by_head: tuple[str, ...],
+        by_kv: tuple[str, ...],
+        begin: Callable[[], None] | None = None,
+        end: Callable[[], None] | None = None,
+    ) -> Iterator[None]:
+        """The body for each head of each sequence, with the operands' registers at its first element.
+
+        begin, end: before and after the heads that share keys and values.
+        """
+        group, sequences = self.heads // self.kv_heads, self.tokens // self.sequence
+        step = self.d_head * self.tokens * self.size
+        stash = 8 * self.tokens
+        along = self.sequence * self.size
+        counters = {"r22": sequences, "r23": self.kv_heads, "r24": group}
+        tops = {register: c.new_label() for register in counters}
+
+        def top(register: str) -> None:
+            if counters[register] > 1:
+                c(f"mov {register}, {counters[register]}")
+                c.label(tops[register])
+
+        def again(register: str) -> None:
+            if counters[register] > 1:
+                c(f"isub32 {register}, {register}, 1", f"bnz {register}, {tops[register]}")
+                c.forget()
+
+        def advance(names: tuple[str, ...], by: int) -> None:
+            c(*(f"iadd32 {at[name]}, {at[name]}, {by & 0xFFFFFFFF:#x}" for name in names))
+
+        top("r22")
+        top("r23")
+        if begin is not None:
+            begin()
+        top("r24")
+        yield
+        if self.heads * sequences > 1:
+            advance(by_head, step)
+            advance(("stash",), stash)
+            advance(self.extra, 4)
+        again("r24")
+        if end is not None:
+            end()
+        if self.heads * sequences > 1:
+            advance(by_kv, step)
+        again("r23")
+        if sequences > 1:
+            advance(by_head, along - self.heads * step)
+            advance(by_kv, along - self.kv_heads * step)
+            advance(("stash",), 4 * self.sequence - self.heads * stash)
+            advance(self.extra, -4 * self.heads)
+        again("r22")
+
+    # --- calls of what is shared --------------------------------------------------------------------------------------
+    #
+    # r17..r21 are their operands; r2..r7 change.  A span is address | elements << 16.
+
+    @property
+    def extra(self) -> tuple[str, ...]:
+        """The operand that only alibi has."""
+        return ("slopes",) if self.alibi else ()
+
+    def score(self, c: Code, keys: Vec, queries: Vec, pitch: int, slopes: str | None = None, mask: bool = True) -> None:
+        """scores[j][:] = sum over c of keys[c][j] queries[c][:], with alibi, and -infinity where masked; keys and
+        queries are first rows, pitch the elements from one row of queries to the next, slopes a register."""
+        c.address("r17", keys.at, keys.offset)
+        c.address("r18", queries.at, queries.offset)
+        c(f"mov r20, {pitch * self.size}")
+        c.call(f"{self.label}_scores")
+        if slopes is not None:
+            self.add_alibi(c, slopes, "mov r2, 0")
+        if mask and self.causal:
+            c.call(f"{self.label}_mask")
+
+    def add_alibi(self, c: Code, slopes: str, *first: str) -> None:
+        """scores[j][:] += slope (first + j), in units of 1 / sqrt d_head.  first: instructions that make r2 of r17, the
+        slope in these units: what the first key gets."""
+        c(f"ld32 r17, [{slopes}]", f"smul r17, r17, {f32(1 / self.scale)}", *first)
+        c.call(f"{self.label}_alibi")
+
+    def exponentiate(self, c: Code, most: Vec) -> None:
+        """e = exp((scores - most) / sqrt d_head); scores is used up."""
+        self.subtract(c, most)
+        c.call(f"{self.label}_exp")
+
+    def subtract(self, c: Code, vector: Vec) -> None:
+        """scores[j][:] -= vector[:] for all rows j."""
+        c.address("r18", vector.at, vector.offset + (self.sequence << 16))
+        c.call(f"{self.label}_less")
+
+    def mix(self, c: Code, sums: Vec, matrix: Vec, factors: Vec, pitch: int, transposed: bool = False) -> None:
+        """sums[c][:] += sum over j of factors[c][j] matrix[j][:].  factors: its first row; pitch: from
+        one to the next, in elements."""
+        width = self._keys if transposed else self.sequence
+        change = self._fewer << 16 if transposed else self.sum_size * self._fewer - (self._fewer << 16)
+        c.address("r17", sums.at, sums.offset + (width << 16))
+        c.address("r18", factors.at, factors.offset)
+        c.address("r19", matrix.at, matrix.offset + (width << 16))
+        c(f"mov r20, {pitch * self.size}", f"mov r21, {change & 0xFFFFFFFF:#x}")
+        c.call(f"{self.label}_mix")
+
+    def transpose(self, c: Code, name: str, matrix: Vec) -> None:
+        """turned[i][j] = matrix[j][i], rounded to the storage type."""
+        c.address("r17", matrix.at, matrix.offset)
+        c.call(f"{name}_transpose")
+
+    def reduce(
+        self, c: Code, op: str, vector: Vec, matrix: Vec, weights: Vec | None = None, scratch: Vec | None = None
+    ) -> None:
+        """vector[:] = vector[:] op matrix[j][:] (times weights[j][:]) for all rows j."""
+        c.address("r18", vector.at, vector.offset + (self.sequence << 16))
+        c.address("r19", matrix.at, matrix.offset + (self.sequence << 16))
+        with self._by_block(c):
+            part, row = Vec("r18", 0), Vec("r19", 0, save=True)
+            if weights is None or scratch is None:
+                with c.loop(self._keys, d=part, a=part, b=row) as (d, a, b):
+                    c(f"{op} {d}, {a}, {b}")
+            else:
+                # The product's length is its sources', so that of the scratch does not matter.
+                weight = replace(row, offset=weights.offset - matrix.offset)
+                held = {"d0": part, "a0": part, "d1": scratch, "b1": scratch.part(0, 0), "a1": weight, "b0": row}
+                with c.loop(self._keys, **held) as (total, before, to, again, weigh, source):
+                    c(f"fmuls {to}, {weigh}, {source}", f"{op} {total}, {before}, {again}")
+            self._next(c, "r19", 4)
+            c(f"iadd32 r18, r18, {4 * self._fewer - (self._fewer << 16) & 0xFFFFFFFF:#x}")
+
+    # --- what is shared -----------------------------------------------------------------------------------------------
+
+    @property
+    def _multiply_add(self) -> str:
+        return "fmacs" if self.size == 4 else "fmach" if self.half else "fmachs"
+
+    def clear(self, c: Code, sums: Vec) -> None:
+        c.op("fmovs" if sums.size == 4 else "fmovh", sums, "r0")
+
+    def shared(self, work: WorkSpace) -> str:
+        scores = work.scores
+        pieces = {
+            "scores": self._shared_scores(scores, work.half if self.half else scores),
+            "mask": self._shared_mask(scores),
+            "less": self._shared_less(scores),
+            "mix": self._shared_mix(),
+        }
+        if self.alibi:
+            pieces["alibi"] = self._shared_alibi(scores)
+        c = pieces["exp"] = Code()
+        functions.exp(c, scores, work.e, work.exponent, self.size == 2, self.scale)
+        return "".join(routine(f"{self.label}_{piece}", (), code, 0).text for piece, code in pieces.items())
+
+    @contextmanager
+    def _by_block(self, c: Code) -> Iterator[None]:
+        """The body for each block of keys, counted in r7."""
+        if self._blocks == 1:
+            yield
+            return
+        top = c.new_label()
+        c(f"mov r7, {self._blocks}")
+        c.label(top)
+        yield
+        c("isub32 r7, r7, 1", f"bnz r7, {top}")
+        c.forget()
+
+    def _next(self, c: Code, span: str, size: int, change: str | None = None) -> None:
+        """A span from a block's first row to the next block's; change: a register with what is added to its length,
+        << 16, else it becomes shorter by `_fewer`."""
+        c(f"ishr32 r3, {span}, 16", f"imul32 r3, r3, {size * self._keys}", f"iadd32 {span}, {span}, r3")
+        c(f"iadd32 {span}, {span}, {change}" if change else f"isub32 {span}, {span}, {self._fewer << 16:#x}")
+
+    def _shared_scores(self, scores: Vec, sums: Vec) -> Code:
+        c, keys, size = Code(), self._keys, self.size
+        self.clear(c, sums)
+        c.address("r19", sums.at, sums.offset + (self.sequence << 16))
+        c(f"iadd32 r18, r18, {self.sequence << 16:#x}")
+        with self._by_block(c):
+            c("mov r5, r17", "mov r6, r18")
+            with c.loop(self.d_head):
+                row = Vec("r19", 0, self.sum_size, save=True)
+                with c.loop(keys, over=Vec("r5", keys, size), d=row, a=row, b=Vec("r6", 0, size)) as (d, a, b):
+                    c(f"{self._multiply_add} {d}, {a}, {b}, r25")
+                c(f"iadd32 r5, r5, {self.tokens * size}", "iadd32 r6, r6, r20")
+            c(f"iadd32 r17, r17, {keys * size}")
+            c(f"iadd32 r18, r18, {size * self._fewer - (self._fewer << 16) & 0xFFFFFFFF:#x}")
+            self._next(c, "r19", self.sum_size)
+        if self.half:
+            c.op("fh2s", scores, sums)
+        return c
+
+    def _shared_mask(self, scores: Vec) -> Code:
+        """-infinity in the first j elements of row j of each block."""
+        c = Code()
+        if self._keys == 1:
+            return c
+        c.clobber("r2")
+        c("mov r2, -infs", f"mov r17, {isa.DSD_MEM1D:#x}", "mov r19, 4", "mov r20, 0", f"mov r21, {4 * self.sequence}")
+        c.address("r18", scores.at, scores.offset + 4 * self.sequence + (1 << 16))
+        with self._by_block(c):
+            with c.loop(self._keys - 1):
+                c("ldds d0, r17", "fmovs d0, r2", "iadd32 r18, r18, r21", f"iadd32 r18, r18, {1 << 16:#x}")
+            # Now behind the block: its second row is one of the next block's rows further on.
+            c(f"isub32 r21, r21, {4 * self._keys}", "iadd32 r18, r18, r21")
+            c(f"isub32 r18, r18, {self._keys - 1 << 16:#x}")
+        return c
+
+    def _shared_less(self, scores: Vec) -> Code:
+        c = Code()
+        c.address("r19", scores.at, scores.offset + (self.sequence << 16))
+        with self._by_block(c):
+            row = Vec("r19", 0, save=True)
+            with c.loop(self._keys, d=row, a=row, b=Vec("r18", 0)) as (d, a, b):
+                c(f"fsubs {d}, {a}, {b}")
+            self._next(c, "r19", 4)
+            c(f"iadd32 r18, r18, {4 * self._fewer - (self._fewer << 16) & 0xFFFFFFFF:#x}")
+        return c
+
+    def _shared_alibi(self, scores: Vec) -> Code:
+        """scores[j][:] += r2 + j r17."""
+        c = Code()
+        c.address("r19", scores.at, scores.offset + (self.sequence << 16))
+        with self._by_block(c):
+            row = Vec("r19", 0, save=True)
+            with c.loop(self._keys, d=row, a=row) as (d, a):
+                c(f"fadds {d}, {a}, r2", "sadd r2, r2, r17")
+            self._next(c, "r19", 4)
+        return c
+
+    def _shared_mix(self) -> Code:
+        """Two rows of sums at once, for each operation waits for the one before on the same row."""
+        c, keys, size = Code(), self._keys, self.size
+        pairs = self.d_head % 2 == 0
+        with self._by_block(c):
+            c("mov r5, r18", "mov r6, r17")
+            with c.loop(self.d_head // (1 + pairs)):
+                if pairs:
+                    c("iadd32 r4, r5, r20")
+                total = Vec("r6", 0, self.sum_size)
+                below = replace(total, offset=self.sum_size * self.sequence)
+                row = Vec("r19", 0, size, save=True)
+                held = {"d0": total, "a0": total, "b0": row}
+                if pairs:
+                    held |= {"b1": row, "d1": below, "a1": below, "b2": Vec("r4", keys, size)}
+                with c.loop(keys, over=Vec("r5", keys, size), **held) as dsrs:
+                    c(f"{self._multiply_add} {', '.join(dsrs[:3])}, r25")
+                    if pairs:
+                        end = c.new_label()
+                        c(f"mapstep r2, {dsrs[6]}, {end}")
+                        c.lines.append(f"{end}:")
+                        c(f"{self._multiply_add} {dsrs[4]}, {dsrs[5]}, {dsrs[3]}, r2")
+                c("iadd32 r5, r4, r20" if pairs else "iadd32 r5, r5, r20")
+                c(f"iadd32 r6, r6, {self.sum_size * self.sequence * (1 + pairs)}")
+            c(f"iadd32 r18, r18, {keys * size}", "iadd32 r17, r17, r21", "iand r2, r21, 0xffff0000")
+            self._next(c, "r19", size, "r2")
+        return c
+
+    def transposer(self, name: str, turned: Vec) -> str:
+        """The matrix at r17 into `turned`, by squares of keys: those of a block of queries (r21 of them), one after the
+        other (r18: where the square begins, r19: bytes of a row of the matrix there; r20: where it goes)."""
+        c, keys, size = Code(), self._keys, turned.size
+        count = keys * keys << 16
+        c.address("r4", turned.at, turned.offset)
+        c(f"mov r5, {keys * size}", "mov r21, 1")  # r5: bytes of a row of the result
+        outer, inner = c.new_label(), c.new_label()
+        c.label(outer)
+        c("mov r18, r17", f"mov r19, {4 * self.sequence}", "mov r20, r4", "mov r6, r21")
+        c.label(inner)
+        c(f"mov r28, {1 | 1 << 16:#x}", f"mov r29, {keys | keys << 16:#x}", "mov r30, 0")
+        c(
+            f"iadd32 r31, r5, {size << 16:#x}",
+            "ldxd x0, r28",
+            "ishl32 r31, r19, 16",
+            "iadd32 r31, r31, 4",
+            "ldxd x1, r28",
+        )
+        c(f"mov r28, {isa.DSD_MEM4D:#x}", f"iadd32 r29, r20, {count:#x}", "mov r31, 0", "ldds d0, r28")
+        c(f"iadd32 r29, r18, {count:#x}", "mov r31, 1", "ldds a0, r28", f"{'fs2h' if size == 2 else 'fmovs'} d0, a0")
+        c(f"imul32 r3, r19, {keys}", "iadd32 r18, r18, r3", f"isub32 r18, r18, {4 * keys}")
+        c(f"isub32 r19, r19, {4 * keys}", f"iadd32 r20, r20, {keys * size}", "isub32 r6, r6, 1", f"bnz r6, {inner}")
+        c(
+            f"imul32 r3, r5, {keys}",
+            "iadd32 r4, r4, r3",
+            f"iadd32 r5, r5, {keys * size}",
+            f"iadd32 r17, r17, {4 * keys}",
+        )
+        c("iadd32 r21, r21, 1", f"ieq32 r3, r21, {self._blocks + 1}", f"bz r3, {outer}")
+        return routine(name, (), c, 0).text
+
+    # --- rows of tiles ------------------------------------------------------------------------------------------------
+
+    def load(self, c: Code, rows: Vec, tile: str) -> None:
+        """rows [d_head][sequence] = those of a tile."""
+        self._copy(c, rows, tile, True)
+
+    def store(self, c: Code, tile: str, rows: Vec) -> None:
+        """A tile's rows = rows [d_head][sequence], rounded."""
+        self._copy(c, rows, tile, False)
+
+    def _copy(self, c: Code, rows: Vec, tile: str, loads: bool) -> None:
+        op = "fmovs" if self.size == 4 else "fmovh" if rows.size == 2 else "fh2s" if loads else "fs2h"
+        if self.tokens == self.sequence:
+            whole = Vec(tile, rows.n, self.size)
+            c.op(op, *((rows, whole) if loads else (whole, rows)))
+            return
+        c(f"mov r20, {tile}")
+        with c.loop(self.d_head, **{"d" if loads else "a": rows.rows(self.sequence)}) as (held,):
+            other = Vec("r20", self.sequence, self.size)
+            with c.hold(**{"a" if loads else "d": other}) as (dsr,):
+                c(f"{op} {held}, {dsr}" if loads else f"{op} {dsr}, {held}")
+            c(f"iadd32 r20, r20, {self.tokens * self.size}")
+
+
+class WorkSpace:
+    """Where the work space lies; forward and backward have in common what their shared subroutines use."""
+
+    def __init__(self, shape: Attention, backward: bool = False) -> None:
+        work, n, s, size = Work(), shape._elements, shape.sequence, shape.size
+        tile = shape.d_head * s
+        # Tiles and stash begin in bank 0; rows of a matrix all in the same one, where widths are multiples of 4.
+        self.scores, self.e = work.take(n, bank=4), work.take(n, bank=0)
+        # exp's exponents lie where, later, 16-bit copies of e do, or the transposed matrix does.
+        # 8 bytes off tiles and 16-bit sums: no bank of theirs.
+        self.half = self.exponent = work.take(n, 2, bank=4)
+        self.vector, self.scratch = work.take(s, bank=4), work.take(s, bank=0)
+        # do' in f32 has served when the sums for dq begin; 16-bit sums begin 8 bytes on, in bank 0.
+        room = work.take(tile + 2 * shape.half, bank=4 if shape.half else 6)
+        self.values = replace(room, n=tile)
+        self.sums = replace(room, n=tile, size=shape.sum_size, offset=room.offset + 8 * shape.half)
+        if backward:
+            self.turned = self.half if size == 2 else work.take(n, bank=2)
+            bank = 0 if shape.half else 6
+            self.keys, self.mixed = work.take(tile, shape.sum_size, bank), work.take(tile, shape.sum_size, bank)
+            self.outer = work.take(tile, 2) if size == 2 else self.values
+        self.work, self.bytes = work, work.bytes
+
+
+def slopes(heads: int) -> np.ndarray:
+    """Alibi's slopes of all heads, float32 [heads]: powers of 2^(-8 / n), n the power of two up to `heads`; heads
+    beyond n take every other one of those of 2 n (Press, Smith, Lewis: Train Short, Test Long, 2022; their code)."""
+    n = 1 << heads.bit_length() - 1
+    more = 2.0 ** (-4 / n * np.arange(1, 2 * (heads - n), 2))
+    return np.concatenate([2.0 ** (-8 / n * np.arange(1, n + 1)), more]).astype(np.float32)
+
+
+# --- in double precision ----------------------------------------------------------------------------------------------
+
+
+def reference(
+    q: np.ndarray,
+    k: np.ndarray,
+    v: np.ndarray,
+    shape: Attention,
+    do: np.ndarray | None = None,
+    slopes: np.ndarray | None = None,
+) -> tuple[np.ndarray, ...]:
+    """o, or (o, dq, dk, dv) if do is given, in float64 of tiles [rows, tokens].  slopes [heads]: of alibi."""
+    s, group = shape.sequence, shape.heads // shape.kv_heads
+
+    def heads(x: np.ndarray) -> np.ndarray:  # [head, sequence, token, feature]
+        return np.asarray(x, np.float64).reshape(-1, shape.d_head, shape.tokens // s, s).transpose(0, 2, 3, 1)
+
+    def tile(x: np.ndarray) -> np.ndarray:
+        return x.transpose(0, 3, 1, 2).reshape(-1, shape.tokens)
+
+    def shared(x: np.ndarray) -> np.ndarray:
+        return x.reshape(shape.kv_heads, group, *x.shape[1:]).sum(axis=1)
+
+    q, k, v = heads(q), np.repeat(heads(k), group, axis=0), np.repeat(heads(v), group, axis=0)
+    scores = q @ k.swapaxes(-1, -2) * shape.scale
+    if slopes is not None:
+        distance = np.arange(s) - np.arange(s)[:, None]
+        scores = scores + np.asarray(slopes, np.float64)[:, None, None, None] * distance
+    if shape.causal:
+        scores = np.where(np.tri(s, dtype=bool), scores, -np.inf)
+    p = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    p /= p.sum(axis=-1, keepdims=True)
+    o = p @ v
+    if do is None:
+        return (tile(o),)
+    do = heads(do)
+    dp = do @ v.swapaxes(-1, -2)
+    ds = p * (dp - (p * dp).sum(axis=-1, keepdims=True)) * shape.scale
+    return tile(o), tile(ds @ k), tile(shared(ds.swapaxes(-1, -2) @ q)), tile(shared(p.swapaxes(-1, -2) @ do))

@@ -1,0 +1,347 @@
+"""Token and position embeddings, ids, and their gradients.
+
+Rows of the table come token by token: the column's stream has, for each row of PEs from the north on, the tile
+[fx][t] of its tokens' embeddings, and a counting filter in each router lets a PE have its own tile only.  Vocabularies
+of any size work so; what passes is t fx H elements a column, two 16-bit ones to a wavelet.  The gradient goes the other
+way: each PE sends its tile of dx north, then what comes from below; whoever holds the table adds up rows of one id
+(`Embedding.rows`).
+
+Positions are a table [sequence, features], the same for every sequence: it is streamed as f32 or 16-bit weights, added
+to each sequence of a row of PEs, and its gradient, summed over the sequences of a row, goes north as a sum.  A row of
+PEs holds whole sequences, or a sequence lies on whole rows, which then take their own part of the table.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import ConfigError, ProgramError
+from ..program.route import Filter
+from .parameters import NORTH_VECTOR, next_outbox, sent_off
+from .region import NORTH, Region, Tile, memory, memory_dsr
+from .streams import ZERO, Column, Drain, Stream, as_bits
+from .tiles import owned
+
+
+class Embedding:
+    """The token embedding of a region's ids.  `forward` and `gradient` add calls, once each.
+
+    features: of a row of the table.
+    """
+
+    def __init__(self, region: Region, features: int) -> None:
+        self.region, self.features = region, features
+        elements = region.features(features) * region.tokens
+        self.words = elements * region.policy.size // 4  # of a tile: t is even, so they are whole
+        if self.words * region.height > 1 << 16:
+            raise ProgramError(
+                f"the embedding of {region.name} passes {self.words * region.height} wavelets to a column, and a "
+                f"filter counts to {1 << 16}: use fewer tokens per row, or a wider region"
+            )
+
+    def forward(self, x: Tile) -> None:
+        """Adds to the sequence: x = rows of the table, from the stream of the color `embedding` (Edge.embedding)."""
+        region = self.region
+        region.uses("embedding")
+        self._filter()
+        region.subroutine(
+            f"embedding_{self.words}",
+            "\n".join(
+                [
+                    f"embedding_{self.words}:",
+                    *memory_dsr("d0", 4, f"r8, {self.words << 16:#x}"),
+                    "    dsr a0, embedding_in",
+                    "    mov32 d0, a0",
+                    "    ret\n",
+                ]
+            ),
+        )
+        region.code(f"    mov r8, {x.at}\n    call embedding_{self.words}")
+
+    def _filter(self) -> None:
+        """Each row of PEs takes its own tile of each round of `height` tiles."""
+        region, n = self.region, self.words
+        color, bottom, turn = region.program.colors["embedding"], region.height - 1, n * region.height
+        xs = slice(region.x, region.x + region.width)
+        for dy in range(region.height):
+            own = Filter("counter", max_counter=n - 1, limit1=turn - 1, init_counter=-dy * n % turn)
+            region.program.route(color, "N", "R" if dy == bottom else "RS", x=xs, y=region.y + dy, filter=own)
+
+    def pack(self, table: np.ndarray, ids: np.ndarray) -> list[Column]:
+        """Wavelets of the color `embedding` for each column.  table: [vocabulary, features] f32, or uint16 bits of the
+        storage type; ids: integers [height * tokens]."""
+        region = self.region
+        ids = np.asarray(ids).ravel()
+        table = np.asarray(table)
+        if ids.size != region.height * region.tokens:
+            raise ConfigError(f"{region.name} takes {region.height * region.tokens} ids, not {ids.size}")
+        if ids.min() < 0 or ids.max() >= len(table):
+            raise ConfigError(f"ids are 0 to {len(table) - 1}, not {ids.min()} to {ids.max()}")
+        own = owned(self.features, region.width)
+        bits = as_bits(table, region.policy.storage).reshape(len(table), -1)
+        bits = np.concatenate([bits, np.zeros((len(bits), 1), np.uint32)], axis=1)  # what -1 takes: padding
+        rows = bits[ids].reshape(region.height, region.tokens, -1)
+        columns = []
+        for own_features in own:
+            tile = np.ascontiguousarray(rows[:, :, own_features].transpose(0, 2, 1)).ravel()  # [h, fx, t]
+            words = tile if region.policy.wide else tile[0::2] | tile[1::2] << 16
+            columns.append(Column(words, np.zeros(words.size, bool)))
+        return columns
+
+    def gradient(self, dx: Tile) -> Drain:
+        """Adds to the sequence: dx goes north.  A drain of "dx" [tokens, features], which `rows` adds up by id."""
+        region = self.region
+        region.uses("north")
+        region.outbox(self.words)
+        region.subroutine(f"embedding_north_{self.words}", self._north())
+        region.code(f"    mov r8, {dx.at}\n    call embedding_north_{self.words}")
+        parts = (("dx", self._order(), (region.height * region.tokens, self.features)),)
+        return region.gives(Drain("gradient of the embedding", parts, region.policy.storage))
+
+    def _order(self) -> np.ndarray:
+        """int64 [width, h fx t]: where in [tokens, features] each element of a column belongs."""
+        region = self.region
+        own = owned(self.features, region.width)[:, None, :, None]
+        token = np.arange(region.height * region.tokens).reshape(1, region.height, 1, region.tokens)
+        return np.where(own < 0, -1, token * self.features + own).reshape(region.width, -1)
+
+    def rows(self, dx: np.ndarray, ids: np.ndarray, vocabulary: int) -> np.ndarray:
+        """float32 [vocabulary, features]: the gradient of the table, from that of x [tokens, features]."""
+        table = np.zeros((vocabulary, self.features), np.float32)
+        np.add.at(table, np.asarray(ids).ravel(), dx)
+        return table
+
+    def _north(self) -> str:
+        """The tile at r8 goes north, then those of the PEs below, a row of them at a time."""
+        n = self.words
+        return "\n".join(
+            [
+                f"embedding_north_{n}:",
+                *next_outbox("begun"),
+                *memory_dsr("a0", 4, f"r8, {n << 16:#x}"),
+                f"    iadd32 r29, r7, {n << 16:#x}",
+                "    ldds d0, r28",
+                "    ldds a10, r28",
+                "    mov32 d0, a0",
+                "    dsr d10, north_out",
+                f"    mov32 d10, a10 {{async, ut={NORTH}}}",
+                *sent_off(),
+                "    ld16 r1, [row]",
+                f"    mov r2, {self.region.height - 1}",
+                "    isub32 r1, r2, r1",  # rows below
+                "    ld32 r28, [south_in]",
+                f"    mov r29, {n << 16:#x}",
+                "    ld32 r30, [south_in+8]",
+                "    ld32 r31, [south_in+12]",
+                "    ldds a10, r28",
+                ".below:",
+                "    bz r1, .end",
+                f"    mov32 d10, a10 {{async, ut={NORTH}}}",
+                "    isub32 r1, r1, 1",
+                "    jmp .below",
+                ".end:",
+                "    ret\n",
+            ]
+        )
+
+
+def receive_ids(region: Region, to: str) -> None:
+    """Adds to the sequence: a u16 for each token of the row comes into u16 [t] at `to`, from the color `ids` at the
+    region's west edge, the same in all PEs of a row."""
+    region.uses("ids")
+    region.subroutine(
+        "receive_ids",
+        "\n".join(
+            [
+                "receive_ids:",
+                *memory_dsr("d0", 2, f"r8, {region.tokens << 16:#x}"),
+                "    dsr a0, ids_in",
+                "    mov16 d0, a0",
+                "    ret\n",
+            ]
+        ),
+    )
+    region.code(f"    mov r8, {to}\n    call receive_ids")
+
+
+def positions(region: Region, x: Tile, sequence: int) -> Stream:
+    """Adds to the sequence: x += the table of positions, for each sequence of the row, or for the row's part of one.
+
+    Its stream has one role, "weight" [sequence, features].
+    """
+    rows = _rows(region, sequence)
+    region.uses("weights")
+    fx, of = region.features(x.features), region.policy
+    n = fx * sequence // rows
+    region.work(n * of.size * (2 if rows > 1 else 1))
+    name = f"positions_{n}_{rows}"
+    region.subroutine(
+        name, _positions(name, region, fx, sequence) if rows == 1 else _own_positions(name, region, n, rows)
+    )
+    region.code(f"    mov r8, {x.at}\n    call {name}")
+    order = _position_order(region, x.features, sequence, ZERO)
+    return region.takes(Stream(f"positions {sequence} x {x.features}", of.storage, (("weight", order),)))
+
+
+def positions_gradient(region: Region, dx: Tile, sequence: int) -> Drain:
+    """Adds to the sequence: the sum of dx over the sequences, position by position, goes north.
+
+    Its drain has one role, "weight" [sequence, features].
+    """
+    rows = _rows(region, sequence)
+    region.uses("north")
+    fx = region.features(dx.features)
+    n = fx * sequence // rows
+    region.outbox(n)
+    region.work(4 * n * (2 if rows > 1 else 1))
+    name = f"positions_gradient_{n}_{rows}"
+    region.subroutine("north_vector", NORTH_VECTOR)
+    region.code(f"    mov r8, {dx.at}\n    call {name}")
+    if rows == 1:
+        region.subroutine(name, _positions_gradient(name, region, fx, sequence))
+        region.code(f"    mov r16, {region.span('work', n)}\n    call north_vector")
+    else:
+        region.subroutine(name, _own_positions_gradient(name, region, n, rows))
+    parts = (("weight", _position_order(region, dx.features, sequence, -1), (sequence, dx.features)),)
+    return region.gives(Drain(f"gradient of positions {sequence} x {dx.features}", parts))
+
+
+def _rows(region: Region, sequence: int) -> int:
+    """Rows of PEs that a sequence lies on: 1 if a row holds whole ones."""
+    if sequence >= 1 and region.tokens % sequence == 0:
+        return 1
+    if sequence < 1 or sequence % region.tokens or region.height % (sequence // region.tokens):
+        raise ProgramError(
+            f"{region.height} rows of {region.name} with {region.tokens} tokens each hold no whole number of sequences "
+            f"of {sequence}, each on whole rows or within one"
+        )
+    return sequence // region.tokens
+
+
+def _position_order(region: Region, features: int, sequence: int, padding: int) -> np.ndarray:
+    """int64 [width, fx * sequence]: places in [sequence, features] in the order of a tile of one sequence, or of the
+    tiles of the rows of PEs that it lies on."""
+    part = sequence // _rows(region, sequence)
+    own = owned(features, region.width)[:, None, :, None]
+    place = np.arange(sequence).reshape(1, -1, 1, part) * features + own
+    return np.where(own < 0, padding, place).reshape(region.width, -1)
+
+
+def _own_row(rows: int) -> list[str]:
+    """Code: r1 = which of the rows of its sequence a PE is in."""
+    return ["    ld16 r1, [row]", f"    iremu16 r1, r1, {rows}"]
+
+
+def _own_positions(name: str, region: Region, n: int, rows: int) -> str:
+    """Tiles of positions for each of the rows of a sequence come; the own one is added to x at r8, n elements."""
+    of = region.policy
+    return "\n".join(
+        [
+            f"{name}:",
+            *_own_row(rows),
+            "    ld32 r28, [weights_in]",
+            f"    mov r29, {n << 16:#x}",
+            "    ld32 r30, [weights_in+8]",
+            "    mov r31, 0",
+            "    ldds a0, r28",
+            "    mov r2, 0",
+            ".next:",
+            "    ine32 r3, r2, r1",  # others go beyond the own one, and are written over
+            f"    imul32 r3, r3, {n * of.size}",
+            *memory_dsr("d0", of.size, f"r3, work+{n << 16:#x}"),
+            f"    {'mov32' if of.wide else 'mov16'} d0, a0",
+            "    iadd32 r2, r2, 1",
+            f"    ine32 r3, r2, {rows}",
+            "    bnz r3, .next",
+            *memory_dsr("b0", of.size, f"work+{n << 16:#x}"),
+            f"    iadd32 r29, r8, {n << 16:#x}",
+            "    ldds d0, r28",
+            "    ldds a0, r28",
+            f"    {'fadds' if of.wide else 'faddh'} d0, a0, b0",
+            "    ret\n",
+        ]
+    )
+
+
+def _own_positions_gradient(name: str, region: Region, n: int, rows: int) -> str:
+    """For each of the rows of a sequence n f32 go north: dx at r8 where it is the own one, else zeros."""
+    of = region.policy
+    return "\n".join(
+        [
+            f"{name}:",
+            "    mov r26, r27",
+            *memory_dsr("a0", of.size, f"r8, {n << 16:#x}"),
+            *memory_dsr("d0", 4, f"work+{n << 16:#x}"),
+            f"    {'mov32' if of.wide else 'fh2s'} d0, a0",
+            f"    mov r29, work+{(n << 16) + 4 * n:#x}",
+            "    ldds d0, r28",
+            "    mov32 d0, r0",
+            *_own_row(rows),
+            "    mov r8, r1",
+            "    mov r9, 0",
+            ".next:",
+            "    ieq32 r1, r8, r9",
+            f"    mov r2, {region.span('work', n)}",
+            f"    mov r3, {region.span('work', n, 4 * n)}",
+            "    sel r16, r1, r2, r3",
+            "    call north_vector",
+            "    iadd32 r9, r9, 1",
+            f"    ine32 r1, r9, {rows}",
+            "    bnz r1, .next",
+            "    jr r26\n",
+        ]
+    )
+
+
+def _positions(name: str, region: Region, fx: int, sequence: int) -> str:
+    """The stream comes into the work space, and is added to each sequence: x in r8."""
+    of, n = region.policy, fx * sequence
+    add = "fadds" if of.wide else "faddh"
+    lines = [
+        f"{name}:",
+        *memory_dsr("d0", of.size, f"work+{n << 16:#x}"),
+        "    ld32 r28, [weights_in]",
+        f"    mov r29, {n << 16:#x}",
+        "    ld32 r30, [weights_in+8]",
+        "    mov r31, 0",  # no end at a control wavelet: none comes
+        "    ldds a0, r28",
+        f"    {'mov32' if of.wide else 'mov16'} d0, a0",
+    ]
+    for first in range(0, region.tokens, sequence):
+        lines += [
+            *memory_dsr("b0", of.size, f"work+{sequence << 16:#x}", save=True),
+            f"    mov r1, {fx}",
+            f"    iadd32 r29, r8, {(sequence << 16) + first * of.size:#x}",
+            f"    mov r28, {memory(of.size):#x}",
+            f".row{first}:",
+            "    ldds d0, r28",
+            "    ldds a0, r28",
+            f"    {add} d0, a0, b0",
+            f"    iadd32 r29, r29, {region.tokens * of.size}",
+            "    isub32 r1, r1, 1",
+            f"    bnz r1, .row{first}",
+        ]
+    return "\n".join([*lines, "    ret\n"])
+
+
+def _positions_gradient(name: str, region: Region, fx: int, sequence: int) -> str:
+    """The sums over sequences, f32 [fx][sequence], come into the work space: dx in r8."""
+    of = region.policy
+    add, move = ("fadds", "mov32") if of.wide else ("faddhs", "fh2s")
+    lines = [f"{name}:"]
+    for first in range(0, region.tokens, sequence):
+        lines += [
+            *memory_dsr("d0", 4, f"work+{sequence << 16:#x}", save=True),
+            "    ldds a0, r28",
+            f"    mov r1, {fx}",
+            f"    iadd32 r29, r8, {(sequence << 16) + first * of.size:#x}",
+            f"    mov r28, {memory(of.size):#x}",
+            f"    mov r30, {of.size}",
+            f".row{first}:",
+            "    ldds b0, r28",
+            *(["    ldds a0, r28", f"    {move} d0, a0"] if first == 0 else [f"    {add} d0, a0, b0"]),
+            f"    iadd32 r29, r29, {region.tokens * of.size}",
+            "    isub32 r1, r1, 1",
+            f"    bnz r1, .row{first}",
+        ]
+    return "\n".join([*lines, "    ret\n"])

@@ -1,0 +1,94 @@
+"""Softmax cross-entropy over the features of a row of PEs: losses and the gradient of the logits in one.
+
+    logits, labels, scale, dlogits, loss
+
+    dlogits = (softmax(logits) - onehot(label)) scale,  loss = sum over the row's tokens of -log softmax(logits)[label]
+
+labels u16 [tokens]; scale f32 [1] (loss scale / tokens of the batch, for a mean); loss f32 [1], the same in all PEs of
+a row.  dlogits may lie on logits.  The PE's column is the u16 at `column`.  All arithmetic is f32; exp is 12 cycles an
+element of the tile, all of it some 17.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import math_functions as functions
+from .code import Code, Routine, Vec, Work, register, routine
+from .row_sums import AllReduce, alone, reduce_row, sum_rows
+from .softmax import Softmax, exponentials, from_greatest
+
+OPERANDS = ("logits", "labels", "scale", "dlogits", "loss")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """features: of the logits; rows, tokens: of a tile; columns: PEs in a row; size: bytes of an element."""
+
+    features: int
+    rows: int
+    tokens: int
+    columns: int
+    size: int
+
+    def routine(self, name: str, allreduce: AllReduce = alone) -> Routine:
+        """The subroutine; operands as above."""
+        c, work, t, n = Code(), Work(), self.tokens, self.rows * self.tokens
+        at = {operand: register(OPERANDS, operand) for operand in OPERANDS}
+        logits, dlogits = (Vec(at[operand], n, self.size) for operand in ("logits", "dlogits"))
+        z = work.take(n, bank=2)
+        most, sums = work.take(t, bank=4), work.take(2 * t, bank=6)
+        total, chosen = sums.part(0, t), sums.part(t, t)
+        inverse, scratch, exponent = work.take(t, bank=0), work.take(t, bank=2), work.take(t, 2)
+        c.op("fmovs" if self.size == 4 else "fh2s", z, logits)
+        from_greatest(c, z, most, Softmax(self.features, self.rows, t, self.columns, self.size), allreduce)
+        self._at_labels(c, at["labels"], z, chosen)
+        exponentials(c, work, z, self.size == 2)
+        sum_rows(c, z, total, self.rows)
+        reduce_row(c, allreduce, "sum", sums)
+        functions.reciprocal(c, total, inverse, scratch)
+        c.clobber("r2")
+        c(f"ld32 r2, [{at['scale']}]")
+        c.op("fmuls", inverse, inverse, "r2")
+        functions.log(c, total, most, scratch, exponent)
+        c.op("fsubs", most, most, chosen)
+        losses = c.dsr("b", most)
+        c.clobber("r3")
+        c("mov r3, 0", f"fadds r3, r3, {losses}", f"st32 r3, [{at['loss']}]")
+        with c.loop(self.rows, d=z.rows(t), a=z.rows(t), b=inverse) as (d, a, b):
+            c(f"fmuls {d}, {a}, {b}")
+        self._at_labels(c, at["labels"], z, None, at["scale"])
+        c.op("fmovs" if self.size == 4 else "fs2h", dlogits, z)
+        return routine(name, OPERANDS, c, work.bytes, calls=allreduce is not alone)
+
+    def _at_labels(self, c: Code, labels: str, z: Vec, chosen: Vec | None, scale: str = "") -> None:
+        """Of each token the element of its label, where this PE has it: chosen = it (else 0), or it less the scale."""
+        t = self.tokens
+        top, skip = c.new_label(), c.new_label()
+        c("ld16 r2, [column]", f"imul32 r2, r2, {self.rows}", f"mov r3, {labels}", f"mov r4, {z.at}+{z.offset}")
+        c(f"mov r7, {chosen.at}+{chosen.offset}" if chosen else f"ld32 r7, [{scale}]", f"mov r16, {t}")
+        c.label(top)
+        c("ld16 r5, [r3]", "isub32 r5, r5, r2", f"iltu32 r6, r5, {self.rows}", f"imul32 r5, r5, {4 * t}")
+        c("iadd32 r5, r5, r4")
+        if chosen:
+            c("mov r17, 0", f"bz r6, {skip}", "ld32 r17, [r5]")
+            c.label(skip)
+            c("st32 r17, [r7]", "iadd32 r7, r7, 4")
+        else:
+            c(f"bz r6, {skip}", "ld32 r17, [r5]", "ssub r17, r17, r7", "st32 r17, [r5]")
+            c.label(skip)
+        c("iadd32 r3, r3, 2", "iadd32 r4, r4, 4", "isub32 r16, r16, 1", f"bnz r16, {top}")
+        c.forget()
+
+
+def reference(logits: np.ndarray, labels: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Losses [tokens] and the gradient [features, tokens] in float64 of logits [features, tokens]."""
+    z = np.asarray(logits, np.float64)
+    z = z - z.max(axis=0)
+    e = np.exp(z)
+    total, tokens = e.sum(axis=0), np.arange(z.shape[1])
+    gradient = e / total
+    gradient[labels, tokens] -= 1
+    return np.log(total) - z[labels, tokens], gradient * scale

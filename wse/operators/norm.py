@@ -1,0 +1,161 @@
+"""Layer norm and RMS norm, forward and backward, over tiles [rows][tokens] of a row of PEs.
+
+    xhat = (x - mean) rstd (RMS: x rstd),  rstd = 1 / sqrt(variance + eps),  y = gain xhat + bias
+    forward   x, gain, (bias), y, xhat, rstd       xhat [rows][tokens] is stored like x, rstd [tokens] is f32
+    again     xhat, gain, (bias), y                y once more, for who did not keep it
+    backward  dy, gain, xhat, rstd, dx, dgain, (dbias)
+              u = gain dy:  dx = rstd (u - mean(u) - xhat mean(u xhat)) (RMS: without mean(u)),
+              dgain = sum over tokens of dy xhat, dbias = that of dy
+
+gain, bias, dgain, dbias are f32 [rows]; dgain and dbias are sums over the PE's own tokens.  Means over features are
+sums of vectors of tokens over the row of PEs; the variance is taken from differences to the mean, with a second sum.
+All arithmetic is f32; 16-bit elements are rounded once when they are stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import math_functions as functions
+from .code import Code, Routine, Vec, Work, register, routine
+from .row_sums import AllReduce, alone, fill_padding, reduce_row, sum_rows, sum_tokens
+
+
+@dataclass(frozen=True)
+class Norm:
+    """features: of the whole activation; rows, tokens: of a tile; columns: PEs in a row; size: bytes of an element."""
+
+    kind: str  # "layer" or "rms"
+    features: int
+    rows: int
+    tokens: int
+    columns: int
+    size: int
+    eps: float
+    bias: bool = True
+
+    @property
+    def centered(self) -> bool:
+        return self.kind == "layer"
+
+    def forward(self, name: str, allreduce: AllReduce = alone) -> Routine:
+        """The subroutine; operands as above."""
+        operands = ("x", "gain", *(("bias",) if self.bias else ()), "y", "xhat", "rstd")
+        c, work, t = Code(), Work(), self.tokens
+        at = {operand: register(operands, operand) for operand in operands}
+        x, y, xhat = (Vec(at[operand], self.rows * t, self.size) for operand in ("x", "y", "xhat"))
+        wide = work.take(x.n, bank=2)
+        squares = work.take(x.n, bank=4)
+        mean, total, scratch = work.take(t, bank=6), work.take(t, bank=0), work.take(t, bank=2)
+        rstd = Vec(at["rstd"], t)
+        source = c.widened(x, wide)
+        if self.centered:
+            sum_rows(c, source, mean, self.rows)
+            reduce_row(c, allreduce, "sum", mean)
+            c.op("fmuls", mean, mean, 1 / self.features)
+            with c.loop(self.rows, d=wide.rows(t), a=source.rows(t), b=mean) as (d, a, b):
+                c(f"fsubs {d}, {a}, {b}")
+            source = wide
+        c.square(squares, source, squares)
+        sum_rows(c, squares, total, self.rows)
+        reduce_row(c, allreduce, "sum", total)
+        if self.centered and (padding := self.columns * self.rows - self.features):
+            c.op("fmuls", scratch, mean, mean)  # rows that are no features have x - mean = -mean
+            c.op("fmacs", total, total, scratch, -float(padding))
+        c.op("fmacs", total, self.eps, total, 1 / self.features)
+        functions.inverse_root(c, total, rstd, scratch)
+        with c.loop(self.rows, d=wide.rows(t), a=source.rows(t), b=rstd) as (d, a, b):
+            c(f"fmuls {d}, {a}, {b}")
+        c.op("fs2h" if self.size == 2 else "fmovs", xhat, wide)
+        # From xhat as it is stored: what backward differentiates is what forward computed.
+        self._scale(c, at, xhat, y, wide)
+        return routine(name, operands, c, work.bytes, calls=allreduce is not alone)
+
+    def again(self, name: str) -> Routine:
+        """The subroutine that makes y again, to the bit: operands xhat, gain, (bias), y."""
+        operands = ("xhat", "gain", *(("bias",) if self.bias else ()), "y")
+        c, work = Code(), Work()
+        at = {operand: register(operands, operand) for operand in operands}
+        xhat, y = (Vec(at[operand], self.rows * self.tokens, self.size) for operand in ("xhat", "y"))
+        self._scale(c, at, xhat, y, work.take(y.n, bank=2))
+        return routine(name, operands, c, work.bytes)
+
+    def _scale(self, c: Code, at: Mapping[str, str], xhat: Vec, y: Vec, wide: Vec) -> None:
+        """y = gain xhat + bias."""
+        t = self.tokens
+        source = c.widened(xhat, wide)
+        rows = {"d": (y if self.size == 4 else wide).rows(t), "b": source.rows(t)}
+        gain = Vec(at["gain"], self.rows)
+        if self.bias:
+            with c.loop(self.rows, over=gain, **rows, b2=Vec(at["bias"], self.rows)) as (d, b, b2):
+                end = c.new_label()
+                c(f"mapstep r2, {b2}, {end}")
+                c.lines.append(f"{end}:")
+                c(f"fmacs {d}, r2, {b}, r1")
+        else:
+            with c.loop(self.rows, over=gain, **rows) as (d, b):
+                c(f"fmuls {d}, r1, {b}")
+        if self.size == 2:
+            c.op("fs2h", y, wide)
+
+    def backward(self, name: str, allreduce: AllReduce = alone) -> Routine:
+        """The subroutine; operands as above.  dx may lie on dy."""
+        operands = ("dy", "gain", "xhat", "rstd", "dx", "dgain", *(("dbias",) if self.bias else ()))
+        c, work, t = Code(), Work(), self.tokens
+        at = {operand: register(operands, operand) for operand in operands}
+        dy, xhat, dx = (Vec(at[operand], self.rows * t, self.size) for operand in ("dy", "xhat", "dx"))
+        wide, normal, product = work.take(dy.n, bank=2), work.take(dy.n, bank=4), work.take(dy.n, bank=6)
+        sums = work.take((1 + self.centered) * t, bank=0)
+        gradient, values = c.widened(dy, wide), c.widened(xhat, normal)
+        c.op("fmuls", product, gradient, values)
+        sum_tokens(c, product, Vec(at["dgain"], self.rows), t)
+        if self.bias:
+            sum_tokens(c, gradient, Vec(at["dbias"], self.rows), t)
+        gain = Vec(at["gain"], self.rows)
+        with c.loop(self.rows, over=gain, d=wide.rows(t), a=gradient.rows(t)) as (d, a):
+            c(f"fmuls {d}, {a}, r1")
+        with c.loop(self.rows, over=gain, d=product.rows(t), a=product.rows(t)) as (d, a):
+            c(f"fmuls {d}, {a}, r1")
+        sum_rows(c, product, sums.part(0, t), self.rows)
+        if self.centered:
+            sum_rows(c, wide, sums.part(t, t), self.rows)
+        reduce_row(c, allreduce, "sum", sums)
+        c.op("fmuls", sums, sums, -1 / self.features)
+        values = xhat if self.size == 4 else normal
+        with c.loop(self.rows, d=product.rows(t), a=values.rows(t), b=sums.part(0, t)) as (d, a, b):
+            c(f"fmuls {d}, {a}, {b}")
+        c.op("fadds", wide, wide, product)
+        if self.centered:
+            with c.loop(self.rows, d=wide.rows(t), a=wide.rows(t), b=sums.part(t, t)) as (d, a, b):
+                c(f"fadds {d}, {a}, {b}")
+        out = dx if self.size == 4 else wide
+        with c.loop(self.rows, d=out.rows(t), a=wide.rows(t), b=Vec(at["rstd"], t)) as (d, a, b):
+            c(f"fmuls {d}, {a}, {b}")
+        if self.size == 2:
+            c.op("fs2h", dx, wide)
+        if self.centered:
+            fill_padding(c, dx, self.rows, self.features, self.columns, 0.0)
+        return routine(name, operands, c, work.bytes, calls=allreduce is not alone)
+
+    def reference(self, x: np.ndarray, gain: np.ndarray, bias: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+        """y, xhat and rstd in float64 of x [features, tokens]."""
+        x = np.asarray(x, np.float64)
+        centered = x - x.mean(axis=0) if self.centered else x
+        rstd = 1 / np.sqrt((centered**2).mean(axis=0) + self.eps)
+        xhat = centered * rstd
+        y = xhat * np.asarray(gain, np.float64)[:, None]
+        return (y if bias is None else y + np.asarray(bias, np.float64)[:, None]), xhat, rstd
+
+    def reference_backward(
+        self, dy: np.ndarray, gain: np.ndarray, xhat: np.ndarray, rstd: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """dx, dgain, dbias in float64; dgain and dbias are sums over all tokens."""
+        dy, xhat = np.asarray(dy, np.float64), np.asarray(xhat, np.float64)
+        u = dy * np.asarray(gain, np.float64)[:, None]
+        dx = u - xhat * (u * xhat).mean(axis=0)
+        if self.centered:
+            dx = dx - u.mean(axis=0)
+        return dx * rstd, (dy * xhat).sum(axis=1), dy.sum(axis=1)

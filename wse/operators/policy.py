@@ -1,0 +1,69 @@
+"""What is kept, multiplied and summed in which precision.
+
+Storage is the type of activations and of weights on the wire: f16, bf16, cb16 or f32.  A level says how sums are made:
+
+            products of a linear layer      weight gradients         attention               norms, activations, loss
+    POL0    exact products, f32 sums        f32                      f32 sums and scores     f32 inside
+    POL1    16-bit sums in one column of    f32                      f32 sums and scores     f32 inside
+            PEs, f32 between columns
+    POL2    16-bit sums                     16-bit sums over the     16-bit sums, scores     f32 inside
+                                            tokens of a PE, f32      and probabilities
+                                            from PE to PE
+
+With f32 storage all of it is f32, and the level means nothing.  Master weights and optimizer are f32 in every case, off
+the wafer.  POL1 is the vendor's default, POL0 its advice for large models (numeric precision and numerical issues pages
+of the vendor's documentation); it does not publish what "mixed" is, so the table above is ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import ConfigError
+
+STORAGES = ("f16", "bf16", "cb16", "f32")
+LEVELS = ("POL0", "POL1", "POL2")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """storage: one of STORAGES; level: one of LEVELS.  ConfigError for others."""
+
+    storage: str = "f16"
+    level: str = "POL0"
+
+    def __post_init__(self) -> None:
+        if self.storage not in STORAGES:
+            raise ConfigError(f"the storage of a policy is {', '.join(STORAGES)}, not {self.storage!r}")
+        if self.level not in LEVELS:
+            raise ConfigError(f"the level of a policy is {', '.join(LEVELS)}, not {self.level!r}")
+
+    @property
+    def wide(self) -> bool:
+        """Storage is f32."""
+        return self.storage == "f32"
+
+    @property
+    def fp16(self) -> str:
+        """The 16-bit format of the program."""
+        return "f16" if self.wide else self.storage
+
+    @property
+    def element(self) -> str:
+        """The dtype of arrays of activations."""
+        return "f32" if self.wide else "f16"
+
+    @property
+    def size(self) -> int:
+        """Bytes of an element."""
+        return 4 if self.wide else 2
+
+    @property
+    def products(self) -> str:
+        """How a linear layer sums: "f32" (f32 elements), "exact" (16-bit elements, f32 sums), "mixed" or "half"."""
+        return "f32" if self.wide else {"POL0": "exact", "POL1": "mixed", "POL2": "half"}[self.level]
+
+    @property
+    def gradients(self) -> str:
+        """How the tokens of one PE are summed for a weight gradient: "f32", "exact" or "half"."""
+        return "f32" if self.wide else {"POL0": "exact", "POL1": "exact", "POL2": "half"}[self.level]

@@ -1,0 +1,96 @@
+"""Collectives of a row: sums and maxima of short vectors.
+
+A vector goes from PE to PE to the east, each adds its own, the last one sends the result back to all by multicast:
+about 10 W + 2 n cycles for n f32 on W PEs.  (All-gathers of tiles are part of the operators that use them: linear.py.)
+All PEs get the same bits: partial sums are added in the order of the columns.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..program import dsd
+from .region import QUEUE_IN, QUEUE_OUT, memory
+
+if TYPE_CHECKING:
+    from ..program.dsd import Descriptor
+    from ..program.pe_class import PEClass
+    from .region import Region, Role
+
+OPERATIONS = {"sum": ("fadds", 0.0), "max": ("fmaxs", float("-inf"))}  # and what leaves a number as it is
+
+
+def allreduce(region: Region, op: str) -> str:
+    """Text that calls the all-reduce of the f32 vector whose span is in r16; see Region.allreduce."""
+    if region.width == 1:
+        return ""
+    name = f"total_{op}"
+    if "total" not in region.ways:
+        _declare(region)
+    region.subroutine(name, _text(name, OPERATIONS[op][0]))
+    return f"    call {name}\n"
+
+
+def _declare(region: Region) -> None:
+    """Descriptors by role: the first PE of a row has a neutral number in the place of what comes from the west, the
+    last one memory in the place of what goes on to the east.  Bases in memory and lengths are filled in by the code."""
+    region.uses("total")
+    color = region.program.colors["total"]
+    for op, (_, neutral) in OPERATIONS.items():
+        region.array(f"neutral_{op}", 1, "f32", init=neutral)
+        region.dsd(f"total_{op}_in", partial(_from_the_west, f"neutral_{op}"))
+    own = {pe.name: pe.symbols["neutral_sum"] for pe in region.classes.values()}
+    region.dsd(
+        "total_on",
+        lambda role, pe: (
+            dsd.mem1d(own[pe.name], length=1)
+            if role.last
+            else dsd.fabout(QUEUE_OUT["ring"], pe.queues_out[QUEUE_OUT["ring"]])
+        ),
+    )
+    region.dsd(
+        "total_to",
+        lambda role, pe: dsd.fabout(QUEUE_OUT["total"], color) if role.last else dsd.mem1d(own[pe.name], length=1),
+    )
+    region.dsd(
+        "total_from",
+        lambda role, pe: dsd.mem1d(own[pe.name], length=1) if role.last else dsd.fabin(QUEUE_IN["total"], color=color),
+    )
+
+
+def _from_the_west(neutral: str, role: Role, pe: PEClass) -> Descriptor:
+    if role.first:
+        return dsd.mem1d(pe.symbols[neutral], length=0, stride=0)
+    return dsd.fabin(QUEUE_IN["ring"], color=pe.queues_in[QUEUE_IN["ring"]])
+
+
+def _text(name: str, operation: str) -> str:
+    op = name.removeprefix("total_")
+    lines = [
+        f"{name}:",
+        f"    dsr b7, total_{op}_in",
+        f"    mov r28, {memory(4):#x}",
+        "    mov r29, r16",
+        "    mov r30, 4",
+        "    mov r31, 0",
+        "    ldds a7, r28",
+        *_with_span("d7", "total_on"),
+        f"    {operation} d7, a7, b7",
+        *_with_span("a7", "total_from"),
+        *_with_span("d7", "total_to"),
+        "    mov32 d7, a7",
+        "    ret",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _with_span(dsr: str, name: str) -> list[str]:
+    """Loads a descriptor with the span in r16 for its base and length; a fabric's has no base."""
+    return [
+        f"    ld32 r28, [{name}]",
+        "    mov r29, r16",
+        f"    ld32 r30, [{name}+8]",
+        f"    ld32 r31, [{name}+12]",
+        f"    ldds {dsr}, r28",
+    ]

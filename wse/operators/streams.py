@@ -1,0 +1,206 @@
+"""What passes the north edge of a region: streams of weights on their way in, drains of gradients on their way out.
+
+An operator that reads weights returns a Stream, one that makes gradients a Drain.  Both are made of index arrays that
+are computed once, so that packing and unpacking a step is one NumPy gather or scatter per operator.
+
+A wavelet of a 16-bit weight holds its bits in the lower half and, of a sparse stream, an index in the upper half; an
+f32 weight is a wavelet of its own, after one with the index if the stream is sparse.  CONTROL is the control wavelet
+that ends a row of weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..machine import numerics
+
+if TYPE_CHECKING:
+    from ..fabric.fabric import Fabric
+    from ..fabric.stream import StreamIn, StreamOut
+    from .region import Region
+
+ROW_END = (
+    40  # the control task of a region that the control wavelets name: it is blocked, so that only `mapstep` takes them
+)
+CONTROL = np.uint32(ROW_END << 16)
+END, ZERO = -1, -2  # in the place of an index: a control wavelet, a zero
+
+
+class Column(NamedTuple):
+    """Wavelets for the column of a region: uint32 [n], and which are control wavelets, bool [n]."""
+
+    words: np.ndarray
+    control: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """Weights in the order in which the columns of a region take them.
+
+    what        "linear forward 32 -> 128", for people
+    storage     of the policy: f16, bf16, cb16, f32
+    parts       (role, order): one after the other; role names an array that `pack` is given, order int64 [width, n] its
+                flat index of each wavelet of each column, END or ZERO
+    offsets     by role, of a sparse part: uint16, as order: the index that goes with the weight; a weight that is 0 is
+                not sent
+    """
+
+    what: str
+    storage: str
+    parts: tuple[tuple[str, np.ndarray], ...]
+    offsets: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Names of the arrays that it carries."""
+        return tuple(role for role, _ in self.parts)
+
+    @property
+    def width(self) -> int:
+        return self.parts[0][1].shape[0]
+
+    def pack(self, values: Mapping[str, np.ndarray]) -> list[Column]:
+        """Wavelets of each column.  values: by role, of any shape, float32 or uint16 bits of the storage."""
+        for role in self.roles:
+            if role not in values:
+                raise ConfigError(f"{self.what} streams {', '.join(self.roles)}: there are no values for {role}")
+        packed = [self._part(role, order, values[role]) for role, order in self.parts]
+        return [
+            Column(
+                np.concatenate([part[x].words for part in packed]), np.concatenate([part[x].control for part in packed])
+            )
+            for x in range(self.width)
+        ]
+
+    def _part(self, role: str, order: np.ndarray, values: np.ndarray) -> list[Column]:
+        bits = as_bits(values, self.storage)
+        if order.size and order.max() + 1 != bits.size:
+            raise ConfigError(f"{self.what} takes {order.max() + 1} values of {role}, not {bits.size}")
+        bits = np.append(bits, np.array([0, CONTROL], np.uint32))  # ZERO and END are the last two
+        words, control = bits[order], order == END
+        if role not in self.offsets:
+            return [Column(w, c) for w, c in zip(words, control, strict=True)]
+        sign = np.uint32(0x7FFFFFFF if self.storage == "f32" else 0x7FFF)
+        sent = control | (words & sign != 0)
+        offsets = self.offsets[role].astype(np.uint32)
+        columns = []
+        for w, c, at, keep in zip(words, control, offsets, sent, strict=True):
+            w, c, at = w[keep], c[keep], at[keep]
+            if self.storage != "f32":
+                columns.append(Column(np.where(c, w, w | at << 16), c))
+                continue
+            pairs = np.stack([at, w], axis=1)
+            valid = np.ones(pairs.shape, bool)
+            valid[c, 0] = False  # a control wavelet stands alone
+            columns.append(Column(pairs[valid], np.stack([np.zeros_like(c), c], axis=1)[valid]))
+        return columns
+
+
+@dataclass(frozen=True, eq=False)
+class Drain:
+    """Gradients in the order in which they leave the columns of a region.
+
+    what        for people
+    parts       (role, order, size): order int64 [width, n], the flat index of each wavelet (negative: padding, to be
+                dropped), size of the array it belongs to.  An index that occurs more than once is summed up.
+    storage     of the wavelets: "f32", or two 16-bit floats of that format to a wavelet (order then counts elements)
+    """
+
+    what: str
+    parts: tuple[tuple[str, np.ndarray, tuple[int, ...]], ...]
+    storage: str = "f32"
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return tuple(role for role, _, _ in self.parts)
+
+    @property
+    def wavelets(self) -> int:
+        """That leave each column."""
+        n = sum(order.shape[1] for _, order, _ in self.parts)
+        return n if self.storage == "f32" else n // 2
+
+    def unpack(self, columns: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """float32 arrays by role, from uint32 [wavelets] of each column."""
+        for x, words in enumerate(columns):
+            if len(words) != self.wavelets:
+                raise ConfigError(f"{self.what} gives {self.wavelets} wavelets in column {x}, not {len(words)}")
+        values = np.stack([np.ascontiguousarray(words, dtype=np.uint32) for words in columns])
+        numbers = (
+            values.view(np.float32) if self.storage == "f32" else numerics.from_bits(values.view("<u2"), self.storage)
+        )
+        result, at = {}, 0
+        for role, order, shape in self.parts:
+            part = numbers[:, at : at + order.shape[1]]
+            at += order.shape[1]
+            kept = order >= 0
+            flat = np.zeros(int(np.prod(shape)), np.float32)
+            np.add.at(flat, order[kept], part[kept])
+            result[role] = flat.reshape(shape)
+        return result
+
+
+def as_bits(values: np.ndarray, storage: str) -> np.ndarray:
+    """uint32 [n]: values as they go on the wire."""
+    values = np.asarray(values)
+    if values.dtype == np.uint16:
+        return values.ravel().astype(np.uint32)
+    if storage == "f32":
+        return np.ascontiguousarray(values, np.float32).ravel().view(np.uint32)
+    return numerics.to_bits(values.ravel(), storage).astype(np.uint32)
+
+
+def joined(packed: Sequence[Sequence[Column]]) -> list[Column]:
+    """Streams one after the other."""
+    return [
+        Column(np.concatenate([c.words for c in columns]), np.concatenate([c.control for c in columns]))
+        for columns in zip(*packed, strict=True)
+    ]
+
+
+class Edge:
+    """The north edge of a region at the edge of a fabric: streams into each column and one out of it.
+
+    into, embedding, out: of each column, from the west to the east; empty where the region uses no such way.
+    capacity: wavelets that a column's way out holds until they are taken.
+    """
+
+    def __init__(self, fabric: Fabric, region: Region, capacity: int = 1 << 20) -> None:
+        self.region = region
+        xs = range(region.x, region.x + region.width)
+
+        def into(way: str) -> list[StreamIn]:
+            return [fabric.stream_in(x, region.y, "N", way, [], segments=[]) for x in xs] if way in region.ways else []
+
+        self.into, self.embedding = into("weights"), into("embedding")
+        self.out: list[StreamOut] = []
+        if "north" in region.ways:
+            self.out = [fabric.stream_out(x, region.y, "N", "north0", capacity) for x in xs]
+
+    def feed(self, task: str, values: Mapping[Stream, Mapping[str, np.ndarray]]) -> None:
+        """What the task takes, all at once.  values: of each of its streams, by role."""
+        streams = self.region.streams[task]
+        missing = [stream.what for stream in streams if stream not in values]
+        if missing:
+            raise ConfigError(f"task {task} takes {len(streams)} streams, and has no values for {', '.join(missing)}")
+        self.put([stream.pack(values[stream]) for stream in streams])
+
+    def put(self, packed: Sequence[Sequence[Column]]) -> None:
+        """Streams that are packed already, in the order in which they are taken."""
+        if packed:
+            for stream, column in zip(self.into, joined(packed), strict=True):
+                stream.put(column.words, column.control)
+
+    def take(self, task: str) -> list[tuple[Drain, dict[str, np.ndarray]]]:
+        """The gradients that the task has sent."""
+        words = [stream.take()[0] for stream in self.out]
+        result, at = [], 0
+        for drain in self.region.drains[task]:
+            result.append((drain, drain.unpack([w[at : at + drain.wavelets] for w in words])))
+            at += drain.wavelets
+        return result

@@ -1,0 +1,241 @@
+"""Activations from a region to the next one: a row of PEs hands a tile of each over to a row of PEs beside it.
+
+Two chains run through all regions of a row, one to the east for activations, one to the west for their gradients.  Each
+PE sends what it has of the activation and then passes on what comes from behind; each PE beyond passes on what is
+meant for those further on and then keeps its own.  So features travel from the highest to the lowest to the east, from
+the lowest to the highest to the west, whatever the widths of the two regions are, one wavelet a cycle on each link.
+
+    line = transport.Line(program)                        # colors and routes, once
+    line.declare(pe, x)                                   # queues and descriptors of a class of PEs at this x (parity)
+    routine = transport.send("east", x0=4, features=32, width=4, tokens=32, size=2)
+    ... routine.call(tile="y") ...                        # in every PE of the region that sends
+    routine = transport.receive("west", x0=8, features=32, width=8, tokens=32, size=2)
+    ... routine.call(tile="x") ...                        # in every PE of the next one: comes from the west
+
+Tiles are [ceil(features / width)][tokens]; what lies beyond the features is not sent, and 0 where it arrives.  All
+blocks the main thread until it is through.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from ..errors import ConfigError
+from ..machine import isa
+from ..program import dsd
+from .code import Routine, register
+from .strided_walks import LENGTH
+
+if TYPE_CHECKING:
+    from ..program.pe_class import PEClass
+    from ..program.program import Program
+
+Side = Literal["east", "west"]
+SIDES: tuple[Side, Side] = ("east", "west")
+TOWARDS = {"east": "E", "west": "W"}
+QUEUE_IN = {"east": 6, "west": 5}  # of what comes from that side
+QUEUE_OUT = {"east": 5, "west": 6}
+XDSR = 11
+DSR = 7
+
+
+def opposite(side: Side) -> Side:
+    return "west" if side == "east" else "east"
+
+
+class Line:
+    """The two chains of a program, over the PEs xs of the rows ys; default: all."""
+
+    def __init__(self, program: Program, xs: range | None = None, ys: slice | None = None) -> None:
+        self.xs = range(program.width) if xs is None else xs
+        self.colors = {(side, parity): program.color(f"{side}{parity}") for side in SIDES for parity in (0, 1)}
+        for side in SIDES:
+            beyond = self.xs[-1] if side == "east" else self.xs[0]
+            for x in self.xs:
+                if x == beyond:
+                    continue
+                to = x + (1 if side == "east" else -1)
+                color = self.colors[side, x % 2]
+                program.route(color, "R", TOWARDS[side], x=x, y=ys)
+                program.route(color, TOWARDS[opposite(side)], "R", x=to, y=ys)
+
+    def declare(self, pe: PEClass, x: int) -> None:
+        """Queues and descriptors of a class whose PEs stand in columns of x's parity, at the ends like x."""
+        for side in SIDES:
+            behind = x - 1 if side == "east" else x + 1  # who sends to x on the chain towards this side
+            ahead = x + 1 if side == "east" else x - 1
+            came, goes = opposite(side), side
+            source = target = None
+            if behind in self.xs:
+                source = self.colors[side, behind % 2]
+                pe.queue_in(QUEUE_IN[came], source)
+            if ahead in self.xs:
+                target = self.colors[side, x % 2]
+                pe.queue_out(QUEUE_OUT[goes], target)
+            for name, simd in (("", False), ("_pairs", True)):
+                if source is None:  # one text for all PEs names it; those at the end never load it
+                    pe.array(f"from_{came}{name}", dsd.BYTES, "u8")
+                else:
+                    pe.dsd(f"from_{came}{name}", dsd.fabin(QUEUE_IN[came], color=source, simd=simd))
+                if target is None:
+                    pe.array(f"to_{goes}{name}", dsd.BYTES, "u8")
+                else:
+                    pe.dsd(f"to_{goes}{name}", dsd.fabout(QUEUE_OUT[goes], target, simd=simd))
+
+
+def send(side: Side, x0: int, features: int, width: int, tokens: int, size: int, name: str = "") -> Routine:
+    """Sends the tile of each PE of a region to this side.
+
+    x0: the region's first column.  width: its columns.  tokens: of a row.  size: bytes of an element, 2 or 4.
+    """
+    block = _block(features, width, tokens, size)
+    lines = [*_own(side, x0, features, width, tokens, block)]
+    lines += ["bz r3, .passed_own", *_walk(side, tokens, size, block)]
+    lines += [f"dsr d{DSR}, to_{side}{_pairs(tokens, size)}", f"{_move(size)} d{DSR}, a{DSR}", ".passed_own:"]
+    # What lies behind: features below (above) its own.
+    lines += [*_behind(side, features, block, "r2", "r3")]
+    lines += [*_pass_on(opposite(side), side, tokens, size)]
+    return _routine(name or f"send_{side}", lines)
+
+
+def receive(side: Side, x0: int, features: int, width: int, tokens: int, size: int, name: str = "") -> Routine:
+    """Takes what comes from this side: passes on what is for PEs further on, then keeps its own part in the tile."""
+    block = _block(features, width, tokens, size)
+    towards = opposite(side)
+    lines = [*_own(towards, x0, features, width, tokens, block)]
+    lines += ["mov r24, r3", *_ahead(towards, features, "r2", "r3")]
+    lines += [*_pass_on(side, towards, tokens, size)]
+    lines += ["mov r3, r24", "bz r3, .none", *_walk(towards, tokens, size, block, "d")]
+    lines += [f"dsr a{DSR}, from_{side}{_pairs(tokens, size)}", f"{_move(size)} d{DSR}, a{DSR}", ".none:"]
+    lines += _padding(tokens, size, block)
+    return _routine(name or f"receive_{side}", lines)
+
+
+def _block(features: int, width: int, tokens: int, size: int) -> int:
+    if size not in (2, 4) or min(features, width, tokens) < 1:
+        raise ConfigError(f"a tile has elements of 2 or 4 bytes, and at least one, not {features} x {tokens} of {size}")
+    if features * tokens > LENGTH:
+        raise ConfigError(
+            f"a row hands over {features} features of {tokens} tokens: at most {LENGTH} elements go at once; "
+            "use fewer tokens a row"
+        )
+    return -(-features // width)
+
+
+def _own(side: Side, x0: int, features: int, width: int, tokens: int, block: int) -> list[str]:
+    """r2: its first feature, r3: how many of its features there are."""
+    return [
+        "coord r2, 0",
+        f"isub32 r2, r2, {x0}",
+        f"imul32 r2, r2, {block}",
+        f"mov r3, {features}",
+        "isub32 r3, r3, r2",
+        *_clamp("r3", block),
+    ]
+
+
+def _clamp(r: str, most: int) -> list[str]:
+    """r = least(greatest(r, 0), most)."""
+    return [
+        "mov r5, 0",
+        f"ilts32 r4, {r}, r5",
+        f"sel {r}, r4, r5, {r}",
+        f"mov r5, {most}",
+        f"ilts32 r4, r5, {r}",
+        f"sel {r}, r4, r5, {r}",
+    ]
+
+
+def _behind(side: Side, features: int, block: int, first: str, to: str) -> list[str]:
+    """Features that come from behind on the way to this side."""
+    if side == "east":
+        return [f"mov {to}, {first}", *_clamp(to, features)]
+    return [f"mov {to}, {features - block}", f"isub32 {to}, {to}, {first}", *_clamp(to, features)]
+
+
+def _ahead(side: Side, features: int, first: str, to: str) -> list[str]:
+    """Features that are for PEs further on: those that come last on the way to this side are for the first PEs."""
+    if side == "east":
+        return [
+            f"mov {to}, {features}",
+            f"isub32 {to}, {to}, {first}",
+            f"isub32 {to}, {to}, r24",
+            *_clamp(to, features),
+        ]
+    return [f"mov {to}, {first}", *_clamp(to, features)]
+
+
+def _walk(side: Side, tokens: int, size: int, block: int, file: str = "a") -> list[str]:
+    """The DSR of the PE's r3 features in the tile, in the order in which they travel to this side."""
+    row = tokens * size
+    order = -row if side == "east" else row
+    # In a 4d walk, [features][tokens]: extents and strides of the two slower dimensions, then of these.
+    lines = [
+        "mov r28, 0x10001",
+        f"mov r29, {block | tokens << 16:#x}",
+        "mov r30, 0",
+        f"mov r31, {order & 0xFFFF | size << 16:#x}",
+        f"ldxd x{XDSR}, r28",
+        "mov r29, r8",
+    ]
+    if side == "east":  # from the last one on
+        lines += [f"imul32 r4, r3, {row}", "iadd32 r29, r29, r4", f"isub32 r29, r29, {row}"]
+    return [
+        *lines,
+        f"imul32 r4, r3, {tokens << 16}",
+        "iadd32 r29, r29, r4",
+        f"mov r28, {isa.DSD_MEM4D}",
+        "mov r30, 0",
+        f"mov r31, {XDSR}",
+        f"ldds {file}{DSR}, r28",
+    ]
+
+
+def _padding(tokens: int, size: int, block: int) -> list[str]:
+    """Zeros in the rows of the tile beyond the PE's r24 features."""
+    row = tokens * size
+    return [
+        f"mov r3, {block}",
+        "isub32 r3, r3, r24",
+        "bz r3, .whole",
+        f"imul32 r4, r24, {row}",
+        "iadd32 r29, r8, r4",
+        f"imul32 r4, r3, {tokens << 16}",
+        "iadd32 r29, r29, r4",
+        f"mov r28, {isa.DSD_MEM1D}",
+        f"mov r30, {size}",
+        "mov r31, 0",
+        f"ldds d{DSR}, r28",
+        "mov r4, 0",
+        f"{_move(size)} d{DSR}, r4",
+        ".whole:",
+    ]
+
+
+def _pass_on(came: Side, side: Side, tokens: int, size: int) -> list[str]:
+    """Passes on r3 features of a row."""
+    name = f"from_{came}{_pairs(tokens, size)}"
+    return [
+        "bz r3, .passed",
+        *(f"ld32 r{28 + i}, [{name}+{4 * i}]" for i in range(4)),
+        f"imul32 r29, r3, {tokens << 16}",
+        f"ldds a{DSR}, r28",
+        f"dsr d{DSR}, to_{side}{_pairs(tokens, size)}",
+        f"{_move(size)} d{DSR}, a{DSR}",
+        ".passed:",
+    ]
+
+
+def _pairs(tokens: int, size: int) -> str:
+    """Two 16-bit elements to a wavelet, if rows are even."""
+    return "_pairs" if size == 2 and tokens % 2 == 0 else ""
+
+
+def _move(size: int) -> str:
+    return "mov16" if size == 2 else "mov32"
+
+
+def _routine(name: str, lines: list[str]) -> Routine:
+    text = "".join(f"{line}\n" if line.endswith(":") else f"    {line}\n" for line in lines)
+    assert register(("tile",), "tile") == "r8"
+    return Routine(name, ("tile",), 0, f"{name}:\n{text}    jr r27\n")

@@ -1,0 +1,220 @@
+"""The weight gradient of a linear layer, after the product that has gathered dy; linear.py says how it goes.
+
+What was gathered, [chunk][n][t], is transposed to rows of tokens: T[token][N'], N' = W ny with padding.  For sums in
+f32 of 16-bit elements, tokens j and j + t / 2 share the 32-bit words of a row, so that the sources of a multiply-add
+never meet in a bank; a paired chunk (rows p and p + half in a word) then goes over in one operation.  So many chunks
+are transposed and used at a time as take no more than 4 KiB, if that leaves rows long enough.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..errors import ProgramError
+from ..machine import isa
+from .parameters import NORTH_VECTOR, next_outbox, sent_off
+from .product import call, walk
+from .region import NORTH, Region, Tile, memory, memory_dsr
+from .streams import Drain
+from .tiles import owned
+
+if TYPE_CHECKING:
+    from .linear import Gathered
+
+XDSR = 0
+# Words of a shape's table: contents of the XDSR, spans of T and of what was gathered, length and span of a row of T,
+# how many inputs a column has, parts of T, bytes of one.
+TENSOR, TURNED, SOURCE, ROW, FIRST, INPUTS, PARTS, BYTES = 0, 16, 20, 24, 28, 32, 36, 40
+MOST = 4096  # bytes of T at a time are enough: longer rows would save few cycles more
+# Elements of a row that take as long as the next operation has to wait for the results of the one before: no less.
+LEAST = {"f32": 12, "exact": 24, "half": 48}
+
+
+def weight_gradient(region: Region, made: Gathered, x: Tile, dy: Tile, bias: bool) -> Drain:
+    """Adds to the sequence, behind the product `made` that gathered dy: the rows g[k] = sum of x[k] dy^T go north, for
+    each k of the column's own inputs, and with bias the sums of dy.  A drain of "weight" [dy, x] and "bias" [dy]."""
+    cut = Cut.of(made)
+    if region.tokens * cut.n >= isa.LENGTH_INFINITE:
+        raise ProgramError(
+            f"the weight gradient of {x.features} -> {dy.features} transposes {region.tokens * cut.n} elements at "
+            f"once, beyond the {isa.LENGTH_INFINITE - 1} of a descriptor: use fewer tokens per row"
+        )
+    region.uses("north")
+    region.outbox(max(cut.n, made.kx))
+    region.work(cut.at + cut.bytes)
+    shape, words = f"gradient_{x.features}_{dy.features}", _table(made, cut, region.features(x.features))
+    call(region, "gradient", _text(made), shape, words, x)
+    parts: list[tuple[str, np.ndarray, tuple[int, ...]]] = []
+    parts.append(("weight", _order(made, x.features, dy.features), (dy.features, x.features)))
+    if bias:
+        region.work(4 * made.kx)
+        region.subroutine("north_vector", NORTH_VECTOR)
+        region.subroutine("sum_tokens", _sums(made))
+        region.code(f"    mov r8, {dy.at}\n    mov r9, {made.kx}\n    call sum_tokens")
+        region.code(f"    mov r16, {region.span('work', made.kx)}\n    call north_vector")
+        parts.append(("bias", owned(dy.features, made.width), (dy.features,)))
+    return region.gives(Drain(f"gradient of linear {x.features} -> {dy.features}", tuple(parts)))
+
+
+def _shared(made: Gathered) -> bool:
+    """Two tokens share a word of T."""
+    return made.policy.gradients == "exact"
+
+
+class Cut(NamedTuple):
+    """T is made and used in `parts` of so many chunks: n elements a row, cells of 32 bits if it is paired, bytes of a
+    part, from `at` on in the work space, half a row of banks away from sums."""
+
+    parts: int
+    chunks: int
+    n: int
+    cells: int
+    bytes: int
+    at: int
+
+    @classmethod
+    def of(cls, made: Gathered) -> Cut:
+        chunk = made.rows * made.tokens * made.policy.size
+        least = LEAST[made.policy.gradients]
+        fit = [p for p in range(1, made.width + 1) if made.width % p == 0 and made.width // p * made.rows >= least]
+        parts = next((p for p in fit if made.width // p * chunk <= MOST), max(fit, default=1))
+        chunks = made.width // parts
+        return cls(parts, chunks, chunks * made.rows, chunks * made.half, chunks * chunk, -(-made.work // 16) * 16 + 8)
+
+
+def _order(made: Gathered, inputs: int, outputs: int) -> np.ndarray:
+    """int64 [width, n]: where in [outputs, inputs] each sum of each column belongs; -1: padding."""
+    w, half, cut = made.width, made.half, Cut.of(made)
+    place = np.arange(cut.n)
+    if made.paired:
+        upper, q = place // cut.cells, place % cut.cells
+        step, row = q // half, upper * half + q % half
+    else:
+        step, row = place // made.rows, place % made.rows
+    steps = np.arange(cut.parts)[:, None] * cut.chunks + step
+    n = np.full((w, cut.parts, cut.n), -1)
+    there = row < made.kx
+    n[:, :, there] = made.chunks()[:, steps[:, there], np.broadcast_to(row[there], (cut.parts, there.sum()))]
+    k, n = owned(inputs, w)[:, None, :, None], n[:, :, None, :]
+    return np.where((k >= 0) & (n >= 0), n * inputs + k, -1).reshape(w, -1)
+
+
+def _table(made: Gathered, cut: Cut, kx: int) -> list[int]:
+    """The shape's words, in the order of the names above; spans in the work space lack its address."""
+    t, size, n = made.tokens, made.policy.size, cut.n
+    if not _shared(made):
+        tensor = _tensor([n, t], [size, size * n])
+    elif made.paired:  # from (cell, half of the tokens, token, half of the rows)
+        tensor = _tensor([cut.cells, 2, t // 2, 2], [4, 2, 4 * n, 4 * cut.cells])
+    else:
+        tensor = _tensor([n, 2, t // 2], [4, 2, 4 * n])
+    spans = [(n * t << 16) + cut.at, (n * t << 16) + made.gathered, n << 16, (n << 16) + cut.at]
+    return [*tensor, *spans, kx, cut.parts, cut.bytes]
+
+
+def _tensor(extents: list[int], strides: list[int]) -> list[int]:
+    """The contents of an XDSR: up to four extents, and strides in bytes, slowest first."""
+    extents, strides = [1] * (4 - len(extents)) + extents, [0] * (4 - len(strides)) + strides
+    return [low & 0xFFFF | (high & 0xFFFF) << 16 for low, high in zip(*[iter([*extents, *strides])] * 2, strict=True)]
+
+
+def _transpose(made: Gathered) -> list[str]:
+    """The part of what was gathered whose span is in r2 becomes T."""
+    size = made.policy.size
+    return [
+        *(f"    ld32 r{28 + i}, [r10+{TENSOR + 4 * i}]" for i in range(4)),
+        f"    ldxd x{XDSR}, r28",
+        f"    mov r28, {isa.DSD_MEM4D | (isa.DSD_WIDE << 8 if size == 4 else 0):#x}",
+        f"    ld32 r29, [r10+{TURNED}]",
+        "    iadd32 r29, r29, r11",
+        "    mov r30, 0",
+        f"    mov r31, {XDSR}",
+        "    ldds d0, r28",
+        *walk("a0", size, "r2", ""),
+        f"    {'mov32' if size == 4 else 'mov16'} d0, a0",
+    ]
+
+
+def _text(made: Gathered) -> str:
+    """The subroutine: x at r8, table at r10."""
+    of, t, size, shared = made.policy, made.tokens, made.policy.size, _shared(made)
+    halves = 2 if shared else 1
+    multiply_add = {"f32": "fmacs", "exact": "fmachs", "half": "fmach"}[of.gradients]
+    sum_size = 2 if of.gradients == "half" else 4
+    lines = [
+        "gradient:",
+        *next_outbox("begun"),
+        "    mov r11, work",
+        f"    ld32 r2, [r10+{SOURCE}]",
+        "    iadd32 r2, r2, r11",
+        f"    ld32 r3, [r10+{PARTS}]",
+        f"    mov r12, {memory(sum_size):#x}",
+        f"    mov r14, {sum_size}",
+        "    mov r15, 0",
+        f"    mov r16, {memory(size):#x}",
+        f"    mov r18, {size}",
+        "    mov r19, 0",
+        f"    mov r20, {memory(size, save=True):#x}",
+        f"    mov r22, {4 if shared else size}",
+        "    mov r23, 0",
+        f"    ld32 r24, [r10+{ROW}]",
+        f"    ld32 r25, [r10+{FIRST}]",
+        "    iadd32 r25, r25, r11",
+        "    dsr d10, north_out",
+        f"    dsr {'b10' if sum_size == 4 else 'a10'}, south_in",
+        ".part:",
+        *_transpose(made),
+        f"    ld32 r9, [r10+{INPUTS}]",
+        f"    iadd32 r17, r8, {t // halves << 16:#x}",
+        ".input:",
+        "    iadd32 r13, r7, r24",
+        "    ldds d0, r12",
+        "    ldds a0, r12",
+        f"    {'mov32' if sum_size == 4 else 'mov16'} d0, r0",
+    ]
+    for half in range(halves):
+        lines += [
+            f"    iadd32 r21, r25, {2 * half}",
+            "    ldds b1, r16",
+            "    ldds b0, r20",
+            f".token{half}:",
+            f"    mapstep r1, b1, .end{half}",
+            f"    {multiply_add} d0, a0, b0, r1",
+            f"    maploop .token{half}",
+            f".end{half}:",
+            f"    iadd32 r17, r17, {t // halves * size}",
+        ]
+    if sum_size == 4:
+        lines += ["    ldds a10, r12", f"    fadds d10, a10, b10 {{async, ut={NORTH}}}"]
+    else:
+        lines += ["    ldds b10, r12", f"    faddhs d10, a10, b10 {{async, ut={NORTH}}}"]
+    lines += [*sent_off(), "    isub32 r9, r9, 1", "    bnz r9, .input"]
+    lines += [
+        f"    ld32 r1, [r10+{BYTES}]",
+        "    iadd32 r2, r2, r1",
+        "    isub32 r3, r3, 1",
+        "    bnz r3, .part",
+        "    ret\n",
+    ]
+    return "\n".join(lines)
+
+
+def _sums(made: Gathered) -> str:
+    """The subroutine: the sums over the tokens of the r9 rows of the tile at r8, f32, into the work space."""
+    size = made.policy.size
+    return "\n".join(
+        [
+            "sum_tokens:",
+            *memory_dsr("b0", size, f"r8, {made.tokens << 16:#x}", save=True),
+            *memory_dsr("d0", 4, f"work+{1 << 16:#x}"),
+            ".row:",
+            "    mov r1, 0",
+            f"    {'fadds' if size == 4 else 'faddhs'} r1, r1, b0",
+            "    mapput d0, r1",
+            "    isub32 r9, r9, 1",
+            "    bnz r9, .row",
+            "    ret\n",
+        ]
+    )

@@ -1,0 +1,134 @@
+"""Weight streaming on a grid of any size, on paper: tiles, memory and streams of each operator of a layer.
+
+The layout is that of the executed kernels (kernels/layer): features along x, tokens along y.  Nothing is run here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ..costs.cycles import operator_cycles
+from ..machine.parameters import Machine
+from ..memoryx import Network
+from ..models import Transformer, graph
+from . import microbatch
+
+
+@dataclass(frozen=True)
+class Tile:
+    """An operator on the grid: its output's tile per PE (features, tokens), and what streams in and out per pass."""
+
+    name: str
+    kind: str
+    features: tuple[int, int]
+    tile: tuple[int, int]
+    weights: int
+    stream_bytes: float
+    cycles: tuple[float, ...]  # forward, backward: of the cost model of executed kernels; 0 where there is none
+    streaming: tuple[float, float]  # forward, backward: until its weights are in, and backward its gradients out
+
+    @property
+    def bound(self) -> str:
+        """What takes longer in the two passes together."""
+        return "compute" if sum(self.cycles) >= sum(self.streaming) else "stream"
+
+
+@dataclass(frozen=True)
+class Streaming:
+    """Operators of the first layer, the embedding and the head, in forward order; memory in bytes per PE."""
+
+    model: str
+    arch: str
+    grid: tuple[int, int]
+    sequence: int
+    micro_batch: float
+    layers: tuple[Tile, ...]
+    memory_per_pe: float
+    sram_bytes: int
+    pass_bytes: float
+
+    @property
+    def tokens(self) -> float:
+        """Of a pass."""
+        return self.micro_batch * self.sequence
+
+    def document(self) -> dict[str, Any]:
+        """What --json prints; keys are stable."""
+        return {
+            "model": self.model,
+            "mode": "streaming",
+            "arch": self.arch,
+            "grid": list(self.grid),
+            "sequence": self.sequence,
+            "micro_batch": self.micro_batch,
+            "tokens_per_pass": self.tokens,
+            "activation_bytes_per_pe": self.memory_per_pe,
+            "streamed_bytes_per_pass": self.pass_bytes,
+            "operators": [
+                {
+                    "name": t.name,
+                    "kind": t.kind,
+                    "features": list(t.features),
+                    "tile": list(t.tile),
+                    "weights": t.weights,
+                    "cycles": list(t.cycles),
+                    "stream_cycles": list(t.streaming),
+                    "bound_by": t.bound,
+                }
+                for t in self.layers
+            ],
+        }
+
+    def words(self) -> list[tuple[str, str]]:
+        """Pairs for people."""
+        return [
+            ("model", f"{self.model}, sequences of {self.sequence}, one layer at a time, weights streamed"),
+            ("machine", f"{self.arch}, {self.grid[0]} x {self.grid[1]} PEs"),
+            ("micro-batch", f"{self.micro_batch:g} sequences, {self.tokens:,.0f} tokens a pass"),
+            ("activations", f"{self.memory_per_pe:,.0f} of {self.sram_bytes:,} bytes per PE for the widest layer"),
+            (
+                "cycles",
+                "modelled: computing from cost models of executed kernels (wse costs), streams from "
+                "the link's share; a layer takes the longer of both",
+            ),
+            ("streamed", f"{self.pass_bytes / 1e9:,.3f} GB a pass: weights twice (16 bits), gradients once (32 bits)"),
+        ]
+
+
+def streaming(
+    model: Transformer, grid: tuple[int, int], arch: str = "wse3", sequence: int | None = None, batch: int | None = None
+) -> Streaming:
+    """The tiles of a model on grid (width, height).  batch: sequences of a pass; None: what memory takes."""
+    s = sequence or model.sequence
+    whole = grid[0] * grid[1]
+    sram = 49152
+    most = microbatch.room(model, s, arch, whole, sram)
+    if batch is None:
+        batch = int(most)
+        batch = max(batch, microbatch.choose(model, 1, 1, s, arch, pes=whole).passes)  # ConfigError if none fits
+    else:
+        batch = int(microbatch.choose(model, batch, 1, s, arch, pes=whole).sequences)
+    made = graph(model)
+    rows = math.ceil(batch * s / grid[1])
+    machine = Machine(arch)
+    # A rectangle has its columns' share of the wafer's link.
+    per_cycle = Network().bandwidth / machine.clock_hz * grid[0] / machine.fabric_width
+    tiles = tuple(
+        Tile(
+            o.name,
+            o.kind,
+            o.features,
+            (math.ceil(o.features[1] / grid[0]), rows),
+            o.weights,
+            o.bytes("forward") + o.bytes("backward"),
+            operator_cycles(o, grid[0], rows, s, arch),
+            (o.bytes("forward") / per_cycle, max(o.bytes("forward"), 4.0 * o.weights) / per_cycle),
+        )
+        for o in made.operators
+        if o.layer in (None, 0)
+    )
+    total = sum(o.bytes("forward") + o.bytes("backward") for o in made.operators)
+    memory = microbatch.token_bytes(model) * batch * s / whole
+    return Streaming(model.name, arch, grid, s, batch, tiles, memory, sram, total)

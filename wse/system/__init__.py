@@ -1,0 +1,14 @@
+"""Whole systems: MemoryX, SwarmX and wafers; how long a step takes and what bounds it.
+
+    parts        components of a cluster, figures with sources
+    workload     operations and bytes of a step
+    closed       the step, analytic
+    events       the step, event by event (SimPy)
+    predict      tables with intervals; the mechanisms of imperfect scaling, one at a time
+    capacity     whether a model fits
+    gpu          the same job on GPUs
+    inference    decoding with weights in SRAM
+    check        published runs against the model
+
+All of it is modelled.
+"""

@@ -1,0 +1,131 @@
+"""The step in closed form: what the event-driven model must come to when nothing waits for anything unexpected.
+
+    T      = batch x sequence / (systems x passes)            tokens of a pass on a wafer
+    C      = compute of a pass, forward and backward           (calibrate.py)
+    t_fwd  = max(C/3, weights in / link, stash / link)
+    t_bwd  = max(2C/3, weights in / link, gradients out / link, stash / link)
+    fill   = one layer's weights in and gradients out, and the tree's hops both ways
+    cross  = the part of the update that nothing hides
+    jitter = sigma x slowest(systems) x (t_fwd + t_bwd)        stragglers: below sqrt(2 ln systems), which it tends to
+    step   = passes x (t_fwd + t_bwd) + fill + cross + jitter
+
+Every input may be an array: intervals come from evaluating it for many draws at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from ..plan.microbatch import WAFER_BYTES
+from .parts import UPDATE_BYTES, System
+from .workload import Workload
+
+Number = Any  # float or an array of draws
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a step depends on, as numbers or arrays; see `inputs`."""
+
+    parameters: Number  # trained numbers
+    streamed: Number  # weights of a pass
+    layers: int  # of the stream
+    tokens: Number  # per pass and wafer
+    passes: Number
+    systems: int
+    compute: Number  # seconds of a pass, forward and backward
+    stash: Number  # bytes that leave and come back per pass
+    link: Number
+    weight_bytes: Number
+    gradient_bytes: Number
+    dram: Number  # bytes per second
+    exposed: Number  # share of the update that nothing hides: 0 to 1
+    depth: int
+    hop: Number
+    jitter: Number
+
+
+@dataclass(frozen=True)
+class Step:
+    """Seconds of a step by part, and what bounds its passes."""
+
+    forward: Number
+    backward: Number
+    fill: Number
+    cross: Number
+    jitter: Number
+
+    @property
+    def seconds(self) -> Number:
+        return sum(getattr(self, field.name) for field in fields(self))
+
+
+def step(i: Inputs) -> Step:
+    """Evaluates the form."""
+    incoming = i.weight_bytes * i.streamed / i.link
+    outgoing = i.gradient_bytes * i.streamed / i.link
+    stash = i.stash / i.link
+    forward = np.maximum(np.maximum(i.compute / 3, incoming), stash)
+    backward = np.maximum(np.maximum(2 * i.compute / 3, incoming), np.maximum(outgoing, stash))
+    fill = (incoming + outgoing) / i.layers + 2 * i.depth * i.hop
+    cross = i.exposed * UPDATE_BYTES * i.parameters / i.dram
+    stragglers = i.jitter * slowest(i.systems) * (forward + backward)
+    return Step(i.passes * forward, i.passes * backward, fill, cross, stragglers)
+
+
+def slowest(systems: int) -> float:
+    """Mean of the largest of so many standard normal numbers (Blom's approximation): 1.77 of 16."""
+    return 0.0 if systems == 1 else NormalDist().inv_cdf((systems - 0.375) / (systems + 0.25))
+
+
+def inputs(
+    work: Workload,
+    system: System,
+    systems: int,
+    compute: Any,
+    micro_batch: int | None = None,
+    exposed: float | None = None,
+) -> Inputs:
+    """The numbers of a workload on a cluster.  exposed: None: 1 if updates are serial, 0 if they are hidden."""
+    chosen = work.passes(systems, system.arch, micro_batch)
+    tokens = chosen.sequences * work.sequence
+    seconds = sum(sum(compute.layer(work, layer, tokens, system.arch)) for layer in work.layers)
+    if exposed is None:
+        exposed = 1.0 if system.update == "serial" else 0.0
+    return Inputs(
+        parameters=work.parameters,
+        streamed=work.streamed,
+        layers=len(work.layers),
+        tokens=tokens,
+        passes=chosen.passes,
+        systems=systems,
+        compute=seconds,
+        stash=stash_bytes(work, tokens, system.arch) * work.depth,
+        link=system.network.link,
+        weight_bytes=work.stream_bytes(system.weight_bytes),
+        gradient_bytes=system.gradient_bytes,
+        dram=system.memoryx.bandwidth,
+        exposed=exposed,
+        depth=system.network.depth(systems),
+        hop=system.network.hop,
+        jitter=system.jitter,
+    )
+
+
+def stash_bytes(work: Workload, tokens: float, arch: str) -> float:
+    """Per layer: its input, which leaves the wafer and comes back, unless those of all layers stay in a tenth of it."""
+    size = tokens * work.model.d_model * 2
+    return 0.0 if size * work.depth <= 0.1 * WAFER_BYTES[arch] else size
+
+
+def threshold(compute: Any, work: Workload, system: System) -> float:
+    """Tokens of a pass above which the forward pass hides the stream of weights."""
+    few, many = (
+        sum(compute.layer(work, layer, tokens, system.arch)[0] for layer in work.layers) for tokens in (0.0, 1e6)
+    )
+    stream = work.stream_bytes(system.weight_bytes) * work.streamed / system.network.link
+    return max(0.0, (stream - few) / ((many - few) / 1e6))

@@ -1,0 +1,191 @@
+"""Decoding with weights resident in SRAM: time to first token and tokens per second, from executed kernels.
+
+Layers have adjacent regions of equal size, cut at layer boundaries across wafers; each holds its weights in 16 bits and
+its share of the keys and values.  A token passes the regions one after the other.  In a region it meets matrix-vector
+products, sums for norms and softmax, and attention over the stored context, each as long as the cost model of the
+executed kernel says (mapping/cost.py), with sums in 16 or in 32 bits.  Nothing is fitted to a published speed.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ..costs import fit as cost
+from ..errors import ConfigError
+from ..machine.parameters import Machine
+from ..models import Transformer, graph
+from ..plan.microbatch import FREE, WAFER_BYTES
+
+TABLE = Path(__file__).with_name("cs3_inference.csv")
+WEIGHT_BYTES = KV_BYTES = 2
+GEMV = {"f16": "gemv, f16", "f32": "gemv, f16 with f32 sums"}
+ALLREDUCE = "allreduce, f32"
+WAFERS_LINK_SECONDS = 5e-6  # between wafers, and to the host: "below 5 microseconds" (Hot Chips 2024)
+CONTEXT = 1024  # of comparisons: what published speeds were measured with is not said
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A kernel of a layer: cycles from entry to result, and cycles until the next token may enter."""
+
+    name: str
+    latency: float
+    interval: float
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """One user's stream.  layer, head: operations; seconds per token, and of each part."""
+
+    model: str
+    wafers: int
+    region: tuple[int, int]
+    context: int
+    clock_hz: int
+    layers: int
+    layer: tuple[Operation, ...]
+    head: tuple[Operation, ...]
+    between: float  # cycles from a region to the next
+    sums: str
+
+    @property
+    def layer_seconds(self) -> float:
+        return (sum(o.latency for o in self.layer) + self.between) / self.clock_hz
+
+    @property
+    def token_seconds(self) -> float:
+        head = sum(o.latency for o in self.head) / self.clock_hz
+        return self.layers * self.layer_seconds + head + (self.wafers + 1) * WAFERS_LINK_SECONDS
+
+    @property
+    def tokens_per_second(self) -> float:
+        return 1 / self.token_seconds
+
+    def first_token_seconds(self, prompt: int) -> float:
+        """The prompt's tokens follow each other as fast as the slowest kernel takes them; the last goes all the way."""
+        slowest = max(o.interval for o in (*self.layer, *self.head)) / self.clock_hz
+        return self.token_seconds + (prompt - 1) * slowest
+
+
+def wafers_needed(model: Transformer, context: int, users: int = 1) -> int:
+    """Wafers whose SRAM holds weights in 16 bits and the users' keys and values."""
+    made = graph(model)
+    kv = 2 * model.layers * model.d_kv * context * users * KV_BYTES
+    return math.ceil((made.weights * WEIGHT_BYTES + kv) / (FREE * WAFER_BYTES["wse3"]))
+
+
+def decode(model: Transformer, context: int = CONTEXT, wafers: int | None = None, sums: str = "f16") -> Decoding:
+    """Decoding of one user with so many tokens of context.  sums: "f16" or "f32", of the products.
+
+    wafers: None: as many as hold the weights.  ConfigError if those given do not.
+    """
+    if sums not in GEMV:
+        raise ConfigError(f"sums of products are f16 or f32, not {sums!r}")
+    needed = wafers_needed(model, context)
+    if wafers is None:
+        wafers = needed
+    elif wafers < needed:
+        raise ConfigError(f"{model.name} needs {needed} wafers for its weights and {context} tokens, not {wafers}")
+    machine = Machine("wse3")
+    made = graph(model)
+    head_weights = model.vocab * model.d_model
+    block = (made.weights - head_weights * (1 if model.tied else 2)) / model.layers
+    # A region's share of all PEs is its share of the weights that are multiplied by.
+    pes = wafers * machine.fabric_width * machine.fabric_height * FREE
+    share = pes / (model.layers * block + head_weights)
+    side = _side(share * block, machine)
+    head_side = _side(min(share * head_weights, machine.fabric_width * machine.fabric_height), machine)
+    layer = tuple(_layer(model, context, side, sums))
+    head = (
+        _norm("norm", head_side),
+        _product("head", model.vocab, model.d_model, head_side, sums),
+        _reduction("choice of the token", head_side, 2),
+    )
+    between = float(side[0] + math.ceil(model.d_model / side[1]))
+    return Decoding(model.name, wafers, side, context, machine.clock_hz, model.layers, layer, head, between, sums)
+
+
+def _side(pes: float, machine: Machine) -> tuple[int, int]:
+    side = max(2, int(math.sqrt(pes)))
+    return min(side, machine.fabric_width), min(
+        max(2, int(pes / min(side, machine.fabric_width))), machine.fabric_height
+    )
+
+
+def _layer(model: Transformer, context: int, side: tuple[int, int], sums: str) -> Iterator[Operation]:
+    d, q, kv, ff = model.d_model, model.d_attention, model.d_kv, model.d_ff * model.active_experts
+    yield _norm("norm 1", side)
+    yield _product("q, k, v", q + 2 * kv, d, side, sums)
+    yield from _attention(model, context, side, sums)
+    yield _product("o", d, q, side, sums)
+    yield _norm("norm 2", side)
+    yield _product("up, gate" if model.gated else "up", ff * (2 if model.gated else 1), d, side, sums)
+    yield _product("down", d, ff, side, sums)
+
+
+def _product(name: str, rows: int, columns: int, side: tuple[int, int], sums: str) -> Operation:
+    """A product; the next token may enter when a PE is done with its columns and sums."""
+    w, h = side
+    fit = cost.fitted(GEMV[sums])
+    latency = fit.cycles(M=rows, K=columns, w=w, h=h)
+    # Without the way along row and column, and without the start: what the busiest PE works.
+    constants = dict(zip(fit.model.terms, fit.constants, strict=True))
+    way = constants["a PE along the row"] * w + constants["a PE down the column"] * h + constants["start"]
+    return Operation(name, latency, max(latency - way, 1.0))
+
+
+def _norm(name: str, side: tuple[int, int]) -> Operation:
+    return _reduction(name, side, 2)
+
+
+def _reduction(name: str, side: tuple[int, int], length: int) -> Operation:
+    """A sum over a row of the region, to all of it."""
+    fit = cost.fitted(ALLREDUCE)
+    latency = fit.cycles(w=side[0], h=1, length=length)
+    return Operation(name, latency, length * 10.0)
+
+
+def _attention(model: Transformer, context: int, side: tuple[int, int], sums: str) -> Iterator[Operation]:
+    """Heads of keys side by side, each in columns of its own: scores, softmax (maximum, sum), weighted sum."""
+    w, h = side
+    across = max(2, w // model.kv_heads)
+    group = model.heads // model.kv_heads
+    rounds = math.ceil(model.kv_heads / max(1, w // across))
+    scores = _product("scores", context, model.d_head, (across, h), sums)
+    mixed = _product("weighted sum", model.d_head, context, (across, h), sums)
+    times = group * rounds
+    yield Operation(scores.name, scores.latency + (times - 1) * scores.interval, times * scores.interval)
+    yield _reduction("softmax: maximum", (h, 1), group)
+    yield _reduction("softmax: sum", (h, 1), group)
+    yield Operation(mixed.name, mixed.latency + (times - 1) * mixed.interval, times * mixed.interval)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published speed."""
+
+    model: str
+    systems: int | None
+    tokens_per_second: float
+    method: str
+    source: str
+
+
+@cache
+def published() -> tuple[Published, ...]:
+    lines = [line for line in TABLE.read_text().splitlines() if not line.startswith("#")]
+    return tuple(
+        Published(
+            row["model"],
+            int(row["systems"]) if row["systems"] else None,
+            float(row["tokens_per_second"]),
+            row["method"],
+            row["source"],
+        )
+        for row in csv.DictReader(lines)
+    )

@@ -1,0 +1,266 @@
+"""Predictions for a training job: a row per number of systems, with intervals from the stated uncertainties.
+
+The middle value is simulated event by event with the system as given; the interval is the 5th to 95th percentile of
+draws from priors.toml in closed form, scaled so that the given system's own closed form lies on the simulated value.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..costs.calibrate import Constants, calibrated, pass_terms
+from ..errors import ConfigError
+from . import closed
+from .events import Outcome, simulate
+from .parts import UPDATES, MemoryX, System
+from .workload import Workload
+
+PRIORS = Path(__file__).with_name("priors.toml")
+# Of the drawn inputs, those that the closed form takes as they are.
+CLOSED = ("exposed", "jitter", "dram", "gradient_bytes", "link", "hop")
+# A batch that is not public is drawn from these multiples of the one that fills the largest cluster once.
+BATCHES = (0.75, 1, 2, 4)
+DRAWS = 4000
+MIDDLE_PASSES = 3  # simulated passes of a step: first, middle, last
+
+
+@cache
+def priors() -> dict[str, dict[str, Any]]:
+    """The uncertain inputs: name -> kind, its numbers, and why."""
+    return tomllib.loads(PRIORS.read_text(encoding="utf-8"))
+
+
+def draw(arch: str = "wse3", count: int = DRAWS, seed: int = 0) -> dict[str, np.ndarray]:
+    """Independent draws of every uncertain input of systems of that wafer."""
+    random = np.random.default_rng(seed)
+    found = {}
+    for name, common in priors().items():
+        prior = common | common.get(arch, {})
+        match prior["kind"]:
+            case "uniform":
+                found[name] = random.uniform(prior["low"], prior["high"], count)
+            case "loguniform":
+                found[name] = np.exp(random.uniform(np.log(prior["low"]), np.log(prior["high"]), count))
+            case "choice":
+                found[name] = random.choice(np.array(prior["values"], float), count)
+            case kind:
+                raise ConfigError(f"{PRIORS.name}: {name} is of kind {kind!r}: known are uniform, loguniform, choice")
+    return found
+
+
+@dataclass(frozen=True)
+class Interval:
+    """5th, 50th and 95th percentile."""
+
+    low: float
+    middle: float
+    high: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Interval:
+        low, middle, high = np.percentile(values, [5, 50, 95])
+        return cls(float(low), float(middle), float(high))
+
+    def scaled(self, factor: float) -> Interval:
+        factor = float(factor)
+        return Interval(self.low * factor, self.middle * factor, self.high * factor)
+
+
+@dataclass(frozen=True)
+class Row:
+    """So many systems.  speedup: over one system, same batch.  seconds_interval, speedup_interval: see
+    the module; any_batch_interval: of the speed-up if the batch, too, is unknown: BATCHES times this one."""
+
+    systems: int
+    outcome: Outcome
+    closed: closed.Step
+    micro_batch: float
+    speedup: float
+    seconds_interval: Interval
+    speedup_interval: Interval
+    any_batch_interval: Interval
+
+    @property
+    def efficiency(self) -> float:
+        return self.speedup / self.systems
+
+
+def seconds_of(
+    work: Workload,
+    system: System,
+    systems: int,
+    constants: Constants,
+    draws: dict[str, np.ndarray],
+    micro_batch: int | None = None,
+) -> np.ndarray:
+    """Step seconds in closed form for every draw; what is not among the draws is the system's own.
+
+    Of "speed" the base is always the executed kernels' calibration, whichever `constants` are.
+    """
+    if micro_batch is not None and micro_batch > work.batch / systems:
+        micro_batch = None  # of another batch than the one it was chosen for
+    base = closed.inputs(work, system, systems, constants, micro_batch)
+    if "speed" in draws:
+        constants = calibrated("kernels")
+    *times, layers = pass_terms(constants.family, work, base.tokens, system.arch)
+    *factors, overhead = constants.values
+    computing = np.dot(times, factors) / draws.get("speed", 1.0) + layers * overhead * draws.get("overhead", 1.0)
+    drawn: dict[str, Any] = {name: draws[name] for name in CLOSED if name in draws}
+    if "dram" in drawn:
+        drawn["dram"] = base.dram * drawn["dram"]
+    made = replace(base, compute=computing, **drawn)
+    return np.asarray(closed.step(made).seconds)
+
+
+def predict(
+    work: Workload,
+    system: System,
+    systems: Sequence[int],
+    constants: Constants,
+    micro_batch: int | None = None,
+    draws: dict[str, np.ndarray] | None = None,
+) -> list[Row]:
+    """A row for each number of systems; the batch is the same for all."""
+    draws = draw(system.arch) if draws is None else draws
+    one = run(work, system, 1, constants, micro_batch)
+    one_drawn = seconds_of(work, system, 1, constants, draws, micro_batch)
+    others = [replace(work, batch=max(1, round(work.batch * times))) for times in BATCHES]
+    other_ones = [seconds_of(other, system, 1, constants, draws, micro_batch) for other in others]
+    rows = []
+    for count in systems:
+        outcome = one if count == 1 else run(work, system, count, constants, micro_batch)
+        form = closed.step(closed.inputs(work, system, count, constants, micro_batch))
+        drawn = seconds_of(work, system, count, constants, draws, micro_batch)
+        ratios = [
+            alone / seconds_of(other, system, count, constants, draws, micro_batch)
+            for other, alone in zip(others, other_ones, strict=True)
+            if other.batch >= count
+        ]
+        rows.append(
+            Row(
+                count,
+                outcome,
+                form,
+                outcome.tokens / work.sequence,
+                one.seconds / outcome.seconds,
+                Interval.of(drawn).scaled(outcome.seconds / float(form.seconds)),
+                Interval.of(one_drawn / drawn),
+                Interval.of(np.concatenate(ratios)),
+            )
+        )
+    return rows
+
+
+def alone(
+    work: Workload,
+    system: System,
+    systems: int,
+    constants: Constants,
+    draws: dict[str, np.ndarray] | None = None,
+    micro_batch: int | None = None,
+) -> dict[str, tuple[Interval, Interval]]:
+    """What each uncertain input does by itself, the others as the system has them: intervals of (seconds, speed-up)."""
+    draws = draw(system.arch) if draws is None else draws
+    found = {}
+    for name, values in draws.items():
+        one, many = (seconds_of(work, system, n, constants, {name: values}, micro_batch) for n in (1, systems))
+        found[name] = Interval.of(many), Interval.of(one / many)
+    return found
+
+
+def run(
+    work: Workload, system: System, systems: int, constants: Constants, micro_batch: int | None = None, **more: Any
+) -> Outcome:
+    """The event-driven step; passes in the middle of a step are simulated once."""
+    return simulate(work, system, systems, constants, micro_batch, **({"prefix": MIDDLE_PASSES} | more))
+
+
+# --- why not sixteen times: one mechanism at a time ------------------------------------------------------------------
+
+BUILDS = {
+    "576 channels, one DIMM each": MemoryX(nodes=48, channels=12),
+    "48 one-socket nodes, 15.5 TB/s": MemoryX(nodes=48, channels=12, efficiency=0.70),
+    "12 two-socket nodes": MemoryX(nodes=12, channels=24, efficiency=0.70),
+    "288 channels, two DIMMs each": MemoryX(nodes=24, channels=12, transfers=3600e6, efficiency=0.83),
+    "12 one-socket nodes": MemoryX(nodes=12, channels=12, efficiency=0.70),
+}
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """One cause of less than perfect scaling, alone.  rows: (what was varied, speed-up).  needed: what would have to be
+    true for the published figure if this cause acted alone; computed afterwards, used nowhere."""
+
+    name: str
+    how: str
+    rows: list[tuple[str, float]]
+    needed: str
+
+
+def mechanisms(
+    workload_of: Callable[[int], Workload],
+    batch: int,
+    system: System,
+    systems: int,
+    constants: Constants,
+    published: float,
+    chunks: int = 2,
+) -> list[Mechanism]:
+    """The three mechanisms, each with the others switched off.  workload_of(batch) gives the job at a batch."""
+    work = workload_of(batch)
+    quiet = replace(system, jitter=0.0, update="arriving")
+
+    def speedup(work: Workload, system: System, seeds: int = 1) -> float:
+        one = run(work, system, 1, constants, chunks=chunks).seconds
+        many = [run(work, system, systems, constants, seed=seed, chunks=chunks).seconds for seed in range(seeds)]
+        return float(one / np.mean(many))
+
+    exposed = [(name, speedup(work, replace(quiet, update="serial", memoryx=build))) for name, build in BUILDS.items()]
+    batches = sorted({batch // 5, 2 * batch // 5, 3 * batch // 5, 4 * batch // 5, batch, 2 * batch, 4 * batch})
+    small = [(f"batch {b}", speedup(workload_of(b), quiet)) for b in batches if b >= systems]
+    spread = [
+        (f"spread {100 * sigma:g} %", speedup(work, replace(quiet, jitter=sigma), 5 if sigma else 1))
+        for sigma in (0.0, 0.005, 0.01, 0.02, 0.03)
+    ]
+    one = float(closed.step(closed.inputs(work, quiet, 1, constants)).seconds)
+    ideal = float(closed.step(closed.inputs(work, quiet, systems, constants)).seconds)
+    # speed-up = (one + a) / (ideal + a): the time a that both spend besides
+    serial = (one - published * ideal) / (published - 1)
+    sigma = (one / published - ideal) / (ideal * closed.slowest(systems)) if one > published * ideal else 0.0
+    crossing = _crossing([(float(name.split()[1]), value) for name, value in small], published)
+    return [
+        Mechanism(
+            "exposed optimiser",
+            UPDATES["serial"],
+            exposed,
+            f"{serial:.1f} s per step of waiting ({100 * serial / (one + serial):.2f} % of one system's step)",
+        ),
+        Mechanism(
+            "small batch",
+            "passes so short that the streams of weights and gradients bound them",
+            small,
+            f"a batch of {crossing:.0f} sequences" if crossing else "no batch of these",
+        ),
+        Mechanism(
+            "stragglers",
+            "the slowest of all wafers sets the pace",
+            spread,
+            f"a spread of {100 * sigma:.1f} % of a pass",
+        ),
+    ]
+
+
+def _crossing(points: list[tuple[float, float]], level: float) -> float | None:
+    """Where the piecewise linear line first rises through `level`."""
+    for (x0, y0), (x1, y1) in pairwise(points):
+        if y0 < level <= y1:
+            return x0 + (level - y0) / (y1 - y0) * (x1 - x0)
+    return None

@@ -1,0 +1,94 @@
+"""What a training step asks of a cluster: layers with their weights and work, tokens, passes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..errors import ConfigError
+from ..models import Transformer, graph
+from ..plan import microbatch
+
+INDEX_BYTES = 2
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A step of the stream.  weights: numbers that stream; matmul: those that tokens meet as factors; depth: 1 if it
+    is one of the model's layers, 0 for embedding and head."""
+
+    name: str
+    weights: int
+    matmul: float
+    depth: int
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A model at a batch.  batch: sequences per step on all systems.  density: share of weights not zero: others are
+    neither sent nor multiplied; the ones sent carry a 16-bit index.  Gradients are dense."""
+
+    model: Transformer
+    sequence: int
+    batch: int
+    layers: tuple[Layer, ...]
+    parameters: int
+    density: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.density <= 1:
+            raise ConfigError(f"density is {self.density!r}, but must be above 0 and at most 1")
+
+    def stream_bytes(self, weight_bytes: float) -> float:
+        """Per weight of the model, on the wire in."""
+        return weight_bytes if self.density == 1 else self.density * (weight_bytes + INDEX_BYTES)
+
+    @property
+    def tokens(self) -> float:
+        """Of a step."""
+        return float(self.batch * self.sequence)
+
+    @property
+    def streamed(self) -> int:
+        """Weights that a pass streams in one direction."""
+        return sum(layer.weights for layer in self.layers)
+
+    @property
+    def matmul(self) -> float:
+        return sum(layer.matmul for layer in self.layers)
+
+    @property
+    def depth(self) -> int:
+        return sum(layer.depth for layer in self.layers)
+
+    def flops_per_token(self) -> float:
+        """6 N_mm + 12 L s d: the published convention, no causal discount."""
+        return 6 * self.matmul + 12 * self.depth * self.sequence * self.model.d_attention
+
+    def passes(self, systems: int, arch: str, micro_batch: int | None = None) -> microbatch.MicroBatch:
+        """The micro-batch on each of so many systems."""
+        return microbatch.choose(self.model, self.batch, systems, self.sequence, arch, micro_batch)
+
+
+def workload(model: Transformer, batch: int, sequence: int | None = None, density: float = 1.0) -> Workload:
+    """The step of a model.  A table that embedding and head share is streamed for each of them."""
+    made = graph(model)
+    merged: dict[str, Layer] = {}
+    for group, number, operators in made.layers():
+        name = group if number is None else f"layers.{number}"
+        old = merged.get(name, Layer(name, 0, 0.0, 0 if number is None else 1))
+        weights = sum(o.weights for o in operators)
+        matmul = sum(
+            o.active_weights - (o.parameters["bias"].size if "bias" in o.parameters else 0)
+            for o in operators
+            if o.kind in ("linear", "experts")
+        )
+        merged[name] = Layer(name, old.weights + weights, old.matmul + matmul, old.depth)
+    return Workload(model, sequence or model.sequence, batch, tuple(merged.values()), made.weights, density)
+
+
+class Compute(Protocol):
+    """Seconds that a wafer computes."""
+
+    def layer(self, work: Workload, layer: Layer, tokens: float, arch: str) -> tuple[float, float]:
+        """(forward, backward) of a layer for so many tokens, weights never missing."""
