@@ -91,7 +91,7 @@ def test_task_for_each_wavelet(benchmark):
 @pytest.mark.parametrize("fp16", ["f16", "bf16", "cb16"])
 def test_conversion(benchmark, fp16):
     values = np.random.default_rng(0).uniform(-1, 1, 1 << 20).astype(np.float32)
-    fmt = wse.isa.FP16[fp16]
+    fmt = wse.machine.isa.FP16[fp16]
     bits = benchmark(wse._engine.s2h, fmt, values)
     assert np.array_equal(bits[::4096], numerics.to_bits(values[::4096], fp16))
 

@@ -22,7 +22,7 @@ from wse.machine import isa
 WEST, NORTH, EAST, LOOP = range(4)
 MAIN = 9  # the task `main`
 MEMORY_KINDS = (isa.DSD_MEM1D, isa.DSD_MEM4D, isa.DSD_CIRCULAR)
-ARCHS = wse.machine.MACHINES
+ARCHS = wse.machine.parameters.MACHINES
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import struct
 
 import numpy as np
 
-from wse.csl.codegen.select.link import link
-from wse.csl.ir.ir import ir
-from wse.csl.ir.ir.ir import BITS, Addr, At, Block, Const, Copy, Export, Function, Global, Reg, Return, Store
+from wse.csl.codegen.link import link
+from wse.csl.ir import ir
+from wse.csl.ir.ir import BITS, Addr, At, Block, Const, Copy, Export, Function, Global, Reg, Return, Store
 
 
 class Builder:

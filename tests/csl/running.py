@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wse.csl.codegen.select.link import link
+from wse.csl.codegen.link import link
 from wse.csl.compile import compile_program
 from wse.sdk.device import Device
 

@@ -5,8 +5,8 @@ import pytest
 
 from wse.csl.artifact import Artifact
 from wse.csl.emit import emit
-from wse.csl.ir.ir import ir
-from wse.csl.ir.ir.ir import Addr, Const, Dsd, Reg, Vector
+from wse.csl.ir import ir
+from wse.csl.ir.ir import Addr, Const, Dsd, Reg, Vector
 from wse.errors import ConfigError
 
 from .backend import Builder, Pe
@@ -62,7 +62,7 @@ def test_values_that_differ_from_pe_to_pe():
         tasks=[ir.Task("local", 9, "main")], active={9}, exports=[ir.Export("out", "out", 0, "i16", 1)],
     )  # fmt: skip
     other = ir.Unit("idle", "t.csl")
-    from wse.csl.codegen.select.link import link
+    from wse.csl.codegen.link import link
 
     classes = np.array([[0, 0, 1], [0, 0xFFFF, 0]], np.uint16)
     layout = ir.Layout("wse2", 3, 2, [unit, other], classes, file="layout.csl")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wse.csl.codegen.select.link import link
+from wse.csl.codegen.link import link
 from wse.csl.compile import compile_program
 from wse.csl.syntax.errors import Findings, Source
 from wse.csl.syntax.lexer import KEYWORDS, OPERATORS, tokenize

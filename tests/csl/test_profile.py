@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from wse.csl import profile
-from wse.csl.ir.ir import ir
-from wse.csl.ir.ir.ir import Addr, Const
+from wse.csl.ir import ir
+from wse.csl.ir.ir import Addr, Const
 from wse.errors import ConfigError
 
 from .backend import Builder, Pe

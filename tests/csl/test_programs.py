@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from csl.running import LAYOUT, TYPES, launch, read
-from wse.csl.codegen.select.link import link
+from wse.csl.codegen.link import link
 from wse.csl.compile import compile_program
 from wse.csl.syntax.errors import CslError
 from wse.sdk.device import Device

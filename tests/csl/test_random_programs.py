@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wse.csl.ir.ir import ir
-from wse.csl.ir.ir.fold import _binary, wrap
-from wse.csl.ir.ir.ir import Addr, Branch, Call, Const, Convert, Copy, Jump, Reg
+from wse.csl.ir import ir
+from wse.csl.ir.fold import _binary, wrap
+from wse.csl.ir.ir import Addr, Branch, Call, Const, Convert, Copy, Jump, Reg
 
 from .backend import Builder, Pe
 

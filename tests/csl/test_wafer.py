@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from csl.running import launch, read, write
-from wse.csl.codegen.select.link import link
+from wse.csl.codegen.link import link
 from wse.csl.compile import compile_program
 from wse.csl.sema import batch as together
 from wse.csl.syntax.errors import CslError

@@ -172,7 +172,7 @@ rates = st.sampled_from(RATES)
 @st.composite
 def machines(draw) -> wse.Machine:
     """A machine, most often as it is."""
-    name = draw(st.sampled_from(wse.machine.MACHINES))
+    name = draw(st.sampled_from(wse.machine.parameters.MACHINES))
     profile = "silicon" if name == "wse3" and draw(st.integers(0, 3)) == 0 else "simulator"
     overrides = {}
     if draw(st.booleans()):
@@ -280,7 +280,7 @@ def _router(draw, scene: Scene, tree: _Tree, place: Place, taps: list, sources: 
         positions = [(rx, _some(draw, tx)) if draw(st.booleans()) else positions[0], *extra]
     route = Route(
         *(positions, draw(st.integers(0, len(positions) - 1)), draw(st.booleans())),
-        pop=draw(st.sampled_from(wse.route.POP)),
+        pop=draw(st.sampled_from(wse.program.route.POP)),
         filter=_filter(draw) if "R" in tx and draw(st.integers(0, 4)) == 0 else None,
     )
     scene.routes[place, color] = route

@@ -7,7 +7,7 @@ import wse
 from wse.program import dsd
 
 W, H, N = 5, 3, 7
-archs = pytest.mark.parametrize("arch", wse.machine.MACHINES)
+archs = pytest.mark.parametrize("arch", wse.machine.parameters.MACHINES)
 
 
 def doubling(arch: str, w: int = W, h: int = H, n: int = N, **options) -> wse.Fabric:

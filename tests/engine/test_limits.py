@@ -25,7 +25,7 @@ def in_pieces(fabric: wse.Fabric, streams, pieces: list[int]) -> tuple:
         assert done.cycles <= fabric.cycle <= before + cycles
         assert done.ended != "limit" or fabric.cycle == before + cycles
         total = sum(done.counters[name] for name in done.counters if name.startswith(("busy", "stall", "idle")))
-        has_code = fabric.program.class_of_pe != wse.program.NO_CLASS
+        has_code = fabric.program.class_of_pe != wse.program.program.NO_CLASS
         assert (total[has_code] == done.cycles).all()
     return observed(fabric, streams)
 

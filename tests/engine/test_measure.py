@@ -16,7 +16,7 @@ CAUSES = ("busy", "stall", "idle")
 
 
 def expect_consistent(f: wse.Fabric, done: wse.Run) -> None:
-    has_code = f.program.class_of_pe != wse.program.NO_CLASS
+    has_code = f.program.class_of_pe != wse.program.program.NO_CLASS
     total = sum(plane for name, plane in done.counters.items() if name.startswith(CAUSES))
     assert (total[has_code] == done.cycles).all()
     assert (total[~has_code] == 0).all()
@@ -38,7 +38,7 @@ def expect_consistent(f: wse.Fabric, done: wse.Run) -> None:
     assert np.array_equal(done.colors[:, :, 0].sum(axis=0), done.links.sum(axis=(1, 2)))
     assert np.array_equal(done.colors[:, :, 1].sum(axis=0), done.blocked.sum(axis=(1, 2), dtype=np.uint64))
     # instructions
-    kinds = {name: wse.isa.INSTRUCTION[name].kind for name in done.opcodes}
+    kinds = {name: wse.machine.isa.INSTRUCTION[name].kind for name in done.opcodes}
     for kind, counter in (("scalar", "scalars"), ("vector", "vectors"), ("system", "systems")):
         assert sum(n for name, n in done.opcodes.items() if kinds[name] == kind) == done.total(counter)
 
@@ -137,7 +137,7 @@ def test_traffic_of_memory_and_wavelets(arch):
 @pytest.mark.parametrize(("name", "flops"), [("faddh", 1), ("fmach", 2), ("fmacs", 2), ("fmachs", 2), ("fmaxs", 1),
                                              ("add16", 0), ("fmovs", 0), ("fnegh", 0)])  # fmt: skip
 def test_flops(name, flops):
-    types = wse.isa.INSTRUCTION[name].types
+    types = wse.machine.isa.INSTRUCTION[name].types
     operands = ["d0", "a0", "b0", "r1"]
     text = ", ".join(operand for operand, type in zip(operands, types, strict=True) if type != "NONE")
     dsrs = {"d0": mem(0, 7), "a0": mem(32, 7), "b0": mem(64, 7)}

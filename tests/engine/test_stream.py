@@ -9,7 +9,7 @@ import wse
 from wse import Segment
 from wse.fabric.stream import TIMING
 
-archs = pytest.mark.parametrize("arch", wse.machine.MACHINES)
+archs = pytest.mark.parametrize("arch", wse.machine.parameters.MACHINES)
 
 
 def pipe(arch="wse3", width=1, **options) -> wse.Fabric:

@@ -60,15 +60,15 @@ def test_against_a_loop_of_instructions():
     machine = Machine("wse3")
     tiling = gemm.plan(config_, grid, machine)
     rng = np.random.default_rng(3)
-    a, b = (wse.numerics.round16(rng.normal(size=shape), "f16") for shape in ((3, 9), (9, 2)))
+    a, b = (wse.machine.numerics.round16(rng.normal(size=shape), "f16") for shape in ((3, 9), (9, 2)))
     fabric = wse.Fabric(gemm.build(tiling, machine))
     gemm.load(fabric, tiling, a, b)
     assert fabric.run().ended == "done"
-    bits = wse.numerics.to_bits
+    bits = wse.machine.numerics.to_bits
     for i, j in np.ndindex(3, 2):
         total = np.uint32(0)
         for k in range(9):
-            total = wse.numerics.element("fmach", "f16", total, bits(a[i, k], "f16"), bits(b[k, j], "f16"))
+            total = wse.machine.numerics.element("fmach", "f16", total, bits(a[i, k], "f16"), bits(b[k, j], "f16"))
         assert bits(gemm.product(fabric, tiling)[i, j], "f16") == total
 
 

@@ -91,7 +91,7 @@ def artifact(program, functions=None, hidden=(), host_colors=None, strings=(), o
 
 
 def _route(word: int) -> RouteConfig:
-    rx, tx = (wse.route.letters(word >> shift & 31) for shift in (0, 5))
+    rx, tx = (wse.program.route.letters(word >> shift & 31) for shift in (0, 5))
     return RouteConfig(rx, tx, [], False, "no_pop", 0, None, False, False, False, "layout.csl:1")
 
 

@@ -39,7 +39,7 @@ def in_csl(arch: str, a: np.ndarray, b: np.ndarray, P: int) -> tuple[np.ndarray,
     return c.reshape(P, P, n, m).transpose(0, 3, 1, 2).reshape(P * m, P * n), cycles
 
 
-@pytest.mark.parametrize("arch", wse.machine.MACHINES)
+@pytest.mark.parametrize("arch", wse.machine.parameters.MACHINES)
 @pytest.mark.parametrize(("P", "size"), [(2, 8), (4, 64), (3, 15)])
 def test_the_same_product_as_the_kernel(arch, P, size):
     machine = wse.Machine(arch)
@@ -60,7 +60,7 @@ def test_the_same_product_as_the_kernel(arch, P, size):
         assert written == pytest.approx([run.cycles, cycles], rel=0.05), "docs/csl.md"
 
 
-@pytest.mark.parametrize("arch", wse.machine.MACHINES)
+@pytest.mark.parametrize("arch", wse.machine.parameters.MACHINES)
 def test_examples_run_by_their_own_scripts(arch):
     outcomes = list(conform.run(conform.find(ROOT / "docs/examples"), (arch,)))
     assert [(o.name, o.status, o.reason) for o in outcomes] == [("gemm", "pass", ""), ("heat", "pass", "")]

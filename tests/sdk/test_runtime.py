@@ -17,7 +17,7 @@ from wse.sdk.transfer import MemcpyDataType, MemcpyOrder
 W, H, N = 3, 2, 4
 B16, B32 = MemcpyDataType.MEMCPY_16BIT, MemcpyDataType.MEMCPY_32BIT
 ROW, COL = MemcpyOrder.ROW_MAJOR, MemcpyOrder.COL_MAJOR
-archs = pytest.mark.parametrize("arch", wse.machine.MACHINES)
+archs = pytest.mark.parametrize("arch", wse.machine.parameters.MACHINES)
 
 CODE = (
     hand.RPC

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from wse.csl.codegen.select.descriptor import image
-from wse.csl.ir.ir import ir
-from wse.csl.ir.ir.ir import Addr, Const, Deref, Dsd, DsdVar, Dsr, Reg, Sys, Then, Vector
+from wse.csl.codegen.descriptor import image
+from wse.csl.ir import ir
+from wse.csl.ir.ir import Addr, Const, Deref, Dsd, DsdVar, Dsr, Reg, Sys, Then, Vector
 
-from .backend import Builder, Pe
+from ..backend import Builder, Pe
 
 
 def mem(name, length, item=4, offset=0, stride=None, **more):

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from wse.csl.ir.ir import ir
-from wse.csl.ir.ir.ir import Addr, Branch, Const, Jump, Reg, Return, Store, Trap
+from wse.csl.ir import ir
+from wse.csl.ir.ir import Addr, Branch, Const, Jump, Reg, Return, Store, Trap
 
-from .backend import Builder, Pe, evaluate
+from ..backend import Builder, Pe, evaluate
 
 
 @pytest.mark.parametrize("type", ["i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64"])
