@@ -69,4 +69,4 @@ def test_nothing_is_fitted_to_a_cs3_or_to_scaling():
     assert calibrate.ARCH == "wse2"
     assert all(p.systems <= 2 for p in calibrate.points())
     assert "15.3" not in inspect.getsource(calibrate) + calibrate.TABLE.read_text()
-    assert "15.3" not in (calibrate.TABLE.parent / "priors.toml").read_text()
+    assert "15.3" not in (calibrate.TABLE.parent.parent / "system" / "priors.toml").read_text()

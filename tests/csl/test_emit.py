@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
+from csl.backend import Builder, Pe
 from wse.csl.artifact import Artifact
 from wse.csl.emit import emit
 from wse.csl.ir import ir
 from wse.csl.ir.ir import Addr, Const, Dsd, Reg, Vector
 from wse.errors import ConfigError
-
-from .backend import Builder, Pe
 
 
 def program() -> Pe:

@@ -6,12 +6,11 @@ import sys
 import numpy as np
 import pytest
 
+from csl.backend import Builder, Pe
 from wse.csl import profile
 from wse.csl.ir import ir
 from wse.csl.ir.ir import Addr, Const
 from wse.errors import ConfigError
-
-from .backend import Builder, Pe
 
 
 def looping(tmp_path) -> Pe:

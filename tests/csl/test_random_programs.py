@@ -5,11 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from csl.backend import Builder, Pe
 from wse.csl.ir import ir
 from wse.csl.ir.fold import _binary, wrap
 from wse.csl.ir.ir import Addr, Branch, Call, Const, Convert, Copy, Jump, Reg
-
-from .backend import Builder, Pe
 
 TYPES = ("i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64")
 OPS = ("add", "sub", "mul", "and", "or", "xor", "shl", "shr", "div", "rem")

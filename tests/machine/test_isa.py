@@ -1,4 +1,4 @@
-"""wse.isa: the table, words, the reference."""
+"""wse.machine.isa: the table, words, the reference."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from says import says
 from wse import ProgramError
 from wse.machine import isa
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def constants(path: Path) -> dict[str, int]:
@@ -31,7 +31,7 @@ def constants(path: Path) -> dict[str, int]:
 
 
 def test_constants_are_those_of_the_header():
-    c = constants(ROOT / "csrc" / "isa.h")
+    c = constants(ROOT / "csrc" / "tables" / "isa.h")
     assert c["INS_IMMEDIATE"] == isa.IMMEDIATE
     assert c["OPERAND_REGISTER"] == isa.REGISTER
     assert c["OPERAND_NONE"] == isa.NONE

@@ -1,4 +1,4 @@
-"""wse.assembler: text to words and back."""
+"""wse.program.assembler: text to words and back."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""wse.program and wse.dsd: declarations, layout, and each check with its sentence."""
+"""wse.program.program and wse.program.dsd: declarations, layout, and each check with its sentence."""
 
 import struct
 

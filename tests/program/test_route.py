@@ -1,4 +1,4 @@
-"""wse.route: planes of router configurations, and the checks of routes."""
+"""wse.program.route: planes of router configurations, and the checks of routes."""
 
 import numpy as np
 import pytest

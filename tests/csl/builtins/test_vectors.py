@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
+from csl.backend import Builder, Pe
 
 from wse.csl.codegen.descriptor import image
 from wse.csl.ir import ir
 from wse.csl.ir.ir import Addr, Const, Deref, Dsd, DsdVar, Dsr, Reg, Sys, Then, Vector
-
-from ..backend import Builder, Pe
 
 
 def mem(name, length, item=4, offset=0, stride=None, **more):

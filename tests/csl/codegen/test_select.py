@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
+from csl.backend import Builder, Pe, evaluate
 
 from wse.csl.ir import ir
 from wse.csl.ir.ir import Addr, Branch, Const, Jump, Reg, Return, Store, Trap
-
-from ..backend import Builder, Pe, evaluate
 
 
 @pytest.mark.parametrize("type", ["i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64"])

@@ -11,9 +11,9 @@ from says import says
 from wse import Machine
 from wse.errors import ConfigError
 from wse.kernels import Progress, data
-from wse.kernels.sgd.kernel import kernel as sgd
-from wse.kernels.sgd.kernel import net as mlp
-from wse.kernels.sgd.kernel.reference import Model, Plain
+from wse.kernels.sgd import kernel as sgd
+from wse.kernels.sgd import net as mlp
+from wse.kernels.sgd.reference import Model, Plain
 
 TYPES = [(dtype, sums) for dtype in data.DTYPES for sums in ("f32", "same") if (dtype, sums) != ("f32", "f32")]
 
