@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from csl.backend import Builder, Pe, evaluate
 
+from csl.backend import Builder, Pe, evaluate
 from wse.csl.ir import ir
 from wse.csl.ir.ir import Addr, Branch, Const, Jump, Reg, Return, Store, Trap
 
