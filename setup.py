@@ -1,47 +1,44 @@
-"""The one compiled part of the package: csrc/*.c and the binding, as wse._engine.  All metadata is in pyproject.toml.
+"""The one compiled part of the package: csrc/ and the binding, as wse._engine.  All metadata is in pyproject.toml.
 
-WSE_DEBUG=1     asserts and line numbers: -O1 -g -UNDEBUG
-WSE_SANITIZE=1  AddressSanitizer and UndefinedBehaviorSanitizer as well
-A change of either is not noticed by a finished build: add --force.
+python setup.py build_ext --inplace     builds what has changed, into the checkout
+WSE_DEBUG=1     with asserts and line numbers: -O1 -g -UNDEBUG
+WSE_SANITIZE=1  with AddressSanitizer and UndefinedBehaviorSanitizer as well
 """
 
 import os
-from glob import glob
+import sys
+from pathlib import Path
 
-from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
-# -ffp-contract=off: a fused a*b+c would give other bits than the machine's two roundings.
-# -fno-trapping-math: nobody looks at exception flags, and loops over elements may then be made of vectors.
-compile_flags = ["-std=gnu11", "-ffp-contract=off", "-fno-trapping-math", "-fvisibility=hidden", "-Wall", "-pthread"]
-link_flags = ["-pthread"]
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import build_engine
 
-sanitize = os.environ.get("WSE_SANITIZE", "0") not in ("", "0")
-debug = sanitize or os.environ.get("WSE_DEBUG", "0") not in ("", "0")
-compile_flags += ["-O1", "-g", "-UNDEBUG"] if debug else ["-O3", "-g0"]
-if sanitize:
-    checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
-    compile_flags += checks
-    link_flags += checks
 
-engine = Extension(
-    "wse._engine",
-    sources=["wse/_engine.pyx", *sorted(glob("csrc/**/*.c", recursive=True))],
-    depends=[
-        "wse/_engine.pxd",
-        *sorted(glob("csrc/**/*.h", recursive=True)),
-        *sorted(glob("csrc/**/*.def", recursive=True)),
-    ],
-    include_dirs=["csrc"],
-    libraries=["m"],
-    extra_compile_args=compile_flags,
-    extra_link_args=link_flags,
-)
+class BuildEngine(build_ext):
+    """Compiles file by file with build_engine, with the compiler and the flags that setuptools found."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.force = True  # copy the module into the checkout, whatever the age of the one that lies there
+
+    def build_extension(self, ext: Extension) -> None:
+        compiler = self.compiler
+
+        def link(objects: list[str], target: str, flags: list[str]) -> None:
+            compiler.link_shared_object(
+                objects, target, library_dirs=self.library_dirs, extra_postargs=flags, target_lang="c"
+            )
+
+        tools = build_engine.Toolchain(
+            compile=list(compiler.compiler_so), link=link, include=[f"-I{path}" for path in self.include_dirs]
+        )
+        jobs = self.parallel if type(self.parallel) is int else len(os.sched_getaffinity(0))
+        build_engine.build(tools, Path(self.get_ext_fullpath(ext.name)).resolve(), jobs, self.announce)
+
 
 setup(
-    ext_modules=cythonize(
-        [engine],
-        build_dir="build/cython",
-        compiler_directives={"language_level": 3, "boundscheck": False, "wraparound": False, "embedsignature": False},
-    )
+    cmdclass={"build_ext": BuildEngine},
+    ext_modules=[Extension("wse._engine", sources=[str(path) for path in build_engine.sources()])],
 )

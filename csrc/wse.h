@@ -261,6 +261,9 @@ const wse_row *wse_fault_table(void);   /* name, sentence */
 const wse_row *wse_event_table(void);   /* name, a, b */
 const wse_row *wse_counter_table(void); /* name, unit, meaning */
 
+/* SHA-256 over the engine's sources, as 64 hexadecimal digits; the build writes it (build_engine.py). */
+extern const char wse_source_digest[];
+
 /* 16-bit floats, for the host. */
 void wse_h2s(int fp16, const uint16_t *from, float *to, size_t n);
 void wse_s2h(int fp16, const float *from, uint16_t *to, size_t n);

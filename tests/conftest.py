@@ -1,4 +1,4 @@
-"""Stops the session when the engine that would be tested is not the one of these sources.
+"""Options of the suite; refuses to run on a package or an engine that was built from other sources.
 
 `--engine-threads N` gives every fabric at least N host threads: all that is asserted must hold for any number.
 """
@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-
-ROOT = Path(__file__).resolve().parent.parent
+from outdated import reason
 
 pytest.register_assert_rewrite("says")
 settings.register_profile("wse", deadline=None, print_blob=True)
@@ -39,17 +38,12 @@ def with_threads(least: int) -> None:
 def pytest_configure(config):
     try:
         import wse
+        from wse import _engine
     except ImportError as error:
         pytest.exit(f"wse cannot be imported: {error}", returncode=2)
     if config.getoption("--engine-threads") > 1:
         with_threads(config.getoption("--engine-threads"))
-    # An installed package has an engine of its own; in the checkout, the engine may be older than its sources.
-    if Path(wse.__file__).resolve().parent != ROOT / "wse":
-        return
-    built = Path(wse._engine.__file__).stat().st_mtime
-    sources = [*ROOT.glob("csrc/**/*.[ch]"), *ROOT.glob("csrc/**/*.def"), *ROOT.glob("wse/_engine.p*[xd]")]
-    newer = sorted(str(path.relative_to(ROOT)) for path in sources if path.stat().st_mtime > built)
-    if newer:
-        pytest.exit(
-            f"the engine is older than {', '.join(newer)}; run: python setup.py build_ext --inplace", returncode=2
-        )
+    if not hasattr(config, "workerinput"):  # once, not in each worker of pytest-xdist
+        why = reason(Path(wse.__file__).parent, getattr(_engine, "SOURCES", ""))
+        if why:
+            pytest.exit(why, returncode=2)

@@ -144,6 +144,7 @@ cdef extern from "wse.h":
     const wse_row *wse_fault_table()
     const wse_row *wse_event_table()
     const wse_row *wse_counter_table()
+    const char wse_source_digest[]
 
     void wse_h2s(int fp16, const uint16_t *half, float *single, size_t n) nogil
     void wse_s2h(int fp16, const float *single, uint16_t *half, size_t n) nogil
