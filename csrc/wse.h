@@ -20,7 +20,7 @@ enum { WSE_COLORS = 24, WSE_QUEUES = 8, WSE_TASKS = 64, WSE_REGISTERS = 32, WSE_
 typedef enum { WSE_FP16_IEEE, WSE_FP16_BF16, WSE_FP16_CB16 } wse_fp16;
 
 typedef enum {
-#define PARAM(name, wse2, wse3, silicon, unit, confidence, source, meaning) WSE_##name,
+#define PARAM(name, ...) WSE_##name,
 #include "tables/machine.def"
   WSE_PARAM_COUNT
 } wse_param;
@@ -238,22 +238,38 @@ wse_status wse_profile_of(const wse_fabric *f, int class_index, uint64_t (*to)[2
 void wse_fault_of(const wse_fabric *f, wse_fault *out);
 uint64_t wse_bytes(const wse_fabric *f); /* memory the engine holds beyond SRAM */
 
-/* The tables. */
+/* The tables of csrc/tables as arrays.  What the fields mean stands at the head of the .def files. */
 typedef struct {
-  const char *name, *unit, *confidence, *source, *meaning;
+  const char *name, *unit, *confidence, *source, *meaning, *limits;
   int64_t value[3]; /* wse2, wse3, wse3 silicon */
+  int64_t least, most;
 } wse_param_info;
-const wse_param_info *wse_param_table(void);
+const wse_param_info *wse_param_table(void); /* [WSE_PARAM_COUNT] */
 
 enum { WSE_KIND_VECTOR, WSE_KIND_SCALAR, WSE_KIND_SYSTEM };
 typedef struct {
   const char *name, *form, *effect; /* form of a vector row: "" */
   const char *type[4];              /* dst, src0, src1, extra of a vector row */
   const char *latency;
+  const char *rule, *privacy, *names; /* "" where the kind of row does not have it */
   int kind;
-  int lanes[2];
+  int lanes[2], flops; /* of a vector row */
+  int bytes;           /* of the memory access of a scalar row */
+  int group;           /* registers that the register operand of a system row names */
 } wse_op_info;
 const wse_op_info *wse_op_table(int *count);
+
+typedef struct {
+  const char *name, *csl, *meaning;
+  int bytes, is_float, half;
+} wse_type_info;
+const wse_type_info *wse_type_table(int *count);
+
+typedef struct {
+  const char *name, *operands, *writes, *reads;
+} wse_form_info;
+const wse_form_info *wse_form_table(int *count);
+
 typedef struct {
   const char *name, *text, *more;
 } wse_row;

@@ -13,8 +13,7 @@ DSR = st.integers(0, 47)
 def words_of(row: isa.Instruction):
     """Valid words of an instruction, by the layout that csrc/tables/isa.h gives."""
     r, n = REGISTER, isa.encode
-    groups = {"ldds": 28, "stds": 28, "ldxd": 28, "stxd": 28, "colorld": 30, "colorst": 30}
-    g = st.integers(0, groups.get(row.name, 31))
+    g = st.integers(0, 32 - row.group)
     op = row.opcode
     if row.kind == "vector":
         operand = DSR | r.map(lambda x: isa.REGISTER + x)

@@ -80,7 +80,9 @@ cdef extern from "wse.h":
         const char *confidence
         const char *source
         const char *meaning
+        const char *limits
         int64_t *value
+        int64_t least, most
 
     ctypedef struct wse_op_info:
         const char *name
@@ -88,8 +90,24 @@ cdef extern from "wse.h":
         const char *effect
         const char **type
         const char *latency
+        const char *rule
+        const char *privacy
+        const char *names
         int kind
         int *lanes
+        int flops, bytes, group
+
+    ctypedef struct wse_type_info:
+        const char *name
+        const char *csl
+        const char *meaning
+        int bytes, is_float, half
+
+    ctypedef struct wse_form_info:
+        const char *name
+        const char *operands
+        const char *writes
+        const char *reads
 
     ctypedef struct wse_row:
         const char *name
@@ -141,6 +159,8 @@ cdef extern from "wse.h":
 
     const wse_param_info *wse_param_table()
     const wse_op_info *wse_op_table(int *count)
+    const wse_type_info *wse_type_table(int *count)
+    const wse_form_info *wse_form_table(int *count)
     const wse_row *wse_fault_table()
     const wse_row *wse_event_table()
     const wse_row *wse_counter_table()

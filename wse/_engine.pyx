@@ -388,19 +388,41 @@ WAIT_BYTES = sizeof(wse_wait)
 
 
 def params():
-    """Rows of machine.def: (name, unit, confidence, source, meaning, wse2, wse3, silicon)."""
+    """Rows of machine.def as dicts: the columns by name."""
     cdef const wse_param_info *p = wse_param_table()
-    return [(p[i].name.decode(), p[i].unit.decode(), p[i].confidence.decode(), p[i].source.decode(),
-             p[i].meaning.decode(), p[i].value[0], p[i].value[1], p[i].value[2]) for i in range(WSE_PARAM_COUNT)]
+    return [{"name": p[i].name.decode(), "unit": p[i].unit.decode(), "confidence": p[i].confidence.decode(),
+             "source": p[i].source.decode(), "meaning": p[i].meaning.decode(), "limits": p[i].limits.decode(),
+             "wse2": p[i].value[0], "wse3": p[i].value[1], "silicon": p[i].value[2],
+             "least": p[i].least, "most": p[i].most} for i in range(WSE_PARAM_COUNT)]
 
 
 def ops():
-    """Rows of isa.def, the opcode is the index: (name, kind, form, types, latency, lanes on WSE-2 and WSE-3, effect)."""
+    """Rows VECTOR, SCALAR and SYSTEM of isa.def as dicts, columns by name; the opcode is the index.  kind: of the row;
+    types: of dst, src0, src1, extra of a vector row; lanes: on WSE-2 and WSE-3."""
     cdef int count
     cdef const wse_op_info *o = wse_op_table(&count)
     kinds = {WSE_KIND_VECTOR: "vector", WSE_KIND_SCALAR: "scalar", WSE_KIND_SYSTEM: "system"}
-    return [(o[i].name.decode(), kinds[o[i].kind], o[i].form.decode(), tuple([o[i].type[j].decode() for j in range(4)]),
-             o[i].latency.decode(), (o[i].lanes[0], o[i].lanes[1]), o[i].effect.decode()) for i in range(count)]
+    return [{"name": o[i].name.decode(), "kind": kinds[o[i].kind], "form": o[i].form.decode(),
+             "types": tuple([o[i].type[j].decode() for j in range(4)]), "latency": o[i].latency.decode(),
+             "lanes": (o[i].lanes[0], o[i].lanes[1]), "flops": o[i].flops, "rule": o[i].rule.decode(),
+             "bytes": o[i].bytes, "privacy": o[i].privacy.decode(), "group": o[i].group,
+             "names": o[i].names.decode(), "effect": o[i].effect.decode()} for i in range(count)]
+
+
+def types():
+    """Rows TYPE of isa.def as dicts, columns by name."""
+    cdef int count
+    cdef const wse_type_info *t = wse_type_table(&count)
+    return [{"name": t[i].name.decode(), "bytes": t[i].bytes, "is_float": bool(t[i].is_float),
+             "half": bool(t[i].half), "csl": t[i].csl.decode(), "meaning": t[i].meaning.decode()} for i in range(count)]
+
+
+def forms():
+    """Rows FORM of isa.def as dicts, columns by name."""
+    cdef int count
+    cdef const wse_form_info *f = wse_form_table(&count)
+    return [{"name": f[i].name.decode(), "operands": f[i].operands.decode(), "writes": f[i].writes.decode(),
+             "reads": f[i].reads.decode()} for i in range(count)]
 
 
 cdef list rows(const wse_row *r, int count):

@@ -40,7 +40,7 @@
 enum { LAST = WSE_REGISTERS - 1, IS_BR = 1, IS_JMP = 1, IS_JAL = 1, IS_JR = 1, IS_RX = 0, IS_RRX = 0, IS_RRRR = 0, IS_LD = 0, IS_ST = 0 };
 
 /* The late result, if any: a register and the cycle from which it is there.  Longer latencies keep the thread. */
-#define SCALAR(name, form, latency, effect)                                    \
+#define SCALAR(name, form, latency, ...)                                       \
   case OP_##name:                                                              \
     if (late_at > at && READS_##form) at = late_at;                            \
     if (at >= limit) goto out;                                                 \

@@ -22,7 +22,7 @@ typedef struct {
 } vector_row;
 
 static const vector_row rows[] = {
-#define VECTOR(name, dst, src0, src1, extra, lanes2, lanes3, effect) \
+#define VECTOR(name, dst, src0, src1, extra, lanes2, lanes3, ...) \
   [OP_##name] = {SIZE_##dst, SIZE_##src0, SIZE_##src1, SIZE_##extra, {lanes2, lanes3}, FLOAT_##dst, 0},
 #include "tables/isa.def"
 };

@@ -1,24 +1,53 @@
-/* isa.c - the tables of isa.def, machine.def, faults.def, events.def and counters.def as arrays. */
+/* isa.c - the tables of csrc/tables as arrays, for Python, and what the engine looks up by opcode. */
 #include "tables/isa.h"
 
 #include "wse.h"
 
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+
 static const wse_op_info op_table[] = {
-#define VECTOR(name, dst, src0, src1, extra, lanes2, lanes3, effect) \
-  {#name, "", effect, {#dst, #src0, #src1, #extra}, "", WSE_KIND_VECTOR, {lanes2, lanes3}},
-#define SCALAR(name, form, latency, effect) {#name, #form, effect, {"", "", "", ""}, #latency, WSE_KIND_SCALAR, {1, 1}},
-#define SYSTEM(name, form, effect) {#name, #form, effect, {"", "", "", ""}, "int_latency", WSE_KIND_SYSTEM, {1, 1}},
+#define VECTOR(op, dst, src0, src1, src2, lanes2, lanes3, count, how, what)                                            \
+  {.name = #op, .form = "", .effect = what, .type = {#dst, #src0, #src1, #src2}, .latency = "", .rule = #how,          \
+   .privacy = "", .names = "", .kind = WSE_KIND_VECTOR, .lanes = {lanes2, lanes3}, .flops = count, .group = 1},
+#define SCALAR(op, operands, cycles, size, what)                                                                       \
+  {.name = #op, .form = #operands, .effect = what, .type = {"", "", "", ""}, .latency = #cycles, .rule = "",           \
+   .privacy = "", .names = "", .kind = WSE_KIND_SCALAR, .lanes = {1, 1}, .bytes = size, .group = 1},
+#define SYSTEM(op, operands, seen, registers, first, what)                                                             \
+  {.name = #op, .form = #operands, .effect = what, .type = {"", "", "", ""}, .latency = "int_latency", .rule = "",     \
+   .privacy = #seen, .names = #first, .kind = WSE_KIND_SYSTEM, .lanes = {1, 1}, .group = registers},
 #include "tables/isa.def"
 };
 
 const wse_op_info *wse_op_table(int *count) {
-  *count = OP_COUNT;
+  *count = COUNT(op_table);
   return op_table;
 }
 
+static const wse_type_info type_table[] = {
+#define TYPE(type, size, number, format, scalar, what)                                                                 \
+  {.name = #type, .csl = scalar, .meaning = what, .bytes = size, .is_float = number, .half = format},
+#include "tables/isa.def"
+};
+
+const wse_type_info *wse_type_table(int *count) {
+  *count = COUNT(type_table);
+  return type_table;
+}
+
+static const wse_form_info form_table[] = {
+#define FORM(form, text, written, read) {.name = #form, .operands = text, .writes = written, .reads = read},
+#include "tables/isa.def"
+};
+
+const wse_form_info *wse_form_table(int *count) {
+  *count = COUNT(form_table);
+  return form_table;
+}
+
 static const wse_param_info param_table[] = {
-#define PARAM(name, wse2, wse3, silicon, unit, confidence, source, meaning) \
-  {#name, unit, confidence, source, meaning, {wse2, wse3, silicon}},
+#define PARAM(param, wse2, wse3, silicon, low, high, measure, sure, origin, what, why)                                 \
+  {.name = #param, .unit = measure, .confidence = sure, .source = origin, .meaning = what, .limits = why,              \
+   .value = {wse2, wse3, silicon}, .least = low, .most = high},
 #include "tables/machine.def"
 };
 

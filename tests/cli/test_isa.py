@@ -46,6 +46,7 @@ def test_isa_page_of_a_vector_operation():
         f"opcode            {isa.INSTRUCTION['fmach'].opcode} (0x{isa.INSTRUCTION['fmach'].opcode:03x})",
         "operands          dst 16-bit float, src0 16-bit float, src1 16-bit float, extra 16-bit float",
         "elements a cycle  4 on WSE-2, 8 on WSE-3, before limits of memory and fabric",
+        "flops             2 per element",
         "options           {async, ut=N, activate=TASK} or {..., unblock=TASK}",
         "encoding          bits 0..15 opcode",
         "                  dst: bits 16..23",
@@ -95,7 +96,7 @@ def test_an_unknown_instruction_names_its_neighbors():
 
 def test_arch_shows_every_number_with_source_and_confidence():
     lines = sh("arch").stdout.splitlines()
-    assert lines[0].split() == ["name", "wse2", "wse3", "silicon", "unit", "sure", "meaning", "source"]
+    assert lines[0].split() == ["name", "wse2", "wse3", "silicon", "unit", "range", "sure", "meaning", "source"]
     shown = {line.split()[0]: line for line in lines[1:] if line}
     for row in PARAMETERS:
         assert row.source in shown[row.name] and f" {row.confidence} " in shown[row.name]
@@ -106,17 +107,17 @@ def test_arch_in_a_narrow_terminal(monkeypatch):
     lines = sh("arch", "wse3").stdout.splitlines()
     (place,) = (number for number, line in enumerate(lines) if line.startswith("hop_cycles "))
     (hop,) = (row for row in PARAMETERS if row.name == "hop_cycles")
-    assert lines[place].split() == ["hop_cycles", str(hop.wse3), hop.unit, hop.confidence]
+    assert lines[place].split() == ["hop_cycles", str(hop.wse3), hop.unit, "1..7", hop.confidence]
     assert lines[place + 1] == f"    {hop.meaning}; {hop.source}"
 
 
 def test_arch_of_one_machine_with_changes(tmp_path):
     file = tmp_path / "machine.toml"
-    file.write_text("[params]\nramp_in_cycles = 9\n")
+    file.write_text("[params]\nramp_in_cycles = 6\n")
     result = json.loads(sh("arch", "wse2", "--machine", file, "--set", "hop_cycles=0x7", "--json").stdout)
     values = {row["name"]: row["value"] for row in result["parameters"]}
     assert (result["arch"], result["profile"]) == ("wse2", "simulator")
-    expected = Machine("wse2", overrides={"ramp_in_cycles": 9, "hop_cycles": 7})
+    expected = Machine("wse2", overrides={"ramp_in_cycles": 6, "hop_cycles": 7})
     assert values == dict(expected.params)
     assert "7*" in sh("arch", "wse2", "--set", "hop_cycles=7").stdout
 
@@ -125,7 +126,10 @@ def test_arch_json_of_all_has_three_columns():
     result = json.loads(sh("arch", "--json").stdout)
     (hop,) = (row for row in result["parameters"] if row["name"] == "hop_cycles")
     assert hop["values"] == {"wse2": 1, "wse3": 2, "silicon": 2}
-    assert set(hop) == {"name", "values", "unit", "confidence", "source", "meaning"}
+    assert set(hop) == {
+        *("name", "values", "unit", "least", "most", "limits", "confidence", "source", "meaning"),
+    }
+    assert (hop["least"], hop["most"]) == (1, 7) and hop["limits"].startswith("a wavelet moves at most once a cycle")
 
 
 def test_arch_toml_is_a_file_for_machine(tmp_path):

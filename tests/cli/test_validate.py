@@ -171,7 +171,7 @@ def test_write_docs(tmp_path, monkeypatch):
             ["--set", "hop_cycle=2"],
             "point chain-512-4096: machine wse2 has no parameter 'hop_cycle': did you mean hop_cycles",
         ),
-        (["--set", "hop_cycles=99"], "point chain-512-4096: the engine could not be made"),
+        (["--set", "hop_cycles=99"], "point chain-512-4096: parameter hop_cycles is 1 to 7 cycles, not 99"),
         (["--threads", "0"], "Invalid value for '--threads'"),
         (["--write-docs", "no.md"], "no.md: No such file or directory"),
     ],

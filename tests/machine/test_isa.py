@@ -51,7 +51,7 @@ def test_table():
     assert isa.instruction("fmacs").syntax == "fmacs dst, src0, src1, extra"
     assert isa.instruction("iadd16").syntax == "iadd16 dst, a, b or value"
     for row in isa.INSTRUCTIONS:
-        assert row.kind == "vector" or row.form in isa._SYNTAX, row.name
+        assert row.kind == "vector" or row.form in isa.FORMS, row.name
         assert row.effect and not row.effect.endswith("."), row.name
     with says(ProgramError, "there is no instruction 'fmac': did you mean fmacs or fmach or fmachs?"):
         isa.instruction("fmac")

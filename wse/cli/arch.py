@@ -31,7 +31,7 @@ CONFIDENCE = {
 def command(
     name: str | None,
     profile: str | None,
-    settings: tuple[tuple[str, int], ...],
+    settings: tuple[tuple[str, str], ...],
     file: Path | None,
     toml: bool,
     as_json: bool,
@@ -58,8 +58,11 @@ def show(columns: dict[str, Machine]) -> None:
     for row in PARAMETERS:
         star = "*" if row.name in changed else ""
         values = [number(row.name, machine.params[row.name]) + star for machine in columns.values()]
-        rows.append((row.name, *values, row.unit, row.confidence, *(() if narrow else (row.meaning, row.source))))
-    head = ("name", *columns, "unit", "sure", *(() if narrow else ("meaning", "source")))
+        extent = f"{number(row.name, row.least)}..{number(row.name, row.most)}"
+        rows.append(
+            (row.name, *values, row.unit, extent, row.confidence, *(() if narrow else (row.meaning, row.source)))
+        )
+    head = ("name", *columns, "unit", "range", "sure", *(() if narrow else ("meaning", "source")))
     below = [f"{row.meaning}; {row.source}" for row in PARAMETERS] if narrow else None
     common.print_table(head, rows, right=range(1, 1 + len(columns)), below=below)
     click.echo("\nsure: " + "; ".join(f"{short} {words}" for short, words in CONFIDENCE.items()))
@@ -86,7 +89,8 @@ def document(columns: dict[str, Machine]) -> dict[str, Any]:
         rows.append(
             {"name": row.name}
             | value
-            | {"unit": row.unit, "confidence": row.confidence, "source": row.source, "meaning": row.meaning}
+            | {"unit": row.unit, "least": row.least, "most": row.most, "limits": row.limits}
+            | {"confidence": row.confidence, "source": row.source, "meaning": row.meaning}
         )
     first = next(iter(columns.values()))
     one = {"arch": first.name, "profile": first.profile} if len(columns) == 1 else {"arch": None, "profile": None}
@@ -98,6 +102,6 @@ def template(machine: Machine) -> str:
     changed = dict(machine.overrides)
     lines = [f'machine = "{machine.name}"', f'profile = "{machine.profile}"', "", "[params]"]
     for row in PARAMETERS:
-        lines.append(f"# {row.meaning} ({row.unit}; {row.confidence}: {row.source})")
+        lines.append(f"# {row.meaning} ({row.unit}, {row.least} to {row.most}; {row.confidence}: {row.source})")
         lines.append(f"{'' if row.name in changed else '# '}{row.name} = {machine.params[row.name]}")
     return "\n".join(lines)

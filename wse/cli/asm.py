@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,14 +13,27 @@ from ..program import assembler
 from . import common
 
 
+class Definition(click.ParamType):
+    """name=value with an integer value: A=64."""
+
+    name = "NAME=VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        if isinstance(value, tuple):
+            return value
+        name, _, number = (part.strip() for part in value.partition("="))
+        try:
+            return name, int(number.replace("_", ""), 0)
+        except ValueError:
+            self.fail(f"{value!r} is not of the form name=integer, such as A=64", param, ctx)
+
+
 @click.command("asm", help="Assemble FILE (- for the standard input) and print the words in hex, or write them.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), help="File to write: .bin little-endian words of 64 bits, else hex."
 )
-@click.option(
-    "--define", "symbols", type=common.Setting(), multiple=True, help="Value of a name in the text; repeatable."
-)
+@click.option("--define", "symbols", type=Definition(), multiple=True, help="Value of a name in the text; repeatable.")
 @click.option(
     "--fp16",
     type=click.Choice(list(isa.FP16)),

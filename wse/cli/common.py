@@ -33,18 +33,17 @@ class Grid(click.ParamType):
 
 
 class Setting(click.ParamType):
-    """name=value with an integer value: hop_cycles=1."""
+    """name=value of a figure of the machine, as text that Machine reads: hop_cycles=1, clock_hz=1.1GHz."""
 
     name = "NAME=VALUE"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
         if isinstance(value, tuple):
             return value
         name, _, number = (part.strip() for part in value.partition("="))
-        try:
-            return name, int(number.replace("_", ""), 0)
-        except ValueError:
-            self.fail(f"{value!r} is not of the form name=integer, such as hop_cycles=1", param, ctx)
+        if not (name and number):
+            self.fail(f"{value!r} is not of the form name=value, such as hop_cycles=1 or clock_hz=1.1GHz", param, ctx)
+        return name, number
 
 
 def options(*decorators: Callable) -> Callable:
@@ -103,7 +102,7 @@ output_options = options(
 )
 
 
-def machine(arch: str | None, profile: str | None, settings: Iterable[tuple[str, int]], file: Path | None):
+def machine(arch: str | None, profile: str | None, settings: Iterable[tuple[str, str]], file: Path | None):
     """The Machine that the options describe: the file's, then --arch and --profile, then --set."""
     from ..machine.parameters import Machine
 

@@ -57,13 +57,16 @@ def show(row: isa.Instruction) -> None:
     pairs = [("kind", row.kind), ("opcode", f"{row.opcode} (0x{row.opcode:03x})")]
     if row.kind == "vector":
         types = zip(isa.VECTOR_OPERANDS, row.types, strict=True)
-        pairs.append(("operands", ", ".join(f"{name} {TYPES[type]}" for name, type in types if type != "NONE")))
+        pairs.append(
+            ("operands", ", ".join(f"{name} {isa.TYPES[type].meaning}" for name, type in types if type != "NONE"))
+        )
         pairs.append(
             (
                 "elements a cycle",
                 f"{row.lanes[0]} on WSE-2, {row.lanes[1]} on WSE-3, before limits of memory and fabric",
             )
         )
+        pairs.append(("flops", f"{row.flops} per element"))
         pairs.append(("options", "{async, ut=N, activate=TASK} or {..., unblock=TASK}"))
     else:
         pairs.append(("latency", latency_words(row)))
@@ -72,14 +75,6 @@ def show(row: isa.Instruction) -> None:
     )
     pairs += [("", words) for words in encoding(row)]
     common.print_pairs(pairs)
-
-
-TYPES = {
-    "H": "16-bit float",
-    "S": "f32",
-    "W": "16-bit word",
-    "D": "32-bit word",
-}
 
 
 def latency_words(row: isa.Instruction) -> str:
@@ -125,10 +120,7 @@ def _samples(row: isa.Instruction, place: int) -> list[tuple[str, str, str]]:
         return [("base ", "[r0]", "[r31]"), ("offset ", "[r0]", "[r0-1]")]
     if operand in ("DSR", "XDSR"):
         return [("", "d0", "b15") if operand == "DSR" else ("", "x0", "x15")]
-    # A group of registers ends at r31 at the latest.
-    last = {"ldds": "r28", "stds": "r28", "ldxd": "r28", "stxd": "r28", "colorld": "r30", "colorst": "r30"}.get(
-        row.name, "r31"
-    )
+    last = f"r{32 - row.group}"  # a group of registers ends at r31 at the latest
     if "or value" in operand:
         value = "255" if row.form == "XX" and place == 0 else "-1"
         return [("register ", "r0", "r31"), ("value ", "0", value)]
@@ -154,6 +146,7 @@ def describe(row: isa.Instruction) -> dict[str, Any]:
         "operands": list(row.operands),
         "types": [type for type in row.types if type not in ("NONE", "")],
         "lanes": {"wse2": row.lanes[0], "wse3": row.lanes[1]} if row.kind == "vector" else None,
+        "flops": row.flops if row.kind == "vector" else None,
         "latency": {name: {"wse2": WSE2.params[name], "wse3": WSE3.params[name]} for name in names if name} or None,
         "effect": row.effect,
         "encoding": encoding(row),

@@ -41,7 +41,7 @@ def command(
     file: Path | None,
     further: bool,
     only: str | None,
-    settings: tuple[tuple[str, int], ...],
+    settings: tuple[tuple[str, str], ...],
     threads: int,
     plot: Path | None,
     markdown: bool,
@@ -144,7 +144,7 @@ class Output:
 
 
 def show_points(
-    points: list[Point], overrides: dict[str, int], threads: int, plot: Path | None, output: Output, working: Working
+    points: list[Point], overrides: dict[str, str], threads: int, plot: Path | None, output: Output, working: Working
 ) -> int:
     results = list(compare(points, threads, overrides, working))
     working.clear()

@@ -29,52 +29,72 @@ ON_CONTROL_NONE, ON_CONTROL_TERMINATE, ON_CONTROL_ACTIVATE, ON_CONTROL_UNBLOCK =
 FP16 = {"f16": 0, "bf16": 1, "cb16": 2}  # wse_fp16 by name
 
 
+class Type(NamedTuple):
+    """A row TYPE of isa.def: an element of a vector operand.  bytes: of an element; half: in the program's 16-bit float
+    format; csl: the scalar type of CSL."""
+
+    name: str
+    bytes: int
+    is_float: bool
+    half: bool
+    csl: str
+    meaning: str
+
+
+class Form(NamedTuple):
+    """A row FORM of isa.def: the operands of a scalar or system instruction as the assembler writes them, and which
+    fields of the word (a, b, c, d) hold registers that it writes and reads."""
+
+    name: str
+    operands: str
+    writes: str
+    reads: str
+
+
 class Instruction(NamedTuple):
-    """A row of isa.def.  types: element types of dst, src0, src1, extra of a vector row, "NONE" where there is no
-    operand."""
+    """A row of isa.def; its columns are described at the head of that file.
+
+    kind: "vector", "scalar" or "system".  types: of dst, src0, src1, extra of a vector row, "NONE" where there is no
+    operand.  lanes: elements a cycle on WSE-2, WSE-3.  Columns that a kind of row does not have are "" or 0.
+    """
 
     opcode: int
     name: str
-    kind: str  # "vector", "scalar" or "system"
+    kind: str
     form: str
     types: tuple[str, str, str, str]
     latency: str
-    lanes: tuple[int, int]  # elements a cycle on WSE-2, WSE-3
+    lanes: tuple[int, int]
+    flops: int
+    rule: str
+    bytes: int
+    privacy: str
+    group: int
+    names: str
     effect: str
 
     @property
     def operands(self) -> tuple[str, ...]:
         """Operands in the order of the text; of a vector row the names of those it has."""
         if self.kind != "vector":
-            return _SYNTAX[self.form]
+            return tuple(text.strip() for text in FORMS[self.form].operands.split(",") if text)
         return tuple(name for name, type in zip(VECTOR_OPERANDS, self.types, strict=True) if type != "NONE")
 
     @property
     def syntax(self) -> str:
+        """The instruction as the assembler writes it: "fmacs dst, src0, src1, extra"."""
         return f"{self.name} {', '.join(self.operands)}".rstrip()
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int]:
+        """Bytes of an element of dst, src0, src1, extra of a vector row; 0 where there is no operand."""
+        return tuple(TYPES[type].bytes if type else 0 for type in self.types)  # type: ignore[return-value]
 
 
 VECTOR_OPERANDS = ("dst", "src0", "src1", "extra")
-_SYNTAX = {
-    "RRX": ("dst", "a", "b or value"),
-    "RX": ("dst", "src or value"),
-    "RRRR": ("dst", "a", "b", "c"),
-    "LD": ("dst", "[base + offset]"),
-    "ST": ("src", "[base + offset]"),
-    "BR": ("register", "target"),
-    "JMP": ("target",),
-    "JAL": ("link", "target"),
-    "JR": ("register",),
-    "X": ("register or value",),
-    "XX": ("register or value", "register or value"),
-    "DR": ("DSR", "register"),
-    "XR": ("XDSR", "register"),
-    "RDT": ("register", "DSR", "target"),
-    "R": ("dst",),
-    "NONE": (),
-}
-
-INSTRUCTIONS: tuple[Instruction, ...] = tuple(Instruction(i, *row) for i, row in enumerate(_engine.ops()))
+TYPES = {row["name"]: Type(**row) for row in _engine.types()}
+FORMS = {row["name"]: Form(**row) for row in _engine.forms()}
+INSTRUCTIONS: tuple[Instruction, ...] = tuple(Instruction(i, **row) for i, row in enumerate(_engine.ops()))
 INSTRUCTION = {row.name: row for row in INSTRUCTIONS}
 
 
@@ -131,7 +151,7 @@ def reference(name: str | None = None) -> str:
 
 
 _SECTIONS = (
-    ("vector", "Vector operations", ("instruction", "types", "WSE-2", "WSE-3", "effect")),
+    ("vector", "Vector operations", ("instruction", "types", "WSE-2", "WSE-3", "flops", "effect")),
     ("scalar", "Scalar instructions", ("instruction", "latency", "effect")),
     ("system", "System instructions", ("instruction", "effect")),
 )
@@ -140,7 +160,7 @@ _SECTIONS = (
 def _row(row: Instruction) -> tuple[str, ...]:
     if row.kind == "vector":
         types = " ".join(type for type in row.types if type != "NONE")
-        return f"`{row.syntax}`", types, str(row.lanes[0]), str(row.lanes[1]), row.effect
+        return f"`{row.syntax}`", types, str(row.lanes[0]), str(row.lanes[1]), str(row.flops), row.effect
     if row.kind == "scalar":
         return f"`{row.syntax}`", row.latency, row.effect
     return f"`{row.syntax}`", row.effect
@@ -158,6 +178,7 @@ def _entry(row: Instruction) -> str:
         types = zip(VECTOR_OPERANDS, row.types, strict=True)
         lines.append("- types: " + ", ".join(f"{name} {type}" for name, type in types if type != "NONE"))
         lines.append(f"- elements a cycle: {row.lanes[0]} on WSE-2, {row.lanes[1]} on WSE-3, before memory and fabric")
+        lines.append(f"- floating-point operations per element: {row.flops}")
     else:
         lines.append(f"- latency: {row.latency}")
     return "\n".join(lines)

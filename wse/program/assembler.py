@@ -136,8 +136,8 @@ def disassemble_word(word: int) -> str:
         (statement,) = _statements(text, 0, "")
         if _Encoder({}, {}, {}, {}, "f16").word(statement) == int(word):
             return text
-    except (IndexError, AsmError):
-        pass  # no such opcode, or fields that no text has: falls through to the raw word
+    except (IndexError, KeyError, AsmError):
+        pass  # no such opcode, a form without a text, or fields that no text has: falls through to the raw word
     return f".word 0x{int(word):016x}"
 
 
@@ -191,11 +191,8 @@ _MACROS = {
 
 # --- encoding ---------------------------------------------------------------------------------------------------------
 
-# Instructions that take a group of registers from the one they name.
-_GROUPS = {"ldds": 4, "stds": 4, "ldxd": 4, "stxd": 4, "colorld": 2, "colorst": 2}
-# What a name stands for first in the value operand of these.
-_TASK_VALUES = {"activate", "block", "unblock"}
-_COLOR_VALUES = {"iqbind", "oqbind", "colorld", "colorst", "tdexit"}
+# What a name stands for first in the value operand, by the column `names` of isa.def.
+_SPACES = {"VALUE": "symbol", "TASK": "task", "COLOR": "color"}
 
 
 class _Encoder:
@@ -219,7 +216,12 @@ class _Encoder:
             return self.vector(row, s)
         if s.options:
             raise self.error(f"only vector operations take options, not {s.name}")
-        return getattr(self, "form_" + row.form)(row.opcode, *s.operands)
+        encode = getattr(self, "form_" + row.form, None)
+        if encode is None:
+            raise self.error(
+                f"the assembler cannot write {s.name}: its form {row.form} has no form_{row.form} in assembler.py"
+            )
+        return encode(row.opcode, *s.operands)
 
     def raw(self, s: Statement) -> int:
         if len(s.operands) != 1 or not _NUMBER.fullmatch(s.operands[0]) or not 0 <= int(s.operands[0], 0) < 1 << 64:
@@ -332,7 +334,7 @@ class _Encoder:
         return int(match[1])
 
     def group(self, text: str) -> int:
-        number, size = self.register(text), _GROUPS.get(self.s.name, 1)
+        number, size = self.register(text), isa.INSTRUCTION[self.s.name].group
         if number + size > _engine.REGISTERS:
             raise self.error(f"{self.s.name} takes {size} registers from {text}: there are none beyond r31")
         return number
@@ -363,7 +365,7 @@ class _Encoder:
         if match := _FLOAT.fullmatch(text):
             return self.float_bits(float(match[1]), match[2])
         if first is None:
-            first = "task" if self.s.name in _TASK_VALUES else "color" if self.s.name in _COLOR_VALUES else "symbol"
+            first = _SPACES.get(isa.INSTRUCTION[self.s.name].names, "symbol")
         return self.bits32(sum(self.term(sign, term, first) for sign, term in self.terms(text)), text)
 
     def number(self, text: str, low: int, high: int, what: str, first: str = "symbol") -> int:

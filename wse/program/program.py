@@ -35,6 +35,7 @@ class Program:
 
     def __init__(self, width: int, height: int, machine: str | Machine = "wse3", fp16: str = "f16"):
         self.machine = Machine.of(machine)
+        self.machine.check_executable()
         wide, high = self.machine.fabric_width, self.machine.fabric_height
         if not 1 <= width <= wide or not 1 <= height <= high:
             raise ProgramError(

@@ -62,7 +62,7 @@ class Point:
         """The figure as something that grows with time: a rate is turned round."""
         return 1 / figure if self.unit == "elements/cycle" else figure
 
-    def machine(self, overrides: Mapping[str, int] | None = None) -> Machine:
+    def machine(self, overrides: Mapping[str, int | str] | None = None) -> Machine:
         return Machine(self.arch, profile=self.target, overrides=overrides)
 
     def emulate(self, machine: Machine | None = None, threads: int = 1) -> float:
@@ -180,7 +180,7 @@ def select(points: Iterable[Point], pattern: str) -> list[Point]:
 def compare(
     points: Iterable[Point],
     threads: int = 1,
-    overrides: Mapping[str, int] | None = None,
+    overrides: Mapping[str, int | str] | None = None,
     report: Callable[[str], None] | None = None,
 ) -> Iterator[Compared]:
     """Runs the points in order, on their own machines with `overrides`.  A point that cannot run says which it is.

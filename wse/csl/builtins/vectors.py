@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from ...machine import isa
 from ..ir import ir
 from ..sema import types as t
 from ..sema.calls import entry
@@ -18,31 +19,16 @@ from .dsds import DSR_FILES, descriptor_operand
 from .language import builtin
 from .tasks import function_of, task_number
 
-W, D, H, S, NONE = "W", "D", "H", "S", ""
-# name: element of destination, first source, second source, scalar that multiplies
+NONE = ""
+# Every VECTOR row of isa.def with elements is a builtin of its name: types of destination, first source, second source,
+# and of the scalar that multiplies.
 OPERATIONS: dict[str, tuple[str, str, str, str]] = {
-    **dict.fromkeys(["add16", "addc16", "sub16", "and16", "or16", "xor16", "sll16", "slr16", "sar16"], (W, W, W, NONE)),
-    **dict.fromkeys(["mov16", "clz", "ctz", "popcnt"], (W, W, NONE, NONE)),
-    "mov32": (D, D, NONE, NONE),
-    **dict.fromkeys(["fmovh", "fabsh", "fnegh", "fnormh"], (H, H, NONE, NONE)),
-    **dict.fromkeys(["fmovs", "fabss", "fnegs", "fnorms"], (S, S, NONE, NONE)),
-    **dict.fromkeys(["faddh", "fsubh", "fmulh", "fmaxh"], (H, H, H, NONE)),
-    **dict.fromkeys(["fadds", "fsubs", "fmuls", "fmaxs"], (S, S, S, NONE)),
-    "fmach": (H, H, H, H),
-    "fmacs": (S, S, S, S),
-    "fmachs": (S, S, H, H),
-    "faddhs": (S, S, H, NONE),
-    "fscaleh": (H, H, W, NONE),
-    "fscales": (S, S, W, NONE),
-    "fh2s": (S, H, NONE, NONE),
-    "fs2h": (H, S, NONE, NONE),
-    "fh2xp16": (W, H, NONE, NONE),
-    "fs2xp16": (W, S, NONE, NONE),
-    "xp162fh": (H, W, NONE, NONE),
-    "xp162fs": (S, W, NONE, NONE),
+    row.name: tuple(NONE if type == "NONE" else type for type in row.types)  # type: ignore[misc]
+    for row in isa.INSTRUCTIONS
+    if row.kind == "vector" and row.rule != "FILTER"
 }
 SAME = {"movh2s": "fh2s", "movs2h": "fs2h"}
-ELEMENTS: dict[str, Type] = {W: t.U16, D: t.U32, H: t.F16, S: t.F32}
+ELEMENTS: dict[str, Type] = {type.name: t.PRIMITIVES[type.csl] for type in isa.TYPES.values() if type.csl}
 OPTIONS = (
     "async", "activate", "unblock", "on_control", "priority", "ut_id", "index", "simd_mode", "save_address",
     "single_step",
@@ -178,9 +164,10 @@ def pointer_operand(f: Frame, value: Value, code: str, span: Span) -> ir.Deref:
 def scalar(f: Frame, value: Value, code: str, span: Span) -> ir.Value:
     """A scalar of the element's type; moves and 16-bit operations take any type of the size."""
     kind = ELEMENTS[code]
-    if code in (W, D) and value.type.ir is not None and value.type.size == kind.size:
+    is_word = not isa.TYPES[code].is_float
+    if is_word and value.type.ir is not None and value.type.size == kind.size:
         return f.operand(value, span)
-    if value.type is t.COMPTIME_INT and code in (W, D) and isinstance(value, Val):
+    if value.type is t.COMPTIME_INT and is_word and isinstance(value, Val):
         number = concrete(value)
         kind = t.INTS[f"i{kind.size * 8}"] if number < 0 else kind
     return f.operand(value, span, kind)
@@ -227,7 +214,7 @@ for _name, _row in SAME.items():
 def dfilt(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     f.need_run(node.span, node.name)
     given = options(f, node.args[1]) if len(node.args) > 1 else Given()
-    f.emit(ir.Vector("dfilt", None, source(f, node.args[0], D), then=given.then))
+    f.emit(ir.Vector("dfilt", None, source(f, node.args[0], isa.INSTRUCTION["dfilt"].types[1]), then=given.then))
     return VOID
 
 

@@ -104,14 +104,10 @@ class Ins:
         return f"{self.op} {' '.join(fields)}"
 
 
-_FORMS = {
-    "RRX": ("a", "bc"), "RX": ("a", "c"), "RRRR": ("a", "bcd"), "LD": ("a", "b"), "ST": ("", "ab"), "BR": ("", "a"),
-    "JMP": ("", ""), "JAL": ("a", ""), "JR": ("", "a"), "X": ("", "c"), "XX": ("", "ac"), "DR": ("", "b"),
-    "XR": ("", ""), "RDT": ("a", ""), "R": ("a", ""), "NONE": ("", ""),
-}  # fmt: skip
 _ACCESS: dict[str, tuple[str, str]] = {}
 for _row in isa.INSTRUCTIONS:
-    _ACCESS[_row.name] = ("a", "bcd") if _row.kind == "vector" else _FORMS[_row.form]
+    _form = isa.FORMS.get(_row.form)
+    _ACCESS[_row.name] = ("a", "bcd") if _form is None else (_form.writes, _form.reads)
 _ACCESS["colorst"] = ("", "")  # its registers are a group, said by reads
 _ACCESS["cfgst"] = ("", "ac")
 _ACCESS["colorld"] = ("", "c")
