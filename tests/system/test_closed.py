@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from wse.costs import calibrate
+from wse.machine.parameters import Machine
 from wse.models import load
 from wse.system import closed
 from wse.system.events import simulate
@@ -55,7 +56,7 @@ def test_more_buffers_come_nearer():
 
 def test_forward_hides_the_weights_above_the_threshold():
     """12.6 thousand tokens for products alone on a CS-2; what layers cost besides makes it less."""
-    system = System(arch="wse2")
+    system = System(machine=Machine("wse2"))
     model = load("gpt3-13b")
     tokens = closed.threshold(CONSTANTS, workload(model, 1, 128), system)
     assert 7e3 < tokens < 12.6e3

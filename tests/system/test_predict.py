@@ -82,8 +82,6 @@ def test_sizes_and_systems():
         size("many")
     with pytest.raises(ConfigError, match="update is 'never'"):
         System(update="never")
-    with pytest.raises(ConfigError, match="there is no wafer 'wse4'"):
-        System(arch="wse4")
 
 
 def test_each_input_alone():

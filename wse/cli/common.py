@@ -70,6 +70,16 @@ machine_options = options(
     ),
 )
 
+# Of commands that execute nothing: a model has no profile, and uses some figures only (see model_machine).
+model_options = options(
+    click.option(
+        "--set", "settings", type=Setting(), multiple=True, help="Change a figure of the machine; repeatable."
+    ),
+    click.option(
+        "--machine", "file", type=click.Path(path_type=Path), help="TOML file that changes figures of the machine."
+    ),
+)
+
 run_options = options(
     click.option("--grid", type=Grid(), help="PEs to use.  [default: the kernel's own]"),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random inputs."),
@@ -109,6 +119,15 @@ def machine(arch: str | None, profile: str | None, settings: Iterable[tuple[str,
     base = Machine.load(file) if file is not None else Machine()
     overrides = dict(base.overrides) | dict(settings)
     return Machine(arch or base.name, profile or base.profile, overrides)
+
+
+def model_machine(
+    arch: str | None, settings: Iterable[tuple[str, str]], file: Path | None, used: Iterable[str], what: str
+):
+    """The Machine of a command that executes nothing.  ConfigError if a figure was changed that is not among `used`."""
+    made = machine(arch, None, settings, file)
+    made.check_overrides(used, what)
+    return made
 
 
 def print_json(value: Any) -> None:

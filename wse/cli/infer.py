@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from ..costs import fit as cost
+from ..errors import ConfigError
 from ..models import load
 from ..report import text
 from ..system import inference
 from . import common
+
+# Figures of the machine that the model uses.
+FIGURES = ("clock_hz", "fabric_width", "fabric_height", "usable_pes", "wafer_bytes", "sram_bytes")
 
 
 @click.command("infer")
@@ -18,15 +23,27 @@ from . import common
 @click.option("--context", type=click.IntRange(1), default=1024, show_default=True, help="Tokens in the cache.")
 @click.option("--prompt", type=click.IntRange(1), help="Tokens of the prompt.  [default: the context]")
 @click.option("--wafers", type=click.IntRange(1), help="CS-3 systems.  [default: what holds the weights]")
+@common.model_options
 @common.json_option
-def command(model: str, context: int, prompt: int | None, wafers: int | None, as_json: bool) -> None:
+def command(
+    model: str,
+    context: int,
+    prompt: int | None,
+    wafers: int | None,
+    settings: tuple[tuple[str, str], ...],
+    file: Path | None,
+    as_json: bool,
+) -> None:
     """Predict decoding for one user, weights resident in SRAM.
 
     Kernels' times come from cost models of executed kernels (`wse costs`), with sums of products in 16 or 32 bits.
     Nothing is fitted to published speeds; they stand beside, with the error.
     """
+    machine = common.model_machine(None, settings, file, FIGURES, "wse infer")
+    if machine.name != "wse3":
+        raise ConfigError(f"decoding is modelled on a WSE-3: its kernels' costs are, and {machine.name} has none")
     transformer = load(model)
-    made = {sums: inference.decode(transformer, context, wafers, sums) for sums in inference.GEMV}
+    made = {sums: inference.decode(transformer, context, wafers, sums, machine) for sums in inference.GEMV}
     beside = [compare(p) for p in inference.published()]
     if as_json:
         common.print_json(document(made, prompt or context, beside))

@@ -21,6 +21,7 @@ from . import common
 @click.option("--mode", type=click.Choice(["pipelined", "streaming"]), default="pipelined", show_default=True)
 @click.option("--grid", type=common.Grid(), help="PEs to use.  [default: gpt2 pipelined: as published; else the wafer]")
 @click.option("--arch", type=click.Choice(common.ARCHS), help="[default: wse2 for gpt2 as published, else wse3]")
+@common.model_options
 @click.option("--sequence", type=click.IntRange(1), help="Tokens of a sequence.  [default: the model's]")
 @click.option(
     "--by", type=click.Choice(["kernel", "half"]), default="kernel", show_default=True, help="What is a region."
@@ -43,6 +44,8 @@ def command(
     mode: str,
     grid: tuple[int, int] | None,
     arch: str | None,
+    settings: tuple[tuple[str, str], ...],
+    file: Path | None,
     sequence: int | None,
     by: str,
     rate: float | None,
@@ -56,8 +59,6 @@ def command(
     Pipelined: every layer has a rectangle of its own, sized so that all work at one rate.  Streaming: one layer at a
     time on the whole grid; weights come in from the edge.
     """
-    from ..machine.parameters import Machine
-
     transformer = load(model)
     if plot is not None:
         from ..report import validation
@@ -68,17 +69,23 @@ def command(
             raise ConfigError(
                 "--plot draws floor plans: there is none in streaming mode, where a layer has the whole grid"
             )
-        arch = arch or "wse3"
-        show_streaming(streaming(transformer, grid or wafer(Machine(arch)), arch, sequence, batch), as_json)
+        machine = common.model_machine(arch, settings, file, FIGURES, "wse map")
+        show_streaming(streaming(transformer, grid or wafer(machine), machine, sequence, batch), as_json)
         return
-    as_published = transformer.name == compiler.MODEL and (arch or "wse2") == "wse2" and grid in (None, compiler.GRID)
-    arch = arch or ("wse2" if as_published else "wse3")
-    grid = grid or (compiler.GRID if as_published else wafer(Machine(arch)))
+    as_published = (
+        transformer.name == compiler.MODEL
+        and (arch or "wse2") == "wse2"
+        and grid in (None, compiler.GRID)
+        and not (settings or file)
+    )
+    machine = common.model_machine("wse2" if as_published else arch, settings, file, FIGURES, "wse map")
+    arch = machine.name
+    grid = grid or (compiler.GRID if as_published else wafer(machine))
     made = graph(transformer)
-    plan = floorplan.plan(made, grid, Machine(arch), priced(costs, arch), sequence, by, rate)
+    plan = floorplan.plan(made, grid, machine, priced(costs, arch), sequence, by, rate)
     compared = None
     if as_published and by == "kernel" and sequence in (None, transformer.sequence):
-        compared = compare(made, Machine(arch), arch)
+        compared = compare(made, machine, arch)
     if plot is not None:
         from ..report.floorplan import draw
 
@@ -97,6 +104,9 @@ def priced(costs: str, arch: str) -> floorplan.Costs:
 
     return ExecutedCosts(arch)
 
+
+# Figures of the machine that the models use.
+FIGURES = ("clock_hz", "fabric_width", "fabric_height", "sram_bytes")
 
 COSTS = {
     "compiler": "modelled: calibrated on the vendor's compile report of GPT-2 small, not executed",

@@ -21,6 +21,11 @@ from . import common
 PUBLISHED = ("1t", 16, 15.3)
 
 
+# Figures of the machine that the model uses: of memory, and of computing times by what they follow from.
+MEMORY_FIGURES = ("usable_pes", "wafer_bytes", "sram_bytes")
+COMPUTE_FIGURES = {"kernels": ("fabric_width", "peak_clock_hz"), "peak": ("peak_clock_hz", "pe_flops_milli")}
+
+
 class Systems(click.ParamType):
     """1,2,4."""
 
@@ -62,7 +67,8 @@ class Size(click.ParamType):
 @click.option(
     "--link", type=click.FloatRange(1), default=1200.0, show_default=True, help="Gb/s to a wafer and from it."
 )
-@click.option("--arch", type=click.Choice(common.ARCHS), default="wse3", show_default=True)
+@click.option("--arch", type=click.Choice(common.ARCHS), help="Wafer.  [default: wse3]")
+@common.model_options
 @click.option(
     "--batch", type=click.IntRange(1), help="Sequences per step.  [default: what fills the largest cluster once]"
 )
@@ -94,7 +100,9 @@ def command(
     channels: int,
     ddr5: str,
     link: float,
-    arch: str,
+    arch: str | None,
+    settings: tuple[tuple[str, str], ...],
+    file: Path | None,
     batch: int | None,
     micro_batch: int | None,
     sequence: int | None,
@@ -116,10 +124,12 @@ def command(
         from ..report import validation
 
         validation.check(plot)
+    used = (*MEMORY_FIGURES, *COMPUTE_FIGURES[compute])
+    machine = common.model_machine(arch, settings, file, used, f"wse system --compute {compute}")
     transformer = load(model)
     s = sequence or transformer.sequence
     if batch is None:
-        batch = (micro_batch or whole(microbatch.room(transformer, s, arch), transformer.name, s)) * systems[-1]
+        batch = (micro_batch or whole(microbatch.room(transformer, s, machine), transformer.name, s)) * systems[-1]
     work = workload(transformer, batch, s, density)
     memory = MemoryX.of(
         memoryx,
@@ -129,7 +139,7 @@ def command(
         **({"nodes": nodes} if nodes else {}),
     )
     system = System(
-        arch=arch,
+        machine=machine,
         memoryx=memory,
         network=Network(link=link * 1e9 / 8),
         gradient_bytes=float(gradient_bytes),
@@ -210,7 +220,8 @@ def document(
         "parameters": work.parameters,
         "sequence": work.sequence,
         "batch": work.batch,
-        "arch": system.arch,
+        "arch": system.machine.name,
+        "overrides": dict(system.machine.overrides),
         "density": work.density,
         "memoryx": {
             "bytes": system.memoryx.bytes,

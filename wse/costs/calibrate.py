@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ConfigError
+from ..machine.parameters import Machine
 from ..models import load
-from ..system.parts import PEAK
 from ..system.workload import Layer, Workload, workload
 from . import wafer as kernels
 from .fit import nonnegative
@@ -34,12 +34,12 @@ ARCH = "wse2"
 Terms = tuple[tuple[float, ...], tuple[float, ...]]  # forward, backward: what each constant multiplies
 
 
-def peak_terms(work: Workload, layer: Layer, tokens: float, arch: str) -> Terms:
+def peak_terms(work: Workload, layer: Layer, tokens: float, machine: str | Machine) -> Terms:
     """Seconds at the wafer's peak; tokens x tokens of context; layers.  A third of a pass is forward.
 
     Zero weights take no time where weights are multiplied: not in the weight gradient, half of the backward pass.
     """
-    flops, context = tokens * 6 * layer.matmul / PEAK[arch], tokens * layer.depth * work.sequence
+    flops, context = tokens * 6 * layer.matmul / Machine.of(machine).peak_flops, tokens * layer.depth * work.sequence
     sparse = work.density, (1 + work.density) / 2
     return (
         (sparse[0] * flops / 3, context / 3, layer.depth / 3),
@@ -47,7 +47,7 @@ def peak_terms(work: Workload, layer: Layer, tokens: float, arch: str) -> Terms:
     )
 
 
-FAMILIES: dict[str, Callable[[Workload, Layer, float, str], Terms]] = {
+FAMILIES: dict[str, Callable[[Workload, Layer, float, str | Machine], Terms]] = {
     "kernels": kernels.terms,
     "peak": peak_terms,
 }
@@ -68,9 +68,9 @@ class Constants:
     family: str
     values: tuple[float, ...]
 
-    def layer(self, work: Workload, layer: Layer, tokens: float, arch: str) -> tuple[float, float]:
+    def layer(self, work: Workload, layer: Layer, tokens: float, machine: str | Machine) -> tuple[float, float]:
         """(forward, backward) seconds."""
-        forward, backward = FAMILIES[self.family](work, layer, tokens, arch)
+        forward, backward = FAMILIES[self.family](work, layer, tokens, machine)
         return float(np.dot(forward, self.values)), float(np.dot(backward, self.values))
 
     def words(self) -> str:
@@ -114,9 +114,9 @@ def points() -> tuple[Point, ...]:
     )
 
 
-def pass_terms(family: str, work: Workload, tokens: float, arch: str) -> np.ndarray:
+def pass_terms(family: str, work: Workload, tokens: float, machine: str | Machine) -> np.ndarray:
     """What the constants multiply in a pass, forward and backward together."""
-    return np.sum([np.sum(FAMILIES[family](work, layer, tokens, arch), axis=0) for layer in work.layers], axis=0)
+    return np.sum([np.sum(FAMILIES[family](work, layer, tokens, machine), axis=0) for layer in work.layers], axis=0)
 
 
 def fit(chosen: Iterable[Point], family: str = "kernels") -> Constants:
@@ -126,7 +126,7 @@ def fit(chosen: Iterable[Point], family: str = "kernels") -> Constants:
         raise ConfigError(f"three constants cannot be fitted to {len(rows)} points: 4 or more are needed")
     matrix = []
     for point in rows:
-        passes = point.work.passes(point.systems, ARCH)
+        passes = point.work.passes(point.systems, Machine(ARCH))
         tokens = passes.sequences * point.work.sequence
         matrix.append(passes.passes * pass_terms(family, point.work, tokens, ARCH) / point.seconds)
     found = nonnegative(np.array(matrix), np.ones(len(rows)))

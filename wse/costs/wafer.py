@@ -21,19 +21,21 @@ from ..models import Graph, Transformer, graph
 from ..system.workload import Layer, Workload
 from .cycles import operator_cycles
 
-# PEs that the vendor's software uses: of 757 x 996 and 762 x 1172 that a program may use, rows as many as give these.
-PES = {"wse2": 850_000, "wse3": 900_000}
-# The clock that the vendor's peak figures imply (parts.PEAK).
-CLOCK_HZ = 1.1e9
 # A row of the wafer may be so many shorter rows, each with all features of its own tokens: 768 features on 757 columns
 # would leave half of a second feature's place empty, in eight rows of 94 hardly any.
 GROUPS = range(1, 25)
 
 
-def terms(work: Workload, layer: Layer, tokens: float, arch: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """(forward, backward): seconds of all kernels but attention, of attention, and 1 for a layer in thirds."""
+def terms(
+    work: Workload, layer: Layer, tokens: float, machine: str | Machine
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(forward, backward): seconds of all kernels but attention, of attention, and 1 for a layer in thirds.
+
+    machine: its usable_pes, fabric_width and peak_clock_hz are used; cycles are those of executed kernels.
+    """
+    machine = Machine.of(machine)
     one = "layers.0" if layer.depth else layer.name
-    found = _cycles(work.model, one, work.sequence, math.ceil(tokens), arch, work.density) / CLOCK_HZ
+    found = _cycles(work.model, one, work.sequence, math.ceil(tokens), machine, work.density) / machine.peak_clock_hz
     (forward, forward_attention), (backward, backward_attention) = found.tolist()
     return (
         (forward, forward_attention, layer.depth / 3),
@@ -47,19 +49,19 @@ def _graph(model: Transformer) -> Graph:
 
 
 @cache
-def _cycles(model: Transformer, name: str, sequence: int, tokens: int, arch: str, density: float) -> np.ndarray:
+def _cycles(model: Transformer, name: str, sequence: int, tokens: int, machine: Machine, density: float) -> np.ndarray:
     """[forward, backward][all but attention, attention] of the operators of a layer, or of the embedding's or the
     head's, in the best of its divisions (`GROUPS`)."""
-    whole = Machine(arch).fabric_width
+    whole = machine.fabric_width
     best = np.full((2, 2), np.inf)
     for groups in GROUPS:
         width = whole // groups
-        tile = max(1, math.ceil(tokens * whole / (PES[arch] * groups)))
+        tile = max(1, math.ceil(tokens * whole / (machine.usable_pes * groups)))
         found = np.zeros((2, 2))
         for operator in _graph(model).operators:
             own = operator.group if operator.layer is None else f"layers.{operator.layer}"
             if own == name:
-                cycles = operator_cycles(operator, width, tile, sequence, arch, density)
+                cycles = operator_cycles(operator, width, tile, sequence, machine.name, density)
                 found[:, int(operator.kind == "attention")] += cycles
         if found.sum() < best.sum():
             best = found

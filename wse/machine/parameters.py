@@ -196,6 +196,8 @@ class Machine:
     def check_overrides(self, used: Iterable[str], what: str) -> None:
         """ConfigError if a parameter was changed that `what` does not use: a change without effect is a mistake."""
         used = tuple(used)
+        if self.profile != "simulator":
+            raise ConfigError(f"the profile {self.profile} has no effect on {what}: leave it out")
         for name, _ in self.overrides:
             if name not in used:
                 raise ConfigError(f"{name} has no effect on {what}, which uses {', '.join(used)}")

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..machine.parameters import Machine
 from ..models import Transformer, graph
 from .region import ACTIVATION_BYTES
 
-# PEs that software uses, from the vendor's public figures: 850,000 of the WSE-2, 900,000 of the WSE-3, 48 KiB each are
-# the "40 GB" and "44 GB" of on-chip memory.
-WAFER_BYTES = {"wse2": 40e9, "wse3": 44e9}
 # Free for activations: the rest is code, buffers of weights that pass, stack.  As in floorplan.USABLE_MEMORY.
 FREE = 0.9
 
@@ -45,13 +43,10 @@ class MicroBatch:
     of: float
 
 
-def room(
-    model: Transformer, sequence: int, arch: str = "wse3", pes: int | None = None, sram_bytes: int = 49152
-) -> float:
-    """Sequences whose activations fit: on the whole wafer, or on so many PEs."""
-    if arch not in WAFER_BYTES:
-        raise ConfigError(f"there is no wafer {arch!r}: known are {', '.join(WAFER_BYTES)}")
-    memory = WAFER_BYTES[arch] if pes is None else pes * sram_bytes
+def room(model: Transformer, sequence: int, machine: str | Machine = "wse3", pes: int | None = None) -> float:
+    """Sequences whose activations fit: on the whole wafer of the machine, or on so many of its PEs."""
+    machine = Machine.of(machine)
+    memory = machine.wafer_memory if pes is None else pes * machine.sram_bytes
     return FREE * memory / (token_bytes(model) * sequence)
 
 
@@ -60,7 +55,7 @@ def choose(
     batch: int,
     systems: int = 1,
     sequence: int | None = None,
-    arch: str = "wse3",
+    machine: str | Machine = "wse3",
     micro_batch: int | None = None,
     pes: int | None = None,
 ) -> MicroBatch:
@@ -74,7 +69,7 @@ def choose(
     if batch < systems:
         raise ConfigError(f"a batch of {batch} sequences leaves some of {systems} systems without any")
     share = batch / systems
-    most = room(model, sequence or model.sequence, arch, pes)
+    most = room(model, sequence or model.sequence, machine, pes)
     if micro_batch is None:
         if most < 1:
             raise ConfigError(

@@ -98,21 +98,24 @@ class Streaming:
 
 
 def streaming(
-    model: Transformer, grid: tuple[int, int], arch: str = "wse3", sequence: int | None = None, batch: int | None = None
+    model: Transformer,
+    grid: tuple[int, int],
+    machine: str | Machine = "wse3",
+    sequence: int | None = None,
+    batch: int | None = None,
 ) -> Streaming:
     """The tiles of a model on grid (width, height).  batch: sequences of a pass; None: what memory takes."""
+    machine = Machine.of(machine)
     s = sequence or model.sequence
     whole = grid[0] * grid[1]
-    sram = 49152
-    most = microbatch.room(model, s, arch, whole, sram)
+    most = microbatch.room(model, s, machine, whole)
     if batch is None:
         batch = int(most)
-        batch = max(batch, microbatch.choose(model, 1, 1, s, arch, pes=whole).passes)  # ConfigError if none fits
+        batch = max(batch, microbatch.choose(model, 1, 1, s, machine, pes=whole).passes)  # ConfigError if none fits
     else:
-        batch = int(microbatch.choose(model, batch, 1, s, arch, pes=whole).sequences)
+        batch = int(microbatch.choose(model, batch, 1, s, machine, pes=whole).sequences)
     made = graph(model)
     rows = math.ceil(batch * s / grid[1])
-    machine = Machine(arch)
     # A rectangle has its columns' share of the wafer's link.
     per_cycle = Network().bandwidth / machine.clock_hz * grid[0] / machine.fabric_width
     tiles = tuple(
@@ -123,7 +126,7 @@ def streaming(
             (math.ceil(o.features[1] / grid[0]), rows),
             o.weights,
             o.bytes("forward") + o.bytes("backward"),
-            operator_cycles(o, grid[0], rows, s, arch),
+            operator_cycles(o, grid[0], rows, s, machine.name),
             (o.bytes("forward") / per_cycle, max(o.bytes("forward"), 4.0 * o.weights) / per_cycle),
         )
         for o in made.operators
@@ -131,4 +134,4 @@ def streaming(
     )
     total = sum(o.bytes("forward") + o.bytes("backward") for o in made.operators)
     memory = microbatch.token_bytes(model) * batch * s / whole
-    return Streaming(model.name, arch, grid, s, batch, tiles, memory, sram, total)
+    return Streaming(model.name, machine.name, grid, s, batch, tiles, memory, machine.sram_bytes, total)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..costs import calibrate
+from ..machine.parameters import Machine
 from ..plan import microbatch
 from . import capacity, closed
 from .events import simulate
@@ -36,7 +37,7 @@ class Checked:
 
 def points(family: str = "kernels") -> Iterator[Checked]:
     """Every published run, simulated event by event on a CS-2 with its batch."""
-    system = System(arch=calibrate.ARCH)
+    system = System(machine=Machine(calibrate.ARCH))
     constants = calibrate.calibrated(family)
     for point in calibrate.points():
         work = point.work

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ..plan.microbatch import WAFER_BYTES
+from ..machine.parameters import Machine
 from .parts import UPDATE_BYTES, System
 from .workload import Workload
 
@@ -91,9 +91,9 @@ def inputs(
     exposed: float | None = None,
 ) -> Inputs:
     """The numbers of a workload on a cluster.  exposed: None: 1 if updates are serial, 0 if they are hidden."""
-    chosen = work.passes(systems, system.arch, micro_batch)
+    chosen = work.passes(systems, system.machine, micro_batch)
     tokens = chosen.sequences * work.sequence
-    seconds = sum(sum(compute.layer(work, layer, tokens, system.arch)) for layer in work.layers)
+    seconds = sum(sum(compute.layer(work, layer, tokens, system.machine)) for layer in work.layers)
     if exposed is None:
         exposed = 1.0 if system.update == "serial" else 0.0
     return Inputs(
@@ -104,7 +104,7 @@ def inputs(
         passes=chosen.passes,
         systems=systems,
         compute=seconds,
-        stash=stash_bytes(work, tokens, system.arch) * work.depth,
+        stash=stash_bytes(work, tokens, system.machine) * work.depth,
         link=system.network.link,
         weight_bytes=work.stream_bytes(system.weight_bytes),
         gradient_bytes=system.gradient_bytes,
@@ -116,16 +116,16 @@ def inputs(
     )
 
 
-def stash_bytes(work: Workload, tokens: float, arch: str) -> float:
+def stash_bytes(work: Workload, tokens: float, machine: Machine) -> float:
     """Per layer: its input, which leaves the wafer and comes back, unless those of all layers stay in a tenth of it."""
     size = tokens * work.model.d_model * 2
-    return 0.0 if size * work.depth <= 0.1 * WAFER_BYTES[arch] else size
+    return 0.0 if size * work.depth <= 0.1 * machine.wafer_memory else size
 
 
 def threshold(compute: Any, work: Workload, system: System) -> float:
     """Tokens of a pass above which the forward pass hides the stream of weights."""
     few, many = (
-        sum(compute.layer(work, layer, tokens, system.arch)[0] for layer in work.layers) for tokens in (0.0, 1e6)
+        sum(compute.layer(work, layer, tokens, system.machine)[0] for layer in work.layers) for tokens in (0.0, 1e6)
     )
     stream = work.stream_bytes(system.weight_bytes) * work.streamed / system.network.link
     return max(0.0, (stream - few) / ((many - few) / 1e6))

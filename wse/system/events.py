@@ -111,7 +111,7 @@ def simulate(
 
     prefix: simulate only so many passes of a step and repeat the middle one: passes in the middle are alike.
     """
-    chosen = work.passes(systems, system.arch, micro_batch)
+    chosen = work.passes(systems, system.machine, micro_batch)
     tokens = chosen.sequences * work.sequence
     passes = chosen.passes if prefix is None else min(chosen.passes, prefix)
     cluster = _Cluster(work, system, systems, compute, tokens, passes, steps, seed, spans, chunks, buffer)
@@ -129,8 +129,8 @@ class _Cluster:
         self.timeline = Timeline()
         layers = work.layers
         self.weights = [layer.weights for layer in layers]
-        times = [compute.layer(work, layer, tokens, system.arch) for layer in layers]
-        stash = stash_bytes(work, tokens, system.arch) / system.network.link
+        times = [compute.layer(work, layer, tokens, system.machine) for layer in layers]
+        stash = stash_bytes(work, tokens, system.machine) / system.network.link
         self.forward = [max(f, stash * layer.depth) / chunks for (f, _), layer in zip(times, layers, strict=True)]
         self.backward = [max(b, stash * layer.depth) / chunks for (_, b), layer in zip(times, layers, strict=True)]
         self.jitter = 1 + system.jitter * np.random.default_rng(seed).standard_normal((steps, passes, systems))

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from ..costs import fit as cost
 from ..errors import ConfigError
-from ..machine.parameters import Machine
+from ..machine.parameters import WSE3, Machine
 from ..models import Transformer, graph
-from ..plan.microbatch import FREE, WAFER_BYTES
+from ..plan.microbatch import FREE
 
 TABLE = Path(__file__).with_name("cs3_inference.csv")
 WEIGHT_BYTES = KV_BYTES = 2
@@ -72,26 +72,32 @@ class Decoding:
         return self.token_seconds + (prompt - 1) * slowest
 
 
-def wafers_needed(model: Transformer, context: int, users: int = 1) -> int:
+def wafers_needed(model: Transformer, context: int, users: int = 1, machine: Machine = WSE3) -> int:
     """Wafers whose SRAM holds weights in 16 bits and the users' keys and values."""
     made = graph(model)
     kv = 2 * model.layers * model.d_kv * context * users * KV_BYTES
-    return math.ceil((made.weights * WEIGHT_BYTES + kv) / (FREE * WAFER_BYTES["wse3"]))
+    return math.ceil((made.weights * WEIGHT_BYTES + kv) / (FREE * machine.wafer_memory))
 
 
-def decode(model: Transformer, context: int = CONTEXT, wafers: int | None = None, sums: str = "f16") -> Decoding:
+def decode(
+    model: Transformer,
+    context: int = CONTEXT,
+    wafers: int | None = None,
+    sums: str = "f16",
+    machine: Machine = WSE3,
+) -> Decoding:
     """Decoding of one user with so many tokens of context.  sums: "f16" or "f32", of the products.
 
-    wafers: None: as many as hold the weights.  ConfigError if those given do not.
+    wafers: None: as many as hold the weights.  ConfigError if those given do not.  machine: its memory, its PEs and its
+    clock are used; cycles of kernels are those of a WSE-3.
     """
     if sums not in GEMV:
         raise ConfigError(f"sums of products are f16 or f32, not {sums!r}")
-    needed = wafers_needed(model, context)
+    needed = wafers_needed(model, context, machine=machine)
     if wafers is None:
         wafers = needed
     elif wafers < needed:
         raise ConfigError(f"{model.name} needs {needed} wafers for its weights and {context} tokens, not {wafers}")
-    machine = Machine("wse3")
     made = graph(model)
     head_weights = model.vocab * model.d_model
     block = (made.weights - head_weights * (1 if model.tied else 2)) / model.layers

@@ -11,9 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import ConfigError
-
-# Peak flop/s in f16: PEs x lanes x 2 x clock, as the vendor's and USC's utilisation figures count it.
-PEAK = {"wse2": 850_000 * 4 * 2 * 1.1e9, "wse3": 15.6e15}
+from ..machine.parameters import WSE3, Machine
 
 # Bytes per trained number in MemoryX (AdamW, mixed precision).
 STATE = {"weight f32": 4, "first moment": 4, "second moment": 4, "gradient f32": 4, "streamed copy": 2}
@@ -67,10 +65,14 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """A cluster.  weight_bytes, gradient_bytes: per number in the streams.  update: when MemoryX updates (events.py).
-    jitter: relative standard deviation of a wafer's time for a pass."""
+    """A cluster.
 
-    arch: str = "wse3"
+    machine: each wafer, whose figures of whole wafers are used.  weight_bytes, gradient_bytes: per number in the
+    streams.  update: when MemoryX updates (events.py).  jitter: relative standard deviation of a wafer's time for a
+    pass.
+    """
+
+    machine: Machine = WSE3
     memoryx: MemoryX = MemoryX()
     network: Network = Network()
     weight_bytes: float = 2.0
@@ -79,8 +81,6 @@ class System:
     jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.arch not in PEAK:
-            raise ConfigError(f"there is no wafer {self.arch!r}: known are {', '.join(PEAK)}")
         if self.update not in UPDATES:
             raise ConfigError(f"update is {self.update!r}, known are {', '.join(UPDATES)}")
 

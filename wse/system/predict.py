@@ -110,7 +110,7 @@ def seconds_of(
     base = closed.inputs(work, system, systems, constants, micro_batch)
     if "speed" in draws:
         constants = calibrated("kernels")
-    *times, layers = pass_terms(constants.family, work, base.tokens, system.arch)
+    *times, layers = pass_terms(constants.family, work, base.tokens, system.machine)
     *factors, overhead = constants.values
     computing = np.dot(times, factors) / draws.get("speed", 1.0) + layers * overhead * draws.get("overhead", 1.0)
     drawn: dict[str, Any] = {name: draws[name] for name in CLOSED if name in draws}
@@ -129,7 +129,7 @@ def predict(
     draws: dict[str, np.ndarray] | None = None,
 ) -> list[Row]:
     """A row for each number of systems; the batch is the same for all."""
-    draws = draw(system.arch) if draws is None else draws
+    draws = draw(system.machine.name) if draws is None else draws
     one = run(work, system, 1, constants, micro_batch)
     one_drawn = seconds_of(work, system, 1, constants, draws, micro_batch)
     others = [replace(work, batch=max(1, round(work.batch * times))) for times in BATCHES]
@@ -168,7 +168,7 @@ def alone(
     micro_batch: int | None = None,
 ) -> dict[str, tuple[Interval, Interval]]:
     """What each uncertain input does by itself, the others as the system has them: intervals of (seconds, speed-up)."""
-    draws = draw(system.arch) if draws is None else draws
+    draws = draw(system.machine.name) if draws is None else draws
     found = {}
     for name, values in draws.items():
         one, many = (seconds_of(work, system, n, constants, {name: values}, micro_batch) for n in (1, systems))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..errors import ConfigError
+from ..machine.parameters import Machine
 from ..models import Transformer, graph
 from ..plan import microbatch
 
@@ -65,9 +66,9 @@ class Workload:
         """6 N_mm + 12 L s d: the published convention, no causal discount."""
         return 6 * self.matmul + 12 * self.depth * self.sequence * self.model.d_attention
 
-    def passes(self, systems: int, arch: str, micro_batch: int | None = None) -> microbatch.MicroBatch:
+    def passes(self, systems: int, machine: Machine, micro_batch: int | None = None) -> microbatch.MicroBatch:
         """The micro-batch on each of so many systems."""
-        return microbatch.choose(self.model, self.batch, systems, self.sequence, arch, micro_batch)
+        return microbatch.choose(self.model, self.batch, systems, self.sequence, machine, micro_batch)
 
 
 def workload(model: Transformer, batch: int, sequence: int | None = None, density: float = 1.0) -> Workload:
@@ -90,5 +91,5 @@ def workload(model: Transformer, batch: int, sequence: int | None = None, densit
 class Compute(Protocol):
     """Seconds that a wafer computes."""
 
-    def layer(self, work: Workload, layer: Layer, tokens: float, arch: str) -> tuple[float, float]:
+    def layer(self, work: Workload, layer: Layer, tokens: float, machine: Machine) -> tuple[float, float]:
         """(forward, backward) of a layer for so many tokens, weights never missing."""
