@@ -33,12 +33,22 @@ def traces() -> None:
         recorded = sorted(Path(folder, "traces").iterdir())
         for path in recorded:
             kept = ROOT / "traces" / path.name
-            if changed := ["it is new"] if not kept.exists() else wse.Run.load(kept).diff(wse.Run.load(path)):
+            if changed := difference(kept, path):
                 shutil.copyfile(path, kept)
                 print(f"traces/{path.name}: {', '.join(changed)}")
         for kept in ROOT.glob("traces/*.npz"):
             if kept.name not in {path.name for path in recorded}:
                 print(f"traces/{kept.name}: no command makes it")
+
+
+def difference(kept: Path, path: Path) -> list[str]:
+    """What differs in the runs of two files; `kept` may be missing, or recorded with other tables."""
+    if not kept.exists():
+        return ["it is new"]
+    try:
+        return wse.Run.load(kept).diff(wse.Run.load(path))
+    except wse.ConfigError as error:
+        return [str(error)]
 
 
 def docs() -> None:

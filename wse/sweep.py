@@ -31,6 +31,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ._version import __version__
 from .errors import ConfigError
+from .machine.digest import tables_digest
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -52,8 +53,8 @@ class Point:
 
     @property
     def key(self) -> str:
-        """The same for the same command line and version of the package."""
-        return hashlib.sha256(json.dumps([__version__, *self.arguments]).encode()).hexdigest()[:24]
+        """The same for the same command line, version of the package and tables of the machine."""
+        return hashlib.sha256(json.dumps([__version__, tables_digest(), *self.arguments]).encode()).hexdigest()[:24]
 
 
 @dataclass(frozen=True)

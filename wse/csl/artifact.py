@@ -27,6 +27,7 @@ import numpy as np
 from .. import _engine
 from ..errors import ConfigError, RouteError
 from ..fabric.fabric import Fabric
+from ..machine.digest import check_digest, tables_digest
 from ..program import assembler
 from ..program.pe_class import Built, PEClass, Task
 from ..program.program import NO_CLASS, Program
@@ -194,6 +195,7 @@ class Artifact:
     def _document(self) -> dict[str, Any]:
         return {
             "format": FORMAT,
+            "tables": tables_digest(),
             "params": self.params,
             "colors": self.colors,
             **{name: getattr(self, name) for name in _PLAIN},
@@ -214,7 +216,8 @@ class Artifact:
 
     @classmethod
     def load(cls, directory: str | Path) -> Artifact:
-        """Reads what save wrote.  ConfigError if it is not there or from another version."""
+        """Reads what save wrote.  ConfigError if it is not there, from another version or made with other tables of
+        instructions or machine figures."""
         path = Path(directory)
         try:
             document = json.loads((path / "out.json").read_text())
@@ -224,6 +227,7 @@ class Artifact:
             raise ConfigError(f"{directory} holds no compiled program ({error}): compile it with cslc -o") from None
         if document.get("format") != FORMAT:
             raise ConfigError(f"{path / 'out.json'} was written by another version: compile the program again")
+        check_digest(document.get("tables"), str(path / "out.json"), "compile the program again (cslc -o)")
         return cls(
             params=document["params"],
             colors=document["colors"],

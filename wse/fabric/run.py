@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import _engine
 from ..errors import ConfigError
+from ..machine.digest import check_digest, tables_digest
 
 ENDED = ("done", "limit", "deadlock", "interrupted", "fault")
 EVENT = np.dtype([("cycle", "<u8"), ("pe", "<u4"), ("kind", "<u2"), ("a", "<u2"), ("b", "<u4")])
@@ -129,21 +130,22 @@ class Run:
     def save(self, path: str | Path) -> None:
         """Writes one compressed .npz file; without the ending it gets it, as with NumPy."""
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ARRAYS and f.name != "counters"}
-        header = json.dumps({"format": FORMAT} | plain, sort_keys=True).encode()
+        header = json.dumps({"format": FORMAT, "tables": tables_digest()} | plain, sort_keys=True).encode()
         arrays = {name: getattr(self, name) for name in _ARRAYS if getattr(self, name) is not None}
         arrays |= {_COUNTER + name: plane for name, plane in self.counters.items()}
         np.savez_compressed(path, run=np.frombuffer(header, np.uint8), **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
-        """Reads what save wrote; ConfigError if the file is not that."""
+        """Reads what save wrote; ConfigError if the file is not that, or was recorded with other tables of
+        instructions or machine figures."""
         try:
             with open(path, "rb") as raw:
                 file = np.load(raw, allow_pickle=False)
                 if not isinstance(file, np.lib.npyio.NpzFile):
                     raise _Bad("it is one array")
                 with file:
-                    return cls._from_arrays({name: file[name] for name in file.files})
+                    return cls._from_arrays({name: file[name] for name in file.files}, str(path))
         except OSError as error:
             if error.strerror:
                 raise ConfigError(f"run file {path}: {error.strerror}") from None
@@ -152,13 +154,14 @@ class Run:
             raise ConfigError(f"{path} is no run file: {str(error) or type(error).__name__}") from None
 
     @classmethod
-    def _from_arrays(cls, arrays: dict[str, np.ndarray]) -> Run:
+    def _from_arrays(cls, arrays: dict[str, np.ndarray], path: str) -> Run:
         header = arrays.pop("run", None)
         if header is None or header.dtype != np.uint8:
             raise _Bad("it has no record of a run")
         plain = json.loads(header.tobytes())
         if not isinstance(plain, dict) or plain.pop("format", None) != FORMAT:
             raise _Bad(f"it is not of format {FORMAT}")
+        check_digest(plain.pop("tables", None), f"run file {path}", "record the run again with --save")
         for name, kind in _PLAIN.items():
             if not isinstance(plain.get(name), kind) or isinstance(plain.get(name), bool):
                 raise _Bad(f"its {name} is missing or wrong")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from ..machine.digest import check_digest
 from ..memoryx.store import Store
 from ..models import Graph
 from .loop import Settings, initial, masks
@@ -29,7 +30,8 @@ def begin(directory: Path, graph: Graph, settings: Settings) -> Store:
 def resume(checkpoint: Path, directory: Path, settings: Settings, about: Mapping[str, Any]) -> Store:
     """A store that goes on where a checkpoint ended, in a directory that is made; the checkpoint stays as it is.
 
-    ConfigError where the checkpoint is of another run: it names what differs.
+    ConfigError where the checkpoint is of another run, or was made with other tables of instructions or machine
+    figures: it names what differs.
     """
     Store.open(checkpoint)  # says what is wrong with it
     if directory.exists() and any(directory.iterdir()):
@@ -39,6 +41,11 @@ def resume(checkpoint: Path, directory: Path, settings: Settings, about: Mapping
     saved = store.meta.get("train")
     if saved is None:
         raise ConfigError(f"{checkpoint} is a store, but no checkpoint of a training run")
+    check_digest(
+        saved.get("tables"),
+        f"checkpoint {checkpoint}",
+        "the run would not go on to the bit; resume it with the wse that saved it, or train again",
+    )
     for what, before, now in (
         ("", saved["about"], json.loads(json.dumps(dict(about)))),
         ("setting ", saved["settings"], asdict(settings)),

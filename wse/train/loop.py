@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..execute.execution import Execution, Pass
+from ..machine.digest import tables_digest
 from ..machine.numerics import from_bits
 from ..memoryx.optimizer import SGD, AdamW, Optimizer, measure
 from ..memoryx.rounding import to_bits
@@ -216,6 +217,7 @@ class Trainer:
             "history": [asdict(step) for step in self.history],
             "settings": asdict(self.settings),
             "about": dict(about),
+            "tables": tables_digest(),
         }
         self.store.save(path)
 
