@@ -1,7 +1,7 @@
 """Runs of the kernels reduce and allreduce, with what their tests leave alone filled in."""
 
 from wse import Machine
-from wse.kernels import Progress, reduce
+from wse.kernels import RunOptions, reduce
 
 
 def run(
@@ -9,11 +9,5 @@ def run(
 ):
     return kernel.run(
         {"algorithm": algorithm, "group": group, "length": length, "dtype": dtype},
-        machine=Machine(arch, **machine),
-        grid=grid,
-        seed=5,
-        threads=threads,
-        max_cycles=max_cycles,
-        trace=0,
-        progress=Progress(),
+        RunOptions(machine=Machine(arch, **machine), grid=grid, seed=5, threads=threads, max_cycles=max_cycles),
     )

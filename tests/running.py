@@ -1,7 +1,7 @@
 """Runs a kernel with its defaults but for what is given."""
 
 from wse import Machine
-from wse.kernels import Progress, Result
+from wse.kernels import Result, RunOptions
 
 
 def run(
@@ -9,13 +9,9 @@ def run(
 ) -> Result:
     return kernel.run(
         {name: parameter.default for name, parameter in kernel.PARAMETERS.items()} | config,
-        machine=Machine(arch, profile),
-        grid=grid,
-        seed=seed,
-        threads=threads,
-        max_cycles=max_cycles,
-        trace=trace,
-        progress=Progress(),
+        RunOptions(
+            machine=Machine(arch, profile), grid=grid, seed=seed, threads=threads, max_cycles=max_cycles, trace=trace
+        ),
     )
 
 

@@ -86,7 +86,7 @@ def test_help_says_the_grid_that_a_kernel_takes():
 
 
 def test_ctrl_c_is_no_wrong_result(monkeypatch):
-    def run(config, **options):
+    def run(config, options):
         run = Run.load("good.npz")
         run.ended = "interrupted"
         return Result("toy", config, run, verified=False)

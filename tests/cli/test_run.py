@@ -49,8 +49,8 @@ def kernel(monkeypatch, tmp_path):
     run = make_run(4, 4, activity=True, events=make_events((0, 0, "MARK", 0, 5)))
     module.result = Result("toy", {"M": 8}, run, verified=True, max_error=0.0, text=["hello"], extra={"loss": 0.25})
 
-    def toy(config, **given):
-        module.given = given | {"config": config}
+    def toy(config, options):
+        module.config, module.given = config, options
         if isinstance(module.result, BaseException):
             raise module.result
         return module.result
@@ -78,8 +78,8 @@ def test_help_is_made_from_the_parameters(kernel):
 
 def test_parameters_come_with_their_types(kernel):
     sh("run", "toy", "-M", "3", "--group", "2", "--learning-rate", "0.25", "--no-bias", "--no-plot")
-    assert kernel.given["config"] == {"M": 3, "dtype": "f16", "group": 2, "learning_rate": 0.25, "bias": False}
-    assert {name: type(value) for name, value in kernel.given["config"].items()} == {
+    assert kernel.config == {"M": 3, "dtype": "f16", "group": 2, "learning_rate": 0.25, "bias": False}
+    assert {name: type(value) for name, value in kernel.config.items()} == {
         "M": int,
         "dtype": str,
         "group": int,
@@ -105,16 +105,16 @@ def test_options_of_every_run(kernel):
         "--no-plot",
     ]
     assert sh("run", "toy", *words).exit_code == 0
-    machine = kernel.given.pop("machine")
-    assert (machine.name, machine.hop_cycles) == ("wse2", 3)
-    del kernel.given["config"], kernel.given["progress"]
-    assert kernel.given == {"grid": (16, 8), "seed": 7, "threads": 2, "max_cycles": 99, "trace": 0}
+    given = kernel.given
+    assert (given.machine.name, given.machine.hop_cycles) == ("wse2", 3)
+    assert (given.grid, given.seed, given.threads, given.max_cycles) == ((16, 8), 7, 2, 99)
+    assert (given.trace, given.activity) == (0, False)
 
 
 def test_defaults(kernel):
     sh("run", "toy", "--no-plot")
-    assert kernel.given["grid"] is None and kernel.given["max_cycles"] is None
-    assert (kernel.given["machine"].name, kernel.given["machine"].profile) == ("wse3", "simulator")
+    assert kernel.given.grid is None and kernel.given.max_cycles is None
+    assert (kernel.given.machine.name, kernel.given.machine.profile) == ("wse3", "simulator")
 
 
 def test_figures_for_people(kernel):
@@ -175,16 +175,16 @@ def test_files(kernel, tmp_path):
     saved = Run.load("c.npz")
     assert saved.same(kernel.result.run)
     assert saved.meta["kernel"] == "gemm" and saved.meta["parameters"] == {"M": 8}
-    assert kernel.given["trace"] > 0
+    assert kernel.given.trace > 0
     for name in ("a.html", "b.pftrace", "c.npz"):
         assert name in result.stdout
 
 
 def test_an_animation_asks_for_activity(kernel):
     assert sh("run", "toy", "--plot", "a.gif").exit_code == 0
-    assert kernel.given["activity"] is True
+    assert kernel.given.activity
     sh("run", "toy", "--plot", "a.png")
-    assert "activity" not in kernel.given
+    assert not kernel.given.activity
 
 
 @pytest.mark.parametrize(

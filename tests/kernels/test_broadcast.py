@@ -5,20 +5,14 @@ from says import says
 
 from wse import Machine
 from wse.errors import ConfigError
-from wse.kernels import Progress, broadcast, collectives
+from wse.kernels import RunOptions, broadcast, collectives
 
 
 def run(grid, length, root=(0, 0), dtype="f32", arch="wse2", threads=1, max_cycles=None, **machine):
     config = {"length": length, "dtype": dtype, "root_x": root[0], "root_y": root[1]}
     return broadcast.run(
         config,
-        machine=Machine(arch, **machine),
-        grid=grid,
-        seed=5,
-        threads=threads,
-        max_cycles=max_cycles,
-        trace=0,
-        progress=Progress(),
+        RunOptions(machine=Machine(arch, **machine), grid=grid, seed=5, threads=threads, max_cycles=max_cycles),
     )
 
 

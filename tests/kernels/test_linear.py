@@ -3,14 +3,13 @@
 import pytest
 
 from wse.errors import ConfigError
-from wse.kernels import linear
-from wse.machine.parameters import Machine
+from wse.kernels import RunOptions, linear
 
 BASE = {name: parameter.default for name, parameter in linear.PARAMETERS.items()}
 
 
 def run(grid=(4, 2), **given):
-    return linear.run(BASE | {"inputs": 16, "outputs": 24, "tokens": 16} | given, grid=grid, machine=Machine("wse3"))
+    return linear.run(BASE | {"inputs": 16, "outputs": 24, "tokens": 16} | given, RunOptions(grid=grid))
 
 
 @pytest.mark.parametrize("dtype", ["f32", "f16", "bf16", "cb16"])
@@ -30,7 +29,7 @@ def test_sparse_is_verified_and_faster():
 
 
 def test_a_limit_ends_it():
-    result = linear.run(BASE, machine=Machine("wse3"), max_cycles=500)
+    result = linear.run(BASE, RunOptions(max_cycles=500))
     assert (result.run.ended, result.verified) == ("limit", False)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wse.kernels import gelu, silu
+from wse.kernels import RunOptions, gelu, silu
 from wse.kernels import single as alone
 from wse.kernels.single import Tensor
 from wse.machine import numerics
@@ -16,7 +16,7 @@ DTYPES = ("f32", "f16", "bf16", "cb16")
 @pytest.mark.parametrize("gated", [False, True])
 @pytest.mark.parametrize("kernel, more", [(gelu, {"exact": True}), (gelu, {"exact": False}), (silu, {})])
 def test_forward_and_backward(kernel, more, gated, dtype):
-    result = kernel.run({"features": 24, "tokens": 32, "gated": gated, "dtype": dtype} | more, seed=1)
+    result = kernel.run({"features": 24, "tokens": 32, "gated": gated, "dtype": dtype} | more, RunOptions(seed=1))
     assert result.verified, result.extra["errors"]
 
 

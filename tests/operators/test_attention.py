@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from wse import ConfigError, Machine
+from wse.kernels import RunOptions
 from wse.kernels import operators as attention
 from wse.kernels import single as alone
 from wse.kernels.single import Tensor
@@ -43,7 +44,7 @@ def config(
     ids=["one head", "grouped", "odd", "full", "three heads"],
 )
 def test_forward_and_backward(shape, dtype):
-    result = attention.run(config(**shape, dtype=dtype), grid=(2, 1), seed=5)
+    result = attention.run(config(**shape, dtype=dtype), RunOptions(grid=(2, 1), seed=5))
     assert result.verified, result.extra["errors"]
 
 
@@ -63,7 +64,7 @@ def test_large_scores_do_not_overflow():
 
 def test_a_causal_mask_saves_cycles():
     """Blocks of keys begin at their first: with four blocks 10/16 of the square."""
-    causal, full = (attention.run(config(sequence=48, causal=mask), grid=(1, 1)) for mask in (True, False))
+    causal, full = (attention.run(config(sequence=48, causal=mask), RunOptions(grid=(1, 1))) for mask in (True, False))
     for phase in ("forward", "backward"):
         assert causal.extra["phase_cycles"][phase] < 0.8 * full.extra["phase_cycles"][phase]
 
@@ -109,7 +110,7 @@ def test_where_all_keys_are_alike(dtype):
 @pytest.mark.parametrize("dtype", ["f16", "bf16", "cb16"])
 def test_16_bit_sums(dtype):
     """POL2: less exact, and faster."""
-    exact, half = (attention.run(config(dtype=dtype, half=half), grid=(1, 1)) for half in (False, True))
+    exact, half = (attention.run(config(dtype=dtype, half=half), RunOptions(grid=(1, 1))) for half in (False, True))
     assert half.verified, half.extra["errors"]
     assert max(half.extra["errors"].values()) > max(exact.extra["errors"].values())
     for phase in ("forward", "backward"):
@@ -133,19 +134,21 @@ def test_f32_has_no_16_bit_sums():
     ids=["two rows", "three rows", "grouped", "full"],
 )
 def test_a_sequence_over_several_rows(shape, dtype):
-    result = attention.run(config(**shape, dtype=dtype), grid=(2, 2 * shape["rows"]), seed=5)
+    result = attention.run(config(**shape, dtype=dtype), RunOptions(grid=(2, 2 * shape["rows"]), seed=5))
     assert result.verified, result.extra["errors"]
 
 
 @pytest.mark.parametrize("dtype", ["f16", "bf16"])
 def test_16_bit_sums_over_several_rows(dtype):
-    result = attention.run(config(rows=4, half=True, dtype=dtype), grid=(1, 4))
+    result = attention.run(config(rows=4, half=True, dtype=dtype), RunOptions(grid=(1, 4)))
     assert result.verified, result.extra["errors"]
 
 
 def test_rows_share_the_work():
     """A row of four has a quarter of the queries, and all keys come by."""
-    one, four = (attention.run(config(sequence=48, rows=rows, causal=False), grid=(1, rows)) for rows in (1, 4))
+    one, four = (
+        attention.run(config(sequence=48, rows=rows, causal=False), RunOptions(grid=(1, rows))) for rows in (1, 4)
+    )
     for phase in ("forward", "backward"):
         assert four.extra["phase_cycles"][phase] < one.extra["phase_cycles"][phase] / 2.5
 
@@ -161,12 +164,12 @@ def test_rows_share_the_work():
 )
 def test_sizes_that_do_not_go_together(change, message):
     with pytest.raises(ConfigError, match=f"^{message}"):
-        attention.run(config(**change), grid=(1, 4))
+        attention.run(config(**change), RunOptions(grid=(1, 4)))
 
 
 def test_wse2_too():
     for rows in (1, 2):
-        result = attention.run(config(rows=rows), machine=Machine("wse2"), grid=(2, 2))
+        result = attention.run(config(rows=rows), RunOptions(machine=Machine("wse2"), grid=(2, 2)))
         assert result.verified, result.extra["errors"]
 
 
@@ -180,7 +183,7 @@ def test_wse2_too():
     ids=["a row", "three rows"],
 )
 def test_alibi(shape, dtype):
-    result = attention.run(config(**shape, alibi=True, dtype=dtype), grid=(1, shape.get("rows", 1)), seed=2)
+    result = attention.run(config(**shape, alibi=True, dtype=dtype), RunOptions(grid=(1, shape.get("rows", 1)), seed=2))
     assert result.verified, result.extra["errors"]
 
 

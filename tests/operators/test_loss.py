@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wse.kernels import crossentropy, softmax
+from wse.kernels import RunOptions, crossentropy, softmax
 from wse.operators import loss
 from wse.operators import softmax as operator
 
@@ -14,7 +14,7 @@ DTYPES = ("f32", "f16", "bf16", "cb16")
 @pytest.mark.parametrize("kernel", [crossentropy, softmax])
 @pytest.mark.parametrize("features, grid", [(24, (1, 1)), (90, (4, 2)), (13, (5, 1))])  # the last column has no feature
 def test_against_the_reference(kernel, features, grid, dtype):
-    result = kernel.run({"features": features, "tokens": 32, "dtype": dtype}, grid=grid, seed=2)
+    result = kernel.run({"features": features, "tokens": 32, "dtype": dtype}, RunOptions(grid=grid, seed=2))
     assert result.verified, result.extra["errors"]
 
 

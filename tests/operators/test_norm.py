@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wse.kernels import layernorm, rmsnorm
+from wse.kernels import RunOptions, layernorm, rmsnorm
 from wse.kernels import single as alone
 from wse.kernels.single import Tensor
 from wse.operators.norm import Norm
@@ -19,7 +19,7 @@ def config(features=32, tokens=32, eps=1e-5, dtype="f16"):
 @pytest.mark.parametrize("kernel", [layernorm, rmsnorm])
 @pytest.mark.parametrize("grid", [(1, 1), (4, 2)])
 def test_forward_and_backward(kernel, grid, dtype):
-    result = kernel.run(config(dtype=dtype), grid=grid, seed=3)
+    result = kernel.run(config(dtype=dtype), RunOptions(grid=grid, seed=3))
     assert result.verified, result.extra["errors"]
 
 
@@ -27,7 +27,7 @@ def test_forward_and_backward(kernel, grid, dtype):
 @pytest.mark.parametrize("features", [1, 7, 22])
 def test_padding(kernel, features):
     """Columns of which the last has fewer features, or none."""
-    result = kernel.run(config(features, 6, dtype="f32"), grid=(5, 1))
+    result = kernel.run(config(features, 6, dtype="f32"), RunOptions(grid=(5, 1)))
     assert result.extra["errors"]["y"] < 1e-6
     if features > 1:  # the gradient of a norm of one feature is 0 but for rounding
         assert result.verified, result.extra["errors"]

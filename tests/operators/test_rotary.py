@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wse.kernels import rotary
+from wse.kernels import RunOptions, rotary
 from wse.kernels import single as alone
 from wse.kernels.single import Tensor
 from wse.operators import rotary as operator
@@ -13,7 +13,7 @@ from wse.operators import rotary as operator
 @pytest.mark.parametrize("turned", [0, 4])
 def test_forward_and_backward(turned, dtype):
     config = {"heads": 3, "d_head": 8, "turned": turned, "tokens": 20, "theta": 1e4, "dtype": dtype}
-    result = rotary.run(config, grid=(2, 1), seed=1)
+    result = rotary.run(config, RunOptions(grid=(2, 1), seed=1))
     assert result.verified, result.extra["errors"]
 
 

@@ -16,7 +16,7 @@ import click
 
 from .. import kernels, report, trace
 from ..errors import ConfigError, RunError
-from ..kernels import KERNELS, Parameter, Result
+from ..kernels import KERNELS, Parameter, Result, RunOptions
 from ..report import text
 from . import LazyGroup, common
 
@@ -100,19 +100,18 @@ def run(
     """Runs a kernel and tells about it; returns the exit status."""
     outputs = Outputs(name, plot, no_plot, trace, save, as_json)
     progress = common.ProgressLine(notes_to_stderr=as_json)
-    arguments = {
-        "machine": common.machine(**machine),
-        "grid": grid,
-        "seed": seed,
-        "threads": threads,
-        "max_cycles": max_cycles,
-        "trace": outputs.events,
-        "progress": progress,
-    }
-    if outputs.moving:
-        arguments["activity"] = True
+    options = RunOptions(
+        machine=common.machine(**machine),
+        grid=grid,
+        seed=seed,
+        threads=threads,
+        max_cycles=max_cycles,
+        trace=outputs.events,
+        activity=outputs.moving,
+        progress=progress,
+    )
     try:
-        result = module.run(config, **arguments)
+        result = module.run(config, options)
     except RunError as error:
         if error.run is not None:  # what was measured until then helps to see why
             outputs.write(error.run)

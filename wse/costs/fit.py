@@ -89,11 +89,7 @@ class Fit:
 
 def library(name: str, machine: Machine, grid: tuple[int, int], **config: Any) -> kernels.Result:
     """A run of a kernel of the library; its result must be right, or the time means nothing."""
-    module = kernels.load(name)
-    whole = {parameter.name: parameter.default for parameter in module.PARAMETERS.values()} | config
-    result = module.run(
-        whole, machine=machine, grid=grid, seed=0, threads=1, max_cycles=None, trace=0, progress=kernels.Progress()
-    )
+    result = kernels.run(name, config, kernels.RunOptions(machine=machine, grid=grid))
     if not result.verified:
         raise RunError(f"{name} on {grid[0]}x{grid[1]} PEs with {config} computed a wrong result")
     return result

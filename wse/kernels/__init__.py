@@ -8,16 +8,9 @@ A kernel is a module with three things:
     GRID: tuple[int, int]
         (width, height) in PEs, unless another is asked for.
 
-    run(config, *, machine, grid, seed, threads, max_cycles, trace, progress, activity=False) -> Result
+    run(config, options) -> Result
         config      value of each parameter, by name, all present, of the declared type
-        machine     a wse.Machine
-        grid        (width, height) in PEs, or None for the kernel's own default
-        seed        of the random inputs
-        threads     of the host; results do not depend on it
-        max_cycles  end the run there, or None
-        trace       events to keep, 0 for none
-        progress    a Progress: hand it to Fabric.run, tell it lines worth showing during a long run
-        activity    record activity per PE and bin, for an animation
+        options     RunOptions: machine, grid, seed, host threads, limit, what is recorded, progress
 
     It checks its parameters (ConfigError names the parameter, its value and what would do), builds a Program, runs it,
     compares with its reference model and returns a Result, whose `run.meta` holds "kernel" and "parameters".  A run
@@ -30,15 +23,15 @@ Importing this module imports no kernel.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import ConfigError
-
-if TYPE_CHECKING:
-    from ..fabric.run import Run
+from ..fabric.run import Run
+from .options import Progress, RunOptions
 
 # name: (module, what it is in one line)
 KERNELS: dict[str, tuple[str, str]] = {
@@ -73,16 +66,6 @@ class Parameter:
     flag: str | None = None
 
 
-class Progress:
-    """What a kernel tells about a run that is under way.  This one is silent; the command line's shows it."""
-
-    def __call__(self, cycle: int) -> None:
-        """The simulation has reached this cycle: what Fabric.run calls now and then."""
-
-    def note(self, line: str) -> None:
-        """A line for people, such as the loss of an epoch."""
-
-
 @dataclass
 class Result:
     """What a kernel hands back."""
@@ -101,3 +84,16 @@ def load(name: str) -> ModuleType:
     if name not in KERNELS:
         raise ConfigError(f"there is no kernel {name!r}: known are {', '.join(KERNELS)}")
     return import_module(KERNELS[name][0])
+
+
+def run(name: str, config: Mapping[str, Any], options: RunOptions) -> Result:
+    """Runs a kernel; parameters that `config` leaves out have their defaults.
+
+    ConfigError for a name that is not in KERNELS; what the kernel raises otherwise.
+    """
+    module = load(name)
+    defaults = {parameter.name: parameter.default for parameter in module.PARAMETERS.values()}
+    return module.run(defaults | dict(config), options)
+
+
+__all__ = ["KERNELS", "Parameter", "Progress", "Result", "RunOptions", "load", "run"]

@@ -10,25 +10,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..machine.parameters import Machine
-from . import Progress, Result, reduce
+from . import Result, RunOptions, reduce
 
 PARAMETERS = reduce.PARAMETERS
 GRID = reduce.GRID
 
 
-def run(
-    config: dict[str, Any],
-    *,
-    machine: Machine,
-    grid: tuple[int, int] | None,
-    seed: int,
-    threads: int,
-    max_cycles: int | None,
-    trace: int,
-    progress: Progress,
-    activity: bool = False,
-) -> Result:
+def run(config: dict[str, Any], options: RunOptions) -> Result:
     """See wse.kernels."""
-    reduction = reduce.build("allreduce", config, machine, grid or GRID, to_all=True)
-    return reduce.execute(reduction, config, seed, threads, max_cycles, trace, progress, activity)
+    reduction = reduce.build("allreduce", config, options.machine, options.grid or GRID, to_all=True)
+    return reduce.execute(reduction, config, options)

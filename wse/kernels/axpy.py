@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from ..fabric.fabric import Fabric
 from ..machine import numerics
 from ..machine.parameters import Machine
 from ..program import dsd
 from ..program.program import Program
-from . import Parameter, Progress, Result, data
+from . import Parameter, Result, RunOptions, data
 
 PARAMETERS = {
     parameter.name: parameter
@@ -32,30 +31,19 @@ GRID = (4, 4)
 RESERVED = 256  # bytes for code, descriptors, the scalar and alignment
 
 
-def run(
-    config: dict[str, Any],
-    *,
-    machine: Machine,
-    grid: tuple[int, int] | None,
-    seed: int,
-    threads: int,
-    max_cycles: int | None,
-    trace: int,
-    progress: Progress,
-    activity: bool = False,
-) -> Result:
+def run(config: dict[str, Any], options: RunOptions) -> Result:
     """See wse.kernels."""
-    program = build(config, grid or GRID, machine)
+    program = build(config, options.grid or GRID, options.machine)
     of = data.arithmetic(config["dtype"])
-    rng, shape = np.random.default_rng(seed), (program.height, program.width, config["length"])
+    rng, shape = np.random.default_rng(options.seed), (program.height, program.width, config["length"])
     a, x, y = of.round(np.array(config["a"])), data.random(rng, shape, of), data.random(rng, shape, of)
-    fabric = Fabric(program, threads=threads, trace=trace, activity=activity)
+    fabric = options.fabric(program)
     fabric.fill("a", a)
     fabric.write("x", x)
     fabric.write("y", y)
-    run = fabric.run(max_cycles, progress=progress)
+    run = options.run(fabric)
     data.record(run, "axpy", config)
-    result = Result("axpy", dict(config), run, verified=False, extra={"seed": seed})
+    result = Result("axpy", dict(config), run, verified=False, extra={"seed": options.seed})
     if run.ended == "done":
         with np.errstate(over="ignore"):
             expected = y + x * a if of.dtype == "f32" else numerics.fma16(y, x, a, of.dtype)

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from ..fabric.fabric import Fabric
 from ..machine.parameters import Machine
 from ..program import dsd
 from ..program.program import Program
-from . import Parameter, Progress, Result, collectives, data
+from . import Parameter, Result, RunOptions, collectives, data
 from .reduce import GRID, QUEUES, RESERVED, VECTOR, tell
 from .timestamps import Timestamps
 
@@ -31,23 +30,12 @@ PARAMETERS = {
 }
 
 
-def run(
-    config: dict[str, Any],
-    *,
-    machine: Machine,
-    grid: tuple[int, int] | None,
-    seed: int,
-    threads: int,
-    max_cycles: int | None,
-    trace: int,
-    progress: Progress,
-    activity: bool = False,
-) -> Result:
+def run(config: dict[str, Any], options: RunOptions) -> Result:
     """See wse.kernels."""
-    width, height = grid or GRID
-    check(config, width, height, machine)
+    width, height = options.grid or GRID
+    check(config, width, height, options.machine)
     of, x, y = data.arithmetic(config["dtype"]), config["root_x"], config["root_y"]
-    program = Program(width, height, machine, fp16=of.fp16)
+    program = Program(width, height, options.machine, fp16=of.fp16)
     program.shared_array(VECTOR, config["length"], of.element)
     stamps = Timestamps(program)
     element = collectives.element(config["dtype"])
@@ -62,12 +50,12 @@ def run(
         stamps.add(pe)
         program.place(pe, **({"x": x, "y": y} if is_root else {}))
 
-    values = data.random(np.random.default_rng(seed), (1, 1, config["length"]), of)
-    fabric = Fabric(program, threads=threads, trace=trace, activity=activity)
+    values = data.random(np.random.default_rng(options.seed), (1, 1, config["length"]), of)
+    fabric = options.fabric(program)
     fabric.write(VECTOR, values, x, y)
-    run = fabric.run(max_cycles, progress=progress)
+    run = options.run(fabric)
     data.record(run, "broadcast", config)
-    result = Result("broadcast", dict(config), run, verified=False, extra={"seed": seed})
+    result = Result("broadcast", dict(config), run, verified=False, extra={"seed": options.seed})
     if run.ended != "done":
         return result
     got = fabric.read(VECTOR)
@@ -75,8 +63,8 @@ def run(
     result.verified, result.max_error = data.same_bits(got, expected), data.error(got, expected)
     cycles = stamps.read(fabric)
     length = collectives.wavelets(config["dtype"], config["length"])
-    predicted = collectives.broadcast_from(multicast.distance, length, collectives.costs(machine))
-    tell(result, machine, int(cycles[..., 1].max() - cycles[y, x, 0]), predicted)
+    predicted = collectives.broadcast_from(multicast.distance, length, collectives.costs(options.machine))
+    tell(result, options.machine, int(cycles[..., 1].max() - cycles[y, x, 0]), predicted)
     return result
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..operators import loss as operator
-from . import Result
+from . import Result, RunOptions
 from . import single as alone
 from .single import DTYPE, FEATURES, TOKENS, Alone, Tensor
 
@@ -29,14 +29,14 @@ GRID = (4, 2)
 UNITS = 12  # of rounding: the gradient is rounded, and e^x has the rounding of its exponent
 
 
-def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed: int = 0, **options: Any) -> Result:
+def run(config: Mapping[str, Any], options: RunOptions) -> Result:
     """See wse.kernels."""
     policy = alone.begin("crossentropy", PARAMETERS, config, "features", "tokens")
-    job = Alone(grid=grid or GRID, **options)
+    job = Alone(options, GRID)
     region = job.region(policy, config["tokens"])
     (width, height), features, t = job.grid, config["features"], config["tokens"]
     rows = region.features(features)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(options.seed)
     logits = alone.rounded(rng.normal(0, 3, (features, height * t)), policy)
     labels = rng.integers(0, features, height * t)
     scale = 1 / (height * t)

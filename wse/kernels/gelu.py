@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..operators import activation
-from . import Parameter, Result
+from . import Parameter, Result, RunOptions
 from . import single as alone
 from .single import DTYPE, FEATURES, TOKENS, Alone, Tensor
 
@@ -33,10 +33,10 @@ GRID = (2, 2)
 UNITS = 8  # of rounding: function and derivative are rounded, then products of them
 
 
-def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed: int = 0, **options: Any) -> Result:
+def run(config: Mapping[str, Any], options: RunOptions) -> Result:
     """See wse.kernels."""
     function = "gelu" if config.get("exact") else "gelu_tanh"
-    return compare("gelu", function, PARAMETERS, config, grid or GRID, seed, options)
+    return compare("gelu", function, PARAMETERS, config, options, GRID)
 
 
 def compare(
@@ -44,17 +44,16 @@ def compare(
     function: str,
     parameters: Mapping[str, Parameter],
     config: Mapping[str, Any],
+    options: RunOptions,
     grid: tuple[int, int],
-    seed: int,
-    options: dict[str, Any],
 ) -> Result:
     """An activation against its reference."""
     policy = alone.begin(kernel, parameters, config, "features", "tokens")
-    job = Alone(grid=grid, **options)
+    job = Alone(options, grid)
     region = job.region(policy, config["tokens"])
     (width, height), features, t = grid, config["features"], config["tokens"]
     rows = region.features(features)
-    n, rng = rows * t, np.random.default_rng(seed)
+    n, rng = rows * t, np.random.default_rng(options.seed)
     x, up, dy = (alone.rounded(rng.normal(0, size, (features, height * t)), policy) for size in (2, 1, 1))
 
     def tile(values: np.ndarray | None = None) -> Tensor:

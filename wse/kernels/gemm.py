@@ -39,7 +39,7 @@ from ..machine import isa
 from ..machine.parameters import Machine
 from ..program import dsd
 from ..program.program import PEClass, Program
-from . import Parameter, Progress, Result, data
+from . import Parameter, Result, RunOptions, data
 
 PARAMETERS = {
     parameter.name: parameter
@@ -59,30 +59,19 @@ CHECKED = 1 << 34  # multiply-adds that the reference model does; of larger prod
 BLOCK = 1024  # rows of C that it does at a time
 
 
-def run(
-    config: dict[str, Any],
-    *,
-    machine: Machine,
-    grid: tuple[int, int] | None,
-    seed: int,
-    threads: int,
-    max_cycles: int | None,
-    trace: int,
-    progress: Progress,
-    activity: bool = False,
-) -> Result:
+def run(config: dict[str, Any], options: RunOptions) -> Result:
     """See wse.kernels."""
-    tiling = plan(config, grid or GRID, machine)
+    tiling = plan(config, options.grid or GRID, options.machine)
     of = tiling.arithmetic
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(options.seed)
     a, b = data.random(rng, (config["M"], config["K"]), of), data.random(rng, (config["K"], config["N"]), of)
-    fabric = Fabric(build(tiling, machine), threads=threads, trace=trace, activity=activity)
+    fabric = options.fabric(build(tiling, options.machine))
     load(fabric, tiling, a, b)
-    run = fabric.run(max_cycles, progress=progress)
+    run = options.run(fabric)
     data.record(run, "gemm", config)
-    result = Result("gemm", dict(config), run, verified=False, extra={"seed": seed})
+    result = Result("gemm", dict(config), run, verified=False, extra={"seed": options.seed})
     if run.ended == "done":
-        compare(result, product(fabric, tiling), a, b, of, threads)
+        compare(result, product(fabric, tiling), a, b, of, options.threads)
     return result
 
 

@@ -28,11 +28,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from ..fabric.fabric import Fabric
 from ..machine.parameters import Machine
 from ..program import dsd
 from ..program.program import Color, PEClass, Program
-from . import Parameter, Progress, Result, data
+from . import Parameter, Result, RunOptions, data
 
 PARAMETERS = {
     parameter.name: parameter
@@ -47,34 +46,23 @@ GRID = (16, 16)
 RESERVED = 512  # bytes for code, descriptors and alignment
 
 
-def run(
-    config: dict[str, Any],
-    *,
-    machine: Machine,
-    grid: tuple[int, int] | None,
-    seed: int,
-    threads: int,
-    max_cycles: int | None,
-    trace: int,
-    progress: Progress,
-    activity: bool = False,
-) -> Result:
+def run(config: dict[str, Any], options: RunOptions) -> Result:
     """See wse.kernels."""
-    program = build(config, grid or GRID, machine)
+    program = build(config, options.grid or GRID, options.machine)
     M, K = config["M"], config["K"]
     w, h, of = program.width, program.height, data.arithmetic(config["dtype"], config["accumulate"])
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(options.seed)
     a, x = data.random(rng, (M, K), of), data.random(rng, (K, 1), of)
     k, m = program.shared["A"].shape
-    fabric = Fabric(program, threads=threads, trace=trace, activity=activity)
+    fabric = options.fabric(program)
     rows = -(-M // h)
     own = np.zeros((h, w, k, m), np.float32)
     own[..., :rows] = data.tiles(a, rows, k, h, w).swapaxes(2, 3)
     fabric.write("A", own)
     fabric.write("x", data.tiles(x.T, 1, k, 1, w)[:, :, 0])
-    run = fabric.run(max_cycles, progress=progress)
+    run = options.run(fabric)
     data.record(run, "gemv", config)
-    result = Result("gemv", dict(config), run, verified=False, extra={"seed": seed})
+    result = Result("gemv", dict(config), run, verified=False, extra={"seed": options.seed})
     if run.ended == "done":
         got, expected = fabric.read("y", w=1)[..., :rows].reshape(-1)[:M], reference(a, x, k, of)
         result.verified, result.max_error = data.same_bits(got, expected), data.error(got, expected)

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from ..operators.norm import Norm
-from . import Parameter, Result
+from . import Parameter, Result, RunOptions
 from . import single as alone
 from .single import DTYPE, FEATURES, TOKENS, Alone, Tensor
 
@@ -33,9 +33,9 @@ GRID = (4, 2)
 UNITS = 12  # of rounding: xhat and the results are rounded, f32 sums run over all features
 
 
-def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed: int = 0, **options: Any) -> Result:
+def run(config: Mapping[str, Any], options: RunOptions) -> Result:
     """See wse.kernels."""
-    return compare("layernorm", "layer", PARAMETERS, config, grid or GRID, seed, options)
+    return compare("layernorm", "layer", PARAMETERS, config, options, GRID)
 
 
 def compare(
@@ -43,18 +43,17 @@ def compare(
     kind: str,
     parameters: Mapping[str, Parameter],
     config: Mapping[str, Any],
+    options: RunOptions,
     grid: tuple[int, int],
-    seed: int,
-    options: dict[str, Any],
 ) -> Result:
     """A norm against its reference."""
     policy = alone.begin(kernel, parameters, config, "features", "tokens")
-    job = Alone(grid=grid, **options)
+    job = Alone(options, grid)
     region = job.region(policy, config["tokens"])
     (width, height), features, t = grid, config["features"], config["tokens"]
     rows = region.features(features)
     norm = Norm(kind, features, rows, t, width, policy.size, config["eps"], kind == "layer")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(options.seed)
     x, dy = (alone.rounded(rng.normal(mean, 1, (features, height * t)), policy) for mean in (0.5, 0))
     gain, bias = (rng.normal(mean, 0.2, features).astype(np.float32) for mean in (1, 0))
 

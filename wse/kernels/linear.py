@@ -32,7 +32,7 @@ from ..operators import linear
 from ..operators import tiles as layout
 from ..operators.policy import LEVELS, Policy
 from ..operators.streams import Edge
-from . import Parameter, Result
+from . import Parameter, Result, RunOptions
 from . import single as alone
 from .data import DTYPE, check, check_positive, record
 from .single import TOKENS, Alone, rounded
@@ -51,13 +51,13 @@ PARAMETERS = {
 GRID = (4, 2)
 
 
-def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed: int = 0, **options: Any) -> Result:
+def run(config: Mapping[str, Any], options: RunOptions) -> Result:
     """See wse.kernels."""
     check("linear", PARAMETERS, config)
     check_positive("linear", config, "inputs", "outputs", "tokens")
     if not 0 < config["density"] <= 1:
         raise ConfigError(f"density of linear is above 0 and at most 1, not {config['density']}")
-    job, policy = Alone(grid=grid or GRID, **options), Policy(config["dtype"], config["policy"])
+    job, policy = Alone(options, GRID), Policy(config["dtype"], config["policy"])
     inputs, outputs, sparse = config["inputs"], config["outputs"], config["density"] < 1
     region = job.region(policy, config["tokens"])
     x, dx = region.activation("x", inputs), region.activation("dx", inputs)
@@ -67,12 +67,12 @@ def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed:
     with region.task("backward", 9):
         backward, _ = linear.backward(region, x, dy, dx, bias=True, sparse=sparse)
     region.finish()
-    rng, tokens = np.random.default_rng(seed), region.height * region.tokens
+    rng, tokens = np.random.default_rng(options.seed), region.height * region.tokens
     values = {"x": rng.normal(size=(tokens, inputs)), "dy": rng.normal(size=(tokens, outputs))}
     values |= {"weight": rng.normal(size=(outputs, inputs)) / inputs**0.5, "bias": rng.normal(size=outputs)}
     values["weight"] *= rng.random((outputs, inputs)) < config["density"]
     values = {name: rounded(value, policy) for name, value in values.items()}
-    fabric = job.fabric(region)
+    fabric = options.fabric(region.program)
     edge = Edge(fabric, region)
     layout.write(fabric, region, "x", values["x"])
     layout.write(fabric, region, "dy", values["dy"])
@@ -80,14 +80,13 @@ def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed:
     for task, stream in (("forward", forward), ("backward", backward)):
         edge.feed(task, {stream: values})
         fabric.launch(task)
-        left = None if job.max_cycles is None else max(1, job.max_cycles - before)
-        run = fabric.run(max_cycles=left, progress=job.progress)
+        run = options.run(fabric)
         cycles[task], before = run.cycles - before, run.cycles
         if run.ended != "done":
             break
     assert run is not None
     record(run, "linear", config)
-    result = Result("linear", dict(config), run, verified=False, extra={"seed": seed, "phase_cycles": cycles})
+    result = Result("linear", dict(config), run, verified=False, extra={"seed": options.seed, "phase_cycles": cycles})
     if run.ended == "done":
         ((_, gradients),) = edge.take("backward")
         got = gradients | {name: layout.read(fabric, region, name, n) for name, n in (("y", outputs), ("dx", inputs))}

@@ -28,7 +28,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..operators.attention import Attention, reference, slopes
 from ..operators.attention_over_rows import Spread
-from . import Parameter, Result
+from . import Parameter, Result, RunOptions
 from . import single as alone
 from .single import DTYPE, Alone, Tensor
 
@@ -52,12 +52,12 @@ UNITS = 24  # of rounding: probabilities and dS are factors of 16 bits; differen
 HALF_UNITS = 48  # sums over all features and tokens are rounded at each step
 
 
-def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed: int = 0, **options: Any) -> Result:
+def run(config: Mapping[str, Any], options: RunOptions) -> Result:
     """See wse.kernels."""
     sizes = ("heads", "kv_heads", "d_head", "sequence", "sequences", "rows")
     policy = alone.begin("attention", PARAMETERS, config, *sizes)
     heads, kv_heads, d_head, sequence, sequences, rows = (config[name] for name in sizes)
-    job = Alone(grid=grid or (GRID[0], max(GRID[1], rows)), **options)
+    job = Alone(options, (GRID[0], max(GRID[1], rows)))
     width, height = job.grid
     _check(config, height)
     t = sequence * sequences // rows
@@ -69,7 +69,7 @@ def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed:
         made = Spread(*shape, rows, t, policy.size, *more)
         made.declare(region)
     features = {"q": heads * d_head, "k": kv_heads * d_head, "v": kv_heads * d_head, "do": heads * d_head}
-    rng, groups = np.random.default_rng(seed), height // rows
+    rng, groups = np.random.default_rng(options.seed), height // rows
     # [group of rows, column, features, tokens of all of its rows]
     values = {n: alone.rounded(rng.normal(0, 1, (groups, width, f, rows * t)), policy) for n, f in features.items()}
     tensors = {}

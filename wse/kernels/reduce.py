@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from ..fabric.fabric import Fabric
 from ..machine.parameters import Machine
 from ..program import dsd
 from ..program.program import Program
-from . import Parameter, Progress, Result, collectives, data
+from . import Parameter, Result, RunOptions, collectives, data
 from .timestamps import Timestamps, trace_cycles
 
 PARAMETERS = {
@@ -37,21 +36,10 @@ RESERVED = 1024  # bytes for code, descriptors, timestamps and alignment
 VECTOR, QUEUES = "vector", {"row": 2, "column": 3, "all": 4}
 
 
-def run(
-    config: dict[str, Any],
-    *,
-    machine: Machine,
-    grid: tuple[int, int] | None,
-    seed: int,
-    threads: int,
-    max_cycles: int | None,
-    trace: int,
-    progress: Progress,
-    activity: bool = False,
-) -> Result:
+def run(config: dict[str, Any], options: RunOptions) -> Result:
     """See wse.kernels."""
-    reduction = build("reduce", config, machine, grid or GRID)
-    return execute(reduction, config, seed, threads, max_cycles, trace, progress, activity)
+    reduction = build("reduce", config, options.machine, options.grid or GRID)
+    return execute(reduction, config, options)
 
 
 @dataclass
@@ -137,24 +125,15 @@ def _class(reduction: Reduction, name: str, parts: list[tuple[collectives.Reduce
     return pe
 
 
-def execute(
-    reduction: Reduction,
-    config: dict[str, Any],
-    seed: int,
-    threads: int,
-    max_cycles: int | None,
-    trace: int,
-    progress: Progress,
-    activity: bool,
-) -> Result:
+def execute(reduction: Reduction, config: dict[str, Any], options: RunOptions) -> Result:
     """Loads random vectors, runs, compares with the reference model."""
     program, of = reduction.program, data.arithmetic(config["dtype"])
-    values = data.random(np.random.default_rng(seed), (program.height, program.width, config["length"]), of)
-    fabric = Fabric(program, threads=threads, trace=trace, activity=activity)
+    values = data.random(np.random.default_rng(options.seed), (program.height, program.width, config["length"]), of)
+    fabric = options.fabric(program)
     fabric.write(VECTOR, values)
-    run = fabric.run(max_cycles, progress=progress)
+    run = options.run(fabric)
     data.record(run, reduction.kernel, config)
-    result = Result(reduction.kernel, dict(config), run, verified=False, extra={"seed": seed})
+    result = Result(reduction.kernel, dict(config), run, verified=False, extra={"seed": options.seed})
     if run.ended != "done":
         return result
     expected = reduction.total(values, of)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import Result, layernorm
+from . import Result, RunOptions, layernorm
 
 PARAMETERS = layernorm.PARAMETERS
 GRID = layernorm.GRID
 
 
-def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed: int = 0, **options: Any) -> Result:
+def run(config: Mapping[str, Any], options: RunOptions) -> Result:
     """See wse.kernels."""
-    return layernorm.compare("rmsnorm", "rms", PARAMETERS, config, grid or GRID, seed, options)
+    return layernorm.compare("rmsnorm", "rms", PARAMETERS, config, options, GRID)

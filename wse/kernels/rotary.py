@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..operators import rotary as operator
-from . import Parameter, Result
+from . import Parameter, Result, RunOptions
 from . import single as alone
 from .single import DTYPE, TOKENS, Alone, Tensor
 
@@ -38,17 +38,17 @@ GRID = (2, 2)
 UNITS = 4  # of rounding: once
 
 
-def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed: int = 0, **options: Any) -> Result:
+def run(config: Mapping[str, Any], options: RunOptions) -> Result:
     """See wse.kernels."""
     policy = alone.begin("rotary", PARAMETERS, config, "heads", "d_head", "tokens")
-    job = Alone(grid=grid or GRID, **options)
+    job = Alone(options, GRID)
     region = job.region(policy, config["tokens"])
     (width, height), t = job.grid, config["tokens"]
     rows, turned = config["heads"] * config["d_head"], config["turned"] or config["d_head"]
     made = operator.Rotary(config["heads"], config["d_head"], turned, t, policy.size)
     positions = np.arange(t)
     cos, sin = operator.tables(turned, config["theta"], positions)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(options.seed)
     x, dx = (alone.rounded(rng.normal(0, 1, (height, width, rows, t)), policy) for _ in range(2))
     tensors = {"x": Tensor((rows, t), x), "dx": Tensor((rows, t), dx)}
     tensors |= {"cos": Tensor(cos.shape, cos, "f32"), "sin": Tensor(sin.shape, sin, "f32")}

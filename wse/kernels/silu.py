@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import Result, gelu
+from . import Result, RunOptions, gelu
 
 PARAMETERS = {name: parameter for name, parameter in gelu.PARAMETERS.items() if name != "exact"}
 GRID = gelu.GRID
 
 
-def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed: int = 0, **options: Any) -> Result:
+def run(config: Mapping[str, Any], options: RunOptions) -> Result:
     """See wse.kernels."""
-    return gelu.compare("silu", "silu", PARAMETERS, config, grid or GRID, seed, options)
+    return gelu.compare("silu", "silu", PARAMETERS, config, options, GRID)

@@ -4,20 +4,17 @@ and their tests share."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..fabric.fabric import Fabric
 from ..fabric.run import Run
 from ..machine import numerics
-from ..machine.parameters import Machine
 from ..operators.code import Routine
 from ..operators.policy import Policy
 from ..operators.region import Region
 from ..program.program import Program
-from . import Parameter, Progress, Result
+from . import Parameter, Result, RunOptions
 from .data import DTYPE, check, check_positive, record
 
 FEATURES = Parameter("features", int, 32, "Features of the activation, over the row of PEs.")
@@ -43,25 +40,15 @@ class Outcome(NamedTuple):
     run: Run
 
 
-@dataclass
 class Alone:
-    """A kernel's arguments (see wse.kernels) on their way to `execute`."""
+    """A run of an operator: its options, and the grid, `default` unless they name one."""
 
-    machine: Machine | str = "wse3"
-    grid: tuple[int, int] = (1, 1)
-    threads: int = 1
-    max_cycles: int | None = None
-    trace: int = 0
-    progress: Any = field(default_factory=Progress)
-    activity: bool = False
+    def __init__(self, options: RunOptions, default: tuple[int, int]):
+        self.options, self.grid = options, options.grid or default
 
     def region(self, policy: Policy, tokens: int) -> Region:
         """A region that is all of a program of the grid."""
-        return Region(Program(*self.grid, self.machine, fp16=policy.fp16), policy, tokens)
-
-    def fabric(self, region: Region) -> Fabric:
-        """A finished region, loaded."""
-        return Fabric(region.program, threads=self.threads, trace=self.trace, activity=self.activity)
+        return Region(Program(*self.grid, self.options.machine, fp16=policy.fp16), policy, tokens)
 
     def execute(
         self,
@@ -83,7 +70,7 @@ class Alone:
             with region.task(f"step{i}", FIRST_TASK + i):
                 region.code(made.call(**{name: renamed.get(f"{made.name}.{name}", name) for name in made.operands}))
         region.finish()
-        fabric = self.fabric(region)
+        fabric = self.options.fabric(region.program)
         width, height = self.grid
         for name, tensor in tensors.items():
             if tensor.values is not None:
@@ -91,9 +78,8 @@ class Alone:
         cycles: dict[str, int] = {}
         before, run = 0, None
         for i, made in enumerate(routines):
-            left = None if self.max_cycles is None else max(1, self.max_cycles - before)
             fabric.launch(f"step{i}")
-            run = fabric.run(max_cycles=left, progress=self.progress)
+            run = self.options.run(fabric)
             cycles[made.name] = run.cycles - before
             before = run.cycles
             if run.ended != "done":
@@ -106,7 +92,7 @@ def on_one(
     routines: Sequence[Routine], tensors: Mapping[str, Tensor], storage: str, rename: Mapping[str, str] | None = None
 ) -> Outcome:
     """The routines on one PE."""
-    job = Alone()
+    job = Alone(RunOptions(), (1, 1))
     return job.execute(job.region(Policy(storage), 2), routines, tensors, rename)
 
 

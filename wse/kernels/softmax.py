@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..operators import softmax as operator
-from . import Result
+from . import Result, RunOptions
 from . import single as alone
 from .single import DTYPE, FEATURES, TOKENS, Alone, Tensor
 
@@ -27,14 +27,14 @@ GRID = (4, 2)
 UNITS = 12  # of rounding: y and dx are rounded, and e^x has the rounding of its exponent
 
 
-def run(config: Mapping[str, Any], *, grid: tuple[int, int] | None = None, seed: int = 0, **options: Any) -> Result:
+def run(config: Mapping[str, Any], options: RunOptions) -> Result:
     """See wse.kernels."""
     policy = alone.begin("softmax", PARAMETERS, config, "features", "tokens")
-    job = Alone(grid=grid or GRID, **options)
+    job = Alone(options, GRID)
     region = job.region(policy, config["tokens"])
     (width, height), features, t = job.grid, config["features"], config["tokens"]
     rows = region.features(features)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(options.seed)
     x, dy = (alone.rounded(rng.normal(0, size, (features, height * t)), policy) for size in (3, 1))
     made = operator.Softmax(features, rows, t, width, policy.size)
     routines = [made.forward("forward", region.allreduce), made.backward("backward", region.allreduce)]

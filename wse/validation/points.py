@@ -246,10 +246,7 @@ def measured(
 
     The result must be right, or the time means nothing.
     """
-    options = {"seed": 0, "threads": threads, "max_cycles": None, "trace": 0, "progress": kernels.Progress()}
-    module = kernels.load(kernel)
-    whole = {parameter.name: parameter.default for parameter in module.PARAMETERS.values()} | dict(config)
-    result = module.run(whole, machine=machine, grid=grid, **options)
+    result = kernels.run(kernel, config, kernels.RunOptions(machine=machine, grid=grid, threads=threads))
     if result.run.ended == "interrupted":
         raise KeyboardInterrupt
     if not result.verified:

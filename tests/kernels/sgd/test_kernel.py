@@ -10,7 +10,7 @@ from says import says
 
 from wse import Machine
 from wse.errors import ConfigError
-from wse.kernels import Progress, data
+from wse.kernels import Progress, RunOptions, data
 from wse.kernels.sgd import kernel as sgd
 from wse.kernels.sgd import net as mlp
 from wse.kernels.sgd.reference import Model, Plain
@@ -32,7 +32,7 @@ def samples(net, n=None, seed=1):
 
 
 def trainer(net, weights, arch="wse3", threads=1):
-    return sgd.Trainer(net, sgd.build(net, Machine(arch)), weights, threads)
+    return sgd.Trainer(net, sgd.build(net, Machine(arch)), weights, RunOptions(threads=threads))
 
 
 def weights(net, seed=2):
@@ -262,8 +262,7 @@ def test_loss_decreases_and_accuracy_comes():
 
     config = {name: parameter.default for name, parameter in sgd.PARAMETERS.items()}
     config |= {"data": "synthetic", "epochs": 3, "hidden": 16, "batch": 32, "learning_rate": 0.1}
-    options = {"machine": Machine("wse3"), "grid": (5, 2), "seed": 3, "threads": 1, "max_cycles": None, "trace": 0}
-    result = sgd.run(config, progress=Notes(), **options)
+    result = sgd.run(config, RunOptions(grid=(5, 2), seed=3, progress=Notes()))
     assert is_exact(result)
     losses = [epoch["loss"] for epoch in result.extra["epochs"]]
     assert losses == sorted(losses, reverse=True) and losses[-1] < 0.3

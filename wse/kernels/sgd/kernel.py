@@ -49,12 +49,11 @@ from typing import Any
 import numpy as np
 
 from ...errors import ConfigError, MemoryOverflow
-from ...fabric.fabric import Fabric
 from ...fabric.run import Run
 from ...machine import isa
 from ...machine.parameters import Machine
 from ...program.program import Program
-from .. import Parameter, Progress, Result, data
+from .. import Parameter, Result, RunOptions, data
 from . import net as mlp
 from . import program as mlp_program
 from .reference import Model, Plain
@@ -76,31 +75,20 @@ PARAMETERS = {
 }
 
 
-def run(
-    config: dict[str, Any],
-    *,
-    machine: Machine,
-    grid: tuple[int, int] | None,
-    seed: int,
-    threads: int,
-    max_cycles: int | None,
-    trace: int,
-    progress: Progress,
-    activity: bool = False,
-) -> Result:
+def run(config: dict[str, Any], options: RunOptions) -> Result:
     """See wse.kernels."""
     check(config)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(options.seed)
     samples = load(config["data"], rng)
-    net = plan(config, grid or GRID, samples)
-    program = build(net, machine)
+    net = plan(config, options.grid or GRID, samples)
+    program = build(net, options.machine)
     weights = first_weights(net, rng)
-    trainer = Trainer(net, program, weights, threads, trace, activity, max_cycles, progress)
+    trainer = Trainer(net, program, weights, options)
     course = Course(net, samples, config["epochs"], rng)
     epochs = trainer.follow(course)
     run = trainer.run
     data.record(run, "sgd", config)
-    result = Result("sgd", dict(config), run, verified=False, extra={"seed": seed, "epochs": epochs})
+    result = Result("sgd", dict(config), run, verified=False, extra={"seed": options.seed, "epochs": epochs})
     if run.ended == "done":
         compare(result, trainer, course, weights)
     return result
@@ -227,19 +215,9 @@ class Course:
 class Trainer:
     """The fabric.  run: the last Run; reports: sum of losses and correct samples of each pass, train, test in turn."""
 
-    def __init__(
-        self,
-        net: mlp.Net,
-        program: Program,
-        weights: mlp.Weights,
-        threads: int = 1,
-        trace: int = 0,
-        activity: bool = False,
-        max_cycles: int | None = None,
-        progress: Progress | None = None,
-    ):
-        self.net, self.max_cycles, self.progress = net, max_cycles, progress or Progress()
-        self.fabric = Fabric(program, threads=threads, trace=trace, activity=activity)
+    def __init__(self, net: mlp.Net, program: Program, weights: mlp.Weights, options: RunOptions):
+        self.net, self.options = net, options
+        self.fabric = options.fabric(program)
         self.fabric.write("weights", mlp.pack(net, weights))
         self.reports: list[np.ndarray] = []
 
@@ -253,7 +231,7 @@ class Trainer:
             loss = float(self.reports[-2][0]) / batches.samples
             accuracy = float(self.reports[-1][1]) / course.test.samples
             epochs.append({"epoch": number, "loss": loss, "test_accuracy": accuracy, "cycles": self.run.cycles})
-            self.progress.note(f"epoch {number:3}  loss {loss:.4f}  test accuracy {100 * accuracy:.2f} %")
+            self.options.progress.note(f"epoch {number:3}  loss {loss:.4f}  test accuracy {100 * accuracy:.2f} %")
         return epochs
 
     def go(self, task: str, batches: mlp.Batches) -> bool:
@@ -264,8 +242,7 @@ class Trainer:
             fabric.stream_in(0, y, "W", "features", mlp.wavelets(net, batches.x[:, y]))
             fabric.stream_in(0, y, "W", "labels", batches.labels[:, y].astype(np.uint32))
         fabric.launch(task)
-        left = None if self.max_cycles is None else max(0, self.max_cycles - fabric.cycle)
-        self.run: Run = fabric.run(left, progress=self.progress)
+        self.run: Run = self.options.run(fabric)
         if self.run.ended != "done":
             return False
         self.reports.append(fabric.read("report", w=1, h=1)[0, 0])

@@ -1,0 +1,53 @@
+"""How a kernel is run: machine, grid, host threads, limits, what is recorded, who hears of its progress."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..fabric.fabric import Fabric
+from ..fabric.run import Run
+from ..machine.parameters import Machine
+from ..program.program import Program
+
+
+class Progress:
+    """Receives news of a run that is under way.  This class ignores them; the command line's prints them."""
+
+    def __call__(self, cycle: int) -> None:
+        """The simulation has reached this cycle; `Fabric.run` calls it about 20 times a second."""
+
+    def note(self, line: str) -> None:
+        """A line for people, such as the loss of an epoch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a kernel is run.  Results depend on `machine`, `grid` and `seed` only.
+
+    machine     the emulated machine
+    grid        (width, height) in PEs; None: the kernel's own default
+    seed        of the random inputs
+    threads     of the host
+    max_cycles  end the run after so many cycles; None: no limit
+    trace       events to keep; 0: none
+    activity    record the busy cycles of each PE in each time bin, for an animation
+    progress    is called during the run
+    """
+
+    machine: Machine = field(default_factory=Machine)
+    grid: tuple[int, int] | None = None
+    seed: int = 0
+    threads: int = 1
+    max_cycles: int | None = None
+    trace: int = 0
+    activity: bool = False
+    progress: Progress = field(default_factory=Progress)
+
+    def fabric(self, program: Program) -> Fabric:
+        """The program, loaded on a fabric that records what these options ask for."""
+        return Fabric(program, threads=self.threads, trace=self.trace, activity=self.activity)
+
+    def run(self, fabric: Fabric) -> Run:
+        """Runs the fabric until nothing is left to do, or its cycle is `max_cycles`, which counts over all calls."""
+        left = None if self.max_cycles is None else max(0, self.max_cycles - fabric.cycle)
+        return fabric.run(left, progress=self.progress)
