@@ -48,14 +48,12 @@ from .fabric.run import Run
 from .errors import (
     AsmError,
     ConfigError,
-    DeadlockError,
-    FabricFault,
     MemoryOverflow,
     ProgramError,
     RouteError,
-    RunError,
     WseError,
 )
+from .fabric.errors import DeadlockError, FabricFault, RunError
 # isort: on
 
 __all__ = [

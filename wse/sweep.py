@@ -22,6 +22,7 @@ import fcntl
 import hashlib
 import itertools
 import json
+import time
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -217,8 +218,6 @@ def run(
 
 
 def _timed(execute: Execute, arguments: Sequence[str]) -> tuple[int, str, str, float]:
-    import time
-
     started = time.perf_counter()
     return *execute(arguments), time.perf_counter() - started
 

@@ -4,7 +4,7 @@ import json
 
 from shell import sh
 
-from wse.costs import fit as cost
+from wse.costs import recorded
 
 
 def test_infer():
@@ -24,10 +24,10 @@ def test_infer_refuses_too_few_wafers():
 def test_costs():
     result = sh("costs", "--runs")
     assert result.exit_code == 0
-    for name in cost.models():
+    for name in recorded.models():
         assert name in result.stdout
     document = json.loads(sh("costs", "--json").stdout)
-    assert {k["kernel"] for k in document["kernels"]} == set(cost.models())
+    assert {k["kernel"] for k in document["kernels"]} == set(recorded.models())
     assert all(k["held_worst_pct"] <= document["bar_pct"] for k in document["kernels"])
     assert sh("costs", "--only", "gemv, f16").exit_code == 2
     assert "no cost model 'x'" in sh("costs", "--measure", "--only", "x").stderr

@@ -5,7 +5,7 @@ import pytest
 from wse.costs import calibrate
 from wse.costs import wafer as kernels
 from wse.models import load
-from wse.system.workload import workload
+from wse.plan.workload import workload
 
 
 def seconds(model, tokens, arch="wse3", sequence=2048):

@@ -13,7 +13,7 @@ from paralleling import Bigram, tokens, weights
 import wse
 from wse.execute.systems import Systems, pairwise
 from wse.execute.workers import cluster
-from wse.system.parts import Network
+from wse.memoryx import Network
 
 pytest.importorskip("distributed")
 
@@ -187,7 +187,7 @@ def test_a_killed_worker_loses_nothing(tmp_path, systems, workers):
 
 
 def test_the_network_costs_its_tiers():
-    made = Systems(None, partial(Bigram, 2), 4, 8, Network(hop=1e-6))
+    made = Systems(None, partial(Bigram, 2), 4, 8, Network(hop_us=1))
     assert made.swarmx_cycles == pytest.approx(2 * 1 * 1e-6 * 1e9)
     assert Systems(None, partial(Bigram, 1), 16, 16).swarmx_cycles == pytest.approx(2 * 2 * 5e-6 * 1e9)
     assert Systems(None, partial(Bigram, 2), 1, 8).swarmx_cycles == 0

@@ -8,9 +8,9 @@ from wse.errors import ConfigError, ProgramError
 from wse.machine import numerics
 from wse.operators import embedding
 from wse.operators import tiles as layout
+from wse.operators.edge import Edge
 from wse.operators.policy import Policy
 from wse.operators.region import Region
-from wse.operators.streams import Edge
 
 
 @pytest.mark.parametrize("storage", ["f32", "f16", "cb16"])

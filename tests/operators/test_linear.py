@@ -7,9 +7,10 @@ from layer_bounds import ROUNDING, bound, stored
 from wse import Fabric, Program
 from wse.operators import linear
 from wse.operators import tiles as layout
+from wse.operators.edge import Edge
 from wse.operators.policy import Policy
+from wse.operators.product import Gathered
 from wse.operators.region import Region
-from wse.operators.streams import Edge
 from wse.operators.weight_gradient import Cut
 
 POLICIES = [Policy("f32"), *(Policy(s, p) for s in ("f16", "bf16", "cb16") for p in ("POL0", "POL1", "POL2"))]
@@ -102,7 +103,7 @@ def test_any_width(policy, grid, inputs, outputs, sparse):
 def test_gradients_in_parts(policy, grid, outputs, parts):
     """What is transposed at a time is limited: the rest of the gathered gradients follows."""
     tokens = 64 // policy.size
-    assert Cut.of(linear.Gathered(policy, grid[0], tokens, outputs, 6)).parts == parts
+    assert Cut.of(Gathered(policy, grid[0], tokens, outputs, 6)).parts == parts
     layer = Layer(policy, 6, outputs, grid=grid, tokens=tokens)
     _, _, dw, _ = layer.expected()
     loose = ROUNDING[policy.storage] * tokens if policy.gradients == "half" else 1e-6
@@ -149,6 +150,6 @@ def test_rows_of_gradients_are_not_cut_too_short():
     for policy, least in ((Policy("f32"), 12), (Policy("f16"), 24), (Policy("f16", "POL2"), 48)):
         for tokens in (32, 64, 128):
             for width, outputs in ((4, 64), (8, 64), (6, 96), (4, 16)):
-                cut = Cut.of(linear.Gathered(policy, width, tokens, outputs, 16))
+                cut = Cut.of(Gathered(policy, width, tokens, outputs, 16))
                 assert cut.parts == 1 or cut.n >= least
                 assert cut.parts * cut.chunks == width

@@ -5,9 +5,9 @@ import pytest
 
 from wse import Fabric, Program
 from wse.operators import parameters
+from wse.operators.edge import Edge
 from wse.operators.policy import Policy
 from wse.operators.region import Region
-from wse.operators.streams import Edge
 from wse.operators.tiles import owned
 
 GRIDS = [(1, 1), (2, 3), (4, 2), (5, 1)]

@@ -7,9 +7,9 @@ from layer_bounds import bound, stored
 from wse import Fabric, Program
 from wse.operators import partial
 from wse.operators import tiles as layout
+from wse.operators.edge import Edge
 from wse.operators.policy import Policy
 from wse.operators.region import Region
-from wse.operators.streams import Edge
 
 POLICIES = [Policy("f32"), *(Policy(s, p) for s in ("f16", "bf16", "cb16") for p in ("POL0", "POL1", "POL2"))]
 

@@ -7,9 +7,9 @@ from wse import Fabric, Program
 from wse.errors import MemoryOverflow, ProgramError
 from wse.operators import linear, parameters
 from wse.operators import tiles as layout
+from wse.operators.edge import Edge
 from wse.operators.policy import Policy
 from wse.operators.region import Region, memory_dsr
-from wse.operators.streams import Edge
 
 POLICY = Policy("f32")
 

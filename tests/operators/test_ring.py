@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from wse import Fabric, Program
+from wse.operators import ring
 from wse.operators.policy import Policy
 from wse.operators.region import Region
 
@@ -20,7 +21,7 @@ def test_allreduce(grid, machine):
     with region.task("step", 8):
         for op, name, n in (("sum", sums, 10), ("max", most, 3), ("sum", most, 1)):
             region.code(f"    mov r8, 77\n    mov r26, 78\n    mov r16, {region.span(name, n)}")
-            region.code(region.allreduce(op))
+            region.code(ring.allreduce(region, op))
     region.finish()
     fabric = Fabric(program)
     rng = np.random.default_rng(2)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 import wse
 from wse.sdk import assembly
 from wse.sdk.geometry import IntRectangle, IntVector
-from wse.sdk.layout import (
+from wse.sdk.layout import SdkLayout
+from wse.sdk.region import (
     Color,
     Edge,
     Route,
     RoutingPosition,
-    SdkLayout,
     SdkTarget,
     SimfabConfig,
     get_edge_routing,

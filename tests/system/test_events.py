@@ -6,12 +6,13 @@ import pytest
 from shell import python
 
 from wse.costs import calibrate
+from wse.memoryx import MemoryX, Network
 from wse.models import load
+from wse.plan.workload import workload
 from wse.system.events import simulate
-from wse.system.parts import MemoryX, Network, System
-from wse.system.workload import workload
+from wse.system.parts import System
 
-# The closed form and figures of published analyses are in terms of peak flops.
+# The analytic model and figures of published analyses are in terms of peak flops.
 CONSTANTS = calibrate.calibrated("peak")
 WORK = workload(load("1t"), 320)
 
@@ -44,7 +45,7 @@ def test_updates_that_wait_cost_time():
 
 
 def test_a_slow_link_starves_the_wafer():
-    slow = run(System(network=Network(link=20e9)))
+    slow = run(System(memoryx=MemoryX(network=Network(gbps=160 / 12, framing=0))))
     assert slow.starved_forward > slow.forward
     assert slow.bound in ("weight stream", "gradient stream")
     assert run().starved_forward < 0.01 * run().forward
@@ -74,7 +75,7 @@ def test_passes_in_the_middle_are_alike():
 
 def test_nothing_changes_but_the_number_of_systems():
     """Perfect parts: no update, no fill, no latency leave no more than the first chunk's way."""
-    ideal = System(update="arriving", network=Network(hop=0.0))
+    ideal = System(update="arriving", memoryx=MemoryX.of(55e12, network=Network(framing=0, latency_us=0, hop_us=0)))
     one, many = run(ideal, systems=1).seconds, run(ideal, systems=16).seconds
     assert one / many == pytest.approx(16, rel=0.005)
 

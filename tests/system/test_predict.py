@@ -5,12 +5,13 @@ import pytest
 
 from wse.costs import calibrate
 from wse.errors import ConfigError
+from wse.memoryx import MemoryX
 from wse.models import load
+from wse.plan.workload import workload
 from wse.system import capacity, gpu, predict
-from wse.system.parts import MemoryX, System, size
-from wse.system.workload import workload
+from wse.system.parts import NETWORK, System, size
 
-# The closed form and figures of published analyses are in terms of peak flops.
+# The analytic model and figures of published analyses are in terms of peak flops.
 CONSTANTS = calibrate.calibrated("peak")
 ONE_T = load("1t")
 WORK = workload(ONE_T, 320)
@@ -18,7 +19,7 @@ WORK = workload(ONE_T, 320)
 
 @pytest.fixture(scope="module")
 def rows():
-    return {row.systems: row for row in predict.predict(WORK, System(memoryx=MemoryX.of(55e12)), (1, 2, 16), CONSTANTS)}
+    return {row.systems: row for row in predict.predict(WORK, System(), (1, 2, 16), CONSTANTS)}
 
 
 def test_the_table_is_that_of_the_system_facts(rows):
@@ -78,6 +79,7 @@ def test_gpus_from_the_published_table():
 def test_sizes_and_systems():
     assert (size("55TB"), size("1.5 tb"), size("900G")) == (55e12, 1.5e12, 900e9)
     assert MemoryX.of(55e12).nodes == 48
+    assert System().memoryx == MemoryX.of(55e12, network=NETWORK)
     with pytest.raises(ConfigError, match="is no size"):
         size("many")
     with pytest.raises(ConfigError, match="update is 'never'"):
@@ -85,7 +87,7 @@ def test_sizes_and_systems():
 
 
 def test_each_input_alone():
-    found = predict.alone(WORK, System(memoryx=MemoryX.of(55e12)), 16, CONSTANTS)
+    found = predict.alone(WORK, System(), 16, CONSTANTS)
     assert set(found) == set(predict.priors())
     spans = {name: speedup.high - speedup.low for name, (_, speedup) in found.items()}
     assert spans["dram"] > 10 * spans["hop"]
@@ -101,5 +103,5 @@ def test_a_micro_batch_of_ones_own_is_in_the_interval_too():
     (row,) = predict.predict(WORK, System(), (4,), CONSTANTS, micro_batch=5)
     assert row.outcome.passes == 16 and row.micro_batch == 5
     forms = [float(predict.seconds_of(WORK, System(), 4, CONSTANTS, {}, micro_batch)) for micro_batch in (None, 5)]
-    assert forms[1] == pytest.approx(float(row.closed.seconds))
+    assert forms[1] == pytest.approx(float(row.analytic.seconds))
     assert forms[1] > forms[0]  # four times as many passes, which the streams bound

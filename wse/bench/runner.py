@@ -15,7 +15,8 @@ from typing import Any
 
 from .. import __file__ as package
 from .._version import __version__
-from ..errors import RunError, WseError
+from ..errors import WseError
+from ..fabric.errors import RunError
 from .cases import CASES, Job
 from .meter import RATES, Meter, peak_bytes
 

@@ -103,7 +103,8 @@ class Main(Reports, LazyGroup):
 
 def _report(error: BaseException) -> int:
     """Prints what went wrong to stderr; returns the exit status."""
-    from ..errors import RunError, WseError
+    from ..errors import WseError
+    from ..fabric.errors import RunError
 
     if os.environ.get("WSE_DEBUG", "0") not in ("", "0") and not isinstance(error, click.exceptions.Exit):
         import traceback

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from ..costs import fit as cost
+from ..costs import recorded
+from ..costs.fit import Fit
 from . import common
 
 
@@ -22,26 +23,26 @@ def command(measure: bool, only: tuple[str, ...], runs: bool, step: str | None, 
     if only and not measure:
         raise click.UsageError("--only goes with --measure")
     if measure:
-        unknown = [name for name in only if name not in cost.models()]
+        unknown = [name for name in only if name not in recorded.models()]
         if unknown:
-            raise click.UsageError(f"there is no cost model {unknown[0]!r}: known are {'; '.join(cost.models())}")
-        known = tuple(cost.models())
+            raise click.UsageError(f"there is no cost model {unknown[0]!r}: known are {'; '.join(recorded.models())}")
+        known = tuple(recorded.models())
         chosen = only or known
         kept = (
-            [run for run in cost.executed() if run.kernel not in chosen and run.kernel in known]
-            if cost.TABLE.exists()
+            [run for run in recorded.executed() if run.kernel not in chosen and run.kernel in known]
+            if recorded.TABLE.exists()
             else []
         )
-        made = cost.measure(chosen, lambda what: click.echo(what, err=True))
-        cost.write(sorted([*kept, *made], key=lambda run: known.index(run.kernel)))
+        made = recorded.measure(chosen, lambda what: click.echo(what, err=True))
+        recorded.write(sorted([*kept, *made], key=lambda run: known.index(run.kernel)))
     if step is not None:
         return show_step(step, as_json)
-    found = cost.fits()
+    found = recorded.fits()
     if as_json:
-        common.print_json({"bar_pct": cost.BAR_PCT, "kernels": [document(fit) for fit in found.values()]})
+        common.print_json({"bar_pct": recorded.BAR_PCT, "kernels": [document(fit) for fit in found.values()]})
     else:
         tables(found, runs)
-    return 0 if all(fit.worst_pct <= cost.BAR_PCT for fit in found.values()) else 1
+    return 0 if all(fit.worst_pct <= recorded.BAR_PCT for fit in found.values()) else 1
 
 
 def show_step(model: str, as_json: bool) -> int:
@@ -60,16 +61,16 @@ def show_step(model: str, as_json: bool) -> int:
         ]
         common.print_table(("operators", "phase", "executed", "modelled", "error"), table, right=(2, 3, 4))
         click.echo(f"\ncycles of a training step of {model}, executed; nothing is fitted to steps")
-    return 0 if abs(whole.error_pct) <= cost.BAR_PCT else 1
+    return 0 if abs(whole.error_pct) <= recorded.BAR_PCT else 1
 
 
 def modelled(row) -> tuple[str, str]:
     return f"{row.modelled:,.0f}", f"{row.error_pct:+.1f} %"
 
 
-def document(fit: cost.Fit) -> dict:
+def document(fit: Fit) -> dict:
     """A kernel in --json; keys are stable."""
-    held = [run for run in cost.executed() if run.kernel == fit.model.name and run.held]
+    held = [run for run in recorded.executed() if run.kernel == fit.model.name and run.held]
     return {
         "kernel": fit.model.name,
         "constants": dict(zip(fit.model.terms, fit.constants, strict=True)),
@@ -84,7 +85,7 @@ def document(fit: cost.Fit) -> dict:
     }
 
 
-def tables(found: dict[str, cost.Fit], runs: bool) -> None:
+def tables(found: dict[str, Fit], runs: bool) -> None:
     rows = [
         (
             name,
@@ -104,13 +105,13 @@ def tables(found: dict[str, cost.Fit], runs: bool) -> None:
     ]
     head = ("kernel", "fitted", "worst", "held out", "mean", "worst")
     common.print_table(head, rows, right=(1, 2, 3, 4, 5), below=words)
-    click.echo(f"\ncycles; executed on the emulated WSE-3 or WSE-2; bar for runs held out: {cost.BAR_PCT:g} %")
+    click.echo(f"\ncycles; executed on the emulated WSE-3 or WSE-2; bar for runs held out: {recorded.BAR_PCT:g} %")
     if not runs:
         return
     click.echo()
     table = []
     for name, fit in found.items():
-        held = [run for run in cost.executed() if run.kernel == name and run.held]
+        held = [run for run in recorded.executed() if run.kernel == name and run.held]
         for run, error in zip(held, fit.held_pct, strict=True):
             shape = " ".join(f"{size}={value}" for size, value in run.shape.items())
             table.append((name, shape, f"{run.cycles:,}", f"{error:+.1f} %"))

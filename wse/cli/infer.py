@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..costs import fit as cost
+from ..costs import recorded
 from ..errors import ConfigError
 from ..models import load
 from ..report import text
@@ -87,7 +87,7 @@ def document(made: dict[str, inference.Decoding], prompt: int, beside: list[dict
             for sums, d in made.items()
         },
         "cost_models": {
-            name: {"held_worst_pct": cost.fitted(name).worst_pct, "held_mean_pct": cost.fitted(name).mean_pct}
+            name: {"held_worst_pct": recorded.fitted(name).worst_pct, "held_mean_pct": recorded.fitted(name).mean_pct}
             for name in (*inference.GEMV.values(), inference.ALLREDUCE)
         },
         "published": beside,
@@ -103,7 +103,7 @@ def show(made: dict[str, inference.Decoding], prompt: int, beside: list[dict]) -
     head = ("kernel of a layer, head", "f16 sums: cycles", "next token after", "f32 sums: cycles", "next token after")
     common.print_table(head, rows, right=(1, 2, 3, 4))
     errors = ", ".join(
-        f"{name} {cost.fitted(name).worst_pct:.1f} %" for name in (*inference.GEMV.values(), inference.ALLREDUCE)
+        f"{name} {recorded.fitted(name).worst_pct:.1f} %" for name in (*inference.GEMV.values(), inference.ALLREDUCE)
     )
     click.echo()
     pairs = [

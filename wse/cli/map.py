@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ..costs import vendor_compiler as compiler
+from ..costs.cycles import ExecutedCosts, operator_cycles
 from ..errors import ConfigError
 from ..models import Graph, graph, load
 from ..plan import floorplan
@@ -70,7 +71,8 @@ def command(
                 "--plot draws floor plans: there is none in streaming mode, where a layer has the whole grid"
             )
         machine = common.model_machine(arch, settings, file, FIGURES, "wse map")
-        show_streaming(streaming(transformer, grid or wafer(machine), machine, sequence, batch), as_json)
+        tiles = streaming(transformer, grid or wafer(machine), operator_cycles, machine, sequence, batch)
+        show_streaming(tiles, as_json)
         return
     as_published = (
         transformer.name == compiler.MODEL
@@ -100,8 +102,6 @@ def priced(costs: str, arch: str) -> floorplan.Costs:
     """The kernels' costs by name."""
     if costs == "compiler":
         return compiler.calibrated()
-    from ..costs.cycles import ExecutedCosts
-
     return ExecutedCosts(arch)
 
 
@@ -120,8 +120,6 @@ def wafer(machine: Any) -> tuple[int, int]:
 
 def compare(made: Graph, machine: Any, arch: str) -> list[dict[str, Any]]:
     """PEs by kernel at the published rate, beside the published ones, and those that executed kernels would take."""
-    from ..costs.cycles import ExecutedCosts
-
     rate = compiler.SAMPLES_PER_SECOND
     plan = floorplan.plan(made, compiler.GRID, machine, compiler.calibrated(), rate=rate).by_kernel()
     wide = (machine.fabric_width, machine.fabric_height)

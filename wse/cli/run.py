@@ -15,7 +15,8 @@ from typing import Any
 import click
 
 from .. import kernels, report, trace
-from ..errors import ConfigError, RunError
+from ..errors import ConfigError
+from ..fabric.errors import RunError
 from ..kernels import KERNELS, Parameter, Result, RunOptions
 from ..report import text
 from . import LazyGroup, common

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import click
 
 from ..costs import calibrate
 from ..errors import ConfigError
+from ..memoryx import MemoryX, Network
+from ..memoryx.system import DIMM_96GB
 from ..models import load
 from ..plan import microbatch
+from ..plan.workload import Workload, workload
 from ..report import text
 from ..system import capacity, gpu, predict
-from ..system.parts import UPDATES, MemoryX, Network, System, size
-from ..system.workload import Workload, workload
+from ..system.parts import UPDATES, System, size
 from . import common
 
 # The only published figure of how a CS-3 cluster scales: Sandia's 1T model on 16.  Compared with, never fitted to.
@@ -131,17 +134,11 @@ def command(
     if batch is None:
         batch = (micro_batch or whole(microbatch.room(transformer, s, machine), transformer.name, s)) * systems[-1]
     work = workload(transformer, batch, s, density)
-    memory = MemoryX.of(
-        memoryx,
-        channels=channels,
-        transfers=float(ddr5) * 1e6,
-        efficiency=update_efficiency(int(ddr5)),
-        **({"nodes": nodes} if nodes else {}),
-    )
+    part = replace(DIMM_96GB, speed=int(ddr5))
+    network = Network(links=1, gbps=link, framing=0)
     system = System(
         machine=machine,
-        memoryx=memory,
-        network=Network(link=link * 1e9 / 8),
+        memoryx=MemoryX.of(memoryx, part, channels, nodes, network=network),
         gradient_bytes=float(gradient_bytes),
         update=update,
         jitter=jitter,
@@ -169,13 +166,6 @@ def command(
         show(work, system, constants, micro_batch, held, rows, causes, plot)
 
 
-def update_efficiency(speed: int) -> float:
-    """Share of a DDR5 channel's peak for an update: weight, gradient, two moments read in step, four arrays written."""
-    from ..memoryx import ddr5
-
-    return ddr5.sequential(ddr5.Ddr5(speed), 4, 4)
-
-
 def whole(room: float, name: str, sequence: int) -> int:
     if room < 1:
         raise ConfigError(f"{name}: not one sequence of {sequence} tokens fits on the wafer; take shorter sequences")
@@ -191,7 +181,7 @@ def picture(work: Workload, system: System, rows: list[predict.Row], constants: 
     known = (last, PUBLISHED[2]) if (work.model.name, last) == PUBLISHED[:2] else None
     title = (
         f"{work.model.name}, {work.parameters / 1e9:,.0f} billion parameters, batch {work.batch} x {work.sequence}, "
-        f"{system.memoryx.bytes / 1e12:g} TB of MemoryX: modelled"
+        f"{system.memoryx.capacity / 1e12:g} TB of MemoryX: modelled"
     )
     draw(title, rows, spans, path, known)
 
@@ -224,10 +214,10 @@ def document(
         "overrides": dict(system.machine.overrides),
         "density": work.density,
         "memoryx": {
-            "bytes": system.memoryx.bytes,
+            "bytes": system.memoryx.capacity,
             "nodes": system.memoryx.nodes,
             "channels": system.memoryx.channels,
-            "bytes_per_second": system.memoryx.bandwidth,
+            "bytes_per_second": system.update_bandwidth,
             "components": held.components,
             "needed": held.needed,
             "with_staging": held.staged,
@@ -238,7 +228,7 @@ def document(
                 "n": row.systems,
                 "step_seconds": row.outcome.seconds,
                 "interval": [row.seconds_interval.low, row.seconds_interval.high],
-                "closed_form_seconds": float(row.closed.seconds),
+                "closed_form_seconds": float(row.analytic.seconds),
                 "tokens_per_second": work.tokens / row.outcome.seconds,
                 "speedup": row.speedup,
                 "speedup_interval": [row.speedup_interval.low, row.speedup_interval.high],
@@ -307,8 +297,8 @@ def show(
             ),
             (
                 "MemoryX",
-                f"{memory.bytes / 1e12:g} TB: {memory.nodes} nodes x {memory.channels} channels of DDR5-"
-                f"{memory.transfers / 1e6:.0f}, {memory.bandwidth / 1e12:.1f} TB/s",
+                f"{memory.capacity / 1e12:g} TB: {memory.nodes} nodes x {memory.channels} channels of DDR5-"
+                f"{memory.part.speed}, {system.update_bandwidth / 1e12:.1f} TB/s during an update",
             ),
             ("memory", f"{verdict}: {held.needed / 1e12:,.2f} TB needed, {held.staged / 1e12:,.2f} TB with staging"),
             ("", f"TB: {parts}"),

@@ -32,7 +32,7 @@ def document(checked: list[check.Checked], found: check.Summary, other: check.Su
                 "systems": c.point.systems,
                 "published_step_seconds": c.point.seconds,
                 "step_seconds": c.simulated,
-                "closed_form_seconds": c.closed,
+                "closed_form_seconds": c.analytic,
                 "error_pct": c.error_pct,
                 "left_out_error_pct": c.left_out_pct,
                 "calibrates": c.point.calibrates,

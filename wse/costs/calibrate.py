@@ -23,7 +23,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..machine.parameters import Machine
 from ..models import load
-from ..system.workload import Layer, Workload, workload
+from ..plan.workload import Layer, Workload, workload
 from . import wafer as kernels
 from .fit import nonnegative
 

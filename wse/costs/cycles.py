@@ -10,7 +10,7 @@ import math
 
 from ..models import Operator
 from ..plan.region import Region
-from . import fit as cost
+from . import recorded
 from .operators import linear_name
 
 PHASES = ("forward", "backward")
@@ -74,7 +74,7 @@ def operator_cycles(
 def _product(phase: str, arch: str, density: float, shape: dict[str, int]) -> float:
     """A linear layer with that share of its weights: a sparse weight takes INDEX_CYCLES more (kernels/layer/linear.py);
     the weight gradient, half of what the backward pass multiplies, is dense."""
-    fit = cost.fitted(linear_name(phase, arch))
+    fit = recorded.fitted(linear_name(phase, arch))
     whole = fit.cycles(**shape)
     if density == 1:
         return whole
@@ -86,7 +86,7 @@ def _product(phase: str, arch: str, density: float, shape: dict[str, int]) -> fl
 
 
 def _cost(name: str, **shape: int) -> float:
-    return cost.fitted(name).cycles(**shape)
+    return recorded.fitted(name).cycles(**shape)
 
 
 def _both(name: str, **shape: int) -> tuple[float, float]:

@@ -1,6 +1,4 @@
-"""Cost models of the transformer's operators (kernels/layer), each executed alone on one PE: 16-bit tiles, f32 inside.
-
-Predictions read recorded runs: the operators themselves are imported when one is executed.
+"""Cost models of the transformer's operators (wse.operators), each executed alone on one PE: 16-bit tiles, f32 inside.
 
 What a row of PEs adds up for norms, softmax and loss, and what products with streamed weights cost, are models of their
 own.  rows: features of a tile; tokens: of a tile.
@@ -14,8 +12,19 @@ from typing import Any
 
 import numpy as np
 
+from ..fabric.fabric import Fabric
+from ..kernels import single
 from ..machine.parameters import Machine
-from .fit import Model, Shape, library
+from ..operators import activation, linear, partial, residual
+from ..operators.attention import Attention
+from ..operators.edge import Edge
+from ..operators.loss import Loss
+from ..operators.norm import Norm
+from ..operators.policy import Policy
+from ..operators.region import Region
+from ..program.program import Program
+from .fit import Model, Shape
+from .kernels import library
 
 SIZE, FORMAT = 2, "f16"
 EPS = 1e-5
@@ -53,15 +62,13 @@ def _model(
     """A model whose runs execute the routines that `make` gives and take the cycles of one of them."""
 
     def run(shape: Shape) -> int:
-        from ..kernels import single as alone
-
         routines, tensors = make(shape)
         random = np.random.default_rng(0)
         given: dict[str, Any] = {}
         for tensor, (size, dtype) in tensors.items():
             whole = np.zeros(size, np.uint16) if dtype == "u16" else random.normal(size=size).astype(np.float32)
-            given[tensor] = alone.Tensor(size, whole, dtype)
-        return alone.on_one(routines, given, FORMAT).cycles[routine]
+            given[tensor] = single.Tensor(size, whole, dtype)
+        return single.on_one(routines, given, FORMAT).cycles[routine]
 
     return Model(name, sizes, terms, run, fitted, held)
 
@@ -85,8 +92,6 @@ def _elementwise(name: str, make: Callable[[int], Made]) -> list[Model]:
 
 
 def _activation(function: str, n: int) -> Made:
-    from ..operators import activation
-
     tile = ((n,), FORMAT)
     forward = activation.forward(function, n, SIZE, "forward")
     backward = activation.backward(n, SIZE, "backward")
@@ -94,8 +99,6 @@ def _activation(function: str, n: int) -> Made:
 
 
 def _gate(n: int) -> Made:
-    from ..operators import activation
-
     tile = ((n,), FORMAT)
     forward = activation.gate_forward("silu", n, SIZE, "forward")
     backward = activation.gate_backward(n, SIZE, "backward")
@@ -103,8 +106,6 @@ def _gate(n: int) -> Made:
 
 
 def _residual(n: int) -> Made:
-    from ..operators import residual
-
     made = residual.add(n, SIZE, "add")
     return [made], dict.fromkeys(made.operands, ((n,), FORMAT))
 
@@ -123,8 +124,6 @@ MORE_TILES = ((6, 24), (12, 48), (20, 40), (28, 64), (5, 128))
 
 def _norm(kind: str, phase: str) -> Model:
     def make(s: Shape) -> Made:
-        from ..operators.norm import Norm
-
         rows, tokens = s["rows"], s["tokens"]
         made = Norm(kind, rows, rows, tokens, 1, SIZE, EPS, bias=kind == "layer")
         tile, by_row, by_token = ((rows, tokens), FORMAT), ((rows,), "f32"), ((tokens,), "f32")
@@ -136,8 +135,6 @@ def _norm(kind: str, phase: str) -> Model:
 
 
 def _loss(s: Shape) -> Made:
-    from ..operators.loss import Loss
-
     rows, tokens = s["rows"], s["tokens"]
     tile = ((rows, tokens), FORMAT)
     tensors = {"logits": tile, "dlogits": tile, "labels": ((tokens,), "u16"), "scale": ((1,), "f32")}
@@ -170,8 +167,6 @@ MORE_HEADS = ((1, 12, 20), (1, 24, 16), (2, 8, 24), (3, 8, 16), (1, 8, 40), (1, 
 
 def _attention(phase: str) -> Model:
     def make(s: Shape) -> Made:
-        from ..operators.attention import Attention
-
         heads, d_head, sequence = s["heads"], s["d_head"], s["sequence"]
         made = Attention(heads, heads, d_head, sequence, sequence, SIZE)
         tile = ((heads * d_head, sequence), FORMAT)
@@ -225,7 +220,7 @@ PRODUCT: Terms = {
     "a weight and token": lambda s: _weights(s) * s["tokens"],
     "a weight": _weights,
 }
-# Forward, partial sums of outputs go round the row (kernels/layer/partial.py).
+# Forward, partial sums of outputs go round the row (operators/partial.py).
 FORWARD = PRODUCT | {
     "a partial sum and token": lambda s: _whole(s, "outputs") * s["tokens"],
     "a row of weights": lambda s: _whole(s, "inputs"),
@@ -250,13 +245,6 @@ MORE_LINEAR = ((4, 48, 48, 24), (8, 96, 32, 32), (4, 96, 24, 16), (6, 48, 96, 32
 
 def _linear(phase: str, arch: str) -> Model:
     def run(s: Shape) -> int:
-        from ..fabric.fabric import Fabric
-        from ..operators import linear, partial
-        from ..operators.policy import Policy
-        from ..operators.region import Region
-        from ..operators.streams import Edge
-        from ..program.program import Program
-
         policy = Policy(FORMAT, "POL0")
         region = Region(Program(s["w"], ROWS, arch, fp16=policy.fp16), policy, tokens=s["tokens"])
         x, y = (region.activation(name, s[side]) for name, side in (("x", "inputs"), ("y", "outputs")))

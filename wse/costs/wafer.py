@@ -1,6 +1,6 @@
-"""Compute times from executed kernels: the cost models of mapping/cost.py at the size of a wafer.
+"""Compute times from executed kernels: the cost models of costs/recorded.py at the size of a wafer.
 
-Features lie along x, tokens along y, as in the executed kernels (kernels/layer), each PE with a tile of both.  The
+Features lie along x, tokens along y, as in the executed kernels (wse.operators), each PE with a tile of both.  The
 cycles of every operator of a layer, forward and backward, are those of its cost model at that tile.  What the fabric
 model cannot know is how the vendor's compiler does: that is calibrated (calibrate.py).
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from ..machine.parameters import Machine
 from ..models import Graph, Transformer, graph
-from ..system.workload import Layer, Workload
+from ..plan.workload import Layer, Workload
 from .cycles import operator_cycles
 
 # A row of the wafer may be so many shorter rows, each with all features of its own tokens: 768 features on 757 columns

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..fabric.fabric import Fabric
 from ..models.graph import Operator
-from ..operators import activation, embedding, linear, parameters, partial, residual, rotary
+from ..operators import activation, embedding, linear, parameters, partial, residual, ring, rotary
 from ..operators.attention import Attention, slopes
 from ..operators.attention_over_rows import Spread
 from ..operators.code import Routine
@@ -148,6 +148,10 @@ class Emitter:
     def _named(operator: Operator, roles: tuple[str, ...]) -> dict[str, str]:
         return {role: operator.parameters[role].name for role in roles if role in operator.parameters}
 
+    def allreduce(self, op: str) -> str:
+        """Code of an all-reduce over a row of the region; see ring.allreduce."""
+        return ring.allreduce(self.region, op)
+
     def own(self, array: str) -> str:
         """The micro-batch's row of an array of labels or losses."""
         row = 4 if array == LOSS else 2 * self.region.tokens
@@ -206,7 +210,7 @@ class Emitter:
     def layernorm(self, call: Call) -> None:
         norm, part = self.norm(call), self.part(call)
         name = f"{call.operator.kind}_{part}_{norm.features}"
-        self.run(name, lambda name: getattr(norm, part)(name, self.region.allreduce), call)
+        self.run(name, lambda name: getattr(norm, part)(name, self.allreduce), call)
 
     rmsnorm = layernorm
 
@@ -305,7 +309,7 @@ class Emitter:
         r, features = self.region, call.reads["logits"].features
         made = Loss(features, self.rows(features), r.tokens, r.width, self.size)
         known = {"labels": self.own(LABELS), "scale": SCALE, "loss": self.own(LOSS)}
-        self.run("loss_and_gradient", lambda name: made.routine(name, r.allreduce), call, **known)
+        self.run("loss_and_gradient", lambda name: made.routine(name, self.allreduce), call, **known)
 
 
 def _gelu(operator: Operator) -> str:

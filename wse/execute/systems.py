@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ConfigError, WseError
-from ..system.parts import Network
+from ..memoryx import Network
 from .execution import Execution, Pass
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from collections.abc import Container, Iterable, Iterator
 import numpy as np
 
 from .. import _engine
-from ..errors import DeadlockError, FabricFault
 from ..program import route
 from ..program.assembler import disassemble_word
 from ..program.pe_class import PEClass
 from ..program.program import Program
+from .errors import DeadlockError, FabricFault
 
 LINES = 20  # of a report
 

@@ -11,13 +11,14 @@ import numpy as np
 
 from .. import _engine
 from .._version import __version__
-from ..errors import ConfigError, DeadlockError, FabricFault, ProgramError, RouteError
+from ..errors import ConfigError, ProgramError, RouteError
 from ..machine import isa
 from ..program import route
 from ..program.pe_class import PEClass
 from ..program.program import NO_CLASS, Program
 from ..program.symbol import DTYPES, Color, Symbol
 from . import diagnosis
+from .errors import DeadlockError, FabricFault
 from .run import COUNTERS, EVENT, Run
 from .stream import Segment, StreamIn, StreamOut, as_words, pace
 

@@ -18,21 +18,18 @@ closed forms.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from ..errors import ConfigError
+from ..machine.parameters import Machine
 from ..program import dsd
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from ..machine.parameters import Machine
-    from ..program.pe_class import PEClass
-    from ..program.program import Program
+from ..program.pe_class import PEClass
+from ..program.program import Program
 
 ALGORITHMS = ("star", "chain", "tree", "two-phase")
 

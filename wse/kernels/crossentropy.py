@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..operators import loss as operator
+from ..operators import ring
 from . import Result, RunOptions
 from . import single as alone
 from .single import DTYPE, FEATURES, TOKENS, Alone, Tensor
@@ -40,7 +42,7 @@ def run(config: Mapping[str, Any], options: RunOptions) -> Result:
     logits = alone.rounded(rng.normal(0, 3, (features, height * t)), policy)
     labels = rng.integers(0, features, height * t)
     scale = 1 / (height * t)
-    made = operator.Loss(features, rows, t, width, policy.size).routine("loss", region.allreduce)
+    made = operator.Loss(features, rows, t, width, policy.size).routine("loss", partial(ring.allreduce, region))
     tensors = {
         "logits": Tensor((rows, t), alone.tiles(logits, rows, width, t)),
         "labels": Tensor((t,), labels.reshape(height, 1, t), "u16"),

@@ -19,10 +19,12 @@ half units of the last place of the element type.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ..operators import ring
 from ..operators.norm import Norm
 from . import Parameter, Result, RunOptions
 from . import single as alone
@@ -69,7 +71,10 @@ def compare(
     tensors |= {"rstd": Tensor((t,), dtype="f32"), "dgain": Tensor((rows,), dtype="f32")}
     if norm.bias:
         tensors |= {"bias": vector(bias), "dbias": Tensor((rows,), dtype="f32")}
-    routines = [norm.forward("forward", region.allreduce), norm.backward("backward", region.allreduce)]
+    routines = [
+        norm.forward("forward", partial(ring.allreduce, region)),
+        norm.backward("backward", partial(ring.allreduce, region)),
+    ]
     outcome = job.execute(region, routines, tensors)
     y, xhat, rstd = norm.reference(x, gain, bias if norm.bias else None)
     dx, dgain, dbias = norm.reference_backward(dy, gain, xhat, rstd)

@@ -30,8 +30,8 @@ import numpy as np
 from ..errors import ConfigError
 from ..operators import linear
 from ..operators import tiles as layout
+from ..operators.edge import Edge
 from ..operators.policy import LEVELS, Policy
-from ..operators.streams import Edge
 from . import Parameter, Result, RunOptions
 from . import single as alone
 from .data import DTYPE, check, check_positive, record

@@ -13,10 +13,12 @@ The result is verified against float64, to 12 half units of the last place.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ..operators import ring
 from ..operators import softmax as operator
 from . import Result, RunOptions
 from . import single as alone
@@ -37,7 +39,10 @@ def run(config: Mapping[str, Any], options: RunOptions) -> Result:
     rng = np.random.default_rng(options.seed)
     x, dy = (alone.rounded(rng.normal(0, size, (features, height * t)), policy) for size in (3, 1))
     made = operator.Softmax(features, rows, t, width, policy.size)
-    routines = [made.forward("forward", region.allreduce), made.backward("backward", region.allreduce)]
+    routines = [
+        made.forward("forward", partial(ring.allreduce, region)),
+        made.backward("backward", partial(ring.allreduce, region)),
+    ]
     tensors = {name: Tensor((rows, t), alone.tiles(values, rows, width, t)) for name, values in (("x", x), ("dy", dy))}
     tensors |= {"y": Tensor((rows, t)), "dx": Tensor((rows, t))}
     outcome = job.execute(region, routines, tensors)

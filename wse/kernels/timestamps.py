@@ -15,15 +15,12 @@ The routines keep no register from r24 to r27 (r27 is the link of `call`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from ..fabric.fabric import Fabric
-    from ..machine.parameters import Machine
-    from ..program.pe_class import PEClass
-    from ..program.program import Program
+from ..fabric.fabric import Fabric
+from ..machine.parameters import Machine
+from ..program.pe_class import PEClass
+from ..program.program import Program
 
 BUFFER, USED = "trace_buffer", "trace_used"
 RECORD_WORDS = 4  # what it is, then the counter, low word first

@@ -1,7 +1,8 @@
-"""A MemoryX as a whole: nodes of DDR5 channels and the network to the wafer; from flags and from a file."""
+"""A MemoryX as a whole: nodes of DDR5 channels and the network to the wafers; from a size, from flags, from a file."""
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -17,12 +18,19 @@ from .optimizer import Optimizer
 WEIGHT_BYTES, GRADIENT_BYTES, COPY_BYTES, SLOT_BYTES = 4, 4, 2, 4
 
 
+# The DIMM of the nodes at ALCF (1,128 GiB in 12 channels), and of a MemoryX of a given size: 96 GiB.
+DIMM_96GB = Ddr5(4800, ranks=2, density=24)
+
+
 @dataclass(frozen=True)
 class MemoryX:
-    """nodes, each with `channels` DIMMs of `part`, and the network to one wafer.
+    """A MemoryX: `nodes` nodes, each with `channels` channels, each with one DIMM `part`.
 
-    buffer: bytes that are read ahead of the network, in all (two buffers of half of it: one is filled while the other
-    is sent).  Tensors are striped over all channels, so that each reads its part of every tensor.
+    network   to a wafer, and between wafers
+    buffer    bytes read ahead of the network, in all: two buffers of half of it, one is filled while the other is sent
+    size      bytes that may be used, as they are sold; None: those of all DIMMs
+
+    Tensors are striped over all channels.  Raises ConfigError where a figure is not in its range.
     """
 
     part: Ddr5 = field(default_factory=Ddr5)
@@ -30,35 +38,56 @@ class MemoryX:
     nodes: int = 24
     network: Network = field(default_factory=Network)
     buffer: int = 8 << 20
+    size: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("channels", "nodes", "buffer"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(f"{name} of MemoryX is an integer of at least 1, not {value!r}")
+        if self.size is not None and not 0 < self.size < math.inf:
+            raise ConfigError(f"size of MemoryX is a number of bytes above 0, not {self.size!r}")
+
+    @classmethod
+    def of(
+        cls, size: float, part: Ddr5 = DIMM_96GB, channels: int = 12, nodes: int | None = None, **more: Any
+    ) -> MemoryX:
+        """A MemoryX of `size` bytes: by default as many nodes as that takes, a DIMM counted at its nominal size.
+
+        The nominal size of a DIMM has a GB for each GiB: 96 GB for 96 GiB.
+        """
+        nominal = part.capacity / 2**30 * 1e9
+        return cls(part, channels, nodes or math.ceil(size / (channels * nominal)), size=size, **more)
 
     @property
     def peak(self) -> float:
-        """Bytes a second of all channels."""
+        """Bytes per second of all channels."""
         return self.nodes * self.channels * self.part.peak
 
     @property
     def capacity(self) -> float:
-        """Bytes of all DIMMs."""
-        return self.nodes * self.channels * self.part.capacity
+        """Bytes: `size`, or those of all DIMMs."""
+        return self.nodes * self.channels * self.part.capacity if self.size is None else self.size
 
     def bandwidth(self, reads: int = 1, writes: int = 0) -> float:
-        """Bytes a second of all channels for arrays that are read and written in step: the peak times what the order
-        of the accesses gets of it."""
+        """Bytes per second of all channels, read and written together.
+
+        reads, writes: arrays that are read and written in step.  The peak times the share of it that this order of
+        accesses reaches (ddr5.py).
+        """
         return self.peak * ddr5.sequential(self.part, reads, writes)
 
+    def update_bandwidth(self, optimizer: Optimizer) -> float:
+        """Bytes per second of all channels during an update."""
+        arrays = 2 + len(optimizer.slots)
+        return self.bandwidth(arrays, arrays)
+
     def update_seconds(self, parameters: float, optimizer: Optimizer) -> float:
-        """Of an update of so many parameters, which the memory bounds (12 to 18 operations a parameter)."""
-        slots = len(optimizer.slots)
-        return parameters * sum(optimizer.traffic) / self.bandwidth(2 + slots, 2 + slots)
+        """Seconds of an update of so many parameters, which memory bounds: it takes 12 to 18 operations a parameter."""
+        return parameters * sum(optimizer.traffic) / self.update_bandwidth(optimizer)
 
     def bytes_of(self, parameters: float, optimizer: Optimizer) -> float:
-        """Bytes that a model's weights, gradients, copies and optimiser state take."""
+        """Bytes of a model's weights, gradients, 16-bit copies and optimiser state."""
         return parameters * (WEIGHT_BYTES + GRADIENT_BYTES + COPY_BYTES + SLOT_BYTES * len(optimizer.slots))
 
 

@@ -20,17 +20,14 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from ..machine import isa
 from . import math_functions as functions
 from .attention import Attention, WorkSpace
 from .code import Code, Routine, Vec, register, routine
+from .region import Region
 from .row_sums import sum_rows
-
-if TYPE_CHECKING:
-    from .region import Region
 
 # Queues of what goes to the next row, and of what goes from the last to the first.  (WSE-2 has no output queue 6.)
 NEXT_IN = NEXT_OUT = 5

@@ -30,22 +30,13 @@ elements at a time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from . import partial
-from .product import ALL_SENT, SUMS, Product, call, walk
-from .region import SEND
-from .streams import END, ZERO, Drain, Stream
-from .tiles import owned
+from .partial import forward
+from .product import Gathered, call
+from .region import Region, Tile
+from .streams import Drain, Stream
 from .weight_gradient import weight_gradient
-
-if TYPE_CHECKING:
-    from .region import Region, Tile
-
-forward = partial.forward
 
 
 def backward(
@@ -69,141 +60,4 @@ def backward(
     return stream, weight_gradient(region, made, x, dy, bias)
 
 
-@dataclass(frozen=True)
-class Gathered(Product):
-    """A product whose inputs are gathered from the row: all of them pass every PE, the outputs are its own."""
-
-    # Work space: 16-bit sums of a chunk (mixed), f32 sums (unless outputs are summed in place), what is gathered.
-
-    @property
-    def in_place(self) -> bool:
-        """Products are added to the outputs themselves."""
-        return self.policy.products in ("f32", "half")
-
-    @property
-    def mixed(self) -> bool:
-        return self.policy.products == "mixed"
-
-    @property
-    def gathered(self) -> int:
-        bytes = 0 if self.in_place else self.ny * self.tokens * (6 if self.mixed else 4)
-        return -(-bytes // 16) * 16 + 8
-
-    @property
-    def work(self) -> int:
-        return self.gathered + self.width * self.chunk_bytes
-
-    def order(self, flat: np.ndarray) -> np.ndarray:
-        """int64 [width, n]: which weight each wavelet of each column is.  flat: int64 [outputs, inputs]."""
-        shape = (self.width, self.width, self.kx, self.ny)  # column, step, k of the chunk, n
-        index = np.full(shape, ZERO, np.int64)
-        own = owned(self.outputs, self.width)[:, None, None, :]
-        k = self.chunks()[..., None]
-        there = (own >= 0) & (k >= 0)
-        index[there] = flat[np.broadcast_to(own, shape)[there], np.broadcast_to(k, shape)[there]]
-        if not self.sparse:
-            return index.reshape(self.width, -1)
-        end = np.full((*shape[:2], self.ny, 1), END, np.int64)
-        return np.concatenate([index.swapaxes(2, 3), end], axis=3).reshape(self.width, -1)
-
-    def chunks(self) -> np.ndarray:
-        """int64 [column, step, kx]: the inputs of the chunk that a column has at a step; -1: none."""
-        columns, steps = np.arange(self.width)[:, None], np.arange(self.width)[None, :]
-        return owned(self.inputs, self.width)[(columns - steps) % self.width]
-
-    def text(self, name: str) -> str:
-        """The subroutine: inputs at r8, outputs at r9, table at r10; r11: whether to add to the outputs."""
-        first = "r9" if self.in_place else "work"
-        row = self.tokens << 16
-        return "\n".join(
-            [
-                f"{name}:",
-                *self.own_chunk(),
-                f"    ld32 r7, [r10+{SUMS}]",
-                *self._begin(),
-                *self.rows_begin(),
-                f"    mov r21, {self.width - 1}",
-                ".chunk:",
-                *self._pass_on(),
-                f"    iadd32 r13, r9, {row:#x}" if first == "r9" else f"    mov r13, work+{row:#x}",
-                "    iand r1, r20, 0xffff",
-                *(["    mov r2, work", *walk("d0", 2, "r7", "r2"), "    mov16 d0, r0"] if self.mixed else []),
-                *self.all_rows(),
-                *self._widen(),
-                *self._next(),
-                *self._finish(),
-                "    ret\n",
-            ]
-        )
-
-    def _begin(self) -> list[str]:
-        """Outputs begin with 0 or with what they hold; r7 is their span without a base.  r3: that of the f32 sums.
-
-        mixed: r2 is the base of the 16-bit sums, the f32 sums lie behind them.
-        """
-        size = 2 if self.policy.products == "half" else 4
-        move = "mov32" if size == 4 else "mov16"
-        if self.in_place:
-            return ["    bnz r11, .begun", *walk("d0", size, "r9", "r7"), f"    {move} d0, r0", ".begun:"]
-        return [
-            "    mov r2, work",
-            "    iadd32 r3, r7, r2",
-            *(["    ishr32 r1, r7, 15", "    iadd32 r3, r3, r1"] if self.mixed else []),
-            *walk("d0", 4, "r3", ""),
-            "    bnz r11, .add",
-            "    mov32 d0, r0",
-            "    jmp .begun",
-            ".add:",
-            *walk("a0", 2, "r9", "r7"),
-            "    fh2s d0, a0",
-            ".begun:",
-        ]
-
-    def _pass_on(self) -> list[str]:
-        """This chunk goes on to the east, the next one comes from the west."""
-        if self.width == 1:
-            return []
-        return [
-            "    bz r21, .here",
-            "    dsr d8, ring_out",
-            "    dsr a9, ring_in",
-            *walk("a8", 4, "r20", ""),
-            "    iadd32 r29, r29, r6",
-            "    ldds d9, r28",
-            f"    mov32 d8, a8 {{async, ut={SEND}}}",
-            "    mov32 d9, a9",
-            ".here:",
-        ]
-
-    def _widen(self) -> list[str]:
-        """mixed: the sums of the chunk are added to the f32 sums at r3."""
-        if not self.mixed:
-            return []
-        return [
-            *walk("d0", 4, "r3", ""),
-            "    ldds a0, r28",
-            "    mov r2, work",
-            *walk("b0", 2, "r7", "r2"),
-            "    faddhs d0, a0, b0",
-        ]
-
-    def _next(self) -> list[str]:
-        if self.width == 1:
-            return []
-        return [
-            "    bz r21, .end",
-            "    isub32 r21, r21, 1",
-            "    iadd32 r20, r20, r6",
-            "    jmp .chunk",
-            ".end:",
-            *ALL_SENT,
-        ]
-
-    def _finish(self) -> list[str]:
-        """f32 sums are rounded to the outputs."""
-        if self.in_place:
-            return []
-        return [*walk("a0", 4, "r3", ""), *walk("d0", 2, "r9", "r7"), "    fs2h d0, a0"]
-
-
-__all__ = ["Gathered", "backward", "forward"]
+__all__ = ["backward", "forward"]

@@ -28,17 +28,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .product import ALL_SENT, MORE, ROW, SUMS, Product, call, walk
-from .region import SEND
+from .region import SEND, Region, Tile
 from .streams import END, ZERO, Stream
 from .tiles import owned
-
-if TYPE_CHECKING:
-    from .region import Region, Tile
 
 # What the table of a shape has beyond that of any product: bytes of a block, places of 16-bit sums and of the bias.
 BLOCK_BYTES, NARROW, BIAS = (MORE + 4 * i for i in range(3))

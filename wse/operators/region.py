@@ -223,13 +223,6 @@ class Region:
             )
         return f"{at}+{(length << 16) + offset:#x}"
 
-    def allreduce(self, op: str) -> str:
-        """Text that sums ("sum") or takes the greatest of ("max") n f32 over the row, element by element, in place and
-        in all its PEs; r16 holds their span before.  Changes r28..r31, DSRs 7.  Nothing for a row of one PE."""
-        from . import ring
-
-        return ring.allreduce(self, op)
-
     # --- ways ---------------------------------------------------------------------------------------------------------
 
     def uses(self, *ways: str) -> None:

@@ -16,18 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import ConfigError
+from ..fabric.fabric import Fabric
 from ..program import dsd
+from ..program.pe_class import PEClass
+from ..program.program import Program
 from .strided_walks import LENGTH, Walk, walks
-
-if TYPE_CHECKING:
-    from ..fabric.fabric import Fabric
-    from ..program.pe_class import PEClass
-    from ..program.program import Program
 
 QUEUE_OUT, QUEUE_IN = 0, 3  # weights, gradients
 MICROTHREAD = 2

@@ -8,21 +8,21 @@ All PEs get the same bits: partial sums are added in the order of the columns.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ..program import dsd
-from .region import QUEUE_IN, QUEUE_OUT, memory
-
-if TYPE_CHECKING:
-    from ..program.dsd import Descriptor
-    from ..program.pe_class import PEClass
-    from .region import Region, Role
+from ..program.dsd import Descriptor
+from ..program.pe_class import PEClass
+from .region import QUEUE_IN, QUEUE_OUT, Region, Role, memory
 
 OPERATIONS = {"sum": ("fadds", 0.0), "max": ("fmaxs", float("-inf"))}  # and what leaves a number as it is
 
 
 def allreduce(region: Region, op: str) -> str:
-    """Text that calls the all-reduce of the f32 vector whose span is in r16; see Region.allreduce."""
+    """Return code that reduces a vector over the row of PEs, in place and in all of them.
+
+    op: "sum" or "max", element by element.  The vector is f32; the code expects its span in r16, and changes r28..r31
+    and the DSRs 7.  The result is the empty string where a row has one PE.
+    """
     if region.width == 1:
         return ""
     name = f"total_{op}"

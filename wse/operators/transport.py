@@ -18,17 +18,15 @@ blocks the main thread until it is through.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from ..errors import ConfigError
 from ..machine import isa
 from ..program import dsd
+from ..program.pe_class import PEClass
+from ..program.program import Program
 from .code import Routine, register
 from .strided_walks import LENGTH
-
-if TYPE_CHECKING:
-    from ..program.pe_class import PEClass
-    from ..program.program import Program
 
 Side = Literal["east", "west"]
 SIDES: tuple[Side, Side] = ("east", "west")

@@ -8,20 +8,17 @@ are transposed and used at a time as take no more than 4 KiB, if that leaves row
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import ProgramError
 from ..machine import isa
 from .parameters import NORTH_VECTOR, next_outbox, sent_off
-from .product import call, walk
+from .product import Gathered, call, walk
 from .region import NORTH, Region, Tile, memory, memory_dsr
 from .streams import Drain
 from .tiles import owned
-
-if TYPE_CHECKING:
-    from .linear import Gathered
 
 XDSR = 0
 # Words of a shape's table: contents of the XDSR, spans of T and of what was gathered, length and span of a row of T,

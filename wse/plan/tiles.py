@@ -6,13 +6,13 @@ The layout is that of the executed kernels (kernels/layer): features along x, to
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..costs.cycles import operator_cycles
 from ..machine.parameters import Machine
 from ..memoryx import Network
-from ..models import Transformer, graph
+from ..models import Operator, Transformer, graph
 from . import microbatch
 
 
@@ -97,14 +97,24 @@ class Streaming:
         ]
 
 
+# (operator, width, tokens of a PE's tile, tokens of a sequence, arch) -> cycles of (forward, backward).
+OperatorCycles = Callable[[Operator, int, int, int, str], tuple[float, ...]]
+
+
 def streaming(
     model: Transformer,
     grid: tuple[int, int],
+    cycles: OperatorCycles,
     machine: str | Machine = "wse3",
     sequence: int | None = None,
     batch: int | None = None,
 ) -> Streaming:
-    """The tiles of a model on grid (width, height).  batch: sequences of a pass; None: what memory takes."""
+    """Plan the tiles of a model on a grid.
+
+    grid: (width, height) in PEs.  cycles: the cost model of operators, such as costs.cycles.operator_cycles.
+    machine: its clock, width and memory are used.  sequence: tokens; None: the model's.  batch: sequences of a pass;
+    None: as many as memory holds.  Raises ConfigError if not one sequence fits.
+    """
     machine = Machine.of(machine)
     s = sequence or model.sequence
     whole = grid[0] * grid[1]
@@ -126,7 +136,7 @@ def streaming(
             (math.ceil(o.features[1] / grid[0]), rows),
             o.weights,
             o.bytes("forward") + o.bytes("backward"),
-            operator_cycles(o, grid[0], rows, s, machine.name),
+            cycles(o, grid[0], rows, s, machine.name),
             (o.bytes("forward") / per_cycle, max(o.bytes("forward"), 4.0 * o.weights) / per_cycle),
         )
         for o in made.operators

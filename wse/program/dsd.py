@@ -7,13 +7,11 @@ import math
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import ProgramError
 from ..machine import isa
-
-if TYPE_CHECKING:
-    from .symbol import Symbol
+from .symbol import Symbol
 
 BYTES = 16  # of a descriptor, and of the contents of an XDSR
 NO_TASK = 255

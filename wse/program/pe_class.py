@@ -5,21 +5,31 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 
 from .. import _engine
 from ..errors import AsmError, MemoryOverflow, ProgramError
 from ..machine import isa
-from ..machine.parameters import did_you_mean
+from ..machine.parameters import Machine, did_you_mean
 from . import assembler, route
 from .dsd import BYTES, Descriptor
 from .route import Place, caller
 from .symbol import NAME, Color, Symbol
 
-if TYPE_CHECKING:
-    from .program import Program
+
+class Program(Protocol):
+    """What a class of PEs uses of its program (program.Program)."""
+
+    machine: Machine
+    fp16: str
+    colors: dict[str, Color]
+    shared: dict[str, Symbol]
+
+    def color_of(self, color: Any) -> Color: ...
+
+    def changed(self) -> None: ...
 
 
 @dataclass

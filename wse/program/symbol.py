@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -11,10 +11,6 @@ from .. import _engine
 from ..errors import ProgramError
 from ..machine import isa
 from ..machine.parameters import did_you_mean
-
-if TYPE_CHECKING:
-    from .pe_class import PEClass
-    from .program import Program
 
 # Element types of arrays: bytes, and how NumPy stores them.  A 16-bit float is kept as its bits.
 DTYPES: dict[str, np.dtype] = {
@@ -50,6 +46,22 @@ class Color(int):
         return Color, (int(self), self.name)
 
 
+class Formats(Protocol):
+    """What an array must know of its program."""
+
+    fp16: str
+
+
+class Owner(Protocol):
+    """Who declares an array: a class of PEs or a program."""
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def program(self) -> Formats: ...
+
+
 class Symbol:
     """A named array (or descriptor) at the same address in all PEs of a class.
 
@@ -57,7 +69,7 @@ class Symbol:
     address is `offset` beyond a multiple of `align`, which decides the memory banks it begins in (address bits 3:1).
     """
 
-    def __init__(self, owner: PEClass | Program, name: str, shape: Any, dtype: str, align: int, offset: int, init: Any):
+    def __init__(self, owner: Owner, name: str, shape: Any, dtype: str, align: int, offset: int, init: Any):
         where = f"array {name} of {owner.label}"
         if dtype not in DTYPES:
             raise ProgramError(f"{where} has an unknown element type {dtype!r}: {did_you_mean(str(dtype), DTYPES)}")

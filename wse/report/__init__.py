@@ -12,12 +12,9 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
-
-if TYPE_CHECKING:
-    from ..fabric.run import Run
+from ..fabric.run import Run
 
 # Each is a module here: with figure(run), the animation with write(run, path).
 KINDS = ("summary", "heatmap", "stalls", "links", "timeline", "schedule", "animation")

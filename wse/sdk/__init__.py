@@ -6,6 +6,7 @@ interpreter it starts; nothing of that name is installed.  The modules there onl
     device      a compiled program on an emulated fabric: memory, launches, streams
     runtime     SdkRuntime: the commands of a host program, in order
     transfer    the order of elements in a host array
+    region      parts of a layout: platforms, colors, routes, ports, regions of PEs
     layout      SdkLayout: regions, ports, streams; paths through the fabric are found by routing
     debug       debug_util
     utils       sdk_utils

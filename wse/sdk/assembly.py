@@ -15,15 +15,15 @@ from ..machine.parameters import Machine
 from . import compile, paths
 from .device import Rectangle
 from .geometry import IntVector
-from .layout import CodeRegion, Color, PortHandle, SdkLayout
 from .paths import Cell, Ways
+from .region import CodeRegion, Color, Layout, PortHandle
 
 MARGIN = 2  # free columns and rows beyond the regions, for ways
 _NAMES = {"N": "NORTH", "E": "EAST", "S": "SOUTH", "W": "WEST", "R": "RAMP"}
 Positions = list[tuple[str, str]]
 
 
-def build(layout: SdkLayout, directory: Path) -> Path:
+def build(layout: Layout, directory: Path) -> Path:
     """Compiles the layout to the directory."""
     made = Assembly(layout)
     made.connect()
@@ -45,7 +45,7 @@ def build(layout: SdkLayout, directory: Path) -> Path:
 class Assembly:
     """The layout with what was chosen for it."""
 
-    layout: SdkLayout
+    layout: Layout
     width: int = 0
     height: int = 0
     numbers: dict[Color, int] = field(default_factory=dict)
@@ -194,7 +194,7 @@ def place(regions: list[CodeRegion]) -> None:
             below += region.height + 1
 
 
-def choose_colors(layout: SdkLayout) -> dict[Color, int]:
+def choose_colors(layout: Layout) -> dict[Color, int]:
     """A number for each color: one for all that are connected, those with switches where the machine has them."""
     parent: dict[Color, Color] = {}
 

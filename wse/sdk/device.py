@@ -16,8 +16,9 @@ import numpy as np
 from .. import _engine
 from ..csl import profile
 from ..csl.artifact import RPC_ARGUMENTS, RPC_SELECTOR, RPC_TASK, Artifact, ClassImage, Variable
-from ..errors import ConfigError, DeadlockError, FabricFault, ProgramError
+from ..errors import ConfigError, ProgramError
 from ..fabric import diagnosis
+from ..fabric.errors import DeadlockError, FabricFault
 from ..fabric.fabric import Fabric
 from ..fabric.run import Run
 from ..program.program import NO_CLASS

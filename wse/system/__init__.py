@@ -2,7 +2,7 @@
 
     parts        components of a cluster, figures with sources
     workload     operations and bytes of a step
-    closed       the step, analytic
+    analytic     the step as a formula
     events       the step, event by event (SimPy)
     predict      tables with intervals; the mechanisms of imperfect scaling, one at a time
     capacity     whether a model fits

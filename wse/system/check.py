@@ -10,7 +10,7 @@ import numpy as np
 from ..costs import calibrate
 from ..machine.parameters import Machine
 from ..plan import microbatch
-from . import capacity, closed
+from . import analytic, capacity
 from .events import simulate
 from .parts import System
 
@@ -25,7 +25,7 @@ class Checked:
 
     point: calibrate.Point
     simulated: float
-    closed: float
+    analytic: float
     left_out_pct: float
     micro_batch: float
     passes: int
@@ -42,7 +42,7 @@ def points(family: str = "kernels") -> Iterator[Checked]:
     for point in calibrate.points():
         work = point.work
         outcome = simulate(work, system, point.systems, constants)
-        form = closed.step(closed.inputs(work, system, point.systems, constants))
+        form = analytic.step(analytic.inputs(work, system, point.systems, constants))
         other = constants
         if point.calibrates:
             other = calibrate.left_out(point, family)

@@ -6,7 +6,7 @@ that part of the layer.  Backward the same in turned order; each chunk makes a c
 up (a node waits for all its children) and MemoryX accumulates.  In the last pass of a step the complete gradients are
 applied: when is the system's `update`.  The first layer's weights of the next step wait for its update.
 
-Nothing knows the closed form: it is the limit in which all of this overlaps perfectly (closed.py, and the tests).
+Nothing knows the analytic model: it is the limit in which all of this overlaps perfectly (analytic.py, and the tests).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ except ImportError:
         "simulating systems needs SimPy, which is not installed: run pip install 'wse[cluster]'"
     ) from None
 
-from .closed import stash_bytes
-from .parts import ACCUMULATE_BYTES, UPDATE_BYTES, System
-from .workload import Compute, Workload
+from ..plan.workload import Compute, Workload
+from .analytic import stash_bytes
+from .parts import ACCUMULATE_BYTES, System
 
 CHUNKS = 4  # of a layer
 BUFFER = 8  # chunks that wait at each station: a layer is read ahead while another is used
@@ -130,7 +130,7 @@ class _Cluster:
         layers = work.layers
         self.weights = [layer.weights for layer in layers]
         times = [compute.layer(work, layer, tokens, system.machine) for layer in layers]
-        stash = stash_bytes(work, tokens, system.machine) / system.network.link
+        stash = stash_bytes(work, tokens, system.machine) / system.network.bandwidth
         self.forward = [max(f, stash * layer.depth) / chunks for (f, _), layer in zip(times, layers, strict=True)]
         self.backward = [max(b, stash * layer.depth) / chunks for (_, b), layer in zip(times, layers, strict=True)]
         self.jitter = 1 + system.jitter * np.random.default_rng(seed).standard_normal((steps, passes, systems))
@@ -183,8 +183,9 @@ class _Cluster:
 
     def _read(self) -> Process:
         """MemoryX reads and sends: as far ahead as the tree has room."""
-        env, rate = self.env, self.system.memoryx.bandwidth
-        size, link = self.work.stream_bytes(self.system.weight_bytes), self.system.network.link
+        env, rate = self.env, self.system.memoryx.bandwidth(reads=1)
+        size, network = self.work.stream_bytes(self.system.weight_bytes), self.system.network
+        link = network.bandwidth
         for step in range(self.steps):
             for number in range(self.passes):
                 for backward, layer in self._order():
@@ -198,7 +199,7 @@ class _Cluster:
                             yield env.timeout(chunk / rate)
                         # Reading runs ahead of sending within the buffers: what DRAM took is part of the link's time.
                         yield env.timeout(max(0.0, chunk / link - (env.now - start)))
-                        yield self.root_down.put((layer, env.now + self.system.network.hop))
+                        yield self.root_down.put((layer, env.now + network.latency))
                     self._span("memoryx", "weights", layer, env.now - self.chunks * chunk / link)
 
     def _broadcast(self, source: simpy.Store, children: list[simpy.Store]) -> Process:
@@ -267,15 +268,15 @@ class _Cluster:
 
     def _send(self, gate: simpy.Store, up: simpy.Store) -> Process:
         """The wafer's link outwards, at line rate."""
-        env = self.env
+        env, network = self.env, self.system.network
         while True:
             step, layer = yield gate.get()
-            yield env.timeout(self.weights[layer] * self.system.gradient_bytes / self.chunks / self.system.network.link)
-            yield up.put((step, layer, env.now + self.system.network.hop))
+            yield env.timeout(self.weights[layer] * self.system.gradient_bytes / self.chunks / network.bandwidth)
+            yield up.put((step, layer, env.now + network.latency))
 
     def _accumulate(self) -> Process:
         """MemoryX takes gradients: writes and adds them to those of the passes before."""
-        env, rate = self.env, self.system.memoryx.bandwidth
+        env, rate = self.env, self.system.memoryx.bandwidth(reads=1, writes=1)
         while True:
             step, layer, ready = yield self.root_up.get()
             if ready > env.now:
@@ -302,7 +303,7 @@ class _Cluster:
             with self.dram.request(priority=2) as turn:
                 yield turn
                 begun = env.now
-                yield env.timeout(self.weights[layer] * scale * UPDATE_BYTES / self.system.memoryx.bandwidth)
+                yield env.timeout(self.system.update_seconds(self.weights[layer] * scale))
             self._span("memoryx", "update", layer, begun)
             if layer == 0:
                 self.marks[step] = begun if arriving else self.marks[step, 0], env.now
@@ -333,7 +334,7 @@ class _Cluster:
         complete, updated = self.marks[at]
         filling = starts[at + 1] - updated if self.steps > 1 else 0.0
         updating = updated - complete
-        update = self.work.parameters * UPDATE_BYTES / self.system.memoryx.bandwidth
+        update = self.system.update_seconds(self.work.parameters)
         computed = self.steps * self.passes * 2 * len(self.weights) * self.chunks * self.systems
         return Outcome(
             whole,

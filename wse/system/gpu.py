@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..plan.workload import Workload
 from .parts import STATE
-from .workload import Workload
 
 TABLE = Path(__file__).with_name("megatron_a100.csv")
 MEMORY, USABLE = 80e9, 0.8

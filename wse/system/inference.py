@@ -3,7 +3,7 @@
 Layers have adjacent regions of equal size, cut at layer boundaries across wafers; each holds its weights in 16 bits and
 its share of the keys and values.  A token passes the regions one after the other.  In a region it meets matrix-vector
 products, sums for norms and softmax, and attention over the stored context, each as long as the cost model of the
-executed kernel says (mapping/cost.py), with sums in 16 or in 32 bits.  Nothing is fitted to a published speed.
+executed kernel says (costs/recorded.py), with sums in 16 or in 32 bits.  Nothing is fitted to a published speed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ..costs import fit as cost
+from ..costs import recorded
 from ..errors import ConfigError
 from ..machine.parameters import WSE3, Machine
 from ..models import Transformer, graph
@@ -137,7 +137,7 @@ def _layer(model: Transformer, context: int, side: tuple[int, int], sums: str) -
 def _product(name: str, rows: int, columns: int, side: tuple[int, int], sums: str) -> Operation:
     """A product; the next token may enter when a PE is done with its columns and sums."""
     w, h = side
-    fit = cost.fitted(GEMV[sums])
+    fit = recorded.fitted(GEMV[sums])
     latency = fit.cycles(M=rows, K=columns, w=w, h=h)
     # Without the way along row and column, and without the start: what the busiest PE works.
     constants = dict(zip(fit.model.terms, fit.constants, strict=True))
@@ -151,7 +151,7 @@ def _norm(name: str, side: tuple[int, int]) -> Operation:
 
 def _reduction(name: str, side: tuple[int, int], length: int) -> Operation:
     """A sum over a row of the region, to all of it."""
-    fit = cost.fitted(ALLREDUCE)
+    fit = recorded.fitted(ALLREDUCE)
     latency = fit.cycles(w=side[0], h=1, length=length)
     return Operation(name, latency, length * 10.0)
 

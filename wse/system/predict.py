@@ -1,7 +1,8 @@
 """Predictions for a training job: a row per number of systems, with intervals from the stated uncertainties.
 
-The middle value is simulated event by event with the system as given; the interval is the 5th to 95th percentile of
-draws from priors.toml in closed form, scaled so that the given system's own closed form lies on the simulated value.
+The middle value is simulated event by event with the system as given.  The interval is the 5th to 95th percentile of
+draws from priors.toml, evaluated with the analytic model and scaled so that its value for the given system is the
+simulated one.
 """
 
 from __future__ import annotations
@@ -18,14 +19,17 @@ import numpy as np
 
 from ..costs.calibrate import Constants, calibrated, pass_terms
 from ..errors import ConfigError
-from . import closed
+from ..memoryx import Ddr5, MemoryX
+from ..memoryx.system import DIMM_96GB
+from ..plan.workload import Workload
+from . import analytic
+from .analytic import Step
 from .events import Outcome, simulate
-from .parts import UPDATES, MemoryX, System
-from .workload import Workload
+from .parts import NETWORK, UPDATES, System
 
 PRIORS = Path(__file__).with_name("priors.toml")
-# Of the drawn inputs, those that the closed form takes as they are.
-CLOSED = ("exposed", "jitter", "dram", "gradient_bytes", "link", "hop")
+# Of the drawn inputs, those that the analytic model takes as they are.
+ANALYTIC = ("exposed", "jitter", "dram", "gradient_bytes", "link", "hop")
 # A batch that is not public is drawn from these multiples of the one that fills the largest cluster once.
 BATCHES = (0.75, 1, 2, 4)
 DRAWS = 4000
@@ -81,7 +85,7 @@ class Row:
 
     systems: int
     outcome: Outcome
-    closed: closed.Step
+    analytic: Step
     micro_batch: float
     speedup: float
     seconds_interval: Interval
@@ -101,23 +105,23 @@ def seconds_of(
     draws: dict[str, np.ndarray],
     micro_batch: int | None = None,
 ) -> np.ndarray:
-    """Step seconds in closed form for every draw; what is not among the draws is the system's own.
+    """Step seconds in analytic model for every draw; what is not among the draws is the system's own.
 
     Of "speed" the base is always the executed kernels' calibration, whichever `constants` are.
     """
     if micro_batch is not None and micro_batch > work.batch / systems:
         micro_batch = None  # of another batch than the one it was chosen for
-    base = closed.inputs(work, system, systems, constants, micro_batch)
+    base = analytic.inputs(work, system, systems, constants, micro_batch)
     if "speed" in draws:
         constants = calibrated("kernels")
     *times, layers = pass_terms(constants.family, work, base.tokens, system.machine)
     *factors, overhead = constants.values
     computing = np.dot(times, factors) / draws.get("speed", 1.0) + layers * overhead * draws.get("overhead", 1.0)
-    drawn: dict[str, Any] = {name: draws[name] for name in CLOSED if name in draws}
+    drawn: dict[str, Any] = {name: draws[name] for name in ANALYTIC if name in draws}
     if "dram" in drawn:
         drawn["dram"] = base.dram * drawn["dram"]
     made = replace(base, compute=computing, **drawn)
-    return np.asarray(closed.step(made).seconds)
+    return np.asarray(analytic.step(made).seconds)
 
 
 def predict(
@@ -137,7 +141,7 @@ def predict(
     rows = []
     for count in systems:
         outcome = one if count == 1 else run(work, system, count, constants, micro_batch)
-        form = closed.step(closed.inputs(work, system, count, constants, micro_batch))
+        form = analytic.step(analytic.inputs(work, system, count, constants, micro_batch))
         drawn = seconds_of(work, system, count, constants, draws, micro_batch)
         ratios = [
             alone / seconds_of(other, system, count, constants, draws, micro_batch)
@@ -185,12 +189,18 @@ def run(
 
 # --- why not sixteen times: one mechanism at a time ------------------------------------------------------------------
 
+
+def _build(nodes: int, channels: int, part: Ddr5) -> MemoryX:
+    return MemoryX.of(55e12, part, channels, nodes, network=NETWORK)
+
+
+# 55 TB as they may be built, with DIMMs that hold them; two DIMMs a channel are one of twice the ranks.
 BUILDS = {
-    "576 channels, one DIMM each": MemoryX(nodes=48, channels=12),
-    "48 one-socket nodes, 15.5 TB/s": MemoryX(nodes=48, channels=12, efficiency=0.70),
-    "12 two-socket nodes": MemoryX(nodes=12, channels=24, efficiency=0.70),
-    "288 channels, two DIMMs each": MemoryX(nodes=24, channels=12, transfers=3600e6, efficiency=0.83),
-    "12 one-socket nodes": MemoryX(nodes=12, channels=12, efficiency=0.70),
+    "576 channels, one DIMM each": _build(48, 12, DIMM_96GB),
+    "576 channels of DDR5-4400": _build(48, 12, replace(DIMM_96GB, speed=4400)),
+    "12 two-socket nodes": _build(12, 24, replace(DIMM_96GB, ranks=4)),
+    "288 channels, two DIMMs each": _build(24, 12, replace(DIMM_96GB, ranks=4, speed=3600)),
+    "12 one-socket nodes": _build(12, 12, replace(DIMM_96GB, ranks=4, density=32)),
 }
 
 
@@ -230,11 +240,11 @@ def mechanisms(
         (f"spread {100 * sigma:g} %", speedup(work, replace(quiet, jitter=sigma), 5 if sigma else 1))
         for sigma in (0.0, 0.005, 0.01, 0.02, 0.03)
     ]
-    one = float(closed.step(closed.inputs(work, quiet, 1, constants)).seconds)
-    ideal = float(closed.step(closed.inputs(work, quiet, systems, constants)).seconds)
+    one = float(analytic.step(analytic.inputs(work, quiet, 1, constants)).seconds)
+    ideal = float(analytic.step(analytic.inputs(work, quiet, systems, constants)).seconds)
     # speed-up = (one + a) / (ideal + a): the time a that both spend besides
     serial = (one - published * ideal) / (published - 1)
-    sigma = (one / published - ideal) / (ideal * closed.slowest(systems)) if one > published * ideal else 0.0
+    sigma = (one / published - ideal) / (ideal * analytic.slowest(systems)) if one > published * ideal else 0.0
     crossing = _crossing([(float(name.split()[1]), value) for name, value in small], published)
     return [
         Mechanism(

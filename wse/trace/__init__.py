@@ -11,12 +11,10 @@ One cycle is one nanosecond of a viewer's time, so that its clock reads cycles.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
-
-if TYPE_CHECKING:
-    from ..fabric.run import Run
+from ..fabric.run import Run
+from . import chrome, events, perfetto
 
 ENDINGS = (".pftrace", ".json", ".txt", ".npz")
 CAPACITY = 1_000_000  # events that a traced run keeps unless told otherwise
@@ -31,13 +29,9 @@ def write(run: Run, path: str | Path) -> Path:
         if path.suffix == ".npz":
             run.save(path)
         elif path.suffix == ".pftrace":
-            from .perfetto import packets
-
             with open(path, "wb") as file:
-                file.writelines(packets(run))
+                file.writelines(perfetto.packets(run))
         else:
-            from . import chrome, events
-
             with open(path, "w", encoding="utf-8") as file:
                 file.writelines(chrome.lines(run) if path.suffix == ".json" else events.lines(run))
     except OSError as error:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..fabric.run import Run
 from .events import BEGIN, END, actions, lane_name, lanes
-
-if TYPE_CHECKING:
-    from ..fabric.run import Run
 
 PHASES = {BEGIN: "B", END: "E"}
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from ..fabric.run import Run
+from .. import _engine
+from ..fabric.run import Run
+from ..machine import isa
 
 BEGIN, END, INSTANT = "begin", "end", "instant"
 MAIN, WAVELETS = -1, 1 << 32  # lanes; a microthread's lane is its number
@@ -64,8 +65,6 @@ def _by_number(names: Any) -> dict[int, str]:
 @cache
 def kinds() -> tuple[tuple[str, str, str], ...]:
     """Rows of events.def: name, what `a` is, what `b` is."""
-    from .. import _engine
-
     return tuple(_engine.events())
 
 
@@ -75,8 +74,6 @@ def kind_name(kind: int) -> str:
 
 def instruction(opcode: int) -> str:
     """The name of an opcode, or its number where there is none."""
-    from ..machine import isa
-
     return isa.INSTRUCTIONS[opcode].name if opcode < len(isa.INSTRUCTIONS) else f"opcode {opcode}"
 
 

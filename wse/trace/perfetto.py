@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from ..fabric.run import Run
 from .events import BEGIN, END, INSTANT, actions, lane_name, lanes
-
-if TYPE_CHECKING:
-    from ..fabric.run import Run
 
 # TracePacket
 TIMESTAMP, SEQUENCE, TRACK_EVENT, INTERNED, FLAGS, DESCRIPTOR = 8, 10, 11, 12, 13, 60

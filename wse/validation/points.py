@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import kernels
-from ..errors import ConfigError, RunError, WseError
+from ..errors import ConfigError, WseError
+from ..fabric.errors import RunError
 from ..machine.parameters import Machine
 from . import programs
 

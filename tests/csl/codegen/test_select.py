@@ -215,7 +215,7 @@ def test_fill_and_select():
 
 
 def test_a_trap_names_the_source():
-    from wse.errors import FabricFault
+    from wse.fabric.errors import FabricFault
 
     f = Builder("main")
     f.add(Trap("index out of range"))

@@ -1,7 +1,8 @@
 """The run time, and layouts."""
 
 from wse.sdk.commands import Task
-from wse.sdk.layout import (
+from wse.sdk.layout import SdkCompileArtifacts, SdkLayout
+from wse.sdk.region import (
     FP16TYPE,
     CodeRegion,
     Color,
@@ -10,9 +11,7 @@ from wse.sdk.layout import (
     PortHandle,
     Route,
     RoutingPosition,
-    SdkCompileArtifacts,
     SdkExecutionPlatform,
-    SdkLayout,
     SdkTarget,
     SimfabConfig,
     get_edge_routing,

@@ -1,4 +1,4 @@
-"""The step in closed form: what the event-driven model must come to when nothing waits for anything unexpected.
+"""The step in analytic model: what the event-driven model must come to when nothing waits for anything unexpected.
 
     T      = batch x sequence / (systems x passes)            tokens of a pass on a wafer
     C      = compute of a pass, forward and backward           (calibrate.py)
@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from ..machine.parameters import Machine
-from .parts import UPDATE_BYTES, System
-from .workload import Workload
+from ..plan.workload import Workload
+from .parts import OPTIMIZER, System
 
 Number = Any  # float or an array of draws
 
@@ -42,7 +42,7 @@ class Inputs:
     link: Number
     weight_bytes: Number
     gradient_bytes: Number
-    dram: Number  # bytes per second
+    dram: Number  # bytes per second during an update
     exposed: Number  # share of the update that nothing hides: 0 to 1
     depth: int
     hop: Number
@@ -72,7 +72,7 @@ def step(i: Inputs) -> Step:
     forward = np.maximum(np.maximum(i.compute / 3, incoming), stash)
     backward = np.maximum(np.maximum(2 * i.compute / 3, incoming), np.maximum(outgoing, stash))
     fill = (incoming + outgoing) / i.layers + 2 * i.depth * i.hop
-    cross = i.exposed * UPDATE_BYTES * i.parameters / i.dram
+    cross = i.exposed * sum(OPTIMIZER.traffic) * i.parameters / i.dram
     stragglers = i.jitter * slowest(i.systems) * (forward + backward)
     return Step(i.passes * forward, i.passes * backward, fill, cross, stragglers)
 
@@ -105,10 +105,10 @@ def inputs(
         systems=systems,
         compute=seconds,
         stash=stash_bytes(work, tokens, system.machine) * work.depth,
-        link=system.network.link,
+        link=system.network.bandwidth,
         weight_bytes=work.stream_bytes(system.weight_bytes),
         gradient_bytes=system.gradient_bytes,
-        dram=system.memoryx.bandwidth,
+        dram=system.update_bandwidth,
         exposed=exposed,
         depth=system.network.depth(systems),
         hop=system.network.hop,
@@ -127,5 +127,5 @@ def threshold(compute: Any, work: Workload, system: System) -> float:
     few, many = (
         sum(compute.layer(work, layer, tokens, system.machine)[0] for layer in work.layers) for tokens in (0.0, 1e6)
     )
-    stream = work.stream_bytes(system.weight_bytes) * work.streamed / system.network.link
+    stream = work.stream_bytes(system.weight_bytes) * work.streamed / system.network.bandwidth
     return max(0.0, (stream - few) / ((many - few) / 1e6))

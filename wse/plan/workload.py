@@ -8,7 +8,7 @@ from typing import Protocol
 from ..errors import ConfigError
 from ..machine.parameters import Machine
 from ..models import Transformer, graph
-from ..plan import microbatch
+from . import microbatch
 
 INDEX_BYTES = 2
 

@@ -1,0 +1,56 @@
+"""The north edge of a region: the host's streams into each column, and out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..fabric.fabric import Fabric
+from ..fabric.stream import StreamIn, StreamOut
+from .region import Region
+from .streams import Column, Drain, Stream, joined
+
+
+class Edge:
+    """The north edge of a region at the edge of a fabric: streams into each column and one out of it.
+
+    into, embedding, out: of each column, from the west to the east; empty where the region uses no such way.
+    capacity: wavelets that a column's way out holds until they are taken.
+    """
+
+    def __init__(self, fabric: Fabric, region: Region, capacity: int = 1 << 20) -> None:
+        self.region = region
+        xs = range(region.x, region.x + region.width)
+
+        def into(way: str) -> list[StreamIn]:
+            return [fabric.stream_in(x, region.y, "N", way, [], segments=[]) for x in xs] if way in region.ways else []
+
+        self.into, self.embedding = into("weights"), into("embedding")
+        self.out: list[StreamOut] = []
+        if "north" in region.ways:
+            self.out = [fabric.stream_out(x, region.y, "N", "north0", capacity) for x in xs]
+
+    def feed(self, task: str, values: Mapping[Stream, Mapping[str, np.ndarray]]) -> None:
+        """What the task takes, all at once.  values: of each of its streams, by role."""
+        streams = self.region.streams[task]
+        missing = [stream.what for stream in streams if stream not in values]
+        if missing:
+            raise ConfigError(f"task {task} takes {len(streams)} streams, and has no values for {', '.join(missing)}")
+        self.put([stream.pack(values[stream]) for stream in streams])
+
+    def put(self, packed: Sequence[Sequence[Column]]) -> None:
+        """Streams that are packed already, in the order in which they are taken."""
+        if packed:
+            for stream, column in zip(self.into, joined(packed), strict=True):
+                stream.put(column.words, column.control)
+
+    def take(self, task: str) -> list[tuple[Drain, dict[str, np.ndarray]]]:
+        """The gradients that the task has sent."""
+        words = [stream.take()[0] for stream in self.out]
+        result, at = [], 0
+        for drain in self.region.drains[task]:
+            result.append((drain, drain.unpack([w[at : at + drain.wavelets] for w in words])))
+            at += drain.wavelets
+        return result
