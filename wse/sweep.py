@@ -23,7 +23,6 @@ import hashlib
 import itertools
 import json
 import time
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +32,7 @@ from typing import IO, TYPE_CHECKING, Any
 from ._version import __version__
 from .errors import ConfigError
 from .machine.digest import tables_digest
+from .schema import read_toml
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -108,12 +108,7 @@ class Spec:
 
 def load(path: Path | str) -> Spec:
     """A specification from a TOML file."""
-    try:
-        table = tomllib.loads(Path(path).read_text())
-    except OSError as error:
-        raise ConfigError(f"specification {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise ConfigError(f"specification {path} is not TOML: {error}") from None
+    table = read_toml(path, "specification")
     for key in table:
         if key not in KEYS:
             raise ConfigError(f"specification {path} has an unknown key {key!r}; there are {', '.join(KEYS)}")

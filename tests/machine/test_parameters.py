@@ -180,7 +180,7 @@ def test_toml(tmp_path):
     with pytest.raises(ConfigError, match="is not TOML: "):
         Machine.load(path)
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="is not TOML: "):
+    with pytest.raises(ConfigError, match="is no UTF-8 text: byte 0 is 0xff"):
         Machine.load(path)
     with says(ConfigError, f"machine file {tmp_path / 'none'}: No such file or directory"):
         Machine.load(tmp_path / "none")

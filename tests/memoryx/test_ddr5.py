@@ -14,7 +14,6 @@ from wse.memoryx.ddr5 import (
     Controller,
     Ddr5,
     efficiency,
-    from_table,
     order,
     scattered,
     sequential,
@@ -195,10 +194,6 @@ def test_nothing_is_faster_than_the_bus(blocks, share, speed, ranks):
     assert 0 < got.rows <= 1 and 0 <= got.turns <= 2 * len(blocks)
 
 
-def test_a_table_of_a_file():
-    assert from_table({"speed": 6400, "controller": {"window": 8}}) == Ddr5(6400, controller=Controller(8))
-
-
 @pytest.mark.parametrize(
     "call, message",
     [
@@ -206,11 +201,6 @@ def test_a_table_of_a_file():
         (lambda: Ddr5(ranks=3), "ranks of DDR5 is one of 1, 2, 4, not 3"),
         (lambda: Ddr5(density=12), "density of DDR5 is one of 8, 16, 24, 32, not 12"),
         (lambda: Controller(0), "the window of a memory controller is 1 to 4096 accesses, not 0"),
-        (
-            lambda: from_table({"sped": 1}),
-            "sped is no figure of DDR5; there are controller, density, ranks, speed, width",
-        ),
-        (lambda: from_table({"controller": {"w": 1}}), "controller.w is no figure of DDR5; .*"),
         (lambda: efficiency(Ddr5(), order(np.array([], int))), "an order of accesses has at least one"),
     ],
 )

@@ -62,25 +62,34 @@ def test_a_file(tmp_path):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("nodes = [", "cannot be read as TOML"),
-        ("nods = 3", "nods is no figure of MemoryX; there are part, channels, nodes, network, buffer"),
-        ("nodes = 0", "nodes of MemoryX is an integer of at least 1, not 0"),
-        ("nodes = 1.5", "nodes of MemoryX is an integer of at least 1, not 1.5"),
-        ("[network]\nlink = 3", "link is no figure of Network"),
-        ("[network]\nlinks = 'a'", "a figure has the wrong type"),
+        ("nodes = [", "is not TOML"),
+        ("nods = 3", "nods is no figure of MemoryX; there are channels, nodes, buffer"),
+        ("nodes = 0", "nodes is 0, but must be an integer from 1 to 1,000,000"),
+        ("nodes = 1.5", "nodes is 1.5, but must be an integer"),
+        ("nodes = true", "nodes is true, but must be an integer"),
+        ("channels = 1000000000000", "channels is 1000000000000, but must be an integer from 1 to 1,024"),
+        ("[network]\nlink = 3", "link is no figure of the network"),
+        ("[network]\nlinks = 'a'", "links is 'a', but must be an integer"),
+        ("[network]\ngbps = nan", "gbps is nan, but must be a finite number"),
+        ("[network]\nlatency_us = inf", "latency_us is inf, but must be a finite number"),
+        ("network = 3", "the figures of the network must be a table, not 3"),
         ("[ddr5]\nspeed = 1", "speed of DDR5 is one of 3200"),
-        ("ddr5 = 3", "a figure has the wrong type"),
+        ("[ddr5]\nsped = 1", "sped is no figure of DDR5; there are speed, ranks, density, width"),
+        ("[ddr5.controller]\nw = 1", "w is no figure of a memory controller; there are window, batch, hashed"),
+        ("ddr5 = 3", "the figures of DDR5 must be a table, not 3"),
+        ("[ddr5]\ncontroller = []", r"the figures of a memory controller must be a table, not \[\]"),
+        ("[ddr5.controller]\nhashed = 1", "hashed is 1, but must be true or false"),
     ],
 )
 def test_what_is_no_memoryx(tmp_path, text, message):
     path = tmp_path / "memoryx.toml"
     path.write_text(text)
-    with pytest.raises(wse.ConfigError, match=f"^{path}.*{message}"):
+    with pytest.raises(wse.ConfigError, match=f"^MemoryX file {path}.*{message}"):
         read(path)
 
 
 def test_no_file(tmp_path):
-    with pytest.raises(wse.ConfigError, match="cannot be read"):
+    with pytest.raises(wse.ConfigError, match="No such file"):
         read(tmp_path / "none.toml")
-    with pytest.raises(wse.ConfigError, match=r"^MemoryX: nodes of MemoryX"):
+    with pytest.raises(wse.ConfigError, match=r"^MemoryX: nodes is -1"):
         from_table({"nodes": -1})

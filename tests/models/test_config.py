@@ -108,12 +108,60 @@ def test_which_gelu(word, exact):
         (LLAMA | {"hidden_act": "relu"}, "activation 'relu'"),
         (LLAMA | {"num_key_value_heads": 5}, "kv_heads 5 must divide heads 32"),
         (GPT2 | {"n_head": 7}, "7 heads do not divide d_model 768"),
-        (GPT2 | {"n_layer": 0}, "layers is 0"),
+        (GPT2 | {"n_layer": 0}, "n_layer is 0, but must be an integer from 1 to 2,000"),
+        (GPT2 | {"n_layer": 10**9}, "n_layer is 1000000000, but must be"),
+        (GPT2 | {"n_layer": 10**5000}, "n_layer is an integer of more than 60 digits, but must be"),
+        (GPT2 | {"n_layer": True}, "n_layer is true, but must be"),
+        (GPT2 | {"n_layer": 12.0}, "n_layer is 12.0, but must be"),
+        (GPT2 | {"n_embd": -768}, "n_embd is -768, but must be"),
+        (GPT2 | {"n_embd": [768]}, r"n_embd is \[768\], but must be"),
+        (LLAMA | {"head_dim": "64"}, "head_dim is '64', but must be an integer"),
+        (LLAMA | {"hidden_act": ["silu"]}, r"hidden_act is \['silu'\], but must be a text"),
+        (LLAMA | {"model_type": ["llama"]}, r"model_type \['llama'\]: known are"),
+        (LLAMA | {"rms_norm_eps": float("nan")}, "rms_norm_eps is nan, but must be a finite number above 0"),
+        (LLAMA | {"rope_theta": float("inf")}, "rope_theta is inf, but must be"),
+        (LLAMA | {"rope_theta": 10**400}, "rope_theta is an integer of more than 60 digits, but must be"),
+        (LLAMA | {"tie_word_embeddings": "no"}, "tie_word_embeddings is 'no', but must be true or false"),
+        (LLAMA | {"_name_or_path": {"a": 1}}, "_name_or_path is {'a': 1}, but must be a text"),
+        (LLAMA | {"_name_or_path": "\x1b[2J"}, "_name_or_path is .*, but must be a text of printable"),
+        (LLAMA | {"partial_rotary_factor": 2}, "partial_rotary_factor is 2, but must be a finite number from 0 to 1"),
+        ([LLAMA], "config.json is .*, but must be a JSON object"),
+        ("x", "config.json is 'x', but must be a JSON object"),
+        (None, "config.json is null, but must be a JSON object"),
     ],
 )
 def test_what_is_wrong_is_said(values, words):
     with pytest.raises(ConfigError, match=words):
         config.from_hugging_face(values, "x")
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b'{"n_layer": 1, "n_layer": 2}', "the key 'n_layer' stands twice in an object"),
+        (b'{"n_layer": NaN}', "NaN is no JSON number"),
+        (b'{"n_layer": -Infinity}', "-Infinity is no JSON number"),
+        (b'{"n_layer": 1e400}', "'1e400' is larger than any number of 64 bits"),
+        (b'{"n_layer": ' + b"9" * 5000 + b"}", "a number of 5,000 digits is too long"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"a":' * 100_000, "nested too deeply"),
+        (b"\xff\xfe{}", "is no UTF-8 text: byte 0 is 0xff"),
+        (b"", "is not JSON"),
+        (b"[]", r"is \[\], but must be a JSON object"),
+        (b" " * (17 << 20), "is larger than 16,777,216 bytes"),
+    ],
+)
+def test_hostile_json(content, words, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=words) as caught:
+        load(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_byte_order_mark_is_no_error(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(GPT2), encoding="utf-8-sig")
+    assert load(tmp_path).layers == 12
 
 
 def test_files_that_are_none(tmp_path):

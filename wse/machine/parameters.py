@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -16,6 +15,7 @@ import numpy as np
 
 from .. import _engine
 from ..errors import ConfigError
+from ..schema import read_toml
 
 MACHINES = ("wse2", "wse3")
 PROFILES = ("simulator", "silicon")
@@ -150,12 +150,7 @@ class Machine:
     @classmethod
     def load(cls, path: str | Path) -> Machine:
         """From a TOML file: `machine`, `profile` (both optional) and a table `params` of overrides."""
-        try:
-            table = tomllib.loads(Path(path).read_text())
-        except OSError as error:
-            raise ConfigError(f"machine file {path}: {error.strerror}") from None
-        except ValueError as error:  # not UTF-8, or not TOML
-            raise ConfigError(f"machine file {path} is not TOML: {error}") from None
+        table = read_toml(path, "machine file")
         keys = ("machine", "profile", "params")
         for key in table:
             if key not in keys:

@@ -12,7 +12,7 @@ Figures of the device: JESD79-5 (speed bins as quoted in the DRAM simulator Ramu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil
 
@@ -126,19 +126,6 @@ class Ddr5:
             "REFI": clocks(REFRESH_INTERVAL_NS),
             "RFC": clocks(REFRESH_NS[self.density]),
         }
-
-
-def from_table(table: dict) -> Ddr5:
-    """A Ddr5 from a table of a TOML file: the fields of Ddr5 and, in `controller`, of Controller."""
-    known = {f.name for f in fields(Ddr5)}
-    inner = table.get("controller", {})
-    unknown = [
-        *(set(table) - known),
-        *(f"controller.{name}" for name in set(inner) - {f.name for f in fields(Controller)}),
-    ]
-    if unknown:
-        raise ConfigError(f"{sorted(unknown)[0]} is no figure of DDR5; there are {', '.join(sorted(known))}")
-    return Ddr5(**{**table, "controller": Controller(**inner)})
 
 
 # --- orders of accesses: of one sub-channel, as blocks of 64 bytes and whether they are written -----------------------

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from ..schema import Boolean, Integer, Kind, Number, check_table, read_toml
 from . import ddr5
-from .ddr5 import Ddr5
+from .ddr5 import Controller, Ddr5
 from .network import Network
 from .optimizer import Optimizer
 
@@ -91,35 +91,47 @@ class MemoryX:
         return parameters * (WEIGHT_BYTES + GRADIENT_BYTES + COPY_BYTES + SLOT_BYTES * len(optimizer.slots))
 
 
+# What a file may say: the figures of MemoryX, of its tables [network], [ddr5] and [ddr5.controller].
+_FIGURES: dict[str, Kind] = {
+    "channels": Integer(1, 1024),
+    "nodes": Integer(1, 1_000_000),
+    "buffer": Integer(1, 1 << 40),
+    "size": Number(0, 1e18, above=True),
+}
+_NETWORK: dict[str, Kind] = {
+    "links": Integer(1, 100_000),
+    "gbps": Number(1e-6, 1e6),
+    "mtu": Integer(64, 65_536),
+    "framing": Integer(0, 65_536),
+    "latency_us": Number(0, 1e9),
+    "hop_us": Number(0, 1e9),
+    "fan_out": Integer(2, 1024),
+}
+_DDR5: dict[str, Kind] = dict.fromkeys(("speed", "ranks", "density", "width"), Integer(1, 100_000))
+_CONTROLLER: dict[str, Kind] = {"window": Integer(1, 4096), "batch": Integer(1, 4096), "hashed": Boolean()}
+
+
 def read(path: Path | str) -> MemoryX:
-    """A MemoryX from a TOML file: channels, nodes, buffer, and tables [ddr5] and [network] with the fields of Ddr5,
-    Controller (in [ddr5.controller]) and Network.  What is left out is the default.  ConfigError for anything else."""
-    try:
-        table = tomllib.loads(Path(path).read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as TOML: {error}") from None
-    return from_table(table, str(path))
+    """A MemoryX from a TOML file: channels, nodes, buffer, size, and tables [ddr5] and [network] with the fields of Ddr5,
+    Controller (in [ddr5.controller]) and Network.  What is left out is the default.
+
+    ConfigError names the file, the figure, its value and what is allowed.
+    """
+    return from_table(read_toml(path, "MemoryX file"), f"MemoryX file {path}")
 
 
 def from_table(table: dict[str, Any], where: str = "MemoryX") -> MemoryX:
     """See `read`; `where` names the table in errors."""
     table = dict(table)
+    part, network = table.pop("ddr5", {}), table.pop("network", {})
+    check_table(table, _FIGURES, where, "of MemoryX")
+    check_table(network, _NETWORK, f"{where}: [network]", "of the network")
+    controller = part.get("controller", {}) if isinstance(part, dict) else {}
+    figures = {name: value for name, value in part.items() if name != "controller"} if isinstance(part, dict) else part
+    check_table(figures, _DDR5, f"{where}: [ddr5]", "of DDR5")
+    check_table(controller, _CONTROLLER, f"{where}: [ddr5.controller]", "of a memory controller")
     try:
-        made: dict[str, Any] = {}
-        if "ddr5" in table:
-            made["part"] = ddr5.from_table(table.pop("ddr5"))
-        if "network" in table:
-            made["network"] = _make(Network, table.pop("network"))
-        return _make(MemoryX, table | made)
-    except (TypeError, AttributeError) as error:
-        raise ConfigError(f"{where}: a figure has the wrong type: {error}") from None
-    except ConfigError as error:
+        made = Ddr5(**figures, controller=Controller(**controller))
+        return MemoryX(part=made, network=Network(**network), **table)
+    except ConfigError as error:  # a rule that concerns several figures, or a list of allowed ones
         raise ConfigError(f"{where}: {error}") from None
-
-
-def _make(kind: type, table: dict[str, Any]) -> Any:
-    known = [f.name for f in fields(kind)]
-    for name in table:
-        if name not in known:
-            raise ConfigError(f"{name} is no figure of {kind.__name__}; there are {', '.join(known)}")
-    return kind(**table)

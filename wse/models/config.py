@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -12,12 +11,43 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from ..schema import Boolean, Integer, Kind, Number, Text, check, read_json, shown
 
 TABLE = Path(__file__).with_name("families.toml")
 
 NORMS = ("layer", "rms")
 ACTIVATIONS = ("gelu", "silu")
 POSITIONS = ("learned", "rotary", "alibi", "none")
+
+# What each value may be.  The upper ends are far above every published model: beyond them a configuration is a mistake.
+FEATURES = Integer(1, 10_000_000)
+SCHEMA: dict[str, Kind] = {
+    "layers": Integer(1, 2_000),
+    "d_model": FEATURES,
+    "heads": Integer(1, 100_000),
+    "kv_heads": Integer(1, 100_000),
+    "d_ff": FEATURES,
+    "vocab": FEATURES,
+    "sequence": Integer(1, 100_000_000),
+    "d_head": Integer(1, 1_000_000),
+    "norm": Text(NORMS),
+    "activation": Text(ACTIVATIONS),
+    "gated": Boolean(),
+    "exact": Boolean(),
+    "positions": Text(POSITIONS),
+    "rotary": Integer(0, 1_000_000),
+    "rope_theta": Number(0, 1e15, above=True),
+    "norm_eps": Number(0, 1, above=True),
+    "bias": Boolean(),
+    "attention_bias": Boolean(),
+    "tied": Boolean(),
+    "causal": Boolean(),
+    "parallel": Boolean(),
+    "experts": Integer(1, 4_096),
+    "active_experts": Integer(1, 4_096),
+    "name": Text(),
+    "source": Text(),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +92,11 @@ class Transformer:
     source: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("layers", "d_model", "heads", "kv_heads", "d_ff", "vocab", "sequence", "experts"):
+        for name, kind in SCHEMA.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"model {self.name}: {name} is {value!r}, but must be a whole number above 0")
+            derived = (name == "d_head" and value == 0) or (name == "attention_bias" and value is None)
+            if not derived:
+                check(kind, value, f"model {self.name}" if isinstance(self.name, str) else "model", name)
         if not self.d_head:
             if self.d_model % self.heads:
                 raise ConfigError(
@@ -80,9 +111,8 @@ class Transformer:
             raise ConfigError(f"model {self.name}: kv_heads {self.kv_heads} must divide heads {self.heads}")
         if not 1 <= self.active_experts <= self.experts:
             raise ConfigError(f"model {self.name}: active_experts {self.active_experts} of {self.experts} experts")
-        for name, known in (("norm", NORMS), ("activation", ACTIVATIONS), ("positions", POSITIONS)):
-            if getattr(self, name) not in known:
-                raise ConfigError(f"model {self.name}: {name} is {getattr(self, name)!r}, known are {', '.join(known)}")
+        if self.rotary > self.d_head:
+            raise ConfigError(f"model {self.name}: rotary {self.rotary} is above the {self.d_head} features of a head")
 
     @property
     def d_attention(self) -> int:
@@ -134,21 +164,15 @@ def load(name: str | Path) -> Transformer:
     ConfigError for a name that is not known, or a file that describes no transformer this package knows.
     """
     path = Path(name)
-    if path.suffix == ".json" or path.is_dir():
-        path = path / "config.json" if path.is_dir() else path
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(f"{path}: {error.strerror or error}") from None
-        except ValueError as error:
-            raise ConfigError(f"{path} is not JSON: {error}") from None
-        return from_hugging_face(values, path.parent.name or path.stem)
+    if path.suffix == ".json" or ("\0" not in str(name) and str(name) and path.is_dir()):
+        path = path if path.suffix == ".json" else path / "config.json"
+        return from_hugging_face(read_json(path, "model"), path.parent.name or path.stem, str(path))
     known = published()
     plain = str(name).lower().replace(".", "_")
     if plain not in known:
         near = difflib.get_close_matches(plain, known, n=5, cutoff=0.4) or list(known)
         raise ConfigError(
-            f"there is no model {str(name)!r}; near are {', '.join(near)}; "
+            f"there is no model {shown(str(name))}; near are {', '.join(near)}; "
             f"a Hugging Face config.json is given by its path"
         )
     return known[plain]
@@ -198,22 +222,43 @@ HF_ACTIVATIONS = {"gelu": ("gelu", True)} | dict.fromkeys(
 HF_ACTIVATIONS |= dict.fromkeys(("silu", "swish", "swiglu"), ("silu", False))
 
 
-def from_hugging_face(values: Mapping[str, Any], name: str = "") -> Transformer:
-    """A Transformer from the contents of a config.json.  name: if the file names none.
+# Their keys that say more than one value of ours.
+MORE: dict[str, Kind] = {
+    "rotary_pct": Number(0, 1),
+    "partial_rotary_factor": Number(0, 1),
+    "hidden_act": Text(),
+    "activation_function": Text(),
+    "position_embedding_type": Text(),
+    "alibi": Boolean(),
+    "multi_query": Boolean(),
+    "new_decoder_architecture": Boolean(),
+    "_name_or_path": Text(),
+}
 
-    ConfigError names the key that is missing, or the model_type that is not known.
+
+def from_hugging_face(values: Mapping[str, Any], name: str = "", where: str = "config.json") -> Transformer:
+    """A Transformer from the contents of a config.json.  name: if the file names none; where: what errors call it.
+
+    A key that is null counts as absent; keys that say nothing about the shape are ignored.  ConfigError names the key,
+    its value and what is allowed, the key that is missing, or the model_type that is not known.
     """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where} is {shown(values)}, but must be a JSON object of keys and values")
     kind = values.get("model_type", "")
-    if kind not in TYPES:
-        raise ConfigError(f"config.json has model_type {kind!r}: known are {', '.join(TYPES)}")
+    if not isinstance(kind, str) or kind not in TYPES:
+        raise ConfigError(f"{where} has model_type {shown(kind)}: known are {', '.join(TYPES)}")
+    for key, rule in MORE.items():
+        if values.get(key) is not None:
+            check(rule, values[key], where, key)
     found: dict[str, Any] = dict(TYPES[kind])
     for ours, theirs in KEYS.items():
-        value = next((values[key] for key in theirs if values.get(key) is not None), None)
-        if value is not None:
-            found[ours] = value
+        for key in theirs:
+            if values.get(key) is not None:
+                found[ours] = check(SCHEMA[ours], values[key], where, key)
+                break
     for ours in ("layers", "d_model", "heads", "vocab"):
         if ours not in found:
-            raise ConfigError(f"config.json of type {kind} lacks {' or '.join(KEYS[ours])}")
+            raise ConfigError(f"{where} of type {kind} lacks {' or '.join(KEYS[ours])}")
     found.setdefault("d_ff", 4 * found["d_model"])
     found.setdefault("kv_heads", found["heads"])
     if kind == "falcon" and values.get("multi_query") and not values.get("new_decoder_architecture"):
@@ -226,7 +271,7 @@ def from_hugging_face(values: Mapping[str, Any], name: str = "") -> Transformer:
     words = values.get("hidden_act") or values.get("activation_function")
     if words is not None:
         if words not in HF_ACTIVATIONS:
-            raise ConfigError(f"config.json has the activation {words!r}: known are {', '.join(HF_ACTIVATIONS)}")
+            raise ConfigError(f"{where} has the activation {shown(words)}: known are {', '.join(HF_ACTIVATIONS)}")
         found["activation"], found["exact"] = HF_ACTIVATIONS[words]
     if values.get("position_embedding_type") == "alibi" or values.get("alibi"):
         found["positions"] = "alibi"
