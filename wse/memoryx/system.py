@@ -112,8 +112,10 @@ _CONTROLLER: dict[str, Kind] = {"window": Integer(1, 4096), "batch": Integer(1, 
 
 
 def read(path: Path | str) -> MemoryX:
-    """A MemoryX from a TOML file: channels, nodes, buffer, size, and tables [ddr5] and [network] with the fields of Ddr5,
-    Controller (in [ddr5.controller]) and Network.  What is left out is the default.
+    """A MemoryX from a TOML file.
+
+    It holds channels, nodes, buffer, size, and the tables [ddr5], [ddr5.controller] and [network] with the fields of
+    Ddr5, Controller and Network.  What is left out has its default.
 
     ConfigError names the file, the figure, its value and what is allowed.
     """
