@@ -25,8 +25,7 @@ KERNELS = """\
 
 `wse run NAME` builds a kernel's program, runs it on random inputs (`--seed`), compares the result with a model in NumPy (to
 the bit, or, where a section says so, with float64 within bounds) and says where the cycles went. This page is made from the
-modules in `wse/kernels` by `python tests/record.py docs`. `wse/kernels/__init__.py` says what a module has to have to be one
-more.
+kernels in `wse/kernels` by `python tests/record.py docs`. `wse/kernels/__init__.py` says what a kernel consists of.
 
 | kernel | what it is | grid by default |
 | --- | --- | --- |

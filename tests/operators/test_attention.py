@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from wse import ConfigError, Machine
-from wse.kernels import RunOptions
-from wse.kernels import operators as attention
-from wse.kernels import single as alone
+from wse.kernels import RunOptions, single
+from wse.kernels.operators import OPERATORS
 from wse.kernels.single import Tensor
 from wse.operators.attention import Attention, reference, slopes
 from wse.operators.attention_over_rows import Spread
 
+ATTENTION = OPERATORS["attention"]
 DTYPES = ("f32", "f16", "bf16", "cb16")
 
 
@@ -44,7 +44,7 @@ def config(
     ids=["one head", "grouped", "odd", "full", "three heads"],
 )
 def test_forward_and_backward(shape, dtype):
-    result = attention.run(config(**shape, dtype=dtype), RunOptions(grid=(2, 1), seed=5))
+    result = ATTENTION.run(config(**shape, dtype=dtype), RunOptions(grid=(2, 1), seed=5))
     assert result.verified, result.extra["errors"]
 
 
@@ -57,14 +57,14 @@ def test_large_scores_do_not_overflow():
     names = {"q": q, "k": k, "v": v}
     tensors = {name: Tensor((4, 8), value) for name, value in names.items()}
     tensors |= {"o": Tensor((4, 8)), "stash": Tensor((shape.stash,))}
-    got = alone.on_one([shape.forward("f")], tensors, "f32").arrays["o"][0, 0]
+    got = single.on_one([shape.forward("f")], tensors, "f32").arrays["o"][0, 0]
     (wanted,) = reference(q, k, v, shape)
     assert np.abs(got - wanted).max() < 1e-3  # scores of 1e5 have an error of 4e-3 in f32
 
 
 def test_a_causal_mask_saves_cycles():
     """Blocks of keys begin at their first: with four blocks 10/16 of the square."""
-    causal, full = (attention.run(config(sequence=48, causal=mask), RunOptions(grid=(1, 1))) for mask in (True, False))
+    causal, full = (ATTENTION.run(config(sequence=48, causal=mask), RunOptions(grid=(1, 1))) for mask in (True, False))
     for phase in ("forward", "backward"):
         assert causal.extra["phase_cycles"][phase] < 0.8 * full.extra["phase_cycles"][phase]
 
@@ -94,23 +94,23 @@ def test_where_all_keys_are_alike(dtype):
     """Small scores, as when training begins: dP - D is a small difference, and must not be one of roundings."""
     shape = Attention(1, 1, 8, 32, 32, 4 if dtype == "f32" else 2)
     rng = np.random.default_rng(0)
-    policy = alone.Policy(dtype)
+    policy = single.Policy(dtype)
     values = {
-        name: alone.rounded(rng.normal(0, size, (8, 32)), policy) for name, size in zip("qkv", (0.1,) * 3, strict=True)
+        name: single.rounded(rng.normal(0, size, (8, 32)), policy) for name, size in zip("qkv", (0.1,) * 3, strict=True)
     }
-    values["do"] = alone.rounded(rng.normal(1, 1, (8, 32)), policy)
+    values["do"] = single.rounded(rng.normal(1, 1, (8, 32)), policy)
     tensors = {name: Tensor((8, 32), value) for name, value in values.items()}
     tensors |= {name: Tensor((8, 32)) for name in ("o", "dq", "dk", "dv")} | {"stash": Tensor((64,), dtype="f32")}
-    got = alone.on_one([shape.forward("f"), shape.backward("b")], tensors, dtype).arrays
+    got = single.on_one([shape.forward("f"), shape.backward("b")], tensors, dtype).arrays
     wanted = dict(zip(("o", "dq", "dk", "dv"), reference(*map(values.get, "qkv"), shape, values["do"]), strict=True))
     for name, value in wanted.items():
-        assert alone.error(got[name][0, 0], value) < 6 * alone.EPSILON[dtype], name
+        assert single.error(got[name][0, 0], value) < 6 * single.EPSILON[dtype], name
 
 
 @pytest.mark.parametrize("dtype", ["f16", "bf16", "cb16"])
 def test_16_bit_sums(dtype):
     """POL2: less exact, and faster."""
-    exact, half = (attention.run(config(dtype=dtype, half=half), RunOptions(grid=(1, 1))) for half in (False, True))
+    exact, half = (ATTENTION.run(config(dtype=dtype, half=half), RunOptions(grid=(1, 1))) for half in (False, True))
     assert half.verified, half.extra["errors"]
     assert max(half.extra["errors"].values()) > max(exact.extra["errors"].values())
     for phase in ("forward", "backward"):
@@ -134,20 +134,20 @@ def test_f32_has_no_16_bit_sums():
     ids=["two rows", "three rows", "grouped", "full"],
 )
 def test_a_sequence_over_several_rows(shape, dtype):
-    result = attention.run(config(**shape, dtype=dtype), RunOptions(grid=(2, 2 * shape["rows"]), seed=5))
+    result = ATTENTION.run(config(**shape, dtype=dtype), RunOptions(grid=(2, 2 * shape["rows"]), seed=5))
     assert result.verified, result.extra["errors"]
 
 
 @pytest.mark.parametrize("dtype", ["f16", "bf16"])
 def test_16_bit_sums_over_several_rows(dtype):
-    result = attention.run(config(rows=4, half=True, dtype=dtype), RunOptions(grid=(1, 4)))
+    result = ATTENTION.run(config(rows=4, half=True, dtype=dtype), RunOptions(grid=(1, 4)))
     assert result.verified, result.extra["errors"]
 
 
 def test_rows_share_the_work():
     """A row of four has a quarter of the queries, and all keys come by."""
     one, four = (
-        attention.run(config(sequence=48, rows=rows, causal=False), RunOptions(grid=(1, rows))) for rows in (1, 4)
+        ATTENTION.run(config(sequence=48, rows=rows, causal=False), RunOptions(grid=(1, rows))) for rows in (1, 4)
     )
     for phase in ("forward", "backward"):
         assert four.extra["phase_cycles"][phase] < one.extra["phase_cycles"][phase] / 2.5
@@ -164,12 +164,12 @@ def test_rows_share_the_work():
 )
 def test_sizes_that_do_not_go_together(change, message):
     with pytest.raises(ConfigError, match=f"^{message}"):
-        attention.run(config(**change), RunOptions(grid=(1, 4)))
+        ATTENTION.run(config(**change), RunOptions(grid=(1, 4)))
 
 
 def test_wse2_too():
     for rows in (1, 2):
-        result = attention.run(config(rows=rows), RunOptions(machine=Machine("wse2"), grid=(2, 2)))
+        result = ATTENTION.run(config(rows=rows), RunOptions(machine=Machine("wse2"), grid=(2, 2)))
         assert result.verified, result.extra["errors"]
 
 
@@ -183,7 +183,7 @@ def test_wse2_too():
     ids=["a row", "three rows"],
 )
 def test_alibi(shape, dtype):
-    result = attention.run(config(**shape, alibi=True, dtype=dtype), RunOptions(grid=(1, shape.get("rows", 1)), seed=2))
+    result = ATTENTION.run(config(**shape, alibi=True, dtype=dtype), RunOptions(grid=(1, shape.get("rows", 1)), seed=2))
     assert result.verified, result.extra["errors"]
 
 

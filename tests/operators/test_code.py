@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wse.kernels import single as alone
+from wse.kernels import single
 from wse.kernels.single import Tensor
 from wse.operators.code import Code, Vec, Work, routine
 
@@ -12,7 +12,7 @@ def run(code, **arrays):
     """The arrays (f32) after a routine that has them as operands, in this order."""
     made = routine("f", tuple(arrays), code, 64)
     tensors = {name: Tensor(np.shape(v), np.asarray(v, np.float32), "f32") for name, v in arrays.items()}
-    return {name: v[0, 0] for name, v in alone.on_one([made], tensors, "f32").arrays.items()}
+    return {name: v[0, 0] for name, v in single.on_one([made], tensors, "f32").arrays.items()}
 
 
 def test_operations_and_immediates():

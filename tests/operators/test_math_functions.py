@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wse.kernels import single as alone
+from wse.kernels import single
 from wse.kernels.single import Tensor
 from wse.operators import math_functions as functions
 from wse.operators.code import Code, Vec, Work, routine
@@ -21,7 +21,7 @@ def apply(function, x, n=None):
     c.op("fmovs", first, source)
     function(c, first, result, second, exponent)
     made = routine("f", ("x", "y"), c, work.bytes)
-    got = alone.on_one([made], {"x": Tensor(x.shape, x, "f32"), "y": Tensor(x.shape, None, "f32")}, "f32")
+    got = single.on_one([made], {"x": Tensor(x.shape, x, "f32"), "y": Tensor(x.shape, None, "f32")}, "f32")
     return got.arrays["y"][0, 0], got.cycles["f"]
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from wse.kernels import RunOptions, layernorm, rmsnorm
-from wse.kernels import single as alone
+from wse.kernels import RunOptions, single
+from wse.kernels.operators import OPERATORS
 from wse.kernels.single import Tensor
 from wse.operators.norm import Norm
 
@@ -16,18 +16,18 @@ def config(features=32, tokens=32, eps=1e-5, dtype="f16"):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("kernel", [layernorm, rmsnorm])
+@pytest.mark.parametrize("kernel", ["layernorm", "rmsnorm"])
 @pytest.mark.parametrize("grid", [(1, 1), (4, 2)])
 def test_forward_and_backward(kernel, grid, dtype):
-    result = kernel.run(config(dtype=dtype), RunOptions(grid=grid, seed=3))
+    result = OPERATORS[kernel].run(config(dtype=dtype), RunOptions(grid=grid, seed=3))
     assert result.verified, result.extra["errors"]
 
 
-@pytest.mark.parametrize("kernel", [layernorm, rmsnorm])
+@pytest.mark.parametrize("kernel", ["layernorm", "rmsnorm"])
 @pytest.mark.parametrize("features", [1, 7, 22])
 def test_padding(kernel, features):
     """Columns of which the last has fewer features, or none."""
-    result = kernel.run(config(features, 6, dtype="f32"), RunOptions(grid=(5, 1)))
+    result = OPERATORS[kernel].run(config(features, 6, dtype="f32"), RunOptions(grid=(5, 1)))
     assert result.extra["errors"]["y"] < 1e-6
     if features > 1:  # the gradient of a norm of one feature is 0 but for rounding
         assert result.verified, result.extra["errors"]
@@ -40,9 +40,9 @@ def test_a_mean_far_from_zero():
     x, ones, zeros = rng.normal(1000, 1, (8, 32)).astype(np.float32), np.ones(8, np.float32), np.zeros(8, np.float32)
     tensors = {"x": Tensor((8, 32), x), "gain": Tensor((8,), ones), "bias": Tensor((8,), zeros), "y": Tensor((8, 32))}
     tensors |= {"xhat": Tensor((8, 32)), "rstd": Tensor((32,))}
-    got = alone.on_one([norm.forward("f")], tensors, "f32").arrays["y"][0, 0]
+    got = single.on_one([norm.forward("f")], tensors, "f32").arrays["y"][0, 0]
     assert (
-        alone.error(got, norm.reference(x, ones, zeros)[0]) < 2e-4
+        single.error(got, norm.reference(x, ones, zeros)[0]) < 2e-4
     )  # 1000 has a unit of 6e-5 in f32; squares of it would leave 0.06
 
 
@@ -69,16 +69,16 @@ def test_the_reference_is_the_derivative(kind):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", ["layer", "rms"])
 def test_y_again_to_the_bit(kind, dtype):
-    policy = alone.Policy(dtype)
+    policy = single.Policy(dtype)
     norm = Norm(kind, 8, 8, 16, 1, policy.size, 1e-5, kind == "layer")
     rng = np.random.default_rng(0)
     tensors = {name: Tensor((8,), rng.normal(size=8).astype(np.float32), "f32") for name in ("gain", "bias")}
     tensors |= {
-        "x": Tensor((8, 16), alone.rounded(rng.normal(size=(8, 16)), policy)),
+        "x": Tensor((8, 16), single.rounded(rng.normal(size=(8, 16)), policy)),
         "rstd": Tensor((16,), None, "f32"),
     }
     tensors |= dict.fromkeys(("y", "xhat", "once_more"), Tensor((8, 16)))
     routines = [norm.forward("f"), norm.again("g")]
-    got = alone.on_one(routines, tensors, dtype, {"g.y": "once_more"}).arrays
+    got = single.on_one(routines, tensors, dtype, {"g.y": "once_more"}).arrays
     assert np.array_equal(got["y"], got["once_more"])
     assert got["y"].any()

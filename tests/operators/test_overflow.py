@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wse.kernels import single as alone
+from wse.kernels import single
 from wse.kernels.single import Tensor
 from wse.operators import activation
 from wse.operators.attention import Attention
@@ -24,7 +24,7 @@ def execute(routines, fmt, results, **arrays):
         name: Tensor(value[0], None, value[1]) if isinstance(value, tuple) else Tensor(value.shape, value)
         for name, value in arrays.items()
     }
-    got = alone.on_one(routines, tensors, fmt).arrays
+    got = single.on_one(routines, tensors, fmt).arrays
     return [got[name][0, 0] for name in results]
 
 
@@ -89,6 +89,6 @@ def test_a_gradient_beyond_f16_is_infinite():
     made = Loss(4, 4, 2, 1, 2).routine("f")
     tensors = {"logits": Tensor((4, 2), normal(4, 2)), "labels": Tensor((2,), np.array([1, 2]), "u16")}
     tensors |= {"scale": Tensor((1,), np.full(1, 2.0**20, np.float32), "f32"), "loss": Tensor((1,), None, "f32")}
-    got = alone.on_one([made], tensors | {"dlogits": Tensor((4, 2))}, "f16").arrays
+    got = single.on_one([made], tensors | {"dlogits": Tensor((4, 2))}, "f16").arrays
     assert np.isinf(got["dlogits"]).any()
     assert np.isfinite(got["loss"]).all()

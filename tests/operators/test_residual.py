@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wse.kernels import single as alone
+from wse.kernels import single
 from wse.kernels.single import Tensor
 from wse.operators import residual
 from wse.operators.policy import Policy
@@ -13,9 +13,9 @@ from wse.operators.policy import Policy
 @pytest.mark.parametrize("to", ["z", "x", "y"])
 def test_add(to, dtype):
     policy = Policy(dtype)
-    x, y = (alone.rounded(np.random.default_rng(seed).normal(size=50), policy) for seed in range(2))
+    x, y = (single.rounded(np.random.default_rng(seed).normal(size=50), policy) for seed in range(2))
     tensors = {"x": Tensor((50,), x), "y": Tensor((50,), y), "z": Tensor((50,))}
-    got = alone.on_one([residual.add(50, policy.size, "add")], tensors, dtype, {"add.z": to}).arrays
-    assert np.array_equal(got[to][0, 0], alone.rounded(x.astype(np.float64) + y, policy))
+    got = single.on_one([residual.add(50, policy.size, "add")], tensors, dtype, {"add.z": to}).arrays
+    assert np.array_equal(got[to][0, 0], single.rounded(x.astype(np.float64) + y, policy))
     for kept, value in {"x": x, "y": y}.items():
         assert to == kept or np.array_equal(got[kept][0, 0], value)

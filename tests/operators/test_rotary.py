@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from wse.kernels import RunOptions, rotary
-from wse.kernels import single as alone
+from wse.kernels import RunOptions, single
+from wse.kernels.operators import OPERATORS
 from wse.kernels.single import Tensor
 from wse.operators import rotary as operator
 
@@ -13,7 +13,7 @@ from wse.operators import rotary as operator
 @pytest.mark.parametrize("turned", [0, 4])
 def test_forward_and_backward(turned, dtype):
     config = {"heads": 3, "d_head": 8, "turned": turned, "tokens": 20, "theta": 1e4, "dtype": dtype}
-    result = rotary.run(config, RunOptions(grid=(2, 1), seed=1))
+    result = OPERATORS["rotary"].run(config, RunOptions(grid=(2, 1), seed=1))
     assert result.verified, result.extra["errors"]
 
 
@@ -22,8 +22,8 @@ def test_backward_undoes_forward():
     cos, sin = operator.tables(4, 100.0, np.arange(12) % 6)
     x = np.random.default_rng(0).normal(size=(8, 12)).astype(np.float32)
     tensors = {"x": Tensor((8, 12), x), "cos": Tensor(cos.shape, cos), "sin": Tensor(sin.shape, sin)}
-    got = alone.on_one([made.forward("f"), made.backward("b")], tensors, "f32").arrays["x"][0, 0]
-    assert alone.error(got, x) < 2e-7
+    got = single.on_one([made.forward("f"), made.backward("b")], tensors, "f32").arrays["x"][0, 0]
+    assert single.error(got, x) < 2e-7
 
 
 def test_what_angles_mean():

@@ -1,21 +1,24 @@
 """Kernels: programs with a reference model, parameters and a documented data layout, for `wse run NAME`.
 
-A kernel is a module with three things:
+A kernel is a module, or an object such as those of operators.py, that has:
 
     PARAMETERS: dict[str, Parameter]
-        What it takes, by name, with defaults.  The command line makes its options from them.
+        Its parameters by name, with defaults.  The command line makes its options from them.
 
     GRID: tuple[int, int]
-        (width, height) in PEs, unless another is asked for.
+        (width, height) in PEs, unless options name another.
 
     run(config, options) -> Result
         config      value of each parameter, by name, all present, of the declared type
         options     RunOptions: machine, grid, seed, host threads, limit, what is recorded, progress
 
-    It checks its parameters (ConfigError names the parameter, its value and what would do), builds a Program, runs it,
-    compares with its reference model and returns a Result, whose `run.meta` holds "kernel" and "parameters".  A run
-    that was interrupted or reached max_cycles (`run.ended`) is a Result as well: verified False, max_error nan, and
-    what was measured so far.  DeadlockError and FabricFault are left to the caller.
+    __doc__
+        What it computes, its data layout, its program and what bounds it: its section of docs/kernels.md.
+
+`run` checks the parameters (ConfigError names the parameter, its value and what is allowed), builds a Program, runs it,
+compares with the reference model and returns a Result, whose `run.meta` holds "kernel" and "parameters".  A run that
+reached max_cycles (`run.ended`) is a Result as well: verified False, max_error nan, and what was measured until then.
+DeadlockError and FabricFault are left to the caller.
 
 Importing this module imports no kernel.
 """
@@ -26,14 +29,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import ConfigError
 from ..fabric.run import Run
 from .options import Progress, RunOptions
 
-# name: (module, what it is in one line)
+# name: (module, or module:key of its table OPERATORS; what it computes, in one line)
 KERNELS: dict[str, tuple[str, str]] = {
     "gemm": ("wse.kernels.gemm", "Matrix times matrix, operands broadcast along rows and columns."),
     "gemv": ("wse.kernels.gemv", "Matrix times vector."),
@@ -41,15 +43,15 @@ KERNELS: dict[str, tuple[str, str]] = {
     "allreduce": ("wse.kernels.allreduce", "Sum of a vector per PE into all PEs."),
     "broadcast": ("wse.kernels.broadcast", "One PE's vector to all PEs."),
     "axpy": ("wse.kernels.axpy", "y = a x + y on every PE."),
-    "linear": ("wse.kernels.linear", "Linear layer with streamed weights, forward and backward."),
-    "attention": ("wse.kernels.operators", "Attention of whole heads, forward and backward."),
-    "softmax": ("wse.kernels.softmax", "Softmax over features, forward and backward."),
-    "layernorm": ("wse.kernels.layernorm", "Layer norm, forward and backward."),
-    "rmsnorm": ("wse.kernels.rmsnorm", "RMS norm, forward and backward."),
-    "gelu": ("wse.kernels.gelu", "GELU, also gated, forward and backward."),
-    "silu": ("wse.kernels.silu", "SiLU, also gated, forward and backward."),
-    "rotary": ("wse.kernels.rotary", "Rotary positions, forward and backward."),
-    "crossentropy": ("wse.kernels.crossentropy", "Cross-entropy and its gradient."),
+    "linear": ("wse.kernels.operators:linear", "Linear layer with streamed weights, forward and backward."),
+    "attention": ("wse.kernels.operators:attention", "Attention of whole heads, forward and backward."),
+    "softmax": ("wse.kernels.operators:softmax", "Softmax over features, forward and backward."),
+    "layernorm": ("wse.kernels.operators:layernorm", "Layer norm, forward and backward."),
+    "rmsnorm": ("wse.kernels.operators:rmsnorm", "RMS norm, forward and backward."),
+    "gelu": ("wse.kernels.operators:gelu", "GELU, also gated, forward and backward."),
+    "silu": ("wse.kernels.operators:silu", "SiLU, also gated, forward and backward."),
+    "rotary": ("wse.kernels.operators:rotary", "Rotary positions, forward and backward."),
+    "crossentropy": ("wse.kernels.operators:crossentropy", "Cross-entropy and its gradient."),
     "sgd": ("wse.kernels.sgd.kernel", "Trains a multilayer perceptron wholly on the fabric."),
 }
 
@@ -68,7 +70,7 @@ class Parameter:
 
 @dataclass
 class Result:
-    """What a kernel hands back."""
+    """What a kernel returns."""
 
     kernel: str
     parameters: dict[str, Any]
@@ -79,21 +81,32 @@ class Result:
     extra: dict[str, Any] = field(default_factory=dict)  # more keys for --json
 
 
-def load(name: str) -> ModuleType:
-    """The module of a kernel; ConfigError for a name that is not in KERNELS."""
+class Kernel(Protocol):
+    """See the head of this module."""
+
+    PARAMETERS: dict[str, Parameter]
+    GRID: tuple[int, int]
+
+    def run(self, config: Mapping[str, Any], options: RunOptions) -> Result: ...
+
+
+def load(name: str) -> Kernel:
+    """Import a kernel.  Raises ConfigError for a name that is not in KERNELS."""
     if name not in KERNELS:
         raise ConfigError(f"there is no kernel {name!r}: known are {', '.join(KERNELS)}")
-    return import_module(KERNELS[name][0])
+    module, _, key = KERNELS[name][0].partition(":")
+    found: Any = import_module(module)
+    return found.OPERATORS[key] if key else found
 
 
 def run(name: str, config: Mapping[str, Any], options: RunOptions) -> Result:
-    """Runs a kernel; parameters that `config` leaves out have their defaults.
+    """Run a kernel; parameters that `config` leaves out have their defaults.
 
-    ConfigError for a name that is not in KERNELS; what the kernel raises otherwise.
+    Raises ConfigError for a name that is not in KERNELS, and whatever the kernel raises.
     """
-    module = load(name)
-    defaults = {parameter.name: parameter.default for parameter in module.PARAMETERS.values()}
-    return module.run(defaults | dict(config), options)
+    kernel = load(name)
+    defaults = {parameter.name: parameter.default for parameter in kernel.PARAMETERS.values()}
+    return kernel.run(defaults | dict(config), options)
 
 
-__all__ = ["KERNELS", "Parameter", "Progress", "Result", "RunOptions", "load", "run"]
+__all__ = ["KERNELS", "Kernel", "Parameter", "Progress", "Result", "RunOptions", "load", "run"]

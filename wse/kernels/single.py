@@ -1,31 +1,35 @@
-"""An operator alone on a rectangle of PEs, forward and backward, against its reference: what `wse run` of the operators
-and their tests share."""
+"""One operator by itself on a rectangle of PEs: what kernels of single operators, cost models and tests share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from ..fabric.run import Run
 from ..machine import numerics
+from ..operators import ring
 from ..operators.code import Routine
 from ..operators.policy import Policy
 from ..operators.region import Region
+from ..operators.row_sums import AllReduce
 from ..program.program import Program
-from . import Parameter, Result, RunOptions
-from .data import DTYPE, check, check_positive, record
+from .options import RunOptions
 
-FEATURES = Parameter("features", int, 32, "Features of the activation, over the row of PEs.")
-TOKENS = Parameter("tokens", int, 32, "Tokens of a row of PEs.")
 FIRST_TASK = 9
-# Half a unit of the last place of a number near 1: what rounding once costs at most, relatively.
+# Half a unit of the last place of a number near 1: the relative error of one rounding is at most that.
 EPSILON = {"f32": 2.0**-24, "f16": 2.0**-11, "bf16": 2.0**-9, "cb16": 2.0**-10}
 
 
 class Tensor(NamedTuple):
-    """An array of every PE: shape; dtype, None for the storage type; values [h, w, *shape] if it is written first."""
+    """An array that each PE has.
+
+    shape    in a PE
+    values   float or integer [h, w, *shape] (or what broadcasts to it), written before the first routine; None: zeros
+    dtype    None: the storage type of the policy
+    """
 
     shape: tuple[int, ...]
     values: np.ndarray | None = None
@@ -33,35 +37,36 @@ class Tensor(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """arrays: [h, w, *shape] by name; cycles: of each routine; run: all of them."""
+    """arrays: [h, w, *shape] by name.  cycles: of each routine, by name.  run: measured over all routines."""
 
     arrays: dict[str, np.ndarray]
     cycles: dict[str, int]
     run: Run
 
 
-class Alone:
-    """A run of an operator: its options, and the grid, `default` unless they name one."""
+class Single:
+    """A region that covers a whole program, on which routines run one after the other.
 
-    def __init__(self, options: RunOptions, default: tuple[int, int]):
-        self.options, self.grid = options, options.grid or default
+    options: how to run; their grid, or else `grid`, is used.  tokens: of a PE's row, an even number.
+    """
 
-    def region(self, policy: Policy, tokens: int) -> Region:
-        """A region that is all of a program of the grid."""
-        return Region(Program(*self.grid, self.options.machine, fp16=policy.fp16), policy, tokens)
+    def __init__(self, options: RunOptions, grid: tuple[int, int], policy: Policy, tokens: int) -> None:
+        self.options, self.grid, self.policy, self.tokens = options, options.grid or grid, policy, tokens
+        self.region = Region(Program(*self.grid, options.machine, fp16=policy.fp16), policy, tokens)
+
+    @property
+    def allreduce(self) -> AllReduce:
+        """Code of an all-reduce over a row of the region; see ring.allreduce."""
+        return partial(ring.allreduce, self.region)
 
     def execute(
-        self,
-        region: Region,
-        routines: Sequence[Routine],
-        tensors: Mapping[str, Tensor],
-        rename: Mapping[str, str] | None = None,
+        self, routines: Sequence[Routine], tensors: Mapping[str, Tensor], rename: Mapping[str, str] | None = None
     ) -> Outcome:
-        """Calls the routines one after the other, each in a run of its own; an operand is the tensor of its name.
+        """Call the routines one after the other, each in a run of its own.
 
-        rename: names of tensors for operands that are called otherwise, "routine.operand".
+        An operand is the tensor of its name.  rename: "routine.operand" -> name of its tensor, where they differ.
         """
-        renamed = rename or {}
+        region, renamed = self.region, rename or {}
         for name, tensor in tensors.items():
             region.array(name, tensor.shape, tensor.dtype or region.policy.element)
         for i, made in enumerate(routines):
@@ -91,61 +96,33 @@ class Alone:
 def on_one(
     routines: Sequence[Routine], tensors: Mapping[str, Tensor], storage: str, rename: Mapping[str, str] | None = None
 ) -> Outcome:
-    """The routines on one PE."""
-    job = Alone(RunOptions(), (1, 1))
-    return job.execute(job.region(Policy(storage), 2), routines, tensors, rename)
+    """Run routines on a grid of one PE; see Single.execute."""
+    return Single(RunOptions(), (1, 1), Policy(storage), 2).execute(routines, tensors, rename)
 
 
 def rounded(values: np.ndarray, policy: Policy) -> np.ndarray:
-    """Values of the storage type, as float32."""
+    """Round values to the storage type of a policy; the result is float32."""
     return np.asarray(values, np.float32) if policy.wide else numerics.round16(values, policy.storage)
 
 
 def tiles(values: np.ndarray, rows: int, columns: int, tokens: int) -> np.ndarray:
-    """[h, w, rows, tokens]: values [features, all tokens] as the PEs hold them, features padded with zeros."""
+    """Cut values [features, all tokens] into tiles [h, w, rows, tokens], features padded with zeros."""
     padded = np.zeros((rows * columns, values.shape[1]), values.dtype)
     padded[: len(values)] = values
     return padded.reshape(columns, rows, -1, tokens).transpose(2, 0, 1, 3)
 
 
 def untiled(tiles: np.ndarray, features: int) -> np.ndarray:
-    """The reverse: [features, all tokens]."""
+    """Join tiles [h, w, rows, tokens] into values [features, all tokens]."""
     h, w, rows, tokens = tiles.shape
     return tiles.transpose(1, 2, 0, 3).reshape(w * rows, h * tokens)[:features]
 
 
 def error(got: np.ndarray, wanted: np.ndarray) -> float:
-    """|got - wanted| / |wanted| of whole tensors."""
+    """|got - wanted| / |wanted|, in the Euclidean norm of whole tensors."""
     wanted = np.asarray(wanted, np.float64)
     size = np.linalg.norm(wanted)
     return float(np.linalg.norm(got.astype(np.float64) - wanted) / (size or 1.0))
 
 
-def result(
-    kernel: str,
-    config: Mapping[str, Any],
-    outcome: Outcome,
-    compared: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    units: float,
-) -> Result:
-    """The Result of a kernel.  compared: (got, wanted) by name; units: the relative error that is allowed, in units of
-    EPSILON of the storage type."""
-    record(outcome.run, kernel, config)
-    if outcome.run.ended != "done":
-        return Result(kernel, dict(config), outcome.run, False)
-    errors = {name: error(got, wanted) for name, (got, wanted) in compared.items()}
-    worst = max(errors.values())
-    made = Result(kernel, dict(config), outcome.run, worst <= units * EPSILON[config["dtype"]], worst)
-    made.text = [f"{name}: {cycles:,} cycles" for name, cycles in outcome.cycles.items()]
-    made.extra = {"phase_cycles": outcome.cycles, "errors": errors}
-    return made
-
-
-def begin(kernel: str, parameters: Mapping[str, Parameter], config: Mapping[str, Any], *positive: str) -> Policy:
-    """Checks a configuration; its policy."""
-    check(kernel, parameters, config)
-    check_positive(kernel, config, *positive)
-    return Policy(config["dtype"])
-
-
-__all__ = ["DTYPE", "FEATURES", "TOKENS", "Alone", "Outcome", "Tensor", "begin", "error", "result", "rounded", "tiles"]
+__all__ = ["EPSILON", "Outcome", "Single", "Tensor", "error", "on_one", "rounded", "tiles", "untiled"]
