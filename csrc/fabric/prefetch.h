@@ -1,11 +1,11 @@
-/* ahead.h - asks memory for what the routers of the next rows will need.
+/* prefetch.h - asks memory for what the routers of the next rows will need.
  *
  * A wafer's state does not fit a cache, and what a word of routers needs lies in a few dozen places: without this a step waits for
  * most of them one after the other.  Each stage reads what the one before it asked for, some rows earlier.  Nothing here changes
  * anything.
  */
-#ifndef AHEAD_H
-#define AHEAD_H
+#ifndef FABRIC_PREFETCH_H
+#define FABRIC_PREFETCH_H
 
 #include "state/bitplane.h"
 

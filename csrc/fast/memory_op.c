@@ -1,12 +1,12 @@
-/* quick.c - the short way of memory operations as most are: neighbors or constant strides in SRAM, without options.
+/* memory_op.c - the short way of memory operations as most are: neighbors or constant strides in SRAM, without options.
  *
  * The same as the long way (vector.c), with less to find out: nothing is decoded that such an operation cannot have, and how
  * many slots it takes is remembered by what that follows from.  Whatever is unusual is left to the long way.
  */
-#include "pe/vector.h"
+#include "fast/memory_op.h"
 
-#include "pe/dsd.h"
-#include "pe/ramp.h"
+#include "fast/span.h"
+#include "observe/account.h"
 
 /* Operands of `size` bytes: what they walk over, or a register's value. */
 static bool take_operand(const wse_fabric *f, uint32_t pe, uint8_t byte, int size, quick_operand *o) {
@@ -44,7 +44,7 @@ static bool overtaken(const quick_operand *dst, const quick_operand *src) {
 }
 
 bool quick_begin(const wse_fabric *f, uint32_t pe, const isa_ins *ins, quick *q) {
-  vector_sizes size = vector_sizes_of(ins->op);
+  const isa_vector size = isa_vectors[ins->op];
   if (ins->options || ins->op == OP_dfilt || P(f, sram_banks) != QUICK_BANKS) return false;
   if (!take_operand(f, pe, ins->a, size.dst, &q->dst) || !q->dst.dsr) return false;
   if (!take_operand(f, pe, ins->b, size.src0, &q->src0) || !take_operand(f, pe, ins->c, size.src1, &q->src1)) return false;
@@ -66,32 +66,22 @@ bool quick_reads(const quick *q, uint16_t low, uint16_t high) {
 }
 
 /* Slots follow from the operation, its length, the strides, and in which banks the sources begin. */
-static const slot_entry *slots_known(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, const quick *q) {
+bool quick_slots(band *b, const isa_ins *ins, const quick *q, slot_entry **entry) {
   uint64_t key = (uint64_t)(ins->op & 0xff) | (uint64_t)(q->n & 0xffff) << 8 | (uint64_t)(uint16_t)q->src0.stride << 24 |
                  (uint64_t)(uint16_t)q->src1.stride << 40 | (uint64_t)(q->src0.base & 15) << 56 | (uint64_t)(q->src1.base & 15) << 60;
   uint32_t stride = 1u << 16 | (uint16_t)q->dst.stride; /* never that of an empty entry */
   slot_entry *e = &b->slots[((key * 0x9e3779b97f4a7c15u) >> 32 ^ stride * 0x85ebca6bu) >> 20 & (SLOT_ENTRIES - 1)];
-  if (e->key != key || e->stride != stride) {
-    operation o;
-    int kind;
-    memset(&o, 0, sizeof o);
-    if (vector_begin(f, pe, ins, 0, &o, &kind) == VECTOR_FAULT) return NULL;
-    *e = (slot_entry){.key = key, .stride = stride};
-    e->all = vector_slots(f, pe, &o, &e->second);
-    e->reads = o.reads;
-    e->writes = o.writes;
-    e->flops = o.flops;
-  }
-  return e;
+  *entry = e;
+  if (e->key == key && e->stride == stride) return true;
+  *e = (slot_entry){.key = key, .stride = stride};
+  return false;
 }
 
 static void save_address(const quick_operand *o, uint32_t n) {
   if (o->dsr && o->dsr->flags & DSD_SAVE_ADDRESS) o->dsr->base = (uint16_t)(o->base + (int32_t)n * o->stride);
 }
 
-const slot_entry *quick_run(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, const quick *q, uint64_t first) {
-  const slot_entry *slots = slots_known(f, b, pe, ins, q);
-  if (!slots) return NULL;
+void quick_run(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, const quick *q, const slot_entry *slots, uint64_t first) {
   uint8_t *sram = sram_of(f, pe);
   span s = {.dst = sram + q->dst.base, .step_dst = q->dst.stride, .extra = q->extra, .n = q->n,
             .value0 = q->src0.value, .value1 = q->src1.value, .step0 = q->src0.stride, .step1 = q->src1.stride,
@@ -103,5 +93,4 @@ const slot_entry *quick_run(wse_fabric *f, band *b, uint32_t pe, const isa_ins *
   save_address(&q->src1, q->n);
   save_address(&q->src0, q->n);
   save_address(&q->dst, q->n); /* of a DSR named twice the destination's counts */
-  return slots;
 }

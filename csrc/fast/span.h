@@ -1,96 +1,19 @@
-/* span.h - VECTOR rows over whole operands in memory.  Compiled once per instruction set of the host (span_*.c), always to the
- * same bits: what differs is how many elements the compiler works on at a time.
- *
- * Define SPAN_TABLE, the name of the table, before including this file.  Elements are taken 64 at a time into arrays of their
- * own, computed, and put back, so that the loop over them has no aliases; operands that overlap so that an element would be
- * read after it was written are done one by one, in order.
- */
-#include "numeric/op_vector.h"
-#include "pe/vector.h"
+/* span.h - VECTOR rows over whole operands in memory. */
+#ifndef FAST_SPAN_H
+#define FAST_SPAN_H
 
-#if defined(__AVX512BW__) && defined(__AVX512VL__)
-#include "fast/span_avx512_ops.h"
-#else
-typedef void (*wide_function)(const span *s);
-static inline wide_function wide_of(int op, int fmt) { return (void)op, (void)fmt, NULL; }
+#include "state/state.h"
+
+/* n elements of operands that lie in SRAM with constant strides in bytes; a source that is NULL has the same value throughout. */
+typedef struct span {
+  uint8_t *dst;
+  const uint8_t *src0, *src1;
+  int32_t step_dst, step0, step1;
+  uint32_t value0, value1, extra, n;
+  bool overlaps; /* an element may be written before it is read */
+} span;
+
+extern const span_function span_base[], span_avx2[], span_avx512[]; /* by opcode */
+const span_function *span_table(bool portable); /* the fastest this processor can run; portable: the base */
+
 #endif
-
-enum { USES_H_NONE = 0, USES_H_W = 0, USES_H_D = 0, USES_H_S = 0, USES_H_H = 1, BLOCK = 64 };
-enum { BYTES_NONE = 0, BYTES_H = 2, BYTES_W = 2, BYTES_S = 4, BYTES_D = 4 };
-
-NUM_INLINE uint32_t op_dfilt(int fmt, uint32_t a, uint32_t b, uint32_t x) { return (void)fmt, (void)a, (void)b, (void)x, 0; }
-
-NUM_INLINE uint32_t element_load(const uint8_t *at, int bytes) {
-  uint16_t half;
-  uint32_t word;
-  if (bytes == 2) return memcpy(&half, at, 2), half;
-  return memcpy(&word, at, 4), word;
-}
-NUM_INLINE void element_store(uint8_t *at, int bytes, uint32_t v) {
-  uint16_t half = (uint16_t)v;
-  if (bytes == 2) memcpy(at, &half, 2);
-  else memcpy(at, &v, 4);
-}
-
-/* Up to BLOCK elements of a source, or its value BLOCK times. */
-NUM_INLINE void block_load(uint32_t to[BLOCK], const uint8_t *from, int32_t step, uint32_t value, int bytes, uint32_t n) {
-  if (!bytes) return;
-  if (!from) {
-    for (int i = 0; i < BLOCK; i++) to[i] = value;
-  } else if (step == bytes && n == BLOCK) {
-    for (int i = 0; i < BLOCK; i++) to[i] = element_load(from + i * bytes, bytes);
-  } else {
-    for (uint32_t i = 0; i < n; i++) to[i] = element_load(from + (int64_t)i * step, bytes);
-  }
-}
-NUM_INLINE void block_store(uint8_t *to, int32_t step, const uint32_t from[BLOCK], int bytes, uint32_t n) {
-  if (!bytes) return;
-  if (step == bytes && n == BLOCK) {
-    for (int i = 0; i < BLOCK; i++) element_store(to + i * bytes, bytes, from[i]);
-  } else {
-    for (uint32_t i = 0; i < n; i++) element_store(to + (int64_t)i * step, bytes, from[i]);
-  }
-}
-
-#define VECTOR(name, type_dst, type0, type1, ...)                                                           \
-  NUM_INLINE void span_of_##name(int fmt, span s) {                                                         \
-    uint32_t a[BLOCK], b[BLOCK], v[BLOCK];                                                                  \
-    if (OP_##name == OP_addc16 || s.overlaps) {                                                             \
-      for (uint32_t i = 0; i < s.n; i++) {                                                                  \
-        uint32_t x = s.src0 ? element_load(s.src0 + (int64_t)i * s.step0, BYTES_##type0) : s.value0;        \
-        uint32_t y = s.src1 ? element_load(s.src1 + (int64_t)i * s.step1, BYTES_##type1) : s.value1;        \
-        uint32_t r = op_##name(fmt, x, y, s.extra);                                                         \
-        if (OP_##name == OP_addc16) s.extra = r >> 16;                                                      \
-        element_store(s.dst + (int64_t)i * s.step_dst, BYTES_##type_dst, r);                                \
-      }                                                                                                     \
-      return;                                                                                               \
-    }                                                                                                       \
-    for (uint32_t done = 0; done < s.n; done += BLOCK) {                                                    \
-      uint32_t n = s.n - done < BLOCK ? s.n - done : BLOCK;                                                 \
-      block_load(a, s.src0 ? s.src0 + (int64_t)done * s.step0 : NULL, s.step0, s.value0, BYTES_##type0, n); \
-      block_load(b, s.src1 ? s.src1 + (int64_t)done * s.step1 : NULL, s.step1, s.value1, BYTES_##type1, n); \
-      uint32_t count = (n + 15) / 16 * 16;                                                                  \
-      for (uint32_t i = n; i < count; i++) a[i] = b[i] = 0;                                                 \
-      for (uint32_t i = 0; i < count; i++) v[i] = op_##name(fmt, a[i], b[i], s.extra);                      \
-      block_store(s.dst + (int64_t)done * s.step_dst, s.step_dst, v, BYTES_##type_dst, n);                  \
-    }                                                                                                       \
-  }                                                                                                         \
-  static void span_##name(int fmt, const span *s) {                                                         \
-    bool half = USES_H_##type_dst | USES_H_##type0 | USES_H_##type1;                                        \
-    wide_function wide = s->overlaps ? NULL : wide_of(OP_##name, half ? fmt : WSE_FP16_IEEE);               \
-    if (wide) {                                                                                             \
-      wide(s);                                                                                              \
-      return;                                                                                               \
-    }                                                                                                       \
-    switch (half ? fmt : WSE_FP16_IEEE) {                    \
-      case WSE_FP16_IEEE: span_of_##name(WSE_FP16_IEEE, *s); break;                                         \
-      case WSE_FP16_BF16: span_of_##name(WSE_FP16_BF16, *s); break;                                         \
-      default: span_of_##name(WSE_FP16_CB16, *s); break;                                                    \
-    }                                                                                                       \
-  }
-#include "tables/isa.def"
-
-const span_function SPAN_TABLE[] = {
-#define VECTOR(name, ...) [OP_##name] = span_##name,
-#include "tables/isa.def"
-};

@@ -1,6 +1,6 @@
-/* span_avx512.c - span.h for processors with 512-bit vectors. */
+/* span_avx512.c - span.c for processors with 512-bit vectors. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")
 #endif
 #define SPAN_TABLE span_avx512
-#include "fast/span.h"
+#include "fast/span.c"

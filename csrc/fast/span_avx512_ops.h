@@ -1,4 +1,4 @@
-/* span_wide.h - the float operations that matrix products are made of, 16 elements at a time.  Included where 512-bit vectors are
+/* span_avx512_ops.h - the float operations that matrix products are made of, 16 elements at a time.  Included where 512-bit vectors are
  * compiled for.  The same bits as op_vector.h:
  *
  *   faddh fsubh fmulh  a float's rounding, then the half's: as one [numeric.h: Wide].
@@ -7,10 +7,13 @@
  *   fmachs             one rounding, the host's own fused multiply-add: also for bf16 and cb16.
  *   fmacs              the product is rounded, then the sum.
  */
-#ifndef SPAN_WIDE_H
-#define SPAN_WIDE_H
+#ifndef FAST_SPAN_AVX512_OPS_H
+#define FAST_SPAN_AVX512_OPS_H
 
 #include <immintrin.h>
+
+#include "fast/span.h"
+#include "numeric/numeric.h"
 
 enum { GROUP = 16, PAGE = 4096 };
 

@@ -1,5 +1,5 @@
 /* fault.c - the first fault of a run: the earliest cycle wins, then the lowest PE, so that it does not depend on threads. */
-#include "state/state.h"
+#include "observe/fault.h"
 
 wse_fault fault_at(const struct wse_fabric *f, uint32_t pe, uint64_t cycle, int kind) {
   return (wse_fault){.kind = kind, .x = (int32_t)(pe % (uint32_t)f->width), .y = (int32_t)(pe / (uint32_t)f->width),
@@ -14,6 +14,16 @@ static bool earlier(const wse_fault *a, const wse_fault *b) {
 
 void fault_raise(band *b, wse_fault fault) {
   if (earlier(&fault, &b->fault)) b->fault = fault;
+}
+
+void ce_fault(wse_fabric *f, band *b, uint32_t pe, uint64_t at, int kind, uint32_t pc, uint32_t detail) {
+  wse_fault fault = fault_at(f, pe, at, kind);
+  fault.task = f->ces[pe].task;
+  fault.pc = (int32_t)pc;
+  fault.detail = detail;
+  fault_raise(b, fault);
+  f->ces[pe].state = MAIN_IDLE;
+  f->ces[pe].main_at = NEVER;
 }
 
 void wse_fault_of(const wse_fabric *f, wse_fault *out) {

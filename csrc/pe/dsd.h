@@ -3,8 +3,8 @@
  * Addresses are bytes in a space of 64 KiB that wraps; SRAM is its first 48 KiB, reads beyond give 0 and writes nothing
  * [SDK: memory].  Nothing faults on an address.
  */
-#ifndef DSD_H
-#define DSD_H
+#ifndef PE_DSD_H
+#define PE_DSD_H
 
 #include "state/state.h"
 

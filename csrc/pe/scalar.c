@@ -3,10 +3,11 @@
  * In order, one instruction a cycle.  Integer results are there for the next instruction, floating-point results a cycle later
  * (fp_latency); divisions and roots are software on the machine and keep the thread (fdiv_, idiv_, sqrt_latency).
  */
-#include "pe/ce.h"
-#include "pe/dsd.h"
+#include "pe/scalar.h"
+
 #include "numeric/op_scalar.h"
-#include "pe/ramp.h"
+#include "observe/account.h"
+#include "pe/dsd.h"
 
 /* What one instruction does, by form.  a, b, c are its fields; y its last operand; reads(): whether it needs the late result. */
 #define READS_RX (!immediate && ins->c == late)

@@ -1,12 +1,15 @@
 /* system.c - SYSTEM rows: tasks, DSRs, queues, colors, time. */
+#include "pe/system.h"
+
 #include <stdlib.h>
 
-#include "pe/ce.h"
-#include "router/route_register.h"
+#include "observe/fault.h"
+#include "observe/trace.h"
 #include "pe/dsd.h"
 #include "pe/ramp.h"
-#include "router/router.h"
-#include "pe/vector.h"
+#include "router/buffer.h"
+#include "router/route_register.h"
+#include "state/queue.h"
 #include "state/wake.h"
 
 static uint32_t *reg(ce *c, uint32_t number) { return &c->r[number & (WSE_REGISTERS - 1)]; }

@@ -5,10 +5,11 @@
  * no operation takes control wavelets (on_control, dfilt).  High priority goes first; among equals the next id after the last
  * one run, in a circle.  Tasks run to completion.
  */
-#include "pe/ce.h"
+#include "pe/task.h"
+
+#include "observe/fault.h"
 #include "pe/ramp.h"
-#include "pe/vector.h"
-#include "state/wake.h"
+#include "state/queue.h"
 
 typedef struct {
   uint64_t tasks;

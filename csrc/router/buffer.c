@@ -1,7 +1,7 @@
-/* buffer.c - what compute elements and streams put into routers, and what follows from a changed route or queue. */
+/* buffer.c - what compute elements and streams put into routers, and what follows from a changed route. */
 #include "router/buffer.h"
 
-#include "pe/ramp.h"
+#include "router/route_register.h"
 
 void router_push_one(wse_fabric *f, uint32_t pe, int color, int port, wavelet w, uint64_t when) {
   push_one(f, pe, color, port, w, when);
@@ -28,9 +28,7 @@ void routers_settle(wse_fabric *f, int y) {
       settle_word(f, (uint32_t)y * f->row_words + i * 64 + (uint32_t)__builtin_ctzll(*dirty));
 }
 
-static void assign(uint64_t *plane, uint64_t lane, bool value) {
-  *plane = (*plane & ~((uint64_t)1 << lane)) | (uint64_t)value << lane;
-}
+
 
 void route_refresh(wse_fabric *f, uint32_t pe, int color) {
   uint64_t route = f->route[color][pe];
@@ -38,16 +36,10 @@ void route_refresh(wse_fabric *f, uint32_t pe, int color) {
   route_word *w = &f->routes[color][at / LANES];
   bool torn = route >> WSE_ROUTE_TEARDOWN & 1;
   for (int port = 0; port < WSE_PORTS; port++) {
-    assign(&w->rx[port], lane, !torn && route_rx(route, route_position(route)) >> port & 1);
-    assign(&w->tx[port], lane, route_tx(route, route_position(route)) >> port & 1);
+    bit_assign(&w->rx[port], lane, !torn && route_rx(route, route_position(route)) >> port & 1);
+    bit_assign(&w->tx[port], lane, route_tx(route, route_position(route)) >> port & 1);
   }
-  assign(&w->takes, lane, !torn && route_rx(route, route_position(route)));
+  bit_assign(&w->takes, lane, !torn && route_rx(route, route_position(route)));
   w->ports |= route_tx(route, route_position(route));
-  assign(&w->special, lane, route >> WSE_ROUTE_FILTER || route >> WSE_ROUTE_SWAP_X & 3);
-}
-
-void ramp_refresh(wse_fabric *f, uint32_t pe, int color) {
-  uint32_t at = f->place[pe];
-  int q = queue_of_color(f, pe, f->color_of[color]);
-  assign(&f->routes[color][at / LANES].ramp_full, at % LANES, q < 0 || queue_full(iq_of(f, q, pe), f->iq_room[q]));
+  bit_assign(&w->special, lane, route >> WSE_ROUTE_FILTER || route >> WSE_ROUTE_SWAP_X & 3);
 }

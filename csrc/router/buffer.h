@@ -1,10 +1,30 @@
 /* buffer.h - the buffers of 64 routers for one color and input: what goes in, the head, what has gone. */
-#ifndef BUFFER_H
-#define BUFFER_H
+#ifndef ROUTER_BUFFER_H
+#define ROUTER_BUFFER_H
 
 #include "state/bitplane.h"
-#include "router/router.h"
 #include "state/wake.h"
+
+/* buffer.c */
+
+/* Wavelets into one buffer of the lanes; data[i] is lane i's.  They land in cycle `when`. */
+typedef struct {
+  uint32_t word;
+  int color, port; /* color by index; port: the input they come by */
+  uint64_t lanes, control, advance;
+  const uint32_t *data;
+  uint64_t when;
+} landing;
+
+void router_push_one(wse_fabric *f, uint32_t pe, int color, int port, wavelet w, uint64_t when);
+void routers_settle(wse_fabric *f, int y);                 /* before a row's next cycle: who is full */
+void route_refresh(wse_fabric *f, uint32_t pe, int color); /* the route's word changed */
+
+/* When the cycle began. */
+static inline bool router_has_room(const wse_fabric *f, uint32_t pe, int color, int port) {
+  uint32_t at = f->place[pe];
+  return !(buffer_of(f, color, port, at / LANES)->full >> at % LANES & 1);
+}
 
 static inline bool bit(uint64_t plane, uint64_t lane) { return plane >> lane & 1; }
 

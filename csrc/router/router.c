@@ -10,12 +10,20 @@
  * The arbitration rule stands in `arbitrate`; the latencies are hop_cycles and ramp_in_cycles of machine.def.  Lane i of a plane
  * is the i-th router of the word.  What is rare (control wavelets, filters, color swaps, streams at the edge) goes lane by lane.
  */
+#include "router/router.h"
+
+#include "fast/store_rows.h"
+#include "observe/account.h"
+#include "observe/fault.h"
+#include "observe/trace.h"
 #include "router/buffer.h"
-#include "pe/ramp.h"
-#include "fast/store_only.h"
+#include "router/stream.h"
+#include "router/switch.h"
+#include "state/queue.h"
 
 #ifndef ROUTERS_STEP /* router_avx2.c and router_avx512.c include this file, too */
 #define ROUTERS_STEP routers_step_base
+#define ROUTERS_BASE
 #endif
 
 /* A color and input of the word that has something to send. */
@@ -417,3 +425,15 @@ void ROUTERS_STEP(wse_fabric *f, band *b, uint32_t word, uint64_t now) {
   for (int i = 0; i < s.count; i++) pop(&s, &s.candidates[i]);
   if (s.r->busy) wake_word(f, word, now + 1);
 }
+
+#ifdef ROUTERS_BASE
+step_function routers_step_for(bool portable) {
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+  if (!portable && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    return routers_step_avx512;
+  if (!portable && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2")) return routers_step_avx2;
+#endif
+  (void)portable;
+  return routers_step_base;
+}
+#endif

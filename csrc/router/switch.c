@@ -3,8 +3,10 @@
  * A control wavelet leaves by the position it found; then its first command moves the switch.  The eight commands of a word are
  * three bits each (a 2-bit opcode and "not for the CE"), from bit 22 on, wrapping from bit 29 to bit 0.
  */
-#include "router/router.h"
+#include "router/switch.h"
 
+#include "router/buffer.h"
+#include "router/route_register.h"
 #include "state/wake.h"
 
 enum { COMMAND_NOP, COMMAND_ADVANCE, COMMAND_RESET, COMMAND_TEARDOWN };

@@ -1,12 +1,16 @@
-/* lanes.h - planes of 64 lanes: counts as binary digits, and moves of 64 words under a mask.
+/* bitplane.h - planes of 64 lanes: counts as binary digits, and moves of 64 words under a mask.
  *
  * A count of each lane lies in DIGITS bit planes, so that adding one to any set of lanes is three operations.  Moves of data
  * use 512-bit vectors where they are compiled for and loops elsewhere, to the same effect.
  */
-#ifndef LANES_H
-#define LANES_H
+#ifndef STATE_BITPLANE_H
+#define STATE_BITPLANE_H
 
 #include "state/state.h"
+
+static inline void bit_assign(uint64_t *plane, uint64_t lane, bool value) {
+  *plane = (*plane & ~((uint64_t)1 << lane)) | (uint64_t)value << lane;
+}
 
 static inline void digits_add(uint64_t d[DIGITS], uint64_t lanes) {
   for (int k = 0; k < DIGITS && lanes; k++) {

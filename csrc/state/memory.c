@@ -3,10 +3,9 @@
  * Everything per PE is in anonymous mappings without reserve: a page costs memory when it is first written.  A whole wafer's
  * SRAM is 44 GB of addresses; a PE that writes one page costs 4 KiB.
  */
-#include <stdlib.h>
-#include <sys/mman.h>
+#include "state/memory.h"
 
-#include "state/state.h"
+#include <sys/mman.h>
 
 static void *map(size_t bytes) {
   void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -23,7 +22,7 @@ static void use_large_pages(void *p, size_t bytes) {
 }
 
 /* Planes lie one after the other in arenas, and not at multiples of a page: entries of one PE would share a set of the cache. */
-void *plane_new(struct wse_fabric *f, size_t bytes) {
+void *plane_new(wse_fabric *f, size_t bytes) {
   enum { ARENA = 1 << 28, GAP = 5 * LINE, LARGE = 1 << 24, STATE_OF_PE = 1 << 13 };
   size_t taken = (bytes + LINE - 1) / LINE * LINE + GAP;
   if (!f->arenas || f->arenas->bytes - f->arenas->used < taken) {
@@ -41,7 +40,7 @@ void *plane_new(struct wse_fabric *f, size_t bytes) {
 }
 
 /* SRAM lies alone: a large page would make a PE that touches a few bytes cost 2 MiB. */
-void *sram_new(struct wse_fabric *f) {
+void *sram_new(wse_fabric *f) {
   enum { SMALL = 1 << 26 };
   size_t bytes = (size_t)f->pes * WSE_SRAM;
   void *p = map(bytes);
@@ -49,7 +48,7 @@ void *sram_new(struct wse_fabric *f) {
   return p;
 }
 
-void planes_free(struct wse_fabric *f) {
+void planes_free(wse_fabric *f) {
   for (arena *a = f->arenas, *next; a; a = next) {
     next = a->next;
     munmap(a, a->bytes);

@@ -1,20 +1,21 @@
-/* fabric.h - the state of the machine, plain: one array per field over the PEs, one allocation per array.
+/* state.h - the state of the machine, plain: one array per field over the PEs, one allocation per array.
  *
  * The flat index of PE (x, y) is pe = y * width + x.  Routers are kept 64 to a word, the neighbors of a row, so that one bit
  * operation moves all of them (router.c): router x of row y is lane x mod 64 of word y * row_words + x / 64.  Queues, DSRs and
  * operations are planes, one per queue, DSR or thread; a plane nobody touches costs no memory, for all are mapped lazily.  What
  * one compute element needs in every step is one compact struct, ce.
  *
- * Threads own bands of rows.  Who steps a row writes it and its two neighbors, nothing else (fabric.c).
+ * Threads own bands of rows.  Who steps a row writes it and its two neighbors, nothing else (run.c).
  */
-#ifndef FABRIC_H
-#define FABRIC_H
+#ifndef STATE_STATE_H
+#define STATE_STATE_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
+#include "numeric/element.h"
 #include "tables/isa.h"
 #include "wse.h"
 
@@ -106,12 +107,12 @@ typedef struct {
   uint8_t wide;                     /* elements per wavelet */
   uint8_t active, on_control, wait; /* wait: the counter of what it waited for last */
   uint8_t reads, writes, flops;     /* per element: bytes of memory, floating-point operations */
-  uint8_t plain;                    /* may take the short way (vector.c) */
+  uint8_t plain;                    /* may take the short way (vector_step.c) */
   uint32_t carry;
-  uint32_t (*element)(uint32_t a, uint32_t b, uint32_t x);
+  element_function element;
 } operation;
 
-/* Where the data of a color go while their CE is a sink (sink.h). */
+/* Where the data of a color go while their CE is a sink (store_only.h). */
 typedef struct {
   uint16_t at;       /* next address */
   int16_t step;
@@ -140,7 +141,7 @@ typedef struct {
   uint8_t result_register;
   uint8_t follows_vector;
   uint8_t threads;           /* mask of microthreads under way */
-  uint8_t storers;           /* ... of which only copy wavelets to memory (sink.h) */
+  uint8_t storers;           /* ... of which only copy wavelets to memory (store_only.h) */
   uint8_t suspended;         /* mask of microthreads that utblock stopped */
   uint8_t thread_next;       /* round robin */
   uint8_t input_queues, output_queues; /* masks of the ones that hold something */
@@ -187,7 +188,7 @@ typedef struct {
   uint32_t ports;                        /* outputs that some lane uses or used */
   uint64_t special;                      /* a filter or a color swap: lane by lane */
   uint64_t ramp_full;                    /* the CE's queue has no room, or there is no queue */
-  uint64_t sinks;                        /* the CE only stores what comes: sink.h */
+  uint64_t sinks;                        /* the CE only stores what comes: store_only.h */
 } route_word;
 
 typedef struct {
@@ -274,7 +275,7 @@ typedef struct {
   uint64_t streams_next;   /* cycle in which one of them wants to go on by itself */
 } fabric_row;
 
-/* How many slots a memory operation takes, by what that follows from (quick.c). */
+/* How many slots a memory operation takes, by what that follows from (memory_op.c). */
 enum { SLOT_ENTRIES = 256 };
 typedef struct {
   uint64_t key;
@@ -283,6 +284,8 @@ typedef struct {
   uint8_t reads, writes, flops; /* per element */
 } slot_entry;
 
+enum { SERIES_BUSY, SERIES_HOPS, SERIES_FLOPS, SERIES_STALLED, SERIES_WIDTH }; /* what a bin of the series counts */
+
 typedef struct band {
   int y0, y1;              /* its rows */
   uint32_t pe0, pe1;       /* their PEs */
@@ -290,7 +293,7 @@ typedef struct band {
   uint64_t last;           /* last activity + 1 */
   wse_fault fault;
   uint64_t series_shift;
-  uint64_t *series;        /* [bins][4] */
+  uint64_t *series;        /* [bins][SERIES_WIDTH] */
   uint64_t opcodes[OP_COUNT];
   uint64_t colors[WSE_COLORS][WSE_PORTS][2];
   wse_event *events;
@@ -338,7 +341,7 @@ struct wse_fabric {
   uint64_t *dirty;                       /* [row][row_masks]: words whose buffers changed since they were settled */
   uint32_t row_masks;
   void (*routers_step)(struct wse_fabric *f, struct band *b, uint32_t word, uint64_t now); /* of the host's instruction set */
-  const span_function *spans;            /* vector.h: operations over whole operands */
+  const span_function *spans;            /* span.h: operations over whole operands, by opcode */
   wse_filter *filters;
   int filter_total;
 
@@ -388,19 +391,7 @@ struct wse_fabric {
   uint64_t bytes;
 };
 
-/* memory.c */
-void *plane_new(struct wse_fabric *f, size_t bytes); /* zero, lazily committed; NULL without memory */
-void *sram_new(struct wse_fabric *f);                /* the same, of all PEs */
-void planes_free(struct wse_fabric *f);
-
-/* fabric.c */
-wse_status fabric_seal(struct wse_fabric *f); /* after loading, before the first cycle */
-
-/* fault.c */
-void fault_raise(band *b, wse_fault fault);
-wse_fault fault_at(const struct wse_fabric *f, uint32_t pe, uint64_t cycle, int kind);
-
-/* --- small things everybody needs ------------------------------------------------------------------------------------ */
+/* --- access ------------------------------------------------------------------------------------ */
 
 static inline uint8_t *sram_of(const struct wse_fabric *f, uint32_t pe) { return f->sram + (size_t)pe * WSE_SRAM; }
 static inline uint64_t *counters_of(const struct wse_fabric *f, uint32_t pe) {
@@ -419,31 +410,25 @@ static inline const pe_class *class_of(const struct wse_fabric *f, uint32_t pe) 
   return f->class_of[pe] == 0xffff ? NULL : &f->classes[f->class_of[pe]];
 }
 
-/* The main thread issues the instruction `pc` in cycle `at`; a profile is kept. */
-static inline void profile_issue(const pe_class *k, band *b, ce *c, uint32_t pc, uint64_t at) {
-  uint64_t(*of)[2] = b->profile + k->profile_at;
-  if (c->profiled && at > c->profiled_at) of[c->profiled - 1][0] += at - c->profiled_at;
-  if (!c->profiled || at > c->profiled_at) c->profiled_at = at;
-  c->profiled = pc + 1;
-  of[pc][1]++;
-}
-
 /* The rectangle lies in the fabric. */
 static inline bool in_grid(const wse_fabric *f, int x, int y, int w, int h) {
   return x >= 0 && y >= 0 && w >= 0 && h >= 0 && w <= f->width - x && h <= f->height - y;
 }
 
-static inline bool queue_full(const queue *q, uint32_t room) { return q->count >= room; }
-static inline wavelet queue_head(const queue *q) { return q->ring[q->head]; }
-static inline void queue_push(queue *q, uint32_t mask, wavelet w) {
-  q->ring[(q->head + q->count) & mask] = w;
-  q->count++;
+/* The PE on the other side of a port; false off the grid. */
+static inline bool neighbor(const wse_fabric *f, uint32_t pe, int port, uint32_t *out) {
+  uint32_t w = (uint32_t)f->width;
+  switch (port) {
+    case WSE_N: *out = pe - w; return pe >= w;
+    case WSE_S: *out = pe + w; return pe + w < f->pes;
+    case WSE_E: *out = pe + 1; return pe % w + 1 < w;
+    default: *out = pe - 1; return pe % w > 0;
+  }
 }
-static inline wavelet queue_pop(queue *q, uint32_t mask) {
-  wavelet w = q->ring[q->head];
-  q->head = (q->head + 1) & mask;
-  q->count--;
-  return w;
+
+/* The PE that gets what leaves as `color` (index) by a port; false if it goes to the host: off the grid, or a host color. */
+static inline bool beyond(const wse_fabric *f, uint32_t pe, int color, int port, uint32_t *out) {
+  return !f->host[color] && neighbor(f, pe, port, out);
 }
 
 #endif

@@ -1,8 +1,8 @@
 /* wake.h - who is looked at when.  A word of routers or a CE that cannot move is not looked at until something it waits for
  * happens: a landing, room downstream, a timer.  That is why an idle PE costs nothing, and why "nobody will ever wake" is a
  * deadlock. */
-#ifndef WAKE_H
-#define WAKE_H
+#ifndef STATE_WAKE_H
+#define STATE_WAKE_H
 
 #include "state/state.h"
 

@@ -23,6 +23,17 @@ const wse_op_info *wse_op_table(int *count) {
   return op_table;
 }
 
+enum {
+#define TYPE(name, bytes, ...) BYTES_##name = bytes,
+#include "tables/isa.def"
+};
+
+const isa_vector isa_vectors[] = {
+#define VECTOR(name, dst, src0, src1, extra, lanes2, lanes3, flops, ...) \
+  [OP_##name] = {BYTES_##dst, BYTES_##src0, BYTES_##src1, BYTES_##extra, {lanes2, lanes3}, flops},
+#include "tables/isa.def"
+};
+
 static const wse_type_info type_table[] = {
 #define TYPE(type, size, number, format, scalar, what)                                                                 \
   {.name = #type, .csl = scalar, .meaning = what, .bytes = size, .is_float = number, .half = format},

@@ -65,4 +65,14 @@ enum { LENGTH_INFINITE = 0x7fff };
 
 enum { ON_CONTROL_NONE, ON_CONTROL_TERMINATE, ON_CONTROL_ACTIVATE, ON_CONTROL_UNBLOCK }; /* low 2 bits; task id above */
 
+/* DSR that a vector operand byte names: 0 .. 47, dest file first; -1 if it names none. */
+static inline int operand_dsr(uint8_t byte) { return byte < 48 ? byte : -1; }
+
+/* A VECTOR row as the engine uses it, by opcode.  dst, src0, src1, extra: bytes of an element, 0 if there is no such operand.
+ * lanes: elements a cycle on WSE-2 and WSE-3. */
+typedef struct {
+  uint8_t dst, src0, src1, extra, lanes[2], flops; /* flops: floating-point operations of an element */
+} isa_vector;
+extern const isa_vector isa_vectors[];
+
 #endif

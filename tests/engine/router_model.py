@@ -1,7 +1,7 @@
 """The fabric a second time: routers, ramps, streams and simple operations, slow and plain.
 
 Nothing here skips, sleeps or shares: in every cycle every router looks at every color, and every PE at every thread.  The rules
-are those that the header comments of csrc/router/router.c, switch.c, edge.c and ce.c state, the figures those of machine.def; the
+are those that the header comments of csrc/router/router.c, switch.c, stream.c and csrc/pe/ce.c state, the figures those of machine.def; the
 code has nothing in common with theirs.
 
 A cycle: the fill of every buffer is noted; streams at the edge, then PEs, then routers act.  Whoever sends to a router asks

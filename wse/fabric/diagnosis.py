@@ -136,7 +136,7 @@ def fault(program: Program, record: tuple[int, ...]) -> FabricFault:
 
 
 def _detail(name: str, detail: int) -> str:
-    # The detail of a fault that an instruction with this operand raised; csrc/pe/system.c and ce.c give it.
+    # The detail of a fault that an instruction with this operand raised; csrc/pe/system.c and issue.c give it.
     if name == "TRAP":
         return f"value {detail}"
     if name == "BAD_OPCODE":

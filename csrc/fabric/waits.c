@@ -1,8 +1,7 @@
 /* waits.c - when nothing can move: who waits, and for what.  The edges of the deadlock report's graph. */
+#include "router/route_register.h"
 #include "state/bitplane.h"
-#include "pe/ramp.h"
-#include "router/router.h"
-#include "pe/vector.h"
+#include "state/queue.h"
 
 typedef struct {
   wse_wait *out;

@@ -1,28 +1,19 @@
-/* sink.h - a compute element that does nothing but store what arrives.
- *
- * While the main thread is idle and every microthread only copies wavelets to memory, each wavelet is stored in the cycle in
- * which it can be: no two come in one cycle, and nobody else wants the slot.  Then the routers keep the wavelets themselves, a
- * row for the 64 of a word at a time, without a queue and without looking at the CE, until the operation's last few elements,
- * which go the usual way and end it.  Rows go to memory when they are many or when somebody looks; what the CE would have
- * counted is settled then.  Cycles, counts and values are those of the usual way.
- */
-#ifndef SINK_H
-#define SINK_H
+/* store_rows.h - wavelets that routers keep for store-only PEs (pe/store_only.h): a row for the 64 of a word at a time, which goes to
+ * memory when rows are many or when somebody looks. */
+#ifndef FAST_STORE_ROWS_H
+#define FAST_STORE_ROWS_H
 
-#include "state/state.h"
+#include "observe/account.h"
 #include "state/bitplane.h"
-#include "pe/ramp.h"
 
 enum { SINK_LAST = 8 }; /* elements of an operation that go the usual way */
 
-bool only_stores(const operation *o);                                /* copies wavelets to memory */
-/* The step of a CE whose microthreads only do that and which is behind with it, and so no sink yet.  False if it is not so. */
-bool store_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now);
-void sink_begin(wse_fabric *f, band *b, uint32_t pe, uint64_t now);  /* makes the CE a sink if it can be one */
-void sink_settle(wse_fabric *f, band *b, uint32_t pe, uint64_t now); /* what was stored before cycle `now` */
-void sink_end(wse_fabric *f, uint32_t pe);                           /* after settling: the usual way again */
 void sink_flush(wse_fabric *f, uint32_t word, int color);            /* the rows to memory */
 void sink_close(wse_fabric *f, band *b, uint32_t word, uint64_t now); /* counts who waited before cycle `now` */
+
+static inline uint64_t stores_at(const sink_times *t, uint64_t cycle) {
+  return t->when[cycle & (NEAR - 1)] == cycle ? t->lanes[cycle & (NEAR - 1)] : 0;
+}
 
 /* These lanes store in cycle `when`. */
 static inline void sink_note(sink_times *t, uint64_t lanes, uint64_t when) {

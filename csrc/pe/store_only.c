@@ -1,11 +1,12 @@
-/* sink.c - beginning, settling and ending the short way of sink.h. */
-#include "fast/store_only.h"
+/* store_only.c - beginning, settling and ending the fast path of store_only.h. */
+#include "pe/store_only.h"
 
-#include "pe/ce.h"
-#include "pe/dsd.h"
+#include "fast/store_rows.h"
+#include "observe/account.h"
+#include "pe/operand.h"
 #include "pe/ramp.h"
-#include "router/router.h"
-#include "pe/vector.h"
+#include "pe/task.h"
+#include "state/queue.h"
 #include "state/wake.h"
 
 bool only_stores(const operation *o) {
@@ -14,8 +15,6 @@ bool only_stores(const operation *o) {
          o->dst.d.kind == DSD_MEM1D && operand_in_sram(&o->dst, o->left) &&
          (o->op == OP_mov16 || o->op == OP_mov32 || o->op == OP_fmovh || o->op == OP_fmovs);
 }
-
-/* --- behind: one element a cycle, microthreads in turn ------------------------------------------------------------------- */
 
 static void store_element(wse_fabric *f, band *b, uint32_t pe, int thread, uint64_t now) {
   ce *c = &f->ces[pe];
@@ -75,69 +74,6 @@ bool store_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
   else sink_begin(f, b, pe, now);
   return true;
 }
-
-/* --- rows ---------------------------------------------------------------------------------------------------------------- */
-
-/* From a set of lanes per row to a set of rows per lane: the matrix of bits turned over, blocks within blocks. */
-static void turn(uint64_t m[LANES]) {
-  uint64_t keep = 0xffffffff;
-  for (uint32_t j = LANES / 2; j; j >>= 1, keep ^= keep << j)
-    for (uint32_t k = 0; k < LANES; k = ((k | j) + 1) & ~j) {
-      uint64_t swap = (m[k] >> j ^ m[k | j]) & keep;
-      m[k] ^= swap << j;
-      m[k | j] ^= swap;
-    }
-}
-
-void sink_flush(wse_fabric *f, uint32_t word, int color) {
-  enum { AHEAD = 4 };
-  sink_word *w = &f->sink_words[color][word];
-  route_word *route = &f->routes[color][word];
-  uint64_t rows_of[LANES] = {0}, any = 0;
-  for (uint32_t i = 0; i < w->used; i++) any |= rows_of[i] = w->lanes[i];
-  if (any) turn(rows_of);
-  sink *sinks = f->sinks[color] + f->word_pe[word];
-  uint8_t *sram = sram_of(f, f->word_pe[word]);
-  w->room = UINT32_MAX;
-  EACH_LANE(lane, any | route->sinks) {
-    sink *k = &sinks[lane];
-    uint64_t rows = rows_of[lane];
-    if (lane + AHEAD < LANES) __builtin_prefetch(sram + (lane + AHEAD) * WSE_SRAM + sinks[lane + AHEAD].at, 1);
-    if (!k->step && rows) { /* only the last one stays */
-      uint32_t last = 63u - (uint32_t)__builtin_clzll(rows);
-      k->left -= ((uint32_t)__builtin_popcountll(rows) - 1) * k->wide;
-      rows = (uint64_t)1 << last;
-    }
-    for (; rows; rows &= rows - 1) sink_store(sram + lane * WSE_SRAM, k, w->data[__builtin_ctzll(rows)][lane]);
-    if (k->left <= 2 * SINK_LAST) route->sinks &= ~((uint64_t)1 << lane);
-    else if ((k->left - SINK_LAST) / k->wide < w->room) w->room = (k->left - SINK_LAST) / k->wide;
-  }
-  w->used = 0;
-}
-
-/* --- times --------------------------------------------------------------------------------------------------------------- */
-
-static uint64_t stores_at(const sink_times *t, uint64_t cycle) {
-  return t->when[cycle & (NEAR - 1)] == cycle ? t->lanes[cycle & (NEAR - 1)] : 0;
-}
-
-void sink_close(wse_fabric *f, band *b, uint32_t word, uint64_t now) {
-  sink_times *t = &f->sink_times[word];
-  if (t->closed >= now) return;
-  if (f->bins && t->members) {
-    uint64_t at = t->closed, last = now - at < NEAR ? now : at + NEAR;
-    for (; at < last; at++) series_add(f, b, at, SERIES_STALLED, (uint64_t)__builtin_popcountll(t->members & ~stores_at(t, at)));
-    for (int all = __builtin_popcountll(t->members); at < now;) { /* nobody stored any more: a bin at a time */
-      uint64_t end = ((at >> b->series_shift) + 1) << b->series_shift;
-      if (end > now) end = now;
-      series_add(f, b, at, SERIES_STALLED, (end - at) * (uint64_t)all);
-      at = end;
-    }
-  }
-  t->closed = now;
-}
-
-/* --- one CE -------------------------------------------------------------------------------------------------------------- */
 
 /* Wavelets already on their way down the ramp. */
 static void store_queued(wse_fabric *f, band *b, uint32_t pe, int color, uint64_t now) {

@@ -1,0 +1,47 @@
+/* element.c - tables of the value functions of op_vector.h and op_scalar.h, one column per 16-bit format. */
+#include "numeric/element.h"
+
+#include "numeric/op_scalar.h"
+#include "numeric/op_vector.h"
+#include "tables/isa.h"
+#include "wse.h"
+
+/* Rows that have a value: those of VECTOR with a destination, those of SCALAR that neither load, store nor branch. */
+#define DEFINE(prefix, name)                                                                                             \
+  static uint32_t ieee_##name(uint32_t a, uint32_t b, uint32_t x) { return prefix##_##name(WSE_FP16_IEEE, a, b, x); } \
+  static uint32_t bf16_##name(uint32_t a, uint32_t b, uint32_t x) { return prefix##_##name(WSE_FP16_BF16, a, b, x); } \
+  static uint32_t cb16_##name(uint32_t a, uint32_t b, uint32_t x) { return prefix##_##name(WSE_FP16_CB16, a, b, x); }
+#define ROW(prefix, name) [OP_##name] = {ieee_##name, bf16_##name, cb16_##name},
+#define SKIP(prefix, name)
+#define DST_W(what) what
+#define DST_D(what) what
+#define DST_H(what) what
+#define DST_S(what) what
+#define DST_NONE(what) SKIP
+#define FORM_RX(what) what
+#define FORM_RRX(what) what
+#define FORM_RRRR(what) what
+#define FORM_LD(what) SKIP
+#define FORM_ST(what) SKIP
+#define FORM_BR(what) SKIP
+#define FORM_JMP(what) SKIP
+#define FORM_JAL(what) SKIP
+#define FORM_JR(what) SKIP
+
+#define VECTOR(name, dst, ...) DST_##dst(DEFINE)(op, name)
+#define SCALAR(name, form, ...) FORM_##form(DEFINE)(sc, name)
+#include "tables/isa.def"
+
+static const element_function elements[OP_COUNT][3] = {
+#define VECTOR(name, dst, ...) DST_##dst(ROW)(op, name)
+#define SCALAR(name, form, ...) FORM_##form(ROW)(sc, name)
+#include "tables/isa.def"
+};
+
+element_function vector_element(int op, int fmt) { return elements[op][fmt]; }
+
+int wse_element(int opcode, int fp16, uint32_t a, uint32_t b, uint32_t c, uint32_t *result) {
+  if (opcode < 0 || opcode >= OP_COUNT || fp16 < 0 || fp16 > WSE_FP16_CB16 || !elements[opcode][fp16]) return 0;
+  *result = elements[opcode][fp16](a, b, c);
+  return 1;
+}

@@ -1,0 +1,11 @@
+/* issue.h - the main thread's instructions, and the end of any operation. */
+#ifndef PE_ISSUE_H
+#define PE_ISSUE_H
+
+#include "state/state.h"
+
+/* The main thread's next instruction, or several if it is alone.  *next: when to try again.  True if it used the slot. */
+bool issue(wse_fabric *f, band *b, uint32_t pe, bool alone, uint64_t now, uint64_t *next);
+void operation_ended(wse_fabric *f, band *b, uint32_t pe, int thread, uint64_t now);
+
+#endif

@@ -1,0 +1,12 @@
+/* layout.h - allocation of all arrays of the state, in their shapes.  False: there is no memory. */
+#ifndef STATE_LAYOUT_H
+#define STATE_LAYOUT_H
+
+#include "state/state.h"
+
+bool layout_fabric(wse_fabric *f, const wse_desc *d); /* what every fabric has; width, height and params are set */
+bool layout_color(wse_fabric *f, int color);          /* of a color (index): routes and sinks */
+bool layout_buffers(wse_fabric *f, int color);        /* ... its router buffers; inputs[color] is set */
+bool layout_filter_counts(wse_fabric *f, int color);  /* ... the counts of its filters */
+
+#endif
