@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from .builtins.language import BUILTINS
+from .builtins.table import BUILTINS
 from .compile import compile_program
 from .sema.frame import PREDEFINED
 from .sema.modules import Loader

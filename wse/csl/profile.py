@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..fabric.fabric import Fabric
 from .artifact import Artifact, ClassImage
+from .emit import source_line
 
 VARIABLE = "WSE_PROFILE"
 FILE = "profile.npz"
@@ -108,8 +109,6 @@ def _by_line(image: ClassImage, count: np.ndarray) -> Iterator[tuple[tuple[int, 
 
 
 def _text(artifact: Artifact, cache: dict[int, list[str]], file: int, line: int) -> str:
-    from .emit import source_line
-
     return source_line(artifact, cache, file, line) if file >= 0 else ""
 
 

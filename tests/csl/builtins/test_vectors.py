@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from csl.backend import Builder, Pe
-from wse.csl.codegen.descriptor import image
 from wse.csl.ir import ir
+from wse.csl.ir.descriptor import image
 from wse.csl.ir.ir import Addr, Const, Deref, Dsd, DsdVar, Dsr, Reg, Sys, Then, Vector
 
 

@@ -9,12 +9,14 @@ from ..ir import ir
 from ..sema import types as t
 from ..sema.convert import describe
 from ..sema.frame import Frame
-from ..sema.places import address, load, memory_of
+from ..sema.lvalues import address, constant_dsd, dsd_var, load, memory_of, store_dsd
 from ..sema.types import Type
 from ..sema.values import VOID, DsdEdit, FifoVal, GlobalVar, Mem, Ptr, Sym, Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
-from .language import builtin
+from .options import as_u16, on_control, options, struct_items
+from .table import builtin
+from .tasks import task_number
 
 MEMORY = (
     "tensor_access",
@@ -35,39 +37,6 @@ SIZES = {2: 2, 4: 4}
 
 
 # ---- changing descriptors ----
-
-
-def same_memory(a: Mem, b: Mem) -> bool:
-    return a.where == b.where and a.rest == b.rest
-
-
-def dsd_var(f: Frame, where: Mem) -> ir.DsdVar:
-    assert isinstance(where.type, t.DsdType)
-    return ir.DsdVar(where.type.kind, address(f, where), where.item)
-
-
-def store_dsd(f: Frame, where: Mem, value: Value, span: Span | None) -> None:
-    """Writes a descriptor to memory; fields of one that is changed in place alone are written alone."""
-    build = f.build
-    assert build is not None
-    target = dsd_var(f, where)
-    source = value.base if isinstance(value, DsdEdit) else value
-    if isinstance(source, Val):
-        build.emit(ir.DsdCopy(target, constant_dsd(source, span)))
-    elif isinstance(source, Mem):
-        if not same_memory(source, where):
-            build.emit(ir.DsdCopy(target, dsd_var(f, source)))
-    else:
-        raise CslError.at(span, f"a descriptor was expected, not a value of type {source.type}")
-    if isinstance(value, DsdEdit):
-        for name, item in value.edits:
-            build.emit(ir.DsdSet(target, name, item))
-
-
-def constant_dsd(value: Val, span: Span | None) -> ir.Dsd:
-    if not isinstance(value.data, ir.Dsd):
-        raise CslError.at(span, f"a descriptor was expected, not {describe(value)}")
-    return value.data
 
 
 def item_of(value: Value) -> int:
@@ -113,12 +82,6 @@ def integer(f: Frame, node: ast.Node) -> Value:
     if not t.is_integral(value.type):
         raise CslError.at(node.span, f"an integer was expected, not a value of type {value.type}")
     return value
-
-
-def as_u16(f: Frame, value: Value, span: Span) -> Value:
-    from .language import convert
-
-    return convert(f, value, t.U16, span)
 
 
 @builtin("@set_dsd_stride", 2)
@@ -443,20 +406,6 @@ def fabric_dsd(f: Frame, kind: t.DsdType, given: dict[str, Any], node: ast.Built
     return edited(made, "length", f.operand(as_u16(f, extent, node.span), node.span))
 
 
-def on_control(f: Frame, given: Any, node: ast.Node) -> tuple[str, int | None]:
-    from .tasks import task_number
-
-    value = given if isinstance(given, Val) else f.known(given)
-    if not isinstance(value.data, dict) or len(value.data) != 1:
-        raise CslError.at(node.span, ".on_control has one of .terminate, .activate, .unblock")
-    ((what, item),) = value.data.items()
-    if what == "terminate":
-        return "terminate", None
-    if what not in ("activate", "unblock"):
-        raise CslError.at(node.span, f".on_control has one of .terminate, .activate, .unblock, not .{what}")
-    return what, task_number(f, item, node.span)
-
-
 # ---- explicit DSRs ----
 
 DSR_FILES = {
@@ -524,8 +473,6 @@ builtin("@load_to_dsr_xdsr_sr", 4, None)(load_extended(3))
 
 @builtin("@load_to_dsr", 2, 3)
 def load_to_dsr(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    from .vectors import options
-
     if f.build is None:
         f.unit.deferred.append(lambda: startup_load(f, node))
         return VOID
@@ -587,9 +534,6 @@ def allocate_fifo(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 
 
 def fifo_options(f: Frame, fifo: ir.Fifo, node: ast.Node) -> None:
-    from .tasks import task_number
-    from .vectors import struct_items
-
     for name, value in struct_items(f, node).items():
         if name not in ("activate_push", "activate_pop"):
             raise CslError.at(node.span, f"a FIFO has no option {name}: known are activate_push, activate_pop")

@@ -22,8 +22,9 @@ from ..sema.types import Type
 from ..sema.values import VOID, Ptr, Run, Val, Value
 from ..syntax import ast
 from ..syntax.errors import CslError
-from .language import builtin, text_of
+from .language import text_of
 from .layout import export_pointer, layout_of
+from .table import builtin
 
 ROOTS = {"ssqrt": np.float32, "hsqrt": np.float16}
 

@@ -2,56 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..ir import ir
 from ..sema import types as t
+from ..sema.conditions import condition
 from ..sema.convert import bits_of, coerce, describe, explicit, fill, from_bits
-from ..sema.frame import Frame, expr
-from ..sema.suggest import did_you_mean
+from ..sema.exprs import convert
+from ..sema.frame import Frame
 from ..sema.types import Type
 from ..sema.values import VOID, FnRef, Ptr, Range, Run, Sym, Val, Value, concrete, zero
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
-
-
-class Builtin(NamedTuple):
-    """handler: (frame, node, wanted type) -> value.  least, most: number of arguments; most None: any."""
-
-    handler: Callable
-    least: int
-    most: int | None
-
-
-BUILTINS: dict[str, Builtin] = {}
-
-
-def builtin(name: str, least: int, most: int | None = -1) -> Callable:
-    """Registers the handler of a builtin; most is `least` if it is not given."""
-
-    def add(handler: Callable) -> Callable:
-        BUILTINS[name] = Builtin(handler, least, least if most == -1 else most)
-        return handler
-
-    return add
-
-
-@expr(ast.BuiltinCall)
-def builtin_call(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    found = BUILTINS.get(node.name)
-    if found is None or (node.name.startswith("@wse_") and not f.instance.library):
-        public = [name for name in BUILTINS if not name.startswith("@wse_")]
-        raise CslError.at(node.span, f"there is no builtin {node.name}{did_you_mean(node.name, public)}")
-    handler, least, most = found
-    count = len(node.args)
-    if count < least or (most is not None and count > most):
-        wanted = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
-        raise CslError.at(node.span, f"{node.name} takes {wanted} argument{'s' * (wanted != '1')}, not {count}")
-    return handler(f, node, want)
+from .table import builtin
 
 
 def text_of(f: Frame, node: ast.Node, what: str) -> str:
@@ -97,31 +65,6 @@ def as_(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     kind = f.type(node.args[0])
     value = f.expr(node.args[1], kind)
     return convert(f, value, kind, node.span)
-
-
-def convert(f: Frame, value: Value, kind: Type, span: Span) -> Value:
-    """@as(kind, value)"""
-    if isinstance(value, Val):
-        return explicit(value, kind, span)
-    source = value.type
-    if source is kind:
-        return value
-    inner = kind.tag if isinstance(kind, t.EnumType) else kind
-    outer = source.tag if isinstance(source, t.EnumType) else source
-    ids = isinstance(inner, t.IdType) and t.is_integral(outer)
-    ids |= isinstance(outer, t.IdType) and isinstance(inner, t.IntType)
-    numbers = (t.is_number(inner) or inner is t.BOOL) and (t.is_number(outer) or outer is t.BOOL)
-    if inner.ir is None or not (numbers or ids) or not isinstance(value, Run):
-        return f.coerce(value, kind, span)
-    build = f.need_run(span, "a conversion")
-    if inner.ir == outer.ir:
-        return Run(kind, value.value)
-    reg = build.reg(inner.ir)
-    if inner is t.BOOL:
-        build.emit(ir.Bin("ne", reg, value.value, ir.Const(outer.ir or "u16", 0)))
-    else:
-        build.emit(ir.Convert(reg, value.value))
-    return Run(kind, reg)
 
 
 @builtin("@bitcast", 2)
@@ -370,8 +313,6 @@ def comptime_print(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 def assert_(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     if f.build is None:
         return comptime_assert(f, node, want)
-    from ..sema.exprs import condition
-
     build = f.build
     good, bad = build.new_block(), build.new_block()
     decided = condition(f, node.args[0], good, bad)
@@ -417,8 +358,6 @@ def import_module(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 
 @builtin("@import_comptime_value", 2)
 def import_comptime_value(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    import json
-
     kind = f.type(node.args[0])
     name = text_of(f, node.args[1], "the name of the file")
     path, _ = f.unit.program.loader.find(name, f.instance.file, node.span)

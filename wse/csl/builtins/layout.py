@@ -14,12 +14,13 @@ from ..sema import types as t
 from ..sema.calls import entry
 from ..sema.convert import describe
 from ..sema.frame import Frame, at_of
-from ..sema.places import load
+from ..sema.lvalues import load
 from ..sema.types import Type
 from ..sema.values import VOID, FnRef, GlobalVar, Ptr, Sym, Val, Value, concrete, key_of
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
-from .language import builtin, text_of
+from .language import text_of
+from .table import builtin
 
 LETTERS = {t.DIRECTIONS.index(name): name[0] for name in t.DIRECTIONS}
 POPS = ("no_pop", "always_pop", "pop_on_advance", "pop_on_advance_nop")

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ..ir import ir
 from ..sema import types as t
 from ..sema.calls import entry
 from ..sema.convert import describe
-from ..sema.frame import Builder, Frame, at_of
-from ..sema.places import load
+from ..sema.exprs import convert
+from ..sema.frame import Frame, at_of
+from ..sema.lvalues import load
 from ..sema.types import Type
 from ..sema.values import VOID, FnRef, Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
-from .language import builtin, struct_of
+from .language import struct_of
+from .table import builtin
 
-TEARDOWN_TASK = 29
-ROUTES_REGISTER, IN_TEARDOWN = 0x7F20, 1 << 14  # word address for color 0, bit
 MEMCPY_TASKS = (27, 28, 30)
 QUEUES = {"wse2": (8, 6), "wse3": (8, 8)}  # input, output
 
@@ -47,8 +46,6 @@ def id_builtin(name: str, kind: Type, *from_ids: Type) -> None:
             raise CslError.at(node.args[0].span, f"{node.name} takes an integer, not {shown}")
         if not isinstance(value, Val):
             if kind is t.COLOR:
-                from .language import convert
-
                 return convert(f, value, kind, node.span)
             raise CslError.at(node.args[0].span, "this number is not known at compile time")
         number = concrete(value)
@@ -262,23 +259,3 @@ def set_teardown_handler(f: Frame, node: ast.BuiltinCall, want: Type | None) -> 
         )
     f.unit.teardown[color] = (entry(f.unit, fn, node.span), node.span)
     return VOID
-
-
-def dispatch_teardown(unit: Any, handlers: dict[int, str]) -> str:
-    """A function that calls the handlers of the colors that are in teardown: bit 14 of their routes' register."""
-    function = ir.Function(unit.unique("teardown"), [], None, [], "teardown")
-    build = Builder(function)
-    for color, handler in handlers.items():
-        word, bit, torn = build.reg("u16"), build.reg("u16"), build.reg("bool")
-        build.emit(ir.Sys("cfgld", word, [ir.Const("u16", ROUTES_REGISTER + color)]))
-        build.emit(ir.Bin("and", bit, word, ir.Const("u16", IN_TEARDOWN)))
-        build.emit(ir.Bin("ne", torn, bit, ir.Const("u16", 0)))
-        call, after = build.new_block(), build.new_block()
-        build.branch(torn, call, after)
-        build.start(call)
-        build.emit(ir.Call(None, handler, []))
-        build.jump(after)
-        build.start(after)
-    build.emit(ir.Return())
-    unit.out.functions.append(function)
-    return function.name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ...machine import isa
 from ..ir import ir
@@ -16,8 +16,9 @@ from ..sema.values import VOID, Run, Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .dsds import DSR_FILES, descriptor_operand
-from .language import builtin
-from .tasks import function_of, task_number
+from .options import Given, options
+from .table import builtin
+from .tasks import function_of
 
 NONE = ""
 # Every VECTOR row of isa.def with elements is a builtin of its name: types of destination, first source, second source,
@@ -29,86 +30,6 @@ OPERATIONS: dict[str, tuple[str, str, str, str]] = {
 }
 SAME = {"movh2s": "fh2s", "movs2h": "fs2h"}
 ELEMENTS: dict[str, Type] = {type.name: t.PRIMITIVES[type.csl] for type in isa.TYPES.values() if type.csl}
-OPTIONS = (
-    "async", "activate", "unblock", "on_control", "priority", "ut_id", "index", "simd_mode", "save_address",
-    "single_step",
-)  # fmt: skip
-PRIORITIES = {"low": 0, "medium": 1, "high": 2}
-
-
-@dataclass(eq=False)
-class Given:
-    """The options of an operation."""
-
-    then: ir.Then = ir.NO_OPTIONS
-    index: ir.Value | None = None
-    save_address: bool = False
-    on_control: tuple[str, int | None] | None = None
-
-
-def struct_items(f: Frame, node: ast.Node) -> dict[str, Value]:
-    """Fields of a literal, which may be run-time values, or of a known struct."""
-    if isinstance(node, ast.StructLit) and node.type is None:
-        return {item.name or "": f.expr(item.value) for item in node.items}
-    value = f.known(node)
-    if isinstance(value.data, list) and not value.data:
-        return {}
-    if not isinstance(value.data, dict):
-        raise CslError.at(node.span, f"a struct of options was expected, not {describe(value)}")
-    return dict(value.data)
-
-
-def options(f: Frame, node: ast.Node) -> Given:
-    items = struct_items(f, node)
-    for name in items:
-        if name not in OPTIONS:
-            raise CslError.at(
-                node.span, f"an operation has no option {name or 'without a name'}: known are {', '.join(OPTIONS)}"
-            )
-    if "activate" in items and "unblock" in items:
-        raise CslError.at(node.span, "an operation has .activate or .unblock, not both")
-    given = Given()
-    if "index" in items:
-        from .dsds import as_u16
-
-        given.index = f.operand(as_u16(f, items["index"], node.span), node.span)
-    if "on_control" in items:
-        from .dsds import on_control
-
-        given.on_control = on_control(f, items["on_control"], node)
-    given.save_address = truth(items, "save_address", node.span)
-    given.then = ir.Then(
-        truth(items, "async", node.span),
-        task_number(f, items["activate"], node.span) if "activate" in items else None,
-        task_number(f, items["unblock"], node.span) if "unblock" in items else None,
-        known_number(f, items["ut_id"], t.UT_ID, node.span) if "ut_id" in items else None,
-        priority(items["priority"], node.span) if "priority" in items else None,
-    )
-    return given
-
-
-def truth(items: dict[str, Value], name: str, span: Span) -> bool:
-    value = items.get(name)
-    if value is None:
-        return False
-    if not isinstance(value, Val) or value.type is not t.BOOL:
-        raise CslError.at(span, f".{name} is true or false, known at compile time")
-    return bool(concrete(value))
-
-
-def known_number(f: Frame, value: Value, kind: Type, span: Span) -> int:
-    made = f.coerce(value, kind, span)
-    if not isinstance(made, Val):
-        raise CslError.at(span, "this option must be known at compile time")
-    return concrete(made)
-
-
-def priority(value: Value, span: Span) -> int:
-    if isinstance(value, Val) and isinstance(value.data, dict):
-        chosen = [name for name, item in value.data.items() if item.data is True]
-        if len(chosen) == 1 and chosen[0] in PRIORITIES:
-            return PRIORITIES[chosen[0]]
-    raise CslError.at(span, "a priority is .{ .high = true }, .{ .medium = true } or .{ .low = true }")
 
 
 # ---- operands ----

@@ -11,7 +11,7 @@ from typing import Any
 from ..ir import ir
 from ..ir.fold import bits_of
 from ..ir.ir import BITS, COMPARE, FLOAT, SIGNED, Addr, Const, Reg, Value
-from ..ir.optimize import read, targets, written
+from ..ir.registers import targets, use_counts, written
 from .context import Context
 from .mir import PHYSICAL, Imm, Ins, Label, MBlock, MFunction, Sym, V
 from .registers import block_order
@@ -54,7 +54,7 @@ class Selector(VectorSelector, WideSelector):
         """The function over virtual registers."""
         blocks = {block.id: block for block in self.function.blocks}
         self.at = self.function.at
-        self.used = _use_counts(self.function)
+        self.used = use_counts(self.function)
         params = [self.group(p) for p in self.function.params] if self.entry is None else []
         for i, block in enumerate(self.function.blocks):
             self.begin(block.id)
@@ -546,21 +546,6 @@ class Selector(VectorSelector, WideSelector):
 
 def callee_result(context: Context, name: str) -> bool:
     return context.functions[name].result is not None
-
-
-def _use_counts(function: ir.Function) -> dict[Reg, tuple[int, bool]]:
-    """Per register how often it is read, and whether by a branch only."""
-    counts: dict[Reg, tuple[int, bool]] = {}
-    defined: dict[Reg, int] = {}
-    for block in function.blocks:
-        for instr in block.code:
-            for reg in written(instr):
-                defined[reg] = defined.get(reg, 0) + 1
-            for reg in read(instr):
-                n, branched = counts.get(reg, (0, True))
-                counts[reg] = n + 1, branched and isinstance(instr, ir.Branch)
-    # a register that is assigned twice (the test of a loop that was turned) is read by as many branches
-    return {reg: (1 if n == defined.get(reg, 0) else n, branched) for reg, (n, branched) in counts.items()}
 
 
 def _finish_branches(function: MFunction) -> None:

@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ...machine import isa
-from ..ir import ir
+from ..ir import descriptor, ir
+from ..ir.descriptor import EXTENDED
 from ..ir.ir import BITS, Addr, Const, Deref, Dsd, DsdVar, Dsr, FifoRef, Reg, Value
-from . import descriptor
-from .descriptor import EXTENDED
+from ..ir.optimize import body_of
+from ..ir.registers import use_counts
+from .context import Context
 from .mir import PHYSICAL, Imm, Ins, Label, Sym, V
-
-if TYPE_CHECKING:
-    from .context import Context
 
 FILES = ("dest", "src0", "src1")
 GROUP = PHYSICAL[28:32]
@@ -348,9 +347,6 @@ class VectorSelector:
     # @map.
 
     def do_map(self, instr: ir.Map) -> None:
-        from ..ir.optimize import body_of
-        from .select import _use_counts
-
         function = self.context.functions[instr.function]
         taken: set[tuple[str, int]] = set()
         out = self.map_output(instr, taken)
@@ -382,7 +378,7 @@ class VectorSelector:
             self.emit("ld16" if BITS[element.type] == 16 else "ld32", self.v(element), base, imm=imm)
         result = Reg(function.result, "result") if function.result is not None else None
         body, self.next_label = body_of(function, args, result, put, self.next_label, self.at)
-        self.used |= _use_counts(ir.Function("body", [], None, body))
+        self.used |= use_counts(ir.Function("body", [], None, body))
         self.inline_blocks(body)
         self.begin(put)
         if out is not None and result is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ... import _engine
+from ...machine import isa
 from . import ir
 from .ir import BITS, FLOAT, SIGNED, Bin, Bitcast, Const, Convert, Copy, Instr, Select, Un
 
@@ -19,9 +21,6 @@ def wrap(type: str, value: int) -> int:
 
 def bits_of(constant: Const, fp16: str = "f16") -> int:
     """The bits of a constant as an unsigned integer."""
-    from ... import _engine
-    from ...machine import isa
-
     type, value = constant.type, constant.value
     if type == "f32":
         with np.errstate(over="ignore"):

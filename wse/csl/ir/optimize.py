@@ -3,12 +3,13 @@ dropped, loops turned so that their test stands at the end."""
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 
 from . import ir
 from .divide import expand
 from .fold import fold
 from .ir import Block, Branch, Call, Const, Copy, Function, Instr, Jump, Map, Reg, Return, Trap, Unit
+from .registers import _WRITTEN, copy_instr, read, rename, targets, written
 from .value_numbering import reuse
 
 INLINE_MOST = 14  # instructions of a function that is inlined wherever it is called
@@ -154,60 +155,8 @@ def body_of(
     return blocks, next_id
 
 
-def copy_instr(instr: Instr, change) -> Instr:
-    """A copy with every register replaced by change(register)."""
-    new = object.__new__(type(instr))
-    for name, value in vars(instr).items():
-        setattr(new, name, rename(value, change))
-    return new
-
-
-def rename(value, change):
-    """A value, operand or list of them with every register replaced."""
-    if isinstance(value, Reg):
-        return change(value)
-    if isinstance(value, ir.Deref | ir.DsdVar) and isinstance(value.addr, Reg):
-        return replace(value, addr=change(value.addr))
-    if isinstance(value, list):
-        return [rename(v, change) for v in value]
-    return value
-
-
 # --- registers of an instruction
 # ---------------------------------------------------------------------------------------
-
-_WRITTEN = {"dst", "dst2", "result"}
-
-
-def written(instr: Instr) -> list[Reg]:
-    """Registers that the instruction assigns.  dst of a Vector is an operand, not a result."""
-    found = []
-    for name in ("dst", "dst2", "result"):
-        value = getattr(instr, name, None)
-        if isinstance(value, Reg):
-            found.append(value)
-    return found
-
-
-def read(instr: Instr) -> list[Reg]:
-    """Registers that the instruction reads."""
-    found: list[Reg] = []
-    for name, value in vars(instr).items():
-        if isinstance(value, Reg):
-            if name not in _WRITTEN:
-                found.append(value)
-        elif isinstance(value, list):
-            for item in value:
-                found += [item] if isinstance(item, Reg) else _inner(item)
-        else:
-            found += _inner(value)
-    return found
-
-
-def _inner(value) -> list[Reg]:
-    if isinstance(value, ir.Deref | ir.DsdVar):
-        return [value.addr] if isinstance(value.addr, Reg) else []
-    return []
 
 
 # --- simplification ---------------------------------------------------------------------------------------------------
@@ -297,15 +246,6 @@ def _trim(block: Block) -> None:
             del block.code[i + 1 :]
             return
     block.code.append(Return())
-
-
-def targets(instr: Instr) -> list[int]:
-    """Blocks a terminator may go to, the likelier first."""
-    if isinstance(instr, Jump):
-        return [instr.to]
-    if isinstance(instr, Branch):
-        return [instr.then, instr.other]
-    return []
 
 
 def _retarget(instr: Instr, change: dict[int, int]) -> bool:

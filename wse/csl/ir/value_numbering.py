@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from . import ir
 from .ir import BITS, Addr, Bin, Bitcast, Const, Convert, Copy, Function, Instr, Load, Reg, Select, Store, Un
+from .registers import written
 
 _PURE = (Bin, Un, Convert, Bitcast, Select)
 _HARMLESS = (*_PURE, Copy, Load, Store, ir.Jump, ir.Branch, ir.Return, ir.Trap)
@@ -30,8 +31,6 @@ class _Block:
         self.memory: dict[tuple[str, int, str], tuple[ir.Value, int]] = {}
 
     def run(self, block: ir.Block) -> bool:
-        from .optimize import written
-
         changed = False
         for i, instr in enumerate(block.code):
             known = self.known(instr)

@@ -10,7 +10,7 @@ from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from . import types as t
 from .frame import Builder, Frame, Left, Returned, at_of, expr
-from .places import load, memory_of, store_mem
+from .lvalues import load, memory_of, store_mem
 from .types import Type
 from .values import VOID, DsdEdit, FnRef, GlobalVar, Run, Val, Value, copy_of
 

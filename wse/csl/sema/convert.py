@@ -16,7 +16,7 @@ import numpy as np
 from ..syntax.errors import CslError, Span
 from . import types as t
 from .types import Type
-from .values import FnRef, Sym, Val, concrete, dtype_of, sym, zeros
+from .values import FnRef, Sym, Val, concrete, dtype_of, sym, zero, zeros
 
 
 def round_float(kind: Type, value: float) -> float:
@@ -150,8 +150,6 @@ def pointer_fits(source: t.PointerType, kind: t.PointerType) -> bool:
 
 
 def undefined(kind: Type, span: Span | None) -> Val:
-    from .values import zero
-
     if kind.is_comptime and kind not in (t.COMPTIME_INT, t.COMPTIME_FLOAT):
         raise CslError.at(span, f"a value of type {kind} cannot be undefined")
     return zero(kind)

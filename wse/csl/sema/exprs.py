@@ -9,9 +9,10 @@ from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from . import arith
 from . import types as t
-from .convert import array_from, describe
-from .frame import Broken, Frame, Loop, expr
-from .places import address_of, deref_place, ident_place, index_place, load
+from .conditions import condition, logical, truth
+from .convert import array_from, describe, explicit, pointer_fits
+from .frame import Frame, expr
+from .lvalues import address_of, deref_place, ident_place, index_place, load, store_mem
 from .types import Type
 from .values import UNDEFINED, VOID, Mem, Run, Val, Value, concrete
 
@@ -105,8 +106,6 @@ def struct_lit(f: Frame, node: ast.StructLit, want: Type | None) -> Value:
 
 def struct_in_memory(f: Frame, kind: Any, named: dict[str, Value], node: ast.StructLit) -> Mem:
     """A struct with run-time fields, in memory of its own."""
-    from .places import store_mem
-
     assert isinstance(kind, t.StructType)
     memory = f.unit.local(f, kind, "literal", node.span)
     for name, (field, default) in kind.fields.items():
@@ -131,8 +130,6 @@ def array_lit(f: Frame, node: ast.ArrayLit, want: Type | None) -> Value:
         return array_from(kind, values, node.span)
     if len(values) != kind.count:
         raise CslError.at(node.span, f"{kind} has {kind.count} elements, not {len(values)}")
-    from .places import store_mem
-
     memory = f.unit.local(f, kind, "literal", node.span)
     for i, (value, item) in enumerate(zip(values, node.items, strict=True)):
         store_mem(f, memory.at(i * kind.elem.size, kind.elem), value, item.span)
@@ -229,100 +226,6 @@ def shift(f: Frame, op: str, left: Value, right: Value, span: Span) -> Value:
     return Run(left.type, reg)
 
 
-def logical(f: Frame, node: ast.Binary) -> Value:
-    """and, or: the right side is only looked at if the left does not decide."""
-    build = f.build
-    if build is None:
-        left = truth(f, node.left)
-        if left == (node.op == "or"):
-            return Val(t.BOOL, left)
-        return Val(t.BOOL, truth(f, node.right))
-    yes, no, end = build.new_block(), build.new_block(), build.new_block()
-    decided = condition(f, node, yes, no)
-    if decided is not None:
-        return Val(t.BOOL, decided)
-    reg = build.variable("bool", "")
-    for block, value in ((yes, 1), (no, 0)):
-        build.start(block)
-        build.emit(ir.Copy(reg, ir.Const("bool", value)))
-        build.jump(end)
-    build.start(end)
-    return Run(t.BOOL, reg)
-
-
-def truth(f: Frame, node: ast.Node) -> bool:
-    """A condition that is known."""
-    value = f.expr(node, t.BOOL)
-    check_bool(value, node.span)
-    if not isinstance(value, Val):
-        raise CslError.at(node.span, "this condition is not known at compile time")
-    return bool(concrete(value))
-
-
-def check_bool(value: Value, span: Span) -> None:
-    if value.type is not t.BOOL:
-        what = describe(value) if isinstance(value, Val) else f"a value of type {value.type}"
-        raise CslError.at(span, f"a condition must be a bool, not {what}")
-
-
-def condition(f: Frame, node: ast.Node, yes: ir.Block, no: ir.Block) -> bool | None:
-    """Goes to one of the blocks.  A condition that is known is returned, and nothing goes anywhere."""
-    build = f.build
-    assert build is not None
-    if isinstance(node, ast.Binary) and node.op in ("and", "or"):
-        more = build.new_block()
-        stops = node.op == "or"
-        first = condition(f, node.left, *((yes, more) if stops else (more, no)))
-        if first is not None:
-            return stops if first == stops else condition(f, node.right, yes, no)
-        build.start(more)
-        if build.block is None:  # the left side has decided after all
-            return None
-        build.depth += 1
-        second = condition(f, node.right, yes, no)
-        build.depth -= 1
-        if second is not None:
-            build.jump(yes if second else no)
-        return None
-    if isinstance(node, ast.Unary) and node.op == "!":
-        decided = condition(f, node.operand, no, yes)
-        return None if decided is None else not decided
-    value = f.expr(node, t.BOOL)
-    check_bool(value, node.span)
-    if isinstance(value, Val):
-        return bool(concrete(value))
-    build.branch(f.operand(value, node.span), yes, no)
-    return None
-
-
-@expr(ast.BlockExpr)
-def block_expr(f: Frame, node: ast.BlockExpr, want: Type | None) -> Value:
-    """A labelled block as an expression: `break :label value` gives its value."""
-    from .stmts import block_body
-
-    build = f.build
-    if build is None:
-        try:
-            block_body(f, node.body)
-        except Broken as broken:
-            if broken.label != node.label or broken.value is None:
-                raise
-            return broken.value
-        raise CslError.at(node.span, f"the block {node.label} ends without a value: break :{node.label} gives one")
-    loop = Loop(node.label, build.new_block(), None)
-    loop.values = []
-    build.loops.append(loop)
-    block_body(f, node.body)
-    build.loops.pop()
-    if build.block is not None or not loop.values:
-        raise CslError.at(node.span, f"the block {node.label} may end without a value: break :{node.label} gives one")
-    if len(loop.values) == 1:
-        build.block, value, _ = loop.values[0]
-        return value
-    kind = arms_type(f, loop.values, want, node.span)
-    return join(f, loop.values, loop.after, kind, node.span)
-
-
 @expr(ast.IfExpr)
 def if_expr(f: Frame, node: ast.IfExpr, want: Type | None) -> Value:
     build = f.build
@@ -404,8 +307,6 @@ def joined(ends: list, span: Span) -> Type:
 
 
 def pointer_join(a: Value, b: Value, span: Span) -> Value:
-    from .convert import pointer_fits
-
     if pointer_fits(b.type, a.type):
         return a
     if pointer_fits(a.type, b.type):
@@ -414,8 +315,6 @@ def pointer_join(a: Value, b: Value, span: Span) -> Value:
 
 
 def join(f: Frame, ends: list, end: ir.Block, kind: Type, span: Span) -> Value:
-    from .places import store_mem
-
     build = f.build
     assert build is not None
     memory = f.unit.local(f, kind, "chosen", span) if kind.ir is None else None
@@ -493,8 +392,26 @@ def struct_type(f: Frame, node: ast.StructType, want: Type | None) -> Val:
     return Val(t.TYPE, t.intern(key, lambda: t.StructType("struct", fields)))
 
 
-@expr(ast.Switch)
-def switch_expr(f: Frame, node: ast.Switch, want: Type | None) -> Value:
-    from .switches import switch_value
-
-    return switch_value(f, node, want)
+def convert(f: Frame, value: Value, kind: Type, span: Span) -> Value:
+    """@as(kind, value)"""
+    if isinstance(value, Val):
+        return explicit(value, kind, span)
+    source = value.type
+    if source is kind:
+        return value
+    inner = kind.tag if isinstance(kind, t.EnumType) else kind
+    outer = source.tag if isinstance(source, t.EnumType) else source
+    ids = isinstance(inner, t.IdType) and t.is_integral(outer)
+    ids |= isinstance(outer, t.IdType) and isinstance(inner, t.IntType)
+    numbers = (t.is_number(inner) or inner is t.BOOL) and (t.is_number(outer) or outer is t.BOOL)
+    if inner.ir is None or not (numbers or ids) or not isinstance(value, Run):
+        return f.coerce(value, kind, span)
+    build = f.need_run(span, "a conversion")
+    if inner.ir == outer.ir:
+        return Run(kind, value.value)
+    reg = build.reg(inner.ir)
+    if inner is t.BOOL:
+        build.emit(ir.Bin("ne", reg, value.value, ir.Const(outer.ir or "u16", 0)))
+    else:
+        build.emit(ir.Convert(reg, value.value))
+    return Run(kind, reg)

@@ -13,10 +13,10 @@ from ..syntax import ast
 from ..syntax.errors import CslError
 from . import batch as together
 from . import types as t
+from .conditions import condition, truth
 from .convert import describe
-from .exprs import condition, truth
 from .frame import Broken, Builder, Continued, Frame, Loop, at_of, stmt
-from .places import load, memory_of
+from .lvalues import address, load, memory_of, offset_by, pointee
 from .types import Type
 from .values import GlobalVar, Mem, Range, Run, Sym, Val, Value, concrete
 
@@ -106,8 +106,6 @@ def for_(f: Frame, node: ast.For) -> None:
     where = f.place(node.items[0])
     kind = where.type
     if isinstance(kind, t.PointerType) and not kind.many and isinstance(kind.elem, t.ArrayType):
-        from .places import pointee
-
         where = pointee(f, load(f, where, node.span), kind.elem, node.span)
     items = where if isinstance(where, Mem) else load(f, where, node.items[0].span)
     if isinstance(items, Val) and isinstance(items.data, Range):
@@ -269,8 +267,6 @@ def for_array(f: Frame, node: ast.For, where: Any, items: Value) -> None:
 
 
 def item_of(f: Frame, node: ast.For, where: Any, elem: Type, index: ir.Reg) -> Any:
-    from .places import address, offset_by
-
     if not isinstance(where, Mem):
         raise CslError.at(node.items[0].span, "this array cannot be gone through at run time: it is no variable")
     place = offset_by(f, where, elem, Run(t.U16, index), elem.size or 0, node.span)

@@ -11,6 +11,7 @@ from ..syntax.parser import parse
 from . import types as t
 from .convert import explicit
 from .frame import Frame
+from .suggest import did_you_mean
 from .types import Type
 from .values import FnRef, GlobalVar, Val, copy_of, zero
 
@@ -46,8 +47,6 @@ class Loader:
         if name.startswith("<") and name.endswith(">"):
             path = LIBRARY / f"{name[1:-1]}.csl"
             if ".." in name or not path.is_file():
-                from .suggest import did_you_mean
-
                 known = [str(p.relative_to(LIBRARY).with_suffix("")) for p in LIBRARY.rglob("*.csl")]
                 raise CslError.at(span, f"there is no library {name}{did_you_mean(name[1:-1], known)}")
             return path, True

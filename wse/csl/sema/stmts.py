@@ -8,9 +8,10 @@ from ..ir import ir
 from ..syntax import ast
 from ..syntax.errors import CslError
 from . import types as t
-from .exprs import condition, operate, truth
-from .frame import Broken, Continued, Frame, Loop, Returned, stmt
-from .places import load, store, store_mem
+from .conditions import condition, truth
+from .exprs import arms_type, join, operate
+from .frame import Broken, Continued, Frame, Loop, Returned, expr, stmt
+from .lvalues import load, store, store_mem
 from .types import Type
 from .values import VOID, Cell, DsdEdit, FnRef, Mem, RegVar, Run, Val, Value, copy_of, zero
 
@@ -241,3 +242,29 @@ def if_(f: Frame, node: ast.If) -> None:
             build.jump(end)
     build.depth -= 1
     build.start(end)
+
+
+@expr(ast.BlockExpr)
+def block_expr(f: Frame, node: ast.BlockExpr, want: Type | None) -> Value:
+    """A labelled block as an expression: `break :label value` gives its value."""
+    build = f.build
+    if build is None:
+        try:
+            block_body(f, node.body)
+        except Broken as broken:
+            if broken.label != node.label or broken.value is None:
+                raise
+            return broken.value
+        raise CslError.at(node.span, f"the block {node.label} ends without a value: break :{node.label} gives one")
+    loop = Loop(node.label, build.new_block(), None)
+    loop.values = []
+    build.loops.append(loop)
+    block_body(f, node.body)
+    build.loops.pop()
+    if build.block is not None or not loop.values:
+        raise CslError.at(node.span, f"the block {node.label} may end without a value: break :{node.label} gives one")
+    if len(loop.values) == 1:
+        build.block, value, _ = loop.values[0]
+        return value
+    kind = arms_type(f, loop.values, want, node.span)
+    return join(f, loop.values, loop.after, kind, node.span)

@@ -9,7 +9,7 @@ from . import arith
 from . import types as t
 from .convert import describe
 from .exprs import choose, operate
-from .frame import Frame, stmt
+from .frame import Frame, expr, stmt
 from .types import Type
 from .values import Run, Val, Value, concrete
 
@@ -124,3 +124,8 @@ def arm_expr(arm: ast.Arm) -> ast.Node:
 
 def arm_value(f: Frame, arm: ast.Arm, want: Type | None) -> Value:
     return f.expr(arm_expr(arm), want)
+
+
+@expr(ast.Switch)
+def switch_expr(f: Frame, node: ast.Switch, want: Type | None) -> Value:
+    return switch_value(f, node, want)

@@ -9,17 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from ..codegen.image import Image, sym_words
 from ..ir import ir
+from ..syntax import ast
 from ..syntax.errors import CslError, Findings, Span
 from . import types as t
-from .calls import Lowered, Signature, addressed_names
+from .calls import Lowered, Signature, addressed_names, entry
 from .frame import Builder, Frame, Left, at_of
+from .memory import Image, sym_words
 from .modules import MAX_IMPORTS, Instance, Loader
 from .types import Type
 from .values import FnRef, GlobalVar, Mem, Sym, Val, copy_of, key_of
 
 MAX_FUNCTIONS = 4000
+TEARDOWN_TASK = 29
+ROUTES_REGISTER, IN_TEARDOWN = 0x7F20, 1 << 14  # word address for color 0, bit
 MAX_STEPS = 40_000_000  # rounds of loops and calls at compile time
 
 
@@ -121,8 +124,6 @@ class Unit:
 
     def run_comptimes(self) -> None:
         """The comptime blocks of all modules, and what they reach."""
-        from ..syntax import ast
-
         while self._pending:
             instance = self._pending.popleft()
             for block in instance.file.comptimes:
@@ -145,8 +146,6 @@ class Unit:
             self.program.findings.add(left.misplaced())
 
     def export_named(self, instance: Instance, name: str) -> None:
-        from .calls import entry
-
         found = instance.resolve(name)
         assert isinstance(found, Val)
         self.export_function(name, entry(self, found.data, found.data.decl.name_span), found.data.decl.name_span)
@@ -296,8 +295,6 @@ class Unit:
 
     def bind_teardown(self) -> None:
         """One task for all colors with a handler of their own."""
-        from ..builtins.tasks import TEARDOWN_TASK, dispatch_teardown
-
         if self.teardown:
             lowered, span = next(iter(self.teardown.values()))
             handlers = {color: handler.name for color, (handler, _) in self.teardown.items()}
@@ -395,6 +392,24 @@ class Unit:
 
 
 def is_import(node: Any) -> bool:
-    from ..syntax import ast
-
     return isinstance(node, ast.BuiltinCall) and node.name == "@import_module"
+
+
+def dispatch_teardown(unit: Any, handlers: dict[int, str]) -> str:
+    """A function that calls the handlers of the colors that are in teardown: bit 14 of their routes' register."""
+    function = ir.Function(unit.unique("teardown"), [], None, [], "teardown")
+    build = Builder(function)
+    for color, handler in handlers.items():
+        word, bit, torn = build.reg("u16"), build.reg("u16"), build.reg("bool")
+        build.emit(ir.Sys("cfgld", word, [ir.Const("u16", ROUTES_REGISTER + color)]))
+        build.emit(ir.Bin("and", bit, word, ir.Const("u16", IN_TEARDOWN)))
+        build.emit(ir.Bin("ne", torn, bit, ir.Const("u16", 0)))
+        call, after = build.new_block(), build.new_block()
+        build.branch(torn, call, after)
+        build.start(call)
+        build.emit(ir.Call(None, handler, []))
+        build.jump(after)
+        build.start(after)
+    build.emit(ir.Return())
+    unit.out.functions.append(function)
+    return function.name

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import ir
+from ..ir import descriptor, ir
 from ..sema import types as t
 from ..sema.convert import bits_of
 from ..sema.types import Type
 from ..sema.values import FnRef, GlobalVar, Ptr, Sym, Val
 from ..syntax.errors import CslError
-from . import descriptor
 
 
 class Image:

@@ -1,4 +1,4 @@
-"""Places: where something lies, reading it, changing it, its address."""
+"""Lvalues: reading and writing variables and memory, addresses, elements and members."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ..syntax.errors import CslError, Span
 from . import types as t
 from .convert import describe
 from .frame import Frame, place
+from .suggest import did_you_mean, suggestion
 from .types import Type
 from .values import (
     Cell,
@@ -170,8 +171,6 @@ def store_mem(f: Frame, where: Mem, value: Value, span: Span | None) -> None:
         return
     value = f.coerce(value, kind, span)
     if isinstance(kind, t.DsdType):
-        from ..builtins.dsds import store_dsd
-
         store_dsd(f, where, value, span)
     elif isinstance(value, Val) and isinstance(kind, t.StructType):
         for name, (field, _) in kind.fields.items():
@@ -278,8 +277,6 @@ def ident_place(f: Frame, node: ast.Ident) -> Any:
 
 
 def unknown(f: Frame, node: ast.Ident) -> CslError:
-    from .suggest import suggestion
-
     return CslError.at(node.span, f"{node.name} is not declared{suggestion(f, node.name)}")
 
 
@@ -424,6 +421,109 @@ def offset_by(f: Frame, base: Mem, kind: Type, index: Value, size: int, span: Sp
 
 @place(ast.Member)
 def member_place(f: Frame, node: ast.Member) -> Any:
-    from .members import member
-
     return member(f, f.place(node.base), node)
+
+
+# ---- descriptors in memory ----
+
+
+def same_memory(a: Mem, b: Mem) -> bool:
+    return a.where == b.where and a.rest == b.rest
+
+
+def dsd_var(f: Frame, where: Mem) -> ir.DsdVar:
+    assert isinstance(where.type, t.DsdType)
+    return ir.DsdVar(where.type.kind, address(f, where), where.item)
+
+
+def store_dsd(f: Frame, where: Mem, value: Value, span: Span | None) -> None:
+    """Writes a descriptor to memory; fields of one that is changed in place alone are written alone."""
+    build = f.build
+    assert build is not None
+    target = dsd_var(f, where)
+    source = value.base if isinstance(value, DsdEdit) else value
+    if isinstance(source, Val):
+        build.emit(ir.DsdCopy(target, constant_dsd(source, span)))
+    elif isinstance(source, Mem):
+        if not same_memory(source, where):
+            build.emit(ir.DsdCopy(target, dsd_var(f, source)))
+    else:
+        raise CslError.at(span, f"a descriptor was expected, not a value of type {source.type}")
+    if isinstance(value, DsdEdit):
+        for name, item in value.edits:
+            build.emit(ir.DsdSet(target, name, item))
+
+
+def constant_dsd(value: Val, span: Span | None) -> ir.Dsd:
+    if not isinstance(value.data, ir.Dsd):
+        raise CslError.at(span, f"a descriptor was expected, not {describe(value)}")
+    return value.data
+
+
+# ---- members: names of a module, fields of a struct, members of an enum ----
+
+
+def member(f: Frame, base: Any, node: ast.Member) -> Any:
+    """The place or value of base.name."""
+    kind = base.type
+    if isinstance(kind, t.PointerType) and not kind.many and not isinstance(kind.elem, t.FnType):
+        base = pointee(f, load(f, base, node.base.span), kind.elem, node.span)
+        kind = base.type
+    if isinstance(base, Mem):
+        return member_of_memory(base, node)
+    if isinstance(base, GlobalVar) and f.build is not None and base.mutable and not kind.is_comptime:
+        return member_of_memory(memory_of(f, base), node)
+    if isinstance(base, Run) or not isinstance(base, Val | Cell | ElemPlace | GlobalVar):
+        raise CslError.at(node.span, f"a value of type {kind} has no members")
+    value = load(f, base, node.base.span)
+    assert isinstance(value, Val)
+    if value.type is t.MODULE:
+        return member_of_module(value, node)
+    if value.type is t.TYPE:
+        return member_of_type(value.data, node)
+    if isinstance(value.data, dict):
+        if node.name not in value.data:
+            what = "this struct" if value.type is t.STRUCT else str(value.type)
+            have = f"it has {', '.join(value.data)}" if value.data else "it has none"
+            raise CslError.at(node.span, f"{what} has no field {node.name}: {have}")
+        if isinstance(base, Cell | ElemPlace | GlobalVar) and base.mutable:
+            return ElemPlace(value.data[node.name].type, value.data, node.name, True)
+        return value.data[node.name]
+    if isinstance(value.type, t.ArrayType) and node.name == "len":
+        return Val(t.COMPTIME_INT, value.type.count)
+    if isinstance(value.data, list) and node.name == "len":
+        return Val(t.COMPTIME_INT, len(value.data))
+    raise CslError.at(node.span, f"{describe(value)} has no member {node.name}")
+
+
+def member_of_memory(base: Mem, node: ast.Member) -> Any:
+    kind = base.type
+    if isinstance(kind, t.ArrayType) and node.name == "len":
+        return Val(t.COMPTIME_INT, kind.count)
+    if not isinstance(kind, t.StructType):
+        raise CslError.at(node.span, f"a value of type {kind} has no members")
+    if node.name not in kind.fields:
+        raise CslError.at(node.span, f"{kind} has no field {node.name}: it has {', '.join(kind.fields) or 'none'}")
+    if node.name not in kind.offsets:
+        raise CslError.at(node.span, f"the field {node.name} of {kind} exists at compile time only")
+    made = base.at(kind.offsets[node.name], kind.fields[node.name][0])
+    made.const = base.const
+    return made
+
+
+def member_of_module(module: Val, node: ast.Member) -> Any:
+    instance = module.data
+    found = instance.resolve(node.name)
+    if found is None:
+        hint = did_you_mean(node.name, instance.file.decls)
+        raise CslError.at(node.span, f"{instance.file.source.path} declares no {node.name}{hint}")
+    return found
+
+
+def member_of_type(kind: t.Type, node: ast.Member) -> Val:
+    if isinstance(kind, t.EnumType):
+        if node.name not in kind.members:
+            hint = did_you_mean(node.name, kind.members) or f": it has {', '.join(kind.members)}"
+            raise CslError.at(node.span, f"{kind} has no member {node.name}{hint}")
+        return Val(kind, kind.members[node.name])
+    raise CslError.at(node.span, f"type {kind} has no members")
