@@ -92,6 +92,12 @@ class Fabric:
         for pe in program.classes.values():
             built = pe.built
             assert built is not None  # program.check built it
+            number, at = isa.highest_dsr(built.assembly.words)
+            if number >= self.machine.dsrs_per_file:
+                raise ProgramError(
+                    f"{pe.describe(at)} of {pe.label} names DSR {number} of a file: "
+                    f"{self.machine.name} has 0 to {self.machine.dsrs_per_file - 1} (dsrs_per_file)"
+                )
             queues = [np.full(_engine.QUEUES, -1, np.int8) for _ in range(2)]
             for bound, plane in zip((pe.queues_in, pe.queues_out), queues, strict=True):
                 for queue, color in bound.items():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from .. import _engine
 from ..errors import ProgramError
 from .parameters import did_you_mean
@@ -98,6 +100,14 @@ INSTRUCTIONS: tuple[Instruction, ...] = tuple(Instruction(i, **row) for i, row i
 INSTRUCTION = {row.name: row for row in INSTRUCTIONS}
 
 
+# Fields of the word that name a DSR or XDSR: by their first bit, the opcodes that have one there.
+_DSR_FIELDS = {
+    16: [r.opcode for r in INSTRUCTIONS if r.kind == "vector" or r.form in ("DR", "XR")],
+    24: [r.opcode for r in INSTRUCTIONS if r.kind == "vector" or r.form == "RDT"],
+    32: [r.opcode for r in INSTRUCTIONS if r.kind == "vector"],
+}
+
+
 def instruction(name: str) -> Instruction:
     """The row of that name; ProgramError with close matches if there is none."""
     try:
@@ -138,6 +148,20 @@ def decode(word: int) -> Fields:
     word = int(word)
     imm = word >> 32
     return Fields(word & 0x7FFF, bool(word & IMMEDIATE), word >> 16 & 0xFF, word >> 24 & 0xFF, imm - (imm >> 31 << 32))
+
+
+def highest_dsr(words: np.ndarray) -> tuple[int, int]:
+    """The highest number of a DSR or XDSR within its file that the instructions name, and where: (number, index of the
+    instruction); (-1, -1) if they name none.  words: uint64 [n]."""
+    words = np.asarray(words, np.uint64)
+    opcode = words & np.uint64(0x7FFF)
+    numbers = np.full(len(words), -1, np.int64)
+    for shift, opcodes in _DSR_FIELDS.items():
+        byte = (words >> np.uint64(shift) & np.uint64(0xFF)).astype(np.int64)
+        named = np.isin(opcode, opcodes) & (byte < len(DSR_FILES) * DSRS)
+        numbers = np.maximum(numbers, np.where(named, byte % DSRS, -1))
+    at = int(numbers.argmax()) if len(words) else -1
+    return (int(numbers[at]), at) if at >= 0 and numbers[at] >= 0 else (-1, -1)
 
 
 def reference(name: str | None = None) -> str:

@@ -64,12 +64,17 @@ def _compile(request: Request, warnings: list[Diagnostic]) -> tuple[ir.Layout, A
         warnings=warnings,
     )
     artifact = link(made)
-    check_place(request, artifact.width, artifact.height)
+    check_place(request, artifact.width, artifact.height, machine)
     return made, artifact
 
 
-def check_place(request: Request, width: int, height: int) -> None:
-    """ConfigError if the program does not fit where the options put it."""
+def check_place(request: Request, width: int, height: int, machine: Machine) -> None:
+    """ConfigError if the program does not fit where the options put it, or beside memcpy on the wafer."""
+    if request.memcpy and (width > machine.user_width or height > machine.user_height):
+        raise ConfigError(
+            f"a program with memcpy is at most {machine.user_width} x {machine.user_height} PEs on {machine.name}, "
+            f"not {width} x {height}"
+        )
     if request.fabric_dims is None:
         return
     (wide, high), (x, y) = request.fabric_dims, request.fabric_offsets
