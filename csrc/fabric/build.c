@@ -12,17 +12,12 @@
 #include "state/memory.h"
 #include "state/wake.h"
 
+/* Every figure is in the range that machine.def gives it, and SRAM in the engine's own. */
 static bool figures_fit(const wse_desc *d) {
-  const int64_t *p = d->params;
-  bool ok = p[WSE_hop_cycles] >= 1 && p[WSE_hop_cycles] < NEAR && p[WSE_ramp_in_cycles] >= 1 && p[WSE_ramp_in_cycles] < NEAR &&
-            p[WSE_ramp_out_cycles] >= 2 && p[WSE_ramp_out_cycles] < AHEAD_OF_NOW && p[WSE_link_bubble_every] < 256 &&
-            p[WSE_router_depth] >= 1 && p[WSE_router_depth] <= MAX_ROOM &&
-            p[WSE_sram_banks] >= 1 && p[WSE_sram_banks] <= 32 && p[WSE_bank_conflict_factor] >= 1 &&
-            p[WSE_bank_conflict_factor] <= 100 && p[WSE_simd_column] >= 0 && p[WSE_simd_column] <= 1;
-  for (int q = 0; q < WSE_QUEUES; q++)
-    ok = ok && p[WSE_iq0_depth + q] >= 0 && p[WSE_iq0_depth + q] <= 64 && p[WSE_oq0_depth + q] >= 0 && p[WSE_oq0_depth + q] <= 64;
-  for (int i = 0; i < WSE_PARAM_COUNT; i++) ok = ok && p[i] >= 0;
-  return ok;
+  const wse_param_info *row = wse_param_table();
+  for (int i = 0; i < WSE_PARAM_COUNT; i++)
+    if (d->params[i] < row[i].least || d->params[i] > row[i].most) return false;
+  return d->params[WSE_sram_bytes] <= WSE_SRAM;
 }
 
 wse_fabric *wse_new(const wse_desc *d) {
@@ -204,13 +199,17 @@ static int tile_of(const wse_fabric *f, int wanted) {
   return tile;
 }
 
+static bool writes_routes(const isa_ins *ins) {
+  int op = ins->op & ~INS_IMMEDIATE;
+  return op < OP_COUNT && isa_rows[op].privacy == ISA_ROUTES;
+}
+
 wse_status fabric_seal(wse_fabric *f) {
   if (f->sealed) return WSE_OK;
   bool reconfigures = false, swaps = false;
   for (int i = 0; i < f->class_total; i++)
     for (uint32_t pc = 0; pc < f->classes[i].code_length; pc++)
-      reconfigures |= (f->classes[i].code[pc].op & ~INS_IMMEDIATE) == OP_colorst ||
-                      (f->classes[i].code[pc].op & ~INS_IMMEDIATE) == OP_cfgst;
+      reconfigures |= writes_routes(&f->classes[i].code[pc]);
   for (int c = 0; c < f->colors; c++)
     for (uint32_t pe = 0; pe < f->pes; pe++) swaps |= (f->route[c][pe] >> WSE_ROUTE_SWAP_X & 3) != 0;
   for (int c = 0; c < f->colors; c++) {

@@ -44,8 +44,8 @@ static bool overtaken(const quick_operand *dst, const quick_operand *src) {
 }
 
 bool quick_begin(const wse_fabric *f, uint32_t pe, const isa_ins *ins, quick *q) {
-  const isa_vector size = isa_vectors[ins->op];
-  if (ins->options || ins->op == OP_dfilt || P(f, sram_banks) != QUICK_BANKS) return false;
+  const isa_row size = isa_rows[ins->op];
+  if (ins->options || size.rule == ISA_FILTER || P(f, sram_banks) != QUICK_BANKS) return false;
   if (!take_operand(f, pe, ins->a, size.dst, &q->dst) || !q->dst.dsr) return false;
   if (!take_operand(f, pe, ins->b, size.src0, &q->src0) || !take_operand(f, pe, ins->c, size.src1, &q->src1)) return false;
   q->extra = 0;
@@ -64,6 +64,8 @@ bool quick_begin(const wse_fabric *f, uint32_t pe, const isa_ins *ins, quick *q)
 bool quick_reads(const quick *q, uint16_t low, uint16_t high) {
   return low <= high && (meet(&q->src0, low, high) || meet(&q->src1, low, high));
 }
+
+_Static_assert(OP_COUNT <= 256, "the key of quick_slots holds 8 bits of the opcode");
 
 /* Slots follow from the operation, its length, the strides, and in which banks the sources begin. */
 bool quick_slots(band *b, const isa_ins *ins, const quick *q, slot_entry **entry) {

@@ -20,8 +20,7 @@ typedef void (*wide_function)(const span *s);
 static inline wide_function wide_of(int op, int fmt) { return (void)op, (void)fmt, NULL; }
 #endif
 
-enum { USES_H_NONE = 0, USES_H_W = 0, USES_H_D = 0, USES_H_S = 0, USES_H_H = 1, BLOCK = 64 };
-enum { BYTES_NONE = 0, BYTES_H = 2, BYTES_W = 2, BYTES_S = 4, BYTES_D = 4 };
+enum { BLOCK = 64 };
 
 NUM_INLINE uint32_t element_load(const uint8_t *at, int bytes) {
   uint16_t half;
@@ -55,41 +54,41 @@ NUM_INLINE void block_store(uint8_t *to, int32_t step, const uint32_t from[BLOCK
   }
 }
 
-#define VECTOR(name, type_dst, type0, type1, ...)                                                           \
-  NUM_INLINE void span_of_##name(int fmt, span s) {                                                         \
-    uint32_t a[BLOCK], b[BLOCK], v[BLOCK];                                                                  \
-    if (OP_##name == OP_addc16 || s.overlaps) {                                                             \
-      for (uint32_t i = 0; i < s.n; i++) {                                                                  \
-        uint32_t x = s.src0 ? element_load(s.src0 + (int64_t)i * s.step0, BYTES_##type0) : s.value0;        \
-        uint32_t y = s.src1 ? element_load(s.src1 + (int64_t)i * s.step1, BYTES_##type1) : s.value1;        \
-        uint32_t r = op_##name(fmt, x, y, s.extra);                                                         \
-        if (OP_##name == OP_addc16) s.extra = r >> 16;                                                      \
-        element_store(s.dst + (int64_t)i * s.step_dst, BYTES_##type_dst, r);                                \
-      }                                                                                                     \
-      return;                                                                                               \
-    }                                                                                                       \
-    for (uint32_t done = 0; done < s.n; done += BLOCK) {                                                    \
-      uint32_t n = s.n - done < BLOCK ? s.n - done : BLOCK;                                                 \
-      block_load(a, s.src0 ? s.src0 + (int64_t)done * s.step0 : NULL, s.step0, s.value0, BYTES_##type0, n); \
-      block_load(b, s.src1 ? s.src1 + (int64_t)done * s.step1 : NULL, s.step1, s.value1, BYTES_##type1, n); \
-      uint32_t count = (n + 15) / 16 * 16;                                                                  \
-      for (uint32_t i = n; i < count; i++) a[i] = b[i] = 0;                                                 \
-      for (uint32_t i = 0; i < count; i++) v[i] = op_##name(fmt, a[i], b[i], s.extra);                      \
-      block_store(s.dst + (int64_t)done * s.step_dst, s.step_dst, v, BYTES_##type_dst, n);                  \
-    }                                                                                                       \
-  }                                                                                                         \
-  static void span_##name(int fmt, const span *s) {                                                         \
-    bool half = USES_H_##type_dst | USES_H_##type0 | USES_H_##type1;                                        \
-    wide_function wide = s->overlaps ? NULL : wide_of(OP_##name, half ? fmt : WSE_FP16_IEEE);               \
-    if (wide) {                                                                                             \
-      wide(s);                                                                                              \
-      return;                                                                                               \
-    }                                                                                                       \
-    switch (half ? fmt : WSE_FP16_IEEE) {                    \
-      case WSE_FP16_IEEE: span_of_##name(WSE_FP16_IEEE, *s); break;                                         \
-      case WSE_FP16_BF16: span_of_##name(WSE_FP16_BF16, *s); break;                                         \
-      default: span_of_##name(WSE_FP16_CB16, *s); break;                                                    \
-    }                                                                                                       \
+#define VECTOR(name, type_dst, type0, type1, type2, lanes2, lanes3, flops, rule, ...)                              \
+  NUM_INLINE void span_of_##name(int fmt, span s) {                                                                \
+    uint32_t a[BLOCK], b[BLOCK], v[BLOCK];                                                                         \
+    if (ISA_##rule == ISA_CARRY || s.overlaps) {                                                                   \
+      for (uint32_t i = 0; i < s.n; i++) {                                                                         \
+        uint32_t x = s.src0 ? element_load(s.src0 + (int64_t)i * s.step0, ISA_BYTES_##type0) : s.value0;           \
+        uint32_t y = s.src1 ? element_load(s.src1 + (int64_t)i * s.step1, ISA_BYTES_##type1) : s.value1;           \
+        uint32_t r = op_##name(fmt, x, y, s.extra);                                                                \
+        if (ISA_##rule == ISA_CARRY) s.extra = r >> 16;                                                            \
+        element_store(s.dst + (int64_t)i * s.step_dst, ISA_BYTES_##type_dst, r);                                   \
+      }                                                                                                            \
+      return;                                                                                                      \
+    }                                                                                                              \
+    for (uint32_t done = 0; done < s.n; done += BLOCK) {                                                           \
+      uint32_t n = s.n - done < BLOCK ? s.n - done : BLOCK;                                                        \
+      block_load(a, s.src0 ? s.src0 + (int64_t)done * s.step0 : NULL, s.step0, s.value0, ISA_BYTES_##type0, n);    \
+      block_load(b, s.src1 ? s.src1 + (int64_t)done * s.step1 : NULL, s.step1, s.value1, ISA_BYTES_##type1, n);    \
+      uint32_t count = (n + 15) / 16 * 16;                                                                         \
+      for (uint32_t i = n; i < count; i++) a[i] = b[i] = 0;                                                        \
+      for (uint32_t i = 0; i < count; i++) v[i] = op_##name(fmt, a[i], b[i], s.extra);                             \
+      block_store(s.dst + (int64_t)done * s.step_dst, s.step_dst, v, ISA_BYTES_##type_dst, n);                     \
+    }                                                                                                              \
+  }                                                                                                                \
+  static void span_##name(int fmt, const span *s) {                                                                \
+    bool half = ISA_HALF_##type_dst | ISA_HALF_##type0 | ISA_HALF_##type1 | ISA_HALF_##type2;                      \
+    wide_function wide = s->overlaps ? NULL : wide_of(OP_##name, half ? fmt : WSE_FP16_IEEE);                      \
+    if (wide) {                                                                                                    \
+      wide(s);                                                                                                     \
+      return;                                                                                                      \
+    }                                                                                                              \
+    switch (half ? fmt : WSE_FP16_IEEE) {                                                                          \
+      case WSE_FP16_IEEE: span_of_##name(WSE_FP16_IEEE, *s); break;                                                \
+      case WSE_FP16_BF16: span_of_##name(WSE_FP16_BF16, *s); break;                                                \
+      default: span_of_##name(WSE_FP16_CB16, *s); break;                                                           \
+    }                                                                                                              \
   }
 #include "tables/isa.def"
 

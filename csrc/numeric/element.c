@@ -6,18 +6,17 @@
 #include "tables/isa.h"
 #include "wse.h"
 
-/* Rows that have a value: those of VECTOR with a destination, those of SCALAR that neither load, store nor branch. */
+/* Rows that have a value: those of VECTOR with elements, those of SCALAR that neither load, store nor branch. */
 #define DEFINE(prefix, name)                                                                                             \
   static uint32_t ieee_##name(uint32_t a, uint32_t b, uint32_t x) { return prefix##_##name(WSE_FP16_IEEE, a, b, x); } \
   static uint32_t bf16_##name(uint32_t a, uint32_t b, uint32_t x) { return prefix##_##name(WSE_FP16_BF16, a, b, x); } \
   static uint32_t cb16_##name(uint32_t a, uint32_t b, uint32_t x) { return prefix##_##name(WSE_FP16_CB16, a, b, x); }
 #define ROW(prefix, name) [OP_##name] = {ieee_##name, bf16_##name, cb16_##name},
 #define SKIP(prefix, name)
-#define DST_W(what) what
-#define DST_D(what) what
-#define DST_H(what) what
-#define DST_S(what) what
-#define DST_NONE(what) SKIP
+#define RULE_EACH(what) what
+#define RULE_COPY(what) what
+#define RULE_CARRY(what) what
+#define RULE_FILTER(what) SKIP
 #define FORM_RX(what) what
 #define FORM_RRX(what) what
 #define FORM_RRRR(what) what
@@ -28,12 +27,12 @@
 #define FORM_JAL(what) SKIP
 #define FORM_JR(what) SKIP
 
-#define VECTOR(name, dst, ...) DST_##dst(DEFINE)(op, name)
+#define VECTOR(name, dst, src0, src1, extra, lanes2, lanes3, flops, rule, ...) RULE_##rule(DEFINE)(op, name)
 #define SCALAR(name, form, ...) FORM_##form(DEFINE)(sc, name)
 #include "tables/isa.def"
 
 static const element_function elements[OP_COUNT][3] = {
-#define VECTOR(name, dst, ...) DST_##dst(ROW)(op, name)
+#define VECTOR(name, dst, src0, src1, extra, lanes2, lanes3, flops, rule, ...) RULE_##rule(ROW)(op, name)
 #define SCALAR(name, form, ...) FORM_##form(ROW)(sc, name)
 #include "tables/isa.def"
 };

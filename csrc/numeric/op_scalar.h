@@ -1,5 +1,6 @@
 /* op_scalar.h - the value of a SCALAR instruction: a function sc_NAME per row of isa.def that has one (not LD, ST and
- * branches).  RRX: a, b; RX: a is the source; RRRR: a, b, c in this order.
+ * jumps); of a conditional branch whether it is taken, a is the register.  RRX: a, b; RX: a is the source; RRRR: a, b, c in this
+ * order.
  *
  * An instruction of 8 or 16 bits looks only at the low 8 or 16 bits of its operands, counts of shifts included, and
  * zero-extends its result.  U8 .. S32 are an operand as unsigned or signed integer, H and S its value as float; TO_H
@@ -118,6 +119,8 @@ SC(s2i, num_integer(S(a), INT32_MIN, INT32_MAX))
 SC(s2u, num_integer(S(a), 0, UINT32_MAX))
 SC(h2i, num_integer(H(a), INT32_MIN, INT32_MAX))
 SC(h2u, num_integer(H(a), 0, UINT32_MAX))
+SC(bz, a == 0)
+SC(bnz, a != 0)
 
 #undef U8
 #undef U16

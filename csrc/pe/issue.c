@@ -38,7 +38,7 @@ static void note_readers(wse_fabric *f, uint32_t pe) {
     if (o->src0.is == OPERAND_IS_DSR && o->src0.d.kind == DSD_FABIN) queues |= (uint8_t)(1u << o->src0.d.queue);
     if (o->src1.is == OPERAND_IS_DSR && o->src1.d.kind == DSD_FABIN) queues |= (uint8_t)(1u << o->src1.d.queue);
     c->readers |= queues;
-    if (o->on_control & 3 || o->op == OP_dfilt) c->control_readers |= queues;
+    if (o->on_control & 3 || o->rule == ISA_FILTER) c->control_readers |= queues;
   }
 }
 
@@ -70,7 +70,7 @@ static int thread_of(const wse_fabric *f, const ce *c, const operation *o) {
   const operand *order[] = {&o->dst, &o->src0, &o->src1};
   for (int i = 0; i < 3; i++)
     if (order[i]->is == OPERAND_IS_DSR && dsd_is_fabric(&order[i]->d)) return order[i]->d.queue;
-  uint8_t free = (uint8_t)~c->threads;
+  uint32_t free = ~(uint32_t)c->threads & ((1u << P(f, microthreads)) - 1);
   return free ? __builtin_ctz(free) : 0;
 }
 
@@ -163,6 +163,10 @@ static int issue_vector(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins,
   }
   bool fabric = vector_has_fabric(o), asynchronous = o->options & OPT_ASYNC;
   int thread = asynchronous ? thread_of(f, c, o) : MAIN;
+  if (asynchronous && thread >= P(f, microthreads)) {
+    ce_fault(f, b, pe, dispatch > now ? dispatch : now, WSE_FAULT_MICROTHREAD, c->pc, (uint32_t)thread);
+    return STOPS;
+  }
   if (asynchronous && c->threads >> thread & 1) {
     c->waits = f->operations[thread][pe].wait; /* for what the microthread waits for */
     return WAITS;
@@ -197,16 +201,6 @@ static int issue_vector(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins,
   c->result_register = o->dst.is == OPERAND_IS_VALUE ? o->dst.number : OPERAND_NONE;
   then(f, pe, o->options);
   return memory_issued(f, b, pe, o->op, first, slots, second, alone);
-}
-
-/* Instructions whose effect only this thread can see until it ends or starts an operation. */
-static bool is_private(int op) {
-  switch (op) {
-    case OP_nop: case OP_activate: case OP_block: case OP_unblock: case OP_utprio: case OP_mainprio: case OP_ldds: case OP_stds:
-    case OP_ldxd: case OP_stxd: case OP_dsindex: case OP_mapput: case OP_tsc: case OP_tscset: case OP_coord: case OP_rand:
-      return true;
-    default: return op >= OP_mov && op < OP_nop;
-  }
 }
 
 /* Next element of a DSR for mapstep: 1 taken, 0 none left, -1 it must wait, -2 no such DSR. */
@@ -313,11 +307,12 @@ bool issue(wse_fabric *f, band *b, uint32_t pe, bool alone, uint64_t now, uint64
     }
     const isa_ins *ins = &k->code[c->pc];
     int op = ins->op & ~INS_IMMEDIATE;
-    bool vector = ins->op < OP_mov, scalar = op >= OP_mov && op < OP_nop, map = op == OP_mapstep || op == OP_maploop;
-    if (op >= OP_COUNT || (op < OP_mov && !vector)) {
+    if (op >= OP_COUNT || (isa_rows[op].kind == WSE_KIND_VECTOR && ins->op & INS_IMMEDIATE)) {
       ce_fault(f, b, pe, at, WSE_FAULT_BAD_OPCODE, c->pc, ins->op);
       return used;
     }
+    const isa_row *row = &isa_rows[op];
+    bool vector = row->kind == WSE_KIND_VECTOR, map = op == OP_mapstep || op == OP_maploop;
     uint64_t need = (vector || map) && c->follows_vector ? c->vector_at : c->main_at;
     if (vector && c->loaded_at > need) need = c->loaded_at;
     if (vector && c->result_register != OPERAND_NONE && c->result_at > need) need = c->result_at;
@@ -328,7 +323,7 @@ bool issue(wse_fabric *f, band *b, uint32_t pe, bool alone, uint64_t now, uint64
       }
       at = need;
     }
-    if (budget <= 0 || (at > now && !vector && !map && !is_private(op))) {
+    if (budget <= 0 || (at > now && !vector && !map && row->privacy != ISA_PRIVATE)) {
       *next = at > now ? at : now + 1;
       return used;
     }
@@ -344,7 +339,7 @@ bool issue(wse_fabric *f, band *b, uint32_t pe, bool alone, uint64_t now, uint64
       uint64_t ended = c->main_at - (uint64_t)P(f, op_drain_cycles), when = c->follows_vector && ended > at ? ended : at;
       did = issue_map(f, b, pe, ins, when, now);
       if (did == WAITS && when > now) *next = when;
-    } else if (scalar) {
+    } else if (row->kind == WSE_KIND_SCALAR) {
       uint64_t n = scalar_run(f, b, pe, k->code, k->code_length, at, ahead ? f->limit : now + 1, budget);
       if (!n) {
         *next = c->main_at;

@@ -1,7 +1,8 @@
 /* scalar.c - SCALAR rows: what ordinary code compiles to.
  *
  * In order, one instruction a cycle.  Integer results are there for the next instruction, floating-point results a cycle later
- * (fp_latency); divisions and roots are software on the machine and keep the thread (fdiv_, idiv_, sqrt_latency).
+ * (fp_latency); a latency of more than LATE cycles keeps the thread.  Divisions and roots do: they are software on the machine
+ * (fdiv_, idiv_, sqrt_latency).
  */
 #include "pe/scalar.h"
 
@@ -22,34 +23,34 @@
 
 #define Y (immediate ? (uint32_t)ins->imm : r[ins->c & LAST])
 #define ADDRESS (uint16_t)((ins->b == OPERAND_NONE ? 0 : r[ins->b & LAST]) + (uint32_t)ins->imm)
-#define BYTES(name) (OP_##name == OP_ld8 || OP_##name == OP_st8 ? 1 : OP_##name == OP_ld16 || OP_##name == OP_st16 ? 2 : 4)
-#define DO_RX(name) r[ins->a & LAST] = sc_##name(fmt, Y, 0, 0)
-#define DO_RRX(name) r[ins->a & LAST] = sc_##name(fmt, r[ins->b & LAST], Y, 0)
-#define DO_RRRR(name) r[ins->a & LAST] = sc_##name(fmt, r[ins->b & LAST], r[ins->c & LAST], r[ins->d & LAST])
-#define DO_LD(name) (r[ins->a & LAST] = sram_load(sram, ADDRESS, BYTES(name)), loaded += BYTES(name))
-#define DO_ST(name) (sram_store(sram, ADDRESS, BYTES(name), r[ins->a & LAST]), stored += BYTES(name))
-#define DO_BR(name)                                                            \
+#define DO_RX(name, bytes) r[ins->a & LAST] = sc_##name(fmt, Y, 0, 0)
+#define DO_RRX(name, bytes) r[ins->a & LAST] = sc_##name(fmt, r[ins->b & LAST], Y, 0)
+#define DO_RRRR(name, bytes) r[ins->a & LAST] = sc_##name(fmt, r[ins->b & LAST], r[ins->c & LAST], r[ins->d & LAST])
+#define DO_LD(name, bytes) (r[ins->a & LAST] = sram_load(sram, ADDRESS, bytes), loaded += bytes)
+#define DO_ST(name, bytes) (sram_store(sram, ADDRESS, bytes, r[ins->a & LAST]), stored += bytes)
+#define DO_BR(name, bytes)                                                     \
   do {                                                                         \
-    bool taken = (r[ins->a & LAST] != 0) == (OP_##name == OP_bnz);             \
+    bool taken = sc_##name(fmt, r[ins->a & LAST], 0, 0);                       \
     if (taken) pc = (uint32_t)ins->imm;                                        \
     cost = taken ? branch_taken : branch_not_taken;                            \
   } while (0)
-#define DO_JMP(name) (pc = (uint32_t)ins->imm, cost = branch_taken)
-#define DO_JAL(name) (r[ins->a & LAST] = pc, pc = (uint32_t)ins->imm, cost = branch_taken)
-#define DO_JR(name) (pc = r[ins->a & LAST], cost = branch_taken)
+#define DO_JMP(name, bytes) (pc = (uint32_t)ins->imm, cost = branch_taken)
+#define DO_JAL(name, bytes) (r[ins->a & LAST] = pc, pc = (uint32_t)ins->imm, cost = branch_taken)
+#define DO_JR(name, bytes) (pc = r[ins->a & LAST], cost = branch_taken)
 
-enum { LAST = WSE_REGISTERS - 1, IS_BR = 1, IS_JMP = 1, IS_JAL = 1, IS_JR = 1, IS_RX = 0, IS_RRX = 0, IS_RRRR = 0, IS_LD = 0, IS_ST = 0 };
+enum { LATE = 2, LAST = WSE_REGISTERS - 1, IS_BR = 1, IS_JMP = 1, IS_JAL = 1, IS_JR = 1, IS_RX = 0, IS_RRX = 0, IS_RRRR = 0, IS_LD = 0, IS_ST = 0 };
 
-/* The late result, if any: a register and the cycle from which it is there.  Longer latencies keep the thread. */
-#define SCALAR(name, form, latency, ...)                                       \
+/* The late result, if any: a register and the cycle from which it is there.  The thread goes on beside a result that takes LATE
+ * cycles, until an instruction reads it; so at most one result is late.  What takes longer keeps the thread. */
+#define SCALAR(name, form, latency, bytes, ...)                                \
   case OP_##name:                                                              \
     if (late_at > at && READS_##form) at = late_at;                            \
     if (at >= limit) goto out;                                                 \
     ISSUE(IS_##form ? WSE_CTR_STALL_BRANCH : WSE_CTR_STALL_LATENCY);           \
-    DO_##form(name);                                                           \
+    DO_##form(name, bytes);                                                    \
     if (!IS_##form) {                                                          \
       uint64_t takes = (uint64_t)f->params[WSE_##latency];                     \
-      if (takes > (uint64_t)P(f, fp_latency)) cost = takes;                    \
+      if (takes > LATE) cost = takes;                                          \
       else if (takes > 1) late = ins->a, late_at = at + takes;                 \
     }                                                                          \
     break;

@@ -13,7 +13,7 @@ bool only_stores(const operation *o) {
   return o->period == 1 && !o->conflicts && !(o->on_control & 3) && o->left != UINT32_MAX && !o->src1.size &&
          o->src0.is == OPERAND_IS_DSR && o->src0.d.kind == DSD_FABIN && o->dst.is == OPERAND_IS_DSR &&
          o->dst.d.kind == DSD_MEM1D && operand_in_sram(&o->dst, o->left) &&
-         (o->op == OP_mov16 || o->op == OP_mov32 || o->op == OP_fmovh || o->op == OP_fmovs);
+         o->rule == ISA_COPY;
 }
 
 static void store_element(wse_fabric *f, band *b, uint32_t pe, int thread, uint64_t now) {

@@ -46,7 +46,7 @@ static int elements_per_wavelet(const operation *o) {
 
 /* Elements of these operations need none of what is rare: FIFOs, control, carries, wrapping addresses. */
 static bool is_plain(const operation *o) {
-  if (o->op == OP_dfilt || o->op == OP_addc16 || o->on_control & 3 || o->dst.is != OPERAND_IS_DSR) return false;
+  if (o->rule >= ISA_CARRY || o->on_control & 3 || o->dst.is != OPERAND_IS_DSR) return false;
   const operand *all[] = {&o->dst, &o->src0, &o->src1};
   int inputs = 0;
   for (int i = 0; i < 3; i++) {
@@ -69,7 +69,7 @@ static uint16_t with_load(uint16_t options, uint16_t load) {
 }
 
 int vector_begin(wse_fabric *f, uint32_t pe, const isa_ins *ins, uint32_t pc, operation *o, int *kind) {
-  const isa_vector *row = &isa_vectors[ins->op];
+  const isa_row *row = &isa_rows[ins->op];
   uint16_t options = ins->options;
   if (!operand_decode(f, pe, ins->a, row->dst, true, &o->dst, kind) || !operand_decode(f, pe, ins->b, row->src0, false, &o->src0, kind) ||
       !operand_decode(f, pe, ins->c, row->src1, false, &o->src1, kind))
@@ -95,10 +95,11 @@ int vector_begin(wse_fabric *f, uint32_t pe, const isa_ins *ins, uint32_t pc, op
   *kind = WSE_FAULT_FABRIC_INPUTS;
   if (inputs > P(f, fabric_inputs)) return VECTOR_FAULT;
   *kind = WSE_FAULT_BAD_DSR;
-  if (ins->op == OP_dfilt && (o->src0.is != OPERAND_IS_DSR || o->src0.d.kind != DSD_FABIN)) return VECTOR_FAULT;
+  if (row->rule == ISA_FILTER && (o->src0.is != OPERAND_IS_DSR || o->src0.d.kind != DSD_FABIN)) return VECTOR_FAULT;
   *kind = WSE_FAULT_ASYNC;
   if (options & OPT_ASYNC && (!vector_has_fabric(o) || o->dst.is == OPERAND_IS_VALUE)) return VECTOR_FAULT;
   o->op = ins->op;
+  o->rule = row->rule;
   o->options = options;
   o->pc = pc;
   o->left = length_of(o);
@@ -137,7 +138,7 @@ static int stride_lanes(const wse_fabric *f, int lanes, int32_t stride, int size
 }
 
 uint64_t vector_slots(wse_fabric *f, uint32_t pe, const operation *o, uint64_t *second) {
-  const isa_vector *row = &isa_vectors[o->op];
+  const isa_row *row = &isa_rows[o->op];
   *second = 0;
   if (!o->left) return 0;
   if (o->dst.is == OPERAND_IS_VALUE) return o->left * (uint64_t)(row->flops ? P(f, reduce_fp_cycles) : 1);
@@ -172,7 +173,7 @@ static void compute_slowly(wse_fabric *f, uint32_t pe, operation *o) {
   uint32_t extra = o->extra;
   for (uint32_t i = 0; i < o->left; i++) {
     uint32_t v = element(operand_load(f, pe, &o->src0, i), operand_load(f, pe, &o->src1, i), extra);
-    if (o->op == OP_addc16) extra = v >> 16, v &= 0xffff;
+    if (o->rule == ISA_CARRY) extra = v >> 16, v &= 0xffff;
     if (o->dst.is == OPERAND_IS_DSR) {
       sram_store(sram_of(f, pe), dsd_address(&o->dst.d, operand_xdsr(f, pe, &o->dst.d), i), o->dst.size, v);
       continue;

@@ -156,7 +156,7 @@ static int step_plainly(wse_fabric *f, band *b, uint32_t pe, operation *o, uint6
 
 int vector_step(wse_fabric *f, band *b, uint32_t pe, operation *o, bool asynchronous, uint64_t now) {
   if (o->left == 0) return STEP_ENDED;
-  if (o->op == OP_dfilt) return step_filter(f, b, pe, o, now);
+  if (o->rule == ISA_FILTER) return step_filter(f, b, pe, o, now);
   if (o->plain) {
     int did = step_plainly(f, b, pe, o, now);
     if (did >= 0) return did;
@@ -181,8 +181,8 @@ int vector_step(wse_fabric *f, band *b, uint32_t pe, operation *o, bool asynchro
   ce *c = &f->ces[pe];
   for (int i = 0; i < n; i++) {
     uint32_t first = source_element(f, pe, o, &o->src0, i, a), second = source_element(f, pe, o, &o->src1, i, x);
-    v[i] = o->element(first, second, o->op == OP_addc16 ? o->carry : o->extra);
-    if (o->op == OP_addc16) o->carry = v[i] >> 16, v[i] &= 0xffff;
+    v[i] = o->element(first, second, o->rule == ISA_CARRY ? o->carry : o->extra);
+    if (o->rule == ISA_CARRY) o->carry = v[i] >> 16, v[i] &= 0xffff;
     if (o->dst.is == OPERAND_IS_VALUE) {
       c->r[o->dst.number] = v[i];
       if (o->src0.is == OPERAND_IS_VALUE) o->src0.value = c->r[o->src0.number];

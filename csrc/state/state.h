@@ -108,6 +108,7 @@ typedef struct {
   uint8_t active, on_control, wait; /* wait: the counter of what it waited for last */
   uint8_t reads, writes, flops;     /* per element: bytes of memory, floating-point operations */
   uint8_t plain;                    /* may take the short way (vector_step.c) */
+  uint8_t rule;                     /* isa.h */
   uint32_t carry;
   element_function element;
 } operation;

@@ -23,14 +23,13 @@ const wse_op_info *wse_op_table(int *count) {
   return op_table;
 }
 
-enum {
-#define TYPE(name, bytes, ...) BYTES_##name = bytes,
-#include "tables/isa.def"
-};
-
-const isa_vector isa_vectors[] = {
-#define VECTOR(name, dst, src0, src1, extra, lanes2, lanes3, flops, ...) \
-  [OP_##name] = {BYTES_##dst, BYTES_##src0, BYTES_##src1, BYTES_##extra, {lanes2, lanes3}, flops},
+const isa_row isa_rows[] = {
+#define VECTOR(name, d, a, b, x, lanes2, lanes3, count, how, effect)                                                   \
+  [OP_##name] = {.kind = WSE_KIND_VECTOR, .privacy = ISA_SHARED, .rule = ISA_##how, .flops = count,                    \
+                 .lanes = {lanes2, lanes3}, .dst = ISA_BYTES_##d, .src0 = ISA_BYTES_##a, .src1 = ISA_BYTES_##b,        \
+                 .extra = ISA_BYTES_##x},
+#define SCALAR(name, ...) [OP_##name] = {.kind = WSE_KIND_SCALAR, .privacy = ISA_PRIVATE},
+#define SYSTEM(name, form, seen, ...) [OP_##name] = {.kind = WSE_KIND_SYSTEM, .privacy = ISA_##seen},
 #include "tables/isa.def"
 };
 

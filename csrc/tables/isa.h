@@ -68,11 +68,22 @@ enum { ON_CONTROL_NONE, ON_CONTROL_TERMINATE, ON_CONTROL_ACTIVATE, ON_CONTROL_UN
 /* DSR that a vector operand byte names: 0 .. 47, dest file first; -1 if it names none. */
 static inline int operand_dsr(uint8_t byte) { return byte < 48 ? byte : -1; }
 
-/* A VECTOR row as the engine uses it, by opcode.  dst, src0, src1, extra: bytes of an element, 0 if there is no such operand.
- * lanes: elements a cycle on WSE-2 and WSE-3. */
+/* Columns of isa.def as constants: ISA_BYTES_W, ISA_HALF_H ... of TYPE rows, rules of VECTOR rows, privacy of SYSTEM rows. */
+enum {
+#define TYPE(name, bytes, is_float, half, ...) ISA_BYTES_##name = bytes, ISA_HALF_##name = half,
+#include "tables/isa.def"
+};
+enum { ISA_EACH, ISA_COPY, ISA_CARRY, ISA_FILTER };
+enum { ISA_PRIVATE, ISA_SHARED, ISA_ROUTES };
+
+/* A row as the engine uses it.  Of a row that is no VECTOR row only kind and privacy are set. */
 typedef struct {
-  uint8_t dst, src0, src1, extra, lanes[2], flops; /* flops: floating-point operations of an element */
-} isa_vector;
-extern const isa_vector isa_vectors[];
+  uint8_t kind;                   /* WSE_KIND_VECTOR, _SCALAR or _SYSTEM */
+  uint8_t privacy;                /* of VECTOR rows it depends on the operands: ISA_SHARED */
+  uint8_t rule, flops;            /* flops: floating-point operations of an element */
+  uint8_t lanes[2];               /* elements a cycle on WSE-2 and WSE-3 */
+  uint8_t dst, src0, src1, extra; /* bytes of an element, 0 if there is no such operand */
+} isa_row;
+extern const isa_row isa_rows[]; /* [OP_COUNT], by opcode */
 
 #endif

@@ -56,6 +56,7 @@ ADVICE = {
     "OFF_EDGE": "attach a stream there, or do not route it off the edge",
     "FABRIC_INPUTS": "bring one of the inputs to memory first",
     "ASYNC": "drop async, or give the operation a fabric operand and a DSR as destination",
+    "MICROTHREAD": "name another with ut=, or use a queue of a lower number: `wse arch` says how many there are",
     "TRAP": "the code decides what the value means",
 }
 
