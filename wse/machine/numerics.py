@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import ConfigError
+from ..errors import ConfigError, ProgramError
+from .isa import instruction
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -210,8 +211,11 @@ def element(name: str, fmt: str, a: ArrayLike, b: ArrayLike = 0, x: ArrayLike = 
     """The value of a VECTOR or SCALAR instruction, element by element, with operands and result as uint32 patterns.
 
     VECTOR: a is src0, b is src1, x is extra (of `addc16` the carry in; bit 16 of its result is the carry out).
-    RRX: a, b; RX: a; RRRR: a, b, x.  The arrays are broadcast.  KeyError for an instruction without a value.
+    RRX: a, b; RX: a; RRRR: a, b, x.  The arrays are broadcast.
+    ProgramError for an instruction that has no value here: that computes none, or is new in isa.def.
     """
+    if name not in _VALUES:
+        raise ProgramError(f"{instruction(name).name} has no value in wse/machine/numerics.py: add one to _VALUES")
     value, f = _VALUES[name], format_of(fmt)
     operands = np.broadcast_arrays(*(np.asarray(v, np.uint32).astype(np.int64) for v in (a, b, x)))
     with np.errstate(all="ignore"):
