@@ -17,7 +17,8 @@ PACKAGE = ROOT / "wse"
 
 # From the ground up; modules of one layer do not import each other, except within a package and where `BESIDE` says so.
 LAYERS = [
-    {"_version", "errors"},
+    {"_version", "errors", "signals"},
+    {"start"},
     {"_engine", "schema"},
     {"machine"},
     {"program"},
@@ -29,6 +30,7 @@ LAYERS = [
     {"train", "system", "validation", "bench"},
     {"sweep", "sdk"},
     {"cli"},
+    {"__main__"},
 ]
 # These read a Run and import nothing that makes one.  Pictures may use what traces found.
 READERS = {"trace", "report"}

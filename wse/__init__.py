@@ -9,101 +9,75 @@
     print(run.cycles, run.utilization)
 
 Coordinates are (x, y), x to the east, y to the south; arrays over the grid are indexed [y, x].  Time is cycles.
+
+A name is imported from its module when it is first used: `import wse` takes about a millisecond, so that the commands
+can install their signal handlers before anything large is loaded.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
 
-try:
-    import_module("wse._engine")
-except ModuleNotFoundError as error:
-    if error.name != "wse._engine":
-        raise
+if find_spec("wse._engine") is None:
     raise ImportError(
         f"{__path__[0]} holds no compiled engine.  Run from another folder, or as .venv/bin/pytest instead of "
         "python -m pytest, to use the installed package; or build in place: python setup.py build_ext --inplace"
-    ) from None
+    )
 
-# isort: off
-# Machines and their instructions.
-from .machine.parameters import WSE2, WSE3, Machine
-from .program.assembler import Assembly, assemble, disassemble
+if TYPE_CHECKING:  # the names of _NAMES, for type checkers and editors; a test compares the two
+    from .errors import AsmError, ConfigError, MemoryOverflow, ProgramError, RouteError, WseError
+    from .fabric.errors import DeadlockError, FabricFault, RunError
+    from .fabric.fabric import Fabric
+    from .fabric.run import Run
+    from .fabric.stream import Segment, StreamIn, StreamOut
+    from .machine.parameters import WSE2, WSE3, Machine
+    from .program.assembler import Assembly, assemble, disassemble
+    from .program.dsd import Descriptor, async_, circular, fabin, fabout, fifo, mem1d, mem4d
+    from .program.pe_class import PEClass
+    from .program.program import Program
+    from .program.route import Filter
+    from .program.symbol import Color, Symbol
 
-# Programs: classes of PEs, arrays, descriptors, colors and routes.
-from .program.program import Program
-from .program.pe_class import PEClass
-from .program.symbol import Color, Symbol
-from .program.dsd import Descriptor, async_, circular, fabin, fabout, fifo, mem1d, mem4d
-from .program.route import Filter
-
-# Running them.
-from .fabric.stream import Segment, StreamIn, StreamOut
-from .fabric.fabric import Fabric
-from .fabric.run import Run
-
-# What can go wrong.
-from .errors import (
-    AsmError,
-    ConfigError,
-    MemoryOverflow,
-    ProgramError,
-    RouteError,
-    WseError,
-)
-from .fabric.errors import DeadlockError, FabricFault, RunError
-# isort: on
-
-__all__ = [
-    "WSE2",
-    "WSE3",
-    "AsmError",
-    "Assembly",
-    "Color",
-    "ConfigError",
-    "DeadlockError",
-    "Descriptor",
-    "Fabric",
-    "FabricFault",
-    "Filter",
-    "Machine",
-    "MemoryOverflow",
-    "PEClass",
-    "Program",
-    "ProgramError",
-    "RouteError",
-    "Run",
-    "RunError",
-    "Segment",
-    "StreamIn",
-    "StreamOut",
-    "Symbol",
-    "WseError",
-    "__version__",
-    "assemble",
-    "async_",
-    "circular",
-    "disassemble",
-    "fabin",
-    "fabout",
-    "fifo",
-    "mem1d",
-    "mem4d",
-]
-
-# Packages that cost time to import are imported when they are asked for.
-_LAZY = {
-    "collectives": "wse.kernels.collectives",
-    "kernels": "wse.kernels",
-    "numerics": "wse.machine.numerics",
-    "report": "wse.report",
-    "trace": "wse.trace",
+# module: the public names that it defines
+_NAMES = {
+    # Machines and their instructions.
+    "machine.parameters": ("WSE2", "WSE3", "Machine"),
+    "program.assembler": ("Assembly", "assemble", "disassemble"),
+    # Programs: classes of PEs, arrays, descriptors, colors and routes.
+    "program.program": ("Program",),
+    "program.pe_class": ("PEClass",),
+    "program.symbol": ("Color", "Symbol"),
+    "program.dsd": ("Descriptor", "async_", "circular", "fabin", "fabout", "fifo", "mem1d", "mem4d"),
+    "program.route": ("Filter",),
+    # Running them.
+    "fabric.stream": ("Segment", "StreamIn", "StreamOut"),
+    "fabric.fabric": ("Fabric",),
+    "fabric.run": ("Run",),
+    # What can go wrong.
+    "errors": ("AsmError", "ConfigError", "MemoryOverflow", "ProgramError", "RouteError", "WseError"),
+    "fabric.errors": ("DeadlockError", "FabricFault", "RunError"),
 }
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+_MODULES = {"collectives": "kernels.collectives", "numerics": "machine.numerics"}  # public under a shorter name
+
+__all__ = [*sorted(_MODULE_OF), "__version__"]
 
 
-def __getattr__(name: str):
-    if name in _LAZY:
-        return import_module(_LAZY[name])
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    """A public name, or a module of the package, when it is first used."""
+    if name in _MODULE_OF:
+        value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+    elif not name.startswith("__") and find_spec(f"wse.{_MODULES.get(name, name)}") is not None:
+        value = import_module(f".{_MODULES.get(name, name)}", __name__)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -1,17 +1,15 @@
-"""Errors of this package, all of them a WseError.  Those of a run are in fabric/errors.py.
-
-A message says what is wrong, where (PE, color, queue, task, source line), what was expected and what to do.
-"""
+"""Errors of programs and input.  A message says what is wrong, where (PE, color, queue, task, source line), what was
+expected and what to do.  Errors of a run are in wse.fabric.errors."""
 
 from __future__ import annotations
 
 
 class WseError(Exception):
-    """Whatever this package raises on purpose."""
+    """Base class of every error that this package raises on purpose."""
 
 
 class ConfigError(WseError):
-    """A machine, an option or a file that cannot be used."""
+    """An option, a file or a machine description that cannot be used."""
 
 
 class ProgramError(WseError):
@@ -19,7 +17,7 @@ class ProgramError(WseError):
 
 
 class AsmError(ProgramError):
-    """Text that is no program; `line` is the line of the text, from 1."""
+    """Text that is not a valid program; `line` is the line of the text, counted from 1 (0: unknown)."""
 
     def __init__(self, message: str, line: int = 0):
         super().__init__(message)

@@ -1,15 +1,9 @@
-"""What a new user types wrong: one line that says so, status 2, in time; and Ctrl-C."""
-
-from types import SimpleNamespace
+"""What a new user types wrong: one line that says so, status 2, in time."""
 
 import numpy as np
 import pytest
 from documents import ROOT
 from shell import sh
-
-from wse import Run
-from wse.kernels import Result
-from wse.validation import points
 
 SMALL = ["run", "gemm", "-M", 4, "-K", 4, "-N", 4, "--grid", "2x2", "--no-plot"]
 
@@ -83,14 +77,3 @@ def test_the_longest_vector_that_is_allowed_fits():
 
 def test_help_says_the_grid_that_a_kernel_takes():
     assert "[default: 64x1]" in sh("run", "allreduce", "--help").stdout
-
-
-def test_ctrl_c_is_no_wrong_result(monkeypatch):
-    def run(config, options):
-        run = Run.load("good.npz")
-        run.ended = "interrupted"
-        return Result("toy", config, run, verified=False)
-
-    monkeypatch.setattr(points.kernels, "load", lambda name: SimpleNamespace(PARAMETERS={}, run=run))
-    with pytest.raises(KeyboardInterrupt):
-        points.measured("toy", {}, None, (2, 1))

@@ -1,11 +1,15 @@
 """wse/cli/__init__.py: the root command: lazy, one line per error, exit status."""
 
+import signal
+import tempfile
+
 import click
 import pytest
 from shell import python, sh
 
 from wse import __version__
 from wse.cli import COMMANDS, main
+from wse.signals import Interrupted
 
 
 def test_help_names_every_command_with_its_line():
@@ -87,10 +91,11 @@ def crash(error):
 @pytest.mark.parametrize(
     ("error", "status", "line"),
     [
-        (ZeroDivisionError("of\nzero"), 1, "error: internal: ZeroDivisionError: of zero (WSE_DEBUG=1 shows where)\n"),
         (MemoryError(), 1, "error: there is not enough memory for this\n"),
         (PermissionError(13, "Permission denied", "x.npz"), 2, "error: x.npz: Permission denied\n"),
         (KeyboardInterrupt(), 130, "error: interrupted\n"),
+        (Interrupted(signal.SIGTERM), 143, "error: interrupted\n"),
+        (Interrupted(signal.SIGHUP), 129, "error: interrupted\n"),
     ],
 )
 def test_whatever_is_raised_there_is_no_traceback(monkeypatch, error, status, line):
@@ -103,7 +108,21 @@ def test_debugging_shows_the_traceback(monkeypatch):
     monkeypatch.setattr(main, "load", lambda name: crash(ZeroDivisionError("of zero")))
     monkeypatch.setenv("WSE_DEBUG", "1")
     result = sh("isa")
-    assert "Traceback" in result.stderr and "error: internal: ZeroDivisionError" in result.stderr
+    assert "Traceback" in result.stderr and "ZeroDivisionError: of zero" in result.stderr
+
+
+def test_an_internal_error_says_whose_it_is_and_what_to_send(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(main, "load", lambda name: crash(ZeroDivisionError("of\nzero")))
+    result = sh("isa")
+    first, second = result.stderr.splitlines()
+    assert result.exit_code == 70
+    assert first == f"error: internal error in wse {__version__}: ZeroDivisionError: of zero"
+    (report,) = tmp_path.iterdir()
+    assert second == f"This is a bug in wse, not in your input.  Please report it and attach {report}"
+    text = report.read_text()
+    assert "Traceback" in text and "raise error" in text and "numpy" in text and report.stat().st_mode & 0o777 == 0o600
+    assert sh("isa").stderr == result.stderr and len(list(tmp_path.iterdir())) == 1  # once for each failure
 
 
 def test_a_reader_that_goes_away_is_no_error():

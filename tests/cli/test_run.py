@@ -2,6 +2,7 @@
 
 import json
 import math
+import signal
 import sys
 from types import ModuleType
 
@@ -13,9 +14,11 @@ from PIL import Image
 from shell import sh
 from synthetic import make_events, make_run
 
+import wse
 from wse import ConfigError, DeadlockError, FabricFault, Run
 from wse.cli import common
 from wse.kernels import KERNELS, Parameter, Result
+from wse.signals import Interrupted
 
 KEYS = {
     *("kernel", "arch", "profile", "grid", "parameters", "cycles", "device_seconds", "clock_hz", "wall_seconds"),
@@ -246,13 +249,33 @@ def test_a_fault_is_status_1(kernel):
     assert (result.exit_code, result.stderr, result.stdout) == (1, "error: two inputs met\n", "")
 
 
-def test_an_interrupted_run_shows_what_was_measured(kernel, tmp_path):
-    run = make_run(ended="interrupted")
-    kernel.result = Result("toy", {}, run, verified=False)
+def interrupt(signum=signal.SIGINT, run=None):
+    error = Interrupted(signum)
+    if run is not None:
+        error.run = run
+    return error
+
+
+def test_an_interrupted_run_prints_no_figure(kernel, tmp_path):
+    kernel.result = interrupt(run=make_run(ended="interrupted"))
     result = sh("run", "toy")
-    assert result.exit_code == 130
-    assert "no: the run ended before its result was there (interrupted)" in result.stdout
-    assert "12,345" in result.stdout and (tmp_path / "wse-toy.png").exists()
+    line = "error: interrupted; at cycle 12,345; no file was written\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (130, "", line)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_run_leaves_the_files_that_were_named(kernel, tmp_path):
+    kernel.result = interrupt(signal.SIGTERM, make_run(ended="interrupted"))
+    result = sh("run", "toy", "--save", "r.npz", "--plot", "r.png")
+    line = "error: interrupted; at cycle 12,345; r.npz, r.png hold what was measured until then\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (143, "", line)
+    assert wse.Run.load("r.npz").ended == "interrupted" and (tmp_path / "r.png").exists()
+
+
+def test_an_interrupt_before_the_run_leaves_nothing(kernel):
+    kernel.result = interrupt()
+    result = sh("run", "toy", "--save", "r.npz")
+    assert (result.exit_code, result.stderr) == (130, "error: interrupted; no file was written\n")
 
 
 def test_a_limit_is_status_1(kernel):

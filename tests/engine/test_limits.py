@@ -121,7 +121,9 @@ def test_asking_to_stop():
         if cycle > 1000:
             raise KeyboardInterrupt
 
-    assert f.run(progress=stop).ended == "interrupted"
+    with pytest.raises(KeyboardInterrupt) as interrupt:
+        f.run(progress=stop)
+    assert interrupt.value.run.ended == "interrupted" and interrupt.value.run.cycles > 1000
     assert f.run(max_cycles=5).ended == "limit"
 
 

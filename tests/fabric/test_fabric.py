@@ -335,13 +335,15 @@ def ctrl_c():
     signal.signal(signal.SIGINT, before)
 
 
-def test_ctrl_c_ends_a_run(ctrl_c):
+def test_ctrl_c_raises_with_the_partial_run(ctrl_c):
     fab = forever()
     timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
     timer.start()
-    run = fab.run(max_cycles=10**12)
-    assert run.ended == "interrupted" and run.cycles > 0 and run.total("scalars") > 0
+    with pytest.raises(KeyboardInterrupt) as interrupt:
+        fab.run(max_cycles=10**12)
     timer.join()
+    run = interrupt.value.run
+    assert run.ended == "interrupted" and run.cycles > 0 and run.total("scalars") > 0
     assert fab.run(max_cycles=10).ended == "limit"
 
 

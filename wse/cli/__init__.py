@@ -1,13 +1,15 @@
 """The command line: `wse COMMAND`.  A command's module is imported when the command is called: `wse --help` is quick.
 
 Exit status: 0 done and verified; 1 ran, but the result is wrong, or the program deadlocked or did what the machine
-forbids; 2 bad input, told in one line that begins with `error:`; 130 after Ctrl-C.
+forbids; 2 bad input, told in one line that begins with `error:`; 70 an error in wse itself; 128 + n after signal n:
+130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -15,6 +17,7 @@ from typing import Any, NoReturn
 
 import click
 
+from .. import signals
 from .._version import __version__
 
 # name: (module, what it does in one line); the module has `command`
@@ -83,14 +86,32 @@ class Reports(click.Command):
         if not standalone_mode:
             return super().main(args, prog_name or self.name, standalone_mode=False, **kwargs)
         try:
-            status = super().main(args, prog_name or self.name, standalone_mode=False, **kwargs)
-            sys.stdout.flush()
+            with signals.raising():
+                status = super().main(args, prog_name or self.name, standalone_mode=False, **kwargs)
+                _flush()
         except BrokenPipeError:
             _close_stdout()
             status = 1
+        except _Passed as passed:
+            status = _report(passed.interrupt)
         except (Exception, KeyboardInterrupt) as error:
             status = _report(error)
         sys.exit(status if isinstance(status, int) else 0)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Hides a KeyboardInterrupt from click, which would print a newline and replace it by an Abort."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise _Passed(interrupt) from interrupt
+
+
+class _Passed(Exception):
+    """Carries a KeyboardInterrupt through click."""
+
+    def __init__(self, interrupt: KeyboardInterrupt):
+        super().__init__()
+        self.interrupt = interrupt
 
 
 class Reporting(Reports):
@@ -114,8 +135,8 @@ def _report(error: BaseException) -> int:
         case click.exceptions.Exit():
             return error.exit_code
         case click.Abort() | KeyboardInterrupt():
-            click.echo("error: interrupted", err=True)
-            return 130
+            notes = getattr(error, "__notes__", [])
+            return _fail("; ".join(["interrupted", *notes]), 128 + getattr(error, "signum", signal.SIGINT))
         case click.UsageError():
             where = f" (see: {error.ctx.command_path} --help)" if error.ctx else ""
             return _fail(f"{_one_line(error.format_message())}{where}", 2)
@@ -131,26 +152,46 @@ def _report(error: BaseException) -> int:
             return _fail(f"{name}{error.strerror or error}", 2)
         case MemoryError():
             return _fail("there is not enough memory for this", 1)
-    return _fail(f"internal: {type(error).__name__}: {_one_line(str(error))} (WSE_DEBUG=1 shows where)", 1)
+    from . import bug
+
+    return _fail(bug.message(error), bug.STATUS)
 
 
-def _fail(sentence: str, status: int) -> int:
-    click.echo(f"error: {sentence}", err=True)
+def _fail(words: str, status: int) -> int:
+    _say(f"error: {words}")
     return status
 
 
 def _findings(text: str) -> int:
-    """Diagnostics with places say themselves what they are."""
-    click.echo(text, err=True)
+    """Prints diagnostics, which name their place and severity themselves."""
+    _say(text)
     return 2
+
+
+def _say(words: str) -> None:
+    with contextlib.suppress(OSError):  # the terminal has gone: the exit status still tells
+        click.echo(words, err=True)
 
 
 def _one_line(words: str) -> str:
     return " ".join(words.split())
 
 
+def _flush() -> None:
+    """Output that cannot be written is an error of this command, not of the interpreter's shutdown."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _close_stdout()
+        raise OSError(error.errno, error.strerror, "standard output") from None
+
+
 def _close_stdout() -> None:
-    """The reader has gone: let the interpreter's last flush go nowhere."""
+    """Sends what is still buffered to /dev/null: the reader of the output has gone."""
     with contextlib.suppress(OSError, ValueError):  # stdout is no file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

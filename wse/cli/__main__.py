@@ -1,6 +1,6 @@
-"""`python -m wse.cli`."""
+"""`python -m wse.cli`: the same as `python -m wse`."""
 
-from . import main
+from ..start import wse
 
 if __name__ == "__main__":
-    main()
+    wse()

@@ -32,5 +32,6 @@ def _prepended(first: str, rest: str) -> str:
 
 def main() -> NoReturn:
     """Replaces this process by the interpreter."""
-    sys.stdout.flush()
+    if sys.stdout is not None:
+        sys.stdout.flush()
     os.execve(sys.executable, [sys.executable, *sys.argv[1:]], environment())

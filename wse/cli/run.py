@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from .. import kernels, report, trace
-from ..errors import ConfigError
+from ..errors import ConfigError, WseError
 from ..fabric.errors import RunError
 from ..kernels import KERNELS, Parameter, Result, RunOptions
 from ..report import text
@@ -120,6 +120,10 @@ def run(
                 failed = Result(name, config, error.run, verified=False)
                 common.print_json(document(failed, grid, seed, outputs) | {"error": str(error)})
         raise
+    except KeyboardInterrupt as interrupt:
+        progress.clear()
+        outputs.interrupted(interrupt)
+        raise
     finally:
         progress.clear()
     result.run.meta.setdefault("kernel", name)
@@ -130,8 +134,6 @@ def run(
         common.print_json(document(result, grid, seed, outputs))
     else:
         show(result, outputs)
-    if result.run.ended == "interrupted":
-        return 130
     return 0 if result.verified else 1
 
 
@@ -144,6 +146,7 @@ class Outputs:
         if plot is not None and no_plot:
             raise ConfigError("--plot and --no-plot exclude each other")
         self.note = ""
+        self.default = plot is None  # the picture's name is not the user's
         if plot is None and not no_plot and not as_json:
             plot = Path(f"wse-{kernel}.png")
             if not os.access(".", os.W_OK):
@@ -157,6 +160,22 @@ class Outputs:
         self.plot, self.trace, self.save = plot, events, save
         self.moving = plot is not None and plot.suffix.lower() in report.MOVING
         self.events = trace.CAPACITY if events is not None else 0
+
+    def interrupted(self, interrupt: KeyboardInterrupt) -> None:
+        """Writes the files that were asked for by name from what was measured until the interrupt, and says so."""
+        run = getattr(interrupt, "run", None)
+        if run is None:
+            interrupt.add_note("no file was written")
+            return
+        if self.default:
+            self.plot = None
+        named = [str(path) for path in (self.save, self.trace, self.plot) if path is not None]
+        kept = f"{', '.join(named)} hold{'s' if len(named) == 1 else ''} what was measured until then"
+        try:
+            self.write(run)
+        except (WseError, OSError) as error:
+            kept = f"not all files were written: {error}"
+        interrupt.add_note(f"at cycle {run.cycles:,}; {kept if named else 'no file was written'}")
 
     def write(self, run: Any) -> None:
         """Writes what was asked for."""

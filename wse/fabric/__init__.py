@@ -3,6 +3,7 @@
 fabric      Fabric: load a program, copy host arrays, attach streams, run
 stream      wavelet streams at the edge of the grid
 run         Run: cycles, counters and arrays of a run; saves to one file
+errors      RunError, FabricFault, DeadlockError
 diagnosis   sentences for faults and deadlocks
 """
 

@@ -1,4 +1,4 @@
-"""Errors of a run.  Each has what was measured until then as `run`."""
+"""Errors of a run: a fault of the program, a deadlock.  Each holds what was measured until then as `run`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from .run import Run
 
 
 class RunError(WseError):
-    """A run that did not end well; `run` holds what was measured until then."""
+    """A run that failed.  run: what was measured until then, or None if nothing was."""
 
     run: Run | None = None
 
 
 class FabricFault(RunError):
-    """A program did what the machine forbids.  `kind` is a row of faults.def; -1 where a field does not apply."""
+    """The program did what the machine forbids.
+
+    kind: name of a row of faults.def.  x, y, cycle: where and when.  color, queue, task, port, pc: -1 where the fault
+    has none.  detail: a further value, whose meaning depends on the kind.
+    """
 
     def __init__(
         self,
@@ -35,7 +39,11 @@ class FabricFault(RunError):
 
 
 class DeadlockError(RunError):
-    """Nothing can move and work is left.  `cycle` holds the waits of the cycle in order, empty if there is none."""
+    """Nothing can move and work is left.
+
+    cycle: the circular wait, one sentence for each participant in order; empty if no circular wait was found.
+    waits: number of participants that wait.
+    """
 
     def __init__(self, message: str, cycle: list[str] | None = None, waits: int = 0):
         super().__init__(message)

@@ -359,8 +359,9 @@ class Fabric:
 
         progress: called with the cycle, some twenty times a second.  on_deadlock: "raise" a DeadlockError or "return"
         the Run.  FabricFault when the program does what the machine forbids; both errors have the Run as `run`.
-        Ctrl-C ends the run with what was measured, as `ended` says.  It may be called again: launched tasks, written
-        arrays and what a limit left go on.
+        A KeyboardInterrupt (Ctrl-C, or raised by `progress`) passes through with the partial Run as its `run`, whose
+        `ended` is "interrupted".  run may be called again: launched tasks, written arrays and operations that a limit
+        or an interrupt cut off continue.
         """
         if max_cycles is not None and max_cycles < 0:
             raise ConfigError(f"max_cycles is 0 or more, not {max_cycles}")
@@ -373,8 +374,10 @@ class Fabric:
         started = time.perf_counter()
         try:
             ended = self._chunks(limit, progress)
-        except KeyboardInterrupt:
-            ended = "interrupted"
+        except KeyboardInterrupt as interrupt:
+            self._wall_seconds += time.perf_counter() - started
+            interrupt.run = self._measure("interrupted")  # type: ignore[attr-defined]
+            raise
         self._wall_seconds += time.perf_counter() - started
         run = self._measure(ended)
         error: DeadlockError | FabricFault

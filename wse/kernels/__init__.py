@@ -18,7 +18,7 @@ A kernel is a module, or an object such as those of operators.py, that has:
 `run` checks the parameters (ConfigError names the parameter, its value and what is allowed), builds a Program, runs it,
 compares with the reference model and returns a Result, whose `run.meta` holds "kernel" and "parameters".  A run that
 reached max_cycles (`run.ended`) is a Result as well: verified False, max_error nan, and what was measured until then.
-DeadlockError and FabricFault are left to the caller.
+DeadlockError, FabricFault and KeyboardInterrupt, each with the partial Run as `run`, are left to the caller.
 
 Importing this module imports no kernel.
 """

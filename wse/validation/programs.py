@@ -13,7 +13,6 @@ import numpy as np
 from .. import _engine
 from ..errors import ConfigError
 from ..fabric.fabric import Fabric
-from ..fabric.run import Run
 from ..machine.parameters import Machine
 from ..program import dsd
 from ..program.program import PEClass, Program
@@ -27,21 +26,13 @@ def _single(machine: Machine, words: int = 2) -> tuple[Program, PEClass]:
     return program, pe
 
 
-def _finish(fabric: Fabric) -> Run:
-    """Runs to the end; what Ctrl-C leaves is no figure."""
-    run = fabric.run()
-    if run.ended == "interrupted":
-        raise KeyboardInterrupt
-    return run
-
-
 def _run(program: Program, pe: PEClass, code: str) -> np.ndarray:
     """Runs the code as the only task; returns the differences of successive stamps, modulo 2^16 made whole."""
     pe.code(f"main:\n{code}\n    done\n")
     pe.local_task("main", 9, entry="main", active=True)
     program.place(pe, x=0, y=0)
     fabric = Fabric(program)
-    _finish(fabric)
+    fabric.run()
     return fabric.read("stamps")[0, 0].astype(np.int64)
 
 
@@ -372,7 +363,7 @@ def _message(machine: Machine, pes: int, words: int) -> tuple[Fabric, np.ndarray
     program.place(_sender(program, color, words), x=0, y=0)
     program.place(_receiver(program, color, words), x=slice(1, pes), y=0)
     fabric = Fabric(program, trace=64 + 8 * pes * (words + 8))
-    run = _finish(fabric)
+    run = fabric.run()
     assert run.events is not None and run.events_dropped == 0
     return fabric, run.events
 
@@ -452,7 +443,7 @@ def relay(machine: Machine, stages: int = 4, words: int = 512) -> int:
         pe.local_task("main", 9, entry="main", active=True)
         program.place(pe, x=x, y=0)
     fabric = Fabric(program)
-    _finish(fabric)
+    fabric.run()
     stamps = fabric.read("stamps")[0].astype(np.int64)
     cycle = stamps[:, 0] + (stamps[:, 1] << 16)
     return int(cycle[-1] - cycle[0])

@@ -1,0 +1,159 @@
+"""wse/start.py and wse/signals.py: how a command's process ends, whatever signal arrives and whatever is closed."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import wse
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# `wse` with the function `job` in the place of the command `isa`.
+START = """
+import os, signal, sys, time
+import click, wse.cli
+from wse import signals
+wse.cli.main.load = lambda name: click.Command(name, callback=job)
+sys.argv[1:] = ["isa"]
+from wse.start import wse
+wse()
+"""
+RUNS_FOR_EVER = """
+def job():
+    import wse
+    program = wse.Program(1, 1)
+    pe = program.pe_class("pe")
+    pe.code("main: jmp main")
+    pe.local_task("main", 9, active=True)
+    program.place(pe)
+    fabric = wse.Fabric(program)
+    fabric.run(max_cycles=10)
+    print("ready", flush=True)
+    run = fabric.run()
+    print("cycles", run.cycles)
+"""
+
+
+def python(*arguments, shell='exec "$@"', **options):
+    """A process of Python with the wse that is tested; signals have their default actions in it."""
+    environment = os.environ | {"PYTHONPATH": str(Path(wse.__file__).parent.parent)}
+
+    def default():
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+
+    line = ["bash", "-c", shell, "bash", sys.executable, *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(line, env=environment, preexec_fn=default, **pipes | options)
+
+
+def ended(process):
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_a_run_with_its_status_and_no_figure(number):
+    process = python("-c", RUNS_FOR_EVER + START)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    assert ended(process) == (128 + number, "", "error: interrupted\n")
+
+
+def test_a_signal_that_was_ignored_from_the_start_stays_ignored():
+    job = """
+def job():
+    for number in signals.SIGNALS:
+        signal.raise_signal(number)
+    print("done")
+"""
+    process = python("-c", job + START, shell="trap '' INT TERM HUP; exec \"$@\"")
+    assert ended(process) == (0, "done\n", "")
+
+
+def test_a_signal_during_the_start_ends_the_process_at_once():
+    code = (
+        "import os, signal; from wse import signals; signals.install(); os.kill(os.getpid(), signal.SIGTERM); print(1)"
+    )
+    assert ended(python("-c", code)) == (143, "", "error: interrupted\n")
+
+
+def test_a_signal_after_the_end_is_silent():
+    job = """
+def job():
+    import atexit
+    atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))
+    print("done")
+"""
+    status, out, err = ended(python("-c", job + START))
+    assert (status, err) == (130, "")
+
+
+def test_a_signal_is_not_lost_where_its_exception_is_swallowed():
+    job = """
+class Swallows:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+def job():
+    Swallows()
+"""
+    status, out, err = ended(python("-c", job + START))
+    assert status == 143 and err.endswith("error: interrupted\n")
+
+
+def test_cleaning_up_is_not_cut_off():
+    job = """
+def job():
+    try:
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        with signals.held():
+            signal.raise_signal(signal.SIGTERM)
+            print("clean")
+        print("not reached")
+"""
+    assert ended(python("-c", job + START)) == (143, "clean\n", "error: interrupted\n")
+
+
+COMMANDS = (
+    ["--help"],
+    ["isa"],
+    ["arch", "--json"],
+    ["run", "axpy", "--no-plot"],
+    ["run", "axpy", "--json"],
+    ["infer"],
+    ["map", "nano"],
+    ["plot", "none.npz"],
+)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_are_no_error(words, closed, tmp_path):
+    status, out, err = ended(python("-m", "wse", *words, shell=f'exec "$@" {closed}', cwd=tmp_path))
+    assert status == (2 if words[0] == "plot" else 0), err
+    assert "internal" not in err and "Traceback" not in err
+    assert ("2>" in closed or words[0] == "plot") or err == ""
+
+
+def test_output_that_cannot_be_written_is_an_error(tmp_path):
+    status, out, err = ended(python("-m", "wse", "run", "axpy", "--json", shell='exec "$@" >/dev/full', cwd=tmp_path))
+    assert status == 2 and err.startswith("error: ") and err.endswith("No space left on device\n")
+
+
+def test_the_names_for_type_checkers_are_the_names():
+    import ast
+
+    tree = ast.parse(Path(wse.__file__).read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+    found = {node.module: tuple(sorted(alias.name for alias in node.names)) for node in block.body}
+    assert found == {module: tuple(sorted(names)) for module, names in wse._NAMES.items()}
+    assert all(getattr(wse, name) is not None for name in wse.__all__)
+
+
+def test_importing_wse_loads_nothing_large():
+    code = "import sys, wse, wse.signals, wse.start; print(sorted({'numpy', 'click', 'numba'} & set(sys.modules)))"
+    assert ended(python("-c", code)) == (0, "[]\n", "")

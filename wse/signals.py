@@ -1,0 +1,89 @@
+"""SIGINT (Ctrl-C), SIGTERM and SIGHUP in the commands: each ends a command with status 128 + its number.
+
+A command passes three phases.  While it starts and after it has finished, a signal ends the process at once: nothing is
+half done.  In between it raises Interrupted in the main thread, so that context managers clean up.  A library that
+swallows the exception (in a __del__ method, or with a bare `except`) delays the signal, but does not lose it.
+
+Used as a library, wse installs no handlers.  This module imports nothing large: it is loaded first.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_raises = False  # whether a signal raises Interrupted; else it ends the process
+_finished = False  # whether the command has reported how it ended
+_held = 0  # depth of `held` blocks
+_waiting = 0  # a signal that arrived in a `held` block and is still to be raised; 0: none
+_arrived = 0  # the last signal that arrived while a command ran; 0: none
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal arrived while a command ran.  signum: which one."""
+
+    def __init__(self, signum: int = signal.SIGINT):
+        super().__init__(signal.Signals(signum).name)
+        self.signum = signum
+
+
+def install() -> None:
+    """Installs the handlers of this process.  A signal that the process was started to ignore (by `nohup`, or as a
+    background job of a script) stays ignored."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _handle)
+
+
+@contextmanager
+def raising() -> Iterator[None]:
+    """The phase in which a signal raises Interrupted; at its end at the latest, if a library swallowed the exception.
+
+    Without effect where `install` was not called.
+    """
+    global _raises
+    _raises = True
+    try:
+        yield
+        if _arrived:
+            raise Interrupted(_arrived)
+    finally:
+        _raises = False
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Signals that arrive in the block are raised at its end: for clean-up that must not be cut off."""
+    global _held, _waiting
+    _held += 1
+    try:
+        yield
+    finally:
+        _held -= 1
+    if _waiting and not _held:
+        number, _waiting = _waiting, 0
+        raise Interrupted(number)
+
+
+def finish() -> None:
+    """From now on a signal ends the process silently: the command has reported how it ended."""
+    global _finished
+    _finished = True
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    global _arrived, _waiting
+    if not _raises:
+        if not _finished:
+            os.write(2, b"error: interrupted\n")
+        os._exit(128 + number)
+    _arrived = number
+    if _held:
+        _waiting = number
+    else:
+        raise Interrupted(number)

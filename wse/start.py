@@ -1,0 +1,70 @@
+"""Entry points of the commands `wse`, `cslc` and `cs_python`.
+
+Signal handlers are installed before anything large is imported, and stay to the last moment: the process ends by
+os._exit, because the interpreter's own shutdown would drop the handlers first.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+from . import signals
+
+
+def wse() -> NoReturn:
+    """The command `wse`."""
+    _start("wse.cli")
+
+
+def cslc() -> NoReturn:
+    """The command `cslc`."""
+    _start("wse.cli.cslc")
+
+
+def cs_python() -> NoReturn:
+    """The command `cs_python`."""
+    _start("wse.cli.cs_python")
+
+
+def _start(module: str) -> NoReturn:
+    signals.install()
+    _open_standard_streams()
+    status: object = 0
+    try:
+        import_module(module).main()
+    except SystemExit as end:
+        status = end.code
+    signals.finish()
+    _leave(status if isinstance(status, int) else 0 if status is None else 1)
+
+
+def _open_standard_streams() -> None:
+    """Opens /dev/null for standard streams that the process was started without (`>&-`).
+
+    Otherwise the next file that is opened would get their descriptor, and be written to by whoever prints.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest descriptor that is free: this one
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(descriptor, "w" if descriptor else "r"))
+
+
+def _leave(status: int) -> NoReturn:
+    """Ends the process with what the interpreter would do at its end, except that handlers of signals stay."""
+    import atexit
+
+    try:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        status = status or 1  # the reader has gone
+    finally:
+        os._exit(status)
