@@ -1,5 +1,7 @@
 """DDR5: short orders to the clock, long ones against published efficiencies."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -107,6 +109,43 @@ def test_a_read_after_a_write_waits_for_it():
 def test_four_activates():
     """The fifth bank group waits until the first of four activates is old."""
     assert clocks(range(5)) == max(4 * T["RRD_S"], T["FAW"]) + T["RCD"] + T["CL"] + T["BL"]
+
+
+def test_activates_of_one_group_are_further_apart():
+    """Two banks are opened, then the second one's row changes, RAS after it was opened: when that was shows in the end."""
+    change = T["RAS"] + T["RP"] + T["RCD"] + T["CL"] + T["BL"]
+    same_group = [0, NEXT_BANK, NEXT_BANK + NEXT_ROW]
+    assert T["RRD_L"] > T["RRD_S"]
+    assert clocks(same_group) == T["RRD_L"] + change
+    other_group = [0, 1 + NEXT_BANK, 1 + NEXT_BANK + NEXT_ROW]
+    assert clocks(other_group) == T["RRD_S"] + change
+
+
+def test_the_bus_turns_between_ranks():
+    part = Ddr5(4800, ranks=2, controller=PLAIN)
+    other_rank = NEXT_ROW  # above the banks
+    read, write = T["RCD"] + T["CL"] + T["BL"], T["RCD"] + T["CWL"] + T["BL"]
+    assert clocks([0, other_rank], False, part) == read + T["CCD_S"] + T["RANK"]
+    assert clocks([0, other_rank], True, part) == write + T["CCD_S"] + T["RANK"]
+    assert clocks([0, other_rank], [0, 1], part) == write + T["RTW"] + T["RANK"]
+    after_write = T["CWL"] - T["CL"] + T["BL"] + T["RANK"]  # its data are off the bus; the other rank has no WTR
+    assert after_write < T["WTR_S"]
+    write_first = replace(part, controller=Controller(batch=1, hashed=False))
+    assert clocks([0, other_rank], [1, 0], write_first) == read + after_write
+
+
+def test_turns_of_the_bus_are_counted():
+    def turns(writes, batch=24):
+        part = Ddr5(4800, ranks=1, controller=Controller(batch=batch, hashed=False))
+        return efficiency(part, order(np.arange(len(writes)), np.array(writes))).turns
+
+    assert turns([0, 0, 0]) == 0
+    assert turns([1, 1, 1]) == 1  # from reading, in which it begins
+    assert turns([0, 1]) == turns([1, 0]) == 1  # reads are first
+    assert turns([1, 0], batch=1) == 2
+    # A refresh that is due just when the bus would turn puts the turn off: it is counted once.
+    reads = T["REFI"] // T["BL"]
+    assert [turns([0] * n + [1]) for n in range(reads - 12, reads + 4)] == [1] * 16
 
 
 def test_rows_of_one_bank():

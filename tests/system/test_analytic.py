@@ -1,13 +1,14 @@
 """The analytic model: its parts, its threshold, and that the event-driven model comes to it."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from wse.costs import calibrate
 from wse.machine.parameters import Machine
-from wse.memoryx import Network
+from wse.memoryx import MemoryX, Network
 from wse.models import load
 from wse.plan.workload import workload
 from wse.system import analytic
@@ -79,6 +80,64 @@ def test_the_exposed_update_is_dram_time():
     form = analytic.step(analytic.inputs(work, System(memoryx=memory), 16, CONSTANTS))
     assert float(form.cross) == pytest.approx(30 * work.parameters / memory.bandwidth(4, 4))
     assert float(form.cross) == pytest.approx(8.0, rel=0.06)  # system facts, 8.5
+
+
+# A wafer that computes for 3 s a pass; 1 GB of weights in 10 layers over links of 10 GB/s; no update, no jitter.
+PLAIN = analytic.Inputs(
+    parameters=1e9, streamed=1e9, layers=10, tokens=1000, passes=2, systems=16, compute=3.0, stash=0.0, link=10e9,
+    weight_bytes=2.0, gradient_bytes=4.0, dram=1e12, exposed=0.0, depth=2, hop=0.0, jitter=0.0,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change, forward, backward",
+    [
+        ({}, 1.0, 2.0),  # compute, a third of it forward
+        ({"weight_bytes": 15.0}, 1.5, 2.0),  # weights in, 1.5 s, bound the forward pass only
+        ({"weight_bytes": 25.0}, 2.5, 2.5),  # or both
+        ({"gradient_bytes": 30.0}, 1.0, 3.0),  # gradients out bound the backward pass only
+        ({"stash": 15e9}, 1.5, 2.0),  # the stash leaves in the forward pass,
+        ({"stash": 50e9}, 5.0, 5.0),  # and comes back in the backward pass
+    ],
+)
+def test_what_bounds_a_pass(change, forward, backward):
+    form = analytic.step(replace(PLAIN, **change))
+    assert (form.forward, form.backward) == pytest.approx((2 * forward, 2 * backward))
+
+
+def test_the_fill_has_the_hops_of_both_ways():
+    """A layer's weights in and gradients out, and the tree's tiers down and up."""
+    layer = (2 + 4) * 1e9 / 10e9 / 10
+    assert analytic.step(PLAIN).fill == pytest.approx(layer)
+    assert analytic.step(replace(PLAIN, hop=0.25)).fill == pytest.approx(layer + 4 * 0.25)
+    assert analytic.step(replace(PLAIN, hop=0.25, depth=0)).fill == pytest.approx(layer)
+
+
+def test_events_have_the_hops_of_both_ways():
+    """Long hops: a step takes the tiers of 16 systems down and up longer, and MemoryX's link both ways."""
+    work = workload(ONE_T, 320)
+
+    def seconds(**network):
+        memory = MemoryX.of(55e12, network=Network(framing=0, **network))
+        return simulate(work, System(update="arriving", memoryx=memory), 16, CONSTANTS, prefix=3).seconds
+
+    quick = seconds(latency_us=0, hop_us=0)
+    assert seconds(latency_us=0, hop_us=2e4) - quick == pytest.approx(2 * 2 * 0.02, rel=0.01)
+    assert seconds(latency_us=2e4, hop_us=0) - quick == pytest.approx(2 * 0.02, rel=0.01)
+
+
+def test_events_have_the_stash_in_both_passes():
+    """A wafer that computes nothing, whose stash does not fit: it leaves and comes back, at the link's rate."""
+
+    class Instant:
+        def layer(self, work, layer, tokens, machine):
+            return 0.0, 0.0
+
+    work = workload(load("gpt3-13b"), 600)
+    outcome = simulate(work, System(update="arriving"), 1, Instant(), micro_batch=600)
+    stash = work.depth * analytic.stash_bytes(work, work.tokens, System().machine) / System().network.bandwidth
+    assert stash > 0
+    assert (outcome.forward, outcome.backward) == pytest.approx((stash, stash))
 
 
 def test_sparse_weights_stream_less():

@@ -273,8 +273,8 @@ def _serve(blocks, writes, timings, ranks, page, window, batch, hashed):
                 row_of[b] = -1
                 open_at[b] = max(open_at[b], idle + RFC)
             refresh_due[r] += REFI
-            mode = before
             turns -= mode != before
+            mode = before
             continue
         access = waiting[mode, best]
         for i in range(best, count[mode] - 1):
