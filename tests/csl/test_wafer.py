@@ -8,7 +8,7 @@ import pytest
 from csl.running import launch, read, write
 from wse.csl.codegen.link import link
 from wse.csl.compile import compile_program
-from wse.csl.sema import batch as together
+from wse.csl.sema import batch
 from wse.csl.syntax.errors import CslError
 from wse.sdk.device import Device
 
@@ -72,7 +72,7 @@ def test_values_of_every_pe(tmp_path):
 def test_all_rounds_at_once_is_the_same_as_one_by_one(tmp_path, monkeypatch):
     path = write(tmp_path, PE, LAYOUT)
     at_once = compile_program(path, "wse3", {"width": 12, "height": 9})
-    monkeypatch.setattr(together, "LEAST", 1000)
+    monkeypatch.setattr(batch, "LEAST", 1000)
     one_by_one = compile_program(path, "wse3", {"width": 12, "height": 9})
     assert at_once.routes.keys() == one_by_one.routes.keys()
     plane, configs = at_once.routes[0]
@@ -106,7 +106,7 @@ layout {{
     path = write(tmp_path, PE, layout)
     results = []
     for least in (8, 1000):
-        monkeypatch.setattr(together, "LEAST", least)
+        monkeypatch.setattr(batch, "LEAST", least)
         device = Device(link(compile_program(path, "wse3")))
         launch(device)
         results.append([read(device, "out", x, 0).tolist() for x in range(20)])

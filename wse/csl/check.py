@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from .builtins.table import BUILTINS
+from .builtins.table import checked
 from .compile import compile_program
 from .sema.frame import PREDEFINED
 from .sema.modules import Loader
@@ -34,7 +34,7 @@ def check(
         file = Loader().load(Path(path))
     except CslError as error:
         return error.diagnostics
-    Names(file, findings).check()
+    Names(file, findings, arch).check()
     missing = [d for d in file.decls.values() if is_open(d) and d.name not in {**(params or {}), **(colors or {})}]
     if file.layouts and not findings.errors:
         if missing:
@@ -58,8 +58,8 @@ def is_open(decl: ast.Node) -> bool:
 class Names:
     """Looks up every name of a file, without evaluating anything."""
 
-    def __init__(self, file: ast.File, findings: Findings):
-        self.file, self.findings = file, findings
+    def __init__(self, file: ast.File, findings: Findings, arch: str):
+        self.file, self.findings, self.arch = file, findings, arch
         self.scopes: list[set[str]] = [set(PREDEFINED) | set(file.decls)]
 
     def check(self) -> None:
@@ -110,15 +110,10 @@ class Names:
 
     def builtin(self, node: ast.BuiltinCall) -> None:
         self.visit(node.args)
-        found = BUILTINS.get(node.name)
-        if found is None or (node.name.startswith("@wse_") and not self.file.source.library):
-            public = [name for name in BUILTINS if not name.startswith("@wse_")]
-            self.report(node.span, f"there is no builtin {node.name}{did_you_mean(node.name, public)}")
-        elif len(node.args) < found.least or (found.most is not None and len(node.args) > found.most):
-            wanted = (
-                f"{found.least}" if found.least == found.most else f"{found.least} to {found.most or 'any number of'}"
-            )
-            self.report(node.span, f"{node.name} takes {wanted} arguments, not {len(node.args)}")
+        try:
+            checked(node, self.file.source.library, self.arch)
+        except CslError as error:
+            self.findings.add(error)
 
     def report(self, span: Span, message: str) -> None:
         self.findings.add(CslError.at(span, message))

@@ -1,1 +1,1 @@
-"""Builtin functions of the language, by kind."""
+"""Pass 2, continued: the builtins.  `table` holds one row for each; the other modules fill it."""

@@ -29,11 +29,11 @@ from .table import builtin
 ROOTS = {"ssqrt": np.float32, "hsqrt": np.float16}
 
 
-def argument(f: Frame, node: ast.Node) -> ir.Value:
-    value = f.expr(node)
+def argument(frame: Frame, node: ast.Node) -> ir.Value:
+    value = frame.expr(node)
     if isinstance(value, Val) and value.type is t.COMPTIME_INT:
-        return f.operand(value, node.span, t.U16 if 0 <= value.data <= 0xFFFF else t.U32)
-    return f.operand(value, node.span)
+        return frame.operand(value, node.span, t.U16 if 0 <= value.data <= 0xFFFF else t.U32)
+    return frame.operand(value, node.span)
 
 
 def root(row: str, value: Val) -> float:
@@ -44,15 +44,15 @@ def root(row: str, value: Val) -> float:
 
 
 @builtin("@wse_sys", 2, None)
-def sys_(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    row = text_of(f, node.args[0], "the name of the row")
-    kind = f.type(node.args[1])
+def sys_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    row = text_of(frame, node.args[0], "the name of the row")
+    kind = frame.type(node.args[1])
     if row in ROOTS:
-        value = f.expr(node.args[2])
+        value = frame.expr(node.args[2])
         if isinstance(value, Val):
             return Val(kind, root(row, value))
-    build = f.need_run(node.span, "this")
-    args = [argument(f, arg) for arg in node.args[2:]]
+    build = frame.need_run(node.span, "this")
+    args = [argument(frame, arg) for arg in node.args[2:]]
     if kind is t.VOID:
         build.emit(ir.Sys(row, None, args))
         return VOID
@@ -64,29 +64,29 @@ def sys_(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 
 
 @builtin("@wse_say", 2)
-def say(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    f.need_run(node.span, "this")
-    f.emit(ir.Sys("say", None, [argument(f, arg) for arg in node.args]))
+def say(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    frame.need_run(node.span, "this")
+    frame.emit(ir.Sys("say", None, [argument(frame, arg) for arg in node.args]))
     return VOID
 
 
 @builtin("@wse_string", 1)
-def string(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    return Val(t.COMPTIME_INT, f.unit.program.string(text_of(f, node.args[0], "the text")))
+def string(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    return Val(t.COMPTIME_INT, frame.unit.program.string(text_of(frame, node.args[0], "the text")))
 
 
 @builtin("@wse_symbol", 2)
-def symbol(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    name = text_of(f, node.args[0], "the name")
-    value = f.known(node.args[1])
+def symbol(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    name = text_of(frame, node.args[0], "the name")
+    value = frame.known(node.args[1])
     if not isinstance(value.type, t.PointerType) or not isinstance(value.data, Ptr):
         raise CslError.at(node.args[1].span, f"a pointer was expected, not {describe(value)}")
-    export_pointer(f, name, value, ast.BuiltinCall(node.span, node.name, [node.args[1]]))
-    f.unit.out.symbols[name] = f.unit.out.exports.pop()
+    export_pointer(frame, name, value, ast.BuiltinCall(node.span, node.name, [node.args[1]]))
+    frame.unit.out.symbols[name] = frame.unit.out.exports.pop()
     return VOID
 
 
 @builtin("@wse_host_color", 2)
-def host_color(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    layout_of(f, node).host_colors[text_of(f, node.args[0], "the name")] = f.number(node.args[1], t.COLOR)
+def host_color(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    layout_of(frame, node).host_colors[text_of(frame, node.args[0], "the name")] = frame.number(node.args[1], t.COLOR)
     return VOID

@@ -22,15 +22,15 @@ from ..syntax.errors import CslError, Span
 from .table import builtin
 
 
-def text_of(f: Frame, node: ast.Node, what: str) -> str:
-    value = f.known(node)
+def text_of(frame: Frame, node: ast.Node, what: str) -> str:
+    value = frame.known(node)
     if not isinstance(value.data, str):
         raise CslError.at(node.span, f"{what} must be a comptime_string, not {describe(value)}")
     return value.data
 
 
-def struct_of(f: Frame, node: ast.Node, what: str) -> dict[str, Val]:
-    value = f.known(node)
+def struct_of(frame: Frame, node: ast.Node, what: str) -> dict[str, Val]:
+    value = frame.known(node)
     if isinstance(value.data, list) and not value.data:
         return {}
     if not isinstance(value.data, dict):
@@ -42,35 +42,35 @@ def struct_of(f: Frame, node: ast.Node, what: str) -> dict[str, Val]:
 
 
 @builtin("@zeros", 1)
-def zeros(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    kind = f.type(node.args[0])
+def zeros(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    kind = frame.type(node.args[0])
     if not isinstance(kind, t.ArrayType) and not t.is_number(kind) and kind is not t.BOOL:
         raise CslError.at(node.span, f"@zeros makes arrays of numbers, not values of type {kind}")
     return zero(kind)
 
 
 @builtin("@constants", 2)
-def constants(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    kind = f.type(node.args[0])
+def constants(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    kind = frame.type(node.args[0])
     if not isinstance(kind, t.ArrayType):
         raise CslError.at(node.span, f"@constants makes arrays, not values of type {kind}")
-    value = f.known(node.args[1], kind.elem)
+    value = frame.known(node.args[1], kind.elem)
     made = zero(kind)
     made.data[...] = concrete(value)
     return made
 
 
 @builtin("@as", 2)
-def as_(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    kind = f.type(node.args[0])
-    value = f.expr(node.args[1], kind)
-    return convert(f, value, kind, node.span)
+def as_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    kind = frame.type(node.args[0])
+    value = frame.expr(node.args[1], kind)
+    return convert(frame, value, kind, node.span)
 
 
 @builtin("@bitcast", 2)
-def bitcast(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    kind = f.type(node.args[0])
-    value = f.expr(node.args[1])
+def bitcast(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    kind = frame.type(node.args[0])
+    value = frame.expr(node.args[1])
     if value.type is t.COMPTIME_INT and kind.size is not None:
         size = t.INTS[f"u{kind.size * 8}"] if kind.size in (1, 2, 4, 8) else t.U16
         value = explicit(value, size, node.span)
@@ -88,8 +88,8 @@ def bitcast(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
             return made
     if kind.ir is None or source.ir is None:
         raise CslError.at(node.span, f"@bitcast goes between scalars, not from {source} to {kind}")
-    build = f.need_run(node.span, "this @bitcast")
-    operand = f.operand(value, node.span)
+    build = frame.need_run(node.span, "this @bitcast")
+    operand = frame.operand(value, node.span)
     if kind.ir == source.ir:
         return Run(kind, operand)
     reg = build.reg(kind.ir)
@@ -115,22 +115,22 @@ def bitcast_known(value: Val, kind: Type, span: Span) -> Val | None:
 
 
 @builtin("@ptrcast", 2)
-def ptrcast(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    kind = f.type(node.args[0])
-    value = f.expr(node.args[1])
+def ptrcast(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    kind = frame.type(node.args[0])
+    value = frame.expr(node.args[1])
     if not isinstance(kind, t.PointerType) or not isinstance(value.type, t.PointerType):
         raise CslError.at(node.span, f"@ptrcast goes between pointers, not from {value.type} to {kind}")
     return Val(kind, value.data) if isinstance(value, Val) else Run(kind, value.value)
 
 
 @builtin("@range", 2, 4)
-def range_(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    kind = f.type(node.args[0])
+def range_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    kind = frame.type(node.args[0])
     if not t.is_integral(kind):
         raise CslError.at(node.args[0].span, f"@range counts in integers, not in {kind}")
     if len(node.args) == 3:
         raise CslError.at(node.span, "@range takes a type and a stop, or a type, start, stop and step")
-    bounds = [f.coerce(f.expr(arg, kind), kind, arg.span) for arg in node.args[1:]]
+    bounds = [frame.coerce(frame.expr(arg, kind), kind, arg.span) for arg in node.args[1:]]
     if len(bounds) == 1:
         bounds = [Val(kind, 0), bounds[0], Val(kind, 1)]
     step = bounds[2]
@@ -140,8 +140,8 @@ def range_(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 
 
 def range_part(name: str) -> Callable:
-    def part(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-        value = f.expr(node.args[0])
+    def part(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+        value = frame.expr(node.args[0])
         if not isinstance(value, Val) or not isinstance(value.data, Range):
             raise CslError.at(node.span, f"{node.name} takes a @range")
         return getattr(value.data, name)
@@ -154,65 +154,65 @@ for _name in ("start", "stop", "step"):
 
 
 @builtin("@type_of", 1)
-def type_of(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    where = f.place(node.args[0])
+def type_of(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    where = frame.lvalue(node.args[0])
     if isinstance(where, Val) and isinstance(where.data, FnRef):
-        return Val(t.TYPE, f.unit.fn_type(where.data, node.span))
+        return Val(t.TYPE, frame.unit.fn_type(where.data, node.span))
     return Val(t.TYPE, where.type)
 
 
 @builtin("@is_same_type", 2)
-def is_same_type(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    return Val(t.BOOL, f.type(node.args[0]) is f.type(node.args[1]))
+def is_same_type(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    return Val(t.BOOL, frame.type(node.args[0]) is frame.type(node.args[1]))
 
 
 @builtin("@element_type", 1)
-def element_type(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    kind = f.type(node.args[0])
+def element_type(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    kind = frame.type(node.args[0])
     if not isinstance(kind, t.ArrayType | t.PointerType):
         raise CslError.at(node.span, f"{kind} has no elements")
     return Val(t.TYPE, kind.elem)
 
 
 @builtin("@element_count", 1)
-def element_count(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    return Val(t.COMPTIME_INT, array_type(f, node).count)
+def element_count(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    return Val(t.COMPTIME_INT, array_type(frame, node).count)
 
 
 @builtin("@rank", 1)
-def rank(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    return Val(t.COMPTIME_INT, len(array_type(f, node).dims))
+def rank(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    return Val(t.COMPTIME_INT, len(array_type(frame, node).dims))
 
 
 @builtin("@dimensions", 1)
-def dimensions(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    dims = array_type(f, node).dims
+def dimensions(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    dims = array_type(frame, node).dims
     kind = t.array_of((len(dims),), t.U32)
     return Val(kind, fill(kind, list(dims)))
 
 
-def array_type(f: Frame, node: ast.BuiltinCall) -> t.ArrayType:
-    kind = f.type(node.args[0])
+def array_type(frame: Frame, node: ast.BuiltinCall) -> t.ArrayType:
+    kind = frame.type(node.args[0])
     if not isinstance(kind, t.ArrayType):
         raise CslError.at(node.span, f"{node.name} takes the type of an array, not {kind}")
     return kind
 
 
 @builtin("@is_comptime", 0, 1)
-def is_comptime(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+def is_comptime(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     """Whether a value is known; without one, whether the code around it is evaluated at compile time."""
-    return Val(t.BOOL, isinstance(f.expr(node.args[0]), Val) if node.args else f.build is None)
+    return Val(t.BOOL, isinstance(frame.expr(node.args[0]), Val) if node.args else frame.build is None)
 
 
 @builtin("@fp16", 0)
-def fp16(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+def fp16(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     """The program's type of 16-bit floating-point numbers."""
     return Val(t.TYPE, t.F16)
 
 
 @builtin("@get_int", 1)
-def get_int(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    value = f.expr(node.args[0])
+def get_int(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    value = frame.expr(node.args[0])
     kind = value.type
     if not isinstance(kind, t.IdType | t.EnumType) and not t.is_integral(kind):
         raise CslError.at(node.span, f"@get_int takes a color, a queue, an id or an enum, not a value of type {kind}")
@@ -220,15 +220,15 @@ def get_int(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
         return Val(
             kind.tag if isinstance(kind, t.EnumType) else kind if t.is_integral(kind) else t.COMPTIME_INT, value.data
         )
-    return Run(kind.tag if isinstance(kind, t.EnumType) else t.INTS[kind.ir or "u16"], f.operand(value, node.span))
+    return Run(kind.tag if isinstance(kind, t.EnumType) else t.INTS[kind.ir or "u16"], frame.operand(value, node.span))
 
 
 # ---- structs and strings ----
 
 
 @builtin("@concat_structs", 2)
-def concat_structs(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    a, b = f.known(node.args[0]), f.known(node.args[1])
+def concat_structs(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    a, b = frame.known(node.args[0]), frame.known(node.args[1])
     for value, arg in ((a, node.args[0]), (b, node.args[1])):
         if not isinstance(value.data, dict | list):
             raise CslError.at(arg.span, f"@concat_structs takes structs, not {describe(value)}")
@@ -245,44 +245,44 @@ def concat_structs(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 
 
 @builtin("@has_field", 2)
-def has_field(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    value = f.known(node.args[0])
-    name = text_of(f, node.args[1], "the name of a field")
+def has_field(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    value = frame.known(node.args[0])
+    name = text_of(frame, node.args[1], "the name of a field")
     if value.type is t.TYPE and isinstance(value.data, t.StructType):
         return Val(t.BOOL, name in value.data.fields)
     return Val(t.BOOL, isinstance(value.data, dict) and name in value.data)
 
 
 @builtin("@field", 2)
-def field(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    name = text_of(f, node.args[1], "the name of a field")
-    return f.expr(ast.Member(node.span, node.args[0], name))
+def field(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    name = text_of(frame, node.args[1], "the name of a field")
+    return frame.expr(ast.Member(node.span, node.args[0], name))
 
 
 @builtin("@strcat", 1, None)
-def strcat(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    return Val(t.STRING, "".join(text_of(f, arg, "what is joined") for arg in node.args))
+def strcat(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    return Val(t.STRING, "".join(text_of(frame, arg, "what is joined") for arg in node.args))
 
 
 @builtin("@strlen", 1)
-def strlen(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    return Val(t.COMPTIME_INT, len(text_of(f, node.args[0], "the argument of @strlen").encode()))
+def strlen(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    return Val(t.COMPTIME_INT, len(text_of(frame, node.args[0], "the argument of @strlen").encode()))
 
 
 @builtin("@get_string_from_byte", 1)
-def get_string_from_byte(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    return Val(t.STRING, chr(f.number(node.args[0], t.U8)))
+def get_string_from_byte(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    return Val(t.STRING, chr(frame.number(node.args[0], t.U8)))
 
 
 @builtin("@as_string", 1)
-def as_string(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    value = f.known(node.args[0])
+def as_string(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    value = frame.known(node.args[0])
     return Val(t.STRING, value.data if isinstance(value.data, str) else describe(value).split(" of type")[0])
 
 
 @builtin("@get_array", 1)
-def get_array(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    data = text_of(f, node.args[0], "the argument of @get_array").encode()
+def get_array(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    data = text_of(frame, node.args[0], "the argument of @get_array").encode()
     kind = t.array_of((len(data),), t.U8)
     return Val(kind, np.frombuffer(data, np.uint8).copy())
 
@@ -291,31 +291,31 @@ def get_array(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 
 
 @builtin("@comptime_assert", 1, 2)
-def comptime_assert(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    value = f.known(node.args[0], t.BOOL)
+def comptime_assert(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    value = frame.known(node.args[0], t.BOOL)
     if not concrete(value):
-        why = f": {text_of(f, node.args[1], 'the message')}" if len(node.args) > 1 else ""
+        why = f": {text_of(frame, node.args[1], 'the message')}" if len(node.args) > 1 else ""
         raise CslError.at(node.span, f"this assertion does not hold{why}")
     return VOID
 
 
 @builtin("@comptime_print", 0, None)
-def comptime_print(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+def comptime_print(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     shown = []
     for arg in node.args:
-        value = f.known(arg)
+        value = frame.known(arg)
         shown.append(value.data if isinstance(value.data, str) else describe(value))
-    f.unit.program.findings.warn(node.span, " ".join(shown))
+    frame.unit.program.findings.warn(node.span, " ".join(shown))
     return VOID
 
 
 @builtin("@assert", 1, 2)
-def assert_(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    if f.build is None:
-        return comptime_assert(f, node, want)
-    build = f.build
+def assert_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    if frame.build is None:
+        return comptime_assert(frame, node, want)
+    build = frame.build
     good, bad = build.new_block(), build.new_block()
-    decided = condition(f, node.args[0], good, bad)
+    decided = condition(frame, node.args[0], good, bad)
     if decided is True:
         return VOID
     if decided is False:
@@ -327,40 +327,40 @@ def assert_(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 
 
 @builtin("@unreachable", 0)
-def unreachable(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    if f.build is None:
+def unreachable(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    if frame.build is None:
         raise CslError.at(node.span, "this must not be reached")
-    f.build.emit(ir.Trap("unreachable code is reached"))
+    frame.build.emit(ir.Trap("unreachable code is reached"))
     return VOID
 
 
 @builtin("@is_arch", 1)
-def is_arch(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    name = text_of(f, node.args[0], "the name of the architecture")
+def is_arch(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    name = text_of(frame, node.args[0], "the name of the architecture")
     if name not in ("wse1", "wse2", "wse3"):
         raise CslError.at(node.args[0].span, f'there is no architecture "{name}": known are wse2 and wse3')
-    return Val(t.BOOL, f.unit.program.arch == name)
+    return Val(t.BOOL, frame.unit.program.arch == name)
 
 
 # ---- modules ----
 
 
 @builtin("@import_module", 1, 2)
-def import_module(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    name = text_of(f, node.args[0], "the name of the file")
-    params = f.known(node.args[1]) if len(node.args) > 1 else None
+def import_module(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    name = text_of(frame, node.args[0], "the name of the file")
+    params = frame.known(node.args[1]) if len(node.args) > 1 else None
     if params is not None and not isinstance(params.data, dict) and params.data:
         raise CslError.at(
             node.args[1].span, f"the parameters must be a struct with named fields, not {describe(params)}"
         )
-    return Val(t.MODULE, f.unit.import_module(f.instance, name, params, node.span))
+    return Val(t.MODULE, frame.unit.import_module(frame.instance, name, params, node.span))
 
 
 @builtin("@import_comptime_value", 2)
-def import_comptime_value(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    kind = f.type(node.args[0])
-    name = text_of(f, node.args[1], "the name of the file")
-    path, _ = f.unit.program.loader.find(name, f.instance.file, node.span)
+def import_comptime_value(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    kind = frame.type(node.args[0])
+    name = text_of(frame, node.args[1], "the name of the file")
+    path, _ = frame.unit.program.loader.find(name, frame.instance.file, node.span)
     try:
         value = from_json(json.loads(Path(path).read_text(encoding="utf-8")), node.span)
     except (OSError, ValueError, RecursionError) as problem:
@@ -386,36 +386,38 @@ def from_json(data: Any, span: Span) -> Val:
 
 
 @builtin("@random16", 0)
-def random16(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    build = f.need_run(node.span, "@random16")
+def random16(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    build = frame.need_run(node.span, "@random16")
     reg = build.reg("u16")
     build.emit(ir.Sys("rand", reg))
     return Run(t.U16, reg)
 
 
 @builtin("@set_active_prng", 1)
-def set_active_prng(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+def set_active_prng(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     """There is one generator of random numbers; choosing it is no more than a check of the number."""
-    f.expr(node.args[0], t.U16)
+    frame.expr(node.args[0], t.U16)
     return VOID
 
 
-def config_address(f: Frame, node: ast.Node) -> ir.Value:
-    return f.operand(convert(f, f.expr(node, t.U16), t.U16, node.span), node.span)
+def config_address(frame: Frame, node: ast.Node) -> ir.Value:
+    return frame.operand(convert(frame, frame.expr(node, t.U16), t.U16, node.span), node.span)
 
 
-def get_config(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+def get_config(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     """A register of the router, by word address."""
-    build = f.need_run(node.span, node.name)
+    build = frame.need_run(node.span, node.name)
     reg = build.reg("u16")
-    build.emit(ir.Sys("cfgld", reg, [config_address(f, node.args[0])]))
+    build.emit(ir.Sys("cfgld", reg, [config_address(frame, node.args[0])]))
     return Run(t.U16, reg)
 
 
-def set_config(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    f.need_run(node.span, node.name)
-    value = f.expr(node.args[1], t.U16)
-    f.emit(ir.Sys("cfgst", None, [f.operand(value, node.args[1].span, t.U16), config_address(f, node.args[0])]))
+def set_config(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    frame.need_run(node.span, node.name)
+    value = frame.expr(node.args[1], t.U16)
+    frame.emit(
+        ir.Sys("cfgst", None, [frame.operand(value, node.args[1].span, t.U16), config_address(frame, node.args[0])])
+    )
     return VOID
 
 
@@ -424,10 +426,10 @@ for _suffix in ("", "_unchecked"):
     builtin(f"@set_config{_suffix}", 2)(set_config)
 
 
-def nothing(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+def nothing(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     """Older programs ask for what happens by itself: the server of launches, the table of control tasks."""
     for arg in node.args:
-        f.expr(arg)
+        frame.expr(arg)
     return VOID
 
 

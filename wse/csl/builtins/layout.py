@@ -95,33 +95,33 @@ class LayoutState:
         plane[y, x] = number
 
 
-def layout_of(f: Frame, node: ast.BuiltinCall) -> LayoutState:
-    state = f.unit.layout
-    if state is None or f.build is not None:
+def layout_of(frame: Frame, node: ast.BuiltinCall) -> LayoutState:
+    state = frame.unit.layout
+    if state is None or frame.build is not None:
         raise CslError.at(node.span, f"{node.name} stands only in the layout block")
     return state
 
 
 @builtin("@set_rectangle", 2)
-def set_rectangle(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    state = layout_of(f, node)
+def set_rectangle(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    state = layout_of(frame, node)
     if state.size is not None:
         raise CslError.at(node.span, "the rectangle is set twice", (state.size_span, "first here"))
-    width, height = (f.number(arg, t.U16) for arg in node.args)
+    width, height = (frame.number(arg, t.U16) for arg in node.args)
     if not 1 <= width <= 1200 or not 1 <= height <= 1200:
         raise CslError.at(node.span, f"a rectangle of {width} x {height} PEs does not fit the wafer")
     state.size, state.size_span = (width, height), node.span
-    f.unit.program.rectangle = state.size
+    frame.unit.program.rectangle = state.size
     return VOID
 
 
-def position(f: Frame, node: ast.BuiltinCall, state: LayoutState) -> tuple[Where, Where]:
+def position(frame: Frame, node: ast.BuiltinCall, state: LayoutState) -> tuple[Where, Where]:
     """x and y of the first two arguments, inside of the rectangle."""
     if state.size is None:
         raise CslError.at(node.span, "@set_rectangle must come before")
     at: list[Where] = []
     for arg, n, axis in zip(node.args[:2], state.size, "xy", strict=True):
-        value = f.known(arg)
+        value = frame.known(arg)
         if not t.is_integral(value.type):
             raise CslError.at(arg.span, f"{axis} must be an integer, not {describe(value)}")
         data = value.data
@@ -135,15 +135,15 @@ def position(f: Frame, node: ast.BuiltinCall, state: LayoutState) -> tuple[Where
 
 
 @builtin("@set_tile_code", 3, 4)
-def set_tile_code(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    state = layout_of(f, node)
-    x, y = position(f, node, state)
-    name = text_of(f, node.args[2], "the name of the file")
-    key = (f.instance.file.source.path, name)
+def set_tile_code(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    state = layout_of(frame, node)
+    x, y = position(frame, node, state)
+    name = text_of(frame, node.args[2], "the name of the file")
+    key = (frame.instance.file.source.path, name)
     path = state.paths.get(key)
     if path is None:
-        path = state.paths[key] = f.unit.program.loader.find(name, f.instance.file, node.args[2].span)[0]
-    data = f.known(node.args[3]).data if len(node.args) > 3 else {}
+        path = state.paths[key] = frame.unit.program.loader.find(name, frame.instance.file, node.args[2].span)[0]
+    data = frame.known(node.args[3]).data if len(node.args) > 3 else {}
     if not isinstance(data, dict):
         if data:
             raise CslError.at(node.args[3].span, "the parameters must be a struct with named fields")
@@ -165,11 +165,11 @@ def settle(value: Val) -> None:
 
 
 @builtin("@set_color_config", 4)
-def set_color_config(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    state = layout_of(f, node)
-    x, y = position(f, node, state)
-    color = color_of(f, node.args[2])
-    value = f.known(node.args[3])
+def set_color_config(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    state = layout_of(frame, node)
+    x, y = position(frame, node, state)
+    color = color_of(frame, node.args[2])
+    value = frame.known(node.args[3])
     settle(value)
     key = key_of(value)
     config = state.known.get(key)
@@ -180,16 +180,16 @@ def set_color_config(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Valu
 
 
 @builtin("@set_local_color_config", 2)
-def set_local_color_config(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    if f.unit.layout is not None or f.build is not None:
+def set_local_color_config(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    if frame.unit.layout is not None or frame.build is not None:
         raise CslError.at(node.span, "@set_local_color_config stands in a comptime block of the code of a PE")
-    color = color_of(f, node.args[0])
-    f.unit.colors[color] = (color_config(f.known(node.args[1]), node.args[1].span), node.span)
+    color = color_of(frame, node.args[0])
+    frame.unit.colors[color] = (color_config(frame.known(node.args[1]), node.args[1].span), node.span)
     return VOID
 
 
-def color_of(f: Frame, node: ast.Node) -> int:
-    number = f.number(node, t.COLOR)
+def color_of(frame: Frame, node: ast.Node) -> int:
+    number = frame.number(node, t.COLOR)
     if not 0 <= number <= 23:
         raise CslError.at(node.span, f"color {number} cannot be routed: routable colors are 0 to 23")
     return number
@@ -303,11 +303,11 @@ def filter_of(value: Val, span: Span) -> ir.Filter:
 
 
 @builtin("@export_name", 2, 3)
-def export_name(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    state = layout_of(f, node)
-    name = text_of(f, node.args[0], "the name")
-    kind = f.type(node.args[1])
-    mutable = bool(f.number(node.args[2], t.BOOL)) if len(node.args) > 2 else False
+def export_name(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    state = layout_of(frame, node)
+    name = text_of(frame, node.args[0], "the name")
+    kind = frame.type(node.args[1])
+    mutable = bool(frame.number(node.args[2], t.BOOL)) if len(node.args) > 2 else False
     if name in state.exports:
         raise CslError.at(node.span, f"{name} is exported twice", (state.exports[name][2], "first here"))
     state.exports[name] = (kind, mutable, node.span)
@@ -315,34 +315,34 @@ def export_name(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 
 
 @builtin("@export_symbol", 1, 2)
-def export_symbol(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    if f.build is not None:
+def export_symbol(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    if frame.build is not None:
         raise CslError.at(node.span, "@export_symbol stands in a comptime block")
-    if f.unit.layout is not None:
+    if frame.unit.layout is not None:
         raise CslError.at(node.span, "@export_symbol stands in the code of a PE, @export_name in the layout")
     arg = node.args[0]
-    where = f.place(arg)
-    name = text_of(f, node.args[1], "the name") if len(node.args) > 1 else last_name(arg)
-    for known in f.unit.out.exports:
+    where = frame.lvalue(arg)
+    name = text_of(frame, node.args[1], "the name") if len(node.args) > 1 else last_name(arg)
+    for known in frame.unit.out.exports:
         if known.name == name:
             raise CslError.at(node.span, f"{name} is exported twice")
-    value = load(f, where, arg.span) if not isinstance(where, GlobalVar) else where.value
+    value = load(frame, where, arg.span) if not isinstance(where, GlobalVar) else where.value
     if isinstance(value, Val) and isinstance(value.data, FnRef):
-        f.unit.export_function(name, entry(f.unit, value.data, node.span), node.span)
+        frame.unit.export_function(name, entry(frame.unit, value.data, node.span), node.span)
         return VOID
     if isinstance(value, Val) and isinstance(value.type, t.PointerType) and isinstance(value.data, Ptr):
-        export_pointer(f, name, value, node)
+        export_pointer(frame, name, value, node)
         return VOID
     if isinstance(where, GlobalVar):
         elem = where.type.elem if isinstance(where.type, t.ArrayType) else where.type
         count = where.type.count if isinstance(where.type, t.ArrayType) else 1
         if elem.ir is not None:
-            f.unit.out.exports.append(ir.Export(name, f.unit.use(where), 0, elem.ir, count, where.mutable))
+            frame.unit.out.exports.append(ir.Export(name, frame.unit.use(where), 0, elem.ir, count, where.mutable))
             return VOID
     raise CslError.at(arg.span, "a pointer, a variable or a function was expected")
 
 
-def export_pointer(f: Frame, name: str, value: Val, node: ast.BuiltinCall) -> None:
+def export_pointer(frame: Frame, name: str, value: Val, node: ast.BuiltinCall) -> None:
     ptr, kind = value.data, value.type
     assert isinstance(kind, t.PointerType)
     if not isinstance(ptr.target, GlobalVar):
@@ -351,8 +351,8 @@ def export_pointer(f: Frame, name: str, value: Val, node: ast.BuiltinCall) -> No
     if elem.ir is None:
         raise CslError.at(node.args[0].span, f"values of type {elem} cannot be exported")
     count = ((ptr.target.type.size or 0) - ptr.offset) // (elem.size or 1)
-    symbol = f.unit.use(ptr.target)
-    f.unit.out.exports.append(ir.Export(name, symbol, ptr.offset, elem.ir, count, not kind.const))
+    symbol = frame.unit.use(ptr.target)
+    frame.unit.out.exports.append(ir.Export(name, symbol, ptr.offset, elem.ir, count, not kind.const))
 
 
 def last_name(node: ast.Node) -> str:
@@ -365,8 +365,8 @@ def last_name(node: ast.Node) -> str:
 
 
 @builtin("@get_rectangle", 0)
-def get_rectangle(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    program = f.unit.program
+def get_rectangle(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    program = frame.unit.program
     if program.rectangle is None:
         raise CslError.at(node.span, "@set_rectangle must come before")
 

@@ -33,11 +33,11 @@ class Given:
     on_control: tuple[str, int | None] | None = None
 
 
-def struct_items(f: Frame, node: ast.Node) -> dict[str, Value]:
+def struct_items(frame: Frame, node: ast.Node) -> dict[str, Value]:
     """Fields of a literal, which may be run-time values, or of a known struct."""
     if isinstance(node, ast.StructLit) and node.type is None:
-        return {item.name or "": f.expr(item.value) for item in node.items}
-    value = f.known(node)
+        return {item.name or "": frame.expr(item.value) for item in node.items}
+    value = frame.known(node)
     if isinstance(value.data, list) and not value.data:
         return {}
     if not isinstance(value.data, dict):
@@ -45,8 +45,8 @@ def struct_items(f: Frame, node: ast.Node) -> dict[str, Value]:
     return dict(value.data)
 
 
-def options(f: Frame, node: ast.Node) -> Given:
-    items = struct_items(f, node)
+def options(frame: Frame, node: ast.Node) -> Given:
+    items = struct_items(frame, node)
     for name in items:
         if name not in OPTIONS:
             raise CslError.at(
@@ -56,26 +56,26 @@ def options(f: Frame, node: ast.Node) -> Given:
         raise CslError.at(node.span, "an operation has .activate or .unblock, not both")
     given = Given()
     if "index" in items:
-        given.index = f.operand(as_u16(f, items["index"], node.span), node.span)
+        given.index = frame.operand(as_u16(frame, items["index"], node.span), node.span)
     if "on_control" in items:
-        given.on_control = on_control(f, items["on_control"], node)
+        given.on_control = on_control(frame, items["on_control"], node)
     given.save_address = truth(items, "save_address", node.span)
     given.then = ir.Then(
         truth(items, "async", node.span),
-        task_number(f, items["activate"], node.span) if "activate" in items else None,
-        task_number(f, items["unblock"], node.span) if "unblock" in items else None,
-        known_number(f, items["ut_id"], t.UT_ID, node.span) if "ut_id" in items else None,
+        task_number(frame, items["activate"], node.span) if "activate" in items else None,
+        task_number(frame, items["unblock"], node.span) if "unblock" in items else None,
+        known_number(frame, items["ut_id"], t.UT_ID, node.span) if "ut_id" in items else None,
         priority(items["priority"], node.span) if "priority" in items else None,
     )
     return given
 
 
-def as_u16(f: Frame, value: Value, span: Span) -> Value:
-    return convert(f, value, t.U16, span)
+def as_u16(frame: Frame, value: Value, span: Span) -> Value:
+    return convert(frame, value, t.U16, span)
 
 
-def on_control(f: Frame, given: Any, node: ast.Node) -> tuple[str, int | None]:
-    value = given if isinstance(given, Val) else f.known(given)
+def on_control(frame: Frame, given: Any, node: ast.Node) -> tuple[str, int | None]:
+    value = given if isinstance(given, Val) else frame.known(given)
     if not isinstance(value.data, dict) or len(value.data) != 1:
         raise CslError.at(node.span, ".on_control has one of .terminate, .activate, .unblock")
     ((what, item),) = value.data.items()
@@ -83,7 +83,7 @@ def on_control(f: Frame, given: Any, node: ast.Node) -> tuple[str, int | None]:
         return "terminate", None
     if what not in ("activate", "unblock"):
         raise CslError.at(node.span, f".on_control has one of .terminate, .activate, .unblock, not .{what}")
-    return what, task_number(f, item, node.span)
+    return what, task_number(frame, item, node.span)
 
 
 def truth(items: dict[str, Value], name: str, span: Span) -> bool:
@@ -95,8 +95,8 @@ def truth(items: dict[str, Value], name: str, span: Span) -> bool:
     return bool(concrete(value))
 
 
-def known_number(f: Frame, value: Value, kind: Type, span: Span) -> int:
-    made = f.coerce(value, kind, span)
+def known_number(frame: Frame, value: Value, kind: Type, span: Span) -> int:
+    made = frame.coerce(value, kind, span)
     if not isinstance(made, Val):
         raise CslError.at(span, "this option must be known at compile time")
     return concrete(made)

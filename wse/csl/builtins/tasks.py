@@ -38,21 +38,21 @@ def ranges(arch: str) -> dict[Type, tuple[int, int, str]]:
 def id_builtin(name: str, kind: Type, *from_ids: Type) -> None:
     """@get_…(n): a number, or an id of one of the other types, as this type."""
 
-    def make(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-        value = f.expr(node.args[0])
-        low, high, what = ranges(f.unit.program.arch)[kind]
+    def make(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+        value = frame.expr(node.args[0])
+        low, high, what = ranges(frame.unit.program.arch)[kind]
         if not t.is_integral(value.type) and value.type not in from_ids:
             shown = describe(value) if isinstance(value, Val) else f"a value of type {value.type}"
             raise CslError.at(node.args[0].span, f"{node.name} takes an integer, not {shown}")
         if not isinstance(value, Val):
             if kind is t.COLOR:
-                return convert(f, value, kind, node.span)
+                return convert(frame, value, kind, node.span)
             raise CslError.at(node.args[0].span, "this number is not known at compile time")
         number = concrete(value)
         if not low <= number <= high:
             raise CslError.at(
                 node.args[0].span,
-                f"{number} is no number of {what}: on {f.unit.program.arch} these are {low} to {high}",
+                f"{number} is no number of {what}: on {frame.unit.program.arch} these are {low} to {high}",
             )
         return Val(kind, number)
 
@@ -68,11 +68,11 @@ id_builtin("@get_control_task_id", t.CONTROL_TASK_ID)
 
 
 @builtin("@get_data_task_id", 1)
-def get_data_task_id(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    value = f.known(node.args[0])
-    wanted = t.COLOR if f.unit.program.arch == "wse2" else t.INPUT_QUEUE
+def get_data_task_id(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    value = frame.known(node.args[0])
+    wanted = t.COLOR if frame.unit.program.arch == "wse2" else t.INPUT_QUEUE
     if value.type is not wanted:
-        made_from = f"on {f.unit.program.arch} the id of a data task is made from a value of type {wanted}"
+        made_from = f"on {frame.unit.program.arch} the id of a data task is made from a value of type {wanted}"
         raise CslError.at(node.args[0].span, f"{made_from}, not {describe(value)}")
     number = concrete(value)
     if wanted is t.COLOR and number > 23:
@@ -84,12 +84,12 @@ def get_data_task_id(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Valu
 
 
 def bind(kind: str, id_type: Type) -> Callable:
-    def make(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-        if f.build is not None or f.unit.layout is not None:
+    def make(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+        if frame.build is not None or frame.unit.layout is not None:
             raise CslError.at(node.span, f"{node.name} stands in a comptime block of the code of a PE")
-        task = function_of(f, node.args[0])
-        number = f.number(node.args[1], id_type)
-        place_task(f, task, kind, number, node)
+        task = function_of(frame, node.args[0])
+        number = frame.number(node.args[1], id_type)
+        bind_to(frame, task, kind, number, node)
         return VOID
 
     return make
@@ -100,39 +100,39 @@ for _kind, _type in (("local", t.LOCAL_TASK_ID), ("data", t.DATA_TASK_ID), ("con
 
 
 @builtin("@bind_task", 2)
-def bind_task(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+def bind_task(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     kinds = {t.LOCAL_TASK_ID: "local", t.DATA_TASK_ID: "data", t.CONTROL_TASK_ID: "control", t.COLOR: "data"}
-    value = f.known(node.args[1])
+    value = frame.known(node.args[1])
     if value.type not in kinds:
         raise CslError.at(node.args[1].span, f"a task id was expected, not {describe(value)}")
     kind = kinds[value.type]
-    if value.type is t.COLOR and not function_of(f, node.args[0]).decl.params:
+    if value.type is t.COLOR and not function_of(frame, node.args[0]).decl.params:
         kind = "local"
-    place_task(f, function_of(f, node.args[0]), kind, concrete(value), node)
+    bind_to(frame, function_of(frame, node.args[0]), kind, concrete(value), node)
     return VOID
 
 
-def function_of(f: Frame, node: ast.Node) -> FnRef:
-    value = load(f, f.place(node), node.span)
+def function_of(frame: Frame, node: ast.Node) -> FnRef:
+    value = load(frame, frame.lvalue(node), node.span)
     if not isinstance(value, Val) or not isinstance(value.data, FnRef):
         shown = describe(value) if isinstance(value, Val) else f"a value of type {value.type}"
         raise CslError.at(node.span, f"a task was expected, not {shown}")
     return value.data
 
 
-def place_task(f: Frame, fn: FnRef, kind: str, number: int, node: ast.BuiltinCall) -> None:
+def bind_to(frame: Frame, fn: FnRef, kind: str, number: int, node: ast.BuiltinCall) -> None:
     """Enters a task into the unit's table."""
     table = "control" if kind == "control" else "task"
-    first = f.unit.bound.get((table, number))
+    first = frame.unit.bound.get((table, number))
     if first is not None:
         raise CslError.at(node.span, f"{kind} task {number} is bound twice", (first, "first here"))
-    if kind == "local" and number in MEMCPY_TASKS and not f.instance.library and f.unit.program.memcpy:
+    if kind == "local" and number in MEMCPY_TASKS and not frame.instance.library and frame.unit.program.memcpy:
         raise CslError.at(node.args[1].span, f"local task {number} belongs to the memcpy library: 27, 28 and 30 do")
     check_parameters(fn, kind, node)
-    f.unit.bound[table, number] = node.span
-    lowered = entry(f.unit, fn, node.span)
-    f.unit.task_ids[id(fn.decl), id(fn.instance)] = number
-    f.unit.out.tasks.append(ir.Task(kind, number, lowered.name, at=at_of(node.span)))
+    frame.unit.bound[table, number] = node.span
+    lowered = entry(frame.unit, fn, node.span)
+    frame.unit.task_ids[id(fn.decl), id(fn.instance)] = number
+    frame.unit.out.tasks.append(ir.Task(kind, number, lowered.name, at=at_of(node.span)))
 
 
 def check_parameters(fn: FnRef, kind: str, node: ast.BuiltinCall) -> None:
@@ -145,16 +145,16 @@ def check_parameters(fn: FnRef, kind: str, node: ast.BuiltinCall) -> None:
         )
 
 
-def task_number(f: Frame, value: Value, span: Span) -> int:
+def task_number(frame: Frame, value: Value, span: Span) -> int:
     """The number in the task table of an id, or of a task by name."""
     if not isinstance(value, Val):
         raise CslError.at(span, "this task id is not known at compile time")
     if isinstance(value.data, FnRef):
         fn = value.data
-        number = f.unit.task_ids.get((id(fn.decl), id(fn.instance)))
+        number = frame.unit.task_ids.get((id(fn.decl), id(fn.instance)))
         if number is None:
-            f.unit.find_bindings()
-            number = f.unit.task_ids.get((id(fn.decl), id(fn.instance)))
+            frame.unit.find_bindings()
+            number = frame.unit.task_ids.get((id(fn.decl), id(fn.instance)))
         if number is None:
             raise CslError.at(span, f"task {fn.name} is not bound to an id")
         return number
@@ -167,41 +167,41 @@ def task_number(f: Frame, value: Value, span: Span) -> int:
 
 
 @builtin("@activate", 1)
-def activate(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    value = f.expr(node.args[0])
+def activate(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    value = frame.expr(node.args[0])
     kinds = (t.LOCAL_TASK_ID, t.CONTROL_TASK_ID, t.DATA_TASK_ID, t.COLOR)
-    if f.build is None:
-        f.unit.out.active.add(task_number(f, value, node.args[0].span))
+    if frame.build is None:
+        frame.unit.out.active.add(task_number(frame, value, node.args[0].span))
     else:
-        f.emit(ir.Sys("activate", None, [task_operand(f, value, node, kinds)]))
+        frame.emit(ir.Sys("activate", None, [task_operand(frame, value, node, kinds)]))
     return VOID
 
 
-def task_operand(f: Frame, value: Value, node: ast.BuiltinCall, kinds: tuple[Type, ...]) -> ir.Value:
+def task_operand(frame: Frame, value: Value, node: ast.BuiltinCall, kinds: tuple[Type, ...]) -> ir.Value:
     if isinstance(value, Val):
-        return ir.Const("u16", task_number(f, value, node.args[0].span))
+        return ir.Const("u16", task_number(frame, value, node.args[0].span))
     if value.type not in kinds:
         raise CslError.at(node.args[0].span, f"{node.name} takes a task id, not a value of type {value.type}")
-    return f.operand(value, node.args[0].span)
+    return frame.operand(value, node.args[0].span)
 
 
 def blocker(op: str) -> Callable:
-    def make(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-        value = f.expr(node.args[0])
+    def make(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+        value = frame.expr(node.args[0])
         span = node.args[0].span
         if value.type is t.UT_ID:
-            f.need_run(span, f"{node.name} of a microthread")
-            f.emit(ir.Sys(f"ut{op}", None, [f.operand(value, span)]))
+            frame.need_run(span, f"{node.name} of a microthread")
+            frame.emit(ir.Sys(f"ut{op}", None, [frame.operand(value, span)]))
             return VOID
-        if value.type is t.INPUT_QUEUE and f.unit.program.arch == "wse2":
+        if value.type is t.INPUT_QUEUE and frame.unit.program.arch == "wse2":
             raise CslError.at(span, f"on wse2 {node.name} takes a task id or a color, not an input queue")
-        if f.build is None:
-            number = task_number(f, value, span)
-            (f.unit.out.blocked.add if op == "block" else f.unit.out.blocked.discard)(number)
+        if frame.build is None:
+            number = task_number(frame, value, span)
+            (frame.unit.out.blocked.add if op == "block" else frame.unit.out.blocked.discard)(number)
             if op == "unblock" and value.type is t.COLOR:
-                f.unit.opened.add(number)
+                frame.unit.opened.add(number)
         else:
-            f.emit(ir.Sys(op, None, [task_operand(f, value, node, (*t.TASK_IDS, t.COLOR, t.INPUT_QUEUE))]))
+            frame.emit(ir.Sys(op, None, [task_operand(frame, value, node, (*t.TASK_IDS, t.COLOR, t.INPUT_QUEUE))]))
         return VOID
 
     return make
@@ -215,47 +215,47 @@ for _op in ("block", "unblock"):
 
 
 @builtin("@initialize_queue", 1, 2)
-def initialize_queue(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    if f.build is not None or f.unit.layout is not None:
+def initialize_queue(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    if frame.build is not None or frame.unit.layout is not None:
         raise CslError.at(node.span, "@initialize_queue stands in a comptime block of the code of a PE")
-    queue = f.known(node.args[0])
+    queue = frame.known(node.args[0])
     if queue.type not in (t.INPUT_QUEUE, t.OUTPUT_QUEUE):
         raise CslError.at(node.args[0].span, f"a queue was expected, not {describe(queue)}")
-    options = struct_of(f, node.args[1], "the options of a queue") if len(node.args) > 1 else {}
+    options = struct_of(frame, node.args[1], "the options of a queue") if len(node.args) > 1 else {}
     for name in options:
         if name not in ("color", "priority"):
             raise CslError.at(node.args[1].span, f"a queue has no option {name}: known are color, priority")
     if "color" not in options:
         return VOID
-    color = concrete(f.coerce(options["color"], t.COLOR, node.args[1].span))
-    bind_queue(f, queue, color, node.span)
+    color = concrete(frame.coerce(options["color"], t.COLOR, node.args[1].span))
+    bind_queue(frame, queue, color, node.span)
     return VOID
 
 
-def bind_queue(f: Frame, queue: Val, color: int, span: Span) -> None:
+def bind_queue(frame: Frame, queue: Val, color: int, span: Span) -> None:
     """Binds a queue to a color; to one only."""
     into = queue.type is t.INPUT_QUEUE
-    queues = f.unit.out.queues_in if into else f.unit.out.queues_out
+    queues = frame.unit.out.queues_in if into else frame.unit.out.queues_out
     number = concrete(queue)
     what = f"{'input' if into else 'output'} queue {number}"
     if number in queues and queues[number] != color:
-        first = f.unit.queue_spans.get((into, number))
+        first = frame.unit.queue_spans.get((into, number))
         raise CslError.at(
             span, f"{what} is bound to color {queues[number]} and to color {color}", (first, "first here")
         )
     queues[number] = color
-    f.unit.queue_spans.setdefault((into, number), span)
+    frame.unit.queue_spans.setdefault((into, number), span)
 
 
 @builtin("@set_teardown_handler", 2)
-def set_teardown_handler(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    if f.build is not None or f.unit.layout is not None:
+def set_teardown_handler(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    if frame.build is not None or frame.unit.layout is not None:
         raise CslError.at(node.span, "@set_teardown_handler stands in a comptime block of the code of a PE")
-    fn = function_of(f, node.args[0])
-    color = f.number(node.args[1], t.COLOR)
-    if color in f.unit.teardown:
+    fn = function_of(frame, node.args[0])
+    color = frame.number(node.args[1], t.COLOR)
+    if color in frame.unit.teardown:
         raise CslError.at(
-            node.span, f"color {color} has two teardown handlers", (f.unit.teardown[color][1], "first here")
+            node.span, f"color {color} has two teardown handlers", (frame.unit.teardown[color][1], "first here")
         )
-    f.unit.teardown[color] = (entry(f.unit, fn, node.span), node.span)
+    frame.unit.teardown[color] = (entry(frame.unit, fn, node.span), node.span)
     return VOID

@@ -39,28 +39,28 @@ def is_descriptor(value: Value) -> bool:
     return isinstance(value.type, t.DsdType) or value.type is t.FIFO or value.type in DSR_FILES
 
 
-def source(f: Frame, node: ast.Node, code: str) -> ir.Operand:
+def source(frame: Frame, node: ast.Node, code: str) -> ir.Operand:
     """A source: a descriptor, a pointer to a scalar, a scalar."""
-    value = f.expr(node)
+    value = frame.expr(node)
     if is_descriptor(value):
         if value.type is t.FABOUT:
             raise CslError.at(node.span, "a fabout_dsd is no source")
-        return descriptor_operand(f, value, node.span)
+        return descriptor_operand(frame, value, node.span)
     if isinstance(value.type, t.PointerType):
-        return pointer_operand(f, value, code, node.span)
-    return scalar(f, value, code, node.span)
+        return pointer_operand(frame, value, code, node.span)
+    return scalar(frame, value, code, node.span)
 
 
-def destination(f: Frame, node: ast.Node, code: str) -> ir.Operand:
-    value = f.expr(node)
+def destination(frame: Frame, node: ast.Node, code: str) -> ir.Operand:
+    value = frame.expr(node)
     if is_descriptor(value):
         if value.type is t.FABIN:
             raise CslError.at(node.span, "a fabin_dsd is no destination")
-        return descriptor_operand(f, value, node.span)
+        return descriptor_operand(frame, value, node.span)
     if isinstance(value.type, t.PointerType):
         if value.type.const:
             raise CslError.at(node.span, f"the destination is constant: it is of type {value.type}")
-        return pointer_operand(f, value, code, node.span)
+        return pointer_operand(frame, value, code, node.span)
     shown = describe(value) if isinstance(value, Val) else f"a value of type {value.type}"
     raise CslError.at(node.span, f"a destination is a descriptor, a DSR or a pointer to a scalar, not {shown}")
 
@@ -74,51 +74,51 @@ def with_control(given: Given, operand: ir.Operand | None, node: ast.BuiltinCall
     return operand
 
 
-def pointer_operand(f: Frame, value: Value, code: str, span: Span) -> ir.Deref:
+def pointer_operand(frame: Frame, value: Value, code: str, span: Span) -> ir.Deref:
     assert isinstance(value.type, t.PointerType)
     elem = value.type.elem
     if elem.ir is None or elem.size != ELEMENTS[code].size:
         raise CslError.at(span, f"a pointer to {ELEMENTS[code]} was expected, not one to {elem}")
-    return ir.Deref(f.operand(value, span), elem.ir)
+    return ir.Deref(frame.operand(value, span), elem.ir)
 
 
-def scalar(f: Frame, value: Value, code: str, span: Span) -> ir.Value:
+def scalar(frame: Frame, value: Value, code: str, span: Span) -> ir.Value:
     """A scalar of the element's type; moves and 16-bit operations take any type of the size."""
     kind = ELEMENTS[code]
     is_word = not isa.TYPES[code].is_float
     if is_word and value.type.ir is not None and value.type.size == kind.size:
-        return f.operand(value, span)
+        return frame.operand(value, span)
     if value.type is t.COMPTIME_INT and is_word and isinstance(value, Val):
         number = concrete(value)
         kind = t.INTS[f"i{kind.size * 8}"] if number < 0 else kind
-    return f.operand(value, span, kind)
+    return frame.operand(value, span, kind)
 
 
 def operation(name: str, row: str) -> Callable:
     dst_code, a_code, b_code, extra_code = OPERATIONS[row]
 
-    def make(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-        f.need_run(node.span, node.name)
+    def make(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+        frame.need_run(node.span, node.name)
         count = 2 + (b_code != NONE) + (extra_code != NONE)
         args = node.args[:count]
-        given = options(f, node.args[count]) if len(node.args) > count else Given()
-        dst = destination(f, args[0], dst_code)
-        src0 = source(f, args[1], a_code)
-        src1 = source(f, args[2], b_code) if b_code else None
+        given = options(frame, node.args[count]) if len(node.args) > count else Given()
+        dst = destination(frame, args[0], dst_code)
+        src0 = source(frame, args[1], a_code)
+        src1 = source(frame, args[2], b_code) if b_code else None
         if given.on_control is not None:
             controlled = with_control(given, src0, node)
             assert controlled is not None  # as src0 is not
             src0, src1 = controlled, with_control(given, src1, node)
         extra = None
         if extra_code:
-            value = f.expr(args[3])
+            value = frame.expr(args[3])
             if is_descriptor(value):
                 raise CslError.at(args[3].span, f"the last operand of {node.name} is a scalar")
-            extra = scalar(f, value, extra_code, args[3].span)
+            extra = scalar(frame, value, extra_code, args[3].span)
         result = None
         if not given.then.async_ and any(isinstance(o, ir.FifoRef) for o in (dst, src0, src1)):
             result = ir.Reg("bool")
-        f.emit(ir.Vector(row, dst, src0, src1, extra, given.then, given.index, result))
+        frame.emit(ir.Vector(row, dst, src0, src1, extra, given.then, given.index, result))
         return Val(t.BOOL, True) if result is None else Run(t.BOOL, result)
 
     return make
@@ -132,10 +132,12 @@ for _name, _row in SAME.items():
 
 
 @builtin("@dfilt", 1, 2)
-def dfilt(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    f.need_run(node.span, node.name)
-    given = options(f, node.args[1]) if len(node.args) > 1 else Given()
-    f.emit(ir.Vector("dfilt", None, source(f, node.args[0], isa.INSTRUCTION["dfilt"].types[1]), then=given.then))
+def dfilt(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    frame.need_run(node.span, node.name)
+    given = options(frame, node.args[1]) if len(node.args) > 1 else Given()
+    frame.emit(
+        ir.Vector("dfilt", None, source(frame, node.args[0], isa.INSTRUCTION["dfilt"].types[1]), then=given.then)
+    )
     return VOID
 
 
@@ -143,10 +145,10 @@ def dfilt(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 
 
 @builtin("@map", 2, None)
-def map_(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    f.need_run(node.span, "@map")
-    fn = function_of(f, node.args[0])
-    lowered = entry(f.unit, fn, node.span)
+def map_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    frame.need_run(node.span, "@map")
+    fn = function_of(frame, node.args[0])
+    lowered = entry(frame.unit, fn, node.span)
     args = node.args[1:]
     returns = lowered.result is not t.VOID
     count = len(lowered.params)
@@ -158,39 +160,39 @@ def map_(f: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     inputs: list[ir.Operand] = []
     types: list[str] = []
     for (_, kind), arg in zip(lowered.params, args, strict=False):
-        inputs.append(map_input(f, arg, kind))
+        inputs.append(map_input(frame, arg, kind))
         types.append(kind.ir or "")
     out = out_type = None
     if returns:
-        out = map_output(f, args[-1], lowered.result)
+        out = map_output(frame, args[-1], lowered.result)
         out_type = lowered.result.ir
-    if f.lowered is not None:
-        f.lowered.calls.setdefault(lowered.name, node.span)
-    f.emit(ir.Map(lowered.name, inputs, types, out, out_type))
+    if frame.lowered is not None:
+        frame.lowered.calls.setdefault(lowered.name, node.span)
+    frame.emit(ir.Map(lowered.name, inputs, types, out, out_type))
     return VOID
 
 
-def map_input(f: Frame, node: ast.Node, kind: Type) -> ir.Operand:
-    value = f.expr(node, kind)
+def map_input(frame: Frame, node: ast.Node, kind: Type) -> ir.Operand:
+    value = frame.expr(node, kind)
     if is_descriptor(value):
         if value.type is t.FIFO:
             raise CslError.at(node.span, "a FIFO is no operand of @map")
         if value.type is t.FABOUT:
             raise CslError.at(node.span, "a fabout_dsd is no source")
-        return descriptor_operand(f, value, node.span)
+        return descriptor_operand(frame, value, node.span)
     if isinstance(value.type, t.PointerType) and not isinstance(kind, t.PointerType):
         if value.type.elem is not kind:
             raise CslError.at(node.span, f"a pointer to {kind} was expected, not one to {value.type.elem}")
-        return ir.Deref(f.operand(value, node.span), kind.ir or "")
-    return f.operand(value, node.span, kind)
+        return ir.Deref(frame.operand(value, node.span), kind.ir or "")
+    return frame.operand(value, node.span, kind)
 
 
-def map_output(f: Frame, node: ast.Node, kind: Type) -> ir.Operand:
-    value = f.expr(node)
+def map_output(frame: Frame, node: ast.Node, kind: Type) -> ir.Operand:
+    value = frame.expr(node)
     if is_descriptor(value):
         if value.type is t.FABIN:
             raise CslError.at(node.span, "a fabin_dsd is no destination")
-        return descriptor_operand(f, value, node.span)
+        return descriptor_operand(frame, value, node.span)
     if isinstance(value.type, t.PointerType) and value.type.elem is kind and not value.type.const:
-        return ir.Deref(f.operand(value, node.span), kind.ir or "")
+        return ir.Deref(frame.operand(value, node.span), kind.ir or "")
     raise CslError.at(node.span, f"a destination of type {kind} was expected: a descriptor, or a pointer to a variable")

@@ -1,1 +1,1 @@
-"""IR to instructions, registers and images."""
+"""Pass 3, code generation: IR to machine instructions, registers, addresses and the artifact."""

@@ -1,1 +1,1 @@
-"""Intermediate representation and its passes."""
+"""The intermediate representation: data types that `sema` produces and `codegen` consumes, and passes over them."""

@@ -24,10 +24,10 @@ MAX_PARTS = 64
 _independent: dict[int, tuple[Any, bool]] = {}
 
 
-def loop(f: Frame, node: ast.For, kind: Type, items: range) -> bool:
+def loop(frame: Frame, node: ast.For, kind: Type, items: range) -> bool:
     """Evaluates the loop; False if that has to be done round by round."""
-    state = f.unit.layout
-    if state is None or state.journal is not None or f.build is not None or len(items) < LEAST:
+    state = frame.unit.layout
+    if state is None or state.journal is not None or frame.build is not None or len(items) < LEAST:
         return False
     if len(node.captures) != 1 or abs(items[0]) >> 40 or abs(items[-1]) >> 40 or not is_independent(node):
         return False
@@ -38,11 +38,11 @@ def loop(f: Frame, node: ast.For, kind: Type, items: range) -> bool:
         if parts > MAX_PARTS:
             return False
         state.journal = []
-        f.names.append({})
-        f.bind(node.captures[0], Val(kind, sym(part)))
-        f.unit.program.step(node.span)
+        frame.names.append({})
+        frame.bind(node.captures[0], Val(kind, sym(part)))
+        frame.unit.program.step(node.span)
         try:
-            f.run(node.body)
+            frame.run(node.body)
         except NeedsConcrete as needed:
             if needed.values.shape != part.shape:
                 return False
@@ -54,7 +54,7 @@ def loop(f: Frame, node: ast.For, kind: Type, items: range) -> bool:
             if continued.label not in (None, node.label):
                 return False
         finally:
-            f.names.pop()
+            frame.names.pop()
             noted, state.journal = state.journal, None
         done += noted
     for action, *args in done:

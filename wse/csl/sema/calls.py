@@ -9,7 +9,7 @@ from ..ir import ir
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from . import types as t
-from .frame import Builder, Frame, Left, Returned, at_of, expr
+from .frame import Builder, ControlFlow, Frame, Returned, at_of, expr
 from .lvalues import load, memory_of, store_mem
 from .types import Type
 from .values import VOID, DsdEdit, FnRef, GlobalVar, Run, Val, Value, copy_of
@@ -18,14 +18,14 @@ MAX_CALLS = 150  # nested calls at compile time
 
 
 @expr(ast.Call)
-def call(f: Frame, node: ast.Call, want: Type | None) -> Value:
-    callee = load(f, f.place(node.callee), node.callee.span)
+def call(frame: Frame, node: ast.Call, want: Type | None) -> Value:
+    callee = load(frame, frame.lvalue(node.callee), node.callee.span)
     if not isinstance(callee, Val) or not isinstance(callee.data, FnRef):
         what = f"a value of type {callee.type}"
         if not isinstance(callee, Val) and isinstance(callee.type, t.PointerType | t.FnType):
             what = "a function that is only known at run time"
         raise CslError.at(node.callee.span, f"a function was expected, not {what}")
-    return call_function(f, callee.data, node.args, node.span)
+    return call_function(frame, callee.data, node.args, node.span)
 
 
 class Signature:
@@ -38,30 +38,30 @@ class Signature:
         self.known: dict[str, Val] = {}
 
 
-def call_function(f: Frame, fn: FnRef, args: list[ast.Node], span: Span) -> Value:
+def call_function(frame: Frame, fn: FnRef, args: list[ast.Node], span: Span) -> Value:
     decl = fn.decl
     if decl.kind == "task":
         raise CslError.at(span, f"{fn.name} is a task: it is activated, not called", (decl.name_span, "declared here"))
     if len(args) != len(decl.params):
         wanted = f"{len(decl.params)} argument{'s' * (len(decl.params) != 1)}"
         raise CslError.at(span, f"{fn.name} takes {wanted}, not {len(args)}", (decl.name_span, "declared here"))
-    sign = signature(f, fn, args)
-    if f.build is None or all_comptime(sign):
-        return interpret(f, fn, sign, span)
-    return emit_call(f, fn, sign, span)
+    sign = signature(frame, fn, args)
+    if frame.build is None or all_comptime(sign):
+        return interpret(frame, fn, sign, span)
+    return emit_call(frame, fn, sign, span)
 
 
-def signature(f: Frame, fn: FnRef, args: list[ast.Node]) -> Signature:
+def signature(frame: Frame, fn: FnRef, args: list[ast.Node]) -> Signature:
     """Evaluates the arguments; what earlier ones fix may stand in the types of later ones."""
     sign = Signature()
-    inner = Frame(f.unit, fn.instance)
+    inner = Frame(frame.unit, fn.instance)
     for param, arg in zip(fn.decl.params, args, strict=True):
         kind = inner.type(param.type)
-        value = (f.comptime() if param.comptime else f).expr(arg, kind)
+        value = (frame.comptime() if param.comptime else frame).expr(arg, kind)
         if kind is t.ANYTYPE:
             kind = value.type
         elif not (isinstance(value, DsdEdit) and value.type is kind):
-            value = f.coerce(value, kind, arg.span)
+            value = frame.coerce(value, kind, arg.span)
         if param.comptime and not isinstance(value, Val):
             raise CslError.at(arg.span, f"parameter {param.name} is comptime, but this value is not known")
         if isinstance(value, Val):
@@ -94,14 +94,14 @@ def all_comptime(sign: Signature) -> bool:
 # ---- at compile time ----
 
 
-def interpret(f: Frame, fn: FnRef, sign: Signature, span: Span) -> Val:
-    program = f.unit.program
+def interpret(frame: Frame, fn: FnRef, sign: Signature, span: Span) -> Val:
+    program = frame.unit.program
     program.step(span)
     if fn.decl.body is None:
         raise CslError.at(span, f"{fn.name} is extern and cannot be called at compile time")
     if program.calls >= MAX_CALLS:
         raise CslError.at(span, f"calls at compile time nest more than {MAX_CALLS} deep: does {fn.name} call itself?")
-    inner = Frame(f.unit, fn.instance, None, sign.result)
+    inner = Frame(frame.unit, fn.instance, None, sign.result)
     for param, value in zip(fn.decl.params, sign.values, strict=True):
         if not isinstance(value, Val):
             raise CslError.at(
@@ -113,10 +113,10 @@ def interpret(f: Frame, fn: FnRef, sign: Signature, span: Span) -> Val:
         inner.run(fn.decl.body)
     except Returned as returned:
         value = returned.value
-        return value if sign.result is t.ANYTYPE else f.coerce(value, sign.result, returned.span)
+        return value if sign.result is t.ANYTYPE else frame.coerce(value, sign.result, returned.span)
     except CslError as error:
         raise error.note(span, f"in {fn.name}, called here") from None
-    except Left as left:
+    except ControlFlow as left:
         raise left.misplaced() from None
     finally:
         program.calls -= 1
@@ -192,40 +192,40 @@ class Lowered:
             build.at = at_of(Span(decl.span.source, decl.body.span.end - 1, decl.body.span.end))
             build.emit(ir.Return())
 
-    def returns(self, f: Frame, value: Value, span: Span) -> None:
+    def returns(self, frame: Frame, value: Value, span: Span) -> None:
         """A return statement."""
-        build = f.build
+        build = frame.build
         assert build is not None
         if self.result is t.VOID:
             build.emit(ir.Return())
         elif self.result_memory is not None:
-            store_mem(f, memory_of(f, self.result_memory), value, span)
+            store_mem(frame, memory_of(frame, self.result_memory), value, span)
             build.emit(ir.Return())
         else:
-            build.emit(ir.Return(f.operand(value, span, self.result)))
+            build.emit(ir.Return(frame.operand(value, span, self.result)))
 
 
-def emit_call(f: Frame, fn: FnRef, sign: Signature, span: Span) -> Value:
-    build = f.build
+def emit_call(frame: Frame, fn: FnRef, sign: Signature, span: Span) -> Value:
+    build = frame.build
     assert build is not None
-    lowered = f.unit.instantiate(fn, sign, span)
-    if f.lowered is not None:
-        f.lowered.calls.setdefault(lowered.name, span)
+    lowered = frame.unit.instantiate(fn, sign, span)
+    if frame.lowered is not None:
+        frame.lowered.calls.setdefault(lowered.name, span)
     regs = []
     for param, value in zip(fn.decl.params, sign.values, strict=True):
         if param.name in sign.known:
             continue
         if param.name in lowered.memory:
-            store_mem(f, memory_of(f, lowered.memory[param.name]), value, span)
+            store_mem(frame, memory_of(frame, lowered.memory[param.name]), value, span)
         else:
-            regs.append(f.operand(value, span))
+            regs.append(frame.operand(value, span))
     result = lowered.result
     reg = build.reg(result.ir) if result.ir is not None else None
     build.emit(ir.Call(reg, lowered.name, regs))
     if lowered.result_memory is not None:
-        memory = memory_of(f, lowered.result_memory)
-        copy = f.unit.local(f, result, f"{fn.name}.value", span)  # a second call must not change it
-        store_mem(f, copy, memory, span)
+        memory = memory_of(frame, lowered.result_memory)
+        copy = frame.unit.local(frame, result, f"{fn.name}.value", span)  # a second call must not change it
+        store_mem(frame, copy, memory, span)
         return copy
     return VOID if reg is None else Run(result, reg)
 

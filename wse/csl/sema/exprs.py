@@ -12,7 +12,7 @@ from . import types as t
 from .conditions import condition, logical, truth
 from .convert import array_from, describe, explicit, pointer_fits
 from .frame import Frame, expr
-from .lvalues import address_of, deref_place, ident_place, index_place, load, store_mem
+from .lvalues import address_of, deref_lvalue, ident_lvalue, index_lvalue, load, store_mem
 from .types import Type
 from .values import UNDEFINED, VOID, Mem, Run, Val, Value, concrete
 
@@ -27,7 +27,7 @@ LOGIC = ("&", "|", "^")
 
 
 @expr(ast.Literal)
-def literal(f: Frame, node: ast.Literal, want: Type | None) -> Val:
+def literal(frame: Frame, node: ast.Literal, want: Type | None) -> Val:
     kind = LITERALS.get(node.kind)
     if kind is not None:
         return Val(kind, node.value)
@@ -39,27 +39,27 @@ def literal(f: Frame, node: ast.Literal, want: Type | None) -> Val:
 
 
 @expr(ast.Ident)
-def ident(f: Frame, node: ast.Ident, want: Type | None) -> Value:
-    return load(f, ident_place(f, node), node.span)
+def ident(frame: Frame, node: ast.Ident, want: Type | None) -> Value:
+    return load(frame, ident_lvalue(frame, node), node.span)
 
 
 @expr(ast.Index)
-def index(f: Frame, node: ast.Index, want: Type | None) -> Value:
-    return load(f, index_place(f, node), node.span)
+def index(frame: Frame, node: ast.Index, want: Type | None) -> Value:
+    return load(frame, index_lvalue(frame, node), node.span)
 
 
 @expr(ast.Deref)
-def deref(f: Frame, node: ast.Deref, want: Type | None) -> Value:
-    return load(f, deref_place(f, node), node.span)
+def deref(frame: Frame, node: ast.Deref, want: Type | None) -> Value:
+    return load(frame, deref_lvalue(frame, node), node.span)
 
 
 @expr(ast.Member)
-def member(f: Frame, node: ast.Member, want: Type | None) -> Value:
-    return load(f, f.place(node), node.span)
+def member(frame: Frame, node: ast.Member, want: Type | None) -> Value:
+    return load(frame, frame.lvalue(node), node.span)
 
 
 @expr(ast.DotName)
-def dot_name(f: Frame, node: ast.DotName, want: Type | None) -> Val:
+def dot_name(frame: Frame, node: ast.DotName, want: Type | None) -> Val:
     if isinstance(want, t.EnumType):
         if node.name not in want.members:
             raise CslError.at(node.span, f"{want} has no member {node.name}: it has {', '.join(want.members)}")
@@ -68,12 +68,12 @@ def dot_name(f: Frame, node: ast.DotName, want: Type | None) -> Val:
 
 
 @expr(ast.ComptimeExpr)
-def comptime_expr(f: Frame, node: ast.ComptimeExpr, want: Type | None) -> Value:
-    return f.known(node.value, want)
+def comptime_expr(frame: Frame, node: ast.ComptimeExpr, want: Type | None) -> Value:
+    return frame.known(node.value, want)
 
 
 @expr(ast.TensorAccess)
-def tensor_access(f: Frame, node: ast.TensorAccess, want: Type | None) -> Value:
+def tensor_access(frame: Frame, node: ast.TensorAccess, want: Type | None) -> Value:
     raise CslError.at(node.span, "a tensor access stands only in the second argument of @get_dsd, as .tensor_access")
 
 
@@ -81,18 +81,18 @@ def tensor_access(f: Frame, node: ast.TensorAccess, want: Type | None) -> Value:
 
 
 @expr(ast.StructLit)
-def struct_lit(f: Frame, node: ast.StructLit, want: Type | None) -> Value:
-    kind = f.type(node.type) if node.type is not None else None
+def struct_lit(frame: Frame, node: ast.StructLit, want: Type | None) -> Value:
+    kind = frame.type(node.type) if node.type is not None else None
     fields = kind.fields if isinstance(kind, t.StructType) else want.fields if isinstance(want, t.StructType) else {}
     named: dict[str, Value] = {}
     items: list[Value] = []
     for item in node.items:
         if item.name is None:
-            items.append(f.expr(item.value))
+            items.append(frame.expr(item.value))
         elif item.name in named:
             raise CslError.at(item.span, f"the field {item.name} is given twice")
         else:
-            named[item.name] = f.expr(item.value, fields[item.name][0] if item.name in fields else None)
+            named[item.name] = frame.expr(item.value, fields[item.name][0] if item.name in fields else None)
     if named and items:
         raise CslError.at(node.span, "a literal has named fields or, as a tuple, values alone, not both")
     for value, item in zip(items or named.values(), node.items, strict=True):
@@ -100,19 +100,19 @@ def struct_lit(f: Frame, node: ast.StructLit, want: Type | None) -> Value:
             raise CslError.at(item.value.span, "the fields of a struct must be known at compile time; this one is not")
     if all(isinstance(value, Val) for value in (items or named.values())):
         made = Val(t.STRUCT, items if items or not node.items else named)
-        return made if kind is None else f.coerce(made, kind, node.span)
-    return struct_in_memory(f, kind or want, named, node)
+        return made if kind is None else frame.coerce(made, kind, node.span)
+    return struct_in_memory(frame, kind or want, named, node)
 
 
-def struct_in_memory(f: Frame, kind: Any, named: dict[str, Value], node: ast.StructLit) -> Mem:
+def struct_in_memory(frame: Frame, kind: Any, named: dict[str, Value], node: ast.StructLit) -> Mem:
     """A struct with run-time fields, in memory of its own."""
     assert isinstance(kind, t.StructType)
-    memory = f.unit.local(f, kind, "literal", node.span)
+    memory = frame.unit.local(frame, kind, "literal", node.span)
     for name, (field, default) in kind.fields.items():
         value = named.get(name, default)
         if value is None:
             raise CslError.at(node.span, f"the field {name} of {kind} has no value")
-        store_mem(f, memory.at(kind.offsets[name], field), value, node.span)
+        store_mem(frame, memory.at(kind.offsets[name], field), value, node.span)
     for name in named:
         if name not in kind.fields:
             raise CslError.at(node.span, f"{kind} has no field {name}: it has {', '.join(kind.fields)}")
@@ -120,19 +120,19 @@ def struct_in_memory(f: Frame, kind: Any, named: dict[str, Value], node: ast.Str
 
 
 @expr(ast.ArrayLit)
-def array_lit(f: Frame, node: ast.ArrayLit, want: Type | None) -> Value:
-    kind = f.type(node.type)
+def array_lit(frame: Frame, node: ast.ArrayLit, want: Type | None) -> Value:
+    kind = frame.type(node.type)
     assert isinstance(kind, t.ArrayType)
-    values = [f.expr(item, kind.elem) for item in node.items]
+    values = [frame.expr(item, kind.elem) for item in node.items]
     if all(isinstance(value, Val) for value in values):
         for value, item in zip(values, node.items, strict=True):
-            f.coerce(value, kind.elem, item.span)
+            frame.coerce(value, kind.elem, item.span)
         return array_from(kind, values, node.span)
     if len(values) != kind.count:
         raise CslError.at(node.span, f"{kind} has {kind.count} elements, not {len(values)}")
-    memory = f.unit.local(f, kind, "literal", node.span)
+    memory = frame.unit.local(frame, kind, "literal", node.span)
     for i, (value, item) in enumerate(zip(values, node.items, strict=True)):
-        store_mem(f, memory.at(i * kind.elem.size, kind.elem), value, item.span)
+        store_mem(frame, memory.at(i * kind.elem.size, kind.elem), value, item.span)
     return memory
 
 
@@ -140,58 +140,58 @@ def array_lit(f: Frame, node: ast.ArrayLit, want: Type | None) -> Value:
 
 
 @expr(ast.Unary)
-def unary(f: Frame, node: ast.Unary, want: Type | None) -> Value:
+def unary(frame: Frame, node: ast.Unary, want: Type | None) -> Value:
     if node.op == "&":
-        return address_of(f, node.operand, node.span)
-    value = f.expr(node.operand, want)
+        return address_of(frame, node.operand, node.span)
+    value = frame.expr(node.operand, want)
     if node.op == "!":
         if value.type is not t.BOOL:
             raise CslError.at(node.span, f"! needs a bool, not a value of type {value.type}")
         if isinstance(value, Val):
             return Val(t.BOOL, not concrete(value))
-        return emit_unary(f, "lnot", t.BOOL, value, node.span)
+        return emit_unary(frame, "lnot", t.BOOL, value, node.span)
     if isinstance(value, Val):
         return arith.negate(value, node.span) if node.op == "-" else arith.invert(value, node.span)
     if not t.is_number(value.type) or (node.op == "~" and not t.is_integral(value.type)):
         raise CslError.at(node.span, f"{node.op} needs a number, not a value of type {value.type}")
-    return emit_unary(f, "neg" if node.op == "-" else "not", value.type, value, node.span)
+    return emit_unary(frame, "neg" if node.op == "-" else "not", value.type, value, node.span)
 
 
-def emit_unary(f: Frame, op: str, kind: Type, value: Value, span: Span) -> Run:
-    build = f.need_run(span, "this")
+def emit_unary(frame: Frame, op: str, kind: Type, value: Value, span: Span) -> Run:
+    build = frame.need_run(span, "this")
     reg = build.reg(kind.ir)
-    build.emit(ir.Un(op, reg, f.operand(value, span)))
+    build.emit(ir.Un(op, reg, frame.operand(value, span)))
     return Run(kind, reg)
 
 
 @expr(ast.Binary)
-def binary(f: Frame, node: ast.Binary, want: Type | None) -> Value:
+def binary(frame: Frame, node: ast.Binary, want: Type | None) -> Value:
     op = node.op
     if op in ("and", "or"):
-        return logical(f, node)
+        return logical(frame, node)
     if op == "...":
         raise CslError.at(node.span, "a range stands only in an arm of a switch")
     if op == "orelse":
         raise CslError.at(node.span, "CSL has no optional values: orelse means nothing")
     hint = None if op in arith.COMPARE or op in ("<<", ">>") else want
-    left = f.expr(node.left, hint)
-    right = f.expr(node.right, left.type if isinstance(left.type, t.EnumType) else hint)
-    return operate(f, op, left, right, node.span)
+    left = frame.expr(node.left, hint)
+    right = frame.expr(node.right, left.type if isinstance(left.type, t.EnumType) else hint)
+    return operate(frame, op, left, right, node.span)
 
 
-def operate(f: Frame, op: str, left: Value, right: Value, span: Span) -> Value:
+def operate(frame: Frame, op: str, left: Value, right: Value, span: Span) -> Value:
     """left op right, folded if both are known."""
     if isinstance(left, Val) and isinstance(right, Val):
         return arith.fold(op, left, right, span)
-    build = f.need_run(span, f"{op} with a run-time value")
+    build = frame.need_run(span, f"{op} with a run-time value")
     if op in ("<<", ">>"):
-        return shift(f, op, left, right, span)
+        return shift(frame, op, left, right, span)
     if op == "++":
         raise CslError.at(span, "++ joins values that are known at compile time only")
     kind = arith.common(left, right, op, span)
     check_operator(op, kind, span)
-    a = f.operand(left, span, None if isinstance(kind, t.PointerType) else kind)
-    b = f.operand(right, span, None if isinstance(kind, t.PointerType) else kind)
+    a = frame.operand(left, span, None if isinstance(kind, t.PointerType) else kind)
+    b = frame.operand(right, span, None if isinstance(kind, t.PointerType) else kind)
     compares = op in arith.COMPARE
     reg = build.reg("bool" if compares else kind.ir)
     build.emit(ir.Bin(OPS[op], reg, a, b))
@@ -211,71 +211,71 @@ def check_operator(op: str, kind: Type, span: Span) -> None:
         raise CslError.at(span, f"{op} is no operator for values of type {kind}")
 
 
-def shift(f: Frame, op: str, left: Value, right: Value, span: Span) -> Value:
-    build = f.build
+def shift(frame: Frame, op: str, left: Value, right: Value, span: Span) -> Value:
+    build = frame.build
     assert build is not None
     if not t.is_integral(left.type) or not t.is_integral(right.type):
         raise CslError.at(span, f"{op} needs integers, not {left.type} and {right.type}")
     if left.type is t.COMPTIME_INT:
         kind = right.type
-        left = f.coerce(left, kind, span)
+        left = frame.coerce(left, kind, span)
     if right.type is t.COMPTIME_INT:
-        right = f.coerce(right, t.U16, span)
+        right = frame.coerce(right, t.U16, span)
     reg = build.reg(left.type.ir)
-    build.emit(ir.Bin(OPS[op], reg, f.operand(left, span), f.operand(right, span)))
+    build.emit(ir.Bin(OPS[op], reg, frame.operand(left, span), frame.operand(right, span)))
     return Run(left.type, reg)
 
 
 @expr(ast.IfExpr)
-def if_expr(f: Frame, node: ast.IfExpr, want: Type | None) -> Value:
-    build = f.build
+def if_expr(frame: Frame, node: ast.IfExpr, want: Type | None) -> Value:
+    build = frame.build
     if build is None:
-        if truth(f, node.condition):
-            return f.expr(node.then, want)
-        return no_else(node) if node.other is None else f.expr(node.other, want)
+        if truth(frame, node.condition):
+            return frame.expr(node.then, want)
+        return no_else(node) if node.other is None else frame.expr(node.other, want)
     yes, no, end = build.new_block(), build.new_block(), build.new_block()
-    decided = condition(f, node.condition, yes, no)
+    decided = condition(frame, node.condition, yes, no)
     if decided is not None:
         chosen = node.then if decided else node.other
-        return no_else(node) if chosen is None else f.expr(chosen, want)
+        return no_else(node) if chosen is None else frame.expr(chosen, want)
     if node.other is None:
         no_else(node)
-    return choose(f, [(yes, node.then), (no, node.other)], end, want, node.span)
+    return choose(frame, [(yes, node.then), (no, node.other)], end, want, node.span)
 
 
 def no_else(node: ast.IfExpr) -> Any:
     raise CslError.at(node.span, "the condition is not true and there is no else: this expression has no value")
 
 
-def choose(f: Frame, arms: list, end: ir.Block, want: Type | None, span: Span) -> Value:
+def choose(frame: Frame, arms: list, end: ir.Block, want: Type | None, span: Span) -> Value:
     """The value of the arm that is reached: (block, expression) each."""
-    build = f.build
+    build = frame.build
     assert build is not None
     build.depth += 1
     ends: list[tuple[ir.Block, Value, Span]] = []
     value: Value = VOID
     for block, body in arms:
         build.start(block)
-        value = f.expr(body, want)
+        value = frame.expr(body, want)
         if build.block is not None:
             if isinstance(value, Run):
-                value = Run(value.type, f.fresh(value.value))
+                value = Run(value.type, frame.fresh(value.value))
             ends.append((build.block, value, body.span))
     build.depth -= 1
     if not ends:  # nothing comes here
         build.start(end)
         return value
-    kind = arms_type(f, ends, want, span)
+    kind = arms_type(frame, ends, want, span)
     if kind is t.VOID:
         for block, _, _ in ends:
             build.block = block
             build.jump(end)
         build.start(end)
         return VOID
-    return join(f, ends, end, kind, span)
+    return join(frame, ends, end, kind, span)
 
 
-def arms_type(f: Frame, ends: list, want: Type | None, span: Span) -> Type:
+def arms_type(frame: Frame, ends: list, want: Type | None, span: Span) -> Type:
     """The one type that all arms have; else the type that is wanted, if all take it by themselves; else what they have
     in common."""
     types = {value.type for _, value, _ in ends}
@@ -284,7 +284,7 @@ def arms_type(f: Frame, ends: list, want: Type | None, span: Span) -> Type:
     if want is not None and not want.is_comptime:
         try:
             for _, value, where in ends:
-                f.coerce(value, want, where)
+                frame.coerce(value, want, where)
             return want
         except CslError:
             pass
@@ -314,17 +314,17 @@ def pointer_join(a: Value, b: Value, span: Span) -> Value:
     raise CslError.at(span, f"both sides of if must have one type, not {a.type} and {b.type}")
 
 
-def join(f: Frame, ends: list, end: ir.Block, kind: Type, span: Span) -> Value:
-    build = f.build
+def join(frame: Frame, ends: list, end: ir.Block, kind: Type, span: Span) -> Value:
+    build = frame.build
     assert build is not None
-    memory = f.unit.local(f, kind, "chosen", span) if kind.ir is None else None
+    memory = frame.unit.local(frame, kind, "chosen", span) if kind.ir is None else None
     reg = build.variable(kind.ir or "ptr", "")
     for block, value, where in ends:
         build.block = block
         if memory is not None:
-            store_mem(f, memory, value, where)
+            store_mem(frame, memory, value, where)
         else:
-            build.emit(ir.Copy(reg, f.operand(value, where, kind)))
+            build.emit(ir.Copy(reg, frame.operand(value, where, kind)))
         build.jump(end)
     build.start(end)
     return memory if memory is not None else Run(kind, reg)
@@ -334,35 +334,35 @@ def join(f: Frame, ends: list, end: ir.Block, kind: Type, span: Span) -> Value:
 
 
 @expr(ast.PointerType)
-def pointer_type(f: Frame, node: ast.PointerType, want: Type | None) -> Val:
-    return Val(t.TYPE, t.pointer_to(f.type(node.elem), node.many, node.const))
+def pointer_type(frame: Frame, node: ast.PointerType, want: Type | None) -> Val:
+    return Val(t.TYPE, t.pointer_to(frame.type(node.elem), node.many, node.const))
 
 
 @expr(ast.ArrayType)
-def array_type(f: Frame, node: ast.ArrayType, want: Type | None) -> Val:
+def array_type(frame: Frame, node: ast.ArrayType, want: Type | None) -> Val:
     dims = []
     for dim in node.dims:
-        value = f.known(dim)
+        value = frame.known(dim)
         if not t.is_integral(value.type):
             raise CslError.at(dim.span, f"the length of an array must be an integer, not {describe(value)}")
         number = concrete(value)
         if not 0 <= number < 1 << 31:
             raise CslError.at(dim.span, f"an array cannot have {number} elements")
         dims.append(number)
-    kind = t.array_of(tuple(dims), f.type(node.elem))
+    kind = t.array_of(tuple(dims), frame.type(node.elem))
     if kind.count > 1 << 24:
         raise CslError.at(node.span, f"{kind} is larger than any memory")
     return Val(t.TYPE, kind)
 
 
 @expr(ast.FnType)
-def function_type(f: Frame, node: ast.FnType, want: Type | None) -> Val:
-    return Val(t.TYPE, t.fn_type(node.kind, tuple(f.type(param) for param in node.params), f.type(node.result)))
+def function_type(frame: Frame, node: ast.FnType, want: Type | None) -> Val:
+    return Val(t.TYPE, t.fn_type(node.kind, tuple(frame.type(param) for param in node.params), frame.type(node.result)))
 
 
 @expr(ast.EnumType)
-def enum_type(f: Frame, node: ast.EnumType, want: Type | None) -> Val:
-    tag = f.type(node.tag) if node.tag is not None else t.U16
+def enum_type(frame: Frame, node: ast.EnumType, want: Type | None) -> Val:
+    tag = frame.type(node.tag) if node.tag is not None else t.U16
     if not isinstance(tag, t.IntType):
         raise CslError.at(node.tag.span if node.tag else node.span, f"an enum is stored in an integer, not in a {tag}")
     members: dict[str, int] = {}
@@ -371,7 +371,7 @@ def enum_type(f: Frame, node: ast.EnumType, want: Type | None) -> Val:
         if name in members:
             raise CslError.at(span, f"the member {name} is declared twice")
         if value is not None:
-            number = f.number(value, tag)
+            number = frame.number(value, tag)
         if not tag.low <= number <= tag.high:
             raise CslError.at(span, f"the value {number} of {name} does not fit {tag}")
         members[name] = number
@@ -381,18 +381,18 @@ def enum_type(f: Frame, node: ast.EnumType, want: Type | None) -> Val:
 
 
 @expr(ast.StructType)
-def struct_type(f: Frame, node: ast.StructType, want: Type | None) -> Val:
+def struct_type(frame: Frame, node: ast.StructType, want: Type | None) -> Val:
     fields: dict[str, tuple[Type, Val | None]] = {}
     for name, kind, default, span in node.fields:
         if name in fields:
             raise CslError.at(span, f"the field {name} is declared twice")
-        made = f.type(kind)
-        fields[name] = (made, None if default is None else f.known(default, made))
+        made = frame.type(kind)
+        fields[name] = (made, None if default is None else frame.known(default, made))
     key = ("struct", id(node), tuple((name, made) for name, (made, _) in fields.items()))
     return Val(t.TYPE, t.intern(key, lambda: t.StructType("struct", fields)))
 
 
-def convert(f: Frame, value: Value, kind: Type, span: Span) -> Value:
+def convert(frame: Frame, value: Value, kind: Type, span: Span) -> Value:
     """@as(kind, value)"""
     if isinstance(value, Val):
         return explicit(value, kind, span)
@@ -405,8 +405,8 @@ def convert(f: Frame, value: Value, kind: Type, span: Span) -> Value:
     ids |= isinstance(outer, t.IdType) and isinstance(inner, t.IntType)
     numbers = (t.is_number(inner) or inner is t.BOOL) and (t.is_number(outer) or outer is t.BOOL)
     if inner.ir is None or not (numbers or ids) or not isinstance(value, Run):
-        return f.coerce(value, kind, span)
-    build = f.need_run(span, "a conversion")
+        return frame.coerce(value, kind, span)
+    build = frame.need_run(span, "a conversion")
     if inner.ir == outer.ir:
         return Run(kind, value.value)
     reg = build.reg(inner.ir)

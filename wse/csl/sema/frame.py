@@ -1,7 +1,7 @@
 """Where code is evaluated: the frame of a function, a block or an initialiser, and the builder of run-time code.
 
 One evaluator serves compile time and run time.  A frame without a builder interprets: every value must be known.  A
-frame with one also folds what is known, and emits instructions for the rest.  The handlers of expressions, places and
+frame with one also folds what is known, and emits instructions for the rest.  The handlers of expressions, lvalues and
 statements register themselves here by the class of the node.
 """
 
@@ -19,7 +19,7 @@ from .types import Type
 from .values import GlobalVar, Ptr, Run, Sym, Val, Value, concrete
 
 EXPR: dict[type, Callable] = {}
-PLACE: dict[type, Callable] = {}
+LVALUE: dict[type, Callable] = {}
 STMT: dict[type, Callable] = {}
 
 
@@ -28,9 +28,9 @@ def expr(*nodes: type) -> Callable:
     return _register(EXPR, nodes)
 
 
-def place(*nodes: type) -> Callable:
-    """The handler (frame, node) -> place of expressions of these classes."""
-    return _register(PLACE, nodes)
+def lvalue(*nodes: type) -> Callable:
+    """The handler (frame, node) -> lvalue of expressions of these classes."""
+    return _register(LVALUE, nodes)
 
 
 def stmt(*nodes: type) -> Callable:
@@ -47,8 +47,8 @@ def _register(table: dict[type, Callable], nodes: tuple[type, ...]) -> Callable:
     return add
 
 
-class Left(Exception):
-    """A return, break or continue at compile time; where nothing takes it, it stands in the wrong place."""
+class ControlFlow(Exception):
+    """A return, break or continue at compile time. One that no function, loop or block catches is misplaced."""
 
     word = ""
 
@@ -63,18 +63,18 @@ class Left(Exception):
         return CslError.at(self.span, f"there is no {what} around this")
 
 
-class Returned(Left):
+class Returned(ControlFlow):
     word = "return"
 
     def __init__(self, value: Val, span: Span):
         super().__init__(span, None, value)
 
 
-class Broken(Left):
+class Broken(ControlFlow):
     word = "break"
 
 
-class Continued(Left):
+class Continued(ControlFlow):
     word = "continue"
 
 
@@ -184,9 +184,9 @@ class Frame:
             raise CslError.at(node.span, "this is no expression")
         return handler(self, node, want)
 
-    def place(self, node: ast.Node) -> Any:
-        """Where an expression lies: Cell, ElemPlace, RegVar, Mem, GlobalVar; a value if it lies nowhere."""
-        handler = PLACE.get(type(node))
+    def lvalue(self, node: ast.Node) -> Any:
+        """The lvalue of an expression: Cell, ElementRef, RegVar, Mem or GlobalVar; its value if it has none."""
+        handler = LVALUE.get(type(node))
         return self.expr(node) if handler is None else handler(self, node)
 
     def run(self, node: ast.Node) -> None:
@@ -306,4 +306,4 @@ PREDEFINED: dict[str, Val] = {
     **{name: Val(t.DIRECTION, number) for number, name in enumerate(t.DIRECTIONS)},
 }
 
-Place = Any  # Cell | ElemPlace | RegVar | Mem | GlobalVar | Value
+Lvalue = Any  # Cell | ElementRef | RegVar | Mem | GlobalVar | Value

@@ -11,7 +11,7 @@ import numpy as np
 from ..ir import ir
 from ..syntax import ast
 from ..syntax.errors import CslError
-from . import batch as together
+from . import batch
 from . import types as t
 from .conditions import condition, truth
 from .convert import describe
@@ -21,11 +21,11 @@ from .types import Type
 from .values import GlobalVar, Mem, Range, Run, Sym, Val, Value, concrete
 
 
-def known_loop(f: Frame, label: str | None, body: ast.Node) -> bool:
+def known_loop(frame: Frame, label: str | None, body: ast.Node) -> bool:
     """One round at compile time; whether the loop is left."""
-    f.unit.program.step(body.span)
+    frame.unit.program.step(body.span)
     try:
-        f.run(body)
+        frame.run(body)
     except Broken as broken:
         if broken.label not in (None, label):
             raise
@@ -37,21 +37,21 @@ def known_loop(f: Frame, label: str | None, body: ast.Node) -> bool:
 
 
 @stmt(ast.While)
-def while_(f: Frame, node: ast.While) -> None:
-    build = f.build
+def while_(frame: Frame, node: ast.While) -> None:
+    build = frame.build
     if build is None:
-        while truth(f, node.condition):
-            if known_loop(f, node.label, node.body):
+        while truth(frame, node.condition):
+            if known_loop(frame, node.label, node.body):
                 return
             if node.step is not None:
-                f.run(node.step)
+                frame.run(node.step)
         return
     if node.inline:
-        unrolled_while(f, build, node)
+        unrolled_while(frame, build, node)
         return
     body, step, after = build.new_block(), build.new_block(), build.new_block()
     build.depth += 1
-    decided = condition(f, node.condition, body, after)
+    decided = condition(frame, node.condition, body, after)
     if decided is False:
         build.depth -= 1
         build.jump(after)
@@ -61,14 +61,14 @@ def while_(f: Frame, node: ast.While) -> None:
         build.jump(body)
     build.start(body)
     build.loops.append(Loop(node.label, after, step))
-    f.run(node.body)
+    frame.run(node.body)
     build.jump(step)
     build.start(step)
     if node.step is not None:
-        f.run(node.step)
+        frame.run(node.step)
     if build.block is not None:
         build.at = at_of(node.condition.span)
-        again = condition(f, node.condition, body, after)
+        again = condition(frame, node.condition, body, after)
         if again is not None:
             build.jump(body if again else after)
     build.loops.pop()
@@ -76,96 +76,96 @@ def while_(f: Frame, node: ast.While) -> None:
     build.start(after)
 
 
-def unrolled_while(f: Frame, build: Builder, node: ast.While) -> None:
+def unrolled_while(frame: Frame, build: Builder, node: ast.While) -> None:
     after = build.new_block()
-    while build.block is not None and truth(f, node.condition):
-        unrolled_round(f, build, node, after)
+    while build.block is not None and truth(frame, node.condition):
+        unrolled_round(frame, build, node, after)
         if node.step is not None:
-            f.run(node.step)
+            frame.run(node.step)
     build.jump(after)
     build.start(after)
 
 
-def unrolled_round(f: Frame, build: Builder, node: ast.While | ast.For, after: ir.Block) -> None:
-    f.unit.program.step(node.span)
-    f.unit.program.unrolled(node.span)
+def unrolled_round(frame: Frame, build: Builder, node: ast.While | ast.For, after: ir.Block) -> None:
+    frame.unit.program.step(node.span)
+    frame.unit.program.unrolled(node.span)
     step = build.new_block()
     build.loops.append(Loop(node.label, after, step))
-    f.run(node.body)
+    frame.run(node.body)
     build.loops.pop()
     build.jump(step)
     build.start(step)
 
 
 @stmt(ast.For)
-def for_(f: Frame, node: ast.For) -> None:
+def for_(frame: Frame, node: ast.For) -> None:
     if len(node.items) != 1:
         raise CslError.at(
             node.items[1].span, "a for loop goes through one array or range; a second capture is the index"
         )
-    where = f.place(node.items[0])
+    where = frame.lvalue(node.items[0])
     kind = where.type
     if isinstance(kind, t.PointerType) and not kind.many and isinstance(kind.elem, t.ArrayType):
-        where = pointee(f, load(f, where, node.span), kind.elem, node.span)
-    items = where if isinstance(where, Mem) else load(f, where, node.items[0].span)
+        where = pointee(frame, load(frame, where, node.span), kind.elem, node.span)
+    items = where if isinstance(where, Mem) else load(frame, where, node.items[0].span)
     if isinstance(items, Val) and isinstance(items.data, Range):
-        for_range(f, node, items.data)
+        for_range(frame, node, items.data)
         return
     if isinstance(items.type, t.ArrayType) or (isinstance(items, Val) and isinstance(items.data, list)):
-        for_array(f, node, items if isinstance(items, Mem) else where, items)
+        for_array(frame, node, items if isinstance(items, Mem) else where, items)
         return
     what = describe(items) if isinstance(items, Val) else f"a value of type {items.type}"
     raise CslError.at(node.items[0].span, f"a for loop goes through an array or a @range, not {what}")
 
 
-def for_range(f: Frame, node: ast.For, span: Range) -> None:
-    build = f.build
+def for_range(frame: Frame, node: ast.For, span: Range) -> None:
+    build = frame.build
     bounds = [span.start, span.stop, span.step]
     if build is None or node.inline or span.elem.is_comptime:
         if not all(isinstance(b, Val) for b in bounds):
             raise CslError.at(node.items[0].span, "the bounds of this range are not known at compile time")
         numbers = range(*map(concrete, bounds))
-        if not together.loop(f, node, span.elem, numbers):
-            known_for(f, node, (Val(span.elem, i) for i in numbers))
+        if not batch.loop(frame, node, span.elem, numbers):
+            known_for(frame, node, (Val(span.elem, i) for i in numbers))
         return
     if all(isinstance(b, Val) and not isinstance(b.data, Sym) for b in bounds):
         numbers = range(*(b.data for b in bounds))
         if len(numbers) == 0:
             return
         last = Val(span.elem, span.elem.wrap(numbers[-1] + span.step.data))
-        counted(f, build, node, span, last, check=False)
+        counted(frame, build, node, span, last, check=False)
         return
     if not isinstance(span.step, Val):
         raise CslError.at(node.items[0].span, "the step of a range must be known at compile time")
-    counted(f, build, node, span, None, check=True)
+    counted(frame, build, node, span, None, check=True)
 
 
 @contextmanager
 def one_round(
-    f: Frame, build: Builder, node: ast.For, body: ir.Block, step: ir.Block, after: ir.Block
+    frame: Frame, build: Builder, node: ast.For, body: ir.Block, step: ir.Block, after: ir.Block
 ) -> Iterator[None]:
     """The body of a run-time loop, from its block to the one of its step; captures are bound within."""
     build.start(body)
     build.depth += 1
-    f.names.append({})
+    frame.names.append({})
     yield
     build.loops.append(Loop(node.label, after, step))
-    f.run(node.body)
+    frame.run(node.body)
     build.loops.pop()
-    f.names.pop()
+    frame.names.pop()
     build.jump(step)
     build.start(step)
     build.at = at_of(node.span)
 
 
-def counted(f: Frame, build: Builder, node: ast.For, span: Range, last: Val | None, check: bool) -> None:
+def counted(frame: Frame, build: Builder, node: ast.For, span: Range, last: Val | None, check: bool) -> None:
     """A run-time loop over a range.  last: where the item is when the loop is over, if known; check: it may be
     empty."""
     kind = span.elem
     where = node.items[0].span
     item = build.variable(kind.ir, node.captures[0])
-    build.emit(ir.Copy(item, f.operand(span.start, where, kind)))
-    stop = f.fresh(f.operand(span.stop, where, kind))
+    build.emit(ir.Copy(item, frame.operand(span.start, where, kind)))
+    stop = frame.fresh(frame.operand(span.stop, where, kind))
     step = concrete(span.step)
     compare = "lt" if step > 0 else "gt"
     body, step_block, after = build.new_block(), build.new_block(), build.new_block()
@@ -174,14 +174,14 @@ def counted(f: Frame, build: Builder, node: ast.For, span: Range, last: Val | No
         build.branch(compared(build, compare, item, stop), body, after)
     else:
         build.jump(body)
-    with one_round(f, build, node, body, step_block, after):
-        f.bind(node.captures[0], Run(kind, item))
+    with one_round(frame, build, node, body, step_block, after):
+        frame.bind(node.captures[0], Run(kind, item))
         if index is not None:
-            f.bind(node.captures[1], Run(t.U16, index))
+            frame.bind(node.captures[1], Run(t.U16, index))
     build.emit(ir.Bin("add", item, item, ir.Const(kind.ir, step)))
     advance(build, index)
     if last is not None:
-        going = compared(build, "ne", item, f.operand(last, where))
+        going = compared(build, "ne", item, frame.operand(last, where))
     else:
         going = compared(build, compare, item, stop)
     build.branch(going, body, after)
@@ -208,45 +208,45 @@ def advance(build: Builder, index: ir.Reg | None) -> None:
         build.emit(ir.Bin("add", index, index, ir.Const("u16", 1)))
 
 
-def known_for(f: Frame, node: ast.For, values: Any) -> None:
+def known_for(frame: Frame, node: ast.For, values: Any) -> None:
     """A loop whose items are known: executed, or unrolled."""
-    build = f.build
+    build = frame.build
     after = build.new_block() if build is not None else ir.Block(0)
     for number, value in enumerate(values):
-        f.names.append({})
+        frame.names.append({})
         try:
-            f.bind(node.captures[0], value)
+            frame.bind(node.captures[0], value)
             if len(node.captures) > 1:
-                f.bind(node.captures[1], Val(t.U16, number))
+                frame.bind(node.captures[1], Val(t.U16, number))
             if build is None:
-                if known_loop(f, node.label, node.body):
+                if known_loop(frame, node.label, node.body):
                     break
             else:
                 if build.block is None:
                     break
-                unrolled_round(f, build, node, after)
+                unrolled_round(frame, build, node, after)
         finally:
-            f.names.pop()
+            frame.names.pop()
     if build is not None:
         build.jump(after)
         build.start(after)
 
 
-def for_array(f: Frame, node: ast.For, where: Any, items: Value) -> None:
-    build = f.build
+def for_array(frame: Frame, node: ast.For, where: Any, items: Value) -> None:
+    build = frame.build
     if isinstance(items, Val):
         if isinstance(items.data, list):
-            known_for(f, node, iter(items.data))
+            known_for(frame, node, iter(items.data))
             return
         kind = items.type
         if build is None or node.inline or kind.elem.is_comptime:
             flat = items.data.reshape(-1)
-            known_for(f, node, (element_of(kind, flat[i]) for i in range(kind.count)))
+            known_for(frame, node, (element_of(kind, flat[i]) for i in range(kind.count)))
             return
         if node.captures[0] == "_":
             where = None
         else:
-            where = memory_of(f, where if isinstance(where, GlobalVar) else f.unit.constant(items, node.span))
+            where = memory_of(frame, where if isinstance(where, GlobalVar) else frame.unit.constant(items, node.span))
     assert build is not None and isinstance(items.type, t.ArrayType)
     elem, count = items.type.elem, items.type.count
     if count == 0:
@@ -255,24 +255,24 @@ def for_array(f: Frame, node: ast.For, where: Any, items: Value) -> None:
     build.emit(ir.Copy(index, ir.Const("u16", 0)))
     body, step, after = build.new_block(), build.new_block(), build.new_block()
     build.jump(body)
-    with one_round(f, build, node, body, step, after):
+    with one_round(frame, build, node, body, step, after):
         if node.captures[0] != "_":
-            f.bind(node.captures[0], item_of(f, node, where, elem, index))
+            frame.bind(node.captures[0], item_of(frame, node, where, elem, index))
         if len(node.captures) > 1:
-            f.bind(node.captures[1], Run(t.U16, index))
+            frame.bind(node.captures[1], Run(t.U16, index))
     advance(build, index)
     build.branch(compared(build, "ne", index, ir.Const("u16", count & 0xFFFF)), body, after)
     build.depth -= 1
     build.start(after)
 
 
-def item_of(f: Frame, node: ast.For, where: Any, elem: Type, index: ir.Reg) -> Any:
+def item_of(frame: Frame, node: ast.For, where: Any, elem: Type, index: ir.Reg) -> Any:
     if not isinstance(where, Mem):
         raise CslError.at(node.items[0].span, "this array cannot be gone through at run time: it is no variable")
-    place = offset_by(f, where, elem, Run(t.U16, index), elem.size or 0, node.span)
+    item = offset_by(frame, where, elem, Run(t.U16, index), elem.size or 0, node.span)
     if node.by_pointer:
-        return Run(t.pointer_to(elem, const=where.const), address(f, place))
-    return load(f, place, node.span)
+        return Run(t.pointer_to(elem, const=where.const), address(frame, item))
+    return load(frame, item, node.span)
 
 
 def element_of(kind: t.ArrayType, data: Any) -> Val:

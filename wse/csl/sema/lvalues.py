@@ -11,13 +11,13 @@ from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from . import types as t
 from .convert import describe
-from .frame import Frame, place
+from .frame import Frame, lvalue
 from .suggest import did_you_mean, suggestion
 from .types import Type
 from .values import (
     Cell,
     DsdEdit,
-    ElemPlace,
+    ElementRef,
     FnRef,
     GlobalVar,
     Mem,
@@ -33,14 +33,14 @@ from .values import (
     element,
 )
 
-PLACES = (Cell, ElemPlace, RegVar, Mem, GlobalVar)
+LVALUES = (Cell, ElementRef, RegVar, Mem, GlobalVar)
 
 
 # ---- reading ----
 
 
-def load(f: Frame, where: Any, span: Span | None) -> Value:
-    """The value of a place; a value is its own."""
+def load(frame: Frame, where: Any, span: Span | None) -> Value:
+    """The value of an lvalue; a value is returned as it is."""
     match where:
         case Val() | Run() | DsdEdit():
             return where
@@ -51,23 +51,23 @@ def load(f: Frame, where: Any, span: Span | None) -> Value:
                 raise CslError.at(span, "this variable is read before it has a value")
             return where.value
         case GlobalVar():
-            return load_global(f, where, span)
-        case ElemPlace():
+            return load_global(frame, where, span)
+        case ElementRef():
             return load_elem(where)
         case Mem():
             if where.type.ir is None:
                 return where
-            build = f.need_run(span, "reading run-time memory")
+            build = frame.need_run(span, "reading run-time memory")
             reg = build.reg(where.type.ir)
             build.emit(ir.Load(reg, where.where, where.rest))
             return Run(where.type, reg)
     raise AssertionError(where)
 
 
-def load_global(f: Frame, var: GlobalVar, span: Span | None) -> Value:
-    if f.build is not None and (var.mutable or var.extern) and not var.type.is_comptime:
-        return load(f, memory_of(f, var), span)
-    if f.within and var.mutable and not var.type.is_comptime:
+def load_global(frame: Frame, var: GlobalVar, span: Span | None) -> Value:
+    if frame.build is not None and (var.mutable or var.extern) and not var.type.is_comptime:
+        return load(frame, memory_of(frame, var), span)
+    if frame.within and var.mutable and not var.type.is_comptime:
         raise CslError.at(span, f"the value of variable {var.display} is not known at compile time")
     if var.value is None:
         if var.extern:
@@ -76,7 +76,7 @@ def load_global(f: Frame, var: GlobalVar, span: Span | None) -> Value:
     return var.value
 
 
-def load_elem(where: ElemPlace) -> Val:
+def load_elem(where: ElementRef) -> Val:
     container = where.container
     if isinstance(container, np.ndarray):
         data = container[where.key]
@@ -84,39 +84,39 @@ def load_elem(where: ElemPlace) -> Val:
     return container[where.key]
 
 
-def memory_of(f: Frame, var: GlobalVar, offset: int = 0) -> Mem:
+def memory_of(frame: Frame, var: GlobalVar, offset: int = 0) -> Mem:
     """The run-time memory of a variable."""
     if var.type.is_comptime:
         raise CslError.at(var.span, f"{var.display} of type {var.type} does not exist at run time: give it a type")
-    return Mem(var.type, ir.Addr(f.unit.use(var)), offset, not var.mutable, var.item)
+    return Mem(var.type, ir.Addr(frame.unit.use(var)), offset, not var.mutable, var.item)
 
 
 # ---- changing ----
 
 
-def store(f: Frame, where: Any, value: Value, span: Span | None) -> None:
-    """Changes a place, converting the value to its type."""
+def store(frame: Frame, where: Any, value: Value, span: Span | None) -> None:
+    """Writes an lvalue, converting the value to its type."""
     match where:
         case Cell():
-            store_cell(f, where, value, span)
-        case ElemPlace():
-            store_elem(f, where, value, span)
+            store_cell(frame, where, value, span)
+        case ElementRef():
+            store_elem(frame, where, value, span)
         case RegVar():
             if not where.mutable:
                 raise CslError.at(span, "a constant cannot be changed")
-            build = f.need_run(span, "changing a run-time variable")
-            build.emit(ir.Copy(where.reg, f.operand(value, span, where.type)))
+            build = frame.need_run(span, "changing a run-time variable")
+            build.emit(ir.Copy(where.reg, frame.operand(value, span, where.type)))
         case GlobalVar():
-            store_global(f, where, value, span)
+            store_global(frame, where, value, span)
         case Mem():
             if where.const:
                 raise CslError.at(span, "a constant cannot be changed")
-            store_mem(f, where, value, span)
+            store_mem(frame, where, value, span)
         case _:
             raise CslError.at(span, "this cannot be changed: it is a value, not a variable")
 
 
-def store_cell(f: Frame, cell: Cell, value: Value, span: Span | None) -> None:
+def store_cell(frame: Frame, cell: Cell, value: Value, span: Span | None) -> None:
     if not cell.mutable:
         raise CslError.at(span, "a constant cannot be changed")
     if not isinstance(value, Val):
@@ -125,23 +125,23 @@ def store_cell(f: Frame, cell: Cell, value: Value, span: Span | None) -> None:
             "this variable exists at compile time only, the value is a run-time one",
             (None, "give the variable a type that exists at run time"),
         )
-    if f.build is not None and f.build.depth > cell.depth:
+    if frame.build is not None and frame.build.depth > cell.depth:
         raise CslError.at(
             span,
             "a compile-time variable cannot be changed under a run-time condition or in a run-time loop",
             (None, "give the variable a type that exists at run time"),
         )
     if cell.type is not None:
-        value = f.coerce(value, cell.type, span)
+        value = frame.coerce(value, cell.type, span)
     cell.value = copy_of(value)
 
 
-def store_elem(f: Frame, where: ElemPlace, value: Value, span: Span | None) -> None:
+def store_elem(frame: Frame, where: ElementRef, value: Value, span: Span | None) -> None:
     if not where.mutable:
         raise CslError.at(span, "a constant cannot be changed")
     if not isinstance(value, Val):
         raise CslError.at(span, "this variable exists at compile time only, the value is a run-time one")
-    value = f.coerce(value, where.type, span)
+    value = frame.coerce(value, where.type, span)
     if isinstance(where.container, np.ndarray):
         data = value.data
         where.container[where.key] = concrete(value) if isinstance(data, Sym) else data
@@ -149,38 +149,38 @@ def store_elem(f: Frame, where: ElemPlace, value: Value, span: Span | None) -> N
         where.container[where.key] = copy_of(value)
 
 
-def store_global(f: Frame, var: GlobalVar, value: Value, span: Span | None) -> None:
+def store_global(frame: Frame, var: GlobalVar, value: Value, span: Span | None) -> None:
     if not var.mutable:
         raise CslError.at(span, f"{var.display} is a constant and cannot be changed")
-    if f.build is not None:
-        store_mem(f, memory_of(f, var), value, span)
+    if frame.build is not None:
+        store_mem(frame, memory_of(frame, var), value, span)
         return
-    value = f.coerce(value, var.type, span)
+    value = frame.coerce(value, var.type, span)
     if not isinstance(value, Val):
         raise CslError.at(span, "this value is not known at compile time")
-    if f.unit.layout is not None and f.unit.layout.journal is not None:
+    if frame.unit.layout is not None and frame.unit.layout.journal is not None:
         raise OneByOne
     var.value = copy_of(value)
 
 
-def store_mem(f: Frame, where: Mem, value: Value, span: Span | None) -> None:
-    build = f.need_run(span, "changing run-time memory")
+def store_mem(frame: Frame, where: Mem, value: Value, span: Span | None) -> None:
+    build = frame.need_run(span, "changing run-time memory")
     kind = where.type
     if kind.ir is not None:
-        build.emit(ir.Store(where.where, f.operand(value, span, kind), where.rest))
+        build.emit(ir.Store(where.where, frame.operand(value, span, kind), where.rest))
         return
-    value = f.coerce(value, kind, span)
+    value = frame.coerce(value, kind, span)
     if isinstance(kind, t.DsdType):
-        store_dsd(f, where, value, span)
+        store_dsd(frame, where, value, span)
     elif isinstance(value, Val) and isinstance(kind, t.StructType):
         for name, (field, _) in kind.fields.items():
-            store_mem(f, where.at(kind.offsets[name], field), value.data[name], span)
+            store_mem(frame, where.at(kind.offsets[name], field), value.data[name], span)
     elif isinstance(value, Val | Mem):
         if isinstance(value, Val) and is_zero(value):
-            build.emit(ir.Fill(address(f, where), kind.size or 0))
+            build.emit(ir.Fill(address(frame, where), kind.size or 0))
             return
-        source = memory_of(f, f.unit.constant(value, span)) if isinstance(value, Val) else value
-        build.emit(ir.Fill(address(f, where), kind.size or 0, address(f, source)))
+        source = memory_of(frame, frame.unit.constant(value, span)) if isinstance(value, Val) else value
+        build.emit(ir.Fill(address(frame, where), kind.size or 0, address(frame, source)))
     else:
         raise CslError.at(span, f"a value of type {kind} cannot be stored")
 
@@ -190,14 +190,14 @@ def is_zero(value: Val) -> bool:
     return isinstance(data, np.ndarray) and data.dtype != object and not data.tobytes().strip(b"\0")
 
 
-def address(f: Frame, where: Mem) -> ir.Value:
+def address(frame: Frame, where: Mem) -> ir.Value:
     """The address of memory as one value."""
     base, rest = where.where, where.rest
     if not rest:
         return base
     if isinstance(base, ir.Const):
         return ir.Const("ptr", (int(base.value) + rest) & 0xFFFF)
-    build = f.build
+    build = frame.build
     assert build is not None
     reg = build.reg("ptr")
     build.emit(ir.Bin("add", reg, base, ir.Const("ptr", rest & 0xFFFF)))
@@ -207,13 +207,13 @@ def address(f: Frame, where: Mem) -> ir.Value:
 # ---- addresses ----
 
 
-def address_of(f: Frame, node: ast.Node, span: Span) -> Value:
+def address_of(frame: Frame, node: ast.Node, span: Span) -> Value:
     """&node"""
-    where = f.place(node)
+    where = frame.lvalue(node)
     if isinstance(where, Val) and isinstance(where.data, FnRef):
-        return Val(t.pointer_to(f.unit.fn_type(where.data, span)), where.data)
-    if isinstance(where, ElemPlace) and isinstance(node, ast.Index):
-        base = f.place(node.base)
+        return Val(t.pointer_to(frame.unit.fn_type(where.data, span)), where.data)
+    if isinstance(where, ElementRef) and isinstance(node, ast.Index):
+        base = frame.lvalue(node.base)
         if isinstance(base, GlobalVar):
             kind = where.type
             flat = int(np.ravel_multi_index(where.key, base.type.dims)) if len(base.type.dims) else 0
@@ -221,7 +221,7 @@ def address_of(f: Frame, node: ast.Node, span: Span) -> Value:
     if isinstance(where, Val):
         if where.type.is_comptime:
             raise CslError.at(span, f"{describe(where)} has no address")
-        where = f.unit.constant(where, span, node.name if isinstance(node, ast.Ident) else "")
+        where = frame.unit.constant(where, span, node.name if isinstance(node, ast.Ident) else "")
     if isinstance(where, GlobalVar):
         return Val(t.pointer_to(where.type, const=not where.mutable), Ptr(where, 0))
     if isinstance(where, Cell):
@@ -231,13 +231,13 @@ def address_of(f: Frame, node: ast.Node, span: Span) -> Value:
     if isinstance(where, Mem):
         kind = t.pointer_to(where.type, const=where.const)
         if isinstance(where.addr, ir.Addr):
-            return Val(kind, Ptr(f.unit.by_symbol[where.addr.symbol], where.addr.offset + where.offset))
-        return Run(kind, address(f, where))
+            return Val(kind, Ptr(frame.unit.by_symbol[where.addr.symbol], where.addr.offset + where.offset))
+        return Run(kind, address(frame, where))
     raise CslError.at(span, "this has no address: it is no variable, and no element of one")
 
 
-def pointee(f: Frame, pointer: Value, kind: Type, span: Span | None) -> Any:
-    """The place of type `kind` that a pointer points to."""
+def pointee(frame: Frame, pointer: Value, kind: Type, span: Span | None) -> Any:
+    """The lvalue of type `kind` that a pointer points to."""
     assert isinstance(pointer.type, t.PointerType)
     const = pointer.type.const
     if isinstance(pointer, Run):
@@ -246,10 +246,10 @@ def pointee(f: Frame, pointer: Value, kind: Type, span: Span | None) -> Any:
     if isinstance(ptr, FnRef):
         return pointer
     if ptr.target is None:
-        f.need_run(span, "reading at an absolute address")
+        frame.need_run(span, "reading at an absolute address")
         return Mem(kind, ir.Const("ptr", ptr.offset & 0xFFFF), 0, const)
-    if isinstance(ptr.target, GlobalVar) and (f.build is not None):
-        memory = memory_of(f, ptr.target, ptr.offset)
+    if isinstance(ptr.target, GlobalVar) and (frame.build is not None):
+        memory = memory_of(frame, ptr.target, ptr.offset)
         memory.type, memory.const = kind, const
         return memory
     target = ptr.target
@@ -259,78 +259,78 @@ def pointee(f: Frame, pointer: Value, kind: Type, span: Span | None) -> Any:
         index = ptr.offset // kind.size
         if not 0 <= index < target.type.count:
             raise CslError.at(span, f"this pointer lies outside of {target.type}")
-        return ElemPlace(kind, target.value.data, np.unravel_index(index, target.type.dims), not const)
+        return ElementRef(kind, target.value.data, np.unravel_index(index, target.type.dims), not const)
     if isinstance(target, GlobalVar) and isinstance(kind, t.ArrayType):
         return target
     raise CslError.at(span, f"this pointer cannot be followed at compile time as {kind}")
 
 
-# ---- the places of expressions ----
+# ---- lvalues of expressions ----
 
 
-@place(ast.Ident)
-def ident_place(f: Frame, node: ast.Ident) -> Any:
-    binding = f.lookup(node.name)
+@lvalue(ast.Ident)
+def ident_lvalue(frame: Frame, node: ast.Ident) -> Any:
+    binding = frame.lookup(node.name)
     if binding is None:
-        raise unknown(f, node)
+        raise unknown(frame, node)
     return binding
 
 
-def unknown(f: Frame, node: ast.Ident) -> CslError:
-    return CslError.at(node.span, f"{node.name} is not declared{suggestion(f, node.name)}")
+def unknown(frame: Frame, node: ast.Ident) -> CslError:
+    return CslError.at(node.span, f"{node.name} is not declared{suggestion(frame, node.name)}")
 
 
-@place(ast.Deref)
-def deref_place(f: Frame, node: ast.Deref) -> Any:
-    pointer = load(f, f.place(node.base), node.base.span)
+@lvalue(ast.Deref)
+def deref_lvalue(frame: Frame, node: ast.Deref) -> Any:
+    pointer = load(frame, frame.lvalue(node.base), node.base.span)
     if not isinstance(pointer.type, t.PointerType):
         raise CslError.at(node.span, f".* needs a pointer, not a value of type {pointer.type}")
     if pointer.type.many:
         raise CslError.at(node.span, f"{pointer.type} points to many: index it, as in p[0]")
-    return pointee(f, pointer, pointer.type.elem, node.span)
+    return pointee(frame, pointer, pointer.type.elem, node.span)
 
 
-@place(ast.Index)
-def index_place(f: Frame, node: ast.Index) -> Any:
-    base = f.place(node.base)
+@lvalue(ast.Index)
+def index_lvalue(frame: Frame, node: ast.Index) -> Any:
+    base = frame.lvalue(node.base)
     kind = base.type
     if isinstance(kind, t.PointerType):
-        pointer = load(f, base, node.base.span)
+        pointer = load(frame, base, node.base.span)
         if not kind.many:
             if not isinstance(kind.elem, t.ArrayType):
                 raise CslError.at(node.span, f"a value of type {kind} cannot be indexed")
-            base = pointee(f, pointer, kind.elem, node.span)
+            base = pointee(frame, pointer, kind.elem, node.span)
             kind = kind.elem
         else:
-            return index_pointer(f, pointer, kind, node)
-    if isinstance(base, Cell | GlobalVar | ElemPlace | Val):
-        return index_known(f, base, node)
+            return index_pointer(frame, pointer, kind, node)
+    if isinstance(base, Cell | GlobalVar | ElementRef | Val):
+        return index_known(frame, base, node)
     if isinstance(base, Mem) and isinstance(kind, t.ArrayType):
-        return index_mem(f, base, kind, node)
+        return index_mem(frame, base, kind, node)
     raise CslError.at(node.span, f"a value of type {kind} cannot be indexed")
 
 
-def index_known(f: Frame, base: Any, node: ast.Index) -> Any:
-    at_run = isinstance(base, GlobalVar) and f.build is not None and not base.type.is_comptime
+def index_known(frame: Frame, base: Any, node: ast.Index) -> Any:
+    at_run = isinstance(base, GlobalVar) and frame.build is not None and not base.type.is_comptime
     if at_run and (base.mutable or base.extern or base.value is None):
-        return index_mem(f, memory_of(f, base), base.type, node)
-    value = load(f, base, node.base.span)
+        return index_mem(frame, memory_of(frame, base), base.type, node)
+    value = load(frame, base, node.base.span)
     assert isinstance(value, Val)
-    mutable = base.mutable if isinstance(base, Cell | GlobalVar | ElemPlace) else False
+    mutable = base.mutable if isinstance(base, Cell | GlobalVar | ElementRef) else False
     if isinstance(value.data, list):
         if len(node.indices) != 1:
             raise CslError.at(node.span, "a tuple has one index")
-        at = f.number(node.indices[0])
+        at = frame.number(node.indices[0])
         check_index(at, len(value.data), node.indices[0].span, "this tuple")
-        return ElemPlace(value.data[at].type, value.data, at, mutable) if mutable else value.data[at]
+        return ElementRef(value.data[at].type, value.data, at, mutable) if mutable else value.data[at]
     if not isinstance(value.type, t.ArrayType):
         raise CslError.at(node.span, f"a value of type {value.type} cannot be indexed")
-    indices = [f.expr(index) for index in node.indices]
+    indices = [frame.expr(index) for index in node.indices]
     if not all(isinstance(index, Val) for index in indices):
         if isinstance(base, Cell):
             raise CslError.at(node.span, "an array of compile time cannot be indexed by a run-time value")
-        var = base if isinstance(base, GlobalVar) else f.unit.constant(value, node.span)
-        return index_mem(f, memory_of(f, var), value.type, node, indices)
+        var = base if isinstance(base, GlobalVar) else frame.unit.constant(value, node.span)
+        return index_mem(frame, memory_of(frame, var), value.type, node, indices)
     dims = dims_of(value.type, indices, node)
     key = []
     for index, n, where in zip(indices, dims, node.indices, strict=True):
@@ -341,7 +341,7 @@ def index_known(f: Frame, base: Any, node: ast.Index) -> Any:
         key.append(at)
     if len(key) != len(value.type.dims):
         key = list(np.unravel_index(key[0], value.type.dims))
-    return ElemPlace(value.type.elem, value.data, tuple(key), mutable) if mutable else element(value, tuple(key))
+    return ElementRef(value.type.elem, value.data, tuple(key), mutable) if mutable else element(value, tuple(key))
 
 
 def dims_of(kind: t.ArrayType, indices: list, node: ast.Index) -> tuple[int, ...]:
@@ -356,11 +356,11 @@ def check_index(at: int, n: int, span: Span, what: str) -> None:
         raise CslError.at(span, f"index {at} is outside of {what}, which has 0 to {n - 1}")
 
 
-def index_pointer(f: Frame, pointer: Value, kind: t.PointerType, node: ast.Index) -> Any:
+def index_pointer(frame: Frame, pointer: Value, kind: t.PointerType, node: ast.Index) -> Any:
     """p[i] of a pointer to many."""
     if len(node.indices) != 1:
         raise CslError.at(node.span, f"{kind} has one index, not {len(node.indices)}")
-    index = f.expr(node.indices[0])
+    index = frame.expr(node.indices[0])
     if not t.is_integral(index.type):
         raise CslError.at(node.indices[0].span, f"an index must be an integer, not a value of type {index.type}")
     size = kind.elem.size
@@ -368,18 +368,18 @@ def index_pointer(f: Frame, pointer: Value, kind: t.PointerType, node: ast.Index
         raise CslError.at(node.span, f"values of type {kind.elem} have no size")
     if isinstance(pointer, Val) and isinstance(index, Val) and isinstance(pointer.data, Ptr):
         moved = Val(kind, Ptr(pointer.data.target, pointer.data.offset + concrete(index) * size))
-        return pointee(f, moved, kind.elem, node.span)
-    f.need_run(node.span, "indexing by a run-time value")
-    base = Mem(kind.elem, f.operand(pointer, node.span), 0, kind.const)
-    return offset_by(f, base, kind.elem, index, size, node.indices[0].span)
+        return pointee(frame, moved, kind.elem, node.span)
+    frame.need_run(node.span, "indexing by a run-time value")
+    base = Mem(kind.elem, frame.operand(pointer, node.span), 0, kind.const)
+    return offset_by(frame, base, kind.elem, index, size, node.indices[0].span)
 
 
-def index_mem(f: Frame, base: Mem, kind: Type, node: ast.Index, indices: list | None = None) -> Mem:
+def index_mem(frame: Frame, base: Mem, kind: Type, node: ast.Index, indices: list | None = None) -> Mem:
     """An element of an array in memory: one shift and one addition where all but one index are known."""
     if not isinstance(kind, t.ArrayType):
         raise CslError.at(node.span, f"a value of type {kind} cannot be indexed")
     if indices is None:
-        indices = [f.expr(index) for index in node.indices]
+        indices = [frame.expr(index) for index in node.indices]
     dims = dims_of(kind, indices, node)
     size = kind.elem.size or 0
     stride, where = size * kind.count, base
@@ -390,11 +390,11 @@ def index_mem(f: Frame, base: Mem, kind: Type, node: ast.Index, indices: list | 
     stride = size * kind.count
     for index, n, at in zip(indices, dims, node.indices, strict=True):
         stride //= max(n, 1)
-        where = offset_by(f, where, kind.elem, index, stride, at.span)
+        where = offset_by(frame, where, kind.elem, index, stride, at.span)
     return Mem(kind.elem, where.addr, where.offset, base.const)
 
 
-def offset_by(f: Frame, base: Mem, kind: Type, index: Value, size: int, span: Span) -> Mem:
+def offset_by(frame: Frame, base: Mem, kind: Type, index: Value, size: int, span: Span) -> Mem:
     """base + index * size bytes."""
     if not t.is_integral(index.type):
         raise CslError.at(span, f"an index must be an integer, not a value of type {index.type}")
@@ -402,11 +402,11 @@ def offset_by(f: Frame, base: Mem, kind: Type, index: Value, size: int, span: Sp
         made = base.at(index.data * size, kind)
         made.const = base.const
         return made
-    build = f.need_run(span, "indexing by a run-time value")
+    build = frame.need_run(span, "indexing by a run-time value")
     if isinstance(index, Val):
         index = Val(t.I32 if index.type is t.COMPTIME_INT else index.type, index.data)
     scaled = build.reg("ptr")
-    build.emit(ir.Convert(scaled, f.operand(index, span)))
+    build.emit(ir.Convert(scaled, frame.operand(index, span)))
     if size != 1:
         product = build.reg("ptr")
         if size & (size - 1) == 0 and size:
@@ -419,9 +419,9 @@ def offset_by(f: Frame, base: Mem, kind: Type, index: Value, size: int, span: Sp
     return Mem(kind, total, base.rest, base.const)
 
 
-@place(ast.Member)
-def member_place(f: Frame, node: ast.Member) -> Any:
-    return member(f, f.place(node.base), node)
+@lvalue(ast.Member)
+def member_lvalue(frame: Frame, node: ast.Member) -> Any:
+    return member(frame, frame.lvalue(node.base), node)
 
 
 # ---- descriptors in memory ----
@@ -431,22 +431,22 @@ def same_memory(a: Mem, b: Mem) -> bool:
     return a.where == b.where and a.rest == b.rest
 
 
-def dsd_var(f: Frame, where: Mem) -> ir.DsdVar:
+def dsd_var(frame: Frame, where: Mem) -> ir.DsdVar:
     assert isinstance(where.type, t.DsdType)
-    return ir.DsdVar(where.type.kind, address(f, where), where.item)
+    return ir.DsdVar(where.type.kind, address(frame, where), where.item)
 
 
-def store_dsd(f: Frame, where: Mem, value: Value, span: Span | None) -> None:
+def store_dsd(frame: Frame, where: Mem, value: Value, span: Span | None) -> None:
     """Writes a descriptor to memory; fields of one that is changed in place alone are written alone."""
-    build = f.build
+    build = frame.build
     assert build is not None
-    target = dsd_var(f, where)
+    target = dsd_var(frame, where)
     source = value.base if isinstance(value, DsdEdit) else value
     if isinstance(source, Val):
         build.emit(ir.DsdCopy(target, constant_dsd(source, span)))
     elif isinstance(source, Mem):
         if not same_memory(source, where):
-            build.emit(ir.DsdCopy(target, dsd_var(f, source)))
+            build.emit(ir.DsdCopy(target, dsd_var(frame, source)))
     else:
         raise CslError.at(span, f"a descriptor was expected, not a value of type {source.type}")
     if isinstance(value, DsdEdit):
@@ -463,19 +463,19 @@ def constant_dsd(value: Val, span: Span | None) -> ir.Dsd:
 # ---- members: names of a module, fields of a struct, members of an enum ----
 
 
-def member(f: Frame, base: Any, node: ast.Member) -> Any:
-    """The place or value of base.name."""
+def member(frame: Frame, base: Any, node: ast.Member) -> Any:
+    """The lvalue or value of base.name."""
     kind = base.type
     if isinstance(kind, t.PointerType) and not kind.many and not isinstance(kind.elem, t.FnType):
-        base = pointee(f, load(f, base, node.base.span), kind.elem, node.span)
+        base = pointee(frame, load(frame, base, node.base.span), kind.elem, node.span)
         kind = base.type
     if isinstance(base, Mem):
         return member_of_memory(base, node)
-    if isinstance(base, GlobalVar) and f.build is not None and base.mutable and not kind.is_comptime:
-        return member_of_memory(memory_of(f, base), node)
-    if isinstance(base, Run) or not isinstance(base, Val | Cell | ElemPlace | GlobalVar):
+    if isinstance(base, GlobalVar) and frame.build is not None and base.mutable and not kind.is_comptime:
+        return member_of_memory(memory_of(frame, base), node)
+    if isinstance(base, Run) or not isinstance(base, Val | Cell | ElementRef | GlobalVar):
         raise CslError.at(node.span, f"a value of type {kind} has no members")
-    value = load(f, base, node.base.span)
+    value = load(frame, base, node.base.span)
     assert isinstance(value, Val)
     if value.type is t.MODULE:
         return member_of_module(value, node)
@@ -486,8 +486,8 @@ def member(f: Frame, base: Any, node: ast.Member) -> Any:
             what = "this struct" if value.type is t.STRUCT else str(value.type)
             have = f"it has {', '.join(value.data)}" if value.data else "it has none"
             raise CslError.at(node.span, f"{what} has no field {node.name}: {have}")
-        if isinstance(base, Cell | ElemPlace | GlobalVar) and base.mutable:
-            return ElemPlace(value.data[node.name].type, value.data, node.name, True)
+        if isinstance(base, Cell | ElementRef | GlobalVar) and base.mutable:
+            return ElementRef(value.data[node.name].type, value.data, node.name, True)
         return value.data[node.name]
     if isinstance(value.type, t.ArrayType) and node.name == "len":
         return Val(t.COMPTIME_INT, value.type.count)

@@ -1,4 +1,4 @@
-"""Compile-time values as bytes of memory."""
+"""Initial memory: the bytes of values known at compile time, with relocations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..sema.values import FnRef, GlobalVar, Ptr, Sym, Val
 from ..syntax.errors import CslError
 
 
-class Image:
+class InitialMemory:
     """The initial memory of one variable.  varying: (offset, type, Sym) of parts that differ from PE to PE."""
 
     def __init__(self, unit: Any, size: int):

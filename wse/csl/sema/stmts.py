@@ -19,69 +19,71 @@ from .values import VOID, Cell, DsdEdit, FnRef, Mem, RegVar, Run, Val, Value, co
 
 
 @stmt(ast.VarDecl)
-def var_decl(f: Frame, node: ast.VarDecl) -> None:
-    kind = f.type(node.type) if node.type is not None else None
+def var_decl(frame: Frame, node: ast.VarDecl) -> None:
+    kind = frame.type(node.type) if node.type is not None else None
     if kind is t.ANYTYPE:
         kind = None
-    frame = f.comptime() if node.comptime else f
+    inner = frame.comptime() if node.comptime else frame
     value: Value | None = None
     if node.init is not None:
-        value = frame.expr(node.init, kind)
+        value = inner.expr(node.init, kind)
         if kind is not None and not (isinstance(value, DsdEdit) and kind is value.type):
-            value = frame.coerce(value, kind, node.init.span)
+            value = inner.coerce(value, kind, node.init.span)
     elif kind is None:
         raise CslError.at(node.span, f"{node.name} needs a type or a value")
-    f.bind(node.name, make_local(f, frame, node, kind, value), node.name_span)
+    frame.bind(node.name, make_local(frame, inner, node, kind, value), node.name_span)
 
 
-def make_local(f: Frame, frame: Frame, node: ast.VarDecl, kind: Type | None, value: Value | None) -> Any:
+def make_local(frame: Frame, inner: Frame, node: ast.VarDecl, kind: Type | None, value: Value | None) -> Any:
     """What a local name is bound to."""
     if value is not None and value.type is t.UNDEFINED:
         value = None
     if node.kind == "const":
         if value is None:
             raise CslError.at(node.span, f"constant {node.name} has no value")
-        return local_constant(f, node, value)
+        return local_constant(frame, node, value)
     kind = kind or (value.type if value is not None else None)
     assert kind is not None
-    build = frame.build
+    build = inner.build
     if build is None or kind.is_comptime:
         if value is not None and not isinstance(value, Val):
             raise CslError.at(node.span, "this value is not known at compile time")
         if value is None and not kind.is_comptime:
             value = zero(kind)
-        depth = f.build.depth if f.build is not None else 0
+        depth = frame.build.depth if frame.build is not None else 0
         return Cell(kind, None if value is None else copy_of(value), True, depth)
-    if kind.ir is not None and not f.lowered.has_address(node):
+    if kind.ir is not None and not frame.lowered.has_address(node):
         reg = build.variable(kind.ir, node.name)
-        build.emit(ir.Copy(reg, ir.Const(kind.ir, 0) if value is None else f.operand(value, node.span, kind)))
+        build.emit(ir.Copy(reg, ir.Const(kind.ir, 0) if value is None else frame.operand(value, node.span, kind)))
         return RegVar(kind, reg, True)
     item = value.item if isinstance(value, DsdEdit) else 4
-    memory = f.unit.local(f, kind, node.name, node.span, align=node.align and f.number(node.align), item=item)
+    memory = frame.unit.local(
+        frame, kind, node.name, node.span, align=node.align and frame.number(node.align), item=item
+    )
     if value is not None:
-        store_mem(f, memory, value, node.span)
+        store_mem(frame, memory, value, node.span)
     return memory
 
 
-def local_constant(f: Frame, node: ast.VarDecl, value: Value) -> Any:
-    build = f.build
+def local_constant(frame: Frame, node: ast.VarDecl, value: Value) -> Any:
+    build = frame.build
     if isinstance(value, Val):
         return copy_of(value)
     assert build is not None
     if isinstance(value, Run):
-        if f.lowered.has_address(node):
-            memory = f.unit.local(f, value.type, node.name, node.span)
-            store_mem(f, memory, value, node.span)
+        if frame.lowered.has_address(node):
+            memory = frame.unit.local(frame, value.type, node.name, node.span)
+            store_mem(frame, memory, value, node.span)
             memory.const = True
             return memory
-        made = f.fresh(value.value)
+        made = frame.fresh(value.value)
         if isinstance(made, ir.Reg) and not made.name:
             made.name = node.name
         return Run(value.type, made)
     if isinstance(value, Mem) and value.const:
         return value
-    memory = f.unit.local(f, value.type, node.name, node.span, item=value.item)
-    store_mem(f, memory, value, node.span)
+    memory = frame.unit.local(frame, value.type, node.name, node.span, item=value.item)
+    store_mem(frame, memory, value, node.span)
     memory.const = True
     return memory
 
@@ -90,71 +92,71 @@ def local_constant(f: Frame, node: ast.VarDecl, value: Value) -> Any:
 
 
 @stmt(ast.ExprStmt)
-def expr_stmt(f: Frame, node: ast.ExprStmt) -> None:
+def expr_stmt(frame: Frame, node: ast.ExprStmt) -> None:
     if isinstance(node.value, ast.Literal | ast.Ident | ast.Binary | ast.StructLit) and not (
         isinstance(node.value, ast.Literal) and node.value.kind == "void"
     ):
-        f.expr(node.value)
+        frame.expr(node.value)
         raise CslError.at(
             node.span, "the value of this expression is not used: assign it, or to _ if it does not matter"
         )
-    value = f.expr(node.value)
+    value = frame.expr(node.value)
     if isinstance(value, Val) and isinstance(value.data, FnRef):
         raise CslError.at(node.span, f"{value.data.name} is not called: parentheses are missing")
 
 
 @stmt(ast.Assign)
-def assign(f: Frame, node: ast.Assign) -> None:
+def assign(frame: Frame, node: ast.Assign) -> None:
     if isinstance(node.target, ast.Ident) and node.target.name == "_" and node.op == "=":
-        f.expr(node.value)
+        frame.expr(node.value)
         return
-    where = f.place(node.target)
+    where = frame.lvalue(node.target)
     if isinstance(where, Val | Run | DsdEdit):
         what = f"{node.target.name} is a constant" if isinstance(node.target, ast.Ident) else "this is a value"
         raise CslError.at(node.target.span, f"{what} and cannot be changed")
     kind = where.type
     if node.op == "=":
-        store(f, where, f.expr(node.value, kind), node.value.span)
+        store(frame, where, frame.expr(node.value, kind), node.value.span)
         return
-    old = load(f, where, node.target.span)
-    value = operate(f, node.op[:-1], old, f.expr(node.value, kind), node.span)
-    store(f, where, value, node.value.span)
+    old = load(frame, where, node.target.span)
+    value = operate(frame, node.op[:-1], old, frame.expr(node.value, kind), node.span)
+    store(frame, where, value, node.value.span)
 
 
 @stmt(ast.Return)
-def return_(f: Frame, node: ast.Return) -> None:
-    result = f.result or t.VOID
+def return_(frame: Frame, node: ast.Return) -> None:
+    result = frame.result or t.VOID
     if node.value is None:
         if result is not t.VOID:
             raise CslError.at(node.span, f"a value of type {result} has to be returned")
         value: Value = VOID
     else:
-        value = f.expr(node.value, None if result is t.ANYTYPE else result)
+        value = frame.expr(node.value, None if result is t.ANYTYPE else result)
         if value.type is not t.VOID or result is not t.VOID:
-            value = f.coerce(value, result, node.value.span)
-    build = f.build
+            value = frame.coerce(value, result, node.value.span)
+    build = frame.build
     if build is None:
         raise Returned(value if isinstance(value, Val) else VOID, node.span)
-    if f.lowered is None:
+    if frame.lowered is None:
         raise CslError.at(node.span, "return stands outside of a function")
-    f.lowered.returns(f, value, node.span)
+    frame.lowered.returns(frame, value, node.span)
 
 
 @stmt(ast.Break)
-def break_(f: Frame, node: ast.Break) -> None:
-    value = f.expr(node.value) if node.value is not None else None
-    if f.build is None:
+def break_(frame: Frame, node: ast.Break) -> None:
+    value = frame.expr(node.value) if node.value is not None else None
+    if frame.build is None:
         raise Broken(node.span, node.label, value)
-    for loop in reversed(f.build.loops):
+    for loop in reversed(frame.build.loops):
         if (node.label is None and loop.step is not None) or (node.label is not None and loop.label == node.label):
-            leave(f, loop, value, node)
+            leave(frame, loop, value, node)
             return
     raise Broken(node.span, node.label).misplaced()
 
 
-def leave(f: Frame, loop: Loop, value: Value | None, node: ast.Break) -> None:
+def leave(frame: Frame, loop: Loop, value: Value | None, node: ast.Break) -> None:
     """Goes behind a loop or block, with the value of the block if it is an expression."""
-    build = f.build
+    build = frame.build
     assert build is not None
     if (value is None) != (loop.values is None):
         wanted = "has a value, which this break does not give" if value is None else "has no value"
@@ -163,19 +165,19 @@ def leave(f: Frame, loop: Loop, value: Value | None, node: ast.Break) -> None:
         build.jump(loop.after)
         return
     if isinstance(value, Run):
-        value = Run(value.type, f.fresh(value.value))
+        value = Run(value.type, frame.fresh(value.value))
     if build.block is not None:
         loop.values.append((build.block, value, node.span))
         build.block = None
 
 
 @stmt(ast.Continue)
-def continue_(f: Frame, node: ast.Continue) -> None:
-    if f.build is None:
+def continue_(frame: Frame, node: ast.Continue) -> None:
+    if frame.build is None:
         raise Continued(node.span, node.label)
-    for loop in reversed(f.build.loops):
+    for loop in reversed(frame.build.loops):
         if loop.step is not None and node.label in (None, loop.label):
-            f.build.jump(loop.step)
+            frame.build.jump(loop.step)
             return
     raise Continued(node.span, node.label).misplaced()
 
@@ -184,17 +186,17 @@ def continue_(f: Frame, node: ast.Continue) -> None:
 
 
 @stmt(ast.Block)
-def block(f: Frame, node: ast.Block) -> None:
-    if node.label is not None and f.build is not None:
-        after = f.build.new_block()
-        f.build.loops.append(Loop(node.label, after, None))
-        block_body(f, node)
-        f.build.loops.pop()
-        f.build.jump(after)
-        f.build.start(after)
+def block(frame: Frame, node: ast.Block) -> None:
+    if node.label is not None and frame.build is not None:
+        after = frame.build.new_block()
+        frame.build.loops.append(Loop(node.label, after, None))
+        block_body(frame, node)
+        frame.build.loops.pop()
+        frame.build.jump(after)
+        frame.build.start(after)
         return
     try:
-        block_body(f, node)
+        block_body(frame, node)
     except Broken as broken:
         if broken.label is None or broken.label != node.label:
             raise
@@ -202,55 +204,55 @@ def block(f: Frame, node: ast.Block) -> None:
             raise CslError.at(broken.span, "the block or loop that is left has no value") from None
 
 
-def block_body(f: Frame, node: ast.Block) -> None:
-    f.names.append({})
+def block_body(frame: Frame, node: ast.Block) -> None:
+    frame.names.append({})
     try:
         for statement in node.body:
-            f.run(statement)
+            frame.run(statement)
     finally:
-        f.names.pop()
+        frame.names.pop()
 
 
 @stmt(ast.ComptimeBlock)
-def comptime_block(f: Frame, node: ast.ComptimeBlock) -> None:
-    f.comptime().run(node.body)
+def comptime_block(frame: Frame, node: ast.ComptimeBlock) -> None:
+    frame.comptime().run(node.body)
 
 
 @stmt(ast.If)
-def if_(f: Frame, node: ast.If) -> None:
+def if_(frame: Frame, node: ast.If) -> None:
     if node.capture is not None:
         raise CslError.at(node.span, "CSL has no optional values: if captures nothing")
-    build = f.build
+    build = frame.build
     if build is None:
-        chosen = node.then if truth(f, node.condition) else node.other
+        chosen = node.then if truth(frame, node.condition) else node.other
         if chosen is not None:
-            f.run(chosen)
+            frame.run(chosen)
         return
     yes, no, end = build.new_block(), build.new_block(), build.new_block()
     other = no if node.other is not None else end
-    decided = condition(f, node.condition, yes, other)
+    decided = condition(frame, node.condition, yes, other)
     if decided is not None:
         chosen = node.then if decided else node.other
         if chosen is not None:
-            f.run(chosen)
+            frame.run(chosen)
         return
     build.depth += 1
     for target, body in ((yes, node.then), (no, node.other)):
         if body is not None:
             build.start(target)
-            f.run(body)
+            frame.run(body)
             build.jump(end)
     build.depth -= 1
     build.start(end)
 
 
 @expr(ast.BlockExpr)
-def block_expr(f: Frame, node: ast.BlockExpr, want: Type | None) -> Value:
+def block_expr(frame: Frame, node: ast.BlockExpr, want: Type | None) -> Value:
     """A labelled block as an expression: `break :label value` gives its value."""
-    build = f.build
+    build = frame.build
     if build is None:
         try:
-            block_body(f, node.body)
+            block_body(frame, node.body)
         except Broken as broken:
             if broken.label != node.label or broken.value is None:
                 raise
@@ -259,12 +261,12 @@ def block_expr(f: Frame, node: ast.BlockExpr, want: Type | None) -> Value:
     loop = Loop(node.label, build.new_block(), None)
     loop.values = []
     build.loops.append(loop)
-    block_body(f, node.body)
+    block_body(frame, node.body)
     build.loops.pop()
     if build.block is not None or not loop.values:
         raise CslError.at(node.span, f"the block {node.label} may end without a value: break :{node.label} gives one")
     if len(loop.values) == 1:
         build.block, value, _ = loop.values[0]
         return value
-    kind = arms_type(f, loop.values, want, node.span)
-    return join(f, loop.values, loop.after, kind, node.span)
+    kind = arms_type(frame, loop.values, want, node.span)
+    return join(frame, loop.values, loop.after, kind, node.span)

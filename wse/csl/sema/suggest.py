@@ -8,9 +8,9 @@ from difflib import get_close_matches
 from .frame import PREDEFINED, Frame
 
 
-def suggestion(f: Frame, name: str) -> str:
+def suggestion(frame: Frame, name: str) -> str:
     """`: did you mean x?` from what can be seen in the frame, or nothing."""
-    seen = {known for scope in f.names for known in scope} | set(f.instance.file.decls) | set(PREDEFINED)
+    seen = {known for scope in frame.names for known in scope} | set(frame.instance.file.decls) | set(PREDEFINED)
     return did_you_mean(name, seen)
 
 

@@ -14,23 +14,23 @@ from .types import Type
 from .values import Run, Val, Value, concrete
 
 
-def matches(f: Frame, arm: ast.Arm, value: Val) -> bool:
+def matches(frame: Frame, arm: ast.Arm, value: Val) -> bool:
     for case in arm.values:
         if isinstance(case, ast.Binary) and case.op == "...":
-            low, high = f.number(case.left, value.type), f.number(case.right, value.type)
+            low, high = frame.number(case.left, value.type), frame.number(case.right, value.type)
             if low <= concrete(value) <= high:
                 return True
         else:
-            other = f.known(case, value.type)
+            other = frame.known(case, value.type)
             if concrete(arith.fold("==", value, other, case.span)):
                 return True
     return not arm.values
 
 
-def chosen_arm(f: Frame, node: ast.Switch, value: Val) -> ast.Arm | None:
+def chosen_arm(frame: Frame, node: ast.Switch, value: Val) -> ast.Arm | None:
     concrete(value)
     for arm in sorted(node.arms, key=lambda arm: not arm.values):
-        if matches(f, arm, value):
+        if matches(frame, arm, value):
             return arm
     return None
 
@@ -46,21 +46,21 @@ def check_arms(node: ast.Switch, kind: Type) -> None:
 
 
 @stmt(ast.Switch)
-def switch(f: Frame, node: ast.Switch) -> None:
-    value = f.expr(node.value)
+def switch(frame: Frame, node: ast.Switch) -> None:
+    value = frame.expr(node.value)
     check_arms(node, value.type)
     if isinstance(value, Val):
-        arm = chosen_arm(f, node, value)
+        arm = chosen_arm(frame, node, value)
         if arm is not None:
-            f.run(arm.body)
+            frame.run(arm.body)
         return
-    build = f.build
+    build = frame.build
     assert build is not None
-    arms, other, end = dispatch(f, node, value)
+    arms, other, end = dispatch(frame, node, value)
     build.depth += 1
     for target, arm in arms:
         build.start(target)
-        f.run(arm.body)
+        frame.run(arm.body)
         build.jump(end)
     build.depth -= 1
     if other is not None:
@@ -69,11 +69,11 @@ def switch(f: Frame, node: ast.Switch) -> None:
     build.start(end)
 
 
-def dispatch(f: Frame, node: ast.Switch, value: Value) -> tuple[list, ir.Block | None, ir.Block]:
+def dispatch(frame: Frame, node: ast.Switch, value: Value) -> tuple[list, ir.Block | None, ir.Block]:
     """Compares one after the other.  (block, arm) each; where to go if none is meant, if there is no else; the end."""
-    build = f.build
+    build = frame.build
     assert build is not None
-    value = Run(value.type, f.fresh(f.operand(value, node.value.span)))
+    value = Run(value.type, frame.fresh(frame.operand(value, node.value.span)))
     end = build.new_block()
     arms = [(build.new_block(), arm) for arm in node.arms]
     for target, arm in arms:
@@ -81,13 +81,13 @@ def dispatch(f: Frame, node: ast.Switch, value: Value) -> tuple[list, ir.Block |
             following = build.new_block()
             if isinstance(case, ast.Binary) and case.op == "...":
                 above = build.new_block()
-                low = operate(f, ">=", value, f.known(case.left, value.type), case.span)
-                build.branch(f.operand(low, case.span), above, following)
+                low = operate(frame, ">=", value, frame.known(case.left, value.type), case.span)
+                build.branch(frame.operand(low, case.span), above, following)
                 build.start(above)
-                test = operate(f, "<=", value, f.known(case.right, value.type), case.span)
+                test = operate(frame, "<=", value, frame.known(case.right, value.type), case.span)
             else:
-                test = operate(f, "==", value, f.known(case, value.type), case.span)
-            build.branch(f.operand(test, case.span), target, following)
+                test = operate(frame, "==", value, frame.known(case, value.type), case.span)
+            build.branch(frame.operand(test, case.span), target, following)
             build.start(following)
     rest = next((target for target, arm in arms if not arm.values), None)
     if rest is not None:
@@ -98,22 +98,22 @@ def dispatch(f: Frame, node: ast.Switch, value: Value) -> tuple[list, ir.Block |
     return arms, none, end
 
 
-def switch_value(f: Frame, node: ast.Switch, want: Type | None) -> Value:
+def switch_value(frame: Frame, node: ast.Switch, want: Type | None) -> Value:
     """A switch as an expression."""
-    value = f.expr(node.value)
+    value = frame.expr(node.value)
     check_arms(node, value.type)
     if isinstance(value, Val):
-        arm = chosen_arm(f, node, value)
+        arm = chosen_arm(frame, node, value)
         if arm is None:
             raise CslError.at(node.span, f"no arm of this switch is for {describe(value)}")
-        return arm_value(f, arm, want)
-    build = f.build
+        return arm_value(frame, arm, want)
+    build = frame.build
     assert build is not None
-    arms, none, end = dispatch(f, node, value)
+    arms, none, end = dispatch(frame, node, value)
     if none is not None:
         build.start(none)
         build.emit(ir.Trap("no arm of the switch is for this value"))
-    return choose(f, [(target, arm_expr(arm)) for target, arm in arms], end, want, node.span)
+    return choose(frame, [(target, arm_expr(arm)) for target, arm in arms], end, want, node.span)
 
 
 def arm_expr(arm: ast.Arm) -> ast.Node:
@@ -122,10 +122,10 @@ def arm_expr(arm: ast.Arm) -> ast.Node:
     return arm.body.value
 
 
-def arm_value(f: Frame, arm: ast.Arm, want: Type | None) -> Value:
-    return f.expr(arm_expr(arm), want)
+def arm_value(frame: Frame, arm: ast.Arm, want: Type | None) -> Value:
+    return frame.expr(arm_expr(arm), want)
 
 
 @expr(ast.Switch)
-def switch_expr(f: Frame, node: ast.Switch, want: Type | None) -> Value:
-    return switch_value(f, node, want)
+def switch_expr(frame: Frame, node: ast.Switch, want: Type | None) -> Value:
+    return switch_value(frame, node, want)

@@ -14,8 +14,8 @@ from ..syntax import ast
 from ..syntax.errors import CslError, Findings, Span
 from . import types as t
 from .calls import Lowered, Signature, addressed_names, entry
-from .frame import Builder, Frame, Left, at_of
-from .memory import Image, sym_words
+from .frame import Builder, ControlFlow, Frame, at_of
+from .memory import InitialMemory, sym_words
 from .modules import MAX_IMPORTS, Instance, Loader
 from .types import Type
 from .values import FnRef, GlobalVar, Mem, Sym, Val, copy_of, key_of
@@ -142,7 +142,7 @@ class Unit:
             action()
         except CslError as error:
             self.program.findings.add(error)
-        except Left as left:
+        except ControlFlow as left:
             self.program.findings.add(left.misplaced())
 
     def export_named(self, instance: Instance, name: str) -> None:
@@ -174,9 +174,11 @@ class Unit:
         self.by_symbol[var.symbol] = var
         return var
 
-    def local(self, f: Frame, kind: Type, name: str, span: Span | None, align: int | None = None, item: int = 4) -> Mem:
+    def local(
+        self, frame: Frame, kind: Type, name: str, span: Span | None, align: int | None = None, item: int = 4
+    ) -> Mem:
         """Memory of a local variable."""
-        owner = f.lowered.name if f.lowered is not None else self.name
+        owner = frame.lowered.name if frame.lowered is not None else self.name
         if kind.size is None:
             raise CslError.at(span, f"a value of type {kind} exists at compile time only")
         var = self.new_global(kind, f"{owner}.{name}", name, span, align)
@@ -228,13 +230,13 @@ class Unit:
         for."""
         self.run_comptimes()
 
-    def startup_frame(self, f: Frame) -> Frame:
+    def startup_frame(self, frame: Frame) -> Frame:
         """Where what runs before the first task is built."""
         if self.startup is None:
             self.startup = Builder(ir.Function("startup", [], None))
-        frame = Frame(self, f.instance, self.startup)
-        frame.names = f.names
-        return frame
+        made = Frame(self, frame.instance, self.startup)
+        made.names = frame.names
+        return made
 
     def queue_for(self, into: bool, color: int) -> int:
         """The queue that a color is bound to, for descriptors that do not say it."""
@@ -284,7 +286,7 @@ class Unit:
                     if lowered.known and lowered.span is not None:
                         error.note(lowered.span, f"in {lowered.fn.name}, instantiated here")
                     self.program.findings.add(error)
-                except Left as left:
+                except ControlFlow as left:
                     self.program.findings.add(left.misplaced())
                 self.out.functions.append(lowered.function)
         self.bind_queues()
@@ -375,7 +377,7 @@ class Unit:
         kind = var.type
         if kind.size is None:
             raise CslError.at(var.span, f"{var.display} of type {kind} does not exist at run time: give it a type")
-        image = Image(self, kind.size)
+        image = InitialMemory(self, kind.size)
         if var.value is not None:
             image.write(0, var.value)
         data = bytes(image.data)

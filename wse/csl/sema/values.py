@@ -1,4 +1,4 @@
-"""What an expression can be: known at compile time, a run-time scalar, or a place in memory."""
+"""What an expression can be: known at compile time, a run-time scalar, or an lvalue."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class Run:
 
 
 class RegVar:
-    """A local variable in a register: a place."""
+    """A local variable in a register: an lvalue."""
 
     __slots__ = ("mutable", "reg", "type")
 
@@ -145,7 +145,7 @@ class RegVar:
 
 
 class Mem:
-    """A place in memory at addr + offset bytes; also the value of an aggregate that lies there."""
+    """Memory at addr + offset bytes; also the value of an aggregate that lies there."""
 
     __slots__ = ("addr", "const", "item", "offset", "type")
     type: Any
@@ -169,7 +169,7 @@ class Mem:
         return 0 if isinstance(self.addr, ir.Addr) else self.offset
 
 
-class ElemPlace:
+class ElementRef:
     """A part of an aggregate at compile time: container[key], an array's element or a struct's field."""
 
     __slots__ = ("container", "key", "mutable", "type")

@@ -1,1 +1,1 @@
-"""Text to syntax trees: lexer, parser, errors with places."""
+"""Pass 1, parsing: text to tokens, tokens to the syntax tree, and the errors that all passes report."""

@@ -1,0 +1,62 @@
+"""The table of builtins: rows, number of arguments, architectures.  Each builtin's meaning is tested with its module."""
+
+from __future__ import annotations
+
+import pytest
+
+from csl.running import compiled
+from wse.csl.builtins import table
+from wse.csl.check import check
+from wse.csl.syntax.errors import CslError
+from wse.machine import isa
+
+PE = "fn main() void {{ {} }}\ncomptime {{ @export_symbol(main); }}\n"
+
+
+def test_rows_are_complete():
+    assert len(table.BUILTINS) > 100
+    for name, row in table.BUILTINS.items():
+        assert row.name == name and name.startswith("@")
+        assert callable(row.lower)
+        assert row.most is None or row.least <= row.most
+        assert row.architectures and set(row.architectures) <= set(table.ARCHITECTURES)
+
+
+def test_every_vector_instruction_with_elements_is_a_builtin():
+    rows = {f"@{row.name}" for row in isa.INSTRUCTIONS if row.kind == "vector" and row.rule != "FILTER"}
+    assert rows <= set(table.BUILTINS)
+
+
+@pytest.mark.parametrize("name", [name for name in table.public() if table.BUILTINS[name].least])
+def test_too_few_arguments_are_refused(name, tmp_path):
+    row = table.BUILTINS[name]
+    with pytest.raises(CslError, match=f"{name} takes {row.arity} argument"):
+        compiled(tmp_path, PE.format(f"{name}();"))
+
+
+@pytest.mark.parametrize("name", [name for name in table.public() if table.BUILTINS[name].most is not None])
+def test_too_many_arguments_are_refused(name, tmp_path):
+    row = table.BUILTINS[name]
+    with pytest.raises(CslError, match=f"{name} takes {row.arity} argument"):
+        compiled(tmp_path, PE.format(f"{name}({', '.join(['1'] * (row.most + 1))});"))
+
+
+def test_builtins_of_the_library_are_not_for_programs(tmp_path):
+    with pytest.raises(CslError, match="there is no builtin @wse_string"):
+        compiled(tmp_path, PE.format('_ = @wse_string("x");'))
+    assert "@wse_string" in table.BUILTINS and "@wse_string" not in table.public()
+
+
+def test_a_builtin_of_one_architecture_is_refused_on_the_other(tmp_path, monkeypatch):
+    row = table.BUILTINS["@random16"]
+    monkeypatch.setitem(table.BUILTINS, "@random16", row._replace(architectures=("wse3",)))
+    text = PE.format("var x = @random16(); x += 1;")
+    compiled(tmp_path, text, "wse3")
+    with pytest.raises(CslError, match="wse2 has no @random16: it is a builtin of wse3"):
+        compiled(tmp_path, text, "wse2")
+    assert [d.message for d in check(tmp_path / "pe.csl", "wse2")] == ["wse2 has no @random16: it is a builtin of wse3"]
+
+
+def test_a_name_is_registered_once():
+    with pytest.raises(ValueError, match="@random16 is registered twice"):
+        table.builtin("@random16", 0)(lambda frame, node, want: None)
