@@ -307,12 +307,11 @@ bool issue(wse_fabric *f, band *b, uint32_t pe, bool alone, uint64_t now, uint64
     }
     const isa_ins *ins = &k->code[c->pc];
     int op = ins->op & ~INS_IMMEDIATE;
-    if (op >= OP_COUNT || (isa_rows[op].kind == WSE_KIND_VECTOR && ins->op & INS_IMMEDIATE)) {
+    if (op >= OP_COUNT || (isa_is_vector(op) && ins->op & INS_IMMEDIATE)) {
       ce_fault(f, b, pe, at, WSE_FAULT_BAD_OPCODE, c->pc, ins->op);
       return used;
     }
-    const isa_row *row = &isa_rows[op];
-    bool vector = row->kind == WSE_KIND_VECTOR, map = op == OP_mapstep || op == OP_maploop;
+    bool vector = isa_is_vector(op), map = op == OP_mapstep || op == OP_maploop;
     uint64_t need = (vector || map) && c->follows_vector ? c->vector_at : c->main_at;
     if (vector && c->loaded_at > need) need = c->loaded_at;
     if (vector && c->result_register != OPERAND_NONE && c->result_at > need) need = c->result_at;
@@ -323,7 +322,7 @@ bool issue(wse_fabric *f, band *b, uint32_t pe, bool alone, uint64_t now, uint64
       }
       at = need;
     }
-    if (budget <= 0 || (at > now && !vector && !map && row->privacy != ISA_PRIVATE)) {
+    if (budget <= 0 || (at > now && !vector && !map && !isa_is_private(op))) {
       *next = at > now ? at : now + 1;
       return used;
     }
@@ -339,7 +338,7 @@ bool issue(wse_fabric *f, band *b, uint32_t pe, bool alone, uint64_t now, uint64
       uint64_t ended = c->main_at - (uint64_t)P(f, op_drain_cycles), when = c->follows_vector && ended > at ? ended : at;
       did = issue_map(f, b, pe, ins, when, now);
       if (did == WAITS && when > now) *next = when;
-    } else if (row->kind == WSE_KIND_SCALAR) {
+    } else if (isa_is_scalar(op)) {
       uint64_t n = scalar_run(f, b, pe, k->code, k->code_length, at, ahead ? f->limit : now + 1, budget);
       if (!n) {
         *next = c->main_at;

@@ -25,11 +25,10 @@ const wse_op_info *wse_op_table(int *count) {
 
 const isa_row isa_rows[] = {
 #define VECTOR(name, d, a, b, x, lanes2, lanes3, count, how, effect)                                                   \
-  [OP_##name] = {.kind = WSE_KIND_VECTOR, .privacy = ISA_SHARED, .rule = ISA_##how, .flops = count,                    \
-                 .lanes = {lanes2, lanes3}, .dst = ISA_BYTES_##d, .src0 = ISA_BYTES_##a, .src1 = ISA_BYTES_##b,        \
-                 .extra = ISA_BYTES_##x},
-#define SCALAR(name, ...) [OP_##name] = {.kind = WSE_KIND_SCALAR, .privacy = ISA_PRIVATE},
-#define SYSTEM(name, form, seen, ...) [OP_##name] = {.kind = WSE_KIND_SYSTEM, .privacy = ISA_##seen},
+  [OP_##name] = {.privacy = ISA_SHARED, .rule = ISA_##how, .flops = count, .lanes = {lanes2, lanes3},                  \
+                 .dst = ISA_BYTES_##d, .src0 = ISA_BYTES_##a, .src1 = ISA_BYTES_##b, .extra = ISA_BYTES_##x},
+#define SCALAR(name, ...) [OP_##name] = {.privacy = ISA_PRIVATE},
+#define SYSTEM(name, form, seen, ...) [OP_##name] = {.privacy = ISA_##seen},
 #include "tables/isa.def"
 };
 

@@ -14,6 +14,7 @@
 #ifndef ISA_H
 #define ISA_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -76,9 +77,38 @@ enum {
 enum { ISA_EACH, ISA_COPY, ISA_CARRY, ISA_FILTER };
 enum { ISA_PRIVATE, ISA_SHARED, ISA_ROUTES };
 
-/* A row as the engine uses it.  Of a row that is no VECTOR row only kind and privacy are set. */
+/* What is asked of every instruction that is issued: switches, as they compile to comparisons. */
+#define ISA_IF_PRIVATE(what) what
+#define ISA_IF_SHARED(what)
+#define ISA_IF_ROUTES(what)
+static inline bool isa_is_vector(int op) {
+  switch (op) {
+#define VECTOR(name, ...) case OP_##name:
+#include "tables/isa.def"
+      return true;
+    default: return false;
+  }
+}
+static inline bool isa_is_scalar(int op) {
+  switch (op) {
+#define SCALAR(name, ...) case OP_##name:
+#include "tables/isa.def"
+      return true;
+    default: return false;
+  }
+}
+static inline bool isa_is_private(int op) { /* SCALAR rows are */
+  switch (op) {
+#define SCALAR(name, ...) case OP_##name:
+#define SYSTEM(name, form, privacy, ...) ISA_IF_##privacy(case OP_##name:)
+#include "tables/isa.def"
+      return true;
+    default: return false;
+  }
+}
+
+/* A row as the engine uses it.  Only VECTOR rows set more than privacy. */
 typedef struct {
-  uint8_t kind;                   /* WSE_KIND_VECTOR, _SCALAR or _SYSTEM */
   uint8_t privacy;                /* of VECTOR rows it depends on the operands: ISA_SHARED */
   uint8_t rule, flops;            /* flops: floating-point operations of an element */
   uint8_t lanes[2];               /* elements a cycle on WSE-2 and WSE-3 */
