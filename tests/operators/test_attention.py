@@ -8,7 +8,7 @@ from wse.kernels import RunOptions, single
 from wse.kernels.operators import OPERATORS
 from wse.kernels.single import Tensor
 from wse.operators.attention import Attention, reference, slopes
-from wse.operators.attention_over_rows import Spread
+from wse.operators.attention_over_rows import AttentionOverRows
 
 ATTENTION = OPERATORS["attention"]
 DTYPES = ("f32", "f16", "bf16", "cb16")
@@ -196,7 +196,7 @@ def test_slopes_of_alibi():
 def test_alibi_sees_no_later_keys():
     for make in (
         lambda: Attention(1, 1, 8, 8, 8, 2, causal=False, alibi=True),
-        lambda: Spread(1, 1, 8, 2, 8, 2, False, alibi=True),
+        lambda: AttentionOverRows(1, 1, 8, 2, 8, 2, False, alibi=True),
     ):
         with pytest.raises(ConfigError, match=r"^attention with alibi is causal"):
             make()

@@ -87,7 +87,7 @@ def test_sizes_and_systems():
 
 
 def test_each_input_alone():
-    found = predict.alone(WORK, System(), 16, CONSTANTS)
+    found = predict.intervals_by_input(WORK, System(), 16, CONSTANTS)
     assert set(found) == set(predict.priors())
     spans = {name: speedup.high - speedup.low for name, (_, speedup) in found.items()}
     assert spans["dram"] > 10 * spans["hop"]

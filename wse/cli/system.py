@@ -121,7 +121,7 @@ def command(
     """Predict training on CS-3 systems: memory, step time and its parts, scaling, intervals.
 
     Modelled, not executed: an event-driven simulation of MemoryX, SwarmX and wafers whose compute times are calibrated
-    on published CS-2 runs.  Intervals follow from the stated uncertainty of each input (cluster/priors.toml).
+    on published CS-2 runs.  Intervals follow from the stated uncertainty of each input (system/priors.toml).
     """
     if plot is not None:
         from ..report import validation
@@ -262,7 +262,7 @@ def document(
         },
         "inputs_alone": {
             name: {"step_seconds": [seconds.low, seconds.high], "speedup": [speedup.low, speedup.high]}
-            for name, (seconds, speedup) in predict.alone(
+            for name, (seconds, speedup) in predict.intervals_by_input(
                 work, system, rows[-1].systems, constants, micro_batch=own
             ).items()
         },
@@ -354,12 +354,12 @@ def show(
     click.echo(f"({gpu.ASSUMPTIONS})")
     last = rows[-1]
     plural = "s" if last.systems > 1 else ""
-    click.echo(f"\nThe interval of {last.systems} system{plural}, each input alone (cluster/priors.toml says why):")
+    click.echo(f"\nThe interval of {last.systems} system{plural}, each input alone (system/priors.toml says why):")
     common.print_table(
         ("input", "step, s", "speed-up"),
         [
             (name, f"{seconds.low:,.4g} - {seconds.high:,.4g}", f"{speedup.low:.2f} - {speedup.high:.2f}")
-            for name, (seconds, speedup) in predict.alone(
+            for name, (seconds, speedup) in predict.intervals_by_input(
                 work, system, last.systems, constants, micro_batch=own
             ).items()
         ],

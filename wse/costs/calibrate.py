@@ -24,7 +24,7 @@ from ..errors import ConfigError
 from ..machine.parameters import Machine
 from ..models import load
 from ..plan.workload import Layer, Workload, workload
-from . import wafer as kernels
+from . import wafer
 from .fit import nonnegative
 
 TABLE = Path(__file__).with_name("cs2_points.csv")
@@ -48,7 +48,7 @@ def peak_terms(work: Workload, layer: Layer, tokens: float, machine: str | Machi
 
 
 FAMILIES: dict[str, Callable[[Workload, Layer, float, str | Machine], Terms]] = {
-    "kernels": kernels.terms,
+    "kernels": wafer.terms,
     "peak": peak_terms,
 }
 # What a family's constants are, for people; the last of each is the overhead.

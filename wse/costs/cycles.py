@@ -1,6 +1,6 @@
 """Cycles of a transformer's operators on rows of PEs of any size, from the cost models of executed kernels.
 
-Features lie along x, tokens along y, as in kernels/layer.  Attention has whole heads in a column where it is executed;
+Features lie along x, tokens along y, as in wse.operators.  Attention has whole heads in a column where it is executed;
 here heads are shared out among more or fewer columns without loss.
 """
 
@@ -72,7 +72,7 @@ def operator_cycles(
 
 
 def _product(phase: str, arch: str, density: float, shape: dict[str, int]) -> float:
-    """A linear layer with that share of its weights: a sparse weight takes INDEX_CYCLES more (kernels/layer/linear.py);
+    """A linear layer with that share of its weights: a sparse weight takes INDEX_CYCLES more (operators/linear.py);
     the weight gradient, half of what the backward pass multiplies, is dense."""
     fit = recorded.fitted(linear_name(phase, arch))
     whole = fit.cycles(**shape)

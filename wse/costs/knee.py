@@ -102,7 +102,7 @@ def sweep(
         for causes in done.waits.values():
             for cause, cycles in causes.items():
                 waits[cause] = waits.get(cause, 0) + cycles
-        into, out = alone(execution)
+        into, out = transfer_cycles(execution)
         streaming = {phase: sum(c for s in (into, out) for (_, p), c in s.items() if p == phase) for phase in PHASES}
         points.append(Point(memory, memory.bandwidth(), done.cycles, law(computing, execution), streaming, waits))
     by_phase = {phase: sum(c.taking + c.rest for c in computing if c.phase == phase) for phase in PHASES}
@@ -126,7 +126,7 @@ def parts(done: Pass) -> list[Part]:
     return made
 
 
-def alone(execution: Streaming) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], float]]:
+def transfer_cycles(execution: Streaming) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], float]]:
     """Cycles by (operator, phase) that the weights' way in takes by itself, and the gradients' way out."""
     into: dict[tuple[str, str], float] = {}
     out: dict[tuple[str, str], float] = {}
@@ -134,9 +134,9 @@ def alone(execution: Streaming) -> tuple[dict[tuple[str, str], float], dict[tupl
         key = feed.call.operator.name, feed.call.phase
         into[key] = into.get(key, 0.0) + arrival.end - arrival.begin
     rate = execution.feeder.drain().rate
-    for crossing in execution.emitter.drains:
-        key = crossing.call.operator.name, BACKWARD
-        out[key] = out.get(key, 0.0) + crossing.stream.wavelets / rate
+    for sent in execution.emitter.drains:
+        key = sent.call.operator.name, BACKWARD
+        out[key] = out.get(key, 0.0) + sent.transfer.wavelets / rate
     return into, out
 
 
@@ -144,7 +144,7 @@ def law(computing: Sequence[Part], execution: Streaming) -> float:
     """Cycles of a pass, see the head of this module.  link: when MemoryX has sent all that went before; it is ahead of
     the wafer by at most the window."""
     arrivals = execution.arrivals()
-    _, out = alone(execution)
+    _, out = transfer_cycles(execution)
     window = execution.into["weights"][0].window
     streams = {(feed.call.operator.name, feed.call.phase): (arrival, size) for feed, arrival, size in arrivals}
     now, link = 0.0, arrivals[0][1].begin if arrivals else 0.0

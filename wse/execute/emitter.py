@@ -17,7 +17,7 @@ from ..fabric.fabric import Fabric
 from ..models.graph import Operator
 from ..operators import activation, embedding, linear, parameters, partial, residual, ring, rotary
 from ..operators.attention import Attention, slopes
-from ..operators.attention_over_rows import Spread
+from ..operators.attention_over_rows import AttentionOverRows
 from ..operators.code import Routine
 from ..operators.embedding import Embedding
 from ..operators.loss import Loss
@@ -34,11 +34,11 @@ MARK = 1  # the kind of `say` that tells which call begins; the first PE's are l
 
 
 @dataclass(frozen=True)
-class Crossing:
+class EdgeTransfer:
     """A stream at the north edge.  parameters: name by role, as the stream's pack or unpack takes them."""
 
     call: Call
-    stream: Any
+    transfer: Any
     parameters: dict[str, str]
 
 
@@ -65,8 +65,8 @@ class Emitter:
     sparse: bool = False
     batches: int = 1
     batch: int = 0
-    feeds: list[Crossing] = field(default_factory=list)
-    drains: list[Crossing] = field(default_factory=list)
+    feeds: list[EdgeTransfer] = field(default_factory=list)
+    drains: list[EdgeTransfer] = field(default_factory=list)
     marks: list[Call] = field(default_factory=list)
     works: list[int] = field(default_factory=list)  # bytes of work space that each call uses
     tables: dict[str, np.ndarray] = field(default_factory=dict)  # arrays [h, 1, ...] that the host writes once
@@ -139,10 +139,10 @@ class Emitter:
     _made: dict[str, Routine] = field(default_factory=dict)
 
     def feed(self, call: Call, stream: Any, *roles: str) -> None:
-        self.feeds.append(Crossing(call, stream, self._named(call.operator, roles)))
+        self.feeds.append(EdgeTransfer(call, stream, self._named(call.operator, roles)))
 
     def drain(self, call: Call, drain: Any, *roles: str) -> None:
-        self.drains.append(Crossing(call, drain, self._named(call.operator, roles)))
+        self.drains.append(EdgeTransfer(call, drain, self._named(call.operator, roles)))
 
     @staticmethod
     def _named(operator: Operator, roles: tuple[str, ...]) -> dict[str, str]:
@@ -163,9 +163,9 @@ class Emitter:
     # --- operators ----------------------------------------------------------------------------------------------------
 
     def vector(self, call: Call) -> None:
-        _, way, role = call.what.split(".")
+        _, action, role = call.what.split(".")
         buffer = call.buffers[role]
-        if way == "receive":
+        if action == "receive":
             self.feed(call, parameters.receive(self.region, self.at(buffer), buffer.features, role), role)
         else:
             self.drain(call, parameters.gradient(self.region, self.at(buffer), buffer.features, role), role)
@@ -262,15 +262,15 @@ class Emitter:
         name = f"attention_{part}_{'_'.join(map(str, shape))}"
         self.run(name, getattr(made, part), call, **self._slopes(call.operator))
 
-    def spread(self, call: Call) -> None:
+    def attention_over_rows(self, call: Call) -> None:
         """Attention of sequences that lie over several rows of PEs."""
         part, shape, more = self._attention(call)
         tokens = self.region.tokens
-        made = Spread(*shape, self.sequence // tokens, tokens, self.size, **more)
+        made = AttentionOverRows(*shape, self.sequence // tokens, tokens, self.size, **more)
         if not self.has_rings:
             made.declare(self.region)
             self.has_rings = True
-        name = f"spread_{part}_{'_'.join(map(str, shape))}"
+        name = f"attention_over_rows_{part}_{'_'.join(map(str, shape))}"
         self.run(name, getattr(made, part), call, **self._slopes(call.operator))
 
     def _attention(self, call: Call) -> tuple[str, tuple[int, int, int], dict[str, bool]]:
@@ -331,6 +331,6 @@ def works(
     return made.works
 
 
-def named(crossing: Crossing, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays of a crossing by role."""
-    return {role: weights[name] for role, name in crossing.parameters.items()}
+def named(sent: EdgeTransfer, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of a transfer by role."""
+    return {role: weights[name] for role, name in sent.parameters.items()}

@@ -16,14 +16,14 @@ class PipelineEmitter(Emitter):
 
     def transport(self, call: Call) -> None:
         r = self.region
-        _, way, side = call.what.split(".")
+        _, action, side = call.what.split(".")
         features = call.buffers["tile"].features
-        make: Any = transport.send if way == "send" else transport.receive
+        make: Any = transport.send if action == "send" else transport.receive
 
         def routine(name: str) -> Routine:
             return make(side, r.x, features, r.width, r.tokens, self.size, name)
 
-        self.run(f"{way}_{side}_{features}", routine, call)
+        self.run(f"{action}_{side}_{features}", routine, call)
 
 
 Calls = list[tuple[int, Call]]  # with the number of the micro-batch

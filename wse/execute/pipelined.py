@@ -31,12 +31,12 @@ from ..models import Graph
 from ..operators import resident, transport
 from ..operators.policy import Policy
 from ..operators.resident import Part, Resident, Tasks
-from ..operators.streams import END, Stream, joined
+from ..operators.transfers import END, WeightTransfer, joined
 from ..plan.region import Region as Group
 from ..plan.region import regions
 from ..program.program import Program
 from . import emitter
-from .emitter import Arena, Crossing, Noting
+from .emitter import Arena, EdgeTransfer, Noting
 from .execution import CAUSES, Pass, Span
 from .handover import PipelineEmitter, micro_batches
 from .schedule import BACKWARD, FORWARD, Call, allocate, schedule
@@ -58,8 +58,8 @@ class Stage:
     group: Group
     region: Noting
     emitters: dict[str, PipelineEmitter] = field(default_factory=dict)
-    feeds: dict[str, list[Crossing]] = field(default_factory=dict)
-    drains: list[Crossing] = field(default_factory=list)
+    feeds: dict[str, list[EdgeTransfer]] = field(default_factory=dict)
+    drains: list[EdgeTransfer] = field(default_factory=list)
     resident: Resident | None = None
     numbers: dict[str, slice] = field(default_factory=dict)
 
@@ -77,15 +77,17 @@ class Stage:
         wavelets."""
         found = []
         for feed in self.feeds.get(phase, []):
-            for role, order in feed.stream.parts:
+            for role, order in feed.transfer.parts:
                 if (order == END).any():
-                    raise ConfigError(f"{feed.stream.what} has rows that end by control wavelets: weight PEs send none")
-                found.append(Part(self._placed(order, feed.parameters[role]), feed.stream.storage == "f32"))
+                    raise ConfigError(
+                        f"{feed.transfer.what} has rows that end by control wavelets: weight PEs send none"
+                    )
+                found.append(Part(self._placed(order, feed.parameters[role]), feed.transfer.storage == "f32"))
         return found
 
     def gradients(self) -> np.ndarray:
         """int64 [columns, n]: the places of the weights whose gradients arrive in a pass, in order."""
-        parts = [(order, drain.parameters[role]) for drain in self.drains for role, order, _ in drain.stream.parts]
+        parts = [(order, drain.parameters[role]) for drain in self.drains for role, order, _ in drain.transfer.parts]
         return np.concatenate([self._placed(order, name) for order, name in parts], axis=1)
 
     def _placed(self, order: np.ndarray, parameter: str) -> np.ndarray:
@@ -215,8 +217,8 @@ class Pipelined:
         r, colors = stage.region, self.program.colors
         if stage.fed:
             columns = slice(r.x, r.x + r.width)
-            for way in self._ways():
-                self.program.route(colors[way], "N", "S", x=columns, y=0)
+            for path in self._paths():
+                self.program.route(colors[path], "N", "S", x=columns, y=0)
             self.program.route(colors["north0"], "S", "N", x=columns, y=0)
             return
         at = 0
@@ -237,19 +239,20 @@ class Pipelined:
         )
         stage.resident.build(colors["weights"], colors["north0"])
 
-    def _ways(self) -> list[str]:
+    def _paths(self) -> list[str]:
         """Colors of what enters above the first region."""
         feeds = self.stages[0].feeds[FORWARD]
-        return sorted({"weights" if isinstance(feed.stream, Stream) else "embedding" for feed in feeds})
+        return sorted({"weights" if isinstance(feed.transfer, WeightTransfer) else "embedding" for feed in feeds})
 
     def _attach(self) -> None:
         """The edge above the first region."""
         first = self.stages[0]
         colors, xs = self.program.colors, range(first.region.x, first.region.x + first.region.width)
         self.into = {
-            way: [self.fabric.stream_in(x, 0, "N", colors[way], [], segments=[]) for x in xs] for way in self._ways()
+            path: [self.fabric.stream_in(x, 0, "N", colors[path], [], segments=[]) for x in xs]
+            for path in self._paths()
         }
-        drained = self.micro_batches * sum(drain.stream.wavelets for drain in first.drains)
+        drained = self.micro_batches * sum(drain.transfer.wavelets for drain in first.drains)
         self.out = [self.fabric.stream_out(x, 0, "N", colors["north0"], capacity=2 * drained) for x in xs]
         for stage in self.stages:
             stage.emitters["step"].write(self.fabric)
@@ -332,15 +335,15 @@ class Pipelined:
         self.fabric.fill(emitter.SCALE, scale / ids.size, last.x, last.y, last.width, last.height)
         fmt = self.policy.storage
         bits = {name: w if fmt == "f32" else to_bits(w, fmt).reshape(w.shape) for name, w in self.tables.items()}
-        packed: dict[str, list] = {way: [] for way in self.into}
+        packed: dict[str, list] = {path: [] for path in self.into}
         for tokens in ids.reshape(self.micro_batches, -1):
             for feed in self.stages[0].feeds[FORWARD]:
-                if isinstance(feed.stream, Stream):
-                    packed["weights"].append(feed.stream.pack(emitter.named(feed, bits)))
+                if isinstance(feed.transfer, WeightTransfer):
+                    packed["weights"].append(feed.transfer.pack(emitter.named(feed, bits)))
                 else:
-                    packed["embedding"].append(feed.stream.pack(bits[feed.parameters["weight"]], tokens))
-        for way, columns in packed.items():
-            for stream, column in zip(self.into[way], joined(columns), strict=True):
+                    packed["embedding"].append(feed.transfer.pack(bits[feed.parameters["weight"]], tokens))
+        for path, columns in packed.items():
+            for stream, column in zip(self.into[path], joined(columns), strict=True):
                 stream.put(column.words, column.control)
 
     def _launch(self, task: str) -> Run:
@@ -378,8 +381,8 @@ class Pipelined:
         table = self.stages[0].emitters["step"].table
         for tokens in ids.reshape(self.micro_batches, -1):
             for drain in self.stages[0].drains:
-                n = drain.stream.wavelets
-                made = drain.stream.unpack([words[at : at + n] for words in columns])
+                n = drain.transfer.wavelets
+                made = drain.transfer.unpack([words[at : at + n] for words in columns])
                 at += n
                 for role, gradient in made.items():
                     name = drain.parameters["weight" if role == "dx" else role]

@@ -82,17 +82,17 @@ class Schedule:
         return self.forward + self.backward
 
 
-def schedule(operators: Iterable[Operator], features: dict[str, int], spread: bool = False) -> Schedule:
+def schedule(operators: Iterable[Operator], features: dict[str, int], over_rows: bool = False) -> Schedule:
     """The calls of consecutive operators of a graph.  features: of each tensor; spread: sequences lie over several rows
     of PEs, for which attention keeps more."""
-    return _Scheduler(list(operators), features, spread).made
+    return _Scheduler(list(operators), features, over_rows).made
 
 
 class _Scheduler:
     """tiles: tensor -> buffer; parts: tensor -> buffers that hold parts of its gradient."""
 
-    def __init__(self, operators: list[Operator], features: dict[str, int], spread: bool = False):
-        self.features, self.made, self.spread = features, Schedule(), spread
+    def __init__(self, operators: list[Operator], features: dict[str, int], over_rows: bool = False):
+        self.features, self.made, self.over_rows = features, Schedule(), over_rows
         self.tiles: dict[str, Buffer] = {}
         self.parts: dict[str, list[Buffer]] = {}
         self.products: set[Buffer] = set()  # parts that a linear layer made, which nobody else has
@@ -236,16 +236,16 @@ class _Scheduler:
 
     def attention_forward(self, o: Operator) -> None:
         """The stash has for each head two numbers of a token; spread over rows, the output in f32 as well."""
-        numbers = 2 + self.spread * int(o.attributes["d_head"])
+        numbers = 2 + self.over_rows * int(o.attributes["d_head"])
         self.stash(o, "stash", self.buffer(f"{o.name}.stash", numbers * int(o.attributes["heads"]), TOKENS))
         reads = {role: self.x(place) for place, role in enumerate("qkv")}
-        what = "spread.forward" if self.spread else "attention.forward"
+        what = "attention_over_rows.forward" if self.over_rows else "attention.forward"
         self.call(what, FORWARD, reads, {"o": self.y, **self.stashed(o)})
 
     def attention_backward(self, o: Operator) -> None:
         reads = {"do": self.dy, **{role: self.x(place) for place, role in enumerate("qkv")}}
         reads |= self.stashed(o)
-        what = "spread.backward" if self.spread else "attention.backward"
+        what = "attention_over_rows.backward" if self.over_rows else "attention.backward"
         self.call(what, BACKWARD, reads, {f"d{role}": self.dx(i) for i, role in enumerate("qkv")})
 
     def activation_forward(self, o: Operator) -> None:

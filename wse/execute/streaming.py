@@ -21,15 +21,15 @@ from ..fabric.stream import StreamIn
 from ..machine.numerics import to_bits
 from ..machine.parameters import Machine
 from ..memoryx import Feeder, MemoryX, Transfer, account
-from ..memoryx.feeder import Arrival, Plan
+from ..memoryx.feeder import Plan, TransferTime
 from ..models import Graph
 from ..operators.embedding import Embedding
 from ..operators.policy import Policy
-from ..operators.streams import Column, joined
+from ..operators.transfers import Column, joined
 from ..program import dsd
 from ..program.program import Program
 from . import emitter
-from .emitter import Crossing, Emitter, Noting
+from .emitter import EdgeTransfer, Emitter, Noting
 from .execution import Pass, Span
 from .schedule import BACKWARD, FORWARD, allocate, schedule
 
@@ -80,7 +80,7 @@ class Streaming:
         width, height = self.grid
         tokens = batch * self.sequence // height
         features = {name: tensor.features for name, tensor in graph.tensors.items()}
-        self.schedule = schedule(graph.operators, features, spread=tokens < self.sequence)
+        self.schedule = schedule(graph.operators, features, over_rows=tokens < self.sequence)
         work = emitter.works(self.schedule.calls, self._region(tokens), self.sequence, sparse)
         arena = allocate(self.schedule.calls, width, tokens, self.policy.size, work=work)
         self.region = self._region(tokens)
@@ -126,11 +126,11 @@ class Streaming:
         self.ids = [self.fabric.stream_in(0, y, "W", colors["ids"], [], segments=[]) for y in range(height)]
         window = self.feeder.plan([Transfer("all", 1)]).window
         self.into: dict[str, list[StreamIn]] = {
-            way: [self.fabric.stream_in(x, 0, "N", colors[way], [], segments=[], window=window) for x in range(width)]
-            for way in ("weights", "embedding")
-            if way in colors
+            path: [self.fabric.stream_in(x, 0, "N", colors[path], [], segments=[], window=window) for x in range(width)]
+            for path in ("weights", "embedding")
+            if path in colors
         }
-        drained = sum(crossing.stream.wavelets for crossing in self.emitter.drains)
+        drained = sum(sent.transfer.wavelets for sent in self.emitter.drains)
         self.out = [
             self.fabric.stream_out(x, 0, "N", colors["north0"], capacity=2 * drained, rate=rate) for x in range(width)
         ]
@@ -182,7 +182,7 @@ class Streaming:
     def read(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         raise ConfigError("streamed weights are in MemoryX, not on the fabric")
 
-    def arrivals(self) -> list[tuple[Crossing, Arrival, int]]:
+    def arrivals(self) -> list[tuple[EdgeTransfer, TransferTime, int]]:
         """What MemoryX sends in a pass, in order, if the wafer takes all at once: each stream, when it arrives in
         cycles from the pass's begin, and its wavelets in the first column.  After a pass; of its weights."""
         feeds = self.emitter.feeds
@@ -193,7 +193,7 @@ class Streaming:
     # --- a pass -------------------------------------------------------------------------------------------------------
 
     def _feed(
-        self, feeds: list[Crossing], ids: np.ndarray, labels: np.ndarray, begin: int
+        self, feeds: list[EdgeTransfer], ids: np.ndarray, labels: np.ndarray, begin: int
     ) -> tuple[Plan, list[list[Column]], dict[str, np.ndarray]]:
         """Puts weights on their way.  Returns when they arrive, what each feed sends down the columns, and numbers of
         wavelets by way, [column, feed]."""
@@ -205,43 +205,43 @@ class Streaming:
         if not self._packed:
             self._packed = [self._pack(feed, ids) for feed in self.emitter.feeds]
         packed = [
-            self._pack(feed, ids) if isinstance(feed.stream, Embedding) else columns
+            self._pack(feed, ids) if isinstance(feed.transfer, Embedding) else columns
             for feed, columns in zip(self.emitter.feeds, self._packed, strict=True)
         ][: len(feeds)]
         plan = self.feeder.plan(self._transfer(f, columns) for f, columns in zip(feeds, packed, strict=True))
         counts: dict[str, np.ndarray] = {}
-        for way, streams in self.into.items():
-            own = [way_of(feed) == way for feed in feeds]
-            counts[way] = np.array(
+        for path, streams in self.into.items():
+            own = [path_of(feed) == path for feed in feeds]
+            counts[path] = np.array(
                 [[len(cs[x].words) * mine for cs, mine in zip(packed, own, strict=True)] for x in range(self.grid[0])]
             )
             columns = joined([cs for cs, mine in zip(packed, own, strict=True) if mine])
-            for stream, column, wavelets in zip(streams, columns, counts[way], strict=True):
+            for stream, column, wavelets in zip(streams, columns, counts[path], strict=True):
                 segments = [replace(s, cycle=s.cycle + begin) for s in plan.segments(wavelets.tolist())]
                 stream.put(column.words, column.control, segments)
         return plan, packed, counts
 
-    def _pack(self, feed: Crossing, ids: np.ndarray) -> list[Column]:
+    def _pack(self, feed: EdgeTransfer, ids: np.ndarray) -> list[Column]:
         values = emitter.named(feed, self._weights)
-        if isinstance(feed.stream, Embedding):
-            return feed.stream.pack(values["weight"], ids)
-        return feed.stream.pack(values)
+        if isinstance(feed.transfer, Embedding):
+            return feed.transfer.pack(values["weight"], ids)
+        return feed.transfer.pack(values)
 
-    def _dense(self, feed: Crossing) -> int:
+    def _dense(self, feed: EdgeTransfer) -> int:
         """Wavelets that a feed would have without zeros left out."""
-        if isinstance(feed.stream, Embedding):
-            return feed.stream.words * self.grid[1] * self.grid[0]
+        if isinstance(feed.transfer, Embedding):
+            return feed.transfer.words * self.grid[1] * self.grid[0]
         return sum(self.graph.parameters[name].size for name in feed.parameters.values())
 
-    def _transfer(self, feed: Crossing, columns: list[Column]) -> Transfer:
+    def _transfer(self, feed: EdgeTransfer, columns: list[Column]) -> Transfer:
         """A stream as MemoryX sends it: without control wavelets, 16-bit weights with their index if sparse."""
         elements = sum(column.words.size - int(column.control.sum()) for column in columns)
-        if isinstance(feed.stream, Embedding):
+        if isinstance(feed.transfer, Embedding):
             size = 4.0  # two 16-bit elements, or an f32
-        elif feed.stream.offsets and self.policy.wide:
+        elif feed.transfer.offsets and self.policy.wide:
             size = 3.0  # of weight and index, one wavelet each
         else:
-            size = self.policy.size + (2.0 if feed.stream.offsets else 0.0)
+            size = self.policy.size + (2.0 if feed.transfer.offsets else 0.0)
         written = 4.0 if feed.call.phase == BACKWARD else 0.0
         return Transfer(feed.call.operator.name, elements, size, written=written)
 
@@ -266,15 +266,15 @@ class Streaming:
         """From what left each column.  A table that is used twice (a tied head) has the sum."""
         found: dict[str, np.ndarray] = {}
         at = 0
-        for crossing in self.emitter.drains:
-            n = crossing.stream.wavelets
-            made = crossing.stream.unpack([column[at : at + n] for column in words])
+        for sent in self.emitter.drains:
+            n = sent.transfer.wavelets
+            made = sent.transfer.unpack([column[at : at + n] for column in words])
             at += n
-            if crossing.call.what == "embedding.gradient":
-                table = self.graph.parameters[crossing.parameters["weight"]]
+            if sent.call.what == "embedding.gradient":
+                table = self.graph.parameters[sent.parameters["weight"]]
                 assert self.emitter.table is not None  # it made the call
                 made["weight"] = self.emitter.table.rows(made["dx"], ids, table.shape[0])
-            for role, name in crossing.parameters.items():
+            for role, name in sent.parameters.items():
                 g = made[role].reshape(self.graph.parameters[name].shape)
                 found[name] = found[name] + g if name in found else g
         return found
@@ -291,22 +291,22 @@ class Streaming:
         for (number, at), (_, until) in pairwise(marks[: last + 1]):
             call = made.marks[number]
             spans.append(Span("compute", f"{call.what} {call.operator.name}", call.phase, at, until, "compute"))
-        for way, streams in self.into.items():
-            timing, causes = streams[0].timing, plan.causes(counts[way][0].tolist())
-            if not counts[way].any():
+        for path, streams in self.into.items():
+            timing, causes = streams[0].timing, plan.causes(counts[path][0].tolist())
+            if not counts[path].any():
                 continue
             for feed, row, cause in zip(made.feeds, timing, causes, strict=True):
                 if row["passed"]:
                     bound = cause if row["starved"] > row["blocked"] else "compute"  # whose queues are full
                     edges = int(row["first"]), int(row["last"]) + 1
-                    spans.append(Span(f"{way} in", feed.call.operator.name, feed.call.phase, *edges, bound))
+                    spans.append(Span(f"{path} in", feed.call.operator.name, feed.call.phase, *edges, bound))
         at = 0
-        for crossing in made.drains:
-            cycles = left[0][at : at + crossing.stream.wavelets]
-            at += crossing.stream.wavelets
+        for sent in made.drains:
+            cycles = left[0][at : at + sent.transfer.wavelets]
+            at += sent.transfer.wavelets
             if len(cycles):
                 edges = int(cycles[0]), int(cycles[-1]) + 1
-                spans.append(Span("gradients out", crossing.call.operator.name, BACKWARD, *edges))
+                spans.append(Span("gradients out", sent.call.operator.name, BACKWARD, *edges))
         return sorted(spans, key=lambda span: (span.begin, span.track))
 
     def _waits(
@@ -315,8 +315,8 @@ class Streaming:
         """Cycles of each phase by cause.  What the PEs did and waited for is measured over the whole pass and shared
         out by the lengths of the phases, but waits for weights by the streams' own times, and waits for gradients to
         leave are the backward pass's."""
-        way, drain = "weights", self.feeder.drain()
-        columns = list(zip(self.into[way], counts[way].tolist(), strict=True))
+        path, drain = "weights", self.feeder.drain()
+        columns = list(zip(self.into[path], counts[path].tolist(), strict=True))
         whole = account(plan, columns, run, drain, left)
         computing = [span for span in spans if span.track == "compute"]
         lengths = {
@@ -324,7 +324,7 @@ class Streaming:
             for phase in (FORWARD, BACKWARD)
         }
         starved = dict.fromkeys(lengths, 0.0)
-        for feed, row in zip(self.emitter.feeds, self.into[way][0].timing, strict=True):
+        for feed, row in zip(self.emitter.feeds, self.into[path][0].timing, strict=True):
             starved[feed.call.phase] += float(row["starved"])
         found: dict[str, dict[str, int]] = {}
         late = ("dram", "network", "edge")
@@ -340,7 +340,7 @@ class Streaming:
         return found
 
 
-def way_of(feed: Crossing) -> str:
+def path_of(feed: EdgeTransfer) -> str:
     """By which color a stream comes in."""
     return "embedding" if feed.call.what == "embedding.forward" else "weights"
 

@@ -17,7 +17,7 @@ from ..errors import ConfigError
 from ..operators import activation, linear, rotary, softmax, tiles
 from ..operators import loss as losses
 from ..operators.attention import Attention, reference, slopes
-from ..operators.attention_over_rows import Spread
+from ..operators.attention_over_rows import AttentionOverRows
 from ..operators.edge import Edge
 from ..operators.norm import Norm
 from ..operators.policy import LEVELS, Policy
@@ -305,9 +305,9 @@ def run_attention(job: Job) -> Result:
     )
     shape, more = (heads, kv_heads, d_head), (config["causal"], config["half"], config["alibi"])
     whole = Attention(*shape, sequence, sequence * sequences, policy.size, *more)
-    made: Attention | Spread = whole
+    made: Attention | AttentionOverRows = whole
     if rows > 1:
-        made = Spread(*shape, rows, t, policy.size, *more)
+        made = AttentionOverRows(*shape, rows, t, policy.size, *more)
         made.declare(job.region)
     features = {"q": heads * d_head, "k": kv_heads * d_head, "v": kv_heads * d_head, "do": heads * d_head}
     groups = height // rows

@@ -42,7 +42,7 @@ class Transfer:
 
 
 @dataclass(frozen=True)
-class Arrival:
+class TransferTime:
     """A tensor at the edge: its first element arrives at cycle `begin`, its last at `end`; cause: "dram" or "network",
     whichever was the slower."""
 
@@ -58,7 +58,7 @@ class Plan:
     """The arrivals of a list of transfers, in order.  window: wavelets of a column that may wait at the edge.
     latency: cycles that the first of all is on its way."""
 
-    arrivals: tuple[Arrival, ...]
+    arrivals: tuple[TransferTime, ...]
     window: int
     latency: float
 
@@ -95,7 +95,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Drain:
+class OutgoingRate:
     """The way out.  rate: wavelets a cycle and column; cause: "dram", "network" or "edge", whichever bounds it."""
 
     rate: float
@@ -125,12 +125,12 @@ class Feeder:
         """Cycles from MemoryX to the edge."""
         return self.memoryx.network.latency * self.machine.clock_hz
 
-    def drain(self, bytes_each: float = 4) -> Drain:
+    def drain(self, bytes_each: float = 4) -> OutgoingRate:
         """How fast gradients may leave while weights come in: what the network takes, or the memory, which reads as
         much as it writes meanwhile; at most one wavelet a cycle and column."""
         network, memory = self.network_rate(), self.dram_rate(1, 1) / 2
         rate = min(network, memory) / bytes_each / self.columns
-        return Drain(min(1.0, rate), "edge" if rate >= 1 else "dram" if memory < network else "network")
+        return OutgoingRate(min(1.0, rate), "edge" if rate >= 1 else "dram" if memory < network else "network")
 
     def plan(self, transfers: Iterable[Transfer]) -> Plan:
         """When each transfer arrives, in cycles of the fabric, if the fabric takes all at once."""
@@ -152,7 +152,9 @@ class Feeder:
             end = begin + max(size / network, (size - ahead) / memory)
             slow = size / network < (size - ahead) / memory
             arrivals.append(
-                Arrival(transfer.name, read, begin + self.latency, end + self.latency, "dram" if slow else "network")
+                TransferTime(
+                    transfer.name, read, begin + self.latency, end + self.latency, "dram" if slow else "network"
+                )
             )
             memory_free = max(read + size / memory, end - buffer / network)
             network_free = end
@@ -201,7 +203,7 @@ def account(
     plan: Plan,
     columns: Sequence[tuple[StreamIn, Sequence[int]]],
     run: Run,
-    drain: Drain | None = None,
+    drain: OutgoingRate | None = None,
     gradients: Sequence[np.ndarray] = (),
 ) -> Stalls:
     """Where the cycles of a run went whose streams were all put since the run's begin.

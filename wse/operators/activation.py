@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import math_functions as functions
+from . import math_functions
 from .code import Code, Routine, Vec, Work, register, routine
 
 CHUNK = 256  # elements: overheads of an operation are some 10 cycles
@@ -50,15 +50,19 @@ def _gelu_exact(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
     """x Phi(x).  With q the tail at |x|: max(x, 0) - |x| q, and g = q - |x| phi(x) gives the derivative 1 - g for x > 0
     and g for x < 0."""
     a, b, d, _, h = w
-    p, tail = (functions.SHORT_TAIL_P, functions.SHORT_TAIL) if short else (functions.TAIL_P, functions.TAIL)
+    p, tail = (
+        (math_functions.SHORT_TAIL_P, math_functions.SHORT_TAIL)
+        if short
+        else (math_functions.TAIL_P, math_functions.TAIL)
+    )
     c.op("fabss", a, c.widened(x, a))
     c.op("fmacs", b, 1.0, a, p)
-    functions.reciprocal(c, b, d, a, short)
-    functions.polynomial(c, a, d, tail)
+    math_functions.reciprocal(c, b, d, a, short)
+    math_functions.polynomial(c, a, d, tail)
     c.op("fmuls", a, a, d)
     c.square(b, c.widened(x, b), d)
     c.op("fmuls", b, b, -0.5)
-    functions.exp(c, b, d, h, short)
+    math_functions.exp(c, b, d, h, short)
     c.op("fmuls", a, a, d)
     c.op("fabss", b, c.widened(x, b))
     c.op("fmuls", d, d, b)
@@ -85,7 +89,7 @@ def _gelu_tanh(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
     c.square(d, wide, b)
     c.op("fmacs", b, c0, d, c1)
     c.op("fmuls", b, b, wide)
-    functions.sigmoid(c, b, s, a, h, short)
+    math_functions.sigmoid(c, b, s, a, h, short)
     c.op("fmacs", d, c0, d, 3 * c1)
     c.op("fmuls", a, c.widened(x, a), s)
     c.op("fmuls", d, d, a)
@@ -97,7 +101,7 @@ def _silu(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
     """x s, s = sigmoid(x); the derivative is s + (1 - s) f."""
     a, b, s, d, h = w
     c.op("fmovs" if x.size == 4 else "fh2s", b, x)
-    functions.sigmoid(c, b, s, a, h, short)
+    math_functions.sigmoid(c, b, s, a, h, short)
     c.op("fmuls", d, c.widened(x, a), s)
     yield d
     yield _slope(c, b, s, d)

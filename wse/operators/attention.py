@@ -39,7 +39,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..machine import isa
 from ..program.fragments import f32
-from . import math_functions as functions
+from . import math_functions
 from .code import Code, Routine, Vec, Work, register, routine
 
 BLOCKS = 4  # of a causal mask
@@ -128,7 +128,7 @@ class Attention:
                 c.op("fh2s", e, p)
             c.op("fmovs", work.vector, 0.0)
             self.reduce(c, "fadds", work.vector, e)
-            functions.reciprocal(c, work.vector, inverse, work.scratch)
+            math_functions.reciprocal(c, work.vector, inverse, work.scratch)
             self.clear(c, work.sums)
             self.mix(c, work.sums, p, Vec(at["v"], s), self.tokens)
             out = c.widened(work.sums, e.part(0, work.sums.n))
@@ -337,7 +337,7 @@ class Attention:
         if self.alibi:
             pieces["alibi"] = self._shared_alibi(scores)
         c = pieces["exp"] = Code()
-        functions.exp(c, scores, work.e, work.exponent, self.size == 2, self.scale)
+        math_functions.exp(c, scores, work.e, work.exponent, self.size == 2, self.scale)
         return "".join(routine(f"{self.label}_{piece}", (), code, 0).text for piece, code in pieces.items())
 
     @contextmanager

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import ConfigError
 from ..machine import isa
-from . import math_functions as functions
+from . import math_functions
 from .attention import Attention, WorkSpace
 from .code import Code, Routine, Vec, register, routine
 from .region import Region
@@ -40,11 +40,11 @@ class _Block(Attention):
 
     @property
     def label(self) -> str:
-        return f"spread_{super().label}"
+        return f"attention_over_rows_{super().label}"
 
 
 @dataclass(frozen=True)
-class Spread:
+class AttentionOverRows:
     """rows: of PEs that hold a sequence, at least 2; tokens: of each.  The others as in Attention."""
 
     heads: int
@@ -124,7 +124,7 @@ class Spread:
                 block.reduce(c, "fmaxs", work.most, work.scores)
                 c.op("fsubs", work.scratch, most, work.most)
                 c.op("fmovs", most, work.most)
-                functions.exp(c, work.scratch, work.vector, replace(work.half, n=t), scale=block.scale)
+                math_functions.exp(c, work.scratch, work.vector, replace(work.half, n=t), scale=block.scale)
                 c.op("fmuls", total, total, work.vector)
                 with c.loop(self.d_head, d=sums.rows(t), a=sums.rows(t), b=work.vector) as (d, a, b):
                     c(f"fmuls {d}, {a}, {b}")
@@ -144,7 +144,7 @@ class Spread:
         with self._heads(c, {at["o"]: tile * self.size, at["stash"]: 8 * t, "r14": 4 * tile}, (), at):
             inverse, sums = Vec(at["stash"], t, offset=4 * t), Vec("r14", tile)
             c.op("fmovs", work.vector, inverse)
-            functions.reciprocal(c, work.vector, inverse, work.scratch)
+            math_functions.reciprocal(c, work.vector, inverse, work.scratch)
             with c.loop(self.d_head, d=sums.rows(t), a=sums.rows(t), b=inverse) as (d, a, b):
                 c(f"fmuls {d}, {a}, {b}")
             block.store(c, at["o"], sums)
@@ -373,7 +373,7 @@ class _Place(WorkSpace):
     gradients: bytes of an element of the gradients that go round in backward, 0 in forward.
     """
 
-    def __init__(self, shape: Spread, gradients: int) -> None:
+    def __init__(self, shape: AttentionOverRows, gradients: int) -> None:
         super().__init__(shape.block)
         t, size, work = shape.tokens, shape.size, self.work
         self.kv, every = shape.kv_heads * shape.d_head * t, shape.heads * shape.d_head * t

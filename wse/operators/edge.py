@@ -10,7 +10,7 @@ from ..errors import ConfigError
 from ..fabric.fabric import Fabric
 from ..fabric.stream import StreamIn, StreamOut
 from .region import Region
-from .streams import Column, Drain, Stream, joined
+from .transfers import Column, GradientTransfer, WeightTransfer, joined
 
 
 class Edge:
@@ -24,15 +24,17 @@ class Edge:
         self.region = region
         xs = range(region.x, region.x + region.width)
 
-        def into(way: str) -> list[StreamIn]:
-            return [fabric.stream_in(x, region.y, "N", way, [], segments=[]) for x in xs] if way in region.ways else []
+        def into(path: str) -> list[StreamIn]:
+            return (
+                [fabric.stream_in(x, region.y, "N", path, [], segments=[]) for x in xs] if path in region.paths else []
+            )
 
         self.into, self.embedding = into("weights"), into("embedding")
         self.out: list[StreamOut] = []
-        if "north" in region.ways:
+        if "north" in region.paths:
             self.out = [fabric.stream_out(x, region.y, "N", "north0", capacity) for x in xs]
 
-    def feed(self, task: str, values: Mapping[Stream, Mapping[str, np.ndarray]]) -> None:
+    def feed(self, task: str, values: Mapping[WeightTransfer, Mapping[str, np.ndarray]]) -> None:
         """What the task takes, all at once.  values: of each of its streams, by role."""
         streams = self.region.streams[task]
         missing = [stream.what for stream in streams if stream not in values]
@@ -46,7 +48,7 @@ class Edge:
             for stream, column in zip(self.into, joined(packed), strict=True):
                 stream.put(column.words, column.control)
 
-    def take(self, task: str) -> list[tuple[Drain, dict[str, np.ndarray]]]:
+    def take(self, task: str) -> list[tuple[GradientTransfer, dict[str, np.ndarray]]]:
         """The gradients that the task has sent."""
         words = [stream.take()[0] for stream in self.out]
         result, at = [], 0

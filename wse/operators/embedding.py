@@ -19,8 +19,8 @@ from ..errors import ConfigError, ProgramError
 from ..program.route import Filter
 from .parameters import NORTH_VECTOR, next_outbox, sent_off
 from .region import NORTH, Region, Tile, memory, memory_dsr
-from .streams import ZERO, Column, Drain, Stream, as_bits
 from .tiles import owned
+from .transfers import ZERO, Column, GradientTransfer, WeightTransfer, as_bits
 
 
 class Embedding:
@@ -88,7 +88,7 @@ class Embedding:
             columns.append(Column(words, np.zeros(words.size, bool)))
         return columns
 
-    def gradient(self, dx: Tile) -> Drain:
+    def gradient(self, dx: Tile) -> GradientTransfer:
         """Adds to the sequence: dx goes north.  A drain of "dx" [tokens, features], which `rows` adds up by id."""
         region = self.region
         region.uses("north")
@@ -96,7 +96,7 @@ class Embedding:
         region.subroutine(f"embedding_north_{self.words}", self._north())
         region.code(f"    mov r8, {dx.at}\n    call embedding_north_{self.words}")
         parts = (("dx", self._order(), (region.height * region.tokens, self.features)),)
-        return region.gives(Drain("gradient of the embedding", parts, region.policy.storage))
+        return region.gives(GradientTransfer("gradient of the embedding", parts, region.policy.storage))
 
     def _order(self) -> np.ndarray:
         """int64 [width, h fx t]: where in [tokens, features] each element of a column belongs."""
@@ -164,7 +164,7 @@ def receive_ids(region: Region, to: str) -> None:
     region.code(f"    mov r8, {to}\n    call receive_ids")
 
 
-def positions(region: Region, x: Tile, sequence: int) -> Stream:
+def positions(region: Region, x: Tile, sequence: int) -> WeightTransfer:
     """Adds to the sequence: x += the table of positions, for each sequence of the row, or for the row's part of one.
 
     Its stream has one role, "weight" [sequence, features].
@@ -180,10 +180,10 @@ def positions(region: Region, x: Tile, sequence: int) -> Stream:
     )
     region.code(f"    mov r8, {x.at}\n    call {name}")
     order = _position_order(region, x.features, sequence, ZERO)
-    return region.takes(Stream(f"positions {sequence} x {x.features}", of.storage, (("weight", order),)))
+    return region.takes(WeightTransfer(f"positions {sequence} x {x.features}", of.storage, (("weight", order),)))
 
 
-def positions_gradient(region: Region, dx: Tile, sequence: int) -> Drain:
+def positions_gradient(region: Region, dx: Tile, sequence: int) -> GradientTransfer:
     """Adds to the sequence: the sum of dx over the sequences, position by position, goes north.
 
     Its drain has one role, "weight" [sequence, features].
@@ -203,7 +203,7 @@ def positions_gradient(region: Region, dx: Tile, sequence: int) -> Drain:
     else:
         region.subroutine(name, _own_positions_gradient(name, region, n, rows))
     parts = (("weight", _position_order(region, dx.features, sequence, -1), (sequence, dx.features)),)
-    return region.gives(Drain(f"gradient of positions {sequence} x {dx.features}", parts))
+    return region.gives(GradientTransfer(f"gradient of positions {sequence} x {dx.features}", parts))
 
 
 def _rows(region: Region, sequence: int) -> int:

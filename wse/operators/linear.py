@@ -35,13 +35,13 @@ import numpy as np
 from .partial import forward
 from .product import Gathered, call
 from .region import Region, Tile
-from .streams import Drain, Stream
+from .transfers import GradientTransfer, WeightTransfer
 from .weight_gradient import weight_gradient
 
 
 def backward(
     region: Region, x: Tile, dy: Tile, dx: Tile, bias: bool = False, sparse: bool = False, add: bool = False
-) -> tuple[Stream, Drain]:
+) -> tuple[WeightTransfer, GradientTransfer]:
     """Adds dx = W^T dy (add: dx += W^T dy) and the gradients of W, and with bias of b, to the sequence.
 
     Its stream has the role "weight", float [dy.features, x.features]; its drain "weight" of that shape and "bias"
@@ -56,7 +56,7 @@ def backward(
     flat = np.arange(dy.features * dx.features, dtype=np.int64).reshape(dy.features, dx.features)
     offsets = {"weight": made.places(made.width)} if sparse else {}
     what = f"linear backward {dy.features} -> {dx.features}"
-    stream = region.takes(Stream(what, region.policy.storage, (("weight", made.order(flat.T)),), offsets))
+    stream = region.takes(WeightTransfer(what, region.policy.storage, (("weight", made.order(flat.T)),), offsets))
     return stream, weight_gradient(region, made, x, dy, bias)
 
 

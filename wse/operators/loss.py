@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import math_functions as functions
+from . import math_functions
 from .code import Code, Routine, Vec, Work, register, routine
-from .row_sums import AllReduce, alone, reduce_row, sum_rows
+from .row_sums import AllReduce, reduce_row, single_column, sum_rows
 from .softmax import Softmax, exponentials, from_greatest
 
 OPERANDS = ("logits", "labels", "scale", "dlogits", "loss")
@@ -33,7 +33,7 @@ class Loss:
     columns: int
     size: int
 
-    def routine(self, name: str, allreduce: AllReduce = alone) -> Routine:
+    def routine(self, name: str, allreduce: AllReduce = single_column) -> Routine:
         """The subroutine; operands as above."""
         c, work, t, n = Code(), Work(), self.tokens, self.rows * self.tokens
         at = {operand: register(OPERANDS, operand) for operand in OPERANDS}
@@ -48,11 +48,11 @@ class Loss:
         exponentials(c, work, z, self.size == 2)
         sum_rows(c, z, total, self.rows)
         reduce_row(c, allreduce, "sum", sums)
-        functions.reciprocal(c, total, inverse, scratch)
+        math_functions.reciprocal(c, total, inverse, scratch)
         c.clobber("r2")
         c(f"ld32 r2, [{at['scale']}]")
         c.op("fmuls", inverse, inverse, "r2")
-        functions.log(c, total, most, scratch, exponent)
+        math_functions.log(c, total, most, scratch, exponent)
         c.op("fsubs", most, most, chosen)
         losses = c.dsr("b", most)
         c.clobber("r3")
@@ -61,7 +61,7 @@ class Loss:
             c(f"fmuls {d}, {a}, {b}")
         self._at_labels(c, at["labels"], z, None, at["scale"])
         c.op("fmovs" if self.size == 4 else "fs2h", dlogits, z)
-        return routine(name, OPERANDS, c, work.bytes, calls=allreduce is not alone)
+        return routine(name, OPERANDS, c, work.bytes, calls=allreduce is not single_column)
 
     def _at_labels(self, c: Code, labels: str, z: Vec, chosen: Vec | None, scale: str = "") -> None:
         """Of each token the element of its label, where this PE has it: chosen = it (else 0), or it less the scale."""

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import math_functions as functions
+from . import math_functions
 from .code import Code, Routine, Vec, Work, register, routine
-from .row_sums import AllReduce, alone, fill_padding, reduce_row, sum_rows, sum_tokens
+from .row_sums import AllReduce, fill_padding, reduce_row, single_column, sum_rows, sum_tokens
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Norm:
     def centered(self) -> bool:
         return self.kind == "layer"
 
-    def forward(self, name: str, allreduce: AllReduce = alone) -> Routine:
+    def forward(self, name: str, allreduce: AllReduce = single_column) -> Routine:
         """The subroutine; operands as above."""
         operands = ("x", "gain", *(("bias",) if self.bias else ()), "y", "xhat", "rstd")
         c, work, t = Code(), Work(), self.tokens
@@ -66,13 +66,13 @@ class Norm:
             c.op("fmuls", scratch, mean, mean)  # rows that are no features have x - mean = -mean
             c.op("fmacs", total, total, scratch, -float(padding))
         c.op("fmacs", total, self.eps, total, 1 / self.features)
-        functions.inverse_root(c, total, rstd, scratch)
+        math_functions.inverse_root(c, total, rstd, scratch)
         with c.loop(self.rows, d=wide.rows(t), a=source.rows(t), b=rstd) as (d, a, b):
             c(f"fmuls {d}, {a}, {b}")
         c.op("fs2h" if self.size == 2 else "fmovs", xhat, wide)
         # From xhat as it is stored: what backward differentiates is what forward computed.
         self._scale(c, at, xhat, y, wide)
-        return routine(name, operands, c, work.bytes, calls=allreduce is not alone)
+        return routine(name, operands, c, work.bytes, calls=allreduce is not single_column)
 
     def again(self, name: str) -> Routine:
         """The subroutine that makes y again, to the bit: operands xhat, gain, (bias), y."""
@@ -101,7 +101,7 @@ class Norm:
         if self.size == 2:
             c.op("fs2h", y, wide)
 
-    def backward(self, name: str, allreduce: AllReduce = alone) -> Routine:
+    def backward(self, name: str, allreduce: AllReduce = single_column) -> Routine:
         """The subroutine; operands as above.  dx may lie on dy."""
         operands = ("dy", "gain", "xhat", "rstd", "dx", "dgain", *(("dbias",) if self.bias else ()))
         c, work, t = Code(), Work(), self.tokens
@@ -138,7 +138,7 @@ class Norm:
             c.op("fs2h", dx, wide)
         if self.centered:
             fill_padding(c, dx, self.rows, self.features, self.columns, 0.0)
-        return routine(name, operands, c, work.bytes, calls=allreduce is not alone)
+        return routine(name, operands, c, work.bytes, calls=allreduce is not single_column)
 
     def reference(self, x: np.ndarray, gain: np.ndarray, bias: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
         """y, xhat and rstd in float64 of x [features, tokens]."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from .region import NORTH, Region, memory, memory_dsr
-from .streams import ZERO, Drain, Stream
 from .tiles import owned
+from .transfers import ZERO, GradientTransfer, WeightTransfer
 
 
-def receive(region: Region, to: str, features: int, role: str = "gain") -> Stream:
+def receive(region: Region, to: str, features: int, role: str = "gain") -> WeightTransfer:
     """Adds to the sequence: the PE's part of a vector of so many features comes into the f32 [fx] at `to`.
 
     Its stream has one role, float [features].
@@ -23,7 +23,7 @@ def receive(region: Region, to: str, features: int, role: str = "gain") -> Strea
     region.code(f"    mov r8, {to}\n    mov r9, {region.features(features)}\n    call receive_vector")
     own = owned(features, region.width)
     what = f"{role} of {features}"
-    return region.takes(Stream(what, region.policy.storage, ((role, np.where(own < 0, ZERO, own)),)))
+    return region.takes(WeightTransfer(what, region.policy.storage, ((role, np.where(own < 0, ZERO, own)),)))
 
 
 def _receive(region: Region) -> str:
@@ -48,12 +48,12 @@ def _receive(region: Region) -> str:
     )
 
 
-def gradient(region: Region, at: str, features: int, role: str = "gain") -> Drain:
+def gradient(region: Region, at: str, features: int, role: str = "gain") -> GradientTransfer:
     """Adds to the sequence: the f32 [fx] at `at`, the sum over the tokens of a PE, goes north and is summed up on its
     way.  Its drain has one role, float32 [features]."""
     own = owned(features, region.width)
     send(region, at, own.shape[1])
-    return region.gives(Drain(f"gradient of {role} {features}", ((role, own, (features,)),)))
+    return region.gives(GradientTransfer(f"gradient of {role} {features}", ((role, own, (features,)),)))
 
 
 def send(region: Region, at: str, n: int) -> None:

@@ -31,16 +31,16 @@ from functools import cached_property
 
 import numpy as np
 
-from .product import ALL_SENT, MORE, ROW, SUMS, Product, call, walk
+from .product import ALL_SENT, MORE, ROW, SUMS, Product, call, load_dsr
 from .region import SEND, Region, Tile
-from .streams import END, ZERO, Stream
 from .tiles import owned
+from .transfers import END, ZERO, WeightTransfer
 
 # What the table of a shape has beyond that of any product: bytes of a block, places of 16-bit sums and of the bias.
 BLOCK_BYTES, NARROW, BIAS = (MORE + 4 * i for i in range(3))
 
 
-def forward(region: Region, x: Tile, y: Tile, bias: bool = False, sparse: bool = False) -> Stream:
+def forward(region: Region, x: Tile, y: Tile, bias: bool = False, sparse: bool = False) -> WeightTransfer:
     """Adds y = W x (+ b) to the sequence.
 
     Its stream has roles "weight", float [y.features, x.features], and with bias "bias" [y.features].
@@ -56,7 +56,7 @@ def forward(region: Region, x: Tile, y: Tile, bias: bool = False, sparse: bool =
     parts = [("bias", np.where(own < 0, ZERO, own))] if bias else []
     offsets = {"weight": made.places(made.width)} if sparse else {}
     what = f"linear forward {x.features} -> {y.features}"
-    return region.takes(Stream(what, region.policy.storage, (*parts, ("weight", made.order(flat))), offsets))
+    return region.takes(WeightTransfer(what, region.policy.storage, (*parts, ("weight", made.order(flat))), offsets))
 
 
 @dataclass(frozen=True)
@@ -152,9 +152,9 @@ class Partial(Product):
         ]
         if self.mixed:
             lines += [
-                *walk("d0", 4, "r6", "r3"),
+                *load_dsr("d0", 4, "r6", "r3"),
                 "    ldds a0, r28",
-                *walk("b0", 2, "r2", "r3"),
+                *load_dsr("b0", 2, "r2", "r3"),
                 "    faddhs d0, a0, b0",
             ]
         return "\n".join([*lines, *self._pass_on(), *self._finish(), "    ret\n"])
@@ -167,7 +167,7 @@ class Partial(Product):
             f"    ld32 r3, [r10+{ROW}]",
             "    iadd32 r2, r2, r3",
             "    mov r3, work",
-            *walk("d0", 4, "r2", "r3"),
+            *load_dsr("d0", 4, "r2", "r3"),
             "    mov32 d0, a6",
         ]
 
@@ -176,13 +176,13 @@ class Partial(Product):
         size = self.passed_size
         return [
             f"    iadd32 r4, r6, {self.tokens << 16:#x}",
-            *walk("d0", size, "r4", "", save=True),
+            *load_dsr("d0", size, "r4", "", save=True),
             "    ldds a0, r28",
             f"    ld32 r4, [r10+{BIAS}]",
             f"    ld32 r5, [r10+{ROW}]",
             "    iadd32 r4, r4, r5",
             "    mov r5, work",
-            *walk("b1", 4, "r4", "r5"),
+            *load_dsr("b1", 4, "r4", "r5"),
             ".bias:",
             "    mapstep r4, b1, .rows",
             *(["    h2s r4, r4"] if size == 4 and not self.policy.wide else []),
@@ -191,7 +191,7 @@ class Partial(Product):
         ]
 
     def _clear(self, base: str, size: int) -> list[str]:
-        return [*walk("d0", size, base, "r3"), f"    {'mov32' if size == 4 else 'mov16'} d0, r0"]
+        return [*load_dsr("d0", size, base, "r3"), f"    {'mov32' if size == 4 else 'mov16'} d0, r0"]
 
     def _pass_on(self) -> list[str]:
         """The sums go on to the east, those of the next block come from the west.  Sending takes a microthread, for all
@@ -207,7 +207,7 @@ class Partial(Product):
             "    dsr d8, ring_out",
             "    dsr a9, ring_in",
             *halved,
-            *walk("a8", 4, "r6", words),
+            *load_dsr("a8", 4, "r6", words),
             f"    mov32 d8, a8 {{async, ut={SEND}}}",
             f"    iadd32 r29, r11, {words}",
             "    ldds d9, r28",
@@ -225,7 +225,7 @@ class Partial(Product):
         """The own block goes to y."""
         size = self.passed_size
         move = "fs2h" if size > self.policy.size else "mov32" if size == 4 else "mov16"
-        return [*walk("a0", size, "r6", "r3"), *walk("d1", self.policy.size, "r9", "r3"), f"    {move} d1, a0"]
+        return [*load_dsr("a0", size, "r6", "r3"), *load_dsr("d1", self.policy.size, "r9", "r3"), f"    {move} d1, a0"]
 
 
 __all__ = ["Partial", "forward"]

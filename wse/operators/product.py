@@ -17,8 +17,8 @@ import numpy as np
 
 from .policy import Policy
 from .region import SEND, Region, Tile, memory
-from .streams import END, ZERO
 from .tiles import owned
+from .transfers import END, ZERO
 
 # Words of a shape's table.  Spans without a base: a length in the upper half.
 LOW, HIGH, LOW_SPAN, HIGH_SPAN, ROW, SUMS, CHUNK, CHUNK_BYTES, NY, MORE = (4 * i for i in range(10))
@@ -284,7 +284,7 @@ class Gathered(Product):
                 *self._pass_on(),
                 f"    iadd32 r13, r9, {row:#x}" if first == "r9" else f"    mov r13, work+{row:#x}",
                 "    iand r1, r20, 0xffff",
-                *(["    mov r2, work", *walk("d0", 2, "r7", "r2"), "    mov16 d0, r0"] if self.mixed else []),
+                *(["    mov r2, work", *load_dsr("d0", 2, "r7", "r2"), "    mov16 d0, r0"] if self.mixed else []),
                 *self.all_rows(),
                 *self._widen(),
                 *self._next(),
@@ -301,17 +301,17 @@ class Gathered(Product):
         size = 2 if self.policy.products == "half" else 4
         move = "mov32" if size == 4 else "mov16"
         if self.in_place:
-            return ["    bnz r11, .begun", *walk("d0", size, "r9", "r7"), f"    {move} d0, r0", ".begun:"]
+            return ["    bnz r11, .begun", *load_dsr("d0", size, "r9", "r7"), f"    {move} d0, r0", ".begun:"]
         return [
             "    mov r2, work",
             "    iadd32 r3, r7, r2",
             *(["    ishr32 r1, r7, 15", "    iadd32 r3, r3, r1"] if self.mixed else []),
-            *walk("d0", 4, "r3", ""),
+            *load_dsr("d0", 4, "r3", ""),
             "    bnz r11, .add",
             "    mov32 d0, r0",
             "    jmp .begun",
             ".add:",
-            *walk("a0", 2, "r9", "r7"),
+            *load_dsr("a0", 2, "r9", "r7"),
             "    fh2s d0, a0",
             ".begun:",
         ]
@@ -324,7 +324,7 @@ class Gathered(Product):
             "    bz r21, .here",
             "    dsr d8, ring_out",
             "    dsr a9, ring_in",
-            *walk("a8", 4, "r20", ""),
+            *load_dsr("a8", 4, "r20", ""),
             "    iadd32 r29, r29, r6",
             "    ldds d9, r28",
             f"    mov32 d8, a8 {{async, ut={SEND}}}",
@@ -337,10 +337,10 @@ class Gathered(Product):
         if not self.mixed:
             return []
         return [
-            *walk("d0", 4, "r3", ""),
+            *load_dsr("d0", 4, "r3", ""),
             "    ldds a0, r28",
             "    mov r2, work",
-            *walk("b0", 2, "r7", "r2"),
+            *load_dsr("b0", 2, "r7", "r2"),
             "    faddhs d0, a0, b0",
         ]
 
@@ -360,10 +360,10 @@ class Gathered(Product):
         """f32 sums are rounded to the outputs."""
         if self.in_place:
             return []
-        return [*walk("a0", 4, "r3", ""), *walk("d0", 2, "r9", "r7"), "    fs2h d0, a0"]
+        return [*load_dsr("a0", 4, "r3", ""), *load_dsr("d0", 2, "r9", "r7"), "    fs2h d0, a0"]
 
 
-def walk(dsr: str, size: int, base: str, span: str, save: bool = False, stride: int | None = None) -> list[str]:
+def load_dsr(dsr: str, size: int, base: str, span: str, save: bool = False, stride: int | None = None) -> list[str]:
     """Code that makes a DSR: base and span are registers, or a span of its own in `base` and "" (r28..r31)."""
     return [
         f"    mov r28, {memory(size, save):#x}",

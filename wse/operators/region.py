@@ -21,7 +21,7 @@ from ..program.dsd import Descriptor
 from ..program.pe_class import PEClass
 from ..program.program import Program
 from .policy import Policy
-from .streams import ROW_END, Drain, Stream
+from .transfers import ROW_END, GradientTransfer, WeightTransfer
 
 # Input and output queues by what comes and goes.
 QUEUE_IN = {"weights": 0, "ring": 1, "total": 2, "north": 3, "ids": 4, "embedding": 7}
@@ -82,11 +82,11 @@ class Region:
         self.width = program.width - x if width is None else width
         self.height = program.height - y if height is None else height
         self.classes: dict[Role, PEClass] = {}
-        self.streams: dict[str, list[Stream]] = {}
-        self.drains: dict[str, list[Drain]] = {}
+        self.streams: dict[str, list[WeightTransfer]] = {}
+        self.drains: dict[str, list[GradientTransfer]] = {}
         self._main: list[str] = []
         self._subroutines: dict[str, str] = {}
-        self.ways: set[str] = set()  # that are used
+        self.paths: set[str] = set()  # that are used
         self._tables: dict[str, list[int]] = {}
         self._work = self._outbox = 0
         self._task = ""
@@ -183,12 +183,12 @@ class Region:
         self.code("    done")
         self._task = ""
 
-    def takes(self, stream: Stream) -> Stream:
+    def takes(self, stream: WeightTransfer) -> WeightTransfer:
         """Notes what the call that is being added takes at the north edge."""
         self._within().streams[self._task].append(stream)
         return stream
 
-    def gives(self, drain: Drain) -> Drain:
+    def gives(self, drain: GradientTransfer) -> GradientTransfer:
         """Notes what the call that is being added sends out by the north edge."""
         self._within().drains[self._task].append(drain)
         return drain
@@ -225,12 +225,12 @@ class Region:
 
     # --- ways ---------------------------------------------------------------------------------------------------------
 
-    def uses(self, *ways: str) -> None:
+    def uses(self, *paths: str) -> None:
         """Routes, queues and descriptors of these ways, once each: weights, ring, total, north, ids, embedding."""
-        for way in ways:
-            if way not in self.ways:
-                self.ways.add(way)
-                getattr(self, f"_use_{way}")()
+        for path in paths:
+            if path not in self.paths:
+                self.paths.add(path)
+                getattr(self, f"_use_{path}")()
 
     def _color(self, name: str) -> int:
         known = self.program.colors

@@ -25,7 +25,7 @@ from ..fabric.fabric import Fabric
 from ..program import dsd
 from ..program.pe_class import PEClass
 from ..program.program import Program
-from .strided_walks import LENGTH, Walk, walks
+from .strided_access import LENGTH, StridedAccess, strided_accesses
 
 QUEUE_OUT, QUEUE_IN = 0, 3  # weights, gradients
 MICROTHREAD = 2
@@ -39,7 +39,7 @@ class Part(NamedTuple):
     wide: bool = False
 
 
-Sent = tuple[tuple[Walk, ...], bool]  # a part as walks, and whether it is wide
+Sent = tuple[tuple[StridedAccess, ...], bool]  # a part as walks, and whether it is wide
 
 
 class Tasks(NamedTuple):
@@ -92,20 +92,20 @@ class Resident:
         self.program.route(gradients, "S", "R", x=row, y=self.y)
         alike: dict[tuple[Sent, ...], list[int]] = {}
         for column in range(self.columns):
-            parts = [(tuple(self._walks(part, column)), part.wide) for part in (*self.forward, *self.backward)]
+            parts = [(tuple(self._accesses(part, column)), part.wide) for part in (*self.forward, *self.backward)]
             alike.setdefault(tuple(parts), []).append(column)
         for i, (sent, columns) in enumerate(alike.items()):
             pe = self.program.pe_class(f"{self.name}{i}")
             self._declare(pe, weights, gradients, sent)
             self.program.place(pe, x=np.array(columns) + self.x0, y=np.full(len(columns), self.y))
 
-    def _walks(self, part: Part, column: int) -> list[Walk]:
+    def _accesses(self, part: Part, column: int) -> list[StridedAccess]:
         """A part of the stream as walks over the PE's memory; a zero lies behind the weights."""
         place = {int(weight): at for at, weight in enumerate(self.gradients[column]) if weight != ZERO}
         missing = set(part.order[column].tolist()) - set(place) - {ZERO}
         if missing:
             raise ConfigError(f"{self.name}: column {column} sends weight {min(missing)}, which has no gradient there")
-        return walks(np.array([place.get(int(weight), self.size) for weight in part.order[column]]))
+        return strided_accesses(np.array([place.get(int(weight), self.size) for weight in part.order[column]]))
 
     def _declare(self, pe: PEClass, weights: int, gradients: int, sent: tuple[Sent, ...]) -> None:
         pe.queue_out(QUEUE_OUT, weights)
@@ -120,19 +120,19 @@ class Resident:
         pe.array("settings", 3, "f32")  # momentum, scale, -rate
         texts = []
         for i, (pieces, wide) in enumerate(sent):
-            texts.append("".join(self._send(pe, f"walk{i}_{k}", walk, wide) for k, walk in enumerate(pieces)))
+            texts.append("".join(self._send(pe, f"walk{i}_{k}", access, wide) for k, access in enumerate(pieces)))
         forward, backward = texts[: len(self.forward)], texts[len(self.forward) :]
         for task, id in self.tasks._asdict().items():
             pe.local_task(task, id)
         pe.code(_code("".join(forward), "".join(backward), self.passes))
 
-    def _send(self, pe: PEClass, name: str, walk: Walk, wide: bool) -> str:
+    def _send(self, pe: PEClass, name: str, access: StridedAccess, wide: bool) -> str:
         array = pe.symbols["master"]
         load = ""
-        if len(walk.extents) == 1:
-            pe.dsd(name, dsd.mem1d(array, length=walk.extents[0], stride=walk.strides[0], offset=walk.first))
+        if len(access.extents) == 1:
+            pe.dsd(name, dsd.mem1d(array, length=access.extents[0], stride=access.strides[0], offset=access.first))
         else:
-            pe.dsd(name, dsd.mem4d(array, walk.extents, walk.strides, offset=walk.first, xdsr=0))
+            pe.dsd(name, dsd.mem4d(array, access.extents, access.strides, offset=access.first, xdsr=0))
             load = f"    xdsr x0, {name}.x\n"
         return f"{load}    dsr a0, {name}\n    {'mov32' if wide else 'fs2h'} d0, a0\n"
 

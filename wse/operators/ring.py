@@ -26,7 +26,7 @@ def allreduce(region: Region, op: str) -> str:
     if region.width == 1:
         return ""
     name = f"total_{op}"
-    if "total" not in region.ways:
+    if "total" not in region.paths:
         _declare(region)
     region.subroutine(name, _text(name, OPERATIONS[op][0]))
     return f"    call {name}\n"

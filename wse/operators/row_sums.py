@@ -11,7 +11,7 @@ from .code import Code, Vec
 AllReduce = Callable[[str], str]
 
 
-def alone(op: str) -> str:
+def single_column(op: str) -> str:
     """The all-reduce of a row of one PE."""
     return ""
 

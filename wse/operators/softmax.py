@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import math_functions as functions
+from . import math_functions
 from .code import Code, Routine, Vec, Work, register, routine
-from .row_sums import AllReduce, alone, fill_padding, max_rows, reduce_row, sum_rows
+from .row_sums import AllReduce, fill_padding, max_rows, reduce_row, single_column, sum_rows
 
 CHUNK = 256
 
@@ -30,7 +30,7 @@ class Softmax:
     columns: int
     size: int
 
-    def forward(self, name: str, allreduce: AllReduce = alone) -> Routine:
+    def forward(self, name: str, allreduce: AllReduce = single_column) -> Routine:
         """The subroutine; operands as above."""
         operands = ("x", "y")
         c, work, t, n = Code(), Work(), self.tokens, self.rows * self.tokens
@@ -42,15 +42,15 @@ class Softmax:
         exponentials(c, work, z, self.size == 2)
         sum_rows(c, z, total, self.rows)
         reduce_row(c, allreduce, "sum", total)
-        functions.reciprocal(c, total, inverse, scratch)
+        math_functions.reciprocal(c, total, inverse, scratch)
         out = y if self.size == 4 else z
         with c.loop(self.rows, d=out.rows(t), a=z.rows(t), b=inverse) as (d, a, b):
             c(f"fmuls {d}, {a}, {b}")
         if self.size == 2:
             c.op("fs2h", y, z)
-        return routine(name, operands, c, work.bytes, calls=allreduce is not alone)
+        return routine(name, operands, c, work.bytes, calls=allreduce is not single_column)
 
-    def backward(self, name: str, allreduce: AllReduce = alone) -> Routine:
+    def backward(self, name: str, allreduce: AllReduce = single_column) -> Routine:
         """The subroutine; operands as above."""
         operands = ("dy", "y", "dx")
         c, work, t, n = Code(), Work(), self.tokens, self.rows * self.tokens
@@ -64,7 +64,7 @@ class Softmax:
         with c.loop(self.rows, d=product.rows(t), a=wide.rows(t), b=total) as (d, a, b):
             c(f"fsubs {d}, {a}, {b}")
         c.narrow(dx, "fmuls", product, product, p)
-        return routine(name, operands, c, work.bytes, calls=allreduce is not alone)
+        return routine(name, operands, c, work.bytes, calls=allreduce is not single_column)
 
 
 def from_greatest(c: Code, z: Vec, most: Vec, shape: Softmax, allreduce: AllReduce) -> None:
@@ -82,7 +82,7 @@ def exponentials(c: Code, work: Work, z: Vec, short: bool) -> None:
     with c.chunks(z.n, CHUNK, {"z": (f"{z.at}+{z.offset}", 4)}) as tile:
         x = tile["z"]
         y = work.take(x.n, bank=4)
-        functions.exp(c, x, y, work.take(x.n, 2), short)
+        math_functions.exp(c, x, y, work.take(x.n, 2), short)
         c.op("fmovs", x, y)
 
 

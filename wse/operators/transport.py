@@ -26,7 +26,7 @@ from ..program import dsd
 from ..program.pe_class import PEClass
 from ..program.program import Program
 from .code import Routine, register
-from .strided_walks import LENGTH
+from .strided_access import LENGTH
 
 Side = Literal["east", "west"]
 SIDES: tuple[Side, Side] = ("east", "west")
@@ -88,7 +88,7 @@ def send(side: Side, x0: int, features: int, width: int, tokens: int, size: int,
     """
     block = _block(features, width, tokens, size)
     lines = [*_own(side, x0, features, width, tokens, block)]
-    lines += ["bz r3, .passed_own", *_walk(side, tokens, size, block)]
+    lines += ["bz r3, .passed_own", *_load_tile(side, tokens, size, block)]
     lines += [f"dsr d{DSR}, to_{side}{_pairs(tokens, size)}", f"{_move(size)} d{DSR}, a{DSR}", ".passed_own:"]
     # What lies behind: features below (above) its own.
     lines += [*_behind(side, features, block, "r2", "r3")]
@@ -103,7 +103,7 @@ def receive(side: Side, x0: int, features: int, width: int, tokens: int, size: i
     lines = [*_own(towards, x0, features, width, tokens, block)]
     lines += ["mov r24, r3", *_ahead(towards, features, "r2", "r3")]
     lines += [*_pass_on(side, towards, tokens, size)]
-    lines += ["mov r3, r24", "bz r3, .none", *_walk(towards, tokens, size, block, "d")]
+    lines += ["mov r3, r24", "bz r3, .none", *_load_tile(towards, tokens, size, block, "d")]
     lines += [f"dsr a{DSR}, from_{side}{_pairs(tokens, size)}", f"{_move(size)} d{DSR}, a{DSR}", ".none:"]
     lines += _padding(tokens, size, block)
     return _routine(name or f"receive_{side}", lines)
@@ -163,7 +163,7 @@ def _ahead(side: Side, features: int, first: str, to: str) -> list[str]:
     return [f"mov {to}, {first}", *_clamp(to, features)]
 
 
-def _walk(side: Side, tokens: int, size: int, block: int, file: str = "a") -> list[str]:
+def _load_tile(side: Side, tokens: int, size: int, block: int, file: str = "a") -> list[str]:
     """The DSR of the PE's r3 features in the tile, in the order in which they travel to this side."""
     row = tokens * size
     order = -row if side == "east" else row

@@ -15,10 +15,10 @@ import numpy as np
 from ..errors import ProgramError
 from ..machine import isa
 from .parameters import NORTH_VECTOR, next_outbox, sent_off
-from .product import Gathered, call, walk
+from .product import Gathered, call, load_dsr
 from .region import NORTH, Region, Tile, memory, memory_dsr
-from .streams import Drain
 from .tiles import owned
+from .transfers import GradientTransfer
 
 XDSR = 0
 # Words of a shape's table: contents of the XDSR, spans of T and of what was gathered, length and span of a row of T,
@@ -29,7 +29,7 @@ MOST = 4096  # bytes of T at a time are enough: longer rows would save few cycle
 LEAST = {"f32": 12, "exact": 24, "half": 48}
 
 
-def weight_gradient(region: Region, made: Gathered, x: Tile, dy: Tile, bias: bool) -> Drain:
+def weight_gradient(region: Region, made: Gathered, x: Tile, dy: Tile, bias: bool) -> GradientTransfer:
     """Adds to the sequence, behind the product `made` that gathered dy: the rows g[k] = sum of x[k] dy^T go north, for
     each k of the column's own inputs, and with bias the sums of dy.  A drain of "weight" [dy, x] and "bias" [dy]."""
     cut = Cut.of(made)
@@ -52,7 +52,7 @@ def weight_gradient(region: Region, made: Gathered, x: Tile, dy: Tile, bias: boo
         region.code(f"    mov r8, {dy.at}\n    mov r9, {made.kx}\n    call sum_tokens")
         region.code(f"    mov r16, {region.span('work', made.kx)}\n    call north_vector")
         parts.append(("bias", owned(dy.features, made.width), (dy.features,)))
-    return region.gives(Drain(f"gradient of linear {x.features} -> {dy.features}", tuple(parts)))
+    return region.gives(GradientTransfer(f"gradient of linear {x.features} -> {dy.features}", tuple(parts)))
 
 
 def _shared(made: Gathered) -> bool:
@@ -129,7 +129,7 @@ def _transpose(made: Gathered) -> list[str]:
         "    mov r30, 0",
         f"    mov r31, {XDSR}",
         "    ldds d0, r28",
-        *walk("a0", size, "r2", ""),
+        *load_dsr("a0", size, "r2", ""),
         f"    {'mov32' if size == 4 else 'mov16'} d0, a0",
     ]
 

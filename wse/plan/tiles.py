@@ -1,6 +1,6 @@
 """Weight streaming on a grid of any size, on paper: tiles, memory and streams of each operator of a layer.
 
-The layout is that of the executed kernels (kernels/layer): features along x, tokens along y.  Nothing is run here.
+The layout is that of the executed kernels (wse.operators): features along x, tokens along y.  Nothing is run here.
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ def predict(
     return rows
 
 
-def alone(
+def intervals_by_input(
     work: Workload,
     system: System,
     systems: int,

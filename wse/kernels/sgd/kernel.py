@@ -54,8 +54,8 @@ from ...machine import isa
 from ...machine.parameters import Machine
 from ...program.program import Program
 from .. import Parameter, Result, RunOptions, data
-from . import net as mlp
-from . import program as mlp_program
+from .net import Batches, Net, Weights, pack, unpack, wavelets
+from .program import build as build_program
 from .reference import Model, Plain
 
 DATA = ("digits", "synthetic")
@@ -156,7 +156,7 @@ def _synthetic(rng: np.random.Generator) -> Samples:
 # --- training ---------------------------------------------------------------------------------------------------------
 
 
-def plan(config: dict[str, Any], grid: tuple[int, int], samples: tuple[Samples, Samples]) -> mlp.Net:
+def plan(config: dict[str, Any], grid: tuple[int, int], samples: tuple[Samples, Samples]) -> Net:
     """The network of a configuration; ConfigError if it does not lie on the grid."""
     (train, _), (width, height) = samples, grid
     if width < 2:
@@ -173,16 +173,16 @@ def plan(config: dict[str, Any], grid: tuple[int, int], samples: tuple[Samples, 
         )
     of = data.arithmetic(config["dtype"], config["accumulate"])
     sizes = (train.x.shape[1], config["hidden"], train.classes, batch, width, height)
-    return mlp.Net(*sizes, config["learning_rate"], config["momentum"], of)
+    return Net(*sizes, config["learning_rate"], config["momentum"], of)
 
 
-def build(net: mlp.Net, machine: Machine) -> Program:
+def build(net: Net, machine: Machine) -> Program:
     """The program; ConfigError if it does not fit the PEs."""
     longest = max(net.samples * max(net.inputs, net.classes, net.units), net.share)
     try:
         if longest >= isa.LENGTH_INFINITE:
             raise MemoryOverflow(f"a vector of {longest} elements is longer than any may be")
-        program = mlp_program.build(net, machine)
+        program = build_program(net, machine)
         program.layout()
         return program
     except MemoryOverflow as error:
@@ -193,39 +193,39 @@ def build(net: mlp.Net, machine: Machine) -> Program:
         ) from None
 
 
-def first_weights(net: mlp.Net, rng: np.random.Generator) -> mlp.Weights:
+def first_weights(net: Net, rng: np.random.Generator) -> Weights:
     """Normal, of variance 2 / inputs, biases 0; rounded to the element type, so that NumPy can start with the same."""
     into = rng.normal(0, math.sqrt(2 / net.features), (net.hidden, net.inputs))
     into[:, -1] = 0
     out = rng.normal(0, math.sqrt(2 / net.hidden), (net.hidden, net.classes))
-    return mlp.Weights(*(net.arithmetic.round(w) for w in (into, out, np.zeros(net.classes))))
+    return Weights(*(net.arithmetic.round(w) for w in (into, out, np.zeros(net.classes))))
 
 
 class Course:
     """What the net is shown: in each epoch whole batches of the training samples in a new order, then the test."""
 
-    def __init__(self, net: mlp.Net, samples: tuple[Samples, Samples], epochs: int, rng: np.random.Generator):
+    def __init__(self, net: Net, samples: tuple[Samples, Samples], epochs: int, rng: np.random.Generator):
         train, test = samples
         whole = len(train) // net.batch * net.batch
         self.epochs = [train.take(rng.permutation(len(train))[:whole]) for _ in range(epochs)]
         self.test_samples = test
-        self.test = mlp.Batches.of(net, test.x, test.labels)
+        self.test = Batches.of(net, test.x, test.labels)
 
 
 class Trainer:
     """The fabric.  run: the last Run; reports: sum of losses and correct samples of each pass, train, test in turn."""
 
-    def __init__(self, net: mlp.Net, program: Program, weights: mlp.Weights, options: RunOptions):
+    def __init__(self, net: Net, program: Program, weights: Weights, options: RunOptions):
         self.net, self.options = net, options
         self.fabric = options.fabric(program)
-        self.fabric.write("weights", mlp.pack(net, weights))
+        self.fabric.write("weights", pack(net, weights))
         self.reports: list[np.ndarray] = []
 
     def follow(self, course: Course) -> list[dict[str, Any]]:
         """All epochs, or what max_cycles or Ctrl-C leave of them."""
         epochs = []
         for number, samples in enumerate(course.epochs, 1):
-            batches = mlp.Batches.of(self.net, samples.x, samples.labels)
+            batches = Batches.of(self.net, samples.x, samples.labels)
             if not (self.go("train", batches) and self.go("test", course.test)):
                 break
             loss = float(self.reports[-2][0]) / batches.samples
@@ -234,12 +234,12 @@ class Trainer:
             self.options.progress.note(f"epoch {number:3}  loss {loss:.4f}  test accuracy {100 * accuracy:.2f} %")
         return epochs
 
-    def go(self, task: str, batches: mlp.Batches) -> bool:
+    def go(self, task: str, batches: Batches) -> bool:
         """One pass over the batches; whether it came to its end."""
         fabric, net = self.fabric, self.net
         fabric.fill("batches", len(batches.x))
         for y in range(net.height):
-            fabric.stream_in(0, y, "W", "features", mlp.wavelets(net, batches.x[:, y]))
+            fabric.stream_in(0, y, "W", "features", wavelets(net, batches.x[:, y]))
             fabric.stream_in(0, y, "W", "labels", batches.labels[:, y].astype(np.uint32))
         fabric.launch(task)
         self.run: Run = self.options.run(fabric)
@@ -248,17 +248,17 @@ class Trainer:
         self.reports.append(fabric.read("report", w=1, h=1)[0, 0])
         return True
 
-    def weights(self) -> list[mlp.Weights]:
+    def weights(self) -> list[Weights]:
         """Of each row, which are all the same."""
-        return [mlp.unpack(self.net, packed) for packed in self.fabric.read("weights")]
+        return [unpack(self.net, packed) for packed in self.fabric.read("weights")]
 
 
-def compare(result: Result, trainer: Trainer, course: Course, weights: mlp.Weights) -> None:
+def compare(result: Result, trainer: Trainer, course: Course, weights: Weights) -> None:
     """Verifies the training to the bit, and puts NumPy's beside it."""
     net, test = trainer.net, course.test_samples
     model, plain, reports = Model(net, weights), Plain(net, weights), []
     for samples in course.epochs:
-        reports.append(model.over(mlp.Batches.of(net, samples.x, samples.labels), model.train))
+        reports.append(model.over(Batches.of(net, samples.x, samples.labels), model.train))
         reports.append(model.over(course.test, model.test))
         for first in range(0, len(samples), net.batch):
             part = slice(first, first + net.batch)

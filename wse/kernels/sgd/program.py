@@ -1,6 +1,6 @@
 """The program of kernel sgd: routes, and the code of its hidden and output PEs.
 
-sgd.py says what it does step by step, mlp.py what lies where.
+kernel.py describes the steps, net.py the data layout.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ DIMENSIONS = 4  # of a descriptor
 LENGTH = 0x7FFE  # elements of an operation, at most
 
 
-class Walk(NamedTuple):
+class StridedAccess(NamedTuple):
     """Elements first + i0 s0 + i1 s1 + ..., the last dimension fastest.  extents, strides: elements, 1 to 4 of each."""
 
     first: int
@@ -34,18 +34,18 @@ class Walk(NamedTuple):
         return at
 
 
-def walks(order: np.ndarray) -> list[Walk]:
+def strided_accesses(order: np.ndarray) -> list[StridedAccess]:
     """Walks that make up an order of element numbers, one after the other: int [n]."""
     order = np.asarray(order, np.int64)
     found, at = [], 0
     while at < len(order):
-        walk = _longest(order[at : at + LENGTH])
-        found.append(walk)
-        at += walk.length
+        access = _longest(order[at : at + LENGTH])
+        found.append(access)
+        at += access.length
     return found
 
 
-def _longest(order: np.ndarray) -> Walk:
+def _longest(order: np.ndarray) -> StridedAccess:
     """The walk that greedily goes on from the first element: each dimension as often as it repeats."""
     extents: list[int] = []
     strides: list[int] = []
@@ -62,5 +62,5 @@ def _longest(order: np.ndarray) -> Walk:
         strides.insert(0, stride)
         block *= times
     if not extents:
-        return Walk(int(order[0]), (1,), (1,))
-    return Walk(int(order[0]), tuple(extents), tuple(strides))
+        return StridedAccess(int(order[0]), (1,), (1,))
+    return StridedAccess(int(order[0]), tuple(extents), tuple(strides))

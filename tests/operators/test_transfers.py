@@ -5,13 +5,13 @@ import pytest
 
 from wse.errors import ConfigError
 from wse.machine import numerics
-from wse.operators.streams import CONTROL, END, ZERO, Column, Drain, Stream, as_bits, joined
+from wse.operators.transfers import CONTROL, END, ZERO, Column, GradientTransfer, WeightTransfer, as_bits, joined
 
 ORDER = np.array([[0, 2, END, 4], [1, ZERO, END, 3]])
 
 
 def test_a_dense_stream():
-    stream = Stream("a layer", "bf16", (("bias", np.array([[0], [1]])), ("weight", ORDER)))
+    stream = WeightTransfer("a layer", "bf16", (("bias", np.array([[0], [1]])), ("weight", ORDER)))
     weight, bias = np.array([1.0, -2.0, 0.0, 3.0, 0.5]), np.array([4.0, 8.0])
     first, second = stream.pack({"weight": weight, "bias": bias})
     bits = numerics.to_bits(weight, "bf16").astype(np.uint32)
@@ -30,7 +30,7 @@ def test_bits_go_as_they_are():
 @pytest.mark.parametrize("storage", ["f16", "f32"])
 def test_a_sparse_stream_leaves_zeros_out(storage):
     places = np.array([[10, 20, 0, 30], [40, 50, 0, 60]], np.uint16)
-    stream = Stream("a layer", storage, (("weight", ORDER),), {"weight": places})
+    stream = WeightTransfer("a layer", storage, (("weight", ORDER),), {"weight": places})
     first, second = stream.pack({"weight": np.array([1.0, -0.0, 0.0, 3.0, 2.0])})  # -0.0 is 0, too
     one, two, three = (int(as_bits(np.array([v]), storage)[0]) for v in (1.0, 2.0, 3.0))
     if storage == "f16":
@@ -44,7 +44,7 @@ def test_a_sparse_stream_leaves_zeros_out(storage):
 
 def test_a_drain():
     order = np.array([[0, 2, -1], [1, 1, 3]])
-    drain = Drain("gradients", (("weight", order, (2, 2)), ("bias", np.array([[0], [1]]), (2,))))
+    drain = GradientTransfer("gradients", (("weight", order, (2, 2)), ("bias", np.array([[0], [1]]), (2,))))
     columns = [np.array(values, np.float32).view(np.uint32) for values in ([1, 2, 99, 5], [3, 4, 6, 7])]
     got = drain.unpack(columns)
     assert got["weight"].tolist() == [[1, 7], [2, 6]]  # what goes to one place is summed, padding dropped
@@ -53,7 +53,7 @@ def test_a_drain():
 
 
 def test_a_drain_of_pairs():
-    drain = Drain("rows", (("dx", np.array([[0, 1, 2, -1]]), (3,)),), "f16")
+    drain = GradientTransfer("rows", (("dx", np.array([[0, 1, 2, -1]]), (3,)),), "f16")
     halves = numerics.to_bits(np.array([0.5, 1.5, -2.0, 9.0]), "f16").astype(np.uint32)
     assert drain.wavelets == 2
     assert drain.unpack([halves[0::2] | halves[1::2] << 16])["dx"].tolist() == [0.5, 1.5, -2.0]
@@ -67,11 +67,11 @@ def test_joined_keeps_the_order():
 
 
 def test_what_is_refused():
-    stream = Stream("a layer", "f16", (("weight", ORDER),))
+    stream = WeightTransfer("a layer", "f16", (("weight", ORDER),))
     with pytest.raises(ConfigError, match=r"^a layer streams weight: there are no values for weight$"):
         stream.pack({"bias": np.zeros(5)})
     with pytest.raises(ConfigError, match=r"^a layer takes 5 values of weight, not 6$"):
         stream.pack({"weight": np.zeros(6)})
-    drain = Drain("gradients", (("weight", np.array([[0, 1]]), (2,)),))
+    drain = GradientTransfer("gradients", (("weight", np.array([[0, 1]]), (2,)),))
     with pytest.raises(ConfigError, match=r"^gradients gives 2 wavelets in column 0, not 3$"):
         drain.unpack([np.zeros(3, np.uint32)])

@@ -33,7 +33,7 @@ class Column(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Stream:
+class WeightTransfer:
     """Weights in the order in which the columns of a region take them.
 
     what        "linear forward 32 -> 128", for people
@@ -96,7 +96,7 @@ class Stream:
 
 
 @dataclass(frozen=True, eq=False)
-class Drain:
+class GradientTransfer:
     """Gradients in the order in which they leave the columns of a region.
 
     what        for people
