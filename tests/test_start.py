@@ -60,7 +60,7 @@ def test_a_signal_ends_a_run_with_its_status_and_no_figure(number):
     process = python("-c", RUNS_FOR_EVER + START)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
-    assert ended(process) == (128 + number, "", "error: interrupted\n")
+    assert ended(process) == (128 + number, "", "error: interrupted; no file was written\n")
 
 
 def test_a_signal_that_was_ignored_from_the_start_stays_ignored():
@@ -101,7 +101,7 @@ def job():
     Swallows()
 """
     status, out, err = ended(python("-c", job + START))
-    assert status == 143 and err.endswith("error: interrupted\n")
+    assert status == 143 and err.endswith("error: interrupted; no file was written\n")
 
 
 def test_cleaning_up_is_not_cut_off():
@@ -115,7 +115,7 @@ def job():
             print("clean")
         print("not reached")
 """
-    assert ended(python("-c", job + START)) == (143, "clean\n", "error: interrupted\n")
+    assert ended(python("-c", job + START)) == (143, "clean\n", "error: interrupted; no file was written\n")
 
 
 COMMANDS = (

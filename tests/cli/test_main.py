@@ -93,9 +93,9 @@ def crash(error):
     [
         (MemoryError(), 1, "error: there is not enough memory for this\n"),
         (PermissionError(13, "Permission denied", "x.npz"), 2, "error: x.npz: Permission denied\n"),
-        (KeyboardInterrupt(), 130, "error: interrupted\n"),
-        (Interrupted(signal.SIGTERM), 143, "error: interrupted\n"),
-        (Interrupted(signal.SIGHUP), 129, "error: interrupted\n"),
+        (KeyboardInterrupt(), 130, "error: interrupted; no file was written\n"),
+        (Interrupted(signal.SIGTERM), 143, "error: interrupted; no file was written\n"),
+        (Interrupted(signal.SIGHUP), 129, "error: interrupted; no file was written\n"),
     ],
 )
 def test_whatever_is_raised_there_is_no_traceback(monkeypatch, error, status, line):

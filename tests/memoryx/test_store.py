@@ -1,12 +1,14 @@
 """The store: files that other readers read, and a checkpoint that is the same to the bit."""
 
+import errno
 import json
+import os
+import tempfile
 
 import numpy as np
 import pytest
 
 import wse
-from wse.memoryx import store as module
 from wse.memoryx.optimizer import AdamW
 from wse.memoryx.store import Store
 
@@ -86,24 +88,145 @@ def test_an_interrupted_checkpoint_leaves_the_old_one(tmp_path, monkeypatch):
     store = Store.create(tmp_path / "s", weights(), AdamW.slots, {"step": 1})
     store.save(tmp_path / "c")
     before = contents(Store.open(tmp_path / "c"))
+    files = sorted(path.name for path in (tmp_path / "c").iterdir())
     store.weight("b")[:] = 9
+    syncs = []
 
-    def stop(*given):
-        raise KeyboardInterrupt
+    def stop(descriptor):
+        syncs.append(descriptor)
+        if len(syncs) == 2:
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr("wse.memoryx.store.shutil.copyfile", stop)
+    monkeypatch.setattr("wse.memoryx.store.os.fsync", stop)
     with pytest.raises(KeyboardInterrupt):
         store.save(tmp_path / "c")
     assert contents(Store.open(tmp_path / "c")) == before
+    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == files
 
 
-def test_files_take_no_room_until_they_are_written(tmp_path):
-    module._make(tmp_path / "x.safetensors", {"large": (1 << 33,)})
-    assert (tmp_path / "x.safetensors").stat().st_size > 1 << 35
-    assert (tmp_path / "x.safetensors").stat().st_blocks * 512 < 1 << 20
-    large = module._map(tmp_path / "x.safetensors")["large"]
-    large[-1] = 3
-    assert module._map(tmp_path / "x.safetensors")["large"][-1] == 3
+def test_a_store_without_a_directory_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    store = Store.create(None, weights(), AdamW.slots, {"step": 1})
+    store.slot("m", "b")[:] = 3
+    assert not list(tmp_path.iterdir())
+    store.save(tmp_path / "c")
+    assert contents(Store.open(tmp_path / "c")) == contents(store)
+    with pytest.raises(wse.ConfigError, match="the store has no weight 'z'"):
+        store.weight("z")
+
+
+def test_files_have_their_space_from_the_start(tmp_path):
+    Store.create(tmp_path / "s", {"large": np.broadcast_to(np.float32(0), (1 << 20,))})
+    for kind in ("weight", "gradient"):
+        stat = (tmp_path / "s" / f"{kind}.safetensors").stat()
+        assert stat.st_blocks * 512 >= stat.st_size > 1 << 22
+
+
+def test_a_disk_that_is_full_is_an_error_and_leaves_no_files(tmp_path, monkeypatch):
+    huge = np.broadcast_to(np.float32(0), (1 << 50,))
+    with pytest.raises(
+        wse.ConfigError, match=r"cannot make .*weight.safetensors: it takes 4,503,599.* GB, and the disk has"
+    ):
+        Store.create(tmp_path / "s", {"huge": huge})
+    assert not list((tmp_path / "s").iterdir())
+
+
+def test_space_is_reserved_where_the_file_system_cannot(tmp_path, monkeypatch):
+    def refuse(*given):
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    store = Store.create(tmp_path / "s", {"x": np.ones(3 << 18, np.float32)})
+    assert store.weight("x").all() and not store.gradient("x").any()
+
+
+def test_a_checkpoint_is_read_only_and_opening_writes_nothing(tmp_path):
+    store = Store.create(tmp_path / "s", weights(), AdamW.slots)
+    store.save(tmp_path / "c")
+
+    def state():
+        return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (tmp_path / "c").iterdir()}
+
+    before = state()
+    saved = Store.open(tmp_path / "c")
+    for array in (saved.weight("b"), saved.slot("m", "b"), saved.gradient("b")):
+        with pytest.raises(ValueError, match="read-only"):
+            array[:] = 1
+    assert state() == before and sorted(before) == [
+        "m.1.safetensors",
+        "meta.json",
+        "v.1.safetensors",
+        "weight.1.safetensors",
+    ]
+    with pytest.raises(wse.ConfigError, match="is a checkpoint, which is not written to in place"):
+        Store.open(tmp_path / "c", "r+")
+    again = Store.open(tmp_path / "s", "r+")
+    again.weight("b")[:] = 5
+    assert (Store.open(tmp_path / "s").weight("b") == 5).all()
+
+
+def test_saving_removes_no_file_of_others(tmp_path):
+    store = Store.create(None, weights(), AdamW.slots)
+    for name in ("c.old", "c.part"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine").write_text("mine")
+    for _ in range(2):
+        store.save(tmp_path / "c")
+    assert (tmp_path / "c.old/mine").exists() and (tmp_path / "c.part/mine").exists()
+    assert len(list((tmp_path / "c").iterdir())) == 4  # one generation
+
+
+@pytest.mark.parametrize("name", ["meta.json", "weight.safetensors", "gradient.safetensors", "m.safetensors"])
+def test_creating_overwrites_nothing(tmp_path, name):
+    Store.create(tmp_path / "s", weights(), ("m",))
+    for path in (tmp_path / "s").iterdir():
+        if path.name != name:
+            path.unlink()
+    before = (tmp_path / "s" / name).read_bytes()
+    with pytest.raises(wse.ConfigError, match="holds a store"):
+        Store.create(tmp_path / "s", weights(1), ("m",))
+    assert (tmp_path / "s" / name).read_bytes() == before and len(list((tmp_path / "s").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "kinds", [["../x"], ["/etc/x"], ["m/../../x"], ["weight"], ["m", "m"], "m", [3], {"m": 1}, [""]]
+)
+def test_names_in_a_hostile_checkpoint_are_no_paths(tmp_path, kinds):
+    Store.create(None, weights(), AdamW.slots).save(tmp_path / "c")
+    (tmp_path / "x.1.safetensors").write_bytes((tmp_path / "c/m.1.safetensors").read_bytes())
+    meta = json.loads((tmp_path / "c/meta.json").read_text())
+    (tmp_path / "c/meta.json").write_text(json.dumps(meta | {"kinds": kinds}))
+    with pytest.raises(wse.ConfigError, match="does not describe a store"):
+        Store.open(tmp_path / "c")
+
+
+def test_a_pipe_in_the_place_of_a_file_does_not_block(tmp_path):
+    Store.create(tmp_path / "s", weights())
+    (tmp_path / "s/weight.safetensors").unlink()
+    os.mkfifo(tmp_path / "s/weight.safetensors")
+    with pytest.raises(wse.ConfigError, match="is no file"):
+        Store.open(tmp_path / "s")
+
+
+def test_damaged_files_are_refused_or_read(tmp_path):
+    """Any change of a few bytes of a header or of meta.json gives a ConfigError, or arrays within the file."""
+    Store.create(None, weights(), AdamW.slots, {"step": 1}).save(tmp_path / "c")
+    rng = np.random.default_rng(5)
+    for name in ("meta.json", "weight.1.safetensors", "m.1.safetensors"):
+        path = tmp_path / "c" / name
+        whole = path.read_bytes()
+        for _ in range(300):
+            spoilt = bytearray(whole)
+            for at in rng.integers(0, min(len(whole), 420), rng.integers(1, 4)):
+                spoilt[at] = rng.choice([rng.integers(256), *b'0123456789{}[]":,-'])
+            path.write_bytes(spoilt[: rng.integers(len(spoilt))] if rng.random() < 0.2 else spoilt)
+            try:
+                store = Store.open(tmp_path / "c")
+            except wse.ConfigError as error:
+                assert "\n" not in str(error)
+            else:
+                assert all(float(store.weight(tensor).sum()) is not None for tensor in store.names)
+        path.write_bytes(whole)
 
 
 def spoil(directory, kind):
@@ -128,13 +251,13 @@ def spoil(directory, kind):
 @pytest.mark.parametrize(
     "kind, message",
     [
-        ("cut", r"is no safetensors file, or not all of it: cut off"),
+        ("cut", r"is no safetensors file, or not all of it: offsets of b do not fit"),
         ("text", r"is no safetensors file, or not all of it"),
         ("gone", r"there is no .*weight.safetensors, which belongs to the store"),
         ("type", r"is I32: the store holds float32 \(F32\) only"),
         ("meta", r"meta.json does not describe a store"),
         ("no meta", r"holds no store: there is no meta.json in it"),
-        ("other", r"has other tensors than weight.safetensors"),
+        ("other", r"has other tensors than the weights"),
     ],
 )
 def test_what_is_no_store(tmp_path, kind, message):
@@ -147,13 +270,18 @@ def test_what_is_no_store(tmp_path, kind, message):
 def test_what_a_store_refuses(tmp_path):
     store = Store.create(tmp_path / "s", weights(), ("m",))
     for call, message in [
-        (lambda: Store.create(tmp_path / "s", weights()), "holds a store: choose another directory, or open it"),
+        (
+            lambda: Store.create(tmp_path / "s", weights()),
+            r"holds a store \(meta.json\): choose another directory, or open it",
+        ),
         (lambda: Store.create(tmp_path / "t", weights(), ("m", "m")), "slots have names of their own, unlike 'm'"),
         (lambda: Store.create(tmp_path / "u", weights(), ("a/b",)), "slots have names of their own, unlike 'a/b'"),
         (lambda: store.weight("z"), "has no weight 'z'; see its names"),
         (lambda: store.slot("v", "b"), "has no v 'b'; its slots are m"),
         (lambda: store.save(tmp_path / "s"), "is where the store itself lies"),
         (lambda: store.save(tmp_path), "exists and is no checkpoint"),
+        (lambda: Store.create(None, weights()).save(tmp_path / "s"), "holds a store, not a checkpoint"),
+        (lambda: store.save(tmp_path / "s/meta.json"), "is a file: a checkpoint is a directory"),
     ]:
         with pytest.raises(wse.ConfigError, match=message):
             call()

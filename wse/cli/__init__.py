@@ -19,6 +19,7 @@ import click
 
 from .. import signals
 from .._version import __version__
+from ..files import written
 
 # name: (module, what it does in one line); the module has `command`
 COMMANDS = {
@@ -85,6 +86,7 @@ class Reports(click.Command):
     ) -> Any:
         if not standalone_mode:
             return super().main(args, prog_name or self.name, standalone_mode=False, **kwargs)
+        written.clear()
         try:
             with signals.raising():
                 status = super().main(args, prog_name or self.name, standalone_mode=False, **kwargs)
@@ -135,7 +137,8 @@ def _report(error: BaseException) -> int:
         case click.exceptions.Exit():
             return error.exit_code
         case click.Abort() | KeyboardInterrupt():
-            notes = getattr(error, "__notes__", [])
+            files = f"written before: {', '.join(written)}" if written else "no file was written"
+            notes = getattr(error, "__notes__", None) or [files]
             return _fail("; ".join(["interrupted", *notes]), 128 + getattr(error, "signum", signal.SIGINT))
         case click.UsageError():
             where = f" (see: {error.ctx.command_path} --help)" if error.ctx else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -93,20 +92,34 @@ def command(as_json: bool, **options: Any) -> int:
     """
     check_outputs(options)
     settings = chosen(options)
-    with folder(options["store"]) as directory, systems(options) as client:
-        trainer, about = prepare(options, settings, directory, client)
-        started = time.perf_counter()
-        fresh = trainer.step
-        run(trainer, about, options, as_json)
-        wall = time.perf_counter() - started
-        held_out = trainer.held_out(HELD_OUT)
-        reference = compare(trainer) if options["reference"] else None
-        if options["checkpoint"] is not None:
-            trainer.save(options["checkpoint"], about)
-        done = document(trainer, about, options, held_out, reference, wall / max(1, trainer.step - fresh))
-        draw(trainer, options, reference, done)
-        common.print_json(done) if as_json else show(done)
+    try:
+        with systems(options) as client:
+            trainer, about = prepare(options, settings, client)
+            started = time.perf_counter()
+            fresh = trainer.step
+            run(trainer, about, options, as_json)
+            wall = time.perf_counter() - started
+            held_out = trainer.held_out(HELD_OUT)
+            reference = compare(trainer) if options["reference"] else None
+            if options["checkpoint"] is not None:
+                trainer.save(options["checkpoint"], about)
+            done = document(trainer, about, options, held_out, reference, wall / max(1, trainer.step - fresh))
+            draw(trainer, options, reference, done)
+            common.print_json(done) if as_json else show(done)
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(kept(options["checkpoint"]))
+        raise
     return 0 if math.isfinite(done["losses"][-1]) else 1
+
+
+def kept(path: Path | None) -> str:
+    """What an interrupted run leaves on the disk."""
+    from ..train import checkpoint
+
+    steps = None if path is None else checkpoint.steps(path)
+    if steps is None:
+        return "no checkpoint was saved"
+    return f"{path} holds the run after step {steps}; --resume {path} continues it"
 
 
 def check_outputs(options: dict[str, Any]) -> None:
@@ -120,6 +133,10 @@ def check_outputs(options: dict[str, Any]) -> None:
         spans.check(options["trace"])
     if options["every"] is not None and options["checkpoint"] is None:
         raise ConfigError("--every saves to the folder of --checkpoint, which is not given")
+    if options["checkpoint"] is not None:
+        from ..memoryx import store
+
+        store.check_path(options["checkpoint"])
     if options["reference"]:
         from ..train import reference
 
@@ -142,15 +159,6 @@ def chosen(options: dict[str, Any]) -> Settings:
 
 
 @contextmanager
-def folder(given: Path | None) -> Iterator[Path]:
-    if given is not None:
-        yield given
-        return
-    with tempfile.TemporaryDirectory(prefix="wse-train-", ignore_cleanup_errors=True) as name:
-        yield Path(name) / "store"
-
-
-@contextmanager
 def systems(options: dict[str, Any]) -> Iterator[Client | None]:
     """A cluster for several systems; none for one, which runs in this process unless workers are asked for."""
     if options["systems"] == 1 and options["workers"] is None and options["scheduler"] is None:
@@ -163,9 +171,7 @@ def systems(options: dict[str, Any]) -> Iterator[Client | None]:
         yield client
 
 
-def prepare(
-    options: dict[str, Any], settings: Settings, directory: Path, client: Client | None
-) -> tuple[Trainer, dict[str, Any]]:
+def prepare(options: dict[str, Any], settings: Settings, client: Client | None) -> tuple[Trainer, dict[str, Any]]:
     """The run, new or resumed, and what makes it: the number of systems is no part of that."""
     from ..models import graph, load
     from ..train import checkpoint, data
@@ -186,9 +192,9 @@ def prepare(
         "text": text.digest,
     }
     if options["resume"] is not None:
-        store = checkpoint.resume(options["resume"], directory, settings, about)
+        store = checkpoint.resume(options["resume"], options["store"], settings, about)
     else:
-        store = checkpoint.begin(directory, made, settings)
+        store = checkpoint.begin(options["store"], made, settings)
     return Trainer.start(execution, store, batches, settings), about
 
 

@@ -7,9 +7,8 @@ meta.json the history, the loss scaler, the settings, and what else makes the ru
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,42 +16,78 @@ from ..errors import ConfigError
 from ..machine.digest import check_digest
 from ..memoryx.store import Store
 from ..models import Graph
-from .loop import Settings, initial, masks
+from .loop import Settings, Step, initial, masks
+from .scaler import Scaler
 
 
-def begin(directory: Path, graph: Graph, settings: Settings) -> Store:
-    """A store of fresh weights in a directory that is made."""
+def begin(directory: Path | None, graph: Graph, settings: Settings) -> Store:
+    """A store of fresh weights in a directory that is made, or in unnamed temporary files (None)."""
     weights = initial(graph, settings.seed, masks(graph, settings.sparsity, settings.seed))
     slots = dict.fromkeys(slot for optimizer in settings.optimizers() for slot in optimizer.slots)
     return Store.create(directory, weights, slots)
 
 
-def resume(checkpoint: Path, directory: Path, settings: Settings, about: Mapping[str, Any]) -> Store:
-    """A store that goes on where a checkpoint ended, in a directory that is made; the checkpoint stays as it is.
+def resume(checkpoint: Path, directory: Path | None, settings: Settings, about: Mapping[str, Any]) -> Store:
+    """A store that continues where a checkpoint ended, as `begin` makes it; the checkpoint is only read.
 
-    ConfigError where the checkpoint is of another run, or was made with other tables of instructions or machine
-    figures: it names what differs.
+    ConfigError where the checkpoint is damaged or of another run, or was made with other tables of instructions or
+    machine figures: it names what differs.
     """
-    Store.open(checkpoint)  # says what is wrong with it
-    if directory.exists() and any(directory.iterdir()):
-        raise ConfigError(f"{directory} is not empty: a resumed run needs a store of its own")
-    shutil.copytree(checkpoint, directory, dirs_exist_ok=True)
-    store = Store.open(directory)
-    saved = store.meta.get("train")
-    if saved is None:
+    saved = Store.open(checkpoint)
+    train = saved.meta.get("train")
+    if train is None:
         raise ConfigError(f"{checkpoint} is a store, but no checkpoint of a training run")
     check_digest(
-        saved.get("tables"),
+        train.get("tables") if isinstance(train, dict) else None,
         f"checkpoint {checkpoint}",
         "the run would not go on to the bit; resume it with the wse that saved it, or train again",
     )
+    train = _checked(checkpoint, train)
     for what, before, now in (
-        ("", saved["about"], json.loads(json.dumps(dict(about)))),
-        ("setting ", saved["settings"], asdict(settings)),
+        ("", train["about"], json.loads(json.dumps(dict(about)))),
+        ("setting ", train["settings"], asdict(settings)),
     ):
         for key in before.keys() | now.keys():
             if before.get(key) != now.get(key):
                 raise ConfigError(
                     f"{checkpoint} is of another run: its {what}{key} is {before.get(key)!r}, not {now.get(key)!r}"
                 )
-    return store
+    return saved.copy(directory)
+
+
+def steps(checkpoint: Path) -> int | None:
+    """Steps that the run in a checkpoint has done; None if there is no complete checkpoint at the path."""
+    try:
+        return len(_checked(checkpoint, Store.open(checkpoint).meta.get("train"))["history"])
+    except ConfigError:
+        return None
+
+
+def _checked(checkpoint: Path, train: Any) -> dict[str, Any]:
+    """What a run keeps in meta.json, with the types that it was saved with."""
+    try:
+        good = all(isinstance(train[key], dict) for key in ("settings", "about", "scaler"))
+        good = good and _has_types(train["scaler"], Scaler) and isinstance(train["history"], list)
+        good = good and all(_has_types(step, Step) for step in train["history"])
+        good = good and [step["step"] for step in train["history"]] == list(range(len(train["history"])))
+    except (KeyError, TypeError):
+        good = False
+    if not good:
+        raise ConfigError(f"{checkpoint} is damaged: meta.json does not describe a training run")
+    return train
+
+
+_JSON_TYPES: dict[str, Any] = {"int": int, "float": int | float, "bool": bool}
+
+
+def _has_types(values: Any, kind: type) -> bool:
+    """Whether a JSON object has the fields of a dataclass of numbers and truth values."""
+    types = {f.name: str(f.type) for f in fields(kind)}
+    return (
+        isinstance(values, dict)
+        and values.keys() == types.keys()
+        and all(
+            isinstance(value, _JSON_TYPES[types[name]]) and (type(value) is bool) == (types[name] == "bool")
+            for name, value in values.items()
+        )
+    )
