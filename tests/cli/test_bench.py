@@ -1,4 +1,7 @@
-"""wse bench on a few PEs: what it prints, that it verifies, and the tables it puts into documents.  No speed is asserted."""
+"""wse bench on a few PEs: what it prints, that it verifies, and the tables it puts into documents.  No speed is asserted.
+
+Covers wse/bench/cases.py, wse/bench/document.py, wse/bench/meter.py, wse/bench/programs.py, wse/bench/runner.py.
+"""
 
 import json
 

@@ -1,4 +1,7 @@
-"""The calibration: what it is fitted to, how well, and what it is not fitted to."""
+"""The calibration: what it is fitted to, how well, and what it is not fitted to.
+
+Covers wse/system/check.py.
+"""
 
 import inspect
 

@@ -1,6 +1,6 @@
 """Recorded runs of cost models: errors on runs held out, and that executing gives what is recorded.
 
-Every cost model of costs/kernels.py and costs/operators.py is executed here.
+Covers wse/costs/kernels.py, wse/costs/operators.py.
 """
 
 import numpy as np

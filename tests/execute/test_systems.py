@@ -1,4 +1,7 @@
-"""Data-parallel training: the same bits for any number of systems, whatever happens to their processes."""
+"""Data-parallel training: the same bits for any number of systems, whatever happens to their processes.
+
+Covers wse/execute/workers.py.
+"""
 
 import os
 import signal

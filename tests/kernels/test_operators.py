@@ -1,6 +1,6 @@
 """Kernels of single operators: all of the table are verified; phases and refusals of the linear layer.
 
-This covers kernels/single.py as well, which all of them use.
+Covers wse/kernels/single.py.
 """
 
 import pytest

@@ -1,4 +1,7 @@
-"""Attention against float64, and the float64 reference against PyTorch's gradients."""
+"""Attention against float64, and the float64 reference against PyTorch's gradients.
+
+Covers wse/operators/attention_over_rows.py.
+"""
 
 import numpy as np
 import pytest

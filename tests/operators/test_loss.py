@@ -1,4 +1,7 @@
-"""Cross-entropy and softmax over rows of PEs, against float64."""
+"""Cross-entropy and softmax over rows of PEs, against float64.
+
+Covers wse/operators/softmax.py.
+"""
 
 import numpy as np
 import pytest

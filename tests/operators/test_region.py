@@ -1,4 +1,7 @@
-"""Regions: roles and classes, what is refused, and that two of them live side by side."""
+"""Regions: roles and classes, what is refused, and that two of them live side by side.
+
+Covers wse/operators/edge.py.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""Floor plans: the published allocation, rates, memory, wires."""
+"""Floor plans: the published allocation, rates, memory, wires.
+
+Covers wse/plan/region.py, wse/costs/vendor_compiler.py.
+"""
 
 from collections import defaultdict
 from itertools import pairwise

@@ -1,4 +1,7 @@
-"""Predictions: intervals, the 1T table, mechanisms one at a time."""
+"""Predictions: intervals, the 1T table, mechanisms one at a time.
+
+Covers wse/system/capacity.py, wse/system/gpu.py, wse/system/parts.py.
+"""
 
 import numpy as np
 import pytest

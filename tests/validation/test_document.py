@@ -1,4 +1,7 @@
-"""The tables as text, and that those in the documents are what a run gives now."""
+"""The tables as text, and that those in the documents are what a run gives now.
+
+Covers wse/validation/blocks.py.
+"""
 
 import re
 from pathlib import Path

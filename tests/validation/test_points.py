@@ -1,4 +1,7 @@
-"""Published points: every one within its tolerance and exactly as before; tables of points, good and bad."""
+"""Published points: every one within its tolerance and exactly as before; tables of points, good and bad.
+
+Covers wse/validation/programs.py.
+"""
 
 import contextlib
 import csv
