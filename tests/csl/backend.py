@@ -124,16 +124,14 @@ class Pe:
         for (address, type), value in zip(rpc.args, args, strict=True):
             self.write(address, pack(type, [value]))
         self.write(0xBFFC, struct.pack("<I", rpc.selector))
-        self.fabric._engine.activate(0, 0, 1, 1, 28)
+        self.fabric.launch(28, 0, 0, 1, 1)
         self.run()
 
     def write(self, address: int, data: bytes) -> None:
-        self.fabric._engine.write(0, 0, 1, 1, address, np.frombuffer(data, np.uint8).copy())
+        self.fabric.write_bytes(address, np.frombuffer(data, np.uint8)[None, None])
 
     def bytes(self, address: int, size: int) -> bytes:
-        values = np.zeros(size, np.uint8)
-        self.fabric._engine.read(0, 0, 1, 1, address, values)
-        return values.tobytes()
+        return self.fabric.read_bytes(address, size).tobytes()
 
     def read(self, name: str) -> np.ndarray:
         v = self.image.variables[name]

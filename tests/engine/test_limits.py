@@ -25,7 +25,7 @@ def in_pieces(fabric: wse.Fabric, streams, pieces: list[int]) -> tuple:
         assert done.cycles <= fabric.cycle <= before + cycles
         assert done.ended != "limit" or fabric.cycle == before + cycles
         total = sum(done.counters[name] for name in done.counters if name.startswith(("busy", "stall", "idle")))
-        has_code = fabric.program.class_of_pe != wse.program.program.NO_CLASS
+        has_code = fabric.image.class_of_pe != wse.program.image.NO_CLASS
         assert (total[has_code] == done.cycles).all()
     return observed(fabric, streams)
 
@@ -45,7 +45,7 @@ def test_random_fabrics(scene, pieces, threads):
 
     # the engine itself, called again and again, as Fabric.run does it
     fabric, streams = made()
-    fabric.program.check(fabric._attached())
+    fabric.image.check(fabric._attached())
     for cycles in pieces:
         fabric._engine.run(fabric.cycle + cycles)
     again = observed(fabric, streams)

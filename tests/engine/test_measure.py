@@ -16,7 +16,7 @@ CAUSES = ("busy", "stall", "idle")
 
 
 def expect_consistent(f: wse.Fabric, done: wse.Run) -> None:
-    has_code = f.program.class_of_pe != wse.program.program.NO_CLASS
+    has_code = f.program.class_of_pe != wse.program.image.NO_CLASS
     total = sum(plane for name, plane in done.counters.items() if name.startswith(CAUSES))
     assert (total[has_code] == done.cycles).all()
     assert (total[~has_code] == 0).all()

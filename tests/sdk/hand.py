@@ -17,7 +17,7 @@ from wse.csl.artifact import (
     Rpc,
     Variable,
 )
-from wse.program.program import NO_CLASS
+from wse.program.image import NO_CLASS
 from wse.program.symbol import DTYPES
 
 KINDS = {wse._engine.TASK_DATA: "data", wse._engine.TASK_LOCAL: "local", wse._engine.TASK_CONTROL: "control"}

@@ -28,10 +28,10 @@ from .. import _engine
 from ..errors import ConfigError, RouteError
 from ..fabric.fabric import Fabric
 from ..machine.digest import check_digest, tables_digest
-from ..program import assembler
-from ..program.pe_class import Built, PEClass, Task
-from ..program.program import NO_CLASS, Program
-from ..program.route import Filter, Place
+from ..machine.parameters import Machine
+from ..program.image import Image, PEImage, Streams
+from ..program.route import Filter, Place, Routes
+from ..program.symbol import Color
 
 FORMAT = 1
 RPC_TASK = 28  # one of memcpy's own task ids
@@ -39,6 +39,8 @@ STARTUP_TASK = 30
 RPC_SELECTOR = _engine.SRAM - 4
 RPC_ARGUMENTS = _engine.SRAM - 64  # four bytes each
 RPC_MOST = 15
+HOST_SIDE = "W"  # the side of a router where host streams enter and leave
+TO_DEVICE, TO_HOST = "MEMCPYH2D", "MEMCPYD2H"  # how names of streaming colors begin
 
 
 @dataclass
@@ -112,6 +114,25 @@ class ClassImage:
     messages: list[str] = field(default_factory=list)
     addresses: dict[str, int] = field(default_factory=dict)  # of all globals, by the compiler's names
 
+    def loadable(self, name: str, artifact: Artifact) -> PEImage:
+        """The class as a Fabric loads it, under this name."""
+
+        def locate(pc: int) -> str:
+            """`pe.csl:12:5 in compute`"""
+            file, line, column, function = (int(v) for v in self.lines[pc]) if pc < len(self.lines) else (-1,) * 4
+            within = f" in {artifact.function_names[function]}" if function >= 0 else ""
+            if file < 0:
+                return f"instruction {pc}{within} of {name}"
+            return f"{artifact.files[file]}:{line}:{column}{within}"
+
+        def message(value: int) -> str:
+            return self.messages[value] if 0 <= value < len(self.messages) else ""
+
+        return PEImage(
+            *(name, self.code, self.task_kind, self.task_high, self.task_pc, self.active, self.blocked, self.data),
+            *(self.queues_in, self.queues_out, {task.name: task.id for task in self.tasks}, {}, locate, message),
+        )
+
 
 @dataclass
 class Exported:
@@ -147,6 +168,19 @@ class RouteConfig:
     swap_x: bool
     swap_y: bool
     at: str  # file:line
+
+    def enter(self, routes: Routes, color: Color, where: tuple[np.ndarray, ...]) -> None:
+        """Sets the routes of a color at PEs (y, x)."""
+        if not self.rx or not self.tx or not len(where[0]):
+            return
+        file, _, line = self.at.rpartition(":")
+        filter = Filter(**self.filter) if self.filter else None
+        switch = [(rx, tx) for rx, tx in self.switch]
+        routes.set(
+            *(color, self.rx, self.tx, where[1], where[0], switch, self.ring, self.pop, self.position, filter),
+            *(self.teardown, self.swap_x, self.swap_y),
+            place=Place(file or self.at, int(line) if line.isdigit() else 0),
+        )
 
 
 @dataclass
@@ -249,28 +283,59 @@ class Artifact:
 
     # To run.
 
-    def program(self, machine=None) -> CompiledProgram:
-        """As a Program; machine: instead of the architecture's own."""
-        return CompiledProgram(self, machine)
+    def image(self, machine: Machine | str | None = None) -> Image:
+        """The program as a Fabric loads it.
 
-    def fabric(self, machine=None, **options) -> Fabric:
-        """A Fabric with it loaded, and the values that differ from PE to PE written."""
-        fabric = Fabric(self.program(machine), **options)
-        self.write_values(fabric)
-        return fabric
+        machine: instead of the architecture's own.  Routes are not checked for consistency, since code may change them:
+        what a check finds is a warning.
+        """
+        made = Machine.of(machine or self.arch)
+        routes = Routes(self.width, self.height, made)
+        colors = self._colors()
+        by_number = {int(color): color for color in colors.values()}
+        for number, (plane, configs) in self.routes.items():
+            for i, config in enumerate(configs):
+                config.enter(routes, by_number[number], np.nonzero(plane == i))
+        for name, number in self.host_colors.items():
+            rx, tx = ("R", HOST_SIDE) if name.startswith(TO_HOST) else (HOST_SIDE, "R")
+            routes.set(by_number[number], rx, tx, place=Place("host", 0))
 
-    def write_values(self, fabric: Fabric) -> None:
-        """Writes the values that differ from PE to PE."""
-        for part in self.per_pe:
-            item = part.values.dtype.itemsize
-            here = self.class_of == part.unit
-            now = np.zeros((self.height, self.width), part.values.dtype)
-            where = (0, 0, self.width, self.height, part.address)
-            if not here.all():
-                fabric._engine.read(*where, now.reshape(-1).view(np.uint8))
-            now[here] = part.values[here]
-            assert now.itemsize == item
-            fabric._engine.write(*where, now.reshape(-1).view(np.uint8))
+        def validate(streams: Streams | None) -> list[str]:
+            try:
+                return routes.check(None)
+            except RouteError as error:
+                return [str(error)]
+
+        return Image(
+            *(made, self.width, self.height, self.fp16, colors, self._class_images()),
+            *(self.class_of.astype(np.uint16), routes, set(self.host_colors.values()), validate),
+            per_pe=[(values.unit, values.address, values.values) for values in self.per_pe],
+        )
+
+    def _colors(self) -> dict[str, Color]:
+        """The colors in use, by a name of their own."""
+        used = set(self.routes) | set(self.host_colors.values())
+        for image in self.classes:
+            used |= set(image.queues_in.values()) | set(image.queues_out.values())
+        colors: dict[str, Color] = {}
+        for number in sorted(used):
+            name = self.color_names.get(number) or f"color{number}"
+            name = name if name not in colors else f"{name}_{number}"
+            colors[name] = Color(number, name)
+        return colors
+
+    def _class_images(self) -> list[PEImage]:
+        made: dict[str, PEImage] = {}
+        for image in self.classes:
+            name = image.name
+            while name in made:
+                name += "_"
+            made[name] = image.loadable(name, self)
+        return list(made.values())
+
+    def fabric(self, machine: Machine | str | None = None, **options) -> Fabric:
+        """A Fabric with the program loaded; options as Fabric takes them."""
+        return Fabric(self.image(machine), **options)
 
 
 _ARRAYS = ("code", "lines", "task_kind", "task_high", "task_pc")
@@ -295,110 +360,3 @@ def _image(row: dict[str, Any], arrays: dict[str, np.ndarray], index: int) -> Cl
         row[name] = {int(k): v for k, v in row[name].items()}
     row |= {name: arrays[f"class{index}.{name}"] for name in _ARRAYS}
     return ClassImage(**row, data=data)
-
-
-# --- as a Program -----------------------------------------------------------------------------------------------------
-
-
-class CompiledClass(PEClass):
-    """A class of PEs whose code is there already."""
-
-    def __init__(self, program: CompiledProgram, image: ClassImage, name: str):
-        super().__init__(program, name)
-        self.image, self.artifact = image, program.artifact
-        for queue, color in image.queues_in.items():
-            self.queues_in[queue] = program.color_of(color)
-        for queue, color in image.queues_out.items():
-            self.queues_out[queue] = program.color_of(color)
-        for task in image.tasks:
-            kind = int(image.task_kind[task.id])
-            place = Place(image.file, 0)
-            self.tasks[task.name] = Task(task.name, kind, task.id, task.name, False, False, "low", place)
-        lines = image.lines[:, 1].astype(np.int32) if len(image.lines) else np.zeros(0, np.int32)
-        self.built = Built(
-            assembler.Assembly(image.code, image.labels, lines),
-            {task.name: task.id for task in image.tasks},
-            *(image.task_kind, image.task_high, image.task_pc, image.active, image.blocked, image.data),
-        )
-
-    @property
-    def code_bytes(self) -> int:
-        return len(self.image.code) * self.program.machine.instruction_bytes
-
-    def layout(self, start: int) -> None:
-        """Addresses are there already."""
-
-    def memory_map(self) -> str:
-        return "\n".join(
-            f"  {r.address:6} {r.address + r.bytes:6} {r.bytes:6} B  {r.name}  ({r.what})" for r in self.image.memory
-        )
-
-    def build(self) -> Built:
-        assert self.built is not None
-        return self.built
-
-    def describe(self, pc: int) -> str:
-        """An instruction by its place in the source: `pe.csl:12:5 in compute (pe+40)`."""
-        if not 0 <= pc < len(self.image.lines):
-            return f"instruction {pc}"
-        file, line, column, function = (int(v) for v in self.image.lines[pc])
-        within = f" in {self.artifact.function_names[function]}" if function >= 0 else ""
-        if file < 0:
-            return f"instruction {pc}{within} of {self.name}"
-        return f"{self.artifact.files[file]}:{line}:{column}{within}"
-
-    def trap_message(self, value: int) -> str:
-        """What a trap with this value says."""
-        return self.image.messages[value] if 0 <= value < len(self.image.messages) else ""
-
-    def _rebinds(self, instruction: str) -> bool:
-        return True  # compiled code may do anything at run time
-
-
-class CompiledProgram(Program):
-    """A compiled program; what its routes may mean otherwise is a warning, as code can change them."""
-
-    def __init__(self, artifact: Artifact, machine=None):
-        super().__init__(artifact.width, artifact.height, machine or artifact.arch, artifact.fp16)
-        self.artifact = artifact
-        used = set(artifact.routes) | set(artifact.host_colors.values())
-        for image in artifact.classes:
-            used |= set(image.queues_in.values()) | set(image.queues_out.values())
-        taken: set[str] = set()
-        for color in sorted(used):
-            name = artifact.color_names.get(color) or f"color{color}"
-            name = name if name not in taken else f"{name}_{color}"
-            taken.add(name)
-            self.color(name, color)
-        for image in artifact.classes:
-            name = image.name
-            while name in self.classes:
-                name += "_"
-            self.classes[name] = CompiledClass(self, image, name)
-        self.class_of_pe = np.where(artifact.class_of == NO_CLASS, NO_CLASS, artifact.class_of).astype(np.uint16)
-        for color, (plane, configs) in artifact.routes.items():
-            for i, c in enumerate(configs):
-                self._route(color, c, np.nonzero(plane == i))
-
-    def _route(self, color: int, c: RouteConfig, where: tuple[np.ndarray, ...]) -> None:
-        if not c.rx or not c.tx or not len(where[0]):
-            return
-        file, _, line = c.at.rpartition(":")
-        filter = Filter(**c.filter) if c.filter else None
-        switch = [(rx, tx) for rx, tx in c.switch]
-        self.routes.set(
-            *(self.color_of(color), c.rx, c.tx, where[1], where[0], switch, c.ring, c.pop, c.position, filter),
-            *(c.teardown, c.swap_x, c.swap_y),
-            place=Place(file or c.at, int(line) if line.isdigit() else 0),
-        )
-
-    def layout(self) -> None:
-        self._laid_out = True
-
-    def check(self, streams=()) -> list[str]:
-        try:
-            self.warnings = self.routes.check(None)
-        except RouteError as error:
-            self.warnings = [str(error)]
-        self._checked = True
-        return self.warnings

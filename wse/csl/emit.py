@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..program.assembler import disassemble_word
-from ..program.program import NO_CLASS
+from ..program.image import NO_CLASS
 from .artifact import Artifact, ClassImage
 from .ir import ir
 from .ir import text as irtext

@@ -15,8 +15,7 @@ import numpy as np
 from .. import _engine
 from ..program import route
 from ..program.assembler import disassemble_word
-from ..program.pe_class import PEClass
-from ..program.program import Program
+from ..program.image import Image, PEImage
 from .errors import DeadlockError, FabricFault
 
 LINES = 20  # of a report
@@ -64,56 +63,45 @@ ADVICE = {
 # --- names ------------------------------------------------------------------------------------------------------------
 
 
-def code_at(pe: PEClass | None, pc: int) -> str:
-    """An instruction by class, line of its text, and label: `worker:12, main+3`."""
-    if pe is None or pe.built is None or not 0 <= pc < len(pe.built.assembly.words):
-        return f"instruction {pc}"
-    if described := pe.describe(pc):
-        return described
-    assembly = pe.built.assembly
-    before = [(index, -len(name), name) for name, index in assembly.labels.items() if index <= pc]
-    label = ""
-    if before:
-        index, _, name = max(before)
-        label = f", {name}+{pc - index}" if pc > index else f", {name}"
-    return f"{pe.name}:{assembly.lines[pc]}{label}"
+def code_at(pe: PEImage | None, pc: int) -> str:
+    """The place of an instruction in its source: `worker:12, main+3`, `pe.csl:12:5 in main`."""
+    return pe.describe(pc) if pe is not None else f"instruction {pc}"
 
 
-def _instruction(pe: PEClass | None, pc: int) -> str:
-    if pe is None or pe.built is None or not 0 <= pc < len(pe.built.assembly.words):
-        return "an operation"
-    return disassemble_word(int(pe.built.assembly.words[pc])).split(" ", 1)[0]
+def _instruction(pe: PEImage | None, pc: int) -> str:
+    word = pe.instruction(pc) if pe is not None else None
+    return "an operation" if word is None else disassemble_word(word).split(" ", 1)[0]
 
 
-def _color(program: Program, color: int) -> str:
-    for known in program.colors.values():
+def _color(image: Image, color: int) -> str:
+    for known in image.colors.values():
         if known == color:
             return f"color {known.name}"
     return f"color {color}"
 
 
-def _task(pe: PEClass | None, task: int) -> str:
-    for known in pe.tasks.values() if pe else ():
-        if known.id == task:
-            return f"task {known.name}"
+def _task(pe: PEImage | None, task: int) -> str:
+    for name, id in pe.tasks.items() if pe else ():
+        if id == task:
+            return f"task {name}"
     return f"task {task}"
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------
 
 
-def fault(program: Program, record: tuple[int, ...]) -> FabricFault:
+def fault(image: Image, record: tuple[int, ...]) -> FabricFault:
     """The error of an engine's fault record."""
     kind, x, y, color, queue, task, port, pc, cycle, detail = record
     name, sentence, _ = _engine.faults()[kind]
-    pe = program.class_at(x, y)
+    pe = image.class_at(x, y)
     parts = [f"PE ({x}, {y})", f"cycle {cycle}"]
     if pc >= 0:
         parts.append(f"{_instruction(pe, pc)} at {code_at(pe, pc)}")
     if task >= 0:
         parts.append(_task(pe, task))
     if color >= 0:
-        parts.append(_color(program, color))
+        parts.append(_color(image, color))
     if queue >= 0:
         parts.append(f"queue {queue}")
     if port >= 0:
@@ -121,7 +109,7 @@ def fault(program: Program, record: tuple[int, ...]) -> FabricFault:
     if what := _detail(name, detail):
         parts.append(what)
     advice = ADVICE[name]
-    if name == "TRAP" and pe is not None and (message := pe.trap_message(detail)):
+    if name == "TRAP" and pe is not None and (message := pe.message(detail)):
         sentence, advice = message, ""
         parts.pop()
     return FabricFault(
@@ -148,19 +136,19 @@ def _detail(name: str, detail: int) -> str:
 # --- deadlock ---------------------------------------------------------------------------------------------------------
 
 
-def deadlock(program: Program, engine: _engine.Engine) -> DeadlockError:
+def deadlock(image: Image, engine: _engine.Engine) -> DeadlockError:
     """The report of a fabric in which nothing can move."""
     count = engine.waits(np.empty(0, np.uint8))
     room = np.zeros(min(count, _ROOM), WAIT)
     engine.waits(room.view(np.uint8))
-    return Deadlock(program, room, count, engine.last_activity()).error()
+    return Deadlock(image, room, count, engine.last_activity()).error()
 
 
 class Deadlock:
     """The graph of waits.  A node is an index of `waits`; edges are found when asked for."""
 
-    def __init__(self, program: Program, waits: np.ndarray, count: int, cycle: int):
-        self.program, self.count, self.cycle = program, count, cycle
+    def __init__(self, image: Image, waits: np.ndarray, count: int, cycle: int):
+        self.image, self.count, self.cycle = image, count, cycle
         self.waits = waits[np.argsort(waits["pe"], kind="stable")]
         self.pes = self.waits["pe"].astype(np.int64)
         self.steps = 0
@@ -309,7 +297,7 @@ class Deadlock:
     def positions(self, color: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """The rx and tx masks of the color's switch positions."""
         if color not in self._positions:
-            plane = self.program.routes.planes.get(color)
+            plane = self.image.routes.planes.get(color)
             if plane is None:
                 return []
             last = int((plane >> np.uint64(_engine.ROUTE_LAST) & np.uint64(3)).max())
@@ -319,7 +307,7 @@ class Deadlock:
     def upstream(self, pe: int, color: int, until: Container[int] = ()) -> Iterator[tuple[int, bool]]:
         """The routers, nearest first, by which the color's routes lead to this PE's ramp, and whether they take it from
         their own ramp; not beyond those of `until`.  A switch's position is not known here: any counts."""
-        width, height = self.program.width, self.program.height
+        width, height = self.image.width, self.image.height
         seen, queue = {(pe, _engine.RAMP)}, deque([(pe, _engine.RAMP)])
         while queue and self.steps < _STEPS:
             self.steps += 1
@@ -363,11 +351,11 @@ class Deadlock:
             lines.append(self.line(nodes[0], None) + more)
         return lines
 
-    def class_of(self, pe: int) -> PEClass | None:
-        return self.program.class_at(pe % self.program.width, pe // self.program.width)
+    def class_of(self, pe: int) -> PEImage | None:
+        return self.image.class_at(pe % self.image.width, pe // self.image.width)
 
     def place(self, pe: int) -> str:
-        return f"PE ({pe % self.program.width}, {pe // self.program.width})"
+        return f"PE ({pe % self.image.width}, {pe // self.image.width})"
 
     def line(self, node: int, after: int | None) -> str:
         """`PE (1, 0) main thread (fmovs, worker:12, main+3) waits for ..., which ... would ...`"""
@@ -376,7 +364,7 @@ class Deadlock:
     def who(self, node: int) -> str:
         w = self.waits[node]
         pe = int(w["pe"])
-        who, number, color = int(w["who"]), int(w["id"]), _color(self.program, int(w["color"]))
+        who, number, color = int(w["who"]), int(w["id"]), _color(self.image, int(w["color"]))
         place, code = self.place(pe), self.code(w)
         if who == _engine.WAIT_MAIN:
             return f"{place} main thread{code}"
@@ -397,7 +385,7 @@ class Deadlock:
     def why(self, node: int, after: int | None) -> str:
         w = self.waits[node]
         why, pe = int(w["why"]), int(w["pe"])
-        color, queue, on = _color(self.program, int(w["color"])), int(w["queue"]), self.place(int(w["on_pe"]))
+        color, queue, on = _color(self.image, int(w["color"])), int(w["queue"]), self.place(int(w["on_pe"]))
         port = _PORT_NAMES[int(w["port"]) % 5]
         if why == _engine.FOR_WAVELET:
             return f"a wavelet in input queue {queue} ({color}){self._sender(pe, int(w['color']), after)}"
@@ -406,7 +394,7 @@ class Deadlock:
                 return f"room in output queue {queue} ({color})"
             if int(w["port"]) == _engine.RAMP and w["who"] == _engine.WAIT_ROUTER:
                 return f"room in the input queue of {color} at {on}"
-            if int(w["color"]) in self.program.host_colors and w["who"] == _engine.WAIT_ROUTER:
+            if int(w["color"]) in self.image.host_colors and w["who"] == _engine.WAIT_ROUTER:
                 return f"the host to ask for {color}"
             return f"room in the router of {on} ({color} from {port})"
         if why == _engine.FOR_READER:

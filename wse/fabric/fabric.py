@@ -14,8 +14,8 @@ from .._version import __version__
 from ..errors import ConfigError, ProgramError, RouteError
 from ..machine import isa
 from ..program import route
-from ..program.pe_class import PEClass
-from ..program.program import NO_CLASS, Program
+from ..program.image import NO_CLASS, Image, PEImage
+from ..program.program import Program
 from ..program.symbol import DTYPES, Color, Symbol
 from . import diagnosis
 from .errors import DeadlockError, FabricFault
@@ -47,7 +47,7 @@ class Fabric:
 
     def __init__(
         self,
-        program: Program,
+        program: Program | Image,
         threads: int = 1,
         trace: int = 0,
         bins: int = 64,
@@ -60,9 +60,9 @@ class Fabric:
                 raise ConfigError(f"{name} is an integer of at least {least}, not {value!r}")
             if value >= 1 << 31:
                 raise ConfigError(f"{name} is at most {(1 << 31) - 1}, not {value}")
-        program.check(streams=None)
-        self.program, self.machine = program, program.machine
-        self.width, self.height = program.width, program.height
+        image = program.image() if isinstance(program, Program) else program
+        self.program, self.image, self.machine = program, image, image.machine
+        self.width, self.height = image.width, image.height
         self.streams: list[StreamIn | StreamOut] = []
         self._edge_checked = False
         self._traced = trace > 0
@@ -73,7 +73,7 @@ class Fabric:
                 self.width,
                 self.height,
                 self.machine.values(),
-                fp16=isa.FP16[program.fp16],
+                fp16=isa.FP16[image.fp16],
                 threads=threads,
                 trace=trace,
                 bins=bins,
@@ -88,11 +88,9 @@ class Fabric:
         self._load()
 
     def _load(self) -> None:
-        engine, program = self._engine, self.program
-        for pe in program.classes.values():
-            built = pe.built
-            assert built is not None  # program.check built it
-            number, at = isa.highest_dsr(built.assembly.words)
+        engine, image = self._engine, self.image
+        for pe in image.classes:
+            number, at = isa.highest_dsr(pe.words)
             if number >= self.machine.dsrs_per_file:
                 raise ProgramError(
                     f"{pe.describe(at)} of {pe.label} names DSR {number} of a file: "
@@ -103,28 +101,37 @@ class Fabric:
                 for queue, color in bound.items():
                     plane[queue] = color
             engine.add_class(
-                built.assembly.words,
+                pe.words,
                 iq_color=queues[0],
                 oq_color=queues[1],
-                task_kind=built.kinds,
-                task_priority=built.priorities,
-                task_pc=built.entries,
-                active=built.active,
-                blocked=built.blocked,
+                task_kind=pe.task_kind,
+                task_priority=pe.task_priority,
+                task_pc=pe.task_pc,
+                active=pe.active,
+                blocked=pe.blocked,
             )
-        for filter in program.routes.filters:
+        for filter in image.routes.filters:
             engine.add_filter(*filter.fields())
-        for color in program.colors.values():
-            config = program.routes.planes.get(color)
+        for color in image.colors.values():
+            config = image.routes.planes.get(color)
             unused = np.zeros((self.height, self.width), np.uint64)
             engine.set_routes(int(color), unused if config is None else config)
-        for host_color in program.host_colors:
+        for host_color in image.host_colors:
             engine.set_host(int(host_color))
-        engine.set_classes(program.class_of_pe)
-        for index, pe in enumerate(program.classes.values()):
-            assert pe.built is not None
-            for address, data in pe.built.data:
+        engine.set_classes(image.class_of_pe)
+        for index, pe in enumerate(image.classes):
+            for address, data in pe.data:
                 engine.fill_class(index, address, data)
+        for index, address, values in image.per_pe:
+            self._write_class(index, address, values)
+
+    def _write_class(self, index: int, address: int, values: np.ndarray) -> None:
+        """Writes values [height, width] to the PEs of one class."""
+        here = self.image.class_of_pe == index
+        data = np.ascontiguousarray(values)[:, :, None].view(np.uint8)
+        if not here.all():
+            data = np.where(here[:, :, None], data, self.read_bytes(address, data.shape[2]))
+        self.write_bytes(address, data)
 
     # Host copies.
 
@@ -223,6 +230,34 @@ class Fabric:
         words = np.ascontiguousarray(np.broadcast_to(np.asarray(values, np.uint32), (h, w)))
         self._engine.set_register(x, y, w, h, register, words)
 
+    def read_bytes(
+        self, address: int, size: int, x: int = 0, y: int = 0, w: int | None = None, h: int | None = None
+    ) -> np.ndarray:
+        """uint8 [h, w, size]: memory of a rectangle's PEs (default: all from (x, y)) from a byte address on."""
+        w, h = self._extent(x, y, w, h)
+        self._check_bytes(address, size)
+        memory = np.empty((h, w, size), np.uint8)
+        if size:
+            self._engine.read(x, y, w, h, address, memory.reshape(-1))
+        return memory
+
+    def write_bytes(self, address: int, memory, x: int = 0, y: int = 0) -> None:
+        """Writes uint8 [h, w, size] to the memory of the PEs from (x, y), from a byte address on."""
+        memory = np.ascontiguousarray(memory)
+        if memory.ndim != 3 or memory.dtype != np.uint8:
+            raise ProgramError(f"bytes to write are uint8 [h, w, size], not {memory.dtype} {list(memory.shape)}")
+        h, w, size = memory.shape
+        self._extent(x, y, w, h)
+        self._check_bytes(address, size)
+        if size:
+            self._engine.write(x, y, w, h, address, memory.reshape(-1))
+
+    def _check_bytes(self, address: int, size: int) -> None:
+        if not 0 <= address <= address + size <= _engine.SRAM:
+            raise ProgramError(
+                f"{size} bytes from address {address} on are not in the {_engine.SRAM} bytes of a PE's memory"
+            )
+
     # Streams at the edge.
 
     def stream_in(
@@ -244,7 +279,7 @@ class Fabric:
         wait at the edge behind the next one while the fabric is busy; what would be more arrives later.
         """
         color, side = self._edge(x, y, port, color)
-        plane = self.program.routes.planes.get(color)
+        plane = self.image.routes.planes.get(color)
         if plane is None or not int(route.rx_masks(plane[y : y + 1, x : x + 1])[0, 0]) >> side & 1:
             raise RouteError(
                 f"{route.name_of(color)} goes nowhere: it enters PE ({x}, {y}) by {port}, "
@@ -272,13 +307,13 @@ class Fabric:
 
     def _edge(self, x: int, y: int, port: str, color) -> tuple[Color, int]:
         self._extent(x, y, 1, 1)
-        color = self.program.color_of(color)
+        color = self.image.color_of(color)
         if port not in route.PORTS[:4] or len(port) != 1:
             raise ProgramError(f"a stream is attached to port N, E, S or W, not {port!r}")
         side = route.PORTS.index(port)
         dx, dy = route.STEP[side]
         outside = not (0 <= x + dx < self.width and 0 <= y + dy < self.height)
-        if not outside and color not in self.program.host_colors:
+        if not outside and color not in self.image.host_colors:
             raise ProgramError(
                 f"port {port} of PE ({x}, {y}) leads to PE ({x + dx}, {y + dy}): streams are for the edge"
             )
@@ -319,12 +354,12 @@ class Fabric:
 
     def _host(self, color, port: str, x: int, y: int, w: int, h: int) -> tuple[Color, int]:
         self._extent(x, y, w, h)
-        color = self.program.color_of(color)
+        color = self.image.color_of(color)
         if port not in route.PORTS[:4] or len(port) != 1:
             raise ProgramError(f"a stream is attached to port N, E, S or W, not {port!r}")
         left = (y, self.width - x - w, self.height - y - h, x)[route.PORTS.index(port)]
         line = h if port in "NS" else w
-        if color not in self.program.host_colors and (left or line > 1):
+        if color not in self.image.host_colors and (left or line > 1):
             raise ProgramError(
                 f"{route.name_of(color)} is no host color, and port {port} of the {w} x {h} PEs at ({x}, {y}) "
                 "does not lead off the edge: call Program.host_color"
@@ -333,14 +368,19 @@ class Fabric:
 
     # Running.
 
-    def launch(self, task: str, x: int = 0, y: int = 0, w: int | None = None, h: int | None = None) -> None:
-        """Activates a task, by name, on a rectangle of PEs (default: all from (x, y))."""
+    def launch(self, task: str | int, x: int = 0, y: int = 0, w: int | None = None, h: int | None = None) -> None:
+        """Activates a task, by name or id, on a rectangle of PEs (default: all from (x, y))."""
         w, h = self._extent(x, y, w, h)
-        ids: dict[int, PEClass] = {}
+        if isinstance(task, int):
+            if not 0 <= task < _engine.TASKS:
+                raise ProgramError(f"a task is 0 to {_engine.TASKS - 1}, not {task}")
+            self._engine.activate(x, y, w, h, task)
+            return
+        ids: dict[int, PEImage] = {}
         for pe in self._classes(x, y, w, h, f"task {task}"):
             if task not in pe.tasks:
                 raise ProgramError(f"{pe.label} has no task {task!r}; its tasks are {', '.join(pe.tasks) or 'none'}")
-            ids[pe.tasks[task].id] = pe
+            ids[pe.tasks[task]] = pe
         if len(ids) > 1:
             first, second = list(ids.items())[:2]
             raise ProgramError(
@@ -368,7 +408,7 @@ class Fabric:
         if on_deadlock not in ("raise", "return"):
             raise ConfigError(f'on_deadlock is "raise" or "return", not {on_deadlock!r}')
         if not self._edge_checked:
-            self.program.check(self._attached())
+            self.image.check(self._attached())
             self._edge_checked = True
         limit = FOREVER if max_cycles is None else min(FOREVER, self.cycle + max_cycles)
         started = time.perf_counter()
@@ -376,15 +416,14 @@ class Fabric:
             ended = self._chunks(limit, progress)
         except KeyboardInterrupt as interrupt:
             self._wall_seconds += time.perf_counter() - started
-            interrupt.run = self._measure("interrupted")  # type: ignore[attr-defined]
+            interrupt.run = self.measure("interrupted")  # type: ignore[attr-defined]
             raise
         self._wall_seconds += time.perf_counter() - started
-        run = self._measure(ended)
-        error: DeadlockError | FabricFault
         if ended == "fault":
-            error = diagnosis.fault(self.program, self._engine.fault())
-        elif ended == "deadlock" and on_deadlock == "raise":
-            error = diagnosis.deadlock(self.program, self._engine)
+            raise self.fault()
+        run = self.measure(ended)
+        if ended == "deadlock" and on_deadlock == "raise":
+            error = diagnosis.deadlock(self.image, self._engine)
         else:
             return run
         error.run = run
@@ -406,14 +445,33 @@ class Fabric:
             spent = time.perf_counter() - started
             chunk = int(min(max(chunk * min(4.0, _CHUNK_SECONDS / max(spent, 1e-6)), 1), 2**40))
 
+    def advance(self, cycles: int) -> Literal["fault", "quiet", "limit"]:
+        """Runs for at most `cycles`, for hosts that act between them, and says why it stopped.
+
+        "quiet": nothing can move without the host, done or deadlocked.  "fault": `fault` has the error.
+        """
+        status = self._engine.run(self.cycle + cycles)
+        return "fault" if status == _engine.FAULTED else "quiet" if status == _engine.QUIET else "limit"
+
+    def fault(self) -> FabricFault:
+        """The error of the fault that ended a run, with what was measured as its `run`."""
+        error = diagnosis.fault(self.image, self._engine.fault())
+        error.run = self.measure("fault")
+        return error
+
     def deadlock(self) -> DeadlockError | None:
         """The report of a run that returned as deadlocked; None if nothing waits."""
-        return diagnosis.deadlock(self.program, self._engine) if self._engine.pending() & _DEADLOCKED else None
+        return diagnosis.deadlock(self.image, self._engine) if self._engine.pending() & _DEADLOCKED else None
 
     @property
     def cycle(self) -> int:
         """Now."""
         return self._engine.cycle()
+
+    @property
+    def last_activity(self) -> int:
+        """The cycle in which something moved last."""
+        return self._engine.last_activity()
 
     @property
     def host_signals(self) -> np.ndarray:
@@ -437,14 +495,10 @@ class Fabric:
     def profile(self) -> dict[str, np.ndarray]:
         """By class, uint64 [instruction, 2]: cycles from the issue of an instruction to that of the next, and how
         often it was issued, over all PEs of the class.  Asynchronous operations count while the thread waits only."""
-        names = [(name, pe.built) for name, pe in self.program.classes.items()]
-        return {
-            name: self._engine.profile_of(index, len(built.assembly.words))
-            for index, (name, built) in enumerate(names)
-            if built is not None
-        }
+        return {pe.name: self._engine.profile_of(index, len(pe.words)) for index, pe in enumerate(self.image.classes)}
 
-    def _measure(self, ended: str) -> Run:
+    def measure(self, ended: str = "done") -> Run:
+        """What was measured since the fabric was made.  ended: why the run stopped, for Run.ended."""
         engine, machine = self._engine, self.machine
         counters = np.asarray(engine.plane(_engine.PLANE_COUNTERS))
         opcodes = np.asarray(engine.plane(_engine.PLANE_OPCODES))
@@ -474,8 +528,8 @@ class Fabric:
 
     def _names(self) -> dict[str, dict[str, int]]:
         """What a trace calls tasks and colors by."""
-        tasks = {task.name: task.id for pe in self.program.classes.values() for task in pe.tasks.values()}
-        return {"tasks": tasks, "colors": {name: int(color) for name, color in self.program.colors.items()}}
+        tasks = {name: id for pe in self.image.classes for name, id in pe.tasks.items()}
+        return {"tasks": tasks, "colors": {name: int(color) for name, color in self.image.colors.items()}}
 
     def _events(self) -> np.ndarray:
         return self._as_events(self._engine.trace())
@@ -499,21 +553,20 @@ class Fabric:
             )
         return w, h
 
-    def _classes(self, x: int, y: int, w: int, h: int, what: str) -> list[PEClass]:
+    def _classes(self, x: int, y: int, w: int, h: int, what: str) -> list[PEImage]:
         self._extent(x, y, w, h)
-        found = np.unique(self.program.class_of_pe[y : y + h, x : x + w])
+        found = np.unique(self.image.class_of_pe[y : y + h, x : x + w])
         if found[-1] == NO_CLASS:
-            where = self.program.class_of_pe[y : y + h, x : x + w] == NO_CLASS
+            where = self.image.class_of_pe[y : y + h, x : x + w] == NO_CLASS
             dy, dx = divmod(int(np.argmax(where)), w)
             raise ProgramError(f"PE ({x + dx}, {y + dy}) has no class, and so no {what}: place one there")
-        classes = list(self.program.classes.values())
-        return [classes[i] for i in found]
+        return [self.image.classes[i] for i in found]
 
     def _find(self, symbol: str, x: int, y: int, w: int, h: int) -> Symbol:
         """The array of that name in all classes of the rectangle, which must agree about it."""
         found: Symbol | None = None
         for pe in self._classes(x, y, w, h, f"array {symbol}"):
-            have = pe.symbols.get(symbol) or self.program.shared.get(symbol)
+            have = pe.symbols.get(symbol) or self.image.shared.get(symbol)
             if have is None:
                 raise ProgramError(f"{pe.label} has no array {symbol!r}: it has {', '.join(pe.symbols) or 'none'}")
             if found is None:

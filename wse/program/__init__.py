@@ -4,6 +4,7 @@ program     Program: a grid of PEs with their classes, colors and routes
 pe_class    PEClass: arrays, descriptors, tasks and code shared by PEs
 symbol      named colors and arrays
 dsd         data structure descriptors (mem1d, mem4d, fabin, fabout, fifo)
+image       programs that are ready to load, from the builder or from compiled CSL
 route       router configurations, filters and their checks
 assembler   text to instruction words and back
 """

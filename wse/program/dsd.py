@@ -27,14 +27,8 @@ class Then:
     unblock: Any = None
 
     def encode(self, task: Callable[[Any], int]) -> int:
-        bits = isa.OPT_ASYNC if self.asynchronous else 0
-        if self.ut is not None:
-            bits |= isa.OPT_UT_GIVEN | self.ut << isa.OPT_UT
-        if self.activate is not None:
-            bits |= isa.OPT_THEN_ACTIVATE << isa.OPT_THEN | task(self.activate) << isa.OPT_TASK
-        if self.unblock is not None:
-            bits |= isa.OPT_THEN_UNBLOCK << isa.OPT_THEN | task(self.unblock) << isa.OPT_TASK
-        return bits
+        tasks = [None if which is None else task(which) for which in (self.activate, self.unblock)]
+        return pack_options(self.asynchronous, self.ut, *tasks)
 
 
 def async_(ut: int | None = None, activate=None, unblock=None) -> Then:
@@ -75,9 +69,8 @@ class Descriptor:
         control = isa.ON_CONTROL_NONE
         if self.on_control:
             what, which = self.on_control
-            control = _ON_CONTROL[what] | (task(which) << 2 if which is not None else 0)
-        return struct.pack(
-            "<BBBBHHhHBBH",
+            control = pack_on_control(what, None if which is None else task(which))
+        return pack_dsr(
             *(self.kind, self.flags, self.queue, self.color or 0),
             *(base, self.length, self.stride, options),
             *(self.xdsr or 0, control, self.index),
@@ -86,17 +79,14 @@ class Descriptor:
     def encode_xdsr(self, task: Callable[[Any], int]) -> bytes | None:
         """The 16 bytes of the XDSR, None if the kind has none."""
         if self.kind == isa.DSD_MEM4D:
-            pad = 4 - len(self.extents)
-            # dimensions that are not there have extent 1, and a stride by which a saved address goes on after the walk
-            beyond = (self.extents[0] * self.strides[0] + 0x8000 & 0xFFFF) - 0x8000
-            return struct.pack("<4H4h", *(1,) * pad, *self.extents, *(beyond,) * pad, *self.strides)
+            return pack_tensor(self.extents, self.strides)
         if self.array is None:
             return None
         if self.kind == isa.DSD_CIRCULAR:
-            return struct.pack("<HH12x", self.array.address, self.array.nbytes)
+            return pack_circle(self.array.address, self.array.nbytes)
         if self.kind == isa.DSD_FIFO:
-            tasks = [NO_TASK if which is None else task(which) for which in (self.activate_push, self.activate_pop)]
-            return struct.pack("<HHHHBB6x", self.array.address, self.array.size, 0, 0, *tasks)
+            tasks = [None if which is None else task(which) for which in (self.activate_push, self.activate_pop)]
+            return pack_fifo(self.array.address, self.array.size, *tasks)
         return None
 
     @property
@@ -104,11 +94,74 @@ class Descriptor:
         return self.kind in (isa.DSD_MEM4D, isa.DSD_CIRCULAR, isa.DSD_FIFO)
 
 
+# The formats of csrc/tables/isa.h; nothing else packs them.
+
 _ON_CONTROL = {
     "terminate": isa.ON_CONTROL_TERMINATE,
     "activate": isa.ON_CONTROL_ACTIVATE,
     "unblock": isa.ON_CONTROL_UNBLOCK,
 }
+
+
+def pack_dsr(
+    kind: int,
+    flags: int,
+    queue: int,
+    color: int,
+    base: int,
+    length: int,
+    stride: int,
+    options: int,
+    xdsr: int = 0,
+    control: int = isa.ON_CONTROL_NONE,
+    index: int = 0,
+) -> bytes:
+    """The 16 bytes of a DSR.
+
+    base: byte address.  length: elements.  stride: elements with DSD_ELEMENTS in flags, else bytes.
+    """
+    return struct.pack(
+        "<BBBBHHHHBBH", kind, flags, queue, color, base, length, stride & 0xFFFF, options, xdsr, control, index
+    )
+
+
+def pack_options(asynchronous: bool, ut: int | None, activate: int | None, unblock: int | None) -> int:
+    """Options of an operation, as its instruction and its DSR hold them.  ut: microthread; the others are task ids."""
+    bits = isa.OPT_ASYNC if asynchronous else 0
+    if ut is not None:
+        bits |= isa.OPT_UT_GIVEN | ut << isa.OPT_UT
+    if activate is not None:
+        bits |= isa.OPT_THEN_ACTIVATE << isa.OPT_THEN | activate << isa.OPT_TASK
+    if unblock is not None:
+        bits |= isa.OPT_THEN_UNBLOCK << isa.OPT_THEN | unblock << isa.OPT_TASK
+    return bits
+
+
+def pack_on_control(what: str, task: int | None) -> int:
+    """What a control wavelet does to the operation that reads it: "terminate", or "activate" or "unblock" a task."""
+    return _ON_CONTROL[what] | (task or 0) << 2
+
+
+def pack_tensor(extents: Sequence[int], strides: Sequence[int]) -> bytes:
+    """The XDSR of a mem4d: up to four extents in elements and strides in bytes, the slowest index first.
+
+    Missing dimensions have extent 1; their stride is the length of the whole access, by which a saved address advances.
+    """
+    missing = 4 - len(extents)
+    whole = extents[0] * strides[0] if extents else 0
+    words = [*(1,) * missing, *extents, *(whole,) * missing, *strides]
+    return struct.pack("<8H", *(word & 0xFFFF for word in words))
+
+
+def pack_circle(start: int, size: int) -> bytes:
+    """The XDSR of a circular buffer: byte address and bytes."""
+    return struct.pack("<HH12x", start, size)
+
+
+def pack_fifo(start: int, capacity: int, activate_push: int | None, activate_pop: int | None) -> bytes:
+    """The XDSR of an empty FIFO: byte address, capacity in elements, tasks that a push or a pop activates."""
+    tasks = [NO_TASK if task is None else task for task in (activate_push, activate_pop)]
+    return struct.pack("<HHHHBB6x", start, capacity, 0, 0, *tasks)
 
 
 def mem1d(

@@ -15,6 +15,7 @@ from ..machine import isa
 from ..machine.parameters import Machine, did_you_mean
 from . import assembler, route
 from .dsd import BYTES, Descriptor
+from .image import PEImage
 from .route import Place, caller
 from .symbol import NAME, Color, Symbol
 
@@ -248,16 +249,6 @@ class PEClass:
         self.program.changed()
         return symbol
 
-    # For reports.
-
-    def describe(self, pc: int) -> str:
-        """The place of an instruction in a source of a higher language; "" if the code is its own source."""
-        return ""
-
-    def trap_message(self, value: int) -> str:
-        """What a trap with this value means; "" if only the program knows."""
-        return ""
-
     # Building.
 
     @property
@@ -326,6 +317,20 @@ class PEClass:
         self.built = built
         return built
 
+    def image(self) -> PEImage:
+        """The class as a Fabric loads it; `build` must have been called."""
+        built = self.built
+        assert built is not None
+        return PEImage(
+            *(self.name, built.assembly.words, built.kinds, built.priorities, built.entries),
+            *(built.active, built.blocked, built.data),
+            {queue: int(color) for queue, color in self.queues_in.items()},
+            {queue: int(color) for queue, color in self.queues_out.items()},
+            *(built.tasks, self.symbols),
+            locate=lambda pc: locate(self.name, built.assembly, pc),
+            message=lambda value: "",  # only the program knows what its traps mean
+        )
+
     def _task_number(self, descriptor: str, tasks: dict[str, int]):
         def number(task) -> int:
             if isinstance(task, str):
@@ -372,6 +377,16 @@ class PEClass:
 
     def _rebinds(self, instruction: str) -> bool:
         return any(statement.name == instruction for statement in self.source.statements)
+
+
+def locate(name: str, assembly: assembler.Assembly, pc: int) -> str:
+    """An instruction by class, line of its text, and label: `worker:12, main+3`."""
+    before = [(index, -len(label), label) for label, index in assembly.labels.items() if index <= pc]
+    where = f"{name}:{assembly.lines[pc]}"
+    if not before:
+        return where
+    index, _, label = max(before)
+    return f"{where}, {label}+{pc - index}" if pc > index else f"{where}, {label}"
 
 
 def place_symbols(symbols: Iterable[Symbol], at: int) -> int:

@@ -16,13 +16,12 @@ import numpy as np
 
 from ..errors import ProgramError
 from ..machine import isa
-from ..machine.parameters import Machine, did_you_mean
+from ..machine.parameters import Machine
 from . import route
+from .image import NO_CLASS, Image, check_size, find_color
 from .pe_class import PEClass, place_symbols
 from .route import Filter, Index, caller
 from .symbol import NAME, Color, Symbol
-
-NO_CLASS = 0xFFFF
 
 
 class Program:
@@ -36,13 +35,7 @@ class Program:
     def __init__(self, width: int, height: int, machine: str | Machine = "wse3", fp16: str = "f16"):
         self.machine = Machine.of(machine)
         self.machine.check_executable()
-        wide, high = self.machine.fabric_width, self.machine.fabric_height
-        if not 1 <= width <= wide or not 1 <= height <= high:
-            raise ProgramError(
-                f"a program for {self.machine.name} has 1 x 1 to {wide} x {high} PEs, not {width} x {height}"
-            )
-        if fp16 not in isa.FP16:
-            raise ProgramError(f"fp16 is one of {', '.join(isa.FP16)}, not {fp16!r}")
+        check_size(self.machine, width, height, fp16)
         self.width, self.height, self.fp16 = int(width), int(height), fp16
         self.colors: dict[str, Color] = {}
         self.classes: dict[str, PEClass] = {}
@@ -85,10 +78,7 @@ class Program:
 
     def color_of(self, color: Any) -> Color:
         """The declared color of a name or number."""
-        for known in self.colors.values():
-            if color == known.name if isinstance(color, str) else color is not None and int(color) == known:
-                return known
-        raise ProgramError(f"there is no color {color!r} in the program: {did_you_mean(str(color), self.colors)}")
+        return find_color(self.colors, color)
 
     def host_color(self, color) -> None:
         """Makes a host color of it: every side of every router leads to the host, as if each PE were at the edge.
@@ -197,6 +187,19 @@ class Program:
         self.warnings += self._check_ramps(dynamic)
         self._checked = True
         return self.warnings
+
+    def image(self) -> Image:
+        """The program as a Fabric loads it; raises what `check` raises.
+
+        Classes, colors and routes are shared with the program: what is changed there later is not loaded, but counts in
+        later checks.
+        """
+        self.check(streams=None)
+        return Image(
+            *(self.machine, self.width, self.height, self.fp16, self.colors),
+            [pe.image() for pe in self.classes.values()],
+            *(self.class_of_pe, self.routes, self.host_colors, self.check, self.shared),
+        )
 
     def _check_ramps(self, dynamic: bool) -> list[str]:
         warnings = []

@@ -20,7 +20,8 @@ from functools import partial
 
 import numpy as np
 
-from .device import HOST_SIDE, Device, Rectangle
+from ..csl.artifact import HOST_SIDE
+from .device import Device, Rectangle
 
 SETTLE_CYCLES = 20_000  # before a copy, for a program that never rests
 GAP_CYCLES = 1_000  # between two streams to the device

@@ -17,15 +17,12 @@ from .. import _engine
 from ..csl import profile
 from ..csl.artifact import RPC_ARGUMENTS, RPC_SELECTOR, RPC_TASK, Artifact, ClassImage, Variable
 from ..errors import ConfigError, ProgramError
-from ..fabric import diagnosis
-from ..fabric.errors import DeadlockError, FabricFault
+from ..fabric.errors import DeadlockError
 from ..fabric.fabric import Fabric
 from ..fabric.run import Run
-from ..program.program import NO_CLASS
+from ..program.image import NO_CLASS
 from ..program.symbol import DTYPES
 
-HOST_SIDE = "W"  # the side of a router where host streams enter and leave
-TO_DEVICE, TO_HOST = "MEMCPYH2D", "MEMCPYD2H"  # how names of streaming colors begin
 _FIRST_CHUNK, _LAST_CHUNK = 256, 1 << 16  # cycles between two looks at what the host waits for
 _MANY_PES = 4096  # a fabric of more is worth a thread for each processor
 
@@ -60,13 +57,7 @@ class Device:
         self.width, self.height = artifact.width, artifact.height
         if threads is None:
             threads = (os.cpu_count() or 1) if self.width * self.height > _MANY_PES else 1
-        self.program = artifact.program()
-        for name, color in artifact.host_colors.items():
-            rx, tx = ("R", HOST_SIDE) if name.startswith(TO_HOST) else (HOST_SIDE, "R")
-            self.program.route(color, rx=rx, tx=tx)
-            self.program.host_color(color)
-        self.fabric = Fabric(self.program, threads=threads)
-        artifact.write_values(self.fabric)
+        self.fabric = Fabric(artifact.image(), threads=threads)
         if profile.wanted():
             self.fabric.keep_profile()
         self.last: Run | None = None
@@ -135,14 +126,10 @@ class Device:
         return [(address, np.logical_or.reduce(planes)) for address, planes in found.items()]
 
     def _read(self, address: int, at: Rectangle, size: int) -> np.ndarray:
-        memory = np.empty((at.h, at.w, size), np.uint8)
-        if size:
-            self.fabric._engine.read(at.x, at.y, at.w, at.h, address, memory.reshape(-1))
-        return memory
+        return self.fabric.read_bytes(address, size, at.x, at.y, at.w, at.h)
 
     def _write(self, address: int, at: Rectangle, memory: np.ndarray) -> None:
-        if memory.size:
-            self.fabric._engine.write(at.x, at.y, at.w, at.h, address, np.ascontiguousarray(memory).reshape(-1))
+        self.fabric.write_bytes(address, memory, at.x, at.y)
 
     def symbol(self, x: int, y: int, name: str) -> tuple[Variable, bytes]:
         """A variable of one PE, exported, published, or only there, and its bytes."""
@@ -179,7 +166,7 @@ class Device:
             raise ConfigError(f"no PE publishes a function {name!r}: @export_symbol it in a comptime block")
         for row in range(self.height):
             for x, w in runs_of(started[row]):
-                self.fabric._engine.activate(x, row, w, 1, RPC_TASK)
+                self.fabric.launch(RPC_TASK, x, row, w, 1)
         return started
 
     def _fill(self, address: int, data: bytes, here: np.ndarray) -> None:
@@ -212,33 +199,26 @@ class Device:
             most = chunk if end is None else min(chunk, end - self.cycle)
             if most <= 0:
                 return False
-            status = self.fabric._engine.run(self.cycle + most)
-            if status == _engine.FAULTED:
-                raise self._fault()
-            if status == _engine.QUIET:
+            stopped = self.fabric.advance(most)
+            if stopped == "fault":
+                error = self.fabric.fault()
+                self.last = error.run
+                raise error
+            if stopped == "quiet":
                 return until is not None and bool(until())
             chunk = min(chunk * 2, _LAST_CHUNK)
-
-    def _fault(self) -> FabricFault:
-        error = diagnosis.fault(self.program, self.fabric._engine.fault())
-        error.run = self.measure("fault")
-        return error
 
     def deadlock(self, what: str) -> DeadlockError:
         """The error for a host that waits for something which nothing on the fabric will bring about any more."""
         report = self.fabric.deadlock()
-        why = (
-            str(report)
-            if report
-            else f"no PE has anything left to do since cycle {self.fabric._engine.last_activity()}"
-        )
+        why = str(report) if report else f"no PE has anything left to do since cycle {self.fabric.last_activity}"
         error = DeadlockError(f"{what}\n{why}", report.cycle if report else [], report.waits if report else 0)
         error.run = self.measure("deadlock")
         return error
 
     def measure(self, ended: str = "done") -> Run:
         """What was measured so far."""
-        self.last = self.fabric._measure(ended)
+        self.last = self.fabric.measure(ended)
         return self.last
 
 

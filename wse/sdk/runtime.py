@@ -15,11 +15,11 @@ import numpy as np
 
 from .._engine import SRAM
 from ..csl import profile
-from ..csl.artifact import Artifact
+from ..csl.artifact import TO_DEVICE, TO_HOST, Artifact
 from ..errors import ConfigError
 from . import simlog, transfer
 from .commands import SETTLE_CYCLES, Commands, Stream, Task
-from .device import TO_DEVICE, TO_HOST, Device, Rectangle
+from .device import Device, Rectangle
 from .transfer import MemcpyDataType, MemcpyOrder
 
 # At the end, for a program that is not driven by commands: so many cycles, or fewer on many PEs.
@@ -333,9 +333,7 @@ class SdkRuntime:
 
     def dump_core(self, corefile: str) -> None:
         """Writes the memory of all PEs, uint8 [h, w, bytes], as a compressed NumPy file of that name."""
-        at = self.device.everything
-        memory = np.empty((at.h, at.w, SRAM), np.uint8)
-        self.device.fabric._engine.read(0, 0, at.w, at.h, 0, memory.reshape(-1))
+        memory = self.device.fabric.read_bytes(0, SRAM)
         with open(corefile, "wb") as file:
             np.savez_compressed(file, memory=memory)
 

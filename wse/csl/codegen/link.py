@@ -11,6 +11,7 @@ from ... import _engine
 from ...errors import MemoryOverflow
 from ...machine import isa
 from ...machine.parameters import Machine
+from ...program.dsd import pack_fifo
 from .. import artifact as art
 from ..artifact import RPC_ARGUMENTS, RPC_MOST, RPC_SELECTOR, RPC_TASK, STARTUP_TASK, Artifact, ClassImage
 from ..ir import ir
@@ -150,9 +151,9 @@ def _instructions(unit: ir.Unit) -> Iterable[ir.Instr]:
 
 
 def fifo_words(fifo: ir.Fifo):
-    none = 255
-    tasks = [none if t is None else t for t in (fifo.activate_push, fifo.activate_pop)]
-    _, second, third, fourth = struct.unpack("<4I", struct.pack("<HHHHBB6x", 0, fifo.capacity, 0, 0, *tasks))
+    """The words of a FIFO's XDSR."""
+    words = pack_fifo(0, fifo.capacity, fifo.activate_push, fifo.activate_pop)
+    _, second, third, fourth = struct.unpack("<4I", words)
     return (Sym(fifo.buffer, 0, more=fifo.capacity << 16), second, third, fourth)
 
 

@@ -1,10 +1,9 @@
-"""Descriptors of the IR as the sixteen bytes that the engine takes (csrc/tables/isa.h)."""
+"""Descriptors of the IR as the bytes of a DSR and an XDSR, with relocations for the addresses in them."""
 
 from __future__ import annotations
 
-import struct
-
 from ...machine import isa
+from ...program.dsd import pack_circle, pack_dsr, pack_on_control, pack_options, pack_tensor
 from ..ir.ir import NO_OPTIONS, Addr, Const, Dsd, Then
 
 Relocations = list[tuple[int, str, int]]
@@ -16,11 +15,6 @@ _KINDS = {
     "fifo": isa.DSD_FIFO,
     "fabin": isa.DSD_FABIN,
     "fabout": isa.DSD_FABOUT,
-}
-_ON_CONTROL = {
-    "terminate": isa.ON_CONTROL_TERMINATE,
-    "activate": isa.ON_CONTROL_ACTIVATE,
-    "unblock": isa.ON_CONTROL_UNBLOCK,
 }
 BASE, LENGTH, STRIDE, OPTIONS, INDEX = 4, 6, 8, 10, 14  # bytes of the fields
 EXTENDED = ("mem4d", "circular")  # kinds with an XDSR
@@ -34,33 +28,21 @@ def image(dsd: Dsd, then: Then = NO_OPTIONS, xdsr: int = 0) -> tuple[bytes, Relo
             relocations.append((BASE, symbol, offset))
         case Const(_, value):
             base = int(value) & 0xFFFF
-    control = 0
-    if dsd.on_control:
-        what, task = dsd.on_control
-        control = _ON_CONTROL[what] | (task or 0) << 2
+    control = pack_on_control(*dsd.on_control) if dsd.on_control else isa.ON_CONTROL_NONE
     color = 0 if dsd.kind not in ("fabin", "fabout") else ANY_COLOR if dsd.color is None else dsd.color
-    first = struct.pack(
-        "<BBBBHHHHBBH",
+    first = pack_dsr(
         *(_KINDS[dsd.kind], flags(dsd), dsd.queue, color),
-        *(base, dsd.length & 0xFFFF, stride(dsd) & 0xFFFF, options(then)),
-        *(xdsr, control, 0),
+        *(base, dsd.length & 0xFFFF, stride(dsd), options(then)),
+        *(xdsr, control),
     )
     if dsd.kind not in EXTENDED:
         return first, relocations
     if dsd.kind == "mem4d":
-        return first + tensor(dsd.extents, dsd.strides), relocations
+        return first + pack_tensor(dsd.extents, dsd.strides), relocations
     assert dsd.circle is not None
     start, size = dsd.circle
     relocations.append((16, start.symbol, start.offset))
-    return first + struct.pack("<HH12x", 0, size), relocations
-
-
-def tensor(extents: tuple[int, ...], strides: tuple[int, ...]) -> bytes:
-    """The XDSR of a mem4d; dimensions not there have extent 1, and a stride for a saved address to go on by."""
-    pad = 4 - len(extents)
-    beyond = extents[0] * strides[0] if extents else 0
-    words = [*(1,) * pad, *extents, *(beyond,) * pad, *strides]
-    return struct.pack("<8H", *(word & 0xFFFF for word in words))
+    return first + pack_circle(0, size), relocations
 
 
 def in_elements(dsd: Dsd) -> bool:
@@ -88,11 +70,4 @@ def flags(dsd: Dsd) -> int:
 
 def options(then: Then) -> int:
     """Options of an operation, as its instruction and its DSR hold them."""
-    bits = isa.OPT_ASYNC if then.async_ else 0
-    if then.ut is not None:
-        bits |= isa.OPT_UT_GIVEN | then.ut << isa.OPT_UT
-    if then.activate is not None:
-        bits |= isa.OPT_THEN_ACTIVATE << isa.OPT_THEN | then.activate << isa.OPT_TASK
-    if then.unblock is not None:
-        bits |= isa.OPT_THEN_UNBLOCK << isa.OPT_THEN | then.unblock << isa.OPT_TASK
-    return bits
+    return pack_options(then.async_, then.ut, then.activate, then.unblock)

@@ -1,0 +1,120 @@
+"""Images: programs that are ready to load.
+
+A `Program` makes an image of its classes (`Program.image`), a compiled CSL program makes one of its artifact
+(`wse.csl.artifact.Artifact.image`); `Fabric` loads images and knows no other form of a program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..errors import ProgramError
+from ..machine import isa
+from ..machine.parameters import Machine, did_you_mean
+from .route import Routes
+from .symbol import Color, Symbol
+
+NO_CLASS = 0xFFFF  # in Image.class_of_pe: a PE without a program
+Streams = Sequence[tuple[int, int, int, int, bool]]  # (x, y, port, color, out) of what is attached to the edge
+
+
+@dataclass(eq=False)
+class PEImage:
+    """What all PEs of one class are loaded with.
+
+    words: uint64 [instructions].  task_kind, task_priority: uint8, task_pc: uint32, each [TASKS].  active, blocked:
+    a bit for each task.  data: initial memory, (address, bytes).  queues_in, queues_out: color by queue.  tasks: id
+    by name.  symbols: arrays that the host copies by name.  locate: place in the source of an instruction, by its
+    index; message: what a trap means, by its value, or "".
+    """
+
+    name: str
+    words: np.ndarray
+    task_kind: np.ndarray
+    task_priority: np.ndarray
+    task_pc: np.ndarray
+    active: int
+    blocked: int
+    data: list[tuple[int, bytes]]
+    queues_in: dict[int, int]
+    queues_out: dict[int, int]
+    tasks: dict[str, int]
+    symbols: dict[str, Symbol]
+    locate: Callable[[int], str]
+    message: Callable[[int], str]
+
+    @property
+    def label(self) -> str:
+        """`class NAME`, for messages."""
+        return f"class {self.name}"
+
+    def describe(self, pc: int) -> str:
+        """The place in the source of instruction `pc`; `instruction PC` if there is no such instruction."""
+        return self.locate(pc) if 0 <= pc < len(self.words) else f"instruction {pc}"
+
+    def instruction(self, pc: int) -> int | None:
+        """The word of instruction `pc`; None if there is no such instruction."""
+        return int(self.words[pc]) if 0 <= pc < len(self.words) else None
+
+
+@dataclass(eq=False)
+class Image:
+    """A program that is ready to load.
+
+    colors: by name.  class_of_pe: uint16 [height, width], index into `classes` or NO_CLASS.  host_colors: colors
+    whose routes lead to the host at every PE.  shared: arrays that all classes have.  per_pe: (class, address,
+    values [height, width]), written to the PEs of the class after the initial memory.  validate: checks the routes
+    with the attached streams (None: not known yet) and returns warnings.
+
+    ProgramError if the machine has no such rectangle or format.
+    """
+
+    machine: Machine
+    width: int
+    height: int
+    fp16: str
+    colors: dict[str, Color]
+    classes: list[PEImage]
+    class_of_pe: np.ndarray
+    routes: Routes
+    host_colors: set[int]
+    validate: Callable[[Streams | None], list[str]]
+    shared: dict[str, Symbol] = field(default_factory=dict)
+    per_pe: list[tuple[int, int, np.ndarray]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        check_size(self.machine, self.width, self.height, self.fp16)
+
+    def check(self, streams: Streams | None) -> list[str]:
+        """Warnings about the routes; RouteError if one is wrong."""
+        return self.validate(streams)
+
+    def color_of(self, color: Any) -> Color:
+        """The declared color of a name or number; ProgramError if there is none."""
+        return find_color(self.colors, color)
+
+    def class_at(self, x: int, y: int) -> PEImage | None:
+        """What PE (x, y) is loaded with; None if it has no program."""
+        index = int(self.class_of_pe[y, x])
+        return None if index == NO_CLASS else self.classes[index]
+
+
+def check_size(machine: Machine, width: int, height: int, fp16: str) -> None:
+    """ProgramError if the machine has no rectangle of this size or no such 16-bit format."""
+    wide, high = machine.fabric_width, machine.fabric_height
+    if not 1 <= width <= wide or not 1 <= height <= high:
+        raise ProgramError(f"a program for {machine.name} has 1 x 1 to {wide} x {high} PEs, not {width} x {height}")
+    if fp16 not in isa.FP16:
+        raise ProgramError(f"fp16 is one of {', '.join(isa.FP16)}, not {fp16!r}")
+
+
+def find_color(colors: dict[str, Color], color: Any) -> Color:
+    """The color of a name or number; ProgramError if it is not declared."""
+    for known in colors.values():
+        if color == known.name if isinstance(color, str) else color is not None and int(color) == known:
+            return known
+    raise ProgramError(f"there is no color {color!r} in the program: {did_you_mean(str(color), colors)}")
