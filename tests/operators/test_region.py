@@ -38,7 +38,7 @@ def test_features_tiles_and_spans():
     assert region.activation("x", 7) == ("x", 7)
     assert [pe.symbols["x"].shape for pe in region.classes.values()] == [(3, 6)] * 3
     assert region.span("x", 18, 4) == f"x+{18 << 16 | 4:#x}"
-    with pytest.raises(ProgramError, match=r"would walk over 40000 elements of x, beyond the 32766"):
+    with pytest.raises(ProgramError, match=r"would access 40000 elements of x, beyond the 32766"):
         region.span("x", 40000)
     assert memory_dsr("a3", 2, "r8, 0x10000")[1:] == [
         "    iadd32 r29, r8, 0x10000", "    mov r30, 2", "    mov r31, 0", "    ldds a3, r28"

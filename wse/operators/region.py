@@ -1,8 +1,8 @@
 """Region: a rectangle of PEs under construction, whose operators are called one after the other.
 
-See the package's page for the conventions.  A region keeps one text of code for all its PEs and puts it into classes in
-the end; classes differ in what their descriptors mean, by the role of a PE: whether it is first, last or between in its
-row, at the bottom of its column, and the parity of its coordinates.
+The conventions are in the docstring of the package.  A region has one text of code for all its PEs, which `finish`
+gives to its classes.  Classes differ in their descriptors, by the role of a PE: first, last or between in its row, at
+the bottom of its column or not, and the parity of its coordinates.
 """
 
 from __future__ import annotations
@@ -23,17 +23,21 @@ from ..program.program import Program
 from .policy import Policy
 from .transfers import ROW_END, GradientTransfer, WeightTransfer
 
-# Input and output queues by what comes and goes.
+# Input and output queues by path.
 QUEUE_IN = {"weights": 0, "ring": 1, "total": 2, "north": 3, "ids": 4, "embedding": 7}
-# On WSE-2 the queue decides the microthread: what a row sends and receives at once takes queues of different numbers.
+# On WSE-2 the queue determines the microthread, so a row sends and receives at the same time by queues of different
+# numbers.
 QUEUE_OUT = {"ring": 2, "total": 4, "north": 3}
 # Microthreads.
 SEND, NORTH = 1, 3
 
 
 class Tile(NamedTuple):
-    """An activation: `features` per token; in each PE [ceil(features / width)][tokens] from the address `at` on, which
-    is a symbol or a sum of a symbol and bytes."""
+    """An activation.
+
+    at        address of its tile in each PE, [ceil(features / width)][tokens]: a symbol, or a symbol plus bytes
+    features  per token
+    """
 
     at: str
     features: int
@@ -41,8 +45,10 @@ class Tile(NamedTuple):
 
 @dataclass(frozen=True)
 class Role:
-    """What the PEs of a class have in common: whether they are first or last in their row, at the bottom of their
-    column, and whether x and y within the region are odd."""
+    """Position of the PEs of a class: first or last in their row, at the bottom of their column, x and y odd.
+
+    x and y are those within the region.
+    """
 
     first: bool
     last: bool
@@ -52,16 +58,16 @@ class Role:
 
     @property
     def name(self) -> str:
-        """Such as "first_bottom_row1": of the last row, which is an odd one."""
+        """A name, such as "first_bottom_row1" for the first PE of the last row, if that row is odd."""
         column = "first" if self.first else "last" if self.last else f"column{int(self.odd_x)}"
         return f"{column}{'_bottom' if self.bottom else ''}_row{int(self.odd_y)}"
 
 
 class Region:
-    """A rectangle of `width` x `height` PEs of a program, from (x, y) on; default: all of it.
+    """A rectangle of `width` x `height` PEs of a program with its upper left PE at (x, y); default: the whole program.
 
-    tokens: of a PE's row, an even number.  name: prefix of its classes.  Arrays, descriptors and code are the same in
-    all its PEs, at the same addresses.
+    tokens: of a row of PEs, an even number of at least 2 (ProgramError otherwise).  name: prefix of its classes.
+    Arrays and code are the same in all its PEs, at the same addresses.
     """
 
     def __init__(
@@ -86,7 +92,7 @@ class Region:
         self.drains: dict[str, list[GradientTransfer]] = {}
         self._main: list[str] = []
         self._subroutines: dict[str, str] = {}
-        self.paths: set[str] = set()  # that are used
+        self.paths: set[str] = set()  # that are routed
         self._tables: dict[str, list[int]] = {}
         self._work = self._outbox = 0
         self._task = ""
@@ -102,7 +108,7 @@ class Region:
         )
 
     def _place(self) -> None:
-        """A class for each role that there is."""
+        """Make a class for each role that occurs."""
         columns: dict[tuple[bool, bool, bool], list[int]] = {}
         for dx in range(self.width):
             columns.setdefault((dx == 0, dx == self.width - 1, dx % 2 == 1), []).append(self.x + dx)
@@ -119,17 +125,20 @@ class Region:
     # --- declarations -------------------------------------------------------------------------------------------------
 
     def features(self, features: int) -> int:
-        """Features of an activation that a PE holds, with padding."""
+        """Features of an activation in a PE, padding included."""
         return -(-features // self.width)
 
     def array(self, name: str, shape: int | tuple[int, ...], dtype: str, offset: int = 0, init=None) -> str:
-        """An array in every PE; its name.  offset: bytes beyond a multiple of 16."""
+        """Declare an array in every PE and return its name.  offset: its address modulo 16, in bytes."""
         for pe in self.classes.values():
             pe.array(name, shape, dtype, offset=offset, init=init)
         return name
 
     def constants(self, name: str, words: list[int]) -> str:
-        """A table of u32 words in every PE, declared once; its name.  ProgramError for other words of the same name."""
+        """Declare a table of u32 words in every PE, once per name, and return the name.
+
+        Raises ProgramError for other words under the same name.
+        """
         if name not in self._tables:
             self._tables[name] = list(words)
             self.array(name, len(words), "u32", init=np.array(words, np.uint32))
@@ -140,39 +149,47 @@ class Region:
         return name
 
     def activation(self, name: str, features: int, offset: int = 0) -> Tile:
-        """An activation with an array of its own, [fx, tokens] of the storage type."""
+        """Declare an activation with an array of its own, [fx, tokens] of the storage type."""
         self.array(name, (self.features(features), self.tokens), self.policy.element, offset)
         return Tile(name, features)
 
     def dsd(self, name: str, make: Callable[[Role, PEClass], Descriptor]) -> str:
-        """A descriptor in every PE, which may depend on its role."""
+        """Declare a descriptor in every PE, made by `make(role, class)`; return its name."""
         for role, pe in self.classes.items():
             pe.dsd(name, make(role, pe))
         return name
 
     def work(self, bytes: int) -> str:
-        """Work space: at least so many bytes at `work`, which all operators share; nothing survives there from one
-        operator to the next."""
+        """Reserve work space of at least so many bytes, and return its symbol.
+
+        All operators share it; its contents do not survive from one operator to the next.
+        """
         self._work = max(self._work, bytes)
         return "work"
 
     def outbox(self, words: int) -> None:
-        """Room for vectors of so many f32 on their way north."""
+        """Reserve buffers for vectors of so many f32 that are sent to the north edge."""
         self._outbox = max(self._outbox, words)
 
     def code(self, text: str) -> None:
-        """Adds to the sequence."""
+        """Append code to the sequence."""
         self._main.append(text if text.endswith("\n") else text + "\n")
 
     def subroutine(self, name: str, text: str) -> str:
-        """A subroutine, once; its text begins with its label.  ProgramError for another text of the same name."""
+        """Add a subroutine, once per name; its text begins with its label.  Return the name.
+
+        Raises ProgramError for another text under the same name.
+        """
         if self._subroutines.setdefault(name, text) != text:
             raise ProgramError(f"subroutine {name} of {self.name} has two texts: give one of them another name")
         return name
 
     @contextmanager
     def task(self, name: str, id: int, active: bool = False) -> Iterator[None]:
-        """What is called within is the local task `name`."""
+        """Make a local task of the calls within the `with` block.
+
+        active: the task starts with the program.
+        """
         if self._task:
             raise ProgramError(f"task {name} of {self.name} begins within task {self._task}")
         self._task = name
@@ -184,12 +201,12 @@ class Region:
         self._task = ""
 
     def takes(self, stream: WeightTransfer) -> WeightTransfer:
-        """Notes what the call that is being added takes at the north edge."""
+        """Record what the call that is being added takes at the north edge."""
         self._within().streams[self._task].append(stream)
         return stream
 
     def gives(self, drain: GradientTransfer) -> GradientTransfer:
-        """Notes what the call that is being added sends out by the north edge."""
+        """Record what the call that is being added sends out at the north edge."""
         self._within().drains[self._task].append(drain)
         return drain
 
@@ -199,7 +216,7 @@ class Region:
         return self
 
     def finish(self) -> None:
-        """Gives code, work space and tasks to the classes."""
+        """Give code, work space and tasks to the classes.  Call it once, after the last operator."""
         text = "".join([*self._main, *self._subroutines.values()])
         if self._outbox:
             for i in range(2):
@@ -215,18 +232,24 @@ class Region:
     # --- pieces of code -----------------------------------------------------------------------------------------------
 
     def span(self, at: str, length: int, offset: int = 0) -> str:
-        """A span as a number of the assembler: `length` elements from `at` + offset bytes on."""
+        """Return a span, `length` elements from `at` + `offset` bytes, as an expression of the assembler.
+
+        Raises ProgramError if a descriptor cannot hold the length.
+        """
         if not 0 <= length < isa.LENGTH_INFINITE:
             raise ProgramError(
-                f"an operation of {self.name} would walk over {length} elements of {at}, beyond the "
+                f"an operation of {self.name} would access {length} elements of {at}, beyond the "
                 f"{isa.LENGTH_INFINITE - 1} that a descriptor holds: use a wider region or fewer tokens per row"
             )
         return f"{at}+{(length << 16) + offset:#x}"
 
-    # --- ways ---------------------------------------------------------------------------------------------------------
+    # --- paths --------------------------------------------------------------------------------------------------------
 
     def uses(self, *paths: str) -> None:
-        """Routes, queues and descriptors of these ways, once each: weights, ring, total, north, ids, embedding."""
+        """Make routes, queues and descriptors of these paths, once each.
+
+        paths: weights, ring, total, north, ids, embedding; see the table of colors in the package's docstring.
+        """
         for path in paths:
             if path not in self.paths:
                 self.paths.add(path)
@@ -245,7 +268,7 @@ class Region:
         return slice(self.y, self.y + self.height)
 
     def _columns(self, name: str) -> None:
-        """From the north edge to all PEs of a column."""
+        """A path from the north edge to all PEs of a column."""
         color, bottom = self._color(name), self.y + self.height - 1
         self.program.route(color, "N", "RS", x=self._xs, y=self._ys)
         self.program.route(color, "N", "R", x=self._xs, y=bottom)
@@ -271,7 +294,7 @@ class Region:
         self.dsd("ids_in", lambda role, pe: dsd.fabin(queue, color=color))
 
     def _use_ring(self) -> None:
-        """The ring of a row, to the east and back."""
+        """The ring of a row: east from PE to PE, and back from the last to the first."""
         if self.width == 1:
             return
         even, odd, back = (self._color(name) for name in ("ring0", "ring1", "ring_back"))
@@ -297,7 +320,7 @@ class Region:
         self.dsd("drop", lambda role, pe: dsd.mem1d(pe.symbols["dropped"]))
 
     def _use_total(self) -> None:
-        """From the last PE of a row to all others."""
+        """A path from the last PE of a row to all others."""
         self.uses("ring")
         color, last, q = self._color("total"), self.x + self.width - 1, QUEUE_IN["total"]
         self.program.route(color, "E", "WR", x=slice(self.x + 1, last), y=self._ys)
@@ -325,21 +348,22 @@ class Region:
         self.dsd("south_in", lambda role, pe: self._south(role, pe, colors, q))
 
     def _south(self, role: Role, pe: PEClass, colors: list, queue: int) -> Descriptor:
-        """What comes from the south; zeros at the bottom."""
+        """The source of what comes from the south; zeros at the bottom."""
         if role.bottom:
             return dsd.mem1d(pe.symbols["zero"], length=0, stride=0)
         return dsd.fabin(queue, color=colors[not role.odd_y])
 
 
 def memory(size: int, save: bool = False) -> int:
-    """Word 0 of a descriptor of elements of `size` bytes in memory."""
+    """Word 0 of a descriptor of elements of `size` bytes in memory.  save: the address is saved back after use."""
     return isa.DSD_MEM1D | ((isa.DSD_SAVE_ADDRESS if save else 0) | (isa.DSD_WIDE if size == 4 else 0)) << 8
 
 
 def memory_dsr(dsr: str, size: int, span: str, stride: int | None = None, save: bool = False) -> list[str]:
-    """Code that makes a DSR over elements of `size` bytes in memory, through r28..r31.
+    """Return code that loads a DSR with a descriptor of elements of `size` bytes in memory; it uses r28..r31.
 
-    span: base + (length << 16) as a number of the assembler, or "register, number": their sum.  stride: in bytes.
+    span: base + (length << 16) as an expression of the assembler, or "register, number", which are added.  stride: in
+    bytes; None: `size`.
     """
     address = f"iadd32 r29, {span}" if span.startswith("r") and "," in span else f"mov r29, {span}"
     return [
