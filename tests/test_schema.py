@@ -14,10 +14,10 @@ from wse.schema import Boolean, Integer, Number, Text, check, check_table, read_
     [
         (Integer(1, 5000), [1, 5000, np.int64(3)], [0, 5001, True, 2.0, "3", None], "an integer from 1 to 5,000"),
         (Integer(), [-(10**400), 0], [1.5, math.nan], "an integer"),
-        (Integer(2), [2, 10**30], [1], "an integer at least 2"),
+        (Integer(2), [2, 10**30], [1], "an integer of at least 2"),
         (Number(0, 1), [0, 1, 0.5, np.float32(1)], [-1e-9, math.nan, math.inf, True, "0"], "a finite number from 0 to 1"),
         (Number(0, above=True), [1e-300], [0, -0.0, 10**400], "a finite number above 0"),
-        (Number(0, 1, below=True), [0], [1], "a finite number at least 0 and below 1"),
+        (Number(0, 1, below=True), [0], [1], "a finite number of at least 0 and below 1"),
         (Text(), ["", "a b", "ä"], ["a\nb", 3, "\ud800", "x" * 5000], "a text of printable characters"),
         (Text(("a", "b")), ["a"], ["c", ["a"], None], "one of a, b"),
         (Boolean(), [True, False], [0, 1, "true", None], "true or false"),

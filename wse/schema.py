@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ def _range(low: float | None, high: float | None, above: bool, below: bool) -> s
         assert low is not None and high is not None
         return f" from {_figure(low)} to {_figure(high)}"
     ends = " and ".join(end for end in (lows, highs) if end)
-    return f" {ends}" if ends else ""
+    return f" of {ends}" if ends.startswith("at ") else f" {ends}" if ends else ""
 
 
 def _figure(value: float) -> str:
@@ -123,6 +124,17 @@ def shown(value: Any, longest: int = 60) -> str:
         return f"an integer of more than {longest} digits"
     words = repr(value)
     return words if len(words) <= longest else f"{words[: longest - 4]} ..."
+
+
+_SIZE = re.compile(r"\s*([0-9]{1,30}(?:\.[0-9]{0,30})?)\s*([kKmMgGtTpP]?)[bB]?\s*", re.ASCII)
+
+
+def size(words: str) -> float:
+    """Bytes of a size with a decimal unit: '55TB' is 55e12.  ConfigError for any other text."""
+    match = _SIZE.fullmatch(words)
+    if match is None:
+        raise ConfigError(f"{shown(words)} is no size: a number and a unit, such as 55TB")
+    return float(match[1]) * 1000.0 ** " kmgtp".index(match[2].lower() or " ")
 
 
 def check(kind: Kind, value: Any, where: str, key: str) -> Any:

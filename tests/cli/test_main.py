@@ -54,13 +54,13 @@ def test_version():
     ("words", "line"),
     [
         (["bogus"], f"there is no command 'bogus': known are {', '.join(COMMANDS)} (see: wse --help)"),
-        (["run", "gemmm"], "there is no kernel 'gemmm': known are gemm, gemv, "),
+        (["run", "gemmm"], "there is no kernel 'gemmm': did you mean gemm or gemv?"),
         (["isa", "--bogus"], "No such option"),
         (["isa", "mov", "too", "many"], "Got unexpected extra arguments (too many) (see: wse isa --help)"),
         (["asm"], "Missing argument 'FILE'. (see: wse asm --help)"),
         (
             ["arch", "wse9"],
-            "Invalid value for '[wse2|wse3]': 'wse9' is not one of 'wse2', 'wse3'. (see: wse arch --help)",
+            "Invalid value for '[wse2|wse3]': 'wse9' is not one of 'wse2', 'wse3'; did you mean wse3 or wse2? (see: wse arch --help)",
         ),
         (["arch", "--set", "hop"], "'hop' is not of the form name=value, such as hop_cycles=1 or clock_hz=1.1GHz"),
         (["arch", "--set", "hop_cycles=x"], "hop_cycles=x is no number of cycles: write an integer"),

@@ -40,6 +40,8 @@ def test_streaming_prints_tiles():
         (["1t"], "error: 1t does not fit"),
         (["gpt5"], "error: there is no model 'gpt5'"),
         (["gpt2", "--mode", "streaming", "--plot", "x.png"], "error: --plot draws floor plans"),
+        (["gpt2", "--mode", "streaming", "--rate", "3"], "error: --rate is of --mode pipelined"),
+        (["gpt2", "--batch", "3"], "error: --batch is of --mode streaming"),
     ],
 )
 def test_bad_input_is_one_sentence(words, said):

@@ -59,8 +59,11 @@ def test_bad_input(words, said):
 
 
 def test_memory_that_does_not_hold_the_model():
-    document = json.loads(sh("system", "--memoryx", "12TB", "--systems", "1", "--no-mechanisms", "--json").stdout)
-    assert document["fits"] is False
+    words = ("system", "--memoryx", "12TB", "--systems", "1", "--no-mechanisms")
+    result = sh(*words, "--json")
+    assert json.loads(result.stdout)["fits"] is False
+    assert result.exit_code == 1
+    assert "DOES NOT FIT" in sh(*words).stdout
 
 
 def test_validate_system():

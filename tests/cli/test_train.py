@@ -79,7 +79,7 @@ def test_pictures_and_timelines_are_written(text, tmp_path):
         (("--plot", "run.bmp"), "error: cannot tell the picture's format from 'run.bmp'"),
         (("--trace", "run.png"), "error: a timeline is written as .pftrace or .json, not as 'run.png'"),
         (("--every", "2"), "error: --every saves to the folder of --checkpoint, which is not given"),
-        (("--loss-scale", "0"), "error: a loss scale is a number above 0, dynamic or none, not '0'"),
+        (("--loss-scale", "0"), "error: Invalid value for '--loss-scale': '0' is not dynamic, none or a finite number"),
         (("--mode", "pipelined", "--optimizer", "adamw"), "error: updates on the fabric are SGD with momentum"),
         (("--data", "nothing.txt"), "error: data nothing.txt: No such file or directory"),
     ],

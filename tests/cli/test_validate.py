@@ -160,7 +160,7 @@ def test_write_docs(tmp_path, monkeypatch):
         (["--points", "."], ".: Is a directory"),
         (["--further", "--points", "x.csv"], "--further and --points exclude each other: both name the table"),
         (["--plot", "x.gif"], "cannot tell the picture's format from 'x.gif': the name must end in .png, .svg, .pdf"),
-        (["--plot", "no/x.png"], "cannot write 'no/x.png': there is no folder 'no'"),
+        (["--plot", "no/x.png"], "'no/x.png' cannot be written: there is no folder 'no'"),
         (["--sensitivity", "x"], "cannot tell the picture's format from 'x': the name must end in .png, .svg, .pdf"),
         (["--leave-one-out", "--plot", "x.png"], "--plot draws the points or --models, not --leave-one-out"),
         (

@@ -11,8 +11,9 @@ from wse.errors import ConfigError
 from wse.memoryx import MemoryX
 from wse.models import load
 from wse.plan.workload import workload
+from wse.schema import size
 from wse.system import capacity, gpu, predict
-from wse.system.parts import NETWORK, System, size
+from wse.system.parts import NETWORK, System
 
 # The analytic model and figures of published analyses are in terms of peak flops.
 CONSTANTS = calibrate.calibrated("peak")

@@ -8,6 +8,7 @@ forbids; 2 bad input, told in one line that begins with `error:`; 70 an error in
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import signal
 import sys
@@ -57,7 +58,9 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.table:
-            ctx.fail(f"there is no {self.noun} {cmd_name!r}: known are {', '.join(self.table)}")
+            near = difflib.get_close_matches(cmd_name, self.table, n=2, cutoff=0.6)
+            words = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(self.table)}"
+            ctx.fail(f"there is no {self.noun} {cmd_name[:60]!r}: {words}")
         return self.load(cmd_name)
 
     def load(self, name: str) -> click.Command:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ..machine.parameters import PARAMETERS, Machine
-from . import common
+from . import common, types
+from .output import Column, Lines, Table, Words, number, show, text
 
 CONFIDENCE = {
     "DOC": "documented by the vendor",
@@ -21,12 +23,11 @@ CONFIDENCE = {
 }
 
 
-@click.command("arch", help="Every number of a machine, or of all, with unit, source, confidence and meaning.")
-@click.argument("name", metavar="[wse2|wse3]", required=False, type=click.Choice(common.ARCHS))
-@click.option("--profile", type=click.Choice(common.PROFILES), help="Ideal or measured timing.  [default: simulator]")
-@click.option("--set", "settings", type=common.Setting(), multiple=True, help="Change a number; repeatable.")
-@click.option("--machine", "file", type=click.Path(path_type=Path), help="TOML file that changes numbers.")
-@click.option("--toml", is_flag=True, help="Print a file for --machine, every number commented out.")
+@click.command("arch")
+@click.argument("name", metavar="[wse2|wse3]", required=False, type=types.ARCH)
+@common.option("--profile", type=types.PROFILE, help="Ideal timing, or measured on silicon.  [default: simulator]")
+@common.model_options
+@common.flag("--toml", help="Print a file for --machine, every figure commented out.")
 @common.json_option
 def command(
     name: str | None,
@@ -36,6 +37,9 @@ def command(
     toml: bool,
     as_json: bool,
 ) -> None:
+    """Print every figure of a machine, or of all, with unit, range, source, confidence and meaning."""
+    if toml and as_json:
+        raise click.UsageError("--toml and --json exclude each other")
     if name or profile or settings or file or toml:
         chosen = common.machine(name, profile, settings, file)
         columns = {chosen.name if chosen.profile == "simulator" else chosen.profile: chosen}
@@ -44,30 +48,27 @@ def command(
         columns = {"wse2": Machine("wse2"), "wse3": chosen, "silicon": Machine("wse3", "silicon")}
     if toml:
         click.echo(template(chosen))
-    elif as_json:
-        common.print_json(document(columns))
-    else:
-        show(columns)
-
-
-def show(columns: dict[str, Machine]) -> None:
-    """The table; a star marks what was changed."""
+        return
     changed = {name for machine in columns.values() for name, _ in machine.overrides}
-    narrow = is_narrow()
-    rows = []
-    for row in PARAMETERS:
-        star = "*" if row.name in changed else ""
-        values = [number(row.name, machine.params[row.name]) + star for machine in columns.values()]
-        extent = f"{number(row.name, row.least)}..{number(row.name, row.most)}"
-        rows.append(
-            (row.name, *values, row.unit, extent, row.confidence, *(() if narrow else (row.meaning, row.source)))
+    show(document(columns), VIEW, as_json, columns=columns, changed=changed, narrow=is_narrow())
+
+
+def columns(d: Mapping[str, Any]) -> list[Column]:
+    """The table's columns: one for each machine; a star marks what was changed."""
+
+    def figure(machine: Machine) -> Words:
+        return lambda row: (
+            digits(row["name"], machine.params[row["name"]]) + ("*" if row["name"] in d["changed"] else "")
         )
-    head = ("name", *columns, "unit", "range", "sure", *(() if narrow else ("meaning", "source")))
-    below = [f"{row.meaning}; {row.source}" for row in PARAMETERS] if narrow else None
-    common.print_table(head, rows, right=range(1, 1 + len(columns)), below=below)
-    click.echo("\nsure: " + "; ".join(f"{short} {words}" for short, words in CONFIDENCE.items()))
-    if changed:
-        click.echo("*: changed")
+
+    return [
+        text("name", "{name}"),
+        *(number(name, figure(machine)) for name, machine in d["columns"].items()),
+        text("unit", "{unit}"),
+        text("range", lambda row: f"{digits(row['name'], row['least'])}..{digits(row['name'], row['most'])}"),
+        text("sure", "{confidence}"),
+        *([] if d["narrow"] else [text("meaning", "{meaning}"), text("source", "{source}")]),
+    ]
 
 
 def is_narrow() -> bool:
@@ -75,13 +76,13 @@ def is_narrow() -> bool:
     return sys.stdout.isatty() and shutil.get_terminal_size().columns < 200
 
 
-def number(name: str, value: int) -> str:
+def digits(name: str, value: int) -> str:
     """Masks in hex, the rest in thousands."""
     return hex(value) if name == "switch_colors" else f"{value:,}"
 
 
 def document(columns: dict[str, Machine]) -> dict[str, Any]:
-    """What --json prints."""
+    """The figures in JSON; keys are stable."""
     rows = []
     for row in PARAMETERS:
         values = {column: machine.params[row.name] for column, machine in columns.items()}
@@ -105,3 +106,14 @@ def template(machine: Machine) -> str:
         lines.append(f"# {row.meaning} ({row.unit}, {row.least} to {row.most}; {row.confidence}: {row.source})")
         lines.append(f"{'' if row.name in changed else '# '}{row.name} = {machine.params[row.name]}")
     return "\n".join(lines)
+
+
+VIEW = [
+    Table("parameters", columns, under=lambda row: f"{row['meaning']}; {row['source']}" if row["narrow"] else None),
+    Lines(
+        [
+            lambda d: "sure: " + "; ".join(f"{short} {words}" for short, words in CONFIDENCE.items()),
+            lambda d: "*: changed" if d["changed"] else None,
+        ]
+    ),
+]

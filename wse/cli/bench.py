@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -13,51 +12,36 @@ import click
 from ..bench import CASES, BenchError, Job, document, host, measure
 from ..bench.runner import cores
 from ..errors import ConfigError
+from ..schema import read_json, read_text
 from ..validation import document as words
-from . import common
-from .validate import Working
-
-
-class Counts(click.ParamType):
-    """Numbers of threads: 1,2."""
-
-    name = "LIST"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
-        if isinstance(value, list):
-            return value
-        parts = value.split(",")
-        if not all(part.strip().isdecimal() and int(part) for part in parts):
-            self.fail(f"{value!r} is no list of numbers of threads, such as 1,2", param, ctx)
-        return list(dict.fromkeys(int(part) for part in parts))
+from . import common, types
+from .output import Lines, pair_lines, show, table_lines
 
 
 @click.command("bench")
-@click.option("--only", metavar="GLOB", default="*", help="Cases whose name matches: 'dense-*'.")
-@click.option("--threads", type=Counts(), help="Numbers of threads.  [default: 1 and all]")
-@click.option("--seconds", type=click.FloatRange(0), default=4.0, show_default=True, help="To sample each case for.")
-@click.option("--grid", type=common.Grid(), help="PEs, instead of each case's own.")
-@click.option("--portable", is_flag=True, help="Without instructions that only some processors have.")
-@click.option(
-    "--from",
-    "source",
-    type=click.Path(path_type=Path),
-    metavar="FILE.json",
-    help="Measure nothing: use what --json printed.",
+@common.option("--only", type=types.WORD, metavar="GLOB", default="*", help="Cases whose name matches: 'dense-*'.")
+@common.option(
+    "--threads",
+    type=types.Integers(1, 1024, "numbers of threads"),
+    help="Numbers of host threads.  [default: 1 and all]",
 )
-@click.option(
+@common.option("--seconds", type=types.Number(0, 86_400), default=4.0, help="Seconds to sample each case for.")
+@common.option("--grid", type=types.Grid(), help="PEs to use.  [default: each case's own]")
+@common.flag("--portable", help="Use only instructions that every processor has.")
+@common.option("--from", "source", type=types.FILE, metavar="FILE.json", help="Show what --json printed before.")
+@common.option(
     "--write-docs",
     "docs",
-    type=click.Path(path_type=Path),
+    type=types.FILE,
     multiple=True,
     metavar="FILE.md",
-    help="Put the tables into a document's blocks; repeatable.",
+    help="Renew the tables in a document; repeatable.",
 )
-@click.option("--list", "listing", is_flag=True, help="Say what the cases are.")
+@common.flag("--list", "listing", help="Print the cases and what they are.")
 @common.json_option
 def command(
     only: str,
-    threads: list[int] | None,
+    threads: tuple[int, ...] | None,
     seconds: float,
     grid: tuple[int, int] | None,
     portable: bool,
@@ -75,9 +59,9 @@ def command(
     if not names:
         raise ConfigError(f"no case matches {only!r}: they are {', '.join(CASES)}")
     if listing:
-        common.print_table(("case", "what"), [(name, CASES[name].words) for name in names])
+        click.echo("\n".join(pair_lines([("case", "what"), *((name, CASES[name].words) for name in names)])))
         return 0
-    texts = {path: path.read_text(encoding="utf-8") for path in docs}
+    texts = {path: read_text(path, "document") for path in docs}
     for path, text in texts.items():
         if not set(BLOCKS) & set(words.names(text)):
             raise ConfigError(f"{path} has no block to write: blocks are {', '.join(BLOCKS)}")
@@ -89,10 +73,8 @@ def command(
             Job(name, count, seconds, grid, portable) for name in names for count in threads or sorted({1, cores()})
         ]
         result, failed = run(jobs)
-    if as_json:
-        common.print_json(result)
-    elif not docs:
-        show(result)
+    if as_json or not docs:
+        show(result, VIEW, as_json)
     for path, text in texts.items():
         made = {name: make(result) for name, make in BLOCKS.items() if name in words.names(text)}
         path.write_text(words.splice(text, made), encoding="utf-8")
@@ -104,7 +86,7 @@ def run(jobs: list[Job]) -> tuple[dict[str, Any], bool]:
     """Measures; what fails is told and left out."""
     result: dict[str, Any] = {"machine": host(), "command": ["wse", "bench"], "cases": []}
     failed = False
-    with Working() as working:
+    with common.Working() as working:
         for i, job in enumerate(jobs):
             what = f"[{i + 1}/{len(jobs)}] {job.case}, {job.threads} thread{'s' if job.threads > 1 else ''}"
             working(what)
@@ -120,7 +102,7 @@ def run(jobs: list[Job]) -> tuple[dict[str, Any], bool]:
 def read(source: Path) -> dict[str, Any]:
     """What --json printed before."""
     try:
-        result = json.loads(source.read_text(encoding="utf-8"))
+        result = read_json(source, "benchmark")
         if not {"machine", "cases"} <= result.keys() or not all(case["case"] in CASES for case in result["cases"]):
             raise ValueError("it has no cases")
         return result
@@ -128,13 +110,16 @@ def read(source: Path) -> dict[str, Any]:
         raise ConfigError(f"{source} is not what wse bench --json prints: {error}") from None
 
 
-def show(result: dict[str, Any]) -> None:
-    click.echo(document.machine_in_words(result["machine"]) + "\n")
-    common.print_table(*document.cases(result["cases"]))
-    head, rows, right = document.targets(result["cases"])
-    if rows:
-        click.echo()
-        common.print_table(head, rows, right)
+def tables(result: Mapping[str, Any]) -> str:
+    """The machine, the cases, and the bars that they are to reach."""
+    parts = [document.machine_in_words(result["machine"])]
+    for head, rows, right in (document.cases(result["cases"]), document.targets(result["cases"])):
+        if rows:
+            parts.append("\n".join(table_lines(head, rows, right)))
+    return "\n\n".join(parts)
+
+
+VIEW = [Lines([tables])]
 
 
 def table(make: Callable[[list], document.Rows]) -> Callable[[dict], str]:

@@ -1,49 +1,26 @@
-"""Options that several commands share, JSON, tables, progress."""
+"""Options that several commands share, the machine that they describe, progress on a terminal."""
 
 from __future__ import annotations
 
-import json
-import math
+import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ..kernels import Progress
+from ..machine.parameters import Machine
+from ..report.text import si
+from . import types
 
-ARCHS = ("wse2", "wse3")
-PROFILES = ("simulator", "silicon")
-
-
-class Grid(click.ParamType):
-    """WxH: 16x16."""
-
-    name = "WxH"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        width, cross, height = value.lower().partition("x")
-        if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-            self.fail(f"{value!r} is not a grid: width x height in PEs, such as 16x16", param, ctx)
-        return int(width), int(height)
-
-
-class Setting(click.ParamType):
-    """name=value of a figure of the machine, as text that Machine reads: hop_cycles=1, clock_hz=1.1GHz."""
-
-    name = "NAME=VALUE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        if isinstance(value, tuple):
-            return value
-        name, _, number = (part.strip() for part in value.partition("="))
-        if not (name and number):
-            self.fail(f"{value!r} is not of the form name=value, such as hop_cycles=1 or clock_hz=1.1GHz", param, ctx)
-        return name, number
+PICTURE = "Write a picture: .png, .svg or .pdf."
+POLICY = "Precision of sums of 16-bit products: POL0 f32, POL1 mixed, POL2 16 bits."
+SCHEDULER = "Dask scheduler whose workers to use, such as tcp://host:8786."
+MODEL = "Name of a model, or path of a Hugging Face config.json."
 
 
 def options(*decorators: Callable) -> Callable:
@@ -57,65 +34,68 @@ def options(*decorators: Callable) -> Callable:
     return decorate
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+def given(*names: str) -> list[str]:
+    """Those of these parameters that are on the command line, as options: ["--rate"]."""
+    ctx = click.get_current_context()
+    on_line = [name for name in names if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    return [param.opts[0] for param in ctx.command.params if param.name in on_line]
 
-machine_options = options(
-    click.option("--arch", type=click.Choice(ARCHS), help="Machine.  [default: wse3]"),
-    click.option("--profile", type=click.Choice(PROFILES), help="Ideal or measured timing.  [default: simulator]"),
-    click.option(
-        "--set", "settings", type=Setting(), multiple=True, help="Change a number of the machine; repeatable."
-    ),
-    click.option(
-        "--machine", "file", type=click.Path(path_type=Path), help="TOML file that changes numbers of the machine."
-    ),
-)
+
+def refuse(why: str, *names: str) -> None:
+    """UsageError if one of these parameters is on the command line: it would have no effect."""
+    if found := given(*names):
+        raise click.UsageError(f"{found[0]} {why}")
+
+
+def option(*names: str, help: str, **more: Any) -> Callable:
+    """A click option whose help shows its default, if it has one."""
+    return click.option(*names, help=help, show_default=more.get("default") is not None, **more)
+
+
+def flag(*names: str, help: str) -> Callable:
+    """A switch."""
+    return click.option(*names, is_flag=True, help=help)
+
+
+json_option = flag("--json", "as_json", help="Print JSON instead of text.")
+threads_option = option("--threads", type=types.THREADS, default=1, help="Host threads; results do not depend on them.")
 
 # Of commands that execute nothing: a model has no profile, and uses some figures only (see model_machine).
 model_options = options(
-    click.option(
-        "--set", "settings", type=Setting(), multiple=True, help="Change a figure of the machine; repeatable."
+    option(
+        "--set", "settings", type=types.Setting(), multiple=True, help="Change a figure of the machine; repeatable."
     ),
-    click.option(
-        "--machine", "file", type=click.Path(path_type=Path), help="TOML file that changes figures of the machine."
+    option("--machine", "file", type=types.FILE, help="TOML file that changes figures of the machine."),
+)
+
+machine_options = options(
+    option("--arch", type=types.ARCH, help="Machine to emulate.  [default: wse3]"),
+    option(
+        "--profile",
+        type=types.PROFILE,
+        help="Timing of the vendor's simulator, or as measured on silicon.  [default: simulator]",
     ),
+    model_options,
 )
 
 run_options = options(
-    click.option("--grid", type=Grid(), help="PEs to use.  [default: the kernel's own]"),
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random inputs."),
-    click.option(
-        "--threads",
-        type=click.IntRange(1),
-        default=1,
-        show_default=True,
-        help="Of this computer; results do not depend on it.",
-    ),
-    click.option("--max-cycles", type=click.IntRange(1), help="End the run there."),
+    option("--grid", type=types.Grid(), help="PEs to use.  [default: the kernel's own]"),
+    option("--seed", type=types.SEED, default=0, help="Seed of the random inputs."),
+    threads_option,
+    option("--max-cycles", type=types.Integer(1), help="End the run after so many cycles."),
 )
 
 output_options = options(
-    click.option(
-        "--plot",
-        type=click.Path(path_type=Path),
-        help="Picture to write: .png .svg .pdf .html, or .gif .mp4 over time.",
-    ),
-    click.option("--no-plot", is_flag=True, help="Write no picture."),
-    click.option(
-        "--trace",
-        type=click.Path(path_type=Path),
-        help="Events to write: .pftrace (ui.perfetto.dev), .json, .txt, .npz.",
-    ),
-    click.option(
-        "--save", type=click.Path(path_type=Path), help="Save all measurements (.npz) for `wse plot` and NumPy."
-    ),
+    option("--plot", type=types.OUTPUT, help="Write a picture: .png, .svg, .pdf or .html, or over time .gif or .mp4."),
+    flag("--no-plot", help="Write no picture."),
+    option("--trace", type=types.OUTPUT, help="Write the events: .pftrace (for ui.perfetto.dev), .json, .txt or .npz."),
+    option("--save", type=types.OUTPUT, help="Write all measurements, for `wse plot` and NumPy: .npz."),
     json_option,
 )
 
 
-def machine(arch: str | None, profile: str | None, settings: Iterable[tuple[str, str]], file: Path | None):
+def machine(arch: str | None, profile: str | None, settings: Iterable[tuple[str, str]], file: Path | None) -> Machine:
     """The Machine that the options describe: the file's, then --arch and --profile, then --set."""
-    from ..machine.parameters import Machine
-
     base = Machine.load(file) if file is not None else Machine()
     overrides = dict(base.overrides) | dict(settings)
     return Machine(arch or base.name, profile or base.profile, overrides)
@@ -123,61 +103,15 @@ def machine(arch: str | None, profile: str | None, settings: Iterable[tuple[str,
 
 def model_machine(
     arch: str | None, settings: Iterable[tuple[str, str]], file: Path | None, used: Iterable[str], what: str
-):
+) -> Machine:
     """The Machine of a command that executes nothing.  ConfigError if a figure was changed that is not among `used`."""
     made = machine(arch, None, settings, file)
     made.check_overrides(used, what)
     return made
 
 
-def print_json(value: Any) -> None:
-    """One JSON document; NumPy numbers as numbers, paths as text, what is not finite as null."""
-    click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
-
-
-def plain(value: Any) -> Any:
-    """The value in JSON's own types."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def print_table(
-    head: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    right: Sequence[int] = (),
-    below: Sequence[str] | None = None,
-) -> None:
-    """Columns aligned, those in `right` to the right.  below: a line for each row, indented under it."""
-    table = [tuple(head), *(tuple(row) for row in rows)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
-    for number, row in enumerate(table):
-        pairs = zip(row, widths, strict=True)
-        cells = [cell.rjust(width) if i in right else cell.ljust(width) for i, (cell, width) in enumerate(pairs)]
-        line = "  ".join(cells).rstrip()
-        click.echo(click.style(line, bold=True) if number == 0 else line)
-        if below is not None and number:
-            click.echo(f"    {below[number - 1]}")
-
-
-def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
-    """Two aligned columns: what, value."""
-    pairs = list(pairs)
-    width = max((len(name) for name, _ in pairs), default=0)
-    for name, value in pairs:
-        click.echo(f"{name.ljust(width)}  {value}".rstrip())
-
-
 class StatusLine:
-    """One line of a terminal that is written over; is_terminal: whether standard error is one to show it on."""
+    """A line of a terminal that is overwritten.  is_terminal: whether standard error is a terminal."""
 
     def __init__(self) -> None:
         self.width = 0
@@ -188,14 +122,28 @@ class StatusLine:
         self.width = len(line)
 
     def clear(self) -> None:
-        """Takes the line away."""
+        """Removes the line."""
         if self.width:
             click.echo(f"\r{' ' * self.width}\r", nl=False, err=True)
             self.width = 0
 
 
+class Working(StatusLine):
+    """Says what is being done; a context manager that removes the line in the end."""
+
+    def __call__(self, what: str) -> None:
+        if self.is_terminal:
+            self.put(what[: shutil.get_terminal_size().columns - 1])
+
+    def __enter__(self) -> Working:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+
 class ProgressLine(StatusLine, Progress):
-    """Simulated cycles, their rate, elapsed time on one line of a terminal, once a run is longer than two seconds."""
+    """Shows simulated cycles, their rate and the elapsed time, once a run takes longer than two seconds."""
 
     AFTER, EVERY = 2.0, 0.2  # seconds
 
@@ -217,8 +165,6 @@ class ProgressLine(StatusLine, Progress):
             self.show(self.before + cycle, elapsed)
 
     def show(self, cycles: int, elapsed: float) -> None:
-        from ..report.text import si
-
         self.put(f"{cycles:,} cycles  {si(cycles / elapsed)} cycles/s  {elapsed:.0f} s")
 
     def note(self, line: str) -> None:

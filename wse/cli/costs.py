@@ -2,74 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
-from ..costs import recorded
+from ..costs import recorded, step_check
 from ..costs.fit import Fit
-from . import common
+from ..models import graph, load
+from . import common, types
+from .output import Lines, Table, number, show, text
 
 
 @click.command("costs")
-@click.option("--measure", is_flag=True, help="Execute the shapes again and record their cycles; takes minutes.")
-@click.option("--only", multiple=True, metavar="KERNEL", help="With --measure: these kernels; repeatable.")
-@click.option("--runs", is_flag=True, help="Every held-out run.")
-@click.option("--step", metavar="MODEL", help="Execute a training step; compare with the sum of the models.")
+@common.flag("--measure", help="Execute all shapes again and record their cycles first; takes minutes.")
+@common.option("--only", type=types.WORD, multiple=True, metavar="KERNEL", help="Measure this kernel only; repeatable.")
+@common.flag("--runs", help="Print every held-out run.")
+@common.option(
+    "--step", type=types.WORD, metavar="MODEL", help="Execute a training step of MODEL and compare it with the models."
+)
 @common.json_option
 def command(measure: bool, only: tuple[str, ...], runs: bool, step: str | None, as_json: bool) -> int:
     """Print the cost models of kernels: constants in cycles, and errors on executed shapes not fitted to.
 
-    Status 1 if a kernel's largest error on those is above the bar.
+    Exit status 1: the largest error on those is above the bar for some kernel.
     """
     if only and not measure:
         raise click.UsageError("--only goes with --measure")
+    known = tuple(recorded.models())
+    if unknown := [name for name in only if name not in known]:
+        raise click.UsageError(f"there is no cost model {unknown[0]!r}: known are {'; '.join(known)}")
+    transformer = load(step) if step is not None else None
     if measure:
-        unknown = [name for name in only if name not in recorded.models()]
-        if unknown:
-            raise click.UsageError(f"there is no cost model {unknown[0]!r}: known are {'; '.join(recorded.models())}")
-        known = tuple(recorded.models())
         chosen = only or known
-        kept = (
-            [run for run in recorded.executed() if run.kernel not in chosen and run.kernel in known]
-            if recorded.TABLE.exists()
-            else []
-        )
+        runs_before = recorded.executed() if recorded.TABLE.exists() else ()
+        kept = [run for run in runs_before if run.kernel not in chosen and run.kernel in known]
         made = recorded.measure(chosen, lambda what: click.echo(what, err=True))
         recorded.write(sorted([*kept, *made], key=lambda run: known.index(run.kernel)))
-    if step is not None:
-        return show_step(step, as_json)
+    if transformer is not None:
+        names = ("kind", "phase", "executed", "modelled", "error_pct")
+        rows = step_check.compare(graph(transformer))
+        operators = [{name: getattr(row, name) for name in names} for row in rows]
+        show({"model": step, "operators": operators}, STEP, as_json)
+        return 0 if abs(rows[-1].error_pct) <= recorded.BAR_PCT else 1
     found = recorded.fits()
-    if as_json:
-        common.print_json({"bar_pct": recorded.BAR_PCT, "kernels": [document(fit) for fit in found.values()]})
-    else:
-        tables(found, runs)
+    document = {"bar_pct": recorded.BAR_PCT, "kernels": [describe(fit) for fit in found.values()]}
+    show(document, [*MODELS, RUNS] if runs else MODELS, as_json)
     return 0 if all(fit.worst_pct <= recorded.BAR_PCT for fit in found.values()) else 1
 
 
-def show_step(model: str, as_json: bool) -> int:
-    """An executed step beside its operators' cost models."""
-    from ..costs import step_check
-    from ..models import graph, load
-
-    rows = step_check.compare(graph(load(model)))
-    whole = rows[-1]
-    if as_json:
-        names = ("kind", "phase", "executed", "modelled", "error_pct")
-        common.print_json({"model": model, "operators": [{name: getattr(r, name) for name in names} for r in rows]})
-    else:
-        table = [
-            (r.kind, r.phase, f"{r.executed:,}", *(("", "") if r.modelled != r.modelled else modelled(r))) for r in rows
-        ]
-        common.print_table(("operators", "phase", "executed", "modelled", "error"), table, right=(2, 3, 4))
-        click.echo(f"\ncycles of a training step of {model}, executed; nothing is fitted to steps")
-    return 0 if abs(whole.error_pct) <= recorded.BAR_PCT else 1
-
-
-def modelled(row) -> tuple[str, str]:
-    return f"{row.modelled:,.0f}", f"{row.error_pct:+.1f} %"
-
-
-def document(fit: Fit) -> dict:
-    """A kernel in --json; keys are stable."""
+def describe(fit: Fit) -> dict[str, Any]:
+    """A kernel in JSON; keys are stable."""
     held = [run for run in recorded.executed() if run.kernel == fit.model.name and run.held]
     return {
         "kernel": fit.model.name,
@@ -85,34 +68,47 @@ def document(fit: Fit) -> dict:
     }
 
 
-def tables(found: dict[str, Fit], runs: bool) -> None:
-    rows = [
-        (
-            name,
-            str(len(fit.errors_pct)),
-            f"{max(abs(error) for error in fit.errors_pct):.1f} %",
-            str(len(fit.held_pct)),
-            f"{fit.mean_pct:.1f} %",
-            f"{fit.worst_pct:.1f} %",
-        )
-        for name, fit in found.items()
-    ]
-    words = [
-        ", ".join(
-            f"{term} {value:.3g}" for term, value in zip(fit.model.terms, fit.constants, strict=True) if value > 1e-6
-        )
-        for fit in found.values()
-    ]
-    head = ("kernel", "fitted", "worst", "held out", "mean", "worst")
-    common.print_table(head, rows, right=(1, 2, 3, 4, 5), below=words)
-    click.echo(f"\ncycles; executed on the emulated WSE-3 or WSE-2; bar for runs held out: {recorded.BAR_PCT:g} %")
-    if not runs:
-        return
-    click.echo()
-    table = []
-    for name, fit in found.items():
-        held = [run for run in recorded.executed() if run.kernel == name and run.held]
-        for run, error in zip(held, fit.held_pct, strict=True):
-            shape = " ".join(f"{size}={value}" for size, value in run.shape.items())
-            table.append((name, shape, f"{run.cycles:,}", f"{error:+.1f} %"))
-    common.print_table(("kernel", "held-out run", "cycles", "error"), table, right=(2, 3))
+def held_runs(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every held-out run with its kernel."""
+    return [run | {"kernel": kernel["kernel"]} for kernel in document["kernels"] for run in kernel["held_runs"]]
+
+
+STEP = [
+    Table(
+        "operators",
+        [
+            text("operators", "{kind}"),
+            text("phase", "{phase}"),
+            number("executed", "{executed:,}"),
+            number("modelled", "{modelled:,.0f}"),
+            number("error", "{error_pct:+.1f} %"),
+        ],
+    ),
+    Lines(["cycles of a training step of {model}, executed; nothing is fitted to steps"]),
+]
+
+MODELS = [
+    Table(
+        "kernels",
+        [
+            text("kernel", "{kernel}"),
+            number("fitted runs", "{fitted_runs}"),
+            number("worst", "{fitted_worst_pct:.1f} %"),
+            number("held out", lambda row: str(len(row["held_runs"]))),
+            number("mean", "{held_mean_pct:.1f} %"),
+            number("worst", "{held_worst_pct:.1f} %"),
+        ],
+        under=lambda row: ", ".join(f"{term} {value:.3g}" for term, value in row["constants"].items() if value > 1e-6),
+    ),
+    Lines(["cycles; executed on the emulated WSE-3 or WSE-2; bar for held-out runs: {bar_pct:g} %"]),
+]
+
+RUNS = Table(
+    held_runs,
+    [
+        text("kernel", "{kernel}"),
+        text("held-out run", lambda row: " ".join(f"{size}={value}" for size, value in row["shape"].items())),
+        number("cycles", "{cycles:,}"),
+        number("error", "{error_pct:+.1f} %"),
+    ],
+)

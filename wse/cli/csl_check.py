@@ -6,34 +6,23 @@ from pathlib import Path
 
 import click
 
-from . import common
-
-
-class Values(click.ParamType):
-    """name:number[,name:number...] as cslc takes them."""
-
-    name = "NAME:N,..."
-
-    def convert(self, value, param, ctx) -> dict[str, int]:
-        if isinstance(value, dict):
-            return value
-        made = {}
-        for pair in value.split(","):
-            name, _, number = pair.partition(":")
-            try:
-                made[name.strip()] = int(number, 0)
-            except ValueError:
-                self.fail(f"{pair!r} is not of the form name:integer, such as N:16", param, ctx)
-        return made
+from ..csl.check import check
+from . import common, types
+from .output import Lines, escaped, show
+from .types import merged
 
 
 @click.command("check")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--arch", type=click.Choice(common.ARCHS), default="wse3", show_default=True, help="Machine.")
-@click.option("--params", type=Values(), multiple=True, help="Values of the layout's params, as for cslc; repeatable.")
-@click.option("--colors", type=Values(), multiple=True, help="Colors of the layout, as for cslc; repeatable.")
-@click.option("--import-path", type=click.Path(path_type=Path), multiple=True, help="Where imports are looked for.")
-@click.option("--text", is_flag=True, help="Print for people instead of JSON.")
+@click.argument("file", type=types.FILE)
+@common.option("--arch", type=types.ARCH, default="wse3", help="Machine to check for.")
+@common.option(
+    "--params", type=types.Definitions(), multiple=True, help="Values of the layout's params, as for cslc; repeatable."
+)
+@common.option(
+    "--colors", type=types.Definitions(), multiple=True, help="Colors of the layout, as for cslc; repeatable."
+)
+@common.option("--import-path", type=types.FILE, multiple=True, help="Folder where imports are looked for; repeatable.")
+@common.flag("--text", help="Print text instead of JSON.")
 def command(
     file: Path,
     arch: str,
@@ -42,20 +31,16 @@ def command(
     import_path: tuple[Path, ...],
     text: bool,
 ) -> int:
-    """Print what is wrong with FILE as JSON: severity, message, file, line, column, length, notes.
+    """Print the diagnostics of FILE as JSON: severity, message, file, line, column, length, notes.
 
-    A layout file is compiled with all it reaches; of the code of a PE alone, syntax and names are checked.  Exit
-    status 0: no errors.
+    A layout file is compiled with all it imports; in the code of a single PE, syntax and names are checked.  Exit
+    status 1: there are errors.
     """
-    from ..csl.check import check
-
-    values, ids = ({name: n for group in groups for name, n in group.items()} for groups in (params, colors))
-    found = check(file, arch, values, ids, import_paths=import_path)
+    found = check(file, arch, merged(params, "--params"), merged(colors, "--colors"), import_paths=import_path)
     errors = sum(diagnostic.severity == "error" for diagnostic in found)
-    if text:
-        for diagnostic in found:
-            click.echo(str(diagnostic))
-        click.echo(f"{errors} errors, {len(found) - errors} warnings")
-    else:
-        common.print_json({"errors": errors, "diagnostics": [diagnostic.to_json() for diagnostic in found]})
+    document = {"errors": errors, "diagnostics": [diagnostic.to_json() for diagnostic in found]}
+    view = [
+        Lines([*(escaped(str(diagnostic)) for diagnostic in found), f"{errors} errors, {len(found) - errors} warnings"])
+    ]
+    show(document, view, as_json=not text)
     return 1 if errors else 0

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from . import common
+from ..sdk import conform
+from . import common, types
+from .output import print_json
 
 _COLORS = {"pass": "green", "fail": "red", "error": "red", "skip": "yellow"}
 
 
 @click.command("conform")
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--only", metavar="GLOB", help="Examples whose names match: 'gemv-*'.")
-@click.option("--arch", type=click.Choice(common.ARCHS), help="Only the scripts of this machine.  [default: both]")
-@click.option("--timeout", type=click.FloatRange(1), default=60, show_default=True, help="Seconds for each script.")
+@click.argument("directory", metavar="DIR", type=types.FILE)
+@common.option("--only", type=types.WORD, metavar="GLOB", help="Examples whose names match: 'gemv-*'.")
+@common.option("--arch", type=types.ARCH, help="Run only the scripts of this machine.  [default: both]")
+@common.option("--timeout", type=types.Number(1, 86_400), default=60, help="Seconds allowed for each script.")
 @common.json_option
 def command(directory: Path, only: str | None, arch: str | None, timeout: float, as_json: bool) -> int:
-    """Run every example below DIR by its own commands_wse2.sh and commands_wse3.sh, in a copy, and tell which passed.
+    """Run every example below DIR by its own commands_wse2.sh and commands_wse3.sh, in a copy, and print which passed.
 
-    DIR is a checkout of csl-examples, or any directory of programs with such scripts.  Exit status 0: all passed.
+    DIR is a checkout of csl-examples, or any directory of programs with such scripts.  Exit status 1: one did not pass.
     """
-    from ..sdk import conform
-
     examples = conform.find(directory, only)
     archs = (arch,) if arch else conform.ARCHS
     outcomes = []
@@ -33,22 +34,23 @@ def command(directory: Path, only: str | None, arch: str | None, timeout: float,
     for outcome in conform.run(examples, archs, timeout):
         outcomes.append(outcome)
         if not as_json:
-            show(outcome, width)
+            click.echo(line(outcome, width))
     if as_json:
-        common.print_json({"examples": [asdict(outcome) for outcome in outcomes]})
+        print_json({"examples": [asdict(outcome) for outcome in outcomes]})
     else:
         click.echo(summary(outcomes))
     return 0 if all(outcome.status in ("pass", "skip") for outcome in outcomes) else 1
 
 
-def show(outcome, width: int) -> None:
+def line(outcome: conform.Outcome, width: int) -> str:
+    """A script's line: name, machine, status, cycles, seconds, reason."""
     cycles = "" if outcome.cycles is None else f"{outcome.cycles:,}"
     status = click.style(outcome.status.ljust(5), fg=_COLORS[outcome.status])
-    line = f"{outcome.name.ljust(width)}  {outcome.arch}  {status}  {cycles:>12}  {outcome.wall_seconds:6.1f} s"
-    click.echo(f"{line}  {outcome.reason[:200]}".rstrip())
+    found = f"{outcome.name.ljust(width)}  {outcome.arch}  {status}  {cycles:>12}  {outcome.wall_seconds:6.1f} s"
+    return f"{found}  {outcome.reason[:200]}".rstrip()
 
 
-def summary(outcomes) -> str:
+def summary(outcomes: Sequence[conform.Outcome]) -> str:
     """`49 of 53 examples passed for every machine they have a script for; 93 pass, 4 fail, 3 error`."""
     names = dict.fromkeys(outcome.name for outcome in outcomes)
     whole = sum(all(o.status == "pass" for o in outcomes if o.name == name) for name in names)

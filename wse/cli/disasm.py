@@ -9,19 +9,19 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..program import assembler
-from . import common
+from . import common, types
+from .output import print_json
 
 
-@click.command(
-    "disasm", help="Print instruction words as text: FILE.bin holds little-endian words of 64 bits, any other file hex."
-)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.command("disasm")
+@click.argument("file", type=types.FILE)
 @common.json_option
 def command(file: Path, as_json: bool) -> None:
+    """Print the instruction words in FILE as text.  FILE.bin holds little-endian words of 64 bits, any other hex."""
     words = read_binary(file) if file.suffix == ".bin" else read_hex(file)
     if as_json:
         lines = [{"word": f"0x{word:016x}", "text": assembler.disassemble_word(word)} for word in words]
-        common.print_json({"instructions": lines})
+        print_json({"instructions": lines})
     else:
         click.echo(assembler.disassemble(words), nl=False)
 

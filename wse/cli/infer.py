@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,19 @@ import click
 from ..costs import recorded
 from ..errors import ConfigError
 from ..models import load
-from ..report import text
 from ..system import inference
-from . import common
+from . import common, types
+from .output import Pairs, Table, number, show, text
 
 # Figures of the machine that the model uses.
 FIGURES = ("clock_hz", "fabric_width", "fabric_height", "usable_pes", "wafer_bytes", "sram_bytes")
 
 
 @click.command("infer")
-@click.option("--model", default="llama3-8b", show_default=True, help="A name, or a Hugging Face config.json.")
-@click.option("--context", type=click.IntRange(1), default=1024, show_default=True, help="Tokens in the cache.")
-@click.option("--prompt", type=click.IntRange(1), help="Tokens of the prompt.  [default: the context]")
-@click.option("--wafers", type=click.IntRange(1), help="CS-3 systems.  [default: what holds the weights]")
+@common.option("--model", type=types.WORD, default="llama3-8b", help=common.MODEL)
+@common.option("--context", type=types.COUNT, default=1024, help="Tokens in the key-value cache.")
+@common.option("--prompt", type=types.COUNT, help="Tokens of the prompt.  [default: the context]")
+@common.option("--wafers", type=types.Integer(1, 2048), help="CS-3 systems.  [default: what holds the weights]")
 @common.model_options
 @common.json_option
 def command(
@@ -37,18 +38,14 @@ def command(
     """Predict decoding for one user, weights resident in SRAM.
 
     Kernels' times come from cost models of executed kernels (`wse costs`), with sums of products in 16 or 32 bits.
-    Nothing is fitted to published speeds; they stand beside, with the error.
+    Nothing is fitted to published speeds; the table compares them with the predictions.
     """
     machine = common.model_machine(None, settings, file, FIGURES, "wse infer")
     if machine.name != "wse3":
         raise ConfigError(f"decoding is modelled on a WSE-3: its kernels' costs are, and {machine.name} has none")
     transformer = load(model)
     made = {sums: inference.decode(transformer, context, wafers, sums, machine) for sums in inference.GEMV}
-    beside = [compare(p) for p in inference.published()]
-    if as_json:
-        common.print_json(document(made, prompt or context, beside))
-    else:
-        show(made, prompt or context, beside)
+    show(document(made, prompt or context), VIEW, as_json)
 
 
 def compare(published: inference.Published) -> dict[str, Any]:
@@ -66,8 +63,8 @@ def compare(published: inference.Published) -> dict[str, Any]:
     }
 
 
-def document(made: dict[str, inference.Decoding], prompt: int, beside: list[dict]) -> dict:
-    """What --json prints; keys are stable."""
+def document(made: dict[str, inference.Decoding], prompt: int) -> dict[str, Any]:
+    """The predictions in JSON; keys are stable."""
     one = made["f16"]
     return {
         "model": one.model,
@@ -90,51 +87,71 @@ def document(made: dict[str, inference.Decoding], prompt: int, beside: list[dict
             name: {"held_worst_pct": recorded.fitted(name).worst_pct, "held_mean_pct": recorded.fitted(name).mean_pct}
             for name in (*inference.GEMV.values(), inference.ALLREDUCE)
         },
-        "published": beside,
+        "published": [compare(p) for p in inference.published()],
     }
 
 
-def show(made: dict[str, inference.Decoding], prompt: int, beside: list[dict]) -> None:
-    one, careful = made["f16"], made["f32"]
-    rows = [
-        (a.name, f"{a.latency:,.0f}", f"{a.interval:,.0f}", f"{b.latency:,.0f}", f"{b.interval:,.0f}")
-        for a, b in zip((*one.layer, *one.head), (*careful.layer, *careful.head), strict=True)
-    ]
-    head = ("kernel of a layer, head", "f16 sums: cycles", "next token after", "f32 sums: cycles", "next token after")
-    common.print_table(head, rows, right=(1, 2, 3, 4))
-    errors = ", ".join(
-        f"{name} {recorded.fitted(name).worst_pct:.1f} %" for name in (*inference.GEMV.values(), inference.ALLREDUCE)
+def kernels(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The kernels of a layer and of the head, with both types of sums side by side."""
+    f16, f32 = ([*made["layer"], *made["head"]] for made in document["sums"].values())
+    return [{"name": a["name"], "f16": a, "f32": b} for a, b in zip(f16, f32, strict=True)]
+
+
+def errors(document: Mapping[str, Any]) -> str:
+    worst = ", ".join(f"{name} {model['held_worst_pct']:.1f} %" for name, model in document["cost_models"].items())
+    return f"modelled, fitted to executed kernels; worst error on held-out runs: {worst}"
+
+
+def wafers(number: int) -> str:
+    return f"{number} wafer{'s' if number > 1 else ''}"
+
+
+def speed(sums: str) -> tuple[str, str]:
+    """A line about decoding with one type of sums."""
+    key = f"sums[{sums}]"
+    return (
+        f"sums in {sums}",
+        f"{{{key}[tokens_per_second]:,.0f}} tokens/s, {{{key}[layer_seconds]:si s}} a layer, first token of a prompt "
+        f"of {{prompt:,}} after {{{key}[first_token_seconds]:si s}}",
     )
-    click.echo()
-    pairs = [
-        ("model", f"{one.model} on {one.wafers} wafer{'s' if one.wafers > 1 else ''}, weights in SRAM, 16 bits"),
-        ("region", f"{one.region[0]} x {one.region[1]} PEs a layer; {one.context:,} tokens of context"),
-        ("costs", f"modelled, fitted to executed kernels; worst error on runs held out: {errors}"),
-    ]
-    for sums, d in made.items():
-        pairs.append(
+
+
+VIEW = [
+    Table(
+        kernels,
+        [
+            text("kernel of a layer, head", "{name}"),
+            number("f16 sums: cycles", "{f16[cycles]:,.0f}"),
+            number("next token after", "{f16[interval]:,.0f}"),
+            number("f32 sums: cycles", "{f32[cycles]:,.0f}"),
+            number("next token after", "{f32[interval]:,.0f}"),
+        ],
+    ),
+    Pairs(
+        [
             (
-                f"sums in {sums}",
-                f"{d.tokens_per_second:,.0f} tokens/s, {text.si(d.layer_seconds, 's')} a layer, first token of a "
-                f"prompt of {prompt:,} after {text.si(d.first_token_seconds(prompt), 's')}",
-            )
-        )
-    common.print_pairs(pairs)
-    click.echo()
-    table = [
-        (
-            b["model"],
-            str(b["wafers"]),
-            f"{b['published']:,.0f}",
-            *(
-                cell
-                for sums in made
-                for cell in (f"{b['tokens_per_second'][sums]:,.0f}", f"{b['error_pct'][sums]:+.0f} %")
+                "model",
+                lambda d: (
+                    f"{d['model']} on {d['wafers']} wafer{'s' if d['wafers'] > 1 else ''}, 16-bit weights in SRAM"
+                ),
             ),
-            f"{b['method']}; {b['source']}",
-        )
-        for b in beside
-    ]
-    names = ("model", "wafers", "published", "f16 sums", "error", "f32 sums", "error", "how, source")
-    common.print_table(names, table, right=(1, 2, 3, 4, 5, 6))
-    click.echo("tokens/s of one user; speculative decoding yields several tokens a pass and is not modelled")
+            ("region", "{region:x} PEs a layer; {context:,} tokens of context"),
+            ("costs", errors),
+            *map(speed, inference.GEMV),
+        ]
+    ),
+    Table(
+        "published",
+        [
+            text("model", "{model}"),
+            number("wafers", "{wafers}"),
+            number("published", "{published:,.0f}"),
+            number("f16 sums", "{tokens_per_second[f16]:,.0f}"),
+            number("error", "{error_pct[f16]:+.0f} %"),
+            number("f32 sums", "{tokens_per_second[f32]:,.0f}"),
+            number("error", "{error_pct[f32]:+.0f} %"),
+            text("how, source", "{method}; {source}"),
+        ],
+        notes=["tokens/s of one user; speculative decoding yields several tokens a pass and is not modelled"],
+    ),
+]

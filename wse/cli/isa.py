@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -9,7 +10,8 @@ import click
 from ..machine import isa
 from ..machine.parameters import WSE2, WSE3
 from ..program import assembler
-from . import common
+from . import common, types
+from .output import Lines, Pairs, Table, Words, escaped, number, print_json, show, text
 
 KINDS = {
     "vector": "Vector operations, over DSRs",
@@ -18,63 +20,83 @@ KINDS = {
 }
 
 
-@click.command(
-    "isa", help="The instruction reference: all instructions, or one with its operands, timing and encoding."
-)
-@click.argument("name", required=False)
-@click.option("--kind", type=click.Choice(list(KINDS)), help="Only these.")
-@click.option("--markdown", is_flag=True, help="Print markdown.")
+@click.command("isa")
+@click.argument("name", type=types.WORD, required=False)
+@common.option("--kind", type=types.Choice(list(KINDS)), help="List only the instructions of this kind.")
+@common.flag("--markdown", help="Print Markdown.")
 @common.json_option
 def command(name: str | None, kind: str | None, markdown: bool, as_json: bool) -> None:
+    """Print the instruction reference: all instructions, or NAME with its operands, timing and encoding."""
+    if name is not None:
+        common.refuse("is for the list of all instructions, not for one", "kind")
+    if markdown and as_json:
+        raise click.UsageError("--markdown and --json exclude each other")
     rows = [isa.instruction(name)] if name else [row for row in isa.INSTRUCTIONS if kind in (None, row.kind)]
-    if as_json:
-        common.print_json(describe(rows[0]) if name else [describe(row) for row in rows])
-    elif markdown:
+    if markdown:
         click.echo(isa.reference(name))
     elif name:
-        show(rows[0])
+        show(describe(rows[0]), PAGE, as_json, row=rows[0])
+    elif as_json:
+        print_json([describe(row) for row in rows])
     else:
-        for chosen in KINDS:
-            table(chosen, [row for row in rows if row.kind == chosen])
+        listed = {each: [vars_of(row) for row in rows if row.kind == each] for each in KINDS}
+        show(listed, [table(each) for each in KINDS], as_json)
 
 
-def table(kind: str, rows: list[isa.Instruction]) -> None:
-    """The instructions of one kind."""
-    if not rows:
-        return
-    click.echo(f"\n{KINDS[kind]}\n")
+def vars_of(row: isa.Instruction) -> dict[str, Any]:
+    """What the list says of an instruction."""
+    return {
+        "name": row.name,
+        "types": " ".join(row.types),
+        "lanes": row.lanes,
+        "syntax": row.syntax,
+        "latency": latency_words(row) if row.latency else None,
+        "effect": row.effect,
+    }
+
+
+def table(kind: str) -> Table:
+    """The list of the instructions of one kind."""
     if kind == "vector":
-        lines = [(row.name, " ".join(row.types), *map(str, row.lanes), row.effect) for row in rows]
-        common.print_table(("name", "dst src0 src1 extra", "WSE-2", "WSE-3", "effect"), lines, right=(2, 3))
+        columns = [
+            text("name", "{name}"),
+            text("dst src0 src1 extra", "{types}"),
+            number("WSE-2", "{lanes[0]}"),
+            number("WSE-3", "{lanes[1]}"),
+            text("effect", "{effect}"),
+        ]
     else:
-        lines = [(row.syntax, latency_words(row), row.effect) for row in rows]
-        common.print_table(("instruction", "latency", "effect"), lines)
+        columns = [text("instruction", "{syntax}"), text("latency", "{latency}"), text("effect", "{effect}")]
+    return Table(kind, columns, title=f"{KINDS[kind]}\n")
 
 
-def show(row: isa.Instruction) -> None:
-    """One instruction's page."""
-    click.echo(f"{row.syntax}\n\n    {row.effect}\n")
-    pairs = [("kind", row.kind), ("opcode", f"{row.opcode} (0x{row.opcode:03x})")]
-    if row.kind == "vector":
-        types = zip(isa.VECTOR_OPERANDS, row.types, strict=True)
-        pairs.append(
-            ("operands", ", ".join(f"{name} {isa.TYPES[type].meaning}" for name, type in types if type != "NONE"))
-        )
-        pairs.append(
-            (
-                "elements a cycle",
-                f"{row.lanes[0]} on WSE-2, {row.lanes[1]} on WSE-3, before limits of memory and fabric",
-            )
-        )
-        pairs.append(("flops", f"{row.flops} per element"))
-        pairs.append(("options", "{async, ut=N, activate=TASK} or {..., unblock=TASK}"))
-    else:
-        pairs.append(("latency", latency_words(row)))
-    pairs.append(
-        ("encoding", f"bits 0..15 opcode{', bit 15 set: value instead of register' if takes_value(row) else ''}")
-    )
-    pairs += [("", words) for words in encoding(row)]
-    common.print_pairs(pairs)
+def operands(d: Mapping[str, Any]) -> str | None:
+    """The operands of a vector operation with their types."""
+    row = d["row"]
+    if row.kind != "vector":
+        return None
+    typed = zip(isa.VECTOR_OPERANDS, row.types, strict=True)
+    return ", ".join(f"{name} {isa.TYPES[type].meaning}" for name, type in typed if type != "NONE")
+
+
+def pairs(d: Mapping[str, Any]) -> list[tuple[str, Words]]:
+    """The lines of one instruction's page."""
+    vector = d["kind"] == "vector"
+    immediate = ", bit 15 set: value instead of register" if takes_value(d["row"]) else ""
+    return [
+        ("kind", "{kind}"),
+        ("opcode", "{opcode} (0x{opcode:03x})"),
+        ("operands", operands),
+        ("elements a cycle", "{lanes[wse2]} on WSE-2, {lanes[wse3]} on WSE-3, before limits of memory and fabric"),
+        ("flops", lambda d: f"{d['row'].flops} per element" if vector else None),
+        ("options", lambda d: "{async, ut=N, activate=TASK} or {..., unblock=TASK}" if vector else None),
+        ("latency", lambda d: None if vector else latency_words(d["row"])),
+        ("encoding", f"bits 0..15 opcode{immediate}"),
+        *(("", escaped(words)) for words in d["encoding"]),
+    ]
+
+
+PAGE = [Lines(["{syntax}"]), Lines(["    {effect}"]), Pairs(pairs)]
 
 
 def latency_words(row: isa.Instruction) -> str:
@@ -136,7 +158,7 @@ def _assemble(row: isa.Instruction, place: int, text: str) -> int:
 
 
 def describe(row: isa.Instruction) -> dict[str, Any]:
-    """A row for --json."""
+    """An instruction in JSON; keys are stable."""
     names = ["branch_not_taken", "branch_taken"] if row.latency == "branch" else [row.latency]
     return {
         "name": row.name,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -9,36 +11,55 @@ import click
 
 from ..costs import vendor_compiler as compiler
 from ..costs.cycles import ExecutedCosts, operator_cycles
-from ..errors import ConfigError
+from ..machine.parameters import Machine
 from ..models import Graph, graph, load
 from ..plan import floorplan
 from ..plan.tiles import streaming
-from ..report import text
-from . import common
+from ..report import validation
+from ..report.floorplan import draw
+from . import common, types
+from .output import Pairs, Table, number, show, text
+
+# Figures of the machine that the models use.
+FIGURES = ("clock_hz", "fabric_width", "fabric_height", "sram_bytes")
+
+COSTS = {
+    "compiler": "modelled: calibrated on the vendor's compile report of GPT-2 small, not executed",
+    "executed": "modelled: fitted to executed kernels of this package (wse costs)",
+}
 
 
 @click.command("map")
-@click.argument("model")
-@click.option("--mode", type=click.Choice(["pipelined", "streaming"]), default="pipelined", show_default=True)
-@click.option("--grid", type=common.Grid(), help="PEs to use.  [default: gpt2 pipelined: as published; else the wafer]")
-@click.option("--arch", type=click.Choice(common.ARCHS), help="[default: wse2 for gpt2 as published, else wse3]")
+@click.argument("model", type=types.WORD)
+@common.option(
+    "--mode",
+    type=types.Choice(["pipelined", "streaming"]),
+    default="pipelined",
+    help="Pipelined: all layers at once, each on its own PEs.  Streaming: a layer at a time on all PEs.",
+)
+@common.option("--grid", type=types.Grid(), help="PEs to use.  [default: the wafer; gpt2 pipelined: as published]")
+@common.option("--arch", type=types.ARCH, help="Machine.  [default: wse3; gpt2 pipelined: wse2, as published]")
 @common.model_options
-@click.option("--sequence", type=click.IntRange(1), help="Tokens of a sequence.  [default: the model's]")
-@click.option(
-    "--by", type=click.Choice(["kernel", "half"]), default="kernel", show_default=True, help="What is a region."
+@common.option("--sequence", type=types.COUNT, help="Tokens of a sequence.  [default: the model's]")
+@common.option(
+    "--by",
+    type=types.Choice(["kernel", "half"]),
+    default="kernel",
+    help="What is a region (pipelined): a kernel, or half a layer.",
 )
-@click.option(
-    "--rate", type=click.FloatRange(0, min_open=True), help="Sequences/s to size for.  [default: the highest]"
+@common.option(
+    "--rate",
+    type=types.Number(0, 1e12, above=True),
+    help="Sequences per second to size regions for (pipelined).  [default: the highest]",
 )
-@click.option("--batch", type=click.IntRange(1), help="Sequences per step (streaming).  [default: what memory takes]")
-@click.option(
+@common.option("--batch", type=types.COUNT, help="Sequences of a step (streaming).  [default: what memory holds]")
+@common.option(
     "--costs",
-    type=click.Choice(["compiler", "executed"]),
+    type=types.Choice(list(COSTS)),
     default="compiler",
-    show_default=True,
-    help="Of kernels: calibrated on the vendor's compiler, or fitted to executed runs.",
+    help="Costs of kernels (pipelined): calibrated on the vendor's compiler, or fitted to executed runs.",
 )
-@click.option("--plot", type=click.Path(path_type=Path), help="Picture to write: .png .svg .pdf.")
+@common.option("--plot", type=types.OUTPUT, help=f"{common.PICTURE}  Pipelined only.")
 @common.json_option
 def command(
     model: str,
@@ -55,25 +76,22 @@ def command(
     plot: Path | None,
     as_json: bool,
 ) -> None:
-    """Map MODEL (a name, or a Hugging Face config.json) onto a grid of PEs.
+    """Place MODEL, a name or a Hugging Face config.json, on a grid of PEs.
 
-    Pipelined: every layer has a rectangle of its own, sized so that all work at one rate.  Streaming: one layer at a
+    Pipelined: every kernel has a rectangle of its own, sized so that all work at one rate.  Streaming: one layer at a
     time on the whole grid; weights come in from the edge.
     """
     transformer = load(model)
     if plot is not None:
-        from ..report import validation
-
         validation.check(plot)
     if mode == "streaming":
-        if plot is not None:
-            raise ConfigError(
-                "--plot draws floor plans: there is none in streaming mode, where a layer has the whole grid"
-            )
+        common.refuse("draws floor plans: in streaming mode a layer has the whole grid", "plot")
+        common.refuse("is of --mode pipelined", "by", "rate", "costs")
         machine = common.model_machine(arch, settings, file, FIGURES, "wse map")
-        tiles = streaming(transformer, grid or wafer(machine), operator_cycles, machine, sequence, batch)
-        show_streaming(tiles, as_json)
+        plan = streaming(transformer, grid or wafer(machine), operator_cycles, machine, sequence, batch)
+        show(plan.document(), STREAMING, as_json, plan=plan)
         return
+    common.refuse("is of --mode streaming", "batch")
     as_published = (
         transformer.name == compiler.MODEL
         and (arch or "wse2") == "wse2"
@@ -81,49 +99,27 @@ def command(
         and not (settings or file)
     )
     machine = common.model_machine("wse2" if as_published else arch, settings, file, FIGURES, "wse map")
-    arch = machine.name
-    grid = grid or (compiler.GRID if as_published else wafer(machine))
     made = graph(transformer)
-    plan = floorplan.plan(made, grid, machine, priced(costs, arch), sequence, by, rate)
+    priced = compiler.calibrated() if costs == "compiler" else ExecutedCosts(machine.name)
+    grid = grid or (compiler.GRID if as_published else wafer(machine))
+    placed = floorplan.plan(made, grid, machine, priced, sequence, by, rate)
     compared = None
     if as_published and by == "kernel" and sequence in (None, transformer.sequence):
-        compared = compare(made, machine, arch)
+        compared = compare(made, machine)
     if plot is not None:
-        from ..report.floorplan import draw
-
-        draw(plan, plot)
-    if as_json:
-        common.print_json(document(plan, arch, costs, compared, plot))
-    else:
-        show(plan, arch, costs, compared, plot)
+        draw(placed, plot)
+    show(document(placed, machine.name, costs, compared, plot), PIPELINED, as_json, plan=placed)
 
 
-def priced(costs: str, arch: str) -> floorplan.Costs:
-    """The kernels' costs by name."""
-    if costs == "compiler":
-        return compiler.calibrated()
-    return ExecutedCosts(arch)
-
-
-# Figures of the machine that the models use.
-FIGURES = ("clock_hz", "fabric_width", "fabric_height", "sram_bytes")
-
-COSTS = {
-    "compiler": "modelled: calibrated on the vendor's compile report of GPT-2 small, not executed",
-    "executed": "modelled: fitted to executed kernels of this package (wse costs)",
-}
-
-
-def wafer(machine: Any) -> tuple[int, int]:
+def wafer(machine: Machine) -> tuple[int, int]:
     return machine.fabric_width, machine.fabric_height
 
 
-def compare(made: Graph, machine: Any, arch: str) -> list[dict[str, Any]]:
+def compare(made: Graph, machine: Machine) -> list[dict[str, Any]]:
     """PEs by kernel at the published rate, beside the published ones, and those that executed kernels would take."""
     rate = compiler.SAMPLES_PER_SECOND
     plan = floorplan.plan(made, compiler.GRID, machine, compiler.calibrated(), rate=rate).by_kernel()
-    wide = (machine.fabric_width, machine.fabric_height)
-    own = floorplan.plan(made, wide, machine, ExecutedCosts(arch), rate=rate).by_kernel()
+    own = floorplan.plan(made, wafer(machine), machine, ExecutedCosts(machine.name), rate=rate).by_kernel()
     return [
         {
             "kernel": kernel,
@@ -139,8 +135,8 @@ def compare(made: Graph, machine: Any, arch: str) -> list[dict[str, Any]]:
 
 def document(
     plan: floorplan.FloorPlan, arch: str, costs: str, compared: list[dict[str, Any]] | None, plot: Path | None
-) -> Any:
-    """What --json prints; keys are stable."""
+) -> dict[str, Any]:
+    """A floor plan in JSON; keys are stable."""
     return {
         "model": plan.model,
         "mode": "pipelined",
@@ -175,85 +171,125 @@ def document(
     }
 
 
-def show(
-    plan: floorplan.FloorPlan, arch: str, costs: str, compared: list[dict[str, Any]] | None, plot: Path | None
-) -> None:
+def by_kernel(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The regions of a kernel as one row: how many, PEs of all, the first one's size, range of rates."""
     rows = []
-    for kernel, (number, pes) in plan.by_kernel().items():
-        own = [p for p in plan.placed if p.region.kernel == kernel]
-        rates = [p.rate for p in own]
+    for kernel in dict.fromkeys(region["kernel"] for region in document["regions"]):
+        own = [region for region in document["regions"] if region["kernel"] == kernel]
+        rates = sorted(region["sequences_per_second"] for region in own)
         rows.append(
-            (
-                kernel,
-                str(number),
-                f"{pes:,}",
-                f"{own[0].rectangle.width}x{own[0].rectangle.height}",
-                f"{min(rates):,.0f}" if min(rates) == max(rates) else f"{min(rates):,.0f} - {max(rates):,.0f}",
-                text.si(float(max(p.memory / p.pes for p in own)), "B"),
-                own[0].bound,
-            )
+            own[0]
+            | {
+                "regions": len(own),
+                "pes": sum(region["pes"] for region in own),
+                "rates": " - ".join(
+                    dict.fromkeys(f"{rate:,.0f}" if isfinite(rate) else "no limit" for rate in (rates[0], rates[-1]))
+                ),
+                "memory": max(region["memory_bytes_per_pe"] for region in own),
+            }
         )
-    head = ("kernel", "regions", "PEs", "first is", "sequences/s", "memory/PE", "sized by")
-    common.print_table(head, rows, right=(1, 2, 3, 4, 5))
-    click.echo()
-    pairs = [
-        ("model", f"{plan.model}, sequences of {plan.sequence}, pipelined, every layer resident"),
-        ("machine", f"{arch}, {plan.grid[0]} x {plan.grid[1]} PEs at {text.si(plan.clock_hz, 'Hz')}"),
-        ("rate", f"{plan.rate:,.1f} sequences/s, {plan.rate * plan.sequence:,.0f} tokens/s; bound by {plan.bound}"),
-        ("PEs at work", f"{plan.pes:,}, {text.percent(plan.active)}"),
-        (
-            "wires",
-            f"{len(plan.wires)}, {1 + max((w.color for w in plan.wires), default=-1)} colors; the chain's middles are "
-            f"{floorplan.wire_length(plan):,.0f} hops apart in all",
-        ),
-        ("costs", COSTS[costs]),
-    ]
-    if plot is not None:
-        pairs.append(("picture", str(plot)))
-    common.print_pairs(pairs)
-    if compared is not None:
-        click.echo(f"\nAt the published rate, {compiler.SAMPLES_PER_SECOND} sequences/s:")
-        table = [
+    return rows
+
+
+def unused(document: Mapping[str, Any]) -> str | None:
+    """What the PEs that the vendor's placement left idle would give."""
+    rate, published = document["sequences_per_second"], compiler.SAMPLES_PER_SECOND
+    if abs(rate - published) <= 1:
+        return None
+    return (
+        f"All {compiler.USABLE_PES:,} usable PEs would give {rate:,.0f} sequences/s "
+        f"({100 * (rate / published - 1):+.1f} % of the published rate, at which 8 % of the PEs were idle)."
+    )
+
+
+PIPELINED = [
+    Table(
+        by_kernel,
+        [
+            text("kernel", "{kernel}"),
+            number("regions", "{regions}"),
+            number("PEs", "{pes:,}"),
+            number("size of the first", "{width}x{height}"),
+            number("sequences/s", "{rates}"),
+            number("memory/PE", "{memory:si B}"),
+            text("sized by", "{bound_by}"),
+        ],
+    ),
+    Pairs(
+        [
+            ("model", "{model}, sequences of {sequence} tokens, pipelined, every layer resident"),
+            ("machine", "{arch}, {grid:x} PEs at {plan.clock_hz:si Hz}"),
             (
-                r["kernel"],
-                f"{r['published_pes']:,}",
-                f"{r['pes']:,}",
-                f"{r['error_pct']:+.1f} %",
-                f"{r['executed_pes']:,}",
-                r["from"],
-            )
-            for r in compared
+                "rate",
+                lambda d: (
+                    f"{d['sequences_per_second']:,.1f} sequences/s, "
+                    f"{d['sequences_per_second'] * d['sequence']:,.0f} tokens/s; bound by {d['bound_by']}"
+                ),
+            ),
+            ("PEs at work", "{pes:,}, {active:share}"),
+            (
+                "wires",
+                lambda d: (
+                    f"{len(d['plan'].wires)}, {d['wire_colors']} colors; the centres of connected regions are "
+                    f"{d['wire_hops']:,.0f} hops apart in all"
+                ),
+            ),
+            ("costs", "{costs}"),
+            ("picture", "{plot}"),
         ]
-        common.print_table(
-            ("kernel", "published", "computed", "error", "executed kernels", "computed from"), table, (1, 2, 3, 4)
-        )
-        free = 100 * (plan.rate / compiler.SAMPLES_PER_SECOND - 1)
-        if abs(plan.rate - compiler.SAMPLES_PER_SECOND) > 1:
-            click.echo(
-                f"All {compiler.USABLE_PES:,} usable PEs would give {plan.rate:,.0f} sequences/s ({free:+.1f} % of the "
-                "published rate, where 8 % of the PEs were idle)."
-            )
+    ),
+    Table(
+        "published",
+        [
+            text("kernel", "{kernel}"),
+            number("published", "{published_pes:,}"),
+            number("computed", "{pes:,}"),
+            number("error", "{error_pct:+.1f} %"),
+            number("executed kernels", "{executed_pes:,}"),
+            text("computed from", "{from}"),
+        ],
+        title=f"PEs at the published rate, {compiler.SAMPLES_PER_SECOND} sequences/s:",
+        notes=[unused],
+    ),
+]
 
-
-def show_streaming(plan: Any, as_json: bool) -> None:
-    if as_json:
-        common.print_json(plan.document())
-        return
-    rows = [
-        (
-            layer.name,
-            f"{layer.features[0]} -> {layer.features[1]}",
-            f"{layer.tile[0]} x {layer.tile[1]}",
-            f"{layer.weights:,}",
-            text.si(float(layer.stream_bytes), "B"),
-            " + ".join(f"{cycles:,.0f}" for cycles in layer.cycles),
-            " + ".join(f"{cycles:,.0f}" for cycles in layer.streaming),
-            layer.bound,
-        )
-        for layer in plan.layers
-    ]
-    head: tuple[str, ...] = ("operator", "features", "tile: features x tokens", "weights", "streamed per pass")
-    head += ("computing, cycles", "streaming, cycles", "bound by")
-    common.print_table(head, rows, right=range(1, 7))
-    click.echo()
-    common.print_pairs(plan.words())
+STREAMING = [
+    Table(
+        lambda d: [
+            row | {"streamed": layer.stream_bytes} for row, layer in zip(d["operators"], d["plan"].layers, strict=True)
+        ],
+        [
+            text("operator", "{name}"),
+            number("features", "{features[0]} -> {features[1]}"),
+            number("tile: features x tokens", "{tile:x}"),
+            number("weights", "{weights:,}"),
+            number("streamed per pass", "{streamed:si B}"),
+            number("computing, cycles", lambda row: " + ".join(f"{cycles:,.0f}" for cycles in row["cycles"])),
+            number("streaming, cycles", lambda row: " + ".join(f"{cycles:,.0f}" for cycles in row["stream_cycles"])),
+            text("bound by", "{bound_by}"),
+        ],
+    ),
+    Pairs(
+        [
+            ("model", "{model}, sequences of {sequence} tokens, one layer at a time, weights streamed"),
+            ("machine", "{arch}, {grid:x} PEs"),
+            ("micro-batch", "{micro_batch:g} sequences, {tokens_per_pass:,.0f} tokens a pass"),
+            (
+                "activations",
+                "{activation_bytes_per_pe:,.0f} of {plan.sram_bytes:,} bytes per PE for the widest layer",
+            ),
+            (
+                "cycles",
+                "modelled: computing by cost models of executed kernels (wse costs), streams by the link's share; "
+                "a layer takes the longer of both",
+            ),
+            (
+                "streamed",
+                lambda d: (
+                    f"{d['streamed_bytes_per_pass'] / 1e9:,.3f} GB a pass: weights twice (16 bits), gradients once "
+                    "(32 bits)"
+                ),
+            ),
+        ]
+    ),
+]

@@ -9,17 +9,18 @@ import click
 
 from .. import report, trace
 from ..errors import ConfigError
+from ..fabric.run import Run
+from . import common, types
 
 
-@click.command("plot", help="Draw pictures, or write traces, of a run saved with --save FILE.npz or --trace FILE.npz.")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--out", type=click.Path(path_type=Path), help="File to write.  [default: FILE's name, .png, in this folder]"
-)
-@click.option(
-    "--kind", type=click.Choice(list(report.KINDS)), help="Which picture.  [default: what the ending of -o suggests]"
+@click.command("plot")
+@click.argument("file", type=types.FILE)
+@common.option("-o", "--out", type=types.OUTPUT, help="File to write.  [default: FILE's name, .png, in this folder]")
+@common.option(
+    "--kind", type=types.Choice(list(report.KINDS)), help="Kind of picture.  [default: what the ending of -o suggests]"
 )
 def command(file: Path, out: Path | None, kind: str | None) -> None:
+    """Draw a picture, or write a trace, of a run that was saved with --save FILE.npz or --trace FILE.npz."""
     if out is None:
         out = Path(file.stem + (".gif" if kind == "animation" else ".png"))
     is_trace = out.suffix in trace.ENDINGS
@@ -31,10 +32,8 @@ def command(file: Path, out: Path | None, kind: str | None) -> None:
     click.echo(out)
 
 
-def load(path: Path):
+def load(path: Path) -> Run:
     """The Run in a file; ConfigError for anything else."""
-    from ..fabric.run import Run
-
     if path.suffix in (".pftrace", ".json"):
         raise ConfigError(f"{str(path)!r} is for a trace viewer such as ui.perfetto.dev; plot reads runs saved as .npz")
     if not path.exists():

@@ -10,20 +10,21 @@ from pathlib import Path
 
 import click
 
-from . import common
+from . import common, types
+from .output import print_json
 
 
 @click.command("profile", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("--lines", type=click.IntRange(1), default=20, show_default=True, help="Lines shown of each class.")
+@common.option("--lines", type=types.Integer(1, 1_000_000), default=20, help="Lines shown of each class of PEs.")
 @common.json_option
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("directory", metavar="DIR", type=types.FILE)
 @click.argument("script", metavar="[SCRIPT ARGUMENTS]", nargs=-1, type=click.UNPROCESSED)
 def command(lines: int, as_json: bool, directory: Path, script: tuple[str, ...]) -> int:
-    """Cycles of the compiled program in DIR, by line of CSL and class of PEs.
+    """Print the cycles of the compiled program in DIR, by line of CSL and class of PEs.
 
-    With a host program it is run first, as by cs_python: `wse profile out run.py --name out`.  Otherwise the profile is
-    that of the last run in whose environment WSE_PROFILE was 1.  Cycles are the main thread's: a line counts from its
-    first instruction to the next line's, with the elements of synchronous operations and with waits.
+    A host program is run first, as by cs_python: `wse profile out run.py --name out`.  Without one the profile is that
+    of the last run in whose environment WSE_PROFILE was 1.  Cycles are the main thread's: a line counts from its first
+    instruction to the next line's, including the elements of synchronous operations, and waits.
     """
     from ..csl import profile
     from .cs_python import environment
@@ -34,7 +35,7 @@ def command(lines: int, as_json: bool, directory: Path, script: tuple[str, ...])
             click.echo(f"note: {os.path.basename(script[0])} ended with status {ran.returncode}", err=True)
     profiles = profile.load(directory)
     if as_json:
-        common.print_json({"classes": [asdict(p) for p in profiles]})
+        print_json({"classes": [asdict(p) for p in profiles]})
     else:
         click.echo(profile.text(profiles, lines), nl=False)
     return 0

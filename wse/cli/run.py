@@ -9,6 +9,7 @@ import inspect
 import math
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from ..errors import ConfigError, WseError
 from ..fabric.errors import RunError
 from ..kernels import KERNELS, Parameter, Result, RunOptions
 from ..report import text
-from . import LazyGroup, common
+from . import LazyGroup, common, types
+from .output import Pairs, plain, print_json, show
 
 
 class Kernels(LazyGroup):
@@ -38,7 +40,7 @@ class Kernels(LazyGroup):
         made.params = [*options, *made.params]
         for parameter in made.params:
             if parameter.name == "grid" and isinstance(parameter, click.Option):
-                parameter.help = "PEs to use.  [default: {}x{}]".format(*module.GRID)
+                parameter.help = "Width and height in PEs.  [default: {}x{}]".format(*module.GRID)
         return made
 
 
@@ -48,37 +50,31 @@ def option(parameter: Parameter) -> click.Option:
     names = [parameter.flag] if parameter.flag else []
     if parameter.type is bool:
         names += [f"{long}/--no-{long[2:]}"]
-        return click.Option([*names, parameter.name], default=parameter.default, help=parameter.help, show_default=True)
-    if len(parameter.name) > 1 or not names:
+    elif len(parameter.name) > 1 or not names:
         names.append(long)
-    kind: Any = parameter.type
-    if parameter.choices:
-        # Choices of a number stay numbers: the text that was matched is converted back.
-        kind = Choice(parameter)
-    elif kind is str:
-        kind = click.STRING
-    shown = parameter.default is not None
     return click.Option(
-        [*names, parameter.name], type=kind, default=parameter.default, help=parameter.help, show_default=shown
+        [*names, parameter.name],
+        type=type_of(parameter),
+        default=parameter.default,
+        help=parameter.help,
+        show_default=parameter.default is not None,
     )
 
 
-class Choice(click.Choice):
-    """A choice among values of the parameter's own type."""
-
-    def __init__(self, parameter: Parameter):
-        super().__init__([str(choice) for choice in parameter.choices or ()])
-        self.type = parameter.type
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return self.type(super().convert(str(value), param, ctx))
+def type_of(parameter: Parameter) -> click.ParamType | None:
+    """The type of a parameter's option; None for a switch.  Ranges beyond these are the kernel's to check."""
+    if parameter.choices:
+        return types.Choice(parameter.choices)
+    known: dict[type, click.ParamType] = {int: types.Integer(-types.HIGHEST), float: types.Number(), str: types.WORD}
+    return known.get(parameter.type)
 
 
 command = Kernels(
     name="run",
     table=KERNELS,
     noun="kernel",
-    help="Run a kernel on an emulated fabric, verify it against its reference model, and draw what happened.",
+    help="Run a kernel on an emulated fabric, verify it against its reference model, and draw what happened.  Exit "
+    "status 1: the result is wrong, or the program deadlocked or did what the machine forbids.",
 )
 
 
@@ -118,7 +114,7 @@ def run(
             outputs.write(error.run)
             if as_json:
                 failed = Result(name, config, error.run, verified=False)
-                common.print_json(document(failed, grid, seed, outputs) | {"error": str(error)})
+                print_json(document(failed, grid, seed, outputs) | {"error": str(error)})
         raise
     except KeyboardInterrupt as interrupt:
         progress.clear()
@@ -127,13 +123,10 @@ def run(
     finally:
         progress.clear()
     result.run.meta.setdefault("kernel", name)
-    result.run.meta.setdefault("parameters", common.plain(result.parameters))
+    result.run.meta.setdefault("parameters", plain(result.parameters))
     result.run.meta.setdefault("command", ["wse", *sys.argv[1:]])
     outputs.write(result.run)
-    if as_json:
-        common.print_json(document(result, grid, seed, outputs))
-    else:
-        show(result, outputs)
+    show(document(result, grid, seed, outputs), VIEW, as_json, result=result, run=result.run, outputs=outputs)
     return 0 if result.verified else 1
 
 
@@ -144,7 +137,7 @@ class Outputs:
         self, kernel: str, plot: Path | None, no_plot: bool, events: Path | None, save: Path | None, as_json: bool
     ):
         if plot is not None and no_plot:
-            raise ConfigError("--plot and --no-plot exclude each other")
+            raise click.UsageError("--plot and --no-plot exclude each other")
         self.note = ""
         self.default = plot is None  # the picture's name is not the user's
         if plot is None and not no_plot and not as_json:
@@ -155,8 +148,8 @@ class Outputs:
             report.check(plot)
         if events is not None:
             trace.check(events)
-        if save is not None and (save.suffix != ".npz" or not save.parent.is_dir()):
-            raise ConfigError(f"cannot save to {str(save)!r}: the name must end in .npz, and its folder must exist")
+        if save is not None and save.suffix != ".npz":
+            raise ConfigError(f"cannot save to {str(save)!r}: the name must end in .npz")
         self.plot, self.trace, self.save = plot, events, save
         self.moving = plot is not None and plot.suffix.lower() in report.MOVING
         self.events = trace.CAPACITY if events is not None else 0
@@ -188,7 +181,7 @@ class Outputs:
 
 
 def document(result: Result, grid: tuple[int, int] | None, seed: int, outputs: Outputs) -> dict[str, Any]:
-    """What --json prints; keys are stable."""
+    """A run in JSON; keys are stable."""
     run = result.run
     pe_cycles = run.cycles * run.width * run.height
     return {
@@ -215,46 +208,57 @@ def document(result: Result, grid: tuple[int, int] | None, seed: int, outputs: O
     } | result.extra
 
 
-def show(result: Result, outputs: Outputs) -> None:
-    """The figures for people."""
-    run = result.run
-    seconds = run.cycles / run.clock_hz
-    clock = text.si(run.clock_hz, "Hz")
-    parameters = " ".join(f"{name}={value}" for name, value in result.parameters.items())
-    causes = ", ".join(f"{text.cause_words(name)} {text.percent(share)}" for name, share in text.shares(run).items())
-    pairs = [
-        (result.kernel, parameters),
-        ("machine", f"{run.machine} ({run.profile}), {run.width} x {run.height} PEs"),
-        ("verified", verdict(result)),
-        ("cycles", f"{run.cycles:,}"),
-        ("time", f"{text.si(seconds, 's')} at {clock}"),
-    ]
-    if run.wall_seconds:
-        rate = run.cycles * run.width * run.height / run.wall_seconds
-        pairs.append(("emulated in", f"{text.si(run.wall_seconds, 's')}, {text.si(rate)} PE-cycles/s"))
-    pairs += [
-        ("utilization", text.percent(run.utilization)),
-        ("PE-cycles", causes),
-        ("wavelet-hops", f"{run.wavelet_hops:,}"),
-        ("flops", f"{run.flops:,}" + (f", {text.si(run.flops / seconds, 'flop/s')} at {clock}" if run.flops else "")),
-    ]
-    if outputs.plot is not None or outputs.note:
-        pairs.append(("picture", str(outputs.plot or outputs.note)))
-    if outputs.trace is not None:
-        dropped = f" ({run.events_dropped:,} events more than were kept)" if run.events_dropped else ""
-        pairs.append(("trace", f"{outputs.trace}{dropped}"))
-    if outputs.save is not None:
-        pairs.append(("saved", str(outputs.save)))
-    for line in result.text:
-        click.echo(line)
-    common.print_pairs(pairs)
-
-
-def verdict(result: Result) -> str:
+def verdict(d: Mapping[str, Any]) -> str:
     """Whether the result is right, in words."""
+    result: Result = d["result"]
     if result.run.ended != "done":
         return f"no: the run ended before its result was there ({result.run.ended})"
     error = "" if math.isnan(result.max_error) else f"max error {result.max_error:.3g}"
     if result.verified:
         return f"yes, {'to the bit' if result.max_error == 0 else error}".rstrip(", ")
     return f"NO: the result differs from the reference model, {error}".rstrip(", ")
+
+
+def causes(d: Mapping[str, Any]) -> str:
+    """What the PEs' cycles went into, the largest share first."""
+    shares = text.shares(d["run"]).items()
+    return ", ".join(f"{text.cause_words(name)} {text.percent(share)}" for name, share in shares)
+
+
+def flops(d: Mapping[str, Any]) -> str:
+    seconds, clock = d["device_seconds"], text.si(d["clock_hz"], "Hz")
+    return f"{d['flops']:,}" + (f", {text.si(d['flops'] / seconds, 'flop/s')} at {clock}" if d["flops"] else "")
+
+
+def events(d: Mapping[str, Any]) -> str | None:
+    dropped = d["run"].events_dropped
+    return d["trace"] and f"{d['trace']}{f' ({dropped:,} events more than were kept)' if dropped else ''}"
+
+
+VIEW = [
+    Pairs(
+        [
+            ("{kernel}", lambda d: " ".join(f"{name}={value}" for name, value in d["parameters"].items())),
+            ("machine", "{arch} ({profile}), {run.width} x {run.height} PEs"),
+            ("verified", verdict),
+            ("cycles", "{cycles:,}"),
+            ("time", "{device_seconds:si s} at {clock_hz:si Hz}"),
+            (
+                "emulated in",
+                lambda d: (
+                    f"{text.si(d['wall_seconds'], 's')}, {text.si(d['pe_cycles_per_second'])} PE-cycles/s"
+                    if d["wall_seconds"]
+                    else None
+                ),
+            ),
+            ("utilization", "{utilization:share}"),
+            ("PE-cycles", causes),
+            ("wavelet-hops", "{wavelet_hops:,}"),
+            ("flops", flops),
+            ("picture", lambda d: d["plot"] or d["outputs"].note or None),
+            ("trace", events),
+            ("saved", "{outputs.save}"),
+        ],
+        above=lambda d: d["result"].text,
+    )
+]

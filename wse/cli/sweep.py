@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .. import report, sweep
+from .. import sweep
 from ..errors import ConfigError
 from ..execute.workers import cluster
-from . import common
+from ..report import figure, validation
+from ..report.sweep import figure as draw
+from . import common, types
+from .output import Lines, Pairs, show, table_lines
 
 
 def execute(arguments: Sequence[str]) -> tuple[int, str, str]:
@@ -56,18 +59,15 @@ class Bar(common.StatusLine):
         self.put(f"[{'#' * filled}{'.' * (self.WIDTH - filled)}] {done}/{total}{wrong}{left}")
 
 
-@click.command(
-    name="sweep",
-    help="Run a command over a grid of options, as a TOML file says, on worker processes; see docs/sweeps.md.",
-)
-@click.argument("spec", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the results.  [default: SPEC without .toml]")
-@click.option("--workers", type=click.IntRange(1), help="Processes on this computer.  [default: its processors]")
-@click.option("--scheduler", help="Address of a Dask scheduler to use instead, such as tcp://host:8786.")
-@click.option("--again", is_flag=True, help="Do failed points again.")
-@click.option("--list", "listed", is_flag=True, help="Print the command lines, and run nothing.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Picture to write.  [default: plot.png in the folder]")
-@click.option("--no-plot", is_flag=True, help="Write no picture.")
+@click.command("sweep")
+@click.argument("spec", type=types.FILE)
+@common.option("--out", type=types.FILE, help="Folder of the results.  [default: SPEC without .toml]")
+@common.option("--workers", type=types.Integer(1, 1024), help="Worker processes.  [default: one for each processor]")
+@common.option("--scheduler", type=types.WORD, help=common.SCHEDULER)
+@common.flag("--again", help="Run failed points again.")
+@common.flag("--list", "listed", help="Print the command lines, and run nothing.")
+@common.option("--plot", type=types.OUTPUT, help=f"{common.PICTURE}  [default: plot.png in the folder]")
+@common.flag("--no-plot", help="Write no picture.")
 @common.json_option
 def command(
     spec: Path,
@@ -80,20 +80,24 @@ def command(
     no_plot: bool,
     as_json: bool,
 ) -> int:
+    """Run a command over a grid of options, which the TOML file SPEC holds, on worker processes (docs/sweeps.md).
+
+    Points that are finished are kept: the same command goes on where it was ended.  Exit status 1: a point failed.
+    """
     loaded = sweep.load(spec)
     if listed:
         for point in loaded.points():
             click.echo(" ".join(("wse", *point.arguments)))
         return 0
     if plot is not None and no_plot:
-        raise ConfigError("--plot and --no-plot exclude each other")
+        raise click.UsageError("--plot and --no-plot exclude each other")
     directory = out or spec.with_suffix("")
     if directory == spec:
         raise ConfigError(f"{spec} does not end in .toml: say with --out where the results go")
     directory.mkdir(parents=True, exist_ok=True)
     picture = None if no_plot else plot or directory / "plot.png"
     if picture is not None:
-        report.check(picture, "summary")
+        validation.check(picture)
     bar = Bar()
     try:
         with cluster(workers, scheduler) as client:
@@ -103,57 +107,66 @@ def command(
     sweep.write(outcome.rows, directory / sweep.TABLE)
     shown = sweep.lines(loaded, outcome.rows)
     if picture is not None and shown is not None:
-        from ..report import figure
-        from ..report.sweep import figure as draw
-
         figure.save(draw(shown, f"wse {' '.join(loaded.command)}"), picture)
-    tell(outcome, directory, picture if shown is not None else None, shown, as_json)
+    made = document(outcome, directory, picture if shown is not None else None)
+    show(made, VIEW, as_json, shown=shown)
     if outcome.ended == "interrupted":
         return 130
     return 1 if outcome.failed else 0
 
 
-def tell(
-    outcome: sweep.Outcome, directory: Path, picture: Path | None, shown: sweep.Lines | None, as_json: bool
-) -> None:
-    """What was done, what went wrong, and the numbers of the picture."""
+def document(outcome: sweep.Outcome, directory: Path, picture: Path | None) -> dict[str, Any]:
+    """What was done and what went wrong, in JSON; keys are stable."""
     failures = [row for row in outcome.rows if row["status"] != "done"]
-    if as_json:
-        common.print_json(
-            {
-                "points": outcome.total,
-                "finished": len(outcome.rows),
-                "new": outcome.new,
-                "failed": outcome.failed,
-                "ended": outcome.ended,
-                "table": directory / sweep.TABLE,
-                "plot": picture,
-                "failures": [{"arguments": row["arguments"], "error": row["error"]} for row in failures],
-            }
-        )
-        return
-    for row in failures[:5]:
-        click.echo(f"failed: wse {' '.join(row['arguments'])}: {row['error'].splitlines()[0] if row['error'] else ''}")
-    if len(failures) > 5:
-        click.echo(f"failed: {len(failures) - 5} more, see the table's column error")
-    if shown is not None:
-        lines = dict(list(shown.lines.items())[:COLUMNS])
-        places = sorted({at for points in lines.values() for at, *_ in points})
-        found = {label: {at: middle for at, middle, *_ in points} for label, points in lines.items()}
-        cells = [
-            [f"{at:g}", *(f"{found[label][at]:,.6g}" if at in found[label] else "" for label in lines)]
-            for at in places[:ROWS]
-        ]
-        click.echo(f"{shown.y}, {'mean of all points of a place' if shown.spread else 'a point each'}:")
-        common.print_table([shown.x, *lines], cells, right=range(len(lines) + 1))
-        if len(places) > ROWS or len(shown.lines) > COLUMNS:
-            click.echo("more in the table")
-    common.print_pairs(
+    return {
+        "points": outcome.total,
+        "finished": len(outcome.rows),
+        "new": outcome.new,
+        "failed": outcome.failed,
+        "ended": outcome.ended,
+        "table": directory / sweep.TABLE,
+        "plot": picture,
+        "failures": [{"arguments": row["arguments"], "error": row["error"]} for row in failures],
+    }
+
+
+def failures(d: Mapping[str, Any]) -> str | None:
+    """The first failures, a line each."""
+    lines = [
+        f"failed: wse {' '.join(row['arguments'])}: {row['error'].splitlines()[0] if row['error'] else ''}"
+        for row in d["failures"][:5]
+    ]
+    if (more := len(d["failures"]) - len(lines)) > 0:
+        lines.append(f"failed: {more} more, see the table's column error")
+    return "\n".join(lines) or None
+
+
+def figures(d: Mapping[str, Any]) -> str | None:
+    """The figures of the picture, as far as they fit a screen."""
+    shown: sweep.Lines | None = d["shown"]
+    if shown is None:
+        return None
+    lines = dict(list(shown.lines.items())[:COLUMNS])
+    places = sorted({at for points in lines.values() for at, *_ in points})
+    found = {label: {at: middle for at, middle, *_ in points} for label, points in lines.items()}
+    cells = [
+        [f"{at:g}", *(f"{found[label][at]:,.6g}" if at in found[label] else "" for label in lines)]
+        for at in places[:ROWS]
+    ]
+    title = f"{shown.y}, {'mean of all points of a place' if shown.spread else 'one point each'}:"
+    more = ["more in the table"] if len(places) > ROWS or len(shown.lines) > COLUMNS else []
+    return "\n".join([title, *table_lines([shown.x, *lines], cells, range(len(lines) + 1)), *more])
+
+
+VIEW = [
+    Lines([failures]),
+    Lines([figures]),
+    Pairs(
         [
-            ("points", f"{len(outcome.rows)} of {outcome.total} finished, {outcome.new} of them now"),
-            ("table", str(directory / sweep.TABLE)),
-            *([("picture", str(picture))] if picture else []),
+            ("points", "{finished} of {points} finished, {new} of them now"),
+            ("table", "{table}"),
+            ("picture", "{plot}"),
         ]
-    )
-    if outcome.ended == "interrupted":
-        click.echo("interrupted: the same command goes on from here")
+    ),
+    Lines([lambda d: "interrupted: the same command goes on from here" if d["ended"] == "interrupted" else None]),
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ConfigError
-from . import common
+from ..memoryx.ddr5 import SPEEDS
+from ..report.text import percent
+from . import common, types
+from .output import Pairs, Words, show
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -23,73 +26,92 @@ if TYPE_CHECKING:
     from ..train.loop import Settings, Step, Trainer
     from ..train.reference import ReferenceRun
 
-MODES = ("streaming", "pipelined")
-DTYPES = ("bf16", "f16", "cb16", "f32")
-POLICIES = ("POL0", "POL1", "POL2")
 HELD_OUT = 8  # batches of the last loss
 SMOOTH = 20  # steps that the last training loss is the mean of
 
 
 @click.command("train")
-@click.option("--model", default="nano", show_default=True, help="Name or Hugging Face config.json.")
-@click.option(
-    "--data", default="stdlib", show_default=True, help="Text file, or stdlib: the source of Python's library."
+@common.option("--model", type=types.WORD, default="nano", help=common.MODEL)
+@common.option(
+    "--data",
+    type=types.WORD,
+    default="stdlib",
+    help="Text file to learn, or stdlib: the source text of Python's library.",
 )
-@click.option("--mode", type=click.Choice(MODES), default="streaming", show_default=True)
-@click.option("--steps", type=click.IntRange(1), default=300, show_default=True)
-@click.option("--batch", type=click.IntRange(1), default=8, show_default=True, help="Sequences of a pass.")
-@click.option("--micro-batches", type=click.IntRange(1), help="Passes of a step.  [default: one for each system]")
-@click.option(
-    "--systems", type=click.IntRange(1), default=1, show_default=True, help="Wafers, each in a process, to share them."
+@common.option(
+    "--mode",
+    type=types.Choice(["streaming", "pipelined"]),
+    default="streaming",
+    help="Weights streamed from MemoryX, a layer at a time; or resident, each half layer on its own PEs.",
 )
-@click.option("--workers", type=click.IntRange(1), help="Processes for the systems.  [default: one for each]")
-@click.option("--scheduler", help="Address of a Dask scheduler whose workers to use, such as tcp://host:8786.")
-@click.option("--dtype", type=click.Choice(DTYPES), default="bf16", show_default=True, help="Storage on the PEs.")
-@click.option(
-    "--policy", type=click.Choice(POLICIES), default="POL0", show_default=True, help="Where sums are 16 bits."
+@common.option("--steps", type=types.COUNT, default=300, help="Optimiser steps of the whole run.")
+@common.option("--batch", type=types.COUNT, default=8, help="Sequences of a pass.")
+@common.option("--micro-batches", type=types.COUNT, help="Passes of a step.  [default: one for each system]")
+@common.option(
+    "--systems",
+    type=types.Integer(1, 2048),
+    default=1,
+    help="Wafers, each in a process of its own, that share the passes of a step.",
 )
-@click.option("--optimizer", type=click.Choice(["adamw", "sgd"]), help="[default: adamw; pipelined: sgd]")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Learning rate.  [default: 0.003; sgd: 0.1]")
-@click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), default=0.9, show_default=True, help="Of SGD.")
-@click.option("--decay", type=click.FloatRange(0), default=0.0, show_default=True, help="Weight decay of matrices.")
-@click.option("--warmup", type=click.IntRange(0), default=20, show_default=True, help="Steps in which the rate rises.")
-@click.option("--schedule", type=click.Choice(["cosine", "constant"]), default="cosine", show_default=True)
-@click.option("--clip", type=click.FloatRange(0), default=1.0, show_default=True, help="Norm of gradients; 0: none.")
-@click.option("--loss-scale", default="dynamic", show_default=True, help="dynamic, none, or a number.")
-@click.option(
+@common.option("--workers", type=types.Integer(1, 1024), help="Processes for the systems.  [default: one for each]")
+@common.option("--scheduler", type=types.WORD, help=common.SCHEDULER)
+@common.option("--dtype", type=types.DTYPE, default="bf16", help="Storage type on the PEs.")
+@common.option("--policy", type=types.POLICY, default="POL0", help=common.POLICY)
+@common.option("--optimizer", type=types.Choice(["adamw", "sgd"]), help="Optimiser.  [default: adamw; pipelined: sgd]")
+@common.option("--rate", type=types.Number(0, 1e6, above=True), help="Learning rate.  [default: 0.003; sgd: 0.1]")
+@common.option("--momentum", type=types.Number(0, 1, below=True), default=0.9, help="Momentum of sgd.")
+@common.option("--decay", type=types.Number(0, 1e6), default=0.0, help="Weight decay of the matrices.")
+@common.option("--warmup", type=types.Integer(0), default=20, help="Steps in which the learning rate rises.")
+@common.option(
+    "--schedule", type=types.Choice(["cosine", "constant"]), default="cosine", help="Learning rate after the warm-up."
+)
+@common.option("--clip", type=types.Number(0, 1e30), default=1.0, help="Largest norm of gradients; 0: any.")
+@common.option("--loss-scale", type=types.LossScale(), default="dynamic", help="dynamic, none, or a number.")
+@common.option(
     "--mean-over",
-    type=click.IntRange(0),
+    type=types.Integer(0),
     default=0,
-    help="Tokens that the loss is the mean over.  [default: the pass's]",
+    help="Tokens that the loss is the mean over.  [default: those of a pass]",
 )
-@click.option("--stochastic", is_flag=True, help="Round streamed weights at random.")
-@click.option(
-    "--sparsity", type=click.FloatRange(0, 1, max_open=True), default=0.0, help="Share of weights that are 0."
+@common.flag("--stochastic", help="Round streamed weights at random, not to the nearest.")
+@common.option(
+    "--sparsity",
+    type=types.Number(0, 1, below=True),
+    default=0.0,
+    help="Share of the weights that are 0 and are not sent (streaming).",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of weights and batches.")
-@click.option("--grid", type=common.Grid(), help="PEs of a region.  [default: heads x batch]")
+@common.option("--seed", type=types.SEED, default=0, help="Seed of weights and batches.")
+@common.option("--grid", type=types.Grid(), help="PEs of a region.  [default: heads x batch]")
 @common.machine_options
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Of this computer.")
-@click.option("--ddr5", type=int, default=4800, show_default=True, help="Speed grade of MemoryX's DRAM, MT/s.")
-@click.option("--channels", type=click.IntRange(1), default=12, show_default=True, help="Of a MemoryX node.")
-@click.option("--nodes", type=click.IntRange(1), default=24, show_default=True, help="Of MemoryX.")
-@click.option("--memoryx", type=click.Path(path_type=Path), help="TOML file that describes MemoryX.")
-@click.option("--reference", is_flag=True, help="The same run in PyTorch, float32, beside it.")
-@click.option("--checkpoint", type=click.Path(path_type=Path), help="Folder to save to in the end.")
-@click.option("--every", type=click.IntRange(1), help="Save there also every so many steps.")
-@click.option("--resume", type=click.Path(path_type=Path), help="Checkpoint to go on from.")
-@click.option("--until", type=click.IntRange(1), help="Stop after this step (a checkpoint may go on).")
-@click.option("--store", type=click.Path(path_type=Path), help="Folder of MemoryX's files.  [default: temporary]")
-@click.option("--plot", type=click.Path(path_type=Path), help="Picture to write: .png .svg .pdf.")
-@click.option("--trace", type=click.Path(path_type=Path), help="Timeline of a pass: .pftrace (ui.perfetto.dev), .json.")
+@common.threads_option
+@common.option("--ddr5", type=types.Choice(SPEEDS), default=4800, help="Speed of MemoryX's DDR5, MT/s.")
+@common.option("--channels", type=types.Integer(1, 1024), default=12, help="DDR5 channels of a MemoryX node.")
+@common.option("--nodes", type=types.Integer(1, 1_000_000), default=24, help="Nodes of MemoryX.")
+@common.option(
+    "--memoryx", type=types.FILE, help="TOML file that describes MemoryX; excludes --ddr5, --channels, --nodes."
+)
+@common.flag("--reference", help="Do the same run in PyTorch, float32, and compare.")
+@common.option("--checkpoint", type=types.FILE, help="Folder to save the run to in the end.")
+@common.option("--every", type=types.COUNT, help="Save there also after every so many steps.")
+@common.option("--resume", type=types.FILE, help="Checkpoint to continue.")
+@common.option("--until", type=types.COUNT, help="Stop after this step; a checkpoint may continue.")
+@common.option("--store", type=types.FILE, help="Folder for MemoryX's files.  [default: temporary]")
+@common.option("--plot", type=types.OUTPUT, help=common.PICTURE)
+@common.option(
+    "--trace", type=types.OUTPUT, help="Write the timeline of a pass: .pftrace (for ui.perfetto.dev) or .json."
+)
 @common.json_option
 def command(as_json: bool, **options: Any) -> int:
-    """Train a transformer on characters of a text.  Every product, norm, softmax, activation, loss and gradient is
-    executed by PEs of the emulated fabric.
+    """Train a transformer on the characters of a text.
 
-    Streaming: weights come in from MemoryX for each pass, gradients go back, MemoryX updates.  Pipelined: every half
-    layer has a region that keeps its weights and updates them there.
+    Every product, norm, softmax, activation, loss and gradient is executed by PEs of the emulated fabric.  Streaming:
+    weights come in from MemoryX for each pass, gradients go back, MemoryX updates.  Pipelined: every half layer has a
+    region that keeps its weights and updates them there.  Exit status 1: the loss is not finite.
     """
+    if options["memoryx"] is not None:
+        common.refuse("is in the file of --memoryx", "ddr5", "channels", "nodes")
+    if options["mode"] == "pipelined":
+        common.refuse("is of --mode streaming", "sparsity", "stochastic", "memoryx", "ddr5", "channels", "nodes")
     check_outputs(options)
     settings = chosen(options)
     try:
@@ -105,7 +127,7 @@ def command(as_json: bool, **options: Any) -> int:
                 trainer.save(options["checkpoint"], about)
             done = document(trainer, about, options, held_out, reference, wall / max(1, trainer.step - fresh))
             draw(trainer, options, reference, done)
-            common.print_json(done) if as_json else show(done)
+            show(done, VIEW, as_json)
     except KeyboardInterrupt as interrupt:
         interrupt.add_note(kept(options["checkpoint"]))
         raise
@@ -132,7 +154,7 @@ def check_outputs(options: dict[str, Any]) -> None:
 
         spans.check(options["trace"])
     if options["every"] is not None and options["checkpoint"] is None:
-        raise ConfigError("--every saves to the folder of --checkpoint, which is not given")
+        raise click.UsageError("--every saves to the folder of --checkpoint, which is not given")
     if options["checkpoint"] is not None:
         from ..memoryx import store
 
@@ -318,7 +340,7 @@ def document(
     reference: ReferenceRun | None,
     wall: float,
 ) -> dict[str, Any]:
-    """What --json prints; keys are stable."""
+    """A run in JSON; keys are stable."""
     history, s = trainer.history, trainer.settings
     streamed = trainer.execution.updates == "memoryx"
     losses = [step.loss for step in history]
@@ -387,49 +409,46 @@ def draw(trainer: Trainer, options: dict[str, Any], reference: ReferenceRun | No
         timeline.write(spans, options["trace"], title)
 
 
-def show(done: dict[str, Any]) -> None:
-    from ..report import text
+def systems_line(d: Mapping[str, Any]) -> str | None:
+    if d["systems"] == 1:
+        return None
+    return (
+        f"{d['systems']}, {d['passes_per_step']} passes a step shared among them; SwarmX adds "
+        f"{d['swarmx_cycles_per_pass']:,.0f} cycles (modelled, not in the step)"
+    )
 
-    clock = text.si(done["clock_hz"], "Hz")
-    pairs = [
-        ("model", f"{done['model']}, {done['mode']}, {done['dtype']}, {done['policy']}, {done['optimizer']}"),
-        ("loss", f"{done['losses'][0]:.4f} -> {done['last_loss']:.4f} nats (mean of the last {SMOOTH} steps)"),
-        ("held out", f"{done['held_out_loss']:.4f} nats on text that was not trained on, computed by the fabric"),
-        ("skipped", f"{done['skipped_steps']} of {done['steps']} steps; loss scale {done['loss_scale']:g}"),
-        ("step", f"{done['cycles_per_step']:,.0f} cycles for {done['tokens_per_step']} tokens"),
-        *(
-            [
-                (
-                    "systems",
-                    f"{done['systems']}, {done['passes_per_step']} passes a step shared among them; SwarmX adds "
-                    f"{done['swarmx_cycles_per_pass']:,.0f} cycles (modelled, not in the step)",
-                )
-            ]
-            if done["systems"] > 1
-            else []
-        ),
-        ("rate", f"{done['tokens_per_second_device']:,.0f} tokens/s of wafer time at {clock}"),
+
+def lines(d: Mapping[str, Any]) -> list[tuple[str, Words]]:
+    """What the view says, a phase of the pass a line."""
+    waits: list[tuple[str, Words]] = []
+    for phase, causes in d["waits"].items():
+        whole = sum(causes.values()) or 1
+        shares = ", ".join(f"{cause} {percent(cycles / whole)}" for cause, cycles in causes.items() if cycles)
+        waits.append((phase, f"{whole:,} cycles: {shares}; bound by {d['bound_by'].get(phase, 'nothing')}"))
+    return [
+        ("model", "{model}, {mode}, {dtype}, {policy}, {optimizer}"),
+        ("loss", f"{{losses[0]:.4f}} -> {{last_loss:.4f}} nats (mean of the last {SMOOTH} steps)"),
+        ("held out", "{held_out_loss:.4f} nats on text that was not trained on, computed by the fabric"),
+        ("skipped", "{skipped_steps} of {steps} steps; loss scale {loss_scale:g}"),
+        ("step", "{cycles_per_step:,.0f} cycles for {tokens_per_step} tokens"),
+        ("systems", systems_line),
+        ("rate", "{tokens_per_second_device:,.0f} tokens/s of wafer time at {clock_hz:si Hz}"),
         (
             "wavelets",
-            "{sent:,} weights in ({dense:,} without zeros left out), {drained:,} gradients out".format(
-                **done["wavelets"]
-            ),
+            "{wavelets[sent]:,} weights in ({wavelets[dense]:,} with those that are 0), "
+            "{wavelets[drained]:,} gradients out",
         ),
+        *waits,
+        (
+            "PyTorch f32",
+            "{reference[last_loss]:.4f} nats, here {reference[difference]:+.4f}; held out "
+            "{reference[held_out_loss]:.4f}, here {reference[held_out_difference]:+.4f}",
+        ),
+        ("executed", "{executed}"),
+        ("modelled", "{modelled}; computed by the host: {on_host}"),
+        ("host", "{wall_seconds_per_step:.2f} s a step"),
+        *((name, f"{{{name}}}") for name in ("plot", "trace", "checkpoint")),
     ]
-    for phase, causes in done["waits"].items():
-        whole = sum(causes.values()) or 1
-        shares = ", ".join(f"{cause} {text.percent(cycles / whole)}" for cause, cycles in causes.items() if cycles)
-        pairs.append((phase, f"{whole:,} cycles: {shares}; bound by {done['bound_by'][phase]}"))
-    if (compared := done["reference"]) is not None:
-        pairs.append(
-            (
-                "PyTorch f32",
-                f"{compared['last_loss']:.4f} nats, here {compared['difference']:+.4f}; "
-                f"held out {compared['held_out_loss']:.4f}, here {compared['held_out_difference']:+.4f}",
-            )
-        )
-    pairs.append(("executed", f"{done['executed']}"))
-    pairs.append(("modelled", f"{done['modelled']}; computed by the host: {done['on_host']}"))
-    pairs.append(("host", f"{done['wall_seconds_per_step']:.2f} s a step"))
-    pairs += [(name, str(done[name])) for name in ("plot", "trace", "checkpoint") if done[name] is not None]
-    common.print_pairs(pairs)
+
+
+VIEW = [Pairs(lines)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,30 +11,32 @@ import click
 from ..errors import ConfigError
 from ..validation import FURTHER, TABLE, Point, compare, read, select, summary
 from ..validation import document as words
-from . import common
+from . import common, types, validate_system
+from .output import print_json, table_lines
 
 JSON_POINT = ("id", "arch", "target", "published", "emulated", "error_pct", "tolerance_pct", "ok")
 
 
 @click.command("validate")
-@click.option("--points", "file", type=click.Path(path_type=Path), help="Another table of points (CSV).")
-@click.option("--further", is_flag=True, help="The published points outside the calibration table instead.")
-@click.option("--only", metavar="GLOB", help="Points whose id, or machine/id (silicon/hop), matches.")
-@click.option(
-    "--set", "settings", type=common.Setting(), multiple=True, help="Change a number of every machine; repeatable."
+@common.option("--points", "file", type=types.FILE, help="CSV file of points, instead of the calibration table.")
+@common.flag("--further", help="Use the published points outside the calibration table.")
+@common.option("--only", type=types.WORD, metavar="GLOB", help="Points whose id, or machine/id (silicon/hop), matches.")
+@common.option(
+    "--set", "settings", type=types.Setting(), multiple=True, help="Change a figure of every machine; repeatable."
 )
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Results do not depend on it.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Picture of the points, or of --models.")
-@click.option("--markdown", is_flag=True, help="Print tables as Markdown.")
-@click.option(
-    "--sensitivity", type=click.Path(path_type=Path), metavar="FILE.png", help="Slopes by parameter; heat map."
+@common.threads_option
+@common.option("--plot", type=types.OUTPUT, help=f"{common.PICTURE}  Of the points, or of --models.")
+@common.flag("--markdown", help="Print tables as Markdown.")
+@common.option(
+    "--sensitivity",
+    type=types.OUTPUT,
+    metavar="FILE.png",
+    help="Print how points depend on each figure of the machine; write a heat map.",
 )
-@click.option("--leave-one-out", is_flag=True, help="Which points determine which parameter.")
-@click.option("--models", is_flag=True, help="The closed forms of the collectives against the emulator.")
-@click.option(
-    "--write-docs", type=click.Path(path_type=Path), metavar="FILE.md", help="Renew the tables in a document."
-)
-@click.option("--system", is_flag=True, help="Whole systems: published training runs, micro-batches, memory.")
+@common.flag("--leave-one-out", help="Print which points determine which figure.")
+@common.flag("--models", help="Compare the closed forms of collectives with the emulator.")
+@common.option("--write-docs", type=types.FILE, metavar="FILE.md", help="Renew the tables in a document.")
+@common.flag("--system", help="Compare whole systems with published training runs and configurations.")
 @common.json_option
 def command(
     file: Path | None,
@@ -52,18 +53,17 @@ def command(
     system: bool,
     as_json: bool,
 ) -> int:
-    """Run published programs and compare the cycles.
+    """Run published programs and compare their cycles with the published ones.
 
-    Without options every point of the calibration table, with its error and a summary; status 1 if one misses its
-    tolerance.  --sensitivity, --leave-one-out and --models take a minute or two each and print what they find instead.
+    Without options: every point of the calibration table, with its error, and a summary.  --sensitivity,
+    --leave-one-out and --models take a minute or two each and print their own tables instead.  Exit status 1: a point
+    misses its tolerance.
     """
     if system:
         given = (file, further, only, settings, plot, markdown, sensitivity, leave_one_out, models, write_docs)
         if any(given):
             raise ConfigError("--system goes with --json alone: it runs no programs")
-        from . import validate_system
-
-        return validate_system.show(as_json)
+        return validate_system.compare(as_json)
     if further and file is not None:
         raise ConfigError("--further and --points exclude each other: both name the table")
     table = file or (FURTHER if further else TABLE)
@@ -81,7 +81,7 @@ def command(
             report.check(path)
     if plot is not None and (analyses or write_docs) and not models:
         raise ConfigError(f"--plot draws the points or --models, not {(analyses or ['--write-docs'])[0]}")
-    with Working() as working:
+    with common.Working() as working:
         if write_docs is not None:
             return write(write_docs, threads, working)
         output = Output(markdown, as_json)
@@ -102,20 +102,6 @@ def command(
     return status
 
 
-class Working(common.StatusLine):
-    """What is being done."""
-
-    def __call__(self, what: str) -> None:
-        if self.is_terminal:
-            self.put(what[: shutil.get_terminal_size().columns - 1])
-
-    def __enter__(self) -> Working:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.clear()
-
-
 class Output:
     """Tables and lines, or one JSON document of all."""
 
@@ -134,17 +120,22 @@ class Output:
         if self.markdown:
             click.echo(table.markdown())
         else:
-            common.print_table(table.head, table.rows, table.right)
+            click.echo("\n".join(table_lines(table.head, table.rows, table.right)))
         for i, line in enumerate(lines):
             click.echo(line if i else f"\n{line}")
 
     def end(self) -> None:
         if self.as_json:
-            common.print_json(self.document)
+            print_json(self.document)
 
 
 def show_points(
-    points: list[Point], overrides: dict[str, str], threads: int, plot: Path | None, output: Output, working: Working
+    points: list[Point],
+    overrides: dict[str, str],
+    threads: int,
+    plot: Path | None,
+    output: Output,
+    working: common.Working,
 ) -> int:
     results = list(compare(points, threads, overrides, working))
     working.clear()
@@ -158,7 +149,7 @@ def show_points(
     return 0 if all(result.ok for result in results) else 1
 
 
-def show_slopes(points: list[Point], emulator: Any, path: Path, output: Output, working: Working) -> None:
+def show_slopes(points: list[Point], emulator: Any, path: Path, output: Output, working: common.Working) -> None:
     from ..report import validation as report
     from ..validation.sensitivity import slopes
 
@@ -174,7 +165,7 @@ def show_slopes(points: list[Point], emulator: Any, path: Path, output: Output, 
     output.show(words.slopes(rows), [note], sensitivity=document)
 
 
-def show_leave_one_out(points: list[Point], emulator: Any, output: Output, working: Working) -> None:
+def show_leave_one_out(points: list[Point], emulator: Any, output: Output, working: common.Working) -> None:
     from ..validation.sensitivity import leave_one_out
 
     rows = leave_one_out(points, emulator)
@@ -193,7 +184,7 @@ def show_leave_one_out(points: list[Point], emulator: Any, output: Output, worki
     output.show(*words.leave_one_out(rows), leave_one_out=document)
 
 
-def show_models(threads: int, plot: Path | None, output: Output, working: Working) -> None:
+def show_models(threads: int, plot: Path | None, output: Output, working: common.Working) -> None:
     from ..validation import models
 
     rows = list(models.compare(threads=threads, report=working))
@@ -217,7 +208,7 @@ def show_models(threads: int, plot: Path | None, output: Output, working: Workin
         report.models(rows, plot)
 
 
-def write(path: Path, threads: int, working: Working) -> int:
+def write(path: Path, threads: int, working: common.Working) -> int:
     """Renews a document's blocks; returns the status of the points that were run for it."""
     from ..validation.blocks import Blocks
 

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import click
+from collections.abc import Mapping
+from typing import Any
 
 from ..costs import calibrate
 from ..plan import microbatch
 from ..system import capacity, check
-from . import common
+from .output import Lines, Table, number, show, text
 
 
-def show(as_json: bool) -> int:
+def compare(as_json: bool) -> int:
     """Prints the tables; returns the exit status: 1 if a bar of check.py is missed."""
     checked = list(check.points())
     found = check.summary(checked)
     other = check.summary(list(check.points("peak")))
-    if as_json:
-        common.print_json(document(checked, found, other))
-    else:
-        tables(checked, found, other)
+    fitted, peak = (calibrate.calibrated(family).words() for family in ("kernels", "peak"))
+    show(document(checked, found, other), VIEW, as_json, fitted=fitted, peak=peak)
     return 0 if found.ok else 1
 
 
-def document(checked: list[check.Checked], found: check.Summary, other: check.Summary) -> dict:
-    """What --json prints; keys are stable."""
+def document(checked: list[check.Checked], found: check.Summary, other: check.Summary) -> dict[str, Any]:
+    """The comparison in JSON; keys are stable."""
     return {
         "points": [
             {
@@ -63,42 +62,56 @@ def document(checked: list[check.Checked], found: check.Summary, other: check.Su
     }
 
 
-def tables(checked: list[check.Checked], found: check.Summary, other: check.Summary) -> None:
-    rows = [
-        (
-            c.point.id,
-            f"{c.micro_batch:g} x {c.passes}",
-            f"{c.point.seconds:.3f}",
-            f"{c.simulated:.3f}",
-            f"{c.error_pct:+.1f} %",
-            f"{c.left_out_pct:+.1f} %" if c.point.calibrates else "",
-            c.point.source + (f"; not fitted to: {c.point.note}" if c.point.note else ""),
-        )
-        for c in checked
-    ]
-    head = ("CS-2 run", "passes", "step, s", "simulated", "error", "left out", "source")
-    common.print_table(head, rows, right=(1, 2, 3, 4, 5))
-    click.echo(
-        f"\nroot mean square: {found.calibrating:.1f} % of the points fitted to (bar {check.RMS_PCT:g} %), "
-        f"{found.left_out:.1f} % each predicted from the others, {found.all:.1f} % of all"
-    )
-    click.echo(f"fitted: {calibrate.calibrated().words()}; a CS-3 has the same")
-    click.echo(
-        f"from peak flops instead: {other.calibrating:.1f} %, {other.left_out:.1f} %, {other.all:.1f} %; "
-        f"{calibrate.calibrated('peak').words()}\n"
-    )
-    batches = [(m.model, str(m.published), str(m.computed), f"{m.error_pct:+.1f} %") for m in microbatch.published()]
-    common.print_table(("model", "published micro-batch", "by memory", "error"), batches, right=(1, 2, 3))
-    click.echo(f"\nworst: {found.worst_micro_batch:.1f} % (bar {check.MICRO_BATCH_PCT:g} %)\n")
-    kept = [
-        (
-            name,
-            f"{per:.0f}",
-            f"{staged / 1e9:,.0f}",
-            "state and staging" if comfortable else "state" if fits else "NO",
-            source,
-        )
-        for name, per, staged, fits, comfortable, source in capacity.configurations()
-    ]
-    names = ("MemoryX", "bytes/parameter as sold", "billion parameters with staging", "it holds", "source")
-    common.print_table(names, kept, right=(1, 2))
+def source(row: Mapping[str, Any]) -> str:
+    return row["source"] + (f"; not fitted to: {row['note']}" if row["note"] else "")
+
+
+def holds(row: Mapping[str, Any]) -> str:
+    """What a configuration holds of a model of the size that it is sold for."""
+    return "state and staging" if row["comfortable"] else "state" if row["fits"] else "NO"
+
+
+VIEW = [
+    Table(
+        "points",
+        [
+            text("CS-2 run", "{id}"),
+            number("passes", "{micro_batch:g} x {passes}"),
+            number("step, s", "{published_step_seconds:.3f}"),
+            number("simulated", "{step_seconds:.3f}"),
+            number("error", "{error_pct:+.1f} %"),
+            number("left out", lambda row: f"{row['left_out_error_pct']:+.1f} %" if row["calibrates"] else ""),
+            text("source", source),
+        ],
+    ),
+    Lines(
+        [
+            "root mean square: {summary[calibrating]:.1f} % of the points fitted to "
+            f"(bar {check.RMS_PCT:g} %), "
+            "{summary[left_out]:.1f} % each predicted from the others, {summary[all]:.1f} % of all",
+            "fitted: {fitted}; a CS-3 has the same",
+            "from peak flops instead: {summary_peak[calibrating]:.1f} %, {summary_peak[left_out]:.1f} %, "
+            "{summary_peak[all]:.1f} %; {peak}",
+        ]
+    ),
+    Table(
+        "micro_batches",
+        [
+            text("model", "{model}"),
+            number("published micro-batch", "{published}"),
+            number("by memory", "{computed}"),
+            number("error", "{error_pct:+.1f} %"),
+        ],
+    ),
+    Lines([f"worst: {{summary[worst_micro_batch]:.1f}} % (bar {check.MICRO_BATCH_PCT:g} %)"]),
+    Table(
+        "configurations",
+        [
+            text("MemoryX", "{name}"),
+            number("bytes/parameter as sold", "{bytes_per_parameter:.0f}"),
+            number("billion parameters with staging", lambda row: f"{row['parameters_with_staging'] / 1e9:,.0f}"),
+            text("it holds", holds),
+            text("source", "{source}"),
+        ],
+    ),
+]

@@ -81,21 +81,6 @@ class Streaming:
             ],
         }
 
-    def words(self) -> list[tuple[str, str]]:
-        """Pairs for people."""
-        return [
-            ("model", f"{self.model}, sequences of {self.sequence}, one layer at a time, weights streamed"),
-            ("machine", f"{self.arch}, {self.grid[0]} x {self.grid[1]} PEs"),
-            ("micro-batch", f"{self.micro_batch:g} sequences, {self.tokens:,.0f} tokens a pass"),
-            ("activations", f"{self.memory_per_pe:,.0f} of {self.sram_bytes:,} bytes per PE for the widest layer"),
-            (
-                "cycles",
-                "modelled: computing from cost models of executed kernels (wse costs), streams from "
-                "the link's share; a layer takes the longer of both",
-            ),
-            ("streamed", f"{self.pass_bytes / 1e9:,.3f} GB a pass: weights twice (16 bits), gradients once (32 bits)"),
-        ]
-
 
 # (operator, width, tokens of a PE's tile, tokens of a sequence, arch) -> cycles of (forward, backward).
 OperatorCycles = Callable[[Operator, int, int, int, str], tuple[float, ...]]

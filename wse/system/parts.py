@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from ..errors import ConfigError
@@ -73,14 +72,3 @@ UPDATES = {
     "ordered": "after the last gradient (clipping needs all), first layer first; the next step starts behind it",
     "serial": "after the last gradient, and the next step starts when all layers are done",
 }
-
-_SIZE = re.compile(r"(?i)\s*([0-9.]+)\s*([kmgtp]?)b?\s*")
-
-
-def size(words: str) -> float:
-    """'55TB' -> 55e12 bytes."""
-    match = _SIZE.fullmatch(words)
-    try:
-        return float(match[1]) * 1000 ** " kmgtp".index(match[2].lower() or " ") if match else 1 / 0
-    except (ValueError, ZeroDivisionError):
-        raise ConfigError(f"{words!r} is no size: a number and a unit, such as 55TB") from None

@@ -1,0 +1,302 @@
+"""Types of options: what each accepts, its range, and the error of what it refuses.
+
+Every option of every command has one of these types.  A value outside the range is refused before anything runs.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from .. import schema
+from ..errors import ConfigError
+from ..machine.parameters import did_you_mean
+
+Param = click.Parameter | None
+Context = click.Context | None
+
+LONGEST_LIST = 1000  # values of an option that takes a list
+HIGHEST = 2**62  # of integers without a narrower range: what the engine's 64-bit counters hold
+
+
+class Integer(click.IntRange):
+    """An integer from `low` to `high`, both included."""
+
+    name = "integer"
+
+    def __init__(self, low: int | None = None, high: int | None = HIGHEST):
+        super().__init__(low, high)
+        self.kind = schema.Integer(low, high)
+        # Ends that only keep a number inside 64 bits are in no help and no error.
+        self.told = schema.Integer(*(end if end is not None and abs(end) < HIGHEST else None for end in (low, high)))
+
+    def _describe_range(self) -> str:
+        low = "" if self.told.low is None else f"{self.told.low:,}<="
+        high = "" if self.told.high is None else f"<={self.told.high:,}"
+        return f"{low}x{high}" if low or high else ""
+
+    def convert(self, value: Any, param: Param, ctx: Context) -> int:
+        number = parsed(value)
+        if number is None or not self.kind.accepts(number):
+            rule = self.told if number is None or not self.told.accepts(number) else self.kind
+            self.fail(f"{schema.shown(value)} is not {rule}", param, ctx)
+        return number
+
+
+class Number(click.FloatRange):
+    """A finite number from `low` to `high`; `above`: low itself is refused; `below`: high is."""
+
+    name = "number"
+
+    def __init__(self, low: float | None = None, high: float | None = None, above: bool = False, below: bool = False):
+        super().__init__(low, high, above, below)
+        self.kind = schema.Number(low, high, above, below)
+
+    def convert(self, value: Any, param: Param, ctx: Context) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not self.kind.accepts(number):
+            self.fail(f"{schema.shown(value)} is not {self.kind}", param, ctx)
+        return number
+
+
+def parsed(value: Any) -> int | None:
+    """The integer that a text is, in decimal digits; None for any other."""
+    try:
+        return int(value) if len(str(value)) <= schema.LONGEST_NUMBER else None
+    except ValueError:
+        return None
+
+
+class Choice(click.Choice):
+    """One of a few words, in lower or upper case as they are; numbers stay numbers."""
+
+    def __init__(self, choices: Sequence[Any]):
+        super().__init__([str(choice) for choice in choices])
+        self.values = {str(choice): choice for choice in choices}
+
+    def convert(self, value: Any, param: Param, ctx: Context) -> Any:
+        if str(value) in self.values:
+            return self.values[str(value)]
+        near = did_you_mean(str(value), self.values) if len(self.values) > 1 else ""
+        near = f"; {near.removesuffix('?')}?" if near.startswith("did") else ""
+        self.fail(f"{schema.shown(value)} is not one of {', '.join(map(repr, self.values))}{near}", param, ctx)
+
+
+class Grid(click.ParamType):
+    """Width and height in PEs: 16x16."""
+
+    name = "WxH"
+    HIGH = 100_000
+
+    def convert(self, value: Any, param: Param, ctx: Context) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        width, _, height = value.lower().partition("x")
+        sides = parsed(width), parsed(height)
+        if not all(side is not None and 1 <= side <= self.HIGH for side in sides):
+            self.fail(f"{schema.shown(value)} is not a grid: width x height in PEs, such as 16x16", param, ctx)
+        return sides[0] or 0, sides[1] or 0
+
+
+class Integers(click.ParamType):
+    """A list of different integers from `low` to `high`, separated by commas: 1,2,4.  `what` names them in errors."""
+
+    name = "N,N,..."
+
+    def __init__(self, low: int, high: int, what: str):
+        self.kind, self.what = schema.Integer(low, high), what
+
+    def convert(self, value: Any, param: Param, ctx: Context) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        numbers = [parsed(part) for part in value.split(",", LONGEST_LIST)]
+        if not all(self.kind.accepts(number) for number in numbers):
+            rule = f"{self.what}, each {self.kind}, such as 1,2,4"
+            self.fail(f"{schema.shown(value)} is no list of {rule}", param, ctx)
+        return tuple(dict.fromkeys(number for number in numbers if number is not None))
+
+
+class Pair(click.ParamType):
+    """Two integers from 0: 8,3."""
+
+    name = "X,Y"
+
+    def convert(self, value: Any, param: Param, ctx: Context) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        numbers = [parsed(part) for part in value.split(",", 2)]
+        if len(numbers) != 2 or not all(schema.Integer(0, Grid.HIGH).accepts(number) for number in numbers):
+            self.fail(f"{schema.shown(value)} is not two numbers, such as 8,3", param, ctx)
+        return numbers[0] or 0, numbers[1] or 0
+
+
+class Bytes(click.ParamType):
+    """A size in bytes with a decimal unit: 55TB."""
+
+    name = "SIZE"
+
+    def __init__(self, low: float, high: float):
+        self.low, self.high = low, high
+
+    def convert(self, value: Any, param: Param, ctx: Context) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            found = schema.size(value)
+        except ConfigError as error:
+            self.fail(str(error), param, ctx)
+        if not self.low <= found <= self.high:
+            self.fail(f"{schema.shown(value)} is not a size from {self.low:g} to {self.high:g} bytes", param, ctx)
+        return found
+
+
+class Setting(click.ParamType):
+    """name=value of a figure of the machine, as text that Machine reads: hop_cycles=1, clock_hz=1.1GHz."""
+
+    name = "NAME=VALUE"
+
+    def convert(self, value: Any, param: Param, ctx: Context) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        name, _, number = (part.strip() for part in value.partition("="))
+        if not (name and number) or len(value) > 200 or not value.isprintable():
+            example = "such as hop_cycles=1 or clock_hz=1.1GHz"
+            self.fail(f"{schema.shown(value)} is not of the form name=value, {example}", param, ctx)
+        return name, number
+
+
+class Definition(click.ParamType):
+    """name=value with an integer value, also in hex: A=64."""
+
+    name = "NAME=VALUE"
+
+    def convert(self, value: Any, param: Param, ctx: Context) -> tuple[str, int]:
+        if isinstance(value, tuple):
+            return value
+        name, _, number = (part.strip() for part in value.partition("="))
+        made = _any_base(number)
+        if not name.isidentifier() or made is None:
+            self.fail(f"{schema.shown(value)} is not of the form name=integer, such as A=64", param, ctx)
+        return name, made
+
+
+class Definitions(click.ParamType):
+    """name:integer pairs separated by commas, as cslc takes them: N:16,M:0x10."""
+
+    name = "NAME:N,..."
+
+    def convert(self, value: Any, param: Param, ctx: Context) -> dict[str, int]:
+        if isinstance(value, dict):
+            return value
+        made: dict[str, int] = {}
+        for pair in filter(None, (part.strip() for part in value.split(","))):
+            name, _, number = (part.strip() for part in pair.partition(":"))
+            found = _any_base(number)
+            if not name.isidentifier() or found is None:
+                self.fail(f"{schema.shown(pair)} is not of the form name:integer, such as N:16", param, ctx)
+            if name in made:
+                self.fail(f"{name} is given twice", param, ctx)
+            made[name] = found
+        return made
+
+
+def merged(values: Sequence[dict[str, int]], option: str) -> dict[str, int]:
+    """The pairs of a repeated option of Definitions; UsageError for a name that stands in two."""
+    made: dict[str, int] = {}
+    for group in values:
+        for name, value in group.items():
+            if name in made:
+                raise click.UsageError(f"{option} gives {name} twice")
+            made[name] = value
+    return made
+
+
+def _any_base(digits: str) -> int | None:
+    try:
+        number = int(digits, 0) if len(digits) <= 40 else HIGHEST * 8
+    except ValueError:
+        return None
+    return number if abs(number) < 1 << 64 else None
+
+
+class File(click.Path):
+    """A file or folder to read; whether it can be read is told by what reads it."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: Param, ctx: Context) -> Path:
+        self.check_name(value, param, ctx)
+        return Path(value)
+
+    def check_name(self, value: Any, param: Param, ctx: Context) -> None:
+        words = str(value)
+        if not words.strip() or "\0" in words:
+            self.refuse(value, "is no name of a file", param, ctx)
+
+    def refuse(self, value: Any, why: str, param: Param, ctx: Context) -> NoReturn:
+        self.fail(f"{schema.shown(str(value))} {why}", param, ctx)
+
+
+class Output(File):
+    """A file to write: its folder must exist, and the name must not be that of a folder."""
+
+    def convert(self, value: Any, param: Param, ctx: Context) -> Path:
+        path = super().convert(value, param, ctx)
+        try:
+            if path.is_dir():
+                self.refuse(value, "is a folder, not the name of a file to write", param, ctx)
+            if not path.parent.is_dir():
+                self.refuse(value, f"cannot be written: there is no folder {str(path.parent)!r}", param, ctx)
+            if not os.access(path if path.exists() else path.parent, os.W_OK):
+                self.refuse(value, "cannot be written: permission denied", param, ctx)
+        except OSError as error:  # too long, a loop of links
+            self.refuse(value, f"cannot be written: {error.strerror}", param, ctx)
+        return path
+
+
+class Word(click.ParamType):
+    """A text on one line, of printable characters."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: Param, ctx: Context) -> str:
+        if not schema.Text().accepts(value) or not value.strip():
+            self.fail(f"{schema.shown(value)} is not a text of printable characters", param, ctx)
+        return value
+
+
+class LossScale(click.ParamType):
+    """dynamic, none, or a number that the loss is multiplied by."""
+
+    name = "SCALE"
+    NUMBER = Number(0, 1e30, above=True)
+
+    def convert(self, value: Any, param: Param, ctx: Context) -> str:
+        if value in ("dynamic", "none"):
+            return value
+        try:
+            self.NUMBER.convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{schema.shown(value)} is not dynamic, none or {self.NUMBER.kind}", param, ctx)
+        return value
+
+
+# --- what several commands take ---------------------------------------------------------------------------------------
+
+ARCH = Choice(("wse2", "wse3"))
+PROFILE = Choice(("simulator", "silicon"))
+DTYPE = Choice(("bf16", "f16", "cb16", "f32"))
+POLICY = Choice(("POL0", "POL1", "POL2"))
+THREADS = Integer(1, 1024)
+SEED = Integer(0, 2**63 - 1)
+COUNT = Integer(1, 1_000_000_000)  # of sequences, steps, tokens: beyond it no run ends
+FILE, OUTPUT, WORD = File(), Output(), Word()
