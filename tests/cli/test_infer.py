@@ -13,7 +13,7 @@ def test_infer():
     assert document["sums"]["f16"]["tokens_per_second"] > document["sums"]["f32"]["tokens_per_second"]
     assert len(document["published"]) == 4
     words = sh("infer", "--model", "llama3-70b", "--prompt", "512").stdout
-    assert "4 wafers" in words and "held out" in words and "prompt of 512" in words
+    assert "4 wafers" in words and "held-out" in words and "prompt of 512" in words
 
 
 def test_infer_refuses_too_few_wafers():
