@@ -115,14 +115,63 @@ class WideSelector:
                 self.move(self.v(instr.dst), low)
 
     def wide_to_float(self, instr: ir.Convert) -> None:
-        """high * 2^32 + low: rounded twice, in the last place."""
+        """An integer of 64 bits as a float, rounded once.
+
+        The magnitude is shifted left until its upper word has at least 26 significant bits; the lower word, if it is
+        not 0, sets the last bit of the upper one (sticky bit).  The upper word then rounds as the whole would, and the
+        multiplication by a power of two is exact.  A magnitude below 2^32 is its lower word alone.
+        """
         low, high = (self.word(part) for part in self.pair(instr.a))
-        a, b, scale, sum = V("a"), V("b"), V("scale"), V("sum")
-        self.emit("i2s" if instr.a.type in SIGNED else "u2s", a, None, high)
-        self.emit("u2s", b, None, low)
-        self.emit("mov", scale, None, imm=0x4F800000)
-        self.emit("sfma", sum, b, a, scale)
-        self.emit("mov" if instr.dst.type == "f32" else "s2h", self.v(instr.dst), None, sum)
+        signed, format = instr.a.type in SIGNED, "s" if instr.dst.type == "f32" else "h"
+        negative = V("negative")
+        if signed:
+            negative, low, high = self.wide_magnitude(low, high)
+        small = V("small")
+        self.emit(f"u2{format}", small, None, low)
+        is_small = V("is_small")
+        self.op("ieq32", is_small, high, 0)
+        shift = V("shift")
+        self.move(shift, 0)
+        for step in (16, 8, 4):
+            by, moved, rest, crossing, lower = (V(n) for n in ("by", "moved", "rest", "crossing", "lower"))
+            self.op("iltu32", by, high, 1 << 32 - step)
+            self.op("ishl32", by, by, step.bit_length() - 1)
+            self.op("ishl32", moved, high, by)
+            self.op("isub32", rest, 31, by)
+            self.op("ishr32", crossing, low, 1)
+            self.op("ishr32", crossing, crossing, rest)
+            self.op("ior", moved, moved, crossing)
+            self.op("ishl32", lower, low, by)
+            self.op("iadd32", shift, shift, by)
+            high, low = moved, lower
+        sticky, scale, large, result = (V(n) for n in ("sticky", "scale", "large", "result"))
+        self.op("ine32", sticky, low, 0)
+        self.op("ior", sticky, sticky, high)
+        self.emit(f"u2{format}", large, None, sticky)
+        self.op("isub32", scale, 31, shift)
+        self.op("ishl32", scale, 1, scale)
+        self.emit(f"u2{format}", scale, None, scale)
+        self.op(f"{format}mul", large, large, scale)
+        self.op(f"{format}add", large, large, large)
+        self.emit("sel", result, is_small, small, large)
+        if signed:
+            self.op("ishl32", negative, negative, 31 if format == "s" else 15)
+            self.op("ixor", result, result, negative)
+        self.move(self.v(instr.dst), result)
+
+    def wide_magnitude(self, low: V, high: V) -> tuple[V, V, V]:
+        """Whether a signed integer of 64 bits is negative (1 or 0), and its absolute value, low word and high word."""
+        mask, negative, carry = V("mask"), V("negative"), V("carry")
+        lower, upper = V("lower"), V("upper")
+        self.op("isar32", mask, high, 31)
+        self.op("ishr32", negative, high, 31)
+        self.op("ixor", lower, low, mask)
+        self.op("iadd32", lower, lower, negative)
+        self.op("ieq32", carry, lower, 0)
+        self.op("iand", carry, carry, negative)
+        self.op("ixor", upper, high, mask)
+        self.op("iadd32", upper, upper, carry)
+        return negative, lower, upper
 
     def wide_bin(self, instr: ir.Bin) -> None:
         op = instr.op

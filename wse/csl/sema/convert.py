@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -16,30 +17,41 @@ import numpy as np
 from ..syntax.errors import CslError, Span
 from . import types as t
 from .types import Type
-from .values import FnRef, Sym, Val, concrete, dtype_of, sym, zero, zeros
+from .values import FnRef, Sym, Val, concrete, sym, zero, zeros
+
+FORMATS: dict[Type, tuple[int, int]] = {
+    t.F16: (11, -14),
+    t.F32: (24, -126),
+    t.BF16: (8, -126),
+}  # bits of the significand, least normal exponent
+_LARGEST: dict[Type, float] = {t.F16: 2.0**16, t.F32: 2.0**128, t.BF16: 2.0**128}  # from here on infinity
 
 
 def round_float(kind: Type, value: float) -> float:
-    """To the nearest number of the type."""
-    if kind is t.F32:
+    """To the nearest number of the type, ties to even.  value: a float, or an integer of any size."""
+    exact = isinstance(value, float) or abs(value) < 1 << 53
+    if kind is t.F32 and exact:
         try:
             return struct.unpack("<f", struct.pack("<f", value))[0]
         except OverflowError:
             return math.copysign(math.inf, value)
-    if kind is t.F16:
+    if kind is t.F16 and exact:
         with np.errstate(over="ignore"):
             return float(np.float16(value))
-    if kind is t.BF16:
-        return round_bf16(value)
-    return float(value)
+    if kind not in FORMATS or (isinstance(value, float) and not math.isfinite(value)):
+        return float(value)
+    return round_to(kind, Fraction(value))
 
 
-def round_bf16(value: float) -> float:
-    if not math.isfinite(value):
-        return value
-    bits = struct.unpack("<I", struct.pack("<f", round_float(t.F32, value)))[0]
-    bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000
-    return struct.unpack("<f", struct.pack("<I", bits))[0]
+def round_to(kind: Type, value: Fraction) -> float:
+    """A rational number rounded once to a binary format."""
+    bits, least = FORMATS[kind]
+    exponent = value.numerator.bit_length() - value.denominator.bit_length()
+    if abs(value) < Fraction(2) ** exponent:
+        exponent -= 1  # now 2^exponent <= |value| < 2^(exponent + 1)
+    unit = Fraction(2) ** (max(exponent, least) - bits + 1)
+    rounded = round(value / unit) * unit
+    return math.copysign(math.inf, value) if abs(rounded) >= _LARGEST[kind] else float(rounded)
 
 
 def describe(value: Val) -> str:
@@ -158,12 +170,12 @@ def undefined(kind: Type, span: Span | None) -> Val:
 def to_float(value: Val, kind: Type) -> Val:
     data = value.data
     if isinstance(data, Sym):
-        rounded = data.values.astype(np.float64)
-        if kind is t.F32 or kind is t.F16:
-            rounded = rounded.astype(dtype_of(kind)).astype(np.float64)
-        return Val(kind, sym(rounded))
+        if kind in FORMATS:
+            rounded = np.array([round_float(kind, number) for number in data.values.ravel().tolist()], np.float64)
+            return Val(kind, sym(rounded.reshape(data.values.shape)))
+        return Val(kind, sym(data.values.astype(np.float64)))
     try:
-        return Val(kind, round_float(kind, float(data)))
+        return Val(kind, round_float(kind, data))
     except OverflowError:
         return Val(kind, math.copysign(math.inf, data))
 
