@@ -73,6 +73,7 @@ typedef struct {
   int32_t bin_planes;      /* 1: activity per PE and bin as well */
   int32_t tile;            /* cycles a row is stepped before the next, 1 to 8; 0: as it suits; results do not depend on it */
   int32_t portable;        /* 1: no processor-specific instructions; results do not depend on it */
+  int32_t reference;       /* 1: every fast path is off (state.h lists them); results do not depend on it */
 } wse_desc;
 
 enum { WSE_TASK_UNBOUND, WSE_TASK_DATA, WSE_TASK_LOCAL, WSE_TASK_CONTROL };
@@ -214,8 +215,10 @@ enum {
   WSE_PLANE_COLORS,   /* u64 [24][5][2]: wavelets and waiting cycles per color and port, whole fabric */
   WSE_PLANE_OPCODES,  /* u64 [opcodes]: instructions by opcode, whole fabric */
   WSE_PLANE_SERIES,   /* u64 [bins][4]: busy slots, wavelet-hops, flops, stalled-on-fabric slots */
-  WSE_PLANE_ACTIVITY, /* u16 [bins][height][width]: busy slots */
+  WSE_PLANE_ACTIVITY, /* u64 [bins][height][width]: busy slots */
   WSE_PLANE_HOSTSIG,  /* u32 [height][width]: last hostsig value of each PE */
+  WSE_PLANE_LINKS_MORE,   /* as LINKS, in units of 2^22: to be added; of no rows unless a run was that long */
+  WSE_PLANE_BLOCKED_MORE, /* as BLOCKED, likewise */
 };
 wse_status wse_get_plane(wse_fabric *f, int which, wse_plane *out);
 uint64_t wse_bin_cycles(const wse_fabric *f); /* cycles per bin: doubles as the run gets longer */

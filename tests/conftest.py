@@ -1,6 +1,7 @@
 """Options of the suite; refuses to run on a package or an engine that was built from other sources.
 
-`--engine-threads N` gives every fabric at least N host threads: all that is asserted must hold for any number.
+`--engine-threads N` gives every fabric at least N host threads, `--engine-reference` turns every fast path of the engine
+off: all that is asserted must hold however the engine is told to run.
 """
 
 import os
@@ -20,16 +21,20 @@ def pytest_addoption(parser):
     parser.addoption(
         "--engine-threads", type=int, default=1, metavar="N", help="host threads of every fabric, at least"
     )
+    parser.addoption(
+        "--engine-reference", action="store_true", help="every fabric without fast paths, unless a test says which"
+    )
 
 
-def with_threads(least: int) -> None:
-    """From now on fabrics have at least so many host threads."""
+def with_engine(least: int, reference: bool) -> None:
+    """From now on fabrics have at least so many host threads; reference: and are made with reference=True."""
     from wse.fabric.fabric import Fabric
 
     plain = Fabric.__init__
 
     def init(self, program, threads=1, *others, **named):
         given = type(threads) is int and threads > 0  # what is refused stays refused
+        named.setdefault("reference", reference)
         plain(self, program, max(threads, least) if given else threads, *others, **named)
 
     Fabric.__init__ = init
@@ -41,8 +46,9 @@ def pytest_configure(config):
         from wse import _engine
     except ImportError as error:
         pytest.exit(f"wse cannot be imported: {error}", returncode=2)
-    if config.getoption("--engine-threads") > 1:
-        with_threads(config.getoption("--engine-threads"))
+    threads, reference = config.getoption("--engine-threads"), config.getoption("--engine-reference")
+    if threads > 1 or reference:
+        with_engine(threads, reference)
     if not hasattr(config, "workerinput"):  # once, not in each worker of pytest-xdist
         why = reason(Path(wse.__file__).parent, getattr(_engine, "SOURCES", ""))
         if why:

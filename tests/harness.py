@@ -184,6 +184,7 @@ def bench(
     trace: int = 0,
     threads: int = 1,
     portable: bool = False,
+    reference: bool = False,
     **overrides: int,
 ) -> Ran:
     """Runs a class with this code.  declare(pe): its tasks, and what it needs besides.
@@ -199,7 +200,7 @@ def bench(
     pe.code(code)
     if declare:
         declare(pe)
-    f = wse.Fabric(p, trace=trace, threads=threads, portable=portable)
+    f = wse.Fabric(p, trace=trace, threads=threads, portable=portable, reference=reference)
     origin = pe.symbols["memory"].address
     for name, what in contents.items():
         f.write(f"of_{name}", np.frombuffer(what.encode(origin), np.uint8).reshape(1, 1, 16))

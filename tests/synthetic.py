@@ -13,7 +13,7 @@ def make_run(width=4, height=4, cycles=12_345, bins=64, activity=False, events=N
     y, x = np.mgrid[:height, :width]
     near = np.exp(-(((x - width / 2) / width) ** 2 + ((y - height / 3) / height) ** 2) * 6)
     counters = share_out(cycles, 0.3 + 0.6 * near, rng)
-    links = (np.array([0.1, 0.6, 0.45, 0.02, 0.5])[:, None, None] * near * cycles).astype(np.uint32)
+    links = (np.array([0.1, 0.6, 0.45, 0.02, 0.5])[:, None, None] * near * cycles).astype(np.uint64)
     links[0, 0] = links[1, :, -1] = links[2, -1] = links[3, :, 0] = 0  # nothing leaves the grid
     bin_cycles = 1
     while bins and bin_cycles * bins < cycles:
@@ -28,7 +28,7 @@ def make_run(width=4, height=4, cycles=12_345, bins=64, activity=False, events=N
         "ended": "done",
         "counters": counters,
         "links": links,
-        "blocked": (links * rng.uniform(0, 0.6, links.shape)).astype(np.uint32),
+        "blocked": (links * rng.uniform(0, 0.6, links.shape)).astype(np.uint64),
         "colors": np.zeros((24, 5, 2), np.uint64),
         "opcodes": {"fmach": 100, "mov": 7},
         "series": make_series(width * height, cycles, bins, bin_cycles),
@@ -73,7 +73,7 @@ def make_series(pes, cycles, bins, bin_cycles):
 def make_activity(near, cycles, bins, bin_cycles):
     """Every PE as busy as it is near the middle, in every bin."""
     lengths = np.clip(cycles - np.arange(bins) * bin_cycles, 0, bin_cycles)
-    return (lengths[:, None, None] * near).astype(np.uint16)
+    return (lengths[:, None, None] * near).astype(np.uint64)
 
 
 def make_events(*rows) -> np.ndarray:

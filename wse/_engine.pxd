@@ -17,7 +17,7 @@ cdef extern from "wse.h":
         WSE_FOR_WAVELET, WSE_FOR_ROOM, WSE_FOR_READER, WSE_FOR_UNBLOCK, WSE_FOR_ROUTE, WSE_FOR_QUEUE, WSE_FOR_TEARDOWN
         WSE_FOR_MICROTHREAD, WSE_FOR_FIFO
         WSE_PLANE_COUNTERS, WSE_PLANE_LINKS, WSE_PLANE_BLOCKED, WSE_PLANE_COLORS, WSE_PLANE_OPCODES, WSE_PLANE_SERIES
-        WSE_PLANE_ACTIVITY, WSE_PLANE_HOSTSIG
+        WSE_PLANE_ACTIVITY, WSE_PLANE_HOSTSIG, WSE_PLANE_LINKS_MORE, WSE_PLANE_BLOCKED_MORE
         WSE_KIND_VECTOR, WSE_KIND_SCALAR, WSE_KIND_SYSTEM
 
     ctypedef enum wse_status:
@@ -32,7 +32,7 @@ cdef extern from "wse.h":
         int32_t width, height, fp16, threads
         int64_t *params
         uint64_t trace_capacity
-        int32_t bins, bin_planes, tile, portable
+        int32_t bins, bin_planes, tile, portable, reference
 
     ctypedef struct wse_class:
         const uint64_t *code

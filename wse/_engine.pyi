@@ -64,6 +64,8 @@ PLANE_SERIES: int
 PLANE_ACTIVITY: int
 PLANE_HOSTSIG: int
 SOURCES: str
+PLANE_LINKS_MORE: int
+PLANE_BLOCKED_MORE: int
 EVENT_BYTES: int
 WAIT_BYTES: int
 
@@ -85,6 +87,7 @@ class Engine:
         bin_planes: bool = False,
         portable: bool = False,
         tile: int = 0,
+        reference: bool = False,
     ) -> None: ...
     def add_class(
         self,

@@ -28,6 +28,7 @@ PLANE_COUNTERS, PLANE_LINKS, PLANE_BLOCKED = WSE_PLANE_COUNTERS, WSE_PLANE_LINKS
 PLANE_COLORS, PLANE_OPCODES, PLANE_SERIES = WSE_PLANE_COLORS, WSE_PLANE_OPCODES, WSE_PLANE_SERIES
 PLANE_ACTIVITY, PLANE_HOSTSIG = WSE_PLANE_ACTIVITY, WSE_PLANE_HOSTSIG
 SOURCES = (<const char *>wse_source_digest).decode("ascii")  # what build_engine.source_digest() gave at the build
+PLANE_LINKS_MORE, PLANE_BLOCKED_MORE = WSE_PLANE_LINKS_MORE, WSE_PLANE_BLOCKED_MORE
 
 
 cdef class Taken:
@@ -108,13 +109,13 @@ cdef class Engine:
     cdef readonly int width, height
 
     def __cinit__(self, int width, int height, params, int fp16=0, int threads=1, uint64_t trace=0, int bins=0,
-                  bint bin_planes=False, bint portable=False, int tile=0):
+                  bint bin_planes=False, bint portable=False, int tile=0, bint reference=False):
         cdef wse_desc desc
         cdef Taken values = Taken(params, 8, WSE_PARAM_COUNT)
         desc.width, desc.height, desc.fp16, desc.threads = width, height, fp16, threads
         memcpy(desc.params, values.view.buf, WSE_PARAM_COUNT * sizeof(int64_t))
         desc.trace_capacity, desc.bins, desc.bin_planes, desc.portable = trace, bins, bin_planes, portable
-        desc.tile = tile
+        desc.tile, desc.reference = tile, reference
         self.width, self.height = width, height
         with nogil:
             self.f = wse_new(&desc)

@@ -36,8 +36,9 @@ wse_fabric *wse_new(const wse_desc *d) {
   f->trace_capacity = d->trace_capacity;
   f->bins = d->bins;
   memset(f->color_index, -1, sizeof f->color_index);
-  f->routers_step = routers_step_for(d->portable);
-  f->spans = span_table(d->portable);
+  f->reference = d->reference;
+  f->routers_step = routers_step_for(d->portable || d->reference);
+  f->spans = span_table(d->portable || d->reference);
   if (!layout_fabric(f, d)) {
     wse_free(f);
     return NULL;
@@ -71,6 +72,10 @@ void wse_free(wse_fabric *f) {
   free(f->heard);
   free(f->merged);
   free(f->total_series);
+  free(f->links_more);
+  free(f->blocked_more);
+  for (int c = 0; c < f->colors; c++)
+    for (int port = 0; port < WSE_PORTS; port++) free(f->waits_more[c][port]);
   planes_free(f);
   free(f);
 }
@@ -193,7 +198,7 @@ static int band_build(wse_fabric *f, uint32_t index, int y0, int y1) {
 /* Cycles of a tile: no more than bands are high enough for; if nobody says how many, so that few rows are at borders, where one
  * thread waits for the other. */
 static int tile_of(const wse_fabric *f, int wanted) {
-  int tile = f->trace_capacity ? 1 : wanted ? wanted : NEAR; /* events are kept in order of cycles */
+  int tile = f->trace_capacity || f->reference ? 1 : wanted ? wanted : NEAR; /* events are kept in order of cycles */
   for (int i = 0; i < f->band_total && f->band_total > 1; i++)
     while (tile > 1 && f->bands[i].y1 - f->bands[i].y0 < (wanted ? 2 * border_rows(tile - 1) + 1 : 16 * tile)) tile--;
   return tile;

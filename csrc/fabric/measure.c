@@ -72,6 +72,12 @@ wse_status wse_get_plane(wse_fabric *f, int which, wse_plane *out) {
       return WSE_OK;
     case WSE_PLANE_LINKS: *out = (wse_plane){f->links[0], 3, 4, {WSE_PORTS, h, f->row_words * LANES}}; return WSE_OK;
     case WSE_PLANE_BLOCKED: *out = (wse_plane){f->blocked[0], 3, 4, {WSE_PORTS, h, f->row_words * LANES}}; return WSE_OK;
+    case WSE_PLANE_LINKS_MORE:
+    case WSE_PLANE_BLOCKED_MORE: {
+      const uint32_t *more = atomic_load(which == WSE_PLANE_LINKS_MORE ? &f->links_more : &f->blocked_more);
+      *out = (wse_plane){more, 3, 4, {more ? WSE_PORTS : 0, h, f->row_words * LANES}};
+      return WSE_OK;
+    }
     case WSE_PLANE_COLORS:
       memset(f->total_colors, 0, sizeof f->total_colors);
       for (int i = 0; i < f->band_total; i++)
@@ -100,7 +106,7 @@ wse_status wse_get_plane(wse_fabric *f, int which, wse_plane *out) {
     case WSE_PLANE_ACTIVITY:
       if (!f->activity) return WSE_BADARG;
       align_series(f);
-      *out = (wse_plane){f->activity, 3, 2, {f->bins, h, w}};
+      *out = (wse_plane){f->activity, 3, 8, {f->bins, h, w}};
       return WSE_OK;
     case WSE_PLANE_HOSTSIG: *out = (wse_plane){f->host_signal, 2, 4, {h, w}}; return WSE_OK;
     default: return WSE_BADARG;

@@ -6,15 +6,18 @@
  * among rows changes nothing: the fabric is stepped in tiles of several cycles, a row after the other along a slope of two rows
  * a cycle, and what a few rows hold stays in the cache for all of them.
  *
- * Threads own bands of rows.  Near a border they stop short, more with every cycle of the tile; when both are done, one of
- * them steps what is missing on both sides.  Then they agree on the next cycle in which anything can happen.  The cycles
- * between cost nothing.
+ * The rows are divided into bands, and the bands among threads.  Near a border a band stops short, more with every cycle of the
+ * tile; when the bands on both sides are done, one thread steps what is missing on both.  Then the threads agree on the next
+ * cycle in which anything can happen.  The cycles between cost nothing.
  */
+#define _GNU_SOURCE /* sched_getaffinity */
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "fabric/build.h"
+#include "fabric/clocks.h"
 #include "fabric/prefetch.h"
 #include "observe/account.h"
 #include "pe/ce.h"
@@ -37,11 +40,29 @@ static void turn_wheel(wse_fabric *f, band *b, uint64_t now) {
   }
 }
 
+/* Every PE and every router of the row; nothing is to depend on who was woken. */
+static void step_whole_row(wse_fabric *f, band *b, int y, uint64_t now) {
+  fabric_row *row = &f->rows[y];
+  uint32_t slot = (uint32_t)now & (NEAR - 1), word0 = (uint32_t)y * f->row_words, pe0 = (uint32_t)(y * f->width);
+  row->ces &= (uint8_t)~(1u << slot);
+  row->routers &= (uint8_t)~(1u << slot);
+  for (uint32_t word = word0; word < word0 + f->row_words; word++) f->wakes_ce[word * NEAR + slot] = 0;
+  memset(&f->wakes_router[((uint32_t)y * NEAR + slot) * f->row_masks], 0, f->row_masks * sizeof *f->wakes_router);
+  for (uint32_t pe = pe0; pe < pe0 + (uint32_t)f->width; pe++)
+    if (f->class_of[pe] != 0xffff) ce_step(f, b, pe, now);
+  for (uint32_t word = word0; word < word0 + f->row_words; word++)
+    if (f->routers[word].busy) f->routers_step(f, b, word, now);
+}
+
 static void step_row(wse_fabric *f, int y, uint64_t now) {
   fabric_row *row = &f->rows[y];
   band *b = &f->bands[row->band];
   uint32_t slot = (uint32_t)now & (NEAR - 1), word0 = (uint32_t)y * f->row_words;
   streams_step(f, b, y, now);
+  if (f->reference) {
+    step_whole_row(f, b, y, now);
+    return;
+  }
   if (row->ces >> slot & 1) {
     row->ces &= (uint8_t)~(1u << slot);
     for (uint32_t word = word0; word < word0 + f->row_words; word++) {
@@ -76,7 +97,7 @@ static void step_tile(wse_fabric *f, const band *b, uint64_t now, int cycles) {
         routers_settle(f, y);
       }
       if (y + 1 < b->y1) routers_settle(f, y + 1);
-      if (i == 0 && f->words > AHEAD_WORDS) ask_for_rows(f, y);
+      if (i == 0 && f->words > AHEAD_WORDS && !f->reference) ask_for_rows(f, y);
       step_row(f, y, now + (uint64_t)i);
     }
 }
@@ -106,7 +127,8 @@ static uint64_t band_next(const wse_fabric *f, const band *b, uint64_t from) {
   return next;
 }
 
-/* Threads that live for one call.  Each publishes when its band wants to go on, and the cycle of its fault. */
+/* Threads that live for one call.  Each has a run of bands; of every band it publishes when that wants to go on, and the cycle of
+ * its fault. */
 typedef struct {
   _Atomic uint64_t want, fault;
   char pad[48];
@@ -116,16 +138,23 @@ typedef struct {
   wse_fabric *f;
   const volatile int *stop;
   uint64_t until;
+  _Atomic uint32_t members; /* 0 until all threads that can be had have started */
   _Atomic uint32_t arrived;
   _Atomic uint32_t round;
-  _Atomic int stopped;
+  _Atomic int stopped, no_memory;
   published band[MAX_BANDS];
   wse_status status;
   uint64_t end;
 } team;
 
+typedef struct {
+  team *t;
+  uint32_t index;
+} member;
+
 /* Spins a few microseconds, then lets others run: processes may outnumber the cores. */
-static void meet(team *t, uint32_t members) {
+static void meet(team *t) {
+  uint32_t members = atomic_load_explicit(&t->members, memory_order_relaxed);
   uint32_t round = atomic_load_explicit(&t->round, memory_order_relaxed);
   if (atomic_fetch_add_explicit(&t->arrived, 1, memory_order_acq_rel) + 1 == members) {
     atomic_store_explicit(&t->arrived, 0, memory_order_relaxed);
@@ -138,70 +167,112 @@ static void meet(team *t, uint32_t members) {
 
 enum { LOOK_EVERY = 32 }; /* tiles between looks at *stop */
 
-/* A tile of the whole fabric; *next: when the band wants to go on. */
-static void run_tile(team *t, int index, uint64_t now, int cycles) {
+/* A tile of the bands first .. end - 1, and of the borders south of them. */
+static void run_tile(team *t, int first, int end, uint64_t now, int cycles) {
   wse_fabric *f = t->f;
-  band *b = &f->bands[index];
-  uint32_t members = (uint32_t)f->band_total;
-  for (int i = 0; i < cycles; i++) turn_wheel(f, b, now + (uint64_t)i);
-  step_tile(f, b, now, cycles);
-  for (int turn = 0; turn < 2 && turn + 1 < (int)members; turn++) { /* no two borders of one band at once */
-    meet(t, members);
-    if (index % 2 == turn && index + 1 < (int)members) step_border(f, b->y1, now, cycles);
+  for (int i = first; i < end; i++) {
+    for (int k = 0; k < cycles; k++) turn_wheel(f, &f->bands[i], now + (uint64_t)k);
+    step_tile(f, &f->bands[i], now, cycles);
   }
-  if (members > 1) meet(t, members);
+  for (int turn = 0; turn < 2 && turn + 1 < f->band_total; turn++) { /* no two borders of one band at once */
+    meet(t);
+    for (int i = first; i < end; i++)
+      if (i % 2 == turn && i + 1 < f->band_total) step_border(f, f->bands[i].y1, now, cycles);
+  }
+  if (f->band_total > 1) meet(t);
 }
 
-static void run_band(team *t, int index) {
+/* What follows a tile that ended before cycle `end`: some band goes on in cycle `next`, the first fault is in cycle `fault`.
+ * Compute elements run ahead, so that a fault may lie in the future: until then the others go on. */
+static wse_status after_tile(team *t, uint64_t end, uint64_t next, uint64_t fault) {
+  if (atomic_load_explicit(&t->no_memory, memory_order_relaxed)) return WSE_NOMEM;
+  if (fault < end || (fault < next && fault < t->until)) return WSE_FAULTED;
+  if (next == NEVER && fault == NEVER) return WSE_QUIET;
+  if (next >= t->until || atomic_load_explicit(&t->stopped, memory_order_relaxed)) return WSE_LIMIT;
+  return WSE_OK;
+}
+
+/* The run ends; `next` and `fault` as above. */
+static void finish(team *t, wse_status status, uint64_t next, uint64_t fault) {
   wse_fabric *f = t->f;
-  band *b = &f->bands[index];
-  uint32_t members = (uint32_t)f->band_total;
-  uint64_t start = f->now, now = start;
+  t->status = status;
+  t->end = status == WSE_FAULTED ? fault + 1 : next < t->until ? next : t->until;
+  if (status == WSE_FAULTED) streams_forget(f, fault); /* the tile went on to its end */
+  if (status != WSE_QUIET) return;
+  uint64_t last = activity_end(f); /* the last elements of a sink may still be on their way */
+  if (last > t->until) t->status = WSE_LIMIT, t->end = t->until;
+  else t->end = last > f->told ? last : f->told;
+}
+
+static void run_bands(team *t, uint32_t index) {
+  wse_fabric *f = t->f;
+  uint32_t members = atomic_load_explicit(&t->members, memory_order_relaxed);
+  int first = f->band_total * (int)index / (int)members, last = f->band_total * (int)(index + 1) / (int)members;
+  uint64_t now = f->now;
+  bool looked_again = false; /* reference: once nothing wants to be stepped, everything is, for something may have been missed */
   for (uint32_t looked = 0;; looked++) {
     int cycles = t->until - now < (uint64_t)f->tile ? (int)(t->until - now) : f->tile;
-    uint64_t end = now + (uint64_t)cycles;
-    run_tile(t, index, now, cycles);
+    uint64_t end = now + (uint64_t)cycles, next = NEVER, fault = NEVER;
+    for (int i = first; i < last; i++)
+      if (!clocks_renew(f, &f->bands[i], now)) atomic_store_explicit(&t->no_memory, 1, memory_order_relaxed);
+    if (f->band_total > 1) meet(t); /* a band's routers read what its neighbors renew */
+    run_tile(t, first, last, now, cycles);
     if (index == 0 && looked % LOOK_EVERY == 0 && t->stop && *t->stop) atomic_store_explicit(&t->stopped, 1, memory_order_relaxed);
-    atomic_store_explicit(&t->band[index].want, band_next(f, b, end), memory_order_relaxed);
-    atomic_store_explicit(&t->band[index].fault, b->fault.kind == WSE_FAULT_NONE ? NEVER : b->fault.cycle, memory_order_relaxed);
-    if (members > 1) meet(t, members);
-    uint64_t next = NEVER, fault = NEVER;
-    for (uint32_t i = 0; i < members; i++) {
+    for (int i = first; i < last; i++) {
+      const band *b = &f->bands[i];
+      atomic_store_explicit(&t->band[i].want, band_next(f, b, end), memory_order_relaxed);
+      atomic_store_explicit(&t->band[i].fault, b->fault.kind == WSE_FAULT_NONE ? NEVER : b->fault.cycle, memory_order_relaxed);
+    }
+    if (f->band_total > 1) meet(t);
+    for (int i = 0; i < f->band_total; i++) {
       uint64_t w = atomic_load_explicit(&t->band[i].want, memory_order_relaxed);
       uint64_t c = atomic_load_explicit(&t->band[i].fault, memory_order_relaxed);
       if (w < next) next = w;
       if (c < fault) fault = c;
     }
-    wse_status status = WSE_OK;
-    if (fault < end || fault < next) status = WSE_FAULTED;
-    else if (next == NEVER) status = WSE_QUIET;
-    else if (next >= t->until || atomic_load_explicit(&t->stopped, memory_order_relaxed)) status = WSE_LIMIT;
-    if (status == WSE_OK) {
-      now = next;
+    wse_status status = after_tile(t, end, next, fault);
+    bool again = status == WSE_QUIET && f->reference && !looked_again && end < t->until;
+    looked_again = again;
+    if (again || status == WSE_OK) {
+      now = again ? end : next;
       continue;
     }
     lanes_stream_end();
-    if (index != 0) return;
-    t->status = status;
-    t->end = status == WSE_FAULTED ? fault + 1 : next < t->until ? next : t->until;
-    if (status == WSE_FAULTED) streams_forget(f, fault); /* the tile went on to its end */
-    if (status != WSE_QUIET) return;
-    uint64_t last = activity_end(f); /* the last elements of a sink may still be on their way */
-    if (last > t->until) t->status = WSE_LIMIT, t->end = t->until;
-    else t->end = last > start ? last : start;
+    if (index == 0) finish(t, status, next, fault);
     return;
   }
 }
 
-typedef struct {
-  team *t;
-  int index;
-} member;
-
 static void *run_member(void *p) {
   member *m = p;
-  run_band(m->t, m->index);
+  while (!atomic_load_explicit(&m->t->members, memory_order_acquire)) sched_yield();
+  run_bands(m->t, m->index);
   return NULL;
+}
+
+/* Processors that this process may use. */
+static int processors(void) {
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+#endif
+  long n = sysconf(_SC_NPROCESSORS_ONLN);
+  return n < 1 ? 1 : n > MAX_BANDS ? MAX_BANDS : (int)n;
+}
+
+/* Runs the bands on as many threads as there are bands, processors, and threads that can be had. */
+static void run_team(team *t) {
+  pthread_t threads[MAX_BANDS];
+  member members[MAX_BANDS];
+  int most = processors(), started = 1;
+  if (most > t->f->band_total) most = t->f->band_total;
+  for (; started < most; started++) {
+    members[started] = (member){t, (uint32_t)started};
+    if (pthread_create(&threads[started], NULL, run_member, &members[started])) break;
+  }
+  atomic_store_explicit(&t->members, (uint32_t)started, memory_order_release);
+  run_bands(t, 0);
+  for (int i = 1; i < started; i++) pthread_join(threads[i], NULL);
 }
 
 wse_status wse_run(wse_fabric *f, uint64_t until, uint64_t limit, const volatile int *stop) {
@@ -209,7 +280,7 @@ wse_status wse_run(wse_fabric *f, uint64_t until, uint64_t limit, const volatile
   if (status != WSE_OK) return status;
   wse_fault fault;
   wse_fault_of(f, &fault);
-  if (fault.kind != WSE_FAULT_NONE) return WSE_FAULTED;
+  if (fault.kind != WSE_FAULT_NONE && fault.cycle < f->now) return WSE_FAULTED;
   if (until > limit) until = limit;
   if (until <= f->now) return WSE_LIMIT;
   team *t = aligned_alloc(64, (sizeof(team) + 63) / 64 * 64);
@@ -219,17 +290,10 @@ wse_status wse_run(wse_fabric *f, uint64_t until, uint64_t limit, const volatile
   t->stop = stop;
   t->until = until;
   f->limit = limit;
-  pthread_t threads[MAX_BANDS];
-  member members[MAX_BANDS];
-  for (int started = 1; started < f->band_total; started++) {
-    members[started] = (member){t, started};
-    /* the ones that started wait at the barrier, so there is no way back: try until there is room for another */
-    while (pthread_create(&threads[started], NULL, run_member, &members[started])) sched_yield();
-  }
-  run_band(t, 0);
-  for (int i = 1; i < f->band_total; i++) pthread_join(threads[i], NULL);
+  run_team(t);
   f->now = t->end;
   status = t->status;
+  if (status != WSE_LIMIT || f->now == limit || t->stopped) f->told = f->now;
   free(t);
   return status;
 }

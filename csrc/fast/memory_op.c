@@ -45,7 +45,7 @@ static bool overtaken(const quick_operand *dst, const quick_operand *src) {
 
 bool quick_begin(const wse_fabric *f, uint32_t pe, const isa_ins *ins, quick *q) {
   const isa_row size = isa_rows[ins->op];
-  if (ins->options || size.rule == ISA_FILTER || P(f, sram_banks) != QUICK_BANKS) return false;
+  if (f->reference || ins->options || size.rule == ISA_FILTER || P(f, sram_banks) != QUICK_BANKS) return false;
   if (!take_operand(f, pe, ins->a, size.dst, &q->dst) || !q->dst.dsr) return false;
   if (!take_operand(f, pe, ins->b, size.src0, &q->src0) || !take_operand(f, pe, ins->c, size.src1, &q->src1)) return false;
   q->extra = 0;

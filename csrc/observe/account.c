@@ -13,10 +13,10 @@ void series_halve(wse_fabric *f, band *b) {
     }
   for (int i = 0; i < f->bins && f->activity; i++)
     for (uint32_t pe = b->pe0; pe < b->pe1; pe++) {
-      uint32_t sum = 0;
+      uint64_t sum = 0;
       if (2 * i < f->bins) sum += f->activity[(size_t)2 * i * f->pes + pe];
       if (2 * i + 1 < f->bins) sum += f->activity[(size_t)(2 * i + 1) * f->pes + pe];
-      f->activity[(size_t)i * f->pes + pe] = (uint16_t)(sum > 0xffff ? 0xffff : sum);
+      f->activity[(size_t)i * f->pes + pe] = sum;
     }
   b->series_shift++;
 }

@@ -27,8 +27,7 @@ static inline void series_busy(wse_fabric *f, band *b, uint32_t pe, uint64_t cyc
   if (!f->bins || !n) return;
   series_add(f, b, cycle, SERIES_BUSY, n);
   if (!f->activity) return;
-  uint16_t *a = &f->activity[(cycle >> b->series_shift) * f->pes + pe];
-  *a = (uint16_t)(*a + n > 0xffff ? 0xffff : *a + n);
+  f->activity[(cycle >> b->series_shift) * f->pes + pe] += n;
 }
 
 /* n slots one after the other from `cycle` on, which may cross bins. */

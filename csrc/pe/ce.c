@@ -28,7 +28,7 @@ static int main_turn(wse_fabric *f, band *b, uint32_t pe, uint64_t now, uint64_t
         return TURN_NO;
       }
       *next = c->memory_mark + c->memory_left - 1;
-      if (*next > now && (!c->threads || c->main_priority == 0)) return TURN_HOLDS;
+      if (*next > now && !f->reference && (!c->threads || c->main_priority == 0)) return TURN_HOLDS;
       settle_memory(f, b, pe, now + 1);
       return TURN_SLOT;
     case MAIN_OPERATION: {
@@ -86,7 +86,7 @@ static int one_turn(wse_fabric *f, band *b, uint32_t pe, int thread, uint64_t no
 static int share_slot(wse_fabric *f, band *b, uint32_t pe, uint64_t now, uint64_t *next) {
   ce *c = &f->ces[pe];
   uint32_t threads = c->threads;
-  if (!c->thread_priority && !c->main_priority) { /* as almost always: microthreads in turn, then the main thread */
+  if (!c->thread_priority && !c->main_priority && !f->reference) { /* as almost always: microthreads in turn, then the main thread */
     uint32_t later = threads & ~((1u << c->thread_next) - 1), order[] = {later, threads & ~later};
     for (int part = 0; part < 2; part++)
       for (uint32_t rest = order[part]; rest; rest &= rest - 1) {

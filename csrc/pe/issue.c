@@ -24,7 +24,7 @@
 
 enum {
   AHEAD = 4096,   /* instructions the main thread may run ahead in one step */
-  SEQUENCED = 8,  /* ... and of those that take no time, beside the one it may issue when it does not run ahead */
+  SEQUENCED = 8,  /* instructions that take no time which it may execute in one cycle beside one that does */
 };
 
 /* Queues that operations under way read. */
@@ -113,14 +113,14 @@ static bool end_wait(wse_fabric *f, band *b, uint32_t pe, uint64_t at) {
   return true;
 }
 
-static void note_issue(wse_fabric *f, band *b, uint32_t pe, int op, int thread, uint64_t dispatch, uint64_t now) {
+static void note_issue(wse_fabric *f, band *b, uint32_t pe, int op, int thread, uint64_t dispatch, uint64_t at) {
   ce *c = &f->ces[pe];
-  if (b->profile) profile_issue(class_of(f, pe), b, c, c->pc, dispatch > now ? dispatch : now);
+  if (b->profile) profile_issue(class_of(f, pe), b, c, c->pc, at);
   c->pc++;
-  if (!end_wait(f, b, pe, now)) account(f, b, pe, dispatch, c->gap); /* what it waited for until now was something else */
+  if (!end_wait(f, b, pe, at)) account(f, b, pe, dispatch, c->gap); /* what it waited for until then was something else */
   counters_of(f, pe)[WSE_CTR_VECTORS]++;
   b->opcodes[op]++;
-  trace_event(f, b, now, pe, WSE_EV_OP_START, (uint32_t)op, thread == MAIN ? 255 : (uint32_t)thread);
+  trace_event(f, b, at, pe, WSE_EV_OP_START, (uint32_t)op, thread == MAIN ? 255 : (uint32_t)thread);
 }
 
 /* What the slots of an operation follow from is in the entry's key, so that any PE's operation gives the same. */
@@ -135,10 +135,10 @@ static void fill_slots(wse_fabric *f, uint32_t pe, const isa_ins *ins, slot_entr
   entry->flops = o.flops;
 }
 
-static int issue_quick(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, const quick *q, uint64_t dispatch, bool alone, uint64_t now) {
+static int issue_quick(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, const quick *q, uint64_t dispatch, uint64_t at, bool alone) {
   ce *c = &f->ces[pe];
   uint64_t first = first_element(f, c, dispatch, c->follows_vector && quick_reads(q, c->written_low, c->written_high));
-  note_issue(f, b, pe, ins->op, MAIN, dispatch, now);
+  note_issue(f, b, pe, ins->op, MAIN, dispatch, at);
   slot_entry *slots;
   if (!quick_slots(b, ins, q, &slots)) fill_slots(f, pe, ins, slots);
   quick_run(f, b, pe, ins, q, slots, first);
@@ -149,16 +149,17 @@ static int issue_quick(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, 
   return memory_issued(f, b, pe, ins->op, first, slots->all, slots->second, alone);
 }
 
-/* Begins the vector instruction at c->pc in cycle `dispatch`. */
-static int issue_vector(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, uint64_t dispatch, bool alone, uint64_t now) {
+/* Begins the vector instruction at c->pc, which issues in cycle `at` and was dispatched in cycle `dispatch`. */
+static int issue_vector(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, uint64_t dispatch, uint64_t at, bool alone,
+                        uint64_t now) {
   ce *c = &f->ces[pe];
   quick q;
-  if (quick_begin(f, pe, ins, &q)) return issue_quick(f, b, pe, ins, &q, dispatch, alone, now);
+  if (quick_begin(f, pe, ins, &q)) return issue_quick(f, b, pe, ins, &q, dispatch, at, alone);
   operation fresh, *o = &fresh;
   int kind;
   memset(o, 0, sizeof *o);
   if (vector_begin(f, pe, ins, c->pc, o, &kind) == VECTOR_FAULT) {
-    ce_fault(f, b, pe, dispatch > now ? dispatch : now, kind, c->pc, ins->op);
+    ce_fault(f, b, pe, at, kind, c->pc, ins->op);
     return STOPS;
   }
   bool fabric = vector_has_fabric(o), asynchronous = o->options & OPT_ASYNC;
@@ -171,10 +172,10 @@ static int issue_vector(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins,
     c->waits = f->operations[thread][pe].wait; /* for what the microthread waits for */
     return WAITS;
   }
-  if (fabric && dispatch > now) return STOPS; /* the fabric is not that far yet */
+  if (fabric && at > now) return STOPS; /* the fabric is not that far yet */
 
   uint64_t first = first_element(f, c, dispatch, c->follows_vector && vector_reads(f, pe, o, c->written_low, c->written_high));
-  note_issue(f, b, pe, o->op, thread, dispatch, now);
+  note_issue(f, b, pe, o->op, thread, dispatch, at);
   if (fabric) {
     o->next = first;
     o->active = 1;
@@ -182,8 +183,8 @@ static int issue_vector(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins,
     f->operations[thread][pe] = *o;
     if (asynchronous) {
       c->threads |= (uint8_t)(1u << thread);
-      c->storers |= (uint8_t)(only_stores(o) << thread);
-      c->main_at = (dispatch > now ? dispatch : now) + 1;
+      c->storers |= (uint8_t)((!f->reference && only_stores(o)) << thread);
+      c->main_at = now + 1;
       c->follows_vector = 0;
       c->loaded_at = 0;
       use_slot(f, b, pe, now, WSE_CTR_BUSY_SCALAR);
@@ -292,66 +293,76 @@ static void issue_system(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins
   c->main_at = at + cost;
 }
 
+/* The first cycle in which the next instruction may issue, for an operation *dispatch too: right after another operation it is
+ * dispatched while the other still runs, and issues after the other's last element. */
+static uint64_t issue_cycle(const wse_fabric *f, const ce *c, bool vector, bool map, uint64_t *dispatch) {
+  uint64_t need = c->main_at, ended = 0;
+  if ((vector || map) && c->follows_vector) {
+    need = c->vector_at;
+    ended = c->main_at - (uint64_t)P(f, op_drain_cycles);
+  }
+  if (vector && c->loaded_at > need) need = c->loaded_at;
+  if (vector && c->result_register != OPERAND_NONE && c->result_at > need) need = c->result_at;
+  *dispatch = need;
+  return need > ended ? need : ended;
+}
+
 bool issue(wse_fabric *f, band *b, uint32_t pe, bool alone, uint64_t now, uint64_t *next) {
   ce *c = &f->ces[pe];
   const pe_class *k = class_of(f, pe);
   uint64_t at = now;
   bool used = false;
   *next = NEVER;
-  bool ahead = alone && !f->trace_capacity;
-  int sequenced = SEQUENCED;
-  for (int budget = ahead ? AHEAD : 1; c->state == MAIN_RUN; budget--) {
-    if (c->pc >= k->code_length) {
-      ce_fault(f, b, pe, at, WSE_FAULT_BAD_PC, c->pc, 0);
-      return used;
-    }
-    const isa_ins *ins = &k->code[c->pc];
-    int op = ins->op & ~INS_IMMEDIATE;
-    if (op >= OP_COUNT || (isa_is_vector(op) && ins->op & INS_IMMEDIATE)) {
-      ce_fault(f, b, pe, at, WSE_FAULT_BAD_OPCODE, c->pc, ins->op);
-      return used;
-    }
-    bool vector = isa_is_vector(op), map = op == OP_mapstep || op == OP_maploop;
-    uint64_t need = (vector || map) && c->follows_vector ? c->vector_at : c->main_at;
-    if (vector && c->loaded_at > need) need = c->loaded_at;
-    if (vector && c->result_register != OPERAND_NONE && c->result_at > need) need = c->result_at;
-    if (need > at) {
-      if (!ahead || need >= f->limit) {
+  bool ahead = alone && !f->trace_capacity && !f->reference;
+  int budget = 1, sequenced = SEQUENCED; /* of this cycle */
+  for (int steps = ahead ? AHEAD : 1; c->state == MAIN_RUN;) {
+    const isa_ins *ins = c->pc < k->code_length ? &k->code[c->pc] : NULL;
+    int op = ins ? ins->op & ~INS_IMMEDIATE : OP_COUNT;
+    bool immediate = ins && ins->op & INS_IMMEDIATE, vector = isa_is_vector(op) && !immediate;
+    bool map = op == OP_mapstep || op == OP_maploop;
+    uint64_t dispatch, need = issue_cycle(f, c, vector, map, &dispatch);
+    if (need > at || budget <= 0) {
+      if (need <= at) need = at + 1;
+      if (!ahead || need >= f->limit || steps <= 0) {
         *next = need;
         return used;
       }
       at = need;
+      budget = 1;
+      sequenced = SEQUENCED;
     }
-    if (budget <= 0 || (at > now && !vector && !map && !isa_is_private(op))) {
-      *next = at > now ? at : now + 1;
+    if (op >= OP_COUNT || (isa_is_vector(op) && immediate)) {
+      ce_fault(f, b, pe, at, ins ? WSE_FAULT_BAD_OPCODE : WSE_FAULT_BAD_PC, c->pc, ins ? ins->op : 0);
+      return used;
+    }
+    if (at > now && !vector && !map && !isa_is_private(op)) {
+      *next = at;
       return used;
     }
     int did = ISSUED;
+    budget--;
+    steps--;
     if (vector) {
-      /* an operation right after another was dispatched while that one still ran */
       uint64_t pcs = c->pc;
-      did = issue_vector(f, b, pe, ins, c->follows_vector ? need : at, ahead, now);
+      did = issue_vector(f, b, pe, ins, c->follows_vector ? dispatch : at, at, ahead, now);
       if (did == STOPS && c->state == MAIN_RUN && c->pc == pcs) *next = at > now ? at : now + 1;
     } else if (map) {
       if ((op == OP_maploop || c->follows_vector) && sequenced-- > 0) budget++; /* they take no time */
-      /* a wavelet is looked for when the operation before has ended */
-      uint64_t ended = c->main_at - (uint64_t)P(f, op_drain_cycles), when = c->follows_vector && ended > at ? ended : at;
-      did = issue_map(f, b, pe, ins, when, now);
-      if (did == WAITS && when > now) *next = when;
+      did = issue_map(f, b, pe, ins, at, now);
+      if (did == WAITS && at > now) *next = at;
     } else if (isa_is_scalar(op)) {
-      uint64_t n = scalar_run(f, b, pe, k->code, k->code_length, at, ahead ? f->limit : now + 1, budget);
+      uint64_t n = scalar_run(f, b, pe, k->code, k->code_length, at, ahead ? f->limit : now + 1, ahead ? steps + 1 : 1);
       if (!n) {
         *next = c->main_at;
         return used;
       }
-      budget -= (int)n - 1;
+      steps -= (int)n - 1;
     } else {
       issue_system(f, b, pe, ins, op, at);
     }
     if (did == WAITS) return used;
     used = true;
     if (did == STOPS || (alone && c->threads)) return used; /* a microthread that has just begun shares the slots from here on */
-    if (at < now) at = now;
   }
   return used;
 }

@@ -117,7 +117,7 @@ int vector_begin(wse_fabric *f, uint32_t pe, const isa_ins *ins, uint32_t pc, op
     o->period = 1;
     if (o->dst.is != OPERAND_IS_VALUE) o->conflicts = (uint8_t)operand_conflicts(f, pe, o, o->wide);
     else if (o->flops) o->period = (uint8_t)P(f, reduce_fp_cycles);
-    o->plain = is_plain(o);
+    o->plain = !f->reference && is_plain(o);
   }
   return VECTOR_OK;
 }
@@ -186,7 +186,7 @@ static void compute_slowly(wse_fabric *f, uint32_t pe, operation *o) {
 
 static void compute(wse_fabric *f, uint32_t pe, operation *o) {
   if (!o->left) return;
-  if (o->dst.is != OPERAND_IS_DSR || !operand_in_sram(&o->dst, o->left) || !operand_in_sram(&o->src0, o->left) ||
+  if (f->reference || o->dst.is != OPERAND_IS_DSR || !operand_in_sram(&o->dst, o->left) || !operand_in_sram(&o->src0, o->left) ||
       !operand_in_sram(&o->src1, o->left)) {
     compute_slowly(f, pe, o);
     return;

@@ -57,6 +57,13 @@ static uint32_t *heads_of(const step *s, candidate *c) {
   c->read = true;
   return c->heads;
 }
+
+/* What 32 bits do not hold of the waits of a candidate's lanes; NULL as long as no run is that long. */
+static uint32_t *waits_more(const step *s, const candidate *c) {
+  uint32_t *more = atomic_load_explicit(&s->f->waits_more[c->color][c->port], memory_order_relaxed);
+  return more ? more + (size_t)s->word * LANES : NULL;
+}
+
 static wavelet head_of(const step *s, candidate *c, uint64_t lane) {
   return (wavelet){heads_of(s, c)[lane],
                    (bit(c->control, lane) ? WAVELET_CONTROL : 0u) | (bit(c->advance, lane) ? WAVELET_ADVANCE : 0u)};
@@ -72,8 +79,14 @@ static void collide(step *s, int color, uint64_t lanes) {
   }
 }
 
+/* Cycles that the head in a lane of a candidate has waited. */
+static uint64_t waited(const step *s, const candidate *c, uint64_t lane) {
+  const uint32_t *more = waits_more(s, c);
+  return (uint64_t)((uint32_t)s->now - c->buffer->since[lane]) + (more ? (uint64_t)more[lane] * CLOCK_UNIT : 0);
+}
+
 /* Of the inputs of one color that are ready in a lane, all but one wait. */
-static void choose_inputs(candidate *first, int n, uint64_t lanes) {
+static void choose_inputs(const step *s, candidate *first, int n, uint64_t lanes) {
   EACH_LANE(lane, lanes) {
     candidate *best = NULL;
     for (candidate *c = first; c < first + n; c++) {
@@ -83,7 +96,7 @@ static void choose_inputs(candidate *first, int n, uint64_t lanes) {
         taken |= bit(c->buffer->sent[port], lane);
         best_taken |= best && bit(best->buffer->sent[port], lane);
       }
-      bool longer = best && (int32_t)(best->buffer->since[lane] - c->buffer->since[lane]) > 0;
+      bool longer = best && waited(s, best, lane) < waited(s, c, lane);
       if (!best || (taken && !best_taken) || (longer && taken == best_taken)) best = c;
     }
     for (candidate *c = first; c < first + n; c++)
@@ -138,7 +151,7 @@ static void gather(step *s, int color) {
     add_candidate(s, q, route, mine, color, port);
   }
   if (together) collide(s, color, together);
-  if (contested) choose_inputs(first, (int)(&s->candidates[s->count] - first), contested);
+  if (contested) choose_inputs(s, first, (int)(&s->candidates[s->count] - first), contested);
 }
 
 /* --- room ---------------------------------------------------------------------------------------------------------------- */
@@ -334,6 +347,17 @@ static void send_lanes(step *s, candidate *c, uint64_t lanes, int port) {
   push(f, &l);
 }
 
+/* Of waits that 32 bits do not hold, the part that is kept in waits_more. */
+static void send_late(step *s, const candidate *c, uint64_t lanes, int port) {
+  wse_fabric *f = s->f;
+  const uint32_t *more = waits_more(s, c);
+  uint32_t *to = atomic_load_explicit(&f->blocked_more, memory_order_relaxed) + ((size_t)port * f->words + s->word) * LANES;
+  EACH_LANE(lane, lanes) {
+    to[lane] += more[lane];
+    s->b->colors[c->color][port][1] += (uint64_t)more[lane] * CLOCK_UNIT;
+  }
+}
+
 static void send(step *s, candidate *c, int port) {
   wse_fabric *f = s->f;
   uint64_t lanes = c->asks[port];
@@ -341,6 +365,7 @@ static void send(step *s, candidate *c, int port) {
   lanes_count(f->links[port] + s->word * LANES, lanes);
   total[0] += (uint64_t)__builtin_popcountll(lanes);
   total[1] += lanes_wait(f->blocked[port] + s->word * LANES, c->buffer->since, (uint32_t)s->now, lanes);
+  if (waits_more(s, c)) send_late(s, c, lanes, port);
   c->buffer->sent[port] |= lanes;
   if (port == WSE_RAMP) {
     send_down(s, c, lanes);
@@ -392,6 +417,8 @@ static void pop(step *s, candidate *c) {
   EACH_LANE(lane, gone & (c->control | c->advance))
     switch_apply(f, s->b, s->pe0 + (uint32_t)lane, c->color, head_of(s, c, lane), s->now);
   buffer_pop(f, q, gone);
+  uint32_t *more = waits_more(s, c);
+  if (more) EACH_LANE(lane, gone) more[lane] = 0;
   lanes_fill(q->since, (uint32_t)s->now + 1, gone & digits_some(q->landed));
   mark_dirty(f, s->word, c->color);
   for (int port = 0; port < f->inputs[c->color]; port++)

@@ -28,15 +28,16 @@ enum {
   THREADS = 9,   /* operations a CE can have under way: microthreads 0..7, and the main thread's */
   MAIN = 8,
   MAX_BANDS = 64,
+  CLOCK_UNIT = 1 << 22, /* cycles; see clocks.c */
 };
 #define NEVER UINT64_MAX
 #define P(f, name) ((f)->params[WSE_##name])
 
 /* --- wavelets ------------------------------------------------------------------------------------------------------- */
 
-/* A wavelet in a buffer: when (30 bits of the cycle from which it may leave), then whether its passing advances switches, and
- * whether it is a control wavelet.  That cycle is at most AHEAD_OF_NOW after the one in which it is looked at; it may be a
- * thousand million cycles before. */
+/* A wavelet in a queue: `when`, 30 bits of the cycle from which it may leave, then whether its passing advances switches, and
+ * whether it is a control wavelet.  That cycle is at most AHEAD_OF_NOW after the one in which it is looked at; one that lies
+ * far back is moved up before 30 bits are too few (clocks.c). */
 typedef struct {
   uint32_t data, meta;
 } wavelet;
@@ -292,6 +293,7 @@ typedef struct band {
   uint32_t pe0, pe1;       /* their PEs */
   int32_t *wheel_head;     /* [WHEEL], -1 empty */
   uint64_t last;           /* last activity + 1 */
+  uint64_t renewed;        /* cycle in which clocks_renew last did something */
   wse_fault fault;
   uint64_t series_shift;
   uint64_t *series;        /* [bins][SERIES_WIDTH] */
@@ -314,8 +316,20 @@ struct wse_fabric {
   int width, height;
   uint32_t pes;
   int fp16, threads;
+  /* One wavelet, one element, one cycle at a time, every PE in every cycle: what the fast paths are compared with.  They are:
+   *   run-ahead       issue.c: the main thread executes private instructions ahead of the fabric's cycle
+   *   memory_op.c     operations over plain memory operands, whole; span.c: their elements in blocks, on wide registers
+   *   vector_step.c   elements of a fabric operation without FIFOs, control wavelets, carries, wrapping addresses
+   *   store_only.c    PEs whose microthreads only store wavelets: the routers store for them
+   *   ce.c            the slot is shared without priorities; a memory operation that nobody interrupts keeps all its slots
+   *   wake.h          a PE or a block of routers is stepped only when something it waits for has happened
+   *   run.c           tiles of several cycles; prefetch.h; cycles in which nothing is to be stepped are skipped
+   *   router.c        compiled for the widest registers of the host
+   * A trace turns off run-ahead and tiles. */
+  bool reference;
   int64_t params[WSE_PARAM_COUNT];
   uint64_t now, limit;
+  uint64_t told;                         /* a cycle that a caller was told the run stands at: time does not go back behind it */
 
   /* colors in use, by index */
   int colors;
@@ -333,6 +347,10 @@ struct wse_fabric {
   uint32_t row_words, words;
   router_word *routers;                  /* [word] */
   link_word *links_rest;                 /* [word], NULL if links never rest */
+  /* What 32 bits do not hold of a run of thousands of millions of cycles, in units of CLOCK_UNIT; NULL until there is some
+   * (clocks.c).  waits_more: of the time that the head of a buffer has waited; links_more, blocked_more: of the counts below. */
+  _Atomic(uint32_t *) waits_more[WSE_COLORS][WSE_PORTS]; /* [word][LANES], by color index and input */
+  _Atomic(uint32_t *) links_more, blocked_more;          /* [5][word][LANES] */
   uint32_t *place;                       /* [pe]: word * LANES + lane */
   uint32_t *word_pe;                     /* [word]: PE of its lane 0 */
   uint32_t *word_row;                    /* [word] */
@@ -369,7 +387,7 @@ struct wse_fabric {
   /* measures */
   uint64_t *counters;                    /* [pe][WSE_CTR_COUNT] */
   uint32_t *links[WSE_PORTS], *blocked[WSE_PORTS]; /* [word * LANES + lane] */
-  uint16_t *activity;                    /* [bins][pe] */
+  uint64_t *activity;                    /* [bins][pe] */
   int bins;
   uint64_t bin_shift;
   uint64_t trace_capacity;

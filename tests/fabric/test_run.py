@@ -66,7 +66,7 @@ def test_every_cycle_of_a_pe_is_accounted_for():
 
 def test_activity_and_events():
     run = measured(trace=1000, activity=True, bins=16)
-    assert run.activity.shape == (16, 1, 2) and run.activity.dtype == np.uint16
+    assert run.activity.shape == (16, 1, 2) and run.activity.dtype == np.uint64
     assert run.activity.sum(axis=0).tolist() == run.busy.tolist()
     assert run.events.dtype == EVENT and run.events_dropped == 0
     assert (np.diff(run.events["cycle"].astype(np.int64)) >= 0).all()

@@ -39,9 +39,10 @@ class Fabric:
     """A program, checked, loaded and ready to run.
 
     threads: host threads; results do not depend on it.  trace: events kept (0: none).  bins: of the time series.
-    activity: also keep busy slots per PE and bin (bins x PEs x 2 bytes).  portable: without instructions that only some
+    activity: also keep busy slots per PE and bin (bins x PEs x 8 bytes).  portable: without instructions that only some
     processors have; tile: cycles a row of PEs is stepped before the next, 1 to 8, or 0 for what suits the fabric;
-    results do not depend on either.  Coordinates are (x, y); arrays over PEs [y, x].  Raises what Program.check
+    results do not depend on either.  reference: without any fast path, every PE in every cycle: slow, to compare with.
+    Coordinates are (x, y); arrays over PEs [y, x].  Raises what Program.check
     raises, ConfigError for options the engine refuses.
     """
 
@@ -54,12 +55,15 @@ class Fabric:
         activity: bool = False,
         portable: bool = False,
         tile: int = 0,
+        reference: bool = False,
     ):
         for name, value, least in (("threads", threads, 1), ("trace", trace, 0), ("bins", bins, 0), ("tile", tile, 0)):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise ConfigError(f"{name} is an integer of at least {least}, not {value!r}")
             if value >= 1 << 31:
                 raise ConfigError(f"{name} is at most {(1 << 31) - 1}, not {value}")
+        if not isinstance(reference, bool):
+            raise ConfigError(f"reference is True or False, not {reference!r}")
         image = program.image() if isinstance(program, Program) else program
         self.program, self.image, self.machine = program, image, image.machine
         self.width, self.height = image.width, image.height
@@ -80,6 +84,7 @@ class Fabric:
                 bin_planes=activity,
                 portable=portable,
                 tile=tile,
+                reference=reference,
             )
         except MemoryError as error:
             changed = ", ".join(f"{name}={value}" for name, value in self.machine.overrides)
@@ -511,8 +516,8 @@ class Fabric:
             cycles=engine.last_activity(),
             ended=ended,
             counters={name: counters[:, :, i].copy() for i, name in enumerate(COUNTERS)},
-            links=np.array(np.asarray(engine.plane(_engine.PLANE_LINKS))[:, :, : self.width]),
-            blocked=np.array(np.asarray(engine.plane(_engine.PLANE_BLOCKED))[:, :, : self.width]),
+            links=self._counts(_engine.PLANE_LINKS, _engine.PLANE_LINKS_MORE),
+            blocked=self._counts(_engine.PLANE_BLOCKED, _engine.PLANE_BLOCKED_MORE),
             colors=np.array(engine.plane(_engine.PLANE_COLORS)),
             opcodes={isa.INSTRUCTIONS[i].name: int(opcodes[i]) for i in np.flatnonzero(opcodes)},
             series=np.array(engine.plane(_engine.PLANE_SERIES)).reshape(-1, 4),
@@ -525,6 +530,14 @@ class Fabric:
             | ({"overrides": dict(machine.overrides)} if machine.overrides else {})
             | (self._names() if self._traced else {}),
         )
+
+    def _counts(self, plane: int, more: int) -> np.ndarray:
+        """uint64 [5, h, w] of a plane of 32 bits and of what those do not hold, in units of 2^22."""
+        counts = np.array(np.asarray(self._engine.plane(plane))[:, :, : self.width], np.uint64)
+        rest = np.asarray(self._engine.plane(more))
+        if rest.size:
+            counts += rest[:, :, : self.width].astype(np.uint64) << np.uint64(22)
+        return counts
 
     def _names(self) -> dict[str, dict[str, int]]:
         """What a trace calls tasks and colors by."""

@@ -28,10 +28,10 @@ class Run:
     """What a run measured.
 
     machine, profile, width, height, clock_hz: where.  cycles: until the last activity.  ended: one of ENDED.
-    counters: uint64 [h, w] by the lower-case name of counters.def.  links, blocked: uint32 [5, h, w], wavelets that
+    counters: uint64 [h, w] by the lower-case name of counters.def.  links, blocked: uint64 [5, h, w], wavelets that
     left by each port (N E S W RAMP) and cycles they waited for it.  colors: uint64 [24, 5, 2], both per color and
     port. opcodes: instructions by name.  series: uint64 [bins, 4], busy slots, wavelet-hops, flops, slots stalled on
-    the fabric, each over bin_cycles cycles.  activity: uint16 [bins, h, w], busy slots, or None.  events: array of
+    the fabric, each over bin_cycles cycles.  activity: uint64 [bins, h, w], busy slots, or None.  events: array of
     EVENT, or None. meta: what the caller adds; JSON-able.  wall_seconds is of the host, and not compared.
     """
 
@@ -173,13 +173,16 @@ class Run:
         plane = (plain["height"], plain["width"])
         bins = arrays["series"].shape[:1] if "series" in arrays else ()
         shapes = {
-            "links": (np.uint32, (_engine.PORTS, *plane)),
-            "blocked": (np.uint32, (_engine.PORTS, *plane)),
+            "links": (np.uint64, (_engine.PORTS, *plane)),
+            "blocked": (np.uint64, (_engine.PORTS, *plane)),
             "colors": (np.uint64, (_engine.COLORS, _engine.PORTS, 2)),
             "series": (np.uint64, (*bins, 4)),
-            "activity": (np.uint16, (*bins, *plane)),
+            "activity": (np.uint64, (*bins, *plane)),
             "events": (EVENT, arrays["events"].shape[:1] if "events" in arrays else ()),
         }
+        for name, before in _WAS.items():  # counts of files written before they were widened
+            if name in arrays and arrays[name].dtype == before:
+                arrays[name] = arrays[name].astype(np.uint64)
         for name, array in arrays.items():
             if name not in shapes or array.dtype != shapes[name][0] or array.shape != shapes[name][1]:
                 raise _Bad(f"its array {name} is unknown or of wrong shape")
@@ -195,6 +198,7 @@ class Run:
 
 
 _ARRAYS = ("links", "blocked", "colors", "series", "activity", "events")
+_WAS = {"links": np.uint32, "blocked": np.uint32, "activity": np.uint16}
 _COUNTER = "counter_"
 _PLAIN: dict[str, Any] = {
     "machine": str,
