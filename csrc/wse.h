@@ -228,6 +228,7 @@ typedef struct {
   uint32_t pe;
   uint16_t kind, a;
   uint32_t b;
+  uint32_t order; /* among the events of one PE and cycle */
 } wse_event;
 uint64_t wse_trace(wse_fabric *f, const wse_event **events); /* in order of cycle, then PE; the first trace_capacity of them */
 uint64_t wse_trace_dropped(const wse_fabric *f);

@@ -3,51 +3,49 @@
 
 #include <stdlib.h>
 
-static bool comes_after(const wse_event *a, const wse_event *b) { return a->cycle != b->cycle ? a->cycle > b->cycle : a->pe > b->pe; }
+/* In order of cycles, then of PEs; one PE's events stay in the order in which they happened. */
+static bool comes_after(const wse_event *a, const wse_event *b) {
+  if (a->cycle != b->cycle) return a->cycle > b->cycle;
+  if (a->pe != b->pe) return a->pe > b->pe;
+  return (int32_t)(a->order - b->order) > 0;
+}
 
-/* The buffer is full: the first events stay.  Within a cycle they are recorded in any order of PEs, but kept in that of numbers,
- * so that what stays does not depend on bands. */
+/* Restores the heap below entry i of n, none of which comes after the one above it. */
+static void sift_down(wse_event *heap, uint64_t n, uint64_t i) {
+  for (uint64_t child; (child = 2 * i + 1) < n; i = child) {
+    if (child + 1 < n && comes_after(&heap[child + 1], &heap[child])) child++;
+    if (!comes_after(&heap[child], &heap[i])) return;
+    wse_event kept = heap[i];
+    heap[i] = heap[child];
+    heap[child] = kept;
+  }
+}
+
+/* The first events stay, and which they are does not depend on bands: within a cycle PEs come in any order.  So from the first
+ * event that finds the buffer full on, the buffer is a heap with the last event on top, which makes room for earlier ones. */
 void trace_full(band *b, wse_event event) {
-  b->events_dropped++;
-  wse_event *end = b->events + b->event_count, *last = end;
-  for (wse_event *e = end; e-- > b->events && e->cycle >= event.cycle;)
-    if (last == end || comes_after(e, last)) last = e;
-  if (last == end || !comes_after(last, &event)) return;
-  memmove(last, last + 1, (size_t)(end - last - 1) * sizeof *last);
-  end[-1] = event;
+  if (!b->events_dropped++)
+    for (uint64_t i = b->event_count / 2; i-- > 0;) sift_down(b->events, b->event_count, i);
+  if (!comes_after(&b->events[0], &event)) return;
+  b->events[0] = event;
+  sift_down(b->events, b->event_count, 0);
 }
 
-typedef struct {
-  wse_event event;
-  uint64_t order;
-} recorded;
-
-static int by_cycle(const void *a, const void *b) {
-  const recorded *x = a, *y = b;
-  if (x->event.cycle != y->event.cycle) return x->event.cycle < y->event.cycle ? -1 : 1;
-  if (x->event.pe != y->event.pe) return x->event.pe < y->event.pe ? -1 : 1;
-  return x->order < y->order ? -1 : x->order > y->order; /* one PE's events stay in the order they happened */
-}
+static int by_cycle(const void *a, const void *b) { return comes_after(a, b) ? 1 : comes_after(b, a) ? -1 : 0; }
 
 /* What all bands recorded of one kind, in order; NULL without memory. */
 static wse_event *put_together(const wse_fabric *f, bool said, uint64_t *count) {
   uint64_t n = 0, m = 0;
   for (int i = 0; i < f->band_total; i++) n += said ? f->bands[i].said_count : f->bands[i].event_count;
-  recorded *all = malloc((n ? n : 1) * sizeof *all);
   wse_event *sorted = malloc((n ? n : 1) * sizeof *sorted);
-  if (!all || !sorted) {
-    free(all);
-    free(sorted);
-    return NULL;
-  }
+  if (!sorted) return NULL;
   for (int i = 0; i < f->band_total; i++) {
     const band *b = &f->bands[i];
-    for (uint64_t k = 0; k < (said ? b->said_count : b->event_count); k++, m++)
-      all[m] = (recorded){said ? b->said[k] : b->events[k], m};
+    uint64_t more = said ? b->said_count : b->event_count;
+    if (more) memcpy(sorted + m, said ? b->said : b->events, more * sizeof *sorted);
+    m += more;
   }
-  qsort(all, n, sizeof *all, by_cycle);
-  for (uint64_t k = 0; k < n; k++) sorted[k] = all[k].event;
-  free(all);
+  qsort(sorted, n, sizeof *sorted, by_cycle);
   *count = n;
   return sorted;
 }

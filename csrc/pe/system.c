@@ -63,7 +63,8 @@ static void say(band *b, uint64_t at, uint32_t pe, uint32_t kind, uint32_t value
     b->said = grown;
     b->said_room = room;
   }
-  b->said[b->said_count++] = (wse_event){.cycle = at, .pe = pe, .kind = (uint16_t)kind, .b = value};
+  b->said[b->said_count] = (wse_event){.cycle = at, .pe = pe, .kind = (uint16_t)kind, .b = value, .order = (uint32_t)b->said_count};
+  b->said_count++;
 }
 
 /* Rebinding keeps both directions of an input queue's map. */

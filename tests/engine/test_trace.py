@@ -5,6 +5,7 @@ import pytest
 from engine.grids import Grid
 from harness import ARCHS, EVENT, fabout, mem, run
 
+import wse
 from wse import Machine
 
 archs = pytest.mark.parametrize("arch", ARCHS)
@@ -74,3 +75,17 @@ def test_marks_and_signals_carry_their_value():
     assert [value for _, _, value in ran.events("MARK")] == [77, 2**32 - 1]
     assert [value for _, _, value in ran.events("HOSTSIG")] == [5, 77]
     assert ran.fabric.host_signals.tolist() == [[77]]
+
+
+def test_many_events_of_one_cycle_beyond_the_buffer():
+    """All PEs mark in the same cycles; the first of them by number stay, and a full buffer takes no longer for each."""
+    p = wse.Program(300, 300)
+    pe = p.pe_class("pe")
+    pe.code("main: mark 1\nmark 2\ndone")
+    pe.local_task("main", 9, active=True)
+    p.place(pe)
+    for threads in (1, 2):
+        run = wse.Fabric(p, trace=100_000, threads=threads).run()
+        assert run.events_dropped == 4 * 90_000 - 100_000
+        assert run.events["kind"].tolist() == [EVENT["TASK_START"]] * 90_000 + [EVENT["MARK"]] * 10_000
+        assert run.events["pe"].tolist() == [*range(90_000), *range(10_000)]
