@@ -98,9 +98,11 @@ static int memory_issued(wse_fabric *f, band *b, uint32_t pe, int op, uint64_t f
   return STOPS;
 }
 
-/* The first element of an operation dispatched in a cycle; reads: it reads what the operation before it wrote. */
-static uint64_t first_element(const wse_fabric *f, const ce *c, uint64_t dispatch, bool reads) {
+/* The first element of an operation that was dispatched in one cycle and issues in another: microthreads may have had the slots
+ * between.  reads: it reads what the operation before it wrote. */
+static uint64_t first_element(const wse_fabric *f, const ce *c, uint64_t dispatch, uint64_t at, bool reads) {
   uint64_t first = dispatch + (uint64_t)P(f, op_start_cycles), readable = c->written_at + (uint64_t)P(f, write_to_read_cycles);
+  if (first < at) first = at;
   return reads && readable > first ? readable : first;
 }
 
@@ -137,7 +139,7 @@ static void fill_slots(wse_fabric *f, uint32_t pe, const isa_ins *ins, slot_entr
 
 static int issue_quick(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, const quick *q, uint64_t dispatch, uint64_t at, bool alone) {
   ce *c = &f->ces[pe];
-  uint64_t first = first_element(f, c, dispatch, c->follows_vector && quick_reads(q, c->written_low, c->written_high));
+  uint64_t first = first_element(f, c, dispatch, at, c->follows_vector && quick_reads(q, c->written_low, c->written_high));
   note_issue(f, b, pe, ins->op, MAIN, dispatch, at);
   slot_entry *slots;
   if (!quick_slots(b, ins, q, &slots)) fill_slots(f, pe, ins, slots);
@@ -174,7 +176,7 @@ static int issue_vector(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins,
   }
   if (fabric && at > now) return STOPS; /* the fabric is not that far yet */
 
-  uint64_t first = first_element(f, c, dispatch, c->follows_vector && vector_reads(f, pe, o, c->written_low, c->written_high));
+  uint64_t first = first_element(f, c, dispatch, at, c->follows_vector && vector_reads(f, pe, o, c->written_low, c->written_high));
   note_issue(f, b, pe, o->op, thread, dispatch, at);
   if (fabric) {
     o->next = first;
