@@ -56,7 +56,7 @@ def observe(fabric: wse.Fabric, streams, max_cycles: int, pieces=(), chunks=()) 
                 break
             fabric.run(max_cycles=piece, on_deadlock="return")
     if chunks:
-        fabric.program.check(fabric._attached())
+        fabric.image.check(fabric._attached())
     for chunk in chunks:
         if (
             fabric.cycle + chunk >= max_cycles
