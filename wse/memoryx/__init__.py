@@ -1,14 +1,14 @@
 """MemoryX: the memory that holds a model's weights, streams them to the wafer and updates them.
 
-    ddr5.py        what a channel of DDR5 gets of its peak, by the order of accesses
-    network.py     Ethernet to the wafer
-    system.py      nodes, channels, network: a MemoryX from flags or a file
-    feeder.py      when weights reach the wafer's edge, and what the wafer waited for
+    ddr5.py        share of a DDR5 channel's peak bandwidth, by the order of accesses
+    network.py     Ethernet to the wafer, and the SwarmX tree
+    system.py      MemoryX: nodes, channels and network, from flags, a size or a file
+    feeder.py      arrival times of weights at the wafer's edge, and the causes of waiting
     rounding.py    float32 to 16-bit formats, to nearest or stochastically
-    optimizer.py   SGD with momentum and AdamW on its processors
+    optimizer.py   SGD with momentum and AdamW on MemoryX's processors
     store.py       weights, gradients and optimiser state in mapped files
 
-Optimisers and store compute what a machine's MemoryX computes; its times are modelled.
+Optimisers and store execute the computation of a MemoryX; its times are modelled.
 """
 
 from .ddr5 import Ddr5

@@ -1,10 +1,10 @@
-"""DDR5: how much of a channel's peak bandwidth an order of accesses gets.
+"""DDR5: the share of a channel's peak bandwidth that a sequence of accesses reaches.
 
-A channel is a DIMM with two sub-channels of 32 bits; a burst of 16 beats moves 64 bytes.  The model places the commands
-of every access (precharge, activate, read or write, refresh) at the earliest cycle that the device's timings allow, as
-a memory controller does: it looks at a window of accesses and takes the one whose data can come first; writes are
-collected and drained in batches, because turning the bus around costs.  What an order costs follows from that: rows
-that change, banks that are busy, the bus that turns, refresh.
+A channel is a DIMM with two sub-channels of 32 bits; a burst of 16 beats moves 64 bytes.  The model simulates a memory
+controller.  It places the commands of every access (precharge, activate, read or write, refresh) at the earliest cycle
+that the device's timings allow.  Of a window of accesses it issues the one whose data can come first.  Writes are
+collected and drained in batches, because turning the bus between reads and writes costs time.  The losses of a
+sequence follow: row changes, busy banks, bus turns and refresh.
 
 Figures of the device: JESD79-5 (speed bins as quoted in the DRAM simulator Ramulator 2).  Figures of the controller
 (window, batch of writes, the hash of banks) are ours; `Controller` has them.
@@ -33,8 +33,14 @@ _LATENCY_NS = ((3200, 16.25), (4800, 15.0), (5600, 14.2857), (6400, 14.375), (88
 
 @dataclass(frozen=True)
 class Controller:
-    """Of a sub-channel.  window: reads it chooses among; batch: writes it collects before it turns the bus, and drains
-    down to a quarter of them; hashed: banks are chosen by row bits too, so that streams do not meet in one bank."""
+    """The memory controller of a sub-channel.
+
+    window  reads among which it chooses
+    batch   writes that it collects before it turns the bus; it drains them down to a quarter
+    hashed  the bank depends on the row's bits too, so that parallel arrays do not collide in one bank
+
+    Raises ConfigError for a window or batch that is not 1 to 4096.
+    """
 
     window: int = 32
     batch: int = 24
@@ -51,8 +57,12 @@ class Controller:
 class Ddr5:
     """One channel: a DIMM of DDR5.
 
-    speed: MT/s.  ranks: 1, 2 or 4.  density: of a device, in Gb (8, 16, 24, 32).  width: of a device, in bits (4, 8):
-    devices of 4 bits read before they write, which holds writes of one bank group apart.  ConfigError otherwise.
+    speed    MT/s
+    ranks    1, 2 or 4
+    density  of a device in Gb: 8, 16, 24 or 32
+    width    of a device in bits: 4 or 8; devices of 4 bits read before they write, which delays writes to a bank group
+
+    Raises ConfigError for other values.
     """
 
     speed: int = 4800
@@ -69,7 +79,7 @@ class Ddr5:
 
     @property
     def peak(self) -> float:
-        """Bytes a second of the channel: 8 bytes a transfer."""
+        """Bytes per second of the channel: 8 bytes per transfer."""
         return 8e6 * self.speed
 
     @property
@@ -88,11 +98,11 @@ class Ddr5:
 
     @property
     def refresh_loss(self) -> float:
-        """Of a rank's time: tRFC / tREFI."""
+        """Share of a rank's time that refresh takes: tRFC / tREFI."""
         return REFRESH_NS[self.density] / REFRESH_INTERVAL_NS
 
     def cycles(self) -> dict[str, int]:
-        """The timings in clocks (JESD79-5's names without t)."""
+        """The timings in clocks, by the names of JESD79-5 without t."""
         ns = self.clock_ns
         latency_ns = next(value for speed, value in _LATENCY_NS if self.speed <= speed)
 
@@ -132,14 +142,20 @@ class Ddr5:
 
 
 def order(blocks: np.ndarray, writes: np.ndarray | bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Blocks of 64 bytes of one sub-channel (integers from 0) and which are written, as `efficiency` takes them."""
+    """Return a sequence of accesses for `efficiency`: blocks int64 [n], writes uint8 [n].
+
+    blocks: numbers of 64-byte blocks of one sub-channel, from 0.  writes: whether they are written.
+    """
     blocks = np.ascontiguousarray(blocks, np.int64)
     return blocks, np.ascontiguousarray(np.broadcast_to(np.asarray(writes, np.uint8), blocks.shape))
 
 
 def streams(reads: int, writes: int, length: int = 1 << 14, apart: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """`reads` arrays read and `writes` written, in step, a block of each in turn; they begin `apart` blocks from each
-    other (default: as far as arrays of gigabytes lie, at no special distance)."""
+    """A sequence that reads `reads` arrays and writes `writes` arrays in step, one block of each in turn.
+
+    length: accesses in all.  apart: blocks between the starts of the arrays; default: that of arrays of gigabytes, at
+    no special distance.
+    """
     total = reads + writes
     apart = (1 << 22) + 12_347 if apart is None else apart
     starts = np.arange(total, dtype=np.int64) * apart
@@ -150,7 +166,7 @@ def streams(reads: int, writes: int, length: int = 1 << 14, apart: int | None = 
 
 
 def scattered(writes: float = 0.0, length: int = 1 << 14, seed: int = 0, run: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """`run` blocks in a row at random places, a share of `writes` of them written."""
+    """A sequence of `run` consecutive blocks at random addresses; the share `writes` of them is written."""
     rng = np.random.default_rng(seed)
     count = max(1, length // run)
     places = rng.integers(0, 1 << 24, count)[:, None] * run + np.arange(run)
@@ -159,7 +175,7 @@ def scattered(writes: float = 0.0, length: int = 1 << 14, seed: int = 0, run: in
 
 @dataclass(frozen=True)
 class Efficiency:
-    """What an order of accesses got.  share: of the peak; rows: activates per access; turns: of the bus."""
+    """Result of a sequence.  share: of the peak.  rows: activates per access.  turns: of the bus.  clocks: in all."""
 
     share: float
     rows: float
@@ -168,7 +184,10 @@ class Efficiency:
 
 
 def efficiency(part: Ddr5, accesses: tuple[np.ndarray, np.ndarray]) -> Efficiency:
-    """Of one sub-channel that is given these accesses as fast as it takes them; all sub-channels are alike."""
+    """Simulate one sub-channel that is given these accesses as fast as it takes them.
+
+    All sub-channels behave alike.  Raises ConfigError for an empty sequence.
+    """
     blocks, writes = accesses
     if blocks.size == 0:
         raise ConfigError("an order of accesses has at least one")
@@ -184,7 +203,7 @@ def efficiency(part: Ddr5, accesses: tuple[np.ndarray, np.ndarray]) -> Efficienc
 
 @lru_cache(maxsize=256)
 def sequential(part: Ddr5, reads: int = 1, writes: int = 0) -> float:
-    """Share of the peak for arrays that are read and written in step, see `streams`."""
+    """Share of the peak for arrays that are read and written in step; see `streams`."""
     return efficiency(part, streams(reads, writes)).share
 
 
@@ -210,7 +229,7 @@ def _serve(blocks, writes, timings, ranks, page, window, batch, hashed):
     read_at = np.full((ranks, GROUPS), _LONG_AGO, np.int64)  # last column commands
     write_at = np.full((ranks, GROUPS), _LONG_AGO, np.int64)
     refresh_due = np.array([REFI * (r + 1) // ranks for r in range(ranks)])  # ranks take turns
-    # Accesses that wait: reads and writes apart, in the order of their coming.
+    # Waiting accesses: reads and writes separately, in the order of their arrival.
     waiting = np.zeros((2, window + batch + 1), np.int64)
     count = np.zeros(2, np.int64)
     limit = np.array([window, batch])
@@ -233,7 +252,7 @@ def _serve(blocks, writes, timings, ranks, page, window, batch, hashed):
         if mode == 0 and (count[1] >= batch or count[0] == 0) and count[1] > 0:
             mode = 1
         turns += mode != before
-        # The access whose data can come first; of equals, the oldest.
+        # Choose the access whose data can come first; among equals, the oldest.
         best, best_column, best_act, best_rank = -1, 1 << 60, -1, 0
         for i in range(count[mode]):
             block = blocks[waiting[mode, i]]
@@ -262,7 +281,7 @@ def _serve(blocks, writes, timings, ranks, page, window, batch, hashed):
                         column = max(column, read_at[r, g] + RTW + far)
             if column < best_column:
                 best, best_column, best_act, best_rank = i, column, act, rank
-        # Refresh comes before an access to its rank that would be later than it is due.
+        # Refresh a rank before an access to it that would be issued after the refresh is due.
         if best_column >= refresh_due[best_rank]:
             r = best_rank
             idle = refresh_due[r]

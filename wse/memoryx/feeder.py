@@ -1,12 +1,13 @@
-"""The feeder: when the weights that MemoryX sends reach the wafer's edge, and what the wafer waited for.
+"""The feeder: when the weights that MemoryX sends reach the wafer's edge, and the causes of the wafer's waiting.
 
-Tensors go one after the other.  Each is read from DRAM, ahead of the network by at most the buffer, and sent; it comes
-to the edge at the lower of both rates, after the latency of the network, spread over the columns.  A rectangle of w
-columns is given the share w / user_width of the machine's memory and network, so that each of its columns sees what a
-column of the whole wafer sees.  What waits when the fabric is busy is what is on its way: `window`.
+Tensors are transferred one after the other.  Each is read from DRAM, ahead of the network by at most the buffer, and
+sent.  It arrives at the edge at the lower of both rates, after the latency of the network, divided among the columns.
+A rectangle of w columns has the share w / user_width of the machine's memory and network, so that each of its columns
+has the bandwidth of a column of the whole wafer.  While the fabric is busy, the wavelets in flight wait at the edge:
+`window` of them.
 
-Arrivals are modelled; that they are late for the fabric, or early, is executed: the engine delivers the segments and
-counts the waits of each, and `account` tells by whom the PEs' waiting was caused.
+Arrival times are modelled.  Their effect is executed: the engine delivers the segments and counts the waits of each,
+and `account` attributes the PEs' waiting to its causes.
 """
 
 from __future__ import annotations
@@ -30,9 +31,13 @@ DRAM_LATENCY = (
 
 @dataclass(frozen=True)
 class Transfer:
-    """A tensor on its way in.  elements: that are sent (zeros are not); bytes_each: of an element on the network, with
-    its index if it has one; ready: the cycle from which it may be read; written: bytes of DRAM that are written for
-    each element meanwhile (gradients that come back)."""
+    """The transfer of a tensor from MemoryX to the wafer.
+
+    elements    elements that are sent (zeros of a sparse tensor are not)
+    bytes_each  bytes of an element on the network, with its index if it has one
+    ready       cycle from which the tensor may be read
+    written     bytes of DRAM written per element at the same time, for gradients that come back
+    """
 
     name: str
     elements: int
@@ -43,8 +48,12 @@ class Transfer:
 
 @dataclass(frozen=True)
 class TransferTime:
-    """A tensor at the edge: its first element arrives at cycle `begin`, its last at `end`; cause: "dram" or "network",
-    whichever was the slower."""
+    """When a transfer takes place, in cycles.
+
+    read        its first element is read from DRAM
+    begin, end  its first and its last element arrive at the edge
+    cause       "dram" or "network", the slower of the two
+    """
 
     name: str
     read: float
@@ -55,17 +64,21 @@ class TransferTime:
 
 @dataclass(frozen=True)
 class Plan:
-    """The arrivals of a list of transfers, in order.  window: wavelets of a column that may wait at the edge.
-    latency: cycles that the first of all is on its way."""
+    """Arrival times of a list of transfers, in order.
+
+    window: wavelets of a column that may wait at the edge.  latency: cycles from MemoryX to the edge.
+    """
 
     arrivals: tuple[TransferTime, ...]
     window: int
     latency: float
 
     def segments(self, wavelets: Mapping[str, int] | Sequence[int]) -> list[Segment]:
-        """The segments of one column's stream: of each tensor its number of wavelets in this column (by name, or in the
-        order of the transfers), in the time in which the tensor arrives; at most one a cycle.  Several transfers of a
-        name each take the name's number."""
+        """Return the segments of one column's stream, one for each transfer, at most one wavelet a cycle.
+
+        wavelets: of each tensor in this column, by name or in the order of the transfers.  Several transfers of one
+        name each have the name's number.  Raises ConfigError if a number is missing.
+        """
         if isinstance(wavelets, Mapping):
             missing = [arrival.name for arrival in self.arrivals if arrival.name not in wavelets]
             if missing:
@@ -82,7 +95,7 @@ class Plan:
         return made
 
     def causes(self, wavelets: Sequence[int]) -> list[str]:
-        """What bounds each segment of a column: "dram", "network", or "edge" where more than one a cycle would come."""
+        """What bounds each segment of a column: "dram", "network", or "edge" for more than one wavelet a cycle."""
         return [
             "edge" if count > arrival.end - arrival.begin else arrival.cause
             for arrival, count in zip(self.arrivals, wavelets, strict=True)
@@ -90,20 +103,23 @@ class Plan:
 
     @property
     def end(self) -> float:
-        """Cycle in which the last element arrives."""
+        """The cycle in which the last element arrives."""
         return self.arrivals[-1].end if self.arrivals else 0.0
 
 
 @dataclass(frozen=True)
 class OutgoingRate:
-    """The way out.  rate: wavelets a cycle and column; cause: "dram", "network" or "edge", whichever bounds it."""
+    """The rate at which gradients may leave.
+
+    rate: wavelets per cycle and column.  cause: what bounds it, "dram", "network" or "edge".
+    """
 
     rate: float
     cause: str
 
 
 class Feeder:
-    """A MemoryX as a rectangle of `columns` columns of a machine sees it."""
+    """The share of a MemoryX that belongs to a rectangle of `columns` columns of a machine."""
 
     def __init__(self, memoryx: MemoryX, columns: int, machine: Machine):
         width = machine.params["user_width"]
@@ -113,11 +129,11 @@ class Feeder:
         self.share = columns / width
 
     def network_rate(self) -> float:
-        """Bytes a cycle and direction for all columns of the rectangle."""
+        """Bytes per cycle and direction for all columns of the rectangle."""
         return self.memoryx.network.bandwidth * self.share / self.machine.clock_hz
 
     def dram_rate(self, reads: int = 1, writes: int = 0) -> float:
-        """Bytes a cycle, read and written together, for all columns of the rectangle."""
+        """Bytes per cycle, read and written together, for all columns of the rectangle; see MemoryX.bandwidth."""
         return self.memoryx.bandwidth(reads, writes) * self.share / self.machine.clock_hz
 
     @property
@@ -126,14 +142,17 @@ class Feeder:
         return self.memoryx.network.latency * self.machine.clock_hz
 
     def drain(self, bytes_each: float = 4) -> OutgoingRate:
-        """How fast gradients may leave while weights come in: what the network takes, or the memory, which reads as
-        much as it writes meanwhile; at most one wavelet a cycle and column."""
+        """The rate at which gradients may leave while weights come in.
+
+        It is bounded by the network, by the memory, which reads as much as it writes, and by the edge, one wavelet per
+        cycle and column.  bytes_each: bytes of a gradient on the network.
+        """
         network, memory = self.network_rate(), self.dram_rate(1, 1) / 2
         rate = min(network, memory) / bytes_each / self.columns
         return OutgoingRate(min(1.0, rate), "edge" if rate >= 1 else "dram" if memory < network else "network")
 
     def plan(self, transfers: Iterable[Transfer]) -> Plan:
-        """When each transfer arrives, in cycles of the fabric, if the fabric takes all at once."""
+        """Return when each transfer arrives, in cycles of the fabric, if the fabric takes everything immediately."""
         network, lag = self.network_rate(), DRAM_LATENCY * self.machine.clock_hz
         buffer = self.memoryx.buffer * self.share
         memory_free = network_free = 0.0
@@ -162,7 +181,7 @@ class Feeder:
         return Plan(tuple(arrivals), ceil(2 * self.latency * narrowest / self.columns), self.latency)
 
     def _reading(self, transfer: Transfer) -> float:
-        """Bytes a cycle that are read for a transfer while others are written for it."""
+        """Bytes per cycle that are read for a transfer while its gradients are written."""
         if not transfer.written:
             return self.dram_rate(1, 0)
         return self.dram_rate(1, 1) * transfer.bytes_each / (transfer.bytes_each + transfer.written)
@@ -170,12 +189,14 @@ class Feeder:
 
 @dataclass(frozen=True)
 class Stalls:
-    """Cycles of a run by what the mean PE did or waited for; their sum is the run's cycles.
+    """Cycles of a run by cause, for the mean PE; their sum is the run's cycles.
 
-    compute: instructions and their own latencies.  dram, network: a weight that had not arrived, or a gradient that
-    could not leave, by what was too slow.  edge: the one wavelet a cycle that enters a column.  fabric: room in a
-    queue, or partial sums of neighbours.  idle: nothing to do although nothing was late, as after the last task.
-    leaving: of dram, network and edge, what was waited for gradients to leave.
+    compute         instructions and their latencies
+    dram, network   waiting for a weight that had not arrived or a gradient that could not leave, by the slower of both
+    edge            waiting because one wavelet per cycle enters a column
+    fabric          waiting for a free queue entry or for partial sums of neighbours
+    idle            no task although nothing was late, as after the last task
+    leaving         the part of dram, network and edge that is waiting for gradients to leave
     """
 
     dram: float
@@ -206,13 +227,16 @@ def account(
     drain: OutgoingRate | None = None,
     gradients: Sequence[np.ndarray] = (),
 ) -> Stalls:
-    """Where the cycles of a run went whose streams were all put since the run's begin.
+    """Divide the cycles of a run by cause.
 
-    columns: each column's stream and its numbers of wavelets by transfer.  What the mean PE waited, for a wavelet or
-    without a task, is put down first to the time in which the edge had nothing although more was to come, by what made
-    it late; then to the edge's passing one wavelet a cycle; what is left of the waiting for wavelets is for those of
-    neighbours.  gradients: of each column, the cycles in which they left by `drain`: while they follow each other as
-    fast as it takes them, PEs that wait for room to send wait for it.  For a part of a longer run, give the Run of it.
+    columns    each column's stream, filled after the run began, and its numbers of wavelets by transfer
+    run        of the whole run, or of a part of a longer one
+    gradients  of each column, int [n]: the cycles in which gradients left by `drain`
+
+    The waiting of the mean PE, for a wavelet or without a task, is attributed in this order: to the time in which the
+    edge had no wavelet although more were to come, by the cause of the delay; to the rate of the edge, one wavelet per
+    cycle; the rest of the waiting for wavelets to neighbours.  While gradients leave at the full rate of `drain`, PEs
+    that wait to send are waiting for it.  Raises ConfigError if streams and plan do not have the same transfers.
     """
     late = dict.fromkeys(("dram", "network", "edge"), 0.0)
     passed = 0.0
@@ -246,6 +270,6 @@ def account(
 
 
 def _saturated(cycles: np.ndarray, rate: float) -> float:
-    """Cycles in which a way out of that rate had the next wavelet waiting: gaps no longer than it makes them."""
+    """Cycles in which an output of that rate had the next wavelet waiting: gaps of at most the interval of the rate."""
     gaps = np.diff(np.asarray(cycles, np.int64))
     return float(gaps[gaps <= ceil(1 / rate)].sum())

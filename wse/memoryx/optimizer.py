@@ -1,8 +1,8 @@
-"""What MemoryX does with gradients: SGD with momentum and AdamW over float32 master weights, at the speed of memory.
+"""Optimisers of MemoryX: SGD with momentum and AdamW over float32 master weights, at the speed of memory.
 
 One pass per tensor reads gradient, weight and state, writes weight and state, and writes the 16-bit copy to be
-streamed.  The formulas are those of PyTorch's SGD and AdamW, computed in float32.  No element depends on another, so
-neither threads nor the order of tensors change a bit; stochastic rounding draws from (seed, step, tensor, index).
+streamed.  The formulas are those of PyTorch's SGD and AdamW in float32.  Elements are independent, so results do not
+depend on threads or on the order of tensors.  Stochastic rounding draws from (seed, step, tensor, index).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from ..errors import ConfigError
 from .rounding import U32, U64, fields, narrow, noise
 
 F32 = np.float32
-BLOCK = 1 << 18  # elements a thread takes at once
-CACHED = 1 << 10  # elements that are in the nearest cache while they are worked on
+BLOCK = 1 << 18  # elements of a thread's unit of work
+CACHED = 1 << 10  # elements that stay in the L1 cache during the update
 
 
 class Traffic(NamedTuple):
-    """Bytes of DRAM a parameter's update moves."""
+    """Bytes of DRAM traffic for the update of one parameter."""
 
     read: int
     written: int

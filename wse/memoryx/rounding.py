@@ -1,6 +1,6 @@
-"""float32 to a 16-bit format for loops that run at the speed of memory: to nearest, or stochastically.
+"""Conversion of float32 to a 16-bit format, to nearest or stochastically, for loops at the speed of memory.
 
-wse.numerics says what the formats are; this is the same rounding, compiled, with the choice of a random one.
+machine/numerics.py defines the formats; this is the same rounding, compiled, with stochastic rounding as an option.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ INFINITY = 0x7F800000  # float32
 
 
 def fields(fmt: str) -> tuple[int, int]:
-    """(bits of the mantissa, bias of the exponent) of a 16-bit format.  ConfigError for a name that is none."""
+    """(bits of the mantissa, bias of the exponent) of a 16-bit format.  Raises ConfigError for an unknown name."""
     if fmt not in FORMATS:
         raise ConfigError(f"a 16-bit format is one of {', '.join(FORMATS)}, not {fmt!r}")
     return FORMATS[fmt].mantissa, FORMATS[fmt].bias
@@ -71,7 +71,10 @@ def _round_all(words, out, mantissa, bias, stochastic, seed, base):
 
 
 def to_bits(values: np.ndarray, fmt: str, stochastic: bool = False, seed: int = 0) -> np.ndarray:
-    """float32 of any shape to uint16 bits of it; the random bits depend on seed and position alone."""
+    """Convert float32 of any shape to the bits of a format, uint16 of the same shape.
+
+    stochastic: round at random, with bits that depend on seed and position only.
+    """
     mantissa, bias = fields(fmt)
     values = np.ascontiguousarray(values, np.float32)
     out = np.empty(values.shape, np.uint16)

@@ -123,7 +123,7 @@ def read(path: Path | str) -> MemoryX:
 
 
 def from_table(table: dict[str, Any], where: str = "MemoryX") -> MemoryX:
-    """See `read`; `where` names the table in errors."""
+    """Make a MemoryX from a table as in a file; see `read`.  where: the name of the table in errors."""
     table = dict(table)
     part, network = table.pop("ddr5", {}), table.pop("network", {})
     check_table(table, _FIGURES, where, "of MemoryX")

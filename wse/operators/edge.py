@@ -14,10 +14,10 @@ from .transfers import Column, GradientTransfer, WeightTransfer, joined
 
 
 class Edge:
-    """The north edge of a region at the edge of a fabric: streams into each column and one out of it.
+    """The host's streams at the north edge of a region that lies at the edge of a fabric.
 
-    into, embedding, out: of each column, from the west to the east; empty where the region uses no such way.
-    capacity: wavelets that a column's way out holds until they are taken.
+    into, embedding, out: a stream per column from west to east; empty where the region does not use that path.
+    capacity: wavelets that an outgoing stream holds until they are taken.
     """
 
     def __init__(self, fabric: Fabric, region: Region, capacity: int = 1 << 20) -> None:
@@ -35,7 +35,10 @@ class Edge:
             self.out = [fabric.stream_out(x, region.y, "N", "north0", capacity) for x in xs]
 
     def feed(self, task: str, values: Mapping[WeightTransfer, Mapping[str, np.ndarray]]) -> None:
-        """What the task takes, all at once.  values: of each of its streams, by role."""
+        """Put all weights of a task into the streams.
+
+        values: of each WeightTransfer of the task, arrays by role.  Raises ConfigError if a transfer has none.
+        """
         streams = self.region.streams[task]
         missing = [stream.what for stream in streams if stream not in values]
         if missing:
@@ -43,13 +46,13 @@ class Edge:
         self.put([stream.pack(values[stream]) for stream in streams])
 
     def put(self, packed: Sequence[Sequence[Column]]) -> None:
-        """Streams that are packed already, in the order in which they are taken."""
+        """Put packed transfers into the streams, in the order in which the columns take them."""
         if packed:
             for stream, column in zip(self.into, joined(packed), strict=True):
                 stream.put(column.words, column.control)
 
     def take(self, task: str) -> list[tuple[GradientTransfer, dict[str, np.ndarray]]]:
-        """The gradients that the task has sent."""
+        """Take the gradients that the task has sent: (transfer, float32 arrays by role), in order."""
         words = [stream.take()[0] for stream in self.out]
         result, at = [], 0
         for drain in self.region.drains[task]:

@@ -1,7 +1,7 @@
-"""Vectors of parameters: from the edge into memory, and their gradients to the edge.
+"""Vectors of parameters: gains and biases from the edge into memory, and their gradients to the edge.
 
-A gain or bias of f features is an f32 vector [fx] in each PE, its part of the features; zeros beyond f.  On the wire it
-has the policy's storage type.  Gradients are f32 vectors [fx] that are summed up along the column on their way north.
+A gain or bias of f features is an f32 vector [fx] in each PE, the PE's part of the features; elements beyond f are
+zero.  It is transferred in the policy's storage type.  Gradients are f32 vectors [fx] that are summed up the column.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from .transfers import ZERO, GradientTransfer, WeightTransfer
 
 
 def receive(region: Region, to: str, features: int, role: str = "gain") -> WeightTransfer:
-    """Adds to the sequence: the PE's part of a vector of so many features comes into the f32 [fx] at `to`.
+    """Add a call that receives the PE's part of a vector into the f32 [fx] at `to`.
 
-    Its stream has one role, float [features].
+    The transfer has one role, float [features].
     """
     region.uses("weights")
     region.subroutine("receive_vector", _receive(region))
@@ -27,7 +27,7 @@ def receive(region: Region, to: str, features: int, role: str = "gain") -> Weigh
 
 
 def _receive(region: Region) -> str:
-    """r9 weights become f32 at r8."""
+    """The subroutine: convert r9 weights from the stream to f32 at r8."""
     return "\n".join(
         [
             "receive_vector:",
@@ -49,15 +49,17 @@ def _receive(region: Region) -> str:
 
 
 def gradient(region: Region, at: str, features: int, role: str = "gain") -> GradientTransfer:
-    """Adds to the sequence: the f32 [fx] at `at`, the sum over the tokens of a PE, goes north and is summed up on its
-    way.  Its drain has one role, float32 [features]."""
+    """Add a call that sends the f32 [fx] at `at`, sums over a PE's tokens, north, summed over the PEs of a column.
+
+    The transfer has one role, float32 [features].
+    """
     own = owned(features, region.width)
     send(region, at, own.shape[1])
     return region.gives(GradientTransfer(f"gradient of {role} {features}", ((role, own, (features,)),)))
 
 
 def send(region: Region, at: str, n: int) -> None:
-    """Adds to the sequence: n f32 from `at` go north, summed up with those of the PEs below."""
+    """Add a call that sends n f32 from `at` north, added to those of the PEs below."""
     region.uses("north")
     region.outbox(n)
     region.subroutine("north_vector", NORTH_VECTOR)
@@ -65,10 +67,10 @@ def send(region: Region, at: str, n: int) -> None:
 
 
 def next_outbox(label: str) -> list[str]:
-    """Code: r7 = address of the outbox that comes next, of two.
+    """Return code that sets r7 to the address of the next of two outboxes.
 
-    What lies in an outbox is on its way until the next has been sent off, for a microthread begins an operation when
-    the one before has ended: so the one that comes next is free.
+    An outbox is in use until the send of the other one has been issued, because a microthread begins an operation when
+    its previous one has ended.  So the next outbox is always free.
     """
     return ["    ld32 r7, [outbox_next]", f"    bnz r7, .{label}", "    mov r7, outbox0", f".{label}:"]
 

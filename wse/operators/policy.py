@@ -1,6 +1,6 @@
-"""What is kept, multiplied and summed in which precision.
+"""Precision policies: storage type, and precision of products and sums.
 
-Storage is the type of activations and of weights on the wire: f16, bf16, cb16 or f32.  A level says how sums are made:
+Storage is the type of activations and of streamed weights: f16, bf16, cb16 or f32.  The level determines the sums:
 
             products of a linear layer      weight gradients         attention               norms, activations, loss
     POL0    exact products, f32 sums        f32                      f32 sums and scores     f32 inside
@@ -10,9 +10,9 @@ Storage is the type of activations and of weights on the wire: f16, bf16, cb16 o
                                             tokens of a PE, f32      and probabilities
                                             from PE to PE
 
-With f32 storage all of it is f32, and the level means nothing.  Master weights and optimizer are f32 in every case, off
-the wafer.  POL1 is the vendor's default, POL0 its advice for large models (numeric precision and numerical issues pages
-of the vendor's documentation); it does not publish what "mixed" is, so the table above is ours.
+With f32 storage everything is f32 and the level has no effect.  Master weights and optimiser state are always f32, off
+the wafer.  POL1 is the vendor's default, and POL0 its advice for large models (pages on numeric precision and numerical
+issues of its documentation).  The vendor does not publish what "mixed" means; the table above is an assumption.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LEVELS = ("POL0", "POL1", "POL2")
 
 @dataclass(frozen=True)
 class Policy:
-    """storage: one of STORAGES; level: one of LEVELS.  ConfigError for others."""
+    """A policy.  storage: one of STORAGES.  level: one of LEVELS.  Raises ConfigError for other values."""
 
     storage: str = "f16"
     level: str = "POL0"
@@ -50,7 +50,7 @@ class Policy:
 
     @property
     def element(self) -> str:
-        """The dtype of arrays of activations."""
+        """The dtype of an activation's array."""
         return "f32" if self.wide else "f16"
 
     @property

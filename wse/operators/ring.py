@@ -1,8 +1,8 @@
 """Collectives of a row: sums and maxima of short vectors.
 
-A vector goes from PE to PE to the east, each adds its own, the last one sends the result back to all by multicast:
-about 10 W + 2 n cycles for n f32 on W PEs.  (All-gathers of tiles are part of the operators that use them: linear.py.)
-All PEs get the same bits: partial sums are added in the order of the columns.
+A vector passes from PE to PE to the east, and each PE adds its own.  The last PE sends the result to all others by
+multicast.  That takes about 10 W + 2 n cycles for n f32 on W PEs.  All PEs get the same bits, because partial sums are
+added in the order of the columns.  (All-gathers of tiles are part of the operators that use them, such as linear.py.)
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..program.dsd import Descriptor
 from ..program.pe_class import PEClass
 from .region import QUEUE_IN, QUEUE_OUT, Region, Role, memory
 
-OPERATIONS = {"sum": ("fadds", 0.0), "max": ("fmaxs", float("-inf"))}  # and what leaves a number as it is
+OPERATIONS = {"sum": ("fadds", 0.0), "max": ("fmaxs", float("-inf"))}  # and the neutral element
 
 
 def allreduce(region: Region, op: str) -> str:
@@ -33,8 +33,11 @@ def allreduce(region: Region, op: str) -> str:
 
 
 def _declare(region: Region) -> None:
-    """Descriptors by role: the first PE of a row has a neutral number in the place of what comes from the west, the
-    last one memory in the place of what goes on to the east.  Bases in memory and lengths are filled in by the code."""
+    """Declare descriptors by role.
+
+    The first PE of a row has the neutral element as its western source, the last one memory as its eastern destination.
+    The code fills in addresses and lengths.
+    """
     region.uses("total")
     color = region.program.colors["total"]
     for op, (_, neutral) in OPERATIONS.items():

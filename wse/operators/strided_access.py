@@ -1,8 +1,8 @@
-"""An order in which memory is read or written, as descriptors: a list of element numbers becomes a few nested walks.
+"""Orders of memory accesses as descriptors: a list of element numbers is split into a few nested strided accesses.
 
-The order in which a column of PEs takes its weights follows from how the products are computed; who keeps them in
-memory sends them in that order by operations over strided walks.  Orders that come up are a few nested loops, so a
-greedy search finds them.
+The order in which a column of PEs takes its weights follows from the computation of the products.  PEs that hold the
+weights send them in that order by operations with strided operands.  The orders that occur are a few nested loops,
+which a greedy search finds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ LENGTH = 0x7FFE  # elements of an operation, at most
 
 
 class StridedAccess(NamedTuple):
-    """Elements first + i0 s0 + i1 s1 + ..., the last dimension fastest.  extents, strides: elements, 1 to 4 of each."""
+    """Elements first + i0 s0 + i1 s1 + ..., the last dimension fastest.
+
+    extents, strides: 1 to 4 of each, counted in elements.
+    """
 
     first: int
     extents: tuple[int, ...]

@@ -1,11 +1,11 @@
-"""What passes the north edge of a region: streams of weights on their way in, drains of gradients on their way out.
+"""Transfers over the north edge of a region: weights in, gradients out.
 
-An operator that reads weights returns a Stream, one that makes gradients a Drain.  Both are made of index arrays that
-are computed once, so that packing and unpacking a step is one NumPy gather or scatter per operator.
+An operator that reads weights returns a WeightTransfer, one that makes gradients a GradientTransfer.  Both consist of
+index arrays that are computed once, so that packing or unpacking a step is one NumPy gather or scatter per operator.
 
-A wavelet of a 16-bit weight holds its bits in the lower half and, of a sparse stream, an index in the upper half; an
-f32 weight is a wavelet of its own, after one with the index if the stream is sparse.  CONTROL is the control wavelet
-that ends a row of weights.
+A wavelet of a 16-bit weight has its bits in the lower half and, in a sparse transfer, an index in the upper half.  An
+f32 weight is one wavelet, in a sparse transfer after a wavelet with its index.  CONTROL is the control wavelet that
+ends a row of weights.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from ..machine import numerics
 # The control task that a region's control wavelets name.  It is blocked, so that only `mapstep` takes them.
 ROW_END = 40
 CONTROL = np.uint32(ROW_END << 16)
-END, ZERO = -1, -2  # in the place of an index: a control wavelet, a zero
+END, ZERO = -1, -2  # special values of an index: a control wavelet, a zero
 
 
 class Column(NamedTuple):
-    """Wavelets for the column of a region: uint32 [n], and which are control wavelets, bool [n]."""
+    """Wavelets for one column of a region.  words: uint32 [n].  control: bool [n], which are control wavelets."""
 
     words: np.ndarray
     control: np.ndarray
@@ -34,14 +34,14 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class WeightTransfer:
-    """Weights in the order in which the columns of a region take them.
+    """Weights of one operator, in the order in which the columns of a region take them.
 
-    what        "linear forward 32 -> 128", for people
-    storage     of the policy: f16, bf16, cb16, f32
-    parts       (role, order): one after the other; role names an array that `pack` is given, order int64 [width, n] its
-                flat index of each wavelet of each column, END or ZERO
-    offsets     by role, of a sparse part: uint16, as order: the index that goes with the weight; a weight that is 0 is
-                not sent
+    what        a description such as "linear forward 32 -> 128"
+    storage     of the policy: f16, bf16, cb16 or f32
+    parts       (role, order), sent one after the other.  role names an array that `pack` is given; order, int64
+                [width, n], holds for each wavelet of each column the flat index into that array, END or ZERO
+    offsets     of sparse parts, by role: uint16 of the shape of order, the index that is sent with the weight; weights
+                that are 0 are not sent
     """
 
     what: str
@@ -59,7 +59,11 @@ class WeightTransfer:
         return self.parts[0][1].shape[0]
 
     def pack(self, values: Mapping[str, np.ndarray]) -> list[Column]:
-        """Wavelets of each column.  values: by role, of any shape, float32 or uint16 bits of the storage."""
+        """Pack values into the wavelets of each column.
+
+        values: arrays by role, of any shape, float or uint16 bits of the storage type.  Raises ConfigError if a role or
+        a number of values is wrong.
+        """
         for role in self.roles:
             if role not in values:
                 raise ConfigError(f"{self.what} streams {', '.join(self.roles)}: there are no values for {role}")
@@ -75,7 +79,7 @@ class WeightTransfer:
         bits = as_bits(values, self.storage)
         if order.size and order.max() + 1 != bits.size:
             raise ConfigError(f"{self.what} takes {order.max() + 1} values of {role}, not {bits.size}")
-        bits = np.append(bits, np.array([0, CONTROL], np.uint32))  # ZERO and END are the last two
+        bits = np.append(bits, np.array([0, CONTROL], np.uint32))  # addressed by ZERO and END
         words, control = bits[order], order == END
         if role not in self.offsets:
             return [Column(w, c) for w, c in zip(words, control, strict=True)]
@@ -90,19 +94,19 @@ class WeightTransfer:
                 continue
             pairs = np.stack([at, w], axis=1)
             valid = np.ones(pairs.shape, bool)
-            valid[c, 0] = False  # a control wavelet stands alone
+            valid[c, 0] = False  # a control wavelet has no index before it
             columns.append(Column(pairs[valid], np.stack([np.zeros_like(c), c], axis=1)[valid]))
         return columns
 
 
 @dataclass(frozen=True, eq=False)
 class GradientTransfer:
-    """Gradients in the order in which they leave the columns of a region.
+    """Gradients of one operator, in the order in which they leave the columns of a region.
 
-    what        for people
-    parts       (role, order, size): order int64 [width, n], the flat index of each wavelet (negative: padding, to be
-                dropped), size of the array it belongs to.  An index that occurs more than once is summed up.
-    storage     of the wavelets: "f32", or two 16-bit floats of that format to a wavelet (order then counts elements)
+    what        a description
+    parts       (role, order, shape): order, int64 [width, n], holds the flat index of each wavelet in an array of that
+                shape; a negative index is padding and dropped, the values of a repeated index are summed
+    storage     of the wavelets: "f32", or a 16-bit format with two elements per wavelet (order then counts elements)
     """
 
     what: str
@@ -115,12 +119,15 @@ class GradientTransfer:
 
     @property
     def wavelets(self) -> int:
-        """That leave each column."""
+        """Number of wavelets that leave each column."""
         n = sum(order.shape[1] for _, order, _ in self.parts)
         return n if self.storage == "f32" else n // 2
 
     def unpack(self, columns: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """float32 arrays by role, from uint32 [wavelets] of each column."""
+        """Unpack uint32 [wavelets] of each column into float32 arrays by role.
+
+        Raises ConfigError if a column has another number of wavelets.
+        """
         for x, words in enumerate(columns):
             if len(words) != self.wavelets:
                 raise ConfigError(f"{self.what} gives {self.wavelets} wavelets in column {x}, not {len(words)}")
@@ -140,7 +147,7 @@ class GradientTransfer:
 
 
 def as_bits(values: np.ndarray, storage: str) -> np.ndarray:
-    """uint32 [n]: values as they go on the wire."""
+    """Values as wavelets, uint32 [n].  values: float, or uint16 bits of the storage type."""
     values = np.asarray(values)
     if values.dtype == np.uint16:
         return values.ravel().astype(np.uint32)
@@ -150,7 +157,7 @@ def as_bits(values: np.ndarray, storage: str) -> np.ndarray:
 
 
 def joined(packed: Sequence[Sequence[Column]]) -> list[Column]:
-    """Streams one after the other."""
+    """Concatenate packed transfers, column by column."""
     return [
         Column(np.concatenate([c.words for c in columns]), np.concatenate([c.control for c in columns]))
         for columns in zip(*packed, strict=True)
