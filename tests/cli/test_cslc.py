@@ -131,3 +131,8 @@ def test_cs_python_is_this_python_with_the_names():
     start = "import sys; sys.argv = ['cs_python', '-c', sys.argv[1], 'x']; from wse.cli.cs_python import main; main()"
     done = subprocess.run([sys.executable, "-c", start, code], capture_output=True, text=True, timeout=60)
     assert done.stdout == "['-c', 'x'] True True\n", done.stderr
+
+
+def test_without_arch_it_compiles_for_wse2():
+    assert cslc("layout.csl", "--params=width:1,n:5", "-o", "made").exit_code == 0
+    assert json.loads(Path("made/out.json").read_text())["arch"] == "wse2"

@@ -22,7 +22,7 @@ def _without_equals(ctx: click.Context, param: click.Parameter, value: Any) -> A
     "cslc", cls=Reporting, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
 @click.argument("layout", type=types.FILE)
-@common.option("--arch", type=types.ARCH, default="wse3", help="Machine to compile for.")
+@common.option("--arch", type=types.ARCH, default="wse2", help="Machine to compile for.")
 @common.option("-o", "output", type=types.WORD, default="out", callback=_without_equals, help="Directory to write.")
 @common.option("--fabric-dims", type=types.Pair(), help="Width and height of the fabric.  [default: the wafer's]")
 @common.option("--fabric-offsets", type=types.Pair(), default="0,0", help="Where the program begins.")

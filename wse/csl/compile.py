@@ -75,7 +75,7 @@ def compile_program(
 
     params, colors: values of the layout's params by name.  warnings: a list to add what is worth a remark to.
     """
-    program = Program(arch, Loader([Path(folder) for folder in import_paths]), max_steps)
+    program = Program(arch, Loader([Path(folder) for folder in import_paths], Path(path)), max_steps)
     program.fabric, program.offsets = fabric, offsets
     limit, collects = sys.getrecursionlimit(), gc.isenabled()
     sys.setrecursionlimit(max(limit, RECURSION))

@@ -29,7 +29,7 @@ class Request:
     layout: Path
     params: dict[str, int] = field(default_factory=dict)
     colors: dict[str, int] = field(default_factory=dict)
-    arch: str = "wse3"
+    arch: str = "wse2"  # as the SDK's compiler
     output: str | Path = "out"
     fabric_dims: tuple[int, int] | None = None
     fabric_offsets: tuple[int, int] = (0, 0)

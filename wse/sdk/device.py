@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import _engine
 from ..csl import profile
 from ..csl.artifact import RPC_ARGUMENTS, RPC_SELECTOR, RPC_TASK, Artifact, ClassImage, Variable
 from ..errors import ConfigError, ProgramError
@@ -112,10 +111,10 @@ class Device:
             variable = image.variables.get(name)
             if variable is None:
                 continue
-            if variable.address + size > _engine.SRAM:
+            if size > variable.bytes:
                 raise ProgramError(
-                    f"{name} of {image.name} is at address {variable.address}: "
-                    f"a copy of {size} bytes there ends beyond the {_engine.SRAM} bytes that a PE has"
+                    f"{name} of {image.name} has {variable.bytes} bytes ({variable.count} x {variable.type}), "
+                    f"but the copy is of {size} bytes for each PE: it would reach what lies behind"
                 )
             here = classes == index
             missing &= ~here
@@ -236,8 +235,19 @@ def argument(value: object, type: str, what: str) -> bytes:
         )
     if isinstance(value, np.generic) and (given.dtype.kind == "f") != (wanted.kind == "f"):
         return given.tobytes()  # bits as they are
-    with np.errstate(over="ignore"):
-        return given.astype(wanted).tobytes()
+    with np.errstate(over="ignore", invalid="ignore"):
+        made = given.astype(wanted)
+    if isinstance(value, np.generic) and wanted.kind in "iu" and given.dtype.kind in "iu":
+        return made.tobytes()  # of one size: the same bits
+    if wanted.kind in "iu" and made != given:
+        limits = np.iinfo(wanted)
+        low, high = (0, 1) if type == "bool" else (limits.min, limits.max)
+        raise ConfigError(f"{what} is of type {type}, {low} to {high} in whole numbers; {value!r} does not fit")
+    if wanted.kind == "f" and np.isinf(made) and np.isfinite(given):
+        raise ConfigError(f"{what} is of type {type}, at most {np.finfo(wanted).max}; {value!r} does not fit")
+    if type == "bool" and made > 1:
+        raise ConfigError(f"{what} is of type bool, 0 or 1; {value!r} does not fit")
+    return made.tobytes()
 
 
 def runs_of(mask: np.ndarray) -> list[tuple[int, int]]:

@@ -20,10 +20,14 @@ MAX_IMPORTS = 100  # nested
 
 
 class Loader:
-    """Reads and parses files, each once."""
+    """Finds, reads and parses files, each once.
 
-    def __init__(self, import_paths: list[Path] | None = None):
-        self.import_paths = import_paths or []
+    top: the file that is compiled.  Modules are looked for beside the importing file, beside the top file, then in
+    import_paths, in this order.
+    """
+
+    def __init__(self, import_paths: list[Path] | None = None, top: Path | None = None):
+        self.import_paths, self.top = import_paths or [], top
         self.files: dict[Path, ast.File] = {}
 
     def load(self, path: Path, span: Span | None = None, library: bool = False) -> ast.File:
@@ -50,7 +54,8 @@ class Loader:
                 known = [str(p.relative_to(LIBRARY).with_suffix("")) for p in LIBRARY.rglob("*.csl")]
                 raise CslError.at(span, f"there is no library {name}{did_you_mean(name[1:-1], known)}")
             return path, True
-        folders = [Path(importer.source.path).parent, *self.import_paths]
+        beside_top = [self.top.parent] if self.top is not None and not importer.source.library else []
+        folders = list(dict.fromkeys([Path(importer.source.path).parent, *beside_top, *self.import_paths]))
         for folder in folders:
             try:
                 if (folder / name).is_file():

@@ -1,0 +1,60 @@
+"""The host's side of a loaded program: copies within their symbol, launch arguments that fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from csl.running import device, read
+
+from wse.errors import ConfigError, ProgramError
+from wse.sdk.device import argument
+
+PE = """
+var first = [3]u16{ 1, 2, 3 };
+var behind = [3]u16{ 7, 8, 9 };
+var first_ptr: [*]u16 = &first;
+export var seen = @zeros([1]u16);
+fn main() void { seen[0] = behind[0]; }
+comptime { @export_symbol(first_ptr, "first"); @export_symbol(main); }
+"""
+
+
+@pytest.mark.parametrize("size", [8, 6000, 49152])
+def test_a_copy_longer_than_its_symbol_is_refused(size, tmp_path):
+    loaded = device(tmp_path, PE)
+    at = loaded.everything
+    message = rf"first of pe\.0 has 6 bytes \(3 x u16\), but the copy is of {size} bytes"
+    with pytest.raises(ProgramError, match=message):
+        loaded.write("first", at, np.zeros((1, 1, size), np.uint8))
+    with pytest.raises(ProgramError, match=message):
+        loaded.read("first", at, size)
+    loaded.write("first", at, np.arange(6, dtype=np.uint8).reshape(1, 1, 6))
+    assert loaded.read("first", at, 6).tolist() == [[[0, 1, 2, 3, 4, 5]]]
+    loaded.launch("main", ())
+    loaded.run()
+    assert read(loaded, "seen")[0] == 7
+
+
+@pytest.mark.parametrize(
+    ("value", "type"),
+    [
+        (32768, "i16"), (-32769, "i16"), (65536, "u16"), (-1, "u16"), (256, "u8"), (-129, "i8"), (1 << 32, "u32"),
+        (-1, "u32"), (1 << 31, "i32"), (1.5, "i16"), (float("nan"), "i16"), (float("inf"), "i32"), (2, "bool"),
+        (70000.0, "f16"), (1e39, "f32"), (np.float64(1e39).item(), "f32"),
+    ],
+)  # fmt: skip
+def test_an_argument_that_does_not_fit_is_refused(value, type):
+    with pytest.raises(ConfigError, match=r"argument 1 of f is of type .* does not fit"):
+        argument(value, type, "argument 1 of f")
+
+
+@pytest.mark.parametrize(
+    ("value", "type", "data"),
+    [
+        (32767, "i16", "ff7f"), (-1, "i16", "ffff"), (3.0, "i16", "0300"), (True, "bool", "01"), (255, "u8", "ff"),
+        (np.uint16(65535), "i16", "ffff"), (np.float32(1), "u32", "0000803f"), (1, "f32", "0000803f"),
+        (float("inf"), "f16", "007c"), (65504, "f16", "ff7b"),
+    ],
+)  # fmt: skip
+def test_arguments_that_fit(value, type, data):
+    assert argument(value, type, "argument 1 of f").hex() == data
