@@ -17,7 +17,7 @@ from wse.machine import isa
 WORDS = 64  # of each array
 SCALARS = [row for row in isa.INSTRUCTIONS if row.kind == "scalar"]
 VECTORS = [row for row in isa.INSTRUCTIONS if row.kind == "vector" and row.types[0] != "NONE"]
-HALF = ("H", "W")
+HALF = tuple(name for name, type in isa.TYPES.items() if type.bytes == 2)
 MAIN, OTHER, THIRD = 9, 10, 11  # local tasks; the names of code below
 TASKS = ("main", "other", "third")
 ROW, PAIR, COLUMN, BACK = range(4)  # colors and queues

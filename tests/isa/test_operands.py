@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from wse.machine import isa
 from wse.machine.numerics import element
 
-SIZE = {"H": 2, "W": 2, "S": 4, "D": 4, "NONE": 0}
-ROWS = [row for row in isa.INSTRUCTIONS if row.kind == "vector" and row.types[0] != "NONE"]
+SIZE = {name: type.bytes for name, type in isa.TYPES.items()}
+ROWS = [row for row in isa.INSTRUCTIONS if row.kind == "vector" and row.rule != "FILTER"]
 BYTES = 512
 INFINITE = isa.LENGTH_INFINITE
 REGISTERS = {"dst": 5, "src0": 6, "src1": 7, "extra": 8}
@@ -95,11 +95,11 @@ class Expected:
         self.fifo = {name: [o.xdsr.head, o.xdsr.count] for name, o in case.operands.items() if o.kind == "fifo"}
         self.sent: list[int] = []
         words = {name: iter(o.words) for name, o in case.operands.items()}
-        extra = 0 if case.row.name == "addc16" else case.extra
+        extra = 0 if case.row.rule == "CARRY" else case.extra
         for i in range(case.length):
             a, b = (self.source(name, i, words) for name in ("src0", "src1"))
             v = int(element(case.row.name, case.fmt, a, b, extra))
-            if case.row.name == "addc16":
+            if case.row.rule == "CARRY":
                 extra, v = v >> 16, v & 0xFFFF
             self.destination(i, v)
 
