@@ -1,6 +1,8 @@
-"""Cost models of operators: what they are fitted to, and how far off they are.
+"""Cost models of operators, the runs they are fitted to, and their errors.
 
-fit               costs fitted to executed runs of this package's kernels
+fit               constants of a cost model, fitted to executed runs
+recorded          the kernels that have a cost model, and their recorded runs
+kernels           cost models of single kernels: products and all-reduces
 operators         the cost of each operator of a transformer layer
 cycles            cycles of an operator at a tile shape
 vendor_compiler   costs calibrated on a published compilation of the vendor's compiler

@@ -1,8 +1,8 @@
-"""How fast the vendor's kernels are: three constants, fitted to published CS-2 runs and to nothing else.
+"""Efficiency of the vendor's kernels: three constants, fitted to published CS-2 runs and to nothing else.
 
 Two families, each linear in its constants; of both, a CS-3 has the CS-2's constants:
 
-    kernels   executed kernels' cycles (kernels.py) times a factor, those of attention, whose sequences are executed
+    kernels   executed kernels' cycles (wafer.py) times a factor, those of attention, whose sequences are executed
               over fewer rows, times another; and seconds per layer and pass
     peak      the time of the flops at the wafer's peak times a factor; time per token, layer and token of context; and
               seconds per layer and pass
@@ -63,7 +63,7 @@ UNITS = {"kernels": (1, 1, 1e3), "peak": (1, 1e12, 1e3)}
 
 @dataclass(frozen=True)
 class Constants:
-    """Of a family; `layer` is a workload.Compute."""
+    """Fitted constants of a family; they implement workload.Compute."""
 
     family: str
     values: tuple[float, ...]
@@ -115,12 +115,15 @@ def points() -> tuple[Point, ...]:
 
 
 def pass_terms(family: str, work: Workload, tokens: float, machine: str | Machine) -> np.ndarray:
-    """What the constants multiply in a pass, forward and backward together."""
+    """The factors of the constants in a pass, forward and backward added."""
     return np.sum([np.sum(FAMILIES[family](work, layer, tokens, machine), axis=0) for layer in work.layers], axis=0)
 
 
 def fit(chosen: Iterable[Point], family: str = "kernels") -> Constants:
-    """The constants with the least mean square of relative errors; none is allowed below zero."""
+    """Fit the constants by least squares of relative errors, with none below zero.
+
+    Raises ConfigError for fewer than 4 runs.
+    """
     rows = list(chosen)
     if len(rows) < 4:
         raise ConfigError(f"three constants cannot be fitted to {len(rows)} points: 4 or more are needed")

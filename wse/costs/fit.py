@@ -62,7 +62,7 @@ class Fit:
     held_pct: tuple[float, ...]
 
     def cycles(self, **shape: int) -> float:
-        """Of a shape, executed or not."""
+        """Cycles of a shape, executed or not.  Raises ConfigError if its sizes are not those of the model."""
         if set(shape) != set(self.model.sizes):
             raise ConfigError(f"the cost of {self.model.name} depends on {', '.join(self.model.sizes)}, not on {shape}")
         return float(np.dot(self.constants, self.model.row(shape)))
@@ -78,7 +78,7 @@ class Fit:
 
 
 def fit(model: Model, runs: list[Executed]) -> Fit:
-    """The constants of a kernel from its runs; ConfigError if there are too few."""
+    """Fit the constants of a kernel to its runs.  Raises ConfigError if there are too few."""
     kept, held = ([run for run in runs if run.held == which] for which in (False, True))
     if len(kept) < len(model.terms) or not held:
         raise ConfigError(

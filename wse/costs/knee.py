@@ -1,11 +1,11 @@
-"""From stream-bound to compute-bound: one pass over a sweep of MemoryX's memory, executed, and where a law puts it.
+"""The crossover from stream-bound to compute-bound: one pass executed with a sweep of MemoryX's memory, and modelled.
 
 Computing hides the streaming of weights if it takes longer: T >= eta P / B, for T tokens, eta P flop/s that the wafer
-reaches, B bytes/s.  What the wafer computes while no weights pass by, such as attention, hides only what can wait at
-the edge, for weights are not kept.  So the law goes operator by operator.  An operator's call ends its first part when
-it has computed what that takes, and when its last weight is there; a second part, in which the gradients of weights
-leave, takes as long as computing them or sending them, whichever is longer.  Computing times are executed once, with
-memory and network that never make the wafer wait; streaming times are those of the DDR5 and network model alone.
+reaches, and B bytes/s.  Weights are not kept, so computing that uses no weights, such as attention, hides only what can
+wait at the edge.  `law` therefore models each operator separately.  The first part of an operator's call ends when its
+computation is done and its last weight has arrived.  The second part, in which gradients of weights leave, takes the
+longer of computing and sending them.  Computing times are executed once, with memory and network that never make the
+wafer wait; streaming times are those of the DDR5 and network model.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..execute.streaming import Streaming
 from ..memoryx import Ddr5, MemoryX, Network
 
 PHASES = (FORWARD, BACKWARD)
-# Nothing is waited for: a weight a cycle and column and more.
+# A MemoryX that never makes the wafer wait: it delivers more than one weight per cycle and column.
 PLENTY = MemoryX(part=Ddr5(8800), channels=24, nodes=400, network=Network(links=1200, latency_us=0.1))
 
 
@@ -54,15 +54,18 @@ class Point:
 
     @property
     def bound(self) -> str:
-        """By what the pass is longer than its computing, if by a tenth or more."""
+        """The cause of the most waiting, or "compute" if waiting is at most a tenth of the pass."""
         waited = {cause: cycles for cause, cycles in self.waits.items() if cause != "compute"}
         return max(waited, key=waited.__getitem__) if sum(waited.values()) > 0.1 * self.cycles else "compute"
 
 
 @dataclass(frozen=True)
 class Knee:
-    """A sweep.  computing: cycles of each phase without waiting, executed; tokens: of a pass.  knees: of each phase,
-    the bytes a second at which streaming alone takes as long as computing alone."""
+    """Result of a sweep.
+
+    computing: cycles of each phase without waiting, executed.  tokens: of a pass.  knees: the crossover of each phase,
+    in bytes per second: streaming by itself takes as long as computing by itself.
+    """
 
     points: list[Point]
     computing: dict[str, int]
@@ -70,7 +73,7 @@ class Knee:
     tokens: int
 
     def tokens_to_hide(self, point: Point, phase: str) -> float:
-        """Tokens of a pass from which on computing is longer than the streams of this memory: eta P / B."""
+        """Tokens of a pass above which computing takes longer than the streams of this memory: eta P / B."""
         return self.tokens * point.streaming[phase] / self.computing[phase]
 
 
@@ -82,7 +85,10 @@ def sweep(
     labels: np.ndarray,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Knee:
-    """Executes a pass with each memory, and one with more than enough.  make: the execution for a MemoryX."""
+    """Execute a pass with each memory, and one with a memory that never makes the wafer wait.
+
+    make: returns the execution for a MemoryX.
+    """
 
     def executed(memory: MemoryX) -> tuple[Streaming, Pass]:
         execution = make(memory)
@@ -127,7 +133,7 @@ def parts(done: Pass) -> list[Part]:
 
 
 def transfer_cycles(execution: Streaming) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], float]]:
-    """Cycles by (operator, phase) that the weights' way in takes by itself, and the gradients' way out."""
+    """Cycles of the transfers by themselves, by (operator, phase): weights in, and gradients out."""
     into: dict[tuple[str, str], float] = {}
     out: dict[tuple[str, str], float] = {}
     for feed, arrival, _ in execution.arrivals():
@@ -141,12 +147,12 @@ def transfer_cycles(execution: Streaming) -> tuple[dict[tuple[str, str], float],
 
 
 def law(computing: Sequence[Part], execution: Streaming) -> float:
-    """Cycles of a pass, see the head of this module.  link: when MemoryX has sent all that went before; it is ahead of
-    the wafer by at most the window."""
+    """Cycles of a pass by the model in the docstring of this module."""
     arrivals = execution.arrivals()
     _, out = transfer_cycles(execution)
     window = execution.into["weights"][0].window
     streams = {(feed.call.operator.name, feed.call.phase): (arrival, size) for feed, arrival, size in arrivals}
+    # link: the cycle in which MemoryX has sent everything so far; it is ahead of the wafer by at most the window.
     now, link = 0.0, arrivals[0][1].begin if arrivals else 0.0
     for call in computing:
         key = call.operator, call.phase

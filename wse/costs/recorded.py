@@ -21,7 +21,7 @@ COLUMNS = "kernel,shape,cycles,held"
 
 @cache
 def models() -> dict[str, Model]:
-    """The kernels that have a cost model."""
+    """The cost models by kernel."""
     every = (kernels.gemv("same"), kernels.gemv("f32"), kernels.allreduce(), *operators.layer_models())
     return {model.name: model for model in every}
 
@@ -42,7 +42,7 @@ def executed(path: Path = TABLE) -> tuple[Executed, ...]:
 
 
 def measure(names: Iterable[str] | None = None, report: Callable[[str], None] = lambda _: None) -> list[Executed]:
-    """Executes every shape of the models of these names, or of all."""
+    """Execute every shape of the models of these names, or of all.  report: called with the name of each run."""
     known = models()
     found = []
     for name in known if names is None else names:
@@ -56,7 +56,7 @@ def measure(names: Iterable[str] | None = None, report: Callable[[str], None] = 
 
 
 def write(runs: Iterable[Executed], path: Path = TABLE) -> None:
-    """Records runs."""
+    """Write runs to the table, and forget what was read from it."""
     lines = [
         "# Cycles of executed kernels, simulator profile, WSE-3 unless named: written by `wse costs --measure`.",
         COLUMNS,

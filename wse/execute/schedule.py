@@ -1,4 +1,4 @@
-"""From an operator graph to the calls that PEs do in one pass, and to a place in memory for each of their operands.
+"""The calls that PEs execute in one pass of an operator graph, and memory for their operands.
 
 A pass is straight-line: forward in the graph's order, then backward from its end.  A Call is one operator of
 wse.operators with buffers as operands; `schedule` makes the list, `allocate` gives buffers addresses in one arena,
@@ -6,7 +6,7 @@ where buffers that live at different times share memory.  Both modes make their 
 from the whole list, pipelined from the list of each region.
 
 A tensor's gradient is made by the operators that read it, one part each, which are added up.  Where an operator has
-nothing to do but hand a gradient on (residual), its buffer is handed on, too.
+no effect on a gradient (residual), the gradient's buffer is passed on.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Weight streaming: one rectangle executes all operators in turn, weights come in at its north edge for every pass.
+"""Weight streaming: one rectangle executes all operators in turn; weights enter at its north edge for every pass.
 
-A pass: ids, labels and the loss scale enter at the west edge; then, for each operator forward and again backward, its
-weights enter down the columns when MemoryX, network and edge deliver them (wse.memoryx.feeder), and are not kept;
-gradients of weights leave by the north edge as they are made.  Activations stay on the PEs from the forward to the
-backward pass.  The host (MemoryX) updates the weights between passes, which takes no time of the fabric here.
+In a pass, ids, labels and the loss scale enter at the west edge.  Then, for each operator forward and again backward,
+its weights are streamed down the columns at the times at which MemoryX, network and edge deliver them
+(wse.memoryx.feeder), and are not kept.  Gradients of weights leave at the north edge as they are made.  Activations
+stay on the PEs from the forward to the backward pass.  The host updates the weights between passes; the time of that
+is not modelled here.
 """
 
 from __future__ import annotations
@@ -38,8 +39,11 @@ END = 0xFFFF  # the mark behind the last call
 
 
 def grid_of(graph: Graph, batch: int, grid: tuple[int, int] | None) -> tuple[int, int]:
-    """The rectangle: as given, or a column for each head and a row for each sequence.  ConfigError for one whose
-    columns do not hold whole heads, or where neither a row holds whole sequences nor some rows a sequence."""
+    """The grid (width, height): as given, or a column for each head and a row for each sequence.
+
+    Raises ConfigError if a column would not have whole heads, or if a row has neither whole sequences nor an equal part
+    of one.
+    """
     heads = min(int(o.attributes["kv_heads"]) for o in graph.operators if o.kind == "attention")
     width, height = grid or (heads, batch)
     if heads % width:

@@ -1,4 +1,4 @@
-"""Weight streaming on a grid of any size, on paper: tiles, memory and streams of each operator of a layer.
+"""Plans of weight streaming on a grid of any size: tiles, memory and streams of each operator of a layer.
 
 The layout is that of the executed kernels (wse.operators): features along x, tokens along y.  Nothing is run here.
 """

@@ -1,4 +1,4 @@
-"""What a training step asks of a cluster: layers with their weights and work, tokens, passes."""
+"""The workload of a training step: layers with their weights and operations, tokens, passes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ INDEX_BYTES = 2
 
 @dataclass(frozen=True)
 class Layer:
-    """A step of the stream.  weights: numbers that stream; matmul: those that tokens meet as factors; depth: 1 if it
-    is one of the model's layers, 0 for embedding and head."""
+    """A part of the weight stream.
+
+    weights: numbers that are streamed.  matmul: those that multiply activations.  depth: 1 for a layer of the model, 0
+    for embedding and head.
+    """
 
     name: str
     weights: int
@@ -26,8 +29,12 @@ class Layer:
 
 @dataclass(frozen=True)
 class Workload:
-    """A model at a batch.  batch: sequences per step on all systems.  density: share of weights not zero: others are
-    neither sent nor multiplied; the ones sent carry a 16-bit index.  Gradients are dense."""
+    """A model with a batch.
+
+    batch: sequences per step on all systems.  density: share of nonzero weights; zero weights are neither sent nor
+    multiplied, and below 1 each weight that is sent carries a 16-bit index.  Gradients are dense.  Raises ConfigError
+    for a density that is not above 0 and at most 1.
+    """
 
     model: Transformer
     sequence: int
@@ -89,7 +96,7 @@ def workload(model: Transformer, batch: int, sequence: int | None = None, densit
 
 
 class Compute(Protocol):
-    """Seconds that a wafer computes."""
+    """A model of the computing time of a wafer."""
 
     def layer(self, work: Workload, layer: Layer, tokens: float, machine: Machine) -> tuple[float, float]:
         """(forward, backward) of a layer for so many tokens, weights never missing."""

@@ -1,4 +1,4 @@
-"""Whole systems: MemoryX, SwarmX and wafers; how long a step takes and what bounds it.
+"""Models of whole systems (MemoryX, SwarmX and wafers): the time of a training step and what bounds it.
 
     parts        components of a cluster, figures with sources
     workload     operations and bytes of a step

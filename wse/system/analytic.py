@@ -1,4 +1,4 @@
-"""The step in analytic model: what the event-driven model must come to when nothing waits for anything unexpected.
+"""The analytic model of a step: the limit of perfect overlap, which the event-driven model must approach.
 
     T      = batch x sequence / (systems x passes)            tokens of a pass on a wafer
     C      = compute of a pass, forward and backward           (calibrate.py)
@@ -51,7 +51,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Step:
-    """Seconds of a step by part, and what bounds its passes."""
+    """Seconds of a step by part; numbers, or arrays of one value per draw."""
 
     forward: Number
     backward: Number
@@ -65,7 +65,7 @@ class Step:
 
 
 def step(i: Inputs) -> Step:
-    """Evaluates the form."""
+    """Evaluate the model."""
     incoming = i.weight_bytes * i.streamed / i.link
     outgoing = i.gradient_bytes * i.streamed / i.link
     stash = i.stash / i.link
@@ -78,7 +78,7 @@ def step(i: Inputs) -> Step:
 
 
 def slowest(systems: int) -> float:
-    """Mean of the largest of so many standard normal numbers (Blom's approximation): 1.77 of 16."""
+    """Expected maximum of so many standard normal numbers, by Blom's approximation: 1.77 for 16."""
     return 0.0 if systems == 1 else NormalDist().inv_cdf((systems - 0.375) / (systems + 0.25))
 
 
@@ -90,7 +90,10 @@ def inputs(
     micro_batch: int | None = None,
     exposed: float | None = None,
 ) -> Inputs:
-    """The numbers of a workload on a cluster.  exposed: None: 1 if updates are serial, 0 if they are hidden."""
+    """The inputs for a workload on a cluster.
+
+    compute: a workload.Compute.  exposed: share of the update that nothing hides; None: 1 for serial updates, else 0.
+    """
     chosen = work.passes(systems, system.machine, micro_batch)
     tokens = chosen.sequences * work.sequence
     seconds = sum(sum(compute.layer(work, layer, tokens, system.machine)) for layer in work.layers)
@@ -117,13 +120,16 @@ def inputs(
 
 
 def stash_bytes(work: Workload, tokens: float, machine: Machine) -> float:
-    """Per layer: its input, which leaves the wafer and comes back, unless those of all layers stay in a tenth of it."""
+    """Bytes per layer that leave the wafer in the forward pass and come back in the backward pass: the layer's input.
+
+    It is 0 if the inputs of all layers fit in a tenth of the wafer's memory.
+    """
     size = tokens * work.model.d_model * 2
     return 0.0 if size * work.depth <= 0.1 * machine.wafer_memory else size
 
 
 def threshold(compute: Any, work: Workload, system: System) -> float:
-    """Tokens of a pass above which the forward pass hides the stream of weights."""
+    """Number of tokens of a pass above which the forward pass hides the stream of weights."""
     few, many = (
         sum(compute.layer(work, layer, tokens, system.machine)[0] for layer in work.layers) for tokens in (0.0, 1e6)
     )

@@ -1,4 +1,4 @@
-"""Whether a model fits: bytes by component, beside what vendors' configurations hold."""
+"""Whether a model fits into MemoryX: bytes by component, and the capacity of configurations that are sold."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONFIGURATIONS = (
 
 @dataclass(frozen=True)
 class Capacity:
-    """components: bytes by what they are for.  needed: the state; staged: with staging."""
+    """Bytes of a model by component, and the bytes available.  needed: the state.  staged: with staging."""
 
     components: dict[str, float]
     available: float
@@ -35,7 +35,7 @@ class Capacity:
 
     @property
     def fits(self) -> bool:
-        """The state fits; staging is what a comfortable configuration adds."""
+        """Whether the state fits.  `comfortable`: whether staging fits as well."""
         return self.needed <= self.available
 
     @property
@@ -44,7 +44,7 @@ class Capacity:
 
 
 def capacity(parameters: int, available: float) -> Capacity:
-    """The bytes of a model of so many parameters in MemoryX of so many bytes."""
+    """The capacity that a model of so many parameters needs, of a MemoryX of `available` bytes."""
     return Capacity({name: size * float(parameters) for name, size in (STATE | STAGING).items()}, available)
 
 

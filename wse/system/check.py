@@ -1,4 +1,4 @@
-"""The model of systems against everything published about them: `wse validate --system`."""
+"""Comparison of the model of systems with all published figures: `wse validate --system`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ MICRO_BATCH_PCT = 12.0
 
 @dataclass(frozen=True)
 class Checked:
-    """A published run: measured and simulated seconds of a step; left_out_pct: the error when its constants were fitted
-    without it (of points that do not calibrate: the same as error_pct)."""
+    """A published run and its simulation, in seconds of a step.
+
+    left_out_pct: the error in percent if the constants are fitted without this run; for runs that are not fitted to, it
+    equals error_pct.
+    """
 
     point: calibrate.Point
     simulated: float
@@ -36,7 +39,7 @@ class Checked:
 
 
 def points(family: str = "kernels") -> Iterator[Checked]:
-    """Every published run, simulated event by event on a CS-2 with its batch."""
+    """Simulate every published run event by event on a CS-2 with its batch."""
     system = System(machine=Machine(calibrate.ARCH))
     constants = calibrate.calibrated(family)
     for point in calibrate.points():
@@ -64,8 +67,11 @@ def rms(errors: list[float]) -> float:
 
 @dataclass(frozen=True)
 class Summary:
-    """Percent.  calibrating: over the points that the constants are fitted to; left_out: each predicted from the
-    others; all: over every point, old software releases and other kinds of model included."""
+    """Root mean square errors in percent.
+
+    calibrating: of the runs that the constants are fitted to.  left_out: of these, each predicted from the others.
+    all: of every run, old software releases and other kinds of model included.
+    """
 
     calibrating: float
     left_out: float
@@ -79,7 +85,7 @@ class Summary:
 
 
 def summary(checked: list[Checked]) -> Summary:
-    """Of the points, the micro-batches and the configurations."""
+    """Summarise the runs, and check the published micro-batches and configurations."""
     fitted = [c for c in checked if c.point.calibrates]
     return Summary(
         rms([c.error_pct for c in fitted]),

@@ -1,10 +1,11 @@
-"""The step event by event: MemoryX, the SwarmX tree, links, wafers, with prefetch and back-pressure.
+"""Event-driven simulation of a step: MemoryX, the SwarmX tree, links and wafers, with prefetch and back-pressure.
 
-A layer's weights travel as a few chunks.  Each chunk is read from DRAM, crosses the tree (a node passes it on at line
-rate to its children, when all of them have room), waits in the wafer's buffer, and is consumed while the wafer computes
-that part of the layer.  Backward the same in turned order; each chunk makes a chunk of gradients, which the tree adds
-up (a node waits for all its children) and MemoryX accumulates.  In the last pass of a step the complete gradients are
-applied: when is the system's `update`.  The first layer's weights of the next step wait for its update.
+A layer's weights are transferred in a few chunks.  Each chunk is read from DRAM, passes through the tree (a node
+forwards it at line rate when all its children have a free buffer), waits in the wafer's buffer, and is consumed while
+the wafer computes that part of the layer.  The backward pass runs in reverse order.  Each chunk produces a chunk of
+gradients, which the tree adds up (a node waits for all its children) and MemoryX accumulates.  In the last pass of a
+step the complete gradients are applied, at a time that the system's `update` determines.  The first layer's weights of
+the next step wait for their update.
 
 Nothing knows the analytic model: it is the limit in which all of this overlaps perfectly (analytic.py, and the tests).
 """
@@ -38,7 +39,7 @@ Process = Generator[Any, Any, None]
 
 @dataclass
 class Timeline:
-    """What happened: spans (seconds from the start) for pictures, and what each wafer waited for.
+    """Record of a simulation, in seconds from its start.
 
     spans       (station, phase, layer, from, to); stations "wafer 0", "memoryx", "reduce"
     starts      when wafer 0 began each step's first compute
@@ -50,17 +51,17 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Seconds of a step in the steady state by part, of the mean wafer.
+    """Seconds of a step in the steady state, by part, for the mean wafer.
 
     forward, backward   computing
     starved_forward, starved_backward   waiting for weights within a pass
-    blocked             waiting for room for gradients (SwarmX and MemoryX are behind)
-    cross               from the last gradient made to the first compute of the next step; its parts in order:
-    drain               until the slowest wafer's gradients are reduced and in MemoryX (of the first layer, if they are
-                        used as they come)
+    blocked             waiting for a free buffer for gradients
+    cross               from the last gradient to the first compute of the next step; its parts in order:
+    drain               until the slowest wafer's gradients are reduced and in MemoryX (those of the first layer, if
+                        they are applied as they arrive)
     updating            until the first layer's weights may be sent again
-    fill                until they are there
-    update              what the optimiser takes alone
+    fill                until they have arrived
+    update              the optimiser without any overlap
     tokens, chunks      of a pass on a wafer; chunks that all wafers computed in the simulation
     """
 
@@ -82,7 +83,7 @@ class Outcome:
 
     @property
     def bound(self) -> str:
-        """What takes most of the time besides computing, or "compute" if that is nine tenths of the step."""
+        """The part that takes most time besides computing, or "compute" if that is nine tenths of the step."""
         if self.forward + self.backward >= 0.9 * self.seconds:
             return "compute"
         parts = {
@@ -107,9 +108,10 @@ def simulate(
     buffer: int = BUFFER,
     prefix: int | None = None,
 ) -> Outcome:
-    """Runs `steps` steps and measures the last: the first has no step before it that it could overlap.
+    """Simulate `steps` steps and measure the last complete one; the first has no predecessor to overlap with.
 
-    prefix: simulate only so many passes of a step and repeat the middle one: passes in the middle are alike.
+    chunks: of a layer.  buffer: chunks that wait at each station.  prefix: simulate only so many passes of a step and
+    count the middle one several times, because middle passes are alike.  spans: record a timeline.
     """
     chosen = work.passes(systems, system.machine, micro_batch)
     tokens = chosen.sequences * work.sequence
@@ -182,7 +184,7 @@ class _Cluster:
         return [(False, n) for n in layers] + [(True, n) for n in reversed(layers)]
 
     def _read(self) -> Process:
-        """MemoryX reads and sends: as far ahead as the tree has room."""
+        """MemoryX reads and sends, as far ahead as the buffers of the tree allow."""
         env, rate = self.env, self.system.memoryx.bandwidth(reads=1)
         size, network = self.work.stream_bytes(self.system.weight_bytes), self.system.network
         link = network.bandwidth
@@ -203,7 +205,7 @@ class _Cluster:
                     self._span("memoryx", "weights", layer, env.now - self.chunks * chunk / link)
 
     def _broadcast(self, source: simpy.Store, children: list[simpy.Store]) -> Process:
-        """A SwarmX node downwards: cut-through, so a tier costs its latency; all children must have room."""
+        """A SwarmX node, downwards: cut-through, so a tier costs its latency; every child must have a free buffer."""
         env, hop = self.env, self.system.network.hop
         while True:
             layer, ready = yield source.get()
@@ -213,7 +215,7 @@ class _Cluster:
                 yield child.put((layer, env.now + hop))
 
     def _reduce(self, sources: list[simpy.Store], out: simpy.Store) -> Process:
-        """A node upwards: adds what its children sent, at line rate; passes a chunk on when all have it there."""
+        """A SwarmX node, upwards: adds its children's chunks at line rate, and forwards a chunk when all sent it."""
         env, hop = self.env, self.system.network.hop
         while True:
             ready = 0.0
@@ -225,7 +227,7 @@ class _Cluster:
             yield out.put((chunk[0], chunk[1], env.now + hop))
 
     def _wafer(self, number: int) -> Process:
-        """A wafer: takes weights as it needs them, computes, hands gradients to its link."""
+        """A wafer: takes weights when it needs them, computes, and passes gradients to its link."""
         env, parts = self.env, self.parts[number]
         gate = simpy.Store(env, self.chunks * 2)
         env.process(self._send(gate, self.up[number]))
@@ -267,7 +269,7 @@ class _Cluster:
         self.end = env.now
 
     def _send(self, gate: simpy.Store, up: simpy.Store) -> Process:
-        """The wafer's link outwards, at line rate."""
+        """The wafer's outgoing link, at line rate."""
         env, network = self.env, self.system.network
         while True:
             step, layer = yield gate.get()
@@ -275,7 +277,7 @@ class _Cluster:
             yield up.put((step, layer, env.now + network.latency))
 
     def _accumulate(self) -> Process:
-        """MemoryX takes gradients: writes and adds them to those of the passes before."""
+        """MemoryX receives gradients and adds them to those of earlier passes."""
         env, rate = self.env, self.system.memoryx.bandwidth(reads=1, writes=1)
         while True:
             step, layer, ready = yield self.root_up.get()
@@ -290,7 +292,7 @@ class _Cluster:
                 self.complete[step][layer].succeed()
 
     def _update(self, step: int) -> Process:
-        """The optimiser of a step, as the system's policy has it."""
+        """The optimiser of a step, at the time that the system's `update` determines."""
         env, complete, updated = self.env, self.complete[step], self.updated[step + 1]
         layers = range(len(self.weights))
         arriving = self.system.update == "arriving"
@@ -319,7 +321,7 @@ class _Cluster:
             self.timeline.spans.append((station, phase, layer, start, self.env.now))
 
     def outcome(self, passes: int) -> Outcome:
-        """Of the last step but one boundary: from the start of a step to that of the next."""
+        """Evaluate the last complete step, from its start to that of the next."""
         starts = self.timeline.starts
         at = max(0, self.steps - 2)
         whole = starts[at + 1] - starts[at] if self.steps > 1 else self.end - starts[0]

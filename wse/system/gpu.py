@@ -1,4 +1,4 @@
-"""What GPUs would be needed for the same tokens per second, and for the same memory: from Megatron-LM's table.
+"""GPUs with the same tokens per second, and with the same memory, from Megatron-LM's table.
 
 Assumptions: A100 of 80 GB; the published flop/s per GPU of the nearest size (between rows, in the logarithm of the
 parameters); it counts the forward pass twice, as activations are recomputed; perfect scaling; sequences of any length
@@ -40,7 +40,7 @@ def table() -> list[dict[str, float]]:
 
 
 def equivalent(work: Workload, tokens_per_second: float) -> Gpus:
-    """GPUs that do the same."""
+    """GPUs that reach the same tokens per second on a workload."""
     sizes = [math.log(row["parameters"]) for row in table()]
     tflops = float(np.interp(math.log(work.parameters), sizes, [row["tflops"] for row in table()]))
     each = tflops * 1e12 / (work.flops_per_token() * 4 / 3)

@@ -1,9 +1,9 @@
 """Decoding with weights resident in SRAM: time to first token and tokens per second, from executed kernels.
 
 Layers have adjacent regions of equal size, cut at layer boundaries across wafers; each holds its weights in 16 bits and
-its share of the keys and values.  A token passes the regions one after the other.  In a region it meets matrix-vector
-products, sums for norms and softmax, and attention over the stored context, each as long as the cost model of the
-executed kernel says (costs/recorded.py), with sums in 16 or in 32 bits.  Nothing is fitted to a published speed.
+its share of the keys and values.  A token passes the regions one after the other.  In a region it takes matrix-vector
+products, sums for norms and softmax, and attention over the stored context, with the times of the cost models of the
+executed kernels (costs/recorded.py), with sums in 16 or in 32 bits.  Nothing is fitted to a published speed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Decoding:
-    """One user's stream.  layer, head: operations; seconds per token, and of each part."""
+    """Decoding for one user.  layer, head: operations of a layer and of the head."""
 
     model: str
     wafers: int
@@ -67,13 +67,14 @@ class Decoding:
         return 1 / self.token_seconds
 
     def first_token_seconds(self, prompt: int) -> float:
-        """The prompt's tokens follow each other as fast as the slowest kernel takes them; the last goes all the way."""
+        """Seconds until the first token: the prompt's tokens enter at the rate of the slowest kernel; the last one
+        passes all layers."""
         slowest = max(o.interval for o in (*self.layer, *self.head)) / self.clock_hz
         return self.token_seconds + (prompt - 1) * slowest
 
 
 def wafers_needed(model: Transformer, context: int, users: int = 1, machine: Machine = WSE3) -> int:
-    """Wafers whose SRAM holds weights in 16 bits and the users' keys and values."""
+    """Number of wafers whose SRAM holds the weights in 16 bits and the users' keys and values."""
     made = graph(model)
     kv = 2 * model.layers * model.d_kv * context * users * KV_BYTES
     return math.ceil((made.weights * WEIGHT_BYTES + kv) / (FREE * machine.wafer_memory))
@@ -86,7 +87,7 @@ def decode(
     sums: str = "f16",
     machine: Machine = WSE3,
 ) -> Decoding:
-    """Decoding of one user with so many tokens of context.  sums: "f16" or "f32", of the products.
+    """Model the decoding of one user with `context` tokens of context.  sums: "f16" or "f32", of the products.
 
     wafers: None: as many as hold the weights.  ConfigError if those given do not.  machine: its memory, its PEs and its
     clock are used; cycles of kernels are those of a WSE-3.

@@ -80,8 +80,12 @@ class Interval:
 
 @dataclass(frozen=True)
 class Row:
-    """So many systems.  speedup: over one system, same batch.  seconds_interval, speedup_interval: see
-    the module; any_batch_interval: of the speed-up if the batch, too, is unknown: BATCHES times this one."""
+    """The prediction for a number of systems.
+
+    speedup             over one system with the same batch
+    seconds_interval, speedup_interval    see the module's docstring
+    any_batch_interval  of the speed-up if the batch is unknown, too: BATCHES times this one
+    """
 
     systems: int
     outcome: Outcome
@@ -105,7 +109,7 @@ def seconds_of(
     draws: dict[str, np.ndarray],
     micro_batch: int | None = None,
 ) -> np.ndarray:
-    """Step seconds in analytic model for every draw; what is not among the draws is the system's own.
+    """Seconds of a step by the analytic model for every draw; inputs that are not drawn are the system's own.
 
     Of "speed" the base is always the executed kernels' calibration, whichever `constants` are.
     """
@@ -132,7 +136,7 @@ def predict(
     micro_batch: int | None = None,
     draws: dict[str, np.ndarray] | None = None,
 ) -> list[Row]:
-    """A row for each number of systems; the batch is the same for all."""
+    """Predict a row for each number of systems, all with the same batch."""
     draws = draw(system.machine.name) if draws is None else draws
     one = run(work, system, 1, constants, micro_batch)
     one_drawn = seconds_of(work, system, 1, constants, draws, micro_batch)
@@ -171,7 +175,7 @@ def intervals_by_input(
     draws: dict[str, np.ndarray] | None = None,
     micro_batch: int | None = None,
 ) -> dict[str, tuple[Interval, Interval]]:
-    """What each uncertain input does by itself, the others as the system has them: intervals of (seconds, speed-up)."""
+    """Intervals of (seconds, speed-up) if only one uncertain input is drawn, by the name of the input."""
     draws = draw(system.machine.name) if draws is None else draws
     found = {}
     for name, values in draws.items():
@@ -206,8 +210,11 @@ BUILDS = {
 
 @dataclass(frozen=True)
 class Mechanism:
-    """One cause of less than perfect scaling, alone.  rows: (what was varied, speed-up).  needed: what would have to be
-    true for the published figure if this cause acted alone; computed afterwards, used nowhere."""
+    """One cause of imperfect scaling, by itself.
+
+    rows: (varied value, speed-up).  needed: the size of this cause that would explain the published figure by itself;
+    it is computed last and used nowhere.
+    """
 
     name: str
     how: str
@@ -269,7 +276,7 @@ def mechanisms(
 
 
 def _crossing(points: list[tuple[float, float]], level: float) -> float | None:
-    """Where the piecewise linear line first rises through `level`."""
+    """The abscissa at which a piecewise linear function first rises through `level`, or None."""
     for (x0, y0), (x1, y1) in pairwise(points):
         if y0 < level <= y1:
             return x0 + (level - y0) / (y1 - y0) * (x1 - x0)
