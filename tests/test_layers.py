@@ -18,7 +18,7 @@ PACKAGE = ROOT / "wse"
 # From the ground up; modules of one layer do not import each other, except within a package and where `BESIDE` says so.
 LAYERS = [
     {"_version", "errors", "signals"},
-    {"start", "files"},
+    {"start", "files", "npz"},
     {"_engine", "schema"},
     {"machine"},
     {"program"},
@@ -34,7 +34,7 @@ LAYERS = [
 ]
 # These read a Run and import nothing that makes one.  Pictures may use what traces found.
 READERS = {"trace", "report"}
-READ = {"_version", "errors", "_engine", "machine"}
+READ = {"_version", "errors", "_engine", "machine", "files"}
 # Imports within functions, of modules of this package, are allowed here only: commands load what they run when they are
 # called, and `report` loads matplotlib when a picture is asked for.
 LAZY = {"cli", "report/__init__.py"}

@@ -169,7 +169,9 @@ def test_an_interrupted_sweep_goes_on(client, tmp_path):
         if done == 7:
             signal.pthread_kill(main, signal.SIGINT)
 
-    outcome = sweep.run(made, tmp_path / "out", sweeping.note, client, stop)
+    with pytest.raises(KeyboardInterrupt) as interrupt:
+        sweep.run(made, tmp_path / "out", sweeping.note, client, stop)
+    outcome = interrupt.value.outcome
     assert outcome.ended == "interrupted" and 7 <= len(outcome.rows) <= 9
     time.sleep(0.3)  # what was under way ends
     kept = {row["values"]["x"] for row in outcome.rows}
@@ -213,7 +215,14 @@ def test_a_command_without_json(client, tmp_path):
 
 
 def test_a_cluster_that_is_there(client, tmp_path):
-    with cluster(scheduler=client.scheduler.address) as other:
+    """Its address alone is not enough: the certificate and key of the cluster are needed."""
+    address = client.scheduler.address
+    assert address.startswith("tls://")
+    with pytest.raises(wse.ConfigError, match=r"^no Dask scheduler answers at tls://.*distributed.comm.tls"):
+        cluster(scheduler=address).__enter__()
+    from distributed import Client
+
+    with Client(address, security=client.security) as other:
         assert sweep.run(spec(tmp_path, 3), tmp_path / "out", sweeping.note, other).new == 3
     assert len(client.scheduler_info()["workers"]) == 2  # and it stays
 

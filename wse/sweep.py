@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from . import files
 from ._version import __version__
 from .errors import ConfigError
 from .machine.digest import tables_digest
@@ -167,7 +168,8 @@ def run(
 
     execute: a function of a module, which workers import.  again: failed points are done again.  progress: called with
     points finished, points in all, and how many of them failed.  A point whose worker dies goes to another one; after
-    four deaths it has failed.  Ctrl-C ends the sweep with what is finished.  ConfigError if another process sweeps into
+    four deaths it has failed.  A KeyboardInterrupt passes through
+    with the Outcome of the points that are finished as its `outcome`.  ConfigError if another process sweeps into
     the directory.
     """
     from distributed import as_completed
@@ -191,8 +193,11 @@ def run(
             waiting[str(future.key)] = point
             return future
 
+        def outcome(ended: str) -> Outcome:
+            rows = [found[point.key] for point in points if point.key in found]
+            return Outcome(spec, rows, len(found) - before, failed, ended, len(points))
+
         waiting: dict[str, Point] = {}
-        ended = "done"
         running = as_completed([submit(point) for point in itertools.islice(left, AHEAD * workers)])
         try:
             for future in running:
@@ -206,10 +211,10 @@ def run(
                 progress(len(found), len(points), failed)
                 for following in itertools.islice(left, 1):
                     running.add(submit(following))
-        except KeyboardInterrupt:
-            ended = "interrupted"
-    rows = [found[point.key] for point in points if point.key in found]
-    return Outcome(spec, rows, len(found) - before, failed, ended, len(points))
+        except KeyboardInterrupt as interrupt:
+            interrupt.outcome = outcome("interrupted")  # type: ignore[attr-defined]
+            raise
+        return outcome("done")
 
 
 def _timed(execute: Execute, arguments: Sequence[str]) -> tuple[int, str, str, float]:
@@ -299,10 +304,8 @@ def write(rows: Sequence[dict[str, Any]], path: Path | str) -> None:
             arrays[name] = pa.array(values)
         except (pa.ArrowInvalid, pa.ArrowTypeError):
             arrays[name] = pa.array([None if value is None else json.dumps(value) for value in values])
-    path = Path(path)
-    fresh = path.with_name(path.name + ".part")
-    parquet.write_table(pa.table(arrays), fresh, compression="zstd")
-    fresh.replace(path)
+    with files.replacing(path) as file:
+        parquet.write_table(pa.table(arrays), file, compression="zstd")
 
 
 @dataclass(frozen=True)

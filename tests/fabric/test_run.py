@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pickle
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from says import says
+from synthetic import make_run
 
 import wse
 from wse import ConfigError, Fabric, Program, Run, _engine
@@ -190,7 +192,7 @@ def test_wrong_contents(saved, tmp_path, header, arrays, message):
 def test_pickled_objects_are_not_run(saved, tmp_path):
     path = tmp_path / "pickle.npz"
     np.savez(path, run=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(ConfigError, match="Object arrays cannot be loaded"):
+    with pytest.raises(ConfigError, match="Python objects"):
         Run.load(path)
 
 
@@ -200,3 +202,69 @@ def test_the_file_is_a_plain_archive(saved):
     fields = {f.name for f in dataclasses.fields(Run)}
     assert {"run.npy", "links.npy", "counter_idle.npy"} <= names
     assert all(n.removesuffix(".npy") in fields | {"run"} or n.startswith("counter_") for n in names)
+
+
+def packed(path, arrays):
+    np.savez_compressed(path, **arrays)
+    return path
+
+
+def test_a_small_file_that_unpacks_to_gigabytes_is_refused_from_its_headers(tmp_path, recorded):
+    """Arrays that do not belong, and arrays that do but are larger than this computer: neither is unpacked."""
+    good = dict(np.load(recorded))
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as file:
+        for name, array in (good | {"links": None}).items():
+            with file.open(f"{name}.npy", "w", force_zip64=True) as member:
+                if array is not None:
+                    np.lib.format.write_array(member, array)
+                    continue
+                header = {"descr": "<u4", "fortran_order": False, "shape": (5, 40, 1 << 20)}
+                np.lib.format.write_array_header_1_0(member, header)
+                for _ in range(50):
+                    member.write(bytes(1 << 24))
+    assert (tmp_path / "bomb.npz").stat().st_size < 2 << 20
+    tracemalloc.start()
+    with pytest.raises(ConfigError, match="is no run file: its array links is unknown or of wrong shape"):
+        Run.load(tmp_path / "bomb.npz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 << 20
+
+
+def test_pickles_are_refused(tmp_path, recorded):
+    path = packed(tmp_path / "p.npz", dict(np.load(recorded)) | {"links": np.array([print], object)})
+    with pytest.raises(ConfigError, match=r"links\.npy holds Python objects"):
+        Run.load(path)
+
+
+def test_damaged_files_are_refused_or_equal(tmp_path, recorded):
+    whole = recorded.read_bytes()
+    good, rng, path = Run.load(recorded), np.random.default_rng(3), tmp_path / "bad.npz"
+    for _ in range(400):
+        spoilt = bytearray(whole)
+        for at in rng.integers(0, len(whole), rng.integers(1, 4)):
+            spoilt[at] ^= rng.integers(1, 256)
+        path.write_bytes(spoilt[: rng.integers(len(spoilt))] if rng.random() < 0.3 else spoilt)
+        try:
+            assert Run.load(path) == good
+        except ConfigError as error:
+            assert "\n" not in str(error)
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, recorded, monkeypatch):
+    before = recorded.read_bytes()
+
+    def full(*given, **named):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(OSError, match="No space left") as error:
+        Run.load(recorded).save(recorded)
+    assert error.value.filename == str(recorded) and recorded.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [recorded.name]
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    make_run().save(tmp_path / "saved.npz")
+    return tmp_path / "saved.npz"

@@ -71,7 +71,9 @@ def test_mp4_without_ffmpeg_is_said(tmp_path, monkeypatch):
 def test_mp4_frames_go_through_ffmpeg(tmp_path, monkeypatch):
     """A stand-in for ffmpeg that keeps what it is fed."""
     fake = tmp_path / "ffmpeg"
-    fake.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\ncat > {tmp_path}/frames\n')
+    fake.write_text(
+        f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\ncat > {tmp_path}/frames\nfor last; do :; done\necho film > "$last"\n'
+    )
     fake.chmod(0o755)
     monkeypatch.setattr(shutil, "which", lambda name: str(fake))
     run = make_run(2, 2, cycles=64, bins=4, activity=True)
@@ -80,7 +82,7 @@ def test_mp4_frames_go_through_ffmpeg(tmp_path, monkeypatch):
     width, height = map(int, words[words.index("-s") + 1].split("x"))
     assert width % 2 == height % 2 == 0
     assert (tmp_path / "frames").stat().st_size == 4 * width * height * 3
-    assert words[-1] == str(tmp_path / "run.mp4")
+    assert words[-1].endswith(".mp4") and (tmp_path / "run.mp4").read_text() == "film\n"
 
 
 def test_a_failing_ffmpeg_is_said(tmp_path, monkeypatch):

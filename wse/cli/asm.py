@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from .. import files
 from ..errors import AsmError, ConfigError
 from ..machine import isa
 from ..program import assembler
@@ -40,9 +41,9 @@ def command(file: Path, out: Path | None, symbols: tuple[tuple[str, int], ...], 
         raise AsmError(f"{file}: {error}", error.line) from None
     hexed = [f"{word:016x}" for word in done.words.tolist()]
     if out is not None and out.suffix == ".bin":
-        out.write_bytes(done.words.astype("<u8").tobytes())
+        files.write_bytes(out, done.words.astype("<u8").tobytes())
     elif out is not None:
-        out.write_text("".join(f"{word}\n" for word in hexed))
+        files.write_text(out, "".join(f"{word}\n" for word in hexed))
     if as_json or out is None:
         document = {"words": [f"0x{word}" for word in hexed], "labels": done.labels, "lines": done.lines}
         show(document, [Lines(hexed)], as_json)

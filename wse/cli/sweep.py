@@ -99,9 +99,15 @@ def command(
     if picture is not None:
         validation.check(picture)
     bar = Bar()
+    interrupt: KeyboardInterrupt | None = None
     try:
         with cluster(workers, scheduler) as client:
             outcome = sweep.run(loaded, directory, execute, client, bar, again)
+    except KeyboardInterrupt as caught:
+        if not hasattr(caught, "outcome"):  # no point was begun
+            caught.add_note(f"the same command continues with the points that {directory} does not hold")
+            raise
+        outcome, interrupt = caught.outcome, caught
     finally:
         bar.clear()
     sweep.write(outcome.rows, directory / sweep.TABLE)
@@ -110,8 +116,11 @@ def command(
         figure.save(draw(shown, f"wse {' '.join(loaded.command)}"), picture)
     made = document(outcome, directory, picture if shown is not None else None)
     show(made, VIEW, as_json, shown=shown)
-    if outcome.ended == "interrupted":
-        return 130
+    if interrupt is not None:
+        interrupt.add_note(
+            f"{len(outcome.rows)} of {outcome.total} points are in {directory}; the same command continues"
+        )
+        raise interrupt
     return 1 if outcome.failed else 0
 
 
@@ -168,5 +177,4 @@ VIEW = [
             ("picture", "{plot}"),
         ]
     ),
-    Lines([lambda d: "interrupted: the same command goes on from here" if d["ended"] == "interrupted" else None]),
 ]

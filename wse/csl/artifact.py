@@ -17,6 +17,8 @@ same in all classes.
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _engine
+from .. import _engine, files, npz
 from ..errors import ConfigError, RouteError
 from ..fabric.fabric import Fabric
 from ..machine.digest import check_digest, tables_digest
@@ -222,9 +224,11 @@ class Artifact:
             arrays[f"route{color}"] = plane
         for i, values in enumerate(self.per_pe):
             arrays[f"per_pe{i}"] = values.values
-        with open(path / "out.npz", "wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        (path / "out.json").write_text(json.dumps(self._document(), indent=1) + "\n")
+        packed = io.BytesIO()
+        np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
+        document = self._document() | {"arrays": hashlib.sha256(packed.getvalue()).hexdigest()}
+        files.write_bytes(path / "out.npz", packed.getvalue())
+        files.write_text(path / "out.json", json.dumps(document, indent=1) + "\n")
 
     def _document(self) -> dict[str, Any]:
         return {
@@ -254,14 +258,22 @@ class Artifact:
         instructions or machine figures."""
         path = Path(directory)
         try:
-            document = json.loads((path / "out.json").read_text())
-            with np.load(path / "out.npz", allow_pickle=False) as file:
-                arrays = dict(file)
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{directory} holds no compiled program ({error}): compile it with cslc -o") from None
-        if document.get("format") != FORMAT:
-            raise ConfigError(f"{path / 'out.json'} was written by another version: compile the program again")
-        check_digest(document.get("tables"), str(path / "out.json"), "compile the program again (cslc -o)")
+            document = json.loads((path / "out.json").read_bytes())
+            packed = (path / "out.npz").read_bytes()
+            if not isinstance(document, dict) or document.get("format") != FORMAT:
+                raise ConfigError(f"{path / 'out.json'} was written by another version: compile the program again")
+            check_digest(document.get("tables"), str(path / "out.json"), "compile the program again (cslc -o)")
+            if document.get("arrays") != hashlib.sha256(packed).hexdigest():
+                raise ValueError("out.npz is not of the same compilation as out.json, or damaged")
+            with npz.Archive(io.BytesIO(packed)) as archive:
+                arrays = {name: archive.read(name) for name in archive.entries}
+            return cls._from_document(document, arrays)
+        except (OSError, *npz.UNREADABLE) as error:
+            why = f"{type(error).__name__}: {error}" if isinstance(error, LookupError) else str(error)
+            raise ConfigError(f"{directory} holds no compiled program ({why}): compile it with cslc -o") from None
+
+    @classmethod
+    def _from_document(cls, document: dict[str, Any], arrays: dict[str, np.ndarray]) -> Artifact:
         return cls(
             params=document["params"],
             colors=document["colors"],

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import files
 from ..errors import ConfigError
 from ..fabric.fabric import Fabric
 from .artifact import Artifact, ClassImage
@@ -32,7 +33,8 @@ def save(fabric: Fabric, directory: str | Path) -> None:
     """Writes what a fabric that keeps a profile has counted, beside the program it runs."""
     profile = fabric.profile()
     arrays = {f"class{index}": counts for index, counts in enumerate(profile.values())}
-    np.savez_compressed(Path(directory) / FILE, **arrays)  # type: ignore[arg-type]
+    with files.replacing(Path(directory) / FILE) as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 @dataclass

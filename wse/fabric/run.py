@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import _engine
+from .. import _engine, files, npz
 from ..errors import ConfigError
 from ..machine.digest import check_digest, tables_digest
 
@@ -133,32 +131,31 @@ class Run:
         header = json.dumps({"format": FORMAT, "tables": tables_digest()} | plain, sort_keys=True).encode()
         arrays = {name: getattr(self, name) for name in _ARRAYS if getattr(self, name) is not None}
         arrays |= {_COUNTER + name: plane for name, plane in self.counters.items()}
-        np.savez_compressed(path, run=np.frombuffer(header, np.uint8), **arrays)
+        path = str(path) if str(path).endswith(".npz") else f"{path}.npz"
+        with files.replacing(path, durable=True) as file:
+            np.savez_compressed(file, run=np.frombuffer(header, np.uint8), **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
         """Reads what save wrote; ConfigError if the file is not that, or was recorded with other tables of
         instructions or machine figures."""
         try:
-            with open(path, "rb") as raw:
-                file = np.load(raw, allow_pickle=False)
-                if not isinstance(file, np.lib.npyio.NpzFile):
-                    raise _Bad("it is one array")
-                with file:
-                    return cls._from_arrays({name: file[name] for name in file.files}, str(path))
+            with npz.Archive(path) as archive:
+                return cls._from_archive(archive, str(path))
         except OSError as error:
             if error.strerror:
                 raise ConfigError(f"run file {path}: {error.strerror}") from None
             raise ConfigError(f"{path} is no run file: {error}") from None
-        except (*_UNREADABLE, _Bad) as error:
+        except npz.UNREADABLE as error:
             raise ConfigError(f"{path} is no run file: {str(error) or type(error).__name__}") from None
 
     @classmethod
-    def _from_arrays(cls, arrays: dict[str, np.ndarray], path: str) -> Run:
+    def _from_archive(cls, archive: npz.Archive, path: str) -> Run:
+        arrays = dict(archive.entries)  # headers, until all are known to be right
         header = arrays.pop("run", None)
-        if header is None or header.dtype != np.uint8:
+        if header is None or header.dtype != np.uint8 or header.nbytes > _HEADER_LIMIT:
             raise _Bad("it has no record of a run")
-        plain = json.loads(header.tobytes())
+        plain = json.loads(archive.read("run").tobytes())
         if not isinstance(plain, dict) or plain.pop("format", None) != FORMAT:
             raise _Bad(f"it is not of format {FORMAT}")
         check_digest(plain.pop("tables", None), f"run file {path}", "record the run again with --save")
@@ -169,10 +166,12 @@ class Run:
             raise _Bad(f"it has unknown fields: {', '.join(sorted(plain.keys() - _PLAIN.keys()))}")
         if plain["ended"] not in ENDED or min(plain["width"], plain["height"], plain["clock_hz"]) < 1:
             raise _Bad("its fields are out of range")
+        if min(plain["cycles"], plain["bin_cycles"], plain["events_dropped"], plain["wall_seconds"]) < 0:
+            raise _Bad("its fields are out of range")
         counters = {n.removeprefix(_COUNTER): arrays.pop(n) for n in list(arrays) if n.startswith(_COUNTER)}
         plane = (plain["height"], plain["width"])
         bins = arrays["series"].shape[:1] if "series" in arrays else ()
-        shapes = {
+        shapes: dict[str, tuple[Any, tuple[int, ...]]] = {
             "links": (np.uint64, (_engine.PORTS, *plane)),
             "blocked": (np.uint64, (_engine.PORTS, *plane)),
             "colors": (np.uint64, (_engine.COLORS, _engine.PORTS, 2)),
@@ -180,11 +179,9 @@ class Run:
             "activity": (np.uint64, (*bins, *plane)),
             "events": (EVENT, arrays["events"].shape[:1] if "events" in arrays else ()),
         }
-        for name, before in _WAS.items():  # counts of files written before they were widened
-            if name in arrays and arrays[name].dtype == before:
-                arrays[name] = arrays[name].astype(np.uint64)
         for name, array in arrays.items():
-            if name not in shapes or array.dtype != shapes[name][0] or array.shape != shapes[name][1]:
+            types: tuple[Any, ...] = (shapes[name][0], _WAS.get(name, shapes[name][0])) if name in shapes else ()
+            if array.dtype not in types or array.shape != shapes[name][1]:
                 raise _Bad(f"its array {name} is unknown or of wrong shape")
         if missing := {"links", "blocked", "colors", "series"} - arrays.keys() or set(COUNTERS) - counters.keys():
             raise _Bad(f"it has no {', '.join(sorted(missing))}")
@@ -193,13 +190,17 @@ class Run:
                 raise _Bad(f"its counter {name} is of wrong shape")
         if not all(isinstance(count, int) for count in plain["opcodes"].values()):
             raise _Bad("its opcodes are wrong")
-        known: dict[str, Any] = plain | arrays
-        return cls(**known, counters=counters)
+        known: dict[str, Any] = plain | {
+            name: archive.read(name).astype(shapes[name][0], copy=False) for name in arrays
+        }
+        return cls(**known, counters={name: archive.read(_COUNTER + name) for name in counters})
 
 
 _ARRAYS = ("links", "blocked", "colors", "series", "activity", "events")
+# Types in files that were written before these counts were widened.
 _WAS = {"links": np.uint32, "blocked": np.uint32, "activity": np.uint16}
 _COUNTER = "counter_"
+_HEADER_LIMIT = 1 << 26  # bytes
 _PLAIN: dict[str, Any] = {
     "machine": str,
     "profile": str,
@@ -216,12 +217,8 @@ _PLAIN: dict[str, Any] = {
 }
 
 
-class _Bad(Exception):
+class _Bad(ValueError):
     """A file that opens, but holds no run."""
-
-
-# What NumPy, zipfile and json raise at bytes that are not theirs.
-_UNREADABLE = (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
 
 def _equal(a: Any, b: Any) -> bool:

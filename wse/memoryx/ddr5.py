@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil
 
-import numba
 import numpy as np
 
 from ..errors import ConfigError
+from .jit import compiled
 
 BURST = 64  # bytes: 16 beats of 32 bits
 SUBCHANNELS = 2
@@ -214,7 +214,7 @@ _NAMES = (
 _LONG_AGO = -(1 << 40)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _serve(blocks, writes, timings, ranks, page, window, batch, hashed):
     """Clocks until all data have passed, activates, turns of the bus."""
     BL, CL, CWL, RCD, RP, RAS, WR, RTP, CCD_S, CCD_L, CCD_L_WR, RRD_S, RRD_L, FAW = timings[:14]
@@ -324,7 +324,7 @@ def _serve(blocks, writes, timings, ranks, page, window, batch, hashed):
     return end, activates, turns
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _place(block, ranks, page, hashed):
     """(bank group, bank, rank, row): consecutive blocks go to the bank groups in turn, then through their rows."""
     group = block % GROUPS

@@ -15,10 +15,10 @@ from functools import cache
 from typing import Any, ClassVar, NamedTuple
 from zlib import crc32
 
-import numba
 import numpy as np
 
 from ..errors import ConfigError
+from .jit import compiled
 from .rounding import U32, U64, fields, narrow, noise
 
 F32 = np.float32
@@ -146,14 +146,14 @@ class AdamW(Optimizer):
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adamw": AdamW}
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _narrow_all(words, copy, mantissa, bias, stochastic, draw, base):
     for i in range(copy.size):
         random = noise(draw, base + U64(i)) if stochastic else U32(0)
         copy[i] = narrow(words[i], mantissa, bias, stochastic, random)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _sgd(weight, gradient, speed, copy, scale, rate, momentum, decay, mantissa, bias, stochastic, draw, base):
     for at in range(0, weight.size, CACHED):
         end = min(at + CACHED, weight.size)
@@ -164,7 +164,7 @@ def _sgd(weight, gradient, speed, copy, scale, rate, momentum, decay, mantissa, 
         _narrow_all(weight[at:end].view(U32), copy[at:end], mantissa, bias, stochastic, draw, base + U64(at))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _adamw(
     weight,
     gradient,
@@ -199,7 +199,7 @@ def _adamw(
 _LOOPS: dict[type[Optimizer], Any] = {SGD: _sgd, AdamW: _adamw}
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _squares(values):
     total = 0.0
     for i in range(values.size):

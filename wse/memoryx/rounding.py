@@ -5,11 +5,11 @@ machine/numerics.py defines the formats; this is the same rounding, compiled, wi
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from ..errors import ConfigError
 from ..machine.numerics import FORMATS
+from .jit import compiled
 
 U32, U64 = np.uint32, np.uint64
 INFINITY = 0x7F800000  # float32
@@ -22,7 +22,7 @@ def fields(fmt: str) -> tuple[int, int]:
     return FORMATS[fmt].mantissa, FORMATS[fmt].bias
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(nogil=True, inline="always")
 def noise(seed, index):
     """32 random bits that depend on seed and index (uint64) alone: the finaliser of SplitMix64."""
     z = (seed + index * U64(0x9E3779B97F4A7C15)) & U64(0xFFFFFFFFFFFFFFFF)
@@ -31,7 +31,7 @@ def noise(seed, index):
     return U32((z ^ (z >> U64(31))) >> U64(32))
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(nogil=True, inline="always")
 def narrow(word, mantissa, bias, stochastic, random):
     """The 16 bits nearest to the float32 whose bits are `word`, ties to even; stochastic: one of its two neighbours,
     the nearer the likelier, by the uint32 `random`.  NaN becomes the format's NaN; what is too large, infinity."""
@@ -63,7 +63,7 @@ def narrow(word, mantissa, bias, stochastic, random):
     return np.uint16(sign | min(number, np.int64(infinity)))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _round_all(words, out, mantissa, bias, stochastic, seed, base):
     for i in range(words.size):
         random = noise(seed, base + U64(i)) if stochastic else U32(0)

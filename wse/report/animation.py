@@ -9,6 +9,7 @@ import subprocess
 
 import numpy as np
 
+from .. import files
 from ..errors import ConfigError
 from . import figure as base
 from . import text, timeline
@@ -157,7 +158,10 @@ def write_gif(frames, path):
         images.append(image)
     durations = [MILLISECONDS] * (len(images) - 1) + [1200]
     try:
-        images[0].save(path, "GIF", save_all=True, append_images=images[1:], duration=durations, loop=0, optimize=False)
+        with files.replacing(path) as file:
+            images[0].save(
+                *(file, "GIF"), save_all=True, append_images=images[1:], duration=durations, loop=0, optimize=False
+            )
     except OSError as error:
         raise ConfigError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
 
@@ -171,10 +175,14 @@ def write_mp4(frames, path):
         )
     height, width = (side // 2 * 2 for side in frames[0].shape)  # the encoder wants even sides
     command = [ffmpeg, "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"]
-    command += ["-r", f"{1000 / MILLISECONDS:.3f}", "-i", "-", "-pix_fmt", "yuv420p", str(path)]
+    command += ["-r", f"{1000 / MILLISECONDS:.3f}", "-i", "-", "-pix_fmt", "yuv420p"]
     colors = palette()
     data = b"".join(colors[frame[:height, :width]].tobytes() for frame in frames)
-    done = subprocess.run(command, input=data, capture_output=True, check=False)
-    if done.returncode:
-        words = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
-        raise ConfigError(f"cannot write {str(path)!r}: ffmpeg failed: {words[-1]}")
+    try:
+        with files.replacing_path(path) as fresh:
+            done = subprocess.run([*command, str(fresh)], input=data, capture_output=True, check=False)
+            if done.returncode:
+                words = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+                raise ConfigError(f"cannot write {str(path)!r}: ffmpeg failed: {words[-1]}")
+    except OSError as error:
+        raise ConfigError(f"cannot write {str(path)!r}: {error.strerror or error}") from None

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
+from .. import files
 from ..errors import ConfigError
 from . import text
 
@@ -58,8 +59,8 @@ def save(figure, path):
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(ending)
     try:
         # The salt makes ids in SVG files the same every time, so that equal runs give equal files.
-        with matplotlib.rc_context({"svg.hashsalt": "wse"}):
-            figure.savefig(path, format=ending[1:], metadata=metadata)
+        with matplotlib.rc_context({"svg.hashsalt": "wse"}), files.replacing(path) as file:
+            figure.savefig(file, format=ending[1:], metadata=metadata)
     except OSError as error:
         raise ConfigError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
 

@@ -8,6 +8,7 @@ from importlib import import_module
 
 import matplotlib
 
+from .. import files
 from ..errors import ConfigError
 from . import text
 
@@ -46,7 +47,7 @@ def write(run, path, kinds=None):
     body = "\n".join(parts)
     page = f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(text.title(run))}</title>'
     try:
-        path.write_text(f"{page}<style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n", encoding="utf-8")
+        files.write_text(path, f"{page}<style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n")
     except OSError as error:
         raise ConfigError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
 

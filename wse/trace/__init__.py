@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .. import files
 from ..errors import ConfigError
 from ..fabric.run import Run
 from . import chrome, events, perfetto
@@ -29,10 +30,10 @@ def write(run: Run, path: str | Path) -> Path:
         if path.suffix == ".npz":
             run.save(path)
         elif path.suffix == ".pftrace":
-            with open(path, "wb") as file:
+            with files.replacing(path) as file:
                 file.writelines(perfetto.packets(run))
         else:
-            with open(path, "w", encoding="utf-8") as file:
+            with files.replacing(path, "w", encoding="utf-8") as file:
                 file.writelines(chrome.lines(run) if path.suffix == ".json" else events.lines(run))
     except OSError as error:
         raise ConfigError(f"cannot write {str(path)!r}: {error.strerror or error}") from None

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from .. import files
 from ..errors import ConfigError
 from .perfetto import (
     CLEARED,
@@ -65,9 +66,9 @@ def write(spans: Iterable[Span], path: str | Path, title: str = "wse") -> Path:
     path = check(path)
     if path.suffix == ".json":
         events = {"displayTimeUnit": "ns", "traceEvents": list(_entries(list(spans), title))}
-        path.write_text(json.dumps(events))
+        files.write_text(path, json.dumps(events))
     else:
-        path.write_bytes(b"".join(_packets(list(spans), title)))
+        files.write_bytes(path, b"".join(_packets(list(spans), title)))
     return path
 
 
