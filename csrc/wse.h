@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 enum { WSE_N, WSE_E, WSE_S, WSE_W, WSE_RAMP, WSE_PORTS };
-enum { WSE_COLORS = 24, WSE_QUEUES = 8, WSE_TASKS = 64, WSE_REGISTERS = 32, WSE_SRAM = 49152 };
+enum { WSE_COLORS = 24, WSE_QUEUES = 8, WSE_TASKS = 64, WSE_REGISTERS = 32, WSE_SRAM = 49152, WSE_MAX_THREADS = 64 };
 
 typedef enum { WSE_FP16_IEEE, WSE_FP16_BF16, WSE_FP16_CB16 } wse_fp16;
 
@@ -66,7 +66,7 @@ typedef struct {
 typedef struct {
   int32_t width, height;
   int32_t fp16;    /* wse_fp16 of the program */
-  int32_t threads; /* host threads; results do not depend on it */
+  int32_t threads; /* host threads, 1 to WSE_MAX_THREADS; at most one a processor runs; results do not depend on it */
   int64_t params[WSE_PARAM_COUNT];
   uint64_t trace_capacity; /* events kept; 0: no trace */
   int32_t bins;            /* bins of the activity series; 0: none */

@@ -10,6 +10,7 @@ QUEUES: int
 TASKS: int
 REGISTERS: int
 SRAM: int
+MAX_THREADS: int
 N: int
 E: int
 S: int

@@ -21,7 +21,7 @@ static bool figures_fit(const wse_desc *d) {
 }
 
 wse_fabric *wse_new(const wse_desc *d) {
-  if (d->width < 1 || d->height < 1 || (int64_t)d->width * d->height > INT32_MAX / 8 || d->fp16 < 0 || d->fp16 > WSE_FP16_CB16 ||
+  if (d->width < 1 || d->height < 1 || d->threads < 1 || d->threads > WSE_MAX_THREADS || (int64_t)d->width * d->height > INT32_MAX / 8 || d->fp16 < 0 || d->fp16 > WSE_FP16_CB16 ||
       d->bins < 0 || d->bins > 65536 || d->tile < 0 || d->tile > NEAR || !figures_fit(d))
     return NULL;
   wse_fabric *f = calloc(1, sizeof *f);
@@ -31,7 +31,7 @@ wse_fabric *wse_new(const wse_desc *d) {
   f->pes = (uint32_t)d->width * (uint32_t)d->height;
   f->fp16 = d->fp16;
   f->tile = d->tile;
-  f->threads = d->threads < 1 ? 1 : d->threads > MAX_BANDS ? MAX_BANDS : d->threads;
+  f->threads = d->threads;
   memcpy(f->params, d->params, sizeof f->params);
   f->trace_capacity = d->trace_capacity;
   f->bins = d->bins;

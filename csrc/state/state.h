@@ -27,7 +27,7 @@ enum {
   WHEEL = 1024,  /* slots of the wheel */
   THREADS = 9,   /* operations a CE can have under way: microthreads 0..7, and the main thread's */
   MAIN = 8,
-  MAX_BANDS = 64,
+  MAX_BANDS = WSE_MAX_THREADS,
   CLOCK_UNIT = 1 << 22, /* cycles; see clocks.c */
 };
 #define NEVER UINT64_MAX

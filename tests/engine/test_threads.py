@@ -1,6 +1,9 @@
 """One thread or many, with special instructions or without: the same machine."""
 
 import contextlib
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from engine.grids import Grid, N
 from engine.programs import RandomProgram
 from engine.scenes import scenes
 from harness import ARCHS
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import wse
@@ -121,6 +124,8 @@ def test_random_programs(seed, column, threads, tile, portable):
 
 
 @settings(max_examples=40)
+@example(124564, "wse2", 1)
+@example(124564, "wse3", 1)
 @given(st.integers(0, 1 << 32), st.sampled_from(ARCHS), st.integers(1, 300))
 def test_random_programs_piece_by_piece(seed, arch, piece):
     program = RandomProgram(seed, Machine(arch))
@@ -130,3 +135,44 @@ def test_random_programs_piece_by_piece(seed, arch, piece):
         while fabric.cycle < 19 * piece and fabric.run(max_cycles=piece, on_deadlock="return").ended == "limit":
             pass
     same_unless_fault(whole, observed(fabric, streams, max_cycles=20 * piece - fabric.cycle))
+
+
+def test_more_threads_than_there_can_be():
+    with pytest.raises(wse.ConfigError, match="threads is at most 64, not 100000: a run uses no more of them than"):
+        Grid(3, 3, Machine("wse3"), 1).fabric(threads=100_000)
+    expect_same(
+        observed(*Grid(2, 200, Machine("wse3"), 1).fabric()),
+        observed(*Grid(2, 200, Machine("wse3"), 1).fabric(threads=64)),
+    )
+
+
+WITHOUT_THREADS = """
+import resource, threading
+import wse
+from engine.grids import Grid
+
+fabric, _ = Grid(3, 30, wse.Machine("wse3"), 1).fabric(threads=4)
+alone, _ = Grid(3, 30, wse.Machine("wse3"), 1).fabric()
+expected = alone.run()
+size = 1024 * int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1])
+resource.setrlimit(resource.RLIMIT_AS, (size + (1 << 20), -1))  # no room for the stack of a thread
+try:
+    threading.Thread(target=print).start()
+except RuntimeError:
+    print("no thread")
+assert fabric.run().same(expected)
+print("the same")
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit of address space is Linux's")
+def test_a_run_without_the_threads_it_would_take():
+    """Where the host gives no thread, the caller's does all."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_THREADS],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+    assert done.stdout == "no thread\nthe same\n", done.stderr

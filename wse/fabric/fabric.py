@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -38,7 +39,8 @@ _ENGINE_EVENT = np.dtype(
 class Fabric:
     """A program, checked, loaded and ready to run.
 
-    threads: host threads; results do not depend on it.  trace: events kept (0: none).  bins: of the time series.
+    threads: host threads, at most 64, of which a run uses no more than the computer has processors; results do not
+    depend on it.  trace: events kept (0: none).  bins: of the time series.
     activity: also keep busy slots per PE and bin (bins x PEs x 8 bytes).  portable: without instructions that only some
     processors have; tile: cycles a row of PEs is stepped before the next, 1 to 8, or 0 for what suits the fabric;
     results do not depend on either.  reference: without any fast path, every PE in every cycle: slow, to compare with.
@@ -62,6 +64,11 @@ class Fabric:
                 raise ConfigError(f"{name} is an integer of at least {least}, not {value!r}")
             if value >= 1 << 31:
                 raise ConfigError(f"{name} is at most {(1 << 31) - 1}, not {value}")
+        if threads > _engine.MAX_THREADS:
+            raise ConfigError(
+                f"threads is at most {_engine.MAX_THREADS}, not {threads}: "
+                f"a run uses no more of them than this computer has processors, {os.cpu_count()}"
+            )
         if not isinstance(reference, bool):
             raise ConfigError(f"reference is True or False, not {reference!r}")
         image = program.image() if isinstance(program, Program) else program
