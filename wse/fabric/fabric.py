@@ -94,9 +94,7 @@ class Fabric:
                 reference=reference,
             )
         except MemoryError as error:
-            changed = ", ".join(f"{name}={value}" for name, value in self.machine.overrides)
-            figures = f", or figures that the engine can hold, unlike {changed}" if changed else ""
-            raise ConfigError(f"{error}; use fewer PEs, bins or events{figures}") from None
+            raise ConfigError(f"{error}; use fewer PEs, bins or events") from None
         self._load()
 
     def _load(self) -> None:

@@ -1,7 +1,7 @@
 """The machine's numbers in NumPy: the 16-bit float formats, and a twin of every instruction that has a value.
 
-The twin is the test oracle of csrc/numeric/op_vector.h and op_scalar.h and shares no method with them: values are
-float64, what a sum loses is carried along, and one function rounds to any format with that remainder in hand.
+The twin is the test oracle of csrc/numeric/op_vector.h and op_scalar.h and shares no method with them.  Values are
+float64; a sum is kept with its rounding error, and one function rounds the pair to any format, once.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def _grain(values: NDArray[np.float32]) -> int:
 
 
 def _sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    """The float64 sum and exactly what it lacks (Knuth)."""
+    """The float64 sum and its exact rounding error (Knuth's two-sum)."""
     total = a + b
     used = total - a
     rest = (a - (total - used)) + (b - used)
@@ -227,7 +227,7 @@ def has_value(name: str) -> bool:
     return name in _VALUES
 
 
-# Patterns are int64 below; what is negative or too long is cut to its width at the latest by `element`.
+# Bit patterns are int64 below.  `element` cuts results that are negative or too wide to 32 bits.
 
 Value = Callable[[Format, Integers, Integers, Integers], Any]
 
