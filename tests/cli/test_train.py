@@ -1,4 +1,4 @@
-"""`wse train` with PyTorch in the fabric's place: options, output, checkpoints, files.  The fabric's own: tests/mapping."""
+"""`wse train` with PyTorch in the fabric's place: options, output, checkpoints, files.  The fabric's own: tests/execute."""
 
 import json
 

@@ -1,4 +1,7 @@
-"""Nothing can move and work is left: the engine stops by itself and says who waits, and what for."""
+"""Nothing can move and work is left: the engine stops by itself and says who waits, and what for.
+
+Covers: csrc/fabric/waits.c
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""Host colors: every router's side leads to the host; and what PEs say to it."""
+"""Host colors: every router's side leads to the host; and what PEs say to it.
+
+Covers: csrc/fabric/host.c
+"""
 
 import numpy as np
 import pytest

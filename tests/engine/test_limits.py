@@ -1,4 +1,7 @@
-"""A run in pieces is the run in one; a limit is kept to the cycle."""
+"""A run in pieces is the run in one; a limit is kept to the cycle.
+
+Covers: csrc/fabric/build.c
+"""
 
 import pytest
 from engine.grids import Grid

@@ -1,4 +1,7 @@
-"""What is counted: every cycle of a PE once, and every sum the same whichever way it is taken."""
+"""What is counted: every cycle of a PE once, and every sum the same whichever way it is taken.
+
+Covers: csrc/fabric/measure.c, csrc/observe/account.c
+"""
 
 import numpy as np
 import pytest

@@ -1,6 +1,8 @@
 """Microthreads: asynchronous operations, and how they share the slots of a compute element with each other and the task.
 
 Elements are seen when they leave the fabric: an element that runs in cycle t leaves its router in t + ramp_out_cycles.
+
+Covers: csrc/pe/issue.c
 """
 
 import pytest

@@ -1,4 +1,7 @@
-"""Queues between a compute element and its router: depths, backpressure, order, binding."""
+"""Queues between a compute element and its router: depths, backpressure, order, binding.
+
+Covers: csrc/pe/ramp.c
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,8 @@
-"""The router against a slow model of it on random fabrics, and case by case."""
+"""The router against a slow model of it on random fabrics, and case by case.
+
+Covers: csrc/router/router.c, csrc/router/router_avx2.c, csrc/router/router_avx512.c, csrc/router/buffer.c,
+    csrc/router/switch.c
+"""
 
 from fractions import Fraction
 

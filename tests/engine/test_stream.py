@@ -1,4 +1,7 @@
-"""Streams of segments: a link that delivers in its own time, and an edge with room for a few wavelets."""
+"""Streams of segments: a link that delivers in its own time, and an edge with room for a few wavelets.
+
+Covers: csrc/router/stream.c
+"""
 
 import numpy as np
 import pytest

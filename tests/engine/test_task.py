@@ -1,4 +1,7 @@
-"""Tasks: which one runs, and when."""
+"""Tasks: which one runs, and when.
+
+Covers: csrc/pe/task.c, csrc/pe/ce.c
+"""
 
 import pytest
 from engine.router_model import ADVANCE, control_word

@@ -1,4 +1,7 @@
-"""One thread or many, with special instructions or without: the same machine."""
+"""One thread or many, with special instructions or without: the same machine.
+
+Covers: csrc/fabric/run.c
+"""
 
 import contextlib
 import os

@@ -1,4 +1,7 @@
-"""The event trace: complete, in order, and its first part when the buffer is small, whatever the threads."""
+"""The event trace: complete, in order, and its first part when the buffer is small, whatever the threads.
+
+Covers: csrc/observe/trace.c
+"""
 
 import numpy as np
 import pytest

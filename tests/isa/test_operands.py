@@ -2,6 +2,8 @@
 
 The memory of a PE is small here, so that operands overlap often: elements are done in order, and each sees what those before
 it have written.
+
+Covers: csrc/pe/operand.c, csrc/pe/system.c
 """
 
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,7 @@
-"""The engine's value of every instruction against the cases, the NumPy twin, exact fractions, numpy and ml_dtypes."""
+"""The engine's value of every instruction against the cases, the NumPy twin, exact fractions, numpy and ml_dtypes.
+
+Covers: csrc/pe/scalar.c, csrc/pe/vector.c, csrc/numeric/element.c, csrc/fast/span.c
+"""
 
 from fractions import Fraction
 from itertools import product

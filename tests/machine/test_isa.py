@@ -1,4 +1,7 @@
-"""wse.machine.isa: the table, words, the reference."""
+"""wse.machine.isa: the table, words, the reference.
+
+Covers: csrc/tables/isa.c
+"""
 
 import re
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""wse/machine/numerics.py: conversion of arrays, and the fused multiply-add of the reference models."""
+"""wse/machine/numerics.py: conversion of arrays, and the fused multiply-add of the reference models.
+
+Covers: csrc/numeric/convert.c
+"""
 
 import numpy as np
 import pytest

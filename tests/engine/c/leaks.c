@@ -56,7 +56,6 @@ static void streams(int arch, int threads, uint64_t trace) {
       word(OP_done, 0, 0, 0),
   };
   load(fabric, code, 3);
-  CHECK(wse_profile(fabric) == WSE_OK);
   static uint64_t routes[WIDTH * HEIGHT];
   for (int i = 0; i < WIDTH * HEIGHT; i++)
     routes[i] = UINT64_C(1) << (WSE_ROUTE_RX + WSE_W) | UINT64_C(1) << (WSE_ROUTE_TX + WSE_E);
@@ -69,6 +68,7 @@ static void streams(int arch, int threads, uint64_t trace) {
     out[y] = wse_stream_out(fabric, WIDTH - 1, y, WSE_E, COLOR, WAVELETS, 1, 1 + y % 3);
     CHECK(in[y] >= 0 && out[y] >= 0);
   }
+  CHECK(wse_profile(fabric) == WSE_OK);
   volatile int stop = 0;
   CHECK(wse_run(fabric, 40, 40, &stop) == WSE_LIMIT);
   wse_wait waits[8];
