@@ -1,6 +1,6 @@
 """Checks a commit message: `area: imperative subject` of at most 72 characters, then an empty line.
 
-    python .ci/commit_subject.py FILE        FILE holds the message, as git passes it to the hook commit-msg
+python .ci/commit_subject.py FILE        FILE holds the message, as git passes it to the hook commit-msg
 """
 
 import re

@@ -11,6 +11,24 @@ import pytest
 from hypothesis import settings
 from outdated import reason
 
+# The selection of `make fast`: files and folders that look at every part of the engine and of the builder, in seconds.
+FAST = (
+    "engine/test_deadlock.py",
+    "engine/test_dsd.py",
+    "engine/test_fifo.py",
+    "engine/test_queue.py",
+    "engine/test_task.py",
+    "kernels/test_axpy.py",
+    "machine/test_isa.py",
+    "machine/test_parameters.py",
+    "models/test_config.py",
+    "program/",
+    "fabric/",
+    "csl/test_diagnostics.py",
+    "test_layers.py",
+    "test_mirror.py",
+)
+
 pytest.register_assert_rewrite("says")
 settings.register_profile("wse", deadline=None, print_blob=True)
 settings.register_profile("ci", settings.get_profile("wse"), derandomize=True)  # the same examples every time
@@ -53,3 +71,10 @@ def pytest_configure(config):
         why = reason(Path(wse.__file__).parent, getattr(_engine, "SOURCES", ""))
         if why:
             pytest.exit(why, returncode=2)
+
+
+def pytest_collection_modifyitems(items):
+    tests = Path(__file__).resolve().parent
+    for item in items:
+        if item.path.is_relative_to(tests) and item.path.relative_to(tests).as_posix().startswith(FAST):
+            item.add_marker(pytest.mark.fast)
