@@ -166,6 +166,17 @@ def map_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     if returns:
         out = map_output(frame, args[-1], lowered.result)
         out_type = lowered.result.ir
+    walked = [*inputs, out]
+    if not any(isinstance(operand, ir.Dsd | ir.DsdVar | ir.FifoRef | ir.Dsr) for operand in walked):
+        raise CslError.at(node.span, "@map needs a descriptor among its operands: its length is the number of calls")
+    if not any(isinstance(operand, ir.Dsd | ir.DsdVar | ir.FifoRef | ir.Dsr) for operand in inputs):
+        known = isinstance(out, ir.Dsd) and out.kind in ("mem1d", "mem4d", "fabout") and out.length < ir.INFINITE
+        if not known and not (isinstance(out, ir.DsdVar) and out.kind in ("mem1d", "mem4d")):
+            raise CslError.at(
+                args[-1].span,
+                "@map without a descriptor among its inputs takes its number of calls from the destination: "
+                "a descriptor over memory, or a fabout_dsd with an extent that is known at compile time, was expected",
+            )
     if frame.lowered is not None:
         frame.lowered.calls.setdefault(lowered.name, node.span)
     frame.emit(ir.Map(lowered.name, inputs, types, out, out_type))

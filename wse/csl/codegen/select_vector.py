@@ -363,6 +363,8 @@ class VectorSelector:
                 scalars.append((operand, element))
             else:
                 walks.append((self.map_input(operand, type, taken), element))
+        if not walks and instr.out is not None:
+            walks.append(self.map_count(instr, taken))
         locked, self.locked = self.locked, self.locked | taken
         head, after, put = self.label(), self.label(), self.label()
         self.split(head)
@@ -403,6 +405,14 @@ class VectorSelector:
             return self.byte(operand.file, operand.number)
         self.held.clear()  # each input has a DSR of its own: its length is used up
         return self.bring(operand, "src1", taken, wide=BITS[type] == 32)
+
+    def map_count(self, instr: ir.Map, taken: set[tuple[str, int]]) -> tuple[int, Reg]:
+        """A walk that ends with the destination, where no input does: elements are read, and not used."""
+        out, type = instr.out, instr.out_type or "u32"
+        if isinstance(out, Dsd) and out.kind == "fabout":
+            out = Dsd("mem1d", Const("ptr", 0), out.length, 0, BITS[type] // 8)
+        assert isinstance(out, Dsd | DsdVar)
+        return self.map_input(out, type, taken), Reg(type, "element")
 
     def map_output(self, instr: ir.Map, taken: set[tuple[str, int]]):
         out = instr.out

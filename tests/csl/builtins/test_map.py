@@ -1,0 +1,51 @@
+"""@map whose inputs are no descriptors: the destination's length is the number of calls."""
+
+from __future__ import annotations
+
+import pytest
+
+from csl.running import compiled, read, run
+from wse.csl.syntax.errors import CslError
+
+PE = """
+export var out = @zeros([6]i16);
+export var grid = @zeros([2, 3]f32);
+export var after = @zeros([1]u16);
+var n: i16 = 0;
+var half: f32 = 0.5;
+fn next() i16 {{ n += 2; return n; }}
+fn add(x: f32) f32 {{ n += 1; return x + @as(f32, n); }}
+fn nothing(x: f32) void {{ n += 1; }}
+const middle = @get_dsd(mem1d_dsd, .{{ .tensor_access = |i|{{3}} -> out[i + 1] }});
+const all = @get_dsd(mem4d_dsd, .{{ .tensor_access = |i, j|{{2, 3}} -> grid[i, j] }});
+var chosen = @get_dsd(mem1d_dsd, .{{ .tensor_access = |i|{{6}} -> out[i] }});
+fn main() void {{ {} after[0] = 77; }}
+comptime {{ @export_symbol(main); }}
+"""
+
+
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_a_destination_alone(arch, tmp_path):
+    loaded = run(tmp_path, PE.format("@map(next, middle); @map(add, half, all);"), arch=arch)
+    assert read(loaded, "out").tolist() == [0, 2, 4, 6, 0, 0]
+    assert read(loaded, "grid").tolist() == [7.5, 8.5, 9.5, 10.5, 11.5, 12.5]
+    assert read(loaded, "after")[0] == 77
+
+
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_a_destination_whose_length_is_set_at_run_time(arch, tmp_path):
+    text = "chosen = @set_dsd_length(chosen, @as(u16, n + 2)); @map(next, chosen);"
+    loaded = run(tmp_path, PE.format(text), arch=arch)
+    assert read(loaded, "out").tolist() == [2, 4, 0, 0, 0, 0] and read(loaded, "after")[0] == 77
+
+
+@pytest.mark.parametrize("text", ["@map(next, &n);", "@map(add, half, &half);", "@map(nothing, half);"])
+def test_no_descriptor_at_all_is_refused(text, tmp_path):
+    with pytest.raises(CslError, match="@map needs a descriptor among its operands"):
+        compiled(tmp_path, PE.format(text))
+
+
+def test_a_destination_without_a_length_is_refused(tmp_path):
+    text = "@map(next, @get_dsd(fabout_dsd, .{ .fabric_color = @get_color(1), .output_queue = @get_output_queue(2) }));"
+    with pytest.raises(CslError, match="takes its number of calls from the destination"):
+        compiled(tmp_path, PE.format(text))
