@@ -38,6 +38,7 @@ WEIGHT, GRADIENT, META = "weight", "gradient", "meta.json"
 _HEADER_LIMIT = 100_000_000  # bytes, as the format's own readers have it
 _META_LIMIT = 1 << 30  # bytes
 _GENERATION = "generation"  # key of meta.json: a checkpoint's; 0: none is complete yet
+_LEFT = re.compile(r"\.meta\.[0-9a-f]{8}\.part\.json")  # of a process that was killed while it replaced meta.json
 _NUMBERED = re.compile(r"([^\W\d]\w*)\.(\d+)\.safetensors")
 
 
@@ -212,6 +213,9 @@ class Store:
                     for name, number in _numbered(path):
                         if number != now:
                             name.unlink(missing_ok=True)
+                    for name in path.iterdir():
+                        if _LEFT.fullmatch(name.name):
+                            name.unlink(missing_ok=True)
 
     def copy(self, directory: Path | str | None) -> Store:
         """A new store with the same weights, slots and meta, as `create` makes it; gradients are zero."""
@@ -240,7 +244,7 @@ def check_path(path: Path | str) -> None:
         if (path / META).exists():
             if _GENERATION not in _read_meta(path):
                 raise ConfigError(f"{path} holds a store, not a checkpoint: choose another directory")
-        elif any(path.iterdir()):
+        elif any(_LEFT.fullmatch(entry.name) is None for entry in path.iterdir()):
             raise ConfigError(f"{path} exists and is no checkpoint: choose another directory")
     else:
         while not place.exists() and place != place.parent:
