@@ -1,4 +1,7 @@
-"""What is evaluated at compile time: every line is an assertion that holds, or an error that is told."""
+"""What is evaluated at compile time: every line is an assertion that holds, or an error that is told.
+
+Covers: wse/csl/sema/values.py, wse/csl/sema/frame.py, wse/csl/sema/calls.py, wse/csl/builtins/language.py
+"""
 
 import pytest
 

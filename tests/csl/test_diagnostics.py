@@ -1,4 +1,8 @@
-"""What the compiler says about programs that are wrong: the place and the sentence."""
+"""What the compiler says about programs that are wrong: the place and the sentence.
+
+Covers: wse/csl/syntax/errors.py, wse/csl/syntax/parser.py, wse/csl/syntax/expressions.py, wse/csl/syntax/ast.py,
+    wse/csl/sema/suggest.py, wse/csl/check.py, wse/csl/builtins/layout.py
+"""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""The texts of --emit, and the artifact on disk."""
+"""The texts of --emit, and the artifact on disk.
+
+Covers: wse/csl/artifact.py, wse/csl/ir/text.py
+"""
 
 import numpy as np
 import pytest

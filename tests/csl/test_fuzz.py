@@ -2,6 +2,8 @@
 
 Texts are made three ways: from any characters, from the words of the language in any order, and from the test programs with
 tokens dropped, doubled, swapped or replaced.
+
+Covers: wse/csl/syntax/lexer.py
 """
 
 import random

@@ -1,4 +1,7 @@
-"""Libraries that communicate: collectives, tallies; and those that deal with the router and the host."""
+"""Libraries that communicate: collectives, tallies; and those that deal with the router and the host.
+
+Covers: wse/csl/builtins/intrinsics.py, wse/sdk/debug.py
+"""
 
 import numpy as np
 import pytest

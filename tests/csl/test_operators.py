@@ -1,4 +1,7 @@
-"""Every operator and conversion, on every type, at compile time and at run time, against Python's own numbers."""
+"""Every operator and conversion, on every type, at compile time and at run time, against Python's own numbers.
+
+Covers: wse/csl/sema/arith.py, wse/csl/sema/exprs.py, wse/csl/sema/types.py
+"""
 
 import math
 

@@ -6,6 +6,10 @@
     // layout: name.csl            the layout beside it; without it one PE
 
 A program that must not compile has `// error: text` at the end of the line the error is at.
+
+Covers: wse/csl/sema/conditions.py, wse/csl/sema/lvalues.py, wse/csl/sema/stmts.py, wse/csl/sema/switches.py,
+    wse/csl/sema/loops.py, wse/csl/sema/unit.py, wse/csl/sema/memory.py, wse/csl/builtins/dsds.py,
+    wse/csl/builtins/tasks.py, wse/csl/builtins/options.py, wse/csl/codegen/link.py
 """
 
 import re

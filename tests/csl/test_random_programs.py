@@ -1,4 +1,8 @@
-"""Random programs of the IR: the generated code does what a plain reading of the IR says."""
+"""Random programs of the IR: the generated code does what a plain reading of the IR says.
+
+Covers: wse/csl/ir/ir.py, wse/csl/ir/optimize.py, wse/csl/ir/fold.py, wse/csl/ir/divide.py, wse/csl/ir/registers.py,
+    wse/csl/ir/value_numbering.py, wse/csl/codegen/registers.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Layouts of many PEs: loops evaluated with all rounds at once, code shared by PEs whose parameters differ in numbers."""
+"""Layouts of many PEs: loops evaluated with all rounds at once, code shared by PEs whose parameters differ in numbers.
+
+Covers: wse/csl/compile.py, wse/csl/sema/batch.py
+"""
 
 import time
 

@@ -1,4 +1,7 @@
-"""wse.program.program and wse.program.dsd: declarations, layout, and each check with its sentence."""
+"""wse.program.program and wse.program.dsd: declarations, layout, and each check with its sentence.
+
+Covers: wse/program/dsd.py, wse/program/pe_class.py, wse/program/symbol.py
+"""
 
 import struct
 

@@ -1,4 +1,7 @@
-"""What goes wrong while a compiled program runs is told with PE, function and line of its source."""
+"""What goes wrong while a compiled program runs is told with PE, function and line of its source.
+
+Covers: wse/sdk/compile.py
+"""
 
 from pathlib import Path
 

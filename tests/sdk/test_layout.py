@@ -1,4 +1,7 @@
-"""SdkLayout end to end: own regions, painted and connected, with streams; and what it refuses."""
+"""SdkLayout end to end: own regions, painted and connected, with streams; and what it refuses.
+
+Covers: wse/sdk/assembly.py, wse/sdk/geometry.py, wse/sdk/region.py
+"""
 
 from itertools import pairwise
 from pathlib import Path

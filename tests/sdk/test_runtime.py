@@ -1,4 +1,7 @@
-"""SdkRuntime on artifacts written by hand."""
+"""SdkRuntime on artifacts written by hand.
+
+Covers: wse/sdk/commands.py, wse/sdk/simlog.py, wse/sdk/utils.py
+"""
 
 import itertools
 import json

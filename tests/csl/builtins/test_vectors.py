@@ -1,4 +1,7 @@
-"""Vector operations, descriptors and @map from hand-built IR, run on the engine."""
+"""Vector operations, descriptors and @map from hand-built IR, run on the engine.
+
+Covers: wse/csl/codegen/select_vector.py, wse/csl/ir/descriptor.py
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""Code generation from hand-built IR, run on one PE."""
+"""Code generation from hand-built IR, run on one PE.
+
+Covers: wse/csl/codegen/mir.py, wse/csl/codegen/context.py, wse/csl/codegen/select_wide.py
+"""
 
 import numpy as np
 import pytest
