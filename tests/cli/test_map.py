@@ -38,6 +38,7 @@ def test_streaming_prints_tiles():
     "words, said",
     [
         (["1t"], "error: 1t does not fit"),
+        (["gpt2", "--grid", "100000x100000"], "error: a grid of wse3 is at most 762x1172 PEs, not 100000x100000"),
         (["gpt5"], "error: there is no model 'gpt5'"),
         (["gpt2", "--mode", "streaming", "--plot", "x.png"], "error: --plot draws floor plans"),
         (["gpt2", "--mode", "streaming", "--rate", "3"], "error: --rate is of --mode pipelined"),

@@ -52,7 +52,7 @@ COSTS = {
     type=types.Number(0, 1e12, above=True),
     help="Sequences per second to size regions for (pipelined).  [default: the highest]",
 )
-@common.option("--batch", type=types.COUNT, help="Sequences of a step (streaming).  [default: what memory holds]")
+@common.option("--batch", type=types.BATCH, help="Sequences of a step (streaming).  [default: what memory holds]")
 @common.option(
     "--costs",
     type=types.Choice(list(COSTS)),
@@ -88,7 +88,9 @@ def command(
         common.refuse("draws floor plans: in streaming mode a layer has the whole grid", "plot")
         common.refuse("is of --mode pipelined", "by", "rate", "costs")
         machine = common.model_machine(arch, settings, file, FIGURES, "wse map")
-        plan = streaming(transformer, grid or wafer(machine), operator_cycles, machine, sequence, batch)
+        plan = streaming(
+            transformer, check_grid(grid or wafer(machine), machine), operator_cycles, machine, sequence, batch
+        )
         show(plan.document(), STREAMING, as_json, plan=plan)
         return
     common.refuse("is of --mode streaming", "batch")
@@ -101,7 +103,7 @@ def command(
     machine = common.model_machine("wse2" if as_published else arch, settings, file, FIGURES, "wse map")
     made = graph(transformer)
     priced = compiler.calibrated() if costs == "compiler" else ExecutedCosts(machine.name)
-    grid = grid or (compiler.GRID if as_published else wafer(machine))
+    grid = check_grid(grid or (compiler.GRID if as_published else wafer(machine)), machine)
     placed = floorplan.plan(made, grid, machine, priced, sequence, by, rate)
     compared = None
     if as_published and by == "kernel" and sequence in (None, transformer.sequence):
@@ -109,6 +111,14 @@ def command(
     if plot is not None:
         draw(placed, plot)
     show(document(placed, machine.name, costs, compared, plot), PIPELINED, as_json, plan=placed)
+
+
+def check_grid(grid: tuple[int, int], machine: Machine) -> tuple[int, int]:
+    """The grid; UsageError if the machine has no such rectangle of PEs."""
+    width, height = wafer(machine)
+    if grid[0] > width or grid[1] > height:
+        raise click.UsageError(f"a grid of {machine.name} is at most {width}x{height} PEs, not {grid[0]}x{grid[1]}")
+    return grid
 
 
 def wafer(machine: Machine) -> tuple[int, int]:

@@ -51,8 +51,8 @@ COMPUTE_FIGURES = {"kernels": ("fabric_width", "peak_clock_hz"), "peak": ("peak_
 @common.option("--link", type=types.Number(1, 1e6), default=1200.0, help="Gb/s to a wafer, and from it.")
 @common.option("--arch", type=types.ARCH, help="Wafer.  [default: wse3]")
 @common.model_options
-@common.option("--batch", type=types.COUNT, help="Sequences of a step.  [default: what fills the largest cluster once]")
-@common.option("--micro-batch", type=types.COUNT, help="Sequences of a pass of one system.  [default: by memory]")
+@common.option("--batch", type=types.BATCH, help="Sequences of a step.  [default: what fills the largest cluster once]")
+@common.option("--micro-batch", type=types.BATCH, help="Sequences of a pass of one system.  [default: by memory]")
 @common.option("--sequence", type=types.COUNT, help="Tokens of a sequence.  [default: the model's]")
 @common.option(
     "--update",

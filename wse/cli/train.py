@@ -45,8 +45,8 @@ SMOOTH = 20  # steps that the last training loss is the mean of
     help="Weights streamed from MemoryX, a layer at a time; or resident, each half layer on its own PEs.",
 )
 @common.option("--steps", type=types.COUNT, default=300, help="Optimiser steps of the whole run.")
-@common.option("--batch", type=types.COUNT, default=8, help="Sequences of a pass.")
-@common.option("--micro-batches", type=types.COUNT, help="Passes of a step.  [default: one for each system]")
+@common.option("--batch", type=types.BATCH, default=8, help="Sequences of a pass.")
+@common.option("--micro-batches", type=types.BATCH, help="Passes of a step.  [default: one for each system]")
 @common.option(
     "--systems",
     type=types.Integer(1, 2048),

@@ -299,4 +299,5 @@ POLICY = Choice(("POL0", "POL1", "POL2"))
 THREADS = Integer(1, 1024)
 SEED = Integer(0, 2**63 - 1)
 COUNT = Integer(1, 1_000_000_000)  # of sequences, steps, tokens: beyond it no run ends
+BATCH = Integer(1, 1_000_000)  # sequences of a step or pass
 FILE, OUTPUT, WORD = File(), Output(), Word()
