@@ -103,7 +103,7 @@ class Attention:
     def __post_init__(self) -> None:
         if self.half and self.size == 4:
             raise ConfigError("attention of f32 elements has no 16-bit sums: half=True is for 16-bit storage")
-        if self.alibi and not self.causal and type(self) is Attention:  # a square of spread.py has no mask of its own
+        if self.alibi and not self.causal and type(self) is Attention:  # attention_over_rows.py masks its blocks itself
             raise ConfigError("attention with alibi is causal: distances to later keys have another sign")
 
     # --- forward ------------------------------------------------------------------------------------------------------
