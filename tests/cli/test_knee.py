@@ -36,7 +36,10 @@ def test_words(model):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (("--channels", "1,x"), "'1,x' is no list of numbers of channels, such as 1,2,4"),
+        (
+            ("--channels", "1,x"),
+            "'1,x' is no list of numbers of channels, each an integer from 1 to 1,024, such as 1,2,4",
+        ),
         (("--channels", "0"), "'0' is no list of numbers of channels"),
         (("--ddr5", 5000), "speed of DDR5 is one of 3200"),
         (("--plot", "a.txt"), "cannot tell the picture's format"),
