@@ -41,9 +41,9 @@ def test_words(model):
             "'1,x' is no list of numbers of channels, each an integer from 1 to 1,024, such as 1,2,4",
         ),
         (("--channels", "0"), "'0' is no list of numbers of channels"),
-        (("--ddr5", 5000), "speed of DDR5 is one of 3200"),
+        (("--ddr5", 5000), "'5000' is not one of '3200'"),
         (("--plot", "a.txt"), "cannot tell the picture's format"),
-        (("--plot", "a.html"), "cannot write a.html: this picture is .png, .svg, .pdf"),
+        (("--plot", "a.html"), "from 'a.html': the name must end in .png, .svg, .pdf"),
         (("--model", "nothing"), "nothing"),
     ],
 )
