@@ -1,9 +1,9 @@
-/* wse.h - the public interface of the engine: a rectangle of processing elements (PEs), each a compute element (CE) with its
- * memory and a router, stepped cycle by cycle.
+/* wse.h - the public interface of the engine: a rectangle of processing elements (PEs), each a compute element (CE)
+ * with its memory and a router, stepped cycle by cycle.
  *
- * Use: wse_new, wse_add_class / wse_set_classes / wse_set_routes / wse_write, wse_activate, wse_run until it is quiet, read the
- * planes, wse_free.  The engine never prints, never exits, holds no global state; a failing call returns a status and fills a
- * wse_fault.
+ * Use: wse_new, wse_add_class / wse_set_classes / wse_set_routes / wse_write, wse_activate, wse_run until it is quiet,
+ * read the planes, wse_free.  The engine never prints, never exits, holds no global state; a failing call returns a
+ * status and fills a wse_fault.
  *
  * Coordinates are (x, y), x east, y south; the flat index is pe = y * width + x; planes are row-major [y][x].
  * Time is cycles from 0.  Ports are N E S W RAMP = 0..4; a direction's opposite is d ^ 2.
@@ -71,9 +71,9 @@ typedef struct {
   uint64_t trace_capacity; /* events kept; 0: no trace */
   int32_t bins;            /* bins of the activity series; 0: none */
   int32_t bin_planes;      /* 1: activity per PE and bin as well */
-  int32_t tile;            /* cycles a row is stepped before the next, 1 to 8; 0: as it suits; results do not depend on it */
-  int32_t portable;        /* 1: no processor-specific instructions; results do not depend on it */
-  int32_t reference;       /* 1: every fast path is off (state.h lists them); results do not depend on it */
+  int32_t tile;      /* cycles a row is stepped before the next, 1 to 8; 0: as it suits; results do not depend on it */
+  int32_t portable;  /* 1: no processor-specific instructions; results do not depend on it */
+  int32_t reference; /* 1: every fast path is off (state.h lists them); results do not depend on it */
 } wse_desc;
 
 enum { WSE_TASK_UNBOUND, WSE_TASK_DATA, WSE_TASK_LOCAL, WSE_TASK_CONTROL };
@@ -109,88 +109,103 @@ enum { WSE_FILTER_RANGE = 1, WSE_FILTER_COUNTER, WSE_FILTER_SPARSE };
 /* Decides whether a wavelet that goes down the ramp reaches the CE. */
 typedef struct {
   uint8_t kind, count_data, count_control, filter_control;
-  uint16_t min_index, max_index;                     /* range: passes if min <= upper half <= max; control always passes */
+  uint16_t min_index, max_index; /* range: passes if min <= upper half <= max; control always passes */
   uint16_t init_counter, limit1, limit2, max_counter; /* counter: passes if counter <= max; restarts after limit1 */
 } wse_filter;
 
 typedef struct wse_fabric wse_fabric;
 
 wse_fabric *wse_new(const wse_desc *desc);
-void wse_free(wse_fabric *f);
+void wse_free(wse_fabric *fabric);
 
-/* Classes, filters and streams are numbered from 0 in the order of their addition; -1 when there is no memory or a field is
- * out of range. */
-int wse_add_class(wse_fabric *f, const wse_class *c);
-wse_status wse_set_classes(wse_fabric *f, const uint16_t *class_of_pe); /* [height][width]; 0xffff: no code */
-int wse_add_filter(wse_fabric *f, const wse_filter *filter);
-wse_status wse_set_routes(wse_fabric *f, int color, const uint64_t *config); /* [height][width]; 0: unused */
-wse_status wse_set_host(wse_fabric *f, int color); /* a host color: every side of every router leads to the host */
+/* Classes, filters and streams are numbered from 0 in the order of their addition; -1 when there is no memory or a
+ * field is out of range. */
+int wse_add_class(wse_fabric *fabric, const wse_class *given);
+wse_status wse_set_classes(wse_fabric *fabric, const uint16_t *class_of_pe); /* [height][width]; 0xffff: no code */
+int wse_add_filter(wse_fabric *fabric, const wse_filter *filter);
+wse_status wse_set_routes(wse_fabric *fabric, int color, const uint64_t *config); /* [height][width]; 0: unused */
+wse_status wse_set_host(wse_fabric *fabric, int color); /* a host color: every side of every router leads to the host */
 
 /* Memory.  The rectangle's PEs in row-major order, `bytes` each, from `address`. */
-wse_status wse_write(wse_fabric *f, int x, int y, int w, int h, uint32_t address, uint32_t bytes, const void *from);
-wse_status wse_fill(wse_fabric *f, int x, int y, int w, int h, uint32_t address, uint32_t bytes, const void *same);
-wse_status wse_fill_class(wse_fabric *f, int class_index, uint32_t address, uint32_t bytes, const void *same);
-wse_status wse_read(wse_fabric *f, int x, int y, int w, int h, uint32_t address, uint32_t bytes, void *to);
-wse_status wse_set_register(wse_fabric *f, int x, int y, int w, int h, int reg, const uint32_t *values);
+wse_status wse_write(wse_fabric *fabric, int x, int y, int w, int h, uint32_t address, uint32_t bytes,
+                     const void *from);
+wse_status wse_fill(wse_fabric *fabric, int x, int y, int w, int h, uint32_t address, uint32_t bytes, const void *same);
+wse_status wse_fill_class(wse_fabric *fabric, int class_index, uint32_t address, uint32_t bytes, const void *same);
+wse_status wse_read(wse_fabric *fabric, int x, int y, int w, int h, uint32_t address, uint32_t bytes, void *to);
+wse_status wse_set_register(wse_fabric *fabric, int x, int y, int w, int h, int reg, const uint32_t *values);
 
 /* Streams at the edge: wavelets enter PE (x, y)'s router from `port`, or leave by it, at most `num` in `den` cycles.
  * control: bit per wavelet as a byte array, or NULL.  The data are copied. */
-int wse_stream_in(wse_fabric *f, int x, int y, int port, int color, const uint32_t *data, const uint8_t *control, uint64_t n,
-                  uint32_t num, uint32_t den);
-int wse_stream_out(wse_fabric *f, int x, int y, int port, int color, uint64_t capacity, uint32_t num, uint32_t den);
-uint64_t wse_stream_count(const wse_fabric *f, int stream); /* wavelets that passed (out: and were not forgotten) */
-const uint32_t *wse_stream_data(const wse_fabric *f, int stream);
-const uint8_t *wse_stream_control(const wse_fabric *f, int stream);
-const uint64_t *wse_stream_cycles(const wse_fabric *f, int stream); /* out: when each left the fabric */
-void wse_stream_take(wse_fabric *f, int stream); /* out: forgets what passed, which makes room */
+int wse_stream_in(wse_fabric *fabric, int x, int y, int port, int color, const uint32_t *data, const uint8_t *control,
+                  uint64_t n, uint32_t num, uint32_t den);
+int wse_stream_out(wse_fabric *fabric, int x, int y, int port, int color, uint64_t capacity, uint32_t num,
+                   uint32_t den);
+uint64_t wse_stream_count(const wse_fabric *fabric,
+                          int stream); /* wavelets that passed (out: and were not forgotten) */
+const uint32_t *wse_stream_data(const wse_fabric *fabric, int stream);
+const uint8_t *wse_stream_control(const wse_fabric *fabric, int stream);
+const uint64_t *wse_stream_cycles(const wse_fabric *fabric, int stream); /* out: when each left the fabric */
+void wse_stream_take(wse_fabric *fabric, int stream); /* out: forgets what passed, which makes room */
 
-/* Wavelets that arrive at the edge in their own time: the next `count` of a stream from cycle `cycle` on, `num` in `den` cycles,
- * behind those of the segment before.  One a cycle enters the fabric; at most `window` wait at the edge beyond the one that is
- * next, and those behind them arrive later by what they had to wait. */
+/* Wavelets that arrive at the edge in their own time: the next `count` of a stream from cycle `cycle` on, `num` in
+ * `den` cycles, behind those of the segment before.  One a cycle enters the fabric; at most `window` wait at the edge
+ * beyond the one that is next, and those behind them arrive later by what they had to wait. */
 typedef struct {
   uint64_t count, cycle;
   uint32_t num, den;
 } wse_segment;
-/* What became of a segment: the cycles in which its first and last wavelet entered, cycles in which the edge waited for a
- * wavelet, cycles in which a wavelet at the edge waited for the fabric. */
+/* What became of a segment: the cycles in which its first and last wavelet entered, cycles in which the edge waited for
+ * a wavelet, cycles in which a wavelet at the edge waited for the fabric. */
 typedef struct {
   uint64_t passed, first, last, starved, blocked;
 } wse_timing;
-/* n more wavelets for an input stream that has only segments, or has passed nothing yet; the counts of the m segments add up to n.
- * What passed before is forgotten when all of it has. */
-wse_status wse_stream_put(wse_fabric *f, int stream, const uint32_t *data, const uint8_t *control, uint64_t n,
+/* n more wavelets for an input stream that has only segments, or has passed nothing yet; the counts of the m segments
+ * add up to n. What passed before is forgotten when all of it has. */
+wse_status wse_stream_put(wse_fabric *fabric, int stream, const uint32_t *data, const uint8_t *control, uint64_t n,
                           const wse_segment *segments, uint64_t m, uint64_t window);
-uint64_t wse_stream_timing(const wse_fabric *f, int stream, wse_timing *out, uint64_t room); /* number of segments; fills at most room */
+uint64_t wse_stream_timing(const wse_fabric *fabric, int stream, wse_timing *out,
+                           uint64_t room); /* number of segments; fills at most room */
 
-/* A rectangle of PEs of a host color, or at the edge, each with a stream in and one out of its own, by `port`.  put: n more wavelets for each,
- * [h][w][n].  ask: room for n more data wavelets from each (control wavelets that leave are lost).  take: the first n of each that were not taken yet, [h][w][n]; BADARG if some PE has
- * sent fewer.  waiting: the wavelets, of those that were put or asked for, that have not passed. */
-wse_status wse_host_put(wse_fabric *f, int color, int port, int x, int y, int w, int h, uint64_t n, const uint32_t *data);
-wse_status wse_host_ask(wse_fabric *f, int color, int port, int x, int y, int w, int h, uint64_t n);
-wse_status wse_host_take(wse_fabric *f, int color, int port, int x, int y, int w, int h, uint64_t n, uint32_t *data);
-uint64_t wse_host_waiting(const wse_fabric *f, int color, int port, int out, int x, int y, int w, int h);
+/* A rectangle of PEs of a host color, or at the edge, each with a stream in and one out of its own, by `port`.  put: n
+ * more wavelets for each, [h][w][n].  ask: room for n more data wavelets from each (control wavelets that leave are
+ * lost).  take: the first n of each that were not taken yet, [h][w][n]; BADARG if some PE has sent fewer.  waiting: the
+ * wavelets, of those that were put or asked for, that have not passed. */
+wse_status wse_host_put(wse_fabric *fabric, int color, int port, int x, int y, int w, int h, uint64_t n,
+                        const uint32_t *data);
+wse_status wse_host_ask(wse_fabric *fabric, int color, int port, int x, int y, int w, int h, uint64_t n);
+wse_status wse_host_take(wse_fabric *fabric, int color, int port, int x, int y, int w, int h, uint64_t n,
+                         uint32_t *data);
+uint64_t wse_host_waiting(const wse_fabric *fabric, int color, int port, int out, int x, int y, int w, int h);
 
-wse_status wse_activate(wse_fabric *f, int x, int y, int w, int h, int task);
+wse_status wse_activate(wse_fabric *fabric, int x, int y, int w, int h, int task);
 
-/* Runs until quiet, a fault, or cycle `until` (absolute); *stop, looked at now and then, ends the call like that.  Compute elements
- * may be ahead of it, but never of cycle `limit`: counters and memory are those of this cycle only when both are the same. */
-wse_status wse_run(wse_fabric *f, uint64_t until, uint64_t limit, const volatile int *stop);
-uint64_t wse_cycle(const wse_fabric *f);        /* now */
-uint64_t wse_last_activity(const wse_fabric *f); /* the last cycle in which anything happened, plus one */
+/* Runs until quiet, a fault, or cycle `until` (absolute); *stop, looked at now and then, ends the call like that.
+ * Compute elements may be ahead of it, but never of cycle `limit`: counters and memory are those of this cycle only
+ * when both are the same. */
+wse_status wse_run(wse_fabric *fabric, uint64_t until, uint64_t limit, const volatile int *stop);
+uint64_t wse_cycle(const wse_fabric *fabric);         /* now */
+uint64_t wse_last_activity(const wse_fabric *fabric); /* the last cycle in which anything happened, plus one */
 
 enum { WSE_PENDING_OPERATIONS = 1, WSE_PENDING_ROUTERS = 2, WSE_PENDING_QUEUES = 4, WSE_PENDING_TASKS = 8 };
-int wse_pending(wse_fabric *f);
+int wse_pending(wse_fabric *fabric);
 
 /* One thing that waits, and what for: the edges of the deadlock report's graph. */
-enum { WSE_WAIT_MAIN, WSE_WAIT_MICROTHREAD, WSE_WAIT_ROUTER, WSE_WAIT_OUTPUT_QUEUE, WSE_WAIT_INPUT_QUEUE, WSE_WAIT_TASK };
 enum {
-  WSE_FOR_WAVELET,   /* queue `queue` of color `color` is empty */
-  WSE_FOR_ROOM,      /* `port` of `on_pe` has no room for color `color` */
-  WSE_FOR_READER,    /* wavelets of `color` in input queue `queue`, and nobody reads them */
-  WSE_FOR_UNBLOCK,   /* the task is activated and blocked */
-  WSE_FOR_ROUTE,     /* the router's position does not take color `color` from `port` */
-  WSE_FOR_QUEUE,     /* no input queue is bound to `color` */
-  WSE_FOR_TEARDOWN,  /* the color is torn down */
+  WSE_WAIT_MAIN,
+  WSE_WAIT_MICROTHREAD,
+  WSE_WAIT_ROUTER,
+  WSE_WAIT_OUTPUT_QUEUE,
+  WSE_WAIT_INPUT_QUEUE,
+  WSE_WAIT_TASK
+};
+enum {
+  WSE_FOR_WAVELET,     /* queue `queue` of color `color` is empty */
+  WSE_FOR_ROOM,        /* `port` of `on_pe` has no room for color `color` */
+  WSE_FOR_READER,      /* wavelets of `color` in input queue `queue`, and nobody reads them */
+  WSE_FOR_UNBLOCK,     /* the task is activated and blocked */
+  WSE_FOR_ROUTE,       /* the router's position does not take color `color` from `port` */
+  WSE_FOR_QUEUE,       /* no input queue is bound to `color` */
+  WSE_FOR_TEARDOWN,    /* the color is torn down */
   WSE_FOR_MICROTHREAD, /* microthread `id` is busy */
   WSE_FOR_FIFO,
 };
@@ -200,7 +215,7 @@ typedef struct {
   int16_t who, id; /* WSE_WAIT_..., microthread / queue / task id, port for a router */
   int16_t why, color, port, queue, task;
 } wse_wait;
-int64_t wse_waits(wse_fabric *f, wse_wait *out, int64_t room); /* number there are; fills at most room */
+int64_t wse_waits(wse_fabric *fabric, wse_wait *out, int64_t room); /* number there are; fills at most room */
 
 /* Planes: arrays the engine owns, valid until wse_free. */
 typedef struct {
@@ -209,19 +224,19 @@ typedef struct {
   int64_t shape[4];
 } wse_plane;
 enum {
-  WSE_PLANE_COUNTERS, /* u64 [height][width][WSE_CTR_COUNT] */
-  WSE_PLANE_LINKS,    /* u32 [5][height][width, rounded up to 64]: wavelets that left by each port */
-  WSE_PLANE_BLOCKED,  /* the same: cycles that wavelets at the head of a buffer waited for each port */
-  WSE_PLANE_COLORS,   /* u64 [24][5][2]: wavelets and waiting cycles per color and port, whole fabric */
-  WSE_PLANE_OPCODES,  /* u64 [opcodes]: instructions by opcode, whole fabric */
-  WSE_PLANE_SERIES,   /* u64 [bins][4]: busy slots, wavelet-hops, flops, stalled-on-fabric slots */
-  WSE_PLANE_ACTIVITY, /* u64 [bins][height][width]: busy slots */
-  WSE_PLANE_HOSTSIG,  /* u32 [height][width]: last hostsig value of each PE */
+  WSE_PLANE_COUNTERS,     /* u64 [height][width][WSE_CTR_COUNT] */
+  WSE_PLANE_LINKS,        /* u32 [5][height][width, rounded up to 64]: wavelets that left by each port */
+  WSE_PLANE_BLOCKED,      /* the same: cycles that wavelets at the head of a buffer waited for each port */
+  WSE_PLANE_COLORS,       /* u64 [24][5][2]: wavelets and waiting cycles per color and port, whole fabric */
+  WSE_PLANE_OPCODES,      /* u64 [opcodes]: instructions by opcode, whole fabric */
+  WSE_PLANE_SERIES,       /* u64 [bins][4]: busy slots, wavelet-hops, flops, stalled-on-fabric slots */
+  WSE_PLANE_ACTIVITY,     /* u64 [bins][height][width]: busy slots */
+  WSE_PLANE_HOSTSIG,      /* u32 [height][width]: last hostsig value of each PE */
   WSE_PLANE_LINKS_MORE,   /* as LINKS, in units of 2^22: to be added; of no rows unless a run was that long */
   WSE_PLANE_BLOCKED_MORE, /* as BLOCKED, likewise */
 };
-wse_status wse_get_plane(wse_fabric *f, int which, wse_plane *out);
-uint64_t wse_bin_cycles(const wse_fabric *f); /* cycles per bin: doubles as the run gets longer */
+wse_status wse_get_plane(wse_fabric *fabric, int which, wse_plane *out);
+uint64_t wse_bin_cycles(const wse_fabric *fabric); /* cycles per bin: doubles as the run gets longer */
 
 typedef struct {
   uint64_t cycle;
@@ -230,17 +245,21 @@ typedef struct {
   uint32_t b;
   uint32_t order; /* among the events of one PE and cycle */
 } wse_event;
-uint64_t wse_trace(wse_fabric *f, const wse_event **events); /* in order of cycle, then PE; the first trace_capacity of them */
-uint64_t wse_trace_dropped(const wse_fabric *f);
-uint64_t wse_said(wse_fabric *f, const wse_event **said); /* by say since the last call, in that order; kind: its kind, b: its value */
+uint64_t wse_trace(wse_fabric *fabric,
+                   const wse_event **events); /* in order of cycle, then PE; the first trace_capacity of them */
+uint64_t wse_trace_dropped(const wse_fabric *fabric);
+uint64_t wse_said(wse_fabric *fabric,
+                  const wse_event **said); /* by say since the last call, in that order; kind: its kind, b: its value */
 
-/* Where the main threads spend their time: per instruction of a class, the cycles from its issue to that of the next one (of the
- * task's last one: one), and how often it was issued; over all PEs of the class.  Kept from the call of wse_profile on. */
-wse_status wse_profile(wse_fabric *f);
-wse_status wse_profile_of(const wse_fabric *f, int class_index, uint64_t (*to)[2]); /* [code_length] {cycles, times} */
+/* Where the main threads spend their time: per instruction of a class, the cycles from its issue to that of the next
+ * one (of the task's last one: one), and how often it was issued; over all PEs of the class.  Kept from the call of
+ * wse_profile on. */
+wse_status wse_profile(wse_fabric *fabric);
+wse_status wse_profile_of(const wse_fabric *fabric, int class_index,
+                          uint64_t (*to)[2]); /* [code_length] {cycles, times} */
 
-void wse_fault_of(const wse_fabric *f, wse_fault *out);
-uint64_t wse_bytes(const wse_fabric *f); /* memory the engine holds beyond SRAM */
+void wse_fault_of(const wse_fabric *fabric, wse_fault *out);
+uint64_t wse_bytes(const wse_fabric *fabric); /* memory the engine holds beyond SRAM */
 
 /* The tables of csrc/tables as arrays.  What the fields mean stands at the head of the .def files. */
 typedef struct {
@@ -287,7 +306,8 @@ extern const char wse_source_digest[];
 /* 16-bit floats, for the host. */
 void wse_h2s(int fp16, const uint16_t *from, float *to, size_t n);
 void wse_s2h(int fp16, const float *from, uint16_t *to, size_t n);
-/* One element of an instruction, as the machine computes it: for tests and hosts.  0 if there is no such value function. */
+/* One element of an instruction, as the machine computes it: for tests and hosts.  0 if there is no such value
+ * function. */
 int wse_element(int opcode, int fp16, uint32_t a, uint32_t b, uint32_t c, uint32_t *result);
 
 #endif

@@ -12,149 +12,156 @@
 #include "state/memory.h"
 #include "state/wake.h"
 
-/* Every figure is in the range that machine.def gives it, and SRAM in the engine's own. */
-static bool figures_fit(const wse_desc *d) {
+/* Every parameter is in the range that machine.def gives it, and the SRAM fits the engine's arrays. */
+static bool figures_fit(const wse_desc *desc) {
   const wse_param_info *row = wse_param_table();
   for (int i = 0; i < WSE_PARAM_COUNT; i++)
-    if (d->params[i] < row[i].least || d->params[i] > row[i].most) return false;
-  return d->params[WSE_sram_bytes] <= WSE_SRAM;
+    if (desc->params[i] < row[i].least || desc->params[i] > row[i].most) return false;
+  return desc->params[WSE_sram_bytes] <= WSE_SRAM;
 }
 
-wse_fabric *wse_new(const wse_desc *d) {
-  if (d->width < 1 || d->height < 1 || d->threads < 1 || d->threads > WSE_MAX_THREADS || (int64_t)d->width * d->height > INT32_MAX / 8 || d->fp16 < 0 || d->fp16 > WSE_FP16_CB16 ||
-      d->bins < 0 || d->bins > 65536 || d->tile < 0 || d->tile > NEAR || !figures_fit(d))
+wse_fabric *wse_new(const wse_desc *desc) {
+  if (desc->width < 1 || desc->height < 1 || desc->threads < 1 || desc->threads > WSE_MAX_THREADS ||
+      (int64_t)desc->width * desc->height > INT32_MAX / 8 || desc->fp16 < 0 || desc->fp16 > WSE_FP16_CB16 ||
+      desc->bins < 0 || desc->bins > 65536 || desc->tile < 0 || desc->tile > NEAR || !figures_fit(desc))
     return NULL;
-  wse_fabric *f = calloc(1, sizeof *f);
-  if (!f) return NULL;
-  f->width = d->width;
-  f->height = d->height;
-  f->pes = (uint32_t)d->width * (uint32_t)d->height;
-  f->fp16 = d->fp16;
-  f->tile = d->tile;
-  f->threads = d->threads;
-  memcpy(f->params, d->params, sizeof f->params);
-  f->trace_capacity = d->trace_capacity;
-  f->bins = d->bins;
-  memset(f->color_index, -1, sizeof f->color_index);
-  f->reference = d->reference;
-  f->routers_step = routers_step_for(d->portable || d->reference);
-  f->spans = span_table(d->portable || d->reference);
-  if (!layout_fabric(f, d)) {
-    wse_free(f);
+  wse_fabric *fabric = calloc(1, sizeof *fabric);
+  if (!fabric) return NULL;
+  fabric->width = desc->width;
+  fabric->height = desc->height;
+  fabric->pes = (uint32_t)desc->width * (uint32_t)desc->height;
+  fabric->fp16 = desc->fp16;
+  fabric->tile = desc->tile;
+  fabric->threads = desc->threads;
+  memcpy(fabric->params, desc->params, sizeof fabric->params);
+  fabric->trace_capacity = desc->trace_capacity;
+  fabric->bins = desc->bins;
+  memset(fabric->color_index, -1, sizeof fabric->color_index);
+  fabric->reference = desc->reference;
+  fabric->routers_step = routers_step_for(desc->portable || desc->reference);
+  fabric->spans = span_table(desc->portable || desc->reference);
+  if (!layout_fabric(fabric, desc)) {
+    wse_free(fabric);
     return NULL;
   }
-  return f;
+  return fabric;
 }
 
-static void band_free(band *b) {
-  free(b->wheel_head);
-  free(b->slots);
-  free(b->series);
-  free(b->events);
-  free(b->said);
-  free(b->profile);
+static void band_free(band_state *band) {
+  free(band->wheel_head);
+  free(band->slots);
+  free(band->series);
+  free(band->events);
+  free(band->messages);
+  free(band->profile);
 }
 
-void wse_free(wse_fabric *f) {
-  if (!f) return;
-  for (int i = 0; i < f->band_total; i++) band_free(&f->bands[i]);
-  for (int i = 0; i < f->class_total; i++) free(f->classes[i].code);
-  free(f->classes);
-  free(f->filters);
-  for (int i = 0; i < f->stream_total; i++) {
-    free(f->streams[i].data);
-    free(f->streams[i].control);
-    free(f->streams[i].cycles);
-    free(f->streams[i].segments);
+void wse_free(wse_fabric *fabric) {
+  if (!fabric) return;
+  for (int i = 0; i < fabric->band_total; i++)
+    band_free(&fabric->bands[i]);
+  for (int i = 0; i < fabric->class_total; i++)
+    free(fabric->classes[i].code);
+  free(fabric->classes);
+  free(fabric->filters);
+  for (int i = 0; i < fabric->stream_total; i++) {
+    free(fabric->streams[i].data);
+    free(fabric->streams[i].control);
+    free(fabric->streams[i].cycles);
+    free(fabric->streams[i].segments);
   }
-  free(f->streams);
-  free(f->stream_at);
-  free(f->heard);
-  free(f->merged);
-  free(f->total_series);
-  free(f->links_more);
-  free(f->blocked_more);
-  for (int c = 0; c < f->colors; c++)
-    for (int port = 0; port < WSE_PORTS; port++) free(f->waits_more[c][port]);
-  planes_free(f);
-  free(f);
+  free(fabric->streams);
+  free(fabric->stream_at);
+  free(fabric->delivered);
+  free(fabric->merged);
+  free(fabric->total_series);
+  free(fabric->links_more);
+  free(fabric->blocked_more);
+  for (int c = 0; c < fabric->colors; c++)
+    for (int port = 0; port < WSE_PORTS; port++)
+      free(fabric->waits_more[c][port]);
+  planes_free(fabric);
+  free(fabric);
 }
 
-int wse_add_class(wse_fabric *f, const wse_class *c) {
-  if (f->sealed || f->class_total >= 0xffff) return -1;
+int wse_add_class(wse_fabric *fabric, const wse_class *given) {
+  if (fabric->sealed || fabric->class_total >= 0xffff) return -1;
   for (int t = 0; t < WSE_TASKS; t++)
-    if (c->task_kind[t] > WSE_TASK_CONTROL || (c->task_kind[t] && c->task_pc[t] >= c->code_length)) return -1;
-  for (int q = 0; q < WSE_QUEUES; q++)
-    if (c->iq_color[q] >= WSE_COLORS || c->oq_color[q] >= WSE_COLORS || (c->iq_color[q] >= 0 && !f->iq_room[q]) ||
-        (c->oq_color[q] >= 0 && !f->oq_room[q]))
+    if (given->task_kind[t] > WSE_TASK_CONTROL || (given->task_kind[t] && given->task_pc[t] >= given->code_length))
       return -1;
-  pe_class *grown = realloc(f->classes, (size_t)(f->class_total + 1) * sizeof *grown);
+  for (int q = 0; q < WSE_QUEUES; q++)
+    if (given->iq_color[q] >= WSE_COLORS || given->oq_color[q] >= WSE_COLORS ||
+        (given->iq_color[q] >= 0 && !fabric->iq_capacity[q]) || (given->oq_color[q] >= 0 && !fabric->oq_capacity[q]))
+      return -1;
+  pe_class *grown = realloc(fabric->classes, (size_t)(fabric->class_total + 1) * sizeof *grown);
   if (!grown) return -1;
-  f->classes = grown;
-  pe_class *k = &f->classes[f->class_total];
-  memset(k, 0, sizeof *k);
-  k->code = malloc(c->code_length ? c->code_length * sizeof *k->code : 1);
-  if (!k->code) return -1;
-  memcpy(k->code, c->code, c->code_length * sizeof *k->code);
-  k->code_length = c->code_length;
-  memcpy(k->task_kind, c->task_kind, sizeof k->task_kind);
-  memcpy(k->task_pc, c->task_pc, sizeof k->task_pc);
-  memset(k->queue_of_color, -1, sizeof k->queue_of_color);
+  fabric->classes = grown;
+  pe_class *class = &fabric->classes[fabric->class_total];
+  memset(class, 0, sizeof *class);
+  class->code = malloc(given->code_length ? given->code_length * sizeof *class->code : 1);
+  if (!class->code) return -1;
+  memcpy(class->code, given->code, given->code_length * sizeof *class->code);
+  class->code_length = given->code_length;
+  memcpy(class->task_kind, given->task_kind, sizeof class->task_kind);
+  memcpy(class->task_pc, given->task_pc, sizeof class->task_pc);
+  memset(class->queue_of_color, -1, sizeof class->queue_of_color);
   for (int q = WSE_QUEUES - 1; q >= 0; q--) {
-    k->iq_color[q] = c->iq_color[q] < 0 ? -1 : c->iq_color[q];
-    k->oq_color[q] = c->oq_color[q] < 0 ? -1 : c->oq_color[q];
-    if (k->iq_color[q] >= 0) k->queue_of_color[k->iq_color[q]] = (int8_t)q;
+    class->iq_color[q] = given->iq_color[q] < 0 ? -1 : given->iq_color[q];
+    class->oq_color[q] = given->oq_color[q] < 0 ? -1 : given->oq_color[q];
+    if (class->iq_color[q] >= 0) class->queue_of_color[class->iq_color[q]] = (int8_t)q;
   }
   for (int t = 0; t < WSE_TASKS; t++) {
-    if (c->task_priority[t]) k->high |= (uint64_t)1 << t;
-    if (c->task_kind[t] == WSE_TASK_LOCAL) k->local |= (uint64_t)1 << t;
+    if (given->task_priority[t]) class->high |= (uint64_t)1 << t;
+    if (given->task_kind[t] == WSE_TASK_LOCAL) class->local |= (uint64_t)1 << t;
   }
-  k->active = c->active;
-  k->blocked = c->blocked;
-  return f->class_total++;
+  class->active = given->active;
+  class->blocked = given->blocked;
+  return fabric->class_total++;
 }
 
-wse_status wse_set_classes(wse_fabric *f, const uint16_t *class_of_pe) {
-  if (f->sealed) return WSE_BADARG;
-  for (uint32_t pe = 0; pe < f->pes; pe++)
-    if (class_of_pe[pe] != 0xffff && class_of_pe[pe] >= f->class_total) return WSE_BADARG;
-  memcpy(f->class_of, class_of_pe, f->pes * sizeof *f->class_of);
+wse_status wse_set_classes(wse_fabric *fabric, const uint16_t *class_of_pe) {
+  if (fabric->sealed) return WSE_BADARG;
+  for (uint32_t pe = 0; pe < fabric->pes; pe++)
+    if (class_of_pe[pe] != 0xffff && class_of_pe[pe] >= fabric->class_total) return WSE_BADARG;
+  memcpy(fabric->class_of, class_of_pe, fabric->pes * sizeof *fabric->class_of);
   return WSE_OK;
 }
 
-int wse_add_filter(wse_fabric *f, const wse_filter *filter) {
-  if (f->sealed || f->filter_total >= 255 || filter->kind < WSE_FILTER_RANGE || filter->kind > WSE_FILTER_SPARSE) return -1;
-  wse_filter *grown = realloc(f->filters, (size_t)(f->filter_total + 1) * sizeof *grown);
+int wse_add_filter(wse_fabric *fabric, const wse_filter *filter) {
+  if (fabric->sealed || fabric->filter_total >= 255 || filter->kind < WSE_FILTER_RANGE ||
+      filter->kind > WSE_FILTER_SPARSE)
+    return -1;
+  wse_filter *grown = realloc(fabric->filters, (size_t)(fabric->filter_total + 1) * sizeof *grown);
   if (!grown) return -1;
-  f->filters = grown;
-  f->filters[f->filter_total] = *filter;
-  return f->filter_total++;
+  fabric->filters = grown;
+  fabric->filters[fabric->filter_total] = *filter;
+  return fabric->filter_total++;
 }
 
-static int color_new(wse_fabric *f, int color) {
-  if (!layout_color(f, f->colors)) return -1;
-  f->color_index[color] = (int8_t)f->colors;
-  f->color_of[f->colors] = (uint8_t)color;
-  return f->colors++;
+static int color_new(wse_fabric *fabric, int color) {
+  if (!layout_color(fabric, fabric->colors)) return -1;
+  fabric->color_index[color] = (int8_t)fabric->colors;
+  fabric->color_of[fabric->colors] = (uint8_t)color;
+  return fabric->colors++;
 }
 
-wse_status wse_set_routes(wse_fabric *f, int color, const uint64_t *config) {
-  if (f->sealed || color < 0 || color >= WSE_COLORS) return WSE_BADARG;
-  for (uint32_t pe = 0; pe < f->pes; pe++)
-    if (config[pe] >> WSE_ROUTE_FILTER > (uint64_t)f->filter_total) return WSE_BADARG;
-  int c = f->color_index[color] >= 0 ? f->color_index[color] : color_new(f, color);
+wse_status wse_set_routes(wse_fabric *fabric, int color, const uint64_t *config) {
+  if (fabric->sealed || color < 0 || color >= WSE_COLORS) return WSE_BADARG;
+  for (uint32_t pe = 0; pe < fabric->pes; pe++)
+    if (config[pe] >> WSE_ROUTE_FILTER > (uint64_t)fabric->filter_total) return WSE_BADARG;
+  int c = fabric->color_index[color] >= 0 ? fabric->color_index[color] : color_new(fabric, color);
   if (c < 0) return WSE_NOMEM;
-  memcpy(f->route[c], config, f->pes * sizeof *config);
+  memcpy(fabric->route[c], config, fabric->pes * sizeof *config);
   return WSE_OK;
 }
 
-wse_status wse_set_host(wse_fabric *f, int color) {
-  if (f->sealed || color < 0 || color >= WSE_COLORS || f->color_index[color] < 0) return WSE_BADARG;
-  f->host[f->color_index[color]] = true;
+wse_status wse_set_host(wse_fabric *fabric, int color) {
+  if (fabric->sealed || color < 0 || color >= WSE_COLORS || fabric->color_index[color] < 0) return WSE_BADARG;
+  fabric->host[fabric->color_index[color]] = true;
   return WSE_OK;
 }
 
-/* --- sealing: what is only known when everything has been loaded -------------------------------------------------------- */
+/* --- sealing: what is only known when everything has been loaded --------------------------------------- */
 
 static uint32_t all_rx(uint64_t route) {
   return route_rx(route, 0) | route_rx(route, 1) | route_rx(route, 2) | route_rx(route, 3);
@@ -163,44 +170,51 @@ static uint32_t all_tx(uint64_t route) {
   return route_tx(route, 0) | route_tx(route, 1) | route_tx(route, 2) | route_tx(route, 3);
 }
 
-/* One buffer per PE does if every router only ever takes the color from one side, and only neighbors on that side send it. */
-static bool one_input(const wse_fabric *f, int c, bool reconfigured) {
+/* A router needs one buffer for a color, not one per input, if every router takes the color from one side only, and
+ * only neighbors on that side send it. */
+static bool one_input(const wse_fabric *fabric, int c, bool reconfigured) {
   if (reconfigured) return false;
-  for (uint32_t pe = 0; pe < f->pes; pe++) {
-    uint64_t route = f->route[c][pe];
+  for (uint32_t pe = 0; pe < fabric->pes; pe++) {
+    uint64_t route = fabric->route[c][pe];
     if (!route) continue;
     uint32_t rx = all_rx(route), to;
     if (rx & (rx - 1) || route >> WSE_ROUTE_SWAP_X & 3) return false;
     for (uint32_t tx = all_tx(route) & 15; tx; tx &= tx - 1) {
       int port = __builtin_ctz(tx);
-      if (beyond(f, pe, c, port, &to) && all_rx(f->route[c][to]) != 1u << (port ^ 2)) return false;
+      if (beyond(fabric, pe, c, port, &to) && all_rx(fabric->route[c][to]) != 1u << (port ^ 2)) return false;
     }
   }
   return true;
 }
 
-static int band_build(wse_fabric *f, uint32_t index, int y0, int y1) {
-  band *b = &f->bands[index];
-  b->y0 = y0;
-  b->y1 = y1;
-  b->pe0 = (uint32_t)(y0 * f->width);
-  b->pe1 = (uint32_t)(y1 * f->width);
-  b->wheel_head = malloc(WHEEL * sizeof *b->wheel_head);
-  b->slots = calloc(SLOT_ENTRIES, sizeof *b->slots);
-  b->series = f->bins ? calloc((size_t)f->bins * SERIES_WIDTH, 8) : NULL;
-  b->events = f->trace_capacity ? malloc(f->trace_capacity * sizeof *b->events) : NULL;
-  if (!b->wheel_head || !b->slots || (f->bins && !b->series) || (f->trace_capacity && !b->events)) return -1;
-  for (int i = 0; i < WHEEL; i++) b->wheel_head[i] = -1;
-  for (int y = y0; y < y1; y++) f->rows[y].band = index;
+static int band_build(wse_fabric *fabric, uint32_t index, int y0, int y1) {
+  band_state *band = &fabric->bands[index];
+  band->y0 = y0;
+  band->y1 = y1;
+  band->pe0 = (uint32_t)(y0 * fabric->width);
+  band->pe1 = (uint32_t)(y1 * fabric->width);
+  band->wheel_head = malloc(WHEEL * sizeof *band->wheel_head);
+  band->slots = calloc(SLOT_ENTRIES, sizeof *band->slots);
+  band->series = fabric->bins ? calloc((size_t)fabric->bins * SERIES_WIDTH, 8) : NULL;
+  band->events = fabric->trace_capacity ? malloc(fabric->trace_capacity * sizeof *band->events) : NULL;
+  if (!band->wheel_head || !band->slots || (fabric->bins && !band->series) || (fabric->trace_capacity && !band->events))
+    return -1;
+  for (int i = 0; i < WHEEL; i++)
+    band->wheel_head[i] = -1;
+  for (int y = y0; y < y1; y++)
+    fabric->rows[y].band = index;
   return 0;
 }
 
-/* Cycles of a tile: no more than bands are high enough for; if nobody says how many, so that few rows are at borders, where one
- * thread waits for the other. */
-static int tile_of(const wse_fabric *f, int wanted) {
-  int tile = f->trace_capacity || f->reference ? 1 : wanted ? wanted : NEAR; /* events are kept in order of cycles */
-  for (int i = 0; i < f->band_total && f->band_total > 1; i++)
-    while (tile > 1 && f->bands[i].y1 - f->bands[i].y0 < (wanted ? 2 * border_rows(tile - 1) + 1 : 16 * tile)) tile--;
+/* Cycles of a tile.  A band must be high enough for the rows that its borders leave out.  If the host gave no number,
+ * the tile is so short that few rows are at borders, where one thread waits for another. */
+static int tile_of(const wse_fabric *fabric, int wanted) {
+  int tile = fabric->trace_capacity || fabric->reference ? 1
+             : wanted                                    ? wanted
+                                                         : NEAR; /* events are recorded in order of cycles */
+  for (int i = 0; i < fabric->band_total && fabric->band_total > 1; i++)
+    while (tile > 1 && fabric->bands[i].y1 - fabric->bands[i].y0 < (wanted ? 2 * border_rows(tile - 1) + 1 : 16 * tile))
+      tile--;
   return tile;
 }
 
@@ -209,69 +223,74 @@ static bool writes_routes(const isa_ins *ins) {
   return op < OP_COUNT && isa_rows[op].privacy == ISA_ROUTES;
 }
 
-wse_status fabric_seal(wse_fabric *f) {
-  if (f->sealed) return WSE_OK;
+wse_status fabric_seal(wse_fabric *fabric) {
+  if (fabric->sealed) return WSE_OK;
   bool reconfigures = false, swaps = false;
-  for (int i = 0; i < f->class_total; i++)
-    for (uint32_t pc = 0; pc < f->classes[i].code_length; pc++)
-      reconfigures |= writes_routes(&f->classes[i].code[pc]);
-  for (int c = 0; c < f->colors; c++)
-    for (uint32_t pe = 0; pe < f->pes; pe++) swaps |= (f->route[c][pe] >> WSE_ROUTE_SWAP_X & 3) != 0;
-  for (int c = 0; c < f->colors; c++) {
-    f->inputs[c] = one_input(f, c, reconfigures || swaps) ? 1 : WSE_PORTS;
-    if (!layout_buffers(f, c)) return WSE_NOMEM;
-    for (uint32_t pe = 0; pe < f->pes; pe++) {
-      if (!f->route[c][pe]) continue;
-      route_refresh(f, pe, c);
-      ramp_refresh(f, pe, c);
+  for (int i = 0; i < fabric->class_total; i++)
+    for (uint32_t pc = 0; pc < fabric->classes[i].code_length; pc++)
+      reconfigures |= writes_routes(&fabric->classes[i].code[pc]);
+  for (int c = 0; c < fabric->colors; c++)
+    for (uint32_t pe = 0; pe < fabric->pes; pe++)
+      swaps |= (fabric->route[c][pe] >> WSE_ROUTE_SWAP_X & 3) != 0;
+  for (int c = 0; c < fabric->colors; c++) {
+    fabric->inputs[c] = one_input(fabric, c, reconfigures || swaps) ? 1 : WSE_PORTS;
+    if (!layout_buffers(fabric, c)) return WSE_NOMEM;
+    for (uint32_t pe = 0; pe < fabric->pes; pe++) {
+      if (!fabric->route[c][pe]) continue;
+      route_refresh(fabric, pe, c);
+      ramp_refresh(fabric, pe, c);
     }
     bool counts = false;
-    for (uint32_t pe = 0; pe < f->pes && f->filter_total; pe++) counts |= f->route[c][pe] >> WSE_ROUTE_FILTER != 0;
+    for (uint32_t pe = 0; pe < fabric->pes && fabric->filter_total; pe++)
+      counts |= fabric->route[c][pe] >> WSE_ROUTE_FILTER != 0;
     if (!counts) continue;
-    if (!layout_filter_counts(f, c)) return WSE_NOMEM;
-    for (uint32_t pe = 0; pe < f->pes; pe++) {
-      uint32_t filter = (uint32_t)(f->route[c][pe] >> WSE_ROUTE_FILTER);
-      if (filter) f->filter_count[c][pe] = f->filters[filter - 1].init_counter;
+    if (!layout_filter_counts(fabric, c)) return WSE_NOMEM;
+    for (uint32_t pe = 0; pe < fabric->pes; pe++) {
+      uint32_t filter = (uint32_t)(fabric->route[c][pe] >> WSE_ROUTE_FILTER);
+      if (filter) fabric->filter_count[c][pe] = fabric->filters[filter - 1].init_counter;
     }
   }
-  while (1 << f->turn_bits <= f->colors) f->turn_bits++;
-  int most = f->height / (2 * border_rows(0) + 1), bands = f->threads < most ? f->threads : most < 1 ? 1 : most;
+  while (1 << fabric->pointer_bits <= fabric->colors)
+    fabric->pointer_bits++;
+  int most = fabric->height / (2 * border_rows(0) + 1), bands = fabric->threads < most ? fabric->threads
+                                                                : most < 1             ? 1
+                                                                                       : most;
   for (int i = 0; i < bands; i++) {
-    f->band_total = i + 1;
-    if (band_build(f, (uint32_t)i, f->height * i / bands, f->height * (i + 1) / bands)) return WSE_NOMEM;
+    fabric->band_total = i + 1;
+    if (band_build(fabric, (uint32_t)i, fabric->height * i / bands, fabric->height * (i + 1) / bands)) return WSE_NOMEM;
   }
-  f->tile = tile_of(f, f->tile);
+  fabric->tile = tile_of(fabric, fabric->tile);
   for (int i = 0; i < bands; i++) {
-    band *b = &f->bands[i];
-    for (uint32_t pe = b->pe0; pe < b->pe1; pe++) {
-      const pe_class *k = class_of(f, pe);
-      if (!k) continue;
-      f->ces[pe].gap = WSE_CTR_IDLE;
-      f->ces[pe].active = k->active;
-      f->ces[pe].blocked = k->blocked;
-      f->ces[pe].task = 63; /* the first in the circle is task 0 */
-      if (k->active) wake_ce_near(f, pe, f->now);
+    band_state *band = &fabric->bands[i];
+    for (uint32_t pe = band->pe0; pe < band->pe1; pe++) {
+      const pe_class *class = class_of(fabric, pe);
+      if (!class) continue;
+      fabric->ces[pe].gap = WSE_CTR_IDLE;
+      fabric->ces[pe].active = class->active;
+      fabric->ces[pe].blocked = class->blocked;
+      fabric->ces[pe].task = 63; /* round robin starts at task 0 */
+      if (class->active) wake_ce_near(fabric, pe, fabric->now);
     }
   }
-  f->sealed = true;
+  fabric->sealed = true;
   return WSE_OK;
 }
 
-wse_status wse_activate(wse_fabric *f, int x, int y, int w, int h, int task) {
-  if (!in_grid(f, x, y, w, h) || task < 0 || task >= WSE_TASKS) return WSE_BADARG;
-  wse_status status = fabric_seal(f);
+wse_status wse_activate(wse_fabric *fabric, int x, int y, int w, int h, int task) {
+  if (!in_grid(fabric, x, y, w, h) || task < 0 || task >= WSE_TASKS) return WSE_BADARG;
+  wse_status status = fabric_seal(fabric);
   if (status != WSE_OK) return status;
   for (int j = y; j < y + h; j++)
     for (int i = x; i < x + w; i++) {
-      uint32_t pe = (uint32_t)(j * f->width + i);
-      const pe_class *k = class_of(f, pe);
-      if (!k || k->task_kind[task] == WSE_TASK_UNBOUND) return WSE_BADARG;
+      uint32_t pe = (uint32_t)(j * fabric->width + i);
+      const pe_class *class = class_of(fabric, pe);
+      if (!class || class->task_kind[task] == WSE_TASK_UNBOUND) return WSE_BADARG;
     }
   for (int j = y; j < y + h; j++)
     for (int i = x; i < x + w; i++) {
-      uint32_t pe = (uint32_t)(j * f->width + i);
-      f->ces[pe].active |= (uint64_t)1 << task;
-      wake_ce_near(f, pe, f->now);
+      uint32_t pe = (uint32_t)(j * fabric->width + i);
+      fabric->ces[pe].active |= (uint64_t)1 << task;
+      wake_ce_near(fabric, pe, fabric->now);
     }
   return WSE_OK;
 }

@@ -1,12 +1,12 @@
-/* build.h - the step from loading to running. */
+/* build.h - sealing: the step from loading a fabric to running it. */
 #ifndef FABRIC_BUILD_H
 #define FABRIC_BUILD_H
 
 #include "state/state.h"
 
-wse_status fabric_seal(wse_fabric *f); /* after loading, before the first cycle; does nothing the second time */
+wse_status fabric_seal(wse_fabric *fabric); /* prepares the first cycle; idempotent */
 
-/* Rows on either side of a border between bands whose cycle i of a tile is not done by their own thread. */
+/* Rows on either side of a border between bands that are not stepped with cycle i of a tile, but with the border. */
 static inline int border_rows(int i) { return 1 + 2 * i; }
 
 #endif

@@ -4,11 +4,11 @@
 
 #include "state/state.h"
 
-bool clocks_renew_due(wse_fabric *f, band *b, uint64_t now);
+bool clocks_renew_due(wse_fabric *fabric, band_state *band, uint64_t now);
 
 /* Before a band is stepped in cycle `now`: if it is time, moves up what lies far back.  False without memory. */
-static inline bool clocks_renew(wse_fabric *f, band *b, uint64_t now) {
-  return now - b->renewed < CLOCK_UNIT || clocks_renew_due(f, b, now);
+static inline bool clocks_renew(wse_fabric *fabric, band_state *band, uint64_t now) {
+  return now - band->renewed < CLOCK_UNIT || clocks_renew_due(fabric, band, now);
 }
 
 #endif

@@ -1,80 +1,85 @@
-/* prefetch.h - asks memory for what the routers of the next rows will need.
+/* prefetch.h - prefetches what the routers of the next rows will need.
  *
- * A wafer's state does not fit a cache, and what a word of routers needs lies in a few dozen places: without this a step waits for
- * most of them one after the other.  Each stage reads what the one before it asked for, some rows earlier.  Nothing here changes
- * anything.
+ * The state of a wafer does not fit a cache, and a block of routers needs a few dozen cache lines that depend on each
+ * other: without prefetching a step waits for most of them in sequence.  Each stage reads what the stage before it
+ * prefetched some rows earlier.  Prefetching has no effect on results.
  */
 #ifndef FABRIC_PREFETCH_H
 #define FABRIC_PREFETCH_H
 
 #include "state/bitplane.h"
 
-enum { AHEAD_STAGES = 4, AHEAD_ROWS = 2 }; /* rows between stages */
+enum { PREFETCH_STAGES = 4, PREFETCH_ROWS = 2 }; /* rows between stages */
 
-static inline void ask_memory(const void *p, size_t bytes) {
+static inline void prefetch_bytes(const void *p, size_t bytes) {
   for (const char *at = (const char *)((uintptr_t)p & ~(uintptr_t)(LINE - 1)); at < (const char *)p + bytes; at += LINE)
     __builtin_prefetch(at, 1);
 }
 
-/* What is kept for each lane of a color: only of the groups of 16 in which some lane holds something. */
-static inline void ask_for_lanes(const wse_fabric *f, uint32_t word, int color, buffer_word *q) {
+/* What is kept per lane of a color, for the groups of 16 lanes in which some lane holds a wavelet. */
+static inline void prefetch_lanes(const wse_fabric *fabric, uint32_t block, int color, buffer_block *buffer) {
   enum { GROUP_LANES = 16, GROUP_BYTES = GROUP_LANES * sizeof(uint32_t) };
-  uint64_t held = digits_some(q->held);
+  uint64_t held = sliced_nonzero(buffer->held);
   for (uint32_t first = 0; first < LANES; first += GROUP_LANES) {
     if (!(held >> first & 0xffff)) continue;
-    ask_memory(q->since + first, GROUP_BYTES);
-    for (uint32_t row = 0; row < 1u << f->ring_bits; row++) ask_memory(q->data + row * LANES + first, GROUP_BYTES);
-    for (uint32_t ports = f->routes[color][word].ports; ports; ports &= ports - 1) {
+    prefetch_bytes(buffer->since + first, GROUP_BYTES);
+    for (uint32_t row = 0; row < 1u << fabric->ring_bits; row++)
+      prefetch_bytes(buffer->data + row * LANES + first, GROUP_BYTES);
+    for (uint32_t ports = fabric->routes[color][block].ports; ports; ports &= ports - 1) {
       int port = __builtin_ctz(ports);
-      ask_memory(f->links[port] + word * LANES + first, GROUP_BYTES);
-      ask_memory(f->blocked[port] + word * LANES + first, GROUP_BYTES);
+      prefetch_bytes(fabric->links[port] + block * LANES + first, GROUP_BYTES);
+      prefetch_bytes(fabric->blocked[port] + block * LANES + first, GROUP_BYTES);
     }
-    if (f->routes[color][word].sinks >> first & 0xffff)
-      ask_memory(f->sinks[color] + f->word_pe[word] + first, GROUP_LANES * sizeof(sink));
+    if (fabric->routes[color][block].store_targets >> first & 0xffff)
+      prefetch_bytes(fabric->store_targets[color] + fabric->block_pe[block] + first,
+                     GROUP_LANES * sizeof(store_target));
   }
 }
 
-/* Where sinks store by themselves: above all for the translation of the address, a page for each PE. */
-static inline void ask_for_memory(const wse_fabric *f, uint32_t word, int color, const buffer_word *q) {
-  uint64_t lanes = digits_some(q->held) & f->routes[color][word].sinks;
+/* Where the wavelets of store-only PEs go: mostly for the address translation, a page per PE. */
+static inline void prefetch_sram(const wse_fabric *fabric, uint32_t block, int color, const buffer_block *buffer) {
+  uint64_t lanes = sliced_nonzero(buffer->held) & fabric->routes[color][block].store_targets;
   if (!lanes_few(lanes)) return;
   EACH_LANE(lane, lanes) {
-    uint32_t pe = f->word_pe[word] + (uint32_t)lane;
-    ask_memory(sram_of(f, pe) + f->sinks[color][pe].at, 1);
+    uint32_t pe = fabric->block_pe[block] + (uint32_t)lane;
+    prefetch_bytes(sram_of(fabric, pe) + fabric->store_targets[color][pe].at, 1);
   }
 }
 
-static inline void ask_for_word(const wse_fabric *f, uint32_t word, int stage) {
+static inline void prefetch_block(const wse_fabric *fabric, uint32_t block, int stage) {
   if (stage == 0) {
-    ask_memory(&f->routers[word], sizeof *f->routers);
-    ask_memory(&f->sink_times[word], sizeof *f->sink_times);
+    prefetch_bytes(&fabric->routers[block], sizeof *fabric->routers);
+    prefetch_bytes(&fabric->store_times[block], sizeof *fabric->store_times);
     return;
   }
-  for (uint32_t busy = f->routers[word].busy; busy; busy &= busy - 1) {
+  for (uint32_t busy = fabric->routers[block].busy; busy; busy &= busy - 1) {
     int color = __builtin_ctz(busy);
     if (stage == 1) {
-      ask_memory(&f->routes[color][word], sizeof **f->routes);
-      ask_memory(&f->sink_words[color][word], LINE);
+      prefetch_bytes(&fabric->routes[color][block], sizeof **fabric->routes);
+      prefetch_bytes(&fabric->store_blocks[color][block], LINE);
     }
-    for (int port = 0; port < f->inputs[color]; port++) {
-      buffer_word *q = buffer_of(f, color, port, word);
-      if (stage == 1) ask_memory(q, offsetof(buffer_word, control));
-      else if (stage == 2) ask_for_lanes(f, word, color, q);
-      else ask_for_memory(f, word, color, q);
+    for (int port = 0; port < fabric->inputs[color]; port++) {
+      buffer_block *buffer = buffer_of(fabric, color, port, block);
+      if (stage == 1) prefetch_bytes(buffer, offsetof(buffer_block, control));
+      else if (stage == 2) prefetch_lanes(fabric, block, color, buffer);
+      else prefetch_sram(fabric, block, color, buffer);
     }
   }
 }
 
-/* Before row y is stepped for the first time in a tile. */
-static inline void ask_for_rows(const wse_fabric *f, int y) {
-  for (int stage = 0; stage < AHEAD_STAGES; stage++) {
-    int row = y + (AHEAD_STAGES - stage) * AHEAD_ROWS;
-    if (row >= f->height) continue;
-    const uint64_t *wakes = &f->wakes_router[(size_t)row * NEAR * f->row_masks];
-    for (uint32_t i = 0; i < f->row_masks; i++) {
-      uint64_t words = 0;
-      for (int slot = 0; slot < NEAR; slot++) words |= wakes[(uint32_t)slot * f->row_masks + i];
-      for (; words; words &= words - 1) ask_for_word(f, (uint32_t)row * f->row_words + i * 64 + (uint32_t)__builtin_ctzll(words), stage);
+/* Called before row y is stepped for the first time in a tile. */
+static inline void prefetch_rows(const wse_fabric *fabric, int y) {
+  for (int stage = 0; stage < PREFETCH_STAGES; stage++) {
+    int row = y + (PREFETCH_STAGES - stage) * PREFETCH_ROWS;
+    if (row >= fabric->height) continue;
+    const uint64_t *wakes = &fabric->wakes_router[(size_t)row * NEAR * fabric->masks_per_row];
+    for (uint32_t i = 0; i < fabric->masks_per_row; i++) {
+      uint64_t blocks = 0;
+      for (int slot = 0; slot < NEAR; slot++)
+        blocks |= wakes[(uint32_t)slot * fabric->masks_per_row + i];
+      for (; blocks; blocks &= blocks - 1)
+        prefetch_block(fabric, (uint32_t)row * fabric->blocks_per_row + i * 64 + (uint32_t)__builtin_ctzll(blocks),
+                       stage);
     }
   }
 }

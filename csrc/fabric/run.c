@@ -1,14 +1,15 @@
-/* run.c - the fabric's cycles: rows, tiles of several cycles, threads.
+/* run.c - runs the fabric: cycles of a row, tiles of several cycles, threads.
  *
- * A row's cycle: which of its buffers are full is settled; streams at the edge and compute elements act; then its routers, which
- * look at how full the buffers of the rows above and below were settled to be, and put wavelets into them that land in a later
- * cycle.  So a row may go a cycle further as soon as the two rows on either side have gone as far as it has, and the order
- * among rows changes nothing: the fabric is stepped in tiles of several cycles, a row after the other along a slope of two rows
- * a cycle, and what a few rows hold stays in the cache for all of them.
+ * One cycle of a row: the `full` planes of its buffers are settled; streams at the edge and compute elements act; then
+ * its routers act.  A router reads the settled `full` planes of the rows above and below, and pushes wavelets into
+ * their buffers that land in a later cycle.  So a row may be stepped a cycle further as soon as the two rows on either
+ * side have been stepped as far as it has, and the order of rows does not change results.  The fabric is stepped in
+ * tiles of several cycles, along diagonals of two rows per cycle, so that a few rows stay in the cache for all cycles
+ * of the tile.
  *
- * The rows are divided into bands, and the bands among threads.  Near a border a band stops short, more with every cycle of the
- * tile; when the bands on both sides are done, one thread steps what is missing on both.  Then the threads agree on the next
- * cycle in which anything can happen.  The cycles between cost nothing.
+ * The rows are divided into bands, and the bands among threads.  Near a border a band stops short, by more rows with
+ * each cycle of the tile; when the bands on both sides are done, one thread steps the rows that both left out.  Then
+ * the threads agree on the next cycle in which anything can happen; the cycles between are skipped.
  */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include <pthread.h>
@@ -26,116 +27,124 @@
 #include "state/bitplane.h"
 #include "state/wake.h"
 
-/* Wheel entries of this cycle become bits; entries of a later turn stay. */
-static void turn_wheel(wse_fabric *f, band *b, uint64_t now) {
-  int32_t i = b->wheel_head[now & (WHEEL - 1)];
+/* Wakes of the wheel for this cycle become bits; entries of later rotations stay. */
+static void rotate_wheel(wse_fabric *fabric, band_state *band, uint64_t now) {
+  int32_t i = band->wheel_head[now & (WHEEL - 1)];
   while (i >= 0) {
-    uint32_t pe = b->pe0 + (uint32_t)i;
-    int32_t next = f->wheel_next[pe];
-    if (f->ces[pe].wheel_at <= now) {
-      wheel_remove(f, b, pe);
-      wake_ce_near(f, pe, now);
+    uint32_t pe = band->pe0 + (uint32_t)i;
+    int32_t next = fabric->wheel_next[pe];
+    if (fabric->ces[pe].wheel_at <= now) {
+      wheel_remove(fabric, band, pe);
+      wake_ce_near(fabric, pe, now);
     }
     i = next;
   }
 }
 
-/* Every PE and every router of the row; nothing is to depend on who was woken. */
-static void step_whole_row(wse_fabric *f, band *b, int y, uint64_t now) {
-  fabric_row *row = &f->rows[y];
-  uint32_t slot = (uint32_t)now & (NEAR - 1), word0 = (uint32_t)y * f->row_words, pe0 = (uint32_t)(y * f->width);
+/* Reference: every PE and every router of the row, whether woken or not. */
+static void step_whole_row(wse_fabric *fabric, band_state *band, int y, uint64_t now) {
+  fabric_row *row = &fabric->rows[y];
+  uint32_t slot = (uint32_t)now & (NEAR - 1), block0 = (uint32_t)y * fabric->blocks_per_row,
+           pe0 = (uint32_t)(y * fabric->width);
   row->ces &= (uint8_t)~(1u << slot);
   row->routers &= (uint8_t)~(1u << slot);
-  for (uint32_t word = word0; word < word0 + f->row_words; word++) f->wakes_ce[word * NEAR + slot] = 0;
-  memset(&f->wakes_router[((uint32_t)y * NEAR + slot) * f->row_masks], 0, f->row_masks * sizeof *f->wakes_router);
-  for (uint32_t pe = pe0; pe < pe0 + (uint32_t)f->width; pe++)
-    if (f->class_of[pe] != 0xffff) ce_step(f, b, pe, now);
-  for (uint32_t word = word0; word < word0 + f->row_words; word++)
-    if (f->routers[word].busy) f->routers_step(f, b, word, now);
+  for (uint32_t block = block0; block < block0 + fabric->blocks_per_row; block++)
+    fabric->wakes_ce[block * NEAR + slot] = 0;
+  memset(&fabric->wakes_router[((uint32_t)y * NEAR + slot) * fabric->masks_per_row], 0,
+         fabric->masks_per_row * sizeof *fabric->wakes_router);
+  for (uint32_t pe = pe0; pe < pe0 + (uint32_t)fabric->width; pe++)
+    if (fabric->class_of[pe] != 0xffff) ce_step(fabric, band, pe, now);
+  for (uint32_t block = block0; block < block0 + fabric->blocks_per_row; block++)
+    if (fabric->routers[block].busy) fabric->routers_step(fabric, band, block, now);
 }
 
-static void step_row(wse_fabric *f, int y, uint64_t now) {
-  fabric_row *row = &f->rows[y];
-  band *b = &f->bands[row->band];
-  uint32_t slot = (uint32_t)now & (NEAR - 1), word0 = (uint32_t)y * f->row_words;
-  streams_step(f, b, y, now);
-  if (f->reference) {
-    step_whole_row(f, b, y, now);
+static void step_row(wse_fabric *fabric, int y, uint64_t now) {
+  fabric_row *row = &fabric->rows[y];
+  band_state *band = &fabric->bands[row->band];
+  uint32_t slot = (uint32_t)now & (NEAR - 1), block0 = (uint32_t)y * fabric->blocks_per_row;
+  streams_step(fabric, band, y, now);
+  if (fabric->reference) {
+    step_whole_row(fabric, band, y, now);
     return;
   }
   if (row->ces >> slot & 1) {
     row->ces &= (uint8_t)~(1u << slot);
-    for (uint32_t word = word0; word < word0 + f->row_words; word++) {
-      uint64_t *wakes = &f->wakes_ce[word * NEAR + slot], awake = *wakes;
+    for (uint32_t block = block0; block < block0 + fabric->blocks_per_row; block++) {
+      uint64_t *wakes = &fabric->wakes_ce[block * NEAR + slot], awake = *wakes;
       if (!awake) continue;
       *wakes = 0;
-      for (; awake; awake &= awake - 1) ce_step(f, b, f->word_pe[word] + (uint32_t)__builtin_ctzll(awake), now);
+      for (; awake; awake &= awake - 1)
+        ce_step(fabric, band, fabric->block_pe[block] + (uint32_t)__builtin_ctzll(awake), now);
     }
   }
   if (!(row->routers >> slot & 1)) return;
   row->routers &= (uint8_t)~(1u << slot);
-  uint64_t *wakes = &f->wakes_router[((uint32_t)y * NEAR + slot) * f->row_masks];
-  for (uint32_t i = 0; i < f->row_masks; i++, wakes++) {
+  uint64_t *wakes = &fabric->wakes_router[((uint32_t)y * NEAR + slot) * fabric->masks_per_row];
+  for (uint32_t i = 0; i < fabric->masks_per_row; i++, wakes++) {
     uint64_t awake = *wakes;
     *wakes = 0;
-    for (; awake; awake &= awake - 1) f->routers_step(f, b, word0 + i * 64 + (uint32_t)__builtin_ctzll(awake), now);
+    for (; awake; awake &= awake - 1)
+      fabric->routers_step(fabric, band, block0 + i * 64 + (uint32_t)__builtin_ctzll(awake), now);
   }
 }
 
-enum { AHEAD_WORDS = 512 }; /* smaller fabrics stay in the cache */
+enum { PREFETCH_BLOCKS = 512 }; /* smaller fabrics stay in the cache */
 
-/* A tile: `cycles` cycles of the band's rows, all but those near its borders, in an order in which a row and its cycle is
- * stepped after the two rows below it were stepped one cycle less far. */
-static void step_tile(wse_fabric *f, const band *b, uint64_t now, int cycles) {
-  bool above = b->y0 > 0, below = b->y1 < f->height;
-  for (int diagonal = b->y0; diagonal < b->y1 + 2 * (cycles - 1); diagonal++)
+/* A tile: `cycles` cycles of the band's rows, except those near its borders.  A row is stepped in a cycle after the
+ * two rows below it were stepped in the cycle before. */
+static void step_tile(wse_fabric *fabric, const band_state *band, uint64_t now, int cycles) {
+  bool above = band->y0 > 0, below = band->y1 < fabric->height;
+  for (int diagonal = band->y0; diagonal < band->y1 + 2 * (cycles - 1); diagonal++)
     for (int i = 0; i < cycles; i++) {
-      int y = diagonal - 2 * i, first = b->y0 + (above ? border_rows(i) : 0), end = b->y1 - (below ? border_rows(i) : 0);
+      int y = diagonal - 2 * i, first = band->y0 + (above ? border_rows(i) : 0),
+          end = band->y1 - (below ? border_rows(i) : 0);
       if (y < first || y >= end) continue;
       if (y == first) {
-        if (above) routers_settle(f, y - 1);
-        routers_settle(f, y);
+        if (above) routers_settle(fabric, y - 1);
+        routers_settle(fabric, y);
       }
-      if (y + 1 < b->y1) routers_settle(f, y + 1);
-      if (i == 0 && f->words > AHEAD_WORDS && !f->reference) ask_for_rows(f, y);
-      step_row(f, y, now + (uint64_t)i);
+      if (y + 1 < band->y1) routers_settle(fabric, y + 1);
+      if (i == 0 && fabric->blocks > PREFETCH_BLOCKS && !fabric->reference) prefetch_rows(fabric, y);
+      step_row(fabric, y, now + (uint64_t)i);
     }
 }
 
-/* The rows that two bands left out at the border above row y; their outermost ones are settled. */
-static void step_border(wse_fabric *f, int y, uint64_t now, int cycles) {
+/* The rows that two bands left out at the border above row y; the outermost ones are settled already. */
+static void step_border(wse_fabric *fabric, int y, uint64_t now, int cycles) {
   for (int i = 0; i < cycles; i++) {
     int first = y - border_rows(i), end = y + border_rows(i);
-    for (int k = first + 1; k < end - 1; k++) routers_settle(f, k);
-    for (int k = first; k < end; k++) step_row(f, k, now + (uint64_t)i);
+    for (int k = first + 1; k < end - 1; k++)
+      routers_settle(fabric, k);
+    for (int k = first; k < end; k++)
+      step_row(fabric, k, now + (uint64_t)i);
   }
 }
 
-/* The next cycle, `from` or later, in which the band has something to look at. */
-static uint64_t band_next(const wse_fabric *f, const band *b, uint64_t from) {
+/* The first cycle, `from` or later, in which something in the band is to be stepped. */
+static uint64_t band_next(const wse_fabric *fabric, const band_state *band, uint64_t from) {
   uint64_t next = NEVER;
-  uint32_t slots = 0, turn = (uint32_t)from & (NEAR - 1);
-  for (int y = b->y0; y < b->y1; y++) {
-    const fabric_row *row = &f->rows[y];
+  uint32_t slots = 0, phase = (uint32_t)from & (NEAR - 1);
+  for (int y = band->y0; y < band->y1; y++) {
+    const fabric_row *row = &fabric->rows[y];
     slots |= row->ces | row->routers | row->streams;
     if (row->streams_next < next) next = row->streams_next < from ? from : row->streams_next;
   }
-  slots = (slots | slots << NEAR) >> turn & ((1u << NEAR) - 1);
+  slots = (slots | slots << NEAR) >> phase & ((1u << NEAR) - 1);
   if (slots && from + (uint32_t)__builtin_ctz(slots) < next) next = from + (uint32_t)__builtin_ctz(slots);
   for (uint64_t t = from; t < from + WHEEL && t < next; t++)
-    if (b->wheel_head[t & (WHEEL - 1)] >= 0) next = t;
+    if (band->wheel_head[t & (WHEEL - 1)] >= 0) next = t;
   return next;
 }
 
-/* Threads that live for one call.  Each has a run of bands; of every band it publishes when that wants to go on, and the cycle of
- * its fault. */
+/* Threads that live for one call.  Each has a run of bands; of every band it publishes when that wants to go on, and
+ * the cycle of its fault. */
 typedef struct {
   _Atomic uint64_t want, fault;
   char pad[48];
 } published;
 
 typedef struct {
-  wse_fabric *f;
+  wse_fabric *fabric;
   const volatile int *stop;
   uint64_t until;
   _Atomic uint32_t members; /* 0 until all threads that can be had have started */
@@ -145,108 +154,116 @@ typedef struct {
   published band[MAX_BANDS];
   wse_status status;
   uint64_t end;
-} team;
+} thread_team;
 
 typedef struct {
-  team *t;
+  thread_team *team;
   uint32_t index;
-} member;
+} thread_member;
 
-/* Spins a few microseconds, then lets others run: processes may outnumber the cores. */
-static void meet(team *t) {
-  uint32_t members = atomic_load_explicit(&t->members, memory_order_relaxed);
-  uint32_t round = atomic_load_explicit(&t->round, memory_order_relaxed);
-  if (atomic_fetch_add_explicit(&t->arrived, 1, memory_order_acq_rel) + 1 == members) {
-    atomic_store_explicit(&t->arrived, 0, memory_order_relaxed);
-    atomic_store_explicit(&t->round, round + 1, memory_order_release);
+/* Barrier of all threads.  Spins a few microseconds, then yields: there may be more processes than cores. */
+static void barrier(thread_team *team) {
+  uint32_t members = atomic_load_explicit(&team->members, memory_order_relaxed);
+  uint32_t round = atomic_load_explicit(&team->round, memory_order_relaxed);
+  if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) + 1 == members) {
+    atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
+    atomic_store_explicit(&team->round, round + 1, memory_order_release);
     return;
   }
-  for (uint32_t spins = 0; atomic_load_explicit(&t->round, memory_order_acquire) == round; spins++)
+  for (uint32_t spins = 0; atomic_load_explicit(&team->round, memory_order_acquire) == round; spins++)
     if (spins > 4000) sched_yield();
 }
 
 enum { LOOK_EVERY = 32 }; /* tiles between looks at *stop */
 
 /* A tile of the bands first .. end - 1, and of the borders south of them. */
-static void run_tile(team *t, int first, int end, uint64_t now, int cycles) {
-  wse_fabric *f = t->f;
+static void run_tile(thread_team *team, int first, int end, uint64_t now, int cycles) {
+  wse_fabric *fabric = team->fabric;
   for (int i = first; i < end; i++) {
-    for (int k = 0; k < cycles; k++) turn_wheel(f, &f->bands[i], now + (uint64_t)k);
-    step_tile(f, &f->bands[i], now, cycles);
+    for (int k = 0; k < cycles; k++)
+      rotate_wheel(fabric, &fabric->bands[i], now + (uint64_t)k);
+    step_tile(fabric, &fabric->bands[i], now, cycles);
   }
-  for (int turn = 0; turn < 2 && turn + 1 < f->band_total; turn++) { /* no two borders of one band at once */
-    meet(t);
+  for (int phase = 0; phase < 2 && phase + 1 < fabric->band_total;
+       phase++) { /* the two borders of a band must not be stepped at once */
+    barrier(team);
     for (int i = first; i < end; i++)
-      if (i % 2 == turn && i + 1 < f->band_total) step_border(f, f->bands[i].y1, now, cycles);
+      if (i % 2 == phase && i + 1 < fabric->band_total) step_border(fabric, fabric->bands[i].y1, now, cycles);
   }
-  if (f->band_total > 1) meet(t);
+  if (fabric->band_total > 1) barrier(team);
 }
 
-/* What follows a tile that ended before cycle `end`: some band goes on in cycle `next`, the first fault is in cycle `fault`.
- * Compute elements run ahead, so that a fault may lie in the future: until then the others go on. */
-static wse_status after_tile(team *t, uint64_t end, uint64_t next, uint64_t fault) {
-  if (atomic_load_explicit(&t->no_memory, memory_order_relaxed)) return WSE_NOMEM;
-  if (fault < end || (fault < next && fault < t->until)) return WSE_FAULTED;
+/* What follows a tile that ended before cycle `end`: some band goes on in cycle `next`, the first fault is in cycle
+ * `fault`. Compute elements run ahead, so that a fault may lie in the future: until then the others go on. */
+static wse_status after_tile(thread_team *team, uint64_t end, uint64_t next, uint64_t fault) {
+  if (atomic_load_explicit(&team->no_memory, memory_order_relaxed)) return WSE_NOMEM;
+  if (fault < end || (fault < next && fault < team->until)) return WSE_FAULTED;
   if (next == NEVER && fault == NEVER) return WSE_QUIET;
-  if (next >= t->until || atomic_load_explicit(&t->stopped, memory_order_relaxed)) return WSE_LIMIT;
+  if (next >= team->until || atomic_load_explicit(&team->stopped, memory_order_relaxed)) return WSE_LIMIT;
   return WSE_OK;
 }
 
 /* The run ends; `next` and `fault` as above. */
-static void finish(team *t, wse_status status, uint64_t next, uint64_t fault) {
-  wse_fabric *f = t->f;
-  t->status = status;
-  t->end = status == WSE_FAULTED ? fault + 1 : next < t->until ? next : t->until;
-  if (status == WSE_FAULTED) streams_forget(f, fault); /* the tile went on to its end */
+static void finish(thread_team *team, wse_status status, uint64_t next, uint64_t fault) {
+  wse_fabric *fabric = team->fabric;
+  team->status = status;
+  team->end = status == WSE_FAULTED ? fault + 1 : next < team->until ? next : team->until;
+  if (status == WSE_FAULTED) streams_forget(fabric, fault); /* the tile was completed */
   if (status != WSE_QUIET) return;
-  uint64_t last = activity_end(f); /* the last elements of a sink may still be on their way */
-  if (last > t->until) t->status = WSE_LIMIT, t->end = t->until;
-  else t->end = last > f->told ? last : f->told;
+  uint64_t last = activity_end(fabric); /* elements of store-only PEs may be stored later */
+  if (last > team->until) team->status = WSE_LIMIT, team->end = team->until;
+  else team->end = last > fabric->told ? last : fabric->told;
 }
 
-static void run_bands(team *t, uint32_t index) {
-  wse_fabric *f = t->f;
-  uint32_t members = atomic_load_explicit(&t->members, memory_order_relaxed);
-  int first = f->band_total * (int)index / (int)members, last = f->band_total * (int)(index + 1) / (int)members;
-  uint64_t now = f->now;
-  bool looked_again = false; /* reference: once nothing wants to be stepped, everything is, for something may have been missed */
+static void run_bands(thread_team *team, uint32_t index) {
+  wse_fabric *fabric = team->fabric;
+  uint32_t members = atomic_load_explicit(&team->members, memory_order_relaxed);
+  int first = fabric->band_total * (int)index / (int)members,
+      last = fabric->band_total * (int)(index + 1) / (int)members;
+  uint64_t now = fabric->now;
+  bool looked_again =
+      false; /* reference: once nothing wants to be stepped, everything is, for something may have been missed */
   for (uint32_t looked = 0;; looked++) {
-    int cycles = t->until - now < (uint64_t)f->tile ? (int)(t->until - now) : f->tile;
+    int cycles = team->until - now < (uint64_t)fabric->tile ? (int)(team->until - now) : fabric->tile;
     uint64_t end = now + (uint64_t)cycles, next = NEVER, fault = NEVER;
     for (int i = first; i < last; i++)
-      if (!clocks_renew(f, &f->bands[i], now)) atomic_store_explicit(&t->no_memory, 1, memory_order_relaxed);
-    if (f->band_total > 1) meet(t); /* a band's routers read what its neighbors renew */
-    run_tile(t, first, last, now, cycles);
-    if (index == 0 && looked % LOOK_EVERY == 0 && t->stop && *t->stop) atomic_store_explicit(&t->stopped, 1, memory_order_relaxed);
+      if (!clocks_renew(fabric, &fabric->bands[i], now))
+        atomic_store_explicit(&team->no_memory, 1, memory_order_relaxed);
+    if (fabric->band_total > 1) barrier(team); /* a band's routers read what its neighbors renew */
+    run_tile(team, first, last, now, cycles);
+    if (index == 0 && looked % LOOK_EVERY == 0 && team->stop && *team->stop)
+      atomic_store_explicit(&team->stopped, 1, memory_order_relaxed);
     for (int i = first; i < last; i++) {
-      const band *b = &f->bands[i];
-      atomic_store_explicit(&t->band[i].want, band_next(f, b, end), memory_order_relaxed);
-      atomic_store_explicit(&t->band[i].fault, b->fault.kind == WSE_FAULT_NONE ? NEVER : b->fault.cycle, memory_order_relaxed);
+      const band_state *band = &fabric->bands[i];
+      atomic_store_explicit(&team->band[i].want, band_next(fabric, band, end), memory_order_relaxed);
+      atomic_store_explicit(&team->band[i].fault, band->fault.kind == WSE_FAULT_NONE ? NEVER : band->fault.cycle,
+                            memory_order_relaxed);
     }
-    if (f->band_total > 1) meet(t);
-    for (int i = 0; i < f->band_total; i++) {
-      uint64_t w = atomic_load_explicit(&t->band[i].want, memory_order_relaxed);
-      uint64_t c = atomic_load_explicit(&t->band[i].fault, memory_order_relaxed);
+    if (fabric->band_total > 1) barrier(team);
+    for (int i = 0; i < fabric->band_total; i++) {
+      uint64_t w = atomic_load_explicit(&team->band[i].want, memory_order_relaxed);
+      uint64_t c = atomic_load_explicit(&team->band[i].fault, memory_order_relaxed);
       if (w < next) next = w;
       if (c < fault) fault = c;
     }
-    wse_status status = after_tile(t, end, next, fault);
-    bool again = status == WSE_QUIET && f->reference && !looked_again && end < t->until;
+    wse_status status = after_tile(team, end, next, fault);
+    bool again = status == WSE_QUIET && fabric->reference && !looked_again && end < team->until;
     looked_again = again;
     if (again || status == WSE_OK) {
       now = again ? end : next;
       continue;
     }
     lanes_stream_end();
-    if (index == 0) finish(t, status, next, fault);
+    if (index == 0) finish(team, status, next, fault);
     return;
   }
 }
 
 static void *run_member(void *p) {
-  member *m = p;
-  while (!atomic_load_explicit(&m->t->members, memory_order_acquire)) sched_yield();
-  run_bands(m->t, m->index);
+  thread_member *member = p;
+  while (!atomic_load_explicit(&member->team->members, memory_order_acquire))
+    sched_yield();
+  run_bands(member->team, member->index);
   return NULL;
 }
 
@@ -261,39 +278,40 @@ static int processors(void) {
 }
 
 /* Runs the bands on as many threads as there are bands, processors, and threads that can be had. */
-static void run_team(team *t) {
+static void run_team(thread_team *team) {
   pthread_t threads[MAX_BANDS];
-  member members[MAX_BANDS];
+  thread_member members[MAX_BANDS];
   int most = processors(), started = 1;
-  if (most > t->f->band_total) most = t->f->band_total;
+  if (most > team->fabric->band_total) most = team->fabric->band_total;
   for (; started < most; started++) {
-    members[started] = (member){t, (uint32_t)started};
+    members[started] = (thread_member){team, (uint32_t)started};
     if (pthread_create(&threads[started], NULL, run_member, &members[started])) break;
   }
-  atomic_store_explicit(&t->members, (uint32_t)started, memory_order_release);
-  run_bands(t, 0);
-  for (int i = 1; i < started; i++) pthread_join(threads[i], NULL);
+  atomic_store_explicit(&team->members, (uint32_t)started, memory_order_release);
+  run_bands(team, 0);
+  for (int i = 1; i < started; i++)
+    pthread_join(threads[i], NULL);
 }
 
-wse_status wse_run(wse_fabric *f, uint64_t until, uint64_t limit, const volatile int *stop) {
-  wse_status status = fabric_seal(f);
+wse_status wse_run(wse_fabric *fabric, uint64_t until, uint64_t limit, const volatile int *stop) {
+  wse_status status = fabric_seal(fabric);
   if (status != WSE_OK) return status;
   wse_fault fault;
-  wse_fault_of(f, &fault);
-  if (fault.kind != WSE_FAULT_NONE && fault.cycle < f->now) return WSE_FAULTED;
+  wse_fault_of(fabric, &fault);
+  if (fault.kind != WSE_FAULT_NONE && fault.cycle < fabric->now) return WSE_FAULTED;
   if (until > limit) until = limit;
-  if (until <= f->now) return WSE_LIMIT;
-  team *t = aligned_alloc(64, (sizeof(team) + 63) / 64 * 64);
-  if (!t) return WSE_NOMEM;
-  memset(t, 0, sizeof *t);
-  t->f = f;
-  t->stop = stop;
-  t->until = until;
-  f->limit = limit;
-  run_team(t);
-  f->now = t->end;
-  status = t->status;
-  if (status != WSE_LIMIT || f->now == limit || t->stopped) f->told = f->now;
-  free(t);
+  if (until <= fabric->now) return WSE_LIMIT;
+  thread_team *team = aligned_alloc(64, (sizeof(thread_team) + 63) / 64 * 64);
+  if (!team) return WSE_NOMEM;
+  memset(team, 0, sizeof *team);
+  team->fabric = fabric;
+  team->stop = stop;
+  team->until = until;
+  fabric->limit = limit;
+  run_team(team);
+  fabric->now = team->end;
+  status = team->status;
+  if (status != WSE_LIMIT || fabric->now == limit || team->stopped) fabric->told = fabric->now;
+  free(team);
   return status;
 }

@@ -4,26 +4,27 @@
 
 #include "state/state.h"
 
-/* quick.c: memory operations as most are. */
-enum { QUICK_BANKS = 8 };
+/* Banks that the cached slots are valid for. */
+enum { MEMORY_OP_BANKS = 8 };
 typedef struct {
-  dsr *dsr; /* NULL: a register's value, or no operand */
-  int32_t base, stride, low, high; /* bytes; low and high: the range it walks over */
+  dsr *dsr;                        /* NULL: a register's value, or no operand */
+  int32_t base, stride, low, high; /* bytes; low .. high: the bytes that it covers */
   uint32_t value;
   uint8_t size;
-} quick_operand;
+} memory_operand;
 typedef struct {
-  quick_operand dst, src0, src1;
+  memory_operand dst, src0, src1;
   uint32_t extra, n;
-} quick;
+} memory_op;
 
-/* False if the operation has to go the long way. */
-bool quick_begin(const wse_fabric *f, uint32_t pe, const isa_ins *ins, quick *q);
-bool quick_reads(const quick *q, uint16_t low, uint16_t high);
+/* False if the operation has to take the general path. */
+bool memory_op_begin(const wse_fabric *fabric, uint32_t pe, const isa_ins *ins, memory_op *op);
+bool memory_op_reads(const memory_op *op, uint16_t low, uint16_t high);
 
-/* The entry that holds the operation's slots.  False: it is empty but for its key, and the caller is to fill it. */
-bool quick_slots(band *b, const isa_ins *ins, const quick *q, slot_entry **entry);
-/* Does all elements, the first of them in cycle `first`. */
-void quick_run(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, const quick *q, const slot_entry *slots, uint64_t first);
+/* Looks up the operation's slots.  False: the entry is new, and the caller has to fill all but its key. */
+bool memory_op_slots(band_state *band, const isa_ins *ins, const memory_op *op, slot_entry **entry);
+/* Computes all elements, the first of them in cycle `first`. */
+void memory_op_run(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, const memory_op *op,
+                   const slot_entry *slots, uint64_t first);
 
 #endif

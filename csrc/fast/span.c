@@ -1,8 +1,8 @@
-/* span.c - VECTOR rows over whole operands in memory.  Compiled once per instruction set of the host (span_avx2.c, span_avx512.c),
- * always to the same bits: what differs is how many elements the compiler works on at a time.
+/* span.c - VECTOR rows over whole operands in memory.  Compiled once per instruction set of the host (span_avx2.c,
+ * span_avx512.c), always to the same bits: what differs is how many elements the compiler works on at a time.
  *
- * Elements are taken 64 at a time into arrays of their own, computed, and put back, so that the loop over them has no aliases;
- * operands that overlap so that an element would be read after it was written are done one by one, in order.
+ * Elements are taken 64 at a time into arrays of their own, computed, and put back, so that the loop over them has no
+ * aliases; operands that overlap so that an element would be read after it was written are done one by one, in order.
  */
 #include "fast/span.h"
 
@@ -35,60 +35,68 @@ NUM_INLINE void element_store(uint8_t *at, int bytes, uint32_t v) {
 }
 
 /* Up to BLOCK elements of a source, or its value BLOCK times. */
-NUM_INLINE void block_load(uint32_t to[BLOCK], const uint8_t *from, int32_t step, uint32_t value, int bytes, uint32_t n) {
+NUM_INLINE void block_load(uint32_t to[BLOCK], const uint8_t *from, int32_t step, uint32_t value, int bytes,
+                           uint32_t n) {
   if (!bytes) return;
   if (!from) {
-    for (int i = 0; i < BLOCK; i++) to[i] = value;
+    for (int i = 0; i < BLOCK; i++)
+      to[i] = value;
   } else if (step == bytes && n == BLOCK) {
-    for (int i = 0; i < BLOCK; i++) to[i] = element_load(from + i * bytes, bytes);
+    for (int i = 0; i < BLOCK; i++)
+      to[i] = element_load(from + i * bytes, bytes);
   } else {
-    for (uint32_t i = 0; i < n; i++) to[i] = element_load(from + (int64_t)i * step, bytes);
+    for (uint32_t i = 0; i < n; i++)
+      to[i] = element_load(from + (int64_t)i * step, bytes);
   }
 }
 NUM_INLINE void block_store(uint8_t *to, int32_t step, const uint32_t from[BLOCK], int bytes, uint32_t n) {
   if (!bytes) return;
   if (step == bytes && n == BLOCK) {
-    for (int i = 0; i < BLOCK; i++) element_store(to + i * bytes, bytes, from[i]);
+    for (int i = 0; i < BLOCK; i++)
+      element_store(to + i * bytes, bytes, from[i]);
   } else {
-    for (uint32_t i = 0; i < n; i++) element_store(to + (int64_t)i * step, bytes, from[i]);
+    for (uint32_t i = 0; i < n; i++)
+      element_store(to + (int64_t)i * step, bytes, from[i]);
   }
 }
 
-#define VECTOR(name, type_dst, type0, type1, type2, lanes2, lanes3, flops, rule, ...)                              \
-  NUM_INLINE void span_of_##name(int fmt, span s) {                                                                \
-    uint32_t a[BLOCK], b[BLOCK], v[BLOCK];                                                                         \
-    if (ISA_##rule == ISA_CARRY || s.overlaps) {                                                                   \
-      for (uint32_t i = 0; i < s.n; i++) {                                                                         \
-        uint32_t x = s.src0 ? element_load(s.src0 + (int64_t)i * s.step0, ISA_BYTES_##type0) : s.value0;           \
-        uint32_t y = s.src1 ? element_load(s.src1 + (int64_t)i * s.step1, ISA_BYTES_##type1) : s.value1;           \
-        uint32_t r = op_##name(fmt, x, y, s.extra);                                                                \
-        if (ISA_##rule == ISA_CARRY) s.extra = r >> 16;                                                            \
-        element_store(s.dst + (int64_t)i * s.step_dst, ISA_BYTES_##type_dst, r);                                   \
-      }                                                                                                            \
-      return;                                                                                                      \
-    }                                                                                                              \
-    for (uint32_t done = 0; done < s.n; done += BLOCK) {                                                           \
-      uint32_t n = s.n - done < BLOCK ? s.n - done : BLOCK;                                                        \
-      block_load(a, s.src0 ? s.src0 + (int64_t)done * s.step0 : NULL, s.step0, s.value0, ISA_BYTES_##type0, n);    \
-      block_load(b, s.src1 ? s.src1 + (int64_t)done * s.step1 : NULL, s.step1, s.value1, ISA_BYTES_##type1, n);    \
-      uint32_t count = (n + 15) / 16 * 16;                                                                         \
-      for (uint32_t i = n; i < count; i++) a[i] = b[i] = 0;                                                        \
-      for (uint32_t i = 0; i < count; i++) v[i] = op_##name(fmt, a[i], b[i], s.extra);                             \
-      block_store(s.dst + (int64_t)done * s.step_dst, s.step_dst, v, ISA_BYTES_##type_dst, n);                     \
-    }                                                                                                              \
-  }                                                                                                                \
-  static void span_##name(int fmt, const span *s) {                                                                \
-    bool half = ISA_HALF_##type_dst | ISA_HALF_##type0 | ISA_HALF_##type1 | ISA_HALF_##type2;                      \
-    wide_function wide = s->overlaps ? NULL : wide_of(OP_##name, half ? fmt : WSE_FP16_IEEE);                      \
-    if (wide) {                                                                                                    \
-      wide(s);                                                                                                     \
-      return;                                                                                                      \
-    }                                                                                                              \
-    switch (half ? fmt : WSE_FP16_IEEE) {                                                                          \
-      case WSE_FP16_IEEE: span_of_##name(WSE_FP16_IEEE, *s); break;                                                \
-      case WSE_FP16_BF16: span_of_##name(WSE_FP16_BF16, *s); break;                                                \
-      default: span_of_##name(WSE_FP16_CB16, *s); break;                                                           \
-    }                                                                                                              \
+#define VECTOR(name, type_dst, type0, type1, type2, lanes2, lanes3, flops, rule, ...)                           \
+  NUM_INLINE void span_of_##name(int fmt, span s) {                                                             \
+    uint32_t a[BLOCK], b[BLOCK], v[BLOCK];                                                                      \
+    if (ISA_##rule == ISA_CARRY || s.overlaps) {                                                                \
+      for (uint32_t i = 0; i < s.n; i++) {                                                                      \
+        uint32_t x = s.src0 ? element_load(s.src0 + (int64_t)i * s.step0, ISA_BYTES_##type0) : s.value0;        \
+        uint32_t y = s.src1 ? element_load(s.src1 + (int64_t)i * s.step1, ISA_BYTES_##type1) : s.value1;        \
+        uint32_t r = op_##name(fmt, x, y, s.extra);                                                             \
+        if (ISA_##rule == ISA_CARRY) s.extra = r >> 16;                                                         \
+        element_store(s.dst + (int64_t)i * s.step_dst, ISA_BYTES_##type_dst, r);                                \
+      }                                                                                                         \
+      return;                                                                                                   \
+    }                                                                                                           \
+    for (uint32_t done = 0; done < s.n; done += BLOCK) {                                                        \
+      uint32_t n = s.n - done < BLOCK ? s.n - done : BLOCK;                                                     \
+      block_load(a, s.src0 ? s.src0 + (int64_t)done * s.step0 : NULL, s.step0, s.value0, ISA_BYTES_##type0, n); \
+      block_load(b, s.src1 ? s.src1 + (int64_t)done * s.step1 : NULL, s.step1, s.value1, ISA_BYTES_##type1, n); \
+      uint32_t count = (n + 15) / 16 * 16;                                                                      \
+      for (uint32_t i = n; i < count; i++)                                                                      \
+        a[i] = b[i] = 0;                                                                                        \
+      for (uint32_t i = 0; i < count; i++)                                                                      \
+        v[i] = op_##name(fmt, a[i], b[i], s.extra);                                                             \
+      block_store(s.dst + (int64_t)done * s.step_dst, s.step_dst, v, ISA_BYTES_##type_dst, n);                  \
+    }                                                                                                           \
+  }                                                                                                             \
+  static void span_##name(int fmt, const span *s) {                                                             \
+    bool half = ISA_HALF_##type_dst | ISA_HALF_##type0 | ISA_HALF_##type1 | ISA_HALF_##type2;                   \
+    wide_function wide = s->overlaps ? NULL : wide_of(OP_##name, half ? fmt : WSE_FP16_IEEE);                   \
+    if (wide) {                                                                                                 \
+      wide(s);                                                                                                  \
+      return;                                                                                                   \
+    }                                                                                                           \
+    switch (half ? fmt : WSE_FP16_IEEE) {                                                                       \
+      case WSE_FP16_IEEE: span_of_##name(WSE_FP16_IEEE, *s); break;                                             \
+      case WSE_FP16_BF16: span_of_##name(WSE_FP16_BF16, *s); break;                                             \
+      default: span_of_##name(WSE_FP16_CB16, *s); break;                                                        \
+    }                                                                                                           \
   }
 #include "tables/isa.def"
 
@@ -100,7 +108,8 @@ const span_function SPAN_TABLE[] = {
 #ifdef SPAN_BASE
 const span_function *span_table(bool portable) {
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-  if (!portable && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+  if (!portable && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl"))
     return span_avx512;
   if (!portable && __builtin_cpu_supports("avx2")) return span_avx2;
 #endif

@@ -1,10 +1,11 @@
-/* span.h - VECTOR rows over whole operands in memory. */
+/* span.h - vector instructions over whole operands in memory. */
 #ifndef FAST_SPAN_H
 #define FAST_SPAN_H
 
 #include "state/state.h"
 
-/* n elements of operands that lie in SRAM with constant strides in bytes; a source that is NULL has the same value throughout. */
+/* n elements with constant strides (step, in bytes) in SRAM; a source that is NULL has the same value for all
+ * elements. */
 typedef struct span {
   uint8_t *dst;
   const uint8_t *src0, *src1;

@@ -1,8 +1,8 @@
-/* store_rows.c - rows of wavelets to memory, and the cycles in which store-only PEs waited. */
+/* store_rows.c - stores the pending wavelets of store-only PEs, and counts the cycles in which these PEs wait. */
 #include "fast/store_rows.h"
 
-/* From a set of lanes per row to a set of rows per lane: the matrix of bits turned over, blocks within blocks. */
-static void turn(uint64_t m[LANES]) {
+/* Transposes a 64 x 64 bit matrix by recursive blocks: from a set of lanes per entry to a set of entries per lane. */
+static void transpose(uint64_t m[LANES]) {
   uint64_t keep = 0xffffffff;
   for (uint32_t j = LANES / 2; j; j >>= 1, keep ^= keep << j)
     for (uint32_t k = 0; k < LANES; k = ((k | j) + 1) & ~j) {
@@ -12,44 +12,51 @@ static void turn(uint64_t m[LANES]) {
     }
 }
 
-void sink_flush(wse_fabric *f, uint32_t word, int color) {
-  enum { AHEAD = 4 };
-  sink_word *w = &f->sink_words[color][word];
-  route_word *route = &f->routes[color][word];
-  uint64_t rows_of[LANES] = {0}, any = 0;
-  for (uint32_t i = 0; i < w->used; i++) any |= rows_of[i] = w->lanes[i];
-  if (any) turn(rows_of);
-  sink *sinks = f->sinks[color] + f->word_pe[word];
-  uint8_t *sram = sram_of(f, f->word_pe[word]);
-  w->room = UINT32_MAX;
-  EACH_LANE(lane, any | route->sinks) {
-    sink *k = &sinks[lane];
-    uint64_t rows = rows_of[lane];
-    if (lane + AHEAD < LANES) __builtin_prefetch(sram + (lane + AHEAD) * WSE_SRAM + sinks[lane + AHEAD].at, 1);
-    if (!k->step && rows) { /* only the last one stays */
-      uint32_t last = 63u - (uint32_t)__builtin_clzll(rows);
-      k->left -= ((uint32_t)__builtin_popcountll(rows) - 1) * k->wide;
-      rows = (uint64_t)1 << last;
+void store_flush(wse_fabric *fabric, uint32_t block, int color) {
+  enum { PREFETCH_LANES = 4 };
+  store_block *pending = &fabric->store_blocks[color][block];
+  route_block *route = &fabric->routes[color][block];
+  uint64_t steps_of[LANES] = {0}, any = 0;
+  for (uint32_t i = 0; i < pending->used; i++)
+    any |= steps_of[i] = pending->lanes[i];
+  if (any) transpose(steps_of);
+  store_target *store_targets = fabric->store_targets[color] + fabric->block_pe[block];
+  uint8_t *sram = sram_of(fabric, fabric->block_pe[block]);
+  pending->budget = UINT32_MAX;
+  EACH_LANE(lane, any | route->store_targets) {
+    store_target *target = &store_targets[lane];
+    uint64_t steps = steps_of[lane];
+    if (lane + PREFETCH_LANES < LANES)
+      __builtin_prefetch(sram + (lane + PREFETCH_LANES) * WSE_SRAM + store_targets[lane + PREFETCH_LANES].at, 1);
+    if (!target->step && steps) { /* the elements have one address: only the last stays */
+      uint32_t last = 63u - (uint32_t)__builtin_clzll(steps);
+      target->left -= ((uint32_t)__builtin_popcountll(steps) - 1) * target->wide;
+      steps = (uint64_t)1 << last;
     }
-    for (; rows; rows &= rows - 1) sink_store(sram + lane * WSE_SRAM, k, w->data[__builtin_ctzll(rows)][lane]);
-    if (k->left <= 2 * SINK_LAST) route->sinks &= ~((uint64_t)1 << lane);
-    else if ((k->left - SINK_LAST) / k->wide < w->room) w->room = (k->left - SINK_LAST) / k->wide;
+    for (; steps; steps &= steps - 1)
+      store_wavelet(sram + lane * WSE_SRAM, target, pending->data[__builtin_ctzll(steps)][lane]);
+    if (target->left <= 2 * STORE_LAST) route->store_targets &= ~((uint64_t)1 << lane);
+    else if ((target->left - STORE_LAST) / target->wide < pending->budget)
+      pending->budget = (target->left - STORE_LAST) / target->wide;
   }
-  w->used = 0;
+  pending->used = 0;
 }
 
-void sink_close(wse_fabric *f, band *b, uint32_t word, uint64_t now) {
-  sink_times *t = &f->sink_times[word];
-  if (t->closed >= now) return;
-  if (f->bins && t->members) {
-    uint64_t at = t->closed, last = now - at < NEAR ? now : at + NEAR;
-    for (; at < last; at++) series_add(f, b, at, SERIES_STALLED, (uint64_t)__builtin_popcountll(t->members & ~stores_at(t, at)));
-    for (int all = __builtin_popcountll(t->members); at < now;) { /* nobody stored any more: a bin at a time */
-      uint64_t end = ((at >> b->series_shift) + 1) << b->series_shift;
+void store_account(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t now) {
+  store_times *times = &fabric->store_times[block];
+  if (times->closed >= now) return;
+  if (fabric->bins && times->members) {
+    uint64_t at = times->closed, last = now - at < NEAR ? now : at + NEAR;
+    for (; at < last; at++)
+      series_add(fabric, band, at, SERIES_STALLED,
+                 (uint64_t)__builtin_popcountll(times->members & ~stores_at(times, at)));
+    for (int all = __builtin_popcountll(times->members);
+         at < now;) { /* no PE stored in these cycles: a bin at a time */
+      uint64_t end = ((at >> band->series_shift) + 1) << band->series_shift;
       if (end > now) end = now;
-      series_add(f, b, at, SERIES_STALLED, (end - at) * (uint64_t)all);
+      series_add(fabric, band, at, SERIES_STALLED, (end - at) * (uint64_t)all);
       at = end;
     }
   }
-  t->closed = now;
+  times->closed = now;
 }

@@ -4,11 +4,13 @@
 #include "numeric/op_vector.h"
 
 NUM_INLINE void h2s(int fmt, const uint16_t *from, float *to, size_t n) {
-  for (size_t i = 0; i < n; i++) to[i] = num_float(op_fh2s(fmt, from[i], 0, 0));
+  for (size_t i = 0; i < n; i++)
+    to[i] = num_float(op_fh2s(fmt, from[i], 0, 0));
 }
 
 NUM_INLINE void s2h(int fmt, const float *from, uint16_t *to, size_t n) {
-  for (size_t i = 0; i < n; i++) to[i] = (uint16_t)op_fs2h(fmt, num_float_bits(from[i]), 0, 0);
+  for (size_t i = 0; i < n; i++)
+    to[i] = (uint16_t)op_fs2h(fmt, num_float_bits(from[i]), 0, 0);
 }
 
 void wse_h2s(int fp16, const uint16_t *from, float *to, size_t n) {

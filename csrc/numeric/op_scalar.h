@@ -1,6 +1,6 @@
 /* op_scalar.h - the value of a SCALAR instruction: a function sc_NAME per row of isa.def that has one (not LD, ST and
- * jumps); of a conditional branch whether it is taken, a is the register.  RRX: a, b; RX: a is the source; RRRR: a, b, c in this
- * order.
+ * jumps); of a conditional branch whether it is taken, a is the register.  RRX: a, b; RX: a is the source; RRRR: a, b,
+ * c in this order.
  *
  * An instruction of 8 or 16 bits looks only at the low 8 or 16 bits of its operands, counts of shifts included, and
  * zero-extends its result.  U8 .. S32 are an operand as unsigned or signed integer, H and S its value as float; TO_H
@@ -20,10 +20,10 @@
 #define S(v) num_s(v)
 #define TO_H(value) num_to_h(fmt, value)
 #define TO_S(value) num_to_s(value)
-#define SC(name, value)                                                           \
-  NUM_INLINE uint32_t sc_##name(int fmt, uint32_t a, uint32_t b, uint32_t c) {    \
-    (void)fmt, (void)a, (void)b, (void)c;                                         \
-    return (uint32_t)(value);                                                     \
+#define SC(name, value)                                                        \
+  NUM_INLINE uint32_t sc_##name(int fmt, uint32_t a, uint32_t b, uint32_t c) { \
+    (void)fmt, (void)a, (void)b, (void)c;                                      \
+    return (uint32_t)(value);                                                  \
   }
 
 /* Quotient toward zero and remainder.  Dividing by -1 is negation, which wraps where C's quotient would overflow. */
@@ -34,6 +34,7 @@ NUM_INLINE uint32_t sc_remainder(int32_t a, int32_t b) {
   return b == 0 ? (uint32_t)a : b == -1 ? 0 : (uint32_t)(a % b);
 }
 
+/* clang-format off */
 SC(mov, a)
 SC(iadd8, U8(a + b))
 SC(iadd16, U16(a + b))
@@ -119,6 +120,7 @@ SC(s2i, num_integer(S(a), INT32_MIN, INT32_MAX))
 SC(s2u, num_integer(S(a), 0, UINT32_MAX))
 SC(h2i, num_integer(H(a), INT32_MIN, INT32_MAX))
 SC(h2u, num_integer(H(a), 0, UINT32_MAX))
+/* clang-format on */
 SC(bz, a == 0)
 SC(bnz, a != 0)
 

@@ -1,5 +1,6 @@
 /* op_vector.h - what one element of a VECTOR instruction becomes: a function op_NAME per row of isa.def.  dfilt has
- * no value: its function gives 0.  a is an element of src0, b of src1, x is extra; a function ignores what its row does not have.
+ * no value: its function gives 0.  a is an element of src0, b of src1, x is extra; a function ignores what its row does
+ * not have.
  *
  * H(v) is the value of a 16-bit float as a double, F(v) as a float, S(v) the value of an f32, W(v) a 16-bit word; TO_H
  * rounds a double to bits, NARROW a float, TO_S gives the bits of an f32.  Results of 16 bits are zero-extended. */
@@ -15,13 +16,14 @@
 #define TO_H(value) num_to_h(fmt, value)
 #define NARROW(value) num_narrow(fmt, value)
 #define TO_S(value) num_to_s(value)
-#define OP(name, value)                                                           \
-  NUM_INLINE uint32_t op_##name(int fmt, uint32_t a, uint32_t b, uint32_t x) {    \
-    (void)fmt, (void)a, (void)b, (void)x;                                         \
-    return (uint32_t)(value);                                                     \
+#define OP(name, value)                                                        \
+  NUM_INLINE uint32_t op_##name(int fmt, uint32_t a, uint32_t b, uint32_t x) { \
+    (void)fmt, (void)a, (void)b, (void)x;                                      \
+    return (uint32_t)(value);                                                  \
   }
 
 /* addc16: x is the carry in, bit 16 of the result the carry out. */
+/* clang-format off */
 OP(add16, W(a + b))
 OP(addc16, (uint32_t)W(a) + W(b) + (x & 1))
 OP(sub16, W(a - b))
@@ -65,6 +67,7 @@ OP(fs2xp16, W(num_integer(num_nearest(S(a)), -32768, 32767)))
 OP(xp162fh, TO_H((int16_t)a))
 OP(xp162fs, TO_S((int16_t)a))
 OP(dfilt, 0)
+/* clang-format on */
 
 #undef W
 #undef H

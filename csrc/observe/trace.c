@@ -1,4 +1,4 @@
-/* trace.c - events: each band keeps its own; they are merged here, in order of cycles, then of PEs. */
+/* trace.c - events: each band records its own; they are merged here, by cycle, then by PE. */
 #include "observe/trace.h"
 
 #include <stdlib.h>
@@ -21,28 +21,31 @@ static void sift_down(wse_event *heap, uint64_t n, uint64_t i) {
   }
 }
 
-/* The first events stay, and which they are does not depend on bands: within a cycle PEs come in any order.  So from the first
- * event that finds the buffer full on, the buffer is a heap with the last event on top, which makes room for earlier ones. */
-void trace_full(band *b, wse_event event) {
-  if (!b->events_dropped++)
-    for (uint64_t i = b->event_count / 2; i-- > 0;) sift_down(b->events, b->event_count, i);
-  if (!comes_after(&b->events[0], &event)) return;
-  b->events[0] = event;
-  sift_down(b->events, b->event_count, 0);
+/* The first events stay, and which they are does not depend on bands: within a cycle PEs come in any order.  So from
+ * the first event that finds the buffer full on, the buffer is a heap with the last event on top, which makes room for
+ * earlier ones. */
+void trace_full(band_state *band, wse_event event) {
+  if (!band->events_dropped++)
+    for (uint64_t i = band->event_count / 2; i-- > 0;)
+      sift_down(band->events, band->event_count, i);
+  if (!comes_after(&band->events[0], &event)) return;
+  band->events[0] = event;
+  sift_down(band->events, band->event_count, 0);
 }
 
 static int by_cycle(const void *a, const void *b) { return comes_after(a, b) ? 1 : comes_after(b, a) ? -1 : 0; }
 
-/* What all bands recorded of one kind, in order; NULL without memory. */
-static wse_event *put_together(const wse_fabric *f, bool said, uint64_t *count) {
+/* Merges what all bands recorded, events or messages, in order; NULL without memory. */
+static wse_event *put_together(const wse_fabric *fabric, bool said, uint64_t *count) {
   uint64_t n = 0, m = 0;
-  for (int i = 0; i < f->band_total; i++) n += said ? f->bands[i].said_count : f->bands[i].event_count;
+  for (int i = 0; i < fabric->band_total; i++)
+    n += said ? fabric->bands[i].message_count : fabric->bands[i].event_count;
   wse_event *sorted = malloc((n ? n : 1) * sizeof *sorted);
   if (!sorted) return NULL;
-  for (int i = 0; i < f->band_total; i++) {
-    const band *b = &f->bands[i];
-    uint64_t more = said ? b->said_count : b->event_count;
-    if (more) memcpy(sorted + m, said ? b->said : b->events, more * sizeof *sorted);
+  for (int i = 0; i < fabric->band_total; i++) {
+    const band_state *band = &fabric->bands[i];
+    uint64_t more = said ? band->message_count : band->event_count;
+    if (more) memcpy(sorted + m, said ? band->messages : band->events, more * sizeof *sorted);
     m += more;
   }
   qsort(sorted, n, sizeof *sorted, by_cycle);
@@ -50,29 +53,32 @@ static wse_event *put_together(const wse_fabric *f, bool said, uint64_t *count) 
   return sorted;
 }
 
-/* Bands record in order of cycles, so each one's first events hold its part of the whole run's first events. */
-uint64_t wse_trace(wse_fabric *f, const wse_event **events) {
+/* Bands record in order of cycles, so that the first events of each contain its part of the first events of the run.
+ */
+uint64_t wse_trace(wse_fabric *fabric, const wse_event **events) {
   uint64_t n = 0, dropped = 0;
-  wse_event *sorted = put_together(f, false, &n);
+  wse_event *sorted = put_together(fabric, false, &n);
   *events = sorted;
   if (!sorted) return 0;
-  for (int i = 0; i < f->band_total; i++) dropped += f->bands[i].events_dropped;
-  free(f->merged);
-  f->merged = sorted;
-  f->merged_count = n < f->trace_capacity ? n : f->trace_capacity;
-  f->merged_dropped = dropped + n - f->merged_count;
-  return f->merged_count;
+  for (int i = 0; i < fabric->band_total; i++)
+    dropped += fabric->bands[i].events_dropped;
+  free(fabric->merged);
+  fabric->merged = sorted;
+  fabric->merged_count = n < fabric->trace_capacity ? n : fabric->trace_capacity;
+  fabric->merged_dropped = dropped + n - fabric->merged_count;
+  return fabric->merged_count;
 }
 
-uint64_t wse_said(wse_fabric *f, const wse_event **events) {
+uint64_t wse_said(wse_fabric *fabric, const wse_event **events) {
   uint64_t n = 0;
-  wse_event *sorted = put_together(f, true, &n);
+  wse_event *sorted = put_together(fabric, true, &n);
   *events = sorted;
   if (!sorted) return 0;
-  for (int i = 0; i < f->band_total; i++) f->bands[i].said_count = 0;
-  free(f->heard);
-  f->heard = sorted;
+  for (int i = 0; i < fabric->band_total; i++)
+    fabric->bands[i].message_count = 0;
+  free(fabric->delivered);
+  fabric->delivered = sorted;
   return n;
 }
 
-uint64_t wse_trace_dropped(const wse_fabric *f) { return f->merged_dropped; }
+uint64_t wse_trace_dropped(const wse_fabric *fabric) { return fabric->merged_dropped; }

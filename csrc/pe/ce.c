@@ -1,8 +1,8 @@
-/* ce.c - one compute element, one cycle.
+/* ce.c - one cycle of a compute element (CE).
  *
- * A CE has one slot a cycle.  Microthreads and the main thread compete for it by priority, equals in turn; who has no wavelet,
- * no room or a latency to wait out does not compete.  Beside the slot, one wavelet a cycle goes from the output queues up the
- * ramp.
+ * A CE has one slot a cycle.  Microthreads and the main thread compete for it by priority, equal ones round robin.  A
+ * thread that waits for a wavelet, for a free slot of a queue or for a latency does not compete.  Besides the slot,
+ * one wavelet a cycle moves from the output queues up the ramp.
  */
 #include "pe/ce.h"
 
@@ -15,165 +15,173 @@
 #include "pe/vector_step.h"
 #include "state/wake.h"
 
-enum { TURN_NO, TURN_SLOT, TURN_HOLDS }; /* HOLDS: keeps every slot until *next, which settle_memory accounts for */
+enum { GRANT_NONE, GRANT_SLOT, GRANT_HOLDS }; /* HOLDS: keeps every slot until *next; settle_memory accounts for them */
 
-static int main_turn(wse_fabric *f, band *b, uint32_t pe, uint64_t now, uint64_t *next) {
-  ce *c = &f->ces[pe];
-  operation *o = &f->operations[MAIN][pe];
-  switch (c->state) {
-    case MAIN_RUN: return issue(f, b, pe, c->threads == 0, now, next) ? TURN_SLOT : TURN_NO;
+static int grant_main(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, uint64_t *next) {
+  ce_state *ce = &fabric->ces[pe];
+  vector_operation *operation = &fabric->operations[MAIN][pe];
+  switch (ce->state) {
+    case MAIN_RUN: return issue(fabric, band, pe, ce->threads == 0, now, next) ? GRANT_SLOT : GRANT_NONE;
     case MAIN_MEMORY:
-      if (c->memory_mark > now) {
-        *next = c->memory_mark;
-        return TURN_NO;
+      if (ce->memory_mark > now) {
+        *next = ce->memory_mark;
+        return GRANT_NONE;
       }
-      *next = c->memory_mark + c->memory_left - 1;
-      if (*next > now && !f->reference && (!c->threads || c->main_priority == 0)) return TURN_HOLDS;
-      settle_memory(f, b, pe, now + 1);
-      return TURN_SLOT;
+      *next = ce->memory_mark + ce->memory_left - 1;
+      if (*next > now && !fabric->reference && (!ce->threads || ce->main_priority == 0)) return GRANT_HOLDS;
+      settle_memory(fabric, band, pe, now + 1);
+      return GRANT_SLOT;
     case MAIN_OPERATION: {
-      if (o->next > now) {
-        *next = o->next;
-        return TURN_NO;
+      if (operation->next > now) {
+        *next = operation->next;
+        return GRANT_NONE;
       }
-      int did = vector_step(f, b, pe, o, false, now);
+      int did = vector_step(fabric, band, pe, operation, false, now);
       if (did == STEP_WAITS) {
-        c->waits = o->wait;
-        return TURN_NO;
+        ce->waits = operation->wait;
+        return GRANT_NONE;
       }
-      use_slot(f, b, pe, now, WSE_CTR_BUSY_VECTOR);
-      c->gap = WSE_CTR_STALL_BANK; /* only if the next element is not in the next cycle */
-      if (did == STEP_ENDED) operation_ended(f, b, pe, MAIN, now);
-      return TURN_SLOT;
+      use_slot(fabric, band, pe, now, WSE_CTR_BUSY_VECTOR);
+      ce->gap = WSE_CTR_STALL_BANK; /* counts only if the next element is not in the next cycle */
+      if (did == STEP_ENDED) operation_ended(fabric, band, pe, MAIN, now);
+      return GRANT_SLOT;
     }
-    default: return TURN_NO;
+    default: return GRANT_NONE;
   }
 }
 
-static int thread_turn(wse_fabric *f, band *b, uint32_t pe, int thread, uint64_t now, uint64_t *next) {
-  ce *c = &f->ces[pe];
-  operation *o = &f->operations[thread][pe];
-  if (c->suspended >> thread & 1) return TURN_NO;
-  if (o->next > now) {
-    *next = o->next;
-    return TURN_NO;
+static int grant_thread(wse_fabric *fabric, band_state *band, uint32_t pe, int thread, uint64_t now, uint64_t *next) {
+  ce_state *ce = &fabric->ces[pe];
+  vector_operation *operation = &fabric->operations[thread][pe];
+  if (ce->suspended >> thread & 1) return GRANT_NONE;
+  if (operation->next > now) {
+    *next = operation->next;
+    return GRANT_NONE;
   }
-  int did = vector_step(f, b, pe, o, true, now);
+  int did = vector_step(fabric, band, pe, operation, true, now);
   if (did == STEP_WAITS) {
-    if (c->state == MAIN_IDLE) c->waits = o->wait;
-    return TURN_NO;
+    if (ce->state == MAIN_IDLE) ce->waits = operation->wait;
+    return GRANT_NONE;
   }
-  use_slot(f, b, pe, now, WSE_CTR_BUSY_MICRO);
-  if (did == STEP_ENDED) operation_ended(f, b, pe, thread, now);
-  if (c->state == MAIN_MEMORY && c->memory_mark <= now) c->memory_mark = now + 1;
-  return TURN_SLOT;
+  use_slot(fabric, band, pe, now, WSE_CTR_BUSY_MICRO);
+  if (did == STEP_ENDED) operation_ended(fabric, band, pe, thread, now);
+  if (ce->state == MAIN_MEMORY && ce->memory_mark <= now) ce->memory_mark = now + 1;
+  return GRANT_SLOT;
 }
 
 /* Ranks: microthreads low 0, medium 2, high 4; the main thread medium-low 1, medium 2, medium-high 3, high 4. */
-static int rank_of(const ce *c, int thread) {
-  if (thread == MAIN) return c->main_priority + 1;
-  return 2 * ((c->thread_priority >> 2 * thread & 3) ^ 1);
+static int rank_of(const ce_state *ce, int thread) {
+  if (thread == MAIN) return ce->main_priority + 1;
+  return 2 * ((ce->thread_priority >> 2 * thread & 3) ^ 1);
 }
 
-static int one_turn(wse_fabric *f, band *b, uint32_t pe, int thread, uint64_t now, uint64_t *next) {
+static int grant_one(wse_fabric *fabric, band_state *band, uint32_t pe, int thread, uint64_t now, uint64_t *next) {
   uint64_t when = NEVER;
-  int turn = thread == MAIN ? main_turn(f, b, pe, now, &when) : thread_turn(f, b, pe, thread, now, &when);
+  int grant =
+      thread == MAIN ? grant_main(fabric, band, pe, now, &when) : grant_thread(fabric, band, pe, thread, now, &when);
   if (when < *next) *next = when;
-  if (turn != TURN_NO) f->ces[pe].thread_next = (uint8_t)((thread + 1) % THREADS);
-  return turn;
+  if (grant != GRANT_NONE) fabric->ces[pe].thread_next = (uint8_t)((thread + 1) % THREADS);
+  return grant;
 }
 
-static int share_slot(wse_fabric *f, band *b, uint32_t pe, uint64_t now, uint64_t *next) {
-  ce *c = &f->ces[pe];
-  uint32_t threads = c->threads;
-  if (!c->thread_priority && !c->main_priority && !f->reference) { /* as almost always: microthreads in turn, then the main thread */
-    uint32_t later = threads & ~((1u << c->thread_next) - 1), order[] = {later, threads & ~later};
+static int share_slot(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, uint64_t *next) {
+  ce_state *ce = &fabric->ces[pe];
+  uint32_t threads = ce->threads;
+  if (!ce->thread_priority && !ce->main_priority &&
+      !fabric->reference) { /* the usual case: microthreads round robin, then the main thread */
+    uint32_t later = threads & ~((1u << ce->thread_next) - 1), order[] = {later, threads & ~later};
     for (int part = 0; part < 2; part++)
       for (uint32_t rest = order[part]; rest; rest &= rest - 1) {
-        int turn = one_turn(f, b, pe, __builtin_ctz(rest), now, next);
-        if (turn != TURN_NO) return turn;
+        int grant = grant_one(fabric, band, pe, __builtin_ctz(rest), now, next);
+        if (grant != GRANT_NONE) return grant;
       }
-    return c->state == MAIN_IDLE ? TURN_NO : one_turn(f, b, pe, MAIN, now, next);
+    return ce->state == MAIN_IDLE ? GRANT_NONE : grant_one(fabric, band, pe, MAIN, now, next);
   }
   for (int rank = 4; rank >= 0; rank--)
     for (int k = 0; k < THREADS; k++) {
-      int thread = (c->thread_next + k) % THREADS;
-      if (rank_of(c, thread) != rank || (thread != MAIN && !(threads >> thread & 1))) continue;
-      int turn = one_turn(f, b, pe, thread, now, next);
-      if (turn != TURN_NO) return turn;
+      int thread = (ce->thread_next + k) % THREADS;
+      if (rank_of(ce, thread) != rank || (thread != MAIN && !(threads >> thread & 1))) continue;
+      int grant = grant_one(fabric, band, pe, thread, now, next);
+      if (grant != GRANT_NONE) return grant;
     }
-  return TURN_NO;
+  return GRANT_NONE;
 }
 
-/* `latency`: to the first instruction, unless the task waited for the end of the last one. */
-static void start_task(wse_fabric *f, band *b, uint32_t pe, uint64_t now, int64_t latency) {
-  ce *c = &f->ces[pe];
-  if (!task_possible(f, pe)) {
-    c->just_ended = 0;
-    if (!c->threads) gap_from(f, b, pe, now, WSE_CTR_IDLE);
+/* Starts a task.  latency: cycles to its first instruction, unless the task waited for the end of the last one. */
+static void start_task(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, int64_t latency) {
+  ce_state *ce = &fabric->ces[pe];
+  if (!task_possible(fabric, pe)) {
+    ce->just_ended = 0;
+    if (!ce->threads) gap_from(fabric, band, pe, now, WSE_CTR_IDLE);
     return;
   }
-  bool at_once = c->just_ended && now == c->main_at;
-  if (!task_pick(f, b, pe, now)) {
-    c->just_ended = 0;
-    if (!c->threads) gap_from(f, b, pe, now, WSE_CTR_IDLE);
+  bool at_once = ce->just_ended && now == ce->main_at;
+  if (!task_pick(fabric, band, pe, now)) {
+    ce->just_ended = 0;
+    if (!ce->threads) gap_from(fabric, band, pe, now, WSE_CTR_IDLE);
     return;
   }
-  c->main_at = at_once ? now + (uint64_t)P(f, task_switch_cycles) - 1 : now + (uint64_t)latency;
-  c->follows_vector = 0;
-  c->loaded_at = 0;
-  c->just_ended = 0;
-  gap_from(f, b, pe, now, WSE_CTR_STALL_TASK);
-  activity_last(b, now + 1);
-  trace_event(f, b, now, pe, WSE_EV_TASK_START, c->task, c->pc);
+  ce->main_at = at_once ? now + (uint64_t)P(fabric, task_switch_cycles) - 1 : now + (uint64_t)latency;
+  ce->follows_vector = 0;
+  ce->loaded_at = 0;
+  ce->just_ended = 0;
+  gap_from(fabric, band, pe, now, WSE_CTR_STALL_TASK);
+  activity_last(band, now + 1);
+  trace_event(fabric, band, now, pe, WSE_EV_TASK_START, ce->task, ce->pc);
 }
 
-/* Cycles after a sink ended of which some slots are used already. */
-static bool taken_now(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
-  ce *c = &f->ces[pe];
-  uint64_t i = now - c->taken_from;
-  bool taken = i < 8 && c->taken >> i & 1;
-  if (i >= 7 || !(c->taken >> (i + 1))) c->taken = 0;
+/* Whether the slot of this cycle was used by a store-only element that was received before the PE left that mode. */
+static bool slot_was_stored(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
+  uint64_t i = now - ce->stored_from;
+  bool taken = i < 8 && ce->taken >> i & 1;
+  if (i >= 7 || !(ce->taken >> (i + 1))) ce->taken = 0;
   if (taken) {
-    account(f, b, pe, now, c->gap);
-    account(f, b, pe, now + 1, WSE_CTR_BUSY_MICRO);
+    account(fabric, band, pe, now, ce->gap);
+    account(fabric, band, pe, now + 1, WSE_CTR_BUSY_MICRO);
   }
   return taken;
 }
 
-void ce_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
-  ce *c = &f->ces[pe];
-  if (c->storers && store_step(f, b, pe, now)) return;
+void ce_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
+  if (ce->store_threads && store_only_step(fabric, band, pe, now)) return;
   uint64_t next = NEVER, again = NEVER;
-  bool shared = c->threads != 0;
-  if (c->sinks) {
-    if (!c->input_queues && !c->output_queues && !(c->active & ~c->blocked)) return; /* it was woken for what is stored */
-    sink_settle(f, b, pe, now);
-    sink_end(f, pe);
+  bool shared = ce->threads != 0;
+  if (ce->store_targets) {
+    if (!ce->input_queues && !ce->output_queues && !(ce->active & ~ce->blocked))
+      return; /* the wake was for a wavelet that the router has stored */
+    store_only_settle(fabric, band, pe, now);
+    store_only_end(fabric, pe);
   }
-  if (c->output_queues) again = inject(f, b, pe, now);
-  settle_memory(f, b, pe, now);
-  if (c->state == MAIN_IDLE && c->main_at <= now && class_of(f, pe)) start_task(f, b, pe, now, P(f, task_start_cycles));
-  int turn;
-  bool main_has_it = false; /* the main thread's memory operation: those who wait for wavelets did not want the slot */
-  c->waits = NO_CAUSE;
-  if (c->taken && taken_now(f, b, pe, now)) { /* the slot went to a sink's element */
-    turn = TURN_SLOT;
+  if (ce->output_queues) again = inject(fabric, band, pe, now);
+  settle_memory(fabric, band, pe, now);
+  if (ce->state == MAIN_IDLE && ce->main_at <= now && class_of(fabric, pe))
+    start_task(fabric, band, pe, now, P(fabric, task_start_cycles));
+  int grant;
+  bool main_has_it =
+      false; /* the main thread's memory operation has the slot: threads that wait for wavelets did not want it */
+  ce->waits = NO_CAUSE;
+  if (ce->taken && slot_was_stored(fabric, band, pe, now)) { /* the slot was used for a store-only element */
+    grant = GRANT_SLOT;
     next = now + 1;
   } else {
-    turn = shared ? share_slot(f, b, pe, now, &next) : main_turn(f, b, pe, now, &next);
-    main_has_it = turn == TURN_SLOT && c->state == MAIN_MEMORY && c->thread_next == 0 && !c->thread_priority && !c->main_priority;
-    if (main_has_it && c->memory_mark + c->memory_left - 1 < next) next = c->memory_mark + c->memory_left - 1;
+    grant = shared ? share_slot(fabric, band, pe, now, &next) : grant_main(fabric, band, pe, now, &next);
+    main_has_it = grant == GRANT_SLOT && ce->state == MAIN_MEMORY && ce->thread_next == 0 && !ce->thread_priority &&
+                  !ce->main_priority;
+    if (main_has_it && ce->memory_mark + ce->memory_left - 1 < next) next = ce->memory_mark + ce->memory_left - 1;
   }
-  if (turn == TURN_SLOT && c->state == MAIN_IDLE && c->main_at <= now) /* an operation that ended may have activated a task */
-    start_task(f, b, pe, now, P(f, task_after_op_cycles));
-  if (c->waits != NO_CAUSE && c->state != MAIN_MEMORY) gap_from(f, b, pe, now, c->waits);
-  /* after a slot that others may have waited for, everybody is asked again */
-  if (turn == TURN_SLOT && !main_has_it && (shared || c->threads || c->state != MAIN_RUN || next == NEVER)) next = now + 1;
-  if (c->state == MAIN_IDLE && c->main_at > now && c->main_at < next) next = c->main_at;
-  if (c->threads && c->state == MAIN_IDLE) sink_begin(f, b, pe, now);
+  if (grant == GRANT_SLOT && ce->state == MAIN_IDLE &&
+      ce->main_at <= now) /* an operation that ended may have activated a task */
+    start_task(fabric, band, pe, now, P(fabric, task_after_op_cycles));
+  if (ce->waits != NO_CAUSE && ce->state != MAIN_MEMORY) gap_from(fabric, band, pe, now, ce->waits);
+  /* other threads may have wanted the slot: all are looked at in the next cycle */
+  if (grant == GRANT_SLOT && !main_has_it && (shared || ce->threads || ce->state != MAIN_RUN || next == NEVER))
+    next = now + 1;
+  if (ce->state == MAIN_IDLE && ce->main_at > now && ce->main_at < next) next = ce->main_at;
+  if (ce->threads && ce->state == MAIN_IDLE) store_only_begin(fabric, band, pe, now);
   if (again < next) next = again;
-  if (c->taken && now + 1 < next) next = now + 1;
-  wheel_remove(f, b, pe);
-  if (next != NEVER) wake_ce(f, b, pe, now, next > now ? next : now + 1);
+  if (ce->taken && now + 1 < next) next = now + 1;
+  wheel_remove(fabric, band, pe);
+  if (next != NEVER) wake_ce(fabric, band, pe, now, next > now ? next : now + 1);
 }

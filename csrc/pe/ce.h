@@ -4,6 +4,6 @@
 
 #include "state/state.h"
 
-void ce_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now);
+void ce_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now);
 
 #endif

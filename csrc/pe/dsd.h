@@ -1,7 +1,7 @@
-/* dsd.h - data structure descriptors: from an element's number to its address.
+/* dsd.h - data structure descriptors: the address of an element.
  *
- * Addresses are bytes in a space of 64 KiB that wraps; SRAM is its first 48 KiB, reads beyond give 0 and writes nothing
- * [SDK: memory].  Nothing faults on an address.
+ * Addresses are bytes in a space of 64 KiB that wraps.  SRAM is its first 48 KiB; reads beyond it give 0, writes have
+ * no effect [SDK: memory].  No address faults.
  */
 #ifndef PE_DSD_H
 #define PE_DSD_H
@@ -11,7 +11,7 @@
 static inline bool dsd_is_memory(const dsr *d) { return d->kind >= DSD_MEM1D && d->kind <= DSD_CIRCULAR; }
 static inline bool dsd_is_fabric(const dsr *d) { return d->kind == DSD_FABIN || d->kind == DSD_FABOUT; }
 
-/* As an operation on elements of `size` bytes takes it: strides in bytes. */
+/* The DSR for an operation on elements of `size` bytes: with its stride in bytes. */
 static inline dsr dsd_sized(const dsr *d, int size) {
   dsr sized = *d;
   if (d->kind == DSD_MEM1D && d->flags & DSD_ELEMENTS) sized.stride = (int16_t)(d->stride * size);
@@ -34,12 +34,11 @@ static inline uint16_t dsd_address(const dsr *d, const xdsr *x, uint32_t i) {
       int64_t at = ((int64_t)(uint16_t)(d->base - x->circle.start) + (int64_t)i * d->stride) % size;
       return (uint16_t)(x->circle.start + (at < 0 ? at + size : at));
     }
-    default:
-      return (uint16_t)(d->base + (int32_t)i * d->stride);
+    default: return (uint16_t)(d->base + (int32_t)i * d->stride);
   }
 }
 
-/* Bytes from one element to the next in the fastest dimension: what bank and stride rules look at. */
+/* Bytes between elements in the fastest dimension, for the rules of banks and strides. */
 static inline int32_t dsd_stride(const dsr *d, const xdsr *x) {
   if (d->kind != DSD_MEM4D) return d->stride;
   for (int k = 3; k > 0; k--)
@@ -47,7 +46,7 @@ static inline int32_t dsd_stride(const dsr *d, const xdsr *x) {
   return x->tensor.stride[0];
 }
 
-/* Where the next operation goes on after n elements. */
+/* The address with which the next operation continues after n elements. */
 static inline uint16_t dsd_end(const dsr *d, const xdsr *x, uint32_t n) {
   if (d->kind == DSD_MEM4D) return (uint16_t)(d->base + x->tensor.extent[0] * x->tensor.stride[0]);
   return dsd_address(d, x, n);

@@ -1,11 +1,13 @@
-/* issue.c - the main thread's instructions.
+/* issue.c - issue of the main thread's instructions.
  *
- * While no microthread is under way nothing but the main thread can change what it sees (wavelets that arrive only lie in
- * queues), so it runs ahead of the fabric: it executes instructions and memory operations one after the other, each at its own
- * cycle, until one that the outside could see.  The result is the same as stepping every cycle.
+ * While no microthread is under way, only the main thread changes the state that it reads, apart from wavelets that
+ * arrive in queues.  So it runs ahead of the fabric's cycle: it executes instructions and memory operations in
+ * sequence, each at its own cycle, up to the first whose effect can be seen from outside.  The result is the same as
+ * stepping every cycle.
  *
- * The issue rules, in cycles: dispatch to first element op_start; last element to the next operation's first op_restart + 1 if
- * its DSRs are kept; last element to any other instruction op_drain + 1; last DSR load to dispatch dsr_to_op.
+ * The issue rules, in cycles: dispatch to first element op_start; last element to the next operation's first
+ * op_restart + 1 if its DSRs are kept; last element to any other instruction op_drain + 1; last DSR load to dispatch
+ * dsr_to_op.
  */
 #include "pe/issue.h"
 
@@ -23,206 +25,222 @@
 #include "state/queue.h"
 
 enum {
-  AHEAD = 4096,   /* instructions the main thread may run ahead in one step */
-  SEQUENCED = 8,  /* instructions that take no time which it may execute in one cycle beside one that does */
+  RUN_AHEAD = 4096, /* instructions that the main thread may run ahead in one step */
+  SEQUENCED = 8,    /* instructions that take no time which it may execute in one cycle beside one that does */
 };
 
-/* Queues that operations under way read. */
-static void note_readers(wse_fabric *f, uint32_t pe) {
-  ce *c = &f->ces[pe];
-  c->readers = c->control_readers = 0;
+/* Updates the set of queues that operations under way read. */
+static void note_readers(wse_fabric *fabric, uint32_t pe) {
+  ce_state *ce = &fabric->ces[pe];
+  ce->readers = ce->control_readers = 0;
   for (int t = 0; t < THREADS; t++) {
-    if (t == MAIN ? c->state != MAIN_OPERATION : !(c->threads >> t & 1)) continue;
-    const operation *o = &f->operations[t][pe];
+    if (t == MAIN ? ce->state != MAIN_OPERATION : !(ce->threads >> t & 1)) continue;
+    const vector_operation *operation = &fabric->operations[t][pe];
     uint8_t queues = 0;
-    if (o->src0.is == OPERAND_IS_DSR && o->src0.d.kind == DSD_FABIN) queues |= (uint8_t)(1u << o->src0.d.queue);
-    if (o->src1.is == OPERAND_IS_DSR && o->src1.d.kind == DSD_FABIN) queues |= (uint8_t)(1u << o->src1.d.queue);
-    c->readers |= queues;
-    if (o->on_control & 3 || o->rule == ISA_FILTER) c->control_readers |= queues;
+    if (operation->src0.is == OPERAND_IS_DSR && operation->src0.d.kind == DSD_FABIN)
+      queues |= (uint8_t)(1u << operation->src0.d.queue);
+    if (operation->src1.is == OPERAND_IS_DSR && operation->src1.d.kind == DSD_FABIN)
+      queues |= (uint8_t)(1u << operation->src1.d.queue);
+    ce->readers |= queues;
+    if (operation->on_control & 3 || operation->rule == ISA_FILTER) ce->control_readers |= queues;
   }
 }
 
-static void then(wse_fabric *f, uint32_t pe, uint16_t options) {
-  task_then(f, pe, options >> OPT_THEN & 3, options >> OPT_TASK & 63);
+static void then(wse_fabric *fabric, uint32_t pe, uint16_t options) {
+  task_then(fabric, pe, options >> OPT_THEN & 3, options >> OPT_TASK & 63);
 }
 
-void operation_ended(wse_fabric *f, band *b, uint32_t pe, int thread, uint64_t now) {
-  ce *c = &f->ces[pe];
-  operation *o = &f->operations[thread][pe];
-  vector_end(f, pe, o);
-  o->active = 0;
+void operation_ended(wse_fabric *fabric, band_state *band, uint32_t pe, int thread, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
+  vector_operation *operation = &fabric->operations[thread][pe];
+  vector_end(fabric, pe, operation);
+  operation->active = 0;
   if (thread == MAIN) {
-    vector_written(f, pe, o, &c->written_low, &c->written_high);
-    after_vector(f, c, now);
+    vector_written(fabric, pe, operation, &ce->written_low, &ce->written_high);
+    after_vector(fabric, ce, now);
   } else {
-    c->threads &= (uint8_t)~(1u << thread);
-    c->storers &= (uint8_t)~(1u << thread);
+    ce->threads &= (uint8_t)~(1u << thread);
+    ce->store_threads &= (uint8_t)~(1u << thread);
   }
-  then(f, pe, o->options);
-  note_readers(f, pe);
-  trace_event(f, b, now, pe, WSE_EV_OP_END, o->op, thread == MAIN ? 255 : (uint32_t)thread);
+  then(fabric, pe, operation->options);
+  note_readers(fabric, pe);
+  trace_event(fabric, band, now, pe, WSE_EV_OP_END, operation->op, thread == MAIN ? 255 : (uint32_t)thread);
 }
 
-/* The microthread of an asynchronous operation: the one it names, else the queue of its fabric output, else of its first input
- * [SDK: microthreads]; a FIFO's operation without a queue takes the first that is free. */
-static int thread_of(const wse_fabric *f, const ce *c, const operation *o) {
-  if (o->options & OPT_UT_GIVEN && !P(f, microthread_by_queue)) return o->options >> OPT_UT & 7;
-  const operand *order[] = {&o->dst, &o->src0, &o->src1};
+/* The microthread of an asynchronous operation: the one it names, else that of the queue of its fabric output, else of
+ * its first input [SDK: microthreads].  An operation on FIFOs without a queue takes the first that is free. */
+static int thread_of(const wse_fabric *fabric, const ce_state *ce, const vector_operation *operation) {
+  if (operation->options & OPT_UT_GIVEN && !P(fabric, microthread_by_queue)) return operation->options >> OPT_UT & 7;
+  const vector_operand *order[] = {&operation->dst, &operation->src0, &operation->src1};
   for (int i = 0; i < 3; i++)
     if (order[i]->is == OPERAND_IS_DSR && dsd_is_fabric(&order[i]->d)) return order[i]->d.queue;
-  uint32_t free = ~(uint32_t)c->threads & ((1u << P(f, microthreads)) - 1);
+  uint32_t free = ~(uint32_t)ce->threads & ((1u << P(fabric, microthreads)) - 1);
   return free ? __builtin_ctz(free) : 0;
 }
 
 enum { ISSUED, WAITS, STOPS };
 
-/* The slots of a memory operation, whose elements are done: at once if nobody shares them, else as time goes by. */
-static int memory_issued(wse_fabric *f, band *b, uint32_t pe, int op, uint64_t first, uint64_t slots, uint64_t second, bool alone) {
-  ce *c = &f->ces[pe];
-  c->result_at = 0;
-  if (alone && first + slots <= f->limit) {
-    account(f, b, pe, first, WSE_CTR_STALL_START);
-    account(f, b, pe, first + second, WSE_CTR_STALL_BANK);
-    account(f, b, pe, first + slots, WSE_CTR_BUSY_VECTOR);
-    series_span(f, b, pe, first + second, slots - second, SERIES_BUSY); /* where in it the second slots are is not known */
-    activity_last(b, first + slots);
-    after_vector(f, c, first + slots - 1);
+/* Accounts for the slots of a memory operation, whose elements are computed: at once if no other thread shares the
+ * slots, else cycle by cycle. */
+static int memory_issued(wse_fabric *fabric, band_state *band, uint32_t pe, int op, uint64_t first, uint64_t slots,
+                         uint64_t second, bool alone) {
+  ce_state *ce = &fabric->ces[pe];
+  ce->result_at = 0;
+  if (alone && first + slots <= fabric->limit) {
+    account(fabric, band, pe, first, WSE_CTR_STALL_START);
+    account(fabric, band, pe, first + second, WSE_CTR_STALL_BANK);
+    account(fabric, band, pe, first + slots, WSE_CTR_BUSY_VECTOR);
+    series_span(fabric, band, pe, first + second, slots - second,
+                SERIES_BUSY); /* the position of the conflict slots within it is not modelled */
+    activity_last(band, first + slots);
+    after_vector(fabric, ce, first + slots - 1);
     return ISSUED;
   }
-  c->state = MAIN_MEMORY;
-  c->memory_mark = first;
-  c->memory_left = (uint32_t)slots;
-  c->memory_second = (uint32_t)second;
-  c->memory_op = (uint16_t)op;
-  c->gap = WSE_CTR_STALL_START;
+  ce->state = MAIN_MEMORY;
+  ce->memory_mark = first;
+  ce->memory_left = (uint32_t)slots;
+  ce->memory_second = (uint32_t)second;
+  ce->memory_op = (uint16_t)op;
+  ce->gap = WSE_CTR_STALL_START;
   return STOPS;
 }
 
-/* The first element of an operation that was dispatched in one cycle and issues in another: microthreads may have had the slots
- * between.  reads: it reads what the operation before it wrote. */
-static uint64_t first_element(const wse_fabric *f, const ce *c, uint64_t dispatch, uint64_t at, bool reads) {
-  uint64_t first = dispatch + (uint64_t)P(f, op_start_cycles), readable = c->written_at + (uint64_t)P(f, write_to_read_cycles);
+/* The cycle of the first element of an operation dispatched in cycle `dispatch`.  reads: it reads what the operation
+ * before it wrote. */
+static uint64_t first_element(const wse_fabric *fabric, const ce_state *ce, uint64_t dispatch, uint64_t at,
+                              bool reads) {
+  uint64_t first = dispatch + (uint64_t)P(fabric, op_start_cycles),
+           readable = ce->written_at + (uint64_t)P(fabric, write_to_read_cycles);
   if (first < at) first = at;
   return reads && readable > first ? readable : first;
 }
 
-/* An instruction of the main thread goes on in cycle `at`; whether it waited for wavelets or a microthread until then. */
-static bool end_wait(wse_fabric *f, band *b, uint32_t pe, uint64_t at) {
-  ce *c = &f->ces[pe];
-  if (c->gap != WSE_CTR_STALL_INPUT && c->gap != WSE_CTR_STALL_OUTPUT) return false;
-  account(f, b, pe, at, c->gap);
-  c->gap = WSE_CTR_STALL_START;
+/* The main thread's instruction continues in cycle `at`.  Returns whether it had waited for a wavelet or a
+ * microthread. */
+static bool end_wait(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t at) {
+  ce_state *ce = &fabric->ces[pe];
+  if (ce->gap != WSE_CTR_STALL_INPUT && ce->gap != WSE_CTR_STALL_OUTPUT) return false;
+  account(fabric, band, pe, at, ce->gap);
+  ce->gap = WSE_CTR_STALL_START;
   return true;
 }
 
-static void note_issue(wse_fabric *f, band *b, uint32_t pe, int op, int thread, uint64_t dispatch, uint64_t at) {
-  ce *c = &f->ces[pe];
-  if (b->profile) profile_issue(class_of(f, pe), b, c, c->pc, at);
-  c->pc++;
-  if (!end_wait(f, b, pe, at)) account(f, b, pe, dispatch, c->gap); /* what it waited for until then was something else */
-  counters_of(f, pe)[WSE_CTR_VECTORS]++;
-  b->opcodes[op]++;
-  trace_event(f, b, at, pe, WSE_EV_OP_START, (uint32_t)op, thread == MAIN ? 255 : (uint32_t)thread);
+static void note_issue(wse_fabric *fabric, band_state *band, uint32_t pe, int op, int thread, uint64_t dispatch,
+                       uint64_t at) {
+  ce_state *ce = &fabric->ces[pe];
+  if (band->profile) profile_issue(class_of(fabric, pe), band, ce, ce->pc, at);
+  ce->pc++;
+  if (!end_wait(fabric, band, pe, at))
+    account(fabric, band, pe, dispatch, ce->gap); /* what it waited for until then was something else */
+  counters_of(fabric, pe)[WSE_CTR_VECTORS]++;
+  band->opcodes[op]++;
+  trace_event(fabric, band, at, pe, WSE_EV_OP_START, (uint32_t)op, thread == MAIN ? 255 : (uint32_t)thread);
 }
 
-/* What the slots of an operation follow from is in the entry's key, so that any PE's operation gives the same. */
-static void fill_slots(wse_fabric *f, uint32_t pe, const isa_ins *ins, slot_entry *entry) {
-  operation o;
+/* Fills an entry of the cache of slots.  They depend on the entry's key only, so that they hold for every PE. */
+static void fill_slots(wse_fabric *fabric, uint32_t pe, const isa_ins *ins, slot_entry *entry) {
+  vector_operation operation;
   int kind;
-  memset(&o, 0, sizeof o);
-  vector_begin(f, pe, ins, 0, &o, &kind); /* what the fast path takes has no faults */
-  entry->all = vector_slots(f, pe, &o, &entry->second);
-  entry->reads = o.reads;
-  entry->writes = o.writes;
-  entry->flops = o.flops;
+  memset(&operation, 0, sizeof operation);
+  vector_begin(fabric, pe, ins, 0, &operation, &kind); /* operations of the fast path have no faults */
+  entry->all = vector_slots(fabric, pe, &operation, &entry->second);
+  entry->reads = operation.reads;
+  entry->writes = operation.writes;
+  entry->flops = operation.flops;
 }
 
-static int issue_quick(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, const quick *q, uint64_t dispatch, uint64_t at, bool alone) {
-  ce *c = &f->ces[pe];
-  uint64_t first = first_element(f, c, dispatch, at, c->follows_vector && quick_reads(q, c->written_low, c->written_high));
-  note_issue(f, b, pe, ins->op, MAIN, dispatch, at);
+static int issue_memory_op(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, const memory_op *op,
+                           uint64_t dispatch, uint64_t at, bool alone) {
+  ce_state *ce = &fabric->ces[pe];
+  uint64_t first = first_element(fabric, ce, dispatch, at,
+                                 ce->follows_vector && memory_op_reads(op, ce->written_low, ce->written_high));
+  note_issue(fabric, band, pe, ins->op, MAIN, dispatch, at);
   slot_entry *slots;
-  if (!quick_slots(b, ins, q, &slots)) fill_slots(f, pe, ins, slots);
-  quick_run(f, b, pe, ins, q, slots, first);
-  c->written_at = first;
-  c->written_low = (uint16_t)q->dst.low;
-  c->written_high = (uint16_t)q->dst.high;
-  c->result_register = OPERAND_NONE;
-  return memory_issued(f, b, pe, ins->op, first, slots->all, slots->second, alone);
+  if (!memory_op_slots(band, ins, op, &slots)) fill_slots(fabric, pe, ins, slots);
+  memory_op_run(fabric, band, pe, ins, op, slots, first);
+  ce->written_at = first;
+  ce->written_low = (uint16_t)op->dst.low;
+  ce->written_high = (uint16_t)op->dst.high;
+  ce->result_register = OPERAND_NONE;
+  return memory_issued(fabric, band, pe, ins->op, first, slots->all, slots->second, alone);
 }
 
-/* Begins the vector instruction at c->pc, which issues in cycle `at` and was dispatched in cycle `dispatch`. */
-static int issue_vector(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, uint64_t dispatch, uint64_t at, bool alone,
-                        uint64_t now) {
-  ce *c = &f->ces[pe];
-  quick q;
-  if (quick_begin(f, pe, ins, &q)) return issue_quick(f, b, pe, ins, &q, dispatch, at, alone);
-  operation fresh, *o = &fresh;
+/* Issues the vector instruction at ce->pc, dispatched in cycle `dispatch`. */
+static int issue_vector(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, uint64_t dispatch,
+                        uint64_t at, bool alone, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
+  memory_op op;
+  if (memory_op_begin(fabric, pe, ins, &op)) return issue_memory_op(fabric, band, pe, ins, &op, dispatch, at, alone);
+  vector_operation fresh, *operation = &fresh;
   int kind;
-  memset(o, 0, sizeof *o);
-  if (vector_begin(f, pe, ins, c->pc, o, &kind) == VECTOR_FAULT) {
-    ce_fault(f, b, pe, at, kind, c->pc, ins->op);
+  memset(operation, 0, sizeof *operation);
+  if (vector_begin(fabric, pe, ins, ce->pc, operation, &kind) == VECTOR_FAULT) {
+    ce_fault(fabric, band, pe, at, kind, ce->pc, ins->op);
     return STOPS;
   }
-  bool fabric = vector_has_fabric(o), asynchronous = o->options & OPT_ASYNC;
-  int thread = asynchronous ? thread_of(f, c, o) : MAIN;
-  if (asynchronous && thread >= P(f, microthreads)) {
-    ce_fault(f, b, pe, dispatch > now ? dispatch : now, WSE_FAULT_MICROTHREAD, c->pc, (uint32_t)thread);
+  bool on_fabric = vector_has_fabric(operation), asynchronous = operation->options & OPT_ASYNC;
+  int thread = asynchronous ? thread_of(fabric, ce, operation) : MAIN;
+  if (asynchronous && thread >= P(fabric, microthreads)) {
+    ce_fault(fabric, band, pe, dispatch > now ? dispatch : now, WSE_FAULT_MICROTHREAD, ce->pc, (uint32_t)thread);
     return STOPS;
   }
-  if (asynchronous && c->threads >> thread & 1) {
-    c->waits = f->operations[thread][pe].wait; /* for what the microthread waits for */
+  if (asynchronous && ce->threads >> thread & 1) {
+    ce->waits = fabric->operations[thread][pe].wait; /* it waits for what the microthread waits for */
     return WAITS;
   }
-  if (fabric && at > now) return STOPS; /* the fabric is not that far yet */
+  if (on_fabric && at > now) return STOPS; /* the fabric has not reached that cycle yet */
 
-  uint64_t first = first_element(f, c, dispatch, at, c->follows_vector && vector_reads(f, pe, o, c->written_low, c->written_high));
-  note_issue(f, b, pe, o->op, thread, dispatch, at);
-  if (fabric) {
-    o->next = first;
-    o->active = 1;
-    o->wait = WSE_CTR_STALL_INPUT;
-    f->operations[thread][pe] = *o;
+  uint64_t first =
+      first_element(fabric, ce, dispatch, at,
+                    ce->follows_vector && vector_reads(fabric, pe, operation, ce->written_low, ce->written_high));
+  note_issue(fabric, band, pe, operation->op, thread, dispatch, at);
+  if (on_fabric) {
+    operation->next = first;
+    operation->active = 1;
+    operation->wait = WSE_CTR_STALL_INPUT;
+    fabric->operations[thread][pe] = *operation;
     if (asynchronous) {
-      c->threads |= (uint8_t)(1u << thread);
-      c->storers |= (uint8_t)((!f->reference && only_stores(o)) << thread);
-      c->main_at = now + 1;
-      c->follows_vector = 0;
-      c->loaded_at = 0;
-      use_slot(f, b, pe, now, WSE_CTR_BUSY_SCALAR);
+      ce->threads |= (uint8_t)(1u << thread);
+      ce->store_threads |= (uint8_t)((!fabric->reference && is_store_only(operation)) << thread);
+      ce->main_at = now + 1;
+      ce->follows_vector = 0;
+      ce->loaded_at = 0;
+      use_slot(fabric, band, pe, now, WSE_CTR_BUSY_SCALAR);
     } else {
-      c->written_at = first;
-      c->state = MAIN_OPERATION;
-      c->gap = WSE_CTR_STALL_START;
+      ce->written_at = first;
+      ce->state = MAIN_OPERATION;
+      ce->gap = WSE_CTR_STALL_START;
     }
-    note_readers(f, pe);
+    note_readers(fabric, pe);
     return asynchronous ? ISSUED : STOPS;
   }
-  uint64_t second, slots = vector_memory(f, b, pe, o, first, &second);
-  c->written_at = first;
-  vector_written(f, pe, o, &c->written_low, &c->written_high);
-  c->result_register = o->dst.is == OPERAND_IS_VALUE ? o->dst.number : OPERAND_NONE;
-  then(f, pe, o->options);
-  return memory_issued(f, b, pe, o->op, first, slots, second, alone);
+  uint64_t second, slots = vector_memory(fabric, band, pe, operation, first, &second);
+  ce->written_at = first;
+  vector_written(fabric, pe, operation, &ce->written_low, &ce->written_high);
+  ce->result_register = operation->dst.is == OPERAND_IS_VALUE ? operation->dst.number : OPERAND_NONE;
+  then(fabric, pe, operation->options);
+  return memory_issued(fabric, band, pe, operation->op, first, slots, second, alone);
 }
 
-/* Next element of a DSR for mapstep: 1 taken, 0 none left, -1 it must wait, -2 no such DSR. */
-static int map_element(wse_fabric *f, band *b, uint32_t pe, dsr *d, uint32_t *value, uint64_t at, uint64_t now) {
+/* Takes the next element of a DSR for mapstep.  Returns 1: taken, 0: none left, -1: it must wait, -2: no such DSR. */
+static int map_element(wse_fabric *fabric, band_state *band, uint32_t pe, dsr *d, uint32_t *value, uint64_t at,
+                       uint64_t now) {
   if (!d->length && d->kind != DSD_FIFO) return d->kind == DSD_NONE ? -2 : 0;
   int size = d->flags & DSD_WIDE ? 4 : 2;
   if (dsd_is_memory(d)) {
     dsr sized = dsd_sized(d, size);
-    *value = sram_load(sram_of(f, pe), dsd_address(&sized, &f->xdsrs[d->x & 15][pe], d->index), size);
+    *value = sram_load(sram_of(fabric, pe), dsd_address(&sized, &fabric->xdsrs[d->x & 15][pe], d->index), size);
     d->index++;
   } else if (d->kind == DSD_FABIN && d->queue < WSE_QUEUES) {
-    queue *q = iq_of(f, d->queue, pe);
-    if (at > now || !q->count || !wavelet_ready(queue_head(q), now)) return -1;
-    if (queue_head(q).meta & WAVELET_CONTROL) { /* ends the loop, as it ends an operation, if the descriptor says so */
+    ramp_queue *queue = iq_of(fabric, d->queue, pe);
+    if (at > now || !queue->count || !wavelet_ready(queue_head(queue), now)) return -1;
+    if (queue_head(queue).meta &
+        WAVELET_CONTROL) { /* ends the loop, as it ends an operation, if the descriptor says so */
       if ((d->on_control & 3) != ON_CONTROL_TERMINATE) return -1;
-      iq_take(f, b, pe, d->queue, now);
+      iq_take(fabric, band, pe, d->queue, now);
       return 0;
     }
-    *value = iq_take(f, b, pe, d->queue, now).data;
+    *value = iq_take(fabric, band, pe, d->queue, now).data;
     if (size == 2) *value &= 0xffff;
   } else {
     return -2;
@@ -231,101 +249,102 @@ static int map_element(wse_fabric *f, band *b, uint32_t pe, dsr *d, uint32_t *va
   return 1;
 }
 
-/* mapstep and maploop belong to the operations' sequencer: right after an operation they do not wait for it to drain. */
-static int issue_map(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, uint64_t at, uint64_t now) {
-  ce *c = &f->ces[pe];
+/* mapstep and maploop are executed by the sequencer of operations: right after an operation they do not wait for it to
+ * drain. */
+static int issue_map(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, uint64_t at, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
   if ((ins->op & ~INS_IMMEDIATE) == OP_maploop) {
-    c->pc = (uint32_t)ins->imm;
+    ce->pc = (uint32_t)ins->imm;
     return ISSUED;
   }
   int number = operand_dsr(ins->b);
   if (number < 0) {
-    ce_fault(f, b, pe, at, WSE_FAULT_BAD_OPERAND, c->pc, ins->b);
+    ce_fault(fabric, band, pe, at, WSE_FAULT_BAD_OPERAND, ce->pc, ins->b);
     return STOPS;
   }
   uint32_t value = 0;
-  int got = map_element(f, b, pe, &f->dsrs[number][pe], &value, at, now);
+  int got = map_element(fabric, band, pe, &fabric->dsrs[number][pe], &value, at, now);
   if (got == -1) {
-    if (at <= now) c->waits = WSE_CTR_STALL_INPUT;
+    if (at <= now) ce->waits = WSE_CTR_STALL_INPUT;
     return WAITS;
   }
   if (got == -2) {
-    ce_fault(f, b, pe, at, WSE_FAULT_BAD_DSR, c->pc, ins->b);
+    ce_fault(fabric, band, pe, at, WSE_FAULT_BAD_DSR, ce->pc, ins->b);
     return STOPS;
   }
-  if (end_wait(f, b, pe, at)) { /* what comes next cannot have been dispatched before */
-    if (c->vector_at < at) c->vector_at = at;
-    if (c->main_at < at) c->main_at = at;
+  if (end_wait(fabric, band, pe, at)) { /* the next instruction cannot have been dispatched before */
+    if (ce->vector_at < at) ce->vector_at = at;
+    if (ce->main_at < at) ce->main_at = at;
   }
-  counters_of(f, pe)[WSE_CTR_SYSTEMS]++;
-  b->opcodes[OP_mapstep]++;
-  if (b->profile) profile_issue(class_of(f, pe), b, c, c->pc, at);
-  if (got) c->r[ins->a & (WSE_REGISTERS - 1)] = value, c->pc++;
-  else c->pc = (uint32_t)ins->imm;
-  if (!c->follows_vector) {
-    use_slot(f, b, pe, at, WSE_CTR_BUSY_SCALAR);
-    c->main_at = at + 1;
+  counters_of(fabric, pe)[WSE_CTR_SYSTEMS]++;
+  band->opcodes[OP_mapstep]++;
+  if (band->profile) profile_issue(class_of(fabric, pe), band, ce, ce->pc, at);
+  if (got) ce->r[ins->a & (WSE_REGISTERS - 1)] = value, ce->pc++;
+  else ce->pc = (uint32_t)ins->imm;
+  if (!ce->follows_vector) {
+    use_slot(fabric, band, pe, at, WSE_CTR_BUSY_SCALAR);
+    ce->main_at = at + 1;
   }
   return ISSUED;
 }
 
-static void issue_system(wse_fabric *f, band *b, uint32_t pe, const isa_ins *ins, int op, uint64_t at) {
-  ce *c = &f->ces[pe];
-  use_slot(f, b, pe, at, WSE_CTR_BUSY_SCALAR);
-  c->follows_vector = 0;
-  c->gap = WSE_CTR_STALL_START;
-  b->opcodes[op]++;
-  counters_of(f, pe)[WSE_CTR_SYSTEMS]++;
-  if (b->profile) profile_issue(class_of(f, pe), b, c, c->pc, at);
+static void issue_system(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, int op, uint64_t at) {
+  ce_state *ce = &fabric->ces[pe];
+  use_slot(fabric, band, pe, at, WSE_CTR_BUSY_SCALAR);
+  ce->follows_vector = 0;
+  ce->gap = WSE_CTR_STALL_START;
+  band->opcodes[op]++;
+  counters_of(fabric, pe)[WSE_CTR_SYSTEMS]++;
+  if (band->profile) profile_issue(class_of(fabric, pe), band, ce, ce->pc, at);
   uint64_t cost = 1;
   if (op == OP_done) {
-    if (b->profile) b->profile[class_of(f, pe)->profile_at + c->pc][0]++, c->profiled = 0;
-    c->state = MAIN_IDLE;
-    c->gap = WSE_CTR_IDLE;
-    c->just_ended = 1;
-    trace_event(f, b, at, pe, WSE_EV_TASK_END, c->task, 0);
-  } else if (system_execute(f, b, pe, c, ins, at) == SYSTEM_FAULTED) {
+    if (band->profile) band->profile[class_of(fabric, pe)->profile_at + ce->pc][0]++, ce->profiled = 0;
+    ce->state = MAIN_IDLE;
+    ce->gap = WSE_CTR_IDLE;
+    ce->just_ended = 1;
+    trace_event(fabric, band, at, pe, WSE_EV_TASK_END, ce->task, 0);
+  } else if (system_execute(fabric, band, pe, ce, ins, at) == SYSTEM_FAULTED) {
     return;
   }
   if (op == OP_ldds) {
-    cost = (uint64_t)P(f, dsr_load_cycles);
-    c->loaded_at = at + cost - 1 + (uint64_t)P(f, dsr_to_op_cycles);
+    cost = (uint64_t)P(fabric, dsr_load_cycles);
+    ce->loaded_at = at + cost - 1 + (uint64_t)P(fabric, dsr_to_op_cycles);
   }
-  c->pc++;
-  c->main_at = at + cost;
+  ce->pc++;
+  ce->main_at = at + cost;
 }
 
-/* The first cycle in which the next instruction may issue, for an operation *dispatch too: right after another operation it is
- * dispatched while the other still runs, and issues after the other's last element. */
-static uint64_t issue_cycle(const wse_fabric *f, const ce *c, bool vector, bool map, uint64_t *dispatch) {
-  uint64_t need = c->main_at, ended = 0;
-  if ((vector || map) && c->follows_vector) {
-    need = c->vector_at;
-    ended = c->main_at - (uint64_t)P(f, op_drain_cycles);
+/* The first cycle in which the next instruction may issue, for an operation *dispatch too: right after another
+ * operation it is dispatched while the other still runs, and issues after the other's last element. */
+static uint64_t issue_cycle(const wse_fabric *fabric, const ce_state *ce, bool vector, bool map, uint64_t *dispatch) {
+  uint64_t need = ce->main_at, ended = 0;
+  if ((vector || map) && ce->follows_vector) {
+    need = ce->vector_at;
+    ended = ce->main_at - (uint64_t)P(fabric, op_drain_cycles);
   }
-  if (vector && c->loaded_at > need) need = c->loaded_at;
-  if (vector && c->result_register != OPERAND_NONE && c->result_at > need) need = c->result_at;
+  if (vector && ce->loaded_at > need) need = ce->loaded_at;
+  if (vector && ce->result_register != OPERAND_NONE && ce->result_at > need) need = ce->result_at;
   *dispatch = need;
   return need > ended ? need : ended;
 }
 
-bool issue(wse_fabric *f, band *b, uint32_t pe, bool alone, uint64_t now, uint64_t *next) {
-  ce *c = &f->ces[pe];
-  const pe_class *k = class_of(f, pe);
+bool issue(wse_fabric *fabric, band_state *band, uint32_t pe, bool alone, uint64_t now, uint64_t *next) {
+  ce_state *ce = &fabric->ces[pe];
+  const pe_class *class = class_of(fabric, pe);
   uint64_t at = now;
   bool used = false;
   *next = NEVER;
-  bool ahead = alone && !f->trace_capacity && !f->reference;
+  bool run_ahead = alone && !fabric->trace_capacity && !fabric->reference;
   int budget = 1, sequenced = SEQUENCED; /* of this cycle */
-  for (int steps = ahead ? AHEAD : 1; c->state == MAIN_RUN;) {
-    const isa_ins *ins = c->pc < k->code_length ? &k->code[c->pc] : NULL;
+  for (int steps = run_ahead ? RUN_AHEAD : 1; ce->state == MAIN_RUN;) {
+    const isa_ins *ins = ce->pc < class->code_length ? &class->code[ce->pc] : NULL;
     int op = ins ? ins->op & ~INS_IMMEDIATE : OP_COUNT;
     bool immediate = ins && ins->op & INS_IMMEDIATE, vector = isa_is_vector(op) && !immediate;
     bool map = op == OP_mapstep || op == OP_maploop;
-    uint64_t dispatch, need = issue_cycle(f, c, vector, map, &dispatch);
+    uint64_t dispatch, need = issue_cycle(fabric, ce, vector, map, &dispatch);
     if (need > at || budget <= 0) {
       if (need <= at) need = at + 1;
-      if (!ahead || need >= f->limit || steps <= 0) {
+      if (!run_ahead || need >= fabric->limit || steps <= 0) {
         *next = need;
         return used;
       }
@@ -334,7 +353,7 @@ bool issue(wse_fabric *f, band *b, uint32_t pe, bool alone, uint64_t now, uint64
       sequenced = SEQUENCED;
     }
     if (op >= OP_COUNT || (isa_is_vector(op) && immediate)) {
-      ce_fault(f, b, pe, at, ins ? WSE_FAULT_BAD_OPCODE : WSE_FAULT_BAD_PC, c->pc, ins ? ins->op : 0);
+      ce_fault(fabric, band, pe, at, ins ? WSE_FAULT_BAD_OPCODE : WSE_FAULT_BAD_PC, ce->pc, ins ? ins->op : 0);
       return used;
     }
     if (at > now && !vector && !map && !isa_is_private(op)) {
@@ -345,26 +364,28 @@ bool issue(wse_fabric *f, band *b, uint32_t pe, bool alone, uint64_t now, uint64
     budget--;
     steps--;
     if (vector) {
-      uint64_t pcs = c->pc;
-      did = issue_vector(f, b, pe, ins, c->follows_vector ? dispatch : at, at, ahead, now);
-      if (did == STOPS && c->state == MAIN_RUN && c->pc == pcs) *next = at > now ? at : now + 1;
+      uint64_t pcs = ce->pc;
+      did = issue_vector(fabric, band, pe, ins, ce->follows_vector ? dispatch : at, at, run_ahead, now);
+      if (did == STOPS && ce->state == MAIN_RUN && ce->pc == pcs) *next = at > now ? at : now + 1;
     } else if (map) {
-      if ((op == OP_maploop || c->follows_vector) && sequenced-- > 0) budget++; /* they take no time */
-      did = issue_map(f, b, pe, ins, at, now);
+      if ((op == OP_maploop || ce->follows_vector) && sequenced-- > 0) budget++; /* they take no time */
+      did = issue_map(fabric, band, pe, ins, at, now);
       if (did == WAITS && at > now) *next = at;
     } else if (isa_is_scalar(op)) {
-      uint64_t n = scalar_run(f, b, pe, k->code, k->code_length, at, ahead ? f->limit : now + 1, ahead ? steps + 1 : 1);
+      uint64_t n = scalar_run(fabric, band, pe, class->code, class->code_length, at,
+                              run_ahead ? fabric->limit : now + 1, run_ahead ? steps + 1 : 1);
       if (!n) {
-        *next = c->main_at;
+        *next = ce->main_at;
         return used;
       }
       steps -= (int)n - 1;
     } else {
-      issue_system(f, b, pe, ins, op, at);
+      issue_system(fabric, band, pe, ins, op, at);
     }
     if (did == WAITS) return used;
     used = true;
-    if (did == STOPS || (alone && c->threads)) return used; /* a microthread that has just begun shares the slots from here on */
+    if (did == STOPS || (alone && ce->threads))
+      return used; /* a microthread that has just begun shares the slots from now on */
   }
   return used;
 }

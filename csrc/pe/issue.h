@@ -4,8 +4,9 @@
 
 #include "state/state.h"
 
-/* The main thread's next instruction, or several if it is alone.  *next: when to try again.  True if it used the slot. */
-bool issue(wse_fabric *f, band *b, uint32_t pe, bool alone, uint64_t now, uint64_t *next);
-void operation_ended(wse_fabric *f, band *b, uint32_t pe, int thread, uint64_t now);
+/* The main thread's next instruction, or several if it is alone.  *next: when to try again.  True if it used the slot.
+ */
+bool issue(wse_fabric *fabric, band_state *band, uint32_t pe, bool alone, uint64_t now, uint64_t *next);
+void operation_ended(wse_fabric *fabric, band_state *band, uint32_t pe, int thread, uint64_t now);
 
 #endif

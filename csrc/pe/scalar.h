@@ -1,12 +1,13 @@
-/* scalar.h - SCALAR rows. */
+/* scalar.h - scalar instructions. */
 #ifndef PE_SCALAR_H
 #define PE_SCALAR_H
 
 #include "state/state.h"
 
-/* SCALAR rows one after the other, each in its own cycle, the first in `at` or when its operands are there, while they
- * are before `limit` and at most `budget`; what comes next is in pc and main_at.  Returns how many. */
-uint64_t scalar_run(wse_fabric *f, band *b, uint32_t pe, const isa_ins *code, uint32_t length, uint64_t at, uint64_t limit,
-                    int budget);
+/* Executes scalar instructions in sequence, each in its own cycle, the first in cycle `at` or when its operands can be
+ * read.  Stops at the first other instruction, before cycle `limit`, and after `budget` instructions; pc and main_at
+ * say what comes next.  Returns the number executed. */
+uint64_t scalar_run(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *code, uint32_t length,
+                    uint64_t at, uint64_t limit, int budget);
 
 #endif

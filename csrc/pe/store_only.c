@@ -1,4 +1,4 @@
-/* store_only.c - beginning, settling and ending the fast path of store_only.h. */
+/* store_only.c - begin, settle and end of the store-only mode. */
 #include "pe/store_only.h"
 
 #include "fast/store_rows.h"
@@ -9,169 +9,181 @@
 #include "state/queue.h"
 #include "state/wake.h"
 
-bool only_stores(const operation *o) {
-  return o->period == 1 && !o->conflicts && !(o->on_control & 3) && o->left != UINT32_MAX && !o->src1.size &&
-         o->src0.is == OPERAND_IS_DSR && o->src0.d.kind == DSD_FABIN && o->dst.is == OPERAND_IS_DSR &&
-         o->dst.d.kind == DSD_MEM1D && operand_in_sram(&o->dst, o->left) &&
-         o->rule == ISA_COPY;
+bool is_store_only(const vector_operation *operation) {
+  return operation->period == 1 && !operation->conflicts && !(operation->on_control & 3) &&
+         operation->left != UINT32_MAX && !operation->src1.size && operation->src0.is == OPERAND_IS_DSR &&
+         operation->src0.d.kind == DSD_FABIN && operation->dst.is == OPERAND_IS_DSR &&
+         operation->dst.d.kind == DSD_MEM1D && operand_in_sram(&operation->dst, operation->left) &&
+         operation->rule == ISA_COPY;
 }
 
-static void store_element(wse_fabric *f, band *b, uint32_t pe, int thread, uint64_t now) {
-  ce *c = &f->ces[pe];
-  operation *o = &f->operations[thread][pe];
-  uint32_t data = iq_take(f, b, pe, o->src0.d.queue, now).data, n = o->wide;
-  for (uint32_t i = 0; i < n; i++, o->done++, data >>= 16)
-    sram_store(sram_of(f, pe), (uint16_t)(o->dst.d.base + (int32_t)o->done * o->dst.d.stride), o->dst.size, data);
-  o->left -= n;
-  o->next = now + 1;
-  uint64_t *counters = counters_of(f, pe);
+static void store_element(wse_fabric *fabric, band_state *band, uint32_t pe, int thread, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
+  vector_operation *operation = &fabric->operations[thread][pe];
+  uint32_t data = iq_take(fabric, band, pe, operation->src0.d.queue, now).data, n = operation->wide;
+  for (uint32_t i = 0; i < n; i++, operation->done++, data >>= 16)
+    sram_store(sram_of(fabric, pe),
+               (uint16_t)(operation->dst.d.base + (int32_t)operation->done * operation->dst.d.stride),
+               operation->dst.size, data);
+  operation->left -= n;
+  operation->next = now + 1;
+  uint64_t *counters = counters_of(fabric, pe);
   counters[WSE_CTR_ELEMENTS] += n;
   counters[WSE_CTR_BUSY_MICRO]++;
-  counters[WSE_CTR_SRAM_WRITE] += n * o->writes;
-  if (c->accounted < now) account(f, b, pe, now, c->gap);
-  c->accounted = now + 1;
-  c->thread_next = (uint8_t)(thread + 1);
-  series_busy(f, b, pe, now, 1);
+  counters[WSE_CTR_SRAM_WRITE] += n * operation->writes;
+  if (ce->accounted < now) account(fabric, band, pe, now, ce->gap);
+  ce->accounted = now + 1;
+  ce->thread_next = (uint8_t)(thread + 1);
+  series_busy(fabric, band, pe, now, 1);
 }
 
-/* Microthreads only store, take turns as equals, and have nothing but data wavelets before them. */
-static bool stores_plainly(const ce *c) {
-  return c->threads && c->storers == c->threads && !(c->suspended | c->thread_priority | c->main_priority | c->taken) &&
-         !(c->control_queues & c->readers);
+/* Whether all microthreads only store, at equal priority, and find nothing but data wavelets. */
+static bool may_store_only(const ce_state *ce) {
+  return ce->threads && ce->store_threads == ce->threads &&
+         !(ce->suspended | ce->thread_priority | ce->main_priority | ce->taken) && !(ce->control_queues & ce->readers);
 }
 
-bool store_step(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
-  ce *c = &f->ces[pe];
-  if (!stores_plainly(c) || c->sinks || c->output_queues) return false;
-  if (c->state == MAIN_MEMORY) {
-    if (c->memory_mark > now || c->memory_mark + c->memory_left <= now) return false;
-  } else if (c->state != MAIN_IDLE || c->main_at > now || c->gap != WSE_CTR_STALL_INPUT || c->just_ended || c->wheel_at ||
-             task_possible(f, pe)) {
+bool store_only_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
+  if (!may_store_only(ce) || ce->store_targets || ce->output_queues) return false;
+  if (ce->state == MAIN_MEMORY) {
+    if (ce->memory_mark > now || ce->memory_mark + ce->memory_left <= now) return false;
+  } else if (ce->state != MAIN_IDLE || ce->main_at > now || ce->gap != WSE_CTR_STALL_INPUT || ce->just_ended ||
+             ce->wheel_at || task_possible(fabric, pe)) {
     return false;
   }
-  uint32_t later = c->threads & ~((1u << c->thread_next) - 1), order[] = {later, c->threads & ~later};
+  uint32_t later = ce->threads & ~((1u << ce->thread_next) - 1), order[] = {later, ce->threads & ~later};
   int next = -1;
   bool behind = false;
   for (int part = 0; part < 2; part++)
     for (uint32_t threads = order[part]; threads; threads &= threads - 1) {
       int thread = __builtin_ctz(threads);
-      operation *o = &f->operations[thread][pe];
-      const queue *q = iq_of(f, o->src0.d.queue, pe);
-      if (o->next > now || o->left <= o->wide) return false;
-      if (!q->count || !wavelet_ready(queue_head(q), now)) continue;
+      vector_operation *operation = &fabric->operations[thread][pe];
+      const ramp_queue *queue = iq_of(fabric, operation->src0.d.queue, pe);
+      if (operation->next > now || operation->left <= operation->wide) return false;
+      if (!queue->count || !wavelet_ready(queue_head(queue), now)) continue;
       if (next < 0) next = thread;
       else behind = true;
     }
-  if (next < 0) return c->state == MAIN_IDLE; /* the next one that lands wakes it */
-  settle_memory(f, b, pe, now);
-  store_element(f, b, pe, next, now);
-  if (c->state == MAIN_MEMORY) c->memory_mark = now + 1; /* it took the main thread's slot */
-  const queue *q = iq_of(f, f->operations[next][pe].src0.d.queue, pe);
-  if (q->count && wavelet_ready(queue_head(q), now)) behind = true;
-  wheel_remove(f, b, pe);
-  if (behind) wake_ce_near(f, pe, now + 1);
-  else if (c->state == MAIN_MEMORY) wake_ce(f, b, pe, now, now + c->memory_left);
-  else sink_begin(f, b, pe, now);
+  if (next < 0) return ce->state == MAIN_IDLE; /* the next wavelet that lands wakes it */
+  settle_memory(fabric, band, pe, now);
+  store_element(fabric, band, pe, next, now);
+  if (ce->state == MAIN_MEMORY) ce->memory_mark = now + 1; /* it used the main thread's slot */
+  const ramp_queue *queue = iq_of(fabric, fabric->operations[next][pe].src0.d.queue, pe);
+  if (queue->count && wavelet_ready(queue_head(queue), now)) behind = true;
+  wheel_remove(fabric, band, pe);
+  if (behind) wake_ce_near(fabric, pe, now + 1);
+  else if (ce->state == MAIN_MEMORY) wake_ce(fabric, band, pe, now, now + ce->memory_left);
+  else store_only_begin(fabric, band, pe, now);
   return true;
 }
 
-/* Wavelets already on their way down the ramp. */
-static void store_queued(wse_fabric *f, band *b, uint32_t pe, int color, uint64_t now) {
-  ce *c = &f->ces[pe];
-  uint32_t at = f->place[pe];
-  sink *k = &f->sinks[color][pe];
-  int n = f->operations[k->thread][pe].src0.d.queue;
-  queue *q = iq_of(f, n, pe);
-  bool was_full = queue_full(q, f->iq_room[n]);
-  while (q->count) {
-    wavelet w = queue_head(q);
+/* Stores the wavelets that are already in the ramp's pipeline or queue. */
+static void store_queued(wse_fabric *fabric, band_state *band, uint32_t pe, int color, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
+  uint32_t at = fabric->router_lane[pe];
+  store_target *target = &fabric->store_targets[color][pe];
+  int n = fabric->operations[target->thread][pe].src0.d.queue;
+  ramp_queue *queue = iq_of(fabric, n, pe);
+  bool was_full = queue_full(queue, fabric->iq_capacity[n]);
+  while (queue->count) {
+    wavelet w = queue_head(queue);
     uint64_t when = wavelet_when(w, now);
-    if (k->left <= SINK_LAST || when >= f->limit) break;
-    sink_store(sram_of(f, pe), k, w.data);
-    queue_pop(q, f->iq_mask[n]);
-    sink_note(&f->sink_times[at / LANES], (uint64_t)1 << at % LANES, when);
-    series_span(f, b, pe, when, 1, SERIES_BUSY);
-    activity_last(b, when + 1);
+    if (target->left <= STORE_LAST || when >= fabric->limit) break;
+    store_wavelet(sram_of(fabric, pe), target, w.data);
+    queue_pop(queue, fabric->iq_mask[n]);
+    store_note(&fabric->store_times[at / LANES], (uint64_t)1 << at % LANES, when);
+    series_span(fabric, band, pe, when, 1, SERIES_BUSY);
+    activity_last(band, when + 1);
   }
-  if (!q->count) c->input_queues &= (uint8_t)~(1u << n);
-  if (!was_full || queue_full(q, f->iq_room[n])) return;
-  ramp_refresh(f, pe, color);
-  wake_router(f, pe, now);
+  if (!queue->count) ce->input_queues &= (uint8_t)~(1u << n);
+  if (!was_full || queue_full(queue, fabric->iq_capacity[n])) return;
+  ramp_refresh(fabric, pe, color);
+  wake_router(fabric, pe, now);
 }
 
-void sink_begin(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
-  ce *c = &f->ces[pe];
-  if (!stores_plainly(c) || c->state != MAIN_IDLE || c->main_at > now || task_possible(f, pe)) return;
-  bool stored = c->accounted == now + 1; /* the slot of this cycle was used */
-  if (!stored && (c->accounted != now || c->gap != WSE_CTR_STALL_INPUT)) return; /* the next element will do */
-  for (uint32_t threads = c->threads; threads; threads &= threads - 1)
-    if (f->operations[__builtin_ctz(threads)][pe].next > now + 1 || f->operations[__builtin_ctz(threads)][pe].left <= 2 * SINK_LAST)
+void store_only_begin(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
+  if (!may_store_only(ce) || ce->state != MAIN_IDLE || ce->main_at > now || task_possible(fabric, pe)) return;
+  bool stored = ce->accounted == now + 1;                                          /* the slot of this cycle was used */
+  if (!stored && (ce->accounted != now || ce->gap != WSE_CTR_STALL_INPUT)) return; /* retry with the next element */
+  for (uint32_t threads = ce->threads; threads; threads &= threads - 1)
+    if (fabric->operations[__builtin_ctz(threads)][pe].next > now + 1 ||
+        fabric->operations[__builtin_ctz(threads)][pe].left <= 2 * STORE_LAST)
       return;
-  for (uint32_t queues = c->input_queues & c->readers; queues; queues &= queues - 1)
-    if (wavelet_ready(queue_head(iq_of(f, __builtin_ctz(queues), pe)), now)) return; /* a backlog: one a cycle */
-  c->gap = WSE_CTR_STALL_INPUT;
-  uint32_t at = f->place[pe];
-  sink_times *t = &f->sink_times[at / LANES];
+  for (uint32_t queues = ce->input_queues & ce->readers; queues; queues &= queues - 1)
+    if (wavelet_ready(queue_head(iq_of(fabric, __builtin_ctz(queues), pe)), now))
+      return; /* a backlog is stored one element a cycle */
+  ce->gap = WSE_CTR_STALL_INPUT;
+  uint32_t at = fabric->router_lane[pe];
+  store_times *times = &fabric->store_times[at / LANES];
   uint64_t lane = (uint64_t)1 << at % LANES;
-  sink_close(f, b, at / LANES, now);
-  t->members |= lane;
-  if (stored) sink_note(t, lane, now);
-  for (uint32_t threads = c->threads; threads; threads &= threads - 1) {
+  store_account(fabric, band, at / LANES, now);
+  times->members |= lane;
+  if (stored) store_note(times, lane, now);
+  for (uint32_t threads = ce->threads; threads; threads &= threads - 1) {
     int thread = __builtin_ctz(threads);
-    operation *o = &f->operations[thread][pe];
-    int color = f->color_index[color_of_iq(f, pe, class_of(f, pe), o->src0.d.queue)];
-    f->sinks[color][pe] = (sink){.at = (uint16_t)(o->dst.d.base + (int32_t)o->done * o->dst.d.stride), .step = o->dst.d.stride,
-                                 .left = o->left, .size = o->dst.size, .thread = (uint8_t)thread, .wide = o->wide};
-    f->routes[color][at / LANES].sinks |= lane;
-    c->sinks |= 1u << color;
-    store_queued(f, b, pe, color, now);
-    f->sink_words[color][at / LANES].room = 0; /* looked at when the next one comes */
+    vector_operation *operation = &fabric->operations[thread][pe];
+    int color = fabric->color_index[color_of_iq(fabric, pe, class_of(fabric, pe), operation->src0.d.queue)];
+    fabric->store_targets[color][pe] =
+        (store_target){.at = (uint16_t)(operation->dst.d.base + (int32_t)operation->done * operation->dst.d.stride),
+                       .step = operation->dst.d.stride,
+                       .left = operation->left,
+                       .size = operation->dst.size,
+                       .thread = (uint8_t)thread,
+                       .wide = operation->wide};
+    fabric->routes[color][at / LANES].store_targets |= lane;
+    ce->store_targets |= 1u << color;
+    store_queued(fabric, band, pe, color, now);
+    fabric->store_blocks[color][at / LANES].budget = 0; /* forces a check when the next wavelet comes */
   }
 }
 
-/* Elements that are stored in cycle `now` or later, as bits from `now` on. */
-static uint8_t ahead_of(const sink_times *t, uint32_t lane, uint64_t now) {
+/* Cycles from `now` on in which an element is stored: bit i is cycle now + i. */
+static uint8_t stores_after(const store_times *times, uint32_t lane, uint64_t now) {
   uint32_t bits = 0;
-  for (uint32_t i = 0; i < NEAR; i++) bits |= (uint32_t)(stores_at(t, now + i) >> lane & 1) << i;
+  for (uint32_t i = 0; i < NEAR; i++)
+    bits |= (uint32_t)(stores_at(times, now + i) >> lane & 1) << i;
   return (uint8_t)bits;
 }
 
-void sink_settle(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
-  ce *c = &f->ces[pe];
-  uint64_t *counters = counters_of(f, pe);
-  uint32_t word = f->place[pe] / LANES;
-  sink_close(f, b, word, now);
-  /* elements since the last time, and the ones that still lay ahead then */
-  uint64_t stored = (uint64_t)__builtin_popcount(c->taken);
-  for (uint32_t colors = c->sinks; colors; colors &= colors - 1) {
+void store_only_settle(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
+  uint64_t *counters = counters_of(fabric, pe);
+  uint32_t block = fabric->router_lane[pe] / LANES;
+  store_account(fabric, band, block, now);
+  /* elements since the last call, and those that were still in the future then */
+  uint64_t stored = (uint64_t)__builtin_popcount(ce->taken);
+  for (uint32_t colors = ce->store_targets; colors; colors &= colors - 1) {
     int color = __builtin_ctz(colors);
-    if (f->sink_words[color][word].used) sink_flush(f, word, color);
-    sink *k = &f->sinks[color][pe];
-    operation *o = &f->operations[k->thread][pe];
-    uint32_t n = o->left - k->left;
-    o->done += n;
-    o->left = k->left;
-    if (o->next < now) o->next = now;
-    stored += n / k->wide;
+    if (fabric->store_blocks[color][block].used) store_flush(fabric, block, color);
+    store_target *target = &fabric->store_targets[color][pe];
+    vector_operation *operation = &fabric->operations[target->thread][pe];
+    uint32_t n = operation->left - target->left;
+    operation->done += n;
+    operation->left = target->left;
+    if (operation->next < now) operation->next = now;
+    stored += n / target->wide;
     counters[WSE_CTR_ELEMENTS] += n;
-    counters[WSE_CTR_WAVELETS_IN] += n / k->wide;
-    counters[WSE_CTR_SRAM_WRITE] += n * (uint64_t)o->writes;
+    counters[WSE_CTR_WAVELETS_IN] += n / target->wide;
+    counters[WSE_CTR_SRAM_WRITE] += n * (uint64_t)operation->writes;
   }
-  c->taken = ahead_of(&f->sink_times[word], f->place[pe] % LANES, now);
-  c->taken_from = now;
-  stored -= (uint64_t)__builtin_popcount(c->taken);
-  if (now <= c->accounted) return;
+  ce->taken = stores_after(&fabric->store_times[block], fabric->router_lane[pe] % LANES, now);
+  ce->stored_from = now;
+  stored -= (uint64_t)__builtin_popcount(ce->taken);
+  if (now <= ce->accounted) return;
   counters[WSE_CTR_BUSY_MICRO] += stored;
-  counters[WSE_CTR_STALL_INPUT] += now - c->accounted - stored;
-  c->accounted = now;
-  activity_last(b, now);
+  counters[WSE_CTR_STALL_INPUT] += now - ce->accounted - stored;
+  ce->accounted = now;
+  activity_last(band, now);
 }
 
-void sink_end(wse_fabric *f, uint32_t pe) {
-  ce *c = &f->ces[pe];
-  uint32_t at = f->place[pe];
+void store_only_end(wse_fabric *fabric, uint32_t pe) {
+  ce_state *ce = &fabric->ces[pe];
+  uint32_t at = fabric->router_lane[pe];
   uint64_t lane = (uint64_t)1 << at % LANES;
-  for (uint32_t colors = c->sinks; colors; colors &= colors - 1) f->routes[__builtin_ctz(colors)][at / LANES].sinks &= ~lane;
-  f->sink_times[at / LANES].members &= ~lane;
-  c->sinks = 0;
+  for (uint32_t colors = ce->store_targets; colors; colors &= colors - 1)
+    fabric->routes[__builtin_ctz(colors)][at / LANES].store_targets &= ~lane;
+  fabric->store_times[at / LANES].members &= ~lane;
+  ce->store_targets = 0;
 }

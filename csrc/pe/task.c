@@ -1,9 +1,9 @@
-/* task.c - which task runs next.
+/* task.c - the choice of the next task.
  *
- * A task is eligible if it is activated and not blocked; a data task while a data wavelet heads its queue and no operation reads
- * that queue; a control task while a control wavelet that names it heads a queue whose own data task is not blocked and of which
- * no operation takes control wavelets (on_control, dfilt).  High priority goes first; among equals the next id after the last
- * one run, in a circle.  Tasks run to completion.
+ * A local task is eligible if it is activated and not blocked.  A data task is eligible while a data wavelet is the
+ * head of its queue and no operation reads that queue.  A control task is eligible while a control wavelet that names
+ * it is the head of a queue whose own data task is not blocked and of which no operation takes control wavelets
+ * (on_control, dfilt).  High priority goes first, equal ones round robin by task number.  Tasks run to completion.
  */
 #include "pe/task.h"
 
@@ -16,73 +16,77 @@ typedef struct {
   uint8_t queue_of[WSE_TASKS];
 } eligible;
 
-static void from_queue(wse_fabric *f, band *b, uint32_t pe, const pe_class *k, int q, uint64_t now, eligible *e) {
-  ce *c = &f->ces[pe];
-  queue *in = iq_of(f, q, pe);
+static void from_queue(wse_fabric *fabric, band_state *band, uint32_t pe, const pe_class *class, int q, uint64_t now,
+                       eligible *e) {
+  ce_state *ce = &fabric->ces[pe];
+  ramp_queue *in = iq_of(fabric, q, pe);
   while (in->count && wavelet_ready(queue_head(in), now)) {
     wavelet w = queue_head(in);
-    int color = color_of_iq(f, pe, k, q), data_task = P(f, data_task_by_color) ? color : q;
+    int color = color_of_iq(fabric, pe, class, q), data_task = P(fabric, data_task_by_color) ? color : q;
     if (w.meta & WAVELET_CONTROL) {
-      if (c->control_readers >> q & 1) return;
+      if (ce->control_readers >> q & 1) return;
       uint32_t entry = w.data >> 16 & 63;
-      if (control_for_routers(k, w)) {
-        iq_take(f, b, pe, q, now);
+      if (control_for_routers(class, w)) {
+        iq_take(fabric, band, pe, q, now);
         continue;
       }
-      if (data_task >= 0 && c->blocked >> data_task & 1) return;
-      if (k->task_kind[entry] == WSE_TASK_UNBOUND) {
-        wse_fault fault = fault_at(f, pe, now, WSE_FAULT_BAD_TASK);
+      if (data_task >= 0 && ce->blocked >> data_task & 1) return;
+      if (class->task_kind[entry] == WSE_TASK_UNBOUND) {
+        wse_fault fault = fault_at(fabric, pe, now, WSE_FAULT_BAD_TASK);
         fault.task = (int32_t)entry;
         fault.color = color;
         fault.queue = q;
-        fault_raise(b, fault);
+        fault_raise(band, fault);
         return;
       }
-      if (c->blocked >> entry & 1) return;
+      if (ce->blocked >> entry & 1) return;
       e->tasks |= (uint64_t)1 << entry;
       e->queue_of[entry] = (uint8_t)(q + 1);
       return;
     }
-    if (c->readers >> q & 1 || data_task < 0 || k->task_kind[data_task] != WSE_TASK_DATA || c->blocked >> data_task & 1) return;
+    if (ce->readers >> q & 1 || data_task < 0 || class->task_kind[data_task] != WSE_TASK_DATA ||
+        ce->blocked >> data_task & 1)
+      return;
     e->tasks |= (uint64_t)1 << data_task;
     e->queue_of[data_task] = (uint8_t)(q + 1);
     return;
   }
 }
 
-/* Nothing is eligible unless a local task is activated, or a queue holds a control wavelet or one that no operation reads. */
-bool task_possible(const wse_fabric *f, uint32_t pe) {
-  const ce *c = &f->ces[pe];
-  return (c->active & ~c->blocked) || (c->input_queues & (c->control_queues | (uint8_t)~c->readers));
+/* A task can be eligible only if a local task is activated, or a queue holds a control wavelet or is read by no
+ * operation. */
+bool task_possible(const wse_fabric *fabric, uint32_t pe) {
+  const ce_state *ce = &fabric->ces[pe];
+  return (ce->active & ~ce->blocked) || (ce->input_queues & (ce->control_queues | (uint8_t)~ce->readers));
 }
 
-bool task_pick(wse_fabric *f, band *b, uint32_t pe, uint64_t now) {
-  ce *c = &f->ces[pe];
-  const pe_class *k = class_of(f, pe);
+bool task_pick(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
+  const pe_class *class = class_of(fabric, pe);
   eligible e;
-  e.tasks = c->active & ~c->blocked & k->local;
+  e.tasks = ce->active & ~ce->blocked & class->local;
   uint64_t local = e.tasks;
-  for (uint32_t queues = c->input_queues; queues; queues &= queues - 1)
-    from_queue(f, b, pe, k, __builtin_ctz(queues), now, &e);
+  for (uint32_t queues = ce->input_queues; queues; queues &= queues - 1)
+    from_queue(fabric, band, pe, class, __builtin_ctz(queues), now, &e);
   if (!e.tasks) return false;
-  uint64_t high = e.tasks & k->high, best = high ? high : e.tasks;
-  uint64_t after = c->task < 63 ? best & ~(((uint64_t)2 << c->task) - 1) : 0;
+  uint64_t high = e.tasks & class->high, best = high ? high : e.tasks;
+  uint64_t after = ce->task < 63 ? best & ~(((uint64_t)2 << ce->task) - 1) : 0;
   int task = __builtin_ctzll(after ? after : best);
-  c->task = (uint8_t)task;
+  ce->task = (uint8_t)task;
   if (local >> task & 1) {
-    c->active &= ~((uint64_t)1 << task);
+    ce->active &= ~((uint64_t)1 << task);
   } else {
-    c->r[0] = iq_take(f, b, pe, e.queue_of[task] - 1, now).data;
-    c->result_register = OPERAND_NONE;
+    ce->r[0] = iq_take(fabric, band, pe, e.queue_of[task] - 1, now).data;
+    ce->result_register = OPERAND_NONE;
   }
-  c->pc = k->task_pc[task];
-  c->state = MAIN_RUN;
-  counters_of(f, pe)[WSE_CTR_TASKS]++;
+  ce->pc = class->task_pc[task];
+  ce->state = MAIN_RUN;
+  counters_of(fabric, pe)[WSE_CTR_TASKS]++;
   return true;
 }
 
-void task_then(wse_fabric *f, uint32_t pe, int what, int task) {
-  ce *c = &f->ces[pe];
-  if (what == OPT_THEN_ACTIVATE) c->active |= (uint64_t)1 << (task & 63);
-  if (what == OPT_THEN_UNBLOCK) c->blocked &= ~((uint64_t)1 << (task & 63));
+void task_then(wse_fabric *fabric, uint32_t pe, int what, int task) {
+  ce_state *ce = &fabric->ces[pe];
+  if (what == OPT_THEN_ACTIVATE) ce->active |= (uint64_t)1 << (task & 63);
+  if (what == OPT_THEN_UNBLOCK) ce->blocked &= ~((uint64_t)1 << (task & 63));
 }

@@ -1,12 +1,13 @@
-/* task.h - which task runs next. */
+/* task.h - the choice of the next task. */
 #ifndef PE_TASK_H
 #define PE_TASK_H
 
 #include "state/state.h"
 
-bool task_possible(const wse_fabric *f, uint32_t pe); /* a quick no for most */
-bool task_pick(wse_fabric *f, band *b, uint32_t pe, uint64_t now); /* starts an eligible task; false if there is none */
-/* What an operation does when it ends: what is OPT_THEN_ACTIVATE, OPT_THEN_UNBLOCK or neither. */
-void task_then(wse_fabric *f, uint32_t pe, int what, int task);
+bool task_possible(const wse_fabric *fabric, uint32_t pe); /* a cheap test: false if no task can be eligible */
+bool task_pick(wse_fabric *fabric, band_state *band, uint32_t pe,
+               uint64_t now); /* starts an eligible task; false if there is none */
+/* Applies what the end of an operation does to a task: OPT_THEN_ACTIVATE, OPT_THEN_UNBLOCK or nothing. */
+void task_then(wse_fabric *fabric, uint32_t pe, int what, int task);
 
 #endif

@@ -5,7 +5,8 @@
 #include "state/state.h"
 
 enum { STEP_WAITS, STEP_DID, STEP_ENDED };
-/* The next element of a fabric operation, if what it needs is there in this cycle. */
-int vector_step(wse_fabric *f, band *b, uint32_t pe, operation *o, bool asynchronous, uint64_t now);
+/* Does the next element of a fabric operation if its operands are ready in this cycle. */
+int vector_step(wse_fabric *fabric, band_state *band, uint32_t pe, vector_operation *operation, bool asynchronous,
+                uint64_t now);
 
 #endif

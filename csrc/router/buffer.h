@@ -1,4 +1,4 @@
-/* buffer.h - the buffers of 64 routers for one color and input: what goes in, the head, what has gone. */
+/* buffer.h - the buffers of a block of routers for one color and input: push, head, pop. */
 #ifndef ROUTER_BUFFER_H
 #define ROUTER_BUFFER_H
 
@@ -7,92 +7,96 @@
 
 /* buffer.c */
 
-/* Wavelets into one buffer of the lanes; data[i] is lane i's.  They land in cycle `when`. */
+/* Wavelets that are pushed into the buffers of the lanes.  data[i] is that of lane i.  They land in cycle `when`. */
 typedef struct {
-  uint32_t word;
-  int color, port; /* color by index; port: the input they come by */
+  uint32_t block;
+  int color, port; /* color: index; port: the input */
   uint64_t lanes, control, advance;
   const uint32_t *data;
   uint64_t when;
-} landing;
+} buffer_landing;
 
-void router_push_one(wse_fabric *f, uint32_t pe, int color, int port, wavelet w, uint64_t when);
-void routers_settle(wse_fabric *f, int y);                 /* before a row's next cycle: who is full */
-void route_refresh(wse_fabric *f, uint32_t pe, int color); /* the route's word changed */
+void router_push_one(wse_fabric *fabric, uint32_t pe, int color, int port, wavelet w, uint64_t when);
+void routers_settle(wse_fabric *fabric, int y); /* settles the `full` planes before the row's next cycle */
+void route_refresh(wse_fabric *fabric, uint32_t pe, int color); /* the route word of a PE changed; color: index */
 
-/* When the cycle began. */
-static inline bool router_has_room(const wse_fabric *f, uint32_t pe, int color, int port) {
-  uint32_t at = f->place[pe];
-  return !(buffer_of(f, color, port, at / LANES)->full >> at % LANES & 1);
+/* Whether the buffer had a free slot when the cycle began. */
+static inline bool router_has_free_slot(const wse_fabric *fabric, uint32_t pe, int color, int port) {
+  uint32_t at = fabric->router_lane[pe];
+  return !(buffer_of(fabric, color, port, at / LANES)->full >> at % LANES & 1);
 }
 
 static inline bool bit(uint64_t plane, uint64_t lane) { return plane >> lane & 1; }
 
-/* A buffer changed: whether it is full is settled before its row's next cycle. */
-static inline void mark_dirty(wse_fabric *f, uint32_t word, int color) {
-  uint32_t y = f->word_row[word], column = word - y * f->row_words;
-  f->routers[word].dirty |= 1u << color;
-  f->dirty[y * f->row_masks + column / 64] |= (uint64_t)1 << column % 64;
-  f->rows[y].dirty = true;
+/* Records that a buffer changed: its `full` plane is settled before the row's next cycle. */
+static inline void mark_dirty(wse_fabric *fabric, uint32_t block, int color) {
+  uint32_t y = fabric->block_row[block], column = block - y * fabric->blocks_per_row;
+  fabric->routers[block].dirty |= 1u << color;
+  fabric->dirty[y * fabric->masks_per_row + column / 64] |= (uint64_t)1 << column % 64;
+  fabric->rows[y].dirty = true;
 }
 
-static inline uint32_t *buffer_row(buffer_word *q, uint32_t row) { return q->data + row * LANES; }
+static inline uint32_t *buffer_slot(buffer_block *buffer, uint32_t slot) { return buffer->data + slot * LANES; }
 
-/* The heads of these lanes. */
-static inline void buffer_heads(const wse_fabric *f, buffer_word *q, uint64_t lanes, uint32_t to[LANES]) {
-  for (uint32_t row = 0; row < 1u << f->ring_bits; row++) /* no branch: which rows are taken is hard to predict */
-    lanes_copy(to, buffer_row(q, row), lanes & digits_equal(q->at, row));
+/* Copies the heads of the lanes. */
+static inline void buffer_heads(const wse_fabric *fabric, buffer_block *buffer, uint64_t lanes, uint32_t to[LANES]) {
+  for (uint32_t slot = 0; slot < 1u << fabric->ring_bits;
+       slot++) /* without a branch: which slots are taken is hard to predict */
+    lanes_copy(to, buffer_slot(buffer, slot), lanes & sliced_equal(buffer->at, slot));
 }
 
-/* One of the planes control and advance, of the heads. */
-static inline uint64_t buffer_flags(const wse_fabric *f, const buffer_word *q, const uint64_t plane[MAX_RING]) {
+/* The flags of the heads; plane: control or advance of the buffer. */
+static inline uint64_t buffer_flags(const wse_fabric *fabric, const buffer_block *buffer,
+                                    const uint64_t plane[MAX_RING]) {
   uint64_t of_heads = 0;
-  if (!q->flagged) return 0;
-  for (uint32_t row = 0; row < 1u << f->ring_bits; row++) of_heads |= plane[row] & digits_equal(q->at, row);
+  if (!buffer->flagged) return 0;
+  for (uint32_t slot = 0; slot < 1u << fabric->ring_bits; slot++)
+    of_heads |= plane[slot] & sliced_equal(buffer->at, slot);
   return of_heads;
 }
 
-static inline void buffer_push(wse_fabric *f, buffer_word *q, const landing *l) {
-  uint64_t tail[DIGITS];
-  digits_sum(tail, q->at, q->held, f->ring_bits);
-  q->flagged |= l->control | l->advance;
-  for (uint32_t row = 0; row < 1u << f->ring_bits; row++) {
-    uint64_t here = l->lanes & digits_equal(tail, row);
-    lanes_copy(buffer_row(q, row), l->data, here);
-    if (q->flagged) {
-      q->control[row] = (q->control[row] & ~here) | (l->control & here);
-      q->advance[row] = (q->advance[row] & ~here) | (l->advance & here);
+static inline void buffer_push(wse_fabric *fabric, buffer_block *buffer, const buffer_landing *landing) {
+  uint64_t tail[SLICES];
+  sliced_sum(tail, buffer->at, buffer->held, fabric->ring_bits);
+  buffer->flagged |= landing->control | landing->advance;
+  for (uint32_t slot = 0; slot < 1u << fabric->ring_bits; slot++) {
+    uint64_t here = landing->lanes & sliced_equal(tail, slot);
+    lanes_copy(buffer_slot(buffer, slot), landing->data, here);
+    if (buffer->flagged) {
+      buffer->control[slot] = (buffer->control[slot] & ~here) | (landing->control & here);
+      buffer->advance[slot] = (buffer->advance[slot] & ~here) | (landing->advance & here);
     }
   }
-  digits_add(q->held, l->lanes);
-  q->air[l->when & (NEAR - 1)] |= l->lanes;
+  sliced_add(buffer->held, landing->lanes);
+  buffer->in_flight[landing->when & (NEAR - 1)] |= landing->lanes;
 }
 
-static inline void buffer_pop(wse_fabric *f, buffer_word *q, uint64_t lanes) {
-  uint64_t none[DIGITS] = {lanes};
-  digits_sum(q->at, q->at, none, f->ring_bits);
-  digits_subtract(q->landed, lanes);
-  digits_subtract(q->held, lanes);
-  for (int port = 0; port < WSE_PORTS; port++) q->sent[port] &= ~lanes;
-  if (!q->flagged || digits_some(q->held)) return;
-  q->flagged = 0;
-  memset(q->control, 0, sizeof q->control);
-  memset(q->advance, 0, sizeof q->advance);
+static inline void buffer_pop(wse_fabric *fabric, buffer_block *buffer, uint64_t lanes) {
+  uint64_t none[SLICES] = {lanes};
+  sliced_sum(buffer->at, buffer->at, none, fabric->ring_bits);
+  sliced_subtract(buffer->landed, lanes);
+  sliced_subtract(buffer->held, lanes);
+  for (int port = 0; port < WSE_PORTS; port++)
+    buffer->sent[port] &= ~lanes;
+  if (!buffer->flagged || sliced_nonzero(buffer->held)) return;
+  buffer->flagged = 0;
+  memset(buffer->control, 0, sizeof buffer->control);
+  memset(buffer->advance, 0, sizeof buffer->advance);
 }
 
-static inline void push(wse_fabric *f, const landing *l) {
-  buffer_push(f, buffer_of(f, l->color, l->port, l->word), l);
-  f->routers[l->word].busy |= 1u << l->color;
-  mark_dirty(f, l->word, l->color);
-  wake_word(f, l->word, l->when);
+static inline void push(wse_fabric *fabric, const buffer_landing *landing) {
+  buffer_push(fabric, buffer_of(fabric, landing->color, landing->port, landing->block), landing);
+  fabric->routers[landing->block].busy |= 1u << landing->color;
+  mark_dirty(fabric, landing->block, landing->color);
+  wake_block(fabric, landing->block, landing->when);
 }
 
-static inline void push_one(wse_fabric *f, uint32_t pe, int color, int port, wavelet w, uint64_t when) {
-  uint32_t at = f->place[pe], lane = at % LANES, data[LANES];
+static inline void push_one(wse_fabric *fabric, uint32_t pe, int color, int port, wavelet w, uint64_t when) {
+  uint32_t at = fabric->router_lane[pe], lane = at % LANES, data[LANES];
   uint64_t set = (uint64_t)1 << lane;
   data[lane] = w.data;
-  push(f, &(landing){at / LANES, color, port, set, w.meta & WAVELET_CONTROL ? set : 0, w.meta & WAVELET_ADVANCE ? set : 0,
-                        data, when});
+  push(fabric, &(buffer_landing){at / LANES, color, port, set, w.meta & WAVELET_CONTROL ? set : 0,
+                                 w.meta & WAVELET_ADVANCE ? set : 0, data, when});
 }
 
 #endif

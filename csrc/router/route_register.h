@@ -1,9 +1,11 @@
-/* route_register.h - a router's configuration of one color as the machine's two 16-bit registers.
+/* route_register.h - a router's configuration of one color: fields of the engine's route word (WSE_ROUTE_ of wse.h),
+ * and its form as the machine's two 16-bit registers.
  *
- * Routes: bits 4:0 output, 9:5 input of position 0, each W E S N and ramp from bit 0; 10 and 11 swap colors of what comes from
- * north and south, from east and west; 13:12 pop mode; 14 teardown.
- * Switch: bits 14:13 position, 12 ring; positions 1, 2, 3 in bits 3:0, 7:4, 11:8: direction 0 W, 1 E, 2 S, 3 N, 4 ramp, 5 none,
- * and bit 3 whether it replaces the input (else the output); the other side stays as the position before has it.
+ * Routes: bits 4:0 outputs, 9:5 inputs of position 0, each W E S N ramp from bit 0; bit 10 swaps colors between north
+ * and south, 11 between east and west; 13:12 pop mode; 14 teardown.
+ * Switch: bits 14:13 position, 12 ring; positions 1, 2, 3 in bits 3:0, 7:4, 11:8: direction 0 W, 1 E, 2 S, 3 N, 4
+ * ramp, 5 none, and bit 3 whether it replaces the input, else the output.  The other side is that of the position
+ * before.
  */
 #ifndef ROUTER_ROUTE_REGISTER_H
 #define ROUTER_ROUTE_REGISTER_H
@@ -19,7 +21,7 @@ static inline int route_position(uint64_t route) { return (route >> WSE_ROUTE_PO
 
 enum { CONFIG_SIDE = 31, CONFIG_NONE = 5 };
 
-/* Between the machine's order W E S N ramp and ports N E S W ramp. */
+/* Converts masks between the machine's order W E S N ramp and ports N E S W ramp; its own inverse. */
 static inline uint32_t config_mask(uint32_t mask) { return (mask & 0x16) | (mask & 1) << 3 | (mask >> 3 & 1); }
 
 static inline uint64_t config_position(uint64_t route, int p, uint32_t rx, uint32_t tx) {

@@ -1,9 +1,9 @@
-/* stream.c - streams at the fabric's edge: host data that enter a router from a port, and wavelets that leave by one.  For a host
- * color every router is at the edge.
+/* stream.c - streams at the fabric's edge: wavelets of the host that enter a router by a port, and wavelets that leave
+ * by one.  For a host color every router is at the edge.
  *
- * A rate is num wavelets in den cycles: the k-th wavelet since a stream started may pass den * k / num cycles after the first.
- * A stream that waited for the fabric does not catch up beyond its rate afterwards.  A stream of segments does, as far as what
- * arrived meanwhile found room at the edge: a link with a buffer of `window` wavelets at its end.
+ * A rate is num wavelets in den cycles: the k-th wavelet since a stream started may pass den * k / num cycles after
+ * the first.  A stream that waited for the fabric does not exceed its rate afterwards.  A stream of segments does, by
+ * what could arrive at the edge meanwhile: it is a link with a buffer of `window` wavelets at its end.
  */
 #include "router/stream.h"
 
@@ -12,142 +12,153 @@
 #include "observe/account.h"
 #include "router/buffer.h"
 
-/* Where the search for the streams of a place begins in the table. */
-static uint32_t stream_slot(const wse_fabric *f, uint32_t pe, int port, int color, int out) {
+/* The slot of the table at which the search begins. */
+static uint32_t stream_slot(const wse_fabric *fabric, uint32_t pe, int port, int color, int out) {
   uint32_t key = ((pe * WSE_PORTS + (uint32_t)port) * 32 + (uint32_t)color) * 2 + (uint32_t)out;
-  return key * 2654435761u & (f->stream_table - 1);
+  return key * 2654435761u & (fabric->stream_table - 1);
 }
 
-static void table_add(wse_fabric *f, int index) {
-  const stream *s = &f->streams[index];
-  uint32_t h = stream_slot(f, s->pe, s->port, s->color, s->out);
-  while (f->stream_at[h]) h = (h + 1) & (f->stream_table - 1);
-  f->stream_at[h] = index + 1;
+static void table_add(wse_fabric *fabric, int index) {
+  const edge_stream *stream = &fabric->streams[index];
+  uint32_t h = stream_slot(fabric, stream->pe, stream->port, stream->color, stream->out);
+  while (fabric->stream_at[h])
+    h = (h + 1) & (fabric->stream_table - 1);
+  fabric->stream_at[h] = index + 1;
 }
 
-static int table_grow(wse_fabric *f) {
-  uint32_t size = f->stream_table ? f->stream_table * 2 : 64;
+static int table_grow(wse_fabric *fabric) {
+  uint32_t size = fabric->stream_table ? fabric->stream_table * 2 : 64;
   int32_t *table = calloc(size, sizeof *table);
   if (!table) return -1;
-  free(f->stream_at);
-  f->stream_at = table;
-  f->stream_table = size;
-  for (int i = 0; i < f->stream_total; i++) table_add(f, i);
+  free(fabric->stream_at);
+  fabric->stream_at = table;
+  fabric->stream_table = size;
+  for (int i = 0; i < fabric->stream_total; i++)
+    table_add(fabric, i);
   return 0;
 }
 
-int stream_index(wse_fabric *f) {
-  if ((uint32_t)f->stream_total * 2 > f->stream_table) return table_grow(f);
-  table_add(f, f->stream_total - 1);
+int stream_index(wse_fabric *fabric) {
+  if ((uint32_t)fabric->stream_total * 2 > fabric->stream_table) return table_grow(fabric);
+  table_add(fabric, fabric->stream_total - 1);
   return 0;
 }
 
-/* The last added of the streams at a place; NULL if there is none. */
-stream *stream_find(const wse_fabric *f, uint32_t pe, int port, int color, int out) {
-  stream *found = NULL;
-  if (!f->stream_table) return NULL;
-  for (uint32_t h = stream_slot(f, pe, port, color, out); f->stream_at[h]; h = (h + 1) & (f->stream_table - 1)) {
-    stream *s = &f->streams[f->stream_at[h] - 1];
-    if (s->pe == pe && s->port == port && s->color == color && s->out == out && (!found || s > found)) found = s;
+/* The stream that was added last for a PE, port, color and direction; NULL if there is none. */
+edge_stream *stream_find(const wse_fabric *fabric, uint32_t pe, int port, int color, int out) {
+  edge_stream *found = NULL;
+  if (!fabric->stream_table) return NULL;
+  for (uint32_t h = stream_slot(fabric, pe, port, color, out); fabric->stream_at[h];
+       h = (h + 1) & (fabric->stream_table - 1)) {
+    edge_stream *stream = &fabric->streams[fabric->stream_at[h] - 1];
+    if (stream->pe == pe && stream->port == port && stream->color == color && stream->out == out &&
+        (!found || stream > found))
+      found = stream;
   }
   return found;
 }
 
-stream *stream_out_at(wse_fabric *f, uint32_t pe, int port, int color) { return stream_find(f, pe, port, color, 1); }
+edge_stream *stream_out_at(wse_fabric *fabric, uint32_t pe, int port, int color) {
+  return stream_find(fabric, pe, port, color, 1);
+}
 
-static uint64_t next_at(stream *s, uint64_t now) {
-  if (s->passed == 0 || s->next < now) s->credit_from = now - s->passed * s->den / s->num;
-  return s->credit_from + ((s->passed + 1) * s->den + s->num - 1) / s->num;
+static uint64_t next_at(edge_stream *stream, uint64_t now) {
+  if (stream->passed == 0 || stream->next < now) stream->credit_from = now - stream->passed * stream->den / stream->num;
+  return stream->credit_from + ((stream->passed + 1) * stream->den + stream->num - 1) / stream->num;
 }
 
 /* den j / num cycles, rounded down and up. */
 static int64_t pace_down(const wse_segment *p, uint64_t j) { return (int64_t)(j * p->den / p->num); }
 static int64_t pace_up(const wse_segment *p, uint64_t j) { return (int64_t)((j * p->den + p->num - 1) / p->num); }
 
-/* The next wavelet is the first of the segment at which the stream stands, which arrives not before `behind`. */
-void segment_enter(stream *s, int64_t behind) {
-  while (s->segment_at < s->segment_total && s->segments[s->segment_at].end == s->passed) s->segment_at++;
-  if (s->segment_at == s->segment_total) {
-    s->arrival = behind > 0 ? (uint64_t)behind : 0; /* for segments that are yet to come */
+/* Enters the segment of the next wavelet, which arrives in cycle `behind` at the earliest. */
+void segment_enter(edge_stream *stream, int64_t behind) {
+  while (stream->segment_at < stream->segment_total && stream->segments[stream->segment_at].end == stream->passed)
+    stream->segment_at++;
+  if (stream->segment_at == stream->segment_total) {
+    stream->arrival = behind > 0 ? (uint64_t)behind : 0; /* for segments that are still to come */
     return;
   }
-  segment *g = &s->segments[s->segment_at];
-  g->base = (int64_t)g->is.cycle > behind ? (int64_t)g->is.cycle : behind;
-  s->arrival = g->base > 0 ? (uint64_t)g->base : 0;
+  stream_segment *segment = &stream->segments[stream->segment_at];
+  segment->base = (int64_t)segment->is.cycle > behind ? (int64_t)segment->is.cycle : behind;
+  stream->arrival = segment->base > 0 ? (uint64_t)segment->base : 0;
 }
 
-/* Accounts for wavelet s->passed of a stream of segments, which enters now; returns when the next one may. */
-static uint64_t segment_pass(stream *s, uint64_t now) {
-  segment *g = &s->segments[s->segment_at];
-  uint64_t j = s->passed - g->first, could = s->arrival > s->ready ? s->arrival : s->ready;
-  if (!g->timing.passed++) g->timing.first = now;
-  g->timing.last = now;
-  if (s->arrival > s->ready) g->timing.starved += s->arrival - s->ready;
-  g->timing.blocked += now - could;
-  /* Behind the one that passes there is room for `window`: those beyond it cannot have arrived yet. */
-  if (g->base + pace_up(&g->is, j + s->window) < (int64_t)now) g->base = (int64_t)now - pace_down(&g->is, j + s->window);
-  int64_t behind = g->base + pace_up(&g->is, j + 1);
-  s->ready = now + 1;
-  s->passed++;
-  if (s->passed == g->end) segment_enter(s, behind);
-  else s->arrival = behind > 0 ? (uint64_t)behind : 0;
-  s->passed--; /* the caller counts */
-  return s->arrival > s->ready ? s->arrival : s->ready;
+/* Accounts for wavelet number stream->passed, which enters now; returns the cycle of the next one. */
+static uint64_t segment_pass(edge_stream *stream, uint64_t now) {
+  stream_segment *segment = &stream->segments[stream->segment_at];
+  uint64_t j = stream->passed - segment->first,
+           could = stream->arrival > stream->ready ? stream->arrival : stream->ready;
+  if (!segment->timing.passed++) segment->timing.first = now;
+  segment->timing.last = now;
+  if (stream->arrival > stream->ready) segment->timing.starved += stream->arrival - stream->ready;
+  segment->timing.blocked += now - could;
+  /* `window` wavelets can wait behind this one: later ones cannot have arrived yet. */
+  if (segment->base + pace_up(&segment->is, j + stream->window) < (int64_t)now)
+    segment->base = (int64_t)now - pace_down(&segment->is, j + stream->window);
+  int64_t behind = segment->base + pace_up(&segment->is, j + 1);
+  stream->ready = now + 1;
+  stream->passed++;
+  if (stream->passed == segment->end) segment_enter(stream, behind);
+  else stream->arrival = behind > 0 ? (uint64_t)behind : 0;
+  stream->passed--; /* the caller counts it */
+  return stream->arrival > stream->ready ? stream->arrival : stream->ready;
 }
 
-/* again: when to ask once more, 0 if only the host can make room. */
-bool stream_has_room(stream *s, uint64_t now, uint64_t *again) {
-  if (s->passed == s->n) return false;
-  if (s->next > now) {
-    *again = s->next;
+/* *again: the cycle in which to check again; 0 if only the host can change it. */
+bool stream_has_free_slot(edge_stream *stream, uint64_t now, uint64_t *again) {
+  if (stream->passed == stream->n) return false;
+  if (stream->next > now) {
+    *again = stream->next;
     return false;
   }
   return true;
 }
 
-void stream_take(stream *s, wavelet w, uint64_t now) {
-  if (s->data_only && w.meta & WAVELET_CONTROL) return;
-  s->next = next_at(s, now);
-  s->data[s->passed] = w.data;
-  s->control[s->passed] = (uint8_t)(w.meta & WAVELET_CONTROL);
-  s->cycles[s->passed] = now;
-  s->passed++;
+void stream_take(edge_stream *stream, wavelet w, uint64_t now) {
+  if (stream->data_only && w.meta & WAVELET_CONTROL) return;
+  stream->next = next_at(stream, now);
+  stream->data[stream->passed] = w.data;
+  stream->control[stream->passed] = (uint8_t)(w.meta & WAVELET_CONTROL);
+  stream->cycles[stream->passed] = now;
+  stream->passed++;
 }
 
-void streams_forget(wse_fabric *f, uint64_t cycle) {
-  for (stream *s = f->streams; s < f->streams + f->stream_total; s++)
-    while (s->out && s->passed > s->taken && s->cycles[s->passed - 1] > cycle) s->passed--;
+void streams_forget(wse_fabric *fabric, uint64_t cycle) {
+  for (edge_stream *stream = fabric->streams; stream < fabric->streams + fabric->stream_total; stream++)
+    while (stream->out && stream->passed > stream->taken && stream->cycles[stream->passed - 1] > cycle)
+      stream->passed--;
 }
 
-void streams_wake(wse_fabric *f, uint32_t pe, uint64_t when) {
-  fabric_row *row = &f->rows[pe / (uint32_t)f->width];
+void streams_wake(wse_fabric *fabric, uint32_t pe, uint64_t when) {
+  fabric_row *row = &fabric->rows[pe / (uint32_t)fabric->width];
   row->streams |= (uint8_t)(1u << (when & (NEAR - 1)));
 }
 
-/* Lets every input stream of the row that may pass a wavelet do so. */
-void streams_step(wse_fabric *f, band *b, int y, uint64_t now) {
-  fabric_row *row = &f->rows[y];
+/* Every input stream of the row that can pass a wavelet does so. */
+void streams_step(wse_fabric *fabric, band_state *band, int y, uint64_t now) {
+  fabric_row *row = &fabric->rows[y];
   uint8_t slot = (uint8_t)(1u << (now & (NEAR - 1)));
-  bool room = row->streams & slot;
-  if (!room && row->streams_next > now) return;
+  bool freed = row->streams & slot;
+  if (!freed && row->streams_next > now) return;
   row->streams &= (uint8_t)~slot;
   row->streams_next = NEVER;
-  for (int i = row->first_stream; i; i = f->streams[i - 1].next_in_row) {
-    stream *s = &f->streams[i - 1];
-    if (s->passed == s->n || (s->asleep && !room)) continue;
-    s->asleep = false;
-    int color = f->color_index[s->color];
-    if (s->next <= now) {
-      if (!router_has_room(f, s->pe, color, s->port)) {
-        s->asleep = true;
+  for (int i = row->first_stream; i; i = fabric->streams[i - 1].next_in_row) {
+    edge_stream *stream = &fabric->streams[i - 1];
+    if (stream->passed == stream->n || (stream->asleep && !freed)) continue;
+    stream->asleep = false;
+    int color = fabric->color_index[stream->color];
+    if (stream->next <= now) {
+      if (!router_has_free_slot(fabric, stream->pe, color, stream->port)) {
+        stream->asleep = true;
         continue;
       }
-      s->next = s->segments ? segment_pass(s, now) : next_at(s, now);
-      wavelet w = {s->data[s->passed], s->control[s->passed] ? WAVELET_CONTROL : 0};
-      router_push_one(f, s->pe, color, s->port, w, now + (uint64_t)P(f, hop_cycles));
-      activity_last(b, now + 1);
-      s->passed++;
+      stream->next = stream->segments ? segment_pass(stream, now) : next_at(stream, now);
+      wavelet w = {stream->data[stream->passed], stream->control[stream->passed] ? WAVELET_CONTROL : 0};
+      router_push_one(fabric, stream->pe, color, stream->port, w, now + (uint64_t)P(fabric, hop_cycles));
+      activity_last(band, now + 1);
+      stream->passed++;
     }
-    if (s->passed < s->n && s->next < row->streams_next) row->streams_next = s->next;
+    if (stream->passed < stream->n && stream->next < row->streams_next) row->streams_next = stream->next;
   }
 }

@@ -1,7 +1,8 @@
 /* switch.c - control wavelets, switch positions, teardown and filters [SDK: switches, control wavelets].
  *
- * A control wavelet leaves by the position it found; then its first command moves the switch.  The eight commands of a word are
- * three bits each (a 2-bit opcode and "not for the CE"), from bit 22 on, wrapping from bit 29 to bit 0.
+ * A control wavelet leaves by the position that it found; then its first command moves the switch.  The eight commands
+ * of a wavelet's data word are three bits each (a 2-bit opcode and "not for the CE"), from bit 22 on, wrapping from
+ * bit 29 to bit 0.
  */
 #include "router/switch.h"
 
@@ -19,13 +20,13 @@ static uint32_t with_commands(uint32_t word, uint32_t commands) {
   return (word & 0xc03f0000) | (commands & 0xff) << 22 | (commands >> 8 & 0xffff);
 }
 
-/* Whether an advance moves the switch: at its last position only a ring does. */
+/* Whether an advance moves the switch: at its last position only if the positions form a ring. */
 static bool switch_moves(uint64_t route) {
   return route_position(route) < (int)(route >> WSE_ROUTE_LAST & 3) || (route >> WSE_ROUTE_RING & 1);
 }
 
-/* The word as it leaves this router.  A lone command leaves the data bits alone, for they carry data then.  A switch at its
- * last position that is no ring does not advance: the command is there for the next router. */
+/* The data word as it leaves this router.  A lone command does not change the data bits, which carry data then.  A
+ * switch at its last position that is no ring does not advance: the command is for the next router. */
 uint32_t switch_pop(uint64_t route, uint32_t word) {
   uint32_t commands = switch_commands(word);
   bool advances = switch_moves(route) && (commands & 3) == COMMAND_ADVANCE;
@@ -37,45 +38,45 @@ uint32_t switch_pop(uint64_t route, uint32_t word) {
   }
 }
 
-void switch_apply(wse_fabric *f, band *b, uint32_t pe, int color, wavelet w, uint64_t now) {
-  uint64_t route = f->route[color][pe];
+void switch_apply(wse_fabric *fabric, band_state *band, uint32_t pe, int color, wavelet w, uint64_t now) {
+  uint64_t route = fabric->route[color][pe];
   uint32_t command = w.meta & WAVELET_CONTROL ? switch_commands(w.data) & 3 : COMMAND_ADVANCE;
   int position = route_position(route), last = route >> WSE_ROUTE_LAST & 3;
   if (command == COMMAND_ADVANCE && switch_moves(route)) position = position < last ? position + 1 : 0;
   if (command == COMMAND_RESET) position = 0;
   if (command == COMMAND_TEARDOWN) {
     route |= (uint64_t)1 << WSE_ROUTE_TEARDOWN;
-    f->ces[pe].active |= (uint64_t)1 << TASK_TEARDOWN;
-    wake_ce(f, b, pe, now, now + 1);
+    fabric->ces[pe].active |= (uint64_t)1 << TASK_TEARDOWN;
+    wake_ce(fabric, band, pe, now, now + 1);
   }
   route = (route & ~((uint64_t)3 << WSE_ROUTE_POS)) | (uint64_t)position << WSE_ROUTE_POS;
-  f->route[color][pe] = route;
-  route_refresh(f, pe, color);
+  fabric->route[color][pe] = route;
+  route_refresh(fabric, pe, color);
 }
 
-static const wse_filter *filter_of(const wse_fabric *f, uint64_t route) {
+static const wse_filter *filter_of(const wse_fabric *fabric, uint64_t route) {
   uint32_t i = (uint32_t)(route >> WSE_ROUTE_FILTER);
-  return i ? &f->filters[i - 1] : NULL;
+  return i ? &fabric->filters[i - 1] : NULL;
 }
 
-/* Whether the CE gets the wavelet.  A sparse counter passes the wavelets that find the counter at limit1 or more; it restarts
- * after limit2 (the vendor's text names the fields only: this reading is an assumption). */
-bool filter_passes(wse_fabric *f, uint32_t pe, int color, uint64_t route, wavelet w) {
-  const wse_filter *filter = filter_of(f, route);
+/* Whether the CE receives the wavelet.  A sparse counter passes the wavelets that find the counter at limit1 or more;
+ * it restarts after limit2 (the vendor's text names the fields only: this reading is an assumption). */
+bool filter_passes(wse_fabric *fabric, uint32_t pe, int color, uint64_t route, wavelet w) {
+  const wse_filter *filter = filter_of(fabric, route);
   if (!filter) return true;
   bool control = w.meta & WAVELET_CONTROL;
   if (filter->kind == WSE_FILTER_RANGE)
     return control || (w.data >> 16 >= filter->min_index && w.data >> 16 <= filter->max_index);
   if (control && !filter->filter_control) return true;
-  uint32_t count = f->filter_count[color][pe];
+  uint32_t count = fabric->filter_count[color][pe];
   return filter->kind == WSE_FILTER_COUNTER ? count <= filter->max_counter : count >= filter->limit1;
 }
 
-void filter_count(wse_fabric *f, uint32_t pe, int color, uint64_t route, wavelet w) {
-  const wse_filter *filter = filter_of(f, route);
+void filter_count(wse_fabric *fabric, uint32_t pe, int color, uint64_t route, wavelet w) {
+  const wse_filter *filter = filter_of(fabric, route);
   if (!filter || filter->kind == WSE_FILTER_RANGE) return;
   if (!(w.meta & WAVELET_CONTROL ? filter->count_control : filter->count_data)) return;
-  uint32_t *count = &f->filter_count[color][pe];
+  uint32_t *count = &fabric->filter_count[color][pe];
   uint32_t last = filter->kind == WSE_FILTER_COUNTER ? filter->limit1 : filter->limit2;
   *count = *count >= last ? 0 : *count + 1;
 }

@@ -4,9 +4,10 @@
 
 #include "state/state.h"
 
-bool layout_fabric(wse_fabric *f, const wse_desc *d); /* what every fabric has; width, height and params are set */
-bool layout_color(wse_fabric *f, int color);          /* of a color (index): routes and sinks */
-bool layout_buffers(wse_fabric *f, int color);        /* ... its router buffers; inputs[color] is set */
-bool layout_filter_counts(wse_fabric *f, int color);  /* ... the counts of its filters */
+bool layout_fabric(wse_fabric *fabric,
+                   const wse_desc *desc);                 /* what every fabric has; width, height and params are set */
+bool layout_color(wse_fabric *fabric, int color);         /* of a color (index): routes and sinks */
+bool layout_buffers(wse_fabric *fabric, int color);       /* ... its router buffers; inputs[color] is set */
+bool layout_filter_counts(wse_fabric *fabric, int color); /* ... the counts of its filters */
 
 #endif

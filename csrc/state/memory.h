@@ -4,8 +4,8 @@
 
 #include "state/state.h"
 
-void *plane_new(wse_fabric *f, size_t bytes); /* zero, lazily committed; NULL without memory */
-void *sram_new(wse_fabric *f);                /* the same, of all PEs */
-void planes_free(wse_fabric *f);              /* what both gave */
+void *plane_new(wse_fabric *fabric, size_t bytes); /* zero, lazily committed; NULL without memory */
+void *sram_new(wse_fabric *fabric);                /* the same, of all PEs */
+void planes_free(wse_fabric *fabric);              /* what both gave */
 
 #endif

@@ -4,38 +4,40 @@
 
 #include "state/state.h"
 
-static inline bool queue_full(const queue *q, uint32_t room) { return q->count >= room; }
-static inline wavelet queue_head(const queue *q) { return q->ring[q->head]; }
-static inline void queue_push(queue *q, uint32_t mask, wavelet w) {
-  q->ring[(q->head + q->count) & mask] = w;
-  q->count++;
+static inline bool queue_full(const ramp_queue *queue, uint32_t capacity) { return queue->count >= capacity; }
+static inline wavelet queue_head(const ramp_queue *queue) { return queue->ring[queue->head]; }
+static inline void queue_push(ramp_queue *queue, uint32_t mask, wavelet w) {
+  queue->ring[(queue->head + queue->count) & mask] = w;
+  queue->count++;
 }
-static inline wavelet queue_pop(queue *q, uint32_t mask) {
-  wavelet w = q->ring[q->head];
-  q->head = (q->head + 1) & mask;
-  q->count--;
+static inline wavelet queue_pop(ramp_queue *queue, uint32_t mask) {
+  wavelet w = queue->ring[queue->head];
+  queue->head = (queue->head + 1) & mask;
+  queue->count--;
   return w;
 }
 
-/* Input queue that takes a color, or -1. */
-static inline int queue_of_color(wse_fabric *f, uint32_t pe, int color) {
-  const pe_class *k = class_of(f, pe);
-  if (!k) return -1;
-  if (atomic_load_explicit(&f->any_rebound, memory_order_relaxed)) {
-    uint8_t to = f->rebound[pe].queue_of[color];
+/* The input queue of a color; -1: none. */
+static inline int queue_of_color(wse_fabric *fabric, uint32_t pe, int color) {
+  const pe_class *class = class_of(fabric, pe);
+  if (!class) return -1;
+  if (atomic_load_explicit(&fabric->any_rebound, memory_order_relaxed)) {
+    uint8_t to = fabric->rebound[pe].queue_of[color];
     if (to) return to == NO_BINDING ? -1 : to - 1;
   }
-  return k->queue_of_color[color];
+  return class->queue_of_color[color];
 }
 
-static inline int color_of_iq(wse_fabric *f, uint32_t pe, const pe_class *k, int q) {
-  if (atomic_load_explicit(&f->any_rebound, memory_order_relaxed) && f->rebound[pe].iq[q]) return f->rebound[pe].iq[q] - 1;
-  return k->iq_color[q];
+static inline int color_of_iq(wse_fabric *fabric, uint32_t pe, const pe_class *class, int q) {
+  if (atomic_load_explicit(&fabric->any_rebound, memory_order_relaxed) && fabric->rebound[pe].iq[q])
+    return fabric->rebound[pe].iq[q] - 1;
+  return class->iq_color[q];
 }
 
-static inline int color_of_oq(wse_fabric *f, uint32_t pe, const pe_class *k, int q) {
-  if (atomic_load_explicit(&f->any_rebound, memory_order_relaxed) && f->rebound[pe].oq[q]) return f->rebound[pe].oq[q] - 1;
-  return k->oq_color[q];
+static inline int color_of_oq(wse_fabric *fabric, uint32_t pe, const pe_class *class, int q) {
+  if (atomic_load_explicit(&fabric->any_rebound, memory_order_relaxed) && fabric->rebound[pe].oq[q])
+    return fabric->rebound[pe].oq[q] - 1;
+  return class->oq_color[q];
 }
 
 #endif

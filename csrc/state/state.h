@@ -1,11 +1,21 @@
-/* state.h - the state of the machine, plain: one array per field over the PEs, one allocation per array.
+/* state.h - the whole state of a fabric as plain structs and arrays.
  *
- * The flat index of PE (x, y) is pe = y * width + x.  Routers are kept 64 to a word, the neighbors of a row, so that one bit
- * operation moves all of them (router.c): router x of row y is lane x mod 64 of word y * row_words + x / 64.  Queues, DSRs and
- * operations are planes, one per queue, DSR or thread; a plane nobody touches costs no memory, for all are mapped lazily.  What
- * one compute element needs in every step is one compact struct, ce.
+ * Index of a PE: pe = y * width + x.  Every field of wse_fabric that has a [pe] is an array over all PEs, allocated by
+ * layout.c, zero at the start and committed page by page when it is first written (memory.c).
  *
- * Threads own bands of rows.  Who steps a row writes it and its two neighbors, nothing else (run.c).
+ * Routers are kept in blocks of 64 neighbors of a row, so that one 64-bit operation handles all of them: router (x, y)
+ * is lane x mod 64 of block y * blocks_per_row + x / 64.  A bitplane is a uint64_t of which bit i belongs to lane i
+ * (bitplane.h).
+ *
+ * Colors have an index: colors that the program uses are numbered from 0 in the order in which they got routes.  Arrays
+ * [color] below are by index.
+ *
+ * Times are cycles, counted from 0.  "Ring of NEAR": entry c mod NEAR stands for cycle c, for cycles less than NEAR
+ * ahead.
+ *
+ * Threads own bands of rows.  A thread that steps a row writes the state of that row, and the buffers and wakes of the
+ * rows next to it; the schedule of run.c keeps other threads away from these meanwhile.  "Writer" below names the code
+ * that writes a field while the fabric runs; fields without one are set before the first cycle.
  */
 #ifndef STATE_STATE_H
 #define STATE_STATE_H
@@ -20,67 +30,76 @@
 #include "wse.h"
 
 struct span;
-typedef void (*span_function)(int fmt, const struct span *s);
+typedef void (*span_function)(int fmt, const struct span *span);
 
 enum {
-  NEAR = 8,      /* wakes fewer than this many cycles ahead are bits in a ring; later ones lie in the wheel */
-  WHEEL = 1024,  /* slots of the wheel */
-  THREADS = 9,   /* operations a CE can have under way: microthreads 0..7, and the main thread's */
-  MAIN = 8,
+  NEAR = 8,     /* wakes fewer than this many cycles ahead are bits in a ring; later ones are in the wheel */
+  WHEEL = 1024, /* slots of the wheel */
+  THREADS = 9,  /* operations that a CE can have under way: microthreads 0..7 and the main thread's */
+  MAIN = 8,     /* index of the main thread's operation */
   MAX_BANDS = WSE_MAX_THREADS,
   CLOCK_UNIT = 1 << 22, /* cycles; see clocks.c */
 };
-#define NEVER UINT64_MAX
-#define P(f, name) ((f)->params[WSE_##name])
+#define NEVER UINT64_MAX                     /* a cycle that does not come */
+#define P(f, name) ((f)->params[WSE_##name]) /* a row of machine.def */
 
-/* --- wavelets ------------------------------------------------------------------------------------------------------- */
+/* --- wavelets --------------------------------------------------------------------------------------------- */
 
-/* A wavelet in a queue: `when`, 30 bits of the cycle from which it may leave, then whether its passing advances switches, and
- * whether it is a control wavelet.  That cycle is at most AHEAD_OF_NOW after the one in which it is looked at; one that lies
- * far back is moved up before 30 bits are too few (clocks.c). */
+/* A wavelet in a queue.  meta: bits 2..31 are the low 30 bits of the cycle from which it may leave, bits 0..1 the flags
+ * below.  That cycle is at most WAVELET_HORIZON after the cycle in which the wavelet is examined; one that lies far
+ * back is moved up before 30 bits are too few (clocks.c). */
 typedef struct {
   uint32_t data, meta;
 } wavelet;
 
-enum { WAVELET_CONTROL = 1, WAVELET_ADVANCE = 2, AHEAD_OF_NOW = 1024 };
+enum {
+  WAVELET_CONTROL = 1, /* a control wavelet */
+  WAVELET_ADVANCE = 2, /* advances the switches it passes */
+  WAVELET_HORIZON = 1024,
+};
 
 static inline uint32_t wavelet_meta(uint64_t when, uint32_t flags) { return (uint32_t)(when << 2) | flags; }
+/* Cycles since it may leave; negative before. */
 static inline int64_t wavelet_age(wavelet w, uint64_t now) {
   uint32_t age = ((uint32_t)(now << 2) - (w.meta & ~3u)) >> 2;
-  return age < (1u << 30) - AHEAD_OF_NOW ? (int64_t)age : (int64_t)age - (1 << 30);
+  return age < (1u << 30) - WAVELET_HORIZON ? (int64_t)age : (int64_t)age - (1 << 30);
 }
 static inline bool wavelet_ready(wavelet w, uint64_t now) { return wavelet_age(w, now) >= 0; }
 static inline uint64_t wavelet_when(wavelet w, uint64_t now) { return now - (uint64_t)wavelet_age(w, now); }
 
-/* A queue between a router and its CE: both on one thread, so plain counts do. */
+/* An input or output queue of the ramp.  Router and CE of a PE are stepped by the same thread, so that the counts need
+ * no atomics.  The ring has a power of two of entries; in an output queue, one byte per entry follows it: the color
+ * index of the entry. */
 typedef struct {
   uint8_t head, count, advancing, unused[5];
   wavelet ring[];
-} queue;
+} ramp_queue;
 
-/* --- compute element ------------------------------------------------------------------------------------------------ */
+/* --- compute element -------------------------------------------------------------------------------------- */
 
-/* A DSR, as in memory (isa.h). */
+/* A DSR, 16 bytes as in memory; the layout is that of tables/isa.h. */
 typedef struct {
   uint8_t kind, flags, queue, color;
-  uint16_t base, length;
-  int16_t stride;
+  uint16_t base, length; /* base: byte address; length: elements */
+  int16_t stride;        /* bytes, or elements with DSD_ELEMENTS */
   uint16_t options;
-  uint8_t x, on_control;
+  uint8_t x, on_control; /* x: number of its XDSR */
   uint16_t index;
 } dsr;
 
+/* An extended DSR, 16 bytes as in memory. */
 typedef union {
   struct {
-    uint16_t extent[4];
-    int16_t stride[4];
+    uint16_t extent[4]; /* elements, slowest dimension first */
+    int16_t stride[4];  /* bytes */
   } tensor;
   struct {
     uint16_t start, bytes;
   } circle;
   struct {
-    uint16_t start, capacity, head, count;
-    uint8_t on_push, on_pop;     /* tasks, 0xff none; fire on the first push (pop) after a reader (writer) had to wait */
+    uint16_t start, capacity, head, count; /* start: byte address; the others: elements */
+    uint8_t on_push,
+        on_pop; /* tasks, 0xff none; activated by the first push (pop) after a reader (writer) had to wait */
     uint8_t was_full, was_empty;
   } fifo;
   uint32_t word[4];
@@ -88,366 +107,431 @@ typedef union {
 
 enum { OPERAND_IS_NONE, OPERAND_IS_DSR, OPERAND_IS_VALUE };
 
+/* An operand of a vector operation under way. */
 typedef struct {
-  dsr d;
-  uint8_t is, size, number; /* size: bytes of an element; number: DSR or register */
-  uint32_t value;           /* of a register */
-} operand;
+  dsr d;                    /* OPERAND_IS_DSR: a copy, strides in bytes */
+  uint8_t is, size, number; /* size: bytes of an element; number: of the DSR or register */
+  uint32_t value;           /* OPERAND_IS_VALUE: of the register */
+} vector_operand;
 
-/* A vector operation under way. */
+/* A vector operation under way.  Writer: the CE. */
 typedef struct {
-  operand dst, src0, src1;
-  uint64_t next;      /* cycle of the next element, if its wavelets are there */
-  uint32_t left;      /* elements; UINT32_MAX: without end */
-  uint32_t done;
-  uint32_t extra;
-  uint32_t pc;
-  uint16_t op, options;
-  uint8_t period;                   /* slots per element */
-  uint8_t conflicts;                /* bit i: slot i of eight is taken twice, for its sources share a bank */
-  uint8_t wide;                     /* elements per wavelet */
-  uint8_t active, on_control, wait; /* wait: the counter of what it waited for last */
-  uint8_t reads, writes, flops;     /* per element: bytes of memory, floating-point operations */
-  uint8_t plain;                    /* may take the short way (vector_step.c) */
-  uint8_t rule;                     /* isa.h */
-  uint32_t carry;
+  vector_operand dst, src0, src1;
+  uint64_t next;         /* cycle of the next element, if its wavelets are there */
+  uint32_t left;         /* elements to do; UINT32_MAX: endless */
+  uint32_t done;         /* elements done */
+  uint32_t extra;        /* the extra operand of all elements */
+  uint32_t pc;           /* of the instruction */
+  uint16_t op, options;  /* opcode; OPT_... */
+  uint8_t period;        /* slots per element */
+  uint8_t conflicts;     /* bit i: of eight successive slots, slot i is taken twice for a bank conflict */
+  uint8_t wide;          /* elements per wavelet: 1 or 2 */
+  uint8_t active;        /* 0 or 1 */
+  uint8_t on_control;    /* as in a DSR, of its fabric inputs */
+  uint8_t wait;          /* counter (WSE_CTR_...) of what it waited for last */
+  uint8_t reads, writes; /* bytes of memory per element */
+  uint8_t flops;         /* floating-point operations per element */
+  uint8_t simple;        /* 1: may take the fast path of vector_step.c */
+  uint8_t rule;          /* ISA_... of tables/isa.h */
+  uint32_t carry;        /* ISA_CARRY: into the next element */
   element_function element;
-} operation;
+} vector_operation;
 
-/* Where the data of a color go while their CE is a sink (store_only.h). */
+/* Where the data of one color go while their PE is store-only (pe/store_only.h).  Writer: the router. */
 typedef struct {
-  uint16_t at;       /* next address */
-  int16_t step;
-  uint32_t left;     /* elements of the operation */
-  uint8_t size, thread, wide; /* wide: elements of a wavelet */
-} sink;
+  uint16_t at;    /* byte address of the next element */
+  int16_t step;   /* bytes between elements */
+  uint32_t left;  /* elements left of the operation */
+  uint8_t size;   /* bytes of an element */
+  uint8_t thread; /* microthread of the operation */
+  uint8_t wide;   /* elements per wavelet: 1 or 2 */
+} store_target;
 
-enum { MAIN_IDLE, MAIN_RUN, MAIN_OPERATION, MAIN_MEMORY, NO_CAUSE = 0xff };
+/* What the main thread does. */
+enum {
+  MAIN_IDLE,      /* no task */
+  MAIN_RUN,       /* issues instructions */
+  MAIN_OPERATION, /* a fabric operation is under way */
+  MAIN_MEMORY,    /* the elements of a memory operation are done, its slots are not */
+  NO_CAUSE = 0xff /* no counter */
+};
 
+/* A compute element.  Sets of tasks are bitmaps of 64, sets of queues or microthreads bitmaps of 8.  Writer: the CE;
+ * the router writes active (teardown), input_queues and control_queues. */
 typedef struct {
-  uint64_t active, blocked;  /* tasks */
-  uint64_t main_at;          /* the main thread may issue an instruction */
-  uint64_t vector_at;        /* ... a vector operation that follows another (may lie in the past) */
-  uint64_t loaded_at;        /* ... a vector operation after a DSR load */
-  uint64_t result_at;        /* result_register is there */
-  uint64_t memory_mark;      /* MAIN_MEMORY: slots are accounted for up to here */
-  uint64_t written_at;       /* first element of the last operation, and the range it wrote */
-  uint64_t accounted;        /* cycles are attributed up to here */
-  uint64_t wheel_at;         /* cycle of the entry in the wheel; 0 none */
-  uint64_t time_base, time_latch;
-  uint32_t memory_left, memory_second; /* slots; of which for bank conflicts */
-  uint32_t pc;
-  uint16_t written_low, written_high, memory_op;
-  uint8_t state, task, gap;  /* gap: counter that cycles without a slot go to */
-  uint8_t waits;             /* in a step: the counter of what an operation waits for, or NO_CAUSE */
-  uint8_t result_register;
-  uint8_t follows_vector;
-  uint8_t threads;           /* mask of microthreads under way */
-  uint8_t storers;           /* ... of which only copy wavelets to memory (store_only.h) */
-  uint8_t suspended;         /* mask of microthreads that utblock stopped */
-  uint8_t thread_next;       /* round robin */
-  uint8_t input_queues, output_queues; /* masks of the ones that hold something */
-  uint8_t control_queues;    /* mask of input queues that may hold a control wavelet */
-  uint8_t readers;           /* mask of input queues that an operation reads */
-  uint8_t control_readers;   /* ... and of which it takes control wavelets too */
-  uint8_t output_next;
-  uint8_t taken;             /* bit i: the slot of cycle taken_from + i went to a sink's element */
-  uint32_t sinks;            /* colors (by index) that are sinks */
-  uint64_t taken_from;
-  uint8_t main_priority;
-  uint8_t time_stopped;
-  uint8_t just_ended;        /* a task ended in the cycle before main_at */
-  uint16_t thread_priority;  /* 2 bits each; 0 low, 1 medium, 2 high; stored xor 1 so that zero is medium */
-  uint32_t random;
-  uint32_t profiled;         /* 1 + pc of the last instruction, while its cycles are not yet counted */
-  uint64_t profiled_at;
-  uint32_t r[WSE_REGISTERS];
-} ce;
+  uint64_t active, blocked;            /* tasks */
+  uint64_t main_at;                    /* first cycle in which the main thread may issue an instruction */
+  uint64_t vector_at;                  /* ... a vector operation that follows another; may lie in the past */
+  uint64_t loaded_at;                  /* ... a vector operation after a DSR load */
+  uint64_t result_at;                  /* cycle from which result_register can be read */
+  uint64_t memory_mark;                /* MAIN_MEMORY: its slots are accounted for up to this cycle */
+  uint64_t written_at;                 /* cycle of the first element of the last operation */
+  uint64_t accounted;                  /* cycles before this one are attributed to counters */
+  uint64_t wheel_at;                   /* cycle of its entry in the wheel; 0: none */
+  uint64_t time_base, time_latch;      /* timestamp counter: cycle of zero, or the value while stopped; latched value */
+  uint32_t memory_left, memory_second; /* MAIN_MEMORY: slots left; of these for bank conflicts */
+  uint32_t pc;                         /* index of the next instruction */
+  uint16_t written_low, written_high;  /* bytes that the last operation wrote; low > high: none */
+  uint16_t memory_op;                  /* MAIN_MEMORY: opcode */
+  uint8_t state;                       /* MAIN_... */
+  uint8_t task;                        /* that runs or ran last */
+  uint8_t gap;                         /* counter to which cycles without a slot go */
+  uint8_t waits;                       /* within a step: counter of what an operation waits for, or NO_CAUSE */
+  uint8_t result_register;             /* of the last result that is late; OPERAND_NONE: none */
+  uint8_t follows_vector;              /* 1: the last instruction was a vector operation */
+  uint8_t threads;                     /* microthreads under way */
+  uint8_t store_threads;               /* ... that only copy wavelets to memory (store_only.h) */
+  uint8_t suspended;                   /* microthreads stopped by utblock */
+  uint8_t thread_next;                 /* round robin: the thread that is preferred next */
+  uint8_t input_queues, output_queues; /* queues that are not empty */
+  uint8_t control_queues;              /* input queues that may hold a control wavelet */
+  uint8_t readers;                     /* input queues that an operation reads */
+  uint8_t control_readers;             /* ... and of which it takes control wavelets as well */
+  uint8_t output_next;                 /* round robin: the output queue that is preferred next */
+  uint8_t taken;                       /* bit i: the slot of cycle stored_from + i was used for a store-only element */
+  uint32_t store_targets;              /* bitmap of color indices whose wavelets the router stores */
+  uint64_t stored_from;
+  uint8_t main_priority;     /* 0 medium-low .. 3 high */
+  uint8_t time_stopped;      /* 1: the timestamp counter is stopped */
+  uint8_t just_ended;        /* 1: a task ended in the cycle before main_at */
+  uint16_t thread_priority;  /* 2 bits each: 0 low, 1 medium, 2 high; stored xor 1, so that zero is medium */
+  uint32_t random;           /* shift register of rand; 0: not used yet */
+  uint32_t profiled;         /* 1 + pc of the last instruction while its cycles are not counted yet; 0: none */
+  uint64_t profiled_at;      /* cycle in which it was issued */
+  uint32_t r[WSE_REGISTERS]; /* registers */
+} ce_state;
 
-/* --- router --------------------------------------------------------------------------------------------------------- */
+/* --- router ----------------------------------------------------------------------------------------------- */
 
-enum { LANES = 64, DIGITS = 3, MAX_ROOM = 7, MAX_RING = 8, LINE = 64 };
+enum {
+  LANES = 64,       /* routers of a block */
+  SLICES = 3,       /* bits of a bit-sliced counter */
+  MAX_CAPACITY = 7, /* of a buffer: what SLICES bits count */
+  MAX_RING = 8,     /* slots of a buffer's ring: a power of two, MAX_CAPACITY or more */
+  LINE = 64,        /* bytes of a cache line */
+};
 
-/* What 64 routers keep for one color and input.  Bit i of a plane is lane i; counts are planes of binary digits.  Each lane's
- * wavelets lie in a ring of rows; `at` is the row of the head.  Rows begin on cache lines. */
+/* The buffers of a block for one color and input.  Counters are bit-sliced: bit k of lane i's count is bit i of plane
+ * k. Each lane has a ring of slots; slot s of all lanes lies together, on cache lines of its own.  Writers:
+ * routers_settle (full), the block's routers (pops), neighbors, CEs and streams (pushes). */
 typedef struct {
-  uint64_t landed[DIGITS];    /* wavelets that may leave */
-  uint64_t held[DIGITS];      /* these, and the ones still on the wire */
-  uint64_t at[DIGITS];
-  uint64_t full;              /* there was no room when the cycle began */
-  uint64_t air[NEAR];         /* one lands in the cycle that is this modulo NEAR */
-  uint64_t sent[WSE_PORTS];   /* outputs that have taken the head */
-  uint64_t flagged;           /* control and advance are only looked at where this is not 0 for all lanes */
-  uint64_t control[MAX_RING], advance[MAX_RING]; /* of the wavelet in each row */
-  _Alignas(LINE) uint32_t since[LANES]; /* cycle from which the head could leave */
-  uint32_t data[];            /* [ring][LANES] */
-} buffer_word;
+  uint64_t landed[SLICES];                       /* wavelets that may leave */
+  uint64_t held[SLICES];                         /* these and the ones still on the link */
+  uint64_t at[SLICES];                           /* slot of the head */
+  uint64_t full;                                 /* lanes that had no free slot when the cycle began */
+  uint64_t in_flight[NEAR];                      /* ring of NEAR: lanes in which a wavelet lands in that cycle */
+  uint64_t sent[WSE_PORTS];                      /* lanes whose head this output has taken */
+  uint64_t flagged;                              /* 0: no wavelet has a flag, control and advance are zero */
+  uint64_t control[MAX_RING], advance[MAX_RING]; /* by slot: flags of the wavelets */
+  _Alignas(LINE) uint32_t since[LANES];          /* low 32 bits of the cycle from which the head could leave */
+  uint32_t data[];                               /* [slot][LANES]: data of the wavelets */
+} buffer_block;
 
-/* Routes of one color, as they stand now. */
+/* The routes of a block for one color, as the switches stand now.  Writers: route_refresh, ramp_refresh (ramp_full),
+ * store_only.c and the router (store_only). */
 typedef struct {
-  uint64_t rx[WSE_PORTS], tx[WSE_PORTS]; /* rx is 0 in teardown */
-  uint64_t takes;                        /* some rx */
-  uint32_t ports;                        /* outputs that some lane uses or used */
-  uint64_t special;                      /* a filter or a color swap: lane by lane */
-  uint64_t ramp_full;                    /* the CE's queue has no room, or there is no queue */
-  uint64_t sinks;                        /* the CE only stores what comes: store_only.h */
-} route_word;
+  uint64_t rx[WSE_PORTS], tx[WSE_PORTS]; /* lanes that take from, send to the port; rx is 0 in teardown */
+  uint64_t takes;                        /* lanes with some rx */
+  uint32_t ports;                        /* bitmap of outputs that some lane uses or has used */
+  uint64_t special;                      /* lanes with a filter or a color swap: these go lane by lane */
+  uint64_t ramp_full;                    /* lanes whose input queue is full, or that have none for the color */
+  uint64_t store_targets;                /* lanes whose PE is store-only for the color */
+} route_block;
 
+/* What a block has to do.  Writers: the block's routers; busy and dirty also who pushes into a buffer. */
 typedef struct {
-  uint32_t busy;                    /* colors (by index) that hold something */
-  uint32_t dirty;                   /* colors whose buffers changed: `full` is due */
-  uint64_t edge[WSE_RAMP];          /* lanes whose neighbor on this side is off the grid */
-  uint64_t next[WSE_PORTS][5];      /* round robin per output: the color whose turn is next, binary digits */
-} router_word;
+  uint32_t busy;               /* bitmap of color indices with a wavelet in some buffer */
+  uint32_t dirty;              /* bitmap of color indices whose buffers changed since `full` was settled */
+  uint64_t edge[WSE_RAMP];     /* lanes whose neighbor on this side is off the grid */
+  uint64_t next[WSE_PORTS][5]; /* round robin per output: the preferred color index, bit-sliced */
+} router_block;
 
-/* What the sinks of a word have taken of one color and not stored yet: a row for each step in which some did. */
-enum { SINK_ROWS = 64 };
+/* Wavelets of one color that the store-only PEs of a block have received and not stored yet: an entry for each cycle in
+ * which some lane received one.  Writer: the block's routers. */
+enum { STORE_STEPS = 64 };
 typedef struct {
-  uint32_t used;               /* rows */
-  uint32_t room;               /* more rows until some lane may have to take its wavelets the usual way, at least */
-  uint64_t lanes[SINK_ROWS];   /* whose wavelets are in the row */
-  _Alignas(LINE) uint32_t data[SINK_ROWS][LANES];
-} sink_word;
+  uint32_t used;               /* entries in use */
+  uint32_t budget;             /* entries, at least, before some lane may need the ordinary path again */
+  uint64_t lanes[STORE_STEPS]; /* lanes with a wavelet in the entry */
+  _Alignas(LINE) uint32_t data[STORE_STEPS][LANES];
+} store_block;
 
-/* When the sinks of a word stored: each cycle in which one does not is one in which it waits. */
+/* The cycles in which the store-only PEs of a block store: in any other cycle they wait for input. */
 typedef struct {
-  uint64_t members;            /* lanes that are sinks */
-  uint64_t closed;             /* waits are counted up to this cycle */
-  uint64_t when[NEAR], lanes[NEAR]; /* who stores in cycle when[c % NEAR] = c, for cycles from `closed` on */
-} sink_times;
+  uint64_t members;     /* lanes that are store-only */
+  uint64_t closed;      /* waits are counted up to this cycle */
+  uint64_t when[NEAR];  /* ring of NEAR from `closed` on: the cycle that the entry is about */
+  uint64_t lanes[NEAR]; /* ... and the lanes that store in it */
+} store_times;
 
-/* Output links that rest now and then (link_bubble_every); kept only then. */
+/* Links that rest after link_bubble_every wavelets; allocated only if they do.  Writer: the block's routers. */
 typedef struct {
-  uint8_t streak[WSE_RAMP][LANES];  /* wavelets since the link last rested */
-  uint32_t sent_at[WSE_RAMP][LANES]; /* cycle of the last one, 32 bits */
-} link_word;
+  uint8_t streak[WSE_RAMP][LANES];   /* wavelets since the link last rested */
+  uint32_t sent_at[WSE_RAMP][LANES]; /* low 32 bits of the cycle of the last one */
+} link_block;
 
-/* --- the rest ------------------------------------------------------------------------------------------------------- */
+/* --- program and host ------------------------------------------------------------------------------------- */
 
+/* What all PEs of a class share; read-only once the fabric is sealed. */
 typedef struct {
-  isa_ins *code;
-  uint32_t code_length;
-  int8_t iq_color[WSE_QUEUES], oq_color[WSE_QUEUES];
-  int8_t queue_of_color[32];
-  uint8_t task_kind[WSE_TASKS];
-  uint32_t task_pc[WSE_TASKS];
-  uint64_t high, local, active, blocked;
-  uint32_t profile_at;              /* its first instruction among those of all classes */
+  isa_ins *code;                         /* [code_length] */
+  uint32_t code_length;                  /* instructions */
+  int8_t iq_color[WSE_QUEUES];           /* color (not index) of an input queue; -1: none */
+  int8_t oq_color[WSE_QUEUES];           /* ... of an output queue */
+  int8_t queue_of_color[32];             /* by color (not index): its input queue, -1: none */
+  uint8_t task_kind[WSE_TASKS];          /* WSE_TASK_... */
+  uint32_t task_pc[WSE_TASKS];           /* first instruction */
+  uint64_t high, local, active, blocked; /* tasks: of high priority; local ones; activated and blocked at the start */
+  uint32_t profile_at;                   /* index of its first instruction among those of all classes */
 } pe_class;
 
-/* A segment of an input stream: wavelets first .. end - 1 of its data, the j-th of which arrives base + j den / num. */
+/* A segment of an input stream: wavelets first .. end - 1, the j-th of which arrives in cycle base + j * den / num. */
 typedef struct {
   uint64_t first, end;
-  int64_t base; /* set when the segment before it has passed */
-  wse_segment is;
-  wse_timing timing;
-} segment;
+  int64_t base;      /* set when the segment before it has passed */
+  wse_segment is;    /* as the host gave it */
+  wse_timing timing; /* what became of it */
+} stream_segment;
 
+/* A stream at the fabric's edge: wavelets that enter a router by a port, or leave by it.  Writer: host.c between runs,
+ * stream.c and the router in them. */
 typedef struct {
-  int x, y, port, color, out;
+  int x, y, port, color, out; /* color: not the index; out: 1 if wavelets leave */
   uint32_t pe;
-  uint32_t num, den;
-  uint64_t n, passed, next, credit_from;
-  uint64_t room, taken;                  /* room: of data; taken: of those passed, by the host (wse_host_take) */
-  uint64_t before;                       /* in: what passed of data that are no longer held */
-  uint32_t *data;
-  uint8_t *control;
-  uint64_t *cycles;
-  bool asleep, data_only; /* data_only: control wavelets that leave are lost, as at the machine's edge */
-  int32_t next_in_row;    /* index + 1 */
-  segment *segments;      /* NULL: the rate num / den holds for all */
-  uint64_t segment_total, segment_room, segment_at, window;
-  uint64_t arrival, ready; /* of the next wavelet: it is at the edge; the edge is free for it */
-} stream;
+  uint32_t num, den;        /* rate: num wavelets in den cycles */
+  uint64_t n;               /* in: wavelets given; out: wavelets that may leave */
+  uint64_t passed;          /* of these */
+  uint64_t next;            /* cycle from which the next may pass */
+  uint64_t credit_from;     /* cycle from which the rate counts */
+  uint64_t capacity;        /* wavelets that the arrays hold */
+  uint64_t taken;           /* out: of those that passed, taken by wse_host_take */
+  uint64_t before;          /* in: wavelets that passed and are no longer held */
+  uint32_t *data;           /* [capacity] */
+  uint8_t *control;         /* [capacity]: 0 or 1 */
+  uint64_t *cycles;         /* [capacity], out: the cycle in which each left */
+  bool asleep;              /* in: waits for a free slot in the buffer */
+  bool data_only;           /* out: control wavelets are lost, as at the machine's edge */
+  int32_t next_in_row;      /* list of the input streams of a row: index + 1, 0 ends it */
+  stream_segment *segments; /* [segment_capacity]; NULL: the rate num / den holds for all */
+  uint64_t segment_total, segment_capacity;
+  uint64_t segment_at;     /* the segment of the next wavelet */
+  uint64_t window;         /* wavelets that can wait at the edge beyond the next one */
+  uint64_t arrival, ready; /* cycles: the next wavelet is at the edge; the edge is free for it */
+} edge_stream;
 
-/* Queue bindings that the program changed while it ran; a field of 0 means: as the class says. */
+/* Queue bindings that a program changed while it ran; 0: as the class says.  Writer: the CE (iqbind, oqbind). */
 typedef struct {
-  uint8_t queue_of[WSE_COLORS];               /* queue + 1, or NO_BINDING */
-  uint8_t iq[WSE_QUEUES], oq[WSE_QUEUES];     /* color + 1 */
+  uint8_t queue_of[WSE_COLORS];           /* by color (not index): input queue + 1, or NO_BINDING */
+  uint8_t iq[WSE_QUEUES], oq[WSE_QUEUES]; /* color + 1 */
 } rebinding;
 enum { NO_BINDING = 0xff };
 
-/* What a row of routers and compute elements has to do.  Bit s of a mask is the cycle that is s modulo NEAR. */
+/* What a row has to do.  ces, routers, streams: rings of NEAR, a bit per cycle. */
 typedef struct {
-  uint8_t ces, routers;    /* some bit of wakes_ce, of wakes_router is set */
-  uint8_t streams;         /* a buffer at the edge has room again: streams may go on in that cycle */
-  bool dirty;              /* some bit of `dirty` is set */
-  uint32_t band;
-  int32_t first_stream;    /* index + 1; they are a list */
-  uint64_t streams_next;   /* cycle in which one of them wants to go on by itself */
+  uint8_t ces, routers;  /* some bit of wakes_ce, of wakes_router is set for that cycle */
+  uint8_t streams;       /* a buffer at the edge gets a free slot: streams may go on in that cycle */
+  bool dirty;            /* some bit of wse_fabric.dirty is set */
+  uint32_t band;         /* that it belongs to */
+  int32_t first_stream;  /* list of its input streams: index + 1, 0: none */
+  uint64_t streams_next; /* first cycle in which one of them goes on by itself */
 } fabric_row;
 
-/* How many slots a memory operation takes, by what that follows from (memory_op.c). */
+/* The slots of a memory operation, a cache by what they follow from (fast/memory_op.c). */
 enum { SLOT_ENTRIES = 256 };
 typedef struct {
-  uint64_t key;
-  uint64_t all, second;    /* slots; those for bank conflicts */
-  uint32_t stride;         /* of the destination, the rest of the key */
-  uint8_t reads, writes, flops; /* per element */
+  uint64_t key;                 /* opcode, length, strides and banks of the sources */
+  uint64_t all, second;         /* slots; of these for bank conflicts */
+  uint32_t stride;              /* of the destination: the rest of the key */
+  uint8_t reads, writes, flops; /* per element: bytes, bytes, operations */
 } slot_entry;
 
-enum { SERIES_BUSY, SERIES_HOPS, SERIES_FLOPS, SERIES_STALLED, SERIES_WIDTH }; /* what a bin of the series counts */
+/* What a bin of the series counts. */
+enum {
+  SERIES_BUSY,    /* slots */
+  SERIES_HOPS,    /* wavelets over links */
+  SERIES_FLOPS,   /* floating-point operations */
+  SERIES_STALLED, /* cycles in which a PE waits for the fabric */
+  SERIES_WIDTH
+};
 
-typedef struct band {
-  int y0, y1;              /* its rows */
-  uint32_t pe0, pe1;       /* their PEs */
-  int32_t *wheel_head;     /* [WHEEL], -1 empty */
-  uint64_t last;           /* last activity + 1 */
-  uint64_t renewed;        /* cycle in which clocks_renew last did something */
-  wse_fault fault;
-  uint64_t series_shift;
-  uint64_t *series;        /* [bins][SERIES_WIDTH] */
-  uint64_t opcodes[OP_COUNT];
-  uint64_t colors[WSE_COLORS][WSE_PORTS][2];
-  wse_event *events;
+/* A band of rows.  Writer: the thread that steps the band. */
+typedef struct band_state {
+  int y0, y1;                                /* rows y0 .. y1 - 1 */
+  uint32_t pe0, pe1;                         /* PEs pe0 .. pe1 - 1 */
+  int32_t *wheel_head;                       /* [WHEEL]: first PE (pe - pe0) of the slot's list; -1: empty */
+  uint64_t last;                             /* last cycle with activity, plus one */
+  uint64_t renewed;                          /* cycle in which clocks_renew last did something */
+  wse_fault fault;                           /* the first one; kind WSE_FAULT_NONE: none */
+  uint64_t series_shift;                     /* a bin is 1 << series_shift cycles */
+  uint64_t *series;                          /* [bins][SERIES_WIDTH] */
+  uint64_t opcodes[OP_COUNT];                /* instructions issued, by opcode */
+  uint64_t colors[WSE_COLORS][WSE_PORTS][2]; /* by color index and port: wavelets, cycles that they waited */
+  wse_event *events;                         /* [trace_capacity] */
   uint64_t event_count, events_dropped;
-  uint64_t (*profile)[2];  /* per instruction of all classes: cycles, times; NULL: nobody wants to know */
-  slot_entry *slots;       /* [SLOT_ENTRIES] */
-  wse_event *said;         /* what the PEs said to the host since it last listened */
-  uint64_t said_count, said_room;
-} band;
+  uint64_t (*profile)[2]; /* [instructions of all classes] cycles, times issued; NULL: no profile */
+  slot_entry *slots;      /* [SLOT_ENTRIES] */
+  wse_event *messages;    /* [message_capacity]: of the instruction say, not delivered yet */
+  uint64_t message_count, message_capacity;
+} band_state;
 
+/* A mapping in which arrays lie one after the other (memory.c). */
 typedef struct arena {
   struct arena *next;
   size_t bytes, used;
 } arena;
 
 struct wse_fabric {
-  int width, height;
-  uint32_t pes;
-  int fp16, threads;
-  /* One wavelet, one element, one cycle at a time, every PE in every cycle: what the fast paths are compared with.  They are:
+  int width, height; /* PEs */
+  uint32_t pes;      /* width * height */
+  int fp16;          /* wse_fp16 */
+  int threads;       /* that the host asked for, 1 to MAX_BANDS */
+  /* One wavelet, one element, one cycle at a time, every PE in every cycle: what the fast paths are compared with.
+   * The fast paths are:
    *   run-ahead       issue.c: the main thread executes private instructions ahead of the fabric's cycle
-   *   memory_op.c     operations over plain memory operands, whole; span.c: their elements in blocks, on wide registers
+   *   memory_op.c     operations over memory operands with constant strides, whole; span.c: their elements in chunks
    *   vector_step.c   elements of a fabric operation without FIFOs, control wavelets, carries, wrapping addresses
    *   store_only.c    PEs whose microthreads only store wavelets: the routers store for them
-   *   ce.c            the slot is shared without priorities; a memory operation that nobody interrupts keeps all its slots
+   *   ce.c            the slot is granted without priorities; an undisturbed memory operation keeps all its slots
    *   wake.h          a PE or a block of routers is stepped only when something it waits for has happened
    *   run.c           tiles of several cycles; prefetch.h; cycles in which nothing is to be stepped are skipped
    *   router.c        compiled for the widest registers of the host
    * A trace turns off run-ahead and tiles. */
   bool reference;
-  int64_t params[WSE_PARAM_COUNT];
-  uint64_t now, limit;
-  uint64_t told;                         /* a cycle that a caller was told the run stands at: time does not go back behind it */
+  int64_t params[WSE_PARAM_COUNT]; /* machine.def */
+  uint64_t now;                    /* next cycle to be stepped.  Writer: wse_run */
+  uint64_t limit;                  /* no CE runs ahead of this cycle.  Writer: wse_run */
+  uint64_t told; /* a cycle that the host was told: time does not go back behind it.  Writer: wse_run */
 
-  /* colors in use, by index */
-  int colors;
-  int8_t color_index[WSE_COLORS];
-  uint8_t color_of[WSE_COLORS];
-  uint8_t inputs[WSE_COLORS];            /* 1 or WSE_PORTS buffers per PE */
-  bool host[WSE_COLORS];                 /* by color index: every side of every router leads to the host */
-  uint64_t *route[WSE_COLORS];           /* [pe], by color index: all positions, as given */
-  route_word *routes[WSE_COLORS];        /* [word], by color index: the current ones */
-  uint32_t *filter_count[WSE_COLORS];    /* [pe], by color index; NULL without counters */
-  char *buffer[WSE_COLORS][WSE_PORTS];   /* [word] of buffer_word */
-  size_t buffer_bytes;
-  uint32_t router_room, ring_bits;       /* a buffer's capacity; rows of its ring are 1 << ring_bits */
-  uint32_t turn_bits;                    /* of a number of a color, and of the one after the last */
-  uint32_t row_words, words;
-  router_word *routers;                  /* [word] */
-  link_word *links_rest;                 /* [word], NULL if links never rest */
-  /* What 32 bits do not hold of a run of thousands of millions of cycles, in units of CLOCK_UNIT; NULL until there is some
-   * (clocks.c).  waits_more: of the time that the head of a buffer has waited; links_more, blocked_more: of the counts below. */
-  _Atomic(uint32_t *) waits_more[WSE_COLORS][WSE_PORTS]; /* [word][LANES], by color index and input */
-  _Atomic(uint32_t *) links_more, blocked_more;          /* [5][word][LANES] */
-  uint32_t *place;                       /* [pe]: word * LANES + lane */
-  uint32_t *word_pe;                     /* [word]: PE of its lane 0 */
-  uint32_t *word_row;                    /* [word] */
-  fabric_row *rows;                      /* [height] */
-  uint64_t *wakes_ce;                    /* [word][NEAR]: lanes to look at in the cycle that is this modulo NEAR */
-  uint64_t *wakes_router;                /* [row][NEAR][row_masks]: words of the row */
-  uint64_t *dirty;                       /* [row][row_masks]: words whose buffers changed since they were settled */
-  uint32_t row_masks;
-  void (*routers_step)(struct wse_fabric *f, struct band *b, uint32_t word, uint64_t now); /* of the host's instruction set */
-  const span_function *spans;            /* span.h: operations over whole operands, by opcode */
-  wse_filter *filters;
+  /* Colors and routes.  Arrays [color] are by index. */
+  int colors;                          /* in use */
+  int8_t color_index[WSE_COLORS];      /* by color: its index; -1: not in use */
+  uint8_t color_of[WSE_COLORS];        /* by index: the color */
+  uint8_t inputs[WSE_COLORS];          /* [color]: buffers per router, 1 or WSE_PORTS */
+  bool host[WSE_COLORS];               /* [color]: every side of every router leads to the host */
+  uint64_t *route[WSE_COLORS];         /* [color][pe]: WSE_ROUTE_... word.  Writers: the switch, the CE (colorst) */
+  route_block *routes[WSE_COLORS];     /* [color][block] */
+  uint32_t *filter_count[WSE_COLORS];  /* [color][pe]: counter of the filter; NULL: no counters.  Writer: the router */
+  char *buffer[WSE_COLORS][WSE_PORTS]; /* [color][input][block] of buffer_block, see buffer_of */
+  size_t buffer_bytes;                 /* size of a buffer_block with its ring */
+  uint32_t router_capacity;            /* wavelets that a buffer holds */
+  uint32_t ring_bits;                  /* its ring has 1 << ring_bits slots */
+  uint32_t pointer_bits;               /* of a round-robin pointer: 0 .. colors */
+  wse_filter *filters;                 /* [filter_total] */
   int filter_total;
 
-  /* compute elements */
-  ce *ces;
-  uint16_t *class_of;
-  pe_class *classes;
+  /* Routers. */
+  uint32_t blocks_per_row, blocks; /* blocks of a row; of the fabric */
+  router_block *routers;           /* [block] */
+  link_block *links_rest;          /* [block]; NULL if links never rest */
+  /* What 32 bits do not hold of a run of thousands of millions of cycles, in units of CLOCK_UNIT; NULL until there is
+   * some. waits_more: of the time that the head of a buffer has waited; links_more, blocked_more: of the counts below.
+   * Writers: clocks.c, the router. */
+  _Atomic(uint32_t *) waits_more[WSE_COLORS][WSE_PORTS]; /* [color][input][block][LANES] */
+  _Atomic(uint32_t *) links_more, blocked_more;          /* [port][block][LANES] */
+  uint32_t *router_lane;                                 /* [pe]: block * LANES + lane */
+  uint32_t *block_pe;                                    /* [block]: PE of lane 0 */
+  uint32_t *block_row;                                   /* [block]: row */
+  fabric_row *rows;                                      /* [height] */
+  uint32_t masks_per_row;                                /* uint64_t that hold a bit for each block of a row */
+  uint64_t *wakes_ce;     /* [block][NEAR]: lanes whose CE is stepped in that cycle.  Writers: wake.h */
+  uint64_t *wakes_router; /* [row][NEAR][masks_per_row]: blocks that are stepped in that cycle.  Writers: wake.h */
+  uint64_t *dirty;        /* [row][masks_per_row]: blocks whose buffers changed since they were settled */
+  void (*routers_step)(struct wse_fabric *fabric, struct band_state *band, uint32_t block, uint64_t now);
+
+  /* Compute elements.  Writer: the CE, where nothing else is said. */
+  ce_state *ces;      /* [pe] */
+  uint16_t *class_of; /* [pe]: index of its class; 0xffff: no code */
+  pe_class *classes;  /* [class_total] */
   int class_total;
-  dsr *dsrs[48];
-  xdsr *xdsrs[16];
-  operation *operations[THREADS];
-  sink *sinks[WSE_COLORS];               /* [pe], by color index */
-  sink_word *sink_words[WSE_COLORS];     /* [word], by color index */
-  sink_times *sink_times;                /* [word] */
-  char *iq[WSE_QUEUES], *oq[WSE_QUEUES];
-  size_t iq_bytes[WSE_QUEUES], oq_bytes[WSE_QUEUES];
-  uint8_t iq_mask[WSE_QUEUES], oq_mask[WSE_QUEUES], iq_room[WSE_QUEUES], oq_room[WSE_QUEUES];
-  uint8_t *sram;
-  int32_t *wheel_next, *wheel_prev;      /* [pe], local to the band */
-  uint32_t *host_signal;
-  rebinding *rebound;                    /* [pe]; looked at once a program used iqbind or oqbind */
+  dsr *dsrs[48];                           /* [DSR][pe] */
+  xdsr *xdsrs[16];                         /* [XDSR][pe] */
+  vector_operation *operations[THREADS];   /* [thread][pe] */
+  store_target *store_targets[WSE_COLORS]; /* [color][pe] */
+  store_block *store_blocks[WSE_COLORS];   /* [color][block] */
+  store_times *store_times;                /* [block].  Writers: the router, store_only.c */
+  char *iq[WSE_QUEUES], *oq[WSE_QUEUES];   /* [queue][pe] of ramp_queue, see iq_of, oq_of.  Writers: CE and router */
+  size_t iq_bytes[WSE_QUEUES], oq_bytes[WSE_QUEUES];        /* size of a ramp_queue with its ring */
+  uint8_t iq_mask[WSE_QUEUES], oq_mask[WSE_QUEUES];         /* entries of its ring, minus one */
+  uint8_t iq_capacity[WSE_QUEUES], oq_capacity[WSE_QUEUES]; /* wavelets; 0: the machine has no such queue */
+  uint8_t *sram;                                            /* [pe][WSE_SRAM] */
+  int32_t *wheel_next, *wheel_prev; /* [pe]: neighbors in the list of a wheel slot, pe - pe0 of the band; -1: none */
+  uint32_t *host_signal;            /* [pe]: last value of hostsig */
+  rebinding *rebound;               /* [pe]; valid once any_rebound is set */
   atomic_bool any_rebound;
+  const span_function *spans; /* by opcode: vector operations over whole operands (fast/span.h) */
 
-  /* measures */
-  uint64_t *counters;                    /* [pe][WSE_CTR_COUNT] */
-  uint32_t *links[WSE_PORTS], *blocked[WSE_PORTS]; /* [word * LANES + lane] */
-  uint64_t *activity;                    /* [bins][pe] */
-  int bins;
-  uint64_t bin_shift;
-  uint64_t trace_capacity;
-  wse_event *merged;
+  /* Measures. */
+  uint64_t *counters; /* [pe][WSE_CTR_COUNT].  Writer: the CE */
+  uint32_t *links[WSE_PORTS],
+      *blocked[WSE_PORTS]; /* [port][block][LANES]: wavelets; cycles they waited.  Writer: router */
+  uint64_t *activity;      /* [bins][pe]: busy slots; NULL: not wanted */
+  int bins;                /* of the series; 0: none */
+  uint64_t bin_shift;      /* a merged bin is 1 << bin_shift cycles.  Writer: measure.c */
+  uint64_t trace_capacity; /* events that are kept; 0: no trace */
+  wse_event *merged;       /* [merged_count]: events of all bands.  Writer: trace.c */
   uint64_t merged_count, merged_dropped;
-  wse_event *heard;
-  uint64_t total_colors[WSE_COLORS][WSE_PORTS][2];
-  uint64_t total_opcodes[OP_COUNT];
-  uint64_t *total_series;
+  wse_event *delivered;                            /* messages that wse_said returned last.  Writer: trace.c */
+  uint64_t total_colors[WSE_COLORS][WSE_PORTS][2]; /* by color (not index): sum over bands.  Writer: measure.c */
+  uint64_t total_opcodes[OP_COUNT];                /* sum over bands.  Writer: measure.c */
+  uint64_t *total_series;                          /* [bins][SERIES_WIDTH]: sum over bands.  Writer: measure.c */
 
-  stream *streams;
-  int stream_total, stream_room;
-  int32_t *stream_at;                    /* open-addressed table of streams by place: index + 1 */
-  uint32_t stream_table;
+  /* Streams.  Writer: host.c. */
+  edge_stream *streams; /* [stream_capacity], of which stream_total are in use */
+  int stream_total, stream_capacity;
+  int32_t *stream_at;    /* [stream_table]: open-addressed table by PE, port, color, direction: index + 1 */
+  uint32_t stream_table; /* a power of two, or 0 */
 
-  band bands[MAX_BANDS];
-  int band_total, tile;                  /* tile: most cycles of one */
-  bool sealed;
-  arena *arenas;
-  uint64_t bytes;
+  /* Execution. */
+  band_state bands[MAX_BANDS];
+  int band_total;
+  int tile;       /* cycles of a tile, at most NEAR (run.c) */
+  bool sealed;    /* the first cycle is prepared: no more classes, filters, routes */
+  arena *arenas;  /* that hold the arrays */
+  uint64_t bytes; /* of these arrays */
 };
 
-/* --- access ------------------------------------------------------------------------------------ */
+/* --- access ----------------------------------------------------------------------------------------------- */
 
-static inline uint8_t *sram_of(const struct wse_fabric *f, uint32_t pe) { return f->sram + (size_t)pe * WSE_SRAM; }
-static inline uint64_t *counters_of(const struct wse_fabric *f, uint32_t pe) {
-  return f->counters + (size_t)pe * WSE_CTR_COUNT;
+static inline uint8_t *sram_of(const struct wse_fabric *fabric, uint32_t pe) {
+  return fabric->sram + (size_t)pe * WSE_SRAM;
 }
-static inline buffer_word *buffer_of(const struct wse_fabric *f, int color, int port, uint32_t word) {
-  return (buffer_word *)(f->buffer[color][f->inputs[color] == 1 ? 0 : port] + (size_t)word * f->buffer_bytes);
+static inline uint64_t *counters_of(const struct wse_fabric *fabric, uint32_t pe) {
+  return fabric->counters + (size_t)pe * WSE_CTR_COUNT;
 }
-static inline queue *iq_of(const struct wse_fabric *f, int q, uint32_t pe) {
-  return (queue *)(f->iq[q] + (size_t)pe * f->iq_bytes[q]);
+static inline buffer_block *buffer_of(const struct wse_fabric *fabric, int color, int port, uint32_t block) {
+  return (buffer_block *)(fabric->buffer[color][fabric->inputs[color] == 1 ? 0 : port] +
+                          (size_t)block * fabric->buffer_bytes);
 }
-static inline queue *oq_of(const struct wse_fabric *f, int q, uint32_t pe) {
-  return (queue *)(f->oq[q] + (size_t)pe * f->oq_bytes[q]);
+static inline ramp_queue *iq_of(const struct wse_fabric *fabric, int q, uint32_t pe) {
+  return (ramp_queue *)(fabric->iq[q] + (size_t)pe * fabric->iq_bytes[q]);
 }
-static inline const pe_class *class_of(const struct wse_fabric *f, uint32_t pe) {
-  return f->class_of[pe] == 0xffff ? NULL : &f->classes[f->class_of[pe]];
+static inline ramp_queue *oq_of(const struct wse_fabric *fabric, int q, uint32_t pe) {
+  return (ramp_queue *)(fabric->oq[q] + (size_t)pe * fabric->oq_bytes[q]);
+}
+static inline const pe_class *class_of(const struct wse_fabric *fabric, uint32_t pe) {
+  return fabric->class_of[pe] == 0xffff ? NULL : &fabric->classes[fabric->class_of[pe]];
 }
 
 /* The rectangle lies in the fabric. */
-static inline bool in_grid(const wse_fabric *f, int x, int y, int w, int h) {
-  return x >= 0 && y >= 0 && w >= 0 && h >= 0 && w <= f->width - x && h <= f->height - y;
+static inline bool in_grid(const wse_fabric *fabric, int x, int y, int w, int h) {
+  return x >= 0 && y >= 0 && w >= 0 && h >= 0 && w <= fabric->width - x && h <= fabric->height - y;
 }
 
 /* The PE on the other side of a port; false off the grid. */
-static inline bool neighbor(const wse_fabric *f, uint32_t pe, int port, uint32_t *out) {
-  uint32_t w = (uint32_t)f->width;
+static inline bool neighbor(const wse_fabric *fabric, uint32_t pe, int port, uint32_t *out) {
+  uint32_t w = (uint32_t)fabric->width;
   switch (port) {
     case WSE_N: *out = pe - w; return pe >= w;
-    case WSE_S: *out = pe + w; return pe + w < f->pes;
+    case WSE_S: *out = pe + w; return pe + w < fabric->pes;
     case WSE_E: *out = pe + 1; return pe % w + 1 < w;
     default: *out = pe - 1; return pe % w > 0;
   }
 }
 
-/* The PE that gets what leaves as `color` (index) by a port; false if it goes to the host: off the grid, or a host color. */
-static inline bool beyond(const wse_fabric *f, uint32_t pe, int color, int port, uint32_t *out) {
-  return !f->host[color] && neighbor(f, pe, port, out);
+/* The PE that gets what leaves as `color` (index) by a port; false if it goes to the host: off the grid, or a host
+ * color. */
+static inline bool beyond(const wse_fabric *fabric, uint32_t pe, int color, int port, uint32_t *out) {
+  return !fabric->host[color] && neighbor(fabric, pe, port, out);
 }
 
 #endif

@@ -1,54 +1,57 @@
-/* wake.h - who is looked at when.  A word of routers or a CE that cannot move is not looked at until something it waits for
- * happens: a landing, room downstream, a timer.  That is why an idle PE costs nothing, and why "nobody will ever wake" is a
- * deadlock. */
+/* wake.h - scheduling: which blocks of routers and CEs are stepped in a cycle.  One that cannot move is not stepped
+ * until an event that it waits for: a landing, a free slot downstream, a timer.  So an idle PE costs nothing; and if
+ * there is no wake left, the fabric is quiet or deadlocked. */
 #ifndef STATE_WAKE_H
 #define STATE_WAKE_H
 
 #include "state/state.h"
 
-/* The word of routers is looked at in cycle `when`, at most NEAR - 1 ahead. */
-static inline void wake_word(const wse_fabric *f, uint32_t word, uint64_t when) {
-  uint32_t y = f->word_row[word], column = word - y * f->row_words, slot = (uint32_t)when & (NEAR - 1);
-  f->wakes_router[(y * NEAR + slot) * f->row_masks + column / 64] |= (uint64_t)1 << column % 64;
-  f->rows[y].routers |= (uint8_t)(1u << slot);
+/* Steps the block of routers in cycle `when`, at most NEAR - 1 ahead. */
+static inline void wake_block(const wse_fabric *fabric, uint32_t block, uint64_t when) {
+  uint32_t y = fabric->block_row[block], column = block - y * fabric->blocks_per_row,
+           slot = (uint32_t)when & (NEAR - 1);
+  fabric->wakes_router[(y * NEAR + slot) * fabric->masks_per_row + column / 64] |= (uint64_t)1 << column % 64;
+  fabric->rows[y].routers |= (uint8_t)(1u << slot);
 }
 
-static inline void wake_router(const wse_fabric *f, uint32_t pe, uint64_t when) { wake_word(f, f->place[pe] / LANES, when); }
-
-static inline void wake_ce_near(const wse_fabric *f, uint32_t pe, uint64_t when) {
-  uint32_t at = f->place[pe], word = at / LANES, slot = (uint32_t)when & (NEAR - 1);
-  f->wakes_ce[word * NEAR + slot] |= (uint64_t)1 << at % LANES;
-  f->rows[f->word_row[word]].ces |= (uint8_t)(1u << slot);
+static inline void wake_router(const wse_fabric *fabric, uint32_t pe, uint64_t when) {
+  wake_block(fabric, fabric->router_lane[pe] / LANES, when);
 }
 
-static inline void wheel_remove(wse_fabric *f, band *b, uint32_t pe) {
-  ce *c = &f->ces[pe];
-  if (!c->wheel_at) return;
-  int32_t next = f->wheel_next[pe], prev = f->wheel_prev[pe];
-  if (prev >= 0) f->wheel_next[b->pe0 + (uint32_t)prev] = next;
-  else b->wheel_head[c->wheel_at & (WHEEL - 1)] = next;
-  if (next >= 0) f->wheel_prev[b->pe0 + (uint32_t)next] = prev;
-  c->wheel_at = 0;
+static inline void wake_ce_near(const wse_fabric *fabric, uint32_t pe, uint64_t when) {
+  uint32_t at = fabric->router_lane[pe], block = at / LANES, slot = (uint32_t)when & (NEAR - 1);
+  fabric->wakes_ce[block * NEAR + slot] |= (uint64_t)1 << at % LANES;
+  fabric->rows[fabric->block_row[block]].ces |= (uint8_t)(1u << slot);
 }
 
-/* At most one far wake per CE: the earliest asked for. */
-static inline void wake_ce(wse_fabric *f, band *b, uint32_t pe, uint64_t now, uint64_t when) {
+static inline void wheel_remove(wse_fabric *fabric, band_state *band, uint32_t pe) {
+  ce_state *ce = &fabric->ces[pe];
+  if (!ce->wheel_at) return;
+  int32_t next = fabric->wheel_next[pe], prev = fabric->wheel_prev[pe];
+  if (prev >= 0) fabric->wheel_next[band->pe0 + (uint32_t)prev] = next;
+  else band->wheel_head[ce->wheel_at & (WHEEL - 1)] = next;
+  if (next >= 0) fabric->wheel_prev[band->pe0 + (uint32_t)next] = prev;
+  ce->wheel_at = 0;
+}
+
+/* Steps the CE in cycle `when`.  A CE has at most one entry in the wheel: the earliest. */
+static inline void wake_ce(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, uint64_t when) {
   if (when == NEVER) return;
   if (when - now < NEAR) {
-    wake_ce_near(f, pe, when);
+    wake_ce_near(fabric, pe, when);
     return;
   }
-  ce *c = &f->ces[pe];
-  if (c->wheel_at) {
-    if (c->wheel_at <= when && c->wheel_at > now) return;
-    wheel_remove(f, b, pe);
+  ce_state *ce = &fabric->ces[pe];
+  if (ce->wheel_at) {
+    if (ce->wheel_at <= when && ce->wheel_at > now) return;
+    wheel_remove(fabric, band, pe);
   }
-  int32_t *head = &b->wheel_head[when & (WHEEL - 1)], i = (int32_t)(pe - b->pe0);
-  f->wheel_next[pe] = *head;
-  f->wheel_prev[pe] = -1;
-  if (*head >= 0) f->wheel_prev[b->pe0 + (uint32_t)*head] = i;
+  int32_t *head = &band->wheel_head[when & (WHEEL - 1)], i = (int32_t)(pe - band->pe0);
+  fabric->wheel_next[pe] = *head;
+  fabric->wheel_prev[pe] = -1;
+  if (*head >= 0) fabric->wheel_prev[band->pe0 + (uint32_t)*head] = i;
   *head = i;
-  c->wheel_at = when;
+  ce->wheel_at = when;
 }
 
 #endif

@@ -1,15 +1,15 @@
 /* isa.h - opcodes and the layout of an instruction word, from isa.def.
  *
  * An instruction is 64 bits: opcode 0..15 (bit 15: the last operand is an immediate), a 16..23, b 24..31, then either
- * a 32-bit immediate, or for vector operations c 32..39, d 40..47, options 48..63.  RRRR keeps its c in 32..39, its third
- * source in 40..47.
+ * a 32-bit immediate, or for vector operations c 32..39, d 40..47, options 48..63.  RRRR keeps its c in 32..39, its
+ * third source in 40..47.
  *
- * A vector operand byte is a DSR: 0..15 dest file, 16..31 src0 file, 32..47 src1 file; or a register, 0x40 + r; or none, 0xff.
- * DSR contents, 16 bytes, little-endian: kind u8, flags u8, queue u8, color u8, base u16 (byte address), length u16,
- * stride i16 (bytes, or elements: DSD_ELEMENTS), options u16 (as in an instruction), xdsr u8, on_control u8, index u16.
- * XDSR contents, 16 bytes: mem4d: extent u16[4] (slowest first), stride i16[4] (bytes); circular: start u16, bytes u16;
- * FIFO: start u16, capacity u16 (elements), head u16, count u16, activate-on-push u8, activate-on-pop u8 (task id, 255 none),
- * was-full u8, was-empty u8 (the machine's).
+ * A vector operand byte is a DSR: 0..15 dest file, 16..31 src0 file, 32..47 src1 file; or a register, 0x40 + r; or
+ * none, 0xff. DSR contents, 16 bytes, little-endian: kind u8, flags u8, queue u8, color u8, base u16 (byte address),
+ * length u16, stride i16 (bytes, or elements: DSD_ELEMENTS), options u16 (as in an instruction), xdsr u8, on_control
+ * u8, index u16. XDSR contents, 16 bytes: mem4d: extent u16[4] (slowest first), stride i16[4] (bytes); circular: start
+ * u16, bytes u16; FIFO: start u16, capacity u16 (elements), head u16, count u16, activate-on-push u8, activate-on-pop
+ * u8 (task id, 255 none), was-full u8, was-empty u8 (the machine's).
  */
 #ifndef ISA_H
 #define ISA_H
@@ -53,13 +53,13 @@ enum {
 enum { DSD_NONE, DSD_MEM1D, DSD_MEM4D, DSD_CIRCULAR, DSD_FIFO, DSD_FABIN, DSD_FABOUT };
 
 enum {
-  DSD_CONTROL = 1,          /* fabout: sends control wavelets */
-  DSD_SAVE_ADDRESS = 2,     /* memory: the next operation goes on where this one ended */
-  DSD_ADVANCE_SWITCH = 4,   /* fabout: the last wavelet advances the switch of its own router */
-  DSD_INDEX = 8,            /* fabout: index in the upper half of the wavelet */
-  DSD_SIMD = 16,            /* fabric, 16-bit elements: two to a wavelet */
-  DSD_WIDE = 32,            /* mapstep, mapput: elements of 32 bits */
-  DSD_ELEMENTS = 64,        /* 1d memory: the stride counts elements of the operation, not bytes */
+  DSD_CONTROL = 1,        /* fabout: sends control wavelets */
+  DSD_SAVE_ADDRESS = 2,   /* memory: the next operation goes on where this one ended */
+  DSD_ADVANCE_SWITCH = 4, /* fabout: the last wavelet advances the switch of its own router */
+  DSD_INDEX = 8,          /* fabout: index in the upper half of the wavelet */
+  DSD_SIMD = 16,          /* fabric, 16-bit elements: two to a wavelet */
+  DSD_WIDE = 32,          /* mapstep, mapput: elements of 32 bits */
+  DSD_ELEMENTS = 64,      /* 1d memory: the stride counts elements of the operation, not bytes */
 };
 
 enum { LENGTH_INFINITE = 0x7fff };
@@ -69,7 +69,8 @@ enum { ON_CONTROL_NONE, ON_CONTROL_TERMINATE, ON_CONTROL_ACTIVATE, ON_CONTROL_UN
 /* DSR that a vector operand byte names: 0 .. 47, dest file first; -1 if it names none. */
 static inline int operand_dsr(uint8_t byte) { return byte < 48 ? byte : -1; }
 
-/* Columns of isa.def as constants: ISA_BYTES_W, ISA_HALF_H ... of TYPE rows, rules of VECTOR rows, privacy of SYSTEM rows. */
+/* Columns of isa.def as constants: ISA_BYTES_W, ISA_HALF_H ... of TYPE rows, rules of VECTOR rows, privacy of SYSTEM
+ * rows. */
 enum {
 #define TYPE(name, bytes, is_float, half, ...) ISA_BYTES_##name = bytes, ISA_HALF_##name = half,
 #include "tables/isa.def"
@@ -85,7 +86,7 @@ static inline bool isa_is_vector(int op) {
   switch (op) {
 #define VECTOR(name, ...) case OP_##name:
 #include "tables/isa.def"
-      return true;
+    return true;
     default: return false;
   }
 }
@@ -93,7 +94,7 @@ static inline bool isa_is_scalar(int op) {
   switch (op) {
 #define SCALAR(name, ...) case OP_##name:
 #include "tables/isa.def"
-      return true;
+    return true;
     default: return false;
   }
 }
@@ -102,7 +103,7 @@ static inline bool isa_is_private(int op) { /* SCALAR rows are */
 #define SCALAR(name, ...) case OP_##name:
 #define SYSTEM(name, form, privacy, ...) ISA_IF_##privacy(case OP_##name:)
 #include "tables/isa.def"
-      return true;
+    return true;
     default: return false;
   }
 }
