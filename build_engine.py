@@ -42,7 +42,7 @@ BINDING_FLAGS = ["-O1"]
 DIRECTIVES = {"boundscheck": False, "wraparound": False, "embedsignature": False}
 
 # These take longest to compile, so that they start first.
-SLOW = ("csrc/pe/scalar", "csrc/fast/span", "csrc/router/router")
+SLOW = ("csrc/pe/scalar", "csrc/fast/span", "csrc/numeric/element")
 
 
 class BuildError(Exception):

@@ -1,8 +1,12 @@
-/* span.c - VECTOR rows over whole operands in memory.  Compiled once per instruction set of the host (span_avx2.c,
- * span_avx512.c), always to the same bits: what differs is how many elements the compiler works on at a time.
+/* span.c - vector instructions over whole operands in memory.
  *
- * Elements are taken 64 at a time into arrays of their own, computed, and put back, so that the loop over them has no
- * aliases; operands that overlap so that an element would be read after it was written are done one by one, in order.
+ * Compiled once per instruction set of the host (span_avx2.c and span_avx512.c include this file).  The results are the
+ * same to the bit; only the number of elements per host instruction differs.
+ *
+ * Elements are loaded into local arrays in chunks of 64, computed, and stored, so that the compiler sees a loop without
+ * aliases.  Operands that overlap, and instructions with a carry, are computed element by element in order.  Only the
+ * loop over a chunk is instantiated per instruction and format: the rest would multiply the compile time without a
+ * gain.
  */
 #include "fast/span.h"
 
@@ -20,7 +24,7 @@ typedef void (*wide_function)(const span *s);
 static inline wide_function wide_of(int op, int fmt) { return (void)op, (void)fmt, NULL; }
 #endif
 
-enum { BLOCK = 64 };
+enum { CHUNK = 64 };
 
 NUM_INLINE uint32_t element_load(const uint8_t *at, int bytes) {
   uint16_t half;
@@ -34,25 +38,26 @@ NUM_INLINE void element_store(uint8_t *at, int bytes, uint32_t v) {
   else memcpy(at, &v, 4);
 }
 
-/* Up to BLOCK elements of a source, or its value BLOCK times. */
-NUM_INLINE void block_load(uint32_t to[BLOCK], const uint8_t *from, int32_t step, uint32_t value, int bytes,
-                           uint32_t n) {
+/* Up to CHUNK elements of a source, or its value CHUNK times. */
+static __attribute__((noinline)) void chunk_load(uint32_t to[CHUNK], const uint8_t *from, int32_t step, uint32_t value,
+                                                 int bytes, uint32_t n) {
   if (!bytes) return;
   if (!from) {
-    for (int i = 0; i < BLOCK; i++)
+    for (int i = 0; i < CHUNK; i++)
       to[i] = value;
-  } else if (step == bytes && n == BLOCK) {
-    for (int i = 0; i < BLOCK; i++)
+  } else if (step == bytes && n == CHUNK) {
+    for (int i = 0; i < CHUNK; i++)
       to[i] = element_load(from + i * bytes, bytes);
   } else {
     for (uint32_t i = 0; i < n; i++)
       to[i] = element_load(from + (int64_t)i * step, bytes);
   }
 }
-NUM_INLINE void block_store(uint8_t *to, int32_t step, const uint32_t from[BLOCK], int bytes, uint32_t n) {
+static __attribute__((noinline)) void chunk_store(uint8_t *to, int32_t step, const uint32_t from[CHUNK], int bytes,
+                                                  uint32_t n) {
   if (!bytes) return;
-  if (step == bytes && n == BLOCK) {
-    for (int i = 0; i < BLOCK; i++)
+  if (step == bytes && n == CHUNK) {
+    for (int i = 0; i < CHUNK; i++)
       element_store(to + i * bytes, bytes, from[i]);
   } else {
     for (uint32_t i = 0; i < n; i++)
@@ -60,34 +65,42 @@ NUM_INLINE void block_store(uint8_t *to, int32_t step, const uint32_t from[BLOCK
   }
 }
 
+/* Element by element: each may need the carry or the result of an earlier one. */
+static void in_order(int op, int fmt, const span *s) {
+  const isa_row *row = &isa_rows[op];
+  element_function element = vector_element(op, fmt);
+  uint32_t extra = s->extra;
+  for (uint32_t i = 0; i < s->n; i++) {
+    uint32_t a = s->src0 ? element_load(s->src0 + (int64_t)i * s->step0, row->src0) : s->value0;
+    uint32_t b = s->src1 ? element_load(s->src1 + (int64_t)i * s->step1, row->src1) : s->value1;
+    uint32_t result = element(a, b, extra);
+    if (row->rule == ISA_CARRY) extra = result >> 16;
+    element_store(s->dst + (int64_t)i * s->step_dst, row->dst, result);
+  }
+}
+
 #define VECTOR(name, type_dst, type0, type1, type2, lanes2, lanes3, flops, rule, ...)                           \
   NUM_INLINE void span_of_##name(int fmt, span s) {                                                             \
-    uint32_t a[BLOCK], b[BLOCK], v[BLOCK];                                                                      \
-    if (ISA_##rule == ISA_CARRY || s.overlaps) {                                                                \
-      for (uint32_t i = 0; i < s.n; i++) {                                                                      \
-        uint32_t x = s.src0 ? element_load(s.src0 + (int64_t)i * s.step0, ISA_BYTES_##type0) : s.value0;        \
-        uint32_t y = s.src1 ? element_load(s.src1 + (int64_t)i * s.step1, ISA_BYTES_##type1) : s.value1;        \
-        uint32_t r = op_##name(fmt, x, y, s.extra);                                                             \
-        if (ISA_##rule == ISA_CARRY) s.extra = r >> 16;                                                         \
-        element_store(s.dst + (int64_t)i * s.step_dst, ISA_BYTES_##type_dst, r);                                \
-      }                                                                                                         \
-      return;                                                                                                   \
-    }                                                                                                           \
-    for (uint32_t done = 0; done < s.n; done += BLOCK) {                                                        \
-      uint32_t n = s.n - done < BLOCK ? s.n - done : BLOCK;                                                     \
-      block_load(a, s.src0 ? s.src0 + (int64_t)done * s.step0 : NULL, s.step0, s.value0, ISA_BYTES_##type0, n); \
-      block_load(b, s.src1 ? s.src1 + (int64_t)done * s.step1 : NULL, s.step1, s.value1, ISA_BYTES_##type1, n); \
+    uint32_t a[CHUNK], b[CHUNK], v[CHUNK];                                                                      \
+    for (uint32_t done = 0; done < s.n; done += CHUNK) {                                                        \
+      uint32_t n = s.n - done < CHUNK ? s.n - done : CHUNK;                                                     \
+      chunk_load(a, s.src0 ? s.src0 + (int64_t)done * s.step0 : NULL, s.step0, s.value0, ISA_BYTES_##type0, n); \
+      chunk_load(b, s.src1 ? s.src1 + (int64_t)done * s.step1 : NULL, s.step1, s.value1, ISA_BYTES_##type1, n); \
       uint32_t count = (n + 15) / 16 * 16;                                                                      \
       for (uint32_t i = n; i < count; i++)                                                                      \
         a[i] = b[i] = 0;                                                                                        \
       for (uint32_t i = 0; i < count; i++)                                                                      \
         v[i] = op_##name(fmt, a[i], b[i], s.extra);                                                             \
-      block_store(s.dst + (int64_t)done * s.step_dst, s.step_dst, v, ISA_BYTES_##type_dst, n);                  \
+      chunk_store(s.dst + (int64_t)done * s.step_dst, s.step_dst, v, ISA_BYTES_##type_dst, n);                  \
     }                                                                                                           \
   }                                                                                                             \
   static void span_##name(int fmt, const span *s) {                                                             \
+    if (ISA_##rule == ISA_CARRY || s->overlaps) {                                                               \
+      in_order(OP_##name, fmt, s);                                                                              \
+      return;                                                                                                   \
+    }                                                                                                           \
     bool half = ISA_HALF_##type_dst | ISA_HALF_##type0 | ISA_HALF_##type1 | ISA_HALF_##type2;                   \
-    wide_function wide = s->overlaps ? NULL : wide_of(OP_##name, half ? fmt : WSE_FP16_IEEE);                   \
+    wide_function wide = wide_of(OP_##name, half ? fmt : WSE_FP16_IEEE);                                        \
     if (wide) {                                                                                                 \
       wide(s);                                                                                                  \
       return;                                                                                                   \

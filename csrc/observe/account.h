@@ -84,13 +84,7 @@ static inline void after_vector(wse_fabric *fabric, ce_state *ce, uint64_t last)
   ce->gap = WSE_CTR_STALL_START;
 }
 
-/* The main thread issues the instruction `pc` in cycle `at`; a profile is kept. */
-static inline void profile_issue(const pe_class *class, band_state *band, ce_state *ce, uint32_t pc, uint64_t at) {
-  uint64_t (*of)[2] = band->profile + class->profile_at;
-  if (ce->profiled && at > ce->profiled_at) of[ce->profiled - 1][0] += at - ce->profiled_at;
-  if (!ce->profiled || at > ce->profiled_at) ce->profiled_at = at;
-  ce->profiled = pc + 1;
-  of[pc][1]++;
-}
+/* A profile is kept, and the main thread issues the instruction `pc` in cycle `at`. */
+void profile_issue(const pe_class *class, band_state *band, ce_state *ce, uint32_t pc, uint64_t at);
 
 #endif

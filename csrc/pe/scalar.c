@@ -9,6 +9,12 @@
 #include "observe/account.h"
 #include "pe/dsd.h"
 
+#ifndef SCALAR_RUN /* scalar_bf16.c and scalar_cb16.c include this file, too */
+#define SCALAR_RUN scalar_run_ieee
+#define SCALAR_FORMAT WSE_FP16_IEEE
+#define SCALAR_BASE
+#endif
+
 /* What an instruction does, by its form.  READS_: whether it needs the late result; Y: its last operand. */
 #define READS_RX (!immediate && ins->c == late)
 #define READS_RRX (ins->b == late || (!immediate && ins->c == late))
@@ -79,8 +85,9 @@ enum {
     pc++;                                                      \
   } while (0)
 
-NUM_INLINE uint64_t run_in(int fmt, wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *code,
-                           uint32_t length, uint64_t at, uint64_t limit, int budget) {
+uint64_t SCALAR_RUN(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *code, uint32_t length,
+                    uint64_t at, uint64_t limit, int budget) {
+  enum { fmt = SCALAR_FORMAT };
   ce_state *ce = &fabric->ces[pe];
   const pe_class *class = class_of(fabric, pe);
   uint32_t *r = ce->r, pc = ce->pc, late = ce->result_register;
@@ -131,11 +138,13 @@ out:
   return issued;
 }
 
+#ifdef SCALAR_BASE
 uint64_t scalar_run(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *code, uint32_t length,
                     uint64_t at, uint64_t limit, int budget) {
   switch (fabric->fp16) {
-    case WSE_FP16_IEEE: return run_in(WSE_FP16_IEEE, fabric, band, pe, code, length, at, limit, budget);
-    case WSE_FP16_BF16: return run_in(WSE_FP16_BF16, fabric, band, pe, code, length, at, limit, budget);
-    default: return run_in(WSE_FP16_CB16, fabric, band, pe, code, length, at, limit, budget);
+    case WSE_FP16_IEEE: return scalar_run_ieee(fabric, band, pe, code, length, at, limit, budget);
+    case WSE_FP16_BF16: return scalar_run_bf16(fabric, band, pe, code, length, at, limit, budget);
+    default: return scalar_run_cb16(fabric, band, pe, code, length, at, limit, budget);
   }
 }
+#endif

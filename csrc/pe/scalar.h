@@ -10,4 +10,12 @@
 uint64_t scalar_run(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *code, uint32_t length,
                     uint64_t at, uint64_t limit, int budget);
 
+/* The same for one format of 16-bit floats; scalar.c is compiled once for each. */
+uint64_t scalar_run_ieee(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *code, uint32_t length,
+                         uint64_t at, uint64_t limit, int budget);
+uint64_t scalar_run_bf16(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *code, uint32_t length,
+                         uint64_t at, uint64_t limit, int budget);
+uint64_t scalar_run_cb16(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *code, uint32_t length,
+                         uint64_t at, uint64_t limit, int budget);
+
 #endif

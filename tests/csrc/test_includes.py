@@ -9,8 +9,11 @@ CSRC = Path(__file__).resolve().parents[2] / "csrc"
 
 # From the bottom up: a file includes files of its own room and of rooms before it.  wse.h, the engine's interface, is below all.
 ROOMS = ["tables", "numeric", "state", "observe", "fast", "router", "pe", "fabric"]
-# Compiled once per instruction set of the host: each variant sets its target and includes the base.
+# Compiled several times, for each instruction set of the host or each 16-bit format: a variant defines what differs
+# and includes the base.
 VARIANTS = {
+    "pe/scalar_bf16.c": "pe/scalar.c",
+    "pe/scalar_cb16.c": "pe/scalar.c",
     "router/router_avx2.c": "router/router.c",
     "router/router_avx512.c": "router/router.c",
     "fast/span_avx2.c": "fast/span.c",
