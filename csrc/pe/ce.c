@@ -143,45 +143,68 @@ static bool slot_was_stored(wse_fabric *fabric, band_state *band, uint32_t pe, u
   return taken;
 }
 
+/* The slot of a cycle. */
+typedef struct {
+  int grant;       /* GRANT_... */
+  bool shared;     /* microthreads were under way */
+  bool main_holds; /* the main thread's memory operation has it: no thread that waits for wavelets wanted it */
+  uint64_t next;   /* first cycle in which a thread wants a slot again, as far as it is known; NEVER: unknown */
+} slot_grant;
+
+/* Grants the slot of this cycle to one thread, which uses it. */
+static slot_grant grant_slot(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
+  slot_grant slot = {.grant = GRANT_SLOT, .shared = ce->threads != 0, .next = NEVER};
+  ce->waits = NO_CAUSE;
+  if (ce->taken && slot_was_stored(fabric, band, pe, now)) {
+    slot.next = now + 1;
+    return slot;
+  }
+  if (slot.shared) slot.grant = share_slot(fabric, band, pe, now, &slot.next);
+  else slot.grant = grant_main(fabric, band, pe, now, &slot.next);
+  slot.main_holds = slot.grant == GRANT_SLOT && ce->state == MAIN_MEMORY && ce->thread_next == 0 &&
+                    !ce->thread_priority && !ce->main_priority;
+  if (slot.main_holds && ce->memory_mark + ce->memory_left - 1 < slot.next)
+    slot.next = ce->memory_mark + ce->memory_left - 1;
+  return slot;
+}
+
+/* Ends the store-only mode.  False: the wake was for a wavelet that the router has stored, and the mode goes on. */
+static bool leave_store_only(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
+  const ce_state *ce = &fabric->ces[pe];
+  if (!ce->input_queues && !ce->output_queues && !(ce->active & ~ce->blocked)) return false;
+  store_only_settle(fabric, band, pe, now);
+  store_only_end(fabric, pe);
+  return true;
+}
+
+/* The next cycle in which the CE has to be stepped.  injects: the next one in which the ramp may take a wavelet. */
+static uint64_t next_step(const ce_state *ce, slot_grant slot, uint64_t injects, uint64_t now) {
+  uint64_t next = slot.next;
+  /* other threads may have wanted the slot: all are considered again in the next cycle */
+  bool others = slot.shared || ce->threads || ce->state != MAIN_RUN || next == NEVER;
+  if (slot.grant == GRANT_SLOT && !slot.main_holds && others) next = now + 1;
+  if (ce->state == MAIN_IDLE && ce->main_at > now && ce->main_at < next) next = ce->main_at;
+  if (injects < next) next = injects;
+  if (ce->taken && now + 1 < next) next = now + 1;
+  return next;
+}
+
 void ce_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
   ce_state *ce = &fabric->ces[pe];
   if (ce->store_threads && store_only_step(fabric, band, pe, now)) return;
-  uint64_t next = NEVER, again = NEVER;
-  bool shared = ce->threads != 0;
-  if (ce->store_targets) {
-    if (!ce->input_queues && !ce->output_queues && !(ce->active & ~ce->blocked))
-      return; /* the wake was for a wavelet that the router has stored */
-    store_only_settle(fabric, band, pe, now);
-    store_only_end(fabric, pe);
-  }
-  if (ce->output_queues) again = inject(fabric, band, pe, now);
+  if (ce->store_targets && !leave_store_only(fabric, band, pe, now)) return;
+  uint64_t injects = ce->output_queues ? inject(fabric, band, pe, now) : NEVER;
   settle_memory(fabric, band, pe, now);
   if (ce->state == MAIN_IDLE && ce->main_at <= now && class_of(fabric, pe))
     start_task(fabric, band, pe, now, P(fabric, task_start_cycles));
-  int grant;
-  bool main_has_it =
-      false; /* the main thread's memory operation has the slot: threads that wait for wavelets did not want it */
-  ce->waits = NO_CAUSE;
-  if (ce->taken && slot_was_stored(fabric, band, pe, now)) { /* the slot was used for a store-only element */
-    grant = GRANT_SLOT;
-    next = now + 1;
-  } else {
-    grant = shared ? share_slot(fabric, band, pe, now, &next) : grant_main(fabric, band, pe, now, &next);
-    main_has_it = grant == GRANT_SLOT && ce->state == MAIN_MEMORY && ce->thread_next == 0 && !ce->thread_priority &&
-                  !ce->main_priority;
-    if (main_has_it && ce->memory_mark + ce->memory_left - 1 < next) next = ce->memory_mark + ce->memory_left - 1;
-  }
-  if (grant == GRANT_SLOT && ce->state == MAIN_IDLE &&
-      ce->main_at <= now) /* an operation that ended may have activated a task */
+  slot_grant slot = grant_slot(fabric, band, pe, now);
+  /* an operation that ended may have activated a task */
+  if (slot.grant == GRANT_SLOT && ce->state == MAIN_IDLE && ce->main_at <= now)
     start_task(fabric, band, pe, now, P(fabric, task_after_op_cycles));
   if (ce->waits != NO_CAUSE && ce->state != MAIN_MEMORY) gap_from(fabric, band, pe, now, ce->waits);
-  /* other threads may have wanted the slot: all are looked at in the next cycle */
-  if (grant == GRANT_SLOT && !main_has_it && (shared || ce->threads || ce->state != MAIN_RUN || next == NEVER))
-    next = now + 1;
-  if (ce->state == MAIN_IDLE && ce->main_at > now && ce->main_at < next) next = ce->main_at;
   if (ce->threads && ce->state == MAIN_IDLE) store_only_begin(fabric, band, pe, now);
-  if (again < next) next = again;
-  if (ce->taken && now + 1 < next) next = now + 1;
+  uint64_t next = next_step(ce, slot, injects, now);
   wheel_remove(fabric, band, pe);
   if (next != NEVER) wake_ce(fabric, band, pe, now, next > now ? next : now + 1);
 }
