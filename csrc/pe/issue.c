@@ -165,6 +165,31 @@ static int issue_memory_op(wse_fabric *fabric, band_state *band, uint32_t pe, co
   return memory_issued(fabric, band, pe, ins->op, first, slots->all, slots->second, alone);
 }
 
+/* Begins an operation with a fabric or FIFO operand, on a microthread or the main thread. */
+static int begin_on_fabric(wse_fabric *fabric, band_state *band, uint32_t pe, vector_operation *operation, int thread,
+                           uint64_t first, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
+  operation->next = first;
+  operation->active = 1;
+  operation->wait = WSE_CTR_STALL_INPUT;
+  fabric->operations[thread][pe] = *operation;
+  if (thread == MAIN) {
+    ce->written_at = first;
+    ce->state = MAIN_OPERATION;
+    ce->gap = WSE_CTR_STALL_START;
+    note_readers(fabric, pe);
+    return STOPS;
+  }
+  ce->threads |= (uint8_t)(1u << thread);
+  ce->store_threads |= (uint8_t)((!fabric->reference && is_store_only(operation)) << thread);
+  ce->main_at = now + 1;
+  ce->follows_vector = 0;
+  ce->loaded_at = 0;
+  use_slot(fabric, band, pe, now, WSE_CTR_BUSY_SCALAR);
+  note_readers(fabric, pe);
+  return ISSUED;
+}
+
 /* Issues the vector instruction at ce->pc, dispatched in cycle `dispatch`. */
 static int issue_vector(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, uint64_t dispatch,
                         uint64_t at, bool alone, uint64_t now) {
@@ -194,26 +219,7 @@ static int issue_vector(wse_fabric *fabric, band_state *band, uint32_t pe, const
       first_element(fabric, ce, dispatch, at,
                     ce->follows_vector && vector_reads(fabric, pe, operation, ce->written_low, ce->written_high));
   note_issue(fabric, band, pe, operation->op, thread, dispatch, at);
-  if (on_fabric) {
-    operation->next = first;
-    operation->active = 1;
-    operation->wait = WSE_CTR_STALL_INPUT;
-    fabric->operations[thread][pe] = *operation;
-    if (asynchronous) {
-      ce->threads |= (uint8_t)(1u << thread);
-      ce->store_threads |= (uint8_t)((!fabric->reference && is_store_only(operation)) << thread);
-      ce->main_at = now + 1;
-      ce->follows_vector = 0;
-      ce->loaded_at = 0;
-      use_slot(fabric, band, pe, now, WSE_CTR_BUSY_SCALAR);
-    } else {
-      ce->written_at = first;
-      ce->state = MAIN_OPERATION;
-      ce->gap = WSE_CTR_STALL_START;
-    }
-    note_readers(fabric, pe);
-    return asynchronous ? ISSUED : STOPS;
-  }
+  if (on_fabric) return begin_on_fabric(fabric, band, pe, operation, thread, first, now);
   uint64_t second, slots = vector_memory(fabric, band, pe, operation, first, &second);
   ce->written_at = first;
   vector_written(fabric, pe, operation, &ce->written_low, &ce->written_high);
@@ -328,64 +334,117 @@ static uint64_t issue_cycle(const wse_fabric *fabric, const ce_state *ce, bool v
   return need > ended ? need : ended;
 }
 
-bool issue(wse_fabric *fabric, band_state *band, uint32_t pe, bool alone, uint64_t now, uint64_t *next) {
+/* The instruction at pc. */
+typedef struct {
+  const isa_ins *ins; /* NULL: pc is outside the code */
+  int op;             /* opcode; OP_COUNT outside the code */
+  bool valid;         /* it decodes */
+  bool vector, map;   /* a vector operation; mapstep or maploop */
+} instruction;
+
+/* A step of the main thread: one cycle, or several if it runs ahead. */
+typedef struct {
+  uint64_t now;   /* cycle of the fabric */
+  uint64_t at;    /* cycle of the main thread, `now` or later */
+  uint64_t next;  /* when to try again; NEVER: something else wakes the CE */
+  bool run_ahead; /* `at` may be later than `now` */
+  int budget;     /* instructions that may still issue in cycle `at` */
+  int sequenced;  /* ... of those that take no time */
+  int steps;      /* instructions that may still issue in this step */
+} main_step;
+
+static instruction decode(const pe_class *class, uint32_t pc) {
+  instruction in = {.ins = pc < class->code_length ? &class->code[pc] : NULL, .op = OP_COUNT};
+  if (!in.ins) return in;
+  in.op = in.ins->op & ~INS_IMMEDIATE;
+  bool immediate = in.ins->op & INS_IMMEDIATE;
+  in.valid = in.op < OP_COUNT && !(isa_is_vector(in.op) && immediate);
+  in.vector = isa_is_vector(in.op) && !immediate;
+  in.map = in.op == OP_mapstep || in.op == OP_maploop;
+  return in;
+}
+
+/* Moves on to cycle `need`, or to the next cycle if this one's budget is used up.  False: not in this step. */
+static bool reach_cycle(const wse_fabric *fabric, main_step *step, uint64_t need) {
+  if (need <= step->at && step->budget > 0) return true;
+  if (need <= step->at) need = step->at + 1;
+  if (!step->run_ahead || need >= fabric->limit || step->steps <= 0) {
+    step->next = need;
+    return false;
+  }
+  step->at = need;
+  step->budget = 1;
+  step->sequenced = SEQUENCED;
+  return true;
+}
+
+/* Executes an instruction in cycle step->at; an operation was dispatched in cycle `dispatch`. */
+static int execute(wse_fabric *fabric, band_state *band, uint32_t pe, const instruction *in, uint64_t dispatch,
+                   main_step *step) {
+  ce_state *ce = &fabric->ces[pe];
+  uint64_t at = step->at, now = step->now;
+  if (in->vector) {
+    uint32_t pc = ce->pc;
+    if (!ce->follows_vector) dispatch = at;
+    int did = issue_vector(fabric, band, pe, in->ins, dispatch, at, step->run_ahead, now);
+    if (did == STOPS && ce->state == MAIN_RUN && ce->pc == pc) step->next = at > now ? at : now + 1;
+    return did;
+  }
+  if (in->map) {
+    bool takes_no_time = in->op == OP_maploop || ce->follows_vector;
+    if (takes_no_time && step->sequenced-- > 0) step->budget++;
+    int did = issue_map(fabric, band, pe, in->ins, at, now);
+    if (did == WAITS && at > now) step->next = at;
+    return did;
+  }
+  if (isa_is_scalar(in->op)) {
+    const pe_class *class = class_of(fabric, pe);
+    uint64_t limit = step->run_ahead ? fabric->limit : now + 1;
+    uint64_t n =
+        scalar_run(fabric, band, pe, class->code, class->code_length, at, limit, step->run_ahead ? step->steps + 1 : 1);
+    step->steps -= (int)n - 1;
+    if (n) return ISSUED;
+    step->next = ce->main_at;
+    return WAITS;
+  }
+  issue_system(fabric, band, pe, in->ins, in->op, at);
+  return ISSUED;
+}
+
+/* Issues instructions of the main thread until one waits, stops, or lies beyond the step.  True if one used a slot. */
+static bool issue_until(wse_fabric *fabric, band_state *band, uint32_t pe, bool alone, main_step *step) {
   ce_state *ce = &fabric->ces[pe];
   const pe_class *class = class_of(fabric, pe);
-  uint64_t at = now;
   bool used = false;
-  *next = NEVER;
-  bool run_ahead = alone && !fabric->trace_capacity && !fabric->reference;
-  int budget = 1, sequenced = SEQUENCED; /* of this cycle */
-  for (int steps = run_ahead ? RUN_AHEAD : 1; ce->state == MAIN_RUN;) {
-    const isa_ins *ins = ce->pc < class->code_length ? &class->code[ce->pc] : NULL;
-    int op = ins ? ins->op & ~INS_IMMEDIATE : OP_COUNT;
-    bool immediate = ins && ins->op & INS_IMMEDIATE, vector = isa_is_vector(op) && !immediate;
-    bool map = op == OP_mapstep || op == OP_maploop;
-    uint64_t dispatch, need = issue_cycle(fabric, ce, vector, map, &dispatch);
-    if (need > at || budget <= 0) {
-      if (need <= at) need = at + 1;
-      if (!run_ahead || need >= fabric->limit || steps <= 0) {
-        *next = need;
-        return used;
-      }
-      at = need;
-      budget = 1;
-      sequenced = SEQUENCED;
-    }
-    if (op >= OP_COUNT || (isa_is_vector(op) && immediate)) {
-      ce_fault(fabric, band, pe, at, ins ? WSE_FAULT_BAD_OPCODE : WSE_FAULT_BAD_PC, ce->pc, ins ? ins->op : 0);
+  while (ce->state == MAIN_RUN) {
+    instruction in = decode(class, ce->pc);
+    uint64_t dispatch, need = issue_cycle(fabric, ce, in.vector, in.map, &dispatch);
+    if (!reach_cycle(fabric, step, need)) return used;
+    if (!in.valid) {
+      int kind = in.ins ? WSE_FAULT_BAD_OPCODE : WSE_FAULT_BAD_PC;
+      ce_fault(fabric, band, pe, step->at, kind, ce->pc, in.ins ? in.ins->op : 0);
       return used;
     }
-    if (at > now && !vector && !map && !isa_is_private(op)) {
-      *next = at;
+    if (step->at > step->now && !in.vector && !in.map && !isa_is_private(in.op)) {
+      step->next = step->at;
       return used;
     }
-    int did = ISSUED;
-    budget--;
-    steps--;
-    if (vector) {
-      uint64_t pcs = ce->pc;
-      did = issue_vector(fabric, band, pe, ins, ce->follows_vector ? dispatch : at, at, run_ahead, now);
-      if (did == STOPS && ce->state == MAIN_RUN && ce->pc == pcs) *next = at > now ? at : now + 1;
-    } else if (map) {
-      if ((op == OP_maploop || ce->follows_vector) && sequenced-- > 0) budget++; /* they take no time */
-      did = issue_map(fabric, band, pe, ins, at, now);
-      if (did == WAITS && at > now) *next = at;
-    } else if (isa_is_scalar(op)) {
-      uint64_t n = scalar_run(fabric, band, pe, class->code, class->code_length, at,
-                              run_ahead ? fabric->limit : now + 1, run_ahead ? steps + 1 : 1);
-      if (!n) {
-        *next = ce->main_at;
-        return used;
-      }
-      steps -= (int)n - 1;
-    } else {
-      issue_system(fabric, band, pe, ins, op, at);
-    }
+    step->budget--;
+    step->steps--;
+    int did = execute(fabric, band, pe, &in, dispatch, step);
     if (did == WAITS) return used;
     used = true;
-    if (did == STOPS || (alone && ce->threads))
-      return used; /* a microthread that has just begun shares the slots from now on */
+    /* a microthread that has just begun shares the slots from now on */
+    if (did == STOPS || (alone && ce->threads)) return used;
   }
+  return used;
+}
+
+bool issue(wse_fabric *fabric, band_state *band, uint32_t pe, bool alone, uint64_t now, uint64_t *next) {
+  main_step step = {.now = now, .at = now, .next = NEVER, .budget = 1, .sequenced = SEQUENCED};
+  step.run_ahead = alone && !fabric->trace_capacity && !fabric->reference;
+  step.steps = step.run_ahead ? RUN_AHEAD : 1;
+  bool used = issue_until(fabric, band, pe, alone, &step);
+  *next = step.next;
   return used;
 }
