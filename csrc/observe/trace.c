@@ -36,16 +36,16 @@ void trace_full(band_state *band, wse_event event) {
 static int by_cycle(const void *a, const void *b) { return comes_after(a, b) ? 1 : comes_after(b, a) ? -1 : 0; }
 
 /* Merges what all bands recorded, events or messages, in order; NULL without memory. */
-static wse_event *put_together(const wse_fabric *fabric, bool said, uint64_t *count) {
+static wse_event *put_together(const wse_fabric *fabric, bool messages, uint64_t *count) {
   uint64_t n = 0, m = 0;
   for (int i = 0; i < fabric->band_total; i++)
-    n += said ? fabric->bands[i].message_count : fabric->bands[i].event_count;
+    n += messages ? fabric->bands[i].message_count : fabric->bands[i].event_count;
   wse_event *sorted = malloc((n ? n : 1) * sizeof *sorted);
   if (!sorted) return NULL;
   for (int i = 0; i < fabric->band_total; i++) {
     const band_state *band = &fabric->bands[i];
-    uint64_t more = said ? band->message_count : band->event_count;
-    if (more) memcpy(sorted + m, said ? band->messages : band->events, more * sizeof *sorted);
+    uint64_t more = messages ? band->message_count : band->event_count;
+    if (more) memcpy(sorted + m, messages ? band->messages : band->events, more * sizeof *sorted);
     m += more;
   }
   qsort(sorted, n, sizeof *sorted, by_cycle);

@@ -63,11 +63,11 @@ static void timestamp_set(ce_state *ce, uint32_t what, uint64_t at) {
 /* A message is dropped if there is no memory for it. */
 static void say(band_state *band, uint64_t at, uint32_t pe, uint32_t kind, uint32_t value) {
   if (band->message_count == band->message_capacity) {
-    uint64_t room = band->message_capacity ? band->message_capacity * 2 : 256;
-    wse_event *grown = realloc(band->messages, room * sizeof *grown);
+    uint64_t capacity = band->message_capacity ? band->message_capacity * 2 : 256;
+    wse_event *grown = realloc(band->messages, capacity * sizeof *grown);
     if (!grown) return;
     band->messages = grown;
-    band->message_capacity = room;
+    band->message_capacity = capacity;
   }
   band->messages[band->message_count] =
       (wse_event){.cycle = at, .pe = pe, .kind = (uint16_t)kind, .b = value, .order = (uint32_t)band->message_count};

@@ -157,7 +157,7 @@ static void gather(router_step *step, int color) {
   if (contested) choose_inputs(step, first, (int)(&step->candidates[step->count] - first), contested);
 }
 
-/* --- room ---------------------------------------------------------------------------------------------- */
+/* --- free slots ---------------------------------------------------------------------------------------------- */
 
 /* The `full` plane of the neighbors on one side, aligned with the lanes of this block. */
 static uint64_t full_beyond(const router_step *step, int color, int port) {
