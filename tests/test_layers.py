@@ -18,7 +18,7 @@ PACKAGE = ROOT / "wse"
 # From the ground up; modules of one layer do not import each other, except within a package and where `BESIDE` says so.
 LAYERS = [
     {"_version", "errors", "signals"},
-    {"start", "files", "npz"},
+    {"start", "files", "npz", "bug"},
     {"_engine", "schema"},
     {"machine"},
     {"program"},

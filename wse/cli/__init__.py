@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import click
 
-from .. import signals
+from .. import bug, signals
 from .._version import __version__
 from ..files import written
 
@@ -158,8 +158,6 @@ def _report(error: BaseException) -> int:
             return _fail(f"{name}{error.strerror or error}", 2)
         case MemoryError():
             return _fail("there is not enough memory for this", 1)
-    from . import bug
-
     return _fail(bug.message(error), bug.STATUS)
 
 

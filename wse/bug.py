@@ -7,11 +7,15 @@ import os
 import platform
 import shlex
 import sys
+import sysconfig
 import tempfile
 import traceback
+from importlib import metadata
 from pathlib import Path
+from types import TracebackType
 
-from .._version import __version__
+from ._version import __version__
+from .errors import WseError
 
 STATUS = 70  # EX_SOFTWARE of BSD's sysexits.h
 
@@ -28,10 +32,38 @@ def message(error: BaseException) -> str:
     return f"{head}\nThis is a bug in wse, not in your input.  Please report it and attach {path}"
 
 
+def watch() -> None:
+    """For programs of users: an uncaught error of wse itself is reported after its traceback, with status 70.  Every
+    other exception is the program's own, and ends it as without this."""
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+        before(kind, error, where)
+        if not is_ours(error):
+            return None
+        print(f"error: {message(error)}", file=sys.stderr, flush=True)
+        raise SystemExit(STATUS)
+
+    sys.excepthook = hook
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether an exception is a bug of wse: it comes from code of wse, or of a library that wse called, and not from a
+    `raise` statement of wse, with which it refuses what it is given."""
+    if not isinstance(error, Exception) or isinstance(error, WseError | OSError | MemoryError):
+        return False
+    package = str(Path(__file__).parent) + os.sep
+    libraries = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "purelib", "platlib"))
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename.startswith(package):
+            return isinstance(error, AssertionError) or not (frame.line or "").startswith("raise ")
+        if not frame.filename.startswith(libraries):
+            return False
+    return False
+
+
 def _report(error: BaseException) -> str:
     """Versions, the command line and the traceback."""
-    from importlib import metadata
-
     versions = []
     for name in ("numpy", "numba", "matplotlib", "click", "distributed"):
         try:
