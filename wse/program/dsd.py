@@ -1,5 +1,8 @@
-"""Descriptors (DSDs): what a vector operation walks over.  They are built here and lie in a PE's memory as 16 bytes,
-from where `dsr d0, name` loads them; csrc/tables/isa.h has their layout."""
+"""Data structure descriptors (DSDs): the operands of vector operations.
+
+A descriptor names the elements of one operand: where they lie or which queue they pass, how many there are, and the
+stride.  It occupies 16 bytes of a PE's memory (layout: csrc/tables/isa.h); `dsr d0, name` loads it into a DSR.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,12 @@ NO_TASK = 255
 
 @dataclass(frozen=True)
 class Then:
-    """What an explicit DSR's operation does: runs beside the main thread, then activates or unblocks a task."""
+    """Options of an operation that its destination descriptor holds.
+
+    - asynchronous: the operation runs on a microthread, not on the main thread.
+    - ut: microthread, 0 to 7; None: the number of the queue of a fabric operand, else the first free microthread.
+    - activate, unblock: task (name or number) that is activated or unblocked when the operation ends.
+    """
 
     asynchronous: bool = True
     ut: int | None = None
@@ -32,8 +40,17 @@ class Then:
 
 
 def async_(ut: int | None = None, activate=None, unblock=None) -> Then:
-    """Options kept in a descriptor: asynchronous on microthread `ut`, then activate or unblock a task (name or
-    number)."""
+    """Options for a descriptor whose operation runs asynchronously, on a microthread.
+
+    - ut: microthread, 0 to 7.  None: the microthread is chosen as for an instruction with `async` but without `ut`.
+    - activate: task (name or number) to activate when the operation ends.
+    - unblock: task (name or number) to unblock when the operation ends.
+
+    Raises ProgramError if both tasks are given, or if `ut` is out of range.
+
+        >>> import wse
+        >>> descriptor = wse.fabin(queue=2, length=64, options=wse.async_(ut=1, activate="finish"))
+    """
     if activate is not None and unblock is not None:
         raise ProgramError("an operation ends with activate or with unblock, not with both")
     if ut is not None and not 0 <= ut <= 7:
@@ -43,7 +60,11 @@ def async_(ut: int | None = None, activate=None, unblock=None) -> Then:
 
 @dataclass(frozen=True)
 class Descriptor:
-    """A descriptor before addresses and tasks are known.  Lengths in elements, offsets and strides in bytes."""
+    """A descriptor whose addresses and task numbers are not known yet.
+
+    Made by `mem1d`, `mem4d`, `circular`, `fifo`, `fabin` and `fabout`; `PEClass.dsd` places it in memory.  Lengths and
+    extents are in elements, offsets and strides in bytes.  `kind` and `flags` are DSD_ constants of wse.machine.isa.
+    """
 
     kind: int
     array: Symbol | None = None
@@ -63,7 +84,7 @@ class Descriptor:
     activate_pop: Any = None
 
     def encode(self, task: Callable[[Any], int]) -> bytes:
-        """The 16 bytes of the DSR.  task: number of a task given by name or number."""
+        """The 16 bytes of the DSR.  task: maps a task's name or number to its number."""
         base = self.array.address + self.offset if self.array is not None else 0
         options = self.options.encode(task) if self.options else 0
         control = isa.ON_CONTROL_NONE
@@ -77,7 +98,7 @@ class Descriptor:
         )
 
     def encode_xdsr(self, task: Callable[[Any], int]) -> bytes | None:
-        """The 16 bytes of the XDSR, None if the kind has none."""
+        """The 16 bytes of the XDSR; None if this kind of descriptor has none.  task: as for `encode`."""
         if self.kind == isa.DSD_MEM4D:
             return pack_tensor(self.extents, self.strides)
         if self.array is None:
@@ -91,10 +112,11 @@ class Descriptor:
 
     @property
     def has_xdsr(self) -> bool:
+        """Whether this kind of descriptor needs an XDSR: mem4d, circular and fifo."""
         return self.kind in (isa.DSD_MEM4D, isa.DSD_CIRCULAR, isa.DSD_FIFO)
 
 
-# The formats of csrc/tables/isa.h; nothing else packs them.
+# The formats of csrc/tables/isa.h.  No other code packs them.
 
 _ON_CONTROL = {
     "terminate": isa.ON_CONTROL_TERMINATE,
@@ -126,7 +148,8 @@ def pack_dsr(
 
 
 def pack_options(asynchronous: bool, ut: int | None, activate: int | None, unblock: int | None) -> int:
-    """Options of an operation, as its instruction and its DSR hold them.  ut: microthread; the others are task ids."""
+    """The option bits of an operation, as its instruction or DSR holds them.  ut: microthread; activate, unblock: task
+    numbers."""
     bits = isa.OPT_ASYNC if asynchronous else 0
     if ut is not None:
         bits |= isa.OPT_UT_GIVEN | ut << isa.OPT_UT
@@ -138,7 +161,10 @@ def pack_options(asynchronous: bool, ut: int | None, activate: int | None, unblo
 
 
 def pack_on_control(what: str, task: int | None) -> int:
-    """What a control wavelet does to the operation that reads it: "terminate", or "activate" or "unblock" a task."""
+    """The encoded effect of a control wavelet on the operation that reads it.
+
+    what: "terminate", "activate" or "unblock"; task: number of the task, None for "terminate".
+    """
     return _ON_CONTROL[what] | (task or 0) << 2
 
 
@@ -154,12 +180,15 @@ def pack_tensor(extents: Sequence[int], strides: Sequence[int]) -> bytes:
 
 
 def pack_circle(start: int, size: int) -> bytes:
-    """The XDSR of a circular buffer: byte address and bytes."""
+    """The XDSR of a circular buffer.  start: byte address; size: in bytes."""
     return struct.pack("<HH12x", start, size)
 
 
 def pack_fifo(start: int, capacity: int, activate_push: int | None, activate_pop: int | None) -> bytes:
-    """The XDSR of an empty FIFO: byte address, capacity in elements, tasks that a push or a pop activates."""
+    """The XDSR of an empty FIFO.
+
+    start: byte address; capacity: in elements; activate_push, activate_pop: task numbers, None for no task.
+    """
     tasks = [NO_TASK if task is None else task for task in (activate_push, activate_pop)]
     return struct.pack("<HHHHBB6x", start, capacity, 0, 0, *tasks)
 
@@ -172,15 +201,28 @@ def mem1d(
     save_address: bool = False,
     options: Then | None = None,
 ) -> Descriptor:
-    """A vector in memory: `length` elements (default: all from `offset`), `stride` elements apart.
+    """Descriptor of a vector in memory: elements of `array` at a constant stride.
 
-    save_address: the next operation goes on where this one ended.  The first walk must lie within the array.
+    - array: of 16- or 32-bit elements.
+    - length: elements, 0 to 32766; default: as many as fit between `offset` and the end of the array.
+    - stride: distance of successive elements, in elements; may be 0 or negative.
+    - offset: index of the first element.
+    - save_address: the DSR keeps the address that follows the last element, and the next operation starts there.
+    - options: see `async_`.
+
+    Raises ProgramError if the array has 8-bit elements, if the length is out of range, if the stride does not fit into
+    16 bits of bytes, or if an element of the first operation lies outside the array.
+
+        >>> import wse
+        >>> A = wse.Program(1, 1).pe_class("worker").array("A", (3, 4), "f32")
+        >>> wse.mem1d(A).length, wse.mem1d(A, length=3, stride=4).stride  # all of A; a column of A, stride in bytes
+        (12, 16)
     """
     array.check_vector()
     if length is None:
         length = max(0, -(-(array.size - offset) // (abs(stride) or 1)))
     _check_length(length, array.name)
-    _check_walk(array, offset, [length], [stride])
+    _check_extent(array, offset, [length], [stride])
     return Descriptor(
         isa.DSD_MEM1D,
         array,
@@ -201,12 +243,28 @@ def mem4d(
     options: Then | None = None,
     xdsr: int | None = None,
 ) -> Descriptor:
-    """A tensor of up to four dimensions in memory, slowest first; strides in elements.  It needs an XDSR."""
+    """Descriptor of a tensor of up to four dimensions in memory.  It needs an XDSR.
+
+    - array: of 16- or 32-bit elements.
+    - extents: 1 to 4 extents in elements, the slowest dimension first; their product is at most 32766.
+    - strides: as many strides, in elements.
+    - offset: index of the first element.
+    - save_address: the next operation starts at the saved address, one whole access further.
+    - options: see `async_`.
+    - xdsr: number of the XDSR, here or in `PEClass.dsd`.
+
+    Raises ProgramError if the numbers of extents and strides differ or are not 1 to 4, and as `mem1d`.
+
+        >>> import wse
+        >>> A = wse.Program(1, 1).pe_class("worker").array("A", (3, 4), "f32")
+        >>> wse.mem4d(A, extents=(4, 3), strides=(1, 4), xdsr=0).length  # A transposed
+        12
+    """
     array.check_vector()
     if not 1 <= len(extents) <= 4 or len(extents) != len(strides):
         raise ProgramError(f"a mem4d descriptor has 1 to 4 extents and as many strides, not {extents} and {strides}")
     _check_length(math.prod(extents), array.name)
-    _check_walk(array, offset, extents, strides)
+    _check_extent(array, offset, extents, strides)
     return Descriptor(
         isa.DSD_MEM4D,
         array,
@@ -230,12 +288,23 @@ def circular(
     options: Then | None = None,
     xdsr: int | None = None,
 ) -> Descriptor:
-    """A walk over the whole array that starts at `offset` and goes round at its end.  It needs an XDSR."""
+    """Descriptor of a circular buffer: an access that wraps around at the end of `array`.  It needs an XDSR.
+
+    - length: elements of one operation, 0 to 32766; default: the size of the array.
+    - stride: in elements.
+    - offset: index of the first element.
+    - save_address: the next operation starts where this one ended.  True by default.
+    - options, xdsr: as for `mem4d`.
+
+    Raises ProgramError if `offset` is not an index of the array, and as `mem1d` for element type, length and stride.
+    """
     array.check_vector()
     length = array.size if length is None else length
     _check_length(length, array.name)
     if not 0 <= offset < array.size:
-        raise ProgramError(f"the circular walk starts at element {offset}, outside {array.name} of {array.size}")
+        raise ProgramError(
+            f"the circular descriptor starts at element {offset}, outside {array.name}, which has 0 to {array.size - 1}"
+        )
     return Descriptor(
         isa.DSD_CIRCULAR,
         array,
@@ -256,10 +325,18 @@ def fifo(
     length: int | None = None,
     options: Then | None = None,
 ) -> Descriptor:
-    """A FIFO in the array: pushes as a destination, pops as a source.  It needs an XDSR.
+    """Descriptor of a FIFO whose elements are stored in `array`.  It needs an XDSR.
 
-    A synchronous operation ends at an empty or full FIFO, an asynchronous one waits.  activate_push, activate_pop:
-    tasks that a push and a pop activate.
+    An operation pushes if the FIFO is its destination, and pops if it is a source.  A synchronous operation ends when
+    the FIFO is full or empty; an asynchronous one waits.
+
+    - array: its size is the capacity.
+    - xdsr: as for `mem4d`.
+    - activate_push, activate_pop: tasks (name or number) that each push and each pop activates.
+    - length: elements of one operation; default: as many as the other operands have.
+    - options: see `async_`.
+
+    Raises ProgramError if the array has 8-bit elements.
     """
     array.check_vector()
     length = isa.LENGTH_INFINITE if length is None else length
@@ -286,11 +363,17 @@ def fabin(
     wide: bool = False,
     options: Then | None = None,
 ) -> Descriptor:
-    """Wavelets from an input queue; without `length` as many as the operation's other operands have.
+    """Descriptor of a fabric input: wavelets of an input queue.
 
-    color: the color the queue must be bound to, for the program's checks.  simd: two 16-bit elements to a wavelet.
-    on_control: "terminate", ("activate", task) or ("unblock", task): what a control wavelet does.  wide: mapstep
-    takes all 32 bits of a wavelet, not its lower half.
+    - queue: number of the input queue; `PEClass.queue_in` binds it to a color.
+    - length: elements; default: as many as the other operands have.
+    - color: name or number.  If given, `Program.check` verifies that the queue is bound to it.
+    - simd: each wavelet holds two 16-bit elements.
+    - on_control: effect of a control wavelet on the operation: "terminate", ("activate", task) or ("unblock", task).
+    - wide: `mapstep` takes all 32 bits of a wavelet; otherwise the lower 16.
+    - options: see `async_`.
+
+    Raises ProgramError if `on_control` is none of these.
     """
     length = isa.LENGTH_INFINITE if length is None else length
     if isinstance(on_control, str):
@@ -318,11 +401,18 @@ def fabout(
     simd: bool = False,
     options: Then | None = None,
 ) -> Descriptor:
-    """Wavelets into an output queue, of a color.
+    """Descriptor of a fabric output: wavelets that enter the fabric through an output queue.
 
-    control: control wavelets.  advance_switch: the last one advances the switch of its own router.  index: a 16-bit
-    index in the upper half of each wavelet, counting from this value (True: from 0).  simd: two 16-bit elements to a
-    wavelet.
+    - queue: number of the output queue; on WSE-3 `PEClass.queue_out` binds it to a color.
+    - color: name or number of the wavelets' color.
+    - length: elements; default: as many as the other operands have.
+    - control: the wavelets are control wavelets.
+    - advance_switch: the last wavelet advances the switch of the PE's own router.
+    - index: each wavelet holds a 16-bit index in its upper half, counted from this value (True: from 0).
+    - simd: each wavelet holds two 16-bit elements.
+    - options: see `async_`.
+
+    Raises ProgramError if both `simd` and `index` are given.
     """
     length = isa.LENGTH_INFINITE if length is None else length
     flags = isa.DSD_CONTROL if control else 0
@@ -330,7 +420,7 @@ def fabout(
     flags |= isa.DSD_INDEX if index is not False else 0
     flags |= isa.DSD_SIMD if simd else 0
     if simd and index is not False:
-        raise ProgramError("a wavelet has room for two elements (simd) or for one and its index, not for both")
+        raise ProgramError("a wavelet holds two elements (simd) or one element and its index, not both")
     return Descriptor(
         isa.DSD_FABOUT,
         length=length,
@@ -358,7 +448,7 @@ def _check_length(length: int, name: str) -> None:
         raise ProgramError(f"a descriptor over {name} has 0 to {isa.LENGTH_INFINITE - 1} elements, not {length}")
 
 
-def _check_walk(array: Symbol, offset: int, extents: Sequence[int], strides: Sequence[int]) -> None:
+def _check_extent(array: Symbol, offset: int, extents: Sequence[int], strides: Sequence[int]) -> None:
     if 0 in extents:
         return
     steps = [(extent - 1) * stride for extent, stride in zip(extents, strides, strict=True)]
@@ -366,5 +456,5 @@ def _check_walk(array: Symbol, offset: int, extents: Sequence[int], strides: Seq
     last = offset + sum(step for step in steps if step > 0)
     if first < 0 or last >= array.size:
         raise ProgramError(
-            f"the descriptor walks over elements {first} to {last} of {array.name}, which has 0 to {array.size - 1}"
+            f"the descriptor covers elements {first} to {last} of {array.name}, which has 0 to {array.size - 1}"
         )

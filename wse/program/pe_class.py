@@ -102,7 +102,9 @@ class PEClass:
         if descriptor.has_xdsr and (number is None or not 0 <= number < self.program.machine.dsrs_per_file):
             raise ProgramError(f"descriptor {name} of {self.label} needs an XDSR: xdsr=0 to 15, not {number}")
         if descriptor.array is not None and descriptor.array.owner not in (self, self.program):
-            raise ProgramError(f"descriptor {name} of {self.label} walks over {descriptor.array!r}, an array elsewhere")
+            raise ProgramError(
+                f"descriptor {name} of {self.label} is over {descriptor.array!r}, an array of another class"
+            )
         if descriptor.kind in (isa.DSD_FABIN, isa.DSD_FABOUT):
             self._check_queue(descriptor.queue, "input" if descriptor.kind == isa.DSD_FABIN else "output")
         place = caller()

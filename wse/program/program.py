@@ -1,9 +1,8 @@
-"""Programs: a rectangle of PEs, what each class of PEs holds in memory, runs and is woken by, and how colors are
-routed.
+"""Program: a rectangle of PEs, with the classes, colors and routes of its PEs.
 
-Everything is declared by name and for whole index ranges; nothing here loops over PEs.  What is wrong by itself is
-refused where it is said; what only shows in the whole (memory, names, routes) is found by `Program.check`, which a
-Fabric calls.
+All declarations are by name and for index ranges; nothing here loops over PEs.  A declaration that is wrong by itself
+raises at once.  What depends on the whole program (memory, names, routes) is checked by `Program.check`, which
+`Fabric` calls.
 """
 
 from __future__ import annotations
@@ -25,11 +24,31 @@ from .symbol import NAME, Color, Symbol
 
 
 class Program:
-    """A program for `width` x `height` PEs of a machine.
+    """A program for a rectangle of `width` x `height` PEs.
 
-    machine: a Machine or its name.  fp16: the 16-bit float format of all its instructions and arrays, "f16" (IEEE),
-    "bf16" or "cb16".  ProgramError where something cannot be; RouteError, AsmError and MemoryOverflow are
-    ProgramErrors.
+    - width, height: in PEs, at most the machine's fabric.
+    - machine: a `Machine`, or its name: "wse2" or "wse3".
+    - fp16: format of all 16-bit floats of the program: "f16" (IEEE binary16), "bf16" or "cb16".
+
+    Every method raises ProgramError for an impossible declaration.  RouteError, AsmError and MemoryOverflow are
+    subclasses of ProgramError.
+
+    Attributes: `machine`, `width`, `height`, `fp16`; `colors`, `classes` and `shared` (arrays) by name; `class_of_pe`,
+    uint16 [height, width], index of each PE's class, 0xFFFF without one; `warnings` of the last check.
+
+        >>> import numpy as np
+        >>> import wse
+        >>> program = wse.Program(width=2, height=1)
+        >>> worker = program.pe_class("worker")
+        >>> x = worker.array("x", 4, "f32")
+        >>> all_x = worker.dsd("all_x", wse.mem1d(x))
+        >>> worker.code("main: dsr d0, all_x\\n dsr a0, all_x\\n dsr b0, all_x\\n fadds d0, a0, b0\\n done")
+        >>> task = worker.local_task("main", 9, active=True)
+        >>> program.place(worker)
+        >>> fabric = wse.Fabric(program)
+        >>> fabric.write("x", np.ones((1, 2, 4)))
+        >>> fabric.run().ended, fabric.read("x")[0, 1].tolist()
+        ('done', [2.0, 2.0, 2.0, 2.0])
     """
 
     def __init__(self, width: int, height: int, machine: str | Machine = "wse3", fp16: str = "f16"):
@@ -48,14 +67,22 @@ class Program:
 
     @property
     def program(self) -> Program:
+        """The program itself: it is the owner of shared arrays."""
         return self
 
     @property
     def label(self) -> str:
+        """`the program`, for messages."""
         return "the program"
 
     def color(self, name: str, id: int | None = None) -> Color:
-        """A color by name; without an id the first that is free."""
+        """Declares a color and returns it.
+
+        - name: an identifier, unique in the program.
+        - id: number of the color, 0 to colors - 1 of the machine; default: the lowest free number.
+
+        Raises ProgramError if the name is taken or not an identifier, or if the id is taken or out of range.
+        """
         if name in self.colors:
             raise ProgramError(f"color {name} is declared twice")
         if not NAME.fullmatch(name):
@@ -77,20 +104,21 @@ class Program:
         return self.colors[name]
 
     def color_of(self, color: Any) -> Color:
-        """The declared color of a name or number."""
+        """The declared color of a name or number.  Raises ProgramError if there is none."""
         return find_color(self.colors, color)
 
     def host_color(self, color) -> None:
-        """Makes a host color of it: every side of every router leads to the host, as if each PE were at the edge.
+        """Makes a declared color a host color: every port N, E, S, W of every router connects to the host.
 
-        Its routes go from a side to the ramp or from the ramp to a side; a Fabric's host_put, host_ask and host_take
-        feed and empty them for whole rectangles.
+        Each PE then behaves as if it were at the edge of the fabric.  A route of a host color goes from a port to the
+        ramp, or from the ramp to a port.  `Fabric.host_put`, `host_ask` and `host_take` transfer wavelets of whole
+        rectangles.  Raises ProgramError if the color is not declared.
         """
         self.host_colors.add(self.color_of(color))
         self._checked = False
 
     def pe_class(self, name: str) -> PEClass:
-        """A new class of PEs."""
+        """Declares a class of PEs and returns it.  Raises ProgramError if the name is taken."""
         if name in self.classes:
             raise ProgramError(f"class {name} is declared twice")
         self.classes[name] = PEClass(self, name)
@@ -98,7 +126,10 @@ class Program:
         return self.classes[name]
 
     def shared_array(self, name: str, shape, dtype: str, align: int = 16, offset: int = 0, init=None) -> Symbol:
-        """An array in every class, at one address in all of them; arguments as PEClass.array."""
+        """Declares an array that all classes have, at the same address.  Arguments and errors as `PEClass.array`.
+
+        The host can copy it for a rectangle that spans several classes.
+        """
         symbol = Symbol(self, name, shape, dtype, align, offset, init)
         if not NAME.fullmatch(name) or re.fullmatch(r"r\d+", name):
             raise ProgramError(f"{name!r} is no name for an array: letters, digits and _, and no register")
@@ -112,9 +143,13 @@ class Program:
         return symbol
 
     def place(self, pe: PEClass, x: Index = None, y: Index = None) -> None:
-        """PEs at x and y are of this class; a later call wins.
+        """Assigns PEs to a class.  A later call overrides an earlier one.
 
-        x, y: slices, integers or integer arrays; two arrays of one shape go PE by PE; None is all.
+        - pe: a class of this program.
+        - x, y: coordinates: an integer, a slice, an integer array, or None for all.  Two arrays have the same shape and
+          select PE by PE; one array is combined with every coordinate of the other axis.
+
+        Raises ProgramError if the class belongs to another program or a coordinate is outside the rectangle.
         """
         if pe.program is not self:
             raise ProgramError(f"class {pe.name} belongs to another program")
@@ -139,12 +174,23 @@ class Program:
         swap_x: bool = False,
         swap_y: bool = False,
     ) -> None:
-        """Routers at x and y take the color from `rx` and pass it on to `tx`, strings over "NESWR"; a later call wins.
+        """Configures the routers at x and y for a color.  A later call overrides an earlier one.
 
-        switch: (rx, tx) of positions 1 to 3, None where as in position 0.  ring: from the last position back to the
-        first. pop: what becomes of a control wavelet's command that was obeyed.  position: the one to begin with.
-        filter: for what goes down the ramp.  teardown: begins torn down.  swap_x, swap_y: wavelets that go on
-        straight change to the paired color.  x, y: as in place.
+        - color: name or number of a declared color.
+        - rx, tx: input and output ports, strings over "NESWR" (R: the ramp to the PE), such as "W" and "ER".
+        - x, y: coordinates, as in `place`.
+        - switch: (rx, tx) of the switch positions 1 to 3; None stands for the ports of position 0.
+        - ring: the last position advances to position 0; otherwise it stays.
+        - pop: what a router does with a command of a control wavelet that it executed: "no_pop", "always_pop",
+          "pop_on_advance" or "pop_on_advance_nop".
+        - position: initial switch position.
+        - filter: `Filter` for wavelets that leave by the ramp.
+        - teardown: the color is initially torn down.
+        - swap_x, swap_y: wavelets that leave east or west (x), north or south (y) change to the paired color,
+          `color ^ 1`.
+
+        Raises RouteError for empty or unknown ports, positions or filters that the machine does not have, and
+        ProgramError if the color is not declared or a coordinate is outside the rectangle.
         """
         self.routes.set(
             *(self.color_of(color), rx, tx, x, y, switch, ring, pop, position, filter, teardown, swap_x, swap_y),
@@ -153,11 +199,15 @@ class Program:
         self._checked = False
 
     def changed(self) -> None:
-        """Declarations changed: addresses and checks are stale."""
+        """Marks addresses and checks as stale.  Called by every declaration."""
         self._laid_out = self._checked = False
 
     def layout(self) -> None:
-        """Gives every array its address: after the code, the shared arrays, then those of the class."""
+        """Assigns an address to every array.  Idempotent.
+
+        A PE's memory holds the code, then the shared arrays, then the arrays of the class in the order of declaration.
+        Raises MemoryOverflow if a class does not fit.
+        """
         if self._laid_out:
             return
         code = max((pe.code_bytes for pe in self.classes.values()), default=0)
@@ -167,10 +217,12 @@ class Program:
         self._laid_out = True
 
     def check(self, streams: Sequence[tuple[int, int, int, int, bool]] | None = ()) -> list[str]:
-        """Lays out, assembles and checks the whole program.  Returns warnings; raises ProgramError and its kinds.
+        """Lays out, assembles and checks the whole program; returns warnings, one sentence each.
 
-        streams: (x, y, port, color, out) of what is attached to the edge; None leaves the edge for later (a Fabric
-        looks at it when it runs, for its streams are attached after it is made).
+        - streams: (x, y, port, color, out) of each stream at the edge of the fabric.  None: the edge is not checked;
+          `Fabric.run` checks it later, because streams are attached to a Fabric.
+
+        Raises ProgramError or its subclasses AsmError (code), MemoryOverflow (memory) and RouteError (routes).
         """
         self.layout()
         if not self._checked:
@@ -182,17 +234,17 @@ class Program:
         except route.RouteError as error:
             if not dynamic:
                 raise
-            # Code that rewrites routers may mend any route.
+            # A program that rewrites router configurations may correct any route at run time.
             self.warnings = [str(error)]
         self.warnings += self._check_ramps(dynamic)
         self._checked = True
         return self.warnings
 
     def image(self) -> Image:
-        """The program as a Fabric loads it; raises what `check` raises.
+        """The loadable image of the program.  Raises what `check` raises.
 
-        Classes, colors and routes are shared with the program: what is changed there later is not loaded, but counts in
-        later checks.
+        The image shares classes, colors and routes with the program.  A later change of the program does not change
+        what is loaded, but later checks see it.
         """
         self.check(streams=None)
         return Image(
@@ -228,7 +280,8 @@ class Program:
                     f"route at {self.routes.set_at(color, x, y) if plane is not None else 'no line'}); "
                     f"add R to {side} there"
                 )
-                # A class may serve PEs that never use the descriptor; one that serves none that can is wrong.
+                # A warning if some PE of the class can use the descriptor: the others may never use it.  An error if
+                # no PE of the class can.
                 if dynamic or (here & ramp).any():
                     warnings.append(sentence)
                 else:
@@ -236,6 +289,6 @@ class Program:
         return warnings
 
     def class_at(self, x: int, y: int) -> PEClass | None:
-        """The class of PE (x, y)."""
+        """The class of PE (x, y); None if it has none."""
         index = int(self.class_of_pe[y, x])
         return None if index == NO_CLASS else list(self.classes.values())[index]
