@@ -121,3 +121,14 @@ def test_cycles_of_all_runs_are_added():
     assert conform._cycles(log) is None
     log.write_text('{"cycles": 3}\n{"cycles": 4}\n')
     assert conform._cycles(log) == 7
+
+
+def test_scripts_import_the_package_that_runs_them():
+    home = Path(conform.__file__).parents[1]
+    example(
+        "own",
+        "cs_python run.py",
+        archs=("wse3",),
+        run=f'import wse\nprint("SUCCESS" if wse.__path__ == [{str(home)!r}] else wse.__path__)',
+    )
+    assert outcomes()["own", "wse3"]["status"] == "pass"

@@ -110,8 +110,12 @@ def _copy(source: Path, temporary: Path) -> Path:
 
 
 def _environment(log: Path) -> dict[str, str]:
+    """Environment of a script: only what belongs to this package on Python's path."""
     scripts = sysconfig.get_path("scripts")
     made = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+    home = str(Path(__file__).resolve().parents[2])
+    if home not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+        made["PYTHONPATH"] = home  # a checkout: the commands must not import another copy that is installed
     made["PATH"] = os.pathsep.join([scripts, made.get("PATH", os.defpath)])
     return made | {RUN_LOG: str(log), "MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": "1"}
 
