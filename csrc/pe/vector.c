@@ -63,11 +63,13 @@ static bool is_simple(const vector_operation *operation) {
   return inputs <= 1;
 }
 
-/* The options of an operation on a DSR that was loaded with options: those of the instruction have precedence. */
+/* The options of an operation on a DSR that was loaded with options: what the instruction does not say itself is as the
+ * load says. */
 static uint16_t with_load(uint16_t options, uint16_t load) {
   if (!(load & OPT_ASYNC)) return options;
-  if (options & OPT_UT_GIVEN) load &= (uint16_t)~(OPT_UT_GIVEN | 7 << OPT_UT);
-  return options >> OPT_THEN & 3 ? options : options | load;
+  if (!(options & OPT_UT_GIVEN)) options |= load & (OPT_UT_GIVEN | 7 << OPT_UT);
+  if (!(options >> OPT_THEN & 3)) options |= load & (3 << OPT_THEN | 63 << OPT_TASK);
+  return options | OPT_ASYNC;
 }
 
 int vector_begin(wse_fabric *fabric, uint32_t pe, const isa_ins *ins, uint32_t pc, vector_operation *operation,

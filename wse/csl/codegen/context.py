@@ -21,7 +21,7 @@ class Context:
         self.reserved: dict[str, set[int]] = {"dest": set(), "src0": set(), "src1": set()}
         self.queues_out: dict[int, int] = {}
         self.messages: list[str] = []
-        self.dsr_queue: dict[tuple[str, int], int] = {}
+        self.dsr_thread: dict[tuple[str, int], int] = {}
         self.xdsrs: list[Any] = []  # what each XDSR holds all the time; None: not the same all the time
         self.xdsr_keys: dict[Any, int] = {}
 

@@ -278,7 +278,7 @@ class VectorSelector:
             if thread is None and isinstance(operand, Dsd) and operand.kind in ("fabin", "fabout"):
                 thread = operand.queue
             if thread is None and isinstance(operand, Dsr):
-                thread = self.context.dsr_queue.get((operand.file, operand.number))
+                thread = self.context.dsr_thread.get((operand.file, operand.number))
         if thread is not None:
             self.emit("utprio", thread, imm=instr.then.priority)
 
@@ -289,7 +289,7 @@ class VectorSelector:
         then = instr.then if self.context.arch != "wse2" else _without_ut(instr.then)
         byte = self.byte(file, instr.dsr.number)
         if isinstance(source, Dsd) and source.kind in ("fabin", "fabout"):
-            self.context.dsr_queue[file, instr.dsr.number] = source.queue
+            self.context.dsr_thread[file, instr.dsr.number] = source.queue if then.ut is None else then.ut
         if isinstance(source, DsdVar):
             self.load_variable(source)
             if bits := descriptor.options(then):

@@ -1,0 +1,76 @@
+"""Options of an operation on an explicit DSR: what it does not say itself is as in @load_to_dsr.
+
+Covers: wse/csl/codegen/select_vector.py, wse/csl/builtins/options.py
+"""
+
+import pytest
+
+from wse.machine import isa
+
+from . import running
+
+# The input waits for the output.  Both would use microthread 4, that of their queues, but for the load's .ut_id.
+LOOP = """
+const loop = @get_color(3);
+const iq = @get_input_queue(4);
+const oq = @get_output_queue(4);
+const done_id = @get_local_task_id(12);
+const in = @get_dsr(dsr_src1, 3);
+const out = @get_dsr(dsr_dest, 5);
+var words = [3]u32{ 7, 8, 9 };
+export var got = @zeros([3]u32);
+export var done = @zeros([1]u16);
+const receive = @get_dsd(fabin_dsd, .{ .extent = 3, .fabric_color = loop, .input_queue = iq });
+const send = @get_dsd(fabout_dsd, .{ .extent = 3, .fabric_color = loop, .output_queue = oq });
+const got_dsd = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{3} -> got[i] });
+const words_dsd = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{3} -> words[i] });
+
+fn main() void {
+  @load_to_dsr(in, receive, .{ .async = true, .ut_id = @get_ut_id(2) LOAD });
+  @load_to_dsr(out, got_dsd);
+  @mov32(out, in OPTIONS);
+  @mov32(send, words_dsd, .{ .async = true });
+}
+
+task finish() void { done[0] += 1; }
+
+comptime {
+  @bind_local_task(finish, done_id);
+  START
+  @set_local_color_config(loop, .{ .routes = .{ .rx = .{ RAMP }, .tx = .{ RAMP } } });
+  @initialize_queue(iq, .{ .color = loop });
+  @initialize_queue(oq, .{ .color = loop });
+  @export_symbol(main);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("load", "options", "start"),
+    [
+        (", .activate = done_id", "", ""),
+        ("", ", .{ .activate = done_id }", ""),
+        ("", ", .{ .async = true, .activate = done_id }", ""),
+        ("", ", .{ .async = true, .unblock = done_id }", "@block(done_id); @activate(done_id);"),
+    ],
+)
+def test_operation_keeps_the_microthread_of_the_load(load, options, start, tmp_path):
+    text = LOOP.replace("LOAD", load).replace("OPTIONS", options).replace("START", start)
+    loaded = running.run(tmp_path, text)
+    assert running.read(loaded, "got").tolist() == [7, 8, 9]
+    assert running.read(loaded, "done").tolist() == [1]
+
+
+def test_operation_overrides_the_microthread_of_the_load(tmp_path):
+    text = LOOP.replace("LOAD", "").replace("OPTIONS", ", .{ .async = true, .ut_id = @get_ut_id(4) }")
+    loaded = running.run(tmp_path, text.replace("START", ""))
+    assert running.read(loaded, "got").tolist() == [0, 0, 0]  # two operations on microthread 4
+
+
+def test_priority_is_that_of_the_microthread_of_the_load(tmp_path):
+    text = LOOP.replace("LOAD", "").replace("START", "")
+    text = text.replace("OPTIONS", ", .{ .async = true, .priority = .{ .high = true } }")
+    loaded = running.device(tmp_path, text)
+    image = loaded.artifact.classes[0]
+    threads = [int(word) >> 16 & 0xFF for word in image.code if int(word) & 0x7FFF == isa.INSTRUCTION["utprio"].opcode]
+    assert threads == [2]
