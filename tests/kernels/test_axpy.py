@@ -79,14 +79,17 @@ def test_overflow_is_a_value_like_any_other():
     "change, message",
     [
         ({"length": 0}, "length of axpy must be at least 1, not 0"),
-        ({"length": 20000}, "length of axpy must be at most 12224 of f16, for the memory of a PE, not 20000"),
+        ({"length": 20000}, "length of axpy must be at most 12224 elements of f16, for the memory of a PE, not 20000"),
         (
             {"length": 6113, "dtype": "f32"},
-            "length of axpy must be at most 6112 of f32, for the memory of a PE, not 6113",
+            "length of axpy must be at most 6112 elements of f32, for the memory of a PE, not 6113",
         ),
-        ({"offset": 3}, "offset of axpy must be 0 to 14 in whole elements of 2 bytes, not 3"),
-        ({"offset": 2, "dtype": "f32"}, "offset of axpy must be 0 to 14 in whole elements of 4 bytes, not 2"),
-        ({"offset": 16}, "offset of axpy must be 0 to 14 in whole elements of 2 bytes, not 16"),
+        ({"offset": 3}, "offset of axpy must be 0 to 14 and a multiple of the element size, 2 bytes, not 3"),
+        (
+            {"offset": 2, "dtype": "f32"},
+            "offset of axpy must be 0 to 14 and a multiple of the element size, 4 bytes, not 2",
+        ),
+        ({"offset": 16}, "offset of axpy must be 0 to 14 and a multiple of the element size, 2 bytes, not 16"),
         ({"a": 1e9}, "a of axpy must be a finite number of f16, not 1000000000.0"),
         ({"a": "1"}, "a of axpy is of type float, not '1'"),
     ],

@@ -49,7 +49,7 @@ def test_bounds():
     machine, of = Machine("wse3"), data.arithmetic("f16")
     most = (machine.sram_bytes - 1024) // 2
     data.check_length("toy", {"length": most}, of, machine, 1024)
-    with pytest.raises(ConfigError, match=f"length of toy must be at most {most} of f16"):
+    with pytest.raises(ConfigError, match=f"length of toy must be at most {most} elements of f16"):
         data.check_length("toy", {"length": most + 1}, of, machine, 1024)
 
 

@@ -1,9 +1,9 @@
-"""Sum of a vector per PE into all PEs: a reduce into PE (0, 0), then a multicast from there.
+"""Sum of one vector per PE into all PEs: a reduce into PE (0, 0), followed by a multicast of the sum.
 
-`algorithm` selects the reduce; data layout and order of additions are those of the kernel reduce, but in the end array
-`vector` of every PE holds the sum.  measured_cycles is from the first timestamp of PE (0, 0) to the last of any PE: the
-emulator's timestamp counters all start at cycle 0.  An all-reduce in a ring has a closed form
-(collectives.ring_allreduce), but no program here.
+`algorithm` selects the reduce.  Data layout and order of additions are those of the kernel reduce, but at the end
+array `vector` of every PE holds the sum.  measured_cycles is the difference between the first timestamp of PE (0, 0)
+and the latest timestamp of any PE; the emulator's timestamp counters all start at cycle 0.  For a ring all-reduce,
+only a closed form exists (collectives.ring_allreduce), no program.
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
-"""y = a x + y on every PE, one vector operation and no traffic: what the SIMD lanes and the memory banks give.
+"""y = a x + y on every PE: one vector operation without communication.
 
-Data layout: arrays x and y of every PE hold `length` elements each, scalar a one.  y begins in the first memory bank,
-x `offset` bytes further round the eight banks of two bytes; a group of elements whose sources meet in a bank takes its
-slot twice.  With the default, sources of 16-bit and of 32-bit elements never meet.
+The kernel measures the throughput of the SIMD lanes and the cost of memory bank conflicts.
+
+Data layout.  Every PE holds the arrays x and y of `length` elements each and the scalar a.  The memory has eight banks,
+each 2 bytes wide.  y begins in bank 0; x begins `offset` bytes later.  A group of elements whose two sources lie in
+the same bank takes two issue slots instead of one.  With the default offset there are no bank conflicts, for 16-bit
+and for 32-bit elements.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ PARAMETERS = {
         Parameter("length", int, 4096, "Elements of x and y on a PE.", flag="-B"),
         Parameter("a", float, 0.75, "The scalar, rounded to the element type."),
         data.DTYPE,
-        Parameter("offset", int, 8, "Bytes from y's first bank to x's, 0 to 14."),
+        Parameter("offset", int, 8, "Distance in bytes from the first bank of y to that of x, 0 to 14."),
     )
 }
 GRID = (4, 4)
@@ -56,15 +59,23 @@ def run(config: dict[str, Any], options: RunOptions) -> Result:
 
 
 def build(config: dict[str, Any], grid: tuple[int, int], machine: Machine) -> Program:
-    """The program of a configuration."""
+    """Builds the program.
+
+    config: a value for every entry of PARAMETERS.  grid: width and height in PEs.  Raises ConfigError if a value is
+    invalid or the arrays exceed the memory of a PE.
+    """
     data.check("axpy", PARAMETERS, config)
     data.check_positive("axpy", config, "length")
     of, length, offset = data.arithmetic(config["dtype"]), config["length"], config["offset"]
     most = (machine.sram_bytes - RESERVED) // (2 * of.size)
     if length > most:
-        raise ConfigError(f"length of axpy must be at most {most} of {of.dtype}, for the memory of a PE, not {length}")
+        raise ConfigError(
+            f"length of axpy must be at most {most} elements of {of.dtype}, for the memory of a PE, not {length}"
+        )
     if not 0 <= offset <= 14 or offset % of.size:
-        raise ConfigError(f"offset of axpy must be 0 to 14 in whole elements of {of.size} bytes, not {offset}")
+        raise ConfigError(
+            f"offset of axpy must be 0 to 14 and a multiple of the element size, {of.size} bytes, not {offset}"
+        )
     if not np.isfinite(of.round(np.array(config["a"]))):
         raise ConfigError(f"a of axpy must be a finite number of {of.dtype}, not {config['a']!r}")
     program = Program(*grid, machine, fp16=of.fp16)

@@ -1,8 +1,8 @@
-"""One PE's vector to all PEs of a grid, by multicast: along the root's row, and from there along the columns.
+"""Broadcast of one PE's vector to all PEs of a grid, by multicast along the root's row and from there along columns.
 
-Array `vector` of the root holds `length` elements, that of every PE in the end.  16-bit elements go two to a wavelet.
-measured_cycles is from the first timestamp of the root to the last of any PE: the emulator's timestamp counters all
-start at cycle 0.
+Array `vector` of the root holds `length` elements; at the end, that of every PE holds them.  16-bit elements travel two
+per wavelet.  measured_cycles is the difference between the first timestamp of the root and the latest timestamp of any
+PE.  It needs no clock synchronization, because the emulator's timestamp counters all start at cycle 0.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ PARAMETERS = {
     for parameter in (
         Parameter("length", int, 64, "Elements of the vector.", flag="-B"),
         Parameter("dtype", str, "f32", "Element type.", choices=data.DTYPES),
-        Parameter("root_x", int, 0, "Column of the PE that has the vector."),
-        Parameter("root_y", int, 0, "Row of the PE that has the vector."),
+        Parameter("root_x", int, 0, "Column of the root, the PE that sends the vector."),
+        Parameter("root_y", int, 0, "Row of the root."),
     )
 }
 
@@ -69,7 +69,7 @@ def run(config: dict[str, Any], options: RunOptions) -> Result:
 
 
 def check(config: dict[str, Any], width: int, height: int, machine: Machine) -> None:
-    """ConfigError for what cannot be."""
+    """Raises ConfigError if a value is invalid, the vector exceeds the memory of a PE, or the root is off the grid."""
     data.check("broadcast", PARAMETERS, config)
     data.check_length("broadcast", config, data.arithmetic(config["dtype"]), machine, RESERVED)
     if width * height < 2:

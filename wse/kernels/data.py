@@ -1,4 +1,4 @@
-"""What kernels share: checks of parameters, element types as arithmetic, random inputs, matrices cut into tiles."""
+"""Helpers shared by the kernels: checks of parameters, arithmetic of element types, random inputs, and tiling."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ from . import Parameter
 DTYPES = ("f16", "bf16", "cb16", "f32")
 DTYPE = Parameter("dtype", str, "f16", "Element type.", choices=DTYPES)
 ACCUMULATE = Parameter(
-    "accumulate", str, "same", "Type of the sums: that of the elements, or f32.", choices=("same", "f32")
+    "accumulate", str, "same", "Accumulator type: that of the elements, or f32.", choices=("same", "f32")
 )
 
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """An element type with its accumulator, as instructions.  element and sum are dtypes of arrays; sizes are bytes."""
+    """An element type with its accumulator type and the instructions that implement its arithmetic.
+
+    dtype: the element type, one of DTYPES.  element, sum: array dtypes of elements and sums in a program ("f16" stands
+    for the program's 16-bit format).  multiply_add, add, move, sum_move: mnemonics.  size, sum_size: bytes.
+    """
 
     dtype: str
     element: str
@@ -47,27 +51,33 @@ class Arithmetic:
         return 4 if self.sum == "f32" else 2
 
     def padded(self, rows: int) -> int:
-        """Rows of a column-major tile of sums with padding to whole 16 bytes: all columns begin in the same bank."""
+        """`rows` rounded up so that a column of sums takes a multiple of 16 bytes.
+
+        All columns of a column-major tile then begin in the same memory bank.
+        """
         whole = 16 // self.sum_size
         return -(-rows // whole) * whole
 
     def round(self, values: np.ndarray) -> np.ndarray:
-        """Values of the element type nearest to these, as float32."""
+        """Rounds values to the element type.  Returns float32 of the same shape."""
         return np.asarray(values, np.float32) if self.dtype == "f32" else numerics.round16(values, self.dtype)
 
     def matmul(self, a: np.ndarray, b: np.ndarray, threads: int = 1) -> np.ndarray:
-        """a b as the machine computes it: a chain of multiply-adds from 0, ascending in what is summed over."""
+        """The product [m, n] of a [m, k] and b [k, n], float32, as the machine computes it.
+
+        Each element is a chain of multiply-adds that begins with 0, in ascending order of k.
+        """
         return numerics.matmul(a, b, "f32" if self.sum == "f32" else self.dtype, threads)
 
     def total(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """a + b of sums, rounded."""
+        """a + b, rounded to the accumulator type.  float32 arrays of equal shape."""
         if self.sum == "f32":
             return np.add(a, b, dtype=np.float32)
         return numerics.fma16(a, b, np.float32(1), self.dtype)
 
 
 def arithmetic(dtype: str, accumulate: str = "same") -> Arithmetic:
-    """The arithmetic of two parameters, DTYPE and ACCUMULATE."""
+    """The arithmetic for the values of the parameters DTYPE and ACCUMULATE."""
     if dtype == "f32":
         return Arithmetic(dtype, "f32", "f32", "fmacs", "fadds", "mov32", "mov32")
     if accumulate == "f32":
@@ -76,7 +86,7 @@ def arithmetic(dtype: str, accumulate: str = "same") -> Arithmetic:
 
 
 def check(kernel: str, parameters: Mapping[str, Parameter], config: Mapping[str, Any]) -> None:
-    """ConfigError for a parameter that is missing, unknown, of another type or none of its choices."""
+    """Raises ConfigError for a parameter that is missing, unknown, of the wrong type or not among its choices."""
     for name in config:
         if name not in parameters:
             raise ConfigError(f"{kernel} has no parameter {name!r}: it has {', '.join(parameters)}")
@@ -97,55 +107,65 @@ _ACCEPTED = {int: (int, np.integer), float: (int, float, np.integer, np.floating
 
 
 def check_positive(kernel: str, config: Mapping[str, Any], *names: str) -> None:
-    """ConfigError for one of these integers that is not at least 1."""
+    """Raises ConfigError if one of the named integers is less than 1."""
     for name in names:
         if config[name] < 1:
             raise ConfigError(f"{name} of {kernel} must be at least 1, not {config[name]}")
 
 
 def check_length(kernel: str, config: Mapping[str, Any], of: Arithmetic, machine: Machine, reserved: int) -> None:
-    """ConfigError for a `length` that is 0, or beyond the memory of a PE or the reach of an operation."""
+    """Raises ConfigError if `length` is less than 1 or exceeds the memory of a PE or the length field of a DSD.
+
+    reserved: bytes of a PE's memory that are not available for the vector.
+    """
     check_positive(kernel, config, "length")
     most = min((machine.sram_bytes - reserved) // of.size, isa.LENGTH_INFINITE - 1)
     if config["length"] > most:
         raise ConfigError(
-            f"length of {kernel} must be at most {most} of {of.dtype}, for the memory of a PE, not {config['length']}"
+            f"length of {kernel} must be at most {most} elements of {of.dtype}, for the memory of a PE, "
+            f"not {config['length']}"
         )
 
 
 def random(rng: np.random.Generator, shape: tuple[int, ...], of: Arithmetic) -> np.ndarray:
-    """Uniform in [-1, 1], of the element type, as float32.  16-bit ones are multiples of 1/1024: so products of two are
-    multiples of 2^-20, and sums of them exact in float64, which reference models may use."""
+    """Random values, uniform in [-1, 1], rounded to the element type.  Returns float32 of the given shape.
+
+    Values of 16-bit types are multiples of 2^-10 before rounding.  Products of two are then multiples of 2^-20 and
+    their sums are exact in float64, on which reference models may rely.
+    """
     if of.dtype == "f32":
         return rng.uniform(-1, 1, shape).astype(np.float32)
-    values = of.round(np.arange(-1024, 1025) * np.float32(2**-10))  # rounds each once, not each element
+    values = of.round(np.arange(-1024, 1025) * np.float32(2**-10))  # rounds each possible value once
     return values[rng.integers(-1024, 1025, shape, dtype=np.int16) + np.int16(1024)]
 
 
 def tiles(matrix: np.ndarray, rows: int, columns: int, height: int, width: int) -> np.ndarray:
-    """[h, w, rows, columns]: the matrix cut into tiles over the grid, with zeros around."""
+    """Cuts a matrix [M, N] into tiles for a grid, padded with zeros.  Returns [height, width, rows, columns].
+
+    rows, columns: size of a tile.  height, width: size of the grid in PEs.
+    """
     padded = np.zeros((height * rows, width * columns), matrix.dtype)
     padded[: matrix.shape[0], : matrix.shape[1]] = matrix
     return padded.reshape(height, rows, width, columns).transpose(0, 2, 1, 3)
 
 
 def untile(tiles: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """The reverse: the matrix of so many rows and columns."""
+    """The inverse of `tiles`: the matrix [rows, columns] from tiles [height, width, r, c], without padding."""
     h, w, r, c = tiles.shape
     return tiles.transpose(0, 2, 1, 3).reshape(h * r, w * c)[:rows, :columns]
 
 
 def error(got: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference; 0 means equal to the bit but for the sign of 0."""
+    """The largest absolute difference.  0 means equal bit for bit, except for the sign of zeros; NaN propagates."""
     with np.errstate(invalid="ignore"):
         return float(np.max(np.abs(got.astype(np.float64) - expected), initial=0.0))
 
 
 def same_bits(got: np.ndarray, expected: np.ndarray) -> bool:
-    """Whether two float32 arrays are equal to the bit."""
+    """Whether two float32 arrays are equal bit for bit."""
     return np.array_equal(np.asarray(got, np.float32).view(np.uint32), np.asarray(expected, np.float32).view(np.uint32))
 
 
 def record(run: Run, kernel: str, config: Mapping[str, Any]) -> None:
-    """Notes in the run what it was."""
+    """Stores the kernel's name and its parameters in the metadata of a run."""
     run.meta |= {"kernel": kernel, "parameters": dict(config)}

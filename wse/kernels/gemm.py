@@ -1,29 +1,31 @@
-"""Matrix times matrix: C = A B, operands broadcast along rows and columns (SUMMA).
+"""Matrix times matrix: C = A B by the SUMMA algorithm, which broadcasts A along rows and B along columns of PEs.
 
-Data layout.  On a grid of w x h PEs, PE (x, y) holds one tile of each matrix, of element type dtype, C of the sums'
-type:
+Data layout.  On a grid of w x h PEs, PE (x, y) holds one tile of each matrix.  A and B have type dtype; C has the
+accumulator type:
 
     A [k][m]  column-major   rows y r .. y r + r - 1 of A, columns x k .. x k + k - 1   r = ceil(M / h), k = ceil(K / w)
     B [k][n]  row-major      rows y k .. y k + k - 1 of B, columns x n .. x n + n - 1   n = ceil(N / w), k = ceil(K / h)
     C [n][m]  column-major   rows y r .. y r + r - 1 of C, columns x n .. x n + n - 1
 
-Zeros fill what lies beyond M, K and N, and columns of A and C from r to m, a multiple of 16 bytes of C's elements: so
-every column of C begins in the first memory bank, every column of A in the fifth, and the two sources of a
-multiply-add never meet in a bank.
+Elements beyond M, K and N are zero.  Columns of A and C are padded with zeros from r to m elements, a multiple of 16
+bytes of C's type.  Every column of C therefore begins in memory bank 0 and every column of A in bank 4, and the two
+sources of a multiply-add never conflict.
 
-Program.  The inner index runs over K in panels that lie within one PE column's part of A and one PE row's part of B.
-For each panel, the root column of A sends its m x panel piece to all PEs of its row, the root row of B its panel x n
-piece to all of its column; each PE then adds, for each k of the panel and each of its n columns, one vector operation
-C[:, n] += A[:, k] B[k, n] of m elements.  While a PE computes with one panel, microthreads bring the next.  When a
-root has sent all it has, one control wavelet makes its own router and that of the next root change over: a router
-takes the color from the west, from its own PE, or from the east (A; north and south for B), in this order as the root
-passes by.
+Program.  The inner index k runs in panels.  A panel lies within the columns of A of one PE column and within the rows
+of B of one PE row; these PEs are the roots of the panel.  For each panel, the root of A sends its m x panel piece to
+all PEs of its row, and the root of B sends its panel x n piece to all PEs of its column.  For each k of the panel and
+each of its n columns, a PE then executes one vector operation, C[:, n] += A[:, k] B[k, n], of m elements.  While a PE
+computes with one panel, microthreads receive the next (double buffering).  When a root has sent its whole tile, one
+control wavelet advances the switch of its own router and that of the next root.  The three switch positions of a router
+take A from the west (before its PE is the root), from its own PE (the root), and from the east (after it).  For B, they
+take north, own PE and south.
 
-What bounds it.  An operation of m elements takes m / rate + 1 slots: rate 4 a cycle for 16-bit floats, 1 for f32, 2
-with 16-bit elements and f32 sums (there columns of A lie spread in 32-bit words, or the faster source would run into
-the other's bank every second time).  About 13 cycles for each k and 100 for each panel go into loading DSRs, scalars
-and starting.  Every wavelet takes a slot of the PE that sends or receives it: (m + n) / 2 a k for 16-bit elements.  So
-tiles of 64 x 64 keep a PE busy for more than 90 % of the cycles, those of 16 x 16 for almost 80 %.
+Performance.  An operation of m elements takes m / rate + 1 slots.  The rate is 4 elements per cycle for 16-bit floats,
+1 for f32, and 2 for 16-bit elements with f32 sums.  In the last case the elements of A are spread to one per 32-bit
+word, because the denser operand would otherwise conflict with the other in every second access.  Loading DSRs and
+scalars takes about 13 cycles for each k; starting a panel takes about 100.  Every wavelet takes one slot of the PE that
+sends or receives it: (m + n) / 2 slots per k for 16-bit elements.  As a result, tiles of 64 x 64 keep the compute
+element busy for more than 90 % of the cycles, and tiles of 16 x 16 for almost 80 %.
 """
 
 from __future__ import annotations
@@ -52,11 +54,11 @@ PARAMETERS = {
     )
 }
 GRID = (16, 16)
-PANEL = 32  # columns of A at a time, at most: more would lengthen the wait for the first
+PANEL = 32  # most columns of A in a panel: a larger panel would delay the start of the computation
 UNROLL = 8
 RESERVED = 1280  # bytes for code and descriptors
-CHECKED = 1 << 34  # multiply-adds that the reference model does; of larger products it takes a sample
-BLOCK = 1024  # rows of C that it does at a time
+CHECKED = 1 << 34  # most multiply-adds of the reference model; larger products are checked by a sample
+BLOCK = 1024  # rows of C that the reference model computes at a time, to bound its memory
 
 
 def run(config: dict[str, Any], options: RunOptions) -> Result:
@@ -76,7 +78,12 @@ def run(config: dict[str, Any], options: RunOptions) -> Result:
 
 
 def compare(result: Result, c: np.ndarray, a: np.ndarray, b: np.ndarray, of: data.Arithmetic, threads: int = 1) -> None:
-    """Verifies c = a b to the bit, if that is too much work a sample of rows and columns, and says how exact it is."""
+    """Compares c with the reference model of a b, bit for bit, and records the outcome in `result`.
+
+    c: float32 [M, N].  a: float32 [M, K].  b: float32 [K, N].  Of a product with more than CHECKED multiply-adds, an
+    evenly spaced sample of rows and columns is compared.  result.extra["max_error_float64"] is set to the largest
+    difference from the product in float64.
+    """
     work = a.shape[0] * a.shape[1] * b.shape[1]
     if work > CHECKED:
         share = (CHECKED / work) ** 0.5
@@ -85,13 +92,13 @@ def compare(result: Result, c: np.ndarray, a: np.ndarray, b: np.ndarray, of: dat
         result.text.append(f"compared     {len(rows)} rows and {len(columns)} columns of C, not all: the model is slow")
         result.extra["compared"] = list(c.shape)
     verified, errors, exact, wide = True, [0.0], [0.0], b.astype(np.float64)
-    for start in range(0, len(c), BLOCK):  # in float64 all of a large product would be gigabytes
+    for start in range(0, len(c), BLOCK):  # a large product in float64 would take gigabytes at once
         part = slice(start, start + BLOCK)
         expected = of.matmul(a[part], b, threads)
         verified = verified and data.same_bits(c[part], expected)
         errors.append(data.error(c[part], expected))
         exact.append(data.error(c[part], a[part].astype(np.float64) @ wide))
-    result.verified, result.max_error = verified, float(np.max(errors))  # NumPy's: NaN stays NaN
+    result.verified, result.max_error = verified, float(np.max(errors))  # np.max propagates NaN; max does not
     result.extra["max_error_float64"] = float(np.max(exact))
     result.text.append(f"max error    {np.max(exact):.3g} against the product in float64")
 
@@ -102,8 +109,11 @@ def _sample(size: int, share: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Tiling:
-    """How matrices lie on a grid.  rows, columns: of a tile of C that matter; m: rows with padding; ka, kb: columns of
-    a tile of A, rows of a tile of B; panel: of how many k at most."""
+    """The distribution of the matrices over a grid of width x height PEs.
+
+    rows, columns: size of a tile of C without padding.  m: rows with padding.  ka: columns of a tile of A.  kb: rows of
+    a tile of B.  panel: most values of k in a panel.
+    """
 
     M: int
     K: int
@@ -135,27 +145,35 @@ class Tiling:
 
     @property
     def spread(self) -> int:
-        """Elements from one of a column of A in a panel to the next."""
+        """Stride, in elements, within a column of A in a panel."""
         return self.arithmetic.sum_size // self.arithmetic.size
 
     @property
     def tile_bytes(self) -> tuple[int, int, int]:
-        """Of A, B and C."""
+        """Bytes of a PE's tiles of A, B and C."""
         of = self.arithmetic
         return self.m * self.ka * of.size, self.columns * self.kb * of.size, self.m * self.columns * of.sum_size
 
     @property
     def k_bytes(self) -> int:
-        """Of one k in a panel."""
+        """Bytes that one value of k takes in a panel: a column of A and a row of B."""
         return self.m * self.arithmetic.sum_size + self.columns * self.arithmetic.size
 
     def room(self, machine: Machine) -> int:
-        """k that fit into each of two panels; their bank offsets cost up to 16 bytes each."""
+        """The number of values of k that fit in each of the two panel buffers.
+
+        The alignment of each of the four arrays to its bank takes up to 16 bytes.
+        """
         return (machine.sram_bytes - RESERVED - sum(self.tile_bytes) - 64) // (2 * self.k_bytes)
 
 
 def plan(config: dict[str, Any], grid: tuple[int, int], machine: Machine) -> Tiling:
-    """The tiling of a configuration; ConfigError if it does not fit a PE."""
+    """Chooses the tiling of a configuration.
+
+    config: a value for every entry of PARAMETERS.  grid: width and height in PEs.  Raises ConfigError if a value is
+    invalid or the tiles and the smallest panels exceed the memory of a PE; the message names a grid that is large
+    enough.
+    """
     data.check("gemm", PARAMETERS, config)
     data.check_positive("gemm", config, "M", "K", "N")
     sizes, of = (config["M"], config["K"], config["N"]), data.arithmetic(config["dtype"], config["accumulate"])
@@ -176,7 +194,7 @@ def plan(config: dict[str, Any], grid: tuple[int, int], machine: Machine) -> Til
 
 
 def load(fabric: Fabric, tiling: Tiling, a: np.ndarray, b: np.ndarray) -> None:
-    """Copies A and B to the PEs."""
+    """Writes a, float32 [M, K], and b, float32 [K, N], to the tiles of the PEs."""
     t = tiling
     own = np.zeros((t.height, t.width, t.ka, t.m), np.float32)
     own[..., : t.rows] = data.tiles(a, t.rows, t.ka, t.height, t.width).swapaxes(2, 3)
@@ -185,17 +203,20 @@ def load(fabric: Fabric, tiling: Tiling, a: np.ndarray, b: np.ndarray) -> None:
 
 
 def product(fabric: Fabric, tiling: Tiling) -> np.ndarray:
-    """C, from the PEs: float32 [M, N]."""
+    """Reads C from the tiles of the PEs: float32 [M, N]."""
     return data.untile(fabric.read("C")[..., : tiling.rows].swapaxes(2, 3), tiling.M, tiling.N)
 
 
 def build(tiling: Tiling, machine: Machine) -> Program:
-    """The program: one class, for the routers and the PE's own coordinates make the difference between PEs."""
+    """Builds the program.
+
+    All PEs share one class; only their routes and their coordinates, which the code reads at run time, differ.
+    """
     t, of = tiling, tiling.arithmetic
     program = Program(t.width, t.height, machine, fp16=of.fp16)
     pe = program.pe_class("tile")
     pe.array("C", (t.columns, t.m), of.sum)
-    # Two halves, each a panel of A and one of B.
+    # Double buffer: each half holds a panel of A and a panel of B.
     spread = (t.panel, t.m, t.spread)
     pe.array("panel_a0", spread, of.element, offset=8)
     pe.array("panel_b0", (t.panel, t.columns), of.element, align=4)
@@ -227,11 +248,13 @@ def build(tiling: Tiling, machine: Machine) -> Program:
 
 @dataclass(frozen=True)
 class Side:
-    """One operand's way to all PEs of a line, and what a PE uses for it.
+    """The broadcast of one operand, A or B, along a line of PEs, with the resources it uses.
 
-    count: PEs in the line, along `axis` and from port to port.  part: k in a tile.  per_k: elements of one k.
-    to, left, own: registers.  into, source, out, change: DSRs of the panel to come, the queues and the control wavelet;
-    tile, copy: of this PE's own part.  then: what the end of a transfer does to task step.
+    count: PEs in the line.  axis: direction of the line; ports: the router's ports towards its first and its last PE.
+    queue: index of the color and the input queue; the output queue is queue + 2.  part: values of k in a tile.
+    per_k: elements per value of k.  to, left, own: scalar registers (see TO_A, LEFT_A, OWN_A).  into: DSR of the panel
+    to fill.  source, out, change: DSRs of the input queue, the output queue and the control wavelet.  tile, copy: DSRs
+    of this PE's own part, to send and to copy.  then: the effect of a completed transfer on task `step`.
     """
 
     name: str
@@ -253,13 +276,13 @@ class Side:
     then: str
 
     def connect(self, program: Program, pe: PEClass) -> None:
-        """Declares color, routes and queues."""
+        """Declares the color, the routes, the queues and their descriptors."""
         if self.count == 1:
             return
         color = program.color(self.name, self.queue)
         back, on = self.ports
         first, last = ({self.axis: at} for at in (0, self.count - 1))
-        # The root's place is passed on from each PE to the next one: a position for "before", "now" and "after".
+        # Each PE in turn is the root.  Switch positions: before this PE is the root, while it is, and afterwards.
         pop = "pop_on_advance"
         program.route(color, back, on + "R", switch=[("R", back + on), (on, back + "R")], pop=pop)
         program.route(color, "R", on, switch=[(on, "R")], pop=pop, **first)  # type: ignore[arg-type]
@@ -272,19 +295,19 @@ class Side:
         pe.dsd(f"{self.name}_change", dsd.fabout(self.queue + 2, color, length=1, control=True))
 
 
-# Commands of a control wavelet for routers only (entry point 31), hidden from compute elements: the root's own
-# advances, then its neighbors' do (the one before it is at its last position and stays there), then nothing happens.
-# Advances are popped, the rest is not.
+# Commands of a control wavelet for routers only (entry point 31: no task).  The first command advances the switch of
+# the root's own router, the second those of its neighbors.  The neighbor before the root is in its last position
+# and stays there.  Later routers execute a no-op.  Routers pop the two advances; the no-op remains.
 COMMANDS = 0b101 | 0b101 << 3 | 0b100 << 6
 CHANGE = (COMMANDS & 0xFF) << 22 | 31 << 16 | COMMANDS >> 8
 
-# Registers.  Those of a walk are the four words of a descriptor; base and length are its second.
-C, A, B = 8, 12, 16  # walks
+# Scalar registers.  Four consecutive registers hold the words of a descriptor; word 1 holds its base and its length.
+C, A, B = 8, 12, 16  # descriptors
 A_AT, B_AT = A + 1, B + 1
-TO_A, TO_B = 1, 2  # roots that are still to come before this PE is it
-LEFT_A, LEFT_B, LEFT = 3, 4, 5  # k that the root of A, the root of B, and all have not sent
-OWN_A, OWN_B = 6, 7  # address of what this PE has not sent of its tiles
-HERE, NEXT = 20, 21  # the panels to compute with, those to receive
+TO_A, TO_B = 1, 2  # number of roots before this PE becomes the root
+LEFT_A, LEFT_B, LEFT = 3, 4, 5  # values of k not yet sent: by the root of A, by the root of B, in total
+OWN_A, OWN_B = 6, 7  # address of the part of this PE's tile that is not yet sent
+HERE, NEXT = 20, 21  # address of the panels to compute with and of those to receive
 K_HERE, K_NEXT = 22, 23
 X, TRIPS, LENGTH, T = 24, 25, 26, 0
 
@@ -313,8 +336,10 @@ def _begin(t: Tiling, sides: tuple[Side, Side]) -> str:
 
 
 def _fetch(t: Tiling, sides: tuple[Side, Side]) -> str:
-    """Starts on the panels to receive, or send.  The step after this one begins when both are here: A's activates its
-    task, B's unblocks it."""
+    """The first half of task `step`: starts the transfers of the next panels.
+
+    The task runs again when both transfers are complete: the transfer of A activates it, that of B unblocks it.
+    """
     a, b = sides
     lines = [
         "step:",
@@ -346,7 +371,7 @@ def _fetch(t: Tiling, sides: tuple[Side, Side]) -> str:
 
 
 def _change(side: Side) -> list[str]:
-    """Passes the root's place on when it has sent all: its router and the next root's change over."""
+    """When the root has sent its whole tile, sends the control wavelet that makes the next PE the root."""
     if side.count == 1:
         return []
     return [
@@ -362,9 +387,9 @@ def _change(side: Side) -> list[str]:
 
 
 def _transfer(side: Side, t: Tiling) -> list[str]:
-    """Receives a panel, or, at its root, sends it and copies it.  LENGTH holds its length."""
+    """Receives a panel; at the root, sends it and copies it to the panel buffer.  Register LENGTH holds its length."""
     of = t.arithmetic
-    # The tiles are walked over like panels of B: element by element.
+    # Tiles are read with unit stride, like panels of B.
     load = [f"iadd32 r{B_AT}, r{LENGTH}, r{side.own}", f"ldds {side.tile}, r{B}", f"ldds {side.copy}, r{B}"]
     keep = [
         f"{of.move} {side.into}, {side.copy}",
@@ -386,7 +411,10 @@ def _transfer(side: Side, t: Tiling) -> list[str]:
 
 
 def _compute(t: Tiling) -> str:
-    """C += panel of A times panel of B.  The loop over k is unrolled; it is entered so that the trips come out even."""
+    """The second half of task `step`: C += panel of A times panel of B.
+
+    The loop over k is unrolled UNROLL times; a computed jump into its body handles the remainder first.
+    """
     of = t.arithmetic
     each = [
         f"ldds b0, r{A}",

@@ -1,23 +1,24 @@
-"""Matrix times vector: y = A x, x broadcast down the columns of PEs, sums added up along the rows.
+"""Matrix times vector: y = A x.  x is broadcast down the columns of PEs; partial sums are reduced along the rows.
 
-Data layout.  On a grid of w x h PEs, PE (x, y) holds a tile of A; the PEs of the first row hold x, those of the first
-column get the result.  Elements are of type dtype, y of the sums' type:
+Data layout.  On a grid of w x h PEs, PE (x, y) holds one tile of A.  The PEs of the first row hold x; the PEs of the
+first column receive the result.  Elements have type dtype; y has the accumulator type:
 
     A [k][m]  column-major   rows y r .. y r + r - 1 of A, columns x k .. x k + k - 1   r = ceil(M / h), k = ceil(K / w)
     x [k]     PE (x, 0)      elements x k .. x k + k - 1 of x
-    y [m]     PE (0, y)      elements y r .. y r + r - 1 of y (elsewhere: this PE's part of them)
+    y [m]     PE (0, y)      elements y r .. y r + r - 1 of y (on other PEs: the partial sums of these elements)
 
-Zeros fill what lies beyond M and K, and columns from r to m, a multiple of 16 bytes of y's elements: so columns and
-sums begin in different memory banks.
+Elements beyond M and K are zero.  Columns are padded with zeros from r to m elements, a multiple of 16 bytes of y's
+type, so that columns of A and sums begin in different memory banks.
 
-Program.  The first row's PEs send x down, one element to a wavelet; a PE takes each element as it comes and adds a
-column, y += A[:, k] x[k], in one vector operation.  Then sums go west: the last PE of a row sends its own, each one
-before it adds its own to what comes and passes it on, element by element, 16-bit ones two to a wavelet.
+Program.  The PEs of the first row send x down their columns, one element per wavelet.  A PE receives one element at a
+time and adds one column, y += A[:, k] x[k], in one vector operation.  The partial sums then move west: the last PE of a
+row sends its sums; every other PE adds its own sums to the incoming ones and forwards the result, one element at a
+time.  16-bit sums travel two per wavelet.
 
-What bounds it.  A column of m elements takes m / rate + 1 slots (rate 4 a cycle for 16-bit floats, 1 for f32, 1.33 for
-16-bit elements and f32 sums), and at least as long as an element takes from its writing to its next reading
-(write_to_read_cycles), for y is read again with every column.  The sums then take m (or m / 2) cycles and the way along
-the row.
+Performance.  A column of m elements takes m / rate + 1 slots.  The rate is 4 elements per cycle for 16-bit floats, 1
+for f32, and 1.33 for 16-bit elements with f32 sums.  Because every column reads y again, a column also takes at least
+the latency from writing an element to reading it (write_to_read_cycles).  The reduction then takes m cycles (m / 2 for
+16-bit sums) plus the latency of the path along the row.
 """
 
 from __future__ import annotations
@@ -73,7 +74,11 @@ def run(config: dict[str, Any], options: RunOptions) -> Result:
 
 
 def reference(a: np.ndarray, x: np.ndarray, k: int, of: data.Arithmetic) -> np.ndarray:
-    """a x in the order of the program: k columns to a PE, sums from the last PE of a row to its first."""
+    """The reference model: a x with the rounding and the order of additions of the program.
+
+    a: float32 [M, K].  x: float32 [K, 1].  k: columns of A per PE.  Returns float32 [M].  The partial sums are added
+    from the last PE of a row to its first.
+    """
     parts = [of.matmul(a[:, at : at + k], x[at : at + k]) for at in range(0, a.shape[1], k)]
     total = parts.pop()
     while parts:
@@ -82,7 +87,11 @@ def reference(a: np.ndarray, x: np.ndarray, k: int, of: data.Arithmetic) -> np.n
 
 
 def build(config: dict[str, Any], grid: tuple[int, int], machine: Machine) -> Program:
-    """The program of a configuration: a class for each kind of column, in the first row and in the others."""
+    """Builds the program, with one PE class for each kind of column in the first row and one in the other rows.
+
+    config: a value for every entry of PARAMETERS.  grid: width and height in PEs.  Raises ConfigError if a value is
+    invalid or the tiles exceed the memory of a PE.
+    """
     data.check("gemv", PARAMETERS, config)
     data.check_positive("gemv", config, "M", "K")
     (width, height), of = grid, data.arithmetic(config["dtype"], config["accumulate"])
@@ -108,8 +117,10 @@ def build(config: dict[str, Any], grid: tuple[int, int], machine: Machine) -> Pr
 
 
 def _columns(width: int) -> Iterator[tuple[str, Any]]:
-    """Kinds of columns, and where: the last sends, the first receives, those between receive on one color and send on
-    the other."""
+    """Yields each kind of column and its x positions.
+
+    The last column sends, the first receives, and the columns between receive on one color and send on the other.
+    """
     if width == 1:
         yield "only", 0
         return
@@ -129,7 +140,7 @@ def _down(program: Program) -> Color:
 
 
 def _west(program: Program) -> list[Color]:
-    """Colors that even and odd columns send sums on."""
+    """The colors on which even and odd columns send their sums."""
     colors = [program.color("even"), program.color("odd")]
     for parity, color in enumerate(colors):
         senders = np.arange(2 - parity, program.width, 2)
@@ -165,7 +176,7 @@ def _class(
 
 
 def _add(pe: PEClass, of: data.Arithmetic, width: int, column: str, west: list[Color]) -> list[str]:
-    """The part in the sum of a row; y is in a0 and d0 already."""
+    """The code of a PE's part in the reduction of a row.  DSRs a0 and d0 already describe y."""
     narrow, lines = of.sum_size == 2, []
     parity = {"first": 0, "odd": 1, "even": 0, "last": (width - 1) % 2}.get(column, 0)
     if column in ("odd", "even", "last"):

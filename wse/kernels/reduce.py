@@ -1,11 +1,12 @@
-"""Sum of a vector per PE into PE (0, 0): star, chain, tree or two-phase.
+"""Sum of one vector per PE into PE (0, 0), by the algorithm star, chain, tree or two-phase.
 
-Rows reduce into their first PEs, then the first column into its first; a grid Px1 or 1xP is one line.  Array `vector`
-of every PE holds `length` elements; in the end that of PE (0, 0) holds the sum, added up in the order of the algorithm
-(collectives.Plan.total).  16-bit elements go two to a wavelet.
+Each row reduces into its first PE, then the first column into PE (0, 0); a grid of P x 1 or 1 x P is a single line.
+Array `vector` of every PE holds `length` elements.  At the end, that of PE (0, 0) holds the sum, added up in the order
+of the algorithm (collectives.Plan.total).  16-bit elements travel two per wavelet.
 
-Every PE takes a timestamp when it starts, PE (0, 0) a second one when it has the sum; measured_cycles is the
-difference, as the authors of the chain and the two-phase reduce measured it.
+Every PE takes a timestamp when it starts; PE (0, 0) takes a second one when it has the sum.  measured_cycles is the
+difference of the two timestamps of PE (0, 0).  The authors of the chain and the two-phase reduce measured in the same
+way.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from .timestamps import Timestamps, trace_cycles
 PARAMETERS = {
     parameter.name: parameter
     for parameter in (
-        Parameter("algorithm", str, "two-phase", "How a line is reduced.", choices=collectives.ALGORITHMS),
-        Parameter("group", int, 0, "PEs in a group of two-phase; 0: the root of a line's length."),
+        Parameter("algorithm", str, "two-phase", "Algorithm for a line of PEs.", choices=collectives.ALGORITHMS),
+        Parameter("group", int, 0, "PEs per group of two-phase; 0: the square root of the line's length."),
         Parameter("length", int, 64, "Elements of a vector.", flag="-B"),
         Parameter("dtype", str, "f32", "Element type.", choices=data.DTYPES),
     )
@@ -44,7 +45,11 @@ def run(config: dict[str, Any], options: RunOptions) -> Result:
 
 @dataclass
 class Reduction:
-    """A reduce of a grid as a program.  broadcast: the sum's way back to all, of an allreduce."""
+    """A program that reduces over a grid.
+
+    lines: the reduces along the rows and along the first column, in the order of execution.  broadcast: the multicast
+    of the sum to all PEs, for an all-reduce only.
+    """
 
     kernel: str
     program: Program
@@ -53,7 +58,10 @@ class Reduction:
     broadcast: collectives.Broadcast | None
 
     def total(self, values: np.ndarray, of: data.Arithmetic) -> np.ndarray:
-        """The sum of values [h, w, n] in the order of the program: the reference model."""
+        """The reference model: the sum over the PEs in the order of the program.
+
+        values: float32 [h, w, n].  Returns float32 [n].
+        """
         column = values[:, 0]
         for line in self.lines:
             if line.axis == "x":
@@ -66,7 +74,12 @@ class Reduction:
 def build(
     kernel: str, config: dict[str, Any], machine: Machine, grid: tuple[int, int], to_all: bool = False
 ) -> Reduction:
-    """The program of a configuration; a class for every role that occurs."""
+    """Builds the program, with one PE class for each combination of roles.
+
+    kernel: name for messages.  config: a value for every entry of PARAMETERS.  grid: width and height in PEs.
+    to_all: also broadcast the sum to all PEs.  Raises ConfigError if a value is invalid or the vector exceeds the
+    memory of a PE.
+    """
     data.check(kernel, PARAMETERS, config)
     data.check_length(kernel, config, data.arithmetic(config["dtype"]), machine, RESERVED)
     width, height = grid
@@ -89,10 +102,10 @@ def build(
 
 
 def _place(reduction: Reduction) -> None:
-    """Classes: the roles in a row, except that the first column's PEs have a role in the column as well."""
+    """Places the classes: one for each role in a row; PEs of the first column also have a role in the column."""
     by_axis = {line.axis: line for line in reduction.lines}
     row, column = by_axis.get("x"), by_axis.get("y")
-    firsts = []  # what the first PE of a row does before its part in the column
+    firsts = []  # the role of the first PE of a row, executed before its role in the column
     if row is not None:
         for role, positions in row.plan.roles():
             if role.sends:
@@ -111,7 +124,7 @@ def _place(reduction: Reduction) -> None:
 
 
 def _class(reduction: Reduction, name: str, parts: list[tuple[collectives.Reduce, collectives.Role]], last: bool):
-    """A class of PEs that take these roles one after the other.  last: PE (0, 0), which has the sum in the end."""
+    """A class of PEs that execute these roles in order.  last: whether it is PE (0, 0), which ends with the sum."""
     pe = reduction.program.pe_class(name)
     pe.dsd("operand", dsd.mem1d(reduction.program.shared[VECTOR]))
     pe.local_task("main", 9, active=True)
@@ -126,7 +139,7 @@ def _class(reduction: Reduction, name: str, parts: list[tuple[collectives.Reduce
 
 
 def execute(reduction: Reduction, config: dict[str, Any], options: RunOptions) -> Result:
-    """Loads random vectors, runs, compares with the reference model."""
+    """Loads random vectors, runs the program and compares the sum with the reference model, bit for bit."""
     program, of = reduction.program, data.arithmetic(config["dtype"])
     values = data.random(np.random.default_rng(options.seed), (program.height, program.width, config["length"]), of)
     fabric = options.fabric(program)
@@ -148,7 +161,7 @@ def execute(reduction: Reduction, config: dict[str, Any], options: RunOptions) -
 
 
 def model(reduction: Reduction, config: dict[str, Any]) -> float:
-    """The closed form for the program."""
+    """The cycles that the closed forms in `collectives` give for the program."""
     c, B = collectives.costs(reduction.program.machine), collectives.wavelets(config["dtype"], config["length"])
     algorithm, group = config["algorithm"], config["group"]
     time = sum(collectives.reduce(algorithm, line.plan.size, B, group, c) for line in reduction.lines)
@@ -158,7 +171,7 @@ def model(reduction: Reduction, config: dict[str, Any]) -> float:
 
 
 def published(reduction: Reduction, config: dict[str, Any]) -> int | None:
-    """What the vendor's simulator takes for the same program, where that is known."""
+    """Cycles of the vendor's simulator for the same program; None if they are not published."""
     machine, algorithm = reduction.program.machine, config["algorithm"]
     known = (machine.name, machine.overrides, config["dtype"]) == ("wse2", (), "f32") and reduction.broadcast is None
     if not known or len(reduction.lines) > 1 or algorithm not in ("chain", "two-phase"):
@@ -171,7 +184,11 @@ def published(reduction: Reduction, config: dict[str, Any]) -> int | None:
 
 
 def tell(result: Result, machine: Machine, measured: int, predicted: float, published: int | None = None) -> None:
-    """Puts the cycles measured and predicted into a result, as figures and as text."""
+    """Adds the measured and the predicted cycles to a result, in `extra` and as text.
+
+    measured: cycles between two timestamps.  predicted: cycles of the closed form.  published: cycles of the vendor's
+    simulator, if known.
+    """
     own = trace_cycles(machine)
     net = measured - own
     result.extra |= {

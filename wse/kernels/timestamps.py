@@ -1,16 +1,16 @@
-"""Timestamps as programs take them: routines for a PE's code, the buffer they write to, and its reader on the host.
+"""Timestamps taken by the code of a PE: the routines, the buffer they write to, and the host function that reads it.
 
-The routines are written as a compiler writes them for a PE: `get_timestamp` is a library routine that stores the three
-16-bit words of the counter at an address, and `trace_timestamp` appends a record, which also says what it is, to a
-buffer that knows how full it is.  So a measured interval holds the cost of its own measurement: trace_cycles from one
-reading to the next when nothing lies between them.
+The routines follow the calling sequence of compiled code.  `get_timestamp` stores the three 16-bit words of the time
+stamp counter at an address.  `trace_timestamp` appends a record with a type word to a buffer with a fill count.  A
+measured interval therefore includes the cost of the measurement: two calls in direct succession differ by
+trace_cycles(machine) cycles.
 
     stamps = Timestamps(program, records=2)
     stamps.add(pe)                          # routines for the class
     pe.code("main:\\n call trace_timestamp\\n ...")
     stamps.read(fabric)                     # int64 [h, w, records]
 
-The routines keep no register from r24 to r27 (r27 is the link of `call`).
+The routines overwrite registers r24 to r27 (r27 is the link register of `call`).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from ..program.pe_class import PEClass
 from ..program.program import Program
 
 BUFFER, USED = "trace_buffer", "trace_used"
-RECORD_WORDS = 4  # what it is, then the counter, low word first
-TIMESTAMP = 1  # what a record is
+RECORD_WORDS = 4  # the type of the record, then the 48-bit counter, low word first
+TIMESTAMP = 1  # type of a timestamp record
 
 _ROUTINES = """
 get_timestamp:                      // stores the counter at r24
@@ -56,17 +56,17 @@ trace_timestamp:                    // appends a record, if there is room
 
 
 def get_cycles(machine: Machine) -> int:
-    """Cycles from the reading of one `call get_timestamp` to that of the next: 18, as measured on WSE-3."""
+    """Cycles between the counter values of two successive `call get_timestamp`: 18, as measured on WSE-3."""
     return 2 * machine.branch_taken + 6
 
 
 def trace_cycles(machine: Machine) -> int:
-    """Cycles from the reading of one `call trace_timestamp` to that of the next."""
+    """Cycles between the counter values of two successive `call trace_timestamp`."""
     return 2 * machine.branch_taken + machine.branch_not_taken + 10 + get_cycles(machine)
 
 
 class Timestamps:
-    """A trace buffer of so many records in every PE of a program."""
+    """A buffer for `records` timestamps in every PE of a program.  A PE drops timestamps once its buffer is full."""
 
     def __init__(self, program: Program, records: int = 2):
         self.records = records
@@ -74,12 +74,15 @@ class Timestamps:
         program.shared_array(USED, 1, "u16", align=2)
 
     def add(self, pe: PEClass) -> None:
-        """Adds the routines to a class's code."""
+        """Appends the routines to the code of a class."""
         last = RECORD_WORDS * (self.records - 1)
         pe.code(_ROUTINES.format(last=last, words=RECORD_WORDS, timestamp=TIMESTAMP))
 
     def read(self, fabric: Fabric, x: int = 0, y: int = 0, w: int | None = None, h: int | None = None) -> np.ndarray:
-        """The counters of a rectangle's PEs, int64 [h, w, records]; -1 where a PE has not come so far."""
+        """Reads the timestamps of a rectangle of PEs, in cycles: int64 [h, w, records], -1 for a record not yet taken.
+
+        x, y: the first column and row.  w, h: width and height in PEs, to the edge of the grid by default.
+        """
         words = fabric.read(BUFFER, x, y, w, h).astype(np.int64)
         cycles = words[..., 1] | words[..., 2] << 16 | words[..., 3] << 32
         return np.where(words[..., 0] == TIMESTAMP, cycles, -1)
