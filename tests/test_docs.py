@@ -1,6 +1,8 @@
 """docs/: what is generated is current, Python in it runs and prints what stands there, names in tables exist."""
 
 import contextlib
+import doctest
+import importlib
 import inspect
 import io
 import json
@@ -37,6 +39,12 @@ def test_python_runs_and_prints_what_stands_there(path, monkeypatch):
             exec(code, module.__dict__)
         if snippet.output is not None:
             assert printed.getvalue().replace(str(path), path.name) == snippet.output, f"{path.name}:{snippet.line}"
+
+
+@pytest.mark.parametrize("name", ["program.dsd", "program.pe_class", "program.program", "program.route"])
+def test_examples_of_docstrings_are_right(name):
+    results = doctest.testmod(importlib.import_module(f"wse.{name}"))
+    assert results.attempted and not results.failed
 
 
 @pytest.mark.parametrize(

@@ -5,19 +5,19 @@ from __future__ import annotations
 
 
 class WseError(Exception):
-    """Base class of every error that this package raises on purpose."""
+    """Base class of all errors that this package raises for wrong input or a failed run."""
 
 
 class ConfigError(WseError):
-    """An option, a file or a machine description that cannot be used."""
+    """An invalid option, file or machine description."""
 
 
 class ProgramError(WseError):
-    """A program that cannot be built."""
+    """An invalid program: a declaration that is impossible, or a program that cannot be laid out or loaded."""
 
 
 class AsmError(ProgramError):
-    """Text that is not a valid program; `line` is the line of the text, counted from 1 (0: unknown)."""
+    """Assembler text that is invalid.  line: line of the text, from 1 (0: unknown)."""
 
     def __init__(self, message: str, line: int = 0):
         super().__init__(message)
@@ -25,11 +25,11 @@ class AsmError(ProgramError):
 
 
 class MemoryOverflow(ProgramError):
-    """A PE's code and data exceed its memory; the message holds the memory map."""
+    """Code and data of a class exceed a PE's memory.  The message contains the memory map."""
 
 
 class RouteError(ProgramError):
-    """A route that cannot work; `x`, `y`, `color` say where."""
+    """An invalid route.  x, y: a router concerned; color: number of the color; -1 where unknown."""
 
     def __init__(self, message: str, x: int = -1, y: int = -1, color: int = -1):
         super().__init__(message)

@@ -278,7 +278,7 @@ def test_control_wavelets_in_a_stream():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda f: f.stream_in(0, 0, "E", "red", [1]), ProgramError, "port E of PE (0, 0) leads to PE (1, 0): streams are for the edge"),
+        (lambda f: f.stream_in(0, 0, "E", "red", [1]), ProgramError, "port E of PE (0, 0) leads to PE (1, 0): streams attach to the edge"),
         (lambda f: f.stream_in(0, 0, "R", "red", [1]), ProgramError, "a stream is attached to port N, E, S or W, not 'R'"),
         (lambda f: f.stream_in(0, 0, "N", "red", [1]), RouteError, "color red (3) goes nowhere: it enters PE (0, 0) by N, from where its router does not take it in any position; add 'N' to rx there"),
         (lambda f: f.stream_in(0, 0, "W", "red", [-1]), ProgramError, "wavelets are 32-bit words, not int64"),

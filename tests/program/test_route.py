@@ -69,7 +69,7 @@ def test_filters_are_shared():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (dict(rx="W", tx=""), RouteError, "the route of color red (3) needs at least one port to come from and one to leave by, not rx='W' tx=''"),
+        (dict(rx="W", tx=""), RouteError, "the route of color red (3) needs at least one input port and one output port, not rx='W' tx=''"),
         (dict(rx="X", tx="R"), ProgramError, "rx of the route of color red (3) is a string of N, E, S, W, R, not 'X'"),
         (dict(rx="WE", tx="R"), RouteError, "the route of color red (3) takes position 0 from EW: a router of wse3 takes a color from 1 side at a time"),
         (dict(rx="W", tx="R", x=4), ProgramError, "the route of color red (3): x = 4 is outside 0 to 3"),
@@ -185,12 +185,12 @@ def test_waiting_for_nobody_is_a_warning():
     p.route(red, "W", "R", 2, slice(0, 2))
     at = here(-1)
     assert p.check() == [
-        f"color red (3): PE (2, 0) and 1 more takes it from W, from where nobody sends it (set at {at})"
+        f"color red (3): PE (2, 0) and 1 more takes it from W, where no router or stream sends it (set at {at})"
     ]
     p.route(red, "W", "R", 0, 0)
     edge = here(-1)
     assert p.check() == [
-        f"color red (3): PE (0, 0) and 2 more takes it from W, from where nobody sends it (set at {edge})"
+        f"color red (3): PE (0, 0) and 2 more takes it from W, where no router or stream sends it (set at {edge})"
     ]
     entered = [(0, 0, _engine.W, 3, False)]
     assert "PE (2, 0) and 1 more takes it" in p.check(entered)[0]

@@ -1,4 +1,4 @@
-"""Errors of a run: a fault of the program, a deadlock.  Each holds what was measured until then as `run`."""
+"""Errors of a run: faults and deadlocks.  The attribute `run` holds the measurements up to the error."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from .run import Run
 
 
 class RunError(WseError):
-    """A run that failed.  run: what was measured until then, or None if nothing was."""
+    """Base class of errors of a run.  run: the measurements up to the error, or None."""
 
     run: Run | None = None
 
 
 class FabricFault(RunError):
-    """The program did what the machine forbids.
+    """The program violated a rule of the machine.
 
-    kind: name of a row of faults.def.  x, y, cycle: where and when.  color, queue, task, port, pc: -1 where the fault
-    has none.  detail: a further value, whose meaning depends on the kind.
+    - kind: name of a row of csrc/tables/faults.def, such as "BAD_PC".
+    - x, y, cycle: the PE, and the cycle of the fault.
+    - color, queue, task, port, pc (index of the instruction): -1 where they do not apply.
+    - detail: a further value whose meaning depends on the kind, such as the value of a TRAP.
     """
 
     def __init__(
@@ -39,10 +41,10 @@ class FabricFault(RunError):
 
 
 class DeadlockError(RunError):
-    """Nothing can move and work is left.
+    """Nothing can move, and work is left.
 
-    cycle: the circular wait, one sentence for each participant in order; empty if no circular wait was found.
-    waits: number of participants that wait.
+    - cycle: the circular wait, one sentence per participant, each waiting for the next; empty if none was found.
+    - waits: number of participants (threads, router buffers, queues, tasks) that wait.
     """
 
     def __init__(self, message: str, cycle: list[str] | None = None, waits: int = 0):

@@ -1,4 +1,4 @@
-"""Fabric: a program on an engine: load, copy, stream, launch, run."""
+"""Fabric: an engine with a loaded program.  Host copies, streams, launches and runs."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from .run import COUNTERS, EVENT, Run
 from .stream import Segment, StreamIn, StreamOut, as_words, pace
 
 FOREVER = 2**63
-_CHUNK_SECONDS = 0.05  # between looks at Ctrl-C and calls of `progress`
-_CHUNK_PE_CYCLES = 1 << 22  # the first chunk, before anything is known about speed
+_CHUNK_SECONDS = 0.05  # duration of a chunk: between checks for Ctrl-C and calls of `progress`
+_CHUNK_PE_CYCLES = 1 << 22  # PE-cycles of the first chunk, before the speed is known
 _ENGINE_EVENT = np.dtype(
     {
         "names": ["cycle", "pe", "kind", "a", "b"],
@@ -37,15 +37,23 @@ _ENGINE_EVENT = np.dtype(
 
 
 class Fabric:
-    """A program, checked, loaded and ready to run.
+    """An emulated fabric with a loaded program, at cycle 0.
 
-    threads: host threads, at most 64, of which a run uses no more than the computer has processors; results do not
-    depend on it.  trace: events kept (0: none).  bins: of the time series.
-    activity: also keep busy slots per PE and bin (bins x PEs x 8 bytes).  portable: without instructions that only some
-    processors have; tile: cycles a row of PEs is stepped before the next, 1 to 8, or 0 for what suits the fabric;
-    results do not depend on either.  reference: without any fast path, every PE in every cycle: slow, to compare with.
-    Coordinates are (x, y); arrays over PEs [y, x].  Raises what Program.check
-    raises, ConfigError for options the engine refuses.
+    - program: a `Program`, or an `Image` such as compiled CSL makes.
+    - threads: host threads, 1 to 64; a run uses at most as many as the host has processors.
+    - trace: capacity of the event trace, in events; 0: no trace.
+    - bins: bins of the time series.
+    - activity: also record busy slots per PE and bin; takes 8 x bins x PEs bytes.
+    - portable: do not use instruction set extensions (AVX2, AVX-512) of the host.
+    - tile: cycles for which a row of PEs is stepped before the next row, 1 to 8; 0: automatic.
+    - reference: disable all fast paths and step every PE in every cycle.  Slow; for comparison.
+
+    Results do not depend on `threads`, `portable`, `tile` and `reference`.  Coordinates are (x, y), x to the east, y to
+    the south; arrays over PEs are indexed [y, x].  Methods take rectangles: the first PE (x, y), width w and height h;
+    None for w or h: up to the edge.  They raise ProgramError for a rectangle outside the fabric.
+
+    Raises what `Program.check` raises, and ConfigError for an invalid option or if the host has too little memory.
+    `Program` has an example.
     """
 
     def __init__(
@@ -146,9 +154,14 @@ class Fabric:
     # Host copies.
 
     def write(self, symbol: str, values, x: int = 0, y: int = 0) -> None:
-        """Copies values [h, w, *shape] to the array of the PEs from (x, y).
+        """Copies values to an array of the w x h PEs from (x, y).
 
-        Numbers are rounded to the array's type; for a 16-bit float an array of uint16 is taken as bits.
+        - symbol: name of the array.
+        - values: [h, w, *shape of the array].  Floats are rounded to the array's type; for a 16-bit float type, uint16
+          values are taken as bits.
+
+        Raises ProgramError if a PE has no such array, if the array differs between classes of the rectangle, or if the
+        values have another shape or do not fit the type.
         """
         values = np.asarray(values)
         shape = self._find(symbol, x, y, 1, 1).shape
@@ -159,7 +172,10 @@ class Fabric:
         self._put(found, found.to_bits(values), x, y, w, h)
 
     def fill(self, symbol: str, values, x: int = 0, y: int = 0, w: int | None = None, h: int | None = None) -> None:
-        """Copies the same values [*shape], or a scalar, to the array of every PE of a rectangle."""
+        """Copies the same values to an array of every PE of a rectangle.
+
+        values: [*shape of the array], or a scalar.  Conversion and errors as `write`.
+        """
         w, h = self._extent(x, y, w, h)
         found = self._find(symbol, x, y, w, h)
         self._engine.fill(x, y, w, h, found.address, found.to_bytes(values, f"array {symbol}"))
@@ -167,9 +183,10 @@ class Fabric:
     def read(
         self, symbol: str, x: int = 0, y: int = 0, w: int | None = None, h: int | None = None, raw: bool = False
     ) -> np.ndarray:
-        """The array of a rectangle's PEs (default: all from (x, y)), [h, w, *shape] in its type.
+        """A copy of an array of a rectangle's PEs: [h, w, *shape of the array], in the array's type.
 
-        16-bit floats come as float32, which holds each exactly; raw=True gives their bits as uint16.
+        16-bit floats are returned as float32, which represents them exactly; with raw=True, as their bits in uint16.
+        Raises ProgramError if a PE has no such array, or if the array differs between classes of the rectangle.
         """
         w, h = self._extent(x, y, w, h)
         found = self._find(symbol, x, y, w, h)
@@ -188,11 +205,13 @@ class Fabric:
         order: Literal["row", "column"] = "row",
         bits: Literal[16, 32] = 32,
     ) -> None:
-        """Copies a flat host array to a rectangle, as host programs of the SDK do.
+        """Copies a flat host array to an array of a rectangle's PEs, as `memcpy_h2d` of the SDK.
 
-        flat: h * w * n values of the array's n elements per PE; order "row": element fastest, then x, then y;
-        "column": y fastest, then x, then element.  bits: 32, elements of 4 bytes, or 16, elements of 2, in the low
-        half of each word if flat has words of 4 bytes.
+        - flat: h * w * n elements, where n is the number of elements per PE.  Bits are copied without conversion.
+        - order: "row": the element index varies fastest, then x, then y; "column": y, then x, then the element index.
+        - bits: size of the array's elements, 16 or 32.  With 16, `flat` may have 32-bit words; the low half is copied.
+
+        Raises ProgramError if `flat` has another size or element size, or the array does not have elements of `bits`.
         """
         found = self._find(symbol, x, y, w, h)
         self._check_copy(found, order, bits)
@@ -223,7 +242,7 @@ class Fabric:
         order: Literal["row", "column"] = "row",
         bits: Literal[16, 32] = 32,
     ) -> np.ndarray:
-        """The reverse of copy_to: a flat array of uint16 or uint32, the bits of the elements."""
+        """The reverse of `copy_to`: a flat array [h * w * n] of uint16 or uint32, the bits of the elements."""
         found = self._find(symbol, x, y, w, h)
         self._check_copy(found, order, bits)
         words = np.empty((h, w, found.size), _WORDS[bits])
@@ -233,7 +252,7 @@ class Fabric:
     def set_register(
         self, register: int, values, x: int = 0, y: int = 0, w: int | None = None, h: int | None = None
     ) -> None:
-        """Registers r0..r31 of a rectangle's PEs: a scalar or uint32 [h, w]."""
+        """Sets register `register` (0 to 31) of a rectangle's PEs.  values: a scalar or uint32 [h, w]."""
         w, h = self._extent(x, y, w, h)
         if not 0 <= register < _engine.REGISTERS:
             raise ProgramError(f"a register is 0 to {_engine.REGISTERS - 1}, not {register}")
@@ -243,7 +262,10 @@ class Fabric:
     def read_bytes(
         self, address: int, size: int, x: int = 0, y: int = 0, w: int | None = None, h: int | None = None
     ) -> np.ndarray:
-        """uint8 [h, w, size]: memory of a rectangle's PEs (default: all from (x, y)) from a byte address on."""
+        """uint8 [h, w, size]: `size` bytes of a rectangle's PEs, from a byte address.
+
+        Raises ProgramError if they are not within a PE's memory.
+        """
         w, h = self._extent(x, y, w, h)
         self._check_bytes(address, size)
         memory = np.empty((h, w, size), np.uint8)
@@ -252,7 +274,10 @@ class Fabric:
         return memory
 
     def write_bytes(self, address: int, memory, x: int = 0, y: int = 0) -> None:
-        """Writes uint8 [h, w, size] to the memory of the PEs from (x, y), from a byte address on."""
+        """Writes uint8 [h, w, size] to the memory of the w x h PEs from (x, y), from a byte address.
+
+        Raises ProgramError for another type or dimension, and for bytes outside a PE's memory.
+        """
         memory = np.ascontiguousarray(memory)
         if memory.ndim != 3 or memory.dtype != np.uint8:
             raise ProgramError(f"bytes to write are uint8 [h, w, size], not {memory.dtype} {list(memory.shape)}")
@@ -282,11 +307,19 @@ class Fabric:
         segments: Sequence[Segment] | None = None,
         window: int = 0,
     ) -> StreamIn:
-        """Wavelets that enter the router of PE (x, y) by `port` ("N", "E", "S", "W"), from outside the rectangle.
+        """Attaches an input stream: wavelets that enter the router of PE (x, y) from outside the fabric.
 
-        data: uint32 [n].  control: bool [n], which of them are control wavelets.  rate: at most so many a cycle.
-        segments: when they arrive at the edge, in the place of a rate; their counts add up to n.  window: how many may
-        wait at the edge behind the next one while the fabric is busy; what would be more arrives later.
+        - port: "N", "E", "S" or "W"; it must lead off the edge, except for a host color.
+        - color: name or number of a declared color.
+        - data: uint32 [n], in order; other 32-bit types are taken as bits.
+        - control: bool [n], True for control wavelets; None: none are.
+        - rate: wavelets per cycle at most, above 0 and at most 1.
+        - segments: arrival times at the edge instead of a rate; their counts add up to n.
+        - window: wavelets that can wait at the edge behind the next one while the fabric does not accept them; the link
+          stalls when there are more.
+
+        Raises ProgramError for a port, color, rate, window or segments that are invalid, and RouteError if the router
+        does not accept the color from the port.
         """
         color, side = self._edge(x, y, port, color)
         plane = self.image.routes.planes.get(color)
@@ -304,8 +337,13 @@ class Fabric:
     def stream_out(
         self, x: int, y: int, port: str, color, capacity: int = 1 << 16, rate: float | Fraction = 1
     ) -> StreamOut:
-        """Receives what leaves the router of PE (x, y) by `port`, to outside the rectangle; holds `capacity`
-        wavelets."""
+        """Attaches an output stream: receives the wavelets of a color that leave the fabric at PE (x, y) by `port`.
+
+        - capacity: wavelets that the stream holds; when it is full, the fabric waits.  `StreamOut.take` frees it.
+        - rate: wavelets per cycle at most, above 0 and at most 1.
+
+        `port`, `color` and errors as for `stream_in`.
+        """
         color, side = self._edge(x, y, port, color)
         if capacity < 1:
             raise ProgramError(f"a stream holds at least one wavelet, not {capacity}")
@@ -325,16 +363,17 @@ class Fabric:
         outside = not (0 <= x + dx < self.width and 0 <= y + dy < self.height)
         if not outside and color not in self.image.host_colors:
             raise ProgramError(
-                f"port {port} of PE ({x}, {y}) leads to PE ({x + dx}, {y + dy}): streams are for the edge"
+                f"port {port} of PE ({x}, {y}) leads to PE ({x + dx}, {y + dy}): streams attach to the edge"
             )
         return color, side
 
     # Host colors.
 
     def host_put(self, color, port: str, data, x: int = 0, y: int = 0) -> None:
-        """Wavelets [h, w, n] that enter the routers of a rectangle by `port`, after those that were put there before.
+        """Queues wavelets that enter the routers of a rectangle by `port`, behind those queued before.
 
-        One a cycle and PE at most, as the fabric has room.
+        data: 32-bit [h, w, n], n wavelets for each PE.  Each PE accepts at most one wavelet per cycle.  Raises
+        ProgramError if the color is not a host color and the port does not lead off the edge.
         """
         words = as_words(data)
         h, w = np.shape(data)[:2]
@@ -342,12 +381,18 @@ class Fabric:
         self._engine.host_put(color, side, x, y, w, h, words)
 
     def host_ask(self, color, port: str, n: int, x: int, y: int, w: int, h: int) -> None:
-        """Makes room for n more wavelets from each PE of the rectangle by `port`; what comes beyond that waits."""
+        """Adds capacity for n more wavelets from each PE of the rectangle by `port`; further wavelets wait.
+
+        Errors as `host_put`.
+        """
         color, side = self._host(color, port, x, y, w, h)
         self._engine.host_ask(color, side, x, y, w, h, n)
 
     def host_take(self, color, port: str, n: int, x: int, y: int, w: int, h: int) -> np.ndarray:
-        """uint32 [h, w, n]: the next n wavelets of each PE, which must be there."""
+        """uint32 [h, w, n]: removes and returns the next n wavelets of each PE; they must have arrived.
+
+        Errors as `host_put`.
+        """
         color, side = self._host(color, port, x, y, w, h)
         words = np.empty((h, w, n), np.uint32)
         if n:
@@ -357,7 +402,7 @@ class Fabric:
     def host_waiting(
         self, color, port: str, out: bool, x: int = 0, y: int = 0, w: int | None = None, h: int | None = None
     ) -> int:
-        """How many of the wavelets that were put (out: asked for) have not passed yet."""
+        """The number of wavelets of `host_put` (out: of `host_ask`) that have not passed yet."""
         w, h = self._extent(x, y, w, h)
         color, side = self._host(color, port, x, y, w, h)
         return self._engine.host_waiting(color, side, out, x, y, w, h)
@@ -379,7 +424,10 @@ class Fabric:
     # Running.
 
     def launch(self, task: str | int, x: int = 0, y: int = 0, w: int | None = None, h: int | None = None) -> None:
-        """Activates a task, by name or id, on a rectangle of PEs (default: all from (x, y))."""
+        """Activates a task, by name or id, on a rectangle of PEs.
+
+        Raises ProgramError if a class of the rectangle has no task of that name, or if its id differs between them.
+        """
         w, h = self._extent(x, y, w, h)
         if isinstance(task, int):
             if not 0 <= task < _engine.TASKS:
@@ -405,13 +453,18 @@ class Fabric:
         progress: Callable[[int], Any] | None = None,
         on_deadlock: Literal["raise", "return"] = "raise",
     ) -> Run:
-        """Runs until nothing is left to do, for at most `max_cycles`; what was measured since the fabric was made.
+        """Runs until all activity has ended; returns the measurements since the fabric was made.
 
-        progress: called with the cycle, some twenty times a second.  on_deadlock: "raise" a DeadlockError or "return"
-        the Run.  FabricFault when the program does what the machine forbids; both errors have the Run as `run`.
-        A KeyboardInterrupt (Ctrl-C, or raised by `progress`) passes through with the partial Run as its `run`, whose
-        `ended` is "interrupted".  run may be called again: launched tasks, written arrays and operations that a limit
-        or an interrupt cut off continue.
+        - max_cycles: limit of this call, in cycles; None: no limit.
+        - progress: called with the current cycle, about twenty times a second.
+        - on_deadlock: "raise" a DeadlockError, or "return" the Run, whose `ended` is "deadlock".
+
+        Raises FabricFault if the program violates a rule of the machine, DeadlockError if nothing can move and work is
+        left, RouteError if a route leaves the fabric without a stream, and ConfigError for an invalid argument.  A
+        KeyboardInterrupt (Ctrl-C, or raised by `progress`) passes through.  FabricFault, DeadlockError and
+        KeyboardInterrupt have the partial Run as `run`; the interrupt's `run.ended` is "interrupted".
+
+        run may be called again.  It continues launched tasks and operations that a limit or an interrupt suspended.
         """
         if max_cycles is not None and max_cycles < 0:
             raise ConfigError(f"max_cycles is 0 or more, not {max_cycles}")
@@ -456,59 +509,66 @@ class Fabric:
             chunk = int(min(max(chunk * min(4.0, _CHUNK_SECONDS / max(spent, 1e-6)), 1), 2**40))
 
     def advance(self, cycles: int) -> Literal["fault", "quiet", "limit"]:
-        """Runs for at most `cycles`, for hosts that act between them, and says why it stopped.
+        """Runs for at most `cycles` cycles and returns why it stopped; for hosts that act between steps.
 
-        "quiet": nothing can move without the host, done or deadlocked.  "fault": `fault` has the error.
+        - "limit": the cycles are over.
+        - "quiet": nothing can move without the host: the program is done, waits for the host, or is deadlocked.
+        - "fault": `fault` returns the error.
         """
         status = self._engine.run(self.cycle + cycles)
         return "fault" if status == _engine.FAULTED else "quiet" if status == _engine.QUIET else "limit"
 
     def fault(self) -> FabricFault:
-        """The error of the fault that ended a run, with what was measured as its `run`."""
+        """The error of the fault that ended a run; its `run` holds the measurements."""
         error = diagnosis.fault(self.image, self._engine.fault())
         error.run = self.measure("fault")
         return error
 
     def deadlock(self) -> DeadlockError | None:
-        """The report of a run that returned as deadlocked; None if nothing waits."""
+        """The report of a deadlock after a run or `advance`; None if nothing waits."""
         return diagnosis.deadlock(self.image, self._engine) if self._engine.pending() & _DEADLOCKED else None
 
     @property
     def cycle(self) -> int:
-        """Now."""
+        """The current cycle, from 0."""
         return self._engine.cycle()
 
     @property
     def last_activity(self) -> int:
-        """The cycle in which something moved last."""
+        """The cycle of the last activity: an instruction or a wavelet that moved."""
         return self._engine.last_activity()
 
     @property
     def host_signals(self) -> np.ndarray:
-        """uint32 [h, w]: the last value each PE gave to hostsig."""
+        """uint32 [h, w]: the value of each PE's last `hostsig` instruction; 0 if it executed none."""
         return np.array(self._engine.plane(_engine.PLANE_HOSTSIG))
 
     def said(self) -> np.ndarray:
-        """What the PEs handed to the host with `say` since the last call, by cycle: an array of EVENT, whose kind and b
-        are the kind and value of `say`."""
+        """Messages that PEs sent to the host with `say` since the last call, in order of cycles.
+
+        Returns an array of EVENT; its fields `kind` and `b` are the kind and value of `say`.
+        """
         return self._as_events(self._engine.said())
 
     @property
     def bytes(self) -> int:
-        """Host memory the engine holds beyond SRAM."""
+        """Bytes of host memory that the engine uses, without the memory of the PEs."""
         return self._engine.bytes()
 
     def keep_profile(self) -> None:
-        """From now on counts the cycles of each instruction of the main threads; results do not depend on it."""
+        """Starts counting the cycles of each instruction of the main threads.  Does not change results."""
         self._engine.profile()
 
     def profile(self) -> dict[str, np.ndarray]:
-        """By class, uint64 [instruction, 2]: cycles from the issue of an instruction to that of the next, and how
-        often it was issued, over all PEs of the class.  Asynchronous operations count while the thread waits only."""
+        """The profile that `keep_profile` started: uint64 [instructions, 2] by name of the class, summed over its PEs.
+
+        Column 0: cycles from the issue of the instruction to the issue of the next.  Column 1: number of issues.  The
+        cycles of an asynchronous operation count only while the main thread waits for it.
+        """
         return {pe.name: self._engine.profile_of(index, len(pe.words)) for index, pe in enumerate(self.image.classes)}
 
     def measure(self, ended: str = "done") -> Run:
-        """What was measured since the fabric was made.  ended: why the run stopped, for Run.ended."""
+        """The measurements since the fabric was made.  ended: value of `Run.ended`, why the run stopped."""
         engine, machine = self._engine, self.machine
         counters = np.asarray(engine.plane(_engine.PLANE_COUNTERS))
         opcodes = np.asarray(engine.plane(_engine.PLANE_OPCODES))
@@ -537,7 +597,7 @@ class Fabric:
         )
 
     def _counts(self, plane: int, more: int) -> np.ndarray:
-        """uint64 [5, h, w] of a plane of 32 bits and of what those do not hold, in units of 2^22."""
+        """uint64 [5, h, w]: the sum of a plane of 32-bit counts and a plane of carries, in units of 2^22."""
         counts = np.array(np.asarray(self._engine.plane(plane))[:, :, : self.width], np.uint64)
         rest = np.asarray(self._engine.plane(more))
         if rest.size:
@@ -545,7 +605,7 @@ class Fabric:
         return counts
 
     def _names(self) -> dict[str, dict[str, int]]:
-        """What a trace calls tasks and colors by."""
+        """Names of tasks and colors, for traces."""
         tasks = {name: id for pe in self.image.classes for name, id in pe.tasks.items()}
         return {"tasks": tasks, "colors": {name: int(color) for name, color in self.image.colors.items()}}
 
@@ -581,7 +641,7 @@ class Fabric:
         return [self.image.classes[i] for i in found]
 
     def _find(self, symbol: str, x: int, y: int, w: int, h: int) -> Symbol:
-        """The array of that name in all classes of the rectangle, which must agree about it."""
+        """The array of that name; ProgramError if address, type or shape differ between classes of the rectangle."""
         found: Symbol | None = None
         for pe in self._classes(x, y, w, h, f"array {symbol}"):
             have = pe.symbols.get(symbol) or self.image.shared.get(symbol)

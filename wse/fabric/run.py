@@ -1,4 +1,4 @@
-"""Run: what a run measured, as a value.  It compares, pickles, saves to one .npz file and loads back."""
+"""Run: the measurements of a run.  A Run can be compared, pickled, saved to an .npz file and loaded."""
 
 from __future__ import annotations
 
@@ -23,14 +23,22 @@ FORMAT = 1  # of the file
 
 @dataclass(eq=False)
 class Run:
-    """What a run measured.
+    """The measurements of a run; made by `Fabric.run`.
 
-    machine, profile, width, height, clock_hz: where.  cycles: until the last activity.  ended: one of ENDED.
-    counters: uint64 [h, w] by the lower-case name of counters.def.  links, blocked: uint64 [5, h, w], wavelets that
-    left by each port (N E S W RAMP) and cycles they waited for it.  colors: uint64 [24, 5, 2], both per color and
-    port. opcodes: instructions by name.  series: uint64 [bins, 4], busy slots, wavelet-hops, flops, slots stalled on
-    the fabric, each over bin_cycles cycles.  activity: uint64 [bins, h, w], busy slots, or None.  events: array of
-    EVENT, or None. meta: what the caller adds; JSON-able.  wall_seconds is of the host, and not compared.
+    - machine, profile, width, height, clock_hz: the machine, the PEs of the program, and the clock in Hz.
+    - cycles: cycles up to the last activity.
+    - ended: "done", "limit", "deadlock", "interrupted" or "fault".
+    - counters: uint64 [h, w] per PE, by lower-case name of a row of csrc/tables/counters.def.
+    - links, blocked: uint64 [5, h, w], wavelets that left by each port (N, E, S, W, ramp), and cycles they waited.
+    - colors: uint64 [24, 5, 2], sums of links and blocked over the fabric, per color and port.
+    - opcodes: number of executed instructions, by name.
+    - series: uint64 [bins, 4] over bin_cycles cycles each: busy slots, hops, flops, slots stalled on the fabric.
+    - activity: uint64 [bins, h, w], busy slots; None if not recorded.
+    - events: array of EVENT, the trace; None if not recorded.  events_dropped: events beyond the trace's capacity.
+    - wall_seconds: time on the host, in seconds.
+    - meta: further values, by the caller; they can be encoded as JSON.
+
+    `==` compares everything but wall_seconds and meta.
     """
 
     machine: str
@@ -57,51 +65,53 @@ class Run:
 
     @property
     def pes(self) -> int:
+        """The number of PEs."""
         return self.width * self.height
 
     @property
     def seconds(self) -> float:
-        """Time on the machine, at its clock."""
+        """Run time on the machine in seconds: cycles over clock_hz."""
         return self.cycles / self.clock_hz
 
     def total(self, counter: str) -> int:
-        """A counter summed over the fabric."""
+        """The sum of a counter over all PEs.  Raises KeyError if there is no such counter."""
         return int(self.counters[counter].sum(dtype=np.uint64))
 
     @property
     def pe_cycles(self) -> int:
-        """Cycles times PEs: what the shares are of."""
+        """Cycles times PEs: the base of utilization and stall shares."""
         return self.cycles * self.pes
 
     @property
     def busy(self) -> np.ndarray:
-        """uint64 [h, w]: slots in which the PE did something."""
+        """uint64 [h, w]: busy slots, the sum of the busy_ counters."""
         return sum((self.counters[name] for name in BUSY), np.zeros((self.height, self.width), np.uint64))
 
     @property
     def utilization(self) -> float:
-        """Busy slots over PE-cycles."""
+        """Busy slots over PE-cycles, 0 to 1."""
         return float(self.busy.sum(dtype=np.uint64)) / self.pe_cycles if self.cycles else 0.0
 
     @property
     def stalls(self) -> dict[str, float]:
-        """Share of PE-cycles by cause: input, output, bank, start, branch, latency, task; and idle."""
+        """Share of PE-cycles, 0 to 1, by cause: input, output, bank, start, branch, latency, task; and idle."""
         shares = {name.removeprefix("stall_"): self.total(name) for name in STALLS} | {"idle": self.total("idle")}
         return {cause: count / self.pe_cycles if self.cycles else 0.0 for cause, count in shares.items()}
 
     @property
     def wavelet_hops(self) -> int:
-        """Wavelets over links between routers."""
+        """The number of hops: wavelets that passed a link between routers."""
         return int(self.links[: _engine.RAMP].sum(dtype=np.uint64))
 
     @property
     def flops(self) -> int:
+        """Floating-point operations of all PEs."""
         return self.total("flops")
 
     # Comparison.
 
     def diff(self, other: Run) -> list[str]:
-        """Names of what differs; wall_seconds and meta are not compared."""
+        """Names of the fields and counters that differ; wall_seconds and meta are not compared."""
         found = []
         for f in fields(self):
             if f.name in ("wall_seconds", "meta"):
@@ -115,7 +125,7 @@ class Run:
         return found
 
     def same(self, other: Run) -> bool:
-        """Whether the machine did the same in both; `==` asks this too."""
+        """Whether `diff` is empty; the same as `==`."""
         return not self.diff(other)
 
     def __eq__(self, other: object) -> bool:
@@ -126,7 +136,7 @@ class Run:
     # The file.
 
     def save(self, path: str | Path) -> None:
-        """Writes one compressed .npz file; without the ending it gets it, as with NumPy."""
+        """Writes a compressed .npz file, atomically.  `.npz` is appended to a path without it, as by NumPy."""
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ARRAYS and f.name != "counters"}
         header = json.dumps({"format": FORMAT, "tables": tables_digest()} | plain, sort_keys=True).encode()
         arrays = {name: getattr(self, name) for name in _ARRAYS if getattr(self, name) is not None}
@@ -137,8 +147,11 @@ class Run:
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
-        """Reads what save wrote; ConfigError if the file is not that, or was recorded with other tables of
-        instructions or machine figures."""
+        """Reads a file of `save`.
+
+        Raises ConfigError if the file cannot be read, holds no run, or was recorded with other tables of instructions
+        or machine figures.
+        """
         try:
             with npz.Archive(path) as archive:
                 return cls._from_archive(archive, str(path))
@@ -151,7 +164,7 @@ class Run:
 
     @classmethod
     def _from_archive(cls, archive: npz.Archive, path: str) -> Run:
-        arrays = dict(archive.entries)  # headers, until all are known to be right
+        arrays = dict(archive.entries)  # headers only, until all are checked
         header = arrays.pop("run", None)
         if header is None or header.dtype != np.uint8 or header.nbytes > _HEADER_LIMIT:
             raise _Bad("it has no record of a run")
@@ -218,7 +231,7 @@ _PLAIN: dict[str, Any] = {
 
 
 class _Bad(ValueError):
-    """A file that opens, but holds no run."""
+    """A file that can be read, but holds no run."""
 
 
 def _equal(a: Any, b: Any) -> bool:

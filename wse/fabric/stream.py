@@ -1,4 +1,4 @@
-"""Streams at the fabric's edge: wavelets on their way in, in their own time, and wavelets that left."""
+"""Streams at the edge of the fabric: input with a rate or arrival times, and output."""
 
 from __future__ import annotations
 
@@ -14,14 +14,20 @@ from ..program import route
 from ..program.symbol import Color
 
 TIMING = np.dtype([(name, np.uint64) for name in ("passed", "first", "last", "starved", "blocked")])
-_FINEST = 1_000_000  # a rate is a fraction of at most so many cycles: an error of 1e-12 a cycle
+_FINEST = 1_000_000  # largest denominator of a rate: its error is below 1e-12 per cycle
 _WINDOW = 1 << 30  # wavelets
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """The next `count` wavelets of a stream arrive at the edge from cycle `cycle` (of the fabric, from 0) on, `rate` a
-    cycle, behind those of the segment before: as if by a link that is busy with them so long."""
+    """Arrival times of the next `count` wavelets of an input stream.
+
+    - count: wavelets, 0 or more.
+    - cycle: cycle of the fabric, from 0, before which none arrives.
+    - rate: wavelets per cycle, above 0 and at most 1.
+
+    Segments model a serial link: a segment starts after the last wavelet of the segment before it.
+    """
 
     count: int
     cycle: int = 0
@@ -29,7 +35,10 @@ class Segment:
 
 
 class StreamIn:
-    """Wavelets on their way into the fabric; made by Fabric.stream_in."""
+    """An input stream; made by `Fabric.stream_in`.
+
+    Attributes: `x`, `y`, `port`, `color`, `window`; `size`, wavelets put so far; `sent` and `timing`.
+    """
 
     def __init__(
         self,
@@ -60,10 +69,10 @@ class StreamIn:
             engine.stream_put(self._index, words, flags, held, window)
 
     def put(self, data, control=None, segments: Sequence[Segment] | None = None) -> None:
-        """More wavelets, behind those that are there; arguments as of Fabric.stream_in, without segments at once.
+        """Appends wavelets to the stream.  Arguments as of `Fabric.stream_in`; without segments they arrive at once.
 
-        Only for a stream that was made with segments (or empty).  Once all that was put has passed, its memory is used
-        again and `timing` begins anew.
+        When all earlier wavelets have entered the fabric, their memory is reused and `timing` restarts.  Raises
+        ProgramError if the stream was made with a rate and wavelets, and for invalid wavelets or segments.
         """
         if self._paced:
             raise ProgramError(
@@ -76,19 +85,23 @@ class StreamIn:
 
     @property
     def sent(self) -> int:
-        """How many have entered."""
+        """The number of wavelets that have entered the fabric."""
         return self._engine.stream_count(self._index)
 
     @property
     def timing(self) -> np.ndarray:
-        """TIMING [segments], since the stream last was empty: how many wavelets of it passed, the cycles in which the
-        first and the last did, cycles in which the edge waited for a wavelet to arrive (starved), and cycles in which a
-        wavelet that was there waited for room in the fabric (blocked)."""
+        """Array of TIMING [segments], for the segments since the stream was last empty; all fields uint64.
+
+        - passed: wavelets of the segment that entered the fabric.
+        - first, last: cycles in which the first and the last entered.
+        - starved: cycles in which the fabric waited for a wavelet to arrive.
+        - blocked: cycles in which a wavelet that had arrived waited for the fabric.
+        """
         return np.asarray(self._engine.stream_timing(self._index)).view(TIMING).reshape(-1)
 
 
 class StreamOut:
-    """Wavelets that left the fabric, in order; made by Fabric.stream_out."""
+    """An output stream: wavelets that left the fabric, in order; `len` counts them.  Made by `Fabric.stream_out`."""
 
     def __init__(self, engine: _engine.Engine, index: int, x: int, y: int, port: str, color: Color):
         self._engine, self._index = engine, index
@@ -99,28 +112,28 @@ class StreamOut:
 
     @property
     def data(self) -> np.ndarray:
-        """uint32 [n]"""
+        """uint32 [n]: the data words."""
         return np.array(self._engine.stream_data(self._index))
 
     @property
     def control(self) -> np.ndarray:
-        """bool [n]: which are control wavelets."""
+        """bool [n]: True for control wavelets."""
         return np.array(self._engine.stream_control(self._index)).astype(bool)
 
     @property
     def cycles(self) -> np.ndarray:
-        """uint64 [n]: when each left."""
+        """uint64 [n]: the cycle in which each wavelet left."""
         return np.array(self._engine.stream_cycles(self._index))
 
     def take(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(data, control, cycles) of what left since the last call; its room is free again."""
+        """Removes and returns (data, control, cycles) of the wavelets that left since the last call; frees capacity."""
         taken = self.data, self.control, self.cycles
         self._engine.stream_take(self._index)
         return taken
 
 
 def pace(rate: float | Fraction) -> tuple[int, int]:
-    """A rate as wavelets in cycles.  ProgramError if it is not above 0 and at most 1 wavelet a cycle."""
+    """A rate as (wavelets, cycles).  Raises ProgramError unless it is above 0 and at most 1 wavelet per cycle."""
     exact = rate if isinstance(rate, Fraction) else Fraction(float(rate)) if np.isfinite(rate) else Fraction(0)
     if 0 < exact <= 1:
         nearest = exact.limit_denominator(_FINEST)
@@ -130,7 +143,10 @@ def pace(rate: float | Fraction) -> tuple[int, int]:
 
 
 def as_words(data) -> np.ndarray:
-    """Wavelets as uint32 [n]: words of 32 bits as they are, integers that fit; ProgramError for anything else."""
+    """Wavelets as uint32 [n]: 32-bit types as their bits, other integers converted.
+
+    Raises ProgramError for other types and for integers that do not fit.
+    """
     array = np.asarray(data)
     if not array.size:
         return np.empty(0, np.uint32)
@@ -152,7 +168,7 @@ def _taken(data, control) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _rows(segments: Sequence[Segment], size: int) -> np.ndarray:
-    """What the engine takes: uint64 [m * 3]."""
+    """Segments in the engine's form: uint64 [m * 3], rows of count, cycle, and numerator | denominator << 32."""
     rows = np.zeros((len(segments), 3), np.uint64)
     for row, segment in zip(rows, segments, strict=True):
         count, cycle = segment.count, segment.cycle

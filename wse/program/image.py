@@ -1,7 +1,7 @@
-"""Images: programs that are ready to load.
+"""Images: the loadable form of programs.
 
-A `Program` makes an image of its classes (`Program.image`), a compiled CSL program makes one of its artifact
-(`wse.csl.artifact.Artifact.image`); `Fabric` loads images and knows no other form of a program.
+`Program.image` makes an image of a program, `wse.csl.artifact.Artifact.image` of compiled CSL.  `Fabric` loads images
+only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Streams = Sequence[tuple[int, int, int, int, bool]]  # (x, y, port, color, out) 
 
 @dataclass(eq=False)
 class PEImage:
-    """What all PEs of one class are loaded with.
+    """The loadable form of a class of PEs.
 
     words: uint64 [instructions].  task_kind, task_priority: uint8, task_pc: uint32, each [TASKS].  active, blocked:
     a bit for each task.  data: initial memory, (address, bytes).  queues_in, queues_out: color by queue.  tasks: id
@@ -63,7 +63,7 @@ class PEImage:
 
 @dataclass(eq=False)
 class Image:
-    """A program that is ready to load.
+    """The loadable form of a program.
 
     colors: by name.  class_of_pe: uint16 [height, width], index into `classes` or NO_CLASS.  host_colors: colors
     whose routes lead to the host at every PE.  shared: arrays that all classes have.  per_pe: (class, address,
@@ -90,7 +90,7 @@ class Image:
         check_size(self.machine, self.width, self.height, self.fp16)
 
     def check(self, streams: Streams | None) -> list[str]:
-        """Warnings about the routes; RouteError if one is wrong."""
+        """Warnings about the routes.  Raises RouteError if a route is wrong."""
         return self.validate(streams)
 
     def color_of(self, color: Any) -> Color:
@@ -98,7 +98,7 @@ class Image:
         return find_color(self.colors, color)
 
     def class_at(self, x: int, y: int) -> PEImage | None:
-        """What PE (x, y) is loaded with; None if it has no program."""
+        """The class of PE (x, y); None if it has no program."""
         index = int(self.class_of_pe[y, x])
         return None if index == NO_CLASS else self.classes[index]
 

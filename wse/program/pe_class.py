@@ -21,7 +21,7 @@ from .symbol import NAME, Color, Symbol
 
 
 class Program(Protocol):
-    """What a class of PEs uses of its program (program.Program)."""
+    """The part of `program.Program` that a class of PEs uses."""
 
     machine: Machine
     fp16: str
@@ -49,7 +49,7 @@ class Task:
 
 @dataclass
 class Built:
-    """A class as the engine takes it."""
+    """An assembled class in the engine's form; fields as of `image.PEImage`."""
 
     assembly: assembler.Assembly
     tasks: dict[str, int]
@@ -62,7 +62,14 @@ class Built:
 
 
 class PEClass:
-    """What all PEs of one class share: arrays, descriptors, queues, tasks and code.  Made by Program.pe_class."""
+    """A class of PEs: the arrays, descriptors, queue bindings, tasks and code that its PEs share.
+
+    Made by `Program.pe_class`; `Program.place` assigns PEs to it.  Each PE has its own copy of the memory.  Every
+    method raises ProgramError for an impossible declaration.
+
+    Attributes: `program`, `name`; `symbols`, `descriptors` and `tasks` by name; `queues_in` and `queues_out`, color by
+    queue; `text`, the code.
+    """
 
     def __init__(self, program: Program, name: str):
         self.program, self.name = program, name
@@ -78,25 +85,41 @@ class PEClass:
 
     @property
     def label(self) -> str:
+        """`class NAME`, for messages."""
         return f"class {self.name}"
 
     # Declarations.
 
     def array(self, name: str, shape, dtype: str, align: int = 16, offset: int = 0, init=None) -> Symbol:
-        """An array in each PE of the class.
+        """Declares an array in the memory of each PE of the class and returns its symbol.
 
-        shape: an integer or a sequence.  dtype: f16 (the program's 16-bit float format), f32, i8, u8, i16, u16, i32,
-        u32. align, offset: the address is `offset` bytes beyond a multiple of `align`.  init: the same values for the
-        class (an array of the shape, or a scalar); without it the memory is zero and costs the host nothing.
+        - name: an identifier that is not a register's name, unique in the class and among the shared arrays.
+        - shape: an integer or a sequence of integers.
+        - dtype: "f16" (the program's 16-bit float format), "f32", "i8", "u8", "i16", "u16", "i32" or "u32".
+        - align, offset: the address is `offset` bytes beyond a multiple of `align` bytes (a power of two).
+        - init: initial values, the same for every PE: an array of the shape, or a scalar.  None: zero.
+
+        Raises ProgramError if the name is taken, if the type is unknown, if `align` and `offset` split elements, or if
+        `init` has another shape or does not fit the type.  Arrays that exceed a PE's memory raise MemoryOverflow later,
+        in `Program.check`.
+
+            >>> import wse
+            >>> wse.Program(1, 1).pe_class("worker").array("A", (3, 4), "f32", offset=8)
+            <A: f32 [3, 4] in class worker>
         """
         symbol = Symbol(self, name, shape, dtype, align, offset, init)
         return self._add(symbol, caller())
 
     def dsd(self, name: str, descriptor: Descriptor, xdsr: int | None = None) -> Symbol:
-        """A descriptor in memory, for `dsr d0, name`.
+        """Places a descriptor in the memory of each PE of the class and returns its symbol, an array of 16 bytes.
 
-        Those that need an XDSR (mem4d, circular, fifo) name it here or in their own `xdsr`; its contents are the symbol
-        `name.x`, for `xdsr x0, name.x`.
+        - name: as for `array`.  Code loads the descriptor into a DSR with `dsr d0, name`.
+        - descriptor: made by `mem1d`, `mem4d`, `circular`, `fifo`, `fabin` or `fabout`.
+        - xdsr: number of the XDSR of a mem4d, circular or fifo descriptor; default: the descriptor's own.  Its contents
+          are the symbol `name.x`; code loads them with `xdsr x0, name.x`.
+
+        Raises ProgramError if the name is taken, if an XDSR is needed and not given, if the array belongs to another
+        class, or if the queue does not exist.
         """
         number = xdsr if xdsr is not None else descriptor.xdsr
         if descriptor.has_xdsr and (number is None or not 0 <= number < self.program.machine.dsrs_per_file):
@@ -116,15 +139,24 @@ class PEClass:
         return symbol
 
     def queue_in(self, queue: int, color) -> None:
-        """Binds an input queue to a color."""
+        """Binds an input queue to a color (name or number).
+
+        Raises ProgramError if the machine has no such queue, or if the queue or the color is bound already.
+        """
         self._bind(self.queues_in, queue, color, "input")
 
     def queue_out(self, queue: int, color) -> None:
-        """Binds an output queue to a color."""
+        """Binds an output queue to a color (name or number).
+
+        Raises ProgramError if the machine has no such queue, or if the queue is bound to another color.
+        """
         self._bind(self.queues_out, queue, color, "output")
 
     def code(self, text: str) -> None:
-        """Adds instructions; several texts are one program."""
+        """Appends instructions to the code of the class.  wse.program.assembler describes the text.
+
+        Raises AsmError if the text cannot be parsed; names are resolved later, in `Program.check`.
+        """
         joined = self.text + text if self.text.endswith("\n") or not self.text else self.text + "\n" + text
         try:
             self.source = assembler.parse(joined)
@@ -142,7 +174,17 @@ class PEClass:
         blocked: bool = False,
         priority: str = "low",
     ) -> int:
-        """A task that is activated by code, by operations or by the host.  Returns its id."""
+        """Binds a local task, which code, the end of an operation or the host activates.  Returns its id.
+
+        - name: an identifier, unique in the class.
+        - id: a number of the machine's local tasks (WSE-3: 8 to 30), unique in the class.
+        - entry: label of its first instruction; default: `name`.
+        - active: active at the start of the run.
+        - blocked: blocked at the start of the run.
+        - priority: "low" or "high".
+
+        Raises ProgramError if the name or id is taken or invalid.
+        """
         m = self.program.machine
         if not m.local_task_first <= id <= m.local_task_last:
             raise ProgramError(
@@ -159,7 +201,10 @@ class PEClass:
         blocked: bool = False,
         priority: str = "low",
     ) -> int:
-        """A task that control wavelets activate by the id they carry.  Returns its id."""
+        """Binds a control task, which a control wavelet activates by the id in its data.  Returns the id, 0 to 63.
+
+        Other arguments and errors as for `local_task`.
+        """
         if not 0 <= id < _engine.TASKS:
             raise ProgramError(f"control task {name} of {self.label} has id {id}: control tasks are 0 to 63")
         return self._task(name, _engine.TASK_CONTROL, id, entry, False, blocked, priority)
@@ -172,10 +217,12 @@ class PEClass:
         blocked: bool = False,
         priority: str = "low",
     ) -> int:
-        """A task that runs for each wavelet of a color.  Returns its id.
+        """Binds a data task, which runs once for each wavelet of a color.  Returns its id.
 
-        source: a Color, or the number of an input queue that queue_in has bound already.  Its id is the color on
-        WSE-2, the input queue on WSE-3; both follow from either.
+        - source: a `Color`, or the number of an input queue; `queue_in` must have bound the queue already.  The id is
+          the number of the color on WSE-2, of the input queue on WSE-3.
+
+        Other arguments as for `local_task`.  Raises ProgramError also if no input queue is bound to the source.
         """
         if isinstance(source, Color):
             queues = [queue for queue, color in self.queues_in.items() if color == source]
@@ -255,11 +302,14 @@ class PEClass:
 
     @property
     def code_bytes(self) -> int:
-        """Memory charged for the code."""
+        """Bytes of a PE's memory that the code occupies."""
         return len(self.source.statements) * self.program.machine.instruction_bytes
 
     def layout(self, start: int) -> None:
-        """Gives every array its address, from `start`, in the order of declaration."""
+        """Assigns addresses to the arrays of the class, from byte `start`, in the order of declaration.
+
+        Raises MemoryOverflow if they exceed the PE's memory.
+        """
         at = place_symbols(self.symbols.values(), start)
         limit = self.program.machine.sram_bytes
         if at > limit:
@@ -269,7 +319,7 @@ class PEClass:
             )
 
     def memory_map(self) -> str:
-        """What lies where, one line per symbol, as text."""
+        """The memory map: one line per symbol with first byte, end, size in bytes and type."""
         rows = [(0, self.code_bytes, "code", f"{len(self.source.statements)} instructions")]
         for symbol in (*self.program.shared.values(), *self.symbols.values()):
             if symbol.name.removesuffix(".x") in self.descriptors:
@@ -281,7 +331,10 @@ class PEClass:
         return "\n".join(f"  {at:6} {at + size:6} {size:6} B  {name}  ({kind})" for at, size, name, kind in rows)
 
     def build(self) -> Built:
-        """Assembles the code and encodes descriptors; the layout must be there."""
+        """Assembles the code and encodes the descriptors; `layout` must have been called.
+
+        Raises AsmError for the code; ProgramError for tasks without a label and descriptors without task or queue.
+        """
         program = self.program
         tasks = {task.name: task.id for task in self.tasks.values()}
         addresses = {s.name: s.address for s in (*program.shared.values(), *self.symbols.values())}
@@ -320,7 +373,7 @@ class PEClass:
         return built
 
     def image(self) -> PEImage:
-        """The class as a Fabric loads it; `build` must have been called."""
+        """The loadable image of the class; `build` must have been called."""
         built = self.built
         assert built is not None
         return PEImage(
@@ -330,7 +383,7 @@ class PEClass:
             {queue: int(color) for queue, color in self.queues_out.items()},
             *(built.tasks, self.symbols),
             locate=lambda pc: locate(self.name, built.assembly, pc),
-            message=lambda value: "",  # only the program knows what its traps mean
+            message=lambda value: "",  # assembly code has no messages for its traps
         )
 
     def _task_number(self, descriptor: str, tasks: dict[str, int]):
@@ -392,7 +445,7 @@ def locate(name: str, assembly: assembler.Assembly, pc: int) -> str:
 
 
 def place_symbols(symbols: Iterable[Symbol], at: int) -> int:
-    """Gives each its address, from `at` on; returns the end."""
+    """Assigns addresses in order, from byte `at`; returns the end of the last symbol."""
     for symbol in symbols:
         symbol._address = at + (symbol.offset - at) % symbol.align
         at = symbol._address + symbol.nbytes

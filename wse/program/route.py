@@ -41,8 +41,11 @@ Index = int | slice | Sequence[int] | np.ndarray | None
 
 
 def select(x: Index, y: Index, width: int, height: int, what: str) -> tuple[Any, Any]:
-    """The NumPy index [ys, xs] of slices, integers, or integer arrays (two of one shape: PE by PE; one: with all of the
-    other).  ProgramError if it leaves the rectangle; negative numbers do not count from the end."""
+    """The NumPy index [ys, xs] of coordinates: integers, slices, integer arrays, or None for all.
+
+    Two arrays have the same shape and select PE by PE; one array is combined with every coordinate of the other axis.
+    Raises ProgramError if a coordinate is outside the rectangle; negative numbers do not count from the end.
+    """
     xs, ys = _axis(x, width, "x", what), _axis(y, height, "y", what)
     if isinstance(xs, np.ndarray) and isinstance(ys, np.ndarray):
         if xs.shape != ys.shape:
@@ -75,11 +78,23 @@ def _axis(index: Index, size: int, axis: str, what: str) -> Any:
 
 @dataclass(frozen=True)
 class Filter:
-    """Decides which wavelets that go down the ramp reach the compute element.
+    """A filter of a route: selects the wavelets that pass the ramp to the compute element; the others are dropped.
 
-    kind "range": those whose upper half is min_index to max_index.  kind "counter": those that come while the counter
-    is at most max_counter; it counts data and control wavelets as told and restarts after limit1.  kind "sparse": a
-    counter with two limits.
+    - kind: "range", "counter" or "sparse".
+      - "range": data wavelets pass if min_index <= index <= max_index, where the index is the upper 16 bits.  Control
+        wavelets always pass.
+      - "counter": wavelets pass while the counter is at most `max_counter`.  The counter restarts at 0 after `limit1`.
+      - "sparse": wavelets pass while the counter is at least `limit1`.  The counter restarts at 0 after `limit2`.
+    - count_data, count_control: whether data and control wavelets advance the counter.
+    - filter_control: whether the counter applies to control wavelets; otherwise they always pass.
+    - min_index, max_index, init_counter (first value of the counter), limit1, limit2, max_counter: 0 to 65535.
+
+    Raises ProgramError for an unknown kind and for numbers outside 0 to 65535.
+
+        >>> import wse
+        >>> program = wse.Program(4, 1)
+        >>> red = program.color("red")
+        >>> program.route(red, "W", "R", x=3, filter=wse.Filter("range", min_index=6, max_index=7))
     """
 
     kind: str
@@ -107,14 +122,14 @@ class Filter:
                 raise ProgramError(f"{name} of a filter is 0 to 65535, not {getattr(self, name)}")
 
     def fields(self) -> tuple[int, ...]:
-        """As Engine.add_filter takes them."""
+        """The arguments of Engine.add_filter."""
         flags = (self.count_data, self.count_control, self.filter_control)
         counts = (self.min_index, self.max_index, self.init_counter, self.limit1, self.limit2, self.max_counter)
         return (self.KINDS[self.kind], *flags, *counts)
 
 
 def ports(text: str, what: str) -> int:
-    """The mask of a string over "NESWR"."""
+    """The mask of a string over "NESWR", bit 0 for N.  Raises ProgramError for other letters (what: its subject)."""
     mask = 0
     for letter in text:
         if letter not in PORTS:
@@ -138,7 +153,10 @@ def config(
     swap_y: bool = False,
     filter_index: int | None = None,
 ) -> int:
-    """The router's configuration word (csrc/wse.h).  positions: masks (rx, tx) of positions 0 to 3."""
+    """The router's 64-bit configuration word (csrc/wse.h).
+
+    positions: masks (rx, tx) of the switch positions, 1 to 4 of them.  Other arguments as of `Program.route`.
+    """
     word = 0
     for i, (rx, tx) in enumerate(positions):
         word |= rx << (_engine.ROUTE_RX + _POSITION_BITS * i) | tx << (_engine.ROUTE_TX + _POSITION_BITS * i)
@@ -150,12 +168,12 @@ def config(
 
 
 def rx_masks(plane: np.ndarray, position: int | None = None) -> np.ndarray:
-    """uint8 [h, w]: the ports a color may come from, in this position (None: in any)."""
+    """uint8 [h, w]: mask of the input ports in a switch position (None: in any).  plane: configuration words."""
     return _masks(plane, _engine.ROUTE_RX, position)
 
 
 def tx_masks(plane: np.ndarray, position: int | None = None) -> np.ndarray:
-    """uint8 [h, w]: the ports a color may leave by, in this position (None: in any)."""
+    """uint8 [h, w]: mask of the output ports in a switch position (None: in any).  plane: configuration words."""
     return _masks(plane, _engine.ROUTE_TX, position)
 
 
@@ -169,8 +187,11 @@ def _masks(plane: np.ndarray, base: int, position: int | None) -> np.ndarray:
 
 @dataclass
 class Routes:
-    """The routes of a program: `planes[color]`, and which call set each router (`origin[color]`, an index of
-    `calls`)."""
+    """The routes of a program.
+
+    planes: uint64 [height, width] by color, the configuration word of each router; 0: no route.  origin: int32
+    [height, width] by color, index in `calls` of the call that configured the router; -1: none.
+    """
 
     width: int
     height: int
@@ -200,9 +221,7 @@ class Routes:
         """See Program.route."""
         what = f"the route of {name_of(color)}"
         if not rx or not tx:
-            raise RouteError(
-                f"{what} needs at least one port to come from and one to leave by, not rx={rx!r} tx={tx!r}"
-            )
+            raise RouteError(f"{what} needs at least one input port and one output port, not rx={rx!r} tx={tx!r}")
         positions = [(ports(rx, f"rx of {what}"), ports(tx, f"tx of {what}"))]
         for more_rx, more_tx in switch:
             positions.append(
@@ -248,10 +267,13 @@ class Routes:
         self.calls.append(place or caller())
 
     def check(self, streams: Iterable[tuple[int, int, int, int, bool]] | None, host: Collection[int] = ()) -> list[str]:
-        """RouteError for a color that leaves the rectangle or goes nowhere; warnings for what may be meant.
+        """Checks that each output port has a receiver; returns warnings for input ports without a sender.
 
-        streams: (x, y, port, color, out) of the streams at the edge; None: the edge is not looked at.  host: colors
-        whose every side leads to the host, which nothing can be wrong with.
+        - streams: (x, y, port, color, out) of the streams at the edge; None: the edge is not checked.
+        - host: host colors, which are not checked: each of their ports has the host as receiver and sender.
+
+        Raises RouteError for a color that leaves the rectangle where no stream is attached, or that enters a router
+        which does not accept it.
         """
         warnings: list[str] = []
         attached = None if streams is None else list(streams)
@@ -272,7 +294,7 @@ class Routes:
         return warnings
 
     def _swapped(self, color: int, masks) -> np.ndarray | int:
-        # With a colour swap the neighbor's plane of the paired color answers.
+        # With a color swap, the neighbor receives or sends the paired color.
         pair = self.planes.get(color ^ 1)
         if pair is None:
             return 0
@@ -282,7 +304,7 @@ class Routes:
         return masks(pair)
 
     def _swaps(self, color: int, x: int, y: int, port: int) -> int:
-        # 1 if what leaves by the port becomes the paired color.
+        # 1 if wavelets that leave by the port change to the paired color.
         shift = _engine.ROUTE_SWAP_Y if port in (_engine.N, _engine.S) else _engine.ROUTE_SWAP_X
         return int(self.planes[color][y, x]) >> shift & 1
 
@@ -328,12 +350,12 @@ class Routes:
             return []
         y, x = _first(waits)
         return [
-            f"{name_of(color)}: PE ({x}, {y}){_others(waits)} takes it from {PORTS[port]}, from where nobody sends it "
-            f"(set at {self.set_at(color, x, y)})"
+            f"{name_of(color)}: PE ({x}, {y}){_others(waits)} takes it from {PORTS[port]}, "
+            f"where no router or stream sends it (set at {self.set_at(color, x, y)})"
         ]
 
     def set_at(self, color: int, x: int, y: int) -> str:
-        """The line that set this router, as `file:line`."""
+        """The line that configured this router, as `file:line`; "nowhere" if none did."""
         call = int(self.origin[color][y, x])
         return str(self.calls[call]) if call >= 0 else "nowhere"
 
@@ -349,7 +371,7 @@ class Routes:
 
 
 def name_of(color: int) -> str:
-    """`color red (3)`, or `color 3` where it has no name."""
+    """`color red (3)`, or `color 3` for a color without a name."""
     name = getattr(color, "name", "")
     return f"color {name} ({int(color)})" if name else f"color {int(color)}"
 

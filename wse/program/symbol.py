@@ -1,4 +1,4 @@
-"""Names with a value: colors, and arrays in a PE's memory."""
+"""Symbols of a program: colors, and arrays in a PE's memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..errors import ProgramError
 from ..machine import isa
 from ..machine.parameters import did_you_mean
 
-# Element types of arrays: bytes, and how NumPy stores them.  A 16-bit float is kept as its bits.
+# Element types of arrays, and the NumPy types that hold them.  A 16-bit float is held as its bits.
 DTYPES: dict[str, np.dtype] = {
     "f16": np.dtype("<u2"),
     "bf16": np.dtype("<u2"),
@@ -30,7 +30,7 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Color(int):
-    """The number of a color, with its name."""
+    """A color: its number, an int, with a `name`.  Made by `Program.color`."""
 
     name: str
 
@@ -47,13 +47,13 @@ class Color(int):
 
 
 class Formats(Protocol):
-    """What an array must know of its program."""
+    """The part of a program that an array uses."""
 
     fp16: str
 
 
 class Owner(Protocol):
-    """Who declares an array: a class of PEs or a program."""
+    """The owner of an array: a class of PEs or a program."""
 
     @property
     def label(self) -> str: ...
@@ -65,8 +65,11 @@ class Owner(Protocol):
 class Symbol:
     """A named array (or descriptor) at the same address in all PEs of a class.
 
-    name; shape; dtype: a key of DTYPES; nbytes; size and itemsize in elements and bytes; align and offset: its
-    address is `offset` beyond a multiple of `align`, which decides the memory banks it begins in (address bits 3:1).
+    Made by `PEClass.array`, `PEClass.dsd` and `Program.shared_array`.
+
+    Attributes: `name`; `shape`; `dtype`, a key of DTYPES; `size` in elements; `itemsize` and `nbytes` in bytes;
+    `owner`; `init`, the initial bytes or None; `align` and `offset`: the address is `offset` bytes beyond a multiple of
+    `align`, which determines the memory bank of the first element (address bits 3:1).
     """
 
     def __init__(self, owner: Owner, name: str, shape: Any, dtype: str, align: int, offset: int, init: Any):
@@ -98,7 +101,7 @@ class Symbol:
 
     @property
     def address(self) -> int:
-        """In bytes.  Addresses follow the code, so they are fixed by Program.layout; in code, write the name."""
+        """The byte address, assigned by `Program.layout`.  Raises ProgramError before that; code uses the name."""
         if self._address is None:
             raise ProgramError(
                 f"the address of {self.name} is not known before the program is laid out: "
@@ -112,14 +115,15 @@ class Symbol:
         return self.owner.program.fp16
 
     def check_vector(self) -> None:
-        """ProgramError if vector operations cannot walk over the array."""
+        """Raises ProgramError if vector operations have no elements of the array's type."""
         if self.itemsize == 1:
             raise ProgramError(f"vector operations have no 8-bit elements: {self.name} is of {self.dtype}")
 
     def to_bits(self, values: Any, where: str = "") -> np.ndarray:
-        """Values as the array's elements are stored: floats rounded to the type, integers checked to fit.
+        """Values in the stored form of the array's elements, DTYPES[dtype] of the same shape.
 
-        Of 16-bit floats, an array of uint16 is taken as bits.
+        Floats are rounded to the array's type.  For a 16-bit float type, uint16 values are taken as bits.  Raises
+        ProgramError if the values are no numbers, or are floats or too large for an integer type.
         """
         values = np.asarray(values)
         where = where or f"values for {self.name}"
@@ -142,13 +146,14 @@ class Symbol:
         return values.astype(to)
 
     def to_bytes(self, values: Any, where: str) -> bytes:
+        """The stored bytes of values [*shape] or a scalar.  Raises ProgramError as `to_bits`, and for another shape."""
         bits = self.to_bits(values, where)
         if bits.shape not in (self.shape, ()):
             raise ProgramError(f"{where} has shape {self.shape}, but its initial values have {bits.shape}")
         return np.ascontiguousarray(np.broadcast_to(bits, self.shape)).tobytes()
 
     def from_bits(self, bits: np.ndarray) -> np.ndarray:
-        """Stored elements as values: 16-bit floats widen to float32, exactly."""
+        """The values of stored elements: 16-bit floats are widened to float32, exactly; other types are returned."""
         if self.dtype in FLOAT16:
             return _engine.h2s(isa.FP16[self.fp16], np.ascontiguousarray(bits))
         return bits
