@@ -58,3 +58,63 @@ def test_an_argument_that_does_not_fit_is_refused(value, type):
 )  # fmt: skip
 def test_arguments_that_fit(value, type, data):
     assert argument(value, type, "argument 1 of f").hex() == data
+
+
+SWAP = """
+param which: u16;
+var a = [3]u16{ 1, 2, 3 };
+var b = [4]u16{ 7, 8, 9, 10 };
+var front: [*]u16 = &a;
+const back: [*]u16 = &b;
+var still: [*]u16 = &a;
+fn swap() void { if (which != 0) { front = &b; } else { front = @ptrcast([*]u16, &a[1]); } }
+var far: u16 = 10000;
+fn lose() void { front = @ptrcast([*]u16, &a[far]); }
+comptime {
+  @export_symbol(front); @export_symbol(back); @export_symbol(still);
+  @export_symbol(swap); @export_symbol(lose);
+}
+"""
+TWO = """layout { @set_rectangle(3, 1);
+  @set_tile_code(0, 0, "pe.csl", .{ .which = 0 }); @set_tile_code(1, 0, "pe.csl", .{ .which = 1 });
+  @set_tile_code(2, 0, "pe.csl", .{ .which = 1 }); }
+"""
+
+
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_copies_follow_an_exported_pointer(arch, tmp_path):
+    loaded = device(tmp_path, SWAP, arch, TWO)
+    at = loaded.everything
+
+    def front() -> list[list[int]]:
+        return loaded.read("front", at, 4).view("<u2")[0].tolist()
+
+    assert front() == [[1, 2]] * 3
+    loaded.launch("swap", ())
+    loaded.run()
+    assert front() == [[2, 3], [7, 8], [7, 8]]
+    loaded.write("front", at, np.array([[[20, 30], [70, 80], [90, 100]]], "<u2").view(np.uint8))
+    assert loaded.read("still", at, 6).view("<u2")[0].tolist() == [[1, 20, 30], [1, 2, 3], [1, 2, 3]]
+    assert loaded.read("back", at, 8).view("<u2")[0].tolist() == [[7, 8, 9, 10], [70, 80, 9, 10], [90, 100, 9, 10]]
+    assert np.frombuffer(loaded.symbol(2, 0, "front")[1], "<u2").tolist() == [90, 100, 9]
+    right = loaded.rectangle(1, 0, 2, 1)
+    assert loaded.read("front", right, 8).view("<u2")[0].tolist() == [[70, 80, 9, 10], [90, 100, 9, 10]]
+    with pytest.raises(ProgramError, match=r"the pointer front of PE \(0, 0\) holds 0x.*, in a .*copy of 6 bytes"):
+        loaded.read("front", at, 6)
+
+
+def test_a_pointer_to_no_variable_is_refused(tmp_path):
+    loaded = device(tmp_path, SWAP, "wse3", TWO)
+    loaded.launch("lose", ())
+    loaded.run()
+    with pytest.raises(ProgramError, match=r"the pointer front of PE \(0, 0\) holds 0x.*, in no variable"):
+        loaded.write("front", loaded.everything, np.zeros((1, 3, 2), np.uint8))
+    with pytest.raises(ProgramError, match=r"the pointer front of PE \(1, 0\) holds"):
+        loaded.symbol(1, 0, "front")
+
+
+def test_a_pointer_that_no_code_uses_takes_no_memory(tmp_path):
+    image = device(tmp_path, SWAP, "wse3", TWO).artifact.classes[0]
+    assert image.variables["still"].pointer is None
+    assert image.variables["front"].pointer is not None
+    assert [row.name for row in image.memory].count("still") == 0

@@ -54,6 +54,7 @@ class Variable:
     count: int
     bytes: int
     mutable: bool = True
+    pointer: int | None = None  # address of the pointer that says where the elements are at run time
 
     @property
     def item(self) -> int:

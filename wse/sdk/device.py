@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -111,14 +111,21 @@ class Device:
             variable = image.variables.get(name)
             if variable is None:
                 continue
-            if size > variable.bytes:
+            if variable.pointer is None and size > variable.bytes:
                 raise ProgramError(
                     f"{name} of {image.name} has {variable.bytes} bytes ({variable.count} x {variable.type}), "
                     f"but the copy is of {size} bytes for each PE: it would reach what lies behind"
                 )
             here = classes == index
             missing &= ~here
-            found.setdefault(variable.address, []).append(here)
+            if variable.pointer is None:
+                found.setdefault(variable.address, []).append(here)
+                continue
+            pointers = self._read(variable.pointer, at, 2).view("<u2")[:, :, 0]
+            for address in np.unique(pointers[here]).tolist():
+                if size > _extent(image, variable, address):
+                    raise _outside(self._somewhere(at, here & (pointers == address)), name, image, address, size)
+                found.setdefault(address, []).append(here & (pointers == address))
         if missing.any():
             where = self._somewhere(at, missing)
             raise ProgramError(f"{where} publishes no {name!r}, which a copy of {at} names: @export_symbol it there")
@@ -136,6 +143,11 @@ class Device:
         for _, image in self.classes(at):
             variable = image.symbols.get(name) or image.variables.get(name)
             if variable is not None:
+                if variable.pointer is not None:
+                    address = int(self._read(variable.pointer, at, 2).view("<u2")[0, 0, 0])
+                    if variable.bytes > _extent(image, variable, address):
+                        raise _outside(f"PE ({x}, {y})", name, image, address, variable.bytes)
+                    variable = replace(variable, address=address)
                 return variable, self._read(variable.address, at, variable.bytes).tobytes()
             for row in image.memory:
                 if row.name == name and row.address < RPC_ARGUMENTS:
@@ -219,6 +231,24 @@ class Device:
         """What was measured so far."""
         self.last = self.fabric.measure(ended)
         return self.last
+
+
+def _extent(image: ClassImage, variable: Variable, address: int) -> int:
+    """Bytes from the address that an exported pointer holds to the end of the variable that it points into."""
+    if address == variable.address:
+        return variable.bytes
+    named = {row.address: row.bytes for row in image.memory if 0 < row.address < RPC_ARGUMENTS}  # 0: code
+    ends = [start + size for start, size in named.items() if start <= address < start + size]
+    return max(ends) - address if ends else 0
+
+
+def _outside(where: str, name: str, image: ClassImage, address: int, size: int) -> ProgramError:
+    inside = [row for row in image.memory if row.address <= address < row.address + row.bytes]
+    target = f"{inside[0].name} ({inside[0].address:#06x}, {inside[0].bytes} bytes)" if inside else "no variable"
+    return ProgramError(
+        f"the pointer {name} of {where} holds {address:#06x}, in {target}; the host's copy of {size} bytes "
+        f"for each PE does not fit there: point it at an array of that size, or copy less"
+    )
 
 
 def argument(value: object, type: str, what: str) -> bytes:

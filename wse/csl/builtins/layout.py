@@ -332,6 +332,8 @@ def export_symbol(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Val
         return VOID
     if isinstance(value, Val) and isinstance(value.type, t.PointerType) and isinstance(value.data, Ptr):
         export_pointer(frame, name, value, node)
+        if isinstance(where, GlobalVar) and where.mutable:
+            frame.unit.exported_pointers.append((frame.unit.out.exports[-1], where))
         return VOID
     if isinstance(where, GlobalVar):
         elem = where.type.elem if isinstance(where.type, t.ArrayType) else where.type

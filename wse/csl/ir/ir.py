@@ -459,7 +459,8 @@ class Fifo:
 @dataclass(eq=False)
 class Export:
     """A name for the host.  A variable (its address: symbol + offset, `count` elements of `type`) or a function (`type`
-    None; params are the types of its arguments)."""
+    None; params are the types of its arguments).  pointer: variable that holds the address at run time, if the program
+    may change it; symbol and offset are then what it points to at the start."""
 
     name: str
     symbol: str | None = None
@@ -469,6 +470,7 @@ class Export:
     mutable: bool = True
     function: str | None = None
     params: list[str] = field(default_factory=list)
+    pointer: str | None = None
 
 
 @dataclass(eq=False)

@@ -80,6 +80,7 @@ class Unit:
         self.slots: dict[tuple, tuple[str, Type, Sym]] = {}
         self.bound: dict[tuple[str, int], Span | None] = {}
         self.task_ids: dict[tuple[int, int], int] = {}
+        self.exported_pointers: list[tuple[ir.Export, GlobalVar]] = []
         self.queue_spans: dict[tuple[bool, int], Span] = {}
         self.queue_uses: dict[tuple[bool, int], tuple[int, Span]] = {}
         self.opened: set[int] = set()  # colors that a comptime @unblock names: control wavelets are to come
@@ -355,6 +356,9 @@ class Unit:
     def finish(self) -> list[tuple[str, int, np.ndarray]]:
         """Fills in the memory of the ir.Unit; returns what differs from PE to PE: (symbol, offset, values)."""
         varying: list[tuple[str, int, np.ndarray]] = []
+        for export, pointer in self.exported_pointers:
+            if pointer.emitted:  # otherwise no code can change it
+                export.pointer = pointer.symbol
         for var in self.externs:
             if var.emitted and self.by_symbol.get(var.symbol) in (None, var):
                 self.program.findings.add(CslError.at(var.span, f"no module exports a variable {var.display}"))
