@@ -136,3 +136,10 @@ def test_cs_python_is_this_python_with_the_names():
 def test_without_arch_it_compiles_for_wse2():
     assert cslc("layout.csl", "--params=width:1,n:5", "-o", "made").exit_code == 0
     assert json.loads(Path("made/out.json").read_text())["arch"] == "wse2"
+
+
+def test_section_addresses_are_refused():
+    made = cslc("layout.csl", "--params=width:2", "--link-section-start-address-bytes=.data:1024")
+    assert made.exit_code != 0
+    assert "--link-section-start-address-bytes is not supported" in made.output + str(made.exception)
+    assert not Path("out").exists()

@@ -241,3 +241,7 @@ def test_printing_is_a_warning(tmp_path):
     text = 'comptime { @comptime_print("n is", 3, .{ .a = 1 }, true); }\n'
     compile_program(write(tmp_path, text), warnings=warnings)
     assert [w.message for w in warnings] == ["n is 3 a value of type comptime_struct true"]
+
+
+def test_control_task_table_in_a_comptime_block(tmp_path):
+    compiled(tmp_path, "fn main() void {}\ncomptime { @set_control_task_table(); @export_symbol(main); }\n")

@@ -24,6 +24,9 @@ const E = enum(u16) { A, B };
 
 # In a function: what is wrong with the statement; ^ marks nothing, the caret is tested elsewhere.
 BODY = {
+    "read length": ("@set_fifo_read_length(x, 1);", "@set_fifo_read_length is not supported: an operation on a FIFO is"),
+    "write length": ("@set_fifo_write_length(x, 1);", "@set_fifo_write_length is not supported: an operation on a"),
+    "control tasks": ("@set_control_task_table();", "@set_control_task_table stands in a comptime block of the code"),
     "undeclared": ("foo = 1;", "foo is not declared"),
     "misspelt": ("smal + x;", "smal is not declared: did you mean small?"),
     "unknown builtin": ("@activat(x);", "there is no builtin @activat: did you mean @activate?"),
@@ -123,6 +126,9 @@ def test_statement(name, tmp_path):
 
 
 TOP = {
+    "section": ('var q: i16 linksection(".a") = 1;', 1, "linksection is not supported: the compiler places variables"),
+    "section of code": ('fn q() linksection(".a") void {}', 1, "linksection is not supported: the compiler places"),
+    "link name of code": ('fn q() linkname("r") void {}', 1, "linkname of a function is not supported"),
     "no result": ("fn g() { }", 1, "the type of the result of fn g was expected, such as void, not '{'"),
     "no semicolon": ("var a: i16 = 1\nvar b: i16 = 2;", 1, "';' was expected after the declaration of a, not 'var'"),
     "no value": ("const a;", 1, "const a needs a type or a value: ':' or '=' was expected, not ';'"),

@@ -53,6 +53,11 @@ def command(
     layout: Path, params: tuple[dict[str, int], ...], colors: tuple[dict[str, int], ...], **options: Any
 ) -> int:
     """Compile the CSL program whose layout is the file LAYOUT."""
+    if options.pop("link_section_start_address_bytes") is not None:
+        raise click.UsageError(
+            "--link-section-start-address-bytes is not supported: the compiler places variables and functions itself; "
+            "--emit=memory-map shows where"
+        )
     request = compile.Request(layout, types.merged(params, "--params"), types.merged(colors, "--colors"), **options)
     warnings: list[Any] = []
     lines = compile.run(request, warnings)

@@ -42,7 +42,6 @@ class Request:
     verbose: bool = False
     fp16_format: str | None = None
     max_inlined_iterations: int | None = None
-    link_section_start_address_bytes: str | None = None
 
 
 def compile_layout(request: Request) -> Artifact:

@@ -542,16 +542,13 @@ def fifo_options(frame: Frame, fifo: ir.Fifo, node: ast.Node) -> None:
         setattr(fifo, name, task_number(frame, value, node.span))
 
 
-def fifo_setter(what: str) -> Any:
-    def set_length(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-        fifo = frame.known(node.args[0], t.FIFO)
-        frame.need_run(node.span, node.name)
-        length = frame.operand(as_u16(frame, integer(frame, node.args[1]), node.span), node.span)
-        frame.emit(ir.FifoSet(ir.FifoRef(fifo.data.name), what, length))
-        return VOID
-
-    return set_length
+def no_fifo_length(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    raise CslError.at(
+        node.span,
+        f"{node.name} is not supported: an operation on a FIFO is as long as its other operand; "
+        "give that descriptor the extent",
+    )
 
 
-builtin("@set_fifo_read_length", 2)(fifo_setter("read_length"))
-builtin("@set_fifo_write_length", 2)(fifo_setter("write_length"))
+builtin("@set_fifo_read_length", 2)(no_fifo_length)
+builtin("@set_fifo_write_length", 2)(no_fifo_length)

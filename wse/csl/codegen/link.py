@@ -363,7 +363,7 @@ class _Linker:
         bits = ir.BITS.get(e.type or "")
         size = e.count * bits // 8 if bits else g.size - e.offset
         count = e.count or (size // (bits // 8) if bits else size)
-        pointer = None if e.pointer is None else self.addresses[e.pointer]
+        pointer = None if e.pointer is None else self.addresses.get(e.pointer)  # None: no code uses it
         return art.Variable(self.addresses[e.symbol] + e.offset, e.type or "", count, size, e.mutable, pointer)
 
     # Code.

@@ -341,9 +341,6 @@ class VectorSelector:
         base, imm = self.memory(instr.dst.addr, at)
         self.emit("st16", value, base, imm=imm)
 
-    def do_fifoset(self, instr: ir.FifoSet) -> None:
-        """The length of a FIFO matters to synchronous operations only, which end at its end anyway."""
-
     # @map.
 
     def do_map(self, instr: ir.Map) -> None:

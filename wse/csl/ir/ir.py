@@ -357,15 +357,6 @@ class DsdSet(Instr):
 
 
 @dataclass(eq=False)
-class FifoSet(Instr):
-    """@set_fifo_read_length / @set_fifo_write_length: "length" of a FIFO as an operand."""
-
-    fifo: FifoRef
-    what: str
-    value: Value
-
-
-@dataclass(eq=False)
 class Jump(Instr):
     to: int
 

@@ -215,7 +215,6 @@ class VarDecl(Node):
     init: Node | None
     align: Node | None = None
     linkname: Node | None = None
-    linksection: Node | None = None
     export: bool = False
     extern: bool = False
     comptime: bool = False
@@ -344,7 +343,6 @@ class FnDecl(Node):
     export: bool = False
     extern: bool = False
     inline: bool = False
-    linksection: Node | None = None
 
 
 @dataclass(eq=False)

@@ -2,7 +2,7 @@
 
     file      = { declaration }
     declaration = "layout" block | "comptime" block | {"export" | "extern" | "inline"} (variable | function)
-    variable  = ("const" | "var" | "param") name [":" type] {("align" | "linkname" | "linksection") "(" expr ")"}
+    variable  = ("const" | "var" | "param") name [":" type] {("align" | "linkname") "(" expr ")"}
                 ["=" expr] ";"
     function  = ("fn" | "task") name "(" [["comptime"] name ":" type {"," …}] ")" type (block | ";")
     type      = "*" ["const"] type | "[" "*" "]" ["const"] type | "[" expr {"," expr} "]" type
@@ -115,6 +115,7 @@ class Parser(Expressions):
         if self.take(":"):
             decl.type = self.type()
         while self.token.text in ("align", "linksection", "linkname"):
+            self.no_section()
             word = self.advance().text
             self.expect("(", f"after {word}")
             setattr(decl, word, self.expr())
@@ -142,12 +143,11 @@ class Parser(Expressions):
             if not self.take(","):
                 break
         self.expect(")", "behind the parameters")
-        linksection = None
-        while self.token.text in ("linksection", "linkname", "align"):
-            word = self.advance().text
-            self.expect("(", f"after {word}")
-            linksection = self.expr()
-            self.expect(")", f"behind the argument of {word}")
+        self.no_section()
+        if self.token.text in ("linkname", "align"):
+            self.fail(
+                f"{self.token.text} of a function is not supported: functions have the compiler's names and places"
+            )
         if self.on("{"):
             self.fail(f"the type of the result of {kind} {name.text} was expected, such as void, not '{{'")
         result = self.type()
@@ -159,8 +159,12 @@ class Parser(Expressions):
             self.findings.add(CslError.at(header, f"{kind} {name.text} has no body; only an extern one may have none"))
         return ast.FnDecl(
             *(header, kind, name.text, Span(self.source, name.start, name.end), params, result, body),
-            *("export" in modifiers, "extern" in modifiers, "inline" in modifiers, linksection),
+            *("export" in modifiers, "extern" in modifiers, "inline" in modifiers),
         )
+
+    def no_section(self) -> None:
+        if self.token.text == "linksection":
+            self.fail("linksection is not supported: the compiler places variables and functions itself")
 
     # ---- statements ----
 
