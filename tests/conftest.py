@@ -45,7 +45,7 @@ def pytest_addoption(parser):
 
 
 def with_engine(least: int, reference: bool) -> None:
-    """From now on fabrics have at least so many host threads; reference: and are made with reference=True."""
+    """Sets the least number of host threads of all fabrics made later; reference: whether they use reference=True."""
     from wse.fabric.fabric import Fabric
 
     plain = Fabric.__init__

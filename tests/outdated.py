@@ -1,4 +1,4 @@
-"""Whether the package that would be tested was made from the sources of this checkout."""
+"""Checks that the tested package was built from the sources of this checkout."""
 
 import importlib.util
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Runs of the kernels reduce and allreduce, with what their tests leave alone filled in."""
+"""Runs of the kernels reduce and allreduce, with defaults for the options that a test does not give."""
 
 from wse import Machine
 from wse.kernels import RunOptions, reduce

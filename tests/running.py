@@ -1,4 +1,4 @@
-"""Runs a kernel with its defaults but for what is given."""
+"""Runs a kernel with its default options, except those given."""
 
 from wse import Machine
 from wse.kernels import Result, RunOptions

@@ -1,4 +1,4 @@
-"""What sweeps in tests run: functions that worker processes import."""
+"""Functions that sweeps of the tests run; worker processes import them."""
 
 import json
 import os
@@ -12,7 +12,7 @@ def option(arguments, name):
 
 
 def note(arguments):
-    """Writes down that the point was begun, and by whom; then computes its square."""
+    """Records the start of the point and its process; then computes the square."""
     with Path(option(arguments, "--notes")).open("a") as file:
         file.write(f"{option(arguments, '-x')} {os.getpid()}\n")
     time.sleep(float(option(arguments, "--pause")))
@@ -23,7 +23,7 @@ def note(arguments):
 
 
 def fatal(arguments):
-    """Ends its process where x is 3."""
+    """Exits its process if x is 3."""
     if option(arguments, "-x") == "3":
         os.kill(os.getpid(), signal.SIGKILL)
     return note(arguments)

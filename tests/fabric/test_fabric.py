@@ -507,7 +507,7 @@ def test_nobody_sends():
         Fabric(p).run()
     report = str(caught.value).splitlines()
     assert report[1:] == [
-        "no cycle: these wait for what nobody will do:",
+        "no cycle: nothing in the fabric can end these waits:",
         "  PE (1, 0) main thread (fmovs, reader:4, main+10) waits for a wavelet in input queue 2 (color east), "
         "which only PE (0, 0) could send, and no task there is left to (and 27 more PEs alike)",
     ]
@@ -526,7 +526,7 @@ def test_nobody_reads():
     with pytest.raises(DeadlockError) as caught:
         Fabric(p).run()
     assert str(caught.value).splitlines()[-1] == (
-        "  PE (1, 0) input queue 2 (color east) waits for somebody to read color east, and nothing on the PE does"
+        "  PE (1, 0) input queue 2 (color east) waits for an operation that reads color east, and the PE runs none"
     )
 
 
@@ -589,7 +589,7 @@ def test_an_empty_fifo():
 
     code = "main:\n xdsr x0, buffer.x\n dsr d0, x_all\n dsr a0, buffer\n fmovs d0, a0 {async, ut=3}\n done\n"
     assert waits_for(code, sender="main: done\n", more=buffer).splitlines()[-1] == (
-        "  PE (1, 0) microthread 3 (fmovs, rx:5, main+15) waits for a FIFO that nobody fills or empties"
+        "  PE (1, 0) microthread 3 (fmovs, rx:5, main+15) waits for a FIFO that no operation fills or empties"
     )
 
 

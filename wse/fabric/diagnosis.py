@@ -1,8 +1,8 @@
-"""What went wrong in a run, in words: faults with their place, deadlocks with their cycle of waits.
+"""Messages for faults and deadlocks.
 
-A deadlock is a graph: each thing that waits (an operation, a router's buffer, a queue, a task) points at the things
-that could end its waiting.  A cycle of it is the deadlock; without one, the things that wait for what nobody will do
-are its roots.
+A deadlock is analyzed as a wait-for graph.  Its nodes are waits: of an operation, a router buffer, a queue or a task.
+Its edges lead to the waits that must end first.  A cycle of the graph is the circular wait.  If there is no cycle, the
+report names the roots: waits without an edge, which nothing in the fabric can end.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ WAIT = np.dtype(
 )
 assert WAIT.itemsize == _engine.WAIT_BYTES
 
-_ROOM = 1 << 20  # waits that a report looks at
+_MAX_WAITS = 1 << 20  # waits that a report reads from the engine
 _BUDGET = 20_000  # waits that the search for a cycle visits
-_STEPS = 200_000  # routers it visits: a second or so
+_STEPS = 200_000  # routers that the search visits: about a second
 _PORT_NAMES = ("north", "east", "south", "west", "ramp")
 
-# What to do about a fault, by its row of faults.def.
+# The remedy for a fault, by its row of faults.def.
 ADVICE = {
     "BAD_OPCODE": "the code was overwritten, or control ran into data",
     "BAD_PC": "end each task with done, and each function with ret",
@@ -51,7 +51,7 @@ ADVICE = {
     "BAD_QUEUE": "bind the queue with queue_in or queue_out",
     "BAD_COLOR": "declare the color with Program.color",
     "BAD_TASK": "bind the task in this PE's class",
-    "COLLISION": "make the senders take turns, or use two colors",
+    "COLLISION": "separate the senders in time, or use two colors",
     "OFF_EDGE": "attach a stream there, or do not route it off the edge",
     "FABRIC_INPUTS": "bring one of the inputs to memory first",
     "ASYNC": "drop async, or give the operation a fabric operand and a DSR as destination",
@@ -91,7 +91,7 @@ def _task(pe: PEImage | None, task: int) -> str:
 
 
 def fault(image: Image, record: tuple[int, ...]) -> FabricFault:
-    """The error of an engine's fault record."""
+    """The error for a fault record of the engine."""
     kind, x, y, color, queue, task, port, pc, cycle, detail = record
     name, sentence, _ = _engine.faults()[kind]
     pe = image.class_at(x, y)
@@ -125,7 +125,7 @@ def fault(image: Image, record: tuple[int, ...]) -> FabricFault:
 
 
 def _detail(name: str, detail: int) -> str:
-    # The detail of a fault that an instruction with this operand raised; csrc/pe/system.c and issue.c give it.
+    # The meaning of a fault's detail; csrc/pe/system.c and issue.c set it.
     if name == "TRAP":
         return f"value {detail}"
     if name == "BAD_OPCODE":
@@ -137,15 +137,15 @@ def _detail(name: str, detail: int) -> str:
 
 
 def deadlock(image: Image, engine: _engine.Engine) -> DeadlockError:
-    """The report of a fabric in which nothing can move."""
+    """The report of a deadlocked fabric."""
     count = engine.waits(np.empty(0, np.uint8))
-    room = np.zeros(min(count, _ROOM), WAIT)
-    engine.waits(room.view(np.uint8))
-    return Deadlock(image, room, count, engine.last_activity()).error()
+    waits = np.zeros(min(count, _MAX_WAITS), WAIT)
+    engine.waits(waits.view(np.uint8))
+    return Deadlock(image, waits, count, engine.last_activity()).error()
 
 
 class Deadlock:
-    """The graph of waits.  A node is an index of `waits`; edges are found when asked for."""
+    """The wait-for graph.  A node is an index of `waits`; edges are computed on demand."""
 
     def __init__(self, image: Image, waits: np.ndarray, count: int, cycle: int):
         self.image, self.count, self.cycle = image, count, cycle
@@ -174,14 +174,17 @@ class Deadlock:
             return DeadlockError("\n".join(lines), steps, self.count)
         roots = [f"  {line}" for line in self.roots()]
         searched = "" if len(waits) <= _BUDGET and self.steps < _STEPS else " where the search looked"
-        lines.append(f"no cycle{searched}{': these wait for what nobody will do:' if roots else ''}")
+        lines.append(f"no cycle{searched}{': nothing in the fabric can end these waits:' if roots else ''}")
         lines += _limited(roots)
         return DeadlockError("\n".join(lines), [], self.count)
 
     # The search.
 
     def find_cycle(self) -> list[int]:
-        """A cycle of the graph, the shortest through any of the first found one's nodes; empty if there is none."""
+        """A cycle of the graph; empty if there is none.
+
+        It is the shortest cycle through a node of the first cycle found.
+        """
         found = self._any_cycle()
         best = found
         for start in found[:32]:
@@ -233,12 +236,12 @@ class Deadlock:
     # The edges.
 
     def at(self, pe: int, *who: int) -> list[int]:
-        """The waits of a PE, of these kinds."""
+        """The waits of a PE; with `who`, those of these kinds."""
         low, high = np.searchsorted(self.pes, [pe, pe + 1])
         return [i for i in range(low, high) if not who or self.waits["who"][i] in who]
 
     def edges(self, node: int) -> list[int]:
-        """The waits that would have to end first, any of them, for this one to end."""
+        """The waits of which one must end before this one can end."""
         if node not in self.edges_of:
             self.edges_of[node] = [other for other in dict.fromkeys(self._edges(node)) if other != node]
         return self.edges_of[node]
@@ -260,7 +263,7 @@ class Deadlock:
         return []
 
     def _holders(self, w: np.void) -> list[int]:
-        """Who takes up the room: the buffer in the next router, the queue, or those who should empty it."""
+        """The waits that occupy the capacity: of the next router's buffer, of the queue, or of the queue's readers."""
         on, color, port = int(w["on_pe"]), int(w["color"]), int(w["port"])
 
         def of_color(who: int) -> list[int]:
@@ -276,7 +279,7 @@ class Deadlock:
         return [i for i in routers if self.waits["id"][i] == side] or routers
 
     def _senders(self, pe: int, color: int) -> list[int]:
-        """Upstream from the PE's ramp: wavelets of the color that are stuck on the way, else who would send them."""
+        """Waits upstream of the PE's ramp: wavelets of the color that are blocked on the way, else their senders."""
         stuck = self.stuck(color)
         found = []
         for here, injects in self.upstream(pe, color, stuck):
@@ -305,8 +308,11 @@ class Deadlock:
         return self._positions[color]
 
     def upstream(self, pe: int, color: int, until: Container[int] = ()) -> Iterator[tuple[int, bool]]:
-        """The routers, nearest first, by which the color's routes lead to this PE's ramp, and whether they take it from
-        their own ramp; not beyond those of `until`.  A switch's position is not known here: any counts."""
+        """Breadth-first search from the PE's ramp against the color's routes: (PE, whether its ramp is an input).
+
+        The search does not continue beyond PEs in `until`.  Every switch position counts, because the current position
+        is not known here.
+        """
         width, height = self.image.width, self.image.height
         seen, queue = {(pe, _engine.RAMP)}, deque([(pe, _engine.RAMP)])
         while queue and self.steps < _STEPS:
@@ -333,10 +339,10 @@ class Deadlock:
         outputs = [i for i in self.at(pe, _engine.WAIT_OUTPUT_QUEUE) if self.waits["color"][i] == color]
         return outputs or self.at(pe, _engine.WAIT_MAIN, _engine.WAIT_MICROTHREAD, _engine.WAIT_TASK)
 
-    # The words.
+    # Sentences.
 
     def roots(self) -> list[str]:
-        """Waits that nothing of the graph could end; those alike on many PEs as one line."""
+        """Sentences for the waits without an edge; equal waits of several PEs share a line."""
         groups: dict[tuple, list[int]] = {}
         fields = ("who", "id", "why", "color", "port", "queue", "task", "pc")
         for node in range(min(len(self.waits), _BUDGET)):
@@ -398,7 +404,7 @@ class Deadlock:
                 return f"the host to ask for {color}"
             return f"room in the router of {on} ({color} from {port})"
         if why == _engine.FOR_READER:
-            return f"somebody to read {color}, and nothing on the PE does"
+            return f"an operation that reads {color}, and the PE runs none"
         if why == _engine.FOR_UNBLOCK:
             return "an unblock"
         if why == _engine.FOR_ROUTE:
@@ -409,7 +415,7 @@ class Deadlock:
             return f"the end of the teardown of {color}"
         if why == _engine.FOR_MICROTHREAD:
             return "a microthread that is busy"
-        return "a FIFO that nobody fills or empties" if after is None else "a FIFO"
+        return "a FIFO that no operation fills or empties" if after is None else "a FIFO"
 
     def _sender(self, pe: int, color: int, after: int | None) -> str:
         if after is not None:

@@ -72,7 +72,7 @@ def bin_lengths(run):
 
 
 def name_of(run):
-    """What ran: 'gemm', or 'run' where nobody said."""
+    """The kernel's name, or 'run' if the run does not record one."""
     return str(run.meta.get("kernel") or "run")
 
 
