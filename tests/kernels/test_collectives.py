@@ -186,7 +186,7 @@ def test_total_adds_in_the_order_of_the_plan(algorithm, P, S):
 
 
 def test_an_unknown_algorithm_is_named():
-    with says(ConfigError, "there is no reduce 'ring': known are star, chain, tree, two-phase"):
+    with says(ConfigError, "unknown reduce algorithm 'ring': use one of star, chain, tree, two-phase"):
         plan("ring", 8)
 
 

@@ -1,15 +1,15 @@
-"""Collectives on rows and columns: reduces and broadcasts as routes and code for the PEs of a program, and closed forms
-of how long they take.
+"""Collectives on rows and columns: routes and code for reduces and broadcasts, and closed forms for their cycles.
 
-A reduce along a line of PEs is a tree: each PE but the first sends one vector to a PE before it, its parent, when it
-has added what its own children sent.  Two colors carry it, by the parity of the depth in the tree, so that a PE never
-receives on the color it sends on.  What crosses a PE on its way to a farther one passes its router without its compute
-element: the router begins in the position that serves its own PE, and is switched to pass on when that has been served.
+A reduce along a line of PEs follows a tree.  Each PE except the first (the root) adds the vectors of its children to
+its own and sends the sum to its parent, a PE nearer to the root.  The parity of the depth in the tree selects one of
+two colors, so that a PE never receives on the color on which it sends.  A vector that crosses other PEs on its way to
+its parent passes through their routers only.  A crossed router first serves its own PE; after the PE's last vector its
+switch advances to the position that forwards traffic.
 
-    star        everybody sends to the first, one after the other
-    chain       everybody sends to the PE before it, which adds element by element as they come
-    tree        PE p sends to p with its lowest bit cleared: log2 P rounds of doubling distance, in any P
-    two-phase   chains in groups of S; then a chain of the first PEs of the groups, through the routers between them
+    star        every PE sends to the first PE, one after the other
+    chain       every PE sends to the PE before it, which adds element by element as wavelets arrive
+    tree        PE p sends to p with its lowest set bit cleared: ceil(log2 P) rounds of doubling distance, for any P
+    two-phase   chains within groups of S PEs, then a chain of the first PEs of the groups, through the routers between
 
 All four are those of Luczynski et al., "Near-Optimal Wafer-Scale Reduce" (HPDC 2024, arXiv 2404.15888), and so are the
 closed forms.
@@ -38,23 +38,24 @@ ALGORITHMS = ("star", "chain", "tree", "two-phase")
 # Symbols, for one line of PEs unless said otherwise:
 #     P  PEs in the line          M, N  rows and columns of a grid
 #     B  length of a vector in wavelets (two 16-bit elements to a wavelet)
-#     S  PEs in a group           D  depth: stages that must follow one another
+#     S  PEs in a group           D  depth: the number of dependent stages
 #     T_R  cycles between router and compute element, one way: 2 on WSE-2 [HPDC'24]
 #     hop  cycles from router to router: 1 on WSE-2 [HPDC'24], 2 on WSE-3 [machine.def]
-# The paper's machine is WSE-2; with T_R and hop of another machine (`costs`) the same argument holds:
+# The paper models WSE-2.  With T_R and hop of another machine (`costs`), the same model applies:
 #     T = max(C, E / links + hop L) + (2 T_R + 1) D
-# with C the most wavelets one PE sends or receives, E wavelet-hops, L the longest distance.
+# C: contention, the largest number of wavelets that one PE sends or receives.  E: energy, in wavelet-hops.  L: the
+# longest distance, in hops.
 
 
 class Costs(NamedTuple):
-    """What the closed forms know of a machine."""
+    """The parameters of a machine, in cycles.  t_r: T_R, router to compute element, one way.  hop: one hop."""
 
     t_r: float = 2
     hop: int = 1
 
     @property
     def stage(self) -> float:
-        """2 T_R + 1: up the ramp, one element, down the ramp."""
+        """Cycles of one stage, 2 T_R + 1: up the ramp, one element, down the ramp."""
         return 2 * self.t_r + 1
 
 
@@ -62,29 +63,31 @@ WSE2_COSTS = Costs()
 
 
 def costs(machine: Machine) -> Costs:
-    """Of a machine: a stage is ramp_in + ramp_out."""
+    """The parameters of `machine`.  A stage takes ramp_in_cycles + ramp_out_cycles."""
     return Costs((machine.ramp_in_cycles + machine.ramp_out_cycles - 1) / 2, machine.hop_cycles)
 
 
 def star(P: int, B: int, c: Costs = WSE2_COSTS) -> float:
-    """Reduce: the first PE takes all vectors one after the other."""
+    """Cycles of a star reduce: the first PE receives all vectors one after the other."""
     return B * (P - 1) + c.stage
 
 
 def chain(P: int, B: int, c: Costs = WSE2_COSTS) -> float:
-    """Reduce: every PE is a stage, and the vector streams through."""
+    """Cycles of a chain reduce: every PE is a pipeline stage."""
     return B + (c.stage + c.hop) * (P - 1)
 
 
 def tree(P: int, B: int, c: Costs = WSE2_COSTS) -> float:
-    """Reduce in ceil(log2 P) rounds: C = B log2 P; E = B P / 2 log2 P over P - 1 links."""
+    """Cycles of a tree reduce, ceil(log2 P) rounds: C = B log2 P; E = B P / 2 log2 P over P - 1 links."""
     rounds = math.ceil(math.log2(P)) if P > 1 else 0
     return max(B * rounds, B * P / (2 * max(P - 1, 1)) * rounds + c.hop * (P - 1)) + c.stage * rounds
 
 
 def two_phase(P: int, B: int, S: int | None = None, c: Costs = WSE2_COSTS) -> float:
-    """Reduce in groups of S (default: the root of P), then of their first PEs: C = 2 B, depth S - 1 + P / S - 1,
-    E = B (P - P / S) + B (P - S)."""
+    """Cycles of a two-phase reduce with groups of S PEs (by default default_group(P)).
+
+    C = 2 B, D = S - 1 + P / S - 1, E = B (P - P / S) + B (P - S).
+    """
     S = min(S or default_group(P), P)
     groups = math.ceil(P / S)
     contention = (2 if groups > 1 and S > 1 else 1) * B
@@ -93,22 +96,22 @@ def two_phase(P: int, B: int, S: int | None = None, c: Costs = WSE2_COSTS) -> fl
 
 
 def broadcast(P: int, B: int, c: Costs = WSE2_COSTS) -> float:
-    """From the first PE of a line to all, by multicast: B + P + 2 T_R on WSE-2."""
+    """Cycles of a multicast from the first PE of a line to all others: B + P + 2 T_R on WSE-2."""
     return broadcast_from(P - 1, B, c)
 
 
 def broadcast_2d(M: int, N: int, B: int, c: Costs = WSE2_COSTS) -> float:
-    """From a corner of a grid to all, by multicast: B + M + N - 2 + 2 T_R + 1 on WSE-2."""
+    """Cycles of a multicast from a corner of a grid to all others: B + M + N - 2 + 2 T_R + 1 on WSE-2."""
     return broadcast_from(M + N - 2, B, c)
 
 
 def broadcast_from(L: int, B: int, c: Costs = WSE2_COSTS) -> float:
-    """By multicast to PEs of which the farthest is L hops away."""
+    """Cycles of a multicast to PEs at most L hops away."""
     return B + c.hop * L + c.stage
 
 
 def reduce(algorithm: str, P: int, B: int, S: int | None = None, c: Costs = WSE2_COSTS) -> float:
-    """Reduce of a line by the algorithm's name.  One PE alone takes no time."""
+    """Cycles of a reduce along a line by the named algorithm (one of ALGORITHMS); 0 for a single PE."""
     if P == 1:
         return 0
     if algorithm == "two-phase":
@@ -117,25 +120,26 @@ def reduce(algorithm: str, P: int, B: int, S: int | None = None, c: Costs = WSE2
 
 
 def reduce_2d(algorithm: str, M: int, N: int, B: int, S: int | None = None, c: Costs = WSE2_COSTS) -> float:
-    """Reduce of M rows of N PEs each, then of the M sums in the first column."""
+    """Cycles of a reduce of M rows of N PEs each, followed by a reduce of the M sums in the first column."""
     return reduce(algorithm, N, B, S, c) + reduce(algorithm, M, B, S, c)
 
 
 def allreduce(algorithm: str, M: int, N: int, B: int, S: int | None = None, c: Costs = WSE2_COSTS) -> float:
-    """Reduce to a corner and broadcast from there."""
+    """Cycles of an all-reduce on a grid: a reduce to a corner, followed by a broadcast from there."""
     return reduce_2d(algorithm, M, N, B, S, c) + broadcast_2d(M, N, B, c)
 
 
 def ring_allreduce(P: int, B: int, c: Costs = WSE2_COSTS) -> float:
-    """Reduce-scatter and all-gather in a ring: a model only, there is no program for it here."""
+    """Cycles of a ring all-reduce (reduce-scatter and all-gather).  A model only: there is no program for it."""
     return 2 * (P - 1) * B / P + c.hop * (4 * P - 6) + 2 * (P - 1) * c.stage
 
 
 def lower_bound(P: int, B: int, c: Costs = WSE2_COSTS) -> float:
-    """No reduce of a line is faster: the least over the depth D of B E*(P, D) / (P - 1) + hop (P - 1) + (2 T_R + 1) D.
+    """A lower bound on the cycles of any reduce along a line.
 
-    E*(P, D) is the least energy of a reduce of single wavelets of depth at most D: its last message to the first PE
-    comes from some PE i, which has summed all from i on in depth D - 1.
+    It is the minimum over the depth D of B E*(P, D) / (P - 1) + hop (P - 1) + (2 T_R + 1) D.  E*(P, D) is the least
+    energy of a reduce of single wavelets with depth at most D.  It follows by dynamic programming: the last message to
+    the first PE comes from some PE i, which has reduced PEs i .. P - 1 in depth D - 1.
     """
     if P == 1:
         return 0
@@ -145,30 +149,34 @@ def lower_bound(P: int, B: int, c: Costs = WSE2_COSTS) -> float:
 
 @cache
 def _least_energy(P: int) -> np.ndarray:
-    """E*(p, D) for p up to P and D below P; infinite where the depth does not suffice."""
+    """E*(p, D) for p <= P and D < P, float64 [P + 1, P]; infinite where no tree of that depth exists."""
     energy = np.full((P + 1, P), np.inf)
     energy[1] = 0
     for p in range(2, P + 1):
         i = np.arange(1, p)
-        # those before i in depth D, those from i on in depth D - 1, and i hops for the message between them
+        # PEs before i in depth D, PEs from i on in depth D - 1, and i hops for the message from PE i
         energy[p, 1:] = (energy[i, 1:] + energy[p - i, :-1] + i[:, None]).min(axis=0)
     return energy
 
 
 def lower_bound_2d(M: int, N: int, B: int, c: Costs = WSE2_COSTS) -> float:
-    """No reduce of a grid is faster: max(B, B / 8 + M + N - 1) + 2 T_R + 1 on WSE-2.  Every vector but one must leave
-    its PE, which has at most eight links, and the farthest must travel."""
+    """A lower bound on the cycles of any reduce on a grid: max(B, B / 8 + M + N - 1) + 2 T_R + 1 on WSE-2.
+
+    Every vector but one must leave its PE, which has at most eight links, and one must travel the longest distance.
+    """
     return max(B, B / 8 + c.hop * (M + N - 2) + 1) + c.stage
 
 
 def published_chain(P: int, B: int) -> int:
-    """Cycles that the authors' logs of the vendor's WSE-2 simulator give for the chain: exact for all they ran."""
+    """Cycles of the chain reduce on the vendor's WSE-2 simulator, by the authors' logs.  Exact for all logged runs."""
     return B + 6 * (P - 1) + 56
 
 
 def published_two_phase(P: int, B: int, S: int) -> int:
-    """The same for two-phase, within 2 cycles of their 22 runs.  The last term: the last group's sum, under way since
-    the first phase, still has to come."""
+    """Cycles of the two-phase reduce on the vendor's WSE-2 simulator, within 2 cycles for all 22 logged runs.
+
+    The last term is the wait for the sum of the last group, when it arrives after the second phase has started.
+    """
     return 2 * B + 6 * (S - 1) + (math.ceil(P / S) - 2) * (S + 5) + 77 + max(0, S - B - 13)
 
 
@@ -178,11 +186,12 @@ NOTHING, ADVANCE, CONTROL = range(3)
 
 
 class Role(NamedTuple):
-    """What a PE does in a reduce; PEs of one role run one code.
+    """The part of a PE in a reduce.  PEs with the same role execute the same code.
 
-    received: vectors it adds.  color: 0 or 1, on which it sends; it receives on the other.  sends: all but the first.
-    tail: what follows its vector: NOTHING, ADVANCE its own router, or CONTROL, a wavelet that advances its own router
-    and its parent's.
+    received: the number of vectors that it receives and adds.  color: the index (0 or 1) of the color on which it
+    sends; it receives on the other.  sends: true for all PEs except the first.  tail: the switch command after its
+    vector: NOTHING; ADVANCE, which advances the PE's own router; or CONTROL, a control wavelet that advances the
+    routers of the PE and of its parent.
     """
 
     received: int
@@ -193,9 +202,10 @@ class Role(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A reduce along a line: arrays over the PEs' positions.
+    """A reduce along a line of `size` PEs.  All arrays are indexed by the position of a PE.
 
-    parent: to whom a PE sends, -1 for the first.  crossed: [2, size], what passes a PE on either color.
+    parent: int [size], the PE to which a PE sends; -1 for the first.  received, color, tail: int [size], see Role.
+    crossed: bool [2, size], whether vectors for other PEs cross a PE on each color.
     """
 
     algorithm: str
@@ -210,7 +220,7 @@ class Plan:
         return len(self.parent)
 
     def roles(self) -> Iterator[tuple[Role, np.ndarray]]:
-        """Every role, and the positions of those who have it."""
+        """Yields each role that occurs and the positions of the PEs that have it."""
         sends = self.parent >= 0
         rows = np.stack([self.received, self.color, sends, self.tail], axis=1)
         unique, which = np.unique(rows, axis=0, return_inverse=True)
@@ -218,7 +228,10 @@ class Plan:
             yield Role(received, color, bool(sends_it), tail), np.flatnonzero(which.ravel() == i)
 
     def total(self, values: np.ndarray, add: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
-        """The sum of values [..., size, n] in the order in which the PEs add them: the reference model."""
+        """The reference model: the sum of values [..., size, n] over the PEs, in the order of the program.
+
+        add: the rounded addition of two arrays [..., n].  Returns [..., n].
+        """
         sums = [values[..., p, :] for p in range(self.size)]
         children: list[list[int]] = [[] for _ in sums]
         for child in range(1, self.size):
@@ -230,12 +243,16 @@ class Plan:
 
 
 def default_group(P: int) -> int:
-    """The group of two-phase that a line of P PEs gets: near the root of P, where its depth is least."""
+    """The default group size of two-phase for P PEs: near the square root of P, where the depth is least."""
     return max(2, round(math.sqrt(P)))
 
 
 def plan(algorithm: str, size: int, group: int | None = None) -> Plan:
-    """The reduce of a line of `size` PEs into its first.  group: of two-phase, default_group(size) if None."""
+    """Plans the reduce of a line of `size` PEs into the first.
+
+    algorithm: one of ALGORITHMS; raises ConfigError for any other.  group: PEs per group of two-phase, by default
+    default_group(size).
+    """
     p = np.arange(size)
     match algorithm:
         case "star":
@@ -249,7 +266,7 @@ def plan(algorithm: str, size: int, group: int | None = None) -> Plan:
             first = p % group == 0
             parent, depth = np.where(first, p - group, p - 1), p // group + p % group
         case _:
-            raise ConfigError(f"there is no reduce {algorithm!r}: known are {', '.join(ALGORITHMS)}")
+            raise ConfigError(f"unknown reduce algorithm {algorithm!r}: use one of {', '.join(ALGORITHMS)}")
     parent[0] = -1
     senders, parents = p[1:], parent[1:]
     color = (depth + 1) % 2
@@ -268,17 +285,17 @@ def plan(algorithm: str, size: int, group: int | None = None) -> Plan:
 
 # --- programs ---------------------------------------------------------------------------------------------------------
 
-# Along which a line lies: the ports a vector comes from and leaves by on its way to the first PE.
+# By axis: the ports by which a vector enters and leaves a router on its way to the first PE.
 _PORTS = {"x": ("E", "W"), "y": ("S", "N")}
-_NO_ENTRY, _ADVANCE_UNSEEN = 31, 0b101  # no task; SWITCH_ADV, and not for the compute element
+_NO_ENTRY, _ADVANCE_UNSEEN = 31, 0b101  # no task; SWITCH_ADV, not forwarded to the compute element
 _CONTROL_WORD = _NO_ENTRY << 16 | _ADVANCE_UNSEEN << 22
-_UNROLLED = 32  # additions in a row without a loop
+_UNROLLED = 32  # additions per loop iteration
 
 Axis = Literal["x", "y"]
 
 
 class Element(NamedTuple):
-    """An element type of vectors: its dtype in arrays, and the operations that add and move it."""
+    """An element type of vectors: its array dtype and the mnemonics of its add and move operations."""
 
     dtype: str
     add: str
@@ -286,30 +303,31 @@ class Element(NamedTuple):
 
     @property
     def simd(self) -> bool:
-        """Two elements to a wavelet."""
+        """Whether a wavelet carries two elements."""
         return self.dtype != "f32"
 
 
 F32 = Element("f32", "fadds", "fmovs")
-F16 = Element("f16", "faddh", "fmovh")  # in the program's format
+F16 = Element("f16", "faddh", "fmovh")  # in the program's 16-bit format
 
 
 def element(dtype: str) -> Element:
-    """Of f32, f16, bf16 or cb16."""
+    """The Element of a dtype: f32, f16, bf16 or cb16."""
     return F32 if dtype == "f32" else F16
 
 
 def wavelets(dtype: str, length: int) -> int:
-    """Wavelets that carry a vector."""
+    """The number of wavelets that carry a vector of `length` elements."""
     return -(-length // 2) if element(dtype).simd else length
 
 
 class Reduce:
-    """A plan as a part of a program: routes for its lines, and code for its roles.
+    """A plan as part of a program: the routes of its lines and the code of its roles.
 
-    axis "x": the rows' PEs from x = 0 on, in all rows; "y": the column x = 0, from y = 0 on.  name: prefix of its
-    colors, descriptors and labels.  vector: name of a descriptor of a class, what it adds up; the first PE's holds the
-    sum in the end.  queue: the input and output queue it uses.  Its code uses d0, d1, a0, b0 and r2.
+    The constructor declares two colors and their routes.  axis: "x" reduces every row into its PE at x = 0; "y" reduces
+    column x = 0 into its PE at y = 0.  name: prefix of its colors, descriptors and labels.  vector: the name of the
+    descriptor of the operand, which every PE class declares; at the end that of the first PE holds the sum.  queue: the
+    index of the input and the output queue that it uses.  The code uses d0, d1, a0, b0 and r2.
     """
 
     def __init__(self, program: Program, plan: Plan, axis: Axis, name: str, vector: str, of: Element, queue: int):
@@ -318,7 +336,7 @@ class Reduce:
         self._route(program)
 
     def at(self, positions: np.ndarray) -> dict[str, Any]:
-        """The PEs at these positions of the lines, as arguments x and y."""
+        """The PEs at the given positions of the lines, as arguments x and y of Program.place and Program.route."""
         return {"x": positions, "y": None} if self.axis == "x" else {"x": 0, "y": positions}
 
     def _route(self, program: Program) -> None:
@@ -328,7 +346,7 @@ class Reduce:
             out = sends & (plan.color == i)
             into = (plan.color != i) & (plan.received > 0)
             crossed = plan.crossed[i]
-            # (who, from, to, what the switch changes to let others pass)
+            # (PEs, input port, output port, the switch position that forwards the vectors of other PEs)
             for who, rx, tx, switch in (
                 (out & ~crossed, "R", near, ()),
                 (out & crossed, "R", near, ((far, None),)),
@@ -340,7 +358,7 @@ class Reduce:
                     program.route(color, rx, tx, switch=switch, **self.at(np.flatnonzero(who)))
 
     def add(self, pe: PEClass, role: Role) -> None:
-        """Adds a role to a class: queues, descriptors, and code that runs through to what is added next."""
+        """Adds the queues, descriptors and code of a role to a class.  The code falls through to what is added next."""
         name, queue = self.name, self.queue
         code = []
         sent, read = self.colors[role.color], self.colors[1 - role.color]
@@ -376,9 +394,10 @@ class Reduce:
 
 
 class Broadcast:
-    """A vector of the PE at `root` to all PEs of a program, by one multicast over its row and from there the columns.
+    """Broadcast of the vector of the PE at `root` (x, y) to all PEs of a program.
 
-    Parameters as of Reduce.  Its code uses d0 and a0.
+    One multicast runs along the row of the root and, from every PE of that row, along its column.  The other parameters
+    are those of Reduce.  distance: hops to the farthest PE.  The code uses d0 and a0.
     """
 
     def __init__(
@@ -392,7 +411,7 @@ class Broadcast:
     def _route(self, program: Program) -> None:
         (x, y), width, height = self.root, program.width, program.height
         down = ("N" if y > 0 else "") + ("S" if y < height - 1 else "")
-        lines: list[tuple[str, str, Any, Any]] = [  # from, to, x, y: those on the way, then the last of each line
+        lines: list[tuple[str, str, Any, Any]] = [  # input, outputs, x, y: inner PEs, then the last PE
             ("W", "RE" + down, slice(x + 1, width - 1), y),
             ("W", "R" + down, slice(max(x + 1, width - 1), width), y),
             ("E", "RW" + down, slice(1, x), y),
@@ -408,7 +427,7 @@ class Broadcast:
         program.route(self.color, "R", out, x=x, y=y)
 
     def add(self, pe: PEClass, root: bool) -> None:
-        """Adds the part of the root or of the others to a class."""
+        """Adds the queues, descriptors and code to a class.  root: whether it sends the vector or receives it."""
         name, queue = self.name, self.queue
         if root:
             pe.queue_out(queue, self.color)

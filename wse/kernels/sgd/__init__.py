@@ -1,7 +1,7 @@
-"""Stochastic gradient descent of a multilayer perceptron, wholly on the fabric.
+"""Training of a multilayer perceptron by stochastic gradient descent, entirely on the fabric.
 
-kernel      parameters, data and the run
-net         shapes, initial weights, layout on the grid
+kernel      parameters, data set and execution
+net         shapes, packing of weights and samples, layout on the grid
 program     the program of the PEs
-reference   the same arithmetic in NumPy
+reference   the reference models in NumPy
 """

@@ -1,43 +1,45 @@
-"""Trains a multilayer perceptron wholly on the fabric: minibatch SGD with momentum on handwritten digits.
+"""Trains a multilayer perceptron entirely on the fabric: minibatch SGD with momentum on handwritten digits.
 
-The PEs do every operation of the training: forward, softmax and cross-entropy, backward, update, and the count of
-correct samples.  The host draws the first weights and the order of the samples, streams samples and labels in, and
-reads loss, accuracy and, in the end, the weights.  After each epoch the net is tested with the fifth of the samples
-that it is not trained with.
+The PEs execute the whole training: forward pass, softmax and cross-entropy, backward pass, update, and the count of
+correct samples.  The host draws the initial weights and the order of the samples, streams samples and labels in, and
+reads loss, accuracy and, at the end, the weights.  A fifth of the samples is held out; the network is tested with it
+after each epoch.
 
-Data layout.  On a grid of w x h PEs, column 0 owns the outputs, columns 1 .. w - 1 own m = ceil(hidden / (w - 1))
-hidden units each; units beyond `hidden` are 0 and stay so.  Rows divide the batch, b = batch / h samples each, and hold
-the same parameters.  The arrays `weights`, `velocity` and `gradient` have one layout:
+Data layout.  On a grid of w x h PEs, column 0 owns the outputs; columns 1 .. w - 1 own m = ceil(hidden / (w - 1))
+hidden units each.  The weights of units beyond `hidden` are zero and stay zero.  The rows divide the batch into
+b = batch / h samples each and hold copies of the same parameters.  The arrays `weights`, `velocity` and `gradient`
+share one layout:
 
-    hidden PE   [m][features + 1], weights into its units, the last of each the bias, then [m][classes], out of them
+    hidden PE   [m][features + 1], the input weights of its units with the bias last, then [m][classes], output weights
     output PE   [classes], the biases of the outputs
 
-One stream of samples [b][features], two 16-bit elements to a wavelet, and one of labels enter each row in the west.
+Each row receives two streams at its western edge: samples [b][features], two 16-bit elements per wavelet, and labels.
 
-Program.  One step, as it passes over the fabric:
+Program.  The phases of one step:
 
-    1  Samples pass the output column and go along the row; every hidden PE receives all of its row's, while it still
-       computes with the batch before.  The output PE receives the labels.
-    2  z = W1 x, a = max(z, 0), and W2 a of the own units: vector operations over the samples.
-    3  A chain of additions along the row brings the sum of W2 a to the output PE, which began with the biases.
+    1  Samples pass through the routers of the output column and are multicast along the row.  Every hidden PE receives
+       all samples of its row while it still computes with the previous batch.  The output PE receives the labels.
+    2  Hidden PEs compute z = W1 x, a = max(z, 0) and their part of W2 a by vector operations over the samples.
+    3  A chain reduce along the row adds these parts to the output PE's sums, which start with the biases.
     4  The output PE computes softmax, loss and delta = softmax - onehot(label), and multicasts delta to its row.
-    5  W2^T delta where a > 0 is the gradient of z; that times x, and delta times a, are those of the weights: vector
+    5  Hidden PEs compute dz = W2^T delta where a > 0 (elsewhere 0) and the weight gradients dz x and a delta, by vector
        operations over features and over classes.
-    6  Chains of additions up the columns sum up the gradients; a multicast brings the sums back down.
-    7  Every PE updates its share: v = momentum v + g, w = w - learning_rate / batch v, g being summed over the batch.
+    6  Chain reduces up the columns sum the gradients; multicasts send the sums back down.
+    7  Every PE updates its parameters: v = momentum v + g, w = w - learning_rate / batch v; g is the sum over the batch.
 
-What is kept is of the type dtype: samples, weights, velocity, activations, delta, and momentum itself.  Sums of
-products and of gradients are of the type accumulate; softmax, loss and each update are f32.  There is no second copy of
+Precision.  Samples, weights, velocity, activations, delta and momentum have type dtype.  Sums of products and of
+gradients have type accumulate.  Softmax, loss and the arithmetic of the update are f32.  There is no f32 master copy of
 the weights.
 
-What bounds it.  A step of the defaults takes 29,600 cycles: 10,000 for the products of the backward pass, 8,200 for
-those of the forward pass, 5,700 in which the hidden PEs wait for softmax and delta, 1,700 each for unpacking samples
-and for the update, 1,300 for the sums over the columns.  An operation of the forward pass takes 13 cycles for 16
-samples, and would take 11 for fewer: it reads what the one before wrote.  In the backward pass every second group of
-16-bit elements meets its f32 sums in one memory bank.
+Performance.  A step with the default options takes 29,600 cycles: 10,000 for the products of the backward pass, 8,200
+for those of the forward pass, 5,700 in which the hidden PEs wait for softmax and delta, 1,700 for unpacking samples,
+1,700 for the update, and 1,300 for the reduces over the columns.  An operation of the forward pass takes 13 cycles for
+16 samples.  With fewer samples it would still take 11, because it reads the results of the previous operation.  In the
+backward pass, every second group of 16-bit elements has a bank conflict with its f32 sums.
 
-Result.verified: weights, losses and counts are, to the bit, those of a model of the same arithmetic in the same order.
-Beside the accuracy stands that of the same net in plain NumPy in f32, from the same weights with the same batches.
+Verification.  Result.verified means that weights, losses and counts equal, bit for bit, those of a model with the same
+arithmetic in the same order.  For comparison, the result also gives the accuracy of the same network in plain NumPy in
+f32, trained from the same weights with the same batches.
 """
 
 from __future__ import annotations
@@ -65,10 +67,10 @@ PARAMETERS = {
     for parameter in (
         Parameter("data", str, "digits", "Samples: scikit-learn's digits, or random ones.", choices=DATA),
         Parameter("epochs", int, 15, "Passes over the training samples."),
-        Parameter("batch", int, 64, "Samples of a step, a multiple of the grid's height."),
-        Parameter("hidden", int, 64, "Hidden units, divided among all columns of the grid but the first."),
-        Parameter("learning_rate", float, 0.2, "Step along the mean gradient of a batch."),
-        Parameter("momentum", float, 0.9, "Share of the last step in the next."),
+        Parameter("batch", int, 64, "Samples per step, a multiple of the grid's height."),
+        Parameter("hidden", int, 64, "Hidden units, divided among all columns except the first."),
+        Parameter("learning_rate", float, 0.2, "Factor of the mean gradient of a batch in an update."),
+        Parameter("momentum", float, 0.9, "Factor of the velocity in an update, 0 to below 1."),
         data.DTYPE,
         Parameter("accumulate", str, "f32", data.ACCUMULATE.help, choices=data.ACCUMULATE.choices),
     )
@@ -95,7 +97,7 @@ def run(config: dict[str, Any], options: RunOptions) -> Result:
 
 
 def check(config: dict[str, Any]) -> None:
-    """ConfigError for a value that cannot be."""
+    """Raises ConfigError for a missing, unknown or invalid parameter."""
     data.check("sgd", PARAMETERS, config)
     data.check_positive("sgd", config, "epochs", "batch", "hidden")
     rate, momentum = config["learning_rate"], config["momentum"]
@@ -110,7 +112,7 @@ def check(config: dict[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Samples:
-    """x: float32 [n, features], labels: [n], of 0 .. classes - 1."""
+    """A data set.  x: float32 [n, features].  labels: int [n], from 0 to classes - 1."""
 
     x: np.ndarray
     labels: np.ndarray
@@ -124,7 +126,10 @@ class Samples:
 
 
 def load(name: str, rng: np.random.Generator) -> tuple[Samples, Samples]:
-    """Samples to train and to test with, a fifth of all, drawn at random."""
+    """Loads the data set `name` (one of DATA) and splits it at random into (training, test); the test set is a fifth.
+
+    Raises ConfigError if "digits" is asked for and scikit-learn is not installed.
+    """
     samples = _digits() if name == "digits" else _synthetic(rng)
     order = rng.permutation(len(samples))
     test = len(samples) // 5
@@ -132,7 +137,7 @@ def load(name: str, rng: np.random.Generator) -> tuple[Samples, Samples]:
 
 
 def _digits() -> Samples:
-    """1797 digits of 8 x 8 pixels, sixteenths from 0 to 1."""
+    """scikit-learn's 1797 digits of 8 x 8 pixels, with values that are multiples of 1/16 from 0 to 1."""
     try:
         from sklearn.datasets import load_digits
     except ImportError:
@@ -145,7 +150,7 @@ def _digits() -> Samples:
 
 
 def _synthetic(rng: np.random.Generator) -> Samples:
-    """As many and alike: each class a pattern of sixteenths, with much noise."""
+    """A synthetic data set of the same shape and value range: one random pattern per class, with Gaussian noise."""
     classes, features, n = 10, 64, 1797
     patterns = rng.uniform(0, 16, (classes, features))
     labels = rng.integers(0, classes, n)
@@ -157,7 +162,10 @@ def _synthetic(rng: np.random.Generator) -> Samples:
 
 
 def plan(config: dict[str, Any], grid: tuple[int, int], samples: tuple[Samples, Samples]) -> Net:
-    """The network of a configuration; ConfigError if it does not lie on the grid."""
+    """The network for a configuration on a grid (width, height).
+
+    Raises ConfigError if the grid is narrower than 2 PEs or the batch does not fit the grid or the samples.
+    """
     (train, _), (width, height) = samples, grid
     if width < 2:
         raise ConfigError(
@@ -177,11 +185,11 @@ def plan(config: dict[str, Any], grid: tuple[int, int], samples: tuple[Samples, 
 
 
 def build(net: Net, machine: Machine) -> Program:
-    """The program; ConfigError if it does not fit the PEs."""
+    """Builds the program.  Raises ConfigError if it exceeds the memory of a PE or the length field of a DSD."""
     longest = max(net.samples * max(net.inputs, net.classes, net.units), net.share)
     try:
         if longest >= isa.LENGTH_INFINITE:
-            raise MemoryOverflow(f"a vector of {longest} elements is longer than any may be")
+            raise MemoryOverflow(f"a vector has {longest} elements, the most is {isa.LENGTH_INFINITE - 1}")
         program = build_program(net, machine)
         program.layout()
         return program
@@ -194,7 +202,10 @@ def build(net: Net, machine: Machine) -> Program:
 
 
 def first_weights(net: Net, rng: np.random.Generator) -> Weights:
-    """Normal, of variance 2 / inputs, biases 0; rounded to the element type, so that NumPy can start with the same."""
+    """The initial weights: normal with variance 2 / inputs of the layer, biases 0 (He initialization).
+
+    They are rounded to the element type, so that the reference models start with the same values.
+    """
     into = rng.normal(0, math.sqrt(2 / net.features), (net.hidden, net.inputs))
     into[:, -1] = 0
     out = rng.normal(0, math.sqrt(2 / net.hidden), (net.hidden, net.classes))
@@ -202,7 +213,7 @@ def first_weights(net: Net, rng: np.random.Generator) -> Weights:
 
 
 class Course:
-    """What the net is shown: in each epoch whole batches of the training samples in a new order, then the test."""
+    """The samples of a training: for each epoch the training set in a new order, cut to whole batches; the test set."""
 
     def __init__(self, net: Net, samples: tuple[Samples, Samples], epochs: int, rng: np.random.Generator):
         train, test = samples
@@ -213,7 +224,11 @@ class Course:
 
 
 class Trainer:
-    """The fabric.  run: the last Run; reports: sum of losses and correct samples of each pass, train, test in turn."""
+    """Trains the network on a fabric.
+
+    run: the last Run.  reports: for each pass, alternately training and test, float32 [2]: the sum of the losses and
+    the number of correct samples.
+    """
 
     def __init__(self, net: Net, program: Program, weights: Weights, options: RunOptions):
         self.net, self.options = net, options
@@ -222,7 +237,7 @@ class Trainer:
         self.reports: list[np.ndarray] = []
 
     def follow(self, course: Course) -> list[dict[str, Any]]:
-        """All epochs, or what max_cycles or Ctrl-C leave of them."""
+        """Runs all epochs, or fewer if max_cycles ends the run.  Returns one record per completed epoch."""
         epochs = []
         for number, samples in enumerate(course.epochs, 1):
             batches = Batches.of(self.net, samples.x, samples.labels)
@@ -235,7 +250,7 @@ class Trainer:
         return epochs
 
     def go(self, task: str, batches: Batches) -> bool:
-        """One pass over the batches; whether it came to its end."""
+        """Runs task "train" or "test" over the batches.  Returns whether it completed."""
         fabric, net = self.fabric, self.net
         fabric.fill("batches", len(batches.x))
         for y in range(net.height):
@@ -249,12 +264,12 @@ class Trainer:
         return True
 
     def weights(self) -> list[Weights]:
-        """Of each row, which are all the same."""
+        """Reads the weights of every row; all rows hold the same values."""
         return [unpack(self.net, packed) for packed in self.fabric.read("weights")]
 
 
 def compare(result: Result, trainer: Trainer, course: Course, weights: Weights) -> None:
-    """Verifies the training to the bit, and puts NumPy's beside it."""
+    """Compares the training with the reference model, bit for bit, and adds the accuracy of plain NumPy."""
     net, test = trainer.net, course.test_samples
     model, plain, reports = Model(net, weights), Plain(net, weights), []
     for samples in course.epochs:
@@ -267,7 +282,7 @@ def compare(result: Result, trainer: Trainer, course: Course, weights: Weights) 
     for row in trainer.weights():
         pairs += zip(row, model.weights, strict=True)
     result.verified = all(data.same_bits(*pair) for pair in pairs)
-    # Of a training that has diverged, NaNs are equal to the bit, but differ.
+    # After a diverged training, equal NaNs would give a difference of NaN.
     result.max_error = 0.0 if result.verified else max(data.error(*pair) for pair in pairs)
     accuracy, by_numpy = result.extra["epochs"][-1]["test_accuracy"], plain.accuracy(test.x, test.labels)
     result.extra |= {"test_accuracy": accuracy, "numpy_test_accuracy": by_numpy, "test_samples": len(test)}

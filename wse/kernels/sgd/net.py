@@ -1,4 +1,4 @@
-"""The perceptron of kernel sgd as data: sizes on a grid, weights and samples as the PEs hold and receive them."""
+"""The network of kernel sgd as data: its sizes on a grid, and the packing of weights and samples for the PEs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import numpy as np
 from ...machine.numerics import to_bits
 from ..data import Arithmetic
 
-NO_LABEL = 0xFFFF  # of a sample that only fills up a batch
+NO_LABEL = 0xFFFF  # label of a padding sample in an incomplete batch
 
 
 @dataclass(frozen=True)
 class Net:
-    """A network on a grid.  features, hidden, classes: its layers; batch: samples of a step."""
+    """A network on a grid of width x height PEs.
+
+    features, hidden, classes: sizes of the layers.  batch: samples per step.
+    """
 
     features: int
     hidden: int
@@ -29,32 +32,32 @@ class Net:
 
     @property
     def units(self) -> int:
-        """Of a hidden PE."""
+        """Hidden units per hidden PE."""
         return -(-self.hidden // (self.width - 1))
 
     @property
     def samples(self) -> int:
-        """Of a batch in a row."""
+        """Samples of a batch per row of PEs."""
         return self.batch // self.height
 
     @property
     def inputs(self) -> int:
-        """Of a hidden unit: the features and a constant 1, for the bias."""
+        """Inputs of a hidden unit: the features and a constant 1 for the bias."""
         return self.features + 1
 
     @property
     def share(self) -> int:
-        """Parameters of a hidden PE."""
+        """Parameters per hidden PE."""
         return self.units * (self.inputs + self.classes)
 
     @property
     def rate(self) -> np.float32:
-        """What a velocity is multiplied by: gradients are sums over the batch."""
+        """The factor of the velocity in an update.  It includes 1 / batch, because gradients are sums over the batch."""
         return np.float32(self.learning_rate / self.batch)
 
 
 class Weights(NamedTuple):
-    """into: [hidden, inputs], out: [hidden, classes], bias: [classes]; float32."""
+    """Parameters, float32.  into: [hidden, inputs].  out: [hidden, classes].  bias: [classes]."""
 
     into: np.ndarray
     out: np.ndarray
@@ -62,7 +65,7 @@ class Weights(NamedTuple):
 
 
 def pack(net: Net, w: Weights) -> np.ndarray:
-    """As the array `weights` of all PEs: [h, w, size]."""
+    """The contents of the array `weights` of all PEs: float32 [height, width, size]."""
     hidden = np.concatenate([_by_column(net, w.into), _by_column(net, w.out)], axis=1)
     packed = np.zeros((net.width, max(net.share, net.classes)), np.float32)
     packed[0, : net.classes] = w.bias
@@ -71,7 +74,7 @@ def pack(net: Net, w: Weights) -> np.ndarray:
 
 
 def _by_column(net: Net, w: np.ndarray) -> np.ndarray:
-    """[columns of hidden units, values of each], padded with zeros."""
+    """Distributes hidden units over the hidden columns: [columns, units x values per unit], padded with zeros."""
     columns = net.width - 1
     padded = np.zeros((columns * net.units, w.shape[1]), np.float32)
     padded[: net.hidden] = w
@@ -88,7 +91,10 @@ def unpack(net: Net, packed: np.ndarray) -> Weights:
 
 @dataclass(frozen=True)
 class Batches:
-    """x: [n, h, b, features], labels: [n, h, b], NO_LABEL where there is no sample; samples: how many there are."""
+    """A sequence of n batches.
+
+    x: [n, h, b, features].  labels: [n, h, b], NO_LABEL for padding.  samples: the number without padding.
+    """
 
     x: np.ndarray
     labels: np.ndarray
@@ -96,7 +102,7 @@ class Batches:
 
     @classmethod
     def of(cls, net: Net, x: np.ndarray, labels: np.ndarray) -> Batches:
-        """Samples [n, features] with their labels [n] in their order; the last batch is filled up."""
+        """Cuts samples [n, features] with labels [n] into batches, in order; the last batch is padded."""
         lacking = -len(x) % net.batch
         shape = (-1, net.height, net.samples)
         filled = np.pad(x, ((0, lacking), (0, 0))).reshape(*shape, net.features)
@@ -104,7 +110,7 @@ class Batches:
 
 
 def wavelets(net: Net, samples: np.ndarray) -> np.ndarray:
-    """A row's stream of samples: [batches, b, features] to uint32 [n], two 16-bit elements to a wavelet."""
+    """Encodes the samples [batches, b, features] of one row as wavelets uint32 [n], two 16-bit elements each."""
     values = samples.reshape(len(samples), -1).astype(np.float32)
     if net.arithmetic.element == "f32":
         return values.view(np.uint32).ravel()

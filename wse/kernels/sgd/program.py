@@ -1,6 +1,6 @@
-"""The program of kernel sgd: routes, and the code of its hidden and output PEs.
+"""The program of kernel sgd: routes, and the code of hidden and output PEs.
 
-kernel.py describes the steps, net.py the data layout.
+kernel.py describes the phases of a step and the data layout; net.py packs the data.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ TRAIN, TEST, STEP = 9, 10, 11  # tasks
 
 
 def build(net: Net, machine: Machine) -> Program:
-    """The program.  Its tasks `train` and `test` go over as many batches as `batches` says."""
+    """Builds the program.  Its tasks `train` and `test` process the number of batches that array `batches` holds."""
     program = Program(net.width, net.height, machine, fp16=net.arithmetic.fp16)
     size = max(net.share, net.classes)
     program.shared_array("weights", size, net.arithmetic.element)
     program.shared_array("velocity", size, net.arithmetic.element)
-    program.shared_array("report", 2, "f32")  # PE (0, 0)'s, after a pass: sum of losses, correct samples
+    program.shared_array("report", 2, "f32")  # of PE (0, 0), after a pass: sum of losses, correct samples
     program.shared_array("batches", 1, "u16")
     ways = Ways(program, net)
     for row_role, ys in plan("chain", net.height).roles():
@@ -44,11 +44,11 @@ def build(net: Net, machine: Machine) -> Program:
     return program
 
 
-# --- ways -------------------------------------------------------------------------------------------------------------
+# --- routes -----------------------------------------------------------------------------------------------------------
 
 
 class ColumnReduce(Reduce):
-    """A reduce of each of the columns xs into its first PE."""
+    """A reduce of each column of `xs` into its first PE."""
 
     def __init__(self, program: Program, plan: Plan, xs: slice, name: str, vector: str, of: Element, queue: int):
         self.xs = xs
@@ -59,9 +59,9 @@ class ColumnReduce(Reduce):
 
 
 class Ways:
-    """Colors and routes.  row: the chain along it, as a plan; columns: None where there is one row only."""
+    """Colors and routes.  row: the plan of the chain along a row.  columns: None if there is one row only."""
 
-    # Queues by what they carry: input queues of those who receive it, output queues of those who send it.
+    # Queue indices by contents: input queues of the receivers and output queues of the senders.
     FEATURES = LABELS = 0
     LOGITS, DELTA = 1, 2
 
@@ -80,7 +80,10 @@ class Ways:
 
 
 class Columns:
-    """Sums up the columns, and back down.  gradient: of the hidden PEs; biases, report: of the output PEs."""
+    """Reduces up the columns and the multicast of the sums back down.
+
+    gradient: reduce of the hidden PEs' gradients.  biases, report: reduces of the output PEs.
+    """
 
     GRADIENT, SUMS, REPORT = 3, 4, 5
 
@@ -96,7 +99,7 @@ class Columns:
         program.route(self.sums, "N", "R", y=net.height - 1)
 
     def sum_up(self, pe: PEClass, chain: ColumnReduce, role: Role) -> None:
-        """Adds to a class: its gradient becomes the sum of those of its column."""
+        """Adds to a class the code that replaces its gradient by the sum over its column."""
         chain.add(pe, role)
         if role.sends:
             pe.queue_in(self.SUMS, self.sums)
@@ -110,7 +113,7 @@ class Columns:
 
 # --- code -------------------------------------------------------------------------------------------------------------
 
-# Registers that keep their values; fragments use r1 to r4 and r8 to r22, collectives r2.
+# Registers that are live across the whole program.  Fragments use r1 to r4 and r8 to r22, collectives r2.
 ZERO, LOSS, CORRECT, TRAINS, BATCHES = 0, 5, 6, 24, 25
 
 BEGIN = f"""
@@ -126,8 +129,11 @@ begin:
 
 
 def _array(pe: PEClass, name: str, shape: tuple[int, ...], dtype: str, **more: Any) -> None:
-    """An array with a descriptor `name_all`; if it has two dimensions also `name_row`, its first row, and `name_rows`,
-    which goes on to the next row by itself."""
+    """Declares an array and a descriptor `name_all` of all its elements.
+
+    A two-dimensional array also gets `name_row`, its first row, and `name_rows`, which advances by one row per
+    operation.
+    """
     array = pe.array(name, shape, dtype, **more)
     pe.dsd(f"{name}_all", dsd.mem1d(array))
     if len(shape) > 1:
@@ -144,15 +150,15 @@ def _clear(name: str, of: Arithmetic) -> str:
 
 
 def _product(net: Net, c: str, a: str, b: str, rows: int, columns: int, step_a: int) -> str:
-    """C += A B, by descriptors of first rows; step_a: elements from one row of A to the next."""
+    """C += A B.  c, a, b: descriptors of the first rows.  step_a: elements from one row of A to the next."""
     of = net.arithmetic
     return fragments.call_product(c, a, b, rows, columns * of.sum_size, step_a * of.size)
 
 
 def _update(net: Net, gradients: str) -> str:
-    """v = momentum v + g, w = w - rate v.  16-bit elements: v is kept rounded, but w is computed from all its digits.
+    """v = momentum v + g, w = w - rate v.  For 16-bit elements, v is stored rounded, but w is computed from the f32 v.
 
-    gradients: their dtype.
+    gradients: dtype of the gradients.
     """
     momentum, rate = fragments.f32(net.momentum), fragments.f32(-net.rate)
     if net.arithmetic.element == "f32":
@@ -220,7 +226,7 @@ def _declare_hidden(pe: PEClass, net: Net, ways: Ways) -> None:
     pe.dsd("g2_row", dsd.mem1d(pe.symbols["gradient"], length=classes, offset=split))
     if narrow and of.sum == "f16":
         _array(pe, "wide", (net.share,), "f32")
-    # Samples as they come, then by sample and by feature, where the constant 1 stays in its place.
+    # Samples as received; then by sample and by feature, with the constant input 1 in place.
     ones = np.zeros((b, inputs), np.float32)
     ones[:, -1] = 1
     _array(pe, "inbox", (b, net.features), of.element)
@@ -245,7 +251,7 @@ def _declare_hidden(pe: PEClass, net: Net, ways: Ways) -> None:
 
 
 def _receive(of: Arithmetic) -> str:
-    """Takes a batch out of the inbox, and lets the next come in while it computes."""
+    """Unpacks a batch from the inbox; a microthread then receives the next batch during the computation."""
     fetch = f"    {of.move} d15, a15 {{async, activate=step}}"
     return f"""
     xdsr x0, inbox_by_feature.x
@@ -264,7 +270,7 @@ step:
 
 
 def _forward(net: Net) -> str:
-    """a = max(W1 x, 0); the part of the logits that the own units make."""
+    """a = max(W1 x, 0), and the contribution of the PE's units to the logits."""
     of, m, b = net.arithmetic, net.units, net.samples
     return f"""
 forward:
@@ -278,7 +284,7 @@ forward:
 
 
 def _backward(net: Net) -> str:
-    """The gradient of the own units' weights."""
+    """The gradient of the weights of the PE's units."""
     of, m, b, inputs, classes = net.arithmetic, net.units, net.samples, net.inputs, net.classes
     dz = "dz_row" if of.sum != of.element else "z_row"
     return f"""
@@ -291,12 +297,12 @@ def _backward(net: Net) -> str:
 
 
 def _rounding(of: Arithmetic) -> str:
-    """The operation from a sum to an element."""
+    """The mnemonic that converts a sum to an element."""
     return of.move if of.sum == of.element else "fs2h"
 
 
 def _mask(of: Arithmetic) -> str:
-    """dz = z where a > 0, else 0.  No a is negative, so 0 - a has its sign bit set unless a is 0."""
+    """dz = z where a > 0, else 0.  a is never negative, so the sign bit of 0 - a is set unless a is 0."""
     rounded = of.sum != of.element
     words = ("dz_all",) if rounded else ("z_all",) if of.size == 2 else ("z_all", "z_high")
     applied = "".join(f"    dsr d0, {name}\n    dsr a0, {name}\n    and16 d0, a0, b0\n" for name in words)
@@ -316,7 +322,7 @@ def _mask(of: Arithmetic) -> str:
 
 
 def _output(pe: PEClass, net: Net, ways: Ways, column_role: Role, row_role: Role) -> None:
-    """A PE that owns the outputs of its row's samples."""
+    """A PE that owns the outputs for the samples of its row."""
     _declare_output(pe, net, ways)
     z = "logits" if net.arithmetic.sum == "f32" else "z"
     pe.code(_biases(net))
@@ -380,7 +386,7 @@ batch:
 
 
 def _softmax(net: Net, z: str) -> str:
-    """z = logits less the greatest of the sample, e = e^z, sum = that of a sample's e."""
+    """z = logits - maximum over the classes, e = exp(z), sum = sum of e over the classes, for each sample."""
     return f"""
 {_move("z_all", "logits_all", "fh2s") if z == "z" else ""}
     dsr b0, {z}_rows
@@ -404,7 +410,8 @@ def _softmax(net: Net, z: str) -> str:
 
 
 def _losses(net: Net, z: str) -> str:
-    """Of each sample: its sum s becomes 1 / s, e of its label becomes e - s, and log s - z of its label is its loss."""
+    """For each sample with sum s: replaces s by 1 / s, subtracts s from e of its label, and adds log s - z of its label
+    to the loss."""
     row = 4 * net.samples
     return f"""
     mov r8, sum
@@ -435,7 +442,7 @@ def _losses(net: Net, z: str) -> str:
 
 
 def _delta(net: Net) -> str:
-    """delta = e / sum, sent to the row, and summed over the samples as the gradient of the biases."""
+    """delta = e / sum.  It is sent to the row and summed over the samples to give the gradient of the biases."""
     of = net.arithmetic
     return f"""
     dsr d0, e_rows
@@ -456,7 +463,7 @@ def _delta(net: Net) -> str:
 
 
 def _count(net: Net, z: str) -> str:
-    """Counts samples whose first greatest output, where z is 0, is that of their label."""
+    """Counts the samples whose first largest output (where z is 0) is that of their label."""
     return f"""
 count:
     mov r8, {z}

@@ -1,4 +1,4 @@
-"""The reference models of kernel sgd: the same arithmetic in the same order, and the same net in plain NumPy."""
+"""The reference models of kernel sgd: one with the fabric's arithmetic, and one in plain NumPy float32."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .net import Batches, Net, Weights
 
 
 class Model:
-    """What the fabric computes, to the bit.  Samples come as [h, b, features], labels as [h, b]."""
+    """The computation of the fabric, bit for bit.  Samples have shape [h, b, features], labels [h, b]."""
 
     def __init__(self, net: Net, weights: Weights):
         self.net, self.of = net, net.arithmetic
@@ -23,32 +23,32 @@ class Model:
         self._begin()
 
     def over(self, batches: Batches, step: Callable[[np.ndarray, np.ndarray], None]) -> np.ndarray:
-        """A pass with `train` or `test`: the sum of its losses and its correct samples, float32 [2]."""
+        """Runs `train` or `test` over all batches.  Returns float32 [2]: the sum of losses and the correct samples."""
         self._begin()
         for x, labels in zip(batches.x, batches.labels, strict=True):
             step(x, labels)
         with np.errstate(all="ignore"):
             report = self.column.total(np.stack([self.losses, self.correct], axis=1), np.add)
-        return np.where(np.isnan(report), np.float32(np.nan), report)  # the machine has one NaN only
+        return np.where(np.isnan(report), np.float32(np.nan), report)  # the machine has a single NaN
 
     def _begin(self) -> None:
         self.losses = np.zeros(self.net.height, np.float32)
         self.correct = np.zeros(self.net.height, np.float32)
 
     def test(self, x: np.ndarray, labels: np.ndarray) -> None:
-        """One batch, whose correct samples are counted."""
+        """Tests one batch: adds its correct samples to the count."""
         _, z = self.forward(self._inputs(x))
         greatest = z.view(np.uint32) == 0
         found = np.where(greatest.any(axis=0), np.argmax(greatest, axis=0), self.net.classes)
         self.correct += (found.reshape(labels.shape) == labels).sum(axis=1, dtype=np.float32)
 
     def train(self, x: np.ndarray, labels: np.ndarray) -> None:
-        """One batch, and the step that follows from it."""
+        """Trains with one batch: computes its gradient and updates the weights."""
         with np.errstate(all="ignore"):
             self._step(*self.gradient(x, labels))
 
     def gradient(self, x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of the weights, summed over the batch.  The losses are added up on the way."""
+        """The gradient of (into, out, bias), summed over the batch.  Also adds the batch's losses to `losses`."""
         net, of = self.net, self.of
         inputs = self._inputs(x)
         a, z = self.forward(inputs)
@@ -81,7 +81,7 @@ class Model:
         )
 
     def forward(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Activations, and logits less the greatest of a sample: [hidden, h b], [classes, h b]."""
+        """Activations [hidden, h b], and logits minus their maximum over the classes [classes, h b]."""
         net, of, w = self.net, self.of, self.weights
         with np.errstate(all="ignore"):
             z = self._matmul(w.into, inputs)
@@ -98,14 +98,14 @@ class Model:
             return a, logits - most.view(np.float32)
 
     def _inputs(self, x: np.ndarray) -> np.ndarray:
-        """[inputs, h b]: samples as columns, with the constant 1."""
+        """Samples as columns, with the constant input 1: float32 [inputs, h b]."""
         flat = np.asarray(x, np.float32).reshape(-1, self.net.features)
         return np.concatenate([flat, np.ones((len(flat), 1), np.float32)], axis=1).T
 
     def _matmul(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         if self.of.dtype != "bf16" or self.of.sum != "f32":
             return self.of.matmul(a, b)
-        # Products of bf16 may be subnormal in f32, where they would be rounded before the sum is.
+        # Products of bf16 may be subnormal in f32; float64 avoids rounding them before the addition.
         total = np.zeros((a.shape[0], b.shape[1]), np.float32)
         left, right = a.astype(np.float64), b.astype(np.float64)
         for k in range(a.shape[1]):
@@ -113,7 +113,7 @@ class Model:
         return total
 
     def _is_active(self, a: np.ndarray) -> np.ndarray:
-        """Units that are not 0: of f32 the program looks at the upper half only."""
+        """Whether activations are nonzero.  For f32 the program tests the upper 16 bits only."""
         return a.view(np.uint32) >> 16 != 0 if self.of.element == "f32" else a != 0
 
     def _step(self, *gradient: np.ndarray) -> None:
@@ -135,14 +135,14 @@ class Model:
 
 
 class Plain:
-    """The same net in float32 with NumPy's own matrix products.  Samples come as [n, features], labels as [n]."""
+    """The same network in float32 with NumPy's matrix products.  Samples have shape [n, features], labels [n]."""
 
     def __init__(self, net: Net, weights: Weights):
         self.net, self.weights = net, [w.copy() for w in weights]
         self.velocity = [np.zeros_like(w) for w in weights]
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Inputs with the constant 1, activations, probabilities."""
+        """Returns inputs with the constant 1 [n, inputs], activations [n, hidden], probabilities [n, classes]."""
         into, out, bias = self.weights
         x = np.concatenate([x, np.ones((len(x), 1), np.float32)], axis=1)
         with np.errstate(all="ignore"):
@@ -152,7 +152,7 @@ class Plain:
             return x, a, e / e.sum(axis=1, keepdims=True)
 
     def train(self, x: np.ndarray, labels: np.ndarray) -> None:
-        """One batch and its step."""
+        """Trains with one batch."""
         with np.errstate(all="ignore"):
             for w, v, g in zip(self.weights, self.velocity, self.gradient(x, labels), strict=True):
                 v *= np.float32(self.net.momentum)
@@ -160,7 +160,7 @@ class Plain:
                 w -= self.net.rate * v
 
     def gradient(self, x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of the weights, summed over the batch."""
+        """The gradient of (into, out, bias), summed over the batch."""
         x, a, delta = self.forward(x)
         delta[np.arange(len(labels)), labels] -= 1
         dz = delta @ self.weights[1].T * (a > 0)
