@@ -1,31 +1,31 @@
-"""Linear layers: y = W x + b, and back: the gradients of x, W and b.
+"""Linear layers: y = W x + b and its backward pass, the gradients of x, W and b.
 
-Forward is partial.py: every column of PEs takes the weights of its own inputs k, and partial sums go round the row.
-Backward takes the same weights of a column, so that weights may stay where they are.
+Forward pass (partial.py).  Each column of PEs receives the weights of its own inputs k; partial sums circulate around
+the ring of a row.  The backward pass uses the same weights in the same column, so weights may stay resident there.
 
-The gradient of x, dx[k] = sum of W[n, k] dy[n].  Tiles of dy go round the ring of a row, so that every PE sees all of
-dy, a chunk at a time: that of column (x - s) mod W at step s.  For each weight W[n, k] that comes down the column, n
-one of the chunk, a PE adds dy[n] W[n, k] to dx[k].  Chunks are passed on between steps: a PE executes one element a
-slot, so that nothing would hide the slots that it takes.
+Gradient of x, dx[k] = sum over n of W[n, k] dy[n].  Tiles of dy circulate around the ring of a row (an all-gather), so
+that every PE receives all of dy, one chunk at a time: at step s, column x has the chunk of column (x - s) mod W.  For
+each weight W[n, k] that arrives from the north, with n in the current chunk, a PE adds dy[n] W[n, k] to dx[k].  Chunks
+move between steps, not during them: a PE executes one element per slot, so overlapping would not save slots.
 
-    dense    the stream has, for each n of the chunk, W[n, k] of the own k, padding included
-    sparse   for each own k, W[n, k] of those n of the chunk where it is not 0, each with the place of dy[n] as its
-             index, then a control wavelet; a weight costs some seven cycles more
+    dense    for each n of the chunk, the stream holds W[n, k] of the column's k, including padding
+    sparse   for each k of the column, the stream holds the nonzero W[n, k] of the chunk, each with the position of
+             dy[n] as its index, followed by a control wavelet; a weight takes about seven cycles more than when dense
 
-The gradient of W (weight_gradient.py) uses what that has left: all of dy.  It is transposed to [t][N], and for each own
-k the row g[k] = sum over tokens of x[k, token] dy^T[token] is made by t vector operations of N elements; rows go north
-one after the other while the next is computed, and are summed up on their way, f32.
+Gradient of W (weight_gradient.py).  The gathered dy is transposed to [t][N].  For each k of the column, t vector
+operations of N elements compute the row g[k] = sum over tokens of x[k, token] dy^T[token].  A microthread sends each
+row north while the next is computed; the PEs of a column sum the rows in f32 on the way.
 
-Rounding of dx by policy (policy.py), sums in the order in which the weights come:
+Rounding of dx by policy (policy.py).  Sums are formed in the order of the weight stream:
 
     f32      every product and sum rounded to f32
     exact    products exact, each sum rounded to f32; dx rounded to 16 bits
     mixed    multiply-adds rounded to 16 bits within a chunk; chunks added in f32; dx rounded to 16 bits
     half     multiply-adds rounded to 16 bits
 
-What bounds it.  A weight costs t / rate + 1 cycles, rate 2 a cycle for f32 sums of 16-bit elements (4 for 16-bit sums,
-1 for f32), and a row of weights some 15 more; a gathered element one slot to take and one to pass on, two 16-bit
-elements at a time.
+Performance.  A weight takes t / rate + 1 cycles for t tokens.  The rate is 2 elements per cycle for f32 sums of 16-bit
+elements, 4 for 16-bit sums and 1 for f32.  A row of weights takes about 15 cycles more.  A gathered element takes one
+slot to receive and one to forward; 16-bit elements share a slot in pairs.
 """
 
 from __future__ import annotations
@@ -42,10 +42,15 @@ from .weight_gradient import weight_gradient
 def backward(
     region: Region, x: Tile, dy: Tile, dx: Tile, bias: bool = False, sparse: bool = False, add: bool = False
 ) -> tuple[WeightTransfer, GradientTransfer]:
-    """Adds dx = W^T dy (add: dx += W^T dy) and the gradients of W, and with bias of b, to the sequence.
+    """Appends the backward pass of a linear layer to the region's sequence of operations.
 
-    Its stream has the role "weight", float [dy.features, x.features]; its drain "weight" of that shape and "bias"
-    [dy.features]: sums over all tokens of the region.
+    Computes dx = W^T dy (with `add`, dx += W^T dy) and the gradients of W and, with `bias`, of b.  sparse: the stream
+    holds nonzero weights only.
+
+    Returns the transfer of the weights, whose role "weight" is float [dy.features, x.features], and the transfer of the
+    gradients: "weight" with the same shape and, with `bias`, "bias" [dy.features], both summed over all tokens of the
+    region.
+    Raises ProgramError if the transposed dy exceeds the length field of a descriptor.
     """
     made = Gathered(region.policy, region.width, region.tokens, dy.features, dx.features, sparse)
     region.uses("weights", "ring")

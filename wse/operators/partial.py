@@ -1,22 +1,22 @@
-"""Linear layers forward: y = W x + b, by partial sums that go round the ring of a row.
+"""Forward pass of linear layers, y = W x + b, by partial sums that circulate around the ring of a row.
 
-A column of PEs holds its own features k of x, and takes the weights W[n, k] of all outputs n for them: each weight that
-comes down adds x[k] W[n, k] to a partial sum of y[n], a vector operation over a PE's tokens, and is not kept.  Outputs
-are made a block at a time, the block of one column of PEs after the other: at step s column x works for column
-(x - 1 - s) mod W.  After each step its sums go on to the east, and those of the next block come from the west, to go on
-from; in the last step a PE's own block has been everywhere, and lands in the layout of x.  So layers chain without
-moving anything, a column takes the weights of the same inputs forward and backward (linear.backward), and the weights
-of each column come in an order of their own, which `Partial.order` gives.
+A column of PEs holds its features k of x and receives the weights W[n, k] of all outputs n.  Each weight is used once,
+as it arrives: a vector operation over the PE's tokens adds x[k] W[n, k] to a partial sum of y[n].  Outputs are computed
+in blocks, one block per column of PEs.  At step s, column x works on the block of column (x - 1 - s) mod W.  After each
+step, a PE sends its sums east and receives the sums of its next block from the west.  In the last step, a PE works on
+its own block, which has then visited all other columns, and the result has the layout of x.  Layers therefore chain
+without a redistribution, and a column uses the weights of the same inputs in the forward and in the backward pass
+(linear.backward).  The order of the weights differs between columns; `Partial.order` gives it.
 
-Passing sums on takes a slot to send and one to take for each of them, which nothing can hide: a PE executes one element
-a slot.  So it is done between steps, and multiply-adds have the PE for themselves.
+A sum takes one slot to send and one to receive.  A PE executes one element per slot, so overlapping these transfers
+with multiply-adds would not save slots; they happen between steps.
 
-    dense    for each own input k, W[n, k] of the block's outputs n: as many as there are
-    sparse   for each output n of the block, W[n, k] of those own k where it is not 0, each with the place of x[k] as
-             its index, then a control wavelet
+    dense    for each input k of the column, the stream holds W[n, k] of all outputs n of the block
+    sparse   for each output n of the block, the stream holds the nonzero W[n, k] of the column's k, each with the
+             position of x[k] as its index, followed by a control wavelet
 
-Rounding by policy (policy.py).  Sums go from the column east of the owner on to the east, within a column in the order
-of the weights; the bias comes in at the owner, before its own products:
+Rounding by policy (policy.py).  Sums visit the columns from west to east and end at the owner; within a column they
+follow the order of the weights.  The owner adds the bias before its own products:
 
     f32      every product and sum rounded to f32
     exact    products exact, each sum rounded to f32; y rounded to 16 bits
@@ -36,14 +36,15 @@ from .region import SEND, Region, Tile
 from .tiles import owned
 from .transfers import END, ZERO, WeightTransfer
 
-# What the table of a shape has beyond that of any product: bytes of a block, places of 16-bit sums and of the bias.
+# Words of a shape's table after those of Product: bytes of a block, offsets of the 16-bit sums and of the bias.
 BLOCK_BYTES, NARROW, BIAS = (MORE + 4 * i for i in range(3))
 
 
 def forward(region: Region, x: Tile, y: Tile, bias: bool = False, sparse: bool = False) -> WeightTransfer:
-    """Adds y = W x (+ b) to the sequence.
+    """Appends y = W x (+ b) to the region's sequence of operations.
 
-    Its stream has roles "weight", float [y.features, x.features], and with bias "bias" [y.features].
+    sparse: the stream holds nonzero weights only.  Returns the transfer of the weights, with the roles "weight", float
+    [y.features, x.features], and, with `bias`, "bias" [y.features].
     """
     made = Partial(region.policy, region.width, region.tokens, x.features, y.features, sparse)
     region.uses("weights", "ring")
@@ -61,10 +62,10 @@ def forward(region: Region, x: Tile, y: Tile, bias: bool = False, sparse: bool =
 
 @dataclass(frozen=True)
 class Partial(Product):
-    """One shape of it.  kx: inputs of a PE, its chunk of x; ny: outputs of a block."""
+    """One shape of the forward product.  kx: inputs per PE (its chunk of x).  ny: outputs per block."""
 
-    # Work space: sums of two blocks, 16-bit sums of one before they are widened (mixed), the bias, x as it is walked
-    # over.
+    # Work space, in order: sums of two blocks (double buffer); for policy mixed, 16-bit sums of one block; the bias;
+    # x in the layout of the multiply-adds.
 
     @property
     def block(self) -> int:
@@ -77,7 +78,7 @@ class Partial(Product):
 
     @property
     def passed_size(self) -> int:
-        """Bytes of a sum on its way from column to column."""
+        """Bytes of a partial sum in a transfer between columns."""
         return 2 if self.policy.products == "half" else 4
 
     @property
@@ -107,8 +108,11 @@ class Partial(Product):
     # --- the stream -----------------------------------------------------------------------------------------------
 
     def order(self, flat: np.ndarray) -> np.ndarray:
-        """int64 [width, n]: which weight each wavelet of each column is.  flat: int64 [outputs, inputs]."""
-        shape = (self.width, self.width, self.kx, self.ny)  # column, step, own k, n of the block
+        """The weight that each wavelet of each column's stream carries: int64 [width, n].
+
+        flat: int64 [outputs, inputs], the number of each weight.  ZERO stands for padding, END for a control wavelet.
+        """
+        shape = (self.width, self.width, self.kx, self.ny)  # column, step, k of the column, n of the block
         columns, steps = np.arange(self.width)[:, None], np.arange(self.width)[None, :]
         n = owned(self.outputs, self.width)[(columns - 1 - steps) % self.width][:, :, None, :]
         k = owned(self.inputs, self.width)[:, None, :, None]
@@ -123,10 +127,11 @@ class Partial(Product):
     # --- the code -------------------------------------------------------------------------------------------------
 
     def text(self, name: str, bias: bool) -> str:
-        """The subroutine: x at r8, y at r9, table at r10.
+        """The assembler text of the subroutine.
 
-        r6, r11: where the sums of this block and of the one before lie; r21: steps to go; r3: span of a block without a
-        base; mixed: r2: where 16-bit sums lie.
+        Operands: r8, r9, r10: addresses of x, y and the table.  Registers: r6 and r11, addresses of the sums of this
+        block and of the previous one; r21, remaining steps; r3, length of a block in the upper half; r2, address of the
+        16-bit sums (policy mixed).
         """
         lines = [
             f"{name}:",
@@ -160,7 +165,7 @@ class Partial(Product):
         return "\n".join([*lines, *self._pass_on(), *self._finish(), "    ret\n"])
 
     def _take_bias(self) -> list[str]:
-        """The bias comes into the work space, in words of 32 bits."""
+        """Receives the bias into the work space, one 32-bit word per output."""
         return [
             "    dsr a6, weights_in",
             f"    ld32 r2, [r10+{BIAS}]",
@@ -172,7 +177,7 @@ class Partial(Product):
         ]
 
     def _add_bias(self) -> list[str]:
-        """The bias is added to the sums of the own block, row by row."""
+        """Adds the bias to the sums of the PE's own block, row by row."""
         size = self.passed_size
         return [
             f"    iadd32 r4, r6, {self.tokens << 16:#x}",
@@ -194,13 +199,16 @@ class Partial(Product):
         return [*load_dsr("d0", size, base, "r3"), f"    {'mov32' if size == 4 else 'mov16'} d0, r0"]
 
     def _pass_on(self) -> list[str]:
-        """The sums go on to the east, those of the next block come from the west.  Sending takes a microthread, for all
-        PEs of a row send at once; it waits for the one before, so that what was sent then may be overwritten.  In the
-        end, a wavelet more is sent and taken, so that all has been sent."""
+        """Sends the sums east and receives those of the next block from the west.
+
+        All PEs of a row send at once, so a microthread sends while the main thread receives; otherwise the ring would
+        deadlock.  A send waits for the previous one, after which that one's buffer may be overwritten.  At the end, one
+        additional wavelet is sent and received, which shows that all sums have been sent.
+        """
         if self.width == 1:
             return []
         words, halved = "r3", []
-        if self.passed_size == 2:  # two to a wavelet
+        if self.passed_size == 2:  # two per wavelet
             words, halved = "r4", ["    ishr32 r4, r3, 1"]
         return [
             "    bz r21, .last",
@@ -222,7 +230,7 @@ class Partial(Product):
         ]
 
     def _finish(self) -> list[str]:
-        """The own block goes to y."""
+        """Stores the PE's own block to y, rounded to the storage type."""
         size = self.passed_size
         move = "fs2h" if size > self.policy.size else "mov32" if size == 4 else "mov16"
         return [*load_dsr("a0", size, "r6", "r3"), *load_dsr("d1", self.policy.size, "r9", "r3"), f"    {move} d1, a0"]

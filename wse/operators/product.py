@@ -1,11 +1,14 @@
-"""What the two products of a linear layer share (partial.py forward, linear.py backward): shapes, and code of rows.
+"""Common parts of the two products of a linear layer (partial.py forward, linear.py backward): shapes and inner loops.
 
-A product adds x[k] W[n, k] to sums[n] for weights that come down the column: a vector operation over the t tokens of a
-PE each.  A column has chunks of kx inputs k, and blocks of ny outputs n.
+A product adds x[k] W[n, k] to sums[n] for each weight that arrives in a column, by one vector operation over the t
+tokens of a PE.  A column has chunks of kx inputs k and blocks of ny outputs n.
 
-One subroutine serves all shapes: what depends on the shape is a table of words in memory, whose address is an operand.
-x is copied to where it is walked over: 16-bit rows that are added to f32 sums lie in pairs, row p in the lower and row
-p + half in the upper halves of 32-bit words, so that the sources of a multiply-add never meet in a memory bank.
+One subroutine serves all shapes.  Values that depend on the shape are in a table of words in memory, whose address is
+an operand.  The subroutine first copies x to the layout that the multiply-adds need.  16-bit rows that are added to f32
+sums are stored in pairs: row p in the lower and row p + half in the upper halves of 32-bit words.  The two sources of a
+multiply-add then never have a bank conflict.
+
+Terms.  A span is the second word of a descriptor: address | length << 16.  A table may hold a span without its address.
 """
 
 from __future__ import annotations
@@ -20,11 +23,12 @@ from .region import SEND, Region, Tile, memory
 from .tiles import owned
 from .transfers import END, ZERO
 
-# Words of a shape's table.  Spans without a base: a length in the upper half.
+# Byte offsets of the words of a shape's table (Product.table).
 LOW, HIGH, LOW_SPAN, HIGH_SPAN, ROW, SUMS, CHUNK, CHUNK_BYTES, NY, MORE = (4 * i for i in range(10))
 
 
-# Code: what a microthread sent round the ring has gone, for another wavelet could be sent; and each PE takes one.
+# Code that waits until the microthread has sent everything: it sends one more wavelet by the same microthread, which
+# starts only after the previous operation has ended, and receives one from the western neighbor.
 ALL_SENT = [
     "    dsr d8, ring_out_one",
     "    dsr d9, drop",
@@ -36,9 +40,10 @@ ALL_SENT = [
 
 @dataclass(frozen=True)
 class Product:
-    """One shape of product on a region: `inputs` features in, `outputs` out.
+    """One shape of a product on a region, from `inputs` to `outputs` features.
 
-    kx, ny: of a PE.  sparse: weights come with the places of their inputs, and those that are 0 do not come.
+    width: columns of the region.  tokens: tokens per PE.  kx, ny: inputs and outputs per PE.  sparse: the stream holds
+    nonzero weights only, each with the position of its input.
     """
 
     policy: Policy
@@ -58,22 +63,22 @@ class Product:
 
     @property
     def paired(self) -> bool:
-        """Rows p and p + half of a chunk share 32-bit words."""
+        """Whether rows p and p + half of a chunk share 32-bit words."""
         return self.policy.products == "exact"
 
     @property
     def half(self) -> int:
-        """Rows in the lower halves of a paired chunk; all of another one."""
+        """Rows in the lower halves of a paired chunk; all rows of a chunk that is not paired."""
         return -(-self.kx // 2) if self.paired else self.kx
 
     @property
     def rows(self) -> int:
-        """Rows of a chunk for which there is room."""
+        """Rows that fit in a chunk, including padding."""
         return 2 * self.half if self.paired else self.kx
 
     @property
     def row_bytes(self) -> int:
-        """From a row of a chunk to the next."""
+        """Bytes from one row of a chunk to the next."""
         return self.tokens * (4 if self.paired or self.policy.wide else 2)
 
     @property
@@ -82,7 +87,7 @@ class Product:
 
     @property
     def sum_size(self) -> int:
-        """Bytes of a sum that products are added to."""
+        """Bytes of the accumulator of a product."""
         return 4 if self.policy.products in ("f32", "exact") else 2
 
     @property
@@ -91,20 +96,22 @@ class Product:
 
     @property
     def gathered(self) -> int:
-        """Where in the work space x is walked over: half a row of banks away from sums."""
+        """Offset of the copied x in the work space, in bytes; four banks away from the sums."""
         raise NotImplementedError
 
     def places(self, blocks: int) -> np.ndarray:
-        """uint16 [width, n], as the order of a sparse stream of so many chunks or blocks: the place of x[k] in its
-        chunk, in words of 16 bits."""
+        """The index of each wavelet of a sparse stream: uint16 [width, n], the position of x[k] in its chunk.
+
+        blocks: the number of chunks or blocks in the stream.  Positions are in 16-bit words.
+        """
         k = np.arange(self.kx)
         at = k % self.half * self.row_bytes // 2 + (k // self.half if self.paired else 0)
-        row = np.append(at, 0).astype(np.uint16)  # the last one for the control wavelet
+        row = np.append(at, 0).astype(np.uint16)  # 0 for the control wavelet
         return np.broadcast_to(np.tile(row, blocks * self.ny), (self.width, blocks * self.ny * row.size))
 
     @cached_property
     def table(self) -> list[int]:
-        """The words, in the order of the names above; MORE begins what a kind of product adds."""
+        """The words of the table, in the order of the offsets above.  Subclasses append their own words at MORE."""
         low, high = self.half, self.kx - self.half
         t = self.tokens << 16
         chunk = (self.chunk_bytes // 4 << 16) + self.gathered
@@ -112,11 +119,11 @@ class Product:
 
     # --- the code, the same for all shapes ----------------------------------------------------------------------------
     #
-    # r8, r9: byte addresses of x and y; r10: of the table.  r1: where the chunk begins.  r12..r15: descriptor of a row
-    # of sums; r16..r19: of a row of x; r22..r25: of a row of weights.
+    # r8, r9, r10: byte addresses of x, y and the table.  r1: address of the chunk.  r12..r15: descriptor of a row of
+    # sums; r16..r19: of a row of x; r22..r25: of a row of weights.
 
     def rows_begin(self) -> list[str]:
-        """Registers for rows."""
+        """Initializes the registers of the row loops."""
         weights = ["    dsr a6, weights_in"]
         if not self.sparse:
             weights = [f"    ld32 r{22 + i}, [weights_in+{4 * i}]" for i in (0, 2, 3)] + [f"    ld32 r23, [r10+{ROW}]"]
@@ -131,7 +138,7 @@ class Product:
         ]
 
     def own_chunk(self) -> list[str]:
-        """x becomes the chunk at r1; r20 its span in words of 32 bits.  r6: bytes of a chunk."""
+        """Copies x to the chunk at r1.  Sets r20 to the chunk's span in 32-bit words and r6 to its bytes."""
         size = self.policy.size
         lines = [
             f"    ld32 r20, [r10+{CHUNK}]",
@@ -170,7 +177,7 @@ class Product:
         ]
 
     def all_rows(self) -> list[str]:
-        """The rows of weights of a chunk: r1 is where it begins, r13 the span of the first sum."""
+        """Processes all rows of weights of the chunk at r1.  r13: span of the first row of sums."""
         first = f"    iadd32 r17, r1, {self.tokens << 16:#x}"
         if self.sparse:
             return [first, *self._sparse_rows()]
@@ -186,7 +193,7 @@ class Product:
         return lines
 
     def _dense_rows(self, label: str) -> list[str]:
-        """r5 rows, of x from r17 on.  DSRs are loaded before the branch back, which takes longer than they do."""
+        """Processes r5 rows of x, from r17 on.  The latency of the backward branch hides the DSR loads before it."""
         loads = ["    ldds d0, r12", "    ldds a0, r12", "    ldds b0, r16", "    ldds a6, r22"]
         return [
             *loads,
@@ -202,7 +209,7 @@ class Product:
         ]
 
     def _sparse_rows(self) -> list[str]:
-        """A row for each output, to its control wavelet."""
+        """Processes one row of weights per output; a control wavelet ends a row."""
         if self.policy.wide:
             weight = ["    mapstep r22, a6, .row_end", "    mapstep r4, a6, .row_end"]
         else:
@@ -228,13 +235,13 @@ class Product:
 
 @dataclass(frozen=True)
 class Gathered(Product):
-    """A product whose inputs are gathered from the row: all of them pass every PE, the outputs are its own."""
+    """A product with inputs gathered around the ring: every PE receives all inputs and computes its own outputs."""
 
-    # Work space: 16-bit sums of a chunk (mixed), f32 sums (unless outputs are summed in place), what is gathered.
+    # Work space, in order: 16-bit sums of a chunk (policy mixed), f32 sums (unless in place), the gathered inputs.
 
     @property
     def in_place(self) -> bool:
-        """Products are added to the outputs themselves."""
+        """Whether products are added directly to the outputs."""
         return self.policy.products in ("f32", "half")
 
     @property
@@ -251,7 +258,10 @@ class Gathered(Product):
         return self.gathered + self.width * self.chunk_bytes
 
     def order(self, flat: np.ndarray) -> np.ndarray:
-        """int64 [width, n]: which weight each wavelet of each column is.  flat: int64 [outputs, inputs]."""
+        """The weight that each wavelet of each column's stream carries: int64 [width, n].
+
+        flat: int64 [outputs, inputs], the number of each weight.  ZERO stands for padding, END for a control wavelet.
+        """
         shape = (self.width, self.width, self.kx, self.ny)  # column, step, k of the chunk, n
         index = np.full(shape, ZERO, np.int64)
         own = owned(self.outputs, self.width)[:, None, None, :]
@@ -264,12 +274,15 @@ class Gathered(Product):
         return np.concatenate([index.swapaxes(2, 3), end], axis=3).reshape(self.width, -1)
 
     def chunks(self) -> np.ndarray:
-        """int64 [column, step, kx]: the inputs of the chunk that a column has at a step; -1: none."""
+        """The inputs of the chunk that a column has at a step: int64 [width, width, kx]; -1 for padding."""
         columns, steps = np.arange(self.width)[:, None], np.arange(self.width)[None, :]
         return owned(self.inputs, self.width)[(columns - steps) % self.width]
 
     def text(self, name: str) -> str:
-        """The subroutine: inputs at r8, outputs at r9, table at r10; r11: whether to add to the outputs."""
+        """The assembler text of the subroutine.
+
+        Operands: r8, r9, r10: addresses of inputs, outputs and table.  r11: 1 to add to the outputs, 0 to replace them.
+        """
         first = "r9" if self.in_place else "work"
         row = self.tokens << 16
         return "\n".join(
@@ -294,9 +307,10 @@ class Gathered(Product):
         )
 
     def _begin(self) -> list[str]:
-        """Outputs begin with 0 or with what they hold; r7 is their span without a base.  r3: that of the f32 sums.
+        """Initializes the sums with 0 or, to add, with the outputs.
 
-        mixed: r2 is the base of the 16-bit sums, the f32 sums lie behind them.
+        r7: length of the outputs in the upper half.  Sets r3 to the span of the f32 sums.  For policy mixed, r2 is the
+        address of the 16-bit sums, and the f32 sums follow them in memory.
         """
         size = 2 if self.policy.products == "half" else 4
         move = "mov32" if size == 4 else "mov16"
@@ -317,7 +331,7 @@ class Gathered(Product):
         ]
 
     def _pass_on(self) -> list[str]:
-        """This chunk goes on to the east, the next one comes from the west."""
+        """Sends this chunk east and receives the next one from the west."""
         if self.width == 1:
             return []
         return [
@@ -333,7 +347,7 @@ class Gathered(Product):
         ]
 
     def _widen(self) -> list[str]:
-        """mixed: the sums of the chunk are added to the f32 sums at r3."""
+        """For policy mixed: adds the 16-bit sums of the chunk to the f32 sums at r3."""
         if not self.mixed:
             return []
         return [
@@ -357,14 +371,18 @@ class Gathered(Product):
         ]
 
     def _finish(self) -> list[str]:
-        """f32 sums are rounded to the outputs."""
+        """Rounds the f32 sums to the outputs."""
         if self.in_place:
             return []
         return [*load_dsr("a0", 4, "r3", ""), *load_dsr("d0", 2, "r9", "r7"), "    fs2h d0, a0"]
 
 
 def load_dsr(dsr: str, size: int, base: str, span: str, save: bool = False, stride: int | None = None) -> list[str]:
-    """Code that makes a DSR: base and span are registers, or a span of its own in `base` and "" (r28..r31)."""
+    """Code that loads a DSR with a memory descriptor; it overwrites r28 to r31.
+
+    size: bytes of an element.  base, span: registers whose sum is the descriptor's span; with span "", `base` alone.
+    save: the DSR keeps the address where an operation ends.  stride: bytes between elements, by default `size`.
+    """
     return [
         f"    mov r28, {memory(size, save):#x}",
         f"    iadd32 r29, {base}, {span}" if span else f"    mov r29, {base}",
@@ -375,7 +393,11 @@ def load_dsr(dsr: str, size: int, base: str, span: str, save: bool = False, stri
 
 
 def call(region: Region, name: str, text: str, shape: str, words: list[int], x: Tile, y: Tile | None = None) -> None:
-    """Adds a call of a subroutine with a table, which is declared once."""
+    """Appends a call of a subroutine to the region's code.
+
+    The subroutine `name` with its `text` and the table `shape` with its `words` are each declared once per region.
+    r8, r9 and r10 receive the addresses of x, y (if any) and the table.
+    """
     region.subroutine(name, text)
     table = region.constants(shape, words)
     operands = [f"    mov r8, {x.at}", *([f"    mov r9, {y.at}"] if y else []), f"    mov r10, {table}"]

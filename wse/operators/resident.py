@@ -1,15 +1,16 @@
-"""Weights that stay on the wafer: a row of PEs above a region keeps them and feeds the columns as the edge would.
+"""Weights that stay resident on the wafer: a row of PEs above a region stores them and feeds the region's columns.
 
-In pipelined execution every region has its weights resident.  The PE above a column holds what that column's stream
-consists of, as f32, with a velocity and a sum of gradients for each weight: 12 bytes.  For every micro-batch it sends
-the stream down, rounded to the storage type, first the forward passes', then the backward passes', while it adds up the
-gradients that come up the column.  Task `update` then does a step of SGD with momentum in place:
+In pipelined execution, every region has resident weights.  The PE above a column (a weight PE) holds the weights of
+that column's stream as f32, with a velocity and a sum of gradients for each: 12 bytes per weight.  For every
+micro-batch it sends the stream south, rounded to the storage type: first for the forward passes, then for the backward
+passes, while it accumulates the gradients that arrive from the south.  Task `update` then executes a step of SGD with
+momentum in place:
 
     v = momentum v + scale g        w = w - rate v
 
-The sum of gradients begins with the step.  Memory is laid out in the order in which gradients arrive, so that they are
-added up by one operation over all of them; other orders become strided walks (walks.py).  Products are rounded before
-they are added (fmacs).
+The sums of gradients are cleared at the start of a step.  Memory is laid out in the order in which gradients arrive, so
+that one operation accumulates all of them.  Streams in other orders become strided accesses (strided_access.py).
+Products are rounded before they are added (fmacs).
 """
 
 from __future__ import annotations
@@ -29,22 +30,25 @@ from .strided_access import LENGTH, StridedAccess, strided_accesses
 
 QUEUE_OUT, QUEUE_IN = 0, 3  # weights, gradients
 MICROTHREAD = 2
-ZERO = -1  # in an order: a zero that is sent, a gradient that nobody wants
+ZERO = -1  # in an order: a padding zero to send, or a padding gradient to discard
 
 
 class Part(NamedTuple):
-    """A piece of a stream.  order: int [columns, n], numbers of weights or ZERO; wide: f32 wavelets, else 16 bits."""
+    """A part of a stream.  order: int [columns, n], numbers of weights or ZERO.  wide: f32 wavelets, else 16-bit."""
 
     order: np.ndarray
     wide: bool = False
 
 
-Sent = tuple[tuple[StridedAccess, ...], bool]  # a part as walks, and whether it is wide
+Sent = tuple[tuple[StridedAccess, ...], bool]  # a part as strided accesses, and whether it is wide
 
 
 class Tasks(NamedTuple):
-    """Ids: task `step` sends and collects what `passes` micro-batches need, `evaluate` sends only what forward passes
-    need, `update` changes the weights; `collected` is its own."""
+    """Task ids of a weight PE.
+
+    step: sends the weights and collects the gradients of `passes` micro-batches.  evaluate: sends the weights of the
+    forward passes only.  update: updates the weights.  collected: internal, activated when a gradient has arrived.
+    """
 
     step: int
     evaluate: int
@@ -56,9 +60,9 @@ class Tasks(NamedTuple):
 class Resident:
     """The weight PEs of a region, in row y of the program, from column x0 on.
 
-    forward, backward: the stream of a micro-batch's pass, part by part.  gradients: int [columns, n], the numbers of
-    the weights in the order in which their gradients arrive, in every backward pass each weight once.  passes:
-    micro-batches of a step.
+    forward, backward: the stream of one micro-batch in each pass, part by part.  gradients: int [columns, n], the
+    numbers of the weights in the order in which their gradients arrive; each weight occurs once, ZERO is padding.
+    passes: micro-batches per step.
     """
 
     program: Program
@@ -77,15 +81,18 @@ class Resident:
 
     @property
     def size(self) -> int:
-        """Weights of a column, with those that are only padding."""
+        """Weights per column, including padding."""
         return self.gradients.shape[1]
 
     def build(self, weights: int, gradients: int) -> None:
-        """Adds the PEs, one class for all columns that walk alike.  weights, gradients: the colors; it sets their
-        routes in this row."""
+        """Places the weight PEs and sets the routes of their row.
+
+        weights, gradients: the colors.  Columns with equal access patterns share a class.  Raises ConfigError if a
+        column has too many weights for one operation, or sends a weight whose gradient does not arrive there.
+        """
         if self.size > LENGTH:
             raise ConfigError(
-                f"{self.name}: {self.size} weights above one column, {LENGTH} at most: use more columns for the region"
+                f"{self.name}: a column has {self.size} weights, the most is {LENGTH}: use more columns for the region"
             )
         row = slice(self.x0, self.x0 + self.columns)
         self.program.route(weights, "R", "S", x=row, y=self.y)
@@ -100,7 +107,7 @@ class Resident:
             self.program.place(pe, x=np.array(columns) + self.x0, y=np.full(len(columns), self.y))
 
     def _accesses(self, part: Part, column: int) -> list[StridedAccess]:
-        """A part of the stream as walks over the PE's memory; a zero lies behind the weights."""
+        """A part of the stream as strided accesses to the PE's memory.  A zero, for padding, follows the weights."""
         place = {int(weight): at for at, weight in enumerate(self.gradients[column]) if weight != ZERO}
         missing = set(part.order[column].tolist()) - set(place) - {ZERO}
         if missing:
@@ -139,15 +146,21 @@ class Resident:
     # --- the host's side ----------------------------------------------------------------------------------------------
 
     def write(self, fabric: Fabric, values: np.ndarray, array: str = "master") -> None:
-        """The weights, or "gradient" or "velocity": f32 [numbers]."""
+        """Writes an array of all weight PEs from `values`, f32 [numbers].
+
+        array: "master" (the weights), "gradient" or "velocity".
+        """
         padded = np.append(np.asarray(values, np.float32), np.float32(0))
-        own = padded[self.gradients][None]  # ZERO is the last one
+        own = padded[self.gradients][None]  # ZERO, -1, selects the padding zero
         if array == "master":
             own = np.append(own, np.zeros((1, self.columns, 1), np.float32), axis=2)
         self._put(fabric, array, own)
 
     def read(self, fabric: Fabric, numbers: int, array: str = "master") -> np.ndarray:
-        """The weights, or "gradient" or "velocity": f32 [numbers], 0 for those that are not here."""
+        """Reads an array of all weight PEs: f32 [numbers], 0 for weights that are not in this region.
+
+        array: "master" (the weights), "gradient" or "velocity".
+        """
         values = np.zeros(numbers + 1, np.float32)
         for column in range(self.columns):
             own = fabric.read(array, x=self.x0 + column, y=self.y, w=1, h=1)[0, 0]
@@ -155,20 +168,20 @@ class Resident:
         return values[:-1]
 
     def set(self, fabric: Fabric, momentum: float, scale: float, rate: float) -> None:
-        """What the next update takes: scale is a factor of the gradients."""
+        """Sets the parameters of the next update.  scale: factor of the gradients.  rate: learning rate."""
         self._put(
             fabric, "settings", np.broadcast_to(np.array([momentum, scale, -rate], np.float32), (1, self.columns, 3))
         )
 
     def _put(self, fabric: Fabric, array: str, values: np.ndarray) -> None:
-        for column in range(self.columns):  # classes may have it at different places
+        for column in range(self.columns):  # the address may differ between classes
             fabric.write(array, values[:, column : column + 1], x=self.x0 + column, y=self.y)
 
 
 def updated(
     weights: np.ndarray, velocity: np.ndarray, gradient: np.ndarray, momentum: float, scale: float, rate: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weights and velocity as task `update` leaves them, to the bit: all f32."""
+    """The reference model of task `update`, bit for bit.  All arrays are f32.  Returns (weights, velocity)."""
     velocity = velocity * np.float32(momentum)
     velocity = velocity + gradient * np.float32(scale)
     return weights + velocity * np.float32(-rate), velocity

@@ -25,7 +25,7 @@ Program.  The phases of one step:
     5  Hidden PEs compute dz = W2^T delta where a > 0 (elsewhere 0) and the weight gradients dz x and a delta, by vector
        operations over features and over classes.
     6  Chain reduces up the columns sum the gradients; multicasts send the sums back down.
-    7  Every PE updates its parameters: v = momentum v + g, w = w - learning_rate / batch v; g is the sum over the batch.
+    7  Every PE updates its parameters: v = momentum v + g, w = w - learning_rate / batch v, g a sum over the batch.
 
 Precision.  Samples, weights, velocity, activations, delta and momentum have type dtype.  Sums of products and of
 gradients have type accumulate.  Softmax, loss and the arithmetic of the update are f32.  There is no f32 master copy of

@@ -52,7 +52,7 @@ class Net:
 
     @property
     def rate(self) -> np.float32:
-        """The factor of the velocity in an update.  It includes 1 / batch, because gradients are sums over the batch."""
+        """The factor of the velocity in an update: learning_rate / batch, because gradients are sums over the batch."""
         return np.float32(self.learning_rate / self.batch)
 
 
