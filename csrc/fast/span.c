@@ -38,30 +38,41 @@ NUM_INLINE void element_store(uint8_t *at, int bytes, uint32_t v) {
   else memcpy(at, &v, 4);
 }
 
-/* Up to CHUNK elements of a source, or its value CHUNK times. */
-static __attribute__((noinline)) void chunk_load(uint32_t to[CHUNK], const uint8_t *from, int32_t step, uint32_t value,
-                                                 int bytes, uint32_t n) {
-  if (!bytes) return;
-  if (!from) {
+/* Rare chunks, out of line: a value for all elements, strides, and fewer elements than a chunk has. */
+static __attribute__((noinline)) void chunk_gather(uint32_t to[CHUNK], const uint8_t *from, int32_t step,
+                                                   uint32_t value, int bytes, uint32_t n) {
+  if (from) {
+    for (uint32_t i = 0; i < n; i++)
+      to[i] = element_load(from + (int64_t)i * step, bytes);
+  } else {
     for (int i = 0; i < CHUNK; i++)
       to[i] = value;
-  } else if (step == bytes && n == CHUNK) {
+  }
+}
+static __attribute__((noinline)) void chunk_scatter(uint8_t *to, int32_t step, const uint32_t from[CHUNK], int bytes,
+                                                    uint32_t n) {
+  for (uint32_t i = 0; i < n; i++)
+    element_store(to + (int64_t)i * step, bytes, from[i]);
+}
+
+/* Up to CHUNK elements of a source, or its value CHUNK times. */
+NUM_INLINE void chunk_load(uint32_t to[CHUNK], const uint8_t *from, int32_t step, uint32_t value, int bytes,
+                           uint32_t n) {
+  if (!bytes) return;
+  if (from && step == bytes && n == CHUNK) {
     for (int i = 0; i < CHUNK; i++)
       to[i] = element_load(from + i * bytes, bytes);
   } else {
-    for (uint32_t i = 0; i < n; i++)
-      to[i] = element_load(from + (int64_t)i * step, bytes);
+    chunk_gather(to, from, step, value, bytes, n);
   }
 }
-static __attribute__((noinline)) void chunk_store(uint8_t *to, int32_t step, const uint32_t from[CHUNK], int bytes,
-                                                  uint32_t n) {
+NUM_INLINE void chunk_store(uint8_t *to, int32_t step, const uint32_t from[CHUNK], int bytes, uint32_t n) {
   if (!bytes) return;
   if (step == bytes && n == CHUNK) {
     for (int i = 0; i < CHUNK; i++)
       element_store(to + i * bytes, bytes, from[i]);
   } else {
-    for (uint32_t i = 0; i < n; i++)
-      element_store(to + (int64_t)i * step, bytes, from[i]);
+    chunk_scatter(to, step, from, bytes, n);
   }
 }
 

@@ -15,7 +15,13 @@
 #include "pe/vector_step.h"
 #include "state/wake.h"
 
-enum { GRANT_NONE, GRANT_SLOT, GRANT_HOLDS }; /* HOLDS: keeps every slot until *next; settle_memory accounts for them */
+/* Who got the slot of a cycle. */
+enum {
+  GRANT_NONE,  /* no thread wanted it */
+  GRANT_SLOT,  /* one did; others may have wanted it as well */
+  GRANT_HOLDS, /* the main thread keeps every slot until *next; settle_memory accounts for them */
+  GRANT_KEPT,  /* as SLOT, the main thread's memory operation: threads that wait for wavelets did not want it */
+};
 
 static int grant_main(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, uint64_t *next) {
   ce_state *ce = &fabric->ces[pe];
@@ -143,30 +149,22 @@ static bool slot_was_stored(wse_fabric *fabric, band_state *band, uint32_t pe, u
   return taken;
 }
 
-/* The slot of a cycle. */
-typedef struct {
-  int grant;       /* GRANT_... */
-  bool shared;     /* microthreads were under way */
-  bool main_holds; /* the main thread's memory operation has it: no thread that waits for wavelets wanted it */
-  uint64_t next;   /* first cycle in which a thread wants a slot again, as far as it is known; NEVER: unknown */
-} slot_grant;
-
-/* Grants the slot of this cycle to one thread, which uses it. */
-static slot_grant grant_slot(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
+/* Grants the slot of this cycle to one thread, which uses it.  *next: the first cycle in which a thread wants a slot
+ * again, as far as it is known.  shared: microthreads are under way. */
+static int grant_slot(wse_fabric *fabric, band_state *band, uint32_t pe, bool shared, uint64_t now, uint64_t *next) {
   ce_state *ce = &fabric->ces[pe];
-  slot_grant slot = {.grant = GRANT_SLOT, .shared = ce->threads != 0, .next = NEVER};
   ce->waits = NO_CAUSE;
   if (ce->taken && slot_was_stored(fabric, band, pe, now)) {
-    slot.next = now + 1;
-    return slot;
+    *next = now + 1;
+    return GRANT_SLOT;
   }
-  if (slot.shared) slot.grant = share_slot(fabric, band, pe, now, &slot.next);
-  else slot.grant = grant_main(fabric, band, pe, now, &slot.next);
-  slot.main_holds = slot.grant == GRANT_SLOT && ce->state == MAIN_MEMORY && ce->thread_next == 0 &&
-                    !ce->thread_priority && !ce->main_priority;
-  if (slot.main_holds && ce->memory_mark + ce->memory_left - 1 < slot.next)
-    slot.next = ce->memory_mark + ce->memory_left - 1;
-  return slot;
+  int grant = shared ? share_slot(fabric, band, pe, now, next) : grant_main(fabric, band, pe, now, next);
+  bool main_keeps = grant == GRANT_SLOT && ce->state == MAIN_MEMORY && ce->thread_next == 0 && !ce->thread_priority &&
+                    !ce->main_priority;
+  if (!main_keeps) return grant;
+  uint64_t last = ce->memory_mark + ce->memory_left - 1;
+  if (last < *next) *next = last;
+  return GRANT_KEPT;
 }
 
 /* Ends the store-only mode.  False: the wake was for a wavelet that the router has stored, and the mode goes on. */
@@ -178,12 +176,12 @@ static bool leave_store_only(wse_fabric *fabric, band_state *band, uint32_t pe, 
   return true;
 }
 
-/* The next cycle in which the CE has to be stepped.  injects: the next one in which the ramp may take a wavelet. */
-static uint64_t next_step(const ce_state *ce, slot_grant slot, uint64_t injects, uint64_t now) {
-  uint64_t next = slot.next;
+/* The next cycle in which the CE has to be stepped.  next: as grant_slot found it; injects: the next cycle in which the
+ * ramp may take a wavelet. */
+static inline uint64_t next_step(const ce_state *ce, int grant, bool shared, uint64_t next, uint64_t injects,
+                                 uint64_t now) {
   /* other threads may have wanted the slot: all are considered again in the next cycle */
-  bool others = slot.shared || ce->threads || ce->state != MAIN_RUN || next == NEVER;
-  if (slot.grant == GRANT_SLOT && !slot.main_holds && others) next = now + 1;
+  if (grant == GRANT_SLOT && (shared || ce->threads || ce->state != MAIN_RUN || next == NEVER)) next = now + 1;
   if (ce->state == MAIN_IDLE && ce->main_at > now && ce->main_at < next) next = ce->main_at;
   if (injects < next) next = injects;
   if (ce->taken && now + 1 < next) next = now + 1;
@@ -198,13 +196,15 @@ void ce_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
   settle_memory(fabric, band, pe, now);
   if (ce->state == MAIN_IDLE && ce->main_at <= now && class_of(fabric, pe))
     start_task(fabric, band, pe, now, P(fabric, task_start_cycles));
-  slot_grant slot = grant_slot(fabric, band, pe, now);
+  bool shared = ce->threads != 0;
+  uint64_t next = NEVER;
+  int grant = grant_slot(fabric, band, pe, shared, now, &next);
   /* an operation that ended may have activated a task */
-  if (slot.grant == GRANT_SLOT && ce->state == MAIN_IDLE && ce->main_at <= now)
+  if (grant == GRANT_SLOT && ce->state == MAIN_IDLE && ce->main_at <= now)
     start_task(fabric, band, pe, now, P(fabric, task_after_op_cycles));
   if (ce->waits != NO_CAUSE && ce->state != MAIN_MEMORY) gap_from(fabric, band, pe, now, ce->waits);
   if (ce->threads && ce->state == MAIN_IDLE) store_only_begin(fabric, band, pe, now);
-  uint64_t next = next_step(ce, slot, injects, now);
+  next = next_step(ce, grant, shared, next, injects, now);
   wheel_remove(fabric, band, pe);
   if (next != NEVER) wake_ce(fabric, band, pe, now, next > now ? next : now + 1);
 }

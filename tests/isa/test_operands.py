@@ -92,7 +92,8 @@ class Expected:
     """The case done by hand."""
 
     def __init__(self, case: Case):
-        self.case, self.memory = case, bytearray(case.memory)
+        # an operand may end beyond the memory that is compared
+        self.case, self.memory = case, bytearray(case.memory.ljust(2 * BYTES, b"\0"))
         self.registers = {o.register: o.value for o in case.operands.values() if o.kind == "register"}
         self.fifo = {name: [o.xdsr.head, o.xdsr.count] for name, o in case.operands.items() if o.kind == "fifo"}
         self.sent: list[int] = []
@@ -242,7 +243,7 @@ def check(case: Case, arch: str, portable: bool = False) -> None:
         portable=portable,
     )
     r = ran.r
-    assert ran.memory == bytes(expected.memory)
+    assert ran.memory == bytes(expected.memory[:BYTES])
     assert ran.out.data.tolist() == expected.sent
     assert {register: r[register] for register in expected.registers} == expected.registers
     assert ran.counter("elements") == case.length
