@@ -41,7 +41,9 @@ def test_python_runs_and_prints_what_stands_there(path, monkeypatch):
             assert printed.getvalue().replace(str(path), path.name) == snippet.output, f"{path.name}:{snippet.line}"
 
 
-@pytest.mark.parametrize("name", ["program.dsd", "program.pe_class", "program.program", "program.route"])
+@pytest.mark.parametrize(
+    "name", ["machine.parameters", "program.dsd", "program.pe_class", "program.program", "program.route"]
+)
 def test_examples_of_docstrings_are_right(name):
     results = doctest.testmod(importlib.import_module(f"wse.{name}"))
     assert results.attempted and not results.failed

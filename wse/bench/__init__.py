@@ -1,4 +1,4 @@
-"""How fast the engine is: cases that load one part of it each, every one in a process of its own, its result verified.
+"""Benchmarks of the engine: each case loads one part of it, runs in its own process, and verifies its result.
 
 programs   the programs, and what their machines must hold afterwards
 cases      the table of cases, and how each is sampled

@@ -1,8 +1,7 @@
 """The cases of `wse bench`: each runs in a process of its own, checks its result, and measures it several times.
 
-A case is a function of a Job and a Meter.  What takes long goes on in one fabric and is sampled window by window,
-so that
-the time to fill the wafer with wavelets is not measured; what is short is run again and again.
+A case is a function of a Job and a Meter.  A long case runs in one fabric and is sampled window by window, so that
+the start-up, in which the fabric fills with wavelets, is not measured.  A short case is repeated.
 """
 
 from __future__ import annotations

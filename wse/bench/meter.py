@@ -1,4 +1,4 @@
-"""What a case measures: samples of a run, and the memory of this process."""
+"""The measurements of a case: samples of a run, and the memory of the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A case in a process of its own: its peak memory is its own, and nothing that ran before it is in the caches."""
+"""Runs a case in its own process, so that peak memory and caches are not affected by other cases."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The digest of the tables: what a compiled program, a recorded run and a checkpoint were made with.
+"""The digest of the instruction and machine tables.
 
-An instruction word holds an opcode, which is the position of a row of isa.def, and a run depends on the figures of
-machine.def.  A file that was made with other tables would be run with shifted opcodes, or compared with figures that
-are no longer those of the machine; files therefore carry the digest, and those of other tables are refused.
+An opcode is the position of a row of isa.def, and the results of a run depend on machine.def.  Compiled programs,
+recorded runs and checkpoints therefore hold the digest of the tables they were made with, and are rejected if the
+tables differ.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from typing import Any
 from .. import _engine
 from ..errors import ConfigError
 
-# Columns that say something to people only: a change of these changes no digest.
+# Columns of documentation and limits, which are not part of the digest.
 _PROSE = {"effect", "meaning", "source", "confidence", "limits", "unit", "least", "most"}
 
 
 @cache
 def tables_digest() -> str:
-    """16 hexadecimal digits that change when a row of isa.def or machine.def is added, removed, moved or changed in
-    anything but its words."""
+    """The digest of isa.def and machine.def, 16 hexadecimal digits.
+
+    It changes when a row is added, removed, moved, or changed in a column that is not documentation.
+    """
     return digest_of((_engine.ops(), _engine.types(), _engine.forms(), _engine.params()))
 
 

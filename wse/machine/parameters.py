@@ -1,4 +1,4 @@
-"""Machines: every figure of csrc/tables/machine.def, and overrides of them for "what if" questions."""
+"""Machines: the parameters of csrc/tables/machine.def, and overrides for what-if studies."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Parameter(NamedTuple):
 PARAMETERS: tuple[Parameter, ...] = tuple(Parameter(**row) for row in _engine.params())
 PARAMETER = {row.name: row for row in PARAMETERS}
 
-# What the engine holds where a machine may have more: larger ones are for models that execute nothing.
+# Limits of the engine below those of machine.def.  Larger values are for models, which execute no program.
 _ENGINE_MOST = {"sram_bytes": _engine.SRAM}
 
 
@@ -117,12 +117,19 @@ def _value(name: str, value: object, machine: str) -> int:
 
 @dataclass(frozen=True, init=False)
 class Machine:
-    """A machine: `Machine("wse3", profile="simulator", overrides={"hop_cycles": 1})`.
+    """A machine: a generation, a profile, and overridden parameters.  Immutable, hashable, comparable.
 
-    name: "wse2" or "wse3".  profile: "simulator" (the vendor's ideal machine) or "silicon" (WSE-3 with measured
-    derates).  overrides: values of rows of machine.def, integers or text with a unit ("1.1GHz").  Each row is an
-    attribute (`machine.hop_cycles`), all of them are `machine.params`.  Frozen, hashable, comparable.  ConfigError for
-    an unknown name, and for a value outside the row's range, with the range and its reason.
+    - name: "wse2" or "wse3".
+    - profile: "simulator" (the vendor's ideal machine) or "silicon" (WSE-3 with measured derates).
+    - overrides: values of rows of csrc/tables/machine.def by name: integers, or text with a unit such as "1.1GHz".
+
+    Each parameter is an attribute, in the unit of its row; `params` holds them all.  Raises ConfigError for an unknown
+    machine, profile or parameter, and for a value outside the parameter's range; the message has the range and why.
+
+        >>> import wse
+        >>> machine = wse.Machine("wse3", overrides={"clock_hz": "1.1GHz"})
+        >>> machine.clock_hz, machine.colors
+        (1100000000, 24)
     """
 
     name: str
@@ -149,7 +156,10 @@ class Machine:
 
     @classmethod
     def load(cls, path: str | Path) -> Machine:
-        """From a TOML file: `machine`, `profile` (both optional) and a table `params` of overrides."""
+        """Reads a TOML file: `machine`, `profile` (both optional) and a table `params` of overrides.
+
+        Raises ConfigError if the file cannot be read, has an unknown key, or an invalid value.
+        """
         table = read_toml(path, "machine file")
         keys = ("machine", "profile", "params")
         for key in table:
@@ -162,25 +172,25 @@ class Machine:
 
     @classmethod
     def of(cls, machine: str | Machine) -> Machine:
-        """A Machine as it is, a name as the machine of that name."""
+        """The argument itself, or the machine of that name.  Raises ConfigError for an unknown name."""
         return machine if isinstance(machine, Machine) else cls(machine)
 
     @property
     def params(self) -> Mapping[str, int]:
-        """Every parameter, in the order of machine.def."""
+        """All parameters by name, in the order of machine.def."""
         return self._params
 
     def values(self) -> np.ndarray:
-        """int64 [parameters], as the engine takes them.  ConfigError if the engine cannot execute such a machine."""
+        """int64 [parameters], for the engine.  Raises ConfigError if the engine cannot execute such a machine."""
         self.check_executable()
         return np.array(list(self.params.values()), np.int64)
 
     def replace(self, **overrides: int | str) -> Machine:
-        """The same machine with these parameters changed."""
+        """A copy of the machine with these parameters overridden.  Raises ConfigError as the constructor."""
         return Machine(self.name, self.profile, dict(self.overrides) | overrides)
 
     def check_executable(self) -> None:
-        """ConfigError if a parameter is beyond what the engine holds, though models may use it."""
+        """Raises ConfigError if a parameter exceeds a limit of the engine."""
         for name, most in _ENGINE_MOST.items():
             if self.params[name] > most:
                 raise ConfigError(
@@ -189,7 +199,7 @@ class Machine:
                 )
 
     def check_overrides(self, used: Iterable[str], what: str) -> None:
-        """ConfigError if a parameter was changed that `what` does not use: a change without effect is a mistake."""
+        """Raises ConfigError if a parameter is overridden that `what` does not use."""
         used = tuple(used)
         if self.profile != "simulator":
             raise ConfigError(f"the profile {self.profile} has no effect on {what}: leave it out")
@@ -224,15 +234,18 @@ class Machine:
     def __reduce__(self):
         return Machine, (self.name, self.profile, dict(self.overrides))
 
-    # What the checks of a program ask.
+    # For the checks of programs.
 
     def input_queue_depth(self, queue: int) -> int:
+        """Capacity of an input queue in wavelets; 0 if there is no such queue."""
         return self.params[f"iq{queue}_depth"]
 
     def output_queue_depth(self, queue: int) -> int:
+        """Capacity of an output queue in wavelets; 0 if there is no such queue."""
         return self.params[f"oq{queue}_depth"]
 
     def has_switch(self, color: int) -> bool:
+        """Whether routers have switch positions for the color."""
         return bool(self.params["switch_colors"] >> color & 1)
 
 

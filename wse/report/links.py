@@ -1,4 +1,4 @@
-"""Traffic per link: how full each wire was, and where wavelets stood waiting for it.
+"""Traffic per link: the utilization of each link, and the cycles that wavelets waited for it.
 
 A small grid is drawn as a map: PEs as squares, an arrow for each link from a PE to its neighbor, and the ramp as the
 square's own color.  A large grid is drawn as one image per direction, a grid one PE wide as one line per direction.

@@ -1,4 +1,4 @@
-"""Where the PE-cycles went: busy, stalled by cause, idle.  Every cycle of every PE is in exactly one of them."""
+"""PE-cycles by category: busy, stalled by cause, idle.  Every cycle of every PE is in exactly one category."""
 
 import numpy as np
 from matplotlib.colors import to_rgb

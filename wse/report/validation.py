@@ -1,6 +1,6 @@
 """Pictures of `wse validate`: emulated against published, what figures depend on, emulator against closed forms.
 
-They are given plain rows (objects with the named attributes) and know nothing that makes them.
+The functions take rows, objects with the named attributes, and do not depend on the module that makes them.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The Chrome trace format: JSON, one object per event.  Bigger than Perfetto's own, but every viewer reads it."""
+"""The Chrome trace format: JSON, one object per event.  Larger than Perfetto's format, but more viewers read it."""
 
 from __future__ import annotations
 

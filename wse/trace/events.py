@@ -1,7 +1,7 @@
-"""Events of a Run made readable: names, spans that begin and end properly, one line of text per event.
+"""Events of a Run in readable form: names, properly nested spans, and one line of text per event.
 
-The engine records what happens; a trace may stop early when its buffer is full, or be damaged.  `actions` makes the
-best of that: what it yields always nests, whatever the events are.
+A trace can be incomplete: its buffer was full, or the file is damaged.  `actions` yields properly nested spans for any
+sequence of events.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Action(NamedTuple):
 
 
 class Names:
-    """What to call the tasks and colors of a run: the program's names where the run kept them, else numbers."""
+    """Names of the tasks and colors of a run: the program's names if the run recorded them, else numbers."""
 
     def __init__(self, run: Run):
         self._tasks = _by_number(run.meta.get("tasks"))

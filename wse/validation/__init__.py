@@ -1,4 +1,4 @@
-"""How far off the cycle counts are: published programs run on the emulator and compared point by point.
+"""Validation of cycle counts: published programs run on the emulator and are compared point by point.
 
 points       the published figures and their comparison
 programs     those of the published programs that are not kernels of the library

@@ -1,4 +1,4 @@
-"""What the figures depend on: slopes for every timing parameter of the machine, and which points determine which.
+"""Sensitivity of the figures to the timing parameters of the machine, and the points that determine each parameter.
 
 The real points are run, on machines with one parameter changed.  Most parameters do not concern most points; those
 are found in groups: when all of a group moved together make no difference, none of them does.  For that all members
