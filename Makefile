@@ -1,7 +1,7 @@
 # The developer's commands; CONTRIBUTING.md says when to use which.  PYTHON=... chooses the interpreter.
 #   make dev     once: a virtual environment .venv with an editable install and all tools
 #   make build   compile what has changed in csrc/ and the binding
-#   make test    build, then the whole suite on all cores          ARGS="-k switch" adds arguments of pytest
+#   make test    build, then the whole suite on all cores; ARGS="tests/engine -k switch": what these select instead
 #   make fast    build, then the tests marked fast: under 30 seconds
 #   make bench   build, then the benchmarks of the engine's loops and of whole machines
 #   make docs    the pages made from code, then the site in build/site, warnings as errors
@@ -27,7 +27,7 @@ build: $(BIN)/wse
 	$(BIN)/python setup.py --quiet build_ext --inplace
 
 test: build
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest $(or $(ARGS),-n auto)
 
 fast: build
 	$(BIN)/pytest -m fast $(ARGS)

@@ -19,19 +19,7 @@ Types, in the order of the operands: H the program's 16-bit float, S f32, W a 16
 elements a cycle, before the limits of memory and fabric. flops: floating-point operations per element. Latencies are names
 of `wse arch`.
 
-## Adding an instruction
-
-1. Add a row to `csrc/tables/isa.def`. The head of the file describes the columns; the place of the row decides its opcode.
-2. Add its value: of a VECTOR row one line `OP(name, ...)` in `csrc/numeric/op_vector.h`, of a SCALAR row one line
-   `SC(name, ...)` in `csrc/numeric/op_scalar.h`; of a SYSTEM row a case of `system_execute` in `csrc/pe/system.c`.
-3. Add its value in NumPy to `_VALUES` in `wse/machine/numerics.py`, written independently of the C, and test cases to
-   `tests/isa/cases.py`.
-4. Build the engine, run `python tests/record.py docs traces`, then `pytest tests/isa tests/machine`. The traces get the new
-   digest of the tables; nothing else in them may change.
-
-Decoder, counters of flops and bytes, assembler, disassembler, `wse isa`, this page, names in traces and the builtins of CSL
-(`@name` for each VECTOR row) follow from the row. What is missing is named by a failing test. Programs compiled before, runs
-and checkpoints are refused, as opcodes have moved.
+[CONTRIBUTING.md](../CONTRIBUTING.md) describes how an instruction is added.
 
 """
 

@@ -16,8 +16,8 @@ from wse.kernels import axpy
 from wse.machine import isa
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-ROW = 'VECTOR(fminh,   H,    H,    H,    NONE,  1,   8,   1,     EACH,   "dst = src0 if it is smaller, else src1")\n'
-VALUE = "OP(fminh, F(a) < F(b) ? W(a) : W(b))\n"
+ROW = 'VECTOR(fnewh,   H,    H,    H,    NONE,  1,   8,   1,     EACH,   "dst = src0 if it is smaller, else src1")\n'
+VALUE = "OP(fnewh, F(a) < F(b) ? W(a) : W(b))\n"
 PE = """
 var a = [4]f16{ 1.0, -2.0, 3.0, 0.5 };
 var b = [4]f16{ 2.0, -3.0, 3.5, 0.25 };
@@ -46,29 +46,29 @@ from wse.machine import isa, numerics
 from wse.program import assembler
 
 old, folder, pe = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-row = isa.INSTRUCTION["fminh"]
+row = isa.INSTRUCTION["fnewh"]
 assert isa.INSTRUCTION["fadds"].opcode == old + 1, "opcodes follow the rows"
 
-words = assembler.assemble("fminh d0, a0, b0").words
-assert assembler.disassemble(words) == "    fminh d0, a0, b0\\n", "assembler and disassembler"
+words = assembler.assemble("fnewh d0, a0, b0").words
+assert assembler.disassemble(words) == "    fnewh d0, a0, b0\\n", "assembler and disassembler"
 
 p = wse.Program(1, 1, "wse3")
 unit = p.pe_class("pe")
 for name, values in (("x", [1, -2, 5]), ("y", [2, -3, 4]), ("z", [0, 0, 0])):
     unit.dsd(name + "_dsd", wse.mem1d(unit.array(name, 3, "f16", init=np.array(values, np.float16)), 3))
-unit.code("main:\\ndsr d0, z_dsd\\ndsr a0, x_dsd\\ndsr b0, y_dsd\\nfminh d0, a0, b0\\ndone")
+unit.code("main:\\ndsr d0, z_dsd\\ndsr a0, x_dsd\\ndsr b0, y_dsd\\nfnewh d0, a0, b0\\ndone")
 unit.local_task("main", 9, active=True)
 p.place(unit, 0, 0)
 fabric = wse.Fabric(p)
 done = fabric.run()
 assert fabric.read("z")[0, 0].tolist() == [1, -3, 4], "decoder and value"
-assert done.opcodes["fminh"] == 1 and done.flops == 3, "counters"
+assert done.opcodes["fnewh"] == 1 and done.flops == 3, "counters"
 
-loaded = run(folder / "csl", pe.replace("OPERATION", "fminh"))
+loaded = run(folder / "csl", pe.replace("OPERATION", "fnewh"))
 assert read(loaded, "c").tolist() == [1, -3, 3, 0.25], "builtin of CSL"
 
-assert "| `fminh dst, src0, src1` | H H H | 1 | 8 | 1 | " in isa.reference(), "reference page"
-assert "fminh" in isa.reference("fminh")
+assert "| `fnewh dst, src0, src1` | H H H | 1 | 8 | 1 | " in isa.reference(), "reference page"
+assert "fnewh" in isa.reference("fnewh")
 
 def refusal(what):
     try:
@@ -77,7 +77,7 @@ def refusal(what):
         return str(error)
     raise AssertionError("not refused")
 
-assert "fminh has no value in wse/machine/numerics.py" in refusal(lambda: numerics.element("fminh", "f16", 1, 2))
+assert "fnewh has no value in wse/machine/numerics.py" in refusal(lambda: numerics.element("fnewh", "f16", 1, 2))
 assert refusal(lambda: Artifact.load(folder / "out")).endswith("compile the program again (cslc -o)")
 assert refusal(lambda: wse.Run.load(folder / "run.npz")).endswith("record the run again with --save")
 """
@@ -126,11 +126,11 @@ def test_what_is_derived_from_the_table_follows(tree, tmp_path):
     [
         (
             "tests/isa/test_values.py::test_every_row_with_a_value_has_cases",
-            "no cases in tests/isa/cases.py for: fminh",
+            "no cases in tests/isa/cases.py for: fnewh",
         ),
         (
             "tests/isa/test_values.py::test_every_row_with_a_value_has_a_twin",
-            "no value in wse/machine/numerics.py for: fminh",
+            "no value in wse/machine/numerics.py for: fnewh",
         ),
         ("tests/test_docs.py::test_what_is_made_is_current[docs/isa.md]", "python tests/record.py docs"),
     ],
