@@ -187,9 +187,9 @@ def bench(
     reference: bool = False,
     **overrides: int,
 ) -> Ran:
-    """Runs a class with this code.  declare(pe): its tasks, and what it needs besides.
+    """Runs a class with this code.  declare(pe): declares its tasks and further arrays.
 
-    The descriptors lie in memory as `of_NAME`; who needs one loads it.  inputs: words by color, WEST or NORTH, or (words,
+    The descriptors are arrays `of_NAME`, which the code loads.  inputs: words by color, WEST or NORTH, or (words,
     control bits).  rate: of the inputs.  capacity: of the output.
     """
     p, pe = one_pe(machine, fp16, **overrides)
@@ -214,7 +214,7 @@ def bench(
 
 
 def run(code: str, machine="wse3", *, tasks: str = "", declare=None, dsrs=None, xdsrs=None, **more) -> Ran:
-    """Runs the code as the task `main`, all DSRs loaded before, and `tasks` as what else the class runs."""
+    """Runs the code as the task `main`, after loading all DSRs; `tasks` is the code of the class's other tasks."""
     saves = "\n".join(f"st32 r{i}, [saved+{4 * i}]" for i in range(32))
     begin = f"main:\n{loads(dsrs, xdsrs)}nop\nnop\nnop\nnop\ntsc r29, 0\n"
 

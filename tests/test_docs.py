@@ -42,7 +42,8 @@ def test_python_runs_and_prints_what_stands_there(path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["machine.parameters", "program.dsd", "program.pe_class", "program.program", "program.route"]
+    "name",
+    ["machine.parameters", "program.assembler", "program.dsd", "program.pe_class", "program.program", "program.route"],
 )
 def test_examples_of_docstrings_are_right(name):
     results = doctest.testmod(importlib.import_module(f"wse.{name}"))

@@ -1,6 +1,6 @@
-"""The machine's numbers in NumPy: the 16-bit float formats, and a twin of every instruction that has a value.
+"""The machine's arithmetic in NumPy: the 16-bit float formats, and a reference of every instruction with a result.
 
-The twin is the test oracle of csrc/numeric/op_vector.h and op_scalar.h and shares no method with them.  Values are
+The reference is the test oracle of csrc/numeric/op_vector.h and op_scalar.h and shares no method with them.  Values are
 float64; a sum is kept with its rounding error, and one function rounds the pair to any format, once.
 """
 

@@ -30,7 +30,12 @@ from ..machine.parameters import did_you_mean
 
 
 class Assembly(NamedTuple):
-    """words: uint64 [n]; labels: index by name (local ones as `global.local`); lines: int32 [n], from 1."""
+    """Assembled code; made by `assemble`.
+
+    - words: uint64 [n], one word per instruction.
+    - labels: index of an instruction by label; local labels are named `global.local`.
+    - lines: int32 [n], line of the text of each word, from 1.
+    """
 
     words: np.ndarray
     labels: dict[str, int]
@@ -38,7 +43,7 @@ class Assembly(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """One instruction before its names are known."""
+    """One instruction whose names are not resolved yet."""
 
     name: str
     operands: tuple[str, ...]
@@ -49,7 +54,7 @@ class Statement(NamedTuple):
 
 @dataclass
 class Source:
-    """A parsed text: its length is known, the values of its names are not needed yet."""
+    """A parsed text.  The number of its instructions is known; its names are not resolved yet."""
 
     statements: list[Statement] = field(default_factory=list)
     labels: dict[str, int] = field(default_factory=dict)
@@ -63,16 +68,24 @@ def assemble(
     tasks: Mapping[str, int] | None = None,
     fp16: str = "f16",
 ) -> Assembly:
-    """Text to words.  symbols: addresses by name; colors and tasks: numbers by name.  AsmError names the line.
+    """Assembles a text; the module's docstring describes its syntax.
 
-    A name stands for what its place calls for first (a target for a label, `activate` for a task, `iqbind` for a
-    color), then for a symbol, a color, a task, a label.
+    - symbols: byte address by name; colors, tasks: number by name.
+    - fp16: 16-bit float format of the text's immediates: "f16", "bf16" or "cb16".
+
+    A name is looked up first where its position requires it (a branch target among labels, `activate` among tasks,
+    `iqbind` among colors), then among symbols, colors, tasks and labels.  Raises AsmError with the line of the error.
+
+        >>> import wse
+        >>> code = wse.assemble("main: ld32 r1, [count] \\n iadd32 r1, r1, 1 \\n done", symbols={"count": 64})
+        >>> len(code.words), code.labels
+        (3, {'main': 0})
     """
     return encode(parse(text), symbols or {}, colors or {}, tasks or {}, fp16)
 
 
 def parse(text: str) -> Source:
-    """The statements and labels of a text."""
+    """The statements and labels of a text.  Raises AsmError with the line of a syntax error."""
     source = Source()
     scope = ""
     for number, line in enumerate(text.splitlines(), 1):
@@ -97,14 +110,14 @@ def parse(text: str) -> Source:
 def encode(
     source: Source, symbols: Mapping[str, int], colors: Mapping[str, int], tasks: Mapping[str, int], fp16: str
 ) -> Assembly:
-    """The words of a parsed text."""
+    """The words of a parsed text.  Arguments and errors as of `assemble`."""
     encoder = _Encoder(symbols, colors, tasks, source.labels, fp16)
     words = np.array([encoder.word(s) for s in source.statements], np.uint64)
     return Assembly(words, dict(source.labels), np.array([s.line for s in source.statements], np.int32))
 
 
 def disassemble(words: Iterable[int]) -> str:
-    """Text that assembles to exactly these words.  What does not decode is written as `.word`."""
+    """Text that assembles to exactly these words, 64-bit integers.  Invalid instructions are written as `.word`."""
     words = [int(word) for word in words]
     texts = [disassemble_word(word) for word in words]
     targets = {}
@@ -128,7 +141,7 @@ def disassemble(words: Iterable[int]) -> str:
 
 
 def disassemble_word(word: int) -> str:
-    """One word as text; targets and addresses are numbers."""
+    """One word as text, with targets and addresses as numbers."""
     fields = isa.decode(word)
     try:
         row = isa.INSTRUCTIONS[fields.opcode]
@@ -191,12 +204,12 @@ _MACROS = {
 
 # --- encoding ---------------------------------------------------------------------------------------------------------
 
-# What a name stands for first in the value operand, by the column `names` of isa.def.
+# Where a name of the value operand is looked up first, by the column `names` of isa.def.
 _SPACES = {"VALUE": "symbol", "TASK": "task", "COLOR": "color"}
 
 
 class _Encoder:
-    """Statements to words, given what names stand for."""
+    """Encodes statements as words, with the values of names."""
 
     def __init__(self, symbols, colors, tasks, labels, fp16):
         self.spaces = {"symbol": symbols, "color": colors, "task": tasks, "label": labels}

@@ -1,9 +1,9 @@
 """Sensitivity of the figures to the timing parameters of the machine, and the points that determine each parameter.
 
-The real points are run, on machines with one parameter changed.  Most parameters do not concern most points; those
-are found in groups: when all of a group moved together make no difference, none of them does.  For that all members
-of a group must move a figure in one direction, so latencies and capacities (rates, depths) are kept apart, and
-fp_latency is alone: results that take longer than it are waited for, others are pipelined.
+The points are run on machines with one parameter changed.  Most parameters do not affect most points.  These are found
+by group testing: if a change of all parameters of a group has no effect, none of them has.  All members of a group must
+change a figure in the same direction.  Latencies and capacities (rates, depths) are therefore separate groups, and
+fp_latency is a group of its own, because it decides which results are pipelined.
 
 A parameter is a property of a column of machine.def (wse2, wse3, silicon), which the points of that column see.
 """
@@ -19,21 +19,21 @@ from ..machine.parameters import PARAMETERS, Machine, Parameter
 from ..program.program import Program
 from .points import Point, within
 
-# Units of the rows that say how long something takes, or how much of it goes on at once.
+# Units of the rows that are latencies, and of those that are rates or depths.
 LATENCIES = ("cycles", "x")
 CAPACITIES = ("mB/cycle", "wavelets")
 ALONE = ("fp_latency",)
 
-Report = Callable[[str], None]  # takes what is being done, in a few words
+Report = Callable[[str], None]  # receives a short description of the current step
 
 
 def timing() -> list[Parameter]:
-    """The parameters that have to do with time."""
+    """The timing parameters."""
     return [row for row in PARAMETERS if row.unit in LATENCIES + CAPACITIES]
 
 
 def free(column: str) -> list[Parameter]:
-    """The timing parameters of a column that no document of the vendor settles: measured, inferred or assumed ones.
+    """The timing parameters of a column that are measured, inferred or assumed, not documented by the vendor.
 
     A documented value that measurements of silicon replaced counts as measured there.
     """
@@ -42,7 +42,7 @@ def free(column: str) -> list[Parameter]:
 
 
 class Emulator:
-    """Figures of points on changed machines; nothing is run twice."""
+    """Figures of points on changed machines; results are cached."""
 
     def __init__(self, threads: int = 1, report: Report | None = None):
         self.threads = threads
