@@ -16,19 +16,21 @@ can install their signal handlers before anything large is loaded.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
 
-if find_spec("wse._engine") is None:
+if not any(name.startswith("_engine.") and name.endswith((".so", ".pyd")) for name in os.listdir(__path__[0])):
     raise ImportError(
         f"{__path__[0]} holds no compiled engine.  Run from another folder, or as .venv/bin/pytest instead of "
         "python -m pytest, to use the installed package; or build in place: python setup.py build_ext --inplace"
     )
 
+TYPE_CHECKING = False  # type checkers take it as true; typing itself takes longer to import than all of this
 if TYPE_CHECKING:  # the names of _NAMES, for type checkers and editors; a test compares the two
+    from typing import Any
+
     from .errors import AsmError, ConfigError, MemoryOverflow, ProgramError, RouteError, WseError
     from .fabric.errors import DeadlockError, FabricFault, RunError
     from .fabric.fabric import Fabric
@@ -71,10 +73,12 @@ def __getattr__(name: str) -> Any:
     """A public name, or a module of the package, when it is first used."""
     if name in _MODULE_OF:
         value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
-    elif not name.startswith("__") and find_spec(f"wse.{_MODULES.get(name, name)}") is not None:
-        value = import_module(f".{_MODULES.get(name, name)}", __name__)
     else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib.util import find_spec
+
+        if name.startswith("__") or find_spec(f"wse.{_MODULES.get(name, name)}") is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = import_module(f".{_MODULES.get(name, name)}", __name__)
     globals()[name] = value
     return value
 

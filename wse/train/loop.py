@@ -1,4 +1,4 @@
-"""The training loop: what the host does around the passes over the fabric.
+"""The training loop: the host's part of a step, around the passes over the fabric.
 
 A step: the pass (or passes, where a step has several micro-batches), the norm of the gradients, the decision whether
 all are finite, clipping, the update.  Where updates is "memoryx" (weight streaming) the optimisers of wse.memoryx
@@ -150,7 +150,10 @@ class Trainer:
 
     @classmethod
     def start(cls, execution: Execution, store: Store, batches: Batches, settings: Settings) -> Trainer:
-        """From the store's weights, which may be new or a checkpoint's."""
+        """A run that begins with the store's weights, or continues where the store says that it was saved.
+
+        ConfigError if the execution updates weights on the fabric and the optimizer is not SGD.
+        """
         if execution.updates == "fabric" and settings.optimizer != "sgd":
             raise ConfigError(f"updates on the fabric are SGD with momentum, not {settings.optimizer}: use sgd")
         saved = store.meta.get("train")
@@ -167,12 +170,13 @@ class Trainer:
         return len(self.history)
 
     def train(self, until: int, report: Callable[[Step], Any] = lambda step: None) -> None:
-        """Does steps until so many are done."""
+        """Does steps until `until` steps are done in all.  report: called after each."""
         while self.step < until:
             report(self.advance())
 
     def advance(self) -> Step:
-        """One step."""
+        """Does one step: passes, gradients, update.  A KeyboardInterrupt may leave weights half updated: after one,
+        continue from a checkpoint."""
         rate, chosen = self.settings.rate_at(self.step), self.scaler.scale
         scale = chosen * self._share
         passes = self._passes(scale)
@@ -207,7 +211,11 @@ class Trainer:
         return float(np.mean([self.execution.evaluate(*batch) for batch in self.batches.held_out(batches)]))
 
     def save(self, path: Any, about: Mapping[str, Any]) -> None:
-        """A checkpoint of weights, optimiser, scaler and history.  about: what else makes the run, to compare."""
+        """Saves a checkpoint atomically: weights, optimizer state, loss scaler, history, settings.
+
+        about: what else makes the run (model, text, mode ...), a dict of JSON values that `resume` compares.  Errors of
+        Store.save.
+        """
         if self.execution.updates == "fabric":
             for kind, arrays in zip(("weight", "momentum"), self.execution.read(), strict=True):
                 for name, array in arrays.items():
@@ -243,23 +251,22 @@ class Trainer:
         """The mean of the passes, masked, in the store's files."""
         found = {}
         for name in self.store.names:
-            g = self.store.gradient(name)
-            g[...] = passes[0].gradients[name]
-            for p in passes[1:]:
-                g += p.gradients[name]
+            gradient = self.store.gradient(name)
+            gradient[...] = passes[0].gradients[name]
+            for other in passes[1:]:
+                gradient += other.gradients[name]
             if len(passes) > 1:
-                g /= len(passes)
+                gradient /= len(passes)
             if name in self.masks:
-                g *= self.masks[name]
-            found[name] = g
+                gradient *= self.masks[name]
+            found[name] = gradient
         return found
 
     def _update(self, gradients: Mapping[str, np.ndarray], rate: float, factor: float) -> int:
         """Returns cycles of the fabric."""
-        s = self.settings
         if self.execution.updates == "fabric":
-            return self.execution.update(rate, s.momentum, factor)
-        matrices, rest = s.optimizers()
+            return self.execution.update(rate, self.settings.momentum, factor)
+        matrices, rest = self.settings.optimizers()
         updates = self._updates + 1
         for name, gradient in gradients.items():
             weight = self.store.weight(name)

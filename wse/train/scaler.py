@@ -43,7 +43,7 @@ class Scaler:
         return cls(scale, scale, dynamic=False)
 
     def after(self, finite: bool) -> bool:
-        """Notes whether a step's gradients were finite; returns whether its update may be done."""
+        """Adjusts the scale after a step.  finite: whether all its gradients were; returns whether to do its update."""
         if not finite:
             self.skipped += 1
             self.clean = 0
@@ -56,8 +56,10 @@ class Scaler:
         return True
 
     def state(self) -> dict[str, Any]:
+        """The fields as JSON values; `restored` takes them."""
         return asdict(self)
 
     @classmethod
     def restored(cls, state: dict[str, Any]) -> Scaler:
+        """The scaler that `state` described."""
         return cls(**state)
