@@ -12,12 +12,12 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent / "csrc"))
 import build_engine
 
 
 class BuildEngine(build_ext):
-    """Compiles file by file with build_engine, with the compiler and the flags that setuptools found."""
+    """Compiles file by file with csrc/build_engine.py, with the compiler and the flags that setuptools found."""
 
     def finalize_options(self) -> None:
         super().finalize_options()

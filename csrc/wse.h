@@ -300,7 +300,7 @@ const wse_row *wse_fault_table(void);   /* name, sentence */
 const wse_row *wse_event_table(void);   /* name, a, b */
 const wse_row *wse_counter_table(void); /* name, unit, meaning */
 
-/* SHA-256 over the engine's sources, as 64 hexadecimal digits; the build writes it (build_engine.py). */
+/* SHA-256 over the engine's sources, as 64 hexadecimal digits; the build writes it (csrc/build_engine.py). */
 extern const char wse_source_digest[];
 
 /* 16-bit floats, for the host. */

@@ -9,8 +9,8 @@ PACKAGED = (".py", ".pyi", ".csv", ".toml", ".csl", ".typed")
 
 
 def build_engine(root: Path = ROOT) -> ModuleType:
-    """The module build_engine.py of a checkout."""
-    spec = importlib.util.spec_from_file_location("build_engine", root / "build_engine.py")
+    """The module csrc/build_engine.py of a checkout."""
+    spec = importlib.util.spec_from_file_location("build_engine", root / "csrc" / "build_engine.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -13,7 +13,8 @@ pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
 @pytest.fixture
 def tree(tmp_path):
     """A checkout with two C files, of which one includes a header; build() returns what was compiled and linked."""
-    shutil.copy(ROOT / "build_engine.py", tmp_path)
+    (tmp_path / "csrc").mkdir()
+    shutil.copy(ROOT / "csrc" / "build_engine.py", tmp_path / "csrc")
     (tmp_path / "setup.py").write_text("")
     (tmp_path / "wse").mkdir()
     (tmp_path / "wse" / "_engine.pyx").write_text("def f():\n    return 1\n")

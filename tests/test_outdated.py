@@ -13,8 +13,7 @@ def checkout(tmp_path):
     ignore = shutil.ignore_patterns("__pycache__", "*.so")
     for folder in ("csrc", "wse"):
         shutil.copytree(ROOT / folder, root / folder, ignore=ignore)
-    for name in ("setup.py", "build_engine.py"):
-        shutil.copy(ROOT / name, root)
+    shutil.copy(ROOT / "setup.py", root)
     package = tmp_path / "site-packages" / "wse"
     shutil.copytree(root / "wse", package, ignore=shutil.ignore_patterns("*.pyx", "*.pxd"))
     return root, package, build_engine(root).source_digest()

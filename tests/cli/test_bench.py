@@ -94,7 +94,7 @@ def test_documents(printed, tmp_path):
     ("words", "line"),
     [
         (["--only", "x*"], "no case matches 'x*': they are dense-64, dense-256, "),
-        (["--threads", "1,a"], "'1,a' is no list of numbers of threads, such as 1,2"),
+        (["--threads", "1,a"], "'1,a' is no list of numbers of threads, each an integer from 1 to"),
         (["--threads", "0"], "'0' is no list of numbers of threads"),
         (["--from", "{tmp}/none.json"], "none.json: No such file or directory"),
         (["--from", "{tmp}/bad.json"], "bad.json is not what wse bench --json prints: it has no cases"),

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parent.parent
 BINDING = Path("wse/_engine.pyx")
 
 # -ffp-contract=off: a fused a*b+c would give other bits than the machine's two roundings.
