@@ -97,7 +97,7 @@ def test_what_is_refused():
         build(NANO, 4, micro_batches=3)
     with pytest.raises(ConfigError, match="rows do not divide"):
         build(NANO, 4, micro_batches=2, grid=(20, 3))
-    with pytest.raises(ConfigError, match="columns at least"):
+    with pytest.raises(ConfigError, match="side by side need at least"):
         build(NANO, 4, grid=(3, 1))
     execution = build(NANO, 4)
     with pytest.raises(ConfigError, match="load some first"):

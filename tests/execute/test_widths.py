@@ -31,5 +31,5 @@ def test_they_fit_and_none_could_help_the_slowest(work, columns):
 
 
 def test_too_many_regions():
-    with pytest.raises(ConfigError, match="take 6 columns at least"):
+    with pytest.raises(ConfigError, match="need at least 6 columns"):
         widths([1, 1, 1], [[2, 4]] * 3, 5)

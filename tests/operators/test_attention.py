@@ -201,5 +201,5 @@ def test_alibi_sees_no_later_keys():
         lambda: Attention(1, 1, 8, 8, 8, 2, causal=False, alibi=True),
         lambda: AttentionOverRows(1, 1, 8, 2, 8, 2, False, alibi=True),
     ):
-        with pytest.raises(ConfigError, match=r"^attention with alibi is causal"):
+        with pytest.raises(ConfigError, match=r"^attention with alibi must be causal"):
             make()

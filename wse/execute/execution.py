@@ -1,6 +1,6 @@
-"""What the two modes have in common for a training loop: weights in, a pass of tokens, loss and gradients out.
+"""The interface of the two execution modes to a training loop: weights and tokens in, loss and gradients out.
 
-Everything numeric is executed by PEs of the emulated fabric; the host's part in a step is named in `Execution.updates`.
+The PEs of the emulated fabric execute all arithmetic of a pass.  `Execution.updates` says where the optimizer runs.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import numpy as np
 
 from ..models import Graph
 
-CAUSES = ("dram", "network", "edge", "fabric", "compute")  # what a phase can be bound by
+CAUSES = ("dram", "network", "edge", "fabric", "compute")  # possible bottlenecks of a phase
 
 
 @dataclass(frozen=True)
 class Span:
-    """Something that took time on the fabric.
+    """An interval of activity on the fabric, for timelines.
 
-    track: where it is drawn, such as "compute" or "weights"; name: of the operator or tensor; phase: "forward",
-    "backward" or "update"; begin, end: cycles of the fabric; bound_by: one of CAUSES, or "" where it is not known.
+    track: the line of the timeline, such as "compute" or "weights".  name: of the operator or tensor.  phase:
+    "forward", "backward" or "update".  begin, end: fabric cycles.  bound_by: one of CAUSES, or "" if unknown.
     """
 
     track: str
@@ -34,14 +34,15 @@ class Span:
 
 @dataclass
 class Pass:
-    """One micro-batch forward and backward.
+    """The result of one micro-batch, forward and backward.
 
-    loss        mean cross-entropy over the tokens in nats, without loss scale
-    gradients   float32 by parameter, of the mean loss times the loss scale
-    cycles      of the fabric, from the first wavelet in to the last gradient out
-    sent        weight wavelets that entered, by parameter; dense: how many there would have been without zeros
-    drained     gradient wavelets that left
-    spans       in the order of their begins
+    loss        mean cross-entropy over the tokens, in nats, without the loss scale
+    gradients   float32 arrays by parameter name, of the mean loss times the loss scale
+    cycles      fabric cycles from the first wavelet in to the last gradient out
+    sent        weight wavelets that entered the fabric
+    dense       weight wavelets that would have entered if zeros were sent, too
+    drained     gradient wavelets that left the fabric
+    spans       intervals of activity, ordered by begin
     waits       cycles by phase and cause (CAUSES), of the slowest column
     """
 
@@ -56,10 +57,11 @@ class Pass:
 
 
 class Execution(Protocol):
-    """A model on a fabric, in one of the modes.
+    """A model on a fabric, in one of the execution modes.
 
-    graph: what is executed; batch, sequence: tokens of a pass; updates: "memoryx" where the host's optimiser updates
-    the weights and they are streamed anew, "fabric" where weight PEs do.
+    graph: the operators.  batch, sequence: sequences per pass and tokens per sequence.  updates: "memoryx" if the
+    host's optimizer updates the weights, which are streamed in each pass; "fabric" if weight PEs update them.
+    clock_hz: fabric clock.  grid: width and height in PEs.
     """
 
     graph: Graph
@@ -70,16 +72,16 @@ class Execution(Protocol):
     grid: tuple[int, int]
 
     def load(self, weights: Mapping[str, np.ndarray], momentum: Mapping[str, np.ndarray] | None = None) -> None:
-        """Float32 master weights to compute with from now on; momentum: of updates on the fabric."""
+        """Sets the float32 master weights by parameter name; momentum: initial velocity, for updates on the fabric."""
 
     def run(self, ids: np.ndarray, labels: np.ndarray, scale: float = 1.0) -> Pass:
-        """Forward and backward of integers [batch, sequence], the loss multiplied by scale."""
+        """Runs a forward and a backward pass.  ids, labels: int [batch, sequence].  scale: loss scale."""
 
     def evaluate(self, ids: np.ndarray, labels: np.ndarray) -> float:
-        """The mean loss in nats; weights and gradients stay as they are."""
+        """The mean loss in nats, by a forward pass.  Weights and gradients do not change."""
 
     def update(self, rate: float, momentum: float, factor: float) -> int:
-        """v = momentum v + factor g, w = w - rate v on the fabric; returns cycles.  Only where updates is "fabric"."""
+        """v = momentum v + factor g, w = w - rate v, on the fabric.  Returns cycles.  Only if updates is "fabric"."""
 
     def read(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """(weights, momentum) as the fabric holds them.  Only where updates is "fabric"."""
+        """Reads (weights, momentum) from the fabric: float32 by parameter name.  Only if updates is "fabric"."""

@@ -1,4 +1,4 @@
-"""What a region of a pipeline does beside its operators: takes activations from its neighbors, hands its own over."""
+"""The transfers of a pipeline region: it receives activations and gradients from its neighbors and sends its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .schedule import BACKWARD, FORWARD, Buffer, Call, Schedule
 
 
 class PipelineEmitter(Emitter):
-    """Adds what crosses from region to region to the calls that an Emitter knows."""
+    """An Emitter that also emits the transfers between neighboring regions."""
 
     def transport(self, call: Call) -> None:
         r = self.region
@@ -26,14 +26,14 @@ class PipelineEmitter(Emitter):
         self.run(f"{action}_{side}_{features}", routine, call)
 
 
-Calls = list[tuple[int, Call]]  # with the number of the micro-batch
+Calls = list[tuple[int, Call]]  # (number of the micro-batch, call)
 
 
 def micro_batches(made: Schedule, count: int, first: bool, last: bool) -> tuple[Calls, Calls]:
-    """All micro-batches forward, then all backward, with what comes from other regions and goes there.
+    """The calls of a region for `count` micro-batches, including transfers: all forward, then all backward.
 
-    first, last: of the pipeline's regions.  In this order nobody who hands over waits for somebody who waits for it:
-    forward everything goes east, backward west.
+    first, last: whether the region is the first or the last of the pipeline.  This order cannot deadlock: all forward
+    transfers go east and all backward transfers go west, so that waits between regions never form a cycle.
     """
     forward: Calls = []
     backward: Calls = []
@@ -54,7 +54,7 @@ def micro_batches(made: Schedule, count: int, first: bool, last: bool) -> tuple[
 
 
 def _of(m: int, call: Call) -> Call:
-    """A call on the buffers of a micro-batch."""
+    """The call with the buffers of micro-batch m."""
 
     def own(buffers: dict[str, Buffer]) -> dict[str, Buffer]:
         return {role: replace(buffer, name=f"{buffer.name}/{m}") for role, buffer in buffers.items()}
@@ -63,6 +63,6 @@ def _of(m: int, call: Call) -> Call:
 
 
 def _cross(what: str, beside: Call, phase: str, tile: Buffer) -> Call:
-    """Sending or receiving a tile."""
+    """A call that sends or receives a tile.  what: "send.SIDE" or "receive.SIDE".  beside: the adjacent call."""
     reads, writes = ({}, {"tile": tile}) if what.startswith("receive") else ({"tile": tile}, {})
     return Call(f"transport.{what}", beside.operator, phase, reads, writes)

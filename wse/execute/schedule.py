@@ -1,12 +1,12 @@
-"""The calls that PEs execute in one pass of an operator graph, and memory for their operands.
+"""The sequence of calls that PEs execute in one pass over an operator graph, and the allocation of their operands.
 
-A pass is straight-line: forward in the graph's order, then backward from its end.  A Call is one operator of
-wse.operators with buffers as operands; `schedule` makes the list, `allocate` gives buffers addresses in one arena,
-where buffers that live at different times share memory.  Both modes make their programs from this: weight streaming
-from the whole list, pipelined from the list of each region.
+A pass is straight-line code: the operators in the graph's order forward, then in reverse order backward.  A Call is one
+operator of wse.operators with buffers as operands.  `schedule` makes the list of calls.  `allocate` assigns addresses
+in one arena, in which buffers with disjoint lifetimes share memory.  Both execution modes use it: weight streaming
+executes the whole list, a pipelined region the list of its own operators.
 
-A tensor's gradient is made by the operators that read it, one part each, which are added up.  Where an operator has
-no effect on a gradient (residual), the gradient's buffer is passed on.
+Every operator that reads a tensor contributes a part of the tensor's gradient; the parts are summed.  An operator that
+leaves a gradient unchanged (residual) passes its buffer on.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ from ..models.graph import Operator
 
 FORWARD, BACKWARD = "forward", "backward"
 
-# What a buffer holds on each PE, for f features in all, of which fx lie in a column, and t tokens in a row.
+# Kinds of buffers: contents on each PE, for fx features per column and t tokens per row.
 TILE = "tile"  # [fx][t] elements of the policy's storage type
 VECTOR = "vector"  # [fx] f32: gains, biases and their gradients
-TOKENS = "tokens"  # [fx][t] f32: numbers for each token, such as statistics of it; one at least in every column
+TOKENS = "tokens"  # [fx][t] f32: values per token, such as statistics; at least one in every column
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """Memory for an operand.  kind: TILE, VECTOR or TOKENS; features: f there."""
+    """Memory for an operand.  features: over all columns.  kind: TILE, VECTOR or TOKENS."""
 
     name: str
     features: int
     kind: str = TILE
 
     def bytes(self, columns: int, tokens: int, itemsize: int) -> int:
-        """On each PE of so many columns, with so many tokens in a row, storage of so many bytes."""
+        """Bytes per PE.  columns: of the region.  tokens: per row.  itemsize: bytes of the storage type."""
         share = -(-self.features // columns)
         return share * {TILE: itemsize * tokens, VECTOR: 4, TOKENS: 4 * tokens}[self.kind]
 
 
 @dataclass(frozen=True)
 class Call:
-    """One operator on its buffers.
+    """One operator applied to its buffers.
 
     what      the operator and its part, such as "linear.forward", "layernorm.backward"
-    reads     role -> buffer that must hold its values when the call begins
-    writes    role -> buffer that holds its values when it has ended; a buffer in both is changed in place
-    operator  of the graph, with its parameters
+    reads     role -> buffer that the call reads
+    writes    role -> buffer that the call writes; a buffer in both is modified in place
+    operator  the operator of the graph, with its parameters
     phase     FORWARD or BACKWARD
     """
 
@@ -64,10 +64,11 @@ class Call:
 
 @dataclass
 class Schedule:
-    """The calls of a pass over some operators of a graph.
+    """The calls of a pass over consecutive operators of a graph.
 
-    inputs, outputs   activations that come in before, and are there after the forward calls (of other regions)
-    gradients_in, gradients_out   the same of the backward calls: gradients of outputs, of inputs
+    inputs, outputs               activations received before and sent after the forward calls (from and to regions)
+    gradients_in, gradients_out   gradients of the outputs, received before, and of the inputs, sent after the backward
+                                  calls
     """
 
     forward: list[Call] = field(default_factory=list)
@@ -83,8 +84,11 @@ class Schedule:
 
 
 def schedule(operators: Iterable[Operator], features: dict[str, int], over_rows: bool = False) -> Schedule:
-    """The calls of consecutive operators of a graph.  features: of each tensor; spread: sequences lie over several rows
-    of PEs, for which attention keeps more."""
+    """Makes the calls of consecutive operators of a graph.
+
+    features: features of each tensor.  over_rows: whether sequences span several rows of PEs, which enlarges the stash
+    of attention.  Raises ConfigError for an operator that no kernel executes.
+    """
     return _Scheduler(list(operators), features, over_rows).made
 
 
@@ -121,7 +125,7 @@ class _Scheduler:
         return self.tiles.setdefault(tensor, Buffer(tensor, self.features[tensor]))
 
     def buffer(self, name: str, features: int, kind: str = TILE) -> Buffer:
-        """A new one."""
+        """A new buffer with a unique name."""
         self.numbers += 1
         return Buffer(f"{name}.{self.numbers}", features, kind)
 
@@ -129,10 +133,10 @@ class _Scheduler:
         self.parts.setdefault(tensor, []).append(part)
 
     def gradient(self, tensor: str) -> Buffer:
-        """Of a tensor, when all that read it have made their parts, which are added up here."""
+        """The gradient of a tensor: the sum of the parts of all its readers, which are scheduled already."""
         parts = self.parts.get(tensor)
         if not parts:
-            raise ConfigError(f"nothing makes a gradient of {tensor}, which {self.operator.name} needs")
+            raise ConfigError(f"no operator computes a gradient of {tensor}, which {self.operator.name} needs")
         total = parts[0]
         for part in parts[1:]:
             both = self.buffer(f"d.{tensor}", self.features[tensor])
@@ -163,7 +167,7 @@ class _Scheduler:
         return self.tile(self.operator.outputs[0])
 
     def dx(self, place: int = 0) -> Buffer:
-        """A new part of the gradient of an input."""
+        """A new buffer for this operator's part of the gradient of an input."""
         tensor = self.operator.inputs[place]
         part = self.buffer(f"d.{tensor}", self.features[tensor])
         self.add_part(tensor, part)
@@ -213,8 +217,10 @@ class _Scheduler:
         self.call("linear.forward", FORWARD, {"x": self.x()}, {"y": self.y})
 
     def linear_backward(self, o: Operator) -> None:
-        """Gradients of weight, bias and input, with the weights streamed once.  Where another linear layer has made a
-        part of the input's gradient, this one adds to it."""
+        """Gradients of weight, bias and input, with the weights streamed once.
+
+        If another linear layer has already computed a part of the input's gradient, this one accumulates into it.
+        """
         reads = {"dy": self.dy, "x": self.x()}
         parts = self.parts.get(o.inputs[0], [])
         if parts and parts[-1] in self.products:
@@ -225,7 +231,7 @@ class _Scheduler:
         self.call("linear.backward", BACKWARD, reads, {"dx": dx})
 
     def rotary_forward(self, o: Operator) -> None:
-        """In place: nobody needs what it was."""
+        """In place, because no later call needs the original values."""
         self.tiles[o.outputs[0]] = self.x()
         self.call("rotary.forward", FORWARD, {"x": self.x()}, {"x": self.x()})
 
@@ -235,7 +241,7 @@ class _Scheduler:
         self.add_part(o.inputs[0], dy)
 
     def attention_forward(self, o: Operator) -> None:
-        """The stash has for each head two numbers of a token; spread over rows, the output in f32 as well."""
+        """The stash holds two values per head and token; for sequences over several rows, also the output in f32."""
         numbers = 2 + self.over_rows * int(o.attributes["d_head"])
         self.stash(o, "stash", self.buffer(f"{o.name}.stash", numbers * int(o.attributes["heads"]), TOKENS))
         reads = {role: self.x(place) for place, role in enumerate("qkv")}
@@ -249,7 +255,7 @@ class _Scheduler:
         self.call(what, BACKWARD, reads, {f"d{role}": self.dx(i) for i, role in enumerate("qkv")})
 
     def activation_forward(self, o: Operator) -> None:
-        """x becomes what backward needs of it, in its place."""
+        """Replaces x in place by the values that the backward pass needs."""
         self.call(f"{o.kind}.forward", FORWARD, {"x": self.x()}, {"y": self.y, "x": self.x()})
 
     def activation_backward(self, o: Operator) -> None:
@@ -272,7 +278,7 @@ class _Scheduler:
             self.add_part(tensor, dy)
 
     def loss_forward(self, o: Operator) -> None:
-        """Also its backward: the gradient of the logits."""
+        """Also computes the gradient of the logits, so that the backward pass has no call."""
         loss = self.buffer("loss", 1, VECTOR)
         self.call("loss.forward", FORWARD, {"logits": self.x()}, {"dlogits": self.dx(), "loss": loss})
 
@@ -300,7 +306,8 @@ _EXECUTED = {*_FAMILY, "embedding", "positions", "linear", "rotary", "attention"
 # --- memory -----------------------------------------------------------------------------------------------------------
 
 
-# Results that may lie on an operand (written role, read role), where that is not needed any more: see the operators.
+# In-place aliasing: for each call, the pairs (written role, read role) that may share memory if the read buffer is
+# not used afterwards.
 IN_PLACE = {
     "residual.forward": (("z", "x"), ("z", "y")),
     "layernorm.backward": (("dx", "dy"),),
@@ -316,17 +323,20 @@ IN_PLACE = {
 
 @dataclass(frozen=True)
 class Arena:
-    """offsets: bytes from the arena's begin, by buffer; bytes: its size."""
+    """A memory layout.  offsets: byte offset of each buffer in the arena.  bytes: size of the arena."""
 
     offsets: dict[Buffer, int]
     bytes: int
 
 
-ALIGN = 16  # a turn of the memory banks
+ALIGN = 16  # bytes of one row across all memory banks
 
 
 def lives(calls: list[Call], always: Iterable[Buffer] = ()) -> dict[Buffer, tuple[int, int]]:
-    """First and last call that touches each buffer; those in `always` live all the time."""
+    """The lifetime of each buffer: the numbers of the first and the last call that use it.
+
+    always: buffers that live during the whole pass.
+    """
     found: dict[Buffer, tuple[int, int]] = {}
     for number, call in enumerate(calls):
         for buffer in (*call.reads.values(), *call.writes.values()):
@@ -335,7 +345,10 @@ def lives(calls: list[Call], always: Iterable[Buffer] = ()) -> dict[Buffer, tupl
 
 
 def places(calls: list[Call], always: Iterable[Buffer] = ()) -> dict[Buffer, Buffer]:
-    """For each buffer the one in whose place it lies: itself, or one that ends where it begins (IN_PLACE)."""
+    """In-place aliasing: for each buffer, the buffer whose memory it uses.
+
+    That is the buffer itself, or one whose lifetime ends in the call where it begins (see IN_PLACE).
+    """
     life = lives(calls, always)
     place = {buffer: buffer for buffer in life}
     for number, call in enumerate(calls):
@@ -345,7 +358,7 @@ def places(calls: list[Call], always: Iterable[Buffer] = ()) -> dict[Buffer, Buf
             begins_here = life[new][0] == number and place[new] is new and written not in call.reads
             if fits and begins_here and life[old][1] == number:
                 place[new] = place[old]
-                life[old] = life[old][0], number + 1  # taken
+                life[old] = life[old][0], number + 1  # no second alias
     return place
 
 
@@ -357,12 +370,14 @@ def allocate(
     always: Iterable[Buffer] = (),
     work: Sequence[int] = (),
 ) -> Arena:
-    """Places all buffers of the calls: one after the other at the lowest address that is free all its life, in the best
-    of several orders.
+    """Assigns addresses to all buffers of the calls.  Returns the smallest arena found.
 
-    work: bytes that each call uses from the arena's begin on as work space, where no buffer that lives then may lie.
-    Sources of one operation should begin in different banks: buffers begin at multiples of 16 bytes, every second one
-    in the order of placing half a turn of the banks further.
+    First fit, in several orders: each buffer gets the lowest address that is free during its whole lifetime.
+
+    columns, tokens, itemsize: see Buffer.bytes.  always: buffers that live during the whole pass.  work: bytes of work
+    space that each call uses at the start of the arena, where no live buffer may be.  The sources of one operation
+    should begin in different banks; buffers therefore begin at multiples of 16 bytes, and every second one in the order
+    of placement 8 bytes later.
     """
     own, place = lives(calls, always), places(calls, always)
     life: dict[Buffer, tuple[int, int]] = {}
@@ -391,7 +406,7 @@ def allocate(
 def _place(
     buffers: list[Buffer], life: dict[Buffer, tuple[int, int]], size: dict[Buffer, int], floor: dict[Buffer, int]
 ) -> dict[Buffer, int]:
-    """Each in its turn at the lowest address that is free all its life."""
+    """First fit in the given order.  Returns the byte offset of each buffer."""
     offsets: dict[Buffer, int] = {}
     for number, buffer in enumerate(buffers):
         begin, end = life[buffer]
@@ -416,8 +431,7 @@ def _first_gap(taken: list[tuple[int, int]], size: int, shift: int) -> int:
 
 
 def collisions(calls: list[Call], arena: Arena, columns: int, tokens: int, itemsize: int) -> Iterator[tuple[str, str]]:
-    """Pairs of buffers that live at once and overlap: none, which tests look at.  Those that may lie in one place,
-    where one ends and the other begins, do not count."""
+    """Yields pairs of buffers that overlap in time and in memory, except in-place aliases: none if correct."""
     place = places(calls)
     life = list(lives(calls).items())
     for i, (a, (begin, end)) in enumerate(life):

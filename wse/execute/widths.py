@@ -1,7 +1,7 @@
-"""Regions side by side: how wide each is, so that all take as long as the others.
+"""Widths of the regions of an executed pipeline, chosen to balance their load.
 
-The executed pipeline's regions have the height of the grid, so that a row of PEs hands its tokens on to the row of PEs
-beside it, and differ in width.  (The floor planner, floorplan.py, places rectangles of any shape.)
+All regions have the height of the grid, so that each row of PEs sends its tokens to the same row of the next region;
+only their widths differ.  (The floor planner, floorplan.py, places rectangles of any shape.)
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from ..errors import ConfigError
 
 
 def widths(work: Sequence[float], allowed: Sequence[Sequence[int]], columns: int) -> list[int]:
-    """Columns of each region.
+    """The number of columns of each region.
 
-    work: of each region, in any unit; it is shared by the region's columns.  allowed: widths that a region may have, in
-    ascending order.  columns: of the grid.  ConfigError if not even the narrowest regions fit.
+    work: the work of each region, in any unit, divided evenly among its columns.  allowed: the widths that each region
+    may have, in ascending order.  columns: columns of the grid.
 
-    From the narrowest on, whoever takes longest gets its next width, as long as there is room and it helps.
+    A greedy algorithm: all regions start at their narrowest; the slowest one repeatedly gets its next width, until it
+    has no wider one or the columns are used up.  Raises ConfigError if the narrowest regions do not fit.
     """
     level = [0] * len(work)
 
@@ -26,7 +27,9 @@ def widths(work: Sequence[float], allowed: Sequence[Sequence[int]], columns: int
 
     least = sum(widths[0] for widths in allowed)
     if least > columns:
-        raise ConfigError(f"{len(work)} regions side by side take {least} columns at least, and the grid has {columns}")
+        raise ConfigError(
+            f"{len(work)} regions side by side need at least {least} columns, the grid has {columns}: use a wider grid"
+        )
     left = columns - least
     while True:
         slowest = max(range(len(work)), key=lambda i: work[i] / width(i))

@@ -1,6 +1,6 @@
-"""Worker processes: a Dask cluster on this computer, or one that is there.
+"""Worker processes: a local Dask cluster, or an existing one.
 
-Sweeps and data-parallel training run on it.  Dask is imported when a cluster is asked for, and not before.
+Sweeps and data-parallel training use it.  Dask is imported only when a cluster is requested.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ EXTRA = "pip install 'wse[sweep]'"
 
 @contextmanager
 def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterator[Client]:
-    """A client of a Dask cluster: of `workers` processes on this computer, of one thread each (default: as many as this
-    process may use processors), which end with the block; or of the one whose scheduler is at `scheduler`, an address
-    such as tcp://host:8786, which goes on.
+    """A context manager that yields a client of a Dask cluster.
 
-    A worker process that dies is replaced.  Signals of the terminal reach this process alone.  Connections to the
-    cluster on this computer are encrypted, and only this process has the key.  ConfigError where Dask is not installed
-    or nobody answers at the address.
+    workers: single-threaded processes of a local cluster, by default one per available processor; they end with the
+    block.  scheduler: address of an existing cluster, such as tcp://host:8786, which keeps running.
+
+    A worker process that dies is replaced.  Terminal signals reach this process only.  Connections within a local
+    cluster are encrypted with a key that only this process has.  Raises ConfigError if Dask is not installed, no
+    scheduler answers at the address, or `workers` is invalid.
     """
     try:
         import dask
@@ -71,8 +72,8 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
 
 
 def _security() -> Security:
-    """TLS with a key made for this cluster: without it, whoever may connect to a port of this computer, such as another
-    user, could run code in the workers."""
+    """TLS with a temporary key.  Without it, every local user could connect to the cluster's ports and run code in the
+    workers."""
     from distributed.security import Security
 
     try:
@@ -83,10 +84,12 @@ def _security() -> Security:
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Threads and processes that are started in the block do not receive SIGINT and SIGHUP, which a terminal sends to
-    all its processes.  The thread that starts workers, and replaces those that die, is among them; this process tells
-    them when to end."""
-    resource_tracker.ensure_running()  # a thread that starts it later would unblock SIGINT
+    """Blocks SIGINT and SIGHUP in threads and processes started within the block.
+
+    A terminal sends these signals to all processes of its group.  The thread that starts and replaces workers inherits
+    the mask, and so do the workers; this process ends them.
+    """
+    resource_tracker.ensure_running()  # starting it unblocks SIGINT, so it must run already
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield

@@ -1,30 +1,37 @@
-"""Attention within a PE: whole heads of whole sequences, forward and backward.
+"""Attention within a PE, over whole heads of whole sequences, forward and backward.
 
-    forward   q, k, v, o, stash                    o = v softmax(k^T q / sqrt d_head), masked where causal
-    backward  do, q, k, v, stash, dq, dk, dv       dq may lie on q, dk on k, dv on v; none on do
-    with alibi both have one operand more, slopes: f32 [heads], of the tile's heads (`slopes`)
+    forward   q, k, v, o, stash                    o = v softmax(k^T q / sqrt d_head), masked if causal
+    backward  do, q, k, v, stash, dq, dk, dv       dq may alias q, dk may alias k, dv may alias v; none may alias do
+    With ALiBi, both have the additional operand slopes: f32 [heads], for the heads of the tile (`slopes`).
 
-Tiles are [heads d_head][tokens] (k, v: [kv_heads d_head][tokens]), a row holding sequences one after the other.  The
-scores of a head in a sequence lie as S[j][i], key j and query i: what is summed over keys is a sum of whole rows.  Each
-key's row is made by multiply-adds of one key's feature with a row of queries,
+Tiles are [heads d_head][tokens] (k, v: [kv_heads d_head][tokens]); the tokens of a tile are consecutive sequences.  The
+scores of one head in one sequence are stored as S[j][i], for key j and query i, so that sums over keys are sums of
+whole rows.  The products are multiply-adds of a scalar with a row:
 
     S[j][:] += k[c][j] q[c][:],   o[c][:] += v[c][j] P[j][:]
 
-and so are all the products of backward, with P and dS transposed where sums go over queries.  Under a causal mask keys
-come in blocks: the rows of a block begin at its first key, so that with four blocks 10/16 of the square are worked on.
+The backward pass transposes P and dS for the products that sum over queries.  With a causal mask, keys are processed in
+blocks.  The rows of a block begin at the block's first key, so that with four blocks only 10/16 of the square is
+computed.
 
-Backward makes P again from the stash, f32 [heads][2][tokens]: the greatest score of each query, and 1 / the sum l of
-e = exp(score - greatest).  P = e / l is never formed: forward divides o, and backward takes do' = do / l for do, as
-dv = do' e, dP' = v do', D' = sum over j of e dP' / l, dS = e (dP' - D') / sqrt d_head.  D' is o do', too, but o is
-rounded, and where a query sees all keys alike dP' - D' is a small difference: dS must add up to 0.
+The backward pass recomputes P from the stash, f32 [heads][2][tokens]: the maximum score of each query, and 1 / l, where
+l is the sum of e = exp(score - maximum) over the keys.  P = e / l is never formed.  Instead, the forward pass divides o
+by l, and the backward pass scales do:
 
-Alibi adds slope (j - i) to scores, of which slope j is enough: softmax does not see what all keys of a query share.
+    do' = do / l,   dv = do' e,   dP' = v do',   D' = sum over j of e dP' / l,   dS = e (dP' - D') / sqrt d_head
 
-Sums, scores and softmax are f32; of 16-bit storage e, dS and do' are rounded to 16 bits where they are factors.  With
-`half` (POL2) all products have 16-bit sums, scores and dP' are 16-bit numbers, l is the sum of rounded e.
+D' also equals o do', but o is rounded.  If all keys contribute alike to a query, dP' - D' is a small difference of
+large numbers, and the sum of dS over the keys must be 0; D' is therefore computed from e and dP'.
 
-Cycles of a head in a sequence of s tokens, causal, 16 bits, as fitted to executed runs (`wse costs`): some thousand,
-and forward s^2 (0.94 d_head + 5.3), backward s^2 (2.4 d_head + 8.9).
+ALiBi adds slope (j - i) to the scores.  Adding slope j is enough, because a term that is common to all keys of a query
+does not change softmax.
+
+Precision.  Sums, scores and softmax are f32.  With 16-bit storage, e, dS and do' are rounded to 16 bits when they are
+factors of a product.  With `half` (policy POL2), all products have 16-bit sums, scores and dP' are 16-bit numbers, and
+l is the sum of the rounded e.
+
+Performance.  Cycles for one head of one causal sequence of s tokens in 16 bits, fitted to executed runs (`wse costs`):
+about a thousand, plus s^2 (0.94 d_head + 5.3) forward and s^2 (2.4 d_head + 8.9) backward.
 """
 
 from __future__ import annotations
@@ -42,12 +49,17 @@ from ..program.fragments import f32
 from . import math_functions
 from .code import Code, Routine, Vec, Work, register, routine
 
-BLOCKS = 4  # of a causal mask
+BLOCKS = 4  # most blocks of keys under a causal mask
 
 
 @dataclass(frozen=True)
 class Attention:
-    """heads, kv_heads: of a tile; tokens: of a tile, sequences of `sequence` each; size: bytes of an element."""
+    """The shape of an attention operator.
+
+    heads, kv_heads: heads per tile.  d_head: features per head.  sequence: tokens per sequence.  tokens: tokens per
+    tile, a multiple of `sequence`.  size: bytes of an element, 2 or 4.  half: 16-bit sums.
+    Raises ConfigError for half with 4-byte elements, and for alibi without causal.
+    """
 
     heads: int
     kv_heads: int
@@ -65,7 +77,7 @@ class Attention:
 
     @property
     def stash(self) -> int:
-        """f32 elements of the stash."""
+        """Size of the stash in f32 elements."""
         return 2 * self.heads * self.tokens
 
     @property
@@ -79,18 +91,18 @@ class Attention:
 
     @property
     def _elements(self) -> int:
-        """Of all blocks: keys times the queries that see them."""
+        """Elements of a score matrix: the sum over blocks of keys times the queries that may attend to them."""
         skipped = self._keys**2 * self._blocks * (self._blocks - 1) // 2 if self.causal else 0
         return self.sequence**2 - skipped
 
     @property
     def _fewer(self) -> int:
-        """By how many queries a block's rows are shorter than those of the one before."""
+        """The number of queries by which rows become shorter from one block to the next."""
         return self._keys if self.causal else 0
 
     @property
     def label(self) -> str:
-        """Of the subroutines that forward and backward share."""
+        """Prefix of the labels of the subroutines that forward and backward share."""
         mask = "causal" if self.causal else "full"
         shape = (self.heads, self.kv_heads, self.d_head, self.sequence, self.tokens, self.size)
         return f"attention_{mask}_{'_'.join(map(str, shape))}{'_half' * self.half}{'_alibi' * self.alibi}"
@@ -103,13 +115,16 @@ class Attention:
     def __post_init__(self) -> None:
         if self.half and self.size == 4:
             raise ConfigError("attention of f32 elements has no 16-bit sums: half=True is for 16-bit storage")
-        if self.alibi and not self.causal and type(self) is Attention:  # attention_over_rows.py masks its blocks itself
-            raise ConfigError("attention with alibi is causal: distances to later keys have another sign")
+        if self.alibi and not self.causal and type(self) is Attention:  # attention_over_rows.py applies its own mask
+            raise ConfigError("attention with alibi must be causal: its bias is not defined for later keys")
 
     # --- forward ------------------------------------------------------------------------------------------------------
 
     def forward(self, name: str) -> Routine:
-        """The subroutine; operands as above.  Its text has the subroutines that backward uses, too."""
+        """The subroutine of the forward pass; operands as in the module's docstring.
+
+        Its text includes the subroutines that the backward pass also calls.
+        """
         operands = ("q", "k", "v", "o", "stash", *self.extra)
         c, work, s = Code(), WorkSpace(self), self.sequence
         at = {operand: register(operands, operand) for operand in operands}
@@ -141,7 +156,10 @@ class Attention:
     # --- backward -----------------------------------------------------------------------------------------------------
 
     def backward(self, name: str) -> Routine:
-        """The subroutine; operands as above.  The class must have the forward one of the same shape."""
+        """The subroutine of the backward pass; operands as in the module's docstring.
+
+        The PE class must also contain the forward subroutine of the same shape, whose parts it calls.
+        """
         operands = ("do", "q", "k", "v", "stash", "dq", "dk", "dv", *self.extra)
         c, work, s, size = Code(), WorkSpace(self, backward=True), self.sequence, self.size
         at = {operand: register(operands, operand) for operand in operands}
@@ -178,7 +196,7 @@ class Attention:
             self.transpose(c, name, scores)
             self.mix(c, work.keys, work.turned, q, self.tokens, transposed=True)
             factors = scores
-            if size == 2:  # over e, which has served
+            if size == 2:  # overwrites e, which is no longer needed
                 factors = replace(e, size=2, offset=e.offset + 8)
                 c.op("fs2h", factors, scores)
             self.clear(c, sums)
@@ -197,9 +215,10 @@ class Attention:
         begin: Callable[[], None] | None = None,
         end: Callable[[], None] | None = None,
     ) -> Iterator[None]:
-        """The body for each head of each sequence, with the operands' registers at its first element.
+        """Emits the loops over sequences and heads; the operands' registers point to the first element of a head.
 
-        begin, end: before and after the heads that share keys and values.
+        by_head, by_kv: operands with one tile part per head, and per key-value head.  begin, end: emit code before and
+        after each group of heads that share keys and values.
         """
         group, sequences = self.heads // self.kv_heads, self.tokens // self.sequence
         step = self.d_head * self.tokens * self.size
@@ -244,18 +263,20 @@ class Attention:
             advance(self.extra, -4 * self.heads)
         again("r22")
 
-    # --- calls of what is shared --------------------------------------------------------------------------------------
+    # --- calls of the shared subroutines ------------------------------------------------------------------------------
     #
-    # r17..r21 are their operands; r2..r7 change.  A span is address | elements << 16.
+    # r17..r21 are their operands; they overwrite r2..r7.  A span is address | elements << 16.
 
     @property
     def extra(self) -> tuple[str, ...]:
-        """The operand that only alibi has."""
+        """The additional operand of ALiBi."""
         return ("slopes",) if self.alibi else ()
 
     def score(self, c: Code, keys: Vec, queries: Vec, pitch: int, slopes: str | None = None, mask: bool = True) -> None:
-        """scores[j][:] = sum over c of keys[c][j] queries[c][:], with alibi, and -infinity where masked; keys and
-        queries are first rows, pitch the elements from one row of queries to the next, slopes a register."""
+        """scores[j][:] = sum over c of keys[c][j] queries[c][:], plus ALiBi, and -infinity where masked.
+
+        keys, queries: first rows.  pitch: elements from one row of queries to the next.  slopes: address register.
+        """
         c.address("r17", keys.at, keys.offset)
         c.address("r18", queries.at, queries.offset)
         c(f"mov r20, {pitch * self.size}")
@@ -266,13 +287,16 @@ class Attention:
             c.call(f"{self.label}_mask")
 
     def add_alibi(self, c: Code, slopes: str, *first: str) -> None:
-        """scores[j][:] += slope (first + j), in units of 1 / sqrt d_head.  first: instructions that make r2 of r17, the
-        slope in these units: what the first key gets."""
+        """scores[j][:] += slope (first + j), in units of 1 / sqrt d_head.
+
+        slopes: address register.  first: instructions that set r2, the bias of the first key, from r17, the slope in
+        these units.
+        """
         c(f"ld32 r17, [{slopes}]", f"smul r17, r17, {f32(1 / self.scale)}", *first)
         c.call(f"{self.label}_alibi")
 
     def exponentiate(self, c: Code, most: Vec) -> None:
-        """e = exp((scores - most) / sqrt d_head); scores is used up."""
+        """e = exp((scores - most) / sqrt d_head).  Overwrites scores."""
         self.subtract(c, most)
         c.call(f"{self.label}_exp")
 
@@ -282,8 +306,10 @@ class Attention:
         c.call(f"{self.label}_less")
 
     def mix(self, c: Code, sums: Vec, matrix: Vec, factors: Vec, pitch: int, transposed: bool = False) -> None:
-        """sums[c][:] += sum over j of factors[c][j] matrix[j][:].  factors: its first row; pitch: from
-        one to the next, in elements."""
+        """sums[c][:] += sum over j of factors[c][j] matrix[j][:].
+
+        factors: its first row.  pitch: elements from one row of factors to the next.
+        """
         width = self._keys if transposed else self.sequence
         change = self._fewer << 16 if transposed else self.sum_size * self._fewer - (self._fewer << 16)
         c.address("r17", sums.at, sums.offset + (width << 16))
@@ -309,7 +335,7 @@ class Attention:
                 with c.loop(self._keys, d=part, a=part, b=row) as (d, a, b):
                     c(f"{op} {d}, {a}, {b}")
             else:
-                # The product's length is its sources', so that of the scratch does not matter.
+                # The sources give the length of the product; the length of the scratch vector is not used.
                 weight = replace(row, offset=weights.offset - matrix.offset)
                 held = {"d0": part, "a0": part, "d1": scratch, "b1": scratch.part(0, 0), "a1": weight, "b0": row}
                 with c.loop(self._keys, **held) as (total, before, to, again, weigh, source):
@@ -317,7 +343,7 @@ class Attention:
             self._next(c, "r19", 4)
             c(f"iadd32 r18, r18, {4 * self._fewer - (self._fewer << 16) & 0xFFFFFFFF:#x}")
 
-    # --- what is shared -----------------------------------------------------------------------------------------------
+    # --- the shared subroutines ---------------------------------------------------------------------------------------
 
     @property
     def _multiply_add(self) -> str:
@@ -342,7 +368,7 @@ class Attention:
 
     @contextmanager
     def _by_block(self, c: Code) -> Iterator[None]:
-        """The body for each block of keys, counted in r7."""
+        """Emits a loop over the blocks of keys; r7 counts."""
         if self._blocks == 1:
             yield
             return
@@ -354,8 +380,10 @@ class Attention:
         c.forget()
 
     def _next(self, c: Code, span: str, size: int, change: str | None = None) -> None:
-        """A span from a block's first row to the next block's; change: a register with what is added to its length,
-        << 16, else it becomes shorter by `_fewer`."""
+        """Advances a span from the first row of a block to that of the next.
+
+        change: a register with the change of the length, << 16; by default the length decreases by `_fewer`.
+        """
         c(f"ishr32 r3, {span}, 16", f"imul32 r3, r3, {size * self._keys}", f"iadd32 {span}, {span}, r3")
         c(f"iadd32 {span}, {span}, {change}" if change else f"isub32 {span}, {span}, {self._fewer << 16:#x}")
 
@@ -389,7 +417,7 @@ class Attention:
         with self._by_block(c):
             with c.loop(self._keys - 1):
                 c("ldds d0, r17", "fmovs d0, r2", "iadd32 r18, r18, r21", f"iadd32 r18, r18, {1 << 16:#x}")
-            # Now behind the block: its second row is one of the next block's rows further on.
+            # The address is one row after the block's end plus one element: move it to the next block's second row.
             c(f"isub32 r21, r21, {4 * self._keys}", "iadd32 r18, r18, r21")
             c(f"isub32 r18, r18, {self._keys - 1 << 16:#x}")
         return c
@@ -417,7 +445,7 @@ class Attention:
         return c
 
     def _shared_mix(self) -> Code:
-        """Two rows of sums at once, for each operation waits for the one before on the same row."""
+        """Processes two rows of sums alternately, to hide the latency of dependent operations on one row."""
         c, keys, size = Code(), self._keys, self.size
         pairs = self.d_head % 2 == 0
         with self._by_block(c):
@@ -445,8 +473,11 @@ class Attention:
         return c
 
     def transposer(self, name: str, turned: Vec) -> str:
-        """The matrix at r17 into `turned`, by squares of keys: those of a block of queries (r21 of them), one after the
-        other (r18: where the square begins, r19: bytes of a row of the matrix there; r20: where it goes)."""
+        """The text of a subroutine that transposes the matrix at r17 into `turned`, one keys x keys square at a time.
+
+        For each block of queries it processes r21 squares.  r18: address of a square; r19: bytes of a row of the matrix
+        there; r20: destination.
+        """
         c, keys, size = Code(), self._keys, turned.size
         count = keys * keys << 16
         c.address("r4", turned.at, turned.offset)
@@ -479,11 +510,11 @@ class Attention:
     # --- rows of tiles ------------------------------------------------------------------------------------------------
 
     def load(self, c: Code, rows: Vec, tile: str) -> None:
-        """rows [d_head][sequence] = those of a tile."""
+        """Loads rows [d_head][sequence] from a tile."""
         self._copy(c, rows, tile, True)
 
     def store(self, c: Code, tile: str, rows: Vec) -> None:
-        """A tile's rows = rows [d_head][sequence], rounded."""
+        """Stores rows [d_head][sequence] to a tile, rounded to the storage type."""
         self._copy(c, rows, tile, False)
 
     def _copy(self, c: Code, rows: Vec, tile: str, loads: bool) -> None:
@@ -501,18 +532,18 @@ class Attention:
 
 
 class WorkSpace:
-    """Where the work space lies; forward and backward have in common what their shared subroutines use."""
+    """The layout of the work space.  Arrays of the shared subroutines have the same place in forward and backward."""
 
     def __init__(self, shape: Attention, backward: bool = False) -> None:
         work, n, s, size = Work(), shape._elements, shape.sequence, shape.size
         tile = shape.d_head * s
-        # Tiles and stash begin in bank 0; rows of a matrix all in the same one, where widths are multiples of 4.
+        # Tiles and stash begin in bank 0.  All rows of a matrix begin in one bank if widths are multiples of 4.
         self.scores, self.e = work.take(n, bank=4), work.take(n, bank=0)
-        # exp's exponents lie where, later, 16-bit copies of e do, or the transposed matrix does.
-        # 8 bytes off tiles and 16-bit sums: no bank of theirs.
+        # The exponents of exp share memory with the later 16-bit copy of e or with the transposed matrix.  They begin
+        # 8 bytes away from the bank of tiles and 16-bit sums, to avoid conflicts.
         self.half = self.exponent = work.take(n, 2, bank=4)
         self.vector, self.scratch = work.take(s, bank=4), work.take(s, bank=0)
-        # do' in f32 has served when the sums for dq begin; 16-bit sums begin 8 bytes on, in bank 0.
+        # The f32 do' is no longer needed when the sums for dq begin; 16-bit sums begin 8 bytes later, in bank 0.
         room = work.take(tile + 2 * shape.half, bank=4 if shape.half else 6)
         self.values = replace(room, n=tile)
         self.sums = replace(room, n=tile, size=shape.sum_size, offset=room.offset + 8 * shape.half)
@@ -525,8 +556,11 @@ class WorkSpace:
 
 
 def slopes(heads: int) -> np.ndarray:
-    """Alibi's slopes of all heads, float32 [heads]: powers of 2^(-8 / n), n the power of two up to `heads`; heads
-    beyond n take every other one of those of 2 n (Press, Smith, Lewis: Train Short, Test Long, 2022; their code)."""
+    """The slopes of ALiBi for all heads, float32 [heads].
+
+    They are powers of 2^(-8 / n), where n is the largest power of two that is at most `heads`.  Heads beyond n take
+    every other slope of the series for 2 n (Press, Smith, Lewis: Train Short, Test Long, 2022, and its code).
+    """
     n = 1 << heads.bit_length() - 1
     more = 2.0 ** (-4 / n * np.arange(1, 2 * (heads - n), 2))
     return np.concatenate([2.0 ** (-8 / n * np.arange(1, n + 1)), more]).astype(np.float32)
@@ -543,7 +577,10 @@ def reference(
     do: np.ndarray | None = None,
     slopes: np.ndarray | None = None,
 ) -> tuple[np.ndarray, ...]:
-    """o, or (o, dq, dk, dv) if do is given, in float64 of tiles [rows, tokens].  slopes [heads]: of alibi."""
+    """Attention in float64: (o,), or (o, dq, dk, dv) if do is given.  All arrays are tiles [rows, tokens].
+
+    slopes: float [heads], for ALiBi.
+    """
     s, group = shape.sequence, shape.heads // shape.kv_heads
 
     def heads(x: np.ndarray) -> np.ndarray:  # [head, sequence, token, feature]

@@ -1,17 +1,19 @@
-"""Attention of sequences that lie over several rows of PEs; heads are whole in a column, as in attention.py.
+"""Attention over sequences that span several rows of PEs (ring attention).  A column holds whole heads.
 
-    forward   q, k, v, o, stash                    stash f32: as attention's, then o as f32 [heads d_head][tokens]
-    backward  do, q, k, v, stash, dq, dk, dv       the class must have the forward one of the same shape
-    with alibi both have one operand more, slopes
+    forward   q, k, v, o, stash                    stash: as in attention.py, then o as f32 [heads d_head][tokens]
+    backward  do, q, k, v, stash, dq, dk, dv       the class must also contain the forward subroutine of this shape
+    With ALiBi, both have the additional operand slopes.
 
-Keys and values go round: each row begins with its own, and hands what it has to the next row south (the last one to
-the first) step by step, so that after s steps row y has those of row y - s, which under a causal mask it needs if s <=
-y.  A step is attention between two rows' tokens, by attention.py's subroutines.  Forward keeps each query's greatest
-score so far; when it grows, sum and output so far are multiplied by e^(old - new).  In backward the gradients of keys
-and values go round with them, are added to on the way, and after as many steps as there are rows have come home.
+Keys and values circulate around a ring of rows.  Each row begins with its own and, after each step, sends the current
+ones to the next row south, the last row to the first.  After s steps, row y has the keys of row y - s; with a causal
+mask it needs them if s <= y.  A step is attention between the tokens of two rows, by the subroutines of attention.py.
+The forward pass is an online softmax: it keeps the maximum score of each query, and when the maximum grows, multiplies
+the sum and the output so far by e^(old - new).  In the backward pass, the gradients of keys and values circulate with
+them and accumulate; after as many steps as there are rows, they are back at their own row.
 
-What is sent in a step: keys and values as stored, and in backward their gradients as f32 (16 bits with `half`), 32
-bits a cycle.  Rows take turns: even ones send before they receive, odd ones after.  D' is o do' here, of o in f32.
+A step transfers keys and values in the storage type and, in the backward pass, their gradients as f32 (16 bits with
+`half`), at 32 bits per cycle.  To avoid deadlock, even rows send before they receive, and odd rows receive first.
+Here D' is computed as o do', from o in f32.
 """
 
 from __future__ import annotations
@@ -29,14 +31,14 @@ from .code import Code, Routine, Vec, register, routine
 from .region import Region
 from .row_sums import sum_rows
 
-# Queues of what goes to the next row, and of what goes from the last to the first.  (WSE-2 has no output queue 6.)
+# Queues of the links to the next row, and of the link from the last row to the first.  WSE-2 has no output queue 6.
 NEXT_IN = NEXT_OUT = 5
 AROUND_IN, AROUND_OUT = 6, 1
-OPERANDS = 9  # at most
+OPERANDS = 9  # most operands of a subroutine
 
 
 class _Block(Attention):
-    """Attention between the tokens of two rows: a square."""
+    """Attention between the tokens of two rows: a square score matrix."""
 
     @property
     def label(self) -> str:
@@ -45,7 +47,11 @@ class _Block(Attention):
 
 @dataclass(frozen=True)
 class AttentionOverRows:
-    """rows: of PEs that hold a sequence, at least 2; tokens: of each.  The others as in Attention."""
+    """The shape of the operator.
+
+    rows: rows of PEs that hold one sequence, at least 2.  tokens: tokens per row.  The other fields are those of
+    Attention.  Raises ConfigError for fewer than 2 rows, and for alibi without causal.
+    """
 
     heads: int
     kv_heads: int
@@ -61,11 +67,11 @@ class AttentionOverRows:
         if self.rows < 2:
             raise ConfigError(f"a sequence spread over rows of PEs lies on at least 2, not {self.rows}: use Attention")
         if self.alibi and not self.causal:
-            raise ConfigError("attention with alibi is causal: distances to later keys have another sign")
+            raise ConfigError("attention with alibi must be causal: its bias is not defined for later keys")
 
     @property
     def stash(self) -> int:
-        """f32 elements of the stash."""
+        """Size of the stash in f32 elements."""
         return (2 + self.d_head) * self.heads * self.tokens
 
     @property
@@ -74,7 +80,10 @@ class AttentionOverRows:
         return _Block(*shape, False, self.half, self.alibi)
 
     def declare(self, region: Region) -> None:
-        """Colors, routes and queues of the rows' rings; once in a region, whose height is a multiple of `rows`."""
+        """Declares the colors, routes and queues of the rings; called once per region.
+
+        Raises ConfigError if the height of the region is not a multiple of `rows`.
+        """
         if region.height % self.rows:
             raise ConfigError(
                 f"sequences over {self.rows} rows of PEs need a multiple of {self.rows} rows, not {region.height}"
@@ -99,7 +108,7 @@ class AttentionOverRows:
     # --- forward ------------------------------------------------------------------------------------------------------
 
     def forward(self, name: str) -> Routine:
-        """The subroutine; operands as above."""
+        """The subroutine of this pass; operands as in the module's docstring."""
         operands = ("q", "k", "v", "o", "stash", *self.block.extra)
         block, t = self.block, self.tokens
         c, work = Code(), _Place(self, 0)
@@ -154,7 +163,7 @@ class AttentionOverRows:
     # --- backward -----------------------------------------------------------------------------------------------------
 
     def backward(self, name: str) -> Routine:
-        """The subroutine; operands as above."""
+        """The subroutine of this pass; operands as in the module's docstring."""
         operands = ("do", "q", "k", "v", "stash", "dq", "dk", "dv", *self.block.extra)
         block, t, size = self.block, self.tokens, self.size
         c, work = Code(), _Place(self, block.sum_size)
@@ -222,7 +231,8 @@ class AttentionOverRows:
     # --- pieces -------------------------------------------------------------------------------------------------------
 
     def _begin(self, c: Code, work: _Place, at: Mapping[str, str], packet: dict[str, int]) -> None:
-        """Keeps the operands' registers, finds the place in the sequence, packs keys and values, clears gradients."""
+        """Saves the operand registers, computes the row's position in the ring, packs keys and values into the packet,
+        and clears the gradients."""
         state = work.state
         c(f"mov r2, {state}")
         c(*(f"st32 r{8 + i}, [r2+{16 + 4 * i}]" for i in range(OPERANDS)))
@@ -240,7 +250,7 @@ class AttentionOverRows:
 
     @contextmanager
     def _steps(self, c: Code, name: str, work: _Place, at: Mapping[str, str], shifts: int) -> Iterator[None]:
-        """The body for each row's keys that this row's queries see, in packets that come by; at: where to have what."""
+        """Emits the loop over ring steps; the body runs for each packet whose keys this row's queries attend to."""
         top, skip, end = c.new_label(), c.new_label(), c.new_label()
         parts = {"k": self.size, "v": self.size} | (
             {"dk": self.block.sum_size, "dv": self.block.sum_size} if "dk" in at else {}
@@ -290,7 +300,7 @@ class AttentionOverRows:
         c.forget()
 
     def _mask(self, c: Code, work: _Place, slopes: str | None) -> None:
-        """Alibi, if there is a register with slopes; of the row's own keys none is seen by a query before it."""
+        """Adds ALiBi if `slopes` names a register, and applies the causal mask to the row's own keys."""
         if not self.causal:
             return
         if slopes is not None:
@@ -308,7 +318,7 @@ class AttentionOverRows:
             c.op("fs2h", dst, source)
 
     def _transfer(self, name: str, work: _Place) -> str:
-        """Sends the packet on and takes the next one; returns by r25."""
+        """The text of the subroutine that sends the packet and receives the next one.  It returns by r25."""
         words = work.packet_bytes // 4
         label = f"{name}_transfer"
         memory, fabric = isa.DSD_MEM1D | isa.DSD_WIDE << 8, 0xFF << 24
@@ -367,10 +377,10 @@ class AttentionOverRows:
 
 
 class _Place(WorkSpace):
-    """Where the work space lies: that of a block; two packets; what backward keeps of all heads; and the state: this
-    packet, the other one, the step, the row's place, and the operands.
+    """The layout of the work space: that of a block; two packets; values that backward keeps for all heads; and
+    the state, in 32-bit words: current packet, other packet, step, the row's position in the ring, and the operands.
 
-    gradients: bytes of an element of the gradients that go round in backward, 0 in forward.
+    gradients: bytes of an element of the circulating gradients in the backward pass, 0 in the forward pass.
     """
 
     def __init__(self, shape: AttentionOverRows, gradients: int) -> None:
@@ -390,7 +400,7 @@ class _Place(WorkSpace):
         self.bytes = work.bytes
 
     def packet(self, at: str, parts: dict[str, int]) -> dict[str, Vec]:
-        """Its parts, of elements of so many bytes, from the address in a register on."""
+        """The parts of a packet at the address in a register.  parts: bytes of an element of each part."""
         made, offset = {}, 0
         for name, size in parts.items():
             made[name] = Vec(at, self.kv, size, offset)

@@ -1,8 +1,8 @@
-"""Assembler for operators on tiles: vector operations by operand, with the DSR loads that they need.
+"""An assembler for operators on tiles: emits vector operations together with the DSR loads that they need.
 
-A subroutine gets its operands as byte addresses in registers, so its descriptors cannot lie in memory ready to load.
-`Code` makes them in registers r28..r31 (two instructions each, the first word and the strides are seldom reloaded),
-remembers which DSR holds what, and so loads only what changed.
+A subroutine receives its operands as byte addresses in registers, so its descriptors cannot be prepared in memory.
+`Code` builds them in registers r28..r31.  It tracks the contents of registers and DSRs and emits only the loads that
+change them; a typical descriptor takes two instructions.
 
     c = Code()
     x, y = Vec("r8", 256), Vec("work", 256)
@@ -21,20 +21,20 @@ from dataclasses import dataclass, replace
 from ..machine import isa
 from ..program.fragments import f32
 
-# What an operator may change: the convention of the package, here in one place.
-FIRST_OPERAND = 8  # r8.. hold the operands' addresses
+# The register convention of all operators: the registers that a subroutine may overwrite.
+FIRST_OPERAND = 8  # r8 and following hold the addresses of the operands
 VALUES = ("r2", "r3", "r4", "r5", "r6", "r7")  # immediates
-COUNTERS = ("r1", "r25")  # the element that a loop is at, and a loop in a loop
-LINK = "r26"  # where a subroutine that calls others keeps its own link
-DSRS = 5  # 0..4 of each file hold operands, b5 and b6 count
+COUNTERS = ("r1", "r25")  # the current element of a loop and of a nested loop
+LINK = "r26"  # the saved link register of a subroutine that calls others
+DSRS = 5  # DSRs 0..4 of each file hold operands; b5 and b6 are loop counters
 
 
 @dataclass(frozen=True)
 class Vec:
     """n elements in memory from the byte address `at` ("r8", "work", ...) + offset bytes, `stride` elements apart.
 
-    n = 0: `at` is a register with a span, address | elements << 16.  size: 4 for f32 (or i32), 2 for 16-bit elements.
-    save: the next operation on the same DSR goes on where this ended.
+    n = 0: `at` is a register that holds a span, address | elements << 16.  size: 4 for f32 (or i32), 2 for 16-bit
+    elements.  save: the DSR keeps the address where an operation ends, and the next operation continues there.
     """
 
     at: str
@@ -45,15 +45,15 @@ class Vec:
     save: bool = False
 
     def part(self, first: int, n: int) -> Vec:
-        """n elements from the one numbered `first`."""
+        """The n elements from index `first` on."""
         return replace(self, offset=self.offset + first * self.stride * self.size, n=n)
 
     def rows(self, n: int) -> Vec:
-        """Rows of n elements, one after the other, one for each operation on the DSR."""
+        """Successive rows of n elements: each operation on the DSR processes one row."""
         return replace(self, n=n, save=True)
 
     def halves(self, high: bool) -> Vec:
-        """The upper or lower 16 bits of each f32."""
+        """The upper (`high`) or lower 16 bits of each f32 element."""
         return replace(self, size=2, offset=self.offset + 2 * high, stride=2 * self.stride)
 
     @property
@@ -65,7 +65,7 @@ Operand = Vec | str | float
 
 
 class Code:
-    """Text of a subroutine under way.  c(line) appends an instruction as it is."""
+    """A builder for the text of a subroutine.  Calling it, code(line), appends an instruction verbatim."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -83,7 +83,7 @@ class Code:
         return "\n".join(self.lines) + "\n"
 
     def forget(self) -> None:
-        """What registers and DSRs hold is not known any more, but for those held."""
+        """Discards what is known about the contents of registers and DSRs, except DSRs pinned by `hold`."""
         self._words: dict[int, str] = {}
         self._loaded = None
         self._values: dict[str, str] = {}
@@ -91,7 +91,7 @@ class Code:
         self._order: dict[str, list[int]] = {file: list(range(DSRS)) for file in "dab"}
 
     def label(self, name: str) -> None:
-        """A place that is jumped to."""
+        """Defines a label.  Discards what is known about registers and DSRs, because control flow joins here."""
         self.lines.append(f"{name}:")
         self.forget()
 
@@ -106,7 +106,10 @@ class Code:
     # --- operations ---------------------------------------------------------------------------------------------------
 
     def op(self, name: str, dst: Vec | str, *sources: Operand) -> None:
-        """A vector operation.  A source may be a Vec, a register, or a number: an f32 that stands for every element."""
+        """Emits a vector operation.
+
+        A source may be a Vec, a register, or a number: an f32 scalar that is used for every element.
+        """
         row = isa.INSTRUCTION[name]
         used: set[str] = set()
         texts = []
@@ -121,7 +124,10 @@ class Code:
         self(f"{name} {', '.join(texts)}")
 
     def value(self, bits: str, used: set[str] | None = None) -> str:
-        """A register that holds the immediate."""
+        """A register that holds the immediate `bits`, loaded if necessary.
+
+        used: registers that must keep their values, because the current operation reads them.
+        """
         used = set() if used is None else used
         for register, held in self._values.items():
             if held == bits:
@@ -130,18 +136,18 @@ class Code:
         free = [register for register in VALUES if register not in self._values and register not in used]
         register = free[0] if free else next(r for r in self._values if r not in used)
         self._values.pop(register, None)
-        self._values[register] = bits  # the last one in is the last one out
+        self._values[register] = bits  # the oldest value is evicted first
         used.add(register)
         self(f"mov {register}, {bits}")
         return register
 
     def clobber(self, *registers: str) -> None:
-        """These registers are used by hand."""
+        """Marks registers as overwritten by instructions that the caller emits."""
         for register in registers:
             self._values.pop(register, None)
 
     def dsr(self, file: str, vec: Vec) -> str:
-        """A DSR of the file that holds the vector."""
+        """A DSR of the file ("d", "a" or "b") that describes the vector, loaded if necessary.  Eviction is LRU."""
         for number, held in self._held[file].items():
             if held == vec and not vec.save:
                 self._order[file].remove(number)
@@ -155,7 +161,7 @@ class Code:
         return f"{file}{number}"
 
     def load(self, dsr: str, vec: Vec) -> None:
-        """Loads a DSR."""
+        """Emits the load of a DSR with the descriptor of the vector."""
         if self._loaded == vec:  # its descriptor is still in the registers
             self(f"ldds {dsr}, r28")
             self._loaded = vec
@@ -169,7 +175,7 @@ class Code:
         self._loaded = vec
 
     def address(self, register: str, at: str, offset: int) -> None:
-        """register = at + offset."""
+        """Emits register = at + offset.  at: a register or a symbol."""
         if at.startswith("r") and at[1:].isdecimal():
             self(f"iadd32 {register}, {at}, {offset:#x}" if offset else f"mov {register}, {at}")
         else:
@@ -182,14 +188,14 @@ class Code:
             self(f"mov r{register}, {text}")
 
     def widened(self, source: Vec, buffer: Vec) -> Vec:
-        """The source as f32: itself, or converted into the buffer."""
+        """The source as f32: the source itself, or its conversion to f32 in the buffer."""
         if source.size == 4:
             return source
         self.op("fh2s", buffer, source)
         return buffer
 
     def narrow(self, dst: Vec, name: str, buffer: Vec, *sources: Operand) -> None:
-        """An f32 operation whose result is stored as dst, rounded to its size (by the buffer, if 16 bits)."""
+        """Emits an f32 operation whose result is rounded to the size of dst, through the buffer if that is 16 bits."""
         if dst.size == 4:
             self.op(name, dst, *sources)
             return
@@ -197,7 +203,7 @@ class Code:
         self.op("fs2h", dst, buffer)
 
     def square(self, dst: Vec, source: Vec, buffer: Vec) -> None:
-        """dst = source^2 of f32, by a copy in the buffer: sources in one place would meet in its banks."""
+        """Emits dst = source^2, f32.  The buffer holds a copy, because two equal sources would have bank conflicts."""
         self.op("fmovs", buffer, source)
         self.op("fmuls", dst, source, buffer)
 
@@ -205,8 +211,11 @@ class Code:
 
     @contextmanager
     def hold(self, **operands: Vec) -> Iterator[tuple[str, ...]]:
-        """DSRs that keep their vectors to the end: names by file, such as d=, a=, b=, or d2= for another of that file.
-        They go on by themselves if `save` is set."""
+        """Loads DSRs and pins them for the duration of the block.  Yields their names.
+
+        Keywords begin with the file: d=, a=, b=, or d2= for a second DSR of that file.  DSRs of vectors with `save`
+        advance with each operation.
+        """
         names = []
         for key, vec in operands.items():
             file = key[0]
@@ -221,7 +230,10 @@ class Code:
 
     @contextmanager
     def chunks(self, n: int, most: int, operands: Mapping[str, tuple[str, int]]) -> Iterator[dict[str, Vec]]:
-        """n elements in equal chunks of at most `most`: yields one chunk of each operand, name: (register, size)."""
+        """Emits a loop over n elements in equal chunks of at most `most`.  Yields the current chunk of each operand.
+
+        operands: name -> (address register, bytes of an element).
+        """
         chunk = next(m for m in range(min(n, most), 0, -1) if n % m == 0)
         if chunk == n:
             yield {name: Vec(at, n, size) for name, (at, size) in operands.items()}
@@ -240,14 +252,14 @@ class Code:
 
     @contextmanager
     def loop(self, n: int, over: Vec | None = None, **operands: Vec) -> Iterator[tuple[str, ...]]:
-        """The body n times.  over: r1 (in a loop in a loop r25) holds its elements one after the other.
+        """Emits a loop that executes the body n times.  Yields the DSRs of hold(**operands).
 
-        Yields the DSRs of hold(**operands).
+        over: a vector whose elements r1 (r25 in a nested loop) holds in turn.
         """
         counter, dsr = COUNTERS[self._depth], f"b{DSRS + self._depth}"
         self._depth += 1
         with self.hold(**operands) as names:
-            # Any memory will do to count by.
+            # Without `over`, the loop counts by a descriptor with stride 0, whose values are not used.
             self.load(dsr, replace(over, n=n) if over is not None else Vec(f"r{FIRST_OPERAND}", n, 2, stride=0))
             top, end = self.new_label(), self.new_label()
             self.label(top)
@@ -259,13 +271,16 @@ class Code:
 
 
 class Work:
-    """Places in the memory at `work` that all operators of a class share, so that sources lie in different banks."""
+    """An allocator for the work space at `work`, which all operators of a class share.
+
+    It places each vector in a chosen memory bank, so that the sources of an operation have no bank conflicts.
+    """
 
     def __init__(self, at: str = "work") -> None:
         self.at, self.bytes = at, 0
 
     def take(self, n: int, size: int = 4, bank: int = 0) -> Vec:
-        """n elements, from `bank` (0 to 7) on."""
+        """Allocates n elements of `size` bytes that begin in the given bank, 0 to 7."""
         self.bytes += (2 * bank - self.bytes) % 16
         vec = Vec(self.at, n, size, self.bytes)
         self.bytes += n * size
@@ -274,9 +289,10 @@ class Work:
 
 @dataclass(frozen=True)
 class Routine:
-    """A subroutine: `call name` with the byte address of operand k in r8 + k.
+    """A subroutine.  `call name` expects the byte address of operand k in register r8 + k.
 
-    work: bytes that it uses at the symbol `work`, which all operators of a class share.
+    operands: names of the operands.  work: bytes of the work space (symbol `work`) that it uses.  text: its assembler
+    text.
     """
 
     name: str
@@ -285,7 +301,10 @@ class Routine:
     text: str
 
     def call(self, **addresses: str | int) -> str:
-        """Code that calls it with the operands at these addresses: symbols, numbers, or sums of them."""
+        """The assembler text of a call.  addresses: symbol, number or sum of them for each operand.
+
+        Raises TypeError if the names differ from `operands`.
+        """
         if set(addresses) != set(self.operands):
             raise TypeError(f"{self.name} takes {', '.join(self.operands)}, not {', '.join(addresses)}")
         lines = [f"    mov r{FIRST_OPERAND + k}, {addresses[name]}" for k, name in enumerate(self.operands)]
@@ -293,7 +312,7 @@ class Routine:
 
 
 def routine(name: str, operands: tuple[str, ...], code: Code, work: int, calls: bool = False) -> Routine:
-    """A Routine of code that ends by returning.  calls: it calls others, and so keeps its own link in r26."""
+    """Makes a Routine from code.  calls: whether it calls other subroutines, and so must save its link in r26."""
     before = f"    mov {LINK}, r27\n" if calls else ""
     return Routine(name, operands, work, f"{name}:\n{before}{code.text}    jr {LINK if calls else 'r27'}\n")
 

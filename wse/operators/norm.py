@@ -2,14 +2,14 @@
 
     xhat = (x - mean) rstd (RMS: x rstd),  rstd = 1 / sqrt(variance + eps),  y = gain xhat + bias
     forward   x, gain, (bias), y, xhat, rstd       xhat [rows][tokens] is stored like x, rstd [tokens] is f32
-    again     xhat, gain, (bias), y                y once more, for who did not keep it
+    again     xhat, gain, (bias), y                recomputes y, if it was not stored
     backward  dy, gain, xhat, rstd, dx, dgain, (dbias)
               u = gain dy:  dx = rstd (u - mean(u) - xhat mean(u xhat)) (RMS: without mean(u)),
               dgain = sum over tokens of dy xhat, dbias = that of dy
 
-gain, bias, dgain, dbias are f32 [rows]; dgain and dbias are sums over the PE's own tokens.  Means over features are
-sums of vectors of tokens over the row of PEs; the variance is taken from differences to the mean, with a second sum.
-All arithmetic is f32; 16-bit elements are rounded once when they are stored.
+gain, bias, dgain and dbias are f32 [rows]; dgain and dbias are sums over the PE's own tokens.  Means over features are
+all-reduces over the row of PEs, of one value per token.  The variance is computed in two passes, from the differences
+to the mean.  All arithmetic is f32; 16-bit elements are rounded once, when they are stored.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ from .row_sums import AllReduce, fill_padding, reduce_row, single_column, sum_ro
 
 @dataclass(frozen=True)
 class Norm:
-    """features: of the whole activation; rows, tokens: of a tile; columns: PEs in a row; size: bytes of an element."""
+    """The shape of a norm.
+
+    features: of the whole activation.  rows, tokens: size of a tile.  columns: PEs per row.  size: bytes of an element,
+    2 or 4.
+    """
 
     kind: str  # "layer" or "rms"
     features: int
@@ -42,7 +46,7 @@ class Norm:
         return self.kind == "layer"
 
     def forward(self, name: str, allreduce: AllReduce = single_column) -> Routine:
-        """The subroutine; operands as above."""
+        """The subroutine of the forward pass; operands as in the module's docstring.  allreduce: sum over a row."""
         operands = ("x", "gain", *(("bias",) if self.bias else ()), "y", "xhat", "rstd")
         c, work, t = Code(), Work(), self.tokens
         at = {operand: register(operands, operand) for operand in operands}
@@ -63,19 +67,19 @@ class Norm:
         sum_rows(c, squares, total, self.rows)
         reduce_row(c, allreduce, "sum", total)
         if self.centered and (padding := self.columns * self.rows - self.features):
-            c.op("fmuls", scratch, mean, mean)  # rows that are no features have x - mean = -mean
+            c.op("fmuls", scratch, mean, mean)  # padding rows have x - mean = -mean
             c.op("fmacs", total, total, scratch, -float(padding))
         c.op("fmacs", total, self.eps, total, 1 / self.features)
         math_functions.inverse_root(c, total, rstd, scratch)
         with c.loop(self.rows, d=wide.rows(t), a=source.rows(t), b=rstd) as (d, a, b):
             c(f"fmuls {d}, {a}, {b}")
         c.op("fs2h" if self.size == 2 else "fmovs", xhat, wide)
-        # From xhat as it is stored: what backward differentiates is what forward computed.
+        # y is computed from the rounded xhat, so that the backward pass differentiates what was computed.
         self._scale(c, at, xhat, y, wide)
         return routine(name, operands, c, work.bytes, calls=allreduce is not single_column)
 
     def again(self, name: str) -> Routine:
-        """The subroutine that makes y again, to the bit: operands xhat, gain, (bias), y."""
+        """The subroutine that recomputes y, bit for bit.  Operands: xhat, gain, (bias), y."""
         operands = ("xhat", "gain", *(("bias",) if self.bias else ()), "y")
         c, work = Code(), Work()
         at = {operand: register(operands, operand) for operand in operands}
@@ -102,7 +106,7 @@ class Norm:
             c.op("fs2h", y, wide)
 
     def backward(self, name: str, allreduce: AllReduce = single_column) -> Routine:
-        """The subroutine; operands as above.  dx may lie on dy."""
+        """The subroutine of the backward pass; operands as in the module's docstring.  dx may alias dy."""
         operands = ("dy", "gain", "xhat", "rstd", "dx", "dgain", *(("dbias",) if self.bias else ()))
         c, work, t = Code(), Work(), self.tokens
         at = {operand: register(operands, operand) for operand in operands}
@@ -141,7 +145,7 @@ class Norm:
         return routine(name, operands, c, work.bytes, calls=allreduce is not single_column)
 
     def reference(self, x: np.ndarray, gain: np.ndarray, bias: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
-        """y, xhat and rstd in float64 of x [features, tokens]."""
+        """The forward pass in float64.  x: [features, tokens].  gain, bias: [features].  Returns (y, xhat, rstd)."""
         x = np.asarray(x, np.float64)
         centered = x - x.mean(axis=0) if self.centered else x
         rstd = 1 / np.sqrt((centered**2).mean(axis=0) + self.eps)
@@ -152,7 +156,7 @@ class Norm:
     def reference_backward(
         self, dy: np.ndarray, gain: np.ndarray, xhat: np.ndarray, rstd: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """dx, dgain, dbias in float64; dgain and dbias are sums over all tokens."""
+        """The backward pass in float64.  Returns (dx, dgain, dbias); dgain and dbias are sums over all tokens."""
         dy, xhat = np.asarray(dy, np.float64), np.asarray(xhat, np.float64)
         u = dy * np.asarray(gain, np.float64)[:, None]
         dx = u - xhat * (u * xhat).mean(axis=0)

@@ -1,19 +1,20 @@
-"""Activations from a region to the next one: a row of PEs hands a tile of each over to a row of PEs beside it.
+"""Transfer of activations between neighboring regions: a row of PEs sends its tiles to the same row of the next region.
 
-Two chains run through all regions of a row, one to the east for activations, one to the west for their gradients.  Each
-PE sends what it has of the activation and then passes on what comes from behind; each PE beyond passes on what is
-meant for those further on and then keeps its own.  So features travel from the highest to the lowest to the east, from
-the lowest to the highest to the west, whatever the widths of the two regions are, one wavelet a cycle on each link.
+Two chains run through all regions of a row: one east for activations, one west for their gradients.  In the sending
+region, each PE sends its own features and then forwards those of the PEs behind it.  In the receiving region, each PE
+forwards the features of the PEs ahead of it and then keeps its own.  Features therefore travel in descending order to
+the east and in ascending order to the west.  The widths of the two regions may differ.  Each link carries one wavelet
+per cycle.
 
     line = transport.Line(program)                        # colors and routes, once
-    line.declare(pe, x)                                   # queues and descriptors of a class of PEs at this x (parity)
+    line.declare(pe, x)                                   # queues and descriptors of a class of PEs in column x
     routine = transport.send("east", x0=4, features=32, width=4, tokens=32, size=2)
     ... routine.call(tile="y") ...                        # in every PE of the region that sends
     routine = transport.receive("west", x0=8, features=32, width=8, tokens=32, size=2)
-    ... routine.call(tile="x") ...                        # in every PE of the next one: comes from the west
+    ... routine.call(tile="x") ...                        # in every PE of the next region, which receives from the west
 
-Tiles are [ceil(features / width)][tokens]; what lies beyond the features is not sent, and 0 where it arrives.  All
-blocks the main thread until it is through.
+Tiles have the shape [ceil(features / width)][tokens].  Padding features are not sent; the receiver sets them to zero.
+All transfers block the main thread until they are complete.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from .strided_access import LENGTH
 Side = Literal["east", "west"]
 SIDES: tuple[Side, Side] = ("east", "west")
 TOWARDS = {"east": "E", "west": "W"}
-QUEUE_IN = {"east": 6, "west": 5}  # of what comes from that side
+QUEUE_IN = {"east": 6, "west": 5}  # by the side from which data arrive
 QUEUE_OUT = {"east": 5, "west": 6}
 XDSR = 11
 DSR = 7
@@ -42,7 +43,10 @@ def opposite(side: Side) -> Side:
 
 
 class Line:
-    """The two chains of a program, over the PEs xs of the rows ys; default: all."""
+    """The colors and routes of the two chains, over columns xs of the rows ys; by default the whole program.
+
+    Colors alternate with the parity of the column, so that a PE never receives on the color on which it sends.
+    """
 
     def __init__(self, program: Program, xs: range | None = None, ys: slice | None = None) -> None:
         self.xs = range(program.width) if xs is None else xs
@@ -58,9 +62,12 @@ class Line:
                 program.route(color, TOWARDS[opposite(side)], "R", x=to, y=ys)
 
     def declare(self, pe: PEClass, x: int) -> None:
-        """Queues and descriptors of a class whose PEs stand in columns of x's parity, at the ends like x."""
+        """Declares the queues and descriptors of a class.
+
+        All PEs of the class must be in columns with the parity of x, and be at an end of the chain if and only if x is.
+        """
         for side in SIDES:
-            behind = x - 1 if side == "east" else x + 1  # who sends to x on the chain towards this side
+            behind = x - 1 if side == "east" else x + 1  # the column that sends to x on this chain
             ahead = x + 1 if side == "east" else x - 1
             came, goes = opposite(side), side
             source = target = None
@@ -71,7 +78,7 @@ class Line:
                 target = self.colors[side, x % 2]
                 pe.queue_out(QUEUE_OUT[goes], target)
             for name, simd in (("", False), ("_pairs", True)):
-                if source is None:  # one text for all PEs names it; those at the end never load it
+                if source is None:  # the code refers to it, but PEs at the end never load it
                     pe.array(f"from_{came}{name}", dsd.BYTES, "u8")
                 else:
                     pe.dsd(f"from_{came}{name}", dsd.fabin(QUEUE_IN[came], color=source, simd=simd))
@@ -82,22 +89,28 @@ class Line:
 
 
 def send(side: Side, x0: int, features: int, width: int, tokens: int, size: int, name: str = "") -> Routine:
-    """Sends the tile of each PE of a region to this side.
+    """A subroutine that sends the tiles of a region towards `side`.  Its operand is "tile".
 
-    x0: the region's first column.  width: its columns.  tokens: of a row.  size: bytes of an element, 2 or 4.
+    x0, width: first column and width of the region.  features: of the activation.  tokens: tokens per row of PEs.
+    size: bytes of an element, 2 or 4.  name: of the subroutine, by default send_SIDE.
+    Raises ConfigError for an invalid tile or one that exceeds the length field of a descriptor.
     """
     block = _block(features, width, tokens, size)
     lines = [*_own(side, x0, features, width, tokens, block)]
     lines += ["bz r3, .passed_own", *_load_tile(side, tokens, size, block)]
     lines += [f"dsr d{DSR}, to_{side}{_pairs(tokens, size)}", f"{_move(size)} d{DSR}, a{DSR}", ".passed_own:"]
-    # What lies behind: features below (above) its own.
+    # Forward the features of the PEs behind: those below (above) this PE's own.
     lines += [*_behind(side, features, block, "r2", "r3")]
     lines += [*_pass_on(opposite(side), side, tokens, size)]
     return _routine(name or f"send_{side}", lines)
 
 
 def receive(side: Side, x0: int, features: int, width: int, tokens: int, size: int, name: str = "") -> Routine:
-    """Takes what comes from this side: passes on what is for PEs further on, then keeps its own part in the tile."""
+    """A subroutine that receives the tiles of a region from `side`.  Its operand is "tile".
+
+    Each PE forwards the features for the PEs ahead of it, then stores its own.  The parameters and errors are those of
+    `send`, for the receiving region.
+    """
     block = _block(features, width, tokens, size)
     towards = opposite(side)
     lines = [*_own(towards, x0, features, width, tokens, block)]
@@ -111,17 +124,19 @@ def receive(side: Side, x0: int, features: int, width: int, tokens: int, size: i
 
 def _block(features: int, width: int, tokens: int, size: int) -> int:
     if size not in (2, 4) or min(features, width, tokens) < 1:
-        raise ConfigError(f"a tile has elements of 2 or 4 bytes, and at least one, not {features} x {tokens} of {size}")
+        raise ConfigError(
+            f"a tile must have at least one element, of 2 or 4 bytes, not {features} x {tokens} of {size} bytes"
+        )
     if features * tokens > LENGTH:
         raise ConfigError(
-            f"a row hands over {features} features of {tokens} tokens: at most {LENGTH} elements go at once; "
-            "use fewer tokens a row"
+            f"a row sends {features} features of {tokens} tokens to the next region; one transfer holds at most "
+            f"{LENGTH} elements: use fewer tokens per row"
         )
     return -(-features // width)
 
 
 def _own(side: Side, x0: int, features: int, width: int, tokens: int, block: int) -> list[str]:
-    """r2: its first feature, r3: how many of its features there are."""
+    """Sets r2 to the PE's first feature and r3 to the number of its features without padding."""
     return [
         "coord r2, 0",
         f"isub32 r2, r2, {x0}",
@@ -133,7 +148,7 @@ def _own(side: Side, x0: int, features: int, width: int, tokens: int, block: int
 
 
 def _clamp(r: str, most: int) -> list[str]:
-    """r = least(greatest(r, 0), most)."""
+    """r = min(max(r, 0), most)."""
     return [
         "mov r5, 0",
         f"ilts32 r4, {r}, r5",
@@ -145,14 +160,14 @@ def _clamp(r: str, most: int) -> list[str]:
 
 
 def _behind(side: Side, features: int, block: int, first: str, to: str) -> list[str]:
-    """Features that come from behind on the way to this side."""
+    """Sets register `to` to the number of features of the PEs behind this one, on the chain towards `side`."""
     if side == "east":
         return [f"mov {to}, {first}", *_clamp(to, features)]
     return [f"mov {to}, {features - block}", f"isub32 {to}, {to}, {first}", *_clamp(to, features)]
 
 
 def _ahead(side: Side, features: int, first: str, to: str) -> list[str]:
-    """Features that are for PEs further on: those that come last on the way to this side are for the first PEs."""
+    """Sets register `to` to the number of features for the PEs ahead of this one, on the chain towards `side`."""
     if side == "east":
         return [
             f"mov {to}, {features}",
@@ -164,10 +179,10 @@ def _ahead(side: Side, features: int, first: str, to: str) -> list[str]:
 
 
 def _load_tile(side: Side, tokens: int, size: int, block: int, file: str = "a") -> list[str]:
-    """The DSR of the PE's r3 features in the tile, in the order in which they travel to this side."""
+    """Loads the DSR of the PE's r3 features in the tile, in the order in which they travel towards `side`."""
     row = tokens * size
     order = -row if side == "east" else row
-    # In a 4d walk, [features][tokens]: extents and strides of the two slower dimensions, then of these.
+    # A 4D descriptor of [1][1][features][tokens]: extents, then strides in bytes, slowest first.
     lines = [
         "mov r28, 0x10001",
         f"mov r29, {block | tokens << 16:#x}",
@@ -176,7 +191,7 @@ def _load_tile(side: Side, tokens: int, size: int, block: int, file: str = "a") 
         f"ldxd x{XDSR}, r28",
         "mov r29, r8",
     ]
-    if side == "east":  # from the last one on
+    if side == "east":  # starts with the last feature
         lines += [f"imul32 r4, r3, {row}", "iadd32 r29, r29, r4", f"isub32 r29, r29, {row}"]
     return [
         *lines,
@@ -190,7 +205,7 @@ def _load_tile(side: Side, tokens: int, size: int, block: int, file: str = "a") 
 
 
 def _padding(tokens: int, size: int, block: int) -> list[str]:
-    """Zeros in the rows of the tile beyond the PE's r24 features."""
+    """Sets the rows of the tile after the PE's r24 features to zero."""
     row = tokens * size
     return [
         f"mov r3, {block}",
@@ -211,7 +226,7 @@ def _padding(tokens: int, size: int, block: int) -> list[str]:
 
 
 def _pass_on(came: Side, side: Side, tokens: int, size: int) -> list[str]:
-    """Passes on r3 features of a row."""
+    """Forwards r3 features of a row."""
     name = f"from_{came}{_pairs(tokens, size)}"
     return [
         "bz r3, .passed",
@@ -225,7 +240,7 @@ def _pass_on(came: Side, side: Side, tokens: int, size: int) -> list[str]:
 
 
 def _pairs(tokens: int, size: int) -> str:
-    """Two 16-bit elements to a wavelet, if rows are even."""
+    """The suffix of the descriptors with two 16-bit elements per wavelet, which need an even number of tokens."""
     return "_pairs" if size == 2 and tokens % 2 == 0 else ""
 
 

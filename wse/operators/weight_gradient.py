@@ -1,9 +1,10 @@
-"""The weight gradient of a linear layer, after the product that has gathered dy; linear.py says how it goes.
+"""The weight gradient of a linear layer, computed after the product that has gathered dy (see linear.py).
 
-What was gathered, [chunk][n][t], is transposed to rows of tokens: T[token][N'], N' = W ny with padding.  For sums in
-f32 of 16-bit elements, tokens j and j + t / 2 share the 32-bit words of a row, so that the sources of a multiply-add
-never meet in a bank; a paired chunk (rows p and p + half in a word) then goes over in one operation.  So many chunks
-are transposed and used at a time as take no more than 4 KiB, if that leaves rows long enough.
+The gathered dy, [chunk][n][t], is transposed to T[token][N'], with N' = W ny including padding.  For f32 sums of 16-bit
+elements, tokens j and j + t / 2 share the 32-bit words of a row of T, so that the sources of a multiply-add have no
+bank conflict; a paired chunk (rows p and p + half in one word) is then transposed by one operation.  T is computed
+and used in parts of whole chunks.  A part takes at most 4 KiB, unless its rows would then become too short to hide the
+latency of an operation.
 """
 
 from __future__ import annotations
@@ -21,17 +22,21 @@ from .tiles import owned
 from .transfers import GradientTransfer
 
 XDSR = 0
-# Words of a shape's table: contents of the XDSR, spans of T and of what was gathered, length and span of a row of T,
-# how many inputs a column has, parts of T, bytes of one.
+# Byte offsets in a shape's table: contents of the XDSR, spans of T and of the gathered dy, length and span of a row of
+# T, inputs per column, parts of T, bytes of a part.  A span is address | length << 16.
 TENSOR, TURNED, SOURCE, ROW, FIRST, INPUTS, PARTS, BYTES = 0, 16, 20, 24, 28, 32, 36, 40
-MOST = 4096  # bytes of T at a time are enough: longer rows would save few cycles more
-# Elements of a row that take as long as the next operation has to wait for the results of the one before: no less.
+MOST = 4096  # bytes of a part of T: longer rows would save few cycles
+# The shortest rows that hide the latency between two dependent operations, in elements.
 LEAST = {"f32": 12, "exact": 24, "half": 48}
 
 
 def weight_gradient(region: Region, made: Gathered, x: Tile, dy: Tile, bias: bool) -> GradientTransfer:
-    """Adds to the sequence, behind the product `made` that gathered dy: the rows g[k] = sum of x[k] dy^T go north, for
-    each k of the column's own inputs, and with bias the sums of dy.  A drain of "weight" [dy, x] and "bias" [dy]."""
+    """Appends the weight gradient to the region's sequence, after the product `made` that gathered dy.
+
+    For each input k of the column, the row g[k] = sum over tokens of x[k] dy^T is sent north; with `bias`, the sums of
+    dy follow.  Returns the transfer with "weight", float [dy.features, x.features], and, with `bias`, "bias"
+    [dy.features].  Raises ProgramError if the transposed dy exceeds the length field of a descriptor.
+    """
     cut = Cut.of(made)
     if region.tokens * cut.n >= isa.LENGTH_INFINITE:
         raise ProgramError(
@@ -56,13 +61,16 @@ def weight_gradient(region: Region, made: Gathered, x: Tile, dy: Tile, bias: boo
 
 
 def _shared(made: Gathered) -> bool:
-    """Two tokens share a word of T."""
+    """Whether two tokens share a word of T."""
     return made.policy.gradients == "exact"
 
 
 class Cut(NamedTuple):
-    """T is made and used in `parts` of so many chunks: n elements a row, cells of 32 bits if it is paired, bytes of a
-    part, from `at` on in the work space, half a row of banks away from sums."""
+    """The division of T into parts.
+
+    parts: number of parts.  chunks: chunks per part.  n: elements per row of a part.  cells: 32-bit words per row, if
+    paired.  bytes: size of a part.  at: offset of a part in the work space, four banks away from the sums.
+    """
 
     parts: int
     chunks: int
@@ -82,7 +90,7 @@ class Cut(NamedTuple):
 
 
 def _order(made: Gathered, inputs: int, outputs: int) -> np.ndarray:
-    """int64 [width, n]: where in [outputs, inputs] each sum of each column belongs; -1: padding."""
+    """The index in [outputs, inputs] of each sum that a column sends: int64 [width, n]; -1 for padding."""
     w, half, cut = made.width, made.half, Cut.of(made)
     place = np.arange(cut.n)
     if made.paired:
@@ -99,7 +107,7 @@ def _order(made: Gathered, inputs: int, outputs: int) -> np.ndarray:
 
 
 def _table(made: Gathered, cut: Cut, kx: int) -> list[int]:
-    """The shape's words, in the order of the names above; spans in the work space lack its address."""
+    """The words of the table, in the order of the offsets above.  Spans are relative to the work space."""
     t, size, n = made.tokens, made.policy.size, cut.n
     if not _shared(made):
         tensor = _tensor([n, t], [size, size * n])
@@ -112,13 +120,13 @@ def _table(made: Gathered, cut: Cut, kx: int) -> list[int]:
 
 
 def _tensor(extents: list[int], strides: list[int]) -> list[int]:
-    """The contents of an XDSR: up to four extents, and strides in bytes, slowest first."""
+    """The contents of an XDSR as four words.  extents, strides (bytes): up to four dimensions, slowest first."""
     extents, strides = [1] * (4 - len(extents)) + extents, [0] * (4 - len(strides)) + strides
     return [low & 0xFFFF | (high & 0xFFFF) << 16 for low, high in zip(*[iter([*extents, *strides])] * 2, strict=True)]
 
 
 def _transpose(made: Gathered) -> list[str]:
-    """The part of what was gathered whose span is in r2 becomes T."""
+    """Transposes the part of the gathered dy whose span is in r2 to T."""
     size = made.policy.size
     return [
         *(f"    ld32 r{28 + i}, [r10+{TENSOR + 4 * i}]" for i in range(4)),
@@ -135,7 +143,7 @@ def _transpose(made: Gathered) -> list[str]:
 
 
 def _text(made: Gathered) -> str:
-    """The subroutine: x at r8, table at r10."""
+    """The assembler text of the subroutine.  r8, r10: addresses of x and the table."""
     of, t, size, shared = made.policy, made.tokens, made.policy.size, _shared(made)
     halves = 2 if shared else 1
     multiply_add = {"f32": "fmacs", "exact": "fmachs", "half": "fmach"}[of.gradients]
@@ -199,7 +207,8 @@ def _text(made: Gathered) -> str:
 
 
 def _sums(made: Gathered) -> str:
-    """The subroutine: the sums over the tokens of the r9 rows of the tile at r8, f32, into the work space."""
+    """The assembler text of the subroutine that sums r9 rows of the tile at r8 over the tokens, in f32, into the work
+    space."""
     size = made.policy.size
     return "\n".join(
         [
