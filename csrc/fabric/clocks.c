@@ -92,6 +92,8 @@ static bool renew_block(wse_fabric *fabric, uint32_t block, uint64_t near, uint6
     for (int port = 0; port < fabric->inputs[color]; port++)
       if (!renew_heads(fabric, block, color, port, near, now)) return false;
   }
+  for (int color = 0; color < fabric->colors; color++)
+    fabric->routes[color][block].held = 0; /* of a cycle that is over */
   for (int port = 0; port < WSE_PORTS; port++)
     if (!renew_count(fabric, fabric->links[port], &fabric->links_more, port, block) ||
         !renew_count(fabric, fabric->blocked[port], &fabric->blocked_more, port, block))

@@ -159,6 +159,8 @@ static int grant_slot(wse_fabric *fabric, band_state *band, uint32_t pe, bool sh
     return GRANT_SLOT;
   }
   int grant = shared ? share_slot(fabric, band, pe, now, next) : grant_main(fabric, band, pe, now, next);
+  /* for what the microthread waits for, which may have been considered after the main thread */
+  if (ce->waits != NO_CAUSE && ce->waits >= WAITS_LIKE) ce->waits = fabric->operations[ce->waits - WAITS_LIKE][pe].wait;
   bool main_keeps = grant == GRANT_SLOT && ce->state == MAIN_MEMORY && ce->thread_next == 0 && !ce->thread_priority &&
                     !ce->main_priority;
   if (!main_keeps) return grant;

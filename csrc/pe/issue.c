@@ -206,11 +206,11 @@ static int issue_vector(wse_fabric *fabric, band_state *band, uint32_t pe, const
   bool on_fabric = vector_has_fabric(operation), asynchronous = operation->options & OPT_ASYNC;
   int thread = asynchronous ? thread_of(fabric, ce, operation) : MAIN;
   if (asynchronous && thread >= P(fabric, microthreads)) {
-    ce_fault(fabric, band, pe, dispatch > now ? dispatch : now, WSE_FAULT_MICROTHREAD, ce->pc, (uint32_t)thread);
+    ce_fault(fabric, band, pe, at, WSE_FAULT_MICROTHREAD, ce->pc, (uint32_t)thread);
     return STOPS;
   }
   if (asynchronous && ce->threads >> thread & 1) {
-    ce->waits = fabric->operations[thread][pe].wait; /* it waits for what the microthread waits for */
+    ce->waits = (uint8_t)(WAITS_LIKE + thread);
     return WAITS;
   }
   if (on_fabric && at > now) return STOPS; /* the fabric has not reached that cycle yet */

@@ -86,7 +86,11 @@ static int bind_queue(wse_fabric *fabric, band_state *band, uint32_t pe, ce_stat
   rebinding *r = &fabric->rebound[pe];
   if (input) {
     int old = color_of_iq(fabric, pe, class_of(fabric, pe), (int)q);
-    if (old >= 0 && queue_of_color(fabric, pe, old) == (int)q) r->queue_of[old] = NO_BINDING;
+    if (old >= 0 && queue_of_color(fabric, pe, old) == (int)q) {
+      r->queue_of[old] = NO_BINDING;
+      route_hold(fabric, pe, fabric->color_index[old], at);
+    }
+    route_hold(fabric, pe, fabric->color_index[color], at);
     r->queue_of[color] = (uint8_t)(q + 1);
     r->iq[q] = (uint8_t)(color + 1);
   } else {
@@ -95,7 +99,6 @@ static int bind_queue(wse_fabric *fabric, band_state *band, uint32_t pe, ce_stat
   atomic_store_explicit(&fabric->any_rebound, true, memory_order_relaxed);
   for (int i = 0; i < fabric->colors; i++)
     ramp_refresh(fabric, pe, i);
-  wake_router(fabric, pe, at + 1);
   return SYSTEM_DONE;
 }
 
@@ -115,7 +118,7 @@ static int router_register(wse_fabric *fabric, band_state *band, uint32_t pe, ce
   uint16_t word = (uint16_t)*reg(ce, ins->a);
   *route = is_switch ? config_with_switch(*route, word) : config_with_color(*route, word);
   route_refresh(fabric, pe, index);
-  wake_router(fabric, pe, at + 1);
+  route_hold(fabric, pe, index, at);
   return SYSTEM_DONE;
 }
 
@@ -140,7 +143,7 @@ static int color_register(wse_fabric *fabric, band_state *band, uint32_t pe, ce_
     default: *route &= ~((uint64_t)1 << WSE_ROUTE_TEARDOWN);
   }
   route_refresh(fabric, pe, index);
-  wake_router(fabric, pe, at + 1);
+  route_hold(fabric, pe, index, at);
   return SYSTEM_DONE;
 }
 

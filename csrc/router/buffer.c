@@ -41,3 +41,12 @@ void route_refresh(wse_fabric *fabric, uint32_t pe, int color) {
   routes->ports |= route_tx(route, route_position(route));
   bit_assign(&routes->special, lane, route >> WSE_ROUTE_FILTER || route >> WSE_ROUTE_SWAP_X & 3);
 }
+
+void route_hold(wse_fabric *fabric, uint32_t pe, int color, uint64_t at) {
+  uint32_t place = fabric->router_lane[pe];
+  route_block *routes = &fabric->routes[color][place / LANES];
+  if (routes->held_at != (uint32_t)at) routes->held_at = (uint32_t)at, routes->held = 0;
+  routes->held |= (uint64_t)1 << place % LANES;
+  wake_router(fabric, pe, at + 1);
+  wake_ce_near(fabric, pe, at + 1); /* its output queue may go on, too */
+}

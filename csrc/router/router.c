@@ -132,10 +132,11 @@ static void add_candidate(router_step *step, buffer_block *buffer, route_block *
 static void gather(router_step *step, int color) {
   wse_fabric *fabric = step->fabric;
   route_block *route = &fabric->routes[color][step->block];
+  uint64_t held = route->held_at == (uint32_t)step->now ? route->held : 0;
   if (fabric->inputs[color] == 1) {
     buffer_block *buffer = buffer_of(fabric, color, 0, step->block);
     land(step, buffer);
-    uint64_t ready = sliced_nonzero(buffer->landed) & route->takes;
+    uint64_t ready = sliced_nonzero(buffer->landed) & route->takes & ~held;
     if (ready) add_candidate(step, buffer, route, ready, color, 0);
     return;
   }
@@ -145,7 +146,7 @@ static void gather(router_step *step, int color) {
     buffer_block *buffer = buffer_of(fabric, color, port, step->block);
     if (!sliced_nonzero(buffer->held)) continue;
     uint64_t enabled = route->rx[port], lands = land(step, buffer) & enabled,
-             mine = sliced_nonzero(buffer->landed) & enabled;
+             mine = sliced_nonzero(buffer->landed) & enabled & ~held;
     together |= landings & lands;
     landings |= lands;
     if (!mine) continue;

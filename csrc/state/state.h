@@ -153,7 +153,7 @@ enum {
   MAIN_RUN,       /* issues instructions */
   MAIN_OPERATION, /* a fabric operation is under way */
   MAIN_MEMORY,    /* the elements of a memory operation are done, its slots are not */
-  NO_CAUSE = 0xff /* no counter */
+  WAITS_LIKE = 0x80, NO_CAUSE = 0xff /* no counter */
 };
 
 /* A compute element.  Sets of tasks are bitmaps of 64, sets of queues or microthreads bitmaps of 8.  Writer: the CE;
@@ -176,7 +176,8 @@ typedef struct {
   uint8_t state;                       /* MAIN_... */
   uint8_t task;                        /* that runs or ran last */
   uint8_t gap;                         /* counter to which cycles without a slot go */
-  uint8_t waits;                       /* within a step: counter of what an operation waits for, or NO_CAUSE */
+  uint8_t waits;                       /* within a step: counter of what an operation waits for, NO_CAUSE, or
+                                        * WAITS_LIKE + the microthread that the main thread waits for */
   uint8_t result_register;             /* of the last result that is late; OPERAND_NONE: none */
   uint8_t follows_vector;              /* 1: the last instruction was a vector operation */
   uint8_t threads;                     /* microthreads under way */
@@ -233,6 +234,8 @@ typedef struct {
   uint64_t rx[WSE_PORTS], tx[WSE_PORTS]; /* lanes that take from, send to the port; rx is 0 in teardown */
   uint64_t takes;                        /* lanes with some rx */
   uint32_t ports;                        /* bitmap of outputs that some lane uses or has used */
+  uint32_t held_at;                      /* low 32 bits of the cycle in which the lanes in `held` keep their heads ... */
+  uint64_t held;                         /* ... for code has changed their route or queue in it (route_hold) */
   uint64_t special;                      /* lanes with a filter or a color swap: these go lane by lane */
   uint64_t ramp_full;                    /* lanes whose input queue is full, or that have none for the color */
   uint64_t store_targets;                /* lanes whose PE is store-only for the color */

@@ -157,3 +157,59 @@ def test_an_output_queue_sends_the_color_it_is_bound_to_last(arch):
     ran = run("oqbind 2, 3\nmov32 d0, a0 {async}\nmov32 d1, a1", arch, memory=memory, dsrs=dsrs)
     assert ran.array("<u4", 32, 4) == [10, 11, 12, 13]
     assert ran.run.colors[LOOP, 4, 0] == 4
+
+
+@archs
+@pytest.mark.parametrize("code", ["tdexit 0", "iqbind 2, 0"])
+@pytest.mark.parametrize("reference", [False, True])
+def test_a_router_sees_a_change_by_code_in_the_next_cycle_whoever_else_is_busy(arch, code, reference):
+    """With another color on its way through the same routers, and without."""
+
+    def left(busy: bool) -> tuple[list[int], int]:
+        p = wse.Program(2, 1, arch)
+        waits, other = p.color("waits", 0), p.color("other", 1)
+        p.route(waits, "W", "ER", x=0, teardown=code.startswith("td"))
+        p.route(waits, "W", "E", x=1)
+        p.route(other, "W", "E")
+        pe = p.pe_class("pe")
+        if code.startswith("td"):
+            pe.queue_in(2, waits)
+        else:
+            pe.queue_in(2, other)
+        pe.code("main:\n" + "nop\n" * 20 + f"{code}\ndone")
+        pe.local_task("main", 9, active=True)
+        p.place(pe, 0)
+        fabric = wse.Fabric(p, reference=reference)
+        fabric.stream_in(0, 0, "W", waits, [1])
+        if busy:
+            fabric.stream_in(0, 0, "W", other, range(100))
+        out = fabric.stream_out(1, 0, "E", waits)
+        fabric.stream_out(1, 0, "E", other)
+        run = fabric.run(on_deadlock="return")
+        return out.cycles.tolist(), int(run.colors[int(waits), wse._engine.RAMP, 1])
+
+    m = wse.Machine(arch)
+    moves = m.task_start_cycles + 20 + 1
+    cycles, waited = left(busy=True)
+    assert (cycles, waited) == left(busy=False)
+    assert waited == moves - m.hop_cycles
+    if code.startswith("td"):
+        assert cycles[0] == moves + m.hop_cycles
+
+
+@archs
+def test_waiting_for_a_microthread_counts_as_what_that_waits_for_now(arch):
+    """The main thread has the higher priority and is considered first; the microthread then finds its output full."""
+
+    def declare(pe):
+        pe.local_task("main", 9, active=True)
+
+    dsrs = {"d0": fabout(30, 2, 2), "a0": mem(0, 30, 4), "d1": fabout(1, 2, 2)}
+    loads = "".join(f"dsr {name}, of_{name}\n" for name in dsrs)
+    code = f"main: {loads}mainprio 3\nmov32 d0, a0 {{async}}\nmov32 d1, r1 {{async}}\ndone"
+    outcomes = set()
+    for options in ({"reference": False}, {"reference": True}, {"reference": False, "trace": 1000}):
+        options |= {"memory": bytes(128), "dsrs": dsrs, "declare": declare, "capacity": 3, "on_deadlock": "return"}
+        ran = bench(code, arch, **options)
+        outcomes.add((ran.run.cycles, *(ran.counter(name) for name in ("stall_input", "stall_output", "idle"))))
+    assert len(outcomes) == 1
