@@ -74,6 +74,7 @@ typedef struct {
   int32_t tile;      /* cycles a row is stepped before the next, 1 to 8; 0: as it suits; results do not depend on it */
   int32_t portable;  /* 1: no processor-specific instructions; results do not depend on it */
   int32_t reference; /* 1: every fast path is off (state.h lists them); results do not depend on it */
+  int32_t drops_off_edge; /* 1: a wavelet that leaves the rectangle without a stream is dropped; 0: it is a fault */
 } wse_desc;
 
 enum { WSE_TASK_UNBOUND, WSE_TASK_DATA, WSE_TASK_LOCAL, WSE_TASK_CONTROL };
@@ -184,6 +185,7 @@ wse_status wse_activate(wse_fabric *fabric, int x, int y, int w, int h, int task
  * when both are the same. */
 wse_status wse_run(wse_fabric *fabric, uint64_t until, uint64_t limit, const volatile int *stop);
 uint64_t wse_cycle(const wse_fabric *fabric);         /* now */
+uint32_t wse_dropped(const wse_fabric *fabric, int color); /* ports off the edge where its wavelets were dropped: mask */
 uint64_t wse_last_activity(const wse_fabric *fabric); /* the last cycle in which anything happened, plus one */
 
 enum { WSE_PENDING_OPERATIONS = 1, WSE_PENDING_ROUTERS = 2, WSE_PENDING_QUEUES = 4, WSE_PENDING_TASKS = 8 };

@@ -32,7 +32,7 @@ cdef extern from "wse.h":
         int32_t width, height, fp16, threads
         int64_t *params
         uint64_t trace_capacity
-        int32_t bins, bin_planes, tile, portable, reference
+        int32_t bins, bin_planes, tile, portable, reference, drops_off_edge
 
     ctypedef struct wse_class:
         const uint64_t *code
@@ -145,6 +145,7 @@ cdef extern from "wse.h":
     wse_status wse_run(wse_fabric *f, uint64_t until, uint64_t limit, const int *stop) nogil
     uint64_t wse_cycle(const wse_fabric *f)
     uint64_t wse_last_activity(const wse_fabric *f)
+    uint32_t wse_dropped(const wse_fabric *f, int color)
     int wse_pending(wse_fabric *f)
     int64_t wse_waits(wse_fabric *f, wse_wait *out, int64_t room)
     wse_status wse_get_plane(wse_fabric *f, int which, wse_plane *out)

@@ -110,13 +110,14 @@ cdef class Engine:
     cdef readonly int width, height
 
     def __cinit__(self, int width, int height, params, int fp16=0, int threads=1, uint64_t trace=0, int bins=0,
-                  bint bin_planes=False, bint portable=False, int tile=0, bint reference=False):
+                  bint bin_planes=False, bint portable=False, int tile=0, bint reference=False,
+                  bint drops_off_edge=False):
         cdef wse_desc desc
         cdef Taken values = Taken(params, 8, WSE_PARAM_COUNT)
         desc.width, desc.height, desc.fp16, desc.threads = width, height, fp16, threads
         memcpy(desc.params, values.view.buf, WSE_PARAM_COUNT * sizeof(int64_t))
         desc.trace_capacity, desc.bins, desc.bin_planes, desc.portable = trace, bins, bin_planes, portable
-        desc.tile, desc.reference = tile, reference
+        desc.tile, desc.reference, desc.drops_off_edge = tile, reference, drops_off_edge
         self.width, self.height = width, height
         with nogil:
             self.f = wse_new(&desc)
@@ -315,6 +316,10 @@ cdef class Engine:
 
     def cycle(self):
         return wse_cycle(self.f)
+
+    def dropped(self, int color):
+        """Mask of the ports off the edge where wavelets of the color were dropped."""
+        return wse_dropped(self.f, color)
 
     def last_activity(self):
         return wse_last_activity(self.f)

@@ -38,6 +38,7 @@ wse_fabric *wse_new(const wse_desc *desc) {
   fabric->bins = desc->bins;
   memset(fabric->color_index, -1, sizeof fabric->color_index);
   fabric->reference = desc->reference;
+  fabric->drops_off_edge = desc->drops_off_edge;
   fabric->routers_step = routers_step_for(desc->portable || desc->reference);
   fabric->spans = span_table(desc->portable || desc->reference);
   if (!layout_fabric(fabric, desc)) {

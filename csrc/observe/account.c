@@ -62,6 +62,13 @@ uint64_t activity_end(const wse_fabric *fabric) {
   return last;
 }
 
+uint32_t wse_dropped(const wse_fabric *fabric, int color) {
+  if (color < 0 || color >= WSE_COLORS || fabric->color_index[color] < 0) return 0;
+  uint32_t ports = 0;
+  for (int i = 0; i < fabric->band_total; i++) ports |= fabric->bands[i].dropped[fabric->color_index[color]];
+  return ports;
+}
+
 /* Main threads may have run ahead of a limit: their activity lies in the future. */
 uint64_t wse_last_activity(const wse_fabric *fabric) {
   uint64_t last = activity_end(fabric);

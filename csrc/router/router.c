@@ -201,6 +201,7 @@ static bool lane_has_free_slot(router_step *step, router_sender *sender, uint64_
   if (leaves >= 0 && beyond(fabric, pe, leaves, port, &to)) return router_has_free_slot(fabric, to, leaves, port ^ 2);
   edge_stream *out = leaves < 0 ? NULL : stream_out_at(fabric, pe, port, fabric->color_of[leaves]);
   if (!out && leaves >= 0 && fabric->host[leaves]) return false; /* until the host asks for it */
+  if (!out && fabric->drops_off_edge && leaves >= 0) return true;
   if (!out) {
     wse_fault fault = fault_at(fabric, pe, step->now, WSE_FAULT_OFF_EDGE);
     fault.color = fabric->color_of[sender->color];
@@ -339,9 +340,13 @@ static void send_one(router_step *step, router_sender *sender, uint64_t lane, in
   if (w.meta & WAVELET_CONTROL) w.data = switch_pop(route, w.data);
   w.meta &= WAVELET_CONTROL; /* the last wavelet of an operation advances the switch of its own router only */
   int leaves = color_after(fabric, route, sender->color, port);
-  if (beyond(fabric, pe, leaves, port, &to))
+  if (beyond(fabric, pe, leaves, port, &to)) {
     push_one(fabric, to, leaves, port ^ 2, w, step->now + (uint64_t)P(fabric, hop_cycles));
-  else stream_take(stream_out_at(fabric, pe, port, fabric->color_of[leaves]), w, step->now);
+    return;
+  }
+  edge_stream *out = stream_out_at(fabric, pe, port, fabric->color_of[leaves]);
+  if (out) stream_take(out, w, step->now);
+  else step->band->dropped[leaves] |= (uint8_t)(1u << port);
 }
 
 static void send_lanes(router_step *step, router_sender *sender, uint64_t lanes, int port) {

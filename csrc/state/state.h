@@ -369,6 +369,7 @@ typedef struct band_state {
   uint64_t *series;                          /* [bins][SERIES_WIDTH] */
   uint64_t opcodes[OP_COUNT];                /* instructions issued, by opcode */
   uint64_t colors[WSE_COLORS][WSE_PORTS][2]; /* by color index and port: wavelets, cycles that they waited */
+  uint8_t dropped[WSE_COLORS]; /* by color index: mask of ports off the edge where wavelets were dropped */
   wse_event *events;                         /* [trace_capacity] */
   uint64_t event_count, events_dropped;
   uint64_t (*profile)[2]; /* [instructions of all classes] cycles, times issued; NULL: no profile */
@@ -400,6 +401,7 @@ struct wse_fabric {
    *   router.c        compiled for the widest registers of the host
    * A trace turns off run-ahead and tiles. */
   bool reference;
+  bool drops_off_edge; /* see wse_desc */
   int64_t params[WSE_PARAM_COUNT]; /* machine.def */
   uint64_t now;                    /* next cycle to be stepped.  Writer: wse_run */
   uint64_t limit;                  /* no CE runs ahead of this cycle.  Writer: wse_run */

@@ -47,6 +47,8 @@ class Fabric:
     - portable: do not use instruction set extensions (AVX2, AVX-512) of the host.
     - tile: cycles for which a row of PEs is stepped before the next row, 1 to 8; 0: automatic.
     - reference: disable all fast paths and step every PE in every cycle.  Slow; for comparison.
+    - drops_off_edge: drop a wavelet that leaves the rectangle where no stream is attached, instead of a fault;
+      `dropped` lists colors and sides.
 
     Results do not depend on `threads`, `portable`, `tile` and `reference`.  Coordinates are (x, y), x to the east, y to
     the south; arrays over PEs are indexed [y, x].  Methods take rectangles: the first PE (x, y), width w and height h;
@@ -66,6 +68,7 @@ class Fabric:
         portable: bool = False,
         tile: int = 0,
         reference: bool = False,
+        drops_off_edge: bool = False,
     ):
         for name, value, least in (("threads", threads, 1), ("trace", trace, 0), ("bins", bins, 0), ("tile", tile, 0)):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
@@ -100,6 +103,7 @@ class Fabric:
                 portable=portable,
                 tile=tile,
                 reference=reference,
+                drops_off_edge=drops_off_edge,
             )
         except MemoryError as error:
             raise ConfigError(f"{error}; use fewer PEs, bins or events") from None
@@ -537,6 +541,11 @@ class Fabric:
     def last_activity(self) -> int:
         """The cycle of the last activity: an instruction or a wavelet that moved."""
         return self._engine.last_activity()
+
+    def dropped(self) -> list[tuple[Color, str]]:
+        """Colors of which wavelets left the rectangle without a stream and were dropped, with the side (N, E, S, W)."""
+        masks = [(color, self._engine.dropped(int(color))) for color in self.image.colors.values()]
+        return [(color, port) for color, mask in masks for i, port in enumerate(route.PORTS[:4]) if mask >> i & 1]
 
     @property
     def host_signals(self) -> np.ndarray:

@@ -8,6 +8,7 @@ PE's router.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -56,7 +57,8 @@ class Device:
         self.width, self.height = artifact.width, artifact.height
         if threads is None:
             threads = (os.cpu_count() or 1) if self.width * self.height > _MANY_PES else 1
-        self.fabric = Fabric(artifact.image(), threads=threads)
+        self.fabric = Fabric(artifact.image(), threads=threads, drops_off_edge=True)  # as the vendor's simulator
+        self._noted: set[tuple[int, str]] = set()
         if profile.wanted():
             self.fabric.keep_profile()
         self.last: Run | None = None
@@ -211,6 +213,7 @@ class Device:
             if most <= 0:
                 return False
             stopped = self.fabric.advance(most)
+            self._note_dropped()
             if stopped == "fault":
                 error = self.fabric.fault()
                 self.last = error.run
@@ -218,6 +221,18 @@ class Device:
             if stopped == "quiet":
                 return until is not None and bool(until())
             chunk = min(chunk * 2, _LAST_CHUNK)
+
+    def _note_dropped(self) -> None:
+        """Says once for each color and side that its wavelets leave the rectangle."""
+        for color, port in self.fabric.dropped():
+            if (int(color), port) not in self._noted:
+                self._noted.add((int(color), port))
+                side = {"N": "north", "E": "east", "S": "south", "W": "west"}[port]
+                print(
+                    f"note: wavelets of color {int(color)} ({color.name}) leave the rectangle in the {side} and are "
+                    "dropped",
+                    file=sys.stderr,
+                )
 
     def deadlock(self, what: str) -> DeadlockError:
         """The error for a host that waits for something which nothing on the fabric will bring about any more."""
