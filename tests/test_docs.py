@@ -7,6 +7,7 @@ import inspect
 import io
 import json
 import re
+import runpy
 import sys
 import types
 from dataclasses import fields
@@ -58,6 +59,12 @@ def test_links_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
         if not target.startswith("http"):
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_indexed_names_are_no_references_in_the_site():
+    hooks = runpy.run_path(str(ROOT / "docs/site_hooks.py"))
+    given = "S[j][i], `a[b][c]`, [text](../csrc/wse.h)\n\n    v[c][j]\n"
+    assert hooks["on_page_markdown"](given) == "S[j]\\[i], `a[b][c]`, text\n\n    v[c][j]\n"
 
 
 def table(text: str, heading: str) -> list[str]:
