@@ -1,7 +1,7 @@
-"""Calls of a schedule as code of a region: each operator's subroutine once, the calls in order, marks between them.
+"""Code generation for a region: each operator's subroutine once, the calls of a schedule in order, marks between them.
 
-`feeds` and `drains` hold what enters and leaves by the north edge in the order of the calls: which call, and which
-parameters each stream is of.
+`feeds` and `drains` list the streams that enter and leave at the north edge, in the order of the calls, each with its
+call and its parameters.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ARENA = "work"  # the array of operators' work space, which holds all buffers as
 LABELS = "labels"  # u16 [batches, t]
 SCALE = "scale"  # f32 [1]: loss scale / tokens of all batches
 LOSS = "losses"  # f32 [batches]: sum of the losses of the row's tokens
-MARK = 1  # the kind of `say` that tells which call begins; the first PE's are looked at
+MARK = 1  # kind of the messages that announce the start of a call; the host reads those of the first PE
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class EdgeTransfer:
 
 
 class Noting(Region):
-    """A region that notes how much work space has been asked for since `asked` was set to 0."""
+    """A region that records the largest work space requested since `asked` was set to 0, in bytes."""
 
     asked = 0
 
@@ -54,9 +54,9 @@ class Noting(Region):
 
 @dataclass
 class Emitter:
-    """Adds calls to a region whose buffers lie in `arena`.
+    """Appends calls to a region whose buffers are in `arena`.
 
-    sequence: tokens of a sequence.  batches: micro-batches of a step; batch: the one that calls are added for.
+    sequence: tokens per sequence.  batches: micro-batches per step.  batch: the current micro-batch.
     """
 
     region: Noting
@@ -72,7 +72,7 @@ class Emitter:
     tables: dict[str, np.ndarray] = field(default_factory=dict)  # arrays [h, 1, ...] that the host writes once
 
     def declare(self) -> None:
-        """The arrays that calls share.  Once, before the first call."""
+        """Declares the arrays that all calls share.  Called once, before the first call."""
         r = self.region
         r.work(self.arena.bytes)
         r.array(LABELS, (self.batches, r.tokens), "u16")
@@ -80,21 +80,21 @@ class Emitter:
         r.array(LOSS, self.batches, "f32")
 
     def write(self, fabric: Fabric) -> None:
-        """Tables to the PEs of the region."""
+        """Writes the constant tables to the PEs of the region."""
         r = self.region
         for name, table in self.tables.items():
             own = np.broadcast_to(table, (r.height, r.width, *table.shape[2:]))
             fabric.write(name, own, r.x, r.y)
 
     def mark(self, call: Call | None) -> None:
-        """Tells the host that a call begins (None: that all have ended)."""
+        """Emits the message that a call begins (None: that all calls have ended)."""
         number = len(self.marks)
         if call is not None:
             self.marks.append(call)
         self.region.code(f"    say {MARK}, {number if call is not None else 0xFFFF}")
 
     def call(self, call: Call) -> None:
-        """Adds one."""
+        """Appends the code of one call."""
         self.mark(call)
         family = call.what.split(".")[0]
         method = getattr(self, family, None)
@@ -107,7 +107,7 @@ class Emitter:
     # --- operands -----------------------------------------------------------------------------------------------------
 
     def at(self, buffer: Buffer) -> str:
-        """Its address as the assembler takes it."""
+        """The address of a buffer as an assembler expression."""
         return f"{ARENA}+{self.arena.offsets[buffer]}"
 
     def tile(self, buffer: Buffer) -> Tile:
@@ -117,7 +117,7 @@ class Emitter:
         return self.region.features(features)
 
     def elements(self, features: int) -> int:
-        """Of a tile."""
+        """Elements of a tile."""
         return self.rows(features) * self.region.tokens
 
     @property
@@ -125,7 +125,7 @@ class Emitter:
         return self.region.policy.size
 
     def run(self, name: str, make: Callable[[str], Routine], call: Call, **more: str) -> None:
-        """Calls a routine with the call's buffers by role, and more operands."""
+        """Emits a call of a routine with the call's buffers by role and additional operands."""
         routine = self._made.get(name)
         if routine is None:
             routine = self._made[name] = make(name)
@@ -149,11 +149,11 @@ class Emitter:
         return {role: operator.parameters[role].name for role in roles if role in operator.parameters}
 
     def allreduce(self, op: str) -> str:
-        """Code of an all-reduce over a row of the region; see ring.allreduce."""
+        """The code of an all-reduce over a row of the region; see ring.allreduce."""
         return ring.allreduce(self.region, op)
 
     def own(self, array: str) -> str:
-        """The micro-batch's row of an array of labels or losses."""
+        """The address of the current micro-batch's row in an array of labels or losses."""
         row = 4 if array == LOSS else 2 * self.region.tokens
         return f"{array}+{row * self.batch}" if self.batch else array
 
@@ -171,7 +171,7 @@ class Emitter:
             self.drain(call, parameters.gradient(self.region, self.at(buffer), buffer.features, role), role)
 
     def embedding(self, call: Call) -> None:
-        """Rows of the table come token by token: the host packs them by ids, and sums their gradients by ids."""
+        """Table rows arrive token by token: the host packs them by id and sums their gradients by id."""
         if self.table is None:
             self.table = Embedding(self.region, call.operator.features[1])
         if self.part(call) == "forward":

@@ -1,16 +1,17 @@
-"""Pipelined execution: every half of a layer has a region of its own, where its weights stay, and micro-batches pass.
+"""Pipelined execution: every half of a layer has its own region with resident weights; micro-batches flow through.
 
-Regions stand side by side, as high as the grid less one row, and as wide as makes them equally fast (strips.py).  Above
-each region a row of PEs keeps its weights, sends them down its columns for every micro-batch as the edge does in weight
-streaming, adds up the gradients that come up, and updates in place (wse.operators.resident).  Activations go east
-from region to region, row by row, and their gradients west (wse.operators.transport).
+Regions are side by side.  Their height is that of the grid minus one row; their widths balance the load (widths.py).
+The row of PEs above a region stores its weights, sends them down the columns for every micro-batch as the edge does in
+weight streaming, accumulates the gradients that arrive from the south, and updates the weights in place
+(wse.operators.resident).  Activations move east from region to region, row by row; their gradients move west
+(wse.operators.transport).
 
-A step: all micro-batches go forward through all regions, then backward; every PE runs one task, its order is fixed, and
-regions wait for each other only where one needs what another makes.  All is one run of the fabric.
+Step.  All micro-batches pass forward through all regions, then backward.  Every PE executes one task with a fixed order
+of operations; regions synchronize only by the data that they exchange.  A step is one run of the fabric.
 
-On the host (MemoryX): the tables of tokens and positions, whose rows enter above the first region and whose gradients
-leave there; ids and labels, which are copied to the PEs; whether gradients are finite, their norm and so the scale of
-the update.  Where the head shares the tokens' table, the host adds up the two gradients.
+Host (MemoryX).  The host stores the tables of tokens and positions, whose rows enter and whose gradients leave above
+the first region.  It copies ids and labels to the PEs, checks that gradients are finite, and computes their norm and so
+the scale of the update.  If the head shares the token table, the host sums the two gradients.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from .widths import widths
 
 TASKS = Tasks(step=8, evaluate=9, update=10, collected=11)
 TOP = 1  # the first row of PEs that compute
-MICRO_BATCHES = 4  # of a step, at most, unless told
+MICRO_BATCHES = 4  # most micro-batches per step by default
 
 
 @dataclass
@@ -69,12 +70,14 @@ class Stage:
 
     @property
     def fed(self) -> bool:
-        """Its weights come from the edge."""
+        """Whether its weights come from the edge."""
         return self.group.operators[0].kind == "embedding"
 
     def parts(self, phase: str) -> list[Part]:
-        """The streams of a pass, as orders of the region's weights.  ConfigError for rows that end by control
-        wavelets."""
+        """The streams of a pass, as orders of the region's weights.
+
+        Raises ConfigError for sparse streams, whose rows end with control wavelets.
+        """
         found = []
         for feed in self.feeds.get(phase, []):
             for role, order in feed.transfer.parts:
@@ -86,7 +89,7 @@ class Stage:
         return found
 
     def gradients(self) -> np.ndarray:
-        """int64 [columns, n]: the places of the weights whose gradients arrive in a pass, in order."""
+        """The numbers of the weights in the order in which their gradients arrive: int64 [columns, n]."""
         parts = [(order, drain.parameters[role]) for drain in self.drains for role, order, _ in drain.transfer.parts]
         return np.concatenate([self._placed(order, name) for order, name in parts], axis=1)
 
@@ -94,7 +97,7 @@ class Stage:
         return np.where(order < 0, resident.ZERO, order + self.numbers[parameter].start)
 
     def flat(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The region's weights one after the other: f32."""
+        """The region's weights, concatenated: f32."""
         flat = np.zeros(self.weights, np.float32)
         for name, numbers in self.numbers.items():
             flat[numbers] = np.asarray(values[name], np.float32).ravel()
@@ -156,7 +159,7 @@ class Pipelined:
     # --- the program --------------------------------------------------------------------------------------------------
 
     def _widths(self, groups: list[Group], columns: int) -> list[int]:
-        """Of the regions; without a number of columns as many as let attention have a column for each head."""
+        """The widths of the regions.  By default, the grid is wide enough for one column of attention per head."""
         heads = gcd(
             *(int(o.attributes[key]) for g in groups for o in g.operators if o.kind == "attention" for key in _HEADS)
         )
@@ -213,7 +216,7 @@ class Pipelined:
             made.mark(None)
 
     def _weights(self, stage: Stage) -> None:
-        """The PEs above a region: its weights, or a way through for what comes from the edge."""
+        """Places the row of PEs above a region: its weight PEs, or routes that forward the streams of the edge."""
         r, colors = stage.region, self.program.colors
         if stage.fed:
             columns = slice(r.x, r.x + r.width)
@@ -240,7 +243,7 @@ class Pipelined:
         stage.resident.build(colors["weights"], colors["north0"])
 
     def _paths(self) -> list[str]:
-        """Colors of what enters above the first region."""
+        """The colors of the streams that enter above the first region."""
         feeds = self.stages[0].feeds[FORWARD]
         return sorted({"weights" if isinstance(feed.transfer, WeightTransfer) else "embedding" for feed in feeds})
 
@@ -260,7 +263,7 @@ class Pipelined:
     # --- Execution ----------------------------------------------------------------------------------------------------
 
     def load(self, weights: Mapping[str, np.ndarray], momentum: Mapping[str, np.ndarray] | None = None) -> None:
-        """See Execution.  Without momentum velocities are 0."""
+        """See Execution.  Without `momentum`, velocities are 0."""
         names = {name for feeds in self.stages[0].feeds.values() for f in feeds for name in f.parameters.values()}
         moving = {name: np.zeros(w.shape, np.float32) for name, w in weights.items()} | dict(momentum or {})
         self.tables = {name: np.array(weights[name], np.float32) for name in sorted(names)}
@@ -298,7 +301,7 @@ class Pipelined:
         return self._loss()
 
     def update(self, rate: float, momentum: float, factor: float) -> int:
-        """See Execution: weight PEs update what they keep, the host its tables, with the same operations."""
+        """See Execution.  Weight PEs update the resident weights, the host its tables, with the same operations."""
         begin = self.fabric.cycle
         for stage in self.stages:
             if stage.resident is None:
@@ -322,7 +325,7 @@ class Pipelined:
     # --- a step -------------------------------------------------------------------------------------------------------
 
     def _feed(self, ids: np.ndarray, labels: np.ndarray, scale: float) -> None:
-        """Copies labels and puts rows of the tables on their way."""
+        """Copies labels to the PEs and starts the streams of table rows."""
         shape = (self.batch, self.sequence)
         if ids.shape != shape or labels.shape != shape:
             raise ConfigError(f"ids and labels are [{self.batch}, {self.sequence}], not {ids.shape} and {labels.shape}")
@@ -355,20 +358,20 @@ class Pipelined:
         return self.fabric.run()
 
     def _loss(self) -> float:
-        """The mean over all tokens: each row of the last region has the sums over its own."""
+        """The mean loss over all tokens, in nats; each row of the last region holds the sums over its own tokens."""
         r = self.stages[-1].region
         sums = self.fabric.read(emitter.LOSS, r.x, r.y, 1, r.height)
         return float(sums.sum(dtype=np.float64)) / (self.batch * self.sequence)
 
     def _kept(self, stage: Stage, array: str) -> dict[str, np.ndarray]:
-        """Arrays by parameter, as the weight PEs above a region hold them."""
+        """Reads an array of the weight PEs of a region, by parameter name."""
         if stage.resident is None:
             return {}
         flat = stage.resident.read(self.fabric, stage.weights, array)
         return {name: flat[at].reshape(self.graph.parameters[name].shape) for name, at in stage.numbers.items()}
 
     def _collect(self, ids: np.ndarray) -> dict[str, np.ndarray]:
-        """Gradients of all parameters."""
+        """Reads the gradients of all parameters."""
         found: dict[str, np.ndarray] = {}
 
         def add(name: str, gradient: np.ndarray) -> None:
@@ -393,7 +396,7 @@ class Pipelined:
         return found
 
     def _spans(self, begin: int) -> list[Span]:
-        """Of the first PE of each region: its calls, and where it handed over to another region or waited for it."""
+        """The intervals of the first PE of each region: its calls, and its transfers to and waits for other regions."""
         said = self.fabric.said()
         found = []
         for stage in self.stages:
@@ -416,7 +419,7 @@ _STATE = ("master", "velocity")
 
 
 def _waits(spans: list[Span]) -> dict[str, dict[str, int]]:
-    """Cycles of each phase of the region that has most to do: at its calls, and at handing over and waiting."""
+    """Cycles of each phase in the busiest region: in its calls, and in transfers and waits."""
     busy: dict[str, int] = {}
     for span in spans:
         if span.bound_by == "compute":

@@ -1,10 +1,10 @@
-"""Weight streaming: one rectangle executes all operators in turn; weights enter at its north edge for every pass.
+"""Weight streaming: one rectangle of PEs executes all operators in turn; weights enter at its north edge in every pass.
 
-In a pass, ids, labels and the loss scale enter at the west edge.  Then, for each operator forward and again backward,
-its weights are streamed down the columns at the times at which MemoryX, network and edge deliver them
-(wse.memoryx.feeder), and are not kept.  Gradients of weights leave at the north edge as they are made.  Activations
-stay on the PEs from the forward to the backward pass.  The host updates the weights between passes; the time of that
-is not modelled here.
+At the start of a pass, ids, labels and the loss scale enter at the west edge.  For each operator, in the forward and
+again in the backward pass, the weights stream down the columns at the times at which MemoryX, network and edge deliver
+them (wse.memoryx.feeder); PEs do not keep them.  Weight gradients leave at the north edge as they are computed.
+Activations stay on the PEs between the forward and the backward pass.  The host updates the weights between passes; the
+time of the update is not modelled here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .execution import Pass, Span
 from .schedule import BACKWARD, FORWARD, allocate, schedule
 
 TASK, STEP = "step", 8
-END = 0xFFFF  # the mark behind the last call
+END = 0xFFFF  # the mark after the last call
 
 
 def grid_of(graph: Graph, batch: int, grid: tuple[int, int] | None) -> tuple[int, int]:
@@ -102,11 +102,11 @@ class Streaming:
     # --- the program --------------------------------------------------------------------------------------------------
 
     def _region(self, tokens: int) -> Noting:
-        """All of a new program."""
+        """Builds the program of the pass."""
         return Noting(Program(*self.grid, self.machine, fp16=self.policy.fp16), self.policy, tokens)
 
     def _code(self) -> None:
-        """The task.  A loss scale of 0 ends it after the forward calls."""
+        """Emits the task.  A loss scale of 0 ends it after the forward calls."""
         region, made = self.region, self.emitter
         made.declare()
         region.uses("ids", "weights", "north")
@@ -262,12 +262,12 @@ class Streaming:
         return self._before, before
 
     def _loss(self) -> float:
-        """The mean over all tokens: each row has the sum over its own."""
+        """The mean loss over all tokens, in nats; each row holds the sum over its own tokens."""
         sums = self.fabric.read(emitter.LOSS, x=0, y=0, w=1)[:, 0, 0]
         return float(sums.sum(dtype=np.float64)) / (self.batch * self.sequence)
 
     def _gradients(self, words: list[np.ndarray], ids: np.ndarray) -> dict[str, np.ndarray]:
-        """From what left each column.  A table that is used twice (a tied head) has the sum."""
+        """The gradients, from the wavelets that left each column; those of a tied table are summed."""
         found: dict[str, np.ndarray] = {}
         at = 0
         for sent in self.emitter.drains:
@@ -286,7 +286,7 @@ class Streaming:
     # --- what happened ------------------------------------------------------------------------------------------------
 
     def _spans(self, begin: int, plan: Plan, counts: dict[str, np.ndarray], left: list) -> list[Span]:
-        """Of the first PE's calls, of the first column's streams."""
+        """The intervals of the first PE's calls and of the first column's streams."""
         made, said = self.emitter, self.fabric.said()
         first = said[(said["pe"] == 0) & (said["kind"] == emitter.MARK)]
         marks = [(int(e["b"]), int(e["cycle"])) for e in first]
@@ -345,7 +345,7 @@ class Streaming:
 
 
 def path_of(feed: EdgeTransfer) -> str:
-    """By which color a stream comes in."""
+    """The color by which a stream enters."""
     return "embedding" if feed.call.what == "embedding.forward" else "weights"
 
 

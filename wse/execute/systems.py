@@ -1,13 +1,13 @@
-"""One training run on several emulated wafers, each in a process of its own: data parallel, with MemoryX and SwarmX.
+"""Data-parallel training on several emulated wafers, each in its own process, with MemoryX and SwarmX.
 
-A step's sequences are cut into parts of what one pass holds.  The weights are sent to all systems; each makes the
-passes of its parts, one after the other; the gradients go up the SwarmX tree, whose nodes add those of up to four
-children.  Sums of float32 depend on their order, so the order is fixed: always two neighbours, ((a + b) + (c + d)),
-within a system as within a node.  A step of P parts therefore gives the same bits on N systems for every N, if P and N
-are powers of two; else it differs by the rounding of float32 sums.
+A step's sequences are divided into parts of one pass each.  The weights are broadcast to all systems.  Each system
+executes the passes of its parts in sequence.  The gradients are reduced by the SwarmX tree, whose nodes add those of up
+to four children.  Because float32 sums depend on the order of additions, the order is fixed: pairwise, ((a + b) +
+(c + d)), within a system and within a node.  If the number of parts P and the number of systems N are powers of two, a
+step gives the same bits for every N; otherwise results differ by the rounding of float32 sums.
 
-What a system does in a step depends on the weights and its sequences alone: if a worker dies, another does it again and
-nothing is lost.  `Systems` is an Execution as a single wafer is: the training loop does not know how many there are.
+The result of a system depends only on the weights and its sequences.  If a worker dies, another one repeats its work
+and nothing is lost.  `Systems` implements Execution, so the training loop is the same for any number of systems.
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ if TYPE_CHECKING:
     from distributed import Client
 
 Make = Callable[[], Execution]  # picklable, such as functools.partial(function of a module, ...)
-TRIES = 4  # of a step, while workers die
-WAIT_SECONDS = 60  # for a worker that takes a dead one's place
+TRIES = 4  # attempts per step if workers die
+WAIT_SECONDS = 60  # for the replacement of a dead worker
 
 _held: dict[str, tuple[Execution, list[str]]] = {}  # of this process: the execution, and which weights it has
 
 
 @dataclass
 class Sum:
-    """What parts made, added up: gradients (the sum of their passes'), losses in the parts' order, cycles of the
-    slowest system, wavelets that left all; last, others: the first system's own account of its last pass, and what it
-    was sent."""
+    """The reduced results of several parts.
+
+    gradients: sums over the passes.  losses: in the order of the parts.  cycles: of the slowest system.  drained: over
+    all systems.  last, others: the first system's last pass, and the sums that it received.
+    """
 
     gradients: dict[str, np.ndarray]
     losses: list[float]
@@ -48,7 +50,7 @@ class Sum:
 
 
 def pairwise(sums: Sequence[Sum]) -> Sum:
-    """Of neighbours, then of neighbours' sums, and so on; an odd one out waits for the next round."""
+    """The pairwise sum: adds neighbors, then their sums, and so on; an unpaired value moves to the next round."""
     level = list(sums)
     while len(level) > 1:
         pairs = [level[i : i + 2] for i in range(0, len(level), 2)]
@@ -66,7 +68,7 @@ def _add(a: Sum, b: Sum) -> Sum:
 
 
 def _hold(key: str, make: Make) -> tuple[Execution, list[str]]:
-    """This process's execution, built when it is first needed; another run's is given up."""
+    """The execution of this process, built at first use.  It replaces that of another run."""
     if key not in _held:
         _held.clear()
         _held[key] = make(), [""]
@@ -96,7 +98,7 @@ def _passes(
     labels: np.ndarray,
     scale: float,
 ) -> Sum:
-    """A system's parts, ids and labels [parts, batch, sequence], one after the other."""
+    """Executes the parts of a system in sequence.  ids, labels: int [parts, batch, sequence]."""
     execution = _loaded(key, make, weights, version)
     sums = []
     for some_ids, some_labels in zip(ids, labels, strict=True):
@@ -173,17 +175,17 @@ class Systems(Execution):
 
     @property
     def swarmx_cycles(self) -> float:
-        """Of the wafer's clock, modelled: the tree's latency down and up; its nodes add at line rate."""
+        """The modelled latency of the tree, down and up, in fabric cycles; its nodes add at line rate."""
         return 2 * self.network.depth(self.systems) * self.network.hop * self.clock_hz
 
     def load(self, weights: Mapping[str, np.ndarray], momentum: Mapping[str, np.ndarray] | None = None) -> None:
-        """Weights that the next pass broadcasts."""
+        """Sets the weights that the next pass broadcasts."""
         self._weights = {name: np.array(weight, np.float32) for name, weight in weights.items()}
         self._loads += 1
         self._sent = None
 
     def run(self, ids: np.ndarray, labels: np.ndarray, scale: float = 1.0) -> Pass:
-        """A step of ids and labels [batch, sequence]: mean loss and its gradients, as one pass gives them."""
+        """Runs a step.  ids, labels: int [batch, sequence].  Returns the mean loss and its gradients, as one Pass."""
         cut = self._cut(ids), self._cut(labels)
 
         def step() -> Any:
@@ -208,7 +210,7 @@ class Systems(Execution):
         )
 
     def evaluate(self, ids: np.ndarray, labels: np.ndarray) -> float:
-        """Of any number of passes, which the systems share."""
+        """The mean loss over any number of passes, which are divided among the systems."""
         if len(ids) % self.part:
             raise ConfigError(f"{len(ids)} sequences are no passes of {self.part}")
         cut = [np.asarray(values).reshape(-1, self.part, self.sequence) for values in (ids, labels)]
@@ -227,14 +229,14 @@ class Systems(Execution):
     # Work for workers, or for this process.
 
     def _cut(self, values: np.ndarray) -> np.ndarray:
-        """[batch, sequence] to [system, part, sequences of a pass, sequence]."""
+        """Reshapes [batch, sequence] to [system, part, sequences per pass, sequence]."""
         values = np.asarray(values)
         if values.shape != (self.batch, self.sequence):
             raise ConfigError(f"a step has tokens [{self.batch}, {self.sequence}], not {list(values.shape)}")
         return values.reshape(self.systems, self.parts // self.systems, self.part, self.sequence)
 
     def _submit(self, work: Callable, system: int, *arguments: Any) -> Any:
-        """The work of a system, by its own worker if that lives."""
+        """Submits the work of a system, to its own worker if that is alive."""
         given: tuple[Any, ...] = (self.key, self.make)
         if arguments:
             given += (self._broadcast(), f"{self._loads}", *arguments)
@@ -269,7 +271,7 @@ class Systems(Execution):
         return self._sent
 
     def _call(self, step: Callable[[], Any]) -> Any:
-        """What the futures of step() come to.  What a dead worker held is sent or done again."""
+        """Waits for the futures of step().  Data or work lost with a dead worker is sent or executed again."""
         if self.client is None:
             return step()
         from distributed import TimeoutError as Late
@@ -291,4 +293,4 @@ class Systems(Execution):
 
 
 class _Weights(dict):
-    """Weights as one object, which a task makes of the plain dict."""
+    """Wraps the weights in one object, so that a task's result is a single future."""

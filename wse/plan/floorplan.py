@@ -1,8 +1,8 @@
-"""Floor plans of pipelined execution: regions sized so that their rates are equal, placed, and wired.
+"""Floor plans of pipelined execution: regions are sized for equal rates, placed, and connected by wires.
 
-`plan` searches for the highest rate at which every region, rounded up to whole PEs and holding its memory, still has a
-rectangle.  The rate of the whole is that of its slowest region.  Wires carry a tensor from the region that makes it to
-those that read it, and its gradient back; each gets a color that no other wire has at any PE they share.
+`plan` searches for the highest rate at which every region, rounded up to whole PEs and with enough memory, can be
+placed.  The rate of a pipeline is that of its slowest region.  A wire carries a tensor from the region that computes it
+to those that read it, and its gradient back.  Wires that share a PE have different colors.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from ..program.route import STEP
 from .place import Rectangle, place, wire
 from .region import STATE_BYTES, Region, regions
 
-# Of a PE's memory, what code, stack and buffers leave for data.
+# The fraction of a PE's memory that is available for data, beside code, stack and buffers.
 USABLE_MEMORY = 0.9
-# Of the colors, what is kept for the regions' own traffic.
+# The number of colors for wires; the others are reserved for traffic within regions.
 WIRE_COLORS = 16
 
 
@@ -36,7 +36,7 @@ class Costs(Protocol):
 
 @dataclass(frozen=True)
 class Placed:
-    """A region on the wafer.  need: PEs that the common rate asks for; rate: sequences per second; memory: bytes."""
+    """A placed region.  need: PEs for the common rate.  rate: sequences per second.  memory: bytes."""
 
     region: Region
     rectangle: Rectangle
@@ -52,7 +52,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Wire:
-    """A tensor's way between regions: corners (x, y) from source to destination, and its color."""
+    """The path of a tensor between regions: corners (x, y) from source to destination, and its color."""
 
     tensor: str
     source: int
@@ -65,7 +65,7 @@ class Wire:
         return sum(abs(ax - bx) + abs(ay - by) for (ax, ay), (bx, by) in pairwise(self.corners))
 
     def pes(self) -> Iterator[tuple[int, int]]:
-        """The PEs it passes, source and destination included."""
+        """The PEs on the path, including source and destination."""
         yield self.corners[0]
         for (ax, ay), (bx, by) in pairwise(self.corners):
             dx, dy = (bx > ax) - (bx < ax), (by > ay) - (by < ay)
@@ -75,7 +75,7 @@ class Wire:
 
 @dataclass(frozen=True)
 class FloorPlan:
-    """Regions on a grid.  rate: sequences per second of the slowest; bound: what keeps the plan from being faster."""
+    """Regions on a grid.  rate: sequences per second of the slowest region.  bound: the limit of the rate."""
 
     model: str
     sequence: int
@@ -88,7 +88,7 @@ class FloorPlan:
 
     @property
     def pes(self) -> int:
-        """PEs that regions need; rectangles round them up."""
+        """The number of PEs that the regions need, before rounding to rectangles."""
         return sum(p.need for p in self.placed)
 
     @property
@@ -162,7 +162,7 @@ def plan(
 
 
 def _highest(needs, grid: tuple[int, int], ceiling: float) -> tuple[float, str]:
-    """The highest rate that can be placed, to a thousandth, by bisection below the rate of all PEs busy."""
+    """The highest rate that can be placed, to 0.1 %, by bisection below the rate with all PEs busy."""
     low, high = 0.0, ceiling
     while high - low > 1e-3 * high:
         middle = (low + high) / 2
@@ -203,13 +203,13 @@ def _wires(placed: tuple[Placed, ...]) -> Iterator[Wire]:
 
 
 def _corners(a: Rectangle, b: Rectangle) -> tuple[tuple[int, int], ...]:
-    """From the middle of a to the middle of b: along x, then along y."""
+    """The corners of the path from the center of a to the center of b, along x, then along y."""
     (ax, ay), (bx, by) = (tuple(int(v) for v in r.center) for r in (a, b))
     return tuple(dict.fromkeys([(ax, ay), (bx, ay), (bx, by)]))
 
 
 def wire_length(plan: FloorPlan) -> float:
-    """Hops along the chain, middle to middle."""
+    """The length of the chain in hops, center to center."""
     return sum(wire(a.rectangle, b.rectangle) for a, b in pairwise(plan.placed))
 
 

@@ -1,9 +1,9 @@
-"""Placing a chain of regions: rectangles without overlap, neighbors of the chain side by side.
+"""Placement of a chain of regions as rectangles that do not overlap, with neighbors of the chain adjacent.
 
-The fabric is cut into strips, which the chain fills one after the other in turning directions (like an ox ploughs).
-Within a strip, regions stand in slices: one region that takes the strip's whole height, or a few small ones of one
-width on top of each other.  Which regions share a slice is chosen by dynamic programming for the least width; how
-many strips there are, for the least waste and then for the shortest wires.
+The fabric is cut into horizontal strips, which the chain fills in boustrophedon order (alternately from west to east
+and from east to west).  A strip consists of slices.  A slice holds one region with the strip's whole height, or several
+small regions of equal width on top of each other.  Dynamic programming selects the regions of each slice for the least
+total width.  The number of strips is the one with the shortest wires.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from itertools import pairwise
 
 from ..errors import ConfigError
 
-STACK = 24  # regions that may share a slice
-WIDE = 32  # a slice this wide loses little to whole columns: nothing more is put into it
+STACK = 24  # most regions in a slice
+WIDE = 32  # a wider slice gets no further regions, because it wastes little by rounding to whole columns
 
 
 @dataclass(frozen=True)
 class Rectangle:
-    """PEs x to x + width - 1, y to y + height - 1."""
+    """The PEs from (x, y) to (x + width - 1, y + height - 1)."""
 
     x: int
     y: int
@@ -42,15 +42,16 @@ class Rectangle:
 
 
 def wire(a: Rectangle, b: Rectangle) -> float:
-    """Hops between the middles of two rectangles."""
+    """The Manhattan distance between the centers of two rectangles, in hops."""
     (ax, ay), (bx, by) = a.center, b.center
     return abs(ax - bx) + abs(ay - by)
 
 
 def place(needs: Sequence[int], grid: tuple[int, int], strips: int | None = None) -> list[Rectangle] | None:
-    """Rectangles of at least needs[i] PEs in the order of the chain, or None if they do not fit.
+    """Places the regions of a chain.  Returns their rectangles in order, or None if they do not fit.
 
-    grid: (width, height).  strips: how many; None: the number that fits with the shortest wires along the chain.
+    needs: the least number of PEs of each region.  grid: (width, height) in PEs.  strips: number of strips, by default
+    the one with the shortest wires along the chain.  Raises ConfigError if a need or a side of the grid is below 1.
     """
     width, height = grid
     if min(width, height) < 1 or any(need < 1 for need in needs):
@@ -68,7 +69,7 @@ def place(needs: Sequence[int], grid: tuple[int, int], strips: int | None = None
 
 
 def _strips(needs: Sequence[int], width: int, height: int, count: int) -> list[Rectangle] | None:
-    """The chain in `count` strips of equal height (the last ones a PE less where it does not divide)."""
+    """Places the chain in `count` strips.  Their heights differ by at most one PE.  None if it does not fit."""
     placed: list[Rectangle] = []
     first, top = 0, 0
     for number in range(count):
@@ -87,7 +88,10 @@ def _strips(needs: Sequence[int], width: int, height: int, count: int) -> list[R
 
 
 def _slices(needs: Sequence[int], tall: int, limit: int) -> list[tuple[int, int]]:
-    """(regions, width) of the slices of a strip of that height: as many regions as fit, in the least width together."""
+    """The slices of a strip of height `tall` and width `limit`, as (number of regions, width).
+
+    As many regions as fit are used, with the least total width.
+    """
     best = [0.0] + [math.inf] * len(needs)
     came = [(0, 0)] * (len(needs) + 1)
     for i in range(len(needs)):
@@ -109,7 +113,7 @@ def _slices(needs: Sequence[int], tall: int, limit: int) -> list[tuple[int, int]
 
 
 def _width(needs: Sequence[int], tall: int) -> int:
-    """The least width at which these regions fit on top of each other."""
+    """The least width at which these regions fit on top of each other in height `tall`."""
     low, high = -(-sum(needs) // tall), max(needs)
     while low < high:
         middle = (low + high) // 2
@@ -121,7 +125,7 @@ def _width(needs: Sequence[int], tall: int) -> int:
 
 
 def _stack(needs: Sequence[int], x: int, top: int, wide: int, tall: int) -> list[Rectangle]:
-    """Regions of one slice from the top; what is left over stays empty."""
+    """The rectangles of the regions of one slice, from the top; the remainder stays empty."""
     found = []
     for need in needs:
         high = tall if len(needs) == 1 else -(-need // wide)

@@ -1,8 +1,8 @@
-"""Regions: what of a transformer stays together on the wafer, and the work and memory that it brings with it.
+"""Regions: the partition of a transformer for pipelined mode, with the work and the memory of each part.
 
-A region is a rectangle of PEs that executes a few operators for all tokens that pass, forward and backward, with its
-weights resident (pipelined mode).  `by="kernel"` makes a region of each kernel, as the vendor's compiler did;
-`by="half"` one of each half of a layer, as the executed pipelines of this package do.
+A region is a rectangle of PEs that executes a few operators for all tokens, forward and backward, with resident
+weights.  `by="kernel"` makes one region per kernel, as the vendor's compiler did; `by="half"` makes one per half of a
+layer, as the executed pipelines of this package do.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ..errors import ConfigError
 from ..models import Graph, Operator
 
-# Which kernel an operator belongs to, by kind; linear layers by their place.
+# The kernel of each kind of operator.  That of a linear layer depends on its group (kernel_of).
 KERNELS = {
     "positions": "positions",
     "embedding": "embedding",
@@ -30,14 +30,14 @@ KERNELS = {
     "loss": "loss",
 }
 
-# Per trained number, bytes that a region keeps: master weight, two moments and gradient in f32, a 16-bit copy.
+# Bytes per parameter: f32 master weight, two moments and gradient, and a 16-bit copy.
 STATE_BYTES = 4 + 4 + 4 + 4 + 2
 ACTIVATION_BYTES = 2
 
 
 @dataclass(frozen=True)
 class Region:
-    """Operators that share a rectangle.  kernel: its class in tables; flops are per token, both passes together."""
+    """Operators that share a rectangle.  kernel: its class in reports.  Flops are per token, forward plus backward."""
 
     name: str
     kernel: str
@@ -48,12 +48,12 @@ class Region:
         return sum(operator.weights for operator in self.operators)
 
     def matmul_flops(self) -> float:
-        """Of products with weights: 6 per weight and token."""
+        """Flops of products with weights: 6 per weight and token."""
         kinds = ("linear", "experts")
         return sum(6.0 * operator.active_weights for operator in self.operators if operator.kind in kinds)
 
     def score_flops(self, sequence: int) -> float:
-        """Of attention's scores and of the sums weighted by them, all pairs of tokens counted."""
+        """Flops of attention scores and of the weighted sums of values, counting all pairs of tokens."""
         found = 0.0
         for operator in self.operators:
             if operator.kind == "attention":
@@ -61,12 +61,12 @@ class Region:
         return found
 
     def elements(self) -> float:
-        """Features per token of operators that work element by element, the widest of their sides."""
+        """Elements per token of elementwise operators: for each, the larger of its input and output features."""
         kinds = ("linear", "experts", "attention", "rotary")
         return float(sum(max(operator.features) for operator in self.operators if operator.kind not in kinds))
 
     def stash(self, sequence: int) -> int:
-        """Bytes of one sequence's inputs that backward needs again; sums need none."""
+        """Bytes of the activations of one sequence that the backward pass needs."""
         kept = {x for o in self.operators if o.kind not in ("residual", "positions", "embedding") for x in o.inputs}
         made = {x: o.features[1] for o in self.operators for x in o.outputs}
         total = 0
@@ -79,12 +79,12 @@ class Region:
         return total * sequence * ACTIVATION_BYTES
 
     def bytes(self, sequence: int, in_flight: int = 1, state_bytes: int = STATE_BYTES) -> int:
-        """It must hold: its weights with the optimiser's state, and the stash of `in_flight` sequences."""
+        """Bytes of memory: weights with optimizer state, and the stash of `in_flight` sequences."""
         return self.weights * state_bytes + self.stash(sequence) * in_flight
 
 
 def kernel_of(operator: Operator) -> str:
-    """The class of an operator's kernel."""
+    """The kernel of an operator."""
     if operator.kind == "linear":
         return {"attention": "attention", "mlp": "fc", "head": "head"}[operator.group]
     return KERNELS[operator.kind]
@@ -93,9 +93,11 @@ def kernel_of(operator: Operator) -> str:
 def regions(graph: Graph, by: str = "kernel", host: Iterable[str] = ("embedding",)) -> list[Region]:
     """The regions of a graph in forward order.
 
-    by      "kernel": operators that follow each other in one kernel (all of attention's are one);
-            "half": the embedding, halves of layers, the head with the loss.
-    host    kinds of operators that are not on the wafer: a table's rows are looked up on the host in kernel mode
+    by      "kernel": one region per kernel; consecutive attention operators form one.  "half": the embedding, halves of
+            layers, and the head with the loss.
+    host    kinds of operators that the host executes ("kernel" only)
+
+    Raises ConfigError for any other `by`.
     """
     if by not in ("kernel", "half"):
         raise ConfigError(f"regions are made by kernel or by half of a layer, not by {by!r}")

@@ -1,8 +1,8 @@
-"""Training a transformer on the emulated wafer: text, loop, loss scaling, checkpoints, and the same run in PyTorch.
+"""Training of a transformer on the emulated wafer: text, loop, loss scaling, checkpoints, and a PyTorch reference.
 
-data         text as ids of its characters; which tokens a step sees
-scaler       what keeps 16-bit gradients from underflow
-loop         a step: passes over the fabric, clipping, update; what is reported
-checkpoint   a run as files, resumed to the bit
+data         text as character ids; the batches of a step
+scaler       dynamic loss scaling, against underflow of 16-bit gradients
+loop         a step: passes on the fabric, clipping, update, report
+checkpoint   saving a run to files and resuming it bit for bit
 reference    the same graph and run in PyTorch, in float32
 """

@@ -1,7 +1,7 @@
-"""A run as files: begun in a fresh store, saved, resumed to the bit.
+"""Checkpoints: starting a run in a new store, and resuming it bit for bit from a saved one.
 
-A checkpoint is what MemoryX holds: float32 master weights and the optimiser's state as safetensors files, and in
-meta.json the history, the loss scaler, the settings, and what else makes the run (`about`: model, text, mode ...).
+A checkpoint is the content of MemoryX: float32 master weights and optimizer state as safetensors files, and meta.json
+with the history, the loss scaler, the settings, and the other inputs of the run (`about`: model, text, mode ...).
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ from .scaler import Scaler
 
 
 def begin(directory: Path | None, graph: Graph, settings: Settings) -> Store:
-    """A store of fresh weights in a directory that is made, or in unnamed temporary files (None)."""
+    """Creates a store with initial weights.
+
+    directory: where to create it; None: in unnamed temporary files.
+    """
     weights = initial(graph, settings.seed, masks(graph, settings.sparsity, settings.seed))
     slots = dict.fromkeys(slot for optimizer in settings.optimizers() for slot in optimizer.slots)
     return Store.create(directory, weights, slots)
 
 
 def resume(checkpoint: Path, directory: Path | None, settings: Settings, about: Mapping[str, Any]) -> Store:
-    """A store that continues where a checkpoint ended, as `begin` makes it; the checkpoint is only read.
+    """Creates a store that continues from a checkpoint, which is only read.  directory: as in `begin`.
 
-    ConfigError where the checkpoint is damaged or of another run, or was made with other tables of instructions or
-    machine figures: it names what differs.
+    Raises ConfigError if the checkpoint is damaged, belongs to another run, or was made with other tables of
+    instructions or machine parameters.  The message names the difference.
     """
     saved = Store.open(checkpoint)
     train = saved.meta.get("train")
@@ -56,7 +59,7 @@ def resume(checkpoint: Path, directory: Path | None, settings: Settings, about: 
 
 
 def steps(checkpoint: Path) -> int | None:
-    """Steps that the run in a checkpoint has done; None if there is no complete checkpoint at the path."""
+    """The number of completed steps in a checkpoint; None if there is no complete checkpoint at the path."""
     try:
         return len(_checked(checkpoint, Store.open(checkpoint).meta.get("train"))["history"])
     except ConfigError:
@@ -64,7 +67,7 @@ def steps(checkpoint: Path) -> int | None:
 
 
 def _checked(checkpoint: Path, train: Any) -> dict[str, Any]:
-    """What a run keeps in meta.json, with the types that it was saved with."""
+    """The training section of meta.json, after a check of its types.  Raises ConfigError if it is damaged."""
     try:
         good = all(isinstance(train[key], dict) for key in ("settings", "about", "scaler"))
         good = good and _has_types(train["scaler"], Scaler) and isinstance(train["history"], list)
@@ -81,7 +84,7 @@ _JSON_TYPES: dict[str, Any] = {"int": int, "float": int | float, "bool": bool}
 
 
 def _has_types(values: Any, kind: type) -> bool:
-    """Whether a JSON object has the fields of a dataclass of numbers and truth values."""
+    """Whether a JSON object has exactly the fields of a dataclass of numbers and booleans, with their types."""
     types = {f.name: str(f.type) for f in fields(kind)}
     return (
         isinstance(values, dict)

@@ -1,7 +1,7 @@
-"""Text as ids of characters, and the tokens that a step sees.
+"""Text as character ids, and the batches of a step.
 
-Nothing is shipped: text is a file of the user's, or the source text of the Python standard library that runs this.
-Which tokens a step sees depends on (seed, step) alone, so a run that is resumed sees what it would have seen.
+No text is shipped: the source is a file, or the source code of the running Python's standard library.  The batch of a
+step depends only on (seed, step), so a resumed run sees the same batches as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 from ..errors import ConfigError
 
 STDLIB = "stdlib"
-# Parts of the library's folder that are no part of it, or that some distributions leave out.
+# Folders to skip: third-party packages, and parts that some distributions omit.
 _ELSEWHERE = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "__pycache__"}
-HELD_OUT = 10  # one character in so many, from the end, is not trained on
+HELD_OUT = 10  # the last 1 / HELD_OUT of the characters is held out for evaluation
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,9 @@ class Text:
     """A text as ids.
 
     ids         uint16 [characters]
-    characters  what each id stands for; the last one may stand for all rarer ones, as `rest` says
-    digest      SHA-256 of the text: a checkpoint is resumed with the text it was made with
+    characters  the character of each id
+    rest        whether the last id stands for all rarer characters
+    digest      SHA-256 of the text, by which `resume` checks that the text is the same
     """
 
     ids: np.ndarray
@@ -42,7 +43,7 @@ class Text:
 
     @property
     def split(self) -> int:
-        """Where the held-out part begins."""
+        """The index at which the held-out part begins."""
         return len(self.ids) - len(self.ids) // HELD_OUT
 
     def decode(self, ids: np.ndarray) -> str:
@@ -50,7 +51,10 @@ class Text:
 
 
 def read(source: str, vocab: int) -> Text:
-    """The text of a file, or of the standard library for "stdlib", with at most `vocab` different characters."""
+    """Reads a text file, or the standard library's source for "stdlib", with at most `vocab` different characters.
+
+    Raises ConfigError if the file cannot be read or is empty.
+    """
     if source == STDLIB:
         return encode(standard_library(), vocab)
     try:
@@ -63,7 +67,7 @@ def read(source: str, vocab: int) -> Text:
 
 
 def standard_library() -> str:
-    """The source text of the standard library of this Python, file after file in the order of their names."""
+    """The source code of this Python's standard library, all files concatenated in the order of their names."""
     root = Path(sysconfig.get_path("stdlib"))
     files = [path for path in root.rglob("*.py") if not _ELSEWHERE & set(path.relative_to(root).parts)]
     if not files:
@@ -72,8 +76,11 @@ def standard_library() -> str:
 
 
 def encode(text: str, vocab: int) -> Text:
-    """Ids by how often a character occurs, ties by its code; what is rarer than the vocabulary holds shares the last
-    id."""
+    """Encodes a text.  Ids are ordered by descending frequency of the characters, then by code point.
+
+    If the text has more than `vocab` different characters, the rarest share the last id.  Raises ConfigError if `vocab`
+    is below 2 or the text is empty.
+    """
     if vocab < 2:
         raise ConfigError(f"a vocabulary has at least 2 characters, not {vocab}")
     points = np.frombuffer(text.encode("utf-32-le", errors="replace"), np.uint32)
@@ -91,7 +98,10 @@ def encode(text: str, vocab: int) -> Text:
 
 @dataclass(frozen=True)
 class Batches:
-    """Sequences drawn from a text.  batch, sequence: sequences of a step, tokens of each."""
+    """Random sequences from a text.  batch: sequences per step.  sequence: tokens per sequence.
+
+    Raises ConfigError if the text is too short.
+    """
 
     text: Text
     batch: int
@@ -106,11 +116,11 @@ class Batches:
             )
 
     def step(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """(ids, labels), uint16 [batch, sequence]: labels are the characters that follow.  step: from 0."""
+        """The batch of a step (from 0): (ids, labels), uint16 [batch, sequence]; a label is the next character."""
         return self._draw((self.seed, 0, step), 0, self.text.split)
 
     def held_out(self, batches: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The same batches every time, from the part that is not trained on."""
+        """Fixed batches from the held-out part, as (ids, labels)."""
         return [self._draw((0, 1, i), self.text.split, len(self.text.ids)) for i in range(batches)]
 
     def _draw(self, key: tuple[int, int, int], begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:

@@ -32,15 +32,15 @@ SCHEDULES = ("cosine", "constant")
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What decides a run's numbers, beside the model, the text and the mode.
+    """The settings that, with the model, the text and the mode, determine the results of a run.
 
-    steps, warmup: steps in all, of which the rate rises in the first `warmup`; schedule: "cosine" falls to a tenth at
-    the end, "constant" stays.  micro_batches: passes of a step.  rate: of the optimiser at its highest.  momentum: of
-    SGD.  decay: weight decay of matrices.  clip: largest norm of the gradient, 0: none.  loss_scale: "dynamic", "none"
-    or a number.  mean_over: tokens that the loss is the mean over as the wafer computes it, 0: those of the pass; more
-    where a pass is thought of as one of many of a step: what that does to 16-bit gradients is executed, and they are
-    scaled back afterwards.  stochastic: streamed weights are rounded to 16 bits at random.  sparsity: share of the
-    weights of linear layers that is 0 and stays so.
+    steps: total number of steps.  warmup: steps in which the learning rate rises.  schedule: "cosine", which decays to
+    a tenth of the rate, or "constant".  micro_batches: passes per step.  rate: peak learning rate.  momentum: of SGD.
+    decay: weight decay of matrices.  clip: largest norm of the gradient, 0 for no clipping.  loss_scale: "dynamic",
+    "none" or a number.  mean_over: the number of tokens over which the wafer averages the loss, 0 for those of a pass;
+    a larger number shows the effect of a larger batch on 16-bit gradients, which are scaled back afterwards.
+    stochastic: round streamed weights to 16 bits stochastically.  sparsity: fraction of the weights of linear layers
+    that is zero and stays zero.  Raises ConfigError for a value out of range.
     """
 
     steps: int = 300
@@ -61,12 +61,12 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.schedule not in SCHEDULES:
-            raise ConfigError(f"schedule is one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
+            raise ConfigError(f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
         for name, value in (("steps", self.steps), ("micro_batches", self.micro_batches)):
             if value < 1:
                 raise ConfigError(f"{name} must be at least 1, not {value}")
         if self.mean_over < 0:
-            raise ConfigError(f"mean_over is a number of tokens, or 0, not {self.mean_over}")
+            raise ConfigError(f"mean_over must be a number of tokens, or 0, not {self.mean_over}")
         if not 0 <= self.sparsity < 1:
             raise ConfigError(f"sparsity is a share from 0 to below 1, not {self.sparsity}")
         if not 0 <= self.momentum < 1:
@@ -81,7 +81,7 @@ class Settings:
         return self.rate * rise * (0.1 + 0.45 * (1 + math.cos(math.pi * progress)))
 
     def optimizers(self) -> tuple[Optimizer, Optimizer]:
-        """(for matrices, for the rest, which has no decay)."""
+        """The optimizers (for matrices, for other parameters); the second has no weight decay."""
         if self.optimizer == "adamw":
             return AdamW(self.rate, self.decay), AdamW(self.rate)
         if self.optimizer == "sgd":
@@ -90,7 +90,10 @@ class Settings:
 
 
 def initial(graph: Graph, seed: int, masks: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
-    """Float32 weights drawn as the graph's parameters say, each from (seed, its place), masked."""
+    """Initial float32 weights by the distributions of the graph's parameters, masked.
+
+    Each parameter has its own random stream, from (seed, its position).
+    """
     weights = {}
     for place, (name, p) in enumerate(graph.parameters.items()):
         if p.initial == "normal":
@@ -119,8 +122,11 @@ def masks(graph: Graph, sparsity: float, seed: int) -> dict[str, np.ndarray]:
 
 @dataclass
 class Step:
-    """What a step did.  loss: of the weights before it; norm: of the gradient before clipping, without loss scale;
-    scale: the loss scale it ran with; skipped: no update, for gradients were not finite."""
+    """The record of a step.
+
+    loss: with the weights before the step, in nats.  norm: of the gradient before clipping, without the loss scale.
+    scale: the loss scale of the step.  skipped: whether the update was skipped because of non-finite gradients.
+    """
 
     step: int
     loss: float
@@ -166,7 +172,7 @@ class Trainer:
 
     @property
     def step(self) -> int:
-        """Steps done."""
+        """The number of completed steps."""
         return len(self.history)
 
     def train(self, until: int, report: Callable[[Step], Any] = lambda step: None) -> None:
@@ -207,7 +213,7 @@ class Trainer:
         return done
 
     def held_out(self, batches: int = 8) -> float:
-        """Mean loss on text that is not trained on, computed by the fabric."""
+        """The mean loss on held-out text, in nats, computed on the fabric."""
         return float(np.mean([self.execution.evaluate(*batch) for batch in self.batches.held_out(batches)]))
 
     def save(self, path: Any, about: Mapping[str, Any]) -> None:
@@ -233,7 +239,7 @@ class Trainer:
 
     @property
     def _share(self) -> float:
-        """The part that a pass's mean has in that over `mean_over` tokens."""
+        """The ratio of the tokens of a pass to `mean_over`."""
         own = self.execution.batch * self.execution.sequence
         return own / self.settings.mean_over if self.settings.mean_over else 1.0
 
@@ -248,7 +254,7 @@ class Trainer:
         return [self.execution.run(*micro_batch, scale) for micro_batch in drawn]
 
     def _gradients(self, passes: list[Pass]) -> dict[str, np.ndarray]:
-        """The mean of the passes, masked, in the store's files."""
+        """Stores the mean gradient of the passes, masked, in the store's files."""
         found = {}
         for name in self.store.names:
             gradient = self.store.gradient(name)
@@ -263,7 +269,7 @@ class Trainer:
         return found
 
     def _update(self, gradients: Mapping[str, np.ndarray], rate: float, factor: float) -> int:
-        """Returns cycles of the fabric."""
+        """Updates the weights.  Returns the fabric cycles of the update."""
         if self.execution.updates == "fabric":
             return self.execution.update(rate, self.settings.momentum, factor)
         matrices, rest = self.settings.optimizers()
@@ -278,7 +284,7 @@ class Trainer:
 
     @property
     def _updates(self) -> int:
-        """Updates done, which AdamW counts; skipped steps are none."""
+        """The number of updates, which AdamW needs; skipped steps do not count."""
         return sum(not step.skipped for step in self.history)
 
     def _load(self, updates: int) -> None:

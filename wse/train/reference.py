@@ -1,7 +1,7 @@
-"""The same graph, weights and batches in PyTorch: what a run on the fabric is compared with.
+"""The PyTorch reference: trains the same graph with the same weights and batches, for comparison with the fabric.
 
-It shares no arithmetic with the emulator or MemoryX: gradients are autograd's, the optimisers torch.optim's, clipping
-is torch's.  PyTorch is imported when it is called for; the extra `test` has its CPU build.
+It shares no arithmetic with the emulator or MemoryX: gradients, optimizers and clipping are PyTorch's.  PyTorch is
+imported at first use; the extra `test` has its CPU build.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..models.graph import Operator
 
 
 def torch() -> Any:
-    """The module; ConfigError where it is not installed."""
+    """The torch module.  Raises ConfigError if PyTorch is not installed."""
     try:
         import torch
     except ImportError:
@@ -37,7 +37,7 @@ def loss(graph: Graph, weights: Mapping[str, Any], ids: Any, labels: Any) -> Any
             f = torch().nn.functional
             return f.cross_entropy(inputs[0].flatten(0, 1), labels.flatten().long())
         if operator.kind not in _KINDS:
-            raise ConfigError(f"the reference has no {operator.kind}, which {operator.name} is")
+            raise ConfigError(f"the PyTorch reference does not support {operator.name}, of kind {operator.kind}")
         tensors[operator.outputs[0]] = _KINDS[operator.kind](operator, inputs, parameters)
     raise ConfigError("the graph has no loss")
 
@@ -45,7 +45,7 @@ def loss(graph: Graph, weights: Mapping[str, Any], ids: Any, labels: Any) -> Any
 def gradients(
     graph: Graph, weights: Mapping[str, np.ndarray], ids: np.ndarray, labels: np.ndarray, dtype: str = "float32"
 ) -> tuple[float, dict[str, np.ndarray]]:
-    """(loss, gradient of each parameter), computed in "float32" or "float64"."""
+    """Computes (loss, gradient by parameter name) in "float32" or "float64"."""
     t = torch()
     leaves = {name: _leaf(weight, getattr(t, dtype)) for name, weight in weights.items()}
     value = loss(graph, leaves, _ids(ids), _ids(labels))
@@ -55,7 +55,7 @@ def gradients(
 
 @dataclass
 class ReferenceRun:
-    """losses of the steps; norms of the gradients before clipping; the weights in the end."""
+    """The results of a reference run: losses of the steps, norms of the gradients before clipping, final weights."""
 
     losses: list[float] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
@@ -75,9 +75,9 @@ def train(
 ) -> ReferenceRun:
     """Trains in float32.
 
-    batches: (ids, labels) of the steps.  optimizer: makes a torch optimiser from parameter groups, the first with
-    weight decay.  rates: learning rate of a step, from 0.  clip: largest norm of the gradient, 0 for none.  held_out:
-    batches for a last loss.  masks: 0 where a weight of that name is and stays 0.
+    batches: (ids, labels) of each step.  optimizer: makes a torch optimizer from parameter groups, the first with
+    weight decay.  rates: the learning rate of each step.  clip: largest norm of the gradient, 0 for no clipping.
+    held_out: batches for a final loss.  masks: by parameter name, 0 for weights that are zero and stay zero.
     """
     t = torch()
     leaves = {name: _leaf(weight, t.float32) for name, weight in weights.items()}
@@ -139,7 +139,7 @@ def _linear(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
 
 
 def _rotary(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
-    """Pairs (i, i + rotary / 2) of a head's first `rotary` features turn by position x theta^(-2 i / rotary)."""
+    """Rotates the pairs (i, i + rotary / 2) of a head's first `rotary` features by position x theta^(-2 i / rotary)."""
     t, a = torch(), o.attributes
     heads = x[0].unflatten(-1, (int(a["heads"]), int(a["d_head"])))
     turned, rest = heads[..., : a["rotary"]], heads[..., a["rotary"] :]

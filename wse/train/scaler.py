@@ -1,8 +1,8 @@
-"""Dynamic loss scaling: the loss is multiplied so that small gradients do not underflow in 16 bits.
+"""Dynamic loss scaling: the loss is multiplied by a factor so that small gradients do not underflow in 16 bits.
 
-A step whose gradients are not all finite is skipped and the scale halved; after `patience` clean steps it is doubled.
-Limits follow common practice of mixed-precision training: 2^15 at first and at most for f16 and bf16, 2^31 for cb16,
-whose exponent has six bits more room than f16's five; at least 2^-14.
+A step with non-finite gradients is skipped and halves the scale; `patience` consecutive steps with finite gradients
+double it.  The limits follow common practice of mixed-precision training.  The initial and largest scale is 2^15 for
+f16 and bf16, and 2^31 for cb16, whose exponent field has one bit more than that of f16; the smallest is 2^-14.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ PATIENCE = 2000  # clean steps
 
 @dataclass
 class Scaler:
-    """scale: what the next pass multiplies its loss by.  clean: steps since it changed.  skipped: steps lost so far."""
+    """The state of loss scaling.
+
+    scale: factor of the loss in the next pass.  most, least: limits.  patience: finite steps before the scale doubles.
+    clean: finite steps since the scale changed.  skipped: skipped steps in total.  dynamic: whether the scale changes.
+    """
 
     scale: float
     most: float
@@ -31,7 +35,10 @@ class Scaler:
 
     @classmethod
     def of(cls, dtype: str, choice: str | float = "dynamic") -> Scaler:
-        """For an element type.  choice: "dynamic", "none" (always 1) or a constant scale."""
+        """The initial state for an element type.
+
+        choice: "dynamic", "none" (constant 1) or a constant scale.  Raises ConfigError for any other value.
+        """
         if choice == "dynamic":
             return cls(MOST[dtype], MOST[dtype], dynamic=dtype != "f32")
         try:
