@@ -1,6 +1,7 @@
 """The engine's value of every instruction against the cases, the NumPy twin, exact fractions, numpy and ml_dtypes.
 
-Covers: csrc/pe/scalar.c, csrc/pe/vector.c, csrc/numeric/element.c, csrc/fast/span.c
+Covers: csrc/pe/scalar.c, csrc/pe/scalar_bf16.c, csrc/pe/scalar_cb16.c, csrc/pe/vector.c, csrc/numeric/element.c,
+    csrc/fast/span.c
 """
 
 from fractions import Fraction
