@@ -224,7 +224,7 @@ def test_two_inputs_of_a_color_meet():
         fabric.run()
     assert str(caught.value) == (
         "two inputs of one color met in one cycle (PE (1, 1), cycle 2, color c0); "
-        "make the senders take turns, or use two colors"
+        "separate the senders in time, or use two colors"
     )
 
 
