@@ -57,7 +57,7 @@ def test_statuses():
     reasons = {name: row["reason"] for (name, _), row in got.items()}
     assert reasons["wrong"] == "AssertionError: it is wse3"
     assert reasons["broken"].endswith("errors.DeadlockError: nothing moves")
-    assert "nothing.csl' does not exist" in reasons["compiler"]
+    assert "nothing.csl cannot be read: No such file or directory" in reasons["compiler"]
     assert reasons["silent"] == "it ended, but did not print PASS or SUCCESS"
     assert reasons["says"] == "result: FAIL"
     assert reasons["odd"] == "exit status 3"

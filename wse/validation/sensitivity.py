@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ..errors import WseError
+from ..errors import ConfigError, WseError
 from ..fabric.fabric import Fabric
 from ..machine.parameters import PARAMETERS, Machine, Parameter
 from ..program.program import Program
@@ -52,7 +52,10 @@ class Emulator:
 
     def figure(self, point: Point, changes: Mapping[str, int] | None = None) -> float | None:
         """None: the machine cannot be built so, or the program cannot run on it."""
-        machine = point.machine(changes)
+        try:
+            machine = point.machine(changes)
+        except ConfigError:
+            return None
         key = point, machine
         if key not in self._figures:
             self.report(
