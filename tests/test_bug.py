@@ -17,7 +17,9 @@ def run(code, tmp_path):
     import wse
 
     made["PYTHONPATH"] = f"{made['PYTHONPATH']}:{wse.__path__[0]}/.."
-    return subprocess.run([sys.executable, "-c", f"import cerebras; {code}"], env=made, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-P", "-c", f"import cerebras; {code}"], env=made, capture_output=True, text=True
+    )
 
 
 @pytest.mark.parametrize(

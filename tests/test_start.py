@@ -45,7 +45,7 @@ def python(*arguments, shell='exec "$@"', **options):
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
 
-    line = ["bash", "-c", shell, "bash", sys.executable, *arguments]
+    line = ["bash", "-c", shell, "bash", sys.executable, "-P", *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(line, env=environment, preexec_fn=default, **pipes | options)
 

@@ -129,7 +129,7 @@ def test_cs_python_is_this_python_with_the_names():
     assert made["PYTHONPATH"].split(os.pathsep)[0].endswith("names")
     code = "import cerebras, sys, shutil; print(sys.argv, bool(shutil.which('cslc')), bool(shutil.which('cs_python')))"
     start = "import sys; sys.argv = ['cs_python', '-c', sys.argv[1], 'x']; from wse.cli.cs_python import main; main()"
-    done = subprocess.run([sys.executable, "-c", start, code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-P", "-c", start, code], capture_output=True, text=True, timeout=60)
     assert done.stdout == "['-c', 'x'] True True\n", done.stderr
 
 

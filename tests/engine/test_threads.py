@@ -172,7 +172,7 @@ print("the same")
 def test_a_run_without_the_threads_it_would_take():
     """Where the host gives no thread, the caller's does all."""
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_THREADS],
+        [sys.executable, "-P", "-c", WITHOUT_THREADS],
         capture_output=True,
         text=True,
         timeout=60,

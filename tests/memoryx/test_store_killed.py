@@ -106,7 +106,7 @@ def test_killed_at_each_system_call(tmp_path):
     if made.returncode:
         pytest.skip(f"no C compiler for a shared library: {made.stderr}")
     environment = os.environ | {"PYTHONPATH": str(Path(wse.__file__).parent.parent), "LD_PRELOAD": str(shim)}
-    command = [sys.executable, "-c", CODE, shim, tmp_path / "checkpoint"]
+    command = [sys.executable, "-P", "-c", CODE, shim, tmp_path / "checkpoint"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     first, later, files = done.stdout.splitlines()

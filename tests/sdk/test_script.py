@@ -24,7 +24,7 @@ print(helper.cycles(np.array([5, 2], np.uint16)), other.kind(), __name__, sys.ar
 def cs_python(*words: str, path: Path | None = None) -> subprocess.CompletedProcess:
     folders = [str(Path(wse.__file__).parent.parent), *([str(path)] if path else [])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders)}
-    run = [sys.executable, "-c", "from wse.cli.cs_python import main; main()", *words]
+    run = [sys.executable, "-P", "-c", "from wse.cli.cs_python import main; main()", *words]
     return subprocess.run(run, capture_output=True, text=True, env=environment, timeout=60)
 
 
