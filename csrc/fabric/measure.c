@@ -35,7 +35,7 @@ static void account_all(wse_fabric *fabric) {
     for (uint32_t pe = band->pe0; pe < band->pe1; pe++) {
       if (fabric->class_of[pe] == 0xffff) continue;
       const ce_state *ce = &fabric->ces[pe];
-      if (ce->store_targets) store_only_settle(fabric, band, pe, until);
+      if (ce->store_targets) store_only_settle(fabric, band, pe, until, until);
       account(fabric, band, pe, until, ce->gap);
     }
 }

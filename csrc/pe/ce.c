@@ -173,7 +173,8 @@ static int grant_slot(wse_fabric *fabric, band_state *band, uint32_t pe, bool sh
 static bool leave_store_only(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
   const ce_state *ce = &fabric->ces[pe];
   if (!ce->input_queues && !ce->output_queues && !(ce->active & ~ce->blocked)) return false;
-  store_only_settle(fabric, band, pe, now);
+  /* the wake itself is no activity: if nothing has happened since the last one, the PE goes on waiting from there */
+  store_only_settle(fabric, band, pe, now, now < band->last ? now : band->last);
   store_only_end(fabric, pe);
   return true;
 }

@@ -147,11 +147,11 @@ static uint8_t stores_after(const store_times *times, uint32_t lane, uint64_t no
   return (uint8_t)bits;
 }
 
-void store_only_settle(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
+void store_only_settle(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, uint64_t until) {
   ce_state *ce = &fabric->ces[pe];
   uint64_t *counters = counters_of(fabric, pe);
   uint32_t block = fabric->router_lane[pe] / LANES;
-  store_account(fabric, band, block, now);
+  store_account(fabric, band, block, until);
   /* elements since the last call, and those that were still in the future then */
   uint64_t stored = (uint64_t)__builtin_popcount(ce->taken);
   for (uint32_t colors = ce->store_targets; colors; colors &= colors - 1) {
@@ -171,11 +171,11 @@ void store_only_settle(wse_fabric *fabric, band_state *band, uint32_t pe, uint64
   ce->taken = stores_after(&fabric->store_times[block], fabric->router_lane[pe] % LANES, now);
   ce->stored_from = now;
   stored -= (uint64_t)__builtin_popcount(ce->taken);
-  if (now <= ce->accounted) return;
+  if (until <= ce->accounted) return;
   counters[WSE_CTR_BUSY_MICRO] += stored;
-  counters[WSE_CTR_STALL_INPUT] += now - ce->accounted - stored;
-  ce->accounted = now;
-  activity_last(band, now);
+  counters[WSE_CTR_STALL_INPUT] += until - ce->accounted - stored;
+  ce->accounted = until;
+  activity_last(band, until);
 }
 
 void store_only_end(wse_fabric *fabric, uint32_t pe) {

@@ -22,7 +22,7 @@ def test_random_programs(seed):
     assert differential.compare(Plan.of_seed(seed)) == {}
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", [*range(20), 1271, 8523])
 def test_programs_of_fixed_seeds(seed):
     assert differential.compare(Plan.of_seed(seed)) == {}
 

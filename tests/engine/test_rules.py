@@ -213,3 +213,30 @@ def test_waiting_for_a_microthread_counts_as_what_that_waits_for_now(arch):
         ran = bench(code, arch, **options)
         outcomes.add((ran.run.cycles, *(ran.counter(name) for name in ("stall_input", "stall_output", "idle"))))
     assert len(outcomes) == 1
+
+
+@archs
+@pytest.mark.parametrize("reference", [False, True])
+def test_a_run_ends_with_its_last_activity_though_a_pe_is_woken_later(arch, reference):
+    """A PE that stores what comes is woken by a wavelet that nobody reads, when that has gone down the ramp."""
+    p = wse.Program(1, 1, arch)
+    stored, unread = p.color("stored"), p.color("unread")
+    p.route(stored, "W", "R")
+    p.route(unread, "N", "R")
+    pe = p.pe_class("pe")
+    pe.queue_in(2, stored)
+    pe.queue_in(3, unread)
+    pe.dsd("all", wse.mem1d(pe.array("got", 100, "u32")))
+    pe.dsd("in", wse.fabin(2, 100))
+    pe.code("main: dsr d0, all\ndsr a0, in\nmov32 d0, a0 {async}\ndone")
+    pe.local_task("main", 9, active=True)
+    p.place(pe)
+    fabric = wse.Fabric(p, reference=reference, bins=8, activity=True)
+    fabric.stream_in(0, 0, "W", stored, range(20))
+    fabric.stream_in(0, 0, "N", unread, [1], segments=[wse.Segment(1, 500)])
+    run = fabric.run(on_deadlock="return")
+    assert run.cycles == 500 + p.machine.hop_cycles + 1, "when the router has sent it down"
+    waits = run.total("stall_input")
+    assert run.series[:, 3].sum() == waits and run.series[:, 0].sum() == run.busy.sum()
+    causes = ("busy", "stall", "idle")
+    assert sum(run.total(name) for name in run.counters if name.startswith(causes)) == run.cycles
