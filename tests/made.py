@@ -6,6 +6,7 @@ from collections.abc import Callable
 from documents import ROOT
 
 from wse import _engine, kernels
+from wse.csl.features import table as features
 from wse.machine import isa
 from wse.validation.document import Table, splice
 
@@ -73,4 +74,5 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/isa.md": isa_page,
     "docs/kernels.md": kernels_page,
     "docs/files.md": files_page,
+    "docs/csl-features.md": lambda: features.markdown(features.chapters()),
 }

@@ -1,0 +1,1 @@
+"""The documented features of CSL, a file per chapter of the documentation; see table.py."""
