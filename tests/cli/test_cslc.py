@@ -11,6 +11,8 @@ from click.testing import CliRunner
 
 from wse.cli import cs_python
 from wse.cli.cslc import command
+from wse.csl import compile
+from wse.csl.sema import unit
 
 LAYOUT = """
 param width: u16;
@@ -81,6 +83,7 @@ def test_emit(what):
         (["layout.csl", "--params=width:1", "--fabric-dims=7,3", "--fabric-offsets=4,1", "--memcpy"], "--fabric-dims=7,3 is too small for 1 x 1 PEs at 4,1 with memcpy's columns and rows: it must be at least 8,3"),
         (["layout.csl", "--params=width:1", "--fabric-dims=9,3", "--fabric-offsets=3,1", "--memcpy"], "--fabric-offsets=3,1 leaves no room for memcpy, which needs 4 columns west"),
         (["layout.csl", "--params=width:9", "--fabric-dims=8,3"], "--fabric-dims=8,3 is too small for 9 x 1 PEs at 0,0: it must be at least 9,1"),
+        (["layout.csl", "--sdk-version=2.0"], "'2.0' is not one of '1.4', '2.10'"),
         (["layout.csl", "--bogus"], "No such option"),
     ],
 )  # fmt: skip
@@ -143,3 +146,13 @@ def test_section_addresses_are_refused():
     assert made.exit_code != 0
     assert "--link-section-start-address-bytes is not supported" in made.output + str(made.exception)
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("version", ["1.4", "2.10", None])
+def test_the_release_reaches_the_compiler(version, monkeypatch):
+    seen = []
+    program = unit.Program
+    monkeypatch.setattr(compile, "Program", lambda *a: seen.append(program(*a)) or seen[0])
+    words = [] if version is None else [f"--sdk-version={version}"]
+    assert cslc("layout.csl", "--params=width:1", *words).exit_code == 0
+    assert seen[0].sdk_version == version

@@ -10,6 +10,7 @@ import click
 from ..sdk import compile
 from . import Reporting, common, types
 
+SDK_VERSIONS = ["1.4", "2.10"]
 COLUMNS = types.Integer(0, 10_000)
 
 
@@ -48,6 +49,11 @@ def _without_equals(ctx: click.Context, param: click.Parameter, value: Any) -> A
 @click.option("--max-inlined-iterations", type=types.Integer(0), hidden=True)
 @click.option("--link-section-start-address-bytes", type=str, hidden=True)
 @common.option("--fp16-format", type=types.Choice(["f16", "bf16", "cb16"]), help="Format of 16-bit floats.")
+@common.option(
+    "--sdk-version",
+    type=types.Choice(SDK_VERSIONS),
+    help="Release that the program is written for, where releases contradict each other.  [default: the forms of both]",
+)
 @common.flag("--verbose", help="Print what was made.")
 def command(
     layout: Path, params: tuple[dict[str, int], ...], colors: tuple[dict[str, int], ...], **options: Any

@@ -42,6 +42,7 @@ class Request:
     verbose: bool = False
     fp16_format: str | None = None
     max_inlined_iterations: int | None = None
+    sdk_version: str | None = None
 
 
 def compile_layout(request: Request) -> Artifact:
@@ -61,6 +62,7 @@ def _compile(request: Request, warnings: list[Diagnostic]) -> tuple[ir.Layout, A
         import_paths=[*request.import_path, *filter(None, os.environ.get(IMPORT_PATH, "").split(os.pathsep))],
         fp16=request.fp16_format or "f16",
         warnings=warnings,
+        sdk_version=request.sdk_version,
     )
     artifact = link(made)
     check_place(request, artifact.width, artifact.height, machine)

@@ -40,6 +40,7 @@ class Program:
         self.rectangle: tuple[int, int] | None = None
         self.fabric = (0, 0)
         self.offsets = (0, 0)
+        self.sdk_version: str | None = None  # "1.4" or "2.10" decides where the releases contradict each other
         self._addressed: dict[int, set[str]] = {}
 
     def step(self, span: Span | None) -> None:
