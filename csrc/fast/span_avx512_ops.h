@@ -44,7 +44,7 @@ static inline __m512 widened_at(const uint8_t *from, int32_t step, uint32_t valu
 }
 
 /* bf16 is the upper half of a float.  cb16 is shifted to the exponent and mantissa of a float, whose value is then
- * 2^(31 - 127) times the one that is meant, also for subnormals; infinities and NaN need a float's exponent. */
+ * 2^(42 - 127) times the one that is meant, also for subnormals; infinities and NaN need a float's exponent. */
 static inline __m512 bf16_at(const uint8_t *from, int32_t step, uint32_t value, uint32_t i, __mmask16 m) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves_at(from, step, value, i, m)), 16));
 }
@@ -52,7 +52,7 @@ static inline __m512 cb16_at(const uint8_t *from, int32_t step, uint32_t value, 
   __m512i h = _mm512_cvtepu16_epi32(halves_at(from, step, value, i, m)),
           magnitude = _mm512_and_si512(h, _mm512_set1_epi32(0x7fff));
   __m512i scaled = _mm512_castps_si512(
-      _mm512_mul_ps(_mm512_castsi512_ps(_mm512_slli_epi32(magnitude, 14)), _mm512_set1_ps(0x1p96f)));
+      _mm512_mul_ps(_mm512_castsi512_ps(_mm512_slli_epi32(magnitude, 14)), _mm512_set1_ps(0x1p85f)));
   __mmask16 special = _mm512_cmpge_epi32_mask(magnitude, _mm512_set1_epi32((int)num_inf_h(WSE_FP16_CB16)));
   __m512i all = _mm512_slli_epi32(_mm512_or_si512(magnitude, _mm512_set1_epi32(0x7f800000 >> 14)), 14);
   __m512i sign = _mm512_slli_epi32(_mm512_and_si512(h, _mm512_set1_epi32(0x8000)), 16);

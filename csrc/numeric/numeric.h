@@ -1,8 +1,9 @@
 /* numeric.h - the machine's numbers: three 16-bit float formats and f32, rounded once, to nearest even.
  *
  *   IEEE half  1 sign,  5 exponent, 10 mantissa bits        bf16  1, 8, 7        f32  1, 8, 23
- *   cb16       1 sign,  6 exponent,  9 mantissa bits: the vendor publishes only these widths.  Assumed: bias 31,
- *              subnormals, infinities and NaNs as IEEE 754 would lay them out.
+ *   cb16       1 sign,  6 exponent,  9 mantissa bits, bias 42.  The types page of the CSL documentation (SDK 1.4 and
+ *              2.10) says "6 bits, customized bias" and gives the bits of 6.0 = 1.5 * 2^2 as 0b0101100100000000: the
+ *              exponent field is 44.  Assumed: subnormals, infinities and NaNs as IEEE 754 lays them out.
  *
  * A 16-bit float lives in the low half of a uint32_t; the upper half of an operand is ignored, that of a result is 0.
  * Arithmetic is done in a wider format of the host and rounded to the result's by num_narrow (from float) or num_to_h
@@ -43,9 +44,10 @@ _Static_assert(FLT_EVAL_METHOD == 0, "float and double must be evaluated in thei
 
 enum { NUM_INF_S = 0x7f800000, NUM_NAN_S = 0x7fc00000 };
 
-/* Mantissa bits, exponent bias, and the bit patterns of infinity and NaN. */
+/* Mantissa bits, exponent bias, exponent that infinity's pattern has, and the bit patterns of infinity and NaN. */
 NUM_INLINE int num_mantissa(int fmt) { return fmt == WSE_FP16_IEEE ? 10 : fmt == WSE_FP16_BF16 ? 7 : 9; }
-NUM_INLINE int num_bias(int fmt) { return fmt == WSE_FP16_IEEE ? 15 : fmt == WSE_FP16_BF16 ? 127 : 31; }
+NUM_INLINE int num_bias(int fmt) { return fmt == WSE_FP16_IEEE ? 15 : fmt == WSE_FP16_BF16 ? 127 : 42; }
+NUM_INLINE int num_top(int fmt) { return fmt == WSE_FP16_IEEE ? 16 : fmt == WSE_FP16_BF16 ? 128 : 21; }
 NUM_INLINE uint32_t num_inf_h(int fmt) { return 0x8000u - (1u << num_mantissa(fmt)); }
 NUM_INLINE uint32_t num_nan_h(int fmt) { return 0x8000u - (1u << (num_mantissa(fmt) - 1)); }
 
@@ -82,7 +84,7 @@ NUM_INLINE float num_widen(int fmt, uint32_t h) {
   const int m = num_mantissa(fmt), magnitude = h & 0x7fff;
   const uint32_t rebias = (uint32_t)(127 - num_bias(fmt)) << 23;
   uint32_t normal = ((uint32_t)magnitude << (23 - m)) + rebias;
-  uint32_t special = magnitude >= (int)num_inf_h(fmt) ? rebias : 0;
+  uint32_t special = magnitude >= (int)num_inf_h(fmt) ? (uint32_t)(128 - num_top(fmt)) << 23 : 0;
   uint32_t subnormal = num_float_bits((float)magnitude * (float)num_power(1 - num_bias(fmt) - m));
   return num_float((h & 0x8000) << 16 | (magnitude < 1 << m ? subnormal : normal + special));
 }
@@ -96,7 +98,7 @@ NUM_INLINE float num_s(uint32_t s) { return num_float(s); }
  * has. */
 NUM_INLINE uint32_t num_to_h(int fmt, double x) {
   const int m = num_mantissa(fmt);
-  const double least = num_power(1 - num_bias(fmt)), beyond = num_power(num_bias(fmt) + 1);
+  const double least = num_power(1 - num_bias(fmt)), beyond = num_power(num_top(fmt));
   double magnitude = num_double(num_double_bits(x) & 0x7fffffffffffffff);
   magnitude = magnitude < beyond ? magnitude : beyond;
   uint64_t exponent = num_double_bits(magnitude > least ? magnitude : least) & 0x7ff0000000000000;
@@ -115,7 +117,7 @@ NUM_INLINE uint32_t num_narrow(int fmt, float x) {
   if (fmt == WSE_FP16_BF16) {
     h = ((uint32_t)magnitude + 0x7fff + (bits >> 16 & 1)) >> 16;
   } else {
-    const int32_t least = (128 - num_bias(fmt)) << 23, beyond = (128 + num_bias(fmt)) << 23;
+    const int32_t least = (128 - num_bias(fmt)) << 23, beyond = (127 + num_top(fmt)) << 23;
     int32_t within = magnitude < beyond ? magnitude : beyond;
     int32_t exponent = (within > least ? within : least) & 0x7f800000;
     int32_t unit = exponent + ((23 - m) << 23);
@@ -145,7 +147,7 @@ NUM_INLINE double num_add_odd_double(double a, double b) {
 }
 
 /* a + b c, rounded once: the product is exact, the sum to odd.  Half and cb16: a product has at most 22 bits and lies
- * between 2^-78 and 2^64, a float holds it.  bf16: 16 bits between 2^-266 and 2^256, a double does. */
+ * between 2^-100 and 2^42, a float holds it.  bf16: 16 bits between 2^-266 and 2^256, a double does. */
 NUM_INLINE uint32_t num_fma_h(int fmt, uint32_t a, uint32_t b, uint32_t c) {
   if (fmt == WSE_FP16_BF16) return num_to_h(fmt, num_add_odd_double(num_h(fmt, a), num_h(fmt, b) * num_h(fmt, c)));
   return num_narrow(fmt, num_add_odd(num_widen(fmt, a), num_widen(fmt, b) * num_widen(fmt, c)));

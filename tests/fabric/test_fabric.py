@@ -75,7 +75,7 @@ def test_16_bit_floats(fp16):
     values = np.array([1.5, -(2.0**-7), 1e30], np.float32)
     fab.fill("h", values)
     bits = fab.read("h", 0, 0, 1, 1, raw=True)
-    ones = {"f16": [0x3E00, 0xA000, 0x7C00], "bf16": [0x3FC0, 0xBC00, 0x714A], "cb16": [0x3F00, 0xB000, 0x7E00]}
+    ones = {"f16": [0x3E00, 0xA000, 0x7C00], "bf16": [0x3FC0, 0xBC00, 0x714A], "cb16": [0x5500, 0xC600, 0x7E00]}
     assert bits.dtype == np.uint16 and bits[0, 0].tolist() == ones[fp16]
     back = fab.read("h", 2, 1)[0, 0]
     assert back.dtype == np.float32 and back[0] == 1.5 and back[1] == -(2.0**-7)

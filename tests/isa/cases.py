@@ -106,7 +106,7 @@ def _float(token: str, f: Format) -> int:
         "next": power(0) + 1,
         "after": power(0) + 2,
         "tie": power(-m - 1),
-        "edge": power(f.bias - m - 1),
+        "edge": power(f.top - m - 2),
         "left": power(0) + (1 << m - i),
         "right": power(0) + (1 << m - j),
         "product": power(0) + (1 << m - i) + (1 << m - j),

@@ -33,9 +33,11 @@ def test_bf16_is_that_of_ml_dtypes():
     assert np.array_equal(from_bits(EVERY, "bf16"), EVERY.view(bfloat16).astype(np.float32), equal_nan=True)
 
 
-def test_cb16_has_six_exponent_and_nine_mantissa_bits():
-    patterns = np.array([0x0000, 0x8000, 0x0001, 0x01FF, 0x0200, 0x3E00, 0xBE01, 0x7DFF, 0x7E00, 0xFE00, 0x7F00], "u2")
-    values = [0.0, -0.0, 2**-39, 511 * 2**-39, 2**-30, 1.0, -1 - 2**-9, 1023 * 2.0**22, np.inf, -np.inf, np.nan]
+def test_cb16_has_six_exponent_and_nine_mantissa_bits_and_bias_42():
+    patterns = np.array(
+        [0x0000, 0x8000, 0x0001, 0x01FF, 0x0200, 0x5400, 0x5900, 0xD401, 0x7DFF, 0x7E00, 0xFE00, 0x7F00], "u2"
+    )
+    values = [0.0, -0.0, 2**-50, 511 * 2**-50, 2**-41, 1, 6, -1 - 2**-9, 1023 * 2.0**11, np.inf, -np.inf, np.nan]
     got = from_bits(patterns, "cb16")
     assert np.array_equal(got, np.array(values, np.float32), equal_nan=True)
     assert np.array_equal(np.signbit(got[:2]), [False, True])
@@ -96,7 +98,7 @@ def test_matmul_is_a_chain_of_fmach(fmt, kind):
         "grid": rng.integers(-64, 65, shape) / 64,
         "cancelling": rng.integers(-3, 4, shape) * 0.5,
         "wide": rng.normal(size=shape) * 2.0 ** rng.uniform(f.least - f.mantissa, 2, shape),
-        "overflowing": rng.normal(size=shape) * 2.0 ** (f.bias // 2 + 1),
+        "overflowing": rng.normal(size=shape) * 2.0 ** (f.top // 2 + 1),
         "zero": np.zeros(shape),
     }[kind]
     a, b = round16(a, fmt), round16(b, fmt)

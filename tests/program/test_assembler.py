@@ -89,7 +89,7 @@ def test_floats():
     assert imm("infs") == 0x7F800000 and imm("-infs") == 0xFF800000
     assert imm("1.5h") == 0x3E00 and imm("-infh") == 0xFC00 and imm("1e9h") == 0x7C00
     assert imm("1.5h", "bf16") == 0x3FC0
-    assert imm("1.5h", "cb16") == 31 << 9 | 0x100
+    assert imm("1.5h", "cb16") == 42 << 9 | 0x100
 
 
 def test_labels_and_scopes():

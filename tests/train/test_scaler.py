@@ -29,7 +29,7 @@ def test_clean_steps_double_it_up_to_its_limit():
 
 def test_it_does_not_fall_below_its_least():
     scaler = Scaler.of("cb16")
-    assert scaler.scale == 2**31
+    assert scaler.scale == 2**20
     for _ in range(60):
         scaler.after(False)
     assert scaler.scale == 2**-14 and scaler.skipped == 60

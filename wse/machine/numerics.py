@@ -24,13 +24,16 @@ Integers = NDArray[np.int64]
 class Format:
     """A binary float format as IEEE 754 lays it out: called with bits it gives values, `round` gives bits.
 
-    cb16 is documented by its field widths only; bias 31, subnormals, infinities and NaNs are our assumption.
+    bias: of the exponent; None: as IEEE 754 has it.  cb16's is 42: the types page of the CSL documentation (SDK 1.4
+    and 2.10) says "6 bits, customized bias" and gives the bits of 6.0 as 0b0101100100000000, whose exponent field is
+    44 for 1.5 * 2^2.  Its subnormals, infinities and NaNs are our assumption.
     A NaN result is always `nan`: quiet, positive, without payload.
     """
 
-    def __init__(self, width: int, exponent: int, mantissa: int) -> None:
+    def __init__(self, width: int, exponent: int, mantissa: int, bias: int | None = None) -> None:
         self.width, self.mantissa = width, mantissa
-        self.bias = (1 << exponent - 1) - 1
+        self.bias = (1 << exponent - 1) - 1 if bias is None else bias
+        self.top = (1 << exponent) - 1 - self.bias  # every number is smaller than 2^top
         self.least = 1 - self.bias  # exponent of the smallest normal number
         self.sign = 1 << width - 1
         self.inf = (1 << exponent) - 1 << mantissa
@@ -47,7 +50,7 @@ class Format:
 
     def round(self, value: Floats, rest: Floats | float = 0.0) -> Integers:
         """Bits of the number nearest to value + rest, ties to even.  |rest| is below a unit in value's last place."""
-        size = np.minimum(np.abs(value), 2.0 ** (self.bias + 1))
+        size = np.minimum(np.abs(value), 2.0**self.top)
         exponent = np.frexp(np.maximum(size, 2.0**self.least))[1].astype(np.int64) - 1
         units = np.ldexp(size, self.mantissa - exponent)
         whole = np.floor(units)
@@ -58,7 +61,7 @@ class Format:
         return np.where(np.isnan(value), self.nan, signed)
 
 
-FORMATS = {"f16": Format(16, 5, 10), "bf16": Format(16, 8, 7), "cb16": Format(16, 6, 9)}
+FORMATS = {"f16": Format(16, 5, 10), "bf16": Format(16, 8, 7), "cb16": Format(16, 6, 9, bias=42)}
 F32 = Format(32, 8, 23)
 
 
@@ -122,7 +125,7 @@ def _fma(f: Format, acc: NDArray[np.float32], a: NDArray[np.float32], b: NDArray
     result = (bits + (half - 1) + (bits >> drop & 1) & -(1 << drop)).view(np.float64)
     size = np.abs(total)
     # What rounding the float64 sum gets wrong: a tie that the sum's own error decides, subnormals, the largest numbers.
-    hard = (tail == half) | ~((size >= 2.0**f.least) & (size < 2.0**f.bias)) & (total != 0)
+    hard = (tail == half) | ~((size >= 2.0**f.least) & (size < 2.0 ** (f.top - 1))) & (total != 0)
     if hard.any():
         result[hard] = f(f.round(*_sum(addend[hard], product[hard])))
     return result
@@ -187,7 +190,7 @@ def _sums_exactly(a: NDArray[np.float32], b: NDArray[np.float32], f: Format) -> 
     """Whether all sums of a chain fit float64, and are neither rounded as subnormals nor overflow."""
     size = 2 * a.shape[1] * float(np.abs(a).max(initial=0)) * float(np.abs(b).max(initial=0))
     grain = _grain(a) + _grain(b)
-    return bool(size < 2.0 ** min(f.bias, grain + 53) and grain >= f.least - f.mantissa)
+    return bool(size < 2.0 ** min(f.top - 1, grain + 53) and grain >= f.least - f.mantissa)
 
 
 def _grain(values: NDArray[np.float32]) -> int:

@@ -35,7 +35,7 @@ def noise(seed, index):
 def narrow(word, mantissa, bias, stochastic, random):
     """The 16 bits nearest to the float32 whose bits are `word`, ties to even; stochastic: one of its two neighbours,
     the nearer the likelier, by the uint32 `random`.  NaN becomes the format's NaN; what is too large, infinity."""
-    infinity = (2 * bias + 1) << mantissa
+    infinity = 0x8000 - (1 << mantissa)
     sign = np.int64(word >> 31) << 15
     size = np.int64(word & 0x7FFFFFFF)
     if size > INFINITY:

@@ -1,8 +1,9 @@
 """Dynamic loss scaling: the loss is multiplied by a factor so that small gradients do not underflow in 16 bits.
 
 A step with non-finite gradients is skipped and halves the scale; `patience` consecutive steps with finite gradients
-double it.  The limits follow common practice of mixed-precision training.  The initial and largest scale is 2^15 for
-f16 and bf16, and 2^31 for cb16, whose exponent field has one bit more than that of f16; the smallest is 2^-14.
+double it.  The limits follow common practice of mixed-precision training.  The initial and largest scale is half of
+the power of two that overflows: 2^15 for f16, 2^20 for cb16; for bf16, which hardly needs one, 2^15 too.  The smallest
+is 2^-14.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from ..errors import ConfigError
 
 LEAST = 2.0**-14
-MOST = {"f16": 2.0**15, "bf16": 2.0**15, "cb16": 2.0**31, "f32": 1.0}
+MOST = {"f16": 2.0**15, "bf16": 2.0**15, "cb16": 2.0**20, "f32": 1.0}
 PATIENCE = 2000  # clean steps
 
 
