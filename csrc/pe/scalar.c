@@ -62,7 +62,7 @@ enum {
   case OP_##name:                                                    \
     if (late_at > at && READS_##form) at = late_at;                  \
     if (at >= limit) goto out;                                       \
-    ISSUE(IS_##form ? WSE_CTR_STALL_BRANCH : WSE_CTR_STALL_LATENCY); \
+    ISSUE(IS_##form);                                                \
     DO_##form(name, bytes);                                          \
     if (!IS_##form) {                                                \
       uint64_t takes = (uint64_t)fabric->params[WSE_##latency];      \
@@ -72,14 +72,13 @@ enum {
     break;
 #define WSE_branch WSE_branch_taken
 
-/* Uses the slot of cycle `at`.  Cycles before it that are not accounted for are attributed to the cause that the last
- * instruction left. */
-#define ISSUE(next_gap)                                        \
+/* Uses the slot of cycle `at`.  The cycles before it that are not accounted for wait for the branch that the last
+ * instruction was (after_branch: all ones), or else for a result. */
+#define ISSUE(is_branch)                                       \
   do {                                                         \
-    stalled[gap == WSE_CTR_STALL_BRANCH] += at - accounted;    \
+    branch_stall += (at - accounted) & after_branch;           \
     accounted = at + 1;                                        \
-    gap = next_gap;                                            \
-    issued++;                                                  \
+    after_branch = is_branch ? UINT64_MAX : 0;                 \
     band->opcodes[op]++;                                       \
     if (band->profile) profile_issue(class, band, ce, pc, at); \
     pc++;                                                      \
@@ -95,9 +94,10 @@ uint64_t SCALAR_RUN(wse_fabric *fabric, band_state *band, uint32_t pe, const isa
   uint64_t late_at = late == OPERAND_NONE ? 0 : ce->result_at, branch_taken = (uint64_t)P(fabric, branch_taken),
            branch_not_taken = (uint64_t)P(fabric, branch_not_taken);
   account(fabric, band, pe, at, ce->gap);
-  uint64_t accounted = ce->accounted, stalled[2] = {0}, issued = 0, loaded = 0, stored = 0, first = at;
+  const uint64_t start = ce->accounted;
+  const int allowance = budget; /* allowance - budget instructions have issued */
+  uint64_t accounted = start, branch_stall = 0, after_branch = 0, loaded = 0, stored = 0, first = at;
   uint64_t bin_end = fabric->bins ? ((at >> band->series_shift) + 1) << band->series_shift : NEVER, in_bin = 0;
-  int gap = WSE_CTR_STALL_LATENCY;
   for (; budget > 0; budget--) {
     if (pc >= length) break;
     const isa_ins *ins = &code[pc];
@@ -109,27 +109,29 @@ uint64_t SCALAR_RUN(wse_fabric *fabric, band_state *band, uint32_t pe, const isa
       default: goto out;
     }
     if (at >= bin_end) { /* issued in another bin of the series */
-      series_busy(fabric, band, pe, first, issued - 1 - in_bin);
-      in_bin = issued - 1;
+      uint64_t before = (uint64_t)(allowance - budget);
+      series_busy(fabric, band, pe, first, before - in_bin);
+      in_bin = before;
       first = at;
       bin_end = ((at >> band->series_shift) + 1) << band->series_shift;
     }
     at += cost;
   }
-out:
+out:;
+  const uint64_t issued = (uint64_t)(allowance - budget);
   series_busy(fabric, band, pe, first, issued - in_bin);
   uint64_t *counters = counters_of(fabric, pe);
   counters[WSE_CTR_BUSY_SCALAR] += issued;
   counters[WSE_CTR_SCALARS] += issued;
-  counters[WSE_CTR_STALL_LATENCY] += stalled[0];
-  counters[WSE_CTR_STALL_BRANCH] += stalled[1];
+  counters[WSE_CTR_STALL_LATENCY] += accounted - start - issued - branch_stall;
+  counters[WSE_CTR_STALL_BRANCH] += branch_stall;
   counters[WSE_CTR_SRAM_READ] += loaded;
   counters[WSE_CTR_SRAM_WRITE] += stored;
   ce->accounted = accounted;
   ce->pc = pc;
   ce->main_at = at;
   if (issued) {
-    ce->gap = (uint8_t)gap;
+    ce->gap = after_branch ? WSE_CTR_STALL_BRANCH : WSE_CTR_STALL_LATENCY;
     ce->result_register = late_at ? (uint8_t)late : OPERAND_NONE;
     ce->result_at = late_at;
     ce->follows_vector = 0;
