@@ -59,6 +59,8 @@ def test_files_that_are_named_exist(name):
 def test_tests_that_are_named_exist():
     for name in FILES:
         for test in TEST.findall(comments(name, (ROOT / name).read_text())):
+            if PATTERN.search(test):
+                continue
             found = subprocess.run(["grep", "-rqE", rf"def {test}\b", str(ROOT / "tests")])
             assert found.returncode == 0, f"{name} names {test}"
 
