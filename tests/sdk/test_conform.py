@@ -22,7 +22,7 @@ def example(name: str, script: str, archs=("wse2", "wse3"), **files: str) -> Pat
 def outcomes(*args: str) -> dict[tuple[str, str], dict]:
     done = sh("csl", "conform", "examples", "--json", *args)
     rows = json.loads(done.stdout)["examples"]
-    assert all(set(row) == {"name", "arch", "status", "reason", "cycles", "wall_seconds"} for row in rows)
+    assert all(set(row) == {"name", "arch", "status", "reason", "cycles", "wall_seconds", "note"} for row in rows)
     assert done.exit_code == (0 if all(row["status"] in ("pass", "skip") for row in rows) else 1)
     return {(row["name"], row["arch"]): row for row in rows}
 
@@ -76,6 +76,20 @@ def test_options_and_table():
     assert done.exit_code == 0
     assert [line.split()[:3] for line in done.stdout.splitlines()[:2]] == [["one", a, "pass"] for a in ("wse2", "wse3")]
     assert done.stdout.splitlines()[-1] == "1 of 1 examples passed for every machine they have a script for; 2 pass"
+
+
+def test_an_unexpanded_macro_runs_the_host_program():
+    run = "import sys\nprint('SUCCESS' if sys.argv[1:] == ['--arch=wse3'] else sys.argv)"
+    place = example("macro", "%python_sdk_paint --arch=ARCH", archs=("wse3",), run=run)
+    example("plain", "true", archs=("wse3",))
+    before = (place / "commands_wse3.sh").read_text()
+    got = outcomes()
+    assert (got["macro", "wse3"]["status"], got["plain", "wse3"]["note"]) == ("pass", "")
+    assert got["macro", "wse3"]["note"] == "%python_sdk_paint run as cs_python run.py"
+    assert (place / "commands_wse3.sh").read_text() == before
+    lines = sh("csl", "conform", "examples").stdout.splitlines()
+    assert "[%python_sdk_paint run as cs_python run.py]" in lines[0] and "[" not in lines[1]
+    assert lines[-1] == "1 scripts: %python_sdk_paint run as cs_python run.py"
 
 
 def test_it_runs_in_a_copy_beside_links():

@@ -43,11 +43,11 @@ def command(directory: Path, only: str | None, arch: str | None, timeout: float,
 
 
 def line(outcome: conform.Outcome, width: int) -> str:
-    """A script's line: name, machine, status, cycles, seconds, reason."""
+    """A script's line: name, machine, status, cycles, seconds, note, reason."""
     cycles = "" if outcome.cycles is None else f"{outcome.cycles:,}"
     status = click.style(outcome.status.ljust(5), fg=_COLORS[outcome.status])
     found = f"{outcome.name.ljust(width)}  {outcome.arch}  {status}  {cycles:>12}  {outcome.wall_seconds:6.1f} s"
-    return f"{found}  {outcome.reason[:200]}".rstrip()
+    return "  ".join([found, *filter(None, (outcome.note and f"[{outcome.note}]", outcome.reason[:200]))])
 
 
 def summary(outcomes: Sequence[conform.Outcome]) -> str:
@@ -56,4 +56,6 @@ def summary(outcomes: Sequence[conform.Outcome]) -> str:
     whole = sum(all(o.status == "pass" for o in outcomes if o.name == name) for name in names)
     counts = Counter(outcome.status for outcome in outcomes)
     each = ", ".join(f"{counts[status]} {status}" for status in _COLORS if counts[status])
-    return f"{whole} of {len(names)} examples passed for every machine they have a script for; {each}"
+    notes = Counter(outcome.note for outcome in outcomes if outcome.note)
+    told = "".join(f"\n{number} scripts: {note}" for note, number in notes.items())
+    return f"{whole} of {len(names)} examples passed for every machine they have a script for; {each}{told}"

@@ -3,6 +3,8 @@
 An example is a directory with `commands_wse2.sh` or `commands_wse3.sh`.  A script runs in a copy of its directory,
 beside links to what else the checkout has, with `cslc` and `cs_python` of this package.  What it asserts itself
 decides; besides, it must not print FAIL, and must print PASS or SUCCESS if its host program has such a word to print.
+Some published scripts hold a macro of the vendor's own test system that was not expanded, `%python_sdk_paint`; it
+stands for the run of the host program, and the outcome's note says that it was replaced.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from ..errors import ConfigError
 from .runtime import RUN_LOG
 
 ARCHS = ("wse2", "wse3")
+MACRO, EXPANSION = "%python_sdk_paint", "cs_python run.py"
 _GOOD, _BAD = re.compile(r"\b(PASS(ED)?|SUCCESS)\b"), re.compile(r"\bFAIL(ED|URE)?\b")
 _TO_PRINT = re.compile(r"""["'][^"'\n]*\b(PASS(ED)?|SUCCESS)\b""")
 _DIAGNOSTIC = re.compile(r"(^|: )error: ")
@@ -42,6 +45,7 @@ class Outcome:
     reason: str
     cycles: int | None
     wall_seconds: float
+    note: str = ""  # what was done to the script
 
 
 @dataclass(frozen=True)
@@ -84,13 +88,24 @@ def run_one(example: Example, arch: str, timeout: float) -> Outcome:
     """Runs one script in a copy."""
     with tempfile.TemporaryDirectory(prefix="wse-conform-") as temporary:
         place = _copy(example.path, Path(temporary))
+        note = _expand(place / example.script(arch).name)
         log = Path(temporary) / "runs.json"
         started = time.monotonic()
         status, output = _execute(["bash", example.script(arch).name], place, _environment(log), timeout)
         seconds = time.monotonic() - started
         cycles = _cycles(log)
     verdict, reason = judge(example, status, output, timeout)
-    return Outcome(example.name, arch, verdict, reason, cycles, seconds)
+    return Outcome(example.name, arch, verdict, reason, cycles, seconds, note)
+
+
+def _expand(script: Path) -> str:
+    """Replaces the vendor's macro in the copy of a script; returns the note that says so."""
+    text = script.read_bytes()
+    if MACRO.encode() not in text:
+        return ""
+    script.unlink()  # the original, if the copy is a link to it, stays as it is
+    script.write_bytes(text.replace(MACRO.encode(), EXPANSION.encode()))
+    return f"{MACRO} run as {EXPANSION}"
 
 
 def _copy(source: Path, temporary: Path) -> Path:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ...machine.parameters import Machine
 from ..ir import ir
 from ..sema import types as t
 from ..sema.convert import describe
@@ -88,5 +89,9 @@ def symbol(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 
 @builtin("@wse_host_color", 2)
 def host_color(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    layout_of(frame, node).host_colors[text_of(frame, node.args[0], "the name")] = frame.number(node.args[1], t.COLOR)
+    name, number = text_of(frame, node.args[0], "the name"), frame.number(node.args[1], t.COLOR)
+    colors = Machine(frame.unit.program.arch).colors
+    if number >= colors:
+        raise CslError.at(node.args[1].span, f"{name} is color {number}, but routers know colors 0 to {colors - 1}")
+    layout_of(frame, node).host_colors[name] = number
     return VOID
