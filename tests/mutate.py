@@ -5,8 +5,8 @@
     python tests/mutate.py --only c --json FILE
 
 A mutation changes one operator, comparison, constant or condition on one line: half of them in csrc/, half in wse/.  The
-copy is built in place, so only the changed file is compiled.  Tests that mirror the changed file run first, then the
-whole suite.  A mutation that no test catches survives: write a test, or show that it changes no behaviour.
+copy is built in place, so only the changed file is compiled.  Tests that mirror the changed file run first, then those
+of the folders that use it; mutations that pass both are tried again with the whole suite.  A mutation that no test catches survives: write a test, or show that it changes no behaviour.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import bisect
 import io
 import json
 import keyword
+import os
 import random
 import re
 import shutil
@@ -156,10 +157,23 @@ def mirrored(path: str) -> list[str]:
     return [str(place) for place in (named, test) if (ROOT / place).exists()] or ["tests/fabric", "tests/program"]
 
 
+def neighbors(path: str) -> list[str]:
+    """Tests of the folders that use the file."""
+    if path.startswith("csrc/"):
+        return ["tests/test_traces.py", "tests/csrc", "tests/fabric", "tests/kernels"]
+    used = {"machine": "isa", "program": "fabric", "operators": "execute", "plan": "execute", "costs": "plan"}
+    folder = Path(path).parts[1]
+    places = (f"tests/{used.get(folder, folder)}", "tests/cli")
+    return [place for place in places if (ROOT / place).exists()]
+
+
 def run(command: list[str], tree: Path, timeout: float) -> tuple[bool, str]:
     """Whether a command succeeded in the tree, and the end of what it printed.  A time-out is a failure."""
+    environment = os.environ | {"PYTHONPATH": str(tree)}
     try:
-        done = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(
+            command, cwd=tree, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+        )
     except subprocess.TimeoutExpired:
         return False, "no end"
     text = (done.stdout + done.stderr).strip()
@@ -167,8 +181,8 @@ def run(command: list[str], tree: Path, timeout: float) -> tuple[bool, str]:
     return done.returncode == 0, failed[1] if failed else text[-200:]
 
 
-def check(mutation: Mutation, tree: Path, workers: int, timeout: float) -> tuple[bool, str]:
-    """Whether the suite catches a mutation, and by which test."""
+def check(mutation: Mutation, stages: list[list[str]], tree: Path, workers: int, timeout: float) -> tuple[bool, str]:
+    """Whether the tests of one of the stages, one after the other, catch a mutation, and which test does."""
     path = tree / mutation.path
     text = path.read_text()
     lines = text.splitlines(keepends=True)
@@ -180,7 +194,7 @@ def check(mutation: Mutation, tree: Path, workers: int, timeout: float) -> tuple
             if not built:
                 return True, "does not compile"
         pytest = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-n", str(workers)]
-        for where in (mirrored(mutation.path), ["tests"]):
+        for where in stages:
             passed, said = run([*pytest, *where], tree, timeout)
             if not passed:
                 return True, said
@@ -204,23 +218,36 @@ def main() -> int:
         for mutation in planned:
             print(f"{mutation.path}:{mutation.line}\n  - {mutation.before.strip()}\n  + {mutation.after.strip()}")
         return 0
-    results = []
+    results: dict[Mutation, dict] = {}
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "wse"
         ignore = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".pytest_cache", "*.egg-info")
         shutil.copytree(ROOT, tree, ignore=ignore)
         run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], tree, given.timeout)
+        passed = []
         for mutation in planned:
-            start = time.monotonic()
-            caught, by = check(mutation, tree, given.workers, given.timeout)
-            results.append({**asdict(mutation), "caught": caught, "by": by, "seconds": time.monotonic() - start})
-            word = f"caught by {by}" if caught else "SURVIVED"
-            print(f"{mutation.path}:{mutation.line}: {mutation.after.strip()}  # {word}", flush=True)
-            if given.json:
-                given.json.write_text(json.dumps(results, indent=1))
-    caught = sum(result["caught"] for result in results)
+            stages = [mirrored(mutation.path), neighbors(mutation.path)]
+            if not report(mutation, stages, tree, given, results):
+                passed.append(mutation)
+        for mutation in passed:
+            report(mutation, [["tests"]], tree, given, results)
+    caught = sum(result["caught"] for result in results.values())
     print(f"{caught} of {len(results)} caught")
     return 0 if caught == len(results) else 1
+
+
+def report(
+    mutation: Mutation, stages: list[list[str]], tree: Path, given: argparse.Namespace, results: dict[Mutation, dict]
+) -> bool:
+    """Checks a mutation, prints and keeps what was found.  Returns whether it was caught."""
+    start = time.monotonic()
+    caught, by = check(mutation, stages, tree, given.workers, given.timeout)
+    results[mutation] = {**asdict(mutation), "caught": caught, "by": by, "seconds": time.monotonic() - start}
+    word = f"caught by {by}" if caught else "passed " + " ".join(" ".join(where) for where in stages)
+    print(f"{mutation.path}:{mutation.line}: {mutation.after.strip()}  # {word}", flush=True)
+    if given.json:
+        given.json.write_text(json.dumps(list(results.values()), indent=1))
+    return caught
 
 
 if __name__ == "__main__":
