@@ -1,9 +1,9 @@
 /* wse.h - the public interface of the engine: a rectangle of processing elements (PEs), each a compute element (CE)
  * with its memory and a router, stepped cycle by cycle.
  *
- * Use: wse_new, wse_add_class / wse_set_classes / wse_set_routes / wse_write, wse_activate, wse_run until it is quiet,
- * read the planes, wse_free.  The engine never prints, never exits, holds no global state; a failing call returns a
- * status and fills a wse_fault.
+ * Use: wse_new, wse_add_class / wse_set_classes / wse_set_routes / wse_write, wse_activate, wse_run until it returns
+ * WSE_QUIET, wse_get_plane, wse_free.  The engine does not print or exit, and has no global state.  A call that fails
+ * returns a status; wse_fault_of describes the fault of a run.
  *
  * Coordinates are (x, y), x east, y south; the flat index is pe = y * width + x; planes are row-major [y][x].
  * Time is cycles from 0.  Ports are N E S W RAMP = 0..4; a direction's opposite is d ^ 2.
@@ -46,9 +46,9 @@ typedef enum {
 
 typedef enum {
   WSE_OK,
-  WSE_QUIET,   /* nothing can move any more; wse_pending tells whether work is left */
+  WSE_QUIET,   /* nothing can move any more; wse_pending returns what waits */
   WSE_LIMIT,   /* the cycle limit of the call was reached */
-  WSE_FAULTED, /* the program did something wrong: see wse_fault_of */
+  WSE_FAULTED, /* the program caused a fault: see wse_fault_of */
   WSE_NOMEM,
   WSE_BADARG,
 } wse_status;
@@ -66,12 +66,12 @@ typedef struct {
 typedef struct {
   int32_t width, height;
   int32_t fp16;    /* wse_fp16 of the program */
-  int32_t threads; /* host threads, 1 to WSE_MAX_THREADS; at most one a processor runs; results do not depend on it */
+  int32_t threads; /* host threads, 1 to WSE_MAX_THREADS; at most one per processor runs; results do not depend on it */
   int64_t params[WSE_PARAM_COUNT];
   uint64_t trace_capacity; /* events kept; 0: no trace */
   int32_t bins;            /* bins of the activity series; 0: none */
   int32_t bin_planes;      /* 1: activity per PE and bin as well */
-  int32_t tile;      /* cycles a row is stepped before the next, 1 to 8; 0: as it suits; results do not depend on it */
+  int32_t tile;      /* cycles a row is stepped before the next, 1 to 8; 0: automatic; results do not depend on it */
   int32_t portable;  /* 1: no processor-specific instructions; results do not depend on it */
   int32_t reference; /* 1: every fast path is off (state.h lists them); results do not depend on it */
   int32_t drops_off_edge; /* 1: a wavelet that leaves the rectangle without a stream is dropped; 0: it is a fault */
@@ -107,7 +107,7 @@ enum {
 
 enum { WSE_FILTER_RANGE = 1, WSE_FILTER_COUNTER, WSE_FILTER_SPARSE };
 
-/* Decides whether a wavelet that goes down the ramp reaches the CE. */
+/* A filter: which of the wavelets of a color that leave a router by the ramp reach the CE. */
 typedef struct {
   uint8_t kind, count_data, count_control, filter_control;
   uint16_t min_index, max_index; /* range: passes if min <= upper half <= max; control always passes */
@@ -119,8 +119,8 @@ typedef struct wse_fabric wse_fabric;
 wse_fabric *wse_new(const wse_desc *desc);
 void wse_free(wse_fabric *fabric);
 
-/* Classes, filters and streams are numbered from 0 in the order of their addition; -1 when there is no memory or a
- * field is out of range. */
+/* Classes, filters and streams are numbered from 0 in the order of their addition.  Calls that add one return its
+ * number, or -1 if there is no memory or a field is out of range. */
 int wse_add_class(wse_fabric *fabric, const wse_class *given);
 wse_status wse_set_classes(wse_fabric *fabric, const uint16_t *class_of_pe); /* [height][width]; 0xffff: no code */
 int wse_add_filter(wse_fabric *fabric, const wse_filter *filter);
@@ -141,36 +141,37 @@ int wse_stream_in(wse_fabric *fabric, int x, int y, int port, int color, const u
                   uint64_t n, uint32_t num, uint32_t den);
 int wse_stream_out(wse_fabric *fabric, int x, int y, int port, int color, uint64_t capacity, uint32_t num,
                    uint32_t den);
-uint64_t wse_stream_count(const wse_fabric *fabric,
-                          int stream); /* wavelets that passed (out: and were not forgotten) */
+/* Wavelets that passed; of a stream out, those since the last wse_stream_take. */
+uint64_t wse_stream_count(const wse_fabric *fabric, int stream);
 const uint32_t *wse_stream_data(const wse_fabric *fabric, int stream);
 const uint8_t *wse_stream_control(const wse_fabric *fabric, int stream);
-const uint64_t *wse_stream_cycles(const wse_fabric *fabric, int stream); /* out: when each left the fabric */
-void wse_stream_take(wse_fabric *fabric, int stream); /* out: forgets what passed, which makes room */
+const uint64_t *wse_stream_cycles(const wse_fabric *fabric, int stream); /* out: cycle in which each left the fabric */
+void wse_stream_take(wse_fabric *fabric, int stream);                    /* out: discards what passed */
 
-/* Wavelets that arrive at the edge in their own time: the next `count` of a stream from cycle `cycle` on, `num` in
- * `den` cycles, behind those of the segment before.  One a cycle enters the fabric; at most `window` wait at the edge
- * beyond the one that is next, and those behind them arrive later by what they had to wait. */
+/* Arrival times of wavelets at the edge: the next `count` of a stream arrive from cycle `cycle` on, `num` in `den`
+ * cycles, after those of the previous segment.  One per cycle enters the fabric.  At most `window` wait at the edge
+ * behind the next one; while they do, later arrivals are delayed by as many cycles. */
 typedef struct {
   uint64_t count, cycle;
   uint32_t num, den;
 } wse_segment;
-/* What became of a segment: the cycles in which its first and last wavelet entered, cycles in which the edge waited for
- * a wavelet, cycles in which a wavelet at the edge waited for the fabric. */
+/* Times of a segment.  passed: wavelets that entered the fabric.  first, last: cycles in which the first and the last
+ * of them entered.  starved: cycles in which the edge waited for a wavelet.  blocked: cycles in which a wavelet at the
+ * edge waited for the fabric. */
 typedef struct {
   uint64_t passed, first, last, starved, blocked;
 } wse_timing;
-/* n more wavelets for an input stream that has only segments, or has passed nothing yet; the counts of the m segments
- * add up to n. What passed before is forgotten when all of it has. */
+/* Adds n wavelets to an input stream that has only segments, or has passed nothing yet.  The counts of the m segments
+ * add up to n.  Wavelets of earlier calls are discarded once all of them have passed. */
 wse_status wse_stream_put(wse_fabric *fabric, int stream, const uint32_t *data, const uint8_t *control, uint64_t n,
                           const wse_segment *segments, uint64_t m, uint64_t window);
-uint64_t wse_stream_timing(const wse_fabric *fabric, int stream, wse_timing *out,
-                           uint64_t room); /* number of segments; fills at most room */
+/* Returns the number of segments, and fills at most `capacity` of their times. */
+uint64_t wse_stream_timing(const wse_fabric *fabric, int stream, wse_timing *out, uint64_t capacity);
 
-/* A rectangle of PEs of a host color, or at the edge, each with a stream in and one out of its own, by `port`.  put: n
- * more wavelets for each, [h][w][n].  ask: room for n more data wavelets from each (control wavelets that leave are
- * lost).  take: the first n of each that were not taken yet, [h][w][n]; BADARG if some PE has sent fewer.  waiting: the
- * wavelets, of those that were put or asked for, that have not passed. */
+/* Host streams of a rectangle of PEs of a host color, or at the edge: each PE has one stream in and one out, by `port`.
+ * put: adds n wavelets for each, [h][w][n].  ask: raises the capacity for data wavelets from each by n; control
+ * wavelets that leave are discarded.  take: the first n of each that were not taken yet, [h][w][n]; WSE_BADARG if a PE
+ * has sent fewer.  waiting: the wavelets that were put or asked for and have not passed. */
 wse_status wse_host_put(wse_fabric *fabric, int color, int port, int x, int y, int w, int h, uint64_t n,
                         const uint32_t *data);
 wse_status wse_host_ask(wse_fabric *fabric, int color, int port, int x, int y, int w, int h, uint64_t n);
@@ -180,18 +181,20 @@ uint64_t wse_host_waiting(const wse_fabric *fabric, int color, int port, int out
 
 wse_status wse_activate(wse_fabric *fabric, int x, int y, int w, int h, int task);
 
-/* Runs until quiet, a fault, or cycle `until` (absolute); *stop, looked at now and then, ends the call like that.
- * Compute elements may be ahead of it, but never of cycle `limit`: counters and memory are those of this cycle only
- * when both are the same. */
+/* Runs until nothing can move, a fault, or cycle `until` (absolute).  The call also ends, as at `until`, some time
+ * after *stop is set.  Compute elements may run ahead of `until`, but not beyond cycle `limit`: counters and memory are
+ * those of cycle `until` only if both are the same. */
 wse_status wse_run(wse_fabric *fabric, uint64_t until, uint64_t limit, const volatile int *stop);
-uint64_t wse_cycle(const wse_fabric *fabric);         /* now */
-uint32_t wse_dropped(const wse_fabric *fabric, int color); /* ports off the edge where its wavelets were dropped: mask */
-uint64_t wse_last_activity(const wse_fabric *fabric); /* the last cycle in which anything happened, plus one */
+uint64_t wse_cycle(const wse_fabric *fabric); /* now */
+uint32_t wse_dropped(const wse_fabric *fabric,
+                     int color); /* ports off the edge where its wavelets were dropped: mask */
+uint64_t wse_last_activity(
+    const wse_fabric *fabric); /* one more than the last cycle in which an instruction issued or a wavelet moved */
 
 enum { WSE_PENDING_OPERATIONS = 1, WSE_PENDING_ROUTERS = 2, WSE_PENDING_QUEUES = 4, WSE_PENDING_TASKS = 8 };
 int wse_pending(wse_fabric *fabric);
 
-/* One thing that waits, and what for: the edges of the deadlock report's graph. */
+/* An edge of the wait-for graph that deadlock reports are made from: what waits, and for what. */
 enum {
   WSE_WAIT_MAIN,
   WSE_WAIT_MICROTHREAD,
@@ -202,9 +205,9 @@ enum {
 };
 enum {
   WSE_FOR_WAVELET,     /* queue `queue` of color `color` is empty */
-  WSE_FOR_ROOM,        /* `port` of `on_pe` has no room for color `color` */
-  WSE_FOR_READER,      /* wavelets of `color` in input queue `queue`, and nobody reads them */
-  WSE_FOR_UNBLOCK,     /* the task is activated and blocked */
+  WSE_FOR_ROOM,        /* no free slot for color `color` at `port` of `on_pe` */
+  WSE_FOR_READER,      /* wavelets of `color` in input queue `queue` without a reader */
+  WSE_FOR_UNBLOCK,     /* the task is active and blocked */
   WSE_FOR_ROUTE,       /* the router's position does not take color `color` from `port` */
   WSE_FOR_QUEUE,       /* no input queue is bound to `color` */
   WSE_FOR_TEARDOWN,    /* the color is torn down */
@@ -217,9 +220,10 @@ typedef struct {
   int16_t who, id; /* WSE_WAIT_..., microthread / queue / task id, port for a router */
   int16_t why, color, port, queue, task;
 } wse_wait;
-int64_t wse_waits(wse_fabric *fabric, wse_wait *out, int64_t room); /* number there are; fills at most room */
+/* Returns the number of edges, and fills at most `capacity`. */
+int64_t wse_waits(wse_fabric *fabric, wse_wait *out, int64_t capacity);
 
-/* Planes: arrays the engine owns, valid until wse_free. */
+/* Planes: arrays that the engine owns; valid until wse_free. */
 typedef struct {
   const void *data;
   int32_t ndim, item; /* bytes of an unsigned integer item */
@@ -234,8 +238,8 @@ enum {
   WSE_PLANE_SERIES,       /* u64 [bins][4]: busy slots, wavelet-hops, flops, stalled-on-fabric slots */
   WSE_PLANE_ACTIVITY,     /* u64 [bins][height][width]: busy slots */
   WSE_PLANE_HOSTSIG,      /* u32 [height][width]: last hostsig value of each PE */
-  WSE_PLANE_LINKS_MORE,   /* as LINKS, in units of 2^22: to be added; of no rows unless a run was that long */
-  WSE_PLANE_BLOCKED_MORE, /* as BLOCKED, likewise */
+  WSE_PLANE_LINKS_MORE,   /* carries of LINKS, in units of 2^22; no rows unless a count needs them */
+  WSE_PLANE_BLOCKED_MORE, /* carries of BLOCKED, likewise */
 };
 wse_status wse_get_plane(wse_fabric *fabric, int which, wse_plane *out);
 uint64_t wse_bin_cycles(const wse_fabric *fabric); /* cycles per bin: doubles as the run gets longer */
@@ -247,23 +251,23 @@ typedef struct {
   uint32_t b;
   uint32_t order; /* among the events of one PE and cycle */
 } wse_event;
-uint64_t wse_trace(wse_fabric *fabric,
-                   const wse_event **events); /* in order of cycle, then PE; the first trace_capacity of them */
+/* The first trace_capacity events, in order of cycle, then PE.  Returns their number. */
+uint64_t wse_trace(wse_fabric *fabric, const wse_event **events);
 uint64_t wse_trace_dropped(const wse_fabric *fabric);
-uint64_t wse_said(wse_fabric *fabric,
-                  const wse_event **said); /* by say since the last call, in that order; kind: its kind, b: its value */
+/* Messages of `say` since the last call, in the same order; kind: its kind, b: its value.  Returns their number. */
+uint64_t wse_said(wse_fabric *fabric, const wse_event **said);
 
-/* Where the main threads spend their time: per instruction of a class, the cycles from its issue to that of the next
- * one (of the task's last one: one), and how often it was issued; over all PEs of the class.  Kept from the call of
- * wse_profile on. */
+/* The profile of the main threads: for each instruction of a class, the cycles from its issue to the next issue (1 for
+ * the last instruction of a task), and the number of issues; summed over all PEs of the class.  Counting starts with
+ * the call of wse_profile. */
 wse_status wse_profile(wse_fabric *fabric);
 wse_status wse_profile_of(const wse_fabric *fabric, int class_index,
-                          uint64_t (*to)[2]); /* [code_length] {cycles, times} */
+                          uint64_t (*to)[2]); /* [code_length] {cycles, issues} */
 
 void wse_fault_of(const wse_fabric *fabric, wse_fault *out);
 uint64_t wse_bytes(const wse_fabric *fabric); /* memory the engine holds beyond SRAM */
 
-/* The tables of csrc/tables as arrays.  What the fields mean stands at the head of the .def files. */
+/* The tables of csrc/tables as arrays.  The heads of the .def files describe the fields. */
 typedef struct {
   const char *name, *unit, *confidence, *source, *meaning, *limits;
   int64_t value[3]; /* wse2, wse3, wse3 silicon */
@@ -305,11 +309,10 @@ const wse_row *wse_counter_table(void); /* name, unit, meaning */
 /* SHA-256 over the engine's sources, as 64 hexadecimal digits; the build writes it (csrc/build_engine.py). */
 extern const char wse_source_digest[];
 
-/* 16-bit floats, for the host. */
+/* Conversion of n 16-bit floats to f32 and back, for the host.  fp16: a wse_fp16. */
 void wse_h2s(int fp16, const uint16_t *from, float *to, size_t n);
 void wse_s2h(int fp16, const float *from, uint16_t *to, size_t n);
-/* One element of an instruction, as the machine computes it: for tests and hosts.  0 if there is no such value
- * function. */
+/* The result of one element of an instruction, for tests and hosts.  Returns 0 if the instruction has no value. */
 int wse_element(int opcode, int fp16, uint32_t a, uint32_t b, uint32_t c, uint32_t *result);
 
 #endif

@@ -135,7 +135,7 @@ cdef extern from "wse.h":
     void wse_stream_take(wse_fabric *f, int stream)
     wse_status wse_stream_put(wse_fabric *f, int stream, const uint32_t *data, const uint8_t *control, uint64_t n,
                               const wse_segment *segments, uint64_t m, uint64_t window)
-    uint64_t wse_stream_timing(const wse_fabric *f, int stream, wse_timing *out, uint64_t room)
+    uint64_t wse_stream_timing(const wse_fabric *f, int stream, wse_timing *out, uint64_t capacity)
     wse_status wse_set_host(wse_fabric *f, int color)
     wse_status wse_host_put(wse_fabric *f, int color, int port, int x, int y, int w, int h, uint64_t n, const uint32_t *data)
     wse_status wse_host_ask(wse_fabric *f, int color, int port, int x, int y, int w, int h, uint64_t n)
@@ -147,7 +147,7 @@ cdef extern from "wse.h":
     uint64_t wse_last_activity(const wse_fabric *f)
     uint32_t wse_dropped(const wse_fabric *f, int color)
     int wse_pending(wse_fabric *f)
-    int64_t wse_waits(wse_fabric *f, wse_wait *out, int64_t room)
+    int64_t wse_waits(wse_fabric *f, wse_wait *out, int64_t capacity)
     wse_status wse_get_plane(wse_fabric *f, int which, wse_plane *out)
     uint64_t wse_bin_cycles(const wse_fabric *f)
     uint64_t wse_trace(wse_fabric *f, const wse_event **events)

@@ -328,10 +328,10 @@ cdef class Engine:
         self.idle()
         return wse_pending(self.f)
 
-    def waits(self, room):
-        """`room`: a writable buffer of wse_wait records as bytes.  Returns how many there are."""
+    def waits(self, records):
+        """Fills records, a writable buffer of wse_wait records as bytes; returns the number of waits."""
         self.idle()
-        cdef Taken taken = Taken(room, 1, -1, True)
+        cdef Taken taken = Taken(records, 1, -1, True)
         return wse_waits(self.f, <wse_wait *>taken.view.buf, taken.count // <Py_ssize_t>sizeof(wse_wait))
 
     def plane(self, int which):

@@ -211,8 +211,12 @@ static void finish(thread_team *team, wse_status status, uint64_t next, uint64_t
   if (status == WSE_FAULTED) streams_forget(fabric, fault); /* the tile was completed */
   if (status != WSE_QUIET) return;
   uint64_t last = activity_end(fabric); /* elements of store-only PEs may be stored later */
-  if (last > team->until) team->status = WSE_LIMIT, team->end = team->until;
-  else team->end = last > fabric->told ? last : fabric->told;
+  if (last > team->until) {
+    team->status = WSE_LIMIT;
+    team->end = team->until;
+  } else {
+    team->end = last > fabric->told ? last : fabric->told;
+  }
 }
 
 static void run_bands(thread_team *team, uint32_t index) {

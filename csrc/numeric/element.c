@@ -6,7 +6,8 @@
 #include "tables/isa.h"
 #include "wse.h"
 
-/* Rows that have a value: those of VECTOR with elements, those of SCALAR that neither load, store nor branch. */
+/* Rows that have a value function: VECTOR rows whose rule gives elements, SCALAR rows that do not load, store or
+ * branch. */
 #define DEFINE(prefix, name)                                                                                          \
   static uint32_t ieee_##name(uint32_t a, uint32_t b, uint32_t x) { return prefix##_##name(WSE_FP16_IEEE, a, b, x); } \
   static uint32_t bf16_##name(uint32_t a, uint32_t b, uint32_t x) { return prefix##_##name(WSE_FP16_BF16, a, b, x); } \

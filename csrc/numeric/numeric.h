@@ -5,9 +5,9 @@
  *              2.10) says "6 bits, customized bias" and gives the bits of 6.0 = 1.5 * 2^2 as 0b0101100100000000: the
  *              exponent field is 44.  Assumed: subnormals, infinities and NaNs as IEEE 754 lays them out.
  *
- * A 16-bit float lives in the low half of a uint32_t; the upper half of an operand is ignored, that of a result is 0.
+ * A 16-bit float is in the low half of a uint32_t; the upper half of an operand is ignored, that of a result is 0.
  * Arithmetic is done in a wider format of the host and rounded to the result's by num_narrow (from float) or num_to_h
- * (from double).  That this equals one rounding of the exact value rests on one of three facts:
+ * (from double).  One of three facts ensures that this equals one rounding of the exact value:
  *
  *   Exact.  The host's result is exact; then there is only one rounding.  Products of 16-bit floats are, as floats,
  *           except those of bf16 below 2^-134, which round to 0 either way: that is half of the smallest bf16,
@@ -19,13 +19,13 @@
  *           Transactions on Computers 57, 2008): midpoints of the p-bit format have an even last bit, so that the first
  *           rounding moves a sum neither onto one nor across.
  *
- * NaN: moves, fabs*, fneg* and fnorm* keep a NaN's bits.  Everything else that results in NaN results in the same one:
- * quiet, positive, no payload.  Hosts differ in the sign and payload they produce, and compilers swap operands; results
- * must not.
+ * NaN: moves, fabs*, fneg* and fnorm* keep the bits of a NaN.  All other instructions give the same NaN: quiet,
+ * positive, no payload.  Hosts differ in the sign and payload of a NaN, and compilers swap operands; results must not
+ * depend on either.
  *
- * `fmt` is a wse_fp16 and meant to be a constant where these functions are called, so that its branches fold.  What
- * vector elements need chooses between integers, not floats: gcc, told -fno-trapping-math (which changes no result),
- * makes loops of it that have no branches and work on 4 or 8 elements at a time.
+ * `fmt` is a wse_fp16; it is a constant in callers, so that its branches fold.  Functions of vector elements select
+ * between integers, not floats: with -fno-trapping-math (which changes no result), gcc makes loops without branches of
+ * them that process 4 or 8 elements at a time.
  */
 #ifndef NUMERIC_H
 #define NUMERIC_H
@@ -78,7 +78,8 @@ NUM_INLINE uint64_t num_double_bits(double x) {
 /* 2^n, a normal double. */
 NUM_INLINE double num_power(int n) { return num_double((uint64_t)(n + 1023) << 52); }
 
-/* The value of a 16-bit float, exact: any of them is an f32.  No subnormal f32 on the way: hosts are slow there. */
+/* The value of a 16-bit float as an f32, which represents it exactly.  No intermediate value is a subnormal f32: hosts
+ * compute with subnormals slowly. */
 NUM_INLINE float num_widen(int fmt, uint32_t h) {
   if (fmt == WSE_FP16_BF16) return num_float(h << 16);
   const int m = num_mantissa(fmt), magnitude = h & 0x7fff;
@@ -93,9 +94,9 @@ NUM_INLINE double num_h(int fmt, uint32_t h) { return num_widen(fmt, h); }
 NUM_INLINE float num_s(uint32_t s) { return num_float(s); }
 
 /* The 16-bit float nearest to x.  Adding a power of two whose last bit is worth one unit of the result makes the adder
- * round x to that unit, ties to even; the sum's low bits then count the units.  A carry into the exponent is what the
- * format wants, up to infinity; anything beyond is cut to 2^(largest exponent + 1), the number whose pattern infinity
- * has. */
+ * round x to that unit, ties to even; the sum's low bits then count the units.  A carry into the exponent gives the
+ * correct result, up to infinity.  Larger magnitudes are replaced by 2^(largest exponent + 1), whose bit pattern is
+ * that of infinity. */
 NUM_INLINE uint32_t num_to_h(int fmt, double x) {
   const int m = num_mantissa(fmt);
   const double least = num_power(1 - num_bias(fmt)), beyond = num_power(num_top(fmt));
@@ -109,7 +110,7 @@ NUM_INLINE uint32_t num_to_h(int fmt, double x) {
   return x == x ? sign | (uint32_t)h : num_nan_h(fmt);
 }
 
-/* The same from f32.  bf16 is its upper half, so that the unit to round to is the same everywhere. */
+/* The same from f32.  bf16 is the upper half of an f32, so that all exponents have the same unit to round to. */
 NUM_INLINE uint32_t num_narrow(int fmt, float x) {
   const int m = num_mantissa(fmt);
   uint32_t bits = num_float_bits(x), h;
@@ -180,13 +181,14 @@ NUM_INLINE double num_norm(double x) {
   return exponent == 0 || exponent == 0x7ff0000000000000 ? x : num_double((bits ^ exponent) | num_double_bits(1.0));
 }
 
-/* x * 2^n, n a signed 16-bit word.  2^+-400 takes any number of our formats out of its range, and a double holds it. */
+/* x * 2^n, n a signed 16-bit word.  2^+-400 takes a number of any of the formats out of its range, and is a normal
+ * double. */
 NUM_INLINE double num_scale(double x, uint32_t n) {
   int by = (int16_t)n;
   return x * num_power(by > 400 ? 400 : by < -400 ? -400 : by);
 }
 
-/* x to an integer, ties to even.  Beyond 2^51 it is not, but all that are interested saturate before that. */
+/* x rounded to an integer, ties to even, for |x| <= 2^51; callers saturate at smaller magnitudes. */
 NUM_INLINE double num_nearest(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
 
 /* x toward zero, saturated at low and high, which are integers of less than 2^53; NaN gives 0. */

@@ -1,8 +1,8 @@
-/* op_scalar.h - the value of a SCALAR instruction: a function sc_NAME per row of isa.def that has one (not LD, ST and
- * jumps); of a conditional branch whether it is taken, a is the register.  RRX: a, b; RX: a is the source; RRRR: a, b,
- * c in this order.
+/* op_scalar.h - the result of a SCALAR instruction: a function sc_NAME for each row of isa.def except LD, ST and jumps.
+ * Of a conditional branch, the result is whether it is taken; a is the register.  RRX: a, b; RX: a is the source; RRRR:
+ * a, b, c in this order.
  *
- * An instruction of 8 or 16 bits looks only at the low 8 or 16 bits of its operands, counts of shifts included, and
+ * An instruction of 8 or 16 bits uses only the low 8 or 16 bits of its operands, counts of shifts included, and
  * zero-extends its result.  U8 .. S32 are an operand as unsigned or signed integer, H and S its value as float; TO_H
  * and TO_S round and give bits. */
 #ifndef OP_SCALAR_H

@@ -1,6 +1,6 @@
-/* op_vector.h - what one element of a VECTOR instruction becomes: a function op_NAME per row of isa.def.  dfilt has
- * no value: its function gives 0.  a is an element of src0, b of src1, x is extra; a function ignores what its row does
- * not have.
+/* op_vector.h - the result of one element of a VECTOR instruction: a function op_NAME for each row of isa.def.  dfilt
+ * has no value: its function gives 0.  a is an element of src0, b of src1, x is extra; a function ignores what its row
+ * does not have.
  *
  * H(v) is the value of a 16-bit float as a double, F(v) as a float, S(v) the value of an f32, W(v) a 16-bit word; TO_H
  * rounds a double to bits, NARROW a float, TO_S gives the bits of an f32.  Results of 16 bits are zero-extended. */

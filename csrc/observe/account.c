@@ -65,7 +65,8 @@ uint64_t activity_end(const wse_fabric *fabric) {
 uint32_t wse_dropped(const wse_fabric *fabric, int color) {
   if (color < 0 || color >= WSE_COLORS || fabric->color_index[color] < 0) return 0;
   uint32_t ports = 0;
-  for (int i = 0; i < fabric->band_total; i++) ports |= fabric->bands[i].dropped[fabric->color_index[color]];
+  for (int i = 0; i < fabric->band_total; i++)
+    ports |= fabric->bands[i].dropped[fabric->color_index[color]];
   return ports;
 }
 

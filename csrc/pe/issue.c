@@ -285,8 +285,12 @@ static int issue_map(wse_fabric *fabric, band_state *band, uint32_t pe, const is
   counters_of(fabric, pe)[WSE_CTR_SYSTEMS]++;
   band->opcodes[OP_mapstep]++;
   if (band->profile) profile_issue(class_of(fabric, pe), band, ce, ce->pc, at);
-  if (got) ce->r[ins->a & (WSE_REGISTERS - 1)] = value, ce->pc++;
-  else ce->pc = (uint32_t)ins->imm;
+  if (got) {
+    ce->r[ins->a & (WSE_REGISTERS - 1)] = value;
+    ce->pc++;
+  } else {
+    ce->pc = (uint32_t)ins->imm;
+  }
   if (!ce->follows_vector) {
     use_slot(fabric, band, pe, at, WSE_CTR_BUSY_SCALAR);
     ce->main_at = at + 1;
@@ -304,7 +308,10 @@ static void issue_system(wse_fabric *fabric, band_state *band, uint32_t pe, cons
   if (band->profile) profile_issue(class_of(fabric, pe), band, ce, ce->pc, at);
   uint64_t cost = 1;
   if (op == OP_done) {
-    if (band->profile) band->profile[class_of(fabric, pe)->profile_at + ce->pc][0]++, ce->profiled = 0;
+    if (band->profile) {
+      band->profile[class_of(fabric, pe)->profile_at + ce->pc][0]++;
+      ce->profiled = 0;
+    }
     ce->state = MAIN_IDLE;
     ce->gap = WSE_CTR_IDLE;
     ce->just_ended = 1;

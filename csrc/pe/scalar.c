@@ -31,17 +31,34 @@
 #define DO_RX(name, bytes) r[ins->a & LAST] = sc_##name(fmt, Y, 0, 0)
 #define DO_RRX(name, bytes) r[ins->a & LAST] = sc_##name(fmt, r[ins->b & LAST], Y, 0)
 #define DO_RRRR(name, bytes) r[ins->a & LAST] = sc_##name(fmt, r[ins->b & LAST], r[ins->c & LAST], r[ins->d & LAST])
-#define DO_LD(name, bytes) (r[ins->a & LAST] = sram_load(sram, ADDRESS, bytes), loaded += bytes)
-#define DO_ST(name, bytes) (sram_store(sram, ADDRESS, bytes, r[ins->a & LAST]), stored += bytes)
+#define DO_LD(name, bytes)                              \
+  do {                                                  \
+    r[ins->a & LAST] = sram_load(sram, ADDRESS, bytes); \
+    loaded += bytes;                                    \
+  } while (0)
+#define DO_ST(name, bytes)                              \
+  do {                                                  \
+    sram_store(sram, ADDRESS, bytes, r[ins->a & LAST]); \
+    stored += bytes;                                    \
+  } while (0)
 #define DO_BR(name, bytes)                               \
   do {                                                   \
     bool taken = sc_##name(fmt, r[ins->a & LAST], 0, 0); \
     if (taken) pc = (uint32_t)ins->imm;                  \
     cost = taken ? branch_taken : branch_not_taken;      \
   } while (0)
-#define DO_JMP(name, bytes) (pc = (uint32_t)ins->imm, cost = branch_taken)
-#define DO_JAL(name, bytes) (r[ins->a & LAST] = pc, pc = (uint32_t)ins->imm, cost = branch_taken)
-#define DO_JR(name, bytes) (pc = r[ins->a & LAST], cost = branch_taken)
+#define JUMP(to)         \
+  do {                   \
+    pc = (to);           \
+    cost = branch_taken; \
+  } while (0)
+#define DO_JMP(name, bytes) JUMP((uint32_t)ins->imm)
+#define DO_JAL(name, bytes)   \
+  do {                        \
+    r[ins->a & LAST] = pc;    \
+    JUMP((uint32_t)ins->imm); \
+  } while (0)
+#define DO_JR(name, bytes) JUMP(r[ins->a & LAST])
 
 enum {
   LATE = 2,
@@ -66,8 +83,12 @@ enum {
     DO_##form(name, bytes);                                          \
     if (!IS_##form) {                                                \
       uint64_t takes = (uint64_t)fabric->params[WSE_##latency];      \
-      if (takes > LATE) cost = takes;                                \
-      else if (takes > 1) late = ins->a, late_at = at + takes;       \
+      if (takes > LATE) {                                            \
+        cost = takes;                                                \
+      } else if (takes > 1) {                                        \
+        late = ins->a;                                               \
+        late_at = at + takes;                                        \
+      }                                                              \
     }                                                                \
     break;
 #define WSE_branch WSE_branch_taken

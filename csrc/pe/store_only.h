@@ -17,8 +17,8 @@ bool is_store_only(const vector_operation *operation); /* it copies wavelets to 
 bool store_only_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now);
 void store_only_begin(wse_fabric *fabric, band_state *band, uint32_t pe,
                       uint64_t now); /* makes the PE store-only if it can be */
-/* Counts what was stored before cycle `now`, and the waits between up to cycle `until`, which is not after `now` and not
- * before the end of the last store before it. */
+/* Counts what was stored before cycle `now`, and the waits between up to cycle `until`, which is not after `now` and
+ * not before the end of the last store before it. */
 void store_only_settle(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, uint64_t until);
 void store_only_end(wse_fabric *fabric, uint32_t pe); /* after settling: back to the ordinary path */
 

@@ -190,7 +190,10 @@ static void compute_one_by_one(wse_fabric *fabric, uint32_t pe, vector_operation
   for (uint32_t i = 0; i < operation->left; i++) {
     uint32_t v =
         element(operand_load(fabric, pe, &operation->src0, i), operand_load(fabric, pe, &operation->src1, i), extra);
-    if (operation->rule == ISA_CARRY) extra = v >> 16, v &= 0xffff;
+    if (operation->rule == ISA_CARRY) {
+      extra = v >> 16;
+      v &= 0xffff;
+    }
     if (operation->dst.is == OPERAND_IS_DSR) {
       sram_store(sram_of(fabric, pe), dsd_address(&operation->dst.d, operand_xdsr(fabric, pe, &operation->dst.d), i),
                  operation->dst.size, v);

@@ -149,8 +149,9 @@ static int step_simple(wse_fabric *fabric, band_state *band, uint32_t pe, vector
     operation->wait = WSE_CTR_STALL_OUTPUT;
     return STEP_WAITS;
   }
-  uint32_t n = operation->wide == 2 && operation->left >= 2 ? 2 : 1,
-           word = in ? iq_take(fabric, band, pe, in->queue, now).data : 0, sent = 0;
+  uint32_t n = operation->wide == 2 && operation->left >= 2 ? 2 : 1;
+  uint32_t word = in ? iq_take(fabric, band, pe, in->queue, now).data : 0;
+  uint32_t sent = 0;
   uint8_t *sram = sram_of(fabric, pe);
   for (uint32_t i = 0; i < n; i++) {
     uint32_t x = operation->src1.size ? source_simple(sram, operation, &operation->src1, i, word) : 0;
@@ -199,7 +200,10 @@ int vector_step(wse_fabric *fabric, band_state *band, uint32_t pe, vector_operat
     uint32_t first = source_element(fabric, pe, operation, &operation->src0, i, a),
              second = source_element(fabric, pe, operation, &operation->src1, i, x);
     v[i] = operation->element(first, second, operation->rule == ISA_CARRY ? operation->carry : operation->extra);
-    if (operation->rule == ISA_CARRY) operation->carry = v[i] >> 16, v[i] &= 0xffff;
+    if (operation->rule == ISA_CARRY) {
+      operation->carry = v[i] >> 16;
+      v[i] &= 0xffff;
+    }
     if (operation->dst.is == OPERAND_IS_VALUE) {
       ce->r[operation->dst.number] = v[i];
       if (operation->src0.is == OPERAND_IS_VALUE) operation->src0.value = ce->r[operation->src0.number];

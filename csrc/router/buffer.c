@@ -45,7 +45,10 @@ void route_refresh(wse_fabric *fabric, uint32_t pe, int color) {
 void route_hold(wse_fabric *fabric, uint32_t pe, int color, uint64_t at) {
   uint32_t place = fabric->router_lane[pe];
   route_block *routes = &fabric->routes[color][place / LANES];
-  if (routes->held_at != (uint32_t)at) routes->held_at = (uint32_t)at, routes->held = 0;
+  if (routes->held_at != (uint32_t)at) {
+    routes->held_at = (uint32_t)at;
+    routes->held = 0;
+  }
   routes->held |= (uint64_t)1 << place % LANES;
   wake_router(fabric, pe, at + 1);
   wake_ce_near(fabric, pe, at + 1); /* its output queue may go on, too */

@@ -19,8 +19,8 @@ typedef struct {
 void router_push_one(wse_fabric *fabric, uint32_t pe, int color, int port, wavelet w, uint64_t when);
 void routers_settle(wse_fabric *fabric, int y); /* settles the `full` planes before the row's next cycle */
 void route_refresh(wse_fabric *fabric, uint32_t pe, int color); /* the route word of a PE changed; color: index */
-/* Code of the PE changes the route or the queue of a color (index) in cycle `at`: the router keeps the color's heads in this
- * cycle, and sees the change in the next one, whether its block is stepped for something else or not. */
+/* Code of the PE changes the route or the queue of a color (index) in cycle `at`: the router keeps the color's heads in
+ * this cycle, and sees the change in the next one, whether its block is stepped for something else or not. */
 void route_hold(wse_fabric *fabric, uint32_t pe, int color, uint64_t at);
 
 /* Whether the buffer had a free slot when the cycle began. */

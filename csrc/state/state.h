@@ -102,8 +102,8 @@ typedef union {
         on_pop; /* tasks, 0xff none; activated by the first push (pop) after a reader (writer) had to wait */
     uint8_t was_full, was_empty;
   } fifo;
-  uint32_t word[4];
 } xdsr;
+_Static_assert(sizeof(dsr) == 16 && sizeof(xdsr) == 16, "ldds, stds, ldxd and stxd copy 16 bytes");
 
 enum { OPERAND_IS_NONE, OPERAND_IS_DSR, OPERAND_IS_VALUE };
 
@@ -153,7 +153,8 @@ enum {
   MAIN_RUN,       /* issues instructions */
   MAIN_OPERATION, /* a fabric operation is under way */
   MAIN_MEMORY,    /* the elements of a memory operation are done, its slots are not */
-  WAITS_LIKE = 0x80, NO_CAUSE = 0xff /* no counter */
+  WAITS_LIKE = 0x80,
+  NO_CAUSE = 0xff /* no counter */
 };
 
 /* A compute element.  Sets of tasks are bitmaps of 64, sets of queues or microthreads bitmaps of 8.  Writer: the CE;
@@ -234,11 +235,11 @@ typedef struct {
   uint64_t rx[WSE_PORTS], tx[WSE_PORTS]; /* lanes that take from, send to the port; rx is 0 in teardown */
   uint64_t takes;                        /* lanes with some rx */
   uint32_t ports;                        /* bitmap of outputs that some lane uses or has used */
-  uint32_t held_at;                      /* low 32 bits of the cycle in which the lanes in `held` keep their heads ... */
-  uint64_t held;                         /* ... for code has changed their route or queue in it (route_hold) */
-  uint64_t special;                      /* lanes with a filter or a color swap: these go lane by lane */
-  uint64_t ramp_full;                    /* lanes whose input queue is full, or that have none for the color */
-  uint64_t store_targets;                /* lanes whose PE is store-only for the color */
+  uint32_t held_at;       /* low 32 bits of the cycle in which the lanes in `held` keep their heads ... */
+  uint64_t held;          /* ... for code has changed their route or queue in it (route_hold) */
+  uint64_t special;       /* lanes with a filter or a color swap: these go lane by lane */
+  uint64_t ramp_full;     /* lanes whose input queue is full, or that have none for the color */
+  uint64_t store_targets; /* lanes whose PE is store-only for the color */
 } route_block;
 
 /* What a block has to do.  Writers: the block's routers; busy and dirty also who pushes into a buffer. */
@@ -370,7 +371,7 @@ typedef struct band_state {
   uint64_t opcodes[OP_COUNT];                /* instructions issued, by opcode */
   uint64_t colors[WSE_COLORS][WSE_PORTS][2]; /* by color index and port: wavelets, cycles that they waited */
   uint8_t dropped[WSE_COLORS]; /* by color index: mask of ports off the edge where wavelets were dropped */
-  wse_event *events;                         /* [trace_capacity] */
+  wse_event *events;           /* [trace_capacity] */
   uint64_t event_count, events_dropped;
   uint64_t (*profile)[2]; /* [instructions of all classes] cycles, times issued; NULL: no profile */
   slot_entry *slots;      /* [SLOT_ENTRIES] */
@@ -401,7 +402,7 @@ struct wse_fabric {
    *   router.c        compiled for the widest registers of the host
    * A trace turns off run-ahead and tiles. */
   bool reference;
-  bool drops_off_edge; /* see wse_desc */
+  bool drops_off_edge;             /* see wse_desc */
   int64_t params[WSE_PARAM_COUNT]; /* machine.def */
   uint64_t now;                    /* next cycle to be stepped.  Writer: wse_run */
   uint64_t limit;                  /* no CE runs ahead of this cycle.  Writer: wse_run */
