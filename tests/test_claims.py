@@ -8,7 +8,7 @@ from documents import ROOT
 
 TOP = ("csrc", "wse", "tests", "docs", "benchmarks", "traces", r"\.ci", r"\.github")
 PATH = re.compile(rf"(?<![\w/.<-])((?:{'|'.join(TOP)})/[\w./*<>{{}}-]*[\w*}}>])")
-TEST = re.compile(r"::(test_\w+)")
+TEST = re.compile(r"::(test_[a-z0-9_]+)\b")  # not test_NAME
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 # A name that stands for others: FILE, NAME, <area>, *, {a,b}, and "...".
 PATTERN = re.compile(r"[*<>{}]|\b[A-Z]{2,}\b|\.\.\.|test_NAME")

@@ -3,6 +3,9 @@ expected and what to do.  Errors of a run are in wse.fabric.errors."""
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class WseError(Exception):
     """Base class of all errors that this package raises for wrong input or a failed run."""
@@ -34,3 +37,13 @@ class RouteError(ProgramError):
     def __init__(self, message: str, x: int = -1, y: int = -1, color: int = -1):
         super().__init__(message)
         self.x, self.y, self.color = x, y, color
+
+
+def did_you_mean(name: str, known: Iterable[str], most: int = 12) -> str:
+    """The end of a message about an unknown name: up to three close matches, else all known names if at most `most`."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    close = close or [other for other in known if len(name) > 1 and name.lower() in other.lower()][:3]
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"known: {', '.join(known)}" if 0 < len(known) <= most else f"{len(known)} names are known"

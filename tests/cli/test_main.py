@@ -53,7 +53,7 @@ def test_version():
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["bogus"], f"there is no command 'bogus': known are {', '.join(COMMANDS)} (see: wse --help)"),
+        (["bogus"], f"there is no command 'bogus': known: {', '.join(sorted(COMMANDS))} (see: wse --help)"),
         (["run", "gemmm"], "there is no kernel 'gemmm': did you mean gemm or gemv?"),
         (["isa", "--bogus"], "No such option"),
         (["isa", "mov", "too", "many"], "Got unexpected extra arguments (too many) (see: wse isa --help)"),

@@ -1,4 +1,7 @@
-"""wse.fabric: load, host copies, streams, launch, run; faults and deadlocks in words."""
+"""wse.fabric: load, host copies, streams, launch, run; messages of faults and deadlocks.
+
+Covers: wse/fabric/copies.py, wse/fabric/stream.py, wse/fabric/diagnosis.py, wse/fabric/errors.py
+"""
 
 import signal
 import threading

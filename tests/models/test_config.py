@@ -170,7 +170,7 @@ def test_files_that_are_none(tmp_path):
         load(tmp_path)
     with pytest.raises(ConfigError, match="No such file"):
         load(tmp_path / "other.json")
-    with pytest.raises(ConfigError, match=r"no model 'gpt5'; near are gpt"):
+    with pytest.raises(ConfigError, match=r"no model 'gpt5': did you mean gpt"):
         load("gpt5")
 
 

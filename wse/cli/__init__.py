@@ -8,7 +8,6 @@ forbids; 2 bad input, told in one line that begins with `error:`; 70 an error in
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 import signal
 import sys
@@ -20,6 +19,7 @@ import click
 
 from .. import bug, signals
 from .._version import __version__
+from ..errors import WseError, did_you_mean
 from ..files import written
 
 # name: (module, what it does in one line); the module has `command`
@@ -58,8 +58,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.table:
-            near = difflib.get_close_matches(cmd_name, self.table, n=2, cutoff=0.6)
-            words = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(self.table)}"
+            words = did_you_mean(cmd_name[:60], self.table, most=len(self.table))
             ctx.fail(f"there is no {self.noun} {cmd_name[:60]!r}: {words}")
         return self.load(cmd_name)
 
@@ -129,7 +128,6 @@ class Main(Reports, LazyGroup):
 
 def _report(error: BaseException) -> int:
     """Prints what went wrong to stderr; returns the exit status."""
-    from ..errors import WseError
     from ..fabric.errors import RunError
 
     if os.environ.get("WSE_DEBUG", "0") not in ("", "0") and not isinstance(error, click.exceptions.Exit):

@@ -14,8 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from .. import schema
-from ..errors import ConfigError
-from ..machine.parameters import did_you_mean
+from ..errors import ConfigError, did_you_mean
 
 Param = click.Parameter | None
 Context = click.Context | None

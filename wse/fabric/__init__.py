@@ -1,6 +1,7 @@
 """A loaded machine and what a run of it measured.
 
-fabric      Fabric: load a program, copy host arrays, attach streams, run
+fabric      Fabric: load a program, attach streams, run, measure
+copies      host copies: arrays and bytes of PEs' memories
 stream      wavelet streams at the edge of the grid
 run         Run: cycles, counters and arrays of a run; saves to one file
 errors      RunError, FabricFault, DeadlockError

@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _engine
-from ..errors import ProgramError
-from .parameters import did_you_mean
+from ..errors import ProgramError, did_you_mean
 
 IMMEDIATE = 0x8000  # bit of the opcode: the last operand is in the immediate field
 REGISTER = 0x40  # a vector operand byte that is a register

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _engine
-from ..errors import ConfigError
+from ..errors import ConfigError, did_you_mean
 from ..schema import read_toml
 
 MACHINES = ("wse2", "wse3")
@@ -42,16 +41,6 @@ PARAMETER = {row.name: row for row in PARAMETERS}
 
 # Limits of the engine below those of machine.def.  Larger values are for models, which execute no program.
 _ENGINE_MOST = {"sram_bytes": _engine.SRAM}
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown name: its close matches, or all known names when they are few."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
-    close = close or [other for other in known if len(name) > 1 and name.lower() in other.lower()][:3]
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"known: {', '.join(known)}" if 0 < len(known) <= 12 else f"{len(known)} names are known"
 
 
 _PREFIXES: dict[str, int | Fraction] = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -10,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, did_you_mean
 from ..schema import Boolean, Integer, Kind, Number, Text, check, read_json, shown
 
 TABLE = Path(__file__).with_name("families.toml")
@@ -170,10 +169,9 @@ def load(name: str | Path) -> Transformer:
     known = published()
     plain = str(name).lower().replace(".", "_")
     if plain not in known:
-        near = difflib.get_close_matches(plain, known, n=5, cutoff=0.4) or list(known)
         raise ConfigError(
-            f"there is no model {shown(str(name))}; near are {', '.join(near)}; "
-            f"a Hugging Face config.json is given by its path"
+            f"there is no model {shown(str(name))}: {did_you_mean(plain, known, most=40)}  "
+            f"A Hugging Face config.json is given by its path."
         )
     return known[plain]
 

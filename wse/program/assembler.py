@@ -24,9 +24,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _engine
-from ..errors import AsmError
+from ..errors import AsmError, did_you_mean
 from ..machine import isa
-from ..machine.parameters import did_you_mean
 
 
 class Assembly(NamedTuple):

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ProgramError
+from ..errors import ProgramError, did_you_mean
 from ..machine import isa
-from ..machine.parameters import Machine, did_you_mean
+from ..machine.parameters import Machine
 from .route import Routes
 from .symbol import Color, Symbol
 

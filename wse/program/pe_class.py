@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from .. import _engine
-from ..errors import AsmError, MemoryOverflow, ProgramError
+from ..errors import AsmError, MemoryOverflow, ProgramError, did_you_mean
 from ..machine import isa
-from ..machine.parameters import Machine, did_you_mean
+from ..machine.parameters import Machine
 from . import assembler, route
 from .dsd import BYTES, Descriptor
 from .image import PEImage

@@ -8,9 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from .. import _engine
-from ..errors import ProgramError
+from ..errors import ProgramError, did_you_mean
 from ..machine import isa
-from ..machine.parameters import did_you_mean
 
 # Element types of arrays, and the NumPy types that hold them.  A 16-bit float is held as its bits.
 DTYPES: dict[str, np.dtype] = {
