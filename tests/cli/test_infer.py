@@ -1,10 +1,8 @@
-"""`wse infer` and `wse costs`."""
+"""`wse infer`."""
 
 import json
 
 from shell import sh
-
-from wse.costs import recorded
 
 
 def test_infer():
@@ -19,15 +17,3 @@ def test_infer():
 def test_infer_refuses_too_few_wafers():
     result = sh("infer", "--model", "llama3-70b", "--wafers", "1")
     assert result.exit_code == 2 and "needs 4 wafers" in result.stderr
-
-
-def test_costs():
-    result = sh("costs", "--runs")
-    assert result.exit_code == 0
-    for name in recorded.models():
-        assert name in result.stdout
-    document = json.loads(sh("costs", "--json").stdout)
-    assert {k["kernel"] for k in document["kernels"]} == set(recorded.models())
-    assert all(k["held_worst_pct"] <= document["bar_pct"] for k in document["kernels"])
-    assert sh("costs", "--only", "gemv, f16").exit_code == 2
-    assert "no cost model 'x'" in sh("costs", "--measure", "--only", "x").stderr

@@ -31,7 +31,7 @@ def test_no_constant_is_negative():
 
 def test_too_few_runs_and_wrong_sizes_are_refused():
     model = recorded.models()["allreduce, f32"]
-    with pytest.raises(ConfigError, match="0 runs to fit 5 constants to"):
+    with pytest.raises(ConfigError, match="0 runs to fit 5 constants and 0 held-out runs are too few"):
         fit.fit(model, [])
     with pytest.raises(ConfigError, match="depends on w, h, length"):
         recorded.fits()["allreduce, f32"].cycles(w=3)

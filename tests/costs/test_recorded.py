@@ -1,6 +1,6 @@
-"""Recorded runs of cost models: errors on runs held out, and that executing gives what is recorded.
+"""Recorded runs of cost models: errors on held-out runs; executing gives the recorded cycles.
 
-Covers wse/costs/kernels.py, wse/costs/operators.py.
+Covers: wse/costs/kernels.py, wse/costs/operators.py
 """
 
 import numpy as np
@@ -32,7 +32,7 @@ def test_the_table_is_what_executing_gives(name):
     model = recorded.models()[name]
     runs = sorted((r for r in recorded.executed() if r.kernel == name), key=lambda r: r.cycles)
     for run in (runs[0], runs[len(runs) // 4]):
-        assert model.run(run.shape) == run.cycles
+        assert model.execute(run.shape) == run.cycles
 
 
 @pytest.mark.parametrize("name", recorded.models())

@@ -74,9 +74,9 @@ def test_what_is_refused():
     with pytest.raises(ConfigError, match=r"^ids are 0 to 4, not 0 to 5$"):
         table.pack(np.zeros((5, 4)), np.arange(16) % 6)
     for sequence in (3, 12, 32):
-        with pytest.raises(ProgramError, match=rf"hold no whole number of sequences of {sequence}, each on whole rows"):
+        with pytest.raises(ProgramError, match=rf"do not hold sequences of {sequence} tokens: a row must"):
             embedding.positions(region, region.activation(f"x{sequence}", 4), sequence)
-    with pytest.raises(ProgramError, match=r"passes 131072 wavelets to a column"):
+    with pytest.raises(ProgramError, match=r"streams 131072 wavelets to a column"):
         embedding.Embedding(Region(Program(1, 1), Policy("f32"), 1 << 15, name="long"), 4)
 
 

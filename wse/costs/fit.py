@@ -1,9 +1,9 @@
-"""Fits of cost models: constants of a kernel's time, from executed runs, with the error on runs that are held out.
+"""Cost models: the cycles of a kernel as a function of its shape, fitted to executed runs.
 
-The time of a kernel is modelled as a sum of terms, functions of its shape that follow from its program: columns of
-work, hops, elements that pass.  The constants of the terms are fitted to executed runs by least squares of relative
-errors, with no constant below zero.  Runs that are held out are not fitted to; they lie between and beyond the fitted
-ones, and give the error of the model.
+The model of a kernel is a sum of terms.  A term is a constant times a function of the shape that follows from the
+kernel's program, such as the number of hops or of elements received.  The constants are fitted to executed runs by
+least squares of relative errors; none is negative.  The error of the model is that on held-out runs, which are not used
+for the fit.  Their shapes are both within and beyond the range of the fitted ones.
 """
 
 from __future__ import annotations
@@ -14,37 +14,46 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ConfigError
+from ..machine.parameters import Machine
 
 Shape = Mapping[str, int]
 
 
 @dataclass(frozen=True)
 class Model:
-    """How a kernel's time depends on its shape.
+    """The cost model of a kernel.
 
-    sizes   what a shape names, in order
-    terms   name -> function of the shape; their constants are fitted
-    run     executes a shape and returns its cycles
-    fitted, held   shapes to execute
+    sizes         names of the sizes in a shape, in order
+    terms         functions of the shape by name; each has one fitted constant, in cycles
+    run           executes a shape on a machine and returns the cycles
+    fitted, held  shapes to execute: for the fit, and held out of it
+    arch          the machine of recorded runs
     """
 
     name: str
     sizes: tuple[str, ...]
     terms: dict[str, Callable[[Shape], float]]
-    run: Callable[[Shape], int]
+    run: Callable[[Shape, Machine], int]
     fitted: tuple[tuple[int, ...], ...]
     held: tuple[tuple[int, ...], ...]
+    arch: str = "wse3"
 
     def shape(self, values: Iterable[int]) -> dict[str, int]:
+        """The shape with these sizes, in the order of `sizes`."""
         return dict(zip(self.sizes, values, strict=True))
 
     def row(self, shape: Shape) -> list[float]:
+        """The values of the terms for a shape, without the constants."""
         return [float(term(shape)) for term in self.terms.values()]
+
+    def execute(self, shape: Shape, overrides: Mapping[str, int | str] | None = None) -> int:
+        """Cycles of a shape, executed.  overrides: changed figures of the machine, as for Machine."""
+        return self.run(shape, Machine(self.arch, overrides=overrides))
 
 
 @dataclass(frozen=True)
 class Executed:
-    """A run: its shape and cycles.  held: kept out of the fit."""
+    """An executed run.  held: not used for the fit."""
 
     kernel: str
     shape: dict[str, int]
@@ -54,7 +63,10 @@ class Executed:
 
 @dataclass(frozen=True)
 class Fit:
-    """Constants of a kernel.  errors_pct: of the fitted runs; held_pct: of those left out."""
+    """Fitted constants of a kernel, in cycles per unit of each term.
+
+    errors_pct, held_pct: relative errors of the model on the fitted runs and on the held-out runs, in percent.
+    """
 
     model: Model
     constants: tuple[float, ...]
@@ -62,28 +74,32 @@ class Fit:
     held_pct: tuple[float, ...]
 
     def cycles(self, **shape: int) -> float:
-        """Cycles of a shape, executed or not.  Raises ConfigError if its sizes are not those of the model."""
+        """Modelled cycles of a shape.  Raises ConfigError if its sizes are not those of the model."""
         if set(shape) != set(self.model.sizes):
             raise ConfigError(f"the cost of {self.model.name} depends on {', '.join(self.model.sizes)}, not on {shape}")
         return float(np.dot(self.constants, self.model.row(shape)))
 
     @property
     def worst_pct(self) -> float:
-        """The largest error on a shape that was not fitted to."""
+        """The largest absolute error on a held-out run, in percent."""
         return max(abs(error) for error in self.held_pct)
 
     @property
     def mean_pct(self) -> float:
+        """The mean absolute error on held-out runs, in percent."""
         return float(np.mean(np.abs(self.held_pct)))
 
 
 def fit(model: Model, runs: list[Executed]) -> Fit:
-    """Fit the constants of a kernel to its runs.  Raises ConfigError if there are too few."""
+    """Fit the constants of a kernel to its runs.
+
+    Raises ConfigError if there are fewer fitted runs than terms, or no held-out run.
+    """
     kept, held = ([run for run in runs if run.held == which] for which in (False, True))
     if len(kept) < len(model.terms) or not held:
         raise ConfigError(
-            f"{model.name}: {len(kept)} runs to fit {len(model.terms)} constants to and {len(held)} to check: "
-            "run `wse costs --measure`"
+            f"{model.name}: {len(kept)} runs to fit {len(model.terms)} constants and {len(held)} held-out runs are too "
+            "few: execute all shapes with `wse costs --measure`"
         )
     matrix = np.array([model.row(run.shape) for run in kept])
     cycles = np.array([run.cycles for run in kept], float)
@@ -96,7 +112,10 @@ def fit(model: Model, runs: list[Executed]) -> Fit:
 
 
 def nonnegative(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Least squares without negative coefficients: the best of all sets of columns, as there are few."""
+    """The coefficients x >= 0 [n] that minimize |matrix x - target|, for matrix [m, n] and target [m].
+
+    Tries every subset of the columns, so n must be small.
+    """
     scale = np.abs(matrix).max(axis=0)
     scale[scale == 0] = 1
     best, least = np.zeros(matrix.shape[1]), np.inf

@@ -1,4 +1,4 @@
-"""Cost models of kernels of the library that run alone: matrix-vector products and all-reduces."""
+"""Cost models of single kernels of wse.kernels: matrix-vector products and all-reduces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .fit import Model, Shape
 
 
 def library(name: str, machine: Machine, grid: tuple[int, int], **config: Any) -> kernels.Result:
-    """Run a kernel of the library.  Raises RunError if its result is wrong, because then its time means nothing."""
+    """Run a kernel of wse.kernels.  Raises RunError if its result is wrong, because its time is then meaningless."""
     result = kernels.run(name, config, kernels.RunOptions(machine=machine, grid=grid))
     if not result.verified:
         raise RunError(f"{name} on {grid[0]}x{grid[1]} PEs with {config} computed a wrong result")
@@ -21,7 +21,7 @@ def library(name: str, machine: Machine, grid: tuple[int, int], **config: Any) -
 
 
 def _cycles(result: kernels.Result) -> int:
-    """Where a kernel times itself, its own time is without the program's start-up."""
+    """Cycles of a run: those that the kernel measures itself, without the program's start-up, if it does."""
     return int(result.extra.get("measured_cycles", result.run.cycles))
 
 
@@ -30,14 +30,17 @@ def _ceil(a: int, b: int) -> int:
 
 
 def gemv(accumulate: str) -> Model:
-    """Matrix times vector: see kernels/gemv.py.  m rows and k columns of the matrix are a PE's."""
+    """The cost model of a matrix-vector product in f16 (kernels/gemv.py), M x K on w x h PEs.
 
-    def run(s: Shape) -> int:
+    accumulate: "same" for f16 sums, or "f32".  A PE holds m rows and k columns of the matrix.
+    """
+
+    def run(s: Shape, machine: Machine) -> int:
         return _cycles(
-            library("gemv", Machine("wse3"), (s["w"], s["h"]), M=s["M"], K=s["K"], dtype="f16", accumulate=accumulate)
+            library("gemv", machine, (s["w"], s["h"]), M=s["M"], K=s["K"], dtype="f16", accumulate=accumulate)
         )
 
-    rate = 0.25 if accumulate == "same" else 0.75  # cycles an element, machine.def
+    rate = 0.25 if accumulate == "same" else 0.75  # cycles per element
 
     def m(s: Shape) -> int:
         return _ceil(_ceil(s["M"], s["h"]), 8) * 8
@@ -48,7 +51,7 @@ def gemv(accumulate: str) -> Model:
     terms: dict[str, Callable[[Shape], float]] = {
         "start": lambda s: 1.0,
         "a column": k,
-        # A column's sums are read again by the next: no sooner than they can be (write_to_read_cycles + 1).
+        # The next column reads the sums of a column, write_to_read_cycles + 1 after they are written at the earliest.
         "a cycle of waiting for sums": lambda s: k(s) * max(0.0, 12 - rate * m(s)),
         "an element of a column": lambda s: k(s) * m(s),
         "an element of the sum": m,
@@ -70,13 +73,11 @@ def gemv(accumulate: str) -> Model:
 
 
 def allreduce() -> Model:
-    """Sum of a short vector of every PE of a grid, to all of them: see kernels/allreduce.py, two-phase."""
+    """The cost model of a two-phase all-reduce of `length` f32 per PE on w x h PEs (kernels/allreduce.py)."""
 
-    def run(s: Shape) -> int:
+    def run(s: Shape, machine: Machine) -> int:
         return _cycles(
-            library(
-                "allreduce", Machine("wse3"), (s["w"], s["h"]), algorithm="two-phase", length=s["length"], dtype="f32"
-            )
+            library("allreduce", machine, (s["w"], s["h"]), algorithm="two-phase", length=s["length"], dtype="f32")
         )
 
     def groups(n: int) -> float:

@@ -1,7 +1,10 @@
-"""Cost models of the transformer's operators (wse.operators), each executed alone on one PE: 16-bit tiles, f32 inside.
+"""Cost models of the operators of a transformer (wse.operators), with 16-bit elements and f32 arithmetic.
 
-What a row of PEs adds up for norms, softmax and loss, and what products with streamed weights cost, are models of their
-own.  rows: features of a tile; tokens: of a tile.
+Operators without communication are executed on one PE.  Norms and the loss are executed on one PE as well; the cost of
+their sums over a row of PEs is that of an all-reduce (kernels.py).  Linear layers are executed on a row of PEs with
+streamed weights.
+
+Sizes of shapes: rows and tokens are those of a tile (rows: features of a PE), w is the width of a row in PEs.
 """
 
 from __future__ import annotations
@@ -26,27 +29,26 @@ from ..program.program import Program
 from .fit import Model, Shape
 from .kernels import library
 
-SIZE, FORMAT = 2, "f16"
-EPS = 1e-5
-CHUNK = 256  # elements at a time of an activation: activation.CHUNK
+SIZE, FORMAT = 2, "f16"  # bytes and type of an element
+EPS = 1e-5  # of norms
 
 PHASES = ("forward", "backward")
 
 Terms = dict[str, Callable[[Shape], float]]
-Made = tuple[list[Any], dict[str, tuple[tuple[int, ...], str]]]
+Made = tuple[list[Any], dict[str, tuple[tuple[int, ...], str]]]  # routines; (shape, type) of each operand
 
 
 def layer_models() -> list[Model]:
-    """The operators that have a cost model."""
+    """The cost models of all operators."""
     return [
         *_elementwise("gelu", lambda n: _activation("gelu_tanh", n)),
         *_elementwise("silu gate", _gate),
         _model("residual", "add", ("n",), BY_ELEMENT, lambda s: _residual(s["n"]), ELEMENTS, MORE_ELEMENTS),
-        *(_norm(kind, phase) for kind in ("layer", "rms") for phase in ("forward", "backward")),
+        *(_norm(kind, phase) for kind in ("layer", "rms") for phase in PHASES),
         _model("loss", "loss", ("rows", "tokens"), BY_ROW, _loss, TILES, MORE_TILES),
-        *(_attention(phase) for phase in ("forward", "backward")),
-        *(_spread(phase) for phase in PHASES),
-        *(_linear(phase, arch) for arch in ("wse3", "wse2") for phase in ("forward", "backward")),
+        *(_attention(phase) for phase in PHASES),
+        *(_attention_over_rows(phase) for phase in PHASES),
+        *(_linear(phase, arch) for arch in ("wse3", "wse2") for phase in PHASES),
     ]
 
 
@@ -59,26 +61,26 @@ def _model(
     fitted: tuple[tuple[int, ...], ...],
     held: tuple[tuple[int, ...], ...],
 ) -> Model:
-    """A model whose runs execute the routines that `make` gives and take the cycles of one of them."""
+    """A model whose runs execute the routines that `make` returns, and measure the one named `routine`."""
 
-    def run(shape: Shape) -> int:
+    def run(shape: Shape, machine: Machine) -> int:
         routines, tensors = make(shape)
         random = np.random.default_rng(0)
         given: dict[str, Any] = {}
         for tensor, (size, dtype) in tensors.items():
             whole = np.zeros(size, np.uint16) if dtype == "u16" else random.normal(size=size).astype(np.float32)
             given[tensor] = single.Tensor(size, whole, dtype)
-        return single.on_one(routines, given, FORMAT).cycles[routine]
+        return single.on_one(routines, given, FORMAT, machine=machine).cycles[routine]
 
     return Model(name, sizes, terms, run, fitted, held)
 
 
-# --- element by element --------------------------------------------------------------------------------------------
+# --- element-wise operators ----------------------------------------------------------------------------------------
 
 BY_ELEMENT: Terms = {
     "start": lambda s: 1.0,
     "an element": lambda s: s["n"],
-    "a chunk": lambda s: -(-s["n"] // CHUNK),
+    "a chunk": lambda s: -(-s["n"] // activation.CHUNK),
 }
 ELEMENTS = tuple((n,) for n in (32, 64, 128, 256, 384, 512, 1024))
 MORE_ELEMENTS = tuple((n,) for n in (48, 160, 320, 768, 2048))
@@ -87,7 +89,7 @@ MORE_ELEMENTS = tuple((n,) for n in (48, 160, 320, 768, 2048))
 def _elementwise(name: str, make: Callable[[int], Made]) -> list[Model]:
     return [
         _model(f"{name} {phase}", phase, ("n",), BY_ELEMENT, lambda s: make(s["n"]), ELEMENTS, MORE_ELEMENTS)
-        for phase in ("forward", "backward")
+        for phase in PHASES
     ]
 
 
@@ -110,7 +112,7 @@ def _residual(n: int) -> Made:
     return [made], dict.fromkeys(made.operands, ((n,), FORMAT))
 
 
-# --- over a row of PEs; the sums along it apart -------------------------------------------------------------------
+# --- norms and the loss, without the sums over a row of PEs --------------------------------------------------------
 
 BY_ROW: Terms = {
     "start": lambda s: 1.0,
@@ -176,7 +178,7 @@ def _attention(phase: str) -> Model:
     return _model(f"attention {phase}", phase, ("heads", "d_head", "sequence"), BY_PAIR, make, HEADS, MORE_HEADS)
 
 
-# A sequence over several rows of PEs: keys and values go round them, a step for each row.
+# A sequence on several rows of PEs: keys and values circulate among the rows, one step per row.
 BY_STEP: Terms = {
     "start": lambda s: 1.0,
     "a step": lambda s: s["rows"],
@@ -186,32 +188,32 @@ BY_STEP: Terms = {
     "a step's token": lambda s: s["rows"] * s["tokens"],
     "a step's feature": lambda s: s["rows"] * s["d_head"],
 }
-SPREAD = (*product((2, 4), (4, 8, 16), (8, 16, 24)), (8, 8, 8), (8, 8, 16), (8, 16, 16), (2, 32, 8), (2, 32, 16))
-MORE_SPREAD = ((3, 12, 20), (6, 8, 12), (12, 8, 16), (4, 24, 16), (16, 8, 24), (4, 12, 28))
+STEPS = (*product((2, 4), (4, 8, 16), (8, 16, 24)), (8, 8, 8), (8, 8, 16), (8, 16, 16), (2, 32, 8), (2, 32, 16))
+MORE_STEPS = ((3, 12, 20), (6, 8, 12), (12, 8, 16), (4, 24, 16), (16, 8, 24), (4, 12, 28))
 
 
-def _spread(phase: str) -> Model:
-    def run(s: Shape) -> int:
+def _attention_over_rows(phase: str) -> Model:
+    def run(s: Shape, machine: Machine) -> int:
         given: dict[str, Any] = {"heads": 1, "kv_heads": 1, "d_head": s["d_head"], "rows": s["rows"]}
         given |= {"sequence": s["rows"] * s["tokens"], "dtype": FORMAT}
-        return library("attention", Machine("wse3"), (1, s["rows"]), **given).extra["phase_cycles"][phase]
+        return library("attention", machine, (1, s["rows"]), **given).extra["phase_cycles"][phase]
 
     sizes = ("rows", "d_head", "tokens")
-    return Model(f"attention over rows {phase}", sizes, BY_STEP, run, SPREAD, MORE_SPREAD)
+    return Model(f"attention over rows {phase}", sizes, BY_STEP, run, STEPS, MORE_STEPS)
 
 
-# --- linear layers: products with streamed weights, and the gradients ----------------------------------------------
+# --- linear layers: products with streamed weights, and their gradients --------------------------------------------
 
-ROWS = 2  # of the executed rectangles: columns work alike, and the way north is a few cycles a row
+ROWS = 2  # height of the executed rectangles; all rows take the same time, but for a few cycles per row for gradients
 
 
 def _weights(s: Shape) -> int:
-    """That a PE multiplies by: those of its own features of one side, all of the other."""
+    """Number of weights that a PE multiplies by, with padding: its own inputs (or outputs) times all of the others."""
     return s["w"] * -(-s["inputs"] // s["w"]) * -(-s["outputs"] // s["w"])
 
 
 def _whole(s: Shape, side: str) -> int:
-    """Features of a side with what fills the last tile."""
+    """Number of inputs or outputs, with padding to whole tiles."""
     return s["w"] * -(-s[side] // s["w"])
 
 
@@ -220,13 +222,13 @@ PRODUCT: Terms = {
     "a weight and token": lambda s: _weights(s) * s["tokens"],
     "a weight": _weights,
 }
-# Forward, partial sums of outputs go round the row (operators/partial.py).
+# In the forward pass, partial sums of outputs circulate in the row (operators/partial.py).
 FORWARD = PRODUCT | {
     "a partial sum and token": lambda s: _whole(s, "outputs") * s["tokens"],
     "a row of weights": lambda s: _whole(s, "inputs"),
     "a column": lambda s: s["w"],
 }
-# Backward, gradients of outputs are gathered, and rows of the weights' gradients go north (linear.py).
+# In the backward pass, gradients of outputs are gathered, and rows of weight gradients are sent north (linear.py).
 BACKWARD = PRODUCT | {
     "a gathered gradient and token": lambda s: _whole(s, "outputs") * s["tokens"],
     "a gathered gradient": lambda s: _whole(s, "outputs"),
@@ -244,9 +246,9 @@ MORE_LINEAR = ((4, 48, 48, 24), (8, 96, 32, 32), (4, 96, 24, 16), (6, 48, 96, 32
 
 
 def _linear(phase: str, arch: str) -> Model:
-    def run(s: Shape) -> int:
+    def run(s: Shape, machine: Machine) -> int:
         policy = Policy(FORMAT, "POL0")
-        region = Region(Program(s["w"], ROWS, arch, fp16=policy.fp16), policy, tokens=s["tokens"])
+        region = Region(Program(s["w"], ROWS, machine, fp16=policy.fp16), policy, tokens=s["tokens"])
         x, y = (region.activation(name, s[side]) for name, side in (("x", "inputs"), ("y", "outputs")))
         weight = np.random.default_rng(0).normal(size=(s["outputs"], s["inputs"]))
         if phase == "forward":
@@ -266,9 +268,9 @@ def _linear(phase: str, arch: str) -> Model:
 
     terms = FORWARD if phase == "forward" else BACKWARD
     sizes = ("w", "inputs", "outputs", "tokens")
-    return Model(linear_name(phase, arch), sizes, terms, run, LINEAR, MORE_LINEAR)
+    return Model(linear_name(phase, arch), sizes, terms, run, LINEAR, MORE_LINEAR, arch)
 
 
 def linear_name(phase: str, arch: str) -> str:
-    """The model's name."""
+    """The name of the model of a linear layer.  phase: "forward" or "backward".  arch: "wse3" or "wse2"."""
     return f"linear {phase}" + ("" if arch == "wse3" else f", {arch}")

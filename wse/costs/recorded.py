@@ -6,7 +6,7 @@ executed.csv holds the runs; those marked `held` are held out of the fit.  `wse 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -15,20 +15,20 @@ from . import kernels, operators
 from .fit import Executed, Fit, Model, fit
 
 TABLE = Path(__file__).with_name("executed.csv")
-BAR_PCT = 10.0  # the largest error on a held-out shape that is accepted
+BAR_PCT = 10.0  # largest accepted error on a held-out run, in percent
 COLUMNS = "kernel,shape,cycles,held"
 
 
 @cache
 def models() -> dict[str, Model]:
-    """The cost models by kernel."""
+    """All cost models, by name of the kernel."""
     every = (kernels.gemv("same"), kernels.gemv("f32"), kernels.allreduce(), *operators.layer_models())
     return {model.name: model for model in every}
 
 
 @cache
 def executed(path: Path = TABLE) -> tuple[Executed, ...]:
-    """The recorded runs."""
+    """The recorded runs, in the order of the table."""
     lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
     return tuple(
         Executed(
@@ -41,8 +41,15 @@ def executed(path: Path = TABLE) -> tuple[Executed, ...]:
     )
 
 
-def measure(names: Iterable[str] | None = None, report: Callable[[str], None] = lambda _: None) -> list[Executed]:
-    """Execute every shape of the models of these names, or of all.  report: called with the name of each run."""
+def measure(
+    names: Iterable[str] | None = None,
+    report: Callable[[str], None] = lambda _: None,
+    overrides: Mapping[str, int | str] | None = None,
+) -> list[Executed]:
+    """Execute every shape of these models; None: of all models.
+
+    report: called with kernel and shape before each run.  overrides: changed figures of the machine, as for Machine.
+    """
     known = models()
     found = []
     for name in known if names is None else names:
@@ -51,12 +58,12 @@ def measure(names: Iterable[str] | None = None, report: Callable[[str], None] = 
             for values in shapes:
                 shape = model.shape(values)
                 report(f"{name} {' '.join(f'{size}={value}' for size, value in shape.items())}")
-                found.append(Executed(name, shape, model.run(shape), held))
+                found.append(Executed(name, shape, model.execute(shape, overrides), held))
     return found
 
 
 def write(runs: Iterable[Executed], path: Path = TABLE) -> None:
-    """Write runs to the table, and forget what was read from it."""
+    """Write the table of recorded runs, and clear the caches of `executed` and `fitted`."""
     lines = [
         "# Cycles of executed kernels, simulator profile, WSE-3 unless named: written by `wse costs --measure`.",
         COLUMNS,
@@ -70,13 +77,13 @@ def write(runs: Iterable[Executed], path: Path = TABLE) -> None:
 
 
 def fits() -> dict[str, Fit]:
-    """Every kernel's constants, from the recorded runs."""
+    """The fitted constants of all kernels, from the recorded runs."""
     return {name: fitted(name) for name in models()}
 
 
 @cache
 def fitted(name: str) -> Fit:
-    """A kernel's constants, from the recorded runs."""
+    """The fitted constants of a kernel, from the recorded runs.  Raises ConfigError for an unknown name."""
     model = models().get(name)
     if model is None:
         raise ConfigError(f"there is no cost model of {name!r}: known are {'; '.join(models())}")

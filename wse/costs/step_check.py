@@ -1,7 +1,7 @@
-"""A whole training step against the sum of its operators' cost models: nothing is fitted to steps.
+"""Cycles of an executed training step, compared with the sum of the cost models of its operators.
 
-The step is executed by weight streaming with a MemoryX that never lets it wait, on random ids; the cycles of each
-operator are those between its marks.
+No constant is fitted to whole steps.  The step is executed by weight streaming on random ids, with a MemoryX that is
+fast enough never to stall it.  The cycles of an operator are those between its marks in the trace of the step.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from ..memoryx import MemoryX, Network
 from ..models import Graph
 from .cycles import operator_cycles
 
-NODES, GBPS = 512, 1e5  # of MemoryX, and of its links: far more than any executed rectangle can take
+NODES, GBPS = 512, 1e5  # nodes of MemoryX and rate of its links, Gbit/s: more than any executed rectangle consumes
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Cycles of the operators of a kind in a phase, executed and from cost models; modelled nan: there is no model."""
+    """Cycles of all operators of a kind in a phase.  modelled: from cost models; nan if the kind has none."""
 
     kind: str
     phase: str
@@ -34,7 +34,12 @@ class Compared:
 
 
 def compare(graph: Graph, batch: int = 8, dtype: str = "f16", seed: int = 0) -> list[Compared]:
-    """By kind and phase, in the order of the step; the last row is all of it, kinds without a model as 0."""
+    """Execute one training step and compare its cycles with the cost models.
+
+    graph: of the model.  batch: sequences.  dtype: storage type of elements.  seed: of weights and ids.  Returns a row
+    for each kind and phase, in order of execution, and a last row for the whole step, in which kinds without a model
+    count as 0.
+    """
     memory = MemoryX(nodes=NODES, network=Network(gbps=GBPS, latency_us=0))
     job = Streaming(graph, batch, Machine("wse3"), memory, dtype)
     random = np.random.default_rng(seed)

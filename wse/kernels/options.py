@@ -1,4 +1,4 @@
-"""How a kernel is run: machine, grid, host threads, limits, what is recorded, who hears of its progress."""
+"""How a kernel is run: machine, grid, host threads, limits, recording, and progress reports."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ..program.program import Program
 
 
 class Progress:
-    """Receives news of a run that is under way.  This class ignores them; the command line's prints them."""
+    """Receives progress reports of a run.  This class ignores them; that of the command line prints them."""
 
     def __call__(self, cycle: int) -> None:
         """The simulation has reached this cycle; `Fabric.run` calls it about 20 times a second."""
 
     def note(self, line: str) -> None:
-        """A line for people, such as the loss of an epoch."""
+        """A line of text to show, such as the loss of an epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)

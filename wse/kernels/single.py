@@ -10,6 +10,7 @@ import numpy as np
 
 from ..fabric.run import Run
 from ..machine import numerics
+from ..machine.parameters import Machine
 from ..operators import ring
 from ..operators.code import Routine
 from ..operators.policy import Policy
@@ -94,10 +95,15 @@ class Single:
 
 
 def on_one(
-    routines: Sequence[Routine], tensors: Mapping[str, Tensor], storage: str, rename: Mapping[str, str] | None = None
+    routines: Sequence[Routine],
+    tensors: Mapping[str, Tensor],
+    storage: str,
+    rename: Mapping[str, str] | None = None,
+    machine: Machine | None = None,
 ) -> Outcome:
-    """Run routines on a grid of one PE; see Single.execute."""
-    return Single(RunOptions(), (1, 1), Policy(storage), 2).execute(routines, tensors, rename)
+    """Run routines on a grid of one PE; see Single.execute.  machine: None for an unchanged WSE-3."""
+    options = RunOptions(machine=machine or Machine())
+    return Single(options, (1, 1), Policy(storage), 2).execute(routines, tensors, rename)
 
 
 def rounded(values: np.ndarray, policy: Policy) -> np.ndarray:

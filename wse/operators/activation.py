@@ -1,13 +1,13 @@
-"""GELU, SiLU and their gated forms, forward and backward, on tiles of f32 or 16-bit elements; all arithmetic is f32.
+"""GELU, SiLU and their gated forms, forward and backward, on tiles of f32 or 16-bit elements.  All arithmetic is f32.
 
-Forward overwrites its input by what backward needs, so that backward is a product: of the elements as they are stored,
-rounded once.
+The forward pass overwrites its inputs with the factors that the backward pass needs.  The backward pass is a product of
+stored elements, rounded once.
 
     gelu, silu        forward  x -> y, x := f'(x)                      backward  dy, x -> dx = dy x
     gelu_gate,        forward  gate, up -> y = f(gate) up,             backward  dy, gate, up -> dup = dy gate,
     silu_gate                  gate := f(gate), up := up f'(gate)                dgate = dy up
 
-Tiles go in chunks, as work space is scarce.  dx, dgate and dup may lie on any tile of backward's.
+Tiles are processed in chunks, to limit the work space.  dx, dgate and dup may alias any operand of the backward pass.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ import numpy as np
 from . import math_functions
 from .code import Code, Routine, Vec, Work, register, routine
 
-CHUNK = 256  # elements: overheads of an operation are some 10 cycles
+CHUNK = 256  # elements; the overhead of an operation is about 10 cycles
 ROOT_2_PI = math.sqrt(2 / math.pi)
-TANH = (2 * ROOT_2_PI, 2 * ROOT_2_PI * 0.044715)  # tanh form: x sigmoid(c0 x + c1 x^3)
+_TANH = (2 * ROOT_2_PI, 2 * ROOT_2_PI * 0.044715)  # c0, c1 of the tanh form: x sigmoid(c0 x + c1 x^3)
 
 
 class Buffers(NamedTuple):
-    """f32 work space of a chunk in different banks, and 16-bit elements."""
+    """Work space of a chunk: four f32 vectors in different banks (a, b, c, d), and one of 16-bit elements (h)."""
 
     a: Vec
     b: Vec
@@ -42,13 +42,16 @@ def _buffers(work: Work, n: int) -> Buffers:
     )
 
 
-# An activation of x yields the buffer that holds f(x); when it has been stored (over x, if need be), that of f'(x).
+# An activation of x yields the buffer that holds f(x), then the buffer that holds f'(x).  The caller stores f(x) in
+# between, and may store it in x.  short: use polynomials of the accuracy of 16-bit elements.
 Function = Callable[[Code, Vec, Buffers, bool], Iterator[Vec]]
 
 
 def _gelu_exact(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
-    """x Phi(x).  With q the tail at |x|: max(x, 0) - |x| q, and g = q - |x| phi(x) gives the derivative 1 - g for x > 0
-    and g for x < 0."""
+    """x Phi(x), computed as max(x, 0) - |x| q with the tail q = Phi(-|x|).
+
+    The derivative is 1 - g for x > 0 and g for x < 0, with g = q - |x| phi(x).
+    """
     a, b, d, _, h = w
     p, tail = (
         (math_functions.SHORT_TAIL_P, math_functions.SHORT_TAIL)
@@ -74,7 +77,7 @@ def _gelu_exact(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
     c.op("fmaxs", b, wide, 0.0)
     c.op("fsubs", a, b, a)
     yield a
-    # 1/2 - g is at least 0: the sign of x makes it +-(1/2 - g).
+    # 1/2 - g >= 0; with the sign of x it is the derivative less 1/2.
     c.op("fsubs", d, 0.5, d)
     c.op("or16", d.halves(True), d.halves(True), h)
     c.op("fadds", d, d, 0.5)
@@ -82,9 +85,9 @@ def _gelu_exact(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
 
 
 def _gelu_tanh(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
-    """x s, s = sigmoid(z), z = c0 x + c1 x^3; the derivative is s + (1 - s) f z', with (1 - s) = e^-z s."""
+    """f = x s with s = sigmoid(z), z = c0 x + c1 x^3.  The derivative is s + (1 - s) f z', with 1 - s = e^-z s."""
     a, b, s, d, h = w
-    c0, c1 = TANH
+    c0, c1 = _TANH
     wide = c.widened(x, a)
     c.square(d, wide, b)
     c.op("fmacs", b, c0, d, c1)
@@ -98,7 +101,7 @@ def _gelu_tanh(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
 
 
 def _silu(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
-    """x s, s = sigmoid(x); the derivative is s + (1 - s) f."""
+    """f = x s with s = sigmoid(x).  The derivative is s + (1 - s) f."""
     a, b, s, d, h = w
     c.op("fmovs" if x.size == 4 else "fh2s", b, x)
     math_functions.sigmoid(c, b, s, a, h, short)
@@ -107,11 +110,11 @@ def _silu(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
     yield _slope(c, b, s, d)
 
 
-def _slope(c: Code, beyond: Vec, s: Vec, f: Vec) -> Vec:
-    """s + (1 - s) f, by what sigmoid left: beyond = 1 + e^-z, for 1 - s = e^-z s loses no digits."""
-    c.op("fadds", beyond, beyond, -1.0)
-    c.op("fmuls", beyond, beyond, s)
-    c.op("fmuls", f, f, beyond)
+def _slope(c: Code, denominator: Vec, s: Vec, f: Vec) -> Vec:
+    """s + (1 - s) f.  denominator: 1 + e^-z, a result of math_functions.sigmoid: 1 - s = e^-z s avoids cancellation."""
+    c.op("fadds", denominator, denominator, -1.0)
+    c.op("fmuls", denominator, denominator, s)
+    c.op("fmuls", f, f, denominator)
     c.op("fadds", s, s, f)
     return s
 
@@ -120,7 +123,10 @@ FUNCTIONS: dict[str, Function] = {"gelu": _gelu_exact, "gelu_tanh": _gelu_tanh, 
 
 
 def forward(function: str, n: int, size: int, name: str) -> Routine:
-    """The subroutine of one activation over n elements of `size` bytes: operands x, y (another tile)."""
+    """The subroutine of an activation over n elements of `size` bytes (2 or 4).
+
+    function: "gelu", "gelu_tanh" or "silu".  Operands: x, overwritten with f'(x), and y, which must not overlap x.
+    """
     operands = ("x", "y")
     c, work = Code(), Work()
     places = {operand: (register(operands, operand), size) for operand in operands}
@@ -133,7 +139,7 @@ def forward(function: str, n: int, size: int, name: str) -> Routine:
 
 
 def backward(n: int, size: int, name: str) -> Routine:
-    """dx = dy x: operands dy, x, dx."""
+    """The subroutine dx = dy x over n elements of `size` bytes, where x holds f'(x).  Operands: dy, x, dx."""
     operands = ("dy", "x", "dx")
     c = Code()
     dy, x, dx = (Vec(register(operands, operand), n, size) for operand in operands)
@@ -142,26 +148,32 @@ def backward(n: int, size: int, name: str) -> Routine:
 
 
 def gate_forward(function: str, n: int, size: int, name: str) -> Routine:
-    """The subroutine of a gated activation: operands gate, up, y (another tile)."""
+    """The subroutine of a gated activation; arguments as `forward`.
+
+    Operands: gate, overwritten with f(gate); up, overwritten with up f'(gate); and y, which must not overlap them.
+    """
     operands = ("gate", "up", "y")
     c, work = Code(), Work()
     places = {operand: (register(operands, operand), size) for operand in operands}
     with c.chunks(n, CHUNK, places) as tile:
         gate, up, y = (tile[operand] for operand in operands)
-        w = _buffers(work, gate.n)
-        results = FUNCTIONS[function](c, gate, w, size == 2)
+        buffers = _buffers(work, gate.n)
+        results = FUNCTIONS[function](c, gate, buffers, size == 2)
         c.op("fs2h" if size == 2 else "fmovs", gate, next(results))
         slope = next(results)
         if size == 2:
-            c.op("fs2h", w.h, slope)
-            slope = w.h
+            c.op("fs2h", buffers.h, slope)
+            slope = buffers.h
         c.op(_product(size), y, gate, up)
         c.op(_product(size), up, up, slope)
     return routine(name, operands, c, work.bytes)
 
 
 def gate_backward(n: int, size: int, name: str) -> Routine:
-    """dup = dy gate, dgate = dy up: operands dy, gate, up, dgate, dup; dgate may lie on up, dup on gate or dy."""
+    """The subroutine dup = dy gate, dgate = dy up over n elements of `size` bytes.
+
+    Operands: dy, gate, up, dgate, dup.  dgate may alias up; dup may alias gate or dy.
+    """
     operands = ("dy", "gate", "up", "dgate", "dup")
     c = Code()
     dy, gate, up, dgate, dup = (Vec(register(operands, operand), n, size) for operand in operands)
@@ -174,17 +186,17 @@ def _product(size: int) -> str:
     return "fmuls" if size == 4 else "fmulh"
 
 
-# --- in double precision ----------------------------------------------------------------------------------------------
+# --- reference model, in double precision -----------------------------------------------------------------------------
 
 
 def reference(function: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """f(x) and f'(x) in float64."""
+    """(f(x), f'(x)), float64 arrays of the shape of x."""
     x = np.asarray(x, np.float64)
     if function == "gelu":
         phi = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
         below = np.vectorize(lambda v: 0.5 * math.erfc(-v / math.sqrt(2)), otypes=[np.float64])(x)
         return x * below, below + x * phi
-    c0, c1 = TANH if function == "gelu_tanh" else (1.0, 0.0)
+    c0, c1 = _TANH if function == "gelu_tanh" else (1.0, 0.0)
     with np.errstate(over="ignore"):
         s = 1 / (1 + np.exp(-(c0 * x + c1 * x**3)))
     return x * s, s + x * s * (1 - s) * (c0 + 3 * c1 * x * x)

@@ -1,14 +1,15 @@
-"""Token and position embeddings, ids, and their gradients.
+"""Token embeddings, position embeddings, token ids, and the gradients of both tables.
 
-Rows of the table come token by token: the column's stream has, for each row of PEs from the north on, the tile
-[fx][t] of its tokens' embeddings, and a counting filter in each router lets a PE have its own tile only.  Vocabularies
-of any size work so; what passes is t fx H elements a column, two 16-bit ones to a wavelet.  The gradient goes the other
-way: each PE sends its tile of dx north, then what comes from below; whoever holds the table adds up rows of one id
-(`Embedding.rows`).
+Token embeddings.  The host looks up the rows of the table and streams the embeddings of the tokens, so that the table
+itself need not fit on the fabric.  The stream of a column holds one tile [fx][t] for each of the H rows of PEs, from
+north to south: t fx H elements, two 16-bit elements per wavelet.  A counter filter in each router passes only the PE's
+own tile down the ramp.  In the backward pass each PE sends its tile of dx north and forwards the tiles of the PEs south
+of it.  The host sums the rows of dx by id (`Embedding.rows`).
 
-Positions are a table [sequence, features], the same for every sequence: it is streamed as f32 or 16-bit weights, added
-to each sequence of a row of PEs, and its gradient, summed over the sequences of a row, goes north as a sum.  A row of
-PEs holds whole sequences, or a sequence lies on whole rows, which then take their own part of the table.
+Position embeddings.  The table [sequence, features] is the same for every sequence.  It is streamed as f32 or 16-bit
+weights and added to each sequence of a row of PEs.  Its gradient is summed over the sequences of a row and, on the way
+north, over rows.  Either a row of PEs holds whole sequences, or a sequence occupies whole rows; each of these rows then
+uses its own part of the table.
 """
 
 from __future__ import annotations
@@ -24,23 +25,24 @@ from .transfers import ZERO, Column, GradientTransfer, WeightTransfer, as_bits
 
 
 class Embedding:
-    """The token embedding of a region's ids.  `forward` and `gradient` add calls, once each.
+    """The token embedding of a region.  `forward` and `gradient` may be called once each; both append to the sequence.
 
-    features: of a row of the table.
+    features: length of a row of the table.  Raises ProgramError if a column's tiles have more wavelets than a counter
+    filter can count.
     """
 
     def __init__(self, region: Region, features: int) -> None:
         self.region, self.features = region, features
         elements = region.features(features) * region.tokens
-        self.words = elements * region.policy.size // 4  # of a tile: t is even, so they are whole
+        self.words = elements * region.policy.size // 4  # wavelets of a tile; t is even
         if self.words * region.height > 1 << 16:
             raise ProgramError(
-                f"the embedding of {region.name} passes {self.words * region.height} wavelets to a column, and a "
+                f"the embedding of {region.name} streams {self.words * region.height} wavelets to a column, but a "
                 f"filter counts to {1 << 16}: use fewer tokens per row, or a wider region"
             )
 
     def forward(self, x: Tile) -> None:
-        """Adds to the sequence: x = rows of the table, from the stream of the color `embedding` (Edge.embedding)."""
+        """Appends to the sequence: x = the embeddings, from the stream of the color `embedding` (Edge.embedding)."""
         region = self.region
         region.uses("embedding")
         self._filter()
@@ -59,17 +61,20 @@ class Embedding:
         region.code(f"    mov r8, {x.at}\n    call embedding_{self.words}")
 
     def _filter(self) -> None:
-        """Each row of PEs takes its own tile of each round of `height` tiles."""
+        """Routes and filters: each row of PEs receives one tile of every `height` tiles."""
         region, n = self.region, self.words
-        color, bottom, turn = region.program.colors["embedding"], region.height - 1, n * region.height
+        color, bottom, period = region.program.colors["embedding"], region.height - 1, n * region.height
         xs = slice(region.x, region.x + region.width)
         for dy in range(region.height):
-            own = Filter("counter", max_counter=n - 1, limit1=turn - 1, init_counter=-dy * n % turn)
+            own = Filter("counter", max_counter=n - 1, limit1=period - 1, init_counter=-dy * n % period)
             region.program.route(color, "N", "R" if dy == bottom else "RS", x=xs, y=region.y + dy, filter=own)
 
     def pack(self, table: np.ndarray, ids: np.ndarray) -> list[Column]:
-        """Wavelets of the color `embedding` for each column.  table: [vocabulary, features] f32, or uint16 bits of the
-        storage type; ids: integers [height * tokens]."""
+        """The stream of the color `embedding` for each column, from west to east.
+
+        table: [vocabulary, features], f32 or uint16 bits of the storage type.  ids: integers [height * tokens].  Raises
+        ConfigError for another number of ids, or an id outside the table.
+        """
         region = self.region
         ids = np.asarray(ids).ravel()
         table = np.asarray(table)
@@ -79,7 +84,7 @@ class Embedding:
             raise ConfigError(f"ids are 0 to {len(table) - 1}, not {ids.min()} to {ids.max()}")
         own = owned(self.features, region.width)
         bits = as_bits(table, region.policy.storage).reshape(len(table), -1)
-        bits = np.concatenate([bits, np.zeros((len(bits), 1), np.uint32)], axis=1)  # what -1 takes: padding
+        bits = np.concatenate([bits, np.zeros((len(bits), 1), np.uint32)], axis=1)  # index -1: padding
         rows = bits[ids].reshape(region.height, region.tokens, -1)
         columns = []
         for own_features in own:
@@ -89,7 +94,7 @@ class Embedding:
         return columns
 
     def gradient(self, dx: Tile) -> GradientTransfer:
-        """Adds to the sequence: dx goes north.  A drain of "dx" [tokens, features], which `rows` adds up by id."""
+        """Appends to the sequence: dx is sent north.  Returns the transfer of "dx" [tokens, features], for `rows`."""
         region = self.region
         region.uses("north")
         region.outbox(self.words)
@@ -99,20 +104,20 @@ class Embedding:
         return region.gives(GradientTransfer("gradient of the embedding", parts, region.policy.storage))
 
     def _order(self) -> np.ndarray:
-        """int64 [width, h fx t]: where in [tokens, features] each element of a column belongs."""
+        """int64 [width, h fx t]: flat index in [tokens, features] of each element of a column; -1: padding."""
         region = self.region
         own = owned(self.features, region.width)[:, None, :, None]
         token = np.arange(region.height * region.tokens).reshape(1, region.height, 1, region.tokens)
         return np.where(own < 0, -1, token * self.features + own).reshape(region.width, -1)
 
     def rows(self, dx: np.ndarray, ids: np.ndarray, vocabulary: int) -> np.ndarray:
-        """float32 [vocabulary, features]: the gradient of the table, from that of x [tokens, features]."""
+        """float32 [vocabulary, features]: the gradient of the table: rows of dx [tokens, features] summed by id."""
         table = np.zeros((vocabulary, self.features), np.float32)
         np.add.at(table, np.asarray(ids).ravel(), dx)
         return table
 
     def _north(self) -> str:
-        """The tile at r8 goes north, then those of the PEs below, a row of them at a time."""
+        """Code: sends the tile at r8 north, then forwards the tiles of the PEs to the south, one at a time."""
         n = self.words
         return "\n".join(
             [
@@ -128,7 +133,7 @@ class Embedding:
                 *sent_off(),
                 "    ld16 r1, [row]",
                 f"    mov r2, {self.region.height - 1}",
-                "    isub32 r1, r2, r1",  # rows below
+                "    isub32 r1, r2, r1",  # rows to the south
                 "    ld32 r28, [south_in]",
                 f"    mov r29, {n << 16:#x}",
                 "    ld32 r30, [south_in+8]",
@@ -146,8 +151,10 @@ class Embedding:
 
 
 def receive_ids(region: Region, to: str) -> None:
-    """Adds to the sequence: a u16 for each token of the row comes into u16 [t] at `to`, from the color `ids` at the
-    region's west edge, the same in all PEs of a row."""
+    """Appends to the sequence: receives a u16 for each token of the row into u16 [t] at address `to`.
+
+    The stream has the color `ids` and enters at the region's west edge; all PEs of a row receive the same values.
+    """
     region.uses("ids")
     region.subroutine(
         "receive_ids",
@@ -165,9 +172,10 @@ def receive_ids(region: Region, to: str) -> None:
 
 
 def positions(region: Region, x: Tile, sequence: int) -> WeightTransfer:
-    """Adds to the sequence: x += the table of positions, for each sequence of the row, or for the row's part of one.
+    """Appends to the sequence: adds the position embeddings to x.
 
-    Its stream has one role, "weight" [sequence, features].
+    sequence: tokens of a sequence.  The transfer has one role, "weight" [sequence, features].  Raises ProgramError if
+    neither a row of PEs holds whole sequences nor a sequence whole rows.
     """
     rows = _rows(region, sequence)
     region.uses("weights")
@@ -184,9 +192,9 @@ def positions(region: Region, x: Tile, sequence: int) -> WeightTransfer:
 
 
 def positions_gradient(region: Region, dx: Tile, sequence: int) -> GradientTransfer:
-    """Adds to the sequence: the sum of dx over the sequences, position by position, goes north.
+    """Appends to the sequence: sends the sum of dx over the sequences, for each position, north.
 
-    Its drain has one role, "weight" [sequence, features].
+    The transfer has one role, "weight" [sequence, features].  Errors as `positions`.
     """
     rows = _rows(region, sequence)
     region.uses("north")
@@ -207,20 +215,20 @@ def positions_gradient(region: Region, dx: Tile, sequence: int) -> GradientTrans
 
 
 def _rows(region: Region, sequence: int) -> int:
-    """Rows of PEs that a sequence lies on: 1 if a row holds whole ones."""
+    """Number of rows of PEs that a sequence occupies; 1 if a row holds whole sequences."""
     if sequence >= 1 and region.tokens % sequence == 0:
         return 1
     if sequence < 1 or sequence % region.tokens or region.height % (sequence // region.tokens):
         raise ProgramError(
-            f"{region.height} rows of {region.name} with {region.tokens} tokens each hold no whole number of sequences "
-            f"of {sequence}, each on whole rows or within one"
+            f"{region.height} rows of {region.name} with {region.tokens} tokens each do not hold sequences of "
+            f"{sequence} tokens: a row must hold whole sequences, or a sequence must occupy whole rows"
         )
     return sequence // region.tokens
 
 
 def _position_order(region: Region, features: int, sequence: int, padding: int) -> np.ndarray:
-    """int64 [width, fx * sequence]: places in [sequence, features] in the order of a tile of one sequence, or of the
-    tiles of the rows of PEs that it lies on."""
+    """int64 [width, fx * sequence]: flat index in [sequence, features] of each element of the stream, which holds the
+    tiles of one sequence, one for each row of PEs that it occupies.  padding: index of padding elements."""
     part = sequence // _rows(region, sequence)
     own = owned(features, region.width)[:, None, :, None]
     place = np.arange(sequence).reshape(1, -1, 1, part) * features + own
@@ -228,12 +236,12 @@ def _position_order(region: Region, features: int, sequence: int, padding: int) 
 
 
 def _own_row(rows: int) -> list[str]:
-    """Code: r1 = which of the rows of its sequence a PE is in."""
+    """Code: r1 = index of the PE's row among the rows of its sequence."""
     return ["    ld16 r1, [row]", f"    iremu16 r1, r1, {rows}"]
 
 
 def _own_positions(name: str, region: Region, n: int, rows: int) -> str:
-    """Tiles of positions for each of the rows of a sequence come; the own one is added to x at r8, n elements."""
+    """Code: receives the n position embeddings of each row of a sequence, and adds those of the own row to x at r8."""
     of = region.policy
     return "\n".join(
         [
@@ -246,7 +254,7 @@ def _own_positions(name: str, region: Region, n: int, rows: int) -> str:
             "    ldds a0, r28",
             "    mov r2, 0",
             ".next:",
-            "    ine32 r3, r2, r1",  # others go beyond the own one, and are written over
+            "    ine32 r3, r2, r1",  # tiles of other rows share a second buffer and overwrite each other
             f"    imul32 r3, r3, {n * of.size}",
             *memory_dsr("d0", of.size, f"r3, work+{n << 16:#x}"),
             f"    {'mov32' if of.wide else 'mov16'} d0, a0",
@@ -264,7 +272,7 @@ def _own_positions(name: str, region: Region, n: int, rows: int) -> str:
 
 
 def _own_positions_gradient(name: str, region: Region, n: int, rows: int) -> str:
-    """For each of the rows of a sequence n f32 go north: dx at r8 where it is the own one, else zeros."""
+    """Code: for each row of a sequence, sends n f32 north: dx at r8 for the own row, zeros for the others."""
     of = region.policy
     return "\n".join(
         [
@@ -294,7 +302,7 @@ def _own_positions_gradient(name: str, region: Region, n: int, rows: int) -> str
 
 
 def _positions(name: str, region: Region, fx: int, sequence: int) -> str:
-    """The stream comes into the work space, and is added to each sequence: x in r8."""
+    """Code: receives the stream into work space and adds it to each sequence of x at r8."""
     of, n = region.policy, fx * sequence
     add = "fadds" if of.wide else "faddh"
     lines = [
@@ -303,7 +311,7 @@ def _positions(name: str, region: Region, fx: int, sequence: int) -> str:
         "    ld32 r28, [weights_in]",
         f"    mov r29, {n << 16:#x}",
         "    ld32 r30, [weights_in+8]",
-        "    mov r31, 0",  # no end at a control wavelet: none comes
+        "    mov r31, 0",  # no control wavelet ends the stream
         "    ldds a0, r28",
         f"    {'mov32' if of.wide else 'mov16'} d0, a0",
     ]
@@ -325,7 +333,7 @@ def _positions(name: str, region: Region, fx: int, sequence: int) -> str:
 
 
 def _positions_gradient(name: str, region: Region, fx: int, sequence: int) -> str:
-    """The sums over sequences, f32 [fx][sequence], come into the work space: dx in r8."""
+    """Code: sums dx at r8 over the sequences of the row into work space, f32 [fx][sequence]."""
     of = region.policy
     add, move = ("fadds", "mov32") if of.wide else ("faddhs", "fh2s")
     lines = [f"{name}:"]

@@ -1,12 +1,12 @@
-"""Softmax cross-entropy over the features of a row of PEs: losses and the gradient of the logits in one.
+"""Softmax cross-entropy over the features of a row of PEs: the loss and the gradient of the logits in one subroutine.
 
     logits, labels, scale, dlogits, loss
 
     dlogits = (softmax(logits) - onehot(label)) scale,  loss = sum over the row's tokens of -log softmax(logits)[label]
 
-labels u16 [tokens]; scale f32 [1] (loss scale / tokens of the batch, for a mean); loss f32 [1], the same in all PEs of
-a row.  dlogits may lie on logits.  The PE's column is the u16 at `column`.  All arithmetic is f32; exp is 12 cycles an
-element of the tile, all of it some 17.
+labels: u16 [tokens].  scale: f32 [1], for a mean the loss scale divided by the tokens of the batch.  loss: f32 [1], the
+same in all PEs of a row.  dlogits may alias logits.  The u16 variable `column` holds the PE's column.  All arithmetic
+is f32.  The subroutine takes about 17 cycles per element of the tile, 12 of them for exp.
 """
 
 from __future__ import annotations
@@ -18,14 +18,18 @@ import numpy as np
 from . import math_functions
 from .code import Code, Routine, Vec, Work, register, routine
 from .row_sums import AllReduce, reduce_row, single_column, sum_rows
-from .softmax import Softmax, exponentials, from_greatest
+from .softmax import Softmax, exponentials, subtract_maximum
 
 OPERANDS = ("logits", "labels", "scale", "dlogits", "loss")
 
 
 @dataclass(frozen=True)
 class Loss:
-    """features: of the logits; rows, tokens: of a tile; columns: PEs in a row; size: bytes of an element."""
+    """The shape of a loss.
+
+    features: number of logits per token.  rows, tokens: size of a tile.  columns: PEs per row.  size: bytes of an
+    element, 2 or 4.
+    """
 
     features: int
     rows: int
@@ -34,7 +38,7 @@ class Loss:
     size: int
 
     def routine(self, name: str, allreduce: AllReduce = single_column) -> Routine:
-        """The subroutine; operands as above."""
+        """The subroutine; operands as in the module's docstring.  allreduce: sum over a row of PEs."""
         c, work, t, n = Code(), Work(), self.tokens, self.rows * self.tokens
         at = {operand: register(OPERANDS, operand) for operand in OPERANDS}
         logits, dlogits = (Vec(at[operand], n, self.size) for operand in ("logits", "dlogits"))
@@ -43,7 +47,7 @@ class Loss:
         total, chosen = sums.part(0, t), sums.part(t, t)
         inverse, scratch, exponent = work.take(t, bank=0), work.take(t, bank=2), work.take(t, 2)
         c.op("fmovs" if self.size == 4 else "fh2s", z, logits)
-        from_greatest(c, z, most, Softmax(self.features, self.rows, t, self.columns, self.size), allreduce)
+        subtract_maximum(c, z, most, Softmax(self.features, self.rows, t, self.columns, self.size), allreduce)
         self._at_labels(c, at["labels"], z, chosen)
         exponentials(c, work, z, self.size == 2)
         sum_rows(c, z, total, self.rows)
@@ -64,7 +68,11 @@ class Loss:
         return routine(name, OPERANDS, c, work.bytes, calls=allreduce is not single_column)
 
     def _at_labels(self, c: Code, labels: str, z: Vec, chosen: Vec | None, scale: str = "") -> None:
-        """Of each token the element of its label, where this PE has it: chosen = it (else 0), or it less the scale."""
+        """Code: for each token, accesses the element of z at the token's label, if it is in this PE's tile.
+
+        With `chosen`, copies the element to chosen [tokens], or 0 if it is in another PE.  Without, subtracts the f32
+        at address `scale` from it.
+        """
         t = self.tokens
         top, skip = c.new_label(), c.new_label()
         c("ld16 r2, [column]", f"imul32 r2, r2, {self.rows}", f"mov r3, {labels}", f"mov r4, {z.at}+{z.offset}")
@@ -84,7 +92,10 @@ class Loss:
 
 
 def reference(logits: np.ndarray, labels: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Losses [tokens] and the gradient [features, tokens] in float64 of logits [features, tokens]."""
+    """(losses [tokens], gradient [features, tokens]) in float64.
+
+    logits: [features, tokens].  labels: integers [tokens].  scale: factor of the gradient.
+    """
     z = np.asarray(logits, np.float64)
     z = z - z.max(axis=0)
     e = np.exp(z)

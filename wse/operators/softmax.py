@@ -1,10 +1,10 @@
 """Softmax over the features of a row of PEs, forward and backward, on tiles [rows][tokens].
 
     forward   x, y           y = e^(x - greatest) / sum
-    backward  dy, y, dx      dx = y (dy - sum(y dy)); dx may lie on dy
+    backward  dy, y, dx      dx = y (dy - sum(y dy)); dx may alias dy
 
-All arithmetic is f32; exp is 12 cycles an element, all of forward some 17.  Attention and the loss have their own, with
-what they need besides.
+All arithmetic is f32.  The forward pass takes about 17 cycles per element, 12 of them for exp.  Attention and the loss
+compute their softmax themselves, because they use its intermediate values.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ CHUNK = 256
 
 @dataclass(frozen=True)
 class Softmax:
-    """features: of the whole activation; rows, tokens: of a tile; columns: PEs in a row; size: bytes of an element."""
+    """The shape of a softmax.
+
+    features: of the whole activation.  rows, tokens: size of a tile.  columns: PEs per row.  size: bytes of an element,
+    2 or 4.
+    """
 
     features: int
     rows: int
@@ -31,14 +35,14 @@ class Softmax:
     size: int
 
     def forward(self, name: str, allreduce: AllReduce = single_column) -> Routine:
-        """The subroutine; operands as above."""
+        """The subroutine of the forward pass; operands as in the module's docstring.  allreduce: sum over a row."""
         operands = ("x", "y")
         c, work, t, n = Code(), Work(), self.tokens, self.rows * self.tokens
         x, y = (Vec(register(operands, operand), n, self.size) for operand in operands)
         z = work.take(n, bank=2)
         total, inverse, scratch = work.take(t, bank=4), work.take(t, bank=0), work.take(t, bank=2)
         c.op("fmovs" if self.size == 4 else "fh2s", z, x)
-        from_greatest(c, z, total, self, allreduce)
+        subtract_maximum(c, z, total, self, allreduce)
         exponentials(c, work, z, self.size == 2)
         sum_rows(c, z, total, self.rows)
         reduce_row(c, allreduce, "sum", total)
@@ -51,7 +55,7 @@ class Softmax:
         return routine(name, operands, c, work.bytes, calls=allreduce is not single_column)
 
     def backward(self, name: str, allreduce: AllReduce = single_column) -> Routine:
-        """The subroutine; operands as above."""
+        """The subroutine of the backward pass; operands as in the module's docstring.  allreduce: sum over a row."""
         operands = ("dy", "y", "dx")
         c, work, t, n = Code(), Work(), self.tokens, self.rows * self.tokens
         dy, y, dx = (Vec(register(operands, operand), n, self.size) for operand in operands)
@@ -67,8 +71,11 @@ class Softmax:
         return routine(name, operands, c, work.bytes, calls=allreduce is not single_column)
 
 
-def from_greatest(c: Code, z: Vec, most: Vec, shape: Softmax, allreduce: AllReduce) -> None:
-    """z [rows][tokens] f32 less the greatest of its column in the row of PEs; most [tokens] is that."""
+def subtract_maximum(c: Code, z: Vec, most: Vec, shape: Softmax, allreduce: AllReduce) -> None:
+    """Code: subtracts from z, f32 [rows][tokens], each token's maximum over the features of the row of PEs.
+
+    most: f32 [tokens], receives the maxima.
+    """
     t = shape.tokens
     fill_padding(c, z, shape.rows, shape.features, shape.columns, -np.inf)
     max_rows(c, z, most, shape.rows)
@@ -78,7 +85,7 @@ def from_greatest(c: Code, z: Vec, most: Vec, shape: Softmax, allreduce: AllRedu
 
 
 def exponentials(c: Code, work: Work, z: Vec, short: bool) -> None:
-    """z = e^z, in chunks."""
+    """Code: z = e^z, in chunks.  short: with the accuracy of 16-bit elements."""
     with c.chunks(z.n, CHUNK, {"z": (f"{z.at}+{z.offset}", 4)}) as tile:
         x = tile["z"]
         y = work.take(x.n, bank=4)
@@ -87,7 +94,7 @@ def exponentials(c: Code, work: Work, z: Vec, short: bool) -> None:
 
 
 def reference(x: np.ndarray, dy: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
-    """y, or (y, dx) if dy is given, in float64 of x [features, tokens]."""
+    """(y,), or (y, dx) if dy is given, as float64 [features, tokens].  x, dy: [features, tokens]."""
     x = np.asarray(x, np.float64)
     e = np.exp(x - x.max(axis=0))
     y = e / e.sum(axis=0)
