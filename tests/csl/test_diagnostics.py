@@ -269,12 +269,6 @@ def test_comptime_block(comptime, message, tmp_path):
     assert message in str(caught.value), str(caught.value)
 
 
-def test_recursion_at_run_time(tmp_path):
-    text = "var n: i16 = 3;\nfn a() void { b(); }\nfn b() void { if (n > 0) a(); }\ncomptime { @export_symbol(a); }\n"
-    with pytest.raises(CslError, match=r"functions must not be recursive at run time: (a -> b -> a|b -> a -> b)"):
-        compiled(tmp_path, text)
-
-
 def test_exports_of_layout_and_pes_agree(tmp_path):
     layout = 'layout { @set_rectangle(1, 1); @set_tile_code(0, 0, "pe.csl"); @export_name("f", fn(i16)void); @export_name("v", i16); }'
     text = "fn f() void {}\nfn v() void {}\ncomptime { @export_symbol(f); @export_symbol(v); }\n"

@@ -177,8 +177,6 @@ def map_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
                 "@map without a descriptor among its inputs takes its number of calls from the destination: "
                 "a descriptor over memory, or a fabout_dsd with an extent that is known at compile time, was expected",
             )
-    if frame.lowered is not None:
-        frame.lowered.calls.setdefault(lowered.name, node.span)
     frame.emit(ir.Map(lowered.name, inputs, types, out, out_type))
     return VOID
 

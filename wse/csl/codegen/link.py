@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -229,6 +230,7 @@ class _Linker:
         self.data_start, self.shared = data_start, shared
         self.addresses: dict[str, int] = {}
         self.globals: dict[str, ir.Global] = {}
+        self.sizes: dict[str, int] = {}  # of stacks
 
     def image(self) -> ClassImage:
         unit = self.unit
@@ -273,7 +275,7 @@ class _Linker:
             tasks=tasks,
             memory=self.rows(),
             labels=self.labels(entries),
-            messages=list(self.code.context.messages),
+            messages=[self.message(text) for text in self.code.context.messages],
         )
         for e in unit.exports:
             if e.function is not None:
@@ -302,12 +304,15 @@ class _Linker:
         own_code = self.code.length * self.machine.instruction_bytes
         at = self.data_start if self.shared else own_code
         first = [self.globals[g.name] for g in self.shared]
-        for g in (*first, *(g for g in self.globals.values() if g not in first and g.name in needed)):
+        rest = [g for g in self.globals.values() if g not in first and g.name in needed]
+        growing = [g for g in rest if g.end_symbol is not None]
+        limit = RPC_ARGUMENTS if self.code.rpc else self.machine.sram_bytes
+        for g in (*first, *(g for g in rest if g.end_symbol is None)):
             at += -at % max(g.align, 1)
             self.addresses[g.name] = at
             at += g.size
+        at = self.place_growing(growing, at, limit)
         self.end = at
-        limit = RPC_ARGUMENTS if self.code.rpc else self.machine.sram_bytes
         if at > limit:
             biggest = sorted(self.rows(), key=lambda row: -row.bytes)[:8]
             lines = "\n".join(f"  {row.bytes:6} B  {row.name}  ({row.what})" for row in biggest)
@@ -315,6 +320,25 @@ class _Linker:
                 f"{self.unit.file} (class {self.unit.name}) needs {at} bytes of the {limit} that a PE has, "
                 f"{at - limit} too many; the largest are:\n{lines}"
             )
+
+    def place_growing(self, growing: list[ir.Global], at: int, limit: int) -> int:
+        """Stacks, which share what is left."""
+        least = sum(g.size + 3 & ~3 for g in growing)
+        more = max(0, (limit - at - least - 4) // max(len(growing), 1)) & ~3
+        for g in growing:
+            at += -at % 4
+            g = self.globals[g.name] = replace(g, size=(g.size + 3 & ~3) + more)
+            assert g.end_symbol is not None
+            self.addresses[g.name], at = at, at + g.size
+            self.addresses[g.end_symbol] = at
+            self.sizes[g.name] = g.size
+        return at
+
+    def message(self, text: str) -> str:
+        """The message of a trap, with the sizes of stacks that it names as {name}."""
+        for name, size in self.sizes.items():
+            text = text.replace(f"{{{name}}}", str(size))
+        return text
 
     def needed(self) -> set[str]:
         """Globals that code, exports or other globals refer to."""
@@ -336,18 +360,21 @@ class _Linker:
     def rows(self) -> list[art.Row]:
         code = self.code.length
         rows = [art.Row(0, code * self.machine.instruction_bytes, "code", f"{code} instructions")]
-        for name, address in self.addresses.items():
-            g = self.globals[name]
+        for name, g in self.placed():
+            address = self.addresses[name]
             rows.append(art.Row(address, g.size, g.display or g.name, g.element or f"{g.size} bytes"))
         if self.code.rpc:
             size = self.machine.sram_bytes - RPC_ARGUMENTS
             rows.append(art.Row(RPC_ARGUMENTS, size, "launch", "arguments of the host's calls"))
         return sorted(rows, key=lambda row: row.address)
 
+    def placed(self) -> list[tuple[str, ir.Global]]:
+        return [(name, self.globals[name]) for name in self.addresses if name in self.globals]
+
     def data(self) -> list[tuple[int, bytes]]:
         data = []
-        for name, address in self.addresses.items():
-            g = self.globals[name]
+        for name, g in self.placed():
+            address = self.addresses[name]
             if g.init is None and not g.relocations:
                 continue
             contents = bytearray(g.init or bytes(g.size))

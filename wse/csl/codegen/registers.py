@@ -1,7 +1,8 @@
 """Register allocation: graph colouring, function by function, those that are called first.
 
-There is no recursion, so what a function changes is known when its callers are done: a value that lives across a call
-gets a register the callee leaves alone, and only if there is none does it go to memory.  Frames are static.
+No function calls itself (ir/recursion.py), so what a function changes is known when its callers are done: a value that
+lives across a call gets a register the callee leaves alone, and only if there is none does it go to memory.  Frames are
+static.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ Rules
 * Virtual registers (Reg) hold scalars only: bool i8 u8 i16 u16 i32 u32 i64 u64 f16 f32 ptr.  They are variables, not
   SSA: they may be assigned several times.  Colors, queues and ids at run time are u16.  `ptr` is a byte address of 16
   bits.
-* Arrays, structs, DSD variables and locals whose address is taken are Globals (frames are static: there is no
-  recursion, which the front end diagnoses).
+* Arrays, structs, DSD variables and locals whose address is taken are Globals: frames are static.  Functions that call
+  each other are joined before anything else is done (recursion.py); those that need a stack get one.
 * A Value is a Reg, a Const or an Addr (address of a Global plus bytes).  Both operands of a Bin have one type;
   operands of shifts may differ.  Constants are ints (two's complement or not: taken modulo the width) or floats; bool
   is 0 or 1.
@@ -395,7 +395,10 @@ class Block:
 
 @dataclass(eq=False)
 class Function:
-    """name is unique in the unit; display is what people call it."""
+    """name is unique in the unit; display is what people call it.
+
+    locals: its variables in memory.  memory_params: its parameters in memory; with the place to which a call of the
+    function in itself writes the argument, None if there is no such call."""
 
     name: str
     params: list[Reg]
@@ -403,13 +406,16 @@ class Function:
     blocks: list[Block] = field(default_factory=list)
     display: str = ""
     at: At | None = None
+    locals: list[str] = field(default_factory=list)
+    memory_params: dict[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
 class Global:
     """Memory.  init: bytes (zero if None); relocations: (byte in init, symbol, addend) get the 16-bit address there.
 
-    display: the name in the source; element: its type as text, for memory maps ("f32 [25]")."""
+    display: the name in the source; element: its type as text, for memory maps ("f32 [25]").  end_symbol: it grows into
+    the memory that is left, and this is the symbol of its end."""
 
     name: str
     size: int
@@ -419,6 +425,7 @@ class Global:
     display: str = ""
     element: str = ""
     at: At | None = None
+    end_symbol: str | None = None
 
 
 @dataclass(eq=False)

@@ -9,6 +9,7 @@ from . import ir
 from .divide import expand
 from .fold import fold
 from .ir import Block, Branch, Call, Const, Copy, Function, Instr, Jump, Map, Reg, Return, Trap, Unit
+from .recursion import called, resolve
 from .registers import _WRITTEN, copy_instr, read, rename, targets, written
 from .value_numbering import reuse
 
@@ -19,6 +20,7 @@ GROW_MOST = 4000  # instructions beyond which a function takes nothing more in
 
 def optimize(unit: Unit) -> None:
     """Simplifies all functions of a unit, in place; drops those nobody calls any more."""
+    resolve(unit)
     expand(unit)
     by_name = {function.name: function for function in unit.functions}
     roots = {task.function for task in unit.tasks} | {e.function for e in unit.exports if e.function}
@@ -40,18 +42,18 @@ def optimize(unit: Unit) -> None:
 
 
 def call_order(functions: dict[str, Function], roots: set[str]) -> list[str]:
-    """Names, what is called before what calls it.  Recursion does not get here."""
+    """Names, what is called before what calls it.  No function calls itself any more."""
     order: dict[str, None] = {}
     state: dict[str, int] = {}
     for root in (*sorted(roots), *functions):
-        stack = [(root, iter(_called(functions[root])))] if root not in state else []
+        stack = [(root, iter(called(functions[root])))] if root not in state else []
         state.setdefault(root, 1)
         while stack:
             name, rest = stack[-1]
             for callee in rest:
                 if callee not in state and callee in functions:
                     state[callee] = 1
-                    stack.append((callee, iter(_called(functions[callee]))))
+                    stack.append((callee, iter(called(functions[callee]))))
                     break
             else:
                 order[name] = None
@@ -59,15 +61,10 @@ def call_order(functions: dict[str, Function], roots: set[str]) -> list[str]:
     return list(order)
 
 
-def _called(function: Function) -> list[str]:
-    """Functions that it calls, by Call or Map."""
-    return [i.function for block in function.blocks for i in block.code if isinstance(i, Call | Map)]
-
-
 def _callers(unit: Unit) -> dict[str, int]:
     count: dict[str, int] = {}
     for function in unit.functions:
-        for name in _called(function):
+        for name in called(function):
             count[name] = count.get(name, 0) + 1
     for task in unit.tasks:
         count[task.function] = count.get(task.function, 0) + 1
@@ -83,7 +80,7 @@ def _reached(functions: dict[str, Function], roots: set[str]) -> set[str]:
         name = left.pop()
         if name not in seen and name in functions:
             seen.add(name)
-            left += _called(functions[name])
+            left += called(functions[name])
     return seen
 
 
@@ -153,10 +150,6 @@ def body_of(
         blocks.append(Block(ids[block.id], code))
     blocks[0].code[:0] = [Copy(fresh(p), a, at=at) for p, a in zip(callee.params, args, strict=True)]
     return blocks, next_id
-
-
-# --- registers of an instruction
-# ---------------------------------------------------------------------------------------
 
 
 # --- simplification ---------------------------------------------------------------------------------------------------

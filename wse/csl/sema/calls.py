@@ -135,7 +135,6 @@ class Lowered:
         self.unit, self.fn, self.name, self.span = unit, fn, name, span
         self.known = sign.known
         self.result = sign.result
-        self.calls: dict[str, Span] = {}
         self.params: list[tuple[ast.Param, Type]] = [
             (param, kind)
             for param, kind in zip(fn.decl.params, sign.params, strict=True)
@@ -155,6 +154,19 @@ class Lowered:
         if result is None and self.result is not t.VOID:
             self.result_memory = unit.new_global(self.result, f"{name}.result", "result", fn.decl.name_span)
         self.function = ir.Function(name, regs, result, [], fn.name, at_of(fn.decl.name_span))
+        self.function.memory_params = dict.fromkeys((var.symbol for var in self.memory.values()), None)
+
+    def argument(self, frame: Frame, name: str) -> GlobalVar:
+        """Where a call writes an argument that goes by memory.  A call of the function in itself does not change what
+        the function still reads: it has a place of its own."""
+        var = self.memory[name]
+        if frame.lowered is not self:
+            return var
+        own = self.function.memory_params[var.symbol]
+        if own is None:
+            made = self.unit.new_global(var.type, f"{var.symbol}.next", name, var.span)
+            own = self.function.memory_params[var.symbol] = made.symbol
+        return self.unit.by_symbol[own]
 
     def has_address(self, node: Any) -> bool:
         """Whether the address of a local is taken somewhere in the function."""
@@ -209,14 +221,12 @@ def emit_call(frame: Frame, fn: FnRef, sign: Signature, span: Span) -> Value:
     build = frame.build
     assert build is not None
     lowered = frame.unit.instantiate(fn, sign, span)
-    if frame.lowered is not None:
-        frame.lowered.calls.setdefault(lowered.name, span)
     regs = []
     for param, value in zip(fn.decl.params, sign.values, strict=True):
         if param.name in sign.known:
             continue
         if param.name in lowered.memory:
-            store_mem(frame, memory_of(frame, lowered.memory[param.name]), value, span)
+            store_mem(frame, memory_of(frame, lowered.argument(frame, param.name)), value, span)
         else:
             regs.append(frame.operand(value, span))
     result = lowered.result

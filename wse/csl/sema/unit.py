@@ -185,6 +185,8 @@ class Unit:
             raise CslError.at(span, f"a value of type {kind} exists at compile time only")
         var = self.new_global(kind, f"{owner}.{name}", name, span, align)
         var.item = item
+        if frame.lowered is not None:
+            frame.lowered.function.locals.append(var.symbol)
         return Mem(kind, ir.Addr(self.use(var)), 0, False, item)
 
     def constant(self, value: Val, span: Span | None, name: str = "") -> GlobalVar:
@@ -295,7 +297,6 @@ class Unit:
         self.bind_teardown()
         if self.startup is not None and self.startup.function.blocks:
             self.out.startup = [instr for block in self.startup.function.blocks for instr in block.code]
-        self.check_recursion()
 
     def bind_teardown(self) -> None:
         """One task for all colors with a handler of their own."""
@@ -305,36 +306,6 @@ class Unit:
             name = lowered.name if len(handlers) == 1 else dispatch_teardown(self, handlers)
             self.out.teardown_task = TEARDOWN_TASK
             self.out.tasks.append(ir.Task("local", TEARDOWN_TASK, name, at=at_of(span)))
-
-    def check_recursion(self) -> None:
-        """There are no frames on a stack: a function must not come to call itself."""
-        by_name = {lowered.name: lowered for lowered in self._functions.values()}
-        state: dict[str, int] = {}
-        for root in by_name:
-            path: list[tuple[str, Any]] = [(root, iter(by_name[root].calls))] if root not in state else []
-            state.setdefault(root, 1)
-            while path:
-                name, calls = path[-1]
-                callee = next(calls, None)
-                if callee is None:
-                    state[name] = 2
-                    path.pop()
-                elif state.get(callee) == 1:
-                    self.report_recursion([step for step, _ in path], callee, by_name)
-                    return
-                elif callee not in state:
-                    state[callee] = 1
-                    path.append((callee, iter(by_name[callee].calls)))
-
-    def report_recursion(self, path: list[str], callee: str, by_name: dict[str, Lowered]) -> None:
-        cycle = [*path[path.index(callee) :], callee]
-        shown = " -> ".join(by_name[name].fn.name for name in cycle)
-        span = by_name[cycle[-2]].calls[callee]
-        self.program.findings.add(
-            CslError.at(
-                span, f"functions must not be recursive at run time: {shown}", (None, "locals have fixed places")
-            )
-        )
 
     # ---- what the host sees ----
 

@@ -34,6 +34,7 @@ from .lexer import Token
 
 ASSIGN = frozenset(["=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>="])
 BEGINS_DECL = frozenset(["const", "var", "param", "fn", "task", "comptime", "layout", "export", "extern", "inline"])
+JUMPS = ("return", "break", "continue")
 ONLY_AT_TOP = frozenset(["param", "fn", "task", "layout", "export", "extern"])
 
 
@@ -289,13 +290,16 @@ class Parser(Expressions):
         return None
 
     def body(self) -> ast.Node:
-        """Of an if or a loop: a block, another statement, or a simple one, whose `;` is missing before else."""
-        if self.token.kind == "keyword" and self.token.text in ("return", "break", "continue", "const", "var"):
+        """Of an if or a loop: a block, a statement, or a simple one or a jump, whose `;` is missing before else."""
+        if self.on("const") or self.on("var"):
             return self.statement()
-        node = self.control(None)
-        if node is not None:
-            return node
-        simple = self.simple()
+        if self.token.kind == "keyword" and self.token.text in JUMPS:
+            simple = self.jump()
+        else:
+            node = self.control(None)
+            if node is not None:
+                return node
+            simple = self.simple()
         if not self.on("else"):
             self.expect(";", "after the statement")
         return simple
@@ -352,7 +356,7 @@ class Parser(Expressions):
             start = self.token
             values: list[ast.Node] = [] if self.take("else") else self.list_of(self.case, "=>")
             self.expect("=>", "behind the value of an arm")
-            if self.token.kind == "keyword" and self.token.text in ("return", "break", "continue"):
+            if self.token.kind == "keyword" and self.token.text in JUMPS:
                 body = self.jump()
             else:
                 body = self.control(None) or self.simple()
@@ -363,12 +367,12 @@ class Parser(Expressions):
         return ast.Switch(self.span(first), value, arms)
 
     def jump(self) -> ast.Node:
-        """return, break or continue as an arm: without its semicolon."""
+        """return, break or continue as an arm or before else: without its semicolon."""
         first = self.advance()
         if first.text == "continue":
             return ast.Continue(self.span(first), self.label_use())
         label = self.label_use() if first.text == "break" else None
-        value = None if self.token.text in (",", ";", "}") else self.expr()
+        value = None if self.token.text in (",", ";", "}", "else") else self.expr()
         if first.text == "return":
             return ast.Return(self.span(first), value)
         return ast.Break(self.span(first), label, value)
