@@ -29,14 +29,18 @@ def write(folder: Path, pe: str, layout: str | None = None, **files: str) -> Pat
     return path
 
 
-def compiled(folder: Path, pe: str, arch: str = "wse3", layout: str | None = None, params=None, **files: str):
-    """The ir.Layout of a program."""
-    return compile_program(write(folder, pe, layout, **files), arch, params)
+def compiled(
+    folder: Path, pe: str, arch: str = "wse3", layout: str | None = None, params=None, options=None, **files: str
+):
+    """The ir.Layout of a program.  options: further arguments of compile_program."""
+    return compile_program(write(folder, pe, layout, **files), arch, params, **(options or {}))
 
 
-def device(folder: Path, pe: str, arch: str = "wse3", layout: str | None = None, params=None, **files: str) -> Device:
+def device(
+    folder: Path, pe: str, arch: str = "wse3", layout: str | None = None, params=None, options=None, **files: str
+) -> Device:
     """The program, loaded."""
-    return Device(link(compiled(folder, pe, arch, layout, params, **files)))
+    return Device(link(compiled(folder, pe, arch, layout, params, options, **files)))
 
 
 def launch(loaded: Device, name: str = "main", *args) -> None:

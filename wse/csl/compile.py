@@ -74,12 +74,14 @@ def compile_program(
 ) -> ir.Layout:
     """The program of a layout file.  CslError with everything that is wrong with it.
 
+    fp16: "f16", "bf16" or "cb16", the format of 16-bit floats at run time.
     params, colors: values of the layout's params by name.  warnings: a list to add what is worth a remark to.
     sdk_version: the release of the SDK that the program is for, "1.4" or "2.10"; None accepts the forms of both.
     """
     program = Program(arch, Loader([Path(folder) for folder in import_paths], Path(path)), max_steps)
     program.fabric, program.offsets = fabric, offsets
     program.sdk_version = sdk_version
+    program.fp16 = t.FP16[fp16]
     limit, collects = sys.getrecursionlimit(), gc.isenabled()
     sys.setrecursionlimit(max(limit, RECURSION))
     gc.disable()  # a layout of a wafer makes millions of objects, and no cycles among them

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
+from ..machine import numerics
 from . import runtime
 from .device import Device
 
@@ -49,16 +50,18 @@ class debug_util:
     def read_trace(self, x: int, y: int, name: str) -> list:
         """The records of a <debug> module with this key, in order."""
         _, data = self._device.symbol(*self._program_xy(x, y), f"trace.{name}")
-        return decode(np.frombuffer(data, np.uint16), self._device.artifact.strings)
+        return decode(np.frombuffer(data, np.uint16), self._device.artifact.strings, self._device.artifact.fp16)
 
 
 # Kinds of records: the words they take, and their type; strings and timestamps are apart.
-_STRING, _TIMESTAMP = 1, 11
+_STRING, _HALF, _TIMESTAMP = 1, 7, 11
 _NUMBERS = {2: "?", 3: "u1", 4: "i1", 5: "<u2", 6: "<i2", 7: "<f2", 8: "<u4", 9: "<i4", 10: "<f4"}
 
 
-def decode(words: np.ndarray, strings: list[str]) -> list:
-    """The records of a trace buffer: word 0 is how many are used after it, then kind and payload of each record."""
+def decode(words: np.ndarray, strings: list[str], fp16: str = "f16") -> list:
+    """The records of a trace buffer: word 0 is how many are used after it, then kind and payload of each record.
+
+    fp16: the program's format of 16-bit floats."""
     used, at = min(int(words[0]), words.size - 1), 1
     records: list[Any] = []
     while at <= used:
@@ -67,6 +70,8 @@ def decode(words: np.ndarray, strings: list[str]) -> list:
         payload = words[at + 1 : at + 1 + size]
         if kind == _STRING:
             records.append(strings[int(payload[0])])
+        elif kind == _HALF:
+            records.append(float(numerics.from_bits(payload[0], fp16)))
         elif kind == _TIMESTAMP:
             records.append(sum(int(word) << 16 * i for i, word in enumerate(payload)))
         else:

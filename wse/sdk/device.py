@@ -20,6 +20,7 @@ from ..errors import ConfigError, ProgramError
 from ..fabric.errors import DeadlockError
 from ..fabric.fabric import Fabric
 from ..fabric.run import Run
+from ..machine import numerics
 from ..program.image import NO_CLASS
 from ..program.symbol import DTYPES
 
@@ -172,7 +173,7 @@ class Device:
             if len(args) != len(rpc.args):
                 raise ConfigError(f"{name} of {image.name} takes {len(rpc.args)} arguments, not {len(args)}")
             for number, ((address, type), value) in enumerate(zip(rpc.args, args, strict=True)):
-                self._fill(address, argument(value, type, f"argument {number + 1} of {name}"), here)
+                self._fill(address, argument(value, type, f"argument {number + 1} of {name}", self.artifact.fp16), here)
             self._fill(RPC_SELECTOR, np.uint32(rpc.selector).tobytes(), here)
             started |= here
         if not started.any():
@@ -266,12 +267,17 @@ def _outside(where: str, name: str, image: ClassImage, address: int, size: int) 
     )
 
 
-def argument(value: object, type: str, what: str) -> bytes:
-    """A launch argument as bytes; numbers of NumPy keep their type, which must be the declared one."""
+def argument(value: object, type: str, what: str, fp16: str = "f16") -> bytes:
+    """A launch argument as bytes; numbers of NumPy keep their type, which must be the declared one.
+
+    fp16: the program's format of 16-bit floats.  NumPy has no bf16 and no cb16: they are given as Python's numbers, or
+    as the 16 bits in an integer."""
     if type not in DTYPES and type != "bool":
         raise ConfigError(f"{what} is of type {type}, which a host cannot give")
     wanted = np.dtype("u1") if type == "bool" else np.dtype("<f2") if type == "f16" else DTYPES[type]
     given = np.asarray(value)
+    if type == "f16" and fp16 != "f16" and given.ndim == 0 and given.dtype.kind in "iufb":
+        return _further_half(value, given, fp16, what)
     if given.ndim or given.dtype.kind not in "iufb":
         raise ConfigError(f"{what} is a number of type {type}, not {value!r}")
     if isinstance(value, np.generic) and given.dtype.itemsize != wanted.itemsize:
@@ -293,6 +299,18 @@ def argument(value: object, type: str, what: str) -> bytes:
     if type == "bool" and made > 1:
         raise ConfigError(f"{what} is of type bool, 0 or 1; {value!r} does not fit")
     return made.tobytes()
+
+
+def _further_half(value: object, given: np.ndarray, fp16: str, what: str) -> bytes:
+    """A launch argument of type bf16 or cb16."""
+    if isinstance(value, np.generic) and given.dtype.kind != "f" and given.dtype.itemsize == 2:
+        return given.tobytes()
+    if isinstance(value, np.float16):
+        raise ConfigError(f"{what} is of type {fp16}, not float16: give a number, or its 16 bits as np.uint16")
+    bits = numerics.to_bits(given, fp16)
+    if np.isinf(numerics.from_bits(bits, fp16)) and np.isfinite(given):
+        raise ConfigError(f"{what} is of type {fp16}, in which {value!r} does not fit")
+    return bits.astype("<u2").tobytes()
 
 
 def runs_of(mask: np.ndarray) -> list[tuple[int, int]]:

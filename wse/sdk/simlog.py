@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ..machine import numerics
 from .device import Device
 
 NAME = "sim.log"
 
 # The kinds of `say`.
-STRING, END_OF_LINE = 0, 9
+STRING, HALF, END_OF_LINE = 0, 8, 9
 _NUMBERS: dict[int, Callable[[int], str]] = {
     1: lambda v: str(v & 0xFFFF),
     2: str,
@@ -24,7 +25,6 @@ _NUMBERS: dict[int, Callable[[int], str]] = {
     7: lambda v: _decimal(struct.unpack("<f", struct.pack("<I", v))[0], 8),
     10: lambda v: f"{v & 0xFFFF:016b}",
     11: lambda v: f"{v:032b}",
-    8: lambda v: _decimal(struct.unpack("<e", struct.pack("<H", v & 0xFFFF))[0], 4),
 }
 
 
@@ -42,6 +42,8 @@ def lines(device: Device) -> list[str]:
     for cycle, pe, kind, _, value in said.tolist():
         if kind == STRING:
             text = strings[value] if value < len(strings) else "?"
+        elif kind == HALF:
+            text = _decimal(float(numerics.from_bits(value & 0xFFFF, device.artifact.fp16)), 4)
         else:
             text = "\n" if kind == END_OF_LINE else _NUMBERS.get(kind, str)(value)
         *ended, rest = (open_lines.pop(pe, (0, ""))[1] + text).split("\n")

@@ -10,14 +10,12 @@ it has none
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ...machine.parameters import Machine
 from ..ir import ir
 from ..sema import types as t
-from ..sema.convert import describe
+from ..sema.convert import describe, round_float
 from ..sema.frame import Frame
 from ..sema.types import Type
 from ..sema.values import VOID, Ptr, Run, Val, Value
@@ -27,7 +25,7 @@ from .language import text_of
 from .layout import export_pointer, layout_of
 from .table import builtin
 
-ROOTS = {"ssqrt": np.float32, "hsqrt": np.float16}
+ROOTS = ("ssqrt", "hsqrt")
 
 
 def argument(frame: Frame, node: ast.Node) -> ir.Value:
@@ -37,11 +35,10 @@ def argument(frame: Frame, node: ast.Node) -> ir.Value:
     return frame.operand(value, node.span)
 
 
-def root(row: str, value: Val) -> float:
+def root(kind: Type, value: Val) -> float:
     """A square root at compile time, with the rounding of the machine."""
-    rounded: Any = ROOTS[row](value.data)
     with np.errstate(invalid="ignore"):
-        return float(np.sqrt(rounded))
+        return round_float(kind, float(np.sqrt(round_float(kind, value.data))))  # 53 bits are enough to round twice
 
 
 @builtin("@wse_sys", 2, None)
@@ -51,7 +48,7 @@ def sys_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     if row in ROOTS:
         value = frame.expr(node.args[2])
         if isinstance(value, Val):
-            return Val(kind, root(row, value))
+            return Val(kind, root(kind, value))
     build = frame.need_run(node.span, "this")
     args = [argument(frame, arg) for arg in node.args[2:]]
     if kind is t.VOID:

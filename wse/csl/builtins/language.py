@@ -207,7 +207,7 @@ def is_comptime(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value
 @builtin("@fp16", 0)
 def fp16(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     """The program's type of 16-bit floating-point numbers."""
-    return Val(t.TYPE, t.F16)
+    return Val(t.TYPE, frame.unit.program.fp16)
 
 
 @builtin("@get_int", 1)

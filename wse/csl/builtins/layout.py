@@ -307,6 +307,8 @@ def export_name(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value
     state = layout_of(frame, node)
     name = text_of(frame, node.args[0], "the name")
     kind = frame.type(node.args[1])
+    for part in kind.params if isinstance(kind, t.FnType) else (kind,):
+        frame.unit.program.check_fp16(part.elem if isinstance(part, t.PointerType) else part, node.args[1].span)
     mutable = bool(frame.number(node.args[2], t.BOOL)) if len(node.args) > 2 else False
     if name in state.exports:
         raise CslError.at(node.span, f"{name} is exported twice", (state.exports[name][2], "first here"))

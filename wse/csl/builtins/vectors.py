@@ -74,17 +74,24 @@ def with_control(given: Given, operand: ir.Operand | None, node: ast.BuiltinCall
     return operand
 
 
+def element_type(frame: Frame, code: str) -> Type:
+    """The type of an element; 16-bit floats have the program's format."""
+    kind = ELEMENTS[code]
+    return frame.unit.program.fp16 if kind is t.F16 else kind
+
+
 def pointer_operand(frame: Frame, value: Value, code: str, span: Span) -> ir.Deref:
     assert isinstance(value.type, t.PointerType)
     elem = value.type.elem
     if elem.ir is None or elem.size != ELEMENTS[code].size:
-        raise CslError.at(span, f"a pointer to {ELEMENTS[code]} was expected, not one to {elem}")
+        raise CslError.at(span, f"a pointer to {element_type(frame, code)} was expected, not one to {elem}")
+    frame.unit.program.check_fp16(elem, span)
     return ir.Deref(frame.operand(value, span), elem.ir)
 
 
 def scalar(frame: Frame, value: Value, code: str, span: Span) -> ir.Value:
     """A scalar of the element's type; moves and 16-bit operations take any type of the size."""
-    kind = ELEMENTS[code]
+    kind = element_type(frame, code)
     is_word = not isa.TYPES[code].is_float
     if is_word and value.type.ir is not None and value.type.size == kind.size:
         return frame.operand(value, span)

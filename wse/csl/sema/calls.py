@@ -142,7 +142,9 @@ class Lowered:
         ]
         self.memory: dict[str, GlobalVar] = {}
         regs = []
+        unit.program.check_fp16(self.result, fn.decl.result.span)
         for param, kind in self.params:
+            unit.program.check_fp16(kind, param.span)
             if kind.ir is not None:
                 regs.append(ir.Reg(kind.ir, param.name))
             elif kind.size is None:

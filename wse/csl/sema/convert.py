@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ...machine import numerics
 from ..syntax.errors import CslError, Span
 from . import types as t
 from .types import Type
@@ -23,8 +24,14 @@ FORMATS: dict[Type, tuple[int, int]] = {
     t.F16: (11, -14),
     t.F32: (24, -126),
     t.BF16: (8, -126),
+    t.CB16: (10, -41),
 }  # bits of the significand, least normal exponent
-_LARGEST: dict[Type, float] = {t.F16: 2.0**16, t.F32: 2.0**128, t.BF16: 2.0**128}  # from here on infinity
+_LARGEST: dict[Type, float] = {
+    t.F16: 2.0**16,
+    t.F32: 2.0**128,
+    t.BF16: 2.0**128,
+    t.CB16: 2.0**21,
+}  # from here on infinity
 
 
 def round_float(kind: Type, value: float) -> float:
@@ -38,7 +45,7 @@ def round_float(kind: Type, value: float) -> float:
     if kind is t.F16 and exact:
         with np.errstate(over="ignore"):
             return float(np.float16(value))
-    if kind not in FORMATS or (isinstance(value, float) and not math.isfinite(value)):
+    if kind not in FORMATS or (isinstance(value, float) and not math.isfinite(value)) or value == 0:
         return float(value)
     return round_to(kind, Fraction(value))
 
@@ -51,7 +58,7 @@ def round_to(kind: Type, value: Fraction) -> float:
         exponent -= 1  # now 2^exponent <= |value| < 2^(exponent + 1)
     unit = Fraction(2) ** (max(exponent, least) - bits + 1)
     rounded = round(value / unit) * unit
-    return math.copysign(math.inf, value) if abs(rounded) >= _LARGEST[kind] else float(rounded)
+    return math.copysign(math.inf if abs(rounded) >= _LARGEST[kind] else float(abs(rounded)), value)
 
 
 def describe(value: Val) -> str:
@@ -291,8 +298,8 @@ def bits_of(value: Val) -> int | None:
         return struct.unpack("<I", struct.pack("<f", data))[0]
     if kind is t.F16:
         return struct.unpack("<H", struct.pack("<e", data))[0]
-    if kind is t.BF16:
-        return struct.unpack("<I", struct.pack("<f", data))[0] >> 16
+    if kind in (t.BF16, t.CB16):
+        return int(numerics.to_bits(data, kind.name))
     if isinstance(kind, t.EnumType):
         return data & ((1 << kind.tag.bits) - 1)
     if isinstance(kind, t.IdType):
@@ -308,6 +315,6 @@ def from_bits(kind: Type, bits: int) -> Val:
         return Val(kind, struct.unpack("<f", struct.pack("<I", bits))[0])
     if kind is t.F16:
         return Val(kind, struct.unpack("<e", struct.pack("<H", bits))[0])
-    if kind is t.BF16:
-        return Val(kind, struct.unpack("<f", struct.pack("<I", bits << 16))[0])
+    if kind in (t.BF16, t.CB16):
+        return Val(kind, float(numerics.from_bits(bits, kind.name)))
     return Val(kind, bits)

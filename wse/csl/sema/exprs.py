@@ -407,6 +407,7 @@ def convert(frame: Frame, value: Value, kind: Type, span: Span) -> Value:
     if inner.ir is None or not (numbers or ids) or not isinstance(value, Run):
         return frame.coerce(value, kind, span)
     build = frame.need_run(span, "a conversion")
+    frame.unit.program.check_fp16(kind, span)
     if inner.ir == outer.ir:
         return Run(kind, value.value)
     reg = build.reg(inner.ir)

@@ -174,7 +174,11 @@ class Frame:
             if name in scope:
                 return scope[name]
         found = self.instance.resolve(name)
-        return found if found is not None else PREDEFINED.get(name)
+        if found is not None:
+            return found
+        if name == "f16" and self.instance.library:
+            return Val(t.TYPE, self.unit.program.fp16)  # a library's functions are over the program's 16-bit floats
+        return PREDEFINED.get(name)
 
     # ---- evaluation ----
 
@@ -260,6 +264,7 @@ class Frame:
             raise CslError.at(span, f"a value of type {kind} does not exist at run time: give it a type with @as")
         if not isinstance(value, Val):
             raise CslError.at(span, f"a scalar was expected, not a value of type {kind}")
+        self.unit.program.check_fp16(kind, span)
         data = value.data
         if isinstance(data, Sym):
             assert self.build is not None

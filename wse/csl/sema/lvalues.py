@@ -58,6 +58,7 @@ def load(frame: Frame, where: Any, span: Span | None) -> Value:
             if where.type.ir is None:
                 return where
             build = frame.need_run(span, "reading run-time memory")
+            frame.unit.program.check_fp16(where.type, span)
             reg = build.reg(where.type.ir)
             build.emit(ir.Load(reg, where.where, where.rest))
             return Run(where.type, reg)
@@ -88,6 +89,7 @@ def memory_of(frame: Frame, var: GlobalVar, offset: int = 0) -> Mem:
     """The run-time memory of a variable."""
     if var.type.is_comptime:
         raise CslError.at(var.span, f"{var.display} of type {var.type} does not exist at run time: give it a type")
+    frame.unit.program.check_fp16(var.type, var.span)
     return Mem(var.type, ir.Addr(frame.unit.use(var)), offset, not var.mutable, var.item)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...machine import numerics
 from ..ir import descriptor, ir
 from ..sema import types as t
 from ..sema.convert import bits_of
@@ -55,7 +56,9 @@ class InitialMemory:
     def write_array(self, at: int, kind: Type, data: np.ndarray) -> None:
         assert isinstance(kind, t.ArrayType)
         elem = kind.elem
-        if data.dtype == object or elem in (t.BF16, t.CB16):
+        if elem in (t.BF16, t.CB16):
+            data = numerics.to_bits(data, elem.name)
+        elif data.dtype == object:
             size = elem.size or 0
             for i, item in enumerate(data.reshape(-1)):
                 self.write(at + i * size, Val(elem, item.item() if isinstance(item, np.generic) else item))
@@ -72,6 +75,8 @@ def sym_words(kind: Type, values: np.ndarray) -> np.ndarray:
         return values.astype(np.float32)
     if kind is t.F16:
         return values.astype(np.float16)
+    if kind in (t.BF16, t.CB16):
+        return numerics.to_bits(values, kind.name)
     if kind is t.BOOL:
         return values.astype(np.uint8)
     return values.astype(np.uint16)

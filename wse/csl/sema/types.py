@@ -8,9 +8,10 @@ from typing import Any
 
 class Type:
     """name: as written.  size: bytes at run time; None if the type exists at compile time only.  ir: its scalar type in
-    the intermediate representation, None if it is no scalar."""
+    the intermediate representation, None if it is no scalar.  fp16: the type of 16-bit floats in its values."""
 
     size: Any = None
+    fp16: Any = None
     align = 2
     ir: Any = None
 
@@ -48,13 +49,15 @@ class IntType(Type):
 
 
 class FloatType(Type):
-    """f16, f32.  bf16 and cb16 are other formats of 16 bits; the whole program has one."""
+    """f32, and f16, bf16, cb16: three formats of 16 bits, of which one exists at run time (`--fp16-format`)."""
 
     def __init__(self, name: str, bits: int):
         super().__init__(name)
         self.bits = bits
         self.size = self.align = bits // 8
         self.ir = f"f{bits}"
+        if bits == 16:
+            self.fp16 = self
 
 
 class IdType(Type):
@@ -98,6 +101,7 @@ class ArrayType(Type):
         if elem.size is not None:
             self.size = self.count * elem.size
             self.align = elem.align
+            self.fp16 = elem.fp16
 
 
 class FnType(Type):
@@ -130,6 +134,7 @@ class StructType(Type):
             if kind.size is None:
                 return
             self.align = max(self.align, kind.align)
+            self.fp16 = self.fp16 or kind.fp16
             at = -(-at // kind.align) * kind.align
             self.offsets[field] = at
             at += kind.size
@@ -142,6 +147,7 @@ INTS = {f"{s}{bits}": IntType(bits, s == "i") for bits in (8, 16, 32, 64) for s 
 I8, U8, I16, U16, I32, U32, I64, U64 = (INTS[n] for n in ("i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64"))
 F16, F32 = FloatType("f16", 16), FloatType("f32", 32)
 BF16, CB16 = FloatType("bf16", 16), FloatType("cb16", 16)
+FP16 = {kind.name: kind for kind in (F16, BF16, CB16)}  # of which --fp16-format names one
 
 BOOL = Type("bool")
 BOOL.size, BOOL.align, BOOL.ir = 1, 1, "bool"

@@ -37,6 +37,7 @@ class Program:
         self.calls = 0
         self.strings: list[str] = []
         self.memcpy = False
+        self.fp16: t.FloatType = t.F16  # the 16-bit floats that exist at run time
         self.rectangle: tuple[int, int] | None = None
         self.fabric = (0, 0)
         self.offsets = (0, 0)
@@ -61,6 +62,16 @@ class Program:
         if found is None:
             found = self._addressed[id(decl)] = addressed_names(decl)
         return found
+
+    def check_fp16(self, kind: Type, span: Span | None) -> None:
+        """An error if values of the type hold 16-bit floats of a format that does not exist at run time."""
+        if kind.fp16 is not None and kind.fp16 is not self.fp16:
+            raise CslError.at(
+                span,
+                f"values of type {kind} exist at compile time only: the 16-bit floats of the program are {self.fp16} "
+                f"(--fp16-format={self.fp16})",
+                (None, f"@fp16() is the type {self.fp16}"),
+            )
 
     def string(self, text: str) -> int:
         """The number by which run-time code names a string."""
@@ -183,6 +194,7 @@ class Unit:
         owner = frame.lowered.name if frame.lowered is not None else self.name
         if kind.size is None:
             raise CslError.at(span, f"a value of type {kind} exists at compile time only")
+        self.program.check_fp16(kind, span)
         var = self.new_global(kind, f"{owner}.{name}", name, span, align)
         var.item = item
         if frame.lowered is not None:
@@ -353,6 +365,7 @@ class Unit:
         kind = var.type
         if kind.size is None:
             raise CslError.at(var.span, f"{var.display} of type {kind} does not exist at run time: give it a type")
+        self.program.check_fp16(kind, var.span)
         image = InitialMemory(self, kind.size)
         if var.value is not None:
             image.write(0, var.value)
