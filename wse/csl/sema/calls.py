@@ -7,12 +7,12 @@ from typing import Any
 
 from ..ir import ir
 from ..syntax import ast
-from ..syntax.errors import CslError, Span
+from ..syntax.errors import CslError, NotKnown, Span
 from . import types as t
 from .frame import Builder, ControlFlow, Frame, Returned, at_of, expr
 from .lvalues import load, memory_of, store_mem
 from .types import Type
-from .values import VOID, DsdEdit, FnRef, GlobalVar, Run, Val, Value, copy_of
+from .values import VOID, DsdEdit, FnRef, GlobalVar, Mem, Run, Val, Value, copy_of
 
 MAX_CALLS = 150  # nested calls at compile time
 
@@ -20,12 +20,17 @@ MAX_CALLS = 150  # nested calls at compile time
 @expr(ast.Call)
 def call(frame: Frame, node: ast.Call, want: Type | None) -> Value:
     callee = load(frame, frame.lvalue(node.callee), node.callee.span)
-    if not isinstance(callee, Val) or not isinstance(callee.data, FnRef):
-        what = f"a value of type {callee.type}"
-        if not isinstance(callee, Val) and isinstance(callee.type, t.PointerType | t.FnType):
-            what = "a function that is only known at run time"
-        raise CslError.at(node.callee.span, f"a function was expected, not {what}")
-    return call_function(frame, callee.data, node.args, node.span)
+    if isinstance(callee, Val) and isinstance(callee.data, FnRef):
+        return call_function(frame, callee.data, node.args, node.span)
+    kind = callee.type
+    if isinstance(callee, Run) and isinstance(kind, t.PointerType) and isinstance(kind.elem, t.FnType):
+        return call_pointer(frame, callee.value, kind.elem, node)
+    if isinstance(callee, Mem) and isinstance(callee.type, t.FnType):  # f.*()
+        return call_pointer(frame, callee.addr, callee.type, node)
+    what = f"a value of type {callee.type}"
+    if isinstance(callee, Val) and t.is_fn_pointer(callee.type):
+        what = "a pointer that points to no function"
+    raise CslError.at(node.callee.span, f"a function was expected, not {what}")
 
 
 class Signature:
@@ -46,8 +51,13 @@ def call_function(frame: Frame, fn: FnRef, args: list[ast.Node], span: Span) -> 
         wanted = f"{len(decl.params)} argument{'s' * (len(decl.params) != 1)}"
         raise CslError.at(span, f"{fn.name} takes {wanted}, not {len(args)}", (decl.name_span, "declared here"))
     sign = signature(frame, fn, args)
-    if frame.build is None or all_comptime(sign):
+    if frame.build is None or (sign.result.is_comptime and sign.result not in (t.VOID, t.ANYTYPE)):
         return interpret(frame, fn, sign, span)
+    if may_be_known(sign):
+        try:
+            return interpret(frame, fn, sign, span)
+        except NotKnown:
+            pass
     return emit_call(frame, fn, sign, span)
 
 
@@ -78,17 +88,15 @@ def signature(frame: Frame, fn: FnRef, args: list[ast.Node]) -> Signature:
 
 def fixes(kind: Type) -> bool:
     """Whether a known argument of the type makes an instance of its own."""
-    return kind.is_comptime or isinstance(kind, t.IdType | t.DsdType)
+    return kind.is_comptime or isinstance(kind, t.IdType | t.DsdType) or t.is_fn_pointer(kind)
 
 
-def all_comptime(sign: Signature) -> bool:
-    """Whether a call in run-time code happens at compile time: its result exists there only."""
-    result = sign.result
-    if result is t.VOID or result is t.ANYTYPE:
+def may_be_known(sign: Signature) -> bool:
+    """Whether a call in run-time code happens at compile time if it reads no variable: much asks for ids, descriptors
+    and functions that are known."""
+    if not isinstance(sign.result, t.IdType | t.DsdType) and not t.is_fn_pointer(sign.result):
         return False
-    if result.is_comptime:
-        return True
-    return isinstance(result, t.IdType | t.DsdType) and all(isinstance(value, Val) for value in sign.values)
+    return all(isinstance(value, Val) for value in sign.values)
 
 
 # ---- at compile time ----
@@ -102,6 +110,7 @@ def interpret(frame: Frame, fn: FnRef, sign: Signature, span: Span) -> Val:
     if program.calls >= MAX_CALLS:
         raise CslError.at(span, f"calls at compile time nest more than {MAX_CALLS} deep: does {fn.name} call itself?")
     inner = Frame(frame.unit, fn.instance, None, sign.result)
+    inner.within = frame.within or frame.build is not None
     for param, value in zip(fn.decl.params, sign.values, strict=True):
         if not isinstance(value, Val):
             raise CslError.at(
@@ -220,15 +229,34 @@ class Lowered:
 
 
 def emit_call(frame: Frame, fn: FnRef, sign: Signature, span: Span) -> Value:
+    lowered = frame.unit.instantiate(fn, sign, span)
+    given = zip((param.name for param in fn.decl.params), sign.values, strict=True)
+    return pass_arguments(frame, lowered, [one for one in given if one[0] not in sign.known], [], span)
+
+
+def call_pointer(frame: Frame, target: ir.Value, kind: t.FnType, node: ast.Call) -> Value:
+    """A call of what a pointer points to at run time."""
+    if kind.kind == "task":
+        raise CslError.at(node.span, "a task is activated, not called")
+    if len(node.args) != len(kind.params):
+        wanted = f"{len(kind.params)} argument{'s' * (len(kind.params) != 1)}"
+        raise CslError.at(node.span, f"a function of type {kind} takes {wanted}, not {len(node.args)}")
+    target = frame.fresh(target)
+    given = []
+    for param, arg in zip(kind.params, node.args, strict=True):
+        given.append(frame.coerce(frame.expr(arg, param), param, arg.span))
+    dispatcher = frame.unit.pointers.dispatcher(kind, node.span)
+    names = [name for name, _ in dispatcher.params]
+    return pass_arguments(frame, dispatcher, list(zip(names, given, strict=True)), [target], node.span)
+
+
+def pass_arguments(frame: Frame, lowered: Any, given: list, regs: list[ir.Value], span: Span) -> Value:
+    """The call of a Lowered or Dispatcher.  given: (name of the parameter, value); regs: what goes before them."""
     build = frame.build
     assert build is not None
-    lowered = frame.unit.instantiate(fn, sign, span)
-    regs = []
-    for param, value in zip(fn.decl.params, sign.values, strict=True):
-        if param.name in sign.known:
-            continue
-        if param.name in lowered.memory:
-            store_mem(frame, memory_of(frame, lowered.argument(frame, param.name)), value, span)
+    for name, value in given:
+        if name in lowered.memory:
+            store_mem(frame, memory_of(frame, lowered.argument(frame, name)), value, span)
         else:
             regs.append(frame.operand(value, span))
     result = lowered.result
@@ -236,21 +264,29 @@ def emit_call(frame: Frame, fn: FnRef, sign: Signature, span: Span) -> Value:
     build.emit(ir.Call(reg, lowered.name, regs))
     if lowered.result_memory is not None:
         memory = memory_of(frame, lowered.result_memory)
-        copy = frame.unit.local(frame, result, f"{fn.name}.value", span)  # a second call must not change it
+        copy = frame.unit.local(frame, result, f"{lowered.name}.value", span)  # a second call must not change it
         store_mem(frame, copy, memory, span)
         return copy
     return VOID if reg is None else Run(result, reg)
 
 
-def entry(unit: Any, fn: FnRef, span: Span | None) -> Lowered:
-    """The instance of a function that is called from outside: a task, an exported function."""
+def entry(unit: Any, fn: FnRef, span: Span | None, aggregates: bool = False) -> Lowered:
+    """The instance of a function that is not called by name: a task, an exported function, what a pointer points to.
+    aggregates: whether it may have parameters in memory."""
     sign = Signature()
     inner = Frame(unit, fn.instance)
     for param in fn.decl.params:
         kind = inner.type(param.type)
-        if kind.ir is None:
+        if kind.size is None:
             raise CslError.at(
                 param.span, f"parameter {param.name} of {fn.name} exists at compile time only", (span, "used here")
+            )
+        if kind.ir is None and not aggregates:
+            raise CslError.at(
+                param.span,
+                f"parameter {param.name} of {fn.name} is of type {kind}: a task, or a function for the host, has "
+                "numbers and pointers as parameters",
+                (span, "used here"),
             )
         sign.params.append(kind)
     sign.result = inner.type(fn.decl.result)

@@ -69,7 +69,10 @@ def dot_name(frame: Frame, node: ast.DotName, want: Type | None) -> Val:
 
 @expr(ast.ComptimeExpr)
 def comptime_expr(frame: Frame, node: ast.ComptimeExpr, want: Type | None) -> Value:
-    return frame.known(node.value, want)
+    value = frame.comptime().expr(node.value, want)
+    if not isinstance(value, Val):
+        raise CslError.at(node.span, "this value is not known at compile time")
+    return value
 
 
 @expr(ast.TensorAccess)

@@ -12,11 +12,11 @@ from typing import Any
 
 from ..ir import ir
 from ..syntax import ast
-from ..syntax.errors import CslError, Span
+from ..syntax.errors import CslError, NotKnown, Span
 from . import types as t
 from .convert import coerce, describe, mismatch, pointer_fits
 from .types import Type
-from .values import GlobalVar, Ptr, Run, Sym, Val, Value, concrete
+from .values import FnRef, GlobalVar, Ptr, Run, Sym, Val, Value, concrete
 
 EXPR: dict[type, Callable] = {}
 LVALUE: dict[type, Callable] = {}
@@ -258,6 +258,8 @@ class Frame:
         if isinstance(value, Run):
             return value.value
         kind = value.type
+        if isinstance(kind, t.PointerType) and isinstance(value, Val) and isinstance(value.data, FnRef):
+            return ir.Const("ptr", self.unit.pointers.number(value.data, kind.elem, span))
         if isinstance(kind, t.PointerType) and isinstance(value, Val) and not isinstance(value.data, Ptr):
             raise CslError.at(span, f"a value of type {kind} does not exist at run time")
         if kind.ir is None:
@@ -286,7 +288,7 @@ class Frame:
     def need_run(self, span: Span | None, what: str) -> Builder:
         """The builder; an error at compile time."""
         if self.build is None:
-            raise CslError.at(span, f"{what} is not possible at compile time")
+            raise NotKnown.at(span, f"{what} is not possible at compile time")
         return self.build
 
     def fresh(self, value: ir.Value) -> ir.Value:

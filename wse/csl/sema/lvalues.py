@@ -8,7 +8,7 @@ import numpy as np
 
 from ..ir import ir
 from ..syntax import ast
-from ..syntax.errors import CslError, Span
+from ..syntax.errors import CslError, NotKnown, Span
 from . import types as t
 from .convert import describe
 from .frame import Frame, lvalue
@@ -69,7 +69,7 @@ def load_global(frame: Frame, var: GlobalVar, span: Span | None) -> Value:
     if frame.build is not None and (var.mutable or var.extern) and not var.type.is_comptime:
         return load(frame, memory_of(frame, var), span)
     if frame.within and var.mutable and not var.type.is_comptime:
-        raise CslError.at(span, f"the value of variable {var.display} is not known at compile time")
+        raise NotKnown.at(span, f"the value of variable {var.display} is not known at compile time")
     if var.value is None:
         if var.extern:
             raise CslError.at(span, f"the value of extern {var.display} is not known at compile time")
@@ -157,6 +157,8 @@ def store_global(frame: Frame, var: GlobalVar, value: Value, span: Span | None) 
     if frame.build is not None:
         store_mem(frame, memory_of(frame, var), value, span)
         return
+    if frame.within and not var.type.is_comptime:
+        raise NotKnown.at(span, f"variable {var.display} cannot be changed at compile time by code that runs later")
     value = frame.coerce(value, var.type, span)
     if not isinstance(value, Val):
         raise CslError.at(span, "this value is not known at compile time")

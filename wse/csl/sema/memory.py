@@ -46,7 +46,9 @@ class InitialMemory:
             else:
                 raise CslError.at(None, "a pointer to a compile-time variable cannot be stored in memory")
         elif isinstance(data, FnRef):
-            raise CslError.at(None, f"a pointer to function {data.name} cannot be stored in memory")
+            assert isinstance(kind, t.PointerType)
+            number = self.unit.pointers.number(data, kind.elem, None)
+            self.data[at : at + 2] = number.to_bytes(2, "little")
         else:
             bits = bits_of(value)
             if bits is None or kind.size is None:

@@ -85,8 +85,6 @@ class PointerType(Type):
     def __init__(self, elem: Type, many: bool, const: bool):
         super().__init__(f"{'[*]' if many else '*'}{'const ' if const else ''}{elem}")
         self.elem, self.many, self.const = elem, many, const
-        if isinstance(elem, FnType):
-            self.size = self.ir = None
 
 
 class ArrayType(Type):
@@ -228,6 +226,10 @@ def is_number(kind: Type) -> bool:
 
 def is_integral(kind: Type) -> bool:
     return isinstance(kind, IntType) or kind is COMPTIME_INT
+
+
+def is_fn_pointer(kind: Type) -> bool:
+    return isinstance(kind, PointerType) and isinstance(kind.elem, FnType)
 
 
 def is_scalar(kind: Type) -> bool:

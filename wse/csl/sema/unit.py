@@ -17,6 +17,7 @@ from .calls import Lowered, Signature, addressed_names, entry
 from .frame import Builder, ControlFlow, Frame, at_of
 from .memory import InitialMemory, sym_words
 from .modules import MAX_IMPORTS, Instance, Loader
+from .pointers import FunctionPointers
 from .types import Type
 from .values import FnRef, GlobalVar, Mem, Sym, Val, copy_of, key_of
 
@@ -100,6 +101,7 @@ class Unit:
         self.teardown: dict[int, tuple[Lowered, Span]] = {}
         self.deferred: list[Callable[[], None]] = []
         self.startup: Builder | None = None
+        self.pointers = FunctionPointers(self)
         self._names: set[str] = set()
         self._order: list[GlobalVar] = []
         self._constants: dict[Any, GlobalVar] = {}
@@ -289,7 +291,7 @@ class Unit:
 
     def lower_all(self) -> None:
         """Code of all functions that are reached; one that cannot be lowered does not keep the others from it."""
-        while self._waiting or self._pending or self.deferred:
+        while True:
             self.run_comptimes()
             deferred, self.deferred = self.deferred, []
             for action in deferred:
@@ -305,6 +307,11 @@ class Unit:
                 except ControlFlow as left:
                     self.program.findings.add(left.misplaced())
                 self.out.functions.append(lowered.function)
+                continue
+            self.pointers.find(self._order)
+            if not (self._waiting or self._pending or self.deferred):
+                break
+        self.pointers.build()
         self.bind_queues()
         self.bind_teardown()
         if self.startup is not None and self.startup.function.blocks:

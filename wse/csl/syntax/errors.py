@@ -152,6 +152,10 @@ class CslError(ProgramError):
         return self
 
 
+class NotKnown(CslError):
+    """What is evaluated at compile time needs, or changes, what exists at run time only."""
+
+
 def render(diagnostics: list[Diagnostic]) -> str:
     """All findings as text, in order, the first MAX_ERRORS of them."""
     shown = "\n".join(str(diagnostic) for diagnostic in diagnostics[:MAX_ERRORS])
