@@ -35,13 +35,14 @@ def _decimal(value: float, digits: int) -> str:
 
 
 def lines(device: Device) -> list[str]:
-    """What was said since the last call, as lines `@cycle text`; a line that has not ended ends here."""
+    """What was said since the last call, as lines `@cycle text`.  A line that has not ended is lost, as on the vendor's
+    simulator."""
     said, strings = device.fabric.said(), device.artifact.strings
     open_lines: dict[int, tuple[int, str]] = {}
     written: list[str] = []
     for cycle, pe, kind, _, value in said.tolist():
         if kind == STRING:
-            text = strings[value] if value < len(strings) else "?"
+            text = strings[value].partition("\0")[0] if value < len(strings) else "?"
         elif kind == HALF:
             text = _decimal(float(numerics.from_bits(value & 0xFFFF, device.artifact.fp16)), 4)
         else:
@@ -50,7 +51,7 @@ def lines(device: Device) -> list[str]:
         written += [f"@{cycle} {line}" for line in ended]
         if rest:
             open_lines[pe] = (cycle, rest)
-    return written + [f"@{cycle} {rest}" for cycle, rest in sorted(open_lines.values())]
+    return written
 
 
 def write(device: Device, directory: str | Path = ".") -> None:

@@ -6,9 +6,15 @@ it has none
 @wse_string(text)             the number by which the host knows the text
 @wse_symbol("name", pointer)  the host finds this variable by the name
 @wse_host_color("name", c)    in the layout: color c is connected to the host at every PE
+@wse_refuse("text")           an error at the program's call of the library
+@wse_type(T, "question")      what the language has no builtin for: see QUESTIONS
+@wse_print("text", args)      values between pieces of text for the host's log, by the format of <simprint> and <string>
+@wse_text("text", args)       the same at compile time, as a string
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -18,9 +24,9 @@ from ..sema import types as t
 from ..sema.convert import describe, round_float
 from ..sema.frame import Frame
 from ..sema.types import Type
-from ..sema.values import VOID, Ptr, Run, Val, Value
+from ..sema.values import VOID, Ptr, Run, Val, Value, concrete
 from ..syntax import ast
-from ..syntax.errors import CslError
+from ..syntax.errors import CslError, Span
 from .language import text_of
 from .layout import export_pointer, layout_of
 from .table import builtin
@@ -92,3 +98,156 @@ def host_color(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
         raise CslError.at(node.args[1].span, f"{name} is color {number}, but routers know colors 0 to {colors - 1}")
     layout_of(frame, node).host_colors[name] = number
     return VOID
+
+
+@builtin("@wse_refuse", 1)
+def refuse(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    raise CslError.at(node.span, text_of(frame, node.args[0], "the message"))
+
+
+# ---- types ----
+
+
+def is_half(kind: Type) -> bool:
+    return isinstance(kind, t.FloatType) and kind.bits == 16
+
+
+def bit_size(kind: Type) -> int:
+    """Bits of a value: as many as the type says, else those of its memory."""
+    bits = getattr(kind, "bits", None)
+    if isinstance(bits, int):
+        return bits
+    if kind.size is None:
+        raise CslError.at(None, f"a value of type {kind} has no size: it exists at compile time only")
+    return kind.size * 8
+
+
+QUESTIONS: dict[str, Callable[[Type], int | bool]] = {
+    "is_unsigned_int": lambda kind: isinstance(kind, t.IntType) and not kind.signed,
+    "is_signed_int": lambda kind: isinstance(kind, t.IntType) and kind.signed,
+    "is_float16": is_half,
+    "is_float": lambda kind: isinstance(kind, t.FloatType),
+    "is_numeric": lambda kind: isinstance(kind, t.IntType | t.FloatType),
+    "is_dsd": lambda kind: isinstance(kind, t.DsdType),
+    "is_dsr": lambda kind: kind in t.DSRS,
+    "bits": bit_size,
+    "bytes": lambda kind: -(-bit_size(kind) // 8),
+    "align": lambda kind: bit_size(kind) and kind.align,
+}
+
+
+@builtin("@wse_type", 2)
+def type_question(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    kind = frame.type(node.args[0])
+    try:
+        answer = QUESTIONS[text_of(frame, node.args[1], "the question")](kind)
+    except CslError as error:
+        raise CslError.at(node.span, error.diagnostics[0].message) from None
+    return Val(t.BOOL if isinstance(answer, bool) else t.COMPTIME_INT, answer)
+
+
+# ---- formats ----
+
+# Of @wse_say by format and bits: what the letter of a format prints.
+SAID = {
+    ("d", 16): 1,
+    ("d", 32): 2,
+    ("X", 16): 5,
+    ("X", 32): 6,
+    ("b", 16): 10,
+    ("b", 32): 11,
+    ("f", 16): 8,
+    ("f", 32): 7,
+}
+
+
+def pieces(text: str, span: Span, letters: str) -> list[str | tuple[str]]:
+    """A format as text and letters, these in tuples: `a{d}` is ["a", ("d",)].  `{{` stands for one `{`."""
+    made: list[str | tuple[str]] = [""]
+    at = 0
+    while at < len(text):
+        if text.startswith("{{", at):
+            made[-1] += "{"  # type: ignore[operator]
+            at += 2
+        elif text[at] == "{":
+            end = text.find("}", at)
+            letter = text[at + 1 : end] if end > 0 else text[at + 1 :]
+            if end < 0 or len(letter) != 1 or letter not in letters:
+                known = ", ".join(f"{{{one}}}" for one in letters)
+                raise CslError.at(span, f"{{{letter}}} is no format: known are {known}; {{{{ stands for one {{")
+            made += [(letter,), ""]
+            at = end + 1
+        else:
+            made[-1] += text[at]  # type: ignore[operator]
+            at += 1
+    return [piece for piece in made if piece]
+
+
+def formatted(frame: Frame, node: ast.BuiltinCall, letters: str) -> list[tuple[str, ast.Node | None]]:
+    """Pieces of a format, with the argument that belongs to each letter: arguments of a tuple, one for each."""
+    made: list[tuple[str, ast.Node | None]] = []
+    count = 0
+    for piece in pieces(text_of(frame, node.args[0], "the format"), node.span, letters):
+        if isinstance(piece, str):
+            made.append((piece, None))
+        else:
+            made.append((piece[0], ast.Index(node.span, node.args[1], [ast.Literal(node.span, "int", count)])))
+            count += 1
+    given = tuple_size(frame, node.args[1])
+    if given is not None and given != count:
+        raise CslError.at(node.span, f"the format has place for {count} values, but there are {given}")
+    return made
+
+
+def tuple_size(frame: Frame, node: ast.Node) -> int | None:
+    """How many values a tuple has; an empty struct has none."""
+    value = frame.expr(node)
+    data = value.data if isinstance(value, Val) else None
+    if isinstance(data, dict | list):
+        return len(data)
+    fields = getattr(value.type, "fields", None)
+    return len(fields) if fields is not None else None
+
+
+@builtin("@wse_print", 2)
+def print_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    frame.need_run(node.span, "printing")
+    for text, arg in formatted(frame, node, "dXbf"):
+        if arg is None:
+            number = frame.unit.program.string(text)
+            frame.emit(ir.Sys("say", None, [ir.Const("u16", 0), ir.Const("u32", number)]))
+            continue
+        value = frame.expr(arg)
+        kind = value.type
+        wanted = isinstance(kind, t.FloatType) if text == "f" else kind in (t.U16, t.U32)
+        if not wanted:
+            types = "@fp16() or f32" if text == "f" else "u16 or u32"
+            raise CslError.at(node.span, f"{{{text}}} prints a value of type {types}, not one of type {kind}")
+        bits = t.INTS[f"u{kind.bits}"]
+        operand = frame.operand(value, node.span)
+        if isinstance(kind, t.FloatType):
+            reg = frame.need_run(node.span, "printing").reg(bits.ir)
+            frame.emit(ir.Bitcast(reg, operand))
+            operand = reg
+        frame.emit(ir.Sys("say", None, [ir.Const("u16", SAID[text, kind.bits]), operand]))
+    return VOID
+
+
+@builtin("@wse_text", 2)
+def text_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    made = ""
+    for text, arg in formatted(frame, node, "dXbfs"):
+        made += text if arg is None else shown(text, frame.known(arg), node.span)
+    return Val(t.STRING, made)
+
+
+def shown(letter: str, value: Val, span: Span) -> str:
+    """A known value as text."""
+    data = concrete(value)
+    if letter == "s" and isinstance(data, str):
+        return data
+    if letter == "f" and isinstance(data, float):
+        return repr(data)
+    if letter in "dXb" and t.is_integral(value.type):
+        return format(data, {"d": "d", "X": "X", "b": "b"}[letter])
+    raise CslError.at(span, f"{{{letter}}} has no text for {describe(value)}")

@@ -53,6 +53,8 @@ def call_function(frame: Frame, fn: FnRef, args: list[ast.Node], span: Span) -> 
     sign = signature(frame, fn, args)
     if frame.build is None or (sign.result.is_comptime and sign.result not in (t.VOID, t.ANYTYPE)):
         return interpret(frame, fn, sign, span)
+    if fn.decl.inline and fn.instance.library:
+        return fold(frame, fn, sign, span)
     if may_be_known(sign):
         try:
             return interpret(frame, fn, sign, span)
@@ -134,6 +136,22 @@ def interpret(frame: Frame, fn: FnRef, sign: Signature, span: Span) -> Val:
     return VOID
 
 
+def fold(frame: Frame, fn: FnRef, sign: Signature, span: Span) -> Val:
+    """The result of an inline function of the library: known at compile time, also where arguments are not, of which
+    it only uses the types."""
+    inner = Frame(frame.unit, fn.instance, None, sign.result)
+    for param, value in zip(fn.decl.params, sign.values, strict=True):
+        inner.bind(param.name, value, param.span)
+    assert fn.decl.body is not None
+    try:
+        inner.run(fn.decl.body)
+    except Returned as returned:
+        return frame.coerce(returned.value, sign.result, returned.span)
+    except CslError as error:
+        raise error.note(span, f"in {fn.name}, called here") from None
+    raise CslError.at(fn.decl.name_span, f"{fn.name} ends without returning a value", (span, "called here"))
+
+
 # ---- at run time ----
 
 
@@ -144,6 +162,7 @@ class Lowered:
         self.unit, self.fn, self.name, self.span = unit, fn, name, span
         self.known = sign.known
         self.result = sign.result
+        self.caller: Lowered | None = None  # the function that needed it first
         self.params: list[tuple[ast.Param, Type]] = [
             (param, kind)
             for param, kind in zip(fn.decl.params, sign.params, strict=True)
@@ -230,6 +249,8 @@ class Lowered:
 
 def emit_call(frame: Frame, fn: FnRef, sign: Signature, span: Span) -> Value:
     lowered = frame.unit.instantiate(fn, sign, span)
+    if frame.lowered is not None:
+        lowered.caller = lowered.caller or frame.lowered
     given = zip((param.name for param in fn.decl.params), sign.values, strict=True)
     return pass_arguments(frame, lowered, [one for one in given if one[0] not in sign.known], [], span)
 

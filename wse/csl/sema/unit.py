@@ -301,8 +301,7 @@ class Unit:
                 try:
                     lowered.lower()
                 except CslError as error:
-                    if lowered.known and lowered.span is not None:
-                        error.note(lowered.span, f"in {lowered.fn.name}, instantiated here")
+                    note_callers(error, lowered)
                     self.program.findings.add(error)
                 except ControlFlow as left:
                     self.program.findings.add(left.misplaced())
@@ -387,6 +386,16 @@ class Unit:
         )
         self.out.globals.append(made)
         return [(var.symbol, at, sym_words(part, sym.values)) for at, part, sym in image.varying]
+
+
+def note_callers(error: CslError, lowered: Lowered) -> None:
+    """Says by which calls an error in a function was reached: from a library, those up to the program."""
+    inside: Lowered | None = lowered
+    seen: list[Lowered] = []
+    while inside is not None and inside.span is not None and (inside.known or inside.fn.instance.library):
+        error.note(inside.span, f"in {inside.fn.name}, instantiated here")
+        seen.append(inside)
+        inside = inside.caller if inside.span.source.library and inside.caller not in seen else None
 
 
 def is_import(node: Any) -> bool:

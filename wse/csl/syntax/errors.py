@@ -146,9 +146,14 @@ class CslError(ProgramError):
         return cls([Diagnostic(message, span, notes=list(notes))])
 
     def note(self, span: Span | None, sentence: str) -> CslError:
-        """Adds what led there to every finding."""
+        """Adds what led there to every finding.  A finding in the library moves to the program's call."""
         for diagnostic in self.diagnostics:
-            diagnostic.notes.append((span, sentence))
+            inside = diagnostic.span is not None and diagnostic.span.source.library
+            if inside and span is not None and not span.source.library:
+                diagnostic.notes.insert(0, (diagnostic.span, "here in the library"))
+                diagnostic.span = span
+            else:
+                diagnostic.notes.append((span, sentence))
         return self
 
 
