@@ -118,7 +118,7 @@ def test_prints_and_traces_show_values_of_the_format(fmt, tmp_path):
     const prints = @import_module("<simprint>");
     const trace = @import_module("<debug>", .{ .key = "t", .buffer_size = 20 });
     var x: @fp16() = 2.5;
-    fn main() void { prints.print_f16(x); trace.trace_f16(x); }
+    fn main() void { prints.print_f16(x); prints.print_string("\\n"); trace.trace_f16(x); }
     comptime { @export_symbol(main); }
     """
     loaded = running.run(tmp_path, pe, options={"fp16": fmt})

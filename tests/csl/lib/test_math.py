@@ -5,6 +5,7 @@ import pytest
 
 from csl import running
 from wse.csl.syntax.errors import CslError
+from wse.machine.numerics import from_bits, round16
 
 INF, NAN = np.inf, np.nan
 
@@ -241,3 +242,29 @@ fn main() void { y = math.subsat(y, 4.0); }
 comptime { @export_symbol(main); }
 """
     error(tmp_path, pe, "math.subsat is not supported")
+
+
+@pytest.mark.parametrize("fmt", ["bf16", "cb16"])
+def test_the_program_s_16_bit_format(tmp_path, fmt):
+    pe = """
+const math = @import_module("<math>");
+const H = @fp16();
+export var x = [5]H{ 2.0, -3.0, 0.25, 0.0, 10.0 };
+export var y = @zeros([8, 5]H);
+export var kinds = @zeros([5]u16);
+fn main() void {
+  x[3] = math.NaN(H);
+  for (@range(u16, 5)) |i| {
+    y[0, i] = math.exp(x[i]); y[1, i] = math.abs(x[i]); y[2, i] = math.floor(x[i]); y[3, i] = math.sign_f16(x[i]);
+    y[4, i] = math.tanh(x[i]); y[5, i] = math.fscale(x[i], -3); y[6, i] = math.cos_f16(x[i]); y[7, i] = math.sqrt(math.abs(x[i]));
+    kinds[i] = @as(u16, math.isNaN(x[i])) + 2 * @as(u16, math.signbit_f16(x[i])) + 4 * @as(u16, math.isFinite(1.0 / (x[i] - 2.0)));
+  }
+}
+comptime { @export_symbol(main); }
+"""
+    loaded = running.run(tmp_path, pe, options={"fp16": fmt})
+    got = from_bits(np.frombuffer(loaded.symbol(0, 0, "y")[1], np.uint16).reshape(8, 5), fmt)
+    x = np.array([2.0, -3.0, 0.25, NAN, 10.0])
+    want = [np.exp(x), np.abs(x), np.floor(x), np.sign(x), np.tanh(x), x / 8, np.cos(x), np.sqrt(np.abs(x))]
+    assert np.array_equal(got, round16(np.array(want), fmt), equal_nan=True)
+    assert running.read(loaded, "kinds").tolist() == [0, 6, 4, 1, 4]
