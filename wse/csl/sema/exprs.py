@@ -178,6 +178,8 @@ def binary(frame: Frame, node: ast.Binary, want: Type | None) -> Value:
         raise CslError.at(node.span, "CSL has no optional values: orelse means nothing")
     hint = None if op in arith.COMPARE or op in ("<<", ">>") else want
     left = frame.expr(node.left, hint)
+    if isinstance(left, Run) and isinstance(node.right, ast.BlockExpr | ast.Switch | ast.IfExpr):
+        left = Run(left.type, frame.fresh(left.value))  # a block may change the variable
     right = frame.expr(node.right, left.type if isinstance(left.type, t.EnumType) else hint)
     return operate(frame, op, left, right, node.span)
 
@@ -339,6 +341,11 @@ def join(frame: Frame, ends: list, end: ir.Block, kind: Type, span: Span) -> Val
 @expr(ast.PointerType)
 def pointer_type(frame: Frame, node: ast.PointerType, want: Type | None) -> Val:
     return Val(t.TYPE, t.pointer_to(frame.type(node.elem), node.many, node.const))
+
+
+@expr(ast.OptionalType, ast.Unwrap)
+def optional(frame: Frame, node: ast.OptionalType | ast.Unwrap, want: Type | None) -> Val:
+    raise CslError.at(node.span, "optional types are not supported")
 
 
 @expr(ast.ArrayType)

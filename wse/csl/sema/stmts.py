@@ -13,7 +13,7 @@ from .exprs import arms_type, join, operate
 from .frame import Broken, Continued, Frame, Loop, Returned, expr, stmt
 from .lvalues import load, store, store_mem
 from .types import Type
-from .values import VOID, Cell, DsdEdit, FnRef, Mem, RegVar, Run, Val, Value, copy_of, zero
+from .values import UNDEFINED, VOID, Cell, DsdEdit, FnRef, Mem, RegVar, Run, Val, Value, copy_of, zero
 
 # ---- declarations ----
 
@@ -31,6 +31,8 @@ def var_decl(frame: Frame, node: ast.VarDecl) -> None:
             value = inner.coerce(value, kind, node.init.span)
     elif kind is None:
         raise CslError.at(node.span, f"{node.name} needs a type or a value")
+    if frame.build is not None and frame.build.dead:  # nothing that follows is reached
+        return
     frame.bind(node.name, make_local(frame, inner, node, kind, value), node.name_span)
 
 
@@ -91,18 +93,16 @@ def local_constant(frame: Frame, node: ast.VarDecl, value: Value) -> Any:
 # ---- simple ones ----
 
 
+UNUSED = (ast.Literal, ast.Ident, ast.Member, ast.Binary, ast.Unary, ast.StructLit, ast.ArrayLit)
+
+
 @stmt(ast.ExprStmt)
 def expr_stmt(frame: Frame, node: ast.ExprStmt) -> None:
-    if isinstance(node.value, ast.Literal | ast.Ident | ast.Binary | ast.StructLit) and not (
-        isinstance(node.value, ast.Literal) and node.value.kind == "void"
-    ):
-        frame.expr(node.value)
-        raise CslError.at(
-            node.span, "the value of this expression is not used: assign it, or to _ if it does not matter"
-        )
     value = frame.expr(node.value)
     if isinstance(value, Val) and isinstance(value.data, FnRef):
         raise CslError.at(node.span, f"{value.data.name} is not called: parentheses are missing")
+    if isinstance(node.value, UNUSED) and value.type is not t.VOID:
+        frame.unit.program.findings.warn(node.span, "this statement has no effect: the value is not used")
 
 
 @stmt(ast.Assign)
@@ -180,6 +180,20 @@ def continue_(frame: Frame, node: ast.Continue) -> None:
             frame.build.jump(loop.step)
             return
     raise Continued(node.span, node.label).misplaced()
+
+
+@expr(ast.Return, ast.Break, ast.Continue)
+def jump_expr(frame: Frame, node: ast.Return | ast.Break | ast.Continue, want: Type | None) -> Value:
+    """As an arm of if, switch or orelse: nothing comes after it."""
+    frame.run(node)
+    return UNDEFINED
+
+
+@expr(ast.Block)
+def block_value(frame: Frame, node: ast.Block, want: Type | None) -> Value:
+    """As an arm of a switch: void, if it ends."""
+    frame.run(node)
+    return UNDEFINED if frame.build is not None and frame.build.dead else VOID
 
 
 # ---- blocks ----

@@ -117,9 +117,16 @@ def switch_value(frame: Frame, node: ast.Switch, want: Type | None) -> Value:
 
 
 def arm_expr(arm: ast.Arm) -> ast.Node:
-    if not isinstance(arm.body, ast.ExprStmt):
-        raise CslError.at(arm.span, "this arm of a switch has no value")
-    return arm.body.value
+    body = arm.body
+    if isinstance(body, ast.ExprStmt):
+        return body.value
+    if isinstance(body, ast.Block) and body.label is not None:
+        return ast.BlockExpr(body.span, body.label, body)
+    if isinstance(body, ast.Block | ast.Return | ast.Break | ast.Continue | ast.Switch):
+        return body
+    if isinstance(body, ast.If) and isinstance(body.then, ast.ExprStmt) and isinstance(body.other, ast.ExprStmt):
+        return ast.IfExpr(body.span, body.condition, body.then.value, body.other.value, body.capture)
+    raise CslError.at(arm.span, "this arm of a switch has no value")
 
 
 def arm_value(frame: Frame, arm: ast.Arm, want: Type | None) -> Value:

@@ -58,10 +58,13 @@ class Binary(Node):
 
 @dataclass(slots=True, eq=False)
 class IfExpr(Node):
+    """capture: the name of what an optional condition holds, seen in `then`."""
+
     span: Span
     condition: Node
     then: Node
     other: Node | None
+    capture: str | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -90,6 +93,14 @@ class Member(Node):
 @dataclass(slots=True, eq=False)
 class Deref(Node):
     """base.*"""
+
+    span: Span
+    base: Node
+
+
+@dataclass(slots=True, eq=False)
+class Unwrap(Node):
+    """base.?"""
 
     span: Span
     base: Node
@@ -156,6 +167,14 @@ class BlockExpr(Node):
 
 
 # ---- types ----
+
+
+@dataclass(slots=True, eq=False)
+class OptionalType(Node):
+    """?T"""
+
+    span: Span
+    elem: Node
 
 
 @dataclass(slots=True, eq=False)
@@ -244,12 +263,15 @@ class If(Node):
 
 @dataclass(slots=True, eq=False)
 class While(Node):
+    """capture: the name of what an optional condition holds."""
+
     span: Span
     condition: Node
     step: Node | None
     body: Node
     inline: bool = False
     label: str | None = None
+    capture: str | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -6,6 +6,7 @@ from . import ast
 from .errors import CslError, Findings, Source, Span
 from .lexer import TYPE_WORDS, Token, tokenize
 
+JUMPS = ("return", "break", "continue")
 MAX_DEPTH = 200  # nested expressions, types and blocks
 
 PRECEDENCE = {
@@ -95,6 +96,9 @@ class Expressions:
     def switch(self) -> ast.Switch:
         raise NotImplementedError
 
+    def jump(self) -> ast.Node:
+        raise NotImplementedError
+
     def in_parentheses(self, where: str) -> ast.Node:
         self.expect("(", where)
         node = self.expr()
@@ -112,6 +116,9 @@ class Expressions:
 
     def _type(self) -> ast.Node:
         first = self.token
+        if self.take("?"):
+            elem = self.type()
+            return ast.OptionalType(self.span(first), elem)
         if self.take("*"):
             const = self.take("const")
             elem = self.type()
@@ -246,7 +253,7 @@ class Expressions:
                 self.advance()
                 operand = self.unary()
                 return ast.Unary(self.span(first), first.text, operand)
-            if first.text == "*":  # the type of a pointer
+            if first.text in ("*", "?"):  # the type of a pointer, of an optional
                 return self.type()
         elif first.kind == "keyword":
             if first.text == "comptime":
@@ -256,12 +263,29 @@ class Expressions:
             if first.text == "if":
                 self.advance()
                 condition = self.in_parentheses("after if")
+                capture = None if self.tensor_access_follows() else self.capture()
                 then = self.expr()
                 other = self.expr() if self.take("else") else None
-                return ast.IfExpr(self.span(first), condition, then, other)
+                return ast.IfExpr(self.span(first), condition, then, other, capture)
             if first.text == "switch":
                 return self.switch()
+            if first.text in JUMPS:
+                return self.jump()
         return self.postfix()
+
+    def tensor_access_follows(self) -> bool:
+        """Whether `|` opens a tensor access, and not a captured name: the extents follow."""
+        return self.on("|") and not (
+            self.peek(2).text == "|" and (self.peek(3).text != "{" or self.peek(4).text == "}")
+        )
+
+    def capture(self) -> str | None:
+        """The name in |name|, if that follows a condition."""
+        if not self.take("|"):
+            return None
+        name = self.name("the captured value").text
+        self.expect("|", "behind the captured value")
+        return name
 
     def postfix(self) -> ast.Node:
         first = self.token
@@ -290,7 +314,8 @@ class Expressions:
                     self.advance()
                     node = ast.Deref(self.span(first), node)
                 case ".?":
-                    self.fail("CSL has no optional values: '.?' means nothing")
+                    self.advance()
+                    node = ast.Unwrap(self.span(first), node)
                 case "{" if isinstance(node, ast.Ident | ast.Member) and self.struct_follows():
                     self.advance()
                     items = self.list_of(self.field, "}")

@@ -1,6 +1,7 @@
 """Text to tokens.
 
-Longest match first.  Two tokens join what belongs together: `.{` opens a literal and `.*` follows a pointer.  A
+Longest match first.  Tokens join what belongs together, with or without space between: `.{` opens a literal, `.*`
+follows a pointer, `.?` an optional.  A
 character that begins no token is reported and skipped, so that one run shows all of them.
 """
 
@@ -114,7 +115,7 @@ _TOKEN = re.compile(
   | (?P<int>0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|[0-9][0-9_]*)
   | (?P<string>"(?:[^"\\\n]|\\.)*")
   | (?P<char>'(?:[^'\\\n]|\\.[0-9a-fA-F]{0,2})')
-  | (?P<op>"""
+  | (?P<op>\.(?=[ \t\r\n]+[{*?])[ \t\r\n]+[{*?]|"""
     + "|".join(re.escape(op) for op in OPERATORS)
     + r""")
 """,
@@ -155,6 +156,8 @@ def tokenize(source: Source, findings: Findings | None = None) -> list[Token]:
             if kind == "ident":
                 if word in KEYWORDS:
                     kind = "keyword"
+            elif kind == "op":
+                word = "".join(word.split())
             elif kind in _VALUES:
                 try:
                     value = _VALUES[kind](word)

@@ -5,18 +5,20 @@
     variable  = ("const" | "var" | "param") name [":" type] {("align" | "linkname") "(" expr ")"}
                 ["=" expr] ";"
     function  = ("fn" | "task") name "(" [["comptime"] name ":" type {"," …}] ")" type (block | ";")
-    type      = "*" ["const"] type | "[" "*" "]" ["const"] type | "[" expr {"," expr} "]" type
+    type      = "?" type | "*" ["const"] type | "[" "*" "]" ["const"] type | "[" expr {"," expr} "]" type
               | ("fn" | "task") "(" [type {"," type}] ")" type | enum | struct | name {"." name} ["(" …")"] | builtin
-    statement = variable | block | "comptime" (block | variable) | if | while | for | switch | name ":" statement
+    statement = variable | block | "comptime" (block | variable | if | while | for | switch) | if | while | for
+              | switch | name ":" statement
               | "return" [expr] ";" | "break" [":" name] [expr] ";" | "continue" [":" name] ";" | simple ";"
     simple    = expr [("=" | "+=" | …) expr]
-    if        = "if" "(" expr ")" body ["else" body]
-    while     = "while" "(" expr ")" [":" "(" simple ")"] body
+    if        = "if" "(" expr ")" ["|" name "|"] body ["else" body]
+    while     = "while" "(" expr ")" ["|" name "|"] [":" "(" simple ")"] body
     for       = "for" "(" expr ")" "|" ["*"] name ["," name] "|" body
     switch    = "switch" "(" expr ")" "{" {(expr ["..." expr] {"," …} | "else") "=>" (block | simple) [","]} "}"
     expr      = operators, left-associative, loosest first: or; and; == != < > <= >=; & ^ |; << >>; + - ++; * / %
-    unary     = ("-" | "!" | "~" | "&" | "comptime") unary | "if" "(" expr ")" expr ["else" expr] | switch | postfix
-    postfix   = primary {"(" … ")" | "[" … "]" | "." name | ".*" | "{" fields "}"}
+    unary     = ("-" | "!" | "~" | "&" | "comptime") unary | "if" "(" expr ")" ["|" name "|"] expr ["else" expr]
+              | switch | "return" [expr] | "break" [":" name] [expr] | "continue" [":" name] | postfix
+    postfix   = primary {"(" … ")" | "[" … "]" | "." name | ".*" | ".?" | "{" fields "}"}
     primary   = literal | name | builtin | "(" expr ")" | ".{" fields "}" | "." name | type | type "{" … "}" | "{}"
               | name ":" block | "|" name {"," name} "|" "{" expr {"," expr} "}" "->" expr
 
@@ -29,12 +31,11 @@ from __future__ import annotations
 
 from . import ast
 from .errors import CslError, Findings, Source, Span
-from .expressions import Expressions, Failed
+from .expressions import JUMPS, Expressions, Failed
 from .lexer import Token
 
 ASSIGN = frozenset(["=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>="])
 BEGINS_DECL = frozenset(["const", "var", "param", "fn", "task", "comptime", "layout", "export", "extern", "inline"])
-JUMPS = ("return", "break", "continue")
 ONLY_AT_TOP = frozenset(["param", "fn", "task", "layout", "export", "extern"])
 
 
@@ -228,6 +229,11 @@ class Parser(Expressions):
                     if self.peek().text in ("var", "const"):
                         self.advance()
                         return self.variable(first, {"comptime"})
+                    if self.peek().text in ("if", "while", "for", "switch", "inline"):
+                        self.advance()
+                        body = self.control(None)
+                        assert body is not None
+                        return ast.ComptimeBlock(self.span(first), ast.Block(body.span, [body]))
                 case "return":
                     self.advance()
                     value = None if self.on(";") else self.expr()
@@ -308,11 +314,7 @@ class Parser(Expressions):
         self.deeper()
         first = self.advance()
         condition = self.in_parentheses("after if")
-        capture = None
-        if self.on("|"):
-            self.advance()
-            capture = self.name("the captured value").text
-            self.expect("|", "behind the captured value")
+        capture = self.capture()
         then = self.body()
         other = self.body() if self.take("else") else None
         self.depth -= 1
@@ -321,13 +323,19 @@ class Parser(Expressions):
     def while_statement(self, first: Token, inline: bool, label: str | None) -> ast.Node:
         self.advance()
         condition = self.in_parentheses("after while")
+        capture = self.capture()
         step = None
         if self.take(":"):
             self.expect("(", "before the step of the loop")
             step = self.simple()
             self.expect(")", "behind the step of the loop")
         body = self.body()
-        return ast.While(self.span(first), condition, step, body, inline, label)
+        self.no_else("while")
+        return ast.While(self.span(first), condition, step, body, inline, label, capture)
+
+    def no_else(self, word: str) -> None:
+        if self.on("else"):
+            self.fail(f"a {word} loop has no else: write what follows it behind the loop")
 
     def for_statement(self, first: Token, inline: bool, label: str | None) -> ast.Node:
         self.advance()
@@ -345,6 +353,7 @@ class Parser(Expressions):
             self.fail("a for loop has one capture, the item, or two, item and index", self.span(first))
         self.expect("|", "behind the names of item and index")
         body = self.body()
+        self.no_else("for")
         return ast.For(self.span(first), items, captures, body, by_pointer, inline, label)
 
     def switch(self) -> ast.Switch:
@@ -372,7 +381,7 @@ class Parser(Expressions):
         if first.text == "continue":
             return ast.Continue(self.span(first), self.label_use())
         label = self.label_use() if first.text == "break" else None
-        value = None if self.token.text in (",", ";", "}", "else") else self.expr()
+        value = None if self.token.text in (",", ";", "}", ")", "else") else self.expr()
         if first.text == "return":
             return ast.Return(self.span(first), value)
         return ast.Break(self.span(first), label, value)
