@@ -116,7 +116,7 @@ def test_params_and_symbols_of_pes(target):
     layout = new(target)
     code = layout.create_code_region("./keep.csl", "code", 3, 2)
     code.set_param_all("kind", 1)
-    code.set_param_range(IntRectangle(IntVector(1, 0), IntVector(3, 1)), "kind", 2)
+    code.set_param_range(IntRectangle(IntVector(1, 0), dims=IntVector(2, 1)), "kind", 2)
     code.set_param(IntVector(2, 1), "kind", np.uint16(3))
     code.set_param(IntVector(2, 1), "scale", 2.0)
     code.set_symbol_all("have", np.arange(12, dtype=np.uint16), 6, 2)
@@ -225,7 +225,9 @@ def test_sixteen_bit_data_go_in_the_low_half():
         runtime.send(down, np.zeros(4, np.uint64), nonblock=True)
     with pytest.raises(wse.ConfigError, match="at least that many"):
         runtime.receive(up, got, 9, nonblock=True)
-    with pytest.raises(wse.DeadlockError, match="receive of 4 wavelets from stream of port _outtx of region one"):
+    with pytest.raises(
+        wse.DeadlockError, match="receive of 4 wavelets from stream one__outtx does not end: 4 wavelets"
+    ):
         runtime.receive(up, got, 4, nonblock=False)
 
 
@@ -249,9 +251,9 @@ def _region(layout: SdkLayout, name="a", w=2, h=1):
         (lambda s: _region(s).set_param_all("kind"), "a param has a name and a value"),
         (lambda s: (_region(s).set_param_all("kind", [1]), s.compile()), r"is a number, a string or a Color, not \[1\]"),
         (lambda s: _region(s).set_param_range(IntRectangle(IntVector(1, 0), IntVector(1, 1)), "kind", 1), "no rectangle"),
-        (lambda s: _region(s).set_symbol_all("have", np.zeros(5), 5, 1), "are no 1 x 5 matrix that divides"),
-        (lambda s: (_region(s).set_symbol_all("x", np.zeros(2), 2, 1), s.compile()), "no exported array 'x'"),
-        (lambda s: (_region(s).set_symbol_all("have", np.zeros(2), 2, 1), s.compile()), "has 4 bytes, but is to be set to 8"),
+        (lambda s: _region(s).set_symbol_all("have", np.zeros(5, np.int16), 5, 1), "are no 1 x 5 matrix that divides"),
+        (lambda s: (_region(s).set_symbol_all("x", np.zeros(2, np.int16), 2, 1), s.compile()), "no exported array 'x'"),
+        (lambda s: (_region(s).set_symbol_all("have", np.zeros(4, np.int32), 4, 1), s.compile()), "has 4 bytes, but is to be set to 8"),
         (lambda s: _region(s).paint_all(Color("c"), [TO_RAMP]), "needs an input and an output"),
         (lambda s: _region(s).create_input_port(Color("c"), Edge.LEFT, [FROM_RAMP], 1), "have no inputs"),
         (lambda s: _region(s).create_output_port(Color("c"), Edge.LEFT, [TO_RAMP], 1), "have no outputs"),
@@ -265,7 +267,7 @@ def _region(layout: SdkLayout, name="a", w=2, h=1):
         ),
         (lambda s: s.create_output_stream(adder(s, "x", 1, 2, (0, 0), Edge.LEFT, Edge.RIGHT)[0]), "needs a port of that kind"),
         (lambda s: [s.create_input_stream(adder(s, "x", 1, 2, (0, 0), Edge.LEFT, Edge.RIGHT)[0]), s.compile()], "_outtx of region x is connected to nothing"),
-        (lambda s: RoutingPosition().set_input(["WEST"]), "routes are Route.NORTH"),
+        (lambda s: RoutingPosition().set_input(["WEST"]), "routes are a list of Route.NORTH"),
         (lambda s: SdkLayout(None), "what get_platform returns"),
         (lambda s: get_platform("10.1.2.3:9000"), "there is no system"),
         (lambda s: get_platform(None, None, "wse9"), "target is SdkTarget.WSE2"),
@@ -307,8 +309,8 @@ def test_streams_by_name_and_number(capsys):
     runtime.receive(runtime.get_port_id("_outtx"), got, 4, nonblock=False)
     assert got.tolist() == [5, 6, 7, 8]
     runtime.report_port_infos()
-    assert "port rx of region one: color 0, PE (0, 1), side W" in capsys.readouterr().out
-    with pytest.raises(wse.ConfigError, match="no stream 'x': it has rx, _outtx"):
+    assert "one_rx: input, color 0, PE (0, 1), side W" in capsys.readouterr().out
+    with pytest.raises(wse.ConfigError, match="no stream 'x': it has one_rx, one__outtx"):
         runtime.send("x", got)
 
 

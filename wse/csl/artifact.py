@@ -187,6 +187,23 @@ class RouteConfig:
 
 
 @dataclass
+class Port:
+    """Where a stream of a layout of regions crosses the fabric's edge: the router (x, y), its side, the color.
+
+    short: another name, if no other stream has it.  out: to the host.  buffer: wavelets between the host and the edge.
+    """
+
+    name: str
+    short: str
+    color: int
+    side: str
+    x: int
+    y: int
+    out: bool
+    buffer: int
+
+
+@dataclass
 class Artifact:
     """A compiled program."""
 
@@ -209,6 +226,7 @@ class Artifact:
     class_of: np.ndarray
     routes: dict[int, tuple[np.ndarray, list[RouteConfig]]]
     per_pe: list[PerPeValues] = field(default_factory=list)
+    ports: list[Port] = field(default_factory=list)
 
     # On disk.
 
@@ -242,6 +260,7 @@ class Artifact:
             "classes": [self._class_document(image) for image in self.classes],
             "routes": {str(color): [asdict(c) for c in configs] for color, (_, configs) in self.routes.items()},
             "per_pe": [[values.unit, values.address] for values in self.per_pe],
+            "ports": [asdict(port) for port in self.ports],
         }
 
     def _class_document(self, image: ClassImage) -> dict[str, Any]:
@@ -283,6 +302,7 @@ class Artifact:
             fabric_dims=tuple(document["fabric_dims"]),
             offsets=tuple(document["offsets"]),
             exports=[Exported(**export) for export in document["exports"]],
+            ports=[Port(**port) for port in document.get("ports", [])],
             classes=[_image(row, arrays, i) for i, row in enumerate(document["classes"])],
             class_of=arrays["class_of"],
             routes={

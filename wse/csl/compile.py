@@ -25,7 +25,7 @@ from .sema import calls, exprs, loops, stmts, switches
 from .sema import types as t
 from .sema.convert import describe
 from .sema.frame import Frame
-from .sema.modules import Instance, Loader
+from .sema.modules import Instance, Loader, takes_number
 from .sema.unit import MAX_STEPS, Program, Unit
 from .sema.values import NeedsConcrete, Sym, Val, key_of, sym
 from .syntax.errors import CslError, Diagnostic, Span
@@ -134,7 +134,9 @@ def evaluate_layout(
     state = LayoutState()
     unit = Unit(program, "layout", state)
     given = {name: Val(t.COMPTIME_INT, value) for name, value in params.items()}
-    given |= {name: Val(t.COLOR, value) for name, value in colors.items()}
+    file = program.loader.load(path)
+    for name, value in colors.items():  # a color in SDK 1.4; its number if the param is declared so, as in SDK 2.10
+        given[name] = Val(t.COMPTIME_INT if takes_number(file, name) else t.COLOR, value)
     root = unit.open(path, given)
     if not root.file.layouts:
         raise CslError.at(

@@ -9,35 +9,45 @@ from typing import Any
 
 import numpy as np
 
-from ..csl.artifact import Artifact, ClassImage, PerPeValues
+from .. import files
+from ..csl.artifact import Artifact, ClassImage, PerPeValues, Port
+from ..csl.sema.modules import Loader, takes_number
+from ..csl.syntax.errors import CslError
 from ..errors import ConfigError, ProgramError
 from ..machine.parameters import Machine
 from . import compile, paths
 from .device import Rectangle
 from .geometry import IntVector
 from .paths import Cell, Ways
-from .region import CodeRegion, Color, Layout, PortHandle
+from .region import CodeRegion, Color, Layout, PortHandle, StreamRequest
 
+PORT_MAP = "port_map.json"
 MARGIN = 2  # free columns and rows beyond the regions, for ways
 _NAMES = {"N": "NORTH", "E": "EAST", "S": "SOUTH", "W": "WEST", "R": "RAMP"}
 Positions = list[tuple[str, str]]
 
 
-def build(layout: Layout, directory: Path) -> Path:
+def build(layout: Layout, directory: Path, save_port_map: bool = False) -> Path:
     """Compiles the layout to the directory."""
     made = Assembly(layout)
     made.connect()
     directory.mkdir(parents=True, exist_ok=True)
     text = directory / "layout.csl"
     text.write_text(made.text())
-    request = compile.Request(text, arch=layout.platform.target.value, fp16_format=layout.fp16_type.value)
+    request = compile.Request(
+        text, arch=layout.platform.target.value, fp16_format=layout.fp16_type.value, import_path=layout.libs
+    )
     artifact = compile.compile_layout(request)
+    artifact.ports = made.ports
     planes: dict[tuple[int, int], np.ndarray] = {}
     for region in layout.regions:
         for name, blocks in region.symbols.items():
             initial(artifact, region, name, blocks, planes)
     artifact.per_pe += [PerPeValues(unit, address, values) for (unit, address), values in planes.items()]
     artifact.save(directory)
+    if save_port_map:
+        ports = {port.name: {k: v for k, v in vars(port).items() if k != "name"} for port in made.ports}
+        files.write_text(directory / PORT_MAP, json.dumps(ports, indent=1) + "\n")
     return directory
 
 
@@ -50,6 +60,7 @@ class Assembly:
     height: int = 0
     numbers: dict[Color, int] = field(default_factory=dict)
     routes: dict[tuple[int, Cell], Positions] = field(default_factory=dict)
+    ports: list[Port] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         place(self.layout.regions)
@@ -61,8 +72,19 @@ class Assembly:
                     other = self.layout.regions[self.cells[cell]]
                     raise ConfigError(f"regions {other.name} and {region.name} overlap at PE {cell}")
                 self.cells[cell] = index
-        self.width = max(x for x, _ in self.cells) + 1 + (MARGIN if self._has_ways else 0)
-        self.height = max(y for _, y in self.cells) + 1 + (MARGIN if self._has_ways else 0)
+        gates = [(stream.via.x, stream.via.y) for stream in self.layout.streams if stream.via is not None]
+        for stream in self.layout.streams:
+            where = stream.loc or stream.via
+            taken = None if where is None else self.cells.get((where.x, where.y))
+            if stream.via is not None and taken is not None:
+                raise ConfigError(
+                    f"io_loc {tuple(stream.via)} of the {stream} is a PE of region {self.layout.regions[taken].name}: "
+                    "give it a free one"
+                )
+            if stream.loc is not None and taken is None:
+                raise ConfigError(f"the {stream} is at PE {tuple(stream.loc)}, where there is no region")
+        self.width = max(x for x, _ in (*self.cells, *gates)) + 1 + (MARGIN if self._has_ways else 0)
+        self.height = max(y for _, y in (*self.cells, *gates)) + 1 + (MARGIN if self._has_ways else 0)
         self.numbers = choose_colors(self.layout)
 
     @property
@@ -103,18 +125,55 @@ class Assembly:
             ends = [self._end(source, a)], [self._end(target, b)]
             way = ways.find(number, *ends, f"{source} at {a} to {target} at {b}")
             self._lay(number, way, source, target)
+        for stream in self.layout.streams:
+            if stream.via is not None:  # kept free from the ways of others
+                ways.take(self.numbers[stream.color], [(stream.via.x, stream.via.y)])
         used: set[Cell] = set()
         for stream in self.layout.streams:
-            port = stream.port
-            number, cell = self.numbers[port.color], self.cell(port.region, port.pes[0])
-            end, host = [self._end(port, cell)], [e for e in ways.outside() if e.cell not in used]
-            what = f"{stream.name} at {cell}"
+            if stream.port is not None:
+                self._stream_of_port(ways, stream, stream.port, used)
+            else:
+                self._stream_at(ways, stream, used)
+
+    def _stream_of_port(self, ways: Ways, stream: StreamRequest, port: PortHandle, used: set[Cell]) -> None:
+        """The way between a port and the host, by the stream's gate if it has one."""
+        number, cell = self.numbers[port.color], self.cell(port.region, port.pes[0])
+        end, what = [self._end(port, cell)], f"{stream} at {cell}"
+        host = [e for e in ways.outside() if e.cell not in used]
+        if stream.via is None:
             way = ways.find(number, end, host, what) if port.out else ways.find(number, host, end, what)
-            self._lay(number, way, port if port.out else None, None if port.out else port)
-            outside, router = (way[-1], way[-2]) if port.out else (way[0], way[1])
-            used.add(outside)
-            stream.color, stream.side = number, paths.side_to(router, outside)
-            stream.at = Rectangle(*router, 1, 1)
+        else:
+            gate = [paths.End((stream.via.x, stream.via.y), dict.fromkeys(paths.STEP, 0))]
+            way = ways.find(number, end, gate, what)
+            way += ways.find(number, gate, host, what)[1:]
+            way = way if port.out else way[::-1]
+        self._lay(number, way, port if port.out else None, None if port.out else port)
+        self._open(stream, number, way, used)
+
+    def _stream_at(self, ways: Ways, stream: StreamRequest, used: set[Cell]) -> None:
+        """The way between the host and a PE whose region has routed the color, or by the west side."""
+        assert stream.loc is not None
+        number, cell = self.numbers[stream.color], (stream.loc.x, stream.loc.y)
+        positions = self.routes.setdefault((number, cell), [("R", "W") if stream.out else ("W", "R")])
+        sides = [side for position in positions for side in position[1 if stream.out else 0] if side != "R"]
+        if not sides:
+            way_of = "output" if stream.out else "input"
+            raise ConfigError(f"color {stream.color} is painted at PE {cell} without an {way_of} for the {stream}")
+        ways.take(number, [cell])
+        end = [paths.End(cell, dict.fromkeys(sides, 0), self.cells[cell])]
+        way = ways.find(number, end, [e for e in ways.outside() if e.cell not in used], f"{stream}")
+        way = way if stream.out else way[::-1]
+        self._lay(number, way, None, None)
+        self._open(stream, number, way, used)
+
+    def _open(self, stream: StreamRequest, number: int, way: list[Cell], used: set[Cell]) -> None:
+        """The place where the way of a stream crosses the edge of the fabric."""
+        outside, router = (way[-1], way[-2]) if stream.out else (way[0], way[1])
+        used.add(outside)
+        short = stream.port.name if stream.port is not None else stream.name
+        self.ports.append(
+            Port(stream.name, short, number, paths.side_to(router, outside), *router, stream.out, stream.buffer)
+        )
 
     def _end(self, port: PortHandle, cell: Cell) -> paths.End:
         return paths.port_end(cell, port.edge.value, self.cells[cell])
@@ -137,9 +196,11 @@ class Assembly:
         lines = ["// Made by SdkLayout.compile.", "layout {", f"  @set_rectangle({self.width}, {self.height});"]
         for region in self.layout.regions:
             file = json.dumps(str(Path(region.path).resolve()))
+            numbers = self.number_params(region)
             for pe in region.everything:
                 x, y = self.cell(region, pe)
-                params = ", ".join(f".{k} = {self.value(v)}" for k, v in region.params.get(pe, {}).items())
+                given = region.params.get(pe, {}).items()
+                params = ", ".join(f".{k} = {self.value(v, k in numbers)}" for k, v in given)
                 lines.append(f"  @set_tile_code({x}, {y}, {file}, .{{ {params} }});")
         names = {number: str(color) for color, number in self.numbers.items()}
         for (number, (x, y)), positions in sorted(self.routes.items()):
@@ -147,15 +208,26 @@ class Assembly:
             lines.append(f"  @set_color_config({x}, {y}, @get_color({number}), {what});")
         return "\n".join([*lines, "}", ""])
 
-    def value(self, value: Any) -> str:
-        """A param's value in CSL."""
+    @staticmethod
+    def number_params(region: CodeRegion) -> set[str]:
+        """The params that the region's file declares as integers: SDK 2.10 gives these the numbers of colors."""
+        try:
+            file = Loader().load(Path(region.path))
+        except CslError:
+            return set()  # told when the layout is compiled
+        return {name for name in file.decls if takes_number(file, name)}
+
+    def value(self, value: Any, as_number: bool = False) -> str:
+        """A param's value in CSL; as_number: a color as its number."""
         if isinstance(value, Color):
-            return f"@get_color({self.numbers[value]})"
+            return str(self.numbers[value]) if as_number else f"@get_color({self.numbers[value]})"
         if isinstance(value, bool | np.bool_):
             return "true" if value else "false"
         if isinstance(value, int | np.integer):
             return str(int(value))
         if isinstance(value, float | np.floating):
+            if not np.isfinite(value):
+                raise ConfigError(f"a param's value is a finite number, not {value!r}")
             return repr(float(value))
         if isinstance(value, str):
             return json.dumps(value)
@@ -216,6 +288,8 @@ def choose_colors(layout: Layout) -> dict[Color, int]:
         for port in region.ports:
             root(port.color)
             switched |= {port.color} if len(port.positions) > 1 else set()
+    for stream in layout.streams:
+        root(stream.color)
     for source, target in layout.connections:
         parent[root(source.color)] = root(target.color)
     machine = Machine(layout.platform.target.value)

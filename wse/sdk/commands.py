@@ -14,17 +14,22 @@ Nothing runs ahead of the host: the fabric moves when the host waits for somethi
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from ..csl.artifact import HOST_SIDE
+from ..errors import ConfigError
 from .device import Device, Rectangle
 
 SETTLE_CYCLES = 20_000  # before a copy, for a program that never rests
 GAP_CYCLES = 1_000  # between two streams to the device
+DRAIN_AHEAD = 4096  # wavelets that a file takes between two looks
+DRAIN_CYCLES = 50_000_000  # of a blocking receive_tofile, for a program that never rests
 
 
 @dataclass(eq=False)
@@ -54,13 +59,26 @@ class Stream(Task):
     out: bool = False
     deliver: Callable[[np.ndarray], None] | None = None
     shares: bool = True  # the one way to the device
+    buffer: int = 0  # wavelets that the host holds for it
     tensor: np.ndarray | None = None  # what is to be sent, until it is
+
+    @property
+    def place(self) -> tuple[int, str, Rectangle]:
+        return self.color, self.side, self.at
 
     def follows(self, other: Stream) -> bool:
         """Whether its wavelets come after the other's by some router."""
         if (self.color, self.out) != (other.color, other.out):
             return False
         return self.at.overlaps(other.at)
+
+
+@dataclass(eq=False)
+class Drain(Stream):
+    """Everything that leaves by a port, written to a file."""
+
+    path: Path = field(default_factory=Path)
+    received: int = 0
 
 
 class Commands:
@@ -73,6 +91,7 @@ class Commands:
         self._streams: list[Stream] = []
         self._waiting: list[Stream] = []  # to the device, behind the one that is under way
         self._free_from = 0  # the cycle
+        self._held: Counter[tuple] = Counter()  # wavelets that may leave, or have left and were not taken, by place
 
     # Functions.
 
@@ -80,6 +99,7 @@ class Commands:
         """Starts a function on all PEs that have it, when the one before has ended."""
         what = f"launch of {name}"
         self.finish_launches(what)
+        self.device.messages.debug(f"{what} at cycle {self.device.cycle:,}")
         before = self.device.signals
         launch = Launch(what, started=self.device.launch(name, args), before=before)
         self._launches.append(launch)
@@ -113,10 +133,12 @@ class Commands:
         """Before a copy: launches end, and what was streamed before is dealt with."""
         self.finish_launches(waiting)
         self.run(cycles=SETTLE_CYCLES)
+        self.device.messages.debug(f"{waiting} at cycle {self.device.cycle:,}")
 
     def send(self, stream: Stream, tensor: np.ndarray) -> None:
         """Wavelets [h, w, n] to the device."""
         stream.tensor = np.array(tensor, np.uint32, order="C")  # the host may change its array
+        self.device.messages.debug(f"{stream.what} from cycle {self.device.cycle:,} on")
         if stream.shares:
             self._waiting.append(stream)
             self._begin()
@@ -125,24 +147,80 @@ class Commands:
 
     def receive(self, stream: Stream) -> None:
         """Asks for wavelets from the device."""
-        at = stream.at
-        self.device.fabric.host_ask(stream.color, stream.side, stream.n, at.x, at.y, at.w, at.h)
+        for other in self._streams:
+            if isinstance(other, Drain) and stream.follows(other):
+                raise ConfigError(f"{stream.what}: everything that leaves there is written to {other.path}")
+        self.ask(stream, stream.n)
+        self.device.messages.debug(f"{stream.what} from cycle {self.device.cycle:,} on")
         self._streams.append(stream)
+
+    def ask(self, stream: Stream, n: int) -> None:
+        """Lets n more wavelets of a stream leave the fabric."""
+        at = stream.at
+        self.device.fabric.host_ask(stream.color, stream.side, n, at.x, at.y, at.w, at.h)
+        self._held[stream.place] += n
+
+    def arrived(self, stream: Stream) -> int:
+        """How many wavelets of a place of one router have left the fabric and were not taken yet."""
+        return self._held[stream.place] - self.left(stream)
+
+    def left(self, stream: Stream) -> int:
+        """How many wavelets of the stream, and those before it at its place, have not passed yet."""
+        at = stream.at
+        return self.device.fabric.host_waiting(stream.color, stream.side, stream.out, at.x, at.y, at.w, at.h)
+
+    def drain(self, drain: Drain) -> None:
+        """Writes what leaves from now on to the drain's file."""
+        with open(drain.path, "wb"):
+            pass  # an error at once if the file cannot be written
+        self.ask(drain, DRAIN_AHEAD)
+        self._streams.append(drain)
+
+    def _drained(self, drain: Drain) -> None:
+        """Appends what has come to the file, and asks for more."""
+        come = self.arrived(drain)
+        if not come:
+            return
+        words = self._taken(drain, come)
+        assert words is not None
+        with open(drain.path, "ab") as file:
+            file.write(words.astype("<u4").tobytes())
+        drain.received += come
+        self.ask(drain, come)
 
     def wait(self, task: Task) -> None:
         """Waits for a command."""
         if isinstance(task, Launch):
             self.finish_launches(task.what)
-        elif isinstance(task, Stream) and not self.run(lambda: task.done):
-            fabric, at = self.device.fabric, task.at
-            left = fabric.host_waiting(task.color, task.side, task.out, at.x, at.y, at.w, at.h)
+        elif isinstance(task, Drain):
+            self.run(cycles=SETTLE_CYCLES if task.done else DRAIN_CYCLES)
+            task.done = True
+        elif isinstance(task, Stream) and not self.run(partial(self._is_through, task)):
+            left = task.n - self.arrived(task) if task.out and task.buffer else self.left(task)
             raise self.device.deadlock(f"{task.what} does not end: {left} wavelets are still to come")
+
+    def _is_through(self, stream: Stream) -> bool:
+        """Whether a stream is done, or what is left of it is in the host's buffer."""
+        return stream.done or (not stream.out and stream.tensor is None and self.left(stream) <= stream.buffer)
 
     def finish(self) -> None:
         """Waits for all there is."""
         self.finish_launches("stop()")
         for stream in [*self._streams, *self._waiting]:
-            self.wait(stream)
+            if not isinstance(stream, Drain):
+                self.wait(stream)
+
+    def untaken(self) -> Iterator[str]:
+        """What is left of streams to the device at the end."""
+        for stream in self._streams:
+            if not stream.out and (left := self.left(stream)):
+                yield f"the program did not take {left} wavelets of the {stream.what}"
+
+    def end(self) -> None:
+        """After the last cycle: the files of drains are whole."""
+        self.collect()
+        for stream in self._streams:
+            stream.done = stream.done or isinstance(stream, Drain)
 
     def _begin(self, whatever: bool = False) -> bool:
         """Puts the next stream on its way, if the way is free, or whatever is on it."""
@@ -190,8 +268,12 @@ class Commands:
             if any(stream.follows(other) for other in going):
                 going.append(stream)
                 continue
+            if isinstance(stream, Drain):
+                self._drained(stream)
+                going.append(stream)
+                continue
             if stream.out:
-                tensor = self._taken(stream)
+                tensor = self._taken(stream, stream.n)
                 stream.done = tensor is not None
                 if tensor is not None and stream.deliver is not None:
                     stream.deliver(tensor)
@@ -203,10 +285,12 @@ class Commands:
                 self._free_from = self.device.cycle + GAP_CYCLES
         self._streams = going
 
-    def _taken(self, stream: Stream) -> np.ndarray | None:
-        """What came, if all of it is there."""
+    def _taken(self, stream: Stream, n: int) -> np.ndarray | None:
+        """The next n wavelets of each PE, if all of them are there."""
         at = stream.at
         try:
-            return self.device.fabric.host_take(stream.color, stream.side, stream.n, at.x, at.y, at.w, at.h)
+            words = self.device.fabric.host_take(stream.color, stream.side, n, at.x, at.y, at.w, at.h)
         except ValueError:
             return None
+        self._held[stream.place] -= n
+        return words

@@ -8,7 +8,6 @@ PE's router.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +22,7 @@ from ..fabric.run import Run
 from ..machine import numerics
 from ..program.image import NO_CLASS
 from ..program.symbol import DTYPES
+from .messages import Messages
 
 _FIRST_CHUNK, _LAST_CHUNK = 256, 1 << 16  # cycles between two looks at what the host waits for
 _MANY_PES = 4096  # a fabric of more is worth a thread for each processor
@@ -53,8 +53,8 @@ class Rectangle:
 class Device:
     """An artifact, loaded."""
 
-    def __init__(self, artifact: Artifact, threads: int | None = None):
-        self.artifact = artifact
+    def __init__(self, artifact: Artifact, threads: int | None = None, messages: Messages | None = None):
+        self.artifact, self.messages = artifact, messages or Messages()
         self.width, self.height = artifact.width, artifact.height
         if threads is None:
             threads = (os.cpu_count() or 1) if self.width * self.height > _MANY_PES else 1
@@ -229,10 +229,8 @@ class Device:
             if (int(color), port) not in self._noted:
                 self._noted.add((int(color), port))
                 side = {"N": "north", "E": "east", "S": "south", "W": "west"}[port]
-                print(
-                    f"note: wavelets of color {int(color)} ({color.name}) leave the rectangle in the {side} and are "
-                    "dropped",
-                    file=sys.stderr,
+                self.messages.warning(
+                    f"wavelets of color {int(color)} ({color.name}) leave the rectangle in the {side} and are dropped"
                 )
 
     def deadlock(self, what: str) -> DeadlockError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..errors import ConfigError
+
 
 @dataclass(frozen=True)
 class IntVector:
@@ -23,12 +25,25 @@ class IntVector:
         return iter((self.x, self.y))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class IntRectangle:
-    """PEs from the upper left corner up to, without, the lower right one."""
+    """PEs from the upper left corner up to, without, the lower right one.
+
+    The SDK's reference calls the arguments `origin` and `dims`, the width and height, while its own examples pass the
+    two corners.  Here two positional arguments are corners; `dims` as a keyword is the width and height.
+    """
 
     upper_left: IntVector
     lower_right: IntVector
+
+    def __init__(self, origin: IntVector, lower_right: IntVector | None = None, *, dims: IntVector | None = None):
+        if (lower_right is None) == (dims is None):
+            raise ConfigError("IntRectangle takes two corners, or a corner and dims=IntVector(width, height)")
+        corner = lower_right if dims is None else origin + dims
+        if not isinstance(origin, IntVector) or not isinstance(corner, IntVector):
+            raise ConfigError(f"IntRectangle takes two IntVectors, not {origin!r} and {corner!r}")
+        object.__setattr__(self, "upper_left", origin)
+        object.__setattr__(self, "lower_right", corner)
 
     @property
     def width(self) -> int:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import ConfigError
+from . import messages
 from .geometry import IntRectangle, IntVector
 
 
@@ -39,11 +41,35 @@ class Edge(Enum):
     LEFT = "W"
 
 
-class SimfabConfig:
-    """Options of the SDK's simulator; none has an effect here."""
+MAX_THREADS = 64
+CORE_PATH = "out.core"  # where a core goes without a name
 
-    def __init__(self, **options: Any):
-        self.options = options
+
+def thread_count(number: object, what: str) -> int:
+    """A number of threads, checked."""
+    if isinstance(number, bool) or not isinstance(number, int | np.integer) or not 1 <= number <= MAX_THREADS:
+        raise ConfigError(f"{what} is an integer from 1 to {MAX_THREADS}, not {number!r}")
+    return int(number)
+
+
+class SimfabConfig:
+    """Options of a simulator run.
+
+    num_threads: threads of the emulator, 1 to 64; None: as many as are worth it.  suppress_trace: the SDK's
+    simfab_traces, which the emulator never writes.  dump_core: write the memory of all PEs to core_path when the run
+    stops, as SdkRuntime.dump_core does.
+    """
+
+    def __init__(
+        self,
+        num_threads: int | None = None,
+        suppress_trace: bool = False,
+        dump_core: bool = False,
+        core_path: str | Path | None = None,
+    ):
+        self.num_threads = None if num_threads is None else thread_count(num_threads, "num_threads")
+        self.suppress_trace, self.dump_core = bool(suppress_trace), bool(dump_core)
+        self.core_path = Path(core_path) if core_path is not None else Path(CORE_PATH)
 
 
 class FP16TYPE(Enum):
@@ -86,6 +112,8 @@ def get_platform(
         raise ConfigError(f"there is no system at {cmaddr!r}: this is the emulator, leave --cmaddr away")
     if not isinstance(target, SdkTarget):
         raise ConfigError(f"target is SdkTarget.WSE2 or SdkTarget.WSE3, not {target!r}")
+    if config is not None and not isinstance(config, SimfabConfig):
+        raise ConfigError(f"config is a SimfabConfig, not {config!r}")
     return SdkExecutionPlatform(target, config)
 
 
@@ -104,13 +132,27 @@ class RoutingPosition:
         self.output = _sides(routes)
         return self
 
+    def add_input(self, route: Route) -> RoutingPosition:
+        self.input += _sides([route])
+        return self
+
+    def add_output(self, route: Route) -> RoutingPosition:
+        self.output += _sides([route])
+        return self
+
+    def get_input(self) -> list[Route]:
+        return [Route(side) for side in self.input]
+
+    def get_output(self) -> list[Route]:
+        return [Route(side) for side in self.output]
+
     def __repr__(self) -> str:
         return f"<{self.input or '?'} -> {self.output or '?'}>"
 
 
 def _sides(routes: Sequence[Route]) -> str:
-    if not all(isinstance(route, Route) for route in routes):
-        raise ConfigError(f"routes are Route.NORTH, EAST, SOUTH, WEST or RAMP, not {list(routes)!r}")
+    if isinstance(routes, Route | str) or not all(isinstance(route, Route) for route in routes):
+        raise ConfigError(f"routes are a list of Route.NORTH, EAST, SOUTH, WEST or RAMP, not {routes!r}")
     return "".join(route.value for route in routes)
 
 
@@ -124,6 +166,8 @@ class EdgeRouteInfo:
 
 def get_edge_routing(edge: Edge, positions: Sequence[RoutingPosition]) -> EdgeRouteInfo:
     """Positions for the PEs at this edge instead of those of the rest."""
+    if not isinstance(edge, Edge):
+        raise ConfigError(f"edge is Edge.TOP, BOTTOM, LEFT or RIGHT, not {edge!r}")
     return EdgeRouteInfo(edge, tuple(positions))
 
 
@@ -135,6 +179,25 @@ class Color:
     name: str
     value: int | None = None
     scope: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise ConfigError(f"a color has a name, the name of the param that it is a value of, not {self.name!r}")
+        number = self.value
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 0):
+            raise ConfigError(f"the value of color {self.name} is its number, 0 to 23, not {number!r}")
+
+    def get_local_param_name(self) -> str:
+        """The name without the region's."""
+        return self.name
+
+    def get_global_name(self) -> str:
+        """region_name, or the name of a color without a region."""
+        return f"{self.scope}_{self.name}" if self.scope else self.name
+
+    def get_value(self) -> int | None:
+        """The number, if it was given one."""
+        return self.value
 
     def __str__(self) -> str:
         return f"{self.scope}.{self.name}" if self.scope else self.name
@@ -162,14 +225,22 @@ class PortHandle:
 
 
 @dataclass(eq=False)
-class StreamHandle:
-    """A stream between the host and a port: for send and receive.  Its place is known when the layout is compiled."""
+class StreamRequest:
+    """A stream between the host and a port, or a PE (loc): its place is found when the layout is compiled.
 
-    port: PortHandle
+    via: the PE by which it has to enter or leave the fabric.  buffer: wavelets that the host takes or gives ahead.
+    """
+
     name: str
-    color: int = -1
-    side: str = ""
-    at: Any = None  # the Rectangle of its router
+    color: Color
+    out: bool
+    port: PortHandle | None = None
+    loc: IntVector | None = None
+    via: IntVector | None = None
+    buffer: int = 0
+
+    def __str__(self) -> str:
+        return f"stream of {self.port}" if self.port is not None else f"stream {self.name} at {self.loc}"
 
 
 @dataclass(eq=False)
@@ -198,7 +269,7 @@ class CodeRegion:
 
     def place(self, x: int, y: int) -> None:
         """Where its upper left PE lies."""
-        if x < 0 or y < 0:
+        if not (_is_index(x) and _is_index(y)):
             raise ConfigError(f"region {self.name} cannot be placed at ({x}, {y})")
         self.origin = IntVector(int(x), int(y))
 
@@ -231,6 +302,14 @@ class CodeRegion:
     def set_symbol_all(self, name: str, data: np.ndarray, x_size: int, y_size: int) -> None:
         """Initial values of an exported array: a matrix of y_size rows of x_size, in equal blocks over the PEs."""
         matrix = np.asarray(data)
+        if matrix.dtype not in _DATA:
+            raise ConfigError(
+                f"the data of {name} of region {self.name} are of type {matrix.dtype}: int16, uint16, float16, int32, "
+                "uint32 or float32 was expected; call data.astype"
+            )
+        x_size, y_size = int(x_size), int(y_size)
+        if min(x_size, y_size) < 1:
+            raise ConfigError(f"the matrix {name} of region {self.name} has {y_size} rows of {x_size} values")
         if matrix.size != x_size * y_size or x_size % self.width or y_size % self.height:
             raise ConfigError(
                 f"{matrix.size} values of {name} are no {y_size} x {x_size} matrix "
@@ -307,6 +386,10 @@ class CodeRegion:
     def _port(self, color: Color, edge: Edge, positions, size: int, prefix: str, out: bool) -> PortHandle:
         if not positions or size < 1:
             raise ConfigError(f"a port ({color} of region {self.name}) has at least one position and one wavelet")
+        if not isinstance(color, Color) or not isinstance(edge, Edge):
+            raise ConfigError(f"a port of region {self.name} has a Color and an Edge, not {color!r} and {edge!r}")
+        if any(port.name == f"{prefix}{color.name}" for port in self.ports):
+            raise ConfigError(f"region {self.name} has a port {prefix}{color.name} already: give it another prefix")
         port = PortHandle(self, color, edge, tuple(positions), int(size), out, f"{prefix}{color.name}")
         self.ports.append(port)
         return port
@@ -315,10 +398,25 @@ class CodeRegion:
 class Layout:
     """Regions and how they are connected: what SdkLayout declares and assembly.py builds."""
 
-    def __init__(self, platform: SdkExecutionPlatform, fp16_type: FP16TYPE = FP16TYPE.F16):
+    def __init__(self, platform: SdkExecutionPlatform | SdkTarget, msg_level: str = "WARNING"):
+        if isinstance(platform, str | Path):
+            raise ConfigError(
+                f"a fabric file ({platform}) is not supported: give SdkLayout a SdkTarget or what get_platform returns"
+            )
+        if isinstance(platform, SdkTarget):
+            platform = SdkExecutionPlatform(platform)
         if not isinstance(platform, SdkExecutionPlatform):
-            raise ConfigError(f"SdkLayout takes what get_platform returns, not {platform!r}")
-        self.platform, self.fp16_type = platform, fp16_type
+            raise ConfigError(f"SdkLayout takes what get_platform returns, or a SdkTarget, not {platform!r}")
+        self.platform, self.fp16_type, self.libs = platform, FP16TYPE.F16, tuple[str, ...]()
+        self.messages = messages.Messages(msg_level)
         self.regions: list[CodeRegion] = []
         self.connections: list[tuple[PortHandle, PortHandle]] = []
-        self.streams: list[StreamHandle] = []
+        self.streams: list[StreamRequest] = []
+
+
+# Types of set_symbol_all.
+_DATA = tuple(np.dtype(name) for name in ("int16", "uint16", "float16", "int32", "uint32", "float32"))
+
+
+def _is_index(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 0)

@@ -9,17 +9,20 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 
 from .._engine import SRAM
 from ..csl import profile
-from ..csl.artifact import TO_DEVICE, TO_HOST, Artifact
+from ..csl.artifact import TO_DEVICE, TO_HOST, Artifact, Port
 from ..errors import ConfigError
 from . import simlog, transfer
-from .commands import SETTLE_CYCLES, Commands, Stream, Task
+from .commands import SETTLE_CYCLES, Commands, Drain, Stream, Task
 from .device import Device, Rectangle
+from .messages import Messages
+from .region import SdkExecutionPlatform, SimfabConfig, thread_count
 from .transfer import MemcpyDataType, MemcpyOrder
 
 # At the end, for a program that is not driven by commands: so many cycles, or fewer on many PEs.
@@ -28,6 +31,14 @@ RUN_LOG = "WSE_RUN_LOG"  # environment: a file that gets a line of JSON for each
 
 # The devices of this process by directory, for debug_util.
 devices: dict[Path, Device] = {}
+_unstopped: dict[int, str] = {}  # directories of the runs that were not stopped
+
+
+def tell_unstopped() -> None:
+    """At the end of a host program: the SDK's error for runs without stop()."""
+    if not hasattr(sys, "last_value"):  # after an exception it is not what went wrong
+        for directory in _unstopped.values():
+            print(f"error: the run of {directory} was not ended: call SdkRuntime.stop()", file=sys.stderr)
 
 
 class Symbol(int):
@@ -47,18 +58,40 @@ class SdkRuntime:
     artifacts: the directory of a compiled program, or what SdkLayout.compile returned.
     """
 
-    def __init__(self, artifacts, platform=None, cmaddr: str | None = None, memcpy_required: bool = True, **options):
+    def __init__(
+        self,
+        artifacts,
+        platform=None,
+        cmaddr: str | None = None,
+        memcpy_required: bool = True,
+        suppress_simfab_trace: bool | None = None,
+        simfab_numthreads: int | None = None,
+        msg_level: str = "WARNING",
+        **unknown,
+    ):
         if isinstance(platform, str) and cmaddr is None:
             platform, cmaddr = None, platform
         if cmaddr:
             raise ConfigError(f"there is no system at {cmaddr!r}: this is the emulator, leave --cmaddr away")
-        unknown = set(options) - _IGNORED
         if unknown:
-            raise TypeError(f"SdkRuntime has no option {', '.join(sorted(unknown))}")
-        self.memcpy_required = memcpy_required
-        self.directory = Path(getattr(artifacts, "directory", artifacts))
-        self._ports = list(getattr(artifacts, "streams", ()))
+            raise TypeError(f"SdkRuntime has no option {', '.join(sorted(unknown))}: its options are {_OPTIONS}")
+        if platform is not None and not isinstance(platform, SdkExecutionPlatform):
+            raise ConfigError(f"platform is what get_platform returns, not {platform!r}")
+        self._messages = Messages(msg_level)
+        if suppress_simfab_trace is False:
+            self._messages.info("the emulator writes no simfab_traces")
+        self.config = (platform.config if platform is not None else None) or SimfabConfig()
+        self._threads = self.config.num_threads
+        if simfab_numthreads is not None:
+            self._threads = thread_count(simfab_numthreads, "simfab_numthreads")
+        self.memcpy_required = bool(memcpy_required)
+        self.directory = Path(artifacts)
         self.artifact = Artifact.load(self.directory)
+        if platform is not None and platform.target.value != self.artifact.arch:
+            raise ConfigError(
+                f"{self.directory} was compiled for {self.artifact.arch}, but the platform is {platform.target.value}"
+            )
+        self._ports = self.artifact.ports
         self._commands: Commands | None = None
         self._running = self._stopped = False
 
@@ -66,14 +99,23 @@ class SdkRuntime:
 
     def load(self) -> None:
         """Loads the program."""
-        device = devices[self.directory.resolve()] = Device(self.artifact)
+        if self._commands is not None:
+            raise ConfigError(f"{self.directory} is loaded already: load() is called once for each SdkRuntime")
+        device = devices[self.directory.resolve()] = Device(self.artifact, self._threads, self._messages)
         self._commands = Commands(device)
+        for port in self._ports:
+            if port.out:
+                self._commands.ask(stream_of(port, "", 0), port.buffer)
+        self._messages.info(f"{self.directory}: {device.width} x {device.height} PEs of {self.artifact.arch} loaded")
 
     def run(self) -> None:
         """Lets it run."""
         if self._commands is None:
             raise ConfigError("run() comes after load()")
+        if self._stopped:
+            raise ConfigError("run() comes before stop(): make another SdkRuntime for another run")
         self._running = True
+        _unstopped[id(self)] = str(self.directory)
 
     def start(self) -> None:
         """load() and run()."""
@@ -91,10 +133,17 @@ class SdkRuntime:
             before = device.cycle
             commands.run(cycles=limit)
             if not self.memcpy_required and device.cycle - before >= limit:
-                print(f"note: the program still ran after {device.cycle:,} cycles, and was stopped", file=sys.stderr)
+                self._messages.warning(f"the program still ran after {device.cycle:,} cycles, and was stopped")
+            commands.end()
+            for text in commands.untaken():
+                self._messages.warning(text)
+            self._messages.info(f"{self.directory}: stopped after {device.cycle:,} cycles")
         finally:
             self._stopped = True
+            _unstopped.pop(id(self), None)
             simlog.write(device)
+            if self.config.dump_core:
+                self.dump_core(self.config.core_path)
             if profile.wanted():
                 profile.save(device.fabric, self.directory)
             self._log()
@@ -138,25 +187,28 @@ class SdkRuntime:
 
     # Names.
 
-    def get_id(self, name: str) -> Symbol:
-        """The handle of an exported variable."""
+    def get_id(self, symbol: str) -> Symbol:
+        """The handle of an exported variable or function."""
         for number, export in enumerate(self.artifact.exports):
-            if export.name == name and not export.function:
-                return Symbol(number, name)
-        known = ", ".join(export.name for export in self.artifact.exports if not export.function) or "none"
-        raise ConfigError(f"the layout exports no variable {name!r} (@export_name): it has {known}")
+            if export.name == symbol:
+                return Symbol(number, symbol)
+        names = [export.name for export in self.artifact.exports]
+        raise ConfigError(f"the layout exports no {symbol!r} (@export_name): {known_names(symbol, names)}")
 
     def _variable(self, symbol: object) -> str:
-        if isinstance(symbol, Symbol):
-            return symbol.name
-        if isinstance(symbol, int | np.integer) and 0 <= symbol < len(self.artifact.exports):
-            return self.artifact.exports[int(symbol)].name
-        raise ConfigError(f"{symbol!r} is no exported variable: take it from get_id(name), or say streaming=True")
+        number = _number(symbol)
+        if number is None or not 0 <= number < len(self.artifact.exports):
+            raise ConfigError(f"{symbol!r} is no exported variable: take it from get_id(name), or say streaming=True")
+        export = self.artifact.exports[number]
+        if export.function:
+            raise ConfigError(f"{export.name} is exported as a function, and no variable: call launch({export.name!r})")
+        return export.name
 
     def _color(self, color: object, out: bool) -> int:
         known = {n: c for n, c in self.artifact.host_colors.items() if n.startswith(TO_HOST if out else TO_DEVICE)}
-        if not isinstance(color, Symbol) and isinstance(color, int | np.integer) and int(color) in known.values():
-            return int(color)
+        number = None if isinstance(color, Symbol) else _number(color)
+        if number is not None and number in known.values():
+            return number
         have = ", ".join(f"{name} ({c})" for name, c in known.items()) or "none"
         way = "device-to-host" if out else "host-to-device"
         raise ConfigError(f"{color!r} is no {way} color of the program's <memcpy/get_params>: it has {have}")
@@ -272,48 +324,78 @@ class SdkRuntime:
 
     # Streams of a layout (SdkLayout).
 
-    def get_port_id(self, name: str) -> int:
+    def get_port_id(self, port_name: str) -> int:
         """The number of a port's stream, for send and receive."""
-        return self._ports.index(self._port(name))
+        return self._ports.index(self._port(port_name))
 
     def report_port_infos(self) -> None:
-        """Prints where each stream enters or leaves."""
-        for stream in self._ports:
-            print(f"{stream.name}: color {stream.color}, PE ({stream.at.x}, {stream.at.y}), side {stream.side}")
+        """Prints name, color and place of each stream's port."""
+        for port in self._ports:
+            way = "output" if port.out else "input"
+            print(f"{port.name}: {way}, color {port.color}, PE ({port.x}, {port.y}), side {port.side}")
 
-    def _port(self, stream):
-        if isinstance(stream, int) and 0 <= stream < len(self._ports):
-            return self._ports[stream]
-        if isinstance(stream, str):
-            for known in self._ports:
-                if stream in (known.name, known.port.name):
-                    return known
-        if isinstance(stream, int | str):
-            known = ", ".join(stream.port.name for stream in self._ports) or "none"
-            raise ConfigError(f"the layout has no stream {stream!r}: it has {known}")
-        return stream
+    def _port(self, port: object) -> Port:
+        number = _number(port)
+        if number is not None and 0 <= number < len(self._ports):
+            return self._ports[number]
+        for known in self._ports:
+            if port == known.name:
+                return known
+        short = [known for known in self._ports if port == known.short]
+        if len(short) == 1:
+            return short[0]
+        if not isinstance(port, int | str | np.integer):
+            raise ConfigError(f"a stream is given by its name or its number (get_port_id), not by {port!r}")
+        why = f"several streams are called {port!r}" if short else f"the layout has no stream {port!r}"
+        raise ConfigError(f"{why}: {known_names(str(port), [known.name for known in self._ports])}")
 
-    def send(self, stream, src: np.ndarray, n_wavelets: int | None = None, *, nonblock: bool = False) -> Task:
-        """Sends an array, or so many elements of it, to an input stream: its handle, port name or number."""
-        port = self._port(stream)
-        words = _stream_words(src)[:n_wavelets]
-        what = f"send of {words.size} wavelets to {port.name}"
-        task = Stream(what, color=port.color, side=port.side, at=port.at, n=words.size, shares=False)
-        return self._stream(task, words.reshape(1, 1, -1), nonblock)
+    def _port_of(self, port: object, out: bool, what: str) -> Port:
+        found = self._port(port)
+        if found.out != out:
+            raise ConfigError(f"{what}: {found.name} is an {'output' if found.out else 'input'} stream")
+        return found
 
-    def receive(self, stream, dest: np.ndarray, n_wavelets: int, *, nonblock: bool = False) -> Task:
-        """Fills an array from an output stream."""
-        port, size = self._port(stream), int(n_wavelets)
+    def send(self, port, src: np.ndarray, n_wavelets: int | None = None, *, nonblock: bool = False) -> Task:
+        """Sends an array, or so many elements of it, to an input stream: its name or number."""
+        found, words = self._port_of(port, False, "send"), _stream_words(src)
+        n = words.size if n_wavelets is None else _count(n_wavelets, "n_wavelets of send")
+        if n > words.size:
+            raise ConfigError(f"send of {n} wavelets to {found.name}: the array has {words.size} elements")
+        task = stream_of(found, f"send of {n} wavelets to stream {found.name}", n)
+        return self._stream(task, words[:n].reshape(1, 1, -1), nonblock)
+
+    def receive(self, port, dest: np.ndarray, n_wavelets: int, *, nonblock: bool = False) -> Task:
+        """Fills an array from an output stream: its name or number."""
+        found, size = self._port_of(port, True, "receive"), _count(n_wavelets, "n_wavelets of receive")
+        what = f"receive of {size} wavelets from stream {found.name}"
         if not isinstance(dest, np.ndarray) or dest.size < size or not dest.flags.c_contiguous:
-            raise ConfigError(f"receive of {size} wavelets needs a contiguous array of at least that many elements")
+            raise ConfigError(f"{what} needs a contiguous array of at least that many elements")
+        if dest.dtype.itemsize not in (2, 4) or dest.dtype.kind not in "iuf":
+            raise ConfigError(f"{what} needs an array with elements of 16 or 32 bits, not {dest.dtype}")
+        if not dest.flags.writeable:
+            raise ConfigError(f"{what}: the array cannot be written to")
 
         def deliver(tensor: np.ndarray) -> None:
             words = tensor.reshape(-1).astype(f"<u{dest.dtype.itemsize}")
             dest.reshape(-1)[:size] = words.view(dest.dtype)
 
-        what = f"receive of {size} wavelets from {port.name}"
-        task = Stream(what, color=port.color, side=port.side, at=port.at, n=size, out=True, deliver=deliver)
+        task = stream_of(found, what, size)
+        task.deliver = deliver
         return self._stream(task, None, nonblock)
+
+    def receive_tofile(self, port, outfile: str | Path, *, nonblock: bool = False) -> Task:
+        """Writes what leaves by an output stream to a file, 32-bit words, low byte first: until stop(), or until
+        nothing moves any more if it is not nonblocking."""
+        found = self._port_of(port, True, "receive_tofile")
+        place = stream_of(found, f"receive_tofile of stream {found.name}", 0)
+        drain = Drain(place.what, color=place.color, side=place.side, at=place.at, out=True, path=Path(outfile))
+        try:
+            self._active.drain(drain)
+        except OSError as error:
+            raise ConfigError(f"{drain.what}: {outfile} cannot be written: {error.strerror}") from None
+        if not nonblock:
+            self._active.wait(drain)
+        return drain
 
     # Looking.
 
@@ -331,7 +413,7 @@ class SdkRuntime:
         (x, y), (left, top) = logical_coords, self.artifact.offsets
         return left + x, top + y
 
-    def dump_core(self, corefile: str) -> None:
+    def dump_core(self, corefile: str | Path) -> None:
         """Writes the memory of all PEs, uint8 [h, w, bytes], as a compressed NumPy file of that name."""
         memory = self.device.fabric.read_bytes(0, SRAM)
         with open(corefile, "wb") as file:
@@ -365,8 +447,32 @@ def _stop_cycles(device: Device) -> int:
     return min(STOP_CYCLES, max(STOP_LEAST, STOP_PE_CYCLES // (device.width * device.height)))
 
 
-# Options of the SDK's own simulator, which have no meaning here.
-_IGNORED = {"suppress_simfab_trace", "simfab_numthreads", "msg_level", "worker", "dump_core", "memcpy_params"}
+_OPTIONS = "cmaddr, suppress_simfab_trace, simfab_numthreads, msg_level, memcpy_required"
+
+
+def stream_of(port: Port, what: str, n: int) -> Stream:
+    """A stream by a port."""
+    at = Rectangle(port.x, port.y, 1, 1)
+    return Stream(what, color=port.color, side=port.side, at=at, n=n, out=port.out, shares=False, buffer=port.buffer)
+
+
+def known_names(name: str, names: Sequence[str]) -> str:
+    """What there is instead of a name that is not known."""
+    close = get_close_matches(str(name), names, 1, 0.6)
+    guess = f"did you mean {close[0]!r}? " if close else ""
+    return f"{guess}it has {', '.join(names) or 'none'}"
+
+
+def _number(value: object) -> int | None:
+    """An integer of Python or NumPy; None for anything else."""
+    return int(value) if isinstance(value, int | np.integer) and not isinstance(value, bool) else None
+
+
+def _count(value: object, what: str) -> int:
+    number = _number(value)
+    if number is None or number < 0:
+        raise ConfigError(f"{what} is a number of elements, not {value!r}")
+    return number
 
 
 def _stream_words(data: object) -> np.ndarray:

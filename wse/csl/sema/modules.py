@@ -203,6 +203,12 @@ class Instance:
         return f"give it one with --params={decl.name}:VALUE, or a default"
 
 
+def takes_number(file: ast.File, name: str) -> bool:
+    """Whether the file declares the param with an integer type: the form of SDK 2.10 for colors from outside."""
+    decl = file.decls.get(name)
+    return isinstance(decl, ast.VarDecl) and isinstance(decl.type, ast.Ident) and decl.type.name in t.INTS
+
+
 def named(value: Val, name: str) -> None:
     """A type that has no name yet gets that of the constant it is the value of."""
     kind = value.data

@@ -1,5 +1,7 @@
 """The run time, and layouts."""
 
+import atexit
+
 from wse.sdk.commands import Task
 from wse.sdk.layout import SdkCompileArtifacts, SdkLayout
 from wse.sdk.region import (
@@ -19,8 +21,10 @@ from wse.sdk.region import (
     get_simulator,
     get_system,
 )
-from wse.sdk.runtime import SdkRuntime
+from wse.sdk.runtime import SdkRuntime, tell_unstopped
 from wse.sdk.transfer import MemcpyDataType, MemcpyOrder
+
+atexit.register(tell_unstopped)
 
 __all__ = [
     "FP16TYPE",
