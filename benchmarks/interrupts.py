@@ -68,8 +68,8 @@ def interrupts(name: str, words: list[str], count: int, rng: random.Random) -> N
                 good += 1
             elif process.returncode == 0 and out:
                 late += 1  # it had ended before
-            elif process.returncode in (-2, 1) and "wse" not in err:
-                early += 1  # the interpreter had not reached the command yet
+            elif process.returncode in (-2, 1) and "KeyboardInterrupt" in err and "Interrupted:" not in err:
+                early += 1  # the interpreter's own handler was still in place
             else:
                 wrong.append((round(delay, 3), process.returncode, out[-200:], err[-300:]))
             if name == "sweep":

@@ -158,3 +158,44 @@ def test_the_names_for_type_checkers_are_the_names():
 def test_importing_wse_loads_nothing_large():
     code = "import sys, wse, wse.signals, wse.start; print(sorted({'numpy', 'click', 'numba'} & set(sys.modules)))"
     assert ended(python("-c", code)) == (0, "[]\n", "")
+
+
+def test_a_signal_during_an_import_is_raised_when_the_import_has_ended(tmp_path):
+    (tmp_path / "half.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(0.1)\nprint('imported', flush=True)\n"
+    )
+    job = f"""
+def job():
+    sys.path.insert(0, {str(tmp_path)!r})
+    import half
+    time.sleep(20)
+    print("too late")
+"""
+    assert ended(python("-c", job + START)) == (130, "imported\n", "error: interrupted; no file was written\n")
+
+
+def test_an_import_that_does_not_end_delays_a_signal_for_a_limited_time(tmp_path):
+    (tmp_path / "half.py").write_text("import time\nprint('ready', flush=True)\ntime.sleep(60)\n")
+    job = f"""
+def job():
+    signals.IMPORT_SECONDS = 0.2
+    sys.path.insert(0, {str(tmp_path)!r})
+    import half
+"""
+    process = python("-c", job + START)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert ended(process) == (130, "", "error: interrupted; no file was written\n")
+
+
+def test_a_signal_that_a_library_swallows_leaves_no_figures():
+    job = """
+def job():
+    from wse.cli.output import show
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException:
+        pass
+    show({"a": 1}, [], True)
+"""
+    assert ended(python("-c", job + START)) == (130, "", "error: interrupted; no file was written\n")

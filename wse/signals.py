@@ -2,7 +2,11 @@
 
 A command passes three phases.  While it starts and after it has finished, a signal ends the process at once: nothing is
 half done.  In between it raises Interrupted in the main thread, so that context managers clean up.  A library that
-swallows the exception (in a __del__ method, or with a bare `except`) delays the signal, but does not lose it.
+swallows the exception (in a __del__ method, or with a bare `except`) delays the signal, but does not lose it: `check`,
+which runs before a command shows its figures, raises it again.
+
+An import is not cut off, because libraries do not survive a second import after a half first one: a signal that arrives
+in an import is raised when the import ends, or after IMPORT_SECONDS.
 
 Used as a library, wse installs no handlers.  This module imports nothing large: it is loaded first.
 """
@@ -11,16 +15,20 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+IMPORT_SECONDS = 5.0  # how long an import delays a signal at most
+RETRY_SECONDS = 0.01  # between two looks at whether the import has ended
 
 _raises = False  # whether a signal raises Interrupted; else it ends the process
 _finished = False  # whether the command has reported how it ended
 _held = 0  # depth of `held` blocks
 _waiting = 0  # a signal that arrived in a `held` block and is still to be raised; 0: none
+_importing_since = 0.0  # time at which a signal that waits for the end of an import arrived; 0: none
 _arrived = 0  # the last signal that arrived while a command ran; 0: none
 
 
@@ -50,10 +58,15 @@ def raising() -> Iterator[None]:
     _raises = True
     try:
         yield
-        if _arrived:
-            raise Interrupted(_arrived)
+        check()
     finally:
         _raises = False
+
+
+def check() -> None:
+    """Raises Interrupted if a signal arrived while the command ran, whoever swallowed or delayed it."""
+    if _raises and _arrived:
+        raise Interrupted(_arrived)
 
 
 @contextmanager
@@ -77,7 +90,7 @@ def finish() -> None:
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
-    global _arrived, _waiting
+    global _arrived, _importing_since, _waiting
     if not _raises:
         if not _finished:
             os.write(2, b"error: interrupted\n")
@@ -85,5 +98,19 @@ def _handle(number: int, frame: FrameType | None) -> None:
     _arrived = number
     if _held:
         _waiting = number
+    elif _in_import(frame) and time.monotonic() - (_importing_since or time.monotonic()) < IMPORT_SECONDS:
+        _importing_since = _importing_since or time.monotonic()
+        signal.signal(signal.SIGALRM, lambda _, frame: _handle(number, frame))
+        signal.setitimer(signal.ITIMER_REAL, RETRY_SECONDS)
     else:
+        _importing_since = 0.0
         raise Interrupted(number)
+
+
+def _in_import(frame: FrameType | None) -> bool:
+    """Whether a frame, or a caller of it, belongs to an import."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from .. import signals
 from ..report.text import percent, si
 
 Words = str | Callable[[Mapping[str, Any]], str | None]  # a format string, or a function of the document
@@ -42,8 +43,14 @@ class Block(ABC):
         """Its lines, which may be none."""
 
 
-def show(document: Document, view: Iterable[Block], as_json: bool, **more: Any) -> None:
-    """Prints the document as JSON, or its view, blocks apart by an empty line.  more: figures for the view alone."""
+def show(document: Document, view: Iterable[Block], as_json: bool, partial: bool = False, **more: Any) -> None:
+    """Prints the document as JSON, or its view, blocks apart by an empty line.  more: figures for the view alone.
+
+    After a signal nothing is printed, and Interrupted is raised, unless the document is what a command reports of a
+    partial result.
+    """
+    if not partial:
+        signals.check()
     if as_json:
         print_json(document)
         return

@@ -115,7 +115,7 @@ def command(
     if picture is not None and shown is not None:
         figure.save(draw(shown, f"wse {' '.join(loaded.command)}"), picture)
     made = document(outcome, directory, picture if shown is not None else None)
-    show(made, VIEW, as_json, shown=shown)
+    show(made, VIEW, as_json, partial=interrupt is not None, shown=shown)
     if interrupt is not None:
         interrupt.add_note(
             f"{len(outcome.rows)} of {outcome.total} points are in {directory}; the same command continues"
