@@ -3,6 +3,7 @@
 import pytest
 
 from csl import running
+from wse.csl.syntax.errors import CslError
 
 TALLY_LAYOUT = """
 param w: i16;
@@ -61,3 +62,85 @@ def test_tally(tmp_path, arch, w, h):
             times = running.read(loaded, "times", x, y)[0]
             assert times == ((x, y) == (w - 1, 0))
     assert running.read(loaded, "sum", w - 1, 0)[0] == total
+
+
+NEW_FORM = TALLY.replace("@concat_structs(tally_params, .{", ".{ .tally_params = tally_params,").replace(
+    "done_id }));", "done_id });"
+)
+
+
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_parameters_as_one_struct(tmp_path, arch):
+    text = NEW_FORM.replace("param tally_params: comptime_struct", "param tally_params")
+    loaded = running.device(tmp_path, text, arch, TALLY_LAYOUT, {"w": 3, "h": 2, "total": 60})
+    running.launch(loaded)
+    assert [running.read(loaded, "times", x, y)[0] for x in range(3) for y in range(2)] == [0, 0, 0, 0, 1, 0]
+    assert running.read(loaded, "sum", 2, 0)[0] == 60
+
+
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_without_a_second_phase_all_have_to_complete(tmp_path, arch):
+    """The last PE completes when it is told to: not before is anything signaled, however much is counted."""
+    late = NEW_FORM.replace("param tally_params: comptime_struct", "param tally_params").replace(
+        "if (left == 2) tally.signal_completion();",
+        "if (left == 2 and fabric.get_x_coord() + fabric.get_y_coord() != 0) tally.signal_completion();",
+    )
+    late = late.replace(
+        "comptime {", "fn finish() void { tally.signal_completion(); }\ncomptime {\n  @export_symbol(finish);"
+    )
+    loaded = running.device(tmp_path, late, arch, TALLY_LAYOUT, {"w": 3, "h": 2, "total": 0})
+    running.launch(loaded)
+    assert running.read(loaded, "times", 2, 0)[0] == 0
+    running.launch(loaded, "finish")
+    assert running.read(loaded, "times", 2, 0)[0] == 1
+
+
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_the_goal_may_be_exceeded(tmp_path, arch):
+    loaded = running.device(tmp_path, TALLY, arch, TALLY_LAYOUT, {"w": 2, "h": 1, "total": 14})
+    running.launch(loaded)
+    assert running.read(loaded, "times", 1, 0)[0] == 1 and running.read(loaded, "sum", 1, 0)[0] >= 14
+
+
+OUTPUT_LAYOUT = """
+param total: u32;
+const tally = @import_module("<kernels/tally/layout>", .{
+  .kernel_width = 2, .kernel_height = 2, .phase2_tally = total,
+  .colors = [3]color{ @get_color(1), @get_color(2), @get_color(3) }, .output_color = @get_color(5) });
+layout {
+  @set_rectangle(2, 2);
+  for (@range(u16, 2)) |x| {
+    for (@range(u16, 2)) |y| { @set_tile_code(x, y, "pe.csl", .{ .tally_params = tally.get_params(x, y) }); }
+  }
+}
+"""
+
+OUTPUT = """
+param tally_params;
+const fabric = @import_module("<layout>");
+const tally = @import_module("<kernels/tally/pe>", .{
+  .tally_params = tally_params, .output_queues = [2]u16{ 4, 5 }, .input_queues = [2]u16{ 6, 7 } });
+fn main() void {
+  tally.bump_tally(10);
+  tally.signal_completion();
+}
+comptime { @export_symbol(main); }
+"""
+
+
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+@pytest.mark.parametrize("total", [0, 40])
+def test_the_sum_leaves_north_on_the_output_color(tmp_path, arch, total):
+    """It leaves the rectangle, where it is dropped with a note."""
+    loaded = running.device(tmp_path, OUTPUT, arch, OUTPUT_LAYOUT, {"total": total})
+    running.launch(loaded)
+    assert [(int(color), port) for color, port in loaded.fabric.dropped()] == [(5, "N")]
+
+
+@pytest.mark.parametrize("colors", ["1, 2, 2", "1, 5, 3"])
+def test_colors_have_to_differ(tmp_path, colors):
+    made = ", ".join(f"@get_color({one})" for one in colors.split(", "))
+    layout = OUTPUT_LAYOUT.replace("@get_color(1), @get_color(2), @get_color(3)", made)
+    with pytest.raises(CslError) as caught:
+        running.compiled(tmp_path, OUTPUT, "wse3", layout, {"total": 0})
+    assert "needs three colors for itself and another one" in caught.value.diagnostics[0].message

@@ -17,6 +17,8 @@ from .values import FnRef, GlobalVar, Val, copy_of, zero
 
 LIBRARY = Path(__file__).parent.parent / "lib"
 MAX_IMPORTS = 100  # nested
+# Libraries that the documentation names without describing what is in them.
+UNDOCUMENTED = {name: "<kernels/fft/fft3d_layout>" for name in ("<kernels/fft/fft3d>", "<kernels/fft/get_params>")}
 
 
 class Loader:
@@ -49,6 +51,9 @@ class Loader:
     def find(self, name: str, importer: ast.File, span: Span) -> tuple[Path, bool]:
         """The file of an import, and whether it belongs to the library."""
         if name.startswith("<") and name.endswith(">"):
+            if name in UNDOCUMENTED:
+                other = UNDOCUMENTED[name]
+                raise CslError.at(span, f"{name} is not supported: its functions are not documented; {other} is")
             path = LIBRARY / f"{name[1:-1]}.csl"
             if ".." in name or not path.is_file():
                 known = [str(p.relative_to(LIBRARY).with_suffix("")) for p in LIBRARY.rglob("*.csl")]
