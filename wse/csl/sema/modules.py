@@ -18,7 +18,7 @@ from .values import FnRef, GlobalVar, Val, copy_of, zero
 LIBRARY = Path(__file__).parent.parent / "lib"
 MAX_IMPORTS = 100  # nested
 # Libraries that the documentation names without describing what is in them.
-UNDOCUMENTED = {name: "<kernels/fft/fft3d_layout>" for name in ("<kernels/fft/fft3d>", "<kernels/fft/get_params>")}
+UNDOCUMENTED = dict.fromkeys(("<kernels/fft/fft3d>", "<kernels/fft/get_params>"), "<kernels/fft/fft3d_layout>")
 
 
 class Loader:
