@@ -136,8 +136,8 @@ static uint64_t band_next(const wse_fabric *fabric, const band_state *band, uint
   return next;
 }
 
-/* Threads that live for one call.  Each has a run of bands; of every band it publishes when that wants to go on, and
- * the cycle of its fault. */
+/* Threads of one call of wse_run.  Each has a range of bands, and publishes the next cycle in which one of them can
+ * act, and the cycle of its first fault. */
 typedef struct {
   _Atomic uint64_t want, fault;
   char pad[48];
@@ -225,8 +225,8 @@ static void run_bands(thread_team *team, uint32_t index) {
   int first = fabric->band_total * (int)index / (int)members,
       last = fabric->band_total * (int)(index + 1) / (int)members;
   uint64_t now = fabric->now;
-  bool looked_again =
-      false; /* reference: once nothing wants to be stepped, everything is, for something may have been missed */
+  /* Reference engine: when no part is due, all parts are stepped once more, in case a wake is missing. */
+  bool looked_again = false;
   for (uint32_t looked = 0;; looked++) {
     int cycles = team->until - now < (uint64_t)fabric->tile ? (int)(team->until - now) : fabric->tile;
     uint64_t end = now + (uint64_t)cycles, next = NEVER, fault = NEVER;

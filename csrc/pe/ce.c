@@ -149,8 +149,8 @@ static bool slot_was_stored(wse_fabric *fabric, band_state *band, uint32_t pe, u
   return taken;
 }
 
-/* Grants the slot of this cycle to one thread, which uses it.  *next: the first cycle in which a thread wants a slot
- * again, as far as it is known.  shared: microthreads are under way. */
+/* Grants the slot of this cycle to one thread, and executes it.  *next: the next cycle in which a thread may need a
+ * slot, if that is determined.  shared: microthreads are running. */
 static int grant_slot(wse_fabric *fabric, band_state *band, uint32_t pe, bool shared, uint64_t now, uint64_t *next) {
   ce_state *ce = &fabric->ces[pe];
   ce->waits = NO_CAUSE;

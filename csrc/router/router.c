@@ -70,7 +70,7 @@ static wavelet head_of(const router_step *step, router_sender *sender, uint64_t 
                                                      (bit(sender->advance, lane) ? WAVELET_ADVANCE : 0u)};
 }
 
-/* --- who is ready -------------------------------------------------------------------------------------- */
+/* --- senders that are ready ---------------------------------------------------------------------------- */
 
 static void collide(router_step *step, int color, uint64_t lanes) {
   EACH_LANE(lane, lanes) {
@@ -200,7 +200,7 @@ static bool lane_has_free_slot(router_step *step, router_sender *sender, uint64_
   int leaves = color_after(fabric, route, sender->color, port);
   if (leaves >= 0 && beyond(fabric, pe, leaves, port, &to)) return router_has_free_slot(fabric, to, leaves, port ^ 2);
   edge_stream *out = leaves < 0 ? NULL : stream_out_at(fabric, pe, port, fabric->color_of[leaves]);
-  if (!out && leaves >= 0 && fabric->host[leaves]) return false; /* until the host asks for it */
+  if (!out && leaves >= 0 && fabric->host[leaves]) return false; /* until wse_host_ask adds capacity */
   if (!out && fabric->drops_off_edge && leaves >= 0) return true;
   if (!out) {
     wse_fault fault = fault_at(fabric, pe, step->now, WSE_FAULT_OFF_EDGE);

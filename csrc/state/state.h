@@ -242,7 +242,7 @@ typedef struct {
   uint64_t store_targets; /* lanes whose PE is store-only for the color */
 } route_block;
 
-/* What a block has to do.  Writers: the block's routers; busy and dirty also who pushes into a buffer. */
+/* The pending work of a block.  Writers: the block's routers; of busy and dirty also every push into a buffer. */
 typedef struct {
   uint32_t busy;               /* bitmap of color indices with a wavelet in some buffer */
   uint32_t dirty;              /* bitmap of color indices whose buffers changed since `full` was settled */
