@@ -1,6 +1,6 @@
 """wse bench on a few PEs: what it prints, that it verifies, and the tables it puts into documents.  No speed is asserted.
 
-Covers wse/bench/cases.py, wse/bench/document.py, wse/bench/meter.py, wse/bench/programs.py, wse/bench/runner.py.
+Covers: wse/bench/cases.py, wse/bench/document.py, wse/bench/meter.py, wse/bench/programs.py, wse/bench/runner.py
 """
 
 import json
@@ -126,7 +126,7 @@ def test_streams_are_checked_to_the_end():
     assert run.ended == "done"
     assert loaded.check(run) == 50 * (3 * 12 + 2 * 9)
     loaded.fabric.write("row_word", np.full((1, 1, 1), loaded.words(ROW, 1)[48]), 11, 1)
-    with pytest.raises(WrongResult, match="wavelets were lost or made on a link"):
+    with pytest.raises(WrongResult, match="wavelets were lost or duplicated on a link"):
         loaded.check(run)
 
 
@@ -134,7 +134,7 @@ def test_streams_are_checked_under_way():
     loaded, run = streams(finish=False)
     assert run.ended == "limit" and 0 < loaded.check(run) < 50 * (3 * 12 + 2 * 9)
     loaded.fabric.write("column_word", np.full((1, 1, 1), loaded.words(COLUMN, 2)[44]), 2, 8)
-    with pytest.raises(WrongResult, match="a PE has more than the one before it passed on"):
+    with pytest.raises(WrongResult, match="a PE received more than its neighbor forwarded"):
         loaded.check(run)
 
 

@@ -1,6 +1,6 @@
 """The calibration: what it is fitted to, how well, and what it is not fitted to.
 
-Covers wse/system/check.py.
+Covers: wse/system/check.py
 """
 
 import inspect
@@ -64,7 +64,7 @@ def test_a_point_left_out_is_not_fitted_to():
 
 
 def test_fewer_points_than_constants_are_refused():
-    with pytest.raises(ConfigError, match="cannot be fitted to 3 points"):
+    with pytest.raises(ConfigError, match="cannot be fitted to 3 runs"):
         calibrate.fit(calibrate.points()[:3])
 
 

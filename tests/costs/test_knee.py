@@ -62,7 +62,7 @@ def test_the_knee_lies_where_streaming_takes_as_long_as_computing(swept):
 
 
 def test_tokens_to_hide_a_stream(swept):
-    """eta P / B: at the knee they are the pass's own; half the bandwidth asks for twice as many."""
+    """eta P / B: at the crossover they are those of the pass; half the bandwidth needs twice as many."""
     assert swept.tokens == 16
     first, second = swept.points[:2]
     for phase in knee.PHASES:

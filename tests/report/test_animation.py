@@ -63,7 +63,7 @@ def test_mp4_without_ffmpeg_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     run = make_run(2, 2, cycles=64, bins=4, activity=True)
     with pytest.raises(
-        ConfigError, match=r"MP4 needs ffmpeg, and there is none on the PATH; use a name ending in \.gif$"
+        ConfigError, match=r"MP4 needs ffmpeg, which is not on the PATH; use a name that ends in \.gif$"
     ):
         report.plot(run, tmp_path / "run.mp4")
 

@@ -1,4 +1,8 @@
-"""wse/report: every kind of picture at the sizes that matter, as files that other programs can open."""
+"""wse/report: every kind of picture at the sizes that matter, as files that other programs can open.
+
+Covers: wse/report/figure.py, wse/report/heatmap.py, wse/report/links.py, wse/report/page.py,
+    wse/report/schedule.py, wse/report/stalls.py, wse/report/summary.py, wse/report/timeline.py
+"""
 
 import re
 from xml.etree import ElementTree
@@ -231,7 +235,7 @@ def test_schedule_says_what_it_leaves_out(monkeypatch):
     monkeypatch.setattr(schedule, "BARS", 7)
     run = make_run(events=make_events(*rows), events_dropped=3)
     label = schedule.figure(run).axes[0].get_xlabel()
-    assert label == "cycle; only the first 7 bars; 3 later events were not kept"
+    assert label == "cycle; only the first 7 bars; 3 later events were not recorded"
 
 
 def test_html_is_one_file_that_needs_no_other(tmp_path):

@@ -1,6 +1,6 @@
 """The tables as text, and that those in the documents are what a run gives now.
 
-Covers wse/validation/blocks.py.
+Covers: wse/validation/blocks.py
 """
 
 import re
@@ -124,7 +124,9 @@ def test_a_document_without_blocks(tmp_path):
     path = tmp_path / "x.md"
     path.write_text("nothing\n")
     known = "accuracy, points, further, parameters, leave-one-out, slopes, models"
-    with says(ConfigError, f"{path} has no block to renew, as <!-- points --> to <!-- /points -->: known are {known}"):
+    with says(
+        ConfigError, f"{path} has no block to renew, such as <!-- points --> to <!-- /points -->: known are {known}"
+    ):
         Blocks().renew(path)
 
 

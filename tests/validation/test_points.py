@@ -1,6 +1,6 @@
 """Published points: every one within its tolerance and exactly as before; tables of points, good and bad.
 
-Covers wse/validation/programs.py.
+Covers: wse/validation/programs.py
 """
 
 import contextlib
@@ -196,15 +196,15 @@ def test_an_unknown_program_names_the_known_ones(tmp_path):
         read(path)
     words = str(caught.value)
     assert words.startswith(
-        f"{path}, line 3: no program is known for point 'fft-512'; ids, with # for a number: chain-#-#,"
+        f"{path}, line 3: there is no program for point 'fft-512'; ids, with # for a number: chain-#-#,"
     )
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "{} holds no points; its first line names the columns " + ", ".join(COLUMNS)),
-        (HEAD, "{} holds no points; its first line names the columns " + ", ".join(COLUMNS)),
+        ("", "{} has no points; its first line names the columns " + ", ".join(COLUMNS)),
+        (HEAD, "{} has no points; its first line names the columns " + ", ".join(COLUMNS)),
         (
             "id,arch\nhop,wse2\n",
             "{}, line 1: there is no column target, kernel, config, cycles, tolerance_pct, source; "

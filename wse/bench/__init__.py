@@ -1,10 +1,10 @@
 """Benchmarks of the engine: each case loads one part of it, runs in its own process, and verifies its result.
 
-programs   the programs, and what their machines must hold afterwards
+programs   the programs, with checks of their results
 cases      the table of cases, and how each is sampled
-meter      samples and memory
-runner     a case in a process of its own; the machine this runs on
-document   the figures as tables, and against the targets
+meter      samples, and memory of the process
+runner     runs a case in a process of its own; describes the computer
+document   the figures as tables, and compared with the targets
 """
 
 from .cases import CASES, Job

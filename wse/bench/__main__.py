@@ -1,4 +1,4 @@
-"""python -m wse.bench JOB: one case, in this process; see runner."""
+"""python -m wse.bench JOB: run one case in this process; runner.py starts it."""
 
 import sys
 

@@ -23,7 +23,11 @@ MOST, LEAST = 12, 3  # samples
 
 @dataclass(frozen=True)
 class Job:
-    """What to measure.  seconds: about how long to take samples.  grid: instead of the case's own."""
+    """What to measure.
+
+    case: name in CASES.  threads: of the host.  seconds: approximate time of all samples.  grid: (width, height) in
+    PEs; None: that of the case.  portable: without AVX2 and AVX-512.
+    """
 
     case: str
     threads: int = 1
@@ -38,7 +42,7 @@ class Job:
 
     @property
     def size(self) -> tuple[int, int]:
-        """The grid."""
+        """(width, height) in PEs."""
         return self.grid or CASES[self.case].grid or self.wafer
 
     @property
@@ -52,7 +56,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Case:
-    """A case.  grid: None for the whole wafer."""
+    """A case.  words: description in tables.  grid: (width, height) in PEs; None for the whole wafer."""
 
     words: str
     run: Callable[[Job, Meter], None]
@@ -60,24 +64,28 @@ class Case:
 
 
 def dense(job: Job, meter: Meter, window: int, finish: bool) -> None:
+    """Streams in all rows and columns.  window: cycles of a sample.  finish: also run to the end, and check."""
     width, height = job.size
     streams(job, meter, np.arange(height), np.arange(width), window, finish)
 
 
 def sparse(job: Job, meter: Meter, window: int) -> None:
+    """Streams in one row and one column of 200."""
     width, height = job.size
     streams(job, meter, every(height, 200), every(width, 200), window, False)
 
 
 def sparse_rows(job: Job, meter: Meter, window: int) -> None:
+    """Streams in one row of 100."""
     streams(job, meter, every(job.size[1], 100), np.arange(0), window, False)
 
 
 def streams(job: Job, meter: Meter, rows: np.ndarray, columns: np.ndarray, window: int, finish: bool) -> None:
+    """Streams in these rows and columns (integers [n])."""
     width, height = job.size
     machine = job.machine
     fill = machine.hop_cycles * max(width, height) + 64
-    # A stream alone goes at one wavelet a cycle until the one that crosses its ramp comes, then they take turns.
+    # A stream moves one wavelet per cycle until the stream that shares its ramps arrives; then both move at half of it.
     length = fill + MOST * window
     before(meter)
     with meter.timed("build"):
@@ -99,11 +107,11 @@ def streams(job: Job, meter: Meter, rows: np.ndarray, columns: np.ndarray, windo
 
 
 def windows(job: Job, meter: Meter, fabric: Fabric, run: Run, window: int) -> Run:
-    """Samples of so many cycles each, until the time is up."""
+    """Take samples of `window` cycles each until the time is up; returns the last Run.  run: that of the start-up."""
     at = Counts.of(run)
     while len(meter.samples) < LEAST or (len(meter.samples) < MOST and meter.measured_seconds < job.seconds):
         meter.tell(f"sample {len(meter.samples) + 1}")
-        run = None  # type: ignore[assignment]  # a whole wafer's counters, twice, would be memory the engine does not need
+        run = None  # type: ignore[assignment]  # counters of a whole wafer take gigabytes: hold one copy
         run = fabric.run(window)
         require(run.ended == "limit", "the program ended while it was measured")
         at = meter.sample(run, at)
@@ -111,6 +119,7 @@ def windows(job: Job, meter: Meter, fabric: Fabric, run: Run, window: int) -> Ru
 
 
 def scalar(job: Job, meter: Meter) -> None:
+    """A scalar loop on all PEs; each sample is a launch."""
     width, height = job.size
     trips = 400
     before(meter)
@@ -132,10 +141,11 @@ def scalar(job: Job, meter: Meter) -> None:
 
 
 def tasks(job: Job, meter: Meter) -> None:
+    """A data task for each wavelet of a stream in each row."""
     width, height = job.size
     window = 2048
     fill = job.machine.hop_cycles * width + 64
-    length = (fill + MOST * window) // 4  # a task takes more cycles than that
+    length = (fill + MOST * window) // 4  # a task takes more than 4 cycles
     before(meter)
     with meter.timed("build"):
         program = Tasks.program(width, height, job.machine)
@@ -154,7 +164,7 @@ ARRAYS = ("A", "B", "C", "panel_a0", "panel_b0", "panel_a1", "panel_b1")
 
 
 def product(job: Job, meter: Meter, dtype: str, rows: int, columns: int, inner: int, most: int) -> None:
-    """C = A B with tiles of rows x columns; `inner`: columns of A, rows of B."""
+    """C = A B with tiles of rows x columns per PE.  inner: columns of A.  most: largest number of samples."""
     width, height = job.size
     config = {"M": rows * height, "K": inner, "N": columns * width, "dtype": dtype, "accumulate": "same"}
     tiling = gemm.plan(config, job.size, job.machine)
@@ -168,7 +178,7 @@ def product(job: Job, meter: Meter, dtype: str, rows: int, columns: int, inner: 
         program.check(streams=None)
     first: np.ndarray | None = None
     while len(meter.samples) < most and (len(meter.samples) < min(most, LEAST) or meter.measured_seconds < job.seconds):
-        fabric = None  # the one before, which on a whole wafer is gigabytes
+        fabric = None  # free the previous one, which takes gigabytes for a whole wafer
         with meter.timed("load"):
             fabric = Fabric(program, **job.options)
             gemm.load(fabric, tiling, a, b)
@@ -190,7 +200,7 @@ def product(job: Job, meter: Meter, dtype: str, rows: int, columns: int, inner: 
 
 
 def load(job: Job, meter: Meter) -> None:
-    """Builds and loads, and runs nothing."""
+    """Build and load a matrix product, without running it."""
     width, height = job.size
     config = {"M": 4 * height, "K": max(width, height), "N": 4 * width, "dtype": "f16", "accumulate": "same"}
     tiling = gemm.plan(config, job.size, job.machine)
@@ -212,11 +222,12 @@ def load(job: Job, meter: Meter) -> None:
 
 
 def before(meter: Meter) -> None:
+    """Record the memory of the process before the program is built."""
     meter.before_bytes = resident_bytes()
 
 
 def held(meter: Meter, loaded_pages: int, run_pages: int) -> None:
-    """Notes what is held now that all is loaded, and the pages of SRAM in it."""
+    """Record the memory of the process after loading, and the pages of SRAM that PEs touch when loaded and when run."""
     meter.idle_bytes = resident_bytes()
     meter.sram_bytes = (4096 * loaded_pages, 4096 * run_pages)
 

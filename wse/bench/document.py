@@ -1,4 +1,4 @@
-"""The figures as tables: for a terminal, for docs/performance.md and README.md; and against the targets."""
+"""Benchmark figures as tables for the terminal, docs/performance.md and README.md, and compared with targets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RATES = {
 
 
 def si(value: float | None) -> str:
-    """Three digits and a prefix; nothing for what a case does not have."""
+    """A number with three digits and an SI prefix; empty if a case does not have it."""
     if not value:
         return ""
     for prefix, size in (("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0)):
@@ -31,15 +31,17 @@ def si(value: float | None) -> str:
 
 
 def seconds(value: float) -> str:
+    """A time in seconds as text."""
     return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
 
 
 def size(value: float | None) -> str:
+    """A number of bytes as text; empty for None."""
     return "" if value is None else f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
 
 
 def cases(found: Iterable[Figures]) -> Rows:
-    """A row per case and number of threads: best rates, times, memory."""
+    """A row per case and number of threads, with the rates of the best sample, times and memory."""
     head = ("case", "threads", *RATES.values(), "bytes/PE", "build", "load", "run", "peak memory")
     rows = [
         (
@@ -56,10 +58,10 @@ def cases(found: Iterable[Figures]) -> Rows:
 
 
 def medians(found: Iterable[Figures]) -> Rows:
-    """How far the median sample is from the best, in percent, for the rate that is the case's point."""
+    """A row per case with the main rate of the median sample, and its distance from the best sample in percent."""
     rows = []
     for case in found:
-        name = main_rate(case)
+        name = _main_rate(case)
         if name and case["samples"] > 1:
             below = 100 * (1 - case["median"][name] / case[name])
             rows.append(
@@ -75,8 +77,8 @@ def medians(found: Iterable[Figures]) -> Rows:
     return ("case", "threads", "rate", "median", "% below the best", "samples"), rows, (1, 3, 4, 5)
 
 
-def main_rate(case: Figures) -> str | None:
-    """The rate a case is about."""
+def _main_rate(case: Figures) -> str | None:
+    """The main rate of a case; None if it has none."""
     kind = case["case"].partition("-")[0]
     name = {"gemm": "fma_per_second", "scalar": "instructions_per_second", "tasks": "instructions_per_second"}.get(
         kind, "hops_per_second"
@@ -89,7 +91,7 @@ def main_rate(case: Figures) -> str | None:
 
 @dataclass(frozen=True)
 class Target:
-    """A figure to reach, on one core and on two; `least`: more is better."""
+    """A target.  wanted: on one core and on two.  least: the figure must be at least that, else at most."""
 
     words: str
     case: str
@@ -103,8 +105,8 @@ def rate(name: str) -> Callable:
     return lambda case, all: case[name]
 
 
-def against_dense(case: Figures, all: dict[tuple[str, int], Figures]) -> float | None:
-    """Percent: time per simulated cycle of the sparse case against the dense one's."""
+def _against_dense(case: Figures, all: dict[tuple[str, int], Figures]) -> float | None:
+    """Time per simulated cycle of a sparse case in percent of that of the dense case; None without that."""
     dense = all.get(("dense-wafer", case["threads"]))
     if dense is None or dense["grid"] != case["grid"]:
         return None
@@ -115,13 +117,13 @@ def percent(value: float | None) -> str:
     return "" if value is None else f"{value:.2g} %"
 
 
-TARGETS = (
+_TARGETS = (
     Target("dense streams 256 x 256, wavelet-hops/s", "dense-256", rate("hops_per_second"), si, (200e6, 360e6)),
     Target("dense streams whole wafer, wavelet-hops/s", "dense-wafer", rate("hops_per_second"), si, (120e6, 210e6)),
     Target(
         "sparse traffic whole wafer, time per cycle against dense",
         "sparse-wafer",
-        against_dense,
+        _against_dense,
         percent,
         (3, 3),
         False,
@@ -148,10 +150,10 @@ TARGETS = (
 
 
 def targets(found: Sequence[Figures]) -> Rows:
-    """A row per target: wanted and measured, on one core and on two; only cases on their own grid count."""
+    """A row per target, wanted and measured, on one and two cores.  Cases on other grids than their own are ignored."""
     by_case = {(case["case"], case["threads"]): case for case in found if case["grid"] == list(Job(case["case"]).size)}
     rows = []
-    for target in TARGETS:
+    for target in _TARGETS:
         cells: list[str] = [target.words]
         for threads, wanted in zip((1, 2), target.wanted, strict=True):
             case = by_case.get((target.case, threads))
@@ -169,7 +171,7 @@ def targets(found: Sequence[Figures]) -> Rows:
 
 
 def machine_in_words(machine: dict[str, Any]) -> str:
-    """The computer, as a sentence."""
+    """A sentence that describes the computer.  machine: see runner.host."""
     caches = ", ".join(f"{name} {text}" for name, text in machine["caches"].items())
     memory = f", {machine['memory_bytes'] / 2**30:.0f} GiB of memory" if machine["memory_bytes"] else ""
     vectors = {"avx512f": ", AVX-512", "avx2": ", AVX2", None: ""}[machine["vectors"]]
@@ -180,7 +182,7 @@ def machine_in_words(machine: dict[str, Any]) -> str:
 
 
 def speed(found: Sequence[Figures]) -> Rows:
-    """The few figures of README.md: a row per case, the rate it is about, for each number of threads."""
+    """The table of README.md: a row per case, with its main rate or time for each number of threads."""
     counts = sorted({case["threads"] for case in found})
     by_case = {(case["case"], case["threads"]): case for case in found}
     rows = []
@@ -195,9 +197,9 @@ def speed(found: Sequence[Figures]) -> Rows:
             elif name == "gemm-wafer":
                 cells.append(seconds(case["run_seconds"]))
             else:
-                which = main_rate(case)
+                which = _main_rate(case)
                 cells.append(
-                    f"{si(case[which])}{' ' if not si(case[which])[-1].isalpha() else ''}{UNITS[which]}"
+                    f"{si(case[which])}{' ' if not si(case[which])[-1].isalpha() else ''}{_UNITS[which]}"
                     if which
                     else ""
                 )
@@ -208,7 +210,7 @@ def speed(found: Sequence[Figures]) -> Rows:
     return ("case", "PEs", "what", *threads), rows, range(3, 3 + len(counts))
 
 
-UNITS = {
+_UNITS = {
     "pe_cycles_per_second": "PE-cycles/s",
     "hops_per_second": "hops/s",
     "instructions_per_second": "instr/s",

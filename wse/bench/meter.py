@@ -16,7 +16,7 @@ RATES = ("pe_cycles_per_second", "hops_per_second", "instructions_per_second", "
 
 @dataclass(frozen=True)
 class Counts:
-    """What a run did until now."""
+    """Counts of a run since its start, and the host's time for it in seconds."""
 
     seconds: float = 0.0
     pe_cycles: int = 0
@@ -26,20 +26,21 @@ class Counts:
 
     @classmethod
     def of(cls, run: Run) -> Counts:
+        """The counts of a Run."""
         return cls(run.wall_seconds, run.pe_cycles, run.wavelet_hops, sum(run.opcodes.values()), run.flops)
 
     def __sub__(self, other: Counts) -> Counts:
         return Counts(*(getattr(self, name) - getattr(other, name) for name in self.__dataclass_fields__))
 
     def rates(self, multiplies: bool) -> dict[str, float]:
-        """Per second.  multiplies: the floating-point operations are fused multiply-adds."""
+        """Rates per second, by name in RATES.  multiplies: all floating-point operations are fused multiply-adds."""
         counts = (self.pe_cycles, self.hops, self.instructions, self.flops / 2 if multiplies else 0)
         return {name: count / self.seconds for name, count in zip(RATES, counts, strict=True)}
 
 
 @dataclass
 class Meter:
-    """Collects a case's samples and times its parts.  tell: what is being done, for people."""
+    """Samples of a case, times of its parts, and memory.  tell: called with a description of each step."""
 
     tell: Callable[[str], Any] = lambda words: None
     samples: list[Counts] = field(default_factory=list)
@@ -47,35 +48,37 @@ class Meter:
     cycles: int = 0
     multiplies: bool = False
     before_bytes: int = 0
-    sram_bytes: tuple[int, int] = (0, 0)  # that PEs touch when loaded, when run
+    sram_bytes: tuple[int, int] = (0, 0)  # pages of SRAM that PEs touch: when loaded, when run
     idle_bytes: int = 0
     run_bytes: int = 0
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
+        """Adds the time of the `with` block to a part, such as "build"."""
         self.tell(part)
         started = perf_counter()
         yield
         self.seconds[part] = self.seconds.get(part, 0.0) + perf_counter() - started
 
     def sample(self, run: Run, since: Counts) -> Counts:
-        """Takes what was done since then as a sample; returns the counts of now."""
+        """Record a sample: the counts of `run` since `since`.  Returns the counts of `run`."""
         now = Counts.of(run)
         self.samples.append(now - since)
         return now
 
     @property
     def measured_seconds(self) -> float:
+        """Time of all samples."""
         return sum(sample.seconds for sample in self.samples)
 
 
 def resident_bytes() -> int:
-    """Memory this process holds now."""
+    """Resident memory of this process, in bytes."""
     return _status("VmRSS")
 
 
 def peak_bytes() -> int:
-    """The most it ever held.  Not getrusage's figure, which begins with that of the process it was forked from."""
+    """Peak resident memory of this process, in bytes.  getrusage is not used: its figure includes the parent's."""
     return _status("VmHWM")
 
 

@@ -1,6 +1,6 @@
-"""Programs that load one part of the engine each: routers and ramps, the scalar pipeline, the task picker.
+"""Programs that exercise one part of the engine each: routers and ramps, the scalar pipeline, the task picker.
 
-Each knows what its machine must hold afterwards, so that a fast run which is wrong is noticed.
+Each has a method `check` that verifies the memory of all PEs and the counters after a run.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from ..program.program import Program
 
 
 class WrongResult(WseError):
-    """A benchmark's machine does not hold what it should."""
+    """The result of a benchmark is wrong."""
 
 
 def require(right: bool, what: str) -> None:
+    """Raise WrongResult with the message `what` unless `right`."""
     if not right:
         raise WrongResult(what)
 
@@ -31,17 +32,19 @@ def require(right: bool, what: str) -> None:
 # --- streams ----------------------------------------------------------------------------------------------------------
 
 ROW, COLUMN = 0, 1  # colors, and bit 31 of their wavelets
-LAST = ("row_word", "column_word")  # what a PE holds of each
-INDEX_BITS = 17  # of a wavelet: its number in the stream; above them the row's or column's
-IN_FLIGHT = 16  # wavelets, at most, between two routers, or a router and the memory behind it
+_LAST = ("row_word", "column_word")  # arrays for the last wavelet of each color
+_INDEX_BITS = 17  # low bits of a wavelet: its number in the stream; the bits above: number of the row or column
+_IN_FLIGHT = 16  # largest number of wavelets between two routers, or between a router and memory
 
 
 @dataclass
 class Streams:
-    """Rows and columns of the fabric that carry a stream from the west or north edge, multicast: every router passes
-    each wavelet on and down its ramp, where a microthread stores it.  The word a PE holds is the last that came,
-    and tells how
-    many did."""
+    """Multicast streams in rows and columns of the fabric, from the west and the north edge.
+
+    Each router forwards each wavelet, and passes it down the ramp, where a microthread stores it.  The stored word of a
+    PE is the last wavelet that arrived; it contains their number.  rows, columns: integers [n] with a stream.  length:
+    wavelets of a stream.
+    """
 
     fabric: Fabric
     rows: np.ndarray
@@ -54,7 +57,7 @@ class Streams:
     ) -> Program:
         p = Program(width, height, machine)
         colors = [p.color("row", ROW), p.color("column", COLUMN)]
-        words = [p.shared_array(name, 1, "u32") for name in LAST]
+        words = [p.shared_array(name, 1, "u32") for name in _LAST]
         for kinds in ((ROW,), (COLUMN,), (ROW, COLUMN)):
             pe = p.pe_class("_".join(colors[k].name for k in kinds))
             code = ["main:"]
@@ -92,13 +95,17 @@ class Streams:
         return streams
 
     def words(self, kind: int, line: int) -> np.ndarray:
+        """uint32 [length]: the stream of a row (kind ROW) or column (COLUMN)."""
         return np.arange(1, self.length + 1, dtype=np.uint32) + np.uint32(_base(kind, line))
 
     def check(self, run: Run) -> int:
-        """Compares what every PE holds with what its router passed on and its compute element counted; when the streams
-        have ended, exactly.  Returns how many wavelets were stored."""
+        """Compare the words stored by all PEs with the counts of their routers and compute elements.
+
+        The comparison is exact if the streams have ended; otherwise wavelets may be in flight.  Returns the number of
+        stored wavelets.  Raises WrongResult.
+        """
         done = run.ended == "done"
-        slack = 0 if done else IN_FLIGHT
+        slack = 0 if done else _IN_FLIGHT
         arrived = np.zeros((run.height, run.width), np.int64)
         for kind, lines in ((ROW, self.rows), (COLUMN, self.columns)):
             if not lines.size:
@@ -108,11 +115,11 @@ class Streams:
             what = f"streams of {('rows', 'columns')[kind]}"
             require(
                 bool((got >= 0).all() and (got <= self.length).all()),
-                f"{what}: a PE holds a wavelet that is not its own",
+                f"{what}: a PE stored a wavelet of another stream",
             )
-            require(bool((np.diff(got) <= slack).all()), f"{what}: a PE has more than the one before it passed on")
+            require(bool((np.diff(got) <= slack).all()), f"{what}: a PE received more than its neighbor forwarded")
             lost = passed[:, :-1] - got[:, 1:]
-            require(bool((abs(lost) <= slack).all()), f"{what}: wavelets were lost or made on a link")
+            require(bool((abs(lost) <= slack).all()), f"{what}: wavelets were lost or duplicated on a link")
             require(not done or bool((got == self.length).all()), f"{what} ended before all had arrived")
             if kind == ROW:
                 arrived[lines] += got
@@ -123,27 +130,27 @@ class Streams:
         return int(arrived.sum())
 
     def counts(self, kind: int) -> np.ndarray:
-        """[line, place]: wavelets that each PE of these rows or columns has stored."""
+        """int64 [rows or columns, PEs]: wavelets that each PE of the rows (kind ROW) or columns (COLUMN) has stored."""
         lines = self.rows if kind == ROW else self.columns
         fabric, size = self.fabric, (self.fabric.width, self.fabric.height)[kind]
         if lines.size == (fabric.height, fabric.width)[kind]:
-            plane = fabric.read(LAST[kind])[..., 0]
+            plane = fabric.read(_LAST[kind])[..., 0]
             words = plane if kind == ROW else plane.T
         elif kind == ROW:
-            words = np.array([fabric.read(LAST[kind], 0, line, size, 1).ravel() for line in lines.tolist()])
+            words = np.array([fabric.read(_LAST[kind], 0, line, size, 1).ravel() for line in lines.tolist()])
         else:
-            words = np.array([fabric.read(LAST[kind], line, 0, 1, size).ravel() for line in lines.tolist()])
+            words = np.array([fabric.read(_LAST[kind], line, 0, 1, size).ravel() for line in lines.tolist()])
         bases = np.array([_base(kind, line) for line in lines.tolist()])
         return np.where(words == 0, 0, words.astype(np.int64) - bases[:, None])
 
 
 def _base(kind: int, line: int) -> int:
-    return kind << 31 | line << INDEX_BITS
+    return kind << 31 | line << _INDEX_BITS
 
 
 # --- scalar loop ------------------------------------------------------------------------------------------------------
 
-SCALAR = """
+_SCALAR = """
 main:
     ld32 r3, [state]
     ld32 r5, [total]
@@ -187,7 +194,7 @@ class Scalar:
         pe.array("state", 1, "u32")
         pe.array("total", 1, "f32")
         pe.array("mixed", 1, "u32")
-        pe.code(SCALAR.format(trips=trips))
+        pe.code(_SCALAR.format(trips=trips))
         pe.local_task("main", 9)
         p.place(pe)
         return p
@@ -265,18 +272,18 @@ class Tasks:
         require(run.ended == "done", "tasks: the streams did not end")
         totals = self.data.sum(axis=1, dtype=np.uint32)
         require(bool((self.fabric.read("total")[..., 0] == totals[:, None]).all()), "tasks: a PE's sum is wrong")
-        require(bool((run.counters["tasks"] == self.data.shape[1]).all()), "tasks: not one for each wavelet")
+        require(bool((run.counters["tasks"] == self.data.shape[1]).all()), "tasks: not one per wavelet")
 
 
 def every(size: int, step: int) -> np.ndarray:
-    """One in `step` of 0 .. size - 1, from the middle of the first step on; at least one."""
+    """int64 [n]: every `step`-th index below `size`, from the middle of the first step; at least one."""
     return np.arange(min(step // 2, size - 1), size, step)
 
 
 def pages(program: Program, arrays: Sequence[str] = (), page: int = 4096) -> int:
-    """Pages of SRAM that PEs touch: of initial values and descriptors, and of these arrays.
+    """Number of pages of SRAM that all PEs touch: those of initial values and descriptors, and of these arrays.
 
-    A PE's memory is whole pages.
+    page: bytes.  The memory of a PE is a whole number of pages.
     """
     total = 0
     for index, pe in enumerate(program.classes.values()):

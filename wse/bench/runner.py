@@ -20,15 +20,18 @@ from ..fabric.errors import RunError
 from .cases import CASES, Job
 from .meter import RATES, Meter, peak_bytes
 
-MEASURABLE_PES = 1 << 16  # below that, the interpreter's own memory is more than the fabric's
+_MEASURABLE_PES = 1 << 16  # on smaller grids, the memory of the interpreter dominates
 
 
 class BenchError(RunError):
-    """A case failed: its process ended early, or its result is wrong."""
+    """A case failed: its process ended early, or a result is wrong."""
 
 
 def measure(job: Job, tell: Callable[[str], Any] = lambda words: None) -> dict[str, Any]:
-    """The figures of a case; BenchError if there are none.  tell: called with what is being done."""
+    """Run a case in a process of its own; returns its figures (see `figures`).
+
+    tell: called with a description of each step.  Raises BenchError if the case fails.
+    """
     folder = str(Path(package).resolve().parent.parent)
     path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
     process = subprocess.Popen(
@@ -59,7 +62,10 @@ def measure(job: Job, tell: Callable[[str], Any] = lambda words: None) -> dict[s
 
 
 def child(text: str) -> None:
-    """What the process does: says what it does and what it found, a line of JSON each."""
+    """Run a case in this process.  Prints messages as lines of JSON: steps, then the figures or an error.
+
+    text: a Job in JSON.
+    """
     job = Job(**json.loads(text))
     job = Job(**asdict(job) | {"grid": tuple(job.grid) if job.grid else None})
     meter = Meter(tell=lambda words: say({"tell": words}))
@@ -76,14 +82,14 @@ def say(message: dict[str, Any]) -> None:
 
 
 def figures(job: Job, meter: Meter) -> dict[str, Any]:
-    """A case as --json has it.  Rates are the best sample's; what a case does not have is null."""
+    """A case in JSON; keys are stable.  Rates are those of the best sample; null for what a case does not have."""
     width, height = job.size
     samples = [sample.rates(meter.multiplies) for sample in meter.samples]
     best = {name: max((s[name] for s in samples), default=0) or None for name in RATES}
     middle = {name: median(s[name] for s in samples) or None if samples else None for name in RATES}
     seconds = meter.seconds
     per_pe = [
-        (held - meter.before_bytes - sram) / (width * height) if width * height >= MEASURABLE_PES else None
+        (held - meter.before_bytes - sram) / (width * height) if width * height >= _MEASURABLE_PES else None
         for held, sram in zip((meter.idle_bytes, meter.run_bytes), meter.sram_bytes, strict=True)
     ]
     run_seconds = seconds.get("fill", 0.0) + meter.measured_seconds
@@ -109,7 +115,7 @@ def figures(job: Job, meter: Meter) -> dict[str, Any]:
 
 
 def host() -> dict[str, Any]:
-    """The computer this runs on."""
+    """A description of this computer in JSON."""
     info = _fields("/proc/cpuinfo")
     flags = info.get("flags", "").split()
     memory = _fields("/proc/meminfo").get("MemTotal", "0 kB").split()[0]
@@ -126,7 +132,7 @@ def host() -> dict[str, Any]:
 
 
 def cores() -> int:
-    """Processors this process may use."""
+    """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -140,7 +146,7 @@ def _fields(path: str) -> dict[str, str]:
 
 
 def _caches() -> dict[str, str]:
-    """Size of each cache of the first processor, by its name."""
+    """Sizes of the first processor's caches, by name."""
     found = {}
     for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         try:

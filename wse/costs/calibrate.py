@@ -1,13 +1,14 @@
-"""Efficiency of the vendor's kernels: three constants, fitted to published CS-2 runs and to nothing else.
+"""Efficiency of the vendor's kernels: three constants per model, fitted to published runs on one or more CS-2.
 
-Two families, each linear in its constants; of both, a CS-3 has the CS-2's constants:
+There are two families of models.  Both are linear in their constants:
 
-    kernels   executed kernels' cycles (wafer.py) times a factor, those of attention, whose sequences are executed
-              over fewer rows, times another; and seconds per layer and pass
-    peak      the time of the flops at the wafer's peak times a factor; time per token, layer and token of context; and
-              seconds per layer and pass
+    kernels   cycles of executed kernels (wafer.py) times a factor; those of attention, which is executed on fewer rows
+              of PEs, times a second factor; and an overhead in seconds per layer and pass
+    peak      the time of the flops at the wafer's peak rate times a factor; a time per token, layer and token of
+              context; and an overhead in seconds per layer and pass
 
-The constants describe compiled programs, not hardware.  Nothing is fitted to a CS-3, and nothing to how systems scale.
+The constants describe compiled programs, not hardware: a CS-3 has the constants of the CS-2.  No constant is fitted to
+runs on a CS-3, or to the scaling over systems.
 """
 
 from __future__ import annotations
@@ -31,13 +32,14 @@ TABLE = Path(__file__).with_name("cs2_points.csv")
 ARCH = "wse2"
 
 
-Terms = tuple[tuple[float, ...], tuple[float, ...]]  # forward, backward: what each constant multiplies
+Terms = tuple[tuple[float, ...], tuple[float, ...]]  # forward, backward: the factor of each constant
 
 
-def peak_terms(work: Workload, layer: Layer, tokens: float, machine: str | Machine) -> Terms:
-    """Seconds at the wafer's peak; tokens x tokens of context; layers.  A third of a pass is forward.
+def _peak_terms(work: Workload, layer: Layer, tokens: float, machine: str | Machine) -> Terms:
+    """The factors of the constants of the family "peak": seconds at peak, token x context pairs, layers.
 
-    Zero weights take no time where weights are multiplied: not in the weight gradient, half of the backward pass.
+    The forward pass has a third of each, the backward pass two thirds.  Zero weights take no time in products with
+    weights: in the forward pass and in half of the backward pass, but not in the weight gradient.
     """
     flops, context = tokens * 6 * layer.matmul / Machine.of(machine).peak_flops, tokens * layer.depth * work.sequence
     sparse = work.density, (1 + work.density) / 2
@@ -49,16 +51,16 @@ def peak_terms(work: Workload, layer: Layer, tokens: float, machine: str | Machi
 
 FAMILIES: dict[str, Callable[[Workload, Layer, float, str | Machine], Terms]] = {
     "kernels": wafer.terms,
-    "peak": peak_terms,
+    "peak": _peak_terms,
 }
-# What a family's constants are, for people; the last of each is the overhead.
-WORDS = {
-    "kernels": "compiled kernels take {0:.2f} times the executed ones' cycles, attention {1:.2f} times, and {2:.2f} ms "
-    "per layer and pass",
-    "peak": "{0:.2f} times the time at peak, {1:.1f} ps per token, layer and token of context, {2:.2f} ms per layer "
-    "and pass",
+# Sentences about the constants of a family; the last constant is the overhead.
+_WORDS = {
+    "kernels": "compiled kernels take {0:.2f} times the cycles of executed ones, attention {1:.2f} times, "
+    "plus {2:.2f} ms per layer and pass",
+    "peak": "{0:.2f} times the time at peak, {1:.1f} ps per token, layer and token of context, plus {2:.2f} ms per "
+    "layer and pass",
 }
-UNITS = {"kernels": (1, 1, 1e3), "peak": (1, 1e12, 1e3)}
+_UNITS = {"kernels": (1, 1, 1e3), "peak": (1, 1e12, 1e3)}  # constants in sentences: factors to ms and ps
 
 
 @dataclass(frozen=True)
@@ -69,19 +71,19 @@ class Constants:
     values: tuple[float, ...]
 
     def layer(self, work: Workload, layer: Layer, tokens: float, machine: str | Machine) -> tuple[float, float]:
-        """(forward, backward) seconds."""
+        """(forward, backward) seconds of a layer for a number of tokens."""
         forward, backward = FAMILIES[self.family](work, layer, tokens, machine)
         return float(np.dot(forward, self.values)), float(np.dot(backward, self.values))
 
     def words(self) -> str:
-        """The constants in a sentence."""
-        shown = (value * unit for value, unit in zip(self.values, UNITS[self.family], strict=True))
-        return WORDS[self.family].format(*shown)
+        """A sentence that states the constants."""
+        shown = (value * unit for value, unit in zip(self.values, _UNITS[self.family], strict=True))
+        return _WORDS[self.family].format(*shown)
 
 
 @dataclass(frozen=True)
 class Point:
-    """A published run.  seconds: of a step."""
+    """A published run.  calibrates: used for the fit."""
 
     id: str
     work: Workload
@@ -93,12 +95,13 @@ class Point:
 
     @property
     def seconds(self) -> float:
+        """Seconds of a step."""
         return self.work.batch / self.systems / self.samples_per_second
 
 
 @cache
 def points() -> tuple[Point, ...]:
-    """The table of published runs."""
+    """The published runs, in the order of the table."""
     lines = [line for line in TABLE.read_text().splitlines() if not line.startswith("#")]
     return tuple(
         Point(
@@ -115,18 +118,18 @@ def points() -> tuple[Point, ...]:
 
 
 def pass_terms(family: str, work: Workload, tokens: float, machine: str | Machine) -> np.ndarray:
-    """The factors of the constants in a pass, forward and backward added."""
+    """float64 [constants]: the factors of a family's constants in a pass, forward and backward added."""
     return np.sum([np.sum(FAMILIES[family](work, layer, tokens, machine), axis=0) for layer in work.layers], axis=0)
 
 
 def fit(chosen: Iterable[Point], family: str = "kernels") -> Constants:
-    """Fit the constants by least squares of relative errors, with none below zero.
+    """Fit the constants of a family by least squares of relative errors; none is negative.
 
     Raises ConfigError for fewer than 4 runs.
     """
     rows = list(chosen)
     if len(rows) < 4:
-        raise ConfigError(f"three constants cannot be fitted to {len(rows)} points: 4 or more are needed")
+        raise ConfigError(f"three constants cannot be fitted to {len(rows)} runs: 4 or more are needed")
     matrix = []
     for point in rows:
         passes = point.work.passes(point.systems, Machine(ARCH))
@@ -138,10 +141,10 @@ def fit(chosen: Iterable[Point], family: str = "kernels") -> Constants:
 
 @cache
 def calibrated(family: str = "kernels") -> Constants:
-    """Fitted to the points of the table that calibrate."""
+    """The constants fitted to all runs of the table that calibrate."""
     return fit([p for p in points() if p.calibrates], family)
 
 
 def left_out(point: Point, family: str = "kernels") -> Constants:
-    """Fitted without a point, to predict it."""
+    """The constants fitted without one run, to predict it."""
     return fit([p for p in points() if p.calibrates and p.id != point.id], family)

@@ -1,7 +1,7 @@
-"""Cycles of a transformer's operators on rows of PEs of any size, from the cost models of executed kernels.
+"""Cycles of a transformer's operators on a row of PEs of any width, from the cost models of executed kernels.
 
-Features lie along x, tokens along y, as in wse.operators.  Attention has whole heads in a column where it is executed;
-here heads are shared out among more or fewer columns without loss.
+Features are distributed along x and tokens along y, as in wse.operators.  Executed attention has whole heads in a
+column of PEs; the model assumes that heads can be divided among any number of columns without loss.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from . import recorded
 from .operators import linear_name
 
 PHASES = ("forward", "backward")
-INDEX_CYCLES = 4
-# The executed attention is causal: in four blocks it works on 10 of 16 parts of the square.
-NOT_CAUSAL = 16 / 10
+_INDEX_CYCLES = 4  # additional cycles of a sparse weight, for its index
+# Executed attention is causal: of 4 x 4 blocks of queries and keys it computes 10.
+_NOT_CAUSAL = 16 / 10
 
 
 def operator_cycles(
     operator: Operator, width: int, tile: int, sequence: int, arch: str, density: float = 1.0
 ) -> tuple[float, ...]:
-    """(forward, backward) cycles of an operator on rows of `width` PEs with `tile` tokens each.
+    """(forward, backward) cycles of an operator on rows of `width` PEs, each with `tile` tokens.
 
-    density: of the weights.
+    sequence: tokens of a sequence.  density: fraction of weights that are not zero.  0 for operators without a model.
     """
     inputs, outputs = operator.features
     rows = math.ceil(outputs / width)
@@ -53,7 +53,7 @@ def operator_cycles(
             across = operator.attributes["heads"] / width
             d_head = int(operator.attributes["d_head"])
             if tile >= sequence:
-                whole = across * tile / sequence * (1 if operator.attributes["causal"] else NOT_CAUSAL)
+                whole = across * tile / sequence * (1 if operator.attributes["causal"] else _NOT_CAUSAL)
                 f, b = _both("attention", heads=1, d_head=d_head, sequence=sequence)
                 return whole * f, whole * b
             f, b = _both("attention over rows", rows=math.ceil(sequence / tile), d_head=d_head, tokens=tile)
@@ -68,12 +68,15 @@ def operator_cycles(
                     for i, phase in enumerate(PHASES):
                         found[i] += active * _product(phase, arch, density, shape)
             return found[0], found[1]
-    return 0.0, 0.0  # rows of tables by ids, rotations: little beside products
+    return 0.0, 0.0  # embeddings and rotations: negligible beside products
 
 
 def _product(phase: str, arch: str, density: float, shape: dict[str, int]) -> float:
-    """A linear layer with that share of its weights: a sparse weight takes INDEX_CYCLES more (operators/linear.py);
-    the weight gradient, half of what the backward pass multiplies, is dense."""
+    """Cycles of a linear layer with this density of weights.
+
+    A sparse weight takes INDEX_CYCLES more (operators/linear.py).  The weight gradient, half of the products of the
+    backward pass, is dense.
+    """
     fit = recorded.fitted(linear_name(phase, arch))
     whole = fit.cycles(**shape)
     if density == 1:
@@ -82,7 +85,7 @@ def _product(phase: str, arch: str, density: float, shape: dict[str, int]) -> fl
     multiplying = sum(constant * count for constant, count in (terms["a weight and token"], terms["a weight"]))
     weights = terms["a weight"][1]
     part = 1.0 if phase == "forward" else 0.5
-    return whole - part * (1 - density) * multiplying + density * INDEX_CYCLES * weights
+    return whole - part * (1 - density) * multiplying + density * _INDEX_CYCLES * weights
 
 
 def _cost(name: str, **shape: int) -> float:
@@ -94,12 +97,15 @@ def _both(name: str, **shape: int) -> tuple[float, float]:
 
 
 def _row_sum(width: int, tokens: int) -> float:
-    """An f32 sum of a vector of tokens along the row, to all of it."""
+    """Cycles of an all-reduce over a row of PEs of one f32 per token."""
     return _cost("allreduce, f32", w=width, h=1, length=tokens)
 
 
 class ExecutedCosts:
-    """Costs of floor plans (floorplan.Costs) from executed kernels, at a tile of TILE features by TOKENS tokens."""
+    """Costs for floor plans (floorplan.Costs) from executed kernels.
+
+    A PE is assumed to hold a tile of TILE features by TOKENS tokens.
+    """
 
     TILE, TOKENS = 8, 32
 
@@ -107,10 +113,10 @@ class ExecutedCosts:
         self.arch = arch
 
     def pe_cycles(self, region: Region, sequence: int) -> float:
-        """PE-cycles per token, forward and backward."""
+        """PE-cycles per token, forward and backward pass added."""
         total = 0.0
         for operator in region.operators:
-            # Several features of both sides of a product in a PE: sums that go round a row cost as much as weights.
+            # A PE holds several inputs and outputs of a product: circulating partial sums costs as much as weights do.
             side = min(operator.features) if operator.kind == "linear" else max(operator.features)
             width = max(1, math.ceil(side / self.TILE))
             cycles = operator_cycles(operator, width, self.TOKENS, sequence, self.arch)

@@ -23,12 +23,12 @@ from ..memoryx import Ddr5, MemoryX, Network
 
 PHASES = (FORWARD, BACKWARD)
 # A MemoryX that never makes the wafer wait: it delivers more than one weight per cycle and column.
-PLENTY = MemoryX(part=Ddr5(8800), channels=24, nodes=400, network=Network(links=1200, latency_us=0.1))
+_PLENTY = MemoryX(part=Ddr5(8800), channels=24, nodes=400, network=Network(links=1200, latency_us=0.1))
 
 
 @dataclass(frozen=True)
 class Part:
-    """A call without waiting, in cycles: until its last weight entered, and from then on."""
+    """An operator's call without waiting.  taking: cycles until its last weight arrived; rest: cycles after that."""
 
     operator: str
     phase: str
@@ -38,8 +38,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Point:
-    """A pass with one MemoryX; cycles.  bandwidth: of its memory, read in order, bytes a second.  cycles: executed;
-    law: predicted; streaming: of each phase, weights in and gradients out, by themselves; waits: executed, by cause."""
+    """A pass with one MemoryX.
+
+    bandwidth: of its memory for sequential reads, bytes per second.  cycles, law: of the pass, executed and modelled.
+    streaming: cycles by phase of all transfers alone, weights in and gradients out.  waits: executed cycles of waiting
+    by cause.
+    """
 
     memory: MemoryX
     bandwidth: float
@@ -50,6 +54,7 @@ class Point:
 
     @property
     def error(self) -> float:
+        """Relative error of the model."""
         return self.law / self.cycles - 1
 
     @property
@@ -97,7 +102,7 @@ def sweep(
         return execution, done
 
     total = len(memories) + 1
-    _, free = executed(PLENTY)
+    _, free = executed(_PLENTY)
     progress(1, total)
     computing = parts(free)
     points = []
@@ -108,7 +113,7 @@ def sweep(
         for causes in done.waits.values():
             for cause, cycles in causes.items():
                 waits[cause] = waits.get(cause, 0) + cycles
-        into, out = transfer_cycles(execution)
+        into, out = _transfer_cycles(execution)
         streaming = {phase: sum(c for s in (into, out) for (_, p), c in s.items() if p == phase) for phase in PHASES}
         points.append(Point(memory, memory.bandwidth(), done.cycles, law(computing, execution), streaming, waits))
     by_phase = {phase: sum(c.taking + c.rest for c in computing if c.phase == phase) for phase in PHASES}
@@ -120,7 +125,7 @@ def sweep(
 
 
 def parts(done: Pass) -> list[Part]:
-    """The calls of a pass, in order."""
+    """The calls of operators in a pass, in order of execution."""
     entered = {(s.name, s.phase): s.end for s in done.spans if s.track == "weights in"}
     made = []
     for span in done.spans:
@@ -132,8 +137,8 @@ def parts(done: Pass) -> list[Part]:
     return made
 
 
-def transfer_cycles(execution: Streaming) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], float]]:
-    """Cycles of the transfers by themselves, by (operator, phase): weights in, and gradients out."""
+def _transfer_cycles(execution: Streaming) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], float]]:
+    """(weights in, gradients out): cycles of the transfers alone, by (operator, phase)."""
     into: dict[tuple[str, str], float] = {}
     out: dict[tuple[str, str], float] = {}
     for feed, arrival, _ in execution.arrivals():
@@ -149,7 +154,7 @@ def transfer_cycles(execution: Streaming) -> tuple[dict[tuple[str, str], float],
 def law(computing: Sequence[Part], execution: Streaming) -> float:
     """Cycles of a pass by the model in the docstring of this module."""
     arrivals = execution.arrivals()
-    _, out = transfer_cycles(execution)
+    _, out = _transfer_cycles(execution)
     window = execution.into["weights"][0].window
     streams = {(feed.call.operator.name, feed.call.phase): (arrival, size) for feed, arrival, size in arrivals}
     # link: the cycle in which MemoryX has sent everything so far; it is ahead of the wafer by at most the window.

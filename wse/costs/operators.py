@@ -29,8 +29,8 @@ from ..program.program import Program
 from .fit import Model, Shape
 from .kernels import library
 
-SIZE, FORMAT = 2, "f16"  # bytes and type of an element
-EPS = 1e-5  # of norms
+SIZE, _FORMAT = 2, "f16"  # bytes and type of an element
+_EPS = 1e-5  # of norms
 
 PHASES = ("forward", "backward")
 
@@ -43,9 +43,9 @@ def layer_models() -> list[Model]:
     return [
         *_elementwise("gelu", lambda n: _activation("gelu_tanh", n)),
         *_elementwise("silu gate", _gate),
-        _model("residual", "add", ("n",), BY_ELEMENT, lambda s: _residual(s["n"]), ELEMENTS, MORE_ELEMENTS),
+        _model("residual", "add", ("n",), _BY_ELEMENT, lambda s: _residual(s["n"]), _ELEMENTS, _MORE_ELEMENTS),
         *(_norm(kind, phase) for kind in ("layer", "rms") for phase in PHASES),
-        _model("loss", "loss", ("rows", "tokens"), BY_ROW, _loss, TILES, MORE_TILES),
+        _model("loss", "loss", ("rows", "tokens"), _BY_ROW, _loss, _TILES, _MORE_TILES),
         *(_attention(phase) for phase in PHASES),
         *(_attention_over_rows(phase) for phase in PHASES),
         *(_linear(phase, arch) for arch in ("wse3", "wse2") for phase in PHASES),
@@ -70,38 +70,38 @@ def _model(
         for tensor, (size, dtype) in tensors.items():
             whole = np.zeros(size, np.uint16) if dtype == "u16" else random.normal(size=size).astype(np.float32)
             given[tensor] = single.Tensor(size, whole, dtype)
-        return single.on_one(routines, given, FORMAT, machine=machine).cycles[routine]
+        return single.on_one(routines, given, _FORMAT, machine=machine).cycles[routine]
 
     return Model(name, sizes, terms, run, fitted, held)
 
 
 # --- element-wise operators ----------------------------------------------------------------------------------------
 
-BY_ELEMENT: Terms = {
+_BY_ELEMENT: Terms = {
     "start": lambda s: 1.0,
     "an element": lambda s: s["n"],
     "a chunk": lambda s: -(-s["n"] // activation.CHUNK),
 }
-ELEMENTS = tuple((n,) for n in (32, 64, 128, 256, 384, 512, 1024))
-MORE_ELEMENTS = tuple((n,) for n in (48, 160, 320, 768, 2048))
+_ELEMENTS = tuple((n,) for n in (32, 64, 128, 256, 384, 512, 1024))
+_MORE_ELEMENTS = tuple((n,) for n in (48, 160, 320, 768, 2048))
 
 
 def _elementwise(name: str, make: Callable[[int], Made]) -> list[Model]:
     return [
-        _model(f"{name} {phase}", phase, ("n",), BY_ELEMENT, lambda s: make(s["n"]), ELEMENTS, MORE_ELEMENTS)
+        _model(f"{name} {phase}", phase, ("n",), _BY_ELEMENT, lambda s: make(s["n"]), _ELEMENTS, _MORE_ELEMENTS)
         for phase in PHASES
     ]
 
 
 def _activation(function: str, n: int) -> Made:
-    tile = ((n,), FORMAT)
+    tile = ((n,), _FORMAT)
     forward = activation.forward(function, n, SIZE, "forward")
     backward = activation.backward(n, SIZE, "backward")
     return [forward, backward], dict.fromkeys({*forward.operands, *backward.operands}, tile)
 
 
 def _gate(n: int) -> Made:
-    tile = ((n,), FORMAT)
+    tile = ((n,), _FORMAT)
     forward = activation.gate_forward("silu", n, SIZE, "forward")
     backward = activation.gate_backward(n, SIZE, "backward")
     return [forward, backward], dict.fromkeys({*forward.operands, *backward.operands}, tile)
@@ -109,36 +109,36 @@ def _gate(n: int) -> Made:
 
 def _residual(n: int) -> Made:
     made = residual.add(n, SIZE, "add")
-    return [made], dict.fromkeys(made.operands, ((n,), FORMAT))
+    return [made], dict.fromkeys(made.operands, ((n,), _FORMAT))
 
 
 # --- norms and the loss, without the sums over a row of PEs --------------------------------------------------------
 
-BY_ROW: Terms = {
+_BY_ROW: Terms = {
     "start": lambda s: 1.0,
     "an element": lambda s: s["rows"] * s["tokens"],
     "a row": lambda s: s["rows"],
     "a token": lambda s: s["tokens"],
 }
-TILES = tuple(product((4, 8, 16, 24), (8, 16, 32, 64)))
-MORE_TILES = ((6, 24), (12, 48), (20, 40), (28, 64), (5, 128))
+_TILES = tuple(product((4, 8, 16, 24), (8, 16, 32, 64)))
+_MORE_TILES = ((6, 24), (12, 48), (20, 40), (28, 64), (5, 128))
 
 
 def _norm(kind: str, phase: str) -> Model:
     def make(s: Shape) -> Made:
         rows, tokens = s["rows"], s["tokens"]
-        made = Norm(kind, rows, rows, tokens, 1, SIZE, EPS, bias=kind == "layer")
-        tile, by_row, by_token = ((rows, tokens), FORMAT), ((rows,), "f32"), ((tokens,), "f32")
+        made = Norm(kind, rows, rows, tokens, 1, SIZE, _EPS, bias=kind == "layer")
+        tile, by_row, by_token = ((rows, tokens), _FORMAT), ((rows,), "f32"), ((tokens,), "f32")
         tensors: dict[str, tuple[tuple[int, ...], str]] = dict.fromkeys(("x", "y", "xhat", "dy", "dx"), tile)
         tensors |= dict.fromkeys(("gain", "bias", "dgain", "dbias"), by_row) | {"rstd": by_token}
         return [made.forward("forward"), made.backward("backward")], tensors
 
-    return _model(f"{kind} norm {phase}", phase, ("rows", "tokens"), BY_ROW, make, TILES, MORE_TILES)
+    return _model(f"{kind} norm {phase}", phase, ("rows", "tokens"), _BY_ROW, make, _TILES, _MORE_TILES)
 
 
 def _loss(s: Shape) -> Made:
     rows, tokens = s["rows"], s["tokens"]
-    tile = ((rows, tokens), FORMAT)
+    tile = ((rows, tokens), _FORMAT)
     tensors = {"logits": tile, "dlogits": tile, "labels": ((tokens,), "u16"), "scale": ((1,), "f32")}
     tensors |= {"loss": ((1,), "f32")}
     return [Loss(rows, rows, tokens, 1, SIZE).routine("loss")], tensors
@@ -151,7 +151,7 @@ def _pairs(s: Shape) -> int:
     return s["heads"] * s["sequence"] ** 2
 
 
-BY_PAIR: Terms = {
+_BY_PAIR: Terms = {
     "start": lambda s: 1.0,
     "a pair of tokens and feature": lambda s: _pairs(s) * s["d_head"],
     "a pair of tokens": _pairs,
@@ -160,26 +160,26 @@ BY_PAIR: Terms = {
     "a feature": lambda s: s["heads"] * s["d_head"],
     "a head": lambda s: s["heads"],
 }
-HEADS = (
+_HEADS = (
     *product((1,), (4, 8, 16, 32), (8, 16, 24)),
     (1, 4, 32), (1, 8, 32), (1, 16, 32), (2, 8, 16), (2, 16, 16), (4, 8, 16), (1, 64, 8),
 )  # fmt: skip
-MORE_HEADS = ((1, 12, 20), (1, 24, 16), (2, 8, 24), (3, 8, 16), (1, 8, 40), (1, 32, 32))
+_MORE_HEADS = ((1, 12, 20), (1, 24, 16), (2, 8, 24), (3, 8, 16), (1, 8, 40), (1, 32, 32))
 
 
 def _attention(phase: str) -> Model:
     def make(s: Shape) -> Made:
         heads, d_head, sequence = s["heads"], s["d_head"], s["sequence"]
         made = Attention(heads, heads, d_head, sequence, sequence, SIZE)
-        tile = ((heads * d_head, sequence), FORMAT)
+        tile = ((heads * d_head, sequence), _FORMAT)
         tensors = dict.fromkeys(("q", "k", "v", "o", "do", "dq", "dk", "dv"), tile)
         return [made.forward("forward"), made.backward("backward")], tensors | {"stash": ((made.stash,), "f32")}
 
-    return _model(f"attention {phase}", phase, ("heads", "d_head", "sequence"), BY_PAIR, make, HEADS, MORE_HEADS)
+    return _model(f"attention {phase}", phase, ("heads", "d_head", "sequence"), _BY_PAIR, make, _HEADS, _MORE_HEADS)
 
 
 # A sequence on several rows of PEs: keys and values circulate among the rows, one step per row.
-BY_STEP: Terms = {
+_BY_STEP: Terms = {
     "start": lambda s: 1.0,
     "a step": lambda s: s["rows"],
     "a step's pair and feature": lambda s: s["rows"] * s["tokens"] ** 2 * s["d_head"],
@@ -188,23 +188,23 @@ BY_STEP: Terms = {
     "a step's token": lambda s: s["rows"] * s["tokens"],
     "a step's feature": lambda s: s["rows"] * s["d_head"],
 }
-STEPS = (*product((2, 4), (4, 8, 16), (8, 16, 24)), (8, 8, 8), (8, 8, 16), (8, 16, 16), (2, 32, 8), (2, 32, 16))
-MORE_STEPS = ((3, 12, 20), (6, 8, 12), (12, 8, 16), (4, 24, 16), (16, 8, 24), (4, 12, 28))
+_STEPS = (*product((2, 4), (4, 8, 16), (8, 16, 24)), (8, 8, 8), (8, 8, 16), (8, 16, 16), (2, 32, 8), (2, 32, 16))
+_MORE_STEPS = ((3, 12, 20), (6, 8, 12), (12, 8, 16), (4, 24, 16), (16, 8, 24), (4, 12, 28))
 
 
 def _attention_over_rows(phase: str) -> Model:
     def run(s: Shape, machine: Machine) -> int:
         given: dict[str, Any] = {"heads": 1, "kv_heads": 1, "d_head": s["d_head"], "rows": s["rows"]}
-        given |= {"sequence": s["rows"] * s["tokens"], "dtype": FORMAT}
+        given |= {"sequence": s["rows"] * s["tokens"], "dtype": _FORMAT}
         return library("attention", machine, (1, s["rows"]), **given).extra["phase_cycles"][phase]
 
     sizes = ("rows", "d_head", "tokens")
-    return Model(f"attention over rows {phase}", sizes, BY_STEP, run, STEPS, MORE_STEPS)
+    return Model(f"attention over rows {phase}", sizes, _BY_STEP, run, _STEPS, _MORE_STEPS)
 
 
 # --- linear layers: products with streamed weights, and their gradients --------------------------------------------
 
-ROWS = 2  # height of the executed rectangles; all rows take the same time, but for a few cycles per row for gradients
+_ROWS = 2  # height of the executed rectangles; all rows take the same time, but for a few cycles per row for gradients
 
 
 def _weights(s: Shape) -> int:
@@ -217,19 +217,19 @@ def _whole(s: Shape, side: str) -> int:
     return s["w"] * -(-s[side] // s["w"])
 
 
-PRODUCT: Terms = {
+_PRODUCT: Terms = {
     "start": lambda s: 1.0,
     "a weight and token": lambda s: _weights(s) * s["tokens"],
     "a weight": _weights,
 }
 # In the forward pass, partial sums of outputs circulate in the row (operators/partial.py).
-FORWARD = PRODUCT | {
+FORWARD = _PRODUCT | {
     "a partial sum and token": lambda s: _whole(s, "outputs") * s["tokens"],
     "a row of weights": lambda s: _whole(s, "inputs"),
     "a column": lambda s: s["w"],
 }
 # In the backward pass, gradients of outputs are gathered, and rows of weight gradients are sent north (linear.py).
-BACKWARD = PRODUCT | {
+BACKWARD = _PRODUCT | {
     "a gathered gradient and token": lambda s: _whole(s, "outputs") * s["tokens"],
     "a gathered gradient": lambda s: _whole(s, "outputs"),
     "an input and token": lambda s: _whole(s, "inputs") // s["w"] * s["tokens"],
@@ -237,18 +237,18 @@ BACKWARD = PRODUCT | {
 }
 
 
-LINEAR = (
+_LINEAR = (
     *product((2, 4, 8), (16, 32), (16, 64), (16, 32)),
     (4, 64, 16, 16), (4, 128, 32, 32), (4, 32, 128, 32), (4, 32, 32, 64), (8, 64, 64, 8), (2, 32, 32, 48),
     (4, 64, 64, 32), (4, 32, 32, 8), (8, 128, 64, 16),
 )  # fmt: skip
-MORE_LINEAR = ((4, 48, 48, 24), (8, 96, 32, 32), (4, 96, 24, 16), (6, 48, 96, 32), (4, 32, 96, 40), (16, 128, 128, 16))
+_MORE_LINEAR = ((4, 48, 48, 24), (8, 96, 32, 32), (4, 96, 24, 16), (6, 48, 96, 32), (4, 32, 96, 40), (16, 128, 128, 16))
 
 
 def _linear(phase: str, arch: str) -> Model:
     def run(s: Shape, machine: Machine) -> int:
-        policy = Policy(FORMAT, "POL0")
-        region = Region(Program(s["w"], ROWS, machine, fp16=policy.fp16), policy, tokens=s["tokens"])
+        policy = Policy(_FORMAT, "POL0")
+        region = Region(Program(s["w"], _ROWS, machine, fp16=policy.fp16), policy, tokens=s["tokens"])
         x, y = (region.activation(name, s[side]) for name, side in (("x", "inputs"), ("y", "outputs")))
         weight = np.random.default_rng(0).normal(size=(s["outputs"], s["inputs"]))
         if phase == "forward":
@@ -268,7 +268,7 @@ def _linear(phase: str, arch: str) -> Model:
 
     terms = FORWARD if phase == "forward" else BACKWARD
     sizes = ("w", "inputs", "outputs", "tokens")
-    return Model(linear_name(phase, arch), sizes, terms, run, LINEAR, MORE_LINEAR, arch)
+    return Model(linear_name(phase, arch), sizes, terms, run, _LINEAR, _MORE_LINEAR, arch)
 
 
 def linear_name(phase: str, arch: str) -> str:

@@ -16,7 +16,7 @@ from ..memoryx import MemoryX, Network
 from ..models import Graph
 from .cycles import operator_cycles
 
-NODES, GBPS = 512, 1e5  # nodes of MemoryX and rate of its links, Gbit/s: more than any executed rectangle consumes
+_NODES, _GBPS = 512, 1e5  # nodes of MemoryX and rate of its links, Gbit/s: more than any executed rectangle consumes
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def compare(graph: Graph, batch: int = 8, dtype: str = "f16", seed: int = 0) -> 
     for each kind and phase, in order of execution, and a last row for the whole step, in which kinds without a model
     count as 0.
     """
-    memory = MemoryX(nodes=NODES, network=Network(gbps=GBPS, latency_us=0))
+    memory = MemoryX(nodes=_NODES, network=Network(gbps=_GBPS, latency_us=0))
     job = Streaming(graph, batch, Machine("wse3"), memory, dtype)
     random = np.random.default_rng(seed)
     job.load(

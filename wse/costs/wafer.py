@@ -1,12 +1,13 @@
-"""Compute times from executed kernels: the cost models of costs/recorded.py at the size of a wafer.
+"""Compute times of a whole wafer, from the cost models of executed kernels (recorded.py).
 
-Features lie along x, tokens along y, as in the executed kernels (wse.operators), each PE with a tile of both.  The
-cycles of every operator of a layer, forward and backward, are those of its cost model at that tile.  What the fabric
-model cannot know is how the vendor's compiler does: that is calibrated (calibrate.py).
+Features are distributed along x and tokens along y, as in wse.operators; each PE has a tile of both.  The cycles of
+each operator of a layer are those of its cost model at this tile.  The efficiency of the vendor's compiler is not
+modelled, but calibrated (calibrate.py).
 
-Taken beyond what is executed: tiles of a wafer (a few features by hundreds of tokens; executed ones are as narrow and
-shorter), attention over more rows and with heads divided among columns without loss, sums along hundreds of PEs.
-On a WSE-2 products are executed as such; what lies between them is a WSE-3's.
+The models are extrapolated beyond executed shapes: to tiles with hundreds of tokens (executed tiles have as few
+features, but fewer tokens), to attention over more rows with heads divided among columns without loss, and to sums over
+hundreds of PEs.  For a WSE-2, the models of linear layers are fitted to runs on a WSE-2; those of the other operators
+are those of a WSE-3.
 """
 
 from __future__ import annotations
@@ -21,17 +22,20 @@ from ..models import Graph, Transformer, graph
 from ..plan.workload import Layer, Workload
 from .cycles import operator_cycles
 
-# A row of the wafer may be so many shorter rows, each with all features of its own tokens: 768 features on 757 columns
-# would leave half of a second feature's place empty, in eight rows of 94 hardly any.
+# A row of the wafer may be divided into this many shorter rows, each with all features of its own tokens.  768 features
+# on 757 columns take two features per PE, nearly half of which is padding; on 8 rows of 94 PEs, there is little
+# padding.
 GROUPS = range(1, 25)
 
 
 def terms(
     work: Workload, layer: Layer, tokens: float, machine: str | Machine
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """(forward, backward): seconds of all kernels but attention, of attention, and 1 for a layer in thirds.
+    """The factors of the constants of the family "kernels" (calibrate.py) for a layer: (forward, backward).
 
-    machine: its usable_pes, fabric_width and peak_clock_hz are used; cycles are those of executed kernels.
+    Each holds the seconds of all kernels but attention, the seconds of attention, and the layer's share of the overhead
+    (one third forward, two thirds backward).  tokens: of the pass.  machine: its usable_pes, fabric_width and
+    peak_clock_hz are used.
     """
     machine = Machine.of(machine)
     one = "layers.0" if layer.depth else layer.name
@@ -50,8 +54,8 @@ def _graph(model: Transformer) -> Graph:
 
 @cache
 def _cycles(model: Transformer, name: str, sequence: int, tokens: int, machine: Machine, density: float) -> np.ndarray:
-    """[forward, backward][all but attention, attention] of the operators of a layer, or of the embedding's or the
-    head's, in the best of its divisions (`GROUPS`)."""
+    """float64 [2, 2]: cycles [forward, backward][other kernels, attention] of a layer, the embedding or the head, for
+    the fastest of the divisions `GROUPS`."""
     whole = machine.fabric_width
     best = np.full((2, 2), np.inf)
     for groups in GROUPS:

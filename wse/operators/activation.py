@@ -22,8 +22,8 @@ from . import math_functions
 from .code import Code, Routine, Vec, Work, register, routine
 
 CHUNK = 256  # elements; the overhead of an operation is about 10 cycles
-ROOT_2_PI = math.sqrt(2 / math.pi)
-_TANH = (2 * ROOT_2_PI, 2 * ROOT_2_PI * 0.044715)  # c0, c1 of the tanh form: x sigmoid(c0 x + c1 x^3)
+_ROOT_2_PI = math.sqrt(2 / math.pi)
+_TANH = (2 * _ROOT_2_PI, 2 * _ROOT_2_PI * 0.044715)  # c0, c1 of the tanh form: x sigmoid(c0 x + c1 x^3)
 
 
 class Buffers(NamedTuple):

@@ -1,11 +1,11 @@
-"""Pictures of a Run.  matplotlib lives here and nowhere else, and is imported only when a picture is drawn.
+"""Pictures of a Run.  matplotlib is imported in this package only, when a picture is drawn.
 
-    plot(run, "run.png")                    one page: heat map, stall causes, links, time series
-    plot(run, "run.svg", kind="heatmap")    one picture; PNG, SVG or PDF by the file's ending
-    plot(run, "run.gif")                    activity over time; GIF, or MP4 where ffmpeg is installed
-    plot(run, "run.html")                   a self-contained page with the pictures and a table of figures
+    plot(run, "run.png")                    a page: heat map, stall causes, links, time series
+    plot(run, "run.svg", kind="heatmap")    a single picture; the file's ending selects PNG, SVG or PDF
+    plot(run, "run.gif")                    an animation of the activity; GIF, or MP4 if ffmpeg is installed
+    plot(run, "run.html")                   a self-contained page with all pictures and a table of figures
 
-`text` holds the words and numbers that pictures and terminal share, without matplotlib.
+The module `text` formats figures for pictures and the terminal, without matplotlib.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from ..errors import ConfigError
 from ..fabric.run import Run
 
-# Each is a module here: with figure(run), the animation with write(run, path).
+# Modules of this package.  Each has a function figure(run); animation has write(run, path) instead.
 KINDS = ("summary", "heatmap", "stalls", "links", "timeline", "schedule", "animation")
 STILL = (".png", ".svg", ".pdf")
 MOVING = (".gif", ".mp4")
@@ -24,7 +24,11 @@ ENDINGS = (*STILL, ".html", *MOVING)
 
 
 def plot(run: Run, path: str | Path, kind: str | None = None) -> Path:
-    """Writes a picture of `run` to `path` and returns the path.  kind None: what the file's ending suggests."""
+    """Write a picture of a run to a file; returns its path.
+
+    path: its ending selects the format.  kind: one of KINDS; None: an animation for .gif and .mp4, else the summary.
+    Raises ConfigError as `check`, if the run lacks what the picture shows, and if the file cannot be written.
+    """
     path = Path(path)
     kind = check(path, kind)
     if path.suffix.lower() == ".html":
@@ -43,7 +47,11 @@ def plot(run: Run, path: str | Path, kind: str | None = None) -> Path:
 
 
 def check(path: str | Path, kind: str | None = None) -> str:
-    """The kind of picture that `path` and `kind` ask for, or ConfigError; cheap to ask before a long run."""
+    """The kind of picture that `plot` would write.  Quick, for use before a long run.
+
+    Raises ConfigError for an unknown ending or kind, a kind that the format cannot show, and a folder that does not
+    exist.
+    """
     path = Path(path)
     ending = path.suffix.lower()
     if ending not in ENDINGS:

@@ -1,7 +1,7 @@
-"""Activity over time as a moving picture: one frame per bin of Run.activity.
+"""An animation of the activity over time, with one frame per bin of Run.activity.
 
-The axes are drawn once by matplotlib; each frame is then only an array of palette indices pasted into that picture,
-some twenty times faster than drawing every frame.  GIF through Pillow; MP4 by piping the frames to ffmpeg.
+matplotlib draws the axes once.  A frame is a copy of this picture with the map of the bin pasted in, as palette
+indices; this is about twenty times faster than drawing each frame.  Pillow writes GIF files, ffmpeg MP4 files.
 """
 
 import shutil
@@ -14,23 +14,27 @@ from ..errors import ConfigError
 from . import figure as base
 from . import text, timeline
 
-SHADES, GREYS = 224, 32  # palette: the color map, then greys from black to white
-MILLISECONDS = 90  # a frame
-LONGEST = 7.0  # inches of the map's longer side
-DPI = 100
+SHADES, _GREYS = 224, 32  # palette: the color map, then greys from black to white
+_MILLISECONDS = 90  # duration of a frame
+_LONGEST = 7.0  # length of the map's longer side, inches
+_DPI = 100
 
 
 def write(run, path):
-    """Writes the animation to `path`, .gif or .mp4."""
+    """Write the animation to a .gif or .mp4 file.
+
+    path: a Path.  Raises ConfigError if the run has no activity, if the file cannot be written, and for .mp4 if there
+    is no ffmpeg.
+    """
     frames = list(compose(run))
     if path.suffix.lower() == ".mp4":
-        write_mp4(frames, path)
+        _write_mp4(frames, path)
     else:
-        write_gif(frames, path)
+        _write_gif(frames, path)
 
 
 def compose(run):
-    """Frames as uint8 arrays of palette indices."""
+    """Yield the frames, uint8 [height, width] of palette indices.  Raises ConfigError if the run has no activity."""
     if run.activity is None:
         raise ConfigError(
             "this run has no activity per PE: record it (`wse run ... --plot FILE.gif`, or Fabric(..., activity=True))"
@@ -50,13 +54,16 @@ def compose(run):
 
 
 def activity(run):
-    """Busy share of each PE in each bin that the run reached."""
+    """float [bins, h, w]: busy share of each PE in each bin that the run reached."""
     lengths = text.bin_lengths(run)
     return np.minimum(run.activity[: len(lengths)] / lengths[:, None, None], 1.0)
 
 
 def cells(levels, height, width):
-    """A plane of 0..1 as palette indices, scaled to the box: means where PEs are smaller than pixels."""
+    """uint8 [height, width]: palette indices for levels of 0 to 1 per PE [h, w], scaled to the box.
+
+    A pixel that covers several PEs shows their mean.
+    """
     from PIL import Image
 
     image = Image.fromarray(np.asarray(levels, dtype=np.float32))
@@ -67,14 +74,17 @@ def cells(levels, height, width):
 
 
 def stage(run, vmax):
-    """(backdrop as palette indices, box of the map, place of the label, box of the time line); a box is (top, left,
-    height, width)."""
+    """(backdrop, box of the map, position of the label, box of the time line).
+
+    backdrop: uint8 palette indices of the picture without the map.  A box is (top, left, height, width) in pixels.
+    vmax: busy share of the highest color.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    width, height = base.fit(run, LONGEST)
+    width, height = base.fit(run, _LONGEST)
     fig = base.new(max(width + 1.9, 6.0), height + 2.6, run)
-    fig.set_dpi(DPI)
+    fig.set_dpi(_DPI)
     canvas = FigureCanvasAgg(fig)
     axes, strip = fig.subplots(2, 1, height_ratios=[max(height, 2), 0.8])
     image = axes.imshow(
@@ -86,7 +96,7 @@ def stage(run, vmax):
         aspect="auto" if max(run.width, run.height) > base.ELONGATED * min(run.width, run.height) else "equal",
     )
     base.grid_axes(axes, run.width, run.height)
-    axes.set_title(" ", fontsize=11)  # the place of the label that each frame writes
+    axes.set_title(" ", fontsize=11)  # space for the label, which each frame draws
     bar = fig.colorbar(image, ax=axes, shrink=0.9, pad=0.02, aspect=30)
     bar.set_label("busy share of a bin's cycles", fontsize=9)
     bar.ax.yaxis.set_major_formatter(base.percent_ticks(vmax))
@@ -102,61 +112,61 @@ def stage(run, vmax):
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
     key = Image.new("P", (1, 1))
-    key.putpalette(palette().tobytes())
+    key.putpalette(_palette().tobytes())
     backdrop = np.asarray(picture.quantize(palette=key, dither=Image.Dither.NONE)).copy()
     total = picture.height
     place = axes.title.get_window_extent()
-    return backdrop, pixels(axes, total), (round(total - place.y1) - 2, pixels(axes, total)[1]), pixels(strip, total)
+    return backdrop, _pixels(axes, total), (round(total - place.y1) - 2, _pixels(axes, total)[1]), _pixels(strip, total)
 
 
-def pixels(axes, total):
-    """(top, left, height, width) of the inside of axes, counted from the top."""
+def _pixels(axes, total):
+    """(top, left, height, width) of the inside of axes, in pixels from the top of a picture of height `total`."""
     box = axes.get_window_extent()
     top, left = round(total - box.y1) + 1, round(box.x0) + 1
     return top, left, round(total - box.y0) - top, round(box.x1) - left
 
 
-def palette():
-    """uint8 [256, 3]: the color map, then greys."""
+def _palette():
+    """uint8 [256, 3]: the palette: SHADES colors of the color map, then GREYS greys from black to white."""
     from matplotlib import colormaps
 
     shades = colormaps[base.HEAT](np.linspace(0, 1, SHADES))[:, :3]
-    greys = np.repeat(np.linspace(0, 1, GREYS)[:, None], 3, axis=1)
+    greys = np.repeat(np.linspace(0, 1, _GREYS)[:, None], 3, axis=1)
     return np.rint(np.concatenate([shades, greys]) * 255).astype(np.uint8)
 
 
 def write_text(frame, place, words):
-    """Words at (top, left), smoothed with the palette's greys."""
+    """Draw text at place, (top, left) in pixels, antialiased with the greys of the palette."""
     import matplotlib
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", 15)
     top, left = place
-    room = Image.new("L", (min(330, frame.shape[1] - left), 20), 255)
-    ImageDraw.Draw(room).text((0, 0), words, fill=30, font=font)
-    ink = np.asarray(room)
+    label = Image.new("L", (min(330, frame.shape[1] - left), 20), 255)
+    ImageDraw.Draw(label).text((0, 0), words, fill=30, font=font)
+    ink = np.asarray(label)
     area = frame[top : top + ink.shape[0], left : left + ink.shape[1]]
-    area[:] = SHADES + np.rint(ink[: area.shape[0], : area.shape[1]] / 255 * (GREYS - 1)).astype(np.uint8)
+    area[:] = SHADES + np.rint(ink[: area.shape[0], : area.shape[1]] / 255 * (_GREYS - 1)).astype(np.uint8)
 
 
 def mark(frame, box, share):
-    """A vertical line in the time line, at this share of the run."""
+    """Draw a vertical line in the time line, at this share of the run."""
     top, left, height, width = box
     x = left + min(width - 1, round(share * (width - 1)))
     frame[top : top + height, max(left, x - 1) : x + 1] = SHADES
 
 
-def write_gif(frames, path):
-    """Palette frames as they are: nothing is quantized again."""
+def _write_gif(frames, path):
+    """Write frames as GIF, with the palette as it is."""
     from PIL import Image
 
-    colors = palette().tobytes()
+    colors = _palette().tobytes()
     images = []
     for frame in frames:
         image = Image.frombytes("P", (frame.shape[1], frame.shape[0]), frame.tobytes())
         image.putpalette(colors)
         images.append(image)
-    durations = [MILLISECONDS] * (len(images) - 1) + [1200]
+    durations = [_MILLISECONDS] * (len(images) - 1) + [1200]
     try:
         with files.replacing(path) as file:
             images[0].save(
@@ -166,17 +176,17 @@ def write_gif(frames, path):
         raise ConfigError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
 
 
-def write_mp4(frames, path):
-    """Frames as RGB through ffmpeg."""
+def _write_mp4(frames, path):
+    """Write frames as MP4, with ffmpeg.  Raises ConfigError if there is no ffmpeg or it fails."""
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
         raise ConfigError(
-            f"cannot write {str(path)!r}: MP4 needs ffmpeg, and there is none on the PATH; use a name ending in .gif"
+            f"cannot write {str(path)!r}: MP4 needs ffmpeg, which is not on the PATH; use a name that ends in .gif"
         )
-    height, width = (side // 2 * 2 for side in frames[0].shape)  # the encoder wants even sides
+    height, width = (side // 2 * 2 for side in frames[0].shape)  # the encoder needs even sides
     command = [ffmpeg, "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"]
-    command += ["-r", f"{1000 / MILLISECONDS:.3f}", "-i", "-", "-pix_fmt", "yuv420p"]
-    colors = palette()
+    command += ["-r", f"{1000 / _MILLISECONDS:.3f}", "-i", "-", "-pix_fmt", "yuv420p"]
+    colors = _palette()
     data = b"".join(colors[frame[:height, :width]].tobytes() for frame in frames)
     try:
         with files.replacing_path(path) as fresh:

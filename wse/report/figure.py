@@ -1,7 +1,7 @@
-"""What all pictures share: figures without pyplot, palettes that survive color blindness, planes over the grid, saving.
+"""Common parts of all pictures: figures, colors, planes over the grid, axes, saving.
 
-Figures are built from matplotlib.figure.Figure and saved through the Agg, SVG and PDF backends directly: no pyplot, no
-global state, so that two threads may draw at once and importing stays cheap.
+Figures are matplotlib.figure.Figure objects, saved through the Agg, SVG and PDF backends.  pyplot and its global state
+are not used, so that several threads may draw at the same time.
 """
 
 import numpy as np
@@ -13,8 +13,8 @@ from .. import files
 from ..errors import ConfigError
 from . import text
 
-# Okabe and Ito's colors and Tol's muted ones: told apart with any common color blindness, and by lightness in grey.
-CAUSE_COLORS = {
+# Colors of Okabe and Ito, and of Tol's muted scheme: distinguishable with color blindness, and by lightness in grey.
+_CAUSE_COLORS = {
     "busy_scalar": "#88CCEE",
     "busy_vector": "#0072B2",
     "busy_micro": "#332288",
@@ -31,20 +31,20 @@ OTHER_COLORS = ("#44AA99", "#AA4499", "#DDCC77", "#661100", "#6699CC")
 LINES = ("#0072B2", "#D55E00", "#117733", "#CC79A7")
 HEAT, LOAD = "viridis", "cividis"
 INK, FAINT = "#222222", "#BBBBBB"
-DPI = 150
-# A grid this much longer than wide would be a hairline with square PEs: its picture is stretched instead.
+_DPI = 150
+# A grid whose sides differ by more than this factor is stretched: with square PEs it would be too thin.
 ELONGATED = 6
 
 
 def cause_color(name):
-    """The color of a cause of cycles; counters that this table does not know still get one."""
-    return CAUSE_COLORS.get(name) or OTHER_COLORS[sum(name.encode()) % len(OTHER_COLORS)]
+    """The color of a category of cycles.  A counter that is not in CAUSE_COLORS has one of OTHER_COLORS."""
+    return _CAUSE_COLORS.get(name) or OTHER_COLORS[sum(name.encode()) % len(OTHER_COLORS)]
 
 
 def new(width, height, run=None):
-    """An empty figure in inches, with the run's two lines of title."""
+    """An empty figure of width x height inches; with a run, titled with its configuration and duration."""
     figure = Figure(
-        figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08), facecolor="white"
+        figsize=(width, height), dpi=_DPI, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08), facecolor="white"
     )
     if run is not None:
         figure.suptitle(f"{text.title(run)}\n{text.duration(run)}", fontsize=11, color=INK)
@@ -52,7 +52,7 @@ def new(width, height, run=None):
 
 
 def save(figure, path):
-    """Writes the figure in the format that the path's ending names."""
+    """Write a figure to a file (a Path) in the format of its ending.  Raises ConfigError if that fails."""
     import matplotlib
 
     ending = path.suffix.lower()
@@ -66,7 +66,7 @@ def save(figure, path):
 
 
 def fit(run, longest, least=2.2):
-    """(width, height) in inches of a panel that shows the grid with square PEs, the longer side as given."""
+    """(width, height) in inches of a panel for the grid: the longer side is `longest`, the other at least `least`."""
     if max(run.width, run.height) > ELONGATED * min(run.width, run.height):
         return (longest, max(least, longest / 3)) if run.width >= run.height else (max(least, longest / 3), longest)
     scale = longest / max(run.width, run.height)
@@ -74,7 +74,10 @@ def fit(run, longest, least=2.2):
 
 
 def shrink(plane, pixels):
-    """(smaller plane, PEs per cell): means over squares of PEs until neither side has more cells than `pixels`."""
+    """(plane [rows, columns] with at most `pixels` rows and columns, PEs per side of a cell).
+
+    plane: [h, w].  A cell is the mean of a square of PEs.
+    """
     height, width = plane.shape
     step = max(1, -(-max(height, width) // max(1, pixels)))
     if step == 1:
@@ -88,13 +91,15 @@ def shrink(plane, pixels):
 
 
 def draw_plane(axes, plane, label, *, cmap=HEAT, vmax=None, share=False, pixels=1000, bar=True, small=False):
-    """An image of one number per PE: north-west at the top left, square PEs, color bar.
+    """Draw a plane [h, w] of one number per PE as an image, with the north-west PE at the top left.
 
-    share: the numbers are shares of 1, shown in percent, and written into the cells where they fit.
+    label: of the color bar, which bar=False omits.  vmax: number of the highest color; None: the largest.  share: show
+    numbers in percent, and in the cells if the grid is small.  pixels: largest number of cells per side.  small: use
+    small fonts.  A long grid that is one PE wide is drawn as a line instead.
     """
     height, width = plane.shape
     if min(width, height) == 1 and max(width, height) > 16:
-        return draw_line(axes, plane.ravel(), label, "x" if height == 1 else "y", share=share)
+        return _draw_line(axes, plane.ravel(), label, "x" if height == 1 else "y", share=share)
     cells, step = shrink(np.asarray(plane, dtype=float), pixels)
     if vmax is None:
         vmax = float(cells.max(initial=0)) or 1.0
@@ -121,8 +126,8 @@ def draw_plane(axes, plane, label, *, cmap=HEAT, vmax=None, share=False, pixels=
     return image
 
 
-def draw_line(axes, values, label, axis, *, share=False):
-    """A grid one PE wide: the number over the position, filled."""
+def _draw_line(axes, values, label, axis, *, share=False):
+    """Draw the values of a grid that is one PE wide over the position.  axis: "x" or "y"."""
     places = np.arange(len(values) + 1) - 0.5
     axes.stairs(values, places, fill=True, color=LINES[0], alpha=0.35)
     axes.stairs(values, places, color=LINES[0], linewidth=1)
@@ -139,7 +144,7 @@ def draw_line(axes, values, label, axis, *, share=False):
 
 
 def annotate(axes, cells, vmax, image):
-    """The share of every cell in percent, dark on light and light on dark."""
+    """Write the share of each cell in percent into the cell."""
     height, width = cells.shape
     size = min(11.0, 90 / max(width, height))
     for y, x in np.ndindex(cells.shape):
@@ -150,12 +155,12 @@ def annotate(axes, cells, vmax, image):
 
 
 def ink_on(color):
-    """Black or white, whichever can be read on the color (r, g, b, ...)."""
+    """ "white" or "black", whichever is legible on the color (r, g, b, ...)."""
     return "white" if 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] < 0.55 else "black"
 
 
 def grid_axes(axes, width, height, small=False):
-    """Axes in PEs, x to the east and y to the south, with whole numbers."""
+    """Label axes with PEs: x to the east, y to the south, integers."""
     size = 7 if small else 9
     axes.set_xlabel("x (PE, to the east)" if not small else "x", fontsize=size)
     axes.set_ylabel("y (PE, to the south)" if not small else "y", fontsize=size)
@@ -169,18 +174,18 @@ def grid_axes(axes, width, height, small=False):
 
 
 def percent_ticks(whole):
-    """Tick labels in percent, with as many digits as the axis needs."""
+    """A formatter of shares in percent, with digits for an axis that ends at the share `whole`."""
     digits = 0 if whole >= 0.05 else 1 if whole >= 0.005 else 3
     return FuncFormatter(lambda value, _: f"{100 * value:.{digits}f} %")
 
 
 def si_ticks(axis):
-    """Tick labels such as 20 k."""
+    """Set tick labels with SI prefixes, such as 20 k."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: text.si(value) if value else "0"))
 
 
 def tidy(axes):
-    """No box: two spines and a faint grid behind."""
+    """Remove the upper and right spines, and add a faint grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
     axes.grid(True, color="#E6E6E6", linewidth=0.6)

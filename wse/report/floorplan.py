@@ -1,6 +1,6 @@
-"""Picture of a floor plan: rectangles colored by kernel, wires between them, what each region was given.
+"""Pictures of a floor plan: rectangles of regions colored by kernel, and wires between them.
 
-It is given plain rows (objects with the named attributes) and knows nothing that makes them.
+The functions take any objects with the named attributes.
 """
 
 from pathlib import Path
@@ -25,7 +25,12 @@ COLORS = {
 
 
 def draw(plan, path, wires=True):
-    """plan: .model, .grid, .rate, .active, .placed (.region.name, .region.kernel, .rectangle), .wires (.corners)."""
+    """Write a picture of a floor plan to `path`; its ending selects the format.
+
+    plan: .model, .grid (width, height), .rate (sequences/s), .active (share of the PEs), .placed (.region.name,
+    .region.kernel, .rectangle) and .wires (.corners).  wires: draw them.  Raises ConfigError if the file cannot be
+    written.
+    """
     width, height = plan.grid
     figure = new(9, max(3.5, min(9, 1.6 + 7 * height / width)))
     axes = figure.subplots()
@@ -56,7 +61,7 @@ def draw(plan, path, wires=True):
     tidy(axes)
     figure.suptitle(
         f"{plan.model}, pipelined on {width} x {height} PEs: {plan.rate:,.0f} sequences/s, "
-        f"{100 * plan.active:.0f} % of the PEs at work",
+        f"{100 * plan.active:.0f} % of the PEs in use",
         fontsize=11,
         color=INK,
     )
@@ -64,7 +69,7 @@ def draw(plan, path, wires=True):
 
 
 def bars(rows, path):
-    """PEs by kernel, computed beside published.  rows: (kernel, computed, published)."""
+    """Write a bar chart of PEs by kernel, computed and published.  rows: (kernel, computed, published)."""
     figure = new(7, 3.6)
     axes = figure.subplots()
     for i, (_, computed, published) in enumerate(rows):

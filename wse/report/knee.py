@@ -1,21 +1,25 @@
-"""The picture of a sweep of MemoryX's bandwidth: step time executed, and where the law puts it."""
+"""The picture of a sweep of the bandwidth of MemoryX: cycles of a pass, executed and modelled."""
 
 from . import figure as common
 
-PHASE_COLORS = {"forward": common.LINES[0], "backward": common.LINES[1]}
+_PHASE_COLORS = {"forward": common.LINES[0], "backward": common.LINES[1]}
 
 
 def figure(knee, title=""):
-    """knee: what has points (bandwidth, cycles, law, streaming by phase), computing and knees by phase."""
+    """A figure of a sweep.
+
+    knee: .points (.bandwidth in bytes/s, .cycles, .law, .streaming by phase), .computing (cycles) and .knees (bytes/s)
+    by phase; see costs/knee.py.
+    """
     made = common.new(8, 5)
     axes = made.add_subplot()
     points = sorted(knee.points, key=lambda point: point.bandwidth)
     x = [point.bandwidth / 1e9 for point in points]
     axes.loglog(
-        x, [point.law for point in points], color=common.FAINT, linewidth=4, label="law: the longer by operator"
+        x, [point.law for point in points], color=common.FAINT, linewidth=4, label="model: the longer by operator"
     )
     axes.loglog(x, [point.cycles for point in points], "o", color=common.INK, label="executed")
-    for phase, color in PHASE_COLORS.items():
+    for phase, color in _PHASE_COLORS.items():
         axes.loglog(x, [point.streaming[phase] for point in points], "--", color=color, linewidth=1)
         axes.axhline(knee.computing[phase], color=color, linewidth=1)
         at = knee.knees[phase] / 1e9

@@ -1,7 +1,8 @@
-"""Traffic per link: the utilization of each link, and the cycles that wavelets waited for it.
+"""Pictures of the traffic per link: utilization, and cycles that wavelets waited for the link.
 
 A small grid is drawn as a map: PEs as squares, an arrow for each link from a PE to its neighbor, and the ramp as the
-square's own color.  A large grid is drawn as one image per direction, a grid one PE wide as one line per direction.
+color of the square.  A large grid is drawn as one image per direction, a grid that is one PE wide as one line per
+direction.
 """
 
 import numpy as np
@@ -11,17 +12,17 @@ from matplotlib.patches import Rectangle
 from . import figure as base
 from . import text
 
-MAP, SMALL_MAP = 32, 16  # longest side of a grid drawn with arrows: on its own page, in a panel
-WRITTEN = 5  # longest side of a grid whose arrows carry their number
+_MAP, SMALL_MAP = 32, 16  # longest side of a grid that is drawn with arrows: as a figure, in a panel
+_WRITTEN = 5  # longest side of a grid whose arrows are labelled with numbers
 STEP = ((0, -1), (1, 0), (0, 1), (-1, 0))  # N E S W
-# Half the side of a PE's square, how far an arrow keeps to its side of the wire, how thick it is: in PEs.
-ROOMY, DENSE = (0.24, 0.085, 0.055), (0.16, 0.11, 0.13)
+# In PEs: half the side of a square, distance of an arrow from the center line, thickness of an arrow.
+_ROOMY, _DENSE = (0.24, 0.085, 0.055), (0.16, 0.11, 0.13)
 LOAD = "load: wavelets per cycle"
 WAIT = "backpressure: wavelets waiting, mean"
 
 
 def figure(run):
-    """Load and backpressure of every link."""
+    """A figure of the load and the backpressure of all links."""
     planes = ((run.links, LOAD), (run.blocked, WAIT))
     if is_map(run):
         flat = run.width > 2 * run.height
@@ -30,48 +31,48 @@ def figure(run):
         fig = base.new(*((width + 1.6, 2 * height + 2.2) if flat else (2 * width + 2.8, height + 1.6)), run)
         panels = fig.subplots(2, 1) if flat else fig.subplots(1, 2)
         for axes, (plane, label) in zip(panels, planes, strict=True):
-            draw_map(axes, rate(run, plane), label)
+            _draw_map(axes, rate(run, plane), label)
     elif min(run.width, run.height) == 1:
         fig = base.new(11, 7, run)
         for axes, (plane, label) in zip(fig.subplots(2, 1, sharex=True), planes, strict=True):
-            draw_lines(axes, rate(run, plane), label)
+            _draw_lines(axes, rate(run, plane), label)
     else:
         width, height = base.fit(run, 4.2, least=1.6)
         fig = base.new(5 * width + 1.6, 2 * height + 2.0, run)
         rows = fig.subplots(2, 5, sharex=True, sharey=True)
         for axes, (plane, label) in zip(rows, planes, strict=True):
-            draw_images(axes, rate(run, plane), label, pixels=700)
+            _draw_images(axes, rate(run, plane), label, pixels=700)
     return fig
 
 
-def is_map(run, longest=MAP):
-    """Whether the grid is small enough for arrows."""
+def is_map(run, longest=_MAP):
+    """Whether the grid is small enough to be drawn with arrows."""
     return max(run.width, run.height) <= longest
 
 
 def rate(run, plane):
-    """Counts [5, h, w] per cycle of the run."""
+    """Counts [5, h, w] divided by the cycles of the run."""
     return plane / max(run.cycles, 1)
 
 
 def draw(panel, run):
-    """The load alone into a SubFigure of a larger figure."""
+    """Draw the load of all links into a panel, a SubFigure."""
     load = rate(run, run.links)
     if is_map(run, SMALL_MAP):
-        draw_map(panel.add_subplot(), load, LOAD, small=True)
+        _draw_map(panel.add_subplot(), load, LOAD, small=True)
     elif min(run.width, run.height) == 1:
-        draw_lines(panel.add_subplot(), load, LOAD)
+        _draw_lines(panel.add_subplot(), load, LOAD)
     else:
         rows, columns = (4, 1) if run.width > 2 * run.height else (1, 4)
         cells = panel.subplots(rows, columns, sharex=True, sharey=True)
-        draw_images(cells, load[:4], LOAD, pixels=500, small=True)
+        _draw_images(cells, load[:4], LOAD, pixels=500, small=True)
 
 
-def draw_map(axes, load, label, small=False):
-    """Squares and arrows."""
+def _draw_map(axes, load, label, small=False):
+    """Draw a load [5, h, w] as squares and arrows into axes."""
     _, height, width = load.shape
-    written = max(width, height) <= WRITTEN
-    half, lane, thick = ROOMY if written else DENSE
+    written = max(width, height) <= _WRITTEN
+    half, lane, thick = _ROOMY if written else _DENSE
     vmax = float(load.max(initial=0)) or 1.0
     tails, vectors, values = arrows(load, half, lane)
     idle = values == 0
@@ -90,7 +91,7 @@ def draw_map(axes, load, label, small=False):
     ramps.set_clim(0, vmax)
     axes.add_collection(ramps)
     if written:
-        write_numbers(axes, load, tails, vectors, values, ramps, vmax, 6.5 if small else 8)
+        _write_numbers(axes, load, tails, vectors, values, ramps, vmax, 6.5 if small else 8)
     heads = tails + vectors
     margin = half + 0.1
     axes.set_xlim(min(-margin, heads[:, 0].min(initial=0)), max(width - 1 + margin, heads[:, 0].max(initial=0)))
@@ -98,11 +99,11 @@ def draw_map(axes, load, label, small=False):
     axes.set_aspect("equal")
     base.grid_axes(axes, width, height, small)
     axes.spines[:].set_visible(False)
-    color_bar(ramps, axes, f"{label}; squares: ramp", below=width > 2 * height, small=small)
+    _color_bar(ramps, axes, f"{label}; squares: ramp", below=width > 2 * height, small=small)
 
 
-def color_bar(shown, axes, label, below, small):
-    """A scale to the right, or below what is wide."""
+def _color_bar(shown, axes, label, below, small):
+    """Add a color bar to the right, or below."""
     where = {"location": "bottom", "shrink": 0.7, "aspect": 45, "pad": 0.03} if below else {"shrink": 0.9, "pad": 0.02}
     first = np.ravel(axes)[0]
     bar = first.figure.colorbar(shown, ax=axes if axes is first else list(axes), **where)
@@ -111,7 +112,7 @@ def color_bar(shown, axes, label, below, small):
 
 
 def arrows(load, half, lane):
-    """(tails, vectors, values) of all links inside the grid, and of those over its edge that carried something."""
+    """(tails [n, 2], vectors [n, 2], values [n]) of links: all inside the grid, those off its edge with traffic."""
     _, height, width = load.shape
     ys, xs = np.mgrid[:height, :width]
     tails, vectors, values = [], [], []
@@ -119,7 +120,7 @@ def arrows(load, half, lane):
         inside = (xs + dx >= 0) & (xs + dx < width) & (ys + dy >= 0) & (ys + dy < height)
         shown = inside | (load[port] > 0)
         x, y = xs[shown], ys[shown]
-        # Keep to the right of the way: (dx, dy) turned by a quarter, y to the south.
+        # Shift to the right of the direction: (dx, dy) rotated by 90 degrees, y to the south.
         tails.append(np.stack([x + dx * half - dy * lane, y + dy * half + dx * lane], axis=1))
         length = np.where(inside[shown], 1 - 2 * half, 0.5)
         vectors.append(np.stack([dx * length, dy * length], axis=1))
@@ -127,11 +128,11 @@ def arrows(load, half, lane):
     return np.concatenate(tails), np.concatenate(vectors), np.concatenate(values)
 
 
-def write_numbers(axes, load, tails, vectors, values, ramps, vmax, size):
-    """Each link's number beside its arrow, each ramp's in its square."""
+def _write_numbers(axes, load, tails, vectors, values, ramps, vmax, size):
+    """Write the value of each link beside its arrow, and of each ramp into its square."""
     for (x, y), (dx, dy), value in zip(tails, vectors, values, strict=True):
         if value:
-            # Beyond the arrow on its own side, whichever way that is.
+            # On the outer side of the arrow.
             side = np.array([-np.sign(dy), np.sign(dx)]) * 0.075
             place = (x + dx / 2 + side[0], y + dy / 2 + side[1])
             align = (
@@ -147,7 +148,7 @@ def write_numbers(axes, load, tails, vectors, values, ramps, vmax, size):
 
 
 def number(value):
-    """Two digits behind the point, and no leading zero: there is little room."""
+    """A short form of a value: two decimals, without a leading zero."""
     if value == 0:
         return "0"
     if value < 0.005:
@@ -156,19 +157,19 @@ def number(value):
     return words[1:] if words.startswith("0.") else words
 
 
-def draw_images(axes, load, label, pixels, small=False):
-    """One image per port, all on one scale."""
+def _draw_images(axes, load, label, pixels, small=False):
+    """Draw one image per port, with a common color scale."""
     vmax = float(load.max(initial=0)) or 1.0
     for i, (cell, plane) in enumerate(zip(axes, load, strict=True)):
         image = base.draw_plane(cell, plane, label, cmap=base.LOAD, vmax=vmax, pixels=pixels, bar=False, small=True)
         cell.set_title(text.PORTS[i] if i == 4 else f"to the {text.PORTS[i]}", fontsize=8 if small else 10, pad=3)
         cell.label_outer()
     height, width = plane.shape
-    color_bar(image, axes, label, below=small or width > 2 * height, small=small)
+    _color_bar(image, axes, label, below=small or width > 2 * height, small=small)
 
 
-def draw_lines(axes, load, label):
-    """One line per port along a row or a column of PEs."""
+def _draw_lines(axes, load, label):
+    """Draw one line per port over the position in a row or a column of PEs."""
     _, height, width = load.shape
     edges = np.arange(max(width, height) + 1) - 0.5
     styles = ("-", "-", "--", "--", ":")

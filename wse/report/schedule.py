@@ -1,4 +1,4 @@
-"""What PEs did, cycle by cycle: tasks and operations as bars over time, from the events of a traced run."""
+"""The schedule of a traced run: tasks and operations of PEs as bars over time."""
 
 from collections import Counter
 
@@ -7,20 +7,34 @@ from ..trace import events
 from . import figure as base
 from . import text
 
-LANES = 40  # that fit a page legibly
+_LANES = 40  # main threads and microthreads that a figure shows
 BARS = 20_000
-Bar = tuple[int, int, int, str]  # row, start, length, name
-PALETTE = ("#0072B2", "#E69F00", "#117733", "#CC79A7", "#56B4E9", "#D55E00", "#999933", "#332288", "#882255", "#44AA99")
+Bar = tuple[int, int, int, str]  # row, first cycle, cycles, name
+_PALETTE = (
+    "#0072B2",
+    "#E69F00",
+    "#117733",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+    "#999933",
+    "#332288",
+    "#882255",
+    "#44AA99",
+)
 
 
 def figure(run):
-    """Bars of the first PEs that did anything.  Tasks are pale and tall, operations colored by instruction."""
+    """A figure of the first PEs with events.  Tasks are tall grey bars, operations are colored by instruction.
+
+    Raises ConfigError if the run has no events.
+    """
     if run.events is None or not len(run.events):
         raise ConfigError(
             "this run has no events: trace it (`wse run ... --trace FILE.npz`, or Fabric(program, trace=N))"
         )
     shown = [lane for lane in events.lanes(run) if lane[1] != events.WAVELETS]
-    shown = sorted(shown)[:LANES]
+    shown = sorted(shown)[:_LANES]
     rows = {lane: row for row, lane in enumerate(shown)}
     tasks: list[Bar] = []
     operations: dict[str, list[Bar]] = {}
@@ -41,10 +55,10 @@ def figure(run):
             names[span.name] += bar[2]
     fig = base.new(13, max(3.0, 1.8 + 0.26 * len(shown)), run)
     axes = fig.add_subplot()
-    draw_bars(axes, tasks, 0.86, "#D9D9D9", "tasks")
+    _draw_bars(axes, tasks, 0.86, "#D9D9D9", "tasks")
     for i, (name, _) in enumerate(names.most_common()):
-        color = PALETTE[i] if i < len(PALETTE) else "#777777"
-        draw_bars(axes, operations[name], 0.5, color, name if i < len(PALETTE) else None)
+        color = _PALETTE[i] if i < len(_PALETTE) else "#777777"
+        _draw_bars(axes, operations[name], 0.5, color, name if i < len(_PALETTE) else None)
     for row, start, length, name in tasks:
         if length > run.cycles / 25:
             axes.text(start, row - 0.34, f" {name}", fontsize=6, va="center", color="#555555", clip_on=True)
@@ -54,7 +68,7 @@ def figure(run):
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlim(0, max(run.cycles, 1))
     left_out = f"; only the first {BARS:,} bars" if count > BARS else ""
-    left_out += f"; {run.events_dropped:,} later events were not kept" if run.events_dropped else ""
+    left_out += f"; {run.events_dropped:,} later events were not recorded" if run.events_dropped else ""
     axes.set_xlabel(f"cycle{left_out}", fontsize=9)
     base.tidy(axes)
     axes.tick_params(axis="y", labelsize=7)
@@ -64,8 +78,8 @@ def figure(run):
     return fig
 
 
-def draw_bars(axes, bars, height, color, label):
-    """Many bars as one collection."""
+def _draw_bars(axes, bars, height, color, label):
+    """Draw bars of one color as one collection."""
     from matplotlib.collections import PolyCollection
 
     if not bars:

@@ -1,4 +1,4 @@
-"""PE-cycles by category: busy, stalled by cause, idle.  Every cycle of every PE is in exactly one category."""
+"""PE-cycles by category: busy, stalled by cause, idle.  Each cycle of each PE belongs to exactly one category."""
 
 import numpy as np
 from matplotlib.colors import to_rgb
@@ -7,13 +7,13 @@ from matplotlib.patches import Patch
 from . import figure as base
 from . import text
 
-GROUPS = 200  # bars that still can be told apart across a page
-SINGLE = 64  # PEs that get a bar each
+GROUPS = 200  # largest number of bars in a panel
+_SINGLE = 64  # largest number of PEs with a bar each
 
 
 def figure(run):
-    """The whole fabric as one stacked bar, then by PE, or by column and row where there are many."""
-    one_each = run.width * run.height <= SINGLE
+    """A figure: the whole fabric as one stacked bar; below, bars by PE, or by column and row of a larger grid."""
+    one_each = run.width * run.height <= _SINGLE
     fig = base.new(10.5, 6.2 if one_each else 8.2, run)
     rows = fig.subplots(2 if one_each else 3, 1, height_ratios=[1, 3.2] if one_each else [1, 2.4, 2.4])
     whole(rows[0], run)
@@ -25,7 +25,7 @@ def figure(run):
         stack(rows[1], {name: plane.sum(axis=0) for name, plane in planes.items()}, "x: mean over each column of PEs")
         stack(rows[2], {name: plane.sum(axis=1) for name, plane in planes.items()}, "y: mean over each row of PEs")
     found = text.shares(run)
-    handles = [handle(name, f"{text.cause_words(name)}  {text.percent(share)}") for name, share in found.items()]
+    handles = [_handle(name, f"{text.cause_words(name)}  {text.percent(share)}") for name, share in found.items()]
     fig.legend(
         handles=handles,
         loc="outside right upper",
@@ -37,13 +37,13 @@ def figure(run):
     return fig
 
 
-def handle(name, label):
+def _handle(name, label):
     """A legend entry."""
     return Patch(facecolor=base.cause_color(name), edgecolor="#888888", linewidth=0.4, label=label)
 
 
 def whole(axes, run):
-    """One stacked bar; parts wide enough carry their name."""
+    """Draw the shares of the whole fabric as one stacked bar.  Wide parts are labelled."""
     left = 0.0
     found = text.shares(run)
     for name in text.causes(run):
@@ -67,7 +67,7 @@ def whole(axes, run):
 
 
 def bars(axes, run):
-    """One bar per cause, longest first, with its share: the form for a small panel."""
+    """Draw one bar per category, longest first, for a small panel."""
     found = text.shares(run)
     names = list(found)[:9]
     rest = sum(list(found.values())[9:])
@@ -89,7 +89,11 @@ def bars(axes, run):
 
 
 def stack(axes, lines, label, labels=None):
-    """Stacked shares along one axis of the grid; long axes are summed into groups."""
+    """Draw stacked shares along an axis of the grid.
+
+    lines: cycles [n] by category, for n PEs, columns or rows.  More than GROUPS are summed in groups.  label: of the
+    axis.  labels: of the bars.
+    """
     names = [name for name, values in lines.items() if np.any(values)]
     if not names:
         names = list(lines)[:1]
@@ -103,7 +107,7 @@ def stack(axes, lines, label, labels=None):
     base_line = np.zeros(table.shape[1])
     for name, values in zip(names, table, strict=True):
         color = base.cause_color(name)
-        if len(values) <= SINGLE:
+        if len(values) <= _SINGLE:
             axes.bar(
                 edges[:-1],
                 values,

@@ -1,28 +1,28 @@
-"""One page about a run: heat map, where the cycles went, links, time series.  What `wse run` writes by default."""
+"""The summary of a run on one page: heat map, cycles by category, links, time series.  The default of `wse run`."""
 
 from . import figure as base
 from . import heatmap, links, stalls, text, timeline
 
 
 def figure(run):
-    """The page as one figure, landscape."""
+    """A figure of the page."""
     fig = base.new(14, 10)
     fig.suptitle("\n".join((text.title(run), text.duration(run), text.headline(run))), fontsize=11, color=base.INK)
-    heat, causes, wires, series = panels(fig, run)
+    heat, causes, wires, series = _panels(fig, run)
     heatmap.draw(heat, run, pixels=1000 if max(run.height, run.width) > 500 else 500, small=True)
-    heading(heat, "Utilization")
+    _heading(heat, "Utilization")
     stalls.bars(causes, run)
-    heading(causes, "Where the PE-cycles went")
+    _heading(causes, "Where the PE-cycles went")
     wires.suptitle("Links", x=0.02, ha="left", fontsize=10, color=base.INK, fontweight="bold")
     links.draw(wires, run)
-    draw_series(fig, series, run)
+    _draw_series(fig, series, run)
     return fig
 
 
-def panels(fig, run):
-    """(heat map's axes, causes' axes, links' subfigure, place of the series).
+def _panels(fig, run):
+    """(axes of the heat map, axes of the categories, subfigure of the links, cell of the time series).
 
-    A large grid that is not flat gets the page's whole height: a pixel per PE is wanted.
+    The heat map of a large grid that is not flat has the whole height of the page, for at least one pixel per PE.
     """
     if not links.is_map(run, links.SMALL_MAP) and 3 * run.width >= run.height >= 0.75 * run.width:
         grid = fig.add_gridspec(3, 2, width_ratios=[1, 1], height_ratios=[1, 0.95, 1.1])
@@ -31,8 +31,8 @@ def panels(fig, run):
     return fig.add_subplot(grid[0, 0]), fig.add_subplot(grid[0, 1]), fig.add_subfigure(grid[1, 0]), grid[1, 1]
 
 
-def draw_series(fig, where, run):
-    """The time series, or a word that there is none."""
+def _draw_series(fig, where, run):
+    """Draw the time series, or a note if the run has none."""
     if run.series is None or not len(run.series) or not len(text.bin_lengths(run)):
         axes = fig.add_subplot(where)
         axes.axis("off")
@@ -42,9 +42,9 @@ def draw_series(fig, where, run):
     first = fig.add_subplot(cells[0])
     rest = [fig.add_subplot(cells[i], sharex=first) for i in (1, 2)]
     timeline.draw([first, *rest], run, small=True)
-    heading(first, "Over time")
+    _heading(first, "Over time")
 
 
-def heading(axes, words):
-    """A panel's name, at its left."""
+def _heading(axes, words):
+    """Write the title of a panel."""
     axes.set_title(words, fontsize=10, loc="left", color=base.INK, fontweight="bold")

@@ -4,22 +4,23 @@ from matplotlib.ticker import MaxNLocator
 
 from . import figure as common
 
-MOST = 12  # lines that can be told apart
-MARKERS = "osD^v<>PX*hp"
+_MOST = 12  # largest number of lines
+_MARKERS = "osD^v<>PX*hp"
 
 
 def figure(shown, title=""):
-    """shown: what has x, y (names), lines (by label: (x, middle, least, most) by x) and log ("", "x", "y" or "xy").
+    """A figure of a sweep.
 
-    Where several points share an x, the line is their mean and the band reaches from the least to the most.
+    shown: .x, .y (names of the axes), .lines ((x, mean, least, most) in order of x, by label), and .log ("", "x", "y"
+    or "xy": logarithmic axes).  A line shows the mean of the points that share an x, a band their range.
     """
     made = common.new(8, 5)
     axes = made.add_subplot()
     colors = (*common.LINES, *common.OTHER_COLORS)
-    for number, (label, points) in enumerate(list(shown.lines.items())[:MOST]):
+    for number, (label, points) in enumerate(list(shown.lines.items())[:_MOST]):
         x, middle, least, most = zip(*points, strict=True)
         color = colors[number % len(colors)]
-        axes.plot(x, middle, color=color, marker=MARKERS[number % len(MARKERS)], markersize=4, label=label)
+        axes.plot(x, middle, color=color, marker=_MARKERS[number % len(_MARKERS)], markersize=4, label=label)
         if least != middle or most != middle:
             axes.fill_between(x, least, most, color=color, alpha=0.15, linewidth=0)
     for axis, name in ((axes.xaxis, "x"), (axes.yaxis, "y")):
@@ -30,7 +31,7 @@ def figure(shown, title=""):
     axes.set_xlabel(shown.x)
     axes.set_ylabel(shown.y)
     axes.grid(color=common.FAINT, linewidth=0.5)
-    left_out = len(shown.lines) - MOST
+    left_out = len(shown.lines) - _MOST
     if len(shown.lines) > 1:
         axes.legend(fontsize=8, title=f"{left_out} more are not drawn" if left_out > 0 else None)
     made.suptitle(title, fontsize=11, color=common.INK)

@@ -1,6 +1,6 @@
-"""Pictures of `wse system`: scaling with its interval, where a step's time goes, the timeline of a step.
+"""The picture of `wse system`: scaling over systems with intervals, parts of a step, timeline of a step.
 
-They are given plain rows (objects with the named attributes) and know nothing that makes them.
+The functions take any objects with the named attributes.
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 
 from .figure import FAINT, INK, LINES, new, save, tidy
 
-PARTS = (
+_PARTS = (
     ("forward", "#0072B2"),
     ("backward", "#332288"),
     ("starved_forward", "#E69F00"),
@@ -23,18 +23,23 @@ PHASES = {"forward": "#0072B2", "backward": "#332288", "weights": "#E69F00", "up
 
 
 def draw(title, rows, spans, path, published=None):
-    """rows: .systems, .speedup, .speedup_interval (.low, .high), .outcome (seconds by PARTS), .seconds_interval.
-    spans: (station, phase, layer, from, to) of one step.  published: (systems, speed-up) to mark, or None."""
+    """Write the picture to `path`; its ending selects the format.
+
+    rows: one per number of systems: .systems, .speedup, .speedup_interval (.low, .high), .outcome (seconds of a step,
+    and of each of `_PARTS`).  spans: (station, phase, layer, begin, end) in seconds.  published: (systems, speedup) to
+    mark, or None.  Raises ConfigError if the file cannot be written.
+    """
     figure = new(11, 7)
     panels = figure.subplot_mosaic([["scaling", "parts"], ["timeline", "timeline"]], height_ratios=(1.5, 1))
-    draw_scaling(panels["scaling"], rows, published)
-    draw_parts(panels["parts"], rows)
-    draw_timeline(panels["timeline"], spans)
+    _draw_scaling(panels["scaling"], rows, published)
+    _draw_parts(panels["parts"], rows)
+    _draw_timeline(panels["timeline"], spans)
     figure.suptitle(title, fontsize=11, color=INK)
     save(figure, Path(path))
 
 
-def draw_scaling(axes, rows, published):
+def _draw_scaling(axes, rows, published):
+    """Draw efficiency over the number of systems."""
     systems = np.array([row.systems for row in rows])
     axes.axhline(100, color=FAINT, linewidth=1, label="perfect")
     low = [100 * row.speedup_interval.low / row.systems for row in rows]
@@ -55,16 +60,16 @@ def draw_scaling(axes, rows, published):
     axes.set_xscale("log", base=2)
     axes.set_xticks(systems, [str(n) for n in systems])
     axes.set_xlabel("systems", fontsize=9)
-    axes.set_ylabel("efficiency, % of as many times faster", fontsize=9)
+    axes.set_ylabel("efficiency, % of a linear speedup", fontsize=9)
     axes.legend(fontsize=8, frameon=False)
     tidy(axes)
 
 
-def draw_parts(axes, rows):
-    """Shares of a step."""
+def _draw_parts(axes, rows):
+    """Draw the shares of a step, a bar for each number of systems."""
     names = [str(row.systems) for row in rows]
     left = np.zeros(len(rows))
-    for part, color in PARTS:
+    for part, color in _PARTS:
         share = np.array([100 * getattr(row.outcome, part) / row.outcome.seconds for row in rows])
         axes.barh(names, share, left=left, color=color, label=part.replace("_", ", "), height=0.65)
         left += share
@@ -75,7 +80,8 @@ def draw_parts(axes, rows):
     tidy(axes)
 
 
-def draw_timeline(axes, spans):
+def _draw_timeline(axes, spans):
+    """Draw the spans, one row per station, colored by phase."""
     stations = list(dict.fromkeys(span[0] for span in spans))
     for phase, color in PHASES.items():
         own = [span for span in spans if span[1] == phase]

@@ -1,17 +1,17 @@
-"""The words and numbers of a Run that pictures, pages and the terminal share.  NumPy only."""
+"""Figures of a Run as text, for pictures, pages and the terminal.  Uses NumPy only."""
 
 import math
 
 import numpy as np
 
 PORTS = ("north", "east", "south", "west", "ramp")
-BUSY, STALL, IDLE = "busy_", "stall_", "idle"
+BUSY, _STALL, _IDLE = "busy_", "stall_", "idle"
 
 _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P", 18: "E"}
 
 
 def si(value, unit=""):
-    """1234567 -> '1.23 M': three digits and a prefix."""
+    """A number with three digits, an SI prefix and the unit: 1234567 -> '1.23 M'."""
     if value is None or not math.isfinite(value):
         return f"- {unit}".rstrip()
     exponent = 0
@@ -26,28 +26,28 @@ def si(value, unit=""):
 
 
 def percent(share):
-    """0.1234 -> '12.3 %'."""
+    """A share in percent: 0.1234 -> '12.3 %'."""
     return f"{100 * share:.1f} %"
 
 
-def is_cause(name):
-    """Whether a counter is one of those that share out a PE's cycles (counters.def)."""
-    return name.startswith((BUSY, STALL)) or name == IDLE
+def _is_cause(name):
+    """Whether a counter is a category of cycles; the categories of a PE add up to its cycles (counters.def)."""
+    return name.startswith((BUSY, _STALL)) or name == _IDLE
 
 
 def cause_words(name):
-    """'stall_input' -> 'stall: input'."""
+    """The name of a category of cycles as text: 'stall_input' -> 'stall: input'."""
     group, _, rest = name.partition("_")
     return f"{group}: {rest}" if rest else group
 
 
 def causes(run):
-    """name -> plane [h, w] of cycles, in the order of counters.def.  Their sum is the PE's cycles."""
-    return {name: plane for name, plane in run.counters.items() if is_cause(name)}
+    """Cycles [h, w] by category, in the order of counters.def.  Their sum is the cycles of each PE."""
+    return {name: plane for name, plane in run.counters.items() if _is_cause(name)}
 
 
 def shares(run):
-    """name -> share of all PE-cycles, largest first; causes that never happened are left out."""
+    """Shares of all PE-cycles by category, largest first, without those that are 0."""
     totals = {name: int(plane.sum(dtype=np.uint64)) for name, plane in causes(run).items()}
     whole = sum(totals.values()) or 1
     found = {name: total / whole for name, total in totals.items() if total}
@@ -55,7 +55,7 @@ def shares(run):
 
 
 def busy(run):
-    """Plane [h, w]: share of the run's cycles in which each PE issued something."""
+    """float [h, w]: the share of the run's cycles in which each PE issued an instruction or an element."""
     plane = np.zeros((run.height, run.width))
     for name, cycles in causes(run).items():
         if name.startswith(BUSY):
@@ -64,7 +64,7 @@ def busy(run):
 
 
 def bin_lengths(run):
-    """Cycles that each bin of the series covers; the last one with something in it is cut at the run's end."""
+    """int64 [bins]: cycles of each bin of the series that the run reached.  The last one ends with the run."""
     bins = len(run.series)
     starts = np.arange(bins, dtype=np.int64) * int(run.bin_cycles)
     lengths = np.clip(int(run.cycles) - starts, 0, int(run.bin_cycles))
@@ -72,24 +72,24 @@ def bin_lengths(run):
 
 
 def name_of(run):
-    """The kernel's name, or 'run' if the run does not record one."""
+    """The name of the kernel that was run, or 'run' if it is not recorded."""
     return str(run.meta.get("kernel") or "run")
 
 
 def title(run):
-    """One line: kernel, machine, grid."""
+    """A line with kernel, machine and grid."""
     return f"{name_of(run)} on {run.machine} ({run.profile}), {run.width} x {run.height} PEs"
 
 
 def duration(run):
-    """One line: cycles, time at the clock, how the run ended unless it was done."""
+    """A line with cycles, time at the clock, and why the run ended if the program did not finish."""
     seconds = run.cycles / run.clock_hz if run.clock_hz else math.nan
     words = f"{run.cycles:,} cycles, {si(seconds, 's')} at {si(run.clock_hz, 'Hz')}"
     return words if run.ended == "done" else f"{words}, ended: {run.ended}"
 
 
 def headline(run):
-    """One line: utilization, flop/s, traffic."""
+    """A line with utilization, flop/s and traffic."""
     flops = run.counters.get("flops")
     seconds = run.cycles / run.clock_hz if run.clock_hz else 0
     words = [
@@ -102,7 +102,7 @@ def headline(run):
 
 
 def figures(run):
-    """(what, value) rows: the numbers of a run worth a table."""
+    """The main figures of a run, as (name, value) rows of text."""
     seconds = run.cycles / run.clock_hz if run.clock_hz else math.nan
     total = {name: int(plane.sum(dtype=np.uint64)) for name, plane in run.counters.items()}
     hops = int(run.links[:4].sum(dtype=np.uint64))
@@ -131,5 +131,5 @@ def figures(run):
 
 
 def pe_name(pe, width):
-    """Flat index -> '(x, y)'."""
+    """Coordinates of a PE from its flat index: '(x, y)'."""
     return f"({pe % width}, {pe // width})"

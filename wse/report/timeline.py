@@ -1,4 +1,4 @@
-"""Activity over time, fabric-wide: the bins of Run.series as rates."""
+"""The activity of the whole fabric over time: Run.series as rates."""
 
 import numpy as np
 
@@ -8,14 +8,14 @@ from . import text
 
 
 def figure(run):
-    """Busy and stalled share, wavelet-hops and flops per cycle, over cycles; time at the clock on top."""
+    """A figure of busy and stalled share, wavelet-hops per cycle and flops per cycle over time."""
     fig = base.new(10.5, 7.5, run)
     draw(fig.subplots(3, 1, sharex=True), run)
     return fig
 
 
 def draw(axes, run, small=False):
-    """Into three axes, one above the other."""
+    """Draw into three axes, one above the other.  small: use small fonts."""
     edges, rates = series(run)
     pes = run.width * run.height
     panels = (
@@ -60,7 +60,10 @@ def draw(axes, run, small=False):
 
 
 def series(run):
-    """(edges of the bins in cycles, rates per cycle [4, bins]) of that part of the series that the run filled."""
+    """(edges [bins + 1] in cycles, rates per cycle [4, bins]) of the bins that the run reached.
+
+    Raises ConfigError if the run has no time series.
+    """
     lengths = text.bin_lengths(run) if run.series is not None and len(run.series) else np.array([])
     if not len(lengths):
         raise ConfigError("this run has no time series: it was made with bins=0, or it has no cycles")

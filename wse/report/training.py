@@ -1,6 +1,6 @@
-"""The picture of a training run: loss, what the loop did to it, one step's streams and compute over time, its phases.
+"""The picture of a training run: loss, gradient norm and loss scale, streams and compute of a step, phases of a step.
 
-It is given plain values and knows nothing that makes them.
+The functions take any objects with the named attributes.
 """
 
 from pathlib import Path
@@ -12,23 +12,28 @@ from . import text
 from .figure import FAINT, INK, LINES, new, save, tidy
 
 CAUSES = {"dram": "#D55E00", "network": "#E69F00", "edge": "#CC79A7", "fabric": "#332288", "compute": "#0072B2"}
-OTHER = "#999999"
+_OTHER = "#999999"
 
 
 def draw(history, spans, waits, title, path, reference=None, clock_hz=None):
-    """history: objects with step, loss, norm, scale, skipped.  spans: of one pass, objects with track, name, phase,
-    begin, end, bound_by.  waits: cycles by phase and cause.  reference: losses of the same run elsewhere."""
+    """Write the picture to `path`; its ending selects the format.
+
+    history: one per step: .step, .loss, .norm, .scale, .skipped.  spans: of one pass: .track, .name, .phase, .begin,
+    .end (cycles), .bound_by.  waits: cycles by phase and cause.  reference: losses of the same training in PyTorch.
+    clock_hz: for a scale in seconds.  Raises ConfigError if the file cannot be written.
+    """
     figure = new(11, 8.5)
     grid = figure.add_gridspec(3, 2, height_ratios=(1.2, 1, 0.8))
     draw_loss(figure.add_subplot(grid[0, 0]), history, reference)
-    draw_loop(figure.add_subplot(grid[0, 1]), history)
+    _draw_loop(figure.add_subplot(grid[0, 1]), history)
     draw_spans(figure.add_subplot(grid[1, :]), spans, clock_hz)
-    draw_phases(figure.add_subplot(grid[2, :]), waits)
+    _draw_phases(figure.add_subplot(grid[2, :]), waits)
     figure.suptitle(title, fontsize=11, color=INK)
     save(figure, Path(path))
 
 
 def draw_loss(axes, history, reference):
+    """Draw the loss of each step; mark skipped steps."""
     steps = [h.step for h in history]
     axes.plot(steps, [h.loss for h in history], color=LINES[0], linewidth=1.2, label="on the fabric")
     if reference is not None:
@@ -42,7 +47,8 @@ def draw_loss(axes, history, reference):
     tidy(axes)
 
 
-def draw_loop(axes, history):
+def _draw_loop(axes, history):
+    """Draw the norm of the gradient and the loss scale of each step."""
     steps = [h.step for h in history]
     norms = [h.norm if np.isfinite(h.norm) else np.nan for h in history]
     axes.semilogy(steps, norms, color=LINES[0], linewidth=1, label="norm of the gradient")
@@ -53,13 +59,13 @@ def draw_loop(axes, history):
 
 
 def draw_spans(axes, spans, clock_hz):
-    """One row for each track."""
+    """Draw spans as bars, one row per track, colored by what bounds them."""
     tracks = list(dict.fromkeys(span.track for span in spans))
     begin = min((span.begin for span in spans), default=0)
     for row, track in enumerate(tracks):
         own = [span for span in spans if span.track == track]
         bars = [(span.begin - begin, max(span.end - span.begin, 1)) for span in own]
-        colors = [CAUSES.get(span.bound_by, OTHER) for span in own]
+        colors = [CAUSES.get(span.bound_by, _OTHER) for span in own]
         axes.broken_barh(bars, (row - 0.4, 0.8), facecolors=colors, edgecolor="white", linewidth=0.3)
     axes.set_yticks(range(len(tracks)), tracks, fontsize=8)
     axes.invert_yaxis()
@@ -74,14 +80,14 @@ def draw_spans(axes, spans, clock_hz):
     tidy(axes)
 
 
-def draw_phases(axes, waits):
-    """A bar for each phase: its cycles by cause."""
+def _draw_phases(axes, waits):
+    """Draw a bar for each phase, with its cycles by cause."""
     longest = max((sum(causes.values()) for causes in waits.values()), default=0)
     for row, (_, causes) in enumerate(waits.items()):
         left = 0
         for cause, cycles in causes.items():
-            axes.barh(row, cycles, left=left, height=0.6, color=CAUSES.get(cause, OTHER))
-            if cycles > 0.07 * longest:  # room for the word
+            axes.barh(row, cycles, left=left, height=0.6, color=CAUSES.get(cause, _OTHER))
+            if cycles > 0.07 * longest:  # wide enough for the label
                 axes.text(left + cycles / 2, row, cause, ha="center", va="center", fontsize=7, color="white")
             left += cycles
     axes.set_yticks(range(len(waits)), list(waits), fontsize=8)

@@ -1,6 +1,7 @@
-"""Pictures of `wse validate`: emulated against published, what figures depend on, emulator against closed forms.
+"""Pictures of `wse validate`: emulated and published figures, sensitivity, closed forms.
 
-The functions take rows, objects with the named attributes, and do not depend on the module that makes them.
+The functions take any objects with the named attributes.  They write to `path`, whose ending selects the format, and
+raise ConfigError if that fails.
 """
 
 from pathlib import Path
@@ -15,12 +16,12 @@ from ..errors import ConfigError
 from . import STILL
 from .figure import FAINT, HEAT, INK, LINES, ink_on, new, save, tidy
 
-MARKERS = {"wse2": ("o", LINES[0]), "wse3": ("s", LINES[1]), "silicon": ("^", LINES[2])}
+_MARKERS = {"wse2": ("o", LINES[0]), "wse3": ("s", LINES[1]), "silicon": ("^", LINES[2])}
 NAMES = {"wse2": "WSE-2, simulator", "wse3": "WSE-3, simulator", "silicon": "WSE-3, silicon"}
 
 
 def check(path):
-    """ConfigError for a name that no picture can have; cheap to ask before a long run."""
+    """Raise ConfigError if `path` has no ending of a picture or no folder.  Quick, for use before a long run."""
     path = Path(path)
     if path.suffix.lower() not in STILL:
         raise ConfigError(
@@ -31,18 +32,19 @@ def check(path):
 
 
 def points(results, summary, path, band=5.0):
-    """Emulated against published cycles with a band of so many percent, and every point's error within its tolerance.
+    """Write a picture of emulated against published cycles, and of the error and tolerance of each point.
 
-    results: .point (.id, .column, .unit, .published, .tolerance_pct), .emulated, .error_pct, .ok.
+    results: .point (.id, .column, .unit, .published, .tolerance_pct), .emulated, .error_pct, .ok.  summary: as of
+    validation.points.summary.  band: half width of the shaded band, in percent.
     """
     figure = new(11, 5 + 0.12 * max(0, len(results) - 30))
     scatter, errors = figure.subplots(1, 2, width_ratios=(1, 1.1))
-    draw_scatter(scatter, [r for r in results if r.point.unit == "cycles"], band)
-    draw_errors(errors, results)
+    _draw_scatter(scatter, [r for r in results if r.point.unit == "cycles"], band)
+    _draw_errors(errors, results)
     shown = {r.point.column for r in results}
     handles = [
         Line2D([], [], linestyle="", marker=marker, color=color, markersize=5, label=NAMES[column])
-        for column, (marker, color) in MARKERS.items()
+        for column, (marker, color) in _MARKERS.items()
         if column in shown
     ]
     handles.append(Line2D([], [], color=LINES[0], alpha=0.15, linewidth=8, label=f"± {band:g} %"))
@@ -57,7 +59,8 @@ def points(results, summary, path, band=5.0):
     save(figure, Path(path))
 
 
-def draw_scatter(axes, results, band):
+def _draw_scatter(axes, results, band):
+    """Draw emulated over published cycles."""
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("published, cycles", fontsize=9)
@@ -70,7 +73,7 @@ def draw_scatter(axes, results, band):
     ends = np.array([min(values) / 1.5, max(values) * 1.5])
     axes.fill_between(ends, ends * (1 - band / 100), ends * (1 + band / 100), color=LINES[0], alpha=0.15, linewidth=0)
     axes.plot(ends, ends, color=FAINT, linewidth=1)
-    for column, (marker, color) in MARKERS.items():
+    for column, (marker, color) in _MARKERS.items():
         own = [r for r in results if r.point.column == column]
         if own:
             x, y = [r.point.published for r in own], [r.emulated for r in own]
@@ -79,13 +82,13 @@ def draw_scatter(axes, results, band):
     axes.set_ylim(*ends)
 
 
-def draw_errors(axes, results):
-    """A line per point: its tolerance as a bar, its error as a mark."""
+def _draw_errors(axes, results):
+    """Draw a row per point, with its tolerance as a bar and its error as a mark."""
     rows = np.arange(len(results))
     tolerance = np.array([r.point.tolerance_pct for r in results], float)
     axes.barh(rows, 2 * tolerance, left=-tolerance, height=0.7, color="#EEEEEE", label="tolerance")
     for row, result in zip(rows, results, strict=True):
-        marker, color = MARKERS[result.point.column]
+        marker, color = _MARKERS[result.point.column]
         axes.plot(
             result.error_pct,
             row,
@@ -103,9 +106,9 @@ def draw_errors(axes, results):
 
 
 def slopes(rows, path):
-    """Heat map: how the time of every point moves, in percent, with 10 % more of every timing parameter.
+    """Write a heat map of the change of each point's time, in percent, for 10 % more of each timing parameter.
 
-    rows: .point (.id, .column), .parameter, .pct; parameters and points without any are not drawn.
+    rows: .point (.id, .column), .parameter, .pct.  Parameters and points without a row are not drawn.
     """
     names = list(dict.fromkeys(row.parameter for row in rows))
     names.sort(key=lambda name: -max(abs(row.pct) for row in rows if row.parameter == name))
@@ -148,9 +151,10 @@ def _short(value):
 
 
 def models(rows, path):
-    """Emulator against closed form: error without start-up over the length, a panel per form, a line per number of PEs.
+    """Write a picture of the errors of the emulator against closed forms, without start-up, over the length.
 
-    rows: .name, .pes, .length, .error_pct, .claimed_pct (a number, or None where the authors claim nothing).
+    A panel for each form, a line for each number of PEs.  rows: .name, .pes, .length, .error_pct, .claimed_pct (the
+    accuracy that the authors claim, or None).
     """
     names = list(dict.fromkeys(row.name for row in rows))
     across = min(3, max(1, len(names)))
@@ -184,5 +188,5 @@ def models(rows, path):
         Line2D([], [], color=colors[pes], marker="o", markersize=3, linewidth=1, label=f"{pes} PEs") for pes in sizes
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(sizes) or 1, fontsize=7.5, frameon=False)
-    figure.suptitle("Emulator, less the start-up of its program, against the closed forms", fontsize=11, color=INK)
+    figure.suptitle("Error of the emulator, without start-up, against the closed forms", fontsize=11, color=INK)
     save(figure, Path(path))

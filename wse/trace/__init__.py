@@ -1,11 +1,11 @@
-"""Event traces: what each PE did, cycle by cycle, as files that viewers open.
+"""Event traces of runs as files.
 
-    write(run, "run.pftrace")   Perfetto's own format, for ui.perfetto.dev
-    write(run, "run.json")      the Chrome format, which the same viewer and others read
+    write(run, "run.pftrace")   Perfetto's format, for ui.perfetto.dev
+    write(run, "run.json")      the Chrome format, which this viewer and others read
     write(run, "run.txt")       one line per event
     write(run, "run.npz")       the whole Run with its events, for `wse plot` and NumPy
 
-One cycle is one nanosecond of a viewer's time, so that its clock reads cycles.
+Viewers show one cycle as one nanosecond.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ from ..fabric.run import Run
 from . import chrome, events, perfetto
 
 ENDINGS = (".pftrace", ".json", ".txt", ".npz")
-CAPACITY = 1_000_000  # events that a traced run keeps unless told otherwise
+CAPACITY = 1_000_000  # default capacity of the event trace, in events
 
 
 def write(run: Run, path: str | Path) -> Path:
-    """Writes the run's events in the format that the path's ending names; returns the path."""
+    """Write the events of a run; returns the path.
+
+    path: its ending, one of ENDINGS, selects the format.  Raises ConfigError as `check`, if the run has no events, and
+    if the file cannot be written.
+    """
     path = check(path)
     if run.events is None:
         raise ConfigError("this run has no events: trace it (`wse run ... --trace FILE`, or Fabric(program, trace=N))")
@@ -41,7 +45,7 @@ def write(run: Run, path: str | Path) -> Path:
 
 
 def check(path: str | Path) -> Path:
-    """The path, or ConfigError where `write` could not write it; cheap to ask before a long run."""
+    """The path.  Raises ConfigError for an unknown ending or a missing folder.  Quick, for use before a long run."""
     path = Path(path)
     if path.suffix not in ENDINGS:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""The Chrome trace format: JSON, one object per event.  Larger than Perfetto's format, but more viewers read it."""
+"""The Chrome trace format: JSON, one object per event.  Files are larger than Perfetto's; more viewers read them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PHASES = {BEGIN: "B", END: "E"}
 
 
 def lines(run: Run) -> Iterator[str]:
-    """The file, a line per event."""
+    """Yield the text of the file, one event at a time."""
     yield '{"displayTimeUnit": "ns", "traceEvents": ['
     separator = "\n"
     for entry in entries(run):
@@ -23,7 +23,7 @@ def lines(run: Run) -> Iterator[str]:
 
 
 def entries(run: Run) -> Iterator[dict[str, Any]]:
-    """Names of PEs and lanes, then what happened.  Times are microseconds: a cycle is a thousandth."""
+    """Yield the objects of the file: names of PEs and lanes, then events.  A cycle is 0.001 microseconds."""
     numbers = {lane: number for number, lane in enumerate(lanes(run))}
     for pe in sorted({pe for pe, _ in numbers}):
         name = f"PE ({pe % run.width}, {pe // run.width})"

@@ -1,7 +1,7 @@
 """Events of a Run in readable form: names, properly nested spans, and one line of text per event.
 
-A trace can be incomplete: its buffer was full, or the file is damaged.  `actions` yields properly nested spans for any
-sequence of events.
+A trace can be incomplete, because its buffer was full or the file is damaged.  `actions` yields properly nested spans
+for any sequence of events.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from ..fabric.run import Run
 from ..machine import isa
 
 BEGIN, END, INSTANT = "begin", "end", "instant"
-MAIN, WAVELETS = -1, 1 << 32  # lanes; a microthread's lane is its number
-MAIN_THREAD = 255  # events.def: the thread of an operation on the main thread
+# Lanes of a PE: the main thread, and wavelets that land.  The lane of a microthread is its number.
+MAIN, WAVELETS = -1, 1 << 32
+_MAIN_THREAD = 255  # events.def: the thread of an operation on the main thread
 CONTROL = 32  # events.def: bit of a landed color
 
 
 class Action(NamedTuple):
-    """One thing to draw.  Begins and ends of a lane nest; an end's name is that of its begin."""
+    """A begin, an end or an instant on a lane of a PE.  Begins and ends nest; an end has the name of its begin."""
 
-    what: str
+    what: str  # BEGIN, END or INSTANT
     cycle: int
     pe: int
     lane: int
@@ -35,7 +36,7 @@ class Action(NamedTuple):
 
 
 class Names:
-    """Names of the tasks and colors of a run: the program's names if the run recorded them, else numbers."""
+    """Names of the tasks and colors of a run: those of the program if the run recorded them, else numbers."""
 
     def __init__(self, run: Run):
         self._tasks = _by_number(run.meta.get("tasks"))
@@ -53,7 +54,7 @@ class Names:
 
 
 def _by_number(names: Any) -> dict[int, str]:
-    """{"3": "red"} or {"red": 3} as {3: "red"}; anything else as nothing."""
+    """{3: "red"} from {"3": "red"} or {"red": 3}; other entries are ignored."""
     found: dict[int, str] = {}
     for key, value in names.items() if isinstance(names, Mapping) else ():
         number, name = (value, key) if isinstance(value, int) else (key, value)
@@ -64,16 +65,16 @@ def _by_number(names: Any) -> dict[int, str]:
 
 @cache
 def kinds() -> tuple[tuple[str, str, str], ...]:
-    """Rows of events.def: name, what `a` is, what `b` is."""
+    """The rows of events.def: name, meaning of `a`, meaning of `b`."""
     return tuple(_engine.events())
 
 
-def kind_name(kind: int) -> str:
+def _kind_name(kind: int) -> str:
     return kinds()[kind][0] if kind < len(kinds()) else f"EVENT_{kind}"
 
 
 def instruction(opcode: int) -> str:
-    """The name of an opcode, or its number where there is none."""
+    """The name of the instruction with this opcode, or the number if there is none."""
     return isa.INSTRUCTIONS[opcode].name if opcode < len(isa.INSTRUCTIONS) else f"opcode {opcode}"
 
 
@@ -81,7 +82,7 @@ def lane_name(lane: int) -> str:
     return "main" if lane == MAIN else "wavelets" if lane == WAVELETS else f"microthread {lane}"
 
 
-def in_order(run: Run) -> np.ndarray:
+def _in_order(run: Run) -> np.ndarray:
     """The events by cycle; events of one cycle keep their order."""
     events = run.events
     assert events is not None
@@ -90,21 +91,21 @@ def in_order(run: Run) -> np.ndarray:
 
 
 def actions(run: Run) -> Iterator[Action]:
-    """Begins, ends and instants in order of cycle.
+    """Yield begins, ends and instants in order of cycle.
 
-    An end without its begin is dropped; what never ends, ends with the run.  A lane has one task and one operation at a
-    time, so that an end needs no name: it ends the innermost of its kind.
+    An end without a begin is dropped; a begin without an end ends with the run.  A lane has one task and one operation
+    at a time, so an end event needs no name: it ends the innermost span of its kind.
     """
     names = Names(run)
-    events = in_order(run)
+    events = _in_order(run)
     open_spans: dict[tuple[int, int], list[tuple[bool, str]]] = {}
     for cycle, pe, kind, a, b in zip(*_columns(events), strict=True):
-        row = kind_name(kind)
+        row = _kind_name(kind)
         if row not in ("TASK_START", "TASK_END", "OP_START", "OP_END"):
             yield _instant(names, row, cycle, pe, a, b)
             continue
         is_task = row.startswith("TASK")
-        lane = MAIN if is_task or b == MAIN_THREAD else b
+        lane = MAIN if is_task or b == _MAIN_THREAD else b
         stack = open_spans.setdefault((pe, lane), [])
         if row.endswith("START"):
             name = names.task(a) if is_task else instruction(a)
@@ -143,7 +144,7 @@ class Span(NamedTuple):
 
 
 def spans(run: Run) -> Iterator[Span]:
-    """The begins and ends of `actions` joined, in order of their ends."""
+    """Yield the spans of a run, in order of their ends."""
     open_spans: dict[tuple[int, int], list[int]] = {}
     for what, cycle, pe, lane, name, is_task, _ in actions(run):
         if what == BEGIN:
@@ -153,15 +154,15 @@ def spans(run: Run) -> Iterator[Span]:
 
 
 def lanes(run: Run) -> list[tuple[int, int]]:
-    """(pe, lane) of everything that `actions` may name, in order of PE, then main, microthreads, wavelets."""
-    events = in_order(run)
+    """All (pe, lane) with events, in order of PE; the lanes of a PE are main thread, microthreads, wavelets."""
+    events = _in_order(run)
     if not len(events):
         return []
-    names = np.array([kind_name(kind) for kind in range(int(events["kind"].max()) + 1)])[events["kind"]]
+    names = np.array([_kind_name(kind) for kind in range(int(events["kind"].max()) + 1)])[events["kind"]]
     lane = np.full(len(events), MAIN, dtype=np.int64)
     operation = (names == "OP_START") | (names == "OP_END")
     threads = events["b"][operation].astype(np.int64)
-    lane[operation] = np.where(threads == MAIN_THREAD, MAIN, threads)
+    lane[operation] = np.where(threads == _MAIN_THREAD, MAIN, threads)
     lane[names == "LAND"] = WAVELETS
     numbers, place = np.unique(lane, return_inverse=True)
     pairs = np.unique(events["pe"].astype(np.int64) * len(numbers) + place)
@@ -169,9 +170,9 @@ def lanes(run: Run) -> list[tuple[int, int]]:
 
 
 def lines(run: Run) -> Iterator[str]:
-    """One line of text per event: cycle, PE, kind, what its arguments mean."""
+    """Yield one line of text per event, with cycle, PE, kind and arguments, after a line with their number."""
     names = Names(run)
-    events = in_order(run)
+    events = _in_order(run)
     digits = len(str(int(events["cycle"][-1]))) if len(events) else 1
     yield f"# {len(events)} events, {run.events_dropped} dropped: cycle, PE (x, y), what\n"
     for cycle, pe, kind, a, b in zip(*_columns(events), strict=True):
@@ -179,14 +180,14 @@ def lines(run: Run) -> Iterator[str]:
 
 
 def _words(names: Names, kind: int, a: int, b: int) -> str:
-    row = kind_name(kind)
+    row = _kind_name(kind)
     words = row.lower().replace("_", " ")
     if row == "TASK_START":
         return f"{words}  {names.task(a)}  at instruction {b}"
     if row == "TASK_END":
         return f"{words}  {names.task(a)}"
     if row in ("OP_START", "OP_END"):
-        return f"{words}  {instruction(a)}  {'main' if b == MAIN_THREAD else f'microthread {b}'}"
+        return f"{words}  {instruction(a)}  {'main' if b == _MAIN_THREAD else f'microthread {b}'}"
     if row == "LAND":
         return f"{words}  {names.color(a)}  0x{b:08x}"
     if row in ("MARK", "HOSTSIG"):

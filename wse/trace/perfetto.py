@@ -1,7 +1,7 @@
-"""Perfetto's trace format, written by hand: a file is a series of packets, protobuf messages with a length before each.
+"""An encoder of Perfetto's trace format.  A file is a sequence of packets: protobuf messages, each after its length.
 
-Names are interned: a name is sent once with a number, events carry the number, and an event is some 17 bytes.  Field
-numbers are those of perfetto/trace/*.proto; the tests read the files back with the official schema.
+Names are interned: a name is written once with a number, and events refer to the number.  An event takes about 17
+bytes.  Field numbers are those of perfetto/trace/*.proto.  The tests read files with the official schema.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .events import BEGIN, END, INSTANT, actions, lane_name, lanes
 
 # TracePacket
 TIMESTAMP, SEQUENCE, TRACK_EVENT, INTERNED, FLAGS, DESCRIPTOR = 8, 10, 11, 12, 13, 60
-CLEARED, NEEDED = 1, 2  # of FLAGS: names known so far are forgotten; names are used
+CLEARED, NEEDED = 1, 2  # of FLAGS: earlier interned names are discarded; the packet refers to interned names
 # TrackDescriptor, ProcessDescriptor, ThreadDescriptor, CounterDescriptor
 UUID, NAME, PROCESS, THREAD, PARENT, COUNTER = 1, 2, 3, 4, 5, 8
 PID, TID, PROCESS_NAME, THREAD_NAME, UNIT_NAME = 1, 2, 6, 5, 6
@@ -27,11 +27,11 @@ EVENT_NAMES, ANNOTATION_NAMES = 2, 3
 
 FABRIC = 1  # pid of the process that holds the counters
 FIRST = 2  # pid of the first PE or row
-SEPARATE = 64  # PEs that get a process each; beyond that, one process per row
+SEPARATE = 64  # largest number of PEs with a process each; larger traces have one process per row of PEs
 
 
 def varint(number: int) -> bytes:
-    """Seven bits a byte, lowest first."""
+    """A number as a protobuf varint: seven bits per byte, lowest bits first."""
     if number < 0x80:
         return _ONE[number]
     out = bytearray()
@@ -46,21 +46,24 @@ _ONE = [bytes([number]) for number in range(0x80)]
 
 
 def integer(field: int, number: int) -> bytes:
+    """A field with a varint."""
     return varint(field << 3) + varint(number)
 
 
 def message(field: int, content: bytes | str) -> bytes:
+    """A field with an encoded message, or a string."""
     if isinstance(content, str):
         content = content.encode()
     return varint(field << 3 | 2) + varint(len(content)) + content
 
 
 def double(field: int, number: float) -> bytes:
+    """A field with a double."""
     return varint(field << 3 | 1) + struct.pack("<d", number)
 
 
 def packet(content: bytes) -> bytes:
-    """One element of Trace.packet (field 1), of our only sequence."""
+    """An element of Trace.packet (field 1).  All packets belong to one sequence."""
     return b"\x0a" + varint(len(content) + len(_SEQUENCE)) + content + _SEQUENCE
 
 
@@ -69,8 +72,8 @@ _NEEDED = integer(FLAGS, NEEDED)
 
 
 def packets(run: Run) -> Iterator[bytes]:
-    """The file, piece by piece."""
-    value = message(ANNOTATION_NAMES, integer(1, 1) + message(2, "value"))  # the only name of an argument
+    """Yield the packets of the file."""
+    value = message(ANNOTATION_NAMES, integer(1, 1) + message(2, "value"))  # the name of all arguments
     yield packet(integer(FLAGS, CLEARED) + message(INTERNED, value))
     yield from counters(run)
     tracks = {}
@@ -90,21 +93,23 @@ def packets(run: Run) -> Iterator[bytes]:
     yield from slices(run, tracks)
 
 
-_BASE = 1 << 24  # above any pid, so that no thread passes for a process's main thread
+_BASE = 1 << 24  # above any pid, so that no thread is taken for the main thread of a process
 
 
 def process(pid: int, name: str) -> bytes:
+    """The packet that declares a process; its track has the uuid `pid`."""
     content = integer(UUID, pid) + message(PROCESS, integer(PID, pid) + message(PROCESS_NAME, name))
     return packet(message(DESCRIPTOR, content))
 
 
 def thread(uuid: int, pid: int, tid: int, name: str) -> bytes:
+    """The packet that declares a thread of a process, and its track."""
     content = message(THREAD, integer(PID, pid) + integer(TID, tid) + message(THREAD_NAME, name))
     return packet(message(DESCRIPTOR, integer(UUID, uuid) + content))
 
 
 def counters(run: Run) -> Iterator[bytes]:
-    """The fabric's own process: the series as counters, one value per bin."""
+    """Yield the packets of a process for the whole fabric, with the time series as counters, one value per bin."""
     what = run.meta.get("kernel") or "run"
     name = f"fabric: {what} on {run.machine} ({run.profile}), {run.width} x {run.height} PEs; 1 ns = 1 cycle"
     yield process(FABRIC, name)
@@ -127,7 +132,7 @@ def counters(run: Run) -> Iterator[bytes]:
 
 
 def _bins(run: Run, column: int) -> Iterator[tuple[int, int, float]]:
-    """(first cycle, cycles, total) of each bin that the run reached, and a zero at its end."""
+    """Yield (first cycle, cycles, total) of each bin that the run reached, and a zero at its end."""
     width, cycles = int(run.bin_cycles), int(run.cycles)
     for index, value in enumerate(run.series[:, column].tolist()):
         start = index * width
@@ -138,7 +143,10 @@ def _bins(run: Run, column: int) -> Iterator[tuple[int, int, float]]:
 
 
 def slices(run: Run, tracks: dict[tuple[int, int], int]) -> Iterator[bytes]:
-    """Begins, ends and instants.  What an event says besides its time and value is encoded once per track and name."""
+    """Yield the packets of all events.  The part without time and value is encoded once per track and name.
+
+    tracks: uuid by (pe, lane).
+    """
     iids: dict[str, int] = {}
     known: dict[tuple[str, int, int, str], bytes] = {}
     for what, cycle, pe, lane, name, _, value in actions(run):
@@ -151,7 +159,7 @@ def slices(run: Run, tracks: dict[tuple[int, int], int]) -> Iterator[bytes]:
                     iids[name] = len(iids) + 1
                     interned = message(INTERNED, message(EVENT_NAMES, integer(1, iids[name]) + message(2, name)))
                 event += integer(NAME_IID, iids[name])
-            if what != INSTANT:  # nothing is added to it: keep all that follows the time
+            if what != INSTANT:  # without a value: cache all that follows the time
                 event = message(TRACK_EVENT, event) + _NEEDED
             known[what, pe, lane, name] = event
         if what == INSTANT:

@@ -1,5 +1,6 @@
-"""Spans of time as a trace for a viewer: what was on which track from which cycle to which, such as a training step's
-streams and operators.  One cycle is one nanosecond of the viewer's time.
+"""Trace files of spans on named tracks, such as the streams and operators of a training step.
+
+Viewers show one cycle as one nanosecond.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _BEGIN, _END = 1, 2  # TrackEvent.Type
 
 
 class Span(Protocol):
-    """begin, end: cycles; bound_by: "" where it is not known.  Spans of one track do not overlap."""
+    """A span from cycle `begin` to before cycle `end`.  Spans of a track do not overlap.  bound_by: "" if unknown."""
 
     @property
     def track(self) -> str: ...
@@ -52,7 +53,7 @@ class Span(Protocol):
 
 
 def check(path: str | Path) -> Path:
-    """The path, or ConfigError where `write` could not write it."""
+    """The path.  Raises ConfigError for an unknown ending or a missing folder."""
     path = Path(path)
     if path.suffix not in ENDINGS:
         raise ConfigError(f"a timeline is written as {' or '.join(ENDINGS)}, not as {str(path)!r}")
@@ -62,7 +63,10 @@ def check(path: str | Path) -> Path:
 
 
 def write(spans: Iterable[Span], path: str | Path, title: str = "wse") -> Path:
-    """Writes the spans in the format that the path's ending names; returns the path."""
+    """Write spans to a file; returns the path.  path: its ending, one of ENDINGS, selects the format.
+
+    title: name of the process in the viewer.  Raises ConfigError as `check`.
+    """
     path = check(path)
     if path.suffix == ".json":
         events = {"displayTimeUnit": "ns", "traceEvents": list(_entries(list(spans), title))}
@@ -106,7 +110,7 @@ def _packets(spans: list[Span], title: str) -> Iterator[bytes]:
     names: dict[str, int] = {}
     events = []
     for order, span in enumerate(spans):
-        # At one cycle, what ends comes before what begins.
+        # In the same cycle, ends come before begins.
         events.append((span.begin, 1, order, span))
         events.append((max(span.end, span.begin + 1), 0, order, span))
     for cycle, begins, _, span in sorted(events, key=lambda event: event[:3]):

@@ -1,4 +1,4 @@
-"""The tables in docs/accuracy.md and README.md that are made by running it all: `wse validate --write-docs FILE`."""
+"""The tables of docs/accuracy.md and README.md that are made from runs: `wse validate --write-docs FILE`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .points import FURTHER, TABLE, Compared, compare, read
 
 
 class Blocks:
-    """The blocks that a document may have; each is made when it is asked for, what they share only once.
+    """The blocks of a document.  A block is made on demand; runs that several blocks use are executed once.
 
-    report: takes what is being done, in a few words.
+    threads: of the host.  report: called with a short description of each step.
     """
 
     def __init__(self, threads: int = 1, report: Callable[[str], None] | None = None):
@@ -31,41 +31,49 @@ class Blocks:
         }
 
     def renew(self, path: Path) -> list[str]:
-        """Makes the blocks that the document has, and puts them there; returns their names."""
+        """Make the blocks that a document has, and write them into it; returns their names.
+
+        Raises ConfigError if it has none.
+        """
         before = path.read_text(encoding="utf-8")
         chosen = [name for name in document.names(before) if name in self.makers]
         if not chosen:
             known = ", ".join(self.makers)
             raise ConfigError(
-                f"{path} has no block to renew, as <!-- points --> to <!-- /points -->: known are {known}"
+                f"{path} has no block to renew, such as <!-- points --> to <!-- /points -->: known are {known}"
             )
         path.write_text(document.splice(before, {name: self.makers[name]() for name in chosen}), encoding="utf-8")
         return chosen
 
     def all_results(self) -> list[Compared]:
-        """Of all points that were run."""
+        """The results of all points that were run."""
         return [result for results in self.results.values() for result in results]
 
     def run(self, table: Path) -> list[Compared]:
+        """The results of the points of a table; runs them at the first call."""
         if table not in self.results:
             self.results[table] = list(compare(read(table), self.threads, report=self.report))
         return self.results[table]
 
     def accuracy(self) -> str:
+        """The block "accuracy": a summary of all points."""
         return document.accuracy({"calibration": self.run(TABLE), "further": self.run(FURTHER)}).markdown()
 
     def points(self, table: Path) -> str:
+        """The blocks "points" and "further": a row per point of a table, and a summary."""
         results = self.run(table)
         return f"{document.points(results).markdown()}\n\n{document.in_words(results)}."
 
     def leave_one_out(self) -> str:
+        """The block "leave-one-out": the values that the points allow for each free parameter."""
         return _marked(*document.leave_one_out(sensitivity.leave_one_out(read(), self.emulator)))
 
     def models(self) -> str:
+        """The block "models": errors against the closed forms."""
         rows = list(models.compare(threads=self.threads, report=self.report))
         return _marked(document.models(rows), document.models_in_words(rows))
 
 
 def _marked(table: document.Table, lines: list[str]) -> str:
-    """As Markdown: the table, then the lines as a list."""
+    """Markdown of a table, followed by the lines as a list."""
     return "\n".join([table.markdown(), "", *(f"- {line}" for line in lines)])

@@ -1,6 +1,6 @@
-"""Tables of `wse validate` as text: aligned for a terminal, or Markdown, and put between the markers of a document.
+"""Tables of `wse validate`, for the terminal and as Markdown, and the blocks of documents that hold them.
 
-A block of a document is what stands between the lines `<!-- NAME -->` and `<!-- /NAME -->`.
+A block of a document is the text between the lines `<!-- NAME -->` and `<!-- /NAME -->`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NAMES = {"wse2": "WSE-2", "wse3": "WSE-3", "silicon": "WSE-3 silicon"}
 
 
 class Table(NamedTuple):
-    """right: which columns are numbers."""
+    """A table of text.  right: indices of the columns with numbers."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -37,7 +37,7 @@ class Table(NamedTuple):
 
 
 def points(results: Iterable[Compared], config_width: int | None = None) -> Table:
-    """A row per point.  config_width: cut what is said about the program to so many characters."""
+    """A row per point.  config_width: longest description of a configuration, in characters."""
     head = ("point", "machine", "configuration", "published", "emulated", "error %", "tolerance %", "ok", "source")
     return Table(head, [point_row(result, config_width) for result in results], (3, 4, 5, 6))
 
@@ -61,7 +61,7 @@ def point_row(result: Compared, config_width: int | None = None) -> tuple[str, .
 
 
 def figure(value: float) -> str:
-    """Whole numbers as they are, others to four digits."""
+    """A figure as text: integers and large numbers without decimals, others with four digits."""
     return (
         f"{value:,.0f}"
         if value == round(value) or value >= 10_000
@@ -72,13 +72,13 @@ def figure(value: float) -> str:
 
 
 def signed(pct: float) -> str:
-    """+0.07; what rounds to nothing has no sign."""
+    """A percentage with two decimals and a sign, such as +0.07; 0.00 has no sign."""
     text = f"{pct:+.2f}"
     return "0.00" if text in ("+0.00", "-0.00") else text
 
 
 def in_words(results: list[Compared]) -> str:
-    """The summary as a line."""
+    """A line with the summary of results."""
     s = summary(results)
     return (
         f"{s['ok']} of {s['points']} points within their tolerance; absolute error: median {s['median_pct']:.2f} %, "
@@ -87,7 +87,7 @@ def in_words(results: list[Compared]) -> str:
 
 
 def accuracy(sets: Mapping[str, list[Compared]]) -> Table:
-    """A row for each set of results and machine."""
+    """A row for each named set of results and each machine."""
     head = ("points", "machine", "number", "within tolerance", "median error %", "worst error %")
     rows = []
     for name, results in sets.items():
@@ -104,7 +104,7 @@ def accuracy(sets: Mapping[str, list[Compared]]) -> Table:
 
 
 def parameters(columns: Iterable[str] = tuple(NAMES)) -> Table:
-    """The free parameters: those of which no document of the vendor says what they are."""
+    """The free parameters, which the vendor does not document, with their values in these columns of machine.def."""
     columns = tuple(columns)
     rows: dict[str, list[str]] = {}
     for at, column in enumerate(columns):
@@ -118,23 +118,23 @@ def parameters(columns: Iterable[str] = tuple(NAMES)) -> Table:
 
 
 def _confidence(row: Parameter) -> str:
-    """Of a free parameter: one whose row is documented is free where a measured derate took its place."""
+    """The confidence of a free parameter: HW if a measured value replaces the documented one."""
     return "HW" if row.confidence == "DOC" else row.confidence
 
 
 def leave_one_out(rows: Iterable[Determined]) -> tuple[Table, list[str]]:
-    """What the points say about the free parameters, and lines that name those of which they say nothing."""
+    """(a row for each free parameter that the points determine, lines with those that they do not)."""
     head = ("machine", "parameter", "value", "sure", "all points", "decided by", "without it")
-    told: list[Sequence[str]] = []
-    silent: dict[str, list[str]] = defaultdict(list)
+    determined: list[Sequence[str]] = []
+    undetermined: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         if row.allowed == row.searched:
-            silent[row.column].append(row.parameter.name)
+            undetermined[row.column].append(row.parameter.name)
             continue
         without = row.without
         sole = [f"{point.id}: {span(row, values)}" for point, values in without.items()]
         deciding = [p.id for side in (row.low, row.high) for p, end in side.ends.items() if end == side.end()]
-        told.append(
+        determined.append(
             (
                 NAMES[row.column],
                 row.parameter.name,
@@ -142,15 +142,15 @@ def leave_one_out(rows: Iterable[Determined]) -> tuple[Table, list[str]]:
                 _confidence(row.parameter),
                 span(row, row.allowed),
                 ", ".join(dict.fromkeys(deciding)),
-                "; ".join(sole) or "the same: others say so too",
+                "; ".join(sole) or "the same: other points decide it too",
             )
         )
-    lines = [f"{NAMES[column]}: no point narrows {', '.join(names)}" for column, names in silent.items()]
-    return Table(head, told, (2,)), lines
+    lines = [f"{NAMES[column]}: no point narrows {', '.join(names)}" for column, names in undetermined.items()]
+    return Table(head, determined, (2,)), lines
 
 
 def span(row: Determined, values: tuple[int, int]) -> str:
-    """Values as words; an end as far as was looked is open."""
+    """A range of values as text.  An end at the limit of the search is open."""
     low, high = values
     open_low, open_high = low == row.low.limit, high == row.high.limit
     if open_low and open_high:
@@ -163,7 +163,7 @@ def span(row: Determined, values: tuple[int, int]) -> str:
 
 
 def slopes(rows: Iterable[Slope], most: int = 4) -> Table:
-    """For each parameter its machine's points that move most."""
+    """A row for each parameter, with the `most` points that it changes most."""
     grouped: dict[str, list[Slope]] = defaultdict(list)
     for row in rows:
         grouped[row.parameter].append(row)
@@ -181,7 +181,7 @@ def slopes(rows: Iterable[Slope], most: int = 4) -> Table:
 
 
 def models(rows: Iterable[Modelled]) -> Table:
-    """A row per form and number of PEs; the error in percent for each length, start-up taken off."""
+    """A row for each form and number of PEs, with the error in percent, without start-up, for each length."""
     rows = list(rows)
     lengths = sorted({row.length for row in rows})
     cells: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
@@ -194,7 +194,7 @@ def models(rows: Iterable[Modelled]) -> Table:
 
 
 def models_in_words(rows: Iterable[Modelled]) -> list[str]:
-    """A line per form: how many sizes are within what its authors claim, and the simulator fit where there is one."""
+    """A line for each form: the sizes within BAR_PCT, the worst error, and that against published simulator runs."""
     grouped: dict[str, list[Modelled]] = defaultdict(list)
     for row in rows:
         grouped[row.name].append(row)
@@ -220,17 +220,17 @@ def models_in_words(rows: Iterable[Modelled]) -> list[str]:
 
 
 def names(text: str) -> list[str]:
-    """The blocks of a document, in order."""
+    """The names of a document's blocks, in order."""
     return [match[1] for match in _BLOCK.finditer(text)]
 
 
 def splice(text: str, blocks: Mapping[str, str]) -> str:
-    """The document with these blocks replaced."""
+    """The document with these blocks replaced.  blocks: text by name."""
     return _BLOCK.sub(lambda m: f"<!-- {m[1]} -->\n{blocks[m[1]]}\n<!-- /{m[1]} -->" if m[1] in blocks else m[0], text)
 
 
 def block(text: str, name: str) -> str:
-    """What a block of the document holds.  ConfigError if there is none."""
+    """The text of a block.  Raises ConfigError if the document does not have it."""
     for match in _BLOCK.finditer(text):
         if match[1] == name:
             return match[2].strip("\n")

@@ -1,8 +1,8 @@
-"""The emulator against the closed forms of wse.collectives, over numbers of PEs and lengths.
+"""The emulator compared with the closed forms of wse.kernels.collectives, for many numbers of PEs and lengths.
 
-The forms leave out what a program does besides: two timestamps, its first DSR loads, the start and the drain of an
-operation.  That start-up is measured on the smallest case of the same algorithm, two PEs (a grid: four) and one
-wavelet, as what it takes beyond the form; errors are given with it and without it.
+The forms do not include the start-up of a program: two timestamps, the first DSR loads, start and drain of an
+operation.  The start-up is measured on the smallest case of the algorithm, two PEs (four in a grid) and one wavelet: it
+is the cycles beyond the form.  Errors are given with it and without it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,17 @@ from .points import measured
 PES = (4, 8, 16, 32, 64, 128, 256, 512)
 SIDES = (4, 8, 16, 32)  # of square grids
 LENGTHS = (1, 4, 16, 64, 256, 1024, 4096)
-MOST_HOPS = 150_000_000  # of a case: some seconds
+MOST_HOPS = 150_000_000  # of a case, which takes a few seconds
 BAR_PCT = 5.0  # for forms whose authors claim 4 %
 
 
 @dataclass(frozen=True)
 class Case:
-    """A closed form and its program.  hops: wavelet-hops for P PEs a line.  claimed_pct: error its authors claim."""
+    """A closed form and its program.
+
+    square: a grid of P x P PEs, else a line of P.  hops: wavelet-hops per wavelet of length, for P.  claimed_pct: the
+    error that the authors claim, or None.
+    """
 
     name: str
     kernel: str
@@ -45,7 +49,10 @@ CASES = (
 
 @dataclass(frozen=True)
 class Modelled:
-    """One size of one case.  emulated: cycles with start-up.  published: the authors' own simulator runs, as a fit."""
+    """A size of a case, in cycles.  emulated: with start-up.  published: a fit to the authors' simulator runs, or None.
+
+    pes: of a line or a side.  length: wavelets.
+    """
 
     name: str
     pes: int
@@ -63,22 +70,22 @@ class Modelled:
 
     @property
     def error_pct(self) -> float:
-        """Of the emulator against the form, start-up taken off."""
+        """Error of the emulator against the form, without start-up."""
         return 100 * (self.emulated - self.startup - self.model) / self.model
 
     @property
     def whole_error_pct(self) -> float:
-        """Start-up included."""
+        """Error of the emulator against the form, with start-up."""
         return 100 * (self.emulated - self.model) / self.model
 
     @property
     def published_error_pct(self) -> float | None:
-        """Of the emulator against the fit, both with start-up."""
+        """Error of the emulator against the fit, both with start-up."""
         return None if self.published is None else 100 * (self.emulated - self.published) / self.published
 
 
 def sizes(case: Case) -> Iterator[tuple[int, int]]:
-    """(PEs of a line, length) of a case, without those that take long."""
+    """Yield (PEs of a line or a side, length) of a case, up to MOST_HOPS."""
     for pes in SIDES if case.square else PES:
         for length in LENGTHS:
             if case.hops(pes) * length <= MOST_HOPS:
@@ -91,7 +98,10 @@ def compare(
     threads: int = 1,
     report: Callable[[str], None] | None = None,
 ) -> Iterator[Modelled]:
-    """Runs every size of every case on the machine (default: wse2, which the forms describe)."""
+    """Run all sizes of all cases.  machine: None for wse2, which the forms describe.
+
+    threads: of the host.  report: called with a short description of each run.
+    """
     machine = machine or Machine("wse2")
     for case in cases:
         start = _measured(case, 2, 1, machine, threads)

@@ -1,10 +1,10 @@
 """The published points: read from a table, run as programs on the emulator, compared.
 
-The table is calibration.csv beside this file: id, arch, target, kernel, config, cycles, tolerance_pct, source.
-`target` names the profile: simulator (the vendor's) or silicon.  The id says which program and at which size, so a
-table of other sizes (`wse validate --points FILE`) needs no code; numbers named in the config column (P=, B=, S=, N=,
-padded, iterations, n=) win over those in the id.  further.csv holds published points that are not in the calibration
-table.
+The table is calibration.csv in this folder.  Its columns are id, arch, target, kernel, config, cycles, tolerance_pct
+and source.  `target` is the profile: simulator (the vendor's) or silicon.  The id selects the program and its sizes, so
+that a table with other sizes (`wse validate --points FILE`) needs no code.  Numbers in the config column (P=, B=, S=,
+N=, padded, iterations, n=) take precedence over those in the id.  further.csv has published points that were not used
+to determine figures of the machine.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ COLUMNS = ("id", "arch", "target", "kernel", "config", "cycles", "tolerance_pct"
 
 @dataclass(frozen=True)
 class Point:
-    """One published figure.  published: cycles, or what `unit` says."""
+    """A published figure.  published: in units of `unit`."""
 
     id: str
     arch: str
@@ -44,12 +44,12 @@ class Point:
 
     @property
     def column(self) -> str:
-        """The column of machine.def it is about: wse2, wse3 or silicon."""
+        """The column of machine.def that it belongs to: wse2, wse3 or silicon."""
         return self.arch if self.target == "simulator" else self.target
 
     @property
     def unit(self) -> str:
-        """Of the figure, as the config column says."""
+        """The unit of the figure, from the config column: "cycles" or a rate."""
         for words, unit in (
             ("per cycle", "elements/cycle"),
             ("per wavelet", "cycles/wavelet"),
@@ -60,30 +60,33 @@ class Point:
         return "cycles"
 
     def time(self, figure: float) -> float:
-        """The figure as something that grows with time: a rate is turned round."""
+        """A figure as a time: the reciprocal of a rate."""
         return 1 / figure if self.unit == "elements/cycle" else figure
 
     def machine(self, overrides: Mapping[str, int | str] | None = None) -> Machine:
+        """The machine that the point was published for, with changed figures."""
         return Machine(self.arch, profile=self.target, overrides=overrides)
 
     def emulate(self, machine: Machine | None = None, threads: int = 1) -> float:
-        """Runs the point's program on `machine` (default: its own) and returns the emulated figure."""
+        """Run the point's program; returns the emulated figure.  machine: None for that of the point."""
         return float(_program(self)(machine or self.machine(), threads))
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A point with what the emulator gave.  error_pct: (emulated - published) / published in percent."""
+    """A point and its emulated figure."""
 
     point: Point
     emulated: float
 
     @property
     def error_pct(self) -> float:
+        """(emulated - published) / published, in percent."""
         return 100 * (self.emulated - self.point.published) / self.point.published
 
     @property
     def ok(self) -> bool:
+        """Whether the emulated figure is within the tolerance."""
         return within(self.point, self.emulated)
 
 
@@ -93,7 +96,7 @@ def within(point: Point, figure: float) -> bool:
 
 
 def read(path: Path = TABLE) -> list[Point]:
-    """Points of a table.  ConfigError names the line and what does not fit."""
+    """The points of a table.  Raises ConfigError with the line of an invalid row."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -114,7 +117,7 @@ def read(path: Path = TABLE) -> list[Point]:
     except ConfigError as error:
         raise ConfigError(f"{path}, line {rows.line_num}: {error}") from None
     if not points:
-        raise ConfigError(f"{path} holds no points; its first line names the columns {', '.join(COLUMNS)}")
+        raise ConfigError(f"{path} has no points; its first line names the columns {', '.join(COLUMNS)}")
     return points
 
 
@@ -156,7 +159,8 @@ def _point(names: list[str], row: list[str], before: list[Point]) -> Point:
 
 
 def _source(words: str, before: list[Point]) -> str:
-    """`same`: the row above's, with what follows; `same as ID`: that of the first row whose id begins so."""
+    """The source of a row.  `same ...`: that of the row above, with the rest appended; `same as ID`: that of the first
+    row whose id begins with ID."""
     if words.startswith("same as "):
         named = [point.source for point in before if point.id.startswith(words.removeprefix("same as "))]
         return named[0] if named else words
@@ -166,7 +170,7 @@ def _source(words: str, before: list[Point]) -> str:
 
 
 def select(points: Iterable[Point], pattern: str) -> list[Point]:
-    """The points whose id, or column/id such as wse2/hop, matches the shell pattern."""
+    """The points whose id, or column/id such as wse2/hop, matches a shell pattern.  Raises ConfigError if none does."""
     points = list(points)
     chosen = [
         p for p in points if fnmatch.fnmatchcase(p.id, pattern) or fnmatch.fnmatchcase(f"{p.column}/{p.id}", pattern)
@@ -184,9 +188,9 @@ def compare(
     overrides: Mapping[str, int | str] | None = None,
     report: Callable[[str], None] | None = None,
 ) -> Iterator[Compared]:
-    """Runs the points in order, on their own machines with `overrides`.  A point that cannot run says which it is.
+    """Run points in order, each on its own machine with changed figures.  Errors of a run name the point.
 
-    report: takes what is being done, in a few words.
+    threads: of the host.  report: called with a short description of each run.
     """
     points = list(points)
     for i, point in enumerate(points):
@@ -201,7 +205,8 @@ def compare(
 
 
 def summary(results: list[Compared]) -> dict[str, float | int]:
-    """points, ok, and of the absolute errors in percent the median, 90th percentile and worst."""
+    """Number of points, number within tolerance, and median, 90th percentile and maximum of the absolute errors in
+    percent; all 0 without results."""
     errors = sorted(abs(r.error_pct) for r in results)
     if not errors:
         return {"points": 0, "ok": 0, "median_pct": 0.0, "p90_pct": 0.0, "worst_pct": 0.0}
@@ -227,7 +232,7 @@ Run = Callable[[Machine, int], float]  # machine, threads -> the figure
 
 
 def _numbers(config: str) -> dict[str, int]:
-    """Sizes that a config column names: P=512, group S=8, N=20 (padded 20), 10 iterations, n=5124."""
+    """Sizes in a config column, such as P=512, group S=8, N=20 (padded 20), 10 iterations, n=5124."""
     found = {m[1]: int(m[2]) for m in re.finditer(r"\b([PBSNn])\s*=\s*(\d{1,7})\b", config)}
     for word, pattern in (("padded", r"padded(?:\s+to)?\s+(\d{1,7})\b"), ("iterations", r"\b(\d{1,7})\s+iterations?")):
         if match := re.search(pattern, config):
@@ -243,9 +248,10 @@ def _reduce(algorithm: str, pes: int, length: int, group: int | None = None) -> 
 def measured(
     kernel: str, config: Mapping[str, Any], machine: Machine, grid: tuple[int, int], threads: int = 1
 ) -> dict[str, Any]:
-    """What a kernel of the library tells beyond its Run; parameters that `config` leaves out have their defaults.
+    """Run a kernel of wse.kernels; returns the figures that it gives in addition to its Run.
 
-    The result must be right, or the time means nothing.
+    config: parameters; others have their defaults.  Raises RunError if the result is wrong, because its time is then
+    meaningless.
     """
     result = kernels.run(kernel, config, kernels.RunOptions(machine=machine, grid=grid, threads=threads))
     if not result.verified:
@@ -253,43 +259,44 @@ def measured(
     return result.extra
 
 
-def _alone(function: Callable[..., float], *arguments: int | bool) -> Run:
-    """A program of a few PEs: one thread is enough."""
+def _few_pes(function: Callable[..., float], *arguments: int | bool) -> Run:
+    """A program of a few PEs, which runs on one thread."""
     return lambda machine, threads: function(machine, *arguments)
 
 
 def _matvec(n: int, numbers: dict[str, int]) -> Run:
     n = numbers.get("N", n)
-    return _alone(programs.matvec, n, numbers.get("padded", (n + 3) // 4 * 4), numbers.get("iterations", 10))
+    return _few_pes(programs.matvec, n, numbers.get("padded", (n + 3) // 4 * 4), numbers.get("iterations", 10))
 
 
-# What an id looks like (# is a number, * any text) and how its program is run; m: the id's numbers, n: the config's.
+# Patterns of ids (#: a number, *: any text) and the programs they select.  m: numbers of the id, n: of the config
+# column.
 _PROGRAMS: list[tuple[str, Callable[[list[int], dict[str, int]], Run]]] = [
     ("chain-#-#", lambda m, n: _reduce("chain", n.get("P", m[0]), n.get("B", m[1]))),
     ("two-phase-#-#-s#", lambda m, n: _reduce("two-phase", n.get("P", m[0]), n.get("B", m[1]), n.get("S", m[2]))),
     ("matvec-1pe-#", lambda m, n: _matvec(m[0], n)),
     ("matvec-1pe-#-*", lambda m, n: _matvec(m[0], n)),
-    ("dsd-f32-#-clean", lambda m, n: _alone(programs.f32_operation, n.get("n", m[0]), False)),
-    ("dsd-f32-#-conflict", lambda m, n: _alone(programs.f32_operation, n.get("n", m[0]), True)),
-    ("dsd-f16-add-#", lambda m, n: _alone(programs.f16_addition, n.get("n", m[0]))),
-    ("fma16-#-one", lambda m, n: _alone(programs.fma16_once, m[0])),
-    ("fma16-#-while", lambda m, n: _alone(programs.fma16_while, m[0])),
-    ("fma16-#-while-#", lambda m, n: _alone(programs.fma16_while, m[0], m[1])),
-    ("fma16-#-map", lambda m, n: _alone(programs.fma16_map, m[0])),
-    ("fma16-#-map-#", lambda m, n: _alone(programs.fma16_map, m[0], m[1])),
-    ("add16-#", lambda m, n: _alone(programs.addition_and_chain, m[0], 0)),
-    ("scalar-chain-#", lambda m, n: _alone(programs.addition_and_chain, 0, m[0])),
-    ("add16-and-scalar", lambda m, n: _alone(programs.addition_and_chain, 2048, 256)),
-    ("message-#-send-to-link", lambda m, n: _alone(programs.message_to_link, m[0])),
-    ("message-#-receive-done", lambda m, n: _alone(programs.message_received, m[0])),
-    ("relay-#-#", lambda m, n: _alone(programs.relay, n.get("N", m[0]), n.get("B", m[1]))),
-    ("hop", lambda m, n: _alone(programs.hop)),
-    ("stream", lambda m, n: _alone(programs.stream)),
-    ("copy-f16", lambda m, n: _alone(programs.f16_copy_rate)),
-    ("copy-f32", lambda m, n: _alone(programs.f32_copy_rate)),
-    ("fma-f16", lambda m, n: _alone(programs.f16_fma_rate)),
-    ("fma-f32-conflict", lambda m, n: _alone(programs.f32_fma_conflict_rate)),
-    ("summa-#x#-#", lambda m, n: _alone(programs.summa_compute, m[0], m[2], m[2], m[2])),
+    ("dsd-f32-#-clean", lambda m, n: _few_pes(programs.f32_operation, n.get("n", m[0]), False)),
+    ("dsd-f32-#-conflict", lambda m, n: _few_pes(programs.f32_operation, n.get("n", m[0]), True)),
+    ("dsd-f16-add-#", lambda m, n: _few_pes(programs.f16_addition, n.get("n", m[0]))),
+    ("fma16-#-one", lambda m, n: _few_pes(programs.fma16_once, m[0])),
+    ("fma16-#-while", lambda m, n: _few_pes(programs.fma16_while, m[0])),
+    ("fma16-#-while-#", lambda m, n: _few_pes(programs.fma16_while, m[0], m[1])),
+    ("fma16-#-map", lambda m, n: _few_pes(programs.fma16_map, m[0])),
+    ("fma16-#-map-#", lambda m, n: _few_pes(programs.fma16_map, m[0], m[1])),
+    ("add16-#", lambda m, n: _few_pes(programs.addition_and_chain, m[0], 0)),
+    ("scalar-chain-#", lambda m, n: _few_pes(programs.addition_and_chain, 0, m[0])),
+    ("add16-and-scalar", lambda m, n: _few_pes(programs.addition_and_chain, 2048, 256)),
+    ("message-#-send-to-link", lambda m, n: _few_pes(programs.message_to_link, m[0])),
+    ("message-#-receive-done", lambda m, n: _few_pes(programs.message_received, m[0])),
+    ("relay-#-#", lambda m, n: _few_pes(programs.relay, n.get("N", m[0]), n.get("B", m[1]))),
+    ("hop", lambda m, n: _few_pes(programs.hop)),
+    ("stream", lambda m, n: _few_pes(programs.stream)),
+    ("copy-f16", lambda m, n: _few_pes(programs.f16_copy_rate)),
+    ("copy-f32", lambda m, n: _few_pes(programs.f32_copy_rate)),
+    ("fma-f16", lambda m, n: _few_pes(programs.f16_fma_rate)),
+    ("fma-f32-conflict", lambda m, n: _few_pes(programs.f32_fma_conflict_rate)),
+    ("summa-#x#-#", lambda m, n: _few_pes(programs.summa_compute, m[0], m[2], m[2], m[2])),
 ]
 
 
@@ -304,4 +311,4 @@ def _program(point: Point) -> Run:
             raise ConfigError(f"point {point.id} has a size of 0; sizes are 1 or more")
         return make(numbers, named)
     forms = ", ".join(form for form, _ in _PROGRAMS)
-    raise ConfigError(f"no program is known for point {point.id!r}; ids, with # for a number: {forms}")
+    raise ConfigError(f"there is no program for point {point.id!r}; ids, with # for a number: {forms}")

@@ -1,9 +1,9 @@
-"""The published programs that are not kernels of the library, each as a program on the emulator.
+"""Published programs that are not kernels of wse.kernels, as programs for the emulator.
 
-Every function takes a Machine and the point's figures and returns the number that was published: cycles, or elements
-or cycles per something where the point says so.  They are written as the publications describe them; where a
-description leaves the code open it is what a compiler makes of the obvious source: descriptors live in memory and are
-loaded word by word.  Nothing here is tuned: the figures follow from machine.def.
+Each function takes a Machine and the sizes of a point, and returns the published quantity: cycles, or a rate in the
+unit of the point.  The programs follow the descriptions in the publications.  Where a description leaves the code open,
+it is that of a simple compiler: descriptors are in memory and are loaded word by word.  Nothing is tuned to the
+published figures; all times follow from machine.def.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _single(machine: Machine, words: int = 2) -> tuple[Program, PEClass]:
 
 
 def _run(program: Program, pe: PEClass, code: str) -> np.ndarray:
-    """Runs the code as the only task; returns the differences of successive stamps, modulo 2^16 made whole."""
+    """Run the code as the only task of a PE; returns the array `stamps` as int64."""
     pe.code(f"main:\n{code}\n    done\n")
     pe.local_task("main", 9, entry="main", active=True)
     program.place(pe, x=0, y=0)
@@ -39,8 +39,9 @@ def _run(program: Program, pe: PEClass, code: str) -> np.ndarray:
 def _interval(machine: Machine, declare, before: str, timed: str) -> int:
     """Cycles between a timestamp right before `timed` and one right after it.
 
-    Only the low word is read there; the upper word of the second, read a cycle later, makes long intervals whole.  They
-    are kept in registers that no macro-instruction uses.
+    declare: called with the PE class, to declare arrays.  before: code before the first timestamp.  Only the low words
+    are read at these points.  The upper word of the second timestamp is read a cycle later, for intervals of 2^16
+    cycles or more.  Timestamps are kept in registers that no macro-instruction uses.
     """
     program, pe = _single(machine, 3)
     declare(pe)
@@ -57,20 +58,21 @@ def _interval(machine: Machine, declare, before: str, timed: str) -> int:
 
 
 def f32_operation(machine: Machine, n: int, conflict: bool) -> int:
-    """One fmacs of three memory operands between two timestamps, DSRs loaded before.
+    """Cycles of an fmacs of n elements with three memory operands, whose DSRs are loaded before.
 
-    conflict: both sources in one bank; otherwise one f32 apart, as the vendor's programs place them.
+    conflict: the sources are in the same bank; otherwise they are one f32 apart, as in the vendor's programs.
     """
     before = "    dsr a0, y_d\n    dsr b0, a_d\n    mov r3, 1.0s\n" + _SETTLED
     return _interval(machine, lambda pe: _pair(pe, n, "f32", 0 if conflict else 4), before, "    fmacs a0, a0, b0, r3")
 
 
-# Long enough for DSR loads to be over before the clock is read.
+# Longer than DSR loads take, so that they are complete before the first timestamp.
 _SETTLED = "    nop\n" * 32
 
 
 def _pair(pe: PEClass, n: int, dtype: str = "f16", apart: int = 8) -> None:
-    """y and a of n elements, so many bytes apart modulo sixteen: with eight, f16 sources never share a bank."""
+    """Declares arrays y and a of n elements.  apart: distance of their addresses modulo 16; with 8, f16 sources never
+    share a bank."""
     y = pe.array("y", n, dtype, align=16)
     a = pe.array("a", n, dtype, align=16, offset=apart)
     pe.dsd("y_d", dsd.mem1d(y, length=n))
@@ -78,9 +80,9 @@ def _pair(pe: PEClass, n: int, dtype: str = "f16", apart: int = 8) -> None:
 
 
 def f16_addition(machine: Machine, n: int) -> int:
-    """Dispatch of a faddh of n elements to the dispatch of the DSR load that follows it.
+    """Cycles from the dispatch of a faddh of n elements to the dispatch of the DSR load that follows.
 
-    The timestamp before takes the cycle before the dispatch; the one after stands where the load would.
+    The first timestamp is taken one cycle before the dispatch.  The second takes the place of the load.
     """
     before = "    dsr a0, y_d\n    dsr b0, a_d\n" + _SETTLED
     return _interval(machine, lambda pe: _pair(pe, n), before, "    faddh a0, a0, b0") - 1
@@ -119,7 +121,7 @@ def _rate(machine: Machine, n: int, dtype: str, operation: str, apart: int = 8) 
 
 
 def fma16_once(machine: Machine, n: int = 4096) -> int:
-    """n f16 fused multiply-adds as one operation, its DSRs loaded between the timestamps."""
+    """Cycles of n f16 fused multiply-adds as one operation, including its DSR loads."""
     return _interval(
         machine,
         lambda pe: _pair(pe, n),
@@ -140,7 +142,7 @@ def _blocks(pe: PEClass, n: int, block: int) -> None:
 
 
 def fma16_while(machine: Machine, n: int = 4096, block: int = 16) -> int:
-    """The same in a while loop over operations of `block` elements that go on where the last one ended."""
+    """Cycles of the same in a loop over operations of `block` elements, each continuing where the last ended."""
     loop = f"""
     dsr a0, y_d
     dsr b0, a_d
@@ -155,7 +157,7 @@ loop:
 
 
 def fma16_map(machine: Machine, n: int = 4096, block: int = 16) -> int:
-    """The same as @map of the operation over the scalars x."""
+    """Cycles of the same as a @map of the operation over the scalars x."""
     loop = """
     dsr a0, y_d
     dsr b0, a_d
@@ -170,7 +172,10 @@ end:
 
 
 def addition_and_chain(machine: Machine, n: int = 2048, steps: int = 256) -> int:
-    """A synchronous add16 of n elements, then an independent chain of `steps` dependent f32 additions; 0: none."""
+    """Cycles of a synchronous add16 of n elements, then of a chain of `steps` dependent f32 additions.
+
+    n or steps of 0: without the operation or the chain.
+    """
 
     def declare(pe: PEClass) -> None:
         y = pe.array("y", n, "u16", align=16)
@@ -187,10 +192,10 @@ def addition_and_chain(machine: Machine, n: int = 2048, steps: int = 256) -> int
 
 
 def matvec(machine: Machine, n: int, padded: int, iterations: int) -> int:
-    """y = A x in f32 on one PE: @map of fmacs over the columns of A; `iterations` times.
+    """Cycles of y = A x in f32 on one PE, repeated `iterations` times.
 
-    A lies one f32 away from y's bank.  The DSRs of y and A are explicit; A's keeps its address from step to step.  Each
-    iteration loads the three descriptors again.
+    The product is a @map of fmacs over the columns of A.  A is one f32 away from the bank of y.  The DSRs of y and A
+    are explicit; that of A keeps its address between steps.  Each iteration loads the three descriptors again.
     """
 
     def declare(pe: PEClass) -> None:
@@ -238,11 +243,12 @@ timestamp:
 
 
 def summa_compute(machine: Machine, steps: int = 4, m: int = 14, n: int = 14, k: int = 14) -> int:
-    """The compute part of a SUMMA matrix product in f32: `steps` times, over k columns of A and n of C, an fmacs of m.
+    """Cycles of the compute part of a SUMMA matrix product in f32.
 
-    The loops are scalar code over counters whose value each iteration captures; the tiles are reached through
-    pointers chosen at run time (own tile or received copy); the descriptors of A and C are variables in memory, moved
-    on by their base word (@increment_dsd_offset) and loaded for every operation.
+    Each of `steps` steps executes an fmacs of m elements for each of k columns of A and n columns of C.  The loops are
+    scalar code; each iteration copies its counter.  The tiles are accessed through pointers chosen at run time (own
+    tile or received copy).  The descriptors of A and C are variables in memory.  @increment_dsd_offset changes their
+    base word, and they are loaded for each operation.
     """
 
     def declare(pe: PEClass) -> None:
@@ -358,7 +364,7 @@ received:
 
 
 def _message(machine: Machine, pes: int, words: int) -> tuple[Fabric, np.ndarray]:
-    """A message from PE 0 to all others; the fabric after the run, and its events."""
+    """Send a message from PE 0 to all others in a row; returns the fabric after the run, and its events."""
     program, color = _row(machine, pes)
     program.place(_sender(program, color, words), x=0, y=0)
     program.place(_receiver(program, color, words), x=slice(1, pes), y=0)
@@ -373,7 +379,7 @@ def _kind(name: str) -> int:
 
 
 def message_to_link(machine: Machine, words: int = 8) -> int:
-    """Dispatch of the send to its first wavelet on the link: a hop before that wavelet is in the neighbor's router."""
+    """Cycles from the dispatch of a send to its first wavelet on the link, which is one hop before it lands."""
     _, events = _message(machine, 2, words)
     sent = events[(events["kind"] == _kind("OP_START")) & (events["pe"] == 0)]["cycle"].min()
     landed = events[(events["kind"] == _kind("LAND")) & (events["pe"] == 1)]["cycle"].min()
@@ -381,7 +387,7 @@ def message_to_link(machine: Machine, words: int = 8) -> int:
 
 
 def message_received(machine: Machine, words: int = 8) -> int:
-    """Dispatch of the send to the first instruction of the task that the asynchronous receive activates."""
+    """Cycles from the dispatch of a send to the first instruction of the task that the receive activates."""
     fabric, events = _message(machine, 2, words)
     sent = int(events[(events["kind"] == _kind("OP_START")) & (events["pe"] == 0)]["cycle"].min())
     stamps = fabric.read("stamps", x=1, y=0, w=1, h=1)[0, 0].astype(np.int64)
@@ -389,7 +395,7 @@ def message_received(machine: Machine, words: int = 8) -> int:
 
 
 def hop(machine: Machine, pes: int = 33) -> float:
-    """Cycles from a wavelet's landing in one router to its landing in the next, over a row."""
+    """Cycles per hop: between the landings of a wavelet in successive routers of a row, as a mean."""
     _, events = _message(machine, pes, 1)
     landed = events[events["kind"] == _kind("LAND")]
     cycles = {int(e["pe"]): int(e["cycle"]) for e in landed}
@@ -404,10 +410,11 @@ def stream(machine: Machine, words: int = 4096, pes: int = 4) -> float:
 
 
 def relay(machine: Machine, stages: int = 4, words: int = 512) -> int:
-    """Store and forward: every PE receives the whole message, then sends it on; first send to last receipt.
+    """Cycles of a store-and-forward relay, from the first send to the last receipt.
 
-    Two colors, by parity of the sender.  The receive is asynchronous and activates the task that sends; the descriptors
-    are kept in registers and loaded into DSRs for each operation.
+    Each PE receives the whole message, then sends it to the next.  Even and odd senders use different colors.  The
+    receive is asynchronous and activates the task that sends.  Descriptors are kept in registers and loaded into DSRs
+    for each operation.
     """
     pes = stages + 1
     program = Program(width=pes, height=1, machine=machine)

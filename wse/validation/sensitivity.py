@@ -20,16 +20,16 @@ from ..program.program import Program
 from .points import Point, within
 
 # Units of the rows that are latencies, and of those that are rates or depths.
-LATENCIES = ("cycles", "x")
-CAPACITIES = ("mB/cycle", "wavelets")
-ALONE = ("fp_latency",)
+_LATENCIES = ("cycles", "x")
+_CAPACITIES = ("mB/cycle", "wavelets")
+_SEPARATE = ("fp_latency",)
 
 Report = Callable[[str], None]  # receives a short description of the current step
 
 
 def timing() -> list[Parameter]:
     """The timing parameters."""
-    return [row for row in PARAMETERS if row.unit in LATENCIES + CAPACITIES]
+    return [row for row in PARAMETERS if row.unit in _LATENCIES + _CAPACITIES]
 
 
 def free(column: str) -> list[Parameter]:
@@ -42,16 +42,19 @@ def free(column: str) -> list[Parameter]:
 
 
 class Emulator:
-    """Figures of points on changed machines; results are cached."""
+    """Emulated figures of points on changed machines; results are cached.
+
+    threads: of the host.  report: called with a short description of each run.
+    """
 
     def __init__(self, threads: int = 1, report: Report | None = None):
         self.threads = threads
         self.report = report or (lambda words: None)
         self._figures: dict[tuple[Point, Machine], float | None] = {}
-        self._found: dict[str, set[str]] = {}  # kernel -> parameters that turned out not to be spared
+        self._found: dict[str, set[str]] = {}  # parameters that affect points, by kernel
 
     def figure(self, point: Point, changes: Mapping[str, int] | None = None) -> float | None:
-        """None: the machine cannot be built so, or the program cannot run on it."""
+        """The figure of a point with changed parameters; None if the machine or the run is impossible."""
         try:
             machine = point.machine(changes)
         except ConfigError:
@@ -70,14 +73,15 @@ class Emulator:
     def each(
         self, point: Point, changes: Mapping[str, int], spared: Callable[[float | None], bool]
     ) -> dict[str, float | None]:
-        """The figure for every change on its own, without those changes of which `spared` says that they do not matter.
+        """The figure for each single change that matters.
 
-        Changes that concerned other points of the kernel are tried one by one, the rest together, then by halves.
+        changes: value by parameter.  spared: whether a figure means that the change does not matter.  Parameters that
+        affected another point of the kernel are tested one by one, the others in groups that are halved.
         """
         found: dict[str, float | None] = {}
         likely = self._found.setdefault(point.kernel, set())
-        groups = [[name] for name in changes if name in likely or name in ALONE]
-        for units in (LATENCIES, CAPACITIES):
+        groups = [[name] for name in changes if name in likely or name in _SEPARATE]
+        for units in (_LATENCIES, _CAPACITIES):
             names = [row.name for row in timing() if row.unit in units and row.name in changes]
             groups.append([name for name in names if [name] not in groups])
         for group in groups:
@@ -103,9 +107,10 @@ class Emulator:
 
 @dataclass(frozen=True)
 class Slope:
-    """How a point's time moves with a parameter: in percent for 10 % more of it, from one step up and one step down.
+    """The change of a point's time in percent for 10 % more of a parameter, from one step up and one step down.
 
-    A step is 10 %, or 1 where that is less, scaled to 10 %.  None: no such machine, or the program cannot run on it.
+    A step is 10 % of the value, but at least 1; changes are scaled to 10 %.  None: the machine or the run is
+    impossible.
     """
 
     point: Point
@@ -117,12 +122,12 @@ class Slope:
 
     @property
     def pct(self) -> float:
-        """The larger of the two: a queue that is just deep enough shows only in one direction."""
+        """The change of larger magnitude: for a queue that is just deep enough, only fewer slots have an effect."""
         return max((pct for pct in (self.up_pct, self.down_pct) if pct is not None), key=abs, default=0.0)
 
 
 def slopes(points: Iterable[Point], emulator: Emulator) -> list[Slope]:
-    """Slopes that are not 0, in the order of the points.  A parameter that is 0 has none: something is not there."""
+    """All slopes that are not 0, in the order of the points.  Parameters with the value 0 are skipped."""
     points = list(points)
     found = {point: _slopes(point, emulator) for point in sorted(points, key=_size)}
     return [slope for point in points for slope in found[point]]
@@ -158,19 +163,19 @@ def _slopes(point: Point, emulator: Emulator) -> list[Slope]:
 
 @dataclass
 class Side:
-    """How far a parameter can go to one side of its value, all else as it is, before points miss their tolerance."""
+    """The range of a parameter to one side of its value in which all points stay within their tolerance."""
 
     value: int
-    limit: int  # as far as was looked
-    ends: dict[Point, int] = field(default_factory=dict)  # the last value at which a point holds, if it could matter
+    limit: int  # of the search
+    ends: dict[Point, int] = field(default_factory=dict)  # for points that may decide: the last value within tolerance
 
     def end(self, without: Point | None = None) -> int:
-        """The last value at which every point holds, or every other point."""
+        """The last value at which all points, or all but one, are within their tolerance."""
         ends = [end for point, end in self.ends.items() if point != without]
         return min(ends, key=self.distance, default=self.limit)
 
     def second(self) -> int:
-        """Only a point that fails before this value can change an end, or an end without another point."""
+        """The second nearest end.  A point that fails beyond it changes neither `end()` nor `end(without)`."""
         ends = sorted(self.ends.values(), key=self.distance)
         return ends[1] if len(ends) > 1 else self.limit
 
@@ -180,7 +185,7 @@ class Side:
 
 @dataclass
 class Determined:
-    """A free parameter of a column and what the points say about it."""
+    """A free parameter of a column of machine.def, and the values that the points allow."""
 
     column: str
     parameter: Parameter
@@ -190,26 +195,28 @@ class Determined:
 
     @property
     def allowed(self) -> tuple[int, int]:
-        """The values, first and last, with which all points hold."""
+        """(lowest, highest) value with which all points are within their tolerance."""
         return self.low.end(), self.high.end()
 
     @property
     def searched(self) -> tuple[int, int]:
+        """(lowest, highest) value that was tried."""
         return self.low.limit, self.high.limit
 
     @property
     def without(self) -> dict[Point, tuple[int, int]]:
-        """The points without which more values would do, and which."""
+        """The points without which more values are allowed, with these values."""
         points = {**self.low.ends, **self.high.ends}
         left = {point: (self.low.end(point), self.high.end(point)) for point in points}
         return {point: values for point, values in left.items() if values != self.allowed}
 
 
 def leave_one_out(points: Iterable[Point], emulator: Emulator) -> list[Determined]:
-    """For every free parameter the values with which all points hold, and those with each point left out.
+    """For each free parameter, the values with which all points are within tolerance, and those without each point.
 
-    One parameter moves at a time; the error is taken to grow steadily on either side.  Points that miss their tolerance
-    as it is say nothing and are left out.  Quick points come first: a slow one is only asked whether it is stricter.
+    One parameter is changed at a time.  The error is assumed to be monotonic on either side.  Points that miss their
+    tolerance on the unchanged machine are ignored.  Points that run fast come first; a slow one is only run at the ends
+    that these leave.
     """
     found = []
     points = list(points)
@@ -226,7 +233,7 @@ def leave_one_out(points: Iterable[Point], emulator: Emulator) -> list[Determine
 
 
 def _size(point: Point) -> float:
-    """Of the work to emulate a point, roughly."""
+    """A rough measure of the time to emulate a point."""
     return point.published * (512 if "512" in point.id else 1) if point.unit == "cycles" else 0
 
 
@@ -235,8 +242,8 @@ def _holds(point: Point, figure: float | None) -> bool:
 
 
 def _open(row: Parameter, column: str) -> Determined:
-    """Both sides as far as the search goes: down to 0 (1 where 0 means none), up to fourfold or, for cycles and depths,
-    twofold but at least 16 more."""
+    """The limits of the search: down to 0 cycles or 1 of another unit; up to four times a rate, or twice a number of
+    cycles or a depth, but at least 16 more."""
     value = getattr(row, column)
     smallest = 0 if row.unit == "cycles" else 1
     largest = 4 * value if row.unit == "mB/cycle" else max(2 * value, value + 16)
@@ -245,7 +252,7 @@ def _open(row: Parameter, column: str) -> Determined:
 
 
 def _extreme(column: str, name: str, value: int, end: int) -> int:
-    """The value nearest to `end` with which the engine can be built."""
+    """The value nearest to `end` with which a fabric can be made."""
     return _last_good(value, end, 1, lambda number: _is_possible(column, name, number))
 
 
@@ -263,7 +270,7 @@ def _is_possible(column: str, name: str, value: int) -> bool:
 
 
 def _last_good(good: int, end: int, grain: int, is_good: Callable[[int], bool]) -> int:
-    """The last good value on the way from `good` to `end`, to `grain`."""
+    """The last good value between `good` and `end`, found by bisection to within `grain`."""
     if good == end or is_good(end):
         return end
     while abs(end - good) > grain:
@@ -276,13 +283,13 @@ def _last_good(good: int, end: int, grain: int, is_good: Callable[[int], bool]) 
 
 
 def _narrow(point: Point, sides: dict[str, Side], emulator: Emulator) -> None:
-    """Tells the sides where the point fails, if that is before their second end."""
-    asked = {name: side.second() for name, side in sides.items() if side.second() != side.value}
-    for name in emulator.each(point, asked, lambda figure: _holds(point, figure)):
+    """Record where the point fails on each side, if that is before the second end.  sides: by parameter."""
+    tried = {name: side.second() for name, side in sides.items() if side.second() != side.value}
+    for name in emulator.each(point, tried, lambda figure: _holds(point, figure)):
         value = sides[name].value
         grain = max(1, value // 100)
 
         def holds(number: int, name: str = name) -> bool:
             return _holds(point, emulator.figure(point, {name: number}))
 
-        sides[name].ends[point] = _last_good(value, asked[name], grain, holds)
+        sides[name].ends[point] = _last_good(value, tried[name], grain, holds)
