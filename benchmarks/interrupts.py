@@ -3,7 +3,7 @@
 Sends SIGINT at random moments of `wse train`, `run`, `knee`, `sweep` and `infer`, from the first line of the command to
 its end, and expects status 130, one line that begins with `error: interrupted`, no JSON document but a sweep's, and no
 temporary files.  Then kills a training run that saves after each step, again and again, resuming what it left: each
-checkpoint must equal that of a run that nobody killed, to the bit.  It prints a line for each command.
+checkpoint must equal that of an undisturbed run, to the bit.  It prints a line for each command.
 """
 
 from __future__ import annotations

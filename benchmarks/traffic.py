@@ -1,10 +1,10 @@
-"""What a simulated cycle costs: instructions and bytes moved between caches, per PE, counted by valgrind's cachegrind.
+"""The cost of a simulated cycle per PE: instructions and bytes moved between caches, counted by valgrind's cachegrind.
 
     python benchmarks/traffic.py [WxH ...]
 
-A virtual machine has no hardware counters, and a simulated cache gives the same numbers every time.  Each case runs
-twice, the second time for more cycles; the difference is what those cycles cost.  Valgrind knows no AVX-512, so these
-are the figures of the AVX2 engine.
+Virtual machines often have no hardware counters, and a simulated cache gives reproducible numbers.  Each case runs
+twice, the second time for more cycles; the difference is the cost of these cycles.  Valgrind does not support AVX-512,
+so the figures are those of the AVX2 engine.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""Draws docs/pictures/architecture.svg: folders of csrc/ and wse/ and who uses whom, from includes and imports.
+"""Draws docs/pictures/architecture.svg: the folders of csrc/ and wse/ and their includes and imports.
 
     python docs/draw_architecture.py            writes the picture
-    python docs/draw_architecture.py --check    status 1 if the picture is not the one that the sources give
+    python docs/draw_architecture.py --check    exits with status 1 if the picture is out of date
 
 A folder stands above all folders that it uses.  Arrows that follow from others (a uses b, b uses c, so a uses c) are
 left out.

@@ -1,7 +1,7 @@
 """Options of the suite; refuses to run on a package or an engine that was built from other sources.
 
 `--engine-threads N` gives every fabric at least N host threads, `--engine-reference` turns every fast path of the engine
-off: all that is asserted must hold however the engine is told to run.
+off: all tests must pass with either.
 """
 
 import os

@@ -1,11 +1,11 @@
-"""Programs of one PE for the engine's tests: code in, registers, memory and cycles out.
+"""Runs code on one PE, for tests of the engine; returns registers, memory and cycles.
 
     ran = run("iadd16 r1, r2, 5", registers={2: 7})
     assert (ran.r[1], ran.cycles) == (12, 1)
 
-`memory` is copied to the PE; descriptors give addresses as offsets in it.  DSRs are loaded before the code, which may use
-r0..r27.  Colors: WEST comes in from the west to input queue 2, NORTH from the north to queue 3, EAST goes out by output queue
-2, LOOP from output queue 3 to input queue 4 of the same PE.
+`memory` is copied to the PE; addresses in descriptors are offsets in it.  DSRs are loaded before the code, which may use
+r0 to r27.  Colors: WEST enters from the west and is bound to input queue 2, NORTH enters from the north to queue 3, EAST
+leaves from output queue 2, LOOP goes from output queue 3 to input queue 4 of the same PE.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ARCHS = wse.machine.parameters.MACHINES
 
 @dataclass(frozen=True)
 class Dsr:
-    """The contents of a DSR; of a memory kind, base counts from the start of `memory`, unless it is absolute."""
+    """The contents of a DSR.  For kinds in memory, base is an offset in `memory`, unless absolute."""
 
     kind: int
     base: int = 0
@@ -58,7 +58,7 @@ class Dsr:
 
 
 def mem(base: int, length: int, stride: int = 2, **more) -> Dsr:
-    """A walk over memory; base and stride in bytes."""
+    """A one-dimensional memory descriptor; base and stride in bytes, length in elements."""
     return Dsr(isa.DSD_MEM1D, base, length, stride, **more)
 
 
@@ -84,7 +84,8 @@ def fabout(length: int, queue: int = 2, color: int = EAST, **more) -> Dsr:
 
 @dataclass(frozen=True)
 class Xdsr:
-    """mem4d: four extents and byte strides, slowest first; circular: (start, bytes); FIFO: (start, capacity) and its state."""
+    """An extended DSR.  mem4d: four extents and strides in bytes, slowest dimension first.  circular: start and size in
+    bytes.  FIFO: start, capacity as `size`, and its state."""
 
     extents: Sequence[int] = ()
     strides: Sequence[int] = ()
@@ -104,11 +105,12 @@ class Xdsr:
 
 @dataclass
 class Ran:
-    """What is left.  r: the registers at the end of `main`; cycles: from the issue of the code to that of what follows it."""
+    """The outcome of a run.  r: registers at the end of `main`.  cycles: from the issue of the code to the issue of the
+    instruction after it."""
 
     fabric: wse.Fabric
     run: wse.Run
-    out: wse.fabric.StreamOut  # what left by EAST
+    out: wse.fabric.StreamOut  # wavelets of EAST
     origin: int  # address of `memory`
 
     @property
@@ -124,7 +126,7 @@ class Ran:
         return self.fabric.read("memory")[0, 0].tobytes()
 
     def array(self, dtype, offset: int = 0, count: int = -1) -> list[int]:
-        """Numbers in memory."""
+        """Numbers in `memory`."""
         return np.frombuffer(self.memory, dtype, count, offset).tolist()
 
     def counter(self, name: str) -> int:
@@ -144,7 +146,7 @@ def events(run: wse.Run, kind: str) -> list[tuple[int, int, int]]:
 
 
 def one_pe(machine="wse3", fp16: str = "f16", **overrides: int) -> tuple[wse.Program, wse.program.PEClass]:
-    """A program of one PE with the four colors of this harness."""
+    """A program of one PE with the four colors of this module."""
     machine = wse.Machine.of(machine)
     p = wse.Program(1, 1, machine.replace(**overrides) if overrides else machine, fp16)
     colors = [p.color(name, i) for i, name in enumerate(("west", "north", "east", "loop"))]
@@ -160,7 +162,7 @@ def one_pe(machine="wse3", fp16: str = "f16", **overrides: int) -> tuple[wse.Pro
 
 
 def loads(dsrs: Mapping[str, Dsr] | None, xdsrs: Mapping[str, Xdsr] | None) -> str:
-    """Instructions that load these."""
+    """Instructions that load these DSRs and extended DSRs."""
     return "".join(f"xdsr {name}, of_{name}\n" for name in xdsrs or {}) + "".join(
         f"dsr {name}, of_{name}\n" for name in dsrs or {}
     )
@@ -187,10 +189,11 @@ def bench(
     reference: bool = False,
     **overrides: int,
 ) -> Ran:
-    """Runs a class with this code.  declare(pe): declares its tasks and further arrays.
+    """Runs a class with this code.
 
-    The descriptors are arrays `of_NAME`, which the code loads.  inputs: words by color, WEST or NORTH, or (words,
-    control bits).  rate: of the inputs.  capacity: of the output.
+    declare: called with the PE class, to declare tasks and further arrays.  dsrs, xdsrs: descriptors, as arrays of_NAME
+    that the code loads.  inputs: words, or (words, control bits), by color (WEST or NORTH).  rate: of the inputs.
+    capacity: of the output stream.
     """
     p, pe = one_pe(machine, fp16, **overrides)
     pe.array("memory", max(1, len(memory)), "u8", init=np.frombuffer(memory or b"\0", np.uint8))
@@ -214,7 +217,7 @@ def bench(
 
 
 def run(code: str, machine="wse3", *, tasks: str = "", declare=None, dsrs=None, xdsrs=None, **more) -> Ran:
-    """Runs the code as the task `main`, after loading all DSRs; `tasks` is the code of the class's other tasks."""
+    """Runs the code as the task `main`, after loading all DSRs.  tasks: code of other tasks."""
     saves = "\n".join(f"st32 r{i}, [saved+{4 * i}]" for i in range(32))
     begin = f"main:\n{loads(dsrs, xdsrs)}nop\nnop\nnop\nnop\ntsc r29, 0\n"
 

@@ -1,4 +1,4 @@
-"""Documents, or parts of them, that are made from tables: see record.py."""
+"""Documents, or parts of them, that are generated from tables and docstrings; see record.py."""
 
 import inspect
 from collections.abc import Callable

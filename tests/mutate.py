@@ -1,7 +1,7 @@
 """Mutation check: one-line faults are planted in a copy of the sources; the suite must fail for each.
 
     python tests/mutate.py --list                      # the mutations of the default seed
-    python tests/mutate.py --count 60 --seed 1         # plant them one by one, run the tests, print who was caught
+    python tests/mutate.py --count 60 --seed 1         # plant them one by one, run the tests, print which were caught
     python tests/mutate.py --only c --json FILE
 
 A mutation changes one operator, comparison, constant or condition on one line: half of them in csrc/, half in wse/.  The

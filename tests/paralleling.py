@@ -1,4 +1,7 @@
-"""A small model in NumPy as a system's Execution, for worker processes to import: next character from the last one."""
+"""A small model in NumPy with the interface of an Execution, which worker processes can import.
+
+It predicts the next character from the last one.
+"""
 
 import os
 import time

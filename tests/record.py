@@ -1,4 +1,4 @@
-"""Makes again what is made and kept:
+"""Regenerates files of the repository that are made by programs:
 
     python tests/record.py              everything
     python tests/record.py traces       traces/*.npz, by the commands in traces/README.md
@@ -6,7 +6,7 @@
     python tests/record.py accuracy     the blocks of README.md and docs/accuracy.md; a few minutes
     python tests/record.py pictures     docs/pictures, by the commands in docs/README.md
 
-Says what changed.  Tests compare, and so tell when this is due.
+Prints what changed.  Tests fail if one of these files is out of date.
 """
 
 import json
@@ -45,7 +45,7 @@ def traces() -> None:
 
 
 def difference(kept: Path, path: Path) -> list[str]:
-    """What differs in the runs of two files; `kept` may be missing, or recorded with other tables."""
+    """The differences between the runs of two files; `kept` may be missing, or recorded with other tables."""
     if not kept.exists():
         return ["it is new"]
     made = wse.Run.load(path)
@@ -59,7 +59,7 @@ def difference(kept: Path, path: Path) -> list[str]:
 
 
 def with_current_digest(kept: Path, renewed: Path) -> None:
-    """Copies a run file, with the digest of the tables as they are now.  Opcodes in its events stay what they were."""
+    """Copies a run file, with the digest of the current tables.  Opcodes in its events do not change."""
     with np.load(kept) as archive:
         arrays = {name: archive[name] for name in archive.files}
     header = json.loads(arrays["run"].tobytes()) | {"tables": tables_digest()}
@@ -88,7 +88,7 @@ def pictures() -> None:
 
 
 def run(words: list[str], folder: str | Path) -> None:
-    """A command as a shell would run it, with the wse that is imported here."""
+    """Runs a command line of `wse`, with the package that this process imports."""
     paths = os.pathsep.join([str(Path(wse.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
     line = [sys.executable, "-m", "wse.cli", *words[1:]]
     subprocess.run(line, cwd=folder, env=os.environ | {"PYTHONPATH": paths}, stdout=subprocess.PIPE, check=True)

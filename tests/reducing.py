@@ -1,4 +1,4 @@
-"""Runs of the kernels reduce and allreduce, with defaults for the options that a test does not give."""
+"""Runs the kernels reduce and allreduce; options that are not given have their defaults."""
 
 from wse import Machine
 from wse.kernels import RunOptions, reduce

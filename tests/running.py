@@ -1,4 +1,4 @@
-"""Runs a kernel with its default options, except those given."""
+"""Runs a kernel; options that are not given have their defaults."""
 
 from wse import Machine
 from wse.kernels import Result, RunOptions

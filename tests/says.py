@@ -1,4 +1,4 @@
-"""The wording of an error is part of the interface: tests match it whole."""
+"""Asserts whole error messages: their text is part of the interface."""
 
 import sys
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 
 @contextmanager
 def says(error: type[Exception], message: str) -> Iterator[pytest.ExceptionInfo]:
-    """The block raises exactly this error with exactly this message."""
+    """Asserts that the block raises this type of error, not a subclass, with this message."""
     with pytest.raises(error) as caught:
         yield caught
     assert caught.type is error
@@ -17,6 +17,6 @@ def says(error: type[Exception], message: str) -> Iterator[pytest.ExceptionInfo]
 
 
 def here(lines: int = 0) -> str:
-    """`file:line` of the caller, so many lines on."""
+    """`file:line` of the caller, plus a number of lines."""
     frame = sys._getframe(1)
     return f"{frame.f_code.co_filename}:{frame.f_lineno + lines}"

@@ -1,4 +1,4 @@
-"""`wse ...` inside the test's process, and Python in another one, with the wse that is being tested."""
+"""Runs `wse ...` in the process of the test, and Python in another process, with the package under test."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from wse.cli import main
 
 
 def sh(*words, **options) -> Result:
-    """Runs `wse WORDS`; stdout and stderr apart, whatever escapes is the test's failure."""
+    """Runs `wse WORDS`, with separate stdout and stderr.  Exceptions pass through."""
     try:
         runner = CliRunner(mix_stderr=False)  # click 8.1
     except TypeError:
@@ -21,9 +21,9 @@ def sh(*words, **options) -> Result:
 
 
 def python(code: str, pipe_to: str = "cat") -> subprocess.CompletedProcess:
-    """Runs Python code, and a shell command behind it; the status is Python's.
+    """Runs Python code with its output piped to a shell command; returns the exit status of Python.
 
-    -P and PYTHONPATH: not the checkout's wse because it is in the working directory, but the one that was imported here.
+    With -P and PYTHONPATH, the process imports the same package as this one, not one of the working directory.
     """
     paths = [str(Path(wse.__file__).parent.parent), str(Path(__file__).parent)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "CODE": code, "PYTHON": sys.executable}

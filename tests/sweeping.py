@@ -1,4 +1,4 @@
-"""Functions that sweeps of the tests run; worker processes import them."""
+"""Functions that sweeps in tests run in place of commands; worker processes import them."""
 
 import json
 import os
@@ -12,7 +12,7 @@ def option(arguments, name):
 
 
 def note(arguments):
-    """Records the start of the point and its process; then computes the square."""
+    """Appends the point and its process to a file, then returns the square."""
     with Path(option(arguments, "--notes")).open("a") as file:
         file.write(f"{option(arguments, '-x')} {os.getpid()}\n")
     time.sleep(float(option(arguments, "--pause")))
@@ -23,7 +23,7 @@ def note(arguments):
 
 
 def fatal(arguments):
-    """Exits its process if x is 3."""
+    """Kills its process if x is 3."""
     if option(arguments, "-x") == "3":
         os.kill(os.getpid(), signal.SIGKILL)
     return note(arguments)

@@ -1,4 +1,4 @@
-"""Runs made up for tests of pictures, traces and commands: real shapes and consistent sums, no engine involved."""
+"""Synthetic Runs for tests of pictures, traces and commands, with real shapes and consistent sums, without the engine."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from wse.fabric.run import COUNTERS, EVENT, Run
 
 
 def make_run(width=4, height=4, cycles=12_345, bins=64, activity=False, events=None, **changes) -> Run:
-    """A run whose PEs are busiest around the middle, with traffic mostly to the east and the south."""
+    """A run whose PEs are busiest near the middle, with traffic mostly to the east and the south."""
     rng = np.random.default_rng(1)
     y, x = np.mgrid[:height, :width]
     near = np.exp(-(((x - width / 2) / width) ** 2 + ((y - height / 3) / height) ** 2) * 6)
     counters = share_out(cycles, 0.3 + 0.6 * near, rng)
     links = (np.array([0.1, 0.6, 0.45, 0.02, 0.5])[:, None, None] * near * cycles).astype(np.uint64)
-    links[0, 0] = links[1, :, -1] = links[2, -1] = links[3, :, 0] = 0  # nothing leaves the grid
+    links[0, 0] = links[1, :, -1] = links[2, -1] = links[3, :, 0] = 0  # no wavelet leaves the grid
     bin_cycles = 1
     while bins and bin_cycles * bins < cycles:
         bin_cycles *= 2
@@ -42,7 +42,10 @@ def make_run(width=4, height=4, cycles=12_345, bins=64, activity=False, events=N
 
 
 def share_out(cycles, busy, rng):
-    """uint64 planes by the names of counters.def; the BUSY_, STALL_ and IDLE rows sum to `cycles` in every PE."""
+    """uint64 [h, w] by name of counters.def.  The categories of cycles of each PE add up to `cycles`.
+
+    busy: float [h, w], the busy share of each PE.
+    """
     counters = {name: np.zeros(busy.shape, np.uint64) for name in COUNTERS}
     left = np.full(busy.shape, cycles, np.uint64)
     for name, part in {"busy_scalar": 0.05, "busy_vector": 0.75, "busy_micro": 0.2}.items():
@@ -60,7 +63,7 @@ def share_out(cycles, busy, rng):
 
 
 def make_series(pes, cycles, bins, bin_cycles):
-    """Up, level, down."""
+    """uint64 [bins, 4]: a series that rises, stays level and falls."""
     series = np.zeros((bins, 4), np.uint64)
     used = -(-cycles // bin_cycles) if bins else 0
     for i in range(used):
@@ -71,13 +74,13 @@ def make_series(pes, cycles, bins, bin_cycles):
 
 
 def make_activity(near, cycles, bins, bin_cycles):
-    """Every PE as busy as it is near the middle, in every bin."""
+    """uint64 [bins, h, w]: in each bin, the busy share of a PE is `near`."""
     lengths = np.clip(cycles - np.arange(bins) * bin_cycles, 0, bin_cycles)
     return (lengths[:, None, None] * near).astype(np.uint64)
 
 
 def make_events(*rows) -> np.ndarray:
-    """Rows (cycle, pe, kind by name, a, b) as an array of events."""
+    """An array of events from rows (cycle, pe, name of the kind, a, b)."""
     from wse.trace.events import kinds
 
     numbers = {row[0]: number for number, row in enumerate(kinds())}

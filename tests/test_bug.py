@@ -1,4 +1,4 @@
-"""wse/bug.py: in a user's program, an error of wse is told apart from the program's own.
+"""wse/bug.py: in a user's program, errors of wse are distinguished from those of the program.
 
 Covers: wse/sdk/names/cerebras/__init__.py
 """

@@ -182,7 +182,7 @@ def test_imports_point_downwards(path):
 
 
 def test_only_the_binding_knows_the_header():
-    """C knows nothing of Python, and the binding nothing of the machine but wse.h."""
+    """C does not include Python, and the binding includes only wse.h."""
     assert re.findall(r'cdef extern from "([^"]+)"', (PACKAGE / "_engine.pxd").read_text()) == ["wse.h"]
     for path in ROOT.glob("csrc/**/*.[ch]"):
         assert "Python.h" not in path.read_text()

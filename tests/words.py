@@ -11,7 +11,7 @@ DSR = st.integers(0, 47)
 
 
 def words_of(row: isa.Instruction):
-    """Valid words of an instruction, by the layout that csrc/tables/isa.h gives."""
+    """Valid words of an instruction, in the layout of csrc/tables/isa.h."""
     r, n = REGISTER, isa.encode
     g = st.integers(0, 32 - row.group)
     op = row.opcode
@@ -48,5 +48,5 @@ def words_of(row: isa.Instruction):
     return forms[row.form]
 
 
-# Words of any instruction, and any words; the latter seldom decode.
+# Words of any instruction, and arbitrary words, most of which are invalid.
 PROGRAM = st.lists(st.one_of([words_of(row) for row in isa.INSTRUCTIONS] + [WORD]), min_size=1, max_size=24)

@@ -1,4 +1,4 @@
-"""csrc/wse.h for Python: owns handles, takes and lends buffers, releases the GIL.  It knows nothing of the machine."""
+"""csrc/wse.h for Python: owns handles, takes and lends buffers, releases the GIL.  It is independent of the machine."""
 
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,

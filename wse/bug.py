@@ -1,4 +1,4 @@
-"""What a user is told, and asked to send, when wse itself fails."""
+"""Reports of internal errors of wse."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STATUS = 70  # EX_SOFTWARE of BSD's sysexits.h
 
 
 def message(error: BaseException) -> str:
-    """The lines to print: that it is a bug of wse, and which file to send; the file is written."""
+    """The message for an internal error, which names a file to attach.  Writes this file."""
     kind, words = type(error).__name__, " ".join(str(error).split())
     head = f"internal error in wse {__version__}: {kind}: {words}".removesuffix(": ")
     report = _report(error)
@@ -33,8 +33,11 @@ def message(error: BaseException) -> str:
 
 
 def watch() -> None:
-    """For programs of users: an uncaught error of wse itself is reported after its traceback, with status 70.  Every
-    other exception is the program's own, and ends it as without this."""
+    """Install an exception hook in a user's program.
+
+    An uncaught internal error of wse is reported after its traceback, and the program exits with status 70.  Other
+    exceptions are handled as before.
+    """
     before = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
@@ -48,8 +51,11 @@ def watch() -> None:
 
 
 def is_ours(error: BaseException) -> bool:
-    """Whether an exception is a bug of wse: it comes from code of wse, or of a library that wse called, and not from a
-    `raise` statement of wse, with which it refuses what it is given."""
+    """Whether an exception is an internal error of wse.
+
+    It is, if it was raised in code of wse or of a library that wse called, but not by a `raise` statement of wse: these
+    refuse invalid input.
+    """
     if not isinstance(error, Exception) or isinstance(error, WseError | OSError | MemoryError):
         return False
     package = str(Path(__file__).parent) + os.sep

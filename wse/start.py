@@ -44,7 +44,7 @@ def _start(module: str) -> NoReturn:
 def _open_standard_streams() -> None:
     """Opens /dev/null for standard streams that the process was started without (`>&-`).
 
-    Otherwise the next file that is opened would get their descriptor, and be written to by whoever prints.
+    Otherwise the next file that is opened would get their descriptor, and output would be written into it.
     """
     for descriptor in range(3):
         try:

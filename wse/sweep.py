@@ -325,9 +325,11 @@ class Lines:
 
 
 def lines(spec: Spec, rows: Sequence[dict[str, Any]]) -> Lines | None:
-    """The lines that the specification's `plot` asks for.  Left out, x is the option of numbers with the most values, y
-    cycles or else the first result that is a number and varies, `by` the next option.  None without anything to draw;
-    ConfigError if there is no such column."""
+    """The lines to draw by the specification's `plot`; None if there is nothing to draw.
+
+    Defaults: x is the numeric option with the most values; y is cycles, or else the first numeric result that varies;
+    `by` is the next option.  Raises ConfigError for an unknown column.
+    """
     table = columns([row for row in rows if row["status"] == "done"])
     varied = [name for name in table if any(name in row["values"] for row in rows)]
     numeric = {

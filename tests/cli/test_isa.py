@@ -1,4 +1,7 @@
-"""wse isa, wse arch, wse asm, wse disasm: the tables and the assembler at the shell."""
+"""`wse isa`, `wse arch`, `wse asm`, `wse disasm`.
+
+Covers: wse/cli/arch.py, wse/cli/asm.py, wse/cli/disasm.py
+"""
 
 import json
 import re

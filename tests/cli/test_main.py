@@ -1,4 +1,7 @@
-"""wse/cli/__init__.py: the root command: lazy, one line per error, exit status."""
+"""wse/cli/__init__.py, the root command: lazy imports, errors of one line, exit status.
+
+Covers: wse/_version.py
+"""
 
 import signal
 import tempfile

@@ -1,4 +1,7 @@
-"""wse run and wse plot, with a kernel made up here: options, figures, files, exit status."""
+"""`wse run` and `wse plot`, with a kernel of this module: options, figures, files, exit status.
+
+Covers: wse/cli/plot.py
+"""
 
 import json
 import math

@@ -1,4 +1,7 @@
-"""`wse system`, `wse validate --system`: tables, JSON, pictures, bad input."""
+"""`wse system`, `wse validate --system`: tables, JSON, pictures, bad input.
+
+Covers: wse/cli/validate_system.py
+"""
 
 import json
 

@@ -1,4 +1,7 @@
-"""`wse train` with PyTorch in the fabric's place: options, output, checkpoints, files.  The fabric's own: tests/execute."""
+"""`wse train` with PyTorch in place of the fabric: options, output, checkpoints, files.  tests/execute has the fabric.
+
+Covers: wse/train/checkpoint.py
+"""
 
 import json
 

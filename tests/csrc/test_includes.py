@@ -1,4 +1,4 @@
-"""Rooms of csrc: who may include whom, and which header declares what."""
+"""Folders of csrc: which may include which, and which header declares what."""
 
 import re
 from pathlib import Path

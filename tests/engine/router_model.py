@@ -1,12 +1,12 @@
-"""The fabric a second time: routers, ramps, streams and simple operations, slow and plain.
+"""An independent, simple model of the fabric: routers, ramps, streams and simple operations.
 
-Nothing here skips, sleeps or shares: in every cycle every router looks at every color, and every PE at every thread.  The rules
-are those that the header comments of csrc/router/router.c, switch.c, stream.c and csrc/pe/ce.c state, the figures those of machine.def; the
-code has nothing in common with theirs.
+The model has no fast paths: in every cycle, every router examines every color, and every PE every thread.  The rules are those
+in the header comments of csrc/router/router.c, switch.c, stream.c and csrc/pe/ce.c, the figures those of machine.def.  The code
+is independent of the engine's.
 
-A cycle: the fill of every buffer is noted; streams at the edge, then PEs, then routers act.  Whoever sends to a router asks
-how full the buffer was when the cycle began.  A router and its own PE are one after the other: the router sees the room that
-the PE has just made in an input queue.
+A cycle: the fill of each buffer is recorded; then streams at the edge act, then PEs, then routers.  A sender compares with the
+fill of the receiver's buffer at the start of the cycle.  A PE acts before its router: the router can use a slot that the PE has
+freed in an input queue in the same cycle.
 """
 
 from __future__ import annotations
@@ -178,10 +178,10 @@ class Operation:
 
 @dataclass
 class PE:
-    """A compute element as far as a router can tell.
+    """The part of a compute element that its router depends on.
 
     binds: input queue of a color.  threads: operations by microthread, MAIN the main thread's.  idle_from: the cycle from which
-    no task runs, in which control wavelets for nobody are dropped as they come.
+    no task runs; from then on, control wavelets without a task are dropped on arrival.
     """
 
     binds: Mapping[int, int] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Nothing can move and work is left: the engine stops by itself and says who waits, and what for.
+"""Deadlocks: the engine stops when nothing can move and work is left, and reports what waits for what.
 
 Covers: csrc/fabric/waits.c
 """
@@ -167,7 +167,7 @@ def test_for_a_switch_or_the_end_of_a_teardown(arch):
 
 
 def ring(n: int, arch: str, threads: int = 1) -> wse.Fabric:
-    """n PEs in a ring, each of which reads from the one before it, then sends to the next: nobody begins.
+    """n PEs in a ring, each of which reads from the one before it, then sends to the next: none can begin.
 
     The ring is two rows: east along the upper one, west along the lower one.
     """

@@ -1,4 +1,8 @@
-"""Every fast path of the engine does what the reference mode does (engine/differential.py)."""
+"""The fast paths of the engine give the same results as the reference mode (engine/differential.py).
+
+Covers: csrc/fast/memory_op.c, csrc/fast/store_rows.c, csrc/fast/span_avx512.c,
+    csrc/pe/store_only.c, csrc/pe/vector_step.c, csrc/fabric/clocks.c
+"""
 
 import os
 import subprocess

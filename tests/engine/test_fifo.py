@@ -164,7 +164,7 @@ def test_the_first_push_after_a_reader_had_to_wait(arch):
     ran = both(code, arch, 8, 3, filled, state={"on_push": 20})
     assert ran.out.data.tolist() == [1, 2, 3]
     assert len(ran.events("MARK")) == 1
-    # nobody waits for what is pushed
+    # no reader waits
     ran = both("mov32 d0, a0 {async, ut=4}", arch, 8, 3, filled, state={"on_push": 20})
     assert ran.events("MARK") == []
 

@@ -199,7 +199,7 @@ def test_asking_whether_queues_are_empty(arch):
     main: iqempty r1, 2
     oqempty r2, 3
     dsr d0, out
-    mov32 d0, r1      // all that the ramp, the router and the queue hold: nobody takes it
+    mov32 d0, r1      // all that the ramp, the router and the queue hold: there is no reader
     iqempty r3, 2
     oqempty r4, 3
     mov r6, 3

@@ -156,7 +156,7 @@ def test_a_blocked_color_does_not_block_another(arch):
     m = wse.Machine(arch)
     scene = Scene(3, 1, m)
     for x in range(3):
-        scene.routes[(x, 0), 0] = Route([("W", "R" if x == 2 else "E")])  # nobody takes it at the end
+        scene.routes[(x, 0), 0] = Route([("W", "R" if x == 2 else "E")])  # no PE receives at the end
         scene.routes[(x, 0), 1] = Route([("W", "E")])
     for color in (0, 1):
         scene.inputs[(0, 0), "W", color] = [Wavelet(i) for i in range(100)], Fraction(1)

@@ -218,7 +218,7 @@ def test_waiting_for_a_microthread_counts_as_what_that_waits_for_now(arch):
 @archs
 @pytest.mark.parametrize("reference", [False, True])
 def test_a_run_ends_with_its_last_activity_though_a_pe_is_woken_later(arch, reference):
-    """A PE that stores what comes is woken by a wavelet that nobody reads, when that has gone down the ramp."""
+    """A store-only PE is woken by a wavelet without a reader, after that has passed the ramp."""
     p = wse.Program(1, 1, arch)
     stored, unread = p.color("stored"), p.color("unread")
     p.route(stored, "W", "R")

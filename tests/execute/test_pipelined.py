@@ -1,6 +1,6 @@
 """A transformer as a pipeline of regions: its loss and every gradient against PyTorch, updates in place to the bit.
 
-Covers wse/execute/handover.py.
+Covers: wse/execute/handover.py
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """A transformer on a rectangle, weights streamed in: its loss and every gradient against PyTorch, and what passes.
 
-Covers wse/execute/emitter.py, wse/execute/execution.py.
+Covers: wse/execute/emitter.py, wse/execute/execution.py
 """
 
 from itertools import pairwise

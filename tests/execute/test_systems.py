@@ -1,6 +1,6 @@
 """Data-parallel training: the same bits for any number of systems, whatever happens to their processes.
 
-Covers wse/execute/workers.py.
+Covers: wse/execute/workers.py
 """
 
 import os
@@ -173,8 +173,8 @@ def training(client, systems, tmp_path, steps=6, **options):
 
 @pytest.mark.parametrize("systems, workers", [(4, 4), (2, 2), (1, 1)])
 def test_a_killed_worker_loses_nothing(tmp_path, systems, workers):
-    """In the middle of the third step a process is killed: losses and weights stay those of a quiet run, to the bit.
-    With one worker there is nobody left for a moment, not even to hold the weights."""
+    """A process is killed in the third step: losses and weights equal those of an undisturbed run, to the bit.
+    With one worker, there is no process with the weights until another one is started."""
     with cluster(workers=workers) as own:
         thread, killed = killing(tmp_path, after=10)
         losses, got = training(own, systems, tmp_path, notes=str(tmp_path / "notes"), pause=0.05)

@@ -101,7 +101,7 @@ def test_a_plan_is_a_tree_on_two_colors(algorithm, P, S):
     assert p.parent[0] == -1
     assert (p.parent[1:] < children).all() and (p.parent[1:] >= 0).all()
     assert p.received.sum() == P - 1
-    # who receives on a color never sends on it
+    # a PE that receives on a color never sends on it
     assert (p.color[children] != p.color[p.parent[1:]]).all()
 
 
@@ -114,7 +114,7 @@ def test_a_router_is_switched_before_another_vector_crosses(algorithm, P, S):
     waiting = list(range(1, P))
     received = np.zeros(P, int)
     while waiting:
-        # who has all it waits for and whose way is free
+        # PEs that have received all their inputs, and whose path is free
         ready = [
             q
             for q in waiting

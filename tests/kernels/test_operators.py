@@ -1,6 +1,6 @@
 """Kernels of single operators: all of the table are verified; phases and refusals of the linear layer.
 
-Covers wse/kernels/single.py.
+Covers: wse/kernels/single.py
 """
 
 import pytest

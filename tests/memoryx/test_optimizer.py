@@ -1,4 +1,4 @@
-"""The optimisers against PyTorch's, which nobody here wrote, and against float64."""
+"""The optimisers compared with those of PyTorch, and with float64."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
 """Attention against float64, and the float64 reference against PyTorch's gradients.
 
-Covers wse/operators/attention_over_rows.py.
+Covers: wse/operators/attention_over_rows.py
 """
 
 import numpy as np

@@ -34,7 +34,7 @@ def test_what_a_dsr_holds_is_loaded_once():
     assert sum("mov r" in line and "0x3f800000" in line for line in c.lines) == 1
     c.label("again")
     c.op("fadds", x, x, 1.0)
-    assert len([line for line in c.lines if "ldds" in line]) == 4  # who comes by a jump holds nothing
+    assert len([line for line in c.lines if "ldds" in line]) == 4  # after a label, no DSR contents are known
 
 
 def test_more_vectors_than_dsrs():

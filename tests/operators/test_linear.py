@@ -1,6 +1,6 @@
 """Linear layers against float64: forward, gradients of inputs, weights and biases, in every policy; sparse streams.
 
-Covers wse/operators/product.py, wse/operators/weight_gradient.py.
+Covers: wse/operators/product.py, wse/operators/weight_gradient.py
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Cross-entropy and softmax over rows of PEs, against float64.
 
-Covers wse/operators/softmax.py.
+Covers: wse/operators/softmax.py
 """
 
 import numpy as np

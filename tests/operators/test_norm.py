@@ -1,6 +1,6 @@
 """Layer norm and RMS norm over rows of PEs, against float64, and the float64 reference against PyTorch's gradients.
 
-Covers wse/operators/row_sums.py.
+Covers: wse/operators/row_sums.py
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Regions: roles and classes, what is refused, and that two of them live side by side.
 
-Covers wse/operators/edge.py.
+Covers: wse/operators/edge.py
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Floor plans: the published allocation, rates, memory, wires.
 
-Covers wse/plan/region.py, wse/costs/vendor_compiler.py.
+Covers: wse/plan/region.py, wse/costs/vendor_compiler.py
 """
 
 from collections import defaultdict

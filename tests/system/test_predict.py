@@ -1,6 +1,6 @@
 """Predictions: intervals, the 1T table, mechanisms one at a time.
 
-Covers wse/system/capacity.py, wse/system/gpu.py, wse/system/parts.py.
+Covers: wse/system/capacity.py, wse/system/gpu.py, wse/system/parts.py
 """
 
 import numpy as np

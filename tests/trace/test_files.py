@@ -1,4 +1,7 @@
-"""wse/trace/perfetto.py and chrome.py: the files, read back with the official schema and with json."""
+"""wse/trace/perfetto.py and chrome.py: the files, read back with the official schema and with json.
+
+Covers: wse/trace/chrome.py, wse/trace/perfetto.py
+"""
 
 import json
 

@@ -1,8 +1,8 @@
 """The command line: `wse COMMAND`.  A command's module is imported when the command is called: `wse --help` is quick.
 
 Exit status: 0 done and verified; 1 ran, but the result is wrong, or the program deadlocked or did what the machine
-forbids; 2 bad input, told in one line that begins with `error:`; 70 an error in wse itself; 128 + n after signal n:
-130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
+forbids; 2 bad input, with a message of one line that begins with `error:`; 70 an error in wse itself; 128 + n after
+signal n: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def _findings(text: str) -> int:
 
 
 def _say(words: str) -> None:
-    with contextlib.suppress(OSError):  # the terminal has gone: the exit status still tells
+    with contextlib.suppress(OSError):  # the terminal is closed: only the exit status is left
         click.echo(words, err=True)
 
 

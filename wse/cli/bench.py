@@ -83,7 +83,7 @@ def command(
 
 
 def run(jobs: list[Job]) -> tuple[dict[str, Any], bool]:
-    """Measures; what fails is told and left out."""
+    """Runs the jobs; a failed one is reported and left out."""
     result: dict[str, Any] = {"machine": host(), "command": ["wse", "bench"], "cases": []}
     failed = False
     with common.Working() as working:

@@ -94,7 +94,7 @@ def run(
     as_json: bool,
     **machine: Any,
 ) -> int:
-    """Runs a kernel and tells about it; returns the exit status."""
+    """Runs a kernel and prints its results; returns the exit status."""
     outputs = Outputs(name, plot, no_plot, trace, save, as_json)
     progress = common.ProgressLine(notes_to_stderr=as_json)
     options = RunOptions(

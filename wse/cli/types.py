@@ -227,7 +227,7 @@ def _any_base(digits: str) -> int | None:
 
 
 class File(click.Path):
-    """A file or folder to read; whether it can be read is told by what reads it."""
+    """A file or folder to read; not checked here, but by the code that reads it."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)

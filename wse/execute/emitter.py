@@ -320,8 +320,7 @@ def _gelu(operator: Operator) -> str:
 def works(
     calls: list[Call], region: Noting, sequence: int, sparse: bool = False, kind: type[Emitter] = Emitter
 ) -> list[int]:
-    """Bytes of work space of each call: what `allocate` must know before calls can be added.  The region is of a
-    program that nobody runs."""
+    """Bytes of work space of each call, for `allocate`.  region: of a program that is not executed."""
     nowhere = Arena({buffer: 0 for call in calls for buffer in call.buffers.values()}, 0)
     made = kind(region, nowhere, sequence, sparse)
     made.declare()

@@ -99,7 +99,7 @@ class _Scheduler:
         self.features, self.made, self.over_rows = features, Schedule(), over_rows
         self.tiles: dict[str, Buffer] = {}
         self.parts: dict[str, list[Buffer]] = {}
-        self.products: set[Buffer] = set()  # parts that a linear layer made, which nobody else has
+        self.products: set[Buffer] = set()  # parts that a linear layer made and no other operator uses
         self.numbers = 0
         self.operator = operators[0]
         written = {name for operator in operators for name in operator.outputs}

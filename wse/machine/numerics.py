@@ -226,7 +226,7 @@ def element(name: str, fmt: str, a: ArrayLike, b: ArrayLike = 0, x: ArrayLike = 
 
 
 def has_value(name: str) -> bool:
-    """Whether `element` knows the instruction."""
+    """Whether `element` supports the instruction."""
     return name in _VALUES
 
 

@@ -4,7 +4,7 @@
     load("path/to/config.json")    or from a Hugging Face configuration
     graph(model)                   its operators, tensors and parameters, with flops and bytes
 
-Nothing here knows a wafer.
+The package is independent of the machine.
 """
 
 from .config import NAMES, Transformer, load, published

@@ -7,7 +7,7 @@ gradients, which the tree adds up (a node waits for all its children) and Memory
 step the complete gradients are applied, at a time that the system's `update` determines.  The first layer's weights of
 the next step wait for their update.
 
-Nothing knows the analytic model: it is the limit in which all of this overlaps perfectly (analytic.py, and the tests).
+The simulation does not use the analytic model (analytic.py), which is the limit of perfect overlap; tests compare both.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """sgd: gradients against differences of the loss in float64, training to the bit, accuracy on the digits.
 
-Covers wse/kernels/sgd/net.py, wse/kernels/sgd/program.py, wse/kernels/sgd/reference.py.
+Covers: wse/kernels/sgd/net.py, wse/kernels/sgd/program.py, wse/kernels/sgd/reference.py
 """
 
 import sys
