@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
 
-from . import ir
+from . import float_to_wide, ir
 from .divide import expand
 from .fold import fold
 from .ir import Block, Branch, Call, Const, Copy, Function, Instr, Jump, Map, Reg, Return, Trap, Unit
@@ -22,6 +22,7 @@ def optimize(unit: Unit) -> None:
     """Simplifies all functions of a unit, in place; drops those nobody calls any more."""
     resolve(unit)
     expand(unit)
+    float_to_wide.expand(unit)
     by_name = {function.name: function for function in unit.functions}
     roots = {task.function for task in unit.tasks} | {e.function for e in unit.exports if e.function}
     roots |= {instr.function for instr in unit.startup if isinstance(instr, Call | Map)}

@@ -21,8 +21,9 @@ COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 MAX_BITS = 1 << 16  # of a comptime_int: a shift by millions is a mistake, and slow
 
 
-def common(a: Any, b: Any, op: str, span: Span | None) -> Type:
-    """The type both operands (Val or Run) take."""
+def common(a: Any, b: Any, op: str, span: Span | None, widening: bool = True) -> Type:
+    """The type both operands (Val or Run) take.  widening: whether a type that can represent all values of the other
+    is that of both, as since SDK 2.10."""
     x, y = a.type, b.type
     if x is y:
         return x
@@ -39,9 +40,13 @@ def common(a: Any, b: Any, op: str, span: Span | None) -> Type:
             return x
         if isinstance(a, Val) and fits(y, a.data):
             return y
+    if widening and (t.widens(x, y) or t.widens(y, x)):
+        return y if t.widens(x, y) else x
     if isinstance(x, t.PointerType) and isinstance(y, t.PointerType) and op in ("==", "!="):
         return x
     note = "convert one with @as" if t.is_number(x) and t.is_number(y) else "these types do not go together"
+    if not widening and (t.widens(x, y) or t.widens(y, x)):
+        note += "; SDK 2.10 does this by itself, SDK 1.4 does not (--sdk-version=1.4)"
     raise CslError.at(span, f"both sides of {op} must have one type, not {x} and {y}", (None, note))
 
 
@@ -65,7 +70,10 @@ def fold(op: str, a: Val, b: Val, span: Span | None) -> Val:
     if op in COMPARE:
         return Val(t.BOOL, COMPARE[op](a.data, b.data))
     if kind is t.COMPTIME_FLOAT or isinstance(kind, t.FloatType):
-        return Val(kind, fold_float(op, kind, a.data, b.data, span))
+        made = fold_float(op, kind, a.data, b.data, span)
+        if kind is t.COMPTIME_FLOAT:
+            check_float(op, a.data, b.data, made, span)
+        return Val(kind, made)
     return Val(kind, fold_int(op, kind, a.data, b.data, span))
 
 
@@ -111,6 +119,14 @@ def fold_float(op: str, kind: Type, x: float, y: float, span: Span | None) -> fl
     except OverflowError:
         made = math.inf
     return round_float(kind, made) if isinstance(kind, t.FloatType) else made
+
+
+def check_float(op: str, x: float, y: float, made: float, span: Span | None) -> None:
+    """Numbers of type comptime_float: a division by zero, and an operation that results in NaN, is an error."""
+    if op == "/" and y == 0:
+        raise CslError.at(span, f"{x} is divided by zero")
+    if math.isnan(made) and not math.isnan(x) and not math.isnan(y):
+        raise CslError.at(span, f"{x} {op} {y} is not a number")
 
 
 def divide(x: float, y: float) -> float:

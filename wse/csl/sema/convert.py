@@ -1,8 +1,8 @@
 """Conversions of compile-time values: what happens by itself where a type is expected, and what @as does.
 
-By itself: comptime numbers to any type that can hold them; a known integer to another integer type that can hold it; to
-the type itself; *[N]T to [*]T; anything pointed to to its const.  Run-time integers never change their type by
-themselves.
+By itself: comptime numbers to any type that can hold them; a known integer to another integer type that can hold it; a
+number to a type that can hold all numbers of its own (since SDK 2.10); to the type itself; *[N]T to [*]T, *T to *[1]T;
+anything pointed to to its const.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ...machine import numerics
 from ..syntax.errors import CslError, Span
 from . import types as t
 from .types import Type
-from .values import FnRef, Sym, Val, concrete, sym, zero, zeros
+from .values import FnRef, NeedsConcrete, Sym, Val, concrete, sym, zero, zeros
 
 FORMATS: dict[Type, tuple[int, int]] = {
     t.F16: (11, -14),
@@ -59,6 +59,12 @@ def round_to(kind: Type, value: Fraction) -> float:
     unit = Fraction(2) ** (max(exponent, least) - bits + 1)
     rounded = round(value / unit) * unit
     return math.copysign(math.inf if abs(rounded) >= _LARGEST[kind] else float(abs(rounded)), value)
+
+
+def largest(kind: Type) -> float:
+    """The largest finite number of a format."""
+    bits, _ = FORMATS[kind]
+    return _LARGEST[kind] * (1 - 2.0**-bits)
 
 
 def describe(value: Val) -> str:
@@ -108,6 +114,11 @@ def coerce(value: Val, kind: Type, span: Span | None) -> Val:
             return Val(kind, data)
     elif isinstance(kind, t.FloatType):
         if source is t.COMPTIME_INT or source is t.COMPTIME_FLOAT:
+            made = to_float(value, kind)
+            if not isinstance(made.data, Sym) and math.isinf(made.data) and math.isfinite(data):
+                raise CslError.at(span, f"{data} does not fit {kind}, whose largest number is {largest(kind)}")
+            return made
+        if t.widens(source, kind):
             return to_float(value, kind)
     elif kind is t.COMPTIME_INT:
         if isinstance(source, t.IntType):
@@ -116,7 +127,7 @@ def coerce(value: Val, kind: Type, span: Span | None) -> Val:
         if t.is_number(source):
             return to_float(value, kind)
     elif isinstance(kind, t.PointerType):
-        made = coerce_pointer(value, kind)
+        made = coerce_pointer(value, kind, span)
         if made is not None:
             return made
     elif kind is t.STRUCT:
@@ -140,13 +151,27 @@ def coerce(value: Val, kind: Type, span: Span | None) -> Val:
     raise mismatch(span, kind, describe(value) + ("" if not t.is_number(source) else f" of type {source}"))
 
 
-def coerce_pointer(value: Val, kind: t.PointerType) -> Val | None:
+def coerce_pointer(value: Val, kind: t.PointerType, span: Span | None) -> Val | None:
     source = value.type
     if isinstance(value.data, FnRef) and isinstance(kind.elem, t.FnType):
         return Val(kind, value.data)
     if isinstance(source, t.PointerType) and pointer_fits(source, kind):
         return Val(kind, value.data)
+    if isinstance(source, t.PointerType):
+        refuse_rank(source, kind, span)
     return None
+
+
+def refuse_rank(source: t.PointerType, kind: t.PointerType, span: Span | None) -> None:
+    """The error for an array of more than one index as a pointer to many."""
+    array = source.elem
+    if kind.many and isinstance(array, t.ArrayType) and array.elem is kind.elem and len(array.dims) != 1:
+        flat = t.array_of((array.count,), array.elem)
+        raise CslError.at(
+            span,
+            f"a pointer to {array} does not become {kind}: the array must have rank 1, not {len(array.dims)}",
+            (None, f"declare it as {flat}, or write @ptrcast({kind}, ...)"),
+        )
 
 
 def pointer_fits(source: t.PointerType, kind: t.PointerType) -> bool:
@@ -156,8 +181,11 @@ def pointer_fits(source: t.PointerType, kind: t.PointerType) -> bool:
     if source.many == kind.many and source.elem is kind.elem:
         return True
     if kind.many and not source.many:  # *[N]T, and a pointer to one, as a pointer to many
-        elem = source.elem.elem if isinstance(source.elem, t.ArrayType) else source.elem
-        return elem is kind.elem
+        if isinstance(source.elem, t.ArrayType):
+            return source.elem.elem is kind.elem and len(source.elem.dims) == 1
+        return source.elem is kind.elem
+    if not kind.many and not source.many and source.elem is getattr(kind.elem, "elem", None):  # *T as *[1]T
+        return isinstance(kind.elem, t.ArrayType) and kind.elem.dims == (1,)
     if (
         isinstance(source.elem, t.ArrayType)
         and isinstance(kind.elem, t.ArrayType)
@@ -234,11 +262,20 @@ def array_from(kind: t.ArrayType, items: list[Val], span: Span | None) -> Val:
     return Val(kind, fill(kind, [concrete(coerce(item, kind.elem, span)) for item in items]))
 
 
+def enum_cast(source: Type, kind: Type, span: Span | None) -> CslError:
+    note = (None, f"convert to an integer first: @as({kind}, @as({kind.tag}, value))")
+    return CslError.at(span, f"a value of type {source} cannot be converted to {kind}, another enum", note)
+
+
 def explicit(value: Val, kind: Type, span: Span | None) -> Val:
     """@as at compile time."""
     source, data = value.type, value.data
     if source is kind:
         return value
+    if isinstance(kind, t.EnumType) and source is t.COMPTIME_FLOAT:
+        return explicit(explicit(value, t.COMPTIME_INT, span), kind, span)
+    if isinstance(kind, t.EnumType) and isinstance(source, t.EnumType):
+        raise enum_cast(source, kind, span)
     if isinstance(kind, t.EnumType) and t.is_integral(source):
         number = concrete(value)
         if number not in kind.members.values():
@@ -246,6 +283,8 @@ def explicit(value: Val, kind: Type, span: Span | None) -> Val:
         return Val(kind, number)
     if isinstance(source, t.EnumType):
         value, source = Val(source.tag, data), source.tag
+    if isinstance(kind, t.EnumType) and t.is_float(source):
+        return explicit(explicit(value, kind.tag, span), kind, span)
     if source is t.BOOL and t.is_number(kind):
         value, source, data = Val(t.COMPTIME_INT, int(concrete(value))), t.COMPTIME_INT, int(concrete(value))
     if t.is_integral(source) and isinstance(kind, t.IntType):
@@ -258,19 +297,30 @@ def explicit(value: Val, kind: Type, span: Span | None) -> Val:
         if t.is_integral(source):
             return Val(kind, data)
         number = concrete(value)
-        if not math.isfinite(number):
+        if not math.isfinite(number) and (source is t.COMPTIME_FLOAT or kind is t.COMPTIME_INT):
             raise CslError.at(span, f"{number} is no integer")
-        whole = math.trunc(number)
-        if isinstance(kind, t.IntType):
-            whole = min(max(whole, kind.low), kind.high)
-        return Val(kind, whole)
-    if kind is t.BOOL and t.is_integral(source):
+        return Val(kind, whole(number, kind) if isinstance(kind, t.IntType) else math.trunc(number))
+    if kind is t.BOOL and t.is_number(source):
         return Val(kind, concrete(value) != 0)
     if isinstance(kind, t.IdType) and kind is not t.DIRECTION and t.is_integral(source):
         return Val(kind, concrete(value))
     if isinstance(source, t.IdType) and t.is_integral(kind):
         return coerce(Val(t.COMPTIME_INT, data), kind, span)
     return coerce(value, kind, span)
+
+
+def whole(number: float, kind: t.IntType) -> int:
+    """A float as an integer, as at run time: toward zero, the nearest limit of 32 bits (of 64 for wider types) if it
+    lies beyond, then the low bits that the type has.  NaN gives 0."""
+    if math.isnan(number):
+        return 0
+    size = kind.size or 8
+    held = t.I32 if size < 4 else t.int_type(8 * size, kind.signed)
+    if kind.bits > 64:
+        held = kind
+    if math.isinf(number):
+        return kind.wrap(held.high if number > 0 else held.low)
+    return kind.wrap(min(max(math.trunc(number), held.low), held.high))
 
 
 def wrap(kind: t.IntType, data: Any) -> Any:
@@ -280,8 +330,10 @@ def wrap(kind: t.IntType, data: Any) -> Any:
 
 
 def wrap_array(kind: t.IntType, values: np.ndarray) -> np.ndarray:
-    if kind.bits == 64:
-        return values
+    if kind.bits > 62:  # the numbers of a Sym have less
+        if kind.low < 0 or (values >= 0).all():
+            return values
+        raise NeedsConcrete(values)
     mask = (1 << kind.bits) - 1
     low = values.astype(np.int64) & mask
     return np.where(low > kind.high, low - (1 << kind.bits), low)

@@ -10,8 +10,8 @@ from ..syntax.errors import CslError, Span
 from . import arith
 from . import types as t
 from .conditions import condition, logical, truth
-from .convert import array_from, describe, explicit, pointer_fits
-from .frame import Frame, expr
+from .convert import array_from, describe, enum_cast, explicit, pointer_fits
+from .frame import Builder, Frame, expr
 from .lvalues import address_of, deref_lvalue, ident_lvalue, index_lvalue, load, store_mem
 from .types import Type
 from .values import UNDEFINED, VOID, Mem, Run, Val, Value, concrete
@@ -164,7 +164,7 @@ def emit_unary(frame: Frame, op: str, kind: Type, value: Value, span: Span) -> R
     build = frame.need_run(span, "this")
     reg = build.reg(kind.ir)
     build.emit(ir.Un(op, reg, frame.operand(value, span)))
-    return Run(kind, reg)
+    return cut(build, kind, reg)
 
 
 @expr(ast.Binary)
@@ -193,14 +193,28 @@ def operate(frame: Frame, op: str, left: Value, right: Value, span: Span) -> Val
         return shift(frame, op, left, right, span)
     if op == "++":
         raise CslError.at(span, "++ joins values that are known at compile time only")
-    kind = arith.common(left, right, op, span)
+    kind = arith.common(left, right, op, span, frame.unit.program.sdk_version != "1.4")
     check_operator(op, kind, span)
     a = frame.operand(left, span, None if isinstance(kind, t.PointerType) else kind)
     b = frame.operand(right, span, None if isinstance(kind, t.PointerType) else kind)
     compares = op in arith.COMPARE
     reg = build.reg("bool" if compares else kind.ir)
     build.emit(ir.Bin(OPS[op], reg, a, b))
-    return Run(t.BOOL if compares else kind, reg)
+    return Run(t.BOOL, reg) if compares else cut(build, kind, reg)
+
+
+def cut(build: Builder, kind: Type, value: ir.Value) -> Run:
+    """A result modulo the width of its type, if it is kept in more bits."""
+    if not isinstance(kind, t.IntType) or not kind.partial:
+        return Run(kind, value)
+    made = build.reg(kind.ir)
+    if not kind.signed:
+        build.emit(ir.Bin("and", made, value, ir.Const(kind.ir, kind.high)))
+        return Run(kind, made)
+    shifted, count = build.reg(kind.ir), ir.Const("u16", 8 * kind.size - kind.bits)
+    build.emit(ir.Bin("shl", shifted, value, count))
+    build.emit(ir.Bin("shr", made, shifted, count))
+    return Run(kind, made)
 
 
 def check_operator(op: str, kind: Type, span: Span) -> None:
@@ -228,7 +242,7 @@ def shift(frame: Frame, op: str, left: Value, right: Value, span: Span) -> Value
         right = frame.coerce(right, t.U16, span)
     reg = build.reg(left.type.ir)
     build.emit(ir.Bin(OPS[op], reg, frame.operand(left, span), frame.operand(right, span)))
-    return Run(left.type, reg)
+    return cut(build, left.type, reg)
 
 
 @expr(ast.IfExpr)
@@ -293,17 +307,18 @@ def arms_type(frame: Frame, ends: list, want: Type | None, span: Span) -> Type:
             return want
         except CslError:
             pass
-    return joined(ends, span)
+    return joined(frame, ends, span)
 
 
-def joined(ends: list, span: Span) -> Type:
+def joined(frame: Frame, ends: list, span: Span) -> Type:
     """The type of all arms."""
     first = ends[0][1]
     for _, other, where in ends[1:]:
         if isinstance(first.type, t.PointerType) and isinstance(other.type, t.PointerType):
             first = pointer_join(first, other, where)
         else:
-            kind = arith.common(first, other, "if", where) if other.type is not first.type else first.type
+            wide = frame.unit.program.sdk_version != "1.4"
+            kind = first.type if other.type is first.type else arith.common(first, other, "if", where, wide)
             first = first if first.type is kind else other
     kind = first.type
     if kind.is_comptime and kind is not t.VOID:
@@ -316,7 +331,22 @@ def pointer_join(a: Value, b: Value, span: Span) -> Value:
         return a
     if pointer_fits(a.type, b.type):
         return b
+    for kind in pointer_targets(a.type) + pointer_targets(b.type):
+        if pointer_fits(a.type, kind) and pointer_fits(b.type, kind):
+            return Run(kind, ir.Const("ptr", 0))  # of which only the type counts
     raise CslError.at(span, f"both sides of if must have one type, not {a.type} and {b.type}")
+
+
+def pointer_targets(kind: t.PointerType) -> list[t.PointerType]:
+    """The types that a pointer may become by itself, nearest first."""
+    elem, many = kind.elem, kind.many
+    const = t.pointer_to(elem, many, True)
+    if many:
+        return [const]
+    if isinstance(elem, t.ArrayType):
+        return [const, t.pointer_to(elem.elem, True, kind.const), t.pointer_to(elem.elem, True, True)]
+    one = t.array_of((1,), elem)
+    return [const, t.pointer_to(one, False, kind.const), t.pointer_to(one, False, True)]
 
 
 def join(frame: Frame, ends: list, end: ir.Block, kind: Type, span: Span) -> Value:
@@ -359,7 +389,13 @@ def array_type(frame: Frame, node: ast.ArrayType, want: Type | None) -> Val:
         if not 0 <= number < 1 << 31:
             raise CslError.at(dim.span, f"an array cannot have {number} elements")
         dims.append(number)
-    kind = t.array_of(tuple(dims), frame.type(node.elem))
+    elem = frame.type(node.elem)
+    if isinstance(elem, t.ArrayType):
+        shown = ", ".join(map(str, (*dims, *elem.dims)))
+        raise CslError.at(
+            node.elem.span, f"the elements of an array must not be arrays, as {elem} is", (None, f"write [{shown}]")
+        )
+    kind = t.array_of(tuple(dims), elem)
     if kind.count > 1 << 24:
         raise CslError.at(node.span, f"{kind} is larger than any memory")
     return Val(t.TYPE, kind)
@@ -375,19 +411,36 @@ def enum_type(frame: Frame, node: ast.EnumType, want: Type | None) -> Val:
     tag = frame.type(node.tag) if node.tag is not None else t.U16
     if not isinstance(tag, t.IntType):
         raise CslError.at(node.tag.span if node.tag else node.span, f"an enum is stored in an integer, not in a {tag}")
+    members = enum_members(frame, node, tag)
+    key = ("enum", id(node), tuple(members.items()))
+    return Val(t.TYPE, t.intern(key, lambda: t.EnumType(f"enum({tag})", tag, members)))
+
+
+def enum_members(frame: Frame, node: ast.EnumType, tag: t.IntType) -> dict[str, int]:
+    """The values of the members: given ones, which must differ; the others get, from left to right, the numbers from 0
+    upwards that no member has."""
+    given: dict[str, int] = {}
+    for name, value, span in node.members:
+        if value is None:
+            continue
+        number = frame.number(value, tag)
+        same = next((other for other, taken in given.items() if taken == number), None)
+        if same is not None and same != name:
+            raise CslError.at(span, f"{same} and {name} have the same value {number}: the values of an enum differ")
+        given[name] = number
     members: dict[str, int] = {}
-    number = 0
+    free = 0
     for name, value, span in node.members:
         if name in members:
             raise CslError.at(span, f"the member {name} is declared twice")
-        if value is not None:
-            number = frame.number(value, tag)
-        if not tag.low <= number <= tag.high:
-            raise CslError.at(span, f"the value {number} of {name} does not fit {tag}")
-        members[name] = number
-        number += 1
-    key = ("enum", id(node), tuple(members.items()))
-    return Val(t.TYPE, t.intern(key, lambda: t.EnumType(f"enum({tag})", tag, members)))
+        if value is None:
+            while free in given.values():
+                free += 1
+            given[name] = free
+            if free > tag.high:
+                raise CslError.at(span, f"the value {free} of {name} does not fit {tag}")
+        members[name] = given[name]
+    return members
 
 
 @expr(ast.StructType)
@@ -409,6 +462,8 @@ def convert(frame: Frame, value: Value, kind: Type, span: Span) -> Value:
     source = value.type
     if source is kind:
         return value
+    if isinstance(kind, t.EnumType) and isinstance(source, t.EnumType):
+        raise enum_cast(source, kind, span)
     inner = kind.tag if isinstance(kind, t.EnumType) else kind
     outer = source.tag if isinstance(source, t.EnumType) else source
     ids = isinstance(inner, t.IdType) and t.is_integral(outer)
@@ -418,11 +473,12 @@ def convert(frame: Frame, value: Value, kind: Type, span: Span) -> Value:
         return frame.coerce(value, kind, span)
     build = frame.need_run(span, "a conversion")
     frame.unit.program.check_fp16(kind, span)
+    narrows = isinstance(inner, t.IntType) and inner.partial and not t.widens(outer, inner)
     if inner.ir == outer.ir:
-        return Run(kind, value.value)
+        return Run(kind, cut(build, inner, value.value).value) if narrows else Run(kind, value.value)
     reg = build.reg(inner.ir)
     if inner is t.BOOL:
         build.emit(ir.Bin("ne", reg, value.value, ir.Const(outer.ir or "u16", 0)))
     else:
         build.emit(ir.Convert(reg, value.value))
-    return Run(kind, reg)
+    return Run(kind, cut(build, inner, reg).value) if narrows else Run(kind, reg)

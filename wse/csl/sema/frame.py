@@ -14,7 +14,7 @@ from ..ir import ir
 from ..syntax import ast
 from ..syntax.errors import CslError, NotKnown, Span
 from . import types as t
-from .convert import coerce, describe, mismatch, pointer_fits
+from .convert import coerce, describe, mismatch, pointer_fits, refuse_rank
 from .types import Type
 from .values import FnRef, GlobalVar, Ptr, Run, Sym, Val, Value, concrete
 
@@ -178,7 +178,10 @@ class Frame:
             return found
         if name == "f16" and self.instance.library:
             return Val(t.TYPE, self.unit.program.fp16)  # a library's functions are over the program's 16-bit floats
-        return PREDEFINED.get(name)
+        if name in PREDEFINED:
+            return PREDEFINED[name]
+        kind = t.int_named(name)
+        return None if kind is None else Val(t.TYPE, kind)
 
     # ---- evaluation ----
 
@@ -221,6 +224,15 @@ class Frame:
         """The data of a known value, the same for all PEs that are compiled together."""
         return concrete(self.known(node, want))
 
+    def alignment(self, node: ast.Node | None) -> int | None:
+        """The argument of align(...), bytes."""
+        if node is None:
+            return None
+        bytes_ = self.number(node)
+        if not isinstance(bytes_, int) or isinstance(bytes_, bool) or bytes_ < 1 or bytes_ & (bytes_ - 1):
+            raise CslError.at(node.span, f"an alignment is a number of bytes and a power of two, not {bytes_}")
+        return bytes_
+
     def type(self, node: ast.Node) -> Type:
         value = self.comptime().expr(node, t.TYPE)
         if not isinstance(value, Val) or value.type is not t.TYPE:
@@ -242,14 +254,31 @@ class Frame:
         if isinstance(value, Run):
             if isinstance(source, t.PointerType) and isinstance(kind, t.PointerType) and pointer_fits(source, kind):
                 return Run(kind, value.value)
+            if isinstance(source, t.PointerType) and isinstance(kind, t.PointerType):
+                refuse_rank(source, kind, span)
             if kind is t.UT_ID and source in (t.INPUT_QUEUE, t.OUTPUT_QUEUE):
                 return Run(kind, value.value)
+            if t.widens(source, kind):
+                if self.unit.program.sdk_version != "1.4":
+                    return self.widened(value, kind, span)
+                note = "SDK 2.10 does this by itself, SDK 1.4 does not (--sdk-version=1.4)"
+                raise mismatch(span, kind, f"one of type {source} (convert it with @as({kind}, ...))").note(None, note)
         if kind.is_comptime:
             raise CslError.at(
                 span, f"a value of type {kind} is needed, which is known at compile time; this one is not"
             )
         hint = f" (convert it with @as({kind}, ...))" if t.is_number(kind) and t.is_number(source) else ""
         raise mismatch(span, kind, f"one of type {source}{hint}")
+
+    def widened(self, value: Run, kind: Type, span: Span | None) -> Run:
+        """The value as a type that can represent all values of its own."""
+        build = self.need_run(span, "a conversion")
+        self.unit.program.check_fp16(kind, span)
+        if kind.ir == value.type.ir:
+            return Run(kind, value.value)
+        reg = build.reg(kind.ir)
+        build.emit(ir.Convert(reg, value.value))
+        return Run(kind, reg)
 
     def operand(self, value: Value, span: Span | None, kind: Type | None = None) -> ir.Value:
         """A scalar for an instruction, of the type if one is given."""

@@ -53,6 +53,8 @@ class InitialMemory:
             bits = bits_of(value)
             if bits is None or kind.size is None:
                 raise CslError.at(None, f"a value of type {kind} cannot be stored in memory")
+            if isinstance(data, int) and data < 0:
+                bits = data & ((1 << 8 * kind.size) - 1)  # with the sign in all bits of the place
             self.data[at : at + kind.size] = bits.to_bytes(kind.size, "little")
 
     def write_array(self, at: int, kind: Type, data: np.ndarray) -> None:
@@ -72,7 +74,7 @@ class InitialMemory:
 def sym_words(kind: Type, values: np.ndarray) -> np.ndarray:
     """The values of a Sym in the type's own format, for ir.PerPe."""
     if isinstance(kind, t.IntType):
-        return values.astype(np.int64).astype(f"{'i' if kind.signed else 'u'}{kind.bits // 8}")
+        return values.astype(np.int64).astype(f"{'i' if kind.signed else 'u'}{kind.size}")
     if kind is t.F32:
         return values.astype(np.float32)
     if kind is t.F16:

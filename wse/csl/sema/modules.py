@@ -149,7 +149,8 @@ class Instance:
             if value is None:
                 raise CslError.at(decl.span, f"constant {decl.name} has no value")
             named(value, decl.name)
-            return copy_of(value)
+            if decl.align is None or value.type.is_comptime:
+                return copy_of(value)
         kind = kind or (value.type if value is not None else None)
         if kind is None:
             raise CslError.at(decl.span, f"{decl.name} needs a type")
@@ -159,14 +160,13 @@ class Instance:
         return self.variable(decl, kind, value, frame)
 
     def variable(self, decl: ast.VarDecl, kind: Type, value: Val | None, frame: Frame) -> GlobalVar:
-        align = frame.number(decl.align) if decl.align is not None else None
-        if align is not None and (not isinstance(align, int) or align < 1 or align & (align - 1)):
-            raise CslError.at(decl.align.span if decl.align else None, f"an alignment is a power of two, not {align}")
+        align = frame.alignment(decl.align)
         linkname = frame.number(decl.linkname) if decl.linkname is not None else None
         name = f"export.{linkname or decl.name}" if decl.export or linkname else self.prefix + decl.name
         symbol = self.unit.unique(name)
         var = GlobalVar(kind, value, symbol, decl.name, decl.name_span, decl.kind == "var", align)
         if decl.export:
+            self.unit.check_storage(kind, "export", decl)
             self.unit.export_variable(linkname or decl.name, var)
         self.unit.by_symbol[symbol] = var
         return var
@@ -174,6 +174,7 @@ class Instance:
     def extern(self, decl: ast.VarDecl, kind: Type | None, frame: Frame) -> GlobalVar:
         if kind is None:
             raise CslError.at(decl.span, f"extern {decl.name} needs a type")
+        self.unit.check_storage(kind, "extern", decl)
         name = frame.number(decl.linkname) if decl.linkname is not None else decl.name
         symbol = f"export.{name}"
         var = GlobalVar(kind, None, symbol, decl.name, decl.name_span, decl.kind == "var", extern=True)

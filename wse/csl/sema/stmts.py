@@ -59,9 +59,7 @@ def make_local(frame: Frame, inner: Frame, node: ast.VarDecl, kind: Type | None,
         build.emit(ir.Copy(reg, ir.Const(kind.ir, 0) if value is None else frame.operand(value, node.span, kind)))
         return RegVar(kind, reg, True)
     item = value.item if isinstance(value, DsdEdit) else 4
-    memory = frame.unit.local(
-        frame, kind, node.name, node.span, align=node.align and frame.number(node.align), item=item
-    )
+    memory = frame.unit.local(frame, kind, node.name, node.span, align=frame.alignment(node.align), item=item)
     if value is not None:
         store_mem(frame, memory, value, node.span)
     return memory

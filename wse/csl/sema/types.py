@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,16 +32,23 @@ class Type:
 
 
 class IntType(Type):
-    """iN, uN; also bool's relative for everything that counts in bits."""
+    """iN, uN.  At run time a value is kept in the next of 8, 16, 32 and 64 bits, extended by its sign or by zeros;
+    types of 0 or more than 64 bits exist at compile time only."""
 
     def __init__(self, bits: int, signed: bool):
         super().__init__(f"{'i' if signed else 'u'}{bits}")
         self.bits, self.signed = bits, signed
-        self.size = bits // 8
-        self.align = min(self.size, 4)
-        self.ir = self.name
-        self.low = -(1 << (bits - 1)) if signed else 0
-        self.high = (1 << (bits - signed)) - 1
+        if 0 < bits <= 64:
+            self.size = next(size for size in (1, 2, 4, 8) if bits <= 8 * size)
+            self.align = min(self.size, 4)
+            self.ir = f"{'i' if signed else 'u'}{8 * self.size}"
+        self.low = -(1 << (bits - 1)) if signed and bits else 0
+        self.high = (1 << (bits - signed)) - 1 if bits else 0
+
+    @property
+    def partial(self) -> bool:
+        """Whether values at run time have more bits than the type."""
+        return self.size is not None and self.bits != 8 * self.size
 
     def wrap(self, value: int) -> int:
         """The value modulo 2^bits."""
@@ -183,6 +191,23 @@ PRIMITIVES: dict[str, Type] = {
     )
 }  # fmt: skip
 
+MAX_INT_BITS = 16_777_215
+_INT_NAME = re.compile(r"[iu](0|[1-9][0-9]{0,7})")
+
+
+def int_type(bits: int, signed: bool) -> IntType:
+    """The integer type of a width."""
+    known = INTS.get(f"{'i' if signed else 'u'}{bits}")
+    return known or intern(("int", bits, signed), lambda: IntType(bits, signed))
+
+
+def int_named(name: str) -> IntType | None:
+    """The integer type of a name such as u5, or None."""
+    if not _INT_NAME.fullmatch(name) or int(name[1:]) > MAX_INT_BITS:
+        return None
+    return int_type(int(name[1:]), name[0] == "i")
+
+
 DIRECTIONS = ("WEST", "EAST", "SOUTH", "NORTH", "RAMP")  # their numbers in a router's switch word
 
 _interned: dict[tuple, Type] = {}
@@ -210,6 +235,13 @@ def intern(key: tuple, make) -> Any:
 
 
 # ---- questions ----
+
+
+def widens(source: Type, kind: Type) -> bool:
+    """Whether the type can represent all values of the other: what becomes it by itself since SDK 2.10."""
+    if isinstance(source, IntType) and isinstance(kind, IntType):
+        return kind.low <= source.low and source.high <= kind.high
+    return source.fp16 is source and kind is F32
 
 
 def is_int(kind: Type) -> bool:

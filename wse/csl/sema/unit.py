@@ -337,6 +337,13 @@ class Unit:
             elem, count = t.U16, (kind.size or 0) // 2
         self.out.symbols[name] = ir.Export(name, self.use(var), 0, elem.ir, count)
 
+    def check_storage(self, kind: Type, word: str, decl: ast.VarDecl) -> None:
+        """An error if variables of the type cannot have storage class `export` or `extern`."""
+        reason = not_exportable(kind, self.program.sdk_version)
+        if reason is not None:
+            span = decl.type.span if decl.type is not None else decl.name_span
+            raise CslError.at(span, f"a variable of type {kind} cannot be {word}: {reason}")
+
     def export_function(self, name: str, lowered: Lowered, span: Span | None) -> None:
         params = [kind.ir or "" for _, kind in lowered.params]
         self.out.exports.append(ir.Export(name, function=lowered.name, params=params))
@@ -396,6 +403,27 @@ def note_callers(error: CslError, lowered: Lowered) -> None:
         error.note(inside.span, f"in {inside.fn.name}, instantiated here")
         seen.append(inside)
         inside = inside.caller if inside.span.source.library and inside.caller not in seen else None
+
+
+def not_exportable(kind: Type, release: str | None) -> str | None:
+    """Why variables of a type cannot have storage class `export` or `extern`; None if they can."""
+    match kind:
+        case t.IntType():
+            if kind.bits in (16, 32) or (kind.bits in (8, 64) and release != "2.10"):
+                return None
+            also = "" if release == "2.10" else ", or 8 or 64 in SDK 1.4,"
+            return f"an exported integer has 16 or 32 bits{also} not {kind.bits}"
+        case t.FloatType():
+            return None
+        case t.EnumType():
+            return not_exportable(kind.tag, release)
+        case t.ArrayType():
+            return not_exportable(kind.elem, release)
+        case t.PointerType():
+            return None if isinstance(kind.elem, t.FnType) else not_exportable(kind.elem, release)
+        case t.StructType():
+            return "a struct has no defined layout: declare it as extern struct"
+    return None if kind in (t.BOOL, t.COLOR) else "export takes numbers, bool, color, enums, arrays and pointers"
 
 
 def is_import(node: Any) -> bool:

@@ -222,12 +222,13 @@ def sym(values: np.ndarray) -> Any:
 
 _DTYPES: dict[Type, Any] = {
     t.F16: np.float16, t.F32: np.float32, t.BF16: np.float32, t.CB16: np.float32, t.BOOL: np.bool_,
-    **{kind: np.dtype(f"{'i' if kind.signed else 'u'}{kind.bits // 8}") for kind in t.INTS.values()},
 }  # fmt: skip
 
 
 def dtype_of(kind: Type) -> Any:
     """Of an array with such elements."""
+    if isinstance(kind, t.IntType) and kind.size is not None:
+        return np.dtype(f"{'i' if kind.signed else 'u'}{kind.size}")
     return np.dtype(_DTYPES.get(kind, object))
 
 
@@ -238,7 +239,7 @@ def zeros(kind: t.ArrayType) -> np.ndarray:
         fill = zero(kind.elem)
         flat = made.reshape(-1)
         for i in range(kind.count):
-            flat[i] = fill.data
+            flat[i] = copy_of(fill).data
     return made
 
 
