@@ -251,3 +251,10 @@ def test_floats_of_a_fixed_width_divide_by_zero_as_on_the_machine(tmp_path):
     loaded = running.run(tmp_path, pe)
     for name in ("folded", "computed"):
         assert str(running.read(loaded, name).tolist()) == "[inf, -inf, nan]"
+
+
+def test_an_array_of_arrays_is_an_error(tmp_path):
+    pe = "var a: [2][3]i32;\nfn main() void { a[0][1] = 1; }\ncomptime { @export_symbol(main); }\n"
+    text = errors(tmp_path, pe)
+    assert "pe.csl:1:11: error: the elements of an array must not be arrays, as [3]i32 is" in text
+    assert "write [2, 3]" in text

@@ -300,11 +300,6 @@ fn main() void { out[0] = @strlen(s); }""",
 fn unreachable_fn() bool { return nothing(); }""",
         [1],
     ),
-    "array in array": (
-        """const a = [2][2]i32{ [2]i32{1,2}, [2]i32{3,4} };
-fn main() void { out[0] = a[1][0]; }""",
-        [3],
-    ),
     "multi index": (
         """var a = [2, 2]i32{1,2,3,4};
 fn main() void { out[0] = a[1, 0]; }""",

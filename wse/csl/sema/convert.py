@@ -114,10 +114,10 @@ def coerce(value: Val, kind: Type, span: Span | None) -> Val:
             return Val(kind, data)
     elif isinstance(kind, t.FloatType):
         if source is t.COMPTIME_INT or source is t.COMPTIME_FLOAT:
-            made = to_float(value, kind)
-            if not isinstance(made.data, Sym) and math.isinf(made.data) and math.isfinite(data):
+            rounded = to_float(value, kind)
+            if not isinstance(rounded.data, Sym) and math.isinf(rounded.data) and math.isfinite(data):
                 raise CslError.at(span, f"{data} does not fit {kind}, whose largest number is {largest(kind)}")
-            return made
+            return rounded
         if t.widens(source, kind):
             return to_float(value, kind)
     elif kind is t.COMPTIME_INT:
@@ -262,7 +262,7 @@ def array_from(kind: t.ArrayType, items: list[Val], span: Span | None) -> Val:
     return Val(kind, fill(kind, [concrete(coerce(item, kind.elem, span)) for item in items]))
 
 
-def enum_cast(source: Type, kind: Type, span: Span | None) -> CslError:
+def enum_cast(source: Type, kind: t.EnumType, span: Span | None) -> CslError:
     note = (None, f"convert to an integer first: @as({kind}, @as({kind.tag}, value))")
     return CslError.at(span, f"a value of type {source} cannot be converted to {kind}, another enum", note)
 
@@ -299,6 +299,8 @@ def explicit(value: Val, kind: Type, span: Span | None) -> Val:
         number = concrete(value)
         if not math.isfinite(number) and (source is t.COMPTIME_FLOAT or kind is t.COMPTIME_INT):
             raise CslError.at(span, f"{number} is no integer")
+        if source is t.COMPTIME_FLOAT and isinstance(kind, t.IntType) and not fits(kind, math.trunc(number)):
+            raise CslError.at(span, f"{number} does not fit {kind}, which holds {kind.low} to {kind.high}")
         return Val(kind, whole(number, kind) if isinstance(kind, t.IntType) else math.trunc(number))
     if kind is t.BOOL and t.is_number(source):
         return Val(kind, concrete(value) != 0)

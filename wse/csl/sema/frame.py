@@ -176,8 +176,6 @@ class Frame:
         found = self.instance.resolve(name)
         if found is not None:
             return found
-        if name == "f16" and self.instance.library:
-            return Val(t.TYPE, self.unit.program.fp16)  # a library's functions are over the program's 16-bit floats
         if name in PREDEFINED:
             return PREDEFINED[name]
         kind = t.int_named(name)
