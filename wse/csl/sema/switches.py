@@ -65,8 +65,18 @@ def switch(frame: Frame, node: ast.Switch) -> None:
     build.depth -= 1
     if other is not None:
         build.start(other)
+        if is_exhaustive(frame, node, value.type):
+            build.emit(ir.Trap("no arm of the switch is for this value"))
         build.jump(end)
     build.start(end)
+
+
+def is_exhaustive(frame: Frame, node: ast.Switch, kind: Type) -> bool:
+    """Whether the arms name every value of an enum or of bool, so that a switch without else always runs one."""
+    if not isinstance(kind, t.EnumType) and kind is not t.BOOL:
+        return False
+    every = set(kind.members.values()) if isinstance(kind, t.EnumType) else {False, True}
+    return every <= {concrete(frame.known(case, kind)) for arm in node.arms for case in arm.values}
 
 
 def dispatch(frame: Frame, node: ast.Switch, value: Value) -> tuple[list, ir.Block | None, ir.Block]:
