@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import wse
 from wse.cli import cs_python
 from wse.cli.cslc import command
 from wse.csl import compile
+from wse.csl.artifact import Artifact
 from wse.csl.sema import unit
 
 LAYOUT = """
@@ -141,11 +143,134 @@ def test_without_arch_it_compiles_for_wse2():
     assert json.loads(Path("made/out.json").read_text())["arch"] == "wse2"
 
 
-def test_section_addresses_are_refused():
-    made = cslc("layout.csl", "--params=width:2", "--link-section-start-address-bytes=.data:1024")
-    assert made.exit_code != 0
-    assert "--link-section-start-address-bytes is not supported" in made.output + str(made.exception)
+@pytest.mark.parametrize(
+    ("option", "instead"),
+    [
+        ("--link-section-start-address-bytes=.data:1024", "--emit=memory-map shows where"),
+        ("--lomem-reservation-end=1024", "--emit=memory-map shows where"),
+        ("--single-pe", "write a layout with @set_rectangle"),
+        ("--disable-auto-microthread-id", "give each its .ut_id"),
+        ("--dump-dsr-alloc-graph", "--emit=asm shows the DSRs"),
+    ],
+)
+def test_options_that_are_refused(option, instead):
+    made = cslc("layout.csl", "--params=width:2", option)
+    assert made.exit_code == 2
+    assert f"{option.split('=')[0]} is not supported" in made.stderr and instead in made.stderr
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [
+        (["--output-json"], "made.json"),
+        (["--output-json=other/params.json"], "other/params.json"),
+        (["--output-json", "--verbose"], "made.json"),
+    ],
+)
+def test_the_resolved_params_as_json(words, path):
+    Path("other").mkdir()
+    done = cslc(*words, "layout.csl", "--params=width:2", "--colors=c:5", "-o", "made", "--memcpy", "--channels=2")
+    assert done.exit_code == 0, done.output
+    document = json.loads(Path(path).read_text())
+    assert document["params"] == {"width": "2"} and document["colors"] == {"c": 5}
+    assert document["memcpy"] == {"channels": 2, "width_west_buf": 0, "width_east_buf": 0}
+    assert document["rectangle"] == [2, 1] and document["arch"] == "wse2"
+    assert json.loads(Path("made/out.json").read_text())["memcpy"] == document["memcpy"]
+
+
+def test_the_table_of_routes():
+    Path("layout.csl").write_text(
+        LAYOUT.replace(
+            "  @export_name",
+            "  @set_color_config(1, 0, c, .{ .routes = .{ .rx = .{RAMP}, .tx = .{EAST} },\n"
+            "    .switches = .{ .pos1 = .{ .tx = WEST }, .ring_mode = true } });\n  @export_name",
+        )
+    )
+    done = cslc("layout.csl", "--params=width:2", "--out-routes")
+    assert done.exit_code == 0, done.output
+    lines = [line.split("  ") for line in done.output.splitlines()]
+    assert [cell.strip() for cell in lines[0] if cell.strip()] == [
+        *("PE", "color", "name", "input", "output", "switch positions", "set at")
+    ]
+    assert [cell.strip() for cell in lines[2] if cell.strip()] == [
+        *("(1, 0)", "3", "c", "R", "E", "R -> W (ring)", "layout.csl:8")
+    ]
+    assert len([line for line in lines if line != [""]]) == 3
+
+
+RECURSIVE = """
+param n: u16;
+fn count(k: u16) u16 { if (k == 0) { return 0; } else { return count(k - 1) + 1; } }
+layout {
+  @comptime_assert(count(n) == n);
+  @set_rectangle(1, 1);
+  @set_tile_code(0, 0, "pe.csl", .{ .n = 1 });
+}
+"""
+
+
+def test_the_depth_of_calls_at_compile_time():
+    Path("layout.csl").write_text(RECURSIVE)
+    assert cslc("layout.csl", "--params=n:100").exit_code == 0
+    failed = cslc("layout.csl", "--params=n:200")
+    assert failed.exit_code == 2
+    assert "layout.csl:3:64: error: calls at compile time nest more than 150 deep" in failed.stderr
+    assert "--comptime-func-depth-limit" in failed.stderr and "more notes)" in failed.stderr
+    assert failed.stderr.count("\n") < 50
+    assert cslc("layout.csl", "--params=n:200", "--comptime-func-depth-limit=300").exit_code == 0
+    assert "more than 3 deep" in cslc("layout.csl", "--params=n:9", "--comptime-func-depth-limit=3").stderr
+
+
+def test_the_rounds_of_inline_loops():
+    Path("pe.csl").write_text(
+        PE + "fn f() void { inline for (@range(i16, 20)) |i| { data[0] += 1; } }\ncomptime { @export_symbol(f); }\n"
+    )
+    layout = LAYOUT.replace("  @export_name", '  @export_name("f", fn()void);\n  @export_name')
+    Path("layout.csl").write_text(layout)
+    assert cslc("layout.csl", "--params=width:1", "--max-inlined-iterations=20").exit_code == 0
+    failed = cslc("layout.csl", "--params=width:1", "--max-inlined-iterations=19")
+    assert failed.exit_code == 2
+    assert "more than 19 rounds of inline loops: --max-inlined-iterations allows more" in failed.stderr
+
+
+def test_warnings_as_errors():
+    words = ["layout.csl", "--params=width:1,other:2", "-o", "made"]
+    assert cslc(*words).exit_code == 0
+    failed = cslc(*words, "--warnings-as-errors", "-o", "strict")
+    assert failed.exit_code == 2 and "error: layout.csl has no param other" in failed.stderr
+    assert not Path("strict").exists()
+    assert cslc("layout.csl", "--params=width:1", "--warnings-as-errors").exit_code == 0
+
+
+def test_channels_without_memcpy_are_noted():
+    done = cslc("layout.csl", "--params=width:1", "--channels=2")
+    assert (done.exit_code, done.stderr) == (0, "warning: --channels belongs to --memcpy, which is not given\n")
+    assert "'17' is not" in cslc("layout.csl", "--params=width:1", "--memcpy", "--channels=17").stderr
+
+
+def test_code_without_source_lines():
+    Path("pe.csl").write_text(PE + "fn f() void { data[0] = 1; }\ncomptime { @export_symbol(f); }\n")
+    for words, line in (([], 5), (["-g0"], -1)):
+        assert cslc("layout.csl", "--params=width:1", "-o", "made", *words).exit_code == 0
+        lines = Artifact.load("made").classes[0].lines[:, 1]
+        assert (lines == -1).all() if line < 0 else not (lines == -1).all()
+
+
+def test_a_limit_of_processes():
+    assert cslc("layout.csl", "--params=width:1", "--max-parallelism=1").exit_code == 0
+    assert cslc("layout.csl", "--params=width:1", "--max-parallelism=0").exit_code == 2
+
+
+def test_the_version():
+    assert cslc("--version").output == f"cslc of wse {wse.__version__}: CSL of SDK 1.4 and 2.10\n"
+
+
+@pytest.mark.parametrize(("module", "words"), [("cslc", ["--version"]), ("cs_python", ["-c", "print('cslc')"])])
+def test_the_commands_run_as_modules(module, words):
+    run = [sys.executable, "-P", "-m", f"wse.cli.{module}", *words]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("cslc"), done.stderr
 
 
 @pytest.mark.parametrize("version", ["1.4", "2.10", None])

@@ -71,3 +71,14 @@ def test_a_number_that_is_no_color(number):
     params = write("2.10", number)
     with pytest.raises(wse.csl.syntax.errors.CslError, match=rf"{number}.* color"):
         compile.run(compile.Request(Path("layout.csl"), params, arch="wse3"))
+
+
+@pytest.mark.parametrize(("kind", "made"), [("color", "c"), ("u16", "@get_color(c)"), ("i16", "@get_color(c)")])
+def test_colors_from_the_command_line(kind, made):
+    Path("layout.csl").write_text(
+        f'param c: {kind};\nlayout {{ @set_rectangle(1, 1); @set_tile_code(0, 0, "pe.csl", .{{}});\n'
+        f"  @set_color_config(0, 0, {made}, .{{ .routes = .{{ .rx = .{{RAMP}}, .tx = .{{RAMP}} }} }}); }}\n"
+    )
+    Path("pe.csl").write_text("export var x: u16 = 1;\n")
+    artifact = compile.compile_layout(compile.Request(Path("layout.csl"), colors={"c": 9}))
+    assert list(artifact.routes) == [9] and artifact.colors == {"c": 9}

@@ -46,3 +46,7 @@ def main() -> NoReturn:
     if sys.stdout is not None:
         sys.stdout.flush()
     os.execve(sys.executable, [sys.executable, *arguments(sys.argv[1:])], environment())
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from .._version import __version__
 from ..sdk import compile
 from . import Reporting, common, types
 
@@ -19,9 +20,46 @@ def _without_equals(ctx: click.Context, param: click.Parameter, value: Any) -> A
     return value[1:] if isinstance(value, str) and value.startswith("=") else value
 
 
-@click.command(
-    "cslc", cls=Reporting, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
-)
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(f"cslc of wse {__version__}: CSL of SDK {' and '.join(SDK_VERSIONS)}")
+        ctx.exit()
+
+
+class Compiler(Reporting):
+    """cslc: `--output-json` takes its path after an equals sign only."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [f"{arg}=" if arg == "--output-json" else arg for arg in args])
+
+
+# Options of the SDK's compiler that are refused, and what to do instead.
+REFUSED = {
+    "--link-section-start-address-bytes": "the compiler places variables and functions itself; --emit=memory-map shows "
+    "where",
+    "--lomem-reservation-end": "the compiler places variables and functions itself; --emit=memory-map shows where",
+    "--single-pe": "write a layout with @set_rectangle(1, 1) and @set_tile_code(0, 0, FILE)",
+    "--disable-auto-microthread-id": "an operation without .ut_id always gets a microthread; give each its .ut_id",
+    "--dump-dsr-alloc-graph": "--emit=asm shows the DSRs of each operation",
+}
+
+
+def _refused(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if value not in (None, False):
+        name = param.opts[0]
+        raise click.UsageError(f"{name} is not supported: {REFUSED[name]}")
+
+
+def refused(command: Any) -> Any:
+    """Adds the refused options, hidden."""
+    for name in REFUSED:
+        switch = name.startswith(("--single", "--disable", "--dump"))
+        more: dict[str, Any] = {"is_flag": True} if switch else {"type": str}
+        command = click.option(name, hidden=True, expose_value=False, callback=_refused, **more)(command)
+    return command
+
+
+@click.command("cslc", cls=Compiler, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.argument("layout", type=types.FILE)
 @common.option("--arch", type=types.ARCH, default="wse2", help="Machine to compile for.")
 @common.option("-o", "output", type=types.WORD, default="out", callback=_without_equals, help="Directory to write.")
@@ -32,7 +70,11 @@ def _without_equals(ctx: click.Context, param: click.Parameter, value: Any) -> A
     "--colors", type=types.Definitions(), multiple=True, help="Numbers of the layout's color params; repeatable."
 )
 @common.flag("--memcpy", help="The program uses <memcpy>; the PEs it needs are checked.")
-@common.option("--channels", type=types.Integer(1, 16), help="I/O channels; without effect here.")
+@common.option(
+    "--channels",
+    type=types.Integer(1, 16),
+    help="I/O channels of memcpy.  Checked and recorded; copies take no cycles here, whatever the number.",
+)
 @common.option(
     "--width-west-buf", type=COLUMNS, default=0, help="Columns of buffers in the west; only room is checked."
 )
@@ -46,8 +88,21 @@ def _without_equals(ctx: click.Context, param: click.Parameter, value: Any) -> A
     multiple=True,
     help="Print what was compiled; repeatable.",
 )
-@click.option("--max-inlined-iterations", type=types.Integer(0), hidden=True)
-@click.option("--link-section-start-address-bytes", type=str, hidden=True)
+@common.option(
+    "--output-json",
+    type=str,
+    metavar="[=PATH]",
+    help="Write what was compiled with as JSON; without PATH: OUTPUT.json.",
+)
+@common.flag("--out-routes", help="Print a table of the colors of each PE's router.")
+@common.option("--max-inlined-iterations", type=types.Integer(0), help="Rounds that inline loops may have in all.")
+@common.option(
+    "--comptime-func-depth-limit", type=types.Integer(1, 1000), help="How deep calls at compile time may nest."
+)
+@common.option("--max-parallelism", type=types.Integer(1), help="Processes to compile with, at most; one is used.")
+@click.option("-g0", "no_debug", is_flag=True, help="Keep no source lines: errors at run time name instructions.")
+@common.flag("--warnings-as-errors", help="Fail if there is a warning.")
+@refused
 @common.option("--fp16-format", type=types.Choice(["f16", "bf16", "cb16"]), help="Format of 16-bit floats.")
 @common.option(
     "--sdk-version",
@@ -55,15 +110,13 @@ def _without_equals(ctx: click.Context, param: click.Parameter, value: Any) -> A
     help="Release that the program is written for, where releases contradict each other.  [default: the forms of both]",
 )
 @common.flag("--verbose", help="Print what was made.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
+)
 def command(
     layout: Path, params: tuple[dict[str, int], ...], colors: tuple[dict[str, int], ...], **options: Any
 ) -> int:
     """Compile the CSL program whose layout is the file LAYOUT."""
-    if options.pop("link_section_start_address_bytes") is not None:
-        raise click.UsageError(
-            "--link-section-start-address-bytes is not supported: the compiler places variables and functions itself; "
-            "--emit=memory-map shows where"
-        )
     request = compile.Request(layout, types.merged(params, "--params"), types.merged(colors, "--colors"), **options)
     warnings: list[Any] = []
     lines = compile.run(request, warnings)
@@ -76,3 +129,7 @@ def command(
 
 def main() -> None:
     command()
+
+
+if __name__ == "__main__":
+    main()

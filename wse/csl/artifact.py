@@ -227,6 +227,21 @@ class Artifact:
     routes: dict[int, tuple[np.ndarray, list[RouteConfig]]]
     per_pe: list[PerPeValues] = field(default_factory=list)
     ports: list[Port] = field(default_factory=list)
+    memcpy: dict[str, int | None] | None = None  # --channels and --width-...-buf of a program compiled with --memcpy
+
+    def resolved(self) -> dict[str, Any]:
+        """What the program was compiled with, for host programs: params, colors, the fabric."""
+        (wide, high), (x, y) = self.fabric_dims, self.offsets
+        return {
+            "params": self.params,
+            "colors": self.colors,
+            "arch": self.arch,
+            "fp16_format": self.fp16,
+            "fabric_dims": [wide, high],
+            "fabric_offsets": [x, y],
+            "rectangle": [self.width, self.height],
+            "memcpy": self.memcpy,
+        }
 
     # On disk.
 
@@ -261,6 +276,7 @@ class Artifact:
             "routes": {str(color): [asdict(c) for c in configs] for color, (_, configs) in self.routes.items()},
             "per_pe": [[values.unit, values.address] for values in self.per_pe],
             "ports": [asdict(port) for port in self.ports],
+            "memcpy": self.memcpy,
         }
 
     def _class_document(self, image: ClassImage) -> dict[str, Any]:
@@ -303,6 +319,7 @@ class Artifact:
             offsets=tuple(document["offsets"]),
             exports=[Exported(**export) for export in document["exports"]],
             ports=[Port(**port) for port in document.get("ports", [])],
+            memcpy=document.get("memcpy"),
             classes=[_image(row, arrays, i) for i, row in enumerate(document["classes"])],
             class_of=arrays["class_of"],
             routes={

@@ -71,16 +71,21 @@ def compile_program(
     max_steps: int = MAX_STEPS,
     warnings: list[Diagnostic] | None = None,
     sdk_version: str | None = None,
+    max_inlined: int | None = None,
+    max_calls: int | None = None,
 ) -> ir.Layout:
     """The program of a layout file.  CslError with everything that is wrong with it.
 
     fp16: "f16", "bf16" or "cb16", the format of 16-bit floats at run time.
     params, colors: values of the layout's params by name.  warnings: a list to add what is worth a remark to.
+    max_inlined: rounds of inline loops; max_calls: how deep calls may nest at compile time.
     sdk_version: the release of the SDK that the program is for, "1.4" or "2.10"; None accepts the forms of both.
     """
     program = Program(arch, Loader([Path(folder) for folder in import_paths], Path(path)), max_steps)
     program.fabric, program.offsets = fabric, offsets
     program.sdk_version = sdk_version
+    program.max_unrolled = program.max_unrolled if max_inlined is None else max_inlined
+    program.max_calls = program.max_calls if max_calls is None else max_calls
     program.fp16 = t.FP16[fp16]
     limit, collects = sys.getrecursionlimit(), gc.isenabled()
     sys.setrecursionlimit(max(limit, RECURSION))

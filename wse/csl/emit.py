@@ -88,6 +88,23 @@ def layout_text(artifact: Artifact) -> str:
     return "\n".join(lines) + "\n"
 
 
+def routes(artifact: Artifact) -> str:
+    """A table of the colors that each PE's router has at the start: where it takes them from and passes them on to."""
+    names = artifact.color_names | {color: name for name, color in artifact.host_colors.items()}
+    rows = [("PE", "color", "name", "input", "output", "switch positions", "set at")]
+    for y, x in np.ndindex(artifact.height, artifact.width):
+        for color, (plane, configs) in sorted(artifact.routes.items()):
+            if plane[y, x] >= 0:
+                c = configs[plane[y, x]]
+                switch = " | ".join(f"{rx or c.rx} -> {tx or c.tx}" for rx, tx in c.switch) + (
+                    " (ring)" if c.ring else ""
+                )
+                rows.append((f"({x}, {y})", str(color), names.get(color, ""), c.rx, c.tx, switch, c.at))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]]) + "\n"
+
+
 def _where(here: np.ndarray) -> str:
     """Which PEs, as a rectangle if they are one."""
     count = int(here.sum())

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
+from .. import files
 from ..csl import emit
 from ..csl.artifact import Artifact
 from ..csl.codegen.link import link
 from ..csl.compile import compile_program
 from ..csl.ir import ir
-from ..csl.syntax.errors import Diagnostic
+from ..csl.syntax.errors import CslError, Diagnostic
 from ..errors import ConfigError
 from ..machine.parameters import Machine
 
@@ -42,6 +46,12 @@ class Request:
     verbose: bool = False
     fp16_format: str | None = None
     max_inlined_iterations: int | None = None
+    comptime_func_depth_limit: int | None = None
+    max_parallelism: int | None = None  # one process compiles, which is within any limit
+    no_debug: bool = False
+    warnings_as_errors: bool = False
+    output_json: str | None = None  # "": beside the output directory
+    out_routes: bool = False
     sdk_version: str | None = None
 
 
@@ -63,9 +73,18 @@ def _compile(request: Request, warnings: list[Diagnostic]) -> tuple[ir.Layout, A
         fp16=request.fp16_format or "f16",
         warnings=warnings,
         sdk_version=request.sdk_version,
+        max_inlined=request.max_inlined_iterations,
+        max_calls=request.comptime_func_depth_limit,
     )
+    if request.channels is not None and not request.memcpy:
+        warnings.append(Diagnostic("--channels belongs to --memcpy, which is not given", severity="warning"))
     artifact = link(made)
     check_place(request, artifact.width, artifact.height, machine)
+    if request.memcpy:
+        artifact.memcpy = {name: getattr(request, name) for name in ("channels", "width_west_buf", "width_east_buf")}
+    if request.no_debug:
+        for image in artifact.classes:
+            image.lines = np.full_like(image.lines, -1)
     return made, artifact
 
 
@@ -99,9 +118,16 @@ def check_place(request: Request, width: int, height: int, machine: Machine) -> 
 
 def run(request: Request, warnings: list[Diagnostic] | None = None) -> list[str]:
     """Compiles and saves; returns the lines to print.  warnings: a list to add them to."""
-    layout, artifact = _compile(request, [] if warnings is None else warnings)
+    found: list[Diagnostic] = [] if warnings is None else warnings
+    layout, artifact = _compile(request, found)
+    if request.warnings_as_errors and found:
+        raise CslError([replace(one, severity="error") for one in found])
     artifact.save(request.output)
-    lines = [emit.emit(form, layout, artifact) for form in request.emit]
+    if request.output_json is not None:
+        path = Path(request.output_json or f"{request.output}.json")
+        files.write_text(path, json.dumps(artifact.resolved(), indent=1) + "\n")
+    lines = [emit.routes(artifact)] if request.out_routes else []
+    lines += [emit.emit(form, layout, artifact) for form in request.emit]
     if request.verbose:
         lines.append(
             f"{request.output}: {artifact.width} x {artifact.height} PEs for {artifact.arch} in "

@@ -109,8 +109,12 @@ def interpret(frame: Frame, fn: FnRef, sign: Signature, span: Span) -> Val:
     program.step(span)
     if fn.decl.body is None:
         raise CslError.at(span, f"{fn.name} is extern and cannot be called at compile time")
-    if program.calls >= MAX_CALLS:
-        raise CslError.at(span, f"calls at compile time nest more than {MAX_CALLS} deep: does {fn.name} call itself?")
+    if program.calls >= program.max_calls:
+        raise CslError.at(
+            span,
+            f"calls at compile time nest more than {program.max_calls} deep: does {fn.name} call itself? "
+            "--comptime-func-depth-limit sets how deep they may nest",
+        )
     inner = Frame(frame.unit, fn.instance, None, sign.result)
     inner.within = frame.within or frame.build is not None
     for param, value in zip(fn.decl.params, sign.values, strict=True):

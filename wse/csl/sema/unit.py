@@ -13,7 +13,7 @@ from ..ir import ir
 from ..syntax import ast
 from ..syntax.errors import CslError, Findings, Span
 from . import types as t
-from .calls import Lowered, Signature, addressed_names, entry
+from .calls import MAX_CALLS, Lowered, Signature, addressed_names, entry
 from .frame import Builder, ControlFlow, Frame, at_of
 from .memory import InitialMemory, sym_words
 from .modules import MAX_IMPORTS, Instance, Loader
@@ -35,7 +35,7 @@ class Program:
         self.findings = Findings()
         self.max_steps, self.steps = max_steps, 0
         self.max_unrolled, self.rounds = max_unrolled, 0
-        self.calls = 0
+        self.calls, self.max_calls = 0, MAX_CALLS
         self.strings: list[str] = []
         self.memcpy = False
         self.fp16: t.FloatType = t.F16  # the 16-bit floats that exist at run time
@@ -56,7 +56,10 @@ class Program:
     def unrolled(self, span: Span | None) -> None:
         self.rounds += 1
         if self.rounds > self.max_unrolled:
-            raise CslError.at(span, f"more than {self.max_unrolled} rounds of inline loops")
+            raise CslError.at(
+                span,
+                f"more than {self.max_unrolled} rounds of inline loops: --max-inlined-iterations allows more",
+            )
 
     def addressed(self, decl: Any) -> set[str]:
         found = self._addressed.get(id(decl))

@@ -14,6 +14,7 @@ from typing import Any
 from ...errors import ProgramError
 
 MAX_ERRORS = 20  # shown in one run
+MAX_NOTES = 10  # shown of one error
 
 
 class Source:
@@ -107,7 +108,12 @@ class Diagnostic:
         lines = [f"{self.span}: {self.severity}: {self.message}" if self.span else f"{self.severity}: {self.message}"]
         if self.span is not None:
             lines.append(self.span.excerpt())
-        for span, sentence in self.notes:
+        hidden = len(self.notes) - MAX_NOTES
+        for i, (span, sentence) in enumerate(self.notes):
+            if hidden > 0 and MAX_NOTES // 2 <= i < MAX_NOTES // 2 + hidden:  # the middle of a long chain of calls
+                if i == MAX_NOTES // 2:
+                    lines.append(f"  ({hidden} more notes)")
+                continue
             lines.append(f"{span}: note: {sentence}" if span else f"  note: {sentence}")
             if span is not None:
                 lines.append(span.excerpt())
