@@ -6,6 +6,7 @@ it has none
 @wse_string(text)             the number by which the host knows the text
 @wse_symbol("name", pointer)  the host finds this variable by the name
 @wse_host_color("name", c)    in the layout: color c is connected to the host at every PE
+@wse_reserve("name", bytes)   memory that the library of this name takes on the machine and not here
 @wse_refuse("text")           an error at the program's call of the library
 @wse_type(T, "question")      what the language has no builtin for: see QUESTIONS
 @wse_print("text", args)      values between pieces of text for the host's log, by the format of <simprint> and <string>
@@ -97,6 +98,12 @@ def host_color(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     if number >= colors:
         raise CslError.at(node.args[1].span, f"{name} is color {number}, but routers know colors 0 to {colors - 1}")
     layout_of(frame, node).host_colors[name] = number
+    return VOID
+
+
+@builtin("@wse_reserve", 2)
+def reserve(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    frame.unit.out.reserved[text_of(frame, node.args[0], "the name")] = frame.number(node.args[1], t.U16)
     return VOID
 
 

@@ -307,6 +307,7 @@ class _Linker:
         rest = [g for g in self.globals.values() if g not in first and g.name in needed]
         growing = [g for g in rest if g.end_symbol is not None]
         limit = RPC_ARGUMENTS if self.code.rpc else self.machine.sram_bytes
+        limit -= sum(self.unit.reserved.values())
         for g in (*first, *(g for g in rest if g.end_symbol is None)):
             at += -at % max(g.align, 1)
             self.addresses[g.name] = at
@@ -314,10 +315,11 @@ class _Linker:
         at = self.place_growing(growing, at, limit)
         self.end = at
         if at > limit:
-            biggest = sorted(self.rows(), key=lambda row: -row.bytes)[:8]
-            lines = "\n".join(f"  {row.bytes:6} B  {row.name}  ({row.what})" for row in biggest)
+            parts = [(row.bytes, row.name, row.what) for row in self.rows()]
+            parts += [(size, name, "on the machine") for name, size in self.unit.reserved.items()]
+            lines = "\n".join(f"  {size:6} B  {name}  ({what})" for size, name, what in sorted(parts)[:-9:-1])
             raise MemoryOverflow(
-                f"{self.unit.file} (class {self.unit.name}) needs {at} bytes of the {limit} that a PE has, "
+                f"{self.unit.file} (class {self.unit.name}) needs {at} bytes of the {limit} that a PE has for it, "
                 f"{at - limit} too many; the largest are:\n{lines}"
             )
 

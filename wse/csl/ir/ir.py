@@ -494,6 +494,7 @@ class Unit:
     symbols: dict[str, Export] = field(default_factory=dict)
     teardown_task: int | None = None
     params: str = ""  # what tells it from other classes of the same file, for people
+    reserved: dict[str, int] = field(default_factory=dict)  # bytes that libraries take on the machine, by library
 
 
 @dataclass(frozen=True)
