@@ -15,7 +15,9 @@
 #include <stdint.h>
 
 enum { WSE_N, WSE_E, WSE_S, WSE_W, WSE_RAMP, WSE_PORTS };
-enum { WSE_COLORS = 24, WSE_QUEUES = 8, WSE_TASKS = 64, WSE_REGISTERS = 32, WSE_SRAM = 49152, WSE_MAX_THREADS = 64 };
+/* WSE_INPUTS: the input queues, and behind them one input for each color that comes to the CE without a queue, as
+ * colors of data tasks do on WSE-2. */
+enum { WSE_COLORS = 24, WSE_QUEUES = 8, WSE_INPUTS = 32, WSE_TASKS = 64, WSE_REGISTERS = 32, WSE_SRAM = 49152, WSE_MAX_THREADS = 64 };
 
 typedef enum { WSE_FP16_IEEE, WSE_FP16_BF16, WSE_FP16_CB16 } wse_fp16;
 
@@ -83,7 +85,7 @@ enum { WSE_TASK_UNBOUND, WSE_TASK_DATA, WSE_TASK_LOCAL, WSE_TASK_CONTROL };
 typedef struct {
   const uint64_t *code; /* 64-bit instruction words, see isa.h */
   uint32_t code_length;
-  int8_t iq_color[WSE_QUEUES]; /* color an input queue is bound to; -1 none */
+  int8_t iq_color[WSE_INPUTS]; /* color an input queue is bound to; -1 none */
   int8_t oq_color[WSE_QUEUES]; /* color an output queue is bound to; -1 none or, on WSE-2, free */
   uint8_t task_kind[WSE_TASKS];
   uint8_t task_priority[WSE_TASKS]; /* 0 low, 1 high */

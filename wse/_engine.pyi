@@ -7,6 +7,7 @@ Buffer = Any  # whatever exports a C-contiguous buffer
 PORTS: int
 COLORS: int
 QUEUES: int
+INPUTS: int
 TASKS: int
 REGISTERS: int
 SRAM: int

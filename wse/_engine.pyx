@@ -8,7 +8,7 @@ from libc.string cimport memcpy
 
 import numpy
 
-PORTS, COLORS, QUEUES = WSE_PORTS, WSE_COLORS, WSE_QUEUES
+PORTS, COLORS, QUEUES, INPUTS = WSE_PORTS, WSE_COLORS, WSE_QUEUES, WSE_INPUTS
 TASKS, REGISTERS, SRAM = WSE_TASKS, WSE_REGISTERS, WSE_SRAM
 MAX_THREADS = WSE_MAX_THREADS
 N, E, S, W, RAMP = WSE_N, WSE_E, WSE_S, WSE_W, WSE_RAMP
@@ -146,8 +146,8 @@ cdef class Engine:
         cdef wse_class c
         cdef Taken words = Taken(code, 8)
         c.code, c.code_length = <const uint64_t *>words.view.buf, <uint32_t>words.count
-        cdef Taken field = Taken(iq_color, 1, WSE_QUEUES)
-        memcpy(c.iq_color, field.view.buf, WSE_QUEUES)
+        cdef Taken field = Taken(iq_color, 1, WSE_INPUTS)
+        memcpy(c.iq_color, field.view.buf, WSE_INPUTS)
         field = Taken(oq_color, 1, WSE_QUEUES)
         memcpy(c.oq_color, field.view.buf, WSE_QUEUES)
         field = Taken(task_kind, 1, WSE_TASKS)

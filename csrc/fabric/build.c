@@ -90,10 +90,13 @@ int wse_add_class(wse_fabric *fabric, const wse_class *given) {
   for (int t = 0; t < WSE_TASKS; t++)
     if (given->task_kind[t] > WSE_TASK_CONTROL || (given->task_kind[t] && given->task_pc[t] >= given->code_length))
       return -1;
+  for (int q = 0; q < WSE_INPUTS; q++) {
+    if (given->iq_color[q] >= WSE_COLORS) return -1;
+    if (given->iq_color[q] >= 0 && q >= WSE_QUEUES && !layout_direct_input(fabric, q)) return -1;
+    if (given->iq_color[q] >= 0 && !fabric->iq_capacity[q]) return -1;
+  }
   for (int q = 0; q < WSE_QUEUES; q++)
-    if (given->iq_color[q] >= WSE_COLORS || given->oq_color[q] >= WSE_COLORS ||
-        (given->iq_color[q] >= 0 && !fabric->iq_capacity[q]) || (given->oq_color[q] >= 0 && !fabric->oq_capacity[q]))
-      return -1;
+    if (given->oq_color[q] >= WSE_COLORS || (given->oq_color[q] >= 0 && !fabric->oq_capacity[q])) return -1;
   pe_class *grown = realloc(fabric->classes, (size_t)(fabric->class_total + 1) * sizeof *grown);
   if (!grown) return -1;
   fabric->classes = grown;
@@ -106,9 +109,10 @@ int wse_add_class(wse_fabric *fabric, const wse_class *given) {
   memcpy(class->task_kind, given->task_kind, sizeof class->task_kind);
   memcpy(class->task_pc, given->task_pc, sizeof class->task_pc);
   memset(class->queue_of_color, -1, sizeof class->queue_of_color);
-  for (int q = WSE_QUEUES - 1; q >= 0; q--) {
-    class->iq_color[q] = given->iq_color[q] < 0 ? -1 : given->iq_color[q];
+  for (int q = 0; q < WSE_QUEUES; q++)
     class->oq_color[q] = given->oq_color[q] < 0 ? -1 : given->oq_color[q];
+  for (int q = WSE_INPUTS - 1; q >= 0; q--) {
+    class->iq_color[q] = given->iq_color[q] < 0 ? -1 : given->iq_color[q];
     if (class->iq_color[q] >= 0) class->queue_of_color[class->iq_color[q]] = (int8_t)q;
   }
   for (int t = 0; t < WSE_TASKS; t++) {

@@ -50,10 +50,27 @@ static void then(wse_fabric *fabric, uint32_t pe, uint16_t options) {
   task_then(fabric, pe, options >> OPT_THEN & 3, options >> OPT_TASK & 63);
 }
 
+static bool binds(const vector_operand *operand) {
+  return operand->is == OPERAND_IS_DSR && operand->d.kind == DSD_FABIN && operand->d.flags & DSD_BINDS;
+}
+
+/* Binds the queues of an operation's inputs to the colors of their descriptors.  False: it has to wait for that. */
+static bool bind_queues(wse_fabric *fabric, uint32_t pe, const vector_operation *operation, uint64_t at) {
+  uint32_t left = operation->left, wavelets = left == UINT32_MAX ? left : (left + operation->wide - 1) / operation->wide;
+  return (!binds(&operation->src0) || ramp_bind_dsd(fabric, pe, &operation->src0.d, wavelets, at)) &&
+         (!binds(&operation->src1) || ramp_bind_dsd(fabric, pe, &operation->src1.d, wavelets, at));
+}
+
+static void unbind_queues(wse_fabric *fabric, uint32_t pe, const vector_operation *operation, uint64_t at) {
+  if (binds(&operation->src0)) ramp_unbind_dsd(fabric, pe, &operation->src0.d, at);
+  if (binds(&operation->src1)) ramp_unbind_dsd(fabric, pe, &operation->src1.d, at);
+}
+
 void operation_ended(wse_fabric *fabric, band_state *band, uint32_t pe, int thread, uint64_t now) {
   ce_state *ce = &fabric->ces[pe];
   vector_operation *operation = &fabric->operations[thread][pe];
   vector_end(fabric, pe, operation);
+  unbind_queues(fabric, pe, operation, now);
   operation->active = 0;
   if (thread == MAIN) {
     vector_written(fabric, pe, operation, &ce->written_low, &ce->written_high);
@@ -214,6 +231,10 @@ static int issue_vector(wse_fabric *fabric, band_state *band, uint32_t pe, const
     return WAITS;
   }
   if (on_fabric && at > now) return STOPS; /* the fabric has not reached that cycle yet */
+  if (on_fabric && !bind_queues(fabric, pe, operation, at)) {
+    ce->waits = WSE_CTR_STALL_INPUT;
+    return WAITS;
+  }
 
   uint64_t first =
       first_element(fabric, ce, dispatch, at,
@@ -239,6 +260,7 @@ static int map_element(wse_fabric *fabric, band_state *band, uint32_t pe, dsr *d
     d->index++;
   } else if (d->kind == DSD_FABIN && d->queue < WSE_QUEUES) {
     ramp_queue *queue = iq_of(fabric, d->queue, pe);
+    if (at <= now && d->flags & DSD_BINDS && !ramp_bind_dsd(fabric, pe, d, UINT32_MAX, now)) return -1;
     if (at > now || !queue->count || !wavelet_ready(queue_head(queue), now)) return -1;
     if (queue_head(queue).meta &
         WAVELET_CONTROL) { /* ends the loop, as it ends an operation, if the descriptor says so */

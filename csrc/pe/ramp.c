@@ -9,21 +9,74 @@ void ramp_refresh(wse_fabric *fabric, uint32_t pe, int color) {
   uint32_t at = fabric->router_lane[pe];
   int q = queue_of_color(fabric, pe, fabric->color_of[color]);
   bit_assign(&fabric->routes[color][at / LANES].ramp_full, at % LANES,
-             q < 0 || queue_full(iq_of(fabric, q, pe), fabric->iq_capacity[q]));
+             q < 0 || input_full(fabric, pe, q));
+}
+
+void ramp_bind(wse_fabric *fabric, uint32_t pe, int q, int color, uint32_t admits, uint64_t at) {
+  rebinding *r = &fabric->rebound[pe];
+  int old = color_of_iq(fabric, pe, class_of(fabric, pe), q);
+  if (old >= 0 && queue_of_color(fabric, pe, old) == q) {
+    r->queue_of[old] = NO_BINDING;
+    route_hold(fabric, pe, fabric->color_index[old], at);
+  }
+  route_hold(fabric, pe, fabric->color_index[color], at);
+  r->queue_of[color] = (uint8_t)(q + 1);
+  r->iq[q] = (uint8_t)(color + 1);
+  r->admits[q] = admits == UINT32_MAX ? 0 : admits + 1;
+  atomic_store_explicit(&fabric->any_rebound, true, memory_order_relaxed);
+  for (int i = 0; i < fabric->colors; i++)
+    ramp_refresh(fabric, pe, i);
+}
+
+/* Whether the class binds the queue of a descriptor with DSD_BINDS to its color for good. */
+static bool bound_by_class(const pe_class *class, const dsr *d) {
+  return class->iq_color[d->queue] == d->color && class->queue_of_color[d->color] == d->queue;
+}
+
+bool ramp_bind_dsd(wse_fabric *fabric, uint32_t pe, const dsr *d, uint32_t admits, uint64_t at) {
+  const pe_class *class = class_of(fabric, pe);
+  if (bound_by_class(class, d)) return true;
+  uint32_t held = iq_of(fabric, d->queue, pe)->count;
+  bool bound =
+      color_of_iq(fabric, pe, class, d->queue) == d->color && queue_of_color(fabric, pe, d->color) == d->queue;
+  if (held && !bound) return false;
+  if (admits != UINT32_MAX) admits -= held < admits ? held : admits;
+  ramp_bind(fabric, pe, d->queue, d->color, admits, at);
+  return true;
+}
+
+void ramp_unbind_dsd(wse_fabric *fabric, uint32_t pe, const dsr *d, uint64_t at) {
+  rebinding *r = &fabric->rebound[pe];
+  const pe_class *class = class_of(fabric, pe);
+  if (bound_by_class(class, d)) return;
+  r->admits[d->queue] = 0;
+  int own = class->iq_color[d->queue];
+  if (!iq_of(fabric, d->queue, pe)->count) {
+    r->iq[d->queue] = r->queue_of[d->color] = 0;
+    if (own >= 0) {
+      r->queue_of[own] = 0;
+      route_hold(fabric, pe, fabric->color_index[own], at);
+    }
+  }
+  route_hold(fabric, pe, fabric->color_index[d->color], at);
+  for (int i = 0; i < fabric->colors; i++)
+    ramp_refresh(fabric, pe, i);
 }
 
 wavelet iq_take(wse_fabric *fabric, band_state *band, uint32_t pe, int q, uint64_t now) {
   ramp_queue *in = iq_of(fabric, q, pe);
-  bool was_full = queue_full(in, fabric->iq_capacity[q]);
+  bool was_full = input_full(fabric, pe, q);
   wavelet w = queue_pop(in, fabric->iq_mask[q]);
+  if (w.meta & WAVELET_CONTROL && q < WSE_QUEUES && fabric->rebound[pe].admits[q])
+    fabric->rebound[pe].admits[q]++; /* operations count data wavelets */
   if (was_full) {
     int color = color_of_iq(fabric, pe, class_of(fabric, pe), q);
     if (color >= 0) ramp_refresh(fabric, pe, fabric->color_index[color]);
     wake_router(fabric, pe, now);
   }
   if (!in->count) {
-    fabric->ces[pe].input_queues &= (uint8_t)~(1u << q);
-    fabric->ces[pe].control_queues &= (uint8_t)~(1u << q);
+    fabric->ces[pe].input_queues &= ~(1u << q);
+    fabric->ces[pe].control_queues &= ~(1u << q);
   }
   counters_of(fabric, pe)[WSE_CTR_WAVELETS_IN]++;
   activity_last(band, now + 1);

@@ -4,6 +4,12 @@
 
 #include "state/state.h"
 
+/* Binds an input queue to a color in cycle `at`.  admits: wavelets that may enter it; UINT32_MAX: no limit. */
+void ramp_bind(wse_fabric *fabric, uint32_t pe, int q, int color, uint32_t admits, uint64_t at);
+/* Binds the queue of a descriptor with DSD_BINDS to its color.  False if the queue holds wavelets of another color. */
+bool ramp_bind_dsd(wse_fabric *fabric, uint32_t pe, const dsr *d, uint32_t admits, uint64_t at);
+/* Binds that queue to the color that the class has for it, or to none, unless it holds wavelets of the descriptor. */
+void ramp_unbind_dsd(wse_fabric *fabric, uint32_t pe, const dsr *d, uint64_t at);
 /* Removes the head of an input queue, and wakes the router if the queue was full. */
 wavelet iq_take(wse_fabric *fabric, band_state *band, uint32_t pe, int q, uint64_t now);
 uint64_t inject(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now);

@@ -14,7 +14,7 @@ bool is_store_only(const vector_operation *operation) {
          operation->left != UINT32_MAX && !operation->src1.size && operation->src0.is == OPERAND_IS_DSR &&
          operation->src0.d.kind == DSD_FABIN && operation->dst.is == OPERAND_IS_DSR &&
          operation->dst.d.kind == DSD_MEM1D && operand_in_sram(&operation->dst, operation->left) &&
-         operation->rule == ISA_COPY;
+         operation->rule == ISA_COPY && !(operation->src0.d.flags & DSD_BINDS);
 }
 
 static void store_element(wse_fabric *fabric, band_state *band, uint32_t pe, int thread, uint64_t now) {
@@ -85,7 +85,7 @@ static void store_queued(wse_fabric *fabric, band_state *band, uint32_t pe, int 
   store_target *target = &fabric->store_targets[color][pe];
   int n = fabric->operations[target->thread][pe].src0.d.queue;
   ramp_queue *queue = iq_of(fabric, n, pe);
-  bool was_full = queue_full(queue, fabric->iq_capacity[n]);
+  bool was_full = input_full(fabric, pe, n);
   while (queue->count) {
     wavelet w = queue_head(queue);
     uint64_t when = wavelet_when(w, now);
@@ -96,8 +96,8 @@ static void store_queued(wse_fabric *fabric, band_state *band, uint32_t pe, int 
     series_span(fabric, band, pe, when, 1, SERIES_BUSY);
     activity_last(band, when + 1);
   }
-  if (!queue->count) ce->input_queues &= (uint8_t)~(1u << n);
-  if (!was_full || queue_full(queue, fabric->iq_capacity[n])) return;
+  if (!queue->count) ce->input_queues &= ~(1u << n);
+  if (!was_full || input_full(fabric, pe, n)) return;
   ramp_refresh(fabric, pe, color);
   wake_router(fabric, pe, now);
 }

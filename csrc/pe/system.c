@@ -83,22 +83,12 @@ static int bind_queue(wse_fabric *fabric, band_state *band, uint32_t pe, ce_stat
     return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_QUEUE, q);
   if (color >= WSE_COLORS || fabric->color_index[color] < 0)
     return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_COLOR, color);
-  rebinding *r = &fabric->rebound[pe];
   if (input) {
-    int old = color_of_iq(fabric, pe, class_of(fabric, pe), (int)q);
-    if (old >= 0 && queue_of_color(fabric, pe, old) == (int)q) {
-      r->queue_of[old] = NO_BINDING;
-      route_hold(fabric, pe, fabric->color_index[old], at);
-    }
-    route_hold(fabric, pe, fabric->color_index[color], at);
-    r->queue_of[color] = (uint8_t)(q + 1);
-    r->iq[q] = (uint8_t)(color + 1);
+    ramp_bind(fabric, pe, (int)q, (int)color, UINT32_MAX, at);
   } else {
-    r->oq[q] = (uint8_t)(color + 1);
+    fabric->rebound[pe].oq[q] = (uint8_t)(color + 1);
+    atomic_store_explicit(&fabric->any_rebound, true, memory_order_relaxed);
   }
-  atomic_store_explicit(&fabric->any_rebound, true, memory_order_relaxed);
-  for (int i = 0; i < fabric->colors; i++)
-    ramp_refresh(fabric, pe, i);
   return SYSTEM_DONE;
 }
 

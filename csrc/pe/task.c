@@ -57,7 +57,7 @@ static void from_queue(wse_fabric *fabric, band_state *band, uint32_t pe, const 
  * operation. */
 bool task_possible(const wse_fabric *fabric, uint32_t pe) {
   const ce_state *ce = &fabric->ces[pe];
-  return (ce->active & ~ce->blocked) || (ce->input_queues & (ce->control_queues | (uint8_t)~ce->readers));
+  return (ce->active & ~ce->blocked) || (ce->input_queues & (ce->control_queues | ~(uint32_t)ce->readers));
 }
 
 bool task_pick(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {

@@ -323,9 +323,10 @@ static void send_down(router_step *step, router_sender *sender, uint64_t lanes) 
     int n = queue_of_color(fabric, pe, fabric->color_of[sender->color]);
     ramp_queue *queue = iq_of(fabric, n, pe);
     queue_push(queue, fabric->iq_mask[n], (wavelet){w.data, wavelet_meta(lands, w.meta & WAVELET_CONTROL)});
-    if (queue_full(queue, fabric->iq_capacity[n])) sender->route->ramp_full |= (uint64_t)1 << lane;
-    fabric->ces[pe].input_queues |= (uint8_t)(1u << n);
-    if (w.meta & WAVELET_CONTROL) fabric->ces[pe].control_queues |= (uint8_t)(1u << n);
+    if (n < WSE_QUEUES && fabric->rebound[pe].admits[n] > 1) fabric->rebound[pe].admits[n]--;
+    if (input_full(fabric, pe, n)) sender->route->ramp_full |= (uint64_t)1 << lane;
+    fabric->ces[pe].input_queues |= 1u << n;
+    if (w.meta & WAVELET_CONTROL) fabric->ces[pe].control_queues |= 1u << n;
     wake_ce(fabric, step->band, pe, step->now, lands);
     trace_event(fabric, step->band, step->now, pe, WSE_EV_LAND,
                 (uint32_t)fabric->color_of[sender->color] | (w.meta & WAVELET_CONTROL ? 32 : 0), w.data);

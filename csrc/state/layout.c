@@ -47,6 +47,19 @@ static void layout_queues(wse_fabric *fabric, bool *failed) {
   }
 }
 
+bool layout_direct_input(wse_fabric *fabric, int q) {
+  enum { DEPTH = 2 }; /* as the shallowest queue */
+  if (fabric->iq_capacity[q]) return true;
+  if (!P(fabric, data_task_by_color)) return false;
+  bool failed = false;
+  uint32_t capacity = DEPTH + (uint32_t)P(fabric, ramp_in_cycles) - 1;
+  fabric->iq_mask[q] = (uint8_t)(power_of_two(capacity) - 1);
+  fabric->iq_bytes[q] = queue_bytes(capacity, false);
+  fabric->iq[q] = plane(fabric, &failed, fabric->iq_bytes[q]);
+  if (!failed) fabric->iq_capacity[q] = (uint8_t)capacity;
+  return !failed;
+}
+
 static void layout_routers(wse_fabric *fabric) {
   for (uint32_t pe = 0; pe < fabric->pes; pe++) {
     uint32_t x = pe % (uint32_t)fabric->width, y = pe / (uint32_t)fabric->width,

@@ -28,9 +28,16 @@ static inline int queue_of_color(wse_fabric *fabric, uint32_t pe, int color) {
   return class->queue_of_color[color];
 }
 
+/* Whether a queue may take no more wavelets: it is full, or holds all that its operation needs. */
+static inline bool input_full(wse_fabric *fabric, uint32_t pe, int q) {
+  if (queue_full(iq_of(fabric, q, pe), fabric->iq_capacity[q])) return true;
+  return q < WSE_QUEUES && atomic_load_explicit(&fabric->any_rebound, memory_order_relaxed) &&
+         fabric->rebound[pe].admits[q] == 1;
+}
+
 static inline int color_of_iq(wse_fabric *fabric, uint32_t pe, const pe_class *class, int q) {
-  if (atomic_load_explicit(&fabric->any_rebound, memory_order_relaxed) && fabric->rebound[pe].iq[q])
-    return fabric->rebound[pe].iq[q] - 1;
+  if (q < WSE_QUEUES && atomic_load_explicit(&fabric->any_rebound, memory_order_relaxed) && fabric->rebound[pe].iq[q])
+    return fabric->rebound[pe].iq[q] == NO_BINDING ? -1 : fabric->rebound[pe].iq[q] - 1;
   return class->iq_color[q];
 }
 

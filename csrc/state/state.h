@@ -157,7 +157,7 @@ enum {
   NO_CAUSE = 0xff /* no counter */
 };
 
-/* A compute element.  Sets of tasks are bitmaps of 64, sets of queues or microthreads bitmaps of 8.  Writer: the CE;
+/* A compute element.  Sets of tasks are bitmaps of 64, sets of inputs of 32, of queues or microthreads of 8.  Writer: the CE;
  * the router writes active (teardown), input_queues and control_queues. */
 typedef struct {
   uint64_t active, blocked;            /* tasks */
@@ -185,12 +185,13 @@ typedef struct {
   uint8_t store_threads;               /* ... that only copy wavelets to memory (store_only.h) */
   uint8_t suspended;                   /* microthreads stopped by utblock */
   uint8_t thread_next;                 /* round robin: the thread that is preferred next */
-  uint8_t input_queues, output_queues; /* queues that are not empty */
-  uint8_t control_queues;              /* input queues that may hold a control wavelet */
+  uint8_t output_queues;               /* output queues that are not empty */
   uint8_t readers;                     /* input queues that an operation reads */
   uint8_t control_readers;             /* ... and of which it takes control wavelets as well */
   uint8_t output_next;                 /* round robin: the output queue that is preferred next */
   uint8_t taken;                       /* bit i: the slot of cycle stored_from + i was used for a store-only element */
+  uint32_t input_queues;               /* inputs (WSE_INPUTS) that are not empty */
+  uint32_t control_queues;             /* ... that may hold a control wavelet */
   uint32_t store_targets;              /* bitmap of color indices whose wavelets the router stores */
   uint64_t stored_from;
   uint8_t main_priority;     /* 0 medium-low .. 3 high */
@@ -280,7 +281,7 @@ typedef struct {
 typedef struct {
   isa_ins *code;                         /* [code_length] */
   uint32_t code_length;                  /* instructions */
-  int8_t iq_color[WSE_QUEUES];           /* color (not index) of an input queue; -1: none */
+  int8_t iq_color[WSE_INPUTS];           /* color (not index) of an input queue; -1: none */
   int8_t oq_color[WSE_QUEUES];           /* ... of an output queue */
   int8_t queue_of_color[32];             /* by color (not index): its input queue, -1: none */
   uint8_t task_kind[WSE_TASKS];          /* WSE_TASK_... */
@@ -323,10 +324,12 @@ typedef struct {
   uint64_t arrival, ready; /* cycles: the next wavelet is at the edge; the edge is free for it */
 } edge_stream;
 
-/* Queue bindings that a program changed while it ran; 0: as the class says.  Writer: the CE (iqbind, oqbind). */
+/* Queue bindings that a program changed while it ran; 0: as the class says.  Writer: the CE (iqbind, oqbind, operations
+ * on descriptors with DSD_BINDS). */
 typedef struct {
   uint8_t queue_of[WSE_COLORS];           /* by color (not index): input queue + 1, or NO_BINDING */
-  uint8_t iq[WSE_QUEUES], oq[WSE_QUEUES]; /* color + 1 */
+  uint8_t iq[WSE_QUEUES], oq[WSE_QUEUES]; /* color + 1; iq: or NO_BINDING */
+  uint32_t admits[WSE_QUEUES];            /* 1 + wavelets that may still enter the input queue; 0: no limit */
 } rebinding;
 enum { NO_BINDING = 0xff };
 
@@ -455,10 +458,10 @@ struct wse_fabric {
   store_target *store_targets[WSE_COLORS]; /* [color][pe] */
   store_block *store_blocks[WSE_COLORS];   /* [color][block] */
   store_times *store_times;                /* [block].  Writers: the router, store_only.c */
-  char *iq[WSE_QUEUES], *oq[WSE_QUEUES];   /* [queue][pe] of ramp_queue, see iq_of, oq_of.  Writers: CE and router */
-  size_t iq_bytes[WSE_QUEUES], oq_bytes[WSE_QUEUES];        /* size of a ramp_queue with its ring */
-  uint8_t iq_mask[WSE_QUEUES], oq_mask[WSE_QUEUES];         /* entries of its ring, minus one */
-  uint8_t iq_capacity[WSE_QUEUES], oq_capacity[WSE_QUEUES]; /* wavelets; 0: the machine has no such queue */
+  char *iq[WSE_INPUTS], *oq[WSE_QUEUES];   /* [queue][pe] of ramp_queue, see iq_of, oq_of.  Writers: CE and router */
+  size_t iq_bytes[WSE_INPUTS], oq_bytes[WSE_QUEUES];        /* size of a ramp_queue with its ring */
+  uint8_t iq_mask[WSE_INPUTS], oq_mask[WSE_QUEUES];         /* entries of its ring, minus one */
+  uint8_t iq_capacity[WSE_INPUTS], oq_capacity[WSE_QUEUES]; /* wavelets; 0: the machine has no such queue */
   uint8_t *sram;                                            /* [pe][WSE_SRAM] */
   int32_t *wheel_next, *wheel_prev; /* [pe]: neighbors in the list of a wheel slot, pe - pe0 of the band; -1: none */
   uint32_t *host_signal;            /* [pe]: last value of hostsig */

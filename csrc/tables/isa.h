@@ -60,6 +60,7 @@ enum {
   DSD_SIMD = 16,          /* fabric, 16-bit elements: two to a wavelet */
   DSD_WIDE = 32,          /* mapstep, mapput: elements of 32 bits */
   DSD_ELEMENTS = 64,      /* 1d memory: the stride counts elements of the operation, not bytes */
+  DSD_BINDS = 128,        /* fabin: its operations bind the queue to the color while they run */
 };
 
 enum { LENGTH_INFINITE = 0x7fff };

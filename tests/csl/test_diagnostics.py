@@ -70,7 +70,7 @@ BODY = {
     "extra scalar": ("@fmacs(dsd, dsd, dsd, dsd);", "the last operand of @fmacs is a scalar"),
     "not bound": ("@activate(main);", "task main is not bound to an id"),
     "no dsd": ("x = 1; _ = @set_dsd_length(x, 3);", "a descriptor of type mem1d_dsd or"),
-    "negative length": ("_ = @set_dsd_length(dsd2, 40000);", "the length of a descriptor is 0 to 32767, not 40000"),
+    "negative length": ("_ = @set_dsd_length(dsd2, -1);", "an extent is 0 to 65535, not -1"),
     "range step": ("for (@range(i16, 0, 4, 0)) |i| { _ = i; }", "the step of a @range must not be 0"),
     "not iterable": ("for (x) |i| { _ = i; }", "a for loop goes through an array or a @range, not a value of type i16"),
     "comptime under condition": (

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .builtins import dsds, intrinsics, tasks, vectors
+from .builtins import dsds, dsrs, intrinsics, tasks, vectors
 from .builtins import language as builtins
 from .builtins import layout as layouts
 from .builtins.layout import LayoutState, Tile
@@ -34,6 +34,7 @@ _HANDLERS = (
     builtins,
     calls,
     dsds,
+    dsrs,
     exprs,
     intrinsics,
     layouts,

@@ -119,7 +119,7 @@ class Fabric(HostCopies):
                     f"{pe.describe(at)} of {pe.label} names DSR {number} of a file: "
                     f"{self.machine.name} has 0 to {self.machine.dsrs_per_file - 1} (dsrs_per_file)"
                 )
-            queues = [np.full(_engine.QUEUES, -1, np.int8) for _ in range(2)]
+            queues = [np.full(number, -1, np.int8) for number in (_engine.INPUTS, _engine.QUEUES)]
             for bound, plane in zip((pe.queues_in, pe.queues_out), queues, strict=True):
                 for queue, color in bound.items():
                     plane[queue] = color

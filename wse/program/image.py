@@ -27,7 +27,8 @@ class PEImage:
     """The loadable form of a class of PEs.
 
     words: uint64 [instructions].  task_kind, task_priority: uint8, task_pc: uint32, each [TASKS].  active, blocked:
-    a bit for each task.  data: initial memory, (address, bytes).  queues_in, queues_out: color by queue.  tasks: id
+    a bit for each task.  data: initial memory, (address, bytes).  queues_in, queues_out: color by queue;
+    inputs from QUEUES on are those of colors without a queue.  tasks: id
     by name.  symbols: arrays that the host copies by name.  locate: place in the source of an instruction, by its
     index; message: what a trap means, by its value, or "".
     """

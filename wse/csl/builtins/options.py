@@ -16,10 +16,9 @@ from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .tasks import task_number
 
-OPTIONS = (
-    "async", "activate", "unblock", "on_control", "priority", "ut_id", "index", "simd_mode", "save_address",
-    "single_step",
-)  # fmt: skip
+OPTIONS = ("async", "activate", "unblock", "on_control", "priority", "ut_id", "index")
+OF_LOADS = ("async", "activate", "unblock", "priority", "ut_id", "save_address", "single_step")
+ASYNCHRONOUS = ("activate", "unblock", "priority", "ut_id")  # what goes with .async only
 PRIORITIES = {"low": 0, "medium": 1, "high": 2}
 
 
@@ -30,7 +29,9 @@ class Given:
     then: ir.Then = ir.NO_OPTIONS
     index: ir.Value | None = None
     save_address: bool = False
+    single_step: bool = False
     on_control: tuple[str, int | None] | None = None
+    names: tuple[str, ...] = ()
 
 
 def struct_items(frame: Frame, node: ast.Node) -> dict[str, Value]:
@@ -45,21 +46,24 @@ def struct_items(frame: Frame, node: ast.Node) -> dict[str, Value]:
     return dict(value.data)
 
 
-def options(frame: Frame, node: ast.Node) -> Given:
+def options(frame: Frame, node: ast.Node, known: tuple[str, ...] = OPTIONS) -> Given:
+    """The options of an operation, or of a load with `known` OF_LOADS."""
     items = struct_items(frame, node)
+    what = "an operation" if known is OPTIONS else "@load_to_dsr"
     for name in items:
-        if name not in OPTIONS:
+        if name not in known:
             raise CslError.at(
-                node.span, f"an operation has no option {name or 'without a name'}: known are {', '.join(OPTIONS)}"
+                node.span, f"{what} has no option {name or 'without a name'}: known are {', '.join(known)}"
             )
     if "activate" in items and "unblock" in items:
-        raise CslError.at(node.span, "an operation has .activate or .unblock, not both")
-    given = Given()
+        raise CslError.at(node.span, f"{what} has .activate or .unblock, not both")
+    given = Given(names=tuple(items))
     if "index" in items:
         given.index = frame.operand(as_u16(frame, items["index"], node.span), node.span)
     if "on_control" in items:
         given.on_control = on_control(frame, items["on_control"], node)
     given.save_address = truth(items, "save_address", node.span)
+    given.single_step = truth(items, "single_step", node.span)
     given.then = ir.Then(
         truth(items, "async", node.span),
         task_number(frame, items["activate"], node.span) if "activate" in items else None,
@@ -102,9 +106,18 @@ def known_number(frame: Frame, value: Value, kind: Type, span: Span) -> int:
     return concrete(made)
 
 
+def chosen(value: Value, names: tuple[str, ...]) -> str | None:
+    """The name of a struct such as .{ .high = true }; None if it is of another form."""
+    if not isinstance(value, Val) or not isinstance(value.data, dict) or not set(value.data) <= set(names):
+        return None
+    if any(item.type is not t.BOOL for item in value.data.values()):
+        return None
+    true = [name for name, item in value.data.items() if concrete(item)]
+    return true[0] if len(true) == 1 else None
+
+
 def priority(value: Value, span: Span) -> int:
-    if isinstance(value, Val) and isinstance(value.data, dict):
-        chosen = [name for name, item in value.data.items() if item.data is True]
-        if len(chosen) == 1 and chosen[0] in PRIORITIES:
-            return PRIORITIES[chosen[0]]
+    name = chosen(value, tuple(PRIORITIES))
+    if name is not None:
+        return PRIORITIES[name]
     raise CslError.at(span, "a priority is .{ .high = true }, .{ .medium = true } or .{ .low = true }")

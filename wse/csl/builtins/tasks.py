@@ -11,6 +11,7 @@ from ..sema.convert import describe
 from ..sema.exprs import convert
 from ..sema.frame import Frame, at_of
 from ..sema.lvalues import load
+from ..sema.queues import QUEUES
 from ..sema.types import Type
 from ..sema.values import VOID, FnRef, Val, Value, concrete
 from ..syntax import ast
@@ -19,7 +20,6 @@ from .language import struct_of
 from .table import builtin
 
 MEMCPY_TASKS = (27, 28, 30)
-QUEUES = {"wse2": (8, 6), "wse3": (8, 8)}  # input, output
 
 
 def ranges(arch: str) -> dict[Type, tuple[int, int, str]]:
@@ -199,7 +199,7 @@ def blocker(op: str) -> Callable:
             number = task_number(frame, value, span)
             (frame.unit.out.blocked.add if op == "block" else frame.unit.out.blocked.discard)(number)
             if op == "unblock" and value.type is t.COLOR:
-                frame.unit.opened.add(number)
+                frame.unit.queues.opened.add(number)
         else:
             frame.emit(ir.Sys(op, None, [task_operand(frame, value, node, (*t.TASK_IDS, t.COLOR, t.INPUT_QUEUE))]))
         return VOID
@@ -239,12 +239,12 @@ def bind_queue(frame: Frame, queue: Val, color: int, span: Span) -> None:
     number = concrete(queue)
     what = f"{'input' if into else 'output'} queue {number}"
     if number in queues and queues[number] != color:
-        first = frame.unit.queue_spans.get((into, number))
+        first = frame.unit.queues.spans.get((into, number))
         raise CslError.at(
             span, f"{what} is bound to color {queues[number]} and to color {color}", (first, "first here")
         )
     queues[number] = color
-    frame.unit.queue_spans.setdefault((into, number), span)
+    frame.unit.queues.spans.setdefault((into, number), span)
 
 
 @builtin("@set_teardown_handler", 2)

@@ -9,13 +9,13 @@ from ...machine import isa
 from ..ir import ir
 from ..sema import types as t
 from ..sema.calls import entry
-from ..sema.convert import describe
 from ..sema.frame import Frame
 from ..sema.types import Type
 from ..sema.values import VOID, Run, Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
-from .dsds import DSR_FILES, descriptor_operand
+from .descriptors import descriptor_operand, is_descriptor, shown
+from .operations import check_operation
 from .options import Given, options
 from .table import builtin
 from .tasks import function_of
@@ -35,34 +35,50 @@ ELEMENTS: dict[str, Type] = {type.name: t.PRIMITIVES[type.csl] for type in isa.T
 # ---- operands ----
 
 
-def is_descriptor(value: Value) -> bool:
-    return isinstance(value.type, t.DsdType) or value.type is t.FIFO or value.type in DSR_FILES
-
-
 def source(frame: Frame, node: ast.Node, code: str) -> ir.Operand:
     """A source: a descriptor, a pointer to a scalar, a scalar."""
     value = frame.expr(node)
     if is_descriptor(value):
-        if value.type is t.FABOUT:
-            raise CslError.at(node.span, "a fabout_dsd is no source")
-        return descriptor_operand(frame, value, node.span)
+        return source_descriptor(frame, value, node.span)
     if isinstance(value.type, t.PointerType):
         return pointer_operand(frame, value, code, node.span)
     return scalar(frame, value, code, node.span)
 
 
+def source_descriptor(frame: Frame, value: Value, span: Span) -> ir.Operand:
+    if value.type is t.FABOUT:
+        raise CslError.at(span, "a fabout_dsd is no source")
+    if value.type in (t.DSR_DEST, t.DSR_FIFO_DEST):
+        raise CslError.at(span, f"a {value.type} is no source: dsr_src0 and dsr_src1 are")
+    return direct_operand(frame, value, span)
+
+
 def destination(frame: Frame, node: ast.Node, code: str) -> ir.Operand:
     value = frame.expr(node)
     if is_descriptor(value):
-        if value.type is t.FABIN:
-            raise CslError.at(node.span, "a fabin_dsd is no destination")
-        return descriptor_operand(frame, value, node.span)
+        return destination_descriptor(frame, value, node.span)
     if isinstance(value.type, t.PointerType):
         if value.type.const:
             raise CslError.at(node.span, f"the destination is constant: it is of type {value.type}")
         return pointer_operand(frame, value, code, node.span)
-    shown = describe(value) if isinstance(value, Val) else f"a value of type {value.type}"
-    raise CslError.at(node.span, f"a destination is a descriptor, a DSR or a pointer to a scalar, not {shown}")
+    raise CslError.at(node.span, f"a destination is a descriptor, a DSR or a pointer to a scalar, not {shown(value)}")
+
+
+def destination_descriptor(frame: Frame, value: Value, span: Span) -> ir.Operand:
+    if value.type is t.FABIN:
+        raise CslError.at(span, "a fabin_dsd is no destination")
+    if value.type in (t.DSR_SRC1, t.DSR_FIFO_SRC1):
+        raise CslError.at(span, f"a {value.type} is no destination: dsr_dest and dsr_src0 are")
+    return direct_operand(frame, value, span)
+
+
+def direct_operand(frame: Frame, value: Value, span: Span) -> ir.Operand:
+    """A descriptor that is an operand itself."""
+    if value.type is t.CIRCBUF:
+        raise CslError.at(
+            span, "a circbuf_dsd is no operand itself: load it into a DSR with @load_to_dsr_xdsr, and name the DSR"
+        )
+    return descriptor_operand(frame, value, span)
 
 
 def with_control(given: Given, operand: ir.Operand | None, node: ast.BuiltinCall) -> ir.Operand | None:
@@ -116,6 +132,7 @@ def operation(name: str, row: str) -> Callable:
             controlled = with_control(given, src0, node)
             assert controlled is not None  # as src0 is not
             src0, src1 = controlled, with_control(given, src1, node)
+        dst, src0, src1 = check_operation(frame, given, [dst, src0, src1], node)
         extra = None
         if extra_code:
             value = frame.expr(args[3])
@@ -142,9 +159,11 @@ for _name, _row in SAME.items():
 def dfilt(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     frame.need_run(node.span, node.name)
     given = options(frame, node.args[1]) if len(node.args) > 1 else Given()
-    frame.emit(
-        ir.Vector("dfilt", None, source(frame, node.args[0], isa.INSTRUCTION["dfilt"].types[1]), then=given.then)
-    )
+    value = frame.expr(node.args[0])
+    if value.type is not t.FABIN and value.type not in (t.DSR_SRC0, t.DSR_SRC1):
+        raise CslError.at(node.args[0].span, f"@dfilt takes a fabin_dsd, or a DSR that holds one, not {shown(value)}")
+    _, source, _ = check_operation(frame, given, [None, direct_operand(frame, value, node.args[0].span), None], node)
+    frame.emit(ir.Vector("dfilt", None, source, then=given.then))
     return VOID
 
 
@@ -193,9 +212,7 @@ def map_input(frame: Frame, node: ast.Node, kind: Type) -> ir.Operand:
     if is_descriptor(value):
         if value.type is t.FIFO:
             raise CslError.at(node.span, "a FIFO is no operand of @map")
-        if value.type is t.FABOUT:
-            raise CslError.at(node.span, "a fabout_dsd is no source")
-        return descriptor_operand(frame, value, node.span)
+        return source_descriptor(frame, value, node.span)
     if isinstance(value.type, t.PointerType) and not isinstance(kind, t.PointerType):
         if value.type.elem is not kind:
             raise CslError.at(node.span, f"a pointer to {kind} was expected, not one to {value.type.elem}")
@@ -206,9 +223,7 @@ def map_input(frame: Frame, node: ast.Node, kind: Type) -> ir.Operand:
 def map_output(frame: Frame, node: ast.Node, kind: Type) -> ir.Operand:
     value = frame.expr(node)
     if is_descriptor(value):
-        if value.type is t.FABIN:
-            raise CslError.at(node.span, "a fabin_dsd is no destination")
-        return descriptor_operand(frame, value, node.span)
+        return destination_descriptor(frame, value, node.span)
     if isinstance(value.type, t.PointerType) and value.type.elem is kind and not value.type.const:
         return ir.Deref(frame.operand(value, node.span), kind.ir or "")
     raise CslError.at(node.span, f"a destination of type {kind} was expected: a descriptor, or a pointer to a variable")

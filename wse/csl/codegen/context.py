@@ -19,6 +19,7 @@ class Context:
         self.fifos: dict[str, ir.Fifo] = {}
         self.fifo_xdsr: dict[str, int] = {}
         self.reserved: dict[str, set[int]] = {"dest": set(), "src0": set(), "src1": set()}
+        self.indexed: set[tuple[str, int]] = set()  # explicit DSRs with `.wavelet_index_offset`
         self.queues_out: dict[int, int] = {}
         self.messages: list[str] = []
         self.dsr_thread: dict[tuple[str, int], int] = {}

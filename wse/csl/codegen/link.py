@@ -122,6 +122,8 @@ def generate(unit: ir.Unit, arch: str, fp16: str = "f16") -> Code:
         for operand in vars(instr).values():
             if isinstance(operand, ir.Dsr):
                 context.reserved[operand.file].add(operand.number)
+        if isinstance(instr, ir.LoadDsr) and isinstance(instr.source, ir.Dsd) and instr.source.index:
+            context.indexed.add((instr.dsr.file, instr.dsr.number))
     code = Code(unit, context)
     called = {i.function for f in unit.functions for b in f.blocks for i in b.code if isinstance(i, ir.Call)} | {
         i.function for i in unit.startup if isinstance(i, ir.Call)

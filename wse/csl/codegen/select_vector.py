@@ -266,21 +266,27 @@ class VectorSelector:
             return
         value = self.reg(instr.index)
         for operand, field in zip((instr.dst, instr.src0, instr.src1), fields, strict=False):
-            if isinstance(operand, Dsd | DsdVar) and operand.index and isinstance(field, int):
+            takes = isinstance(operand, Dsd | DsdVar) and operand.index
+            if isinstance(operand, Dsr):
+                takes = (operand.file, operand.number) in self.context.indexed
+            if takes and isinstance(field, int):
                 self.emit("dsindex", field, value)
                 self.held.pop((FILES[field // isa.DSRS], field % isa.DSRS), None)
 
     def set_priority(self, instr: ir.Vector) -> None:
-        if instr.then.priority is None:
+        operands = (instr.dst, instr.src0, instr.src1)
+        given = [o.priority for o in operands if isinstance(o, Dsd) and o.priority is not None]
+        priority = given[0] if given and instr.then.priority is None else instr.then.priority
+        if priority is None or (given and not instr.then.async_):
             return
         thread = instr.then.ut if self.context.arch != "wse2" else None
-        for operand in (instr.dst, instr.src0, instr.src1):
+        for operand in operands:
             if thread is None and isinstance(operand, Dsd) and operand.kind in ("fabin", "fabout"):
                 thread = operand.queue
             if thread is None and isinstance(operand, Dsr):
                 thread = self.context.dsr_thread.get((operand.file, operand.number))
         if thread is not None:
-            self.emit("utprio", thread, imm=instr.then.priority)
+            self.emit("utprio", thread, imm=priority)
 
     # Explicit DSRs, descriptors in memory.
 
@@ -290,6 +296,9 @@ class VectorSelector:
         byte = self.byte(file, instr.dsr.number)
         if isinstance(source, Dsd) and source.kind in ("fabin", "fabout"):
             self.context.dsr_thread[file, instr.dsr.number] = source.queue if then.ut is None else then.ut
+            priority = source.priority if then.priority is None else then.priority
+            if priority is not None and then.async_:
+                self.emit("utprio", source.queue if then.ut is None else then.ut, imm=priority)
         if isinstance(source, DsdVar):
             self.load_variable(source)
             if bits := descriptor.options(then):

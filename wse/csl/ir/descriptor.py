@@ -62,6 +62,7 @@ def flags(dsd: Dsd) -> int:
         (dsd.advance_switch, isa.DSD_ADVANCE_SWITCH),
         (dsd.index, isa.DSD_INDEX),
         (dsd.simd, isa.DSD_SIMD),
+        (dsd.binds, isa.DSD_BINDS),
         (dsd.item == 4, isa.DSD_WIDE),
     ):
         bits |= bit if wanted else 0

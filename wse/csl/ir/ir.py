@@ -139,6 +139,8 @@ class Dsd:
     save_address: bool = False
     on_control: tuple[str, int | None] | None = None
     circle: tuple[Addr, int] | None = None  # circular: start and bytes
+    binds: bool = False  # fabin: an operation binds the queue to the color while it runs (WSE-2)
+    priority: int | None = None  # fabric: of the microthread that works on it, as Then.priority
 
     @property
     def size(self) -> int:

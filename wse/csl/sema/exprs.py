@@ -75,11 +75,6 @@ def comptime_expr(frame: Frame, node: ast.ComptimeExpr, want: Type | None) -> Va
     return value
 
 
-@expr(ast.TensorAccess)
-def tensor_access(frame: Frame, node: ast.TensorAccess, want: Type | None) -> Value:
-    raise CslError.at(node.span, "a tensor access stands only in the second argument of @get_dsd, as .tensor_access")
-
-
 # ---- literals of aggregates ----
 
 

@@ -181,7 +181,7 @@ DSDS = (MEM1D, MEM4D, FABIN, FABOUT, CIRCBUF)
 DSR_DEST, DSR_SRC0, DSR_SRC1 = Type("dsr_dest"), Type("dsr_src0"), Type("dsr_src1")
 DSR_FIFO_DEST, DSR_FIFO_SRC1, XDSR, SR = Type("dsr_fifo_dest"), Type("dsr_fifo_src1"), Type("xdsr"), Type("sr")
 DSRS = (DSR_DEST, DSR_SRC0, DSR_SRC1, DSR_FIFO_DEST, DSR_FIFO_SRC1, XDSR, SR)
-FIFO = Type("fifo")
+FIFO, TENSOR_ACCESS = Type("fifo"), Type("tensor_access")
 
 PRIMITIVES: dict[str, Type] = {
     kind.name: kind

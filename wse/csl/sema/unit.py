@@ -18,6 +18,7 @@ from .frame import Builder, ControlFlow, Frame, at_of
 from .memory import InitialMemory, sym_words
 from .modules import MAX_IMPORTS, Instance, Loader
 from .pointers import FunctionPointers
+from .queues import Dsrs, Queues
 from .types import Type
 from .values import FnRef, GlobalVar, Mem, Sym, Val, copy_of, key_of
 
@@ -97,12 +98,12 @@ class Unit:
         self.bound: dict[tuple[str, int], Span | None] = {}
         self.task_ids: dict[tuple[int, int], int] = {}
         self.exported_pointers: list[tuple[ir.Export, GlobalVar]] = []
-        self.queue_spans: dict[tuple[bool, int], Span] = {}
-        self.queue_uses: dict[tuple[bool, int], tuple[int, Span]] = {}
-        self.opened: set[int] = set()  # colors that a comptime @unblock names: control wavelets are to come
+        self.queues = Queues(self)
+        self.dsrs = Dsrs()
         self.colors: dict[int, tuple[Any, Span | None]] = {}
         self.teardown: dict[int, tuple[Lowered, Span]] = {}
         self.deferred: list[Callable[[], None]] = []
+        self.deferred_checks: list[Callable[[], None]] = []  # of operations on DSRs, when all loads are known
         self.startup: Builder | None = None
         self.pointers = FunctionPointers(self)
         self._names: set[str] = set()
@@ -259,39 +260,6 @@ class Unit:
         made.names = frame.names
         return made
 
-    def queue_for(self, into: bool, color: int) -> int:
-        """The queue that a color is bound to, for descriptors that do not say it."""
-        queues = self.out.queues_in if into else self.out.queues_out
-        return next((queue for queue, bound in queues.items() if bound == color), 0)
-
-    def bind_queues(self) -> None:
-        """Queues that are bound to a color only by the descriptors that name both."""
-        for (into, queue), (color, _) in self.queue_uses.items():
-            if self.program.arch == "wse2" and not into:
-                continue  # there the descriptor says the color, and a queue serves several
-            (self.out.queues_in if into else self.out.queues_out).setdefault(queue, color)
-        if self.program.arch == "wse2":
-            self.bind_arriving()
-
-    def bind_arriving(self) -> None:
-        """On WSE-2 whatever comes down the ramp has a queue: colors of data tasks, unblocked ones, those routed
-        there."""
-        queues = self.out.queues_in
-        must = [task.id for task in self.out.tasks if task.kind == "data"] + sorted(self.opened)
-        may = [
-            c
-            for c, (config, _) in self.colors.items()
-            if "R" in config.tx + "".join(tx or "" for _, tx in config.switch)
-        ]
-        for color in dict.fromkeys(must + may):
-            if color in queues.values():
-                continue
-            free = [queue for queue in (2, 3, 4, 5, 6, 7, 1, 0) if queue not in queues]
-            if free:
-                queues[free[0]] = color
-            elif color in must:
-                self.program.findings.add(CslError.at(None, f"no input queue is left for color {color}"))
-
     def lower_all(self) -> None:
         """Code of all functions that are reached; one that cannot be lowered does not keep the others from it."""
         while True:
@@ -314,7 +282,9 @@ class Unit:
             if not (self._waiting or self._pending or self.deferred):
                 break
         self.pointers.build()
-        self.bind_queues()
+        for check in self.deferred_checks:
+            self.attempt(check)
+        self.queues.bind()
         self.bind_teardown()
         if self.startup is not None and self.startup.function.blocks:
             self.out.startup = [instr for block in self.startup.function.blocks for instr in block.code]

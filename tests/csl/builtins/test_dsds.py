@@ -1,0 +1,218 @@
+"""@get_dsd over memory, tensor accesses, and the builtins that change descriptors.
+
+Covers: wse/csl/builtins/dsds.py, wse/csl/builtins/descriptors.py
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from csl.running import compiled, read, run
+from wse.csl.syntax.errors import CslError
+
+ARCHES = ("wse2", "wse3")
+
+
+def program(decls: str, body: str) -> str:
+    return (
+        "export var a = [12]i16{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};\n"
+        "export var out = @zeros([12]i16);\n"
+        "const dst = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{12} -> out[i] });\n"
+        "var n: u16 = 3;\nvar by: i8 = -2;\nvar from: i16 = 5;\n"
+        f"{decls}\nfn main() void {{\n{body}\n}}\ncomptime {{ @export_symbol(main); }}\n"
+    )
+
+
+READS = {
+    "tensor access": ("const d = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> a[2 * i + 1] });", [1, 3, 5, 7]),
+    "base address": ("const d = @get_dsd(mem1d_dsd, .{ .base_address = &a, .extent = 3 });", [0, 1, 2]),
+    "stride and offset": (
+        "const d = @get_dsd(mem1d_dsd, .{ .base_address = &a, .extent = 3, .stride = -2, .offset = 6 });",
+        [6, 4, 2],
+    ),
+    "access as a constant": (
+        "const access = |i|{3} -> a[3 * i];\nconst d = @get_dsd(mem1d_dsd, .{ .tensor_access = access });",
+        [0, 3, 6],
+    ),
+    "properties as a constant": (
+        "const props = .{ .tensor_access = |i|{2} -> a[i + 9] };\nconst d = @get_dsd(mem1d_dsd, props);",
+        [9, 10],
+    ),
+    "mem4d by an access": (
+        "const d = @get_dsd(mem4d_dsd, .{ .tensor_access = |i, j|{2, 3} -> a[6 * i + j] });",
+        [0, 1, 2, 6, 7, 8],
+    ),
+    "mem4d by tuples": (
+        "const d = @get_dsd(mem4d_dsd, "
+        ".{ .base_address = &a, .extent = .{ 2, 3 }, .stride = .{ 1, 4 }, .offset = 2 });",
+        [2, 6, 10, 3, 7, 11],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+@pytest.mark.parametrize("arch", ARCHES)
+def test_descriptors_known_at_compile_time(name, arch, tmp_path):
+    decls, want = READS[name]
+    got = read(run(tmp_path, program(decls, "@mov16(dst, d);"), arch=arch), "out")
+    assert got[: len(want)].tolist() == want
+    assert not got[len(want) :].any()
+
+
+RUN_TIME = {
+    "extent": (".{ .base_address = &a, .extent = n }", [0, 1, 2]),
+    "stride": (".{ .base_address = &a, .extent = 3, .stride = by, .offset = 8 }", [8, 6, 4]),
+    "offset": (".{ .base_address = &a, .extent = 2, .offset = from }", [5, 6]),
+    "all": (".{ .base_address = &a, .extent = n, .stride = by, .offset = from }", [5, 3, 1]),
+    "extent of an access": (".{ .tensor_access = |i|{n} -> a[i + 1] }", [1, 2, 3]),
+}
+
+
+@pytest.mark.parametrize("name", RUN_TIME)
+@pytest.mark.parametrize("arch", ARCHES)
+def test_fields_known_at_run_time(name, arch, tmp_path):
+    properties, want = RUN_TIME[name]
+    body = f"@mov16(dst, @get_dsd(mem1d_dsd, {properties}));"
+    got = read(run(tmp_path, program("", body), arch=arch), "out")
+    assert got[: len(want)].tolist() == want
+    assert not got[len(want) :].any()
+
+
+CHANGES = {
+    "length": ("@set_dsd_length(d, 2)", [0, 1]),
+    "length at run time": ("@set_dsd_length(d, n)", [0, 1, 2]),
+    "stride": ("@set_dsd_stride(d, 2)", [0, 2, 4, 6]),
+    "stride at run time": ("@set_dsd_stride(@increment_dsd_offset(d, 8, i16), by)", [8, 6, 4, 2]),
+    "offset": ("@increment_dsd_offset(d, 3, i16)", [3, 4, 5, 6]),
+    "offset at run time": ("@increment_dsd_offset(d, from, i16)", [5, 6, 7, 8]),
+    "base": ("@set_dsd_base_addr(d, b)", [20, 21, 22, 23]),
+    "base by a pointer": ("@set_dsd_base_addr(d, &b)", [20, 21, 22, 23]),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("arch", ARCHES)
+def test_changes_give_a_new_descriptor(name, arch, tmp_path):
+    change, want = CHANGES[name]
+    decls = (
+        "var b = [4]i16{20, 21, 22, 23};\n"
+        "const d = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> a[i] });\n"
+        "export var again = @zeros([4]i16);\n"
+        "const rest = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> again[i] });"
+    )
+    done = run(tmp_path, program(decls, f"const e = {change};\n@mov16(dst, e);\n@mov16(rest, d);"), arch=arch)
+    assert read(done, "out")[: len(want)].tolist() == want
+    assert read(done, "again").tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_extents_above_32767(arch, tmp_path):
+    text = (
+        "export var total: u16 = 0;\nvar one = [1]u16{1};\n"
+        "const d = @get_dsd(mem1d_dsd, .{ .base_address = &one, .extent = 40000, .stride = 0 });\n"
+        "fn main() void { @add16(&total, total, d); }\ncomptime { @export_symbol(main); }\n"
+    )
+    assert read(run(tmp_path, text, arch=arch), "total").tolist() == [40000]
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_a_circular_buffer_goes_on_at_its_start(arch, tmp_path):
+    decls = (
+        "const ring = @get_dsd(circbuf_dsd, .{ .base_address = &a, .extent = 4, .wraparound = 6 });\n"
+        "const r = @get_dsr(dsr_src1, 3);\nconst x = @get_xdsr(2);"
+    )
+    body = (
+        "@load_to_dsr_xdsr(r, x, ring, .{ .save_address = true });\n@mov16(dst, r);\n"
+        "@mov16(@increment_dsd_offset(dst, 4, i16), r);"
+    )
+    got = read(run(tmp_path, program(decls, body), arch=arch), "out")
+    assert got[:8].tolist() == [0, 1, 2, 3, 4, 5, 0, 1]
+
+
+REFUSED = {
+    "both forms": (
+        "mem1d_dsd, .{ .tensor_access = |i|{4} -> a[i], .extent = 3 }",
+        ".tensor_access says all of the access: .extent cannot be given beside it",
+    ),
+    "neither form": ("mem1d_dsd, .{ .extent = 3 }", "a mem1d_dsd needs .tensor_access, or .base_address and .extent"),
+    "no extent": ("mem1d_dsd, .{ .base_address = &a }", ".base_address goes with .extent"),
+    "beyond the array": (
+        "mem1d_dsd, .{ .tensor_access = |i|{7} -> a[2 * i] }",
+        "the access covers elements 0 to 12 of an array that has 0 to 11",
+    ),
+    "before the array": (
+        "mem1d_dsd, .{ .tensor_access = |i|{4} -> a[2 - i] }",
+        "the access covers elements -1 to 2 of an array that has 0 to 11",
+    ),
+    "not affine": ("mem1d_dsd, .{ .tensor_access = |i|{3} -> a[i * i] }", "the index must be affine"),
+    "two indices": ("mem1d_dsd, .{ .tensor_access = |i, j|{2, 3} -> a[i + j] }", "2 indices make a mem4d_dsd"),
+    "five indices": (
+        "mem4d_dsd, .{ .tensor_access = |i, j, k, l, m|{1, 1, 1, 1, 1} -> a[i] }",
+        "a mem4d_dsd has at most 4 indices, not 5",
+    ),
+    "no access": ("mem1d_dsd, .{ .tensor_access = a }", ".tensor_access is of the form"),
+    "stride of an i8": ("mem1d_dsd, .{ .base_address = &a, .extent = 2, .stride = 200 }", "a stride is an i8"),
+    "tuples of mem1d": ("mem1d_dsd, .{ .base_address = &a, .extent = .{2, 3} }", "a mem4d_dsd has tuples"),
+    "tuples that differ": (
+        "mem4d_dsd, .{ .base_address = &a, .extent = .{2, 3}, .stride = .{1} }",
+        "a mem4d_dsd has tuples .extent and .stride with a number for each index",
+    ),
+    "simd_mode": (
+        "mem1d_dsd, .{ .tensor_access = |i|{4} -> a[i], .simd_mode = .{ .simd_32 = true } }",
+        "a mem1d_dsd has no property simd_mode",
+    ),
+    "wraparound of mem1d": (
+        "mem1d_dsd, .{ .base_address = &a, .extent = 2, .wraparound = 4 }",
+        "a mem1d_dsd has no property wraparound",
+    ),
+    "wraparound beyond": (
+        "circbuf_dsd, .{ .base_address = &a, .extent = 2, .wraparound = 13 }",
+        ".wraparound is 1 to 12, the elements of the buffer, not 13",
+    ),
+    "wraparound of nothing": (
+        "circbuf_dsd, .{ .base_address = &a, .extent = 2, .wraparound = 0 }",
+        ".wraparound is 1 to 12",
+    ),
+    "bytes": ("mem1d_dsd, .{ .tensor_access = |i|{4} -> bytes[i] }", "descriptors are of elements of 2 or 4 bytes"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused(name, tmp_path):
+    arguments, message = REFUSED[name]
+    decls = f"var bytes = @zeros([4]u8);\nconst d =\n  @get_dsd({arguments});"
+    with pytest.raises(CslError) as caught:
+        compiled(tmp_path, program(decls, "_ = d;"))
+    found = caught.value.diagnostics[0]
+    assert message in found.message
+    assert found.span is not None and found.span.line == 9
+
+
+def test_a_circular_buffer_is_no_operand_itself(tmp_path):
+    decls = "const ring = @get_dsd(circbuf_dsd, .{ .base_address = &a, .extent = 4 });"
+    with pytest.raises(CslError, match="a circbuf_dsd is no operand itself: load it into a DSR with @load_to_dsr_xdsr"):
+        compiled(tmp_path, program(decls, "@mov16(dst, ring);"))
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_an_index_moves_a_memory_descriptor_by_words(arch, tmp_path):
+    decls = (
+        "const d = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{2} -> a[i], .wavelet_index_offset = true });\n"
+        "export var second = @zeros([2]i16);\n"
+        "const to = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{2} -> second[i] });\n"
+        "const r = @get_dsr(dsr_src1, 1);"
+    )
+    body = (
+        "var e = @set_dsd_length(d, 2);\n@mov16(dst, e, .{ .index = n });\n"
+        "@load_to_dsr(r, d);\n@mov16(to, r, .{ .index = 7 });"
+    )
+    done = run(tmp_path, program(decls, body), arch=arch)
+    assert read(done, "out")[:2].tolist() == [3, 4]
+    assert read(done, "second").tolist() == [7, 8]
+    assert np.array_equal(read(done, "a"), np.arange(12))
+
+
+def test_an_index_needs_an_operand_that_takes_it(tmp_path):
+    with pytest.raises(CslError, match=r"\.index needs an operand with \.wavelet_index_offset = true"):
+        compiled(tmp_path, program("", "@mov16(dst, 7, .{ .index = 1 });"))

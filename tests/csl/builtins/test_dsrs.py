@@ -1,0 +1,158 @@
+"""Explicit DSRs and FIFOs.
+
+Covers: wse/csl/builtins/dsrs.py
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from csl.running import compiled, read, run
+from wse.csl.syntax.errors import CslError
+
+ARCHES = ("wse2", "wse3")
+HEAD = """
+export var a = [8]u16{1, 2, 3, 4, 5, 6, 7, 8};
+export var b = @zeros([8]u16);
+const from = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{8} -> a[i] });
+const four = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> a[i] });
+const to = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{8} -> b[i] });
+const square = @get_dsd(mem4d_dsd, .{ .tensor_access = |i, j|{2, 4} -> a[i + 2 * j] });
+const ring = @get_dsd(circbuf_dsd, .{ .base_address = &a, .extent = 3, .wraparound = 5 });
+const in = @get_dsd(fabin_dsd, .{ .extent = 4, .input_queue = @get_input_queue(2) });
+const out = @get_dsd(fabout_dsd, .{ .extent = 4, .output_queue = @get_output_queue(2), .fabric_color = @get_color(1) });
+const dest = @get_dsr(dsr_dest, 3);
+const src0 = @get_dsr(dsr_src0, 4);
+const src1 = @get_dsr(dsr_src1, 5);
+const x = @get_xdsr(1);
+const s = @get_sr(2);
+const done = @get_local_task_id(9);
+task finish() void {}
+comptime { @export_symbol(main); @bind_local_task(finish, done); @initialize_queue(@get_input_queue(2), .{ .color = @get_color(0) }); }
+"""
+
+
+def program(body: str, decls: str = "") -> str:
+    return f"{HEAD}{decls}\nfn main() void {{\n{body}\n}}\n"
+
+
+LOADS = {
+    "mem1d": ("@load_to_dsr(src1, from);\n@mov16(to, src1);", [1, 2, 3, 4, 5, 6, 7, 8]),
+    "destination": ("@load_to_dsr(dest, to);\n@mov16(dest, from);", [1, 2, 3, 4, 5, 6, 7, 8]),
+    "src0 is both": (
+        "@load_to_dsr(src0, to);\n@mov16(src0, 2);\n@add16(src0, src0, from);",
+        [3, 4, 5, 6, 7, 8, 9, 10],
+    ),
+    "save_address": (
+        "@load_to_dsr(src1, four, .{ .save_address = true });\n@mov16(to, src1);\n"
+        "@mov16(@increment_dsd_offset(to, 4, u16), src1);",
+        [1, 2, 3, 4, 5, 6, 7, 8],
+    ),
+    "mem4d": ("@load_to_dsr_xdsr_sr(src1, x, s, square);\n@mov16(to, src1);", [1, 3, 5, 7, 2, 4, 6, 8]),
+    "circular": (
+        "@load_to_dsr_xdsr(src1, x, ring, .{ .save_address = true });\n@mov16(to, src1);\n"
+        "@mov16(@increment_dsd_offset(to, 3, u16), src1);",
+        [1, 2, 3, 4, 5, 1, 0, 0],
+    ),
+    "a changed descriptor": (
+        "@load_to_dsr(src1, @increment_dsd_offset(four, 2, u16));\n@mov16(to, src1);",
+        [3, 4, 5, 6, 0, 0, 0, 0],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOADS)
+@pytest.mark.parametrize("arch", ARCHES)
+def test_loads(name, arch, tmp_path):
+    body, want = LOADS[name]
+    assert read(run(tmp_path, program(body), arch=arch), "b").tolist() == want
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_a_load_in_a_comptime_block_happens_before_the_first_task(arch, tmp_path):
+    text = program("@mov16(to, src1);", "comptime { @load_to_dsr(src1, from); }")
+    assert read(run(tmp_path, text, arch=arch), "b").tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_single_step_registers_are_operands_of_map(arch, tmp_path):
+    decls = "fn twice(v: u16) u16 { return 2 * v; }"
+    body = "@load_to_dsr(src1, from, .{ .single_step = true });\n@map(twice, src1, to);"
+    assert read(run(tmp_path, program(body, decls), arch=arch), "b").tolist() == [2, 4, 6, 8, 10, 12, 14, 16]
+
+
+REFUSED = {
+    "kind of DSR": ("_ = @get_dsr(xdsr, 1);", "xdsr is no kind of DSRs"),
+    "number": ("_ = @get_dsr(dsr_dest, 16);", "there is no dsr_dest 16: there are 0 to 15"),
+    "xdsr": ("_ = @get_xdsr(16);", "there is no xdsr 16: there are 0 to 15"),
+    "no DSR": ("@load_to_dsr(from, to);", "a DSR was expected"),
+    "no descriptor": ("@load_to_dsr(src1, a);", "a descriptor was expected"),
+    "mem4d": (
+        "@load_to_dsr(src1, square);",
+        "a mem4d_dsd needs an XDSR and stride registers: @load_to_dsr_xdsr_sr loads it",
+    ),
+    "mem4d with an XDSR": ("@load_to_dsr_xdsr(src1, x, square);", "a mem4d_dsd needs an XDSR and stride registers"),
+    "no XDSR": ("@load_to_dsr_xdsr(src1, s, ring);", "@load_to_dsr_xdsr takes a DSR, an XDSR, a descriptor"),
+    "fabin as destination": ("@load_to_dsr(dest, in);", "a fabin_dsd is a source: a dsr_dest takes destinations"),
+    "fabout as source": ("@load_to_dsr(src1, out);", "a fabout_dsd is a destination: a dsr_src1 takes sources"),
+    "memory in a FIFO's DSR": ("@load_to_dsr(@get_dsr(dsr_fifo_src1, 1), from);", "a dsr_fifo_src1 takes a FIFO"),
+    "activate without async": (
+        "@load_to_dsr(src1, in, .{ .activate = done });",
+        ".activate belongs to asynchronous operations: .async = true is missing",
+    ),
+    "priority without async": (
+        "@load_to_dsr(src1, in, .{ .priority = .{ .high = true } });",
+        ".priority belongs to asynchronous operations",
+    ),
+    "option of an operation": ("@load_to_dsr(src1, in, .{ .index = 1 });", "@load_to_dsr has no option index"),
+    "save_address of fabin": (
+        "@load_to_dsr(src1, in, .{ .save_address = true });",
+        ".save_address is of descriptors over memory, not of a fabin_dsd",
+    ),
+    "a DSR as the wrong operand": ("@mov16(to, dest);", "a dsr_dest is no source: dsr_src0 and dsr_src1 are"),
+    "a DSR as destination": ("@mov16(src1, from);", "a dsr_src1 is no destination: dsr_dest and dsr_src0 are"),
+    "single step": (
+        "@load_to_dsr(src1, from, .{ .single_step = true });\n@mov16(to, src1);",
+        "a DSR that is loaded with .single_step is an operand of @map only",
+    ),
+    "bytes of a FIFO": ("_ = @allocate_fifo(bytes);", "@allocate_fifo is evaluated at compile time"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("arch", ARCHES)
+def test_what_is_refused(name, arch, tmp_path):
+    body, message = REFUSED[name]
+    with pytest.raises(CslError) as caught:
+        compiled(tmp_path, program(body), arch)
+    assert message in caught.value.diagnostics[0].message
+
+
+FIFOS = {
+    "bytes": ("var f = @zeros([4]u8);", "f", "a global array of elements of 2 or 4 bytes was expected"),
+    "alignment": (
+        "var f: [4]u32 align(2) = @zeros([4]u32);",
+        "f",
+        "the buffer of a FIFO of u32 is aligned to 4 bytes or more, not to 2",
+    ),
+    "option": ("var f = @zeros([4]u16);", "f, .{ .activate = done }", "a FIFO has no option activate"),
+}
+
+
+@pytest.mark.parametrize("name", FIFOS)
+def test_buffers_of_fifos_that_are_refused(name, tmp_path):
+    decl, arguments, message = FIFOS[name]
+    with pytest.raises(CslError, match=message):
+        compiled(tmp_path, program("_ = fifo;", f"{decl}\nconst fifo = @allocate_fifo({arguments});"))
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_a_synchronous_operation_says_whether_a_fifo_took_all(arch, tmp_path):
+    decls = "var f = @zeros([5]u16);\nconst fifo = @allocate_fifo(f);\nexport var all = @zeros([4]u16);"
+    body = (
+        "all[0] = @as(u16, @mov16(fifo, four));\nall[1] = @as(u16, @mov16(fifo, from));\n"
+        "all[2] = @as(u16, @mov16(to, fifo));\nall[3] = @as(u16, @mov16(@set_dsd_length(to, 2), fifo));"
+    )
+    done = run(tmp_path, program(body, decls), arch=arch)
+    assert read(done, "all").tolist() == [1, 0, 0, 0]
+    assert read(done, "b").tolist() == [1, 2, 3, 4, 1, 0, 0, 0]

@@ -1,0 +1,97 @@
+"""@get_dsd of fabin_dsd and fabout_dsd: descriptors of wavelets that come from or go to the fabric."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..ir import ir
+from ..sema import types as t
+from ..sema.frame import Frame
+from ..sema.types import Type
+from ..sema.values import Sym, Val, Value, concrete
+from ..syntax import ast
+from ..syntax.errors import CslError, Span
+from .descriptors import edited, shown
+from .options import as_u16, chosen, on_control, priority
+
+FABIN = ("fabric_color", "extent", "input_queue", "simd_mode", "on_control", "priority")
+FABOUT = (
+    "fabric_color", "extent", "output_queue", "control", "wavelet_index_offset", "advance_switch", "simd_mode",
+    "priority",
+)  # fmt: skip
+UNDOCUMENTED = ("control_transform", "zero")
+SIMD_MODES = ("simd_32", "simd_64", "simd_32_or_64")
+MOST = 0xFFFF  # an extent is a u16
+
+
+def fabric_dsd(frame: Frame, kind: t.DsdType, given: dict[str, Any], node: ast.BuiltinCall) -> Value:
+    """The descriptor of these properties: nodes of a literal, or values."""
+    into = kind is t.FABIN
+
+    def known(name: str, want: Type) -> Any:
+        item = given[name]
+        if isinstance(item, Val):
+            return concrete(frame.coerce(item, want, node.span))
+        return frame.number(item, want)
+
+    def flag(name: str) -> bool:
+        return name in given and bool(known(name, t.BOOL))
+
+    queue_name, queue_type = ("input_queue", t.INPUT_QUEUE) if into else ("output_queue", t.OUTPUT_QUEUE)
+    color = known("fabric_color", t.COLOR) if "fabric_color" in given else None
+    queue = known(queue_name, queue_type) if queue_name in given else None
+    if queue is None and color is None:
+        raise CslError.at(node.span, f"a {kind} needs .{queue_name} or .fabric_color")
+    if color is not None and color > 23:
+        raise CslError.at(node.span, f"color {color} cannot be routed: routable colors are 0 to 23")
+    if queue is None:
+        queue = frame.unit.queues.for_color(into, color)
+    frame.unit.queues.use(into, queue, color, node.span)
+    simd = "simd_mode" in given and simd_mode(frame, given["simd_mode"], node.span)
+    if simd and flag("wavelet_index_offset"):
+        raise CslError.at(
+            node.span,
+            "a wavelet holds two elements (.simd_mode) or an element and its index (.wavelet_index_offset), not both",
+        )
+    extent = extent_of(frame, given["extent"], node.span) if "extent" in given else Val(t.COMPTIME_INT, ir.INFINITE)
+    fixed = isinstance(extent, Val) and not isinstance(extent.data, Sym)
+    dsd = ir.Dsd(
+        *(kind.kind, None, extent.data if fixed else 0),
+        queue=queue,
+        color=color,
+        control=flag("control"),
+        index=flag("wavelet_index_offset"),
+        simd=simd,
+        advance_switch=flag("advance_switch"),
+        on_control=on_control(frame, given["on_control"], node) if "on_control" in given else None,
+        binds=into and color is not None and frame.unit.program.arch == "wse2",
+        priority=priority(value_of(frame, given["priority"]), node.span) if "priority" in given else None,
+    )
+    made = Val(kind, dsd)
+    if fixed:
+        return made
+    return edited(made, "length", frame.operand(as_u16(frame, extent, node.span), node.span))
+
+
+def value_of(frame: Frame, given: Any) -> Value:
+    return given if isinstance(given, Val) else frame.known(given)
+
+
+def simd_mode(frame: Frame, given: Any, span: Span) -> bool:
+    """Two 16-bit elements to a wavelet: all three modes.  They differ in how many wavelets are taken at once, and the
+    ramp delivers one a cycle."""
+    name = chosen(value_of(frame, given), SIMD_MODES)
+    if name is None:
+        raise CslError.at(span, f".simd_mode is {' or '.join(f'.{{ .{mode} = true }}' for mode in SIMD_MODES)}")
+    return True
+
+
+def extent_of(frame: Frame, given: Any, span: Span) -> Value:
+    """The extent of a descriptor: a u16, which may be known at run time only."""
+    value = given if isinstance(given, Val) else frame.expr(given)
+    where = span if isinstance(given, Val) else given.span
+    if not t.is_integral(value.type):
+        raise CslError.at(where, f"an extent is an integer of type u16, not {shown(value)}")
+    if isinstance(value, Val) and not isinstance(value.data, Sym) and not 0 <= value.data <= MOST:
+        raise CslError.at(where, f"an extent is 0 to {MOST}, not {value.data}")
+    return value

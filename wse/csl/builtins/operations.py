@@ -1,0 +1,79 @@
+"""What the operands and options of a vector operation must have in common.
+
+What an explicit DSR holds is known when all code of the unit has been seen; operations on DSRs are checked then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ..ir import ir
+from ..sema.frame import Frame
+from ..syntax import ast
+from ..syntax.errors import CslError, Span
+from .options import Given
+
+FABRIC = ("fabin", "fabout")
+DSR_KINDS = {"fabin_dsd": "fabin", "fabout_dsd": "fabout", "fifo": "fifo", "mem1d_dsd": "mem1d"}
+
+
+def kinds_of(frame: Frame, operand: Any) -> set[str]:
+    """The kinds of descriptors that an operand may be; empty if it is a scalar."""
+    if isinstance(operand, ir.Dsd | ir.DsdVar):
+        return {operand.kind}
+    if isinstance(operand, ir.FifoRef):
+        return {"fifo"}
+    return {DSR_KINDS.get(load.kind, "memory") for load in frame.unit.dsrs.of(operand)}
+
+
+def check_operation(frame: Frame, given: Given, operands: list[Any], node: ast.BuiltinCall) -> list[Any]:
+    """Refuses what the machine has no operation for; the operands, those that `.index` is for marked."""
+    explicit = any(isinstance(operand, ir.Dsr) for operand in operands)
+    if explicit:
+        frame.unit.deferred_checks.append(lambda: check_kinds(frame, given, operands, node.span))
+    else:
+        check_kinds(frame, given, operands, node.span)
+    if given.index is not None:
+        operands = indexed(operands, node.span)
+    if not given.then.async_ and not explicit:
+        for name in ("priority", "ut_id"):
+            if name in given.names:
+                raise CslError.at(node.span, f".{name} belongs to asynchronous operations: .async = true is missing")
+    return operands
+
+
+def check_kinds(frame: Frame, given: Given, operands: list[Any], span: Span) -> None:
+    kinds = [kinds_of(frame, operand) for operand in operands]
+    arch = frame.unit.program.arch
+    inputs = sum(found == {"fabin"} for found in kinds[1:])
+    if inputs > 1 and arch == "wse3":
+        raise CslError.at(span, "wse3 takes one fabric input an operation, not two: wse2 takes two")
+    if operands[2] is not None and "fifo" in kinds[1]:
+        raise CslError.at(span, "a FIFO is the second source of an operation with two sources, not the first")
+    known = all(found or not isinstance(operand, ir.Dsr) for operand, found in zip(operands, kinds, strict=True))
+    if given.then.async_ and known and not set().union(*kinds) & {*FABRIC, "fifo"}:
+        raise CslError.at(span, "an operation over memory is not asynchronous: .async needs a fabric or FIFO operand")
+    if given.on_control is not None and known and not any("fabin" in found for found in kinds):
+        raise CslError.at(span, ".on_control needs a fabin_dsd among the sources")
+    for operand in operands:
+        for load in frame.unit.dsrs.of(operand):
+            if load.single_step:
+                raise CslError.at(
+                    span,
+                    "a DSR that is loaded with .single_step is an operand of @map only",
+                    (load.span, "loaded here"),
+                )
+    fabric = [operand for operand in operands if isinstance(operand, ir.Dsd) and operand.kind in FABRIC]
+    if len({operand.simd for operand in fabric}) > 1:
+        raise CslError.at(span, "the fabric operands of an operation have the same .simd_mode, or none has one")
+
+
+def indexed(operands: list[Any], span: Span) -> list[Any]:
+    """The operands, descriptors in memory marked to take the index if no constant one does."""
+    if any(isinstance(operand, ir.Dsd) and operand.index for operand in operands):
+        return operands
+    marked = [replace(operand, index=True) if isinstance(operand, ir.DsdVar) else operand for operand in operands]
+    if not any(isinstance(operand, ir.DsdVar | ir.Dsr) for operand in operands):
+        raise CslError.at(span, ".index needs an operand with .wavelet_index_offset = true")
+    return marked

@@ -1,0 +1,154 @@
+"""The queues of a unit and the colors they serve; what its explicit DSRs are loaded with.
+
+WSE-3 binds each queue to one color.  On WSE-2 a descriptor says the color: an output queue serves several, and an
+operation binds an input queue to the color of its descriptor while it runs.  A color of a data task that no descriptor
+reads, comes to the compute element by a queue that is left, or, if there is none, by an input of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..ir import ir
+from ..syntax.errors import CslError, Span
+
+QUEUES = {"wse2": (8, 6), "wse3": (8, 8)}  # input, output
+BY_DEFAULT = (0, 7, 6, 5, 4, 3, 2, 1)  # of descriptors without a queue
+ARRIVING = (2, 3, 4, 5, 6, 7, 1, 0)  # of colors of data tasks
+REBINDS = ("iqbind", "oqbind", "cfgst")
+
+
+class Queues:
+    """uses: colors of the descriptors of each queue (into the CE or not, number).  colorless: queues of descriptors
+    that name no color.  opened: colors that a comptime @unblock names: control wavelets are to come."""
+
+    def __init__(self, unit: Any):
+        self.unit = unit  # sema.unit.Unit
+        self.uses: dict[tuple[bool, int], dict[int, Span]] = {}
+        self.colorless: dict[tuple[bool, int], Span] = {}
+        self.spans: dict[tuple[bool, int], Span] = {}
+        self.chosen: dict[int, int] = {}
+        self.opened: set[int] = set()
+
+    def bound(self, into: bool) -> dict[int, int]:
+        return self.unit.out.queues_in if into else self.unit.out.queues_out
+
+    def for_color(self, into: bool, color: int) -> int:
+        """The queue of a descriptor that names a color only."""
+        queue = next((queue for queue, known in self.bound(into).items() if known == color), None)
+        if queue is not None or not into or self.unit.program.arch != "wse2":
+            return queue or 0
+        if color not in self.chosen:
+            free = [q for q in BY_DEFAULT if q not in self.bound(True) and (True, q) not in self.uses]
+            self.chosen[color] = free[0] if free else 0
+        return self.chosen[color]
+
+    def use(self, into: bool, queue: int, color: int | None, span: Span) -> None:
+        """Notes a descriptor."""
+        if color is None:
+            self.colorless.setdefault((into, queue), span)
+        else:
+            self.uses.setdefault((into, queue), {}).setdefault(color, span)
+
+    # ---- at the end ----
+
+    def bind(self) -> None:
+        """Binds the queues that only descriptors name, and the colors of data tasks."""
+        wse2 = self.unit.program.arch == "wse2"
+        must = [task.id for task in self.unit.out.tasks if task.kind == "data"] + sorted(self.opened)
+        for (into, queue), colors in self.uses.items():
+            if wse2 and not into:
+                continue
+            bound = self.bound(into)
+            if wse2:
+                own = [c for c in colors if c in must] or (list(colors) if len(colors) == 1 else [])
+                if queue not in bound and own and own[0] not in bound.values():
+                    bound[queue] = own[0]
+            else:
+                self.bind_to_one(into, queue, colors)
+        if wse2:
+            self.bind_arriving(must)
+        self.check_colorless()
+
+    def bind_to_one(self, into: bool, queue: int, colors: dict[int, Span]) -> None:
+        bound = self.bound(into)
+        first = bound.setdefault(queue, next(iter(colors)))
+        other = next((color for color in colors if color != first), None)
+        if other is not None and not self.rebinds():
+            where = self.spans.get((into, queue)) or colors.get(first)
+            self.report(
+                CslError.at(
+                    colors[other],
+                    f"this descriptor is of color {other}, but {named(into, queue)} is bound to color {first}: "
+                    "on wse3 a queue serves one color",
+                    (where, "bound here"),
+                )
+            )
+
+    def bind_arriving(self, must: list[int]) -> None:
+        """On WSE-2 whatever comes down the ramp has a place: colors of data tasks, unblocked ones, those routed
+        there."""
+        queues = self.unit.out.queues_in
+        read = {color for (into, _), colors in self.uses.items() if into for color in colors}
+        may = [
+            c
+            for c, (config, _) in self.unit.colors.items()
+            if c not in read and "R" in config.tx + "".join(tx or "" for _, tx in config.switch)
+        ]
+        direct = QUEUES["wse2"][0]
+        for color in dict.fromkeys(must + may):
+            if color in queues.values():
+                continue
+            free = [queue for queue in ARRIVING if queue not in queues and (True, queue) not in self.uses]
+            if free:
+                queues[free[0]] = color
+            elif color in must:
+                queues[direct] = color
+                direct += 1
+
+    def check_colorless(self) -> None:
+        for (into, queue), span in self.colorless.items():
+            if queue not in self.bound(into) and not self.rebinds():
+                what = "@initialize_queue(queue, .{ .color = ... }) in a comptime block binds it"
+                if self.unit.program.arch == "wse2":
+                    what = "give the descriptor a .fabric_color"
+                self.report(CslError.at(span, f"{named(into, queue)} is bound to no color: {what}"))
+
+    def rebinds(self) -> bool:
+        """Whether code binds queues while it runs."""
+        return any(
+            isinstance(instr, ir.Sys) and instr.op in REBINDS
+            for function in self.unit.out.functions
+            for block in function.blocks
+            for instr in block.code
+        )
+
+    def report(self, error: CslError) -> None:
+        self.unit.program.findings.add(error)
+
+
+def named(into: bool, queue: int) -> str:
+    return f"{'input' if into else 'output'} queue {queue}"
+
+
+class Load(NamedTuple):
+    """What a DSR is loaded with.  kind: of the descriptor."""
+
+    kind: str
+    async_: bool
+    single_step: bool
+    indexed: bool
+    span: Span
+
+
+class Dsrs:
+    """The explicit DSRs of a unit: all loads of each, by file and number."""
+
+    def __init__(self) -> None:
+        self.loads: dict[tuple[str, int], list[Load]] = {}
+
+    def load(self, file: str, number: int, load: Load) -> None:
+        self.loads.setdefault((file, number), []).append(load)
+
+    def of(self, operand: object) -> list[Load]:
+        return self.loads.get((operand.file, operand.number), []) if isinstance(operand, ir.Dsr) else []
