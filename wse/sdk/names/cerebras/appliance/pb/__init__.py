@@ -1,0 +1,1 @@
+"""Names only: see wse.sdk."""

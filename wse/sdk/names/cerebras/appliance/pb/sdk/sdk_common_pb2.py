@@ -1,0 +1,5 @@
+"""The enumerations of copies."""
+
+from wse.sdk.transfer import MemcpyDataType, MemcpyOrder
+
+__all__ = ["MemcpyDataType", "MemcpyOrder"]
