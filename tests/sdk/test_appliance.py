@@ -57,22 +57,30 @@ print("SUCCESS", data.tolist())
 ARGS = "--arch=wse3 --fabric-dims=8,3 --fabric-offsets=4,1 --params=n:3 --memcpy --channels=1 -o out"
 
 
+def write(code: Path) -> Path:
+    (code / "more").mkdir(parents=True)
+    for name, text in (("layout.csl", LAYOUT), ("pe.csl", PE), ("run.py", RUN), ("more/note.txt", "near")):
+        (code / name).write_text(text)
+    return code
+
+
 @pytest.fixture(autouse=True)
 def _code(_in_a_directory):
-    Path("code/more").mkdir(parents=True)
-    for name, text in (("layout.csl", LAYOUT), ("pe.csl", PE), ("run.py", RUN), ("more/note.txt", "near")):
-        Path("code", name).write_text(text)
+    write(Path("code"))
     Path("extra.txt").write_text("staged")
+    Path("extra").mkdir()
+    Path("extra/one").write_text("1")
 
 
-@pytest.fixture
-def artifact() -> str:
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("appliance")
     with SdkCompiler(disable_version_check=True) as compiler:
-        return compiler.compile("code", "layout.csl", ARGS, "made")
+        return compiler.compile(str(write(folder / "code")), "layout.csl", ARGS, str(folder / "made"))
 
 
 def test_an_artifact_holds_the_code_and_what_was_compiled(artifact):
-    assert Path(artifact).parent == Path("made").resolve() and artifact.endswith(".tar.gz")
+    assert Path(artifact).parent.name == "made" and artifact.endswith(".tar.gz")
     with tarfile.open(artifact) as archive:
         assert {"layout.csl", "pe.csl", "run.py", "more/note.txt", "out/out.json", "out/out.npz"} <= set(
             archive.getnames()
@@ -85,8 +93,8 @@ def test_an_artifact_holds_the_code_and_what_was_compiled(artifact):
 def test_commands_run_beside_the_artifact(artifact):
     with SdkLauncher(artifact, simulator=True) as launcher:
         launcher.stage("extra.txt")
-        launcher.stage("made")
-        assert launcher.run("cat more/note.txt", "cat extra.txt; ls made") == f"nearstaged{Path(artifact).name}\n"
+        launcher.stage("extra")
+        assert launcher.run("cat more/note.txt", "cat extra.txt; ls extra") == "nearstagedone\n"
         for word in ("%CMADDR%", '"%CMADDR%"', "'%CMADDR%'"):
             assert "SUCCESS [42, 42, 42]" in launcher.run(f"cs_python run.py --name out --cmaddr {word}")
         assert launcher.download_artifact("out.txt", "fetched/out.txt") == "fetched/out.txt"
