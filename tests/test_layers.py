@@ -46,7 +46,6 @@ HOMES = {
     "numba": {"memoryx", "machine"},
     "dask": {"sweep", "execute"},
     "distributed": {"sweep", "execute"},
-    "simpy": {"system"},
     "pyarrow": {"sweep", "trace"},
     "Cython": set(),
 }

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from shell import python
 
 from wse.costs import calibrate
 from wse.memoryx import MemoryX, Network
@@ -100,12 +99,3 @@ def test_a_layer_waits_for_its_weights_update():
     ]
     first_step = updates[: len(WORK.layers)]
     assert starts[1] >= max(first_step)
-
-
-def test_without_simpy_the_error_says_what_to_install():
-    code = "import sys; sys.modules['simpy'] = None; from wse.cli import main; main(['system', '--systems', '1'])"
-    done = python(code)
-    assert done.returncode == 2
-    assert (
-        done.stderr == "error: simulating systems needs SimPy, which is not installed: run pip install 'wse[cluster]'\n"
-    )
