@@ -170,7 +170,7 @@ ERRORS = {
     "@as(E, 3)": "E has no member with the value 3",
     '@as(i16, "a")': "a value of type i16 was expected",
     "@as(*i16, 3)": "a value of type *i16 was expected, not 3",
-    "(P{ .z = 1 })": "the field x of P has no value",
+    "(P{ .z = 1 })": "P has no field z: it has x, y",
     "(P{ .x = 1, .z = 1 })": "P has no field z: it has x, y",
     "@as([2]i16, .{1})": "[2]i16 has 2 elements, not 1",
     "[2]i16{ 1, 2, 3 }": "[2]i16 has 2 elements, not 3",

@@ -14,9 +14,12 @@ from ..sema import types as t
 from ..sema.conditions import condition
 from ..sema.convert import bits_of, coerce, describe, explicit, fill, from_bits
 from ..sema.exprs import convert
-from ..sema.frame import Frame
+from ..sema.frame import Frame, lvalue
+from ..sema.lvalues import load, memory_of, store_mem
+from ..sema.memory import InitialMemory, value_in
 from ..sema.types import Type
-from ..sema.values import VOID, FnRef, Ptr, Range, Run, Sym, Val, Value, concrete, zero
+from ..sema.values import VOID, FnRef, Mem, Ptr, Range, Run, Sym, Val, Value, concrete, zero
+from ..sema.widths import from_word, to_word
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .table import builtin
@@ -71,33 +74,46 @@ def as_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 def bitcast(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     kind = frame.type(node.args[0])
     value = frame.expr(node.args[1])
-    if value.type is t.COMPTIME_INT and kind.size is not None:
-        size = t.INTS[f"u{kind.size * 8}"] if kind.size in (1, 2, 4, 8) else t.U16
-        value = explicit(value, size, node.span)
+    if value.type is t.COMPTIME_INT and bits_in(kind):
+        value = explicit(value, t.int_type(bits_in(kind)[0], False), node.span)
     source = value.type
     if source is kind:
         return value
-    if source.size != kind.size or source.size is None:
-        sizes = [f"{k.size * 8} bits" if k.size is not None else "none" for k in (source, kind)]
+    if not set(bits_in(source)) & set(bits_in(kind)):
+        sizes = [f"{bits_in(k)[0]} bits" if bits_in(k) else "none" for k in (source, kind)]
         raise CslError.at(
             node.span, f"@bitcast needs types of one size: {source} has {sizes[0]}, {kind} has {sizes[1]}"
         )
     if isinstance(value, Val):
-        made = bitcast_known(value, kind, node.span)
+        made = bitcast_known(frame, value, kind, node.span)
         if made is not None:
             return made
-    if kind.ir is None or source.ir is None:
-        raise CslError.at(node.span, f"@bitcast goes between scalars, not from {source} to {kind}")
     build = frame.need_run(node.span, "this @bitcast")
-    operand = frame.operand(value, node.span)
-    if kind.ir == source.ir:
-        return Run(kind, operand)
-    reg = build.reg(kind.ir)
-    build.emit(ir.Bitcast(reg, operand))
-    return Run(kind, reg)
+    if t.is_scalar(kind) and t.is_scalar(source):
+        operand = frame.operand(value, node.span)
+        if t.BOOL in (kind, source):
+            return convert(frame, Run(source, operand), kind, node.span)
+        return from_word(build, kind, to_word(build, source, operand))
+    if t.is_scalar(source):
+        memory = frame.unit.local(frame, source, "cast", node.span)
+        store_mem(frame, memory, value, node.span)
+    else:
+        memory = memory_of(frame, frame.unit.constant(value, node.span)) if isinstance(value, Val) else value
+        assert isinstance(memory, Mem)
+    return load(frame, Mem(kind, memory.addr, memory.offset, True), node.span)
 
 
-def bitcast_known(value: Val, kind: Type, span: Span) -> Val | None:
+def bits_in(kind: Type) -> tuple[int, ...]:
+    """The sizes in bits that values of a type can be taken for; a bool is one bit, in a byte."""
+    if kind is t.BOOL:
+        return 8, 1
+    width = t.bit_width(kind)
+    if width is not None:
+        return (width,) if width else ()
+    return (kind.size * 8,) if kind.size is not None and not isinstance(kind, t.DsdType) else ()
+
+
+def bitcast_known(frame: Frame, value: Val, kind: Type, span: Span) -> Val | None:
     if isinstance(value.data, Ptr):
         if isinstance(kind, t.PointerType):
             return Val(kind, value.data)
@@ -106,12 +122,19 @@ def bitcast_known(value: Val, kind: Type, span: Span) -> Val | None:
         return None
     if isinstance(value.data, Sym) and t.is_integral(kind) and t.is_integral(value.type):
         return explicit(value, kind, span)
+    if not t.is_scalar(kind) or not t.is_scalar(value.type):
+        return bytes_as(frame, value, kind)
     bits = bits_of(value)
-    if bits is None:
+    return None if bits is None else from_bits(kind, bits)
+
+
+def bytes_as(frame: Frame, value: Val, kind: Type) -> Val | None:
+    """A known value as another one of as many bytes; None if an address is among them."""
+    if value.type.size is None or kind.size is None:
         return None
-    if isinstance(kind, t.PointerType):
-        return Val(kind, Ptr(None, bits))
-    return from_bits(kind, bits)
+    image = InitialMemory(frame.unit, value.type.size)
+    image.write(0, value)
+    return None if image.relocations or image.varying else value_in(kind, bytes(image.data))
 
 
 @builtin("@ptrcast", 2)
@@ -120,6 +143,8 @@ def ptrcast(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     value = frame.expr(node.args[1])
     if not isinstance(kind, t.PointerType) or not isinstance(value.type, t.PointerType):
         raise CslError.at(node.span, f"@ptrcast goes between pointers, not from {value.type} to {kind}")
+    if kind.elem.is_comptime and kind.elem is not t.ANYOPAQUE and not isinstance(kind.elem, t.FnType):
+        raise CslError.at(node.args[0].span, f"values of type {kind.elem} exist at compile time only: no {kind} exists")
     return Val(kind, value.data) if isinstance(value, Val) else Run(kind, value.value)
 
 
@@ -246,17 +271,29 @@ def concat_structs(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Va
 
 @builtin("@has_field", 2)
 def has_field(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    value = frame.known(node.args[0])
+    value = frame.lvalue(node.args[0])
     name = text_of(frame, node.args[1], "the name of a field")
-    if value.type is t.TYPE and isinstance(value.data, t.StructType):
-        return Val(t.BOOL, name in value.data.fields)
-    return Val(t.BOOL, isinstance(value.data, dict) and name in value.data)
+    kind = value.type
+    if isinstance(value, Val) and kind is t.TYPE and isinstance(value.data, t.StructType):
+        kind = value.data
+    if isinstance(kind, t.StructType):
+        return Val(t.BOOL, name in kind.fields)
+    fields = load(frame, value, node.span)
+    return Val(t.BOOL, isinstance(fields, Val) and isinstance(fields.data, dict) and name in fields.data)
 
 
 @builtin("@field", 2)
 def field(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    name = text_of(frame, node.args[1], "the name of a field")
-    return frame.expr(ast.Member(node.span, node.args[0], name))
+    return load(frame, builtin_lvalue(frame, node), node.span)
+
+
+@lvalue(ast.BuiltinCall)
+def builtin_lvalue(frame: Frame, node: ast.BuiltinCall) -> Any:
+    """@field is a place that can be assigned to; of other builtins, the value."""
+    if node.name == "@field" and len(node.args) == 2:
+        name = text_of(frame, node.args[1], "the name of a field")
+        return frame.lvalue(ast.Member(node.span, node.args[0], name))
+    return frame.expr(node)
 
 
 @builtin("@strcat", 1, None)

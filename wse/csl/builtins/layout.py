@@ -338,10 +338,10 @@ def export_symbol(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Val
             frame.unit.exported_pointers.append((frame.unit.out.exports[-1], where))
         return VOID
     if isinstance(where, GlobalVar):
-        elem = where.type.elem if isinstance(where.type, t.ArrayType) else where.type
-        count = where.type.count if isinstance(where.type, t.ArrayType) else 1
-        if elem.ir is not None:
-            frame.unit.out.exports.append(ir.Export(name, frame.unit.use(where), 0, elem.ir, count, where.mutable))
+        word = t.export_word(where.type.elem if isinstance(where.type, t.ArrayType) else where.type)
+        if word is not None:
+            count = (where.type.size or 0) // (word.size or 1)
+            frame.unit.out.exports.append(ir.Export(name, frame.unit.use(where), 0, word.ir, count, where.mutable))
             return VOID
     raise CslError.at(arg.span, "a pointer, a variable or a function was expected")
 
@@ -352,11 +352,12 @@ def export_pointer(frame: Frame, name: str, value: Val, node: ast.BuiltinCall) -
     if not isinstance(ptr.target, GlobalVar):
         raise CslError.at(node.args[0].span, "this pointer does not point to a variable")
     elem = kind.elem.elem if isinstance(kind.elem, t.ArrayType) else kind.elem
-    if elem.ir is None:
+    word = t.export_word(elem)
+    if word is None:
         raise CslError.at(node.args[0].span, f"values of type {elem} cannot be exported")
-    count = ((ptr.target.type.size or 0) - ptr.offset) // (elem.size or 1)
+    count = ((ptr.target.type.size or 0) - ptr.offset) // (word.size or 1)
     symbol = frame.unit.use(ptr.target)
-    frame.unit.out.exports.append(ir.Export(name, symbol, ptr.offset, elem.ir, count, not kind.const))
+    frame.unit.out.exports.append(ir.Export(name, symbol, ptr.offset, word.ir, count, not kind.const))
 
 
 def last_name(node: ast.Node) -> str:

@@ -11,8 +11,9 @@ from ..syntax.errors import CslError, NotKnown, Span
 from . import types as t
 from .frame import Builder, ControlFlow, Frame, Returned, at_of, expr
 from .lvalues import load, memory_of, store_mem
+from .parts import run_time, with_items
 from .types import Type
-from .values import VOID, DsdEdit, FnRef, GlobalVar, Mem, Run, Val, Value, copy_of
+from .values import VOID, DsdEdit, FnRef, GlobalVar, Mem, Parts, Run, Val, Value, copy_of
 
 MAX_CALLS = 150  # nested calls at compile time
 
@@ -40,7 +41,7 @@ class Signature:
         self.params: list[Type] = []
         self.result: Type = t.VOID
         self.values: list[Value] = []
-        self.known: dict[str, Val] = {}
+        self.known: dict[str, Val | Parts] = {}
 
 
 def call_function(frame: Frame, fn: FnRef, args: list[ast.Node], span: Span) -> Value:
@@ -76,7 +77,10 @@ def signature(frame: Frame, fn: FnRef, args: list[ast.Node]) -> Signature:
             value = frame.coerce(value, kind, arg.span)
         if param.comptime and not isinstance(value, Val):
             raise CslError.at(arg.span, f"parameter {param.name} is comptime, but this value is not known")
-        if isinstance(value, Val):
+        if isinstance(value, Parts):
+            sign.known[param.name] = value
+            inner.bind(param.name, value, param.span)
+        elif isinstance(value, Val):
             if param.comptime or fixes(kind) or (fn.decl.inline and kind.ir is not None):
                 sign.known[param.name] = value
             inner.bind(param.name, value, param.span)
@@ -164,7 +168,7 @@ class Lowered:
 
     def __init__(self, unit: Any, fn: FnRef, sign: Signature, name: str, span: Span | None):
         self.unit, self.fn, self.name, self.span = unit, fn, name, span
-        self.known = sign.known
+        self.known: dict[str, Val | Parts] = dict(sign.known)
         self.result = sign.result
         self.caller: Lowered | None = None  # the function that needed it first
         self.params: list[tuple[ast.Param, Type]] = [
@@ -183,12 +187,31 @@ class Lowered:
                 raise CslError.at(span, f"parameter {param.name} of {fn.name} exists at compile time only")
             else:
                 self.memory[param.name] = unit.new_global(kind, f"{name}.{param.name}", param.name, param.span)
+        for known, fixed in self.known.items():
+            if isinstance(fixed, Parts):
+                regs += self.parts(known, fixed)
         result = self.result.ir
         self.result_memory: GlobalVar | None = None
         if result is None and self.result is not t.VOID:
             self.result_memory = unit.new_global(self.result, f"{name}.result", "result", fn.decl.name_span)
         self.function = ir.Function(name, regs, result, [], fn.name, at_of(fn.decl.name_span))
         self.function.memory_params = dict.fromkeys((var.symbol for var in self.memory.values()), None)
+
+    def parts(self, name: str, given: Parts) -> list[ir.Reg]:
+        """Parameters for the fields of an anonymous struct that are not known; binds the name to a struct of them."""
+        regs: list[ir.Reg] = []
+        inside: list[Value] = []
+        for path, item in run_time(given):
+            kind = item.type
+            if kind.ir is None:
+                field = ".".join([name, *map(str, path)])
+                var = self.memory[field] = self.unit.new_global(kind, f"{self.name}.{field}", field, self.span)
+                inside.append(Mem(kind, ir.Addr(self.unit.use(var)), 0, True))
+            else:
+                regs.append(ir.Reg(kind.ir, name))
+                inside.append(Run(kind, regs[-1]))
+        self.known[name] = with_items(given, iter(inside))
+        return regs
 
     def argument(self, frame: Frame, name: str) -> GlobalVar:
         """Where a call writes an argument that goes by memory.  A call of the function in itself does not change what
@@ -256,7 +279,11 @@ def emit_call(frame: Frame, fn: FnRef, sign: Signature, span: Span) -> Value:
     if frame.lowered is not None:
         lowered.caller = lowered.caller or frame.lowered
     given = zip((param.name for param in fn.decl.params), sign.values, strict=True)
-    return pass_arguments(frame, lowered, [one for one in given if one[0] not in sign.known], [], span)
+    passed = [one for one in given if one[0] not in sign.known]
+    for name, value in sign.known.items():
+        if isinstance(value, Parts):
+            passed += [(".".join([name, *map(str, path)]), item) for path, item in run_time(value)]
+    return pass_arguments(frame, lowered, passed, [], span)
 
 
 def call_pointer(frame: Frame, target: ir.Value, kind: t.FnType, node: ast.Call) -> Value:

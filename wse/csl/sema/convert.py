@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -18,7 +19,7 @@ from ...machine import numerics
 from ..syntax.errors import CslError, Span
 from . import types as t
 from .types import Type
-from .values import FnRef, NeedsConcrete, Sym, Val, concrete, sym, zero, zeros
+from .values import FnRef, NeedsConcrete, Ptr, Sym, Val, concrete, sym, zero, zeros
 
 FORMATS: dict[Type, tuple[int, int]] = {
     t.F16: (11, -14),
@@ -178,6 +179,8 @@ def pointer_fits(source: t.PointerType, kind: t.PointerType) -> bool:
     """Whether a pointer becomes the other by itself."""
     if source.const and not kind.const:
         return False
+    if kind.elem is t.ANYOPAQUE and not kind.many:
+        return True
     if source.many == kind.many and source.elem is kind.elem:
         return True
     if kind.many and not source.many:  # *[N]T, and a pointer to one, as a pointer to many
@@ -215,12 +218,25 @@ def to_float(value: Val, kind: Type) -> Val:
         return Val(kind, math.copysign(math.inf, data))
 
 
+def check_fields(kind: t.StructType, given: Iterable[str], span: Span | None) -> None:
+    """An error if these are not fields of the struct, or not the one of a union."""
+    names = list(given)
+    for name in names:
+        if name not in kind.fields:
+            raise CslError.at(span, f"{kind} has no field {name}: it has {', '.join(kind.fields) or 'none'}")
+    if kind.union and len(names) != 1:
+        raise CslError.at(span, f"a value of {kind}, a union, has exactly one field, not {len(names)}")
+
+
 def to_struct(value: Val, kind: t.StructType, span: Span | None) -> Val:
     given = value.data
     if isinstance(given, list):
         if given:
             raise mismatch(span, kind, "a tuple")
         given = {}
+    check_fields(kind, given, span)
+    if kind.union:
+        return Val(kind, {name: coerce(item, kind.fields[name][0], span) for name, item in given.items()})
     made: dict[str, Val] = {}
     for name, (field, default) in kind.fields.items():
         if name in given:
@@ -229,9 +245,6 @@ def to_struct(value: Val, kind: t.StructType, span: Span | None) -> Val:
             made[name] = default
         else:
             raise CslError.at(span, f"the field {name} of {kind} has no value")
-    for name in given:
-        if name not in kind.fields:
-            raise CslError.at(span, f"{kind} has no field {name}: it has {', '.join(kind.fields) or 'none'}")
     return Val(kind, made)
 
 
@@ -346,6 +359,13 @@ def bits_of(value: Val) -> int | None:
     kind, data = value.type, concrete(value)
     if isinstance(kind, t.IntType):
         return data & ((1 << kind.bits) - 1)
+    if isinstance(kind, t.StructType) and kind.packed:
+        parts = {name: bits_of(item) for name, item in data.items()}
+        if None in parts.values():
+            return None
+        return sum((bits or 0) << kind.bit_offsets[name] for name, bits in parts.items())
+    if isinstance(data, Ptr):
+        return data.offset & 0xFFFF if data.target is None else None
     if kind is t.BOOL:
         return int(data)
     if kind is t.F32:
@@ -361,10 +381,24 @@ def bits_of(value: Val) -> int | None:
     return None
 
 
+def field_of_bits(kind: t.StructType, name: str, field: Type, bits: int) -> Val:
+    """A field of a packed struct whose backing integer is known."""
+    return from_bits(field, bits >> kind.bit_offsets[name] & ((1 << (t.bit_width(field) or 0)) - 1))
+
+
 def from_bits(kind: Type, bits: int) -> Val:
     """The scalar of the type with these bits."""
     if isinstance(kind, t.IntType):
         return Val(kind, kind.wrap(bits))
+    if isinstance(kind, t.StructType) and kind.packed:
+        fields = list(kind.fields.items())[: 1 if kind.union else None]
+        return Val(kind, {name: field_of_bits(kind, name, field, bits) for name, (field, _) in fields})
+    if isinstance(kind, t.PointerType):
+        return Val(kind, Ptr(None, bits & 0xFFFF))
+    if isinstance(kind, t.EnumType):
+        return Val(kind, kind.tag.wrap(bits))
+    if kind is t.BOOL:
+        return Val(kind, bits != 0)
     if kind is t.F32:
         return Val(kind, struct.unpack("<f", struct.pack("<I", bits))[0])
     if kind is t.F16:

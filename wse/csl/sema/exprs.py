@@ -10,11 +10,13 @@ from ..syntax.errors import CslError, Span
 from . import arith
 from . import types as t
 from .conditions import condition, logical, truth
-from .convert import array_from, describe, enum_cast, explicit, pointer_fits
-from .frame import Builder, Frame, expr
+from .convert import array_from, check_fields, describe, enum_cast, explicit, pointer_fits
+from .frame import Frame, expr
 from .lvalues import address_of, deref_lvalue, ident_lvalue, index_lvalue, load, store_mem
+from .parts import of_items
 from .types import Type
 from .values import UNDEFINED, VOID, Mem, Run, Val, Value, concrete
+from .widths import cut, pack
 
 LITERALS = {
     "int": t.COMPTIME_INT, "float": t.COMPTIME_FLOAT, "string": t.STRING, "bool": t.BOOL,
@@ -93,27 +95,43 @@ def struct_lit(frame: Frame, node: ast.StructLit, want: Type | None) -> Value:
             named[item.name] = frame.expr(item.value, fields[item.name][0] if item.name in fields else None)
     if named and items:
         raise CslError.at(node.span, "a literal has named fields or, as a tuple, values alone, not both")
-    for value, item in zip(items or named.values(), node.items, strict=True):
-        if not isinstance(value, Val) and not isinstance(kind or want, t.StructType):
-            raise CslError.at(item.value.span, "the fields of a struct must be known at compile time; this one is not")
     if all(isinstance(value, Val) for value in (items or named.values())):
         made = Val(t.STRUCT, items if items or not node.items else named)
         return made if kind is None else frame.coerce(made, kind, node.span)
-    return struct_in_memory(frame, kind or want, named, node)
+    if isinstance(kind or want, t.StructType) and not items:
+        return struct_in_memory(frame, kind or want, named, node)
+    return of_items(list(named) or None, [settled(frame, value, node.span) for value in items or named.values()])
 
 
-def struct_in_memory(frame: Frame, kind: Any, named: dict[str, Value], node: ast.StructLit) -> Mem:
-    """A struct with run-time fields, in memory of its own."""
+def settled(frame: Frame, value: Value, span: Span) -> Value:
+    """The value as it is now: what it was read from may change before it is used."""
+    if isinstance(value, Run):
+        return Run(value.type, frame.fresh(value.value))
+    if isinstance(value, Mem) and not value.const:
+        memory = frame.unit.local(frame, value.type, "value", span, item=value.item)
+        store_mem(frame, memory, value, span)
+        return memory
+    return value
+
+
+def struct_in_memory(frame: Frame, kind: Any, named: dict[str, Value], node: ast.StructLit) -> Value:
+    """A struct with run-time fields, in memory of its own; a packed one is a scalar."""
     assert isinstance(kind, t.StructType)
-    memory = frame.unit.local(frame, kind, "literal", node.span)
-    for name, (field, default) in kind.fields.items():
+    check_fields(kind, named, node.span)
+    given: dict[str, Value] = {}
+    for name, (_, default) in kind.fields.items():
         value = named.get(name, default)
-        if value is None:
+        if value is not None:
+            given[name] = value
+        elif not kind.union:
             raise CslError.at(node.span, f"the field {name} of {kind} has no value")
-        store_mem(frame, memory.at(kind.offsets[name], field), value, node.span)
-    for name in named:
-        if name not in kind.fields:
-            raise CslError.at(node.span, f"{kind} has no field {name}: it has {', '.join(kind.fields)}")
+    if kind.size is None:
+        raise CslError.at(node.span, f"a field of this value of type {kind} is not known at compile time")
+    if kind.packed:
+        return pack(frame, kind, given, node.span)
+    memory = frame.unit.local(frame, kind, "literal", node.span)
+    for name, value in given.items():
+        store_mem(frame, memory.at(kind.offsets[name], kind.fields[name][0]), value, node.span)
     return memory
 
 
@@ -196,20 +214,6 @@ def operate(frame: Frame, op: str, left: Value, right: Value, span: Span) -> Val
     reg = build.reg("bool" if compares else kind.ir)
     build.emit(ir.Bin(OPS[op], reg, a, b))
     return Run(t.BOOL, reg) if compares else cut(build, kind, reg)
-
-
-def cut(build: Builder, kind: Type, value: ir.Value) -> Run:
-    """A result modulo the width of its type, if it is kept in more bits."""
-    if not isinstance(kind, t.IntType) or not kind.partial:
-        return Run(kind, value)
-    made = build.reg(kind.ir)
-    if not kind.signed:
-        build.emit(ir.Bin("and", made, value, ir.Const(kind.ir, kind.high)))
-        return Run(kind, made)
-    shifted, count = build.reg(kind.ir), ir.Const("u16", 8 * kind.size - kind.bits)
-    build.emit(ir.Bin("shl", shifted, value, count))
-    build.emit(ir.Bin("shr", made, shifted, count))
-    return Run(kind, made)
 
 
 def check_operator(op: str, kind: Type, span: Span) -> None:
@@ -407,7 +411,7 @@ def enum_type(frame: Frame, node: ast.EnumType, want: Type | None) -> Val:
     if not isinstance(tag, t.IntType):
         raise CslError.at(node.tag.span if node.tag else node.span, f"an enum is stored in an integer, not in a {tag}")
     members = enum_members(frame, node, tag)
-    key = ("enum", id(node), tuple(members.items()))
+    key = ("enum", id(node), tag, tuple(members.items()))
     return Val(t.TYPE, t.intern(key, lambda: t.EnumType(f"enum({tag})", tag, members)))
 
 
@@ -441,13 +445,38 @@ def enum_members(frame: Frame, node: ast.EnumType, tag: t.IntType) -> dict[str, 
 @expr(ast.StructType)
 def struct_type(frame: Frame, node: ast.StructType, want: Type | None) -> Val:
     fields: dict[str, tuple[Type, Val | None]] = {}
+    word = "union" if node.union else "struct"
     for name, kind, default, span in node.fields:
         if name in fields:
             raise CslError.at(span, f"the field {name} is declared twice")
         made = frame.type(kind)
+        check_field(made, node, name, kind.span)
+        if node.union and default is not None:
+            raise CslError.at(default.span, "a field of a union has no default")
         fields[name] = (made, None if default is None else frame.known(default, made))
-    key = ("struct", id(node), tuple((name, made) for name, (made, _) in fields.items()))
-    return Val(t.TYPE, t.intern(key, lambda: t.StructType("struct", fields)))
+    if node.union and not fields:
+        raise CslError.at(node.span, "a union has at least one field")
+    if node.union and node.layout == "packed":
+        widths = {name: t.bit_width(made) for name, (made, _) in fields.items()}
+        if len(set(widths.values())) > 1:
+            shown = ", ".join(f"{name} {width}" for name, width in widths.items())
+            raise CslError.at(node.span, f"the fields of a packed union have the same number of bits, not {shown}")
+    key = (word, id(node), tuple((name, made) for name, (made, _) in fields.items()))
+    return Val(t.TYPE, t.intern(key, lambda: t.StructType(word, fields, node.layout, node.union)))
+
+
+def check_field(kind: Type, node: ast.StructType, name: str, span: Span) -> None:
+    """An error if a field cannot have the type."""
+    word = "union" if node.union else "struct"
+    if kind is t.ANYOPAQUE:
+        raise CslError.at(span, f"{name} cannot be of type anyopaque, which has no size: a pointer to it can")
+    if node.layout == "packed":
+        width = t.bit_width(kind)
+        if width is None or isinstance(kind, t.IdType):
+            raise CslError.at(
+                span,
+                f"a field of a packed {word} is a number, a bool, an enum, a pointer or itself packed, not {kind}",
+            )
 
 
 def convert(frame: Frame, value: Value, kind: Type, span: Span) -> Value:

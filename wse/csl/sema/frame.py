@@ -19,6 +19,8 @@ from .types import Type
 from .values import FnRef, GlobalVar, Ptr, Run, Sym, Val, Value, concrete
 
 EXPR: dict[type, Callable] = {}
+CONVERT: dict[type, Callable] = {}  # class of a value: (frame, value, type, span) -> value; what it becomes by itself
+PACKED: dict[str, Callable] = {}  # constant: (frame, Val of a packed struct, span) -> scalar; widths.py enters it
 LVALUE: dict[type, Callable] = {}
 STMT: dict[type, Callable] = {}
 
@@ -249,6 +251,8 @@ class Frame:
             return coerce(value, kind, span)
         if kind is t.ANYTYPE:
             return value
+        if type(value) in CONVERT:
+            return CONVERT[type(value)](self, value, kind, span)
         if isinstance(value, Run):
             if isinstance(source, t.PointerType) and isinstance(kind, t.PointerType) and pointer_fits(source, kind):
                 return Run(kind, value.value)
@@ -293,6 +297,8 @@ class Frame:
             raise CslError.at(span, f"a value of type {kind} does not exist at run time: give it a type with @as")
         if not isinstance(value, Val):
             raise CslError.at(span, f"a scalar was expected, not a value of type {kind}")
+        if isinstance(kind, t.StructType):
+            return PACKED["constant"](self, value, span)
         self.unit.program.check_fp16(kind, span)
         data = value.data
         if isinstance(data, Sym):

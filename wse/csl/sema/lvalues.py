@@ -10,11 +10,12 @@ from ..ir import ir
 from ..syntax import ast
 from ..syntax.errors import CslError, NotKnown, Span
 from . import types as t
-from .convert import describe
+from .convert import bits_of, describe, from_bits
 from .frame import Frame, lvalue
 from .suggest import did_you_mean, suggestion
 from .types import Type
 from .values import (
+    BitField,
     Cell,
     DsdEdit,
     ElementRef,
@@ -22,6 +23,7 @@ from .values import (
     GlobalVar,
     Mem,
     OneByOne,
+    Parts,
     Ptr,
     RegVar,
     Run,
@@ -32,8 +34,9 @@ from .values import (
     copy_of,
     element,
 )
+from .widths import extract, insert
 
-LVALUES = (Cell, ElementRef, RegVar, Mem, GlobalVar)
+LVALUES = (Cell, ElementRef, RegVar, Mem, GlobalVar, BitField)
 
 
 # ---- reading ----
@@ -44,6 +47,8 @@ def load(frame: Frame, where: Any, span: Span | None) -> Value:
     match where:
         case Val() | Run() | DsdEdit():
             return where
+        case Parts():
+            return Parts(where.type, [load(frame, item, span) for item in where.items])
         case RegVar():
             return Run(where.type, where.reg)
         case Cell():
@@ -54,6 +59,9 @@ def load(frame: Frame, where: Any, span: Span | None) -> Value:
             return load_global(frame, where, span)
         case ElementRef():
             return load_elem(where)
+        case BitField():
+            whole = load(frame, where.base, span)
+            return extract(frame, whole.type, where.name, frame.operand(whole, span), span)
         case Mem():
             if where.type.ir is None:
                 return where
@@ -110,6 +118,11 @@ def store(frame: Frame, where: Any, value: Value, span: Span | None) -> None:
             build.emit(ir.Copy(where.reg, frame.operand(value, span, where.type)))
         case GlobalVar():
             store_global(frame, where, value, span)
+        case BitField():
+            whole = load(frame, where.base, span)
+            store(
+                frame, where.base, insert(frame, whole.type, where.name, frame.operand(whole, span), value, span), span
+            )
         case Mem():
             if where.const:
                 raise CslError.at(span, "a constant cannot be changed")
@@ -177,8 +190,8 @@ def store_mem(frame: Frame, where: Mem, value: Value, span: Span | None) -> None
     if isinstance(kind, t.DsdType):
         store_dsd(frame, where, value, span)
     elif isinstance(value, Val) and isinstance(kind, t.StructType):
-        for name, (field, _) in kind.fields.items():
-            store_mem(frame, where.at(kind.offsets[name], field), value.data[name], span)
+        for name, item in value.data.items():
+            store_mem(frame, where.at(kind.offsets[name], kind.fields[name][0]), item, span)
     elif isinstance(value, Val | Mem):
         if isinstance(value, Val) and is_zero(value):
             build.emit(ir.Fill(address(frame, where), kind.size or 0))
@@ -216,12 +229,12 @@ def address_of(frame: Frame, node: ast.Node, span: Span) -> Value:
     where = frame.lvalue(node)
     if isinstance(where, Val) and isinstance(where.data, FnRef):
         return Val(t.pointer_to(frame.unit.fn_type(where.data, span)), where.data)
-    if isinstance(where, ElementRef) and isinstance(node, ast.Index):
-        base = frame.lvalue(node.base)
-        if isinstance(base, GlobalVar):
-            kind = where.type
-            flat = int(np.ravel_multi_index(where.key, base.type.dims)) if len(base.type.dims) else 0
-            return Val(t.pointer_to(kind, const=not base.mutable), Ptr(base, flat * (kind.size or 0)))
+    if isinstance(where, BitField):
+        raise packed_field(where.name, where.base.type, span)
+    if isinstance(where, ElementRef | Val) and isinstance(node, ast.Index | ast.Member):
+        place = place_of(frame, node)
+        if place is not None:
+            return Val(t.pointer_to(where.type, const=not place[0].mutable), Ptr(*place))
     if isinstance(where, Val):
         if where.type.is_comptime:
             raise CslError.at(span, f"{describe(where)} has no address")
@@ -238,6 +251,37 @@ def address_of(frame: Frame, node: ast.Node, span: Span) -> Value:
             return Val(kind, Ptr(frame.unit.by_symbol[where.addr.symbol], where.addr.offset + where.offset))
         return Run(kind, address(frame, where))
     raise CslError.at(span, "this has no address: it is no variable, and no element of one")
+
+
+def packed_field(name: str, kind: Type, span: Span) -> CslError:
+    note = (None, "copy the field to a variable")
+    return CslError.at(span, f"{name} is a field of {kind}, a packed struct, and has no address", note)
+
+
+def place_of(frame: Frame, node: ast.Node) -> tuple[GlobalVar, int] | None:
+    """The variable that an expression is a part of, and the offset in bytes; None if it is no part of one."""
+    if isinstance(node, ast.Index | ast.Member):
+        base = place_of(frame, node.base)
+        if base is None:
+            return root_of(frame, node)
+        kind = frame.lvalue(node.base).type
+        if isinstance(node, ast.Member) and isinstance(kind, t.StructType):
+            if kind.packed:
+                raise packed_field(node.name, kind, node.span)
+            return (base[0], base[1] + kind.offsets[node.name]) if node.name in kind.offsets else None
+        if isinstance(node, ast.Index) and isinstance(kind, t.ArrayType):
+            key = [frame.number(index) for index in node.indices]
+            return base[0], base[1] + int(np.ravel_multi_index(key, kind.dims)) * (kind.elem.size or 0)
+        return None
+    return root_of(frame, node)
+
+
+def root_of(frame: Frame, node: ast.Node) -> tuple[GlobalVar, int] | None:
+    """The variable, or the memory of an array or struct that is constant."""
+    found = frame.lvalue(node)
+    if isinstance(found, Val) and isinstance(found.type, t.ArrayType | t.StructType) and not found.type.is_comptime:
+        found = frame.unit.constant(found, node.span, node.name if isinstance(node, ast.Ident) else "")
+    return (found, 0) if isinstance(found, GlobalVar) else None
 
 
 def pointee(frame: Frame, pointer: Value, kind: Type, span: Span | None) -> Any:
@@ -291,6 +335,10 @@ def deref_lvalue(frame: Frame, node: ast.Deref) -> Any:
         raise CslError.at(node.span, f".* needs a pointer, not a value of type {pointer.type}")
     if pointer.type.many:
         raise CslError.at(node.span, f"{pointer.type} points to many: index it, as in p[0]")
+    if pointer.type.elem is t.ANYOPAQUE:
+        raise CslError.at(
+            node.span, f"what a {pointer.type} points to has no type: convert the pointer, as in @ptrcast(*i32, p).*"
+        )
     return pointee(frame, pointer, pointer.type.elem, node.span)
 
 
@@ -309,6 +357,10 @@ def index_lvalue(frame: Frame, node: ast.Index) -> Any:
             return index_pointer(frame, pointer, kind, node)
     if isinstance(base, Cell | GlobalVar | ElementRef | Val):
         return index_known(frame, base, node)
+    if isinstance(base, Parts) and base.type.names is None and len(node.indices) == 1:
+        at = frame.number(node.indices[0])
+        check_index(at, len(base.items), node.indices[0].span, "this tuple")
+        return base.items[at]
     if isinstance(base, Mem) and isinstance(kind, t.ArrayType):
         return index_mem(frame, base, kind, node)
     raise CslError.at(node.span, f"a value of type {kind} cannot be indexed")
@@ -473,10 +525,16 @@ def member(frame: Frame, base: Any, node: ast.Member) -> Any:
     if isinstance(kind, t.PointerType) and not kind.many and not isinstance(kind.elem, t.FnType):
         base = pointee(frame, load(frame, base, node.base.span), kind.elem, node.span)
         kind = base.type
+    if isinstance(base, GlobalVar) and frame.build is not None and base.mutable and not kind.is_comptime:
+        base = memory_of(frame, base)
+    if isinstance(base, Parts):
+        if base.type.names is None or node.name not in base.type.names:
+            raise CslError.at(node.span, f"a value of type {kind} has no field {node.name}")
+        return base.items[base.type.names.index(node.name)]
+    if isinstance(kind, t.StructType) and kind.packed and isinstance(base, Run | RegVar | Mem | BitField):
+        return member_of_packed(frame, base, kind, node)
     if isinstance(base, Mem):
         return member_of_memory(base, node)
-    if isinstance(base, GlobalVar) and frame.build is not None and base.mutable and not kind.is_comptime:
-        return member_of_memory(memory_of(frame, base), node)
     if isinstance(base, Run) or not isinstance(base, Val | Cell | ElementRef | GlobalVar):
         raise CslError.at(node.span, f"a value of type {kind} has no members")
     value = load(frame, base, node.base.span)
@@ -485,6 +543,8 @@ def member(frame: Frame, base: Any, node: ast.Member) -> Any:
         return member_of_module(value, node)
     if value.type is t.TYPE:
         return member_of_type(value.data, node)
+    if isinstance(kind, t.StructType) and kind.union and node.name in kind.fields and node.name not in value.data:
+        reinterpret(value, node)
     if isinstance(value.data, dict):
         if node.name not in value.data:
             what = "this struct" if value.type is t.STRUCT else str(value.type)
@@ -513,6 +573,34 @@ def member_of_memory(base: Mem, node: ast.Member) -> Any:
     made = base.at(kind.offsets[node.name], kind.fields[node.name][0])
     made.const = base.const
     return made
+
+
+def member_of_packed(frame: Frame, base: Any, kind: t.StructType, node: ast.Member) -> Any:
+    if node.name not in kind.fields:
+        raise CslError.at(node.span, f"{kind} has no field {node.name}: it has {', '.join(kind.fields) or 'none'}")
+    if isinstance(base, Run):
+        return extract(frame, kind, node.name, base.value, node.span)
+    return BitField(kind.fields[node.name][0], base, node.name)
+
+
+def reinterpret(value: Val, node: ast.Member) -> None:
+    """Makes the bits of a union's field those of another field, which is read or changed at compile time."""
+    kind = value.type
+    active, held = next(iter(value.data.items()))
+    wanted = kind.fields[node.name][0]
+    if not kind.layout:
+        raise CslError.at(
+            node.span,
+            f"the union holds field {active}, not {node.name}",
+            (None, "in an extern or packed union, another field is the same bits"),
+        )
+    bits = bits_of(held)
+    if bits is None or t.bit_width(wanted) is None or t.bit_width(wanted) != t.bit_width(held.type):
+        raise CslError.at(
+            node.span, f"the union holds field {active}: reading it as {node.name} is possible at run time only"
+        )
+    del value.data[active]
+    value.data[node.name] = from_bits(wanted, bits)
 
 
 def member_of_module(module: Val, node: ast.Member) -> Any:

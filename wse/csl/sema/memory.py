@@ -9,7 +9,7 @@ import numpy as np
 from ...machine import numerics
 from ..ir import descriptor, ir
 from ..sema import types as t
-from ..sema.convert import bits_of
+from ..sema.convert import bits_of, fill, from_bits
 from ..sema.types import Type
 from ..sema.values import FnRef, GlobalVar, Ptr, Sym, Val
 from ..syntax.errors import CslError
@@ -31,9 +31,11 @@ class InitialMemory:
             self.write_array(at, kind, data)
         elif isinstance(data, Sym):
             self.varying.append((at, kind, data))
+        elif isinstance(kind, t.StructType) and not kind.packed:
+            for name, item in data.items():
+                self.write(at + kind.offsets[name], item)
         elif isinstance(kind, t.StructType):
-            for name, offset in kind.offsets.items():
-                self.write(at + offset, data[name])
+            self.write_packed(at, kind, data)
         elif isinstance(data, ir.Dsd):
             made, relocations = descriptor.image(data)
             self.data[at : at + len(made)] = made
@@ -57,6 +59,22 @@ class InitialMemory:
                 bits = data & ((1 << 8 * kind.size) - 1)  # with the sign in all bits of the place
             self.data[at : at + kind.size] = bits.to_bytes(kind.size, "little")
 
+    def write_packed(self, at: int, kind: t.StructType, fields: dict[str, Val]) -> None:
+        """The backing integer; pointers to variables get their addresses when the program is placed."""
+        bits = 0
+        for name, value in fields.items():
+            offset = kind.bit_offsets[name]
+            if isinstance(value.data, Ptr) and isinstance(value.data.target, GlobalVar):
+                if offset % 8:
+                    raise CslError.at(None, f"the pointer in field {name} of {kind} does not begin at a byte")
+                self.relocations.append((at + offset // 8, self.unit.use(value.data.target), value.data.offset))
+                continue
+            part = bits_of(value)
+            if part is None:
+                raise CslError.at(None, f"the value of field {name} of {kind} cannot be stored in memory")
+            bits |= part << offset
+        self.data[at : at + kind.size] = bits.to_bytes(kind.size, "little")
+
     def write_array(self, at: int, kind: Type, data: np.ndarray) -> None:
         assert isinstance(kind, t.ArrayType)
         elem = kind.elem
@@ -69,6 +87,22 @@ class InitialMemory:
             return
         made = np.ascontiguousarray(data).astype(data.dtype.newbyteorder("<")).tobytes()
         self.data[at : at + len(made)] = made
+
+
+def value_in(kind: Type, data: bytes) -> Val | None:
+    """The value that lies in memory; None of a type without one, such as a descriptor."""
+    if isinstance(kind, t.ArrayType):
+        size = kind.elem.size
+        items = [value_in(kind.elem, data[i * size : (i + 1) * size]) for i in range(kind.count)]
+        if any(item is None for item in items):
+            return None
+        return Val(kind, fill(kind, [item.data for item in items if item is not None]))
+    if isinstance(kind, t.StructType) and not kind.packed:
+        names = list(kind.offsets)[: 1 if kind.union else None]
+        parts = {n: value_in(f := kind.fields[n][0], data[(o := kind.offsets[n]) : o + f.size]) for n in names}
+        return None if None in parts.values() else Val(kind, parts)
+    width = t.bit_width(kind)
+    return None if width is None else from_bits(kind, int.from_bytes(data, "little") & ((1 << width) - 1))
 
 
 def sym_words(kind: Type, values: np.ndarray) -> np.ndarray:

@@ -221,6 +221,6 @@ def named(value: Val, name: str) -> None:
     if (
         value.type is t.TYPE
         and isinstance(kind, t.EnumType | t.StructType)
-        and kind.name.split("(")[0] in ("enum", "struct")
+        and kind.name.split("(")[0] in ("enum", "struct", "union")
     ):
         kind.name = name

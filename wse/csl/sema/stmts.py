@@ -12,8 +12,9 @@ from .conditions import condition, truth
 from .exprs import arms_type, join, operate
 from .frame import Broken, Continued, Frame, Loop, Returned, expr, stmt
 from .lvalues import load, store, store_mem
+from .parts import assign as assign_parts
 from .types import Type
-from .values import UNDEFINED, VOID, Cell, DsdEdit, FnRef, Mem, RegVar, Run, Val, Value, copy_of, zero
+from .values import UNDEFINED, VOID, Cell, DsdEdit, FnRef, Mem, Parts, RegVar, Run, Val, Value, copy_of, zero
 
 # ---- declarations ----
 
@@ -44,6 +45,8 @@ def make_local(frame: Frame, inner: Frame, node: ast.VarDecl, kind: Type | None,
         if value is None:
             raise CslError.at(node.span, f"constant {node.name} has no value")
         return local_constant(frame, node, value)
+    if isinstance(value, Parts):
+        return Parts(value.type, [make_local(frame, inner, node, None, item) for item in value.items])
     kind = kind or (value.type if value is not None else None)
     assert kind is not None
     build = inner.build
@@ -67,6 +70,8 @@ def make_local(frame: Frame, inner: Frame, node: ast.VarDecl, kind: Type | None,
 
 def local_constant(frame: Frame, node: ast.VarDecl, value: Value) -> Any:
     build = frame.build
+    if isinstance(value, Parts):
+        return Parts(value.type, [local_constant(frame, node, item) for item in value.items])
     if isinstance(value, Val):
         return copy_of(value)
     assert build is not None
@@ -113,6 +118,11 @@ def assign(frame: Frame, node: ast.Assign) -> None:
         what = f"{node.target.name} is a constant" if isinstance(node.target, ast.Ident) else "this is a value"
         raise CslError.at(node.target.span, f"{what} and cannot be changed")
     kind = where.type
+    if isinstance(where, Parts):
+        if node.op != "=":
+            raise CslError.at(node.span, f"{node.op} is no operator for structs")
+        assign_parts(frame, where, frame.expr(node.value), node.value.span)
+        return
     if node.op == "=":
         store(frame, where, frame.expr(node.value, kind), node.value.span)
         return

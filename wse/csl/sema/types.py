@@ -128,15 +128,68 @@ class EnumType(Type):
         return next((name for name, known in self.members.items() if known == value), None)
 
 
-class StructType(Type):
-    """`struct { … }`.  fields: name -> (type, default or None), in order; offsets as C has them."""
+class AnonymousType(Type):
+    """Of a struct `.{ … }` of which a field is not known at compile time.  names: None for a tuple."""
 
-    def __init__(self, name: str, fields: dict[str, tuple[Type, Any]]):
+    def __init__(self, names: tuple[str, ...] | None, types: tuple[Type, ...]):
+        shown = [f".{name}: {kind}" for name, kind in zip(names, types, strict=True)] if names else map(str, types)
+        super().__init__(f"struct {{{', '.join(shown)}}}")
+        self.names, self.types = names, types
+
+
+class StructType(Type):
+    """`struct { … }` and `union { … }`.  fields: name -> (type, default or None), in order.
+
+    layout: "" or "extern": offsets are bytes, as C has them.  "packed": a scalar, the backing integer; bit_offsets are
+    counted from its lowest bit.
+    """
+
+    def __init__(self, name: str, fields: dict[str, tuple[Type, Any]], layout: str = "", union: bool = False):
         super().__init__(name)
-        self.fields = fields
+        self.fields, self.layout, self.union = fields, layout, union
         self.offsets: dict[str, int] = {}
+        self.bit_offsets: dict[str, int] = {}
+        self.backing: IntType | None = None
+        if self.packed:
+            self.pack()
+        elif union:
+            self.overlay()
+        else:
+            self.place()
+
+    @property
+    def packed(self) -> bool:
+        return self.layout == "packed"
+
+    @property
+    def word(self) -> str:
+        return "union" if self.union else "struct"
+
+    def pack(self) -> None:
+        at = total = 0
+        for field, (kind, _) in self.fields.items():
+            self.bit_offsets[field] = at
+            self.fp16 = self.fp16 or kind.fp16
+            width = bit_width(kind) or 0
+            total = max(total, at + width)
+            at += 0 if self.union else width
+        self.backing = int_type(total, False)
+        self.size, self.align, self.ir = self.backing.size, self.backing.align, self.backing.ir
+
+    def overlay(self) -> None:
+        size = 0
+        for field, (kind, _) in self.fields.items():
+            if kind.size is None:
+                return
+            self.offsets[field] = 0
+            self.align = max(self.align, kind.align)
+            self.fp16 = self.fp16 or kind.fp16
+            size = max(size, kind.size)
+        self.size = -(-size // self.align) * self.align
+
+    def place(self) -> None:
         at = 0
-        for field, (kind, _) in fields.items():
+        for field, (kind, _) in self.fields.items():
             if kind.size is None:
                 return
             self.align = max(self.align, kind.align)
@@ -162,7 +215,7 @@ COMPTIME_INT, COMPTIME_FLOAT, ANYTYPE, MODULE = (
     Type(n) for n in ("comptime_int", "comptime_float", "anytype", "imported_module")
 )
 RANGE, FUNCTION = Type("range"), Type("function")
-UNDEFINED = Type("undefined")
+UNDEFINED, NULL, ANYOPAQUE = Type("undefined"), Type("null"), Type("anyopaque")
 
 DIRECTION, COLOR = IdType("direction"), IdType("color")
 INPUT_QUEUE, OUTPUT_QUEUE, UT_ID = IdType("input_queue"), IdType("output_queue"), IdType("ut_id")
@@ -187,7 +240,7 @@ PRIMITIVES: dict[str, Type] = {
     kind.name: kind
     for kind in (
         *INTS.values(), F16, F32, BF16, CB16, BOOL, VOID, TYPE, STRING, STRUCT, COMPTIME_INT, COMPTIME_FLOAT, ANYTYPE,
-        MODULE, DIRECTION, COLOR, INPUT_QUEUE, OUTPUT_QUEUE, UT_ID, *TASK_IDS, *DSDS, *DSRS, FIFO,
+        ANYOPAQUE, MODULE, DIRECTION, COLOR, INPUT_QUEUE, OUTPUT_QUEUE, UT_ID, *TASK_IDS, *DSDS, *DSRS, FIFO,
     )
 }  # fmt: skip
 
@@ -226,6 +279,10 @@ def fn_type(kind: str, params: tuple[Type, ...], result: Type) -> FnType:
     return intern((kind, params, result), lambda: FnType(kind, params, result))
 
 
+def anonymous(names: tuple[str, ...] | None, types: tuple[Type, ...]) -> AnonymousType:
+    return intern(("anonymous", names, types), lambda: AnonymousType(names, types))
+
+
 def intern(key: tuple, make) -> Any:
     """The type of a key, made the first time."""
     found = _interned.get(key)
@@ -235,6 +292,20 @@ def intern(key: tuple, make) -> Any:
 
 
 # ---- questions ----
+
+
+def bit_width(kind: Type) -> int | None:
+    """Bits of the values of a scalar type; None of any other type.  What a field of a packed struct takes."""
+    match kind:
+        case IntType() | FloatType():
+            return kind.bits
+        case EnumType():
+            return kind.tag.bits
+        case StructType():
+            return kind.backing.bits if kind.backing is not None else None
+        case PointerType():
+            return 16 if kind.size is not None else None
+    return 1 if kind is BOOL else 16 if isinstance(kind, IdType) else None
 
 
 def widens(source: Type, kind: Type) -> bool:
@@ -269,11 +340,24 @@ def is_scalar(kind: Type) -> bool:
     return kind.ir is not None
 
 
+def export_word(kind: Type) -> Any:
+    """The type of the words in which the host sees values: that of scalars; structs are words of 32 bits where all
+    their parts are, else of 16.  None of what is no data."""
+    if kind.ir is not None:
+        return kind
+    if isinstance(kind, StructType) and kind.size is not None:
+        return U32 if all(leaf.align >= 4 for _, leaf in leaves(kind)) else U16
+    return None
+
+
 def leaves(kind: Type) -> Iterator[tuple[int, Type]]:
     """(byte offset, scalar type) of what a struct holds."""
-    if isinstance(kind, StructType):
+    if isinstance(kind, StructType) and not kind.packed:
         for name, (field, _) in kind.fields.items():
             for offset, leaf in leaves(field):
                 yield kind.offsets[name] + offset, leaf
+    elif isinstance(kind, ArrayType):
+        for i in range(kind.count):
+            yield from ((i * kind.elem.size + offset, leaf) for offset, leaf in leaves(kind.elem))
     else:
         yield 0, kind

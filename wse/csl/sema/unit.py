@@ -243,7 +243,7 @@ class Unit:
                 )
             name = self.unique(fn.instance.prefix + fn.name)
             made = self._functions[key] = Lowered(self, fn, sign, name, span)
-            made.known = {param: copy_of(value) for param, value in sign.known.items()}
+            made.known |= {param: copy_of(value) for param, value in sign.known.items() if isinstance(value, Val)}
             self._waiting.append(made)
         return made
 
@@ -305,10 +305,9 @@ class Unit:
         kind = var.type
         if kind.is_comptime:
             raise CslError.at(var.span, f"{var.display} of type {kind} does not exist at run time")
-        elem, count = (kind.elem, kind.count) if isinstance(kind, t.ArrayType) else (kind, 1)
-        if elem.ir is None:
-            elem, count = t.U16, (kind.size or 0) // 2
-        self.out.symbols[name] = ir.Export(name, self.use(var), 0, elem.ir, count)
+        word = t.export_word(kind.elem if isinstance(kind, t.ArrayType) else kind)
+        assert word is not None  # check_storage
+        self.out.symbols[name] = ir.Export(name, self.use(var), 0, word.ir, (kind.size or 0) // word.size)
 
     def check_storage(self, kind: Type, word: str, decl: ast.VarDecl) -> None:
         """An error if variables of the type cannot have storage class `export` or `extern`."""
@@ -395,7 +394,12 @@ def not_exportable(kind: Type, release: str | None) -> str | None:
         case t.PointerType():
             return None if isinstance(kind.elem, t.FnType) else not_exportable(kind.elem, release)
         case t.StructType():
-            return "a struct has no defined layout: declare it as extern struct"
+            if kind.backing is not None:
+                return not_exportable(t.int_type(kind.backing.bits, False), "2.10")
+            if not kind.layout:
+                return f"a {kind.word} has no defined layout: declare it as extern {kind.word}"
+            reasons = (not_exportable(field, release) for field, _ in kind.fields.values())
+            return next((reason for reason in reasons if reason is not None), None)
     return None if kind in (t.BOOL, t.COLOR) else "export takes numbers, bool, color, enums, arrays and pointers"
 
 

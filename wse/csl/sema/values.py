@@ -169,6 +169,15 @@ class Mem:
         return 0 if isinstance(self.addr, ir.Addr) else self.offset
 
 
+class BitField:
+    """A field of a packed struct at run time: an lvalue.  base: the struct's lvalue."""
+
+    __slots__ = ("base", "name", "type")
+
+    def __init__(self, kind: Type, base: Any, name: str):
+        self.type, self.base, self.name = kind, base, name
+
+
 class ElementRef:
     """A part of an aggregate at compile time: container[key], an array's element or a struct's field."""
 
@@ -176,6 +185,16 @@ class ElementRef:
 
     def __init__(self, kind: Type, container: Any, key: Any, mutable: bool):
         self.type, self.container, self.key, self.mutable = kind, container, key, mutable
+
+
+class Parts:
+    """An anonymous struct of which a field is not known at compile time.  items: values, or lvalues of a variable."""
+
+    __slots__ = ("items", "type")
+    type: Any
+
+    def __init__(self, kind: t.AnonymousType, items: list[Any]):
+        self.type, self.items = kind, items
 
 
 @dataclass(eq=False)
@@ -254,7 +273,8 @@ def zero(kind: Type) -> Val:
     if isinstance(kind, t.PointerType):
         return Val(kind, Ptr(None, 0))
     if isinstance(kind, t.StructType):
-        return Val(kind, {name: zero(field) for name, (field, _) in kind.fields.items()})
+        fields = list(kind.fields.items())[: 1 if kind.union else None]
+        return Val(kind, {name: zero(field) for name, (field, _) in fields})
     if kind is t.VOID:
         return VOID
     if kind is t.STRUCT:
@@ -290,6 +310,8 @@ def copy_of(value: Val) -> Val:
 
 def key_of(value: Any) -> Any:
     """Equal for equal values: what instances are cached by."""
+    if isinstance(value, Parts):
+        return (value.type, tuple(key_of(item) if isinstance(item, Val | Parts) else None for item in value.items))
     if not isinstance(value, Val):
         return id(value)
     data = value.data

@@ -213,10 +213,13 @@ class EnumType(Node):
 
 @dataclass(slots=True, eq=False)
 class StructType(Node):
-    """fields: (name, type, default or None, span)"""
+    """fields: (name, type, default or None, span).  layout: "", "extern" or "packed".  union: of which one field is
+    held."""
 
     span: Span
     fields: list[tuple[str, Node, Node | None, Span]]
+    layout: str = ""
+    union: bool = False
 
 
 # ---- statements ----

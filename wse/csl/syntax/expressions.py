@@ -20,6 +20,9 @@ PRECEDENCE = {
 }
 
 
+NAMES_TYPE = (ast.Ident, ast.Member, ast.Call, ast.BuiltinCall, ast.StructType)  # before the fields of a literal
+
+
 class Failed(Exception):
     """The production cannot be finished; the finding is recorded."""
 
@@ -145,7 +148,7 @@ class Expressions:
             return ast.FnType(self.span(first), kind, params, result)
         if self.on("enum"):
             return self.enum()
-        if self.on("struct") or (self.token.text in ("packed", "extern") and self.peek().text == "struct"):
+        if self.on_struct():
             return self.struct()
         if self.take("("):
             inner = self.expr()
@@ -194,11 +197,18 @@ class Expressions:
         self.expect("}", "behind the members of the enum")
         return ast.EnumType(self.span(first), tag, members)
 
+    def on_struct(self) -> bool:
+        """Whether a struct or union type follows."""
+        if self.token.kind != "keyword":
+            return False
+        word = self.peek().text if self.token.text in ("packed", "extern") else self.token.text
+        return word in ("struct", "union")
+
     def struct(self) -> ast.Node:
-        first = self.advance()
-        if first.text != "struct":
-            self.advance()
-        self.expect("{", "before the fields of the struct")
+        first = self.token
+        layout = self.advance().text if first.text in ("packed", "extern") else ""
+        word = self.advance().text
+        self.expect("{", f"before the fields of the {word}")
         fields: list[tuple[str, ast.Node, ast.Node | None, Span]] = []
         while not self.on("}"):
             if self.token.kind not in ("ident", "keyword"):
@@ -210,8 +220,8 @@ class Expressions:
             fields.append((name.text, kind, default, Span(self.source, name.start, name.end)))
             if not self.take(","):
                 break
-        self.expect("}", "behind the fields of the struct")
-        return ast.StructType(self.span(first), fields)
+        self.expect("}", f"behind the fields of the {word}")
+        return ast.StructType(self.span(first), fields, layout, word == "union")
 
     def list_of(self, item, end: str) -> list:
         """Items with commas between, and perhaps one behind, up to `end`, which stays."""
@@ -316,7 +326,7 @@ class Expressions:
                 case ".?":
                     self.advance()
                     node = ast.Unwrap(self.span(first), node)
-                case "{" if isinstance(node, ast.Ident | ast.Member) and self.struct_follows():
+                case "{" if isinstance(node, NAMES_TYPE) and self.struct_follows():
                     self.advance()
                     items = self.list_of(self.field, "}")
                     self.expect("}", "behind the fields")
@@ -375,7 +385,9 @@ class Expressions:
                 case "unreachable":
                     self.advance()
                     return ast.BuiltinCall(self.span(token), "@unreachable", [])
-                case "fn" | "task" | "enum" | "struct":
+                case "fn" | "task" | "enum" | "struct" | "union":
+                    return self.type()
+                case "packed" | "extern" if self.on_struct():
                     return self.type()
         self.fail(f"an expression was expected, not {token}")
         raise AssertionError
