@@ -252,7 +252,10 @@ wse_status fabric_seal(wse_fabric *fabric) {
     if (!layout_filter_counts(fabric, c)) return WSE_NOMEM;
     for (uint32_t pe = 0; pe < fabric->pes; pe++) {
       uint32_t filter = (uint32_t)(fabric->route[c][pe] >> WSE_ROUTE_FILTER);
-      if (filter) fabric->filter_count[c][pe] = fabric->filters[filter - 1].init_counter;
+      if (!filter) continue;
+      fabric->filter_count[c][pe] = fabric->filters[filter - 1].init_counter;
+      fabric->filter_limit[c][pe] = fabric->filters[filter - 1].limit1;
+      fabric->filter_most[c][pe] = fabric->filters[filter - 1].max_counter;
     }
   }
   while (1 << fabric->pointer_bits <= fabric->colors)

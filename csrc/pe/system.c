@@ -41,11 +41,75 @@ static void scatter(ce_state *ce, uint32_t from, const void *what) {
 }
 
 static uint32_t random16(ce_state *ce) {
-  uint32_t state = ce->random ? ce->random : 0xdeadbeef & 0x7fffff;
+  uint32_t *generator = &ce->random[ce->generator];
+  uint32_t state = *generator ? *generator : 0xdeadbeef & 0x7fffff;
   for (int i = 0; i < 128; i++)
     state = (state << 1 | ((state >> 22 ^ state >> 17) & 1)) & 0x7fffff;
-  ce->random = state;
+  *generator = state;
   return state & 0xffff;
+}
+
+/* Bit q: queue q holds nothing; bit 8 + q: it is full.  A queue that the machine lacks is empty. */
+static uint32_t queue_status(wse_fabric *fabric, uint32_t pe, const ce_state *ce, bool input) {
+  uint32_t status = (uint8_t)~(input ? ce->input_queues : ce->output_queues);
+  for (int q = 0; q < WSE_QUEUES; q++) {
+    uint32_t capacity = (input ? fabric->iq_capacity : fabric->oq_capacity)[q];
+    if (capacity && queue_full(input ? iq_of(fabric, q, pe) : oq_of(fabric, q, pe), capacity)) status |= 256u << q;
+  }
+  return status;
+}
+
+static uint32_t in_teardown(const wse_fabric *fabric, uint32_t pe) {
+  uint32_t colors = 0;
+  for (int i = 0; i < fabric->colors; i++)
+    if (fabric->route[i][pe] >> WSE_ROUTE_TEARDOWN & 1) colors |= 1u << fabric->color_of[i];
+  return colors;
+}
+
+/* Tasks whose priority differs from the one they were bound with. */
+static int task_priority(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state *ce, const isa_ins *ins,
+                         uint64_t at) {
+  uint32_t task = first(ce, ins);
+  if (task >= WSE_TASKS) return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_TASK, task);
+  bool changes = (class_of(fabric, pe)->high >> task & 1) != (last(ce, ins) != 0);
+  ce->high_changed = (ce->high_changed & ~((uint64_t)1 << task)) | (uint64_t)changes << task;
+  return SYSTEM_DONE;
+}
+
+/* The n-th color of the PE that has a filter, in the order of their numbers; -1: there are fewer. */
+static int color_of_filter(const wse_fabric *fabric, uint32_t pe, uint32_t n) {
+  for (int color = 0; color < WSE_COLORS; color++) {
+    int i = fabric->color_index[color];
+    if (i >= 0 && fabric->route[i][pe] >> WSE_ROUTE_FILTER && n-- == 0) return i;
+  }
+  return -1;
+}
+
+static int filter_set(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state *ce, const isa_ins *ins,
+                      uint64_t at) {
+  uint32_t field = first(ce, ins);
+  int color = color_of_filter(fabric, pe, field / 4);
+  if (color < 0) return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_OPERAND, field / 4);
+  uint32_t **planes[] = {fabric->filter_count, fabric->filter_limit, fabric->filter_most, fabric->filter_most};
+  planes[field % 4][color][pe] = last(ce, ins);
+  route_hold(fabric, pe, color, at);
+  return SYSTEM_DONE;
+}
+
+/* Both sides of a switch position; position 0 is set by cfgst. */
+static int switch_set(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state *ce, const isa_ins *ins,
+                      uint64_t at) {
+  uint32_t color = first(ce, ins) % 32, position = first(ce, ins) / 32 & 3, sides = last(ce, ins);
+  int index = color < WSE_COLORS ? fabric->color_index[color] : -1;
+  if (index < 0) return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_COLOR, color);
+  uint64_t *route = &fabric->route[index][pe];
+  uint64_t last_position = *route >> WSE_ROUTE_LAST & 3;
+  *route = config_position(*route, (int)position, config_mask(sides >> 5 & 31), config_mask(sides & 31));
+  if (position > last_position)
+    *route = (*route & ~((uint64_t)3 << WSE_ROUTE_LAST)) | (uint64_t)position << WSE_ROUTE_LAST;
+  route_refresh(fabric, pe, index);
+  route_hold(fabric, pe, index, at);
+  return SYSTEM_DONE;
 }
 
 static uint32_t timestamp(ce_state *ce, uint32_t word, uint64_t at) {
@@ -209,6 +273,14 @@ int system_execute(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state *
       *reg(ce, ins->a) = last(ce, ins) ? pe / (uint32_t)fabric->width : pe % (uint32_t)fabric->width;
       break;
     case OP_rand: *reg(ce, ins->a) = random16(ce); break;
+    case OP_prng: ce->generator = (uint8_t)(last(ce, ins) % GENERATORS); break;
+    case OP_seed: ce->random[ce->generator] = last(ce, ins) & 0x7fffff; break;
+    case OP_iqstat:
+    case OP_oqstat: *reg(ce, ins->a) = queue_status(fabric, pe, ce, ins->op == OP_iqstat); break;
+    case OP_tdpend: *reg(ce, ins->a) = in_teardown(fabric, pe); break;
+    case OP_taskprio: return task_priority(fabric, band, pe, ce, ins, at);
+    case OP_filtst: return filter_set(fabric, band, pe, ce, ins, at);
+    case OP_switchst: return switch_set(fabric, band, pe, ce, ins, at);
     case OP_mark: trace_event(fabric, band, at, pe, WSE_EV_MARK, 0, last(ce, ins)); break;
     case OP_say: say(band, at, pe, first(ce, ins), last(ce, ins)); break;
     case OP_hostsig:

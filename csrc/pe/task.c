@@ -12,7 +12,7 @@
 #include "state/queue.h"
 
 typedef struct {
-  uint64_t tasks;
+  uint64_t tasks, urgent; /* urgent: control tasks whose queue has got high priority */
   uint8_t queue_of[WSE_TASKS];
 } eligible;
 
@@ -41,6 +41,7 @@ static void from_queue(wse_fabric *fabric, band_state *band, uint32_t pe, const 
       }
       if (ce->blocked >> entry & 1) return;
       e->tasks |= (uint64_t)1 << entry;
+      if (data_task >= 0 && (ce->high_changed & ~class->high) >> data_task & 1) e->urgent |= (uint64_t)1 << entry;
       e->queue_of[entry] = (uint8_t)(q + 1);
       return;
     }
@@ -65,11 +66,12 @@ bool task_pick(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) 
   const pe_class *class = class_of(fabric, pe);
   eligible e;
   e.tasks = ce->active & ~ce->blocked & class->local;
+  e.urgent = 0;
   uint64_t local = e.tasks;
   for (uint32_t queues = ce->input_queues; queues; queues &= queues - 1)
     from_queue(fabric, band, pe, class, __builtin_ctz(queues), now, &e);
   if (!e.tasks) return false;
-  uint64_t high = e.tasks & class->high, best = high ? high : e.tasks;
+  uint64_t high = (e.tasks & (class->high ^ ce->high_changed)) | e.urgent, best = high ? high : e.tasks;
   uint64_t after = ce->task < 63 ? best & ~(((uint64_t)2 << ce->task) - 1) : 0;
   int task = __builtin_ctzll(after ? after : best);
   ce->task = (uint8_t)task;

@@ -69,7 +69,8 @@ bool filter_passes(wse_fabric *fabric, uint32_t pe, int color, uint64_t route, w
     return control || (w.data >> 16 >= filter->min_index && w.data >> 16 <= filter->max_index);
   if (control && !filter->filter_control) return true;
   uint32_t count = fabric->filter_count[color][pe];
-  return filter->kind == WSE_FILTER_COUNTER ? count <= filter->max_counter : count >= filter->limit1;
+  return filter->kind == WSE_FILTER_COUNTER ? count <= fabric->filter_most[color][pe]
+                                            : count >= fabric->filter_limit[color][pe];
 }
 
 void filter_count(wse_fabric *fabric, uint32_t pe, int color, uint64_t route, wavelet w) {
@@ -77,6 +78,6 @@ void filter_count(wse_fabric *fabric, uint32_t pe, int color, uint64_t route, wa
   if (!filter || filter->kind == WSE_FILTER_RANGE) return;
   if (!(w.meta & WAVELET_CONTROL ? filter->count_control : filter->count_data)) return;
   uint32_t *count = &fabric->filter_count[color][pe];
-  uint32_t last = filter->kind == WSE_FILTER_COUNTER ? filter->limit1 : filter->limit2;
+  uint32_t last = filter->kind == WSE_FILTER_COUNTER ? fabric->filter_limit[color][pe] : filter->limit2;
   *count = *count >= last ? 0 : *count + 1;
 }

@@ -142,5 +142,7 @@ bool layout_buffers(wse_fabric *fabric, int color) {
 bool layout_filter_counts(wse_fabric *fabric, int color) {
   bool failed = false;
   fabric->filter_count[color] = plane(fabric, &failed, sizeof *fabric->filter_count[color]);
+  fabric->filter_limit[color] = plane(fabric, &failed, sizeof *fabric->filter_limit[color]);
+  fabric->filter_most[color] = plane(fabric, &failed, sizeof *fabric->filter_most[color]);
   return !failed;
 }

@@ -157,6 +157,8 @@ enum {
   NO_CAUSE = 0xff /* no counter */
 };
 
+enum { GENERATORS = 4 }; /* of random numbers; the vendor's text does not say how many a PE has */
+
 /* A compute element.  Sets of tasks are bitmaps of 64, sets of inputs of 32, of queues or microthreads of 8.  Writer: the CE;
  * the router writes active (teardown), input_queues and control_queues. */
 typedef struct {
@@ -196,9 +198,11 @@ typedef struct {
   uint64_t stored_from;
   uint8_t main_priority;     /* 0 medium-low .. 3 high */
   uint8_t time_stopped;      /* 1: the timestamp counter is stopped */
+  uint8_t generator;         /* of random: the one in use */
   uint8_t just_ended;        /* 1: a task ended in the cycle before main_at */
   uint16_t thread_priority;  /* 2 bits each: 0 low, 1 medium, 2 high; stored xor 1, so that zero is medium */
-  uint32_t random;           /* shift register of rand; 0: not used yet */
+  uint32_t random[GENERATORS]; /* shift registers of rand; 0: not used yet */
+  uint64_t high_changed;     /* tasks whose priority is not the one of their class */
   uint32_t profiled;         /* 1 + pc of the last instruction while its cycles are not counted yet; 0: none */
   uint64_t profiled_at;      /* cycle in which it was issued */
   uint32_t r[WSE_REGISTERS]; /* registers */
@@ -419,6 +423,8 @@ struct wse_fabric {
   bool host[WSE_COLORS];               /* [color]: every side of every router leads to the host */
   uint64_t *route[WSE_COLORS];         /* [color][pe]: WSE_ROUTE_... word.  Writers: the switch, the CE (colorst) */
   route_block *routes[WSE_COLORS];     /* [color][block] */
+  uint32_t *filter_limit[WSE_COLORS];  /* [color][pe]: limit1 and max_counter of the filter, which the PE may change */
+  uint32_t *filter_most[WSE_COLORS];
   uint32_t *filter_count[WSE_COLORS];  /* [color][pe]: counter of the filter; NULL: no counters.  Writer: the router */
   char *buffer[WSE_COLORS][WSE_PORTS]; /* [color][input][block] of buffer_block, see buffer_of */
   size_t buffer_bytes;                 /* size of a buffer_block with its ring */

@@ -32,6 +32,7 @@ from .language import text_of
 from .layout import export_pointer, layout_of
 from .table import builtin
 
+AT_START = ("mainprio", "taskprio")  # rows that a comptime block may have: they run before the first task
 ROOTS = ("ssqrt", "hsqrt")
 
 
@@ -56,6 +57,10 @@ def sys_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
         value = frame.expr(node.args[2])
         if isinstance(value, Val):
             return Val(kind, root(kind, value))
+    if frame.build is None and row in AT_START and frame.unit.layout is None:
+        startup = frame.unit.startup_frame(frame)
+        startup.emit(ir.Sys(row, None, [startup.operand(frame.known(arg), arg.span) for arg in node.args[2:]]))
+        return VOID
     build = frame.need_run(node.span, "this")
     args = [argument(frame, arg) for arg in node.args[2:]]
     if kind is t.VOID:

@@ -432,8 +432,10 @@ def random16(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 
 @builtin("@set_active_prng", 1)
 def set_active_prng(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    """There is one generator of random numbers; choosing it is no more than a check of the number."""
-    frame.expr(node.args[0], t.U16)
+    """The generator that @random16 uses from now on, modulo the number of generators."""
+    frame.need_run(node.span, node.name)
+    number = frame.coerce(frame.expr(node.args[0], t.U16), t.U16, node.args[0].span)
+    frame.emit(ir.Sys("prng", None, [frame.operand(number, node.args[0].span)]))
     return VOID
 
 

@@ -525,15 +525,15 @@ class Selector(VectorSelector, WideSelector):
             self.emit(
                 *("colorst", GROUP[0]), **({"c": color} if isinstance(color, V) else {"imm": color}), reads=GROUP[:2]
             )
-        elif op in ("oqbind", "iqbind", "utprio", "say"):
+        elif op in PAIRS:
             if all(isinstance(a, Const) for a in args):
                 self.emit(op, int(args[0].value), imm=self.immediate(args[1]))  # type: ignore[union-attr]
             else:
                 self.emit(op, self.reg(args[0]), None, self.reg(args[1]))
         elif op == "cfgst":
             self.emit(op, self.reg(args[0]), None, **self.last(args[1]))
-        elif op == "rand":
-            self.emit(op, self.v(instr.dst))  # type: ignore[arg-type]
+        elif instr.dst is not None and not args:
+            self.emit(op, self.v(instr.dst))
         elif op in ("nop", "done"):
             self.emit(op)
         elif instr.dst is not None and len(args) == 2:
@@ -542,6 +542,9 @@ class Selector(VectorSelector, WideSelector):
             self.emit(op, self.v(instr.dst), None, **self.last(args[0]))
         else:
             self.emit(op, **self.last(args[0]))
+
+
+PAIRS = ("oqbind", "iqbind", "utprio", "say", "taskprio", "filtst", "switchst")  # rows of two operands and no result
 
 
 def callee_result(context: Context, name: str) -> bool:
