@@ -20,7 +20,10 @@ static inline uint64_t stores_at(const store_times *times, uint64_t cycle) {
 /* Records that the lanes store in cycle `when`. */
 static inline void store_note(store_times *times, uint64_t lanes, uint64_t when) {
   uint32_t slot = (uint32_t)when & (NEAR - 1);
-  if (times->when[slot] != when) times->when[slot] = when, times->lanes[slot] = 0;
+  if (times->when[slot] != when) {
+    times->when[slot] = when;
+    times->lanes[slot] = 0;
+  }
   times->lanes[slot] |= lanes;
 }
 

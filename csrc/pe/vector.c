@@ -221,8 +221,14 @@ static void compute(wse_fabric *fabric, uint32_t pe, vector_operation *operation
             .value1 = operation->src1.value,
             .overlaps = operand_overlaps(&operation->dst, &operation->src0, operation->left) ||
                         operand_overlaps(&operation->dst, &operation->src1, operation->left)};
-  if (operation->src0.is == OPERAND_IS_DSR) s.src0 = sram + operation->src0.d.base, s.step0 = operation->src0.d.stride;
-  if (operation->src1.is == OPERAND_IS_DSR) s.src1 = sram + operation->src1.d.base, s.step1 = operation->src1.d.stride;
+  if (operation->src0.is == OPERAND_IS_DSR) {
+    s.src0 = sram + operation->src0.d.base;
+    s.step0 = operation->src0.d.stride;
+  }
+  if (operation->src1.is == OPERAND_IS_DSR) {
+    s.src1 = sram + operation->src1.d.base;
+    s.step1 = operation->src1.d.stride;
+  }
   fabric->spans[operation->op](fabric->fp16, &s);
 }
 
@@ -256,7 +262,10 @@ void vector_end(wse_fabric *fabric, uint32_t pe, vector_operation *operation) {
 
 void vector_written(const wse_fabric *fabric, uint32_t pe, const vector_operation *operation, uint16_t *low,
                     uint16_t *high) {
-  if (!operand_range(fabric, pe, &operation->dst, operation->done, low, high)) *low = 1, *high = 0;
+  if (!operand_range(fabric, pe, &operation->dst, operation->done, low, high)) {
+    *low = 1;
+    *high = 0;
+  }
 }
 
 bool vector_reads(const wse_fabric *fabric, uint32_t pe, const vector_operation *operation, uint16_t low,

@@ -1,6 +1,6 @@
 /* layout.c - the shape of every array of the state.
  *
- * Arrays lie one after the other, zero and lazily committed (memory.c); state.h says what each of them holds. */
+ * Arrays are zero, and committed on first use (memory.c).  state.h describes them. */
 #include "state/layout.h"
 
 #include <stdlib.h>
@@ -65,7 +65,10 @@ static void layout_routers(wse_fabric *fabric) {
     uint32_t x = pe % (uint32_t)fabric->width, y = pe / (uint32_t)fabric->width,
              block = y * fabric->blocks_per_row + x / LANES, outside;
     fabric->router_lane[pe] = block * LANES + x % LANES;
-    if (x % LANES == 0) fabric->block_pe[block] = pe, fabric->block_row[block] = y;
+    if (x % LANES == 0) {
+      fabric->block_pe[block] = pe;
+      fabric->block_row[block] = y;
+    }
     for (int port = 0; port < WSE_RAMP; port++)
       if (!neighbor(fabric, pe, port, &outside)) fabric->routers[block].edge[port] |= (uint64_t)1 << x % LANES;
   }
@@ -101,9 +104,10 @@ bool layout_fabric(wse_fabric *fabric, const wse_desc *desc) {
   fabric->counters = plane(fabric, &failed, sizeof *fabric->counters * WSE_CTR_COUNT);
   fabric->links[0] = block_plane(fabric, &failed, WSE_PORTS * LANES * sizeof *fabric->links[0]);
   fabric->blocked[0] = block_plane(fabric, &failed, WSE_PORTS * LANES * sizeof *fabric->blocked[0]);
-  for (size_t i = 1; i < WSE_PORTS; i++)
-    fabric->links[i] = fabric->links[0] + i * fabric->blocks * LANES,
+  for (size_t i = 1; i < WSE_PORTS; i++) {
+    fabric->links[i] = fabric->links[0] + i * fabric->blocks * LANES;
     fabric->blocked[i] = fabric->blocked[0] + i * fabric->blocks * LANES;
+  }
   fabric->store_times = block_plane(fabric, &failed, sizeof *fabric->store_times);
   for (int i = 0; i < 48; i++)
     fabric->dsrs[i] = plane(fabric, &failed, sizeof(dsr));
