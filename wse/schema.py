@@ -42,6 +42,7 @@ class Integer:
     high: int | None = None
 
     def accepts(self, value: Any) -> bool:
+        """Whether the value is an allowed integer."""
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
             return False
         return bool((self.low is None or value >= self.low) and (self.high is None or value <= self.high))
@@ -60,6 +61,7 @@ class Number:
     below: bool = False
 
     def accepts(self, value: Any) -> bool:
+        """Whether the value is an allowed, finite number."""
         if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
             return False
         if isinstance(value, int) and abs(value) > 1e308:  # no float64
@@ -80,6 +82,7 @@ class Text:
     choices: tuple[str, ...] = ()
 
     def accepts(self, value: Any) -> bool:
+        """Whether the value is an allowed text of printable characters."""
         if not isinstance(value, str) or len(value) > LONGEST_TEXT or not value.isprintable():
             return False
         return not self.choices or value in self.choices
@@ -93,6 +96,7 @@ class Boolean:
     """true or false."""
 
     def accepts(self, value: Any) -> bool:
+        """Whether the value is True or False."""
         return isinstance(value, bool)
 
     def __str__(self) -> str:

@@ -90,6 +90,7 @@ class Spec:
 
     @property
     def size(self) -> int:
+        """Number of points."""
         size = max(1, len(self.cases))
         for values in self.grid.values():
             size *= len(values)

@@ -49,7 +49,7 @@ def test_bad_input(tmp_path):
     spec.write_text(SPEC)
     for arguments, message in (
         (["none.toml"], "error: specification none.toml: No such file or directory"),
-        ([spec], "does not end in .toml: say with --out where the results go"),
+        ([spec], "does not end in .toml: name the folder of the results with --out"),
         ([spec, "--out", tmp_path / "o", "--plot", "p.png", "--no-plot"], "exclude each other"),
         ([spec, "--out", tmp_path / "o", "--plot", "p.txt"], "cannot tell the picture's format"),
     ):

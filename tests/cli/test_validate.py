@@ -165,7 +165,7 @@ def test_write_docs(tmp_path, monkeypatch):
         (["--leave-one-out", "--plot", "x.png"], "--plot draws the points or --models, not --leave-one-out"),
         (
             ["--models", "--set", "hop_cycles=2"],
-            "--set is for the points: the other tables move the parameters themselves",
+            "--set is for the points: the other tables change the parameters themselves",
         ),
         (
             ["--set", "hop_cycle=2"],

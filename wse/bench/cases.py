@@ -38,6 +38,7 @@ class Job:
 
     @property
     def machine(self) -> Machine:
+        """The machine to emulate."""
         return Machine(self.arch)
 
     @property
@@ -47,10 +48,12 @@ class Job:
 
     @property
     def wafer(self) -> tuple[int, int]:
+        """(width, height) of the PEs that programs may use on a whole wafer."""
         return 750, self.machine.user_height
 
     @property
     def options(self) -> dict:
+        """Keyword arguments of Fabric."""
         return {"threads": self.threads, "portable": self.portable}
 
 

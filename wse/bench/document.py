@@ -102,6 +102,7 @@ class Target:
 
 
 def rate(name: str) -> Callable:
+    """The figure of a target: a rate of the case itself."""
     return lambda case, all: case[name]
 
 
@@ -114,6 +115,7 @@ def _against_dense(case: Figures, all: dict[tuple[str, int], Figures]) -> float 
 
 
 def percent(value: float | None) -> str:
+    """A number of percent as text; empty for None."""
     return "" if value is None else f"{value:.2g} %"
 
 

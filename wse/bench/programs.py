@@ -55,6 +55,7 @@ class Streams:
     def program(
         cls, width: int, height: int, machine: Machine, rows: np.ndarray, columns: np.ndarray, length: int
     ) -> Program:
+        """The program for streams of `length` wavelets in these rows and columns."""
         p = Program(width, height, machine)
         colors = [p.color("row", ROW), p.color("column", COLUMN)]
         words = [p.shared_array(name, 1, "u32") for name in _LAST]
@@ -86,6 +87,7 @@ class Streams:
 
     @classmethod
     def load(cls, program: Program, rows: np.ndarray, columns: np.ndarray, length: int, **options) -> Streams:
+        """Load the program, with the data of its streams.  options: of Fabric."""
         fabric = Fabric(program, **options)
         streams = cls(fabric, rows, columns, length)
         for y in rows.tolist():
@@ -189,6 +191,7 @@ class Scalar:
 
     @classmethod
     def program(cls, width: int, height: int, machine: Machine, trips: int) -> Program:
+        """The program; a launch executes the loop `trips` times."""
         p = Program(width, height, machine)
         pe = p.pe_class("loop")
         pe.array("state", 1, "u32")
@@ -201,20 +204,24 @@ class Scalar:
 
     @classmethod
     def load(cls, program: Program, trips: int, **options) -> Scalar:
+        """Load the program, with a seed for each PE.  options: of Fabric."""
         loop = cls(Fabric(program, **options), trips)
         loop.fabric.write("state", loop.seeds()[..., None])
         return loop
 
     def seeds(self) -> np.ndarray:
+        """uint32 [h, w]: the initial state of each PE."""
         y, x = np.mgrid[: self.fabric.height, : self.fabric.width].astype(np.uint32)
         return y * np.uint32(65537) + x
 
     def run(self) -> Run:
+        """Launch the loop, and run to its end."""
         self.fabric.launch("main")
         self.launched += 1
         return self.fabric.run()
 
     def check(self, run: Run) -> None:
+        """Compare the state of all PEs with NumPy.  Raises WrongResult."""
         state = self.seeds()
         total, mixed = np.zeros(state.shape, np.float32), np.zeros(state.shape, np.uint32)
         for _ in range(self.trips * self.launched):
@@ -248,6 +255,7 @@ class Tasks:
 
     @classmethod
     def program(cls, width: int, height: int, machine: Machine) -> Program:
+        """The program: a data task adds each wavelet of a row's stream to a sum."""
         p = Program(width, height, machine)
         row = p.color("row", ROW)
         pe = p.pe_class("counter")
@@ -262,6 +270,7 @@ class Tasks:
 
     @classmethod
     def load(cls, program: Program, length: int, **options) -> Tasks:
+        """Load the program, with `length` random wavelets per row.  options: of Fabric."""
         fabric = Fabric(program, **options)
         data = np.random.default_rng(0).integers(0, 1 << 32, (fabric.height, length), dtype=np.uint32)
         for y in range(fabric.height):
@@ -269,6 +278,7 @@ class Tasks:
         return cls(fabric, data)
 
     def check(self, run: Run) -> None:
+        """Compare the sums of all PEs and the number of tasks.  Raises WrongResult."""
         require(run.ended == "done", "tasks: the streams did not end")
         totals = self.data.sum(axis=1, dtype=np.uint32)
         require(bool((self.fabric.read("total")[..., 0] == totals[:, None]).all()), "tasks: a PE's sum is wrong")

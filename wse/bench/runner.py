@@ -78,6 +78,7 @@ def child(text: str) -> None:
 
 
 def say(message: dict[str, Any]) -> None:
+    """Print a message as a line of JSON."""
     print(json.dumps(message), flush=True)
 
 

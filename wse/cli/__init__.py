@@ -24,28 +24,28 @@ from ..files import written
 
 # name: (module, what it does in one line); the module has `command`
 COMMANDS = {
-    "run": ("wse.cli.run", "Run a kernel on an emulated fabric, verify it, draw what happened."),
+    "run": ("wse.cli.run", "Run a kernel on an emulated fabric, verify it, draw a picture."),
     "plot": ("wse.cli.plot", "Draw pictures or write traces of a saved run."),
     "train": ("wse.cli.train", "Train a transformer on the emulated wafer."),
-    "map": ("wse.cli.map", "Where a transformer lies on the wafer: floor plan, tiles, memory."),
+    "map": ("wse.cli.map", "Place a transformer on the wafer: floor plan, tiles, memory."),
     "system": ("wse.cli.system", "Predict training on one or more CS-3: memory, step time, scaling."),
     "infer": ("wse.cli.infer", "Predict decoding with weights in SRAM."),
-    "costs": ("wse.cli.costs", "Cost models of kernels, and their error on runs left out."),
-    "knee": ("wse.cli.knee", "How much memory bandwidth a training pass needs."),
-    "sweep": ("wse.cli.sweep", "Run a command over a grid of options, into a table."),
-    "validate": ("wse.cli.validate", "Published programs on the emulator: how far off the cycles are."),
-    "bench": ("wse.cli.bench", "How fast the engine is on this computer."),
+    "costs": ("wse.cli.costs", "Print cost models of kernels, and their errors on held-out runs."),
+    "knee": ("wse.cli.knee", "Execute a training pass with increasing memory bandwidth."),
+    "sweep": ("wse.cli.sweep", "Run a command over a grid of options; make a table and a picture."),
+    "validate": ("wse.cli.validate", "Compare emulated with published cycle counts."),
+    "bench": ("wse.cli.bench", "Measure the speed of the engine on this computer."),
     "csl": ("wse.cli.csl", "Check CSL sources; run a checkout of examples."),
-    "profile": ("wse.cli.profile", "Cycles of a CSL program by line of its source."),
-    "isa": ("wse.cli.isa", "The instruction reference."),
-    "arch": ("wse.cli.arch", "Every number of the machine, its source and how sure it is."),
-    "asm": ("wse.cli.asm", "Assemble a text into instruction words."),
-    "disasm": ("wse.cli.disasm", "Turn instruction words back into text."),
+    "profile": ("wse.cli.profile", "Print the cycles of a CSL program by source line."),
+    "isa": ("wse.cli.isa", "Print the instruction reference."),
+    "arch": ("wse.cli.arch", "Print the figures of the machine with their sources and confidence."),
+    "asm": ("wse.cli.asm", "Assemble text into instruction words."),
+    "disasm": ("wse.cli.disasm", "Disassemble instruction words."),
 }
 
 
 class LazyGroup(click.Group):
-    """A group whose members are imported when they are called; their one-line help stands in the table."""
+    """A group whose commands are imported when they are called; the table has their help lines."""
 
     def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], noun: str = "command", **kwargs: Any):
         kwargs |= {"callback": _help_if_alone, "invoke_without_command": True}

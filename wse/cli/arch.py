@@ -54,7 +54,7 @@ def command(
 
 
 def columns(d: Mapping[str, Any]) -> list[Column]:
-    """The table's columns: one for each machine; a star marks what was changed."""
+    """The columns of the table, one for each machine; a star marks changed figures."""
 
     def figure(machine: Machine) -> Words:
         return lambda row: (
@@ -72,7 +72,7 @@ def columns(d: Mapping[str, Any]) -> list[Column]:
 
 
 def is_narrow() -> bool:
-    """Whether the table would be broken by a terminal: meaning and source then go below each row."""
+    """Whether the table is too wide for the terminal; meaning and source are then printed below each row."""
     return sys.stdout.isatty() and shutil.get_terminal_size().columns < 200
 
 
@@ -99,7 +99,7 @@ def document(columns: dict[str, Machine]) -> dict[str, Any]:
 
 
 def template(machine: Machine) -> str:
-    """A TOML file for --machine: what is overridden stands as it is, all else is commented out."""
+    """A TOML file for --machine, in which unchanged figures are commented out."""
     changed = dict(machine.overrides)
     lines = [f'machine = "{machine.name}"', f'profile = "{machine.profile}"', "", "[params]"]
     for row in PARAMETERS:

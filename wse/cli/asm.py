@@ -1,4 +1,4 @@
-"""`wse asm FILE`: text into instruction words."""
+"""`wse asm FILE`: assembles text into instruction words."""
 
 from __future__ import annotations
 

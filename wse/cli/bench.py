@@ -1,4 +1,4 @@
-"""`wse bench`: how fast the engine is on this computer."""
+"""`wse bench`: measures the speed of the engine on this computer."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from .output import Lines, pair_lines, show, table_lines
 )
 @common.option("--seconds", type=types.Number(0, 86_400), default=4.0, help="Seconds to sample each case for.")
 @common.option("--grid", type=types.Grid(), help="PEs to use.  [default: each case's own]")
-@common.flag("--portable", help="Use only instructions that every processor has.")
-@common.option("--from", "source", type=types.FILE, metavar="FILE.json", help="Show what --json printed before.")
+@common.flag("--portable", help="Do not use AVX2 and AVX-512.")
+@common.option("--from", "source", type=types.FILE, metavar="FILE.json", help="Show results that --json printed.")
 @common.option(
     "--write-docs",
     "docs",
@@ -37,7 +37,7 @@ from .output import Lines, pair_lines, show, table_lines
     metavar="FILE.md",
     help="Renew the tables in a document; repeatable.",
 )
-@common.flag("--list", "listing", help="Print the cases and what they are.")
+@common.flag("--list", "listing", help="Print the cases with their descriptions.")
 @common.json_option
 def command(
     only: str,
@@ -100,7 +100,7 @@ def run(jobs: list[Job]) -> tuple[dict[str, Any], bool]:
 
 
 def read(source: Path) -> dict[str, Any]:
-    """What --json printed before."""
+    """The results in a file that --json printed."""
     try:
         result = read_json(source, "benchmark")
         if not {"machine", "cases"} <= result.keys() or not all(case["case"] in CASES for case in result["cases"]):
@@ -111,7 +111,7 @@ def read(source: Path) -> dict[str, Any]:
 
 
 def tables(result: Mapping[str, Any]) -> str:
-    """The machine, the cases, and the bars that they are to reach."""
+    """The view: computer, cases, targets."""
     parts = [document.machine_in_words(result["machine"])]
     for head, rows, right in (document.cases(result["cases"]), document.targets(result["cases"])):
         if rows:

@@ -1,4 +1,4 @@
-"""`wse disasm FILE`: instruction words back into text."""
+"""`wse disasm FILE`: disassembles instruction words."""
 
 from __future__ import annotations
 

@@ -42,7 +42,9 @@ def command(
     """
     machine = common.model_machine(None, settings, file, FIGURES, "wse infer")
     if machine.name != "wse3":
-        raise ConfigError(f"decoding is modelled on a WSE-3: its kernels' costs are, and {machine.name} has none")
+        raise ConfigError(
+            f"decoding is modelled for wse3 only: there are no cost models of its kernels on {machine.name}"
+        )
     transformer = load(model)
     made = {sums: inference.decode(transformer, context, wafers, sums, machine) for sums in inference.GEMV}
     show(document(made, prompt or context), VIEW, as_json)
@@ -92,7 +94,7 @@ def document(made: dict[str, inference.Decoding], prompt: int) -> dict[str, Any]
 
 
 def kernels(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The kernels of a layer and of the head, with both types of sums side by side."""
+    """Rows for the kernels of a layer and of the head, with both types of sums."""
     f16, f32 = ([*made["layer"], *made["head"]] for made in document["sums"].values())
     return [{"name": a["name"], "f16": a, "f32": b} for a, b in zip(f16, f32, strict=True)]
 

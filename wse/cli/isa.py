@@ -44,7 +44,7 @@ def command(name: str | None, kind: str | None, markdown: bool, as_json: bool) -
 
 
 def vars_of(row: isa.Instruction) -> dict[str, Any]:
-    """What the list says of an instruction."""
+    """The description of an instruction in the list."""
     return {
         "name": row.name,
         "types": " ".join(row.types),
@@ -116,7 +116,7 @@ def takes_value(row: isa.Instruction) -> bool:
 
 
 def encoding(row: isa.Instruction) -> list[str]:
-    """Which bits hold which operand, found by asking the assembler: assemble twice, see which bits change."""
+    """The bits of each operand: those that change when the assembler encodes two different operands."""
     lines = []
     for place, operand in enumerate(row.operands):
         parts = []
@@ -132,7 +132,7 @@ def encoding(row: isa.Instruction) -> list[str]:
 
 
 def _samples(row: isa.Instruction, place: int) -> list[tuple[str, str, str]]:
-    """For an operand: what it is, and two texts for it that differ in all their bits."""
+    """For an operand: its description, and two texts whose encodings differ in all bits."""
     operand = row.operands[place]
     if row.kind == "vector" and operand != "extra":
         return [("", "d0", "b15")]
@@ -150,7 +150,7 @@ def _samples(row: isa.Instruction, place: int) -> list[tuple[str, str, str]]:
 
 
 def _assemble(row: isa.Instruction, place: int, text: str) -> int:
-    """The word of the instruction with this text as one operand, the plainest texts as the others."""
+    """The word of the instruction with this text as one operand, and simple texts as the others."""
     operands = [text if other == place else _samples(row, other)[0][1] for other in range(len(row.operands))]
     if row.form == "XX" and not text.startswith("r"):  # two registers or two values
         operands = [text if other == place else "0" for other in range(2)]

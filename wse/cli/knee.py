@@ -1,4 +1,4 @@
-"""`wse knee`: a training pass over a sweep of MemoryX's bandwidth: where streaming stops to bound it."""
+"""`wse knee`: executes a training pass over a sweep of MemoryX's bandwidth, to find the crossover."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Execute a training pass with ever more bandwidth of MemoryX, and say where streaming stops to bound it.
+    """Execute a training pass with increasing bandwidth of MemoryX, and print where streaming ceases to bound it.
 
     Each point is a forward and a backward pass with so many channels of DDR5 for a whole wafer, of which the PEs used
     have their share.  Beside the executed cycles stands the law T >= eta P / B for each operator.
@@ -107,7 +107,7 @@ def document(found: Any, model: str, ddr5: int, plot: Path | None) -> dict[str, 
 
 
 def crossings(d: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The bandwidth at which each phase stops to be bound by streams."""
+    """The bandwidth from which each phase is not bound by streams."""
     knees = d["knee_bytes_per_second"]
     return [(f"knee, {phase}", f"{at / 1e9:,.0f} GB/s of DDR5-{d['ddr5']}") for phase, at in knees.items()]
 

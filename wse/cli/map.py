@@ -1,4 +1,4 @@
-"""`wse map MODEL`: where a transformer lies on the wafer: a floor plan (pipelined), or tiles and memory (streaming)."""
+"""`wse map MODEL`: places a transformer on the wafer: a floor plan (pipelined), or tiles and memory (streaming)."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def wafer(machine: Machine) -> tuple[int, int]:
 
 
 def compare(made: Graph, machine: Machine) -> list[dict[str, Any]]:
-    """PEs by kernel at the published rate, beside the published ones, and those that executed kernels would take."""
+    """PEs by kernel at the published rate: computed, published, and as executed kernels would need."""
     rate = compiler.SAMPLES_PER_SECOND
     plan = floorplan.plan(made, compiler.GRID, machine, compiler.calibrated(), rate=rate).by_kernel()
     own = floorplan.plan(made, wafer(machine), machine, ExecutedCosts(machine.name), rate=rate).by_kernel()
@@ -182,7 +182,7 @@ def document(
 
 
 def by_kernel(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The regions of a kernel as one row: how many, PEs of all, the first one's size, range of rates."""
+    """The regions of a kernel as one row: number, PEs of all, size of the first one, range of rates."""
     rows = []
     for kernel in dict.fromkeys(region["kernel"] for region in document["regions"]):
         own = [region for region in document["regions"] if region["kernel"] == kernel]
@@ -202,7 +202,7 @@ def by_kernel(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def unused(document: Mapping[str, Any]) -> str | None:
-    """What the PEs that the vendor's placement left idle would give."""
+    """A line about the PEs that the vendor's placement leaves idle."""
     rate, published = document["sequences_per_second"], compiler.SAMPLES_PER_SECOND
     if abs(rate - published) <= 1:
         return None

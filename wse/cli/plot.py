@@ -1,4 +1,4 @@
-"""`wse plot FILE`: pictures and traces of a run that was saved before."""
+"""`wse plot FILE`: pictures and traces of a saved run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ from . import common, types
 @click.command("plot")
 @click.argument("file", type=types.FILE)
 @common.option("-o", "--out", type=types.OUTPUT, help="File to write.  [default: FILE's name, .png, in this folder]")
-@common.option(
-    "--kind", type=types.Choice(list(report.KINDS)), help="Kind of picture.  [default: what the ending of -o suggests]"
-)
+@common.option("--kind", type=types.Choice(list(report.KINDS)), help="Kind of picture.  [default: by the ending of -o]")
 def command(file: Path, out: Path | None, kind: str | None) -> None:
     """Draw a picture, or write a trace, of a run that was saved with --save FILE.npz or --trace FILE.npz."""
     if out is None:
@@ -33,7 +31,7 @@ def command(file: Path, out: Path | None, kind: str | None) -> None:
 
 
 def load(path: Path) -> Run:
-    """The Run in a file; ConfigError for anything else."""
+    """The Run in a file.  Raises ConfigError if it is no saved run."""
     if path.suffix in (".pftrace", ".json"):
         raise ConfigError(f"{str(path)!r} is for a trace viewer such as ui.perfetto.dev; plot reads runs saved as .npz")
     if not path.exists():

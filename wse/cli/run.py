@@ -73,7 +73,7 @@ command = Kernels(
     name="run",
     table=KERNELS,
     noun="kernel",
-    help="Run a kernel on an emulated fabric, verify it against its reference model, and draw what happened.  Exit "
+    help="Run a kernel on an emulated fabric, verify it against its reference model, and draw a picture.  Exit "
     "status 1: the result is wrong, or the program deadlocked or did what the machine forbids.",
 )
 
@@ -131,7 +131,7 @@ def run(
 
 
 class Outputs:
-    """The files that a run leaves: names are checked before it starts, as it may be long."""
+    """The files that a run writes.  Their names are checked before the run starts."""
 
     def __init__(
         self, kernel: str, plot: Path | None, no_plot: bool, events: Path | None, save: Path | None, as_json: bool
@@ -155,7 +155,7 @@ class Outputs:
         self.events = trace.CAPACITY if events is not None else 0
 
     def interrupted(self, interrupt: KeyboardInterrupt) -> None:
-        """Writes the files that were asked for by name from what was measured until the interrupt, and says so."""
+        """Writes the files that options name, with the measurements up to the interrupt, and prints a note."""
         run = getattr(interrupt, "run", None)
         if run is None:
             interrupt.add_note("no file was written")
@@ -171,7 +171,7 @@ class Outputs:
         interrupt.add_note(f"at cycle {run.cycles:,}; {kept if named else 'no file was written'}")
 
     def write(self, run: Any) -> None:
-        """Writes what was asked for."""
+        """Writes the files that the options name."""
         if self.save is not None:
             run.save(self.save)
         if self.trace is not None:
@@ -209,7 +209,7 @@ def document(result: Result, grid: tuple[int, int] | None, seed: int, outputs: O
 
 
 def verdict(d: Mapping[str, Any]) -> str:
-    """Whether the result is right, in words."""
+    """Text that states whether the result is correct."""
     result: Result = d["result"]
     if result.run.ended != "done":
         return f"no: the run ended before its result was there ({result.run.ended})"
@@ -220,7 +220,7 @@ def verdict(d: Mapping[str, Any]) -> str:
 
 
 def causes(d: Mapping[str, Any]) -> str:
-    """What the PEs' cycles went into, the largest share first."""
+    """The shares of PE-cycles by category, largest first."""
     shares = text.shares(d["run"]).items()
     return ", ".join(f"{text.cause_words(name)} {text.percent(share)}" for name, share in shares)
 

@@ -1,4 +1,4 @@
-"""`wse sweep SPEC.toml`: a command over a grid of options, on worker processes, into a table and a picture."""
+"""`wse sweep SPEC.toml`: runs a command over a grid of options on worker processes; makes a table and a picture."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ROWS, COLUMNS = 40, 6  # of the numbers that are printed
 
 
 class Bar(common.StatusLine):
-    """Points finished; nothing where stderr is no terminal."""
+    """Shows the number of finished points, if stderr is a terminal."""
 
     WIDTH = 30
 
@@ -93,7 +93,7 @@ def command(
         raise click.UsageError("--plot and --no-plot exclude each other")
     directory = out or spec.with_suffix("")
     if directory == spec:
-        raise ConfigError(f"{spec} does not end in .toml: say with --out where the results go")
+        raise ConfigError(f"{spec} does not end in .toml: name the folder of the results with --out")
     directory.mkdir(parents=True, exist_ok=True)
     picture = None if no_plot else plot or directory / "plot.png"
     if picture is not None:
@@ -125,7 +125,7 @@ def command(
 
 
 def document(outcome: sweep.Outcome, directory: Path, picture: Path | None) -> dict[str, Any]:
-    """What was done and what went wrong, in JSON; keys are stable."""
+    """Points and failures in JSON; keys are stable."""
     failures = [row for row in outcome.rows if row["status"] != "done"]
     return {
         "points": outcome.total,
@@ -151,7 +151,7 @@ def failures(d: Mapping[str, Any]) -> str | None:
 
 
 def figures(d: Mapping[str, Any]) -> str | None:
-    """The figures of the picture, as far as they fit a screen."""
+    """The figures of the picture; at most as many rows as fit on a screen."""
     shown: sweep.Lines | None = d["shown"]
     if shown is None:
         return None

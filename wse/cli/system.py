@@ -1,4 +1,4 @@
-"""`wse system`: how a training job runs on one or more CS-3: does it fit, how long is a step, what bounds it."""
+"""`wse system`: predicts training on one or more CS-3: memory, step time, bottlenecks, scaling."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ COMPUTE_FIGURES = {"kernels": ("fabric_width", "peak_clock_hz"), "peak": ("peak_
     "--compute",
     type=types.Choice(list(calibrate.FAMILIES)),
     default="kernels",
-    help="What computing times follow from: executed kernels, or peak flop/s.",
+    help="Source of computing times: executed kernels, or peak flop/s.",
 )
 @click.option(
     "--mechanisms/--no-mechanisms",
     default=None,
-    help="Add what each cause of imperfect scaling does alone.  [default: for 1t on 16 systems]",
+    help="Also evaluate each cause of imperfect scaling alone.  [default: for 1t on 16 systems]",
 )
 @common.option("--plot", type=types.OUTPUT, help=common.PICTURE)
 @common.json_option
@@ -168,7 +168,7 @@ def picture(work: Workload, system: System, rows: list[predict.Row], constants: 
 
 
 def published_in(work: Workload, rows: list[predict.Row]) -> tuple[predict.Row, float] | None:
-    """The row that the published figure is about, if it is among these."""
+    """The row that corresponds to the published figure, if it is among these."""
     if work.model.name != PUBLISHED[0]:
         return None
     return next(((row, PUBLISHED[2]) for row in rows if row.systems == PUBLISHED[1]), None)
@@ -184,7 +184,7 @@ def document(
     causes: list[predict.Mechanism],
     plot: Path | None,
 ) -> dict[str, Any]:
-    """What --json prints; keys are stable."""
+    """The document in JSON; keys are stable."""
     known = published_in(work, rows)
     return {
         "model": work.model.name,
@@ -266,7 +266,7 @@ def verdict(d: Mapping[str, Any]) -> str:
 
 
 def compared(d: Mapping[str, Any]) -> str | None:
-    """The published speed-up beside the predicted interval."""
+    """A line with the published speedup and the predicted interval."""
     if (known := d["published"]) is None:
         return None
     row = next(row for row in d["rows"] if row.systems == known["n"])
@@ -281,7 +281,7 @@ def compared(d: Mapping[str, Any]) -> str | None:
 
 
 def gpus(d: Mapping[str, Any]) -> str:
-    """What the first and the last number of systems are in GPUs."""
+    """Lines with the equivalent of the first and last number of systems in GPUs."""
     rows = d["systems"][:: max(1, len(d["systems"]) - 1)]
     lines = [
         f"{plural(row['n'])}: the tokens/s of {row['gpus']['by_speed']:,.0f} A100; their memory alone takes "

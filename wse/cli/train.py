@@ -1,4 +1,4 @@
-"""`wse train`: a transformer learns on the emulated wafer."""
+"""`wse train`: trains a transformer on the emulated wafer."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def command(as_json: bool, **options: Any) -> int:
 
 
 def kept(path: Path | None) -> str:
-    """What an interrupted run leaves on the disk."""
+    """Text that states which checkpoint an interrupted run has saved."""
     from ..train import checkpoint
 
     steps = None if path is None else checkpoint.steps(path)
@@ -194,7 +194,7 @@ def systems(options: dict[str, Any]) -> Iterator[Client | None]:
 
 
 def prepare(options: dict[str, Any], settings: Settings, client: Client | None) -> tuple[Trainer, dict[str, Any]]:
-    """The run, new or resumed, and what makes it: the number of systems is no part of that."""
+    """The run, new or resumed, and its settings, which do not include the number of systems."""
     from ..models import graph, load
     from ..train import checkpoint, data
     from ..train.loop import Trainer
@@ -419,7 +419,7 @@ def systems_line(d: Mapping[str, Any]) -> str | None:
 
 
 def lines(d: Mapping[str, Any]) -> list[tuple[str, Words]]:
-    """What the view says, a phase of the pass a line."""
+    """Lines of the view, one for each phase of the pass."""
     waits: list[tuple[str, Words]] = []
     for phase, causes in d["waits"].items():
         whole = sum(causes.values()) or 1

@@ -1,4 +1,4 @@
-"""`wse validate`: published programs on the emulator, point by point; what the figures depend on; the closed forms."""
+"""`wse validate`: compares emulated with published cycle counts; sensitivity; closed forms."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def command(
         chosen = select(chosen, only)
     analyses = [name for name, on in (("--sensitivity", sensitivity), ("--leave-one-out", leave_one_out)) if on]
     if settings and (analyses or write_docs or models):
-        raise ConfigError("--set is for the points: the other tables move the parameters themselves")
+        raise ConfigError("--set is for the points: the other tables change the parameters themselves")
     pictures = [path for path in (plot, sensitivity) if path is not None]
     if pictures:
         from ..report import validation as report
@@ -209,7 +209,7 @@ def show_models(threads: int, plot: Path | None, output: Output, working: common
 
 
 def write(path: Path, threads: int, working: common.Working) -> int:
-    """Renews a document's blocks; returns the status of the points that were run for it."""
+    """Renews the blocks of a document; returns the exit status for the points that were run."""
     from ..validation.blocks import Blocks
 
     blocks = Blocks(threads, working)

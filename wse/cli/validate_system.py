@@ -67,7 +67,7 @@ def source(row: Mapping[str, Any]) -> str:
 
 
 def holds(row: Mapping[str, Any]) -> str:
-    """What a configuration holds of a model of the size that it is sold for."""
+    """Text that states whether a configuration holds a model of the size that it is sold for."""
     return "state and staging" if row["comfortable"] else "state" if row["fits"] else "NO"
 
 

@@ -30,6 +30,7 @@ class Compared:
 
     @property
     def error_pct(self) -> float:
+        """Error of the model, in percent of the executed cycles."""
         return 100 * (self.modelled / self.executed - 1)
 
 

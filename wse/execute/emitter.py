@@ -48,6 +48,7 @@ class Noting(Region):
     asked = 0
 
     def work(self, bytes: int) -> str:
+        """As `Region.work`, and records the largest request."""
         self.asked = max(self.asked, bytes)
         return super().work(bytes)
 
@@ -111,9 +112,11 @@ class Emitter:
         return f"{ARENA}+{self.arena.offsets[buffer]}"
 
     def tile(self, buffer: Buffer) -> Tile:
+        """The tile of a buffer."""
         return Tile(self.at(buffer), buffer.features)
 
     def rows(self, features: int) -> int:
+        """Features of a PE, for an activation of so many features."""
         return self.region.features(features)
 
     def elements(self, features: int) -> int:
@@ -122,6 +125,7 @@ class Emitter:
 
     @property
     def size(self) -> int:
+        """Bytes of an element."""
         return self.region.policy.size
 
     def run(self, name: str, make: Callable[[str], Routine], call: Call, **more: str) -> None:
@@ -139,9 +143,11 @@ class Emitter:
     _made: dict[str, Routine] = field(default_factory=dict)
 
     def feed(self, call: Call, stream: Any, *roles: str) -> None:
+        """Record the weight stream of a call.  roles: of the operator's parameters."""
         self.feeds.append(EdgeTransfer(call, stream, self._named(call.operator, roles)))
 
     def drain(self, call: Call, drain: Any, *roles: str) -> None:
+        """Record the gradient stream of a call.  roles: of the operator's parameters."""
         self.drains.append(EdgeTransfer(call, drain, self._named(call.operator, roles)))
 
     @staticmethod
@@ -158,11 +164,13 @@ class Emitter:
         return f"{array}+{row * self.batch}" if self.batch else array
 
     def part(self, call: Call) -> str:
+        """The second part of the name of a call, such as "forward"."""
         return call.what.split(".")[1]
 
     # --- operators ----------------------------------------------------------------------------------------------------
 
     def vector(self, call: Call) -> None:
+        """Receive a vector parameter, or send its gradient."""
         _, action, role = call.what.split(".")
         buffer = call.buffers[role]
         if action == "receive":
@@ -181,6 +189,7 @@ class Emitter:
             self.drain(call, self.table.gradient(self.tile(call.reads["dx"])), "weight")
 
     def positions(self, call: Call) -> None:
+        """Add position embeddings, or send their gradient."""
         if self.part(call) == "forward":
             self.feed(call, embedding.positions(self.region, self.tile(call.reads["x"]), self.sequence), "weight")
         else:
@@ -188,6 +197,7 @@ class Emitter:
             self.drain(call, embedding.positions_gradient(self.region, dx, self.sequence), "weight")
 
     def linear(self, call: Call) -> None:
+        """A linear layer, forward or backward."""
         bias = "bias" in call.operator.parameters
         if self.part(call) == "forward":
             x, y = self.tile(call.reads["x"]), self.tile(call.writes["y"])
@@ -200,6 +210,7 @@ class Emitter:
             self.drain(call, drain, "weight", "bias")
 
     def norm(self, call: Call) -> Norm:
+        """The shape of the norm of a call."""
         o = call.operator
         d = o.features[1]
         kind = o.kind.removesuffix("norm")
@@ -208,6 +219,7 @@ class Emitter:
         return Norm(kind, d, self.rows(d), r.tokens, r.width, self.size, float(o.attributes["eps"]), bias)
 
     def layernorm(self, call: Call) -> None:
+        """A layer norm or RMS norm, forward, backward or recomputed."""
         norm, part = self.norm(call), self.part(call)
         name = f"{call.operator.kind}_{part}_{norm.features}"
         self.run(name, lambda name: getattr(norm, part)(name, self.allreduce), call)
@@ -215,6 +227,7 @@ class Emitter:
     rmsnorm = layernorm
 
     def elementwise(self, call: Call, function: str) -> None:
+        """An activation, forward or backward.  function: name in wse.operators.activation."""
         n = self.elements(call.operator.features[1])
         if self.part(call) == "forward":
             self.run(f"{function}_{n}", lambda name: activation.forward(function, n, self.size, name), call)
@@ -222,12 +235,15 @@ class Emitter:
             self.run(f"activation_backward_{n}", lambda name: activation.backward(n, self.size, name), call)
 
     def gelu(self, call: Call) -> None:
+        """GELU, forward or backward."""
         self.elementwise(call, _gelu(call.operator))
 
     def silu(self, call: Call) -> None:
+        """SiLU, forward or backward."""
         self.elementwise(call, "silu")
 
     def gate(self, call: Call, function: str) -> None:
+        """A gated activation, forward or backward.  function: name in wse.operators.activation."""
         n = self.elements(call.operator.features[1])
         if self.part(call) == "forward":
             self.run(f"{function}_gate_{n}", lambda name: activation.gate_forward(function, n, self.size, name), call)
@@ -235,12 +251,15 @@ class Emitter:
             self.run(f"gate_backward_{n}", lambda name: activation.gate_backward(n, self.size, name), call)
 
     def gelu_gate(self, call: Call) -> None:
+        """Gated GELU, forward or backward."""
         self.gate(call, _gelu(call.operator))
 
     def silu_gate(self, call: Call) -> None:
+        """Gated SiLU, forward or backward."""
         self.gate(call, "silu")
 
     def rotary(self, call: Call) -> None:
+        """Rotary embedding, forward or backward."""
         o, r = call.operator, self.region
         heads, d_head, turned = (int(o.attributes[key]) for key in ("heads", "d_head", "rotary"))
         made = Rotary(self._heads(o, heads), d_head, turned, r.tokens, self.size)
@@ -256,6 +275,7 @@ class Emitter:
         self.run(f"rotary_{part}_{made.heads}", getattr(made, part), call, cos=names[0], sin=names[1])
 
     def attention(self, call: Call) -> None:
+        """Attention, forward or backward."""
         part, shape, more = self._attention(call)
         tokens = self.region.tokens
         made = Attention(*shape, self.sequence, tokens, self.size, **more)
@@ -302,10 +322,12 @@ class Emitter:
         return heads // self.region.width
 
     def residual(self, call: Call) -> None:
+        """A residual addition."""
         n = self.elements(next(iter(call.writes.values())).features)
         self.run(f"add_{n}", lambda name: residual.add(n, self.size, name), call)
 
     def loss(self, call: Call) -> None:
+        """The loss and the gradient of the logits."""
         r, features = self.region, call.reads["logits"].features
         made = Loss(features, self.rows(features), r.tokens, r.width, self.size)
         known = {"labels": self.own(LABELS), "scale": SCALE, "loss": self.own(LOSS)}

@@ -15,6 +15,7 @@ class PipelineEmitter(Emitter):
     """An Emitter that also emits the transfers between neighboring regions."""
 
     def transport(self, call: Call) -> None:
+        """Send a tile to the neighbouring region, or receive one."""
         r = self.region
         _, action, side = call.what.split(".")
         features = call.buffers["tile"].features

@@ -66,6 +66,7 @@ class Stage:
 
     @property
     def weights(self) -> int:
+        """Number of weights."""
         return max((numbers.stop for numbers in self.numbers.values()), default=0)
 
     @property

@@ -80,6 +80,7 @@ class Schedule:
 
     @property
     def calls(self) -> list[Call]:
+        """All calls, forward then backward."""
         return self.forward + self.backward
 
 

@@ -181,9 +181,11 @@ class Streaming:
         return self._loss()
 
     def update(self, rate: float, momentum: float, factor: float) -> int:
+        """Raises ConfigError: MemoryX updates streamed weights."""
         raise ConfigError("streamed weights are updated in MemoryX")
 
     def read(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Raises ConfigError: streamed weights are in MemoryX."""
         raise ConfigError("streamed weights are in MemoryX, not on the fabric")
 
     def arrivals(self) -> list[tuple[EdgeTransfer, TransferTime, int]]:

@@ -221,9 +221,11 @@ class Systems(Execution):
         return float(np.mean([loss for losses in found for loss in losses]))
 
     def update(self, rate: float, momentum: float, factor: float) -> int:
+        """Raises ConfigError: MemoryX updates the weights of several systems."""
         raise ConfigError("several systems do not update their weights: MemoryX does")
 
     def read(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Raises ConfigError: the weights of several systems are in MemoryX."""
         raise ConfigError("several systems hold no weights: MemoryX does")
 
     # Work for workers, or for this process.

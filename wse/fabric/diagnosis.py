@@ -157,6 +157,7 @@ class Deadlock:
         self._positions: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
 
     def error(self) -> DeadlockError:
+        """The error that reports the deadlock."""
         waits = self.waits
         kinds = Counter(waits["who"].tolist())
         totals = ", ".join(
@@ -358,9 +359,11 @@ class Deadlock:
         return lines
 
     def class_of(self, pe: int) -> PEImage | None:
+        """The class of a PE; None if it has none."""
         return self.image.class_at(pe % self.image.width, pe // self.image.width)
 
     def place(self, pe: int) -> str:
+        """Coordinates of a PE as text."""
         return f"PE ({pe % self.image.width}, {pe // self.image.width})"
 
     def line(self, node: int, after: int | None) -> str:
@@ -368,6 +371,7 @@ class Deadlock:
         return f"{self.who(node)} waits for {self.why(node, after)}"
 
     def who(self, node: int) -> str:
+        """Description of a waiting thread, router, queue or task."""
         w = self.waits[node]
         pe = int(w["pe"])
         who, number, color = int(w["who"]), int(w["id"]), _color(self.image, int(w["color"]))
@@ -385,10 +389,12 @@ class Deadlock:
         return f"{place} {_task(self.class_of(pe), number)}"
 
     def code(self, w: np.void) -> str:
+        """The instruction of a wait and its place, in parentheses; empty if it has none."""
         pe, pc = self.class_of(int(w["pe"])), int(w["pc"])
         return f" ({_instruction(pe, pc)}, {code_at(pe, pc)})" if pc >= 0 else ""
 
     def why(self, node: int, after: int | None) -> str:
+        """Description of what a node waits for.  after: the next node of the cycle, or None."""
         w = self.waits[node]
         why, pe = int(w["why"]), int(w["pe"])
         color, queue, on = _color(self.image, int(w["color"])), int(w["queue"]), self.place(int(w["on_pe"]))

@@ -87,7 +87,8 @@ class Kernel(Protocol):
     PARAMETERS: dict[str, Parameter]
     GRID: tuple[int, int]
 
-    def run(self, config: Mapping[str, Any], options: RunOptions) -> Result: ...
+    def run(self, config: Mapping[str, Any], options: RunOptions) -> Result:
+        """Run the kernel.  config: values of its parameters."""
 
 
 def load(name: str) -> Kernel:

@@ -217,6 +217,7 @@ class Plan:
 
     @property
     def size(self) -> int:
+        """Number of PEs."""
         return len(self.parent)
 
     def roles(self) -> Iterator[tuple[Role, np.ndarray]]:

@@ -44,10 +44,12 @@ class Arithmetic:
 
     @property
     def size(self) -> int:
+        """Bytes of an element."""
         return 4 if self.element == "f32" else 2
 
     @property
     def sum_size(self) -> int:
+        """Bytes of a sum."""
         return 4 if self.sum == "f32" else 2
 
     def padded(self, rows: int) -> int:

@@ -125,22 +125,27 @@ class Tiling:
 
     @property
     def rows(self) -> int:
+        """Rows of C in a PE."""
         return -(-self.M // self.height)
 
     @property
     def columns(self) -> int:
+        """Columns of C in a PE."""
         return -(-self.N // self.width)
 
     @property
     def m(self) -> int:
+        """Rows of C in a PE, padded."""
         return self.arithmetic.padded(self.rows)
 
     @property
     def ka(self) -> int:
+        """Columns of A in a PE."""
         return -(-self.K // self.width)
 
     @property
     def kb(self) -> int:
+        """Rows of B in a PE."""
         return -(-self.K // self.height)
 
     @property

@@ -127,14 +127,17 @@ class Fields(NamedTuple):
 
     @property
     def c(self) -> int:
+        """Operand c: bits 7:0 of the immediate."""
         return self.imm & 0xFF
 
     @property
     def d(self) -> int:
+        """Operand d: bits 15:8 of the immediate."""
         return self.imm >> 8 & 0xFF
 
     @property
     def options(self) -> int:
+        """Options of an operation: bits 31:16 of the immediate."""
         return self.imm >> 16 & 0xFFFF
 
 

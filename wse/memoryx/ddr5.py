@@ -84,6 +84,7 @@ class Ddr5:
 
     @property
     def clock_ns(self) -> float:
+        """Duration of a clock of the memory, in nanoseconds."""
         return 2000 / self.speed
 
     @property

@@ -209,6 +209,7 @@ class Stalls:
 
     @property
     def total(self) -> float:
+        """The cycles of the run: the sum of all causes but `leaving`, which is part of others."""
         return sum(astuple(self)) - self.leaving
 
     @property

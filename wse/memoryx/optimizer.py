@@ -55,6 +55,7 @@ class Optimizer:
         return Traffic(8 + state, 4 + state + 2)
 
     def constants(self, rate: float, step: int) -> tuple[float, ...]:
+        """Constants of the update in a step, in the order that its loop expects.  rate: learning rate."""
         raise NotImplementedError
 
     def update(
@@ -117,6 +118,7 @@ class SGD(Optimizer):
     slots = ("momentum",)
 
     def constants(self, rate: float, step: int) -> tuple[float, ...]:
+        """Learning rate, momentum, weight decay."""
         return rate, self.momentum, self.weight_decay
 
 
@@ -136,6 +138,7 @@ class AdamW(Optimizer):
             raise ConfigError(f"betas of AdamW are two numbers from 0 to below 1, not {self.betas!r}")
 
     def constants(self, rate: float, step: int) -> tuple[float, ...]:
+        """Decay of weights, factors of both moments, step size with bias corrections, epsilon."""
         first, second = self.betas
         return (
             *(1 - rate * self.weight_decay, first, 1 - first, second, 1 - second),

@@ -75,10 +75,12 @@ class Parameter:
 
     @property
     def size(self) -> int:
+        """Number of elements."""
         return math.prod(self.shape)
 
     @property
     def decay(self) -> bool:
+        """Whether weight decay applies: to matrices, not to vectors."""
         return len(self.shape) > 1
 
 

@@ -73,6 +73,7 @@ class Attention:
 
     @property
     def scale(self) -> float:
+        """Factor of the scores: 1 / sqrt(d_head)."""
         return 1 / math.sqrt(self.d_head)
 
     @property
@@ -350,9 +351,11 @@ class Attention:
         return "fmacs" if self.size == 4 else "fmach" if self.half else "fmachs"
 
     def clear(self, c: Code, sums: Vec) -> None:
+        """Code: sets sums to 0."""
         c.op("fmovs" if sums.size == 4 else "fmovh", sums, "r0")
 
     def shared(self, work: WorkSpace) -> str:
+        """Code of the subroutines that forward and backward pass share."""
         scores = work.scores
         pieces = {
             "scores": self._shared_scores(scores, work.half if self.half else scores),

@@ -76,6 +76,7 @@ class AttentionOverRows:
 
     @property
     def block(self) -> _Block:
+        """The attention of the PE's queries to the keys of one row of PEs."""
         shape = (self.heads, self.kv_heads, self.d_head, self.tokens, self.tokens, self.size)
         return _Block(*shape, False, self.half, self.alibi)
 

@@ -58,6 +58,7 @@ class Vec:
 
     @property
     def bytes(self) -> int:
+        """Bytes from the first element to the end of the last stride."""
         return self.n * self.size * self.stride
 
 
@@ -80,6 +81,7 @@ class Code:
 
     @property
     def text(self) -> str:
+        """The code as text."""
         return "\n".join(self.lines) + "\n"
 
     def forget(self) -> None:
@@ -96,10 +98,12 @@ class Code:
         self.forget()
 
     def new_label(self) -> str:
+        """A local label that is not in use."""
         self._labels += 1
         return f".l{self._labels}"
 
     def call(self, name: str) -> None:
+        """Call a subroutine; contents of DSRs and registers are unknown afterwards."""
         self(f"call {name}")
         self.forget()
 

@@ -43,6 +43,7 @@ class Norm:
 
     @property
     def centered(self) -> bool:
+        """Whether the mean is subtracted."""
         return self.kind == "layer"
 
     def forward(self, name: str, allreduce: AllReduce = single_column) -> Routine:

@@ -74,6 +74,7 @@ class Partial(Product):
 
     @property
     def mixed(self) -> bool:
+        """Whether products are summed in 16 bits and chunks in f32."""
         return self.policy.products == "mixed"
 
     @property
@@ -83,26 +84,32 @@ class Partial(Product):
 
     @property
     def block_bytes(self) -> int:
+        """Bytes of a block of partial sums, rounded up to 16."""
         return -(-self.block * self.passed_size // 16) * 16
 
     @property
     def narrow(self) -> int:
+        """Offset of the 16-bit sums in work space, in bytes."""
         return 2 * self.block_bytes
 
     @property
     def bias(self) -> int:
+        """Offset of the bias in work space, in bytes."""
         return self.narrow + (self.block * 2 if self.mixed else 0)
 
     @property
     def gathered(self) -> int:
+        """Offset of the copied x in work space, in bytes."""
         return -(-(self.bias + 4 * self.ny) // 16) * 16 + 8
 
     @property
     def work(self) -> int:
+        """Bytes of work space."""
         return self.gathered + self.chunk_bytes
 
     @cached_property
     def table(self) -> list[int]:
+        """The words of the table; see `Product.table`."""
         return [*super().table, self.block_bytes, self.narrow, self.bias]
 
     # --- the stream -----------------------------------------------------------------------------------------------

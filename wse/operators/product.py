@@ -55,10 +55,12 @@ class Product:
 
     @property
     def kx(self) -> int:
+        """Inputs per PE, including padding."""
         return -(-self.inputs // self.width)
 
     @property
     def ny(self) -> int:
+        """Outputs per PE, including padding."""
         return -(-self.outputs // self.width)
 
     @property
@@ -83,6 +85,7 @@ class Product:
 
     @property
     def chunk_bytes(self) -> int:
+        """Bytes of a chunk."""
         return self.half * self.row_bytes
 
     @property
@@ -92,6 +95,7 @@ class Product:
 
     @property
     def multiply_add(self) -> str:
+        """Name of the multiply-add instruction."""
         return {"f32": "fmacs", "exact": "fmachs"}.get(self.policy.products, "fmach")
 
     @property
@@ -246,15 +250,18 @@ class Gathered(Product):
 
     @property
     def mixed(self) -> bool:
+        """Whether products are summed in 16 bits and chunks in f32."""
         return self.policy.products == "mixed"
 
     @property
     def gathered(self) -> int:
+        """Offset of the gathered chunks in work space, in bytes."""
         bytes = 0 if self.in_place else self.ny * self.tokens * (6 if self.mixed else 4)
         return -(-bytes // 16) * 16 + 8
 
     @property
     def work(self) -> int:
+        """Bytes of work space."""
         return self.gathered + self.width * self.chunk_bytes
 
     def order(self, flat: np.ndarray) -> np.ndarray:

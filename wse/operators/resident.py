@@ -77,6 +77,7 @@ class Resident:
 
     @property
     def columns(self) -> int:
+        """Number of columns."""
         return self.gradients.shape[0]
 
     @property

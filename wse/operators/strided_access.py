@@ -27,6 +27,7 @@ class StridedAccess(NamedTuple):
 
     @property
     def length(self) -> int:
+        """Number of elements."""
         return int(np.prod(self.extents))
 
     def elements(self) -> np.ndarray:

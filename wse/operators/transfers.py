@@ -56,6 +56,7 @@ class WeightTransfer:
 
     @property
     def width(self) -> int:
+        """Number of columns."""
         return self.parts[0][1].shape[0]
 
     def pack(self, values: Mapping[str, np.ndarray]) -> list[Column]:
@@ -115,6 +116,7 @@ class GradientTransfer:
 
     @property
     def roles(self) -> tuple[str, ...]:
+        """Roles of the parameters, in the order of the stream."""
         return tuple(role for role, _, _ in self.parts)
 
     @property

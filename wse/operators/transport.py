@@ -39,6 +39,7 @@ DSR = 7
 
 
 def opposite(side: Side) -> Side:
+    """The other side."""
     return "west" if side == "east" else "east"
 
 

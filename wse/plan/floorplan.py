@@ -47,6 +47,7 @@ class Placed:
 
     @property
     def pes(self) -> int:
+        """Number of PEs."""
         return self.rectangle.pes
 
 
@@ -62,6 +63,7 @@ class Wire:
 
     @property
     def hops(self) -> int:
+        """Length in hops."""
         return sum(abs(ax - bx) + abs(ay - by) for (ax, ay), (bx, by) in pairwise(self.corners))
 
     def pes(self) -> Iterator[tuple[int, int]]:
@@ -93,6 +95,7 @@ class FloorPlan:
 
     @property
     def active(self) -> float:
+        """Share of the PEs of the grid that regions use."""
         return self.pes / (self.grid[0] * self.grid[1])
 
     def by_kernel(self) -> dict[str, tuple[int, int]]:
@@ -121,11 +124,11 @@ def plan(
     in_flight   sequences whose inputs each region keeps for the backward pass
     ConfigError if even the memory does not fit, or the rate asked for.
     """
-    s = sequence or graph.model.sequence
+    sequence = sequence or graph.model.sequence
     made = regions(graph, by)
-    memory = [region.bytes(s, in_flight, state_bytes) for region in made]
+    memory = [region.bytes(sequence, in_flight, state_bytes) for region in made]
     least = [max(1, math.ceil(size / (machine.sram_bytes * USABLE_MEMORY))) for size in memory]
-    work = [costs.pe_cycles(region, s) * s for region in made]  # PE-cycles per sequence
+    work = [costs.pe_cycles(region, sequence) * sequence for region in made]  # PE-cycles per sequence
 
     def needs(at: float) -> list[int]:
         return [max(low, math.ceil(w * at / machine.clock_hz)) for low, w in zip(least, work, strict=True)]
@@ -158,7 +161,7 @@ def plan(
         for region, rectangle, n, w, size, low in zip(made, rectangles, need, work, memory, least, strict=True)
     )
     slowest = min(p.rate for p in placed)
-    return FloorPlan(graph.model.name, s, grid, machine.clock_hz, placed, tuple(_wires(placed)), slowest, bound)
+    return FloorPlan(graph.model.name, sequence, grid, machine.clock_hz, placed, tuple(_wires(placed)), slowest, bound)
 
 
 def _highest(needs, grid: tuple[int, int], ceiling: float) -> tuple[float, str]:

@@ -96,6 +96,7 @@ class Compared:
 
     @property
     def error_pct(self) -> float:
+        """Error of the computed micro-batch, in percent of the published one."""
         return 100 * (self.computed - self.published) / self.published
 
 

@@ -30,13 +30,16 @@ class Rectangle:
 
     @property
     def pes(self) -> int:
+        """Number of PEs."""
         return self.width * self.height
 
     @property
     def center(self) -> tuple[float, float]:
+        """(x, y) of the center."""
         return self.x + (self.width - 1) / 2, self.y + (self.height - 1) / 2
 
     def overlaps(self, other: Rectangle) -> bool:
+        """Whether both rectangles have a PE in common."""
         across = self.x < other.x + other.width and other.x < self.x + self.width
         return across and self.y < other.y + other.height and other.y < self.y + self.height
 

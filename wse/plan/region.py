@@ -45,6 +45,7 @@ class Region:
 
     @property
     def weights(self) -> int:
+        """Number of weights of all operators."""
         return sum(operator.weights for operator in self.operators)
 
     def matmul_flops(self) -> float:

@@ -101,16 +101,17 @@ def streaming(
     None: as many as memory holds.  Raises ConfigError if not one sequence fits.
     """
     machine = Machine.of(machine)
-    s = sequence or model.sequence
+    sequence = sequence or model.sequence
     whole = grid[0] * grid[1]
-    most = microbatch.room(model, s, machine, whole)
+    most = microbatch.room(model, sequence, machine, whole)
     if batch is None:
         batch = int(most)
-        batch = max(batch, microbatch.choose(model, 1, 1, s, machine, pes=whole).passes)  # ConfigError if none fits
+        fits_one = microbatch.choose(model, 1, 1, sequence, machine, pes=whole)  # ConfigError if none fits
+        batch = max(batch, fits_one.passes)
     else:
-        batch = int(microbatch.choose(model, batch, 1, s, machine, pes=whole).sequences)
+        batch = int(microbatch.choose(model, batch, 1, sequence, machine, pes=whole).sequences)
     made = graph(model)
-    rows = math.ceil(batch * s / grid[1])
+    rows = math.ceil(batch * sequence / grid[1])
     # A rectangle has its columns' share of the wafer's link.
     per_cycle = Network().bandwidth / machine.clock_hz * grid[0] / machine.fabric_width
     tiles = tuple(
@@ -121,12 +122,12 @@ def streaming(
             (math.ceil(o.features[1] / grid[0]), rows),
             o.weights,
             o.bytes("forward") + o.bytes("backward"),
-            cycles(o, grid[0], rows, s, machine.name),
+            cycles(o, grid[0], rows, sequence, machine.name),
             (o.bytes("forward") / per_cycle, max(o.bytes("forward"), 4.0 * o.weights) / per_cycle),
         )
         for o in made.operators
         if o.layer in (None, 0)
     )
     total = sum(o.bytes("forward") + o.bytes("backward") for o in made.operators)
-    memory = microbatch.token_bytes(model) * batch * s / whole
-    return Streaming(model.name, machine.name, grid, s, batch, tiles, memory, machine.sram_bytes, total)
+    memory = microbatch.token_bytes(model) * batch * sequence / whole
+    return Streaming(model.name, machine.name, grid, sequence, batch, tiles, memory, machine.sram_bytes, total)

@@ -63,10 +63,12 @@ class Workload:
 
     @property
     def matmul(self) -> float:
+        """Weights that a token is multiplied by, in all layers."""
         return sum(layer.matmul for layer in self.layers)
 
     @property
     def depth(self) -> int:
+        """Number of layers with attention."""
         return sum(layer.depth for layer in self.layers)
 
     def flops_per_token(self) -> float:

@@ -35,6 +35,7 @@ class Then:
     unblock: Any = None
 
     def encode(self, task: Callable[[Any], int]) -> int:
+        """The option bits.  task: returns the id of a task from its name or number."""
         tasks = [None if which is None else task(which) for which in (self.activate, self.unblock)]
         return pack_options(self.asynchronous, self.ut, *tasks)
 

@@ -28,9 +28,11 @@ class Program(Protocol):
     colors: dict[str, Color]
     shared: dict[str, Symbol]
 
-    def color_of(self, color: Any) -> Color: ...
+    def color_of(self, color: Any) -> Color:
+        """The declared color of a name or number."""
 
-    def changed(self) -> None: ...
+    def changed(self) -> None:
+        """Called after each change of the class."""
 
 
 @dataclass

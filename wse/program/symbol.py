@@ -55,10 +55,12 @@ class Owner(Protocol):
     """The owner of an array: a class of PEs or a program."""
 
     @property
-    def label(self) -> str: ...
+    def label(self) -> str:
+        """Description in error messages."""
 
     @property
-    def program(self) -> Formats: ...
+    def program(self) -> Formats:
+        """The program, which has the 16-bit format."""
 
 
 class Symbol:

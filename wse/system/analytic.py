@@ -61,6 +61,7 @@ class Step:
 
     @property
     def seconds(self) -> Number:
+        """Seconds of the whole step."""
         return sum(getattr(self, field.name) for field in fields(self))
 
 

@@ -27,10 +27,12 @@ class Capacity:
 
     @property
     def needed(self) -> float:
+        """Bytes of the training state, without staging buffers."""
         return sum(self.components[name] for name in STATE)
 
     @property
     def staged(self) -> float:
+        """Bytes of the training state and staging buffers."""
         return sum(self.components.values())
 
     @property
@@ -40,6 +42,7 @@ class Capacity:
 
     @property
     def comfortable(self) -> bool:
+        """Whether state and staging buffers fit."""
         return self.staged <= self.available
 
 

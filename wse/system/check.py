@@ -35,6 +35,7 @@ class Checked:
 
     @property
     def error_pct(self) -> float:
+        """Error of the simulated step time, in percent of the published one."""
         return 100 * (self.simulated / self.point.seconds - 1)
 
 
@@ -81,6 +82,7 @@ class Summary:
 
     @property
     def ok(self) -> bool:
+        """Whether all errors are within their bars and all configurations hold their models."""
         return self.calibrating <= RMS_PCT and self.worst_micro_batch <= MICRO_BATCH_PCT and self.configurations_fit
 
 

@@ -35,6 +35,7 @@ class Gpus:
 
 @cache
 def table() -> list[dict[str, float]]:
+    """The rows of the table of published runs on GPUs."""
     lines = [line for line in TABLE.read_text().splitlines() if not line.startswith("#")]
     return [{name: float(cell) for name, cell in row.items()} for row in csv.DictReader(lines)]
 

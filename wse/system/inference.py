@@ -55,15 +55,18 @@ class Decoding:
 
     @property
     def layer_seconds(self) -> float:
+        """Seconds that a token takes in a layer."""
         return (sum(o.latency for o in self.layer) + self.between) / self.clock_hz
 
     @property
     def token_seconds(self) -> float:
+        """Seconds that a token takes in all layers, the head and the links between wafers."""
         head = sum(o.latency for o in self.head) / self.clock_hz
         return self.layers * self.layer_seconds + head + (self.wafers + 1) * WAFERS_LINK_SECONDS
 
     @property
     def tokens_per_second(self) -> float:
+        """Tokens per second of one sequence."""
         return 1 / self.token_seconds
 
     def first_token_seconds(self, prompt: int) -> float:
@@ -185,6 +188,7 @@ class Published:
 
 @cache
 def published() -> tuple[Published, ...]:
+    """The published speeds, in the order of the table."""
     lines = [line for line in TABLE.read_text().splitlines() if not line.startswith("#")]
     return tuple(
         Published(

@@ -70,10 +70,12 @@ class Interval:
 
     @classmethod
     def of(cls, values: np.ndarray) -> Interval:
+        """The 5th, 50th and 95th percentile of values [n]."""
         low, middle, high = np.percentile(values, [5, 50, 95])
         return cls(float(low), float(middle), float(high))
 
     def scaled(self, factor: float) -> Interval:
+        """The interval times a factor."""
         factor = float(factor)
         return Interval(self.low * factor, self.middle * factor, self.high * factor)
 
@@ -98,6 +100,7 @@ class Row:
 
     @property
     def efficiency(self) -> float:
+        """Speedup divided by the number of systems."""
         return self.speedup / self.systems
 
 

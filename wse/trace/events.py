@@ -43,9 +43,11 @@ class Names:
         self._colors = _by_number(run.meta.get("colors"))
 
     def task(self, number: int) -> str:
+        """The name of a task."""
         return self._tasks.get(number) or f"task {number}"
 
     def color(self, number: int) -> str:
+        """The name of a color; bit CONTROL marks a control wavelet."""
         control = number >= CONTROL
         number -= CONTROL if control else 0
         name = self._colors.get(number)
@@ -79,6 +81,7 @@ def instruction(opcode: int) -> str:
 
 
 def lane_name(lane: int) -> str:
+    """The name of a lane."""
     return "main" if lane == MAIN else "wavelets" if lane == WAVELETS else f"microthread {lane}"
 
 

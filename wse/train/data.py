@@ -39,6 +39,7 @@ class Text:
 
     @property
     def vocab(self) -> int:
+        """Size of the vocabulary."""
         return len(self.characters)
 
     @property
@@ -47,6 +48,7 @@ class Text:
         return len(self.ids) - len(self.ids) // HELD_OUT
 
     def decode(self, ids: np.ndarray) -> str:
+        """The text of ids [n]."""
         return "".join(self.characters[i] for i in ids)
 
 

@@ -28,6 +28,7 @@ class Table(NamedTuple):
     right: Sequence[int] = ()
 
     def markdown(self) -> str:
+        """The table in Markdown."""
         rule = ["--:" if i in self.right else "---" for i in range(len(self.head))]
         cells = ((cell.replace("|", "\\|") for cell in row) for row in (self.head, rule, *self.rows))
         return "\n".join(f"| {' | '.join(row)} |" for row in cells)
@@ -43,6 +44,7 @@ def points(results: Iterable[Compared], config_width: int | None = None) -> Tabl
 
 
 def point_row(result: Compared, config_width: int | None = None) -> tuple[str, ...]:
+    """The cells of a point; see `points`."""
     point = result.point
     config = f"{point.kernel}: {point.config}" if point.config else point.kernel
     if config_width:

@@ -66,6 +66,7 @@ class Modelled:
 
     @property
     def grid(self) -> tuple[int, int]:
+        """(width, height) in PEs."""
         return self.pes, self.pes if self.square else 1
 
     @property

@@ -180,6 +180,7 @@ class Side:
         return ends[1] if len(ends) > 1 else self.limit
 
     def distance(self, end: int) -> int:
+        """Distance of an end from the value."""
         return abs(end - self.value)
 
 

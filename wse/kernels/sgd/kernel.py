@@ -122,6 +122,7 @@ class Samples:
         return len(self.labels)
 
     def take(self, which: Any) -> Samples:
+        """The samples with these indices."""
         return Samples(self.x[which], self.labels[which], self.classes)
 
 

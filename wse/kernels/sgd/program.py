@@ -55,6 +55,7 @@ class ColumnReduce(Reduce):
         super().__init__(program, plan, "y", name, vector, of, queue)
 
     def at(self, positions: np.ndarray) -> dict[str, Any]:
+        """The PEs at these positions, as arguments of Program.place and route."""
         return {"x": self.xs, "y": positions}
 
 

@@ -167,4 +167,5 @@ class Plain:
         return dz.T @ x, a.T @ delta, delta.sum(axis=0)
 
     def accuracy(self, x: np.ndarray, labels: np.ndarray) -> float:
+        """Share of samples whose label has the largest output."""
         return float((self.forward(x)[2].argmax(axis=1) == labels).mean())
