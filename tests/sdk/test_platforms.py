@@ -1,4 +1,7 @@
-"""SimfabConfig, platforms, and the options of SdkRuntime: threads, cores, messages, the end of a run."""
+"""SimfabConfig, platforms, and the options of SdkRuntime: threads, cores, messages, the end of a run.
+
+Covers: wse/sdk/messages.py
+"""
 
 from pathlib import Path
 
