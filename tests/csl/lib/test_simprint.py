@@ -86,3 +86,28 @@ def test_errors(tmp_path, call, message):
         printed(tmp_path, f"\n{call};")
     first = caught.value.diagnostics[0]
     assert message in first.message and first.span.line == 5 and first.span.source.path.endswith("pe.csl")
+
+
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_values_of_the_run_in_formats(tmp_path, arch):
+    """Arguments that are only known at run time, also those of a function."""
+    pe = """
+const p = @import_module("<simprint>");
+const where = @import_module("<layout>");
+var n: u16 = 42;
+var w: u32 = 0;
+var x: f32 = 1.5;
+var h: f16 = 0.25;
+fn show(k: u16) void { p.fmt("k {d} {X}", .{ k, w }); }
+fn main() void {
+  w += 7;
+  p.fmt("{d} {X} {b} {f} {f}", .{ n, n, n, x, h });
+  p.fmt_with_coords("{d} of {d}", .{ where.get_x_coord(), w });
+  p.fmt_no_nl("{d}-", .{n + 1});
+  p.print_string("\\n");
+  show(n);
+}
+comptime { @export_symbol(main); }
+"""
+    got = [line.partition(" ")[2] for line in lines(running.run(tmp_path, pe, arch=arch))]
+    assert got == ["42 002A 0000000000101010 1.5 0.25", "PE(0,0): 0 of 7", "43-", "k 42 00000007"]

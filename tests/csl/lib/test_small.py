@@ -169,3 +169,9 @@ def test_timestamps(tmp_path, arch):
 def test_performance_counters_are_refused(tmp_path):
     pe = 'const t = @import_module("<time>");\nvar a = @zeros([3]u16);\nfn main() void { t.get_perf_cntr(&a, 0); }'
     assert "time.get_perf_cntr is not supported" in error(tmp_path, pe)
+
+
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_message_passing_is_refused(tmp_path, arch):
+    pe = 'const mp = @import_module("<message_passing>", .{ .input_queue_id = 2, .output_queue_id = 3 });\nfn main() void { mp.init(); }'
+    assert "<message_passing> is not supported" in error(tmp_path, pe)

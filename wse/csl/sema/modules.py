@@ -17,8 +17,12 @@ from .values import FnRef, GlobalVar, Val, copy_of, zero
 
 LIBRARY = Path(__file__).parent.parent / "lib"
 MAX_IMPORTS = 100  # nested
-# Libraries that the documentation names without describing what is in them.
-UNDOCUMENTED = dict.fromkeys(("<kernels/fft/fft3d>", "<kernels/fft/get_params>"), "<kernels/fft/fft3d_layout>")
+# Libraries of the documentation that are refused, and why.
+UNSUPPORTED = {
+    "<kernels/fft/fft3d>": "its functions are not documented; <kernels/fft/fft3d_layout> is supported",
+    "<kernels/fft/get_params>": "its functions are not documented; <kernels/fft/fft3d_layout> is supported",
+    "<message_passing>": "how its messages find their way is not documented; route colors, or use <collectives_2d>",
+}
 
 
 class Loader:
@@ -51,9 +55,8 @@ class Loader:
     def find(self, name: str, importer: ast.File, span: Span) -> tuple[Path, bool]:
         """The file of an import, and whether it belongs to the library."""
         if name.startswith("<") and name.endswith(">"):
-            if name in UNDOCUMENTED:
-                other = UNDOCUMENTED[name]
-                raise CslError.at(span, f"{name} is not supported: its functions are not documented; {other} is")
+            if name in UNSUPPORTED:
+                raise CslError.at(span, f"{name} is not supported: {UNSUPPORTED[name]}")
             path = LIBRARY / f"{name[1:-1]}.csl"
             if ".." in name or not path.is_file():
                 known = [str(p.relative_to(LIBRARY).with_suffix("")) for p in LIBRARY.rglob("*.csl")]
