@@ -1,4 +1,7 @@
-"""Structs of all kinds, unions, enums, arrays of structs, pointers to fields, anyopaque, and the builtins over them."""
+"""Structs of all kinds, unions, enums, arrays of structs, pointers to fields, anyopaque, and the builtins over them.
+
+Covers: wse/csl/sema/parts.py, wse/csl/sema/widths.py
+"""
 
 from __future__ import annotations
 
