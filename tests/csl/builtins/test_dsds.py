@@ -130,6 +130,15 @@ def test_a_circular_buffer_goes_on_at_its_start(arch, tmp_path):
     assert got[:8].tolist() == [0, 1, 2, 3, 4, 5, 0, 1]
 
 
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_a_single_element_is_a_placeholder(tmp_path, arch):
+    """The access reaches beyond it until a base address is set, as in the vendor's stencil library."""
+    decls = "const dummy = @zeros([1]i16);\nvar later = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> dummy[i] });"
+    body = "later = @set_dsd_base_addr(later, a);\n@mov16(dst, later);"
+    got = read(run(tmp_path, program(decls, body), arch=arch), "out")
+    assert got[:4].tolist() == [0, 1, 2, 3]
+
+
 REFUSED = {
     "both forms": (
         "mem1d_dsd, .{ .tensor_access = |i|{4} -> a[i], .extent = 3 }",

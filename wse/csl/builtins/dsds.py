@@ -148,9 +148,14 @@ class Access:
         self.strides: list[Value] = []
 
     def check(self, span: Span) -> None:
-        """Refuses what lies beyond the array."""
+        """Refuses what lies beyond the array.  One of a single element is a placeholder, as in vendor examples: the
+        base address is set later."""
         values = [self.offset, *self.extents, *self.strides]
-        if self.count is None or not all(map(is_fixed, values)) or any(extent.data == 0 for extent in self.extents):
+        if (
+            self.count in (None, 1)
+            or not all(map(is_fixed, values))
+            or any(extent.data == 0 for extent in self.extents)
+        ):
             return
         steps = [(e.data - 1) * s.data for e, s in zip(self.extents, self.strides, strict=True)]
         low = self.offset.data + sum(step for step in steps if step < 0)
