@@ -95,7 +95,7 @@ BODY = {
     "queue": ("_ = @get_input_queue(9);", "9 is no number of an input queue: on wse3 these are 0 to 7"),
     "task id": ("_ = @get_local_task_id(3);", "3 is no number of a local task: on wse3 these are 8 to 30"),
     "arch": ('_ = @is_arch("wse4");', 'there is no architecture "wse4"'),
-    "orelse": ("_ = x orelse 1;", "CSL has no optional values"),
+    "orelse": ("_ = x orelse 1;", "orelse needs an optional value, not a value of type i16"),
     "duplicate field": ("_ = .{ .a = 1, .a = 2 };", "the field a is given twice"),
     "mixed literal": ("_ = .{ .a = 1, 2 };", "a literal has named fields or, as a tuple, values alone, not both"),
     "concat": ("_ = @concat_structs(.{ .a = 1 }, .{ .a = 2 });", "both structs have a field a"),
@@ -224,7 +224,10 @@ def test_the_way_there_is_told(tmp_path):
         ("layout { @set_rectangle(1, 1); while (true) {} }", "rounds of loops and calls: it may not end"),
         ("fn r(n: i16) i16 { return r(n); } layout { @set_rectangle(r(1), 1); }", "nest more than"),
         ("const a = b; const b = a; layout { @set_rectangle(a, 1); }", "depends on itself"),
-        ('layout { @set_rectangle(1, 1); @export_name("a", i16); @export_name("a", i16); }', "a is exported twice"),
+        (
+            'layout { @set_rectangle(1, 1); @export_name("a", i16, true); @export_name("a", i16, true); }',
+            "a is exported twice",
+        ),
         ("layout { @set_rectangle(1, 1); } layout { }", "a program has one layout block"),
         ("param n: i16; layout { @set_rectangle(n, 1); }", "param n has no value"),
     ],
@@ -268,7 +271,7 @@ def test_comptime_block(comptime, message, tmp_path):
 
 
 def test_exports_of_layout_and_pes_agree(tmp_path):
-    layout = 'layout { @set_rectangle(1, 1); @set_tile_code(0, 0, "pe.csl"); @export_name("f", fn(i16)void); @export_name("v", i16); }'
+    layout = 'layout { @set_rectangle(1, 1); @set_tile_code(0, 0, "pe.csl"); @export_name("f", fn(i16)void); @export_name("v", i16, true); }'
     text = "fn f() void {}\nfn v() void {}\ncomptime { @export_symbol(f); @export_symbol(v); }\n"
     with pytest.raises(CslError) as caught:
         compiled(tmp_path, text, layout=layout)

@@ -180,7 +180,8 @@ for _name in ("start", "stop", "step"):
 
 @builtin("@type_of", 1)
 def type_of(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    where = frame.lvalue(node.args[0])
+    """Of an expression for which no code is made."""
+    where = frame.aside().lvalue(node.args[0])
     if isinstance(where, Val) and isinstance(where.data, FnRef):
         return Val(t.TYPE, frame.unit.fn_type(where.data, node.span))
     return Val(t.TYPE, where.type)
@@ -201,12 +202,12 @@ def element_type(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Valu
 
 @builtin("@element_count", 1)
 def element_count(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    return Val(t.COMPTIME_INT, array_type(frame, node).count)
+    return Val(t.U32, array_type(frame, node).count)
 
 
 @builtin("@rank", 1)
 def rank(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    return Val(t.COMPTIME_INT, len(array_type(frame, node).dims))
+    return Val(t.U16, len(array_type(frame, node).dims))
 
 
 @builtin("@dimensions", 1)
@@ -242,9 +243,7 @@ def get_int(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     if not isinstance(kind, t.IdType | t.EnumType) and not t.is_integral(kind):
         raise CslError.at(node.span, f"@get_int takes a color, a queue, an id or an enum, not a value of type {kind}")
     if isinstance(value, Val):
-        return Val(
-            kind.tag if isinstance(kind, t.EnumType) else kind if t.is_integral(kind) else t.COMPTIME_INT, value.data
-        )
+        return Val(kind.tag if isinstance(kind, t.EnumType) else kind if t.is_integral(kind) else t.U16, value.data)
     return Run(kind.tag if isinstance(kind, t.EnumType) else t.INTS[kind.ir or "u16"], frame.operand(value, node.span))
 
 
@@ -253,6 +252,7 @@ def get_int(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 
 @builtin("@concat_structs", 2)
 def concat_structs(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    frame.unit.program.removed("@concat_structs", frame.instance, node.span)
     a, b = frame.known(node.args[0]), frame.known(node.args[1])
     for value, arg in ((a, node.args[0]), (b, node.args[1])):
         if not isinstance(value.data, dict | list):
@@ -271,14 +271,17 @@ def concat_structs(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Va
 
 @builtin("@has_field", 2)
 def has_field(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    value = frame.lvalue(node.args[0])
+    aside = frame.aside()
+    value = aside.lvalue(node.args[0])
     name = text_of(frame, node.args[1], "the name of a field")
     kind = value.type
     if isinstance(value, Val) and kind is t.TYPE and isinstance(value.data, t.StructType):
         kind = value.data
     if isinstance(kind, t.StructType):
         return Val(t.BOOL, name in kind.fields)
-    fields = load(frame, value, node.span)
+    if isinstance(kind, t.AnonymousType):
+        return Val(t.BOOL, name in (kind.names or ()))
+    fields = load(aside, value, node.span)
     return Val(t.BOOL, isinstance(fields, Val) and isinstance(fields.data, dict) and name in fields.data)
 
 

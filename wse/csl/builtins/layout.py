@@ -309,11 +309,25 @@ def export_name(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value
     kind = frame.type(node.args[1])
     for part in kind.params if isinstance(kind, t.FnType) else (kind,):
         frame.unit.program.check_fp16(part.elem if isinstance(part, t.PointerType) else part, node.args[1].span)
+        check_advertised(name, part, node.args[1].span)
+    if not isinstance(kind, t.FnType) and len(node.args) < 3:
+        raise CslError.at(node.span, f"the third argument was expected: true if the host may change {name}, else false")
     mutable = bool(frame.number(node.args[2], t.BOOL)) if len(node.args) > 2 else False
     if name in state.exports:
         raise CslError.at(node.span, f"{name} is exported twice", (state.exports[name][2], "first here"))
     state.exports[name] = (kind, mutable, node.span)
     return VOID
+
+
+def check_advertised(name: str, kind: Type, span: Span) -> None:
+    """An error for types whose values the host cannot name: aggregates, enums and what exists at compile time only."""
+    if isinstance(kind, t.ArrayType):
+        note = (None, f"export a pointer to it: [*]{kind.elem}")
+        raise CslError.at(span, f"{name} cannot be exported as {kind}, an array", note)
+    if isinstance(kind, t.EnumType | t.OptionalType) or (isinstance(kind, t.StructType) and not kind.packed):
+        raise CslError.at(span, f"{name} cannot be exported as {kind}: a number, a bool or a pointer was expected")
+    if kind.is_comptime and not isinstance(kind, t.FnType):
+        raise CslError.at(span, f"{name} cannot be exported as {kind}, whose values exist at compile time only")
 
 
 @builtin("@export_symbol", 1, 2)

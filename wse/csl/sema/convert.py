@@ -86,6 +86,8 @@ def describe(value: Val) -> str:
         return f"{data.decl.kind} {data.name}"
     if value.type is t.VOID:
         return "{} (void)"
+    if value.type is t.NULL:
+        return "null"
     return f"a value of type {value.type}"
 
 
@@ -106,6 +108,8 @@ def coerce(value: Val, kind: Type, span: Span | None) -> Val:
         return value
     if source is t.UNDEFINED:
         return undefined(kind, span)
+    if isinstance(kind, t.OptionalType):
+        return Val(kind, None if source is t.NULL else coerce(value, kind.elem, span))
     data = value.data
     if isinstance(kind, t.IntType):
         if t.is_integral(source):

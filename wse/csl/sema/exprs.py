@@ -7,15 +7,16 @@ from typing import Any
 from ..ir import ir
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
-from . import arith
+from . import arith, optional
 from . import types as t
 from .conditions import condition, logical, truth
 from .convert import array_from, check_fields, describe, enum_cast, explicit, pointer_fits
 from .frame import Frame, expr
 from .lvalues import address_of, deref_lvalue, ident_lvalue, index_lvalue, load, store_mem
+from .optional import is_null
 from .parts import of_items
 from .types import Type
-from .values import UNDEFINED, VOID, Mem, Run, Val, Value, concrete
+from .values import NULL, UNDEFINED, VOID, Mem, Run, Val, Value, concrete
 from .widths import cut, pack
 
 LITERALS = {
@@ -37,6 +38,8 @@ def literal(frame: Frame, node: ast.Literal, want: Type | None) -> Val:
         return VOID
     if node.kind == "undefined":
         return UNDEFINED
+    if node.kind == "null":
+        return NULL
     raise CslError.at(node.span, f"CSL has no value {node.kind}")
 
 
@@ -188,7 +191,7 @@ def binary(frame: Frame, node: ast.Binary, want: Type | None) -> Value:
     if op == "...":
         raise CslError.at(node.span, "a range stands only in an arm of a switch")
     if op == "orelse":
-        raise CslError.at(node.span, "CSL has no optional values: orelse means nothing")
+        return orelse(frame, node, want)
     hint = None if op in arith.COMPARE or op in ("<<", ">>") else want
     left = frame.expr(node.left, hint)
     if isinstance(left, Run) and isinstance(node.right, ast.BlockExpr | ast.Switch | ast.IfExpr):
@@ -197,8 +200,41 @@ def binary(frame: Frame, node: ast.Binary, want: Type | None) -> Value:
     return operate(frame, op, left, right, node.span)
 
 
+class Given(ast.Node):
+    """A value in place of the expression for it."""
+
+    __slots__ = ("span", "value")
+
+    def __init__(self, span: Span, value: Value):
+        self.span, self.value = span, value
+
+
+@expr(Given)
+def given(frame: Frame, node: Given, want: Type | None) -> Value:
+    return load(frame, node.value, node.span)
+
+
+def orelse(frame: Frame, node: ast.Binary, want: Type | None) -> Value:
+    """What the optional on the left holds, or, if it is null, the right side."""
+    left = frame.expr(node.left)
+    if left.type is t.NULL:
+        return frame.expr(node.right, want)
+    kind = optional.check(left, node.span, "orelse")
+    there = optional.present(frame, left, node.span)
+    if isinstance(there, bool):
+        return load(frame, optional.payload(left), node.span) if there else frame.expr(node.right, kind.elem)
+    build = frame.build
+    assert build is not None
+    yes, no, end = build.new_block(), build.new_block(), build.new_block()
+    build.branch(there, yes, no)
+    arms = [(yes, Given(node.left.span, optional.payload(left))), (no, node.right)]
+    return choose(frame, arms, end, kind.elem, node.span)
+
+
 def operate(frame: Frame, op: str, left: Value, right: Value, span: Span) -> Value:
     """left op right, folded if both are known."""
+    if t.NULL in (left.type, right.type):
+        return is_null(frame, op, left, right, span)
     if isinstance(left, Val) and isinstance(right, Val):
         return arith.fold(op, left, right, span)
     build = frame.need_run(span, f"{op} with a run-time value")
@@ -246,6 +282,8 @@ def shift(frame: Frame, op: str, left: Value, right: Value, span: Span) -> Value
 
 @expr(ast.IfExpr)
 def if_expr(frame: Frame, node: ast.IfExpr, want: Type | None) -> Value:
+    if node.capture is not None:
+        return captured_if(frame, node, want)
     build = frame.build
     if build is None:
         if truth(frame, node.condition):
@@ -259,6 +297,35 @@ def if_expr(frame: Frame, node: ast.IfExpr, want: Type | None) -> Value:
     if node.other is None:
         no_else(node)
     return choose(frame, [(yes, node.then), (no, node.other)], end, want, node.span)
+
+
+class Within(ast.Node):
+    """An expression in which a name is what an optional holds."""
+
+    __slots__ = ("body", "name", "span", "value")
+
+    def __init__(self, body: ast.Node, name: str | None, value: Value):
+        self.span, self.body, self.name, self.value = body.span, body, name, value
+
+
+@expr(Within)
+def within(frame: Frame, node: Within, want: Type | None) -> Value:
+    with optional.captured(frame, node.name, node.value, node.span):
+        return frame.expr(node.body, want)
+
+
+def captured_if(frame: Frame, node: ast.IfExpr, want: Type | None) -> Value:
+    """if (optional) |value| a else b"""
+    build = frame.build
+    yes, no, end = (build.new_block() if build is not None else ir.Block(0) for _ in range(3))
+    decided, value = optional.branch(frame, node.condition, yes, no)
+    then = Within(node.then, node.capture, value)
+    if decided is not None:
+        chosen = then if decided else node.other
+        return no_else(node) if chosen is None else frame.expr(chosen, want)
+    if node.other is None:
+        no_else(node)
+    return choose(frame, [(yes, then), (no, node.other)], end, want, node.span)
 
 
 def no_else(node: ast.IfExpr) -> Any:
@@ -370,11 +437,6 @@ def join(frame: Frame, ends: list, end: ir.Block, kind: Type, span: Span) -> Val
 @expr(ast.PointerType)
 def pointer_type(frame: Frame, node: ast.PointerType, want: Type | None) -> Val:
     return Val(t.TYPE, t.pointer_to(frame.type(node.elem), node.many, node.const))
-
-
-@expr(ast.OptionalType, ast.Unwrap)
-def optional(frame: Frame, node: ast.OptionalType | ast.Unwrap, want: Type | None) -> Val:
-    raise CslError.at(node.span, "optional types are not supported")
 
 
 @expr(ast.ArrayType)

@@ -19,7 +19,8 @@ from .types import Type
 from .values import FnRef, GlobalVar, Ptr, Run, Sym, Val, Value, concrete
 
 EXPR: dict[type, Callable] = {}
-CONVERT: dict[type, Callable] = {}  # class of a value: (frame, value, type, span) -> value; what it becomes by itself
+# What a value becomes by itself, by the class of the value or of the type: (frame, value, type, span) -> value
+CONVERT: dict[type, Callable] = {}
 PACKED: dict[str, Callable] = {}  # constant: (frame, Val of a packed struct, span) -> scalar; widths.py enters it
 LVALUE: dict[type, Callable] = {}
 STMT: dict[type, Callable] = {}
@@ -179,6 +180,8 @@ class Frame:
         if found is not None:
             return found
         if name in PREDEFINED:
+            if name == "comptime_struct":
+                self.unit.program.removed("comptime_struct", self.instance, None)
             return PREDEFINED[name]
         kind = t.int_named(name)
         return None if kind is None else Val(t.TYPE, kind)
@@ -211,6 +214,17 @@ class Frame:
             return self
         frame = Frame(self.unit, self.instance, None, self.result)
         frame.names, frame.within = self.names, True
+        return frame
+
+    def aside(self) -> Frame:
+        """The same scope with run-time code that goes nowhere: where only the type of an expression counts."""
+        if self.build is None and not self.within:
+            return self
+        frame = Frame(self.unit, self.instance, Builder(ir.Function("aside", [], None)), self.result)
+        frame.names, frame.lowered = self.names, self.lowered
+        if self.build is not None and frame.build is not None:
+            frame.build.variables, frame.build.at = self.build.variables, self.build.at
+            frame.build.depth, frame.build.loops = self.build.depth, self.build.loops
         return frame
 
     def known(self, node: ast.Node, want: Type | None = None) -> Val:
@@ -251,6 +265,8 @@ class Frame:
             return coerce(value, kind, span)
         if kind is t.ANYTYPE:
             return value
+        if isinstance(kind, t.OptionalType):
+            return CONVERT[t.OptionalType](self, value, kind, span)
         if type(value) in CONVERT:
             return CONVERT[type(value)](self, value, kind, span)
         if isinstance(value, Run):

@@ -11,7 +11,7 @@ import numpy as np
 from ..ir import ir
 from ..syntax import ast
 from ..syntax.errors import CslError
-from . import batch
+from . import batch, optional
 from . import types as t
 from .conditions import condition, truth
 from .convert import describe
@@ -38,6 +38,9 @@ def known_loop(frame: Frame, label: str | None, body: ast.Node) -> bool:
 
 @stmt(ast.While)
 def while_(frame: Frame, node: ast.While) -> None:
+    if node.capture is not None:
+        captured_while(frame, node)
+        return
     build = frame.build
     if build is None:
         while truth(frame, node.condition):
@@ -72,6 +75,43 @@ def while_(frame: Frame, node: ast.While) -> None:
         if again is not None:
             build.jump(body if again else after)
     build.loops.pop()
+    build.depth -= 1
+    build.start(after)
+
+
+def captured_while(frame: Frame, node: ast.While) -> None:
+    """while (optional) |value| …"""
+    build = frame.build
+    if build is None:
+        while True:
+            there, value = optional.branch(frame, node.condition, ir.Block(0), ir.Block(0))
+            if not there:
+                return
+            with optional.captured(frame, node.capture, value, node.span):
+                leaves = known_loop(frame, node.label, node.body)
+            if leaves:
+                return
+            if node.step is not None:
+                frame.run(node.step)
+    head, body, step, after = build.new_block(), build.new_block(), build.new_block(), build.new_block()
+    build.jump(head)
+    build.reached.add(head.id)
+    build.start(head)
+    build.depth += 1
+    there, value = optional.branch(frame, node.condition, body, after)
+    if there is not None:
+        build.jump(body if there else after)
+    build.start(body)
+    if build.block is not None:
+        build.loops.append(Loop(node.label, after, step))
+        with optional.captured(frame, node.capture, value, node.span):
+            frame.run(node.body)
+        build.jump(step)
+        build.start(step)
+        if node.step is not None and build.block is not None:
+            frame.run(node.step)
+        build.jump(head)
+        build.loops.pop()
     build.depth -= 1
     build.start(after)
 

@@ -187,7 +187,11 @@ def store_mem(frame: Frame, where: Mem, value: Value, span: Span | None) -> None
         build.emit(ir.Store(where.where, frame.operand(value, span, kind), where.rest))
         return
     value = frame.coerce(value, kind, span)
-    if isinstance(kind, t.DsdType):
+    if isinstance(kind, t.OptionalType) and isinstance(value, Val):
+        if value.data is not None:
+            store_mem(frame, where.at(0, kind.elem), value.data, span)
+        store_mem(frame, where.at(kind.flag, t.BOOL), Val(t.BOOL, value.data is not None), span)
+    elif isinstance(kind, t.DsdType):
         store_dsd(frame, where, value, span)
     elif isinstance(value, Val) and isinstance(kind, t.StructType):
         for name, item in value.data.items():
@@ -318,7 +322,12 @@ def pointee(frame: Frame, pointer: Value, kind: Type, span: Span | None) -> Any:
 
 @lvalue(ast.Ident)
 def ident_lvalue(frame: Frame, node: ast.Ident) -> Any:
-    binding = frame.lookup(node.name)
+    try:
+        binding = frame.lookup(node.name)
+    except CslError as error:
+        for diagnostic in error.diagnostics:
+            diagnostic.span = diagnostic.span or node.span
+        raise
     if binding is None:
         raise unknown(frame, node)
     return binding

@@ -31,6 +31,10 @@ class InitialMemory:
             self.write_array(at, kind, data)
         elif isinstance(data, Sym):
             self.varying.append((at, kind, data))
+        elif isinstance(kind, t.OptionalType):
+            if data is not None:
+                self.write(at, data)
+                self.data[at + kind.flag] = 1
         elif isinstance(kind, t.StructType) and not kind.packed:
             for name, item in data.items():
                 self.write(at + kind.offsets[name], item)

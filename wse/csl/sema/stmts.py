@@ -7,6 +7,7 @@ from typing import Any
 from ..ir import ir
 from ..syntax import ast
 from ..syntax.errors import CslError
+from . import optional
 from . import types as t
 from .conditions import condition, truth
 from .exprs import arms_type, join, operate
@@ -243,7 +244,8 @@ def comptime_block(frame: Frame, node: ast.ComptimeBlock) -> None:
 @stmt(ast.If)
 def if_(frame: Frame, node: ast.If) -> None:
     if node.capture is not None:
-        raise CslError.at(node.span, "CSL has no optional values: if captures nothing")
+        captured_if(frame, node)
+        return
     build = frame.build
     if build is None:
         chosen = node.then if truth(frame, node.condition) else node.other
@@ -264,6 +266,33 @@ def if_(frame: Frame, node: ast.If) -> None:
             build.start(target)
             frame.run(body)
             build.jump(end)
+    build.depth -= 1
+    build.start(end)
+
+
+def captured_if(frame: Frame, node: ast.If) -> None:
+    """if (optional) |value| … else …"""
+    build = frame.build
+    yes, no, end = (build.new_block() if build is not None else ir.Block(0) for _ in range(3))
+    decided, value = optional.branch(frame, node.condition, yes, no)
+    if decided is not True and decided is not None:
+        if node.other is not None:
+            frame.run(node.other)
+        return
+    if decided:
+        with optional.captured(frame, node.capture, value, node.span):
+            frame.run(node.then)
+        return
+    assert build is not None
+    build.depth += 1
+    build.start(yes)
+    with optional.captured(frame, node.capture, value, node.span):
+        frame.run(node.then)
+    build.jump(end)
+    build.start(no)
+    if node.other is not None:
+        frame.run(node.other)
+    build.jump(end)
     build.depth -= 1
     build.start(end)
 

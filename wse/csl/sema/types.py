@@ -128,6 +128,18 @@ class EnumType(Type):
         return next((name for name, known in self.members.items() if known == value), None)
 
 
+class OptionalType(Type):
+    """?T.  flag: offset of the byte that says whether there is a value."""
+
+    def __init__(self, elem: Type):
+        super().__init__(f"?{elem}")
+        self.elem, self.fp16 = elem, elem.fp16
+        self.flag = 0
+        if elem.size is not None:
+            self.flag, self.align = elem.size, max(elem.align, 2)
+            self.size = -(-(elem.size + 1) // self.align) * self.align
+
+
 class AnonymousType(Type):
     """Of a struct `.{ … }` of which a field is not known at compile time.  names: None for a tuple."""
 
@@ -277,6 +289,10 @@ def array_of(dims: tuple[int, ...], elem: Type) -> ArrayType:
 
 def fn_type(kind: str, params: tuple[Type, ...], result: Type) -> FnType:
     return intern((kind, params, result), lambda: FnType(kind, params, result))
+
+
+def optional(elem: Type) -> OptionalType:
+    return intern(("?", elem), lambda: OptionalType(elem))
 
 
 def anonymous(names: tuple[str, ...] | None, types: tuple[Type, ...]) -> AnonymousType:

@@ -68,6 +68,15 @@ class Program:
             found = self._addressed[id(decl)] = addressed_names(decl)
         return found
 
+    def removed(self, name: str, instance: Instance, span: Span | None) -> None:
+        """An error if the program is for SDK 2.10, which has no `comptime_struct` any more; the library may use it."""
+        if self.sdk_version == "2.10" and not instance.library:
+            raise CslError.at(
+                span,
+                f"SDK 2.10 has no {name} any more (--sdk-version=2.10)",
+                (None, "declare a struct with `struct { ... }`, or leave out the type of a param"),
+            )
+
     def check_fp16(self, kind: Type, span: Span | None) -> None:
         """An error if values of the type hold 16-bit floats of a format that does not exist at run time."""
         if kind.fp16 is not None and kind.fp16 is not self.fp16:

@@ -210,7 +210,7 @@ class DsdEdit:
 Value = Any  # Val | Run | Mem | DsdEdit: which one is asked where it matters
 
 VOID = Val(t.VOID, None)
-UNDEFINED = Val(t.UNDEFINED, None)
+UNDEFINED, NULL = Val(t.UNDEFINED, None), Val(t.NULL, None)
 
 
 def known(value: Any) -> bool:
@@ -275,6 +275,8 @@ def zero(kind: Type) -> Val:
     if isinstance(kind, t.StructType):
         fields = list(kind.fields.items())[: 1 if kind.union else None]
         return Val(kind, {name: zero(field) for name, (field, _) in fields})
+    if isinstance(kind, t.OptionalType):
+        return Val(kind, None)
     if kind is t.VOID:
         return VOID
     if kind is t.STRUCT:
@@ -302,6 +304,8 @@ def copy_of(value: Val) -> Val:
         return Val(value.type, {name: copy_of(item) for name, item in data.items()})
     if isinstance(data, list):
         return Val(value.type, [copy_of(item) for item in data])
+    if isinstance(data, Val):
+        return Val(value.type, copy_of(data))
     return value
 
 
@@ -323,6 +327,8 @@ def key_of(value: Any) -> Any:
         return (value.type, data.tobytes() if data.dtype != object else tuple(map(_hashable, data.reshape(-1))))
     if isinstance(data, Ptr):
         return (value.type, id(data.target), data.offset)
+    if isinstance(data, Val):
+        return (value.type, key_of(data))
     if isinstance(data, FnRef):
         return ("fn", id(data.decl), id(data.instance))
     if isinstance(data, Sym):
