@@ -166,7 +166,7 @@ wse_status wse_set_host(wse_fabric *fabric, int color) {
   return WSE_OK;
 }
 
-/* --- sealing: what is only known when everything has been loaded --------------------------------------- */
+/* --- sealing: properties that depend on the whole program ----------------------------------------------- */
 
 static uint32_t all_rx(uint64_t route) {
   return route_rx(route, 0) | route_rx(route, 1) | route_rx(route, 2) | route_rx(route, 3);

@@ -1,15 +1,15 @@
-/* clocks.c - times and counts of 30 and 32 bits, in runs that are longer than that.
+/* clocks.c - renewal of times and counts of 30 and 32 bits, in longer runs.
  *
- * Wavelets in queues and heads of router buffers keep the cycle from which they may leave in 30 and 32 bits, links
- * count in 32. Every CLOCK_UNIT cycles of a band, and so before any of them is ambiguous, what lies far back is moved
- * up:
+ * Wavelets in queues and heads of router buffers have the cycle from which they may leave in 30 and 32 bits; links
+ * count in 32 bits.  Every CLOCK_UNIT cycles of a band, before one of them becomes ambiguous, old values are renewed:
  *
- * - a wavelet that has arrived in its queue has arrived now: only that it has arrived matters;
- * - a head that has waited for CLOCK_UNIT cycles or more has begun later, and the rest is kept in waits_more;
- * - the upper half of a count goes to links_more, blocked_more.
+ * - the arrival of a wavelet in its queue is set to the current cycle, because only the fact that it has arrived
+ * matters;
+ * - of a head that has waited for CLOCK_UNIT cycles or more, whole units are moved to waits_more;
+ * - the upper half of a count is moved to links_more or blocked_more.
  *
- * A head's wait that is added to a link's count is then less than two CLOCK_UNIT, and 24 colors of five inputs each fit
- * in what is left of 32 bits.
+ * A head's wait that is added to a link's count is then less than two CLOCK_UNIT, so that the waits of 24 colors with
+ * five inputs each do not overflow 32 bits.
  */
 #include "fabric/clocks.h"
 
@@ -18,7 +18,7 @@
 #include "router/buffer.h"
 #include "state/queue.h"
 
-/* A plane of zeros where there is none yet; bands may ask at once. */
+/* The plane at *at; allocates one of zeros if there is none.  Bands may call it concurrently. */
 static uint32_t *plane_of(_Atomic(uint32_t *) *at, size_t n) {
   uint32_t *there = atomic_load(at);
   if (there) return there;
@@ -28,7 +28,7 @@ static uint32_t *plane_of(_Atomic(uint32_t *) *at, size_t n) {
   return there;
 }
 
-/* A cycle of which the lower `bits` are known, and that lies within half their range of `near`. */
+/* The cycle with the lower bits `low` that is within half their range of `near`. */
 static uint64_t whole_cycle(uint32_t low, int bits, uint64_t near) {
   uint32_t up = 32 - (uint32_t)bits;
   return near + (uint64_t)((int64_t)(int32_t)((low - (uint32_t)near) << up) >> up);

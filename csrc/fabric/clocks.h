@@ -1,4 +1,4 @@
-/* clocks.h - times and counts of 30 and 32 bits, in runs that are longer than that. */
+/* clocks.h - renewal of times and counts of 30 and 32 bits, in longer runs. */
 #ifndef FABRIC_CLOCKS_H
 #define FABRIC_CLOCKS_H
 
@@ -6,7 +6,7 @@
 
 bool clocks_renew_due(wse_fabric *fabric, band_state *band, uint64_t now);
 
-/* Before a band is stepped in cycle `now`: if it is time, moves up what lies far back.  False without memory. */
+/* Called before a band is stepped in cycle `now`: renews old times and counts if due.  False without memory. */
 static inline bool clocks_renew(wse_fabric *fabric, band_state *band, uint64_t now) {
   return now - band->renewed < CLOCK_UNIT || clocks_renew_due(fabric, band, now);
 }

@@ -174,7 +174,7 @@ static void barrier(thread_team *team) {
     if (spins > 4000) sched_yield();
 }
 
-enum { LOOK_EVERY = 32 }; /* tiles between looks at *stop */
+enum { LOOK_EVERY = 32 }; /* tiles between checks of *stop */
 
 /* A tile of the bands first .. end - 1, and of the borders south of them. */
 static void run_tile(thread_team *team, int first, int end, uint64_t now, int cycles) {
@@ -185,7 +185,7 @@ static void run_tile(thread_team *team, int first, int end, uint64_t now, int cy
     step_tile(fabric, &fabric->bands[i], now, cycles);
   }
   for (int phase = 0; phase < 2 && phase + 1 < fabric->band_total;
-       phase++) { /* the two borders of a band must not be stepped at once */
+       phase++) { /* the two borders of a band must not be stepped concurrently */
     barrier(team);
     for (int i = first; i < end; i++)
       if (i % 2 == phase && i + 1 < fabric->band_total) step_border(fabric, fabric->bands[i].y1, now, cycles);
@@ -193,8 +193,9 @@ static void run_tile(thread_team *team, int first, int end, uint64_t now, int cy
   if (fabric->band_total > 1) barrier(team);
 }
 
-/* What follows a tile that ended before cycle `end`: some band goes on in cycle `next`, the first fault is in cycle
- * `fault`. Compute elements run ahead, so that a fault may lie in the future: until then the others go on. */
+/* The status after a tile that ended before cycle `end`.  next: the next cycle in which a band can act.  fault: the
+ * cycle of the first fault, which may be in the future because compute elements run ahead; until then the others
+ * continue. */
 static wse_status after_tile(thread_team *team, uint64_t end, uint64_t next, uint64_t fault) {
   if (atomic_load_explicit(&team->no_memory, memory_order_relaxed)) return WSE_NOMEM;
   if (fault < end || (fault < next && fault < team->until)) return WSE_FAULTED;

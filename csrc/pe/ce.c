@@ -15,12 +15,12 @@
 #include "pe/vector_step.h"
 #include "state/wake.h"
 
-/* Who got the slot of a cycle. */
+/* The grant of a cycle's slot. */
 enum {
-  GRANT_NONE,  /* no thread wanted it */
-  GRANT_SLOT,  /* one did; others may have wanted it as well */
-  GRANT_HOLDS, /* the main thread keeps every slot until *next; settle_memory accounts for them */
-  GRANT_KEPT,  /* as SLOT, the main thread's memory operation: threads that wait for wavelets did not want it */
+  GRANT_NONE,  /* no thread requested it */
+  GRANT_SLOT,  /* one thread used it; others may have requested it */
+  GRANT_HOLDS, /* the main thread has all slots until *next; settle_memory accounts for them */
+  GRANT_KEPT,  /* as SLOT, by the main thread's memory operation; threads that wait for wavelets did not request it */
 };
 
 static int grant_main(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, uint64_t *next) {
@@ -159,7 +159,7 @@ static int grant_slot(wse_fabric *fabric, band_state *band, uint32_t pe, bool sh
     return GRANT_SLOT;
   }
   int grant = shared ? share_slot(fabric, band, pe, now, next) : grant_main(fabric, band, pe, now, next);
-  /* for what the microthread waits for, which may have been considered after the main thread */
+  /* the cause is that of a microthread, which may have been determined after the main thread's */
   if (ce->waits != NO_CAUSE && ce->waits >= WAITS_LIKE) ce->waits = fabric->operations[ce->waits - WAITS_LIKE][pe].wait;
   bool main_keeps = grant == GRANT_SLOT && ce->state == MAIN_MEMORY && ce->thread_next == 0 && !ce->thread_priority &&
                     !ce->main_priority;

@@ -56,7 +56,8 @@ static bool binds(const vector_operand *operand) {
 
 /* Binds the queues of an operation's inputs to the colors of their descriptors.  False: it has to wait for that. */
 static bool bind_queues(wse_fabric *fabric, uint32_t pe, const vector_operation *operation, uint64_t at) {
-  uint32_t left = operation->left, wavelets = left == UINT32_MAX ? left : (left + operation->wide - 1) / operation->wide;
+  uint32_t left = operation->left,
+           wavelets = left == UINT32_MAX ? left : (left + operation->wide - 1) / operation->wide;
   return (!binds(&operation->src0) || ramp_bind_dsd(fabric, pe, &operation->src0.d, wavelets, at)) &&
          (!binds(&operation->src1) || ramp_bind_dsd(fabric, pe, &operation->src1.d, wavelets, at));
 }
@@ -148,7 +149,7 @@ static void note_issue(wse_fabric *fabric, band_state *band, uint32_t pe, int op
   if (band->profile) profile_issue(class_of(fabric, pe), band, ce, ce->pc, at);
   ce->pc++;
   if (!end_wait(fabric, band, pe, at))
-    account(fabric, band, pe, dispatch, ce->gap); /* what it waited for until then was something else */
+    account(fabric, band, pe, dispatch, ce->gap); /* the cycles before have the previous cause */
   counters_of(fabric, pe)[WSE_CTR_VECTORS]++;
   band->opcodes[op]++;
   trace_event(fabric, band, at, pe, WSE_EV_OP_START, (uint32_t)op, thread == MAIN ? 255 : (uint32_t)thread);

@@ -63,8 +63,8 @@ static bool is_simple(const vector_operation *operation) {
   return inputs <= 1;
 }
 
-/* The options of an operation on a DSR that was loaded with options: what the instruction does not say itself is as the
- * load says. */
+/* The options of an operation on a DSR that was loaded with options: those of the instruction, and where it gives none,
+ * those of the load. */
 static uint16_t with_load(uint16_t options, uint16_t load) {
   if (!(load & OPT_ASYNC)) return options;
   if (!(options & OPT_UT_GIVEN)) options |= load & (OPT_UT_GIVEN | 7 << OPT_UT);

@@ -34,7 +34,7 @@ typedef struct {
   uint64_t ready;               /* lanes whose head may leave */
   uint64_t control, advance;    /* ... and is a control wavelet, or advances the switch */
   uint64_t drops;               /* lanes whose wavelet the ramp drops: filtered, or not for the CE */
-  uint64_t requests[WSE_PORTS]; /* lanes that want the output and whose receiver has a free slot */
+  uint64_t requests[WSE_PORTS]; /* lanes that request the output and whose receiver has a free slot */
   uint8_t color, port;
   bool read;                                    /* heads[] is valid */
   _Alignas(LINE) uint32_t pad_before[LINE / 4]; /* padding: data of a neighbor lane are read one entry off */
@@ -417,7 +417,7 @@ static void send(router_step *step, router_sender *sender, int port) {
     send_one(step, sender, lane, port);
 }
 
-/* --- what has gone everywhere -------------------------------------------------------------------------- */
+/* --- wavelets that have been sent to all outputs ------------------------------------------------------- */
 
 /* Wakes the senders that found the buffers full. */
 static void wake_upstream(router_step *step, router_sender *sender, uint64_t lanes) {

@@ -128,7 +128,7 @@ typedef struct {
   uint8_t wide;          /* elements per wavelet: 1 or 2 */
   uint8_t active;        /* 0 or 1 */
   uint8_t on_control;    /* as in a DSR, of its fabric inputs */
-  uint8_t wait;          /* counter (WSE_CTR_...) of what it waited for last */
+  uint8_t wait;          /* counter (WSE_CTR_...) of the cause of its last wait */
   uint8_t reads, writes; /* bytes of memory per element */
   uint8_t flops;         /* floating-point operations per element */
   uint8_t simple;        /* 1: may take the fast path of vector_step.c */
@@ -159,8 +159,8 @@ enum {
 
 enum { GENERATORS = 4 }; /* of random numbers; the vendor's text does not say how many a PE has */
 
-/* A compute element.  Sets of tasks are bitmaps of 64, sets of inputs of 32, of queues or microthreads of 8.  Writer: the CE;
- * the router writes active (teardown), input_queues and control_queues. */
+/* A compute element.  Sets of tasks are bitmaps of 64, sets of inputs of 32, of queues or microthreads of 8.  Writer:
+ * the CE; the router writes active (teardown), input_queues and control_queues. */
 typedef struct {
   uint64_t active, blocked;            /* tasks */
   uint64_t main_at;                    /* first cycle in which the main thread may issue an instruction */
@@ -196,16 +196,16 @@ typedef struct {
   uint32_t control_queues;             /* ... that may hold a control wavelet */
   uint32_t store_targets;              /* bitmap of color indices whose wavelets the router stores */
   uint64_t stored_from;
-  uint8_t main_priority;     /* 0 medium-low .. 3 high */
-  uint8_t time_stopped;      /* 1: the timestamp counter is stopped */
-  uint8_t generator;         /* of random: the one in use */
-  uint8_t just_ended;        /* 1: a task ended in the cycle before main_at */
-  uint16_t thread_priority;  /* 2 bits each: 0 low, 1 medium, 2 high; stored xor 1, so that zero is medium */
+  uint8_t main_priority;       /* 0 medium-low .. 3 high */
+  uint8_t time_stopped;        /* 1: the timestamp counter is stopped */
+  uint8_t generator;           /* of random: the one in use */
+  uint8_t just_ended;          /* 1: a task ended in the cycle before main_at */
+  uint16_t thread_priority;    /* 2 bits each: 0 low, 1 medium, 2 high; stored xor 1, so that zero is medium */
   uint32_t random[GENERATORS]; /* shift registers of rand; 0: not used yet */
-  uint64_t high_changed;     /* tasks whose priority is not the one of their class */
-  uint32_t profiled;         /* 1 + pc of the last instruction while its cycles are not counted yet; 0: none */
-  uint64_t profiled_at;      /* cycle in which it was issued */
-  uint32_t r[WSE_REGISTERS]; /* registers */
+  uint64_t high_changed;       /* tasks whose priority is not the one of their class */
+  uint32_t profiled;           /* 1 + pc of the last instruction while its cycles are not counted yet; 0: none */
+  uint64_t profiled_at;        /* cycle in which it was issued */
+  uint32_t r[WSE_REGISTERS];   /* registers */
 } ce_state;
 
 /* --- router ----------------------------------------------------------------------------------------------- */
@@ -344,10 +344,10 @@ typedef struct {
   bool dirty;            /* some bit of wse_fabric.dirty is set */
   uint32_t band;         /* that it belongs to */
   int32_t first_stream;  /* list of its input streams: index + 1, 0: none */
-  uint64_t streams_next; /* first cycle in which one of them goes on by itself */
+  uint64_t streams_next; /* first cycle in which one of them can pass a wavelet without an event */
 } fabric_row;
 
-/* The slots of a memory operation, a cache by what they follow from (fast/memory_op.c). */
+/* A cache entry: the slots of a memory operation, by the properties that determine them (fast/memory_op.c). */
 enum { SLOT_ENTRIES = 256 };
 typedef struct {
   uint64_t key;                 /* opcode, length, strides and banks of the sources */
@@ -396,9 +396,8 @@ struct wse_fabric {
   int width, height; /* PEs */
   uint32_t pes;      /* width * height */
   int fp16;          /* wse_fp16 */
-  int threads;       /* that the host asked for, 1 to MAX_BANDS */
-  /* One wavelet, one element, one cycle at a time, every PE in every cycle: what the fast paths are compared with.
-   * The fast paths are:
+  int threads;       /* requested by the host, 1 to MAX_BANDS */
+  /* Every PE is stepped in every cycle, one wavelet and one element at a time; for comparison with the fast paths:
    *   run-ahead       issue.c: the main thread executes private instructions ahead of the fabric's cycle
    *   memory_op.c     operations over memory operands with constant strides, whole; span.c: their elements in chunks
    *   vector_step.c   elements of a fabric operation without FIFOs, control wavelets, carries, wrapping addresses
@@ -416,14 +415,14 @@ struct wse_fabric {
   uint64_t told; /* a cycle that the host was told: time does not go back behind it.  Writer: wse_run */
 
   /* Colors and routes.  Arrays [color] are by index. */
-  int colors;                          /* in use */
-  int8_t color_index[WSE_COLORS];      /* by color: its index; -1: not in use */
-  uint8_t color_of[WSE_COLORS];        /* by index: the color */
-  uint8_t inputs[WSE_COLORS];          /* [color]: buffers per router, 1 or WSE_PORTS */
-  bool host[WSE_COLORS];               /* [color]: every side of every router leads to the host */
-  uint64_t *route[WSE_COLORS];         /* [color][pe]: WSE_ROUTE_... word.  Writers: the switch, the CE (colorst) */
-  route_block *routes[WSE_COLORS];     /* [color][block] */
-  uint32_t *filter_limit[WSE_COLORS];  /* [color][pe]: limit1 and max_counter of the filter, which the PE may change */
+  int colors;                         /* in use */
+  int8_t color_index[WSE_COLORS];     /* by color: its index; -1: not in use */
+  uint8_t color_of[WSE_COLORS];       /* by index: the color */
+  uint8_t inputs[WSE_COLORS];         /* [color]: buffers per router, 1 or WSE_PORTS */
+  bool host[WSE_COLORS];              /* [color]: every side of every router leads to the host */
+  uint64_t *route[WSE_COLORS];        /* [color][pe]: WSE_ROUTE_... word.  Writers: the switch, the CE (colorst) */
+  route_block *routes[WSE_COLORS];    /* [color][block] */
+  uint32_t *filter_limit[WSE_COLORS]; /* [color][pe]: limit1 and max_counter of the filter, which the PE may change */
   uint32_t *filter_most[WSE_COLORS];
   uint32_t *filter_count[WSE_COLORS];  /* [color][pe]: counter of the filter; NULL: no counters.  Writer: the router */
   char *buffer[WSE_COLORS][WSE_PORTS]; /* [color][input][block] of buffer_block, see buffer_of */

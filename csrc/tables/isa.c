@@ -1,4 +1,4 @@
-/* isa.c - the tables of csrc/tables as arrays, for Python, and what the engine looks up by opcode. */
+/* isa.c - the tables of csrc/tables as arrays, for Python and for lookups by opcode. */
 #include "tables/isa.h"
 
 #include "wse.h"
