@@ -94,6 +94,16 @@ def test_all_rounds_at_once_is_the_same_as_one_by_one(tmp_path, monkeypatch):
         "if (x == 30) break; @set_tile_code(x, 0, \"pe.csl\", .{ .px = x, .py = 1, .width = 20 });",
         "bump(); @set_tile_code(x, 0, \"pe.csl\", .{ .px = x, .py = 1, .width = 20 });",
         "const t = if (x < 5) x * 2 else x / 2; @set_tile_code(x, 0, \"pe.csl\", .{ .px = t, .py = -x, .width = 20 });",
+        "var k: i16 = 0; for (@range(i16, 3)) |i| { k += i * x; if (i == 1) continue; k += 1; } "
+        "@set_tile_code(x, 0, \"pe.csl\", .{ .px = x, .py = k, .width = 20 });",
+        "@set_tile_code(x, 0, \"pe.csl\", .{ .px = count, .py = x, .width = 20 }); count -= 3;",
+        "count += step; const c = count * 2; @set_tile_code(x, 0, \"pe.csl\", .{ .px = c, .py = x, .width = 20 });",
+        "if (x % 2 == 0) { count += 1; } @set_tile_code(x, 0, \"pe.csl\", .{ .px = count, .py = x, .width = 20 });",
+        "count += x; @set_tile_code(x, 0, \"pe.csl\", .{ .px = count, .py = x, .width = 20 });",
+        "count = x; @set_tile_code(x, 0, \"pe.csl\", .{ .px = count, .py = x, .width = 20 });",
+        "if (x == 3) { @set_tile_code(x, 0, \"pe.csl\", .{ .px = 1, .py = 1, .width = 1 }); continue; } count += 2; "
+        "@set_tile_code(x, 0, \"pe.csl\", .{ .px = count, .py = x, .width = 20 });",
+        "small += 100; @set_tile_code(x, 0, \"pe.csl\", .{ .px = small, .py = x, .width = 20 });",
         "@set_tile_code(19 - x, 0, \"pe.csl\", .{ .px = x & 3, .py = (x ^ 1) | 4, .width = x % 7 });",
     ],
 )  # fmt: skip
@@ -103,9 +113,16 @@ fn bump() void {{ total += 1; }}
 layout {{
   @set_rectangle(20, 1);
   var count: i16 = 0;
+  var small: u8 = 7;
+  const step = 5;
   for (@range(i16, 20)) |x| {{ {body} }}
 }}
 """
+    both_ways(tmp_path, monkeypatch, layout)
+
+
+def both_ways(tmp_path, monkeypatch, layout):
+    """All rounds at once, and one by one, give the same program."""
     path = write(tmp_path, PE, layout)
     results = []
     for least in (8, 1000):
@@ -114,6 +131,84 @@ layout {{
         launch(device)
         results.append([read(device, "out", x, 0).tolist() for x in range(20)])
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "while (x < 20) : (x += 1)",
+        "while (x <= 19) : (x += 1)",
+        "while (x < width - 1 + 1) : (x += 1)",
+        "x = 19; while (x >= 0) : (x -= 1)",
+        "x = 19; while (x > -1) : (x -= 1)",
+        "while (x != 20) : (x += 1)",
+        "x = 1; while (x < 20) : (x += 2)",
+        "while (x < 40 - x) : (x += 1)",
+    ],
+)
+@pytest.mark.parametrize("kind", ["i16", "comptime_int"])
+def test_while_loops(loop, kind, tmp_path, monkeypatch):
+    call = '@set_tile_code(x, 0, "pe.csl", .{ .px = x, .py = n, .width = 20 }); n += 7;'
+    rest = '@set_tile_code(y, 0, "pe.csl", .{ .px = -7, .py = x, .width = n });'
+    layout = f"""const width = 20;
+layout {{
+  @set_rectangle(20, 1);
+  var x: {kind} = 0;
+  var n: i16 = 3;
+  {loop} {{ {call} }}
+  for (@range(i16, 20)) |y| {{ if ({"y % 2 == 0" if "+= 2" in loop else "false"}) {{ {rest} }} }}
+}}
+"""
+    both_ways(tmp_path, monkeypatch, layout)
+
+
+def test_a_counter_that_wraps_around(tmp_path, monkeypatch):
+    """A u8 that has 200 rounds to go to 255 + 1: no loop over all rounds at once."""
+    layout = """layout {
+  @set_rectangle(20, 1);
+  var x: u8 = 250;
+  var n: u16 = 0;
+  while (x > 5) : (x += 1) { if (n < 20) { @set_tile_code(n, 0, "pe.csl", .{ .px = x, .py = n, .width = 20 }); } n += 1; }
+  for (@range(u16, 20)) |y| { if (y >= n) @set_tile_code(y, 0, "pe.csl", .{ .px = x, .py = n, .width = 20 }); }
+}
+"""
+    both_ways(tmp_path, monkeypatch, layout)
+
+
+NESTED = """param at: comptime_struct;
+param scale: f32;
+param half: f16;
+var out = @zeros([4]f32);
+var ptr: [*]f32 = &out;
+fn main() void {
+  out[0] = @as(f32, at.x * 100 + at.more[1]);
+  out[1] = scale;
+  out[2] = at.factor;
+  out[3] = @as(f32, half);
+}
+comptime { @export_symbol(ptr, "out"); @export_symbol(main); }
+"""
+
+
+def test_numbers_in_structs_and_floats_share_code(tmp_path):
+    layout = """layout {
+  @set_rectangle(40, 3);
+  for (@range(i16, 3)) |y| { for (@range(i16, 40)) |x| {
+    const factor = @as(f32, x) * 0.1;
+    @set_tile_code(x, y, "pe.csl", .{
+      .at = .{ .x = x, .more = .{ 7, y }, .factor = factor }, .scale = 0.25 * @as(f32, x - 20), .half = @as(f16, y) * -0.0
+    });
+  } }
+}
+"""
+    made = compile_program(write(tmp_path, NESTED, layout), "wse3")
+    assert len(made.units) == 1
+    device = Device(link(made))
+    launch(device)
+    for x in range(40):
+        for y in range(3):
+            want = np.array([x * 100 + y, 0.25 * (x - 20), np.float32(x) * np.float32(0.1), y * -0.0], np.float32)
+            assert read(device, "out", x, y).tobytes() == want.tobytes()
 
 
 @pytest.mark.parametrize(

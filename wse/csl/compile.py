@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from .sema.convert import describe
 from .sema.frame import Frame
 from .sema.modules import Instance, Loader, takes_number
 from .sema.unit import MAX_STEPS, Program, Unit
-from .sema.values import NeedsConcrete, Sym, Val, key_of, sym
+from .sema.values import NeedsConcrete, Sym, Val, bits_of, differ, key_of, same_values, sym
 from .syntax.errors import CslError, Diagnostic, Span
 
 _HANDLERS = (
@@ -168,19 +168,65 @@ def evaluate_layout(
 
 # ---- classes ----
 
+Route = tuple[Any, ...]  # names of fields and numbers of items that lead to a value
+
 
 def is_data(value: Val) -> bool:
-    """Whether a parameter is a number, which may differ between PEs that share code."""
+    """Whether a parameter, or a part of one, is a number, which may differ between PEs that share code."""
+    if isinstance(value.type, t.FloatType) or value.type is t.COMPTIME_FLOAT:
+        return isinstance(value.data, Sym | float)
     if not isinstance(value.type, t.IntType) and value.type is not t.COMPTIME_INT:
         return False
     return isinstance(value.data, Sym) or abs(value.data) < 1 << 62
 
 
+def numbers_in(value: Val, route: Route = ()) -> Iterator[tuple[Route, Val]]:
+    """The numbers that a value holds, with how they are reached."""
+    if isinstance(value.data, dict | list):
+        parts = value.data.items() if isinstance(value.data, dict) else enumerate(value.data)
+        for name, item in parts:
+            yield from numbers_in(item, (*route, name))
+    elif is_data(value):
+        yield route, value
+
+
+def with_numbers(value: Val, numbers: dict[Route, Val], route: Route = ()) -> Val:
+    """The value with other numbers."""
+    if isinstance(value.data, dict):
+        return Val(value.type, {n: with_numbers(item, numbers, (*route, n)) for n, item in value.data.items()})
+    if isinstance(value.data, list):
+        return Val(value.type, [with_numbers(item, numbers, (*route, n)) for n, item in enumerate(value.data)])
+    return numbers.get(route, value)
+
+
+class Shapes:
+    """What remains of values without their numbers.  Values that are the same object are looked at once."""
+
+    def __init__(self) -> None:
+        self.known: dict[int, tuple[Any, Any]] = {}
+
+    def of(self, value: Val) -> Any:
+        data = value.data
+        if is_data(value):
+            return value.type
+        if not isinstance(data, dict | list):
+            return key_of(value)
+        found = self.known.get(id(data))
+        if found is None or found[0] is not data:
+            if isinstance(data, dict):
+                shape: Any = (value.type, tuple((name, self.of(item)) for name, item in data.items()))
+            else:
+                shape = (value.type, tuple(self.of(item) for item in data))
+            found = self.known[id(data)] = data, shape
+        return found[1]
+
+
 def classes_of(state: LayoutState) -> list[Class]:
     """PEs by file and parameters."""
+    shapes = Shapes()
     groups: dict[Any, list[Tile]] = {}
     for tile in state.tiles:
-        key = tuple((name, v.type if is_data(v) else key_of(v)) for name, v in tile.params.items())
+        key = tuple((name, shapes.of(value)) for name, value in tile.params.items())
         groups.setdefault((tile.path, key), []).append(tile)
     made: list[Class] = []
     for tiles in groups.values():
@@ -190,58 +236,59 @@ def classes_of(state: LayoutState) -> list[Class]:
 
 def classes_of_group(tiles: list[Tile]) -> list[Class]:
     """One class for each set of numbers among the parameters; if these are many, one for all."""
-    params, path, span = tiles[0].params, tiles[0].path, tiles[0].span
+    params, path, span = Val(t.STRUCT, tiles[0].params), tiles[0].path, tiles[0].span
     x, y = column([(tile.x, tile) for tile in tiles]), column([(tile.y, tile) for tile in tiles])
-    names = [name for name, value in params.items() if is_data(value)]
-    columns = [column([(data_of(tile.params[name]), tile) for tile in tiles]) for name in names]
-    table = np.stack(columns, axis=1) if columns else np.zeros((len(x), 0), np.int64)
+    found = dict(numbers_in(params))
+    columns = {}
+    for route, value in found.items():
+        items = [(data_of(reached(tile.params, route)), tile) for tile in tiles]
+        columns[route] = column(items, np.int64 if t.is_integral(value.type) else np.float64)
+    differing = [bits_of(values) for values in columns.values() if differ(values)]
+    table = np.stack(differing or [np.zeros(len(x), np.int64)], axis=1)
     rows, first, group = np.unique(table, axis=0, return_index=True, return_inverse=True)
     group = group.reshape(-1)
     if len(rows) <= SHARE_ABOVE:
         made = []
         for i in np.argsort(first, kind="stable"):
-            numbers = {name: Val(params[name].type, int(n)) for name, n in zip(names, rows[i], strict=True)}
+            numbers = {route: Val(found[route].type, values[first[i]].item()) for route, values in columns.items()}
             chosen = group == i
-            made.append(Class(path, params | numbers, x[chosen], y[chosen], span))
+            made.append(Class(path, with_numbers(params, numbers).data, x[chosen], y[chosen], span))
         return made
-    return [
-        Class(path, params | {n: Val(params[n].type, sym(c)) for n, c in zip(names, columns, strict=True)}, x, y, span)
-    ]
+    numbers = {route: Val(found[route].type, sym(values)) for route, values in columns.items()}
+    return [Class(path, with_numbers(params, numbers).data, x, y, span)]
+
+
+def reached(value: Any, route: Route) -> Val:
+    """The part of parameters that a route leads to."""
+    for name in route:
+        value = value.data[name] if isinstance(value, Val) else value[name]
+    return value
 
 
 def data_of(value: Val) -> Any:
     return value.data.values if isinstance(value.data, Sym) else value.data
 
 
-def column(items: list[tuple[Any, Tile]]) -> np.ndarray:
+def column(items: list[tuple[Any, Tile]], dtype: Any = np.int64) -> np.ndarray:
     """Numbers of all PEs of the tiles, one after the other."""
     if not any(isinstance(tile.x, np.ndarray) or isinstance(tile.y, np.ndarray) for _, tile in items):
-        return np.array([number for number, _ in items], np.int64)
+        return np.array([number for number, _ in items], dtype)
     parts = []
     for number, tile in items:
         shape = np.broadcast(tile.x, tile.y).shape
-        parts.append(np.broadcast_to(np.asarray(number, np.int64), shape).reshape(-1))
+        parts.append(np.broadcast_to(np.asarray(number, dtype), shape).reshape(-1))
     return np.concatenate(parts)
 
 
 def split(one: Class, values: np.ndarray) -> list[Class]:
     """A class for each of the values."""
     made = []
-    for value in np.unique(values):
-        chosen = values == value
-        made.append(
-            Class(one.path, {n: part(v, chosen) for n, v in one.params.items()}, one.x[chosen], one.y[chosen], one.span)
-        )
+    params = Val(t.STRUCT, one.params)
+    differing = [(route, value) for route, value in numbers_in(params) if isinstance(value.data, Sym)]
+    for chosen in same_values(values):
+        numbers = {route: Val(number.type, sym(number.data.values[chosen])) for route, number in differing}
+        made.append(Class(one.path, with_numbers(params, numbers).data, one.x[chosen], one.y[chosen], one.span))
     return made
-
-
-def part(value: Val, chosen: np.ndarray) -> Val:
-    if not isinstance(value.data, Sym):
-        return value
-    values = value.data.values[chosen]
-    if (values == values[0]).all():
-        return Val(value.type, int(values[0]))
-    return Val(value.type, Sym(values))
 
 
 def compile_class(program: Program, one: Class, number: int) -> tuple[Unit, list[tuple[str, int, np.ndarray]]]:

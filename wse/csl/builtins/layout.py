@@ -149,18 +149,17 @@ def set_tile_code(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Val
             raise CslError.at(node.args[3].span, "the parameters must be a struct with named fields")
         data = {}
     for value in data.values():
-        if not t.is_integral(value.type):
-            settle(value)
+        settle(value, numbers=True)
     state.do(state.place, Tile(path, data, node.span, x, y))
     return VOID
 
 
-def settle(value: Val) -> None:
-    """Numbers may differ between PEs that are configured together; what is made of them may not."""
+def settle(value: Val, numbers: bool = False) -> None:
+    """What is the same for PEs that are configured together.  numbers: whether numbers may differ."""
     if isinstance(value.data, dict | list):
         for item in value.data.values() if isinstance(value.data, dict) else value.data:
-            settle(item)
-    elif isinstance(value.data, Sym):
+            settle(item, numbers)
+    elif isinstance(value.data, Sym) and not (numbers and t.is_number(value.type)):
         concrete(value)
 
 

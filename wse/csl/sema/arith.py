@@ -151,7 +151,7 @@ def fold_sym(op: str, kind: Type, a: Val, b: Val, span: Span | None) -> Val:
             made = sym_int(op, x, y)
             if made is not None:
                 return Val(kind, sym(wrap_array(kind, made) if isinstance(kind, t.IntType) else made))
-    elif isinstance(kind, t.FloatType) and op in ("+", "-", "*"):
+    elif (isinstance(kind, t.FloatType) or kind is t.COMPTIME_FLOAT) and op in ("+", "-", "*"):
         made = {"+": operator.add, "-": operator.sub, "*": operator.mul}[op](np.asarray(x, np.float64), y)
         return to_float(Val(kind, sym(made)), kind)  # of two f32 or f16, exactly what rounding once gives
     return fold(op, Val(kind, concrete(a)), Val(kind, concrete(b)), span)

@@ -43,6 +43,8 @@ def while_(frame: Frame, node: ast.While) -> None:
         return
     build = frame.build
     if build is None:
+        if batch.while_loop(frame, node):
+            return
         while truth(frame, node.condition):
             if known_loop(frame, node.label, node.body):
                 return
@@ -165,7 +167,7 @@ def for_range(frame: Frame, node: ast.For, span: Range) -> None:
         if not all(isinstance(b, Val) for b in bounds):
             raise CslError.at(node.items[0].span, "the bounds of this range are not known at compile time")
         numbers = range(*map(concrete, bounds))
-        if not batch.loop(frame, node, span.elem, numbers):
+        if not batch.for_loop(frame, node, span.elem, numbers):
             known_for(frame, node, (Val(span.elem, i) for i in numbers))
         return
     if all(isinstance(b, Val) and not isinstance(b.data, Sym) for b in bounds):

@@ -225,16 +225,30 @@ def concrete(value: Val) -> Any:
 
 def alike(values: np.ndarray) -> Any:
     """The value that all of them have; else the class of PEs has to be split."""
-    first = values.flat[0]
-    if (values != first).any():
+    if differ(values):
         raise NeedsConcrete(values)
-    return first.item()
+    return values.flat[0].item()
+
+
+def bits_of(values: np.ndarray) -> np.ndarray:
+    """The values so that == tells whether they are the same: floats as integers, for NaN and -0."""
+    return values.view(np.int64) if values.dtype == np.float64 else values
+
+
+def differ(values: np.ndarray) -> bool:
+    values = bits_of(values)
+    return bool((values != values.flat[0]).any())
+
+
+def same_values(values: np.ndarray) -> list[np.ndarray]:
+    """For each value a mask of where it is."""
+    values = bits_of(values)
+    return [values == value for value in np.unique(values)]
 
 
 def sym(values: np.ndarray) -> Any:
     """The data of numbers, one per PE: a Sym, or the number if all are equal."""
-    first = values.flat[0]
-    return Sym(values) if (values != first).any() else first.item()
+    return Sym(values) if differ(values) else values.flat[0].item()
 
 
 # ---- arrays ----
