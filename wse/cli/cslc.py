@@ -119,7 +119,8 @@ def command(
     """Compile the CSL program whose layout is the file LAYOUT."""
     request = compile.Request(layout, types.merged(params, "--params"), types.merged(colors, "--colors"), **options)
     warnings: list[Any] = []
-    lines = compile.run(request, warnings)
+    with common.Working() as working:
+        lines = compile.run(request, warnings, lambda doing: working(f"cslc: {doing}"))
     for warning in warnings:
         click.echo(str(warning), err=True)
     for line in lines:

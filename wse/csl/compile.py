@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,17 +74,19 @@ def compile_program(
     sdk_version: str | None = None,
     max_inlined: int | None = None,
     max_calls: int | None = None,
+    report: Callable[[str], object] | None = None,
 ) -> ir.Layout:
     """The program of a layout file.  CslError with everything that is wrong with it.
 
     fp16: "f16", "bf16" or "cb16", the format of 16-bit floats at run time.
     params, colors: values of the layout's params by name.  warnings: a list to add what is worth a remark to.
     max_inlined: rounds of inline loops; max_calls: how deep calls may nest at compile time.
+    report: called with what is being done, if that takes more than two seconds.
     sdk_version: the release of the SDK that the program is for, "1.4" or "2.10"; None accepts the forms of both.
     """
     program = Program(arch, Loader([Path(folder) for folder in import_paths], Path(path)), max_steps)
     program.fabric, program.offsets = fabric, offsets
-    program.sdk_version = sdk_version
+    program.sdk_version, program.report = sdk_version, report
     program.max_unrolled = program.max_unrolled if max_inlined is None else max_inlined
     program.max_calls = program.max_calls if max_calls is None else max_calls
     program.fp16 = t.FP16[fp16]
@@ -112,8 +114,14 @@ def _compile(program: Program, path: Path, params: dict[str, int], colors: dict[
     layout = ir.Layout(program.arch, width, height, [], np.full((height, width), 0xFFFF, np.uint16))
     layout.file = root.file.source.path
     waiting = classes_of(state)[::-1]
+    wrong: set[Path] = set()  # files in which something is wrong
+    found = 0  # errors
     while waiting:
         one = waiting.pop()
+        program.doing = f"code of class {len(layout.units)}, {one.path.name}"
+        program.tell()
+        if one.path in wrong:  # its other classes would say the same again
+            continue
         if len(layout.units) >= MAX_CLASSES:
             raise CslError.at(one.span, f"more than {MAX_CLASSES} different programs for PEs")
         try:
@@ -122,6 +130,9 @@ def _compile(program: Program, path: Path, params: dict[str, int], colors: dict[
             waiting += split(one, needed.values)[::-1]
             continue
         add_unit(layout, state, one, unit, varying)
+        if len(program.findings.errors) > found:
+            found = len(program.findings.errors)
+            wrong.add(one.path)
     check_exports(program, state, layout)
     program.findings.check()
     layout.routes = state.routes

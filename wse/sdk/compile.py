@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -60,7 +60,9 @@ def compile_layout(request: Request) -> Artifact:
     return _compile(request, [])[1]
 
 
-def _compile(request: Request, warnings: list[Diagnostic]) -> tuple[ir.Layout, Artifact]:
+def _compile(
+    request: Request, warnings: list[Diagnostic], report: Callable[[str], object] | None = None
+) -> tuple[ir.Layout, Artifact]:
     machine = Machine(request.arch)
     made = compile_program(
         str(request.layout),
@@ -75,6 +77,7 @@ def _compile(request: Request, warnings: list[Diagnostic]) -> tuple[ir.Layout, A
         sdk_version=request.sdk_version,
         max_inlined=request.max_inlined_iterations,
         max_calls=request.comptime_func_depth_limit,
+        report=report,
     )
     if request.channels is not None and not request.memcpy:
         warnings.append(Diagnostic("--channels belongs to --memcpy, which is not given", severity="warning"))
@@ -116,10 +119,13 @@ def check_place(request: Request, width: int, height: int, machine: Machine) -> 
         )
 
 
-def run(request: Request, warnings: list[Diagnostic] | None = None) -> list[str]:
-    """Compiles and saves; returns the lines to print.  warnings: a list to add them to."""
+def run(
+    request: Request, warnings: list[Diagnostic] | None = None, report: Callable[[str], object] | None = None
+) -> list[str]:
+    """Compiles and saves; returns the lines to print.  warnings: a list to add them to.  report: is called with what is
+    being done, if that takes long."""
     found: list[Diagnostic] = [] if warnings is None else warnings
-    layout, artifact = _compile(request, found)
+    layout, artifact = _compile(request, found, report)
     if request.warnings_as_errors and found:
         raise CslError([replace(one, severity="error") for one in found])
     artifact.save(request.output)

@@ -301,7 +301,9 @@ def builtin_lvalue(frame: Frame, node: ast.BuiltinCall) -> Any:
 
 @builtin("@strcat", 1, None)
 def strcat(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    return Val(t.STRING, "".join(text_of(frame, arg, "what is joined") for arg in node.args))
+    made = "".join(text_of(frame, arg, "what is joined") for arg in node.args)
+    frame.unit.program.weigh(made, node.span)
+    return Val(t.STRING, made)
 
 
 @builtin("@strlen", 1)

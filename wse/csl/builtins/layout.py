@@ -150,6 +150,7 @@ def set_tile_code(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Val
         data = {}
     for value in data.values():
         settle(value, numbers=True)
+    frame.unit.program.configures()
     state.do(state.place, Tile(path, data, node.span, x, y))
     return VOID
 
@@ -174,6 +175,7 @@ def set_color_config(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> 
     config = state.known.get(key)
     if config is None:
         config = state.known[key] = color_config(value, node.args[3].span)
+    frame.unit.program.configures()
     state.do(state.route, color, config, x, y)
     return VOID
 

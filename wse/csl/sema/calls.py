@@ -13,8 +13,9 @@ from .frame import Builder, ControlFlow, Frame, Returned, at_of, expr
 from .lvalues import load, memory_of, store_mem
 from .parts import run_time, with_items
 from .types import Type
-from .values import VOID, DsdEdit, FnRef, GlobalVar, Mem, Parts, Run, Val, Value, copy_of
+from .values import VOID, DsdEdit, FnRef, GlobalVar, Mem, Parts, Run, Val, Value
 
+CALL_WEIGHT = 4  # a call at compile time takes as long as so many rounds of a loop
 MAX_CALLS = 150  # nested calls at compile time
 
 
@@ -110,7 +111,7 @@ def may_be_known(sign: Signature) -> bool:
 
 def interpret(frame: Frame, fn: FnRef, sign: Signature, span: Span) -> Val:
     program = frame.unit.program
-    program.step(span)
+    program.step(span, CALL_WEIGHT)
     if fn.decl.body is None:
         raise CslError.at(span, f"{fn.name} is extern and cannot be called at compile time")
     if program.calls >= program.max_calls:
@@ -126,7 +127,7 @@ def interpret(frame: Frame, fn: FnRef, sign: Signature, span: Span) -> Val:
             raise CslError.at(
                 span, f"{fn.name} is called at compile time, but its argument {param.name} is only known at run time"
             )
-        inner.bind(param.name, copy_of(value), param.span)
+        inner.bind(param.name, frame.copied(value, span), param.span)
     program.calls += 1
     try:
         inner.run(fn.decl.body)

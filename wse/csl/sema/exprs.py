@@ -236,7 +236,12 @@ def operate(frame: Frame, op: str, left: Value, right: Value, span: Span) -> Val
     if t.NULL in (left.type, right.type):
         return is_null(frame, op, left, right, span)
     if isinstance(left, Val) and isinstance(right, Val):
-        return arith.fold(op, left, right, span)
+        made = arith.fold(op, left, right, span)
+        if op == "++":
+            frame.unit.program.weigh(made.data, span)
+        elif made.type is t.COMPTIME_INT and isinstance(made.data, int) and made.data.bit_length() > 1 << 12:
+            frame.unit.program.step(span, made.data.bit_length() >> 12)
+        return made
     build = frame.need_run(span, f"{op} with a run-time value")
     if op in ("<<", ">>"):
         return shift(frame, op, left, right, span)
@@ -457,9 +462,16 @@ def array_type(frame: Frame, node: ast.ArrayType, want: Type | None) -> Val:
             node.elem.span, f"the elements of an array must not be arrays, as {elem} is", (None, f"write [{shown}]")
         )
     kind = t.array_of(tuple(dims), elem)
-    if kind.count > 1 << 24:
-        raise CslError.at(node.span, f"{kind} is larger than any memory")
+    if kind.count > t.MAX_ELEMENTS:
+        raise CslError.at(node.span, f"{kind} has more than {t.MAX_ELEMENTS:,} elements")
+    if isinstance(kind.elem, t.ArrayType) and kind.count * elements(kind.elem) > t.MAX_ELEMENTS:
+        raise CslError.at(node.span, f"{kind} has more than {t.MAX_ELEMENTS:,} elements")
     return Val(t.TYPE, kind)
+
+
+def elements(kind: Type) -> int:
+    """How many elements an array of arrays has."""
+    return kind.count * elements(kind.elem) if isinstance(kind, t.ArrayType) else 1
 
 
 @expr(ast.FnType)

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ..ir import ir
 from ..syntax import ast
 from ..syntax.errors import CslError, NotKnown, Span
 from . import types as t
 from .convert import coerce, describe, mismatch, pointer_fits, refuse_rank
 from .types import Type
-from .values import FnRef, GlobalVar, Ptr, Run, Sym, Val, Value, concrete
+from .values import FnRef, GlobalVar, Ptr, Run, Sym, Val, Value, concrete, copy_of
 
 EXPR: dict[type, Callable] = {}
 # What a value becomes by itself, by the class of the value or of the type: (frame, value, type, span) -> value
@@ -329,6 +331,13 @@ class Frame:
                 raise CslError.at(span, "this pointer points to a variable that exists at compile time only")
             return ir.Addr(self.unit.use(data.target), data.offset)
         return ir.Const(kind.ir, int(data) if not isinstance(data, float) else data)
+
+    def copied(self, value: Val, span: Span | None) -> Val:
+        """The value with aggregates of its own; their memory is counted."""
+        if isinstance(value.data, dict | list | np.ndarray):
+            self.unit.program.weigh(value.data, span)
+            return copy_of(value)
+        return value
 
     def emit(self, instr: ir.Instr) -> None:
         assert self.build is not None

@@ -148,7 +148,7 @@ def store_cell(frame: Frame, cell: Cell, value: Value, span: Span | None) -> Non
         )
     if cell.type is not None:
         value = frame.coerce(value, cell.type, span)
-    cell.value = copy_of(value)
+    cell.value = frame.copied(value, span)
 
 
 def store_elem(frame: Frame, where: ElementRef, value: Value, span: Span | None) -> None:
@@ -161,7 +161,7 @@ def store_elem(frame: Frame, where: ElementRef, value: Value, span: Span | None)
         data = value.data
         where.container[where.key] = concrete(value) if isinstance(data, Sym) else data
     else:
-        where.container[where.key] = copy_of(value)
+        where.container[where.key] = frame.copied(value, span)
 
 
 def store_global(frame: Frame, var: GlobalVar, value: Value, span: Span | None) -> None:
@@ -386,6 +386,8 @@ def index_known(frame: Frame, base: Any, node: ast.Index) -> Any:
         if len(node.indices) != 1:
             raise CslError.at(node.span, "a tuple has one index")
         at = frame.number(node.indices[0])
+        if not isinstance(at, int) or isinstance(at, bool):
+            raise CslError.at(node.indices[0].span, "the index of a tuple must be an integer")
         check_index(at, len(value.data), node.indices[0].span, "this tuple")
         return ElementRef(value.data[at].type, value.data, at, mutable) if mutable else value.data[at]
     if not isinstance(value.type, t.ArrayType):

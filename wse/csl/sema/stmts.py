@@ -15,7 +15,7 @@ from .frame import Broken, Continued, Frame, Loop, Returned, expr, stmt
 from .lvalues import load, store, store_mem
 from .parts import assign as assign_parts
 from .types import Type
-from .values import UNDEFINED, VOID, Cell, DsdEdit, FnRef, Mem, Parts, RegVar, Run, Val, Value, copy_of, zero
+from .values import UNDEFINED, VOID, Cell, DsdEdit, FnRef, Mem, Parts, RegVar, Run, Val, Value, zero
 
 # ---- declarations ----
 
@@ -57,7 +57,7 @@ def make_local(frame: Frame, inner: Frame, node: ast.VarDecl, kind: Type | None,
         if value is None and not kind.is_comptime:
             value = zero(kind)
         depth = frame.build.depth if frame.build is not None else 0
-        return Cell(kind, None if value is None else copy_of(value), True, depth)
+        return Cell(kind, None if value is None else frame.copied(value, node.span), True, depth)
     if kind.ir is not None and not frame.lowered.has_address(node):
         reg = build.variable(kind.ir, node.name)
         build.emit(ir.Copy(reg, ir.Const(kind.ir, 0) if value is None else frame.operand(value, node.span, kind)))
@@ -74,7 +74,7 @@ def local_constant(frame: Frame, node: ast.VarDecl, value: Value) -> Any:
     if isinstance(value, Parts):
         return Parts(value.type, [local_constant(frame, node, item) for item in value.items])
     if isinstance(value, Val):
-        return copy_of(value)
+        return frame.copied(value, node.span)
     assert build is not None
     if isinstance(value, Run):
         if frame.lowered.has_address(node):

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+MAX_ELEMENTS = 1 << 20  # of an array or tuple at compile time
+
 
 class Type:
     """name: as written.  size: bytes at run time; None if the type exists at compile time only.  ir: its scalar type in

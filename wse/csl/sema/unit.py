@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -19,22 +20,34 @@ from .memory import InitialMemory, sym_words
 from .modules import MAX_IMPORTS, Instance, Loader
 from .pointers import FunctionPointers
 from .queues import Dsrs, Queues
-from .types import Type
+from .types import MAX_ELEMENTS, Type
 from .values import FnRef, GlobalVar, Mem, Sym, Val, copy_of, key_of
 
 MAX_FUNCTIONS = 4000
+MAX_TEXT = 1 << 20  # characters of a string
 TEARDOWN_TASK = 29
 ROUTES_REGISTER, IN_TEARDOWN = 0x7F20, 1 << 14  # word address for color 0, bit
-MAX_STEPS = 40_000_000  # rounds of loops and calls at compile time
+MAX_STEPS = 1_000_000  # rounds of loops and calls at compile time after which a PE must have been configured
+MAX_BYTES = 1 << 30  # of strings, arrays and structs that are made at compile time
+CONFIGURED_MOST = 64  # times that a PE is configured, on average
+REPORT_EVERY, REPORT_AFTER = 0.5, 2.0  # seconds between reports, before the first
 
 
 class Program:
-    """What all units of a compilation share.  max_steps: rounds of loops and calls at compile time."""
+    """What all units of a compilation share.
+
+    max_steps: rounds of loops and calls at compile time that may pass without a PE being configured.  report: called
+    with what is being done, if the compilation takes long.
+    """
 
     def __init__(self, arch: str, loader: Loader, max_steps: int = MAX_STEPS, max_unrolled: int = 100_000):
         self.arch, self.loader = arch, loader
         self.findings = Findings()
         self.max_steps, self.steps = max_steps, 0
+        self.progress_at = self.configured = self.bytes = 0  # steps when a PE was configured last; how many times
+        self.report: Callable[[str], object] | None = None
+        self.doing, self.until_report = "layout", 1 << 10
+        self.started = self.reported = time.monotonic()
         self.max_unrolled, self.rounds = max_unrolled, 0
         self.calls, self.max_calls = 0, MAX_CALLS
         self.strings: list[str] = []
@@ -46,13 +59,52 @@ class Program:
         self.sdk_version: str | None = None  # "1.4" or "2.10" decides where the releases contradict each other
         self._addressed: dict[int, set[str]] = {}
 
-    def step(self, span: Span | None) -> None:
+    def step(self, span: Span | None, weight: int = 1) -> None:
         """Counts a round; no program runs for ever at compile time."""
-        self.steps += 1
-        if self.steps > self.max_steps:
+        self.steps += weight
+        if self.steps - self.progress_at > self.max_steps:
             raise CslError.at(
-                span, f"compilation needs more than {self.max_steps} rounds of loops and calls: it may not end"
+                span,
+                f"more than {self.max_steps:,} rounds of loops and calls at compile time: does this loop or function "
+                "end?",
             )
+        self.until_report -= 1
+        if not self.until_report:
+            self.until_report = 1 << 10
+            self.tell()
+
+    def configures(self) -> None:
+        """A PE gets its code or a route: the layout makes progress."""
+        width, height = self.rectangle or (1, 1)
+        self.configured += 1
+        if self.configured <= CONFIGURED_MOST * (width * height + 100):
+            self.progress_at = self.steps
+
+    def tell(self) -> None:
+        """Reports what is being done."""
+        now = time.monotonic()
+        if self.report is not None and now - self.started > REPORT_AFTER and now - self.reported > REPORT_EVERY:
+            self.reported = now
+            self.report(f"{self.doing}, {now - self.started:.0f} s")
+
+    def weigh(self, data: Any, span: Span | None) -> None:
+        """Counts the memory of a value that is made at compile time."""
+        if isinstance(data, str):
+            size = len(data)
+            if size > MAX_TEXT:
+                raise CslError.at(span, f"a string of {size:,} characters: the compiler allows {MAX_TEXT:,}")
+        elif isinstance(data, np.ndarray):
+            size = data.nbytes
+            self.steps += size >> 14  # copying takes time
+        else:
+            count = values_in(data)
+            if count > MAX_ELEMENTS:
+                raise CslError.at(span, f"a struct or tuple of more than {MAX_ELEMENTS:,} values")
+            size = 100 * count
+            self.steps += count >> 6
+        self.bytes += size
+        if self.bytes > MAX_BYTES:
+            raise CslError.at(span, f"strings, arrays and structs at compile time take more than {MAX_BYTES >> 20} MB")
 
     def unrolled(self, span: Span | None) -> None:
         self.rounds += 1
@@ -92,6 +144,18 @@ class Program:
         if text not in self.strings:
             self.strings.append(text)
         return self.strings.index(text)
+
+
+def values_in(data: Any) -> int:
+    """How many values a struct or tuple holds, those of the structs within it included; stops at MAX_ELEMENTS."""
+    count, left = 0, [data]
+    while left and count <= MAX_ELEMENTS:
+        items = left.pop()
+        count += len(items)
+        for item in items.values() if isinstance(items, dict) else items:
+            if isinstance(item.data, dict | list):
+                left.append(item.data)
+    return count
 
 
 class Unit:
