@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import math
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from wse.sdk.promotion import rewrite
+from wse.sdk.rewriting import rewrite
 
 
 def value(text: str, **names):
@@ -102,3 +107,149 @@ def test_errors_name_the_line():
         exec(rewrite("a = 0\n\nb = 1 // a\n", "host.py"), {})
     lines = [frame.lineno + 1 for frame in caught.traceback if str(frame.path).endswith("host.py")]
     assert lines == [3]
+
+
+RESULTS = list(csv.DictReader((Path(__file__).parent / "numpy1.csv").read_text().splitlines()))
+
+
+class Box:
+    """Something with attributes."""
+
+
+@pytest.mark.parametrize("start", range(0, len(RESULTS), 40))
+def test_results_of_numpy_1(start):
+    """numpy1.csv holds what NumPy 1.26.4 computes, without rewriting; error: an exception."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for row in RESULTS[start : start + 40]:
+            scope = {"np": np, "math": math, "Box": Box}
+            try:
+                exec(rewrite(row["program"], "host.py"), scope)
+                made = scope["r"]
+                known = isinstance(made, np.generic | np.ndarray)
+                got = (str(made.dtype), str(made.tolist())) if known else (type(made).__name__, str(made))
+            except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+                got = ("error", "")
+            assert got == (row["type"], row["value"]), row["program"]
+
+
+def run(text: str, **names) -> dict:
+    scope = {"np": np, **names}
+    exec(rewrite(text, "host.py"), scope)
+    return scope
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_assignments_to_attributes_and_elements():
+    scope = run(
+        """
+order = []
+def told(name, value):
+    order.append(name)
+    return value
+class Count:
+    __hidden = np.uint16(5)
+    def __init__(self): self.total = np.uint16(5)
+    def more(self):
+        self.total += np.uint16(2) << 16
+        self.__hidden += np.uint16(2) << 16
+        return self.__hidden
+count = Count()
+hidden = count.more()
+told("owner", [np.uint16(5), [1]])[told("index", 0)] += told("value", 1)
+table = {"a": np.uint16(40000)}
+table["a"] += np.uint16(40000)
+table["a"] += 1
+matrix = np.zeros((2, 3), np.uint16)
+matrix[1, ::2] += 7
+matrix[:, 0] -= np.int64(1)
+matrix[0, 1] = 70000
+words = [1, 2, 3]
+words[1:] += [4]
+left, right = np.eye(2), np.eye(2) * 2
+left @= right
+"""
+    )
+    assert scope["count"].total == 131077 and scope["hidden"] == 131077
+    assert scope["order"] == ["owner", "index", "value"]
+    assert scope["table"]["a"] == 40000 + 40000 - 65536 + 1 and scope["table"]["a"].dtype == np.int64
+    assert scope["matrix"].dtype == np.uint16 and scope["matrix"].tolist() == [[65535, 4464, 0], [6, 0, 7]]
+    assert scope["words"] == [1, 2, 3, 4] and scope["left"].tolist() == [[2, 0], [0, 2]]
+
+
+def test_chains_evaluate_each_operand_once_and_stop():
+    scope = run(
+        """
+seen = []
+def told(value):
+    seen.append(value)
+    return value
+first = told(1) < told(3) < told(2) < told(9)
+second = told(np.float32(0.1)) == 0.1 == told(5)
+third = None is not told(2) in (2,)
+class Body:
+    limit = 3
+    inside = 0 < limit < 4
+def f(x): return [y for y in range(5) if 0 < y < x]
+some = f(3)
+def g():
+    got = 0 < (yield 1) < 5
+    yield got
+steps = g()
+fourth = [next(steps), steps.send(3)]
+array = np.array([1, 2])
+try:
+    0 < array < 5
+    ambiguous = False
+except ValueError:
+    ambiguous = True
+"""
+    )
+    assert scope["seen"] == [1, 3, 2, np.float32(0.1), 2]
+    assert (bool(scope["first"]), bool(scope["second"]), scope["third"]) == (False, False, True)
+    assert scope["Body"].inside and scope["some"] == [1, 2] and scope["fourth"] == [1, True] and scope["ambiguous"]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_calls_that_look_at_their_frame():
+    scope = run(
+        """
+import functools, operator
+class Base:
+    def name(self): return "base"
+class Derived(Base):
+    def name(self): return super().name() + str("self" in locals())
+def f(a, b): return sorted(locals())
+made = Derived().name(), f(1, 2), eval("f(1, 2)"), "Base" in globals()
+total = functools.reduce(lambda a, b: a + b, [np.uint16(40000)] * 3)
+direct = operator.add(np.uint16(40000), np.uint16(40000)), operator.add(np.uint16(40000), 40000)
+sums = sum([np.uint16(40000)] * 2), sum([1, 2]), sum([[1], [2]], []), sum(x for x in [np.uint8(200)] * 2)
+"""
+    )
+    assert scope["made"] == ("baseTrue", ["a", "b"], ["a", "b"], True)
+    assert scope["total"] == 120000 - 65536 and scope["direct"] == (80000 - 65536, 80000)
+    assert scope["sums"] == (80000, 3, [1, 2], 400)
+
+
+def test_functions_keep_their_other_arguments():
+    scope = run(
+        """
+out = np.zeros(2, np.float32)
+made = np.add(np.array([1, 2], np.float32), np.float64(0.5), out=out)
+clipped = np.array([1, 5], np.float32).clip(2, 3.0), np.clip(np.array([1, 5]), None, 3), np.clip([1, 5], a_min=2, a_max=4)
+where = np.where(np.array([True, False]))
+typed = np.add(1, 2, dtype=np.float32)
+power = pow(3, 4, 5)
+grown = np.array([1, 2], dtype=np.uint8, ndmin=2)
+"""
+    )
+    assert scope["made"] is scope["out"] and scope["out"].tolist() == [1.5, 2.5]
+    first, second, third = scope["clipped"]
+    assert (
+        first.dtype == np.float32
+        and first.tolist() == [2, 3]
+        and second.tolist() == [1, 3]
+        and third.tolist() == [2, 4]
+    )
+    assert scope["where"][0].tolist() == [0] and scope["typed"].dtype == np.float32 and scope["power"] == 1
+    assert scope["grown"].shape == (1, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -21,11 +22,12 @@ print(helper.cycles(np.array([5, 2], np.uint16)), other.kind(), __name__, sys.ar
 """
 
 
-def cs_python(*words: str, path: Path | None = None) -> subprocess.CompletedProcess:
+def cs_python(*words: str, path: Path | None = None, cwd: Path | None = None, stdin: str = ""):
+    """Runs cs_python; path: a further folder of modules."""
     folders = [str(Path(wse.__file__).parent.parent), *([str(path)] if path else [])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders)}
     run = [sys.executable, "-P", "-c", "from wse.cli.cs_python import main; main()", *words]
-    return subprocess.run(run, capture_output=True, text=True, env=environment, timeout=60)
+    return subprocess.run(run, capture_output=True, text=True, env=environment, timeout=60, cwd=cwd, input=stdin)
 
 
 def test_a_program_and_its_modules(tmp_path):
@@ -55,11 +57,68 @@ def test_errors_and_exits(tmp_path):
     [
         (["run.py", "-c"], ["-m", "wse.sdk.script", "run.py", "-c"]),
         (["-u", "-W", "error", "run.py"], ["-u", "-W", "error", "-m", "wse.sdk.script", "run.py"]),
-        (["-c", "print(1)"], ["-c", "print(1)"]),
-        (["-m", "pdb", "run.py"], ["-m", "pdb", "run.py"]),
-        ([], []),
-        (["-"], ["-"]),
+        (["-c", "print(1)"], ["-m", "wse.sdk.script", "-c", "print(1)"]),
+        (["-u", "-cprint(1)"], ["-u", "-m", "wse.sdk.script", "-cprint(1)"]),
+        (["-m", "pdb", "run.py"], ["-m", "wse.sdk.script", "-m", "pdb", "run.py"]),
+        (["-"], ["-m", "wse.sdk.script", "-"]),
+        ([], ["-m", "wse.sdk.script"]),
+        (["--version"], ["--version"]),
+        (["-c"], ["-c"]),
     ],
 )
-def test_arguments_of_the_interpreter(words, expected):
+def test_arguments_of_the_interpreter(words, expected, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
     assert arguments(words) == expected
+
+
+def test_a_terminal_is_left_to_the_interpreter(monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stdin", terminal)
+    assert arguments([]) == [] and arguments(["-u", "-"]) == ["-u", "-"]
+
+
+SHORT = "import sys; import numpy as np; print(np.uint16(5) + (np.uint16(2) << 16), __name__, sys.argv)"
+
+
+def test_code_modules_and_standard_input(tmp_path):
+    here = tmp_path / "here"
+    (here / "package").mkdir(parents=True)
+    (here / "package/__init__.py").write_text(HELPER)
+    (here / "package/main.py").write_text("from . import cycles\n" + SHORT.replace(", sys.argv", ", sys.argv[1:]"))
+    (here / "helper.py").write_text(HELPER)
+    done = cs_python("-c", SHORT, "x", cwd=here)
+    assert done.stdout == "131077 __main__ ['-c', 'x']\n", done.stderr
+    done = cs_python("-m", "package.main", "x", cwd=here)
+    assert done.stdout == "131077 __main__ ['x']\n", done.stderr
+    done = cs_python("-c", "import helper, numpy as np; print(helper.cycles(np.array([5, 2], np.uint16)))", cwd=here)
+    assert done.stdout == "131077\n", done.stderr
+    for words in ([], ["-"]):
+        done = cs_python(*words, cwd=here, stdin=SHORT)
+        assert done.stdout == f"131077 __main__ {words or ['']}\n", done.stderr
+    missing = cs_python("-m", "nothing", cwd=here)
+    assert missing.returncode == 1 and "nothing" in missing.stderr
+
+
+def test_folders_that_a_program_adds(tmp_path):
+    common, here, others = (tmp_path / name for name in ("common", "here", "others"))
+    for folder in (common, here, others):
+        folder.mkdir()
+    (common / "helper.py").write_text(HELPER)
+    (others / "other.py").write_text(OTHER)
+    (here / "other.py").write_text("raise ImportError('the first on the path was meant')")
+    (here / "run.py").write_text(
+        "import sys\nimport numpy as np\nsys.path.append('../common')\nsys.path.insert(0, next(p for p in sys.path if p.endswith('others')))\n"
+        "import helper, other\nprint(helper.cycles(np.array([5, 2], np.uint16)), other.kind())\n"
+    )
+    done = cs_python("run.py", path=others, cwd=here)
+    assert done.stdout == "131077 uint16\n", done.stderr
+
+
+def test_names_and_texts_of_numpy_1(tmp_path):
+    (tmp_path / "run.py").write_text(
+        "import numpy as np\nprint([np.float32(0.5)], np.product([2, 3]), np.float_ is np.float64, np.NaN != np.NaN)\n"
+        "print(np.alltrue([1]), np.in1d([1], [1]), np.row_stack([[1], [2]]).shape, (np.uint8(200) + 100,))\n"
+    )
+    done = cs_python(str(tmp_path / "run.py"))
+    assert done.stdout == "[0.5] 6 True True\nTrue [ True] (2, 1) (300,)\n", done.stderr

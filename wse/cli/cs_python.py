@@ -1,7 +1,7 @@
 """`cs_python FILE ARGUMENTS`: Python, with the names that host programs of the Cerebras SDK import on its path.
 
-Programs that it starts find `cslc` and `cs_python` as well.  A FILE runs with NumPy 1's promotion of scalars, as in the
-SDK (wse.sdk.promotion).
+Programs that it starts find `cslc` and `cs_python` as well.  Programs run with the types of NumPy 1, as in the SDK
+(wse.sdk.promotion).
 """
 
 from __future__ import annotations
@@ -32,13 +32,19 @@ def _prepended(first: str, rest: str) -> str:
 
 
 def arguments(words: list[str]) -> list[str]:
-    """The arguments of the interpreter: a file is run by wse.sdk.script; -c, -m and - are left as they are."""
+    """The arguments of the interpreter: a file, -c, -m and the standard input are run by wse.sdk.script.
+
+    An interactive session, and -c or -m without what is to be run, are left to the interpreter.
+    """
     at = 0
-    while at < len(words) and words[at].startswith("-") and words[at] not in ("-", "-c", "-m"):
+    while at < len(words) and words[at].startswith("-") and words[at] != "-" and words[at][:2] not in ("-c", "-m"):
+        if words[at].lstrip("-")[:1] in ("h", "V", "i") or words[at] in ("--help", "--version"):
+            return words
         at += 2 if words[at] in ("-W", "-X") else 1
-    if at >= len(words) or words[at].startswith("-"):
+    left = words[at:]
+    if left in (["-c"], ["-m"]) or (left in ([], ["-"]) and sys.stdin is not None and sys.stdin.isatty()):
         return words
-    return [*words[:at], "-m", "wse.sdk.script", *words[at:]]
+    return [*words[:at], "-m", "wse.sdk.script", *left]
 
 
 def main() -> NoReturn:

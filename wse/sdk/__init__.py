@@ -10,6 +10,9 @@ interpreter it starts; nothing of that name is installed.  The modules there onl
     layout      SdkLayout: regions, ports, streams; paths through the fabric are found by routing
     debug       debug_util
     utils       sdk_utils
+    promotion   the types of NumPy 1
+    rewriting   host programs with these types
+    script      runs a host program
     appliance   the client of a cluster, on this computer
     messages    what msg_level chooses
     conform     runs a checkout of examples by their own scripts

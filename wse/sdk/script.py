@@ -1,19 +1,33 @@
-"""`python -m wse.sdk.script FILE ARGUMENTS` runs a host program with NumPy 1's promotion of scalars.
+"""`python -m wse.sdk.script FILE ARGUMENTS` runs a host program as the SDK's Python does: with NumPy 1.
 
-See wse.sdk.promotion. The program and the modules beside it are rewritten when they are loaded; other modules are not.
+Also `-c CODE`, `-m MODULE` and `-`, the standard input.  The program, the modules in its folder, and those in folders
+that it adds to sys.path are rewritten when they are loaded (wse.sdk.rewriting); other modules are not.  Names that
+NumPy 2 removed exist, and numbers print as NumPy 1 prints them.
 """
 
 from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-from .promotion import rewrite
+import numpy as np
+
+from .rewriting import rewrite
+
+# Names of NumPy 1 that NumPy 2 does not have, by what they are called now.
+OLD_NAMES = {
+    "float_": "float64", "complex_": "complex128", "cfloat": "complex128", "singlecomplex": "complex64",
+    "longfloat": "longdouble", "longcomplex": "clongdouble", "string_": "bytes_", "unicode_": "str_",
+    "Inf": "inf", "Infinity": "inf", "infty": "inf", "NaN": "nan", "PINF": "inf", "product": "prod",
+    "cumproduct": "cumprod", "alltrue": "all", "sometrue": "any", "round_": "round", "in1d": "isin",
+    "trapz": "trapezoid", "row_stack": "vstack",
+}  # fmt: skip
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
@@ -28,13 +42,32 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 class _Finder:
-    """Finds modules in one folder and the packages in it."""
+    """Finds modules in the program's folder, in those that the program adds to sys.path, and in their packages."""
 
     def __init__(self, folder: Path):
-        self.folder = folder
+        self.folder = str(folder)
+        self.others = {path for path in sys.path if path != self.folder}
+
+    def _is_own(self, path: str) -> bool:
+        return path not in self.others
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: Any = None) -> Any:
-        folders = [str(self.folder)] if path is None else [p for p in path if Path(p).is_relative_to(self.folder)]
+        if path is not None:
+            roots = [root for root in sys.path if self._is_own(root)]
+            if not all(any(Path(part).is_relative_to(Path(root).resolve()) for root in roots) for part in path):
+                return None
+            return self._found(name, list(path))
+        for entry in sys.path:  # in its order: what a folder of others has is not ours
+            if self._is_own(entry):
+                spec = self._found(name, [str(Path(entry).resolve())])
+                if spec is not None:
+                    return spec
+            elif importlib.machinery.PathFinder.find_spec(name, [entry]) is not None:
+                return None
+        return None
+
+    @staticmethod
+    def _found(name: str, folders: list[str]) -> Any:
         for folder in folders:
             finder = importlib.machinery.FileFinder(folder, (_Loader, importlib.machinery.SOURCE_SUFFIXES))
             spec = finder.find_spec(name)
@@ -50,22 +83,52 @@ def _show(kind: type[BaseException], error: BaseException, trace: TracebackType 
     sys.__excepthook__(kind, error.with_traceback(trace), trace)
 
 
+def prepare(folder: Path) -> None:
+    """Makes the process one of NumPy 1: its names, how it prints, the modules of the program."""
+    for old, new in OLD_NAMES.items():
+        if old not in vars(np):
+            setattr(np, old, getattr(np, new))
+    np.set_printoptions(legacy="1.25")
+    sys.path[0] = str(folder)
+    sys.excepthook = _show
+    at = next((i for i, finder in enumerate(sys.meta_path) if finder is importlib.machinery.PathFinder), 0)
+    sys.meta_path.insert(at, _Finder(folder))
+
+
 def run(words: Sequence[str]) -> None:
-    """Runs the file words[0] as `__main__` with the arguments words[1:]."""
-    path = Path(words[0])
-    folder = path.resolve().parent
+    """Runs the file words[0], or what follows -c, -m or -, as `__main__` with the arguments behind it."""
+    first = words[0] if words else "-"
+    if first[:2] in ("-c", "-m"):
+        text = first[2:] or words[1]
+        rest = list(words[1 if first[2:] else 2 :])
+        prepare(Path.cwd())
+        sys.path[0] = "" if first[1] == "c" else str(Path.cwd())
+        sys.argv = [first[:2], *rest]
+        if first[1] == "m":
+            runpy.run_module(text, run_name="__main__", alter_sys=True)
+        else:
+            _execute(text, "<string>")
+        return
+    if first == "-":
+        prepare(Path.cwd())
+        sys.argv = list(words) or [""]
+        _execute(sys.stdin.read(), "<stdin>")
+        return
+    path = Path(first)
     try:
         source = path.read_bytes()
     except OSError as error:
-        sys.exit(f"cs_python: can't open file {str(path)!r}: {error.strerror}")
-    main = ModuleType("__main__")
-    main.__dict__.update(__file__=str(path), __builtins__=__builtins__)
-    sys.modules["__main__"] = main
+        sys.exit(f"cs_python: can't open file {first!r}: {error.strerror}")
+    prepare(path.resolve().parent)
     sys.argv = list(words)
-    sys.path[0] = str(folder)
-    sys.excepthook = _show
-    sys.meta_path.insert(0, _Finder(folder))
-    exec(rewrite(source, str(path)), main.__dict__)
+    _execute(source, str(path), __file__=str(path))
+
+
+def _execute(source: str | bytes, name: str, **names: Any) -> None:
+    main = ModuleType("__main__")
+    main.__dict__.update(__builtins__=__builtins__, **names)
+    sys.modules["__main__"] = main
+    exec(rewrite(source, name), main.__dict__)
 
 
 if __name__ == "__main__":
