@@ -170,13 +170,16 @@ def coerce_pointer(value: Val, kind: t.PointerType, span: Span | None) -> Val | 
 def refuse_rank(source: t.PointerType, kind: t.PointerType, span: Span | None) -> None:
     """The error for an array of more than one index as a pointer to many."""
     array = source.elem
-    if kind.many and isinstance(array, t.ArrayType) and array.elem is kind.elem and len(array.dims) != 1:
+    if kind.many and isinstance(array, t.ArrayType) and array.elem is kind.elem and len(array.dims) > MOST_RANK:
         flat = t.array_of((array.count,), array.elem)
         raise CslError.at(
             span,
-            f"a pointer to {array} does not become {kind}: the array must have rank 1, not {len(array.dims)}",
+            f"a pointer to {array} does not become {kind}: an array of rank {len(array.dims)} has no pointer to many",
             (None, f"declare it as {flat}, or write @ptrcast({kind}, ...)"),
         )
+
+
+MOST_RANK = 2  # of an array as a pointer to many.  Documented is 1; the vendor's gemv-checkerboard-pattern has 2.
 
 
 def pointer_fits(source: t.PointerType, kind: t.PointerType) -> bool:
@@ -189,7 +192,7 @@ def pointer_fits(source: t.PointerType, kind: t.PointerType) -> bool:
         return True
     if kind.many and not source.many:  # *[N]T, and a pointer to one, as a pointer to many
         if isinstance(source.elem, t.ArrayType):
-            return source.elem.elem is kind.elem and len(source.elem.dims) == 1
+            return source.elem.elem is kind.elem and len(source.elem.dims) <= MOST_RANK
         return source.elem is kind.elem
     if not kind.many and not source.many and source.elem is getattr(kind.elem, "elem", None):  # *T as *[1]T
         return isinstance(kind.elem, t.ArrayType) and kind.elem.dims == (1,)
