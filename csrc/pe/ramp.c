@@ -4,12 +4,23 @@
 #include "observe/account.h"
 #include "router/buffer.h"
 #include "state/queue.h"
+#include "state/wake.h"
 
 void ramp_refresh(wse_fabric *fabric, uint32_t pe, int color) {
   uint32_t at = fabric->router_lane[pe];
   int q = queue_of_color(fabric, pe, fabric->color_of[color]);
   bit_assign(&fabric->routes[color][at / LANES].ramp_full, at % LANES,
              q < 0 || input_full(fabric, pe, q));
+}
+
+void ramp_flushed(wse_fabric *fabric, uint32_t pe, uint32_t queues, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
+  uint32_t done = ce->flushing & queues & ~((ce->input_queues & 0xff) | (uint32_t)ce->output_queues << 8);
+  if (!done) return;
+  ce->flushing &= (uint16_t)~done;
+  ce->flushed |= (uint16_t)done;
+  ce->active |= (uint64_t)1 << TASK_TEARDOWN;
+  wake_ce_near(fabric, pe, now + 1);
 }
 
 void ramp_bind(wse_fabric *fabric, uint32_t pe, int q, int color, uint32_t admits, uint64_t at) {
@@ -77,6 +88,7 @@ wavelet iq_take(wse_fabric *fabric, band_state *band, uint32_t pe, int q, uint64
   if (!in->count) {
     fabric->ces[pe].input_queues &= ~(1u << q);
     fabric->ces[pe].control_queues &= ~(1u << q);
+    if (q < WSE_QUEUES && fabric->ces[pe].flushing) ramp_flushed(fabric, pe, 1u << q, now);
   }
   counters_of(fabric, pe)[WSE_CTR_WAVELETS_IN]++;
   activity_last(band, now + 1);
@@ -109,6 +121,7 @@ uint64_t inject(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now)
     if (!router_has_free_slot(fabric, pe, color, WSE_RAMP)) continue; /* the router wakes this CE when it pops */
     queue_pop(queue, fabric->oq_mask[n]);
     if (!queue->count) ce->output_queues &= (uint8_t)~(1u << n);
+    if (!queue->count && ce->flushing) ramp_flushed(fabric, pe, 1u << (n + 8), now);
     router_push_one(fabric, pe, color, WSE_RAMP, w, now + 1);
     activity_last(band, now + 1);
     ce->output_next = (uint8_t)((n + 1) & 7);

@@ -4,6 +4,8 @@
 
 #include "state/state.h"
 
+/* Marks queues that are flushing and hold nothing: bits as in ce_state.flushing. */
+void ramp_flushed(wse_fabric *fabric, uint32_t pe, uint32_t queues, uint64_t now);
 /* Binds an input queue to a color in cycle `at`.  admits: wavelets that may enter it; UINT32_MAX: no limit. */
 void ramp_bind(wse_fabric *fabric, uint32_t pe, int q, int color, uint32_t admits, uint64_t at);
 /* Binds the queue of a descriptor with DSD_BINDS to its color.  False if the queue holds wavelets of another color. */

@@ -40,7 +40,7 @@ static void store_element(wse_fabric *fabric, band_state *band, uint32_t pe, int
 /* Whether all microthreads only store, at equal priority, and find nothing but data wavelets. */
 static bool may_store_only(const ce_state *ce) {
   return ce->threads && ce->store_threads == ce->threads &&
-         !(ce->suspended | ce->thread_priority | ce->main_priority | ce->taken) && !(ce->control_queues & ce->readers);
+         !(ce->suspended | ce->thread_priority | ce->main_priority | ce->taken | ce->flushing) && !(ce->control_queues & ce->readers);
 }
 
 bool store_only_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {

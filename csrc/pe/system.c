@@ -156,6 +156,19 @@ static int bind_queue(wse_fabric *fabric, band_state *band, uint32_t pe, ce_stat
   return SYSTEM_DONE;
 }
 
+static int flush(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state *ce, const isa_ins *ins, uint64_t at) {
+  uint32_t q = last(ce, ins);
+  bool input = (ins->op & ~INS_IMMEDIATE) == OP_iqflush;
+  if (q >= WSE_QUEUES || !(input ? fabric->iq_capacity : fabric->oq_capacity)[q])
+    return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_QUEUE, q);
+  if (class_of(fabric, pe)->task_kind[TASK_TEARDOWN] == WSE_TASK_UNBOUND)
+    return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_TASK, TASK_TEARDOWN);
+  uint32_t bit = 1u << (input ? q : q + 8);
+  ce->flushing |= (uint16_t)bit;
+  ramp_flushed(fabric, pe, bit, at);
+  return SYSTEM_DONE;
+}
+
 /* The router registers at their machine addresses, for programs that use them directly [csl-examples: spmv-
  * hypersparse]. */
 static int router_register(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state *ce, const isa_ins *ins,
@@ -262,6 +275,10 @@ int system_execute(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state *
     case OP_oqbind: return bind_queue(fabric, band, pe, ce, ins, at);
     case OP_iqempty: *reg(ce, ins->a) = !(ce->input_queues >> (last(ce, ins) & 7) & 1); break;
     case OP_oqempty: *reg(ce, ins->a) = !(ce->output_queues >> (last(ce, ins) & 7) & 1); break;
+    case OP_iqflush:
+    case OP_oqflush: return flush(fabric, band, pe, ce, ins, at);
+    case OP_flushed: *reg(ce, ins->a) = ce->flushed; break;
+    case OP_unflush: ce->flushed &= (uint16_t)~last(ce, ins); break;
     case OP_colorld:
     case OP_colorst:
     case OP_tdexit: return color_register(fabric, band, pe, ce, ins, at);

@@ -12,8 +12,6 @@
 
 enum { COMMAND_NOP, COMMAND_ADVANCE, COMMAND_RESET, COMMAND_TEARDOWN };
 enum { POP_NEVER, POP_ALWAYS, POP_ON_ADVANCE, POP_ON_ADVANCE_NOP };
-enum { TASK_TEARDOWN = 29 };
-
 uint32_t switch_commands(uint32_t word) { return (word >> 22 & 0xff) | (word & 0xffff) << 8; }
 
 static uint32_t with_commands(uint32_t word, uint32_t commands) {

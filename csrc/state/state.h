@@ -147,6 +147,8 @@ typedef struct {
   uint8_t wide;   /* elements per wavelet: 1 or 2 */
 } store_target;
 
+enum { TASK_TEARDOWN = 29 }; /* that teardown commands and flushed queues activate */
+
 /* What the main thread does. */
 enum {
   MAIN_IDLE,      /* no task */
@@ -191,6 +193,7 @@ typedef struct {
   uint8_t readers;                     /* input queues that an operation reads */
   uint8_t control_readers;             /* ... and of which it takes control wavelets as well */
   uint8_t output_next;                 /* round robin: the output queue that is preferred next */
+  uint16_t flushing, flushed;          /* queues that iqflush, oqflush wait for; that are marked: inputs, from bit 8 outputs */
   uint8_t taken;                       /* bit i: the slot of cycle stored_from + i was used for a store-only element */
   uint32_t input_queues;               /* inputs (WSE_INPUTS) that are not empty */
   uint32_t control_queues;             /* ... that may hold a control wavelet */

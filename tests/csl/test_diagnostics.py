@@ -212,8 +212,8 @@ def test_the_way_there_is_told(tmp_path):
             "a color's configuration has no field route",
         ),
         (
-            "layout { @set_rectangle(1, 1); @set_color_config(0, 0, @get_color(1), .{ .routes = .{ .rx = .{ 1 } } }); }",
-            "a direction was expected, not 1",
+            "layout { @set_rectangle(1, 1); @set_color_config(0, 0, @get_color(1), .{ .routes = .{ .rx = .{ true } } }); }",
+            "a direction was expected, not true",
         ),
         (
             "layout { @set_rectangle(1, 1); @set_color_config(0, 0, @get_color(1), .{ .filter = .{ .min_idx = 1 } }); }",

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .builtins import dsds, dsrs, intrinsics, tasks, vectors
+from .builtins import dsds, dsrs, intrinsics, routes, tasks, vectors
 from .builtins import language as builtins
 from .builtins import layout as layouts
 from .builtins.layout import LayoutState, Tile
@@ -39,6 +39,7 @@ _HANDLERS = (
     intrinsics,
     layouts,
     loops,
+    routes,
     stmts,
     switches,
     tasks,
@@ -148,7 +149,7 @@ def _compile(program: Program, path: Path, params: dict[str, int], colors: dict[
 def evaluate_layout(
     program: Program, path: Path, params: dict[str, int], colors: dict[str, int]
 ) -> tuple[LayoutState, Instance]:
-    state = LayoutState()
+    state = program.layout = LayoutState()
     unit = Unit(program, "layout", state)
     given = {name: Val(t.COMPTIME_INT, value) for name, value in params.items()}
     file = program.loader.load(path)
@@ -304,6 +305,7 @@ def split(one: Class, values: np.ndarray) -> list[Class]:
 
 def compile_class(program: Program, one: Class, number: int) -> tuple[Unit, list[tuple[str, int, np.ndarray]]]:
     unit = Unit(program, f"{one.path.stem}.{number}")
+    unit.where = (one.x, one.y)
     unit.attempt(lambda: unit.open(one.path, one.params, one.span))
     if unit.root is None:
         return unit, []
@@ -327,8 +329,11 @@ def add_unit(layout: ir.Layout, state: LayoutState, one: Class, unit: Unit, vary
     number = len(layout.units)
     layout.units.append(unit.out)
     layout.class_of[one.y, one.x] = number
-    for color, (config, _) in unit.colors.items():
-        state.route(color, config, one.x, one.y)
+    for color, (config, span) in unit.colors.items():
+        try:
+            state.route(color, config, one.x, one.y, span)
+        except CslError as error:
+            unit.program.findings.add(error)
     for symbol, offset, values in varying:
         plane = np.zeros((layout.height, layout.width), values.dtype)
         plane[one.y, one.x] = values

@@ -484,18 +484,5 @@ def test_what_is_refused(tmp_path, call, message):
     assert message in error(tmp_path, call)
 
 
-@pytest.mark.parametrize(
-    "call", ["exit(@get_input_queue(2));", "is_flushed(0, @get_output_queue(2));", "iq_status();", "oq_status();"]
-)
-def test_queue_flush_is_refused(tmp_path, call):
-    use = call if call.startswith("exit") else ""
-    use = use or (
-        f"if (tile.queue_flush.{call[:-1]}) w = 1;" if call.startswith("is") else f"w = tile.queue_flush.{call}"
-    )
-    assert "tile_config.queue_flush is not supported" in error(
-        tmp_path, use if use != call else f"tile.queue_flush.{call}"
-    )
-
-
 def test_addresses(tmp_path):
     assert "addresses" in error(tmp_path, "w = @as(u16, tile.addresses.COLOR);")

@@ -13,24 +13,14 @@ from ..ir import ir
 from ..sema import types as t
 from ..sema.calls import entry
 from ..sema.convert import describe
-from ..sema.frame import Frame, at_of
+from ..sema.frame import Frame
 from ..sema.lvalues import load
 from ..sema.types import Type
-from ..sema.values import VOID, FnRef, GlobalVar, Ptr, Sym, Val, Value, concrete, key_of
+from ..sema.values import VOID, FnRef, GlobalVar, Ptr, Sym, Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .language import text_of
 from .table import builtin
-
-LETTERS = {t.DIRECTIONS.index(name): name[0] for name in t.DIRECTIONS}
-POPS = ("no_pop", "always_pop", "pop_on_advance", "pop_on_advance_nop")
-FILTERS = {"range": "range", "counter": "counter", "sparse_counter": "sparse"}
-FILTER_FIELDS = {
-    "min_idx": "min_index", "max_idx": "max_index", "count_data": "count_data", "count_control": "count_control",
-    "init_counter": "init_counter", "limit1": "limit1", "limit2": "limit2", "max_counter": "max_counter",
-    "filter_control": "filter_control",
-}  # fmt: skip
-
 
 Where = int | np.ndarray  # a coordinate, or those of the PEs that a loop configures together
 
@@ -59,6 +49,7 @@ class LayoutState:
     paths: dict[tuple, Path] = field(default_factory=dict)
     known: dict[Any, ir.ColorConfig] = field(default_factory=dict)
     numbers: dict[tuple[int, ir.ColorConfig], int] = field(default_factory=dict)
+    spans: dict[tuple[int, int], Span | None] = field(default_factory=dict)
     host_colors: dict[str, int] = field(default_factory=dict)
     journal: list[tuple] | None = None
 
@@ -82,8 +73,8 @@ class LayoutState:
         self.tile_of[tile.y, tile.x] = len(self.tiles)
         self.tiles.append(tile)
 
-    def route(self, color: int, config: ir.ColorConfig, x: Where, y: Where) -> None:
-        """Configures a color at PEs."""
+    def route(self, color: int, config: ir.ColorConfig, x: Where, y: Where, span: Span | None) -> None:
+        """Configures a color at PEs, once."""
         assert self.size is not None
         if color not in self.routes:
             self.routes[color] = (np.full(self.size[::-1], -1, np.int32), [])
@@ -92,6 +83,12 @@ class LayoutState:
         if number is None:
             number = self.numbers[color, config] = len(configs)
             configs.append(config)
+            self.spans[color, number] = span
+        before = plane[y, x]
+        if (before if isinstance(before, np.int32) else before.max()) >= 0:
+            first = self.spans[color, int(np.max(before))]
+            at = f"({np.min(x)}, {np.min(y)})"
+            raise CslError.at(span, f"color {color} of PE {at} is configured twice", (first, "first here"))
         plane[y, x] = number
 
 
@@ -162,142 +159,6 @@ def settle(value: Val, numbers: bool = False) -> None:
             settle(item, numbers)
     elif isinstance(value.data, Sym) and not (numbers and t.is_number(value.type)):
         concrete(value)
-
-
-@builtin("@set_color_config", 4)
-def set_color_config(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    state = layout_of(frame, node)
-    x, y = position(frame, node, state)
-    color = color_of(frame, node.args[2])
-    value = frame.known(node.args[3])
-    settle(value)
-    key = key_of(value)
-    config = state.known.get(key)
-    if config is None:
-        config = state.known[key] = color_config(value, node.args[3].span)
-    frame.unit.program.configures()
-    state.do(state.route, color, config, x, y)
-    return VOID
-
-
-@builtin("@set_local_color_config", 2)
-def set_local_color_config(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    if frame.unit.layout is not None or frame.build is not None:
-        raise CslError.at(node.span, "@set_local_color_config stands in a comptime block of the code of a PE")
-    color = color_of(frame, node.args[0])
-    frame.unit.colors[color] = (color_config(frame.known(node.args[1]), node.args[1].span), node.span)
-    return VOID
-
-
-def color_of(frame: Frame, node: ast.Node) -> int:
-    number = frame.number(node, t.COLOR)
-    if not 0 <= number <= 23:
-        raise CslError.at(node.span, f"color {number} cannot be routed: routable colors are 0 to 23")
-    return number
-
-
-# ---- the configuration of a color ----
-
-
-def fields_of(value: Val, known: tuple[str, ...], what: str, span: Span) -> dict[str, Val]:
-    data = value.data
-    if isinstance(data, list) and not data:
-        return {}
-    if not isinstance(data, dict):
-        raise CslError.at(span, f"{what} must be a struct with named fields, not {describe(value)}")
-    for name in data:
-        if name not in known:
-            raise CslError.at(span, f"{what} has no field {name}: known are {', '.join(known)}")
-    return data
-
-
-def color_config(value: Val, span: Span) -> ir.ColorConfig:
-    """The struct of @set_color_config."""
-    data = fields_of(value, ("routes", "switches", "filter", "teardown"), "a color's configuration", span)
-    rx = tx = ""
-    swap_x = swap_y = False
-    if "routes" in data:
-        routes = fields_of(data["routes"], ("rx", "tx", "color_swap_x", "color_swap_y"), ".routes", span)
-        rx = ports(routes["rx"], span) if "rx" in routes else ""
-        tx = ports(routes["tx"], span) if "tx" in routes else ""
-        swap_x, swap_y = flag(routes, "color_swap_x"), flag(routes, "color_swap_y")
-    switch: tuple = ()
-    ring, pop, at = False, "no_pop", 0
-    if "switches" in data:
-        switch, ring, pop, at = switches(data["switches"], span)
-        switch = cumulative(rx, tx, switch)
-    made = filter_of(data["filter"], span) if "filter" in data else None
-    return ir.ColorConfig(rx, tx, switch, ring, pop, at, made, flag(data, "teardown"), swap_x, swap_y, at=at_of(span))
-
-
-def flag(data: dict[str, Val], name: str) -> bool:
-    return bool(concrete(data[name])) if name in data else False
-
-
-def ports(value: Val, span: Span) -> str:
-    """Directions as the letters of the router's ports."""
-    items = value.data if isinstance(value.data, list) else [value]
-    letters = ""
-    for item in items:
-        if item.type is not t.DIRECTION:
-            raise CslError.at(span, f"a direction was expected, not {describe(item)}")
-        letters += LETTERS[concrete(item)]
-    return "".join(sorted(set(letters)))
-
-
-def switches(value: Val, span: Span) -> tuple[tuple, bool, str, int]:
-    known = ("pos1", "pos2", "pos3", "current_switch_pos", "ring_mode", "pop_mode")
-    data = fields_of(value, known, ".switches", span)
-    positions: list[tuple[str | None, str | None]] = []
-    for name in known[:3]:
-        if name not in data:
-            break
-        given = fields_of(data[name], ("rx", "tx", "invalid"), f".{name}", span)
-        if flag(given, "invalid"):
-            break
-        rx = ports(given["rx"], span) if "rx" in given else None
-        tx = ports(given["tx"], span) if "tx" in given else None
-        positions.append((rx, tx))
-    pop = "no_pop"
-    if "pop_mode" in data:
-        chosen = [
-            name for name in fields_of(data["pop_mode"], POPS, ".pop_mode", span) if flag(data["pop_mode"].data, name)
-        ]
-        if len(chosen) > 1:
-            raise CslError.at(span, f".pop_mode has one of {', '.join(chosen)}, not several")
-        pop = chosen[0] if chosen else pop
-    at = concrete(data["current_switch_pos"]) if "current_switch_pos" in data else 0
-    if not 0 <= at <= len(positions):
-        raise CslError.at(span, f".current_switch_pos = {at}: there are positions 0 to {len(positions)}")
-    return tuple(positions), flag(data, "ring_mode"), pop, at
-
-
-def cumulative(rx: str, tx: str, positions: tuple) -> tuple:
-    """A position changes one side of the position before it; the other side stays as it is there."""
-    made = []
-    for new_rx, new_tx in positions:
-        rx, tx = new_rx or rx, new_tx or tx
-        made.append((rx, tx))
-    return tuple(made)
-
-
-def filter_of(value: Val, span: Span) -> ir.Filter:
-    data = fields_of(value, ("kind", "fast_mode", *FILTER_FIELDS), ".filter", span)
-    kinds = [
-        name
-        for name in FILTERS
-        if "kind" in data and isinstance(data["kind"].data, dict) and flag(data["kind"].data, name)
-    ]
-    if len(kinds) != 1:
-        raise CslError.at(span, f"a filter has a .kind, one of .{{ .{' = true }, .{ .'.join(FILTERS)} = true }}")
-    made: list[tuple[str, Any]] = []
-    for name, item in data.items():
-        if name in FILTER_FIELDS:
-            number = concrete(item)
-            if not isinstance(number, bool) and not 0 <= number <= 0xFFFF:
-                raise CslError.at(span, f".{name} of a filter is 0 to 65535, not {number}")
-            made.append((FILTER_FIELDS[name], number))
-    return ir.Filter(FILTERS[kinds[0]], tuple(sorted(made)))
 
 
 # ---- names for the host ----

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from ..ir import ir
 from ..sema import types as t
@@ -19,7 +20,7 @@ from ..syntax.errors import CslError, Span
 from .language import struct_of
 from .table import builtin
 
-MEMCPY_TASKS = (27, 28, 30)
+MEMCPY_TASKS = {"local": (27, 28, 30), "control": (33, 34, 35, 36, 37)}
 
 
 def ranges(arch: str) -> dict[Type, tuple[int, int, str]]:
@@ -45,7 +46,7 @@ def id_builtin(name: str, kind: Type, *from_ids: Type) -> None:
             shown = describe(value) if isinstance(value, Val) else f"a value of type {value.type}"
             raise CslError.at(node.args[0].span, f"{node.name} takes an integer, not {shown}")
         if not isinstance(value, Val):
-            if kind is t.COLOR:
+            if kind is t.COLOR or (kind is t.UT_ID and value.type in (t.U16, *from_ids)):
                 return convert(frame, value, kind, node.span)
             raise CslError.at(node.args[0].span, "this number is not known at compile time")
         number = concrete(value)
@@ -126,23 +127,42 @@ def bind_to(frame: Frame, fn: FnRef, kind: str, number: int, node: ast.BuiltinCa
     first = frame.unit.bound.get((table, number))
     if first is not None:
         raise CslError.at(node.span, f"{kind} task {number} is bound twice", (first, "first here"))
-    if kind == "local" and number in MEMCPY_TASKS and not frame.instance.library and frame.unit.program.memcpy:
-        raise CslError.at(node.args[1].span, f"local task {number} belongs to the memcpy library: 27, 28 and 30 do")
-    check_parameters(fn, kind, node)
+    reserved = MEMCPY_TASKS.get(kind, ())
+    if number in reserved and not frame.instance.library and frame.unit.program.memcpy:
+        listed = f"{', '.join(map(str, reserved[:-1]))} and {reserved[-1]}"
+        raise CslError.at(node.args[1].span, f"{kind} task {number} belongs to the memcpy library: {listed} do")
     frame.unit.bound[table, number] = node.span
+    if kind == "local":
+        check_parameters(frame, fn, None, kind, node)
     lowered = entry(frame.unit, fn, node.span)
+    check_parameters(frame, fn, lowered, kind, node)
     frame.unit.task_ids[id(fn.decl), id(fn.instance)] = number
     frame.unit.out.tasks.append(ir.Task(kind, number, lowered.name, at=at_of(node.span)))
 
 
-def check_parameters(fn: FnRef, kind: str, node: ast.BuiltinCall) -> None:
+WAVELET = "a wavelet has 32 bits: one parameter of 32 bits, up to two of 16, or up to four of 8"
+
+
+def check_parameters(frame: Frame, fn: FnRef, lowered: Any, kind: str, node: ast.BuiltinCall) -> None:
+    """Whether the parameters of a task can be filled from its wavelet."""
     params = fn.decl.params
     if kind == "local" and params:
         raise CslError.at(params[0].span, f"local task {fn.name} takes no parameters", (node.span, "bound here"))
-    if len(params) > 2:
+    if kind == "data" and not params:
         raise CslError.at(
-            params[2].span, f"task {fn.name} has a wavelet of 32 bits to fill at most two parameters from"
+            fn.decl.name_span,
+            f"data task {fn.name} needs a parameter for the data of its wavelet: task {fn.name}(data: u32)",
+            (node.span, "bound here"),
         )
+    types = [of.ir for _, of in lowered.params] if lowered is not None else []
+    ends = [at + ir.BITS[of] for at, of in zip(ir.wavelet_parts(types), types, strict=True)]
+    for param, end in zip(params, ends, strict=False):
+        if end > 32:
+            raise CslError.at(
+                param.span,
+                f"task {fn.name}: no bits of the wavelet are left for {param.name}: {WAVELET}",
+                (node.span, "bound here"),
+            )
 
 
 def task_number(frame: Frame, value: Value, span: Span) -> int:
@@ -249,9 +269,8 @@ def bind_queue(frame: Frame, queue: Val, color: int, span: Span) -> None:
 
 @builtin("@set_teardown_handler", 2)
 def set_teardown_handler(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    if frame.build is not None or frame.unit.layout is not None:
-        raise CslError.at(node.span, "@set_teardown_handler stands in a comptime block of the code of a PE")
-    fn = function_of(frame, node.args[0])
+    in_comptime_block(frame, node)
+    fn = handler_of(frame, node)
     color = frame.number(node.args[1], t.COLOR)
     if color in frame.unit.teardown:
         raise CslError.at(
@@ -259,3 +278,53 @@ def set_teardown_handler(frame: Frame, node: ast.BuiltinCall, want: Type | None)
         )
     frame.unit.teardown[color] = (entry(frame.unit, fn, node.span), node.span)
     return VOID
+
+
+# ---- queues that become empty ----
+
+OUTPUTS = 8  # bit of the first output queue in the instructions of flushed queues
+
+
+@builtin("@queue_flush", 1, architectures=("wse3",))
+def queue_flush(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    frame.need_run(node.span, node.name)
+    queue = queue_of(frame, node)
+    op = "iqflush" if queue.type is t.INPUT_QUEUE else "oqflush"
+    frame.emit(ir.Sys(op, None, [frame.operand(queue, node.args[0].span)]))
+    return VOID
+
+
+def queue_of(frame: Frame, node: ast.BuiltinCall, at: int = 0) -> Value:
+    queue = frame.expr(node.args[at])
+    if queue.type not in (t.INPUT_QUEUE, t.OUTPUT_QUEUE):
+        shown = describe(queue) if isinstance(queue, Val) else f"a value of type {queue.type}"
+        raise CslError.at(node.args[at].span, f"an input_queue or an output_queue was expected, not {shown}")
+    return queue
+
+
+@builtin("@set_empty_queue_handler", 2, architectures=("wse3",))
+def set_empty_queue_handler(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    in_comptime_block(frame, node)
+    fn = handler_of(frame, node)
+    queue = queue_of(frame, node, 1)
+    if not isinstance(queue, Val):
+        raise CslError.at(node.args[1].span, "this queue is not known at compile time")
+    number = concrete(queue) + (0 if queue.type is t.INPUT_QUEUE else OUTPUTS)
+    if number in frame.unit.flushed:
+        first = frame.unit.flushed[number][1]
+        raise CslError.at(node.span, f"{describe(queue)} has two handlers", (first, "first here"))
+    frame.unit.flushed[number] = (entry(frame.unit, fn, node.span), node.span)
+    return VOID
+
+
+def in_comptime_block(frame: Frame, node: ast.BuiltinCall) -> None:
+    if frame.build is not None or frame.unit.layout is not None:
+        raise CslError.at(node.span, f"{node.name} stands in a comptime block of the code of a PE")
+
+
+def handler_of(frame: Frame, node: ast.BuiltinCall) -> FnRef:
+    """A handler: a function without parameters and result."""
+    fn = function_of(frame, node.args[0])
+    if fn.decl.params or frame.unit.fn_type(fn, node.span).result is not t.VOID:
+        raise CslError.at(node.args[0].span, f"a handler is of type fn()void: {fn.name} is not")
+    return fn

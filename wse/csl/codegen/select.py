@@ -117,14 +117,16 @@ class Selector(VectorSelector, WideSelector):
         elif self.entry == "task" and params:
             if len(params) == 1 and BITS[params[0].type] == 32:
                 self.emit("mov", self.v(params[0]), None, WORD)
-            else:
-                first, rest = params[0], params[1:]
-                narrow = "zext8" if BITS[first.type] == 8 else "zext16"
-                word = V("wavelet")
-                self.emit("mov", word, None, WORD)
-                self.emit(narrow, self.v(first), None, word)
-                for param in rest[:1]:
-                    self.emit("ishr32", self.v(param), word, imm=16)
+                return
+            word = V("wavelet")
+            self.emit("mov", word, None, WORD)
+            for param, at in zip(params, ir.wavelet_parts([param.type for param in params]), strict=True):
+                bits, shifted = BITS[param.type], word
+                if at:
+                    shifted = self.v(param) if at + bits == 32 else V("shifted")
+                    self.emit("ishr32", shifted, word, imm=at)
+                if at + bits < 32:
+                    self.emit("zext8" if bits == 8 else "zext16", self.v(param), None, shifted)
 
     # Values.
 

@@ -143,7 +143,7 @@ class VectorSelector:
                 signed(fifo.item | descriptor.options(then) << 16),
                 self.context.fifo_xdsr[operand.name],
             )
-        if operand.kind == "fabout" and operand.color is None:
+        if operand.kind == "fabout" and operand.color is None and self.context.arch == "wse2":
             operand = replace(operand, color=self.context.queues_out.get(operand.queue))
         words = words_of(operand, then, self.tensor(operand))
         return (words[0] | isa.DSD_WIDE << 8, *words[1:]) if wide else words  # type: ignore[operator]

@@ -434,7 +434,7 @@ class Global:
 class Task:
     """kind: "local", "data" or "control".  id: the number in the task table (data: color on WSE-2, queue on WSE-3).
 
-    The function's parameters are filled from the wavelet: one of 32 bits, or one or two of 16 (low half first).
+    The function's parameters are filled from the wavelet, see `wavelet_parts`.
     high: it goes before others."""
 
     kind: str
@@ -442,6 +442,16 @@ class Task:
     function: str
     high: bool = False
     at: At | None = None
+
+
+def wavelet_parts(types: list[str]) -> list[int]:
+    """The first bit of each parameter of a task in its wavelet: from the lowest on, each at a multiple of its size."""
+    parts, at = [], 0
+    for type in types:
+        at += -at % BITS[type]
+        parts.append(at)
+        at += BITS[type]
+    return parts
 
 
 @dataclass(eq=False)

@@ -15,6 +15,7 @@ from ..syntax.errors import CslError, Span
 QUEUES = {"wse2": (8, 6), "wse3": (8, 8)}  # input, output
 BY_DEFAULT = (0, 7, 6, 5, 4, 3, 2, 1)  # of descriptors without a queue
 ARRIVING = (2, 3, 4, 5, 6, 7, 1, 0)  # of colors of data tasks
+MEMCPY_QUEUES = {True: (0, 1), False: (0,)}  # of WSE-3, by whether they lead into the CE
 REBINDS = ("iqbind", "oqbind", "cfgst")
 
 
@@ -69,6 +70,7 @@ class Queues:
         if wse2:
             self.bind_arriving(must)
         self.check_colorless()
+        self.check_reserved()
 
     def bind_to_one(self, into: bool, queue: int, colors: dict[int, Span]) -> None:
         bound = self.bound(into)
@@ -90,10 +92,11 @@ class Queues:
         there."""
         queues = self.unit.out.queues_in
         read = {color for (into, _), colors in self.uses.items() if into for color in colors}
+        rebinds = self.rebinds()  # then such a color waits until code gives it a queue
         may = [
             c
             for c, (config, _) in self.unit.colors.items()
-            if c not in read and "R" in config.tx + "".join(tx or "" for _, tx in config.switch)
+            if c not in read and not rebinds and "R" in config.tx + "".join(tx or "" for _, tx in config.switch)
         ]
         direct = QUEUES["wse2"][0]
         for color in dict.fromkeys(must + may):
@@ -113,6 +116,17 @@ class Queues:
                 if self.unit.program.arch == "wse2":
                     what = "give the descriptor a .fabric_color"
                 self.report(CslError.at(span, f"{named(into, queue)} is bound to no color: {what}"))
+
+    def check_reserved(self) -> None:
+        """Queues of the memcpy library on WSE-3."""
+        if not self.unit.memcpy or self.unit.program.arch != "wse3":
+            return
+        named_by = {key: next(iter(colors.values())) for key, colors in self.uses.items()} | self.colorless | self.spans
+        for (into, queue), span in named_by.items():
+            if queue in MEMCPY_QUEUES[into]:
+                taken = " and ".join(map(str, MEMCPY_QUEUES[into]))
+                what = f"{'input' if into else 'output'} queue{'s' if into else ''} {taken} belong{'' if into else 's'}"
+                self.report(CslError.at(span, f"{named(into, queue)} is reserved: {what} to the memcpy library"))
 
     def rebinds(self) -> bool:
         """Whether code binds queues while it runs."""

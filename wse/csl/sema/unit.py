@@ -54,6 +54,7 @@ class Program:
         self.memcpy = False
         self.fp16: t.FloatType = t.F16  # the 16-bit floats that exist at run time
         self.rectangle: tuple[int, int] | None = None
+        self.layout: Any = None  # builtins.layout.LayoutState
         self.fabric = (0, 0)
         self.offsets = (0, 0)
         self.sdk_version: str | None = None  # "1.4" or "2.10" decides where the releases contradict each other
@@ -171,10 +172,13 @@ class Unit:
         self.bound: dict[tuple[str, int], Span | None] = {}
         self.task_ids: dict[tuple[int, int], int] = {}
         self.exported_pointers: list[tuple[ir.Export, GlobalVar]] = []
+        self.where: tuple[Any, Any] = (0, 0)  # x and y of its PEs
+        self.memcpy = False  # its code, or its layout, uses the memcpy library
         self.queues = Queues(self)
         self.dsrs = Dsrs()
         self.colors: dict[int, tuple[Any, Span | None]] = {}
         self.teardown: dict[int, tuple[Lowered, Span]] = {}
+        self.flushed: dict[int, tuple[Lowered, Span]] = {}  # handlers by bit of the instruction `flushed`
         self.deferred: list[Callable[[], None]] = []
         self.deferred_checks: list[Callable[[], None]] = []  # of operations on DSRs, when all loads are known
         self.startup: Builder | None = None
@@ -211,6 +215,7 @@ class Unit:
         if library:
             self._library[key] = made
             self.program.memcpy |= name == "<memcpy/memcpy>"
+            self.memcpy |= name in ("<memcpy/memcpy>", "<memcpy/get_params>")
         self._pending.append(made)
         return made
 
@@ -363,15 +368,25 @@ class Unit:
             self.out.startup = [instr for block in self.startup.function.blocks for instr in block.code]
 
     def bind_teardown(self) -> None:
-        """One task for all colors with a handler of their own."""
-        if self.teardown:
-            lowered, span = next(iter(self.teardown.values()))
-            handlers = {color: handler.name for color, (handler, _) in self.teardown.items()}
-            name = lowered.name if len(handlers) == 1 else dispatch_teardown(self, handlers)
-            self.out.teardown_task = TEARDOWN_TASK
-            self.out.tasks.append(ir.Task("local", TEARDOWN_TASK, name, at=at_of(span)))
-
-    # ---- what the host sees ----
+        """One task for all colors and queues with a handler of their own."""
+        handlers = {
+            **{("color", c): h for c, h in self.teardown.items()},
+            **{("queue", q): h for q, h in self.flushed.items()},
+        }
+        if not handlers:
+            return
+        first, span = next(iter(handlers.values()))
+        other = self.bound.get(("task", TEARDOWN_TASK))
+        if other is not None:
+            self.program.findings.add(
+                CslError.at(other, f"task {TEARDOWN_TASK} is bound, and has a handler", (span, "the handler"))
+            )
+            return
+        only_color = len(handlers) == 1 and not self.flushed
+        names = {key: handler.name for key, (handler, _) in handlers.items()}
+        self.out.teardown_task = TEARDOWN_TASK
+        name = first.name if only_color else dispatch_teardown(self, names)
+        self.out.tasks.append(ir.Task("local", TEARDOWN_TASK, name, at=at_of(span)))
 
     def export_variable(self, name: str, var: GlobalVar) -> None:
         """`export var`: to be read by name after the run."""
@@ -480,14 +495,18 @@ def is_import(node: Any) -> bool:
     return isinstance(node, ast.BuiltinCall) and node.name == "@import_module"
 
 
-def dispatch_teardown(unit: Any, handlers: dict[int, str]) -> str:
-    """A function that calls the handlers of the colors that are in teardown: bit 14 of their routes' register."""
+def dispatch_teardown(unit: Any, handlers: dict[tuple[str, int], str]) -> str:
+    """A function that calls the handlers of the colors that are in teardown, bit 14 of their routes' register, and of
+    the queues that are flushed."""
     function = ir.Function(unit.unique("teardown"), [], None, [], "teardown")
     build = Builder(function)
-    for color, handler in handlers.items():
+    for (what, number), handler in handlers.items():
         word, bit, torn = build.reg("u16"), build.reg("u16"), build.reg("bool")
-        build.emit(ir.Sys("cfgld", word, [ir.Const("u16", ROUTES_REGISTER + color)]))
-        build.emit(ir.Bin("and", bit, word, ir.Const("u16", IN_TEARDOWN)))
+        if what == "color":
+            build.emit(ir.Sys("cfgld", word, [ir.Const("u16", ROUTES_REGISTER + number)]))
+        else:
+            build.emit(ir.Sys("flushed", word, []))
+        build.emit(ir.Bin("and", bit, word, ir.Const("u16", IN_TEARDOWN if what == "color" else 1 << number)))
         build.emit(ir.Bin("ne", torn, bit, ir.Const("u16", 0)))
         call, after = build.new_block(), build.new_block()
         build.branch(torn, call, after)

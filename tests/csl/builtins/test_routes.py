@@ -1,0 +1,205 @@
+"""The configuration of colors: routes, switches, filters, and what is refused.
+
+Covers: wse/csl/builtins/routes.py
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from csl.running import compiled, read, run
+from wse.csl.syntax.errors import CslError
+
+ARCHES = ("wse2", "wse3")
+PE = """
+param sends: bool = false;
+const c = @get_color(1);
+const oq = @get_output_queue(2);
+const iq = @get_input_queue(3);
+const out = @get_dsd(fabout_dsd, .{ .fabric_color = c, .extent = 8, .output_queue = oq });
+const in = @get_dsd(fabin_dsd, .{ .fabric_color = c, .extent = 8, .input_queue = iq });
+const values = [8]u32{0, 1, 2, 3, 4, 5, 6, 7};
+export var got = @zeros([8]u32);
+const from = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{8} -> values[i] });
+const to = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{8} -> got[i] });
+comptime {
+  @export_symbol(main);
+  @initialize_queue(iq, .{ .color = c });
+  @initialize_queue(oq, if (@is_arch("wse3")) .{ .color = c } else .{});
+}
+"""
+MAIN = "fn main() void { if (sends) @mov32(out, from) else @mov32(@set_dsd_length(to, COUNT), in); }\n"
+
+
+def layout(first: str, second: str, color: str = "@get_color(1)") -> str:
+    return f"""
+const d = @import_module("<directions>");
+layout {{
+  @set_rectangle(2, 1);
+  @set_tile_code(0, 0, "pe.csl", .{{ .sends = true }});
+  @set_tile_code(1, 0, "pe.csl", .{{ .sends = false }});
+  @set_color_config(0, 0, {color}, {first});
+  @set_color_config(1, 0, {color}, {second});
+}}
+"""
+
+
+EAST = ".{ .routes = .{ .rx = .{RAMP}, .tx = .{EAST} } }"
+FORMS = {
+    "directions in tuples": (EAST, ".{ .routes = .{ .rx = .{WEST}, .tx = .{RAMP} } }"),
+    "single directions": (".{ .routes = .{ .rx = RAMP, .tx = EAST } }", ".{ .routes = .{ .rx = WEST, .tx = RAMP } }"),
+    "sides as numbers": (
+        ".{ .routes = .{ .rx = d.RX_RAMP, .tx = d.TX_EAST } }",
+        ".{ .routes = .{ .rx = d.RX_WEST, .tx = d.TX_RAMP } }",
+    ),
+    "a route as a number": (".{ .routes = d.RX_RAMP | d.TX_EAST }", ".{ .routes = d.RX_WEST | d.TX_RAMP }"),
+    "a switch position as a number": (
+        EAST,
+        ".{ .routes = .{ .rx = EAST, .tx = RAMP }, .switches = .{ .pos1 = d.RX_WEST, .current_switch_pos = 1 } }",
+    ),
+    "a switch position by a direction": (
+        EAST,
+        ".{ .routes = .{ .rx = EAST, .tx = RAMP }, .switches = .{ .pos1 = .{ .rx = WEST }, .current_switch_pos = 1 } }",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("arch", ARCHES)
+def test_forms_of_routes(name, arch, tmp_path):
+    first, second = FORMS[name]
+    done = run(tmp_path, PE + MAIN.replace("COUNT", "8"), arch=arch, layout=layout(first, second))
+    assert read(done, "got", 1).tolist() == list(range(8))
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_a_color_may_be_given_as_a_number(arch, tmp_path):
+    second = ".{ .routes = .{ .rx = WEST, .tx = RAMP } }"
+    done = run(tmp_path, PE + MAIN.replace("COUNT", "8"), arch=arch, layout=layout(EAST, second, "1"))
+    assert read(done, "got", 1).tolist() == list(range(8))
+
+
+FILTERS = {
+    "counter": (
+        ".kind = .{ .counter = true }, .count_data = true, .count_control = false, .init_counter = 0, "
+        ".max_counter = 1, .limit1 = 3",
+        [0, 1, 4, 5],
+    ),
+    "fast counter": (
+        ".kind = .{ .counter = true }, .count_data = true, .init_counter = 2, .max_counter = 1, .limit1 = 3, "
+        ".fast_mode = true",
+        [2, 3, 6, 7],
+    ),
+    "sparse counter": (
+        ".kind = .{ .sparse_counter = true }, .count_data = true, .init_counter = 0, .limit1 = 2, .limit2 = 3",
+        [2, 3, 6, 7],
+    ),
+    "range": (".kind = .{ .range = true }, .min_idx = 0, .max_idx = 0", list(range(8))),
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("arch", ARCHES)
+def test_filters(name, arch, tmp_path):
+    fields, want = FILTERS[name]
+    second = f".{{ .routes = .{{ .rx = WEST, .tx = RAMP }}, .filter = .{{ {fields} }} }}"
+    text = PE + MAIN.replace("COUNT", str(len(want)))
+    got = read(run(tmp_path, text, arch=arch, layout=layout(EAST, second)), "got", 1)
+    assert got[: len(want)].tolist() == want
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_numbers_of_filters(arch, tmp_path):
+    """Color 1 has a filter of the layout on PE 1 only; colors 4 and 6 have one on both."""
+    second = ".{ .routes = .{ .rx = WEST, .tx = RAMP }, .filter = .{ .kind = .{ .range = true }, .max_idx = 9 } }"
+    local = ".{ .routes = .{ .rx = .{WEST}, .tx = .{RAMP} }, .filter = .{ .kind = .{ .range = true }, .max_idx = 9 } }"
+    text = f"""{PE}
+comptime {{ @set_local_color_config(@get_color(6), {local}); @set_local_color_config(4, {local}); }}
+export var ids = [2]u16{{ @get_filter_id(@get_color(4)), @get_filter_id(@get_color(6)) }};
+fn main() void {{}}
+"""
+    done = run(tmp_path, text, arch=arch, layout=layout(EAST, second))
+    assert read(done, "ids", 0).tolist() == [0, 1]
+    assert read(done, "ids", 1).tolist() == [1, 2]
+
+
+WEST = ".{ .routes = .{ .rx = .{WEST}, .tx = .{RAMP} } }"
+REFUSED = {
+    "twice": (
+        "wse3",
+        layout(EAST, WEST).rstrip().rstrip("}") + f"  @set_color_config(0, 0, @get_color(1), {EAST});\n}}\n",
+        "color 1 of PE (0, 0) is configured twice",
+    ),
+    "two inputs on wse3": (
+        "wse3",
+        layout(EAST, ".{ .routes = .{ .rx = .{WEST, EAST}, .tx = .{RAMP} } }"),
+        "on wse3 a position has one input, not 2",
+    ),
+    "both sides of a position on wse2": (
+        "wse2",
+        layout(
+            EAST, ".{ .routes = .{ .rx = WEST, .tx = RAMP }, .switches = .{ .pos1 = .{ .rx = EAST, .tx = WEST } } }"
+        ),
+        ".pos1: on wse2 a switch position changes .rx or .tx, not both",
+    ),
+    "a gap between positions": (
+        "wse3",
+        layout(EAST, ".{ .routes = .{ .rx = WEST, .tx = RAMP }, .switches = .{ .pos2 = .{ .rx = EAST } } }"),
+        ".pos2 is given, but the position before it is not",
+    ),
+    "position that does not exist": (
+        "wse3",
+        layout(EAST, ".{ .routes = .{ .rx = WEST, .tx = RAMP }, .switches = .{ .current_switch_pos = 1 } }"),
+        ".current_switch_pos = 1: there are positions 0 to 0",
+    ),
+    "color swap on wse3": (
+        "wse3",
+        layout(EAST, ".{ .routes = .{ .rx = WEST, .tx = RAMP, .color_swap_x = true } }"),
+        "wse3 has no color swap",
+    ),
+    "two modes of pop": (
+        "wse3",
+        layout(
+            EAST,
+            ".{ .routes = .{ .rx = WEST, .tx = RAMP }, .switches = .{ .pop_mode = "
+            ".{ .no_pop = true, .always_pop = true } } }",
+        ),
+        ".pop_mode has one of no_pop, always_pop, not several",
+    ),
+    "filter without a kind": (
+        "wse3",
+        layout(EAST, ".{ .routes = .{ .rx = WEST, .tx = RAMP }, .filter = .{ .limit1 = 1 } }"),
+        "a filter has a .kind",
+    ),
+    "field of another kind": (
+        "wse3",
+        layout(EAST, ".{ .filter = .{ .kind = .{ .range = true }, .max_counter = 1 } }"),
+        ".max_counter is no field of a range filter: min_idx, max_idx are",
+    ),
+    "unknown field": ("wse3", layout(EAST, ".{ .route = .{} }"), "a color's configuration has no field route"),
+    "number of a route": ("wse3", layout(EAST, ".{ .routes = 1024 }"), "a route as a number has bits 9:0"),
+    "no direction": ("wse3", layout(EAST, ".{ .routes = .{ .rx = true } }"), "a direction was expected"),
+    "unroutable": ("wse3", layout(EAST, WEST, "@get_color(24)"), "color 24 cannot be routed"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused(name, tmp_path):
+    arch, text, message = REFUSED[name]
+    with pytest.raises(CslError) as caught:
+        compiled(tmp_path, PE + MAIN.replace("COUNT", "8"), arch, text)
+    assert message in caught.value.diagnostics[0].message
+
+
+def test_a_color_is_configured_by_the_layout_or_by_the_pe(tmp_path):
+    local = f"comptime {{ @set_local_color_config(c, {WEST}); }}\n"
+    with pytest.raises(CslError, match=r"color 1 of PE \(0, 0\) is configured twice"):
+        compiled(tmp_path, PE + MAIN.replace("COUNT", "8") + local, "wse3", layout(EAST, WEST))
+    with pytest.raises(CslError, match="color 5 is configured twice"):
+        twice = f"comptime {{ @set_local_color_config(5, {WEST}); @set_local_color_config(5, {WEST}); }}\n"
+        compiled(tmp_path / "pe", PE + MAIN.replace("COUNT", "8") + twice, "wse3", layout(EAST, WEST))
+
+
+def test_a_filter_has_a_number_only_where_it_is(tmp_path):
+    with pytest.raises(CslError, match="color 1 has no filter on this PE"):
+        compiled(tmp_path, PE + "fn main() void { _ = @get_filter_id(c); }\n", "wse3", layout(EAST, WEST))

@@ -1,0 +1,256 @@
+"""Tasks, their ids and parameters, queues that become empty.
+
+Covers: wse/csl/builtins/tasks.py
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from csl.running import compiled, read, run
+from wse.csl.syntax.errors import CslError
+
+ARCHES = ("wse2", "wse3")
+LAYOUT = """
+layout {
+  @set_rectangle(2, 1);
+  @set_tile_code(0, 0, "pe.csl", .{ .sends = true });
+  @set_tile_code(1, 0, "pe.csl", .{ .sends = false });
+  for (@range(u16, 1, 3, 1)) |i| {
+    @set_color_config(0, 0, @get_color(i), .{ .routes = .{ .rx = .{RAMP}, .tx = .{EAST} } });
+    @set_color_config(1, 0, @get_color(i), .{ .routes = .{ .rx = .{WEST}, .tx = .{RAMP} } });
+  }
+}
+"""
+HEAD = """
+param sends: bool;
+const c = @get_color(1);
+const oq = @get_output_queue(2);
+const iq = @get_input_queue(3);
+const id = @get_data_task_id(if (@is_arch("wse3")) iq else c);
+const out = @get_dsd(fabout_dsd, .{ .fabric_color = c, .extent = 1, .output_queue = oq });
+export var got = @zeros([4]u32);
+comptime {
+  @export_symbol(main);
+  @initialize_queue(iq, .{ .color = c });
+  @initialize_queue(oq, if (@is_arch("wse3")) .{ .color = c } else .{});
+}
+fn main() void { if (sends) @mov32(out, 0x89abcdef); }
+"""
+PARAMETERS = {
+    "x: u32": [0x89ABCDEF],
+    "x: i32": [0x89ABCDEF],
+    "x: u16": [0xCDEF],
+    "x: u8": [0xEF],
+    "x: u16, y: u16": [0xCDEF, 0x89AB],
+    "x: u16, y: u8, z: u8": [0xCDEF, 0xAB, 0x89],
+    "x: u8, y: u8, z: u8, w: u8": [0xEF, 0xCD, 0xAB, 0x89],
+    "x: u8, y: u16": [0xEF, 0x89AB],
+}
+
+
+@pytest.mark.parametrize("parameters", PARAMETERS)
+@pytest.mark.parametrize("arch", ARCHES)
+def test_the_parameters_of_a_data_task_are_parts_of_its_wavelet(arch, parameters, tmp_path):
+    names = [part.split(":")[0].strip() for part in parameters.split(",")]
+    body = " ".join(
+        f"got[{i}] = @bitcast(u32, {name});" if "i32" in parameters else f"got[{i}] = @as(u32, {name});"
+        for i, name in enumerate(names)
+    )
+    text = f"{HEAD}task t({parameters}) void {{ {body} }}\ncomptime {{ @bind_data_task(t, id); }}\n"
+    want = PARAMETERS[parameters]
+    assert read(run(tmp_path, text, arch=arch, layout=LAYOUT), "got", 1)[: len(want)].tolist() == want
+
+
+REFUSED = {
+    "data task without parameters": (
+        "task t() void {}\ncomptime { @bind_data_task(t, id); }",
+        "data task t needs a parameter for the data of its wavelet: task t(data: u32)",
+    ),
+    "more than a wavelet": (
+        "task t(x: u32, y: u16) void { _ = x; _ = y; }\ncomptime { @bind_data_task(t, id); }",
+        "task t: no bits of the wavelet are left for y: a wavelet has 32 bits",
+    ),
+    "five parameters": (
+        "task t(a: u8, b: u8, d: u8, e: u8, f: u8) void {}\ncomptime { @bind_data_task(t, id); }",
+        "no bits of the wavelet are left for f",
+    ),
+    "local task with a parameter": (
+        "task t(x: u32) void { _ = x; }\ncomptime { @bind_local_task(t, @get_local_task_id(9)); }",
+        "local task t takes no parameters",
+    ),
+    "bound twice": (
+        "task t() void {}\nconst l = @get_local_task_id(9);\ncomptime { @bind_local_task(t, l); @bind_local_task(t, l); }",
+        "local task 9 is bound twice",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_bindings_that_are_refused(name, tmp_path):
+    text, message = REFUSED[name]
+    with pytest.raises(CslError) as caught:
+        compiled(tmp_path, HEAD + text, "wse3", LAYOUT)
+    assert message in caught.value.diagnostics[0].message
+
+
+RESERVED = {
+    "local task": (
+        "task t() void {}\ncomptime { @bind_local_task(t, @get_local_task_id(28)); }",
+        "local task 28 belongs",
+    ),
+    "control task": (
+        "task t() void {}\ncomptime { @bind_control_task(t, @get_control_task_id(34)); }",
+        "control task 34 belongs to the memcpy library: 33, 34, 35, 36 and 37 do",
+    ),
+    "input queue": (
+        "comptime { @initialize_queue(@get_input_queue(1), .{ .color = @get_color(2) }); }",
+        "input queue 1 is reserved: input queues 0 and 1 belong to the memcpy library",
+    ),
+    "output queue": (
+        "comptime { @initialize_queue(@get_output_queue(0), .{ .color = @get_color(2) }); }",
+        "output queue 0 is reserved: output queue 0 belongs to the memcpy library",
+    ),
+    "color": (
+        "comptime { @set_local_color_config(@get_color(22), .{ .routes = .{ .rx = .{WEST}, .tx = .{RAMP} } }); }",
+        "color 22 is reserved: colors 21 to 23 belong to the memcpy library",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RESERVED)
+def test_what_memcpy_has_reserved(name, tmp_path):
+    text, message = RESERVED[name]
+    library = 'const sys = @import_module("<memcpy/memcpy>", .{});\ncomptime { _ = sys; }\n'
+    with pytest.raises(CslError) as caught:
+        compiled(tmp_path, HEAD + library + text, "wse3", LAYOUT)
+    assert message in caught.value.diagnostics[0].message
+    compiled(tmp_path / "without", HEAD + text.replace("28", "26"), "wse3", LAYOUT)
+
+
+def test_microthread_ids_at_run_time(tmp_path):
+    """@block and @unblock take an id that is computed; an operation's own is known."""
+    text = f"""{HEAD}
+var number: u16 = 5;
+const words = [2]u32{{7, 8}};
+const from = @get_dsd(mem1d_dsd, .{{ .tensor_access = |i|{{2}} -> words[i] }});
+const two = @get_dsd(fabout_dsd, .{{ .extent = 2, .output_queue = oq }});
+const in = @get_dsd(fabin_dsd, .{{ .extent = 3, .input_queue = iq }});
+const to = @get_dsd(mem1d_dsd, .{{ .tensor_access = |i|{{3}} -> got[i] }});
+const go = @get_local_task_id(9);
+task later() void {{ got[3] = got[0]; @unblock(@get_ut_id(number)); }}
+comptime {{ @bind_local_task(later, go); @export_symbol(second); }}
+fn second() void {{
+  if (sends) {{ @mov32(two, from); }} else {{
+    @block(@get_ut_id(number));
+    @mov32(to, in, .{{ .async = true, .ut_id = @get_ut_id(5) }});
+    @activate(go);
+  }}
+}}
+""".replace("export_symbol(main)", 'export_symbol(main, "first")').replace(
+        "export_symbol(second)", 'export_symbol(second, "main")'
+    )
+    text = text.replace(".extent = 3, .input_queue", ".extent = 2, .input_queue").replace("|i|{3}", "|i|{2}")
+    done = run(tmp_path, text, layout=LAYOUT)
+    assert read(done, "got", 1).tolist() == [7, 8, 0, 0]
+
+
+FLUSH = """
+param sends: bool;
+const oq = @get_output_queue(2);
+const ia = @get_input_queue(3);
+const ib = @get_input_queue(4);
+const config = @import_module("<tile_config>");
+const words = [8]u32{1, 2, 3, 4, 5, 6, 7, 8};
+export var got = @zeros([16]u32);
+export var calls: u16 = 0;
+const from = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{8} -> words[i] });
+const out = @get_dsd(fabout_dsd, .{ .extent = 8, .output_queue = oq });
+const a = @get_dsd(fabin_dsd, .{ .extent = 8, .input_queue = ia });
+const b = @get_dsd(fabin_dsd, .{ .extent = 8, .input_queue = ib });
+const to = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{8} -> got[i] });
+const sent = @get_local_task_id(9);
+const again = @get_local_task_id(10);
+task all_in_queue() void { @queue_flush(oq); }
+task second() void { @mov32(out, from); }
+fn empty() void {
+  calls += 1;
+  @assert(config.queue_flush.is_flushed(config.queue_flush.oq_status(), oq));
+  @wse_bind
+  config.queue_flush.exit(oq);
+  @activate(again);
+}
+comptime {
+  @export_symbol(main);
+  @initialize_queue(oq, .{ .color = @get_color(1) });
+  @initialize_queue(ia, .{ .color = @get_color(1) });
+  @initialize_queue(ib, .{ .color = @get_color(2) });
+  @bind_local_task(all_in_queue, sent);
+  @bind_local_task(second, again);
+  @set_empty_queue_handler(empty, oq);
+}
+fn main() void {
+  if (sends) {
+    @mov32(out, from, .{ .async = true, .activate = sent });
+  } else {
+    var pause: u16 = 0;
+    while (pause < 200) : (pause += 1) { calls = 0; }
+    @mov32(to, a);
+    @mov32(@increment_dsd_offset(to, 8, u32), b);
+  }
+}
+"""
+
+
+def test_a_handler_is_called_when_the_queue_is_empty(tmp_path):
+    """The receiver takes nothing at first, so that the queue holds wavelets when its operation has ended."""
+    text = FLUSH.replace("  @wse_bind\n", "").replace(
+        "@mov32(@increment_dsd_offset(to, 8, u32), b);", "@mov32(@increment_dsd_offset(to, 8, u32), a);"
+    )
+    done = run(tmp_path, text, layout=LAYOUT)
+    assert read(done, "calls", 0).tolist() == [1]
+    assert read(done, "got", 1).tolist() == [1, 2, 3, 4, 5, 6, 7, 8] * 2
+
+
+def test_an_empty_queue_is_flushed_at_once(tmp_path):
+    text = (
+        FLUSH.replace("  @wse_bind\n", "")
+        .replace("@activate(again);", "")
+        .replace("@mov32(out, from, .{ .async = true, .activate = sent });", "@queue_flush(ia);")
+        .replace("@assert(config.queue_flush.is_flushed(config.queue_flush.oq_status(), oq));", "")
+        .replace("(empty, oq)", "(empty, ia)")
+        .replace("exit(oq)", "exit(ia)")
+        .replace("@mov32(to, a);", "")
+        .replace("@mov32(@increment_dsd_offset(to, 8, u32), b);", "")
+    )
+    assert read(run(tmp_path, text, layout=LAYOUT), "calls", 0).tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        ("@set_empty_queue_handler(f, 3);", "an input_queue or an output_queue was expected, not"),
+        ("@set_empty_queue_handler(g, iq);", "a handler is of type fn()void: g is not"),
+        ("@set_empty_queue_handler(f, iq); @set_empty_queue_handler(f, iq);", "has two handlers"),
+        ("@queue_flush(iq);", "@queue_flush is not possible at compile time"),
+        ("@set_teardown_handler(f, c); @set_teardown_handler(f, c);", "color 1 has two teardown handlers"),
+    ],
+)
+def test_handlers_that_are_refused(call, message, tmp_path):
+    text = f"{HEAD}fn f() void {{}}\nfn g(x: u16) void {{ _ = x; }}\ncomptime {{ {call} }}\n"
+    with pytest.raises(CslError) as caught:
+        compiled(tmp_path, text, "wse3", LAYOUT)
+    assert message in caught.value.diagnostics[0].message
+
+
+def test_a_task_of_number_29_excludes_handlers(tmp_path):
+    text = f"{HEAD}fn f() void {{}}\ntask t() void {{}}\ncomptime {{ @set_empty_queue_handler(f, iq); @bind_local_task(t, @get_local_task_id(29)); }}\n"
+    with pytest.raises(CslError, match="task 29 is bound, and has a handler"):
+        compiled(tmp_path, text, "wse3", LAYOUT)
+
+
+def test_wse2_has_no_flush(tmp_path):
+    with pytest.raises(CslError, match="wse2 has no @queue_flush"):
+        compiled(
+            tmp_path, f"{HEAD}fn f() void {{ @queue_flush(oq); }}\ncomptime {{ @export_symbol(f); }}\n", "wse2", LAYOUT
+        )
