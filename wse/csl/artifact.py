@@ -360,6 +360,7 @@ class Artifact:
             *(made, self.width, self.height, self.fp16, colors, self._class_images()),
             *(self.class_of.astype(np.uint16), routes, set(self.host_colors.values()), validate),
             per_pe=[(values.unit, values.address, values.values) for values in self.per_pe],
+            language="csl",
         )
 
     def _colors(self) -> dict[str, Color]:

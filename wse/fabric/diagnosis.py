@@ -58,6 +58,20 @@ ADVICE = {
     "MICROTHREAD": "name another with ut=, or use a queue of a lower number: `wse arch` says how many there are",
     "TRAP": "the code decides what the value means",
 }
+CSL_ADVICE = {
+    "BAD_OPERAND": "this is an error of the compiler",
+    "BAD_OPCODE": "the program wrote over its code: check the bounds of arrays and descriptors",
+    "BAD_PC": "the program wrote over its code or a pointer to a function",
+    "BAD_DSR": "load the DSR before, with @load_to_dsr and a descriptor of the kind that the operand needs",
+    "BAD_QUEUE": "bind the queue with @initialize_queue in a comptime block of this PE's code",
+    "BAD_COLOR": "give the color a route, with @set_color_config or @set_local_color_config",
+    "BAD_TASK": "bind the task in this PE's code: @bind_local_task, @bind_data_task, @bind_control_task",
+    "OFF_EDGE": "do not route the color off the rectangle",
+    "FABRIC_INPUTS": "move one of the inputs to memory first",
+    "ASYNC": "drop .async, or give the operation a fabin_dsd, a fabout_dsd or a FIFO",
+    "MICROTHREAD": "give the operation another .ut_id, or a queue of a lower number",
+    "TRAP": "",
+}
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
@@ -108,7 +122,7 @@ def fault(image: Image, record: tuple[int, ...]) -> FabricFault:
         parts.append(f"port {route.PORTS[port]}")
     if what := _detail(name, detail):
         parts.append(what)
-    advice = ADVICE[name]
+    advice = (ADVICE | CSL_ADVICE if image.language == "csl" else ADVICE)[name]
     if name == "TRAP" and pe is not None and (message := pe.message(detail)):
         sentence, advice = message, ""
         parts.pop()
@@ -385,7 +399,7 @@ class Deadlock:
         if who == _engine.WAIT_OUTPUT_QUEUE:
             return f"{place} output queue {number} ({color})"
         if who == _engine.WAIT_INPUT_QUEUE:
-            return f"{place} input queue {number} ({color})"
+            return f"{place} input queue {number} ({color})" if number < _engine.QUEUES else f"{place} input ({color})"
         return f"{place} {_task(self.class_of(pe), number)}"
 
     def code(self, w: np.void) -> str:

@@ -86,6 +86,7 @@ class Image:
     validate: Callable[[Streams | None], list[str]]
     shared: dict[str, Symbol] = field(default_factory=dict)
     per_pe: list[tuple[int, int, np.ndarray]] = field(default_factory=list)
+    language: str = ""  # "csl": messages speak of its builtins, else of the package's methods
 
     def __post_init__(self) -> None:
         check_size(self.machine, self.width, self.height, self.fp16)

@@ -178,6 +178,17 @@ REFUSED = {
     ),
     "unknown field": ("wse3", layout(EAST, ".{ .route = .{} }"), "a color's configuration has no field route"),
     "number of a route": ("wse3", layout(EAST, ".{ .routes = 1024 }"), "a route as a number has bits 9:0"),
+    "no input": ("wse3", layout(EAST, ".{ .routes = .{ .tx = RAMP } }"), "at least one input: .rx is empty"),
+    "no output": (
+        "wse3",
+        layout(EAST, ".{ .routes = .{ .rx = WEST, .tx = .{} } }"),
+        "at least one output: .tx is empty",
+    ),
+    "a color without a switch": (
+        "wse3",
+        layout(EAST, ".{ .routes = .{ .rx = WEST, .tx = RAMP }, .switches = .{ .pos1 = .{ .rx = EAST } } }", "11"),
+        "color 11 has no switch: on wse3 only colors 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 16, 17, 20, 21 have one",
+    ),
     "no direction": ("wse3", layout(EAST, ".{ .routes = .{ .rx = true } }"), "a direction was expected"),
     "unroutable": ("wse3", layout(EAST, WEST, "@get_color(24)"), "color 24 cannot be routed"),
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...machine.parameters import Machine
 from ..ir import ir
 from ..sema import types as t
 from ..sema.convert import describe
@@ -45,6 +46,7 @@ def set_color_config(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> 
     config = state.known.get(key)
     if config is None:
         config = state.known[key] = color_config(value, frame.unit.program.arch, node.args[3].span)
+    check_switch(frame, color, config, node.args[3].span)
     frame.unit.program.configures()
     state.do(state.route, color, config, x, y, node.span)
     return VOID
@@ -56,10 +58,19 @@ def set_local_color_config(frame: Frame, node: ast.BuiltinCall, want: Type | Non
         raise CslError.at(node.span, "@set_local_color_config stands in a comptime block of the code of a PE")
     color = color_of(frame, node.args[0])
     config = color_config(frame.known(node.args[1]), frame.unit.program.arch, node.args[1].span)
+    check_switch(frame, color, config, node.args[1].span)
     if color in frame.unit.colors:
         raise CslError.at(node.span, f"color {color} is configured twice", (frame.unit.colors[color][1], "first here"))
     frame.unit.colors[color] = (config, node.span)
     return VOID
+
+
+def check_switch(frame: Frame, color: int, config: ir.ColorConfig, span: Span) -> None:
+    """Whether the machine has a switch for the color."""
+    machine = Machine.of(frame.unit.program.arch)
+    if config.switch and not machine.has_switch(color):
+        have = ", ".join(str(number) for number in range(machine.colors) if machine.has_switch(number))
+        raise CslError.at(span, f"color {color} has no switch: on {machine.name} only colors {have} have one")
 
 
 def color_of(frame: Frame, node: ast.Node) -> int:
@@ -140,6 +151,9 @@ def color_config(value: Val, arch: str, span: Span) -> ir.ColorConfig:
             if len(inputs) > 1:
                 raise CslError.at(span, f"on wse3 a position has one input, not {len(inputs)}: .rx = .{{ direction }}")
     made = filter_of(data["filter"], span) if "filter" in data else None
+    if not rx or not tx:
+        missing = "input: .rx" if not rx else "output: .tx"
+        raise CslError.at(span, f"the .routes of a color have at least one {missing} is empty")
     return ir.ColorConfig(
         rx, tx, switch, ring, pop, at, made, flag(data, "teardown", span), swap_x, swap_y, at=at_of(span)
     )
