@@ -4,6 +4,7 @@ Covers: csrc/fast/memory_op.c, csrc/fast/store_rows.c, csrc/fast/span_avx512.c,
     csrc/pe/store_only.c, csrc/pe/vector_step.c, csrc/fabric/clocks.c
 """
 
+import itertools
 import os
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 HERE = Path(__file__).resolve().parent
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.integers(0, 1 << 32))
 def test_random_programs(seed):
     assert differential.compare(Plan.of_seed(seed)) == {}
@@ -31,7 +32,7 @@ def test_programs_of_fixed_seeds(seed):
     assert differential.compare(Plan.of_seed(seed)) == {}
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(scenes(), st.integers(1, 3), st.integers(0, 8), st.booleans())
 def test_random_fabrics(scene, threads, tile, traced):
     options = {"bins": 16, "activity": True}
@@ -59,10 +60,11 @@ def test_a_difference_is_found_and_made_small():
         run = differential.observe(fabric, streams, plan.max_cycles).run
         return {"fast": ["rand"]} if run.opcodes.get("rand") else {}
 
-    plan = next(plan for plan in map(Plan.of_seed, range(1000)) if compare(plan))
+    plans = itertools.islice(filter(compare, map(Plan.of_seed, itertools.count())), 3)
+    plan = min(plans, key=lambda plan: sum(len(kind.text) for kind in plan.kinds))
     kept, differential.compare = differential.compare, compare
     try:
-        small = differential.reduce(plan, "fast", seconds=20)
+        small = differential.reduce(plan, "fast", seconds=300)
     finally:
         differential.compare = kept
     assert compare(small)

@@ -64,7 +64,7 @@ def agree(scene: Scene, cycles: int = CYCLES, **options) -> Outcome:
     return got
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(scenes(), st.integers(1, 3), st.booleans())
 def test_random_fabrics(scene, threads, portable):
     got = agree(scene, threads=threads, portable=portable)
