@@ -14,6 +14,7 @@ interpreter it starts; nothing of that name is installed.  The modules there onl
     rewriting   host programs with these types
     script      runs a host program
     appliance   the client of a cluster, on this computer
+    arguments   what host programs pass, checked
     messages    what msg_level chooses
     conform     runs a checkout of examples by their own scripts
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..machine import numerics
-from . import runtime
+from . import arguments, runtime
 from .device import Device
 
 
@@ -17,6 +18,10 @@ class debug_util:
     """The state of the program in a directory after its last run in this process; coordinates are of the fabric."""
 
     def __init__(self, dirname: str, cmaddr: str | None = None):
+        if not isinstance(dirname, str | os.PathLike):
+            raise ConfigError(f"debug_util takes the directory of a compiled program, not {arguments.shown(dirname)}")
+        if cmaddr:
+            raise ConfigError(f"there is no system at {cmaddr!r}: this is the emulator, leave cmaddr away")
         self.directory = Path(dirname)
         if self.directory.resolve() not in runtime.devices:
             raise ConfigError(f"{dirname} was not run by this process: debug_util reads what SdkRuntime has run")
@@ -27,6 +32,7 @@ class debug_util:
 
     def _program_xy(self, x: int, y: int) -> tuple[int, int]:
         left, top = self._device.artifact.offsets
+        x, y = arguments.integer(x, "x"), arguments.integer(y, "y")
         if not (0 <= x - left < self._device.width and 0 <= y - top < self._device.height):
             raise ConfigError(
                 f"PE ({x}, {y}) of the fabric is not in the program, "
@@ -36,20 +42,21 @@ class debug_util:
 
     def get_symbol(self, x: int, y: int, name: str, dtype) -> np.ndarray:
         """An `export var` of a PE as a flat array of the type."""
-        _, data = self._device.symbol(*self._program_xy(x, y), name)
-        wanted = np.dtype(dtype)
-        if len(data) % wanted.itemsize:
-            raise ConfigError(f"{name} has {len(data)} bytes, which are no array of {wanted}")
-        return np.frombuffer(data, wanted).copy()
+        symbol = arguments.name(name, "the symbol")
+        return arguments.elements(self._device.symbol(*self._program_xy(x, y), symbol)[1], dtype, symbol)
 
     def get_symbol_rect(self, rectangle, name: str, dtype) -> np.ndarray:
         """The same for ((x, y), (w, h)): an array [w, h, n]."""
-        (x, y), (w, h) = rectangle
+        corner, size = arguments.pair(rectangle, "the rectangle ((x, y), (w, h))")
+        x, y = (arguments.integer(v, "a coordinate") for v in arguments.pair(corner, "the corner (x, y)"))
+        w, h = (arguments.integer(v, "the size (w, h)", 1) for v in arguments.pair(size, "the size (w, h)"))
+        self._program_xy(x, y), self._program_xy(x + w - 1, y + h - 1)
         return np.stack([np.stack([self.get_symbol(x + i, y + j, name, dtype) for j in range(h)]) for i in range(w)])
 
     def read_trace(self, x: int, y: int, name: str) -> list:
         """The records of a <debug> module with this key, in order."""
-        _, data = self._device.symbol(*self._program_xy(x, y), f"trace.{name}")
+        here = self._program_xy(x, y)
+        _, data = self._device.symbol(*here, f"trace.{arguments.name(name, 'the name of a trace')}")
         return decode(np.frombuffer(data, np.uint16), self._device.artifact.strings, self._device.artifact.fp16)
 
 

@@ -22,6 +22,7 @@ from ..fabric.run import Run
 from ..machine import numerics
 from ..program.image import NO_CLASS
 from ..program.symbol import DTYPES
+from . import arguments
 from .messages import Messages
 
 _FIRST_CHUNK, _LAST_CHUNK = 256, 1 << 16  # cycles between two looks at what the host waits for
@@ -67,7 +68,7 @@ class Device:
     # Places and names.
 
     def rectangle(self, x: int, y: int, w: int, h: int) -> Rectangle:
-        x, y, w, h = (int(v) for v in (x, y, w, h))
+        x, y, w, h = (arguments.integer(v, what) for v, what in zip((x, y, w, h), ("px", "py", "w", "h"), strict=True))
         if x < 0 or y < 0 or w < 1 or h < 1 or x + w > self.width or y + h > self.height:
             raise ConfigError(f"{w} x {h} PEs at ({x}, {y}) are not in the program's {self.width} x {self.height}")
         return Rectangle(x, y, w, h)
@@ -156,8 +157,8 @@ class Device:
                 if row.name == name and row.address < RPC_ARGUMENTS:
                     variable = Variable(row.address, "", row.bytes, row.bytes)
                     return variable, self._read(row.address, at, row.bytes).tobytes()
-            known = ", ".join(sorted({*image.symbols, *image.variables})) or "none"
-            raise ProgramError(f"PE ({x}, {y}) has no symbol {name!r}: write `export var`; it has {known}")
+            known = arguments.one_of(name, sorted({*image.symbols, *image.variables}))
+            raise ProgramError(f"PE ({x}, {y}) has no symbol {name!r}: write `export var`; {known}")
         raise ProgramError(f"PE ({x}, {y}) has no program, and so no symbol {name!r}")
 
     # Functions.
@@ -177,7 +178,11 @@ class Device:
             self._fill(RPC_SELECTOR, np.uint32(rpc.selector).tobytes(), here)
             started |= here
         if not started.any():
-            raise ConfigError(f"no PE publishes a function {name!r}: @export_symbol it in a comptime block")
+            known = sorted({function for _, image in self.classes(at) for function in image.functions})
+            raise ConfigError(
+                f"no PE publishes a function {name!r}: @export_symbol it in a comptime block; "
+                f"{arguments.one_of(name, known)}"
+            )
         for row in range(self.height):
             for x, w in runs_of(started[row]):
                 self.fabric.launch(RPC_TASK, x, row, w, 1)
@@ -277,7 +282,7 @@ def argument(value: object, type: str, what: str, fp16: str = "f16") -> bytes:
     if type == "f16" and fp16 != "f16" and given.ndim == 0 and given.dtype.kind in "iufb":
         return _further_half(value, given, fp16, what)
     if given.ndim or given.dtype.kind not in "iufb":
-        raise ConfigError(f"{what} is a number of type {type}, not {value!r}")
+        raise ConfigError(f"{what} is a number of type {type}, not {arguments.shown(value)}")
     if isinstance(value, np.generic) and given.dtype.itemsize != wanted.itemsize:
         raise ConfigError(
             f"{what} is of type {type}, not {given.dtype}: launch takes np.int16, np.uint32, np.float32 ..."

@@ -9,7 +9,6 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from .._engine import SRAM
 from ..csl import profile
 from ..csl.artifact import TO_DEVICE, TO_HOST, Artifact, Port
 from ..errors import ConfigError
-from . import simlog, transfer
+from . import arguments, simlog, transfer
 from .commands import SETTLE_CYCLES, Commands, Drain, Stream, Task
 from .device import Device, Rectangle
 from .messages import Messages
@@ -85,6 +84,8 @@ class SdkRuntime:
         if simfab_numthreads is not None:
             self._threads = thread_count(simfab_numthreads, "simfab_numthreads")
         self.memcpy_required = bool(memcpy_required)
+        if not isinstance(artifacts, str | os.PathLike):
+            raise ConfigError(f"the artifacts of SdkRuntime are a directory, not {arguments.shown(artifacts)}")
         self.directory = Path(artifacts)
         self.artifact = Artifact.load(self.directory)
         if platform is not None and platform.target.value != self.artifact.arch:
@@ -189,16 +190,19 @@ class SdkRuntime:
 
     def get_id(self, symbol: str) -> Symbol:
         """The handle of an exported variable or function."""
+        symbol = arguments.name(symbol, "the symbol of get_id")
         for number, export in enumerate(self.artifact.exports):
             if export.name == symbol:
                 return Symbol(number, symbol)
         names = [export.name for export in self.artifact.exports]
-        raise ConfigError(f"the layout exports no {symbol!r} (@export_name): {known_names(symbol, names)}")
+        raise ConfigError(f"the layout exports no {symbol!r} (@export_name): {arguments.one_of(symbol, names)}")
 
     def _variable(self, symbol: object) -> str:
         number = _number(symbol)
         if number is None or not 0 <= number < len(self.artifact.exports):
-            raise ConfigError(f"{symbol!r} is no exported variable: take it from get_id(name), or say streaming=True")
+            raise ConfigError(
+                f"{arguments.shown(symbol)} is no exported variable: take it from get_id(name), or say streaming=True"
+            )
         export = self.artifact.exports[number]
         if export.function:
             raise ConfigError(f"{export.name} is exported as a function, and no variable: call launch({export.name!r})")
@@ -211,7 +215,9 @@ class SdkRuntime:
             return number
         have = ", ".join(f"{name} ({c})" for name, c in known.items()) or "none"
         way = "device-to-host" if out else "host-to-device"
-        raise ConfigError(f"{color!r} is no {way} color of the program's <memcpy/get_params>: it has {have}")
+        raise ConfigError(
+            f"{arguments.shown(color)} is no {way} color of the program's <memcpy/get_params>: it has {have}"
+        )
 
     # Copies.
 
@@ -221,8 +227,8 @@ class SdkRuntime:
         nonblock: bool = False,
     ) -> Task:  # fmt: skip
         """From the array `src` to a variable, or (streaming) a color, of w x h PEs, elem_per_pe elements each."""
-        transfer.check_options(data_type, order)
-        at, n = self._active.device.rectangle(px, py, w, h), int(elem_per_pe)
+        transfer.check_options(data_type, order, streaming, nonblock)
+        at, n = self._active.device.rectangle(px, py, w, h), _elements(elem_per_pe)
         words = transfer.flat(src, at.w * at.h * n, "src")
         return self._to_device(
             dest, transfer.to_tensor(words, at.h, at.w, n, order), at, streaming, data_type, nonblock
@@ -234,8 +240,8 @@ class SdkRuntime:
         nonblock: bool = False,
     ) -> Task:  # fmt: skip
         """Copies src, [h][1][elem_per_pe], so that all PEs of a row get the row's data."""
-        transfer.check_options(data_type, order)
-        at, n = self._active.device.rectangle(px, py, w, h), int(elem_per_pe)
+        transfer.check_options(data_type, order, streaming, nonblock)
+        at, n = self._active.device.rectangle(px, py, w, h), _elements(elem_per_pe)
         tensor = transfer.to_tensor(transfer.flat(src, at.h * n, "src of a row broadcast"), at.h, 1, n, order)
         tensor = np.broadcast_to(tensor, (at.h, at.w, n))
         return self._to_device(dest, tensor, at, streaming, data_type, nonblock)
@@ -246,8 +252,8 @@ class SdkRuntime:
         nonblock: bool = False,
     ) -> Task:  # fmt: skip
         """Copies src, [1][w][elem_per_pe], so that all PEs of a column get the column's data."""
-        transfer.check_options(data_type, order)
-        at, n = self._active.device.rectangle(px, py, w, h), int(elem_per_pe)
+        transfer.check_options(data_type, order, streaming, nonblock)
+        at, n = self._active.device.rectangle(px, py, w, h), _elements(elem_per_pe)
         tensor = transfer.to_tensor(transfer.flat(src, at.w * n, "src of a column broadcast"), 1, at.w, n, order)
         tensor = np.broadcast_to(tensor, (at.h, at.w, n))
         return self._to_device(dest, tensor, at, streaming, data_type, nonblock)
@@ -258,10 +264,10 @@ class SdkRuntime:
         nonblock: bool = False,
     ) -> Task:  # fmt: skip
         """Copies src to every row_stride-th PE of every col_stride-th row: a tensor [rows][columns][elem_per_pe]."""
-        transfer.check_options(data_type, order)
-        at, n = self._active.device.rectangle(px, py, w, h), int(elem_per_pe)
-        if row_stride < 1 or col_stride < 1:
-            raise ConfigError(f"strides are at least 1, not {row_stride} and {col_stride}")
+        transfer.check_options(data_type, order, streaming, nonblock)
+        at, n = self._active.device.rectangle(px, py, w, h), _elements(elem_per_pe)
+        row_stride = arguments.integer(row_stride, "row_stride", 1)
+        col_stride = arguments.integer(col_stride, "col_stride", 1)
         columns, rows = range(at.x, at.x + at.w, row_stride), range(at.y, at.y + at.h, col_stride)
         words = transfer.flat(src, len(rows) * len(columns) * n, "src of a strided copy")
         tensor = transfer.to_tensor(words, len(rows), len(columns), n, order)
@@ -293,8 +299,8 @@ class SdkRuntime:
         nonblock: bool = False,
     ) -> Task:  # fmt: skip
         """From a variable, or (streaming) a color, of w x h PEs to the host's array `dest`."""
-        transfer.check_options(data_type, order)
-        at, n = self._active.device.rectangle(px, py, w, h), int(elem_per_pe)
+        transfer.check_options(data_type, order, streaming, nonblock)
+        at, n = self._active.device.rectangle(px, py, w, h), _elements(elem_per_pe)
         words = transfer.flat(dest, at.w * at.h * n, "dest")
         if not words.flags.writeable:
             raise ConfigError("dest cannot be written to")
@@ -316,10 +322,12 @@ class SdkRuntime:
 
     def launch(self, symbol: str, *args, nonblock: bool = False) -> Task:
         """Calls an exported function on every PE; the arguments are NumPy numbers of the declared types."""
-        return self._active.launch(symbol, args)
+        return self._active.launch(arguments.name(symbol, "the function of launch"), args)
 
     def call(self, symbol: str, params: Sequence = (), nonblock: bool = False) -> Task:
         """The older form of launch: the arguments as a list."""
+        if not isinstance(params, list | tuple | np.ndarray) or np.ndim(params) > 1:
+            raise ConfigError(f"the arguments of call are a list, not {arguments.shown(params)}")
         return self.launch(symbol, *params, nonblock=nonblock)
 
     # Streams of a layout (SdkLayout).
@@ -336,6 +344,10 @@ class SdkRuntime:
 
     def _port(self, port: object) -> Port:
         number = _number(port)
+        if number is None and not isinstance(port, str):
+            raise ConfigError(
+                f"a stream is given by its name or its number (get_port_id), not by {arguments.shown(port)}"
+            )
         if number is not None and 0 <= number < len(self._ports):
             return self._ports[number]
         for known in self._ports:
@@ -344,10 +356,8 @@ class SdkRuntime:
         short = [known for known in self._ports if port == known.short]
         if len(short) == 1:
             return short[0]
-        if not isinstance(port, int | str | np.integer):
-            raise ConfigError(f"a stream is given by its name or its number (get_port_id), not by {port!r}")
         why = f"several streams are called {port!r}" if short else f"the layout has no stream {port!r}"
-        raise ConfigError(f"{why}: {known_names(str(port), [known.name for known in self._ports])}")
+        raise ConfigError(f"{why}: {arguments.one_of(str(port), [known.name for known in self._ports])}")
 
     def _port_of(self, port: object, out: bool, what: str) -> Port:
         found = self._port(port)
@@ -358,7 +368,7 @@ class SdkRuntime:
     def send(self, port, src: np.ndarray, n_wavelets: int | None = None, *, nonblock: bool = False) -> Task:
         """Sends an array, or so many elements of it, to an input stream: its name or number."""
         found, words = self._port_of(port, False, "send"), _stream_words(src)
-        n = words.size if n_wavelets is None else _count(n_wavelets, "n_wavelets of send")
+        n = words.size if n_wavelets is None else arguments.integer(n_wavelets, "n_wavelets of send", 0)
         if n > words.size:
             raise ConfigError(f"send of {n} wavelets to {found.name}: the array has {words.size} elements")
         task = stream_of(found, f"send of {n} wavelets to stream {found.name}", n)
@@ -366,7 +376,7 @@ class SdkRuntime:
 
     def receive(self, port, dest: np.ndarray, n_wavelets: int, *, nonblock: bool = False) -> Task:
         """Fills an array from an output stream: its name or number."""
-        found, size = self._port_of(port, True, "receive"), _count(n_wavelets, "n_wavelets of receive")
+        found, size = self._port_of(port, True, "receive"), arguments.integer(n_wavelets, "n_wavelets of receive", 0)
         what = f"receive of {size} wavelets from stream {found.name}"
         if not isinstance(dest, np.ndarray) or dest.size < size or not dest.flags.c_contiguous:
             raise ConfigError(f"{what} needs a contiguous array of at least that many elements")
@@ -402,16 +412,15 @@ class SdkRuntime:
     def read_symbol(self, x: int, y: int, name: str, dtype="uint8") -> np.ndarray:
         """An exported variable of the PE at fabric coordinates (x, y), as an array of the type."""
         left, top = self.artifact.offsets
-        variable, data = self.device.symbol(x - left, y - top, name)
-        wanted = np.dtype(dtype)
-        if len(data) % wanted.itemsize:
-            raise ConfigError(f"{name} has {variable.bytes} bytes, which are no array of {wanted}")
-        return np.frombuffer(data, wanted).copy()
+        px, py = arguments.integer(x, "x of read_symbol"), arguments.integer(y, "y of read_symbol")
+        symbol = arguments.name(name, "the symbol of read_symbol")
+        return arguments.elements(self.device.symbol(px - left, py - top, symbol)[1], dtype, symbol)
 
     def coord_logical_to_physical(self, logical_coords: tuple[int, int]) -> tuple[int, int]:
         """A PE of the program as one of the fabric."""
-        (x, y), (left, top) = logical_coords, self.artifact.offsets
-        return left + x, top + y
+        left, top = self.artifact.offsets
+        x, y = arguments.pair(logical_coords, "logical_coords")
+        return left + arguments.integer(x, "x"), top + arguments.integer(y, "y")
 
     def dump_core(self, corefile: str | Path) -> None:
         """Writes the memory of all PEs, uint8 [h, w, bytes], as a compressed NumPy file of that name."""
@@ -426,11 +435,11 @@ class SdkRuntime:
     def is_task_done(self, task: Task) -> bool:
         """Whether a nonblocking command has ended."""
         self._loaded.collect()
-        return task.done
+        return _task(task, "is_task_done").done
 
     def task_wait(self, task: Task) -> None:
         """Waits for a nonblocking command."""
-        self._loaded.wait(task)
+        self._loaded.wait(_task(task, "task_wait"))
 
     def _stream(self, stream: Stream, tensor: np.ndarray | None, nonblock: bool) -> Stream:
         commands = self._active
@@ -456,11 +465,14 @@ def stream_of(port: Port, what: str, n: int) -> Stream:
     return Stream(what, color=port.color, side=port.side, at=at, n=n, out=port.out, shares=False, buffer=port.buffer)
 
 
-def known_names(name: str, names: Sequence[str]) -> str:
-    """What there is instead of a name that is not known."""
-    close = get_close_matches(str(name), names, 1, 0.6)
-    guess = f"did you mean {close[0]!r}? " if close else ""
-    return f"{guess}it has {', '.join(names) or 'none'}"
+def _elements(value: object) -> int:
+    return arguments.integer(value, "elem_per_pe", 0)
+
+
+def _task(value: object, what: str) -> Task:
+    if not isinstance(value, Task):
+        raise ConfigError(f"{what} takes what a command returned, not {arguments.shown(value)}")
+    return value
 
 
 def _number(value: object) -> int | None:
@@ -468,16 +480,9 @@ def _number(value: object) -> int | None:
     return int(value) if isinstance(value, int | np.integer) and not isinstance(value, bool) else None
 
 
-def _count(value: object, what: str) -> int:
-    number = _number(value)
-    if number is None or number < 0:
-        raise ConfigError(f"{what} is a number of elements, not {value!r}")
-    return number
-
-
 def _stream_words(data: object) -> np.ndarray:
     """32-bit wavelets of an array: 32-bit elements as they are, 16-bit ones in the low half."""
-    if not isinstance(data, np.ndarray) or data.dtype.itemsize not in (2, 4):
-        raise ConfigError("a stream takes a NumPy array with elements of 16 or 32 bits")
+    if not isinstance(data, np.ndarray) or data.dtype.itemsize not in (2, 4) or data.dtype.kind not in "iuf":
+        raise ConfigError(f"a stream takes a NumPy array of numbers of 16 or 32 bits, not {arguments.shown(data)}")
     words = np.ascontiguousarray(data).reshape(-1)
     return words.view(np.uint32) if data.dtype.itemsize == 4 else words.view(np.uint16).astype(np.uint32)

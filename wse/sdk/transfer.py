@@ -12,6 +12,7 @@ from enum import Enum
 import numpy as np
 
 from ..errors import ConfigError
+from . import arguments
 
 
 class MemcpyDataType(Enum):
@@ -32,8 +33,11 @@ class MemcpyOrder(Enum):
     COL_MAJOR = 1
 
 
-def check_options(data_type: object, order: object) -> None:
-    """ConfigError unless both are of their enumerations."""
+def check_options(data_type: object, order: object, streaming: object, nonblock: object) -> None:
+    """ConfigError unless the options of a copy are of their enumerations, or true or false."""
+    for what, value in (("streaming", streaming), ("nonblock", nonblock)):
+        if not isinstance(value, bool | int | np.bool_):
+            raise ConfigError(f"{what} is True or False, not {arguments.shown(value)}")
     if not isinstance(data_type, MemcpyDataType):
         raise ConfigError(f"data_type is MemcpyDataType.MEMCPY_16BIT or MEMCPY_32BIT, not {data_type!r}")
     if not isinstance(order, MemcpyOrder):
@@ -49,6 +53,8 @@ def flat(array: object, count: int, what: str) -> np.ndarray:
             f"{what} has elements of {array.dtype.itemsize * 8} bits ({array.dtype}); the host's arrays have 32: "
             "see sdk_utils.input_array_to_u32 and memcpy_view"
         )
+    if array.dtype.kind not in "iuf" or not array.dtype.isnative:
+        raise ConfigError(f"{what} has elements of type {array.dtype}; integers or floats of 32 bits were expected")
     if array.size != count:
         raise ConfigError(f"{what} has {array.size} elements, but height x width x elements per PE is {count}")
     if not array.flags.c_contiguous:
