@@ -486,3 +486,48 @@ def test_what_is_refused(tmp_path, call, message):
 
 def test_addresses(tmp_path):
     assert "addresses" in error(tmp_path, "w = @as(u16, tile.addresses.COLOR);")
+
+
+RECOLORED = """
+const tile = @import_module("<tile_config>");
+const red = @get_color(2);
+const blue = @get_color(4);
+const in_q = @get_input_queue(3);
+const out_q = @get_output_queue(2);
+const wse3 = @is_arch("wse3");
+const out_red = @get_dsd(fabout_dsd, if (wse3) .{ .extent = 2, .output_queue = out_q } else .{ .extent = 2, .output_queue = out_q, .fabric_color = red });
+const out_blue = @get_dsd(fabout_dsd, if (wse3) .{ .extent = 2, .output_queue = out_q } else .{ .extent = 2, .output_queue = out_q, .fabric_color = blue });
+const in = @get_dsd(fabin_dsd, .{ .extent = 2, .input_queue = in_q });
+var data = [4]u32{ 1, 2, 3, 4 };
+export var got = @zeros([4]u32);
+const from = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{2} -> data[i] });
+const to = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{2} -> got[i] });
+const next_id = @get_local_task_id(9);
+task next() void {
+  tile.input_queue_config.encode_input_queue(3, @get_int(blue), true);
+  if (wse3) tile.output_queue_config.encode_output_queue(2, @get_int(blue));
+  @mov32(out_blue, @increment_dsd_offset(from, 2, u32), .{ .async = true });
+  @mov32(@increment_dsd_offset(to, 2, u32), in, .{ .async = true });
+}
+fn main() void {
+  @mov32(out_red, from, .{ .async = true });
+  @mov32(to, in, .{ .async = true, .activate = next });
+}
+comptime {
+  @export_symbol(main);
+  @bind_local_task(next, next_id);
+  @initialize_queue(in_q, .{ .color = red });
+  if (wse3) @initialize_queue(out_q, .{ .color = red });
+  @set_local_color_config(red, .{ .routes = .{ .rx = .{RAMP}, .tx = .{RAMP} } });
+  @set_local_color_config(blue, .{ .routes = .{ .rx = .{RAMP}, .tx = .{RAMP} } });
+}
+"""
+
+
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_the_color_of_a_queue_changes(tmp_path, arch):
+    loaded = running.run(tmp_path, RECOLORED, arch=arch)
+    assert running.read(loaded, "got").tolist() == [1, 2, 3, 4]
+    if arch == "wse2":
+        assert "is not for wse2" in error(tmp_path / "o", "tile.output_queue_config.encode_output_queue(2, 4);", arch)
+    assert "is not supported" in error(tmp_path / "i", "tile.input_queue_config.encode_input_queue(2, 4, false);", arch)
