@@ -484,6 +484,58 @@ def test_what_is_refused(tmp_path, call, message):
     assert message in error(tmp_path, call)
 
 
+FLUSHED = """
+const tile = @import_module("<tile_config>");
+const q = tile.queue_flush;
+const red = @get_color(2);
+const in_q = @get_input_queue(3);
+const out_q = @get_output_queue(2);
+const out = @get_dsd(fabout_dsd, .{ .extent = 2, .output_queue = out_q });
+var data = [2]u32{ 1, 2 };
+const from = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{2} -> data[i] });
+export var w = @zeros([12]u16);
+fn empty() void {
+  const inputs = q.iq_status();
+  const outputs = q.oq_status();
+  w[0] += 1; w[1] = inputs; w[2] = outputs;
+  w[3] = @as(u16, q.is_flushed(outputs, out_q)); w[4] = @as(u16, q.is_flushed(outputs, @get_output_queue(4)));
+  w[5] = @as(u16, q.is_flushed(inputs, in_q));
+  q.exit(out_q);
+  w[6] = q.oq_status();
+}
+fn main() void {
+  w[7] = q.oq_status();
+  @mov32(out, from, .{ .async = true });
+  @queue_flush(out_q);
+}
+comptime {
+  @export_symbol(main);
+  @initialize_queue(out_q, .{ .color = red });
+  @initialize_queue(in_q, .{ .color = red });
+  @set_empty_queue_handler(empty, out_q);
+  @set_local_color_config(red, .{ .routes = .{ .rx = .{RAMP}, .tx = .{RAMP} } });
+}
+"""
+
+
+def test_flushed_queues(tmp_path):
+    loaded = running.run(tmp_path, FLUSHED, arch="wse3")
+    assert running.read(loaded, "w").tolist()[:8] == [1, 0, 4, 1, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "call, arch, message",
+    [
+        ("tile.queue_flush.exit(@get_input_queue(2));", "wse2", "for wse3 only"), ("w = tile.queue_flush.iq_status();", "wse2", "for wse3 only"),
+        ("w = tile.queue_flush.oq_status();", "wse2", "for wse3 only"),
+        ("if (tile.queue_flush.is_flushed(w, @get_output_queue(2))) w = 1;", "wse2", "for wse3 only"),
+        ("tile.queue_flush.exit(red);", "wse3", "takes an input_queue or an output_queue"),
+    ],
+)  # fmt: skip
+def test_queue_flush_elsewhere(tmp_path, call, arch, message):
+    assert message in error(tmp_path, call, arch)
+
+
 def test_addresses(tmp_path):
     assert "addresses" in error(tmp_path, "w = @as(u16, tile.addresses.COLOR);")
 
