@@ -11,7 +11,8 @@ import pytest
 from hypothesis import settings
 from outdated import reason
 
-# The selection of `make fast`: files and folders that look at every part of the engine and of the builder, in seconds.
+TESTS = Path(__file__).resolve().parent
+# The selection of `make fast`: files and folders with tests of all parts of the engine and of the builder.
 FAST = (
     "engine/test_deadlock.py",
     "engine/test_dsd.py",
@@ -23,7 +24,9 @@ FAST = (
     "machine/test_parameters.py",
     "models/test_config.py",
     "program/",
-    "fabric/",
+    "fabric/test_copies.py",
+    "fabric/test_diagnosis.py",
+    "fabric/test_fabric.py",
     "csl/test_diagnostics.py",
     "test_layers.py",
     "test_mirror.py",
@@ -73,8 +76,19 @@ def pytest_configure(config):
             pytest.exit(why, returncode=2)
 
 
+def is_fast(path):
+    """Whether a file belongs to the fast selection."""
+    return path.is_relative_to(TESTS) and path.relative_to(TESTS).as_posix().startswith(FAST)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """With `-m fast`, other files are not imported: collecting all tests takes as long as running these."""
+    if config.option.markexpr == "fast" and collection_path.is_file() and not is_fast(collection_path):
+        return True
+    return None
+
+
 def pytest_collection_modifyitems(items):
-    tests = Path(__file__).resolve().parent
     for item in items:
-        if item.path.is_relative_to(tests) and item.path.relative_to(tests).as_posix().startswith(FAST):
+        if is_fast(item.path):
             item.add_marker(pytest.mark.fast)

@@ -6,6 +6,7 @@ UNTESTED lists the modules with neither.  The list may only shrink: a name whose
 
 import ast
 import re
+from functools import cache
 
 from documents import ROOT
 
@@ -13,8 +14,9 @@ NAMES = ROOT / "tests" / "untested.txt"
 UNTESTED = set(NAMES.read_text().split()) if NAMES.exists() else set()
 
 
+@cache
 def modules() -> set[str]:
-    """Sources that need a test: all but what holds no code of its own."""
+    """Sources that need a test: all except re-exports."""
     python = {path for path in (ROOT / "wse").rglob("*.py") if path.name not in ("__init__.py", "__main__.py")}
     names = {path for path in python if "names" not in path.relative_to(ROOT).parts}  # wse/sdk/names: re-exports
     names |= set((ROOT / "csrc").rglob("*.c"))
@@ -27,6 +29,7 @@ def named(module: str) -> str:
     return "/".join(["tests", *([folder] if folder else []), f"test_{name.rsplit('.', 1)[0].lstrip('_')}.py"])
 
 
+@cache
 def covered() -> dict[str, str]:
     """Modules named in lines `Covers: ...` of tests' docstrings, with the test."""
     found = {}
