@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .. import _engine
 from ..csl import profile
 from ..csl.artifact import RPC_ARGUMENTS, RPC_SELECTOR, RPC_TASK, Artifact, ClassImage, Variable
 from ..errors import ConfigError, ProgramError
@@ -89,9 +90,9 @@ class Device:
     # Memory.
 
     def read(self, name: str, at: Rectangle, size: int) -> np.ndarray:
-        """uint8 [h, w, size] of a published variable."""
+        """uint8 [h, w, size] of a published variable.  What is beyond its end is read with it, with a note."""
         memory = np.zeros((at.h, at.w, size), np.uint8)
-        for address, here in self._addresses(name, at, size):
+        for address, here in self._addresses(name, at, size, reads=True):
             part = self._read(address, at, size)
             memory[here] = part[here]
         return memory
@@ -106,8 +107,8 @@ class Device:
                 part[here] = memory[here]
             self._write(address, at, part)
 
-    def _addresses(self, name: str, at: Rectangle, size: int) -> list[tuple[int, np.ndarray]]:
-        """Where the variable is, and in which PEs it is there."""
+    def _addresses(self, name: str, at: Rectangle, size: int, reads: bool = False) -> list[tuple[int, np.ndarray]]:
+        """Where the variable is, and in which PEs it is there.  reads: nothing is written."""
         classes = self.artifact.class_of[at.slices]
         found: dict[int, list[np.ndarray]] = {}
         missing = np.ones(classes.shape, bool)
@@ -115,7 +116,10 @@ class Device:
             variable = image.variables.get(name)
             if variable is None:
                 continue
-            if variable.pointer is None and size > variable.bytes:
+            beyond = variable.pointer is None and size > variable.bytes
+            if beyond and reads and variable.address + size <= _engine.SRAM:
+                self._note_beyond(name, variable, size)
+            elif beyond:
                 raise ProgramError(
                     f"{name} of {image.name} has {variable.bytes} bytes ({variable.count} x {variable.type}), "
                     f"but the copy is of {size} bytes for each PE: it would reach what lies behind"
@@ -227,6 +231,15 @@ class Device:
             if stopped == "quiet":
                 return until is not None and bool(until())
             chunk = min(chunk * 2, _LAST_CHUNK)
+
+    def _note_beyond(self, name: str, variable: Variable, size: int) -> None:
+        """Says once for each variable that a copy reads more than it has."""
+        if (0, name) not in self._noted:
+            self._noted.add((0, name))
+            self.messages.warning(
+                f"a copy reads {size} bytes for each PE from {name}, which has {variable.bytes} "
+                f"({variable.count} x {variable.type}): the rest is what lies behind"
+            )
 
     def _note_dropped(self) -> None:
         """Says once for each color and side that its wavelets leave the rectangle."""
