@@ -135,6 +135,10 @@ REFUSED = {
     ),
     "priority": ("fabin_dsd, .{ .extent = 8, .input_queue = iq, .priority = .{ .top = true } }", "a priority is"),
     "extent": ("fabin_dsd, .{ .extent = 65536, .input_queue = iq }", "an extent is 0 to 65535, not 65536"),
+    "zero": (
+        "fabout_dsd, .{ .extent = 8, .output_queue = oq, .zero = true }",
+        ".zero is not supported: the public documentation does not define it",
+    ),
     "control_transform": (
         "fabout_dsd, .{ .extent = 8, .output_queue = oq, .control_transform = true }",
         ".control_transform is not supported: the public documentation does not define it",

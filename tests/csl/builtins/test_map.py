@@ -49,3 +49,46 @@ def test_a_destination_without_a_length_is_refused(tmp_path):
     text = "@map(next, @get_dsd(fabout_dsd, .{ .fabric_color = @get_color(1), .output_queue = @get_output_queue(2) }));"
     with pytest.raises(CslError, match="takes its number of calls from the destination"):
         compiled(tmp_path, PE.format(text))
+
+
+FORMS = {
+    "two descriptors": ("fn f(x: u16, y: u16) u16 { return x * 10 + y; }", "@map(f, da, db, dout);", [15, 26, 37, 48]),
+    "a scalar": ("fn f(x: u16, y: u16) u16 { return x + y; }", "@map(f, da, n, dout);", [101, 102, 103, 104]),
+    "a constant": ("fn f(x: u16, y: u16) u16 { return x + y; }", "@map(f, da, 7, dout);", [8, 9, 10, 11]),
+    "a pointer as input": (
+        "fn f(x: u16, y: u16) u16 { return x + y; }",
+        "@map(f, da, &n, dout);",
+        [101, 102, 103, 104],
+    ),
+    "a pointer as destination": (
+        "fn f(total: u16, y: u16) u16 { return total + y; }",
+        "@map(f, &out[0], da, &out[0]);",
+        [10, 0, 0, 0],
+    ),
+    "a function without a result": ("fn f(x: u16) void { out[x - 1] = 2 * x; }", "@map(f, da);", [2, 4, 6, 8]),
+    "an input that is the destination": (
+        "fn f(x: u16) u16 { return x + 1; }",
+        "@mov16(dout, da); @map(f, dout, dout);",
+        [2, 3, 4, 5],
+    ),
+    "another type": ("fn f(x: u16) u16 { return x / 2; }", "@map(f, db, dout);", [2, 3, 3, 4]),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_forms_of_operands(name, arch, tmp_path):
+    function, call, want = FORMS[name]
+    text = f"""
+var a = [4]u16{{1, 2, 3, 4}};
+var b = [4]u16{{5, 6, 7, 8}};
+export var out = @zeros([4]u16);
+var n: u16 = 100;
+const da = @get_dsd(mem1d_dsd, .{{ .tensor_access = |i|{{4}} -> a[i] }});
+const db = @get_dsd(mem1d_dsd, .{{ .tensor_access = |i|{{4}} -> b[i] }});
+const dout = @get_dsd(mem1d_dsd, .{{ .tensor_access = |i|{{4}} -> out[i] }});
+{function}
+fn main() void {{ {call} }}
+comptime {{ @export_symbol(main); }}
+"""
+    assert read(run(tmp_path, text, arch=arch), "out").tolist() == want
