@@ -73,6 +73,17 @@ def test_forms_of_routes(name, arch, tmp_path):
 
 
 @pytest.mark.parametrize("arch", ARCHES)
+def test_zero_is_no_switch_position(arch, tmp_path):
+    """Positions given as the number 0 are invalid: the switch has those before."""
+    switches = ".{ .pos1 = d.RX_WEST, .pos2 = 0, .pos3 = 0, .ring_mode = true, .current_switch_pos = 1 }"
+    second = f".{{ .routes = d.RX_EAST | d.TX_RAMP, .switches = {switches} }}"
+    made = compiled(tmp_path, PE + MAIN.replace("COUNT", "8"), arch, layout(EAST, second))
+    plane, configs = made.routes[1]
+    config = configs[plane[0, 1]]
+    assert (len(config.switch), config.ring, config.position) == (1, True, 1)
+
+
+@pytest.mark.parametrize("arch", ARCHES)
 def test_a_color_may_be_given_as_a_number(arch, tmp_path):
     second = ".{ .routes = .{ .rx = WEST, .tx = RAMP } }"
     done = run(tmp_path, PE + MAIN.replace("COUNT", "8"), arch=arch, layout=layout(EAST, second, "1"))

@@ -202,6 +202,8 @@ def switches(value: Val, arch: str, span: Span) -> tuple[tuple, bool, str, int]:
         if t.is_integral(data[name].type):
             inputs, outputs = both_sides(concrete(data[name]), span)
             rx, tx = inputs or None, outputs or None
+            if not inputs and not outputs:  # invalid
+                break
         else:
             given = fields_of(data[name], ("rx", "tx", "invalid"), f".{name}", span)
             if flag(given, "invalid", span):
@@ -228,6 +230,9 @@ def switches(value: Val, arch: str, span: Span) -> tuple[tuple, bool, str, int]:
 
 
 def invalid(value: Val) -> bool:
+    """Whether a switch position is none: 0 as a number, or .invalid."""
+    if t.is_integral(value.type):
+        return concrete(value) == 0
     return isinstance(value.data, dict) and "invalid" in value.data and bool(concrete(value.data["invalid"]))
 
 
