@@ -177,10 +177,18 @@ def sym_int(op: str, x: Any, y: Any) -> np.ndarray | None:
     return None
 
 
+def check_count(op: str, kind: Type, span: Span | None) -> None:
+    """The count of a shift must be unsigned."""
+    if isinstance(kind, t.IntType) and kind.signed:
+        note = (None, f"convert it: @as(u{kind.bits}, count)")
+        raise CslError.at(span, f"the count of {op} must be of an unsigned type, not {kind}", note)
+
+
 def shift(op: str, a: Val, b: Val, span: Span | None) -> Val:
     kind = a.type
     if not t.is_integral(kind) or not t.is_integral(b.type):
         raise CslError.at(span, f"{op} needs integers, not {describe(a)} and {describe(b)}")
+    check_count(op, b.type, span)
     x, n = concrete(a), concrete(b)
     if n < 0:
         raise CslError.at(span, f"a shift by {n}: the count must not be negative")
@@ -235,5 +243,6 @@ def negate(a: Val, span: Span | None) -> Val:
 def invert(a: Val, span: Span | None) -> Val:
     if not t.is_integral(a.type):
         raise CslError.at(span, f"~ needs an integer, not {describe(a)}")
-    made = ~concrete(a)
-    return Val(a.type, a.type.wrap(made) if isinstance(a.type, t.IntType) else made)
+    if not isinstance(a.type, t.IntType):
+        raise CslError.at(span, f"~ needs an integer of a fixed width: write @as(u16, {concrete(a)})")
+    return Val(a.type, a.type.wrap(~concrete(a)))

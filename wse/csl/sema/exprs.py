@@ -275,6 +275,7 @@ def shift(frame: Frame, op: str, left: Value, right: Value, span: Span) -> Value
     assert build is not None
     if not t.is_integral(left.type) or not t.is_integral(right.type):
         raise CslError.at(span, f"{op} needs integers, not {left.type} and {right.type}")
+    arith.check_count(op, right.type, span)
     if left.type is t.COMPTIME_INT:
         kind = right.type
         left = frame.coerce(left, kind, span)

@@ -264,6 +264,8 @@ class Frame:
         if source is kind:
             return value
         if isinstance(value, Val):
+            if isinstance(value.data, FnRef):
+                self.check_signature(value.data, kind, span)
             return coerce(value, kind, span)
         if kind is t.ANYTYPE:
             return value
@@ -289,6 +291,15 @@ class Frame:
             )
         hint = f" (convert it with @as({kind}, ...))" if t.is_number(kind) and t.is_number(source) else ""
         raise mismatch(span, kind, f"one of type {source}{hint}")
+
+    def check_signature(self, fn: FnRef, kind: Type, span: Span | None) -> None:
+        """An error if a function is not of the type of functions that is expected."""
+        if not isinstance(kind, t.FnType) or any(param.comptime for param in fn.decl.params):
+            return
+        have = self.unit.fn_type(fn, span)
+        if have is not kind and t.ANYTYPE not in have.params:
+            note = (fn.decl.name_span, "declared here")
+            raise CslError.at(span, f"a function of type {kind} was expected, not {fn.name} of type {have}", note)
 
     def widened(self, value: Run, kind: Type, span: Span | None) -> Run:
         """The value as a type that can represent all values of its own."""

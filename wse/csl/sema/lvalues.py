@@ -96,7 +96,9 @@ def load_elem(where: ElementRef) -> Val:
 def memory_of(frame: Frame, var: GlobalVar, offset: int = 0) -> Mem:
     """The run-time memory of a variable."""
     if var.type.is_comptime:
-        raise CslError.at(var.span, f"{var.display} of type {var.type} does not exist at run time: give it a type")
+        raise CslError.at(
+            var.span, f"{var.display} of type {var.type} does not exist at run time: {t.absence(var.type)}"
+        )
     frame.unit.program.check_fp16(var.type, var.span)
     return Mem(var.type, ir.Addr(frame.unit.use(var)), offset, not var.mutable, var.item)
 
@@ -434,11 +436,22 @@ def index_pointer(frame: Frame, pointer: Value, kind: t.PointerType, node: ast.I
     if size is None:
         raise CslError.at(node.span, f"values of type {kind.elem} have no size")
     if isinstance(pointer, Val) and isinstance(index, Val) and isinstance(pointer.data, Ptr):
+        check_pointed(pointer.data, concrete(index), kind, node.indices[0].span)
         moved = Val(kind, Ptr(pointer.data.target, pointer.data.offset + concrete(index) * size))
         return pointee(frame, moved, kind.elem, node.span)
     frame.need_run(node.span, "indexing by a run-time value")
     base = Mem(kind.elem, frame.operand(pointer, node.span), 0, kind.const)
     return offset_by(frame, base, kind.elem, index, size, node.indices[0].span)
+
+
+def check_pointed(ptr: Ptr, at: int, kind: t.PointerType, span: Span) -> None:
+    """An error if an element lies outside of the variable that is pointed into."""
+    size = kind.elem.size or 0
+    if isinstance(ptr.target, GlobalVar) and ptr.target.type.size is not None and not ptr.target.extern:
+        before, behind = ptr.offset // max(size, 1), (ptr.target.type.size - ptr.offset) // max(size, 1)
+        if not -before <= at < behind:
+            what = f"{ptr.target.display} of type {ptr.target.type}"
+            raise CslError.at(span, f"index {at} is outside of {what}, in which this pointer has {behind} elements")
 
 
 def index_mem(frame: Frame, base: Mem, kind: Type, node: ast.Index, indices: list | None = None) -> Mem:

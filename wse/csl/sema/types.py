@@ -358,6 +358,20 @@ def is_scalar(kind: Type) -> bool:
     return kind.ir is not None
 
 
+def absence(kind: Type) -> str:
+    """Why values of a type do not exist at run time, or what to do about it."""
+    match kind:
+        case IntType():
+            return "integers at run time have 1 to 64 bits"
+        case ArrayType() | OptionalType():
+            return absence(kind.elem)
+        case StructType():
+            if kind.packed:
+                return "packed structs and unions at run time have 1 to 64 bits"
+            return next((absence(field) for field, _ in kind.fields.values() if field.size is None), "it is empty")
+    return "give it a type that does, such as i16 or f32"
+
+
 def export_word(kind: Type) -> Any:
     """The type of the words in which the host sees values: that of scalars; structs are words of 32 bits where all
     their parts are, else of 16.  None of what is no data."""

@@ -277,7 +277,7 @@ class Unit:
         """Memory of a local variable."""
         owner = frame.lowered.name if frame.lowered is not None else self.name
         if kind.size is None:
-            raise CslError.at(span, f"a value of type {kind} exists at compile time only")
+            raise CslError.at(span, f"a value of type {kind} exists at compile time only: {t.absence(kind)}")
         self.program.check_fp16(kind, span)
         var = self.new_global(kind, f"{owner}.{name}", name, span, align)
         var.item = item
@@ -437,7 +437,7 @@ class Unit:
     def place(self, var: GlobalVar) -> list[tuple[str, int, np.ndarray]]:
         kind = var.type
         if kind.size is None:
-            raise CslError.at(var.span, f"{var.display} of type {kind} does not exist at run time: give it a type")
+            raise CslError.at(var.span, f"{var.display} of type {kind} does not exist at run time: {t.absence(kind)}")
         self.program.check_fp16(kind, var.span)
         image = InitialMemory(self, kind.size)
         if var.value is not None:
