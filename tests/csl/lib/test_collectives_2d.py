@@ -187,3 +187,71 @@ def test_resources_of_a_dimension(tmp_path, arch):
         )
         with pytest.raises(CslError, match="99"):
             running.compiled(tmp_path / ids, wrong, arch, along_x + COLLECTIVES, {"w": 3, "h": 1})
+
+
+LONG = """
+param params;
+const line = @import_module("<collectives_2d/pe>", .{ .dim_params = params.x });
+const extent = 70;
+const done_id = @get_local_task_id(15);
+var own = @zeros([2]u32);
+export var all = @zeros([2 * extent]u32);
+export var done: u16 = 0;
+task finished() void { done += 1; }
+fn main(root: u16) void {
+  line.init();
+  own[0] = @as(u32, line.pe_id) * 3;
+  own[1] = @as(u32, line.pe_id) + 500;
+  line.gather(root, @ptrcast([*]u32, &own), @ptrcast([*]u32, &all), 2, done_id);
+}
+comptime { @bind_local_task(finished, done_id); @export_symbol(main); }
+"""
+
+
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+@pytest.mark.parametrize("root", [0, 35, 69])
+def test_gather_from_a_long_line(tmp_path, arch, root):
+    along_x = "const along_x = true;\n"
+    layout = along_x + ONE_AXIS.replace("AXIS", "x").replace(", .extent = if (along_x) w else h", "")
+    loaded = running.run(tmp_path, LONG, root, arch=arch, layout=layout, params={"w": 70, "h": 1})
+    want = np.stack([np.arange(70) * 3, np.arange(70) + 500], 1).reshape(-1)
+    assert running.read(loaded, "all", root).tolist() == want.tolist()
+    assert all(running.read(loaded, "done", x)[0] == 1 for x in range(70))
+
+
+BOTH = """
+param params;
+param extent: u16;
+const row = @import_module("<collectives_2d/pe>", .{ .dim_params = params.x });
+const column = @import_module("<collectives_2d/pe>", .{ .dim_params = params.y });
+const x_id = @get_local_task_id(15);
+const y_id = @get_local_task_id(16);
+export var x_data = @zeros([10]u32);
+export var y_data = @zeros([10]u32);
+export var ends = @zeros([2]u16);
+task x_task() void { ends[0] += 1; }
+task y_task() void { ends[1] += 1; }
+fn main(root: u16) void {
+  row.init();
+  column.init();
+  for (@range(u16, 10)) |i| {
+    if (row.pe_id == root) x_data[i] = @as(u32, column.pe_id) * 100 + @as(u32, i);
+    if (column.pe_id == root) y_data[i] = @as(u32, row.pe_id) * 1000 + @as(u32, i);
+  }
+  row.broadcast(root, @ptrcast([*]u32, &x_data), 10, x_id);
+  column.broadcast(root, @ptrcast([*]u32, &y_data), 10, y_id);
+}
+comptime { @bind_local_task(x_task, x_id); @bind_local_task(y_task, y_id); @export_symbol(main); }
+"""
+
+
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+@pytest.mark.parametrize("root", [0, 2])
+def test_both_dimensions_at_once(tmp_path, arch, root):
+    along_x = "const along_x = true;\n"
+    loaded = running.run(tmp_path, BOTH, root, arch=arch, layout=along_x + COLLECTIVES, params={"w": 3, "h": 4})
+    for x in range(3):
+        for y in range(4):
+            assert running.read(loaded, "x_data", x, y).tolist() == [y * 100 + i for i in range(10)]
+            assert running.read(loaded, "y_data", x, y).tolist() == [x * 1000 + i for i in range(10)]
+            assert running.read(loaded, "ends", x, y).tolist() == [1, 1]
