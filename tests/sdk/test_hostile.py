@@ -1,4 +1,7 @@
-"""Host programs that pass anything: every call ends with its result or with an error of this package."""
+"""Host programs that pass anything: every call ends with its result or with an error of this package.
+
+Covers: wse/sdk/arguments.py
+"""
 
 import random
 

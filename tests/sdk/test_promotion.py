@@ -1,4 +1,7 @@
-"""NumPy 1's promotion of scalars: results as NumPy 1.26 gives them."""
+"""NumPy 1's promotion of scalars: results as NumPy 1.26 gives them.
+
+Covers: wse/sdk/rewriting.py
+"""
 
 from __future__ import annotations
 
