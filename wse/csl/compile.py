@@ -134,6 +134,9 @@ def _compile(program: Program, path: Path, params: dict[str, int], colors: dict[
         if len(program.findings.errors) > found:
             found = len(program.findings.errors)
             wrong.add(one.path)
+    for queue, error in program.unbound_queues.items():
+        if queue not in program.bound_queues:
+            program.findings.add(error)
     check_exports(program, state, layout)
     program.findings.check()
     layout.routes = state.routes

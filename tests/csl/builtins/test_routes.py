@@ -57,6 +57,11 @@ FORMS = {
         EAST,
         ".{ .routes = .{ .rx = EAST, .tx = RAMP }, .switches = .{ .pos1 = d.RX_WEST, .current_switch_pos = 1 } }",
     ),
+    "switch positions that are 0": (
+        EAST,
+        ".{ .routes = d.RX_EAST | d.TX_RAMP, .switches = .{ .pos1 = d.RX_WEST, .pos2 = 0, .pos3 = 0, "
+        ".current_switch_pos = 1 } }",
+    ),
     "a switch position by a direction": (
         EAST,
         ".{ .routes = .{ .rx = EAST, .tx = RAMP }, .switches = .{ .pos1 = .{ .rx = WEST }, .current_switch_pos = 1 } }",

@@ -182,3 +182,16 @@ def test_a_run_with_queues_bound_by_operations_is_the_same_without_fast_paths(tm
     launch(other)
     assert read(loaded, "got", 1).tolist() == read(other, "got", 1).tolist()
     assert loaded.cycle == other.cycle
+
+
+def test_a_queue_that_other_pes_bind_may_stand_in_code_that_is_not_run(tmp_path):
+    text = f"""{HEAD}
+const q = @get_input_queue(2);
+var to = @zeros([4]u16);
+var receives = false;
+const m = @get_dsd(mem1d_dsd, .{{ .tensor_access = |i|{{4}} -> to[i] }});
+const in = @get_dsd(fabin_dsd, .{{ .extent = 4, .input_queue = q }});
+comptime {{ if (!sends) @initialize_queue(q, .{{ .color = @get_color(1) }}); }}
+fn main() void {{ if (receives) @mov16(m, in); }}
+"""
+    run(tmp_path, text, layout=layout(2))

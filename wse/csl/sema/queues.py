@@ -110,12 +110,17 @@ class Queues:
                 direct += 1
 
     def check_colorless(self) -> None:
+        """A queue without a color is an error if it has none in any PE's code: a PE may have operations that it does
+        not run."""
+        unit = self.unit
+        unit.program.bound_queues |= {(into, queue) for into in (True, False) for queue in self.bound(into)}
         for (into, queue), span in self.colorless.items():
             if queue not in self.bound(into) and not self.rebinds():
                 what = "@initialize_queue(queue, .{ .color = ... }) in a comptime block binds it"
                 if self.unit.program.arch == "wse2":
                     what = "give the descriptor a .fabric_color"
-                self.report(CslError.at(span, f"{named(into, queue)} is bound to no color: {what}"))
+                error = CslError.at(span, f"{named(into, queue)} is bound to no color: {what}")
+                unit.program.unbound_queues.setdefault((into, queue), error)
 
     def check_reserved(self) -> None:
         """Queues of the memcpy library on WSE-3."""

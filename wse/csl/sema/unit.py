@@ -55,6 +55,8 @@ class Program:
         self.fp16: t.FloatType = t.F16  # the 16-bit floats that exist at run time
         self.rectangle: tuple[int, int] | None = None
         self.layout: Any = None  # builtins.layout.LayoutState
+        self.bound_queues: set[tuple[bool, int]] = set()  # of all units; whether into the CE, number
+        self.unbound_queues: dict[tuple[bool, int], CslError] = {}
         self.fabric = (0, 0)
         self.offsets = (0, 0)
         self.sdk_version: str | None = None  # "1.4" or "2.10" decides where the releases contradict each other
