@@ -55,12 +55,22 @@ class Rectangle:
 class Device:
     """An artifact, loaded."""
 
-    def __init__(self, artifact: Artifact, threads: int | None = None, messages: Messages | None = None):
+    def __init__(
+        self,
+        artifact: Artifact,
+        threads: int | None = None,
+        messages: Messages | None = None,
+        traces=frozenset(),
+        events: int = 0,
+    ):
         self.artifact, self.messages = artifact, messages or Messages()
+        self.traces = traces  # what simlog writes besides what PEs print
         self.width, self.height = artifact.width, artifact.height
         if threads is None:
             threads = (os.cpu_count() or 1) if self.width * self.height > _MANY_PES else 1
-        self.fabric = Fabric(artifact.image(), threads=threads, drops_off_edge=True)  # as the vendor's simulator
+        self.fabric = Fabric(
+            artifact.image(), threads=threads, trace=events, drops_off_edge=True
+        )  # as the vendor's simulator
         self._noted: set[tuple[int, str]] = set()
         if profile.wanted():
             self.fabric.keep_profile()

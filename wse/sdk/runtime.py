@@ -102,7 +102,10 @@ class SdkRuntime:
         """Loads the program."""
         if self._commands is not None:
             raise ConfigError(f"{self.directory} is loaded already: load() is called once for each SdkRuntime")
-        device = devices[self.directory.resolve()] = Device(self.artifact, self._threads, self._messages)
+        traces = simlog.wanted()
+        device = devices[self.directory.resolve()] = Device(
+            self.artifact, self._threads, self._messages, traces, simlog.TRACED_EVENTS if traces else 0
+        )
         self._commands = Commands(device)
         for port in self._ports:
             if port.out:

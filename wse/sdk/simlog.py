@@ -1,17 +1,27 @@
-"""sim.log: what PEs print with <simprint>, each line with the cycle in which it ended."""
+"""sim.log: what PEs print with <simprint>, each line with the cycle in which it ended.
+
+With SIMFABRIC_DEBUG=inst_trace,landing in the environment also the beginnings and ends of tasks and operations, and
+the wavelets that arrive at PEs.
+"""
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from ..errors import ConfigError
 from ..machine import numerics
+from ..trace import events
 from .device import Device
 
 NAME = "sim.log"
+VARIABLES = ("SIMFABRIC_DEBUG", "SINGULARITYENV_SIMFABRIC_DEBUG")  # the second: as set outside of the SDK's container
+KINDS = ("inst_trace", "landing")
+TRACED_EVENTS = 2_000_000  # at most
 
 # The kinds of `say`.
 STRING, HALF, END_OF_LINE = 0, 8, 9
@@ -54,7 +64,40 @@ def lines(device: Device) -> list[str]:
     return written
 
 
+def wanted() -> frozenset[str]:
+    """What the environment asks sim.log to hold besides: of KINDS."""
+    given = next((os.environ[name] for name in VARIABLES if os.environ.get(name)), "")
+    kinds = frozenset(filter(None, (word.strip() for word in given.split(","))))
+    for kind in sorted(kinds - set(KINDS)):
+        if kind == "router":
+            raise ConfigError(
+                f"{VARIABLES[0]}=router is not supported: wavelets are recorded where they arrive at a PE (landing)"
+            )
+        raise ConfigError(f"{VARIABLES[0]} is a list of {', '.join(KINDS)}, not {kind!r}")
+    return kinds
+
+
+def traced(device: Device, kinds: frozenset[str]) -> list[tuple[int, str]]:
+    """The events of these kinds, as (cycle, line); PEs by their places on the fabric."""
+    run = device.measure()
+    if run.events is None:
+        return []
+    (left, top), names = device.artifact.offsets, events.Names(run)
+    made: list[tuple[int, str]] = []
+    for cycle, pe, kind, a, b in run.events[["cycle", "pe", "kind", "a", "b"]].tolist():
+        row, words = events.kind_name(kind), events.words(names, kind, a, b)
+        if ("landing" if row == "LAND" else "inst_trace") in kinds:
+            made.append((cycle, f"@{cycle} P{pe % run.width + left}.{pe // run.width + top}: {words}"))
+    if run.events_dropped:
+        made.append((run.cycles, f"# {run.events_dropped} more events: the trace was full"))
+    return made
+
+
 def write(device: Device, directory: str | Path = ".") -> None:
-    """Writes sim.log to the directory, if anything was printed."""
-    if text := lines(device):
-        (Path(directory) / NAME).write_text("\n".join(text) + "\n")
+    """Writes sim.log to the directory, if anything was printed or traced."""
+    text = [(int(line[1:].partition(" ")[0]), line) for line in lines(device)]
+    if device.traces:
+        text += traced(device, device.traces)
+        text.sort(key=lambda entry: entry[0])
+    if text:
+        (Path(directory) / NAME).write_text("\n".join(line for _, line in text) + "\n")

@@ -71,7 +71,8 @@ def kinds() -> tuple[tuple[str, str, str], ...]:
     return tuple(_engine.events())
 
 
-def _kind_name(kind: int) -> str:
+def kind_name(kind: int) -> str:
+    """The name of a kind of events."""
     return kinds()[kind][0] if kind < len(kinds()) else f"EVENT_{kind}"
 
 
@@ -103,7 +104,7 @@ def actions(run: Run) -> Iterator[Action]:
     events = _in_order(run)
     open_spans: dict[tuple[int, int], list[tuple[bool, str]]] = {}
     for cycle, pe, kind, a, b in zip(*_columns(events), strict=True):
-        row = _kind_name(kind)
+        row = kind_name(kind)
         if row not in ("TASK_START", "TASK_END", "OP_START", "OP_END"):
             yield _instant(names, row, cycle, pe, a, b)
             continue
@@ -161,7 +162,7 @@ def lanes(run: Run) -> list[tuple[int, int]]:
     events = _in_order(run)
     if not len(events):
         return []
-    names = np.array([_kind_name(kind) for kind in range(int(events["kind"].max()) + 1)])[events["kind"]]
+    names = np.array([kind_name(kind) for kind in range(int(events["kind"].max()) + 1)])[events["kind"]]
     lane = np.full(len(events), MAIN, dtype=np.int64)
     operation = (names == "OP_START") | (names == "OP_END")
     threads = events["b"][operation].astype(np.int64)
@@ -179,20 +180,21 @@ def lines(run: Run) -> Iterator[str]:
     digits = len(str(int(events["cycle"][-1]))) if len(events) else 1
     yield f"# {len(events)} events, {run.events_dropped} dropped: cycle, PE (x, y), what\n"
     for cycle, pe, kind, a, b in zip(*_columns(events), strict=True):
-        yield f"{cycle:>{digits}}  ({pe % run.width}, {pe // run.width})  {_words(names, kind, a, b)}\n"
+        yield f"{cycle:>{digits}}  ({pe % run.width}, {pe // run.width})  {words(names, kind, a, b)}\n"
 
 
-def _words(names: Names, kind: int, a: int, b: int) -> str:
-    row = _kind_name(kind)
-    words = row.lower().replace("_", " ")
+def words(names: Names, kind: int, a: int, b: int) -> str:
+    """An event as text."""
+    row = kind_name(kind)
+    what = row.lower().replace("_", " ")
     if row == "TASK_START":
-        return f"{words}  {names.task(a)}  at instruction {b}"
+        return f"{what}  {names.task(a)}  at instruction {b}"
     if row == "TASK_END":
-        return f"{words}  {names.task(a)}"
+        return f"{what}  {names.task(a)}"
     if row in ("OP_START", "OP_END"):
-        return f"{words}  {instruction(a)}  {'main' if b == _MAIN_THREAD else f'microthread {b}'}"
+        return f"{what}  {instruction(a)}  {'main' if b == _MAIN_THREAD else f'microthread {b}'}"
     if row == "LAND":
-        return f"{words}  {names.color(a)}  0x{b:08x}"
+        return f"{what}  {names.color(a)}  0x{b:08x}"
     if row in ("MARK", "HOSTSIG"):
-        return f"{words}  {b}"
-    return f"{words}  {a}  {b}"
+        return f"{what}  {b}"
+    return f"{what}  {a}  {b}"
