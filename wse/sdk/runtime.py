@@ -200,6 +200,8 @@ class SdkRuntime:
         names = [export.name for export in self.artifact.exports]
         raise ConfigError(f"the layout exports no {symbol!r} (@export_name): {arguments.one_of(symbol, names)}")
 
+    get_symbol = get_id  # as an example of the SDK's reference calls it
+
     def _variable(self, symbol: object) -> str:
         number = _number(symbol)
         if number is None or not 0 <= number < len(self.artifact.exports):
