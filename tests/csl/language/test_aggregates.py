@@ -369,6 +369,65 @@ PROGRAMS = {
         }""",
         [2, 1, -29, -5, 1, 1, 0, 0],
     ),
+    "descriptors over arrays in structs": (
+        """
+        const V = struct { n: u16, d: [4]f32 };
+        var v = [2]V{ V{ .n = 1, .d = [4]f32{ 1.0, 2.0, 3.0, 4.0 } }, V{ .n = 1, .d = [4]f32{ 5.0, 6.0, 7.0, 8.0 } } };
+        export var out: [4]f32;
+        const out_dsd = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> out[i] });
+        const first = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> v[0].d[i] });
+        const second = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> v[1].d[i] });
+        fn main() void { @fadds(out_dsd, first, second); }""",
+        [6.0, 8.0, 10.0, 12.0],
+    ),
+    "unions in structs in arrays": (
+        """
+        const U = union { i: i32, f: f32 };
+        const E = enum(u8) { I, F };
+        const T = struct { e: E, u: U };
+        var ts = [2]T{ T{ .e = E.I, .u = U{ .i = 5 } }, T{ .e = E.F, .u = U{ .f = 2.5 } } };
+        export var out: [3]f32;
+        fn value(t: T) f32 { return switch (t.e) { E.I => @as(f32, t.u.i), E.F => t.u.f }; }
+        fn main() void {
+          for (ts) |t, i| { out[i] = value(t); }
+          ts[0] = .{ .e = E.F, .u = .{ .f = 7.0 } };
+          out[2] = value(ts[0]);
+        }""",
+        [5.0, 2.5, 7.0],
+    ),
+    "arrays of packed structs": (
+        """
+        const P = packed struct { lo: u4, hi: u4 };
+        var ps = [3]P{ P{ .lo = 1, .hi = 2 }, P{ .lo = 3, .hi = 4 }, P{ .lo = 5, .hi = 6 } };
+        export var out: [4]u16;
+        var i: u16 = 1;
+        fn main() void {
+          out[0] = @as(u16, ps[i].hi);
+          ps[i].lo = 15;
+          out[1] = @as(u16, @bitcast(u8, ps[i]));
+          for (ps) |p| { out[2] += @as(u16, p.lo); }
+          const many: [*]P = &ps;
+          many[2].hi = 9;
+          out[3] = @as(u16, ps[2].hi);
+        }""",
+        [4, 79, 21, 9],
+    ),
+    "structs of run-time choices": (
+        """
+        const P = struct { x: i16 };
+        export var out: [3]i16;
+        var c: bool = true;
+        var n: i16 = 4;
+        fn main() void {
+          const p: P = if (c) .{ .x = n } else .{ .x = 2 };
+          out[0] = p.x;
+          const q = if (!c) P{ .x = n } else P{ .x = 9 };
+          out[1] = q.x;
+          const r: P = switch (n) { 0 => .{ .x = 5 }, else => .{ .x = n + 2 } };
+          out[2] = r.x;
+        }""",
+        [4, 9, 6],
+    ),
     "constants with an alignment": (
         """
         const table align(64) = [3]u16{ 1, 2, 3 };

@@ -130,3 +130,42 @@ def test_wide_integers_at_compile_time(tmp_path):
     fn main() void { out = @as(i32, big >> 100); }
     """
     assert running.read(running.run(tmp_path, pe + END), "out").tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "bounds, numbers",
+    [("u5, 0, 31, 2", range(0, 31, 2)), ("i4, 7, -8, -5", range(7, -8, -5)), ("u3, 7", range(7)), ("u1, 1", range(1))],
+)
+def test_loops_count_in_integers_of_any_width(bounds, numbers, tmp_path):
+    """Also where the number behind the last does not fit the type."""
+    pe = f"""
+    export var sum: i32;
+    export var rounds: u16;
+    fn main() void {{ for (@range({bounds})) |i| {{ sum += @as(i32, i); rounds += 1; }} }}
+    """
+    loaded = running.run(tmp_path, pe + END)
+    assert running.read(loaded, "sum").tolist() == [sum(numbers)]
+    assert running.read(loaded, "rounds").tolist() == [len(numbers)]
+
+
+@pytest.mark.parametrize(
+    "kind, releases", [("u5", ()), ("u64", ()), ("u8", (None, "1.4")), ("u16", (None, "1.4", "2.10"))]
+)
+def test_integers_as_parameters_of_tasks(kind, releases, tmp_path):
+    pe = f"""const queue = @get_input_queue(2);
+    export var out: u16;
+    task receive(x: {kind}) void {{ out = @as(u16, x); }}
+    comptime {{
+      @bind_data_task(receive, @get_data_task_id(queue));
+      @initialize_queue(queue, .{{ .color = @get_color(3) }});
+    }}
+    fn main() void {{}}"""
+    for release in (None, "1.4", "2.10"):
+        options = {"sdk_version": release}
+        if release in releases:
+            running.compiled(tmp_path, pe + END, options=options)
+            continue
+        with pytest.raises(
+            CslError, match=rf"pe\.csl:3:18: error: an integer parameter of a task has .* not {kind[1:]}"
+        ):
+            running.compiled(tmp_path, pe + END, options=options)

@@ -9,9 +9,9 @@ from ..ir import ir
 from ..sema import types as t
 from ..sema.convert import describe
 from ..sema.frame import Frame, expr
-from ..sema.lvalues import address, constant_dsd, load, memory_of
+from ..sema.lvalues import address, address_of, constant_dsd, load, memory_of
 from ..sema.types import Type
-from ..sema.values import GlobalVar, Mem, Val, Value, concrete
+from ..sema.values import ElementRef, GlobalVar, Mem, Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .descriptors import (
@@ -346,6 +346,9 @@ def array_base(frame: Frame, where: Any, node: ast.Index) -> tuple[ir.Value, int
         elem = array.elem if array is not None else kind.elem
         base = constant_address(frame, pointer, node.base.span)
         return (base, elem.size or 0, array.dims, array.count) if array else (base, elem.size or 0, (0,), None)
+    if isinstance(where, ElementRef) and isinstance(kind, t.ArrayType):  # a field of a struct in a variable
+        base = constant_address(frame, address_of(frame, node.base, node.base.span), node.base.span)
+        return base, kind.elem.size or 0, kind.dims, kind.count
     if isinstance(where, Val) and isinstance(kind, t.ArrayType):
         where = frame.unit.constant(where, node.base.span)
     if isinstance(where, GlobalVar):

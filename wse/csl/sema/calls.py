@@ -341,9 +341,19 @@ def entry(unit: Any, fn: FnRef, span: Span | None, aggregates: bool = False) -> 
                 "numbers and pointers as parameters",
                 (span, "used here"),
             )
+        if fn.decl.kind == "task" and isinstance(kind, t.IntType):
+            check_task_parameter(unit, param, kind)
         sign.params.append(kind)
     sign.result = inner.type(fn.decl.result)
     return unit.instantiate(fn, sign, span)
+
+
+def check_task_parameter(unit: Any, param: ast.Param, kind: t.IntType) -> None:
+    """An error for integers that a task cannot take from a wavelet."""
+    widths = (16, 32) if unit.program.sdk_version == "2.10" else (8, 16, 32)
+    if kind.bits not in widths:
+        shown = "16 or 32 bits" if len(widths) == 2 else "8 (SDK 1.4), 16 or 32 bits"
+        raise CslError.at(param.span, f"an integer parameter of a task has {shown}, not {kind.bits}")
 
 
 def addressed_names(decl: ast.FnDecl) -> set[str]:

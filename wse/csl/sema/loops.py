@@ -174,7 +174,8 @@ def for_range(frame: Frame, node: ast.For, span: Range) -> None:
         numbers = range(*(b.data for b in bounds))
         if len(numbers) == 0:
             return
-        last = Val(span.elem, span.elem.wrap(numbers[-1] + span.step.data))
+        held = t.int_type(8 * span.elem.size, span.elem.signed)  # the register that counts
+        last = Val(held, held.wrap(numbers[-1] + span.step.data))
         counted(frame, build, node, span, last, check=False)
         return
     if not isinstance(span.step, Val):
