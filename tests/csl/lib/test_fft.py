@@ -56,13 +56,24 @@ def test_a_transform_and_its_inverse(tmp_path, arch, width, n, kind):
 
 
 @pytest.mark.parametrize("arch", ["wse2", "wse3"])
-def test_the_form_of_the_page_is_refused(tmp_path, arch):
+def test_the_form_of_the_page(tmp_path, arch):
+    """With the place of the first PE before the other arguments."""
+    plain = running.compiled(tmp_path / "a", "", arch, LAYOUT.replace("TYPE", "f32"), {"width": 2, "n": 4})
+    text = LAYOUT.replace("width, n, TYPE", "0, 0, width, n, f32")
+    made = running.compiled(tmp_path / "b", "", arch, text, {"width": 2, "n": 4})
+    assert (made.width, made.height, len(made.units)) == (plain.width, plain.height, len(plain.units))
+    assert [name for name, *_ in made.exports] == [name for name, *_ in plain.exports]
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [("1, 0, width, n, f32", "from PE (0, 0) on only"), ("width, n", "FFT_kernel takes 3 arguments, not 2")],
+)
+def test_calls_that_are_refused(tmp_path, call, message):
     with pytest.raises(CslError) as caught:
-        running.compiled(
-            tmp_path, "", arch, LAYOUT.replace("width, n, TYPE", "0, 0, width, n, f32"), {"width": 1, "n": 2}
-        )
+        running.compiled(tmp_path, "", "wse3", LAYOUT.replace("width, n, TYPE", call), {"width": 1, "n": 2})
     first = caught.value.diagnostics[0]
-    assert "FFT_kernel takes 3 arguments, not 5" in first.message and first.span.line == 8
+    assert message in first.message and first.span.line == 8
 
 
 @pytest.mark.parametrize("name", ["fft3d", "get_params"])

@@ -50,6 +50,8 @@ def call_function(frame: Frame, fn: FnRef, args: list[ast.Node], span: Span) -> 
     if decl.kind == "task":
         raise CslError.at(span, f"{fn.name} is a task: it is activated, not called", (decl.name_span, "declared here"))
     if len(args) != len(decl.params):
+        if fn.instance.library and f"{fn.name}_{len(args)}" in fn.instance.file.decls:  # a form with more arguments
+            return call_function(frame, fn.instance.resolve(f"{fn.name}_{len(args)}").data, args, span)
         wanted = f"{len(decl.params)} argument{'s' * (len(decl.params) != 1)}"
         raise CslError.at(span, f"{fn.name} takes {wanted}, not {len(args)}", (decl.name_span, "declared here"))
     sign = signature(frame, fn, args)
