@@ -1,7 +1,6 @@
 """Tests mirror the source tree: wse/x/y.py is tested by tests/x/test_y.py, csrc/x/y.c by tests/csrc/x/test_y.py.
 
-A test of another name may cover a module, and says so in a line of its docstring: `Covers: wse/x/y.py, csrc/x/z.c`.
-UNTESTED lists the modules with neither.  The list may only shrink: a name whose test exists fails here, too.
+A test of another name may cover a module, with a line in its docstring: `Covers: wse/x/y.py, csrc/x/z.c`.
 """
 
 import ast
@@ -9,9 +8,6 @@ import re
 from functools import cache
 
 from documents import ROOT
-
-NAMES = ROOT / "tests" / "untested.txt"
-UNTESTED = set(NAMES.read_text().split()) if NAMES.exists() else set()
 
 
 @cache
@@ -45,13 +41,8 @@ def untested() -> set[str]:
 
 
 def test_every_module_has_a_test_or_is_covered():
-    new = untested() - UNTESTED
-    assert not new, f"without a test (tests/<path>/test_<name>.py, or a line `Covers: ...`): {sorted(new)}"
-
-
-def test_the_list_of_exceptions_only_shrinks():
-    gone = UNTESTED - untested()
-    assert not gone, f"remove from tests/untested.txt, they have a test or are gone: {sorted(gone)}"
+    missing = untested()
+    assert not missing, f"without a test (tests/<path>/test_<name>.py, or a line `Covers: ...`): {sorted(missing)}"
 
 
 def test_what_is_covered_exists():

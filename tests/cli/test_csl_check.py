@@ -1,4 +1,7 @@
-"""`wse csl check`: JSON for editors, text for people, an exit status for scripts."""
+"""`wse csl check`: JSON for editors, text for people, an exit status for scripts.
+
+Covers: wse/cli/csl.py
+"""
 
 import json
 

@@ -1,4 +1,7 @@
-"""Profiles: cycles per instruction in the engine, per line of source in the report."""
+"""Profiles: cycles per instruction in the engine, per line of source in the report.
+
+Covers: wse/cli/profile.py
+"""
 
 import subprocess
 import sys

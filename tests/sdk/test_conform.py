@@ -1,4 +1,7 @@
-"""wse csl conform, on collections of one's own."""
+"""wse csl conform, on collections of one's own.
+
+Covers: wse/cli/csl_conform.py
+"""
 
 import json
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""Host programs run by `cs_python`: NumPy 1's promotion in them and in the modules beside them, in no others."""
+"""Host programs run by `cs_python`: NumPy 1's promotion in them and in the modules beside them, in no others.
+
+Covers: wse/cli/cs_python.py
+"""
 
 from __future__ import annotations
 
