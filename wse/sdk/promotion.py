@@ -18,7 +18,7 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from types import BuiltinMethodType, FunctionType
+from types import BuiltinMethodType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ _OPERATORS: dict[str, tuple[Callable[[Any, Any], Any], np.ufunc]] = {
     "Gt": (operator.gt, np.greater), "GtE": (operator.ge, np.greater_equal),
 }  # fmt: skip
 OPERATORS = frozenset(_OPERATORS)
+_PLAIN = frozenset({int, float, str})
 _IN_PLACE = {name: getattr(operator, "i" + f.__name__.strip("_"), f) for name, (f, _) in _OPERATORS.items()}
 # These use one type for all operands; other functions look for a loop.
 _UNIFORM = {
@@ -159,6 +160,18 @@ def _as(value: Any, kind: np.dtype) -> Any:
 # --- operators --------------------------------------------------------------------------------------------------------
 
 
+def _operator(name: str) -> Callable[[Any, Any], Any]:
+    """The function for an operator; quick for what Python computes itself."""
+    function = _OPERATORS[name][0]
+
+    def operate(a: Any, b: Any) -> Any:
+        if type(a) in _PLAIN and type(b) in _PLAIN:
+            return function(a, b)
+        return apply(name, a, b)
+
+    return operate
+
+
 def apply(name: str, a: Any, b: Any) -> Any:
     """a OPERATOR b; without NumPy's numbers as Python does it."""
     function, ufunc = _OPERATORS[name]
@@ -172,6 +185,8 @@ def apply(name: str, a: Any, b: Any) -> Any:
 
 def apply_in_place(name: str, a: Any, b: Any) -> Any:
     """The new value of a after `a OPERATOR= b`: arrays keep their type and are changed in place."""
+    if type(a) in _PLAIN and type(b) in _PLAIN:
+        return _OPERATORS[name][0](a, b)
     if isinstance(a, np.ndarray):
         _, b = operands(_OPERATORS[name][1], (a, b))
     elif isinstance(a, np.generic) or isinstance(b, _NUMBERS):
@@ -224,7 +239,13 @@ def store_item(operator: str, owner: Any, index: Any, old: Any, value: Any) -> N
 
 def assign_item(value: Any, owner: Any, index: Any) -> None:
     """owner[index] = value: integers that do not fit an array's type are cut to it, as in NumPy 1."""
-    if isinstance(owner, np.ndarray) and owner.dtype.kind in "iu" and isinstance(value, int | np.integer):
+    if (
+        type(owner) is not dict
+        and type(owner) is not list
+        and isinstance(owner, np.ndarray)
+        and owner.dtype.kind in "iu"
+        and isinstance(value, int | np.integer)
+    ):
         value = _cut(value, owner.dtype)
     owner[index] = value
 
@@ -242,15 +263,21 @@ def _cut(value: Any, kind: np.dtype) -> Any:
 
 def called(function: Any) -> Any:
     """The function that is called instead: one that chooses types as NumPy 1, or the function itself."""
-    if isinstance(function, np.ufunc):
+    kind = type(function)
+    if kind is MethodType:
+        return function
+    if kind is np.ufunc:
         return _of_ufunc(function)
-    if isinstance(function, type) and issubclass(function, np.integer):
-        return lambda *values: function(*(_cut(v, np.dtype(function)) if type(v) is int else v for v in values))
-    if isinstance(function, _FUNCTIONS):
-        return _REPLACED.get(function) or _of_method(function)
+    if kind in _KINDS:
+        found = _REPLACED.get(function)
+        if found is not None:
+            return found
+        if kind is BuiltinMethodType:
+            return _of_method(function)
     return function
 
 
+@lru_cache
 def _of_ufunc(function: np.ufunc) -> Any:
     if function.nin < 2:
         return function
@@ -268,7 +295,10 @@ def _of_ufunc(function: np.ufunc) -> Any:
 
 def _of_method(function: Any) -> Any:
     """`ufunc.outer`, and methods of arrays that compute with another number."""
-    owner, name = getattr(function, "__self__", None), getattr(function, "__name__", "")
+    owner = function.__self__
+    if not isinstance(owner, np.ndarray | np.ufunc):
+        return function
+    name = function.__name__
     if name == "outer" and isinstance(owner, np.ufunc):
         return lambda a, b, **options: function(*operands(owner, (a, b)), **options)
     if name == "clip" and isinstance(owner, np.ndarray):
@@ -345,7 +375,12 @@ def _uniform(values: Sequence[Any]) -> Sequence[Any]:
     return [_as(value, kind) for value in values]
 
 
-_FUNCTIONS = (BuiltinMethodType, FunctionType, type(np.where))
+def _integer(kind: type[np.integer]) -> Any:
+    """The type, called: integers of Python that do not fit are cut."""
+    return lambda *values: kind(*(_cut(v, np.dtype(kind)) if type(v) is int else v for v in values))
+
+
+_KINDS = frozenset({type, FunctionType, BuiltinMethodType, type(np.where)})
 _REPLACED: dict[Any, Any] = {
     builtins.sum: _sum,
     builtins.pow: _pow,
@@ -356,3 +391,6 @@ _REPLACED: dict[Any, Any] = {
     **{function: _made(function) for function in (np.array, np.asarray, np.full, np.full_like)},
 }
 _REPLACED |= {function: lambda a, b, name=name: apply(name, a, b) for name, (function, _) in _OPERATORS.items()}
+_REPLACED |= {kind: _integer(kind) for kind in {np.dtype(letter).type for letter in "bBhHiIlLqQ"}}
+# `do_Add(a, b)` and so on in a rewritten program.
+globals().update({f"do_{name}": _operator(name) for name in _OPERATORS})

@@ -12,6 +12,14 @@ NAME = "__wse_promotion__"  # of wse.sdk.promotion in a rewritten program
 _OF_FRAMES = {"super", "locals", "vars", "globals", "dir", "eval", "exec"}
 
 
+# Functions of Python that compute nothing with two numbers.
+_PLAIN = {
+    "abs", "all", "any", "bool", "bytes", "chr", "dict", "enumerate", "filter", "float", "format", "getattr", "hasattr",
+    "hex", "id", "input", "int", "isinstance", "issubclass", "iter", "len", "list", "map", "max", "min", "next", "open",
+    "ord", "print", "range", "repr", "reversed", "round", "set", "slice", "sorted", "str", "tuple", "type", "zip",
+}  # fmt: skip
+
+
 class _Rewriter(ast.NodeTransformer):
     def __init__(self) -> None:
         self.classes: list[str] = []  # that enclose the node, for the names of private attributes
@@ -39,7 +47,7 @@ class _Rewriter(ast.NodeTransformer):
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         self.generic_visit(node)
         name = type(node.op).__name__
-        return _call(node, "apply", ast.Constant(name), node.left, node.right) if name in OPERATORS else node
+        return _operation(node, name, node.left, node.right) if name in OPERATORS else node
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         self.generic_visit(node)
@@ -47,7 +55,11 @@ class _Rewriter(ast.NodeTransformer):
         if not OPERATORS.intersection(names):
             return node
         if len(names) == 1:
-            return _call(node, "apply", ast.Constant(names[0]), node.left, node.comparators[0])
+            return _operation(node, names[0], node.left, node.comparators[0])
+        if OPERATORS.issuperset(names) and all(isinstance(n, ast.Name | ast.Constant) for n in node.comparators[:-1]):
+            left = [node.left, *node.comparators[:-1]]  # those in the middle may be evaluated twice
+            parts = [_operation(node, *part) for part in zip(names, left, node.comparators, strict=True)]
+            return ast.copy_location(ast.BoolOp(ast.And(), parts), node)
         if any(_holds(part, self.in_class_body) for part in node.comparators):
             return node  # it cannot stand in a function of its own
         later = [ast.copy_location(ast.Lambda(_NO_ARGUMENTS, part), part) for part in node.comparators]
@@ -56,7 +68,8 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        if isinstance(node.func, ast.Name | ast.Attribute) and getattr(node.func, "id", "") not in _OF_FRAMES:
+        name = getattr(node.func, "id", "")
+        if isinstance(node.func, ast.Name | ast.Attribute) and name not in _OF_FRAMES and name not in _PLAIN:
             node.func = _call(node.func, "called", node.func)
         return node
 
@@ -120,6 +133,11 @@ def _index(node: ast.expr) -> ast.expr:
 def _call(node: ast.AST, function: str, *arguments: ast.expr) -> Any:
     made = ast.Call(ast.Attribute(ast.Name(NAME, ast.Load()), function, ast.Load()), list(arguments), [])
     return ast.fix_missing_locations(ast.copy_location(made, node))
+
+
+def _operation(node: ast.AST, name: str, left: ast.expr, right: ast.expr) -> Any:
+    """A call of the operator's own function."""
+    return _call(node, f"do_{name}", left, right)
 
 
 def rewrite(source: str | bytes, path: str) -> Any:
