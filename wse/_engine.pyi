@@ -100,6 +100,7 @@ class Engine:
         task_kind: Buffer,
         task_priority: Buffer,
         task_pc: Buffer,
+        control_task: Buffer,
         active: int,
         blocked: int,
     ) -> int: ...

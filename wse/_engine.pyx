@@ -141,7 +141,8 @@ cdef class Engine:
             raise ValueError("the engine refuses an argument: it is outside the rectangle, the memory or the machine")
         return 0
 
-    def add_class(self, code, iq_color, oq_color, task_kind, task_priority, task_pc, uint64_t active, uint64_t blocked):
+    def add_class(self, code, iq_color, oq_color, task_kind, task_priority, task_pc, control_task, uint64_t active,
+                  uint64_t blocked):
         self.idle()
         cdef wse_class c
         cdef Taken words = Taken(code, 8)
@@ -156,6 +157,8 @@ cdef class Engine:
         memcpy(c.task_priority, field.view.buf, WSE_TASKS)
         field = Taken(task_pc, 4, WSE_TASKS)
         memcpy(c.task_pc, field.view.buf, WSE_TASKS * sizeof(uint32_t))
+        field = Taken(control_task, 1, WSE_TASKS)
+        memcpy(c.control_task, field.view.buf, WSE_TASKS)
         c.active, c.blocked = active, blocked
         return number(wse_add_class(self.f, &c))
 

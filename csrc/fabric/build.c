@@ -88,7 +88,8 @@ void wse_free(wse_fabric *fabric) {
 int wse_add_class(wse_fabric *fabric, const wse_class *given) {
   if (fabric->sealed || fabric->class_total >= 0xffff) return -1;
   for (int t = 0; t < WSE_TASKS; t++)
-    if (given->task_kind[t] > WSE_TASK_CONTROL || (given->task_kind[t] && given->task_pc[t] >= given->code_length))
+    if (given->task_kind[t] > WSE_TASK_CONTROL || (given->task_kind[t] && given->task_pc[t] >= given->code_length) ||
+        (given->control_task[t] >= WSE_TASKS && given->control_task[t] != 0xff))
       return -1;
   for (int q = 0; q < WSE_INPUTS; q++) {
     if (given->iq_color[q] >= WSE_COLORS) return -1;
@@ -108,6 +109,7 @@ int wse_add_class(wse_fabric *fabric, const wse_class *given) {
   class->code_length = given->code_length;
   memcpy(class->task_kind, given->task_kind, sizeof class->task_kind);
   memcpy(class->task_pc, given->task_pc, sizeof class->task_pc);
+  memcpy(class->control_task, given->control_task, sizeof class->control_task);
   memset(class->queue_of_color, -1, sizeof class->queue_of_color);
   for (int q = 0; q < WSE_QUEUES; q++)
     class->oq_color[q] = given->oq_color[q] < 0 ? -1 : given->oq_color[q];

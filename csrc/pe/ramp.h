@@ -20,7 +20,9 @@ void ramp_refresh(wse_fabric *fabric, uint32_t pe, int color); /* the queue of a
 /* Whether a control wavelet has commands for routers only, no entry point: the CE drops it. */
 static inline bool control_for_routers(const pe_class *class, wavelet w) {
   enum { NO_ENTRY = 31 };
-  return (w.data >> 16 & 63) == NO_ENTRY && class->task_kind[NO_ENTRY] != WSE_TASK_CONTROL;
+  if ((w.data >> 16 & 63) != NO_ENTRY) return false;
+  uint32_t task = class->control_task[NO_ENTRY];
+  return task >= WSE_TASKS || class->task_kind[task] != WSE_TASK_CONTROL;
 }
 
 #endif

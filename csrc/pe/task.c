@@ -31,9 +31,11 @@ static void from_queue(wse_fabric *fabric, band_state *band, uint32_t pe, const 
         continue;
       }
       if (data_task >= 0 && ce->blocked >> data_task & 1) return;
-      if (class->task_kind[entry] == WSE_TASK_UNBOUND) {
+      uint32_t named = entry;
+      entry = class->control_task[named];
+      if (entry >= WSE_TASKS || class->task_kind[entry] == WSE_TASK_UNBOUND) {
         wse_fault fault = fault_at(fabric, pe, now, WSE_FAULT_BAD_TASK);
-        fault.task = (int32_t)entry;
+        fault.task = (int32_t)named;
         fault.color = color;
         fault.queue = q;
         fault_raise(band, fault);

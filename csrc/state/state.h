@@ -293,6 +293,7 @@ typedef struct {
   int8_t queue_of_color[32];             /* by color (not index): its input queue, -1: none */
   uint8_t task_kind[WSE_TASKS];          /* WSE_TASK_... */
   uint32_t task_pc[WSE_TASKS];           /* first instruction */
+  uint8_t control_task[WSE_TASKS];       /* as in wse_class */
   uint64_t high, local, active, blocked; /* tasks: of high priority; local ones; activated and blocked at the start */
   uint32_t profile_at;                   /* index of its first instruction among those of all classes */
 } pe_class;

@@ -115,6 +115,7 @@ class ClassImage:
     memory: list[Row] = field(default_factory=list)
     labels: dict[str, int] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
+    control_tasks: dict[int, int] | None = None  # task by entry point, where control tasks have a table of their own
     addresses: dict[str, int] = field(default_factory=dict)  # of all globals, by the compiler's names
 
     def loadable(self, name: str, artifact: Artifact) -> PEImage:
@@ -134,6 +135,7 @@ class ClassImage:
         return PEImage(
             *(name, self.code, self.task_kind, self.task_high, self.task_pc, self.active, self.blocked, self.data),
             *(self.queues_in, self.queues_out, {task.name: task.id for task in self.tasks}, {}, locate, message),
+            control_tasks=self.control_tasks,
         )
 
 
@@ -409,5 +411,7 @@ def _image(row: dict[str, Any], arrays: dict[str, np.ndarray], index: int) -> Cl
     row["memory"] = [Row(**v) for v in row["memory"]]
     for name in ("queues_in", "queues_out"):
         row[name] = {int(k): v for k, v in row[name].items()}
+    if row.get("control_tasks") is not None:
+        row["control_tasks"] = {int(k): v for k, v in row["control_tasks"].items()}
     row |= {name: arrays[f"class{index}.{name}"] for name in _ARRAYS}
     return ClassImage(**row, data=data)

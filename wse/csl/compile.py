@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .builtins import dsds, dsrs, intrinsics, routes, tasks, vectors
+from .builtins import dsds, dsrs, intrinsics, refused, routes, tasks, vectors
 from .builtins import language as builtins
 from .builtins import layout as layouts
 from .builtins.layout import LayoutState, Tile
@@ -39,6 +39,7 @@ _HANDLERS = (
     intrinsics,
     layouts,
     loops,
+    refused,
     routes,
     stmts,
     switches,

@@ -130,6 +130,7 @@ class Fabric(HostCopies):
                 task_kind=pe.task_kind,
                 task_priority=pe.task_priority,
                 task_pc=pe.task_pc,
+                control_task=pe.control_table(),
                 active=pe.active,
                 blocked=pe.blocked,
             )

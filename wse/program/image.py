@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _engine
 from ..errors import ProgramError, did_you_mean
 from ..machine import isa
 from ..machine.parameters import Machine
@@ -28,9 +29,10 @@ class PEImage:
 
     words: uint64 [instructions].  task_kind, task_priority: uint8, task_pc: uint32, each [TASKS].  active, blocked:
     a bit for each task.  data: initial memory, (address, bytes).  queues_in, queues_out: color by queue;
-    inputs from QUEUES on are those of colors without a queue.  tasks: id
-    by name.  symbols: arrays that the host copies by name.  locate: place in the source of an instruction, by its
-    index; message: what a trap means, by its value, or "".
+    inputs from QUEUES on are those of colors without a queue.  tasks: id by name.  symbols: arrays that the host
+    copies by name.  control_tasks: task by entry point, of a class with a table of control tasks; None: both have the
+    same number.  locate: place in the source of an instruction, by its index; message: what a trap means, by its value,
+    or "".
     """
 
     name: str
@@ -47,6 +49,16 @@ class PEImage:
     symbols: dict[str, Symbol]
     locate: Callable[[int], str]
     message: Callable[[int], str]
+    control_tasks: dict[int, int] | None = None
+
+    def control_table(self) -> np.ndarray:
+        """uint8 [TASKS]: the task of each entry point of a control wavelet, 0xff none."""
+        if self.control_tasks is None:
+            return np.arange(_engine.TASKS, dtype=np.uint8)
+        table = np.full(_engine.TASKS, 0xFF, np.uint8)
+        for entry, task in self.control_tasks.items():
+            table[entry] = task
+        return table
 
     @property
     def label(self) -> str:

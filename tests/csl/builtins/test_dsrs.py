@@ -26,6 +26,7 @@ const src0 = @get_dsr(dsr_src0, 4);
 const src1 = @get_dsr(dsr_src1, 5);
 const x = @get_xdsr(1);
 const s = @get_sr(2);
+var n: u16 = 3;
 const done = @get_local_task_id(9);
 task finish() void {}
 comptime { @export_symbol(main); @bind_local_task(finish, done); @initialize_queue(@get_input_queue(2), .{ .color = @get_color(0) }); }
@@ -53,6 +54,15 @@ LOADS = {
         "@load_to_dsr_xdsr(src1, x, ring, .{ .save_address = true });\n@mov16(to, src1);\n"
         "@mov16(@increment_dsd_offset(to, 3, u16), src1);",
         [1, 2, 3, 4, 5, 1, 0, 0],
+    ),
+    "a changed length": (
+        "@load_to_dsr(src1, from);\n@set_dsr_length(src1, n);\n@mov16(to, src1);\n@set_dsr_length(src1, 1);\n"
+        "@mov16(@increment_dsd_offset(to, 5, u16), src1);",
+        [1, 2, 3, 0, 0, 1, 0, 0],
+    ),
+    "a changed address": (
+        "@load_to_dsr(src1, four);\n@set_dsr_base_addr(src1, &a[3]);\n@mov16(to, src1);",
+        [4, 5, 6, 7, 0, 0, 0, 0],
     ),
     "a changed descriptor": (
         "@load_to_dsr(src1, @increment_dsd_offset(four, 2, u16));\n@mov16(to, src1);",
@@ -111,6 +121,12 @@ REFUSED = {
     ),
     "a DSR as the wrong operand": ("@mov16(to, dest);", "a dsr_dest is no source: dsr_src0 and dsr_src1 are"),
     "a DSR as destination": ("@mov16(src1, from);", "a dsr_src1 is no destination: dsr_dest and dsr_src0 are"),
+    "length of no DSR": ("@set_dsr_length(from, 3);", "a DSR was expected"),
+    "length": ("@set_dsr_length(src1, -1);", "an extent is 0 to 65535, not -1"),
+    "address of a fabric descriptor": (
+        "@load_to_dsr(src1, in);\n@set_dsr_base_addr(src1, &a);",
+        "the DSR is loaded with a fabin_dsd, which has no address",
+    ),
     "single step": (
         "@load_to_dsr(src1, from, .{ .single_step = true });\n@mov16(to, src1);",
         "a DSR that is loaded with .single_step is an operand of @map only",
@@ -156,3 +172,19 @@ def test_a_synchronous_operation_says_whether_a_fifo_took_all(arch, tmp_path):
     done = run(tmp_path, program(body, decls), arch=arch)
     assert read(done, "all").tolist() == [1, 0, 0, 0]
     assert read(done, "b").tolist() == [1, 2, 3, 4, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_tasks_of_a_fifo(arch, tmp_path):
+    """A push after a reader found nothing, and a pop after a writer found no room, activate their tasks."""
+    decls = (
+        "var f = @zeros([4]u16);\nexport var calls = @zeros([2]u16);\n"
+        "const pushed = @get_local_task_id(10);\nconst popped = @get_local_task_id(11);\n"
+        "task push() void { calls[0] += 1; }\ntask pop() void { calls[1] += 1; }\n"
+        "comptime { @bind_local_task(push, pushed); @bind_local_task(pop, popped); }\n"
+        "const fifo = @allocate_fifo(f, .{ .activate_push = pushed, .activate_pop = popped });"
+    )
+    body = "_ = @mov16(to, fifo);\n_ = @mov16(fifo, from);\n_ = @mov16(to, fifo);"
+    done = run(tmp_path, program(body, decls), arch=arch)
+    assert read(done, "calls").tolist() == [1, 1]
+    assert read(done, "b").tolist() == [1, 2, 3, 4, 0, 0, 0, 0]

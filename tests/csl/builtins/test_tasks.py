@@ -254,3 +254,55 @@ def test_wse2_has_no_flush(tmp_path):
         compiled(
             tmp_path, f"{HEAD}fn f() void {{ @queue_flush(oq); }}\ncomptime {{ @export_symbol(f); }}\n", "wse2", LAYOUT
         )
+
+
+TABLE = """
+const ctrl = @get_control_task_id(9);
+const local = @get_local_task_id(9);
+task told(data: u32) void { got[0] = data & 0xffff; @activate(local); }
+task here() void { got[1] += 1; }
+task data(v: u32) void { got[2] = v; }
+const control = @import_module("<control>");
+const command = @get_dsd(fabout_dsd, .{ .fabric_color = c, .extent = 1, .output_queue = oq, .control = true });
+"""
+
+
+def test_a_table_of_control_tasks_has_numbers_of_its_own(tmp_path):
+    binds = "@bind_control_task(told, ctrl); @bind_local_task(here, local); @bind_data_task(data, id);"
+    text = (
+        HEAD.replace("@mov32(out, 0x89abcdef)", "@mov32(command, control.encode_control_task_payload(ctrl))")
+        + TABLE
+        + f"comptime {{ @set_control_task_table(.{{ .instructions = 4, .stride = 2 }}); {binds} }}\n"
+    )
+    done = run(tmp_path, text, layout=LAYOUT)
+    assert read(done, "got", 1).tolist() == [0, 1, 0, 0]
+    with pytest.raises(CslError, match="local task 9 is bound twice: as a control task, too; @set_control_task_table"):
+        compiled(tmp_path / "one", HEAD + TABLE + f"comptime {{ {binds} }}\n", "wse3", LAYOUT)
+
+
+def test_control_tasks_of_a_table_are_blocked_by_their_id(tmp_path):
+    text = (
+        HEAD.replace("@mov32(out, 0x89abcdef)", "@mov32(command, control.encode_control_task_payload(ctrl))")
+        + TABLE
+        + "comptime { @set_control_task_table(); @bind_control_task(told, ctrl); @bind_local_task(here, local);"
+        " @block(ctrl); }\n"
+    )
+    assert read(run(tmp_path, text, layout=LAYOUT), "got", 1).tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "calls, message",
+    [
+        ("@set_control_task_table(.{ .instructions = 3 });", ".instructions is one of 2, 4, 8, not 3"),
+        ("@set_control_task_table(.{ .size = 3 });", "a table of control tasks has no field size"),
+        ("@set_control_task_table(); @set_control_task_table();", "@set_control_task_table is called twice"),
+        (
+            "@bind_control_task(told, ctrl); @set_control_task_table();",
+            "@set_control_task_table comes before control tasks are bound",
+        ),
+    ],
+)
+def test_tables_that_are_refused(calls, message, tmp_path):
+    with pytest.raises(CslError) as caught:
+        compiled(tmp_path, HEAD + TABLE + f"comptime {{ {calls} }}\n", "wse3", LAYOUT)
+    assert message in caught.value.diagnostics[0].message

@@ -13,8 +13,9 @@ from ..sema.types import Type
 from ..sema.values import VOID, FifoVal, GlobalVar, Val, Value
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
-from .descriptors import DSR_FILES, SIZES, descriptor_operand, dsr_of, is_dsd, shown
-from .options import ASYNCHRONOUS, OF_LOADS, Given, options, struct_items
+from .descriptors import DSR_FILES, SIZES, base_address, descriptor_operand, dsr_of, is_dsd, shown
+from .fabric import extent_of
+from .options import ASYNCHRONOUS, OF_LOADS, Given, as_u16, options, struct_items
 from .table import builtin
 from .tasks import task_number
 
@@ -130,6 +131,44 @@ def check_load(given: Given, kind: Type, span: Span) -> None:
         return  # of an operation whose other operand is on the fabric
     if given.save_address and kind not in (t.MEM1D, t.MEM4D, t.CIRCBUF):
         raise CslError.at(span, f".save_address is of descriptors over memory, not of a {kind}")
+
+
+# ---- changes ----
+
+
+def of_dsr(frame: Frame, node: ast.BuiltinCall) -> ir.Dsr:
+    frame.need_run(node.span, node.name)
+    dsr = frame.known(node.args[0])
+    if dsr.type not in DSR_FILES:
+        raise CslError.at(node.args[0].span, f"a DSR was expected, not {describe(dsr)}")
+    return dsr_of(dsr)
+
+
+@builtin("@set_dsr_length", 2)
+def set_dsr_length(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The length of the descriptor that a DSR holds."""
+    dsr, span = of_dsr(frame, node), node.args[1].span
+    length = as_u16(frame, extent_of(frame, node.args[1], span), span)
+    frame.emit(ir.DsrSet(dsr, "length", frame.operand(length, span)))
+    return VOID
+
+
+@builtin("@set_dsr_base_addr", 2)
+def set_dsr_base_addr(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The address of the descriptor over memory that a DSR holds."""
+    dsr = of_dsr(frame, node)
+    base = base_address(frame, node.args[1])[0]
+
+    def check() -> None:
+        for one in frame.unit.dsrs.of(dsr):
+            if one.kind not in ("mem1d_dsd", "mem4d_dsd", "circbuf_dsd"):
+                raise CslError.at(
+                    node.span, f"the DSR is loaded with a {one.kind}, which has no address", (one.span, "loaded here")
+                )
+
+    frame.unit.deferred_checks.append(check)
+    frame.emit(ir.DsrSet(dsr, "base", base))
+    return VOID
 
 
 # ---- FIFOs ----

@@ -478,11 +478,3 @@ def nothing(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 
 
 builtin("@rpc", 1)(nothing)
-
-
-@builtin("@set_control_task_table", 0)
-def set_control_task_table(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    """Every program has its table of control tasks from the start: only the place is checked."""
-    if frame.build is not None or frame.unit.layout is not None:
-        raise CslError.at(node.span, f"{node.name} stands in a comptime block of the code of a PE")
-    return VOID

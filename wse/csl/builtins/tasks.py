@@ -123,19 +123,25 @@ def function_of(frame: Frame, node: ast.Node) -> FnRef:
 
 def bind_to(frame: Frame, fn: FnRef, kind: str, number: int, node: ast.BuiltinCall) -> None:
     """Enters a task into the unit's table."""
-    table = "control" if kind == "control" else "task"
+    own = kind == "control" and frame.unit.out.control_tasks is not None
+    table = "control" if own else "task"
     first = frame.unit.bound.get((table, number))
     if first is not None:
-        raise CslError.at(node.span, f"{kind} task {number} is bound twice", (first, "first here"))
+        other, hint = frame.unit.kinds[table, number], ""
+        if kind != other and "control" in (kind, other):
+            hint = f": as a {other} task, too; @set_control_task_table (wse3) gives control tasks their own numbers"
+        raise CslError.at(node.span, f"{kind} task {number} is bound twice{hint}", (first, "first here"))
     reserved = MEMCPY_TASKS.get(kind, ())
     if number in reserved and not frame.instance.library and frame.unit.program.memcpy:
         listed = f"{', '.join(map(str, reserved[:-1]))} and {reserved[-1]}"
         raise CslError.at(node.args[1].span, f"{kind} task {number} belongs to the memcpy library: {listed} do")
-    frame.unit.bound[table, number] = node.span
+    frame.unit.bound[table, number], frame.unit.kinds[table, number] = node.span, kind
     if kind == "local":
         check_parameters(frame, fn, None, kind, node)
     lowered = entry(frame.unit, fn, node.span)
     check_parameters(frame, fn, lowered, kind, node)
+    if own:
+        number = control_task(frame, number, node.span)
     frame.unit.task_ids[id(fn.decl), id(fn.instance)] = number
     frame.unit.out.tasks.append(ir.Task(kind, number, lowered.name, at=at_of(node.span)))
 
@@ -180,7 +186,45 @@ def task_number(frame: Frame, value: Value, span: Span) -> int:
         return number
     if value.type not in (*t.TASK_IDS, t.COLOR, t.INPUT_QUEUE):
         raise CslError.at(span, f"a task id or the name of a task was expected, not {describe(value)}")
+    if value.type is t.CONTROL_TASK_ID and frame.unit.out.control_tasks is not None:
+        return control_task(frame, concrete(value), span)
     return concrete(value)
+
+
+def control_task(frame: Frame, entry_point: int, span: Span) -> int:
+    """The task of an entry point in the table of control tasks: the next that is free, from 63 down."""
+    table = frame.unit.out.control_tasks
+    if entry_point not in table:
+        number = 63 - len(table)
+        if number <= ranges(frame.unit.program.arch)[t.LOCAL_TASK_ID][1]:
+            raise CslError.at(span, f"a PE has at most {len(table)} control tasks beside the others")
+        table[entry_point] = number
+    return table[entry_point]
+
+
+TABLE_FIELDS: dict[str, tuple[int, ...]] = {"instructions": (2, 4, 8), "stride": (1, 2, 3, 4, 5, 6, 7)}
+
+
+@builtin("@set_control_task_table", 0, 1, architectures=("wse3",))
+def set_control_task_table(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Control tasks get a table of their own.  How far its entries lie apart has no effect on a program."""
+    in_comptime_block(frame, node)
+    unit = frame.unit
+    config = struct_of(frame, node.args[0], "the configuration of the table") if node.args else {}
+    for name, value in config.items():
+        if name not in TABLE_FIELDS:
+            known = ", ".join(TABLE_FIELDS)
+            raise CslError.at(node.args[0].span, f"a table of control tasks has no field {name}: known are {known}")
+        if not t.is_integral(value.type) or concrete(value) not in TABLE_FIELDS[name]:
+            allowed = ", ".join(map(str, TABLE_FIELDS[name]))
+            raise CslError.at(node.args[0].span, f".{name} is one of {allowed}, not {describe(value)}")
+    if unit.out.control_tasks is not None:
+        raise CslError.at(node.span, "@set_control_task_table is called twice")
+    before = next((span for key, span in unit.bound.items() if unit.kinds.get(key) == "control"), None)
+    if before is not None:
+        raise CslError.at(node.span, "@set_control_task_table comes before control tasks are bound", (before, "here"))
+    unit.out.control_tasks = {}
+    return VOID
 
 
 # ---- activate, block, unblock ----
@@ -202,6 +246,8 @@ def task_operand(frame: Frame, value: Value, node: ast.BuiltinCall, kinds: tuple
         return ir.Const("u16", task_number(frame, value, node.args[0].span))
     if value.type not in kinds:
         raise CslError.at(node.args[0].span, f"{node.name} takes a task id, not a value of type {value.type}")
+    if value.type is t.CONTROL_TASK_ID and frame.unit.out.control_tasks is not None:
+        raise CslError.at(node.args[0].span, "with @set_control_task_table this id must be known at compile time")
     return frame.operand(value, node.args[0].span)
 
 

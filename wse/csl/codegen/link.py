@@ -278,6 +278,7 @@ class _Linker:
             memory=self.rows(),
             labels=self.labels(entries),
             messages=[self.message(text) for text in self.code.context.messages],
+            control_tasks=unit.control_tasks,
         )
         for e in unit.exports:
             if e.function is not None:

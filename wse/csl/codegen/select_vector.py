@@ -312,6 +312,19 @@ class VectorSelector:
             self.load_words(words)
         self.load_dsr(byte)
 
+    def do_dsrset(self, instr: ir.DsrSet) -> None:
+        """Word 1 of a DSR: the base in its lower half, the length in its upper."""
+        byte, value = self.byte(instr.dsr.file, instr.dsr.number), V("field")
+        self.emit("zext16", value, None, **self.last(instr.value))
+        if instr.field == "length":
+            low, value = value, V("field")
+            self.emit("ishl32", value, low, imm=16)
+        self.emit("stds", byte, GROUP[0], writes=GROUP[1:])
+        self.group_words = [None] * 4
+        self.emit("iand", GROUP[1], GROUP[1], imm=0xFFFF if instr.field == "length" else signed(0xFFFF0000))
+        self.emit("ior", GROUP[1], GROUP[1], value)
+        self.load_dsr(byte)
+
     def do_dsdcopy(self, instr: ir.DsdCopy) -> None:
         source, dst = instr.source, instr.dst
         size = 8 if dst.kind in EXTENDED else 4

@@ -325,6 +325,15 @@ class LoadDsr(Instr):
 
 
 @dataclass(eq=False)
+class DsrSet(Instr):
+    """Changes a field of a DSR: "length" (elements) or "base" (ptr)."""
+
+    dsr: Dsr
+    field: str
+    value: Value
+
+
+@dataclass(eq=False)
 class Map(Instr):
     """@map: for every step calls the function with one element of each descriptor among the inputs (a Value or Deref
     stays as it is, read anew each step if it is a Deref) and writes what it returns to out; ends when a descriptor is
@@ -505,6 +514,7 @@ class Unit:
     startup: list[Instr] = field(default_factory=list)
     symbols: dict[str, Export] = field(default_factory=dict)
     teardown_task: int | None = None
+    control_tasks: dict[int, int] | None = None  # task by entry point, with @set_control_task_table
     params: str = ""  # what tells it from other classes of the same file, for people
     reserved: dict[str, int] = field(default_factory=dict)  # bytes that libraries take on the machine, by library
 

@@ -172,6 +172,7 @@ class Unit:
         self.externs: list[GlobalVar] = []
         self.slots: dict[tuple, tuple[str, Type, Sym]] = {}
         self.bound: dict[tuple[str, int], Span | None] = {}
+        self.kinds: dict[tuple[str, int], str] = {}  # of what is bound
         self.task_ids: dict[tuple[int, int], int] = {}
         self.exported_pointers: list[tuple[ir.Export, GlobalVar]] = []
         self.where: tuple[Any, Any] = (0, 0)  # x and y of its PEs
