@@ -41,8 +41,29 @@ def test_text(wrong):
 def test_params(tmp_path):
     path = tmp_path / "layout.csl"
     path.write_text(
-        "param n: u16;\nparam c: color;\nlayout { @set_rectangle(n, 1); @set_color_config(0, 0, c, .{}); }\n"
+        "param n: u16;\nparam c: color;\nlayout { @set_rectangle(n, 1); @set_color_config(0, 0, c, .{ .routes = .{ .rx = RAMP, .tx = RAMP } }); }\n"
     )
     assert "the layout needs values for n, c" in check(path).output
     assert json.loads(check(path, "--params=n:2", "--colors=c:3").output) == {"errors": 0, "diagnostics": []}
     assert "is not of the form name:integer" in check(path, "--params=n").output
+
+
+@pytest.mark.parametrize(("version", "errors"), [("1.4", 1), ("2.10", 0), (None, 0)])
+def test_the_release(version, errors, tmp_path):
+    """A u16 becomes a u32 by itself in SDK 2.10 only."""
+    (tmp_path / "pe.csl").write_text(
+        "var a: u16 = 1;\nvar b: u32 = 2;\nfn f() void { b = a; }\ncomptime { @export_symbol(f); }\n"
+    )
+    path = tmp_path / "layout.csl"
+    path.write_text('layout { @set_rectangle(1, 1); @set_tile_code(0, 0, "pe.csl", .{}); }\n')
+    result = check(path, *([] if version is None else [f"--sdk-version={version}"]))
+    assert json.loads(result.output)["errors"] == errors
+    assert ("--sdk-version=1.4" in result.output) == bool(errors)
+
+
+def test_the_format_of_halves(tmp_path):
+    (tmp_path / "pe.csl").write_text("export var h: f16 = 1.0;\n")
+    path = tmp_path / "layout.csl"
+    path.write_text('layout { @set_rectangle(1, 1); @set_tile_code(0, 0, "pe.csl", .{}); }\n')
+    assert json.loads(check(path).output)["errors"] == 0
+    assert json.loads(check(path, "--fp16-format=bf16").output)["errors"] == 1

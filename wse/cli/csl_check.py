@@ -8,6 +8,7 @@ import click
 
 from ..csl.check import check
 from . import common, types
+from .cslc import SDK_VERSIONS
 from .output import Lines, escaped, show
 from .types import merged
 
@@ -22,6 +23,10 @@ from .types import merged
     "--colors", type=types.Definitions(), multiple=True, help="Colors of the layout, as for cslc; repeatable."
 )
 @common.option("--import-path", type=types.FILE, multiple=True, help="Folder where imports are looked for; repeatable.")
+@common.option("--sdk-version", type=types.Choice(SDK_VERSIONS), help="Release that the program is written for.")
+@common.option(
+    "--fp16-format", type=types.Choice(["f16", "bf16", "cb16"]), default="f16", help="Format of 16-bit floats."
+)
 @common.flag("--text", help="Print text instead of JSON.")
 def command(
     file: Path,
@@ -29,6 +34,8 @@ def command(
     params: tuple[dict[str, int], ...],
     colors: tuple[dict[str, int], ...],
     import_path: tuple[Path, ...],
+    sdk_version: str | None,
+    fp16_format: str,
     text: bool,
 ) -> int:
     """Print the diagnostics of FILE as JSON: severity, message, file, line, column, length, notes.
@@ -36,7 +43,8 @@ def command(
     A layout file is compiled with all it imports; in the code of a single PE, syntax and names are checked.  Exit
     status 1: there are errors.
     """
-    found = check(file, arch, merged(params, "--params"), merged(colors, "--colors"), import_paths=import_path)
+    values = merged(params, "--params"), merged(colors, "--colors")
+    found = check(file, arch, *values, import_paths=import_path, sdk_version=sdk_version, fp16=fp16_format)
     errors = sum(diagnostic.severity == "error" for diagnostic in found)
     document = {"errors": errors, "diagnostics": [diagnostic.to_json() for diagnostic in found]}
     view = [

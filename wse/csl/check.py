@@ -27,8 +27,10 @@ def check(
     params: Mapping[str, int] | None = None,
     colors: Mapping[str, int] | None = None,
     import_paths: Iterable[str | Path] = (),
+    sdk_version: str | None = None,
+    fp16: str = "f16",
 ) -> list[Diagnostic]:
-    """Errors and warnings of a file, errors first."""
+    """Errors and warnings of a file, errors first; options as of compile_program."""
     findings = Findings()
     try:
         file = Loader().load(Path(path))
@@ -44,7 +46,13 @@ def check(
             )
         else:
             try:
-                compile_program(path, arch, params, colors, import_paths=import_paths, warnings=findings.warnings)
+                compile_program(
+                    *(path, arch, params, colors),
+                    import_paths=import_paths,
+                    fp16=fp16,
+                    warnings=findings.warnings,
+                    sdk_version=sdk_version,
+                )
             except CslError as error:
                 findings.add(error)
     return findings.errors + findings.warnings
