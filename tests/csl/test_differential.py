@@ -33,7 +33,7 @@ class Maker:
             case 0:
                 return f"({a} {self.chance.choice('/%')} ({b} | 1))"
             case 1:
-                return f"({a} {self.chance.choice(['<<', '>>'])} ({b} & 7))"
+                return f"({a} {self.chance.choice(['<<', '>>'])} @as(u8, {b} & 7))"
             case 2:
                 return f"(if ({self.cond(depth - 1)}) {a} else {b})"
             case 3:
