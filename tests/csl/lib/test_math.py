@@ -224,12 +224,13 @@ def test_functions_of_the_run_only(tmp_path, name):
     error(tmp_path, pe, "evaluated at run time only")
 
 
-def test_no_function_of_integers(tmp_path):
-    pe = """
+@pytest.mark.parametrize("use", ["if (math.isNaN(y)) y = 0;", "const z = math.sin(y);"])
+def test_no_function_of_integers(tmp_path, use):
+    pe = f"""
 const math = @import_module("<math>");
 export var y: i16 = 3;
-fn main() void { if (math.isNaN(y)) y = 0; }
-comptime { @export_symbol(main); }
+fn main() void {{ {use} }}
+comptime {{ @export_symbol(main); }}
 """
     error(tmp_path, pe, "take f16, bf16, cb16 or f32, not type i16")
 

@@ -54,7 +54,7 @@ def call_function(frame: Frame, fn: FnRef, args: list[ast.Node], span: Span) -> 
             return call_function(frame, fn.instance.resolve(f"{fn.name}_{len(args)}").data, args, span)
         wanted = f"{len(decl.params)} argument{'s' * (len(decl.params) != 1)}"
         raise CslError.at(span, f"{fn.name} takes {wanted}, not {len(args)}", (decl.name_span, "declared here"))
-    sign = signature(frame, fn, args)
+    sign = signature(frame, fn, args, span)
     if frame.build is None or (sign.result.is_comptime and sign.result not in (t.VOID, t.ANYTYPE)):
         return interpret(frame, fn, sign, span)
     if fn.decl.inline and fn.instance.library:
@@ -67,12 +67,20 @@ def call_function(frame: Frame, fn: FnRef, args: list[ast.Node], span: Span) -> 
     return emit_call(frame, fn, sign, span)
 
 
-def signature(frame: Frame, fn: FnRef, args: list[ast.Node]) -> Signature:
+def declared_type(inner: Frame, node: ast.Node, fn: FnRef, span: Span) -> Type:
+    """A type in the declaration of a function that is called at span."""
+    try:
+        return inner.type(node)
+    except CslError as error:
+        raise (error.note(span, f"in the types of {fn.name}, called here") if fn.instance.library else error) from None
+
+
+def signature(frame: Frame, fn: FnRef, args: list[ast.Node], span: Span) -> Signature:
     """Evaluates the arguments; what earlier ones fix may stand in the types of later ones."""
     sign = Signature()
     inner = Frame(frame.unit, fn.instance)
     for param, arg in zip(fn.decl.params, args, strict=True):
-        kind = inner.type(param.type)
+        kind = declared_type(inner, param.type, fn, span)
         value = (frame.comptime() if param.comptime else frame).expr(arg, kind)
         if kind is t.ANYTYPE:
             kind = value.type
@@ -91,7 +99,7 @@ def signature(frame: Frame, fn: FnRef, args: list[ast.Node]) -> Signature:
             inner.bind(param.name, Run(kind, ir.Const("u16", 0)) if kind.ir else value, param.span)
         sign.params.append(kind)
         sign.values.append(value)
-    sign.result = inner.type(fn.decl.result)
+    sign.result = declared_type(inner, fn.decl.result, fn, span)
     return sign
 
 
