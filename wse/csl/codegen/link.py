@@ -27,12 +27,12 @@ DISPATCH = "<launch>"
 STARTUP = "<startup>"
 
 
-def link(layout: ir.Layout) -> Artifact:
+def link(layout: ir.Layout, level: int = 1) -> Artifact:
     """Generates code for all classes of a layout and places everything.  MemoryOverflow if a class does not fit."""
     files: dict[str, int] = {}
     names: dict[str, int] = {}
     machine = Machine.of(layout.arch)
-    codes = [generate(unit, layout.arch, layout.fp16) for unit in layout.units]
+    codes = [generate(unit, layout.arch, layout.fp16, level) for unit in layout.units]
     longest = max((code.length for code in codes), default=0) * machine.instruction_bytes
     shared = _shared(layout.units)
     images = [_Linker(layout, code, machine, files, names, longest, shared).image() for code in codes]
@@ -109,9 +109,9 @@ class Code:
         return sum(len(block.code) for f in self.functions for block in f.blocks)
 
 
-def generate(unit: ir.Unit, arch: str, fp16: str = "f16") -> Code:
+def generate(unit: ir.Unit, arch: str, fp16: str = "f16", level: int = 1) -> Code:
     """Code of one unit, before addresses are known."""
-    optimize(unit)
+    optimize(unit, level)
     context = Context(arch, fp16)
     context.functions = {f.name: f for f in unit.functions}
     context.queues_out = unit.queues_out

@@ -18,14 +18,23 @@ ROTATE_MOST = 6  # instructions of a loop's head that are repeated at its end
 GROW_MOST = 4000  # instructions beyond which a function takes nothing more in
 
 
-def optimize(unit: Unit) -> None:
-    """Simplifies all functions of a unit, in place; drops those nobody calls any more."""
+def optimize(unit: Unit, level: int = 1) -> None:
+    """Simplifies all functions of a unit, in place; drops those nobody calls any more.  level: 0 does only what the
+    code generator needs, which tests compare with."""
     resolve(unit)
     expand(unit)
     float_to_wide.expand(unit)
     by_name = {function.name: function for function in unit.functions}
     roots = {task.function for task in unit.tasks} | {e.function for e in unit.exports if e.function}
     roots |= {instr.function for instr in unit.startup if isinstance(instr, Call | Map)}
+    if level == 0:
+        needed = _reached(by_name, roots)
+        unit.functions = [function for function in unit.functions if function.name in needed]
+        for function in unit.functions:
+            for block in function.blocks:
+                _trim(block)
+            _reachable(function)
+        return
     callers = _callers(unit)
     for name in call_order(by_name, roots):
         function = by_name[name]

@@ -243,6 +243,8 @@ def operate(frame: Frame, op: str, left: Value, right: Value, span: Span) -> Val
             frame.unit.program.step(span, made.data.bit_length() >> 12)
         return made
     build = frame.need_run(span, f"{op} with a run-time value")
+    if build.dead and t.UNDEFINED in (left.type, right.type):  # one side jumps away
+        return UNDEFINED
     if op in ("<<", ">>"):
         return shift(frame, op, left, right, span)
     if op == "++":
@@ -344,9 +346,11 @@ def choose(frame: Frame, arms: list, end: ir.Block, want: Type | None, span: Spa
     assert build is not None
     build.depth += 1
     ends: list[tuple[ir.Block, Value, Span]] = []
-    value: Value = VOID
+    value: Value = UNDEFINED
     for block, body in arms:
         build.start(block)
+        if build.dead:
+            continue
         value = frame.expr(body, want)
         if build.block is not None:
             if isinstance(value, Run):
