@@ -484,6 +484,15 @@ def test_what_is_refused(tmp_path, call, message):
     assert message in error(tmp_path, call)
 
 
+@pytest.mark.parametrize(
+    "call", ["clear_current_position(@get_color(10));", "set_rx_switch_pos1(@get_color(23), EAST);"]
+)
+def test_colors_without_switches(tmp_path, call):
+    assert "on wse3 only colors 0 to 9, 12, 13" in error(tmp_path / "3", f"tile.switch_config.{call}")
+    pe = HEAD + f"fn main() void {{ tile.switch_config.{call} }}\ncomptime {{ @export_symbol(main); }}\n"
+    running.compiled(tmp_path / "2", pe, "wse2")
+
+
 FLUSHED = """
 const tile = @import_module("<tile_config>");
 const q = tile.queue_flush;
