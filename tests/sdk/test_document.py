@@ -4,9 +4,13 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 from documents import ROOT
 
 from wse.cli.cs_python import environment
+from wse.csl.codegen.link import link
+from wse.csl.compile import compile_program
+from wse.csl.syntax.errors import CslError
 
 TEXT = (ROOT / "docs/csl.md").read_text()
 
@@ -20,6 +24,26 @@ def test_the_program_runs(tmp_path):
         done = subprocess.run(["sh", "-c", command], env=environment(), capture_output=True, text=True, timeout=60)
         assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "SUCCESS!\n"
+
+
+MISTAKES = re.findall(
+    r"(?ms)^([A-Z][^\n]*):\n\n```text\n(.*?)\n\n(pe\.csl:.*?)\n```$", TEXT.split("## Typical mistakes")[1]
+)
+EXPORTED = "\ncomptime { @export_symbol(main); }\n"
+
+
+@pytest.mark.parametrize("title, code, message", MISTAKES, ids=[title for title, *_ in MISTAKES])
+def test_mistakes_are_told_as_it_stands_there(title, code, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("layout.csl").write_text('layout { @set_rectangle(1, 1); @set_tile_code(0, 0, "pe.csl"); }\n')
+    Path("pe.csl").write_text(code + EXPORTED)
+    with pytest.raises(CslError) as caught:
+        link(compile_program("layout.csl", "wse3"))
+    assert str(caught.value).split("\nlayout.csl")[0] == message
+
+
+def test_there_are_twenty_mistakes():
+    assert len(MISTAKES) == 20
 
 
 def test_every_name_can_be_imported(tmp_path):
