@@ -20,7 +20,8 @@ static uint32_t length_of(const vector_operation *operation) {
   const vector_operand *order[] = {&operation->src0, &operation->src1, &operation->dst};
   bool endless = false;
   for (int i = 0; i < 3; i++) {
-    if (order[i]->is != OPERAND_IS_DSR || !order[i]->d.length || order[i]->d.kind == DSD_FIFO) continue;
+    if (order[i]->is != OPERAND_IS_DSR || !order[i]->d.length) continue;
+    if (order[i]->d.kind == DSD_FIFO && (!(order[i]->d.flags & DSD_COUNTS) || order[i]->d.length == LENGTH_INFINITE)) continue;
     if (dsd_is_fabric(&order[i]->d) && order[i]->d.length == LENGTH_INFINITE) endless = true;
     else return order[i]->d.length;
   }

@@ -178,7 +178,6 @@ int vector_step(wse_fabric *fabric, band_state *band, uint32_t pe, vector_operat
     if (did >= 0) return did;
   }
   int n = operation->wide == 2 && operation->left >= 2 ? 2 : 1;
-  bool fifo_stops = false;
   int in0 = input_ready(fabric, band, pe, operation, &operation->src0, n, now);
   if (in0 == INPUT_ENDS) return STEP_ENDED;
   int in1 = input_ready(fabric, band, pe, operation, &operation->src1, n, now);
@@ -186,11 +185,15 @@ int vector_step(wse_fabric *fabric, band_state *band, uint32_t pe, vector_operat
   bool out = output_ready(fabric, pe, &operation->dst, n);
   if (in0 == INPUT_WAITS || in1 == INPUT_WAITS || !out) {
     operation->wait = in0 == INPUT_WAITS || in1 == INPUT_WAITS ? WSE_CTR_STALL_INPUT : WSE_CTR_STALL_OUTPUT;
-    fifo_stops = (in0 == INPUT_WAITS && operation->src0.d.kind == DSD_FIFO) ||
-                 (in1 == INPUT_WAITS && operation->src1.d.kind == DSD_FIFO) ||
-                 (!out && operation->dst.d.kind == DSD_FIFO);
-    /* a synchronous operation ends at an empty or full FIFO [SDK: FIFOs] */
-    return fifo_stops && !asynchronous ? STEP_ENDED : STEP_WAITS;
+    const vector_operand *stopped = in0 == INPUT_WAITS && operation->src0.d.kind == DSD_FIFO   ? &operation->src0
+                                    : in1 == INPUT_WAITS && operation->src1.d.kind == DSD_FIFO ? &operation->src1
+                                    : !out && operation->dst.d.kind == DSD_FIFO                ? &operation->dst
+                                                                                               : NULL;
+    if (!stopped) return STEP_WAITS;
+    const xdsr *fifo = operand_fifo(fabric, pe, stopped);
+    int action = stopped == &operation->dst ? fifo->fifo.full_action : fifo->fifo.empty_action;
+    if (action == FIFO_TEST_OR_SUSPEND) return asynchronous ? STEP_WAITS : STEP_ENDED; /* [SDK: FIFOs] */
+    return action == FIFO_TERMINATE ? STEP_ENDED : STEP_WAITS;
   }
   uint32_t a[2] = {0}, x[2] = {0}, v[2] = {0};
   take_wavelet(fabric, band, pe, &operation->src0, a, now);

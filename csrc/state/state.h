@@ -101,6 +101,7 @@ typedef union {
     uint8_t on_push,
         on_pop; /* tasks, 0xff none; activated by the first push (pop) after a reader (writer) had to wait */
     uint8_t was_full, was_empty;
+    uint8_t empty_action, full_action; /* FIFO_... of tables/isa.h: of a reader that finds nothing, a writer no room */
   } fifo;
 } xdsr;
 _Static_assert(sizeof(dsr) == 16 && sizeof(xdsr) == 16, "ldds, stds, ldxd and stxd copy 16 bytes");

@@ -9,7 +9,7 @@
  * length u16, stride i16 (bytes, or elements: DSD_ELEMENTS), options u16 (as in an instruction), xdsr u8, on_control
  * u8, index u16. XDSR contents, 16 bytes: mem4d: extent u16[4] (slowest first), stride i16[4] (bytes); circular: start
  * u16, bytes u16; FIFO: start u16, capacity u16 (elements), head u16, count u16, activate-on-push u8, activate-on-pop
- * u8 (task id, 255 none), was-full u8, was-empty u8 (the machine's).
+ * u8 (task id, 255 none), was-full u8, was-empty u8 (the machine's), action when empty u8, action when full u8.
  */
 #ifndef ISA_H
 #define ISA_H
@@ -62,6 +62,11 @@ enum {
   DSD_ELEMENTS = 64,      /* 1d memory: the stride counts elements of the operation, not bytes */
   DSD_BINDS = 128,        /* fabin: its operations bind the queue to the color while they run */
 };
+
+enum { DSD_COUNTS = DSD_INDEX }; /* FIFO: its length counts as that of other operands, unless it is 0 */
+
+/* What an operation does at an empty or full FIFO. */
+enum { FIFO_TEST_OR_SUSPEND, FIFO_TERMINATE, FIFO_SUSPEND };
 
 enum { LENGTH_INFINITE = 0x7fff };
 

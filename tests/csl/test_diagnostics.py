@@ -24,8 +24,8 @@ const E = enum(u16) { A, B };
 
 # In a function: what is wrong with the statement; ^ marks nothing, the caret is tested elsewhere.
 BODY = {
-    "read length": ("@set_fifo_read_length(x, 1);", "@set_fifo_read_length is not supported: an operation on a FIFO is"),
-    "write length": ("@set_fifo_write_length(x, 1);", "@set_fifo_write_length is not supported: an operation on a"),
+    "read length": ("@set_fifo_read_length(3, 1);", "a FIFO was expected, not"),
+    "write length": ("@set_fifo_write_length(3, 1);", "a FIFO was expected, not"),
     "control tasks": ("@set_control_task_table();", "@set_control_task_table stands in a comptime block of the code"),
     "undeclared": ("foo = 1;", "foo is not declared"),
     "misspelt": ("smal + x;", "smal is not declared: did you mean small?"),

@@ -108,7 +108,7 @@ class Descriptor:
             return pack_circle(self.array.address, self.array.nbytes)
         if self.kind == isa.DSD_FIFO:
             tasks = [None if which is None else task(which) for which in (self.activate_push, self.activate_pop)]
-            return pack_fifo(self.array.address, self.array.size, *tasks)
+            return pack_fifo(self.array.address, self.array.size, tasks[0], tasks[1])
         return None
 
     @property
@@ -185,13 +185,16 @@ def pack_circle(start: int, size: int) -> bytes:
     return struct.pack("<HH12x", start, size)
 
 
-def pack_fifo(start: int, capacity: int, activate_push: int | None, activate_pop: int | None) -> bytes:
+def pack_fifo(
+    start: int, capacity: int, activate_push: int | None, activate_pop: int | None, empty: int = 0, full: int = 0
+) -> bytes:
     """The XDSR of an empty FIFO.
 
-    start: byte address; capacity: in elements; activate_push, activate_pop: task numbers, None for no task.
+    start: byte address; capacity: in elements; activate_push, activate_pop: task numbers, None for no task.  empty,
+    full: what an operation does there, FIFO_ of csrc/tables/isa.h.
     """
     tasks = [NO_TASK if task is None else task for task in (activate_push, activate_pop)]
-    return struct.pack("<HHHHBB6x", start, capacity, 0, 0, *tasks)
+    return struct.pack("<HHHHBBxxBB2x", start, capacity, 0, 0, *tasks, empty, full)
 
 
 def mem1d(

@@ -188,3 +188,83 @@ def test_tasks_of_a_fifo(arch, tmp_path):
     done = run(tmp_path, program(body, decls), arch=arch)
     assert read(done, "calls").tolist() == [1, 1]
     assert read(done, "b").tolist() == [1, 2, 3, 4, 0, 0, 0, 0]
+
+
+FIFO = "var f = @zeros([4]u16);\nexport var all = @zeros([4]u16);\nconst fifo = @allocate_fifo(f%s);"
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_lengths_of_a_fifo(arch, tmp_path):
+    """A length that is set decides before those of the other operands, and counts down to none."""
+    body = (
+        "@set_fifo_write_length(fifo, n);\n_ = @mov16(fifo, 7);\n"  # three elements of a scalar
+        "@set_fifo_read_length(fifo, 2);\n_ = @mov16(to, fifo);\n"
+        "all[0] = @as(u16, @mov16(@increment_dsd_offset(@set_dsd_length(to, 1), 4, u16), fifo));"
+    )
+    done = run(tmp_path, program(body, FIFO % ""), arch=arch)
+    assert read(done, "b").tolist() == [7, 7, 0, 0, 7, 0, 0, 0]
+    assert read(done, "all").tolist() == [1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_what_is_left_of_a_length_is_done_by_the_next_operation(arch, tmp_path):
+    body = (
+        "@set_fifo_write_length(fifo, 6);\nall[0] = @as(u16, @mov16(fifo, 7));\n"  # four fit
+        "_ = @mov16(@set_dsd_length(to, 3), fifo);\nall[1] = @as(u16, @mov16(fifo, 8));\n"
+        "_ = @mov16(@increment_dsd_offset(@set_dsd_length(to, 3), 3, u16), fifo);"
+    )
+    done = run(tmp_path, program(body, FIFO % ""), arch=arch)
+    assert read(done, "all").tolist() == [0, 1, 0, 0]
+    assert read(done, "b").tolist() == [7, 7, 7, 7, 8, 8, 0, 0]
+
+
+ACTIONS = """
+const c = @get_color(3);
+const oq = @get_output_queue(4);
+const iq = @get_input_queue(5);
+const loop_out = @get_dsd(fabout_dsd, .{ .fabric_color = c, .extent = 6, .output_queue = oq });
+const loop_in = @get_dsd(fabin_dsd, .{ .fabric_color = c, .extent = 6, .input_queue = iq });
+comptime {
+  @initialize_queue(iq, .{ .color = c });
+  @initialize_queue(oq, if (@is_arch("wse3")) .{ .color = c } else .{});
+  @set_local_color_config(c, .{ .routes = .{ .rx = .{RAMP}, .tx = .{RAMP} } });
+}
+"""
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_a_reader_that_terminates_ends_an_asynchronous_operation(arch, tmp_path):
+    """The FIFO holds four elements: the operation sends these and activates its task."""
+    decls = ACTIONS + FIFO % ", .{ .empty_action = .{ .terminate = true } }" + "\ntask last() void { all[3] = 1; }\n"
+    decls += "const end = @get_local_task_id(12);\ncomptime { @bind_local_task(last, end); }"
+    body = "_ = @mov16(fifo, four);\n@mov16(loop_out, fifo, .{ .async = true, .activate = last });\n@mov16(to, @set_dsd_length(loop_in, 4));"
+    done = run(tmp_path, program(body, decls), arch=arch)
+    assert read(done, "all")[3] == 1
+    assert read(done, "b").tolist() == [1, 2, 3, 4, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_a_writer_that_suspends_waits_for_room(arch, tmp_path):
+    """A synchronous operation waits while another microthread empties the FIFO."""
+    decls = ACTIONS + FIFO % ", .{ .full_action = .{ .suspend = true } }"
+    body = (
+        "@mov16(loop_out, fifo, .{ .async = true });\nall[0] = @as(u16, @mov16(fifo, @set_dsd_length(from, 6)));\n"
+        "@mov16(@set_dsd_length(to, 6), loop_in);"
+    )
+    done = run(tmp_path, program(body, decls), arch=arch)
+    assert read(done, "all")[0] == 1
+    assert read(done, "b").tolist() == [1, 2, 3, 4, 5, 6, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (".full_action = .{ .fault = true }", ".fault is not supported"),
+        (".full_action = 3", ".full_action is .{ .test_or_suspend = true }"),
+        (".priority = .{ .high = true }", "a FIFO has no option priority"),
+    ],
+)
+def test_options_of_a_fifo_that_are_refused(options, message, tmp_path):
+    with pytest.raises(CslError) as caught:
+        compiled(tmp_path, program("_ = fifo;", FIFO % f", .{{ {options} }}"))
+    assert message in caught.value.diagnostics[0].message

@@ -15,7 +15,7 @@ from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .descriptors import DSR_FILES, SIZES, base_address, descriptor_operand, dsr_of, is_dsd, shown
 from .fabric import extent_of
-from .options import ASYNCHRONOUS, OF_LOADS, Given, as_u16, options, struct_items
+from .options import ASYNCHRONOUS, OF_LOADS, Given, as_u16, chosen, options, struct_items
 from .table import builtin
 from .tasks import task_number
 
@@ -198,20 +198,49 @@ def allocate_fifo(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Val
     return Val(t.FIFO, FifoVal(name, item))
 
 
+FIFO_OPTIONS = ("activate_push", "activate_pop", "empty_action", "full_action")
+
+
 def fifo_options(frame: Frame, fifo: ir.Fifo, node: ast.Node) -> None:
     for name, value in struct_items(frame, node).items():
-        if name not in ("activate_push", "activate_pop"):
-            raise CslError.at(node.span, f"a FIFO has no option {name}: known are activate_push, activate_pop")
-        setattr(fifo, name, task_number(frame, value, node.span))
+        if name not in FIFO_OPTIONS:
+            hint = ""
+            if name == "priority":
+                hint = "; the .priority of an asynchronous operation is that of its microthread"
+            raise CslError.at(node.span, f"a FIFO has no option {name}: known are {', '.join(FIFO_OPTIONS)}{hint}")
+        if name.startswith("activate"):
+            setattr(fifo, name, task_number(frame, value, node.span))
+            continue
+        action = chosen(value, (*ir.FIFO_ACTIONS, "fault"))
+        if action not in ir.FIFO_ACTIONS:
+            known = " or ".join(f".{{ .{one} = true }}" for one in ir.FIFO_ACTIONS)
+            more = "; .fault is not supported" if action == "fault" else ""
+            raise CslError.at(node.span, f".{name} is {known}{more}")
+        setattr(fifo, name, ir.FIFO_ACTIONS.index(action))
 
 
-def no_fifo_length(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    raise CslError.at(
-        node.span,
-        f"{node.name} is not supported: an operation on a FIFO is as long as its other operand; "
-        "give that descriptor the extent",
-    )
+def fifo_length(write: int) -> Any:
+    """@set_fifo_read_length, @set_fifo_write_length: the length of the operations that follow, which count it down."""
+
+    def make(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+        frame.need_run(node.span, node.name)
+        value = frame.known(node.args[0])
+        if not isinstance(value.data, FifoVal):
+            raise CslError.at(node.args[0].span, f"a FIFO was expected, not {describe(value)}")
+        fifo = next(fifo for fifo in frame.unit.out.fifos if fifo.name == value.data.name)
+        if fifo.lengths is None:
+            made = [
+                frame.unit.use(frame.unit.new_global(t.U16, f"{fifo.name}.{what}", f"length of {what}s", node.span))
+                for what in ("read", "write")
+            ]
+            fifo.lengths = made[0], made[1]
+        span = node.args[1].span
+        length = frame.operand(as_u16(frame, extent_of(frame, node.args[1], span), span), span)
+        frame.emit(ir.Store(ir.Addr(fifo.lengths[write]), length))
+        return VOID
+
+    return make
 
 
-builtin("@set_fifo_read_length", 2)(no_fifo_length)
-builtin("@set_fifo_write_length", 2)(no_fifo_length)
+builtin("@set_fifo_read_length", 2)(fifo_length(0))
+builtin("@set_fifo_write_length", 2)(fifo_length(1))

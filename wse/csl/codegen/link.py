@@ -155,7 +155,8 @@ def _instructions(unit: ir.Unit) -> Iterable[ir.Instr]:
 
 def fifo_words(fifo: ir.Fifo):
     """The words of a FIFO's XDSR."""
-    words = pack_fifo(0, fifo.capacity, fifo.activate_push, fifo.activate_pop)
+    tasks = fifo.activate_push, fifo.activate_pop
+    words = pack_fifo(0, fifo.capacity, *tasks, fifo.empty_action, fifo.full_action)
     _, second, third, fourth = struct.unpack("<4I", words)
     return (Sym(fifo.buffer, 0, more=fifo.capacity << 16), second, third, fourth)
 

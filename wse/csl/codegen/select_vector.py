@@ -126,16 +126,53 @@ class VectorSelector:
             number = self.free_dsr(file, taken)
             self.load_words(words)
             self.held[file, number] = words
+            if isinstance(operand, FifoRef) and self.load_fifo_length(operand, file):
+                del self.held[file, number]
             if isinstance(operand, Dsd) and operand.save_address:
                 del self.held[file, number]  # the operation moves its base
         taken.add((file, number))
         self.load_dsr(self.byte(file, number))
         return self.byte(file, number)
 
+    def fifo_length(self, operand: FifoRef, file: str) -> Addr | None:
+        """The variable with the length of reads or writes, if the program sets it."""
+        lengths = self.context.fifos[operand.name].lengths
+        return Addr(lengths[file == "dest"]) if lengths is not None else None
+
+    def load_fifo_length(self, operand: FifoRef, file: str) -> bool:
+        """Puts that length into the descriptor in r28..r31; whether there is one."""
+        at = self.fifo_length(operand, file)
+        if at is None:
+            return False
+        base, imm = self.memory(at, 0)
+        length, upper = V("length"), V("length")
+        self.emit("ld16", length, base, imm=imm)
+        self.emit("ishl32", upper, length, imm=16)
+        self.set_group(1, "iand", 0xFFFF)
+        self.emit("ior", GROUP[1], GROUP[1], upper)
+        return True
+
+    def keep_fifo_lengths(self, instr: ir.Vector, fields: list[int | V]) -> None:
+        """What is left of the lengths after an operation; an asynchronous one has taken all."""
+        for operand, field, file in zip((instr.dst, instr.src0, instr.src1), fields, FILES, strict=False):
+            at = self.fifo_length(operand, file) if isinstance(operand, FifoRef) else None
+            if at is None or not isinstance(field, int):
+                continue
+            left = V("left")
+            base, imm = self.memory(at, 0)
+            if instr.then.async_:
+                self.emit("mov", left, None, imm=0)
+            else:
+                self.emit("stds", field, GROUP[0], writes=GROUP[1:])
+                self.group_words = [None] * 4
+                self.emit("ishr32", left, GROUP[1], imm=16)
+            self.emit("st16", left, base, imm=imm)
+
     def constant_words(self, operand: Dsd | FifoRef, wide: bool = False, then: ir.Then = ir.NO_OPTIONS) -> Words:
         if isinstance(operand, FifoRef):
             fifo = self.context.fifos[operand.name]
             flags = isa.DSD_WIDE if fifo.item == 4 else 0
+            flags |= isa.DSD_COUNTS if fifo.lengths is not None else 0
             first = isa.DSD_FIFO | flags << 8
             return (
                 first,
@@ -193,6 +230,7 @@ class VectorSelector:
             addr, type = dst.store
             base, imm = self.memory(addr, 0)
             self.emit("st16" if BITS[type] == 16 else "st32", dst.operand, base, imm=imm)
+        self.keep_fifo_lengths(instr, fields)
         if instr.result is not None:
             self.whether_done(instr, fields)
 
@@ -310,6 +348,8 @@ class VectorSelector:
             if instr.save_address:
                 words = (words[0] | isa.DSD_SAVE_ADDRESS << 8, *words[1:])  # type: ignore[operator]
             self.load_words(words)
+            if isinstance(source, FifoRef):
+                self.load_fifo_length(source, file)
         self.load_dsr(byte)
 
     def do_dsrset(self, instr: ir.DsrSet) -> None:

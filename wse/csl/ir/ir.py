@@ -463,9 +463,13 @@ def wavelet_parts(types: list[str]) -> list[int]:
     return parts
 
 
+FIFO_ACTIONS = ("test_or_suspend", "terminate", "suspend")
+
+
 @dataclass(eq=False)
 class Fifo:
-    """A FIFO over a global's bytes; activate_*: task numbers."""
+    """A FIFO over a global's bytes; activate_*: task numbers.  *_action: of operations that find it empty or full, a
+    place in FIFO_ACTIONS.  lengths: variables with the lengths of reads and of writes, if the program sets them."""
 
     name: str
     buffer: str
@@ -473,6 +477,9 @@ class Fifo:
     capacity: int
     activate_push: int | None = None
     activate_pop: int | None = None
+    empty_action: int = 0
+    full_action: int = 0
+    lengths: tuple[str, str] | None = None
 
 
 @dataclass(eq=False)
