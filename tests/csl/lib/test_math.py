@@ -128,6 +128,19 @@ def test_whole_powers_are_exact(tmp_path):
     assert got.tolist() == [32, 243, 3125, 16807, -243]
 
 
+@pytest.mark.parametrize(
+    "y", [0.3333333, 2.7182818, -7.123456, 13.37, -41.7, 100.123, 1000.77, -1e8, 1e10, 1e30, -1e30]
+)
+def test_powers_of_any_size(tmp_path, y):
+    """From subnormal results to infinity; exponents for which the base has to be near 1."""
+    x = np.exp(RNG.uniform(-100 / max(abs(y), 1.2), 100 / max(abs(y), 1.2), 200)).astype(np.float32)
+    x = np.concatenate([x, np.array([0.5, 0.9, 1.5, 2.0, 1e-30, 3e38, 1e-42], np.float32)])
+    got = evaluate(tmp_path, f"math.pow(v, {y})", x)
+    with np.errstate(over="ignore", under="ignore"):
+        want = (x.astype(np.float64) ** np.float64(np.float32(y))).astype(np.float32)
+    np.testing.assert_allclose(got, want, rtol=20 * 2.0**-24, atol=2e-45)
+
+
 @pytest.mark.parametrize("n", [-400, -200, -150, -127, -126, -20, 0, 5, 100, 127, 128, 200, 400])
 def test_fscale_rounds_once(tmp_path, n):
     values = np.array([1.0, -1.9999999, 1e-44, 3.3e38, 1.1754944e-38, 7e-20, 0.0], np.float32)
