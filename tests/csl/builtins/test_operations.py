@@ -69,6 +69,10 @@ REFUSED = {
         "@mov16(out, m, .{ .on_control = .{ .terminate = true } });",
         ".on_control needs a fabin_dsd among the sources",
     ),
+    "on_control at run time": (
+        "@mov16(m, in, .{ .on_control = .{ .activate = a[0] } });",
+        ".on_control must be known at compile time",
+    ),
     "fabout as source": ("@mov16(m, out);", "a fabout_dsd is no source"),
     "fabin as destination": ("@mov16(in, m);", "a fabin_dsd is no destination"),
     "a scalar as destination": ("@mov16(3, m);", "a destination is a descriptor, a DSR or a pointer to a scalar"),

@@ -192,6 +192,27 @@ REFUSED = {
         layout(EAST, ".{ .filter = .{ .kind = .{ .range = true }, .max_counter = 1 } }"),
         ".max_counter is no field of a range filter: min_idx, max_idx are",
     ),
+    "a limit that is no integer": (
+        "wse3",
+        layout(
+            EAST,
+            ".{ .routes = .{ .rx = WEST, .tx = RAMP }, .filter = .{ .kind = .{ .counter = true }, .limit1 = 1.5 } }",
+        ),
+        ".limit1 of a filter is 0 to 65535, not",
+    ),
+    "a flag that is no bool": (
+        "wse3",
+        layout(
+            EAST,
+            ".{ .routes = .{ .rx = WEST, .tx = RAMP }, .filter = .{ .kind = .{ .counter = true }, .count_data = 1 } }",
+        ),
+        ".count_data is true or false",
+    ),
+    "an empty position": (
+        "wse3",
+        layout(EAST, ".{ .routes = .{ .rx = WEST, .tx = RAMP }, .switches = .{ .pos1 = .{} } }"),
+        ".pos1 says neither .rx nor .tx, nor .invalid = true",
+    ),
     "unknown field": ("wse3", layout(EAST, ".{ .route = .{} }"), "a color's configuration has no field route"),
     "number of a route": ("wse3", layout(EAST, ".{ .routes = 1024 }"), "a route as a number has bits 9:0"),
     "no input": ("wse3", layout(EAST, ".{ .routes = .{ .tx = RAMP } }"), "at least one input: .rx is empty"),

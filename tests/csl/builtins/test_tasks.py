@@ -306,3 +306,45 @@ def test_tables_that_are_refused(calls, message, tmp_path):
     with pytest.raises(CslError) as caught:
         compiled(tmp_path, HEAD + TABLE + f"comptime {{ {calls} }}\n", "wse3", LAYOUT)
     assert message in caught.value.diagnostics[0].message
+
+
+@pytest.mark.parametrize("level, order", [("low", [1, 2]), ("high", [2, 1])])
+@pytest.mark.parametrize("arch", ARCHES)
+def test_the_priority_of_a_queue_is_that_of_its_data_task(arch, level, order, tmp_path):
+    """Both wavelets wait when the tasks are unblocked; round robin begins with the lower number."""
+    text = (
+        HEAD.replace("if (sends) @mov32(out, 0x89abcdef);", "if (sends) { @mov32(out, 1); @mov32(out2, 2); }")
+        + f"""
+const c2 = @get_color(2);
+const oq2 = @get_output_queue(4);
+const iq2 = @get_input_queue(5);
+const id2 = @get_data_task_id(if (@is_arch("wse3")) iq2 else c2);
+const go = @get_local_task_id(9);
+const out2 = @get_dsd(fabout_dsd, .{{ .fabric_color = c2, .extent = 1, .output_queue = oq2 }});
+var n: u16 = 0;
+task first(v: u32) void {{ got[n] = v; n += 1; }}
+task second(v: u32) void {{ got[n] = v; n += 1; }}
+task open() void {{ if (n < 200) {{ n += 1; @activate(go); }} else {{ n = 0; @unblock(id); @unblock(id2); }} }}
+comptime {{
+  @initialize_queue(iq2, .{{ .color = c2, .priority = .{{ .{level} = true }} }});
+  @initialize_queue(oq2, if (@is_arch("wse3")) .{{ .color = c2 }} else .{{}});
+  @bind_data_task(first, id); @bind_data_task(second, id2); @bind_local_task(open, go);
+  @block(id); @block(id2);
+  if (!sends) @activate(go);
+}}
+"""
+    )
+    assert read(run(tmp_path, text, arch=arch, layout=LAYOUT), "got", 1)[:2].tolist() == order
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ("iq, .{ .color = c, .priority = 3 }", "a priority is .{ .high = true }"),
+        ("oq, .{ .color = c, .priority = .{ .high = true } }", "an output queue has no task"),
+    ],
+)
+def test_priorities_that_are_refused(options, message, tmp_path):
+    with pytest.raises(CslError) as caught:
+        compiled(tmp_path, HEAD + f"comptime {{ @initialize_queue({options}); }}\n", "wse3", LAYOUT)
+    assert message in caught.value.diagnostics[0].message

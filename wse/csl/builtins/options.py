@@ -79,7 +79,9 @@ def as_u16(frame: Frame, value: Value, span: Span) -> Value:
 
 
 def on_control(frame: Frame, given: Any, node: ast.Node) -> tuple[str, int | None]:
-    value = given if isinstance(given, Val) else frame.known(given)
+    value = frame.known(given) if isinstance(given, ast.Node) else given
+    if not isinstance(value, Val):
+        raise CslError.at(node.span, ".on_control must be known at compile time")
     if not isinstance(value.data, dict) or len(value.data) != 1:
         raise CslError.at(node.span, ".on_control has one of .terminate, .activate, .unblock")
     ((what, item),) = value.data.items()

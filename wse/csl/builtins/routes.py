@@ -32,6 +32,7 @@ FILTER_FIELDS = {
     "counter": {**COUNTS, "max_counter": "max_counter"},
     "sparse_counter": {**COUNTS, "limit2": "limit2"},
 }
+TRUTHS = ("count_data", "count_control", "filter_control")  # of these fields
 MEMCPY_COLORS = (21, 22, 23)
 
 
@@ -210,6 +211,8 @@ def switches(value: Val, arch: str, span: Span) -> tuple[tuple, bool, str, int]:
                 break
             rx = ports(given["rx"], span) if "rx" in given else None
             tx = ports(given["tx"], span) if "tx" in given else None
+        if not rx and not tx:
+            raise CslError.at(span, f".{name} says neither .rx nor .tx, nor .invalid = true")
         if rx and tx and arch == "wse2":
             raise CslError.at(span, f".{name}: on wse2 a switch position changes .rx or .tx, not both")
         positions.append((rx, tx))
@@ -245,6 +248,15 @@ def cumulative(rx: str, tx: str, positions: tuple) -> tuple:
     return tuple(made)
 
 
+def filter_field(data: dict[str, Val], name: str, span: Span) -> int | bool:
+    if name in TRUTHS:
+        return flag(data, name, span)
+    item = data[name]
+    if not t.is_integral(item.type) or not 0 <= concrete(item) <= 0xFFFF:
+        raise CslError.at(span, f".{name} of a filter is 0 to 65535, not {describe(item)}")
+    return concrete(item)
+
+
 def filter_of(value: Val, span: Span) -> ir.Filter:
     names = {name for fields in FILTER_FIELDS.values() for name in fields}
     data = fields_of(value, ("kind", "fast_mode", *sorted(names)), ".filter", span)
@@ -258,13 +270,10 @@ def filter_of(value: Val, span: Span) -> ir.Filter:
     flag(data, "fast_mode", span)  # of the machine's filters; which wavelets pass is the same
     fields = FILTER_FIELDS[kinds[0]]
     made: list[tuple[str, Any]] = []
-    for name, item in data.items():
+    for name in data:
         if name in ("kind", "fast_mode"):
             continue
         if name not in fields:
             raise CslError.at(span, f".{name} is no field of a {kinds[0]} filter: {', '.join(fields)} are")
-        number = concrete(item)
-        if not isinstance(number, bool) and not 0 <= number <= 0xFFFF:
-            raise CslError.at(span, f".{name} of a filter is 0 to 65535, not {number}")
-        made.append((fields[name], number))
+        made.append((fields[name], filter_field(data, name, span)))
     return ir.Filter(FILTERS[kinds[0]], tuple(sorted(made)))

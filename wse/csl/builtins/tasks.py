@@ -291,11 +291,24 @@ def initialize_queue(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> 
     for name in options:
         if name not in ("color", "priority"):
             raise CslError.at(node.args[1].span, f"a queue has no option {name}: known are color, priority")
+    if "priority" in options:
+        queue_priority(frame, queue, options["priority"], node.args[1].span)
     if "color" not in options:
         return VOID
     color = concrete(frame.coerce(options["color"], t.COLOR, node.args[1].span))
     bind_queue(frame, queue, color, node.span)
     return VOID
+
+
+def queue_priority(frame: Frame, queue: Val, value: Value, span: Span) -> None:
+    """The priority of the data task of an input queue."""
+    chosen = [name for name, item in value.data.items() if item.data is True] if isinstance(value.data, dict) else []
+    if len(chosen) != 1 or chosen[0] not in ("high", "medium", "low"):
+        raise CslError.at(span, "a priority is .{ .high = true }, .{ .medium = true } or .{ .low = true }")
+    if queue.type is not t.INPUT_QUEUE:
+        raise CslError.at(span, "an output queue has no task, and so no .priority")
+    if chosen == ["high"]:
+        frame.unit.queues.high.add(concrete(queue))
 
 
 def bind_queue(frame: Frame, queue: Val, color: int, span: Span) -> None:
