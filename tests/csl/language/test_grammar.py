@@ -440,3 +440,39 @@ def test_errors(body, line, message, tmp_path):
     with pytest.raises(CslError) as caught:
         compiled(tmp_path, HEAD + body)
     assert message in str(caught.value) and f"pe.csl:{line}:" in str(caught.value), str(caught.value)
+
+
+LITERALS = """
+const Three = [3]i16;
+const Config = struct { a: i16 = 4, b: i16 = 5 };
+fn Vec(comptime T: type, comptime n: u16) type { return [n]T; }
+const known = Vec(i16, 2){ 1, 2 };
+export var out = @zeros([6]i16);
+fn first(v: Vec(i16, 3)) i16 { return v[0]; }
+fn main(n: i16) void {
+  const aliased = Three{ n, n + 1, 3 };
+  const called = Vec(i16, 3){ 7, n, 9 };
+  const defaults = Config{};
+  out[0] = aliased[1]; out[1] = called[1]; out[2] = known[1]; out[3] = defaults.a + defaults.b;
+  out[4] = Three{ 5, 6, 7 }[2]; out[5] = Config{ .a = n }.a;
+}
+comptime { @export_symbol(main); }
+"""
+
+
+def test_literals_of_named_and_computed_types(tmp_path):
+    assert read(run(tmp_path, LITERALS, 20), "out").tolist() == [21, 20, 2, 9, 7, 20]
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("const c = Config{ 1, 2 };", "is no array: a literal of it has no values without names"),
+        ("const c = i16{ 1 };", "i16 is no array"),
+        ("const c = Three{ 1, 2 };", "3 elements, not 2"),
+    ],
+)
+def test_literals_that_do_not_fit_their_type(text, message, tmp_path):
+    source = LITERALS.replace("const aliased", f"{text} const aliased")
+    with pytest.raises(CslError, match=message):
+        compiled(tmp_path, source)

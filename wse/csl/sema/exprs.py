@@ -141,7 +141,10 @@ def struct_in_memory(frame: Frame, kind: Any, named: dict[str, Value], node: ast
 @expr(ast.ArrayLit)
 def array_lit(frame: Frame, node: ast.ArrayLit, want: Type | None) -> Value:
     kind = frame.type(node.type)
-    assert isinstance(kind, t.ArrayType)
+    if not node.items and not isinstance(kind, t.ArrayType):
+        return struct_lit(frame, ast.StructLit(node.span, node.type, []), want)
+    if not isinstance(kind, t.ArrayType):
+        raise CslError.at(node.span, f"{kind} is no array: a literal of it has no values without names")
     values = [frame.expr(item, kind.elem) for item in node.items]
     if all(isinstance(value, Val) for value in values):
         for value, item in zip(values, node.items, strict=True):

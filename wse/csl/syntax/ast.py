@@ -126,7 +126,7 @@ class StructLit(Node):
 
 @dataclass(slots=True, eq=False)
 class ArrayLit(Node):
-    """`[3]T{…}`"""
+    """`[3]T{…}`, or `T{…}` with the name of an array type or a call that gives one; `T{}` of a struct, too."""
 
     span: Span
     type: Node

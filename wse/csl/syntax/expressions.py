@@ -20,6 +20,8 @@ PRECEDENCE = {
 }
 
 
+OPENING, CLOSING = ("(", "[", "{", ".{"), (")", "]", "}")
+STATEMENT_WORDS = ("return", "var", "const", "while", "for", "break", "continue", "inline")
 NAMES_TYPE = (ast.Ident, ast.Member, ast.Call, ast.BuiltinCall, ast.StructType)  # before the fields of a literal
 
 
@@ -331,9 +333,29 @@ class Expressions:
                     items = self.list_of(self.field, "}")
                     self.expect("}", "behind the fields")
                     node = ast.StructLit(self.span(first), node, items)
+                case "{" if isinstance(node, NAMES_TYPE) and self.values_follow():
+                    self.advance()
+                    values = self.list_of(self.expr, "}")
+                    self.expect("}", "behind the elements")
+                    node = ast.ArrayLit(self.span(first), node, values)
                 case _:
                     return node
         return node
+
+    def values_follow(self) -> bool:
+        """Whether `{` opens a list of values, not a block: neither a statement's keyword nor `;` on its own level."""
+        depth = 0
+        for ahead, token in enumerate(self.tokens[self.at :]):
+            if token.kind == "end" or (ahead == 1 and token.text in STATEMENT_WORDS):
+                return False
+            if token.kind == "op":
+                depth += token.text in OPENING
+                depth -= token.text in CLOSING
+                if depth == 0:
+                    return True
+                if depth == 1 and token.text == ";":
+                    return False
+        return False
 
     def struct_follows(self) -> bool:
         """Whether `{` opens a literal: `{ .name =`."""
