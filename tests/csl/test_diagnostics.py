@@ -130,7 +130,7 @@ TOP = {
     "link name of code": ('fn q() linkname("r") void {}', 1, "linkname of a function is not supported"),
     "no result": ("fn g() { }", 1, "the type of the result of fn g was expected, such as void, not '{'"),
     "no semicolon": ("var a: i16 = 1\nvar b: i16 = 2;", 1, "';' was expected after the declaration of a, not 'var'"),
-    "no value": ("const a;", 1, "const a needs a type or a value: ':' or '=' was expected, not ';'"),
+    "no value": ("const a;", 1, "constant a has no value: '=' was expected, not ';'"),
     "keyword": ("var while: i16 = 1;", 1, "the name of the var was expected, not 'while' (a reserved word)"),
     "string": ('const s = "abc;\n', 1, "this string has no end on its line"),
     "character": ("const s = 1 # 2;\n", 1, "'#' begins no token of CSL"),

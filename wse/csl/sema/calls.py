@@ -45,7 +45,27 @@ class Signature:
         self.known: dict[str, Val | Parts] = {}
 
 
+def linked(frame: Frame, fn: FnRef, span: Span) -> FnRef:
+    """What an extern function stands for: the function that a module of the program exports under its name."""
+    if not fn.decl.extern or frame.build is None:
+        return fn
+    for instance in frame.unit.instances:
+        decl = instance.file.decls.get(fn.name)
+        if isinstance(decl, ast.FnDecl) and decl.export:
+            found = FnRef(decl, instance)
+            have, declared = frame.unit.fn_type(found, span), frame.unit.fn_type(fn, span)
+            if have is not declared:
+                raise CslError.at(
+                    span,
+                    f"{fn.name} is declared as {declared}, but exported as {have}",
+                    (decl.name_span, "exported here"),
+                )
+            return found
+    raise CslError.at(span, f"no module exports a function {fn.name}", (fn.decl.name_span, "declared here"))
+
+
 def call_function(frame: Frame, fn: FnRef, args: list[ast.Node], span: Span) -> Value:
+    fn = linked(frame, fn, span)
     decl = fn.decl
     if decl.kind == "task":
         raise CslError.at(span, f"{fn.name} is a task: it is activated, not called", (decl.name_span, "declared here"))
@@ -355,6 +375,8 @@ def entry(unit: Any, fn: FnRef, span: Span | None, aggregates: bool = False) -> 
             check_task_parameter(unit, param, kind)
         sign.params.append(kind)
     sign.result = inner.type(fn.decl.result)
+    if fn.decl.kind == "task" and sign.result is not t.VOID:
+        raise CslError.at(fn.decl.result.span, f"task {fn.name} returns a value: nothing could take it; write void")
     return unit.instantiate(fn, sign, span)
 
 

@@ -248,6 +248,8 @@ def address_of(frame: Frame, node: ast.Node, span: Span) -> Value:
     if isinstance(where, GlobalVar):
         return Val(t.pointer_to(where.type, const=not where.mutable), Ptr(where, 0))
     if isinstance(where, Cell):
+        if frame.build is not None:
+            raise CslError.at(span, "this variable exists at compile time only and has no address")
         if where.type is None:
             raise CslError.at(span, "this variable has no type and so no address")
         return Val(t.pointer_to(where.type, const=not where.mutable), Ptr(where, 0))

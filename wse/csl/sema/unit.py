@@ -193,6 +193,7 @@ class Unit:
         self._waiting: deque[Lowered] = deque()
         self._library: dict[Any, Instance] = {}
         self._pending: deque[Instance] = deque()
+        self.instances: list[Instance] = []
 
     # ---- modules ----
 
@@ -201,6 +202,7 @@ class Unit:
         self.root = Instance(self, self.program.loader.load(path, span), params, "", span)
         self.out.file = self.root.file.source.path
         self._pending.append(self.root)
+        self.instances.append(self.root)
         return self.root
 
     def import_module(self, importer: Instance, name: str, params: Val | None, span: Span) -> Instance:
@@ -220,6 +222,7 @@ class Unit:
             self.program.memcpy |= name == "<memcpy/memcpy>"
             self.memcpy |= name in ("<memcpy/memcpy>", "<memcpy/get_params>")
         self._pending.append(made)
+        self.instances.append(made)
         return made
 
     def run_comptimes(self) -> None:
@@ -396,6 +399,8 @@ class Unit:
         kind = var.type
         if kind.is_comptime:
             raise CslError.at(var.span, f"{var.display} of type {kind} does not exist at run time")
+        if name in self.out.symbols:
+            raise CslError.at(var.span, f"a variable {name} is exported already by another module")
         word = t.export_word(kind.elem if isinstance(kind, t.ArrayType) else kind)
         assert word is not None  # check_storage
         self.out.symbols[name] = ir.Export(name, self.use(var), 0, word.ir, (kind.size or 0) // word.size)

@@ -90,6 +90,8 @@ class Parser(Expressions):
         modifiers: set[str] = set()
         while self.token.text in ("export", "extern", "inline", "comptime") and self.token.kind == "keyword":
             modifiers.add(self.advance().text)
+        if "comptime" in modifiers:
+            self.fail("comptime variables stand in functions and blocks: a const outside is known when compiling", None)
         if self.on("fn") or self.on("task"):
             decl: ast.VarDecl | ast.FnDecl = self.function(first, modifiers)
         elif self.on("const") or self.on("var") or self.on("param"):
@@ -124,6 +126,12 @@ class Parser(Expressions):
             self.expect(")", f"behind the argument of {word}")
         if self.take("="):
             decl.init = self.expr()
+            if decl.extern:
+                self.findings.add(
+                    CslError.at(self.span(first), f"extern {decl.name} has a value: it is given where it is exported")
+                )
+        elif kind == "const" and not decl.extern:
+            self.fail(f"constant {decl.name} has no value: '=' was expected, not {self.token}")
         elif decl.type is None and kind != "param":
             self.fail(f"{kind} {decl.name} needs a type or a value: ':' or '=' was expected, not {self.token}")
         decl.span = self.span(first)
@@ -157,6 +165,10 @@ class Parser(Expressions):
         body = None
         if not self.take(";"):
             body = self.block(f"as the body of {kind} {name.text}")
+            if "extern" in modifiers:
+                self.findings.add(
+                    CslError.at(header, f"extern {kind} {name.text} has a body: it is given where it is exported")
+                )
         elif "extern" not in modifiers:
             self.findings.add(CslError.at(header, f"{kind} {name.text} has no body; only an extern one may have none"))
         return ast.FnDecl(

@@ -1,0 +1,123 @@
+"""Storage classes and attributes of declarations: export, extern, linkname, align, comptime.
+
+Covers: wse/csl/sema/modules.py, wse/csl/sema/calls.py, wse/csl/syntax/parser.py
+"""
+
+import numpy as np
+import pytest
+from csl.running import compiled, read, run
+
+from wse.csl.syntax.errors import CslError
+
+HEAD = """var out = @zeros([4]i32);
+var out_ptr: [*]i32 = &out;
+comptime { @export_symbol(out_ptr, "out"); @export_symbol(main); }
+"""
+OTHER = """export var shared: i16 = 5;
+export var named: i16 linkname("different") = 6;
+export fn add_ten(x: i32) i32 { return x + 10; }
+export const fixed: i16 = 7;
+"""
+
+PROGRAMS = {
+    "an extern variable of another module": (
+        'extern var shared: i16;\nconst m = @import_module("other.csl");\n'
+        "fn main() void { out[0] = @as(i32, shared); shared = 8; out[1] = @as(i32, m.shared); }",
+        [5, 8],
+    ),
+    "an extern function of another module": (
+        'extern fn add_ten(x: i32) i32;\nconst m = @import_module("other.csl");\nfn main() void { out[0] = add_ten(2); }',
+        [12],
+    ),
+    "an extern variable with a linkname": (
+        'extern var mine: i16 linkname("different");\nconst m = @import_module("other.csl");\n'
+        "fn main() void { out[0] = @as(i32, mine); }",
+        [6],
+    ),
+    "an extern constant": (
+        'extern const fixed: i16;\nconst m = @import_module("other.csl");\nfn main() void { out[0] = @as(i32, fixed); }',
+        [7],
+    ),
+    "an extern function that nothing calls": ("extern fn nowhere(x: i32) i32;\nfn main() void { out[0] = 1; }", [1]),
+    "an exported function is also called": (
+        "export fn f(x: i32) i32 { return x; }\nfn main() void { out[0] = f(3); }",
+        [3],
+    ),
+    "a variable is used before it is declared": (
+        "fn main() void { later += 1; out[0] = later; }\nvar later: i32 = 4;",
+        [5],
+    ),
+    "a type is deduced from the value": (
+        "const a: i16 = 10;\nconst b = a;\nfn main() void { out[0] = @as(i32, b); }",
+        [10],
+    ),
+    "comptime variables": (
+        "fn main() void { comptime var bits: u16 = 0xffff; bits &= 0x0400; out[0] = @as(i32, bits); }",
+        [0x400],
+    ),
+    "a comptime call": ("fn f(n: i32) i32 { return n * n; }\nfn main() void { out[0] = comptime f(7); }", [49]),
+    "a const of a comptime call": (
+        "fn f(n: i32) i32 { return n * n; }\nconst k = f(6);\nfn main() void { out[0] = k; }",
+        [36],
+    ),
+}
+
+
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs(name, arch, tmp_path):
+    body, want = PROGRAMS[name]
+    assert read(run(tmp_path, HEAD + body, arch=arch, other=OTHER), "out")[: len(want)].tolist() == want
+
+
+@pytest.mark.parametrize("bytes_", [2, 16, 64, 1024])
+def test_align(bytes_, tmp_path):
+    body = f"var pad: u8 = 1;\nvar x: i16 align({bytes_}) = 3;\n" + (
+        "fn main() void { out[0] = @as(i32, @bitcast(u16, @ptrcast(*u16, &x))); out[1] = @as(i32, pad); }"
+    )
+    assert np.uint16(read(run(tmp_path, HEAD + body), "out")[0]) % bytes_ == 0
+
+
+def test_exported_variables_are_symbols(tmp_path):
+    loaded = run(
+        tmp_path,
+        HEAD + 'const m = @import_module("other.csl");\nfn main() void { out[0] = @as(i32, m.shared); }',
+        other=OTHER,
+    )
+    assert {"shared", "different", "fixed"} <= set(loaded.artifact.classes[0].symbols)
+
+
+ERRORS = [
+    ("extern var x: i16 = 3;\nfn main() void {}", 4, "extern x has a value: it is given where it is exported"),
+    ("extern fn f() void {}\nfn main() void {}", 4, "extern fn f has a body: it is given where it is exported"),
+    ("extern var x: i16;\nfn main() void { x = 1; }", 4, "no module exports a variable x"),
+    ("extern fn f() void;\nfn main() void { f(); }", 5, "no module exports a function f"),
+    ('extern fn add_ten(x: i16) i16;\nconst m = @import_module("other.csl");\nfn main() void { _ = add_ten(2); }', 6,
+        "add_ten is declared as fn(i16)i16, but exported as fn(i32)i32"),
+    ("extern fn f(x: i32) i32;\nconst k = f(3);\nfn main() void { out[0] = k; }", 5, "f is extern and cannot be called at compile time"),
+    ('export var shared: i16 = 1;\nconst m = @import_module("other.csl");\nfn main() void { out[0] = @as(i32, m.shared); }', 1,
+        "a variable shared is exported already by another module"),
+    ("export var x: comptime_int = 3;\nfn main() void {}", 4, "a variable of type comptime_int cannot be export"),
+    ("var x: i16 align(3) = 3;\nfn main() void { x = 1; }", 4, "an alignment is a number of bytes and a power of two, not 3"),
+    ('var x: i16 linksection(".mine") = 3;\nfn main() void { x = 1; }', 4, "linksection is not supported"),
+    ('fn f() linksection(".mine") void {}\nfn main() void { f(); }', 4, "linksection is not supported"),
+    ('fn f() linkname("g") void {}\nfn main() void { f(); }', 4, "linkname of a function is not supported"),
+    ("comptime var x: i16 = 1;\nfn main() void { out[0] = x; }", 4, "comptime variables stand in functions and blocks"),
+    ("fn main() void {\n  comptime var x: i16 = 1;\n  const p = &x;\n}", 6, "this variable exists at compile time only and has no address"),
+    ("fn main() void {\n  comptime var x: i16 = 1;\n  if (out[0] == 0) { x = 2; }\n}", 6, "a compile-time variable cannot be changed"),
+    ("const x: i16;\nfn main() void {}", 4, "constant x has no value"),
+    ("fn f(comptime x: i32) i32 { return x; }\nfn main() void {\n  out[0] = f(out[1]);\n}", 6, "is not known at compile time"),
+    ("task t() i16 { return 1; }\nfn main() void {}\ncomptime { @bind_local_task(t, @get_local_task_id(9)); }", 4,
+        "task t returns a value"),
+    ("fn f(a: i32, a: i32) i32 { return a; }\nfn main() void { out[0] = f(1, 2); }", 4, "a is declared twice"),
+    ("var x: i16 = 1;\nvar x: i16 = 2;\nfn main() void {}", 5, "x is declared twice"),
+    ("fn f() { }\nfn main() void { f(); }", 4, "the type of the result of fn f was expected"),
+    ("const a = b;\nconst b = a;\nfn main() void { out[0] = a; }", 4, "depends on itself"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body, line, message", ERRORS, ids=range(len(ERRORS)))
+def test_errors(body, line, message, tmp_path):
+    with pytest.raises(CslError) as caught:
+        compiled(tmp_path, HEAD + body, other=OTHER)
+    assert message in str(caught.value) and f".csl:{line}:" in str(caught.value), str(caught.value)
