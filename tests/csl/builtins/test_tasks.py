@@ -348,3 +348,34 @@ def test_priorities_that_are_refused(options, message, tmp_path):
     with pytest.raises(CslError) as caught:
         compiled(tmp_path, HEAD + f"comptime {{ @initialize_queue({options}); }}\n", "wse3", LAYOUT)
     assert message in caught.value.diagnostics[0].message
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_an_operation_whose_microthread_is_known_at_run_time(loaded, tmp_path):
+    """The microthread is suspended, so that the operation waits until a task unblocks it."""
+    use = (
+        "@load_to_dsr(r, in, .{ .async = true, .ut_id = @get_ut_id(number) }); @mov32(to, r, .{ .async = true });"
+        if loaded
+        else "@mov32(to, in, .{ .async = true, .ut_id = @get_ut_id(number) });"
+    )
+    text = HEAD.replace("if (sends) @mov32(out, 0x89abcdef);", f"if (sends) {{ @mov32(out, 7); }} else {{ {CALL} }}")
+    text = (
+        text.replace("USE", use)
+        + """
+var number: u16 = 6;
+var rounds: u16 = 0;
+const r = @get_dsr(dsr_src1, 2);
+const in = @get_dsd(fabin_dsd, .{ .extent = 1, .input_queue = iq });
+const to = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{1} -> got[i] });
+const go = @get_local_task_id(9);
+task later() void {
+  rounds += 1;
+  if (rounds < 300) { @activate(go); } else { got[1] = got[0]; @unblock(@get_ut_id(number)); }
+}
+comptime { @bind_local_task(later, go); }
+"""
+    )
+    assert read(run(tmp_path, text, layout=LAYOUT), "got", 1)[:2].tolist() == [7, 0]
+
+
+CALL = "@block(@get_ut_id(number)); USE @activate(go);"

@@ -105,7 +105,7 @@ def load(frame: Frame, node: ast.BuiltinCall, stride_registers: bool) -> Value:
     frame.unit.dsrs.load(
         made.file, made.number, Load(str(value.type), given.then.async_, given.single_step, index, node.span)
     )
-    frame.emit(ir.LoadDsr(made, source, given.then, given.save_address))
+    frame.emit(ir.LoadDsr(made, source, given.then, given.save_address, given.ut))
     return VOID
 
 

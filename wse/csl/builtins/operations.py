@@ -34,6 +34,8 @@ def check_operation(frame: Frame, given: Given, operands: list[Any], node: ast.B
         frame.unit.deferred_checks.append(lambda: check_kinds(frame, given, operands, node.span))
     else:
         check_kinds(frame, given, operands, node.span)
+    if given.ut is not None and not any(isinstance(o, ir.Dsd | ir.DsdVar | ir.FifoRef) for o in operands):
+        raise CslError.at(node.span, "the DSRs say the microthread: load one with this .ut_id")
     if given.index is not None:
         operands = indexed(operands, node.span)
     if not given.then.async_ and not explicit:

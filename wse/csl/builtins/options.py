@@ -10,7 +10,6 @@ from ..sema import types as t
 from ..sema.convert import describe
 from ..sema.exprs import convert
 from ..sema.frame import Frame
-from ..sema.types import Type
 from ..sema.values import Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
@@ -28,6 +27,7 @@ class Given:
 
     then: ir.Then = ir.NO_OPTIONS
     index: ir.Value | None = None
+    ut: ir.Value | None = None  # a microthread that is known at run time only
     save_address: bool = False
     single_step: bool = False
     on_control: tuple[str, int | None] | None = None
@@ -64,11 +64,16 @@ def options(frame: Frame, node: ast.Node, known: tuple[str, ...] = OPTIONS) -> G
         given.on_control = on_control(frame, items["on_control"], node)
     given.save_address = truth(items, "save_address", node.span)
     given.single_step = truth(items, "single_step", node.span)
+    thread = frame.coerce(items["ut_id"], t.UT_ID, node.span) if "ut_id" in items else None
+    if thread is not None and not isinstance(thread, Val):
+        given.ut = frame.operand(thread, node.span)
+        if "priority" in items:
+            raise CslError.at(node.span, ".priority needs a .ut_id that is known at compile time")
     given.then = ir.Then(
         truth(items, "async", node.span),
         task_number(frame, items["activate"], node.span) if "activate" in items else None,
         task_number(frame, items["unblock"], node.span) if "unblock" in items else None,
-        known_number(frame, items["ut_id"], t.UT_ID, node.span) if "ut_id" in items else None,
+        concrete(thread) if isinstance(thread, Val) else None,
         priority(items["priority"], node.span) if "priority" in items else None,
     )
     return given
@@ -99,13 +104,6 @@ def truth(items: dict[str, Value], name: str, span: Span) -> bool:
     if not isinstance(value, Val) or value.type is not t.BOOL:
         raise CslError.at(span, f".{name} is true or false, known at compile time")
     return bool(concrete(value))
-
-
-def known_number(frame: Frame, value: Value, kind: Type, span: Span) -> int:
-    made = frame.coerce(value, kind, span)
-    if not isinstance(made, Val):
-        raise CslError.at(span, "this option must be known at compile time")
-    return concrete(made)
 
 
 def chosen(value: Value, names: tuple[str, ...]) -> str | None:

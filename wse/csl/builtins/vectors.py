@@ -142,7 +142,7 @@ def operation(name: str, row: str) -> Callable:
         result = None
         if not given.then.async_ and any(isinstance(o, ir.FifoRef) for o in (dst, src0, src1)):
             result = ir.Reg("bool")
-        frame.emit(ir.Vector(row, dst, src0, src1, extra, given.then, given.index, result))
+        frame.emit(ir.Vector(row, dst, src0, src1, extra, given.then, given.index, result, given.ut))
         return Val(t.BOOL, True) if result is None else Run(t.BOOL, result)
 
     return make
@@ -163,7 +163,7 @@ def dfilt(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     if value.type is not t.FABIN and value.type not in (t.DSR_SRC0, t.DSR_SRC1):
         raise CslError.at(node.args[0].span, f"@dfilt takes a fabin_dsd, or a DSR that holds one, not {shown(value)}")
     _, source, _ = check_operation(frame, given, [None, direct_operand(frame, value, node.args[0].span), None], node)
-    frame.emit(ir.Vector("dfilt", None, source, then=given.then))
+    frame.emit(ir.Vector("dfilt", None, source, then=given.then, ut=given.ut))
     return VOID
 
 

@@ -223,6 +223,7 @@ class VectorSelector:
                 fields.append(self.source(operand, file, instr, dst, asynchronous, taken))
         fields.append(isa.NONE if instr.extra is None else self.scalar(instr.extra))
         self.set_index(instr, fields)
+        self.set_thread(instr, fields)
         self.set_priority(instr)
         options = descriptor.options(instr.then if self.context.arch != "wse2" else _without_ut(instr.then))
         self.emit(instr.op, *fields, options=options)
@@ -311,6 +312,28 @@ class VectorSelector:
                 self.emit("dsindex", field, value)
                 self.held.pop((FILES[field // isa.DSRS], field % isa.DSRS), None)
 
+    def set_thread(self, instr: ir.Vector, fields: list[int | V]) -> None:
+        """A microthread that is known at run time only: it goes into the DSR of an operand."""
+        if instr.ut is None or self.context.arch == "wse2":
+            return
+        for operand, field in zip((instr.dst, instr.src0, instr.src1), fields, strict=False):
+            if isinstance(operand, Dsd | DsdVar | FifoRef) and isinstance(field, int):
+                self.emit("stds", field, GROUP[0], writes=GROUP[1:])
+                self.group_words = [None] * 4
+                self.thread_of_group(instr.ut)
+                self.load_dsr(field)
+                self.held.pop((FILES[field // isa.DSRS], field % isa.DSRS), None)
+                return
+
+    def thread_of_group(self, ut: Value) -> None:
+        """Puts a microthread into the options of the descriptor in r28..r31."""
+        low, shifted = V("thread"), V("thread")
+        self.emit("iand", low, self.reg(ut), imm=7)
+        self.emit("ishl32", shifted, low, imm=16 + isa.OPT_UT)
+        self.set_group(2, "iand", signed(~((isa.OPT_UT_GIVEN | 7 << isa.OPT_UT) << 16)))
+        self.set_group(2, "ior", signed((isa.OPT_ASYNC | isa.OPT_UT_GIVEN) << 16))
+        self.emit("ior", GROUP[2], GROUP[2], shifted)
+
     def set_priority(self, instr: ir.Vector) -> None:
         operands = (instr.dst, instr.src0, instr.src1)
         given = [o.priority for o in operands if isinstance(o, Dsd) and o.priority is not None]
@@ -350,6 +373,8 @@ class VectorSelector:
             self.load_words(words)
             if isinstance(source, FifoRef):
                 self.load_fifo_length(source, file)
+        if instr.ut is not None and self.context.arch != "wse2":
+            self.thread_of_group(instr.ut)
         self.load_dsr(byte)
 
     def do_dsrset(self, instr: ir.DsrSet) -> None:

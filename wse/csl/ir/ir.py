@@ -312,6 +312,7 @@ class Vector(Instr):
     then: Then = Then()
     index: Value | None = None
     result: Reg | None = None
+    ut: Value | None = None  # the microthread, if it is known at run time only
 
 
 @dataclass(eq=False)
@@ -322,6 +323,7 @@ class LoadDsr(Instr):
     source: Dsd | DsdVar | FifoRef
     then: Then = Then()
     save_address: bool = False
+    ut: Value | None = None  # as of Vector
 
 
 @dataclass(eq=False)
