@@ -264,3 +264,22 @@ def test_an_array_of_arrays_is_an_error(tmp_path):
     text = errors(tmp_path, pe)
     assert "pe.csl:1:11: error: the elements of an array must not be arrays, as [3]i32 is" in text
     assert "write [2, 3]" in text
+
+
+def test_a_known_operand_keeps_its_type(tmp_path):
+    """A function gives the same at compile time, where its argument is known, as at run time."""
+    pe = """
+    export var out: [2]u16;
+    var three: u16 = 3;
+    fn f(x: u16) u16 { const y = ~(@as(u8, 3) ^ @as(u5, x)); return @as(u16, y); }
+    export var folded = [1]u16{ f(3) };
+    fn main() void { out[0] = f(three); }
+    comptime { @export_symbol(main); }
+    """
+    loaded = running.run(tmp_path, pe)
+    assert running.read(loaded, "out")[0] == running.read(loaded, "folded")[0] == 255
+    pe = "const k: i16 = 5;\nvar x: u16;\nfn main() void { x = x + k; }\ncomptime { @export_symbol(main); }\n"
+    assert "pe.csl:3:22: error: both sides of + must have one type, not u16 and i16" in errors(tmp_path, pe)
+    pe = "const k: i16 = 5;\nconst j: u16 = 6;\nexport var x: i32 = k + j;\nfn main() void { x = 1; }\n"
+    pe += "comptime { @export_symbol(main); }\n"
+    assert "pe.csl:3:21: error: both sides of + must have one type, not i16 and u16" in errors(tmp_path, pe)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..syntax.errors import CslError, Span
 from . import types as t
-from .convert import coerce, describe, fits, round_float, to_float, wrap_array
+from .convert import coerce, describe, round_float, to_float, wrap_array
 from .types import Type
 from .values import FnRef, Sym, Val, concrete, same, sym
 
@@ -35,11 +35,6 @@ def common(a: Any, b: Any, op: str, span: Span | None, widening: bool = True) ->
         return y
     if y is t.COMPTIME_FLOAT and t.is_float(x):
         return x
-    if isinstance(x, t.IntType) and isinstance(y, t.IntType):  # a known integer takes the other's type if it fits
-        if isinstance(b, Val) and fits(x, b.data):
-            return x
-        if isinstance(a, Val) and fits(y, a.data):
-            return y
     if widening and (t.widens(x, y) or t.widens(y, x)):
         return y if t.widens(x, y) else x
     if isinstance(x, t.PointerType) and isinstance(y, t.PointerType) and op in ("==", "!="):
