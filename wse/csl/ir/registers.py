@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from . import ir
 from .ir import Branch, Instr, Jump, Reg
 
 _WRITTEN = {"dst", "dst2", "result"}
+_NO_VALUES = {
+    "at", "op", "offset", "size", "function", "message", "to", "other", "field", "types", "out_type", "save_address",
+}  # fmt: skip
+_FIELDS: dict[type, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+
+
+def _fields(kind: type) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Fields of an instruction's class that may hold a register it assigns; that may hold what it reads."""
+    found = _FIELDS.get(kind)
+    if found is None:
+        names = [item.name for item in fields(kind)]
+        skipped = _NO_VALUES | ({"then"} if issubclass(kind, Branch) else set())
+        found = _FIELDS[kind] = (
+            tuple(name for name in ("dst", "dst2", "result") if name in names),
+            tuple(name for name in names if name not in skipped),
+        )
+    return found
 
 
 def written(instr: Instr) -> list[Reg]:
     """Registers that the instruction assigns.  dst of a Vector is an operand, not a result."""
     found = []
-    for name in ("dst", "dst2", "result"):
-        value = getattr(instr, name, None)
-        if isinstance(value, Reg):
+    for name in _fields(type(instr))[0]:
+        value = getattr(instr, name)
+        if type(value) is Reg:
             found.append(value)
     return found
 
@@ -23,14 +40,16 @@ def written(instr: Instr) -> list[Reg]:
 def read(instr: Instr) -> list[Reg]:
     """Registers that the instruction reads."""
     found: list[Reg] = []
-    for name, value in vars(instr).items():
-        if isinstance(value, Reg):
+    for name in _fields(type(instr))[1]:
+        value = getattr(instr, name)
+        kind = type(value)
+        if kind is Reg:
             if name not in _WRITTEN:
                 found.append(value)
-        elif isinstance(value, list):
+        elif kind is list:
             for item in value:
                 found += [item] if isinstance(item, Reg) else _inner(item)
-        else:
+        elif kind is ir.Deref or kind is ir.DsdVar:
             found += _inner(value)
     return found
 
