@@ -123,7 +123,10 @@ REFUSED = {
     "unroutable": ("fabin_dsd, .{ .fabric_color = @get_color(25), .extent = 8, .input_queue = iq }", "color 25 cannot"),
     "other queue": ("fabin_dsd, .{ .extent = 8, .output_queue = oq }", "a fabin_dsd has no property output_queue"),
     "input queue of an output": ("fabout_dsd, .{ .extent = 8, .input_queue = iq }", "has no property input_queue"),
-    "control of an input": ("fabin_dsd, .{ .extent = 8, .input_queue = iq, .control = true }", "no property control"),
+    "control of an input": (
+        "fabin_dsd, .{ .extent = 8, .input_queue = iq, .control = true }",
+        ".control is a property of a fabout_dsd",
+    ),
     "simd and index": (
         "fabout_dsd, .{ .extent = 8, .output_queue = oq, .wavelet_index_offset = true,"
         " .simd_mode = .{ .simd_32 = true } }",

@@ -249,6 +249,15 @@ def test_a_task_of_number_29_excludes_handlers(tmp_path):
         compiled(tmp_path, text, "wse3", LAYOUT)
 
 
+def test_wse2_has_no_microthread_ids(tmp_path):
+    f = "fn f() void { @block(@get_ut_id(3)); }\ncomptime { @export_symbol(f); }\n"
+    with pytest.raises(CslError, match="wse2 has no @get_ut_id: it is a builtin of wse3"):
+        compiled(tmp_path, HEAD + f, "wse2", LAYOUT)
+    f = "fn f() void { @mov32(out, 1, .{ .async = true, .ut_id = oq }); }\ncomptime { @export_symbol(f); }\n"
+    with pytest.raises(CslError, match=r"wse2 has no \.ut_id: there the queue says the microthread"):
+        compiled(tmp_path / "option", HEAD + f, "wse2", LAYOUT)
+
+
 def test_wse2_has_no_flush(tmp_path):
     with pytest.raises(CslError, match="wse2 has no @queue_flush"):
         compiled(

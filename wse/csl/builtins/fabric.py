@@ -14,7 +14,17 @@ from ..syntax.errors import CslError, Span
 from .descriptors import edited, shown
 from .options import as_u16, chosen, on_control, priority
 
-FABIN = ("fabric_color", "extent", "input_queue", "simd_mode", "on_control", "priority")
+FABIN = (
+    "fabric_color",
+    "extent",
+    "input_queue",
+    "simd_mode",
+    "on_control",
+    "priority",
+    "control",
+    "wavelet_index_offset",
+)
+OF_OUTPUTS = ("control", "wavelet_index_offset")
 FABOUT = (
     "fabric_color", "extent", "output_queue", "control", "wavelet_index_offset", "advance_switch", "simd_mode",
     "priority",
@@ -47,6 +57,9 @@ def fabric_dsd(frame: Frame, kind: t.DsdType, given: dict[str, Any], node: ast.B
     if queue is None:
         queue = frame.unit.queues.for_color(into, color)
     frame.unit.queues.use(into, queue, color, node.span)
+    for name in OF_OUTPUTS:
+        if into and flag(name):
+            raise CslError.at(node.span, f".{name} is a property of a fabout_dsd: of a fabin_dsd it is false")
     simd = "simd_mode" in given and simd_mode(frame, given["simd_mode"], node.span)
     if simd and flag("wavelet_index_offset"):
         raise CslError.at(

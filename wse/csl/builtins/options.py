@@ -57,6 +57,8 @@ def options(frame: Frame, node: ast.Node, known: tuple[str, ...] = OPTIONS) -> G
             )
     if "activate" in items and "unblock" in items:
         raise CslError.at(node.span, f"{what} has .activate or .unblock, not both")
+    if "ut_id" in items and frame.unit.program.arch == "wse2":
+        raise CslError.at(node.span, "wse2 has no .ut_id: there the queue says the microthread")
     given = Given(names=tuple(items))
     if "index" in items:
         given.index = frame.operand(as_u16(frame, items["index"], node.span), node.span)

@@ -18,7 +18,7 @@ from ..sema.values import VOID, FnRef, Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .language import struct_of
-from .table import builtin
+from .table import ARCHITECTURES, builtin
 
 MEMCPY_TASKS = {"local": (27, 28, 30), "control": (33, 34, 35, 36, 37)}
 
@@ -57,7 +57,7 @@ def id_builtin(name: str, kind: Type, *from_ids: Type) -> None:
             )
         return Val(kind, number)
 
-    builtin(name, 1)(make)
+    builtin(name, 1, architectures=("wse3",) if kind is t.UT_ID else ARCHITECTURES)(make)
 
 
 id_builtin("@get_color", t.COLOR)
