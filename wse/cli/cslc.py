@@ -11,6 +11,7 @@ from .._version import __version__
 from ..sdk import compile
 from . import Reporting, common, types
 
+BESIDE = "<output>.json"  # --output-json without a path
 SDK_VERSIONS = ["1.4", "2.10"]
 COLUMNS = types.Integer(0, 10_000)
 
@@ -30,7 +31,7 @@ class Compiler(Reporting):
     """cslc: `--output-json` takes its path after an equals sign only."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, [f"{arg}=" if arg == "--output-json" else arg for arg in args])
+        return super().parse_args(ctx, [f"{arg}={BESIDE}" if arg == "--output-json" else arg for arg in args])
 
 
 # Options of the SDK's compiler that are refused, and what to do instead.
@@ -54,7 +55,7 @@ def refused(command: Any) -> Any:
     """Adds the refused options, hidden."""
     for name in REFUSED:
         switch = name.startswith(("--single", "--disable", "--dump"))
-        more: dict[str, Any] = {"is_flag": True} if switch else {"type": str}
+        more: dict[str, Any] = {"is_flag": True} if switch else {"type": types.WORD}
         command = click.option(name, hidden=True, expose_value=False, callback=_refused, **more)(command)
     return command
 
@@ -90,7 +91,7 @@ def refused(command: Any) -> Any:
 )
 @common.option(
     "--output-json",
-    type=str,
+    type=types.WORD,
     metavar="[=PATH]",
     help="Write what was compiled with as JSON; without PATH: OUTPUT.json.",
 )
@@ -117,6 +118,8 @@ def command(
     layout: Path, params: tuple[dict[str, int], ...], colors: tuple[dict[str, int], ...], **options: Any
 ) -> int:
     """Compile the CSL program whose layout is the file LAYOUT."""
+    if options["output_json"] == BESIDE:
+        options["output_json"] = f"{options['output']}.json"
     request = compile.Request(layout, types.merged(params, "--params"), types.merged(colors, "--colors"), **options)
     warnings: list[Any] = []
     with common.Working() as working:

@@ -50,7 +50,7 @@ class Request:
     max_parallelism: int | None = None  # one process compiles, which is within any limit
     no_debug: bool = False
     warnings_as_errors: bool = False
-    output_json: str | None = None  # "": beside the output directory
+    output_json: str | None = None
     out_routes: bool = False
     sdk_version: str | None = None
 
@@ -130,8 +130,7 @@ def run(
         raise CslError([replace(one, severity="error") for one in found])
     artifact.save(request.output)
     if request.output_json is not None:
-        path = Path(request.output_json or f"{request.output}.json")
-        files.write_text(path, json.dumps(artifact.resolved(), indent=1) + "\n")
+        files.write_text(Path(request.output_json), json.dumps(artifact.resolved(), indent=1) + "\n")
     lines = [emit.routes(artifact)] if request.out_routes else []
     lines += [emit.emit(form, layout, artifact) for form in request.emit]
     if request.verbose:
