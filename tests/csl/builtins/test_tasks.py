@@ -79,6 +79,10 @@ REFUSED = {
         "task t(x: u32) void { _ = x; }\ncomptime { @bind_local_task(t, @get_local_task_id(9)); }",
         "local task t takes no parameters",
     ),
+    "a function": (
+        "fn t() void {}\ncomptime { @bind_local_task(t, @get_local_task_id(9)); }",
+        "t is a function: what is bound to an id is a `task`",
+    ),
     "bound twice": (
         "task t() void {}\nconst l = @get_local_task_id(9);\ncomptime { @bind_local_task(t, l); @bind_local_task(t, l); }",
         "local task 9 is bound twice",

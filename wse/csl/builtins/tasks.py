@@ -123,6 +123,12 @@ def function_of(frame: Frame, node: ast.Node) -> FnRef:
 
 def bind_to(frame: Frame, fn: FnRef, kind: str, number: int, node: ast.BuiltinCall) -> None:
     """Enters a task into the unit's table."""
+    if fn.decl.kind != "task":
+        raise CslError.at(
+            node.args[0].span,
+            f"{fn.name} is a function: what is bound to an id is a `task`",
+            (fn.decl.name_span, "here"),
+        )
     own = kind == "control" and frame.unit.out.control_tasks is not None
     table = "control" if own else "task"
     first = frame.unit.bound.get((table, number))
