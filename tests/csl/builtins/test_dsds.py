@@ -45,8 +45,30 @@ READS = {
     ),
     "mem4d by tuples": (
         "const d = @get_dsd(mem4d_dsd, "
-        ".{ .base_address = &a, .extent = .{ 2, 3 }, .stride = .{ 1, 4 }, .offset = 2 });",
+        ".{ .base_address = &a, .extent = .{ 2, 3 }, .stride = .{ 4, -7 }, .offset = 2 });",
         [2, 6, 10, 3, 7, 11],
+    ),
+    "mem4d without strides": (
+        "const d = @get_dsd(mem4d_dsd, .{ .base_address = &a, .extent = .{ 2, 3 }, .offset = 1 });",
+        [1, 2, 3, 4, 5, 6],
+    ),
+    "mem4d of four indices": (
+        "const access = |i, j, k, l|{2, 2, 1, 2} -> a[6 * i + j + k + 2 * l];\n"
+        "comptime { @comptime_assert(access.stride[0] == 2 and access.stride[1] == -1 and access.stride[2] == -1); }\n"
+        "const d = @get_dsd(mem4d_dsd, .{ .base_address = access.base_address, .extent = access.extent, "
+        ".stride = access.stride, .offset = access.offset });",
+        [0, 2, 1, 3, 6, 8, 7, 9],
+    ),
+    "fields of an access": (
+        "const access = |i|{3} -> a[2 * i + 4];\n"
+        "const d = @get_dsd(mem1d_dsd, .{ .base_address = access.base_address, .offset = access.offset, "
+        ".stride = access.stride, .extent = access.extent });",
+        [4, 6, 8],
+    ),
+    "a struct as an access": (
+        "const access = .{ .base_address = &a, .stride = 2, .extent = 5 };\n"
+        "const d = @get_dsd(mem1d_dsd, .{ .tensor_access = access });",
+        [0, 2, 4, 6, 8],
     ),
 }
 
@@ -153,6 +175,14 @@ REFUSED = {
     "before the array": (
         "mem1d_dsd, .{ .tensor_access = |i|{4} -> a[2 - i] }",
         "the access covers elements -1 to 2 of an array that has 0 to 11",
+    ),
+    "no field of an access": (
+        "mem1d_dsd, .{ .base_address = &a, .extent = (|i|{2} -> a[i]).length }",
+        "a tensor access has no field length: it has base_address, extent, stride, offset",
+    ),
+    "no field of a struct": (
+        "mem1d_dsd, .{ .tensor_access = .{ .base_address = &a, .length = 2 } }",
+        ".tensor_access has no field length",
     ),
     "not affine": ("mem1d_dsd, .{ .tensor_access = |i|{3} -> a[i * i] }", "the index must be affine"),
     "two indices": ("mem1d_dsd, .{ .tensor_access = |i, j|{2, 3} -> a[i + j] }", "2 indices make a mem4d_dsd"),

@@ -105,6 +105,7 @@ REFUSED = {
     "no XDSR": ("@load_to_dsr_xdsr(src1, s, ring);", "@load_to_dsr_xdsr takes a DSR, an XDSR, a descriptor"),
     "fabin as destination": ("@load_to_dsr(dest, in);", "a fabin_dsd is a source: a dsr_dest takes destinations"),
     "fabout as source": ("@load_to_dsr(src1, out);", "a fabout_dsd is a destination: a dsr_src1 takes sources"),
+    "fabout as src0": ("@load_to_dsr(src0, out);", "a fabout_dsd is a destination: a dsr_src0 takes sources"),
     "memory in a FIFO's DSR": ("@load_to_dsr(@get_dsr(dsr_fifo_src1, 1), from);", "a dsr_fifo_src1 takes a FIFO"),
     "activate without async": (
         "@load_to_dsr(src1, in, .{ .activate = done });",
@@ -243,15 +244,30 @@ def test_a_reader_that_terminates_ends_an_asynchronous_operation(arch, tmp_path)
     assert read(done, "b").tolist() == [1, 2, 3, 4, 0, 0, 0, 0]
 
 
+@pytest.mark.parametrize("action, want", [("terminate", 1), ("test_or_suspend", 0)])
 @pytest.mark.parametrize("arch", ARCHES)
-def test_a_writer_that_suspends_waits_for_room(arch, tmp_path):
+def test_a_synchronous_reader_that_terminates_returns_true(arch, action, want, tmp_path):
+    decls = ACTIONS + FIFO % f", .{{ .empty_action = .{{ .{action} = true }} }}"
+    body = "_ = @mov16(fifo, four);\nall[0] = @as(u16, @mov16(to, fifo));"
+    done = run(tmp_path, program(body, decls), arch=arch)
+    assert read(done, "all")[0] == want
+    assert read(done, "b").tolist() == [1, 2, 3, 4, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("options", [".full_action = .{ .terminate = true }", ".empty_action = .{ .suspend = true }"])
+def test_actions_that_wse2_does_not_have(options, tmp_path):
+    with pytest.raises(CslError, match="wse2 has no "):
+        compiled(tmp_path, program("_ = fifo;", FIFO % f", .{{ {options} }}"), "wse2")
+
+
+def test_a_writer_that_suspends_waits_for_room(tmp_path):
     """A synchronous operation waits while another microthread empties the FIFO."""
     decls = ACTIONS + FIFO % ", .{ .full_action = .{ .suspend = true } }"
     body = (
         "@mov16(loop_out, fifo, .{ .async = true });\nall[0] = @as(u16, @mov16(fifo, @set_dsd_length(from, 6)));\n"
         "@mov16(@set_dsd_length(to, 6), loop_in);"
     )
-    done = run(tmp_path, program(body, decls), arch=arch)
+    done = run(tmp_path, program(body, decls), arch="wse3")
     assert read(done, "all")[0] == 1
     assert read(done, "b").tolist() == [1, 2, 3, 4, 5, 6, 0, 0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -146,6 +147,26 @@ class Access:
         self.offset: Value = Val(t.COMPTIME_INT, 0)
         self.extents: list[Value] = []
         self.strides: list[Value] = []
+        self.pointer: Callable[[], Value] | None = None  # to the array, of a tensor access
+
+    def field(self, name: str, span: Span) -> Value:
+        """A field of the struct that a tensor access stands for."""
+        if name == "base_address" and self.pointer is not None:
+            return self.pointer()
+        if name == "offset":
+            return self.offset
+        if name not in ("extent", "stride"):
+            raise CslError.at(span, f"a tensor access has no field {name}: it has {', '.join(BY_BASE)}")
+        if not all(map(is_fixed, self.extents)):
+            raise CslError.at(span, f"the .{name} of this tensor access is not known at compile time")
+        items: list[Any] = list(self.extents)
+        if name == "stride":  # innermost index first, from the last element of the indices inside it
+            items, inside = [], 0
+            for extent, step in zip(reversed(self.extents), reversed(self.strides), strict=True):
+                assert isinstance(extent, Val) and isinstance(step, Val)
+                items.append(Val(t.COMPTIME_INT, step.data - inside))
+                inside += (extent.data - 1) * step.data
+        return Val(t.STRUCT, items)
 
     def check(self, span: Span) -> None:
         """Refuses what lies beyond the array.  One of a single element is a placeholder, as in vendor examples: the
@@ -173,7 +194,7 @@ def memory_dsd(frame: Frame, kind: t.DsdType, given: dict[str, Any], node: ast.B
             raise CslError.at(
                 node.span, f".tensor_access says all of the access: .{by_base[0]} cannot be given beside it"
             )
-        access = given_access(frame, given["tensor_access"], node)
+        access = given_access(frame, kind, given["tensor_access"], node)
     elif "base_address" in given:
         access = access_by_base(frame, kind, given, node)
     else:
@@ -198,30 +219,57 @@ def access_by_base(frame: Frame, kind: t.DsdType, given: dict[str, Any], node: a
     access.buffer = count
     if "extent" not in given:
         raise CslError.at(node.span, ".base_address goes with .extent, the number of elements")
-    extents, strides = several(frame, given["extent"]), several(frame, given["stride"]) if "stride" in given else None
-    if kind is not t.MEM4D and (extents is not None or strides is not None):
-        raise CslError.at(node.span, f"the extent and the stride of a {kind} are numbers; a mem4d_dsd has tuples")
-    if kind is t.MEM4D and (extents is None or strides is None or len(extents) != len(strides)):
-        raise CslError.at(node.span, "a mem4d_dsd has tuples .extent and .stride with a number for each index")
-    if extents is None or strides is None:
-        access.extents = [extent_of(frame, given["extent"], node.span)]
-        one = Val(t.COMPTIME_INT, 1)
-        access.strides = [stride_of(frame, given["stride"], node.span) if "stride" in given else one]
-    else:
+    extents = several(frame, given["extent"])
+    strides = several(frame, given["stride"]) if "stride" in given else None
+    if kind is t.MEM4D:
+        if strides is None and "stride" not in given and extents is not None:
+            strides = [Val(t.COMPTIME_INT, 1)] * len(extents)
+        if extents is None or strides is None or len(extents) != len(strides):
+            raise CslError.at(node.span, "a mem4d_dsd has tuples .extent and .stride with a number for each index")
         access.extents = [extent_of(frame, extent, node.span) for extent in extents]
-        access.strides = list(strides)
         for value in strides:
             if not is_fixed(value) or not t.is_integral(value.type):
                 raise CslError.at(node.span, f"a stride is an integer known at compile time, not {shown(value)}")
+        access.strides = steps_of_indices(access.extents, strides, node.span)
+    else:
+        access.extents = [extent_of(frame, single(given["extent"], extents, kind, node), node.span)]
+        one = Val(t.COMPTIME_INT, 1)
+        step = stride_of(frame, single(given["stride"], strides, kind, node), node.span) if "stride" in given else one
+        access.strides = [step]
     if "offset" in given:
         access.offset = settled(value_of(frame, given["offset"], node))
     return access
+
+
+def single(given: Any, items: list[Val] | None, kind: t.DsdType, node: ast.BuiltinCall) -> Any:
+    """The number that a descriptor of one index is given: itself, or as the only item of a tuple."""
+    if items is None:
+        return given
+    if len(items) != 1:
+        raise CslError.at(node.span, f"the extent and the stride of a {kind} are numbers; a mem4d_dsd has tuples")
+    return items[0]
+
+
+def steps_of_indices(extents: list[Value], strides: list[Val], span: Span) -> list[Value]:
+    """How far an element lies from the one before it along each index.  extents: outermost index first.  strides: as
+    `.stride` has them, innermost index first, each counted from the last element of the indices inside it."""
+    if not all(map(is_fixed, extents)):
+        raise CslError.at(span, "the extents of a mem4d_dsd must be known at compile time")
+    steps: list[Value] = []
+    inside = 0  # from the first to the last element of the indices inside
+    for extent, stride in zip(reversed(extents), strides, strict=True):
+        step = stride.data + inside
+        inside += (extent.data - 1) * step
+        steps.append(Val(t.COMPTIME_INT, step))
+    return steps[::-1]
 
 
 def several(frame: Frame, given: Any) -> list[Val] | None:
     """The items of a tuple; None of a number."""
     if isinstance(given, ast.StructLit):
         given = frame.known(given)
+    elif isinstance(given, ast.Ident | ast.Member):
+        given = frame.expr(given)
     data = given.data if isinstance(given, Val) else None
     return data if isinstance(data, list) else None
 
@@ -310,6 +358,9 @@ def tensor_access(frame: Frame, node: ast.TensorAccess, want: Type | None) -> Va
     where = frame.lvalue(node.body.base)
     base, item, dims, count = array_base(frame, where, node.body)
     access = Access(base, item, count)
+    array = node.body.base
+    is_pointer = isinstance(where.type, t.PointerType)
+    access.pointer = lambda: frame.expr(array) if is_pointer else address_of(frame, array, array.span)
     for bound in node.bounds:
         access.extents.append(extent_of(frame, bound, bound.span))
 
@@ -328,10 +379,17 @@ def tensor_access(frame: Frame, node: ast.TensorAccess, want: Type | None) -> Va
     return Val(t.TENSOR_ACCESS, access)
 
 
-def given_access(frame: Frame, given: Any, node: ast.BuiltinCall) -> Access:
+def given_access(frame: Frame, kind: t.DsdType, given: Any, node: ast.BuiltinCall) -> Access:
     """The access that `.tensor_access` is given: an expression or a value."""
     span = node.args[1].span if isinstance(given, Val) else given.span
     value = given if isinstance(given, Val) else frame.expr(given)
+    if isinstance(value, Val) and isinstance(value.data, dict):  # the struct that an access stands for
+        for name in value.data:
+            if name not in BY_BASE:
+                raise CslError.at(span, f".tensor_access has no field {name}: known are {', '.join(BY_BASE)}")
+        if "base_address" not in value.data:
+            raise CslError.at(span, "a struct for .tensor_access has .base_address and .extent")
+        return access_by_base(frame, kind, value.data, node)
     if value.type is not t.TENSOR_ACCESS:
         raise CslError.at(span, f".tensor_access is of the form |i|{{n}} -> A[i], not {shown(value)}")
     return value.data

@@ -117,7 +117,7 @@ def check_kinds(dsr: Type, kind: Type, stride_registers: bool, span: Span) -> No
         raise CslError.at(span, f"a {dsr} takes a FIFO, not a {kind}")
     if kind is t.FABIN and DSR_FILES[dsr] == "dest":
         raise CslError.at(span, f"a fabin_dsd is a source: a {dsr} takes destinations")
-    if kind is t.FABOUT and DSR_FILES[dsr] == "src1":
+    if kind is t.FABOUT and DSR_FILES[dsr] != "dest":
         raise CslError.at(span, f"a fabout_dsd is a destination: a {dsr} takes sources")
 
 
@@ -216,6 +216,9 @@ def fifo_options(frame: Frame, fifo: ir.Fifo, node: ast.Node) -> None:
             known = " or ".join(f".{{ .{one} = true }}" for one in ir.FIFO_ACTIONS)
             more = "; .fault is not supported" if action == "fault" else ""
             raise CslError.at(node.span, f".{name} is {known}{more}")
+        if frame.unit.program.arch == "wse2" and (name == "full_action" or action == "suspend"):
+            what = ".full_action" if name == "full_action" else f".{action} as an action of a FIFO"
+            raise CslError.at(node.span, f"wse2 has no {what}: wse3 has")
         setattr(fifo, name, ir.FIFO_ACTIONS.index(action))
 
 

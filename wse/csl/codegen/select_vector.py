@@ -236,10 +236,15 @@ class VectorSelector:
             self.whether_done(instr, fields)
 
     def whether_done(self, instr: ir.Vector, fields: list[int | V]) -> None:
-        """The result of an operation: false if it ended at the end of a FIFO, whose length is then what is left."""
+        """The result of an operation: false if it ended at the end of a FIFO, whose length is then what is left.  It is
+        true if the FIFO has the action to terminate operations."""
         assert instr.result is not None
         for operand, field in zip((instr.dst, instr.src0, instr.src1), fields, strict=False):
             if isinstance(operand, FifoRef) and isinstance(field, int) and not instr.then.async_:
+                fifo = self.context.fifos[operand.name]
+                action = fifo.full_action if operand is instr.dst else fifo.empty_action
+                if ir.FIFO_ACTIONS[action] == "terminate":
+                    continue
                 self.emit("stds", field, GROUP[0], writes=GROUP[1:])
                 self.group_words = [None] * 4
                 left = V("left")

@@ -579,6 +579,8 @@ def member(frame: Frame, base: Any, node: ast.Member) -> Any:
         if isinstance(base, Cell | ElementRef | GlobalVar) and base.mutable:
             return ElementRef(value.data[node.name].type, value.data, node.name, True)
         return value.data[node.name]
+    if value.type is t.TENSOR_ACCESS:
+        return value.data.field(node.name, node.span)
     if isinstance(value.type, t.ArrayType) and node.name == "len":
         return Val(t.COMPTIME_INT, value.type.count)
     if isinstance(value.data, list) and node.name == "len":
