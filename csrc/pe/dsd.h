@@ -11,6 +11,10 @@
 static inline bool dsd_is_memory(const dsr *d) { return d->kind >= DSD_MEM1D && d->kind <= DSD_CIRCULAR; }
 static inline bool dsd_is_fabric(const dsr *d) { return d->kind == DSD_FABIN || d->kind == DSD_FABOUT; }
 
+/* Whether a fabric descriptor keeps control wavelets among data as words marked in their two upper bits. */
+enum { TRANSFORM_SHIFT = 30, TRANSFORM_MARK = 3 };
+static inline bool dsd_transforms(const dsr *d) { return dsd_is_fabric(d) && d->flags & DSD_TRANSFORM; }
+
 /* The DSR for an operation on elements of `size` bytes: with its stride in bytes. */
 static inline dsr dsd_sized(const dsr *d, int size) {
   dsr sized = *d;

@@ -37,10 +37,12 @@ static void note_readers(wse_fabric *fabric, uint32_t pe) {
     if (t == MAIN ? ce->state != MAIN_OPERATION : !(ce->threads >> t & 1)) continue;
     const vector_operation *operation = &fabric->operations[t][pe];
     uint8_t queues = 0;
-    if (operation->src0.is == OPERAND_IS_DSR && operation->src0.d.kind == DSD_FABIN)
-      queues |= (uint8_t)(1u << operation->src0.d.queue);
-    if (operation->src1.is == OPERAND_IS_DSR && operation->src1.d.kind == DSD_FABIN)
-      queues |= (uint8_t)(1u << operation->src1.d.queue);
+    const vector_operand *inputs[] = {&operation->src0, &operation->src1};
+    for (int i = 0; i < 2; i++) {
+      if (inputs[i]->is != OPERAND_IS_DSR || inputs[i]->d.kind != DSD_FABIN) continue;
+      queues |= (uint8_t)(1u << inputs[i]->d.queue);
+      if (dsd_transforms(&inputs[i]->d)) ce->control_readers |= (uint8_t)(1u << inputs[i]->d.queue);
+    }
     ce->readers |= queues;
     if (operation->on_control & 3 || operation->rule == ISA_FILTER) ce->control_readers |= queues;
   }

@@ -243,9 +243,22 @@ uint64_t vector_memory(wse_fabric *fabric, band_state *band, uint32_t pe, vector
   return slots;
 }
 
+/* The source in memory that the end of an operation clears; NULL if it clears none. */
+static const vector_operand *cleared(const vector_operation *operation) {
+  const dsr *d = &operation->dst.d;
+  if (operation->dst.is != OPERAND_IS_DSR || d->kind != DSD_FABOUT) return NULL;
+  if (!(d->flags & (DSD_ZERO_FIRST | DSD_ZERO_SECOND))) return NULL;
+  bool second = d->flags & DSD_ZERO_SECOND && operation->src1.is != OPERAND_IS_NONE;
+  const vector_operand *source = second ? &operation->src1 : &operation->src0;
+  return source->is == OPERAND_IS_DSR && dsd_is_memory(&source->d) ? source : NULL;
+}
+
 /* Updates the DSRs at the end of an operation: the address, if it is to be saved, and the elements that a FIFO operand
  * did not do. */
 void vector_end(wse_fabric *fabric, uint32_t pe, vector_operation *operation) {
+  const vector_operand *clears = cleared(operation);
+  for (uint32_t i = 0; clears && i < operation->done; i++)
+    sram_store(sram_of(fabric, pe), dsd_address(&clears->d, operand_xdsr(fabric, pe, &clears->d), i), clears->size, 0);
   const vector_operand *all[] = {&operation->dst, &operation->src0, &operation->src1};
   for (int i = 0; i < 3; i++) {
     bool seen = false; /* a DSR may be source and destination at once */
@@ -263,7 +276,8 @@ void vector_end(wse_fabric *fabric, uint32_t pe, vector_operation *operation) {
 
 void vector_written(const wse_fabric *fabric, uint32_t pe, const vector_operation *operation, uint16_t *low,
                     uint16_t *high) {
-  if (!operand_range(fabric, pe, &operation->dst, operation->done, low, high)) {
+  const vector_operand *clears = cleared(operation);
+  if (!operand_range(fabric, pe, clears ? clears : &operation->dst, operation->done, low, high)) {
     *low = 1;
     *high = 0;
   }

@@ -2,6 +2,7 @@
 #include "pe/vector_step.h"
 
 #include "observe/account.h"
+#include "observe/fault.h"
 #include "pe/operand.h"
 #include "pe/ramp.h"
 #include "pe/task.h"
@@ -39,6 +40,7 @@ static int input_ready(wse_fabric *fabric, band_state *band, uint32_t pe, vector
   while (queue->count && wavelet_ready(queue_head(queue), now)) {
     if (!(queue_head(queue).meta & WAVELET_CONTROL)) return INPUT_READY;
     if (on_control(fabric, band, pe, operation, from, now)) return INPUT_ENDS;
+    if (dsd_transforms(&from->d)) return INPUT_READY;
     if (!control_for_routers(class_of(fabric, pe), queue_head(queue))) return INPUT_WAITS; /* its task must take it */
     iq_take(fabric, band, pe, from->d.queue, now);
   }
@@ -79,6 +81,10 @@ static void put_fabric(wse_fabric *fabric, uint32_t pe, vector_operation *operat
   uint32_t flags =
       (d->flags & DSD_CONTROL ? WAVELET_CONTROL : 0) | (last && d->flags & DSD_ADVANCE_SWITCH ? WAVELET_ADVANCE : 0);
   if (d->flags & DSD_INDEX) word = (word & 0xffff) | (uint32_t)d->index << 16;
+  if (dsd_transforms(d) && word >> TRANSFORM_SHIFT == TRANSFORM_MARK) {
+    word &= (1u << TRANSFORM_SHIFT) - 1;
+    flags |= WAVELET_CONTROL;
+  }
   ramp_queue *queue = oq_of(fabric, d->queue, pe);
   uint64_t leaves = now + (uint64_t)P(fabric, ramp_out_cycles) - 1; /* the last cycle is that of the ramp */
   /* on WSE-2 an output queue serves several colors: each entry of its ring has its own */
@@ -94,7 +100,10 @@ static void put_fabric(wse_fabric *fabric, uint32_t pe, vector_operation *operat
 static void take_wavelet(wse_fabric *fabric, band_state *band, uint32_t pe, const vector_operand *from, uint32_t v[2],
                          uint64_t now) {
   if (from->is != OPERAND_IS_DSR || from->d.kind != DSD_FABIN) return;
-  uint32_t word = iq_take(fabric, band, pe, from->d.queue, now).data;
+  wavelet w = iq_take(fabric, band, pe, from->d.queue, now);
+  uint32_t word = w.data;
+  if (w.meta & WAVELET_CONTROL) /* only a descriptor that transforms takes one */
+    word = (word & ((1u << TRANSFORM_SHIFT) - 1)) | (uint32_t)TRANSFORM_MARK << TRANSFORM_SHIFT;
   v[0] = from->size == 2 ? word & 0xffff : word;
   v[1] = word >> 16;
 }
@@ -192,6 +201,12 @@ int vector_step(wse_fabric *fabric, band_state *band, uint32_t pe, vector_operat
     if (!stopped) return STEP_WAITS;
     const xdsr *fifo = operand_fifo(fabric, pe, stopped);
     int action = stopped == &operation->dst ? fifo->fifo.full_action : fifo->fifo.empty_action;
+    if (action == FIFO_FAULT) {
+      wse_fault fault = fault_at(fabric, pe, now, WSE_FAULT_FIFO);
+      fault.pc = (int32_t)operation->pc;
+      fault_raise(band, fault);
+      return STEP_WAITS;
+    }
     if (action == FIFO_TEST_OR_SUSPEND) return asynchronous ? STEP_WAITS : STEP_ENDED; /* [SDK: FIFOs] */
     return action == FIFO_TERMINATE ? STEP_ENDED : STEP_WAITS;
   }

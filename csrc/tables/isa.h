@@ -63,10 +63,17 @@ enum {
   DSD_BINDS = 128,        /* fabin: its operations bind the queue to the color while they run */
 };
 
+/* Flags of fabric descriptors alone; those of the same bits are of other kinds. */
+enum {
+  DSD_TRANSFORM = DSD_ELEMENTS,     /* fabric: the two upper bits of a data word say that it is a control wavelet */
+  DSD_ZERO_FIRST = DSD_SAVE_ADDRESS, /* fabout: the end of the operation clears the first source, in memory */
+  DSD_ZERO_SECOND = DSD_BINDS,      /* fabout: it clears the second source, or the only one */
+};
+
 enum { DSD_COUNTS = DSD_INDEX }; /* FIFO: its length counts as that of other operands, unless it is 0 */
 
 /* What an operation does at an empty or full FIFO. */
-enum { FIFO_TEST_OR_SUSPEND, FIFO_TERMINATE, FIFO_SUSPEND };
+enum { FIFO_TEST_OR_SUSPEND, FIFO_TERMINATE, FIFO_SUSPEND, FIFO_FAULT };
 
 enum { LENGTH_INFINITE = 0x7fff };
 

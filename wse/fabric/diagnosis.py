@@ -56,6 +56,7 @@ ADVICE = {
     "FABRIC_INPUTS": "bring one of the inputs to memory first",
     "ASYNC": "drop async, or give the operation a fabric operand and a DSR as destination",
     "MICROTHREAD": "name another with ut=, or use a queue of a lower number: `wse arch` says how many there are",
+    "FIFO": "let the writer or the reader of the FIFO go first, or give the FIFO another action",
     "TRAP": "the code decides what the value means",
 }
 CSL_ADVICE = {
@@ -70,6 +71,7 @@ CSL_ADVICE = {
     "FABRIC_INPUTS": "move one of the inputs to memory first",
     "ASYNC": "drop .async, or give the operation a fabin_dsd, a fabout_dsd or a FIFO",
     "MICROTHREAD": "give the operation another .ut_id, or a queue of a lower number",
+    "FIFO": "let the writer or the reader go first, or give @allocate_fifo another .empty_action or .full_action",
     "TRAP": "",
 }
 

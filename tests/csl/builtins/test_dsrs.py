@@ -8,7 +8,10 @@ from __future__ import annotations
 import pytest
 
 from csl.running import compiled, read, run
+from wse import FabricFault
+from wse.csl.codegen.link import link
 from wse.csl.syntax.errors import CslError
+from wse.program.assembler import disassemble_word
 
 ARCHES = ("wse2", "wse3")
 HEAD = """
@@ -254,7 +257,15 @@ def test_a_synchronous_reader_that_terminates_returns_true(arch, action, want, t
     assert read(done, "b").tolist() == [1, 2, 3, 4, 0, 0, 0, 0]
 
 
-@pytest.mark.parametrize("options", [".full_action = .{ .terminate = true }", ".empty_action = .{ .suspend = true }"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ".full_action = .{ .terminate = true }",
+        ".empty_action = .{ .suspend = true }",
+        ".empty_action = .{ .fault = true }",
+        ".priority = .{ .low = true }",
+    ],
+)
 def test_actions_that_wse2_does_not_have(options, tmp_path):
     with pytest.raises(CslError, match="wse2 has no "):
         compiled(tmp_path, program("_ = fifo;", FIFO % f", .{{ {options} }}"), "wse2")
@@ -275,12 +286,40 @@ def test_a_writer_that_suspends_waits_for_room(tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (".full_action = .{ .fault = true }", ".fault is not supported"),
         (".full_action = 3", ".full_action is .{ .test_or_suspend = true }"),
-        (".priority = .{ .high = true }", "a FIFO has no option priority"),
+        (".priority = .{ .top = true }", "a priority is .{ .high = true }"),
     ],
 )
 def test_options_of_a_fifo_that_are_refused(options, message, tmp_path):
     with pytest.raises(CslError) as caught:
         compiled(tmp_path, program("_ = fifo;", FIFO % f", .{{ {options} }}"))
     assert message in caught.value.diagnostics[0].message
+
+
+@pytest.mark.parametrize(
+    "action, body", [("full", "_ = @mov16(fifo, from);"), ("empty", "_ = @mov16(fifo, four);\n_ = @mov16(to, fifo);")]
+)
+def test_an_action_may_be_a_fault(action, body, tmp_path):
+    decls = ACTIONS + FIFO % f", .{{ .{action}_action = .{{ .fault = true }} }}"
+    with pytest.raises(
+        FabricFault, match=r"a FIFO empty or full .* at .*pe.csl:.* give @allocate_fifo another"
+    ) as caught:
+        run(tmp_path, program(body, decls))
+    assert caught.value.kind == "FIFO"
+
+
+PRIORITY = ACTIONS + FIFO % ", .{ .priority = .{ .high = true } }"
+
+
+def test_the_priority_of_a_fifo_is_that_of_its_microthread(tmp_path):
+    body = "@mov16(loop_out, fifo, .{ .async = true });\n_ = @mov16(fifo, four, .{ .async = true, .ut_id = @get_ut_id(6) });"
+    linked = link(compiled(tmp_path, program(body, PRIORITY)))
+    code = [disassemble_word(int(word)) for word in linked.classes[0].code]
+    assert [line.split() for line in code if "utprio" in line] == [["utprio", "4,", "2"], ["utprio", "6,", "2"]]
+
+
+def test_the_priority_of_a_fifo_needs_a_microthread(tmp_path):
+    with pytest.raises(
+        CslError, match=r"the .priority of a FIFO needs the microthread of the operation: give it a .ut_id"
+    ):
+        compiled(tmp_path, program("_ = @mov16(fifo, four, .{ .async = true });", PRIORITY))

@@ -138,13 +138,10 @@ REFUSED = {
     ),
     "priority": ("fabin_dsd, .{ .extent = 8, .input_queue = iq, .priority = .{ .top = true } }", "a priority is"),
     "extent": ("fabin_dsd, .{ .extent = 65536, .input_queue = iq }", "an extent is 0 to 65535, not 65536"),
-    "zero": (
-        "fabout_dsd, .{ .extent = 8, .output_queue = oq, .zero = true }",
-        ".zero is not supported: the public documentation does not define it",
-    ),
-    "control_transform": (
-        "fabout_dsd, .{ .extent = 8, .output_queue = oq, .control_transform = true }",
-        ".control_transform is not supported: the public documentation does not define it",
+    "zero": ("fabout_dsd, .{ .extent = 8, .output_queue = oq, .zero = true }", ".zero is .{ .first_source = true } or"),
+    "zero of an input": (
+        "fabin_dsd, .{ .extent = 8, .input_queue = iq, .zero = .{ .first_source = true } }",
+        "a fabin_dsd has no property zero",
     ),
 }
 
@@ -162,3 +159,110 @@ def test_operands_with_different_modes(tmp_path):
     simd = ", .simd_mode = .{ .simd_32 = true }"
     with pytest.raises(CslError, match=r"the fabric operands of an operation have the same \.simd_mode"):
         compiled(tmp_path, pe("@mov16(out, in);", "", OUT % "" + IN % (8, simd)), "wse3", LAYOUT)
+
+
+ZERO = {
+    "the only source": ("second_source", "@mov16(out, from)", [1, 2, 3, 4, 5, 6, 7, 8], (0, 1)),
+    "the first source": ("first_source", "@add16(out, from, from2)", [11, 12, 13, 14, 15, 16, 17, 18], (0, 1)),
+    "the second source": ("second_source", "@add16(out, from, from2)", [11, 12, 13, 14, 15, 16, 17, 18], (1, 0)),
+}
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("name", ZERO)
+@pytest.mark.parametrize("arch", ARCHES)
+def test_a_source_is_cleared_when_it_is_sent(arch, name, asynchronous, tmp_path):
+    which, operation, want, kept = ZERO[name]
+    decls = OUT % f", .zero = .{{ .{which} = true }}" + IN % (8, "") + "export var e = @constants([8]u16, 10);"
+    decls += "const from2 = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{8} -> e[i] });"
+    then = operation[:-1] + (", .{ .async = true });" if asynchronous else ");")
+    done = run(tmp_path, pe(then, "@mov16(to, in);", decls), arch=arch, layout=LAYOUT)
+    assert read(done, "b", 1).tolist() == want
+    assert read(done, "a", 0).tolist() == [kept[0] * (i + 1) for i in range(8)]
+    assert read(done, "e", 0).tolist() == [kept[1] * 10] * 8
+
+
+@pytest.mark.parametrize(
+    "which, operation, message",
+    [
+        (
+            "first_source",
+            "@mov16(out, from)",
+            "the only source of an operation is cleared by .zero = .{ .second_source",
+        ),
+        ("second_source", "@add16(out, from, 3)", ".zero clears the second source, which is no descriptor over memory"),
+        ("second_source", "@map(same, from, out)", "@map takes no descriptor with .zero"),
+    ],
+)
+def test_sources_that_cannot_be_cleared(which, operation, message, tmp_path):
+    decls = OUT % f", .zero = .{{ .{which} = true }}" + "fn same(v: u16) u16 { return v; }"
+    with pytest.raises(CslError) as caught:
+        compiled(tmp_path, pe(f"{operation};", "", decls), "wse3", LAYOUT)
+    assert message in caught.value.diagnostics[0].message
+
+
+RELAY_LAYOUT = """
+const c = @get_color(1);
+const c2 = @get_color(2);
+layout {
+  @set_rectangle(3, 1);
+  @set_tile_code(0, 0, "pe.csl", .{ .place = 0 });
+  @set_tile_code(1, 0, "pe.csl", .{ .place = 1 });
+  @set_tile_code(2, 0, "pe.csl", .{ .place = 2 });
+  @set_color_config(0, 0, c, .{ .routes = .{ .rx = .{RAMP}, .tx = .{EAST} } });
+  @set_color_config(1, 0, c, .{ .routes = .{ .rx = .{WEST}, .tx = .{RAMP} } });
+  @set_color_config(1, 0, c2, .{ .routes = .{ .rx = .{RAMP}, .tx = .{EAST} } });
+  @set_color_config(2, 0, c2, .{ .routes = .{ .rx = .{WEST}, .tx = .{RAMP} } });
+}
+"""
+RELAY = """
+param place: i16;
+const c = @get_color(1);
+const c2 = @get_color(2);
+const oq = @get_output_queue(2);
+const iq = @get_input_queue(3);
+const into = if (place == 2) c2 else c;
+const onto = if (place == 1) c2 else c;
+export var words = [3]u32{5, 0x1234_0006, 7};
+export var payload = [1]u32{0x0009_0008};
+export var got = @zeros([5]u32);
+export var ended = @zeros([1]u16);
+var buffer = @zeros([2]u32);
+const fifo = @allocate_fifo(buffer);
+const from = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{3} -> words[i] });
+const one = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{1} -> payload[i] });
+const to = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{5} -> got[i] });
+const data = @get_dsd(fabout_dsd, .{ .fabric_color = onto, .extent = 3, .output_queue = oq });
+const control = @get_dsd(fabout_dsd, .{ .fabric_color = onto, .extent = 1, .output_queue = oq, .control = true });
+const keeps = @get_dsd(fabin_dsd, .{ .fabric_color = into, .extent = 4, .input_queue = iq, .control_transform = true });
+const relays = @get_dsd(fabout_dsd, .{ .fabric_color = onto, .extent = 4, .output_queue = oq, .control_transform = true });
+const in = @get_dsd(fabin_dsd, .{ .fabric_color = into, .extent = 5, .input_queue = iq });
+task finish() void { ended[0] = 1; }
+const done = @get_local_task_id(9);
+fn main() void {
+  if (place == 0) { @mov32(data, from); @mov32(control, one); }
+  if (place == 1) { @mov32(fifo, keeps, .{ .async = true }); @mov32(relays, fifo, .{ .async = true }); }
+  if (place == 2) { %s }
+}
+comptime {
+  @export_symbol(main);
+  @bind_local_task(finish, done);
+  @initialize_queue(iq, .{ .color = into });
+  @initialize_queue(oq, if (@is_arch("wse3")) .{ .color = onto } else .{});
+}
+"""
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_control_wavelets_pass_a_fifo_by_control_transform(arch, tmp_path):
+    ends = "@mov32(to, in, .{ .async = true, .on_control = .{ .activate = done } });"
+    loaded = run(tmp_path, RELAY % ends, arch=arch, layout=RELAY_LAYOUT)
+    assert read(loaded, "got", 2).tolist() == [5, 0x1234_0006, 7, 0, 0]
+    assert read(loaded, "ended", 2)[0] == 1
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_the_payload_of_a_control_wavelet_is_kept_but_for_two_bits(arch, tmp_path):
+    ends = "@mov32(to, @set_dsd_length(keeps, 4));"
+    loaded = run(tmp_path, RELAY % ends, arch=arch, layout=RELAY_LAYOUT)
+    assert read(loaded, "got", 2).tolist() == [5, 0x1234_0006, 7, 0xC009_0008, 0]

@@ -30,7 +30,7 @@ from .descriptors import (
     scaled,
     shown,
 )
-from .fabric import FABIN, FABOUT, MOST, UNDOCUMENTED, extent_of, fabric_dsd
+from .fabric import FABIN, FABOUT, MOST, extent_of, fabric_dsd
 from .options import as_u16
 from .table import builtin
 
@@ -128,8 +128,6 @@ def properties(frame: Frame, node: ast.Node, known: tuple[str, ...], kind: Type)
             raise CslError.at(node.span, f"a struct of properties was expected, not {describe(value)}")
         given = dict(value.data)
     for name in given:
-        if name in UNDOCUMENTED:
-            raise CslError.at(node.span, f".{name} is not supported: the public documentation does not define it")
         if name not in known:
             raise CslError.at(node.span, f"a {kind} has no property {name}: known are {', '.join(known)}")
     return given

@@ -15,7 +15,7 @@ from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .descriptors import DSR_FILES, SIZES, base_address, descriptor_operand, dsr_of, is_dsd, shown
 from .fabric import extent_of
-from .options import ASYNCHRONOUS, OF_LOADS, Given, as_u16, chosen, options, struct_items
+from .options import ASYNCHRONOUS, OF_LOADS, Given, as_u16, chosen, options, priority, struct_items
 from .table import builtin
 from .tasks import task_number
 
@@ -198,25 +198,26 @@ def allocate_fifo(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Val
     return Val(t.FIFO, FifoVal(name, item))
 
 
-FIFO_OPTIONS = ("activate_push", "activate_pop", "empty_action", "full_action")
+FIFO_OPTIONS = ("activate_push", "activate_pop", "empty_action", "full_action", "priority")
 
 
 def fifo_options(frame: Frame, fifo: ir.Fifo, node: ast.Node) -> None:
     for name, value in struct_items(frame, node).items():
         if name not in FIFO_OPTIONS:
-            hint = ""
-            if name == "priority":
-                hint = "; the .priority of an asynchronous operation is that of its microthread"
-            raise CslError.at(node.span, f"a FIFO has no option {name}: known are {', '.join(FIFO_OPTIONS)}{hint}")
+            raise CslError.at(node.span, f"a FIFO has no option {name}: known are {', '.join(FIFO_OPTIONS)}")
         if name.startswith("activate"):
             setattr(fifo, name, task_number(frame, value, node.span))
             continue
-        action = chosen(value, (*ir.FIFO_ACTIONS, "fault"))
+        if name == "priority":
+            if frame.unit.program.arch == "wse2":
+                raise CslError.at(node.span, "wse2 has no .priority of FIFOs: that of an operation is an option of it")
+            fifo.priority = priority(value, node.span)
+            continue
+        action = chosen(value, ir.FIFO_ACTIONS)
         if action not in ir.FIFO_ACTIONS:
             known = " or ".join(f".{{ .{one} = true }}" for one in ir.FIFO_ACTIONS)
-            more = "; .fault is not supported" if action == "fault" else ""
-            raise CslError.at(node.span, f".{name} is {known}{more}")
-        if frame.unit.program.arch == "wse2" and (name == "full_action" or action == "suspend"):
+            raise CslError.at(node.span, f".{name} is {known}")
+        if frame.unit.program.arch == "wse2" and (name == "full_action" or action in ("suspend", "fault")):
             what = ".full_action" if name == "full_action" else f".{action} as an action of a FIFO"
             raise CslError.at(node.span, f"wse2 has no {what}: wse3 has")
         setattr(fifo, name, ir.FIFO_ACTIONS.index(action))

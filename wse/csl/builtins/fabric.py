@@ -23,13 +23,14 @@ FABIN = (
     "priority",
     "control",
     "wavelet_index_offset",
+    "control_transform",
 )
 OF_OUTPUTS = ("control", "wavelet_index_offset")
 FABOUT = (
     "fabric_color", "extent", "output_queue", "control", "wavelet_index_offset", "advance_switch", "simd_mode",
-    "priority",
+    "priority", "control_transform", "zero",
 )  # fmt: skip
-UNDOCUMENTED = ("control_transform", "zero")
+SOURCES = ("first_source", "second_source")  # that .zero clears
 SIMD_MODES = ("simd_32", "simd_64", "simd_32_or_64")
 MOST = 0xFFFF  # an extent is a u16
 
@@ -78,6 +79,8 @@ def fabric_dsd(frame: Frame, kind: t.DsdType, given: dict[str, Any], node: ast.B
         advance_switch=flag("advance_switch"),
         on_control=on_control(frame, given["on_control"], node) if "on_control" in given else None,
         binds=into and color is not None and frame.unit.program.arch == "wse2",
+        transform=flag("control_transform"),
+        zero=zero(frame, given["zero"], node.span) if "zero" in given else None,
         priority=priority(value_of(frame, given["priority"]), node.span) if "priority" in given else None,
     )
     made = Val(kind, dsd)
@@ -97,6 +100,14 @@ def simd_mode(frame: Frame, given: Any, span: Span) -> bool:
     if name is None:
         raise CslError.at(span, f".simd_mode is {' or '.join(f'.{{ .{mode} = true }}' for mode in SIMD_MODES)}")
     return True
+
+
+def zero(frame: Frame, given: Any, span: Span) -> str:
+    """The source that is cleared when an operation has sent it."""
+    name = chosen(value_of(frame, given), SOURCES)
+    if name is None:
+        raise CslError.at(span, f".zero is {' or '.join(f'.{{ .{source} = true }}' for source in SOURCES)}")
+    return name
 
 
 def extent_of(frame: Frame, given: Any, span: Span) -> Value:

@@ -34,6 +34,8 @@ def check_operation(frame: Frame, given: Given, operands: list[Any], node: ast.B
         frame.unit.deferred_checks.append(lambda: check_kinds(frame, given, operands, node.span))
     else:
         check_kinds(frame, given, operands, node.span)
+    if given.then.async_ and given.then.ut is None and not names_thread(frame, operands):
+        frame.unit.deferred_checks.append(lambda: check_fifo_priority(frame, operands, node.span))
     if given.ut is not None and not any(isinstance(o, ir.Dsd | ir.DsdVar | ir.FifoRef) for o in operands):
         raise CslError.at(node.span, "the DSRs say the microthread: load one with this .ut_id")
     if given.index is not None:
@@ -58,6 +60,7 @@ def check_kinds(frame: Frame, given: Given, operands: list[Any], span: Span) -> 
         raise CslError.at(span, "an operation over memory is not asynchronous: .async needs a fabric or FIFO operand")
     if given.on_control is not None and known and not any("fabin" in found for found in kinds):
         raise CslError.at(span, ".on_control needs a fabin_dsd among the sources")
+    check_cleared(operands, kinds, span)
     for operand in operands:
         for load in frame.unit.dsrs.of(operand):
             if load.single_step:
@@ -69,6 +72,30 @@ def check_kinds(frame: Frame, given: Given, operands: list[Any], span: Span) -> 
     fabric = [operand for operand in operands if isinstance(operand, ir.Dsd) and operand.kind in FABRIC]
     if len({operand.simd for operand in fabric}) > 1:
         raise CslError.at(span, "the fabric operands of an operation have the same .simd_mode, or none has one")
+
+
+def names_thread(frame: Frame, operands: list[Any]) -> bool:
+    """Whether an operand says the microthread of an operation: one on the fabric, or a DSR."""
+    return any(isinstance(operand, ir.Dsr) or kinds_of(frame, operand) & set(FABRIC) for operand in operands)
+
+
+def check_fifo_priority(frame: Frame, operands: list[Any], span: Span) -> None:
+    """The priority is that of a microthread, which must be known."""
+    fifos = {operand.name for operand in operands if isinstance(operand, ir.FifoRef)}
+    if any(fifo.name in fifos and fifo.priority is not None for fifo in frame.unit.out.fifos):
+        raise CslError.at(span, "the .priority of a FIFO needs the microthread of the operation: give it a .ut_id")
+
+
+def check_cleared(operands: list[Any], kinds: list[set[str]], span: Span) -> None:
+    """.zero names a source in memory."""
+    clears = operands[0].zero if isinstance(operands[0], ir.Dsd) else None
+    if clears is None:
+        return
+    if clears == "first_source" and operands[2] is None:
+        raise CslError.at(span, "the only source of an operation is cleared by .zero = .{ .second_source = true }")
+    source = 1 if clears == "first_source" or operands[2] is None else 2
+    if not isinstance(operands[source], ir.Dsr) and not kinds[source] & {"mem1d", "mem4d", "circular"}:
+        raise CslError.at(span, f".zero clears the {clears.replace('_', ' ')}, which is no descriptor over memory")
 
 
 def indexed(operands: list[Any], span: Span) -> list[Any]:

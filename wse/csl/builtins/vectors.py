@@ -207,8 +207,17 @@ def map_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     return VOID
 
 
+def check_map_operand(value: Value, span: Span) -> None:
+    """Properties of descriptors that only operations of the machine have."""
+    dsd = value.data if isinstance(value, Val) else None
+    if isinstance(dsd, ir.Dsd) and (dsd.zero is not None or (dsd.transform and dsd.kind == "fabin")):
+        name = "zero" if dsd.zero is not None else "control_transform"
+        raise CslError.at(span, f"@map takes no descriptor with .{name}")
+
+
 def map_input(frame: Frame, node: ast.Node, kind: Type) -> ir.Operand:
     value = frame.expr(node, kind)
+    check_map_operand(value, node.span)
     if is_descriptor(value):
         if value.type is t.FIFO:
             raise CslError.at(node.span, "a FIFO is no operand of @map")
@@ -222,6 +231,7 @@ def map_input(frame: Frame, node: ast.Node, kind: Type) -> ir.Operand:
 
 def map_output(frame: Frame, node: ast.Node, kind: Type) -> ir.Operand:
     value = frame.expr(node)
+    check_map_operand(value, node.span)
     if is_descriptor(value):
         return destination_descriptor(frame, value, node.span)
     if isinstance(value.type, t.PointerType) and value.type.elem is kind and not value.type.const:

@@ -341,7 +341,8 @@ class VectorSelector:
 
     def set_priority(self, instr: ir.Vector) -> None:
         operands = (instr.dst, instr.src0, instr.src1)
-        given = [o.priority for o in operands if isinstance(o, Dsd) and o.priority is not None]
+        known = [self.context.fifos[o.name] if isinstance(o, FifoRef) else o for o in operands]
+        given = [o.priority for o in known if isinstance(o, Dsd | ir.Fifo) and o.priority is not None]
         priority = given[0] if given and instr.then.priority is None else instr.then.priority
         if priority is None or (given and not instr.then.async_):
             return

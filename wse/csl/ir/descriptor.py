@@ -64,6 +64,9 @@ def flags(dsd: Dsd) -> int:
         (dsd.simd, isa.DSD_SIMD),
         (dsd.binds, isa.DSD_BINDS),
         (dsd.item == 4, isa.DSD_WIDE),
+        (dsd.transform, isa.DSD_TRANSFORM),
+        (dsd.zero == "first_source", isa.DSD_ZERO_FIRST),
+        (dsd.zero == "second_source", isa.DSD_ZERO_SECOND),
     ):
         bits |= bit if wanted else 0
     return bits

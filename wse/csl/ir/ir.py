@@ -141,6 +141,8 @@ class Dsd:
     circle: tuple[Addr, int] | None = None  # circular: start and bytes
     binds: bool = False  # fabin: an operation binds the queue to the color while it runs (WSE-2)
     priority: int | None = None  # fabric: of the microthread that works on it, as Then.priority
+    transform: bool = False  # fabric: control wavelets pass as words whose two upper bits are set
+    zero: str | None = None  # fabout: the source that the end of an operation clears, "first_source", "second_source"
 
     @property
     def size(self) -> int:
@@ -465,7 +467,7 @@ def wavelet_parts(types: list[str]) -> list[int]:
     return parts
 
 
-FIFO_ACTIONS = ("test_or_suspend", "terminate", "suspend")
+FIFO_ACTIONS = ("test_or_suspend", "terminate", "suspend", "fault")
 
 
 @dataclass(eq=False)
@@ -481,6 +483,7 @@ class Fifo:
     activate_pop: int | None = None
     empty_action: int = 0
     full_action: int = 0
+    priority: int | None = None  # of the microthreads that work on it, as Then.priority
     lengths: tuple[str, str] | None = None
 
 
