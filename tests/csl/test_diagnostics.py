@@ -74,10 +74,10 @@ BODY = {
     "range step": ("for (@range(i16, 0, 4, 0)) |i| { _ = i; }", "the step of a @range must not be 0"),
     "not iterable": ("for (x) |i| { _ = i; }", "a for loop goes through an array or a @range, not a value of type i16"),
     "comptime under condition": (
-        "var n = 0; if (x > 0) { n = 1; } _ = n;",
+        "comptime var n = 0; if (x > 0) { n = 1; } _ = n;",
         "a compile-time variable cannot be changed under a run-time condition",
     ),
-    "comptime from run time": ("var n = 0; n = x;", "this variable exists at compile time only"),
+    "comptime from run time": ("comptime var n = 0; n = x;", "this variable exists at compile time only"),
     "needs comptime": ("const A = [x]i16; _ = A;", "the value of variable x is not known at compile time"),
     "no type": ("const A: x = 1;", "the value of variable x is not known at compile time"),
     "bitcast size": ("_ = @bitcast(u16, y);", "@bitcast needs types of one size: u32 has 32 bits, u16 has 16 bits"),

@@ -25,6 +25,23 @@ fn main() void { out[0] = s.a + s.b; }""",
 fn main() void { const p = &x; out[0] = p . *; }""",
         [5],
     ),
+    "one label of blocks side by side, and of a variable": (
+        """fn main() void { const a: i32 = 2; a: { out[0] = a; break :a; } a: for (@range(i32, 9)) |x| { if (x == 5) break :a; out[1] = x; } }""",
+        [2, 4],
+    ),
+    "a block that is left with the value of void": (
+        """fn main() void { a: { if (out[1] == 0) break :a {}; out[0] = 1; } out[2] = 3; }""",
+        [0, 0, 3],
+    ),
+    "a block that is left with a value nobody uses": (
+        """fn f() void { a: { if (out[1] == 0) { break :a false; } return; } out[0] += 5; }
+fn main() void { f(); out[1] = 1; f(); }""",
+        [5, 1],
+    ),
+    "var of compile time in a comptime block": (
+        """fn main() void { comptime { var x = 3; x += 1; @comptime_assert(x == 4); } comptime var y = 5; y += 1; out[0] = y; }""",
+        [6],
+    ),
     "discard": (
         """fn f() i32 { out[1] += 1; return 3; }
 fn main() void { _ = f(); out[0] = 1; }""",
@@ -421,6 +438,16 @@ ERRORS = [
     ("fn main() void {\n  switch (out[0]) { else => {}, else => {} }\n}", 5, "a switch has one else"),
     ("fn main() void {\n  const x: i32 = switch (out[0]) { 1 => 2, else => {} };\n}", 5, "both sides of if must have one type"),
     ("fn main() void {\n  if (1) {}\n}", 5, "a condition must be a bool"),
+    ("fn main() void {\n  a: while (out[0] < 3) {\n  a: while (out[1] < 3) {} }\n}", 6, "label a is that of a loop or block around this already"),
+    ("fn main() void {\n  a: for (@range(i16, 3)) |x| {\n  a: { out[0] = 1; } }\n}", 6, "label a is that of a loop or block around this already"),
+    ("fn main() void {\n  out[0] = a: {\n  out[1] = a: { break :a 3; }; break :a 2; };\n}", 6, "label a is that of a loop or block around this already"),
+    ("fn main() void {\n  a: {\n    if (out[0] == 0) { break :a false; }\n  }\n}", 6, "the block a may end without a value, so it has none"),
+    ("fn main() void {\n  var x = 3;\n  out[0] = x;\n}", 5, "x of type comptime_int does not exist at run time"),
+    ("fn main() void {\n  var x: comptime_float = 3.0;\n  out[0] = @as(i32, x);\n}", 5, "x of type comptime_float does not exist at run time"),
+    ("fn main() void {\n  var x = \"text\";\n  x = \"more\";\n}", 5, "x of type comptime_string does not exist at run time"),
+    ("fn f() void {}\nfn main() void {\n  var x = f;\n  x();\n}", 6, "does not exist at run time"),
+    ("var x = f;\nfn f() void {}\nfn main() void { x(); }", 4, "x of type function does not exist at run time"),
+    ("var m = @import_module(\"<math>\");\nfn main() void { out[0] = m.abs(out[1]); }", 4, "m of type imported_module does not exist at run time"),
     ("fn main() void {\n  while (out[0]) {}\n}", 5, "a condition must be a bool"),
     ("fn main() void {\n  const x = 1;\n  x = 2;\n}", 6, "x is a constant and cannot be changed"),
     ("fn main() void {\n  var x;\n}", 5, "var x needs a type or a value"),

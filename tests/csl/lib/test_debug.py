@@ -70,8 +70,15 @@ comptime { @export_symbol(main); }
     ],
 )
 def test_what_is_refused(tmp_path, call, message):
-    pe = f'const d = @import_module("<debug>", .{{ .key = "k" }});\nfn main() void {{ {call}; }}\n'
+    pe = f'const d = @import_module("<debug>", .{{ .key = "k", .buffer_size = 40 }});\nfn main() void {{ {call}; }}\n'
     with pytest.raises(CslError) as caught:
         running.compiled(tmp_path, pe + "comptime { @export_symbol(main); }")
     first = caught.value.diagnostics[0]
     assert message in first.message and first.span.line == 2 and first.span.source.path.endswith("pe.csl")
+
+
+@pytest.mark.parametrize("given, name", [('.key = "k"', "buffer_size"), (".buffer_size = 40", "key")])
+def test_a_key_and_a_size_are_needed(tmp_path, given, name):
+    pe = f'const d = @import_module("<debug>", .{{ {given} }});\nfn main() void {{ d.trace_u16(1); }}\n'
+    with pytest.raises(CslError, match=f"param {name} has no value"):
+        running.compiled(tmp_path, pe + "comptime { @export_symbol(main); }")

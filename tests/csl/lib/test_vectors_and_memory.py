@@ -188,3 +188,19 @@ comptime { @export_symbol(main); }
 """
     outer, inner, *high = running.read(running.run(tmp_path, pe, arch=arch), "r").tolist()
     assert 0 < inner < 60 and inner + 100 < outer < 2000 and high == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "use, kind",
+    [
+        ("var k: c.complex(i16); n = k.real;", "i16"),
+        ("n = c.get_complex(n, 2).real;", "i16"),
+        ("const k = c.complex(bool);", "bool"),
+    ],
+)
+def test_complex_numbers_of_other_types(tmp_path, use, kind):
+    pe = f'const c = @import_module("<complex>");\nvar n: i16 = 1;\nfn main() void {{ {use} }}\ncomptime {{ @export_symbol(main); }}'
+    with pytest.raises(CslError) as caught:
+        running.compiled(tmp_path, pe)
+    first = caught.value.diagnostics[0]
+    assert f"<complex> has numbers of @fp16() and f32, not of type {kind}" in first.message and first.span.line == 3

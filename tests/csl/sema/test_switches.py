@@ -42,8 +42,35 @@ def test_an_else_that_returns(tmp_path):
     assert read(run(tmp_path, PE.format(text)), "out").tolist()[:3] == [8, 7, 8]
 
 
-@pytest.mark.parametrize("arms", ["0 => return 1, 1 => return 2,", "0...300 => return 1,"])
-def test_integers_are_not_exhausted_without_an_else(arms, tmp_path):
-    text = f"export var n: u16; fn f(a: u16) i16 {{ switch (a) {{ {arms} }} }}"
-    with pytest.raises(CslError, match="f may end without returning a value"):
-        compiled(tmp_path, text + "fn main() void { n = @as(u16, f(n)); } comptime { @export_symbol(main); }")
+WRONG = [
+    ("n", "0 => {}, 1 => {},", "the arms of this switch are not for every u16, and there is no else"),
+    ("n", "0...300 => {},", "the arms of this switch are not for every u16, and there is no else"),
+    ("n", "", "the arms of this switch are not for every u16, and there is no else"),
+    ("@as(i16, 5)", "5 => {},", "the arms of this switch are not for every i16, and there is no else"),
+    ("n == 1", "true => {},", "the arms of this switch are not for true and false, and there is no else"),
+    ("n", "5 => {}, 3, 5 => {}, else => {},", "this value has an arm already"),
+    ("n", "0...5 => {}, 5...9 => {}, else => {},", "this value has an arm already"),
+    ("n", "7 => {}, 5...9 => {}, else => {},", "this value has an arm already"),
+    ("@as(u16, 5)", "5 => {}, 5 => {}, else => {},", "this value has an arm already"),
+    ("op", "Op.a => {}, Op.b => {}, .a => {},", "this value has an arm already"),
+    ("op", "Op.a => {},", "no arm of this switch is for b, and there is no else"),
+    ("5", "5 => {}, else => {},", "a switch takes an integer of a fixed width or an enum, not a comptime_int"),
+    ("2.5", "2.5 => {}, else => {},", "a switch takes an integer of a fixed width or an enum, not a comptime_float"),
+]
+
+
+@pytest.mark.parametrize("value, arms, message", WRONG)
+def test_each_value_has_one_arm(value, arms, message, tmp_path):
+    text = "const Op = enum { a, b };\nexport var n: u16;\nexport var op: Op = Op.a;\n"
+    with pytest.raises(CslError) as caught:
+        compiled(
+            tmp_path, text + f"fn main() void {{ switch ({value}) {{ {arms} }} }}\ncomptime {{ @export_symbol(main); }}"
+        )
+    first = caught.value.diagnostics[0]
+    assert message in first.message and first.span.line == 4
+
+
+def test_ranges_that_are_every_integer_need_no_else(tmp_path):
+    text = "export var out = @zeros([1]i16);\nfn f(a: u8) i16 { return switch (a) { 0...99 => 1, 101...255 => 2, 100 => 3 }; }\n"
+    text += "fn main(a: u16) void { out[0] = f(@as(u8, a)) * 100 + f(100) * 10 + f(255); }\ncomptime { @export_symbol(main); }"
+    assert read(run(tmp_path, text, 99), "out").tolist() == [132]

@@ -86,11 +86,12 @@ class Continued(ControlFlow):
 class Loop:
     """A run-time loop or labelled block that encloses the code: where break and continue go."""
 
-    __slots__ = ("after", "label", "step", "values")
+    __slots__ = ("after", "discarded", "label", "step", "values")
 
     def __init__(self, label: str | None, after: ir.Block, step: ir.Block | None):
         self.label, self.after, self.step = label, after, step
         self.values: list | None = None  # of a block that is an expression: what its breaks give
+        self.discarded: Span | None = None  # the first break with a value out of a block that is a statement
 
 
 class Builder:

@@ -159,6 +159,9 @@ class Instance:
             raise CslError.at(decl.span, f"{decl.name} needs a type")
         if kind is t.VOID and value is not None:
             return value
+        if decl.kind == "var" and kind.is_comptime and not decl.export:
+            message = f"{decl.name} of type {kind} does not exist at run time: {t.absence(kind)}, or write const"
+            raise CslError.at(decl.name_span, message)
         value = copy_of(value) if value is not None else zero(kind)
         return self.variable(decl, kind, value, frame)
 

@@ -51,6 +51,9 @@ def make_local(frame: Frame, inner: Frame, node: ast.VarDecl, kind: Type | None,
     kind = kind or (value.type if value is not None else None)
     assert kind is not None
     build = inner.build
+    if build is not None and kind.is_comptime:
+        message = f"{node.name} of type {kind} does not exist at run time: {t.absence(kind)}, or write comptime var"
+        raise CslError.at(node.name_span, message)
     if build is None or kind.is_comptime:
         if value is not None and not isinstance(value, Val):
             raise CslError.at(node.span, "this value is not known at compile time")
@@ -167,6 +170,12 @@ def leave(frame: Frame, loop: Loop, value: Value | None, node: ast.Break) -> Non
     """Goes behind a loop or block, with the value of the block if it is an expression."""
     build = frame.build
     assert build is not None
+    if value is not None and value.type is t.VOID:
+        value = None
+    if value is not None and loop.values is None and loop.step is None:  # of a block that is a statement: not used
+        loop.discarded = loop.discarded or node.span
+        build.jump(loop.after)
+        return
     if (value is None) != (loop.values is None):
         wanted = "has a value, which this break does not give" if value is None else "has no value"
         raise CslError.at(node.span, f"the block or loop that is left {wanted}")
@@ -212,9 +221,12 @@ def block_value(frame: Frame, node: ast.Block, want: Type | None) -> Value:
 def block(frame: Frame, node: ast.Block) -> None:
     if node.label is not None and frame.build is not None:
         after = frame.build.new_block()
-        frame.build.loops.append(Loop(node.label, after, None))
+        loop = Loop(node.label, after, None)
+        frame.build.loops.append(loop)
         block_body(frame, node)
         frame.build.loops.pop()
+        if loop.discarded is not None and not frame.build.dead:
+            raise CslError.at(loop.discarded, f"the block {node.label} may end without a value, so it has none")
         frame.build.jump(after)
         frame.build.start(after)
         return
@@ -223,7 +235,7 @@ def block(frame: Frame, node: ast.Block) -> None:
     except Broken as broken:
         if broken.label is None or broken.label != node.label:
             raise
-        if broken.value is not None:
+        if broken.value is not None and broken.value.type is not t.VOID:
             raise CslError.at(broken.span, "the block or loop that is left has no value") from None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from ..ir import ir
 from ..syntax import ast
 from ..syntax.errors import CslError
@@ -35,7 +37,11 @@ def chosen_arm(frame: Frame, node: ast.Switch, value: Val) -> ast.Arm | None:
     return None
 
 
-def check_arms(node: ast.Switch, kind: Type) -> None:
+def check_arms(frame: Frame, node: ast.Switch, kind: Type) -> None:
+    """Each value has one arm, and without else every value has one."""
+    if kind in (t.COMPTIME_INT, t.COMPTIME_FLOAT):
+        wanted = "a switch takes an integer of a fixed width or an enum"
+        raise CslError.at(node.value.span, f"{wanted}, not a {kind}: give the value a type, @as(i16, ...)")
     if sum(not arm.values for arm in node.arms) > 1:
         raise CslError.at(node.span, "a switch has one else")
     if isinstance(kind, t.EnumType) and all(arm.values for arm in node.arms):
@@ -43,12 +49,38 @@ def check_arms(node: ast.Switch, kind: Type) -> None:
         missing = [name for name in kind.members if name not in named]
         if missing and all(isinstance(c, ast.Member | ast.DotName) for arm in node.arms for c in arm.values):
             raise CslError.at(node.span, f"no arm of this switch is for {', '.join(missing)}, and there is no else")
+    if isinstance(kind, t.IntType | t.EnumType) or kind is t.BOOL:
+        check_values(frame, node, kind)
+
+
+def check_values(frame: Frame, node: ast.Switch, kind: Type) -> None:
+    """The arms of a switch on an integer, an enum or bool, as ranges of numbers."""
+    ranges: list[tuple[int, int, ast.Node]] = []
+    for case in (case for arm in node.arms for case in arm.values):
+        if isinstance(case, ast.Binary) and case.op == "...":
+            low, high = frame.number(case.left, kind), frame.number(case.right, kind)
+        else:
+            low = high = concrete(frame.known(case, kind))
+        if low <= high:
+            ranges.append((low, high, case))
+    ranges.sort(key=lambda found: found[:2])
+    for (_, last, first), (low, _, second) in pairwise(ranges):
+        if low <= last:
+            earlier, later = sorted((first, second), key=lambda case: case.span.start)
+            raise CslError.at(later.span, "this value has an arm already", (earlier.span, "here"))
+    if any(not arm.values for arm in node.arms):
+        return
+    covered = sum(high - low + 1 for low, high, _ in ranges)
+    if isinstance(kind, t.IntType) and covered < 2**kind.bits:
+        raise CslError.at(node.span, f"the arms of this switch are not for every {kind}, and there is no else")
+    if kind is t.BOOL and covered < 2:
+        raise CslError.at(node.span, "the arms of this switch are not for true and false, and there is no else")
 
 
 @stmt(ast.Switch)
 def switch(frame: Frame, node: ast.Switch) -> None:
     value = frame.expr(node.value)
-    check_arms(node, value.type)
+    check_arms(frame, node, value.type)
     if isinstance(value, Val):
         arm = chosen_arm(frame, node, value)
         if arm is not None:
@@ -111,7 +143,7 @@ def dispatch(frame: Frame, node: ast.Switch, value: Value) -> tuple[list, ir.Blo
 def switch_value(frame: Frame, node: ast.Switch, want: Type | None) -> Value:
     """A switch as an expression."""
     value = frame.expr(node.value)
-    check_arms(node, value.type)
+    check_arms(frame, node, value.type)
     if isinstance(value, Val):
         arm = chosen_arm(frame, node, value)
         if arm is None:

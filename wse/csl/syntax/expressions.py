@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from . import ast
 from .errors import CslError, Findings, Source, Span
 from .lexer import TYPE_WORDS, Token, tokenize
@@ -39,6 +42,7 @@ class Expressions:
         self.at = 0
         self.token = self.tokens[0]
         self.depth = 0
+        self.labels: dict[str, Span] = {}  # of the loops and blocks that enclose this place
 
     # ---- tokens ----
 
@@ -94,6 +98,22 @@ class Expressions:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             self.fail(f"this is nested more than {MAX_DEPTH} deep")
+
+    @contextmanager
+    def labelled(self, label: Token) -> Iterator[None]:
+        """The loop or block of a label: no other inside of it has the same one."""
+        span = Span(self.source, label.start, label.end)
+        known = self.labels.get(label.text)
+        if known is not None:
+            message = f"label {label.text} is that of a loop or block around this already"
+            self.findings.add(CslError.at(span, message, (known, "first defined here")))
+            yield
+            return
+        self.labels[label.text] = span
+        try:
+            yield
+        finally:
+            del self.labels[label.text]
 
     def block(self, where: str) -> ast.Block:
         raise NotImplementedError
@@ -385,7 +405,8 @@ class Expressions:
         if kind == "ident" and self.peek().text == ":" and self.peek(2).text == "{":
             self.advance()
             self.advance()
-            return ast.BlockExpr(self.span(token), text, self.block("as a labelled block"))
+            with self.labelled(token):
+                return ast.BlockExpr(self.span(token), text, self.block("as a labelled block"))
         if kind == "ident" or (kind == "keyword" and text in TYPE_WORDS):
             self.advance()
             return ast.Ident(self.span(token), text)

@@ -288,7 +288,8 @@ class Parser(Expressions):
         if first.kind == "ident" and self.peek().text == ":" and self.peek(2).text in ("{", "while", "for", "inline"):
             self.advance()
             self.advance()
-            return self.control(first.text)
+            with self.labelled(first):
+                return self.control(first.text)
         if first.kind != "keyword":
             return None
         inline = first.text == "inline" and self.peek().text in ("for", "while")
