@@ -205,6 +205,7 @@ def export_symbol(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Val
         if known.name == name:
             raise CslError.at(node.span, f"{name} is exported twice")
     value = load(frame, where, arg.span) if not isinstance(where, GlobalVar) else where.value
+    frame.unit.advertised[name] = where
     if isinstance(value, Val) and isinstance(value.data, FnRef):
         frame.unit.export_function(name, entry(frame.unit, value.data, node.span), node.span)
         return VOID

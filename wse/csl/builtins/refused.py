@@ -9,7 +9,7 @@ from ..syntax import ast
 from ..syntax.errors import CslError
 from .table import builtin
 
-REFUSED = ("@bind_rotating_tasks", "@get_symbol_id", "@get_symbol_value", "@get_tensor_ptr", "@has_exported_tensors")
+REFUSED = ("@bind_rotating_tasks",)
 
 
 def refuse(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:

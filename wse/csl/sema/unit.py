@@ -175,6 +175,7 @@ class Unit:
         self.kinds: dict[tuple[str, int], str] = {}  # of what is bound
         self.task_ids: dict[tuple[int, int], int] = {}
         self.exported_pointers: list[tuple[ir.Export, GlobalVar]] = []
+        self.advertised: dict[str, Any] = {}  # what @export_symbol names: a GlobalVar, a pointer or a function
         self.where: tuple[Any, Any] = (0, 0)  # x and y of its PEs
         self.memcpy = False  # its code, or its layout, uses the memcpy library
         self.queues = Queues(self)
