@@ -169,11 +169,11 @@ def run(
 
     execute: a function of a module, which workers import.  again: failed points are done again.  progress: called with
     points finished, points in all, and how many of them failed.  A point whose worker dies goes to another one; after
-    four deaths it has failed.  A KeyboardInterrupt passes through
-    with the Outcome of the points that are finished as its `outcome`.  ConfigError if another process sweeps into
-    the directory.
+    four deaths it is done at the end, with no other point beside it, because any point of a worker that dies may be
+    the cause.  If its workers die again, it has failed.  A KeyboardInterrupt passes through with the Outcome of the
+    points that are finished as its `outcome`.  ConfigError if another process sweeps into the directory.
     """
-    from distributed import as_completed
+    from distributed import KilledWorker, as_completed
 
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -189,29 +189,41 @@ def run(
         progress(before, len(points), failed)
         workers = max(1, len(client.nthreads()))
 
-        def submit(point: Point) -> Any:
-            future = client.submit(_timed, execute, point.arguments, key=f"point-{point.key}", pure=False)
+        def submit(point: Point, alone: bool = False) -> Any:
+            key = f"point-{point.key}" + "-alone" * alone
+            future = client.submit(_timed, execute, point.arguments, key=key, pure=False)
             waiting[str(future.key)] = point
             return future
+
+        def keep(future: Any) -> None:
+            nonlocal failed
+            point = waiting.pop(str(future.key))
+            row = _row(point, future)
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            found[point.key] = row
+            failed += row["status"] != "done"
+            progress(len(found), len(points), failed)
 
         def outcome(ended: str) -> Outcome:
             rows = [found[point.key] for point in points if point.key in found]
             return Outcome(spec, rows, len(found) - before, failed, ended, len(points))
 
         waiting: dict[str, Point] = {}
+        suspects: list[Point] = []
         running = as_completed([submit(point) for point in itertools.islice(left, AHEAD * workers)])
         try:
             for future in running:
-                point = waiting.pop(str(future.key))
-                row = _row(point, future)
+                if isinstance(future.exception(), KilledWorker):
+                    suspects.append(waiting.pop(str(future.key)))
+                else:
+                    keep(future)
                 future.release()
-                file.write(json.dumps(row) + "\n")
-                file.flush()
-                found[point.key] = row
-                failed += row["status"] != "done"
-                progress(len(found), len(points), failed)
                 for following in itertools.islice(left, 1):
                     running.add(submit(following))
+            for point in suspects:
+                for future in as_completed([submit(point, alone=True)]):
+                    keep(future)
         except KeyboardInterrupt as interrupt:
             interrupt.outcome = outcome("interrupted")  # type: ignore[attr-defined]
             raise
