@@ -38,6 +38,12 @@ PROGRAMS = {
         'extern const fixed: i16;\nconst m = @import_module("other.csl");\nfn main() void { out[0] = @as(i32, fixed); }',
         [7],
     ),
+    "several names of one exported variable": (
+        'extern var a: i16 linkname("different");\nextern var b: i16 linkname("different");\nconst m = @import_module("other.csl");\n'
+        "fn main() void { a += 1; b += 2; out[0] = @as(i32, m.named); }",
+        [9],
+    ),
+    "an exported constant without a value": ("export const k: i32;\nfn main() void { out[0] = k + 1; }", [1]),
     "an extern function that nothing calls": ("extern fn nowhere(x: i32) i32;\nfn main() void { out[0] = 1; }", [1]),
     "an exported function is also called": (
         "export fn f(x: i32) i32 { return x; }\nfn main() void { out[0] = f(3); }",
@@ -112,6 +118,20 @@ ERRORS = [
     ("fn f(a: i32, a: i32) i32 { return a; }\nfn main() void { out[0] = f(1, 2); }", 4, "a is declared twice"),
     ("var x: i16 = 1;\nvar x: i16 = 2;\nfn main() void {}", 5, "x is declared twice"),
     ("fn f() { }\nfn main() void { f(); }", 4, "the type of the result of fn f was expected"),
+    ('export var x: i16 = 1;\nvar y: i16 linkname("x") = 1;\nfn main() void { x += 1; y += 1; }', 5,
+        "only export and extern variables may share the symbol x"),
+    ('export var x: i16 = 1;\nextern var y: i32 linkname("x");\nfn main() void { x += 1; y += 1; }', 5,
+        "y is of type i32, but the symbol x of type i16"),
+    ('export var x: i32 = 1;\nextern const y: i32 linkname("x");\nfn main() void { x += 1; out[0] = y; }', 5,
+        "the symbol x is that of a var and of a const"),
+    ("var x: i32 linkname(3) = 1;\nfn main() void { out[0] = x; }", 4, "a linkname is a comptime_string, not 3"),
+    ('fn main() void {\n  var x: i32 linkname("y") = 1;\n  out[0] = x;\n}', 5, "x is local: only global variables have a linkname"),
+    ("export inline fn f() void {}\nfn main() void { f(); }", 4, "an inline function exists where it is called only"),
+    ("export param x: i32 = 1;\nfn main() void { out[0] = x; }", 4, "a param is not export"),
+    ("inline fn f() void {}\nconst p: *const fn() void = f;\nfn main() void { p(); }", 5, "f is inline and has no address"),
+    ("inline fn f() void {}\nfn main() void {\n  const p = &f;\n  p();\n}", 6, "f is inline and has no address"),
+    ("fn f() void {}\nvar p: *fn() void = f;\nfn main() void { p(); }", 5, "a pointer to a function is const: write *const fn()void"),
+    ("fn f() void {}\nvar p: *fn() void = &f;\nfn main() void { p(); }", 5, "*const fn()void"),
     ("const a = b;\nconst b = a;\nfn main() void { out[0] = a; }", 4, "depends on itself"),
 ]  # fmt: skip
 

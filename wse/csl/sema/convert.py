@@ -159,12 +159,20 @@ def coerce(value: Val, kind: Type, span: Span | None) -> Val:
 def coerce_pointer(value: Val, kind: t.PointerType, span: Span | None) -> Val | None:
     source = value.type
     if isinstance(value.data, FnRef) and isinstance(kind.elem, t.FnType):
+        refuse_inline(value.data, span)
+        if not kind.const:
+            raise CslError.at(span, f"a pointer to a function is const: write *const {kind.elem}")
         return Val(kind, value.data)
     if isinstance(source, t.PointerType) and pointer_fits(source, kind):
         return Val(kind, value.data)
     if isinstance(source, t.PointerType):
         refuse_rank(source, kind, span)
     return None
+
+
+def refuse_inline(fn: FnRef, span: Span | None) -> None:
+    if fn.decl.inline:
+        raise CslError.at(span, f"{fn.name} is inline and has no address: it exists where it is called only")
 
 
 def refuse_rank(source: t.PointerType, kind: t.PointerType, span: Span | None) -> None:

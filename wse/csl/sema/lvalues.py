@@ -10,7 +10,7 @@ from ..ir import ir
 from ..syntax import ast
 from ..syntax.errors import CslError, NotKnown, Span
 from . import types as t
-from .convert import bits_of, describe, from_bits
+from .convert import bits_of, describe, from_bits, refuse_inline
 from .frame import Frame, lvalue
 from .suggest import did_you_mean, suggestion
 from .types import Type
@@ -234,7 +234,8 @@ def address_of(frame: Frame, node: ast.Node, span: Span) -> Value:
     """&node"""
     where = frame.lvalue(node)
     if isinstance(where, Val) and isinstance(where.data, FnRef):
-        return Val(t.pointer_to(frame.unit.fn_type(where.data, span)), where.data)
+        refuse_inline(where.data, span)
+        return Val(t.pointer_to(frame.unit.fn_type(where.data, span), const=True), where.data)
     if isinstance(where, BitField):
         raise packed_field(where.name, where.base.type, span)
     if isinstance(where, ElementRef | Val) and isinstance(node, ast.Index | ast.Member):

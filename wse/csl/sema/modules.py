@@ -9,11 +9,11 @@ from ..syntax import ast
 from ..syntax.errors import CslError, Findings, Source, Span
 from ..syntax.parser import parse
 from . import types as t
-from .convert import explicit
+from .convert import describe, explicit
 from .frame import Frame
 from .suggest import did_you_mean
 from .types import Type
-from .values import FnRef, GlobalVar, Val, copy_of, zero
+from .values import FnRef, GlobalVar, Val, concrete, copy_of, zero
 
 LIBRARY = Path(__file__).parent.parent / "lib"
 MAX_IMPORTS = 100  # nested
@@ -167,10 +167,12 @@ class Instance:
 
     def variable(self, decl: ast.VarDecl, kind: Type, value: Val | None, frame: Frame) -> GlobalVar:
         align = frame.alignment(decl.align)
-        linkname = frame.number(decl.linkname) if decl.linkname is not None else None
+        linkname = link_name(frame, decl)
         name = f"export.{linkname or decl.name}" if decl.export or linkname else self.prefix + decl.name
         symbol = self.unit.unique(name)
         var = GlobalVar(kind, value, symbol, decl.name, decl.name_span, decl.kind == "var", align)
+        if decl.export or linkname:
+            self.unit.share_symbol(linkname or decl.name, var, decl.export)
         if decl.export:
             self.unit.check_storage(kind, "export", decl)
             self.unit.export_variable(linkname or decl.name, var)
@@ -181,9 +183,10 @@ class Instance:
         if kind is None:
             raise CslError.at(decl.span, f"extern {decl.name} needs a type")
         self.unit.check_storage(kind, "extern", decl)
-        name = frame.number(decl.linkname) if decl.linkname is not None else decl.name
+        name = link_name(frame, decl) or decl.name
         symbol = f"export.{name}"
         var = GlobalVar(kind, None, symbol, decl.name, decl.name_span, decl.kind == "var", extern=True)
+        self.unit.share_symbol(name, var, True)
         self.unit.externs.append(var)
         self.unit.by_symbol.setdefault(symbol, var)
         return var
@@ -213,6 +216,16 @@ class Instance:
 
     def needs(self, decl: ast.VarDecl) -> str:
         return f"give it one with --params={decl.name}:VALUE, or a default"
+
+
+def link_name(frame: Frame, decl: ast.VarDecl) -> str | None:
+    """The argument of linkname(...)."""
+    if decl.linkname is None:
+        return None
+    value = frame.known(decl.linkname)
+    if value.type is not t.STRING:
+        raise CslError.at(decl.linkname.span, f"a linkname is a comptime_string, not {describe(value)}")
+    return str(concrete(value))
 
 
 def takes_number(file: ast.File, name: str) -> bool:

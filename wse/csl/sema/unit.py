@@ -170,6 +170,9 @@ class Unit:
         self.root: Instance | None = None
         self.by_symbol: dict[str, GlobalVar] = {}
         self.externs: list[GlobalVar] = []
+        self.shared: dict[
+            str, tuple[GlobalVar, bool]
+        ] = {}  # by linkname: the first variable, whether it has a storage class
         self.slots: dict[tuple, tuple[str, Type, Sym]] = {}
         self.bound: dict[tuple[str, int], Span | None] = {}
         self.kinds: dict[tuple[str, int], str] = {}  # of what is bound
@@ -405,6 +408,20 @@ class Unit:
         word = t.export_word(kind.elem if isinstance(kind, t.ArrayType) else kind)
         assert word is not None  # check_storage
         self.out.symbols[name] = ir.Export(name, self.use(var), 0, word.ir, (kind.size or 0) // word.size)
+
+    def share_symbol(self, name: str, var: GlobalVar, storage: bool) -> None:
+        """An error if a variable cannot have the symbol of an earlier one: storage, whether it is export or extern."""
+        other, stored = self.shared.setdefault(name, (var, storage))
+        if other is var or not (storage or stored):
+            return
+        note = (other.span, f"the symbol {name} is that of this variable")
+        if not (storage and stored):
+            raise CslError.at(var.span, f"only export and extern variables may share the symbol {name}", note)
+        if other.type is not var.type:
+            message = f"{var.display} is of type {var.type}, but the symbol {name} of type {other.type}"
+            raise CslError.at(var.span, message, note)
+        if other.mutable != var.mutable:
+            raise CslError.at(var.span, f"the symbol {name} is that of a var and of a const", note)
 
     def check_storage(self, kind: Type, word: str, decl: ast.VarDecl) -> None:
         """An error if variables of the type cannot have storage class `export` or `extern`."""

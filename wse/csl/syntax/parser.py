@@ -92,6 +92,10 @@ class Parser(Expressions):
             modifiers.add(self.advance().text)
         if "comptime" in modifiers:
             self.fail("comptime variables stand in functions and blocks: a const outside is known when compiling", None)
+        if "inline" in modifiers and modifiers & {"export", "extern"}:
+            self.fail("an inline function exists where it is called only: it is neither export nor extern", None)
+        if self.on("param") and modifiers:
+            self.fail(f"a param is not {min(modifiers)}: export a const or a var", None)
         if self.on("fn") or self.on("task"):
             decl: ast.VarDecl | ast.FnDecl = self.function(first, modifiers)
         elif self.on("const") or self.on("var") or self.on("param"):
@@ -106,6 +110,15 @@ class Parser(Expressions):
                 CslError.at(decl.name_span, f"{decl.name} is declared twice", (known.name_span, "first declared here"))
             )
         file.decls.setdefault(decl.name, decl)
+
+    def local(self, first: Token, modifiers: set[str]) -> ast.VarDecl:
+        """The declaration of a variable in a block."""
+        decl = self.variable(first, modifiers)
+        if decl.linkname is not None:
+            self.findings.add(
+                CslError.at(decl.linkname.span, f"{decl.name} is local: only global variables have a linkname")
+            )
+        return decl
 
     def variable(self, first: Token, modifiers: set[str]) -> ast.VarDecl:
         kind = self.advance().text
@@ -130,7 +143,7 @@ class Parser(Expressions):
                 self.findings.add(
                     CslError.at(self.span(first), f"extern {decl.name} has a value: it is given where it is exported")
                 )
-        elif kind == "const" and not decl.extern:
+        elif kind == "const" and not decl.extern and not (decl.export and decl.type is not None):
             self.fail(f"constant {decl.name} has no value: '=' was expected, not {self.token}")
         elif decl.type is None and kind != "param":
             self.fail(f"{kind} {decl.name} needs a type or a value: ':' or '=' was expected, not {self.token}")
@@ -233,14 +246,14 @@ class Parser(Expressions):
         if first.kind == "keyword":
             match first.text:
                 case "const" | "var":
-                    return self.variable(first, set())
+                    return self.local(first, set())
                 case "comptime":
                     if self.peek().text == "{":
                         self.advance()
                         return ast.ComptimeBlock(self.span(first), self.block("after comptime"))
                     if self.peek().text in ("var", "const"):
                         self.advance()
-                        return self.variable(first, {"comptime"})
+                        return self.local(first, {"comptime"})
                     if self.peek().text in ("if", "while", "for", "switch", "inline"):
                         self.advance()
                         body = self.control(None)
