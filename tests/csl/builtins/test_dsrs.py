@@ -52,7 +52,7 @@ LOADS = {
         "@mov16(@increment_dsd_offset(to, 4, u16), src1);",
         [1, 2, 3, 4, 5, 6, 7, 8],
     ),
-    "mem4d": ("@load_to_dsr_xdsr_sr(src1, x, s, square);\n@mov16(to, src1);", [1, 3, 5, 7, 2, 4, 6, 8]),
+    "mem4d": ("@load_to_dsr_xdsr_sr(src1, x, .{s}, square);\n@mov16(to, src1);", [1, 3, 5, 7, 2, 4, 6, 8]),
     "circular": (
         "@load_to_dsr_xdsr(src1, x, ring, .{ .save_address = true });\n@mov16(to, src1);\n"
         "@mov16(@increment_dsd_offset(to, 3, u16), src1);",
@@ -105,11 +105,27 @@ REFUSED = {
         "a mem4d_dsd needs an XDSR and stride registers: @load_to_dsr_xdsr_sr loads it",
     ),
     "mem4d with an XDSR": ("@load_to_dsr_xdsr(src1, x, square);", "a mem4d_dsd needs an XDSR and stride registers"),
-    "no XDSR": ("@load_to_dsr_xdsr(src1, s, ring);", "@load_to_dsr_xdsr takes a DSR, an XDSR, a descriptor"),
+    "no XDSR": ("@load_to_dsr_xdsr(src1, s, ring);", "a value of type xdsr was expected"),
     "fabin as destination": ("@load_to_dsr(dest, in);", "a fabin_dsd is a source: a dsr_dest takes destinations"),
     "fabout as source": ("@load_to_dsr(src1, out);", "a fabout_dsd is a destination: a dsr_src1 takes sources"),
     "fabout as src0": ("@load_to_dsr(src0, out);", "a fabout_dsd is a destination: a dsr_src0 takes sources"),
-    "memory in a FIFO's DSR": ("@load_to_dsr(@get_dsr(dsr_fifo_src1, 1), from);", "a dsr_fifo_src1 takes a FIFO"),
+    "a FIFO's DSR": ("@load_to_dsr(@get_dsr(dsr_fifo_src1, src1), from);", "@allocate_fifo loads the DSRs of a FIFO"),
+    "a FIFO's DSR from another": ("_ = @get_dsr(dsr_fifo_src1, dest);", "a dsr_fifo_src1 is made from a dsr_src1, not"),
+    "circular": ("@load_to_dsr(src1, ring);", "a circbuf_dsd needs an XDSR: @load_to_dsr_xdsr loads it"),
+    "mem1d with an XDSR": ("@load_to_dsr_xdsr(src1, x, from);", "a circbuf_dsd was expected, not a mem1d_dsd"),
+    "too many registers": (
+        "@load_to_dsr_xdsr_sr(src1, x, .{s, s, s}, square);",
+        "this descriptor needs 1 stride register, not 3",
+    ),
+    "registers of a variable": (
+        "var v = square; @load_to_dsr_xdsr_sr(src1, x, .{s}, v);",
+        "this descriptor needs 3 stride registers, not 1",
+    ),
+    "no tuple": ("@load_to_dsr_xdsr_sr(src1, x, s, square);", "a tuple of stride registers was expected"),
+    "on_control of an output": (
+        "@load_to_dsr(dest, out, .{ .async = true, .on_control = .{ .terminate = true } });",
+        ".on_control is of a fabin_dsd, not of a fabout_dsd",
+    ),
     "activate without async": (
         "@load_to_dsr(src1, in, .{ .activate = done });",
         ".activate belongs to asynchronous operations: .async = true is missing",
@@ -323,3 +339,53 @@ def test_the_priority_of_a_fifo_needs_a_microthread(tmp_path):
         CslError, match=r"the .priority of a FIFO needs the microthread of the operation: give it a .ut_id"
     ):
         compiled(tmp_path, program("_ = @mov16(fifo, four, .{ .async = true });", PRIORITY))
+
+
+REGISTERS = ".dest = @get_dsr(dsr_dest, 4), .src = @get_dsr(dsr_src1, 4), .xdsr = @get_xdsr(2)"
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_a_fifo_in_registers_of_the_program(arch, tmp_path):
+    """The FIFO holds four elements; operations on its registers return as those on the FIFO."""
+    decls = ACTIONS + FIFO % f", .{{ {REGISTERS} }}"
+    decls += "const w = @get_dsr(dsr_fifo_dest, @get_dsr(dsr_dest, 4));\nconst r = @get_dsr(dsr_fifo_src1, 4);\n"
+    body = (
+        "all[0] = @as(u16, @mov16(w, four));\nall[1] = @as(u16, @mov16(w, four));\n"
+        "all[2] = @as(u16, @mov16(to, r));\nall[3] = @as(u16, @mov16(fifo, four));"
+    )
+    done = run(tmp_path, program(body, decls), arch=arch)
+    assert read(done, "all")[:4].tolist() == [1, 0, 0, 1]
+    assert read(done, "b").tolist() == [1, 2, 3, 4, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (".dest = @get_dsr(dsr_dest, 4)", ".dest, .src and .xdsr of a FIFO are given together"),
+        (REGISTERS.replace("dsr_src1, 4", "dsr_src1, 5"), ".dest and .src of a FIFO have the same number, not 4 and 5"),
+        (REGISTERS.replace("dsr_src1", "dsr_src0"), ".src of a FIFO is a value of type dsr_src1"),
+    ],
+)
+def test_registers_of_a_fifo_that_are_refused(options, message, tmp_path):
+    with pytest.raises(CslError) as caught:
+        compiled(tmp_path, program("_ = fifo;", FIFO % f", .{{ {options} }}"))
+    assert message in caught.value.diagnostics[0].message
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_a_load_may_say_what_control_wavelets_do(arch, tmp_path):
+    """The input ends at the control wavelet, and its task is activated."""
+    decls = ACTIONS + FIFO % ""
+    decls += (
+        "task last() void { all[3] = 1; }\nconst end = @get_local_task_id(12);\n"
+        "const command = @get_dsd(fabout_dsd, .{ .fabric_color = c, .extent = 1, .output_queue = oq, .control = true });\n"
+        "comptime { @bind_local_task(last, end); }"
+    )
+    body = (
+        "@load_to_dsr(src1, loop_in, .{ .async = true, .on_control = .{ .activate = end } });\n"
+        "@mov16(to, src1, .{ .async = true });\n"
+        "@mov16(@set_dsd_length(loop_out, 2), @set_dsd_length(from, 2));\n@mov32(command, @as(u32, 0x90000));"
+    )
+    done = run(tmp_path, program(body, decls), arch=arch)
+    assert read(done, "b").tolist() == [1, 2, 0, 0, 0, 0, 0, 0]
+    assert read(done, "all")[3] == 1

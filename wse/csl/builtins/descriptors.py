@@ -142,7 +142,7 @@ def constant_address(frame: Frame, pointer: Value, span: Span) -> ir.Value:
 
 
 def dsr_of(value: Val) -> ir.Dsr:
-    return ir.Dsr(DSR_FILES[value.type], concrete(value))
+    return ir.Dsr(DSR_FILES[value.type], concrete(value), value.type in (t.DSR_FIFO_DEST, t.DSR_FIFO_SRC1))
 
 
 def descriptor_operand(frame: Frame, value: Value, span: Span) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ..ir import ir
@@ -10,7 +11,7 @@ from ..sema.convert import describe
 from ..sema.frame import Frame
 from ..sema.queues import Load
 from ..sema.types import Type
-from ..sema.values import VOID, FifoVal, GlobalVar, Val, Value
+from ..sema.values import VOID, FifoVal, GlobalVar, Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .descriptors import DSR_FILES, SIZES, base_address, descriptor_operand, dsr_of, is_dsd, shown
@@ -28,6 +29,14 @@ def get_dsr(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     kind = frame.type(node.args[0])
     if kind not in DSR_FILES:
         raise CslError.at(node.args[0].span, f"{kind} is no kind of DSRs: {', '.join(map(str, DSR_FILES))} are")
+    if kind in FIFO_FILES:
+        given = frame.known(node.args[1])
+        if given.type in DSR_FILES:
+            if given.type in FIFO_FILES or DSR_FILES[given.type] != DSR_FILES[kind]:
+                raise CslError.at(
+                    node.args[1].span, f"a {kind} is made from a dsr_{DSR_FILES[kind]}, not {describe(given)}"
+                )
+            return Val(kind, concrete(given))
     number = frame.number(node.args[1], t.COMPTIME_INT)
     count = DSR_COUNT[DSR_FILES[kind]]
     if not 0 <= number < count:
@@ -55,40 +64,51 @@ extended("@get_sr", t.SR, 16)
 # ---- loads ----
 
 
-def load_extended(stride_registers: bool) -> Any:
-    """@load_to_dsr with an XDSR, and stride registers, between the DSR and the descriptor."""
-
-    def make(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-        between: list[Type] = []
-        for arg in node.args[1:]:
-            kind = frame.expr(arg).type
-            if kind not in (t.XDSR, t.SR):
-                break
-            between.append(kind)
-        at = 1 + len(between)
-        registers = [t.XDSR, *([t.SR] * (len(between) - 1))]
-        if between != registers or (len(between) > 1) is not stride_registers or at not in range(2, len(node.args)):
-            further = "an XDSR and stride registers" if stride_registers else "an XDSR"
-            raise CslError.at(node.span, f"{node.name} takes a DSR, {further}, a descriptor and perhaps options")
-        call = ast.BuiltinCall(node.span, "@load_to_dsr", [node.args[0], *node.args[at:]])
-        return load(frame, call, stride_registers)
-
-    return make
+def register(frame: Frame, node: ast.Node, kind: Type) -> None:
+    value = frame.known(node)
+    if value.type is not kind:
+        raise CslError.at(node.span, f"a value of type {kind} was expected, not {describe(value)}")
 
 
-builtin("@load_to_dsr_xdsr", 3, 4)(load_extended(False))
-builtin("@load_to_dsr_xdsr_sr", 4, None)(load_extended(True))
+@builtin("@load_to_dsr_xdsr", 3, 4)
+def load_to_dsr_xdsr(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """@load_to_dsr of a circular buffer, with an XDSR before the descriptor."""
+    register(frame, node.args[1], t.XDSR)
+    call = ast.BuiltinCall(node.span, "@load_to_dsr", [node.args[0], *node.args[2:]])
+    return load(frame, call, (t.CIRCBUF,))
+
+
+@builtin("@load_to_dsr_xdsr_sr", 4, 5)
+def load_to_dsr_xdsr_sr(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """@load_to_dsr of a mem4d_dsd, with an XDSR and a tuple of stride registers before the descriptor."""
+    register(frame, node.args[1], t.XDSR)
+    given = frame.known(node.args[2])
+    registers = given.data if isinstance(given.data, list) else None
+    if registers is None or any(item.type is not t.SR for item in registers):
+        raise CslError.at(node.args[2].span, f"a tuple of stride registers was expected, not {describe(given)}")
+    call = ast.BuiltinCall(node.span, "@load_to_dsr", [node.args[0], *node.args[3:]])
+    return load(frame, call, (t.MEM4D,), len(registers))
+
+
+def check_stride_registers(value: Value, given: int, span: Span) -> None:
+    """Strides that need a register: those of all indices but the innermost one, and, if its stride is 1, the next."""
+    needed = 3
+    if isinstance(value, Val) and isinstance(value.data, ir.Dsd):
+        dsd = value.data
+        needed = max(0, len(dsd.extents) - 1 - (dsd.strides[-1] == dsd.item))
+    if given != needed:
+        raise CslError.at(span, f"this descriptor needs {needed} stride register{'s' * (needed != 1)}, not {given}")
 
 
 @builtin("@load_to_dsr", 2, 3)
 def load_to_dsr(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    return load(frame, node, False)
+    return load(frame, node, (t.MEM1D, t.FABIN, t.FABOUT, t.FIFO))
 
 
-def load(frame: Frame, node: ast.BuiltinCall, stride_registers: bool) -> Value:
-    """Loads a DSR; in a comptime block before the first task."""
+def load(frame: Frame, node: ast.BuiltinCall, kinds: tuple[Type, ...], registers: int = 0) -> Value:
+    """Loads a DSR; in a comptime block before the first task.  kinds: of descriptors.  registers: stride registers."""
     if frame.build is None:
-        frame.unit.deferred.append(lambda: load(frame.unit.startup_frame(frame), node, stride_registers))
+        frame.unit.deferred.append(lambda: load(frame.unit.startup_frame(frame), node, kinds, registers))
         return VOID
     dsr = frame.known(node.args[0])
     if dsr.type not in DSR_FILES:
@@ -96,10 +116,18 @@ def load(frame: Frame, node: ast.BuiltinCall, stride_registers: bool) -> Value:
     value, span = frame.expr(node.args[1]), node.args[1].span
     if not is_dsd(value.type):
         raise CslError.at(span, f"a descriptor was expected, not {shown(value)}")
-    check_kinds(dsr.type, value.type, stride_registers, span)
+    check_kinds(dsr.type, value.type, kinds, span)
+    if t.MEM4D in kinds:
+        check_stride_registers(value, registers, node.span)
     given = options(frame, node.args[2], OF_LOADS) if len(node.args) > 2 else Given()
     check_load(given, value.type, node.args[-1].span)
     source = descriptor_operand(frame, value, span)
+    if given.on_control is not None:
+        if value.type is not t.FABIN:
+            raise CslError.at(node.args[-1].span, f".on_control is of a fabin_dsd, not of a {value.type}")
+        if not isinstance(source, ir.Dsd):
+            raise CslError.at(span, ".on_control goes with a fabin_dsd that is known at compile time")
+        source = replace(source, on_control=given.on_control)
     made = dsr_of(dsr)
     index = isinstance(source, ir.Dsd) and source.index
     frame.unit.dsrs.load(
@@ -109,12 +137,16 @@ def load(frame: Frame, node: ast.BuiltinCall, stride_registers: bool) -> Value:
     return VOID
 
 
-def check_kinds(dsr: Type, kind: Type, stride_registers: bool, span: Span) -> None:
+def check_kinds(dsr: Type, kind: Type, kinds: tuple[Type, ...], span: Span) -> None:
     """Which descriptors a DSR takes."""
-    if kind is t.MEM4D and not stride_registers:
+    if dsr in FIFO_FILES:
+        raise CslError.at(span, "@allocate_fifo loads the DSRs of a FIFO: its options .dest, .src and .xdsr name them")
+    if kind is t.MEM4D and kind not in kinds:
         raise CslError.at(span, "a mem4d_dsd needs an XDSR and stride registers: @load_to_dsr_xdsr_sr loads it")
-    if dsr in FIFO_FILES and kind is not t.FIFO:
-        raise CslError.at(span, f"a {dsr} takes a FIFO, not a {kind}")
+    if kind is t.CIRCBUF and kind not in kinds:
+        raise CslError.at(span, "a circbuf_dsd needs an XDSR: @load_to_dsr_xdsr loads it")
+    if kind not in kinds:
+        raise CslError.at(span, f"a {' or '.join(map(str, kinds))} was expected, not a {kind}: @load_to_dsr loads that")
     if kind is t.FABIN and DSR_FILES[dsr] == "dest":
         raise CslError.at(span, f"a fabin_dsd is a source: a {dsr} takes destinations")
     if kind is t.FABOUT and DSR_FILES[dsr] != "dest":
@@ -198,13 +230,45 @@ def allocate_fifo(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Val
     return Val(t.FIFO, FifoVal(name, item))
 
 
+FIFO_REGISTERS = {"dest": t.DSR_DEST, "src": t.DSR_SRC1, "xdsr": t.XDSR}
+
+
+def fifo_registers(frame: Frame, fifo: ir.Fifo, items: dict[str, Value], span: Span) -> None:
+    """Loads the DSRs that the program names for a FIFO before the first task."""
+    given = [name for name in FIFO_REGISTERS if name in items]
+    if not given:
+        return
+    if len(given) < len(FIFO_REGISTERS):
+        raise CslError.at(span, ".dest, .src and .xdsr of a FIFO are given together, or none of them")
+    for name, kind in FIFO_REGISTERS.items():
+        if items[name].type is not kind or not isinstance(items[name], Val):
+            raise CslError.at(span, f".{name} of a FIFO is a value of type {kind}")
+    numbers = [concrete(items[name]) for name in ("dest", "src")]
+    if numbers[0] != numbers[1]:
+        raise CslError.at(span, f".dest and .src of a FIFO have the same number, not {numbers[0]} and {numbers[1]}")
+    startup = frame.unit.startup_frame(frame)
+    for file in ("dest", "src1"):
+        dsr = ir.Dsr(file, numbers[0])
+        taken = frame.unit.dsrs.of(dsr)
+        if taken:
+            raise CslError.at(span, f"DSR {numbers[0]} of file {file} is loaded elsewhere", (taken[0].span, "here"))
+        frame.unit.dsrs.load(file, numbers[0], Load("fifo", False, False, False, span))
+        startup.emit(ir.LoadDsr(dsr, ir.FifoRef(fifo.name), ir.NO_OPTIONS, False, None))
+
+
 FIFO_OPTIONS = ("activate_push", "activate_pop", "empty_action", "full_action", "priority")
 
 
 def fifo_options(frame: Frame, fifo: ir.Fifo, node: ast.Node) -> None:
-    for name, value in struct_items(frame, node).items():
+    items = struct_items(frame, node)
+    fifo_registers(frame, fifo, items, node.span)
+    for name, value in items.items():
+        if name in FIFO_REGISTERS:
+            continue
         if name not in FIFO_OPTIONS:
-            raise CslError.at(node.span, f"a FIFO has no option {name}: known are {', '.join(FIFO_OPTIONS)}")
+            raise CslError.at(
+                node.span, f"a FIFO has no option {name}: known are {', '.join((*FIFO_OPTIONS, *FIFO_REGISTERS))}"
+            )
         if name.startswith("activate"):
             setattr(fifo, name, task_number(frame, value, node.span))
             continue

@@ -16,8 +16,8 @@ from ..syntax.errors import CslError, Span
 from .tasks import task_number
 
 OPTIONS = ("async", "activate", "unblock", "on_control", "priority", "ut_id", "index")
-OF_LOADS = ("async", "activate", "unblock", "priority", "ut_id", "save_address", "single_step")
-ASYNCHRONOUS = ("activate", "unblock", "priority", "ut_id")  # what goes with .async only
+OF_LOADS = ("async", "activate", "unblock", "on_control", "priority", "ut_id", "save_address", "single_step")
+ASYNCHRONOUS = ("activate", "unblock", "on_control", "priority", "ut_id")  # what goes with .async only
 PRIORITIES = {"low": 0, "medium": 1, "high": 2}
 
 

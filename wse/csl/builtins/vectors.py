@@ -140,7 +140,9 @@ def operation(name: str, row: str) -> Callable:
                 raise CslError.at(args[3].span, f"the last operand of {node.name} is a scalar")
             extra = scalar(frame, value, extra_code, args[3].span)
         result = None
-        if not given.then.async_ and any(isinstance(o, ir.FifoRef) for o in (dst, src0, src1)):
+        if not given.then.async_ and any(
+            isinstance(o, ir.FifoRef) or (isinstance(o, ir.Dsr) and o.fifo) for o in (dst, src0, src1)
+        ):
             result = ir.Reg("bool")
         frame.emit(ir.Vector(row, dst, src0, src1, extra, given.then, given.index, result, given.ut))
         return Val(t.BOOL, True) if result is None else Run(t.BOOL, result)

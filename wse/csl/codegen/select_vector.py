@@ -240,11 +240,13 @@ class VectorSelector:
         true if the FIFO has the action to terminate operations."""
         assert instr.result is not None
         for operand, field in zip((instr.dst, instr.src0, instr.src1), fields, strict=False):
-            if isinstance(operand, FifoRef) and isinstance(field, int) and not instr.then.async_:
-                fifo = self.context.fifos[operand.name]
-                action = fifo.full_action if operand is instr.dst else fifo.empty_action
-                if ir.FIFO_ACTIONS[action] == "terminate":
-                    continue
+            is_fifo = isinstance(operand, FifoRef) or (isinstance(operand, Dsr) and operand.fifo)
+            if is_fifo and isinstance(field, int) and not instr.then.async_:
+                if isinstance(operand, FifoRef):
+                    fifo = self.context.fifos[operand.name]
+                    action = fifo.full_action if operand is instr.dst else fifo.empty_action
+                    if ir.FIFO_ACTIONS[action] == "terminate":
+                        continue
                 self.emit("stds", field, GROUP[0], writes=GROUP[1:])
                 self.group_words = [None] * 4
                 left = V("left")

@@ -163,10 +163,11 @@ class DsdVar:
 
 @dataclass(frozen=True)
 class Dsr:
-    """An explicit DSR: file "dest", "src0" or "src1"."""
+    """An explicit DSR: file "dest", "src0" or "src1".  fifo: of a type for FIFOs."""
 
     file: str
     number: int
+    fifo: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
