@@ -280,12 +280,15 @@ const command = @get_dsd(fabout_dsd, .{ .fabric_color = c, .extent = 1, .output_
 """
 
 
-def test_a_table_of_control_tasks_has_numbers_of_its_own(tmp_path):
+@pytest.mark.parametrize("first", [True, False])
+def test_a_table_of_control_tasks_has_numbers_of_its_own(first, tmp_path):
+    """The call stands before the bindings or after them."""
     binds = "@bind_control_task(told, ctrl); @bind_local_task(here, local); @bind_data_task(data, id);"
+    table = "@set_control_task_table(.{ .instructions = 4, .stride = 2 });"
     text = (
         HEAD.replace("@mov32(out, 0x89abcdef)", "@mov32(command, control.encode_control_task_payload(ctrl))")
         + TABLE
-        + f"comptime {{ @set_control_task_table(.{{ .instructions = 4, .stride = 2 }}); {binds} }}\n"
+        + f"comptime {{ {table if first else ''} {binds} {'' if first else table} }}\n"
     )
     done = run(tmp_path, text, layout=LAYOUT)
     assert read(done, "got", 1).tolist() == [0, 1, 0, 0]
@@ -310,8 +313,8 @@ def test_control_tasks_of_a_table_are_blocked_by_their_id(tmp_path):
         ("@set_control_task_table(.{ .size = 3 });", "a table of control tasks has no field size"),
         ("@set_control_task_table(); @set_control_task_table();", "@set_control_task_table is called twice"),
         (
-            "@bind_control_task(told, ctrl); @set_control_task_table();",
-            "@set_control_task_table comes before control tasks are bound",
+            "@bind_control_task(told, ctrl); @block(ctrl); @set_control_task_table();",
+            "@set_control_task_table comes before control tasks are blocked",
         ),
     ],
 )

@@ -130,18 +130,25 @@ def bind_to(frame: Frame, fn: FnRef, kind: str, number: int, node: ast.BuiltinCa
             (fn.decl.name_span, "here"),
         )
     own = kind == "control" and frame.unit.out.control_tasks is not None
-    table = "control" if own else "task"
-    first = frame.unit.bound.get((table, number))
+    tables = ("control", "task") if kind == "control" else ("task", "control")
+    first = frame.unit.bound.get((tables[0], number))
     if first is not None:
-        other, hint = frame.unit.kinds[table, number], ""
-        if kind != other and "control" in (kind, other):
-            hint = f": as a {other} task, too; @set_control_task_table (wse3) gives control tasks their own numbers"
-        raise CslError.at(node.span, f"{kind} task {number} is bound twice{hint}", (first, "first here"))
+        raise CslError.at(node.span, f"{kind} task {number} is bound twice", (first, "first here"))
+    other = frame.unit.bound.get((tables[1], number))
+    if other is not None:
+        what = frame.unit.kinds[tables[1], number]
+        error = CslError.at(
+            node.span,
+            f"{kind} task {number} is bound twice: as a {what} task, too; @set_control_task_table (wse3) gives control "
+            "tasks their own numbers",
+            (other, "first here"),
+        )
+        frame.unit.deferred_checks.append(lambda: one_table(frame, error))
     reserved = MEMCPY_TASKS.get(kind, ())
     if number in reserved and not frame.instance.library and frame.unit.program.memcpy:
         listed = f"{', '.join(map(str, reserved[:-1]))} and {reserved[-1]}"
         raise CslError.at(node.args[1].span, f"{kind} task {number} belongs to the memcpy library: {listed} do")
-    frame.unit.bound[table, number], frame.unit.kinds[table, number] = node.span, kind
+    frame.unit.bound[tables[0], number], frame.unit.kinds[tables[0], number] = node.span, kind
     if kind == "local":
         check_parameters(frame, fn, None, kind, node)
     lowered = entry(frame.unit, fn, node.span)
@@ -149,7 +156,15 @@ def bind_to(frame: Frame, fn: FnRef, kind: str, number: int, node: ast.BuiltinCa
     if own:
         number = control_task(frame, number, node.span)
     frame.unit.task_ids[id(fn.decl), id(fn.instance)] = number
+    if kind == "control":
+        frame.unit.controls.add((id(fn.decl), id(fn.instance)))
     frame.unit.out.tasks.append(ir.Task(kind, number, lowered.name, at=at_of(node.span)))
+
+
+def one_table(frame: Frame, error: CslError) -> None:
+    """Raises the error if control tasks have no table of their own."""
+    if frame.unit.out.control_tasks is None:
+        raise error
 
 
 WAVELET = "a wavelet has 32 bits: one parameter of 32 bits, up to two of 16, or up to four of 8"
@@ -226,10 +241,18 @@ def set_control_task_table(frame: Frame, node: ast.BuiltinCall, want: Type | Non
             raise CslError.at(node.args[0].span, f".{name} is one of {allowed}, not {describe(value)}")
     if unit.out.control_tasks is not None:
         raise CslError.at(node.span, "@set_control_task_table is called twice")
-    before = next((span for key, span in unit.bound.items() if unit.kinds.get(key) == "control"), None)
-    if before is not None:
-        raise CslError.at(node.span, "@set_control_task_table comes before control tasks are bound", (before, "here"))
+    if unit.blocked_control is not None:
+        raise CslError.at(
+            node.span, "@set_control_task_table comes before control tasks are blocked", (unit.blocked_control, "here")
+        )
     unit.out.control_tasks = {}
+    for task in unit.out.tasks:  # those that are bound already
+        if task.kind == "control":
+            moved = control_task(frame, task.id, node.span)
+            unit.task_ids |= {
+                key: moved for key, number in unit.task_ids.items() if number == task.id and key in unit.controls
+            }
+            task.id = moved
     return VOID
 
 
@@ -269,6 +292,8 @@ def blocker(op: str) -> Callable:
             raise CslError.at(span, f"on wse2 {node.name} takes a task id or a color, not an input queue")
         if frame.build is None:
             number = task_number(frame, value, span)
+            if value.type is t.CONTROL_TASK_ID and frame.unit.out.control_tasks is None:
+                frame.unit.blocked_control = span
             (frame.unit.out.blocked.add if op == "block" else frame.unit.out.blocked.discard)(number)
             if op == "unblock" and value.type is t.COLOR:
                 frame.unit.queues.opened.add(number)

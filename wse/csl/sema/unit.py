@@ -178,6 +178,8 @@ class Unit:
         self.kinds: dict[tuple[str, int], str] = {}  # of what is bound
         self.task_ids: dict[tuple[int, int], int] = {}
         self.exported_pointers: list[tuple[ir.Export, GlobalVar]] = []
+        self.controls: set[tuple[int, int]] = set()  # control tasks, as the keys of task_ids
+        self.blocked_control: Span | None = None  # where a comptime block blocks a control task of the common table
         self.advertised: dict[str, Any] = {}  # what @export_symbol names: a GlobalVar, a pointer or a function
         self.where: tuple[Any, Any] = (0, 0)  # x and y of its PEs
         self.memcpy = False  # its code, or its layout, uses the memcpy library
@@ -387,6 +389,8 @@ class Unit:
             return
         first, span = next(iter(handlers.values()))
         other = self.bound.get(("task", TEARDOWN_TASK))
+        if self.out.control_tasks is None:
+            other = other or self.bound.get(("control", TEARDOWN_TASK))
         if other is not None:
             self.program.findings.add(
                 CslError.at(other, f"task {TEARDOWN_TASK} is bound, and has a handler", (span, "the handler"))
