@@ -38,6 +38,14 @@ fn main() void { const p = &x; out[0] = p . *; }""",
 fn main() void { f(); out[1] = 1; f(); }""",
         [5, 1],
     ),
+    "comptime variables of a block that is left": (
+        """fn main() void { comptime var c: i32 = 1; a: { if (out[0] > 1) { break :a; } comptime var k = [2]i32{ 1, 2 }; k[0] = 3; comptime { k[1] = 4; } out[1] = k[0] + k[1]; } c += 1; out[0] = c; }""",
+        [2, 7],
+    ),
+    "the rest of a round after continue": (
+        """fn main() void { comptime var i: i32 = 0; inline while (i < 4) : (i += 1) { comptime var k = i; if (out[0] > i) { continue; } k += 10; out[0] += k; } }""",
+        [10],
+    ),
     "var of compile time in a comptime block": (
         """fn main() void { comptime { var x = 3; x += 1; @comptime_assert(x == 4); } comptime var y = 5; y += 1; out[0] = y; }""",
         [6],
@@ -460,6 +468,32 @@ ERRORS = [
     ("fn main() void {\n  const x = '';\n}", 5, "this is no character literal"),
     ("fn main() void {\n  const x = \"a\\q\";\n}", 5, "is no escape"),
 ]  # fmt: skip
+
+
+# Stores to a comptime variable that a run-time condition may skip.
+SKIPPED = [
+    "comptime var c: i32 = 1; a: { if (out[0] > 1) { break :a; } c = 2; }",
+    "comptime var c: i32 = 1; out[1] = a: { if (out[0] > 1) { break :a 7; } c = 2; break :a 8; };",
+    "comptime var c: i32 = 1; a: { switch (out[0]) { 1 => break :a, else => {} } c = 2; }",
+    "comptime var c: i32 = 1; inline for ([3]i32{ 1, 2, 3 }) |x| { if (out[0] > x) { break; } c += 1; }",
+    "comptime var c: i32 = 1; inline for ([3]i32{ 1, 2, 3 }) |x| { c += 1; if (out[0] > x) { break; } }",
+    "comptime var c: i32 = 1; inline for ([3]i32{ 1, 2, 3 }) |x| { if (out[0] > x) { continue; } c += 1; }",
+    "comptime var c = [2]i32{ 1, 2 }; if (out[0] > 1) { c[0] = 5; }",
+    "comptime var c = [2]i32{ 1, 2 }; while (out[0] > 1) { c[0] += 1; }",
+    "comptime var c = .{ .a = 1 }; if (out[0] > 1) { c.a = 5; }",
+    "comptime var c = .{ .a = [2]i32{ 1, 2 } }; if (out[0] > 1) { c.a[1] = 5; }",
+    "comptime var c: i32 = 1; if (out[0] > 1) { comptime { c = 5; } }",
+    "comptime var c = [2]i32{ 1, 2 }; if (out[0] > 1) { comptime { c[0] = 5; } }",
+]
+
+
+@pytest.mark.parametrize("body", SKIPPED)
+def test_stores_at_compile_time_that_the_run_may_skip(body, tmp_path):
+    with pytest.raises(
+        CslError, match="a compile-time variable cannot be changed under a run-time condition"
+    ) as caught:
+        compiled(tmp_path, HEAD + "fn main() void {\n  " + body + "\n}")
+    assert caught.value.diagnostics[0].span.line == 5
 
 
 @pytest.mark.parametrize("body, line, message", ERRORS, ids=[message for *_, message in ERRORS])

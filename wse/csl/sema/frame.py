@@ -86,11 +86,13 @@ class Continued(ControlFlow):
 class Loop:
     """A run-time loop or labelled block that encloses the code: where break and continue go."""
 
-    __slots__ = ("after", "discarded", "label", "step", "values")
+    __slots__ = ("after", "broken", "discarded", "label", "left", "step", "values")
 
     def __init__(self, label: str | None, after: ir.Block, step: ir.Block | None):
         self.label, self.after, self.step = label, after, step
         self.values: list | None = None  # of a block that is an expression: what its breaks give
+        self.broken = False  # a break leaves it
+        self.left = False  # a break or continue leaves it: what follows in it need not run
         self.discarded: Span | None = None  # the first break with a value out of a block that is a statement
 
 
@@ -154,15 +156,16 @@ class Builder:
 class Frame:
     """unit: what is compiled.  instance: the module whose names are seen.  names: innermost scope last.  result:
     type of what a function returns.  lowered: the function that is being built.  within: a part of run-time code
-    that has to be known at compile time: variables of the module are not."""
+    that has to be known at compile time: variables of the module are not.  outer: the run-time code around it."""
 
-    __slots__ = ("build", "instance", "lowered", "names", "result", "unit", "within")
+    __slots__ = ("build", "instance", "lowered", "names", "outer", "result", "unit", "within")
 
     def __init__(self, unit: Any, instance: Any, build: Builder | None = None, result: Type | None = None):
         self.unit, self.instance, self.build, self.result = unit, instance, build, result
         self.names: list[dict[str, Any]] = [{}]
         self.lowered: Any = None
         self.within = False
+        self.outer: Builder | None = None
 
     # ---- names ----
 
@@ -216,7 +219,7 @@ class Frame:
         if self.build is None:
             return self
         frame = Frame(self.unit, self.instance, None, self.result)
-        frame.names, frame.within = self.names, True
+        frame.names, frame.within, frame.outer = self.names, True, self.build
         return frame
 
     def aside(self) -> Frame:

@@ -120,23 +120,28 @@ def captured_while(frame: Frame, node: ast.While) -> None:
 
 def unrolled_while(frame: Frame, build: Builder, node: ast.While) -> None:
     after = build.new_block()
+    broken = False
     while build.block is not None and truth(frame, node.condition):
-        unrolled_round(frame, build, node, after)
+        broken = unrolled_round(frame, build, node, after, broken)
         if node.step is not None:
             frame.run(node.step)
     build.jump(after)
     build.start(after)
 
 
-def unrolled_round(frame: Frame, build: Builder, node: ast.While | ast.For, after: ir.Block) -> None:
+def unrolled_round(frame: Frame, build: Builder, node: ast.While | ast.For, after: ir.Block, broken: bool) -> bool:
+    """One round.  broken: whether an earlier round may leave the loop; the result: whether one up to this may."""
     frame.unit.program.step(node.span)
     frame.unit.program.unrolled(node.span)
     step = build.new_block()
-    build.loops.append(Loop(node.label, after, step))
+    loop = Loop(node.label, after, step)
+    loop.left = loop.broken = broken
+    build.loops.append(loop)
     frame.run(node.body)
     build.loops.pop()
     build.jump(step)
     build.start(step)
+    return loop.broken
 
 
 @stmt(ast.For)
@@ -253,6 +258,7 @@ def advance(build: Builder, index: ir.Reg | None) -> None:
 
 def known_for(frame: Frame, node: ast.For, values: Any) -> None:
     """A loop whose items are known: executed, or unrolled."""
+    broken = False
     build = frame.build
     after = build.new_block() if build is not None else ir.Block(0)
     for number, value in enumerate(values):
@@ -267,7 +273,7 @@ def known_for(frame: Frame, node: ast.For, values: Any) -> None:
             else:
                 if build.block is None:
                     break
-                unrolled_round(frame, build, node, after)
+                broken = unrolled_round(frame, build, node, after, broken)
         finally:
             frame.names.pop()
     if build is not None:

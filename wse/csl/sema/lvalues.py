@@ -142,15 +142,31 @@ def store_cell(frame: Frame, cell: Cell, value: Value, span: Span | None) -> Non
             "this variable exists at compile time only, the value is a run-time one",
             (None, "give the variable a type that exists at run time"),
         )
-    if frame.build is not None and frame.build.depth > cell.depth:
+    check_condition(frame, cell, span)
+    if cell.type is not None:
+        value = frame.coerce(value, cell.type, span)
+    cell.value = frame.copied(value, span)
+
+
+def check_condition(frame: Frame, cell: Cell, span: Span | None) -> None:
+    """An error if it depends on the run whether the code that changes the variable is reached."""
+    build = frame.build or frame.outer
+    if build is not None and (build.depth > cell.depth or any(loop.left for loop in build.loops[cell.loops :])):
         raise CslError.at(
             span,
             "a compile-time variable cannot be changed under a run-time condition or in a run-time loop",
             (None, "give the variable a type that exists at run time"),
         )
-    if cell.type is not None:
-        value = frame.coerce(value, cell.type, span)
-    cell.value = frame.copied(value, span)
+
+
+def check_element(frame: Frame, node: ast.Node) -> None:
+    """check_condition of the variable that an element or field is a part of."""
+    root = node
+    while isinstance(root, ast.Index | ast.Member):
+        root = root.base
+    cell = frame.lookup(root.name) if isinstance(root, ast.Ident) else None
+    if isinstance(cell, Cell):
+        check_condition(frame, cell, node.span)
 
 
 def store_elem(frame: Frame, where: ElementRef, value: Value, span: Span | None) -> None:

@@ -12,10 +12,10 @@ from . import types as t
 from .conditions import condition, truth
 from .exprs import arms_type, join, operate
 from .frame import Broken, Continued, Frame, Loop, Returned, expr, stmt
-from .lvalues import load, store, store_mem
+from .lvalues import check_element, load, store, store_mem
 from .parts import assign as assign_parts
 from .types import Type
-from .values import UNDEFINED, VOID, Cell, DsdEdit, FnRef, Mem, Parts, RegVar, Run, Val, Value, zero
+from .values import UNDEFINED, VOID, Cell, DsdEdit, ElementRef, FnRef, Mem, Parts, RegVar, Run, Val, Value, zero
 
 # ---- declarations ----
 
@@ -59,8 +59,9 @@ def make_local(frame: Frame, inner: Frame, node: ast.VarDecl, kind: Type | None,
             raise CslError.at(node.span, "this value is not known at compile time")
         if value is None and not kind.is_comptime:
             value = zero(kind)
-        depth = frame.build.depth if frame.build is not None else 0
-        return Cell(kind, None if value is None else frame.copied(value, node.span), True, depth)
+        around = frame.build or frame.outer
+        depth, loops = (around.depth, len(around.loops)) if around is not None else (0, 0)
+        return Cell(kind, None if value is None else frame.copied(value, node.span), True, depth, loops)
     if kind.ir is not None and not frame.lowered.has_address(node):
         reg = build.variable(kind.ir, node.name)
         build.emit(ir.Copy(reg, ir.Const(kind.ir, 0) if value is None else frame.operand(value, node.span, kind)))
@@ -121,6 +122,8 @@ def assign(frame: Frame, node: ast.Assign) -> None:
     if isinstance(where, Val | Run | DsdEdit):
         what = f"{node.target.name} is a constant" if isinstance(node.target, ast.Ident) else "this is a value"
         raise CslError.at(node.target.span, f"{what} and cannot be changed")
+    if isinstance(where, ElementRef):
+        check_element(frame, node.target)
     kind = where.type
     if isinstance(where, Parts):
         if node.op != "=":
@@ -170,6 +173,7 @@ def leave(frame: Frame, loop: Loop, value: Value | None, node: ast.Break) -> Non
     """Goes behind a loop or block, with the value of the block if it is an expression."""
     build = frame.build
     assert build is not None
+    loop.left = loop.broken = True
     if value is not None and value.type is t.VOID:
         value = None
     if value is not None and loop.values is None and loop.step is None:  # of a block that is a statement: not used
@@ -195,6 +199,7 @@ def continue_(frame: Frame, node: ast.Continue) -> None:
         raise Continued(node.span, node.label)
     for loop in reversed(frame.build.loops):
         if loop.step is not None and node.label in (None, loop.label):
+            loop.left = True
             frame.build.jump(loop.step)
             return
     raise Continued(node.span, node.label).misplaced()

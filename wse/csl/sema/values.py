@@ -95,12 +95,13 @@ class FifoVal:
 
 
 class Cell:
-    """A variable at compile time.  depth: how many run-time branches enclose its declaration."""
+    """A variable at compile time.  depth: how many run-time branches enclose its declaration; loops: how many loops and
+    labelled blocks."""
 
-    __slots__ = ("depth", "mutable", "type", "value")
+    __slots__ = ("depth", "loops", "mutable", "type", "value")
 
-    def __init__(self, kind: Type | None, value: Val | None, mutable: bool, depth: int = 0):
-        self.type, self.value, self.mutable, self.depth = kind, value, mutable, depth
+    def __init__(self, kind: Type | None, value: Val | None, mutable: bool, depth: int = 0, loops: int = 0):
+        self.type, self.value, self.mutable, self.depth, self.loops = kind, value, mutable, depth, loops
 
 
 @dataclass(eq=False)
