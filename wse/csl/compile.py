@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .builtins import dsds, dsrs, intrinsics, refused, routes, symbols, tasks, vectors
+from .builtins import dsds, dsrs, intrinsics, rotating, routes, symbols, tasks, vectors
 from .builtins import language as builtins
 from .builtins import layout as layouts
 from .builtins.layout import LayoutState, Tile
@@ -39,7 +39,7 @@ _HANDLERS = (
     intrinsics,
     layouts,
     loops,
-    refused,
+    rotating,
     routes,
     stmts,
     switches,
