@@ -126,6 +126,7 @@ ERRORS = [
         "the symbol x is that of a var and of a const"),
     ("var x: i32 linkname(3) = 1;\nfn main() void { out[0] = x; }", 4, "a linkname is a comptime_string, not 3"),
     ('fn main() void {\n  var x: i32 linkname("y") = 1;\n  out[0] = x;\n}', 5, "x is local: only global variables have a linkname"),
+    ("export var v: void = {};\nfn main() void { const q = v; }", 4, "a variable of type void cannot be export"),
     ("export inline fn f() void {}\nfn main() void { f(); }", 4, "an inline function exists where it is called only"),
     ("export param x: i32 = 1;\nfn main() void { out[0] = x; }", 4, "a param is not export"),
     ("inline fn f() void {}\nconst p: *const fn() void = f;\nfn main() void { p(); }", 5, "f is inline and has no address"),

@@ -204,3 +204,9 @@ def test_complex_numbers_of_other_types(tmp_path, use, kind):
         running.compiled(tmp_path, pe)
     first = caught.value.diagnostics[0]
     assert f"<complex> has numbers of @fp16() and f32, not of type {kind}" in first.message and first.span.line == 3
+
+
+def test_timers_need_their_number(tmp_path):
+    pe = 'const timer = @import_module("<timer>");\nfn main() void { timer.start(0); }\ncomptime { @export_symbol(main); }'
+    with pytest.raises(CslError, match="param timerCount has no value"):
+        running.compiled(tmp_path, pe)

@@ -13,7 +13,7 @@ from wse.csl.syntax.errors import CslError
 FOLDER = Path(wse.csl.lib.__path__[0])
 MODULES = {
     "math": "", "control": "", "debug": ', .{ .key = "k", .buffer_size = 40 }', "directions": "", "dsd_ops": "", "malloc": ", .{ .buffer_num_words = 20 }",
-    "random": "", "simprint": "", "string": "", "types": "", "data_utils": "", "time": "", "timer": "", "complex": "",
+    "random": "", "simprint": "", "string": "", "types": "", "data_utils": "", "time": "", "timer": ", .{ .timerCount = 2 }", "complex": "",
     **{f"tile_config/{name}": "" for name in (
         "color_config", "switch_config", "filters", "task_priority", "teardown", "queue_flush", "queue_config", "exceptions",
         "control_transform", "main_thread_priority")},
