@@ -201,6 +201,12 @@ def test_sources_that_cannot_be_cleared(which, operation, message, tmp_path):
     assert message in caught.value.diagnostics[0].message
 
 
+def test_on_wse3_a_color_alone_needs_a_queue_that_is_bound_to_it(tmp_path):
+    decls = "const in = @get_dsd(fabin_dsd, .{ .fabric_color = c2, .extent = 8 });"
+    with pytest.raises(CslError, match=r"on wse3 a fabin_dsd needs .input_queue: no input queue is bound to color 2"):
+        compiled(tmp_path, pe("", "@mov16(to, in);", decls), "wse3", LAYOUT)
+
+
 RELAY_LAYOUT = """
 const c = @get_color(1);
 const c2 = @get_color(2);

@@ -56,6 +56,11 @@ def fabric_dsd(frame: Frame, kind: t.DsdType, given: dict[str, Any], node: ast.B
     if color is not None and color > 23:
         raise CslError.at(node.span, f"color {color} cannot be routed: routable colors are 0 to 23")
     if queue is None:
+        if frame.unit.program.arch == "wse3" and color not in frame.unit.queues.bound(into).values():
+            raise CslError.at(
+                node.span,
+                f"on wse3 a {kind} needs .{queue_name}: no {queue_name.replace('_', ' ')} is bound to color {color}",
+            )
         queue = frame.unit.queues.for_color(into, color)
     frame.unit.queues.use(into, queue, color, node.span)
     for name in OF_OUTPUTS:
