@@ -33,9 +33,8 @@ bool operand_decode(wse_fabric *fabric, uint32_t pe, uint8_t byte, int size, boo
     *kind = WSE_FAULT_BAD_QUEUE;
     if (operand->d.queue >= WSE_QUEUES) return false;
     const pe_class *class = class_of(fabric, pe);
-    if (operand->d.kind == DSD_FABIN && class->iq_color[operand->d.queue] == operand->d.color &&
-        class->queue_of_color[operand->d.color] == operand->d.queue)
-      operand->d.flags &= (uint8_t)~DSD_BINDS; /* the class does it for good */
+    if (operand->d.kind == DSD_FABIN && class_binds(class, operand->d.queue, operand->d.color))
+      operand->d.flags &= (uint8_t)~DSD_BINDS;
     if (operand->d.kind == DSD_FABIN && operand->d.flags & DSD_BINDS) {
       if (!fabric->iq_capacity[operand->d.queue] || operand->d.color >= WSE_COLORS) return false;
       *kind = WSE_FAULT_BAD_COLOR;

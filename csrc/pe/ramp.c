@@ -23,30 +23,28 @@ void ramp_flushed(wse_fabric *fabric, uint32_t pe, uint32_t queues, uint64_t now
   wake_ce_near(fabric, pe, now + 1);
 }
 
+/* Code changes the queue of a color, or what the queue admits, in cycle `at`. */
+static void queue_changes(wse_fabric *fabric, uint32_t pe, int color, uint64_t at) {
+  route_hold(fabric, pe, fabric->color_index[color], at);
+  ramp_refresh(fabric, pe, fabric->color_index[color]);
+}
+
 void ramp_bind(wse_fabric *fabric, uint32_t pe, int q, int color, uint32_t admits, uint64_t at) {
   rebinding *r = &fabric->rebound[pe];
   int old = color_of_iq(fabric, pe, class_of(fabric, pe), q);
-  if (old >= 0 && queue_of_color(fabric, pe, old) == q) {
-    r->queue_of[old] = NO_BINDING;
-    route_hold(fabric, pe, fabric->color_index[old], at);
-  }
-  route_hold(fabric, pe, fabric->color_index[color], at);
+  bool leaves = old >= 0 && queue_of_color(fabric, pe, old) == q;
+  if (leaves) r->queue_of[old] = NO_BINDING;
   r->queue_of[color] = (uint8_t)(q + 1);
   r->iq[q] = (uint8_t)(color + 1);
   r->admits[q] = admits == UINT32_MAX ? 0 : admits + 1;
   atomic_store_explicit(&fabric->any_rebound, true, memory_order_relaxed);
-  for (int i = 0; i < fabric->colors; i++)
-    ramp_refresh(fabric, pe, i);
-}
-
-/* Whether the class binds the queue of a descriptor with DSD_BINDS to its color for good. */
-static bool bound_by_class(const pe_class *class, const dsr *d) {
-  return class->iq_color[d->queue] == d->color && class->queue_of_color[d->color] == d->queue;
+  if (leaves) queue_changes(fabric, pe, old, at);
+  queue_changes(fabric, pe, color, at);
 }
 
 bool ramp_bind_dsd(wse_fabric *fabric, uint32_t pe, const dsr *d, uint32_t admits, uint64_t at) {
   const pe_class *class = class_of(fabric, pe);
-  if (bound_by_class(class, d)) return true;
+  if (class_binds(class, d->queue, d->color)) return true;
   uint32_t held = iq_of(fabric, d->queue, pe)->count;
   bool bound =
       color_of_iq(fabric, pe, class, d->queue) == d->color && queue_of_color(fabric, pe, d->color) == d->queue;
@@ -59,19 +57,17 @@ bool ramp_bind_dsd(wse_fabric *fabric, uint32_t pe, const dsr *d, uint32_t admit
 void ramp_unbind_dsd(wse_fabric *fabric, uint32_t pe, const dsr *d, uint64_t at) {
   rebinding *r = &fabric->rebound[pe];
   const pe_class *class = class_of(fabric, pe);
-  if (bound_by_class(class, d)) return;
+  if (class_binds(class, d->queue, d->color)) return;
   r->admits[d->queue] = 0;
-  int own = class->iq_color[d->queue];
   if (!iq_of(fabric, d->queue, pe)->count) {
     r->iq[d->queue] = r->queue_of[d->color] = 0;
+    int own = class->iq_color[d->queue];
     if (own >= 0) {
       r->queue_of[own] = 0;
-      route_hold(fabric, pe, fabric->color_index[own], at);
+      queue_changes(fabric, pe, own, at);
     }
   }
-  route_hold(fabric, pe, fabric->color_index[d->color], at);
-  for (int i = 0; i < fabric->colors; i++)
-    ramp_refresh(fabric, pe, i);
+  queue_changes(fabric, pe, d->color, at);
 }
 
 wavelet iq_take(wse_fabric *fabric, band_state *band, uint32_t pe, int q, uint64_t now) {

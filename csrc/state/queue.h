@@ -28,6 +28,11 @@ static inline int queue_of_color(wse_fabric *fabric, uint32_t pe, int color) {
   return class->queue_of_color[color];
 }
 
+/* Whether the class binds a queue to a color for good. */
+static inline bool class_binds(const pe_class *class, int queue, int color) {
+  return class->iq_color[queue] == color && class->queue_of_color[color] == queue;
+}
+
 /* Whether a queue may take no more wavelets: it is full, or holds all that its operation needs. */
 static inline bool input_full(wse_fabric *fabric, uint32_t pe, int q) {
   if (queue_full(iq_of(fabric, q, pe), fabric->iq_capacity[q])) return true;
