@@ -1,6 +1,6 @@
 """Every 16-bit pattern through every conversion, and f32 at the boundaries, against exact rational arithmetic.
 
-Covers: wse/csl/sema/convert.py, wse/csl/ir/float_to_wide.py
+Covers: wse/csl/sema/convert.py, wse/csl/ir/float_to_wide.py, wse/csl/ir/routines.py
 """
 
 from __future__ import annotations

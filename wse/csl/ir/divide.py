@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import routines
 from .ir import Bin, Bitcast, Block, Branch, Call, Const, Copy, Function, Instr, Jump, Reg, Return, Select, Un, Unit
 
 QUOTIENT, REMAINDER = "<quotient of 64 bits>", "<remainder of 64 bits>"
@@ -10,19 +11,13 @@ ROUTINES = {"div": QUOTIENT, "rem": REMAINDER}
 
 def expand(unit: Unit) -> None:
     """Replaces the divisions of all functions."""
-    needed: set[str] = set()
-    for function in unit.functions:
-        for block in function.blocks:
-            code: list[Instr] = []
-            for instr in block.code:
-                if isinstance(instr, Bin) and instr.op in ROUTINES and instr.a.type in ("i64", "u64"):
-                    code += _division(instr)
-                    needed.add(ROUTINES[instr.op])
-                else:
-                    code.append(instr)
-            block.code = code
-    have = {function.name for function in unit.functions}
-    unit.functions += [_routine(name) for name in sorted(needed - have)]
+    routines.expand(unit, _replacement, _routine)
+
+
+def _replacement(instr: Instr) -> tuple[list[Instr], list[str]] | None:
+    if isinstance(instr, Bin) and instr.op in ROUTINES and instr.a.type in ("i64", "u64"):
+        return _division(instr), [ROUTINES[instr.op]]
+    return None
 
 
 def _division(instr: Bin) -> list[Instr]:

@@ -5,6 +5,7 @@ The result is the value toward zero, the nearest limit of the type if it lies be
 
 from __future__ import annotations
 
+from . import routines
 from .ir import (
     FLOAT,
     Bin,
@@ -30,19 +31,13 @@ ROUTINES = {"u64": UNSIGNED, "i64": SIGNED}
 
 def expand(unit: Unit) -> None:
     """Replaces these conversions in all functions."""
-    needed: set[str] = set()
-    for function in unit.functions:
-        for block in function.blocks:
-            code: list[Instr] = []
-            for instr in block.code:
-                if isinstance(instr, Convert) and instr.dst.type in ROUTINES and instr.a.type in FLOAT:
-                    code += _conversion(instr)
-                    needed |= {UNSIGNED, ROUTINES[instr.dst.type]}
-                else:
-                    code.append(instr)
-            block.code = code
-    have = {function.name for function in unit.functions}
-    unit.functions += [_MAKE[name]() for name in sorted(needed - have)]
+    routines.expand(unit, _replacement, lambda name: _MAKE[name]())
+
+
+def _replacement(instr: Instr) -> tuple[list[Instr], set[str]] | None:
+    if isinstance(instr, Convert) and instr.dst.type in ROUTINES and instr.a.type in FLOAT:
+        return _conversion(instr), {UNSIGNED, ROUTINES[instr.dst.type]}
+    return None
 
 
 def _conversion(instr: Convert) -> list[Instr]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
 
-from . import float_to_wide, ir
-from .divide import expand
+from . import divide, float_to_wide, ir
 from .fold import fold
 from .ir import Block, Branch, Call, Const, Copy, Function, Instr, Jump, Map, Reg, Return, Trap, Unit
 from .recursion import called, resolve
@@ -22,7 +21,7 @@ def optimize(unit: Unit, level: int = 1) -> None:
     """Simplifies all functions of a unit, in place; drops those nobody calls any more.  level: 0 does only what the
     code generator needs, which tests compare with."""
     resolve(unit)
-    expand(unit)
+    divide.expand(unit)
     float_to_wide.expand(unit)
     by_name = {function.name: function for function in unit.functions}
     roots = {task.function for task in unit.tasks} | {e.function for e in unit.exports if e.function}
