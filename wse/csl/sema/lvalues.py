@@ -36,9 +36,6 @@ from .values import (
 )
 from .widths import extract, insert
 
-LVALUES = (Cell, ElementRef, RegVar, Mem, GlobalVar, BitField)
-
-
 # ---- reading ----
 
 

@@ -333,10 +333,6 @@ def widens(source: Type, kind: Type) -> bool:
     return source.fp16 is source and kind is F32
 
 
-def is_int(kind: Type) -> bool:
-    return isinstance(kind, IntType)
-
-
 def is_float(kind: Type) -> bool:
     return isinstance(kind, FloatType)
 
