@@ -195,9 +195,8 @@ def run(
             waiting[str(future.key)] = point
             return future
 
-        def keep(future: Any) -> None:
+        def keep(point: Point, future: Any) -> None:
             nonlocal failed
-            point = waiting.pop(str(future.key))
             row = _row(point, future)
             file.write(json.dumps(row) + "\n")
             file.flush()
@@ -214,16 +213,16 @@ def run(
         running = as_completed([submit(point) for point in itertools.islice(left, AHEAD * workers)])
         try:
             for future in running:
+                point = waiting.pop(str(future.key))
                 if isinstance(future.exception(), KilledWorker):
-                    suspects.append(waiting.pop(str(future.key)))
+                    suspects.append(point)
                 else:
-                    keep(future)
+                    keep(point, future)
                 future.release()
                 for following in itertools.islice(left, 1):
                     running.add(submit(following))
             for point in suspects:
-                for future in as_completed([submit(point, alone=True)]):
-                    keep(future)
+                keep(point, submit(point, alone=True))
         except KeyboardInterrupt as interrupt:
             interrupt.outcome = outcome("interrupted")  # type: ignore[attr-defined]
             raise
