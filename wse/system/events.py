@@ -106,6 +106,7 @@ def simulate(
     passes = chosen.passes if prefix is None else min(chosen.passes, prefix)
     layers, network, memory = work.layers, system.network, system.memoryx
     weights = np.array([layer.weights for layer in layers], float) / chunks
+    streamed = weights * work.stream_bytes(system.weight_bytes)  # bytes of a chunk
     scale = work.parameters / max(1, sum(layer.weights for layer in layers))  # what is streamed twice is updated once
     times = np.array([compute.layer(work, layer, tokens, system.machine) for layer in layers])
     stash = stash_bytes(work, tokens, system.machine) / network.bandwidth * np.array([layer.depth for layer in layers])
@@ -117,8 +118,8 @@ def simulate(
         1 + system.jitter * jitter,
         np.maximum(times[:, 0], stash) / chunks,
         np.maximum(times[:, 1], stash) / chunks,
-        weights * work.stream_bytes(system.weight_bytes) / memory.bandwidth(reads=1),
-        weights * work.stream_bytes(system.weight_bytes) / network.bandwidth,
+        streamed / memory.bandwidth(reads=1),
+        streamed / network.bandwidth,
         weights * system.gradient_bytes / network.bandwidth,
         weights * ACCUMULATE_BYTES / memory.bandwidth(reads=1, writes=1),
         np.array([system.update_seconds(layer.weights * scale) for layer in layers]),
@@ -131,8 +132,7 @@ def simulate(
     )
     timeline = Timeline(starts=starts.tolist())
     if spans:
-        sending = weights * chunks * work.stream_bytes(system.weight_bytes) / network.bandwidth
-        timeline.spans = _spans(read_ends - sending, read_ends, updates, computing)
+        timeline.spans = _spans(read_ends - streamed * chunks / network.bandwidth, read_ends, updates, computing)
     update = system.update_seconds(work.parameters)
     computed = steps * passes * 2 * len(layers) * chunks * systems
     return outcome(parts, marks, timeline, end, chosen.passes, passes, update, tokens, computed)

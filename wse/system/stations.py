@@ -42,6 +42,16 @@ def tree(systems: int, fan_out: int, tiers: int) -> tuple[np.ndarray, np.ndarray
 
 
 @compiled()
+def place(n, passes, layers, chunks):
+    """(step, pass, backward?, layer, position in the pass) of chunk n of weights."""
+    half = layers * chunks
+    turn, rest = n // (2 * half), n % (2 * half)
+    layer = rest % half // chunks
+    back = rest >= half
+    return turn // passes, turn % passes, back, layers - 1 - layer if back else layer, rest
+
+
+@compiled()
 def simulate(
     first,  # int64 [nodes]: the first buffer below each node, from the lowest tier to the root
     count,  # int64 [nodes]: the number of buffers below it
@@ -127,12 +137,7 @@ def simulate(
             moved = False
             # MemoryX reads and sends, as far ahead as the buffers of the tree allow.
             while reader_chunk < total and reader_state != 1:
-                step, rest = reader_chunk // (passes * whole), reader_chunk % (passes * whole)
-                turn, rest = rest // whole, rest % whole
-                back = rest >= half
-                layer = (rest % half) // chunks
-                if back:
-                    layer = layers - 1 - layer
+                step, turn, back, layer, rest = place(reader_chunk, passes, layers, chunks)
                 if reader_state == 0:
                     if turn == 0 and not back and rest % chunks == 0:
                         if updated[step, layer] == np.inf:
@@ -187,12 +192,7 @@ def simulate(
                 # The wafer takes weights when it needs them, computes, and passes gradients to its link.
                 while wafer_chunk[wafer] < total:
                     n = wafer_chunk[wafer]
-                    step, rest = n // (passes * whole), n % (passes * whole)
-                    turn, rest = rest // whole, rest % whole
-                    back = rest >= half
-                    layer = (rest % half) // chunks
-                    if back:
-                        layer = layers - 1 - layer
+                    step, turn, back, layer, rest = place(n, passes, layers, chunks)
                     clock = wafer_clock[wafer]
                     if not wafer_full[wafer]:
                         if puts_down[wafer] <= n:
@@ -325,10 +325,7 @@ def simulate(
             who += 1
         request[who] = NOBODY
         if who == READ:
-            step, rest = reader_chunk // (passes * whole), reader_chunk % whole
-            layer = (rest % half) // chunks
-            if rest >= half:
-                layer = layers - 1 - layer
+            _, _, _, layer, _ = place(reader_chunk, passes, layers, chunks)
             memory_free = start + read[layer]
             # Reading runs ahead of sending within the buffers: the memory's time is part of the link's.
             reader_clock = max(memory_free, reader_begin + sending[layer])
