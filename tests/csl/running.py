@@ -11,11 +11,26 @@ from wse.csl.compile import compile_program
 from wse.sdk.device import Device
 
 LAYOUT = 'layout { @set_rectangle(1, 1); @set_tile_code(0, 0, "pe.csl"); }\n'
+PAIR = """layout {{
+  @set_rectangle(2, 1);
+  @set_tile_code(0, 0, "pe.csl", .{{ .sends = true }});
+  @set_tile_code(1, 0, "pe.csl", .{{ .sends = false }});
+  for (@range(u16, {first}, {end}, 1)) |i| {{
+    @set_color_config(0, 0, @get_color(i), .{{ .routes = .{{ .rx = .{{RAMP}}, .tx = .{{EAST}} }} }});
+    @set_color_config(1, 0, @get_color(i), .{{ .routes = .{{ .rx = .{{WEST}}, .tx = .{{RAMP}} }} }});
+  }}
+}}
+"""
 TYPES = {
     "bool": np.uint8, "f16": np.float16, "f32": np.float32, "ptr": np.uint16, "i8": np.int8, "u8": np.uint8,
     "i16": np.int16, "u16": np.uint16, "i32": np.int32, "u32": np.uint32, "i64": np.int64, "u64": np.uint64,
 }  # fmt: skip
 LIMIT = 2_000_000  # cycles
+
+
+def pair(first: int, end: int) -> str:
+    """A layout of two PEs; the colors first to end - 1 go from the western, whose `sends` is true, to the eastern."""
+    return PAIR.format(first=first, end=end)
 
 
 def write(folder: Path, pe: str, layout: str | None = None, **files: str) -> Path:

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from csl.running import compiled, device, launch, read, run
+from csl.running import compiled, device, launch, pair, read, run
 from wse.csl.codegen.link import link
 from wse.csl.syntax.errors import CslError
 from wse.program.assembler import disassemble_word
 
 ARCHES = ("wse2", "wse3")
-LAYOUT = """
-const c = @get_color(1);
-const c2 = @get_color(2);
-layout {
-  @set_rectangle(2, 1);
-  @set_tile_code(0, 0, "pe.csl", .{ .sends = true });
-  @set_tile_code(1, 0, "pe.csl", .{ .sends = false });
-  @set_color_config(0, 0, c, .{ .routes = .{ .rx = .{RAMP}, .tx = .{EAST} } });
-  @set_color_config(1, 0, c, .{ .routes = .{ .rx = .{WEST}, .tx = .{RAMP} } });
-  @set_color_config(0, 0, c2, .{ .routes = .{ .rx = .{RAMP}, .tx = .{EAST} } });
-  @set_color_config(1, 0, c2, .{ .routes = .{ .rx = .{WEST}, .tx = .{RAMP} } });
-}
-"""
+LAYOUT = pair(1, 3)
 HEAD = """
 param sends: bool;
 const c = @get_color(1);

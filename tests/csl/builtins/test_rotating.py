@@ -7,19 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from csl.running import compiled, read, run
+from csl.running import compiled, pair, read, run
 from wse.csl.syntax.errors import CslError
 
-LAYOUT = """
-const c = @get_color(1);
-layout {
-  @set_rectangle(2, 1);
-  @set_tile_code(0, 0, "pe.csl", .{ .sends = true });
-  @set_tile_code(1, 0, "pe.csl", .{ .sends = false });
-  @set_color_config(0, 0, c, .{ .routes = .{ .rx = .{RAMP}, .tx = .{EAST} } });
-  @set_color_config(1, 0, c, .{ .routes = .{ .rx = .{WEST}, .tx = .{RAMP} } });
-}
-"""
+LAYOUT = pair(1, 2)
 PE = """
 param sends: bool;
 const c = @get_color(1);

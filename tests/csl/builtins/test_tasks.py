@@ -7,21 +7,11 @@ from __future__ import annotations
 
 import pytest
 
-from csl.running import compiled, read, run
+from csl.running import compiled, pair, read, run
 from wse.csl.syntax.errors import CslError
 
 ARCHES = ("wse2", "wse3")
-LAYOUT = """
-layout {
-  @set_rectangle(2, 1);
-  @set_tile_code(0, 0, "pe.csl", .{ .sends = true });
-  @set_tile_code(1, 0, "pe.csl", .{ .sends = false });
-  for (@range(u16, 1, 3, 1)) |i| {
-    @set_color_config(0, 0, @get_color(i), .{ .routes = .{ .rx = .{RAMP}, .tx = .{EAST} } });
-    @set_color_config(1, 0, @get_color(i), .{ .routes = .{ .rx = .{WEST}, .tx = .{RAMP} } });
-  }
-}
-"""
+LAYOUT = pair(1, 3)
 HEAD = """
 param sends: bool;
 const c = @get_color(1);

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from csl.running import compiled, device, launch, read, run
+from csl.running import compiled, device, launch, pair, read, run
 
 from wse.csl.codegen.link import link
 from wse.csl.syntax.errors import CslError
 from wse.fabric.fabric import Fabric
 
-LAYOUT = """
-layout {
-  @set_rectangle(2, 1);
-  @set_tile_code(0, 0, "pe.csl", .{ .sends = true });
-  @set_tile_code(1, 0, "pe.csl", .{ .sends = false });
-  for (@range(u16, 0, COLORS, 1)) |i| {
-    @set_color_config(0, 0, @get_color(i), .{ .routes = .{ .rx = .{RAMP}, .tx = .{EAST} } });
-    @set_color_config(1, 0, @get_color(i), .{ .routes = .{ .rx = .{WEST}, .tx = .{RAMP} } });
-  }
-}
-"""
 HEAD = """
 param sends: bool;
 export var got = @zeros([40]u16);
@@ -29,7 +18,7 @@ comptime { @export_symbol(main); }
 
 
 def layout(colors: int) -> str:
-    return LAYOUT.replace("COLORS", str(colors))
+    return pair(0, colors)
 
 
 def two_colors(queue: str, order: tuple[int, int], option: str = "") -> str:
