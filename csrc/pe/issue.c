@@ -59,7 +59,7 @@ static bool binds(const vector_operand *operand) {
 /* Binds the queues of an operation's inputs to the colors of their descriptors.  False: it has to wait for that. */
 static bool bind_queues(wse_fabric *fabric, uint32_t pe, const vector_operation *operation, uint64_t at) {
   uint32_t left = operation->left,
-           wavelets = left == UINT32_MAX ? left : (left + operation->wide - 1) / operation->wide;
+           wavelets = left == UINT32_MAX ? left : (left + operation->per_wavelet - 1) / operation->per_wavelet;
   return (!binds(&operation->src0) || ramp_bind_dsd(fabric, pe, &operation->src0.d, wavelets, at)) &&
          (!binds(&operation->src1) || ramp_bind_dsd(fabric, pe, &operation->src1.d, wavelets, at));
 }
@@ -189,6 +189,7 @@ static int issue_memory_op(wse_fabric *fabric, band_state *band, uint32_t pe, co
 static int begin_on_fabric(wse_fabric *fabric, band_state *band, uint32_t pe, vector_operation *operation, int thread,
                            uint64_t first, uint64_t now) {
   ce_state *ce = &fabric->ces[pe];
+  vector_takes_lengths(fabric, pe, operation);
   operation->next = first;
   operation->active = 1;
   operation->wait = WSE_CTR_STALL_INPUT;

@@ -25,7 +25,8 @@ bool operand_decode(wse_fabric *fabric, uint32_t pe, uint8_t byte, int size, boo
   operand->number = byte;
   operand->d = dsd_sized(&fabric->dsrs[byte][pe], size);
   *kind = WSE_FAULT_BAD_DSR;
-  if (operand->d.kind == DSD_NONE || operand->d.kind > DSD_FABOUT || operand->d.x > 15) return false;
+  if (operand->d.kind == DSD_NONE || operand->d.kind > DSD_FABOUT || operand->d.x >= SIMD_MODES << SIMD_MODE)
+    return false;
   if (operand->d.kind == (writes ? DSD_FABIN : DSD_FABOUT)) return false;
   if (dsd_is_memory(&operand->d))
     operand->d.base = (uint16_t)(operand->d.base + 2 * operand->d.index); /* .index of a memory operand counts words */

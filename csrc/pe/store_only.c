@@ -10,7 +10,7 @@
 #include "state/wake.h"
 
 bool is_store_only(const vector_operation *operation) {
-  return operation->period == 1 && !operation->conflicts && !(operation->on_control & 3) &&
+  return operation->period == 1 && !operation->conflicts && operation->wide == operation->per_wavelet && !(operation->on_control & 3) &&
          operation->left != UINT32_MAX && !operation->src1.size && operation->src0.is == OPERAND_IS_DSR &&
          operation->src0.d.kind == DSD_FABIN && operation->dst.is == OPERAND_IS_DSR &&
          operation->dst.d.kind == DSD_MEM1D && operand_in_sram(&operation->dst, operation->left) &&

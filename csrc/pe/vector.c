@@ -21,11 +21,16 @@ static uint32_t length_of(const vector_operation *operation) {
   bool endless = false;
   for (int i = 0; i < 3; i++) {
     if (order[i]->is != OPERAND_IS_DSR || !order[i]->d.length) continue;
-    if (order[i]->d.kind == DSD_FIFO && (!(order[i]->d.flags & DSD_COUNTS) || order[i]->d.length == LENGTH_INFINITE)) continue;
-    if (dsd_is_fabric(&order[i]->d) && order[i]->d.length == LENGTH_INFINITE) endless = true;
+    bool is_fifo = order[i]->d.kind == DSD_FIFO;
+    if (is_fifo && !(order[i]->d.flags & DSD_COUNTS)) continue;
+    if ((is_fifo || dsd_is_fabric(&order[i]->d)) && order[i]->d.length == LENGTH_INFINITE) endless = true;
     else return order[i]->d.length;
   }
   return endless ? UINT32_MAX : 1;
+}
+
+static bool is_scalar_in_memory(const vector_operand *operand) {
+  return operand->is == OPERAND_IS_DSR && operand->d.kind == DSD_MEM1D && operand->d.flags & DSD_SCALAR;
 }
 
 bool vector_has_fabric(const vector_operation *operation) {
@@ -47,9 +52,34 @@ static int elements_per_wavelet(const vector_operation *operation) {
   return wide;
 }
 
+/* Sets how many elements the operation takes at once: the least of what its operands take.  One in a SIMD mode that may
+ * take more waits for these, unless the mode allows less. */
+static void set_width(vector_operation *operation) {
+  const vector_operand *all[] = {&operation->dst, &operation->src0, &operation->src1};
+  int per_wavelet = elements_per_wavelet(operation), wide = 0, single = 0;
+  bool waits = false;
+  for (int i = 0; i < 3; i++) {
+    if (all[i]->is != OPERAND_IS_DSR || dsd_is_memory(&all[i]->d)) continue;
+    bool is_fifo = all[i]->d.kind == DSD_FIFO, simd = all[i]->d.flags & DSD_SIMD;
+    if (is_fifo && !simd) continue;
+    int mode = simd ? all[i]->d.x >> SIMD_MODE : SIMD_32, one = is_fifo ? 4 / all[i]->size : per_wavelet,
+        most = mode == SIMD_32 ? one : 2 * one;
+    if (!wide || most < wide) wide = most;
+    if (!single || one < single) single = one;
+    waits |= mode == SIMD_64;
+  }
+  if (!wide) wide = single = 1;
+  if (wide < per_wavelet) wide = per_wavelet;
+  if (single < per_wavelet) single = per_wavelet;
+  operation->per_wavelet = (uint8_t)per_wavelet;
+  operation->wide = (uint8_t)wide;
+  operation->least = (uint8_t)(waits ? wide : single);
+}
+
 /* Whether the elements need none of the rare features: FIFOs, control wavelets, carries, wrapping addresses. */
 static bool is_simple(const vector_operation *operation) {
   if (operation->rule >= ISA_CARRY || operation->on_control & 3 || operation->dst.is != OPERAND_IS_DSR) return false;
+  if (operation->wide != operation->per_wavelet) return false;
   const vector_operand *all[] = {&operation->dst, &operation->src0, &operation->src1};
   int inputs = 0;
   for (int i = 0; i < 3; i++) {
@@ -117,13 +147,15 @@ int vector_begin(wse_fabric *fabric, uint32_t pe, const isa_ins *ins, uint32_t p
   operation->element = vector_element(operation->op, fabric->fp16);
   operation->flops = row->flops;
   int32_t stride;
+  if (is_scalar_in_memory(&operation->dst))
+    operation->dst.value = operand_load(fabric, pe, &operation->dst, 0);
   operation->reads = operation->writes = 0;
   for (int i = 1; i < 3; i++)
     if (operand_streams(all[i], &stride, operand_xdsr(fabric, pe, &all[i]->d))) operation->reads += all[i]->size;
   if (operand_streams(&operation->dst, &stride, operand_xdsr(fabric, pe, &operation->dst.d)))
     operation->writes = operation->dst.size;
   if (vector_has_fabric(operation)) {
-    operation->wide = (uint8_t)elements_per_wavelet(operation);
+    set_width(operation);
     operation->period = 1;
     if (operation->dst.is != OPERAND_IS_VALUE)
       operation->conflicts = (uint8_t)operand_conflicts(fabric, pe, operation, operation->wide);
@@ -253,13 +285,22 @@ static const vector_operand *cleared(const vector_operation *operation) {
   return source->is == OPERAND_IS_DSR && dsd_is_memory(&source->d) ? source : NULL;
 }
 
-/* Updates the DSRs at the end of an operation: the address, if it is to be saved, and the elements that a FIFO operand
- * did not do. */
+void vector_takes_lengths(wse_fabric *fabric, uint32_t pe, const vector_operation *operation) {
+  const vector_operand *all[] = {&operation->dst, &operation->src0, &operation->src1};
+  for (int i = 0; i < 3; i++)
+    if (all[i]->is == OPERAND_IS_DSR && all[i]->d.kind == DSD_FIFO) fabric->dsrs[all[i]->number][pe].length = 0;
+}
+
+/* Updates the DSRs at the end of an operation: the address, if it is to be saved, and the length of a FIFO that ended
+ * it.  A scalar keeps its value if a FIFO had too few elements [SDK: FIFOs]. */
 void vector_end(wse_fabric *fabric, uint32_t pe, vector_operation *operation) {
   const vector_operand *clears = cleared(operation);
   for (uint32_t i = 0; clears && i < operation->done; i++)
     sram_store(sram_of(fabric, pe), dsd_address(&clears->d, operand_xdsr(fabric, pe, &clears->d), i), clears->size, 0);
-  const vector_operand *all[] = {&operation->dst, &operation->src0, &operation->src1};
+  const vector_operand *all[] = {&operation->dst, &operation->src0, &operation->src1}, *dst = all[0];
+  if (operation->stopped > 1 && dst->is == OPERAND_IS_VALUE) fabric->ces[pe].r[dst->number] = dst->value;
+  if (operation->stopped > 1 && is_scalar_in_memory(dst))
+    sram_store(sram_of(fabric, pe), dst->d.base, dst->size, dst->value);
   for (int i = 0; i < 3; i++) {
     bool seen = false; /* a DSR may be source and destination at once */
     for (int k = 0; k < i; k++)
@@ -270,7 +311,8 @@ void vector_end(wse_fabric *fabric, uint32_t pe, vector_operation *operation) {
       dsr sized = dsd_sized(d, all[i]->size);
       d->base = dsd_end(&sized, operand_xdsr(fabric, pe, d), operation->done);
     }
-    if (d->kind == DSD_FIFO) d->length = operation->left == UINT32_MAX ? LENGTH_INFINITE : (uint16_t)operation->left;
+    if (d->kind == DSD_FIFO && operation->stopped == i + 1)
+      d->length = operation->left == UINT32_MAX ? LENGTH_INFINITE : (uint16_t)operation->left;
   }
 }
 

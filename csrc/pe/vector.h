@@ -19,6 +19,8 @@ uint64_t vector_memory(wse_fabric *fabric, band_state *band, uint32_t pe, vector
 /* Slots of a memory operation; *second: of these for bank conflicts. */
 uint64_t vector_slots(wse_fabric *fabric, uint32_t pe, const vector_operation *operation, uint64_t *second);
 
+/* An operation with a FIFO begins: it takes the length of each of its FIFOs.  A FIFO that ends it keeps what is left. */
+void vector_takes_lengths(wse_fabric *fabric, uint32_t pe, const vector_operation *operation);
 void vector_end(wse_fabric *fabric, uint32_t pe, vector_operation *operation);
 
 /* The range of bytes that an operation wrote; low > high: none. */

@@ -25,34 +25,83 @@ static bool on_control(wse_fabric *fabric, band_state *band, uint32_t pe, vector
 }
 
 enum { INPUT_READY, INPUT_WAITS, INPUT_ENDS };
+enum { MOST_ELEMENTS = 4 }; /* of a step */
 
-/* Whether a source has what the next n elements need. */
+/* The elements of a step: n of them, at least `least`. */
+typedef struct {
+  int n, least;
+} step_size;
+
+static bool is_data(const vector_operation *operation, const vector_operand *from, wavelet w) {
+  return !(w.meta & WAVELET_CONTROL) || (dsd_transforms(&from->d) && !(operation->on_control & 3));
+}
+
+/* How many of n elements a source has in wavelets that are ready, the first of which is data.  A control wavelet behind
+ * the first one closes the step: it has its effect in the next one. */
+static int elements_ready(wse_fabric *fabric, uint32_t pe, const vector_operation *operation,
+                          const vector_operand *from, step_size *step, uint64_t now) {
+  int per_wavelet = operation->per_wavelet;
+  if (step->n <= per_wavelet) return step->n;
+  ramp_queue *queue = iq_of(fabric, from->d.queue, pe);
+  if (queue->count > 1) {
+    wavelet second = queue->ring[(queue->head + 1) & fabric->iq_mask[from->d.queue]];
+    bool ready = wavelet_ready(second, now);
+    if (ready && is_data(operation, from, second)) return step->n;
+    if (ready) step->least = per_wavelet;
+  }
+  if (fabric->iq_capacity[from->d.queue] < 2) step->least = per_wavelet; /* no two can be ready */
+  return per_wavelet;
+}
+
+/* Whether a source has what the next step needs; makes the step smaller if it may be. */
 static int input_ready(wse_fabric *fabric, band_state *band, uint32_t pe, vector_operation *operation,
-                       const vector_operand *from, int n, uint64_t now) {
+                       const vector_operand *from, step_size *step, uint64_t now) {
   if (from->is != OPERAND_IS_DSR || dsd_is_memory(&from->d)) return INPUT_READY;
   if (from->d.kind == DSD_FIFO) {
     xdsr *fifo = operand_fifo(fabric, pe, from);
-    if (fifo->fifo.count >= n) return INPUT_READY;
-    fifo->fifo.was_empty = 1;
+    if (fifo->fifo.count >= step->n) return INPUT_READY;
+    if (fifo->fifo.count >= step->least) {
+      step->n = step->least;
+      return INPUT_READY;
+    }
+    fifo->fifo.was_empty = (uint8_t)step->least;
     return INPUT_WAITS;
   }
   ramp_queue *queue = iq_of(fabric, from->d.queue, pe);
   while (queue->count && wavelet_ready(queue_head(queue), now)) {
-    if (!(queue_head(queue).meta & WAVELET_CONTROL)) return INPUT_READY;
+    if (is_data(operation, from, queue_head(queue))) {
+      int n = elements_ready(fabric, pe, operation, from, step, now);
+      if (n < step->least) return INPUT_WAITS;
+      if (n < step->n) step->n = n;
+      return INPUT_READY;
+    }
     if (on_control(fabric, band, pe, operation, from, now)) return INPUT_ENDS;
-    if (dsd_transforms(&from->d)) return INPUT_READY;
     if (!control_for_routers(class_of(fabric, pe), queue_head(queue))) return INPUT_WAITS; /* its task must take it */
     iq_take(fabric, band, pe, from->d.queue, now);
   }
   return INPUT_WAITS;
 }
 
-static bool output_ready(wse_fabric *fabric, uint32_t pe, const vector_operand *to, int n) {
+/* Whether the destination has room for the next step; makes the step smaller if it may be. */
+static bool output_ready(wse_fabric *fabric, uint32_t pe, const vector_operation *operation, const vector_operand *to,
+                         step_size *step) {
   if (to->is != OPERAND_IS_DSR || dsd_is_memory(&to->d)) return true;
-  if (to->d.kind == DSD_FABOUT) return !queue_full(oq_of(fabric, to->d.queue, pe), fabric->oq_capacity[to->d.queue]);
-  xdsr *fifo = operand_fifo(fabric, pe, to);
-  if (fifo->fifo.count + n <= fifo->fifo.capacity) return true;
-  fifo->fifo.was_full = 1;
+  int room;
+  xdsr *fifo = NULL;
+  if (to->d.kind == DSD_FABOUT) {
+    int capacity = (int)fabric->oq_capacity[to->d.queue];
+    room = (capacity - oq_of(fabric, to->d.queue, pe)->count) * operation->per_wavelet;
+    if (capacity < 2 && step->least > operation->per_wavelet) step->least = operation->per_wavelet;
+  } else {
+    fifo = operand_fifo(fabric, pe, to);
+    room = fifo->fifo.capacity - fifo->fifo.count;
+  }
+  if (room >= step->n) return true;
+  if (room >= step->least) {
+    step->n = step->least;
+    return true;
+  }
+  if (fifo) fifo->fifo.was_full = (uint8_t)step->least;
   return false;
 }
 
@@ -61,8 +110,10 @@ static uint32_t take_fifo(wse_fabric *fabric, uint32_t pe, const vector_operand 
   uint32_t v = sram_load(sram_of(fabric, pe), (uint16_t)(x->fifo.start + x->fifo.head * from->size), from->size);
   x->fifo.head = (uint16_t)((x->fifo.head + 1) % (x->fifo.capacity ? x->fifo.capacity : 1));
   x->fifo.count--;
-  if (x->fifo.was_full && x->fifo.on_pop != 0xff) task_then(fabric, pe, OPT_THEN_ACTIVATE, x->fifo.on_pop);
-  x->fifo.was_full = 0;
+  if (x->fifo.was_full && x->fifo.count + x->fifo.was_full <= x->fifo.capacity) {
+    if (x->fifo.on_pop != 0xff) task_then(fabric, pe, OPT_THEN_ACTIVATE, x->fifo.on_pop);
+    x->fifo.was_full = 0;
+  }
   return v;
 }
 
@@ -71,8 +122,10 @@ static void put_fifo(wse_fabric *fabric, uint32_t pe, const vector_operand *to, 
   uint32_t at = (uint32_t)(x->fifo.head + x->fifo.count) % (x->fifo.capacity ? x->fifo.capacity : 1);
   sram_store(sram_of(fabric, pe), (uint16_t)(x->fifo.start + at * to->size), to->size, v);
   x->fifo.count++;
-  if (x->fifo.was_empty && x->fifo.on_push != 0xff) task_then(fabric, pe, OPT_THEN_ACTIVATE, x->fifo.on_push);
-  x->fifo.was_empty = 0;
+  if (x->fifo.was_empty && x->fifo.count >= x->fifo.was_empty) {
+    if (x->fifo.on_push != 0xff) task_then(fabric, pe, OPT_THEN_ACTIVATE, x->fifo.on_push);
+    x->fifo.was_empty = 0;
+  }
 }
 
 static void put_fabric(wse_fabric *fabric, uint32_t pe, vector_operation *operation, uint32_t word, bool last,
@@ -96,20 +149,23 @@ static void put_fabric(wse_fabric *fabric, uint32_t pe, vector_operation *operat
   counters_of(fabric, pe)[WSE_CTR_WAVELETS_OUT]++;
 }
 
-/* Takes the wavelet of a fabric source: one or two elements. */
-static void take_wavelet(wse_fabric *fabric, band_state *band, uint32_t pe, const vector_operand *from, uint32_t v[2],
-                         uint64_t now) {
+/* Takes the wavelets of a fabric source: n elements. */
+static void take_wavelets(wse_fabric *fabric, band_state *band, uint32_t pe, const vector_operation *operation,
+                          const vector_operand *from, int n, uint32_t v[MOST_ELEMENTS], uint64_t now) {
   if (from->is != OPERAND_IS_DSR || from->d.kind != DSD_FABIN) return;
-  wavelet w = iq_take(fabric, band, pe, from->d.queue, now);
-  uint32_t word = w.data;
-  if (w.meta & WAVELET_CONTROL) /* only a descriptor that transforms takes one */
-    word = (word & ((1u << TRANSFORM_SHIFT) - 1)) | (uint32_t)TRANSFORM_MARK << TRANSFORM_SHIFT;
-  v[0] = from->size == 2 ? word & 0xffff : word;
-  v[1] = word >> 16;
+  for (int i = 0; i < n; i += operation->per_wavelet) {
+    wavelet w = iq_take(fabric, band, pe, from->d.queue, now);
+    uint32_t word = w.data;
+    if (w.meta & WAVELET_CONTROL) /* only a descriptor that transforms takes one */
+      word = (word & ((1u << TRANSFORM_SHIFT) - 1)) | (uint32_t)TRANSFORM_MARK << TRANSFORM_SHIFT;
+    v[i] = from->size == 2 ? word & 0xffff : word;
+    if (operation->per_wavelet == 2) v[i + 1] = word >> 16;
+  }
 }
 
 static uint32_t source_element(wse_fabric *fabric, uint32_t pe, const vector_operation *operation,
-                               const vector_operand *from, int i, const uint32_t v[2]) {
+                               const vector_operand *from, int i,
+                               const uint32_t v[MOST_ELEMENTS]) {
   if (!from->size) return 0;
   if (from->is != OPERAND_IS_DSR) return from->value;
   if (from->d.kind == DSD_FABIN) return v[i];
@@ -178,6 +234,13 @@ static int step_simple(wse_fabric *fabric, band_state *band, uint32_t pe, vector
   return (operation->left -= n) ? STEP_DID : STEP_ENDED;
 }
 
+static step_size next_step_size(const vector_operation *operation) {
+  step_size step = {.n = operation->wide, .least = operation->least};
+  if (operation->left < (uint32_t)step.n) step.n = (int)operation->left;
+  if (step.least > step.n) step.least = step.n;
+  return step;
+}
+
 int vector_step(wse_fabric *fabric, band_state *band, uint32_t pe, vector_operation *operation, bool asynchronous,
                 uint64_t now) {
   if (operation->left == 0) return STEP_ENDED;
@@ -186,12 +249,12 @@ int vector_step(wse_fabric *fabric, band_state *band, uint32_t pe, vector_operat
     int did = step_simple(fabric, band, pe, operation, now);
     if (did >= 0) return did;
   }
-  int n = operation->wide == 2 && operation->left >= 2 ? 2 : 1;
-  int in0 = input_ready(fabric, band, pe, operation, &operation->src0, n, now);
+  step_size step = next_step_size(operation);
+  int in0 = input_ready(fabric, band, pe, operation, &operation->src0, &step, now);
   if (in0 == INPUT_ENDS) return STEP_ENDED;
-  int in1 = input_ready(fabric, band, pe, operation, &operation->src1, n, now);
+  int in1 = input_ready(fabric, band, pe, operation, &operation->src1, &step, now);
   if (in1 == INPUT_ENDS) return STEP_ENDED;
-  bool out = output_ready(fabric, pe, &operation->dst, n);
+  bool out = output_ready(fabric, pe, operation, &operation->dst, &step);
   if (in0 == INPUT_WAITS || in1 == INPUT_WAITS || !out) {
     operation->wait = in0 == INPUT_WAITS || in1 == INPUT_WAITS ? WSE_CTR_STALL_INPUT : WSE_CTR_STALL_OUTPUT;
     const vector_operand *stopped = in0 == INPUT_WAITS && operation->src0.d.kind == DSD_FIFO   ? &operation->src0
@@ -207,12 +270,14 @@ int vector_step(wse_fabric *fabric, band_state *band, uint32_t pe, vector_operat
       fault_raise(band, fault);
       return STEP_WAITS;
     }
-    if (action == FIFO_TEST_OR_SUSPEND) return asynchronous ? STEP_WAITS : STEP_ENDED; /* [SDK: FIFOs] */
-    return action == FIFO_TERMINATE ? STEP_ENDED : STEP_WAITS;
+    if (action == FIFO_SUSPEND || (action == FIFO_TEST_OR_SUSPEND && asynchronous)) return STEP_WAITS; /* [SDK: FIFOs] */
+    operation->stopped = (uint8_t)(stopped == &operation->dst ? 1 : stopped == &operation->src0 ? 2 : 3);
+    return STEP_ENDED;
   }
-  uint32_t a[2] = {0}, x[2] = {0}, v[2] = {0};
-  take_wavelet(fabric, band, pe, &operation->src0, a, now);
-  take_wavelet(fabric, band, pe, &operation->src1, x, now);
+  int n = step.n;
+  uint32_t a[MOST_ELEMENTS] = {0}, x[MOST_ELEMENTS] = {0}, v[MOST_ELEMENTS] = {0};
+  take_wavelets(fabric, band, pe, operation, &operation->src0, n, a, now);
+  take_wavelets(fabric, band, pe, operation, &operation->src1, n, x, now);
   ce_state *ce = &fabric->ces[pe];
   for (int i = 0; i < n; i++) {
     uint32_t first = source_element(fabric, pe, operation, &operation->src0, i, a),
@@ -236,7 +301,9 @@ int vector_step(wse_fabric *fabric, band_state *band, uint32_t pe, vector_operat
     }
   }
   if (operation->dst.is == OPERAND_IS_DSR && operation->dst.d.kind == DSD_FABOUT)
-    put_fabric(fabric, pe, operation, n == 2 ? v[0] | v[1] << 16 : v[0], operation->left == (uint32_t)n, now);
+    for (int i = 0, per_wavelet = operation->per_wavelet; i < n; i += per_wavelet)
+      put_fabric(fabric, pe, operation, per_wavelet == 2 ? v[i] | v[i + 1] << 16 : v[i],
+                 operation->left == (uint32_t)n && i + per_wavelet >= n, now);
   count(fabric, band, pe, operation, (uint64_t)n, now);
   operation->done += (uint32_t)n;
   if (operation->left != UINT32_MAX) operation->left -= (uint32_t)n;

@@ -83,7 +83,7 @@ typedef struct {
   uint16_t base, length; /* base: byte address; length: elements */
   int16_t stride;        /* bytes, or elements with DSD_ELEMENTS */
   uint16_t options;
-  uint8_t x, on_control; /* x: number of its XDSR */
+  uint8_t x, on_control; /* x: number of its XDSR; above, its SIMD_ mode */
   uint16_t index;
 } dsr;
 
@@ -98,9 +98,9 @@ typedef union {
   } circle;
   struct {
     uint16_t start, capacity, head, count; /* start: byte address; the others: elements */
-    uint8_t on_push,
-        on_pop; /* tasks, 0xff none; activated by the first push (pop) after a reader (writer) had to wait */
-    uint8_t was_full, was_empty;
+    uint8_t on_push, on_pop; /* tasks, 0xff none; activated by the push (pop) after which a reader (writer) that had to
+                              * wait can go on */
+    uint8_t was_full, was_empty; /* places, elements that it waits for; 0: none does */
     uint8_t empty_action, full_action; /* FIFO_... of tables/isa.h: of a reader that finds nothing, a writer no room */
   } fifo;
 } xdsr;
@@ -126,7 +126,10 @@ typedef struct {
   uint16_t op, options;  /* opcode; OPT_... */
   uint8_t period;        /* slots per element */
   uint8_t conflicts;     /* bit i: of eight successive slots, slot i is taken twice for a bank conflict */
-  uint8_t wide;          /* elements per wavelet: 1 or 2 */
+  uint8_t wide;          /* elements of a step, at most: 1, 2 or 4 */
+  uint8_t least;         /* ... at least, but for the last ones */
+  uint8_t per_wavelet;   /* elements of a wavelet: 1 or 2 */
+  uint8_t stopped;       /* 1 + place (dst, src0, src1) of the FIFO that ended it; 0: none did */
   uint8_t active;        /* 0 or 1 */
   uint8_t on_control;    /* as in a DSR, of its fabric inputs */
   uint8_t wait;          /* counter (WSE_CTR_...) of the cause of its last wait */

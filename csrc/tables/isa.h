@@ -6,10 +6,11 @@
  *
  * A vector operand byte is a DSR: 0..15 dest file, 16..31 src0 file, 32..47 src1 file; or a register, 0x40 + r; or
  * none, 0xff. DSR contents, 16 bytes, little-endian: kind u8, flags u8, queue u8, color u8, base u16 (byte address),
- * length u16, stride i16 (bytes, or elements: DSD_ELEMENTS), options u16 (as in an instruction), xdsr u8, on_control
- * u8, index u16. XDSR contents, 16 bytes: mem4d: extent u16[4] (slowest first), stride i16[4] (bytes); circular: start
- * u16, bytes u16; FIFO: start u16, capacity u16 (elements), head u16, count u16, activate-on-push u8, activate-on-pop
- * u8 (task id, 255 none), was-full u8, was-empty u8 (the machine's), action when empty u8, action when full u8.
+ * length u16, stride i16 (bytes, or elements: DSD_ELEMENTS), options u16 (as in an instruction), xdsr u8 (bits 4 and 5:
+ * SIMD_ mode), on_control u8, index u16. XDSR contents, 16 bytes: mem4d: extent u16[4] (slowest first), stride i16[4]
+ * (bytes); circular: start u16, bytes u16; FIFO: start u16, capacity u16 (elements), head u16, count u16,
+ * activate-on-push u8, activate-on-pop u8 (task id, 255 none), was-full u8, was-empty u8 (the machine's: elements that
+ * the writer, the reader waits for, 0 none), action when empty u8, action when full u8.
  */
 #ifndef ISA_H
 #define ISA_H
@@ -57,7 +58,7 @@ enum {
   DSD_SAVE_ADDRESS = 2,   /* memory: the next operation goes on where this one ended */
   DSD_ADVANCE_SWITCH = 4, /* fabout: the last wavelet advances the switch of its own router */
   DSD_INDEX = 8,          /* fabout: index in the upper half of the wavelet */
-  DSD_SIMD = 16,          /* fabric, 16-bit elements: two to a wavelet */
+  DSD_SIMD = 16,          /* fabric, FIFO: several elements at once, in the SIMD_ mode of the descriptor */
   DSD_WIDE = 32,          /* mapstep, mapput: elements of 32 bits */
   DSD_ELEMENTS = 64,      /* 1d memory: the stride counts elements of the operation, not bytes */
   DSD_BINDS = 128,        /* fabin: its operations bind the queue to the color while they run */
@@ -71,6 +72,12 @@ enum {
 };
 
 enum { DSD_COUNTS = DSD_INDEX }; /* FIFO: its length counts as that of other operands, unless it is 0 */
+enum { DSD_SCALAR = DSD_ADVANCE_SWITCH }; /* 1d memory: a scalar, which keeps its value if a FIFO has too few elements */
+
+/* How many elements an operation takes at once.  A wavelet holds two of 16 bits or one of 32, and so does a place in a
+ * FIFO that has a mode.  SIMD_32: one of these.  SIMD_64: two, except for the last elements of the operation.
+ * SIMD_32_OR_64: two if they are there, else one. */
+enum { SIMD_32, SIMD_64, SIMD_32_OR_64, SIMD_MODES, SIMD_MODE = 4 /* shift; 2 bits */ };
 
 /* What an operation does at an empty or full FIFO. */
 enum { FIFO_TEST_OR_SUSPEND, FIFO_TERMINATE, FIFO_SUSPEND, FIFO_FAULT };

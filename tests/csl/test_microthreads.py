@@ -5,6 +5,7 @@ Covers: wse/csl/codegen/select_vector.py, wse/csl/builtins/options.py
 
 import pytest
 
+from wse.csl.syntax.errors import CslError
 from wse.machine import isa
 
 from . import running
@@ -61,10 +62,18 @@ def test_operation_keeps_the_microthread_of_the_load(load, options, start, tmp_p
     assert running.read(loaded, "done").tolist() == [1]
 
 
-def test_operation_overrides_the_microthread_of_the_load(tmp_path):
-    text = LOOP.replace("LOAD", "").replace("OPTIONS", ", .{ .async = true, .ut_id = @get_ut_id(4) }")
-    loaded = running.run(tmp_path, text.replace("START", ""))
-    assert running.read(loaded, "got").tolist() == [0, 0, 0]  # two operations on microthread 4
+@pytest.mark.parametrize("number", ["4", "known"])
+@pytest.mark.parametrize("out, want", [("out", [7, 8, 9]), ("got_dsd", [0, 0, 0])])
+def test_the_first_operand_with_a_microthread_says_it(out, want, number, tmp_path):
+    """An explicit DSR has that of its load, a descriptor that of the operation.  In the second case two operations are
+    on microthread 4."""
+    text = LOOP.replace("LOAD", "").replace("OPTIONS", f", .{{ .async = true, .ut_id = @get_ut_id({number}) }}")
+    text = text.replace("@mov32(out,", f"@mov32({out},").replace("START", "") + "\nvar known: u16 = 4;\n"
+    if (out, number) == ("out", "known"):
+        with pytest.raises(CslError, match=r"the DSRs say the microthread: load one with this .ut_id"):
+            running.run(tmp_path, text)
+        return
+    assert running.read(running.run(tmp_path, text), "got").tolist() == want
 
 
 def test_priority_is_that_of_the_microthread_of_the_load(tmp_path):

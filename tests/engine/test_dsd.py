@@ -353,7 +353,7 @@ def word(op: str, a=0xFF, b=0xFF, c=0xFF, d=0xFF) -> str:
         ("mov16 d0, a0", {"d0": fabin(1), "a0": mem(0, 1)}, "BAD_DSR"),
         ("mov16 d0, a0", {"d0": mem(0, 1), "a0": fabout(1)}, "BAD_DSR"),
         ("mov16 d0, a0", {"d0": mem(0, 1), "a0": Dsr(7)}, "BAD_DSR"),
-        ("mov16 d0, a0", {"d0": mem(0, 1), "a0": mem4d(0, 1, 16)}, "BAD_DSR"),
+        ("mov16 d0, a0", {"d0": mem(0, 1), "a0": mem4d(0, 1, 48)}, "BAD_DSR"),
         ("dfilt a0", {"a0": mem(0, 1)}, "BAD_DSR"),
         ("mov16 d0, a0", {"d0": mem(0, 1), "a0": fabin(1, 5)}, "BAD_QUEUE"),  # bound to no color
         ("mov16 d0, a0", {"d0": mem(0, 1), "a0": fabin(1, 8)}, "BAD_QUEUE"),

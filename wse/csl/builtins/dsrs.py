@@ -15,7 +15,7 @@ from ..sema.values import VOID, FifoVal, GlobalVar, Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .descriptors import DSR_FILES, SIZES, base_address, descriptor_operand, dsr_of, is_dsd, shown
-from .fabric import extent_of
+from .fabric import extent_of, simd_mode
 from .options import ASYNCHRONOUS, OF_LOADS, Given, as_u16, chosen, options, priority, struct_items
 from .table import builtin
 from .tasks import task_number
@@ -64,16 +64,23 @@ extended("@get_sr", t.SR, 16)
 # ---- loads ----
 
 
-def register(frame: Frame, node: ast.Node, kind: Type) -> None:
+def register(frame: Frame, node: ast.Node, kind: Type) -> Val:
     value = frame.known(node)
     if value.type is not kind:
         raise CslError.at(node.span, f"a value of type {kind} was expected, not {describe(value)}")
+    return value
+
+
+def xdsr(frame: Frame, node: ast.BuiltinCall) -> None:
+    """The XDSR of a load, noted: no FIFO may have it."""
+    number = concrete(register(frame, node.args[1], t.XDSR))
+    frame.unit.dsrs.load("xdsr", number, Load("memory", False, False, False, node.span))
 
 
 @builtin("@load_to_dsr_xdsr", 3, 4)
 def load_to_dsr_xdsr(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     """@load_to_dsr of a circular buffer, with an XDSR before the descriptor."""
-    register(frame, node.args[1], t.XDSR)
+    xdsr(frame, node)
     call = ast.BuiltinCall(node.span, "@load_to_dsr", [node.args[0], *node.args[2:]])
     return load(frame, call, (t.CIRCBUF,))
 
@@ -81,7 +88,7 @@ def load_to_dsr_xdsr(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> 
 @builtin("@load_to_dsr_xdsr_sr", 4, 5)
 def load_to_dsr_xdsr_sr(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     """@load_to_dsr of a mem4d_dsd, with an XDSR and a tuple of stride registers before the descriptor."""
-    register(frame, node.args[1], t.XDSR)
+    xdsr(frame, node)
     given = frame.known(node.args[2])
     registers = given.data if isinstance(given.data, list) else None
     if registers is None or any(item.type is not t.SR for item in registers):
@@ -130,8 +137,9 @@ def load(frame: Frame, node: ast.BuiltinCall, kinds: tuple[Type, ...], registers
         source = replace(source, on_control=given.on_control)
     made = dsr_of(dsr)
     index = isinstance(source, ir.Dsd) and source.index
+    simd = source.simd if isinstance(source, ir.Dsd) else None
     frame.unit.dsrs.load(
-        made.file, made.number, Load(str(value.type), given.then.async_, given.single_step, index, node.span)
+        made.file, made.number, Load(str(value.type), given.then.async_, given.single_step, index, node.span, simd)
     )
     frame.emit(ir.LoadDsr(made, source, given.then, given.save_address, given.ut))
     return VOID
@@ -234,7 +242,7 @@ FIFO_REGISTERS = {"dest": t.DSR_DEST, "src": t.DSR_SRC1, "xdsr": t.XDSR}
 
 
 def fifo_registers(frame: Frame, fifo: ir.Fifo, items: dict[str, Value], span: Span) -> None:
-    """Loads the DSRs that the program names for a FIFO before the first task."""
+    """The DSRs and the XDSR that the program names for a FIFO: nothing else may have them."""
     given = [name for name in FIFO_REGISTERS if name in items]
     if not given:
         return
@@ -246,17 +254,22 @@ def fifo_registers(frame: Frame, fifo: ir.Fifo, items: dict[str, Value], span: S
     numbers = [concrete(items[name]) for name in ("dest", "src")]
     if numbers[0] != numbers[1]:
         raise CslError.at(span, f".dest and .src of a FIFO have the same number, not {numbers[0]} and {numbers[1]}")
-    startup = frame.unit.startup_frame(frame)
-    for file in ("dest", "src1"):
-        dsr = ir.Dsr(file, numbers[0])
-        taken = frame.unit.dsrs.of(dsr)
-        if taken:
-            raise CslError.at(span, f"DSR {numbers[0]} of file {file} is loaded elsewhere", (taken[0].span, "here"))
-        frame.unit.dsrs.load(file, numbers[0], Load("fifo", False, False, False, span))
-        startup.emit(ir.LoadDsr(dsr, ir.FifoRef(fifo.name), ir.NO_OPTIONS, False, None))
+    places = [("dest", numbers[0]), ("src1", numbers[0]), ("xdsr", concrete(items["xdsr"]))]
+    for place in places:
+        frame.unit.dsrs.load(*place, Load("fifo", False, False, False, span))
+    fifo.register = numbers[0]
+
+    def check() -> None:
+        for file, number in places:
+            for other in frame.unit.dsrs.loads[file, number]:
+                if other.span is not span:
+                    kind = "XDSR" if file == "xdsr" else f"dsr_{file}"
+                    raise CslError.at(span, f"{kind} {number} of the FIFO is loaded elsewhere", (other.span, "here"))
+
+    frame.unit.deferred_checks.append(check)
 
 
-FIFO_OPTIONS = ("activate_push", "activate_pop", "empty_action", "full_action", "priority")
+FIFO_OPTIONS = ("activate_push", "activate_pop", "empty_action", "full_action", "priority", "simd_mode")
 
 
 def fifo_options(frame: Frame, fifo: ir.Fifo, node: ast.Node) -> None:
@@ -277,6 +290,11 @@ def fifo_options(frame: Frame, fifo: ir.Fifo, node: ast.Node) -> None:
                 raise CslError.at(node.span, "wse2 has no .priority of FIFOs: that of an operation is an option of it")
             fifo.priority = priority(value, node.span)
             continue
+        if name == "simd_mode":
+            if frame.unit.program.arch == "wse3":
+                raise CslError.at(node.span, "wse3 has no .simd_mode of FIFOs: wse2 has")
+            fifo.simd = simd_mode(value, node.span)
+            continue
         action = chosen(value, ir.FIFO_ACTIONS)
         if action not in ir.FIFO_ACTIONS:
             known = " or ".join(f".{{ .{one} = true }}" for one in ir.FIFO_ACTIONS)
@@ -287,7 +305,7 @@ def fifo_options(frame: Frame, fifo: ir.Fifo, node: ast.Node) -> None:
         setattr(fifo, name, ir.FIFO_ACTIONS.index(action))
 
 
-def fifo_length(write: int) -> Any:
+def fifo_length(writes: bool) -> Any:
     """@set_fifo_read_length, @set_fifo_write_length: the length of the operations that follow, which count it down."""
 
     def make(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
@@ -295,20 +313,14 @@ def fifo_length(write: int) -> Any:
         value = frame.known(node.args[0])
         if not isinstance(value.data, FifoVal):
             raise CslError.at(node.args[0].span, f"a FIFO was expected, not {describe(value)}")
-        fifo = next(fifo for fifo in frame.unit.out.fifos if fifo.name == value.data.name)
-        if fifo.lengths is None:
-            made = [
-                frame.unit.use(frame.unit.new_global(t.U16, f"{fifo.name}.{what}", f"length of {what}s", node.span))
-                for what in ("read", "write")
-            ]
-            fifo.lengths = made[0], made[1]
+        frame.unit.keep_fifo(value.data.name)
         span = node.args[1].span
         length = frame.operand(as_u16(frame, extent_of(frame, node.args[1], span), span), span)
-        frame.emit(ir.Store(ir.Addr(fifo.lengths[write]), length))
+        frame.emit(ir.FifoLength(ir.FifoRef(value.data.name), writes, length))
         return VOID
 
     return make
 
 
-builtin("@set_fifo_read_length", 2)(fifo_length(0))
-builtin("@set_fifo_write_length", 2)(fifo_length(1))
+builtin("@set_fifo_read_length", 2)(fifo_length(writes=False))
+builtin("@set_fifo_write_length", 2)(fifo_length(writes=True))

@@ -31,7 +31,6 @@ FABOUT = (
     "priority", "control_transform", "zero",
 )  # fmt: skip
 SOURCES = ("first_source", "second_source")  # that .zero clears
-SIMD_MODES = ("simd_32", "simd_64", "simd_32_or_64")
 MOST = 0xFFFF  # an extent is a u16
 
 
@@ -66,8 +65,8 @@ def fabric_dsd(frame: Frame, kind: t.DsdType, given: dict[str, Any], node: ast.B
     for name in OF_OUTPUTS:
         if into and flag(name):
             raise CslError.at(node.span, f".{name} is a property of a fabout_dsd: of a fabin_dsd it is false")
-    simd = "simd_mode" in given and simd_mode(frame, given["simd_mode"], node.span)
-    if simd and flag("wavelet_index_offset"):
+    simd = simd_mode(value_of(frame, given["simd_mode"]), node.span) if "simd_mode" in given else None
+    if simd is not None and flag("wavelet_index_offset"):
         raise CslError.at(
             node.span,
             "a wavelet holds two elements (.simd_mode) or an element and its index (.wavelet_index_offset), not both",
@@ -98,13 +97,12 @@ def value_of(frame: Frame, given: Any) -> Value:
     return given if isinstance(given, Val) else frame.known(given)
 
 
-def simd_mode(frame: Frame, given: Any, span: Span) -> bool:
-    """Two 16-bit elements to a wavelet: all three modes.  They differ in how many wavelets are taken at once, and the
-    ramp delivers one a cycle."""
-    name = chosen(value_of(frame, given), SIMD_MODES)
+def simd_mode(value: Value, span: Span) -> str:
+    """How many elements an operation takes at once: one of ir.SIMD_MODES."""
+    name = chosen(value, ir.SIMD_MODES)
     if name is None:
-        raise CslError.at(span, f".simd_mode is {' or '.join(f'.{{ .{mode} = true }}' for mode in SIMD_MODES)}")
-    return True
+        raise CslError.at(span, f".simd_mode is {' or '.join(f'.{{ .{mode} = true }}' for mode in ir.SIMD_MODES)}")
+    return name
 
 
 def zero(frame: Frame, given: Any, span: Span) -> str:

@@ -27,13 +27,21 @@ def kinds_of(frame: Frame, operand: Any) -> set[str]:
     return {DSR_KINDS.get(load.kind, "memory") for load in frame.unit.dsrs.of(operand)}
 
 
-def check_operation(frame: Frame, given: Given, operands: list[Any], node: ast.BuiltinCall) -> list[Any]:
-    """Refuses what the machine has no operation for; the operands, those that `.index` is for marked."""
+def check_operation(
+    frame: Frame, given: Given, operands: list[Any], node: ast.BuiltinCall, sizes: tuple[int, ...] = ()
+) -> list[Any]:
+    """Refuses what the machine has no operation for; the operands, those that `.index` is for marked.  sizes: bytes of
+    an element of each operand."""
     explicit = any(isinstance(operand, ir.Dsr) for operand in operands)
-    if explicit:
-        frame.unit.deferred_checks.append(lambda: check_kinds(frame, given, operands, node.span))
-    else:
+
+    def check() -> None:
         check_kinds(frame, given, operands, node.span)
+        check_simd(frame, operands, sizes, node.span)
+
+    if explicit:
+        frame.unit.deferred_checks.append(check)
+    else:
+        check()
     if given.then.async_ and given.then.ut is None and not names_thread(frame, operands):
         frame.unit.deferred_checks.append(lambda: check_fifo_priority(frame, operands, node.span))
     if given.ut is not None and not any(isinstance(o, ir.Dsd | ir.DsdVar | ir.FifoRef) for o in operands):
@@ -69,9 +77,24 @@ def check_kinds(frame: Frame, given: Given, operands: list[Any], span: Span) -> 
                     "a DSR that is loaded with .single_step is an operand of @map only",
                     (load.span, "loaded here"),
                 )
-    fabric = [operand for operand in operands if isinstance(operand, ir.Dsd) and operand.kind in FABRIC]
-    if len({operand.simd for operand in fabric}) > 1:
+
+
+def check_simd(frame: Frame, operands: list[Any], sizes: tuple[int, ...], span: Span) -> None:
+    """The fabric operands of an operation take as many elements and wavelets at once."""
+    modes: set[str | None] = set()
+    bytes: set[int] = set()
+    for operand, size in zip(operands, sizes, strict=False):
+        if isinstance(operand, ir.Dsd) and operand.kind in FABRIC:
+            found = {operand.simd}
+        else:
+            found = {load.simd for load in frame.unit.dsrs.of(operand) if DSR_KINDS.get(load.kind) in FABRIC}
+        if found:
+            modes |= found
+            bytes.add(size)
+    if len(modes) > 1 and (None in modes or {"simd_32", "simd_64"} <= modes):
         raise CslError.at(span, "the fabric operands of an operation have the same .simd_mode, or none has one")
+    if modes != {None} and len(bytes) > 1:
+        raise CslError.at(span, "fabric operands of 16 and of 32 bits in one operation have no .simd_mode")
 
 
 def names_thread(frame: Frame, operands: list[Any]) -> bool:

@@ -132,7 +132,8 @@ def operation(name: str, row: str) -> Callable:
             controlled = with_control(given, src0, node)
             assert controlled is not None  # as src0 is not
             src0, src1 = controlled, with_control(given, src1, node)
-        dst, src0, src1 = check_operation(frame, given, [dst, src0, src1], node)
+        sizes = tuple(isa.TYPES[code].bytes if code else 0 for code in (dst_code, a_code, b_code))
+        dst, src0, src1 = check_operation(frame, given, [dst, src0, src1], node, sizes)
         extra = None
         if extra_code:
             value = frame.expr(args[3])
@@ -144,6 +145,10 @@ def operation(name: str, row: str) -> Callable:
             isinstance(o, ir.FifoRef) or (isinstance(o, ir.Dsr) and o.fifo) for o in (dst, src0, src1)
         ):
             result = ir.Reg("bool")
+        if not given.then.async_:
+            for operand in (dst, src0, src1):
+                if isinstance(operand, ir.FifoRef):
+                    frame.unit.keep_fifo(operand.name)
         frame.emit(ir.Vector(row, dst, src0, src1, extra, given.then, given.index, result, given.ut))
         return Val(t.BOOL, True) if result is None else Run(t.BOOL, result)
 
@@ -212,17 +217,20 @@ def map_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 def check_map_operand(value: Value, span: Span) -> None:
     """Properties of descriptors that only operations of the machine have."""
     dsd = value.data if isinstance(value, Val) else None
-    if isinstance(dsd, ir.Dsd) and (dsd.zero is not None or (dsd.transform and dsd.kind == "fabin")):
-        name = "zero" if dsd.zero is not None else "control_transform"
-        raise CslError.at(span, f"@map takes no descriptor with .{name}")
+    if value.type in (t.FIFO, t.DSR_FIFO_DEST, t.DSR_FIFO_SRC1):
+        raise CslError.at(span, "a FIFO is no operand of @map")
+    if not isinstance(dsd, ir.Dsd):
+        return
+    given = {"zero": dsd.zero, "control_transform": dsd.transform and dsd.kind == "fabin", "simd_mode": dsd.simd}
+    for name, has in given.items():
+        if has:
+            raise CslError.at(span, f"@map takes no descriptor with .{name}")
 
 
 def map_input(frame: Frame, node: ast.Node, kind: Type) -> ir.Operand:
     value = frame.expr(node, kind)
     check_map_operand(value, node.span)
     if is_descriptor(value):
-        if value.type is t.FIFO:
-            raise CslError.at(node.span, "a FIFO is no operand of @map")
         return source_descriptor(frame, value, node.span)
     if isinstance(value.type, t.PointerType) and not isinstance(kind, t.PointerType):
         if value.type.elem is not kind:

@@ -124,6 +124,9 @@ def generate(unit: ir.Unit, arch: str, fp16: str = "f16", level: int = 1) -> Cod
                 context.reserved[operand.file].add(operand.number)
         if isinstance(instr, ir.LoadDsr) and isinstance(instr.source, ir.Dsd) and instr.source.index:
             context.indexed.add((instr.dsr.file, instr.dsr.number))
+        if isinstance(instr, ir.LoadDsr):
+            context.note_thread(instr)
+    keep_fifos(unit, context)
     code = Code(unit, context)
     called = {i.function for f in unit.functions for b in f.blocks for i in b.code if isinstance(i, ir.Call)} | {
         i.function for i in unit.startup if isinstance(i, ir.Call)
@@ -151,6 +154,25 @@ def _instructions(unit: ir.Unit) -> Iterable[ir.Instr]:
         for block in function.blocks:
             yield from block.code
     yield from unit.startup
+
+
+def keep_fifos(unit: ir.Unit, context: Context) -> None:
+    """Gives DSRs to the FIFOs that keep them, those that the program names first; loads them before the first task."""
+    for fifo in sorted(unit.fifos, key=lambda fifo: fifo.register is None):
+        number = fifo.register
+        if number is None:
+            if not fifo.keeps:
+                continue
+            taken = context.reserved["dest"] | context.reserved["src1"]
+            number = next((n for n in range(isa.DSRS - 1, -1, -1) if n not in taken), None)
+            if number is None:
+                raise ir.Unsupported(
+                    f"no DSR is left for the FIFO over {fifo.buffer}: @get_dsr and other FIFOs have them all"
+                )
+        context.fifo_dsr[fifo.name] = number
+        for file in ("dest", "src1"):
+            context.reserved[file].add(number)
+            context.startup.append(ir.LoadDsr(ir.Dsr(file, number), ir.FifoRef(fifo.name)))
 
 
 def fifo_words(fifo: ir.Fifo):
@@ -203,7 +225,7 @@ def _add_startup(code: Code) -> None:
     words = [(n, w) for n, w in enumerate(context.xdsrs) if w is not None]
     if not words and not unit.startup:
         return
-    body: list[ir.Instr] = [*unit.startup, ir.Return()]
+    body: list[ir.Instr] = [*context.startup, *unit.startup, ir.Return()]
     selector = Selector(context, ir.Function(STARTUP, [], None, [ir.Block(0, body)], "startup"), "task")
     function = selector.select()
     before: list[Ins] = []

@@ -86,7 +86,7 @@ class VectorSelector:
             self.turn[file] = (number + 1) % isa.DSRS
             if number not in self.context.reserved[file] and (file, number) not in self.locked | taken:
                 return number
-        raise ir.Unsupported(f"no {file} DSR is left: @get_dsr names them all", self.at)
+        raise ir.Unsupported(f"no {file} DSR is left: @get_dsr and FIFOs have them all", self.at)
 
     def load_words(self, words: Words) -> None:
         """Four words into r28..r31."""
@@ -113,6 +113,8 @@ class VectorSelector:
 
     def bring(self, operand: Dsd | DsdVar | FifoRef, file: str, taken: set[tuple[str, int]], wide: bool = False) -> int:
         """Loads a descriptor into a DSR of the file, unless one holds it; returns the DSR's byte."""
+        if isinstance(operand, FifoRef) and (kept := self.kept(operand, file)) is not None:
+            return kept
         if isinstance(operand, DsdVar):
             number = self.free_dsr(file, taken)
             self.load_variable(operand, wide)
@@ -126,59 +128,27 @@ class VectorSelector:
             number = self.free_dsr(file, taken)
             self.load_words(words)
             self.held[file, number] = words
-            if isinstance(operand, FifoRef) and self.load_fifo_length(operand, file):
-                del self.held[file, number]
             if isinstance(operand, Dsd) and operand.save_address:
                 del self.held[file, number]  # the operation moves its base
         taken.add((file, number))
         self.load_dsr(self.byte(file, number))
         return self.byte(file, number)
 
-    def fifo_length(self, operand: FifoRef, file: str) -> Addr | None:
-        """The variable with the length of reads or writes, if the program sets it."""
-        lengths = self.context.fifos[operand.name].lengths
-        return Addr(lengths[file == "dest"]) if lengths is not None else None
-
-    def load_fifo_length(self, operand: FifoRef, file: str) -> bool:
-        """Puts that length into the descriptor in r28..r31; whether there is one."""
-        at = self.fifo_length(operand, file)
-        if at is None:
-            return False
-        base, imm = self.memory(at, 0)
-        length, upper = V("length"), V("length")
-        self.emit("ld16", length, base, imm=imm)
-        self.emit("ishl32", upper, length, imm=16)
-        self.set_group(1, "iand", 0xFFFF)
-        self.emit("ior", GROUP[1], GROUP[1], upper)
-        return True
-
-    def keep_fifo_lengths(self, instr: ir.Vector, fields: list[int | V]) -> None:
-        """What is left of the lengths after an operation; an asynchronous one has taken all."""
-        for operand, field, file in zip((instr.dst, instr.src0, instr.src1), fields, FILES, strict=False):
-            at = self.fifo_length(operand, file) if isinstance(operand, FifoRef) else None
-            if at is None or not isinstance(field, int):
-                continue
-            left = V("left")
-            base, imm = self.memory(at, 0)
-            if instr.then.async_:
-                self.emit("mov", left, None, imm=0)
-            else:
-                self.emit("stds", field, GROUP[0], writes=GROUP[1:])
-                self.group_words = [None] * 4
-                self.emit("ishr32", left, GROUP[1], imm=16)
-            self.emit("st16", left, base, imm=imm)
+    def kept(self, operand: FifoRef, file: str) -> int | None:
+        """The DSR that a FIFO keeps for its writes or reads."""
+        number = self.context.fifo_dsr.get(operand.name)
+        return None if number is None else self.byte("dest" if file == "dest" else "src1", number)
 
     def constant_words(self, operand: Dsd | FifoRef, wide: bool = False, then: ir.Then = ir.NO_OPTIONS) -> Words:
         if isinstance(operand, FifoRef):
             fifo = self.context.fifos[operand.name]
-            flags = isa.DSD_WIDE if fifo.item == 4 else 0
-            flags |= isa.DSD_COUNTS if fifo.lengths is not None else 0
-            first = isa.DSD_FIFO | flags << 8
+            flags = isa.DSD_COUNTS | (isa.DSD_WIDE if fifo.item == 4 else 0)
+            flags |= isa.DSD_SIMD if fifo.simd else 0
             return (
-                first,
-                Sym(fifo.buffer, 0, more=isa.LENGTH_INFINITE << 16),
+                isa.DSD_FIFO | flags << 8,
+                Sym(fifo.buffer, 0),  # of length 0: the other operands decide
                 signed(fifo.item | descriptor.options(then) << 16),
-                self.context.fifo_xdsr[operand.name],
+                self.context.fifo_xdsr[operand.name] | descriptor.simd_mode(fifo.simd),
             )
         if operand.kind == "fabout" and operand.color is None and self.context.arch == "wse2":
             operand = replace(operand, color=self.context.queues_out.get(operand.queue))
@@ -223,15 +193,19 @@ class VectorSelector:
                 fields.append(self.source(operand, file, instr, dst, asynchronous, taken))
         fields.append(isa.NONE if instr.extra is None else self.scalar(instr.extra))
         self.set_index(instr, fields)
-        self.set_thread(instr, fields)
+        shared = self.set_thread(instr, fields)
         self.set_priority(instr)
-        options = descriptor.options(instr.then if self.context.arch != "wse2" else _without_ut(instr.then))
-        self.emit(instr.op, *fields, options=options)
+        then = instr.then
+        if self.context.arch == "wse2" or self.load_names_thread(instr):
+            then = _without_ut(then)
+        kept = [dst.operand] if dst is not None and dst.store is not None and self.reads_fifo(instr) else []
+        self.emit(instr.op, *fields, options=descriptor.options(then), reads=kept)
+        if shared is not None:
+            self.drop_thread(shared)
         if dst is not None and dst.store is not None:
             addr, type = dst.store
             base, imm = self.memory(addr, 0)
             self.emit("st16" if BITS[type] == 16 else "st32", dst.operand, base, imm=imm)
-        self.keep_fifo_lengths(instr, fields)
         if instr.result is not None:
             self.whether_done(instr, fields)
 
@@ -239,21 +213,42 @@ class VectorSelector:
         """The result of an operation: false if it ended at the end of a FIFO, whose length is then what is left.  It is
         true if the FIFO has the action to terminate operations."""
         assert instr.result is not None
+        left: V | None = None
         for operand, field in zip((instr.dst, instr.src0, instr.src1), fields, strict=False):
-            is_fifo = isinstance(operand, FifoRef) or (isinstance(operand, Dsr) and operand.fifo)
-            if is_fifo and isinstance(field, int) and not instr.then.async_:
-                if isinstance(operand, FifoRef):
-                    fifo = self.context.fifos[operand.name]
-                    action = fifo.full_action if operand is instr.dst else fifo.empty_action
-                    if ir.FIFO_ACTIONS[action] == "terminate":
-                        continue
-                self.emit("stds", field, GROUP[0], writes=GROUP[1:])
-                self.group_words = [None] * 4
-                left = V("left")
-                self.emit("ishr32", left, GROUP[1], imm=16)
-                self.emit("ieq16", self.v(instr.result), left, imm=0)
-                return
-        self.emit("mov", self.v(instr.result), None, imm=1)
+            if not self.is_fifo(operand) or not isinstance(field, int) or instr.then.async_:
+                continue
+            fifo = self.fifo_of(operand)
+            if fifo is not None:
+                action = fifo.full_action if operand is instr.dst else fifo.empty_action
+                if ir.FIFO_ACTIONS[action] == "terminate":
+                    continue
+            self.emit("stds", field, GROUP[0], writes=GROUP[1:])
+            self.group_words = [None] * 4
+            length, both = V("left"), V("left")
+            self.emit("ishr32", length, GROUP[1], imm=16)
+            if left is not None:
+                self.emit("ior", both, left, length)
+            left = length if left is None else both
+        if left is None:
+            self.emit("mov", self.v(instr.result), None, imm=1)
+        else:
+            self.emit("ieq16", self.v(instr.result), left, imm=0)
+
+    def reads_fifo(self, instr: ir.Vector) -> bool:
+        return any(self.is_fifo(source) for source in (instr.src0, instr.src1))
+
+    @staticmethod
+    def is_fifo(operand: Any) -> bool:
+        return isinstance(operand, FifoRef) or (isinstance(operand, Dsr) and operand.fifo)
+
+    def fifo_of(self, operand: Any) -> ir.Fifo | None:
+        """The FIFO that an operand is known to be."""
+        if isinstance(operand, FifoRef):
+            return self.context.fifos[operand.name]
+        if isinstance(operand, Dsr) and operand.file in ("dest", "src1"):
+            found = [name for name, number in self.context.fifo_dsr.items() if number == operand.number]
+            return self.context.fifos[found[0]] if found else None
+        return None
 
     def destination(self, instr: ir.Vector, asynchronous: bool, taken) -> Place | None:
         dst = instr.dst
@@ -261,10 +256,10 @@ class VectorSelector:
             return None
         if isinstance(dst, Deref):
             if asynchronous:
-                return Place(self.walk_in_place(dst, "dest", taken))
+                return Place(self.walk_in_place(dst, "dest", taken, isa.DSD_SCALAR if self.reads_fifo(instr) else 0))
             total = V("total")
-            for source in (instr.src0, instr.src1):
-                if isinstance(source, Deref) and source.addr == dst.addr:
+            for source in (instr.src0, instr.src1):  # the running value; what stays if a FIFO has too few elements
+                if (isinstance(source, Deref) and source.addr == dst.addr) or self.is_fifo(source):
                     base, imm = self.memory(dst.addr, 0)
                     self.emit("ld16" if BITS[dst.type] == 16 else "ld32", total, base, imm=imm)
                     break
@@ -295,12 +290,13 @@ class VectorSelector:
             return value
         return self.reg(operand)
 
-    def walk_in_place(self, operand: Deref, file: str, taken) -> int:
+    def walk_in_place(self, operand: Deref, file: str, taken, flags: int = 0) -> int:
         """A scalar in memory as a walk of stride zero; the other operands say how long."""
         number = self.free_dsr(file, taken)
         taken.add((file, number))
         item = BITS[operand.type] // 8
-        self.load_words(words_of(Dsd("mem1d", Const("u16", 0), 0, 0, item)))
+        words = words_of(Dsd("mem1d", Const("u16", 0), 0, 0, item))
+        self.load_words((words[0] | flags << 8, *words[1:]))  # type: ignore[operator]
         self.emit("mov", GROUP[1], None, **self.last(operand.addr))
         self.group_words[1] = None
         self.load_dsr(self.byte(file, number))
@@ -319,18 +315,40 @@ class VectorSelector:
                 self.emit("dsindex", field, value)
                 self.held.pop((FILES[field // isa.DSRS], field % isa.DSRS), None)
 
-    def set_thread(self, instr: ir.Vector, fields: list[int | V]) -> None:
-        """A microthread that is known at run time only: it goes into the DSR of an operand."""
-        if instr.ut is None or self.context.arch == "wse2":
-            return
-        for operand, field in zip((instr.dst, instr.src0, instr.src1), fields, strict=False):
-            if isinstance(operand, Dsd | DsdVar | FifoRef) and isinstance(field, int):
-                self.emit("stds", field, GROUP[0], writes=GROUP[1:])
-                self.group_words = [None] * 4
-                self.thread_of_group(instr.ut)
-                self.load_dsr(field)
-                self.held.pop((FILES[field // isa.DSRS], field % isa.DSRS), None)
-                return
+    def load_names_thread(self, instr: ir.Vector) -> bool:
+        """Whether the load of an explicit DSR says the microthread: of the operands that have one, the first one
+        counts, and the `.ut_id` of the operation is that of those that are no DSRs [SDK: microthreads]."""
+        for operand in (instr.dst, instr.src0, instr.src1):
+            if isinstance(operand, Dsr) and (operand.file, operand.number) in self.context.dsr_ut:
+                return True
+            if isinstance(operand, Dsd | DsdVar | FifoRef):
+                return False
+        return False
+
+    def set_thread(self, instr: ir.Vector, fields: list[int | V]) -> int | None:
+        """A microthread that is known at run time only: it goes into the DSR of an operand.  Returns the DSR if it is
+        one that a FIFO keeps."""
+        if instr.ut is None or self.context.arch == "wse2" or self.load_names_thread(instr):
+            return None
+        operands = list(zip((instr.dst, instr.src0, instr.src1), fields, strict=False))
+        own = [(o, f) for o, f in operands if isinstance(o, Dsd | DsdVar | FifoRef) and isinstance(f, int)]
+        own.sort(key=lambda pair: isinstance(pair[0], FifoRef) and pair[0].name in self.context.fifo_dsr)
+        if not own:
+            return None
+        operand, field = own[0]
+        self.emit("stds", field, GROUP[0], writes=GROUP[1:])
+        self.group_words = [None] * 4
+        self.thread_of_group(instr.ut)
+        self.load_dsr(field)
+        self.held.pop((FILES[field // isa.DSRS], field % isa.DSRS), None)
+        return field if isinstance(operand, FifoRef) and operand.name in self.context.fifo_dsr else None
+
+    def drop_thread(self, field: int) -> None:
+        """Takes the options of one operation out of a DSR again."""
+        self.emit("stds", field, GROUP[0], writes=GROUP[1:])
+        self.group_words = [None] * 4
+        self.set_group(2, "iand", 0xFFFF)
+        self.load_dsr(field)
 
     def thread_of_group(self, ut: Value) -> None:
         """Puts a microthread into the options of the descriptor in r28..r31."""
@@ -348,14 +366,26 @@ class VectorSelector:
         priority = given[0] if given and instr.then.priority is None else instr.then.priority
         if priority is None or (given and not instr.then.async_):
             return
-        thread = instr.then.ut if self.context.arch != "wse2" else None
-        for operand in operands:
-            if thread is None and isinstance(operand, Dsd) and operand.kind in ("fabin", "fabout"):
-                thread = operand.queue
-            if thread is None and isinstance(operand, Dsr):
-                thread = self.context.dsr_thread.get((operand.file, operand.number))
+        thread = self.thread_of(instr)
         if thread is not None:
             self.emit("utprio", thread, imm=priority)
+
+    def thread_of(self, instr: ir.Vector) -> int | None:
+        """The microthread of an operation, if it is known."""
+        operands = (instr.dst, instr.src0, instr.src1)
+        places = [(o.file, o.number) if isinstance(o, Dsr) else None for o in operands]
+        loaded = [self.context.dsr_thread.get(place) for place in places if place in self.context.dsr_ut]
+        if self.context.arch != "wse2":
+            if instr.then.ut is not None and not self.load_names_thread(instr):
+                return instr.then.ut
+            if loaded:
+                return loaded[0]
+        for operand, place in zip(operands, places, strict=True):
+            if isinstance(operand, Dsd) and operand.kind in ("fabin", "fabout"):
+                return operand.queue
+            if place is not None and place in self.context.dsr_thread:
+                return self.context.dsr_thread[place]
+        return None
 
     # Explicit DSRs, descriptors in memory.
 
@@ -364,7 +394,6 @@ class VectorSelector:
         then = instr.then if self.context.arch != "wse2" else _without_ut(instr.then)
         byte = self.byte(file, instr.dsr.number)
         if isinstance(source, Dsd) and source.kind in ("fabin", "fabout"):
-            self.context.dsr_thread[file, instr.dsr.number] = source.queue if then.ut is None else then.ut
             priority = source.priority if then.priority is None else then.priority
             if priority is not None and then.async_:
                 self.emit("utprio", source.queue if then.ut is None else then.ut, imm=priority)
@@ -379,22 +408,28 @@ class VectorSelector:
             if instr.save_address:
                 words = (words[0] | isa.DSD_SAVE_ADDRESS << 8, *words[1:])  # type: ignore[operator]
             self.load_words(words)
-            if isinstance(source, FifoRef):
-                self.load_fifo_length(source, file)
         if instr.ut is not None and self.context.arch != "wse2":
             self.thread_of_group(instr.ut)
         self.load_dsr(byte)
 
+    def do_fifolength(self, instr: ir.FifoLength) -> None:
+        byte = self.kept(instr.fifo, "dest" if instr.writes else "src1")
+        assert byte is not None
+        self.set_field(byte, "length", instr.value)
+
     def do_dsrset(self, instr: ir.DsrSet) -> None:
+        self.set_field(self.byte(instr.dsr.file, instr.dsr.number), instr.field, instr.value)
+
+    def set_field(self, byte: int, field: str, given: Value) -> None:
         """Word 1 of a DSR: the base in its lower half, the length in its upper."""
-        byte, value = self.byte(instr.dsr.file, instr.dsr.number), V("field")
-        self.emit("zext16", value, None, **self.last(instr.value))
-        if instr.field == "length":
+        value = V("field")
+        self.emit("zext16", value, None, **self.last(given))
+        if field == "length":
             low, value = value, V("field")
             self.emit("ishl32", value, low, imm=16)
         self.emit("stds", byte, GROUP[0], writes=GROUP[1:])
         self.group_words = [None] * 4
-        self.emit("iand", GROUP[1], GROUP[1], imm=0xFFFF if instr.field == "length" else signed(0xFFFF0000))
+        self.emit("iand", GROUP[1], GROUP[1], imm=0xFFFF if field == "length" else signed(0xFFFF0000))
         self.emit("ior", GROUP[1], GROUP[1], value)
         self.load_dsr(byte)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...machine import isa
 from ...program.dsd import pack_circle, pack_dsr, pack_on_control, pack_options, pack_tensor
-from ..ir.ir import NO_OPTIONS, Addr, Const, Dsd, Then
+from ..ir.ir import NO_OPTIONS, SIMD_MODES, Addr, Const, Dsd, Then
 
 Relocations = list[tuple[int, str, int]]
 ANY_COLOR = 0xFF
@@ -33,7 +33,7 @@ def image(dsd: Dsd, then: Then = NO_OPTIONS, xdsr: int = 0) -> tuple[bytes, Relo
     first = pack_dsr(
         *(_KINDS[dsd.kind], flags(dsd), dsd.queue, color),
         *(base, dsd.length & 0xFFFF, stride(dsd), options(then)),
-        *(xdsr, control),
+        *(xdsr | simd_mode(dsd.simd), control),
     )
     if dsd.kind not in EXTENDED:
         return first, relocations
@@ -61,7 +61,7 @@ def flags(dsd: Dsd) -> int:
         (dsd.save_address, isa.DSD_SAVE_ADDRESS),
         (dsd.advance_switch, isa.DSD_ADVANCE_SWITCH),
         (dsd.index, isa.DSD_INDEX),
-        (dsd.simd, isa.DSD_SIMD),
+        (dsd.simd is not None, isa.DSD_SIMD),
         (dsd.binds, isa.DSD_BINDS),
         (dsd.item == 4, isa.DSD_WIDE),
         (dsd.transform, isa.DSD_TRANSFORM),
@@ -70,6 +70,11 @@ def flags(dsd: Dsd) -> int:
     ):
         bits |= bit if wanted else 0
     return bits
+
+
+def simd_mode(mode: str | None) -> int:
+    """The bits of a SIMD mode in the byte of the XDSR's number."""
+    return SIMD_MODES.index(mode) << isa.SIMD_MODE if mode is not None else 0
 
 
 def options(then: Then) -> int:

@@ -134,7 +134,7 @@ class Dsd:
     color: int | None = None
     control: bool = False
     index: bool = False
-    simd: bool = False
+    simd: str | None = None  # fabric: a SIMD_MODES
     advance_switch: bool = False
     save_address: bool = False
     on_control: tuple[str, int | None] | None = None
@@ -330,6 +330,15 @@ class LoadDsr(Instr):
 
 
 @dataclass(eq=False)
+class FifoLength(Instr):
+    """@set_fifo_write_length, @set_fifo_read_length: the length of the next write or read of a FIFO."""
+
+    fifo: FifoRef
+    writes: bool
+    value: Value
+
+
+@dataclass(eq=False)
 class DsrSet(Instr):
     """Changes a field of a DSR: "length" (elements) or "base" (ptr)."""
 
@@ -468,13 +477,17 @@ def wavelet_parts(types: list[str]) -> list[int]:
     return parts
 
 
+SIMD_MODES = ("simd_32", "simd_64", "simd_32_or_64")
 FIFO_ACTIONS = ("test_or_suspend", "terminate", "suspend", "fault")
 
 
 @dataclass(eq=False)
 class Fifo:
     """A FIFO over a global's bytes; activate_*: task numbers.  *_action: of operations that find it empty or full, a
-    place in FIFO_ACTIONS.  lengths: variables with the lengths of reads and of writes, if the program sets them."""
+    place in FIFO_ACTIONS.  simd: one of SIMD_MODES.
+
+    keeps: operations depend on what the ones before them left of the lengths, so that the FIFO keeps a DSR for writes
+    and one for reads.  register: their number, if the program names them."""
 
     name: str
     buffer: str
@@ -485,7 +498,9 @@ class Fifo:
     empty_action: int = 0
     full_action: int = 0
     priority: int | None = None  # of the microthreads that work on it, as Then.priority
-    lengths: tuple[str, str] | None = None
+    simd: str | None = None
+    keeps: bool = False
+    register: int | None = None
 
 
 @dataclass(eq=False)

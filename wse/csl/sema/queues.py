@@ -165,6 +165,7 @@ class Load(NamedTuple):
     single_step: bool
     indexed: bool
     span: Span
+    simd: str | None = None
 
 
 class Dsrs:

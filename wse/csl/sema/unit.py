@@ -161,6 +161,12 @@ def values_in(data: Any) -> int:
     return count
 
 
+def names_registers(decl: Any) -> bool:
+    """Whether a declaration may be a FIFO in DSRs that the program names: code may use these alone."""
+    init = decl.init if isinstance(decl, ast.VarDecl) else None
+    return isinstance(init, ast.BuiltinCall) and init.name == "@allocate_fifo" and len(init.args) > 1
+
+
 class Unit:
     """count: how many PEs are compiled together.  layout: the state of the layout block, if this is its unit."""
 
@@ -243,7 +249,7 @@ class Unit:
                 imports = isinstance(decl, ast.VarDecl) and decl.kind == "const" and is_import(decl.init)
                 if exported and isinstance(decl, ast.FnDecl):
                     self.attempt(lambda name=name, instance=instance: self.export_named(instance, name))
-                elif exported or imports:
+                elif exported or imports or names_registers(decl):
                     self.attempt(lambda name=name, instance=instance: instance.resolve(name))
 
     def attempt(self, action: Any) -> None:
@@ -350,6 +356,10 @@ class Unit:
         made = Frame(self, frame.instance, self.startup)
         made.names = frame.names
         return made
+
+    def keep_fifo(self, name: str) -> None:
+        """The lengths of a FIFO matter from one operation to the next."""
+        next(fifo for fifo in self.out.fifos if fifo.name == name).keeps = True
 
     def lower_all(self) -> None:
         """Code of all functions that are reached; one that cannot be lowered does not keep the others from it."""
