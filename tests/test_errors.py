@@ -11,10 +11,12 @@ from wse.errors import did_you_mean
     [
         ("hop_cycle", ["hop_cycles", "colors"], "did you mean hop_cycles?"),
         ("gem", ["gemv", "gemm", "axpy"], "did you mean gemv or gemm?"),
-        ("cycles", ["hop_cycles", "ramp_in_cycles", "colors"], "did you mean hop_cycles or ramp_in_cycles?"),
+        ("cycles", ["hop_cycles", "ramp_in_cycles", "colors"], "did you mean hop_cycles?"),
         ("latency", ["fp_latency", "sram"], "did you mean fp_latency?"),  # a part of the name
+        ("cycles", ["a_long_name_cycles", "colors"], "did you mean a_long_name_cycles?"),
+        ("ab", ["table", "colors"], "known: colors, table"),  # neither its beginning nor its end
         ("x", ["b", "a"], "known: a, b"),  # one letter is no part
-        ("zzz", [], "0 names are known"),
+        ("zzz", [], "no names are known"),
         ("zzz", [f"n{i}" for i in range(12)], "known: n0, n1, n10, n11, n2, n3, n4, n5, n6, n7, n8, n9"),
         ("zzz", [f"n{i}" for i in range(13)], "13 names are known"),
     ],
@@ -27,6 +29,7 @@ def test_all_names_are_listed_up_to_the_given_number():
     known = [f"n{i:02}" for i in range(20)]
     assert did_you_mean("zzz", known, most=20) == f"known: {', '.join(known)}"
     assert did_you_mean("zzz", known, most=19) == "20 names are known"
+    assert did_you_mean("zzz", known, most=0) == ""
 
 
 def test_every_error_is_a_wse_error():

@@ -40,10 +40,21 @@ class RouteError(ProgramError):
 
 
 def did_you_mean(name: str, known: Iterable[str], most: int = 12) -> str:
-    """The end of a message about an unknown name: up to three close matches, else all known names if at most `most`."""
-    known = sorted(known)
+    """The end of a message about an unknown name: up to three matches that are about equally close, else all names
+    if there are at most `most`, else their number; nothing if `most` is 0."""
+    known = sorted(set(known))
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
-    close = close or [other for other in known if len(name) > 1 and name.lower() in other.lower()][:3]
+    close = [other for other in close if _likeness(name, other) > _likeness(name, close[0]) - 0.1]
+    if not close and len(name) > 1:
+        lower = name.lower()
+        close = [other for other in known if other.lower().startswith(lower) or other.lower().endswith(lower)][:3]
     if close:
         return f"did you mean {' or '.join(close)}?"
-    return f"known: {', '.join(known)}" if 0 < len(known) <= most else f"{len(known)} names are known"
+    if most == 0:
+        return ""
+    return f"known: {', '.join(known)}" if 0 < len(known) <= most else f"{len(known) or 'no'} names are known"
+
+
+def _likeness(name: str, other: str) -> float:
+    """As get_close_matches computes it."""
+    return difflib.SequenceMatcher(None, other, name).ratio()

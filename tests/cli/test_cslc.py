@@ -143,11 +143,25 @@ def test_without_arch_it_compiles_for_wse2():
     assert json.loads(Path("made/out.json").read_text())["arch"] == "wse2"
 
 
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_sections_get_addresses(quote):
+    Path("pe.csl").write_text(PE + 'export var far: u16 linksection(".far") = 1;\n')
+    option = f"--link-section-start-address-bytes={quote}.far:0xa000{quote}"
+    made = cslc("layout.csl", "--params=width:1", "--emit=memory-map", option)
+    assert made.exit_code == 0, made.stderr
+    assert any("40960" in line and "far" in line and "section .far" in line for line in made.stdout.splitlines()), (
+        made.stdout
+    )
+    wrong = cslc("layout.csl", "--params=width:1", "--link-section-start-address-bytes=.fur:0xa000")
+    assert wrong.exit_code == 2 and "no variable has the linksection .fur" in wrong.stderr
+    wrong = cslc("layout.csl", "--params=width:1", "--link-section-start-address-bytes=.far")
+    assert wrong.exit_code == 2 and "is not of the form name:integer" in wrong.stderr
+
+
 @pytest.mark.parametrize(
     ("option", "instead"),
     [
-        ("--link-section-start-address-bytes=.data:1024", "--emit=memory-map shows where"),
-        ("--lomem-reservation-end=1024", "--emit=memory-map shows where"),
+        ("--lomem-reservation-end=1024", "--link-section-start-address-bytes place variables"),
         ("--single-pe", "write a layout with @set_rectangle"),
         ("--disable-auto-microthread-id", "give each its .ut_id"),
         ("--dump-dsr-alloc-graph", "--emit=asm shows the DSRs"),

@@ -57,7 +57,7 @@ def test_version():
     ("words", "line"),
     [
         (["bogus"], f"there is no command 'bogus': known: {', '.join(sorted(COMMANDS))} (see: wse --help)"),
-        (["run", "gemmm"], "there is no kernel 'gemmm': did you mean gemm or gemv?"),
+        (["run", "gemmm"], "there is no kernel 'gemmm': did you mean gemm?"),
         (["isa", "--bogus"], "No such option"),
         (["isa", "mov", "too", "many"], "Got unexpected extra arguments (too many) (see: wse isa --help)"),
         (["asm"], "Missing argument 'FILE'. (see: wse asm --help)"),

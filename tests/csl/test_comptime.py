@@ -102,6 +102,9 @@ NORTH != SOUTH and RAMP == RAMP
 @bitcast(f16, @as(u16, 0x3c00)) == 1.0
 "a" ++ "b" == "ab" and "a" != "b"
 @strlen("h\\x41\\n") == 3
+@strcat() == "" and @strcat("a") == "a"
+@strlen("\\xe3\\x81") == 2 and "\\xe3\\x81\\x93" == "こ" and @strcat("\\xe3\\x81", "\\x93") == "こ" and "\\xe3\\x81" ++ "\\x93" == "こ"
+@get_array("a\\xff")[1] == 255 and '\\xff' == 255 and @strlen(@get_string_from_byte(200)) == 1
 .{ 1, 2 } ++ .{3} == .{ 1, 2, 3 }
 @element_count(@type_of([2]i16{ 1, 2 } ++ [1]i16{3})) == 3
 table[1, 2] == 6 and table.len == 6
@@ -171,8 +174,8 @@ ERRORS = {
     "@as(E, 3)": "E has no member with the value 3",
     '@as(i16, "a")': "a value of type i16 was expected",
     "@as(*i16, 3)": "a value of type *i16 was expected, not 3",
-    "(P{ .z = 1 })": "P has no field z: it has x, y",
-    "(P{ .x = 1, .z = 1 })": "P has no field z: it has x, y",
+    "(P{ .z = 1 })": "P has no field z: known: x, y",
+    "(P{ .x = 1, .z = 1 })": "P has no field z: known: x, y",
     "@as([2]i16, .{1})": "[2]i16 has 2 elements, not 1",
     "[2]i16{ 1, 2, 3 }": "[2]i16 has 2 elements, not 3",
     "@zeros(P)": "@zeros makes arrays of numbers",
@@ -204,7 +207,7 @@ ERRORS = {
     "@import_comptime_value(i16, \"none.json\")": "none.json is not found",
     "@get_color(c)": "@get_color takes an integer",
     "@get_control_task_id(64)": "64 is no number of a control task",
-    "@field(.{ .a = 1 }, \"b\")": "this struct has no field b: it has a",
+    "@field(.{ .a = 1 }, \"b\")": "this struct has no field b: known: a",
     "control.nothing": "declares no nothing",
     "i16.x": "type i16 has no members",
     "@bitcast(u16, \"a\")": "@bitcast needs types of one size",
@@ -222,28 +225,49 @@ def test_error(expr, tmp_path):
 
 
 def test_json_values(tmp_path):
-    (tmp_path / "v.json").write_text('{"n": 3, "xs": [1, 2.5], "name": "a", "on": true}')
+    (tmp_path / "v.json").write_text(
+        """{"n: i16": 3, "xs:[2]f32": [1, 2.5], "name:comptime_string": "a", "on:bool": true, "half:f16": 1,
+        "c:color": 5, "inner:comptime_struct": {"k:comptime_int": 7, "odd:u5": 31}}"""
+    )
     text = """const v = @import_comptime_value(comptime_struct, "v.json");
 fn main() void {}
 comptime {
   @export_symbol(main);
-  @comptime_assert(v.n == 3 and v.xs[1] == 2.5 and v.name == "a" and v.on);
+  @comptime_assert(v.n == 3 and v.xs[1] == 2.5 and v.name == "a" and v.on and v.half == 1.0);
+  @comptime_assert(@type_of(v.n) == i16 and @type_of(v.xs) == [2]f32 and v.c == @get_color(5));
+  @comptime_assert(v.inner.k == 7 and @type_of(v.inner.odd) == u5);
 }
 """
     compiled(tmp_path, text)
+    for wrong, message in {
+        '{"n": 3}': 'a field of a JSON object is written "name:type", not "n"',
+        '{"n:i17x": 3}': "i17x is no type of a field",
+        '{"n:u5": 32}': "32 does not fit u5",
+        '{"n:[3]i16": [1, 2]}': "[3]i16 has 3 elements, not 2",
+        '{"n:[2]i16": [[1], [2]]}': "a JSON array holds numbers, strings or booleans",
+        '{"n:i16": null}': "null is no value of CSL",
+        '{"n:i16": "a"}': "a value of type i16 was expected",
+    }.items():
+        (tmp_path / "v.json").write_text(wrong)
+        with pytest.raises(CslError) as caught:
+            compiled(tmp_path, text)
+        assert message in str(caught.value), str(caught.value)
     (tmp_path / "v.json").write_text("[1,")
     with pytest.raises(CslError, match=r"v\.json is no JSON text"):
         compiled(tmp_path, text)
 
 
-def test_printing_is_a_warning(tmp_path):
+def test_printing_is_a_note(tmp_path):
     from csl.running import write
     from wse.csl.compile import compile_program
 
     warnings = []
-    text = 'comptime { @comptime_print("n is", 3, .{ .a = 1 }, true); }\n'
+    text = """const E = enum(u16) { on, off };
+comptime { @comptime_print("n is", 3, .{ .a = 1, .b = .{ "x", E.off } }, true, [2]i16{ 4, 5 }, .{}, i16, "\\xff"); }
+"""
     compile_program(write(tmp_path, text), warnings=warnings)
-    assert [w.message for w in warnings] == ["n is 3 a value of type comptime_struct true"]
+    want = 'n is 3 .{ .a = 1, .b = .{ "x", E.off } } true [2]i16{ 4, 5 } .{} type i16 ?'
+    assert [(w.message, w.severity) for w in warnings] == [(want, "note")]
 
 
 def test_control_task_table_in_a_comptime_block(tmp_path):

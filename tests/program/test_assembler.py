@@ -143,7 +143,7 @@ def test_disassembly_marks_targets():
         ("mov r32, 1", "line 1: 'r32' is not a register: r0 to r31"),
         ("mov 1, r3", "line 1: '1' is not a register: r0 to r31"),
         ("mov r1, ", "line 1: an operand is missing in 'mov r1,'"),
-        ("mov r1, A", "line 1: unknown name 'A': 0 names are known"),
+        ("mov r1, A", "line 1: unknown name 'A': no names are known"),
         ("mov r1, 0x100000000", "line 1: 0x100000000 does not fit 32 bits"),
         ("mov r1, 1 2", "line 1: '1 2' is not a value"),
         ("mov r1, 1 {async}", "line 1: only vector operations take options, not mov"),

@@ -317,7 +317,7 @@ def test_a_descriptor_names_a_task():
     at = here(-1)
     with says(
         ProgramError,
-        f"descriptor d of class worker names task 'end', which is not bound (set at {at}): 0 names are known",
+        f"descriptor d of class worker names task 'end', which is not bound (set at {at}): no names are known",
     ):
         p.check()
 

@@ -310,7 +310,7 @@ def test_streams_by_name_and_number(capsys):
     assert got.tolist() == [5, 6, 7, 8]
     runtime.report_port_infos()
     assert "one_rx: input, color 0, PE (0, 1), side W" in capsys.readouterr().out
-    with pytest.raises(wse.ConfigError, match="no stream 'x': it has one_rx, one__outtx"):
+    with pytest.raises(wse.ConfigError, match="no stream 'x': known: one__outtx, one_rx"):
         runtime.send("x", got)
 
 

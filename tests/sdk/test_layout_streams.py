@@ -267,7 +267,7 @@ def test_ports_of_a_region_have_names_of_their_own():
     [
         (lambda r, a: r.send("one__outtx", a), "send: one__outtx is an output stream"),
         (lambda r, a: r.receive("one_rx", a, 4), "receive: one_rx is an input stream"),
-        (lambda r, a: r.send("one_r", a), "no stream 'one_r': did you mean 'one_rx'?"),
+        (lambda r, a: r.send("one_r", a), "no stream 'one_r': did you mean one_rx?"),
         (lambda r, a: r.send(7, a), "no stream 7"),
         (lambda r, a: r.send(None, a), "a stream is given by its name or its number"),
         (lambda r, a: r.send("one_rx", a, 5), "send of 5 wavelets to one_rx: the array has 4 elements"),

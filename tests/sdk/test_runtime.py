@@ -292,7 +292,7 @@ def test_a_stream_that_never_ends():
         (lambda r, a: r.memcpy_h2d(0, a, 0, 0, 1, 1, 4, order="row"), "order is MemcpyOrder"),
         (lambda r, a: r.memcpy_h2d(0, a, 0, 0, 1, 1, 4, data_type=32), "data_type is MemcpyDataType"),
         (lambda r, a: r.memcpy_h2d(0, np.zeros(49152, np.uint32), 0, 0, 1, 1, 49152), "has 4 bytes .1 x u32., but the copy is of 196608 bytes"),
-        (lambda r, a: r.get_id("x"), "exports no 'x' .*: it has pad, data, small"),
+        (lambda r, a: r.get_id("x"), "exports no 'x' .*: known: ad, add, data, keep, pad, small"),
         (lambda r, a: r.read_symbol(4, 1, "x"), "no symbol 'x'"),
         (lambda r, a: r.read_symbol(4, 1, "pad", "uint64"), "4 bytes, which are no array of uint64"),
     ],

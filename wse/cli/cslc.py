@@ -36,9 +36,8 @@ class Compiler(Reporting):
 
 # Options of the SDK's compiler that are refused, and what to do instead.
 REFUSED = {
-    "--link-section-start-address-bytes": "the compiler places variables and functions itself; --emit=memory-map shows "
-    "where",
-    "--lomem-reservation-end": "the compiler places variables and functions itself; --emit=memory-map shows where",
+    "--lomem-reservation-end": "the compiler places code and variables itself; linksection and "
+    "--link-section-start-address-bytes place variables, --emit=memory-map shows where all are",
     "--single-pe": "write a layout with @set_rectangle(1, 1) and @set_tile_code(0, 0, FILE)",
     "--disable-auto-microthread-id": "an operation without .ut_id always gets a microthread; give each its .ut_id",
     "--dump-dsr-alloc-graph": "--emit=asm shows the DSRs of each operation",
@@ -82,6 +81,12 @@ def refused(command: Any) -> Any:
 @common.option(
     "--width-east-buf", type=COLUMNS, default=0, help="Columns of buffers in the east; only room is checked."
 )
+@common.option(
+    "--link-section-start-address-bytes",
+    type=types.Definitions(identifiers=False),
+    multiple=True,
+    help="Addresses, in bytes, of the variables that have these names as their linksection; repeatable.",
+)
 @common.option("--import-path", type=types.WORD, multiple=True, help="Folder where imports are looked for; repeatable.")
 @common.option(
     "--emit",
@@ -120,6 +125,8 @@ def command(
     """Compile the CSL program whose layout is the file LAYOUT."""
     if options["output_json"] == BESIDE:
         options["output_json"] = f"{options['output']}.json"
+    addresses = "link_section_start_address_bytes"
+    options[addresses] = types.merged(options[addresses], "--" + addresses.replace("_", "-"))
     request = compile.Request(layout, types.merged(params, "--params"), types.merged(colors, "--colors"), **options)
     warnings: list[Any] = []
     with common.Working() as working:

@@ -188,18 +188,23 @@ class Definition(click.ParamType):
 
 
 class Definitions(click.ParamType):
-    """name:integer pairs separated by commas, as cslc takes them: N:16,M:0x10."""
+    """name:integer pairs separated by commas, as cslc takes them: N:16,M:0x10.  identifiers: whether names are
+    identifiers; else any word, in which quotes may stand around all pairs."""
 
     name = "NAME:N,..."
+
+    def __init__(self, identifiers: bool = True):
+        self.identifiers = identifiers
 
     def convert(self, value: Any, param: Param, ctx: Context) -> dict[str, int]:
         if isinstance(value, dict):
             return value
         made: dict[str, int] = {}
+        value = value if self.identifiers else value.strip("\"'")
         for pair in filter(None, (part.strip() for part in value.split(","))):
             name, _, number = (part.strip() for part in pair.partition(":"))
             found = _any_base(number)
-            if not name.isidentifier() or found is None:
+            if not (name.isidentifier() if self.identifiers else name) or found is None:
                 self.fail(f"{schema.shown(pair)} is not of the form name:integer, such as N:16", param, ctx)
             if name in made:
                 self.fail(f"{name} is given twice", param, ctx)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .builtins import dsds, dsrs, intrinsics, rotating, routes, symbols, tasks, vectors
+from .builtins import dsds, dsrs, intrinsics, registers, rotating, routes, symbols, tasks, vectors
 from .builtins import language as builtins
 from .builtins import layout as layouts
 from .builtins.layout import LayoutState, Tile
@@ -26,6 +26,7 @@ from .sema import types as t
 from .sema.convert import describe
 from .sema.frame import Frame
 from .sema.modules import Instance, Loader, takes_number
+from .sema.suggest import did_you_mean
 from .sema.unit import MAX_STEPS, Program, Unit
 from .sema.values import NeedsConcrete, Sym, Val, bits_of, differ, key_of, same_values, sym
 from .syntax.errors import CslError, Diagnostic, Span
@@ -39,6 +40,7 @@ _HANDLERS = (
     intrinsics,
     layouts,
     loops,
+    registers,
     rotating,
     routes,
     stmts,
@@ -78,6 +80,7 @@ def compile_program(
     max_inlined: int | None = None,
     max_calls: int | None = None,
     report: Callable[[str], object] | None = None,
+    sections: Mapping[str, int] | None = None,
 ) -> ir.Layout:
     """The program of a layout file.  CslError with everything that is wrong with it.
 
@@ -86,13 +89,14 @@ def compile_program(
     max_inlined: rounds of inline loops; max_calls: how deep calls may nest at compile time.
     report: called with what is being done, if that takes more than two seconds.
     sdk_version: the release of the SDK that the program is for, "1.4" or "2.10"; None accepts the forms of both.
+    sections: addresses in bytes of variables by their linksection.
     """
     program = Program(arch, Loader([Path(folder) for folder in import_paths], Path(path)), max_steps)
     program.fabric, program.offsets = fabric, offsets
     program.sdk_version, program.report = sdk_version, report
     program.max_unrolled = program.max_unrolled if max_inlined is None else max_inlined
     program.max_calls = program.max_calls if max_calls is None else max_calls
-    program.fp16 = t.FP16[fp16]
+    program.fp16, program.addresses = t.FP16[fp16], dict(sections or {})
     limit, collects = sys.getrecursionlimit(), gc.isenabled()
     sys.setrecursionlimit(max(limit, RECURSION))
     gc.disable()  # a layout of a wafer makes millions of objects, and no cycles among them
@@ -140,7 +144,14 @@ def _compile(program: Program, path: Path, params: dict[str, int], colors: dict[
         if queue not in program.bound_queues:
             program.findings.add(error)
     check_exports(program, state, layout)
+    for name in program.addresses:
+        if name not in program.sections:
+            words = did_you_mean(name, program.sections, 40)
+            program.findings.add(
+                CslError.at(None, f"no variable has the linksection {name}, which has an address{words}")
+            )
     program.findings.check()
+    layout.sections = program.addresses
     layout.routes = state.routes
     layout.exports = [(name, str(kind), mutable) for name, (kind, mutable, _) in state.exports.items()]
     layout.strings = program.strings

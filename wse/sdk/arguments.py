@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -66,10 +64,3 @@ def elements(data: bytes, kind: object, what: str) -> np.ndarray:
     if len(data) % wanted.itemsize:
         raise ConfigError(f"{what} has {len(data)} bytes, which are no array of {wanted}")
     return np.frombuffer(data, wanted).copy()
-
-
-def one_of(value: object, names: Sequence[str]) -> str:
-    """What there is instead of a name that is not known."""
-    close = get_close_matches(str(value), names, 1, 0.6)
-    guess = f"did you mean {close[0]!r}? " if close else ""
-    return f"{guess}it has {', '.join(names) or 'none'}"

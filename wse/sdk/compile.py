@@ -53,6 +53,7 @@ class Request:
     output_json: str | None = None
     out_routes: bool = False
     sdk_version: str | None = None
+    link_section_start_address_bytes: dict[str, int] = field(default_factory=dict)
 
 
 def compile_layout(request: Request) -> Artifact:
@@ -78,6 +79,7 @@ def _compile(
         max_inlined=request.max_inlined_iterations,
         max_calls=request.comptime_func_depth_limit,
         report=report,
+        sections=request.link_section_start_address_bytes,
     )
     if request.channels is not None and not request.memcpy:
         warnings.append(Diagnostic("--channels belongs to --memcpy, which is not given", severity="warning"))
@@ -126,8 +128,9 @@ def run(
     being done, if that takes long."""
     found: list[Diagnostic] = [] if warnings is None else warnings
     layout, artifact = _compile(request, found, report)
-    if request.warnings_as_errors and found:
-        raise CslError([replace(one, severity="error") for one in found])
+    wrong = [replace(one, severity="error") for one in found if one.severity == "warning"]
+    if request.warnings_as_errors and wrong:
+        raise CslError(wrong)
     artifact.save(request.output)
     if request.output_json is not None:
         files.write_text(Path(request.output_json), json.dumps(artifact.resolved(), indent=1) + "\n")

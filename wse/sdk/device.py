@@ -16,7 +16,7 @@ import numpy as np
 from .. import _engine
 from ..csl import profile
 from ..csl.artifact import RPC_ARGUMENTS, RPC_SELECTOR, RPC_TASK, Artifact, ClassImage, Variable
-from ..errors import ConfigError, ProgramError
+from ..errors import ConfigError, ProgramError, did_you_mean
 from ..fabric.errors import DeadlockError
 from ..fabric.fabric import Fabric
 from ..fabric.run import Run
@@ -171,7 +171,7 @@ class Device:
                 if row.name == name and row.address < RPC_ARGUMENTS:
                     variable = Variable(row.address, "", row.bytes, row.bytes)
                     return variable, self._read(row.address, at, row.bytes).tobytes()
-            known = arguments.one_of(name, sorted({*image.symbols, *image.variables}))
+            known = did_you_mean(name, {*image.symbols, *image.variables}, most=40)
             raise ProgramError(f"PE ({x}, {y}) has no symbol {name!r}: write `export var`; {known}")
         raise ProgramError(f"PE ({x}, {y}) has no program, and so no symbol {name!r}")
 
@@ -195,7 +195,7 @@ class Device:
             known = sorted({function for _, image in self.classes(at) for function in image.functions})
             raise ConfigError(
                 f"no PE publishes a function {name!r}: @export_symbol it in a comptime block; "
-                f"{arguments.one_of(name, known)}"
+                f"{did_you_mean(name, known, most=40)}"
             )
         for row in range(self.height):
             for x, w in runs_of(started[row]):

@@ -16,7 +16,7 @@ import numpy as np
 from .._engine import SRAM
 from ..csl import profile
 from ..csl.artifact import TO_DEVICE, TO_HOST, Artifact, Port
-from ..errors import ConfigError
+from ..errors import ConfigError, did_you_mean
 from . import arguments, simlog, transfer
 from .commands import SETTLE_CYCLES, Commands, Drain, Stream, Task
 from .device import Device, Rectangle
@@ -198,7 +198,7 @@ class SdkRuntime:
             if export.name == symbol:
                 return Symbol(number, symbol)
         names = [export.name for export in self.artifact.exports]
-        raise ConfigError(f"the layout exports no {symbol!r} (@export_name): {arguments.one_of(symbol, names)}")
+        raise ConfigError(f"the layout exports no {symbol!r} (@export_name): {did_you_mean(symbol, names, most=40)}")
 
     get_symbol = get_id  # as an example of the SDK's reference calls it
 
@@ -362,7 +362,7 @@ class SdkRuntime:
         if len(short) == 1:
             return short[0]
         why = f"several streams are called {port!r}" if short else f"the layout has no stream {port!r}"
-        raise ConfigError(f"{why}: {arguments.one_of(str(port), [known.name for known in self._ports])}")
+        raise ConfigError(f"{why}: {did_you_mean(str(port), [known.name for known in self._ports], most=40)}")
 
     def _port_of(self, port: object, out: bool, what: str) -> Port:
         found = self._port(port)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..csl.syntax.errors import printable
 from ..errors import ConfigError
 from ..machine import numerics
 from ..trace import events
@@ -52,7 +53,7 @@ def lines(device: Device) -> list[str]:
     written: list[str] = []
     for cycle, pe, kind, _, value in said.tolist():
         if kind == STRING:
-            text = strings[value].partition("\0")[0] if value < len(strings) else "?"
+            text = printable(strings[value].partition("\0")[0]) if value < len(strings) else "?"
         elif kind == HALF:
             text = _decimal(float(numerics.from_bits(value & 0xFFFF, device.artifact.fp16)), 4)
         else:

@@ -178,7 +178,7 @@ REFUSED = {
     ),
     "no field of an access": (
         "mem1d_dsd, .{ .base_address = &a, .extent = (|i|{2} -> a[i]).length }",
-        "a tensor access has no field length: it has base_address, extent, stride, offset",
+        "a tensor access has no field length: known: base_address, extent, offset, stride",
     ),
     "no field of a struct": (
         "mem1d_dsd, .{ .tensor_access = .{ .base_address = &a, .length = 2 } }",

@@ -68,7 +68,7 @@ PAIR = "@bind_rotating_tasks(data, plain, id, .{ .limit = 3 });"
         (PAIR.replace("plain", "other"), "other has no parameters or those of data"),
         (PAIR.replace(".limit", ".init"), "a rotation needs .limit"),
         (PAIR.replace(".limit", ".init = 4, .limit"), ".init is at most .limit, 3, not 4"),
-        (PAIR.replace(".limit", ".every"), "a rotation has no field every: known are init, limit"),
+        (PAIR.replace(".limit", ".every"), "a rotation has no field every: known: init, limit"),
         (PAIR.replace("= 3", "= -1"), ".limit is a number of starts, not"),
         (PAIR.replace("data, plain", "plain, plain"), "data task plain needs a parameter"),
         (PAIR + "@bind_data_task(data, id);", "data task 3 is bound twice"),

@@ -385,3 +385,72 @@ comptime { @bind_local_task(later, go); }
 
 
 CALL = "@block(@get_ut_id(number)); USE @activate(go);"
+
+
+IDS_AT_RUN_TIME = """
+var n: u16 = 9;
+var which: u16 = 0;
+export var seen = @zeros([3]u16);
+task a() void { seen[0] += 1; @unblock(@get_local_task_id(n + 1)); }
+task b() void { seen[1] += 1; }
+fn id_of(k: u16) local_task_id { return @get_local_task_id(k); }
+fn main() void {
+  @activate(id_of(n + 1));
+  @activate(@get_local_task_id(n));
+  seen[2] = @get_int(@get_local_task_id(n)) + @get_int(@get_control_task_id(n)) * 100;
+}
+comptime {
+  @bind_local_task(a, @get_local_task_id(9));
+  @bind_local_task(b, @get_local_task_id(10));
+  @block(@get_local_task_id(10));
+  @export_symbol(main);
+}
+"""
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_ids_of_numbers_that_are_known_at_run_time(arch, tmp_path):
+    assert read(run(tmp_path, IDS_AT_RUN_TIME, arch=arch), "seen").tolist() == [1, 1, 909]
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_data_task_ids_at_run_time(arch, tmp_path):
+    """The id of a queue or color that is a parameter of a function which is called at run time."""
+    made = "@get_data_task_id(given)"
+    kind = "color" if arch == "wse2" else "input_queue"
+    text = f"""{HEAD}
+var k: u16 = 1;
+fn chosen() {kind} {{ {"return @get_color(k);" if arch == "wse2" else "return if (k == 1) iq else @get_input_queue(4);"} }}
+task t(x: u32) void {{ got[0] = x; }}
+task later() void {{ const given = chosen(); @unblock({made}); }}
+comptime {{
+  @bind_data_task(t, id);
+  @block(id);
+  @bind_local_task(later, @get_local_task_id(20));
+  if (!sends) @activate(@get_local_task_id(20));
+}}
+"""
+    assert read(run(tmp_path, text, arch=arch, layout=LAYOUT), "got", 1)[0] == 0x89ABCDEF
+
+
+@pytest.mark.parametrize(
+    "expression, message",
+    [
+        ("@get_local_task_id(wide)", "a value of type u16 was expected, not one of type u32"),
+        ("@get_control_task_id(signed)", "a value of type u16 was expected, not one of type i16"),
+        ("@get_input_queue(n)", "the number of a queue must be known at compile time"),
+        ("@get_output_queue(n)", "the number of a queue must be known at compile time"),
+        ("@get_color(wide)", "a value of type u16 was expected, not one of type u32"),
+    ],
+)
+def test_numbers_at_run_time_that_are_refused(expression, message, tmp_path):
+    text = f"""
+var n: u16 = 3;
+var wide: u32 = 3;
+var signed: i16 = 3;
+export var seen: u16;
+fn main() void {{ seen = @get_int({expression}); }}
+comptime {{ @export_symbol(main); }}
+"""
+    with pytest.raises(CslError, match=message):
+        compiled(tmp_path, text)

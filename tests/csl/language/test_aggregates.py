@@ -484,11 +484,11 @@ ERRORS = {
     ),
     "too many fields": (
         "const P = struct { x: i32, y: i32 };\nvar p: P = .{ .x = 1, .y = 2, .z = 3 };\nfn main() void { p.x = 2; }",
-        "pe.csl:2:12: error: P has no field z: it has x, y",
+        "pe.csl:2:12: error: P has no field z: known: x, y",
     ),
     "another field": (
         "const P = struct { x: i32, y: i32 };\nvar n: i32;\nfn main() void { const p: P = .{ .x = n, .z = 2 }; _ = p; }",
-        "pe.csl:3:31: error: P has no field z: it has x, y",
+        "pe.csl:3:31: error: P has no field z: known: x, y",
     ),
     "a field of another type": (
         'const P = struct { x: i32, y: i32 };\nvar p: P = .{ .x = 1, .y = "str" };\nfn main() void { p.x = 2; }',

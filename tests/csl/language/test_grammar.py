@@ -99,11 +99,6 @@ fn main() void { for (@range(i32, 11)) |i| { out[0] = out[0] * 5 + f(i) ; } out[
 fn main() void { out[0] = f(-3); out[1]=f(0); out[2]=f(5); out[3]=f(6); }""",
         [1, 2, 3, 4],
     ),
-    "switch bool": (
-        """fn f(x: bool) i32 { return switch (x) { true => 1, false => 2 }; }
-fn main() void { out[0] = f(out[1] == 0); out[1] = f(out[0] == 0); }""",
-        [1, 2],
-    ),
     "switch enum": (
         """const E = enum(u8) { A, B, C };
 var e = E.B;
@@ -114,31 +109,6 @@ fn main() void { switch (e) { .A => out[0] = 1, .B => { out[0] = 2; }, E.C => ou
         """var v: u64 = 0x100000000;
 fn main() void { switch (v) { 0 => out[0] = 1, 0x100000000 => out[0] = 2, else => {} } }""",
         [2],
-    ),
-    "switch float": (
-        """var v: f32 = 1.5;
-fn main() void { switch (v) { 1.5 => out[0] = 1, else => out[0] = 2 } }""",
-        [1],
-    ),
-    "switch type": (
-        """fn f(comptime T: type) i32 { return switch (T) { i16 => 1, f32 => 2, else => 3 }; }
-fn main() void { out[0] = f(f32); out[1] = f(u8); }""",
-        [2, 3],
-    ),
-    "switch string": (
-        """fn f(comptime s: comptime_string) i32 { return switch (s) { "a" => 1, else => 3 }; }
-fn main() void { out[0] = f("a"); out[1] = f("b"); }""",
-        [1, 3],
-    ),
-    "switch color": (
-        """const c = @get_color(3);
-fn main() void { switch (c) { c => out[0] = 1, else => out[0] = 2 } }""",
-        [1],
-    ),
-    "switch direction": (
-        """fn f(d: direction) i32 { return switch (d) { NORTH => 1, SOUTH, EAST => 2, else => 3 }; }
-fn main() void { out[0] = f(EAST); out[1] = f(WEST); }""",
-        [2, 3],
     ),
     "switch arm return": (
         """fn f(x: i32) i32 { switch (x) { 1 => return 5, 2 => { return 6; }, else => unreachable } }

@@ -119,3 +119,19 @@ def test_errors(tmp_path, call, message):
         running.compiled(tmp_path, pe)
     first = caught.value.diagnostics[0]
     assert message in first.message and first.span.line == 2
+
+
+def test_the_entry_point_is_known_when_compiling(tmp_path):
+    pe = """const c = @import_module("<control>");
+export var n: u16 = 40;
+export var w: u32;
+fn main() void { w = c.encode_single_payload(c.opcode.NOP, false, @get_control_task_id(n), 3); }
+comptime { @export_symbol(main); }
+"""
+    with pytest.raises(CslError, match="is not known"):
+        running.compiled(tmp_path, pe)
+    general = pe.replace(
+        "encode_single_payload(c.opcode.NOP, false, @get_control_task_id(n), 3)",
+        "encode_control_task_payload(@get_control_task_id(n))",
+    )
+    assert running.read(running.run(tmp_path, general), "w")[0] == 40 << 16

@@ -14,13 +14,8 @@ export var out = @zeros([6]i16);
 fn by_member(op: Op, a: i16) i16 {{
   switch (op) {{ {} }}
 }}
-fn by_truth(a: bool) i16 {{
-  switch (a) {{ true => return 1, false => {{ return 2; }} }}
-}}
 fn main() void {{
   for (ops) |op, i| {{ out[i] = by_member(op, 10); }}
-  out[3] = by_truth(out[0] == 11);
-  out[4] = by_truth(out[0] == 12);
 }}
 comptime {{ @export_symbol(main); }}
 """
@@ -28,7 +23,7 @@ comptime {{ @export_symbol(main); }}
 
 def test_arms_that_name_every_value_and_return_end_a_function(tmp_path):
     text = "Op.add => return a + 1, .mul => { return a * 4; }, Op.neg => return -a,"
-    assert read(run(tmp_path, PE.format(text)), "out").tolist() == [11, 40, -10, 1, 2, 0]
+    assert read(run(tmp_path, PE.format(text)), "out").tolist() == [11, 40, -10, 0, 0, 0]
 
 
 def test_an_arm_that_does_not_return_goes_on_behind_the_switch(tmp_path):
@@ -47,15 +42,26 @@ WRONG = [
     ("n", "0...300 => {},", "the arms of this switch are not for every u16, and there is no else"),
     ("n", "", "the arms of this switch are not for every u16, and there is no else"),
     ("@as(i16, 5)", "5 => {},", "the arms of this switch are not for every i16, and there is no else"),
-    ("n == 1", "true => {},", "the arms of this switch are not for true and false, and there is no else"),
+    ("n == 1", "true => {}, false => {},", "an enum, not a value of type bool: use if and else"),
+    ("u16", "u16 => {}, else => {},", "an enum, not a value of type type: use if and else"),
+    ("NORTH", "NORTH => {}, else => {},", "an enum, not a value of type direction: use if and else"),
+    ('"a"', '"a" => {}, else => {},', "an enum, not a value of type comptime_string: use if and else"),
     ("n", "5 => {}, 3, 5 => {}, else => {},", "this value has an arm already"),
     ("n", "0...5 => {}, 5...9 => {}, else => {},", "this value has an arm already"),
     ("n", "7 => {}, 5...9 => {}, else => {},", "this value has an arm already"),
     ("@as(u16, 5)", "5 => {}, 5 => {}, else => {},", "this value has an arm already"),
     ("op", "Op.a => {}, Op.b => {}, .a => {},", "this value has an arm already"),
     ("op", "Op.a => {},", "no arm of this switch is for b, and there is no else"),
-    ("5", "5 => {}, else => {},", "a switch takes an integer of a fixed width or an enum, not a comptime_int"),
-    ("2.5", "2.5 => {}, else => {},", "a switch takes an integer of a fixed width or an enum, not a comptime_float"),
+    (
+        "5",
+        "5 => {}, else => {},",
+        "a switch takes an integer of a fixed width or an enum, not a value of type comptime_int: give the value",
+    ),
+    (
+        "2.5",
+        "2.5 => {}, else => {},",
+        "a switch takes an integer of a fixed width or an enum, not a value of type comptime_float: give the value",
+    ),
 ]
 
 

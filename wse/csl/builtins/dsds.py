@@ -11,6 +11,7 @@ from ..sema import types as t
 from ..sema.convert import describe
 from ..sema.frame import Frame, expr
 from ..sema.lvalues import address, address_of, constant_dsd, load, memory_of
+from ..sema.suggest import did_you_mean
 from ..sema.types import Type
 from ..sema.values import ElementRef, GlobalVar, Mem, Val, Value, concrete
 from ..syntax import ast
@@ -129,7 +130,7 @@ def properties(frame: Frame, node: ast.Node, known: tuple[str, ...], kind: Type)
         given = dict(value.data)
     for name in given:
         if name not in known:
-            raise CslError.at(node.span, f"a {kind} has no property {name}: known are {', '.join(known)}")
+            raise CslError.at(node.span, f"a {kind} has no property {name}{did_you_mean(name, known, 40)}")
     return given
 
 
@@ -154,7 +155,7 @@ class Access:
         if name == "offset":
             return self.offset
         if name not in ("extent", "stride"):
-            raise CslError.at(span, f"a tensor access has no field {name}: it has {', '.join(BY_BASE)}")
+            raise CslError.at(span, f"a tensor access has no field {name}{did_you_mean(name, BY_BASE, 40)}")
         if not all(map(is_fixed, self.extents)):
             raise CslError.at(span, f"the .{name} of this tensor access is not known at compile time")
         items: list[Any] = list(self.extents)
@@ -384,7 +385,7 @@ def given_access(frame: Frame, kind: t.DsdType, given: Any, node: ast.BuiltinCal
     if isinstance(value, Val) and isinstance(value.data, dict):  # the struct that an access stands for
         for name in value.data:
             if name not in BY_BASE:
-                raise CslError.at(span, f".tensor_access has no field {name}: known are {', '.join(BY_BASE)}")
+                raise CslError.at(span, f".tensor_access has no field {name}{did_you_mean(name, BY_BASE, 40)}")
         if "base_address" not in value.data:
             raise CslError.at(span, "a struct for .tensor_access has .base_address and .extent")
         return access_by_base(frame, kind, value.data, node)

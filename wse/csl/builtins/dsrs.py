@@ -10,6 +10,7 @@ from ..sema import types as t
 from ..sema.convert import describe
 from ..sema.frame import Frame
 from ..sema.queues import Load
+from ..sema.suggest import did_you_mean
 from ..sema.types import Type
 from ..sema.values import VOID, FifoVal, GlobalVar, Val, Value, concrete
 from ..syntax import ast
@@ -279,9 +280,8 @@ def fifo_options(frame: Frame, fifo: ir.Fifo, node: ast.Node) -> None:
         if name in FIFO_REGISTERS:
             continue
         if name not in FIFO_OPTIONS:
-            raise CslError.at(
-                node.span, f"a FIFO has no option {name}: known are {', '.join((*FIFO_OPTIONS, *FIFO_REGISTERS))}"
-            )
+            hint = did_you_mean(name, (*FIFO_OPTIONS, *FIFO_REGISTERS), 40)
+            raise CslError.at(node.span, f"a FIFO has no option {name}{hint}")
         if name.startswith("activate"):
             setattr(fifo, name, task_number(frame, value, node.span))
             continue

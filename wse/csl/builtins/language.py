@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,16 @@ import numpy as np
 from ..ir import ir
 from ..sema import types as t
 from ..sema.conditions import condition
-from ..sema.convert import bits_of, coerce, describe, explicit, fill, from_bits
+from ..sema.convert import array_from, bits_of, coerce, describe, explicit, fill, from_bits
 from ..sema.exprs import convert
-from ..sema.frame import Frame, lvalue
+from ..sema.frame import PREDEFINED, Frame, lvalue
 from ..sema.lvalues import load, memory_of, store_mem
 from ..sema.memory import InitialMemory, value_in
 from ..sema.types import Type
 from ..sema.values import VOID, FnRef, Mem, Ptr, Range, Run, Sym, Val, Value, concrete, zero
 from ..sema.widths import from_word, to_word
-from ..syntax import ast
-from ..syntax.errors import CslError, Span
+from ..syntax import ast, lexer
+from ..syntax.errors import CslError, Diagnostic, Span
 from .table import builtin
 
 
@@ -299,21 +300,21 @@ def builtin_lvalue(frame: Frame, node: ast.BuiltinCall) -> Any:
     return frame.expr(node)
 
 
-@builtin("@strcat", 1, None)
+@builtin("@strcat", 0, None)
 def strcat(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    made = "".join(text_of(frame, arg, "what is joined") for arg in node.args)
+    made = lexer.text_of(b"".join(lexer.bytes_of(text_of(frame, arg, "what is joined")) for arg in node.args))
     frame.unit.program.weigh(made, node.span)
     return Val(t.STRING, made)
 
 
 @builtin("@strlen", 1)
 def strlen(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    return Val(t.COMPTIME_INT, len(text_of(frame, node.args[0], "the argument of @strlen").encode()))
+    return Val(t.COMPTIME_INT, len(lexer.bytes_of(text_of(frame, node.args[0], "the argument of @strlen"))))
 
 
 @builtin("@get_string_from_byte", 1)
 def get_string_from_byte(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    return Val(t.STRING, chr(frame.number(node.args[0], t.U8)))
+    return Val(t.STRING, lexer.text_of(bytes([frame.number(node.args[0], t.U8)])))
 
 
 @builtin("@as_string", 1)
@@ -324,7 +325,7 @@ def as_string(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 
 @builtin("@get_array", 1)
 def get_array(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    data = text_of(frame, node.args[0], "the argument of @get_array").encode()
+    data = lexer.bytes_of(text_of(frame, node.args[0], "the argument of @get_array"))
     kind = t.array_of((len(data),), t.U8)
     return Val(kind, np.frombuffer(data, np.uint8).copy())
 
@@ -346,9 +347,37 @@ def comptime_print(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Va
     shown = []
     for arg in node.args:
         value = frame.known(arg)
-        shown.append(value.data if isinstance(value.data, str) else describe(value))
-    frame.unit.program.findings.warn(node.span, " ".join(shown))
+        shown.append(value.data if isinstance(value.data, str) else contents(value))
+    frame.unit.program.findings.add(Diagnostic(" ".join(shown), node.span, "note"))
     return VOID
+
+
+MOST_SHOWN = 100  # elements or fields
+
+
+def contents(value: Val) -> str:
+    """A value as an expression of CSL, for people."""
+    data = value.data
+    if isinstance(data, dict):
+        fields = [f".{name} = {contents(item)}" for name, item in list(data.items())[:MOST_SHOWN]]
+    elif isinstance(data, list):
+        fields = [contents(item) for item in data[:MOST_SHOWN]]
+    elif isinstance(data, np.ndarray) and isinstance(value.type, t.ArrayType):
+        flat = data.reshape(-1)[:MOST_SHOWN]
+        elem = value.type.elem
+        fields = [contents(item if isinstance(item, Val) else Val(elem, item)) for item in flat.tolist()]
+    elif isinstance(value.type, t.EnumType):
+        return next(
+            (f"{value.type}.{name}" for name, number in value.type.members.items() if number == data), str(data)
+        )
+    elif isinstance(value.type, t.OptionalType) and isinstance(data, Val):
+        return contents(data)
+    else:
+        return describe(value)
+    count = len(data) if isinstance(data, dict | list) else data.size
+    fields += ["..."] if count > len(fields) else []
+    name = "." if value.type is t.STRUCT else str(value.type)
+    return f"{name}{{ {', '.join(fields)} }}" if fields else f"{name}{{}}"
 
 
 @builtin("@assert", 1, 2)
@@ -404,27 +433,56 @@ def import_comptime_value(frame: Frame, node: ast.BuiltinCall, want: Type | None
     name = text_of(frame, node.args[1], "the name of the file")
     path, _ = frame.unit.program.loader.find(name, frame.instance.file, node.span)
     try:
-        value = from_json(json.loads(Path(path).read_text(encoding="utf-8")), node.span)
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as problem:
         raise CslError.at(node.span, f"{name} is no JSON text: {problem}") from None
-    return coerce(value, kind, node.span)
+    return from_json(frame, data, kind, node.span)
 
 
-def from_json(data: Any, span: Span) -> Val:
+def from_json(frame: Frame, data: Any, kind: Type | None, span: Span) -> Val:
+    """A JSON value as a value of the type; of what type it is by itself, if the type is None."""
+    made: Val
     match data:
         case bool():
-            return Val(t.BOOL, data)
+            made = Val(t.BOOL, data)
         case int():
-            return Val(t.COMPTIME_INT, data)
+            made = Val(t.COMPTIME_INT, data)
         case float():
-            return Val(t.COMPTIME_FLOAT, data)
+            made = Val(t.COMPTIME_FLOAT, data)
         case str():
-            return Val(t.STRING, data)
+            made = Val(t.STRING, data)
         case list():
-            return Val(t.STRUCT, [from_json(item, span) for item in data])
+            if any(isinstance(item, list | dict) for item in data):
+                raise CslError.at(span, "a JSON array holds numbers, strings or booleans, not arrays or objects")
+            if isinstance(kind, t.ArrayType):
+                items = [from_json(frame, item, kind.elem, span) for item in data]
+                return array_from(kind, items, span)
+            made = Val(t.STRUCT, [from_json(frame, item, None, span) for item in data])
         case dict():
-            return Val(t.STRUCT, {name: from_json(item, span) for name, item in data.items()})
-    raise CslError.at(span, "null is no value of CSL")
+            fields = {}
+            for key, item in data.items():
+                name, colon, type_name = (part.strip() for part in key.partition(":"))
+                if not colon or not name.isidentifier():
+                    raise CslError.at(span, f'a field of a JSON object is written "name:type", not "{key}"')
+                fields[name] = from_json(frame, item, json_type(frame, type_name, span), span)
+            made = Val(t.STRUCT, fields)
+        case _:
+            raise CslError.at(span, "null is no value of CSL")
+    if kind is None:
+        return made
+    if made.type is t.COMPTIME_INT and (t.is_float(kind) or kind in (t.COMPTIME_FLOAT, t.COLOR)):
+        return explicit(made, kind, span)
+    return coerce(made, kind, span)
+
+
+def json_type(frame: Frame, text: str, span: Span) -> Type:
+    """The type of a field of a JSON object: the name of one, or [n] and the name of one."""
+    found = re.fullmatch(r"(?:\[\s*(\d{1,7})\s*\])?\s*(\w+)", text)
+    named = PREDEFINED.get(found[2]) if found else None
+    kind = named.data if named is not None and named.type is t.TYPE else t.int_named(found[2]) if found else None
+    if found is None or kind is None:
+        raise CslError.at(span, f"{text} is no type of a field of a JSON object: i16, [8]f32 and comptime_struct are")
+    return kind if found[1] is None else t.array_of((int(found[1]),), kind)
 
 
 @builtin("@random16", 0)
@@ -444,37 +502,23 @@ def set_active_prng(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> V
     return VOID
 
 
-def config_address(frame: Frame, node: ast.Node) -> ir.Value:
-    return frame.operand(convert(frame, frame.expr(node, t.U16), t.U16, node.span), node.span)
-
-
-def get_config(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    """A register of the router, by word address."""
-    build = frame.need_run(node.span, node.name)
-    reg = build.reg("u16")
-    build.emit(ir.Sys("cfgld", reg, [config_address(frame, node.args[0])]))
-    return Run(t.U16, reg)
-
-
-def set_config(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    frame.need_run(node.span, node.name)
-    value = frame.expr(node.args[1], t.U16)
-    frame.emit(
-        ir.Sys("cfgst", None, [frame.operand(value, node.args[1].span, t.U16), config_address(frame, node.args[0])])
-    )
+@builtin("@rpc", 1)
+def rpc(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Programs before SDK 1.1 ask for the server of launches on memcpy's color LAUNCH; since then memcpy has it."""
+    if frame.build is not None or frame.unit.layout is not None:
+        raise CslError.at(node.span, "@rpc stands in a comptime block of the code of a PE")
+    value = frame.known(node.args[0])
+    launches = [
+        instance.resolve("LAUNCH")
+        for instance in frame.unit.instances
+        if instance.library and "LAUNCH" in instance.file.decls
+    ]
+    if value.type is not t.VOID and not (
+        value.type is t.DATA_TASK_ID and any(one.type is t.COLOR and one.data == value.data for one in launches)
+    ):
+        raise CslError.at(
+            node.args[0].span,
+            "@rpc is not supported: the wavelets that its server takes are not documented; the host launches exported "
+            "functions by <memcpy/memcpy>, without @rpc",
+        )
     return VOID
-
-
-for _suffix in ("", "_unchecked"):
-    builtin(f"@get_config{_suffix}", 1)(get_config)
-    builtin(f"@set_config{_suffix}", 2)(set_config)
-
-
-def nothing(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    """Older programs ask for what happens by itself: the server of launches."""
-    for arg in node.args:
-        frame.expr(arg)
-    return VOID
-
-
-builtin("@rpc", 1)(nothing)

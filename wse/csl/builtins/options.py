@@ -10,6 +10,7 @@ from ..sema import types as t
 from ..sema.convert import describe
 from ..sema.exprs import convert
 from ..sema.frame import Frame
+from ..sema.suggest import did_you_mean
 from ..sema.values import Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
@@ -52,9 +53,8 @@ def options(frame: Frame, node: ast.Node, known: tuple[str, ...] = OPTIONS) -> G
     what = "an operation" if known is OPTIONS else "@load_to_dsr"
     for name in items:
         if name not in known:
-            raise CslError.at(
-                node.span, f"{what} has no option {name or 'without a name'}: known are {', '.join(known)}"
-            )
+            hint = did_you_mean(name, known, 40)
+            raise CslError.at(node.span, f"{what} has no option {name or 'without a name'}{hint}")
     if "activate" in items and "unblock" in items:
         raise CslError.at(node.span, f"{what} has .activate or .unblock, not both")
     if "ut_id" in items and frame.unit.program.arch == "wse2":

@@ -10,6 +10,7 @@ from ..sema import types as t
 from ..sema.calls import entry
 from ..sema.convert import describe
 from ..sema.frame import Frame
+from ..sema.suggest import did_you_mean
 from ..sema.types import Type
 from ..sema.values import VOID, Val, Value, concrete
 from ..syntax import ast
@@ -86,7 +87,7 @@ def counts(frame: Frame, node: ast.Node) -> tuple[int, int]:
     config = struct_of(frame, node, "the configuration of the rotation")
     for name, value in config.items():
         if name not in FIELDS:
-            raise CslError.at(node.span, f"a rotation has no field {name}: known are {', '.join(FIELDS)}")
+            raise CslError.at(node.span, f"a rotation has no field {name}{did_you_mean(name, FIELDS, 40)}")
         if not t.is_integral(value.type) or not 0 <= concrete(value) < 1 << 32:
             raise CslError.at(node.span, f".{name} is a number of starts, not {describe(value)}")
     if "limit" not in config:

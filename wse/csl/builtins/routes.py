@@ -11,6 +11,7 @@ from ..ir import ir
 from ..sema import types as t
 from ..sema.convert import describe
 from ..sema.frame import Frame, at_of
+from ..sema.suggest import did_you_mean
 from ..sema.types import Type
 from ..sema.values import VOID, Val, Value, concrete, key_of, sym
 from ..syntax import ast
@@ -124,7 +125,7 @@ def fields_of(value: Val, known: tuple[str, ...], what: str, span: Span) -> dict
         raise CslError.at(span, f"{what} must be a struct with named fields, not {describe(value)}")
     for name in data:
         if name not in known:
-            raise CslError.at(span, f"{what} has no field {name}: known are {', '.join(known)}")
+            raise CslError.at(span, f"{what} has no field {name}{did_you_mean(name, known, 40)}")
     return data
 
 

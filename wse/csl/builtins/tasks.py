@@ -13,8 +13,9 @@ from ..sema.exprs import convert
 from ..sema.frame import Frame, at_of
 from ..sema.lvalues import load
 from ..sema.queues import QUEUES
+from ..sema.suggest import did_you_mean
 from ..sema.types import Type
-from ..sema.values import VOID, FnRef, Val, Value, concrete
+from ..sema.values import VOID, FnRef, Run, Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .language import struct_of
@@ -46,9 +47,7 @@ def id_builtin(name: str, kind: Type, *from_ids: Type) -> None:
             shown = describe(value) if isinstance(value, Val) else f"a value of type {value.type}"
             raise CslError.at(node.args[0].span, f"{node.name} takes an integer, not {shown}")
         if not isinstance(value, Val):
-            if kind is t.COLOR or (kind is t.UT_ID and value.type in (t.U16, *from_ids)):
-                return convert(frame, value, kind, node.span)
-            raise CslError.at(node.args[0].span, "this number is not known at compile time")
+            return at_run_time(frame, value, kind, node)
         number = concrete(value)
         if not low <= number <= high:
             raise CslError.at(
@@ -58,6 +57,16 @@ def id_builtin(name: str, kind: Type, *from_ids: Type) -> None:
         return Val(kind, number)
 
     builtin(name, 1, architectures=("wse3",) if kind is t.UT_ID else ARCHITECTURES)(make)
+
+
+def at_run_time(frame: Frame, value: Value, kind: Type, node: ast.BuiltinCall) -> Value:
+    """An id of a u16, or of another id, that is known at run time only; nothing checks its range."""
+    span = node.args[0].span
+    if kind in (t.INPUT_QUEUE, t.OUTPUT_QUEUE):
+        raise CslError.at(span, f"{node.name}: the number of a queue must be known at compile time")
+    if isinstance(value.type, t.IdType):
+        return Run(kind, frame.operand(value, span))
+    return convert(frame, frame.coerce(value, t.U16, span), kind, node.span)
 
 
 id_builtin("@get_color", t.COLOR)
@@ -70,11 +79,14 @@ id_builtin("@get_control_task_id", t.CONTROL_TASK_ID)
 
 @builtin("@get_data_task_id", 1)
 def get_data_task_id(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    value = frame.known(node.args[0])
+    value = frame.expr(node.args[0])
     wanted = t.COLOR if frame.unit.program.arch == "wse2" else t.INPUT_QUEUE
     if value.type is not wanted:
         made_from = f"on {frame.unit.program.arch} the id of a data task is made from a value of type {wanted}"
-        raise CslError.at(node.args[0].span, f"{made_from}, not {describe(value)}")
+        shown = describe(value) if isinstance(value, Val) else f"a value of type {value.type}"
+        raise CslError.at(node.args[0].span, f"{made_from}, not {shown}")
+    if not isinstance(value, Val):
+        return at_run_time(frame, value, t.DATA_TASK_ID, node)
     number = concrete(value)
     if wanted is t.COLOR and number > 23:
         raise CslError.at(node.args[0].span, f"color {number} cannot be routed and so wakes no data task")
@@ -234,8 +246,8 @@ def set_control_task_table(frame: Frame, node: ast.BuiltinCall, want: Type | Non
     config = struct_of(frame, node.args[0], "the configuration of the table") if node.args else {}
     for name, value in config.items():
         if name not in TABLE_FIELDS:
-            known = ", ".join(TABLE_FIELDS)
-            raise CslError.at(node.args[0].span, f"a table of control tasks has no field {name}: known are {known}")
+            hint = did_you_mean(name, TABLE_FIELDS, 40)
+            raise CslError.at(node.args[0].span, f"a table of control tasks has no field {name}{hint}")
         if not t.is_integral(value.type) or concrete(value) not in TABLE_FIELDS[name]:
             allowed = ", ".join(map(str, TABLE_FIELDS[name]))
             raise CslError.at(node.args[0].span, f".{name} is one of {allowed}, not {describe(value)}")
@@ -310,6 +322,8 @@ for _op in ("block", "unblock"):
 
 # ---- queues ----
 
+QUEUE_OPTIONS = ("color", "priority")
+
 
 @builtin("@initialize_queue", 1, 2)
 def initialize_queue(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
@@ -320,8 +334,8 @@ def initialize_queue(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> 
         raise CslError.at(node.args[0].span, f"a queue was expected, not {describe(queue)}")
     options = struct_of(frame, node.args[1], "the options of a queue") if len(node.args) > 1 else {}
     for name in options:
-        if name not in ("color", "priority"):
-            raise CslError.at(node.args[1].span, f"a queue has no option {name}: known are color, priority")
+        if name not in QUEUE_OPTIONS:
+            raise CslError.at(node.args[1].span, f"a queue has no option {name}{did_you_mean(name, QUEUE_OPTIONS, 40)}")
     if "priority" in options:
         queue_priority(frame, queue, options["priority"], node.args[1].span)
     if "color" not in options:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ... import _engine
-from ...errors import MemoryOverflow
+from ...errors import MemoryOverflow, ProgramError
 from ...machine import isa
 from ...machine.parameters import Machine
 from ...program.dsd import pack_fifo
@@ -329,17 +329,22 @@ class _Linker:
         needed = self.needed()
         own_code = self.code.length * self.machine.instruction_bytes
         at = self.data_start if self.shared else own_code
-        first = [self.globals[g.name] for g in self.shared]
-        rest = [g for g in self.globals.values() if g not in first and g.name in needed]
-        growing = [g for g in rest if g.end_symbol is not None]
         limit = RPC_ARGUMENTS if self.code.rpc else self.machine.sram_bytes
         limit -= sum(self.unit.reserved.values())
+        self.place_sections([g for g in self.globals.values() if g.name in needed], own_code, limit)
+        first = [self.globals[g.name] for g in self.shared if g.section not in self.layout.sections]
+        rest = [g for g in self.globals.values() if g not in first and g.name in needed]
+        rest = [g for g in rest if g.section not in self.layout.sections]
+        growing = [g for g in rest if g.end_symbol is not None]
         for g in (*first, *(g for g in rest if g.end_symbol is None)):
-            at += -at % max(g.align, 1)
+            at = self.free(at, g.size, g.align)
             self.addresses[g.name] = at
             at += g.size
-        at = self.place_growing(growing, at, limit)
-        self.end = at
+        if growing:
+            if self.fixed:
+                at = self.free(at, sum(g.size + 3 & ~3 for g in growing) + 4, 4)
+            at = self.place_growing(growing, at, min([limit, *(begin for begin, _ in self.fixed if begin >= at)]))
+        self.end = max([at, *(end for _, end in self.fixed)])
         if at > limit:
             parts = [(row.bytes, row.name, row.what) for row in self.rows()]
             parts += [(size, name, "on the machine") for name, size in self.unit.reserved.items()]
@@ -348,6 +353,46 @@ class _Linker:
                 f"{self.unit.file} (class {self.unit.name}) needs {at} bytes of the {limit} that a PE has for it, "
                 f"{at - limit} too many; the largest are:\n{lines}"
             )
+
+    def place_sections(self, variables: list[ir.Global], begin: int, end: int) -> None:
+        """Variables whose section has an address; they lie between begin and end.  fixed: what they take."""
+        self.fixed: list[tuple[int, int]] = []
+        names: list[str] = []
+        for name, start in self.layout.sections.items():
+            at = start
+            for g in variables:
+                if g.section == name:
+                    if at == start and at % max(g.align, 1):
+                        raise ProgramError(
+                            f"section {name} of {self.unit.file} begins at byte {start}, but {g.display} is aligned to "
+                            f"{g.align} bytes"
+                        )
+                    at += -at % max(g.align, 1)
+                    self.addresses[g.name] = at
+                    at += g.size
+            if at == start:
+                continue
+            if not begin <= start <= at <= end:
+                raise ProgramError(
+                    f"section {name} takes the bytes {start} to {at - 1} of {self.unit.file} (class {self.unit.name}); "
+                    f"variables lie behind the code, from {begin} to {end - 1}"
+                )
+            for other, (low, high) in zip(names, self.fixed, strict=True):
+                if start < high and low < at:
+                    raise ProgramError(
+                        f"sections {other} and {name} overlap in {self.unit.file} (class {self.unit.name}): they take "
+                        f"the bytes {low} to {high - 1} and {start} to {at - 1}"
+                    )
+            names.append(name)
+            self.fixed.append((start, at))
+
+    def free(self, at: int, size: int, align: int) -> int:
+        """The next address from `at` on where so many bytes are free of sections with an address."""
+        at += -at % max(align, 1)
+        for low, high in sorted(self.fixed):
+            if at < high and low < at + size:
+                at = high + -high % max(align, 1)
+        return at
 
     def place_growing(self, growing: list[ir.Global], at: int, limit: int) -> int:
         """Stacks, which share what is left."""
@@ -390,7 +435,8 @@ class _Linker:
         rows = [art.Row(0, code * self.machine.instruction_bytes, "code", f"{code} instructions")]
         for name, g in self.placed():
             address = self.addresses[name]
-            rows.append(art.Row(address, g.size, g.display or g.name, g.element or f"{g.size} bytes"))
+            section = f", section {g.section}" if g.section is not None else ""
+            rows.append(art.Row(address, g.size, g.display or g.name, (g.element or f"{g.size} bytes") + section))
         if self.code.rpc:
             size = self.machine.sram_bytes - RPC_ARGUMENTS
             rows.append(art.Row(RPC_ARGUMENTS, size, "launch", "arguments of the host's calls"))

@@ -440,7 +440,7 @@ class Global:
     """Memory.  init: bytes (zero if None); relocations: (byte in init, symbol, addend) get the 16-bit address there.
 
     display: the name in the source; element: its type as text, for memory maps ("f32 [25]").  end_symbol: it grows into
-    the memory that is left, and this is the symbol of its end."""
+    the memory that is left, and this is the symbol of its end.  section: the linker may be told where that begins."""
 
     name: str
     size: int
@@ -451,6 +451,7 @@ class Global:
     element: str = ""
     at: At | None = None
     end_symbol: str | None = None
+    section: str | None = None
 
 
 @dataclass(eq=False)
@@ -591,6 +592,7 @@ class Layout:
     class_of: uint16 [h, w], index into units, 0xffff: no code.  routes: per color an int32 plane [h, w] of indices into
     the list of configurations, -1: none.  exports: @export_name (name, type as text, mutable).  host_colors: numbers of
     colors that are connected to the host at every PE, by name (MEMCPYH2D_1 ..).  colors, params: of the command line.
+    sections: addresses in bytes, by the sections of variables.
     """
 
     arch: str  # "wse2" or "wse3"
@@ -610,3 +612,4 @@ class Layout:
     offsets: tuple[int, int] = (0, 0)  # --fabric-offsets
     file: str = ""
     fp16: str = "f16"
+    sections: dict[str, int] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..syntax.errors import CslError, Span
+from ..syntax.lexer import bytes_of, text_of
 from . import types as t
 from .convert import coerce, describe, round_float, to_float, wrap_array
 from .types import Type
@@ -212,7 +213,7 @@ def equal(op: str, a: Val, b: Val, span: Span | None) -> Val:
 
 def concatenate(a: Val, b: Val, span: Span | None) -> Val:
     if isinstance(a.data, str) and isinstance(b.data, str):
-        return Val(t.STRING, a.data + b.data)
+        return Val(t.STRING, text_of(bytes_of(a.data + b.data)))
     if isinstance(a.data, list) and isinstance(b.data, list):
         return Val(t.STRUCT, a.data + b.data)
     x, y = a.type, b.type

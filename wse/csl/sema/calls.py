@@ -46,13 +46,17 @@ class Signature:
 
 
 def linked(frame: Frame, fn: FnRef, span: Span) -> FnRef:
-    """What an extern function stands for: the function that a module of the program exports under its name."""
+    """What an extern function stands for: the function that a module of the program exports under its symbol."""
     if not fn.decl.extern or frame.build is None:
         return fn
+    symbol = frame.unit.symbol_of(fn)
     for instance in frame.unit.instances:
-        decl = instance.file.decls.get(fn.name)
-        if isinstance(decl, ast.FnDecl) and decl.export:
+        for decl in instance.file.decls.values():
+            if not isinstance(decl, ast.FnDecl) or not decl.export:
+                continue
             found = FnRef(decl, instance)
+            if frame.unit.symbol_of(found) != symbol:
+                continue
             have, declared = frame.unit.fn_type(found, span), frame.unit.fn_type(fn, span)
             if have is not declared:
                 raise CslError.at(
@@ -61,7 +65,7 @@ def linked(frame: Frame, fn: FnRef, span: Span) -> FnRef:
                     (decl.name_span, "exported here"),
                 )
             return found
-    raise CslError.at(span, f"no module exports a function {fn.name}", (fn.decl.name_span, "declared here"))
+    raise CslError.at(span, f"no module exports a function {symbol}", (fn.decl.name_span, "declared here"))
 
 
 def call_function(frame: Frame, fn: FnRef, args: list[ast.Node], span: Span) -> Value:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import did_you_mean
 from ...machine import numerics
 from ..syntax.errors import CslError, Span
 from . import types as t
@@ -238,7 +239,7 @@ def check_fields(kind: t.StructType, given: Iterable[str], span: Span | None) ->
     names = list(given)
     for name in names:
         if name not in kind.fields:
-            raise CslError.at(span, f"{kind} has no field {name}: it has {', '.join(kind.fields) or 'none'}")
+            raise CslError.at(span, f"{kind} has no field {name}: {did_you_mean(name, kind.fields, 40)}")
     if kind.union and len(names) != 1:
         raise CslError.at(span, f"a value of {kind}, a union, has exactly one field, not {len(names)}")
 

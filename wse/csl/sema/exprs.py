@@ -15,6 +15,7 @@ from .frame import Frame, expr
 from .lvalues import address_of, deref_lvalue, ident_lvalue, index_lvalue, load, store_mem
 from .optional import is_null
 from .parts import of_items
+from .suggest import did_you_mean
 from .types import Type
 from .values import NULL, UNDEFINED, VOID, Mem, Run, Val, Value, concrete
 from .widths import cut, pack
@@ -67,7 +68,7 @@ def member(frame: Frame, node: ast.Member, want: Type | None) -> Value:
 def dot_name(frame: Frame, node: ast.DotName, want: Type | None) -> Val:
     if isinstance(want, t.EnumType):
         if node.name not in want.members:
-            raise CslError.at(node.span, f"{want} has no member {node.name}: it has {', '.join(want.members)}")
+            raise CslError.at(node.span, f"{want} has no member {node.name}{did_you_mean(node.name, want.members, 40)}")
         return Val(want, want.members[node.name])
     raise CslError.at(node.span, f".{node.name} stands where no enum is expected")
 

@@ -246,6 +246,12 @@ def address(frame: Frame, where: Mem) -> ir.Value:
 def address_of(frame: Frame, node: ast.Node, span: Span) -> Value:
     """&node"""
     where = frame.lvalue(node)
+    if is_temporary(node):
+        raise CslError.at(
+            span,
+            "a value has no address: only variables, and elements and fields of variables, have one",
+            (None, "give the value to a const or var"),
+        )
     if isinstance(where, Val) and isinstance(where.data, FnRef):
         refuse_inline(where.data, span)
         return Val(t.pointer_to(frame.unit.fn_type(where.data, span), const=True), where.data)
@@ -273,6 +279,20 @@ def address_of(frame: Frame, node: ast.Node, span: Span) -> Value:
             return Val(kind, Ptr(frame.unit.by_symbol[where.addr.symbol], where.addr.offset + where.offset))
         return Run(kind, address(frame, where))
     raise CslError.at(span, "this has no address: it is no variable, and no element of one")
+
+
+def is_temporary(node: ast.Node) -> bool:
+    """Whether an expression makes a new value: it is no name, what a pointer points to, or a part of these."""
+    while True:
+        match node:
+            case ast.Index() | ast.Member():
+                node = node.base
+            case ast.BuiltinCall(name="@field"):
+                node = node.args[0]
+            case ast.Ident() | ast.Deref():
+                return False
+            case _:
+                return True
 
 
 def packed_field(name: str, kind: Type, span: Span) -> CslError:
@@ -588,8 +608,7 @@ def member(frame: Frame, base: Any, node: ast.Member) -> Any:
     if isinstance(value.data, dict):
         if node.name not in value.data:
             what = "this struct" if value.type is t.STRUCT else str(value.type)
-            have = f"it has {', '.join(value.data)}" if value.data else "it has none"
-            raise CslError.at(node.span, f"{what} has no field {node.name}: {have}")
+            raise CslError.at(node.span, f"{what} has no field {node.name}{did_you_mean(node.name, value.data, 40)}")
         if isinstance(base, Cell | ElementRef | GlobalVar) and base.mutable:
             return ElementRef(value.data[node.name].type, value.data, node.name, True)
         return value.data[node.name]
@@ -609,7 +628,7 @@ def member_of_memory(base: Mem, node: ast.Member) -> Any:
     if not isinstance(kind, t.StructType):
         raise CslError.at(node.span, f"a value of type {kind} has no members")
     if node.name not in kind.fields:
-        raise CslError.at(node.span, f"{kind} has no field {node.name}: it has {', '.join(kind.fields) or 'none'}")
+        raise CslError.at(node.span, f"{kind} has no field {node.name}{did_you_mean(node.name, kind.fields, 40)}")
     if node.name not in kind.offsets:
         raise CslError.at(node.span, f"the field {node.name} of {kind} exists at compile time only")
     made = base.at(kind.offsets[node.name], kind.fields[node.name][0])
@@ -619,7 +638,7 @@ def member_of_memory(base: Mem, node: ast.Member) -> Any:
 
 def member_of_packed(frame: Frame, base: Any, kind: t.StructType, node: ast.Member) -> Any:
     if node.name not in kind.fields:
-        raise CslError.at(node.span, f"{kind} has no field {node.name}: it has {', '.join(kind.fields) or 'none'}")
+        raise CslError.at(node.span, f"{kind} has no field {node.name}{did_you_mean(node.name, kind.fields, 40)}")
     if isinstance(base, Run):
         return extract(frame, kind, node.name, base.value, node.span)
     return BitField(kind.fields[node.name][0], base, node.name)
@@ -657,7 +676,7 @@ def member_of_module(module: Val, node: ast.Member) -> Any:
 def member_of_type(kind: t.Type, node: ast.Member) -> Val:
     if isinstance(kind, t.EnumType):
         if node.name not in kind.members:
-            hint = did_you_mean(node.name, kind.members) or f": it has {', '.join(kind.members)}"
+            hint = did_you_mean(node.name, kind.members, 40)
             raise CslError.at(node.span, f"{kind} has no member {node.name}{hint}")
         return Val(kind, kind.members[node.name])
     raise CslError.at(node.span, f"type {kind} has no members")

@@ -152,7 +152,7 @@ class Instance:
             if value is None:
                 raise CslError.at(decl.span, f"constant {decl.name} has no value")
             named(value, decl.name)
-            if decl.align is None or value.type.is_comptime:
+            if (decl.align is None and decl.linksection is None) or value.type.is_comptime:
                 return copy_of(value)
         kind = kind or (value.type if value is not None else None)
         if kind is None:
@@ -167,10 +167,11 @@ class Instance:
 
     def variable(self, decl: ast.VarDecl, kind: Type, value: Val | None, frame: Frame) -> GlobalVar:
         align = frame.alignment(decl.align)
-        linkname = link_name(frame, decl)
+        linkname = link_name(frame, decl.linkname, "a linkname")
         name = f"export.{linkname or decl.name}" if decl.export or linkname else self.prefix + decl.name
         symbol = self.unit.unique(name)
         var = GlobalVar(kind, value, symbol, decl.name, decl.name_span, decl.kind == "var", align)
+        var.section = self.unit.section(frame, decl)
         if decl.export or linkname:
             self.unit.share_symbol(linkname or decl.name, var, decl.export)
         if decl.export:
@@ -183,7 +184,7 @@ class Instance:
         if kind is None:
             raise CslError.at(decl.span, f"extern {decl.name} needs a type")
         self.unit.check_storage(kind, "extern", decl)
-        name = link_name(frame, decl) or decl.name
+        name = link_name(frame, decl.linkname, "a linkname") or decl.name
         symbol = f"export.{name}"
         var = GlobalVar(kind, None, symbol, decl.name, decl.name_span, decl.kind == "var", extern=True)
         self.unit.share_symbol(name, var, True)
@@ -218,13 +219,15 @@ class Instance:
         return f"give it one with --params={decl.name}:VALUE, or a default"
 
 
-def link_name(frame: Frame, decl: ast.VarDecl) -> str | None:
-    """The argument of linkname(...)."""
-    if decl.linkname is None:
+def link_name(frame: Frame, node: ast.Node | None, what: str) -> str | None:
+    """The argument of linkname(...) or linksection(...)."""
+    if node is None:
         return None
-    value = frame.known(decl.linkname)
+    value = frame.known(node)
     if value.type is not t.STRING:
-        raise CslError.at(decl.linkname.span, f"a linkname is a comptime_string, not {describe(value)}")
+        raise CslError.at(node.span, f"{what} is a comptime_string, not {describe(value)}")
+    if not value.data:
+        raise CslError.at(node.span, f"{what} is not empty")
     return str(concrete(value))
 
 

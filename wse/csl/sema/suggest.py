@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
+from ... import errors
 from .frame import PREDEFINED, Frame
 
 
@@ -14,6 +14,7 @@ def suggestion(frame: Frame, name: str) -> str:
     return did_you_mean(name, seen)
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = get_close_matches(name, list(known), 1, 0.7)
-    return f": did you mean {close[0]}?" if close else ""
+def did_you_mean(name: str, known: Iterable[str], most: int = 0) -> str:
+    """The end of a message, with a colon, or nothing; as errors.did_you_mean, which says what `most` is."""
+    words = errors.did_you_mean(name, known, most)
+    return f": {words}" if words else ""

@@ -39,9 +39,11 @@ def chosen_arm(frame: Frame, node: ast.Switch, value: Val) -> ast.Arm | None:
 
 def check_arms(frame: Frame, node: ast.Switch, kind: Type) -> None:
     """Each value has one arm, and without else every value has one."""
-    if kind in (t.COMPTIME_INT, t.COMPTIME_FLOAT):
-        wanted = "a switch takes an integer of a fixed width or an enum"
-        raise CslError.at(node.value.span, f"{wanted}, not a {kind}: give the value a type, @as(i16, ...)")
+    if not isinstance(kind, t.IntType | t.EnumType):
+        hint = ": give the value a type, @as(i16, ...)" if t.is_number(kind) else ": use if and else"
+        raise CslError.at(
+            node.value.span, f"a switch takes an integer of a fixed width or an enum, not a value of type {kind}{hint}"
+        )
     if sum(not arm.values for arm in node.arms) > 1:
         raise CslError.at(node.span, "a switch has one else")
     if isinstance(kind, t.EnumType) and all(arm.values for arm in node.arms):
@@ -49,12 +51,11 @@ def check_arms(frame: Frame, node: ast.Switch, kind: Type) -> None:
         missing = [name for name in kind.members if name not in named]
         if missing and all(isinstance(c, ast.Member | ast.DotName) for arm in node.arms for c in arm.values):
             raise CslError.at(node.span, f"no arm of this switch is for {', '.join(missing)}, and there is no else")
-    if isinstance(kind, t.IntType | t.EnumType) or kind is t.BOOL:
-        check_values(frame, node, kind)
+    check_values(frame, node, kind)
 
 
 def check_values(frame: Frame, node: ast.Switch, kind: Type) -> None:
-    """The arms of a switch on an integer, an enum or bool, as ranges of numbers."""
+    """The arms of a switch, as ranges of numbers."""
     ranges: list[tuple[int, int, ast.Node]] = []
     for case in (case for arm in node.arms for case in arm.values):
         if isinstance(case, ast.Binary) and case.op == "...":
@@ -73,8 +74,6 @@ def check_values(frame: Frame, node: ast.Switch, kind: Type) -> None:
     covered = sum(high - low + 1 for low, high, _ in ranges)
     if isinstance(kind, t.IntType) and covered < 2**kind.bits:
         raise CslError.at(node.span, f"the arms of this switch are not for every {kind}, and there is no else")
-    if kind is t.BOOL and covered < 2:
-        raise CslError.at(node.span, "the arms of this switch are not for true and false, and there is no else")
 
 
 @stmt(ast.Switch)
@@ -104,11 +103,11 @@ def switch(frame: Frame, node: ast.Switch) -> None:
 
 
 def is_exhaustive(frame: Frame, node: ast.Switch, kind: Type) -> bool:
-    """Whether the arms name every value of an enum or of bool, so that a switch without else always runs one."""
-    if not isinstance(kind, t.EnumType) and kind is not t.BOOL:
+    """Whether the arms name every value of an enum, so that a switch without else always runs one."""
+    if not isinstance(kind, t.EnumType):
         return False
-    every = set(kind.members.values()) if isinstance(kind, t.EnumType) else {False, True}
-    return every <= {concrete(frame.known(case, kind)) for arm in node.arms for case in arm.values}
+    named = {concrete(frame.known(case, kind)) for arm in node.arms for case in arm.values}
+    return set(kind.members.values()) <= named
 
 
 def dispatch(frame: Frame, node: ast.Switch, value: Value) -> tuple[list, ir.Block | None, ir.Block]:

@@ -17,7 +17,7 @@ from . import types as t
 from .calls import MAX_CALLS, Lowered, Signature, addressed_names, entry
 from .frame import Builder, ControlFlow, Frame, at_of
 from .memory import InitialMemory, sym_words
-from .modules import MAX_IMPORTS, Instance, Loader
+from .modules import MAX_IMPORTS, Instance, Loader, link_name
 from .pointers import FunctionPointers
 from .queues import Dsrs, Queues
 from .types import MAX_ELEMENTS, Type
@@ -60,6 +60,8 @@ class Program:
         self.fabric = (0, 0)
         self.offsets = (0, 0)
         self.sdk_version: str | None = None  # "1.4" or "2.10" decides where the releases contradict each other
+        self.addresses: dict[str, int] = {}  # of sections, bytes
+        self.sections: set[str] = set()  # that declarations name
         self._addressed: dict[int, set[str]] = {}
 
     def step(self, span: Span | None, weight: int = 1) -> None:
@@ -179,6 +181,7 @@ class Unit:
         self.shared: dict[
             str, tuple[GlobalVar, bool]
         ] = {}  # by linkname: the first variable, whether it has a storage class
+        self.functions_named: dict[str, tuple[FnRef, Span]] = {}  # by linkname, or by name if exported
         self.slots: dict[tuple, tuple[str, Type, Sym]] = {}
         self.bound: dict[tuple[str, int], Span | None] = {}
         self.kinds: dict[tuple[str, int], str] = {}  # of what is bound
@@ -262,9 +265,40 @@ class Unit:
             self.program.findings.add(left.misplaced())
 
     def export_named(self, instance: Instance, name: str) -> None:
+        """`export fn`: the host may launch it, too."""
         found = instance.resolve(name)
         assert isinstance(found, Val)
-        self.export_function(name, entry(self, found.data, found.data.decl.name_span), found.data.decl.name_span)
+        fn: FnRef = found.data
+        self.export_function(self.symbol_of(fn), entry(self, fn, fn.decl.name_span), fn.decl.name_span)
+
+    def symbol_of(self, fn: FnRef) -> str:
+        """The symbol of a function: its linkname, or its name."""
+        return link_name(Frame(self, fn.instance), fn.decl.linkname, "a linkname") or fn.name
+
+    def claim(self, fn: FnRef) -> None:
+        """An error if a function has a linkname, or is exported, and its symbol is that of another variable or
+        function."""
+        if fn.decl.linkname is None and not fn.decl.export:
+            return
+        symbol, decl = self.symbol_of(fn), fn.decl
+        other = self.functions_named.setdefault(symbol, (fn, decl.name_span))
+        spans: list[Span | None] = [other[1]] if (other[0].decl, other[0].instance) != (decl, fn.instance) else []
+        spans += [self.shared[symbol][0].span] if symbol in self.shared else []
+        if spans:
+            raise CslError.at(decl.name_span, f"{fn.name} has the symbol {symbol}", (spans[0], "as this has"))
+
+    def section(self, frame: Frame, decl: ast.VarDecl | ast.FnDecl) -> str | None:
+        """The section of a declaration.  The linker can give one of variables an address, but no function."""
+        name = link_name(frame, decl.linksection, "a linksection")
+        if name is not None:
+            self.program.sections.add(name)
+            if isinstance(decl, ast.FnDecl) and name in self.program.addresses:
+                raise CslError.at(
+                    decl.name_span,
+                    f"section {name} has an address (--link-section-start-address-bytes): variables can be given one, "
+                    f"not functions as {decl.name}",
+                )
+        return name
 
     # ---- names and memory ----
 
@@ -338,7 +372,9 @@ class Unit:
                 raise CslError.at(
                     span, f"more than {MAX_FUNCTIONS} instances of functions: does {fn.name} call itself?"
                 )
-            name = self.unique(fn.instance.prefix + fn.name)
+            self.claim(fn)
+            self.section(Frame(self, fn.instance), fn.decl)
+            name = self.unique(self.symbol_of(fn) if fn.decl.linkname is not None else fn.instance.prefix + fn.name)
             made = self._functions[key] = Lowered(self, fn, sign, name, span)
             made.known |= {param: copy_of(value) for param, value in sign.known.items() if isinstance(value, Val)}
             self._waiting.append(made)
@@ -491,6 +527,7 @@ class Unit:
             display=var.display,
             element=str(kind),
             at=at_of(var.span),
+            section=var.section,
         )
         self.out.globals.append(made)
         return [(var.symbol, at, sym_words(part, sym.values)) for at, part, sym in image.varying]

@@ -118,7 +118,7 @@ class GlobalVar:
     emitted: bool = False
     extern: bool = False
     item: int = 4
-    linkname: str | None = None
+    section: str | None = None
 
 
 # ---- at run time ----

@@ -237,6 +237,7 @@ class VarDecl(Node):
     init: Node | None
     align: Node | None = None
     linkname: Node | None = None
+    linksection: Node | None = None
     export: bool = False
     extern: bool = False
     comptime: bool = False
@@ -356,7 +357,7 @@ class Param(Node):
 
 @dataclass(slots=True, eq=False)
 class FnDecl(Node):
-    """kind: fn or task.  body is None for extern."""
+    """kind: fn or task.  body is None for extern, whose parameters may have no names ("#1")."""
 
     span: Span
     kind: str
@@ -368,6 +369,8 @@ class FnDecl(Node):
     export: bool = False
     extern: bool = False
     inline: bool = False
+    linkname: Node | None = None
+    linksection: Node | None = None
 
 
 @dataclass(eq=False)

@@ -104,6 +104,9 @@ class Diagnostic:
     severity: str = "error"
     notes: list[tuple[Span | None, str]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.message = printable(self.message)
+
     def __str__(self) -> str:
         lines = [f"{self.span}: {self.severity}: {self.message}" if self.span else f"{self.severity}: {self.message}"]
         if self.span is not None:
@@ -127,6 +130,11 @@ class Diagnostic:
             **place_of(self.span),
             "notes": [{"message": sentence, **place_of(span)} for span, sentence in self.notes],
         }
+
+
+def printable(text: str) -> str:
+    """The text without what UTF-8 does not have: a string of a program may hold any bytes."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def place_of(span: Span | None) -> dict[str, Any]:

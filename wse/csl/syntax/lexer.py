@@ -211,7 +211,19 @@ def _string(word: str) -> str:
 
 
 def _char(word: str) -> int:
-    return ord(_unescape(word[1:-1]))
+    text = _unescape(word[1:-1])
+    data = bytes_of(text)
+    return data[0] if len(data) == 1 else ord(text)
+
+
+def bytes_of(text: str) -> bytes:
+    """The bytes of a comptime_string: UTF-8; a byte that is none stands in it as a surrogate."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def text_of(data: bytes) -> str:
+    """The comptime_string of these bytes."""
+    return data.decode("utf-8", "surrogateescape")
 
 
 def _unescape(body: str) -> str:
@@ -228,14 +240,14 @@ def _unescape(body: str) -> str:
             digits = body[at + 2 : at + 4]
             if not re.fullmatch("[0-9a-fA-F]{2}", digits):
                 raise ValueError(r"two hexadecimal digits were expected after \x")
-            out.append(chr(int(digits, 16)))
+            out.append(text_of(bytes([int(digits, 16)])))
             at += 4
         elif code in _ESCAPES:
             out.append(_ESCAPES[code])
             at += 2
         else:
             raise ValueError(f"\\{code} is no escape: known are \\n \\t \\r \\0 \\\\ \\\" \\' \\xNN")
-    return "".join(out)
+    return text_of(bytes_of("".join(out)))
 
 
 _VALUES = {"int": _integer, "float": _float, "string": _string, "char": _char}

@@ -2,9 +2,11 @@
 
     file      = { declaration }
     declaration = "layout" block | "comptime" block | {"export" | "extern" | "inline"} (variable | function)
-    variable  = ("const" | "var" | "param") name [":" type] {("align" | "linkname") "(" expr ")"}
+    variable  = ("const" | "var" | "param") name [":" type] {("align" | "linkname" | "linksection") "(" expr ")"}
                 ["=" expr] ";"
-    function  = ("fn" | "task") name "(" [["comptime"] name ":" type {"," …}] ")" type (block | ";")
+    function  = ("fn" | "task") name "(" [["comptime"] [name ":"] type {"," …}] ")" {attribute} type {attribute}
+                (block | ";")
+    attribute = ("linkname" | "linksection") "(" expr ")"
     type      = "?" type | "*" ["const"] type | "[" "*" "]" ["const"] type | "[" expr {"," expr} "]" type
               | ("fn" | "task") "(" [type {"," type}] ")" type | enum | struct | name {"." name} ["(" …")"] | builtin
     statement = variable | block | "comptime" (block | variable | if | while | for | switch) | if | while | for
@@ -114,11 +116,15 @@ class Parser(Expressions):
     def local(self, first: Token, modifiers: set[str]) -> ast.VarDecl:
         """The declaration of a variable in a block."""
         decl = self.variable(first, modifiers)
-        if decl.linkname is not None:
-            self.findings.add(
-                CslError.at(decl.linkname.span, f"{decl.name} is local: only global variables have a linkname")
-            )
+        self.refuse(decl, f"{decl.name} is local: only global variables have a")
         return decl
+
+    def refuse(self, decl: ast.VarDecl | ast.FnDecl, why: str, *words: str) -> None:
+        """An error if a declaration has one of the attributes."""
+        for word in words or ("linkname", "linksection"):
+            given = getattr(decl, word)
+            if given is not None:
+                self.findings.add(CslError.at(given.span, f"{why} {word}"))
 
     def variable(self, first: Token, modifiers: set[str]) -> ast.VarDecl:
         kind = self.advance().text
@@ -131,12 +137,11 @@ class Parser(Expressions):
         decl.comptime = "comptime" in modifiers
         if self.take(":"):
             decl.type = self.type()
-        while self.token.text in ("align", "linksection", "linkname"):
-            self.no_section()
-            word = self.advance().text
-            self.expect("(", f"after {word}")
-            setattr(decl, word, self.expr())
-            self.expect(")", f"behind the argument of {word}")
+        self.attributes(decl, "align", "linksection", "linkname")
+        if kind == "param":
+            self.refuse(decl, f"{decl.name} is a param, which has no")
+        if decl.extern:
+            self.refuse(decl, f"extern {decl.name} lies where its export does: it has no", "linksection")
         if self.take("="):
             decl.init = self.expr()
             if decl.extern:
@@ -159,39 +164,50 @@ class Parser(Expressions):
         while not self.on(")"):
             start = self.token
             comptime = self.take("comptime")
-            param = self.name("the parameter")
-            self.expect(":", f"after parameter {param.text}")
+            text = f"#{len(params) + 1}"
+            if "extern" not in modifiers or self.peek().text == ":":
+                text = self.name("the parameter").text
+                self.expect(":", f"after parameter {text}")
             kind_of = self.type()
-            params.append(ast.Param(self.span(start), param.text, kind_of, comptime))
+            params.append(ast.Param(self.span(start), text, kind_of, comptime))
             if not self.take(","):
                 break
         self.expect(")", "behind the parameters")
-        self.no_section()
-        if self.token.text in ("linkname", "align"):
-            self.fail(
-                f"{self.token.text} of a function is not supported: functions have the compiler's names and places"
-            )
+        name_span = Span(self.source, name.start, name.end)
+        decl = ast.FnDecl(name_span, kind, name.text, name_span, params, ast.Literal(name_span, "void", None), None)
+        decl.export, decl.extern, decl.inline = (word in modifiers for word in ("export", "extern", "inline"))
+        self.attributes(decl, "linksection", "linkname")
         if self.on("{"):
             self.fail(f"the type of the result of {kind} {name.text} was expected, such as void, not '{{'")
-        result = self.type()
+        decl.result = self.type()
+        self.attributes(decl, "linksection", "linkname")
+        if decl.inline:
+            self.refuse(decl, f"{name.text} is inline and exists where it is called only: it has no")
+        if decl.extern:
+            self.refuse(decl, f"extern {name.text} lies where its export does: it has no", "linksection")
         header = self.span(first)
-        body = None
+        decl.span = header
         if not self.take(";"):
-            body = self.block(f"as the body of {kind} {name.text}")
-            if "extern" in modifiers:
+            decl.body = self.block(f"as the body of {kind} {name.text}")
+            if decl.extern:
                 self.findings.add(
                     CslError.at(header, f"extern {kind} {name.text} has a body: it is given where it is exported")
                 )
-        elif "extern" not in modifiers:
+        elif not decl.extern:
             self.findings.add(CslError.at(header, f"{kind} {name.text} has no body; only an extern one may have none"))
-        return ast.FnDecl(
-            *(header, kind, name.text, Span(self.source, name.start, name.end), params, result, body),
-            *("export" in modifiers, "extern" in modifiers, "inline" in modifiers),
-        )
+        return decl
 
-    def no_section(self) -> None:
-        if self.token.text == "linksection":
-            self.fail("linksection is not supported: the compiler places variables and functions itself")
+    def attributes(self, decl: ast.VarDecl | ast.FnDecl, *words: str) -> None:
+        """Attributes of a declaration, which are entered into it."""
+        while self.token.kind == "keyword" and self.token.text in ("align", "linksection", "linkname"):
+            if self.token.text not in words:
+                self.fail(f"a {decl.kind} has no {self.token.text}")
+            word = self.advance().text
+            self.expect("(", f"after {word}")
+            if getattr(decl, word) is not None:
+                self.findings.add(CslError.at(decl.name_span, f"{decl.name} has two {word}s"))
+            setattr(decl, word, self.expr())
+            self.expect(")", f"behind the argument of {word}")
 
     # ---- statements ----
 
