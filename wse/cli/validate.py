@@ -1,4 +1,4 @@
-"""`wse validate`: compares emulated with published cycle counts; sensitivity; closed forms."""
+"""`wse validate`: compares emulated with published cycle counts; programs from CSL; sensitivity; closed forms."""
 
 from __future__ import annotations
 
@@ -36,6 +36,12 @@ JSON_POINT = ("id", "arch", "target", "published", "emulated", "error_pct", "tol
 @common.flag("--leave-one-out", help="Print which points determine which figure.")
 @common.flag("--models", help="Compare the closed forms of collectives with the emulator.")
 @common.option("--write-docs", type=types.FILE, metavar="FILE.md", help="Renew the tables in a document.")
+@common.option(
+    "--sources",
+    type=types.FILE,
+    metavar="DIR",
+    help="Compile and run the published programs whose CSL is in DIR; with --write-docs, renew their table, too.",
+)
 @common.flag("--system", help="Compare whole systems with published training runs and configurations.")
 @common.json_option
 def command(
@@ -50,6 +56,7 @@ def command(
     leave_one_out: bool,
     models: bool,
     write_docs: Path | None,
+    sources: Path | None,
     system: bool,
     as_json: bool,
 ) -> int:
@@ -58,12 +65,20 @@ def command(
     Without options: every point of the calibration table, with its error, and a summary.  --sensitivity,
     --leave-one-out and --models take a minute or two each and print their own tables instead.  Exit status 1: a point
     misses its tolerance.
+
+    --sources DIR runs what users run: it compiles published CSL programs and runs their host programs.  DIR has a
+    folder for each repository (csl-examples and FABRICA), or is one.  Errors are given by class of program, and
+    beside them that of the same program written by hand for the machine.  Exit status 1: a program gave no figure.
     """
     if system:
-        given = (file, further, only, settings, plot, markdown, sensitivity, leave_one_out, models, write_docs)
+        given = (file, further, only, settings, plot, markdown, sensitivity, leave_one_out, models, write_docs, sources)
         if any(given):
             raise ConfigError("--system goes with --json alone: it runs no programs")
         return validate_system.compare(as_json)
+    if sources is not None and any((file, further, settings, plot, sensitivity, leave_one_out, models)):
+        raise ConfigError("--sources goes with --only, --threads, --markdown, --json and --write-docs")
+    if sources is not None and write_docs is None:
+        return show_compiled(sources, only, threads, Output(markdown, as_json))
     if further and file is not None:
         raise ConfigError("--further and --points exclude each other: both name the table")
     table = file or (FURTHER if further else TABLE)
@@ -83,7 +98,7 @@ def command(
         raise ConfigError(f"--plot draws the points or --models, not {(analyses or ['--write-docs'])[0]}")
     with common.Working() as working:
         if write_docs is not None:
-            return write(write_docs, threads, working)
+            return write(write_docs, sources, threads, working)
         output = Output(markdown, as_json)
         status = 0
         if not (analyses or models):
@@ -149,6 +164,34 @@ def show_points(
     return 0 if all(result.ok for result in results) else 1
 
 
+def show_compiled(sources: Path, only: str | None, threads: int, output: Output) -> int:
+    from ..validation import compiled
+
+    rows = compiled.programs()
+    with common.Working() as working:
+        chosen = rows if only is None else compiled.select(rows, only)
+        results = list(compiled.compare(chosen, sources, threads, working))
+    if all(result.missing for result in results):
+        folders = ", ".join(dict.fromkeys(result.program.folder for result in results))
+        raise ConfigError(f"{sources} has none of the programs' folders, such as {folders}")
+    document = [
+        {
+            **{name: getattr(r.program, name) for name in ("id", "arch")},
+            "class": r.program.kind,
+            **{name: getattr(r.program, name) for name in ("role", "published")},
+            "emulated": r.emulated,
+            "error_pct": None if r.emulated is None else r.error_pct,
+            "machine_only_pct": r.machine_only,
+            "trouble": r.trouble,
+        }
+        for r in results
+    ]
+    output.show(words.compiled_programs(results), programs=document)
+    output.show(words.compiled_accuracy(results), words.compiled_in_words(results), summary=compiled.summary(results))
+    output.end()
+    return 1 if any(r.emulated is None and not r.missing for r in results) else 0
+
+
 def show_slopes(points: list[Point], emulator: Any, path: Path, output: Output, working: common.Working) -> None:
     from ..report import validation as report
     from ..validation.sensitivity import slopes
@@ -208,11 +251,11 @@ def show_models(threads: int, plot: Path | None, output: Output, working: common
         report.models(rows, plot)
 
 
-def write(path: Path, threads: int, working: common.Working) -> int:
+def write(path: Path, sources: Path | None, threads: int, working: common.Working) -> int:
     """Renews the blocks of a document; returns the exit status for the points that were run."""
     from ..validation.blocks import Blocks
 
-    blocks = Blocks(threads, working)
+    blocks = Blocks(threads, working, sources)
     chosen = blocks.renew(path)
     working.clear()
     click.echo(f"{path}: {', '.join(chosen)}")

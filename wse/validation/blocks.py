@@ -6,18 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import ConfigError
-from . import document, models, sensitivity
+from . import compiled, document, models, sensitivity
 from .points import FURTHER, TABLE, Compared, compare, read
 
 
 class Blocks:
     """The blocks of a document.  A block is made on demand; runs that several blocks use are executed once.
 
-    threads: of the host.  report: called with a short description of each step.
+    threads: of the host.  report: called with a short description of each step.  sources: where the CSL of published
+    programs is; without it the block "compiled" is left as it is.
     """
 
-    def __init__(self, threads: int = 1, report: Callable[[str], None] | None = None):
-        self.threads, self.report = threads, report
+    def __init__(self, threads: int = 1, report: Callable[[str], None] | None = None, sources: Path | None = None):
+        self.threads, self.report, self.sources = threads, report, sources
         self.emulator = sensitivity.Emulator(threads, report)
         self.results: dict[Path, list[Compared]] = {}
         self.makers: dict[str, Callable[[], str]] = {
@@ -29,6 +30,8 @@ class Blocks:
             "slopes": lambda: document.slopes(sensitivity.slopes(read(), self.emulator)).markdown(),
             "models": self.models,
         }
+        if sources is not None:
+            self.makers["compiled"] = self.compiled
 
     def renew(self, path: Path) -> list[str]:
         """Make the blocks that a document has, and write them into it; returns their names.
@@ -63,6 +66,13 @@ class Blocks:
         """The blocks "points" and "further": a row per point of a table, and a summary."""
         results = self.run(table)
         return f"{document.points(results).markdown()}\n\n{document.in_words(results)}."
+
+    def compiled(self) -> str:
+        """The block "compiled": programs compiled from CSL, by class, then each."""
+        rows = list(compiled.compare(compiled.programs(), self.sources, self.threads, self.report))
+        tables = [document.compiled_accuracy(rows), document.compiled_programs(rows)]
+        lines = [f"- {line}" for line in document.compiled_in_words(rows)]
+        return "\n\n".join([*(table.markdown() for table in tables), *(["\n".join(lines)] if lines else [])])
 
     def leave_one_out(self) -> str:
         """The block "leave-one-out": the values that the points allow for each free parameter."""

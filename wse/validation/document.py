@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ..errors import ConfigError
 from ..machine.parameters import Parameter
+from . import compiled
 from .models import BAR_PCT, Modelled
 from .points import Compared, summary
 from .sensitivity import Determined, Slope, free
@@ -100,6 +101,59 @@ def accuracy(sets: Mapping[str, list[Compared]]) -> Table:
             if own:
                 rows.append((name, NAMES[column], *counts, f"{s['median_pct']:.2f}", f"{s['worst_pct']:.2f}"))
     return Table(head, rows, (2, 3, 4, 5))
+
+
+# --- programs compiled from CSL ---------------------------------------------------------------------------------------
+
+
+def compiled_programs(results: Iterable[compiled.Result]) -> Table:
+    """A row per program."""
+    head = (
+        "program",
+        "machine",
+        "class",
+        "role",
+        "published",
+        "compiled",
+        "error %",
+        "machine only %",
+        "source",
+        "note",
+    )
+    rows = []
+    for r in results:
+        p = r.program
+        got = ("", "") if r.emulated is None else (figure(r.emulated), signed(r.error_pct))
+        beside = "" if r.machine_only is None else signed(r.machine_only)
+        rows.append((p.id, NAMES[p.arch], p.kind, p.role, figure(p.published), *got, beside, p.source, r.trouble))
+    return Table(head, rows, (4, 5, 6, 7))
+
+
+def compiled_accuracy(results: Sequence[compiled.Result]) -> Table:
+    """A row for each machine, role and class; and for all classes of a machine and role."""
+    head = ("machine", "role", "class", "number", "median error %", "90th percentile %", "worst error %")
+    rows = []
+    for arch in NAMES:
+        for role in compiled.ROLES:
+            for kind in (*compiled.CLASSES, "all"):
+                own = [r for r in results if (r.program.arch, r.program.role) == (arch, role)]
+                s = compiled.summary(r for r in own if kind in (r.program.kind, "all"))
+                errors = (f"{s[name]:.1f}" for name in ("median_pct", "p90_pct", "worst_pct"))
+                if s["points"]:
+                    rows.append((NAMES[arch], role, kind, str(s["points"]), *errors))
+    return Table(head, rows, (3, 4, 5, 6))
+
+
+def compiled_in_words(results: Sequence[compiled.Result]) -> list[str]:
+    """Lines about programs that are missing or gave no figure."""
+    missing = [r.program for r in results if r.missing]
+    failed = [r for r in results if r.emulated is None and not r.missing]
+    lines = []
+    if missing:
+        folders = ", ".join(dict.fromkeys(p.folder for p in missing))
+        lines.append(f"{len(missing)} of {len(results)} programs are not in the folder of sources: {folders}")
+    lines += [f"{r.program.id} ({NAMES[r.program.arch]}) gave no figure: {r.trouble}" for r in failed]
+    return lines
 
 
 # --- sensitivity -----------------------------------------------------------------------------------------------------

@@ -207,9 +207,15 @@ def compare(
 def summary(results: list[Compared]) -> dict[str, float | int]:
     """Number of points, number within tolerance, and median, 90th percentile and maximum of the absolute errors in
     percent; all 0 without results."""
-    errors = sorted(abs(r.error_pct) for r in results)
+    errors = quantiles([abs(r.error_pct) for r in results])
+    return {"points": errors.pop("points"), "ok": sum(r.ok for r in results), **errors}
+
+
+def quantiles(errors: list[float]) -> dict[str, float | int]:
+    """Number, median, 90th percentile and maximum of absolute errors; all 0 without errors."""
+    errors = sorted(errors)
     if not errors:
-        return {"points": 0, "ok": 0, "median_pct": 0.0, "p90_pct": 0.0, "worst_pct": 0.0}
+        return {"points": 0, "median_pct": 0.0, "p90_pct": 0.0, "worst_pct": 0.0}
 
     def quantile(q: float) -> float:
         at = q * (len(errors) - 1)
@@ -218,8 +224,7 @@ def summary(results: list[Compared]) -> dict[str, float | int]:
         return errors[low] + (at - low) * (errors[high] - errors[low])
 
     return {
-        "points": len(results),
-        "ok": sum(r.ok for r in results),
+        "points": len(errors),
         "median_pct": quantile(0.5),
         "p90_pct": quantile(0.9),
         "worst_pct": errors[-1],
