@@ -248,7 +248,7 @@ def test_layout(layout, message, tmp_path):
         ("@bind_local_task(t, @get_local_task_id(9)); @bind_local_task(u, @get_local_task_id(9));", "local task 9 is bound twice"),
         ("@bind_local_task(v, @get_local_task_id(9));", "local task v takes no parameters"),
         ("@bind_local_task(n, @get_local_task_id(9));", "a task was expected, not 3"),
-        ("@initialize_queue(@get_input_queue(2), .{ .color = @get_color(1) }); @initialize_queue(@get_input_queue(2), .{ .color = @get_color(2) });", "input queue 2 is bound to color 1 and to color 2"),
+        ("@initialize_queue(@get_input_queue(2), .{ .color = @get_color(1) }); @initialize_queue(@get_input_queue(2), .{ .color = @get_color(2) });", "input queue 2 is initialized twice"),
         ("@initialize_queue(@get_input_queue(2), .{ .colour = @get_color(1) });", "a queue has no option colour"),
         ("@initialize_queue(n, .{});", "a queue was expected, not 3"),
         ("@export_symbol(t2);", "t2 is not declared"),

@@ -207,11 +207,27 @@ REFUSED = {
     ),
     "wraparound beyond": (
         "circbuf_dsd, .{ .base_address = &a, .extent = 2, .wraparound = 13 }",
-        ".wraparound is 1 to 12, the elements of the buffer, not 13",
+        ".wraparound is less than 12, the elements of the buffer, not 13: without it the buffer wraps around at its end",
+    ),
+    "wraparound of the whole buffer": (
+        "circbuf_dsd, .{ .base_address = &a, .extent = 2, .wraparound = 12 }",
+        ".wraparound is less than 12, the elements of the buffer, not 12",
+    ),
+    "stride of a circular buffer": (
+        "circbuf_dsd, .{ .base_address = &a, .extent = 2, .stride = 2 }",
+        "a circbuf_dsd has no property stride: known are base_address, extent, wraparound",
+    ),
+    "offset of a circular buffer": (
+        "circbuf_dsd, .{ .base_address = &a, .extent = 2, .offset = 2 }",
+        "a circbuf_dsd has no property offset",
+    ),
+    "access of a circular buffer": (
+        "circbuf_dsd, .{ .tensor_access = |i|{2} -> a[i] }",
+        "a circbuf_dsd has no property tensor_access",
     ),
     "wraparound of nothing": (
         "circbuf_dsd, .{ .base_address = &a, .extent = 2, .wraparound = 0 }",
-        ".wraparound is 1 to 12",
+        ".wraparound is 1 or more, not 0",
     ),
     "bytes": ("mem1d_dsd, .{ .tensor_access = |i|{4} -> bytes[i] }", "descriptors are of elements of 2 or 4 bytes"),
 }
@@ -226,6 +242,15 @@ def test_what_is_refused(name, tmp_path):
     found = caught.value.diagnostics[0]
     assert message in found.message
     assert found.span is not None and found.span.line == 9
+
+
+@pytest.mark.parametrize(
+    "change", ["@set_dsd_stride(ring, 2)", "@increment_dsd_offset(ring, 1, i16)", "@set_dsd_base_addr(ring, &b)"]
+)
+def test_changes_that_a_circular_buffer_does_not_have(change, tmp_path):
+    decls = "const ring = @get_dsd(circbuf_dsd, .{ .base_address = &a, .extent = 4 });\nvar b = @zeros([4]i16);"
+    with pytest.raises(CslError, match=r"a descriptor of type mem1d_dsd.* was expected, not .*circbuf_dsd"):
+        compiled(tmp_path, program(decls, f"_ = {change};"))
 
 
 def test_a_circular_buffer_is_no_operand_itself(tmp_path):

@@ -314,46 +314,89 @@ def test_tables_that_are_refused(calls, message, tmp_path):
     assert message in caught.value.diagnostics[0].message
 
 
-@pytest.mark.parametrize("level, order", [("low", [1, 2]), ("high", [2, 1])])
-@pytest.mark.parametrize("arch", ARCHES)
-def test_the_priority_of_a_queue_is_that_of_its_data_task(arch, level, order, tmp_path):
-    """Both wavelets wait when the tasks are unblocked; round robin begins with the lower number."""
-    text = (
-        HEAD.replace("if (sends) @mov32(out, 0x89abcdef);", "if (sends) { @mov32(out, 1); @mov32(out2, 2); }")
-        + f"""
-const c2 = @get_color(2);
-const oq2 = @get_output_queue(4);
-const iq2 = @get_input_queue(5);
-const id2 = @get_data_task_id(if (@is_arch("wse3")) iq2 else c2);
-const go = @get_local_task_id(9);
-const out2 = @get_dsd(fabout_dsd, .{{ .fabric_color = c2, .extent = 1, .output_queue = oq2 }});
-var n: u16 = 0;
-task first(v: u32) void {{ got[n] = v; n += 1; }}
-task second(v: u32) void {{ got[n] = v; n += 1; }}
-task open() void {{ if (n < 200) {{ n += 1; @activate(go); }} else {{ n = 0; @unblock(id); @unblock(id2); }} }}
-comptime {{
-  @initialize_queue(iq2, .{{ .color = c2, .priority = .{{ .{level} = true }} }});
-  @initialize_queue(oq2, if (@is_arch("wse3")) .{{ .color = c2 }} else .{{}});
-  @bind_data_task(first, id); @bind_data_task(second, id2); @bind_local_task(open, go);
-  @block(id); @block(id2);
-  if (!sends) @activate(go);
-}}
+BESIDE = """
+const time = @import_module("<time>");
+const many = @get_dsd(mem1d_dsd, .{ .base_address = &got, .extent = 2000, .stride = 0 });
+const send = @get_dsd(fabout_dsd, .{ .fabric_color = c, .extent = 2000, .output_queue = oq });
+const in = @get_dsd(fabin_dsd, .{ .fabric_color = c, .extent = 2000, .input_queue = iq });
+var start = @zeros([3]u16);
+var stop = @zeros([3]u16);
+export var cycles: u16 = 0;
+fn receive() void {
+  time.enable_tsc();
+  time.get_timestamp(&start);
+  @mov32(many, in, .{ .async = true OPTION });
+  var i: u16 = 0;
+  while (i < 100) : (i += 1) { cycles += i; }
+  time.get_timestamp(&stop);
+  cycles = stop[0] - start[0];
+}
 """
+
+
+@pytest.mark.parametrize("level", ["low", "medium", "high"])
+def test_the_priority_of_a_queue_is_that_of_its_microthread(level, tmp_path):
+    """The main thread has the slots that it wants before a microthread of low priority, and after any other."""
+    given = f".priority = .{{ .{level} = true }}"
+    cycles = {}
+    for where in ("queue", "operation"):
+        use = "if (sends) { @mov32(send, many); } else { receive(); }"
+        text = HEAD.replace("if (sends) @mov32(out, 0x89abcdef);", use)
+        if where == "queue":
+            text = text.replace("@initialize_queue(iq, .{ .color = c", f"@initialize_queue(iq, .{{ .color = c, {given}")
+        text += BESIDE.replace(" OPTION", f", {given}" if where == "operation" else "")
+        cycles[where] = int(read(run(tmp_path / where, text, arch="wse2", layout=LAYOUT), "cycles", 1)[0])
+    assert abs(cycles["queue"] - cycles["operation"]) < 10
+    assert (cycles["queue"] < 1500) == (level == "low"), cycles  # 2000 wavelets, one a cycle
+
+
+REFUSED_QUEUES = {
+    "no priority": ("iq, .{ .color = c, .priority = 3 }", "wse2", "a priority is .{ .high = true }"),
+    "an output": ("oq, .{ .priority = .{ .high = true } }", "wse2", "an output queue has no .priority"),
+    "priority on WSE-3": (
+        "iq, .{ .color = c, .priority = .{ .high = true } }",
+        "wse3",
+        "wse3 has no .priority of queues: descriptors have",
+    ),
+    "no color of an input": ("iq", "wse2", "input queue 2 needs the color that it serves: .{ .color = ... }"),
+    "no color of an input, WSE-3": ("iq, .{}", "wse3", "input queue 2 needs the color that it serves"),
+    "no color of an output": ("oq, .{}", "wse3", "output queue 3 needs the color that it serves"),
+    "table on WSE-2": ("iq, .{ .color = c, .ctrl_table_id = 0 }", "wse2", "wse2 has no .ctrl_table_id of queues"),
+    "table of an output": ("oq, .{ .color = c, .ctrl_table_id = 0 }", "wse3", "an output queue has no .ctrl_table_id"),
+    "another table": (
+        "iq, .{ .color = c, .ctrl_table_id = 4 }",
+        "wse3",
+        "a .ctrl_table_id other than 0 is not supported",
+    ),
+    "no number": ("iq, .{ .color = c, .ctrl_table_id = c }", "wse3", ".ctrl_table_id is an integer, not"),
+    "option": (
+        "iq, .{ .color = c, .depth = 4 }",
+        "wse3",
+        "a queue has no option depth: known: color, ctrl_table_id, priority",
+    ),
+    "twice": (
+        "iq, .{ .color = c }); @initialize_queue(iq, .{ .color = c }",
+        "wse3",
+        "input queue 2 is initialized twice",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_QUEUES)
+def test_queues_that_are_refused(name, tmp_path):
+    options, arch, message = REFUSED_QUEUES[name]
+    text = (
+        "const c = @get_color(1);\nconst iq = @get_input_queue(2);\nconst oq = @get_output_queue(3);\n"
+        f"fn main() void {{}}\ncomptime {{ @export_symbol(main); @initialize_queue({options}); }}\n"
     )
-    assert read(run(tmp_path, text, arch=arch, layout=LAYOUT), "got", 1)[:2].tolist() == order
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ("iq, .{ .color = c, .priority = 3 }", "a priority is .{ .high = true }"),
-        ("oq, .{ .color = c, .priority = .{ .high = true } }", "an output queue has no task"),
-    ],
-)
-def test_priorities_that_are_refused(options, message, tmp_path):
     with pytest.raises(CslError) as caught:
-        compiled(tmp_path, HEAD + f"comptime {{ @initialize_queue({options}); }}\n", "wse3", LAYOUT)
+        compiled(tmp_path, text, arch)
     assert message in caught.value.diagnostics[0].message
+
+
+def test_all_input_queues_have_the_first_table_of_control_tasks(tmp_path):
+    text = "comptime { @initialize_queue(@get_input_queue(2), .{ .color = @get_color(1), .ctrl_table_id = 0 }); }"
+    assert compiled(tmp_path, text, "wse3").units[0].queues_in == {2: 1}
 
 
 @pytest.mark.parametrize("loaded", [False, True])

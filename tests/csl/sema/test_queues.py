@@ -140,7 +140,7 @@ REFUSED = {
         "wse3",
         "comptime { @initialize_queue(@get_input_queue(2), .{ .color = @get_color(1) });\n"
         "@initialize_queue(@get_input_queue(2), .{ .color = @get_color(0) }); }\nfn main() void {}",
-        "input queue 2 is bound to color 1 and to color 0",
+        "input queue 2 is initialized twice",
     ),
 }
 

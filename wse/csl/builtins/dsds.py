@@ -37,6 +37,7 @@ from .table import builtin
 
 MEMORY = ("tensor_access", "base_address", "extent", "stride", "offset", "wavelet_index_offset", "save_address")
 BY_BASE = ("base_address", "extent", "stride", "offset")  # the form without .tensor_access
+CIRCULAR = ("base_address", "extent", "wraparound")
 STRIDES = (-128, 127)  # .stride is an i8
 DIMENSIONS = 4
 
@@ -55,7 +56,7 @@ def set_dsd_length(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Va
 
 @builtin("@set_dsd_stride", 2)
 def set_dsd_stride(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    value = descriptor(frame, node.args[0], t.MEM1D, t.CIRCBUF)
+    value = descriptor(frame, node.args[0], t.MEM1D)
     stride = stride_of(frame, node.args[1], node.args[1].span)
     size = item_of(value)
     if isinstance(value, Val) and is_fixed(stride):
@@ -81,7 +82,7 @@ def settled(value: Value) -> Value:
 
 @builtin("@increment_dsd_offset", 3)
 def increment_dsd_offset(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    value = descriptor(frame, node.args[0], *MEMORY_KINDS)
+    value = descriptor(frame, node.args[0], t.MEM1D, t.MEM4D)
     offset = integer(frame, node.args[1])
     kind = frame.type(node.args[2])
     if kind.size is None:
@@ -94,7 +95,7 @@ def increment_dsd_offset(frame: Frame, node: ast.BuiltinCall, want: Type | None)
 
 @builtin("@set_dsd_base_addr", 2)
 def set_dsd_base_addr(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    value = descriptor(frame, node.args[0], *MEMORY_KINDS)
+    value = descriptor(frame, node.args[0], t.MEM1D, t.MEM4D)
     base = base_address(frame, node.args[1])[0]
     if isinstance(value, Val) and isinstance(base, ir.Addr | ir.Const):
         return Val(value.type, replace(constant_dsd(value, node.span), base=base))
@@ -110,7 +111,7 @@ def get_dsd(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     if not isinstance(kind, t.DsdType):
         raise CslError.at(node.args[0].span, f"{kind} is no type of descriptors: {', '.join(map(str, t.DSDS))} are")
     if kind in MEMORY_KINDS:
-        known = (*MEMORY, "wraparound") if kind is t.CIRCBUF else MEMORY
+        known = CIRCULAR if kind is t.CIRCBUF else MEMORY
         return memory_dsd(frame, kind, properties(frame, node.args[1], known, kind), node)
     return fabric_dsd(frame, kind, properties(frame, node.args[1], FABIN if kind is t.FABIN else FABOUT, kind), node)
 
@@ -281,9 +282,11 @@ def circle_of(frame: Frame, given: dict[str, Any], access: Access, node: ast.Bui
             raise CslError.at(node.span, "a circbuf_dsd over a pointer needs .wraparound, the elements of the buffer")
         return buffer
     size = concrete_of(frame, given["wraparound"], node)
-    if size < 1 or (buffer is not None and size > buffer):
-        most = f" to {buffer}, the elements of the buffer" if buffer is not None else " or more"
-        raise CslError.at(node.span, f".wraparound is 1{most}, not {size}")
+    if size < 1 or (buffer is not None and size >= buffer):
+        if size < 1:
+            raise CslError.at(node.span, f".wraparound is 1 or more, not {size}")
+        what = f"less than {buffer}, the elements of the buffer, not {size}"
+        raise CslError.at(node.span, f".wraparound is {what}: without it the buffer wraps around at its end")
     return size
 
 

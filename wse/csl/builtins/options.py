@@ -14,12 +14,11 @@ from ..sema.suggest import did_you_mean
 from ..sema.values import Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
-from .tasks import task_number
+from .tasks import PRIORITIES, task_number
 
 OPTIONS = ("async", "activate", "unblock", "on_control", "priority", "ut_id", "index")
 OF_LOADS = ("async", "activate", "unblock", "on_control", "priority", "ut_id", "save_address", "single_step")
 ASYNCHRONOUS = ("activate", "unblock", "on_control", "priority", "ut_id")  # what goes with .async only
-PRIORITIES = {"low": 0, "medium": 1, "high": 2}
 
 
 @dataclass(eq=False)

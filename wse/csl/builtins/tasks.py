@@ -12,7 +12,7 @@ from ..sema.convert import describe
 from ..sema.exprs import convert
 from ..sema.frame import Frame, at_of
 from ..sema.lvalues import load
-from ..sema.queues import QUEUES
+from ..sema.queues import QUEUES, named
 from ..sema.suggest import did_you_mean
 from ..sema.types import Type
 from ..sema.values import VOID, FnRef, Run, Val, Value, concrete
@@ -322,7 +322,8 @@ for _op in ("block", "unblock"):
 
 # ---- queues ----
 
-QUEUE_OPTIONS = ("color", "priority")
+QUEUE_OPTIONS = ("color", "priority", "ctrl_table_id")
+PRIORITIES = {"low": 0, "medium": 1, "high": 2}
 
 
 @builtin("@initialize_queue", 1, 2)
@@ -333,27 +334,47 @@ def initialize_queue(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> 
     if queue.type not in (t.INPUT_QUEUE, t.OUTPUT_QUEUE):
         raise CslError.at(node.args[0].span, f"a queue was expected, not {describe(queue)}")
     options = struct_of(frame, node.args[1], "the options of a queue") if len(node.args) > 1 else {}
+    span = node.args[-1].span
     for name in options:
         if name not in QUEUE_OPTIONS:
-            raise CslError.at(node.args[1].span, f"a queue has no option {name}{did_you_mean(name, QUEUE_OPTIONS, 40)}")
+            raise CslError.at(span, f"a queue has no option {name}{did_you_mean(name, QUEUE_OPTIONS, 40)}")
+    place = (queue.type is t.INPUT_QUEUE, concrete(queue))
+    first = frame.unit.queues.initialized.setdefault(place, node.span)
+    if first is not node.span:
+        raise CslError.at(node.span, f"{named(*place)} is initialized twice", (first, "first here"))
     if "priority" in options:
-        queue_priority(frame, queue, options["priority"], node.args[1].span)
-    if "color" not in options:
-        return VOID
-    color = concrete(frame.coerce(options["color"], t.COLOR, node.args[1].span))
-    bind_queue(frame, queue, color, node.span)
+        queue_priority(frame, queue, options["priority"], span)
+    if "ctrl_table_id" in options:
+        control_table(frame, queue, options["ctrl_table_id"], span)
+    if "color" in options:
+        bind_queue(frame, queue, concrete(frame.coerce(options["color"], t.COLOR, span)), node.span)
+    elif frame.unit.program.arch == "wse3" or place[0]:
+        raise CslError.at(node.span, f"{named(*place)} needs the color that it serves: .{{ .color = ... }}")
     return VOID
 
 
 def queue_priority(frame: Frame, queue: Val, value: Value, span: Span) -> None:
-    """The priority of the data task of an input queue."""
+    """The priority of the microthread that belongs to an input queue."""
     chosen = [name for name, item in value.data.items() if item.data is True] if isinstance(value.data, dict) else []
-    if len(chosen) != 1 or chosen[0] not in ("high", "medium", "low"):
+    if len(chosen) != 1 or chosen[0] not in PRIORITIES:
         raise CslError.at(span, "a priority is .{ .high = true }, .{ .medium = true } or .{ .low = true }")
     if queue.type is not t.INPUT_QUEUE:
-        raise CslError.at(span, "an output queue has no task, and so no .priority")
-    if chosen == ["high"]:
-        frame.unit.queues.high.add(concrete(queue))
+        raise CslError.at(span, "an output queue has no .priority: input queues of wse2 have")
+    if frame.unit.program.arch == "wse3":
+        raise CslError.at(span, "wse3 has no .priority of queues: descriptors have")
+    frame.unit.out.thread_priorities[concrete(queue)] = PRIORITIES[chosen[0]]
+
+
+def control_table(frame: Frame, queue: Val, value: Value, span: Span) -> None:
+    """The table of control tasks of an input queue: all queues share the first one."""
+    if frame.unit.program.arch == "wse2":
+        raise CslError.at(span, "wse2 has no .ctrl_table_id of queues: all share one table of control tasks")
+    if queue.type is not t.INPUT_QUEUE:
+        raise CslError.at(span, "an output queue has no .ctrl_table_id: control tasks belong to input queues")
+    if not t.is_integral(value.type) or concrete(value) < 0:
+        raise CslError.at(span, f".ctrl_table_id is an integer, not {describe(value)}")
+    if concrete(value) != 0:
+        raise CslError.at(span, "a .ctrl_table_id other than 0 is not supported: all queues share one table")
 
 
 def bind_queue(frame: Frame, queue: Val, color: int, span: Span) -> None:
@@ -361,7 +382,7 @@ def bind_queue(frame: Frame, queue: Val, color: int, span: Span) -> None:
     into = queue.type is t.INPUT_QUEUE
     queues = frame.unit.out.queues_in if into else frame.unit.out.queues_out
     number = concrete(queue)
-    what = f"{'input' if into else 'output'} queue {number}"
+    what = named(into, number)
     if number in queues and queues[number] != color:
         first = frame.unit.queues.spans.get((into, number))
         raise CslError.at(

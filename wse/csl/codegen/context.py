@@ -8,6 +8,16 @@ from ...machine import isa
 from ..ir import ir
 from .mir import MFunction
 
+DEFAULT_PRIORITY = 1  # of microthreads: medium
+
+
+def load_priority(load: ir.LoadDsr) -> int | None:
+    """The priority that the load of a DSR gives to its microthread."""
+    source = load.source
+    if not load.then.async_ or not isinstance(source, ir.Dsd) or source.kind not in ("fabin", "fabout"):
+        return None
+    return source.priority if load.then.priority is None else load.then.priority
+
 
 class Context:
     """What functions of a unit share: the callees that are selected already, names of DSRs, messages of traps."""
@@ -25,6 +35,10 @@ class Context:
         self.queues_out: dict[int, int] = {}
         self.startup: list[ir.Instr] = []  # what runs before the first task, beside what the unit says
         self.messages: list[str] = []
+        self.dsr_priority: dict[tuple[str, int], int] = {}
+        self.dsr_async: set[tuple[str, int]] = set()
+        self.priorities: dict[int, set[int]] = {}  # by microthread: those of its operations
+        self.thread_priorities: dict[int, int] = {}  # at the start, where they are not DEFAULT_PRIORITY
         self.dsr_thread: dict[tuple[str, int], int] = {}
         self.xdsrs: list[Any] = []  # what each XDSR holds all the time; None: not the same all the time
         self.xdsr_keys: dict[Any, int] = {}
@@ -42,14 +56,77 @@ class Context:
         return self.xdsr_keys[key]
 
     def note_thread(self, load: ir.LoadDsr) -> None:
-        """Notes the microthread of operations on an explicit DSR: the load says it, or the queue."""
+        """Notes the microthread of operations on an explicit DSR, which the load says, or the queue; its priority."""
         place, then = (load.dsr.file, load.dsr.number), load.then
+        if then.async_:
+            self.dsr_async.add(place)
+        priority = load_priority(load)
+        if priority is not None:
+            self.dsr_priority[place] = priority
         if self.arch != "wse2" and (then.ut is not None or load.ut is not None):
             self.dsr_ut.add(place)
             if then.ut is not None:
                 self.dsr_thread[place] = then.ut
         elif isinstance(load.source, ir.Dsd) and load.source.kind in ("fabin", "fabout"):
             self.dsr_thread.setdefault(place, load.source.queue)
+
+    def load_names_thread(self, instr: ir.Vector) -> bool:
+        """Whether the load of an explicit DSR says the microthread: of the operands that have one, the first one
+        counts, and the `.ut_id` of the operation is that of those that are no DSRs [SDK: microthreads]."""
+        for operand in (instr.dst, instr.src0, instr.src1):
+            if isinstance(operand, ir.Dsr) and (operand.file, operand.number) in self.dsr_ut:
+                return True
+            if isinstance(operand, ir.Dsd | ir.DsdVar | ir.FifoRef):
+                return False
+        return False
+
+    def thread_of(self, instr: ir.Vector) -> int | None:
+        """The microthread of an operation, if it is known."""
+        operands = (instr.dst, instr.src0, instr.src1)
+        places = [(o.file, o.number) if isinstance(o, ir.Dsr) else None for o in operands]
+        loaded = [self.dsr_thread.get(place) for place in places if place in self.dsr_ut]
+        if self.arch != "wse2":
+            if instr.then.ut is not None and not self.load_names_thread(instr):
+                return instr.then.ut
+            if loaded:
+                return loaded[0]
+        for operand, place in zip(operands, places, strict=True):
+            if isinstance(operand, ir.Dsd) and operand.kind in ("fabin", "fabout"):
+                return operand.queue
+            if place is not None and place in self.dsr_thread:
+                return self.dsr_thread[place]
+        return None
+
+    def priority_of(self, instr: ir.Vector) -> int | None:
+        """The priority that an operation or its operands say."""
+        if instr.then.priority is not None or not instr.then.async_:
+            return instr.then.priority
+        operands = (instr.dst, instr.src0, instr.src1)
+        known = [self.fifos[o.name] if isinstance(o, ir.FifoRef) else o for o in operands]
+        given = [o.priority for o in known if isinstance(o, ir.Dsd | ir.Fifo) and o.priority is not None]
+        return given[0] if given else None
+
+    def priority_otherwise(self, instr: ir.Vector) -> int | None:
+        """The priority of an asynchronous operation that says none: that of the load of a DSR, else the first one."""
+        places = [(o.file, o.number) for o in (instr.dst, instr.src0, instr.src1) if isinstance(o, ir.Dsr)]
+        for place in places:
+            if place in self.dsr_priority:
+                return self.dsr_priority[place]
+        if not instr.then.async_ and not self.dsr_async.intersection(places):
+            return None
+        thread = self.thread_of(instr)
+        return None if thread is None else self.thread_priorities.get(thread, DEFAULT_PRIORITY)
+
+    def note_priorities(self, instructions: list[ir.Instr]) -> None:
+        """Notes the priorities that the operations of each microthread have."""
+        for instr in instructions:
+            if not isinstance(instr, ir.Vector):
+                continue
+            thread, priority = self.thread_of(instr), self.priority_of(instr)
+            if priority is None:
+                priority = self.priority_otherwise(instr)
+            if thread is not None and priority is not None:
+                self.priorities.setdefault(thread, set()).add(priority)
 
     def message(self, text: str) -> int:
         if text not in self.messages:

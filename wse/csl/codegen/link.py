@@ -118,7 +118,8 @@ def generate(unit: ir.Unit, arch: str, fp16: str = "f16", level: int = 1) -> Cod
     context.fifos = {fifo.name: fifo for fifo in unit.fifos}
     for fifo in unit.fifos:
         context.fifo_xdsr[fifo.name] = context.xdsr_for(("fifo", fifo.name), fifo_words(fifo))
-    for instr in _instructions(unit):
+    instructions = list(_instructions(unit))
+    for instr in instructions:
         for operand in vars(instr).values():
             if isinstance(operand, ir.Dsr):
                 context.reserved[operand.file].add(operand.number)
@@ -126,6 +127,10 @@ def generate(unit: ir.Unit, arch: str, fp16: str = "f16", level: int = 1) -> Cod
             context.indexed.add((instr.dsr.file, instr.dsr.number))
         if isinstance(instr, ir.LoadDsr):
             context.note_thread(instr)
+    context.thread_priorities = unit.thread_priorities
+    context.note_priorities(instructions)
+    for thread, priority in unit.thread_priorities.items():
+        context.startup.append(ir.Sys("utprio", None, [ir.Const("u16", thread), ir.Const("u16", priority)]))
     keep_fifos(unit, context)
     code = Code(unit, context)
     called = {i.function for f in unit.functions for b in f.blocks for i in b.code if isinstance(i, ir.Call)} | {
@@ -223,7 +228,7 @@ def _add_startup(code: Code) -> None:
     """What runs once before everything else: XDSRs that keep their contents, explicit DSRs loaded at compile time."""
     context, unit = code.context, code.unit
     words = [(n, w) for n, w in enumerate(context.xdsrs) if w is not None]
-    if not words and not unit.startup:
+    if not words and not context.startup and not unit.startup:
         return
     body: list[ir.Instr] = [*context.startup, *unit.startup, ir.Return()]
     selector = Selector(context, ir.Function(STARTUP, [], None, [ir.Block(0, body)], "startup"), "task")
@@ -273,7 +278,7 @@ class _Linker:
         displays = {f.name: f.display or f.name for f in unit.functions}
         for task in unit.tasks:
             label = self.code.entries[task.function]
-            bind(displays.get(task.function, task.function), task.id, task.kind, entries[label], task.high)
+            bind(displays.get(task.function, task.function), task.id, task.kind, entries[label])
         active = sum(1 << id for id in unit.active)
         if STARTUP in self.code.entries:
             bind("startup", STARTUP_TASK, "local", entries[self.code.entries[STARTUP]], True)

@@ -17,7 +17,7 @@ from ..ir.descriptor import EXTENDED
 from ..ir.ir import BITS, Addr, Const, Deref, Dsd, DsdVar, Dsr, FifoRef, Reg, Value
 from ..ir.optimize import body_of
 from ..ir.registers import use_counts
-from .context import Context
+from .context import Context, load_priority
 from .mir import PHYSICAL, Imm, Ins, Label, Sym, V
 
 FILES = ("dest", "src0", "src1")
@@ -196,7 +196,7 @@ class VectorSelector:
         shared = self.set_thread(instr, fields)
         self.set_priority(instr)
         then = instr.then
-        if self.context.arch == "wse2" or self.load_names_thread(instr):
+        if self.context.arch == "wse2" or self.context.load_names_thread(instr):
             then = _without_ut(then)
         kept = [dst.operand] if dst is not None and dst.store is not None and self.reads_fifo(instr) else []
         self.emit(instr.op, *fields, options=descriptor.options(then), reads=kept)
@@ -315,20 +315,10 @@ class VectorSelector:
                 self.emit("dsindex", field, value)
                 self.held.pop((FILES[field // isa.DSRS], field % isa.DSRS), None)
 
-    def load_names_thread(self, instr: ir.Vector) -> bool:
-        """Whether the load of an explicit DSR says the microthread: of the operands that have one, the first one
-        counts, and the `.ut_id` of the operation is that of those that are no DSRs [SDK: microthreads]."""
-        for operand in (instr.dst, instr.src0, instr.src1):
-            if isinstance(operand, Dsr) and (operand.file, operand.number) in self.context.dsr_ut:
-                return True
-            if isinstance(operand, Dsd | DsdVar | FifoRef):
-                return False
-        return False
-
     def set_thread(self, instr: ir.Vector, fields: list[int | V]) -> int | None:
         """A microthread that is known at run time only: it goes into the DSR of an operand.  Returns the DSR if it is
         one that a FIFO keeps."""
-        if instr.ut is None or self.context.arch == "wse2" or self.load_names_thread(instr):
+        if instr.ut is None or self.context.arch == "wse2" or self.context.load_names_thread(instr):
             return None
         operands = list(zip((instr.dst, instr.src0, instr.src1), fields, strict=False))
         own = [(o, f) for o, f in operands if isinstance(o, Dsd | DsdVar | FifoRef) and isinstance(f, int)]
@@ -360,32 +350,14 @@ class VectorSelector:
         self.emit("ior", GROUP[2], GROUP[2], shifted)
 
     def set_priority(self, instr: ir.Vector) -> None:
-        operands = (instr.dst, instr.src0, instr.src1)
-        known = [self.context.fifos[o.name] if isinstance(o, FifoRef) else o for o in operands]
-        given = [o.priority for o in known if isinstance(o, Dsd | ir.Fifo) and o.priority is not None]
-        priority = given[0] if given and instr.then.priority is None else instr.then.priority
-        if priority is None or (given and not instr.then.async_):
+        """Sets the priority of the operation's microthread; one that says none needs that if others do."""
+        thread, priority = self.context.thread_of(instr), self.context.priority_of(instr)
+        if thread is None:
             return
-        thread = self.thread_of(instr)
-        if thread is not None:
+        if priority is None and len(self.context.priorities.get(thread, ())) > 1:
+            priority = self.context.priority_otherwise(instr)
+        if priority is not None:
             self.emit("utprio", thread, imm=priority)
-
-    def thread_of(self, instr: ir.Vector) -> int | None:
-        """The microthread of an operation, if it is known."""
-        operands = (instr.dst, instr.src0, instr.src1)
-        places = [(o.file, o.number) if isinstance(o, Dsr) else None for o in operands]
-        loaded = [self.context.dsr_thread.get(place) for place in places if place in self.context.dsr_ut]
-        if self.context.arch != "wse2":
-            if instr.then.ut is not None and not self.load_names_thread(instr):
-                return instr.then.ut
-            if loaded:
-                return loaded[0]
-        for operand, place in zip(operands, places, strict=True):
-            if isinstance(operand, Dsd) and operand.kind in ("fabin", "fabout"):
-                return operand.queue
-            if place is not None and place in self.context.dsr_thread:
-                return self.context.dsr_thread[place]
-        return None
 
     # Explicit DSRs, descriptors in memory.
 
@@ -393,10 +365,10 @@ class VectorSelector:
         source, file = instr.source, instr.dsr.file
         then = instr.then if self.context.arch != "wse2" else _without_ut(instr.then)
         byte = self.byte(file, instr.dsr.number)
-        if isinstance(source, Dsd) and source.kind in ("fabin", "fabout"):
-            priority = source.priority if then.priority is None else then.priority
-            if priority is not None and then.async_:
-                self.emit("utprio", source.queue if then.ut is None else then.ut, imm=priority)
+        priority = load_priority(instr)
+        if priority is not None:
+            assert isinstance(source, Dsd)
+            self.emit("utprio", source.queue if then.ut is None else then.ut, imm=priority)
         if isinstance(source, DsdVar):
             self.load_variable(source)
             if bits := descriptor.options(then):

@@ -458,13 +458,11 @@ class Global:
 class Task:
     """kind: "local", "data" or "control".  id: the number in the task table (data: color on WSE-2, queue on WSE-3).
 
-    The function's parameters are filled from the wavelet, see `wavelet_parts`.
-    high: it goes before others."""
+    The function's parameters are filled from the wavelet, see `wavelet_parts`."""
 
     kind: str
     id: int
     function: str
-    high: bool = False
     at: At | None = None
 
 
@@ -543,6 +541,7 @@ class Unit:
     startup: list[Instr] = field(default_factory=list)
     symbols: dict[str, Export] = field(default_factory=dict)
     teardown_task: int | None = None
+    thread_priorities: dict[int, int] = field(default_factory=dict)  # of microthreads at the start, as Then.priority
     control_tasks: dict[int, int] | None = None  # task by entry point, with @set_control_task_table
     params: str = ""  # what tells it from other classes of the same file, for people
     reserved: dict[str, int] = field(default_factory=dict)  # bytes that libraries take on the machine, by library

@@ -24,7 +24,7 @@ def unit_text(unit: Unit) -> str:
     for q, color in sorted(unit.queues_out.items()):
         lines.append(f"  output queue {q}: color {color}")
     for task in unit.tasks:
-        state = " active" * (task.id in unit.active) + " blocked" * (task.id in unit.blocked) + " high" * task.high
+        state = " active" * (task.id in unit.active) + " blocked" * (task.id in unit.blocked)
         lines.append(f"  {task.kind} task {task.id}: {task.function}{state}")
     for fifo in unit.fifos:
         lines.append(f"  fifo {fifo.name}: {fifo.capacity} x {fifo.item} B over {fifo.buffer}")

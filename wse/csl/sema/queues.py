@@ -29,7 +29,7 @@ class Queues:
         self.colorless: dict[tuple[bool, int], Span] = {}
         self.spans: dict[tuple[bool, int], Span] = {}
         self.chosen: dict[int, int] = {}
-        self.high: set[int] = set()  # input queues whose data task has high priority
+        self.initialized: dict[tuple[bool, int], Span] = {}  # by @initialize_queue
         self.opened: set[int] = set()
 
     def bound(self, into: bool) -> dict[int, int]:
@@ -70,9 +70,6 @@ class Queues:
                 self.bind_to_one(into, queue, colors)
         if wse2:
             self.bind_arriving(must)
-        for task in self.unit.out.tasks:
-            if task.kind == "data" and (self.queue_of(task.id) if wse2 else task.id) in self.high:
-                task.high = True
         self.check_colorless()
         self.check_reserved()
 
@@ -125,9 +122,6 @@ class Queues:
                     what = "give the descriptor a .fabric_color"
                 error = CslError.at(span, f"{named(into, queue)} is bound to no color: {what}")
                 unit.program.unbound_queues.setdefault((into, queue), error)
-
-    def queue_of(self, color: int) -> int | None:
-        return next((queue for queue, known in self.bound(True).items() if known == color), None)
 
     def check_reserved(self) -> None:
         """Queues of the memcpy library on WSE-3."""
