@@ -1,6 +1,7 @@
 """Random functions of CSL over all types, and what they compute: each is made as a text together with an evaluator.
 
-The evaluator is plain Python over Python's integers and NumPy's floats; it shares nothing with the compiler.
+The evaluator is plain Python over integers and exact fractions; it shares nothing with the compiler.  Values of float
+types are Python's floats that the type can hold.
 
     python tests/csl/random_functions.py --functions 2000 --seed 1
 
@@ -10,32 +11,28 @@ compares it with the results at compile time and of the code at every optimisati
 from __future__ import annotations
 
 import argparse
+import math
 import random
+import struct
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-INTS = ("i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64")
-FLOATS = {"f16": np.float16, "f32": np.float32}
-KINDS = (*INTS, *FLOATS, "bool")
+WHOLE = ("i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64")
+INTS = (*WHOLE, "i3", "u5", "i13", "u24", "i37", "u50")
+FLOATS = ("f16", "f32")
+KINDS = (*INTS, *WHOLE, *FLOATS, *FLOATS, "bool", "bool")  # some are drawn more often
+SWITCHED = tuple(kind for kind in INTS if kind not in ("i3", "u5"))  # that hold the values of the arms
 LEVELS = (0, 1)  # of optimisation
 FUNCTIONS, CALLS = 8, 3  # of a program; of each function
 
 
 class Returned(Exception):
     pass
-
-
-class Left(Exception):
-    """break or continue.  word: which."""
-
-    def __init__(self, word: str):
-        self.word = word
 
 
 class Code(NamedTuple):
@@ -48,33 +45,58 @@ class Code(NamedTuple):
 # ---- what the language means ----
 
 
-def bits_of(kind: str) -> int:
-    return int(kind[1:])
+def width(kind: str) -> int:
+    return 1 if kind == "bool" else int(kind[1:])
+
+
+def limits(kind: str) -> tuple[int, int]:
+    bits = width(kind)
+    return (-(1 << bits - 1), (1 << bits - 1) - 1) if kind[0] == "i" else (0, (1 << bits) - 1)
 
 
 def wrap(kind: str, value: int) -> int:
-    bits = bits_of(kind)
+    bits = width(kind)
     value &= (1 << bits) - 1
     return value - (1 << bits) if kind[0] == "i" and value >> (bits - 1) else value
 
 
-def rounded(kind: str, value: Any) -> Any:
-    with np.errstate(all="ignore"):
-        if isinstance(value, int) and abs(value) >= 1 << 53:  # Python's float would round first
-            exponent = value.bit_length() - 30
-            low = abs(value) & ((1 << exponent) - 1)
-            value = (abs(value) >> exponent | (low != 0)) * (1 if value > 0 else -1)
-            return FLOATS[kind](np.ldexp(float(value), exponent))
-        return FLOATS[kind](value)
+def rounded(kind: str, value: float | Fraction | int) -> float:
+    """The nearest number of a float type, ties to even."""
+    if isinstance(value, float) and (not math.isfinite(value) or value == 0):
+        return value
+    if value == 0:
+        return 0.0
+    bits, least, top = (11, -14, 16) if kind == "f16" else (24, -126, 128)
+    exact = abs(Fraction(value))
+    exponent = exact.numerator.bit_length() - exact.denominator.bit_length()
+    exponent -= exact < Fraction(2) ** exponent
+    unit = Fraction(2) ** (max(exponent, least) - bits + 1)
+    near = round(exact / unit) * unit
+    return math.copysign(math.inf if near >= Fraction(2) ** top else float(near), value)
+
+
+def quotient(x: float, y: float) -> float | Fraction:
+    if y == 0:
+        return math.nan if x == 0 or math.isnan(x) else math.copysign(math.inf, x) * math.copysign(1.0, y)
+    if not math.isfinite(x) or not math.isfinite(y) or x == 0:
+        return x / y
+    return Fraction(x) / Fraction(y)
+
+
+def of_floats(op: str, kind: str, a: float, b: float) -> float:
+    if op == "/":
+        return rounded(kind, quotient(a, b))
+    made: Callable[[Any, Any], Any] = {"+": lambda x, y: x + y, "-": lambda x, y: x - y, "*": lambda x, y: x * y}[op]
+    exact = made(Fraction(a), Fraction(b)) if math.isfinite(a) and math.isfinite(b) else 0
+    return rounded(kind, exact) if exact else made(a, b)  # a zero has a sign
 
 
 def apply(op: str, kind: str, a: Any, b: Any) -> Any:
-    """a op b of two values of the kind."""
+    """a op b of two values of the kind; b of a shift is a count."""
     if op in ("==", "!=", "<", "<=", ">", ">="):
         return bool({"==": a == b, "!=": a != b, "<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b}[op])
     if kind in FLOATS:
-        with np.errstate(all="ignore"):
-            return FLOATS[kind]({"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}[op](a, b))
+        return of_floats(op, kind, a, b)
     match op:
         case "+":
             made = a + b
@@ -83,8 +105,8 @@ def apply(op: str, kind: str, a: Any, b: Any) -> Any:
         case "*":
             made = a * b
         case "/" | "%":
-            quotient = abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
-            made = quotient if op == "/" else a - b * quotient
+            whole = abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
+            made = whole if op == "/" else a - b * whole
         case "&":
             made = a & b
         case "|":
@@ -105,16 +127,44 @@ def convert(source: str, kind: str, value: Any) -> Any:
     if kind == "bool":
         return bool(value != 0)
     if kind in FLOATS:
-        return rounded(kind, int(value) if source in INTS or source == "bool" else value)
+        return rounded(kind, value if source in FLOATS else int(value))
+    if source in FLOATS:
+        bits = width(kind)
+        low, high = limits("i32" if bits <= 16 else f"{kind[0]}{32 if bits <= 32 else 64}")
+        if math.isnan(value):
+            return 0
+        return wrap(kind, high if value >= high else low if value <= low else int(value))
     return wrap(kind, int(value))
 
 
-def same(kind: str, a: Any, b: Any) -> bool:
-    """To the bit; one NaN is as good as another."""
-    if kind in FLOATS:
-        a, b = FLOATS[kind](a), FLOATS[kind](b)
-        return bool(np.isnan(a) and np.isnan(b)) or a.tobytes() == b.tobytes()
-    return int(a) == int(b)
+def wider(kind: str) -> list[str]:
+    """Types that become the type by themselves in an operation."""
+    if kind == "f32":
+        return ["f16"]
+    if kind not in INTS:
+        return []
+    low, high = limits(kind)
+    return [other for other in INTS if other != kind and low <= limits(other)[0] and limits(other)[1] <= high]
+
+
+def pattern(kind: str, value: Any) -> int | None:
+    """The bits of a value; None of a NaN, for one is as good as another."""
+    if kind not in FLOATS:
+        return int(value) & (1 << width(kind)) - 1
+    if math.isnan(value):
+        return None
+    code, as_int = ("<e", "<H") if kind == "f16" else ("<f", "<I")
+    return struct.unpack(as_int, struct.pack(code, value))[0]
+
+
+def is_nan(kind: str, bits: int) -> bool:
+    return bits & 0x7FFF > 0x7C00 if kind == "f16" else bits & 0x7FFFFFFF > 0x7F800000
+
+
+def same(kind: str, want: Any, bits: int) -> bool:
+    """Whether these are the bits of the value."""
+    wanted = pattern(kind, want)
+    return is_nan(kind, bits) if wanted is None else bits == wanted
 
 
 # ---- texts ----
@@ -137,13 +187,26 @@ class Maker:
             value = self.chance.random() < 0.5
             return ("true" if value else "false"), value
         if kind in FLOATS:
-            number = self.chance.choice([0.0, 1.0, -1.0, 0.5, 3.25, -7.75, 100.0, 0.0999755859375, 65504.0, 2.0**-20])
-            return repr(number), FLOATS[kind](number)
-        top = (1 << (bits_of(kind) - (kind[0] == "i"))) - 1
-        number = self.chance.choice([0, 1, 2, 3, 7, 100, top, top - 1, top // 3, self.chance.randrange(top)])
-        if kind[0] == "i" and self.chance.random() < 0.3:
+            return self.number(kind)
+        low, high = limits(kind)
+        number = self.chance.choice(
+            [0, 1, 2, 3, 7, 100, low, high, high - 1, high // 3, self.chance.randint(low, high)]
+        )
+        number = number if low <= number <= high else 1
+        if kind[0] == "i" and number != low and self.chance.random() < 0.3:
             number = -number
         return str(number), number
+
+    def number(self, kind: str) -> tuple[str, float]:
+        """A float, and how it is written: as a number, or by its bits."""
+        if self.chance.random() < 0.6:
+            value = self.chance.choice([0.0, 1.0, -1.0, 0.5, 3.25, -7.75, 100.0, 0.1, 3e-5, 1000.25, 65504.0, 2.0**-20])
+            return repr(value), rounded(kind, value)
+        size, code, as_int = (16, "<e", "<H") if kind == "f16" else (32, "<f", "<I")
+        bits = self.chance.getrandbits(size)
+        value = struct.unpack(code, struct.pack(as_int, bits))[0]
+        bits, value = (0, 0.0) if math.isnan(value) else (bits, value)
+        return f"@bitcast({kind}, @as(u{size}, {bits:#x}))", value
 
     # Expressions.
 
@@ -153,7 +216,7 @@ class Maker:
             if atoms and self.chance.random() < 0.85:
                 name = self.chance.choice(atoms)
                 return Code(name, lambda v: v[name])
-            others = [name for name, of in self.names.items() if kind in FLOATS or of not in FLOATS]
+            others = list(self.names)
             if others and self.chance.random() < 0.7:
                 name = self.chance.choice(others)
                 source = self.names[name]
@@ -174,13 +237,15 @@ class Maker:
         elif kind in FLOATS:
             choices += [self.arithmetic] * 8
         else:
-            choices += [self.arithmetic] * 6 + [self.divided, self.shifted, self.unary] * 2
+            choices += [self.arithmetic] * 6 + [self.divided, self.shifted, self.unary, self.bits] * 2
         return self.chance.choice(choices)(kind, depth)
 
     def arithmetic(self, kind: str, depth: int) -> Code:
         op = self.chance.choice("+-*/" if kind in FLOATS else "+-*&|^")
-        a, b = self.expr(kind, depth - 1), self.expr(kind, depth - 1)
-        return Code(f"({a.text} {op} {b.text})", lambda v: apply(op, kind, a.run(v), b.run(v)))
+        narrow = wider(kind)  # the right side may be of another type, which becomes this one
+        other = self.chance.choice(narrow) if narrow and self.chance.random() < 0.2 else kind
+        a, b = self.expr(kind, depth - 1), self.expr(other, depth - 1)
+        return Code(f"({a.text} {op} {b.text})", lambda v: apply(op, kind, a.run(v), convert(other, kind, b.run(v))))
 
     def divided(self, kind: str, depth: int) -> Code:
         op = self.chance.choice("/%")
@@ -188,9 +253,32 @@ class Maker:
         return Code(f"({a.text} {op} ({b.text} | 1))", lambda v: apply(op, kind, a.run(v), b.run(v) | 1))
 
     def shifted(self, kind: str, depth: int) -> Code:
-        op, mask = self.chance.choice(["<<", ">>"]), bits_of(kind) - 1
-        a, b = self.expr(kind, depth - 1), self.expr(kind, depth - 1)
-        return Code(f"({a.text} {op} @as(u8, {b.text} & {mask}))", lambda v: apply(op, kind, a.run(v), b.run(v) & mask))
+        op = self.chance.choice(["<<", ">>"])
+        a, b = self.expr(kind, depth - 1), self.expr("u8", depth - 1)
+        return Code(f"({a.text} {op} ({b.text} & 63))", lambda v: apply(op, kind, a.run(v), b.run(v) & 63))
+
+    def bits(self, kind: str, depth: int) -> Code:
+        """The bits of an integer of the other sign, or of a float."""
+        source = f"{'u' if kind[0] == 'i' else 'i'}{width(kind)}"
+        if f"f{width(kind)}" in FLOATS and self.chance.random() < 0.5:
+            source = f"f{width(kind)}"
+            a = self.expr(source, depth - 1)
+            a = Code(f"(if ({a.text} == {a.text}) {a.text} else @as({source}, 0.0))", self.no_nan(a))
+        elif source in INTS:
+            a = self.expr(source, depth - 1)
+        else:
+            return self.arithmetic(kind, depth)
+        return Code(f"@bitcast({kind}, {a.text})", lambda v: wrap(kind, pattern(source, a.run(v)) or 0))
+
+    @staticmethod
+    def no_nan(a: Code) -> Callable[[dict], float]:
+        """The value, 0 if it is NaN, whose bits are not defined.  Nothing in an expression changes a variable."""
+
+        def run(v: dict) -> float:
+            value = a.run(v)
+            return 0.0 if math.isnan(value) else value
+
+        return run
 
     def unary(self, kind: str, depth: int) -> Code:
         a = self.expr(kind, depth - 1)
@@ -220,21 +308,11 @@ class Maker:
     def converted(self, kind: str, depth: int) -> Code:
         source = self.kind()
         a = self.expr(source, depth - 1)
-        if source in FLOATS and kind in INTS:  # what does not fit is not defined
-            low = "-100.0" if kind[0] == "i" else "-0.5"
-            text = f"(if ({a.text} > {low} and {a.text} < 100.0) {a.text} else @as({source}, 1.0))"
-            bound = float(low)
-
-            def run(v: dict) -> Any:
-                value = a.run(v)
-                return convert(source, kind, value if bound < value < 100.0 else 1.0)
-
-            return Code(f"@as({kind}, {text})", run)
         return Code(f"@as({kind}, {a.text})", lambda v: convert(source, kind, a.run(v)))
 
     def chosen(self, kind: str, depth: int) -> Code:
         """A switch."""
-        of = self.chance.choice(INTS)
+        of = self.chance.choice(SWITCHED)
         value = self.expr(of, depth - 1)
         arms = [self.expr(kind, depth - 2) for _ in range(4)]
         text = (
@@ -343,7 +421,7 @@ class Maker:
         return Code(f"if ({test.text}) {yes.text} else {no.text}", lambda v: (yes if test.run(v) else no).run(v))
 
     def switch(self, depth: int) -> Code:
-        kind = self.chance.choice(INTS)
+        kind = self.chance.choice(SWITCHED)
         value, first, second, other = (
             self.expr(kind, 2),
             self.block(depth - 1),
@@ -500,11 +578,16 @@ class Maker:
 
 
 class Program(NamedTuple):
-    """text: the program, whose main writes the results at run time to out_KIND; known_KIND holds those at compile time.
-    wanted: by kind, the results of the evaluator, with the call each is of."""
+    """text: the program, whose main writes the bits of the results at run time to `out`; `known` holds those at compile
+    time.  wanted: the kind and value of each by the evaluator, with the call that it is of."""
 
     text: str
-    wanted: dict[str, list[tuple[str, Any]]]
+    wanted: list[tuple[str, str, Any]]
+
+
+def bits_of(kind: str, text: str) -> str:
+    """The bits of a value as u64, in CSL."""
+    return f"@as(u64, {text})" if kind == "bool" else f"@as(u64, @bitcast(u{width(kind)}, {text}))"
 
 
 def program(seed: int) -> Program:
@@ -512,10 +595,9 @@ def program(seed: int) -> Program:
     texts = [f"const S = struct {{ {', '.join(f'{name}: {kind}' for name, kind in maker.fields)} }};"]
     for i in range(FUNCTIONS):
         texts.append(maker.function(f"f{i}"))
-    wanted: dict[str, list[tuple[str, Any]]] = {}
+    wanted: list[tuple[str, str, Any]] = []
     inputs: dict[str, list[str]] = {}
-    known: dict[str, list[str]] = {}
-    calls = []
+    known, calls = [], []
     for name, params, result, run in maker.functions:
         for _ in range(CALLS):
             literals = [maker.literal(param) for param in params]
@@ -523,25 +605,20 @@ def program(seed: int) -> Program:
             for param, (text, _) in zip(params, literals, strict=True):
                 inputs.setdefault(param, []).append(text)
                 at_run_time.append(f"in_{param}[{len(inputs[param]) - 1}]")
-            results = wanted.setdefault(result, [])
             call = f"{name}({', '.join(text for text, _ in literals)})"
-            calls.append(f"out_{result}[{len(results)}] = {name}({', '.join(at_run_time)});")
-            known.setdefault(result, []).append(call)
-            results.append((call, run(*[value for _, value in literals])))
+            called = bits_of(result, f"{name}({', '.join(at_run_time)})")
+            calls.append(f"out[{len(wanted)}] = {called};")
+            known.append(bits_of(result, call))
+            wanted.append((call, result, run(*[value for _, value in literals])))
     for kind, items in inputs.items():
         texts.append(f"var in_{kind} = [{len(items)}]{kind}{{ {', '.join(items)} }};")
-    exports = ["@export_symbol(main);"]
-    for kind, items in known.items():
-        texts.append(f"var known_{kind} = [{len(items)}]{kind}{{ {', '.join(items)} }};")
-        texts.append(f"var out_{kind} = @zeros([{len(items)}]{kind});")
-        for word in ("known", "out"):
-            texts.append(f"var {word}_{kind}_ptr: [*]{kind} = &{word}_{kind};")
-            exports.append(f'@export_symbol({word}_{kind}_ptr, "{word}_{kind}");')
+    texts.append(f"export var known = [{len(known)}]u64{{ {', '.join(known)} }};")
+    texts.append(f"export var out: [{len(known)}]u64;")
     # a function for each result, so that no function becomes too large
     for i, call in enumerate(calls):
         texts.append(f"fn call{i}() void {{ {call} }}")
     texts.append(f"fn main() void {{ {' '.join(f'call{i}();' for i in range(len(calls)))} }}")
-    return Program("\n".join(texts) + f"\ncomptime {{ {' '.join(exports)} }}\n", wanted)
+    return Program("\n".join(texts) + "\ncomptime { @export_symbol(main); }\n", wanted)
 
 
 def differences(seed: int, folder: Path) -> list[str]:
@@ -559,12 +636,11 @@ def differences(seed: int, folder: Path) -> list[str]:
         loaded = Device(link(compile_program(path, arch), level=level))
         loaded.launch("main", ())
         loaded.run(cycles=100_000_000)
-        for kind, results in made.wanted.items():
-            out, known = read(loaded, f"out_{kind}"), read(loaded, f"known_{kind}")
-            for i, (call, want) in enumerate(results):
-                for how, got in ((f"run time, level {level}", out[i]), ("compile time", known[i])):
-                    if not same(kind, want, got):
-                        found.append(f"seed {seed}, {arch}: {call} of type {kind} is {got!r} at {how}, not {want!r}")
+        out, known = (read(loaded, name).tolist() for name in ("out", "known"))
+        for i, (call, kind, want) in enumerate(made.wanted):
+            for how, got in ((f"run time, level {level}", out[i]), ("compile time", known[i])):
+                if not same(kind, want, got):
+                    found.append(f"seed {seed}, {arch}: {call} of type {kind} is {got:#x} at {how}, not {want!r}")
     return list(dict.fromkeys(found))
 
 

@@ -34,3 +34,32 @@ def test_what_is_not_found_says_where(tmp_path):
     message = caught.value.diagnostics[0].message
     assert "number.csl is not found; looked in" in message
     assert message.endswith(f"inner, {tmp_path}, elsewhere")
+
+
+UNUSED = """param missing: u16;
+param untyped;
+const wrong: i16 = 100000;
+var also: f32 = nothing;
+fn unused() void { missing(1, 2); }
+const late = other.value;
+const other = @import_module("other.csl");
+comptime { @comptime_assert(late == 3); }
+"""
+
+
+def test_what_nothing_uses_is_not_analysed(tmp_path):
+    (tmp_path / "layout.csl").write_text(LAYOUT.format("pe.csl"))
+    (tmp_path / "pe.csl").write_text(UNUSED)
+    (tmp_path / "other.csl").write_text("const value = 3;\nconst bad = @get_dsd(fabin_dsd, .{ .fabric_color = {} });\n")
+    compile_program(tmp_path / "layout.csl")
+    for use, message in {
+        "const x = missing;": "param missing has no value",
+        "const x = wrong;": "100000 does not fit i16",
+        "const x = &also;": "nothing is not declared",
+        "unused();": "takes",
+        "const x = other.bad;": "a value of type color was expected",
+    }.items():
+        (tmp_path / "pe.csl").write_text(f"{UNUSED}comptime {{ {use} }}\n")
+        with pytest.raises(CslError) as caught:
+            compile_program(tmp_path / "layout.csl")
+        assert message in str(caught.value) or use == "unused();", str(caught.value)
