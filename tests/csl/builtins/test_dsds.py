@@ -215,7 +215,7 @@ REFUSED = {
     ),
     "stride of a circular buffer": (
         "circbuf_dsd, .{ .base_address = &a, .extent = 2, .stride = 2 }",
-        "a circbuf_dsd has no property stride: known are base_address, extent, wraparound",
+        "a circbuf_dsd has no property stride: known: base_address, extent, wraparound",
     ),
     "offset of a circular buffer": (
         "circbuf_dsd, .{ .base_address = &a, .extent = 2, .offset = 2 }",

@@ -350,6 +350,48 @@ def test_the_priority_of_a_queue_is_that_of_its_microthread(level, tmp_path):
     assert (cycles["queue"] < 1500) == (level == "low"), cycles  # 2000 wavelets, one a cycle
 
 
+ACTIVATED = {
+    "none in a comptime block": ("comptime { @activate(free); }", "", "no task is bound to local task id 9"),
+    "none by a FIFO": (
+        "var f = @zeros([4]u16);\nconst fifo = @allocate_fifo(f, .{ .activate_push = free });",
+        "_ = @mov16(fifo, 1);",
+        "no task is bound to local task id 9",
+    ),
+    "a data task": ("task d(v: u32) void {} comptime { @bind_data_task(d, id); }", "@activate(d);", "only local tasks"),
+    "a data task's id": (
+        "task d(v: u32) void {} comptime { @bind_data_task(d, id); }",
+        "@activate(id);",
+        "only local tasks are activated: 3 is a data task",
+    ),
+    "a control task": (
+        "task k(v: u32) void {} comptime { @bind_control_task(k, @get_control_task_id(12)); }",
+        "@activate(k);",
+        "only local tasks are activated: 12 is a control task",
+    ),
+    "a data task after an operation": (
+        "task d(v: u32) void {} comptime { @bind_data_task(d, id); }",
+        "@mov32(out, 1, .{ .async = true, .activate = d });",
+        "only local tasks are activated: 3 is a data task",
+    ),
+    "a data task by a control wavelet": (
+        "task d(v: u32) void {} comptime { @bind_data_task(d, id); }",
+        "@mov32(&got[0], @get_dsd(fabin_dsd, .{ .extent = 1, .input_queue = @get_input_queue(4) }),"
+        " .{ .async = true, .on_control = .{ .activate = d } });",
+        "only local tasks are activated: 3 is a data task",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATED)
+def test_only_local_tasks_that_are_bound_are_activated(name, tmp_path):
+    decls, body, message = ACTIVATED[name]
+    text = HEAD.replace("if (sends) @mov32(out, 0x89abcdef);", body) + f"const free = @get_local_task_id(9);\n{decls}\n"
+    text += "comptime { @initialize_queue(@get_input_queue(4), .{ .color = @get_color(2) }); }\n"
+    with pytest.raises(CslError) as caught:
+        compiled(tmp_path, text, "wse3", pair(1, 3))
+    assert message in caught.value.diagnostics[0].message
+
+
 REFUSED_QUEUES = {
     "no priority": ("iq, .{ .color = c, .priority = 3 }", "wse2", "a priority is .{ .high = true }"),
     "an output": ("oq, .{ .priority = .{ .high = true } }", "wse2", "an output queue has no .priority"),

@@ -19,7 +19,7 @@ from .descriptors import DSR_FILES, SIZES, base_address, descriptor_operand, dsr
 from .fabric import extent_of, simd_mode
 from .options import ASYNCHRONOUS, OF_LOADS, Given, as_u16, chosen, options, priority, struct_items
 from .table import builtin
-from .tasks import task_number
+from .tasks import activated_task
 
 DSR_COUNT = {"dest": 16, "src0": 16, "src1": 32}
 FIFO_FILES = (t.DSR_FIFO_DEST, t.DSR_FIFO_SRC1)
@@ -283,7 +283,7 @@ def fifo_options(frame: Frame, fifo: ir.Fifo, node: ast.Node) -> None:
             hint = did_you_mean(name, (*FIFO_OPTIONS, *FIFO_REGISTERS), 40)
             raise CslError.at(node.span, f"a FIFO has no option {name}{hint}")
         if name.startswith("activate"):
-            setattr(fifo, name, task_number(frame, value, node.span))
+            setattr(fifo, name, activated_task(frame, value, node.span, bound=True))
             continue
         if name == "priority":
             if frame.unit.program.arch == "wse2":

@@ -14,7 +14,7 @@ from ..sema.suggest import did_you_mean
 from ..sema.values import Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
-from .tasks import PRIORITIES, task_number
+from .tasks import PRIORITIES, activated_task, task_number
 
 OPTIONS = ("async", "activate", "unblock", "on_control", "priority", "ut_id", "index")
 OF_LOADS = ("async", "activate", "unblock", "on_control", "priority", "ut_id", "save_address", "single_step")
@@ -72,7 +72,7 @@ def options(frame: Frame, node: ast.Node, known: tuple[str, ...] = OPTIONS) -> G
             raise CslError.at(node.span, ".priority needs a .ut_id that is known at compile time")
     given.then = ir.Then(
         truth(items, "async", node.span),
-        task_number(frame, items["activate"], node.span) if "activate" in items else None,
+        activated_task(frame, items["activate"], node.span) if "activate" in items else None,
         task_number(frame, items["unblock"], node.span) if "unblock" in items else None,
         concrete(thread) if isinstance(thread, Val) else None,
         priority(items["priority"], node.span) if "priority" in items else None,
@@ -95,7 +95,7 @@ def on_control(frame: Frame, given: Any, node: ast.Node) -> tuple[str, int | Non
         return "terminate", None
     if what not in ("activate", "unblock"):
         raise CslError.at(node.span, f".on_control has one of .terminate, .activate, .unblock, not .{what}")
-    return what, task_number(frame, item, node.span)
+    return what, (activated_task if what == "activate" else task_number)(frame, item, node.span)
 
 
 def truth(items: dict[str, Value], name: str, span: Span) -> bool:

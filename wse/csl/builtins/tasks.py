@@ -274,12 +274,36 @@ def set_control_task_table(frame: Frame, node: ast.BuiltinCall, want: Type | Non
 @builtin("@activate", 1)
 def activate(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     value = frame.expr(node.args[0])
-    kinds = (t.LOCAL_TASK_ID, t.CONTROL_TASK_ID, t.DATA_TASK_ID, t.COLOR)
-    if frame.build is None:
-        frame.unit.out.active.add(task_number(frame, value, node.args[0].span))
+    span = node.args[0].span
+    if isinstance(value, Val):
+        number = activated_task(frame, value, span, bound=frame.build is None)
+        if frame.build is None:
+            frame.unit.out.active.add(number)
+        else:
+            frame.emit(ir.Sys("activate", None, [ir.Const("u16", number)]))
     else:
-        frame.emit(ir.Sys("activate", None, [task_operand(frame, value, node, kinds)]))
+        frame.emit(ir.Sys("activate", None, [task_operand(frame, value, node, (t.LOCAL_TASK_ID, t.COLOR))]))
     return VOID
+
+
+def activated_task(frame: Frame, value: Value, span: Span, bound: bool = False) -> int:
+    """The number of a task that is activated: a local one.  bound: it is an error as well if none has the number; else
+    that is a fault when it is activated, which may never be."""
+    number = task_number(frame, value, span)
+    own = frame.unit
+
+    def check() -> None:
+        kind = own.kinds.get(("task", number))
+        if kind is None and own.out.control_tasks is None:
+            kind = own.kinds.get(("control", number))
+        if kind is None and bound:
+            raise CslError.at(span, f"no task is bound to local task id {number}: @bind_local_task binds one")
+        if kind not in (None, "local"):
+            first = own.bound.get(("task", number)) or own.bound.get(("control", number))
+            raise CslError.at(span, f"only local tasks are activated: {number} is a {kind} task", (first, "bound here"))
+
+    own.deferred_checks.append(check)
+    return number
 
 
 def task_operand(frame: Frame, value: Value, node: ast.BuiltinCall, kinds: tuple[Type, ...]) -> ir.Value:
