@@ -32,6 +32,9 @@ typedef struct {
   int n, least;
 } step_size;
 
+/* Places that an element takes in a FIFO: if these are words, one or two. */
+static int fifo_places(const vector_operand *fifo) { return fifo->d.stride == 2 && fifo->size == 4 ? 2 : 1; }
+
 static bool is_data(const vector_operation *operation, const vector_operand *from, wavelet w) {
   return !(w.meta & WAVELET_CONTROL) || (dsd_transforms(&from->d) && !(operation->on_control & 3));
 }
@@ -59,12 +62,13 @@ static int input_ready(wse_fabric *fabric, band_state *band, uint32_t pe, vector
   if (from->is != OPERAND_IS_DSR || dsd_is_memory(&from->d)) return INPUT_READY;
   if (from->d.kind == DSD_FIFO) {
     xdsr *fifo = operand_fifo(fabric, pe, from);
-    if (fifo->fifo.count >= step->n) return INPUT_READY;
-    if (fifo->fifo.count >= step->least) {
+    int held = fifo->fifo.count / fifo_places(from);
+    if (held >= step->n) return INPUT_READY;
+    if (held >= step->least) {
       step->n = step->least;
       return INPUT_READY;
     }
-    fifo->fifo.was_empty = (uint8_t)step->least;
+    fifo->fifo.was_empty = (uint8_t)(step->least * fifo_places(from));
     return INPUT_WAITS;
   }
   ramp_queue *queue = iq_of(fabric, from->d.queue, pe);
@@ -94,22 +98,26 @@ static bool output_ready(wse_fabric *fabric, uint32_t pe, const vector_operation
     if (capacity < 2 && step->least > operation->per_wavelet) step->least = operation->per_wavelet;
   } else {
     fifo = operand_fifo(fabric, pe, to);
-    room = fifo->fifo.capacity - fifo->fifo.count;
+    room = (fifo->fifo.capacity - fifo->fifo.count) / fifo_places(to);
   }
   if (room >= step->n) return true;
   if (room >= step->least) {
     step->n = step->least;
     return true;
   }
-  if (fifo) fifo->fifo.was_full = (uint8_t)step->least;
+  if (fifo) fifo->fifo.was_full = (uint8_t)(step->least * fifo_places(to));
   return false;
 }
 
 static uint32_t take_fifo(wse_fabric *fabric, uint32_t pe, const vector_operand *from) {
   xdsr *x = operand_fifo(fabric, pe, from);
-  uint32_t v = sram_load(sram_of(fabric, pe), (uint16_t)(x->fifo.start + x->fifo.head * from->size), from->size);
-  x->fifo.head = (uint16_t)((x->fifo.head + 1) % (x->fifo.capacity ? x->fifo.capacity : 1));
-  x->fifo.count--;
+  int places = fifo_places(from), bytes = from->size / places;
+  uint32_t v = 0;
+  for (int i = 0; i < places; i++) {
+    v |= sram_load(sram_of(fabric, pe), (uint16_t)(x->fifo.start + x->fifo.head * bytes), bytes) << 16 * i;
+    x->fifo.head = (uint16_t)((x->fifo.head + 1) % (x->fifo.capacity ? x->fifo.capacity : 1));
+  }
+  x->fifo.count = (uint16_t)(x->fifo.count - places);
   if (x->fifo.was_full && x->fifo.count + x->fifo.was_full <= x->fifo.capacity) {
     if (x->fifo.on_pop != 0xff) task_then(fabric, pe, OPT_THEN_ACTIVATE, x->fifo.on_pop);
     x->fifo.was_full = 0;
@@ -119,9 +127,11 @@ static uint32_t take_fifo(wse_fabric *fabric, uint32_t pe, const vector_operand 
 
 static void put_fifo(wse_fabric *fabric, uint32_t pe, const vector_operand *to, uint32_t v) {
   xdsr *x = operand_fifo(fabric, pe, to);
-  uint32_t at = (uint32_t)(x->fifo.head + x->fifo.count) % (x->fifo.capacity ? x->fifo.capacity : 1);
-  sram_store(sram_of(fabric, pe), (uint16_t)(x->fifo.start + at * to->size), to->size, v);
-  x->fifo.count++;
+  int places = fifo_places(to), bytes = to->size / places;
+  for (int i = 0; i < places; i++, x->fifo.count++) {
+    uint32_t at = (uint32_t)(x->fifo.head + x->fifo.count) % (x->fifo.capacity ? x->fifo.capacity : 1);
+    sram_store(sram_of(fabric, pe), (uint16_t)(x->fifo.start + at * (uint32_t)bytes), bytes, v >> 16 * i);
+  }
   if (x->fifo.was_empty && x->fifo.count >= x->fifo.was_empty) {
     if (x->fifo.on_push != 0xff) task_then(fabric, pe, OPT_THEN_ACTIVATE, x->fifo.on_push);
     x->fifo.was_empty = 0;

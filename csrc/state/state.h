@@ -97,7 +97,8 @@ typedef union {
     uint16_t start, bytes;
   } circle;
   struct {
-    uint16_t start, capacity, head, count; /* start: byte address; the others: elements */
+    uint16_t start, capacity, head, count; /* start: byte address; the others: places, each for a word if the stride of
+                                            * the DSR is 2, else for an element */
     uint8_t on_push, on_pop; /* tasks, 0xff none; activated by the push (pop) after which a reader (writer) that had to
                               * wait can go on */
     uint8_t was_full, was_empty; /* places, elements that it waits for; 0: none does */

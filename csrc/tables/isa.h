@@ -8,7 +8,8 @@
  * none, 0xff. DSR contents, 16 bytes, little-endian: kind u8, flags u8, queue u8, color u8, base u16 (byte address),
  * length u16, stride i16 (bytes, or elements: DSD_ELEMENTS), options u16 (as in an instruction), xdsr u8 (bits 4 and 5:
  * SIMD_ mode), on_control u8, index u16. XDSR contents, 16 bytes: mem4d: extent u16[4] (slowest first), stride i16[4]
- * (bytes); circular: start u16, bytes u16; FIFO: start u16, capacity u16 (elements), head u16, count u16,
+ * (bytes); circular: start u16, bytes u16; FIFO: start u16, capacity u16, head u16, count u16
+ * (words if the stride is 2, else elements),
  * activate-on-push u8, activate-on-pop u8 (task id, 255 none), was-full u8, was-empty u8 (the machine's: elements that
  * the writer, the reader waits for, 0 none), action when empty u8, action when full u8.
  */

@@ -87,6 +87,20 @@ def test_a_load_in_a_comptime_block_happens_before_the_first_task(arch, tmp_path
     assert read(run(tmp_path, text, arch=arch), "b").tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
+@pytest.mark.parametrize(
+    "load, want",
+    [
+        ("@load_to_dsr_xdsr(src1, x, ring)", [1, 2, 3, 0, 0, 0, 0, 0]),
+        ("@load_to_dsr_xdsr_sr(src1, x, .{s}, square)", [1, 3, 5, 7, 2, 4, 6, 8]),
+    ],
+)
+@pytest.mark.parametrize("arch", ARCHES)
+def test_a_load_in_a_comptime_block_loads_the_xdsr(arch, load, want, tmp_path):
+    """No other code names the descriptor."""
+    text = program("@mov16(to, src1);", f"comptime {{ {load}; }}")
+    assert read(run(tmp_path, text, arch=arch), "b").tolist() == want
+
+
 @pytest.mark.parametrize("arch", ARCHES)
 def test_single_step_registers_are_operands_of_map(arch, tmp_path):
     decls = "fn twice(v: u16) u16 { return 2 * v; }"
@@ -165,7 +179,20 @@ def test_what_is_refused(name, arch, tmp_path):
 
 
 FIFOS = {
-    "bytes": ("var f = @zeros([4]u8);", "f", "a global array of elements of 2 or 4 bytes was expected"),
+    "bytes": ("var f = @zeros([4]u8);", "f", "the elements of a FIFO are numbers of 16 or 32 bits, not u8"),
+    "wide": ("var f = @zeros([4]u64);", "f", "the elements of a FIFO are numbers of 16 or 32 bits, not u64"),
+    "pointers": ("var f: [4]*u16;", "f", r"the elements of a FIFO are numbers of 16 or 32 bits, not \*u16"),
+    "nothing": ("var f = @zeros([0]u16);", "f", "the buffer of a FIFO has one element or more"),
+    "constant": (
+        "const f = @zeros([4]u16);",
+        "f",
+        "a global `var` that is an array, or a pointer to one, was expected",
+    ),
+    "element": (
+        "var f = @zeros([4]u16);",
+        "&f[1]",
+        "a global `var` that is an array, or a pointer to one, was expected",
+    ),
     "alignment": (
         "var f: [4]u32 align(2) = @zeros([4]u32);",
         "f",

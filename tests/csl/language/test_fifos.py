@@ -213,6 +213,46 @@ def test_a_microthread_known_at_run_time_is_that_of_one_operation(tmp_path):
     assert read(loaded, "all")[0] == 1
 
 
+@pytest.mark.parametrize("buffer", ["&f", "p"])
+@pytest.mark.parametrize("arch", ARCHES)
+def test_a_pointer_to_the_buffer(arch, buffer, tmp_path):
+    decls = f"var f = @zeros([2, 2]u16);\nconst p = &f;\nconst fifo = @allocate_fifo({buffer});\n"
+    body = done("@mov16(fifo, four)", 0) + done("@mov16(fifo, 5)", 1) + "_ = @mov16(to, fifo);"
+    loaded = run(tmp_path, program(body, decls), arch=arch)
+    assert read(loaded, "all")[:2].tolist() == [1, 0]
+    assert read(loaded, "b").tolist() == [1, 2, 3, 4, 0, 0, 0, 0]
+
+
+SIZES = {  # elements pushed and popped, by operations of 16 and of 32 bits
+    "16 to 32": (
+        "@zeros([4]u32)",
+        "_ = @mov16(fifo, from);",
+        "@mov32(words, fifo)",
+        [0x20001, 0x40003, 0x60005, 0x80007],
+    ),
+    "32 to 16": ("@zeros([5]u16)", "_ = @mov32(fifo, words); x[0] = 7;", "@mov16(to, fifo)", [1, 2, 3, 4]),
+    "by turns": (
+        "@zeros([5]u16)",
+        "_ = @mov16(fifo, 9); _ = @mov32(fifo, words); _ = @mov16(&one, fifo); _ = @mov16(fifo, 5);",
+        "@mov16(to, fifo)",
+        [1, 2, 3, 4, 5],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("arch", ARCHES)
+def test_operations_of_both_sizes_on_one_fifo(arch, name, tmp_path):
+    """An element of 32 bits takes two words of the buffer, wherever it wraps around."""
+    buffer, push, pop, want = SIZES[name]
+    decls = f"var f = {buffer};\nconst fifo = @allocate_fifo(f);\nexport var x = [4]u32{{0x20001, 0x40003, 0, 0}};\n"
+    decls += "const words = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{LENGTH} -> x[i] });\n"
+    decls = decls.replace("LENGTH", "4" if name == "16 to 32" else "2")
+    loaded = run(tmp_path, program(f"{push} _ = {pop};", decls), arch=arch)
+    got = read(loaded, "x" if name == "16 to 32" else "b").tolist()
+    assert got[: len(want)] == want
+
+
 REFUSED = {
     "a FIFO as the output of @map": ("@map(twice, from, fifo);", "", "a FIFO is no operand of @map"),
     "a FIFO's DSR as an input of @map": (

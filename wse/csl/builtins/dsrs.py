@@ -12,7 +12,7 @@ from ..sema.frame import Frame
 from ..sema.queues import Load
 from ..sema.suggest import did_you_mean
 from ..sema.types import Type
-from ..sema.values import VOID, FifoVal, GlobalVar, Val, Value, concrete
+from ..sema.values import VOID, FifoVal, GlobalVar, Ptr, Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .descriptors import DSR_FILES, SIZES, base_address, descriptor_operand, dsr_of, is_dsd, shown
@@ -221,22 +221,42 @@ def allocate_fifo(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Val
         raise CslError.at(
             node.span, "@allocate_fifo is evaluated at compile time: make it the value of a global constant"
         )
-    where = frame.lvalue(node.args[0])
-    if not isinstance(where, GlobalVar) or not isinstance(where.type, t.ArrayType) or where.type.elem.size not in SIZES:
-        raise CslError.at(node.args[0].span, "a global array of elements of 2 or 4 bytes was expected")
-    item = where.type.elem.size or 4
+    where = buffer_of(frame, node.args[0])
+    kind = where.type
+    assert isinstance(kind, t.ArrayType)
+    item = kind.elem.size or 4
     if where.align is not None and where.align < item:
         raise CslError.at(
             node.args[0].span,
-            f"the buffer of a FIFO of {where.type.elem} is aligned to {item} bytes or more, not to {where.align}",
+            f"the buffer of a FIFO of {kind.elem} is aligned to {item} bytes or more, not to {where.align}",
             (where.span, "declared here"),
         )
     name = frame.unit.unique(f"fifo.{where.symbol}")
-    fifo = ir.Fifo(name, frame.unit.use(where), item, where.type.count)
+    fifo = ir.Fifo(name, frame.unit.use(where), item, kind.count * item // 2)
     if len(node.args) > 1:
         frame.unit.deferred.append(lambda: fifo_options(frame, fifo, node.args[1]))
     frame.unit.out.fifos.append(fifo)
     return Val(t.FIFO, FifoVal(name, item))
+
+
+def buffer_of(frame: Frame, node: ast.Node) -> GlobalVar:
+    """The variable that an array, or a pointer to one, names."""
+    where = frame.lvalue(node)
+    if isinstance(where, Val) and isinstance(where.data, Ptr):
+        kind = where.type
+        assert isinstance(kind, t.PointerType)
+        whole = isinstance(where.data.target, GlobalVar) and where.data.target.type == kind.elem
+        if whole and where.data.offset == 0:
+            where = where.data.target
+    kind = where.type
+    if not isinstance(where, GlobalVar) or not isinstance(kind, t.ArrayType):
+        what = "a global `var` that is an array, or a pointer to one, was expected"
+        raise CslError.at(node.span, what + (f", not {describe(where)}" if isinstance(where, Val) else ""))
+    if not t.is_number(kind.elem) or kind.elem.size not in SIZES:
+        raise CslError.at(node.span, f"the elements of a FIFO are numbers of 16 or 32 bits, not {kind.elem}")
+    if kind.count == 0:
+        raise CslError.at(node.span, "the buffer of a FIFO has one element or more")
+    return where
 
 
 FIFO_REGISTERS = {"dest": t.DSR_DEST, "src": t.DSR_SRC1, "xdsr": t.XDSR}

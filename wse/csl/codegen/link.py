@@ -227,14 +227,15 @@ def add(code: Code, selector: Selector) -> str:
 def _add_startup(code: Code) -> None:
     """What runs once before everything else: XDSRs that keep their contents, explicit DSRs loaded at compile time."""
     context, unit = code.context, code.unit
-    words = [(n, w) for n, w in enumerate(context.xdsrs) if w is not None]
-    if not words and not context.startup and not unit.startup:
+    if not any(words is not None for words in context.xdsrs) and not context.startup and not unit.startup:
         return
     body: list[ir.Instr] = [*context.startup, *unit.startup, ir.Return()]
     selector = Selector(context, ir.Function(STARTUP, [], None, [ir.Block(0, body)], "startup"), "task")
-    function = selector.select()
+    function = selector.select()  # which may name further XDSRs
     before: list[Ins] = []
-    for number, contents in words:
+    for number, contents in enumerate(context.xdsrs):
+        if contents is None:
+            continue
         for i, word in enumerate(contents):
             before.append(Ins("mov", PHYSICAL[SCRATCH + i], None, imm=word))
         before.append(Ins("ldxd", number, PHYSICAL[SCRATCH], reads=[PHYSICAL[SCRATCH + i] for i in range(1, 4)]))

@@ -147,7 +147,7 @@ class VectorSelector:
             return (
                 isa.DSD_FIFO | flags << 8,
                 Sym(fifo.buffer, 0),  # of length 0: the other operands decide
-                signed(fifo.item | descriptor.options(then) << 16),
+                signed(2 | descriptor.options(then) << 16),  # its places are words
                 self.context.fifo_xdsr[operand.name] | descriptor.simd_mode(fifo.simd),
             )
         if operand.kind == "fabout" and operand.color is None and self.context.arch == "wse2":

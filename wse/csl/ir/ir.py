@@ -482,8 +482,8 @@ FIFO_ACTIONS = ("test_or_suspend", "terminate", "suspend", "fault")
 
 @dataclass(eq=False)
 class Fifo:
-    """A FIFO over a global's bytes; activate_*: task numbers.  *_action: of operations that find it empty or full, a
-    place in FIFO_ACTIONS.  simd: one of SIMD_MODES.
+    """A FIFO over a global's bytes.  item: bytes of an element.  capacity: words.  activate_*: task numbers.  *_action:
+    of operations that find it empty or full, a place in FIFO_ACTIONS.  simd: one of SIMD_MODES.
 
     keeps: operations depend on what the ones before them left of the lengths, so that the FIFO keeps a DSR for writes
     and one for reads.  register: their number, if the program names them."""
