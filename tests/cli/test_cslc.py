@@ -265,6 +265,7 @@ def test_channels_without_memcpy_are_noted():
 
 def test_code_without_source_lines():
     Path("pe.csl").write_text(PE + "fn f() void { data[0] = 1; }\ncomptime { @export_symbol(f); }\n")
+    Path("layout.csl").write_text(LAYOUT.replace("  @export_name", '  @export_name("f", fn()void);\n  @export_name'))
     for words, line in (([], 5), (["-g0"], -1)):
         assert cslc("layout.csl", "--params=width:1", "-o", "made", *words).exit_code == 0
         lines = Artifact.load("made").classes[0].lines[:, 1]

@@ -179,6 +179,7 @@ ERRORS = {
     "@as([2]i16, .{1})": "[2]i16 has 2 elements, not 1",
     "[2]i16{ 1, 2, 3 }": "[2]i16 has 2 elements, not 3",
     "@zeros(P)": "@zeros makes arrays of numbers",
+    "@zeros([2]bool)": "@zeros makes no values of type bool: @constants([2]bool, false) does",
     "@constants(i16, 3)": "@constants makes arrays",
     "@ptrcast(i16, &memory)": "@ptrcast goes between pointers",
     "@element_type(i16)": "i16 has no elements",

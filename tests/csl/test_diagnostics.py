@@ -276,8 +276,28 @@ def test_exports_of_layout_and_pes_agree(tmp_path):
     text = "fn f() void {}\nfn v() void {}\ncomptime { @export_symbol(f); @export_symbol(v); }\n"
     with pytest.raises(CslError) as caught:
         compiled(tmp_path, text, layout=layout)
-    assert "f is exported as fn(i16)void, but it takes ()" in str(caught.value)
-    assert "v is exported as a variable, but the PEs export a function" in str(caught.value)
+    assert "f is of type fn()void, but exported as fn(i16)void" in str(caught.value)
+    text = "fn f(n: i16) void {}\nvar v: i16 = 0;\nconst c: i16 = 0;\nvar p: [*]i16 = &q;\nvar q = @zeros([4]i16);\n"
+    for call, message in {
+        "@export_symbol(f); @export_symbol(v);": "",
+        '@export_symbol(f, "v");': "v is of type fn(i16)void, but exported as i16",
+        '@export_symbol(v, "f");': "f is of type i16, but exported as fn(i16)void",
+        '@export_symbol(p, "v");': "v is of type [*]i16, but exported as i16",
+        '@export_symbol(c, "v");': "v is a const, but exported as true, to be changed by the host",
+        '@export_symbol(v, "fixed");': "fixed is a var, but exported as false, not to be changed",
+        "@export_symbol(q);": 'the layout has no @export_name("q", ...) for this symbol: known: f, fixed, v',
+    }.items():
+        layout = (
+            layout.replace('@export_name("v"', '@export_name("fixed", i16, false); @export_name("v"')
+            if "fixed" not in layout
+            else layout
+        )
+        try:
+            compiled(tmp_path, f"{text}comptime {{ {call} }}\n", layout=layout)
+            found = ""
+        except CslError as error:
+            found = str(error)
+        assert message in found and bool(message) == bool(found), found
 
 
 def test_check_of_a_file_alone(tmp_path):

@@ -360,24 +360,11 @@ def add_unit(layout: ir.Layout, state: LayoutState, one: Class, unit: Unit, vary
 
 
 def check_exports(program: Program, state: LayoutState, layout: ir.Layout) -> None:
-    """Names that the layout and the PEs know must agree."""
-    published: dict[str, ir.Export] = {}
-    for unit in layout.units:
-        published |= {export.name: export for export in unit.exports if export.name not in published}
-    for name, (kind, _, span) in state.exports.items():
-        export = published.get(name)
-        if export is None:
+    """Warns of names that no PE has a symbol for."""
+    published = {export.name for unit in layout.units for export in unit.exports}
+    for name, (_, _, span) in state.exports.items():
+        if name not in published:
             program.findings.warn(span, f"no PE exports a symbol {name}")
-        elif isinstance(kind, t.FnType):
-            if export.function is None:
-                program.findings.add(
-                    CslError.at(span, f"{name} is exported as a function, but the PEs export a variable")
-                )
-            elif [param.ir for param in kind.params] != export.params:
-                have = ", ".join(export.params)
-                program.findings.add(CslError.at(span, f"{name} is exported as {kind}, but it takes ({have})"))
-        elif export.function is not None:
-            program.findings.add(CslError.at(span, f"{name} is exported as a variable, but the PEs export a function"))
 
 
 def color_names(root: Instance) -> dict[int, str]:

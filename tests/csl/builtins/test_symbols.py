@@ -17,10 +17,11 @@ layout {
   @set_tile_code(0, 0, "pe.csl");
   @export_name("main", fn(u16)void);
   @export_name("A", i16, true);
-  @export_name("x", [*]f32, true);
+  @export_name("x", [*]f32, false);
   @export_name("B", i16, true);
   @export_name("y", [*]i16, true);
   @export_name("wide", i32, true);
+  @export_name("C", i16, true);
 }
 """
 PE = """
@@ -94,7 +95,7 @@ def test_without_tensors_their_pointer_is_a_failed_assertion(tmp_path):
         ("got[0] = @get_symbol_value(i16, 7);", POINTERS, "no symbol of this type has number 7"),
         ("", POINTERS + " _ = @has_exported_tensors();", "@has_exported_tensors stands in a function or a task"),
         ("", POINTERS + ' @export_symbol(A, "C"); _ = @get_symbol_value(i16, 1);', "@get_symbol_value"),
-        ("got[0] = @get_symbol_id(got);", '@export_symbol(got, "C");', "the symbol C has no number: the layout has no"),
+        ("got[0] = @get_symbol_id(got);", '@export_symbol(got, "D");', 'the layout has no @export_name("D", ...)'),
     ],
 )
 def test_what_is_refused(body, exports, message, tmp_path):

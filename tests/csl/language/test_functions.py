@@ -8,6 +8,7 @@ from csl.running import device, launch, read, run
 
 from wse import FabricFault
 from wse.csl.ir.ir import Unsupported
+from wse.csl.syntax.errors import CslError
 from wse.errors import MemoryOverflow
 
 ARCHS = ["wse2", "wse3"]
@@ -230,6 +231,24 @@ fn f(n: i32) i32 {
 fn main(n: i32) void { out[0] = f(n) + @as(i32, big[@as(u16, n)]); }"""
     with pytest.raises(MemoryOverflow, match=r"(?s)too many.*stack of f .*what is left, 12\d\d bytes a call"):
         device(tmp_path, wrapped(body))
+
+
+CONSTANT = {
+    "a number": "fn f(x: i32) i32 { x = 5; return x; }\nfn main() void { out[0] = f(out[1]); }",
+    "a number with an address": "fn f(x: i32) i32 { const p = &x; x = 5; return p.*; }\nfn main() void { out[0] = f(out[1]); }",
+    "through a pointer": "fn f(x: i32) i32 { const p = &x; p.* = 5; return p.*; }\nfn main() void { out[0] = f(out[1]); }",
+    "a field": "fn f(x: S) i32 { x.a = 5; return x.a; }\nvar s = S{ .a = 1 };\nfn main() void { out[0] = f(s); }",
+    "an element": "fn f(x: [2]i32) i32 { x[1] = 5; return x[1]; }\nvar s = [2]i32{ 1, 2 };\nfn main() void { out[0] = f(s); }",
+    "a pointer to an array": "fn f(x: [2]i32) i32 { const p: [*]i32 = &x; return p[0]; }\nvar s = [2]i32{ 1, 2 };\nfn main() void { out[0] = f(s); }",
+    "a descriptor": "fn f(x: mem1d_dsd) void { x = @set_dsd_length(x, 1); }\nfn main() void { var v = d; f(v); }",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONSTANT)
+def test_parameters_are_constants(name, tmp_path):
+    head = "const S = struct { a: i32 };\nconst d = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{8} -> out[i] });\n"
+    with pytest.raises(CslError, match=r"cannot be changed|of type .*const"):
+        device(tmp_path, wrapped(head + CONSTANT[name]))
 
 
 REFUSED = {

@@ -105,7 +105,7 @@ layout {
 @pytest.mark.parametrize(
     "call, message",
     [
-        ("c.encode_payload(9, @zeros([9]c.opcode), @zeros([9]bool), true, {})", "at most 8 commands"),
+        ("c.encode_payload(9, @zeros([9]c.opcode), @constants([9]bool, false), true, {})", "at most 8 commands"),
         (
             "c.encode_single_payload(c.opcode.NOP, false, @get_local_task_id(9), 0)",
             "is a control_task_id, or {} for none",

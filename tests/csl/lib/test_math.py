@@ -19,7 +19,7 @@ def evaluate(tmp_path, body: str, xs, arch: str = "wse3", type: str = "f32", res
 const math = @import_module("<math>");
 const n = {len(values)};
 var x = [n]u{bits}{{ {literals} }};
-export var y = @zeros([n]{result or type});
+export var y: [n]{result or type};
 fn main() void {{
   for (@range(u16, n)) |i| {{
     const v: {type} = @bitcast({type}, x[i]);

@@ -8,7 +8,7 @@ from wse.csl.syntax.errors import CslError
 
 def results(tmp_path, imports: str, body: str, count: int, kind: str = "u16", arch: str = "wse3") -> list:
     """Elements of the array r that a program leaves."""
-    pe = f"{imports}\nexport var r = @zeros([{count}]{kind});\n"
+    pe = f"{imports}\nexport var r: [{count}]{kind};\n"
     pe += f"fn main() void {{\n{body}\n}}\ncomptime {{ @export_symbol(main); }}\n"
     return running.read(running.run(tmp_path, pe, arch=arch), "r").tolist()
 

@@ -75,8 +75,8 @@ def at_run_time(folder, source: str, wanted: str, fmt: str, patterns: np.ndarray
     """The patterns, converted on a PE; results as they lie in memory."""
     word = "u32" if source in ("f32", "i32", "u32") else "u16"
     text = f"""
-    var given = @zeros([{CHUNK}]{word});
-    var made = @zeros([{CHUNK}]{wanted});
+    var given: [{CHUNK}]{word};
+    var made: [{CHUNK}]{wanted};
     var made_ptr: [*]{wanted} = &made;
     var given_ptr: [*]{word} = &given;
     fn main() void {{

@@ -56,12 +56,12 @@ def both_ways(folder, source: str, wanted: str, values: list[str], arch: str) ->
 const given = [{n}]{source}{{ {", ".join(values)} }};
 var input = [{n}]{source}{{ {", ".join(values)} }};
 fn fold() [{n}]{wanted} {{
-  var made = @zeros([{n}]{wanted});
+  var made: [{n}]{wanted};
   for (given) |x, i| {{ made[i] = @as({wanted}, x); }}
   return made;
 }}
 export var folded = fold();
-export var computed = @zeros([{n}]{wanted});
+export var computed: [{n}]{wanted};
 fn main() void {{
   for (input) |x, i| {{ computed[i] = @as({wanted}, x); }}
 }}

@@ -63,3 +63,22 @@ def test_what_nothing_uses_is_not_analysed(tmp_path):
         with pytest.raises(CslError) as caught:
             compile_program(tmp_path / "layout.csl")
         assert message in str(caught.value) or use == "unused();", str(caught.value)
+
+
+def test_values_for_params_that_do_not_exist(tmp_path):
+    (tmp_path / "layout.csl").write_text(LAYOUT.format("pe.csl"))
+    (tmp_path / "pe.csl").write_text('const m = @import_module("other.csl", .{ .count = 1, .cuont = 2 });\n')
+    (tmp_path / "other.csl").write_text("param count: i16;\n")
+    warnings = []
+    compile_program(tmp_path / "layout.csl", warnings=warnings)
+    assert [warning.message for warning in warnings] == [
+        "other.csl has no param cuont: its value is not used; did you mean count?"
+    ]
+
+
+def test_imports_stand_in_modules(tmp_path):
+    (tmp_path / "layout.csl").write_text(LAYOUT.format("pe.csl"))
+    text = 'fn main() void { const m = @import_module("<math>"); }\ncomptime { @export_symbol(main); }\n'
+    (tmp_path / "pe.csl").write_text(text)
+    with pytest.raises(CslError, match="@import_module is the value of a constant of a module"):
+        compile_program(tmp_path / "layout.csl")

@@ -50,6 +50,8 @@ def zeros(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     kind = frame.type(node.args[0])
     if not isinstance(kind, t.ArrayType) and not t.is_number(kind) and kind is not t.BOOL:
         raise CslError.at(node.span, f"@zeros makes arrays of numbers, not values of type {kind}")
+    if kind is t.BOOL or (isinstance(kind, t.ArrayType) and kind.elem is t.BOOL):
+        raise CslError.at(node.span, f"@zeros makes no values of type bool: @constants({kind}, false) does")
     return zero(kind)
 
 
@@ -418,6 +420,8 @@ def is_arch(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 
 @builtin("@import_module", 1, 2)
 def import_module(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    if frame.build is not None or frame.within:
+        raise CslError.at(node.span, "@import_module is the value of a constant of a module, not of one in a function")
     name = text_of(frame, node.args[0], "the name of the file")
     params = frame.known(node.args[1]) if len(node.args) > 1 else None
     if params is not None and not isinstance(params.data, dict) and params.data:

@@ -15,6 +15,7 @@ from ..sema.calls import entry
 from ..sema.convert import describe
 from ..sema.frame import Frame
 from ..sema.lvalues import load
+from ..sema.suggest import did_you_mean
 from ..sema.types import Type
 from ..sema.values import VOID, FnRef, GlobalVar, Ptr, Sym, Val, Value, concrete
 from ..syntax import ast
@@ -206,6 +207,7 @@ def export_symbol(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Val
             raise CslError.at(node.span, f"{name} is exported twice")
     value = load(frame, where, arg.span) if not isinstance(where, GlobalVar) else where.value
     frame.unit.advertised[name] = where
+    check_declared(frame, name, where, node)
     if isinstance(value, Val) and isinstance(value.data, FnRef):
         frame.unit.export_function(name, entry(frame.unit, value.data, node.span), node.span)
         return VOID
@@ -221,6 +223,25 @@ def export_symbol(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Val
             frame.unit.out.exports.append(ir.Export(name, frame.unit.use(where), 0, word.ir, count, where.mutable))
             return VOID
     raise CslError.at(arg.span, "a pointer, a variable or a function was expected")
+
+
+def check_declared(frame: Frame, name: str, where: Any, node: ast.BuiltinCall) -> None:
+    """An error if a symbol is not what the layout has declared with @export_name; one without names has no host."""
+    declared = frame.unit.program.layout.exports
+    if not declared:
+        return
+    if name not in declared:
+        hint = did_you_mean(name, declared, 40)
+        raise CslError.at(node.span, f'the layout has no @export_name("{name}", ...) for this symbol{hint}')
+    kind, mutable, span = declared[name]
+    function = isinstance(where, Val) and isinstance(where.data, FnRef)
+    have = frame.unit.fn_type(where.data, node.span) if function else where.type
+    if have is not kind:
+        raise CslError.at(node.span, f"{name} is of type {have}, but exported as {kind}", (span, "declared here"))
+    changes = isinstance(where, GlobalVar) and where.mutable
+    if not function and mutable != changes:
+        what, words = ("var", "false, not to be changed") if changes else ("const", "true, to be changed by the host")
+        raise CslError.at(node.span, f"{name} is a {what}, but exported as {words}", (span, "declared here"))
 
 
 def export_pointer(frame: Frame, name: str, value: Val, node: ast.BuiltinCall) -> None:

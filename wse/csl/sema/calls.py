@@ -10,6 +10,7 @@ from ..syntax import ast
 from ..syntax.errors import CslError, NotKnown, Span
 from . import types as t
 from .frame import Builder, ControlFlow, Frame, Returned, at_of, expr
+from .inline import expand
 from .lvalues import load, memory_of, store_mem
 from .parts import run_time, with_items
 from .types import Type
@@ -79,10 +80,11 @@ def call_function(frame: Frame, fn: FnRef, args: list[ast.Node], span: Span) -> 
         wanted = f"{len(decl.params)} argument{'s' * (len(decl.params) != 1)}"
         raise CslError.at(span, f"{fn.name} takes {wanted}, not {len(args)}", (decl.name_span, "declared here"))
     sign = signature(frame, fn, args, span)
-    if frame.build is None or (sign.result.is_comptime and sign.result not in (t.VOID, t.ANYTYPE)):
+    known_only = sign.result.is_comptime and sign.result not in (t.VOID, t.ANYTYPE)
+    if frame.build is not None and decl.inline and not (known_only and all(isinstance(v, Val) for v in sign.values)):
+        return expand(frame, fn, sign, span)
+    if frame.build is None or known_only:
         return interpret(frame, fn, sign, span)
-    if fn.decl.inline and fn.instance.library:
-        return fold(frame, fn, sign, span)
     if may_be_known(sign):
         try:
             return interpret(frame, fn, sign, span)
@@ -116,7 +118,7 @@ def signature(frame: Frame, fn: FnRef, args: list[ast.Node], span: Span) -> Sign
             sign.known[param.name] = value
             inner.bind(param.name, value, param.span)
         elif isinstance(value, Val):
-            if param.comptime or fixes(kind) or (fn.decl.inline and kind.ir is not None):
+            if param.comptime or fixes(kind):
                 sign.known[param.name] = value
             inner.bind(param.name, value, param.span)
         else:
@@ -179,22 +181,6 @@ def interpret(frame: Frame, fn: FnRef, sign: Signature, span: Span) -> Val:
     return VOID
 
 
-def fold(frame: Frame, fn: FnRef, sign: Signature, span: Span) -> Val:
-    """The result of an inline function of the library: known at compile time, also where arguments are not, of which
-    it only uses the types."""
-    inner = Frame(frame.unit, fn.instance, None, sign.result)
-    for param, value in zip(fn.decl.params, sign.values, strict=True):
-        inner.bind(param.name, value, param.span)
-    assert fn.decl.body is not None
-    try:
-        inner.run(fn.decl.body)
-    except Returned as returned:
-        return frame.coerce(returned.value, sign.result, returned.span)
-    except CslError as error:
-        raise error.note(span, f"in {fn.name}, called here") from None
-    raise CslError.at(fn.decl.name_span, f"{fn.name} ends without returning a value", (span, "called here"))
-
-
 # ---- at run time ----
 
 
@@ -252,13 +238,18 @@ class Lowered:
         """Where a call writes an argument that goes by memory.  A call of the function in itself does not change what
         the function still reads: it has a place of its own."""
         var = self.memory[name]
-        if frame.lowered is not self:
+        if frame.lowered.root is not self:
             return var
         own = self.function.memory_params[var.symbol]
         if own is None:
             made = self.unit.new_global(var.type, f"{var.symbol}.next", name, var.span)
             own = self.function.memory_params[var.symbol] = made.symbol
         return self.unit.by_symbol[own]
+
+    @property
+    def root(self) -> Lowered:
+        """The function that is built."""
+        return self
 
     def has_address(self, node: Any) -> bool:
         """Whether the address of a local is taken somewhere in the function."""
@@ -276,12 +267,15 @@ class Lowered:
         regs = iter(self.function.params)
         for param, kind in self.params:
             if kind.ir is None:
-                frame.bind(param.name, memory_of(frame, self.memory[param.name]), param.span)
+                memory = memory_of(frame, self.memory[param.name])
+                memory.const = True
+                frame.bind(param.name, memory, param.span)
                 continue
             value = Run(kind, next(regs))
             if self.has_address(param):
                 memory = self.unit.local(frame, kind, param.name, param.span)
                 store_mem(frame, memory, value, param.span)
+                memory.const = True
                 frame.bind(param.name, memory, param.span)
             else:
                 frame.bind(param.name, value, param.span)

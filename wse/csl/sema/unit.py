@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import errors
 from ..ir import ir
 from ..syntax import ast
 from ..syntax.errors import CslError, Findings, Span
@@ -231,6 +232,13 @@ class Unit:
         if importer.depth >= MAX_IMPORTS:
             raise CslError.at(span, f"imports nest more than {MAX_IMPORTS} deep: does {name} import itself?")
         file = self.program.loader.load(path, span, library)
+        for param in given:
+            decl = file.decls.get(param)
+            if not isinstance(decl, ast.VarDecl) or decl.kind != "param":
+                known = (one.name for one in file.decls.values() if getattr(one, "kind", "") == "param")
+                hint = errors.did_you_mean(param, known, 0)
+                words = f"{name} has no param {param}: its value is not used; {hint}"
+                self.program.findings.warn(span, words.removesuffix("; "))
         made = Instance(self, file, given, self.unique(path.stem) + ".", span)
         made.depth, made.parent = importer.depth + 1, importer
         if library:
