@@ -7,6 +7,7 @@ import pytest
 
 from wse.csl.syntax.errors import CslError
 from wse.machine import isa
+from wse.program.assembler import disassemble_word
 
 from . import running
 
@@ -83,3 +84,13 @@ def test_priority_is_that_of_the_microthread_of_the_load(tmp_path):
     image = loaded.artifact.classes[0]
     threads = [int(word) >> 16 & 0xFF for word in image.code if int(word) & 0x7FFF == isa.INSTRUCTION["utprio"].opcode]
     assert threads == [2]
+
+
+def test_an_operation_without_a_priority_beside_one_that_has_one(tmp_path):
+    """Both are on microthread 4: the second one sets back what the first one has set."""
+    text = LOOP.replace("LOAD", "").replace("START", "").replace("OPTIONS", ", .{ .async = true }")
+    first = "@mov32(send, words_dsd, .{ .async = true, .priority = .{ .high = true } });"
+    text = text.replace("  @mov32(send,", f"  {first}\n  @mov32(send,")
+    image = running.device(tmp_path, text).artifact.classes[0]
+    lines = [disassemble_word(int(word)).split() for word in image.code]
+    assert [line for line in lines if line[0] == "utprio"] == [["utprio", "4,", "2"], ["utprio", "4,", "1"]]

@@ -314,6 +314,59 @@ def test_tables_that_are_refused(calls, message, tmp_path):
     assert message in caught.value.diagnostics[0].message
 
 
+def test_a_microthread_that_is_blocked_at_the_start(tmp_path):
+    """The receiver's operation begins when a later task unblocks its microthread."""
+    text = HEAD.replace(
+        "if (sends) @mov32(out, 0x89abcdef);",
+        "if (sends) { @mov32(out, 7); } else { @mov32(to, in, .{ .async = true, .activate = end }); wait(); @activate(open); }",
+    )
+    text += """
+const ut = @get_ut_id(3);
+const end = @get_local_task_id(9);
+const open = @get_local_task_id(10);
+var pause: u16 = 0;
+const in = @get_dsd(fabin_dsd, .{ .extent = 1, .input_queue = iq });
+const to = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{1} -> got[i] });
+fn wait() void { while (pause < 100) : (pause += 1) {} }
+task last() void { got[2] = 1; }
+task unblocks() void { got[1] = got[0] + 20 + got[2]; @unblock(ut); }
+comptime { @block(ut); @bind_local_task(last, end); @bind_local_task(unblocks, open); }
+"""
+    assert read(run(tmp_path, text, arch="wse3", layout=LAYOUT), "got", 1).tolist() == [7, 20, 1, 0]
+
+
+CHANNELS = {
+    "block of a color": ("wse3", "@block(c);", "on wse3 @block takes a task id or an input queue, not a color"),
+    "unblock of a color": ("wse3", "@unblock(c);", "on wse3 @unblock takes a task id or an input queue, not a color"),
+    "block of a queue": ("wse2", "@block(iq);", "on wse2 @block takes a task id or a color, not an input queue"),
+    "after an operation": (
+        "wse3",
+        "@mov32(out, 1, .{ .async = true, .unblock = c });",
+        "on wse3 .unblock takes a task id or an input queue, not a color",
+    ),
+    "after an operation, WSE-2": (
+        "wse2",
+        "@mov32(out, 1, .{ .async = true, .unblock = iq });",
+        "on wse2 .unblock takes a task id or a color, not an input queue",
+    ),
+    "a control task": (
+        "wse3",
+        "@mov32(out, 1, .{ .async = true, .unblock = k }); } task k() void {} comptime {"
+        " @bind_control_task(k, @get_control_task_id(12)); } fn unused() void {",
+        "data and local tasks are unblocked: 12 is a control task",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_what_is_not_blocked(name, tmp_path):
+    arch, body, message = CHANNELS[name]
+    text = HEAD.replace("if (sends) @mov32(out, 0x89abcdef);", body)
+    with pytest.raises(CslError) as caught:
+        compiled(tmp_path, text, arch, LAYOUT)
+    assert message in caught.value.diagnostics[0].message
+
+
 BESIDE = """
 const time = @import_module("<time>");
 const many = @get_dsd(mem1d_dsd, .{ .base_address = &got, .extent = 2000, .stride = 0 });

@@ -14,7 +14,7 @@ from ..sema.suggest import did_you_mean
 from ..sema.values import Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
-from .tasks import PRIORITIES, activated_task, task_number
+from .tasks import PRIORITIES, activated_task, unblocked_task
 
 OPTIONS = ("async", "activate", "unblock", "on_control", "priority", "ut_id", "index")
 OF_LOADS = ("async", "activate", "unblock", "on_control", "priority", "ut_id", "save_address", "single_step")
@@ -73,7 +73,7 @@ def options(frame: Frame, node: ast.Node, known: tuple[str, ...] = OPTIONS) -> G
     given.then = ir.Then(
         truth(items, "async", node.span),
         activated_task(frame, items["activate"], node.span) if "activate" in items else None,
-        task_number(frame, items["unblock"], node.span) if "unblock" in items else None,
+        unblocked_task(frame, items["unblock"], node.span) if "unblock" in items else None,
         concrete(thread) if isinstance(thread, Val) else None,
         priority(items["priority"], node.span) if "priority" in items else None,
     )
@@ -95,7 +95,7 @@ def on_control(frame: Frame, given: Any, node: ast.Node) -> tuple[str, int | Non
         return "terminate", None
     if what not in ("activate", "unblock"):
         raise CslError.at(node.span, f".on_control has one of .terminate, .activate, .unblock, not .{what}")
-    return what, (activated_task if what == "activate" else task_number)(frame, item, node.span)
+    return what, (activated_task if what == "activate" else unblocked_task)(frame, item, node.span)
 
 
 def truth(items: dict[str, Value], name: str, span: Span) -> bool:

@@ -290,20 +290,23 @@ def activated_task(frame: Frame, value: Value, span: Span, bound: bool = False) 
     """The number of a task that is activated: a local one.  bound: it is an error as well if none has the number; else
     that is a fault when it is activated, which may never be."""
     number = task_number(frame, value, span)
-    own = frame.unit
 
     def check() -> None:
-        kind = own.kinds.get(("task", number))
-        if kind is None and own.out.control_tasks is None:
-            kind = own.kinds.get(("control", number))
+        kind, first = bound_as(frame, number)
         if kind is None and bound:
             raise CslError.at(span, f"no task is bound to local task id {number}: @bind_local_task binds one")
         if kind not in (None, "local"):
-            first = own.bound.get(("task", number)) or own.bound.get(("control", number))
             raise CslError.at(span, f"only local tasks are activated: {number} is a {kind} task", (first, "bound here"))
 
-    own.deferred_checks.append(check)
+    frame.unit.deferred_checks.append(check)
     return number
+
+
+def bound_as(frame: Frame, number: int) -> tuple[str | None, Span | None]:
+    """What kind of task is bound to a number, and where; None if there is none."""
+    unit = frame.unit
+    table = "task" if ("task", number) in unit.kinds or unit.out.control_tasks is not None else "control"
+    return unit.kinds.get((table, number)), unit.bound.get((table, number))
 
 
 def task_operand(frame: Frame, value: Value, node: ast.BuiltinCall, kinds: tuple[Type, ...]) -> ir.Value:
@@ -321,11 +324,14 @@ def blocker(op: str) -> Callable:
         value = frame.expr(node.args[0])
         span = node.args[0].span
         if value.type is t.UT_ID:
-            frame.need_run(span, f"{node.name} of a microthread")
-            frame.emit(ir.Sys(f"ut{op}", None, [frame.operand(value, span)]))
+            if frame.build is None:
+                in_comptime_block(frame, node)
+                start = frame.unit.startup_frame(frame)
+                start.emit(ir.Sys(f"ut{op}", None, [ir.Const("u16", concrete(frame.known(node.args[0])))]))
+            else:
+                frame.emit(ir.Sys(f"ut{op}", None, [frame.operand(value, span)]))
             return VOID
-        if value.type is t.INPUT_QUEUE and frame.unit.program.arch == "wse2":
-            raise CslError.at(span, f"on wse2 {node.name} takes a task id or a color, not an input queue")
+        check_channel(frame, value, node.name, span)
         if frame.build is None:
             number = task_number(frame, value, span)
             if value.type is t.CONTROL_TASK_ID and frame.unit.out.control_tasks is None:
@@ -338,6 +344,31 @@ def blocker(op: str) -> Callable:
         return VOID
 
     return make
+
+
+def check_channel(frame: Frame, value: Value, what: str, span: Span) -> None:
+    """Data tasks are known by a color on WSE-2, by an input queue on WSE-3."""
+    arch = frame.unit.program.arch
+    if value.type is t.INPUT_QUEUE and arch == "wse2":
+        raise CslError.at(span, f"on wse2 {what} takes a task id or a color, not an input queue")
+    if value.type is t.COLOR and arch == "wse3":
+        raise CslError.at(span, f"on wse3 {what} takes a task id or an input queue, not a color")
+
+
+def unblocked_task(frame: Frame, value: Value, span: Span) -> int:
+    """The number of a task that the end of an operation unblocks: a data or local one."""
+    check_channel(frame, value, ".unblock", span)
+    number = task_number(frame, value, span)
+
+    def check() -> None:
+        kind, first = bound_as(frame, number)
+        if kind == "control":
+            raise CslError.at(
+                span, f"data and local tasks are unblocked: {number} is a control task", (first, "bound here")
+            )
+
+    frame.unit.deferred_checks.append(check)
+    return number
 
 
 for _op in ("block", "unblock"):
