@@ -149,6 +149,14 @@ REFUSED = {
         ".priority belongs to asynchronous operations",
     ),
     "option of an operation": ("@load_to_dsr(src1, in, .{ .index = 1 });", "@load_to_dsr has no option index"),
+    "async of memory": (
+        "@load_to_dsr(src1, from, .{ .async = true });",
+        ".async is of fabric descriptors, not of a mem1d_dsd",
+    ),
+    "async of a circular buffer": (
+        "@load_to_dsr_xdsr(src1, x, ring, .{ .async = true });",
+        ".async is of fabric descriptors, not of a circbuf_dsd",
+    ),
     "save_address of fabin": (
         "@load_to_dsr(src1, in, .{ .save_address = true });",
         ".save_address is of descriptors over memory, not of a fabin_dsd",

@@ -145,6 +145,35 @@ REFUSED = {
 }
 
 
+SEVERAL = """
+const q = @get_input_queue(3);
+const c = @get_color(0);
+comptime { @initialize_queue(@get_input_queue(2), .{ .color = c }); @initialize_queue(q, .{ .color = c });
+  @initialize_queue(@get_input_queue(5), .{ .color = c }); }
+const out = @get_dsd(fabout_dsd, .{ .fabric_color = c, .extent = 4, .output_queue = @get_output_queue(2) });
+const in = @get_dsd(fabin_dsd, .{ .fabric_color = c, .extent = 4, .input_queue = q });
+const to = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> got[i] });
+"""
+
+
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_of_several_queues_of_a_color_the_one_that_is_used_gets_it(arch, tmp_path):
+    text = HEAD + SEVERAL + "fn main() void { if (sends) { @mov16(out, 7); } else { @mov16(to, in); } }\n"
+    text = text.replace("@mov16(out, 7)", "got[0] = 7; got[3] = 8; @mov16(out, to)")
+    done = run(tmp_path, text, arch=arch, layout=layout(2))
+    assert read(done, "got", 1)[:4].tolist() == [7, 0, 0, 8]
+
+
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_two_used_queues_of_one_color(arch, tmp_path):
+    more = (
+        "const other = @get_dsd(fabin_dsd, .{ .fabric_color = c, .extent = 4, .input_queue = @get_input_queue(5) });\n"
+    )
+    text = HEAD + SEVERAL + more + "fn main() void { if (!sends) { @mov16(to, in); @mov16(to, other); } }\n"
+    with pytest.raises(CslError, match=r"color 0 comes by input queue 3: another queue gets nothing of it"):
+        compiled(tmp_path, text, arch, layout(2))
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused(name, tmp_path):
     arch, text, message = REFUSED[name]

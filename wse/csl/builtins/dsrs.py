@@ -168,8 +168,10 @@ def check_load(given: Given, kind: Type, span: Span) -> None:
         for name in ASYNCHRONOUS:
             if name in given.names:
                 raise CslError.at(span, f".{name} belongs to asynchronous operations: .async = true is missing")
-    if given.then.async_ and kind in (t.MEM1D, t.MEM4D, t.CIRCBUF) and "ut_id" in given.names:
-        return  # of an operation whose other operand is on the fabric
+    if given.then.async_ and kind in (t.MEM1D, t.MEM4D, t.CIRCBUF):
+        if "ut_id" in given.names:
+            return  # of an operation whose other operand is on the fabric
+        raise CslError.at(span, f".async is of fabric descriptors, not of a {kind}")
     if given.save_address and kind not in (t.MEM1D, t.MEM4D, t.CIRCBUF):
         raise CslError.at(span, f".save_address is of descriptors over memory, not of a {kind}")
 

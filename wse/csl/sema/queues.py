@@ -57,6 +57,8 @@ class Queues:
     def bind(self) -> None:
         """Binds the queues that only descriptors name, and the colors of data tasks."""
         wse2 = self.unit.program.arch == "wse2"
+        if wse2 and not self.rebinds():
+            self.one_queue_a_color()
         must = [task.id for task in self.unit.out.tasks if task.kind == "data"] + sorted(self.opened)
         for (into, queue), colors in self.uses.items():
             if wse2 and not into:
@@ -70,8 +72,27 @@ class Queues:
                 self.bind_to_one(into, queue, colors)
         if wse2:
             self.bind_arriving(must)
+        elif not self.rebinds():
+            self.one_queue_a_color()
         self.check_colorless()
         self.check_reserved()
+
+    def one_queue_a_color(self) -> None:
+        """A color comes by one input queue: by the one that is used, if several are bound to it."""
+        bound = self.bound(True)
+        tasks = {task.id for task in self.unit.out.tasks if task.kind == "data"}
+        for color in set(bound.values()):
+            queues = [queue for queue, known in bound.items() if known == color]
+            used = [q for q in queues if color in self.uses.get((True, q), ()) or (True, q) in self.colorless]
+            if self.unit.program.arch == "wse3":
+                used = [q for q in queues if q in used or q in tasks]
+            if len(used) > 1:
+                first, second = (self.spans.get((True, queue)) or self.uses[True, queue][color] for queue in used[:2])
+                what = f"color {color} comes by {named(True, used[0])}: another queue gets nothing of it"
+                self.report(CslError.at(second, what, (first, "bound here")))
+            for queue in queues:
+                if queue not in (used or queues)[:1]:
+                    del bound[queue]
 
     def bind_to_one(self, into: bool, queue: int, colors: dict[int, Span]) -> None:
         bound = self.bound(into)
