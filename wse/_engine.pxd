@@ -43,6 +43,7 @@ cdef extern from "wse.h":
         uint8_t *task_priority
         uint32_t *task_pc
         uint8_t *control_task
+        uint8_t *control_first
         uint64_t active, blocked
 
     ctypedef struct wse_filter:

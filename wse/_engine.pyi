@@ -101,6 +101,7 @@ class Engine:
         task_priority: Buffer,
         task_pc: Buffer,
         control_task: Buffer,
+        control_first: Buffer,
         active: int,
         blocked: int,
     ) -> int: ...

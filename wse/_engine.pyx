@@ -141,8 +141,8 @@ cdef class Engine:
             raise ValueError("the engine refuses an argument: it is outside the rectangle, the memory or the machine")
         return 0
 
-    def add_class(self, code, iq_color, oq_color, task_kind, task_priority, task_pc, control_task, uint64_t active,
-                  uint64_t blocked):
+    def add_class(self, code, iq_color, oq_color, task_kind, task_priority, task_pc, control_task, control_first,
+                  uint64_t active, uint64_t blocked):
         self.idle()
         cdef wse_class c
         cdef Taken words = Taken(code, 8)
@@ -159,6 +159,8 @@ cdef class Engine:
         memcpy(c.task_pc, field.view.buf, WSE_TASKS * sizeof(uint32_t))
         field = Taken(control_task, 1, WSE_TASKS)
         memcpy(c.control_task, field.view.buf, WSE_TASKS)
+        field = Taken(control_first, 1, WSE_QUEUES)
+        memcpy(c.control_first, field.view.buf, WSE_QUEUES)
         c.active, c.blocked = active, blocked
         return number(wse_add_class(self.f, &c))
 

@@ -97,7 +97,9 @@ int wse_add_class(wse_fabric *fabric, const wse_class *given) {
     if (given->iq_color[q] >= 0 && !fabric->iq_capacity[q]) return -1;
   }
   for (int q = 0; q < WSE_QUEUES; q++)
-    if (given->oq_color[q] >= WSE_COLORS || (given->oq_color[q] >= 0 && !fabric->oq_capacity[q])) return -1;
+    if (given->oq_color[q] >= WSE_COLORS || (given->oq_color[q] >= 0 && !fabric->oq_capacity[q]) ||
+        given->control_first[q] >= WSE_TASKS)
+      return -1;
   pe_class *grown = realloc(fabric->classes, (size_t)(fabric->class_total + 1) * sizeof *grown);
   if (!grown) return -1;
   fabric->classes = grown;
@@ -110,6 +112,7 @@ int wse_add_class(wse_fabric *fabric, const wse_class *given) {
   memcpy(class->task_kind, given->task_kind, sizeof class->task_kind);
   memcpy(class->task_pc, given->task_pc, sizeof class->task_pc);
   memcpy(class->control_task, given->control_task, sizeof class->control_task);
+  memcpy(class->control_first, given->control_first, sizeof class->control_first);
   memset(class->queue_of_color, -1, sizeof class->queue_of_color);
   for (int q = 0; q < WSE_QUEUES; q++)
     class->oq_color[q] = given->oq_color[q] < 0 ? -1 : given->oq_color[q];

@@ -32,7 +32,8 @@ static void from_queue(wse_fabric *fabric, band_state *band, uint32_t pe, const 
       }
       if (data_task >= 0 && ce->blocked >> data_task & 1) return;
       uint32_t named = entry;
-      entry = class->control_task[named];
+      uint32_t place = named + class->control_first[q];
+      entry = place < WSE_TASKS ? class->control_task[place] : WSE_TASKS;
       if (entry >= WSE_TASKS || class->task_kind[entry] == WSE_TASK_UNBOUND) {
         wse_fault fault = fault_at(fabric, pe, now, WSE_FAULT_BAD_TASK);
         fault.task = (int32_t)named;

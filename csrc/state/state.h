@@ -299,6 +299,7 @@ typedef struct {
   uint8_t task_kind[WSE_TASKS];          /* WSE_TASK_... */
   uint32_t task_pc[WSE_TASKS];           /* first instruction */
   uint8_t control_task[WSE_TASKS];       /* as in wse_class */
+  uint8_t control_first[WSE_QUEUES];     /* ... */
   uint64_t high, local, active, blocked; /* tasks: of high priority; local ones; activated and blocked at the start */
   uint32_t profile_at;                   /* index of its first instruction among those of all classes */
 } pe_class;

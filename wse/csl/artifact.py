@@ -116,6 +116,7 @@ class ClassImage:
     labels: dict[str, int] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
     control_tasks: dict[int, int] | None = None  # task by entry point, where control tasks have a table of their own
+    control_first: dict[int, int] = field(default_factory=dict)  # the entry point that is 0 for an input queue
     addresses: dict[str, int] = field(default_factory=dict)  # of all globals, by the compiler's names
 
     def loadable(self, name: str, artifact: Artifact) -> PEImage:
@@ -136,6 +137,7 @@ class ClassImage:
             *(name, self.code, self.task_kind, self.task_high, self.task_pc, self.active, self.blocked, self.data),
             *(self.queues_in, self.queues_out, {task.name: task.id for task in self.tasks}, {}, locate, message),
             control_tasks=self.control_tasks,
+            control_first=self.control_first,
         )
 
 
@@ -409,7 +411,7 @@ def _image(row: dict[str, Any], arrays: dict[str, np.ndarray], index: int) -> Cl
     row["functions"] = {k: Rpc(v["selector"], [tuple(a) for a in v["args"]]) for k, v in row["functions"].items()}
     row["tasks"] = [BoundTask(**v) for v in row["tasks"]]
     row["memory"] = [Row(**v) for v in row["memory"]]
-    for name in ("queues_in", "queues_out"):
+    for name in ("queues_in", "queues_out", "control_first"):
         row[name] = {int(k): v for k, v in row[name].items()}
     if row.get("control_tasks") is not None:
         row["control_tasks"] = {int(k): v for k, v in row["control_tasks"].items()}

@@ -131,6 +131,7 @@ class Fabric(HostCopies):
                 task_priority=pe.task_priority,
                 task_pc=pe.task_pc,
                 control_task=pe.control_table(),
+                control_first=pe.control_offsets(),
                 active=pe.active,
                 blocked=pe.blocked,
             )

@@ -31,8 +31,8 @@ class PEImage:
     a bit for each task.  data: initial memory, (address, bytes).  queues_in, queues_out: color by queue;
     inputs from QUEUES on are those of colors without a queue.  tasks: id by name.  symbols: arrays that the host
     copies by name.  control_tasks: task by entry point, of a class with a table of control tasks; None: both have the
-    same number.  locate: place in the source of an instruction, by its index; message: what a trap means, by its value,
-    or "".
+    same number.  control_first: the entry point that is 0 for an input queue, by queue.  locate: place in the source of
+    an instruction, by its index; message: what a trap means, by its value, or "".
     """
 
     name: str
@@ -50,6 +50,14 @@ class PEImage:
     locate: Callable[[int], str]
     message: Callable[[int], str]
     control_tasks: dict[int, int] | None = None
+    control_first: dict[int, int] = field(default_factory=dict)
+
+    def control_offsets(self) -> np.ndarray:
+        """uint8 [QUEUES]: what is added to the entry points that come by each input queue."""
+        offsets = np.zeros(_engine.QUEUES, np.uint8)
+        for queue, first in self.control_first.items():
+            offsets[queue] = first
+        return offsets
 
     def control_table(self) -> np.ndarray:
         """uint8 [TASKS]: the task of each entry point of a control wavelet, 0xff none."""

@@ -461,7 +461,12 @@ REFUSED_QUEUES = {
     "another table": (
         "iq, .{ .color = c, .ctrl_table_id = 4 }",
         "wse3",
-        "a .ctrl_table_id other than 0 is not supported",
+        "a .ctrl_table_id other than 0 needs @set_control_task_table()",
+    ),
+    "a table beyond all entry points": (
+        "iq, .{ .color = c, .ctrl_table_id = 13 }); @set_control_task_table(.{ .stride = 5 }",
+        "wse3",
+        "table 13 of control tasks would begin at entry point 65 (stride 5): there are 64 entry points",
     ),
     "no number": ("iq, .{ .color = c, .ctrl_table_id = c }", "wse3", ".ctrl_table_id is an integer, not"),
     "option": (
@@ -491,7 +496,54 @@ def test_queues_that_are_refused(name, tmp_path):
 
 def test_all_input_queues_have_the_first_table_of_control_tasks(tmp_path):
     text = "comptime { @initialize_queue(@get_input_queue(2), .{ .color = @get_color(1), .ctrl_table_id = 0 }); }"
-    assert compiled(tmp_path, text, "wse3").units[0].queues_in == {2: 1}
+    unit = compiled(tmp_path, text, "wse3").units[0]
+    assert (unit.queues_in, unit.control_first) == ({2: 1}, {})
+
+
+TABLES = """
+param sends: bool;
+const c = @get_color(1); const c2 = @get_color(2); const c3 = @get_color(3);
+const oq = @get_output_queue(2); const oq2 = @get_output_queue(3); const oq3 = @get_output_queue(4);
+const control = @import_module("<control>");
+export var got = @zeros([6]u16);
+var n: u16 = 0;
+fn note(x: u16) void { got[n] = x; n += 1; }
+task zero() void { note(100); }
+task one() void { note(101); }
+task far() void { note(200); }
+task far_one(v: u16) void { note(200 + v); }
+fn send(q: output_queue, id: u16, v: u16) void {
+  const d = @get_dsd(fabout_dsd, .{ .extent = 1, .output_queue = q, .control = true });
+  @mov32(d, control.encode_control_task_payload(@get_control_task_id(id)) | v);
+}
+fn main() void {
+  if (!sends) return;
+  for (@range(u16, 2)) |id| { send(oq, id, 0); wait(); send(oq2, id, 5); wait(); send(oq3, id, 0); wait(); }
+}
+fn wait() void { for (@range(u16, 100)) |_| { @random16(); } }
+comptime {
+  @export_symbol(main);
+  if (sends) {
+    @initialize_queue(oq, .{ .color = c }); @initialize_queue(oq2, .{ .color = c2 }); @initialize_queue(oq3, .{ .color = c3 });
+  } else {
+    @initialize_queue(@get_input_queue(2), .{ .color = c });
+    @initialize_queue(@get_input_queue(3), .{ .color = c2, .ctrl_table_id = 2 });
+    @initialize_queue(@get_input_queue(4), .{ .color = c3, .ctrl_table_id = 0 });
+    @unblock(@get_input_queue(2)); @unblock(@get_input_queue(3)); @unblock(@get_input_queue(4));
+    @bind_control_task(zero, @get_control_task_id(0));
+    @bind_control_task(one, @get_control_task_id(1));
+    @bind_control_task(far, @get_control_task_id(6));
+    @bind_control_task(far_one, @get_control_task_id(7));
+    @set_control_task_table(.{ .stride = 3 });
+  }
+}
+"""
+
+
+def test_tables_of_control_tasks_by_queue(tmp_path):
+    """Table t begins at entry point t * stride."""
+    loaded = run(tmp_path, TABLES, layout=pair(1, 4))
+    assert read(loaded, "got", 1).tolist() == [100, 200, 100, 101, 205, 101]
 
 
 @pytest.mark.parametrize("loaded", [False, True])

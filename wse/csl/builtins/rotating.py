@@ -12,12 +12,12 @@ from ..sema.convert import describe
 from ..sema.frame import Frame
 from ..sema.suggest import did_you_mean
 from ..sema.types import Type
-from ..sema.values import VOID, Val, Value, concrete
+from ..sema.values import VOID, FnRef, Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError
 from .language import struct_of
 from .table import builtin
-from .tasks import bind_to, function_of, in_comptime_block
+from .tasks import bind_to, first_entry, function_of, in_comptime_block
 
 FIELDS = ("init", "limit")
 
@@ -26,21 +26,16 @@ FIELDS = ("init", "limit")
 def bind_rotating_tasks(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     in_comptime_block(frame, node)
     unit = frame.unit
-    if unit.rotating is not None:
-        raise CslError.at(
-            node.span,
-            "a PE has one pair of rotating tasks: a second needs a table of control tasks by queue (.ctrl_table_id), "
-            "which is not supported",
-            (unit.rotating, "the first one"),
-        )
+    if len(unit.rotating) == 2:
+        raise CslError.at(node.span, "a PE has two pairs of rotating tasks", *((span, "one") for span in unit.rotating))
     init, limit = counts(frame, node.args[3])
     main, other = function_of(frame, node.args[0]), function_of(frame, node.args[1])
     number = frame.number(node.args[2], t.DATA_TASK_ID)
     call = ast.BuiltinCall(node.span, node.name, [node.args[0], node.args[2]])
     bind_to(frame, main, "data", number, call)
     task = unit.out.tasks[-1]
-    bind_to(frame, other, "control", 0, ast.BuiltinCall(node.span, node.name, [node.args[1], node.args[2]]))
-    unit.rotating = node.span
+    unit.rotating.append(node.span)
+    unit.deferred.append(lambda: bind_other(frame, other, number, node))
     first, second = entry(unit, main, node.span), entry(unit, other, node.span)
     types = [[kind.ir or "" for _, kind in lowered.params] for lowered in (first, second)]
     if types[1] not in ([], types[0]):
@@ -80,6 +75,12 @@ def bind_rotating_tasks(frame: Frame, node: ast.BuiltinCall, want: Type | None) 
     unit.out.functions.append(function)
     task.function = name
     return VOID
+
+
+def bind_other(frame: Frame, other: FnRef, queue: int, node: ast.BuiltinCall) -> None:
+    """Binds the control task to entry point 0 of the queue, whose table is known when all comptime blocks have run."""
+    entry_point = first_entry(frame, queue, node.span)
+    bind_to(frame, other, "control", entry_point, ast.BuiltinCall(node.span, node.name, [node.args[1], node.args[2]]))
 
 
 def counts(frame: Frame, node: ast.Node) -> tuple[int, int]:

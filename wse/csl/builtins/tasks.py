@@ -258,6 +258,7 @@ def set_control_task_table(frame: Frame, node: ast.BuiltinCall, want: Type | Non
             node.span, "@set_control_task_table comes before control tasks are blocked", (unit.blocked_control, "here")
         )
     unit.out.control_tasks = {}
+    unit.control_stride = concrete(config["stride"]) if "stride" in config else 1
     for task in unit.out.tasks:  # those that are bound already
         if task.kind == "control":
             moved = control_task(frame, task.id, node.span)
@@ -421,15 +422,33 @@ def queue_priority(frame: Frame, queue: Val, value: Value, span: Span) -> None:
 
 
 def control_table(frame: Frame, queue: Val, value: Value, span: Span) -> None:
-    """The table of control tasks of an input queue: all queues share the first one."""
+    """The table of control tasks of an input queue: where the common table of all entry points begins for it."""
     if frame.unit.program.arch == "wse2":
         raise CslError.at(span, "wse2 has no .ctrl_table_id of queues: all share one table of control tasks")
     if queue.type is not t.INPUT_QUEUE:
         raise CslError.at(span, "an output queue has no .ctrl_table_id: control tasks belong to input queues")
     if not t.is_integral(value.type) or concrete(value) < 0:
         raise CslError.at(span, f".ctrl_table_id is an integer, not {describe(value)}")
-    if concrete(value) != 0:
-        raise CslError.at(span, "a .ctrl_table_id other than 0 is not supported: all queues share one table")
+    frame.unit.control_tables[concrete(queue)] = concrete(value)
+    frame.unit.deferred.append(lambda: first_entry(frame, concrete(queue), span))
+
+
+def first_entry(frame: Frame, queue: int, span: Span) -> int:
+    """The entry point that is 0 for an input queue."""
+    unit = frame.unit
+    table = unit.control_tables.get(queue, 0)
+    if table and unit.out.control_tasks is None:
+        raise CslError.at(span, "a .ctrl_table_id other than 0 needs @set_control_task_table()")
+    first = table * unit.control_stride
+    if first > ranges("wse3")[t.CONTROL_TASK_ID][1]:
+        raise CslError.at(
+            span,
+            f"table {table} of control tasks would begin at entry point {first} (stride {unit.control_stride}): "
+            "there are 64 entry points",
+        )
+    if first:
+        unit.out.control_first[queue] = first
+    return first
 
 
 def bind_queue(frame: Frame, queue: Val, color: int, span: Span) -> None:

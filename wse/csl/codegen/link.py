@@ -308,6 +308,7 @@ class _Linker:
             labels=self.labels(entries),
             messages=[self.message(text) for text in self.code.context.messages],
             control_tasks=unit.control_tasks,
+            control_first=dict(unit.control_first),
         )
         for e in unit.exports:
             if e.function is not None:

@@ -543,6 +543,7 @@ class Unit:
     teardown_task: int | None = None
     thread_priorities: dict[int, int] = field(default_factory=dict)  # of microthreads at the start, as Then.priority
     control_tasks: dict[int, int] | None = None  # task by entry point, with @set_control_task_table
+    control_first: dict[int, int] = field(default_factory=dict)  # the entry point that is 0 for an input queue
     params: str = ""  # what tells it from other classes of the same file, for people
     reserved: dict[str, int] = field(default_factory=dict)  # bytes that libraries take on the machine, by library
 

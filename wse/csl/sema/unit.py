@@ -190,7 +190,9 @@ class Unit:
         self.exported_pointers: list[tuple[ir.Export, GlobalVar]] = []
         self.controls: set[tuple[int, int]] = set()  # control tasks, as the keys of task_ids
         self.blocked_control: Span | None = None  # where a comptime block blocks a control task of the common table
-        self.rotating: Span | None = None  # the pair of rotating tasks
+        self.rotating: list[Span] = []  # the pairs of rotating tasks
+        self.control_tables: dict[int, int] = {}  # .ctrl_table_id by input queue
+        self.control_stride = 1  # entry points from one table of control tasks to the next
         self.advertised: dict[str, Any] = {}  # what @export_symbol names: a GlobalVar, a pointer or a function
         self.where: tuple[Any, Any] = (0, 0)  # x and y of its PEs
         self.memcpy = False  # its code, or its layout, uses the memcpy library
