@@ -105,6 +105,42 @@ PROGRAMS = {
         }""",
         [203, 50, 56, 33, 23, 90],
     ),
+    "variables of anonymous structs whose fields are known": (
+        """
+        export var out: [4]i32;
+        var n: i32 = 3;
+        fn main() void {
+          var s = .{ .a = @as(i32, 10), .inner = .{ .b = @as(i16, 4) }, .list = .{ @as(i32, 1), true } };
+          @field(s, "a") += n;
+          s.inner.b *= 2;
+          s.list[0] = n * 5;
+          out[0] = s.a;
+          out[1] = s.inner.b;
+          out[2] = if (s.list[1]) s.list[0] else 0;
+          s = .{ .a = @as(i32, 1), .inner = .{ .b = @as(i16, 2) }, .list = .{ n, false } };
+          out[3] = s.a + s.inner.b + s.list[0];
+        }""",
+        [13, 8, 15, 6],
+    ),
+    "arrays of a value that is known at run time": (
+        """
+        const S = struct { a: i32, b: i16 };
+        export var out: [4]i32;
+        var n: i32 = 3;
+        fn main() void {
+          var a = @constants([2, 3]i32, n + 1);
+          n = 50;
+          a[1, 1] += 1;
+          const flags = @constants([5]bool, n == 50);
+          const of_structs = @constants([3]S, S{ .a = n, .b = 2 });
+          out[0] = a[0, 0] + a[1, 2];
+          out[1] = a[1, 1];
+          out[2] = if (flags[4]) of_structs[2].a else 0;
+          out = @constants([4]i32, out[0] * 10 + out[1]);
+          out[3] = of_structs[0].b;
+        }""",
+        [85, 85, 85, 2],
+    ),
     "anonymous structs with fields of run time": (
         """
         const P = struct { x: i16, y: i16 };

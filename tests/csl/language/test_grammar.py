@@ -99,6 +99,23 @@ fn main() void { for (@range(i32, 11)) |i| { out[0] = out[0] * 5 + f(i) ; } out[
 fn main() void { out[0] = f(-3); out[1]=f(0); out[2]=f(5); out[3]=f(6); }""",
         [1, 2, 3, 4],
     ),
+    "semicolons behind braces": (
+        """fn f() type { return enum(i16) { a, b }; };
+fn main() void {
+  comptime var n: u16 = 0;
+  comptime { for ([3]u16{ 1, 2, 3 }) |value, at| { n += value + at; } };
+  if (out[0] == 0) { out[0] = n; };
+  while (out[1] < 2) { out[1] += 1; };
+  { out[2] = 5; };
+};
+comptime { @comptime_assert(f().a != f().b); };""",
+        [9, 2, 5],
+    ),
+    "opaque is a name": (
+        """fn opaque() i32 { return 4; }
+fn main() void { out[0] = opaque(); }""",
+        [4],
+    ),
     "switch enum": (
         """const E = enum(u8) { A, B, C };
 var e = E.B;

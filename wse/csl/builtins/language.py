@@ -14,7 +14,7 @@ from ..ir import ir
 from ..sema import types as t
 from ..sema.conditions import condition
 from ..sema.convert import array_from, bits_of, coerce, describe, explicit, fill, from_bits
-from ..sema.exprs import convert
+from ..sema.exprs import convert, settled
 from ..sema.frame import PREDEFINED, Frame, lvalue
 from ..sema.lvalues import load, memory_of, store_mem
 from ..sema.memory import InitialMemory, value_in
@@ -60,10 +60,29 @@ def constants(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     kind = frame.type(node.args[0])
     if not isinstance(kind, t.ArrayType):
         raise CslError.at(node.span, f"@constants makes arrays, not values of type {kind}")
-    value = frame.known(node.args[1], kind.elem)
+    span = node.args[1].span
+    value = frame.coerce(frame.expr(node.args[1], kind.elem), kind.elem, span)
+    if not isinstance(value, Val):
+        return filled(frame, kind, value, node.span)
     made = zero(kind)
     made.data[...] = concrete(value)
     return made
+
+
+def filled(frame: Frame, kind: t.ArrayType, value: Value, span: Span) -> Value:
+    """An array whose elements are a value that is known at run time: a loop writes it."""
+    memory = frame.unit.local(frame, kind, "constants", span)
+    flat = Mem(t.array_of((kind.count,), kind.elem), memory.addr, memory.offset)
+    frame.names.append({"array": flat, "value": settled(frame, value, span), "index": Val(t.TYPE, t.U16)})
+    try:
+        at = ast.Index(span, ast.Ident(span, "array"), [ast.Ident(span, "i")])
+        store = ast.Assign(span, "=", at, ast.Ident(span, "value"))
+        count = ast.Literal(span, "int", kind.count)
+        numbers = ast.BuiltinCall(span, "@range", [ast.Ident(span, "index"), count])
+        frame.run(ast.For(span, [numbers], ["i"], ast.Block(span, [store])))
+    finally:
+        frame.names.pop()
+    return memory
 
 
 @builtin("@as", 2)

@@ -89,7 +89,10 @@ def assign(frame: Frame, target: Parts, value: Value, span: Span | None) -> None
     """Writes a variable, field by field."""
     kinds = match(target.type, value, span)
     _, items = fields_of(value, span)
-    items = [frame.coerce(item, kind, span) for item, kind in zip(items, kinds, strict=True)]
+    items = [
+        item if isinstance(where, Parts) else frame.coerce(item, kind, span)
+        for where, item, kind in zip(target.items, items, kinds, strict=True)
+    ]
     items = [Run(i.type, frame.fresh(i.value)) if isinstance(i, Run) else i for i in items]
     for where, item in zip(target.items, items, strict=True):
         if isinstance(where, Parts):

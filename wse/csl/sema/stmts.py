@@ -14,6 +14,7 @@ from .exprs import arms_type, join, operate
 from .frame import Broken, Continued, Frame, Loop, Returned, expr, stmt
 from .lvalues import check_element, load, store, store_mem
 from .parts import assign as assign_parts
+from .parts import fields_of, of_items
 from .types import Type
 from .values import UNDEFINED, VOID, Cell, DsdEdit, ElementRef, FnRef, Mem, Parts, RegVar, Run, Val, Value, zero
 
@@ -51,6 +52,9 @@ def make_local(frame: Frame, inner: Frame, node: ast.VarDecl, kind: Type | None,
     kind = kind or (value.type if value is not None else None)
     assert kind is not None
     build = inner.build
+    if build is not None and kind is t.STRUCT and node.type is None and at_run_time(value):
+        names, items = fields_of(value, node.span)
+        return of_items(names, [make_local(frame, inner, node, None, item) for item in items])
     if build is not None and kind.is_comptime:
         message = f"{node.name} of type {kind} does not exist at run time: {t.absence(kind)}, or write comptime var"
         raise CslError.at(node.name_span, message)
@@ -71,6 +75,14 @@ def make_local(frame: Frame, inner: Frame, node: ast.VarDecl, kind: Type | None,
     if value is not None:
         store_mem(frame, memory, value, node.span)
     return memory
+
+
+def at_run_time(value: Any) -> bool:
+    """Whether an anonymous struct that is known can be a variable at run time: all its fields can."""
+    if value is None or not isinstance(value.data, dict | list) or not value.data:
+        return False
+    _, items = fields_of(value, None)
+    return all(at_run_time(item) if item.type is t.STRUCT else not item.type.is_comptime for item in items)
 
 
 def local_constant(frame: Frame, node: ast.VarDecl, value: Value) -> Any:

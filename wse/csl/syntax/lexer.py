@@ -34,7 +34,6 @@ KEYWORDS = frozenset(
         "linkname",
         "linksection",
         "null",
-        "opaque",
         "or",
         "orelse",
         "packed",

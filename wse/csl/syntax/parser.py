@@ -1,6 +1,6 @@
 """Tokens to a syntax tree: recursive descent with three tokens of look-ahead, no tables.
 
-    file      = { declaration }
+    file      = { declaration }, and a ";" may stand behind the "}" of a declaration or statement
     declaration = "layout" block | "comptime" block | {"export" | "extern" | "inline"} (variable | function)
     variable  = ("const" | "var" | "param") name [":" type] {("align" | "linkname" | "linksection") "(" expr ")"}
                 ["=" expr] ";"
@@ -62,9 +62,15 @@ class Parser(Expressions):
             before = self.at
             try:
                 self.declaration(file)
+                self.behind_block()
             except Failed:
                 self.skip_to_declaration(before)
         return file
+
+    def behind_block(self) -> None:
+        """A semicolon behind the brace that ends a block, which may stand there."""
+        if self.tokens[self.at - 1].text == "}":
+            self.take(";")
 
     def skip_to_declaration(self, before: int) -> None:
         if self.at == before:
@@ -227,6 +233,7 @@ class Parser(Expressions):
                 before = self.at
                 try:
                     body.append(self.statement())
+                    self.behind_block()
                 except Failed:
                     self.skip_statement(before)
             self.advance()
