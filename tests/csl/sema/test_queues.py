@@ -174,6 +174,20 @@ def test_two_used_queues_of_one_color(arch, tmp_path):
         compiled(tmp_path, text, arch, layout(2))
 
 
+def test_a_number_for_colors_that_a_pe_does_not_have(tmp_path):
+    """Queues that no @initialize_queue names may have one color: the code that would use them does not run."""
+    text = """param sends: bool;
+const none = @get_color(15);
+const a = @get_dsd(fabin_dsd, .{ .fabric_color = none, .extent = 1, .input_queue = @get_input_queue(3) });
+const b = @get_dsd(fabin_dsd, .{ .fabric_color = none, .extent = 1, .input_queue = @get_input_queue(5) });
+export var got = @zeros([1]u16);
+var n: u16 = 0;
+fn main() void { if (n > 0) { @mov16(&got[0], a); @mov16(&got[0], b); } else { got[0] = 7; } }
+comptime { @export_symbol(main); }
+"""
+    assert read(run(tmp_path, text, arch="wse3", layout=layout(2)), "got")[0] == 7
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused(name, tmp_path):
     arch, text, message = REFUSED[name]

@@ -78,7 +78,8 @@ class Queues:
         self.check_reserved()
 
     def one_queue_a_color(self) -> None:
-        """A color comes by one input queue: by the one that is used, if several are bound to it."""
+        """A color comes by one input queue: by the one that is used, if several are bound to it.  Where the program
+        initializes none of them, it may use a number for colors that a PE does not have."""
         bound = self.bound(True)
         tasks = {task.id for task in self.unit.out.tasks if task.kind == "data"}
         for color in set(bound.values()):
@@ -86,7 +87,8 @@ class Queues:
             used = [q for q in queues if color in self.uses.get((True, q), ()) or (True, q) in self.colorless]
             if self.unit.program.arch == "wse3":
                 used = [q for q in queues if q in used or q in tasks]
-            if len(used) > 1:
+            used.sort(key=lambda queue: (True, queue) not in self.initialized)
+            if sum((True, queue) in self.initialized for queue in used) > 1:
                 first, second = (self.spans.get((True, queue)) or self.uses[True, queue][color] for queue in used[:2])
                 what = f"color {color} comes by {named(True, used[0])}: another queue gets nothing of it"
                 self.report(CslError.at(second, what, (first, "bound here")))
