@@ -272,6 +272,17 @@ def test_code_without_source_lines():
         assert (lines == -1).all() if line < 0 else not (lines == -1).all()
 
 
+def test_levels_of_optimisation():
+    Path("pe.csl").write_text(PE + "fn f() void { for (@range(u16, 4)) |i| { data[0] += 1; } }\n"
+                              "comptime { @export_symbol(f); }\n")  # fmt: skip
+    sizes = []
+    for level in range(4):
+        assert cslc("layout.csl", "--params=width:1", "-o", "made", f"-O{level}").exit_code == 0
+        sizes.append(len(Artifact.load("made").classes[0].code))
+    assert sizes[0] > sizes[2] == sizes[1] == sizes[3]
+    assert cslc("layout.csl", "--params=width:1", "-O4").exit_code == 2
+
+
 def test_a_limit_of_processes():
     assert cslc("layout.csl", "--params=width:1", "--max-parallelism=1").exit_code == 0
     assert cslc("layout.csl", "--params=width:1", "--max-parallelism=0").exit_code == 2

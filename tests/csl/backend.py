@@ -9,6 +9,7 @@ import numpy as np
 from wse.csl.codegen.link import link
 from wse.csl.ir import ir
 from wse.csl.ir.ir import BITS, Addr, At, Block, Const, Copy, Export, Function, Global, Reg, Return, Store
+from wse.csl.llvm.optimize import LEVEL
 
 
 class Builder:
@@ -95,7 +96,13 @@ class Pe:
     """One PE's unit, compiled and loaded."""
 
     def __init__(
-        self, functions: list[Function], globals: dict[str, tuple[str, list]], arch: str = "wse3", routes=None, **unit
+        self,
+        functions: list[Function],
+        globals: dict[str, tuple[str, list]],
+        arch: str = "wse3",
+        routes=None,
+        level=LEVEL,
+        **unit,
     ):
         self.types = {name: type for name, (type, _) in globals.items()}
         made = [
@@ -111,7 +118,7 @@ class Pe:
         self.unit = ir.Unit("pe", "t.csl", made, functions, exports=exports, **unit)
         layout = ir.Layout(arch, 1, 1, [self.unit], np.zeros((1, 1), np.uint16), file="layout.csl")
         layout.routes = {c: (np.zeros((1, 1), np.int32), [config]) for c, config in (routes or {}).items()}
-        self.artifact = link(layout)
+        self.artifact = link(layout, level)
         self.image = self.artifact.classes[0]
         self.fabric = self.artifact.fabric()
 

@@ -2,7 +2,7 @@
 
 random_functions.py makes them, and compares thousands of them from the command line.
 
-Covers: wse/csl/sema/arith.py, wse/csl/sema/exprs.py, wse/csl/ir/optimize.py
+Covers: wse/csl/sema/arith.py, wse/csl/sema/exprs.py, wse/csl/llvm/optimize.py
 """
 
 import math

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from .._version import __version__
+from ..csl.llvm.optimize import LEVEL
 from ..sdk import compile
 from . import Reporting, common, types
 
@@ -107,6 +108,14 @@ def refused(command: Any) -> Any:
 )
 @common.option("--max-parallelism", type=types.Integer(1), help="Processes to compile with, at most; one is used.")
 @click.option("-g0", "no_debug", is_flag=True, help="Keep no source lines: errors at run time name instructions.")
+@click.option(
+    "-O",
+    "optimization",
+    type=types.Integer(0, 3),
+    default=LEVEL,
+    show_default=True,
+    help="Level of optimisation: LLVM's default passes of this level, none of them at 0.",
+)
 @common.flag("--warnings-as-errors", help="Fail if there is a warning.")
 @refused
 @common.option("--fp16-format", type=types.Choice(["f16", "bf16", "cb16"]), help="Format of 16-bit floats.")

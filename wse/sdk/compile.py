@@ -16,6 +16,7 @@ from ..csl.artifact import Artifact
 from ..csl.codegen.link import link
 from ..csl.compile import compile_program
 from ..csl.ir import ir
+from ..csl.llvm.optimize import LEVEL
 from ..csl.syntax.errors import CslError, Diagnostic
 from ..errors import ConfigError
 from ..machine.parameters import Machine
@@ -49,6 +50,7 @@ class Request:
     comptime_func_depth_limit: int | None = None
     max_parallelism: int | None = None  # one process compiles, which is within any limit
     no_debug: bool = False
+    optimization: int = LEVEL
     warnings_as_errors: bool = False
     output_json: str | None = None
     out_routes: bool = False
@@ -83,7 +85,7 @@ def _compile(
     )
     if request.channels is not None and not request.memcpy:
         warnings.append(Diagnostic("--channels belongs to --memcpy, which is not given", severity="warning"))
-    artifact = link(made)
+    artifact = link(made, request.optimization)
     check_place(request, artifact.width, artifact.height, machine)
     if request.memcpy:
         artifact.memcpy = {name: getattr(request, name) for name in ("channels", "width_west_buf", "width_east_buf")}

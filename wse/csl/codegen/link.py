@@ -16,7 +16,8 @@ from ...program.dsd import pack_fifo
 from .. import artifact as art
 from ..artifact import RPC_ARGUMENTS, RPC_MOST, RPC_SELECTOR, RPC_TASK, STARTUP_TASK, Artifact, ClassImage
 from ..ir import ir
-from ..ir.optimize import call_order, optimize
+from ..ir.calls import call_order
+from ..llvm.optimize import LEVEL, optimize
 from .context import Context
 from .mir import PHYSICAL, SCRATCH, Ins, Label, MBlock, MFunction, Sym, V
 from .registers import allocate
@@ -27,7 +28,7 @@ DISPATCH = "<launch>"
 STARTUP = "<startup>"
 
 
-def link(layout: ir.Layout, level: int = 1) -> Artifact:
+def link(layout: ir.Layout, level: int = LEVEL) -> Artifact:
     """Generates code for all classes of a layout and places everything.  MemoryOverflow if a class does not fit."""
     files: dict[str, int] = {}
     names: dict[str, int] = {}
@@ -109,9 +110,9 @@ class Code:
         return sum(len(block.code) for f in self.functions for block in f.blocks)
 
 
-def generate(unit: ir.Unit, arch: str, fp16: str = "f16", level: int = 1) -> Code:
+def generate(unit: ir.Unit, arch: str, fp16: str = "f16", level: int = LEVEL) -> Code:
     """Code of one unit, before addresses are known."""
-    optimize(unit, level)
+    optimize(unit, level, fp16)
     context = Context(arch, fp16)
     context.functions = {f.name: f for f in unit.functions}
     context.queues_out = unit.queues_out

@@ -145,6 +145,7 @@ class MFunction:
     clobbers: int = 0
     slots: int = 0
     spilled: dict[V, int] = field(default_factory=dict)  # to the byte in the frame
+    dsrs: set[tuple[str, int]] = field(default_factory=set)  # that it and what it calls load
 
     @property
     def frame(self) -> str:

@@ -133,6 +133,7 @@ def _color(function: MFunction) -> list[V]:
     everything = (1 << count) - 1
     adjacent, forbidden, weight = [0] * count, [0] * count, [0.0] * count
     hints: list[list[V]] = [[] for _ in range(count)]
+    moves: dict[tuple[int, int], float] = {}
     depth = _depths(function)
 
     def interfere(v: V, live: int) -> None:
@@ -154,6 +155,8 @@ def _color(function: MFunction) -> list[V]:
             if ins.is_move and ins.c.number < count and defs:
                 hints[ins.a.number].append(ins.c)
                 hints[ins.c.number].append(ins.a)
+                if ins.a.number >= SCRATCH and ins.c.number >= SCRATCH:
+                    moves[ins.a.number, ins.c.number] = moves.get((ins.a.number, ins.c.number), 0) + cost
                 for v in defs:
                     interfere(v, live & ~(1 << ins.c.number))
             else:
@@ -186,15 +189,60 @@ def _color(function: MFunction) -> list[V]:
     for i in range(SCRATCH, count):
         forbidden[i] |= adjacent[i] & fixed
         adjacent[i] &= ~fixed
-    return _assign(nodes, adjacent, forbidden, weight, hints)
+    members = _coalesce(moves, adjacent, forbidden, weight, hints)
+    spilled = _assign(nodes, adjacent, forbidden, weight, hints, members)
+    for root, others in members.items():
+        for i in others:
+            nodes[i].color = nodes[root].color
+    return [nodes[i] for v in spilled for i in (v.number, *members.get(v.number, ()))]
 
 
-def _assign(nodes, adjacent, forbidden, weight, hints) -> list[V]:
+def _coalesce(moves: dict[tuple[int, int], float], adjacent, forbidden, weight, hints) -> dict[int, list[int]]:
+    """Joins the two registers of a move that do not interfere, the most frequent moves first, where the joint one can
+    be coloured all the same (Briggs' test).  Returns what was joined to which; the arrays describe the joint one."""
+    into: dict[int, int] = {}
+    members: dict[int, list[int]] = {}
+
+    def root(i: int) -> int:
+        while i in into:
+            i = into[i]
+        return i
+
+    for a, c in sorted(moves, key=lambda move: -moves[move]):
+        a, c = root(a), root(c)
+        if a == c or adjacent[a] >> c & 1:
+            continue
+        neighbours, high = adjacent[a] | adjacent[c], 0
+        left = neighbours
+        while left:
+            low = left & -left
+            n = low.bit_length() - 1
+            high += adjacent[n].bit_count() >= SCRATCH - (forbidden[n] & COLORS).bit_count()
+            left ^= low
+        if high >= SCRATCH - ((forbidden[a] | forbidden[c]) & COLORS).bit_count():
+            continue
+        left = adjacent[c]
+        while left:
+            low = left & -left
+            n = low.bit_length() - 1
+            adjacent[n] = adjacent[n] & ~(1 << c) | 1 << a
+            left ^= low
+        adjacent[a], adjacent[c] = neighbours, 0
+        forbidden[a] |= forbidden[c]
+        weight[a] += weight[c]
+        hints[a] += hints[c]
+        into[c] = a
+        members.setdefault(a, []).extend([c, *members.pop(c, [])])
+    return members
+
+
+def _assign(nodes, adjacent, forbidden, weight, hints, members) -> list[V]:
     count = len(nodes)
+    joined = {i for others in members.values() for i in others}
     remaining = ((1 << count) - 1) & ~((1 << SCRATCH) - 1)
     free = [SCRATCH - (mask & COLORS).bit_count() for mask in forbidden]
     order: list[int] = []
-    degree = {i: adjacent[i].bit_count() for i in range(SCRATCH, count)}
+    degree = {i: adjacent[i].bit_count() for i in range(SCRATCH, count) if i not in joined}
     simple = [i for i in degree if degree[i] < free[i]]
     queued = set(simple)
     left = set(degree)

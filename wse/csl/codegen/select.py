@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...machine import isa
 from ..ir import ir
-from ..ir.fold import bits_of
+from ..ir.constants import bits_of
 from ..ir.ir import BITS, COMPARE, FLOAT, SIGNED, Addr, Const, Reg, Value
 from ..ir.registers import targets, use_counts, written
+from .constants import hoist
 from .context import Context
 from .mir import PHYSICAL, Imm, Ins, Label, MBlock, MFunction, Sym, V
 from .registers import block_order
-from .select_vector import VectorSelector
+from .select_vector import FILES, VectorSelector
 from .select_wide import WideSelector
 
 RESULT = PHYSICAL[0]  # where a function's result is
@@ -44,7 +46,6 @@ class Selector(VectorSelector, WideSelector):
         self.code: list[Ins] = []
         self.at: ir.At | None = None
         self.blocks: list[MBlock] = []
-        self.next_label = max((block.id for block in function.blocks), default=0) + 1
         self.addresses: dict[Reg, tuple[V | None, Imm, tuple[Reg, ...]]] = {}
         self.compares: dict[Reg, tuple[str, V, bool]] = {}
         self.link = V("link") if entry is None else None
@@ -56,6 +57,8 @@ class Selector(VectorSelector, WideSelector):
         self.at = self.function.at
         self.used = use_counts(self.function)
         params = [self.group(p) for p in self.function.params] if self.entry is None else []
+        self.loads = self.keep_in_loops(self.function)
+        self.next_label = max((block.id for block in self.function.blocks), default=0) + 1
         for i, block in enumerate(self.function.blocks):
             self.begin(block.id)
             if i == 0 and self.entry is not None:
@@ -63,7 +66,9 @@ class Selector(VectorSelector, WideSelector):
             self.block_body(block)
         assert blocks
         ordered = block_order(self.blocks)
+        hoist(ordered)
         result = MFunction(self.function.name, self.function.display, ordered, params, self.link, self.function.at)
+        result.dsrs = self.loaded_dsrs()
         _finish_branches(result)
         return result
 
@@ -73,13 +78,27 @@ class Selector(VectorSelector, WideSelector):
         """The instructions of a block that has begun; what was known in the one before is not."""
         self.addresses.clear()
         self.compares.clear()
+        self.kept = self.kept_in.get(block.id, self.kept)
         self.forget_dsrs()
         self.terminator = block.code[-1]
         for instr in block.code:
             self.at = instr.at or self.at
+            if instr is self.terminator:
+                self.load_kept(self.loads.get(block.id, ()))
             self.instruction(instr)
             self.invalidate(instr)
         self.blocks[-1].successors = targets(block.code[-1])
+
+    def loaded_dsrs(self) -> set[tuple[str, int]]:
+        """DSRs that the function and those that it calls load."""
+        found: set[tuple[str, int]] = set()
+        for block in self.blocks:
+            for ins in block.code:
+                if ins.op == "ldds":
+                    found.add((FILES[ins.a // isa.DSRS], ins.a % isa.DSRS))
+                elif ins.op == "call":
+                    found |= self.context.selected[ins.imm.name].dsrs
+        return found
 
     def begin(self, label: int) -> None:
         self.blocks.append(MBlock(label, []))
@@ -213,7 +232,7 @@ class Selector(VectorSelector, WideSelector):
         if op in COMPARE:
             self.compare(instr)
             return
-        dst, type = self.v(instr.dst), instr.a.type
+        dst, type = self.v(instr.dst), instr.type or instr.a.type
         if not isinstance(a, Reg) and op in COMMUTES:
             a, b = b, a
         if type in FLOAT:
@@ -255,7 +274,7 @@ class Selector(VectorSelector, WideSelector):
     def compare(self, instr: ir.Bin) -> None:
         """A comparison; remembers how, for a branch that follows."""
         op, a, b, dst = instr.op, instr.a, instr.b, self.v(instr.dst)
-        type = a.type
+        type = instr.type or a.type
         if not isinstance(a, Reg) and isinstance(b, Reg):
             a, b, op = b, a, SWAPPED[op]
         if type in FLOAT:
@@ -295,7 +314,7 @@ class Selector(VectorSelector, WideSelector):
         return isinstance(last, ir.Branch) and last.cond is reg and self.used.get(reg) == (1, True)
 
     def do_un(self, instr: ir.Un) -> None:
-        dst, type, op = self.v(instr.dst), instr.a.type, instr.op
+        dst, type, op = self.v(instr.dst), instr.type or instr.a.type, instr.op
         if op == "sqrt":
             self.emit("hsqrt" if type == "f16" else "ssqrt", dst, None, **self.last(instr.a))
         elif type in FLOAT:
@@ -324,7 +343,7 @@ class Selector(VectorSelector, WideSelector):
         self.emit("sel", dst, negative, minus, value)
 
     def do_convert(self, instr: ir.Convert) -> None:
-        dst, have, want = self.v(instr.dst), instr.a.type, instr.dst.type
+        dst, have, want = self.v(instr.dst), instr.type or instr.a.type, instr.dst.type
         have = "u16" if have == "ptr" else "u8" if have == "bool" else have
         want = "u16" if want == "ptr" else want
         if have in FLOAT:

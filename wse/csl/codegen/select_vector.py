@@ -8,19 +8,23 @@ words of constant descriptors are often alike.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ...machine import isa
 from ..ir import descriptor, ir
+from ..ir.calls import body_of
 from ..ir.descriptor import EXTENDED
 from ..ir.ir import BITS, Addr, Const, Deref, Dsd, DsdVar, Dsr, FifoRef, Reg, Value
-from ..ir.optimize import body_of
+from ..ir.loops import loops
 from ..ir.registers import use_counts
 from .context import Context, load_priority
 from .mir import PHYSICAL, Imm, Ins, Label, Sym, V
 
 FILES = ("dest", "src0", "src1")
+KEPT_MOST = 10  # DSRs of a file that hold descriptors over loops
+FREE_LEAST = 3  # DSRs of a file that are left for others
 GROUP = PHYSICAL[28:32]
 Words = tuple[Imm, Imm, Imm, Imm]
 
@@ -71,10 +75,11 @@ class VectorSelector:
         self.group_words: list[Imm | None] = [None] * 4
         self.turn = dict.fromkeys(FILES, 0)
         self.locked: set[tuple[str, int]] = set()
+        self.kept: dict[tuple[str, int], Words] = {}
 
     def forget_dsrs(self) -> None:
-        """At the start of a block and after calls nothing is known of DSRs."""
-        self.held.clear()
+        """At the start of a block and after calls nothing is known of DSRs but what a loop around keeps in them."""
+        self.held = dict(self.kept)
         self.group_words = [None] * 4
 
     # DSRs.
@@ -84,7 +89,8 @@ class VectorSelector:
         for _ in range(isa.DSRS):
             number = self.turn[file]
             self.turn[file] = (number + 1) % isa.DSRS
-            if number not in self.context.reserved[file] and (file, number) not in self.locked | taken:
+            free = (file, number) not in self.locked | taken and (file, number) not in self.kept_anywhere
+            if number not in self.context.reserved[file] and free:
                 return number
         raise ir.Unsupported(f"no {file} DSR is left: @get_dsr and FIFOs have them all", self.at)
 
@@ -111,9 +117,17 @@ class VectorSelector:
     def byte(self, file: str, number: int) -> int:
         return FILES.index(file) * isa.DSRS + number
 
-    def bring(self, operand: Dsd | DsdVar | FifoRef, file: str, taken: set[tuple[str, int]], wide: bool = False) -> int:
-        """Loads a descriptor into a DSR of the file, unless one holds it; returns the DSR's byte."""
-        if isinstance(operand, FifoRef) and (kept := self.kept(operand, file)) is not None:
+    def bring(
+        self,
+        operand: Dsd | DsdVar | FifoRef,
+        file: str,
+        taken: set[tuple[str, int]],
+        wide: bool = False,
+        own: bool = False,
+    ) -> int:
+        """Loads a descriptor into a DSR of the file, unless one holds it; returns the DSR's byte.  own: into one that
+        nothing else uses, for what follows changes it."""
+        if isinstance(operand, FifoRef) and (kept := self.kept_fifo(operand, file)) is not None:
             return kept
         if isinstance(operand, DsdVar):
             number = self.free_dsr(file, taken)
@@ -122,19 +136,21 @@ class VectorSelector:
         else:
             words = self.constant_words(operand, wide)
             for (other, number), known in self.held.items():
-                if known == words and other == file:
+                if known == words and other == file and not own:
                     taken.add((file, number))
                     return self.byte(file, number)
             number = self.free_dsr(file, taken)
             self.load_words(words)
             self.held[file, number] = words
+            if own:
+                del self.held[file, number]
             if isinstance(operand, Dsd) and operand.save_address:
-                del self.held[file, number]  # the operation moves its base
+                self.held.pop((file, number), None)  # the operation moves its base
         taken.add((file, number))
         self.load_dsr(self.byte(file, number))
         return self.byte(file, number)
 
-    def kept(self, operand: FifoRef, file: str) -> int | None:
+    def kept_fifo(self, operand: FifoRef, file: str) -> int | None:
         """The DSR that a FIFO keeps for its writes or reads."""
         number = self.context.fifo_dsr.get(operand.name)
         return None if number is None else self.byte("dest" if file == "dest" else "src1", number)
@@ -177,6 +193,100 @@ class VectorSelector:
             self.load_words(words)
             self.emit("ldxd", number, GROUP[0], reads=GROUP[1:])
         return number
+
+    # What loops keep in DSRs.
+
+    def keep_in_loops(self, function: ir.Function) -> dict[int, list[tuple[tuple[str, int], Words]]]:
+        """Decides which constant descriptors the loops of a function keep in DSRs: all operands of a loop that fits,
+        else of the loops in it.  Returns what is loaded at the end of which block, before a loop; fills `kept_in`."""
+        loads: dict[int, list[tuple[tuple[str, int], Words]]] = {}
+        self.kept_in: dict[int, dict[tuple[str, int], Words]] = {}
+        self.kept_anywhere: set[tuple[str, int]] = set()
+        places: dict[tuple[str, Words], tuple[str, int]] = {}
+        for loop in loops(function):
+            if any(block in self.kept_in for block in loop.blocks):
+                continue  # a loop around has them
+            blocks = [block for block in function.blocks if block.id in loop.blocks]
+            found = self.keep(self.constant_operands(blocks), self.callee_dsrs(blocks), places)
+            if found is None:
+                continue
+            loads.setdefault(loop.before, []).extend(found.items())
+            for block in loop.blocks:
+                self.kept_in[block] = found
+        return loads
+
+    def keep(
+        self, wanted: set[tuple[str, Words]], taken: set[tuple[str, int]], places: dict[tuple[str, Words], Any]
+    ) -> dict[tuple[str, int], Words] | None:
+        """DSRs for these descriptors, KEPT_MOST of each file; None if there are too many.  places: where descriptors
+        are kept already."""
+        chosen: dict[tuple[str, Words], tuple[str, int]] = {}
+        for file, words in sorted(wanted, key=repr):
+            place = places.get((file, words))
+            if place is None or place in taken:
+                mine = {at for (other, _), at in [*places.items(), *chosen.items()] if other == file}
+                free = [
+                    n for n in range(isa.DSRS - 1, -1, -1)
+                    if n not in self.context.reserved[file] and (file, n) not in taken | mine | self.locked
+                ]  # fmt: skip
+                if len(mine) >= KEPT_MOST or len(free) <= FREE_LEAST:
+                    return None
+                place = file, free[0]
+            chosen[file, words] = place
+        places |= chosen
+        self.kept_anywhere |= set(chosen.values())
+        return {place: words for (_, words), place in chosen.items()}
+
+    def constant_operands(self, blocks: list[ir.Block]) -> set[tuple[str, Words]]:
+        """Constant descriptors of the operations of these blocks, with the file that each is loaded into."""
+        found = set()
+        for block in blocks:
+            for instr in block.code:
+                if isinstance(instr, ir.Map):
+                    found |= self.constant_operands(self.context.functions[instr.function].blocks)
+                if not isinstance(instr, ir.Vector) or instr.ut is not None:
+                    continue
+                for operand, file in zip((instr.dst, instr.src0, instr.src1), FILES, strict=True):
+                    if isinstance(operand, Dsd) and self.is_constant(operand):
+                        found.add((file, self.constant_words(operand)))
+        return found
+
+    def is_constant(self, operand: Dsd) -> bool:
+        """Whether a DSR that holds the descriptor is as before after an operation, and needs nothing else loaded."""
+        if operand.save_address or operand.index:
+            return False
+        if operand.kind in EXTENDED:
+            words = xdsr_words(operand)
+            return self.context.xdsrs[self.context.xdsr_for(words, words)] == words
+        return True
+
+    def callee_dsrs(self, blocks: list[ir.Block]) -> set[tuple[str, int]]:
+        """DSRs that the functions change which these blocks call."""
+        found: set[tuple[str, int]] = set()
+        for block in blocks:
+            for instr in block.code:
+                if isinstance(instr, ir.Call):
+                    found |= self.context.selected[instr.function].dsrs
+                elif isinstance(instr, ir.Map):
+                    found |= self.callee_dsrs(self.context.functions[instr.function].blocks)
+        return found
+
+    def hoist_map(self, function: ir.Function) -> dict[tuple[str, int], Words]:
+        """Loads what the function of a @map needs in every step; where it is."""
+        wanted = self.constant_operands(function.blocks)
+        wanted -= {(file, words) for (file, _), words in self.kept.items()}
+        found = self.keep(wanted, self.callee_dsrs(function.blocks), {})
+        if found is None:
+            return {}
+        self.load_kept(found.items())
+        return found
+
+    def load_kept(self, found: Iterable[tuple[tuple[str, int], Words]]) -> None:
+        for (file, number), words in found:
+            if self.held.get((file, number)) != words:
+                self.load_words(words)
+                self.load_dsr(self.byte(file, number))
+                self.held[file, number] = words
 
     # Operations.
 
@@ -385,7 +495,7 @@ class VectorSelector:
         self.load_dsr(byte)
 
     def do_fifolength(self, instr: ir.FifoLength) -> None:
-        byte = self.kept(instr.fifo, "dest" if instr.writes else "src1")
+        byte = self.kept_fifo(instr.fifo, "dest" if instr.writes else "src1")
         assert byte is not None
         self.set_field(byte, "length", instr.value)
 
@@ -465,6 +575,8 @@ class VectorSelector:
         if not walks and instr.out is not None:
             walks.append(self.map_count(instr, taken))
         locked, self.locked = self.locked, self.locked | taken
+        outside = self.kept
+        self.kept = outside | self.hoist_map(function)
         head, after, put = self.label(), self.label(), self.label()
         self.split(head)
         for i, (byte, element) in enumerate(walks):
@@ -487,7 +599,7 @@ class VectorSelector:
         self.emit("maploop", imm=Label(head))
         self.blocks[-1].successors = [head]
         self.begin(after)
-        self.locked = locked
+        self.locked, self.kept = locked, outside
         self.addresses.clear()
         self.forget_dsrs()
 
@@ -502,8 +614,7 @@ class VectorSelector:
     def map_input(self, operand: Any, type: str, taken: set[tuple[str, int]]) -> int:
         if isinstance(operand, Dsr):
             return self.byte(operand.file, operand.number)
-        self.held.clear()  # each input has a DSR of its own: its length is used up
-        return self.bring(operand, "src1", taken, wide=BITS[type] == 32)
+        return self.bring(operand, "src1", taken, wide=BITS[type] == 32, own=True)  # its length is used up
 
     def map_count(self, instr: ir.Map, taken: set[tuple[str, int]]) -> tuple[int, Reg]:
         """A walk that ends with the destination, where no input does: elements are read, and not used."""
@@ -528,7 +639,8 @@ class VectorSelector:
             self.load_dsr(self.byte("dest", number))
             return self.byte("dest", number)
         assert isinstance(out, Dsd | DsdVar | FifoRef)
-        return self.bring(out, "dest", taken, wide=instr.out_type is not None and BITS[instr.out_type] == 32)
+        wide = instr.out_type is not None and BITS[instr.out_type] == 32
+        return self.bring(out, "dest", taken, wide, own=True)
 
     def map_put(self, instr: ir.Map, out: Any, value: V) -> None:
         if isinstance(out, Deref):

@@ -86,10 +86,11 @@ class WideSelector:
             return
         if instr.op != "neg":
             raise ir.Unsupported(f"{instr.op} of 64-bit integers is not supported", self.at)
-        self.wide_bin(Bin("sub", instr.dst, Const(instr.a.type, 0), instr.a, at=instr.at))
+        kind = instr.type or instr.a.type
+        self.wide_bin(Bin("sub", instr.dst, Const(kind, 0), instr.a, kind, at=instr.at))
 
     def wide_convert(self, instr: ir.Convert) -> None:
-        have, want = instr.a.type, instr.dst.type
+        have, want = instr.type or instr.a.type, instr.dst.type
         if have in WIDE and want in WIDE:
             self.wide_copy(ir.Copy(instr.dst, instr.a))
         elif want in WIDE:
@@ -122,7 +123,7 @@ class WideSelector:
         multiplication by a power of two is exact.  A magnitude below 2^32 is its lower word alone.
         """
         low, high = (self.word(part) for part in self.pair(instr.a))
-        signed, format = instr.a.type in SIGNED, "s" if instr.dst.type == "f32" else "h"
+        signed, format = (instr.type or instr.a.type) in SIGNED, "s" if instr.dst.type == "f32" else "h"
         negative = V("negative")
         if signed:
             negative, low, high = self.wide_magnitude(low, high)
@@ -180,7 +181,7 @@ class WideSelector:
             return
         (a, ah), (b, bh) = self.pair(instr.a), self.pair(instr.b)
         if op in ir.COMPARE:
-            self.wide_compare(op, instr.a.type, self.v(instr.dst), (a, ah), (b, bh))
+            self.wide_compare(op, instr.type or instr.a.type, self.v(instr.dst), (a, ah), (b, bh))
             return
         dst, dsth, low, high = self.v(instr.dst), self.high(instr.dst), V("low"), V("high")
         match op:
@@ -263,7 +264,7 @@ class WideSelector:
         self.op("isub32", rest, thirty_one, n)
         self.op("isub32", over, n, 32)
         self.op("iltu32", big, thirty_one, n)
-        right = "isar32" if instr.a.type in SIGNED else "ishr32"
+        right = "isar32" if (instr.type or instr.a.type) in SIGNED else "ishr32"
         one, far, fill = V("one"), V("far"), V("fill")
         if left:
             self.op("ishr32", one, a, 1)

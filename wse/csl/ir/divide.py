@@ -39,7 +39,7 @@ def _division(instr: Bin) -> list[Instr]:
     result, signed, minus, negative = Reg("u64"), Reg("i64"), Reg("i64"), signs[0]
     if instr.op == "div":
         negative = Reg("bool")
-        code.append(Bin("xor", negative, *signs, at=at))
+        code.append(Bin("xor", negative, signs[0], signs[1], at=at))
     return [
         *code,
         Call(result, routine, list(sizes), at=at),

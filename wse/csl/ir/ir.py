@@ -197,21 +197,25 @@ class Instr:
 
 @dataclass(eq=False)
 class Bin(Instr):
-    """dst = a op b; op of ARITHMETIC or COMPARE.  Integers wrap; div, rem truncate; shr of a signed a is arithmetic."""
+    """dst = a op b; op of ARITHMETIC or COMPARE.  Integers wrap; div, rem truncate; shr of a signed a is arithmetic.
+
+    type: what the operands are taken as; None: a's type."""
 
     op: str
     dst: Reg
     a: Value
     b: Value
+    type: str | None = None
 
 
 @dataclass(eq=False)
 class Un(Instr):
-    """dst = op a; op of UNARY."""
+    """dst = op a; op of UNARY.  type: as of Bin."""
 
     op: str
     dst: Reg
     a: Value
+    type: str | None = None
 
 
 @dataclass(eq=False)
@@ -223,10 +227,11 @@ class Copy(Instr):
 @dataclass(eq=False)
 class Convert(Instr):
     """dst = a as dst.type by value: integers extend by the sign of a's type or truncate, floats round, float to integer
-    truncates toward zero."""
+    truncates toward zero.  type: what a is taken as; None: its type."""
 
     dst: Reg
     a: Value
+    type: str | None = None
 
 
 @dataclass(eq=False)

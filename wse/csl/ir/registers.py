@@ -9,7 +9,8 @@ from .ir import Branch, Instr, Jump, Reg
 
 _WRITTEN = {"dst", "dst2", "result"}
 _NO_VALUES = {
-    "at", "op", "offset", "size", "function", "message", "to", "other", "field", "types", "out_type", "save_address",
+    "at", "op", "type", "offset", "size", "function", "message", "to", "other", "field", "types", "out_type",
+    "save_address",
 }  # fmt: skip
 _FIELDS: dict[type, tuple[tuple[str, ...], tuple[str, ...]]] = {}
 

@@ -1,0 +1,151 @@
+"""What the middle end does to programs: loops, constants, repeated work, descriptors; the same text every time.
+
+Covers: wse/csl/codegen/constants.py, wse/csl/llvm/passes.py, wse/csl/llvm/optimize.py, wse/csl/llvm/lower.py
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from csl import running
+from csl.backend import Builder, Pe
+from wse.csl.codegen.link import generate
+from wse.csl.ir import ir
+from wse.csl.ir.ir import Addr, At, Const, Reg
+from wse.csl.llvm import passes
+from wse.csl.llvm.lower import lower
+
+
+def code(folder, text: str, level: int = 2, arch: str = "wse3") -> list:
+    """The instructions of the function `main` of a program."""
+    layout = running.compiled(folder, f"{text}\ncomptime {{ @export_symbol(main); }}", arch)
+    made = generate(layout.units[0], arch, "f16", level)
+    return [
+        ins for function in made.functions if function.name != "<launch>" for b in function.blocks for ins in b.code
+    ]
+
+
+def ops(*args, **more) -> list[str]:
+    return [ins.op for ins in code(*args, **more)]
+
+
+def test_the_same_text_gives_the_same_text():
+    f = Builder("main")
+    f.loop(Const("u16", 100), lambda i: f.store(Addr("out"), f.bin("mul", i, i)))
+    unit = ir.Unit("pe", "t.csl", [], [f.done()])
+    text = lower(unit, {"main"}, "f16").text
+    assert passes.run(text) == passes.run(text)
+
+
+def test_a_remainder_by_a_power_of_two_is_a_mask(tmp_path):
+    found = ops(tmp_path, "var x: u16; fn main() void { x = x % 8 + x / 4; }")
+    assert "iand" in found and "ishr16" in found
+    assert not any(op.startswith(("idiv", "irem")) for op in found)
+
+
+def test_loops_without_effect_go_and_small_ones_are_unrolled(tmp_path):
+    found = ops(tmp_path, "fn main() void { var s: u16 = 0; for (@range(u16, 100)) |i| { s += i; } }")
+    assert found == ["done"]
+    found = ops(tmp_path, "var x: [3]u16; fn main() void { for (@range(u16, 3)) |i| { x[i] = i; } }")
+    assert not any(op in ("bz", "bnz", "jmp") for op in found)
+
+
+def test_a_small_if_is_a_selection(tmp_path):
+    found = ops(tmp_path, "var x: i16; fn main() void { x = if (x < 0) 5 else x + 1; }")
+    assert "sel" in found and "bz" not in found and "bnz" not in found
+
+
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_what_does_not_change_leaves_a_loop(tmp_path, level):
+    text = """
+var a = @zeros([64]f16);
+var x: f16 = 2.0;
+const d = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{16} -> a[i] });
+fn main() void { var i: i16 = 0; while (i < 99) : (i += 1) { @fmach(d, d, d, x); } }
+"""
+    found = code(tmp_path, text, level)
+    loop = [i for i, ins in enumerate(found) if ins.op in ("bz", "bnz")]
+    assert len(loop) == 1
+    assert not any(ins.op == "ldds" for ins in found[[i.op for i in found].index("fmach") : loop[0]])
+    assert sum(ins.op == "ldds" for ins in found) == 3
+    assert not any(ins.op == "mov" for ins in found[[i.op for i in found].index("fmach") : loop[0]])
+    assert sum(ins.op == "fmach" for ins in found) == 1
+
+
+def test_the_steps_of_a_map_load_no_descriptors(tmp_path):
+    text = """
+var a = @zeros([64]f16);
+var c = @zeros([16]f16);
+const all = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{64} -> a[i] });
+const d = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{16} -> c[i] });
+fn step(x: f16) void { @fmach(d, d, d, x); }
+fn main() void { @map(step, all); }
+"""
+    found = ops(tmp_path, text)
+    assert "ldds" not in found[found.index("mapstep") : found.index("maploop")]
+
+
+def test_lines_survive():
+    f = Builder("main")
+    f.store(Addr("out"), f.bin("mul", f.load(Addr("out"), "u16"), Const("u16", 3)))
+    pe = Pe([f.done()], {"out": ("u16", [5])})
+    lines = {ins.at.line for function in generate(pe.unit, "wse3").functions for b in function.blocks
+             for ins in b.code if ins.at is not None}  # fmt: skip
+    assert {2, 3, 4} <= lines
+
+
+def test_a_register_of_the_router_is_read_each_time(tmp_path):
+    text = """
+var x: [2]u16;
+const t = @import_module("<tile_config>");
+fn main() void {
+  const a = @get_config(0x7f20); const b = @get_config(0x7f20); x[0] = a; x[1] = b;
+}
+"""
+    assert ops(tmp_path, text).count("cfgld") == 2
+
+
+def test_equal_divisions_are_done_once(tmp_path):
+    text = "var x: [3]u16; fn main() void { x[0] = x[2] / x[1]; x[1] = x[2] / x[1]; }"
+    found = [op for op in ops(tmp_path, text) if op.startswith("idiv")]
+    assert len(found) == 1 or found == ["idivu16", "idivu16"]  # the first store may change an operand
+    text = "var x: [3]u16; fn main() void { const a = x[1]; const b = x[2]; x[0] = a / b; x[1] = a / b; }"
+    assert sum(op.startswith("idiv") for op in ops(tmp_path, text)) == 1
+
+
+@pytest.mark.parametrize("type", ["i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64"])
+@pytest.mark.parametrize("op", ["shl", "shr"])
+def test_shifts_beyond_the_width(type, op):
+    bits = int(type[1:])
+    amounts = [0, 1, bits - 1, bits, bits + 1, 200, 65535]
+    value = -3 if type[0] == "i" else (1 << bits) - 3
+
+    def build(at):
+        f = Builder("main")
+        amount = f.load(Addr("amount"), "u16", 2 * at)
+        f.store(Addr("out"), f.bin(op, f.load(Addr("value"), type), amount))
+        return f.done()
+
+    for i, amount in enumerate(amounts):
+        pe = Pe([build(i)], {"out": (type, [0]), "value": (type, [value]), "amount": ("u16", amounts)})
+        pe.call("main")
+        exact = value << amount if op == "shl" and amount < bits else 0 if op == "shl" else value >> amount
+        assert int(pe.read("out")[0]) & (1 << bits) - 1 == exact & (1 << bits) - 1
+
+
+def test_a_register_that_is_never_assigned_is_zero():
+    f = Builder("main")
+    f.store(Addr("out"), Reg("u16"))
+    pe = Pe([f.done()], {"out": ("u16", [7])})
+    pe.call("main")
+    assert pe.read("out")[0] == 0
+
+
+def test_source_positions_are_shared():
+    f = Builder("main")
+    f.store(Addr("out"), Const("u16", 1))
+    f.store(Addr("out"), Const("u16", 2))
+    f.block.code[-1].at = At("t.csl", 2)
+    unit = ir.Unit("pe", "t.csl", [], [f.done()])
+    made = lower(unit, {"main"}, "f16")
+    assert made.places == [None, At("t.csl", 2), At("t.csl", 4)]
