@@ -57,3 +57,16 @@ def test_a_filter_that_is_not_there():
 def test_a_task_that_is_not_there():
     with pytest.raises(wse.FabricFault):
         run(" mov r1, 64\n mov r2, 1\n taskprio r1, r2")
+
+
+def test_a_position_that_is_set_keeps_those_after_it():
+    """Position 1 of four: the register shows positions 2 and 3 as before; one beyond the last becomes the last."""
+    switch = [("W", "ER"), ("W", "R"), ("W", "E")]
+    read = " cfgld r1, 0x7f42\n st16 r1, [out]"
+    before = run(read, tx="E", switch=switch)[0]
+    code = f" mov r1, {32 + 2}\n mov r2, {2 | 16 << 5}\n switchst r1, r2\n"
+    after = run(code + read, tx="E", switch=switch)[0]
+    assert after >> 4 == before >> 4 and before >> 4 & 15 != 13 and before >> 8 & 15 != 13
+    beyond = f" mov r1, {64 + 2}\n mov r2, {2 | 16 << 5}\n switchst r1, r2\n"
+    shorter = run(beyond + read, tx="E", switch=switch[:1])[0]
+    assert shorter >> 4 & 15 != 13 and shorter >> 8 & 15 == 13
