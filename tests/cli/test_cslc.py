@@ -275,9 +275,11 @@ def test_code_without_source_lines():
 def test_levels_of_optimisation():
     Path("pe.csl").write_text(PE + "fn f() void { for (@range(u16, 4)) |i| { data[0] += 1; } }\n"
                               "comptime { @export_symbol(f); }\n")  # fmt: skip
+    Path("layout.csl").write_text(LAYOUT.replace("  @export_name", '  @export_name("f", fn()void);\n  @export_name'))
     sizes = []
     for level in range(4):
-        assert cslc("layout.csl", "--params=width:1", "-o", "made", f"-O{level}").exit_code == 0
+        done = cslc("layout.csl", "--params=width:1", "-o", "made", f"-O{level}")
+        assert (done.exit_code, done.stderr) == (0, "")
         sizes.append(len(Artifact.load("made").classes[0].code))
     assert sizes[0] > sizes[2] == sizes[1] == sizes[3]
     assert cslc("layout.csl", "--params=width:1", "-O4").exit_code == 2

@@ -1,4 +1,7 @@
-"""Published programs compiled from CSL: the table, where programs are looked for, what is said if one fails."""
+"""Published programs compiled from CSL: the table, where programs are looked for, what is said if one fails.
+
+Covers: wse/validation/sources/fma16/run.py
+"""
 
 import csv
 import json
