@@ -229,6 +229,15 @@ def test_the_way_there_is_told(tmp_path):
             'layout { @set_rectangle(1, 1); @export_name("a", i16, true); @export_name("a", i16, true); }',
             "a is exported twice",
         ),
+        (
+            'layout { @set_rectangle(1, 1); @export_name("a", fn(i16, i16, i16, i16, i16, i16, i16, i16, i16, i16, i16, i16, i16, i16, i16, i16)void); }',
+            "a: a function for the host has at most 15 parameters",
+        ),
+        ("layout { @set_rectangle(3, 2); }", "6 PEs of the rectangle have no code, (0, 0) is the first"),
+        (
+            "layout { @set_rectangle(1, 1); @set_color_config(0, 0, @get_color(1), .{ .routes = .{ .rx = RAMP, .tx = .{ EAST, EAST } } }); }",
+            "EAST stands twice among these directions",
+        ),
         ("layout { @set_rectangle(1, 1); } layout { }", "a program has one layout block"),
         ("param n: i16; layout { @set_rectangle(n, 1); }", "param n has no value"),
     ],
@@ -320,7 +329,14 @@ def test_check_of_a_layout(tmp_path):
     assert [d.message for d in check(path)] == ["x is not declared"]
     path.write_text("param n: i16;\nlayout { @set_rectangle(n, 1); }\n")
     assert check(path)[0].message == "only names are checked: the layout needs values for n (--params)"
-    assert check(path, params={"n": 2}) == []
+    path.write_text('param n: i16;\nlayout { @set_rectangle(n, 1); @set_tile_code(0, 0, "pe.csl"); }\n')
+    (tmp_path / "pe.csl").write_text("fn main() void {}\n")
+    assert check(path, params={"n": 1}) == []
+    found = check(path, params={"n": 3})
+    assert [d.message for d in found] == [
+        "2 PEs of the rectangle have no code, (1, 0) is the first: @set_tile_code gives it"
+    ]
+    assert found[0].span.line == 2
     assert "cannot be read" in check(tmp_path / "none.csl")[0].message
 
 

@@ -81,6 +81,7 @@ def compile_program(
     max_calls: int | None = None,
     report: Callable[[str], object] | None = None,
     sections: Mapping[str, int] | None = None,
+    whole: bool = True,
 ) -> ir.Layout:
     """The program of a layout file.  CslError with everything that is wrong with it.
 
@@ -89,7 +90,7 @@ def compile_program(
     max_inlined: rounds of inline loops; max_calls: how deep calls may nest at compile time.
     report: called with what is being done, if that takes more than two seconds.
     sdk_version: the release of the SDK that the program is for, "1.4" or "2.10"; None accepts the forms of both.
-    sections: addresses in bytes of variables by their linksection.
+    sections: addresses in bytes of variables by their linksection.  whole: whether all PEs need code.
     """
     program = Program(arch, Loader([Path(folder) for folder in import_paths], Path(path)), max_steps)
     program.fabric, program.offsets = fabric, offsets
@@ -101,7 +102,7 @@ def compile_program(
     sys.setrecursionlimit(max(limit, RECURSION))
     gc.disable()  # a layout of a wafer makes millions of objects, and no cycles among them
     try:
-        layout = _compile(program, Path(path), dict(params or {}), dict(colors or {}))
+        layout = _compile(program, Path(path), dict(params or {}), dict(colors or {}), whole)
     except RecursionError:
         raise CslError.at(None, f"{path} is nested too deeply to be compiled") from None
     finally:
@@ -114,9 +115,11 @@ def compile_program(
     return layout
 
 
-def _compile(program: Program, path: Path, params: dict[str, int], colors: dict[str, int]) -> ir.Layout:
+def _compile(program: Program, path: Path, params: dict[str, int], colors: dict[str, int], whole: bool) -> ir.Layout:
     state, root = evaluate_layout(program, path, params, colors)
     assert state.size is not None
+    if whole:
+        check_tiles(state)
     width, height = state.size
     layout = ir.Layout(program.arch, width, height, [], np.full((height, width), 0xFFFF, np.uint16))
     layout.file = root.file.source.path
@@ -192,6 +195,17 @@ def evaluate_layout(
         )
     program.findings.check()
     return state, root
+
+
+def check_tiles(state: LayoutState) -> None:
+    """An error if a PE of the rectangle has no code."""
+    assert state.size is not None
+    width, height = state.size
+    without = np.ones((height, width), bool) if state.tile_of is None else state.tile_of < 0
+    if without.any():
+        y, x = (int(found[0]) for found in np.nonzero(without))
+        message = f"{without.sum()} PEs of the rectangle have no code, ({x}, {y}) is the first: @set_tile_code gives it"
+        raise CslError.at(state.size_span, message)
 
 
 # ---- classes ----

@@ -35,7 +35,11 @@ def build(layout: Layout, directory: Path, save_port_map: bool = False) -> Path:
     text = directory / "layout.csl"
     text.write_text(made.text())
     request = compile.Request(
-        text, arch=layout.platform.target.value, fp16_format=layout.fp16_type.value, import_path=layout.libs
+        text,
+        arch=layout.platform.target.value,
+        fp16_format=layout.fp16_type.value,
+        import_path=layout.libs,
+        whole=False,
     )
     artifact = compile.compile_layout(request)
     artifact.ports = made.ports

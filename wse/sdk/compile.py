@@ -56,6 +56,7 @@ class Request:
     out_routes: bool = False
     sdk_version: str | None = None
     link_section_start_address_bytes: dict[str, int] = field(default_factory=dict)
+    whole: bool = True  # whether all PEs of the rectangle need code
 
 
 def compile_layout(request: Request) -> Artifact:
@@ -82,6 +83,7 @@ def _compile(
         max_calls=request.comptime_func_depth_limit,
         report=report,
         sections=request.link_section_start_address_bytes,
+        whole=request.whole,
     )
     if request.channels is not None and not request.memcpy:
         warnings.append(Diagnostic("--channels belongs to --memcpy, which is not given", severity="warning"))

@@ -77,7 +77,13 @@ REFUSED = {
     "fabin as destination": ("@mov16(in, m);", "a fabin_dsd is no destination"),
     "a scalar as destination": ("@mov16(3, m);", "a destination is a descriptor, a DSR or a pointer to a scalar"),
     "a FIFO of @map": ("@map(helper, fifo, m);", "a FIFO is no operand of @map"),
-    "@dfilt of memory": ("@dfilt(m);", "@dfilt takes a fabin_dsd, or a DSR that holds one"),
+    "@dfilt of memory": ("@dfilt(m, .{ .async = true });", "@dfilt takes a fabin_dsd, or a DSR that holds one"),
+    "@dfilt without options": ("@dfilt(m);", "@dfilt takes 2 arguments, not 1"),
+    "@dfilt that is not asynchronous": (
+        "@dfilt(m, .{});",
+        "@dfilt is an asynchronous operation: .async = true is missing",
+    ),
+    "@dfilt with .index": ("@dfilt(m, .{ .async = true, .index = 1 });", "@dfilt has no option index"),
 }
 
 

@@ -251,3 +251,12 @@ def test_a_color_is_configured_by_the_layout_or_by_the_pe(tmp_path):
 def test_a_filter_has_a_number_only_where_it_is(tmp_path):
     with pytest.raises(CslError, match="color 1 has no filter on this PE"):
         compiled(tmp_path, PE + "fn main() void { _ = @get_filter_id(c); }\n", "wse3", layout(EAST, WEST))
+
+
+def test_empty_routes(tmp_path):
+    """A configuration without routes is an error, one with empty routes is none."""
+    text = "export var out: u16 = 0;\nfn main() void { out = 3; }\ncomptime { @export_symbol(main); %s }\n"
+    made = run(tmp_path, text % "@set_local_color_config(@get_color(1), .{ .routes = .{} });", arch="wse3")
+    assert read(made, "out")[0] == 3
+    with pytest.raises(CslError, match=r"the .routes of a color have at least one input"):
+        compiled(tmp_path, text % "@set_local_color_config(@get_color(1), .{ .teardown = true });", "wse3")

@@ -88,9 +88,11 @@ fn main() void {{ if (x == 0) {{ {THREE} }} else {{ {prepare} @mov32(to, until{o
 def test_dfilt_drops_data_until_a_control_wavelet(arch, tmp_path):
     text = f"""{HEAD}{CONTROL}
 const until = @get_dsd(fabin_dsd, .{{ .fabric_color = c, .extent = 1, .input_queue = iq }});
+task then() void {{ @mov32(to, @set_dsd_length(in, 1)); }}
 fn main() void {{
-  if (x == 0) {{ {THREE} }} else {{ @dfilt(until); @mov32(to, @set_dsd_length(in, 1)); }}
+  if (x == 0) {{ {THREE} }} else {{ @dfilt(until, .{{ .async = true, .activate = then }}); }}
 }}
+comptime {{ @bind_local_task(then, @get_local_task_id(20)); }}
 """
     done = run(tmp_path, text, arch=arch, layout=TWO)
     assert read(done, "got", 1)[:2].tolist() == [7, 0]

@@ -165,6 +165,9 @@ def settle(value: Val, numbers: bool = False) -> None:
 # ---- names for the host ----
 
 
+MOST_PARAMETERS = 15
+
+
 @builtin("@export_name", 2, 3)
 def export_name(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     state = layout_of(frame, node)
@@ -173,6 +176,10 @@ def export_name(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value
     for part in kind.params if isinstance(kind, t.FnType) else (kind,):
         frame.unit.program.check_fp16(part.elem if isinstance(part, t.PointerType) else part, node.args[1].span)
         check_advertised(name, part, node.args[1].span)
+    if isinstance(kind, t.FnType) and len(kind.params) > MOST_PARAMETERS:
+        raise CslError.at(
+            node.args[1].span, f"{name}: a function for the host has at most {MOST_PARAMETERS} parameters"
+        )
     if not isinstance(kind, t.FnType) and len(node.args) < 3:
         raise CslError.at(node.span, f"the third argument was expected: true if the host may change {name}, else false")
     mutable = bool(frame.number(node.args[2], t.BOOL)) if len(node.args) > 2 else False

@@ -153,7 +153,7 @@ def color_config(value: Val, arch: str, span: Span) -> ir.ColorConfig:
             if len(inputs) > 1:
                 raise CslError.at(span, f"on wse3 a position has one input, not {len(inputs)}: .rx = .{{ direction }}")
     made = filter_of(data["filter"], span) if "filter" in data else None
-    if not rx or not tx:
+    if bool(rx) != bool(tx) or not ("routes" in data or rx):
         missing = "input: .rx" if not rx else "output: .tx"
         raise CslError.at(span, f"the .routes of a color have at least one {missing} is empty")
     return ir.ColorConfig(
@@ -180,7 +180,10 @@ def ports(value: Val, span: Span) -> str:
                 raise CslError.at(span, f"0x{concrete(item):x} has bits of inputs (9:5) and of outputs (4:0)")
             letters += inputs + outputs
         elif item.type is t.DIRECTION:
-            letters += LETTERS[concrete(item)]
+            letter = LETTERS[concrete(item)]
+            if letter in letters:
+                raise CslError.at(span, f"{t.DIRECTIONS[concrete(item)]} stands twice among these directions")
+            letters += letter
         else:
             raise CslError.at(span, f"a direction was expected, not {describe(item)}")
     return "".join(sorted(set(letters)))

@@ -162,10 +162,15 @@ for _name, _row in SAME.items():
     builtin(f"@{_name}", 2, 3)(operation(_name, _row))
 
 
-@builtin("@dfilt", 1, 2)
+@builtin("@dfilt", 2)
 def dfilt(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     frame.need_run(node.span, node.name)
-    given = options(frame, node.args[1]) if len(node.args) > 1 else Given()
+    given = options(frame, node.args[1])
+    if not given.then.async_:
+        raise CslError.at(node.args[1].span, "@dfilt is an asynchronous operation: .async = true is missing")
+    for name in ("on_control", "index"):
+        if name in given.names:
+            raise CslError.at(node.args[1].span, f"@dfilt has no option {name}")
     value = frame.expr(node.args[0])
     if value.type is not t.FABIN and value.type not in (t.DSR_SRC0, t.DSR_SRC1):
         raise CslError.at(node.args[0].span, f"@dfilt takes a fabin_dsd, or a DSR that holds one, not {shown(value)}")
