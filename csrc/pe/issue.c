@@ -77,6 +77,7 @@ void operation_ended(wse_fabric *fabric, band_state *band, uint32_t pe, int thre
   operation->active = 0;
   if (thread == MAIN) {
     vector_written(fabric, pe, operation, &ce->written_low, &ce->written_high);
+    ce->readable_at = operation->wide > 1 ? now + (uint64_t)P(fabric, write_drain_cycles) : 0;
     after_vector(fabric, ce, now);
   } else {
     ce->threads &= (uint8_t)~(1u << thread);
@@ -125,14 +126,22 @@ static int memory_issued(wse_fabric *fabric, band_state *band, uint32_t pe, int 
   return STOPS;
 }
 
+/* The cycle from which the next operation can read what an operation writes; 0: at once, because an element that has a
+ * slot for itself is forwarded.  simple: slots without bank conflicts. */
+static uint64_t readable(const wse_fabric *fabric, uint64_t first, uint64_t slots, uint64_t simple, uint64_t elements) {
+  if (simple >= elements) return 0;
+  uint64_t passed = first + (uint64_t)P(fabric, write_to_read_cycles),
+           drained = first + slots - 1 + (uint64_t)P(fabric, write_drain_cycles);
+  return passed < drained ? passed : drained;
+}
+
 /* The cycle of the first element of an operation dispatched in cycle `dispatch`.  reads: it reads what the operation
  * before it wrote. */
 static uint64_t first_element(const wse_fabric *fabric, const ce_state *ce, uint64_t dispatch, uint64_t at,
                               bool reads) {
-  uint64_t first = dispatch + (uint64_t)P(fabric, op_start_cycles),
-           readable = ce->written_at + (uint64_t)P(fabric, write_to_read_cycles);
+  uint64_t first = dispatch + (uint64_t)P(fabric, op_start_cycles);
   if (first < at) first = at;
-  return reads && readable > first ? readable : first;
+  return reads && ce->readable_at > first ? ce->readable_at : first;
 }
 
 /* The main thread's instruction continues in cycle `at`.  Returns whether it had waited for a wavelet or a
@@ -178,7 +187,7 @@ static int issue_memory_op(wse_fabric *fabric, band_state *band, uint32_t pe, co
   slot_entry *slots;
   if (!memory_op_slots(band, ins, op, &slots)) fill_slots(fabric, pe, ins, slots);
   memory_op_run(fabric, band, pe, ins, op, slots, first);
-  ce->written_at = first;
+  ce->readable_at = readable(fabric, first, slots->all, slots->all - slots->second, op->n);
   ce->written_low = (uint16_t)op->dst.low;
   ce->written_high = (uint16_t)op->dst.high;
   ce->result_register = OPERAND_NONE;
@@ -195,7 +204,6 @@ static int begin_on_fabric(wse_fabric *fabric, band_state *band, uint32_t pe, ve
   operation->wait = WSE_CTR_STALL_INPUT;
   fabric->operations[thread][pe] = *operation;
   if (thread == MAIN) {
-    ce->written_at = first;
     ce->state = MAIN_OPERATION;
     ce->gap = WSE_CTR_STALL_START;
     note_readers(fabric, pe);
@@ -246,7 +254,7 @@ static int issue_vector(wse_fabric *fabric, band_state *band, uint32_t pe, const
   note_issue(fabric, band, pe, operation->op, thread, dispatch, at);
   if (on_fabric) return begin_on_fabric(fabric, band, pe, operation, thread, first, now);
   uint64_t second, slots = vector_memory(fabric, band, pe, operation, first, &second);
-  ce->written_at = first;
+  ce->readable_at = readable(fabric, first, slots, slots - second, operation->done);
   vector_written(fabric, pe, operation, &ce->written_low, &ce->written_high);
   ce->result_register = operation->dst.is == OPERAND_IS_VALUE ? operation->dst.number : OPERAND_NONE;
   then(fabric, pe, operation->options);

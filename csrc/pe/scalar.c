@@ -1,7 +1,9 @@
 /* scalar.c - scalar instructions.
  *
  * In order, one a cycle.  Integer results can be used by the next instruction, floating-point results a cycle later
- * (fp_latency).  Divisions and roots are software on the machine and occupy the thread (fdiv_, idiv_, sqrt_latency).
+ * (fp_latency).  An address has to be known address_latency cycles before the access, and the sum of a register and an
+ * offset takes offset_cycles: the machine's loads and stores take a register or a constant.  Divisions and roots are
+ * software on the machine and occupy the thread (fdiv_, idiv_, sqrt_latency).
  */
 #include "pe/scalar.h"
 
@@ -20,7 +22,7 @@
 #define READS_RRX (ins->b == late || (!immediate && ins->c == late))
 #define READS_RRRR (ins->b == late || ins->c == late || ins->d == late)
 #define READS_LD (ins->b == late)
-#define READS_ST (ins->a == late || ins->b == late)
+#define READS_ST (ins->b == late) /* and what it stores: AWAIT_ST */
 #define READS_BR (ins->a == late)
 #define READS_JMP false
 #define READS_JAL false
@@ -31,13 +33,16 @@
 #define DO_RX(name, bytes) r[ins->a & LAST] = sc_##name(fmt, Y, 0, 0)
 #define DO_RRX(name, bytes) r[ins->a & LAST] = sc_##name(fmt, r[ins->b & LAST], Y, 0)
 #define DO_RRRR(name, bytes) r[ins->a & LAST] = sc_##name(fmt, r[ins->b & LAST], r[ins->c & LAST], r[ins->d & LAST])
+#define OFFSET (ins->b != OPERAND_NONE && ins->imm ? offset_cycles : 0)
 #define DO_LD(name, bytes)                              \
   do {                                                  \
+    cost += OFFSET;                                     \
     r[ins->a & LAST] = sram_load(sram, ADDRESS, bytes); \
     loaded += bytes;                                    \
   } while (0)
 #define DO_ST(name, bytes)                              \
   do {                                                  \
+    cost += OFFSET;                                     \
     sram_store(sram, ADDRESS, bytes, r[ins->a & LAST]); \
     stored += bytes;                                    \
   } while (0)
@@ -60,8 +65,38 @@
   } while (0)
 #define DO_JR(name, bytes) JUMP(r[ins->a & LAST])
 
+/* Waits until the address of a load or store is known: its register may have been written in the last two cycles. */
+#define AWAIT_ADDRESS                                               \
+  do {                                                              \
+    if (ins->b == fresh[0] && at < known_at) at = known_at;         \
+    if (ins->b == fresh[1] && at + 1 < known_at) at = known_at - 1; \
+  } while (0)
+#define AWAIT_LD AWAIT_ADDRESS
+/* What is stored is needed after the address has been computed. */
+#define AWAIT_ST                                                        \
+  do {                                                                  \
+    AWAIT_ADDRESS;                                                      \
+    if (ins->a == late && at + OFFSET < late_at) at = late_at - OFFSET; \
+  } while (0)
+#define AWAIT_RX
+#define AWAIT_RRX
+#define AWAIT_RRRR
+#define AWAIT_BR
+#define AWAIT_JMP
+#define AWAIT_JAL
+#define AWAIT_JR
+
+/* Notes the register that an instruction wrote in cycle `at`. */
+#define WROTE                                                                           \
+  do {                                                                                  \
+    fresh[1] = at + address_latency == known_at + 1 ? fresh[0] : (uint32_t)NO_REGISTER; \
+    fresh[0] = ins->a;                                                                  \
+    known_at = at + address_latency;                                                    \
+  } while (0)
+
 enum {
   LATE = 2,
+  NO_REGISTER = WSE_REGISTERS, /* no operand has this value */
   LAST = WSE_REGISTERS - 1,
   IS_BR = 1,
   IS_JMP = 1,
@@ -71,25 +106,36 @@ enum {
   IS_RRX = 0,
   IS_RRRR = 0,
   IS_LD = 0,
-  IS_ST = 0
+  IS_ST = 0,
+  WRITES_BR = 0,
+  WRITES_JMP = 0,
+  WRITES_JAL = 1,
+  WRITES_JR = 0,
+  WRITES_RX = 1,
+  WRITES_RRX = 1,
+  WRITES_RRRR = 1,
+  WRITES_LD = 1,
+  WRITES_ST = 0
 };
 
 /* A late result is a register and the cycle from which it can be read.  Longer latencies occupy the thread. */
-#define SCALAR(name, form, latency, bytes, ...)                      \
-  case OP_##name:                                                    \
-    if (late_at > at && READS_##form) at = late_at;                  \
-    if (at >= limit) goto out;                                       \
-    ISSUE(IS_##form);                                                \
-    DO_##form(name, bytes);                                          \
-    if (!IS_##form) {                                                \
-      uint64_t takes = (uint64_t)fabric->params[WSE_##latency];      \
-      if (takes > LATE) {                                            \
-        cost = takes;                                                \
-      } else if (takes > 1) {                                        \
-        late = ins->a;                                               \
-        late_at = at + takes;                                        \
-      }                                                              \
-    }                                                                \
+#define SCALAR(name, form, latency, bytes, ...)                 \
+  case OP_##name:                                               \
+    if (late_at > at && READS_##form) at = late_at;             \
+    AWAIT_##form;                                               \
+    if (at >= limit) goto out;                                  \
+    ISSUE(IS_##form);                                           \
+    DO_##form(name, bytes);                                     \
+    if (WRITES_##form) WROTE;                                   \
+    if (!IS_##form) {                                           \
+      uint64_t takes = (uint64_t)fabric->params[WSE_##latency]; \
+      if (takes > LATE) {                                       \
+        cost += takes - 1;                                      \
+      } else if (takes > 1) {                                   \
+        late = ins->a;                                          \
+        late_at = at + takes;                                   \
+      }                                                         \
+    }                                                           \
     break;
 #define WSE_branch WSE_branch_taken
 
@@ -113,7 +159,10 @@ uint64_t SCALAR_RUN(wse_fabric *fabric, band_state *band, uint32_t pe, const isa
   uint32_t *r = ce->r, pc = ce->pc, late = ce->result_register;
   uint8_t *sram = sram_of(fabric, pe);
   uint64_t late_at = late == OPERAND_NONE ? 0 : ce->result_at, branch_taken = (uint64_t)P(fabric, branch_taken),
-           branch_not_taken = (uint64_t)P(fabric, branch_not_taken);
+           branch_not_taken = (uint64_t)P(fabric, branch_not_taken),
+           address_latency = (uint64_t)P(fabric, address_latency), offset_cycles = (uint64_t)P(fabric, offset_cycles),
+           known_at = ce->known_at;
+  uint32_t fresh[2] = {ce->fresh[0], ce->fresh[1]};
   account(fabric, band, pe, at, ce->gap);
   const uint64_t start = ce->accounted;
   const int allowance = budget; /* allowance - budget instructions have issued */
@@ -155,6 +204,9 @@ out:;
     ce->gap = after_branch ? WSE_CTR_STALL_BRANCH : WSE_CTR_STALL_LATENCY;
     ce->result_register = late_at ? (uint8_t)late : OPERAND_NONE;
     ce->result_at = late_at;
+    ce->known_at = known_at;
+    ce->fresh[0] = (uint8_t)fresh[0];
+    ce->fresh[1] = (uint8_t)fresh[1];
     ce->follows_vector = 0;
     activity_last(band, accounted);
   }

@@ -147,8 +147,7 @@ int vector_begin(wse_fabric *fabric, uint32_t pe, const isa_ins *ins, uint32_t p
   operation->element = vector_element(operation->op, fabric->fp16);
   operation->flops = row->flops;
   int32_t stride;
-  if (is_scalar_in_memory(&operation->dst))
-    operation->dst.value = operand_load(fabric, pe, &operation->dst, 0);
+  if (is_scalar_in_memory(&operation->dst)) operation->dst.value = operand_load(fabric, pe, &operation->dst, 0);
   operation->reads = operation->writes = 0;
   for (int i = 1; i < 3; i++)
     if (operand_streams(all[i], &stride, operand_xdsr(fabric, pe, &all[i]->d))) operation->reads += all[i]->size;
@@ -206,8 +205,9 @@ uint64_t vector_slots(wse_fabric *fabric, uint32_t pe, const vector_operation *o
   if (operation->dst.size && P(fabric, sram_write_milli) / operation->dst.size < rate)
     rate = P(fabric, sram_write_milli) / operation->dst.size;
   if (rate < 1) rate = 1;
-  uint64_t slots = (operation->left * (uint64_t)1000 + (uint64_t)rate - 1) / (uint64_t)rate;
-  uint32_t conflicts = operand_conflicts(fabric, pe, operation, lanes);
+  uint64_t group = (uint64_t)lanes, groups = (operation->left + group - 1) / group,
+           slots = (groups * group * 1000 + (uint64_t)rate - 1) / (uint64_t)rate; /* the last group takes as long */
+  uint32_t conflicts = operand_conflicts(fabric, pe, operation, operation->left < group ? (int)operation->left : lanes);
   if (conflicts) {
     uint64_t rest = conflicts & ((1u << slots % 8) - 1);
     *second = (slots / 8 * (uint64_t)__builtin_popcount(conflicts) + (uint64_t)__builtin_popcountll(rest)) *

@@ -174,8 +174,9 @@ typedef struct {
   uint64_t vector_at;                  /* ... a vector operation that follows another; may lie in the past */
   uint64_t loaded_at;                  /* ... a vector operation after a DSR load */
   uint64_t result_at;                  /* cycle from which result_register can be read */
+  uint64_t known_at;                   /* cycle from which fresh[0] can be an address; fresh[1]: a cycle before */
   uint64_t memory_mark;                /* MAIN_MEMORY: its slots are accounted for up to this cycle */
-  uint64_t written_at;                 /* cycle of the first element of the last operation */
+  uint64_t readable_at;                /* cycle from which an operation can read what the last operation wrote */
   uint64_t accounted;                  /* cycles before this one are attributed to counters */
   uint64_t wheel_at;                   /* cycle of its entry in the wheel; 0: none */
   uint64_t time_base, time_latch;      /* timestamp counter: cycle of zero, or the value while stopped; latched value */
@@ -189,6 +190,7 @@ typedef struct {
   uint8_t waits;                       /* within a step: counter of what an operation waits for, NO_CAUSE, or
                                         * WAITS_LIKE + the microthread that the main thread waits for */
   uint8_t result_register;             /* of the last result that is late; OPERAND_NONE: none */
+  uint8_t fresh[2];                    /* registers of the last result, and of one in the cycle before it */
   uint8_t follows_vector;              /* 1: the last instruction was a vector operation */
   uint8_t threads;                     /* microthreads under way */
   uint8_t store_threads;               /* ... that only copy wavelets to memory (store_only.h) */

@@ -99,15 +99,51 @@ def test_a_store_waits_for_a_late_result(arch):
         return run(code, arch, memory=bytes(64)).cycles
 
     late = wse.Machine(arch).fp_latency - 1
-    for value in ("st32 {}, [memory]", "st16 {}, [memory]", "st8 {}, [memory]", "mov r9, 0\nst32 r9, [{}]"):
-        extra = 0 if value.startswith("mov") else late  # the move is between
-        assert (
-            cycles(f"sadd r1, r2, r3\n{value.format('r1')}") - cycles(f"sadd r1, r2, r3\n{value.format('r4')}") == extra
-        )
-    assert cycles("sadd r1, r2, r3\nst32 r9, [r1]") - cycles("sadd r1, r2, r3\nst32 r9, [r4]") == late
+    for value in ("st32 {}, [memory]", "st16 {}, [memory]", "st8 {}, [memory]"):
+        waits = cycles(f"sadd r1, r2, r3\n{value.format('r1')}") - cycles(f"sadd r1, r2, r3\n{value.format('r4')}")
+        assert waits == late
+    waits = max(late, wse.Machine(arch).address_latency - 1)
+    assert cycles("sadd r1, r2, r3\nst32 r9, [r1]") - cycles("sadd r1, r2, r3\nst32 r9, [r4]") == waits
     assert run(
         "sadd r1, r2, r3\nst32 r1, [memory]", arch, registers={2: 0x3F800000, 3: 0x40000000}, memory=bytes(8)
     ).array("<f4", 0, 1) == [3.0]
+
+
+@archs
+@pytest.mark.parametrize("access", ["ld32 r9, [{}]", "ld16 r9, [{}]", "st8 r9, [{}]"])
+@pytest.mark.parametrize("latency", [1, 2, 3])
+def test_an_address_is_needed_before_the_access(arch, access, latency):
+    """A register can be the address of an access address_latency cycles after it was written, by any instruction."""
+    machine = wse.Machine(arch, overrides={"address_latency": latency})
+
+    def cycles(code: str) -> int:
+        return run(code, machine, memory=bytes(64)).cycles
+
+    for written in ("mov r1, 8", "ishl16 r1, r2, 2", "ld32 r1, [memory]"):
+        for between in range(4):
+            code = f"{written}\n" + "nop\n" * between
+            waits = cycles(code + access.format("r1")) - cycles(code + access.format("r4"))
+            assert waits == max(0, latency - 1 - between)
+    # of two writes of one register the last counts; a register written three cycles before is known
+    twice = "mov r1, 8\nmov r1, 4\nmov r3, 4\n"
+    assert cycles(twice + access.format("r1")) - cycles(twice + access.format("r4")) == max(0, latency - 2)
+    thrice = "mov r1, 8\nmov r2, 8\nmov r3, 8\n"
+    assert cycles(thrice + access.format("r1")) == cycles(thrice + access.format("r4"))
+
+
+@archs
+def test_the_sum_of_a_register_and_an_offset_takes_cycles(arch):
+    """A constant address and a register alone take none; what is stored may be late meanwhile."""
+    slots = wse.Machine(arch).offset_cycles
+
+    def cycles(code: str) -> int:
+        return run(code, arch, memory=bytes(64)).cycles
+
+    for access in ("ld32 r9, [{}]", "st16 r9, [{}]"):
+        plain = cycles(access.format("r4"))
+        assert cycles(access.format("r4+8")) == plain + slots
+        assert cycles(access.format("memory+8")) == cycles(access.format("memory")) == plain
+    assert cycles("sadd r1, r2, r3\nst32 r1, [r4+8]") == cycles("sadd r1, r2, r3\nst32 r5, [r4+8]")
 
 
 @archs

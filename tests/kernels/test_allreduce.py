@@ -26,7 +26,7 @@ def test_values(algorithm, dtype, arch):
 def test_512_in_a_row():
     result = run("two-phase", (512, 1), 64)
     assert result.verified
-    assert result.extra["measured_cycles"] == 1522
+    assert result.extra["measured_cycles"] == 1526
     assert result.extra["model_cycles"] == collectives.allreduce("two-phase", 1, 512, 64)
     assert abs(result.extra["model_error_pct"]) < 5
     assert result.extra["published_cycles"] is None

@@ -78,17 +78,17 @@ def test_the_order_of_additions_shows():
 # differences are of the programs' constant parts: the vendor's routine of trace_timestamp is not known, and its compiler
 # takes 14 instructions to load a descriptor (counts of dispatched instructions in those logs), `dsr` takes 5.
 PUBLISHED = [
-    ("chain", 0, 3186, 3191),
-    ("two-phase", 2, 1991, 1986),
-    ("two-phase", 4, 1357, 1354),
-    ("two-phase", 8, 1053, 1050),
-    ("two-phase", 16, 925, 922),
-    ("two-phase", 23, 925, 924),
-    ("two-phase", 28, 928, 925),
-    ("two-phase", 32, 909, 906),
-    ("two-phase", 64, 997, 994),
-    ("two-phase", 128, 1284, 1286),
-    ("two-phase", 256, 1914, 1916),
+    ("chain", 0, 3186, 3195),
+    ("two-phase", 2, 1991, 1990),
+    ("two-phase", 4, 1357, 1358),
+    ("two-phase", 8, 1053, 1054),
+    ("two-phase", 16, 925, 926),
+    ("two-phase", 23, 925, 928),
+    ("two-phase", 28, 928, 929),
+    ("two-phase", 32, 909, 910),
+    ("two-phase", 64, 997, 998),
+    ("two-phase", 128, 1284, 1290),
+    ("two-phase", 256, 1914, 1920),
 ]
 TOLERANCE = 0.01  # of the published figure
 
@@ -163,12 +163,12 @@ def test_silicon():
 def test_result():
     result = run("two-phase", (512, 1), 64, 16)
     assert result.extra["seed"] == 5
-    assert result.extra["timestamp_cycles"] == 43
+    assert result.extra["timestamp_cycles"] == 47
     assert result.extra["published_cycles"] == 925
     assert result.extra["model_cycles"] == collectives.two_phase(512, 64, 16)
     assert result.text == [
-        "timestamps say 922 cycles, 43 of which they take themselves; the closed form says 863 for the rest (+1.8 %)",
-        "the vendor's simulator takes 925 cycles by the same timestamps (-0.3 %)",
+        "timestamps say 926 cycles, 47 of which they take themselves; the closed form says 863 for the rest (+1.8 %)",
+        "the vendor's simulator takes 925 cycles by the same timestamps (+0.1 %)",
     ]
     assert result.run.meta["kernel"] == "reduce"
     assert result.run.meta["parameters"] == {"algorithm": "two-phase", "group": 16, "length": 64, "dtype": "f32"}

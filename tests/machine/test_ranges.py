@@ -179,6 +179,15 @@ main:
 """
 
 
+INDEXED = """
+main:
+  mov r1, 4
+  ishl16 r2, r1, 2
+  ld32 r3, [r2+4]
+  done
+"""
+
+
 def two_sides(machine: Machine) -> None:
     p = Program(1, 1, machine)
     p.route(p.color("c"), "WE", "R")
@@ -204,6 +213,8 @@ OTHERS = {
     "instruction_bytes": partial(alone, code=BOTH),
     "task_after_op_cycles": transfer,
     "sqrt_latency": transfer,
+    "address_latency": partial(alone, code=INDEXED),
+    "offset_cycles": partial(alone, code=INDEXED),
     "link_bubble_every": transfer,
 }
 

@@ -153,7 +153,7 @@ def test_accuracy_md_is_current(fresh, name):
 
 def test_accuracy_md_has_every_block_and_the_figures_of_the_slow_ones_are_current():
     text = ACCURACY.read_text()
-    assert sorted(document.names(text)) == sorted(Blocks().makers)
+    assert sorted(document.names(text)) == sorted(Blocks(sources=Path(".")).makers)
     values = {(document.NAMES[c], row.name): f"{getattr(row, c):,}" for row in PARAMETERS for c in document.NAMES}
     rows = re.findall(r"^\| (WSE[^|]*) \| (\w+) \| ([\d,]+) \|", document.block(text, "leave-one-out"), re.MULTILINE)
     assert len(rows) > 20
