@@ -111,6 +111,15 @@ fn main() void {
 comptime { @comptime_assert(f().a != f().b); };""",
         [9, 2, 5],
     ),
+    "a block as the step of a loop": (
+        """fn main() void {
+  var i: i32 = 0;
+  var j: i32 = 10;
+  while (i < j) : ({ i += 1; j -= 2; }) { if (i == 1) continue; out[0] += 1; }
+  out[1] = i * 100 + j;
+}""",
+        [3, 402],
+    ),
     "opaque is a name": (
         """fn opaque() i32 { return 4; }
 fn main() void { out[0] = opaque(); }""",

@@ -14,7 +14,7 @@
               | "return" [expr] ";" | "break" [":" name] [expr] ";" | "continue" [":" name] ";" | simple ";"
     simple    = expr [("=" | "+=" | …) expr]
     if        = "if" "(" expr ")" ["|" name "|"] body ["else" body]
-    while     = "while" "(" expr ")" ["|" name "|"] [":" "(" simple ")"] body
+    while     = "while" "(" expr ")" ["|" name "|"] [":" "(" (simple | block) ")"] body
     for       = "for" "(" expr ")" "|" ["*"] name ["," name] "|" body
     switch    = "switch" "(" expr ")" "{" {(expr ["..." expr] {"," …} | "else") "=>" (block | simple) [","]} "}"
     expr      = operators, left-associative, loosest first: or; and; == != < > <= >=; & ^ |; << >>; + - ++; * / %
@@ -376,7 +376,7 @@ class Parser(Expressions):
         step = None
         if self.take(":"):
             self.expect("(", "before the step of the loop")
-            step = self.simple()
+            step = self.block("as the step of the loop") if self.on("{") else self.simple()
             self.expect(")", "behind the step of the loop")
         body = self.body()
         self.no_else("while")
