@@ -22,6 +22,32 @@ def errors(tmp_path, pe: str, **options) -> str:
 
 
 PROGRAMS = {
+    "loops over tuples with fields of run time": (
+        """
+        export var out: [5]i32;
+        var n: i32 = 4;
+        fn total(args: anytype) i32 {
+          var s: i32 = 0;
+          inline for (args) |x, i| { s += @as(i32, x) * @as(i32, i + 1); }
+          return s;
+        }
+        fn digits(args: anytype) i32 {
+          comptime var i: u16 = 0;
+          var s: i32 = 0;
+          inline while (i < args.len) : (i += 1) { s = s * 10 + @as(i32, args[i]); }
+          return s;
+        }
+        fn main() void {
+          out[0] = total(.{ n, 2, @as(i16, 3) });
+          out[1] = digits(.{ n, 2, n + 1 });
+          out[2] = digits(.{});
+          var t = .{ n, n + 1 };
+          for (t) |x| { t[1] += 10; out[3] = out[3] * 100 + x; }
+          out[4] = t[1];
+        }
+        """,
+        [17, 425, 0, 415, 25],
+    ),
     "fields of structs in memory": (
         """
         const Inner = struct { x: i16, y: [2]i16 };

@@ -15,10 +15,11 @@ from . import batch, optional
 from . import types as t
 from .conditions import condition, truth
 from .convert import describe
+from .exprs import settled
 from .frame import Broken, Builder, Continued, Frame, Loop, at_of, stmt
 from .lvalues import address, load, memory_of, offset_by, pointee
 from .types import Type
-from .values import GlobalVar, Mem, Range, Run, Sym, Val, Value, concrete
+from .values import GlobalVar, Mem, Parts, Range, Run, Sym, Val, Value, concrete
 
 
 def known_loop(frame: Frame, label: str | None, body: ast.Node) -> bool:
@@ -160,6 +161,10 @@ def for_(frame: Frame, node: ast.For) -> None:
         return
     if isinstance(items.type, t.ArrayType) or (isinstance(items, Val) and isinstance(items.data, list)):
         for_array(frame, node, items if isinstance(items, Mem) else where, items)
+        return
+    if isinstance(items, Parts) and items.type.names is None:
+        span = node.items[0].span
+        known_for(frame, node, (settled(frame, load(frame, item, span), span) for item in items.items))
         return
     what = describe(items) if isinstance(items, Val) else f"a value of type {items.type}"
     raise CslError.at(node.items[0].span, f"a for loop goes through an array or a @range, not {what}")

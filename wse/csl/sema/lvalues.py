@@ -588,6 +588,8 @@ def member(frame: Frame, base: Any, node: ast.Member) -> Any:
     if isinstance(base, GlobalVar) and frame.build is not None and base.mutable and not kind.is_comptime:
         base = memory_of(frame, base)
     if isinstance(base, Parts):
+        if base.type.names is None and node.name == "len":
+            return Val(t.COMPTIME_INT, len(base.items))
         if base.type.names is None or node.name not in base.type.names:
             raise CslError.at(node.span, f"a value of type {kind} has no field {node.name}")
         return base.items[base.type.names.index(node.name)]
