@@ -92,6 +92,7 @@ typedef struct {
   uint32_t task_pc[WSE_TASKS];
   uint8_t control_task[WSE_TASKS]; /* the task that an entry point of a control wavelet names; 0xff none */
   uint8_t control_first[WSE_QUEUES]; /* added to the entry points that come by an input queue */
+  uint16_t thread_priority; /* of microthreads at the start: 2 bits each, 0 low, 1 medium, 2 high; xor 1 */
   uint64_t active, blocked; /* tasks at the start of the run */
 } wse_class;
 

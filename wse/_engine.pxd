@@ -44,6 +44,7 @@ cdef extern from "wse.h":
         uint32_t *task_pc
         uint8_t *control_task
         uint8_t *control_first
+        uint16_t thread_priority
         uint64_t active, blocked
 
     ctypedef struct wse_filter:

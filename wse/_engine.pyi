@@ -104,6 +104,7 @@ class Engine:
         control_first: Buffer,
         active: int,
         blocked: int,
+        thread_priority: int = 0,
     ) -> int: ...
     def set_classes(self, class_of_pe: Buffer) -> None: ...
     def add_filter(

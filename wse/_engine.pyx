@@ -142,7 +142,7 @@ cdef class Engine:
         return 0
 
     def add_class(self, code, iq_color, oq_color, task_kind, task_priority, task_pc, control_task, control_first,
-                  uint64_t active, uint64_t blocked):
+                  uint64_t active, uint64_t blocked, uint16_t thread_priority=0):
         self.idle()
         cdef wse_class c
         cdef Taken words = Taken(code, 8)
@@ -161,7 +161,7 @@ cdef class Engine:
         memcpy(c.control_task, field.view.buf, WSE_TASKS)
         field = Taken(control_first, 1, WSE_QUEUES)
         memcpy(c.control_first, field.view.buf, WSE_QUEUES)
-        c.active, c.blocked = active, blocked
+        c.active, c.blocked, c.thread_priority = active, blocked, thread_priority
         return number(wse_add_class(self.f, &c))
 
     def set_classes(self, class_of_pe):

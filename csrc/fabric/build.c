@@ -126,6 +126,7 @@ int wse_add_class(wse_fabric *fabric, const wse_class *given) {
   }
   class->active = given->active;
   class->blocked = given->blocked;
+  class->thread_priority = given->thread_priority;
   return fabric->class_total++;
 }
 
@@ -281,6 +282,7 @@ wse_status fabric_seal(wse_fabric *fabric) {
       fabric->ces[pe].gap = WSE_CTR_IDLE;
       fabric->ces[pe].active = class->active;
       fabric->ces[pe].blocked = class->blocked;
+      fabric->ces[pe].thread_priority = class->thread_priority;
       fabric->ces[pe].task = 63; /* round robin starts at task 0 */
       if (class->active) wake_ce_near(fabric, pe, fabric->now);
     }

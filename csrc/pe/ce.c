@@ -9,6 +9,7 @@
 #include "observe/account.h"
 #include "observe/trace.h"
 #include "pe/issue.h"
+#include "pe/priority.h"
 #include "pe/ramp.h"
 #include "pe/store_only.h"
 #include "pe/task.h"
@@ -75,12 +76,6 @@ static int grant_thread(wse_fabric *fabric, band_state *band, uint32_t pe, int t
   return GRANT_SLOT;
 }
 
-/* Ranks: microthreads low 0, medium 2, high 4; the main thread medium-low 1, medium 2, medium-high 3, high 4. */
-static int rank_of(const ce_state *ce, int thread) {
-  if (thread == MAIN) return ce->main_priority + 1;
-  return 2 * ((ce->thread_priority >> 2 * thread & 3) ^ 1);
-}
-
 static int grant_one(wse_fabric *fabric, band_state *band, uint32_t pe, int thread, uint64_t now, uint64_t *next) {
   uint64_t when = NEVER;
   int grant =
@@ -93,20 +88,25 @@ static int grant_one(wse_fabric *fabric, band_state *band, uint32_t pe, int thre
 static int share_slot(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, uint64_t *next) {
   ce_state *ce = &fabric->ces[pe];
   uint32_t threads = ce->threads;
-  if (!ce->thread_priority && !ce->main_priority &&
-      !fabric->reference) { /* the usual case: microthreads round robin, then the main thread */
+  int all, main = main_rank(fabric, ce, now);
+  if (!fabric->reference && threads_alike(ce, &all) && all != main) { /* the usual case: microthreads round robin */
+    bool runs = ce->state != MAIN_IDLE;
+    if (main > all && runs) {
+      int grant = grant_one(fabric, band, pe, MAIN, now, next);
+      if (grant != GRANT_NONE) return grant;
+    }
     uint32_t later = threads & ~((1u << ce->thread_next) - 1), order[] = {later, threads & ~later};
     for (int part = 0; part < 2; part++)
       for (uint32_t rest = order[part]; rest; rest &= rest - 1) {
         int grant = grant_one(fabric, band, pe, __builtin_ctz(rest), now, next);
         if (grant != GRANT_NONE) return grant;
       }
-    return ce->state == MAIN_IDLE ? GRANT_NONE : grant_one(fabric, band, pe, MAIN, now, next);
+    return main < all && runs ? grant_one(fabric, band, pe, MAIN, now, next) : GRANT_NONE;
   }
-  for (int rank = 4; rank >= 0; rank--)
+  for (int rank = RANK_HIGH; rank >= RANK_LAST; rank--)
     for (int k = 0; k < THREADS; k++) {
       int thread = (ce->thread_next + k) % THREADS;
-      if (rank_of(ce, thread) != rank || (thread != MAIN && !(threads >> thread & 1))) continue;
+      if ((thread == MAIN ? main : thread_rank(ce, thread)) != rank || (thread != MAIN && !(threads >> thread & 1))) continue;
       int grant = grant_one(fabric, band, pe, thread, now, next);
       if (grant != GRANT_NONE) return grant;
     }
@@ -127,6 +127,7 @@ static void start_task(wse_fabric *fabric, band_state *band, uint32_t pe, uint64
     if (!ce->threads) gap_from(fabric, band, pe, now, WSE_CTR_IDLE);
     return;
   }
+  ce->picked_at = now;
   ce->main_at = at_once ? now + (uint64_t)P(fabric, task_switch_cycles) - 1 : now + (uint64_t)latency;
   ce->follows_vector = 0;
   ce->loaded_at = 0;

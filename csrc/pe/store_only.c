@@ -4,6 +4,7 @@
 #include "fast/store_rows.h"
 #include "observe/account.h"
 #include "pe/operand.h"
+#include "pe/priority.h"
 #include "pe/ramp.h"
 #include "pe/task.h"
 #include "state/queue.h"
@@ -37,16 +38,19 @@ static void store_element(wse_fabric *fabric, band_state *band, uint32_t pe, int
   series_busy(fabric, band, pe, now, 1);
 }
 
-/* Whether all microthreads only store, at equal priority, and find nothing but data wavelets. */
-static bool may_store_only(const ce_state *ce) {
+/* Whether all microthreads only store, at equal priority, and find nothing but data wavelets.  *rank: of these. */
+static bool may_store_only(const ce_state *ce, int *rank) {
   return ce->threads && ce->store_threads == ce->threads &&
-         !(ce->suspended | ce->thread_priority | ce->main_priority | ce->taken | ce->flushing) && !(ce->control_queues & ce->readers);
+         !(ce->suspended | ce->main_priority | ce->taken | ce->flushing) && !(ce->control_queues & ce->readers) &&
+         threads_alike(ce, rank);
 }
 
 bool store_only_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
   ce_state *ce = &fabric->ces[pe];
-  if (!may_store_only(ce) || ce->store_targets || ce->output_queues) return false;
+  int rank;
+  if (!may_store_only(ce, &rank) || ce->store_targets || ce->output_queues) return false;
   if (ce->state == MAIN_MEMORY) {
+    if (main_rank(fabric, ce, now) > rank) return false;
     if (ce->memory_mark > now || ce->memory_mark + ce->memory_left <= now) return false;
   } else if (ce->state != MAIN_IDLE || ce->main_at > now || ce->gap != WSE_CTR_STALL_INPUT || ce->just_ended ||
              ce->wheel_at || task_possible(fabric, pe)) {
@@ -104,7 +108,8 @@ static void store_queued(wse_fabric *fabric, band_state *band, uint32_t pe, int 
 
 void store_only_begin(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
   ce_state *ce = &fabric->ces[pe];
-  if (!may_store_only(ce) || ce->state != MAIN_IDLE || ce->main_at > now || task_possible(fabric, pe)) return;
+  int rank;
+  if (!may_store_only(ce, &rank) || ce->state != MAIN_IDLE || ce->main_at > now || task_possible(fabric, pe)) return;
   bool stored = ce->accounted == now + 1;                                          /* the slot of this cycle was used */
   if (!stored && (ce->accounted != now || ce->gap != WSE_CTR_STALL_INPUT)) return; /* retry with the next element */
   for (uint32_t threads = ce->threads; threads; threads &= threads - 1)

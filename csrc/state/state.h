@@ -177,6 +177,7 @@ typedef struct {
   uint64_t known_at;                   /* cycle from which fresh[0] can be an address; fresh[1]: a cycle before */
   uint64_t memory_mark;                /* MAIN_MEMORY: its slots are accounted for up to this cycle */
   uint64_t readable_at;                /* cycle from which an operation can read what the last operation wrote */
+  uint64_t picked_at;                  /* cycle in which the last task was picked */
   uint64_t accounted;                  /* cycles before this one are attributed to counters */
   uint64_t wheel_at;                   /* cycle of its entry in the wheel; 0: none */
   uint64_t time_base, time_latch;      /* timestamp counter: cycle of zero, or the value while stopped; latched value */
@@ -302,6 +303,7 @@ typedef struct {
   uint32_t task_pc[WSE_TASKS];           /* first instruction */
   uint8_t control_task[WSE_TASKS];       /* as in wse_class */
   uint8_t control_first[WSE_QUEUES];     /* ... */
+  uint16_t thread_priority;              /* of microthreads at the start, as in ce_state */
   uint64_t high, local, active, blocked; /* tasks: of high priority; local ones; activated and blocked at the start */
   uint32_t profile_at;                   /* index of its first instruction among those of all classes */
 } pe_class;

@@ -93,4 +93,4 @@ def test_an_operation_without_a_priority_beside_one_that_has_one(tmp_path):
     text = text.replace("  @mov32(send,", f"  {first}\n  @mov32(send,")
     image = running.device(tmp_path, text).artifact.classes[0]
     lines = [disassemble_word(int(word)).split() for word in image.code]
-    assert [line for line in lines if line[0] == "utprio"] == [["utprio", "4,", "2"], ["utprio", "4,", "1"]]
+    assert [line for line in lines if line[0] == "utprio"] == [["utprio", "4,", "2"], ["utprio", "4,", "0"]]

@@ -128,7 +128,10 @@ class Plan:
 
     def fabric(self, program: wse.Program, **options) -> tuple[wse.Fabric, list]:
         """The program on an engine with its data and streams, and the streams that leave."""
-        fabric = wse.Fabric(program, **options)
+        image = program.image()
+        for pe in image.classes:
+            pe.thread_priority = (0, 0, 0x5555, 0xD75D)[self.seed % 4]  # medium, low, several
+        fabric = wse.Fabric(image, **options)
         values = np.random.default_rng(self.seed)
         words = values.integers(0, 1 << 32, (self.height, self.width, WORDS), dtype=np.uint32)
         floats = values.normal(size=(self.height, self.width, WORDS)).astype(np.float32)

@@ -118,6 +118,7 @@ class ClassImage:
     control_tasks: dict[int, int] | None = None  # task by entry point, where control tasks have a table of their own
     control_first: dict[int, int] = field(default_factory=dict)  # the entry point that is 0 for an input queue
     addresses: dict[str, int] = field(default_factory=dict)  # of all globals, by the compiler's names
+    thread_priority: int = 0  # of microthreads at the start, as PEImage has it
 
     def loadable(self, name: str, artifact: Artifact) -> PEImage:
         """The class as a Fabric loads it, under this name."""
@@ -138,6 +139,7 @@ class ClassImage:
             *(self.queues_in, self.queues_out, {task.name: task.id for task in self.tasks}, {}, locate, message),
             control_tasks=self.control_tasks,
             control_first=self.control_first,
+            thread_priority=self.thread_priority,
         )
 
 

@@ -134,6 +134,7 @@ class Fabric(HostCopies):
                 control_first=pe.control_offsets(),
                 active=pe.active,
                 blocked=pe.blocked,
+                thread_priority=pe.thread_priority,
             )
         for filter in image.routes.filters:
             engine.add_filter(*filter.fields())

@@ -31,8 +31,9 @@ class PEImage:
     a bit for each task.  data: initial memory, (address, bytes).  queues_in, queues_out: color by queue;
     inputs from QUEUES on are those of colors without a queue.  tasks: id by name.  symbols: arrays that the host
     copies by name.  control_tasks: task by entry point, of a class with a table of control tasks; None: both have the
-    same number.  control_first: the entry point that is 0 for an input queue, by queue.  locate: place in the source of
-    an instruction, by its index; message: what a trap means, by its value, or "".
+    same number.  control_first: the entry point that is 0 for an input queue, by queue.  thread_priority: of
+    microthreads at the start, as wse_class has it; 0: all medium.  locate: place in the source of an instruction, by
+    its index; message: what a trap means, by its value, or "".
     """
 
     name: str
@@ -51,6 +52,7 @@ class PEImage:
     message: Callable[[int], str]
     control_tasks: dict[int, int] | None = None
     control_first: dict[int, int] = field(default_factory=dict)
+    thread_priority: int = 0
 
     def control_offsets(self) -> np.ndarray:
         """uint8 [QUEUES]: what is added to the entry points that come by each input queue."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from csl.running import compiled, pair, read, run
+from wse.csl.codegen.link import link
 from wse.csl.syntax.errors import CslError
 
 ARCHES = ("wse2", "wse3")
@@ -387,20 +388,34 @@ fn receive() void {
 """
 
 
+def cycles_beside(folder, arch: str, queue: str = "", operation: str = "", descriptor: str = "") -> int:
+    """Cycles of a loop of the main thread beside an operation that could take every slot for 2000 cycles."""
+    text = HEAD.replace("if (sends) @mov32(out, 0x89abcdef);", "if (sends) { @mov32(send, many); } else { receive(); }")
+    text = text.replace("@initialize_queue(iq, .{ .color = c", f"@initialize_queue(iq, .{{ .color = c{queue}")
+    text += BESIDE.replace(" OPTION", operation).replace(".input_queue = iq }", f".input_queue = iq{descriptor} }}")
+    return int(read(run(folder, text, arch=arch, layout=LAYOUT), "cycles", 1)[0])
+
+
 @pytest.mark.parametrize("level", ["low", "medium", "high"])
 def test_the_priority_of_a_queue_is_that_of_its_microthread(level, tmp_path):
     """The main thread has the slots that it wants before a microthread of low priority, and after any other."""
-    given = f".priority = .{{ .{level} = true }}"
-    cycles = {}
-    for where in ("queue", "operation"):
-        use = "if (sends) { @mov32(send, many); } else { receive(); }"
-        text = HEAD.replace("if (sends) @mov32(out, 0x89abcdef);", use)
-        if where == "queue":
-            text = text.replace("@initialize_queue(iq, .{ .color = c", f"@initialize_queue(iq, .{{ .color = c, {given}")
-        text += BESIDE.replace(" OPTION", f", {given}" if where == "operation" else "")
-        cycles[where] = int(read(run(tmp_path / where, text, arch="wse2", layout=LAYOUT), "cycles", 1)[0])
-    assert abs(cycles["queue"] - cycles["operation"]) < 10
-    assert (cycles["queue"] < 1500) == (level == "low"), cycles  # 2000 wavelets, one a cycle
+    given = f", .priority = .{{ .{level} = true }}"
+    cycles = [
+        cycles_beside(tmp_path / "queue", "wse2", queue=given),
+        cycles_beside(tmp_path / "operation", "wse2", operation=given),
+    ]
+    assert abs(cycles[0] - cycles[1]) < 10
+    assert (cycles[0] < 1500) == (level == "low"), cycles
+
+
+def test_priorities_that_nothing_says(tmp_path):
+    """Low, but for the microthreads of input queues of WSE-2 that are initialized."""
+    assert cycles_beside(tmp_path / "wse3", "wse3") < 1500
+    assert cycles_beside(tmp_path / "high", "wse3", descriptor=", .priority = .{ .high = true }") > 1500
+    assert cycles_beside(tmp_path / "wse2", "wse2") > 1500
+    bare = HEAD.replace("@initialize_queue(iq, .{ .color = c });", "")
+    for text, arch, want in ((HEAD, "wse2", 0x55D5), (bare, "wse2", 0x5555), (HEAD, "wse3", 0x5555)):
+        assert link(compiled(tmp_path / "image", text, arch, LAYOUT)).classes[0].thread_priority == want
 
 
 ACTIVATED = {

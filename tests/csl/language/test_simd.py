@@ -89,7 +89,9 @@ def test_two_wavelets_at_once_take_one_slot(arch, tmp_path):
     decls += "var s: u16 = 0;\n"
     for mode in ("simd_32", "simd_64"):
         receive = "@mov16(sink, in, .{ .async = true }); var i: u16 = 0; while (i < 1000) : (i += 1) { s += x[0]; } end[1] = s;"
-        program = text("@mov16(out, many);", receive, 2048, 2048, into=mode) + decls
+        program = (
+            text("@mov16(out, many);", receive, 2048, 2048, into=mode, more=", .priority = .{ .high = true }") + decls
+        )
         loaded = device(tmp_path / mode, program, arch, LAYOUT)
         launch(loaded)
         cycles[mode] = loaded.cycle

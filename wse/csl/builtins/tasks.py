@@ -398,6 +398,8 @@ def initialize_queue(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> 
     first = frame.unit.queues.initialized.setdefault(place, node.span)
     if first is not node.span:
         raise CslError.at(node.span, f"{named(*place)} is initialized twice", (first, "first here"))
+    if frame.unit.program.arch == "wse2" and place[0]:
+        frame.unit.out.thread_priorities[place[1]] = PRIORITIES["high"]
     if "priority" in options:
         queue_priority(frame, queue, options["priority"], span)
     if "ctrl_table_id" in options:

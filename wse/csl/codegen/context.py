@@ -8,7 +8,8 @@ from ...machine import isa
 from ..ir import ir
 from .mir import MFunction
 
-DEFAULT_PRIORITY = 1  # of microthreads: medium
+THREADS = 8
+DEFAULT_PRIORITY = 0  # of microthreads: low [SDK: microthread priority]
 
 
 def load_priority(load: ir.LoadDsr) -> int | None:
@@ -96,6 +97,11 @@ class Context:
             if place is not None and place in self.dsr_thread:
                 return self.dsr_thread[place]
         return None
+
+    def first_priorities(self) -> int:
+        """The priorities of all microthreads at the start, in the form of an image."""
+        priorities = [self.thread_priorities.get(thread, DEFAULT_PRIORITY) for thread in range(THREADS)]
+        return sum((priority ^ 1) << 2 * thread for thread, priority in enumerate(priorities))
 
     def priority_of(self, instr: ir.Vector) -> int | None:
         """The priority that an operation or its operands say."""

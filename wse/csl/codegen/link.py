@@ -130,8 +130,6 @@ def generate(unit: ir.Unit, arch: str, fp16: str = "f16", level: int = LEVEL) ->
             context.note_thread(instr)
     context.thread_priorities = unit.thread_priorities
     context.note_priorities(instructions)
-    for thread, priority in unit.thread_priorities.items():
-        context.startup.append(ir.Sys("utprio", None, [ir.Const("u16", thread), ir.Const("u16", priority)]))
     keep_fifos(unit, context)
     code = Code(unit, context)
     called = {i.function for f in unit.functions for b in f.blocks for i in b.code if isinstance(i, ir.Call)} | {
@@ -228,7 +226,7 @@ def add(code: Code, selector: Selector) -> str:
 def _add_startup(code: Code) -> None:
     """What runs once before everything else: XDSRs that keep their contents, explicit DSRs loaded at compile time."""
     context, unit = code.context, code.unit
-    if not any(words is not None for words in context.xdsrs) and not context.startup and not unit.startup:
+    if not any(words is not None for words in context.xdsrs) and not unit.startup:
         return
     body: list[ir.Instr] = [*context.startup, *unit.startup, ir.Return()]
     selector = Selector(context, ir.Function(STARTUP, [], None, [ir.Block(0, body)], "startup"), "task")
@@ -310,6 +308,7 @@ class _Linker:
             messages=[self.message(text) for text in self.code.context.messages],
             control_tasks=unit.control_tasks,
             control_first=dict(unit.control_first),
+            thread_priority=self.code.context.first_priorities(),
         )
         for e in unit.exports:
             if e.function is not None:
