@@ -86,12 +86,13 @@ def test_a_limit_in_the_middle_of_a_long_instruction():
     def declare(pe):
         pe.local_task("main", 9, active=True)
 
-    for limit in (3, 40, 52, 53):
+    takes = Machine("wse3").fdiv_latency
+    for limit in (3, 40, takes + 2, takes + 3):
         ran = bench("main: sdiv r1, r1, r1\nmark 1\ndone", declare=declare, max_cycles=limit, on_deadlock="return")
-        assert ran.run.cycles == (3 if limit < 53 else limit)
+        assert ran.run.cycles == (3 if limit < takes + 3 else limit)
         assert ran.run.ended == "limit"
         more = ran.fabric.run()
-        assert more.cycles == 2 + 50 + 2 and more.counters["stall_latency"][0, 0] == 49
+        assert more.cycles == 2 + takes + 2 and more.counters["stall_latency"][0, 0] == takes - 1
 
 
 @pytest.mark.parametrize("arch", ARCHS)

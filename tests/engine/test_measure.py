@@ -87,7 +87,7 @@ def test_causes_of_scalar_code(arch):
         ("mov r1, 5\nbz r1, 0", {"busy_scalar": 2, "stall_branch": 2}),
         ("jmp .x\n.x: nop", {"busy_scalar": 2, "stall_branch": 5}),
         ("sadd r1, r2, r3\nsadd r1, r1, r3", {"busy_scalar": 2, "stall_latency": 1}),
-        ("sdiv r1, r2, r3", {"busy_scalar": 1, "stall_latency": 49}),
+        ("sdiv r1, r2, r3", {"busy_scalar": 1, "stall_latency": 99}),
         ("idivu16 r1, r2, r3", {"busy_scalar": 1, "stall_latency": 35}),
     ):
         got = shares(run(code, arch))
