@@ -1,6 +1,6 @@
 """What the middle end does to programs: loops, constants, repeated work, descriptors; the same text every time.
 
-Covers: wse/csl/codegen/constants.py, wse/csl/llvm/passes.py, wse/csl/llvm/optimize.py, wse/csl/llvm/lower.py
+Covers: wse/csl/codegen/constants.py, wse/csl/codegen/keep.py, wse/csl/llvm/passes.py, wse/csl/llvm/optimize.py, wse/csl/llvm/lower.py
 """
 
 from __future__ import annotations

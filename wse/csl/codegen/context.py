@@ -77,7 +77,7 @@ class Context:
         for operand in (instr.dst, instr.src0, instr.src1):
             if isinstance(operand, ir.Dsr) and (operand.file, operand.number) in self.dsr_ut:
                 return True
-            if isinstance(operand, ir.Dsd | ir.DsdVar | ir.FifoRef):
+            if isinstance(operand, ir.Dsd | ir.DsdVar | ir.DsdValue | ir.FifoRef):
                 return False
         return False
 

@@ -7,8 +7,6 @@ words of constant descriptors are often alike.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,17 +14,13 @@ from ...machine import isa
 from ..ir import descriptor, ir
 from ..ir.calls import body_of
 from ..ir.descriptor import EXTENDED
-from ..ir.ir import BITS, Addr, Const, Deref, Dsd, DsdVar, Dsr, FifoRef, Reg, Value
-from ..ir.loops import loops
+from ..ir.ir import BITS, Addr, Const, Deref, Dsd, DsdValue, DsdVar, Dsr, FifoRef, Reg, Value
 from ..ir.registers import use_counts
 from .context import Context, load_priority
+from .keep import FILES, Keeping, Words, signed, words_of, xdsr_words
 from .mir import PHYSICAL, Imm, Ins, Label, Sym, V
 
-FILES = ("dest", "src0", "src1")
-KEPT_MOST = 10  # DSRs of a file that hold descriptors over loops
-FREE_LEAST = 3  # DSRs of a file that are left for others
 GROUP = PHYSICAL[28:32]
-Words = tuple[Imm, Imm, Imm, Imm]
 
 
 @dataclass
@@ -37,32 +31,7 @@ class Place:
     store: tuple[Value, str] | None = None
 
 
-def signed(value: int) -> int:
-    value &= 0xFFFFFFFF
-    return value - (1 << 32) if value >> 31 else value
-
-
-def words_of(dsd: Dsd, then: ir.Then = ir.NO_OPTIONS, xdsr: int = 0) -> Words:
-    """The four words of a descriptor, as immediates."""
-    image, relocations = descriptor.image(dsd, then, xdsr)
-    words: list[Imm] = [signed(w) for w in struct.unpack("<4I", image[:16])]
-    for at, symbol, addend in relocations:
-        if at == descriptor.BASE:
-            words[1] = Sym(symbol, addend, more=int(words[1]) & 0xFFFF0000)  # type: ignore[arg-type]
-    return tuple(words)  # type: ignore[return-value]
-
-
-def xdsr_words(dsd: Dsd) -> Words:
-    """The words of a descriptor's XDSR."""
-    image, relocations = descriptor.image(dsd)
-    words: list[Imm] = [signed(w) for w in struct.unpack("<4I", image[16:32])]
-    for at, symbol, addend in relocations:
-        if at == 16:
-            words[0] = Sym(symbol, addend, more=int(words[0]) & 0xFFFF0000)  # type: ignore[arg-type]
-    return tuple(words)  # type: ignore[return-value]
-
-
-class VectorSelector:
+class VectorSelector(Keeping):
     """The part of the Selector that deals with descriptors."""
 
     context: Context
@@ -119,7 +88,7 @@ class VectorSelector:
 
     def bring(
         self,
-        operand: Dsd | DsdVar | FifoRef,
+        operand: Dsd | DsdVar | DsdValue | FifoRef,
         file: str,
         taken: set[tuple[str, int]],
         wide: bool = False,
@@ -129,7 +98,7 @@ class VectorSelector:
         nothing else uses, for what follows changes it."""
         if isinstance(operand, FifoRef) and (kept := self.kept_fifo(operand, file)) is not None:
             return kept
-        if isinstance(operand, DsdVar):
+        if isinstance(operand, DsdVar) or (isinstance(operand, DsdValue) and self.value_words(operand) is None):
             number = self.free_dsr(file, taken)
             self.load_variable(operand, wide)
             self.held.pop((file, number), None)
@@ -144,7 +113,7 @@ class VectorSelector:
             self.held[file, number] = words
             if own:
                 del self.held[file, number]
-            if isinstance(operand, Dsd) and operand.save_address:
+            if isinstance(operand, Dsd | DsdValue) and int(words[0]) >> 8 & isa.DSD_SAVE_ADDRESS:  # type: ignore[arg-type]
                 self.held.pop((file, number), None)  # the operation moves its base
         taken.add((file, number))
         self.load_dsr(self.byte(file, number))
@@ -155,7 +124,63 @@ class VectorSelector:
         number = self.context.fifo_dsr.get(operand.name)
         return None if number is None else self.byte("dest" if file == "dest" else "src1", number)
 
-    def constant_words(self, operand: Dsd | FifoRef, wide: bool = False, then: ir.Then = ir.NO_OPTIONS) -> Words:
+    def value_words(self, operand: DsdValue) -> Words | None:
+        """The words of a descriptor in registers if all its fields are constant."""
+        first, base, length, stride, options, last = operand.fields
+        if isinstance(base, Reg) or not all(
+            isinstance(field, Const) for field in (first, length, stride, options, last)
+        ):
+            return None
+        low, size, step, what, high = (int(f.value) for f in (first, length, stride, options, last))  # type: ignore[union-attr]
+        upper = (size & 0xFFFF) << 16
+        if isinstance(base, Addr):
+            second: Imm = Sym(base.symbol, base.offset, more=signed(upper))
+        else:
+            second = signed(int(base.value) & 0xFFFF | upper)
+        return signed(low), second, signed(step & 0xFFFF | (what & 0xFFFF) << 16), signed(high)
+
+    def load_value(self, operand: DsdValue) -> None:
+        """A descriptor in registers into r28..r31."""
+        first, base, length, stride, options, last = operand.fields
+        self.load_word(0, first)
+        self.load_halves(1, base, length)
+        self.load_halves(2, stride, options)
+        self.load_word(3, last)
+
+    def load_word(self, index: int, value: Value) -> None:
+        imm = self.immediate(value)
+        if imm is None or self.group_words[index] != imm:
+            self.emit("mov", GROUP[index], None, **self.last(value))
+            self.group_words[index] = imm
+
+    def load_halves(self, index: int, low: Value, high: Value) -> None:
+        upper = self.immediate(high)
+        if upper is None:
+            shifted = V("upper")
+            self.emit("ishl32", shifted, self.reg(high), imm=16)
+            self.emit("ior", GROUP[index], shifted, **self.last(low))
+            self.group_words[index] = None
+            return
+        assert isinstance(upper, int)
+        lower = self.immediate(low)
+        if lower is not None:
+            more = signed(upper << 16)
+            word = (
+                Sym(lower.name, lower.addend, more) if isinstance(lower, Sym) else signed(lower & 0xFFFF | upper << 16)
+            )
+            if self.group_words[index] != word:
+                self.emit("mov", GROUP[index], None, imm=word)
+                self.group_words[index] = word
+            return
+        if upper & 0xFFFF:
+            self.emit("ior", GROUP[index], self.reg(low), imm=signed(upper << 16))
+        else:
+            self.emit("mov", GROUP[index], None, self.reg(low))
+        self.group_words[index] = None
+
+    def constant_words(
+        self, operand: Dsd | DsdValue | FifoRef, wide: bool = False, then: ir.Then = ir.NO_OPTIONS
+    ) -> Words:
         if isinstance(operand, FifoRef):
             fifo = self.context.fifos[operand.name]
             flags = isa.DSD_COUNTS | (isa.DSD_WIDE if fifo.item == 4 else 0)
@@ -166,13 +191,20 @@ class VectorSelector:
                 signed(2 | descriptor.options(then) << 16),  # its places are words
                 self.context.fifo_xdsr[operand.name] | descriptor.simd_mode(fifo.simd),
             )
+        if isinstance(operand, DsdValue):
+            words = self.value_words(operand)
+            assert words is not None
+            words = (words[0], words[1], signed(int(words[2]) | descriptor.options(then) << 16), words[3])  # type: ignore[arg-type]
+            return (words[0] | isa.DSD_WIDE << 8, *words[1:]) if wide else words  # type: ignore[operator]
         if operand.kind == "fabout" and operand.color is None and self.context.arch == "wse2":
             operand = replace(operand, color=self.context.queues_out.get(operand.queue))
         words = words_of(operand, then, self.tensor(operand))
         return (words[0] | isa.DSD_WIDE << 8, *words[1:]) if wide else words  # type: ignore[operator]
 
-    def load_variable(self, var: DsdVar, wide: bool = False) -> None:
-        if var.kind in EXTENDED:
+    def load_variable(self, var: DsdVar | DsdValue, wide: bool = False) -> None:
+        if isinstance(var, DsdValue):
+            self.load_value(var)
+        elif var.kind in EXTENDED:
             number = self.context.xdsr_for(("variable", var.addr), None)
             self.load_memory(var, 16)
             self.emit("ldxd", number, GROUP[0], reads=GROUP[1:])
@@ -193,100 +225,6 @@ class VectorSelector:
             self.load_words(words)
             self.emit("ldxd", number, GROUP[0], reads=GROUP[1:])
         return number
-
-    # What loops keep in DSRs.
-
-    def keep_in_loops(self, function: ir.Function) -> dict[int, list[tuple[tuple[str, int], Words]]]:
-        """Decides which constant descriptors the loops of a function keep in DSRs: all operands of a loop that fits,
-        else of the loops in it.  Returns what is loaded at the end of which block, before a loop; fills `kept_in`."""
-        loads: dict[int, list[tuple[tuple[str, int], Words]]] = {}
-        self.kept_in: dict[int, dict[tuple[str, int], Words]] = {}
-        self.kept_anywhere: set[tuple[str, int]] = set()
-        places: dict[tuple[str, Words], tuple[str, int]] = {}
-        for loop in loops(function):
-            if any(block in self.kept_in for block in loop.blocks):
-                continue  # a loop around has them
-            blocks = [block for block in function.blocks if block.id in loop.blocks]
-            found = self.keep(self.constant_operands(blocks), self.callee_dsrs(blocks), places)
-            if found is None:
-                continue
-            loads.setdefault(loop.before, []).extend(found.items())
-            for block in loop.blocks:
-                self.kept_in[block] = found
-        return loads
-
-    def keep(
-        self, wanted: set[tuple[str, Words]], taken: set[tuple[str, int]], places: dict[tuple[str, Words], Any]
-    ) -> dict[tuple[str, int], Words] | None:
-        """DSRs for these descriptors, KEPT_MOST of each file; None if there are too many.  places: where descriptors
-        are kept already."""
-        chosen: dict[tuple[str, Words], tuple[str, int]] = {}
-        for file, words in sorted(wanted, key=repr):
-            place = places.get((file, words))
-            if place is None or place in taken:
-                mine = {at for (other, _), at in [*places.items(), *chosen.items()] if other == file}
-                free = [
-                    n for n in range(isa.DSRS - 1, -1, -1)
-                    if n not in self.context.reserved[file] and (file, n) not in taken | mine | self.locked
-                ]  # fmt: skip
-                if len(mine) >= KEPT_MOST or len(free) <= FREE_LEAST:
-                    return None
-                place = file, free[0]
-            chosen[file, words] = place
-        places |= chosen
-        self.kept_anywhere |= set(chosen.values())
-        return {place: words for (_, words), place in chosen.items()}
-
-    def constant_operands(self, blocks: list[ir.Block]) -> set[tuple[str, Words]]:
-        """Constant descriptors of the operations of these blocks, with the file that each is loaded into."""
-        found = set()
-        for block in blocks:
-            for instr in block.code:
-                if isinstance(instr, ir.Map):
-                    found |= self.constant_operands(self.context.functions[instr.function].blocks)
-                if not isinstance(instr, ir.Vector) or instr.ut is not None:
-                    continue
-                for operand, file in zip((instr.dst, instr.src0, instr.src1), FILES, strict=True):
-                    if isinstance(operand, Dsd) and self.is_constant(operand):
-                        found.add((file, self.constant_words(operand)))
-        return found
-
-    def is_constant(self, operand: Dsd) -> bool:
-        """Whether a DSR that holds the descriptor is as before after an operation, and needs nothing else loaded."""
-        if operand.save_address or operand.index:
-            return False
-        if operand.kind in EXTENDED:
-            words = xdsr_words(operand)
-            return self.context.xdsrs[self.context.xdsr_for(words, words)] == words
-        return True
-
-    def callee_dsrs(self, blocks: list[ir.Block]) -> set[tuple[str, int]]:
-        """DSRs that the functions change which these blocks call."""
-        found: set[tuple[str, int]] = set()
-        for block in blocks:
-            for instr in block.code:
-                if isinstance(instr, ir.Call):
-                    found |= self.context.selected[instr.function].dsrs
-                elif isinstance(instr, ir.Map):
-                    found |= self.callee_dsrs(self.context.functions[instr.function].blocks)
-        return found
-
-    def hoist_map(self, function: ir.Function) -> dict[tuple[str, int], Words]:
-        """Loads what the function of a @map needs in every step; where it is."""
-        wanted = self.constant_operands(function.blocks)
-        wanted -= {(file, words) for (file, _), words in self.kept.items()}
-        found = self.keep(wanted, self.callee_dsrs(function.blocks), {})
-        if found is None:
-            return {}
-        self.load_kept(found.items())
-        return found
-
-    def load_kept(self, found: Iterable[tuple[tuple[str, int], Words]]) -> None:
-        for (file, number), words in found:
-            if self.held.get((file, number)) != words:
-                self.load_words(words)
-                self.load_dsr(self.byte(file, number))
-                self.held[file, number] = words
 
     # Operations.
 
@@ -418,7 +356,7 @@ class VectorSelector:
             return
         value = self.reg(instr.index)
         for operand, field in zip((instr.dst, instr.src0, instr.src1), fields, strict=False):
-            takes = isinstance(operand, Dsd | DsdVar) and operand.index
+            takes = isinstance(operand, Dsd | DsdVar | DsdValue) and operand.index
             if isinstance(operand, Dsr):
                 takes = (operand.file, operand.number) in self.context.indexed
             if takes and isinstance(field, int):
@@ -431,7 +369,7 @@ class VectorSelector:
         if instr.ut is None or self.context.arch == "wse2" or self.context.load_names_thread(instr):
             return None
         operands = list(zip((instr.dst, instr.src0, instr.src1), fields, strict=False))
-        own = [(o, f) for o, f in operands if isinstance(o, Dsd | DsdVar | FifoRef) and isinstance(f, int)]
+        own = [(o, f) for o, f in operands if isinstance(o, Dsd | DsdVar | DsdValue | FifoRef) and isinstance(f, int)]
         own.sort(key=lambda pair: isinstance(pair[0], FifoRef) and pair[0].name in self.context.fifo_dsr)
         if not own:
             return None
@@ -479,7 +417,7 @@ class VectorSelector:
         if priority is not None:
             assert isinstance(source, Dsd)
             self.emit("utprio", source.queue if then.ut is None else then.ut, imm=priority)
-        if isinstance(source, DsdVar):
+        if isinstance(source, DsdVar) or (isinstance(source, DsdValue) and self.value_words(source) is None):
             self.load_variable(source)
             if bits := descriptor.options(then):
                 self.set_group(2, "ior", signed(bits << 16))

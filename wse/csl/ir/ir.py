@@ -17,8 +17,8 @@ Rules
 * A Block ends with exactly one terminator: Jump, Branch, Return or Trap.  Block 0 is the entry.  Blocks are named by
   integers, unique in the function.
 * A descriptor operand (Operand) is a Dsd (known at compile time), a DsdVar (16 bytes in memory, 32 with extents, see
-  `Dsd.size`), a Dsr (explicit), a Fifo, a Deref (pointer to a scalar: as a source its value, as a destination a walk of
-  stride zero) or a Value (a scalar for every element).
+  `Dsd.size`), a DsdValue, a Dsr (explicit), a Fifo, a Deref (pointer to a scalar: as a source its value, as a
+  destination a walk of stride zero) or a Value (a scalar for every element).
 * Every instruction has `at`, the source position, which goes to the line table; None if there is none.
 
 irtext.py prints it all.  Instructions are plain dataclasses; equality is identity for Reg only.
@@ -162,6 +162,17 @@ class DsdVar:
 
 
 @dataclass(frozen=True)
+class DsdValue:
+    """A descriptor in registers, of a kind without an XDSR.  fields: its first word, base, length, stride, options and
+    last word, as they are in memory (dsd_values.py)."""
+
+    kind: str
+    fields: tuple[Value, ...]
+    item: int = 4
+    index: bool = False
+
+
+@dataclass(frozen=True)
 class Dsr:
     """An explicit DSR: file "dest", "src0" or "src1".  fifo: of a type for FIFOs."""
 
@@ -185,7 +196,7 @@ class Deref:
     type: str
 
 
-Operand = Dsd | DsdVar | Dsr | FifoRef | Deref | Reg | Const | Addr
+Operand = Dsd | DsdVar | DsdValue | Dsr | FifoRef | Deref | Reg | Const | Addr
 
 # --- instructions -----------------------------------------------------------------------------------------------------
 
@@ -328,7 +339,7 @@ class LoadDsr(Instr):
     """@load_to_dsr: the DSR keeps `then`; save_address for memory descriptors."""
 
     dsr: Dsr
-    source: Dsd | DsdVar | FifoRef
+    source: Dsd | DsdVar | DsdValue | FifoRef
     then: Then = Then()
     save_address: bool = False
     ut: Value | None = None  # as of Vector

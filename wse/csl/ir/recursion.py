@@ -150,6 +150,8 @@ def symbols(value: Any) -> list[str]:
         return found + symbols(value.circle[0]) if value.circle is not None else found
     if isinstance(value, ir.DsdVar | ir.Deref):
         return symbols(value.addr)
+    if isinstance(value, ir.DsdValue):
+        return symbols(value.fields)
     if isinstance(value, dict):
         return [symbol for item in value.values() for symbol in symbols(item)]
     if isinstance(value, list | tuple):

@@ -50,12 +50,14 @@ def read(instr: Instr) -> list[Reg]:
         elif kind is list:
             for item in value:
                 found += [item] if isinstance(item, Reg) else _inner(item)
-        elif kind is ir.Deref or kind is ir.DsdVar:
+        elif kind in (ir.Deref, ir.DsdVar, ir.DsdValue):
             found += _inner(value)
     return found
 
 
 def _inner(value) -> list[Reg]:
+    if isinstance(value, ir.DsdValue):
+        return [field for field in value.fields if isinstance(field, Reg)]
     if isinstance(value, ir.Deref | ir.DsdVar):
         return [value.addr] if isinstance(value.addr, Reg) else []
     return []
@@ -67,6 +69,8 @@ def rename(value, change):
         return change(value)
     if isinstance(value, ir.Deref | ir.DsdVar) and isinstance(value.addr, Reg):
         return replace(value, addr=change(value.addr))
+    if isinstance(value, ir.DsdValue):
+        return replace(value, fields=tuple(rename(field, change) for field in value.fields))
     if isinstance(value, list):
         return [rename(v, change) for v in value]
     return value

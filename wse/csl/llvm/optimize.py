@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..ir import divide, float_to_wide
 from ..ir.calls import drop_unneeded, roots_of
+from ..ir.dsd_values import promote
 from ..ir.ir import Unit
 from ..ir.recursion import resolve
 from . import passes
@@ -22,6 +23,7 @@ def optimize(unit: Unit, level: int = LEVEL, fp16: str = "f16") -> None:
     drop_unneeded(unit)
     if level == 0 or not unit.functions:
         return
+    promote(unit, roots_of(unit))
     made = lower(unit, roots_of(unit), fp16)
     unit.functions = raise_module(made, passes.run(made.text, level))
     divide.expand(unit)  # divisions of 64 bits that LLVM has made of others
