@@ -62,6 +62,14 @@ class _Raising(Expansions, Reciprocals):
         self.regs: dict[str, Reg] = {}
         self.parts: dict[str, list[Reg]] = {}  # results of an instruction with several
         self.defs: dict[str, Inst] = {inst.name: inst for b in source.blocks for inst in b.code if inst.name}
+        self.uses: dict[str, list[tuple[Inst, int]]] = {}
+        self.block_of = {id(inst): block.name for block in source.blocks for inst in block.code}
+        self.waiting: dict[str, Reg] = {}  # bases of addresses that are computed before their first access
+        for block in source.blocks:
+            for inst in block.code:
+                for place, arg in enumerate(inst.args):
+                    if arg.startswith("%"):
+                        self.uses.setdefault(arg, []).append((inst, place))
         self.numbers = {block.name: n for n, block in enumerate(source.blocks)}
         self.next_block = len(source.blocks)
         self.code: list[Instr] = []
@@ -295,6 +303,9 @@ class _Raising(Expansions, Reciprocals):
                     self.emit(Convert(dst, wide, "i32"))
                 return
             have = SIGNED_TYPES[have]
+        if inst.op == "trunc" and inst.type == "i16" and all(takes_half(*use) for use in self.uses.get(inst.name, ())):
+            self.emit(Copy(dst, a))
+            return
         if inst.op == "trunc" and inst.type == "i1":
             low = self.new("u8")
             self.emit(Convert(low, a, have))
@@ -311,11 +322,28 @@ class _Raising(Expansions, Reciprocals):
     # Memory.
 
     def do_getelementptr(self, inst: Inst) -> None:
-        self.emit(Copy(self.reg(inst), self.address(inst)))
+        if not self.is_shared(inst):
+            self.emit(Copy(self.reg(inst), self.address(inst)))
+        else:
+            base = self.new("ptr")
+            self.emit(Copy(base, self.value(inst.args[0], "ptr")))
+            if all(self.accesses_beside(inst, use) for use, _ in self.uses[inst.name]):
+                self.waiting[inst.name] = base
+            else:
+                self.emit(Copy(self.reg(inst), self.address(inst, base)))
 
-    def address(self, inst: Inst) -> Value:
+    def accesses_beside(self, inst: Inst, use: Inst) -> bool:
+        return use.op in ("load", "store") and self.block_of[id(use)] == self.block_of[id(inst)]
+
+    def is_shared(self, inst: Inst) -> bool:
+        """Whether it is the address of an element of a global that several accesses use: it is computed once."""
+        if len(inst.args) != 2 or not inst.args[1].startswith("%") or inst.args[0].startswith("%"):
+            return False
+        return sum(use.op in ("load", "store") for use, _ in self.uses.get(inst.name, ())) > 1
+
+    def address(self, inst: Inst, base: Value | None = None) -> Value:
         """Base + sum of index * stride."""
-        total = self.value(inst.args[0], "ptr")
+        total = base or self.value(inst.args[0], "ptr")
         for text, type, stride in zip(inst.args[1:], inst.types[1:], strides(inst.detail), strict=False):
             index = self.value(text, type)
             if isinstance(index, Const):
@@ -355,6 +383,10 @@ class _Raising(Expansions, Reciprocals):
                 break
             if inst.args[1].startswith("%"):
                 if inst.args[0].startswith("%"):
+                    break
+                if self.is_shared(inst):
+                    if text in self.waiting:
+                        self.emit(Copy(self.reg(inst), self.address(inst, self.waiting.pop(text))))
                     break
                 return self.address(inst), offset  # an operand of the access, for it is computed beside it
             offset += int(inst.args[1]) * scales[0]
@@ -475,6 +507,15 @@ class Switch(Instr):
     def __init__(self, value: Value, default: int, cases: list[tuple[Const, int]], type: str):
         self.at = None
         self.value, self.default, self.cases, self.type = value, default, cases, type
+
+
+def takes_half(inst: Inst, place: int) -> bool:
+    """Whether an operation takes only the lower 16 bits of a register at this place of its operands."""
+    if inst.op in ("add", "sub", "mul", "icmp"):
+        return inst.type == "i16"
+    if inst.op in ("shl", "lshr", "ashr"):
+        return inst.type == "i16" and place == 0
+    return (inst.op == "getelementptr" and place > 0) or (inst.op == "store" and place == 0)
 
 
 def kind(type: str) -> str:
