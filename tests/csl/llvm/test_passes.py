@@ -72,6 +72,38 @@ fn main() void { var i: i16 = 0; while (i < 99) : (i += 1) { @fmach(d, d, d, x);
     assert sum(ins.op == "fmach" for ins in found) == 1
 
 
+def test_an_operation_touches_the_memory_of_its_descriptors_only(tmp_path):
+    text = """
+var a = @zeros([64]f16);
+var x: f16 = 2.0;
+var n: i16 = 9;
+const d = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{16} -> a[i] });
+const own = @get_dsr(dsr_dest, 0);
+fn main() void { var i: i16 = 0; while (i < n) : (i += 1) { @fmach(DST, d, d, x); } }
+"""
+    apart = ops(tmp_path, text.replace("DST", "d"))
+    assert apart[-8:].count("ld16") == 0 and apart.count("ld16") == 2  # x and n, before the loop
+    loop = ops(tmp_path, text.replace("DST", "own").replace("{ var i", "{ @load_to_dsr(own, d); var i"))
+    assert loop[loop.index("fmach") :].count("ld16") == 1  # the DSR might hold any address
+
+
+def test_what_an_operation_writes_is_read_again(tmp_path):
+    text = """
+export var a = @zeros([4]f32);
+export var b = @zeros([4]f32);
+const d = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> a[i] });
+fn over(p: mem1d_dsd) void { @fmovs(p, 7.0); }
+fn main() void {
+  a[1] = 3.0; @fadds(d, d, 1.0); b[0] = a[1];
+  a[2] = 5.0; over(d); b[1] = a[2];
+  b[2] = 4.0; @fmovs(d, 2.0); b[2] += a[3];
+  var p = &a[0]; @fadds(p, d, 1.0); b[3] = a[0];
+}
+"""
+    got = running.run(tmp_path, f"{text}\ncomptime {{ @export_symbol(main); }}")
+    assert running.read(got, "b").tolist() == [4, 7, 6, 9]  # the last is a sum
+
+
 def test_the_steps_of_a_map_load_no_descriptors(tmp_path):
     text = """
 var a = @zeros([64]f16);

@@ -2,8 +2,8 @@
 
 What LLVM knows becomes LLVM instructions: integers, floats, memory, control flow, calls.  What only this machine knows
 (descriptors, DSRs, tasks, registers of the router) becomes a call of a declaration `@op.N`, where N is the place of the
-instruction in `Module.operations` and the arguments are the registers and values it reads.  LLVM may move, copy or
-delete such a call as its attributes allow; raising.py puts the instruction back.
+instruction in `Module.operations`.  Its arguments are the registers and values that it reads, then the memory that it
+uses.  LLVM may move, copy or delete such a call as its attributes allow; raising.py puts the instruction back.
 
 * Virtual registers are variables: each is an alloca, which SROA turns into SSA values.  One that is read before it is
   assigned is zero.
@@ -79,6 +79,7 @@ class _Lowering:
             f"attributes #1 = {{ {PURE} }}",
             "attributes #2 = { nounwind }",
             "attributes #3 = { nounwind noreturn }",
+            "attributes #4 = { nounwind memory(argmem: readwrite, inaccessiblemem: readwrite) }",
             "!llvm.module.flags = !{!0}",
             "!llvm.dbg.cu = !{!1}",
             '!0 = !{i32 2, !"Debug Info Version", i32 3}',
@@ -457,7 +458,9 @@ class _Lowering:
         pure = isinstance(instr, ir.Bin | ir.Un | ir.Convert) or (
             isinstance(instr, ir.Sys) and instr.op in PURE_SYSTEM and not instr.args
         )
-        group = "#1" if pure else "#3" if isinstance(instr, ir.Trap) else "#2"
+        bases = memory_of(instr) if isinstance(instr, ir.Vector) else None
+        args += [("ptr", self.address(base.symbol, base.offset)) for base in bases or ()]
+        group = "#1" if pure else "#3" if isinstance(instr, ir.Trap) else "#2" if bases is None else "#4"
         n = self.number(instr, pure)
         if n == len(self.made.operations):
             self.made.operations.append(instr)
@@ -487,6 +490,31 @@ class _Lowering:
 def operands(instr: Instr) -> list[Value]:
     """What an opaque instruction reads that LLVM may replace: its registers, each once, in order."""
     return list(dict.fromkeys(read(instr)))
+
+
+def memory_of(instr: ir.Vector) -> list[Addr] | None:
+    """Addresses of the globals that an operation over descriptors works on, beside those in registers that operands()
+    lists; None if they are not known.  They are more arguments of the call, that tell LLVM what it does not touch."""
+    found: list[Addr] = []
+    for operand in (instr.dst, instr.src0, instr.src1):
+        base: object = None
+        if isinstance(operand, ir.Dsd):
+            if operand.kind in ("fabin", "fabout"):
+                continue
+            base = operand.base
+        elif isinstance(operand, ir.DsdValue):
+            if operand.kind in ("fabin", "fabout"):
+                continue
+            base = operand.fields[1]
+        elif isinstance(operand, ir.Deref):
+            base = operand.addr
+        elif operand is None or isinstance(operand, Reg | Const | Addr):
+            continue
+        if isinstance(base, Addr):
+            found.append(base)
+        elif not isinstance(base, Reg) or base.type != "ptr":
+            return None
+    return found
 
 
 def type_name(instr: Instr) -> str:

@@ -426,7 +426,7 @@ class _Raising(Expansions, Reciprocals):
     def operation(self, inst: Inst) -> None:
         """An opaque instruction with the operands that LLVM has found."""
         template = self.made.operations[int(inst.detail.split(".")[1])]
-        given = dict(zip(operands(template), self.args(inst), strict=True))
+        given = dict(zip(operands(template), self.args(inst), strict=False))  # addresses of its memory may follow
         results: list[Reg] = []
         if inst.name and inst.type.startswith("{"):
             results = [Reg(kind(type), "") for type in split(inst.type.strip("{} "))]
