@@ -41,8 +41,11 @@ def test_text(wrong):
 def test_params(tmp_path):
     path = tmp_path / "layout.csl"
     path.write_text(
-        "param n: u16;\nparam c: color;\nlayout { @set_rectangle(n, 1); @set_color_config(0, 0, c, .{ .routes = .{ .rx = RAMP, .tx = RAMP } }); }\n"
+        "param n: u16;\nparam c: color;\nlayout { @set_rectangle(n, 1); "
+        'for (@range(u16, n)) |x| { @set_tile_code(x, 0, "pe.csl"); } '
+        "@set_color_config(0, 0, c, .{ .routes = .{ .rx = RAMP, .tx = RAMP } }); }\n"
     )
+    (tmp_path / "pe.csl").write_text("var x: u16;\n")
     assert "the layout needs values for n, c" in check(path).output
     assert json.loads(check(path, "--params=n:2", "--colors=c:3").output) == {"errors": 0, "diagnostics": []}
     assert "is not of the form name:integer" in check(path, "--params=n").output

@@ -92,7 +92,7 @@ def test_flat_copies(order, symbol, bits):
         (lambda f: f.copy_from("f", 0, 0, 1, 1, order="rows"), 'order is "row" or "column", not \'rows\''),
         (lambda f: f.set_register(32, 0), "a register is 0 to 31, not 32"),
         (lambda f: f.launch("main"), "class worker has no task 'main'; its tasks are none"),
-        (lambda f: f.stream_out(0, 0, "E", 3), "there is no color 3 in the program: 0 names are known"),
+        (lambda f: f.stream_out(0, 0, "E", 3), "there is no color 3 in the program: no names are known"),
     ],
 )  # fmt: skip
 def test_copies_refused(call, message):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -187,9 +188,12 @@ class Definition(click.ParamType):
         return name, made
 
 
+_SECTION = re.compile(r"[A-Za-z_.][\w.$-]*")
+
+
 class Definitions(click.ParamType):
     """name:integer pairs separated by commas, as cslc takes them: N:16,M:0x10.  identifiers: whether names are
-    identifiers; else any word, in which quotes may stand around all pairs."""
+    identifiers; else those of sections (.data, my-section), and quotes may stand around all pairs."""
 
     name = "NAME:N,..."
 
@@ -204,7 +208,8 @@ class Definitions(click.ParamType):
         for pair in filter(None, (part.strip() for part in value.split(","))):
             name, _, number = (part.strip() for part in pair.partition(":"))
             found = _any_base(number)
-            if not (name.isidentifier() if self.identifiers else name) or found is None:
+            good = name.isidentifier() if self.identifiers else _SECTION.fullmatch(name)
+            if not good or found is None:
                 self.fail(f"{schema.shown(pair)} is not of the form name:integer, such as N:16", param, ctx)
             if name in made:
                 self.fail(f"{name} is given twice", param, ctx)
