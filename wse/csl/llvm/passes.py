@@ -12,7 +12,8 @@ TRIPLE = "riscv32"
 FEATURES = "+m,+f"
 # Loops stay loops: no calls of memset for them, no widened closed forms of their results, no remainder loops.  They are
 # unrolled where they stay small, for a PE has 48 KiB for code and data: published programs (a transpose in three loops
-# of 8, a stencil on 4 x 4 points) take longer than unrolled ones would.
+# of 8, a stencil on 4 x 4 points) take longer than unrolled ones would.  LLVM has these options once for a process:
+# functions that numba compiles after a CSL program are unrolled less, too.
 OPTIONS = (
     "-disable-loop-idiom-all",
     "-replexitval=never",
