@@ -9,11 +9,12 @@ import pytest
 
 from csl import running
 from csl.backend import Builder, Pe
-from wse.csl.codegen.link import generate
+from wse.csl.codegen.link import generate, link
 from wse.csl.ir import ir
 from wse.csl.ir.ir import Addr, At, Const, Reg
 from wse.csl.llvm import passes
 from wse.csl.llvm.lower import lower
+from wse.sdk.device import Device
 
 
 def code(folder, text: str, level: int = 2, arch: str = "wse3") -> list:
@@ -102,6 +103,40 @@ fn main() void {
 """
     got = running.run(tmp_path, f"{text}\ncomptime {{ @export_symbol(main); }}")
     assert running.read(got, "b").tolist() == [4, 7, 6, 9]  # the last is a sum
+
+
+KEPT = """
+export var a = @zeros([4]f32);
+export var b = @zeros([4]f32);
+export var n: u16 = 0;
+const d = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> a[i] });
+const e = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> b[i] });
+fn step(x: f32) f32 { @fmovs(e, 2.0); return x + 3.0; }
+"""
+
+
+@pytest.mark.parametrize("level", [0, 1, 2, 3])
+@pytest.mark.parametrize(
+    "body, wanted",
+    [
+        (
+            "if (n > 0) { var i: u16 = 0; while (i < n) : (i += 1) { @fadds(d, d, 1.0); @fmovs(e, d); } }"
+            " else { @fmovs(e, 7.0); @fadds(d, e, 1.0); }",
+            [7, 8],
+        ),
+        ("if (n > 0) { @map(step, d, d); } else { @fmovs(e, 7.0); @fadds(d, e, 1.0); }", [7, 8]),
+        (
+            "var i: u16 = 0; while (i < 50) : (i += 1) { @fadds(d, d, 1.0); @map(step, d, d); @fmovs(e, d); }",
+            [200, 200],
+        ),
+    ],
+    ids=["another branch than the loop", "another branch than @map", "@map in a loop"],
+)
+def test_only_a_loop_counts_on_what_it_keeps(tmp_path, body, wanted, level):
+    text = f"{KEPT}fn main() void {{ {body} }}\ncomptime {{ @export_symbol(main); }}\n"
+    loaded = Device(link(running.compiled(tmp_path, text), level=level))
+    running.launch(loaded, "main")
+    assert [running.read(loaded, name).tolist() for name in "ba"] == [[value] * 4 for value in wanted]
 
 
 def test_the_steps_of_a_map_load_no_descriptors(tmp_path):

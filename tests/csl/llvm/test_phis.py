@@ -69,6 +69,17 @@ out:
     assert run(body, "i16", [(0,), (1,), (5,)]) == [0, 1, 5]
 
 
+def test_a_branch_on_a_truncated_number():
+    body = """  %t = trunc i32 %a to i16
+  %zero = icmp eq i16 %t, 0
+  br i1 %zero, label %yes, label %no
+yes:
+  ret i32 1
+no:
+  ret i32 2"""
+    assert run(body, "i32", [(0,), (0x10000,), (0x10001,), (7,)]) == [1, 1, 2, 2]
+
+
 @pytest.mark.parametrize("number", [1, 4, 5, 17])
 def test_switches(number):
     cases = "\n".join(f"    i16 {3 * n - 7 & 0xFFFF}, label %c{n}" for n in range(number))

@@ -136,7 +136,7 @@ class Keeping:
         """Loads what the function of a @map needs in every step; where it is."""
         wanted = self.constant_operands(function.blocks)
         wanted -= {(file, words) for (file, _), words in self.kept.items()}
-        found = self.keep(wanted, self.callee_dsrs(function.blocks), {})
+        found = self.keep(wanted, self.callee_dsrs(function.blocks) | set(self.kept), {})
         if found is None:
             return {}
         self.load_kept(found.items())

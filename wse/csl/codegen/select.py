@@ -63,6 +63,7 @@ class Selector(VectorSelector, WideSelector):
             self.begin(block.id)
             if i == 0 and self.entry is not None:
                 self.prologue()
+            self.kept = self.kept_in.get(block.id, {})
             self.block_body(block)
         assert blocks
         ordered = block_order(self.blocks)
@@ -78,7 +79,6 @@ class Selector(VectorSelector, WideSelector):
         """The instructions of a block that has begun; what was known in the one before is not."""
         self.addresses.clear()
         self.compares.clear()
-        self.kept = self.kept_in.get(block.id, self.kept)
         self.forget_dsrs()
         self.terminator = block.code[-1]
         for instr in block.code:

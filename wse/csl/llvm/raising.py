@@ -511,11 +511,13 @@ class Switch(Instr):
 
 def takes_half(inst: Inst, place: int) -> bool:
     """Whether an operation takes only the lower 16 bits of a register at this place of its operands."""
+    if inst.op == "icmp" and inst.args[1] == "0" and inst.detail in ("eq", "ne"):
+        return False  # a branch tests the whole register
     if inst.op in ("add", "sub", "mul", "icmp"):
         return inst.type == "i16"
     if inst.op in ("shl", "lshr", "ashr"):
         return inst.type == "i16" and place == 0
-    return (inst.op == "getelementptr" and place > 0) or (inst.op == "store" and place == 0)
+    return (inst.op == "getelementptr" and place > 0) or (inst.op == "store" and place == 0 and not inst.volatile)
 
 
 def kind(type: str) -> str:
