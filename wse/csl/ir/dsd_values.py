@@ -72,13 +72,12 @@ def _candidates(unit: Unit, roots: set[str]) -> dict[str, str]:
             homes.pop(g.name, None)
     for export in (*unit.exports, *unit.symbols.values()):
         homes.pop(export.symbol or "", None)
+    for instr in unit.startup:
+        for symbol in symbols(vars(instr)):
+            homes.pop(symbol, None)
     described: set[str] = set()
-    for name, instr in [(f.name, i) for f in unit.functions for b in f.blocks for i in b.code] + [
-        ("", instr) for instr in unit.startup
-    ]:
-        parameter = {
-            place.addr.symbol for place in _descriptors(instr, name == "", homes, name) if isinstance(place.addr, Addr)
-        }
+    for name, instr in [(f.name, i) for f in unit.functions for b in f.blocks for i in b.code]:
+        parameter = {place.addr.symbol for place in _descriptors(instr, homes, name) if isinstance(place.addr, Addr)}
         described |= parameter
         for symbol in set(symbols(vars(instr))):
             if symbol in homes and symbol not in parameter:
@@ -86,9 +85,9 @@ def _candidates(unit: Unit, roots: set[str]) -> dict[str, str]:
     return {symbol: name for symbol, name in homes.items() if symbol in described}
 
 
-def _descriptors(instr: Instr, startup: bool, homes: dict[str, str], function: str) -> list[DsdVar]:
+def _descriptors(instr: Instr, homes: dict[str, str], function: str) -> list[DsdVar]:
     """Descriptor variables that an instruction uses in a way that registers allow."""
-    if startup or not isinstance(instr, ir.Vector | ir.LoadDsr | DsdCopy | DsdSet):
+    if not isinstance(instr, ir.Vector | ir.LoadDsr | DsdCopy | DsdSet):
         return []
     found = [value for name in OPERANDS if isinstance(value := getattr(instr, name, None), DsdVar)]
     good = []

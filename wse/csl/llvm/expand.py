@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING, Any
 from ..ir.ir import BITS, Bin, Bitcast, Const, Convert, Copy, Fill, Instr, Reg, Select, Un, Value
 from .text import Inst
 
+BINARY = {
+    "add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor", "shl": "shl", "lshr": "shr",
+    "ashr": "shr", "udiv": "div", "sdiv": "div", "urem": "rem", "srem": "rem", "fadd": "add", "fsub": "sub",
+    "fmul": "mul", "fdiv": "div",
+}  # fmt: skip
 WIDTHS = ("i1", "i8", "i16", "i32", "i64")
 ORDER = {"smax": ("gt", "i"), "smin": ("lt", "i"), "umax": ("gt", "u"), "umin": ("lt", "u")}
 
@@ -252,22 +257,20 @@ class Expansions:
             value = self.value(inst.args[0], inst.types[0])
             if inst.op == "sext":
                 value = self.extended(value, have)
-            wide = self.new(_kind(want))
+            wide = self.new(container(want))
             self.emit(Convert(wide, value, value.type.replace("u", "i") if inst.op == "sext" else value.type))
             self.emit(Copy(self.reg(inst), self.masked(wide, want)))
             return True
         bits = int(inst.type[1:])
         a, b = (self.value(text, inst.type) for text in inst.args)
-        type = _kind(bits)
+        type = container(bits)
         if inst.op == "icmp":
             test = inst.detail if inst.detail in ("eq", "ne") else inst.detail[1:]
             if inst.detail[0] == "s":
                 a, b, type = self.extended(a, bits), self.extended(b, bits), type.replace("u", "i")
             self.op(test, a, b, type, self.reg(inst))
             return True
-        op = {"lshr": "shr", "ashr": "shr", "udiv": "div", "sdiv": "div", "urem": "rem", "srem": "rem"}.get(
-            inst.op, inst.op
-        )
+        op = BINARY[inst.op]
         if inst.op in ("ashr", "sdiv", "srem"):
             a, signed = self.extended(a, bits), type.replace("u", "i")
             b = b if inst.op == "ashr" else self.extended(b, bits)
@@ -279,7 +282,7 @@ class Expansions:
     def odd_intrinsic(self, inst: Inst, name: str, args: list[Value]) -> None:
         """An intrinsic of such an integer, by the one of the larger register."""
         bits = int(inst.type[1:])
-        type = _kind(bits)
+        type = container(bits)
         more, dst = Const(type, BITS[type] - bits), self.reg(inst)
         whole = Reg(type)
         self.regs[inst.name] = whole
@@ -311,7 +314,7 @@ class Expansions:
 
     def extended(self, value: Value, bits: int) -> Value:
         """The value of a signed integer of this many bits in its whole register."""
-        type = _kind(bits)
+        type = container(bits)
         if isinstance(value, Const):
             number = int(value.value) & (1 << bits) - 1
             return Const(type, number - (1 << bits) if number >> bits - 1 else number)
@@ -332,5 +335,6 @@ def is_odd(type: str) -> bool:
     return type[0:1] == "i" and type[1:].isdigit() and type not in WIDTHS
 
 
-def _kind(bits: int) -> str:
+def container(bits: int) -> str:
+    """The type of the register that holds an integer of this many bits."""
     return "u8" if bits <= 8 else "u16" if bits <= 16 else "u32" if bits <= 32 else "u64"

@@ -28,7 +28,6 @@ TYPES = {
     "bool": "i1", "i8": "i8", "u8": "i8", "i16": "i16", "u16": "i16", "i32": "i32", "u32": "i32", "i64": "i64",
     "u64": "i64", "f16": "half", "f32": "float", "ptr": "ptr",
 }  # fmt: skip
-INTEGER_OPS = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor"}
 FLOAT_OPS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 PREDICATES = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
 PURE = "memory(none) willreturn nounwind"
@@ -102,7 +101,6 @@ class _Lowering:
 
     def function(self, n: int, function: Function) -> str:
         self.out, self.count, self.scope = [], 0, 5 + n
-        self.locations: dict[int, str] = {}
         regs: dict[Reg, None] = dict.fromkeys(function.params)
         for block in function.blocks:
             for instr in block.code:
@@ -247,7 +245,7 @@ class _Lowering:
         else:
             type, left = self.integer(a)
             _, right = self.integer(b)
-            self.set_integer(dst, type, self.put(f"{INTEGER_OPS[op]} {type} {left}, {right}"))
+            self.set_integer(dst, type, self.put(f"{op} {type} {left}, {right}"))
 
     def offset(self, dst: Reg, a: Value, b: Value) -> None:
         """An address plus bytes.  The base is the one of a global; of two registers it is the second (an index comes

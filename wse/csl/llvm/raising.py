@@ -30,7 +30,7 @@ from ..ir.ir import (
     Value,
 )
 from ..ir.registers import rename
-from .expand import Expansions
+from .expand import BINARY, Expansions, container
 from .lower import Module, operands
 from .phis import Edges
 from .reciprocal import Reciprocals
@@ -38,11 +38,6 @@ from .text import Inst, TextFunction, matching, parse, split, typed
 
 TYPES = {
     "i1": "bool", "i8": "u8", "i16": "u16", "i32": "u32", "i64": "u64", "half": "f16", "float": "f32", "ptr": "ptr",
-}  # fmt: skip
-BINARY = {
-    "add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor", "shl": "shl", "lshr": "shr",
-    "ashr": "shr", "udiv": "div", "sdiv": "div", "urem": "rem", "srem": "rem", "fadd": "add", "fsub": "sub",
-    "fmul": "mul", "fdiv": "div",
 }  # fmt: skip
 SIGNED_OPS = {"ashr", "sdiv", "srem"}
 SIGNED_TYPES = {"u8": "i8", "u16": "i16", "u32": "i32", "u64": "i64", "ptr": "i16", "bool": "i8"}
@@ -527,7 +522,7 @@ def kind(type: str) -> str:
         bits = int(type[1:]) if re.fullmatch(r"i\d+", type) else 99
         if bits > 64:
             raise AssertionError(f"LLVM type {type}")
-        return "u8" if bits < 8 else "u16" if bits < 16 else "u32" if bits < 32 else "u64"
+        return container(bits)
     return found
 
 
