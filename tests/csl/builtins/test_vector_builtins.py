@@ -8,10 +8,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from csl.running import compiled, read, run
+from csl.running import compiled, launch, pair, read, run
 from wse.csl.builtins.vectors import OPERATIONS
+from wse.csl.codegen.link import link
 from wse.csl.syntax.errors import CslError
 from wse.machine import isa, numerics
+from wse.sdk.device import Device
 
 N = 4
 CARRY = {"addc16"}  # its elements are not independent of each other
@@ -108,6 +110,68 @@ comptime {{ @export_symbol(main); }}
         total &= 0xFFFF if np.dtype(DTYPES[code]).itemsize == 2 else 0xFFFFFFFF
     got = read(run(tmp_path, text, arch=arch), "total")
     assert got.view(np.uint16 if got.itemsize == 2 else np.uint32).astype(np.uint32).tolist() == total.tolist()
+
+
+STARTS = """
+export var out = [8]f32{ 5, 5, 5, 5, 5, 5, 5, 5 };
+var a = [4]f32{ 1, 2, 3, 4 };
+var s: f32 = 100.0;
+const all = @get_dsd(mem1d_dsd, .{ .base_address = &a, .extent = 4 });
+fn main() void {
+  @fadds(&out[0], s, all);
+  const p = &s;
+  @fadds(&out[1], p, all);
+  @fadds(&out[2], all, s);
+  @fsubs(&out[3], 20.0, all);
+  @fmacs(&out[4], s, all, 2.0);
+  const six = s - 94.0;
+  @fmaxs(&out[5], six, all);
+  @fmuls(&out[6], six, all);
+  @fscales(&out[7], all, @as(i16, six));
+}
+comptime { @export_symbol(main); }
+"""
+
+
+@pytest.mark.parametrize("level", [0, 2])
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_a_scalar_source_is_what_the_result_begins_with(arch, level, tmp_path):
+    """Of another variable, which keeps its value, or used again later; not one of another type than the result."""
+    loaded = Device(link(compiled(tmp_path, STARTS, arch), level=level))
+    launch(loaded)
+    assert read(loaded, "out").tolist() == [110, 110, 110, 10, 120, 6, 144, 4 * 64]
+
+
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_the_result_of_an_asynchronous_operation_begins_with_its_scalar(arch, tmp_path):
+    text = """
+param sends: bool;
+export var total = [2]f32{ 5, 0 };
+var a = [3]f32{ 1, 2, 3 };
+var s: f32 = 100.0;
+const color_of = @get_color(2);
+const iq = @get_input_queue(2);
+const oq = @get_output_queue(3);
+const out = @get_dsd(fabout_dsd, .{ .fabric_color = color_of, .extent = 3, .output_queue = oq });
+const in = @get_dsd(fabin_dsd, .{ .fabric_color = color_of, .extent = 3, .input_queue = iq });
+const all = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{3} -> a[i] });
+const end = @get_local_task_id(10);
+task ended() void { total[1] = total[0] + s; }
+fn main() void {
+  if (sends) { @fmovs(out, all, .{ .async = true }); }
+  else { @fadds(&total[0], s, in, .{ .async = true, .activate = end }); }
+}
+comptime {
+  @bind_local_task(ended, end);
+  if (@is_arch("wse3")) {
+    @initialize_queue(oq, .{ .color = color_of });
+    @initialize_queue(iq, .{ .color = color_of });
+  }
+  @export_symbol(main);
+}
+"""
+    loaded = run(tmp_path, text, arch=arch, layout=pair(2, 3))
+    assert read(loaded, "total", 1).tolist() == [106, 206]
 
 
 def test_addc16_carries_to_the_next_element(tmp_path):

@@ -81,6 +81,19 @@ def test_a_scalar_keeps_its_value_if_too_few_elements_come(name, arch, tmp_path)
     assert read(loaded, "all")[0] == result
 
 
+@pytest.mark.parametrize("length, value", [(4, 110), (6, 50)])
+@pytest.mark.parametrize("arch", ARCHES)
+def test_a_result_that_begins_with_another_scalar(arch, length, value, tmp_path):
+    """It keeps what it was before the operation if the FIFO has too few elements."""
+    body = (
+        f"const other: u16 = from_host + 100;\n_ = @mov16(fifo, four);\n@set_fifo_read_length(fifo, {length});\n"
+        + done("@add16(&one, other, fifo)", 0)
+    )
+    loaded = run(tmp_path, program(body, FIFO % (4, "") + "var from_host: u16 = 0;\n"), arch=arch)
+    assert read(loaded, "one").tolist() == [value]
+    assert read(loaded, "all")[0] == (length == 4)
+
+
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("arch", ARCHES)
 def test_the_scalar_of_an_operation_that_terminates(arch, full, tmp_path):

@@ -57,15 +57,16 @@ class Ins:
 
     a, b, c, d: V, a number (a DSR, an XDSR, a first value) or None.  imm: the immediate, where there is one.  reads,
     writes: registers beyond those of the fields (groups r28.., registers of a call).  clobbers: mask of registers
-    that a call changes.
+    that a call changes.  repeats: it reads its registers again after it has written its result.
     """
 
-    __slots__ = ("a", "at", "b", "c", "clobbers", "d", "imm", "op", "options", "reads", "writes")
+    __slots__ = ("a", "at", "b", "c", "clobbers", "d", "imm", "op", "options", "reads", "repeats", "writes")
 
     def __init__(self, op, a=None, b=None, c=None, d=None, imm=None, options=0, at=None, reads=(), writes=()):
         self.op, self.a, self.b, self.c, self.d, self.imm, self.options, self.at = op, a, b, c, d, imm, options, at
         self.reads, self.writes = tuple(reads), tuple(writes)
         self.clobbers = 0
+        self.repeats = False
 
     def fields(self) -> tuple[str, str]:
         """Which fields it writes and reads, as letters."""

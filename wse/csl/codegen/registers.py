@@ -172,6 +172,9 @@ def _color(function: MFunction) -> list[V]:
                 if v.number < count:
                     live |= 1 << v.number
                     weight[v.number] += cost
+            if ins.repeats:
+                for v in defs:
+                    interfere(v, live)
         if block is function.blocks[0]:
             entry = _entry(function)
             for v in entry:

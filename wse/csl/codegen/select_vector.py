@@ -25,10 +25,12 @@ GROUP = PHYSICAL[28:32]
 
 @dataclass
 class Place:
-    """An operand as an instruction takes it: a DSR's byte or a register.  then: what to do after the operation."""
+    """An operand as an instruction takes it: a DSR's byte or a register.  store: where the register goes after the
+    operation.  old: what is there if a FIFO had too few elements."""
 
     operand: int | V
     store: tuple[Value, str] | None = None
+    old: V | None = None
 
 
 class VectorSelector(Keeping):
@@ -247,15 +249,18 @@ class VectorSelector(Keeping):
         if self.context.arch == "wse2" or self.context.load_names_thread(instr):
             then = _without_ut(then)
         kept = [dst.operand] if dst is not None and dst.store is not None and self.reads_fifo(instr) else []
-        self.emit(instr.op, *fields, options=descriptor.options(then), reads=kept)
+        made = self.emit(instr.op, *fields, options=descriptor.options(then), reads=kept)
+        made.repeats = dst is not None and dst.store is not None
         if shared is not None:
             self.drop_thread(shared)
-        if dst is not None and dst.store is not None:
-            addr, type = dst.store
-            base, imm = self.memory(addr, 0)
-            self.emit("st16" if BITS[type] == 16 else "st32", dst.operand, base, imm=imm)
         if instr.result is not None:
             self.whether_done(instr, fields)
+        if dst is not None and dst.store is not None:
+            value = dst.operand
+            if dst.old is not None and instr.result is not None:
+                value = V("kept")
+                self.emit("sel", value, self.v(instr.result), dst.operand, dst.old)
+            self.store_scalar(dst.store[0], dst.store[1], value)
 
     def whether_done(self, instr: ir.Vector, fields: list[int | V]) -> None:
         """The result of an operation: false if it ended at the end of a FIFO, whose length is then what is left.  It is
@@ -303,24 +308,38 @@ class VectorSelector(Keeping):
         if dst is None:
             return None
         if isinstance(dst, Deref):
+            start = self.start_of(instr)
+            is_own = isinstance(start, Deref) and start.addr == dst.addr
             if asynchronous:
+                if start is not None and not is_own:
+                    self.store_scalar(dst.addr, dst.type, self.scalar(start))
                 return Place(self.walk_in_place(dst, "dest", taken, isa.DSD_SCALAR if self.reads_fifo(instr) else 0))
-            total = V("total")
-            for source in (instr.src0, instr.src1):  # the running value; what stays if a FIFO has too few elements
-                if (isinstance(source, Deref) and source.addr == dst.addr) or self.is_fifo(source):
-                    base, imm = self.memory(dst.addr, 0)
-                    self.emit("ld16" if BITS[dst.type] == 16 else "ld32", total, base, imm=imm)
-                    break
-            return Place(total, (dst.addr, dst.type))
+            total, old = V("total"), None
+            if self.reads_fifo(instr) and not is_own:
+                old = self.scalar(dst)
+            if isinstance(start, Deref):
+                self.load_scalar(start, total)
+            elif start is not None:
+                self.emit("mov", total, None, **self.last(start))
+            elif old is not None:  # what stays if the FIFO has too few elements
+                self.emit("mov", total, None, old)
+                old = None
+            return Place(total, (dst.addr, dst.type), old)
         return Place(self.descriptor(dst, "dest", taken))
 
+    @staticmethod
+    def start_of(instr: ir.Vector) -> Deref | Value | None:
+        """The scalar source, of the result's type, of an operation into a pointer: what the result is before the first
+        element.  Each step reads the result of the one before it."""
+        result, *types = isa.INSTRUCTION[instr.op].types[:3]
+        for source, type in zip((instr.src0, instr.src1), types, strict=True):
+            if isinstance(source, Deref | Reg | Const | Addr) and type == result:
+                return source
+        return None
+
     def source(self, operand: Any, file: str, instr: ir.Vector, dst: Place | None, asynchronous: bool, taken):
-        if isinstance(operand, Deref):
-            same = isinstance(instr.dst, Deref) and instr.dst.addr == operand.addr
-            if same and asynchronous:
-                return self.walk_in_place(operand, file, taken)
-            if same and dst is not None:
-                return dst.operand
+        if isinstance(instr.dst, Deref) and dst is not None and operand is self.start_of(instr):
+            return self.walk_in_place(instr.dst, file, taken) if asynchronous else dst.operand
         if isinstance(operand, Deref | Reg | Const | Addr):
             return self.scalar(operand)
         return self.descriptor(operand, file, taken)
@@ -333,10 +352,17 @@ class VectorSelector(Keeping):
     def scalar(self, operand: Deref | Value) -> V:
         if isinstance(operand, Deref):
             value = V("scalar")
-            base, imm = self.memory(operand.addr, 0)
-            self.emit("ld16" if BITS[operand.type] == 16 else "ld32", value, base, imm=imm)
+            self.load_scalar(operand, value)
             return value
         return self.reg(operand)
+
+    def load_scalar(self, operand: Deref, value: V) -> None:
+        base, imm = self.memory(operand.addr, 0)
+        self.emit("ld16" if BITS[operand.type] == 16 else "ld32", value, base, imm=imm)
+
+    def store_scalar(self, addr: Value, type: str, value: int | V) -> None:
+        base, imm = self.memory(addr, 0)
+        self.emit("st16" if BITS[type] == 16 else "st32", value, base, imm=imm)
 
     def walk_in_place(self, operand: Deref, file: str, taken, flags: int = 0) -> int:
         """A scalar in memory as a walk of stride zero; the other operands say how long."""
@@ -525,8 +551,7 @@ class VectorSelector(Keeping):
             self.begin(following)
             assert i >= 0
         for deref, element in scalars:
-            base, imm = self.memory(deref.addr, 0)
-            self.emit("ld16" if BITS[element.type] == 16 else "ld32", self.v(element), base, imm=imm)
+            self.load_scalar(Deref(deref.addr, element.type), self.v(element))
         result = Reg(function.result, "result") if function.result is not None else None
         body, self.next_label = body_of(function, args, result, put, self.next_label, self.at)
         self.used |= use_counts(ir.Function("body", [], None, body))
@@ -582,8 +607,7 @@ class VectorSelector(Keeping):
 
     def map_put(self, instr: ir.Map, out: Any, value: V) -> None:
         if isinstance(out, Deref):
-            base, imm = self.memory(out.addr, 0)
-            self.emit("st16" if BITS[out.type] == 16 else "st32", value, base, imm=imm)
+            self.store_scalar(out.addr, out.type, value)
             return
         byte = self.byte(out.file, out.number) if isinstance(out, Dsr) else out
         kind = instr.out.kind if isinstance(instr.out, Dsd | DsdVar) else "mem1d"
