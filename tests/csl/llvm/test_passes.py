@@ -129,8 +129,12 @@ fn step(x: f32) f32 { @fmovs(e, 2.0); return x + 3.0; }
             "var i: u16 = 0; while (i < 50) : (i += 1) { @fadds(d, d, 1.0); @map(step, d, d); @fmovs(e, d); }",
             [200, 200],
         ),
+        (
+            "@map(step, d, d); var i: u16 = 0; while (i < 50) : (i += 1) { @fadds(d, d, 1.0); @fmovs(e, d); }",
+            [53, 53],
+        ),
     ],
-    ids=["another branch than the loop", "another branch than @map", "@map in a loop"],
+    ids=["another branch than the loop", "another branch than @map", "@map in a loop", "@map before a loop"],
 )
 def test_only_a_loop_counts_on_what_it_keeps(tmp_path, body, wanted, level):
     text = f"{KEPT}fn main() void {{ {body} }}\ncomptime {{ @export_symbol(main); }}\n"

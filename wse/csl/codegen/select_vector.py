@@ -38,6 +38,7 @@ class VectorSelector(Keeping):
 
     context: Context
     at: ir.At | None
+    terminator: ir.Instr
     next_label: int
     used: dict[Reg, tuple[int, bool]]
 
@@ -511,9 +512,6 @@ class VectorSelector(Keeping):
             self.emit("st16", sum, base, imm=imm)
             return
         value = self.reg(instr.value)
-        if instr.field == "stride" and instr.dst.kind == "mem1d":
-            bytes, value = value, V("stride")
-            self.emit("isar16", value, bytes, imm=instr.dst.item.bit_length() - 1)
         base, imm = self.memory(instr.dst.addr, at)
         self.emit("st16", value, base, imm=imm)
 
@@ -567,12 +565,14 @@ class VectorSelector(Keeping):
         self.forget_dsrs()
 
     def inline_blocks(self, body: list[ir.Block]) -> None:
+        outside = self.terminator
         for i, block in enumerate(body):
             if i == 0:
                 self.split(block.id)
             else:
                 self.begin(block.id)
             self.block_body(block)
+        self.terminator = outside
 
     def map_input(self, operand: Any, type: str, taken: set[tuple[str, int]]) -> int:
         if isinstance(operand, Dsr):
