@@ -101,6 +101,39 @@ def test_fields_known_at_run_time(name, arch, tmp_path):
     assert not got[len(want) :].any()
 
 
+HELD = {
+    "variable": "var d = CHANGED;",
+    "array": "const t = [2]mem1d_dsd{ other, CHANGED }; const d = t[n - 2];",
+    "struct": "var s = S{ .d = CHANGED }; const d = s.d;",
+    "changed in an array": "var t = [2]mem1d_dsd{ other, all }; t[n - 2] = @set_dsd_stride(t[n - 2], by); const d = t[1];",
+    "changed in a struct": "var s = S{ .d = all }; s.d = @set_dsd_stride(s.d, by); const d = s.d;",
+    "parameter": "const d = changed(all);",
+}
+
+
+@pytest.mark.parametrize("kind", ["i16", "f32"])
+@pytest.mark.parametrize("how", HELD)
+@pytest.mark.parametrize("arch", ARCHES)
+def test_a_stride_of_run_time_is_kept_wherever_a_descriptor_is(how, kind, arch, tmp_path):
+    text = f"""
+var x = [8]{kind}{{ 0, 1, 2, 3, 4, 5, 6, 7 }};
+export var out = @zeros([3]{kind});
+export var n: u16 = 3;
+export var by: i8 = -2;
+const S = struct {{ d: mem1d_dsd }};
+const all = @get_dsd(mem1d_dsd, .{{ .base_address = &x, .extent = 3, .offset = 6 }});
+const other = @get_dsd(mem1d_dsd, .{{ .base_address = &x, .extent = 1 }});
+const to = @get_dsd(mem1d_dsd, .{{ .base_address = &out, .extent = 3 }});
+fn changed(d: mem1d_dsd) mem1d_dsd {{ return @set_dsd_stride(d, by); }}
+fn main() void {{
+  {HELD[how].replace("CHANGED", "@set_dsd_stride(all, by)")}
+  @{"mov16" if kind == "i16" else "fmovs"}(to, d);
+}}
+comptime {{ @export_symbol(main); }}
+"""
+    assert read(run(tmp_path, text, arch=arch), "out").tolist() == [6, 4, 2]
+
+
 CHANGES = {
     "length": ("@set_dsd_length(d, 2)", [0, 1]),
     "length at run time": ("@set_dsd_length(d, n)", [0, 1, 2]),

@@ -75,7 +75,7 @@ def test_descriptors_in_memory_change():
     f.add(ir.DsdSet(local, "base", Addr("y", 4)))
     f.add(Vector("fmovs", local, Const("f32", -1.0)))
     f.add(ir.DsdCopy(DsdVar("mem1d", Addr("other")), local))
-    f.add(ir.DsdSet(DsdVar("mem1d", Addr("other")), "stride", Const("i16", -4)))
+    f.add(ir.DsdSet(DsdVar("mem1d", Addr("other")), "stride", Const("i16", -1)))
     f.add(Vector("fmovs", DsdVar("mem1d", Addr("other")), mem("x", 2)))
     pe = Pe(
         [f.done()],
@@ -91,10 +91,10 @@ def test_descriptors_in_memory_change():
 def test_strides_count_elements_of_the_operation():
     """A descriptor over a placeholder of 16-bit elements, bound to an array of f32."""
     f = Builder("main")
-    var = DsdVar("mem1d", Addr("var"), 2)
+    var = DsdVar("mem1d", Addr("var"))
     f.add(ir.DsdSet(var, "base", Addr("a")))
     f.add(Vector("fmovs", mem("b", 3), var))
-    f.add(ir.DsdSet(var, "stride", Const("i16", 2 * 2)))
+    f.add(ir.DsdSet(var, "stride", Const("i16", 2)))
     f.add(ir.DsdSet(var, "length", Const("i16", 2)))
     f.add(Vector("fmovs", mem("c", 2), var))
     pe = Pe(
@@ -117,7 +117,7 @@ def test_descriptors_in_memory_and_their_copies():
     f.add(Vector("fmovs", d, Const("f32", 7.0)))
     f.add(ir.DsdSet(d, "base", f.bin("add", f.bin("mul", at, Const("u16", 4)), Addr("b"), "ptr")))
     f.add(ir.DsdCopy(e, d))
-    f.add(ir.DsdSet(e, "stride", f.bin("mul", f.convert(n, "i16"), Const("i16", 4))))
+    f.add(ir.DsdSet(e, "stride", f.convert(n, "i16")))
     f.add(ir.DsdSet(e, "length", Const("u16", 2)))
     f.add(Vector("fadds", e, mem("a", 2), Const("f32", 1.0)))
     f.add(ir.DsdSet(d, "advance", Const("i16", 4)))
@@ -141,7 +141,7 @@ def test_mem4d_constant_and_variable():
     f = Builder("main")
     block = Dsd("mem4d", Addr("a"), 4, item=2, extents=(2, 2), strides=(8, 2))
     f.add(Vector("mov16", mem("b", 4, 2), block))
-    var = DsdVar("mem4d", Addr("var"), 2)
+    var = DsdVar("mem4d", Addr("var"))
     f.add(ir.DsdSet(var, "advance", Const("i16", 4)))
     f.add(Vector("mov16", mem("c", 4, 2), var))
     pe = Pe(

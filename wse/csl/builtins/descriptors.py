@@ -63,19 +63,12 @@ def integer(frame: Frame, node: ast.Node) -> Value:
 # ---- changed fields ----
 
 
-def item_of(value: Value) -> int:
-    """Bytes of an element of what a descriptor describes."""
-    if isinstance(value, Val):
-        return value.data.item if isinstance(value.data, ir.Dsd) else 4
-    return value.item if isinstance(value, Mem | DsdEdit) else 4
-
-
 def edited(value: Value, name: str, item: ir.Value) -> DsdEdit:
     """The descriptor with a field that is only known at run time."""
     if isinstance(value, DsdEdit):
-        return DsdEdit(value.type, value.base, [*value.edits, (name, item)], value.item)
+        return DsdEdit(value.type, value.base, [*value.edits, (name, item)])
     assert isinstance(value, Val | Mem)
-    return DsdEdit(value.type, value, [(name, item)], item_of(value))
+    return DsdEdit(value.type, value, [(name, item)])
 
 
 def scaled(frame: Frame, value: Value, size: int, span: Span) -> ir.Value:
@@ -157,7 +150,7 @@ def descriptor_operand(frame: Frame, value: Value, span: Span) -> Any:
     elif isinstance(value, Mem) and isinstance(value.type, t.DsdType):
         return dsd_var(frame, value)
     elif isinstance(value, DsdEdit):
-        memory = frame.unit.local(frame, value.type, "dsd", span, item=value.item)
+        memory = frame.unit.local(frame, value.type, "dsd", span)
         store_dsd(frame, memory, value, span)
         return dsd_var(frame, memory)
     raise CslError.at(span, f"a descriptor was expected, not a value of type {value.type}")

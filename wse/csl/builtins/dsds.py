@@ -25,7 +25,6 @@ from .descriptors import (
     edited,
     integer,
     is_fixed,
-    item_of,
     moved,
     pointer_address,
     scaled,
@@ -58,10 +57,10 @@ def set_dsd_length(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Va
 def set_dsd_stride(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     value = descriptor(frame, node.args[0], t.MEM1D)
     stride = stride_of(frame, node.args[1], node.args[1].span)
-    size = item_of(value)
     if isinstance(value, Val) and is_fixed(stride):
-        return Val(value.type, replace(constant_dsd(value, node.span), stride=stride.data * size))
-    return edited(value, "stride", scaled(frame, stride, size, node.args[1].span))
+        dsd = constant_dsd(value, node.span)
+        return Val(value.type, replace(dsd, stride=stride.data * dsd.item))
+    return edited(value, "stride", scaled(frame, stride, 1, node.args[1].span))
 
 
 def stride_of(frame: Frame, given: Any, span: Span) -> Value:
@@ -320,7 +319,7 @@ def finish_memory(
     if not is_fixed(access.offset):
         made = edited(made, "advance", scaled(frame, access.offset, access.item, node.span))
     if not is_fixed(access.strides[-1]):
-        made = edited(made, "stride", scaled(frame, access.strides[-1], access.item, node.span))
+        made = edited(made, "stride", scaled(frame, access.strides[-1], 1, node.span))
     if None in extents:
         made = edited(made, "length", frame.operand(as_u16(frame, access.extents[0], node.span), node.span))
     return made

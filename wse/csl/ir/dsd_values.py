@@ -137,7 +137,7 @@ class _Promotion:
             for name in OPERANDS:
                 value = getattr(instr, name, None)
                 if isinstance(value, DsdVar) and (symbol := self.symbol(value)) is not None:
-                    setattr(instr, name, DsdValue(value.kind, self.fields(symbol), value.item, value.index))
+                    setattr(instr, name, DsdValue(value.kind, self.fields(symbol), value.index))
             self.code.append(instr)
         block.code = self.code
 
@@ -173,10 +173,6 @@ class _Promotion:
             self.code.append(Bin("add", fields[1], instr.value, fields[1], "ptr", at=instr.at))
             return
         value, reg = instr.value, fields[PLACE[instr.field]]
-        if instr.field == "stride" and instr.dst.kind == "mem1d":
-            shift = Const("u16", instr.dst.item.bit_length() - 1)
-            self.code.append(Bin("shr", reg, value, shift, "i16", at=instr.at))
-            return
         self.code.append(
             ir.Convert(reg, value, at=instr.at) if value.type != reg.type else Copy(reg, value, at=instr.at)
         )

@@ -157,7 +157,6 @@ class DsdVar:
 
     kind: str
     addr: Value
-    item: int = 4
     index: bool = False
 
 
@@ -168,7 +167,6 @@ class DsdValue:
 
     kind: str
     fields: tuple[Value, ...]
-    item: int = 4
     index: bool = False
 
 
@@ -390,7 +388,7 @@ class DsdCopy(Instr):
 @dataclass(eq=False)
 class DsdSet(Instr):
     """Changes a field of a descriptor in memory: "length" (elements), "base" (ptr; the offset so far is forgotten),
-    "advance" (bytes, signed, added to the base), "stride" (bytes)."""
+    "advance" (bytes, signed, added to the base), "stride" (elements of a mem1d)."""
 
     dst: DsdVar
     field: str

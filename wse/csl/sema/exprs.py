@@ -112,7 +112,7 @@ def settled(frame: Frame, value: Value, span: Span) -> Value:
     if isinstance(value, Run):
         return Run(value.type, frame.fresh(value.value))
     if isinstance(value, Mem) and not value.const:
-        memory = frame.unit.local(frame, value.type, "value", span, item=value.item)
+        memory = frame.unit.local(frame, value.type, "value", span)
         store_mem(frame, memory, value, span)
         return memory
     return value

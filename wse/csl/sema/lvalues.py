@@ -97,7 +97,7 @@ def memory_of(frame: Frame, var: GlobalVar, offset: int = 0) -> Mem:
             var.span, f"{var.display} of type {var.type} does not exist at run time: {t.absence(var.type)}"
         )
     frame.unit.program.check_fp16(var.type, var.span)
-    return Mem(var.type, ir.Addr(frame.unit.use(var)), offset, not var.mutable, var.item)
+    return Mem(var.type, ir.Addr(frame.unit.use(var)), offset, not var.mutable)
 
 
 # ---- changing ----
@@ -549,7 +549,7 @@ def same_memory(a: Mem, b: Mem) -> bool:
 
 def dsd_var(frame: Frame, where: Mem) -> ir.DsdVar:
     assert isinstance(where.type, t.DsdType)
-    return ir.DsdVar(where.type.kind, address(frame, where), where.item)
+    return ir.DsdVar(where.type.kind, address(frame, where))
 
 
 def store_dsd(frame: Frame, where: Mem, value: Value, span: Span | None) -> None:

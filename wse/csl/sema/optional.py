@@ -114,7 +114,7 @@ def captured(frame: Frame, name: str | None, value: Value, span: Span) -> Iterat
     if name is not None:
         held = load(frame, payload(value), span)
         if isinstance(held, Mem):
-            memory = frame.unit.local(frame, held.type, name, span, item=held.item)
+            memory = frame.unit.local(frame, held.type, name, span)
             store_mem(frame, memory, held, span)
             memory.const, held = True, memory
         frame.bind(name, held, span)

@@ -70,8 +70,7 @@ def make_local(frame: Frame, inner: Frame, node: ast.VarDecl, kind: Type | None,
         reg = build.variable(kind.ir, node.name)
         build.emit(ir.Copy(reg, ir.Const(kind.ir, 0) if value is None else frame.operand(value, node.span, kind)))
         return RegVar(kind, reg, True)
-    item = value.item if isinstance(value, DsdEdit) else 4
-    memory = frame.unit.local(frame, kind, node.name, node.span, align=frame.alignment(node.align), item=item)
+    memory = frame.unit.local(frame, kind, node.name, node.span, align=frame.alignment(node.align))
     if value is not None:
         store_mem(frame, memory, value, node.span)
     return memory
@@ -104,7 +103,7 @@ def local_constant(frame: Frame, node: ast.VarDecl, value: Value) -> Any:
         return Run(value.type, made)
     if isinstance(value, Mem) and value.const:
         return value
-    memory = frame.unit.local(frame, value.type, node.name, node.span, item=value.item)
+    memory = frame.unit.local(frame, value.type, node.name, node.span)
     store_mem(frame, memory, value, node.span)
     memory.const = True
     return memory

@@ -334,19 +334,16 @@ class Unit:
         self.by_symbol[var.symbol] = var
         return var
 
-    def local(
-        self, frame: Frame, kind: Type, name: str, span: Span | None, align: int | None = None, item: int = 4
-    ) -> Mem:
+    def local(self, frame: Frame, kind: Type, name: str, span: Span | None, align: int | None = None) -> Mem:
         """Memory of a local variable."""
         owner = frame.lowered.name if frame.lowered is not None else self.name
         if kind.size is None:
             raise CslError.at(span, f"a value of type {kind} exists at compile time only: {t.absence(kind)}")
         self.program.check_fp16(kind, span)
         var = self.new_global(kind, f"{owner}.{name}", name, span, align)
-        var.item = item
         if frame.lowered is not None:
             frame.lowered.function.locals.append(var.symbol)
-        return Mem(kind, ir.Addr(self.use(var)), 0, False, item)
+        return Mem(kind, ir.Addr(self.use(var)))
 
     def constant(self, value: Val, span: Span | None, name: str = "") -> GlobalVar:
         """Memory that holds a constant; equal constants of aggregates share it."""

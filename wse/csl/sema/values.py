@@ -117,7 +117,6 @@ class GlobalVar:
     align: int | None = None
     emitted: bool = False
     extern: bool = False
-    item: int = 4
     section: str | None = None
 
 
@@ -148,11 +147,11 @@ class RegVar:
 class Mem:
     """Memory at addr + offset bytes; also the value of an aggregate that lies there."""
 
-    __slots__ = ("addr", "const", "item", "offset", "type")
+    __slots__ = ("addr", "const", "offset", "type")
     type: Any
 
-    def __init__(self, kind: Type, addr: ir.Value, offset: int = 0, const: bool = False, item: int = 4):
-        self.type, self.addr, self.offset, self.const, self.item = kind, addr, offset, const, item
+    def __init__(self, kind: Type, addr: ir.Value, offset: int = 0, const: bool = False):
+        self.type, self.addr, self.offset, self.const = kind, addr, offset, const
 
     def at(self, offset: int, kind: Type) -> Mem:
         """A part of it."""
@@ -205,7 +204,6 @@ class DsdEdit:
     type: Type
     base: Val | Mem
     edits: list[tuple[str, ir.Value]] = field(default_factory=list)
-    item: int = 4
 
 
 Value = Any  # Val | Run | Mem | DsdEdit: which one is asked where it matters
