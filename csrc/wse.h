@@ -28,6 +28,12 @@ typedef enum {
 } wse_param;
 
 typedef enum {
+#define CAUSE(name, counter, meaning) WSE_CAUSE_##name,
+#include "tables/causes.def"
+  WSE_CAUSE_COUNT
+} wse_cause;
+
+typedef enum {
 #define COUNTER(name, unit, meaning) WSE_CTR_##name,
 #include "tables/counters.def"
   WSE_CTR_COUNT
@@ -262,12 +268,12 @@ uint64_t wse_trace_dropped(const wse_fabric *fabric);
 /* Messages of `say` since the last call, in the same order; kind: its kind, b: its value.  Returns their number. */
 uint64_t wse_said(wse_fabric *fabric, const wse_event **said);
 
-/* The profile of the main threads: for each instruction of a class, the cycles from its issue to the next issue (1 for
- * the last instruction of a task), and the number of issues; summed over all PEs of the class.  Counting starts with
- * the call of wse_profile. */
+/* A profile: for each instruction of a class how often it was issued, then its cycles by cause, summed over all PEs of
+ * the class.  One more row holds the cycles that belong to no instruction.  The cycles of a class are those of its PEs'
+ * counters.  wse_profile is called before the first cycle: later it is WSE_BADARG. */
+enum { WSE_PROFILE_COLUMNS = 1 + WSE_CAUSE_COUNT };
 wse_status wse_profile(wse_fabric *fabric);
-wse_status wse_profile_of(const wse_fabric *fabric, int class_index,
-                          uint64_t (*to)[2]); /* [code_length] {cycles, issues} */
+wse_status wse_profile_of(wse_fabric *fabric, int class_index, uint64_t *to); /* [code_length + 1][WSE_PROFILE_COLUMNS] */
 
 void wse_fault_of(const wse_fabric *fabric, wse_fault *out);
 uint64_t wse_bytes(const wse_fabric *fabric); /* memory the engine holds beyond SRAM */
@@ -310,6 +316,7 @@ typedef struct {
 const wse_row *wse_fault_table(void);   /* name, sentence */
 const wse_row *wse_event_table(void);   /* name, a, b */
 const wse_row *wse_counter_table(void); /* name, unit, meaning */
+const wse_row *wse_cause_table(void);   /* [WSE_CAUSE_COUNT] name, counter, meaning */
 
 /* SHA-256 over the engine's sources, as 64 hexadecimal digits; the build writes it (csrc/build_engine.py). */
 extern const char wse_source_digest[];

@@ -62,9 +62,11 @@ def parameters(rows: dict[str, kernels.Parameter]) -> str:
 
 def files_page() -> str:
     counters = [(f"`{name.lower()}`", unit, meaning) for name, unit, meaning in _engine.counters()]
+    causes = [(f"`{name.lower()}`", meaning) for name, _, meaning in _engine.causes()]
     events = [(f"`{name}`", a, b) for name, a, b in _engine.events()]
     blocks = {
         "counters": Table(("counter", "unit", "what is counted"), counters).markdown(),
+        "causes": Table(("cause", "cycles"), causes).markdown(),
         "events": Table(("kind", "a", "b"), events).markdown(),
     }
     return splice((ROOT / "docs/files.md").read_text(), blocks)

@@ -7,7 +7,7 @@ cdef extern from "wse.h":
     enum:
         WSE_N, WSE_E, WSE_S, WSE_W, WSE_RAMP, WSE_PORTS
         WSE_MAX_THREADS, WSE_COLORS, WSE_QUEUES, WSE_INPUTS, WSE_TASKS, WSE_REGISTERS, WSE_SRAM
-        WSE_PARAM_COUNT, WSE_CTR_COUNT, WSE_FAULT_COUNT, WSE_EV_COUNT
+        WSE_PARAM_COUNT, WSE_CTR_COUNT, WSE_FAULT_COUNT, WSE_EV_COUNT, WSE_CAUSE_COUNT, WSE_PROFILE_COLUMNS
         WSE_TASK_UNBOUND, WSE_TASK_DATA, WSE_TASK_LOCAL, WSE_TASK_CONTROL
         WSE_ROUTE_RX, WSE_ROUTE_TX, WSE_ROUTE_POS, WSE_ROUTE_LAST, WSE_ROUTE_RING, WSE_ROUTE_POP, WSE_ROUTE_TEARDOWN
         WSE_ROUTE_SWAP_X, WSE_ROUTE_SWAP_Y, WSE_ROUTE_FILTER
@@ -157,7 +157,7 @@ cdef extern from "wse.h":
     uint64_t wse_trace_dropped(const wse_fabric *f)
     uint64_t wse_said(wse_fabric *f, const wse_event **said)
     wse_status wse_profile(wse_fabric *f)
-    wse_status wse_profile_of(const wse_fabric *f, int class_index, uint64_t (*to)[2])
+    wse_status wse_profile_of(wse_fabric *f, int class_index, uint64_t *to)
     void wse_fault_of(const wse_fabric *f, wse_fault *out)
     uint64_t wse_bytes(const wse_fabric *f)
 
@@ -168,6 +168,7 @@ cdef extern from "wse.h":
     const wse_row *wse_fault_table()
     const wse_row *wse_event_table()
     const wse_row *wse_counter_table()
+    const wse_row *wse_cause_table()
     const char wse_source_digest[]
 
     void wse_h2s(int fp16, const uint16_t *half, float *single, size_t n) nogil

@@ -366,16 +366,16 @@ cdef class Engine:
         return lend(self, events, 1, (count * sizeof(wse_event),))
 
     def profile(self):
-        """Keeps a profile from now on."""
+        """Keeps a profile.  To be called before the first cycle."""
         self.idle()
         self.done(wse_profile(self.f))
 
     def profile_of(self, int index, int length):
-        """uint64 [length, 2] of a class: cycles and times of each instruction."""
+        """uint64 [length + 1, 1 + causes] of a class: times and cycles by cause of each instruction, last of none."""
         self.idle()
-        result = numpy.zeros((length, 2), numpy.uint64)
-        cdef Taken to = Taken(result, 8, 2 * length, True)
-        self.done(wse_profile_of(self.f, index, <uint64_t (*)[2]>to.view.buf))
+        result = numpy.zeros((length + 1, WSE_PROFILE_COLUMNS), numpy.uint64)
+        cdef Taken to = Taken(result, 8, (length + 1) * WSE_PROFILE_COLUMNS, True)
+        self.done(wse_profile_of(self.f, index, <uint64_t *>to.view.buf))
         return result
 
     def fault(self):
@@ -454,6 +454,11 @@ def events():
 def counters():
     """Rows of counters.def: (name, unit, meaning); the index is the column of PLANE_COUNTERS."""
     return rows(wse_counter_table(), WSE_CTR_COUNT)
+
+
+def causes():
+    """Rows of causes.def: (name, counter, meaning); the index + 1 is the column of `profile_of`."""
+    return rows(wse_cause_table(), WSE_CAUSE_COUNT)
 
 
 def h2s(int fp16, half):

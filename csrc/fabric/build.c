@@ -75,6 +75,7 @@ void wse_free(wse_fabric *fabric) {
   free(fabric->stream_at);
   free(fabric->delivered);
   free(fabric->merged);
+  free(fabric->profiles);
   free(fabric->total_series);
   free(fabric->links_more);
   free(fabric->blocked_more);

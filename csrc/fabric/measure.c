@@ -43,11 +43,17 @@ static void account_all(wse_fabric *fabric) {
 wse_status wse_profile(wse_fabric *fabric) {
   wse_status status = fabric_seal(fabric);
   if (status != WSE_OK) return status;
+  if (fabric->now) return WSE_BADARG;
   uint32_t total = 0;
   for (int i = 0; i < fabric->class_total; i++) {
     fabric->classes[i].profile_at = total;
-    total += fabric->classes[i].code_length;
+    total += fabric->classes[i].code_length + 1;
   }
+  free(fabric->profiles);
+  fabric->profiles = calloc(fabric->pes, sizeof *fabric->profiles);
+  if (!fabric->profiles) return WSE_NOMEM;
+  for (uint32_t pe = 0; pe < fabric->pes; pe++)
+    fabric->profiles[pe].late = WSE_CAUSE_RESULT;
   for (int i = 0; i < fabric->band_total; i++) {
     band_state *band = &fabric->bands[i];
     free(band->profile);
@@ -57,14 +63,15 @@ wse_status wse_profile(wse_fabric *fabric) {
   return WSE_OK;
 }
 
-wse_status wse_profile_of(const wse_fabric *fabric, int class_index, uint64_t (*to)[2]) {
+wse_status wse_profile_of(wse_fabric *fabric, int class_index, uint64_t *to) {
   if (class_index < 0 || class_index >= fabric->class_total || !fabric->bands[0].profile) return WSE_BADARG;
   const pe_class *class = &fabric->classes[class_index];
-  memset(to, 0, class->code_length * sizeof *to);
+  account_all(fabric);
+  memset(to, 0, (class->code_length + 1) * WSE_PROFILE_COLUMNS * sizeof *to);
   for (int i = 0; i < fabric->band_total; i++)
-    for (uint32_t pc = 0; pc < class->code_length; pc++)
-      for (int which = 0; which < 2; which++)
-        to[pc][which] += fabric->bands[i].profile[class->profile_at + pc][which];
+    for (uint32_t pc = 0; pc <= class->code_length; pc++)
+      for (int which = 0; which < WSE_PROFILE_COLUMNS; which++)
+        to[pc * WSE_PROFILE_COLUMNS + (uint32_t)which] += fabric->bands[i].profile[class->profile_at + pc][which];
   return WSE_OK;
 }
 

@@ -77,11 +77,3 @@ uint64_t wse_last_activity(const wse_fabric *fabric) {
 }
 
 uint64_t wse_bytes(const wse_fabric *fabric) { return fabric->bytes; }
-
-void profile_issue(const pe_class *class, band_state *band, ce_state *ce, uint32_t pc, uint64_t at) {
-  uint64_t (*of)[2] = band->profile + class->profile_at;
-  if (ce->profiled && at > ce->profiled_at) of[ce->profiled - 1][0] += at - ce->profiled_at;
-  if (!ce->profiled || at > ce->profiled_at) ce->profiled_at = at;
-  ce->profiled = pc + 1;
-  of[pc][1]++;
-}

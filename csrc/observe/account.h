@@ -2,6 +2,7 @@
 #ifndef OBSERVE_ACCOUNT_H
 #define OBSERVE_ACCOUNT_H
 
+#include "observe/profile.h"
 #include "state/state.h"
 
 uint64_t activity_end(const wse_fabric *fabric);         /* the last cycle that any band recorded, plus one */
@@ -52,6 +53,7 @@ static inline void account(wse_fabric *fabric, band_state *band, uint32_t pe, ui
   ce_state *ce = &fabric->ces[pe];
   if (until <= ce->accounted) return;
   counters_of(fabric, pe)[cause] += until - ce->accounted;
+  if (band->profile) profile_cycles(fabric, band, pe, until, cause);
   if (cause == WSE_CTR_STALL_INPUT || cause == WSE_CTR_STALL_OUTPUT)
     series_span(fabric, band, pe, ce->accounted, until - ce->accounted, SERIES_STALLED);
   ce->accounted = until;
@@ -83,8 +85,5 @@ static inline void after_vector(wse_fabric *fabric, ce_state *ce, uint64_t last)
   ce->state = MAIN_RUN;
   ce->gap = WSE_CTR_STALL_START;
 }
-
-/* A profile is kept, and the main thread issues the instruction `pc` in cycle `at`. */
-void profile_issue(const pe_class *class, band_state *band, ce_state *ce, uint32_t pc, uint64_t at);
 
 #endif

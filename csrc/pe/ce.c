@@ -67,9 +67,13 @@ static int grant_thread(wse_fabric *fabric, band_state *band, uint32_t pe, int t
   }
   int did = vector_step(fabric, band, pe, operation, true, now);
   if (did == STEP_WAITS) {
-    if (ce->state == MAIN_IDLE) ce->waits = operation->wait;
+    if (ce->state == MAIN_IDLE) {
+      ce->waits = operation->wait;
+      if (band->profile) fabric->profiles[pe].waiting = operation->pc + 1;
+    }
     return GRANT_NONE;
   }
+  if (band->profile) fabric->profiles[pe].thread = operation->pc + 1;
   use_slot(fabric, band, pe, now, WSE_CTR_BUSY_MICRO);
   if (did == STEP_ENDED) operation_ended(fabric, band, pe, thread, now);
   if (ce->state == MAIN_MEMORY && ce->memory_mark <= now) ce->memory_mark = now + 1;
@@ -133,6 +137,7 @@ static void start_task(wse_fabric *fabric, band_state *band, uint32_t pe, uint64
   ce->loaded_at = 0;
   ce->just_ended = 0;
   gap_from(fabric, band, pe, now, WSE_CTR_STALL_TASK);
+  if (band->profile) profile_waits(fabric, pe, false);
   activity_last(band, now + 1);
   trace_event(fabric, band, now, pe, WSE_EV_TASK_START, ce->task, ce->pc);
 }

@@ -155,12 +155,17 @@ static bool end_wait(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t
 }
 
 static void note_issue(wse_fabric *fabric, band_state *band, uint32_t pe, int op, int thread, uint64_t dispatch,
-                       uint64_t at) {
+                       uint64_t at, uint64_t first) {
   ce_state *ce = &fabric->ces[pe];
-  if (band->profile) profile_issue(class_of(fabric, pe), band, ce, ce->pc, at);
+  if (band->profile) {
+    profile_issue(fabric, band, pe, true);
+    uint64_t start = dispatch + (uint64_t)P(fabric, op_start_cycles);
+    profile_vector(fabric, pe, thread == MAIN ? start : 0, thread == MAIN ? first : 0);
+  }
   ce->pc++;
   if (!end_wait(fabric, band, pe, at))
     account(fabric, band, pe, dispatch, ce->gap); /* the cycles before have the previous cause */
+  if (band->profile) fabric->profiles[pe].for_thread = 0;
   counters_of(fabric, pe)[WSE_CTR_VECTORS]++;
   band->opcodes[op]++;
   trace_event(fabric, band, at, pe, WSE_EV_OP_START, (uint32_t)op, thread == MAIN ? 255 : (uint32_t)thread);
@@ -183,7 +188,7 @@ static int issue_memory_op(wse_fabric *fabric, band_state *band, uint32_t pe, co
   ce_state *ce = &fabric->ces[pe];
   uint64_t first = first_element(fabric, ce, dispatch, at,
                                  ce->follows_vector && memory_op_reads(op, ce->written_low, ce->written_high));
-  note_issue(fabric, band, pe, ins->op, MAIN, dispatch, at);
+  note_issue(fabric, band, pe, ins->op, MAIN, dispatch, at, first);
   slot_entry *slots;
   if (!memory_op_slots(band, ins, op, &slots)) fill_slots(fabric, pe, ins, slots);
   memory_op_run(fabric, band, pe, ins, op, slots, first);
@@ -210,7 +215,7 @@ static int begin_on_fabric(wse_fabric *fabric, band_state *band, uint32_t pe, ve
     return STOPS;
   }
   ce->threads |= (uint8_t)(1u << thread);
-  ce->store_threads |= (uint8_t)((!fabric->reference && is_store_only(operation)) << thread);
+  ce->store_threads |= (uint8_t)((!fabric->reference && !band->profile && is_store_only(operation)) << thread);
   ce->main_at = now + 1;
   ce->follows_vector = 0;
   ce->loaded_at = 0;
@@ -240,18 +245,20 @@ static int issue_vector(wse_fabric *fabric, band_state *band, uint32_t pe, const
   }
   if (asynchronous && ce->threads >> thread & 1) {
     ce->waits = (uint8_t)(WAITS_LIKE + thread);
+    if (band->profile) profile_waits(fabric, pe, true);
     return WAITS;
   }
   if (on_fabric && at > now) return STOPS; /* the fabric has not reached that cycle yet */
   if (on_fabric && !bind_queues(fabric, pe, operation, at)) {
     ce->waits = WSE_CTR_STALL_INPUT;
+    if (band->profile) profile_waits(fabric, pe, false);
     return WAITS;
   }
 
   uint64_t first =
       first_element(fabric, ce, dispatch, at,
                     ce->follows_vector && vector_reads(fabric, pe, operation, ce->written_low, ce->written_high));
-  note_issue(fabric, band, pe, operation->op, thread, dispatch, at);
+  note_issue(fabric, band, pe, operation->op, thread, dispatch, at, first);
   if (on_fabric) return begin_on_fabric(fabric, band, pe, operation, thread, first, now);
   uint64_t second, slots = vector_memory(fabric, band, pe, operation, first, &second);
   ce->readable_at = readable(fabric, first, slots, slots - second, operation->done);
@@ -306,6 +313,7 @@ static int issue_map(wse_fabric *fabric, band_state *band, uint32_t pe, const is
   int got = map_element(fabric, band, pe, &fabric->dsrs[number][pe], &value, at, now);
   if (got == -1) {
     if (at <= now) ce->waits = WSE_CTR_STALL_INPUT;
+    if (at <= now && band->profile) profile_waits(fabric, pe, false);
     return WAITS;
   }
   if (got == -2) {
@@ -318,7 +326,7 @@ static int issue_map(wse_fabric *fabric, band_state *band, uint32_t pe, const is
   }
   counters_of(fabric, pe)[WSE_CTR_SYSTEMS]++;
   band->opcodes[OP_mapstep]++;
-  if (band->profile) profile_issue(class_of(fabric, pe), band, ce, ce->pc, at);
+  if (band->profile) profile_issue(fabric, band, pe, ce->follows_vector);
   if (got) {
     ce->r[ins->a & (WSE_REGISTERS - 1)] = value;
     ce->pc++;
@@ -334,18 +342,14 @@ static int issue_map(wse_fabric *fabric, band_state *band, uint32_t pe, const is
 
 static void issue_system(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, int op, uint64_t at) {
   ce_state *ce = &fabric->ces[pe];
+  if (band->profile) profile_issue(fabric, band, pe, false);
   use_slot(fabric, band, pe, at, WSE_CTR_BUSY_SCALAR);
   ce->follows_vector = 0;
   ce->gap = WSE_CTR_STALL_START;
   band->opcodes[op]++;
   counters_of(fabric, pe)[WSE_CTR_SYSTEMS]++;
-  if (band->profile) profile_issue(class_of(fabric, pe), band, ce, ce->pc, at);
   uint64_t cost = 1;
   if (op == OP_done) {
-    if (band->profile) {
-      band->profile[class_of(fabric, pe)->profile_at + ce->pc][0]++;
-      ce->profiled = 0;
-    }
     ce->state = MAIN_IDLE;
     ce->gap = WSE_CTR_IDLE;
     ce->just_ended = 1;
@@ -356,6 +360,7 @@ static void issue_system(wse_fabric *fabric, band_state *band, uint32_t pe, cons
   if (op == OP_ldds) {
     cost = (uint64_t)P(fabric, dsr_load_cycles);
     ce->loaded_at = at + cost - 1 + (uint64_t)P(fabric, dsr_to_op_cycles);
+    if (band->profile) profile_gap(fabric, pe, at + cost, ce->pc + 1, WSE_CAUSE_DSR);
   }
   ce->pc++;
   ce->main_at = at + cost;
@@ -441,8 +446,10 @@ static int execute(wse_fabric *fabric, band_state *band, uint32_t pe, const inst
   if (isa_is_scalar(in->op)) {
     const pe_class *class = class_of(fabric, pe);
     uint64_t limit = step->run_ahead ? fabric->limit : now + 1;
-    uint64_t n =
-        scalar_run(fabric, band, pe, class->code, class->code_length, at, limit, step->run_ahead ? step->steps + 1 : 1);
+    int most = step->run_ahead ? step->steps + 1 : 1;
+    uint64_t n = band->profile
+                     ? scalar_run_profiled(fabric, band, pe, class->code, class->code_length, at, limit, most)
+                     : scalar_run(fabric, band, pe, class->code, class->code_length, at, limit, most);
     step->steps -= (int)n - 1;
     if (n) return ISSUED;
     step->next = ce->main_at;

@@ -11,11 +11,18 @@
 #include "observe/account.h"
 #include "pe/dsd.h"
 
-#ifndef SCALAR_RUN /* scalar_bf16.c and scalar_cb16.c include this file, too */
+#ifndef SCALAR_RUN /* scalar_bf16.c, scalar_cb16.c and scalar_profiled.c include this file, too */
 #define SCALAR_RUN scalar_run_ieee
 #define SCALAR_FORMAT WSE_FP16_IEEE
 #define SCALAR_BASE
 #endif
+#ifndef SCALAR_PROFILED
+#define SCALAR_PROFILED 0
+#endif
+
+/* The instruction at pc has waited until cycle `at` for this cause. */
+#define WAITED(cause) \
+  if (SCALAR_PROFILED) profile_gap(fabric, pe, at, pc + 1, cause)
 
 /* What an instruction does, by its form.  READS_: whether it needs the late result; Y: its last operand. */
 #define READS_RX (!immediate && ins->c == late)
@@ -76,8 +83,19 @@
 #define AWAIT_ST                                                        \
   do {                                                                  \
     AWAIT_ADDRESS;                                                      \
+    WAITED(WSE_CAUSE_ADDRESS);                                          \
     if (ins->a == late && at + OFFSET < late_at) at = late_at - OFFSET; \
   } while (0)
+/* What an instruction has waited for last, for a profile. */
+#define AWAITED_LD WSE_CAUSE_ADDRESS
+#define AWAITED_ST late_cause
+#define AWAITED_RX 0
+#define AWAITED_RRX 0
+#define AWAITED_RRRR 0
+#define AWAITED_BR 0
+#define AWAITED_JMP 0
+#define AWAITED_JAL 0
+#define AWAITED_JR 0
 #define AWAIT_RX
 #define AWAIT_RRX
 #define AWAIT_RRRR
@@ -119,43 +137,45 @@ enum {
 };
 
 /* A late result is a register and the cycle from which it can be read.  Longer latencies occupy the thread. */
-#define SCALAR(name, form, latency, bytes, ...)                 \
-  case OP_##name:                                               \
-    if (late_at > at && READS_##form) at = late_at;             \
-    AWAIT_##form;                                               \
-    if (at >= limit) goto out;                                  \
-    ISSUE(IS_##form);                                           \
-    DO_##form(name, bytes);                                     \
-    if (WRITES_##form) WROTE;                                   \
-    if (!IS_##form) {                                           \
-      uint64_t takes = (uint64_t)fabric->params[WSE_##latency]; \
-      if (takes > LATE) {                                       \
-        cost += takes - 1;                                      \
-      } else if (takes > 1) {                                   \
-        late = ins->a;                                          \
-        late_at = at + takes;                                   \
-      }                                                         \
-    }                                                           \
+#define SCALAR(name, form, latency, bytes, ...)                                      \
+  case OP_##name:                                                                    \
+    if (late_at > at && READS_##form) at = late_at;                                  \
+    WAITED(late_cause);                                                              \
+    AWAIT_##form;                                                                    \
+    WAITED(AWAITED_##form);                                                          \
+    if (at >= limit) goto out;                                                       \
+    ISSUE(IS_##form);                                                                \
+    DO_##form(name, bytes);                                                          \
+    if (WRITES_##form) WROTE;                                                        \
+    if (!IS_##form) {                                                                \
+      uint64_t takes = (uint64_t)fabric->params[WSE_##latency];                      \
+      if (takes > LATE) {                                                            \
+        cost += takes - 1;                                                           \
+      } else if (takes > 1) {                                                        \
+        late = ins->a;                                                               \
+        late_at = at + takes;                                                        \
+        if (SCALAR_PROFILED) late_cause = bytes ? WSE_CAUSE_LOAD : WSE_CAUSE_RESULT; \
+      }                                                                              \
+    }                                                                                \
     break;
 #define WSE_branch WSE_branch_taken
 
 /* Uses the slot of cycle `at`.  The cycles before it that are not accounted for wait for the branch that the last
  * instruction was (after_branch: all ones), or else for a result. */
-#define ISSUE(is_branch)                                       \
-  do {                                                         \
-    branch_stall += (at - accounted) & after_branch;           \
-    accounted = at + 1;                                        \
-    after_branch = is_branch ? UINT64_MAX : 0;                 \
-    band->opcodes[op]++;                                       \
-    if (band->profile) profile_issue(class, band, ce, pc, at); \
-    pc++;                                                      \
+#define ISSUE(is_branch)                                                      \
+  do {                                                                        \
+    if (SCALAR_PROFILED) profile_scalar(fabric, band, pe, accounted, at, pc); \
+    branch_stall += (at - accounted) & after_branch;                          \
+    accounted = at + 1;                                                       \
+    after_branch = is_branch ? UINT64_MAX : 0;                                \
+    band->opcodes[op]++;                                                      \
+    pc++;                                                                     \
   } while (0)
 
 uint64_t SCALAR_RUN(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *code, uint32_t length,
                     uint64_t at, uint64_t limit, int budget) {
-  enum { fmt = SCALAR_FORMAT };
+  const int fmt = SCALAR_FORMAT;
   ce_state *ce = &fabric->ces[pe];
-  const pe_class *class = class_of(fabric, pe);
   uint32_t *r = ce->r, pc = ce->pc, late = ce->result_register;
   uint8_t *sram = sram_of(fabric, pe);
   uint64_t late_at = late == OPERAND_NONE ? 0 : ce->result_at, branch_taken = (uint64_t)P(fabric, branch_taken),
@@ -163,6 +183,8 @@ uint64_t SCALAR_RUN(wse_fabric *fabric, band_state *band, uint32_t pe, const isa
            address_latency = (uint64_t)P(fabric, address_latency), offset_cycles = (uint64_t)P(fabric, offset_cycles),
            known_at = ce->known_at;
   uint32_t fresh[2] = {ce->fresh[0], ce->fresh[1]};
+  uint32_t late_cause = SCALAR_PROFILED ? fabric->profiles[pe].late : 0;
+  if (SCALAR_PROFILED) profile_reaches(fabric, pe);
   account(fabric, band, pe, at, ce->gap);
   const uint64_t start = ce->accounted;
   const int allowance = budget; /* allowance - budget instructions have issued */
@@ -186,8 +208,10 @@ uint64_t SCALAR_RUN(wse_fabric *fabric, band_state *band, uint32_t pe, const isa
       bin_end = ((at >> band->series_shift) + 1) << band->series_shift;
     }
     at += cost;
+    if (SCALAR_PROFILED && cost > 1) profile_costs(fabric, pe, op, at);
   }
 out:;
+  if (SCALAR_PROFILED) fabric->profiles[pe].late = (uint8_t)late_cause;
   const uint64_t issued = (uint64_t)(allowance - budget);
   series_busy(fabric, band, pe, first, issued - in_bin);
   uint64_t *counters = counters_of(fabric, pe);

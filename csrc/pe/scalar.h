@@ -17,5 +17,8 @@ uint64_t scalar_run_bf16(wse_fabric *fabric, band_state *band, uint32_t pe, cons
                          uint64_t at, uint64_t limit, int budget);
 uint64_t scalar_run_cb16(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *code, uint32_t length,
                          uint64_t at, uint64_t limit, int budget);
+/* The same for all formats, on a fabric that keeps a profile. */
+uint64_t scalar_run_profiled(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *code, uint32_t length,
+                             uint64_t at, uint64_t limit, int budget);
 
 #endif

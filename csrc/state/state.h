@@ -214,8 +214,6 @@ typedef struct {
   uint16_t thread_priority;    /* 2 bits each: 0 low, 1 medium, 2 high; stored xor 1, so that zero is medium */
   uint32_t random[GENERATORS]; /* shift registers of rand; 0: not used yet */
   uint64_t high_changed;       /* tasks whose priority is not the one of their class */
-  uint32_t profiled;           /* 1 + pc of the last instruction while its cycles are not counted yet; 0: none */
-  uint64_t profiled_at;        /* cycle in which it was issued */
   uint32_t r[WSE_REGISTERS];   /* registers */
 } ce_state;
 
@@ -394,9 +392,9 @@ typedef struct band_state {
   uint8_t dropped[WSE_COLORS]; /* by color index: mask of ports off the edge where wavelets were dropped */
   wse_event *events;           /* [trace_capacity] */
   uint64_t event_count, events_dropped;
-  uint64_t (*profile)[2]; /* [instructions of all classes] cycles, times issued; NULL: no profile */
-  slot_entry *slots;      /* [SLOT_ENTRIES] */
-  wse_event *messages;    /* [message_capacity]: of the instruction say, not delivered yet */
+  uint64_t (*profile)[WSE_PROFILE_COLUMNS]; /* [instructions of all classes, after each class one row]; NULL: none */
+  slot_entry *slots;                        /* [SLOT_ENTRIES] */
+  wse_event *messages;                      /* [message_capacity]: of the instruction say, not delivered yet */
   uint64_t message_count, message_capacity;
 } band_state;
 
@@ -489,7 +487,8 @@ struct wse_fabric {
   const span_function *spans; /* by opcode: vector operations over whole operands (fast/span.h) */
 
   /* Measures. */
-  uint64_t *counters; /* [pe][WSE_CTR_COUNT].  Writer: the CE */
+  uint64_t *counters;          /* [pe][WSE_CTR_COUNT].  Writer: the CE */
+  struct profile_pe *profiles; /* [pe] (observe/profile.h); NULL: no profile */
   uint32_t *links[WSE_PORTS],
       *blocked[WSE_PORTS]; /* [port][block][LANES]: wavelets; cycles they waited.  Writer: router */
   uint64_t *activity;      /* [bins][pe]: busy slots; NULL: not wanted */

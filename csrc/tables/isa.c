@@ -125,3 +125,10 @@ static const wse_row counter_table[] = {
 };
 
 const wse_row *wse_counter_table(void) { return counter_table; }
+
+static const wse_row cause_table[] = {
+#define CAUSE(name, counter, meaning) {#name, #counter, meaning},
+#include "tables/causes.def"
+};
+
+const wse_row *wse_cause_table(void) { return cause_table; }

@@ -14,6 +14,7 @@ from wse.csl import profile
 from wse.csl.ir import ir
 from wse.csl.ir.ir import Addr, Const
 from wse.errors import ConfigError
+from wse.fabric.run import CAUSES
 
 
 def looping(tmp_path) -> Pe:
@@ -36,14 +37,21 @@ def test_lines_add_up(tmp_path):
     pe.fabric.keep_profile()
     pe.call("main")
     counted = pe.fabric.profile()["pe"]
-    assert counted.shape == (len(pe.image.code), 2)
-    assert abs(int(counted[:, 0].sum()) - pe.fabric.cycle) < 8  # but for the start of the task
+    assert counted.shape == (len(pe.image.code) + 1, 1 + len(CAUSES))
+    assert int(counted[:, 1:].sum()) == pe.fabric.cycle
     profile.save(pe.fabric, tmp_path)
     (found,) = profile.load(tmp_path)
     assert found.pes == 1
     by_times = {row.line: row.times for row in found.lines}
     assert 100 in by_times.values()
     assert sum(row.share for row in found.lines) == pytest.approx(1)
+    for row in found.lines:
+        assert sum(row.causes.values()) == pytest.approx(row.cycles)
+    for cause in CAUSES:
+        parts = [row.causes.get(cause, 0) for row in found.lines] + [found.no_line.get(cause, 0)]
+        assert sum(parts) == pytest.approx(found.causes.get(cause, 0))
+    assert found.cycles == pe.fabric.cycle == pytest.approx(sum(found.causes.values()))
+    assert found.causes["branch"] == 502 and found.causes["elements"] == 16
     assert "cycles a PE, 1 PE" in profile.text([found], 3)
     assert "more lines" in profile.text([found], 3)
 
@@ -66,6 +74,9 @@ def test_what_is_no_profile(tmp_path):
         profile.load(tmp_path)
     with pytest.raises(ValueError):
         pe.fabric._engine.profile_of(0, len(pe.image.code))  # nobody asked for one
+    pe.call("main")
+    with pytest.raises(ConfigError, match="before the first cycle, and the fabric is in cycle"):
+        pe.fabric.keep_profile()
 
 
 def test_the_command(tmp_path):

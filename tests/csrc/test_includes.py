@@ -14,6 +14,7 @@ ROOMS = ["tables", "numeric", "state", "observe", "fast", "router", "pe", "fabri
 VARIANTS = {
     "pe/scalar_bf16.c": "pe/scalar.c",
     "pe/scalar_cb16.c": "pe/scalar.c",
+    "pe/scalar_profiled.c": "pe/scalar.c",
     "router/router_avx2.c": "router/router.c",
     "router/router_avx512.c": "router/router.c",
     "fast/span_avx2.c": "fast/span.c",

@@ -1,4 +1,4 @@
-"""`wse profile DIR [run.py ARGUMENTS]`: cycles of a compiled CSL program by line of its source and class of PEs."""
+"""`wse profile DIR [run.py ARGUMENTS]`: cycles of a compiled CSL program by line, cause and class of PEs."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def command(lines: int, as_json: bool, directory: Path, script: tuple[str, ...])
     """Print the cycles of the compiled program in DIR, by line of CSL and class of PEs.
 
     A host program is run first, as by cs_python: `wse profile out run.py --name out`.  Without one the profile is that
-    of the last run in whose environment WSE_PROFILE was 1.  Cycles are the main thread's: a line counts from its first
-    instruction to the next line's, including the elements of synchronous operations, and waits.
+    of the last run in whose environment WSE_PROFILE was 1.  Each cycle has one cause.  A stall counts at the line that
+    waits, a slot of a microthread at the line that started its operation.
     """
     from ..csl import profile
     from .cs_python import environment

@@ -427,14 +427,20 @@ class Fabric(HostCopies):
         return self._engine.bytes()
 
     def keep_profile(self) -> None:
-        """Starts counting the cycles of each instruction of the main threads.  Does not change results."""
+        """Counts the cycles of each instruction by cause.  Does not change results.
+
+        Raises ConfigError after the first cycle.
+        """
+        if self.cycle:
+            raise ConfigError(f"a profile begins before the first cycle, and the fabric is in cycle {self.cycle}")
         self._engine.profile()
 
     def profile(self) -> dict[str, np.ndarray]:
-        """The profile that `keep_profile` started: uint64 [instructions, 2] by name of the class, summed over its PEs.
+        """The profile that `keep_profile` started: uint64 [instructions + 1, 1 + causes] by name of the class.
 
-        Column 0: cycles from the issue of the instruction to the issue of the next.  Column 1: number of issues.  The
-        cycles of an asynchronous operation count only while the main thread waits for it.
+        Sums over its PEs.  Column 0: how often the instruction was issued.  The others: its cycles by CAUSES of
+        wse.fabric.run.  The last row has the cycles without an instruction.  The columns but the first add up to the
+        cycles of all the class's PEs.
         """
         return {pe.name: self._engine.profile_of(index, len(pe.words)) for index, pe in enumerate(self.image.classes)}
 

@@ -18,6 +18,7 @@ EVENT = np.dtype([("cycle", "<u8"), ("pe", "<u4"), ("kind", "<u2"), ("a", "<u2")
 COUNTERS = tuple(row[0].lower() for row in _engine.counters())
 BUSY = tuple(name for name in COUNTERS if name.startswith("busy_"))
 STALLS = tuple(name for name in COUNTERS if name.startswith("stall_"))
+CAUSES = tuple(row[0].lower() for row in _engine.causes())  # of profiles: rows of csrc/tables/causes.def
 FORMAT = 1  # of the file
 
 

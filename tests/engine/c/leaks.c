@@ -82,8 +82,9 @@ static void streams(int arch, int threads, uint64_t trace) {
   uint32_t stored[WIDTH * HEIGHT];
   CHECK(wse_read(fabric, 0, 0, WIDTH, HEIGHT, 1024, 4, stored) == WSE_OK);
   for (int i = 0; i < WIDTH * HEIGHT; i++) CHECK(stored[i] == 1);
-  uint64_t spent[3][2];
-  CHECK(wse_profile_of(fabric, 0, spent) == WSE_OK && spent[0][1] == WIDTH * HEIGHT);
+  uint64_t spent[4][WSE_PROFILE_COLUMNS];
+  CHECK(wse_profile_of(fabric, 0, spent[0]) == WSE_OK && spent[0][0] == WIDTH * HEIGHT);
+  CHECK(wse_profile(fabric) == WSE_BADARG);
   const wse_event *events;
   CHECK(trace == 0 || wse_trace(fabric, &events) + wse_trace_dropped(fabric) > 0);
   for (int which = WSE_PLANE_COUNTERS; which <= WSE_PLANE_HOSTSIG; which++) {
