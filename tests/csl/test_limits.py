@@ -26,6 +26,9 @@ LIMITED = {
     "instances": ("fn f(comptime n: u16) void { f(n + 1); }\nfn main() void { f(0); }\ncomptime { @export_symbol(main); }",
         "more than 300 instances of functions: does f call itself?"),
     "inline loops": ("fn main() void { inline while (true) {} }\ncomptime { @export_symbol(main); }", "rounds of inline loops"),
+    "code of inline loops": ("export var a = @zeros([8]i32);\nfn main() void { comptime var i: u16 = 0; "
+        "inline while (i < 4) : (i += 0) { a[i] = @as(i32, i) * 2; } }\ncomptime { @export_symbol(main); }",
+        "inline loops make more than 1,000 operations"),
     "strings": ('fn f() i16 { var s: comptime_string = "abcdefgh"; while (true) { s = @strcat(s, s); } return 1; }\n'
         "const used = f();" + USED, "a string of 2,097,152 characters: the compiler allows 1,048,576"),
     "strings joined by ++": ('fn f() i16 { var s: comptime_string = "abcdefgh"; while (true) { s = s ++ s; } return 1; }\n'
@@ -44,6 +47,7 @@ LIMITED = {
 @pytest.mark.parametrize("name", LIMITED)
 def test_limits(name, tmp_path, monkeypatch):
     monkeypatch.setattr(unit, "MAX_FUNCTIONS", 300)
+    monkeypatch.setattr(unit, "MAX_CODE", 1000 if name == "code of inline loops" else unit.MAX_CODE)
     if name == "arrays":
         monkeypatch.setattr(unit, "MAX_BYTES", 1 << 27)
     text, message = LIMITED[name]

@@ -105,6 +105,7 @@ class Builder:
         self.reached: set[int] = set()
         self.at: ir.At | None = None
         self.depth = 0
+        self.emitted = 0  # instructions
         self.loops: list[Loop] = []
         self.variables: set[ir.Reg] = set()
         self.block: ir.Block | None = None
@@ -129,6 +130,7 @@ class Builder:
     def emit(self, instr: ir.Instr) -> None:
         if self.block is not None:
             instr.at = self.at
+            self.emitted += 1
             self.block.code.append(instr)
             if isinstance(instr, ir.TERMINATORS):
                 self.block = None

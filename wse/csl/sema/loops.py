@@ -133,7 +133,7 @@ def unrolled_while(frame: Frame, build: Builder, node: ast.While) -> None:
 def unrolled_round(frame: Frame, build: Builder, node: ast.While | ast.For, after: ir.Block, broken: bool) -> bool:
     """One round.  broken: whether an earlier round may leave the loop; the result: whether one up to this may."""
     frame.unit.program.step(node.span)
-    frame.unit.program.unrolled(node.span)
+    frame.unit.program.unrolled(build.emitted, node.span)
     step = build.new_block()
     loop = Loop(node.label, after, step)
     loop.left = loop.broken = broken

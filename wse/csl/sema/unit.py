@@ -25,6 +25,7 @@ from .types import MAX_ELEMENTS, Type
 from .values import FnRef, GlobalVar, Mem, Sym, Val, copy_of, key_of
 
 MAX_FUNCTIONS = 4000
+MAX_CODE = 50_000  # operations of a function with inline loops; a PE holds fewer instructions
 MAX_TEXT = 1 << 20  # characters of a string
 TEARDOWN_TASK = 29
 ROUTES_REGISTER, IN_TEARDOWN = 0x7F20, 1 << 14  # word address for color 0, bit
@@ -112,7 +113,13 @@ class Program:
         if self.bytes > MAX_BYTES:
             raise CslError.at(span, f"strings, arrays and structs at compile time take more than {MAX_BYTES >> 20} MB")
 
-    def unrolled(self, span: Span | None) -> None:
+    def unrolled(self, emitted: int, span: Span | None) -> None:
+        """Counts a round of an inline loop.  emitted: instructions of the function so far."""
+        if emitted > MAX_CODE:
+            raise CslError.at(
+                span,
+                f"inline loops make more than {MAX_CODE:,} operations of this function, too many for a PE's memory",
+            )
         self.rounds += 1
         if self.rounds > self.max_unrolled:
             raise CslError.at(
