@@ -19,7 +19,7 @@ LIMITED = {
         "fn f(n: i32) i32 { if (n == 0) return 1; return f(n - 1) + f(n - 1); }\nconst used = f(100);" + USED,
         ROUNDS,
     ),
-    "large numbers": ("comptime { var n = 1 << 60000; while (true) { n = n * 3 / 3 + 1; } }", ROUNDS),
+    "large numbers": ("comptime { var n = 1 << 8000; while (true) { n = n * 3 / 3 + 1; } }", ROUNDS),
     "recursion": ("fn f(n: i32) i32 { return f(n) + 1; }\nconst used = f(1);" + USED, "does f call itself?"),
     "a type that contains itself": ("fn T(comptime n: u16) type { return struct { a: T(n + 1) }; }\nvar used: T(0);\n"
         "comptime { @export_symbol(used); }", "does T call itself?"),
@@ -29,6 +29,16 @@ LIMITED = {
     "code of inline loops": ("export var a = @zeros([8]i32);\nfn main() void { comptime var i: u16 = 0; "
         "inline while (i < 4) : (i += 0) { a[i] = @as(i32, i) * 2; } }\ncomptime { @export_symbol(main); }",
         "inline loops make more than 1,000 operations"),
+    "a shift": ("const used = 1 << 8192;" + USED, "this shift gives more than 8,192 bits"),
+    "sums": ("fn f() i16 { var s: comptime_int = 1; while (true) { s = s + s; } return 1; }\nconst used = f();" + USED,
+        "this sum has more than 8,192 bits"),
+    "a number": (f"const used = 0x{'f' * 2049};" + USED, "it has more than 8,192 bits"),
+    "a decimal number": (f"const used = {'9' * 5000};" + USED, "it has more than 8,192 bits"),
+    "a float": ("const used = 1e309;" + USED, "it is larger than any comptime_float"),
+    "a hexadecimal float": ("const used = 0x1p1024;" + USED, "is no float literal: "),
+    "an integer type": ("const used: u8193 = 0;" + USED, "u8193 is too wide: an integer has at most 8,192 bits"),
+    "an integer in a message": ("const used: u8192 = 0 - (1 << 8000);" + USED, "does not fit u8192, which holds 0 to 1090"),
+    "an integer as a float": ("const used: f32 = 1 << 8000;" + USED, "does not fit f32, whose largest number is 3.4"),
     "strings": ('fn f() i16 { var s: comptime_string = "abcdefgh"; while (true) { s = @strcat(s, s); } return 1; }\n'
         "const used = f();" + USED, "a string of 2,097,152 characters: the compiler allows 1,048,576"),
     "strings joined by ++": ('fn f() i16 { var s: comptime_string = "abcdefgh"; while (true) { s = s ++ s; } return 1; }\n'

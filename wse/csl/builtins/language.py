@@ -502,7 +502,10 @@ def json_type(frame: Frame, text: str, span: Span) -> Type:
     """The type of a field of a JSON object: the name of one, or [n] and the name of one."""
     found = re.fullmatch(r"(?:\[\s*(\d{1,7})\s*\])?\s*(\w+)", text)
     named = PREDEFINED.get(found[2]) if found else None
-    kind = named.data if named is not None and named.type is t.TYPE else t.int_named(found[2]) if found else None
+    try:
+        kind = named.data if named is not None and named.type is t.TYPE else t.int_named(found[2]) if found else None
+    except ValueError as error:
+        raise CslError.at(span, str(error)) from None
     if found is None or kind is None:
         raise CslError.at(span, f"{text} is no type of a field of a JSON object: i16, [8]f32 and comptime_struct are")
     return kind if found[1] is None else t.array_of((int(found[1]),), kind)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..syntax.errors import CslError, Span
-from ..syntax.lexer import bytes_of, text_of
+from ..syntax.lexer import INTEGER_BITS, bytes_of, text_of
 from . import types as t
 from .convert import coerce, describe, round_float, to_float, wrap_array
 from .types import Type
@@ -19,7 +19,6 @@ from .values import FnRef, Sym, Val, concrete, same, sym
 COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge,
 }  # fmt: skip
-MAX_BITS = 1 << 16  # of a comptime_int: a shift by millions is a mistake, and slow
 
 
 def common(a: Any, b: Any, op: str, span: Span | None, widening: bool = True) -> Type:
@@ -75,13 +74,15 @@ def fold(op: str, a: Val, b: Val, span: Span | None) -> Val:
 
 def fold_int(op: str, kind: Type, x: int, y: int, span: Span | None) -> int:
     match op:
-        case "+":
-            made = x + y
-        case "-":
-            made = x - y
+        case "+" | "-":
+            made = x + y if op == "+" else x - y
+            if made.bit_length() > INTEGER_BITS:
+                raise CslError.at(
+                    span, f"this {'sum' if op == '+' else 'difference'} has more than {INTEGER_BITS:,} bits"
+                )
         case "*":
-            if x.bit_length() + y.bit_length() > MAX_BITS:
-                raise CslError.at(span, f"this product has more than {MAX_BITS} bits")
+            if x.bit_length() + y.bit_length() > INTEGER_BITS:
+                raise CslError.at(span, f"this product has more than {INTEGER_BITS:,} bits")
             made = x * y
         case "/" | "%":
             if y == 0:
@@ -193,8 +194,8 @@ def shift(op: str, a: Val, b: Val, span: Span | None) -> Val:
         if n >= bits:
             return Val(kind, -1 if op == ">>" and x < 0 else 0)
         return Val(kind, kind.wrap(x << n) if op == "<<" else x >> n)
-    if op == "<<" and x.bit_length() + n > MAX_BITS:
-        raise CslError.at(span, f"this shift gives more than {MAX_BITS} bits")
+    if op == "<<" and x.bit_length() + n > INTEGER_BITS:
+        raise CslError.at(span, f"this shift gives more than {INTEGER_BITS:,} bits")
     return Val(kind, x << n if op == "<<" else x >> n)
 
 

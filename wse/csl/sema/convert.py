@@ -121,7 +121,8 @@ def coerce(value: Val, kind: Type, span: Span | None) -> Val:
     elif isinstance(kind, t.FloatType):
         if source is t.COMPTIME_INT or source is t.COMPTIME_FLOAT:
             rounded = to_float(value, kind)
-            if not isinstance(rounded.data, Sym) and math.isinf(rounded.data) and math.isfinite(data):
+            infinite = not isinstance(rounded.data, Sym) and math.isinf(rounded.data)
+            if infinite and (isinstance(data, int) or math.isfinite(data)):
                 raise CslError.at(span, f"{data} does not fit {kind}, whose largest number is {largest(kind)}")
             return rounded
         if t.widens(source, kind):
@@ -231,7 +232,7 @@ def to_float(value: Val, kind: Type) -> Val:
     try:
         return Val(kind, round_float(kind, data))
     except OverflowError:
-        return Val(kind, math.copysign(math.inf, data))
+        return Val(kind, math.inf if data > 0 else -math.inf)
 
 
 def check_fields(kind: t.StructType, given: Iterable[str], span: Span | None) -> None:

@@ -191,7 +191,10 @@ class Frame:
             if name == "comptime_struct":
                 self.unit.program.removed("comptime_struct", self.instance, None)
             return PREDEFINED[name]
-        kind = t.int_named(name)
+        try:
+            kind = t.int_named(name)
+        except ValueError as error:
+            raise CslError.at(None, str(error)) from None
         return None if kind is None else Val(t.TYPE, kind)
 
     # ---- evaluation ----

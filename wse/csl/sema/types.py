@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from ..syntax.lexer import INTEGER_BITS
+
 MAX_ELEMENTS = 1 << 20  # of an array or tuple at compile time
 
 
@@ -258,7 +260,6 @@ PRIMITIVES: dict[str, Type] = {
     )
 }  # fmt: skip
 
-MAX_INT_BITS = 16_777_215
 _INT_NAME = re.compile(r"[iu](0|[1-9][0-9]{0,7})")
 
 
@@ -269,9 +270,11 @@ def int_type(bits: int, signed: bool) -> IntType:
 
 
 def int_named(name: str) -> IntType | None:
-    """The integer type of a name such as u5, or None."""
-    if not _INT_NAME.fullmatch(name) or int(name[1:]) > MAX_INT_BITS:
+    """The integer type of a name such as u5, or None.  ValueError: it is too wide."""
+    if not _INT_NAME.fullmatch(name):
         return None
+    if int(name[1:]) > INTEGER_BITS:
+        raise ValueError(f"{name} is too wide: an integer has at most {INTEGER_BITS:,} bits")
     return int_type(int(name[1:]), name[0] == "i")
 
 

@@ -7,6 +7,7 @@ character that begins no token is reported and skipped, so that one run shows al
 
 from __future__ import annotations
 
+import math
 import re
 
 from .errors import CslError, Findings, Source, Span
@@ -52,6 +53,7 @@ KEYWORDS = frozenset(
     ]
 )
 # `color`, `void` and the like are names of types as well: the parser takes them where a type may stand.
+INTEGER_BITS = 1 << 13  # of an integer at compile time: more is a mistake, slow, and unreadable in a message
 TYPE_WORDS = frozenset({"color", "void"})
 
 OPERATORS = [
@@ -161,7 +163,8 @@ def tokenize(source: Source, findings: Findings | None = None) -> list[Token]:
                 try:
                     value = _VALUES[kind](word)
                 except (ValueError, OverflowError) as problem:
-                    _found(findings, CslError.at(Span(source, at, end), f"{word} is no {kind} literal: {problem}"))
+                    shown = word if len(word) < 80 else f"{word[:60]}..."
+                    _found(findings, CslError.at(Span(source, at, end), f"{shown} is no {kind} literal: {problem}"))
                     value = _DEFAULTS[kind]
             tokens.append(Token(kind, word, at, end, value))
         at = end
@@ -193,16 +196,20 @@ def _found(findings: Findings | None, error: CslError) -> None:
 
 
 def _integer(word: str) -> int:
-    if len(word) > 1 and word[0] == "0" and word[1] in "xXbBoO":
-        return int(word.replace("_", ""), 0)
-    if len(word) > 4000:
-        raise ValueError("it has more than 4000 digits")
-    return int(word.replace("_", ""))
+    digits = word.replace("_", "")
+    is_power = len(digits) > 1 and digits[0] == "0" and digits[1] in "xXbBoO"
+    value = int(digits, 0) if is_power else int(digits) if len(digits) < INTEGER_BITS // 3 else None
+    if value is None or value.bit_length() > INTEGER_BITS:
+        raise ValueError(f"it has more than {INTEGER_BITS:,} bits")
+    return value
 
 
 def _float(word: str) -> float:
     word = word.replace("_", "")
-    return float.fromhex(word) if word[:2] in ("0x", "0X") else float(word)
+    value = float.fromhex(word) if word[:2] in ("0x", "0X") else float(word)
+    if math.isinf(value):
+        raise ValueError("it is larger than any comptime_float")
+    return value
 
 
 def _string(word: str) -> str:
