@@ -196,6 +196,9 @@ wse_status wse_activate(wse_fabric *fabric, int x, int y, int w, int h, int task
  * after *stop is set.  Compute elements may run ahead of `until`, but not beyond cycle `limit`: counters and memory are
  * those of cycle `until` only if both are the same. */
 wse_status wse_run(wse_fabric *fabric, uint64_t until, uint64_t limit, const volatile int *stop);
+/* Lets time pass to cycle `until` if nothing can move without the host; the run before must have ended WSE_QUIET.
+ * WSE_BADARG if `until` is in the past. */
+wse_status wse_rest(wse_fabric *fabric, uint64_t until);
 uint64_t wse_cycle(const wse_fabric *fabric); /* now */
 uint32_t wse_dropped(const wse_fabric *fabric,
                      int color); /* ports off the edge where its wavelets were dropped: mask */

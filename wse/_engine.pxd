@@ -146,6 +146,7 @@ cdef extern from "wse.h":
     uint64_t wse_host_waiting(const wse_fabric *f, int color, int port, int out, int x, int y, int w, int h)
     wse_status wse_activate(wse_fabric *f, int x, int y, int w, int h, int task)
     wse_status wse_run(wse_fabric *f, uint64_t until, uint64_t limit, const int *stop) nogil
+    wse_status wse_rest(wse_fabric *f, uint64_t until)
     uint64_t wse_cycle(const wse_fabric *f)
     uint64_t wse_last_activity(const wse_fabric *f)
     uint32_t wse_dropped(const wse_fabric *f, int color)

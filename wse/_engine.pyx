@@ -315,6 +315,11 @@ cdef class Engine:
         PyErr_CheckSignals()
         return <int>status
 
+    def rest(self, uint64_t until):
+        """Lets time pass to cycle `until` (absolute), after a run that ended QUIET."""
+        self.idle()
+        self.done(wse_rest(self.f, until))
+
     def ask_stop(self):
         """From another thread: the call of run under way ends soon, with LIMIT."""
         self.stop = 1

@@ -298,6 +298,12 @@ static void run_team(thread_team *team) {
     pthread_join(threads[i], NULL);
 }
 
+wse_status wse_rest(wse_fabric *fabric, uint64_t until) {
+  if (until < fabric->now) return WSE_BADARG;
+  fabric->now = fabric->told = until;
+  return WSE_OK;
+}
+
 wse_status wse_run(wse_fabric *fabric, uint64_t until, uint64_t limit, const volatile int *stop) {
   wse_status status = fabric_seal(fabric);
   if (status != WSE_OK) return status;

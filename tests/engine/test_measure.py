@@ -89,6 +89,8 @@ def test_causes_of_scalar_code(arch):
         ("sadd r1, r2, r3\nsadd r1, r1, r3", {"busy_scalar": 2, "stall_latency": 1}),
         ("sdiv r1, r2, r3", {"busy_scalar": 1, "stall_latency": 99}),
         ("idivu16 r1, r2, r3", {"busy_scalar": 1, "stall_latency": 35}),
+        ("cfgld r1, 0x7f20", {"busy_scalar": 1, "stall_latency": 7}),
+        ("tdexit 0", {"busy_scalar": 1, "stall_latency": 7}),
     ):
         got = shares(run(code, arch))
         assert {name: got[name] - base.get(name, 0) for name in got if got[name] != base.get(name, 0)} == more, code
@@ -113,6 +115,11 @@ def test_causes_of_operations(arch):
     assert more("fmacs d0, a0, b0, r1", memory=bytes(128), dsrs=dsrs) == {"busy_vector": 8, "stall_start": start}
     conflict = more("fmacs d0, a0, b0, r1", memory=bytes(128), dsrs=dsrs | {"b0": mem(16, 8, 4)})
     assert conflict == {"busy_vector": 8, "stall_bank": 8, "stall_start": start}
+    # every second element: banks 0 1 or 4 5, against 2 3 or 6 7, and against the same
+    for base_of_b, banks in ((4, None), (16, 8)):
+        strided = dsrs | {"a0": mem(0, 8, 8), "b0": mem(base_of_b, 8, 8)}
+        got = more("fmacs d0, a0, b0, r1", memory=bytes(128), dsrs=strided)
+        assert got.get("stall_bank") == banks
     # a wavelet that does not come: 20 cycles apart
     waits = more("mov32 d0, a0", memory=bytes(64), dsrs={"d0": mem(0, 4, 4), "a0": fabin(4)},
                  inputs={WEST: [1, 2, 3, 4]}, rate=1 / 40, trace=100)  # fmt: skip

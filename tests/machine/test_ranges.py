@@ -22,6 +22,7 @@ from wse.machine.parameters import PARAMETERS
 from wse.memoryx import MemoryX
 from wse.memoryx.feeder import Feeder
 from wse.sdk.compile import Request, check_place
+from wse.sdk.windows import Copy, Windows
 
 MODELS = {
     *infer.FIGURES, *map.FIGURES, *system.MEMORY_FIGURES, *(n for names in system.COMPUTE_FIGURES.values() for n in names)
@@ -63,7 +64,10 @@ def expect_sane(run):
 
 
 PAPER = {"usable_pes", "wafer_bytes", "peak_clock_hz", "pe_flops_milli"}  # nothing that is executed reads these
-ENDS = [(row, value) for row in PARAMETERS for value in (row.least, row.most) if row.name not in PAPER]
+HOST = {  # of the model of the host's commands
+    *("launch_cycles", "h2d_start_cycles", "d2h_start_cycles", "copy_pe_cycles", "h2d_words_milli", "d2h_words_milli")
+}
+ENDS = [(row, value) for row in PARAMETERS for value in (row.least, row.most) if row.name not in PAPER | HOST]
 
 
 @pytest.mark.parametrize(("row", "value"), ENDS, ids=lambda v: v.name if hasattr(v, "name") else str(v))
@@ -188,6 +192,19 @@ main:
 """
 
 
+CONFIG = """
+main:
+  cfgld r1, 0x7f20
+  tdexit 0
+  done
+"""
+
+
+def commands(machine: Machine) -> list[int]:
+    windows = Windows(machine)
+    return [windows.launch(), *(windows.copy(Copy(to_device, 4, 100)) for to_device in (True, False))]
+
+
 def two_sides(machine: Machine) -> None:
     p = Program(1, 1, machine)
     p.route(p.color("c"), "WE", "R")
@@ -216,6 +233,8 @@ OTHERS = {
     "address_latency": partial(alone, code=INDEXED),
     "offset_cycles": partial(alone, code=INDEXED),
     "link_bubble_every": transfer,
+    "config_cycles": partial(alone, code=CONFIG),
+    **dict.fromkeys(HOST, commands),
 }
 
 

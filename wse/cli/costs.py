@@ -14,8 +14,12 @@ from ..models import graph, load
 from . import common, types
 from .output import Lines, Table, number, show, text
 
-# Figures of the machine that do not change cycles: the clock, and those that only models of whole systems use.
-NOT_EXECUTED = ("clock_hz", "usable_pes", "wafer_bytes", "peak_clock_hz", "pe_flops_milli")
+# Figures of the machine that do not change cycles of kernels: the clock, those of models of whole systems, and those of
+# host programs.
+NOT_EXECUTED = (
+    *("clock_hz", "usable_pes", "wafer_bytes", "peak_clock_hz", "pe_flops_milli"),
+    *("launch_cycles", "h2d_start_cycles", "d2h_start_cycles", "copy_pe_cycles", "h2d_words_milli", "d2h_words_milli"),
+)
 
 
 @click.command("costs")

@@ -384,6 +384,10 @@ class Fabric(HostCopies):
         status = self._engine.run(self.cycle + cycles)
         return "fault" if status == _engine.FAULTED else "quiet" if status == _engine.QUIET else "limit"
 
+    def rest(self, cycles: int) -> None:
+        """Lets `cycles` cycles pass in which nothing moves, after `advance` has returned "quiet"."""
+        self._engine.rest(self.cycle + cycles)
+
     def fault(self) -> FabricFault:
         """The error of the fault that ended a run; its `run` holds the measurements."""
         error = diagnosis.fault(self.image, self._engine.fault())

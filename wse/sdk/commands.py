@@ -8,6 +8,9 @@ was streamed before has been dealt with [docs/csl.md].
 Streams to the device share one way, as on the machine: one begins when those before it have been accepted, and what
 they set going has had GAP_CYCLES to come to rest; or when nothing moves any more, so that none waits for ever.
 
+A launch and a copy take the time that windows.py says: the fabric goes on for so long before the function starts, or
+before memory is read or written.
+
 Nothing runs ahead of the host: the fabric moves when the host waits for something.
 """
 
@@ -25,6 +28,7 @@ import numpy as np
 from ..csl.artifact import HOST_SIDE
 from ..errors import ConfigError
 from .device import Device, Rectangle
+from .windows import Copy, Windows
 
 SETTLE_CYCLES = 20_000  # before a copy, for a program that never rests
 GAP_CYCLES = 1_000  # between two streams to the device
@@ -86,6 +90,7 @@ class Commands:
 
     def __init__(self, device: Device):
         self.device = device
+        self.windows = Windows(device.fabric.machine, (device.artifact.memcpy or {}).get("channels") or 1)
         self.seconds = 0.0  # that the host spent running the fabric
         self._launches: list[Launch] = []
         self._streams: list[Stream] = []
@@ -99,6 +104,7 @@ class Commands:
         """Starts a function on all PEs that have it, when the one before has ended."""
         what = f"launch of {name}"
         self.finish_launches(what)
+        self.pass_time(self.windows.launch())
         self.device.messages.debug(f"{what} at cycle {self.device.cycle:,}")
         before = self.device.signals
         launch = Launch(what, started=self.device.launch(name, args), before=before)
@@ -129,10 +135,12 @@ class Commands:
 
     # Copies and streams.
 
-    def settle(self, waiting: str) -> None:
-        """Before a copy: launches end, and what was streamed before is dealt with."""
+    def settle(self, waiting: str, copy: Copy) -> None:
+        """Before the memory of a copy is read or written: launches end, what was streamed before is dealt with, and the
+        time of the copy passes."""
         self.finish_launches(waiting)
         self.run(cycles=SETTLE_CYCLES)
+        self.pass_time(self.windows.copy(copy))
         self.device.messages.debug(f"{waiting} at cycle {self.device.cycle:,}")
 
     def send(self, stream: Stream, tensor: np.ndarray) -> None:
@@ -258,6 +266,13 @@ class Commands:
             return True
         finally:
             self.seconds += time.perf_counter() - started
+
+    def pass_time(self, cycles: int) -> None:
+        """Lets the cycles of a command pass.  A program that never rests is run for SETTLE_CYCLES of them at most."""
+        end, moving = self.device.cycle + cycles, min(cycles, SETTLE_CYCLES)
+        self.run(cycles=moving)
+        if self.device.cycle < end - cycles + moving or moving == cycles:  # nothing moves
+            self.device.fabric.rest(max(end - self.device.cycle, 0))
 
     def collect(self) -> None:
         """Delivers what has come, and forgets the streams that are done: in order, where one follows another."""

@@ -2,7 +2,7 @@
 
 What the memcpy library of the machine does with PEs beside the program is modelled here, not executed: a copy reads or
 writes memory between two cycles, a launch writes the arguments and activates a task, streams enter and leave at each
-PE's router.
+PE's router.  windows.py has the time that copies and launches take.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from .device import Device, Rectangle
 from .messages import Messages
 from .region import SdkExecutionPlatform, SimfabConfig, thread_count
 from .transfer import MemcpyDataType, MemcpyOrder
+from .windows import Copy
 
 # At the end, for a program that is not driven by commands: so many cycles, or fewer on many PEs.
 STOP_CYCLES, STOP_PE_CYCLES, STOP_LEAST = 50_000_000, 2_000_000_000, 1_000_000
@@ -141,7 +142,7 @@ class SdkRuntime:
             commands.end()
             for text in commands.untaken():
                 self._messages.warning(text)
-            self._messages.info(f"{self.directory}: stopped after {device.cycle:,} cycles")
+            self._messages.info(f"{self.directory}: stopped after {device.cycle:,} cycles; {commands.windows}")
         finally:
             self._stopped = True
             _unstopped.pop(id(self), None)
@@ -235,9 +236,8 @@ class SdkRuntime:
         transfer.check_options(data_type, order, streaming, nonblock)
         at, n = self._active.device.rectangle(px, py, w, h), _elements(elem_per_pe)
         words = transfer.flat(src, at.w * at.h * n, "src")
-        return self._to_device(
-            dest, transfer.to_tensor(words, at.h, at.w, n, order), at, streaming, data_type, nonblock
-        )
+        tensor = transfer.to_tensor(words, at.h, at.w, n, order)
+        return self._to_device(dest, tensor, at, streaming, data_type, nonblock, words.size)
 
     def memcpy_h2d_rowbcast(
         self, dest, src, px: int, py: int, w: int, h: int, elem_per_pe: int,
@@ -247,9 +247,9 @@ class SdkRuntime:
         """Copies src, [h][1][elem_per_pe], so that all PEs of a row get the row's data."""
         transfer.check_options(data_type, order, streaming, nonblock)
         at, n = self._active.device.rectangle(px, py, w, h), _elements(elem_per_pe)
-        tensor = transfer.to_tensor(transfer.flat(src, at.h * n, "src of a row broadcast"), at.h, 1, n, order)
-        tensor = np.broadcast_to(tensor, (at.h, at.w, n))
-        return self._to_device(dest, tensor, at, streaming, data_type, nonblock)
+        words = transfer.flat(src, at.h * n, "src of a row broadcast")
+        tensor = np.broadcast_to(transfer.to_tensor(words, at.h, 1, n, order), (at.h, at.w, n))
+        return self._to_device(dest, tensor, at, streaming, data_type, nonblock, words.size)
 
     def memcpy_h2d_colbcast(
         self, dest, src, px: int, py: int, w: int, h: int, elem_per_pe: int,
@@ -259,9 +259,9 @@ class SdkRuntime:
         """Copies src, [1][w][elem_per_pe], so that all PEs of a column get the column's data."""
         transfer.check_options(data_type, order, streaming, nonblock)
         at, n = self._active.device.rectangle(px, py, w, h), _elements(elem_per_pe)
-        tensor = transfer.to_tensor(transfer.flat(src, at.w * n, "src of a column broadcast"), 1, at.w, n, order)
-        tensor = np.broadcast_to(tensor, (at.h, at.w, n))
-        return self._to_device(dest, tensor, at, streaming, data_type, nonblock)
+        words = transfer.flat(src, at.w * n, "src of a column broadcast")
+        tensor = np.broadcast_to(transfer.to_tensor(words, 1, at.w, n, order), (at.h, at.w, n))
+        return self._to_device(dest, tensor, at, streaming, data_type, nonblock, words.size)
 
     def memcpy_h2d_stride(
         self, dest, src, px: int, py: int, w: int, h: int, elem_per_pe: int, row_stride: int, col_stride: int,
@@ -276,6 +276,8 @@ class SdkRuntime:
         columns, rows = range(at.x, at.x + at.w, row_stride), range(at.y, at.y + at.h, col_stride)
         words = transfer.flat(src, len(rows) * len(columns) * n, "src of a strided copy")
         tensor = transfer.to_tensor(words, len(rows), len(columns), n, order)
+        if not streaming:
+            self._active.settle("memcpy_h2d_stride", Copy(True, len(rows) * len(columns), words.size))
         parts = [
             self._to_device(dest, tensor[j : j + 1, i : i + 1], Rectangle(x, y, 1, 1), streaming, data_type, True)
             for j, y in enumerate(rows)
@@ -287,14 +289,23 @@ class SdkRuntime:
         return parts[-1]
 
     def _to_device(
-        self, dest, tensor: np.ndarray, at: Rectangle, streaming: bool, data_type: MemcpyDataType, nonblock: bool
+        self,
+        dest,
+        tensor: np.ndarray,
+        at: Rectangle,
+        streaming: bool,
+        data_type: MemcpyDataType,
+        nonblock: bool,
+        words: int | None = None,
     ) -> Task:
+        """words: that the host sends in all; None: a part of a copy whose time has passed."""
         if streaming:
             color = self._color(dest, out=False)
             what = f"memcpy_h2d of {tensor.shape[2]} wavelets to each of {at} on color {color}"
             return self._stream(Stream(what, color=color, at=at, n=tensor.shape[2]), tensor, nonblock)
         name = self._variable(dest)
-        self._active.settle(f"memcpy_h2d to {name}")
+        if words is not None:
+            self._active.settle(f"memcpy_h2d to {name}", Copy(True, at.w * at.h, words))
         self.device.write(name, at, transfer.to_bytes(tensor, data_type))
         return Task(f"memcpy_h2d to {name}", done=True)
 
@@ -319,7 +330,7 @@ class SdkRuntime:
             stream = Stream(what, color=color, at=at, n=n, out=True, deliver=deliver)
             return self._stream(stream, None, nonblock)
         name = self._variable(src)
-        self._active.settle(f"memcpy_d2h from {name}")
+        self._active.settle(f"memcpy_d2h from {name}", Copy(False, at.w * at.h, words.size))
         deliver(transfer.from_bytes(self.device.read(name, at, n * data_type.bytes), data_type))
         return Task(f"memcpy_d2h from {name}", done=True)
 
