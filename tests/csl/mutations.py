@@ -154,7 +154,8 @@ def one(number: int, all_texts: list[tuple[Path, str]], folder: Path) -> str | N
     for entry in home.iterdir():
         if entry.is_dir() and not (folder / entry.name).exists():
             (folder / entry.name).symlink_to(entry)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)  # of the processor, which others may use too
+    signal.setitimer(signal.ITIMER_REAL, 6 * SECONDS)
     try:
         compiles(folder, made, chance.choice(("wse2", "wse3")), max_steps=200_000)
     except TooLong:
@@ -167,6 +168,7 @@ def one(number: int, all_texts: list[tuple[Path, str]], folder: Path) -> str | N
             f"{type(problem).__name__}: {problem} at {trace[-1].filename}:{trace[-1].lineno} {trace[-2].name}\n{made}"
         )
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
     return None
 
@@ -183,6 +185,7 @@ def main() -> int:
         raise TooLong
 
     signal.signal(signal.SIGALRM, stop)
+    signal.signal(signal.SIGPROF, stop)
     all_texts = texts()
     numbers = [options.only] if options.only is not None else range(options.seed << 32, (options.seed + 1) << 32)
     end, done, seen = time.monotonic() + 60 * options.minutes, 0, {}
