@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from csl.running import compiled, read, run
+from wse.csl.codegen.link import link
+from wse.csl.ir.ir import Unsupported
 from wse.csl.syntax.errors import CslError
 
 ARCHES = ("wse2", "wse3")
@@ -99,6 +101,65 @@ def test_fields_known_at_run_time(name, arch, tmp_path):
     got = read(run(tmp_path, program("", body), arch=arch), "out")
     assert got[: len(want)].tolist() == want
     assert not got[len(want) :].any()
+
+
+XDSRS = """
+export var a = @zeros([64]f32);
+export var out = @zeros([32]f32);
+const to = @get_dsd(mem1d_dsd, .{ .base_address = &out, .extent = 4 });
+const first = @get_dsd(mem4d_dsd, .{ .tensor_access = |i, j|{2, 2} -> a[10 * i + j] });
+fn at(comptime k: u16) mem4d_dsd {
+  return @get_dsd(mem4d_dsd, .{ .tensor_access = |i, j|{2, 2} -> a[k + (1 + k) * i + j] });
+}
+fn place(comptime k: u16) mem4d_dsd {
+  return @get_dsd(mem4d_dsd, .{ .tensor_access = |i, j|{2, 2} -> out[(1 + k % 7) * 4 + 2 * i + j] });
+}
+fn many(comptime count: u16) void {
+  inline for (@range(u16, count)) |k| { @fadds(place(k), at(k), at(k + 1)); }
+}
+fn step(x: f32) f32 { many(20); return x + 1.0; }
+fn main() void {
+  for (@range(u16, 64)) |i| a[i] = @as(f32, i);
+  BODY
+}
+comptime { @export_symbol(main); }
+"""
+
+
+def sums(count: int) -> list[float]:
+    """What `many` leaves in the elements 4 to 31 of out."""
+    out = [0.0] * 32
+    for k in range(count):
+        for i in range(2):
+            for j in range(2):
+                out[(1 + k % 7) * 4 + 2 * i + j] = (k + (1 + k) * i + j) + (k + 1 + (2 + k) * i + j)
+    return out[4:]
+
+
+@pytest.mark.parametrize(
+    "body, wanted",
+    [
+        ("many(20);", None),
+        ("@map(step, first, to);", [1, 2, 11, 12]),
+        ("const d = @get_dsr(dsr_src0, 3); @load_to_dsr_xdsr_sr(d, @get_xdsr(1), .{}, first); "
+         "many(20); @fmovs(to, d);", [0, 1, 10, 11]),
+    ],
+    ids=["operations", "@map", "a DSR"],
+)  # fmt: skip
+@pytest.mark.parametrize("arch", ARCHES)
+def test_more_descriptors_of_two_dimensions_than_xdsrs(arch, body, wanted, tmp_path):
+    """Those that are used by one operation share registers; others keep theirs."""
+    got = read(run(tmp_path, XDSRS.replace("BODY", body), arch=arch), "out").tolist()
+    assert got[4:] == sums(20)
+    assert wanted is None or got[:4] == wanted
+
+
+def test_descriptors_that_stay_in_use_have_an_xdsr_each(tmp_path):
+    body = "inline for (@range(u16, 17)) |k| @map(step, at(k), to);"
+    with pytest.raises(
+        Unsupported, match="no XDSR is left: FIFOs and descriptors of several dimensions or over circul"
+    ):
+        link(compiled(tmp_path, XDSRS.replace("BODY", body)))
 
 
 HELD = {

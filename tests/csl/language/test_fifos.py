@@ -307,10 +307,8 @@ def test_two_fifos_have_registers_of_their_own(other, tmp_path):
         compiled(tmp_path, program("_ = fifo; _ = other;", decls))
 
 
-def test_there_are_dsrs_for_sixteen_fifos_at_most(tmp_path):
+def test_there_are_xdsrs_for_sixteen_fifos_at_most(tmp_path):
     many = "".join(f"var f{i} = @zeros([4]u16);\nconst fifo{i} = @allocate_fifo(f{i});\n" for i in range(17))
     body = "".join(f"_ = @mov16(fifo{i}, four);\n" for i in range(17))
-    with pytest.raises(
-        Unsupported, match=r"no DSR is left for the FIFO over f\d+: @get_dsr and other FIFOs have them all"
-    ):
+    with pytest.raises(Unsupported, match=r"no XDSR is left: FIFOs and descriptors of several dimensions .* all 16"):
         run(tmp_path, program(body, many))

@@ -9,6 +9,7 @@ from ..ir import ir
 from .mir import MFunction
 
 THREADS = 8
+NEEDS_XDSR = "FIFOs and descriptors of several dimensions or over circular buffers"
 DEFAULT_PRIORITY = 0  # of microthreads: low [SDK: microthread priority]
 
 
@@ -43,18 +44,43 @@ class Context:
         self.dsr_thread: dict[tuple[str, int], int] = {}
         self.xdsrs: list[Any] = []  # what each XDSR holds all the time; None: not the same all the time
         self.xdsr_keys: dict[Any, int] = {}
+        self.own_xdsrs = isa.DSRS  # the others are shared: one for each file of DSRs
 
-    def xdsr_for(self, key: Any, words: Any) -> int:
-        """An XDSR of one's own, or the last one, shared, when all are taken.  words: what it holds from the start."""
-        if key not in self.xdsr_keys:
-            if len(self.xdsrs) < isa.DSRS - 1:
+    def plan_xdsrs(self, lasting: dict[Any, Any], others: dict[Any, Any]) -> None:
+        """Gives XDSRs to descriptors: key and contents.  lasting: those that are in use beyond an operation that waits
+        for its end.  If there are too many for all to have one, these come first, and three are shared."""
+        if len(self.xdsrs) + len(lasting | others) > isa.DSRS:
+            self.own_xdsrs = isa.DSRS - len(self.reserved)
+        for key, words in [*lasting.items(), *others.items()]:
+            if key not in self.xdsr_keys and len(self.xdsrs) < self.own_xdsrs:
                 self.xdsr_keys[key] = len(self.xdsrs)
                 self.xdsrs.append(words)
-            else:
-                if len(self.xdsrs) < isa.DSRS:
-                    self.xdsrs.append(None)
-                self.xdsr_keys[key] = isa.DSRS - 1
+
+    def xdsr_for(self, key: Any, words: Any, file: str = "dest") -> int:
+        """The XDSR of a descriptor: its own, or the one that all in DSRs of this file share."""
+        if key not in self.xdsr_keys:
+            if len(self.xdsrs) >= self.own_xdsrs:
+                if self.own_xdsrs == isa.DSRS:
+                    raise ir.Unsupported(f"no XDSR is left: {NEEDS_XDSR} have all {isa.DSRS}")
+                return self.own_xdsrs + list(self.reserved).index(file)
+            self.xdsr_keys[key] = len(self.xdsrs)
+            self.xdsrs.append(words)
         return self.xdsr_keys[key]
+
+    def lasts(self, instr: ir.Instr) -> bool:
+        """Whether the descriptors of an instruction are in use when the next one begins."""
+        if not isinstance(instr, ir.Vector):
+            return True
+        operands = (instr.dst, instr.src0, instr.src1)
+        loaded = {(operand.file, operand.number) for operand in operands if isinstance(operand, ir.Dsr)}
+        return instr.then.async_ or not loaded.isdisjoint(self.dsr_async)
+
+    def is_shared(self, xdsr: int) -> bool:
+        return xdsr >= self.own_xdsrs
+
+    def held_by(self, xdsr: int) -> Any:
+        """What an XDSR holds all the time, if it is the same all the time."""
+        return None if self.is_shared(xdsr) else self.xdsrs[xdsr]
 
     def note_thread(self, load: ir.LoadDsr) -> None:
         """Notes the microthread of operations on an explicit DSR, which the load says, or the queue; its priority."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...machine import isa
 from ..ir import descriptor, ir
 from ..ir.descriptor import EXTENDED
-from ..ir.ir import Dsd, DsdValue
+from ..ir.ir import Dsd, DsdValue, DsdVar
 from ..ir.loops import loops
 from .context import Context
 from .mir import Imm, Sym
@@ -43,6 +43,33 @@ def xdsr_words(dsd: Dsd) -> Words:
         if at == 16:
             words[0] = Sym(symbol, addend, more=int(words[0]) & 0xFFFF0000)  # type: ignore[arg-type]
     return tuple(words)  # type: ignore[return-value]
+
+
+def xdsr_of(operand: Any) -> tuple[Any, Words | None] | None:
+    """The key and the constant contents of an operand's XDSR; None if it needs none."""
+    if not isinstance(operand, Dsd | DsdVar) or operand.kind not in EXTENDED:
+        return None
+    if isinstance(operand, DsdVar):
+        return ("variable", operand.addr), None
+    words = xdsr_words(operand)
+    return words, words
+
+
+def plan_xdsrs(instructions: Iterable[ir.Instr], context: Context) -> None:
+    """Decides which descriptors of a unit have an XDSR of their own."""
+    lasting: dict[Any, Any] = {}
+    others: dict[Any, Any] = {}
+    for instr in instructions:
+        operands: list[Any] = []
+        if isinstance(instr, ir.Vector):
+            operands = [instr.dst, instr.src0, instr.src1]
+        elif isinstance(instr, ir.Map):
+            operands = [*instr.inputs, instr.out]
+        elif isinstance(instr, ir.LoadDsr):
+            operands = [instr.source]
+        for found in filter(None, map(xdsr_of, operands)):
+            (lasting if context.lasts(instr) else others)[found[0]] = found[1]
+    context.plan_xdsrs(lasting, others)
 
 
 class Keeping:
@@ -118,7 +145,7 @@ class Keeping:
             return False
         if operand.kind in EXTENDED:
             words = xdsr_words(operand)
-            return self.context.xdsrs[self.context.xdsr_for(words, words)] == words
+            return self.context.held_by(self.context.xdsr_for(words, words)) == words
         return True
 
     def callee_dsrs(self, blocks: list[ir.Block]) -> set[tuple[str, int]]:

@@ -19,6 +19,7 @@ from ..ir import ir
 from ..ir.calls import call_order
 from ..llvm.optimize import LEVEL, optimize
 from .context import Context
+from .keep import plan_xdsrs
 from .mir import PHYSICAL, SCRATCH, Ins, Label, MBlock, MFunction, Sym, V
 from .registers import allocate
 from .select import Selector
@@ -128,6 +129,7 @@ def generate(unit: ir.Unit, arch: str, fp16: str = "f16", level: int = LEVEL) ->
             context.indexed.add((instr.dsr.file, instr.dsr.number))
         if isinstance(instr, ir.LoadDsr):
             context.note_thread(instr)
+    plan_xdsrs(instructions, context)
     context.thread_priorities = unit.thread_priorities
     context.note_priorities(instructions)
     keep_fifos(unit, context)

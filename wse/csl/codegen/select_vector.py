@@ -16,8 +16,8 @@ from ..ir.calls import body_of
 from ..ir.descriptor import EXTENDED
 from ..ir.ir import BITS, Addr, Const, Deref, Dsd, DsdValue, DsdVar, Dsr, FifoRef, Reg, Value
 from ..ir.registers import use_counts
-from .context import Context, load_priority
-from .keep import FILES, Keeping, Words, signed, words_of, xdsr_words
+from .context import NEEDS_XDSR, Context, load_priority
+from .keep import FILES, Keeping, Words, signed, words_of, xdsr_of, xdsr_words
 from .mir import PHYSICAL, Imm, Ins, Label, Sym, V
 
 GROUP = PHYSICAL[28:32]
@@ -48,6 +48,7 @@ class VectorSelector(Keeping):
         self.turn = dict.fromkeys(FILES, 0)
         self.locked: set[tuple[str, int]] = set()
         self.kept: dict[tuple[str, int], Words] = {}
+        self.lasting = False  # what is loaded is in use beyond the next operation
 
     def forget_dsrs(self) -> None:
         """At the start of a block and after calls nothing is known of DSRs but what a loop around keeps in them."""
@@ -103,10 +104,10 @@ class VectorSelector(Keeping):
             return kept
         if isinstance(operand, DsdVar) or (isinstance(operand, DsdValue) and self.value_words(operand) is None):
             number = self.free_dsr(file, taken)
-            self.load_variable(operand, wide)
+            self.load_variable(operand, file, wide)
             self.held.pop((file, number), None)
         else:
-            words = self.constant_words(operand, wide)
+            words = self.constant_words(operand, file, wide)
             for (other, number), known in self.held.items():
                 if known == words and other == file and not own:
                     taken.add((file, number))
@@ -182,7 +183,7 @@ class VectorSelector(Keeping):
         self.group_words[index] = None
 
     def constant_words(
-        self, operand: Dsd | DsdValue | FifoRef, wide: bool = False, then: ir.Then = ir.NO_OPTIONS
+        self, operand: Dsd | DsdValue | FifoRef, file: str = "dest", wide: bool = False, then: ir.Then = ir.NO_OPTIONS
     ) -> Words:
         if isinstance(operand, FifoRef):
             fifo = self.context.fifos[operand.name]
@@ -201,14 +202,14 @@ class VectorSelector(Keeping):
             return (words[0] | isa.DSD_WIDE << 8, *words[1:]) if wide else words  # type: ignore[operator]
         if operand.kind == "fabout" and operand.color is None and self.context.arch == "wse2":
             operand = replace(operand, color=self.context.queues_out.get(operand.queue))
-        words = words_of(operand, then, self.tensor(operand))
+        words = words_of(operand, then, self.tensor(operand, file))
         return (words[0] | isa.DSD_WIDE << 8, *words[1:]) if wide else words  # type: ignore[operator]
 
-    def load_variable(self, var: DsdVar | DsdValue, wide: bool = False) -> None:
+    def load_variable(self, var: DsdVar | DsdValue, file: str, wide: bool = False) -> None:
         if isinstance(var, DsdValue):
             self.load_value(var)
         elif var.kind in EXTENDED:
-            number = self.context.xdsr_for(("variable", var.addr), None)
+            number = self.xdsr(var, file)
             self.load_memory(var, 16)
             self.emit("ldxd", number, GROUP[0], reads=GROUP[1:])
             self.load_memory(var)
@@ -218,21 +219,34 @@ class VectorSelector(Keeping):
         if wide:
             self.set_group(0, "ior", isa.DSD_WIDE << 8)
 
-    def tensor(self, dsd: Dsd) -> int:
+    def tensor(self, dsd: Dsd, file: str) -> int:
         """The XDSR of a constant descriptor; loaded at the start of the run if it has one of its own."""
         if dsd.kind not in EXTENDED:
             return 0
-        words = xdsr_words(dsd)
-        number = self.context.xdsr_for(words, words)
-        if self.context.xdsrs[number] != words:
+        words, number = xdsr_words(dsd), self.xdsr(dsd, file)
+        if self.context.held_by(number) != words:
             self.load_words(words)
             self.emit("ldxd", number, GROUP[0], reads=GROUP[1:])
+        return number
+
+    def xdsr(self, operand: Dsd | DsdVar, file: str) -> int:
+        """The XDSR of a descriptor in a DSR of the file."""
+        found = xdsr_of(operand)
+        assert found is not None
+        number = self.context.xdsr_for(*found, file)
+        if self.lasting and self.context.is_shared(number):
+            raise ir.Unsupported(
+                f"no XDSR is left: {NEEDS_XDSR}, that asynchronous operations, @map or explicit DSRs use, have all "
+                f"{self.context.own_xdsrs}",
+                self.at,
+            )
         return number
 
     # Operations.
 
     def do_vector(self, instr: ir.Vector) -> None:
         row = isa.INSTRUCTION[instr.op]
+        self.lasting = self.context.lasts(instr)
         taken: set[tuple[str, int]] = set()
         asynchronous = instr.then.async_
         dst = self.destination(instr, asynchronous, taken)
@@ -438,6 +452,7 @@ class VectorSelector(Keeping):
 
     def do_loaddsr(self, instr: ir.LoadDsr) -> None:
         source, file = instr.source, instr.dsr.file
+        self.lasting = True
         then = instr.then if self.context.arch != "wse2" else _without_ut(instr.then)
         byte = self.byte(file, instr.dsr.number)
         priority = load_priority(instr)
@@ -445,13 +460,13 @@ class VectorSelector(Keeping):
             assert isinstance(source, Dsd)
             self.emit("utprio", source.queue if then.ut is None else then.ut, imm=priority)
         if isinstance(source, DsdVar) or (isinstance(source, DsdValue) and self.value_words(source) is None):
-            self.load_variable(source)
+            self.load_variable(source, file)
             if bits := descriptor.options(then):
                 self.set_group(2, "ior", signed(bits << 16))
             if instr.save_address:
                 self.set_group(0, "ior", isa.DSD_SAVE_ADDRESS << 8)
         else:
-            words = self.constant_words(source, then=then)
+            words = self.constant_words(source, file, then=then)
             if instr.save_address:
                 words = (words[0] | isa.DSD_SAVE_ADDRESS << 8, *words[1:])  # type: ignore[operator]
             self.load_words(words)
@@ -519,6 +534,7 @@ class VectorSelector(Keeping):
 
     def do_map(self, instr: ir.Map) -> None:
         function = self.context.functions[instr.function]
+        self.lasting = True
         taken: set[tuple[str, int]] = set()
         out = self.map_output(instr, taken)
         walks: list[tuple[int, Reg]] = []
@@ -596,7 +612,7 @@ class VectorSelector(Keeping):
         elif isinstance(out, DsdVar) and out.kind == "fabout":
             number = self.free_dsr("dest", taken)
             taken.add(("dest", number))
-            self.load_variable(out)
+            self.load_variable(out, "dest")
             self.set_group(1, "iand", 0xFFFF)
             self.set_group(1, "ior", 1 << 16)
             self.load_dsr(self.byte("dest", number))
