@@ -3,11 +3,15 @@
 Covers: wse/csl/artifact.py, wse/csl/ir/text.py
 """
 
+import re
+
 import numpy as np
 import pytest
 
 from csl.backend import Builder, Pe
+from csl.running import compiled
 from wse.csl.artifact import Artifact
+from wse.csl.codegen.link import link
 from wse.csl.emit import emit
 from wse.csl.ir import ir
 from wse.csl.ir.ir import Addr, Const, Dsd, Reg, Vector
@@ -32,6 +36,55 @@ def test_forms():
     memory = emit("memory-map", layout, pe.artifact)
     assert "x  (f32 [4])" in memory and "(free)" in memory
     assert "color 3: R -> E | R -> W at x 0..0, y 0..0 (1 PEs)" in emit("layout", layout, pe.artifact)
+
+
+INLINED = """
+var total: f32 = 0.0;
+var x: [16]f32;
+inline fn lowered(v: f32) f32 {
+  return v - 2.5;
+}
+fn scaled(v: f32, i: i16) f32 {
+  return v * @as(f32, i) + 1.0;
+}
+fn mix() void {
+  for (@range(i16, 16)) |i| {
+    x[i] = scaled(x[i], i);
+    if (x[i] > 10.0) { total += lowered(x[i]); }
+  }
+}
+task main() void {
+  mix();
+  total = total - 4.0;
+}
+comptime { @bind_local_task(main, @get_local_task_id(9)); @activate(@get_local_task_id(9)); }
+"""
+
+
+@pytest.mark.parametrize("level", [0, 1, 2, 3])
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_each_instruction_has_the_line_and_function_it_is_from(level, arch, tmp_path):
+    made = compiled(tmp_path, INLINED, arch)
+    artifact = link(made, level)
+    text = emit("asm", made, artifact)
+    found = re.findall(r"(?m)^ +\d+  (\w+) .*  // pe\.csl:(\d+):\d+ in (\w+)$", text)
+    functions = {range(4, 7): "lowered", range(7, 10): "scaled", range(10, 16): "mix", range(16, 20): "main"}
+    for op, line, function in found:
+        (within,) = [name for lines, name in functions.items() if int(line) in lines]
+        assert function == within, (op, line)
+    # operations of floats are made in the line of their source, wherever they have been inlined
+    sources = {(op, int(line)) for op, line, _ in found}
+    assert {line for op, line in sources if op in ("smul", "sfma")} == {8}
+    assert {line for op, line in sources if op in ("slt", "sle")} == {13}
+    # the branch becomes a selection: what it guards is computed before it, in the line of its condition
+    guarded = {13} if "sel" in {op for op, _ in sources} else {5, 13}
+    assert {line for op, line in sources if op in ("sadd", "ssub")} - {8} == guarded | {18}
+    assert ("sel", 13) in sources or level < 2
+    instructions = re.findall(r"(?m)^ +\d+  .*$", text)
+    assert len(instructions) == len(artifact.classes[0].code)
+    assert all(re.search(r"  // (pe\.csl:\d+:\d+ )?in [\w<>]+$", row) for row in instructions)
+    if level >= 2:
+        assert "call" not in {op for op, *_ in found}
 
 
 def test_an_artifact_survives_the_disk(tmp_path):

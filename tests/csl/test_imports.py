@@ -11,7 +11,20 @@ import wse
 
 PACKAGE = Path(wse.__file__).parent / "csl"
 # In the order of the passes; `ir` is the data that sema produces and codegen consumes.
-ORDER = ["syntax", "ir", "sema", "builtins", "artifact", "llvm", "codegen", "compile", "emit", "check", "profile"]
+ORDER = [
+    "syntax",
+    "ir",
+    "sema",
+    "builtins",
+    "artifact",
+    "llvm",
+    "codegen",
+    "compile",
+    "emit",
+    "check",
+    "profile",
+    "compare",
+]
 MODULES = {
     str(path.relative_to(PACKAGE).with_suffix("")).replace("/", "."): path
     for path in sorted(PACKAGE.rglob("*.py"))

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,28 @@ def test_the_program_runs(tmp_path):
         done = subprocess.run(["sh", "-c", command], env=environment(), capture_output=True, text=True, timeout=60)
         assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "SUCCESS!\n"
+
+
+def test_its_profile(tmp_path):
+    for name, text in re.findall(r"(?ms)^```(?:csl|py) (\S+)\n(.*?)^```$", TEXT):
+        Path(name).write_text(text)
+    compile_it = re.search(r"(?m)^    (cslc .*)$", TEXT)[1]
+
+    def sh(command: str) -> str:
+        done = subprocess.run(["sh", "-c", command], env=environment(), capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    sh(compile_it)
+    shown = sh(f"{sys.executable} -P -m wse.cli profile out run.py --name out")
+    parts = re.findall(r"(?ms)^```profile\n(.*?)^```$", TEXT)
+    assert len(parts) == 2
+    for part in parts:
+        assert part in shown
+    sh(compile_it.replace("n:8", "n:64").replace("-o out", "-o after"))
+    shown = sh(f"{sys.executable} -P -m wse.cli compare out after run.py --name {{}}")
+    assert re.search(r"(?m)^ +8\.0 +64\.0 +\+56\.0 +\+700\.0%  elements ", shown)
+    assert re.search(r"(?m)^ +23\.0 +79\.0 +\+56\.0 +\+243\.5%  pe\.csl:11  @fmuls", shown)
 
 
 MISTAKES = re.findall(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from ..errors import ConfigError
 from . import common, types
 from .output import print_json
 
@@ -27,15 +29,32 @@ def command(lines: int, as_json: bool, directory: Path, script: tuple[str, ...])
     waits, a slot of a microthread at the line that started its operation.
     """
     from ..csl import profile
-    from .cs_python import environment
 
     if script:
-        ran = subprocess.run([sys.executable, *script], env=environment() | {profile.VARIABLE: "1"}, check=False)
-        if ran.returncode:
-            click.echo(f"note: {os.path.basename(script[0])} ended with status {ran.returncode}", err=True)
+        run_profiled(script)
     profiles = profile.load(directory)
     if as_json:
         print_json({"classes": [asdict(p) for p in profiles]})
     else:
         click.echo(profile.text(profiles, lines), nl=False)
     return 0
+
+
+def check_script(script: Sequence[str]) -> None:
+    """ConfigError if an option stands where the host program should."""
+    if script[0].startswith("-"):
+        raise ConfigError(f"{script[0]} stands where a host program is expected: write options before the directory")
+
+
+def run_profiled(script: Sequence[str]) -> None:
+    """Runs a host program, as cs_python does, so that it leaves a profile."""
+    from ..csl import profile
+    from .cs_python import environment
+
+    check_script(script)
+    # what it prints is not part of this command's document
+    ran = subprocess.run(
+        [sys.executable, *script], env=environment() | {profile.VARIABLE: "1"}, stdout=sys.stderr, check=False
+    )
+    if ran.returncode:
+        click.echo(f"note: {os.path.basename(script[0])} ended with status {ran.returncode}", err=True)

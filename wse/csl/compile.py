@@ -154,7 +154,7 @@ def _compile(program: Program, path: Path, params: dict[str, int], colors: dict[
                 CslError.at(None, f"no variable has the linksection {name}, which has an address{words}")
             )
     program.findings.check()
-    layout.sections = program.addresses
+    layout.sections, layout.functions = program.addresses, program.loader.functions()
     layout.routes = state.routes
     layout.exports = [(name, str(kind), mutable) for name, (kind, mutable, _) in state.exports.items()]
     layout.strings = program.strings

@@ -25,7 +25,7 @@ def emit(form: str, layout: ir.Layout, artifact: Artifact) -> str:
 
 
 def asm(artifact: Artifact, image: ClassImage) -> str:
-    """A class's code, each run of instructions under the source line it is from."""
+    """A class's code: each run of instructions under the source line it is from, the place beside each instruction."""
     lines = [f"class {image.name}  // {image.file} {image.params}".rstrip()]
     starts = {index: name for name, index in image.labels.items()}
     sources: dict[int, list[str]] = {}
@@ -40,8 +40,15 @@ def asm(artifact: Artifact, image: ClassImage) -> str:
                 f"  // {Path(artifact.files[file]).name}:{line}  {source_line(artifact, sources, file, line)}".rstrip()
             )
         last = (file, line)
-        lines.append(f"  {i:5}  {disassemble_word(int(word))}")
+        lines.append(f"  {i:5}  {disassemble_word(int(word)):32}  // {_place(artifact, image, i)}")
     return "\n".join(lines) + "\n"
+
+
+def _place(artifact: Artifact, image: ClassImage, index: int) -> str:
+    """`pe.csl:12:5 in compute`"""
+    file, line, column, function = image.lines[index].tolist()
+    within = f"in {artifact.function_names[function]}" if function >= 0 else ""
+    return f"{Path(artifact.files[file]).name}:{line}:{column} {within}".rstrip() if file >= 0 else within
 
 
 def source_line(artifact: Artifact, cache: dict[int, list[str]], file: int, line: int) -> str:

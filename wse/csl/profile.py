@@ -159,6 +159,8 @@ def _class_text(p: ClassProfile, most: int) -> list[str]:
     for cause, cycles in sorted(p.causes.items(), key=lambda item: -item[1]):
         if cause != IDLE:
             parts.append(f"  {cycles / p.busy:6.1%} {cycles:12,.1f}  {cause:8}  {MEANINGS[cause]}")
+    if p.lines and not any(row.file for row in p.lines):
+        return [*parts, "  no lines: the program was compiled with -g0"]
     rows = [row for row in p.lines if row.cycles][:most]
     places = [place(row.file, row.line) for row in rows]
     width = max((len(name) for name in places), default=0)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import replace
+from operator import itemgetter
 
 import numpy as np
 
@@ -530,11 +532,18 @@ class _Linker:
     def lines(self) -> np.ndarray:
         table = np.full((len(self.all_code), 4), -1, np.int32)
         for i, (ins, function) in enumerate(zip(self.all_code, self.owner, strict=True)):
+            name = function.display or function.name
             if ins.at is not None:
                 table[i, :3] = self.files.setdefault(ins.at.file, len(self.files)), ins.at.line, ins.at.column
-            name = function.display or function.name
+                name = self.function_at(ins.at) or name
             table[i, 3] = self.names.setdefault(name, len(self.names))
         return table
+
+    def function_at(self, at: ir.At) -> str | None:
+        """The function whose text has the place.  Of inlined code that is not the one with the instruction."""
+        functions = self.layout.functions.get(at.file, [])
+        found = bisect_right(functions, at.line, key=itemgetter(0)) - 1
+        return functions[found][2] if found >= 0 and at.line <= functions[found][1] else None
 
     def labels(self, entries: dict[str, int]) -> dict[str, int]:
         return {name: entries[name] for name in entries}

@@ -606,7 +606,8 @@ class Layout:
     class_of: uint16 [h, w], index into units, 0xffff: no code.  routes: per color an int32 plane [h, w] of indices into
     the list of configurations, -1: none.  exports: @export_name (name, type as text, mutable).  host_colors: numbers of
     colors that are connected to the host at every PE, by name (MEMCPYH2D_1 ..).  colors, params: of the command line.
-    sections: addresses in bytes, by the sections of variables.
+    sections: addresses in bytes, by the sections of variables.  functions: first line, last line and name of the
+    functions and tasks of each file, in order.
     """
 
     arch: str  # "wse2" or "wse3"
@@ -627,3 +628,4 @@ class Layout:
     file: str = ""
     fp16: str = "f16"
     sections: dict[str, int] = field(default_factory=dict)
+    functions: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)

@@ -52,6 +52,17 @@ class Loader:
                 raise error.note(span, "imported here") if span is not None else error
         return self.files[path]
 
+    def functions(self) -> dict[str, list[tuple[int, int, str]]]:
+        """First line, last line and name of the functions of each file, in order."""
+        return {
+            file.source.path: sorted(
+                (file.source.place(decl.span.start)[0], file.source.place(decl.body.span.end - 1)[0], decl.name)
+                for decl in file.decls.values()
+                if isinstance(decl, ast.FnDecl) and decl.body is not None
+            )
+            for file in self.files.values()
+        }
+
     def find(self, name: str, importer: ast.File, span: Span) -> tuple[Path, bool]:
         """The file of an import, and whether it belongs to the library."""
         if name.startswith("<") and name.endswith(">"):
