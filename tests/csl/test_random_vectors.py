@@ -23,7 +23,7 @@ def test_code_and_evaluator_agree(seed, tmp_path):
 def test_programs_hold_all_forms():
     texts = [program(seed).text for seed in range(60)]
     for word in (
-        "mem4d_dsd", "@increment_dsd_offset", "@set_dsd_length", "@set_dsd_stride", "@set_dsd_base_addr", "@map",
+        "mem4d_dsd", "circbuf_dsd", "var e", "@increment_dsd_offset", "@set_dsd_length", "@set_dsd_stride", "@set_dsd_base_addr", "@map",
         "save_address", "Pair{", "[3]mem1d_dsd", "inline fn", "break", "continue", "switch", "while", "for (@range",
         "return;", ".extent = 0,", ".stride = -2", "@fadds(&", "(&g_f32, &g_f32, ",
         *(f"@{name}(" for name in OPERATIONS),

@@ -31,7 +31,8 @@ class Unsuitable(Exception):
 
 
 class Dsd(NamedTuple):
-    """A descriptor.  steps: (extent, stride in elements) of each index, outermost first, of a mem4d_dsd."""
+    """A descriptor.  steps: (extent, stride in elements) of each index, outermost first, of a mem4d_dsd.  circle: first
+    byte and bytes of the buffer of a circbuf_dsd."""
 
     array: str
     at: int  # bytes
@@ -39,6 +40,7 @@ class Dsd(NamedTuple):
     stride: int = 1  # elements
     steps: tuple = ()
     item: int = 2
+    circle: tuple[int, int] | None = None
 
 
 class State:
@@ -71,6 +73,9 @@ class State:
 
 
 def address(dsd: Dsd, i: int, size: int) -> int:
+    if dsd.circle is not None:
+        start, size_of_all = dsd.circle
+        return start + (dsd.at - start + i * dsd.item) % size_of_all
     if not dsd.steps:
         return dsd.at + i * dsd.stride * size
     if i >= dsd.length:
@@ -202,4 +207,4 @@ def execute(state: State, name: str, dst: Any, sources: list, x: Any) -> None:
     for operand, kind in zip(operands, kinds, strict=True):
         if isinstance(operand, str) and state.dsrs[operand][1]:
             dsd = state.dsrs[operand][0]
-            state.dsrs[operand][0] = dsd._replace(at=dsd.at + length * dsd.stride * SIZE[kind])
+            state.dsrs[operand][0] = dsd._replace(at=address(dsd, length, SIZE[kind]))
