@@ -13,8 +13,6 @@ compares what it leaves in memory with the code of every optimisation level on b
 from __future__ import annotations
 
 import argparse
-import math
-import struct
 import sys
 import tempfile
 import time
@@ -25,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from csl.running import read, write
 from csl.vector_functions import Maker
-from csl.vector_model import CODES, State, Unsuitable
+from csl.vector_model import State, Unsuitable, mismatch
 from wse.csl.codegen.link import link
 from wse.csl.compile import compile_program
 from wse.sdk.device import Device
@@ -72,17 +70,6 @@ def program(seed: int) -> Program:
     raise AssertionError(f"no program of seed {seed} stays within its arrays")
 
 
-def same(kind: str, want: bytes, got: bytes) -> bool:
-    """Whether the bytes are equal; one NaN is as good as another."""
-    if want == got or kind not in ("f16", "f32"):
-        return want == got
-    pairs = zip(struct.iter_unpack(CODES[kind], want), struct.iter_unpack(CODES[kind], got), strict=True)
-    return all(
-        struct.pack(CODES[kind], a) == struct.pack(CODES[kind], b) or (math.isnan(a) and math.isnan(b))
-        for (a,), (b,) in pairs
-    )
-
-
 def differences(made: Program, folder: Path, arches=ARCHES, levels=LEVELS) -> list[str]:
     """Arrays that are not as the evaluator has them."""
     path, found = write(folder, made.text), []
@@ -92,16 +79,9 @@ def differences(made: Program, folder: Path, arches=ARCHES, levels=LEVELS) -> li
             loaded.launch("main", ())
             loaded.run(cycles=10_000_000)
             for name, (kind, want) in made.wanted.items():
-                got = read(loaded, name).tobytes()
-                if not same(kind, want, got):
-                    was = [x for (x,) in struct.iter_unpack(CODES[kind], got)]
-                    should = [x for (x,) in struct.iter_unpack(CODES[kind], want)]
-                    at = next(
-                        i
-                        for i in range(len(was))
-                        if not same(kind, struct.pack(CODES[kind], should[i]), struct.pack(CODES[kind], was[i]))
-                    )
-                    found.append(f"{arch}, level {level}: {name}[{at}] is {was[at]}, not {should[at]}")
+                wrong = mismatch(kind, want, read(loaded, name).tobytes())
+                if wrong:
+                    found.append(f"{arch}, level {level}: {name}{wrong}")
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from csl.random_functions import Code, Returned, apply
 from csl.vector_expressions import KINDS, LENGTH, MARGIN, OF_CODE, OFTEN, Expressions
-from csl.vector_model import OPERATIONS, SIZE, Dsd, State, address, execute
+from csl.vector_model import OPERATIONS, SIZE, WALKED, Dsd, State, execute
 
 
 class Left(Exception):
@@ -480,23 +480,25 @@ class Maker(Expressions):
             else:
                 inputs.append(self.dsd(kind, 2))
         outs = [] if result == "void" else [self.pointer(result) if self.chance.random() < 0.2 else self.dsd(result, 1)]
+        return self.mapping(name, kinds, result, body, inputs, outs)
 
+    def mapping(self, name: str, kinds: list[str], result: str, body: Callable, inputs: list[Code], outs: list[Code]):
         def run(v: dict) -> None:
             state = v["@"]
             given, to = [one.run(v) for one in inputs], [one.run(v) for one in outs]
-            length = min(one.length for one in given if isinstance(one, Dsd))
+            length = min(one.length for one in given if isinstance(one, WALKED))
             for i in range(length):
                 state.step()
                 values = []
                 for one, kind in zip(given, kinds, strict=True):
-                    if isinstance(one, Dsd):
-                        values.append(state.load(one.array, address(one, i, SIZE[kind]), kind))
+                    if isinstance(one, WALKED):
+                        values.append(state.take(one, i, kind))
                     else:
                         values.append(state.load(*one, kind) if isinstance(one, tuple) else one[0])
                 made = body(state, values)
                 for one in to:
-                    if isinstance(one, Dsd):
-                        state.store(one.array, address(one, i, SIZE[result]), result, made)
+                    if isinstance(one, WALKED):
+                        state.give(one, i, result, made)
                     else:
                         state.store(*one, result, made)
 

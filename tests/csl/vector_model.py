@@ -43,6 +43,16 @@ class Dsd(NamedTuple):
     circle: tuple[int, int] | None = None
 
 
+class Stream(NamedTuple):
+    """A descriptor of the fabric: the elements that are on their way, as bytes."""
+
+    words: list[bytes]
+    length: int
+
+
+WALKED = (Dsd, Stream)
+
+
 class State:
     """Memory: the arrays, scalars among them, as bytes, and the DSRs: [descriptor, save_address]."""
 
@@ -65,6 +75,18 @@ class State:
         if not 0 <= at <= len(self.bytes[array]) - SIZE[kind] or at % SIZE[kind]:
             raise Unsuitable
         struct.pack_into(CODES[kind], self.bytes[array], at, value)
+
+    def take(self, walk: Dsd | Stream, i: int, kind: str) -> Any:
+        """Element i of a descriptor."""
+        if isinstance(walk, Stream):
+            return struct.unpack(CODES[kind], walk.words.pop(0))[0]
+        return self.load(walk.array, address(walk, i, SIZE[kind]), kind)
+
+    def give(self, walk: Dsd | Stream, i: int, kind: str, value: Any) -> None:
+        if isinstance(walk, Stream):
+            walk.words.append(struct.pack(CODES[kind], value))
+        else:
+            self.store(walk.array, address(walk, i, SIZE[kind]), kind, value)
 
     def step(self) -> None:
         self.work += 1
@@ -167,42 +189,53 @@ def element(name: str, a: Any, b: Any, x: Any) -> Any:
     return abs(a) if name[1:4] == "abs" else -a
 
 
+def mismatch(kind: str, want: bytes, got: bytes) -> str:
+    """Where two arrays differ, for a message; one NaN is as good as another."""
+    if want == got:
+        return ""
+    pairs = zip(struct.iter_unpack(CODES[kind], want), struct.iter_unpack(CODES[kind], got), strict=True)
+    for i, ((should,), (was,)) in enumerate(pairs):
+        if struct.pack(CODES[kind], should) != struct.pack(CODES[kind], was) and not (should != should and was != was):
+            return f"[{i}] is {was}, not {should}"
+    return ""
+
+
 def kind_of(code: str) -> str:
     """How the elements of an operation are read and written."""
     return {"W": "u16", "D": "u32", "H": "f16", "S": "f32"}[code]
 
 
 def execute(state: State, name: str, dst: Any, sources: list, x: Any) -> None:
-    """An operation.  Operands: a Dsd, the name of a DSR, a pointer (array, byte), or [value]."""
+    """An operation.  Operands: a Dsd, a Stream, the name of a DSR, a pointer (array, byte), or [value]."""
     codes = OPERATIONS[name]
     operands = [*sources, dst]
     walked = [state.dsrs[o][0] if isinstance(o, str) else o for o in operands]
-    length = next((d.length for d in walked if isinstance(d, Dsd) and d.length), 1)
+    length = next((d.length for d in walked if isinstance(d, WALKED) and d.length), 1)
     kinds = [kind_of(code) for code in (*codes[1 : 1 + len(sources)], codes[0])]
     scalars: list[Any] = [None, None]
     running = None  # the source that the result of a reduction begins with
     for i, operand in enumerate(walked[:-1]):
-        if isinstance(operand, Dsd):
+        if isinstance(operand, WALKED):
             continue
         scalars[i] = state.load(*operand, kinds[i]) if isinstance(operand, tuple) else operand[0]
-        if isinstance(dst, tuple) and not isinstance(dst, Dsd) and codes[1 + i] == codes[0] and running is None:
+        if isinstance(dst, tuple) and not isinstance(dst, WALKED) and codes[1 + i] == codes[0] and running is None:
             running = i
     total = None
     for i in range(length):
         state.step()
         values = []
         for k, operand in enumerate(walked[:-1]):
-            if isinstance(operand, Dsd):
-                values.append(state.load(operand.array, address(operand, i, SIZE[kinds[k]]), kinds[k]))
+            if isinstance(operand, WALKED):
+                values.append(state.take(operand, i, kinds[k]))
             else:
                 values.append(total if k == running and total is not None else scalars[k])
         result = element(name, values[0], values[1] if len(values) > 1 else None, x)
         if codes[0] in "WD":
             result &= 0xFFFF if codes[0] == "W" else 0xFFFFFFFF
-        if isinstance(walked[-1], Dsd):
-            state.store(walked[-1].array, address(walked[-1], i, SIZE[kinds[-1]]), kinds[-1], result)
+        if isinstance(walked[-1], WALKED):
+            state.give(walked[-1], i, kinds[-1], result)
         total = result
-    if not isinstance(walked[-1], Dsd):
+    if not isinstance(walked[-1], WALKED):
         state.store(*dst, kinds[-1], total)
     for operand, kind in zip(operands, kinds, strict=True):
         if isinstance(operand, str) and state.dsrs[operand][1]:
