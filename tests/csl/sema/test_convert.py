@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from csl.running import TYPES, device, launch, read
 
+from wse.csl.sema import types as t
+from wse.csl.sema.convert import round_float, round_floats
+
 INTS = {f"{sign}{bits}": (sign == "i", bits) for bits in (8, 16, 32, 64) for sign in "iu"}
 FLOATS = {"f16": (11, -14, 65520), "f32": (24, -126, Fraction(2) ** 128)}
 
@@ -125,3 +128,23 @@ def test_the_reference_agrees_with_the_formats():
     assert rounded(Fraction(65519), "f16") == 65504.0 and rounded(Fraction(65520), "f16") == math.inf
     assert rounded(Fraction(1, 3), "f32") == struct.unpack("<f", struct.pack("<f", 1 / 3))[0]
     assert TYPES["i64"] is np.int64
+
+
+@pytest.mark.parametrize("kind", [t.F16, t.F32, t.BF16, t.CB16], ids=str)
+def test_the_numbers_of_all_pes_are_rounded_as_each_is(kind):
+    rng = np.random.default_rng(3)
+    large = [n for n in numbers("i64") if abs(n) >= 1 << 52]
+    for values in (
+        np.arange(-3000, 3000),
+        np.array(numbers("i64")[::7]),
+        np.array(numbers("u64")[::7], np.uint64),
+        np.array([n * 3 for n in large], object),
+        np.array([True, False, True]),
+        np.array([0.0, -0.0, math.inf, -math.inf, 65519.99, 65520.0, 3.5e38, 1e-8, -(2.0**-150)]),
+        rng.normal(size=300) * 2.0 ** rng.integers(-140, 130, 300),
+    ):
+        both_axes = values.reshape(-1, 1)
+        got = round_floats(kind, both_axes)
+        expected = [round_float(kind, value) for value in values.tolist()]
+        assert got.shape == both_axes.shape and got.dtype == np.float64
+        assert struct.pack(f"{len(expected)}d", *got.ravel()) == struct.pack(f"{len(expected)}d", *expected)

@@ -141,8 +141,13 @@ def is_argument(instr: Instr, function: Function, symbol: str) -> bool:
     return symbol in function.memory_params and isinstance(instr, Store | Fill)
 
 
+_NO_SYMBOLS = {ir.Reg, ir.Const, ir.At, str, int, bool, type(None)}
+
+
 def symbols(value: Any) -> list[str]:
     """Names of globals in an instruction's operands."""
+    if type(value) in _NO_SYMBOLS:  # most of what there is
+        return []
     if isinstance(value, Addr):
         return [value.symbol]
     if isinstance(value, ir.Dsd):
@@ -153,9 +158,9 @@ def symbols(value: Any) -> list[str]:
     if isinstance(value, ir.DsdValue):
         return symbols(value.fields)
     if isinstance(value, dict):
-        return [symbol for item in value.values() for symbol in symbols(item)]
+        return symbols(list(value.values()))
     if isinstance(value, list | tuple):
-        return [symbol for item in value for symbol in symbols(item)]
+        return [symbol for item in value if type(item) not in _NO_SYMBOLS for symbol in symbols(item)]
     return []
 
 

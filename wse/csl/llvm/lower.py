@@ -51,6 +51,28 @@ def lower(unit: Unit, roots: set[str], fp16: str) -> Module:
     return _Lowering(unit, roots, fp16).module()
 
 
+_SIMPLE = (ir.Bin, ir.Un, ir.Convert, ir.Bitcast, ir.Copy, ir.Load)  # set their result once all operands are read
+
+
+def _in_memory(function: Function) -> dict[Reg, None]:
+    """Registers that need a place in memory, which LLVM turns into values: all but those that one instruction sets and
+    only later ones of its block read.  There are many of these; as values they cost no time."""
+    regs: dict[Reg, None] = dict.fromkeys(function.params)
+    values: dict[Reg, None] = {}
+    for block in function.blocks:
+        here: dict[Reg, None] = {}
+        for instr in block.code:
+            for reg in read(instr):
+                if reg not in here:
+                    regs[reg] = None
+            for reg in written(instr):
+                if reg in values or reg in regs or not isinstance(instr, _SIMPLE):
+                    regs[reg] = None
+                else:
+                    here[reg] = values[reg] = None
+    return regs
+
+
 class _Lowering:
     def __init__(self, unit: Unit, roots: set[str], fp16: str):
         self.unit, self.fp16 = unit, fp16
@@ -66,6 +88,8 @@ class _Lowering:
         self.pure: dict[str, int] = {}
         self.out: list[str] = []
         self.count = 0
+        self.slots: dict[Reg, str] = {}  # of the function's registers; the others are in `values` once they are set
+        self.values: dict[Reg, str] = {}
 
     def module(self) -> Module:
         bodies = [self.function(n, function) for n, function in enumerate(self.unit.functions)]
@@ -101,12 +125,7 @@ class _Lowering:
 
     def function(self, n: int, function: Function) -> str:
         self.out, self.count, self.scope = [], 0, 5 + n
-        regs: dict[Reg, None] = dict.fromkeys(function.params)
-        for block in function.blocks:
-            for instr in block.code:
-                regs.update(dict.fromkeys(written(instr)))
-                regs.update(dict.fromkeys(read(instr)))
-        self.slots = {reg: f"%r{i}" for i, reg in enumerate(regs)}
+        self.values, self.slots = {}, {reg: f"%r{i}" for i, reg in enumerate(_in_memory(function))}
         linkage = "" if function.name in self.roots else "internal "
         params = ", ".join(f"{self.type(p.type)} %a{i}" for i, p in enumerate(function.params))
         result = "void" if function.result is None else self.type(function.result)
@@ -151,7 +170,10 @@ class _Lowering:
         return name
 
     def set(self, reg: Reg, value: str) -> None:
-        self.line(f"  store {self.type(reg.type)} {value}, ptr {self.slots[reg]}")
+        if reg in self.slots:
+            self.line(f"  store {self.type(reg.type)} {value}, ptr {self.slots[reg]}")
+        else:
+            self.values[reg] = value
 
     def type(self, name: str) -> str:
         return self.types[name]
@@ -161,7 +183,8 @@ class _Lowering:
     def value(self, value: Value) -> str:
         """A value as an operand, of the LLVM type of its own type."""
         if isinstance(value, Reg):
-            return self.put(f"load {self.type(value.type)}, ptr {self.slots[value]}")
+            known = self.values.get(value)
+            return known if known is not None else self.put(f"load {self.type(value.type)}, ptr {self.slots[value]}")
         if isinstance(value, Addr):
             return self.address(value.symbol, value.offset)
         return self.constant(value)

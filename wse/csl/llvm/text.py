@@ -19,6 +19,7 @@ _LABEL = re.compile(rf"^({_NAME}):")
 _RESULT = re.compile(rf"^  (%{_NAME}) = (.*)$")
 _DEBUG = re.compile(r", !dbg !(\d+)")
 _METADATA = re.compile(r", ![\w.]+ ![\w.]+")
+_BRACKET = re.compile(r"[(\[{<]")
 _GROUPS = re.compile(r" #\d+\b")
 _LOCATION = re.compile(r"^!(\d+) = (?:distinct )?!DILocation\(line: (\d+)")
 _DEFINE = re.compile(rf"^define .*?@({_NAME})\((.*)\)[^()]*\{{$")
@@ -55,6 +56,9 @@ class TextFunction:
 
 def split(text: str) -> list[str]:
     """The parts between commas that stand in no brackets."""
+    if not _BRACKET.search(text):
+        found = [part.strip() for part in text.split(",")]
+        return found if found[-1] else found[:-1]
     parts, depth, start = [], 0, 0
     for i, c in enumerate(text):
         if c in "([{<":

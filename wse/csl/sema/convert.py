@@ -34,6 +34,7 @@ _LARGEST: dict[Type, float] = {
     t.BF16: 2.0**128,
     t.CB16: 2.0**21,
 }  # from here on infinity
+_NUMPY = {t.F16: np.float16, t.F32: np.float32}  # to which NumPy rounds as a double is rounded
 
 
 def round_float(kind: Type, value: float) -> float:
@@ -50,6 +51,19 @@ def round_float(kind: Type, value: float) -> float:
     if kind not in FORMATS or (isinstance(value, float) and not math.isfinite(value)) or value == 0:
         return float(value)
     return round_to(kind, Fraction(value))
+
+
+def round_floats(kind: Type, values: np.ndarray) -> np.ndarray:
+    """Numbers as round_float rounds each of them."""
+    exact = values.dtype.kind == "f" or (values.dtype.kind in "iu" and not (np.abs(values) >= 1 << 53).any())
+    if kind in _NUMPY and exact:
+        with np.errstate(over="ignore"):
+            return values.astype(np.float64).astype(_NUMPY[kind]).astype(np.float64)
+    bits = np.ascontiguousarray(values).view(np.int64) if values.dtype == np.float64 else values  # -0.0 is not 0.0
+    different, places = np.unique(bits, return_inverse=True)
+    numbers = different.view(np.float64) if bits is not values else different
+    rounded = np.array([round_float(kind, number) for number in numbers.tolist()], np.float64)
+    return rounded[places].reshape(values.shape)
 
 
 def round_to(kind: Type, value: Fraction) -> float:
@@ -226,8 +240,7 @@ def to_float(value: Val, kind: Type) -> Val:
     data = value.data
     if isinstance(data, Sym):
         if kind in FORMATS:
-            rounded = np.array([round_float(kind, number) for number in data.values.ravel().tolist()], np.float64)
-            return Val(kind, sym(rounded.reshape(data.values.shape)))
+            return Val(kind, sym(round_floats(kind, data.values)))
         return Val(kind, sym(data.values.astype(np.float64)))
     try:
         return Val(kind, round_float(kind, data))
