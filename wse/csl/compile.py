@@ -285,12 +285,10 @@ def classes_of_group(tiles: list[Tile]) -> list[Class]:
     for route, value in found.items():
         items = [(data_of(reached(tile.params, route)), tile) for tile in tiles]
         columns[route] = column(items, np.int64 if t.is_integral(value.type) else np.float64)
-    differing = [bits_of(values) for values in columns.values() if differ(values)]
-    table = np.stack(differing or [np.zeros(len(x), np.int64)], axis=1)
-    rows, first, group = np.unique(table, axis=0, return_index=True, return_inverse=True)
-    group = group.reshape(-1)
-    if len(rows) <= SHARE_ABOVE:
+    group = few_groups([bits_of(values) for values in columns.values() if differ(values)], len(x))
+    if group is not None:
         made = []
+        _, first = np.unique(group, return_index=True)
         for i in np.argsort(first, kind="stable"):
             numbers = {route: Val(found[route].type, values[first[i]].item()) for route, values in columns.items()}
             chosen = group == i
@@ -298,6 +296,20 @@ def classes_of_group(tiles: list[Tile]) -> list[Class]:
         return made
     numbers = {route: Val(found[route].type, sym(values)) for route, values in columns.items()}
     return [Class(path, with_numbers(params, numbers).data, x, y, span)]
+
+
+def few_groups(columns: list[np.ndarray], length: int) -> np.ndarray | None:
+    """A number for each row of the columns, equal ones for equal rows; None if more than SHARE_ABOVE rows differ."""
+    group = np.zeros(length, np.int64)
+    for values in columns:
+        if len(np.unique(values)) > SHARE_ABOVE:  # a sort, much quicker than the inverse
+            return None
+        _, places = np.unique(values, return_inverse=True)
+        different, group = np.unique(group * SHARE_ABOVE + places.reshape(-1), return_inverse=True)
+        if len(different) > SHARE_ABOVE:
+            return None
+        group = group.reshape(-1)
+    return group
 
 
 def reached(value: Any, route: Route) -> Val:

@@ -211,27 +211,31 @@ def _coalesce(moves: dict[tuple[int, int], float], adjacent, forbidden, weight, 
             i = into[i]
         return i
 
+    def crowded(i: int) -> bool:
+        """Whether it has as many neighbours as there are colours for it."""
+        return adjacent[i].bit_count() >= SCRATCH - (forbidden[i] & COLORS).bit_count()
+
+    high = 0  # mask of these
+    for i in range(len(adjacent)):
+        high |= crowded(i) << i
+
     for a, c in sorted(moves, key=lambda move: -moves[move]):
         a, c = root(a), root(c)
         if a == c or adjacent[a] >> c & 1:
             continue
-        neighbours, high = adjacent[a] | adjacent[c], 0
-        left = neighbours
-        while left:
-            low = left & -left
-            n = low.bit_length() - 1
-            high += adjacent[n].bit_count() >= SCRATCH - (forbidden[n] & COLORS).bit_count()
-            left ^= low
-        if high >= SCRATCH - ((forbidden[a] | forbidden[c]) & COLORS).bit_count():
+        neighbours = adjacent[a] | adjacent[c]
+        if (neighbours & high).bit_count() >= SCRATCH - ((forbidden[a] | forbidden[c]) & COLORS).bit_count():
             continue
         left = adjacent[c]
         while left:
             low = left & -left
             n = low.bit_length() - 1
             adjacent[n] = adjacent[n] & ~(1 << c) | 1 << a
+            high = high & ~low | crowded(n) << n
             left ^= low
         adjacent[a], adjacent[c] = neighbours, 0
         forbidden[a] |= forbidden[c]
+        high = high & ~(1 << a) | crowded(a) << a
         weight[a] += weight[c]
         hints[a] += hints[c]
         into[c] = a
