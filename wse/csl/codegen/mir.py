@@ -14,7 +14,6 @@ from ...machine import isa
 from ..ir.ir import At
 
 SCRATCH = 28  # first of the registers that are never assigned
-BODY = 1 << 30  # label space of inner labels
 
 
 class V:

@@ -39,9 +39,7 @@ BITS = {
 }  # fmt: skip
 SIGNED = {"i8", "i16", "i32", "i64"}
 FLOAT = {"f16", "f32"}
-ARITHMETIC = {"add", "sub", "mul", "div", "rem", "and", "or", "xor", "shl", "shr"}
 COMPARE = {"eq", "ne", "lt", "le", "gt", "ge"}  # result bool, operands of any one type
-UNARY = {"neg", "not", "lnot", "sqrt", "abs"}  # not: bitwise; lnot: of a bool
 INFINITE = 0x7FFF  # length of a descriptor that has none
 
 
@@ -206,7 +204,9 @@ class Instr:
 
 @dataclass(eq=False)
 class Bin(Instr):
-    """dst = a op b; op of ARITHMETIC or COMPARE.  Integers wrap; div, rem truncate; shr of a signed a is arithmetic.
+    """dst = a op b; op is add, sub, mul, div, rem, and, or, xor, shl, shr or one of COMPARE.
+
+    Integers wrap; div, rem truncate; shr of a signed a is arithmetic.
 
     type: what the operands are taken as; None: a's type."""
 
@@ -219,7 +219,7 @@ class Bin(Instr):
 
 @dataclass(eq=False)
 class Un(Instr):
-    """dst = op a; op of UNARY.  type: as of Bin."""
+    """dst = op a; op is neg, not (bitwise), lnot (of a bool), sqrt or abs.  type: as of Bin."""
 
     op: str
     dst: Reg

@@ -20,9 +20,7 @@ _RESULT = re.compile(rf"^  (%{_NAME}) = (.*)$")
 _DEBUG = re.compile(r", !dbg !(\d+)")
 _METADATA = re.compile(r", ![\w.]+ ![\w.]+")
 _BRACKET = re.compile(r"[(\[{<]")
-_GROUPS = re.compile(r" #\d+\b")
 _LOCATION = re.compile(r"^!(\d+) = (?:distinct )?!DILocation\(line: (\d+)")
-_DEFINE = re.compile(rf"^define .*?@({_NAME})\((.*)\)[^()]*\{{$")
 
 
 @dataclass

@@ -390,5 +390,3 @@ PREDEFINED: dict[str, Val] = {
     **{name: Val(t.TYPE, kind) for name, kind in t.PRIMITIVES.items()},
     **{name: Val(t.DIRECTION, number) for number, name in enumerate(t.DIRECTIONS)},
 }
-
-Lvalue = Any  # Cell | ElementRef | RegVar | Mem | GlobalVar | Value

@@ -128,9 +128,6 @@ class EnumType(Type):
         self.tag, self.members = tag, members
         self.size, self.align, self.ir = tag.size, tag.align, tag.ir
 
-    def member_of(self, value: int) -> str | None:
-        return next((name for name, known in self.members.items() if known == value), None)
-
 
 class OptionalType(Type):
     """?T.  flag: offset of the byte that says whether there is a value."""
