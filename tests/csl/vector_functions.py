@@ -35,12 +35,13 @@ class Maker(Expressions):
         self.statements += 1
         choices: list[Any] = [self.operation] * 7 + [self.reduction] * 2 + [self.assign, self.set_element]
         choices += [self.new_scalar, self.new_dsd, self.change_dsd, self.change_dsd, self.new_4d]
+        choices += [self.pair, self.table]
         if not self.in_map:
-            choices += [self.register, self.pair, self.table, self.circular]
-            if self.maps:
-                choices += [self.map] * 2
-            if self.helpers:
-                choices += [self.call] * 2
+            choices += [self.register, self.circular]
+        if self.maps:
+            choices += [self.map] * 2
+        if self.helpers:
+            choices += [self.call] * 2
         if depth > 0:
             choices += [self.branch, self.branch, self.switch]
             if self.depth_of_loops < 2:

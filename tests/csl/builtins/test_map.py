@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from csl.running import compiled, read, run
+from csl.running import compiled, launch, read, run
+from wse.csl.codegen.link import link
 from wse.csl.syntax.errors import CslError
+from wse.sdk.device import Device
 
 PE = """
 export var out = @zeros([6]i16);
@@ -92,3 +94,40 @@ fn main() void {{ {call} }}
 comptime {{ @export_symbol(main); }}
 """
     assert read(run(tmp_path, text, arch=arch), "out").tolist() == want
+
+
+CALLS = """
+export var out = @zeros([4]u16);
+var a = [4]u16{1, 2, 3, 4};
+var b = [4]u16{10, 20, 30, 40};
+var t = @zeros([40]u16);
+const da = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> a[i] });
+const db = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> b[i] });
+const dout = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> out[i] });
+const to = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> t[i] });
+fn many(x: u16) u16 {
+  inline for (@range(u16, 18)) |k| {
+    const d = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{2} -> t[i + 2 * k + 4] });
+    @add16(d, d, x);
+    @add16(d, d, d);
+  }
+  return t[4];
+}
+fn outer(x: u16) u16 { return many(x) + many(1); }
+fn step(x: u16, y: u16) u16 { t[39] = outer(x); return x + y; }
+fn inner(x: u16) u16 { return x + many(0) * 0; }
+fn again(x: u16, y: u16) u16 { @map(inner, da, to); t[38] = outer(y); return x + t[3]; }
+fn main() void { CALL }
+comptime { @export_symbol(main); }
+"""
+
+
+@pytest.mark.parametrize("call, want", [("@map(step, da, db, dout);", [11, 22, 33, 44]),
+                                        ("@map(again, db, da, dout);", [14, 24, 34, 44])], ids=["one", "two"])  # fmt: skip
+@pytest.mark.parametrize("level", [0, 2])
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_functions_that_a_step_calls_leave_its_operands_alone(arch, level, call, want, tmp_path):
+    """They load more descriptors than there are DSRs."""
+    loaded = Device(link(compiled(tmp_path, CALLS.replace("CALL", call), arch), level=level))
+    launch(loaded)
+    assert read(loaded, "out").tolist() == want

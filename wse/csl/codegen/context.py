@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ...machine import isa
@@ -10,6 +11,7 @@ from .mir import MFunction
 
 THREADS = 8
 NEEDS_XDSR = "FIFOs and descriptors of several dimensions or over circular buffers"
+MAP_DSRS, LEAST_DSRS = 5, 4  # of a file: kept from functions that @map calls; left for them
 DEFAULT_PRIORITY = 0  # of microthreads: low [SDK: microthread priority]
 
 
@@ -42,9 +44,29 @@ class Context:
         self.priorities: dict[int, set[int]] = {}  # by microthread: those of its operations
         self.thread_priorities: dict[int, int] = {}  # at the start, where they are not DEFAULT_PRIORITY
         self.dsr_thread: dict[tuple[str, int], int] = {}
+        self.map_depth: dict[str, int] = {}  # how many @map are under way when a function is called
         self.xdsrs: list[Any] = []  # what each XDSR holds all the time; None: not the same all the time
         self.xdsr_keys: dict[Any, int] = {}
         self.own_xdsrs = isa.DSRS  # the others are shared: one for each file of DSRs
+
+    def note_maps(self, order: list[str]) -> None:
+        """Finds the functions that @map calls in its steps.  order: functions, those that are called first."""
+        for name in reversed(order):
+            depth = self.map_depth.get(name, 0)
+            for callee, more in self._calls(self.functions[name]):
+                self.map_depth[callee] = max(self.map_depth.get(callee, 0), depth + more)
+
+    def _calls(self, function: ir.Function) -> Iterator[tuple[str, int]]:
+        for block in function.blocks:
+            for instr in block.code:
+                if isinstance(instr, ir.Call):
+                    yield instr.function, 0
+                elif isinstance(instr, ir.Map):
+                    yield from ((callee, more + 1) for callee, more in self._calls(self.functions[instr.function]))
+
+    def dsr_limit(self, function: str) -> int:
+        """DSRs of a file that a function takes, from the first on: others are for the operands of each @map around."""
+        return max(isa.DSRS - MAP_DSRS * self.map_depth.get(function, 0), LEAST_DSRS)
 
     def plan_xdsrs(self, lasting: dict[Any, Any], others: dict[Any, Any]) -> None:
         """Gives XDSRs to descriptors: key and contents.  lasting: those that are in use beyond an operation that waits

@@ -76,6 +76,7 @@ class Keeping:
     """The part of the Selector that decides which descriptors stay in DSRs."""
 
     context: Context
+    function: ir.Function
     held: dict[tuple[str, int], Any]
     kept: dict[tuple[str, int], Words]
     locked: set[tuple[str, int]]
@@ -110,7 +111,7 @@ class Keeping:
             if place is None or place in taken:
                 mine = {at for (other, _), at in [*places.items(), *chosen.items()] if other == file}
                 free = [
-                    n for n in range(isa.DSRS - 1, -1, -1)
+                    n for n in range(self.context.dsr_limit(self.function.name) - 1, -1, -1)
                     if n not in self.context.reserved[file] and (file, n) not in taken | mine | self.locked
                 ]  # fmt: skip
                 if len(mine) >= KEPT_MOST or len(free) <= FREE_LEAST:

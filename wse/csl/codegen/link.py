@@ -141,7 +141,9 @@ def generate(unit: ir.Unit, arch: str, fp16: str = "f16", level: int = LEVEL) ->
     }
     roots = {task.function for task in unit.tasks}
     exported = {e.function: e for e in unit.exports if e.function}
-    for name in call_order(context.functions, roots | set(exported)):
+    order = call_order(context.functions, roots | set(exported))
+    context.note_maps(order)
+    for name in order:
         function = context.functions[name]
         entries = (name in roots) + (name in exported)
         if name in called or entries > 1:

@@ -40,6 +40,7 @@ class VectorSelector(Keeping):
     at: ir.At | None
     terminator: ir.Instr
     next_label: int
+    function: ir.Function
     used: dict[Reg, tuple[int, bool]]
 
     def start_vectors(self) -> None:
@@ -59,12 +60,13 @@ class VectorSelector(Keeping):
 
     def free_dsr(self, file: str, taken: set[tuple[str, int]]) -> int:
         """A DSR of the file that no explicit one, no @map around and no other operand uses."""
-        for _ in range(isa.DSRS):
-            number = self.turn[file]
-            self.turn[file] = (number + 1) % isa.DSRS
-            free = (file, number) not in self.locked | taken and (file, number) not in self.kept_anywhere
-            if number not in self.context.reserved[file] and free:
-                return number
+        for limit in (self.context.dsr_limit(self.function.name), isa.DSRS):
+            for _ in range(isa.DSRS):
+                number = self.turn[file]
+                self.turn[file] = (number + 1) % isa.DSRS
+                free = (file, number) not in self.locked | taken and (file, number) not in self.kept_anywhere
+                if number < limit and number not in self.context.reserved[file] and free:
+                    return number
         raise ir.Unsupported(f"no {file} DSR is left: @get_dsr and FIFOs have them all", self.at)
 
     def load_words(self, words: Words) -> None:
@@ -535,7 +537,8 @@ class VectorSelector(Keeping):
     def do_map(self, instr: ir.Map) -> None:
         function = self.context.functions[instr.function]
         self.lasting = True
-        taken: set[tuple[str, int]] = set()
+        changed = self.callee_dsrs(function.blocks)
+        taken = set(changed)
         out = self.map_output(instr, taken)
         walks: list[tuple[int, Reg]] = []
         scalars: list[tuple[Deref, Reg]] = []
@@ -552,7 +555,7 @@ class VectorSelector(Keeping):
                 walks.append((self.map_input(operand, type, taken), element))
         if not walks and instr.out is not None:
             walks.append(self.map_count(instr, taken))
-        locked, self.locked = self.locked, self.locked | taken
+        locked, self.locked = self.locked, self.locked | (taken - changed)
         outside = self.kept
         self.kept = outside | self.hoist_map(function)
         head, after, put = self.label(), self.label(), self.label()
