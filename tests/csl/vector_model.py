@@ -230,6 +230,8 @@ def execute(state: State, name: str, dst: Any, sources: list, x: Any) -> None:
             else:
                 values.append(total if k == running and total is not None else scalars[k])
         result = element(name, values[0], values[1] if len(values) > 1 else None, x)
+        if result != result and name[1:4] not in ("mov", "neg", "abs"):
+            result = math.nan  # the machine makes one NaN only, with sign and payload 0
         if codes[0] in "WD":
             result &= 0xFFFF if codes[0] == "W" else 0xFFFFFFFF
         if isinstance(walked[-1], WALKED):
