@@ -106,6 +106,7 @@ def test_causes_of_scalar_code(arch):
     expect("mov r1, 64\nld32 r2, [r1]", {}, {"address": m.address_latency - 1})
     expect("mov r1, 64\nmov r2, 1\nst32 r2, [r1]", {}, {}, {"address": m.address_latency - 2})
     expect("mov r1, 64\nld32 r2, [r1 + 4]\nnop", {}, {"address": m.address_latency - 1, "offset": m.offset_cycles}, {})
+    expect(f"cfgld r1, {0x7F20 + LOOP}\nnop", {"config": m.config_cycles - 1}, {})
     # a branch keeps its cycles; what comes after it waits for the rest only
     taken = m.branch_taken - 1
     expect("sadd r1, r2, r3\njmp .x\n.x: sadd r1, r1, r3", {}, {"branch": taken}, {})

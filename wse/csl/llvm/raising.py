@@ -30,6 +30,7 @@ from ..ir.ir import (
     Value,
 )
 from ..ir.registers import rename
+from .counters import compare_after_step
 from .expand import BINARY, Expansions, container
 from .lower import Module, operands
 from .phis import Edges
@@ -48,7 +49,10 @@ SKIPPED = ("llvm.assume", "llvm.lifetime", "llvm.experimental.noalias", "llvm.db
 
 def raise_module(made: Module, text: str) -> list[Function]:
     """The functions of a module that lower() made and the passes have changed."""
-    return [_Raising(made, function).function() for function in parse(text)]
+    functions = parse(text)
+    for function in functions:
+        compare_after_step(function)
+    return [_Raising(made, function).function() for function in functions]
 
 
 class _Raising(Expansions, Reciprocals):

@@ -36,6 +36,7 @@ class Inst:
     detail: str = ""  # predicate of a comparison, callee of a call
     line: int = 0
     volatile: bool = False
+    flags: tuple[str, ...] = ()  # nuw, nsw and the like of arithmetic
 
 
 @dataclass
@@ -188,8 +189,9 @@ def _strip(rest: str) -> tuple[str, bool]:
 
 def _plain(inst: Inst, rest: str) -> None:
     """`op flags type a, b`."""
-    rest, _ = _strip(rest)
-    parts = split(rest)
+    plain, _ = _strip(rest)
+    inst.flags = tuple(rest[: len(rest) - len(plain)].split())
+    parts = split(plain)
     inst.type, first = typed(parts[0])
     inst.args = [first, *parts[1:]]
     inst.types = [inst.type] * len(inst.args)
