@@ -7,7 +7,6 @@ compiled, the class is split by it and compiled again (values.NeedsConcrete).
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from .builtins import language as builtins
 from .builtins import layout as layouts
 from .builtins.layout import LayoutState, Tile
 from .ir import ir
+from .ir.collect import uncollected
 from .sema import calls, exprs, loops, stmts, switches
 from .sema import types as t
 from .sema.convert import describe
@@ -98,17 +98,15 @@ def compile_program(
     program.max_unrolled = program.max_unrolled if max_inlined is None else max_inlined
     program.max_calls = program.max_calls if max_calls is None else max_calls
     program.fp16, program.addresses = t.FP16[fp16], dict(sections or {})
-    limit, collects = sys.getrecursionlimit(), gc.isenabled()
+    limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, RECURSION))
-    gc.disable()  # a layout of a wafer makes millions of objects, and no cycles among them
     try:
-        layout = _compile(program, Path(path), dict(params or {}), dict(colors or {}), whole)
+        with uncollected():
+            layout = _compile(program, Path(path), dict(params or {}), dict(colors or {}), whole)
     except RecursionError:
         raise CslError.at(None, f"{path} is nested too deeply to be compiled") from None
     finally:
         sys.setrecursionlimit(limit)
-        if collects:
-            gc.enable()
         if warnings is not None:
             warnings += program.findings.warnings
     layout.fp16 = fp16

@@ -19,6 +19,7 @@ from .. import artifact as art
 from ..artifact import RPC_ARGUMENTS, RPC_MOST, RPC_SELECTOR, RPC_TASK, STARTUP_TASK, Artifact, ClassImage
 from ..ir import ir
 from ..ir.calls import call_order
+from ..ir.collect import uncollected
 from ..llvm.optimize import LEVEL, optimize
 from .context import Context
 from .keep import plan_xdsrs
@@ -115,6 +116,11 @@ class Code:
 
 def generate(unit: ir.Unit, arch: str, fp16: str = "f16", level: int = LEVEL) -> Code:
     """Code of one unit, before addresses are known."""
+    with uncollected():
+        return _generate(unit, arch, fp16, level)
+
+
+def _generate(unit: ir.Unit, arch: str, fp16: str, level: int) -> Code:
     optimize(unit, level, fp16)
     context = Context(arch, fp16)
     context.functions = {f.name: f for f in unit.functions}
