@@ -15,7 +15,7 @@ PLACE = "{}"  # in the host program's arguments: the directory of the compiled p
 
 @click.command("compare", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @common.option("--lines", type=types.Integer(1, 1_000_000), default=20, help="Rows shown of each table.")
-@common.option("--function", help="Only lines of this function.")
+@common.option("--function", type=types.WORD, help="Only lines of this function.")
 @common.json_option
 @click.argument("a", metavar="A", type=types.FILE)
 @click.argument("b", metavar="B", type=types.FILE)
