@@ -319,6 +319,10 @@ REFUSED = {
         "circbuf_dsd, .{ .tensor_access = |i|{2} -> a[i] }",
         "a circbuf_dsd has no property tensor_access",
     ),
+    "a circular buffer beyond the memory": (
+        "circbuf_dsd, .{ .base_address = @ptrcast([*]i16, &a), .extent = 2, .wraparound = 40000 }",
+        "the buffer of a circbuf_dsd has 80,000 bytes: the memory of a PE has 49,152",
+    ),
     "wraparound of nothing": (
         "circbuf_dsd, .{ .base_address = &a, .extent = 2, .wraparound = 0 }",
         ".wraparound is 1 or more, not 0",

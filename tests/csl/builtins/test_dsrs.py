@@ -190,6 +190,11 @@ FIFOS = {
     "bytes": ("var f = @zeros([4]u8);", "f", "the elements of a FIFO are numbers of 16 or 32 bits, not u8"),
     "wide": ("var f = @zeros([4]u64);", "f", "the elements of a FIFO are numbers of 16 or 32 bits, not u64"),
     "pointers": ("var f: [4]*u16;", "f", r"the elements of a FIFO are numbers of 16 or 32 bits, not \*u16"),
+    "too large": (
+        "var f = @zeros([70000]u32);",
+        "f",
+        "the buffer of a FIFO has 280,000 bytes: the memory of a PE has 49,152",
+    ),
     "nothing": ("var f = @zeros([0]u16);", "f", "the buffer of a FIFO has one element or more"),
     "constant": (
         "const f = @zeros([4]u16);",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...machine.parameters import Machine
 from ..ir import ir
 from ..sema import types as t
 from ..sema.convert import describe
@@ -129,6 +130,13 @@ def constant_address(frame: Frame, pointer: Value, span: Span) -> ir.Value:
             raise CslError.at(span, "this pointer points to a variable that exists at compile time only")
         return ir.Addr(frame.unit.use(ptr.target), ptr.offset)
     return frame.operand(pointer, span)
+
+
+def check_buffer(frame: Frame, what: str, bytes: int, span: Span) -> None:
+    """Refuses a buffer that no PE has memory for."""
+    most = Machine.of(frame.unit.program.arch).sram_bytes
+    if bytes > most:
+        raise CslError.at(span, f"the buffer of {what} has {bytes:,} bytes: the memory of a PE has {most:,}")
 
 
 # ---- operands ----

@@ -20,6 +20,7 @@ from .descriptors import (
     MEMORY_KINDS,
     SIZES,
     base_address,
+    check_buffer,
     constant_address,
     descriptor,
     edited,
@@ -208,6 +209,8 @@ def memory_dsd(frame: Frame, kind: t.DsdType, given: dict[str, Any], node: ast.B
     flags = {name: bool(concrete_of(frame, given[key], node)) for name, key in
              (("index", "wavelet_index_offset"), ("save_address", "save_address")) if key in given}  # fmt: skip
     circle = circle_of(frame, given, access, node) if kind is t.CIRCBUF else None
+    if circle is not None:
+        check_buffer(frame, f"a {kind}", circle * access.item, node.span)
     return finish_memory(frame, kind, access, circle, flags, node)
 
 

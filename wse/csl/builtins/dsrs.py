@@ -15,7 +15,7 @@ from ..sema.types import Type
 from ..sema.values import VOID, FifoVal, GlobalVar, Ptr, Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
-from .descriptors import DSR_FILES, SIZES, base_address, descriptor_operand, dsr_of, is_dsd, shown
+from .descriptors import DSR_FILES, SIZES, base_address, check_buffer, descriptor_operand, dsr_of, is_dsd, shown
 from .fabric import extent_of, simd_mode
 from .options import ASYNCHRONOUS, OF_LOADS, Given, as_u16, chosen, options, priority, struct_items
 from .table import builtin
@@ -258,6 +258,7 @@ def buffer_of(frame: Frame, node: ast.Node) -> GlobalVar:
         raise CslError.at(node.span, f"the elements of a FIFO are numbers of 16 or 32 bits, not {kind.elem}")
     if kind.count == 0:
         raise CslError.at(node.span, "the buffer of a FIFO has one element or more")
+    check_buffer(frame, "a FIFO", kind.count * kind.elem.size, node.span)
     return where
 
 
