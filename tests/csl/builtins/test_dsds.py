@@ -162,6 +162,24 @@ def test_descriptors_that_stay_in_use_have_an_xdsr_each(tmp_path):
         link(compiled(tmp_path, XDSRS.replace("BODY", body)))
 
 
+@pytest.mark.parametrize("change", ["", "d = @increment_dsd_offset(d, n, f32);"])
+@pytest.mark.parametrize("arch", ARCHES)
+def test_a_placeholder_of_two_dimensions_takes_an_array_of_another_type(change, arch, tmp_path):
+    """Strides count elements of the array whose address it gets."""
+    text = f"""
+var x = [12]f32{{ 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 }};
+var none: [1]f16 = undefined;
+export var out = @zeros([4]f32);
+var n: i16 = 1;
+const to = @get_dsd(mem1d_dsd, .{{ .base_address = &out, .extent = 4 }});
+const holder = @get_dsd(mem4d_dsd, .{{ .tensor_access = |i, j|{{2, 2}} -> none[5 * i + 2 * j] }});
+fn main() void {{ var d = @set_dsd_base_addr(@increment_dsd_offset(holder, n, f16), &x); {change} @fmovs(to, d); }}
+comptime {{ @export_symbol(main); }}
+"""
+    got = read(run(tmp_path, text, arch=arch), "out")
+    assert got.tolist() == [value + (change != "") for value in (0, 2, 5, 7)]
+
+
 HELD = {
     "variable": "var d = CHANGED;",
     "array": "const t = [2]mem1d_dsd{ other, CHANGED }; const d = t[n - 2];",

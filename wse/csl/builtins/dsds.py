@@ -13,7 +13,7 @@ from ..sema.frame import Frame, expr
 from ..sema.lvalues import address, address_of, constant_dsd, load, memory_of
 from ..sema.suggest import did_you_mean
 from ..sema.types import Type
-from ..sema.values import ElementRef, GlobalVar, Mem, Val, Value, concrete
+from ..sema.values import DsdEdit, ElementRef, GlobalVar, Mem, Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .descriptors import (
@@ -96,10 +96,22 @@ def increment_dsd_offset(frame: Frame, node: ast.BuiltinCall, want: Type | None)
 @builtin("@set_dsd_base_addr", 2)
 def set_dsd_base_addr(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     value = descriptor(frame, node.args[0], t.MEM1D, t.MEM4D)
-    base = base_address(frame, node.args[1])[0]
+    base, size, _ = base_address(frame, node.args[1])
+    value = over_elements(value, size)
     if isinstance(value, Val) and isinstance(base, ir.Addr | ir.Const):
         return Val(value.type, replace(constant_dsd(value, node.span), base=base))
     return edited(value, "base", base)
+
+
+def over_elements(value: Value, size: int) -> Value:
+    """A mem4d_dsd that is known, over elements of another size: its strides count these."""
+    if isinstance(value, DsdEdit):
+        return DsdEdit(value.type, over_elements(value.base, size), value.edits)
+    dsd = value.data if isinstance(value, Val) else None
+    if not isinstance(dsd, ir.Dsd) or dsd.kind != "mem4d" or size == dsd.item or size not in SIZES:
+        return value
+    strides = tuple(stride // dsd.item * size for stride in dsd.strides)
+    return Val(value.type, replace(dsd, item=size, stride=strides[-1], strides=strides))
 
 
 # ---- @get_dsd ----
