@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import wse
-from wse.cli.cs_python import arguments
+from wse.cli.cs_python import arguments, settings
+from wse.sdk.runtime import machine_of
 
 HELPER = "import numpy as np\ndef cycles(w):\n    return w[0] + (w[1] << 16)\n"
 OTHER = "import numpy as np\ndef kind():\n    return (np.uint16(1) + 70).dtype\n"
@@ -125,3 +126,35 @@ def test_names_and_texts_of_numpy_1(tmp_path):
     )
     done = cs_python(str(tmp_path / "run.py"))
     assert done.stdout == "[0.5] 6 True True\nTrue [ True] (2, 1) (300,)\n", done.stderr
+
+
+def test_settings_before_the_file():
+    assert settings(["--set", "hop_cycles=1", "--set=colors=12", "run.py", "--set", "x"]) == (
+        ["hop_cycles=1", "colors=12"],
+        ["run.py", "--set", "x"],
+    )
+    assert settings(["-u", "run.py"]) == ([], ["-u", "run.py"])
+    for words in (["--set"], ["--set", "run.py"], ["--set=hop"], ["--set", "a=1,b=2"]):
+        with pytest.raises(SystemExit) as error:
+            settings(words)
+        assert "such as --set hop_cycles=1" in str(error.value)
+
+
+def test_a_set_figure_reaches_the_program(tmp_path):
+    (tmp_path / "run.py").write_text("import os\nprint(os.environ['WSE_SET'])\n")
+    assert cs_python("--set", "hop_cycles=1", str(tmp_path / "run.py")).stdout == "hop_cycles=1\n"
+
+
+def test_the_machine_of_the_environment(monkeypatch):
+    monkeypatch.setenv("WSE_SET", " hop_cycles=1, launch_cycles = 500 ")
+    assert (machine_of("wse3").hop_cycles, machine_of("wse3").launch_cycles) == (1, 500)
+    for text, what in (
+        ("hop=1", "no parameter 'hop'"),
+        ("hop_cycles", "not of the form NAME=VALUE"),
+        ("hop_cycles=0", "1 to 7"),
+    ):
+        monkeypatch.setenv("WSE_SET", text)
+        with pytest.raises(wse.ConfigError, match=what):
+            machine_of("wse3")
+    monkeypatch.delenv("WSE_SET")
+    assert machine_of("wse2") == wse.Machine("wse2")

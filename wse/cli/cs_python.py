@@ -1,5 +1,7 @@
 """`cs_python FILE ARGUMENTS`: Python, with the names that host programs of the Cerebras SDK import on its path.
 
+`--set NAME=VALUE` before FILE changes a figure of the machine: `cs_python --set hop_cycles=1 run.py`.
+
 Programs that it starts find `cslc` and `cs_python` as well.  Programs run with the types of NumPy 1, as in the SDK
 (wse.sdk.promotion).
 """
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import wse.sdk
+from wse.sdk import SETTINGS
 
 NAMES = Path(wse.sdk.__file__).parent / "names"
 
@@ -29,6 +32,20 @@ def environment() -> dict[str, str]:
 def _prepended(first: str, rest: str) -> str:
     parts = [part for part in rest.split(os.pathsep) if part and part != first]
     return os.pathsep.join([first, *parts])
+
+
+def settings(words: list[str]) -> tuple[list[str], list[str]]:
+    """(NAME=VALUE of each --set before the file, the other words)."""
+    found, rest = [], list(words)
+    while rest and (rest[0] == "--set" or rest[0].startswith("--set=")):
+        word = rest.pop(0)
+        if word == "--set" and not rest:
+            sys.exit("cs_python: --set needs NAME=VALUE, such as --set hop_cycles=1")
+        value = word.removeprefix("--set=") if "=" in word else rest.pop(0)
+        if "=" not in value or "," in value:
+            sys.exit(f"cs_python: --set {value}: it must be NAME=VALUE, such as --set hop_cycles=1")
+        found.append(value)
+    return found, rest
 
 
 def arguments(words: list[str]) -> list[str]:
@@ -51,7 +68,11 @@ def main() -> NoReturn:
     """Replaces this process by the interpreter."""
     if sys.stdout is not None:
         sys.stdout.flush()
-    os.execve(sys.executable, [sys.executable, *arguments(sys.argv[1:])], environment())
+    changed, words = settings(sys.argv[1:])
+    made = environment()
+    if changed:
+        made[SETTINGS] = ",".join(filter(None, [made.get(SETTINGS, ""), *changed]))
+    os.execve(sys.executable, [sys.executable, *arguments(words)], made)
 
 
 if __name__ == "__main__":

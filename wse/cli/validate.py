@@ -75,8 +75,10 @@ def command(
         if any(given):
             raise ConfigError("--system goes with --json alone: it runs no programs")
         return validate_system.compare(as_json)
-    if sources is not None and any((file, further, settings, plot, sensitivity, leave_one_out, models)):
-        raise ConfigError("--sources goes with --only, --threads, --markdown, --json and --write-docs")
+    if sources is not None and any((file, further, settings, plot, sensitivity, models)):
+        raise ConfigError("--sources goes with --only, --leave-one-out, --threads, --markdown, --json and --write-docs")
+    if sources is not None and leave_one_out and write_docs is None:
+        return show_determined(sources, only, threads, Output(markdown, as_json))
     if sources is not None and write_docs is None:
         return show_compiled(sources, only, threads, Output(markdown, as_json))
     if further and file is not None:
@@ -190,6 +192,33 @@ def show_compiled(sources: Path, only: str | None, threads: int, output: Output)
     output.show(words.compiled_accuracy(results), words.compiled_in_words(results), summary=compiled.summary(results))
     output.end()
     return 1 if any(r.emulated is None and not r.missing for r in results) else 0
+
+
+def show_determined(sources: Path, only: str | None, threads: int, output: Output) -> int:
+    """Programs from CSL: which figures of the machine they allow."""
+    from ..validation import compiled, determined
+
+    rows = compiled.programs()
+    with common.Working() as working:
+        chosen = rows if only is None else compiled.select(rows, only)
+        ranges = determined.leave_one_out(chosen, sources, threads, working)
+    if not ranges:
+        raise ConfigError(f"{sources} has no program within {determined.TOLERANCE_PCT:g} % of its published cycles")
+    document = [
+        {
+            "machine": found.arch,
+            "parameter": found.parameter.name,
+            "value": found.value,
+            "programs": {effect.program.id: effect.per_unit for effect in found.effects},
+            "allowed": found.allowed(),
+            "without": found.without,
+        }
+        for found in ranges
+    ]
+    note = f"values with which programs stay within {determined.TOLERANCE_PCT:g} % of their published cycles"
+    output.show(words.compiled_leave_one_out(ranges), [note], leave_one_out=document)
+    output.end()
+    return 0
 
 
 def show_slopes(points: list[Point], emulator: Any, path: Path, output: Output, working: common.Working) -> None:

@@ -13,8 +13,11 @@ interpreter it starts; nothing of that name is installed.  The modules there onl
     promotion   the types of NumPy 1
     rewriting   host programs with these types
     script      runs a host program
+    windows     the time of launches and copies
     appliance   the client of a cluster, on this computer
     arguments   what host programs pass, checked
     messages    what msg_level chooses
     conform     runs a checkout of examples by their own scripts
 """
+
+SETTINGS = "WSE_SET"  # environment: figures of the machine that SdkRuntime changes, NAME=VALUE,NAME=VALUE

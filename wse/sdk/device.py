@@ -21,6 +21,7 @@ from ..fabric.errors import DeadlockError
 from ..fabric.fabric import Fabric
 from ..fabric.run import Run
 from ..machine import numerics
+from ..machine.parameters import Machine
 from ..program.image import NO_CLASS
 from ..program.symbol import DTYPES
 from . import arguments
@@ -53,7 +54,7 @@ class Rectangle:
 
 
 class Device:
-    """An artifact, loaded."""
+    """An artifact, loaded.  machine: instead of the architecture's own."""
 
     def __init__(
         self,
@@ -62,6 +63,7 @@ class Device:
         messages: Messages | None = None,
         traces=frozenset(),
         events: int = 0,
+        machine: Machine | None = None,
     ):
         self.artifact, self.messages = artifact, messages or Messages()
         self.traces = traces  # what simlog writes besides what PEs print
@@ -69,7 +71,7 @@ class Device:
         if threads is None:
             threads = (os.cpu_count() or 1) if self.width * self.height > _MANY_PES else 1
         self.fabric = Fabric(
-            artifact.image(), threads=threads, trace=events, drops_off_edge=True
+            artifact.image(machine), threads=threads, trace=events, drops_off_edge=True
         )  # as the vendor's simulator
         self._noted: set[tuple[int, str]] = set()
         if profile.wanted():

@@ -17,7 +17,8 @@ from .._engine import SRAM
 from ..csl import profile
 from ..csl.artifact import TO_DEVICE, TO_HOST, Artifact, Port
 from ..errors import ConfigError, did_you_mean
-from . import arguments, simlog, transfer
+from ..machine.parameters import Machine
+from . import SETTINGS, arguments, simlog, transfer
 from .commands import SETTLE_CYCLES, Commands, Drain, Stream, Task
 from .device import Device, Rectangle
 from .messages import Messages
@@ -39,6 +40,18 @@ def tell_unstopped() -> None:
     if not hasattr(sys, "last_value"):  # after an exception it is not what went wrong
         for directory in _unstopped.values():
             print(f"error: the run of {directory} was not ended: call SdkRuntime.stop()", file=sys.stderr)
+
+
+def machine_of(arch: str) -> Machine:
+    """The machine of an architecture, with the figures that the environment changes: WSE_SET=NAME=VALUE,NAME=VALUE.
+    ConfigError if there is no such figure, or its value is out of range."""
+    overrides: dict[str, int | str] = {}
+    for word in filter(None, (part.strip() for part in os.environ.get(SETTINGS, "").split(","))):
+        name, given, value = word.partition("=")
+        if not given:
+            raise ConfigError(f"{SETTINGS}: {word!r} is not of the form NAME=VALUE, such as hop_cycles=1")
+        overrides[name.strip()] = value.strip()
+    return Machine(arch, overrides=overrides)
 
 
 class Symbol(int):
@@ -105,7 +118,12 @@ class SdkRuntime:
             raise ConfigError(f"{self.directory} is loaded already: load() is called once for each SdkRuntime")
         traces = simlog.wanted()
         device = devices[self.directory.resolve()] = Device(
-            self.artifact, self._threads, self._messages, traces, simlog.TRACED_EVENTS if traces else 0
+            self.artifact,
+            self._threads,
+            self._messages,
+            traces,
+            simlog.TRACED_EVENTS if traces else 0,
+            machine_of(self.artifact.arch),
         )
         self._commands = Commands(device)
         for port in self._ports:

@@ -3,6 +3,7 @@
 points       the published figures and their comparison
 programs     those of the published programs that are not kernels of the library
 compiled     published programs that are compiled from CSL
+determined   what published programs compiled from CSL say about the figures of the machine
 sensitivity  what the figures depend on, and which points determine which parameter of the machine
 models       the closed forms of the collectives against the emulator
 document     all of that as tables

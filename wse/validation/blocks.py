@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import ConfigError
-from . import compiled, document, models, sensitivity
+from . import compiled, determined, document, models, sensitivity
 from .points import FURTHER, TABLE, Compared, compare, read
 
 
@@ -14,7 +14,7 @@ class Blocks:
     """The blocks of a document.  A block is made on demand; runs that several blocks use are executed once.
 
     threads: of the host.  report: called with a short description of each step.  sources: where the CSL of published
-    programs is; without it the block "compiled" is left as it is.
+    programs is; without it the blocks "compiled" and "compiled-leave-one-out" are left as they are.
     """
 
     def __init__(self, threads: int = 1, report: Callable[[str], None] | None = None, sources: Path | None = None):
@@ -32,6 +32,7 @@ class Blocks:
         }
         if sources is not None:
             self.makers["compiled"] = self.compiled
+            self.makers["compiled-leave-one-out"] = self.compiled_leave_one_out
 
     def renew(self, path: Path) -> list[str]:
         """Make the blocks that a document has, and write them into it; returns their names.
@@ -73,6 +74,12 @@ class Blocks:
         tables = [document.compiled_accuracy(rows), document.compiled_programs(rows)]
         lines = [f"- {line}" for line in document.compiled_in_words(rows)]
         return "\n\n".join([*(table.markdown() for table in tables), *(["\n".join(lines)] if lines else [])])
+
+    def compiled_leave_one_out(self) -> str:
+        """The block "compiled-leave-one-out": the values that programs compiled from CSL allow."""
+        assert self.sources is not None
+        found = determined.leave_one_out(compiled.programs(), self.sources, self.threads, self.report)
+        return document.compiled_leave_one_out(found).markdown()
 
     def leave_one_out(self) -> str:
         """The block "leave-one-out": the values that the points allow for each free parameter."""

@@ -170,21 +170,41 @@ def _one(row: Compiled, root: Path | None, point: Point | None) -> Result:
             return Result(row, None, f"point {point.id}: {error}")
     if root is None:
         return Result(row, None, f"no folder {row.folder}", missing=True, machine_only=beside)
-    with tempfile.TemporaryDirectory(prefix="wse-validate-") as made:
-        emulated, trouble = _compile_and_run(row, copied(root, row.folder, Path(made) / "sources"))
+    with Work(row, root) as work:
+        emulated, trouble = work.run()
     return Result(row, emulated, trouble, machine_only=beside)
 
 
-def _compile_and_run(row: Compiled, work: Path) -> tuple[float | None, str]:
-    compiled = _command(work, "wse.cli.cslc", f"{row.compile} --arch={row.arch} -o out")
-    if compiled.returncode:
-        return None, f"cslc: {_first(compiled)}"
-    ran = _command(work, "wse.cli.cs_python", row.run)
-    trouble = f"host program: {_last(ran)}" if ran.returncode else ""
-    numbers = re.findall(row.figure, ran.stdout)
-    if not numbers:
-        return None, trouble or f"the host program printed nothing that matches {row.figure}"
-    return float(numbers[-1]), trouble
+class Work:
+    """A program compiled in a folder of its own, which is removed in the end.  root: the repository that has it."""
+
+    def __init__(self, row: Compiled, root: Path):
+        self.row = row
+        self._made = tempfile.TemporaryDirectory(prefix="wse-validate-")
+        self._folder = copied(root, row.folder, Path(self._made.name) / "sources")
+        compiled = _command(self._folder, "wse.cli.cslc", f"{row.compile} --arch={row.arch} -o out")
+        self._trouble = f"cslc: {_first(compiled)}" if compiled.returncode else ""
+
+    def __enter__(self) -> Work:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._made.cleanup()
+
+    def run(self, changes: Mapping[str, int] | None = None) -> tuple[float | None, str]:
+        """The figure that the host program prints, None if it prints none; what went wrong, "" if nothing did.
+
+        changes: figures of the machine by name.
+        """
+        if self._trouble:
+            return None, self._trouble
+        settings = "".join(f"--set {name}={value} " for name, value in (changes or {}).items())
+        ran = _command(self._folder, "wse.cli.cs_python", settings + self.row.run)
+        trouble = f"host program: {_last(ran)}" if ran.returncode else ""
+        numbers = re.findall(self.row.figure, ran.stdout)
+        if not numbers:
+            return None, trouble or f"the host program printed nothing that matches {self.row.figure}"
+        return float(numbers[-1]), trouble
 
 
 def _command(work: Path, module: str, arguments: str) -> subprocess.CompletedProcess[str]:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from ..errors import ConfigError
 from ..machine.parameters import Parameter
 from . import compiled
+from .determined import Range
 from .models import BAR_PCT, Modelled
 from .points import Compared, summary
 from .sensitivity import Determined, Slope, free
@@ -203,6 +204,28 @@ def leave_one_out(rows: Iterable[Determined]) -> tuple[Table, list[str]]:
         )
     lines = [f"{NAMES[column]}: no point narrows {', '.join(names)}" for column, names in undetermined.items()]
     return Table(head, determined, (2,)), lines
+
+
+def compiled_leave_one_out(ranges: Iterable[Range]) -> Table:
+    """A row for each figure of the machine that published programs from CSL depend on."""
+
+    def values(low: int, high: int | None) -> str:
+        if high is None:
+            return f"{low:,} or more" if low else "any"
+        return "none" if high < low else f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+    return Table(
+        ("machine", "parameter", "value", "sure", "programs", "all allow", "without one program"),
+        [
+            (
+                *(NAMES[found.arch], found.parameter.name, f"{found.value:,}", _confidence(found.parameter)),
+                *(str(len(found.effects)), values(*found.allowed())),
+                "; ".join(f"{name}: {values(*ends)}" for name, ends in found.without.items()) or "the same",
+            )
+            for found in ranges
+        ],
+        (2, 4),
+    )
 
 
 def span(row: Determined, values: tuple[int, int]) -> str:
