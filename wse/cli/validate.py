@@ -33,7 +33,10 @@ JSON_POINT = ("id", "arch", "target", "published", "emulated", "error_pct", "tol
     metavar="FILE.png",
     help="Print how points depend on each figure of the machine; write a heat map.",
 )
-@common.flag("--leave-one-out", help="Print which points determine which figure.")
+@common.flag(
+    "--leave-one-out",
+    help="Print which points, or with --sources which programs, determine which figure.",
+)
 @common.flag("--models", help="Compare the closed forms of collectives with the emulator.")
 @common.option("--write-docs", type=types.FILE, metavar="FILE.md", help="Renew the tables in a document.")
 @common.option(
