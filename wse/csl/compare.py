@@ -252,7 +252,8 @@ def text(found: Comparison, most: int = 20) -> str:
 
 
 def _class_text(c: ClassPair, most: int) -> list[str]:
-    pes = f"{c.pes[0]} PEs" if c.pes[0] == c.pes[1] else f"{c.pes[0]} and {c.pes[1]} PEs"
+    ends = "" if c.pes == (1, 1) else "s"
+    pes = f"{c.pes[0]} PE{ends}" if c.pes[0] == c.pes[1] else f"{c.pes[0]} and {c.pes[1]} PEs"
     params = c.params[0] if c.params[0] == c.params[1] else " | ".join(c.params)
     parts = [f"{c.name}: {pes}; cycles of a PE that are not idle: {_change(*c.cycles)}  {params}".rstrip()]
     if not any(pair.difference for pair in (*c.causes, *c.functions, *c.lines)):
