@@ -5,6 +5,7 @@ off: all tests must pass with either.
 """
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,12 @@ FAST = (
     "test_layers.py",
     "test_mirror.py",
 )
+
+# A shell ignores interrupts in what it runs in the background, and nohup hangups; the commands that tests start would
+# inherit that.
+for _name, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    if hasattr(signal, _name) and signal.getsignal(getattr(signal, _name)) is signal.SIG_IGN:
+        signal.signal(getattr(signal, _name), _handler)
 
 pytest.register_assert_rewrite("says")
 settings.register_profile("wse", deadline=None, print_blob=True)

@@ -80,7 +80,7 @@ def test_levels_of_messages(level, lines, capsys):
     assert len(said) == lines
     if level == "DEBUG":
         assert said[0] == "info: out: 3 x 2 PEs of wse3 loaded"
-        assert said[1] == "debug: launch of add at cycle 0"
+        assert said[1] == f"debug: launch of add at cycle {wse.Machine('wse3').launch_cycles}"
         assert said[2].startswith("info: out: stopped after")
 
 
