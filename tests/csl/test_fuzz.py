@@ -70,6 +70,8 @@ def test_changed_programs(how, path, tmp_path):
         "const T = struct { a: T }; var t: T; comptime { @export_symbol(t); }",
         "const a = [a]i16; var b: a;",
         "var v = undefined;",
+        "fn main() void { var v = undefined; v += 1; } comptime { @export_symbol(main); }",
+        "fn main() void { comptime var v = undefined; v += 1; } comptime { @export_symbol(main); }",
         "const a = .{}[{}]; comptime { @comptime_assert(a == 1); }",
         "const a = .{1, 2}[@zeros([3]i16)]; comptime { @comptime_assert(a == 1); }",
         "const a = .{1, 2}[true]; comptime { @comptime_assert(a == 1); }",
@@ -79,7 +81,7 @@ def test_changed_programs(how, path, tmp_path):
         "\\",
         "\0",
     ],
-    ids=range(27),
+    ids=range(29),
 )
 def test_hostile_texts(text, tmp_path):
     parses(text)

@@ -50,7 +50,9 @@ def make_local(frame: Frame, inner: Frame, node: ast.VarDecl, kind: Type | None,
     if isinstance(value, Parts):
         return Parts(value.type, [make_local(frame, inner, node, None, item) for item in value.items])
     kind = kind or (value.type if value is not None else None)
-    assert kind is not None
+    if kind is None:
+        like = f"var {node.name}: i16 = undefined;"
+        raise CslError.at(node.span, f"{node.name} needs a type, which undefined does not have: as in `{like}`")
     build = inner.build
     if build is not None and kind is t.STRUCT and node.type is None and at_run_time(value):
         names, items = fields_of(value, node.span)
