@@ -72,6 +72,7 @@ def test_changed_programs(how, path, tmp_path):
         "var v = undefined;",
         "fn main() void { var v = undefined; v += 1; } comptime { @export_symbol(main); }",
         "fn main() void { comptime var v = undefined; v += 1; } comptime { @export_symbol(main); }",
+        "fn main() void { comptime inline f(); } comptime { @export_symbol(main); }",
         "const a = .{}[{}]; comptime { @comptime_assert(a == 1); }",
         "const a = .{1, 2}[@zeros([3]i16)]; comptime { @comptime_assert(a == 1); }",
         "const a = .{1, 2}[true]; comptime { @comptime_assert(a == 1); }",
@@ -81,7 +82,7 @@ def test_changed_programs(how, path, tmp_path):
         "\\",
         "\0",
     ],
-    ids=range(29),
+    ids=range(30),
 )
 def test_hostile_texts(text, tmp_path):
     parses(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from . import ast
 from .errors import CslError, Findings, Source, Span
@@ -81,7 +82,7 @@ class Expressions:
             self.fail(f"the name of {what} was expected, not {self.token}{hint}")
         return self.advance()
 
-    def fail(self, message: str, span: Span | None = None) -> None:
+    def fail(self, message: str, span: Span | None = None) -> NoReturn:
         token = self.token
         if token.kind == "end" and self.at:  # the place is behind what came before
             token = self.tokens[self.at - 1]

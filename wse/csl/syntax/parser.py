@@ -280,7 +280,8 @@ class Parser(Expressions):
                     if self.peek().text in ("if", "while", "for", "switch", "inline"):
                         self.advance()
                         body = self.control(None)
-                        assert body is not None
+                        if body is None:
+                            self.fail(f"for or while was expected after inline, not {self.peek()}")
                         return ast.ComptimeBlock(self.span(first), ast.Block(body.span, [body]))
                 case "return":
                     self.advance()
