@@ -5,6 +5,7 @@ Covers: wse/csl/codegen/constants.py, wse/csl/codegen/keep.py, wse/csl/llvm/pass
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from csl import running
@@ -220,3 +221,29 @@ def test_source_positions_are_shared():
     unit = ir.Unit("pe", "t.csl", [], [f.done()])
     made = lower(unit, {"main"}, "f16")
     assert made.places == [None, At("t.csl", 2), At("t.csl", 4)]
+
+
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+@pytest.mark.parametrize("level", [0, 2])
+def test_an_operation_in_a_loop_begins_at_its_descriptor(tmp_path, arch, level):
+    """A descriptor that moves its DSR on is not kept in it over the rounds, nor are its neighbours taken for it."""
+    text = """
+export var y = @zeros([24]u16);
+export var x = [24]u16 { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24 };
+const moving = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> x[i], .save_address = true });
+const out = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> y[i], .save_address = true });
+const still = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> y[i + 12] });
+fn main() void {
+  var n: u16 = 0;
+  while (n < 3) : (n += 1) {
+    @add16(out, out, moving);
+    @add16(still, still, moving);
+  }
+}
+comptime { @export_symbol(main); }
+"""
+    loaded = Device(link(running.compiled(tmp_path, text, arch), level=level))
+    running.launch(loaded)
+    expected = np.zeros(24, int)
+    expected[:4] = expected[12:16] = [3, 6, 9, 12]
+    assert running.read(loaded, "y").tolist() == expected.tolist()
