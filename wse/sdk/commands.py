@@ -269,10 +269,11 @@ class Commands:
 
     def pass_time(self, cycles: int) -> None:
         """Lets the cycles of a command pass.  A program that never rests is run for SETTLE_CYCLES of them at most."""
-        end, moving = self.device.cycle + cycles, min(cycles, SETTLE_CYCLES)
+        start, moving = self.device.cycle, min(cycles, SETTLE_CYCLES)
         self.run(cycles=moving)
-        if self.device.cycle < end - cycles + moving or moving == cycles:  # nothing moves
-            self.device.fabric.rest(max(end - self.device.cycle, 0))
+        passed = self.device.cycle - start
+        if passed < moving:  # nothing moves
+            self.device.fabric.rest(cycles - passed)
 
     def collect(self) -> None:
         """Delivers what has come, and forgets the streams that are done: in order, where one follows another."""

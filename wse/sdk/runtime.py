@@ -295,7 +295,8 @@ class SdkRuntime:
         words = transfer.flat(src, len(rows) * len(columns) * n, "src of a strided copy")
         tensor = transfer.to_tensor(words, len(rows), len(columns), n, order)
         if not streaming:
-            self._active.settle("memcpy_h2d_stride", Copy(True, len(rows) * len(columns), words.size))
+            what = f"memcpy_h2d to {self._variable(dest)}"
+            self._active.settle(what, Copy(True, len(rows) * len(columns), words.size))
         parts = [
             self._to_device(dest, tensor[j : j + 1, i : i + 1], Rectangle(x, y, 1, 1), streaming, data_type, True)
             for j, y in enumerate(rows)
