@@ -10,13 +10,10 @@ compares it with the results at compile time and of the code at every optimisati
 
 from __future__ import annotations
 
-import argparse
 import math
 import random
 import struct
 import sys
-import tempfile
-import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -640,31 +637,20 @@ def differences(seed: int, folder: Path) -> list[str]:
         for i, (call, kind, want) in enumerate(made.wanted):
             for how, got in ((f"run time, level {level}", out[i]), ("compile time", known[i])):
                 if not same(kind, want, got):
-                    found.append(f"seed {seed}, {arch}: {call} of type {kind} is {got:#x} at {how}, not {want!r}")
+                    found.append(f"{arch}: {call} of type {kind} is {got:#x} at {how}, not {want!r}")
     return list(dict.fromkeys(found))
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--functions", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    count, started, wrong = -(-options.functions // FUNCTIONS), time.monotonic(), 0
-    for seed in range(options.seed, options.seed + count):
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                found = differences(seed, Path(folder))
-            except Exception as problem:
-                found = [f"seed {seed}: {type(problem).__name__}: {str(problem)[:500]}"]
-        wrong += bool(found)
-        for line in found[:4]:
-            print(line, flush=True)
-    seconds = time.monotonic() - started
-    print(
-        f"{count * FUNCTIONS} functions (seeds {options.seed} to {options.seed + count - 1}), {seconds:.0f} s: ", end=""
+    from csl import seeds
+
+    return seeds.command(
+        __doc__,
+        "functions",
+        2000,
+        lambda seed: seeds.problems(lambda folder: differences(seed, folder)),
+        size=FUNCTIONS,
     )
-    print(f"{wrong} programs differ" if wrong else "all agree")
-    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -10,15 +10,13 @@ compares the memory of both PEs with the evaluator of random_vectors.py.
 
 from __future__ import annotations
 
-import argparse
 import sys
-import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from csl import seeds
 from csl.random_functions import Code
 from csl.random_vectors import ARCHES, LEVELS
 from csl.running import read, write
@@ -225,12 +223,7 @@ def draw(seed: str) -> tuple[list[str], list[State]]:
 
 
 def program(seed: int) -> tuple[list[str], list[State]]:
-    for attempt in range(500):
-        try:
-            return draw(f"{seed}/{attempt}")
-        except Unsuitable:
-            continue
-    raise AssertionError(f"no program of seed {seed} stays within its arrays")
+    return seeds.suitable(draw, seed, Unsuitable)
 
 
 def differences(seed: int, folder: Path, arches=ARCHES, levels=LEVELS) -> list[str]:
@@ -251,22 +244,9 @@ def differences(seed: int, folder: Path, arches=ARCHES, levels=LEVELS) -> list[s
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--programs", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    started, wrong = time.monotonic(), 0
-    for seed in range(options.seed, options.seed + options.programs):
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                found = differences(seed, Path(folder))
-            except Exception as problem:
-                found = [f"{type(problem).__name__}: {str(problem)[:600]}"]
-        wrong += bool(found)
-        for line in found[:4]:
-            print(f"seed {seed}: {line}", flush=True)
-    print(f"{options.programs} programs, {time.monotonic() - started:.0f} s: {wrong or 'none'} differ")
-    return 1 if wrong else 0
+    return seeds.command(
+        __doc__, "programs", 200, lambda seed: seeds.problems(lambda folder: differences(seed, folder))
+    )
 
 
 if __name__ == "__main__":

@@ -12,15 +12,13 @@ compares what it leaves in memory with the code of every optimisation level on b
 
 from __future__ import annotations
 
-import argparse
 import sys
-import tempfile
-import time
 from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from csl import seeds
 from csl.running import read, write
 from csl.vector_functions import Maker
 from csl.vector_model import State, Unsuitable, mismatch
@@ -62,12 +60,7 @@ def draw(seed: str, dropped: frozenset[int] = frozenset()) -> Program:
 
 def program(seed: int) -> Program:
     """The first program of the seed that stays within its arrays."""
-    for attempt in range(500):
-        try:
-            return draw(f"{seed}/{attempt}")
-        except Unsuitable:
-            continue
-    raise AssertionError(f"no program of seed {seed} stays within its arrays")
+    return seeds.suitable(draw, seed, Unsuitable)
 
 
 def differences(made: Program, folder: Path, arches=ARCHES, levels=LEVELS) -> list[str]:
@@ -87,11 +80,7 @@ def differences(made: Program, folder: Path, arches=ARCHES, levels=LEVELS) -> li
 
 def problems(made: Program, arches=ARCHES, levels=LEVELS) -> list[str]:
     """Differences, or the error that the compiler or the run ends in."""
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            return differences(made, Path(folder), arches, levels)
-        except Exception as problem:
-            return [f"{type(problem).__name__}: {str(problem)[:600]}"]
+    return seeds.problems(lambda folder: differences(made, folder, arches, levels))
 
 
 def reduced(made: Program, found: list[str]) -> Program:
@@ -117,26 +106,14 @@ def reduced(made: Program, found: list[str]) -> Program:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--functions", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--reduce", action="store_true", help="print a smaller program for each difference")
-    options = parser.parse_args()
-    count, started, wrong = -(-options.functions // FUNCTIONS), time.monotonic(), 0
-    for seed in range(options.seed, options.seed + count):
-        made = program(seed)
-        found = problems(made)
-        wrong += bool(found)
-        for line in found[:4]:
-            print(f"seed {seed}: {line}", flush=True)
-        if found and options.reduce:
-            print(reduced(made, found).text, flush=True)
-    seconds = time.monotonic() - started
-    print(
-        f"{count * FUNCTIONS} functions (seeds {options.seed} to {options.seed + count - 1}), {seconds:.0f} s: ", end=""
+    return seeds.command(
+        __doc__,
+        "functions",
+        2000,
+        lambda seed: problems(program(seed)),
+        size=FUNCTIONS,
+        reduce=lambda seed, found: reduced(program(seed), found).text,
     )
-    print(f"{wrong} programs differ" if wrong else "all agree")
-    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
