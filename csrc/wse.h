@@ -225,7 +225,8 @@ enum {
   WSE_FOR_ROUTE,       /* the router's position does not take color `color` from `port` */
   WSE_FOR_QUEUE,       /* no input queue is bound to `color` */
   WSE_FOR_TEARDOWN,    /* the color is torn down */
-  WSE_FOR_MICROTHREAD, /* microthread `id` is busy */
+  WSE_FOR_MICROTHREAD, /* microthread `queue` is busy */
+  WSE_FOR_BINDING,     /* input queue `queue` holds wavelets of another color, `color` */
   WSE_FOR_FIFO,
 };
 typedef struct {

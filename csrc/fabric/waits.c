@@ -1,4 +1,5 @@
 /* waits.c - the edges of the deadlock report's graph: what waits, and for what. */
+#include "pe/issue.h"
 #include "router/route_register.h"
 #include "state/bitplane.h"
 #include "state/queue.h"
@@ -77,10 +78,17 @@ static void waits_of_ce(wse_fabric *fabric, uint32_t pe, wait_list *list) {
     w.task = ce->task;
     const isa_ins *ins = &class->code[ce->pc];
     int number = (ins->op & ~INS_IMMEDIATE) == OP_mapstep ? operand_dsr(ins->b) : -1;
+    bool binding;
     if (number >= 0) {
       w.why = WSE_FOR_WAVELET;
       w.queue = fabric->dsrs[number][pe].queue;
       w.color = (int16_t)color_of_iq(fabric, pe, class, w.queue & 7);
+    } else {
+      w.queue = (int16_t)issue_waits_for(fabric, pe, ins, &binding);
+      if (binding) {
+        w.why = WSE_FOR_BINDING;
+        w.color = (int16_t)color_of_iq(fabric, pe, class, w.queue & 7);
+      }
     }
     add(list, w, WSE_PENDING_OPERATIONS);
   }

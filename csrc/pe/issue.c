@@ -99,6 +99,21 @@ static int thread_of(const wse_fabric *fabric, const ce_state *ce, const vector_
   return free ? __builtin_ctz(free) : 0;
 }
 
+int issue_waits_for(wse_fabric *fabric, uint32_t pe, const isa_ins *ins, bool *queue) {
+  const ce_state *ce = &fabric->ces[pe];
+  vector_operation operation = {0};
+  int kind;
+  *queue = false;
+  if (vector_begin(fabric, pe, ins, ce->pc, &operation, &kind) == VECTOR_FAULT) return 0;
+  int thread = operation.options & OPT_ASYNC ? thread_of(fabric, ce, &operation) : MAIN;
+  if (thread != MAIN && ce->threads >> thread & 1) return thread;
+  *queue = true;
+  const vector_operand *input = &operation.src0;
+  if (!binds(input) || color_of_iq(fabric, pe, class_of(fabric, pe), input->d.queue) == input->d.color)
+    input = &operation.src1;
+  return input->d.queue;
+}
+
 enum { ISSUED, WAITS, STOPS };
 
 /* Accounts for the slots of a memory operation, whose elements are computed: at once if no other thread shares the

@@ -7,6 +7,8 @@
 /* The main thread's next instruction, or several if it is alone.  *next: when to try again.  True if it used the slot.
  */
 bool issue(wse_fabric *fabric, band_state *band, uint32_t pe, bool alone, uint64_t now, uint64_t *next);
+/* The microthread that the vector instruction at ce->pc waits for, or, with *queue true, the input queue. */
+int issue_waits_for(wse_fabric *fabric, uint32_t pe, const isa_ins *ins, bool *queue);
 void operation_ended(wse_fabric *fabric, band_state *band, uint32_t pe, int thread, uint64_t now);
 
 #endif

@@ -292,8 +292,8 @@ def test_exports_of_layout_and_pes_agree(tmp_path):
         '@export_symbol(f, "v");': "v is of type fn(i16)void, but exported as i16",
         '@export_symbol(v, "f");': "f is of type i16, but exported as fn(i16)void",
         '@export_symbol(p, "v");': "v is of type [*]i16, but exported as i16",
-        '@export_symbol(c, "v");': "v is a const, but exported as true, to be changed by the host",
-        '@export_symbol(v, "fixed");': "fixed is a var, but exported as false, not to be changed",
+        '@export_symbol(c, "v");': "c is a const, but exported as v with true, to be changed by the host",
+        '@export_symbol(v, "fixed");': "v is a var, but exported as fixed with false, not to be changed",
         "@export_symbol(q);": 'the layout has no @export_name("q", ...) for this symbol: known: f, fixed, v',
     }.items():
         layout = (

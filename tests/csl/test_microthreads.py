@@ -94,3 +94,37 @@ def test_an_operation_without_a_priority_beside_one_that_has_one(tmp_path):
     image = running.device(tmp_path, text).artifact.classes[0]
     lines = [disassemble_word(int(word)).split() for word in image.code]
     assert [line for line in lines if line[0] == "utprio"] == [["utprio", "4,", "2"], ["utprio", "4,", "0"]]
+
+
+def test_a_deadlock_by_a_microthread_in_use(tmp_path):
+    """WSE-2: the send and the receive are both on microthread 2.  The report says so and what to do."""
+    text = """
+    param sends: bool;
+    const out_color = @get_color(if (sends) 1 else 2);
+    const in_color = @get_color(if (sends) 2 else 1);
+    const out = @get_dsd(fabout_dsd, .{ .extent = 64, .fabric_color = out_color, .output_queue = @get_output_queue(2) });
+    const in = @get_dsd(fabin_dsd, .{ .extent = 64, .fabric_color = in_color, .input_queue = @get_input_queue(2) });
+    var a = @zeros([64]u32);
+    var b = @zeros([64]u32);
+    const a_dsd = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{64} -> a[i] });
+    const b_dsd = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{64} -> b[i] });
+    fn main() void {
+      @mov32(out, a_dsd, .{ .async = true });
+      @mov32(b_dsd, in, .{ .async = true });
+    }
+    comptime { @export_symbol(main); }
+    """
+    layout = """layout {
+      @set_rectangle(2, 1);
+      @set_tile_code(0, 0, "pe.csl", .{ .sends = true });
+      @set_tile_code(1, 0, "pe.csl", .{ .sends = false });
+      @set_color_config(0, 0, @get_color(1), .{ .routes = .{ .rx = .{RAMP}, .tx = .{EAST} } });
+      @set_color_config(1, 0, @get_color(1), .{ .routes = .{ .rx = .{WEST}, .tx = .{RAMP} } });
+      @set_color_config(1, 0, @get_color(2), .{ .routes = .{ .rx = .{RAMP}, .tx = .{WEST} } });
+      @set_color_config(0, 0, @get_color(2), .{ .routes = .{ .rx = .{EAST}, .tx = .{RAMP} } });
+    }"""
+    report = running.run(tmp_path, text, arch="wse2", layout=layout).deadlock("")
+    assert (
+        "PE (0, 0) main thread (mov32, pe.csl:13:7 in main) waits for microthread 2, which is in use: a microthread has "
+        "the number of its output queue, else of its input queue; use different numbers"
+    ) in report.cycle

@@ -216,6 +216,24 @@ def test_a_busy_microthread():
     assert "1 main thread, 1 microthread on 1 PE wait" in report
 
 
+def test_a_reader_that_the_main_thread_does_not_reach():
+    """The cycle leads through the main thread: it waits for a microthread, and so does not start the reader."""
+    operation = " fmovs {0} {{async, ut=1}}\n"
+    code = "main:\n dsr d0, output\n dsr a0, x_all\n dsr d1, x_all\n dsr a1, input\n"
+    code += operation.format("d0, a0") + operation.format("d1, a1") + " done\n"
+    p = waiting(
+        *(2, 1),
+        *(("east", "R", "E", 0, 0), ("east", "W", "R", 1, 0)),
+        *(("west", "R", "W", 1, 0), ("west", "E", "R", 0, 0)),
+        roles={"left": (code, "west", "east", [(0, 0)]), "right": (code, "east", "west", [(1, 0)])},
+    )
+    with pytest.raises(DeadlockError) as caught:
+        Fabric(p).run()
+    for x, role in enumerate(("left", "right")):
+        line = f"PE ({x}, 0) main thread (fmovs, {role}:7, main+21) waits for microthread 1, which is in use"
+        assert line in caught.value.cycle
+
+
 def test_an_empty_fifo():
     def buffer(rx):
         rx.dsd("buffer", wse.fifo(rx.array("room", 8, "f32")), xdsr=0)

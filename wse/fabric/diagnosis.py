@@ -271,10 +271,14 @@ class Deadlock:
             return self._senders(pe, color)
         if why == _engine.FOR_ROOM:
             return self._holders(w)
-        if why in (_engine.FOR_READER, _engine.FOR_UNBLOCK):
+        if why == _engine.FOR_READER:  # nothing begins before the main thread goes on
+            return self.at(pe, _engine.WAIT_MAIN) or self.at(pe, *running, _engine.WAIT_TASK)
+        if why == _engine.FOR_UNBLOCK:
             return self.at(pe, *running, _engine.WAIT_TASK)
         if why == _engine.FOR_MICROTHREAD:
-            return self.at(pe, _engine.WAIT_MICROTHREAD)
+            return [i for i in self.at(pe, _engine.WAIT_MICROTHREAD) if self.waits["id"][i] == w["queue"]]
+        if why == _engine.FOR_BINDING:
+            return [i for i in self.at(pe, _engine.WAIT_INPUT_QUEUE, *running) if self.waits["queue"][i] == w["queue"]]
         if why == _engine.FOR_FIFO:
             return self.at(pe, *running, _engine.WAIT_TASK)
         return []
@@ -436,8 +440,17 @@ class Deadlock:
         if why == _engine.FOR_TEARDOWN:
             return f"the end of the teardown of {color}"
         if why == _engine.FOR_MICROTHREAD:
-            return "a microthread that is busy"
+            return f"microthread {queue}, which is in use{self._other_microthread(w)}"
+        if why == _engine.FOR_BINDING:
+            return f"input queue {queue}, which holds wavelets of {color}"
         return "a FIFO that no operation fills or empties" if after is None else "a FIFO"
+
+    def _other_microthread(self, w: np.void) -> str:
+        if self.image.language != "csl":
+            return ""
+        if self.image.machine.microthread_by_queue:
+            return ": a microthread has the number of its output queue, else of its input queue; use different numbers"
+        return ": give the operations different .ut_id"
 
     def _sender(self, pe: int, color: int, after: int | None) -> str:
         if after is not None:

@@ -248,7 +248,11 @@ def check_declared(frame: Frame, name: str, where: Any, node: ast.BuiltinCall) -
     changes = isinstance(where, GlobalVar) and where.mutable
     if not function and mutable != changes:
         what, words = ("var", "false, not to be changed") if changes else ("const", "true, to be changed by the host")
-        raise CslError.at(node.span, f"{name} is a {what}, but exported as {words}", (span, "declared here"))
+        own = last_name(node.args[0])
+        text = f"{own} is a {what}, but exported {f'as {name} ' if own != name else ''}with {words}"
+        other = ("const", "true") if changes else ("var", "false")
+        note = (span, f"declared here: write {other[1]}, or declare {own} with {other[0]}")
+        raise CslError.at(node.span, text, note)
 
 
 def export_pointer(frame: Frame, name: str, value: Val, node: ast.BuiltinCall) -> None:
