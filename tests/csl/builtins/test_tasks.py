@@ -100,11 +100,11 @@ RESERVED = {
     ),
     "input queue": (
         "comptime { @initialize_queue(@get_input_queue(1), .{ .color = @get_color(2) }); }",
-        "input queue 1 is reserved: input queues 0 and 1 belong to the memcpy library",
+        "input queue 1 belongs to the memcpy library: 2 to 7 are left to the program",
     ),
     "output queue": (
         "comptime { @initialize_queue(@get_output_queue(0), .{ .color = @get_color(2) }); }",
-        "output queue 0 is reserved: output queue 0 belongs to the memcpy library",
+        "output queue 0 belongs to the memcpy library: 1 to 7 are left to the program",
     ),
     "color": (
         "comptime { @set_local_color_config(@get_color(22), .{ .routes = .{ .rx = .{WEST}, .tx = .{RAMP} } }); }",

@@ -153,9 +153,10 @@ class Queues:
         named_by = {key: next(iter(colors.values())) for key, colors in self.uses.items()} | self.colorless | self.spans
         for (into, queue), span in named_by.items():
             if queue in MEMCPY_QUEUES[into]:
-                taken = " and ".join(map(str, MEMCPY_QUEUES[into]))
-                what = f"{'input' if into else 'output'} queue{'s' if into else ''} {taken} belong{'' if into else 's'}"
-                self.report(CslError.at(span, f"{named(into, queue)} is reserved: {what} to the memcpy library"))
+                left = (
+                    f"{max(MEMCPY_QUEUES[into]) + 1} to {QUEUES['wse3'][0 if into else 1] - 1} are left to the program"
+                )
+                self.report(CslError.at(span, f"{named(into, queue)} belongs to the memcpy library: {left}"))
 
     def rebinds(self) -> bool:
         """Whether code binds queues while it runs."""
