@@ -1,6 +1,6 @@
 # The developer's commands; CONTRIBUTING.md says when to use which.  PYTHON=... chooses the interpreter.
 #   make dev     once: a virtual environment .venv with an editable install and all tools
-#   make build   compile what has changed in csrc/ and the binding
+#   make build   compile what has changed in csrc/, the binding and Python files
 #   make test    build, then the whole suite on all cores; ARGS="tests/engine -k switch": what these select instead
 #   make fast    build, then the tests marked fast: under 30 seconds
 #   make bench   build, then the benchmarks of the engine's loops and of whole machines
@@ -25,6 +25,7 @@ dev: $(BIN)/wse build
 
 build: $(BIN)/wse
 	$(BIN)/python setup.py --quiet build_ext --inplace
+	$(BIN)/python -m compileall -q wse
 
 test: build
 	$(BIN)/pytest $(or $(ARGS),-n auto)

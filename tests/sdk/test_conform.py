@@ -4,6 +4,8 @@ Covers: wse/cli/csl_conform.py
 """
 
 import json
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,43 @@ def test_options_and_table():
     assert done.exit_code == 0
     assert [line.split()[:3] for line in done.stdout.splitlines()[:2]] == [["one", a, "pass"] for a in ("wse2", "wse3")]
     assert done.stdout.splitlines()[-1] == "1 of 1 examples passed for every machine they have a script for; 2 pass"
+
+
+def test_scripts_run_side_by_side_and_are_told_in_order():
+    here = Path.cwd()
+    for name, other in (("one", "two"), ("two", "one")):  # each waits for the other
+        example(name, f"touch {here}/{name}; until test -e {here}/{other}; do sleep 0.01; done", archs=("wse3",))
+    example("three", "true", archs=("wse3",))
+    got = outcomes("--jobs", "2", "--timeout", "20")
+    assert [(name, row["status"]) for (name, _), row in got.items()] == [
+        ("one", "pass"),
+        ("three", "pass"),
+        ("two", "pass"),
+    ]
+
+
+def test_one_script_at_a_time():
+    here = Path.cwd()
+    for name in ("one", "two"):
+        example(name, f"mkdir {here}/busy; sleep 0.1; rmdir {here}/busy", archs=("wse3",))
+    assert {row["status"] for row in outcomes("--jobs", "1").values()} == {"pass"}
+
+
+def test_an_interrupt_ends_the_scripts_that_run():
+    here = Path.cwd()
+    for name in ("a", "b", "c"):
+        example(name, f"echo $$ > {here}/{name}; sleep 100", archs=("wse3",))
+    example("0", f"until test -s {here}/a -a -s {here}/b; do sleep 0.01; done", archs=("wse3",))
+    before = set(Path(tempfile.gettempdir()).glob("wse-conform-*"))
+    running = conform.run(conform.find("examples"), ("wse3",), 60, jobs=3)
+    assert next(running).status == "pass"
+    started = time.monotonic()
+    running.close()  # as an exception in the loop over the outcomes does
+    assert time.monotonic() - started < 20
+    for name in ("a", "b"):
+        pid = int(Path(name).read_text())
+        assert not Path(f"/proc/{pid}").exists()
+    assert set(Path(tempfile.gettempdir()).glob("wse-conform-*")) <= before
 
 
 def test_an_unexpanded_macro_runs_the_host_program():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from ..bench.runner import cores
 from ..sdk import conform
 from . import common, types
 from .output import print_json
@@ -21,8 +22,15 @@ _COLORS = {"pass": "green", "fail": "red", "error": "red", "skip": "yellow"}
 @common.option("--only", type=types.WORD, metavar="GLOB", help="Examples whose names match: 'gemv-*'.")
 @common.option("--arch", type=types.ARCH, help="Run only the scripts of this machine.  [default: both]")
 @common.option("--timeout", type=types.Number(1, 86_400), default=60, help="Seconds allowed for each script.")
+@common.option(
+    "--jobs",
+    type=types.Integer(1, 1024),
+    help="Scripts that run at the same time.  [default: the number of processors]",
+)
 @common.json_option
-def command(directory: Path, only: str | None, arch: str | None, timeout: float, as_json: bool) -> int:
+def command(
+    directory: Path, only: str | None, arch: str | None, timeout: float, jobs: int | None, as_json: bool
+) -> int:
     """Run every example below DIR by its own commands_wse2.sh and commands_wse3.sh, in a copy, and print which passed.
 
     DIR is a checkout of csl-examples, or any directory of programs with such scripts.  Exit status 1: one did not pass.
@@ -31,7 +39,7 @@ def command(directory: Path, only: str | None, arch: str | None, timeout: float,
     archs = (arch,) if arch else conform.ARCHS
     outcomes = []
     width = max(len(example.name) for example in examples)
-    for outcome in conform.run(examples, archs, timeout):
+    for outcome in conform.run(examples, archs, timeout, jobs or cores()):
         outcomes.append(outcome)
         if not as_json:
             click.echo(line(outcome, width))

@@ -9,6 +9,7 @@ stands for the run of the host program, and the outcome's note says that it was 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -19,12 +20,14 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from fnmatch import fnmatch
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from ..errors import ConfigError
+from ..records import dataclass
 from .runtime import RUN_LOG
 
 ARCHS = ("wse2", "wse3")
@@ -76,22 +79,71 @@ def find(directory: str | Path, only: str | None = None) -> list[Example]:
     return examples
 
 
-def run(examples: list[Example], archs: tuple[str, ...] = ARCHS, timeout: float = 60) -> Iterator[Outcome]:
-    """Runs each script; an outcome as soon as it is there."""
-    for example in examples:
-        for arch in archs:
-            if example.script(arch).exists():
-                yield run_one(example, arch, timeout)
+def run(
+    examples: list[Example], archs: tuple[str, ...] = ARCHS, timeout: float = 60, jobs: int = 1
+) -> Iterator[Outcome]:
+    """Runs each script, `jobs` of them at a time; the outcomes in order, each as soon as it is there."""
+    scripts = [(example, arch) for example in examples for arch in archs if example.script(arch).exists()]
+    processes = Processes()
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting = [pool.submit(run_one, example, arch, timeout, processes) for example, arch in scripts]
+        try:
+            for outcome in waiting:
+                yield outcome.result()
+        finally:  # early, if it was interrupted
+            pool.shutdown(wait=False, cancel_futures=True)
+            processes.stop()
 
 
-def run_one(example: Example, arch: str, timeout: float) -> Outcome:
+class Processes:
+    """The processes of the scripts that run, each the leader of a group."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._running: set[subprocess.Popen] = set()
+        self._stopped = False
+
+    def start(self, *words: Any, **options: Any) -> subprocess.Popen:
+        """subprocess.Popen in a group of its own."""
+        with self._lock:
+            if self._stopped:
+                raise CancelledError
+            process = subprocess.Popen(*words, start_new_session=True, **options)
+            self._running.add(process)
+            return process
+
+    def ended(self, process: subprocess.Popen) -> None:
+        """Forgets a process whose status is known: its number may be given to another."""
+        with self._lock:
+            self._running.discard(process)
+
+    def kill(self, process: subprocess.Popen) -> None:
+        """Kills a process and those that it started."""
+        with self._lock:
+            self._kill(process)
+
+    def stop(self) -> None:
+        """Kills those that run; no other starts."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                self._kill(process)
+
+    @staticmethod
+    def _kill(process: subprocess.Popen) -> None:
+        if process.returncode is None:  # else its number may be that of another group
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def run_one(example: Example, arch: str, timeout: float, processes: Processes) -> Outcome:
     """Runs one script in a copy."""
     with tempfile.TemporaryDirectory(prefix="wse-conform-") as temporary:
         place = _copy(example.path, Path(temporary))
         note = _expand(place / example.script(arch).name)
         log = Path(temporary) / "runs.json"
         started = time.monotonic()
-        status, output = _execute(["bash", example.script(arch).name], place, _environment(log), timeout)
+        status, output = _execute(["bash", example.script(arch).name], place, _environment(log), timeout, processes)
         seconds = time.monotonic() - started
         cycles = _cycles(log)
     verdict, reason = judge(example, status, output, timeout)
@@ -132,23 +184,24 @@ def _environment(log: Path) -> dict[str, str]:
     if home not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
         made["PYTHONPATH"] = home  # a checkout: the commands must not import another copy that is installed
     made["PATH"] = os.pathsep.join([scripts, made.get("PATH", os.defpath)])
-    return made | {RUN_LOG: str(log), "MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": "1"}
+    return made | {RUN_LOG: str(log), "MPLBACKEND": "Agg"}
 
 
-def _execute(command: list[str], place: Path, environment: dict[str, str], timeout: float) -> tuple[int | None, str]:
+def _execute(
+    command: list[str], place: Path, environment: dict[str, str], timeout: float, processes: Processes
+) -> tuple[int | None, str]:
     """(exit status, what was printed); None when the time was over."""
     pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with subprocess.Popen(command, cwd=place, env=environment, start_new_session=True, **pipes) as process:
-        try:
-            output, _ = process.communicate(timeout=timeout)
-            return process.returncode, output.decode(errors="replace")
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            output, _ = process.communicate()
-            return None, output.decode(errors="replace")
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
+    process = processes.start(command, cwd=place, env=environment, **pipes)
+    try:
+        output, _ = process.communicate(timeout=timeout)
+        return process.returncode, output.decode(errors="replace")
+    except subprocess.TimeoutExpired:
+        processes.kill(process)
+        output, _ = process.communicate()
+        return None, output.decode(errors="replace")
+    finally:
+        processes.ended(process)
 
 
 def _cycles(log: Path) -> int | None:
