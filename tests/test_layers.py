@@ -17,7 +17,7 @@ PACKAGE = ROOT / "wse"
 
 # From the ground up; modules of one layer do not import each other, except within a package and where `BESIDE` says so.
 LAYERS = [
-    {"_version", "errors", "signals"},
+    {"_version", "errors", "records", "signals"},
     {"start", "files", "npz", "bug"},
     {"_engine", "schema"},
     {"machine"},
@@ -34,10 +34,10 @@ LAYERS = [
 ]
 # These read a Run and import nothing that makes one.  Pictures may use what traces found.
 READERS = {"trace", "report"}
-READ = {"_version", "errors", "_engine", "machine", "files"}
+READ = {"_version", "errors", "records", "_engine", "machine", "files"}
 # Imports within functions, of modules of this package, are allowed here only: commands load what they run when they are
-# called, and `report` loads matplotlib when a picture is asked for.
-LAZY = {"cli", "report/__init__.py"}
+# called, `report` loads matplotlib when a picture is asked for, and host programs load the compiler when they use it.
+LAZY = {"cli", "report/__init__.py", "sdk/names/cerebras/sdk/runtime/sdkruntimepybind.py"}
 
 HOMES = {
     "matplotlib": {"report"},

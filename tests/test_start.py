@@ -160,6 +160,75 @@ def test_importing_wse_loads_nothing_large():
     assert ended(python("-c", code)) == (0, "[]\n", "")
 
 
+# Modules that take time to import, and the first of the compiler.  numpy.testing, which host programs use, imports
+# importlib.metadata, unittest and email.
+LARGE = {
+    *(
+        "PIL",
+        "click",
+        "dask",
+        "distributed",
+        "email",
+        "importlib.metadata",
+        "llvmlite",
+        "matplotlib",
+        "multiprocessing",
+    ),
+    *("numba", "numpy", "numpy.ma", "pyarrow", "scipy", "sklearn", "tomllib", "torch", "unittest"),
+    *("wse.csl.compile", "wse.csl.ir.ir", "wse.csl.sema.types", "wse.report.figure"),
+}
+COMPILER = {"llvmlite", "wse.csl.compile", "wse.csl.ir.ir", "wse.csl.sema.types"}
+# `START` of a command that prints which of them it has imported, after the last line of its own.
+TELLS = """
+import atexit, sys
+large, entry, *words = sys.argv[1:]
+atexit.register(lambda: print(*sorted(set(large.split(",")) & set(sys.modules))))
+sys.argv[:] = [entry, *words]
+import wse.start
+getattr(wse.start, entry)()
+"""
+
+
+def loaded(command, cwd):
+    """The modules of LARGE that a command imports; it must end well."""
+    status, out, err = ended(python("-c", TELLS, ",".join(sorted(LARGE)), *command.split(), cwd=cwd))
+    assert status == 0, err
+    return set(out.splitlines()[-1].split())
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """A folder with a layout, what cslc makes of it, and a host program."""
+    folder = tmp_path_factory.mktemp("program")
+    (folder / "layout.csl").write_text(
+        'layout { @set_rectangle(1, 1); @set_tile_code(0, 0, "pe.csl", .{}); @export_name("f", fn()void); }'
+    )
+    (folder / "pe.csl").write_text(
+        'const memcpy = @import_module("<memcpy/memcpy>", .{});\n'
+        "fn f() void { memcpy.unblock_cmd_stream(); }\ncomptime { @export_symbol(f); }"
+    )
+    host = "from cerebras.sdk.runtime.sdkruntimepybind import {}, MemcpyDataType, MemcpyOrder"
+    (folder / "run.py").write_text(
+        host.format("SdkRuntime")
+        + "\nr = SdkRuntime('out')\nr.load()\nr.run()\nr.launch('f', nonblock=False)\nr.stop()\n"
+    )
+    (folder / "layouts.py").write_text(host.format("SdkLayout"))
+    return folder
+
+
+def test_cslc_and_cs_python_import_what_they_use(program):
+    assert loaded("cslc layout.csl --arch=wse3 -o out", program) == {"click", "numpy"} | COMPILER
+    assert loaded("cs_python run.py", program) == {"numpy"}
+    assert loaded("cs_python layouts.py", program) == {"numpy"} | COMPILER
+    assert loaded("wse csl check layout.csl", program) == {"click", "numpy"} | COMPILER
+
+
+@pytest.mark.parametrize("words", ["--help", "run --help", "isa", "arch", "run axpy --no-plot", "bench --list"])
+def test_commands_import_what_they_use(words, tmp_path):
+    expected = {"click"} if words == "--help" else {"click", "numpy"}
+    assert loaded(f"wse {words}", tmp_path) == expected
+
+
 def test_a_signal_during_an_import_is_raised_when_the_import_has_ended(tmp_path):
     (tmp_path / "half.py").write_text(
         "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(0.1)\nprint('imported', flush=True)\n"

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
 import shlex
 import sys
 import sysconfig
-import tempfile
 import traceback
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 
@@ -70,6 +66,9 @@ def is_ours(error: BaseException) -> bool:
 
 def _report(error: BaseException) -> str:
     """Versions, the command line and the traceback."""
+    import platform  # what only a report needs is not imported by every command
+    from importlib import metadata
+
     versions = []
     for name in ("numpy", "numba", "matplotlib", "click", "distributed"):
         try:
@@ -88,6 +87,9 @@ def _report(error: BaseException) -> str:
 
 def _write(report: str) -> Path:
     """Writes the report to the temporary folder.  The same failure has the same name, and is written once."""
+    import hashlib
+    import tempfile
+
     digest = hashlib.sha256(report.encode(errors="replace")).hexdigest()[:12]
     path = Path(tempfile.gettempdir()) / f"wse-bug-{digest}.txt"
     try:

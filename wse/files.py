@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +40,7 @@ def replacing_path(path: str | Path) -> Iterator[Path]:
     if _is_device(target):  # /dev/stdout, a named pipe
         yield target
         return
-    fresh = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.part{target.suffix}")
+    fresh = target.with_name(f".{target.stem}.{os.urandom(4).hex()}.part{target.suffix}")
     try:
         yield fresh
         with contextlib.suppress(FileNotFoundError):  # a new file has the mode that the umask gives

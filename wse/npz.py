@@ -13,11 +13,12 @@ import stat
 import struct
 import zipfile
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+
+from .records import dataclass
 
 # What zipfile, zlib, json and NumPy raise at bytes that are not theirs, and a reader at values of the wrong kind.
 UNREADABLE = (

@@ -12,15 +12,14 @@ from __future__ import annotations
 import json
 import math
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from .errors import ConfigError
+from .records import dataclass
 
 LARGEST_FILE = 16 << 20  # bytes of a configuration: no honest one is larger
 LONGEST_NUMBER = 400  # digits of a number in a file: more than a float64 can need
@@ -182,6 +181,8 @@ def read_text(path: Path | str, what: str) -> str:
 
 def read_toml(path: Path | str, what: str) -> dict[str, Any]:
     """The table in a TOML file.  ConfigError, which begins with `what` and the path, for anything else."""
+    import tomllib  # few commands read such a file
+
     text = read_text(path, what)
     try:
         return tomllib.loads(text)

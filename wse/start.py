@@ -24,9 +24,9 @@ def cslc() -> NoReturn:
     _start("wse.cli.cslc")
 
 
-def cs_python() -> NoReturn:
-    """The command `cs_python`."""
-    _start("wse.cli.cs_python")
+def cs_python() -> None:
+    """The command `cs_python`.  The process is the host program's: signals do what they do in Python."""
+    import_module("wse.sdk.interpreter").main()
 
 
 def _start(module: str) -> NoReturn:

@@ -25,7 +25,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ from . import files
 from ._version import __version__
 from .errors import ConfigError
 from .machine.digest import tables_digest
+from .records import dataclass
 from .schema import read_toml
 
 if TYPE_CHECKING:

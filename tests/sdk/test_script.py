@@ -1,6 +1,6 @@
 """Host programs run by `cs_python`: NumPy 1's promotion in them and in the modules beside them, in no others.
 
-Covers: wse/cli/cs_python.py
+Covers: wse/cli/cs_python.py, wse/sdk/interpreter.py
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import wse
-from wse.cli.cs_python import arguments, settings
+from wse.sdk.interpreter import arguments, settings
 from wse.sdk.runtime import machine_of
 
 HELPER = "import numpy as np\ndef cycles(w):\n    return w[0] + (w[1] << 16)\n"

@@ -7,7 +7,6 @@ the start-up, in which the fabric fills with wavelets, is not measured.  A short
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from ..fabric.fabric import Fabric
 from ..fabric.run import Run
 from ..kernels import data, gemm
 from ..machine.parameters import Machine
+from ..records import dataclass
 from .meter import Counts, Meter, resident_bytes
 from .programs import Scalar, Streams, Tasks, every, pages, require
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from ..records import dataclass
 from .cases import CASES, Job
 
 Figures = dict[str, Any]  # a case of --json

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import perf_counter
 from typing import Any
 
 from ..fabric.run import Run
+from ..records import dataclass
 
 RATES = ("pe_cycles_per_second", "hops_per_second", "instructions_per_second", "fma_per_second")
 

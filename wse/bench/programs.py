@@ -6,7 +6,6 @@ Each has a method `check` that verifies the memory of all PEs and the counters a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from ..fabric.run import Run
 from ..machine.parameters import Machine
 from ..program.dsd import fabin, mem1d
 from ..program.program import Program
+from ..records import dataclass
 
 
 class WrongResult(WseError):

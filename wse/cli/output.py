@@ -22,13 +22,13 @@ import string
 from abc import ABC, abstractmethod
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
 from .. import signals
+from ..records import dataclass
 from ..report.text import percent, si
 
 Words = str | Callable[[Mapping[str, Any]], str | None]  # a format string, or a function of the document

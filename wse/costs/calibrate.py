@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from ..errors import ConfigError
 from ..machine.parameters import Machine
 from ..models import load
 from ..plan.workload import Layer, Workload, workload
+from ..records import dataclass
 from . import wafer
 from .fit import nonnegative
 

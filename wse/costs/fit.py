@@ -9,12 +9,12 @@ for the fit.  Their shapes are both within and beyond the range of the fitted on
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import ConfigError
 from ..machine.parameters import Machine
+from ..records import dataclass
 
 Shape = Mapping[str, int]
 

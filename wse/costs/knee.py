@@ -11,7 +11,6 @@ wafer wait; streaming times are those of the DDR5 and network model.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from math import nan
 
 import numpy as np
@@ -20,6 +19,7 @@ from ..execute.execution import Pass
 from ..execute.schedule import BACKWARD, FORWARD
 from ..execute.streaming import Streaming
 from ..memoryx import Ddr5, MemoryX, Network
+from ..records import dataclass
 
 PHASES = (FORWARD, BACKWARD)
 # A MemoryX that never makes the wafer wait: it delivers more than one weight per cycle and column.

@@ -6,14 +6,13 @@ fast enough never to stall it.  The cycles of an operator are those between its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from ..execute.streaming import Streaming
 from ..machine.parameters import Machine
 from ..memoryx import MemoryX, Network
 from ..models import Graph
+from ..records import dataclass
 from .cycles import operator_cycles
 
 _NODES, _GBPS = 512, 1e5  # nodes of MemoryX and rate of its links, Gbit/s: more than any executed rectangle consumes

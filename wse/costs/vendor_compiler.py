@@ -10,13 +10,13 @@ element-wise classes are not: each has a constant of its own.
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from ..machine.parameters import Machine
 from ..models import graph, load
 from ..plan.region import Region, regions
+from ..records import dataclass
 
 TABLE = Path(__file__).with_name("gpt2_small_wse2.csv")
 MODEL = "gpt2"

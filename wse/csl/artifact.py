@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from ..machine.parameters import Machine
 from ..program.image import Image, PEImage, Streams
 from ..program.route import Filter, Place, Routes
 from ..program.symbol import Color
+from ..records import dataclass
 
 FORMAT = 1
 RPC_TASK = 28  # one of memcpy's own task ids
@@ -248,6 +249,16 @@ class Artifact:
             "rectangle": [self.width, self.height],
             "memcpy": self.memcpy,
         }
+
+    def source_line(self, cache: dict[int, list[str]], file: int, line: int) -> str:
+        """A line of a source file, "" if the file is not there any more.  cache: of files that were read."""
+        if file not in cache:
+            try:
+                cache[file] = Path(self.files[file]).read_text(errors="replace").splitlines()
+            except OSError:
+                cache[file] = []
+        text = cache[file]
+        return text[line - 1].strip() if 0 < line <= len(text) else ""
 
     # On disk.
 

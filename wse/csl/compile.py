@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..records import dataclass
 from .builtins import dsds, dsrs, intrinsics, registers, rotating, routes, symbols, tasks, vectors
 from .builtins import language as builtins
 from .builtins import layout as layouts

@@ -37,7 +37,7 @@ def asm(artifact: Artifact, image: ClassImage) -> str:
         file, line = int(image.lines[i, 0]), int(image.lines[i, 1])
         if (file, line) != last and file >= 0:
             lines.append(
-                f"  // {Path(artifact.files[file]).name}:{line}  {source_line(artifact, sources, file, line)}".rstrip()
+                f"  // {Path(artifact.files[file]).name}:{line}  {artifact.source_line(sources, file, line)}".rstrip()
             )
         last = (file, line)
         lines.append(f"  {i:5}  {disassemble_word(int(word)):32}  // {_place(artifact, image, i)}")
@@ -49,17 +49,6 @@ def _place(artifact: Artifact, image: ClassImage, index: int) -> str:
     file, line, column, function = image.lines[index].tolist()
     within = f"in {artifact.function_names[function]}" if function >= 0 else ""
     return f"{Path(artifact.files[file]).name}:{line}:{column} {within}".rstrip() if file >= 0 else within
-
-
-def source_line(artifact: Artifact, cache: dict[int, list[str]], file: int, line: int) -> str:
-    """A line of a source file, "" if the file is not there any more."""
-    if file not in cache:
-        try:
-            cache[file] = Path(artifact.files[file]).read_text(errors="replace").splitlines()
-        except OSError:
-            cache[file] = []
-    text = cache[file]
-    return text[line - 1].strip() if 0 < line <= len(text) else ""
 
 
 def memory_map(artifact: Artifact, image: ClassImage) -> str:

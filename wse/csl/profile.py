@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,8 @@ from .. import _engine, files
 from ..errors import ConfigError
 from ..fabric.fabric import Fabric
 from ..fabric.run import CAUSES
+from ..records import dataclass
 from .artifact import Artifact, ClassImage
-from .emit import source_line
 
 VARIABLE = "WSE_PROFILE"
 FILE = "profile.npz"
@@ -119,7 +118,7 @@ def _of_class(artifact: Artifact, image: ClassImage, count: np.ndarray, pes: int
                 *(artifact.files[file] if file >= 0 else "", number),
                 artifact.function_names[function] if function >= 0 else "",
                 *(cycles, float(of_line[:, 0].max()), float(of_line[:, 0].sum()), cycles / busy if busy else 0.0),
-                *(causes, source_line(artifact, cache, file, number) if file >= 0 else ""),
+                *(causes, artifact.source_line(cache, file, number) if file >= 0 else ""),
             )
         )
     lines.sort(key=lambda row: (-row.cycles, row.file, row.line))

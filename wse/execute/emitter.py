@@ -7,7 +7,7 @@ call and its parameters.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from ..operators.loss import Loss
 from ..operators.norm import Norm
 from ..operators.region import Region, Tile
 from ..operators.rotary import Rotary
+from ..records import dataclass
 from .schedule import Arena, Buffer, Call
 
 ARENA = "work"  # the array of operators' work space, which holds all buffers as well

@@ -6,12 +6,13 @@ The PEs of the emulated fabric execute all arithmetic of a pass.  `Execution.upd
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 import numpy as np
 
 from ..models import Graph
+from ..records import dataclass
 
 CAUSES = ("dram", "network", "edge", "fabric", "compute")  # possible bottlenecks of a phase
 

@@ -17,7 +17,7 @@ the scale of the update.  If the head shares the token table, the host sums the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from math import gcd
 
@@ -36,6 +36,7 @@ from ..operators.transfers import END, WeightTransfer, joined
 from ..plan.region import Region as Group
 from ..plan.region import regions
 from ..program.program import Program
+from ..records import dataclass
 from . import emitter
 from .emitter import Arena, EdgeTransfer, Noting
 from .execution import CAUSES, Pass, Span

@@ -12,10 +12,11 @@ leaves a gradient unchanged (residual) passes its buffer on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ..errors import ConfigError
 from ..models.graph import Operator
+from ..records import dataclass
 
 FORWARD, BACKWARD = "forward", "backward"
 

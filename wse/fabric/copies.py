@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import _engine
 from ..errors import ProgramError
-from ..program.image import NO_CLASS, Image, PEImage
+from ..program.image import NO_CLASS, Image, PEImage, values_in
 from ..program.symbol import DTYPES, Symbol
 
 
@@ -176,7 +176,7 @@ class HostCopies:
 
     def _classes(self, x: int, y: int, w: int, h: int, what: str) -> list[PEImage]:
         self._extent(x, y, w, h)
-        found = np.unique(self.image.class_of_pe[y : y + h, x : x + w])
+        found = values_in(self.image.class_of_pe[y : y + h, x : x + w])
         if found[-1] == NO_CLASS:
             where = self.image.class_of_pe[y : y + h, x : x + w] == NO_CLASS
             dy, dx = divmod(int(np.argmax(where)), w)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from .. import _engine, files, npz
 from ..errors import ConfigError
 from ..machine.digest import check_digest, tables_digest
+from ..records import dataclass
 
 ENDED = ("done", "limit", "deadlock", "interrupted", "fault")
 EVENT = np.dtype([("cycle", "<u8"), ("pe", "<u4"), ("kind", "<u2"), ("a", "<u2"), ("b", "<u4")])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -12,6 +11,7 @@ from .. import _engine
 from ..errors import ProgramError
 from ..program import route
 from ..program.symbol import Color
+from ..records import dataclass
 
 TIMING = np.dtype([(name, np.uint64) for name in ("passed", "first", "last", "starved", "blocked")])
 _FINEST = 1_000_000  # largest denominator of a rate: its error is below 1e-12 per cycle

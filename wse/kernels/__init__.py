@@ -27,12 +27,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib import import_module
 from typing import Any, Protocol
 
 from ..errors import ConfigError
 from ..fabric.run import Run
+from ..records import dataclass
 from .options import Progress, RunOptions
 
 # name: (module, or module:key of its table OPERATORS; what it computes, in one line)

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
@@ -30,6 +29,7 @@ from ..machine.parameters import Machine
 from ..program import dsd
 from ..program.pe_class import PEClass
 from ..program.program import Program
+from ..records import dataclass
 
 ALGORITHMS = ("star", "chain", "tree", "two-phase")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from ..errors import ConfigError
 from ..fabric.run import Run
 from ..machine import isa, numerics
 from ..machine.parameters import Machine
+from ..records import dataclass
 from . import Parameter
 
 DTYPES = ("f16", "bf16", "cb16", "f32")

@@ -30,7 +30,7 @@ element busy for more than 90 % of the cycles, and tiles of 16 x 16 for almost 8
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ from ..machine import isa
 from ..machine.parameters import Machine
 from ..program import dsd
 from ..program.program import PEClass, Program
+from ..records import dataclass
 from . import Parameter, Result, RunOptions, data
 
 PARAMETERS = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ..fabric.fabric import Fabric
 from ..fabric.run import Run
 from ..machine.parameters import Machine
 from ..program.program import Program
+from ..records import dataclass
 
 
 class Progress:

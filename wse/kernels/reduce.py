@@ -11,7 +11,6 @@ way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from ..errors import ConfigError
 from ..machine.parameters import Machine
 from ..program import dsd
 from ..program.program import Program
+from ..records import dataclass
 from . import Parameter, Result, RunOptions, collectives, data
 from .timestamps import Timestamps, trace_cycles
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import _engine
 from ..errors import ConfigError, did_you_mean
+from ..records import dataclass
 from ..schema import read_toml
 
 MACHINES = ("wse2", "wse3")

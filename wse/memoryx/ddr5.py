@@ -12,13 +12,14 @@ Figures of the device: JESD79-5 (speed bins as quoted in the DRAM simulator Ramu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from math import ceil
 
 import numpy as np
 
 from ..errors import ConfigError
+from ..records import dataclass
 from .jit import compiled
 
 BURST = 64  # bytes: 16 beats of 32 bits

@@ -13,7 +13,7 @@ and `account` attributes the PEs' waiting to its causes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from math import ceil
 
 import numpy as np
@@ -22,6 +22,7 @@ from ..errors import ConfigError
 from ..fabric.run import Run
 from ..fabric.stream import Segment, StreamIn
 from ..machine.parameters import Machine
+from ..records import dataclass
 from .system import MemoryX
 
 DRAM_LATENCY = (

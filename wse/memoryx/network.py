@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..errors import ConfigError
+from ..records import dataclass
 
 # Bytes of a RoCE v2 frame beside its payload: preamble 8, Ethernet 14 + 4, gap 12, IP 20, UDP 8, BTH 12, ICRC 4.
 FRAME = 82

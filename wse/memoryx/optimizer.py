@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, NamedTuple
 from zlib import crc32
@@ -18,6 +17,7 @@ from zlib import crc32
 import numpy as np
 
 from ..errors import ConfigError
+from ..records import dataclass
 from .jit import compiled
 from .rounding import U32, U64, fields, narrow, noise
 

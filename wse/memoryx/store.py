@@ -24,7 +24,6 @@ import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -32,6 +31,7 @@ import numpy as np
 
 from .. import files, signals
 from ..errors import ConfigError
+from ..records import dataclass
 
 F32 = np.dtype("<f4")
 WEIGHT, GRADIENT, META = "weight", "gradient", "meta.json"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from ..records import dataclass
 from ..schema import Boolean, Integer, Kind, Number, check_table, read_toml
 from . import ddr5
 from .ddr5 import Controller, Ddr5

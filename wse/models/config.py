@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, did_you_mean
+from ..records import dataclass
 from ..schema import Boolean, Integer, Kind, Number, Text, check, read_json, shown
 
 TABLE = Path(__file__).with_name("families.toml")

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
+from ..records import dataclass
 from .config import Transformer
 
 # kind: reads -> writes; parameters; attributes

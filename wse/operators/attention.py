@@ -39,13 +39,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from ..errors import ConfigError
 from ..machine import isa
 from ..program.fragments import f32
+from ..records import dataclass
 from . import math_functions
 from .code import Code, Routine, Vec, Work, register, routine
 

@@ -21,10 +21,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..errors import ConfigError
 from ..machine import isa
+from ..records import dataclass
 from . import math_functions
 from .attention import Attention, WorkSpace
 from .code import Code, Routine, Vec, register, routine

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..machine import isa
 from ..program.fragments import f32
+from ..records import dataclass
 
 # The register convention of all operators: the registers that a subroutine may overwrite.
 FIRST_OPERAND = 8  # r8 and following hold the addresses of the operands

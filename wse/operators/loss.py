@@ -11,10 +11,9 @@ is f32.  The subroutine takes about 17 cycles per element of the tile, 12 of the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from ..records import dataclass
 from . import math_functions
 from .code import Code, Routine, Vec, Work, register, routine
 from .row_sums import AllReduce, reduce_row, single_column, sum_rows

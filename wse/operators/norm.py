@@ -15,10 +15,10 @@ to the mean.  All arithmetic is f32; 16-bit elements are rounded once, when they
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
+from ..records import dataclass
 from . import math_functions
 from .code import Code, Routine, Vec, Work, register, routine
 from .row_sums import AllReduce, fill_padding, reduce_row, single_column, sum_rows, sum_tokens

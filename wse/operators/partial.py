@@ -26,11 +26,11 @@ follow the order of the weights.  The owner adds the bias before its own product
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from ..records import dataclass
 from .product import ALL_SENT, MORE, ROW, SUMS, Product, call, load_dsr
 from .region import SEND, Region, Tile
 from .tiles import owned

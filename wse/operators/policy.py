@@ -17,9 +17,8 @@ issues of its documentation).  The vendor does not publish what "mixed" means; t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..errors import ConfigError
+from ..records import dataclass
 
 STORAGES = ("f16", "bf16", "cb16", "f32")
 LEVELS = ("POL0", "POL1", "POL2")

@@ -13,11 +13,11 @@ Terms.  A span is the second word of a descriptor: address | length << 16.  A ta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from ..records import dataclass
 from .policy import Policy
 from .region import SEND, Region, Tile, memory
 from .tiles import owned

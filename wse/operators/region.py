@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from ..program import dsd
 from ..program.dsd import Descriptor
 from ..program.pe_class import PEClass
 from ..program.program import Program
+from ..records import dataclass
 from .policy import Policy
 from .transfers import ROW_END, GradientTransfer, WeightTransfer
 

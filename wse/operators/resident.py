@@ -16,7 +16,6 @@ Products are rounded before they are added (fmacs).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +25,7 @@ from ..fabric.fabric import Fabric
 from ..program import dsd
 from ..program.pe_class import PEClass
 from ..program.program import Program
+from ..records import dataclass
 from .strided_access import LENGTH, StridedAccess, strided_accesses
 
 QUEUE_OUT, QUEUE_IN = 0, 3  # weights, gradients

@@ -10,10 +10,9 @@ are rounded once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from ..records import dataclass
 from .code import Code, Routine, Vec, Work, register, routine
 
 OPERANDS = ("x", "cos", "sin")

@@ -9,10 +9,9 @@ compute their softmax themselves, because they use its intermediate values.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from ..records import dataclass
 from . import math_functions
 from .code import Code, Routine, Vec, Work, register, routine
 from .row_sums import AllReduce, fill_padding, max_rows, reduce_row, single_column, sum_rows

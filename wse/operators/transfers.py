@@ -11,13 +11,14 @@ ends a row of weights.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import ConfigError
 from ..machine import numerics
+from ..records import dataclass
 
 # The control task that a region's control wavelets name.  It is blocked, so that only `mapstep` takes them.
 ROW_END = 40

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from ..machine.parameters import Machine
 from ..models import Graph
 from ..program.program import Program
 from ..program.route import STEP
+from ..records import dataclass
 from .place import Rectangle, place, wire
 from .region import STATE_BYTES, Region, regions
 

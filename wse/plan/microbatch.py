@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConfigError
 from ..machine.parameters import Machine
 from ..models import Transformer, graph
+from ..records import dataclass
 from .region import ACTIVATION_BYTES
 
 # Free for activations: the rest is code, buffers of weights that pass, stack.  As in floorplan.USABLE_MEMORY.

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from ..errors import ConfigError
+from ..records import dataclass
 
 STACK = 24  # most regions in a slice
 WIDE = 32  # a wider slice gets no further regions, because it wastes little by rounding to whole columns

@@ -8,10 +8,10 @@ layer, as the executed pipelines of this package do.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from ..errors import ConfigError
 from ..models import Graph, Operator
+from ..records import dataclass
 
 # The kernel of each kind of operator.  That of a linear layer depends on its group (kernel_of).
 KERNELS = {

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from ..machine.parameters import Machine
 from ..memoryx import Network
 from ..models import Operator, Transformer, graph
+from ..records import dataclass
 from . import microbatch
 
 

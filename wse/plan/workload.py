@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from ..errors import ConfigError
 from ..machine.parameters import Machine
 from ..models import Transformer, graph
+from ..records import dataclass
 from . import microbatch
 
 INDEX_BYTES = 2

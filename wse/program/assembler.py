@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +26,7 @@ import numpy as np
 from .. import _engine
 from ..errors import AsmError, did_you_mean
 from ..machine import isa
+from ..records import dataclass
 
 
 class Assembly(NamedTuple):

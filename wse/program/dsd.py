@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ProgramError
 from ..machine import isa
+from ..records import dataclass
 from .symbol import Symbol
 
 BYTES = 16  # of a descriptor, and of the contents of an XDSR

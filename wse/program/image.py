@@ -7,7 +7,7 @@ only.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,18 @@ from .. import _engine
 from ..errors import ProgramError, did_you_mean
 from ..machine import isa
 from ..machine.parameters import Machine
+from ..records import dataclass
 from .route import Routes
 from .symbol import Color, Symbol
 
 NO_CLASS = 0xFFFF  # in Image.class_of_pe: a PE without a program
 Streams = Sequence[tuple[int, int, int, int, bool]]  # (x, y, port, color, out) of what is attached to the edge
+
+
+def values_in(numbers: np.ndarray) -> list[int]:
+    """The different values in an array of uint16, ascending.  np.unique would import numpy.ma, which takes as long as a
+    short run."""
+    return np.flatnonzero(np.bincount(numbers.reshape(-1))).tolist()
 
 
 @dataclass(eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from .. import _engine
 from ..errors import AsmError, MemoryOverflow, ProgramError, did_you_mean
 from ..machine import isa
 from ..machine.parameters import Machine
+from ..records import dataclass
 from . import assembler, route
 from .dsd import BYTES, Descriptor
 from .image import PEImage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from .. import _engine
 from ..errors import ProgramError, RouteError
 from ..machine.parameters import Machine
+from ..records import dataclass
 
 PORTS = "NESWR"
 STEP = ((0, -1), (1, 0), (0, 1), (-1, 0))  # (dx, dy) of N, E, S, W

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from ..csl.sema.modules import Loader, takes_number
 from ..csl.syntax.errors import CslError
 from ..errors import ConfigError, ProgramError
 from ..machine.parameters import Machine
+from ..program.image import values_in
+from ..records import dataclass
 from . import compile, paths
 from .device import Rectangle
 from .geometry import IntVector
@@ -335,7 +337,7 @@ def initial(
     size = blocks.shape[2] * blocks.itemsize
     assert region.origin is not None
     here = Rectangle(region.origin.x, region.origin.y, region.width, region.height).slices
-    for unit in np.unique(artifact.class_of[here]):
+    for unit in values_in(artifact.class_of[here]):
         image = artifact.classes[unit]
         variable = image.symbols.get(name) or image.variables.get(name)
         if variable is None:

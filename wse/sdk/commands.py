@@ -19,7 +19,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +27,7 @@ import numpy as np
 
 from ..csl.artifact import HOST_SIDE
 from ..errors import ConfigError
+from ..records import dataclass
 from .device import Device, Rectangle
 from .windows import Copy, Windows
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from ..csl.llvm.optimize import LEVEL
 from ..csl.syntax.errors import CslError, Diagnostic
 from ..errors import ConfigError
 from ..machine.parameters import Machine
+from ..records import dataclass
 
 IMPORT_PATH = "CSL_IMPORT_PATH"  # environment: directories of modules, after those of --import-path
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,8 +22,9 @@ from ..fabric.fabric import Fabric
 from ..fabric.run import Run
 from ..machine import numerics
 from ..machine.parameters import Machine
-from ..program.image import NO_CLASS
+from ..program.image import NO_CLASS, values_in
 from ..program.symbol import DTYPES
+from ..records import dataclass
 from . import arguments
 from .messages import Messages
 
@@ -92,8 +93,8 @@ class Device:
 
     def classes(self, at: Rectangle) -> list[tuple[int, ClassImage]]:
         """The classes of the rectangle's PEs."""
-        found = np.unique(self.artifact.class_of[at.slices])
-        return [(int(i), self.artifact.classes[i]) for i in found if i != NO_CLASS]
+        found = values_in(self.artifact.class_of[at.slices])
+        return [(i, self.artifact.classes[i]) for i in found if i != NO_CLASS]
 
     def _somewhere(self, at: Rectangle, wanted: np.ndarray) -> str:
         dy, dx = divmod(int(np.argmax(wanted)), at.w)
@@ -142,7 +143,7 @@ class Device:
                 found.setdefault(variable.address, []).append(here)
                 continue
             pointers = self._read(variable.pointer, at, 2).view("<u2")[:, :, 0]
-            for address in np.unique(pointers[here]).tolist():
+            for address in values_in(pointers[here]):
                 if size > _extent(image, variable, address):
                     raise _outside(self._somewhere(at, here & (pointers == address)), name, image, address, size)
                 found.setdefault(address, []).append(here & (pointers == address))

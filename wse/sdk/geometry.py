@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ..errors import ConfigError
+from ..records import dataclass
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,15 @@ import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from traceback import walk_tb
 from types import ModuleType, TracebackType
 from typing import Any
 
 import numpy as np
 
 from .rewriting import rewrite
+
+NAMES = Path(__file__).parent / "names"  # the modules that host programs import
 
 # Names of NumPy 1 that NumPy 2 does not have, by what they are called now.
 OLD_NAMES = {
@@ -77,7 +80,11 @@ class _Finder:
 
 
 def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Prints an uncaught exception without the frames of this module."""
+    """Prints an uncaught exception without the frames of this module and of those that call it."""
+    files = [frame.f_code.co_filename for frame, _ in walk_tb(trace)]
+    for _ in range(files.index(__file__) if __file__ in files else 0):
+        assert trace is not None
+        trace = trace.tb_next
     while trace is not None and trace.tb_frame.f_code.co_filename in (__file__, "<frozen runpy>"):
         trace = trace.tb_next
     sys.__excepthook__(kind, error.with_traceback(trace), trace)
@@ -89,7 +96,9 @@ def prepare(folder: Path) -> None:
         if old not in vars(np):
             setattr(np, old, getattr(np, new))
     np.set_printoptions(legacy="1.25")
-    sys.path[0] = str(folder)
+    names = str(NAMES)
+    first = [] if sys.flags.safe_path else sys.path[:1]  # where this process was started from
+    sys.path[:] = [str(folder), names, *(path for path in sys.path[len(first) :] if path != names)]
     sys.excepthook = _show
     at = next((i for i, finder in enumerate(sys.meta_path) if finder is importlib.machinery.PathFinder), 0)
     sys.meta_path.insert(at, _Finder(folder))

@@ -14,7 +14,7 @@ Every input may be an array: intervals come from evaluating it for many draws at
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from statistics import NormalDist
 from typing import Any
 
@@ -22,6 +22,7 @@ import numpy as np
 
 from ..machine.parameters import Machine
 from ..plan.workload import Workload
+from ..records import dataclass
 from .parts import OPTIMIZER, System
 
 Number = Any  # float or an array of draws

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ..records import dataclass
 from .parts import STAGING, STATE
 
 # (configuration, bytes, parameters that it is sold or reported for, source)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from ..costs import calibrate
 from ..machine.parameters import Machine
 from ..plan import microbatch
+from ..records import dataclass
 from . import analytic, capacity
 from .events import simulate
 from .parts import System

@@ -12,11 +12,12 @@ The simulation does not use the analytic model (analytic.py), which is the limit
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
 from ..plan.workload import Compute, Workload
+from ..records import dataclass
 from . import stations
 from .analytic import stash_bytes
 from .parts import ACCUMULATE_BYTES, System

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import csv
 import math
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from ..plan.workload import Workload
+from ..records import dataclass
 from .parts import STATE
 
 TABLE = Path(__file__).with_name("megatron_a100.csv")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from ..errors import ConfigError
 from ..machine.parameters import WSE3, Machine
 from ..models import Transformer, graph
 from ..plan.microbatch import FREE
+from ..records import dataclass
 
 TABLE = Path(__file__).with_name("cs3_inference.csv")
 WEIGHT_BYTES = KV_BYTES = 2

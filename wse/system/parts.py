@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..errors import ConfigError
 from ..machine.parameters import WSE3, Machine
 from ..memoryx import AdamW, MemoryX, Network
 from ..memoryx.system import COPY_BYTES, GRADIENT_BYTES, SLOT_BYTES, WEIGHT_BYTES
+from ..records import dataclass
 
 OPTIMIZER = AdamW(1e-4)  # with mixed precision; its rate decides nothing here
 # Bytes per trained number in MemoryX.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +22,7 @@ from ..errors import ConfigError
 from ..memoryx import Ddr5, MemoryX
 from ..memoryx.system import DIMM_96GB
 from ..plan.workload import Workload
+from ..records import dataclass
 from . import analytic
 from .analytic import Step
 from .events import Outcome, simulate

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import sysconfig
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import ConfigError
+from ..records import dataclass
 
 STDLIB = "stdlib"
 # Folders to skip: third-party packages, and parts that some distributions omit.

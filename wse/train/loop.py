@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 from zlib import crc32
 
@@ -24,6 +24,7 @@ from ..memoryx.optimizer import SGD, AdamW, Optimizer, measure
 from ..memoryx.rounding import to_bits
 from ..memoryx.store import Store
 from ..models import Graph
+from ..records import dataclass
 from .data import Batches
 from .scaler import Scaler
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..models import Graph
 from ..models.graph import Operator
+from ..records import dataclass
 
 
 def torch() -> Any:

@@ -8,10 +8,11 @@ is 2^-14.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from ..errors import ConfigError
+from ..records import dataclass
 
 LEAST = 2.0**-14
 MOST = {"f16": 2.0**15, "bf16": 2.0**15, "cb16": 2.0**20, "f32": 1.0}

@@ -25,10 +25,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConfigError, WseError
+from ..records import dataclass
 from .points import FURTHER, TABLE, Point, quantiles, read
 
 PROGRAMS = Path(__file__).with_name("compiled.csv")

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from ..machine.parameters import Parameter
+from ..records import dataclass
 from .compiled import Compiled, Work, find
 from .sensitivity import free
 

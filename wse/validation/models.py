@@ -8,9 +8,9 @@ is the cycles beyond the form.  Errors are given with it and without it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 from ..machine.parameters import Machine
+from ..records import dataclass
 from .points import measured
 
 PES = (4, 8, 16, 32, 64, 128, 256, 512)

@@ -14,7 +14,6 @@ import fnmatch
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from .. import kernels
 from ..errors import ConfigError, WseError
 from ..fabric.errors import RunError
 from ..machine.parameters import Machine
+from ..records import dataclass
 from . import programs
 
 TABLE = Path(__file__).with_name("calibration.csv")

@@ -11,12 +11,13 @@ A parameter is a property of a column of machine.def (wse2, wse3, silicon), whic
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ..errors import ConfigError, WseError
 from ..fabric.fabric import Fabric
 from ..machine.parameters import PARAMETERS, Machine, Parameter
 from ..program.program import Program
+from ..records import dataclass
 from .points import Point, within
 
 # Units of the rows that are latencies, and of those that are rates or depths.

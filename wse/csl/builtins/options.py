@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from ...records import dataclass
 from ..ir import ir
 from ..sema import types as t
 from ..sema.convert import describe

@@ -7,10 +7,11 @@ descriptors and spilled values pass through them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ... import _engine
 from ...machine import isa
+from ...records import dataclass
 from ..ir.ir import At
 
 SCRATCH = 28  # first of the registers that are never assigned

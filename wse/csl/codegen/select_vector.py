@@ -7,10 +7,11 @@ words of constant descriptors are often alike.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...machine import isa
+from ...records import dataclass
 from ..ir import descriptor, ir
 from ..ir.calls import body_of
 from ..ir.descriptor import EXTENDED

@@ -26,12 +26,13 @@ irtext.py prints it all.  Instructions are plain dataclasses; equality is identi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...errors import WseError
+from ...records import dataclass
 
 BITS = {
     "bool": 8, "i8": 8, "u8": 8, "i16": 16, "u16": 16, "f16": 16, "ptr": 16,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from ...records import dataclass
 from .ir import Block, Branch, Function, Jump
 from .registers import targets
 

@@ -14,9 +14,10 @@ The functions themselves remain, as calls of the joined one: what calls them fro
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from ...records import dataclass
 from . import ir
 from .ir import Addr, Bin, Block, Branch, Call, Const, Copy, Fill, Function, Instr, Jump, Load, Map, Reg, Return, Store
 from .registers import copy_instr, read, targets, written

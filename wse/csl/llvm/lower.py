@@ -16,8 +16,9 @@ uses.  LLVM may move, copy or delete such a call as its attributes allow; raisin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ...records import dataclass
 from ..ir import ir
 from ..ir.constants import bits_of
 from ..ir.ir import BITS, COMPARE, FLOAT, SIGNED, Addr, At, Const, Function, Instr, Reg, Unit, Value

@@ -7,7 +7,9 @@ skipped.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from ...records import dataclass
 
 FLAGS = {
     "nuw", "nsw", "exact", "inbounds", "disjoint", "nneg", "samesign", "nusw", "fast", "nnan", "ninf", "nsz", "arcp",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 
+from ...records import dataclass
 from ..ir import ir
 from ..syntax.ast import FnDecl
 from ..syntax.errors import Span

@@ -7,11 +7,12 @@ itself, a caret below; then the notes, each with its own place: the import, the 
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from ...errors import ProgramError
+from ...records import dataclass
 
 MAX_ERRORS = 20  # shown in one run
 MAX_NOTES = 10  # shown of one error

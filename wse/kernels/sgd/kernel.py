@@ -45,7 +45,6 @@ f32, trained from the same weights with the same batches.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -55,6 +54,7 @@ from ...fabric.run import Run
 from ...machine import isa
 from ...machine.parameters import Machine
 from ...program.program import Program
+from ...records import dataclass
 from .. import Parameter, Result, RunOptions, data
 from .net import Batches, Net, Weights, pack, unpack, wavelets
 from .program import build as build_program

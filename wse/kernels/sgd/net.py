@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from ...machine.numerics import to_bits
+from ...records import dataclass
 from ..data import Arithmetic
 
 NO_LABEL = 0xFFFF  # label of a padding sample in an incomplete batch
