@@ -5,6 +5,7 @@ Sweeps and data-parallel training use it.  Dask is imported only when a cluster 
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -41,16 +42,7 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
     if scheduler is not None:
         if workers is not None:
             raise ConfigError("the cluster at --scheduler has its own number of workers: leave --workers out")
-        try:
-            client = Client(scheduler, timeout=CONNECT_SECONDS)
-        except TypeError as error:  # Dask's, for an address tls://... without a key
-            raise ConfigError(
-                f"no Dask scheduler answers at {scheduler}: give its certificate and key in Dask's configuration, "
-                "distributed.comm.tls"
-            ) from error
-        except (OSError, TimeoutError, ValueError) as error:
-            raise ConfigError(f"no Dask scheduler answers at {scheduler}: {error}") from None
-        with client:
+        with _connect(scheduler) as client:
             yield client
         return
     count = len(os.sched_getaffinity(0)) if workers is None else workers
@@ -69,6 +61,24 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
         )
     with made, Client(made) as client:
         yield client
+
+
+def _connect(scheduler: str) -> Client:
+    """A client of the cluster at this address.  Raises ConfigError if none answers.
+
+    A client that could not connect is closed by its finalizer, which takes the lock of Dask's event loops.  It is
+    collected here: later, it could be collected while another client starts in the same thread and has that lock.
+    """
+    from distributed import Client
+
+    try:
+        return Client(scheduler, timeout=CONNECT_SECONDS)
+    except TypeError:  # Dask's, for an address tls://... without a key
+        why = "give its certificate and key in Dask's configuration, distributed.comm.tls"
+    except (OSError, TimeoutError, ValueError) as error:
+        why = str(error)
+    gc.collect()
+    raise ConfigError(f"no Dask scheduler answers at {scheduler}: {why}")
 
 
 def _security() -> Security:
