@@ -452,7 +452,8 @@ def index_known(frame: Frame, base: Any, node: ast.Index) -> Any:
 def dims_of(kind: t.ArrayType, indices: list, node: ast.Index) -> tuple[int, ...]:
     """The lengths that the indices are of."""
     if len(indices) != len(kind.dims):
-        raise CslError.at(node.span, f"{kind} has {len(kind.dims)} indices, not {len(indices)}")
+        hint = ": write all between one pair of brackets, as in a[i, j]" if len(indices) == 1 else ""
+        raise CslError.at(node.span, f"{kind} has {len(kind.dims)} indices, not {len(indices)}{hint}")
     return kind.dims
 
 

@@ -11,6 +11,7 @@ from .errors import CslError, Findings, Source, Span
 from .lexer import TYPE_WORDS, Token, tokenize
 
 JUMPS = ("return", "break", "continue")
+ITEM_KINDS = ("ident", "builtin", "int", "float", "string", "char")  # of tokens that begin an item of a list
 MAX_DEPTH = 200  # nested expressions, types and blocks
 
 PRECEDENCE = {
@@ -215,7 +216,7 @@ class Expressions:
             name = self.name("the member")
             value = self.expr() if self.take("=") else None
             members.append((name.text, value, Span(self.source, name.start, name.end)))
-            if not self.take(","):
+            if not self.comma("}"):
                 break
         self.expect("}", "behind the members of the enum")
         return ast.EnumType(self.span(first), tag, members)
@@ -241,7 +242,7 @@ class Expressions:
             kind = self.type()
             default = self.expr() if self.take("=") else None
             fields.append((name.text, kind, default, Span(self.source, name.start, name.end)))
-            if not self.take(","):
+            if not self.comma("}"):
                 break
         self.expect("}", f"behind the fields of the {word}")
         return ast.StructType(self.span(first), fields, layout, word == "union")
@@ -251,9 +252,20 @@ class Expressions:
         items = []
         while not self.on(end) and self.token.kind != "end":
             items.append(item())
-            if not self.take(","):
+            if not self.comma(end):
                 break
         return items
+
+    def comma(self, end: str) -> bool:
+        """Takes the comma behind an item of a list up to `end`; False if there is none.  An error if another item
+        follows without one, or a semicolon."""
+        if self.take(","):
+            return True
+        if self.token.kind in ITEM_KINDS or self.token.text in (".", ".{") or (self.on(";") and end == "}"):
+            self.fail(f"',' or {end!r} was expected, not {self.token}")
+        if self.on("=") and end == "}":  # .a = b .c = d: the value of a is b.c
+            self.fail("',' was expected before the field whose value this is")
+        return False
 
     # ---- expressions ----
 
