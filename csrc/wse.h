@@ -122,7 +122,7 @@ enum { WSE_FILTER_RANGE = 1, WSE_FILTER_COUNTER, WSE_FILTER_SPARSE };
 typedef struct {
   uint8_t kind, count_data, count_control, filter_control;
   uint16_t min_index, max_index; /* range: passes if min <= upper half <= max; control always passes */
-  uint16_t init_counter, limit1, limit2, max_counter; /* counter: passes if counter <= max; restarts after limit1 */
+  uint16_t init_counter, limit1, limit2, max_counter; /* passes if counter <= max; restarts after limit1 */
 } wse_filter;
 
 typedef struct wse_fabric wse_fabric;

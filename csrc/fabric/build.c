@@ -263,6 +263,8 @@ wse_status fabric_seal(wse_fabric *fabric) {
       fabric->filter_count[c][pe] = fabric->filters[filter - 1].init_counter;
       fabric->filter_limit[c][pe] = fabric->filters[filter - 1].limit1;
       fabric->filter_most[c][pe] = fabric->filters[filter - 1].max_counter;
+      if (fabric->filters[filter - 1].kind == WSE_FILTER_SPARSE && !fabric->filters[filter - 1].limit1)
+        fabric->filter_most[c][pe] = FILTER_OPEN;
     }
   }
   while (1 << fabric->pointer_bits <= fabric->colors)

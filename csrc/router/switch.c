@@ -57,8 +57,8 @@ static const wse_filter *filter_of(const wse_fabric *fabric, uint64_t route) {
   return i ? &fabric->filters[i - 1] : NULL;
 }
 
-/* Whether the CE receives the wavelet.  A sparse counter passes the wavelets that find the counter at limit1 or more;
- * it restarts after limit2 (the vendor's text names the fields only: this reading is an assumption). */
+/* Whether the CE receives the wavelet [SDK: filter configuration].  A counter passes wavelets that find it at max_counter
+ * or below; a control wavelet, if it is filtered at all, only at max_counter. */
 bool filter_passes(wse_fabric *fabric, uint32_t pe, int color, uint64_t route, wavelet w) {
   const wse_filter *filter = filter_of(fabric, route);
   if (!filter) return true;
@@ -66,9 +66,18 @@ bool filter_passes(wse_fabric *fabric, uint32_t pe, int color, uint64_t route, w
   if (filter->kind == WSE_FILTER_RANGE)
     return control || (w.data >> 16 >= filter->min_index && w.data >> 16 <= filter->max_index);
   if (control && !filter->filter_control) return true;
-  uint32_t count = fabric->filter_count[color][pe];
-  return filter->kind == WSE_FILTER_COUNTER ? count <= fabric->filter_most[color][pe]
-                                            : count >= fabric->filter_limit[color][pe];
+  uint32_t count = fabric->filter_count[color][pe], most = fabric->filter_most[color][pe];
+  return control ? count == most : count <= most;
+}
+
+/* A sparse counter that has reached limit1: limit2, if there is one, is its limit from now on; at the second time it
+ * passes everything. */
+static void sparse_reaches(wse_fabric *fabric, uint32_t pe, int color, const wse_filter *filter) {
+  uint32_t *limit = &fabric->filter_limit[color][pe];
+  if (filter->limit2 && !(*limit & FILTER_SECOND))
+    *limit = filter->limit2 | FILTER_SECOND;
+  else
+    fabric->filter_most[color][pe] = FILTER_OPEN;
 }
 
 void filter_count(wse_fabric *fabric, uint32_t pe, int color, uint64_t route, wavelet w) {
@@ -76,6 +85,10 @@ void filter_count(wse_fabric *fabric, uint32_t pe, int color, uint64_t route, wa
   if (!filter || filter->kind == WSE_FILTER_RANGE) return;
   if (!(w.meta & WAVELET_CONTROL ? filter->count_control : filter->count_data)) return;
   uint32_t *count = &fabric->filter_count[color][pe];
-  uint32_t last = filter->kind == WSE_FILTER_COUNTER ? fabric->filter_limit[color][pe] : filter->limit2;
-  *count = *count >= last ? 0 : *count + 1;
+  if (*count < (fabric->filter_limit[color][pe] & 0xffff)) {
+    ++*count;
+    return;
+  }
+  *count = 0;
+  if (filter->kind == WSE_FILTER_SPARSE) sparse_reaches(fabric, pe, color, filter);
 }

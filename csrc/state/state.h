@@ -37,6 +37,8 @@ enum {
   WHEEL = 1024, /* slots of the wheel */
   THREADS = 9,  /* operations that a CE can have under way: microthreads 0..7 and the main thread's */
   MAIN = 8,     /* index of the main thread's operation */
+  FILTER_OPEN = 1 << 16,   /* max_counter of a filter that passes everything */
+  FILTER_SECOND = 1 << 16, /* in the limit of a sparse counter: it is limit2 */
   MAX_BANDS = WSE_MAX_THREADS,
   CLOCK_UNIT = 1 << 22, /* cycles; see clocks.c */
 };
@@ -434,7 +436,9 @@ struct wse_fabric {
   bool host[WSE_COLORS];              /* [color]: every side of every router leads to the host */
   uint64_t *route[WSE_COLORS];        /* [color][pe]: WSE_ROUTE_... word.  Writers: the switch, the CE (colorst) */
   route_block *routes[WSE_COLORS];    /* [color][block] */
-  uint32_t *filter_limit[WSE_COLORS]; /* [color][pe]: limit1 and max_counter of the filter, which the PE may change */
+  /* [color][pe]: limit1 (a sparse counter: limit2 | FILTER_SECOND later) and max_counter (FILTER_OPEN: it passes
+   * everything) of the filter, which the PE may change. */
+  uint32_t *filter_limit[WSE_COLORS];
   uint32_t *filter_most[WSE_COLORS];
   uint32_t *filter_count[WSE_COLORS];  /* [color][pe]: counter of the filter; NULL: no counters.  Writer: the router */
   char *buffer[WSE_COLORS][WSE_PORTS]; /* [color][input][block] of buffer_block, see buffer_of */

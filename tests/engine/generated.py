@@ -243,6 +243,7 @@ class _Planner:
             kind, low = rng.choice(["range", "counter", "sparse"]), rng.choice([0, 1 << 14])
             counts = {n: rng.randint(0, 4) for n in ("init_counter", "limit1", "limit2", "max_counter")}
             flags = {n: rng.random() < 0.5 for n in ("count_data", "count_control", "filter_control")}
+            flags["filter_control"] &= kind == "counter"
             options["filter"] = wse.Filter(kind, min_index=low, max_index=low + (1 << 14), **flags, **counts)
         if rng.random() < 0.02:
             options["teardown"] = True

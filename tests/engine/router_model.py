@@ -66,18 +66,26 @@ class Filter:
 
     def __post_init__(self):
         self.counter = self.init_counter
+        self.limits = [limit for limit in (self.limit1, self.limit2) if limit]  # of a sparse counter, that are left
 
     def passes(self, w: Wavelet) -> bool:
         if self.kind == "range":
             return w.control or self.min_index <= w.data >> 16 <= self.max_index
         if w.control and not self.filter_control:
             return True
-        return self.counter <= self.max_counter if self.kind == "counter" else self.counter >= self.limit1
+        if self.kind == "sparse" and not (self.limit1 and self.limits):
+            return True
+        return self.counter == self.max_counter if w.control else self.counter <= self.max_counter
 
     def count(self, w: Wavelet) -> None:
         if self.kind != "range" and (self.count_control if w.control else self.count_data):
-            last = self.limit1 if self.kind == "counter" else self.limit2
-            self.counter = 0 if self.counter >= last else self.counter + 1
+            if self.kind == "counter":
+                self.counter = 0 if self.counter >= self.limit1 else self.counter + 1
+            elif self.limits and self.counter >= self.limits[0]:
+                self.counter = 0
+                self.limits.pop(0)
+            else:
+                self.counter += 1
 
 
 @dataclass

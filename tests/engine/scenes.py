@@ -60,7 +60,7 @@ class Scene:
         p = wse.Program(self.width, self.height, self.machine)
         named = {color: p.color(f"c{color}", color) for color in self.colors}
         for ((x, y), color), r in self.routes.items():
-            f = r.filter and wse.Filter(**{k: v for k, v in vars(r.filter).items() if k != "counter"})
+            f = r.filter and wse.Filter(**{k: v for k, v in vars(r.filter).items() if k not in ("counter", "limits")})
             p.route(
                 *(named[color], *r.positions[0], x, y, r.positions[1:]),
                 ring=r.ring,
@@ -298,6 +298,7 @@ def _filter(draw) -> rm.Filter:
     small = st.integers(0, 4)
     kind = draw(st.sampled_from(["range", "counter", "sparse"]))
     flags = [draw(st.booleans()) for _ in range(3)]
+    flags[2] &= kind == "counter"
     low = draw(st.sampled_from([0, 1 << 8]))
     return rm.Filter(kind, *flags, low, low + draw(st.sampled_from([0, 1 << 8])), *(draw(small) for _ in range(4)))
 

@@ -416,14 +416,19 @@ def test_counter_filter_and_control_wavelets():
     assert filtered(rm.Filter("counter", True, True, limit1=2, max_counter=0), words) == [0, 1, 3]
     assert filtered(rm.Filter("counter", True, True, True, limit1=2, max_counter=0), words) == [0, 3]
     assert filtered(rm.Filter("counter", True, False, True, limit1=2, max_counter=0), words) == [0, 5]
+    # a control wavelet passes at max_counter only
+    assert filtered(rm.Filter("counter", True, False, True, limit1=9, max_counter=2), words) == [0, 2, 3, 4]
 
 
 def test_sparse_filter():
     words = [Wavelet(i) for i in range(12)]
-    # passes what finds the counter at limit1 or more; it goes 0 to limit2
-    assert filtered(rm.Filter("sparse", limit1=3, limit2=4), words) == [3, 4, 8, 9]
-    assert filtered(rm.Filter("sparse", limit1=0, limit2=4), words) == list(range(12))
-    assert filtered(rm.Filter("sparse", init_counter=4, limit1=4, limit2=4), words) == [0, 5, 10]
+    # as a counter 0 to limit1, then 0 to limit2, then all pass
+    assert filtered(rm.Filter("sparse", limit1=3, limit2=2, max_counter=0), words) == [0, 4, *range(7, 12)]
+    assert filtered(rm.Filter("sparse", limit1=3, limit2=3, max_counter=1), words) == [0, 1, 4, 5, *range(8, 12)]
+    assert filtered(rm.Filter("sparse", limit1=5, max_counter=1), words) == [0, 1, *range(6, 12)]
+    assert filtered(rm.Filter("sparse", init_counter=3, limit1=4, limit2=4), words) == [2, *range(7, 12)]
+    assert filtered(rm.Filter("sparse", limit2=4), words) == list(range(12))
+    assert filtered(rm.Filter("sparse", count_data=False, limit1=3, max_counter=0), words) == list(range(12))
 
 
 # --- teardown, color swap -------------------------------------------------------------------------------------------------

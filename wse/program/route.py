@@ -85,9 +85,10 @@ class Filter:
       - "range": data wavelets pass if min_index <= index <= max_index, where the index is the upper 16 bits.  Control
         wavelets always pass.
       - "counter": wavelets pass while the counter is at most `max_counter`.  The counter restarts at 0 after `limit1`.
-      - "sparse": wavelets pass while the counter is at least `limit1`.  The counter restarts at 0 after `limit2`.
+      - "sparse": as "counter" until the counter has reached `limit1`.  Then `limit2` takes the place of `limit1`; when
+        it has been reached, too, or is 0, all wavelets pass for good.  With `limit1` = 0 all pass from the beginning.
     - count_data, count_control: whether data and control wavelets advance the counter.
-    - filter_control: whether the counter applies to control wavelets; otherwise they always pass.
+    - filter_control, of a counter: control wavelets pass when the counter is `max_counter`; otherwise they always pass.
     - min_index, max_index, init_counter (first value of the counter), limit1, limit2, max_counter: 0 to 65535.
 
     Raises ProgramError for an unknown kind and for numbers outside 0 to 65535.
@@ -118,6 +119,8 @@ class Filter:
     def __post_init__(self):
         if self.kind not in self.KINDS:
             raise ProgramError(f"a filter is of kind range, counter or sparse, not {self.kind!r}")
+        if self.filter_control and self.kind != "counter":
+            raise ProgramError(f"filter_control is of filters of kind counter, not {self.kind}")
         for name in ("min_index", "max_index", "init_counter", "limit1", "limit2", "max_counter"):
             if not 0 <= getattr(self, name) <= 0xFFFF:
                 raise ProgramError(f"{name} of a filter is 0 to 65535, not {getattr(self, name)}")

@@ -107,8 +107,9 @@ FILTERS = {
         [2, 3, 6, 7],
     ),
     "sparse counter": (
-        ".kind = .{ .sparse_counter = true }, .count_data = true, .init_counter = 0, .limit1 = 2, .limit2 = 3",
-        [2, 3, 6, 7],
+        ".kind = .{ .sparse_counter = true }, .count_data = true, .init_counter = 0, .limit1 = 2, .limit2 = 3, "
+        ".max_counter = 0",
+        [0, 3, 7],
     ),
     "range": (".kind = .{ .range = true }, .min_idx = 0, .max_idx = 0", list(range(8))),
 }
@@ -122,6 +123,32 @@ def test_filters(name, arch, tmp_path):
     text = PE + MAIN.replace("COUNT", str(len(want)))
     got = read(run(tmp_path, text, arch=arch, layout=layout(EAST, second)), "got", 1)
     assert got[: len(want)].tolist() == want
+
+
+@pytest.mark.parametrize("most, want", [(1, 1), (2, 2), (3, 1), (8, 0)])
+@pytest.mark.parametrize("arch", ARCHES)
+def test_filtered_control_wavelets(arch, most, want, tmp_path):
+    """Control wavelets behind data wavelets 1, 2, 2 and 3.  With .filter_control those pass that find the counter at
+    max_counter."""
+    text = f"""{PE}
+const control = @import_module("<control>");
+const ctrl = @get_dsd(fabout_dsd, .{{ .fabric_color = c, .extent = 1, .output_queue = oq, .control = true }});
+task count() void {{ got[7] += 1; }}
+fn main() void {{
+  if (!sends) {{ @mov32(to, in, .{{ .async = true }}); return; }}
+  for ([3]u16{{ 1, 2, 1 }}) |times, n| {{
+    @mov32(out, @set_dsd_length(from, 1));
+    for (@range(u16, times)) |_| @mov32(ctrl, control.encode_control_task_payload(@get_control_task_id(40)));
+  }}
+}}
+comptime {{ @bind_control_task(count, @get_control_task_id(40)); }}
+"""
+    fields = f".kind = .{{ .counter = true }}, .count_data = true, .limit1 = 9, .max_counter = {most}, .filter_control = true"
+    second = f".{{ .routes = .{{ .rx = WEST, .tx = RAMP }}, .filter = .{{ {fields} }} }}"
+    done = run(
+        tmp_path, text.replace("@mov32(out,", "@mov32(@set_dsd_length(out, 1),"), arch=arch, layout=layout(EAST, second)
+    )
+    assert read(done, "got", 1)[7] == want
 
 
 @pytest.mark.parametrize("arch", ARCHES)

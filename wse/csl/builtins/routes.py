@@ -26,11 +26,11 @@ POPS = ("no_pop", "always_pop", "pop_on_advance", "pop_on_advance_nop")
 FILTERS = {"range": "range", "counter": "counter", "sparse_counter": "sparse"}
 COUNTS = {
     "count_data": "count_data", "count_control": "count_control", "init_counter": "init_counter", "limit1": "limit1",
-    "filter_control": "filter_control",
+    "max_counter": "max_counter",
 }  # fmt: skip
 FILTER_FIELDS = {
     "range": {"min_idx": "min_index", "max_idx": "max_index"},
-    "counter": {**COUNTS, "max_counter": "max_counter"},
+    "counter": {**COUNTS, "filter_control": "filter_control"},
     "sparse_counter": {**COUNTS, "limit2": "limit2"},
 }
 TRUTHS = ("count_data", "count_control", "filter_control")  # of these fields
