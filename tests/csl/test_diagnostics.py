@@ -136,6 +136,7 @@ TOP = {
     "string": ('const s = "abc;\n', 1, "this string has no end on its line"),
     "character": ("const s = 1 # 2;\n", 1, "'#' begins no token of CSL"),
     "stray": ("x = 1;", 1, "a declaration was expected (const, var, param, fn, task, comptime, layout, export), not 'x'"),
+    "color": ("color red;", 1, "colors are values: const red = @get_color(number), or param red: color"),
     "open block": ("fn g() void {\n  var a: i16 = 1;\n", 1, "this block has no end: '}' was expected"),
     "missing brace": ("fn g() void {\n  if (true) {\n}\nfn h() void {}\n", 4, "fn cannot stand in a block: is there a '}' missing?"),
     "expression": ("const a = ;", 1, "an expression was expected, not ';'"),

@@ -185,7 +185,10 @@ def evaluate_layout(
             program.findings.warn(
                 Span(root.file.source, 0, 0), f"{root.file.source.path} has no param {name}: its value is not used"
             )
+    state.given = given
     unit.attempt(lambda: Frame(unit, root).run(root.file.layouts[0]))
+    if state.own:  # its comptime blocks are those of the PEs
+        unit.leave_out(root)
     unit.run_comptimes()
     if state.size is None and not program.findings.errors:
         raise CslError.at(

@@ -209,6 +209,20 @@ REFUSED = {
         ),
         ".pop_mode has one of no_pop, always_pop, not several",
     ),
+    "a mode of pop in both places": (
+        "wse3",
+        layout(
+            EAST,
+            ".{ .routes = .{ .rx = WEST, .tx = RAMP, .pop_mode = .{ .always_pop = true } }, .switches = .{ .pop_mode = "
+            ".{ .pop_on_advance = true } } }",
+        ),
+        ".pop_mode is always_pop in .routes and pop_on_advance in .switches: leave the first out",
+    ),
+    "routes without .routes": (
+        "wse3",
+        layout(EAST, ".{ .rx = WEST, .tx = RAMP }"),
+        "a color's configuration has its .rx and .tx in .routes",
+    ),
     "filter without a kind": (
         "wse3",
         layout(EAST, ".{ .routes = .{ .rx = WEST, .tx = RAMP }, .filter = .{ .limit1 = 1 } }"),

@@ -140,12 +140,14 @@ fn main() void {{ if (x == 0) {{ {STREAM} }} }}
     "mode, second_advances",
     [("no_pop", True), ("always_pop", False), ("pop_on_advance", False), ("pop_on_advance_nop", False)],
 )
+@pytest.mark.parametrize("place", ["switches", "routes"])
 @pytest.mark.parametrize("arch", ARCHES)
-def test_pop_modes_decide_what_the_next_router_sees(arch, mode, second_advances, tmp_path):
+def test_pop_modes_decide_what_the_next_router_sees(arch, place, mode, second_advances, tmp_path):
     """The first router's positions both lead east; the second goes from the ramp to the west when it sees the command,
-    and the wavelet does not come down."""
-    pop = f".switches = .{{ .pos1 = .{{ .tx = EAST }}, .pop_mode = .{{ .{mode} = true }} }}"
-    middle = f".{{ .routes = .{{ .rx = WEST, .tx = EAST }}, {pop} }}"
+    and the wavelet does not come down.  The mode stands among the switches, or, as before, among the routes."""
+    pop = f", .pop_mode = .{{ .{mode} = true }}"
+    routes, switches = (pop, "") if place == "routes" else ("", pop)
+    middle = f".{{ .routes = .{{ .rx = WEST, .tx = EAST{routes} }}, .switches = .{{ .pos1 = .{{ .tx = EAST }}{switches} }} }}"
     last = ".{ .routes = .{ .rx = WEST, .tx = RAMP }, .switches = .{ .pos1 = .{ .tx = SOUTH } } }"
     config = layout((0, 1, EAST), (1, 1, middle), (2, 1, last), width=3)
     text = f"""{HEAD}

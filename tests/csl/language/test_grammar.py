@@ -89,6 +89,12 @@ fn main() void { f() + 1; f(); out[0]; 3; }""",
         """fn main() void { inline for (@range(u16, 3)) |i| { out[i] = 1 + @as(i32, i); } }""",
         [1, 2, 3],
     ),
+    "a range keeps its bounds": (
+        """var g = @range(i32, 7, 9, 1);
+fn main() void { var n: i32 = 4; const q = @range(i32, n); var r = @range(i32, 1, n, 2); n = 9;
+for (q) |_| { n = 0; out[0] += 1; } for (r) |x| out[1] += x; for (g) |x| out[2] += x; out[3] = @range_stop(q) + @range_step(r); }""",
+        [4, 4, 15, 6],
+    ),
     "switch range list": (
         """fn f(x: i32) i32 { return switch (x) { 0 => 1, 1, 2, 3 => 2, 4...9 => 3, else => 4 }; }
 fn main() void { for (@range(i32, 11)) |i| { out[0] = out[0] * 5 + f(i) ; } out[0] = f(9) * 100 + f(10) *10 + f(2); }""",

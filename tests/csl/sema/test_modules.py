@@ -7,6 +7,8 @@ import pytest
 from wse.csl.compile import compile_program
 from wse.csl.syntax.errors import CslError
 
+from .. import running
+
 LAYOUT = 'layout {{ @set_rectangle(1, 1); @set_tile_code(0, 0, "{}"); }}\n'
 PE = 'const m = @import_module("inner/user.csl");\ncomptime { @comptime_assert(m.found == WANTED); }\n'
 
@@ -82,3 +84,21 @@ def test_imports_stand_in_modules(tmp_path):
     (tmp_path / "pe.csl").write_text(text)
     with pytest.raises(CslError, match="@import_module is the value of a constant of a module"):
         compile_program(tmp_path / "layout.csl")
+
+
+@pytest.mark.parametrize("tile", ["@set_tile_code(x, 0)", '@set_tile_code(x, 0, "layout.csl", .{ .x = x })'])
+def test_layout_and_code_in_one_file(tile, tmp_path):
+    """The comptime blocks and imports are those of the PEs; params have the values of the command line there, too."""
+    text = """
+    param width: u16;
+    param x: i16 = 7;
+    layout { @set_rectangle(width, 1); for (@range(i16, width)) |x| { TILE; } }
+    export var got: i16 = 0;
+    const m = @import_module("other.csl", .{ .x = x });
+    fn main() void { got = m.double() + @as(i16, width); }
+    comptime { @export_symbol(main); }
+    """.replace("TILE", tile)
+    other = "param x: i16;\nfn double() i16 { return 2 * x; }\n"
+    loaded = running.run(tmp_path, "", layout=text, params={"width": 3}, other=other)
+    want = [17, 17, 17] if "layout" not in tile else [3, 5, 7]
+    assert [running.read(loaded, "got", x)[0] for x in range(3)] == want

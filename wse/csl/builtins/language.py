@@ -178,6 +178,8 @@ def range_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     if len(node.args) == 3:
         raise CslError.at(node.span, "@range takes a type and a stop, or a type, start, stop and step")
     bounds = [frame.coerce(frame.expr(arg, kind), kind, arg.span) for arg in node.args[1:]]
+    # The bounds are those of now: a variable among them may change before the range ends.
+    bounds = [Run(kind, frame.fresh(bound.value)) if isinstance(bound, Run) else bound for bound in bounds]
     if len(bounds) == 1:
         bounds = [Val(kind, 0), bounds[0], Val(kind, 1)]
     step = bounds[2]

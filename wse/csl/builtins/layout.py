@@ -40,7 +40,9 @@ class Tile:
 
 @dataclass(eq=False)
 class LayoutState:
-    """What the layout block says.  routes: as ir.Layout has them.  journal: what a loop does that may yet be undone."""
+    """What the layout block says.  routes: as ir.Layout has them.  journal: what a loop does that may yet be undone.
+    given: values of the layout file's params.  own: whether the layout file is code of PEs, too.
+    """
 
     size: tuple[int, int] | None = None
     size_span: Span | None = None
@@ -54,6 +56,8 @@ class LayoutState:
     spans: dict[tuple[int, int], Span | None] = field(default_factory=dict)
     host_colors: dict[str, int] = field(default_factory=dict)
     journal: list[tuple] | None = None
+    given: dict[str, Val] = field(default_factory=dict)
+    own: bool = False
 
     def do(self, action: Callable, *args: Any) -> None:
         """Does it, or notes it down to be done at the end of the loop."""
@@ -133,15 +137,17 @@ def position(frame: Frame, node: ast.BuiltinCall, state: LayoutState) -> tuple[W
     return at[0], at[1]
 
 
-@builtin("@set_tile_code", 3, 4)
+@builtin("@set_tile_code", 2, 4)
 def set_tile_code(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Without a name the code is in the file of the call."""
     state = layout_of(frame, node)
     x, y = position(frame, node, state)
-    name = text_of(frame, node.args[2], "the name of the file")
-    key = (frame.instance.file.source.path, name)
+    file, loader = frame.instance.file, frame.unit.program.loader
+    name = text_of(frame, node.args[2], "the name of the file") if len(node.args) > 2 else ""
+    key = (file.source.path, name)
     path = state.paths.get(key)
     if path is None:
-        path = state.paths[key] = frame.unit.program.loader.find(name, frame.instance.file, node.args[2].span)[0]
+        path = state.paths[key] = loader.find(name, file, node.args[2].span)[0] if name else Path(file.source.path)
     data = frame.known(node.args[3]).data if len(node.args) > 3 else {}
     if not isinstance(data, dict):
         if data:
@@ -149,6 +155,8 @@ def set_tile_code(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Val
         data = {}
     for value in data.values():
         settle(value, numbers=True)
+    if loader.top is not None and path.resolve() == loader.top.resolve():
+        state.own, data = True, state.given | data
     frame.unit.program.configures()
     state.do(state.place, Tile(path, data, node.span, x, y))
     return VOID

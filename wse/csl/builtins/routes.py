@@ -131,22 +131,32 @@ def fields_of(value: Val, known: tuple[str, ...], what: str, span: Span) -> dict
 
 def color_config(value: Val, arch: str, span: Span) -> ir.ColorConfig:
     """The struct of @set_color_config."""
-    data = fields_of(value, ("routes", "switches", "filter", "teardown"), "a color's configuration", span)
+    known = ("routes", "switches", "filter", "teardown")
+    if isinstance(value.data, dict) and "routes" not in value.data and {"rx", "tx"} & set(value.data):
+        raise CslError.at(
+            span, "a color's configuration has its .rx and .tx in .routes: .{ .routes = .{ .rx = ..., ... } }"
+        )
+    data = fields_of(value, known, "a color's configuration", span)
     rx = tx = ""
     swap_x = swap_y = False
+    ring, pop, at = False, "no_pop", 0
     if "routes" in data and t.is_integral(data["routes"].type):
         rx, tx = both_sides(concrete(data["routes"]), span)
     elif "routes" in data:
-        routes = fields_of(data["routes"], ("rx", "tx", "color_swap_x", "color_swap_y"), ".routes", span)
+        names = ("rx", "tx", "color_swap_x", "color_swap_y", "pop_mode")
+        routes = fields_of(data["routes"], names, ".routes", span)
+        pop = pop_mode(routes, span)  # its place before it came to .switches
         rx = ports(routes["rx"], span) if "rx" in routes else ""
         tx = ports(routes["tx"], span) if "tx" in routes else ""
         swap_x, swap_y = flag(routes, "color_swap_x", span), flag(routes, "color_swap_y", span)
         if (swap_x or swap_y) and arch == "wse3":
             raise CslError.at(span, "wse3 has no color swap: .color_swap_x and .color_swap_y are of wse2")
     switch: tuple = ()
-    ring, pop, at = False, "no_pop", 0
     if "switches" in data:
-        switch, ring, pop, at = switches(data["switches"], arch, span)
+        switch, ring, new_pop, at = switches(data["switches"], arch, span)
+        if pop != "no_pop" and new_pop not in ("no_pop", pop):
+            raise CslError.at(span, f".pop_mode is {pop} in .routes and {new_pop} in .switches: leave the first out")
+        pop = new_pop if new_pop != "no_pop" else pop
         switch = cumulative(rx, tx, switch)
     if arch == "wse3":
         for inputs in (rx, *(position_rx for position_rx, _ in switch)):
@@ -223,17 +233,22 @@ def switches(value: Val, arch: str, span: Span) -> tuple[tuple, bool, str, int]:
     for name in known[len(positions) + 1 : 3]:
         if name in data and not invalid(data[name]):
             raise CslError.at(span, f".{name} is given, but the position before it is not")
-    pop = "no_pop"
-    if "pop_mode" in data:
-        modes = fields_of(data["pop_mode"], POPS, ".pop_mode", span)
-        chosen = [name for name in modes if flag(modes, name, span)]
-        if len(chosen) > 1:
-            raise CslError.at(span, f".pop_mode has one of {', '.join(chosen)}, not several")
-        pop = chosen[0] if chosen else pop
+    pop = pop_mode(data, span)
     at = concrete(data["current_switch_pos"]) if "current_switch_pos" in data else 0
     if not 0 <= at <= len(positions):
         raise CslError.at(span, f".current_switch_pos = {at}: there are positions 0 to {len(positions)}")
     return tuple(positions), flag(data, "ring_mode", span), pop, at
+
+
+def pop_mode(data: dict[str, Val], span: Span) -> str:
+    """The .pop_mode among these fields; that of a color without one."""
+    if "pop_mode" not in data:
+        return "no_pop"
+    modes = fields_of(data["pop_mode"], POPS, ".pop_mode", span)
+    chosen = [name for name in modes if flag(modes, name, span)]
+    if len(chosen) > 1:
+        raise CslError.at(span, f".pop_mode has one of {', '.join(chosen)}, not several")
+    return chosen[0] if chosen else "no_pop"
 
 
 def invalid(value: Val) -> bool:

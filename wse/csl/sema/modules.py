@@ -168,7 +168,7 @@ class Instance:
         kind = kind or (value.type if value is not None else None)
         if kind is None:
             raise CslError.at(decl.span, f"{decl.name} needs a type")
-        if kind is t.VOID and value is not None and not decl.export:
+        if kind in (t.VOID, t.RANGE) and value is not None and not decl.export:
             return value
         if decl.kind == "var" and kind.is_comptime and not decl.export:
             message = f"{decl.name} of type {kind} does not exist at run time: {t.absence(kind)}, or write const"

@@ -57,6 +57,8 @@ def make_local(frame: Frame, inner: Frame, node: ast.VarDecl, kind: Type | None,
     if build is not None and kind is t.STRUCT and node.type is None and at_run_time(value):
         names, items = fields_of(value, node.span)
         return of_items(names, [make_local(frame, inner, node, None, item) for item in items])
+    if build is not None and kind is t.RANGE and value is not None:  # its bounds may exist at run time only
+        return local_constant(frame, node, value)
     if build is not None and kind.is_comptime:
         message = f"{node.name} of type {kind} does not exist at run time: {t.absence(kind)}, or write comptime var"
         raise CslError.at(node.name_span, message)

@@ -108,6 +108,9 @@ class Parser(Expressions):
             decl: ast.VarDecl | ast.FnDecl = self.function(first, modifiers)
         elif self.on("const") or self.on("var") or self.on("param"):
             decl = self.variable(first, modifiers)
+        elif self.on("color"):
+            name = self.peek().text
+            self.fail(f"colors are values: const {name} = @get_color(number), or param {name}: color", None)
         else:
             self.fail(
                 f"a declaration was expected (const, var, param, fn, task, comptime, layout, export), not {self.token}"
