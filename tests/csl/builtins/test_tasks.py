@@ -659,3 +659,24 @@ comptime {{ @export_symbol(main); }}
 """
     with pytest.raises(CslError, match=message):
         compiled(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "more, remark",
+    [
+        ("", True),
+        ("comptime { @unblock(iq); }", False),
+        ("comptime { @block(iq); }", True),
+        ("task later() void { @unblock(iq); }\ncomptime { @bind_local_task(later, @get_local_task_id(9)); }", False),
+        ("task data(v: u32) void {}\ncomptime { @bind_data_task(data, @get_data_task_id(iq)); }", False),
+    ],
+)
+def test_control_tasks_wait_for_an_unblock(more, remark, tmp_path):
+    """On the machine: here they start without one, with a remark."""
+    text = HEAD + "task control() void {}\ncomptime { @bind_control_task(control, @get_control_task_id(40)); }\n" + more
+    warnings: list = []
+    compiled(tmp_path, text, "wse3", LAYOUT, options={"warnings": warnings})
+    message = (
+        "on the machine control tasks wait for @unblock of the input queue that brings their wavelets: there is none"
+    )
+    assert [warning.message for warning in warnings] == [message] * remark

@@ -169,8 +169,21 @@ def bind_to(frame: Frame, fn: FnRef, kind: str, number: int, node: ast.BuiltinCa
         number = control_task(frame, number, node.span)
     frame.unit.task_ids[id(fn.decl), id(fn.instance)] = number
     if kind == "control":
+        if not frame.unit.controls and not frame.instance.library:
+            frame.unit.deferred_checks.append(lambda: check_channels(frame, node.span))
         frame.unit.controls.add((id(fn.decl), id(fn.instance)))
     frame.unit.out.tasks.append(ir.Task(kind, number, lowered.name, at=at_of(node.span)))
+
+
+def check_channels(frame: Frame, span: Span) -> None:
+    """A remark if control tasks would not start on the machine: its channels without a data task begin blocked."""
+    unit = frame.unit
+    if unit.queues.unblocks or any(task.kind == "data" for task in unit.out.tasks):
+        return
+    what = "color" if unit.program.arch == "wse2" else "input queue"
+    unit.program.findings.warn(
+        span, f"on the machine control tasks wait for @unblock of the {what} that brings their wavelets: there is none"
+    )
 
 
 def one_table(frame: Frame, error: CslError) -> None:
@@ -350,6 +363,7 @@ def blocker(op: str) -> Callable:
 def check_channel(frame: Frame, value: Value, what: str, span: Span) -> None:
     """Data tasks are known by a color on WSE-2, by an input queue on WSE-3."""
     arch = frame.unit.program.arch
+    frame.unit.queues.unblocks |= what != "@block" and value.type in (t.INPUT_QUEUE, t.COLOR, t.DATA_TASK_ID)
     if value.type is t.INPUT_QUEUE and arch == "wse2":
         raise CslError.at(span, f"on wse2 {what} takes a task id or a color, not an input queue")
     if value.type is t.COLOR and arch == "wse3":

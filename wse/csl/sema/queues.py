@@ -21,7 +21,8 @@ REBINDS = ("iqbind", "oqbind", "cfgst")
 
 class Queues:
     """uses: colors of the descriptors of each queue (into the CE or not, number).  colorless: queues of descriptors
-    that name no color.  opened: colors that a comptime @unblock names: control wavelets are to come."""
+    that name no color.  opened: colors that a comptime @unblock names: control wavelets are to come.  unblocks: whether
+    any @unblock or .unblock names a channel."""
 
     def __init__(self, unit: Any):
         self.unit = unit  # sema.unit.Unit
@@ -31,6 +32,7 @@ class Queues:
         self.chosen: dict[int, int] = {}
         self.initialized: dict[tuple[bool, int], Span] = {}  # by @initialize_queue
         self.opened: set[int] = set()
+        self.unblocks = False
 
     def bound(self, into: bool) -> dict[int, int]:
         return self.unit.out.queues_in if into else self.unit.out.queues_out
