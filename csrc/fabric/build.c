@@ -5,6 +5,7 @@
 
 #include "fast/span.h"
 #include "pe/ramp.h"
+#include "pe/rows.h"
 #include "router/buffer.h"
 #include "router/route_register.h"
 #include "router/router.h"
@@ -41,6 +42,7 @@ wse_fabric *wse_new(const wse_desc *desc) {
   fabric->drops_off_edge = desc->drops_off_edge;
   fabric->routers_step = routers_step_for(desc->portable || desc->reference);
   fabric->spans = span_table(desc->portable || desc->reference);
+  fabric->scalar_rows = row_functions(desc->portable);
   if (!layout_fabric(fabric, desc)) {
     wse_free(fabric);
     return NULL;
@@ -237,6 +239,7 @@ static bool writes_routes(const isa_ins *ins) {
 
 wse_status fabric_seal(wse_fabric *fabric) {
   if (fabric->sealed) return WSE_OK;
+  fabric->lanes = !fabric->reference && !fabric->trace_capacity && !fabric->profiles;
   bool reconfigures = false, swaps = false;
   for (int i = 0; i < fabric->class_total; i++)
     for (uint32_t pc = 0; pc < fabric->classes[i].code_length; pc++)

@@ -52,6 +52,7 @@ wse_status wse_profile(wse_fabric *fabric) {
   free(fabric->profiles);
   fabric->profiles = calloc(fabric->pes, sizeof *fabric->profiles);
   if (!fabric->profiles) return WSE_NOMEM;
+  fabric->lanes = false;
   for (uint32_t pe = 0; pe < fabric->pes; pe++)
     fabric->profiles[pe].late = WSE_CAUSE_RESULT;
   for (int i = 0; i < fabric->band_total; i++) {

@@ -73,8 +73,7 @@ static void step_row(wse_fabric *fabric, int y, uint64_t now) {
       uint64_t *wakes = &fabric->wakes_ce[block * NEAR + slot], awake = *wakes;
       if (!awake) continue;
       *wakes = 0;
-      for (; awake; awake &= awake - 1)
-        ce_step(fabric, band, fabric->block_pe[block] + (uint32_t)__builtin_ctzll(awake), now);
+      ces_step(fabric, band, block, awake, now);
     }
   }
   if (!(row->routers >> slot & 1)) return;

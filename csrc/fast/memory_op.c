@@ -14,7 +14,7 @@ static bool take_operand(const wse_fabric *fabric, uint32_t pe, uint8_t byte, in
   if (!size) return byte == OPERAND_NONE;
   operand->size = (uint8_t)size;
   if (byte >= OPERAND_REGISTER && byte < OPERAND_REGISTER + WSE_REGISTERS) {
-    operand->value = fabric->ces[pe].r[byte - OPERAND_REGISTER];
+    operand->value = *register_of(fabric, pe, byte - OPERAND_REGISTER);
     return true;
   }
   if (operand_dsr(byte) < 0) return false;
@@ -56,7 +56,7 @@ bool memory_op_begin(const wse_fabric *fabric, uint32_t pe, const isa_ins *ins, 
   op->extra = 0;
   if (size.extra) {
     if (ins->d < OPERAND_REGISTER || ins->d >= OPERAND_REGISTER + WSE_REGISTERS) return false;
-    op->extra = fabric->ces[pe].r[ins->d - OPERAND_REGISTER];
+    op->extra = *register_of(fabric, pe, ins->d - OPERAND_REGISTER);
   } else if (ins->d != OPERAND_NONE) {
     return false;
   }

@@ -27,14 +27,14 @@ void store_flush(wse_fabric *fabric, uint32_t block, int color) {
     store_target *target = &store_targets[lane];
     uint64_t steps = steps_of[lane];
     if (lane + PREFETCH_LANES < LANES)
-      __builtin_prefetch(sram + (lane + PREFETCH_LANES) * WSE_SRAM + store_targets[lane + PREFETCH_LANES].at, 1);
+      __builtin_prefetch(sram + (lane + PREFETCH_LANES) * SRAM_PITCH + store_targets[lane + PREFETCH_LANES].at, 1);
     if (!target->step && steps) { /* the elements have one address: only the last stays */
       uint32_t last = 63u - (uint32_t)__builtin_clzll(steps);
       target->left -= ((uint32_t)__builtin_popcountll(steps) - 1) * target->wide;
       steps = (uint64_t)1 << last;
     }
     for (; steps; steps &= steps - 1)
-      store_wavelet(sram + lane * WSE_SRAM, target, pending->data[__builtin_ctzll(steps)][lane]);
+      store_wavelet(sram + lane * SRAM_PITCH, target, pending->data[__builtin_ctzll(steps)][lane]);
     if (target->left <= 2 * STORE_LAST) route->store_targets &= ~((uint64_t)1 << lane);
     else if ((target->left - STORE_LAST) / target->wide < pending->budget)
       pending->budget = (target->left - STORE_LAST) / target->wide;

@@ -11,9 +11,11 @@
 #include "pe/issue.h"
 #include "pe/priority.h"
 #include "pe/ramp.h"
+#include "pe/scalar_lanes.h"
 #include "pe/store_only.h"
 #include "pe/task.h"
 #include "pe/vector_step.h"
+#include "state/bitplane.h"
 #include "state/wake.h"
 
 /* The grant of a cycle's slot. */
@@ -110,7 +112,8 @@ static int share_slot(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_
   for (int rank = RANK_HIGH; rank >= RANK_LAST; rank--)
     for (int k = 0; k < THREADS; k++) {
       int thread = (ce->thread_next + k) % THREADS;
-      if ((thread == MAIN ? main : thread_rank(ce, thread)) != rank || (thread != MAIN && !(threads >> thread & 1))) continue;
+      if ((thread == MAIN ? main : thread_rank(ce, thread)) != rank || (thread != MAIN && !(threads >> thread & 1)))
+        continue;
       int grant = grant_one(fabric, band, pe, thread, now, next);
       if (grant != GRANT_NONE) return grant;
     }
@@ -155,6 +158,20 @@ static bool slot_was_stored(wse_fabric *fabric, band_state *band, uint32_t pe, u
   return taken;
 }
 
+/* Notes what a step of the threads says of the grant: what the CE waits for, and whether a memory operation keeps the
+ * slots.  *next: the next cycle in which a thread may need a slot. */
+static int granted(wse_fabric *fabric, uint32_t pe, int grant, uint64_t *next) {
+  ce_state *ce = &fabric->ces[pe];
+  /* the cause is that of a microthread, which may have been determined after the main thread's */
+  if (ce->waits != NO_CAUSE && ce->waits >= WAITS_LIKE) ce->waits = fabric->operations[ce->waits - WAITS_LIKE][pe].wait;
+  bool main_keeps = grant == GRANT_SLOT && ce->state == MAIN_MEMORY && ce->thread_next == 0 && !ce->thread_priority &&
+                    !ce->main_priority;
+  if (!main_keeps) return grant;
+  uint64_t last = ce->memory_mark + ce->memory_left - 1;
+  if (last < *next) *next = last;
+  return GRANT_KEPT;
+}
+
 /* Grants the slot of this cycle to one thread, and executes it.  *next: the next cycle in which a thread may need a
  * slot, if that is determined.  shared: microthreads are running. */
 static int grant_slot(wse_fabric *fabric, band_state *band, uint32_t pe, bool shared, uint64_t now, uint64_t *next) {
@@ -165,14 +182,7 @@ static int grant_slot(wse_fabric *fabric, band_state *band, uint32_t pe, bool sh
     return GRANT_SLOT;
   }
   int grant = shared ? share_slot(fabric, band, pe, now, next) : grant_main(fabric, band, pe, now, next);
-  /* the cause is that of a microthread, which may have been determined after the main thread's */
-  if (ce->waits != NO_CAUSE && ce->waits >= WAITS_LIKE) ce->waits = fabric->operations[ce->waits - WAITS_LIKE][pe].wait;
-  bool main_keeps = grant == GRANT_SLOT && ce->state == MAIN_MEMORY && ce->thread_next == 0 && !ce->thread_priority &&
-                    !ce->main_priority;
-  if (!main_keeps) return grant;
-  uint64_t last = ce->memory_mark + ce->memory_left - 1;
-  if (last < *next) *next = last;
-  return GRANT_KEPT;
+  return granted(fabric, pe, grant, next);
 }
 
 /* Ends the store-only mode.  False: the wake was for a wavelet that the router has stored, and the mode goes on. */
@@ -197,17 +207,23 @@ static inline uint64_t next_step(const ce_state *ce, int grant, bool shared, uin
   return next;
 }
 
-void ce_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
+/* What comes before the slot is granted: wavelets up the ramp, tasks.  *injects: the next cycle in which the ramp may
+ * take a wavelet.  False: the PE is store-only, and has done its step. */
+static bool before_slot(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, uint64_t *injects) {
   ce_state *ce = &fabric->ces[pe];
-  if (ce->store_threads && store_only_step(fabric, band, pe, now)) return;
-  if (ce->store_targets && !leave_store_only(fabric, band, pe, now)) return;
-  uint64_t injects = ce->output_queues ? inject(fabric, band, pe, now) : NEVER;
+  if (ce->store_threads && store_only_step(fabric, band, pe, now)) return false;
+  if (ce->store_targets && !leave_store_only(fabric, band, pe, now)) return false;
+  *injects = ce->output_queues ? inject(fabric, band, pe, now) : NEVER;
   settle_memory(fabric, band, pe, now);
   if (ce->state == MAIN_IDLE && ce->main_at <= now && class_of(fabric, pe))
     start_task(fabric, band, pe, now, P(fabric, task_start_cycles));
-  bool shared = ce->threads != 0;
-  uint64_t next = NEVER;
-  int grant = grant_slot(fabric, band, pe, shared, now, &next);
+  return true;
+}
+
+/* What comes after it: the next task, the next step.  shared: microthreads were running. */
+static void after_slot(wse_fabric *fabric, band_state *band, uint32_t pe, int grant, bool shared, uint64_t next,
+                       uint64_t injects, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
   /* an operation that ended may have activated a task */
   if (grant == GRANT_SLOT && ce->state == MAIN_IDLE && ce->main_at <= now)
     start_task(fabric, band, pe, now, P(fabric, task_after_op_cycles));
@@ -216,4 +232,43 @@ void ce_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
   next = next_step(ce, grant, shared, next, injects, now);
   wheel_remove(fabric, band, pe);
   if (next != NEVER) wake_ce(fabric, band, pe, now, next > now ? next : now + 1);
+}
+
+void ce_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
+  uint64_t injects, next = NEVER;
+  if (!before_slot(fabric, band, pe, now, &injects)) return;
+  bool shared = fabric->ces[pe].threads != 0;
+  int grant = grant_slot(fabric, band, pe, shared, now, &next);
+  after_slot(fabric, band, pe, grant, shared, next, injects, now);
+}
+
+/* Main threads that are alone run ahead together.  The others, and blocks in which few are awake, go one by one. */
+void ces_step(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t awake, uint64_t now) {
+  uint32_t pe0 = fabric->block_pe[block];
+  if (!fabric->lanes || __builtin_popcountll(awake) < LEAST_LANES) {
+    EACH_LANE(l, awake)
+      ce_step(fabric, band, pe0 + l, now);
+    return;
+  }
+  uint64_t injects[LANES], nexts[LANES], together = 0;
+  EACH_LANE(l, awake) {
+    uint32_t pe = pe0 + l;
+    ce_state *ce = &fabric->ces[pe];
+    if (!before_slot(fabric, band, pe, now, &injects[l])) continue;
+    if (ce->state == MAIN_RUN && !ce->threads && !ce->taken) {
+      ce->waits = NO_CAUSE;
+      together |= (uint64_t)1 << l;
+      continue;
+    }
+    bool shared = ce->threads != 0;
+    uint64_t next = NEVER;
+    int grant = grant_slot(fabric, band, pe, shared, now, &next);
+    after_slot(fabric, band, pe, grant, shared, next, injects[l], now);
+  }
+  uint64_t used = issue_lanes(fabric, band, block, together, now, nexts);
+  EACH_LANE(l, together) {
+    uint64_t next = nexts[l];
+    int grant = granted(fabric, pe0 + l, used >> l & 1 ? GRANT_SLOT : GRANT_NONE, &next);
+    after_slot(fabric, band, pe0 + l, grant, false, next, injects[l], now);
+  }
 }

@@ -5,5 +5,6 @@
 #include "state/state.h"
 
 void ce_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now);
+void ces_step(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t awake, uint64_t now); /* awake: lanes */
 
 #endif

@@ -18,15 +18,19 @@
 #include "pe/dsd.h"
 #include "pe/ramp.h"
 #include "pe/scalar.h"
+#include "pe/scalar_lanes.h"
 #include "pe/store_only.h"
 #include "pe/system.h"
 #include "pe/task.h"
 #include "pe/vector.h"
+#include "state/bitplane.h"
 #include "state/queue.h"
 
 enum {
-  RUN_AHEAD = 4096, /* instructions that the main thread may run ahead in one step */
-  SEQUENCED = 8,    /* instructions that take no time which it may execute in one cycle beside one that does */
+  /* Cycles of a window.  A step that runs ahead ends before the end of the next window, and goes on at the beginning of
+   * the window in which its next instruction issues: all PEs of a block do so in one cycle, and run ahead together. */
+  WINDOW = 2048,
+  SEQUENCED = 8, /* instructions that take no time which may execute in one cycle beside one that does */
 };
 
 /* Updates the set of queues that operations under way read. */
@@ -343,7 +347,7 @@ static int issue_map(wse_fabric *fabric, band_state *band, uint32_t pe, const is
   band->opcodes[OP_mapstep]++;
   if (band->profile) profile_issue(fabric, band, pe, ce->follows_vector);
   if (got) {
-    ce->r[ins->a & (WSE_REGISTERS - 1)] = value;
+    *register_of(fabric, pe, ins->a & (WSE_REGISTERS - 1)) = value;
     ce->pc++;
   } else {
     ce->pc = (uint32_t)ins->imm;
@@ -412,10 +416,12 @@ typedef struct {
   uint64_t now;   /* cycle of the fabric */
   uint64_t at;    /* cycle of the main thread, `now` or later */
   uint64_t next;  /* when to try again; NEVER: something else wakes the CE */
+  uint64_t limit; /* cycle in which no instruction may issue in this step */
   bool run_ahead; /* `at` may be later than `now` */
   int budget;     /* instructions that may still issue in cycle `at` */
   int sequenced;  /* ... of those that take no time */
-  int steps;      /* instructions that may still issue in this step */
+  bool together;  /* scalar instructions are left to the caller */
+  bool used;      /* an instruction used a slot */
 } main_step;
 
 static instruction decode(const pe_class *class, uint32_t pc) {
@@ -433,8 +439,8 @@ static instruction decode(const pe_class *class, uint32_t pc) {
 static bool reach_cycle(const wse_fabric *fabric, main_step *step, uint64_t need) {
   if (need <= step->at && step->budget > 0) return true;
   if (need <= step->at) need = step->at + 1;
-  if (!step->run_ahead || need >= fabric->limit || step->steps <= 0) {
-    step->next = need;
+  if (need >= step->limit) {
+    step->next = step->run_ahead && need < fabric->limit ? need / WINDOW * WINDOW : need;
     return false;
   }
   step->at = need;
@@ -464,12 +470,8 @@ static int execute(wse_fabric *fabric, band_state *band, uint32_t pe, const inst
   }
   if (isa_is_scalar(in->op)) {
     const pe_class *class = class_of(fabric, pe);
-    uint64_t limit = step->run_ahead ? fabric->limit : now + 1;
-    int most = step->run_ahead ? step->steps + 1 : 1;
-    uint64_t n = band->profile
-                     ? scalar_run_profiled(fabric, band, pe, class->code, class->code_length, at, limit, most)
-                     : scalar_run(fabric, band, pe, class->code, class->code_length, at, limit, most);
-    step->steps -= (int)n - 1;
+    uint64_t n = band->profile ? scalar_run_profiled(fabric, band, pe, class->code, class->code_length, at, step->limit)
+                               : scalar_run(fabric, band, pe, class->code, class->code_length, at, step->limit);
     if (n) return ISSUED;
     step->next = ce->main_at;
     return WAITS;
@@ -478,40 +480,109 @@ static int execute(wse_fabric *fabric, band_state *band, uint32_t pe, const inst
   return ISSUED;
 }
 
-/* Issues instructions of the main thread until one waits, stops, or lies beyond the step.  True if one used a slot. */
+/* Issues instructions of the main thread until one waits, stops, or lies beyond the step.  True: it stopped before a
+ * scalar instruction that is left to the caller. */
 static bool issue_until(wse_fabric *fabric, band_state *band, uint32_t pe, bool alone, main_step *step) {
   ce_state *ce = &fabric->ces[pe];
   const pe_class *class = class_of(fabric, pe);
-  bool used = false;
   while (ce->state == MAIN_RUN) {
     instruction in = decode(class, ce->pc);
     uint64_t dispatch, need = issue_cycle(fabric, ce, in.vector, in.map, &dispatch);
-    if (!reach_cycle(fabric, step, need)) return used;
+    if (!reach_cycle(fabric, step, need)) return false;
     if (!in.valid) {
       int kind = in.ins ? WSE_FAULT_BAD_OPCODE : WSE_FAULT_BAD_PC;
       ce_fault(fabric, band, pe, step->at, kind, ce->pc, in.ins ? in.ins->op : 0);
-      return used;
+      return false;
     }
     if (step->at > step->now && !in.vector && !in.map && !isa_is_private(in.op)) {
       step->next = step->at;
-      return used;
+      return false;
     }
+    if (step->together && isa_is_scalar(in.op)) return true;
     step->budget--;
-    step->steps--;
     int did = execute(fabric, band, pe, &in, dispatch, step);
-    if (did == WAITS) return used;
-    used = true;
+    if (did == WAITS) return false;
+    step->used = true;
     /* a microthread that has just begun shares the slots from now on */
-    if (did == STOPS || (alone && ce->threads)) return used;
+    if (did == STOPS || (alone && ce->threads)) return false;
   }
-  return used;
+  return false;
+}
+
+static main_step begin_step(const wse_fabric *fabric, bool alone, uint64_t now) {
+  bool run_ahead = alone && !fabric->trace_capacity && !fabric->reference;
+  uint64_t limit = (now / WINDOW + 2) * WINDOW;
+  return (main_step){.now = now,
+                     .at = now,
+                     .next = NEVER,
+                     .run_ahead = run_ahead,
+                     .limit = !run_ahead              ? now + 1
+                              : limit < fabric->limit ? limit
+                                                      : fabric->limit,
+                     .budget = 1,
+                     .sequenced = SEQUENCED};
 }
 
 bool issue(wse_fabric *fabric, band_state *band, uint32_t pe, bool alone, uint64_t now, uint64_t *next) {
-  main_step step = {.now = now, .at = now, .next = NEVER, .budget = 1, .sequenced = SEQUENCED};
-  step.run_ahead = alone && !fabric->trace_capacity && !fabric->reference;
-  step.steps = step.run_ahead ? RUN_AHEAD : 1;
-  bool used = issue_until(fabric, band, pe, alone, &step);
+  main_step step = begin_step(fabric, alone, now);
+  issue_until(fabric, band, pe, alone, &step);
   *next = step.next;
+  return step.used;
+}
+
+/* Executes scalar instructions of each lane that stands before one: together where enough are at the same place, else
+ * one by one.  Returns the lanes that did; of the others nothing has changed. */
+static uint64_t issue_scalars(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t lanes,
+                              const main_step steps[LANES], scalar_start *start) {
+  uint64_t took = 0, alone = lanes;
+  EACH_LANE(l, lanes)
+    start->at[l] = steps[l].at;
+  if (__builtin_popcountll(lanes) >= LEAST_LANES)
+    took = scalar_run_lanes(fabric, band, block, lanes, steps[__builtin_ctzll(lanes)].limit, start);
+  if (took) {
+    alone = 0;
+    EACH_LANE(l, took) { /* a group ends where one of its lanes has to stop; another may not have begun */
+      start->at[l] = fabric->ces[fabric->block_pe[block] + l].main_at;
+      if (!start->issued[l] && start->at[l] < steps[l].limit) alone |= (uint64_t)1 << l;
+    }
+  }
+  EACH_LANE(l, alone) {
+    uint32_t pe = fabric->block_pe[block] + (uint32_t)l;
+    const pe_class *class = class_of(fabric, pe);
+    start->issued[l] = scalar_run(fabric, band, pe, class->code, class->code_length, start->at[l], steps[l].limit);
+  }
+  return took | alone;
+}
+
+uint64_t issue_lanes(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t lanes, uint64_t now,
+                     uint64_t next[LANES]) {
+  main_step steps[LANES];
+  scalar_start start;
+  uint64_t used = 0, goes_on = lanes, at_scalar = 0;
+  EACH_LANE(l, lanes) {
+    steps[l] = begin_step(fabric, true, now);
+    steps[l].together = true;
+  }
+  for (;;) {
+    EACH_LANE(l, goes_on) {
+      if (issue_until(fabric, band, fabric->block_pe[block] + l, true, &steps[l])) at_scalar |= (uint64_t)1 << l;
+    }
+    if (!at_scalar) break;
+    goes_on = issue_scalars(fabric, band, block, at_scalar, steps, &start);
+    at_scalar &= ~goes_on;
+    EACH_LANE(l, goes_on) {
+      steps[l].budget = 0;
+      if (start.issued[l]) {
+        steps[l].used = true;
+      } else {
+        steps[l].next = fabric->ces[fabric->block_pe[block] + l].main_at;
+        goes_on &= ~((uint64_t)1 << l);
+      }
+    }
+  }
+  EACH_LANE(l, lanes) {
+    next[l] = steps[l].next;
+    used |= (uint64_t)steps[l].used << l;
+  }
   return used;
 }

@@ -14,7 +14,7 @@ bool operand_decode(wse_fabric *fabric, uint32_t pe, uint8_t byte, int size, boo
   if (byte >= OPERAND_REGISTER && byte < OPERAND_REGISTER + WSE_REGISTERS) {
     operand->is = OPERAND_IS_VALUE;
     operand->number = byte - OPERAND_REGISTER;
-    operand->value = fabric->ces[pe].r[operand->number];
+    operand->value = *register_of(fabric, pe, operand->number);
     return true;
   }
   if (operand_dsr(byte) < 0) {

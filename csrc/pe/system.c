@@ -12,13 +12,17 @@
 #include "state/queue.h"
 #include "state/wake.h"
 
-static uint32_t *reg(ce_state *ce, uint32_t number) { return &ce->r[number & (WSE_REGISTERS - 1)]; }
+static uint32_t *reg(wse_fabric *fabric, uint32_t pe, uint32_t number) {
+  return register_of(fabric, pe, number & (WSE_REGISTERS - 1));
+}
 
 /* The operand of forms X and RX, and the second one of XX. */
-static uint32_t last(ce_state *ce, const isa_ins *ins) {
-  return ins->op & INS_IMMEDIATE ? (uint32_t)ins->imm : *reg(ce, ins->c);
+static uint32_t last(wse_fabric *fabric, uint32_t pe, const isa_ins *ins) {
+  return ins->op & INS_IMMEDIATE ? (uint32_t)ins->imm : *reg(fabric, pe, ins->c);
 }
-static uint32_t first(ce_state *ce, const isa_ins *ins) { return ins->op & INS_IMMEDIATE ? ins->a : *reg(ce, ins->a); }
+static uint32_t first(wse_fabric *fabric, uint32_t pe, const isa_ins *ins) {
+  return ins->op & INS_IMMEDIATE ? ins->a : *reg(fabric, pe, ins->a);
+}
 
 static int refuse(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state *ce, uint64_t at, int kind,
                   uint32_t detail) {
@@ -27,17 +31,17 @@ static int refuse(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state *c
 }
 
 /* Four registers from `from` on, as the 16 bytes of a DSR or XDSR, and back. */
-static void gather(ce_state *ce, uint32_t from, void *to) {
+static void gather(wse_fabric *fabric, uint32_t pe, uint32_t from, void *to) {
   uint32_t w[4];
   for (uint32_t i = 0; i < 4; i++)
-    w[i] = *reg(ce, from + i);
+    w[i] = *reg(fabric, pe, from + i);
   memcpy(to, w, 16);
 }
-static void scatter(ce_state *ce, uint32_t from, const void *what) {
+static void scatter(wse_fabric *fabric, uint32_t pe, uint32_t from, const void *what) {
   uint32_t w[4];
   memcpy(w, what, 16);
   for (uint32_t i = 0; i < 4; i++)
-    *reg(ce, from + i) = w[i];
+    *reg(fabric, pe, from + i) = w[i];
 }
 
 static uint32_t random16(ce_state *ce) {
@@ -69,9 +73,9 @@ static uint32_t in_teardown(const wse_fabric *fabric, uint32_t pe) {
 /* Tasks whose priority differs from the one they were bound with. */
 static int task_priority(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state *ce, const isa_ins *ins,
                          uint64_t at) {
-  uint32_t task = first(ce, ins);
+  uint32_t task = first(fabric, pe, ins);
   if (task >= WSE_TASKS) return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_TASK, task);
-  bool changes = (class_of(fabric, pe)->high >> task & 1) != (last(ce, ins) != 0);
+  bool changes = (class_of(fabric, pe)->high >> task & 1) != (last(fabric, pe, ins) != 0);
   ce->high_changed = (ce->high_changed & ~((uint64_t)1 << task)) | (uint64_t)changes << task;
   return SYSTEM_DONE;
 }
@@ -87,11 +91,11 @@ static int color_of_filter(const wse_fabric *fabric, uint32_t pe, uint32_t n) {
 
 static int filter_set(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state *ce, const isa_ins *ins,
                       uint64_t at) {
-  uint32_t field = first(ce, ins);
+  uint32_t field = first(fabric, pe, ins);
   int color = color_of_filter(fabric, pe, field / 4);
   if (color < 0) return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_OPERAND, field / 4);
   uint32_t **planes[] = {fabric->filter_count, fabric->filter_limit, fabric->filter_most, fabric->filter_most};
-  planes[field % 4][color][pe] = last(ce, ins);
+  planes[field % 4][color][pe] = last(fabric, pe, ins);
   route_hold(fabric, pe, color, at);
   return SYSTEM_DONE;
 }
@@ -99,7 +103,8 @@ static int filter_set(wse_fabric *fabric, band_state *band, uint32_t pe, ce_stat
 /* Both sides of a switch position; position 0 is set by cfgst. */
 static int switch_set(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state *ce, const isa_ins *ins,
                       uint64_t at) {
-  uint32_t color = first(ce, ins) % 32, position = first(ce, ins) / 32 & 3, sides = last(ce, ins);
+  uint32_t color = first(fabric, pe, ins) % 32, position = first(fabric, pe, ins) / 32 & 3,
+           sides = last(fabric, pe, ins);
   int index = color < WSE_COLORS ? fabric->color_index[color] : -1;
   if (index < 0) return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_COLOR, color);
   uint64_t *route = &fabric->route[index][pe];
@@ -141,7 +146,7 @@ static void say(band_state *band, uint64_t at, uint32_t pe, uint32_t kind, uint3
 /* Binds a queue; an input queue is kept in both directions, queue to color and color to queue. */
 static int bind_queue(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state *ce, const isa_ins *ins,
                       uint64_t at) {
-  uint32_t q = first(ce, ins), color = last(ce, ins);
+  uint32_t q = first(fabric, pe, ins), color = last(fabric, pe, ins);
   bool input = (ins->op & ~INS_IMMEDIATE) == OP_iqbind;
   if (q >= WSE_QUEUES || !(input ? fabric->iq_capacity : fabric->oq_capacity)[q])
     return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_QUEUE, q);
@@ -157,7 +162,7 @@ static int bind_queue(wse_fabric *fabric, band_state *band, uint32_t pe, ce_stat
 }
 
 static int flush(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state *ce, const isa_ins *ins, uint64_t at) {
-  uint32_t q = last(ce, ins);
+  uint32_t q = last(fabric, pe, ins);
   bool input = (ins->op & ~INS_IMMEDIATE) == OP_iqflush;
   if (q >= WSE_QUEUES || !(input ? fabric->iq_capacity : fabric->oq_capacity)[q])
     return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_QUEUE, q);
@@ -173,16 +178,16 @@ static int flush(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state *ce
  * hypersparse]. */
 static int router_register(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state *ce, const isa_ins *ins,
                            uint64_t at) {
-  uint32_t address = last(ce, ins), color = address & 0x1f;
+  uint32_t address = last(fabric, pe, ins), color = address & 0x1f;
   bool is_switch = (address & ~0x1fu) == 0x7f40, store = (ins->op & ~INS_IMMEDIATE) == OP_cfgst;
   int index = color < WSE_COLORS && (is_switch || (address & ~0x1fu) == 0x7f20) ? fabric->color_index[color] : -1;
   if (index < 0) return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_COLOR, address);
   uint64_t *route = &fabric->route[index][pe];
   if (!store) {
-    *reg(ce, ins->a) = is_switch ? config_switch(*route) : config_color(*route);
+    *reg(fabric, pe, ins->a) = is_switch ? config_switch(*route) : config_color(*route);
     return SYSTEM_DONE;
   }
-  uint16_t word = (uint16_t)*reg(ce, ins->a);
+  uint16_t word = (uint16_t)*reg(fabric, pe, ins->a);
   *route = is_switch ? config_with_switch(*route, word) : config_with_color(*route, word);
   route_refresh(fabric, pe, index);
   route_hold(fabric, pe, index, at);
@@ -191,18 +196,18 @@ static int router_register(wse_fabric *fabric, band_state *band, uint32_t pe, ce
 
 static int color_register(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state *ce, const isa_ins *ins,
                           uint64_t at) {
-  uint32_t color = last(ce, ins);
+  uint32_t color = last(fabric, pe, ins);
   if (color >= WSE_COLORS || fabric->color_index[color] < 0)
     return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_COLOR, color);
   int index = fabric->color_index[color];
   uint64_t *route = &fabric->route[index][pe];
   switch (ins->op & ~INS_IMMEDIATE) {
     case OP_colorld:
-      *reg(ce, ins->a) = (uint32_t)*route;
-      *reg(ce, ins->a + 1u) = (uint32_t)(*route >> 32);
+      *reg(fabric, pe, ins->a) = (uint32_t)*route;
+      *reg(fabric, pe, ins->a + 1u) = (uint32_t)(*route >> 32);
       return SYSTEM_DONE;
     case OP_colorst: { /* the filter is kept: its table belongs to the loader */
-      uint64_t value = *reg(ce, ins->a) | (uint64_t)*reg(ce, ins->a + 1u) << 32,
+      uint64_t value = *reg(fabric, pe, ins->a) | (uint64_t)*reg(fabric, pe, ins->a + 1u) << 32,
                low = ((uint64_t)1 << WSE_ROUTE_FILTER) - 1;
       *route = (*route & ~low) | (value & low);
       break;
@@ -215,7 +220,7 @@ static int color_register(wse_fabric *fabric, band_state *band, uint32_t pe, ce_
 }
 
 static int task_bits(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state *ce, const isa_ins *ins, uint64_t at) {
-  uint32_t task = last(ce, ins);
+  uint32_t task = last(fabric, pe, ins);
   if (task >= WSE_TASKS) return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_TASK, task);
   uint64_t bit = (uint64_t)1 << task;
   switch (ins->op & ~INS_IMMEDIATE) {
@@ -235,15 +240,15 @@ static int dsr_bits(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state 
   if (number < 0) return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_OPERAND, ins->a);
   dsr *d = &fabric->dsrs[number][pe];
   switch (ins->op) {
-    case OP_ldds: gather(ce, ins->b, d); break;
-    case OP_stds: scatter(ce, ins->b, d); break;
-    case OP_dsindex: d->index = (uint16_t)*reg(ce, ins->b); break;
+    case OP_ldds: gather(fabric, pe, ins->b, d); break;
+    case OP_stds: scatter(fabric, pe, ins->b, d); break;
+    case OP_dsindex: d->index = (uint16_t)*reg(fabric, pe, ins->b); break;
     default: { /* mapput */
       if (!dsd_is_memory(d)) return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_DSR, ins->a);
       int size = d->flags & DSD_WIDE ? 4 : 2;
       dsr sized = dsd_sized(d, size);
       sram_store(sram_of(fabric, pe), dsd_address(&sized, &fabric->xdsrs[d->x & 15][pe], d->index), size,
-                 *reg(ce, ins->b));
+                 *reg(fabric, pe, ins->b));
       d->index++;
     }
   }
@@ -253,56 +258,57 @@ static int dsr_bits(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state 
 int system_execute(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state *ce, const isa_ins *ins, uint64_t at) {
   switch (ins->op & ~INS_IMMEDIATE) {
     case OP_nop: break;
-    case OP_trap: return refuse(fabric, band, pe, ce, at, WSE_FAULT_TRAP, last(ce, ins));
+    case OP_trap: return refuse(fabric, band, pe, ce, at, WSE_FAULT_TRAP, last(fabric, pe, ins));
     case OP_activate:
     case OP_block:
     case OP_unblock: return task_bits(fabric, band, pe, ce, ins, at);
-    case OP_utblock: ce->suspended |= (uint8_t)(1u << (last(ce, ins) & 7)); break;
-    case OP_utunblock: ce->suspended &= (uint8_t)~(1u << (last(ce, ins) & 7)); break;
+    case OP_utblock: ce->suspended |= (uint8_t)(1u << (last(fabric, pe, ins) & 7)); break;
+    case OP_utunblock: ce->suspended &= (uint8_t)~(1u << (last(fabric, pe, ins) & 7)); break;
     case OP_utprio: {
-      uint32_t shift = 2 * (first(ce, ins) & 7), priority = last(ce, ins) > 2 ? 2 : last(ce, ins);
+      uint32_t shift = 2 * (first(fabric, pe, ins) & 7),
+               priority = last(fabric, pe, ins) > 2 ? 2 : last(fabric, pe, ins);
       ce->thread_priority = (uint16_t)((ce->thread_priority & ~(3u << shift)) | (priority ^ 1) << shift);
       break;
     }
-    case OP_mainprio: ce->main_priority = (uint8_t)(last(ce, ins) & 3); break;
+    case OP_mainprio: ce->main_priority = (uint8_t)(last(fabric, pe, ins) & 3); break;
     case OP_ldds:
     case OP_stds:
     case OP_dsindex:
     case OP_mapput: return dsr_bits(fabric, band, pe, ce, ins, at);
-    case OP_ldxd: gather(ce, ins->b, &fabric->xdsrs[ins->a & 15][pe]); break;
-    case OP_stxd: scatter(ce, ins->b, &fabric->xdsrs[ins->a & 15][pe]); break;
+    case OP_ldxd: gather(fabric, pe, ins->b, &fabric->xdsrs[ins->a & 15][pe]); break;
+    case OP_stxd: scatter(fabric, pe, ins->b, &fabric->xdsrs[ins->a & 15][pe]); break;
     case OP_iqbind:
     case OP_oqbind: return bind_queue(fabric, band, pe, ce, ins, at);
-    case OP_iqempty: *reg(ce, ins->a) = !(ce->input_queues >> (last(ce, ins) & 7) & 1); break;
-    case OP_oqempty: *reg(ce, ins->a) = !(ce->output_queues >> (last(ce, ins) & 7) & 1); break;
+    case OP_iqempty: *reg(fabric, pe, ins->a) = !(ce->input_queues >> (last(fabric, pe, ins) & 7) & 1); break;
+    case OP_oqempty: *reg(fabric, pe, ins->a) = !(ce->output_queues >> (last(fabric, pe, ins) & 7) & 1); break;
     case OP_iqflush:
     case OP_oqflush: return flush(fabric, band, pe, ce, ins, at);
-    case OP_flushed: *reg(ce, ins->a) = ce->flushed; break;
-    case OP_unflush: ce->flushed &= (uint16_t)~last(ce, ins); break;
+    case OP_flushed: *reg(fabric, pe, ins->a) = ce->flushed; break;
+    case OP_unflush: ce->flushed &= (uint16_t)~last(fabric, pe, ins); break;
     case OP_colorld:
     case OP_colorst:
     case OP_tdexit: return color_register(fabric, band, pe, ce, ins, at);
     case OP_cfgld:
     case OP_cfgst: return router_register(fabric, band, pe, ce, ins, at);
-    case OP_tsc: *reg(ce, ins->a) = timestamp(ce, last(ce, ins), at); break;
-    case OP_tscset: timestamp_set(ce, last(ce, ins), at); break;
+    case OP_tsc: *reg(fabric, pe, ins->a) = timestamp(ce, last(fabric, pe, ins), at); break;
+    case OP_tscset: timestamp_set(ce, last(fabric, pe, ins), at); break;
     case OP_coord:
-      *reg(ce, ins->a) = last(ce, ins) ? pe / (uint32_t)fabric->width : pe % (uint32_t)fabric->width;
+      *reg(fabric, pe, ins->a) = last(fabric, pe, ins) ? pe / (uint32_t)fabric->width : pe % (uint32_t)fabric->width;
       break;
-    case OP_rand: *reg(ce, ins->a) = random16(ce); break;
-    case OP_prng: ce->generator = (uint8_t)(last(ce, ins) % GENERATORS); break;
-    case OP_seed: ce->random[ce->generator] = last(ce, ins) & 0x7fffff; break;
+    case OP_rand: *reg(fabric, pe, ins->a) = random16(ce); break;
+    case OP_prng: ce->generator = (uint8_t)(last(fabric, pe, ins) % GENERATORS); break;
+    case OP_seed: ce->random[ce->generator] = last(fabric, pe, ins) & 0x7fffff; break;
     case OP_iqstat:
-    case OP_oqstat: *reg(ce, ins->a) = queue_status(fabric, pe, ce, ins->op == OP_iqstat); break;
-    case OP_tdpend: *reg(ce, ins->a) = in_teardown(fabric, pe); break;
+    case OP_oqstat: *reg(fabric, pe, ins->a) = queue_status(fabric, pe, ce, ins->op == OP_iqstat); break;
+    case OP_tdpend: *reg(fabric, pe, ins->a) = in_teardown(fabric, pe); break;
     case OP_taskprio: return task_priority(fabric, band, pe, ce, ins, at);
     case OP_filtst: return filter_set(fabric, band, pe, ce, ins, at);
     case OP_switchst: return switch_set(fabric, band, pe, ce, ins, at);
-    case OP_mark: trace_event(fabric, band, at, pe, WSE_EV_MARK, 0, last(ce, ins)); break;
-    case OP_say: say(band, at, pe, first(ce, ins), last(ce, ins)); break;
+    case OP_mark: trace_event(fabric, band, at, pe, WSE_EV_MARK, 0, last(fabric, pe, ins)); break;
+    case OP_say: say(band, at, pe, first(fabric, pe, ins), last(fabric, pe, ins)); break;
     case OP_hostsig:
-      fabric->host_signal[pe] = last(ce, ins);
-      trace_event(fabric, band, at, pe, WSE_EV_HOSTSIG, 0, last(ce, ins));
+      fabric->host_signal[pe] = last(fabric, pe, ins);
+      trace_event(fabric, band, at, pe, WSE_EV_HOSTSIG, 0, last(fabric, pe, ins));
       break;
     default: return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_OPCODE, ins->op);
   }

@@ -81,7 +81,7 @@ bool task_pick(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) 
   if (local >> task & 1) {
     ce->active &= ~((uint64_t)1 << task);
   } else {
-    ce->r[0] = iq_take(fabric, band, pe, e.queue_of[task] - 1, now).data;
+    *register_of(fabric, pe, 0) = iq_take(fabric, band, pe, e.queue_of[task] - 1, now).data;
     ce->result_register = OPERAND_NONE;
   }
   ce->pc = class->task_pc[task];

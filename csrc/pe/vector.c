@@ -114,7 +114,7 @@ int vector_begin(wse_fabric *fabric, uint32_t pe, const isa_ins *ins, uint32_t p
   *kind = WSE_FAULT_BAD_OPERAND;
   if (row->extra) {
     if (ins->d < OPERAND_REGISTER || ins->d >= OPERAND_REGISTER + WSE_REGISTERS) return VECTOR_FAULT;
-    operation->extra = fabric->ces[pe].r[ins->d - OPERAND_REGISTER];
+    operation->extra = *register_of(fabric, pe, ins->d - OPERAND_REGISTER);
   } else {
     if (ins->d != OPERAND_NONE) return VECTOR_FAULT;
     operation->extra = 0;
@@ -232,9 +232,12 @@ static void compute_one_by_one(wse_fabric *fabric, uint32_t pe, vector_operation
                  operation->dst.size, v);
       continue;
     }
-    ce->r[operation->dst.number] = v; /* a source that names the same register reads the running value */
-    if (operation->src0.is == OPERAND_IS_VALUE) operation->src0.value = ce->r[operation->src0.number];
-    if (operation->src1.is == OPERAND_IS_VALUE) operation->src1.value = ce->r[operation->src1.number];
+    *register_of(fabric, pe, operation->dst.number) =
+        v; /* a source that names the same register reads the running value */
+    if (operation->src0.is == OPERAND_IS_VALUE)
+      operation->src0.value = *register_of(fabric, pe, operation->src0.number);
+    if (operation->src1.is == OPERAND_IS_VALUE)
+      operation->src1.value = *register_of(fabric, pe, operation->src1.number);
   }
 }
 
@@ -298,7 +301,7 @@ void vector_end(wse_fabric *fabric, uint32_t pe, vector_operation *operation) {
   for (uint32_t i = 0; clears && i < operation->done; i++)
     sram_store(sram_of(fabric, pe), dsd_address(&clears->d, operand_xdsr(fabric, pe, &clears->d), i), clears->size, 0);
   const vector_operand *all[] = {&operation->dst, &operation->src0, &operation->src1}, *dst = all[0];
-  if (operation->stopped > 1 && dst->is == OPERAND_IS_VALUE) fabric->ces[pe].r[dst->number] = dst->value;
+  if (operation->stopped > 1 && dst->is == OPERAND_IS_VALUE) *register_of(fabric, pe, dst->number) = dst->value;
   if (operation->stopped > 1 && is_scalar_in_memory(dst))
     sram_store(sram_of(fabric, pe), dst->d.base, dst->size, dst->value);
   for (int i = 0; i < 3; i++) {

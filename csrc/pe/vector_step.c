@@ -174,8 +174,7 @@ static void take_wavelets(wse_fabric *fabric, band_state *band, uint32_t pe, con
 }
 
 static uint32_t source_element(wse_fabric *fabric, uint32_t pe, const vector_operation *operation,
-                               const vector_operand *from, int i,
-                               const uint32_t v[MOST_ELEMENTS]) {
+                               const vector_operand *from, int i, const uint32_t v[MOST_ELEMENTS]) {
   if (!from->size) return 0;
   if (from->is != OPERAND_IS_DSR) return from->value;
   if (from->d.kind == DSD_FABIN) return v[i];
@@ -280,7 +279,8 @@ int vector_step(wse_fabric *fabric, band_state *band, uint32_t pe, vector_operat
       fault_raise(band, fault);
       return STEP_WAITS;
     }
-    if (action == FIFO_SUSPEND || (action == FIFO_TEST_OR_SUSPEND && asynchronous)) return STEP_WAITS; /* [SDK: FIFOs] */
+    if (action == FIFO_SUSPEND || (action == FIFO_TEST_OR_SUSPEND && asynchronous))
+      return STEP_WAITS; /* [SDK: FIFOs] */
     operation->stopped = (uint8_t)(stopped == &operation->dst ? 1 : stopped == &operation->src0 ? 2 : 3);
     return STEP_ENDED;
   }
@@ -298,9 +298,11 @@ int vector_step(wse_fabric *fabric, band_state *band, uint32_t pe, vector_operat
       v[i] &= 0xffff;
     }
     if (operation->dst.is == OPERAND_IS_VALUE) {
-      ce->r[operation->dst.number] = v[i];
-      if (operation->src0.is == OPERAND_IS_VALUE) operation->src0.value = ce->r[operation->src0.number];
-      if (operation->src1.is == OPERAND_IS_VALUE) operation->src1.value = ce->r[operation->src1.number];
+      *register_of(fabric, pe, operation->dst.number) = v[i];
+      if (operation->src0.is == OPERAND_IS_VALUE)
+        operation->src0.value = *register_of(fabric, pe, operation->src0.number);
+      if (operation->src1.is == OPERAND_IS_VALUE)
+        operation->src1.value = *register_of(fabric, pe, operation->src1.number);
     } else if (dsd_is_memory(&operation->dst.d)) {
       sram_store(
           sram_of(fabric, pe),

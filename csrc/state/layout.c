@@ -96,6 +96,7 @@ bool layout_fabric(wse_fabric *fabric, const wse_desc *desc) {
   fabric->router_lane = plane(fabric, &failed, sizeof *fabric->router_lane);
   if (P(fabric, link_bubble_every)) fabric->links_rest = block_plane(fabric, &failed, sizeof *fabric->links_rest);
   fabric->ces = plane(fabric, &failed, sizeof *fabric->ces);
+  fabric->registers = block_plane(fabric, &failed, WSE_REGISTERS * LANES * sizeof *fabric->registers);
   fabric->class_of = plane(fabric, &failed, sizeof *fabric->class_of);
   fabric->wheel_next = plane(fabric, &failed, sizeof *fabric->wheel_next);
   fabric->wheel_prev = plane(fabric, &failed, sizeof *fabric->wheel_prev);

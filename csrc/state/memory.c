@@ -42,7 +42,7 @@ void *plane_new(wse_fabric *fabric, size_t bytes) {
 /* SRAM has a mapping of its own: with a large page, a PE that touches a few bytes would cost 2 MiB. */
 void *sram_new(wse_fabric *fabric) {
   enum { SMALL = 1 << 26 };
-  size_t bytes = (size_t)fabric->pes * WSE_SRAM;
+  size_t bytes = (size_t)fabric->pes * SRAM_PITCH;
   void *p = map(bytes);
   if (p && bytes <= SMALL) use_large_pages(p, bytes);
   return p;
@@ -53,7 +53,7 @@ void planes_free(wse_fabric *fabric) {
     next = a->next;
     munmap(a, a->bytes);
   }
-  if (fabric->sram) munmap(fabric->sram, (size_t)fabric->pes * WSE_SRAM);
+  if (fabric->sram) munmap(fabric->sram, (size_t)fabric->pes * SRAM_PITCH);
 }
 
 static bool inside(const wse_fabric *fabric, int x, int y, int w, int h, uint32_t address, uint32_t bytes) {
@@ -100,6 +100,6 @@ wse_status wse_set_register(wse_fabric *fabric, int x, int y, int w, int h, int 
   if (!inside(fabric, x, y, w, h, 0, 0) || reg < 0 || reg >= WSE_REGISTERS) return WSE_BADARG;
   for (int j = 0; j < h; j++)
     for (int i = 0; i < w; i++)
-      fabric->ces[(size_t)(y + j) * fabric->width + x + i].r[reg] = *values++;
+      *register_of(fabric, (uint32_t)((y + j) * fabric->width + x + i), (uint32_t)reg) = *values++;
   return WSE_OK;
 }

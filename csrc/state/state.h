@@ -30,6 +30,7 @@
 #include "wse.h"
 
 struct span;
+struct row_table;
 typedef void (*span_function)(int fmt, const struct span *span);
 
 enum {
@@ -103,7 +104,7 @@ typedef union {
                                             * the DSR is 2, else for an element */
     uint8_t on_push, on_pop; /* tasks, 0xff none; activated by the push (pop) after which a reader (writer) that had to
                               * wait can go on */
-    uint8_t was_full, was_empty; /* places, elements that it waits for; 0: none does */
+    uint8_t was_full, was_empty;       /* places, elements that it waits for; 0: none does */
     uint8_t empty_action, full_action; /* FIFO_... of tables/isa.h: of a reader that finds nothing, a writer no room */
   } fifo;
 } xdsr;
@@ -203,11 +204,11 @@ typedef struct {
   uint8_t readers;                     /* input queues that an operation reads */
   uint8_t control_readers;             /* ... and of which it takes control wavelets as well */
   uint8_t output_next;                 /* round robin: the output queue that is preferred next */
-  uint16_t flushing, flushed;          /* queues that iqflush, oqflush wait for; that are marked: inputs, from bit 8 outputs */
-  uint8_t taken;                       /* bit i: the slot of cycle stored_from + i was used for a store-only element */
-  uint32_t input_queues;               /* inputs (WSE_INPUTS) that are not empty */
-  uint32_t control_queues;             /* ... that may hold a control wavelet */
-  uint32_t store_targets;              /* bitmap of color indices whose wavelets the router stores */
+  uint16_t flushing, flushed; /* queues that iqflush, oqflush wait for; that are marked: inputs, from bit 8 outputs */
+  uint8_t taken;              /* bit i: the slot of cycle stored_from + i was used for a store-only element */
+  uint32_t input_queues;      /* inputs (WSE_INPUTS) that are not empty */
+  uint32_t control_queues;    /* ... that may hold a control wavelet */
+  uint32_t store_targets;     /* bitmap of color indices whose wavelets the router stores */
   uint64_t stored_from;
   uint8_t main_priority;       /* 0 medium-low .. 3 high */
   uint8_t time_stopped;        /* 1: the timestamp counter is stopped */
@@ -216,7 +217,6 @@ typedef struct {
   uint16_t thread_priority;    /* 2 bits each: 0 low, 1 medium, 2 high; stored xor 1, so that zero is medium */
   uint32_t random[GENERATORS]; /* shift registers of rand; 0: not used yet */
   uint64_t high_changed;       /* tasks whose priority is not the one of their class */
-  uint32_t r[WSE_REGISTERS];   /* registers */
 } ce_state;
 
 /* --- router ----------------------------------------------------------------------------------------------- */
@@ -227,6 +227,8 @@ enum {
   MAX_CAPACITY = 7, /* of a buffer: what SLICES bits count */
   MAX_RING = 8,     /* slots of a buffer's ring: a power of two, MAX_CAPACITY or more */
   LINE = 64,        /* bytes of a cache line */
+  /* bytes from one SRAM to the next: one address of the PEs of a block lies in different sets of the host's cache */
+  SRAM_PITCH = WSE_SRAM + LINE,
 };
 
 /* The buffers of a block for one color and input.  Counters are bit-sliced: bit k of lane i's count is bit i of plane
@@ -413,6 +415,7 @@ struct wse_fabric {
   int threads;       /* requested by the host, 1 to MAX_BANDS */
   /* Every PE is stepped in every cycle, one wavelet and one element at a time; for comparison with the fast paths:
    *   run-ahead       issue.c: the main thread executes private instructions ahead of the fabric's cycle
+   *   lanes           scalar_lanes.c: scalar instructions of many compute elements of a block at once
    *   memory_op.c     operations over memory operands with constant strides, whole; span.c: their elements in chunks
    *   vector_step.c   elements of a fabric operation without FIFOs, control wavelets, carries, wrapping addresses
    *   store_only.c    PEs whose microthreads only store wavelets: the routers store for them
@@ -469,9 +472,10 @@ struct wse_fabric {
   void (*routers_step)(struct wse_fabric *fabric, struct band_state *band, uint32_t block, uint64_t now);
 
   /* Compute elements.  Writer: the CE, where nothing else is said. */
-  ce_state *ces;      /* [pe] */
-  uint16_t *class_of; /* [pe]: index of its class; 0xffff: no code */
-  pe_class *classes;  /* [class_total] */
+  ce_state *ces;       /* [pe] */
+  uint32_t *registers; /* [block][register][LANES], see register_of */
+  uint16_t *class_of;  /* [pe]: index of its class; 0xffff: no code */
+  pe_class *classes;   /* [class_total] */
   int class_total;
   dsr *dsrs[48];                           /* [DSR][pe] */
   xdsr *xdsrs[16];                         /* [XDSR][pe] */
@@ -483,12 +487,14 @@ struct wse_fabric {
   size_t iq_bytes[WSE_INPUTS], oq_bytes[WSE_QUEUES];        /* size of a ramp_queue with its ring */
   uint8_t iq_mask[WSE_INPUTS], oq_mask[WSE_QUEUES];         /* entries of its ring, minus one */
   uint8_t iq_capacity[WSE_INPUTS], oq_capacity[WSE_QUEUES]; /* wavelets; 0: the machine has no such queue */
-  uint8_t *sram;                                            /* [pe][WSE_SRAM] */
+  uint8_t *sram;                                            /* [pe][SRAM_PITCH] */
   int32_t *wheel_next, *wheel_prev; /* [pe]: neighbors in the list of a wheel slot, pe - pe0 of the band; -1: none */
   uint32_t *host_signal;            /* [pe]: last value of hostsig */
   rebinding *rebound;               /* [pe]; valid once any_rebound is set */
   atomic_bool any_rebound;
-  const span_function *spans; /* by opcode: vector operations over whole operands (fast/span.h) */
+  const span_function *spans;          /* by opcode: vector operations over whole operands (fast/span.h) */
+  const struct row_table *scalar_rows; /* scalar instructions on rows of registers (pe/rows.h) */
+  bool lanes;                          /* compute elements of a block run ahead together (pe/issue.c) */
 
   /* Measures. */
   uint64_t *counters;          /* [pe][WSE_CTR_COUNT].  Writer: the CE */
@@ -524,7 +530,12 @@ struct wse_fabric {
 /* --- access ----------------------------------------------------------------------------------------------- */
 
 static inline uint8_t *sram_of(const struct wse_fabric *fabric, uint32_t pe) {
-  return fabric->sram + (size_t)pe * WSE_SRAM;
+  return fabric->sram + (size_t)pe * SRAM_PITCH;
+}
+/* A register.  That of the 64 PEs of a block lies in one row, 4 LANES bytes after the row of the register before it. */
+static inline uint32_t *register_of(const struct wse_fabric *fabric, uint32_t pe, uint32_t number) {
+  uint32_t at = fabric->router_lane[pe];
+  return &fabric->registers[((size_t)(at / LANES) * WSE_REGISTERS + number) * LANES + at % LANES];
 }
 static inline uint64_t *counters_of(const struct wse_fabric *fabric, uint32_t pe) {
   return fabric->counters + (size_t)pe * WSE_CTR_COUNT;

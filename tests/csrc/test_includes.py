@@ -15,6 +15,8 @@ VARIANTS = {
     "pe/scalar_bf16.c": "pe/scalar.c",
     "pe/scalar_cb16.c": "pe/scalar.c",
     "pe/scalar_profiled.c": "pe/scalar.c",
+    "pe/rows_avx2.c": "pe/rows.c",
+    "pe/rows_avx512.c": "pe/rows.c",
     "router/router_avx2.c": "router/router.c",
     "router/router_avx512.c": "router/router.c",
     "fast/span_avx2.c": "fast/span.c",

@@ -1,0 +1,444 @@
+/* scalar_lanes.c - scalar instructions of many compute elements of a block at once.
+ *
+ * The cycles of a scalar instruction depend on the instructions before it and on branches, not on values.  So compute
+ * elements of one class that stand at the same pc, with the same results under way, form a group: an instruction of a
+ * group is decoded once, its cycles are determined once, and its registers are rows of 64.  Each lane keeps a clock of
+ * its own; the clocks of a group advance by the same cycles.
+ *
+ * Where a branch is taken in some lanes only, the group divides.  The group with the lowest pc goes first, until it
+ * comes to the pc of another one: the code behind a loop or a conditional statement has higher addresses than the code
+ * in it.  Two groups at one pc with the same results under way join.  Lanes of a group that has become small leave; the
+ * caller continues each by itself.
+ *
+ * The effects are those of scalar.c, in every lane.
+ */
+#include "pe/scalar_lanes.h"
+
+#include "observe/account.h"
+#include "pe/dsd.h"
+#include "pe/rows.h"
+#include "pe/scalar_rules.h"
+#include "state/bitplane.h"
+
+/* Times of a group are on a clock that shows ORIGIN in the cycle lane_state.base of each of its lanes.  Its counts are
+ * those of all of its lanes, in each of which those of lane_state come on top. */
+#define ORIGIN ((uint64_t)1 << 32)
+
+typedef struct {
+  uint64_t lanes;
+  uint32_t pc;
+  uint64_t at;                      /* cycle of the next instruction */
+  uint64_t limit;                   /* cycle that no lane may reach */
+  uint64_t window;                  /* cycle at which the last lane has reached the end of its window */
+  uint64_t late_at, known_at;       /* as in ce_state; 0: passed */
+  uint32_t late, fresh[2];          /* ... OPERAND_NONE, NO_REGISTER: none */
+  uint64_t accounted, after_branch; /* as in scalar.c */
+  uint64_t issued, branch_stall, loaded, stored;
+  uint64_t bin_end; /* first cycle in which a lane enters another bin of the series */
+} lane_group;
+
+typedef struct {
+  uint64_t base, start; /* cycles; start: where its counts begin */
+  uint64_t issued, branch_stall, loaded, stored;
+  uint64_t bin_first, bin_end, bin_issued; /* bin of the series: the cycle that stands for it, its end; issued before */
+} lane_state;
+
+typedef struct {
+  wse_fabric *fabric;
+  band_state *band;
+  const isa_ins *code;
+  uint32_t length, pe0;
+  uint32_t *registers;
+  uint64_t limit, window;
+  int total;
+  lane_group groups[LANES];
+  lane_state lane[LANES];
+} lane_run;
+
+/* --- groups ----------------------------------------------------------------------------------------------- */
+
+/* Results that have passed are forgotten, so that groups compare equal if they behave the same. */
+static void forget_passed(lane_group *g) {
+  if (g->late_at <= g->at) {
+    g->late_at = 0;
+    g->late = OPERAND_NONE;
+  }
+  if (g->known_at <= g->at) {
+    g->known_at = 0;
+    g->fresh[0] = NO_REGISTER;
+  }
+  if (g->known_at <= g->at + 1) g->fresh[1] = NO_REGISTER;
+}
+
+static uint64_t on_clock(uint64_t cycle, uint64_t base) {
+  uint64_t later = cycle > base ? cycle - base : 0;
+  return later < NEVER - ORIGIN ? later + ORIGIN : NEVER;
+}
+
+/* Sets what depends on the clocks of all lanes. */
+static void note_clocks(lane_run *run, lane_group *g) {
+  g->limit = g->bin_end = NEVER;
+  g->window = 0;
+  EACH_LANE(l, g->lanes) {
+    const lane_state *lane = &run->lane[l];
+    uint64_t limit = on_clock(run->limit, lane->base), window = on_clock(run->window, lane->base);
+    if (limit < g->limit) g->limit = limit;
+    if (window > g->window) g->window = window;
+    if (lane->bin_end == NEVER) continue;
+    uint64_t bin_end = lane->bin_end - lane->base + ORIGIN;
+    if (bin_end < g->bin_end) g->bin_end = bin_end;
+  }
+}
+
+/* Writes the state of a group's lanes back, and removes it. */
+static void leave(lane_run *run, lane_group *g, scalar_start *start) {
+  wse_fabric *fabric = run->fabric;
+  forget_passed(g);
+  EACH_LANE(l, g->lanes) {
+    lane_state *lane = &run->lane[l];
+    uint32_t pe = run->pe0 + (uint32_t)l;
+    ce_state *ce = &fabric->ces[pe];
+    uint64_t clock = lane->base - ORIGIN, accounted = clock + g->accounted, issued = lane->issued + g->issued,
+             branch_stall = lane->branch_stall + g->branch_stall;
+    series_busy(fabric, run->band, pe, lane->bin_first, issued - lane->bin_issued);
+    uint64_t *counters = counters_of(fabric, pe);
+    counters[WSE_CTR_BUSY_SCALAR] += issued;
+    counters[WSE_CTR_SCALARS] += issued;
+    counters[WSE_CTR_STALL_LATENCY] += accounted - lane->start - issued - branch_stall;
+    counters[WSE_CTR_STALL_BRANCH] += branch_stall;
+    counters[WSE_CTR_SRAM_READ] += lane->loaded + g->loaded;
+    counters[WSE_CTR_SRAM_WRITE] += lane->stored + g->stored;
+    ce->accounted = accounted;
+    ce->pc = g->pc;
+    ce->main_at = clock + g->at;
+    start->issued[l] = issued;
+    if (!issued) continue;
+    ce->gap = g->after_branch ? WSE_CTR_STALL_BRANCH : WSE_CTR_STALL_LATENCY;
+    ce->result_register = (uint8_t)g->late;
+    ce->result_at = g->late_at ? clock + g->late_at : 0;
+    ce->known_at = g->known_at ? clock + g->known_at : 0;
+    ce->fresh[0] = (uint8_t)g->fresh[0];
+    ce->fresh[1] = (uint8_t)g->fresh[1];
+    ce->follows_vector = 0;
+    activity_last(run->band, accounted);
+  }
+  *g = run->groups[--run->total];
+}
+
+/* Whether two groups behave the same from here on. */
+static bool same_state(const lane_group *a, const lane_group *b) {
+  uint64_t by = b->at - a->at;
+  return a->pc == b->pc && a->after_branch == b->after_branch && a->accounted == b->accounted - by &&
+         a->late == b->late && a->fresh[0] == b->fresh[0] && a->fresh[1] == b->fresh[1] &&
+         (!a->late_at ? !b->late_at : a->late_at == b->late_at - by) &&
+         (!a->known_at ? !b->known_at : a->known_at == b->known_at - by);
+}
+
+static uint64_t before(uint64_t time, uint64_t by) { return time == NEVER ? NEVER : time - by; }
+
+/* The lanes of `other` become lanes of g: their clocks and counts are moved to those of g. */
+static void absorb(lane_run *run, lane_group *g, const lane_group *other) {
+  const uint64_t at = other->at - g->at, issued = other->issued - g->issued,
+                 branch_stall = other->branch_stall - g->branch_stall, loaded = other->loaded - g->loaded,
+                 stored = other->stored - g->stored;
+  EACH_LANE(l, other->lanes) {
+    lane_state *lane = &run->lane[l];
+    lane->base += at;
+    lane->issued += issued;
+    lane->branch_stall += branch_stall;
+    lane->loaded += loaded;
+    lane->stored += stored;
+  }
+  if (before(other->limit, at) < g->limit) g->limit = before(other->limit, at);
+  if (before(other->window, at) > g->window) g->window = before(other->window, at);
+  if (before(other->bin_end, at) < g->bin_end) g->bin_end = before(other->bin_end, at);
+  g->lanes |= other->lanes;
+}
+
+/* Joins a group with others in the same state. */
+static void join(lane_run *run, lane_group *g) {
+  forget_passed(g);
+  for (int i = run->total - 1; i >= 0; i--) {
+    lane_group *other = &run->groups[i];
+    if (other == g || other->pc != g->pc) continue;
+    forget_passed(other);
+    if (!same_state(g, other)) continue;
+    absorb(run, g, other);
+    lane_group *last = &run->groups[--run->total];
+    *other = *last;
+    if (last == g) g = other;
+  }
+}
+
+/* --- execution -------------------------------------------------------------------------------------------- */
+
+static void load_row(const wse_fabric *fabric, uint32_t pe0, uint64_t lanes, const uint32_t *base, uint32_t offset,
+                     int bytes, uint32_t *to) {
+  EACH_LANE(l, lanes)
+    to[l] = sram_load(sram_of(fabric, pe0 + (uint32_t)l), (uint16_t)((base ? base[l] : 0) + offset), bytes);
+}
+static void store_row(const wse_fabric *fabric, uint32_t pe0, uint64_t lanes, const uint32_t *base, uint32_t offset,
+                      int bytes, const uint32_t *from) {
+  EACH_LANE(l, lanes)
+    sram_store(sram_of(fabric, pe0 + (uint32_t)l), (uint16_t)((base ? base[l] : 0) + offset), bytes, from[l]);
+}
+
+/* Instructions of a group were issued in another bin of the series in the lanes that have come to the end of theirs. */
+static void enter_bins(lane_run *run, lane_group *g, uint64_t at, uint64_t issued) {
+  g->bin_end = NEVER;
+  EACH_LANE(l, g->lanes) {
+    lane_state *lane = &run->lane[l];
+    uint64_t cycle = lane->base + (at - ORIGIN), before = lane->issued + issued;
+    if (cycle >= lane->bin_end) {
+      series_busy(run->fabric, run->band, run->pe0 + (uint32_t)l, lane->bin_first, before - lane->bin_issued);
+      lane->bin_issued = before;
+      lane->bin_first = cycle;
+      lane->bin_end = ((cycle >> run->band->series_shift) + 1) << run->band->series_shift;
+    }
+    uint64_t bin_end = lane->bin_end - lane->base + ORIGIN;
+    if (bin_end < g->bin_end) g->bin_end = bin_end;
+  }
+}
+
+static const uint32_t *fill(uint32_t row[LANES], uint32_t value) {
+  for (int i = 0; i < LANES; i++)
+    row[i] = value;
+  return row;
+}
+
+#define WAITED(cause)
+#define LATE_FOR(cause)
+#define ROW(operand) (registers + ((operand) & LAST) * LANES)
+#define BASE (ins->b == OPERAND_NONE ? NULL : ROW(ins->b))
+#define LAST_ROW (immediate ? fill(constant, (uint32_t)ins->imm) : ROW(ins->c))
+#define DO_RX(name, bytes) op_rows[op](ROW(ins->a), LAST_ROW, registers, registers, mask)
+#define DO_RRX(name, bytes) op_rows[op](ROW(ins->a), ROW(ins->b), LAST_ROW, registers, mask)
+#define DO_RRRR(name, bytes) op_rows[op](ROW(ins->a), ROW(ins->b), ROW(ins->c), ROW(ins->d), mask)
+#define DO_LD(name, bytes)                                                           \
+  do {                                                                               \
+    cost += OFFSET;                                                                  \
+    load_row(fabric, run->pe0, lanes, BASE, (uint32_t)ins->imm, bytes, ROW(ins->a)); \
+    loaded += bytes;                                                                 \
+  } while (0)
+#define DO_ST(name, bytes)                                                            \
+  do {                                                                                \
+    cost += OFFSET;                                                                   \
+    store_row(fabric, run->pe0, lanes, BASE, (uint32_t)ins->imm, bytes, ROW(ins->a)); \
+    stored += bytes;                                                                  \
+  } while (0)
+#define DO_BR(name, bytes)                                   \
+  do {                                                       \
+    uint64_t taken = rows->test[op](ROW(ins->a)) & lanes;    \
+    if (taken == lanes) pc = (uint32_t)ins->imm;             \
+    else apart = taken;                                      \
+    target = (uint32_t)ins->imm;                             \
+    targets = NULL;                                          \
+    cost = taken == lanes ? branch_taken : branch_not_taken; \
+  } while (0)
+#define JUMP(target)     \
+  do {                   \
+    pc = (target);       \
+    cost = branch_taken; \
+  } while (0)
+#define DO_JMP(name, bytes) JUMP((uint32_t)ins->imm)
+#define DO_JAL(name, bytes)                                                       \
+  do {                                                                            \
+    op_rows[OP_mov](ROW(ins->a), fill(constant, pc), registers, registers, mask); \
+    JUMP((uint32_t)ins->imm);                                                     \
+  } while (0)
+#define DO_JR(name, bytes)                             \
+  do {                                                 \
+    targets = ROW(ins->a);                             \
+    JUMP(targets[__builtin_ctzll(lanes)]);             \
+    EACH_LANE(l, lanes) {                              \
+      if (targets[l] != pc) apart |= (uint64_t)1 << l; \
+    }                                                  \
+  } while (0)
+#define ISSUE(is_branch)                             \
+  do {                                               \
+    branch_stall += (at - accounted) & after_branch; \
+    accounted = at + 1;                              \
+    after_branch = is_branch ? UINT64_MAX : 0;       \
+    opcodes[op] += (uint64_t)size;                   \
+    issued++;                                        \
+    pc++;                                            \
+  } while (0)
+
+enum { LEAVES, MEETS, DIVIDES };
+
+/* Executes instructions of a group until it comes to the pc `others` of another group or one behind it, divides, or
+ * cannot go on. */
+static int advance(lane_run *run, lane_group *g, uint32_t others) {
+  wse_fabric *fabric = run->fabric;
+  const row_table *rows = fabric->scalar_rows;
+  const row_function *op_rows = rows->op[fabric->fp16];
+  uint32_t *const registers = run->registers, length = run->length;
+  uint64_t *const opcodes = run->band->opcodes;
+  const uint64_t lanes = g->lanes, limit = g->limit < g->window ? g->limit : g->window,
+                 branch_taken = (uint64_t)P(fabric, branch_taken),
+                 branch_not_taken = (uint64_t)P(fabric, branch_not_taken),
+                 address_latency = (uint64_t)P(fabric, address_latency),
+                 offset_cycles = (uint64_t)P(fabric, offset_cycles);
+  const int size = __builtin_popcountll(lanes);
+  uint64_t at = g->at, late_at = g->late_at, known_at = g->known_at, accounted = g->accounted,
+           after_branch = g->after_branch, branch_stall = g->branch_stall, issued = g->issued, loaded = g->loaded,
+           stored = g->stored, apart = 0;
+  uint32_t pc = g->pc, late = g->late, fresh[2] = {g->fresh[0], g->fresh[1]}, target = 0;
+  const uint32_t *targets = NULL;
+  int ends = LEAVES;
+  uint32_t mask[LANES], constant[LANES];
+  rows->spread(mask, lanes);
+  while (pc < length) {
+    const isa_ins *ins = &run->code[pc];
+    uint32_t op = ins->op & ~(uint32_t)INS_IMMEDIATE;
+    bool immediate = ins->op & INS_IMMEDIATE;
+    uint64_t cost = 1;
+    switch (op) {
+#include "tables/isa.def"
+      default: goto out;
+    }
+    if (at >= g->bin_end) enter_bins(run, g, at, issued - 1);
+    at += cost;
+    if (apart) {
+      ends = DIVIDES;
+      break;
+    }
+    if (pc >= others) {
+      ends = MEETS;
+      break;
+    }
+  }
+out:
+  *g = (lane_group){.lanes = lanes & ~apart,
+                    .pc = pc,
+                    .at = at,
+                    .limit = g->limit,
+                    .window = g->window,
+                    .late_at = late_at,
+                    .known_at = known_at,
+                    .late = late,
+                    .fresh = {fresh[0], fresh[1]},
+                    .accounted = accounted,
+                    .after_branch = after_branch,
+                    .issued = issued,
+                    .branch_stall = branch_stall,
+                    .loaded = loaded,
+                    .stored = stored,
+                    .bin_end = g->bin_end};
+  while (apart) { /* all branched; a conditional branch that was not taken has cost less */
+    lane_group *other = &run->groups[run->total++];
+    *other = *g;
+    other->pc = targets ? targets[__builtin_ctzll(apart)] : target;
+    other->at += targets ? 0 : branch_taken - branch_not_taken;
+    other->lanes = 0;
+    EACH_LANE(l, apart) {
+      if (!targets || targets[l] == other->pc) other->lanes |= (uint64_t)1 << l;
+    }
+    apart &= ~other->lanes;
+  }
+  return ends;
+}
+
+/* The group with the lowest pc.  *others: the lowest pc of another group; UINT32_MAX: there is none. */
+static lane_group *lowest(lane_run *run, uint32_t *others) {
+  lane_group *first = &run->groups[0];
+  *others = UINT32_MAX;
+  for (int i = 1; i < run->total; i++) {
+    lane_group *g = &run->groups[i];
+    uint32_t pc = g->pc;
+    if (g->pc < first->pc) {
+      pc = first->pc;
+      first = g;
+    }
+    if (pc < *others) *others = pc;
+  }
+  return first;
+}
+
+static void run_groups(lane_run *run, scalar_start *start) {
+  while (run->total) {
+    uint32_t others;
+    lane_group *g = lowest(run, &others);
+    switch (advance(run, g, others)) {
+      case LEAVES: leave(run, g, start); break;
+      case MEETS: join(run, g); break;
+      default:
+        for (int i = run->total - 1; i >= 0; i--)
+          if (__builtin_popcountll(run->groups[i].lanes) < LEAST_LANES) leave(run, &run->groups[i], start);
+    }
+  }
+}
+
+/* --- start ------------------------------------------------------------------------------------------------ */
+
+/* The group of a lane alone. */
+static lane_group group_of(const lane_run *run, const scalar_start *start, uint64_t l) {
+  const ce_state *ce = &run->fabric->ces[run->pe0 + (uint32_t)l];
+  uint64_t at = start->at[l];
+  lane_group g = {.lanes = (uint64_t)1 << l,
+                  .pc = ce->pc,
+                  .at = ORIGIN,
+                  .late_at =
+                      ce->result_register != OPERAND_NONE && ce->result_at > at ? ce->result_at - at + ORIGIN : 0,
+                  .known_at = ce->known_at > at ? ce->known_at - at + ORIGIN : 0,
+                  .late = ce->result_register,
+                  .fresh = {ce->fresh[0], ce->fresh[1]},
+                  .accounted = ORIGIN};
+  forget_passed(&g);
+  return g;
+}
+
+/* Puts each lane into the group of its state. */
+static void form_groups(lane_run *run, uint64_t lanes, const scalar_start *start) {
+  EACH_LANE(l, lanes) {
+    lane_group g = group_of(run, start, l);
+    int i = 0;
+    while (i < run->total && !same_state(&run->groups[i], &g))
+      i++;
+    if (i == run->total) {
+      run->groups[run->total++] = g;
+      continue;
+    }
+    run->groups[i].lanes |= g.lanes;
+  }
+  for (int i = run->total - 1; i >= 0; i--)
+    if (__builtin_popcountll(run->groups[i].lanes) < LEAST_LANES) run->groups[i] = run->groups[--run->total];
+}
+
+uint64_t scalar_run_lanes(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t lanes, uint64_t window,
+                          scalar_start *start) {
+  lane_run run; /* large: not initialized as a whole */
+  run.fabric = fabric;
+  run.band = band;
+  run.pe0 = fabric->block_pe[block];
+  run.registers = fabric->registers + (size_t)block * WSE_REGISTERS * LANES;
+  run.limit = fabric->limit;
+  run.window = window;
+  run.total = 0;
+  uint16_t class = fabric->class_of[run.pe0 + (uint32_t)__builtin_ctzll(lanes)];
+  run.code = fabric->classes[class].code;
+  run.length = fabric->classes[class].code_length;
+  uint64_t able = 0, took = 0;
+  EACH_LANE(l, lanes) {
+    uint32_t pe = run.pe0 + (uint32_t)l;
+    if (fabric->class_of[pe] == class && fabric->ces[pe].accounted <= start->at[l]) able |= (uint64_t)1 << l;
+  }
+  form_groups(&run, able, start);
+  for (int i = 0; i < run.total; i++) {
+    lane_group *g = &run.groups[i];
+    took |= g->lanes;
+    EACH_LANE(l, g->lanes) {
+      uint32_t pe = run.pe0 + (uint32_t)l;
+      uint64_t at = start->at[l];
+      account(fabric, band, pe, at, fabric->ces[pe].gap);
+      run.lane[l] =
+          (lane_state){.base = at,
+                       .start = at,
+                       .bin_first = at,
+                       .bin_end = fabric->bins ? ((at >> band->series_shift) + 1) << band->series_shift : NEVER};
+    }
+    note_clocks(&run, g);
+  }
+  run_groups(&run, start);
+  return took;
+}
