@@ -128,7 +128,7 @@ def test_for_a_reader_or_an_unblock(arch):
 def test_for_a_microthread(arch):
     code = "mov32 d0, a0 {async, ut=2}\nmov32 d0, a0 {async, ut=2}\ndone"
     main, micro = waits(stuck(code, arch, dsrs=DRAIN).fabric)
-    assert main == {"who": "main", "why": "microthread", "pe": 0, "id": 8, "task": 9}
+    assert main == {"who": "main", "why": "microthread", "pe": 0, "id": 8, "task": 9, "queue": 2}
     assert (micro["who"], micro["id"], micro["why"]) == ("microthread", 2, "wavelet")
 
 
