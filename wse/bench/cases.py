@@ -7,18 +7,23 @@ the start-up, in which the fabric fills with wavelets, is not measured.  A short
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import perf_counter
 
 import numpy as np
 
+from .. import models
+from ..execute.streaming import Streaming
 from ..fabric.fabric import Fabric
 from ..fabric.run import Run
 from ..kernels import data, gemm
 from ..machine.parameters import Machine
+from ..memoryx import MemoryX
 from ..records import dataclass
-from .meter import Counts, Meter, resident_bytes
-from .programs import Scalar, Streams, Tasks, every, pages, require
-
-MOST, LEAST = 12, 3  # samples
+from ..train import checkpoint
+from ..train.data import Batches, Text
+from ..train.loop import Settings, Trainer
+from .meter import MOST, RATES, Counts, Meter, resident_bytes
+from .programs import Branches, Scalar, Short, Streams, Tasks, every, pages, require
 
 
 @dataclass(frozen=True)
@@ -59,11 +64,20 @@ class Job:
 
 @dataclass(frozen=True)
 class Case:
-    """A case.  words: description in tables.  grid: (width, height) in PEs; None for the whole wafer."""
+    """A case.
+
+    words: description in tables.  rate: the main one, a name in meter.RATES; "" for a case that is measured by its
+    time.  grid: (width, height) in PEs; None for the whole wafer.  full: takes long, only in `wse bench --full`.
+    threads: the most that make a difference.  parallel: only worth measuring with all threads.
+    """
 
     words: str
+    rate: str
     run: Callable[[Job, Meter], None]
     grid: tuple[int, int] | None = None
+    full: bool = False
+    threads: int = 1024
+    parallel: bool = False
 
 
 def dense(job: Job, meter: Meter, window: int, finish: bool) -> None:
@@ -112,7 +126,7 @@ def streams(job: Job, meter: Meter, rows: np.ndarray, columns: np.ndarray, windo
 def windows(job: Job, meter: Meter, fabric: Fabric, run: Run, window: int) -> Run:
     """Take samples of `window` cycles each until the time is up; returns the last Run.  run: that of the start-up."""
     at = Counts.of(run)
-    while len(meter.samples) < LEAST or (len(meter.samples) < MOST and meter.measured_seconds < job.seconds):
+    while meter.wants_more(job.seconds):
         meter.tell(f"sample {len(meter.samples) + 1}")
         run = None  # type: ignore[assignment]  # counters of a whole wafer take gigabytes: hold one copy
         run = fabric.run(window)
@@ -121,19 +135,20 @@ def windows(job: Job, meter: Meter, fabric: Fabric, run: Run, window: int) -> Ru
     return run
 
 
-def scalar(job: Job, meter: Meter) -> None:
-    """A scalar loop on all PEs; each sample is a launch."""
+def loop(
+    job: Job, meter: Meter, kind: type[Scalar] | type[Short], trips: int, arrays: tuple[str, ...] = Scalar.ARRAYS
+) -> None:
+    """A loop of `trips` rounds on all PEs; each sample is a launch.  arrays: that it touches."""
     width, height = job.size
-    trips = 400
     before(meter)
     with meter.timed("build"):
-        program = Scalar.program(width, height, job.machine, trips)
+        program = kind.program(width, height, job.machine, trips)
         program.check(streams=None)
     with meter.timed("load"):
-        loop = Scalar.load(program, trips, **job.options)
-    held(meter, touched := pages(program, ("state", "total", "mixed")), touched)
+        loop = kind.load(program, trips, **job.options)
+    held(meter, touched := pages(program, arrays), touched)
     at = Counts()
-    while len(meter.samples) < LEAST or (len(meter.samples) < 10 * MOST and meter.measured_seconds < job.seconds):
+    while meter.wants_more(job.seconds, 10 * MOST):
         meter.tell(f"sample {len(meter.samples) + 1}")
         run = loop.run()
         at = meter.sample(run, at)
@@ -163,6 +178,55 @@ def tasks(job: Job, meter: Meter) -> None:
     meter.cycles = run.cycles
 
 
+def short(job: Job, meter: Meter) -> None:
+    """Operations of 16 elements; all of their floating-point operations are multiply-adds."""
+    meter.multiplies = True
+    loop(job, meter, Short, 32, ("a", "x", "y"))
+
+
+def train(job: Job, meter: Meter) -> None:
+    """Steps of `wse train --model nano`, on a text in which each token has one successor; a sample is a step.
+
+    Multiply-adds are those of the model's products and attention, forward and backward.
+    """
+    model = models.load("nano")
+    graph = models.graph(model)
+    settings = Settings(rate=0.03, warmup=0, schedule="constant")
+    before(meter)
+    with meter.timed("build"):
+        execution = Streaming(
+            graph,
+            8,
+            job.machine,
+            MemoryX(),
+            dtype=settings.dtype,
+            grid=job.size,
+            threads=job.threads,
+            portable=job.portable,
+        )
+    with meter.timed("load"):
+        store = checkpoint.begin(None, graph, settings)
+        text = (5 * np.arange(64 * model.sequence) % model.vocab).astype(np.uint16)
+        batches = Batches(Text(text, "?" * model.vocab, False, ""), execution.batch, model.sequence, settings.seed)
+        trainer = Trainer.start(execution, store, batches, settings)
+        trainer.advance()  # compiles the optimiser
+    held(meter, 0, 0)
+    width, height = execution.grid
+    while meter.wants_more(job.seconds):
+        meter.tell(f"sample {len(meter.samples) + 1}")
+        started = perf_counter()
+        step = trainer.advance()
+        seconds = perf_counter() - started
+        multiply_adds = step.tokens * graph.flops(model.sequence) // 2
+        meter.samples.append(Counts(seconds, step.cycles * width * height, flops=2 * int(multiply_adds)))
+        meter.cycles = step.cycles
+    meter.multiplies = True
+    meter.run_bytes = resident_bytes()
+    losses = [step.loss for step in trainer.history]
+    require(abs(losses[0] / np.log(model.vocab) - 1) < 0.1, f"the first loss is {losses[0]:.3f}, not that of a guess")
+    require(losses[-1] < losses[0] - 0.05, f"the loss did not fall: {losses[0]:.3f} to {losses[-1]:.3f}")
+
+
 ARRAYS = ("A", "B", "C", "panel_a0", "panel_b0", "panel_a1", "panel_b1")
 
 
@@ -180,7 +244,7 @@ def product(job: Job, meter: Meter, dtype: str, rows: int, columns: int, inner: 
         program = gemm.build(tiling, job.machine)
         program.check(streams=None)
     first: np.ndarray | None = None
-    while len(meter.samples) < most and (len(meter.samples) < min(most, LEAST) or meter.measured_seconds < job.seconds):
+    while meter.wants_more(job.seconds, most):
         fabric = None  # free the previous one, which takes gigabytes for a whole wafer
         with meter.timed("load"):
             fabric = Fabric(program, **job.options)
@@ -235,24 +299,69 @@ def held(meter: Meter, loaded_pages: int, run_pages: int) -> None:
     meter.sram_bytes = (4096 * loaded_pages, 4096 * run_pages)
 
 
+PE_CYCLES, HOPS, INSTRUCTIONS, FMA = RATES
+
 CASES = {
     "dense-64": Case(
-        "every row and column a stream that every PE stores", lambda j, m: dense(j, m, 2048, True), (64, 64)
+        "every row and column a stream that every PE stores", HOPS, lambda j, m: dense(j, m, 2048, True), (64, 64)
     ),
     "dense-256": Case(
-        "every row and column a stream that every PE stores", lambda j, m: dense(j, m, 2048, True), (256, 256)
+        "every row and column a stream that every PE stores", HOPS, lambda j, m: dense(j, m, 512, True), (256, 256)
     ),
-    "dense-wafer": Case("every row and column a stream that every PE stores", lambda j, m: dense(j, m, 512, False)),
-    "sparse-wafer": Case("streams in one row and one column of 200: 1 % of the PEs", lambda j, m: sparse(j, m, 2048)),
-    "sparse-rows": Case("streams in one row of 100, no column: 1 % of the PEs", lambda j, m: sparse_rows(j, m, 2048)),
+    "dense-wafer": Case(
+        "every row and column a stream that every PE stores", HOPS, lambda j, m: dense(j, m, 512, False), full=True
+    ),
+    "sparse-wafer": Case(
+        "streams in one row and one column of 200: 1 % of the PEs", HOPS, lambda j, m: sparse(j, m, 2048), full=True
+    ),
+    "sparse-rows": Case(
+        "streams in one row of 100, no column: 1 % of the PEs", HOPS, lambda j, m: sparse_rows(j, m, 2048)
+    ),
     "gemm-f16": Case(
-        "matrix product, tiles of 256 x 48", lambda j, m: product(j, m, "f16", 256, 48, 8 * max(j.size), MOST), (32, 16)
+        "matrix product, tiles of 256 x 48, long operations",
+        FMA,
+        lambda j, m: product(j, m, "f16", 256, 48, 8 * max(j.size), MOST),
+        (32, 16),
     ),
     "gemm-f32": Case(
-        "matrix product, tiles of 64 x 64", lambda j, m: product(j, m, "f32", 64, 64, 40 * max(j.size), MOST), (8, 8)
+        "matrix product, tiles of 64 x 64",
+        FMA,
+        lambda j, m: product(j, m, "f32", 64, 64, 40 * max(j.size), MOST),
+        (8, 8),
     ),
-    "scalar": Case("a loop of integer and float instructions with branches that depend on data", scalar, (64, 64)),
-    "tasks": Case("a data task of four instructions for every wavelet of every row's stream", tasks, (64, 64)),
-    "load-wafer": Case("a matrix product's program built and loaded", load),
-    "gemm-wafer": Case("matrix product, tiles of 32 x 16, K = 16", lambda j, m: product(j, m, "f16", 32, 16, 16, 1)),
+    "short-f16": Case("f16 multiply-adds in operations of 16 elements", FMA, short, (256, 256)),
+    "scalar": Case(
+        "a loop of integer and float instructions with a branch that depends on data",
+        INSTRUCTIONS,
+        lambda j, m: loop(j, m, Scalar, 400),
+        (64, 64),
+    ),
+    "scalar-branches": Case(
+        "a scalar loop in which every PE takes branches of its own",
+        INSTRUCTIONS,
+        lambda j, m: loop(j, m, Branches, 400, Branches.ARRAYS),
+        (64, 64),
+    ),
+    "scalar-alone": Case(
+        "the loop of scalar on one PE alone", INSTRUCTIONS, lambda j, m: loop(j, m, Scalar, 20_000), (1, 1), threads=1
+    ),
+    "tasks": Case(
+        "a data task of four instructions for every wavelet of every row's stream", INSTRUCTIONS, tasks, (64, 64)
+    ),
+    "train-nano": Case("steps of `wse train --model nano`", FMA, train, (4, 8)),
+    "load-wafer": Case("a matrix product's program built and loaded", "", load),
+    "tiles-256": Case(
+        "matrix product, tiles of 4 x 4",
+        PE_CYCLES,
+        lambda j, m: product(j, m, "f16", 4, 4, max(j.size), 1),
+        (256, 256),
+        full=True,
+    ),
+    "gemm-wafer": Case(
+        "matrix product, tiles of 32 x 16, K = 16",
+        "",
+        lambda j, m: product(j, m, "f16", 32, 16, 16, 1),
+        full=True,
+        parallel=True,
+    ),
 }

@@ -61,7 +61,7 @@ def medians(found: Iterable[Figures]) -> Rows:
     """A row per case with the main rate of the median sample, and its distance from the best sample in percent."""
     rows = []
     for case in found:
-        name = _main_rate(case)
+        name = main_rate(case)
         if name and case["samples"] > 1:
             below = 100 * (1 - case["median"][name] / case[name])
             rows.append(
@@ -77,13 +77,24 @@ def medians(found: Iterable[Figures]) -> Rows:
     return ("case", "threads", "rate", "median", "% below the best", "samples"), rows, (1, 3, 4, 5)
 
 
-def _main_rate(case: Figures) -> str | None:
+def main_rate(case: Figures) -> str | None:
     """The main rate of a case; None if it has none."""
-    kind = case["case"].partition("-")[0]
-    name = {"gemm": "fma_per_second", "scalar": "instructions_per_second", "tasks": "instructions_per_second"}.get(
-        kind, "hops_per_second"
-    )
-    return name if case[name] else None
+    name = CASES[case["case"]].rate
+    return name if name and case[name] else None
+
+
+def result(case: Figures) -> str:
+    """What matters most of a case: its main rate with its unit, or its time."""
+    which = main_rate(case)
+    if which:
+        text = si(case[which])
+        return f"{text}{'' if text[-1].isalpha() else ' '}{_UNITS[which]}"
+    return seconds(duration(case))
+
+
+def duration(case: Figures) -> float:
+    """The time of a case that is measured by it: of its run, or of building and loading where nothing runs."""
+    return case["run_seconds"] or case["build_seconds"] + case["load_seconds"]
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------
@@ -97,13 +108,13 @@ class Target:
     case: str
     figure: Callable[[Figures, dict[tuple[str, int], Figures]], float | None]
     show: Callable[[float | None], str]
-    wanted: tuple[float, float | None]
+    wanted: tuple[float | None, float | None]
     least: bool = True
 
 
 def rate(name: str) -> Callable:
-    """The figure of a target: a rate of the case itself."""
-    return lambda case, all: case[name]
+    """The figure of a target: one of the case itself, which files of earlier versions may not have."""
+    return lambda case, all: case.get(name)
 
 
 def _against_dense(case: Figures, all: dict[tuple[str, int], Figures]) -> float | None:
@@ -119,26 +130,52 @@ def percent(value: float | None) -> str:
     return "" if value is None else f"{value:.2g} %"
 
 
+def _time(value: float | None) -> str:
+    return "" if value is None else seconds(value)
+
+
 _TARGETS = (
-    Target("dense streams 256 x 256, wavelet-hops/s", "dense-256", rate("hops_per_second"), si, (200e6, 360e6)),
-    Target("dense streams whole wafer, wavelet-hops/s", "dense-wafer", rate("hops_per_second"), si, (120e6, 210e6)),
     Target(
-        "sparse traffic whole wafer, time per cycle against dense",
-        "sparse-wafer",
-        _against_dense,
-        percent,
-        (3, 3),
-        False,
+        "whole-wafer product, tiles 32 x 16, K = 16", "gemm-wafer", rate("run_seconds"), _time, (None, 25), least=False
     ),
-    Target("f16 product, fused multiply-adds/s, bit-exact", "gemm-f16", rate("fma_per_second"), si, (1.5e9, 2.8e9)),
-    Target("scalar instructions/s", "scalar", rate("instructions_per_second"), si, (150e6, 280e6)),
+    Target("4 x 4 tiles, 256 x 256 PEs, PE-cycles/s", "tiles-256", rate("pe_cycles_per_second"), si, (200e6, 380e6)),
+    Target("scalar instructions/s", "scalar", rate("instructions_per_second"), si, (2.5e9, 4.5e9)),
+    Target(
+        "scalar instructions/s where every lane takes branches of its own",
+        "scalar-branches",
+        rate("instructions_per_second"),
+        si,
+        (400e6, 750e6),
+    ),
+    Target(
+        "tasks: a data task of four instructions per wavelet, instructions/s",
+        "tasks",
+        rate("instructions_per_second"),
+        si,
+        (500e6, 900e6),
+    ),
+    Target("f16 multiply-adds/s, long operations", "gemm-f16", rate("fma_per_second"), si, (3e9, 5.5e9)),
+    Target("f16 multiply-adds/s, operations of 16 elements", "short-f16", rate("fma_per_second"), si, (1.5e9, 2.8e9)),
+    Target("f32 multiply-adds/s", "gemm-f32", rate("fma_per_second"), si, (1.5e9, 2.8e9)),
+    Target("dense streams 256 x 256, hops/s", "dense-256", rate("hops_per_second"), si, (700e6, 1.3e9)),
+    Target("dense streams, whole wafer, hops/s", "dense-wafer", rate("hops_per_second"), si, (500e6, 900e6)),
+    Target(
+        "sparse columns: time per cycle against dense", "sparse-wafer", _against_dense, percent, (3, 3), least=False
+    ),
+    Target(
+        "a step of `wse train --model nano`", "train-nano", rate("sample_seconds"), _time, (0.08, None), least=False
+    ),
+    Target("multiply-adds/s of a nano training step", "train-nano", rate("fma_per_second"), si, (400e6, 700e6)),
+    Target(
+        "peak memory of the whole-wafer product", "gemm-wafer", rate("peak_rss_bytes"), size, (None, 4e9), least=False
+    ),
     Target(
         "whole-wafer program, build and load",
         "load-wafer",
         lambda case, all: case["build_seconds"] + case["load_seconds"],
-        lambda value: "" if value is None else seconds(value),
+        _time,
         (20, None),
-        False,
+        least=False,
     ),
     Target(
         "idle bytes per PE beyond the SRAM it touches",
@@ -146,7 +183,7 @@ _TARGETS = (
         rate("bytes_per_pe"),
         lambda value: "" if value is None else f"{value:,.0f}",
         (2048, None),
-        False,
+        least=False,
     ),
 )
 
@@ -192,19 +229,7 @@ def speed(found: Sequence[Figures]) -> Rows:
         own = [by_case.get((name, threads)) for threads in counts]
         cells = []
         for case in own:
-            if case is None:
-                cells.append("")
-            elif name == "load-wafer":
-                cells.append(seconds(case["build_seconds"] + case["load_seconds"]))
-            elif name == "gemm-wafer":
-                cells.append(seconds(case["run_seconds"]))
-            else:
-                which = _main_rate(case)
-                cells.append(
-                    f"{si(case[which])}{' ' if not si(case[which])[-1].isalpha() else ''}{_UNITS[which]}"
-                    if which
-                    else ""
-                )
+            cells.append("" if case is None else result(case))
         if any(cells):
             first = next(case for case in own if case)
             rows.append((name, f"{first['grid'][0]} x {first['grid'][1]}", CASES[name].words, *cells))

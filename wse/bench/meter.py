@@ -12,6 +12,7 @@ from typing import Any
 from ..fabric.run import Run
 from ..records import dataclass
 
+MOST, LEAST = 12, 3  # samples
 RATES = ("pe_cycles_per_second", "hops_per_second", "instructions_per_second", "fma_per_second")
 
 
@@ -66,6 +67,13 @@ class Meter:
         now = Counts.of(run)
         self.samples.append(now - since)
         return now
+
+    def wants_more(self, seconds: float, most: int = MOST) -> bool:
+        """Whether another sample is to be taken: at least LEAST, then until they took `seconds` in all; fewer where
+        these take three times as long."""
+        if len(self.samples) >= most:
+            return False
+        return self.measured_seconds < (seconds if len(self.samples) >= LEAST else 3 * seconds) or not self.samples
 
     @property
     def measured_seconds(self) -> float:

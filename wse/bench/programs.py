@@ -1,4 +1,4 @@
-"""Programs that exercise one part of the engine each: routers and ramps, the scalar pipeline, the task picker.
+"""Programs that exercise one part of the engine each: routers, scalar code, short operations, the task picker.
 
 Each has a method `check` that verifies the memory of all PEs and the counters after a run.
 """
@@ -13,6 +13,8 @@ from .. import _engine
 from ..errors import WseError
 from ..fabric.fabric import Fabric
 from ..fabric.run import Run
+from ..kernels import data
+from ..machine import numerics
 from ..machine.parameters import Machine
 from ..program.dsd import fabin, mem1d
 from ..program.program import Program
@@ -183,36 +185,217 @@ main:
 
 @dataclass
 class Scalar:
-    """A loop of integer and float instructions and branches that depend on data, different in every PE."""
+    """A loop of integer and float instructions and a branch that depends on data, different in every PE."""
 
     fabric: Fabric
     trips: int
-    launched: int = 0
+
+    CODE = _SCALAR
+    ARRAYS = ("state", "total", "mixed")
 
     @classmethod
     def program(cls, width: int, height: int, machine: Machine, trips: int) -> Program:
         """The program; a launch executes the loop `trips` times."""
         p = Program(width, height, machine)
         pe = p.pe_class("loop")
-        pe.array("state", 1, "u32")
-        pe.array("total", 1, "f32")
-        pe.array("mixed", 1, "u32")
-        pe.code(_SCALAR.format(trips=trips))
+        for name in cls.ARRAYS:
+            pe.array(name, 1, "f32" if name == "total" else "u32")
+        pe.code(cls.CODE.format(trips=trips))
         pe.local_task("main", 9)
         p.place(pe)
         return p
 
     @classmethod
     def load(cls, program: Program, trips: int, **options) -> Scalar:
-        """Load the program, with a seed for each PE.  options: of Fabric."""
-        loop = cls(Fabric(program, **options), trips)
-        loop.fabric.write("state", loop.seeds()[..., None])
-        return loop
+        """Load the program.  options: of Fabric."""
+        return cls(Fabric(program, **options), trips)
 
     def seeds(self) -> np.ndarray:
         """uint32 [h, w]: the initial state of each PE."""
         y, x = np.mgrid[: self.fabric.height, : self.fabric.width].astype(np.uint32)
         return y * np.uint32(65537) + x
+
+    def run(self) -> Run:
+        """Launch the loop with a seed for each PE, and run to its end."""
+        for name in self.ARRAYS:
+            self.fabric.fill(name, 0)
+        self.fabric.write("state", self.seeds()[..., None])
+        self.fabric.launch("main")
+        return self.fabric.run()
+
+    def check(self, run: Run) -> None:
+        """Compare the state of all PEs after a launch with NumPy.  Raises WrongResult."""
+        for name, values in self.expected().items():
+            got = self.fabric.read(name)[..., 0]
+            require(got.tobytes() == values.tobytes(), f"the scalar loop left another {name} than NumPy's")
+        require(run.ended == "done", "the scalar loop did not end")
+
+    def expected(self) -> dict[str, np.ndarray]:
+        """The arrays [h, w] after a launch, by name."""
+        state = self.seeds()
+        total, mixed = np.zeros(state.shape, np.float32), np.zeros(state.shape, np.uint32)
+        for _ in range(self.trips):
+            state = state * np.uint32(1664525) + np.uint32(1013904223)
+            high = state >> np.uint32(16)
+            total = high.astype(np.float32) + total * np.float32(0.5)
+            mixed = np.where(high & np.uint32(1), mixed ^ high, mixed + high)
+        return {"state": state, "total": total, "mixed": mixed}
+
+
+# In each round a PE takes one of eight ways, two of which are loops of one to eight rounds.
+_BRANCHES = """
+main:
+    ld32 r3, [state]
+    ld32 r6, [mixed]
+    mov r4, {trips}
+.loop:
+    imul32 r3, r3, 1664525
+    iadd32 r3, r3, 1013904223
+    ishr32 r7, r3, 16
+    ishr32 r9, r7, 13
+    iadd32 r9, r9, 1
+    iand r8, r7, 1
+    bnz r8, .odd
+    iand r8, r7, 2
+    bnz r8, .two
+    iand r8, r7, 4
+    bnz r8, .four
+    iadd32 r6, r6, r7
+    jmp .next
+.four:
+    ixor r6, r6, r7
+    iadd32 r6, r6, 5
+    jmp .next
+.two:
+    iand r8, r7, 4
+    bnz r8, .six
+.adds:
+    iadd32 r6, r6, r7
+    isub32 r9, r9, 1
+    bnz r9, .adds
+    jmp .next
+.six:
+    isub32 r6, r6, r7
+    jmp .next
+.odd:
+    iand r8, r7, 2
+    bnz r8, .three
+    iand r8, r7, 4
+    bnz r8, .five
+    imul32 r6, r6, 3
+    jmp .next
+.five:
+    imul32 r6, r6, 5
+    ixor r6, r6, r7
+    jmp .next
+.three:
+    iand r8, r7, 4
+    bnz r8, .seven
+.doubles:
+    iadd32 r6, r6, r6
+    iadd32 r6, r6, 1
+    isub32 r9, r9, 1
+    bnz r9, .doubles
+    jmp .next
+.seven:
+    ishr32 r6, r6, 1
+    ixor r6, r6, r7
+.next:
+    isub32 r4, r4, 1
+    bnz r4, .loop
+    st32 r3, [state]
+    st32 r6, [mixed]
+    done
+"""
+
+
+@dataclass
+class Branches(Scalar):
+    """A loop in which every PE takes branches of its own."""
+
+    CODE = _BRANCHES
+    ARRAYS = ("state", "mixed")
+
+    def expected(self) -> dict[str, np.ndarray]:
+        """The arrays [h, w] after a launch, by name."""
+        state = self.seeds()
+        mixed = np.zeros(state.shape, np.uint32)
+        for _ in range(self.trips):
+            state = state * np.uint32(1664525) + np.uint32(1013904223)
+            high = state >> np.uint32(16)
+            rounds = (high >> np.uint32(13)) + np.uint32(1)
+            power = np.uint32(1) << rounds
+            ways = [
+                mixed + high,
+                mixed * np.uint32(3),
+                mixed + rounds * high,
+                mixed * power + (power - np.uint32(1)),
+                (mixed ^ high) + np.uint32(5),
+                (mixed * np.uint32(5)) ^ high,
+                mixed - high,
+                (mixed >> np.uint32(1)) ^ high,
+            ]
+            mixed = np.choose(high & np.uint32(7), ways)
+        return {"state": state, "mixed": mixed}
+
+
+# --- short operations -------------------------------------------------------------------------------------------------
+
+_SHORT = """
+main:
+    mov r4, {trips}
+    ld16 r1, [a]
+.loop:
+    dsr d0, walk_y
+    dsr a0, walk_y
+    dsr b0, walk_x
+    fmach d0, a0, b0, r1
+    isub32 r4, r4, 1
+    bnz r4, .loop
+    done
+"""
+
+
+@dataclass
+class Short:
+    """y = y + a x over 16 elements of f16, again and again, in every PE."""
+
+    fabric: Fabric
+    trips: int
+    x: np.ndarray  # [PATTERN, LENGTH]: of PEs whose number has the same rest
+    y: np.ndarray
+    launched: int = 0
+
+    LENGTH, PATTERN, A = 16, 61, 0.375
+
+    @classmethod
+    def program(cls, width: int, height: int, machine: Machine, trips: int) -> Program:
+        """The program; a launch executes the operation `trips` times."""
+        p = Program(width, height, machine)
+        pe = p.pe_class("short")
+        pe.array("a", (), "f16", align=4)
+        pe.dsd("walk_x", mem1d(pe.array("x", cls.LENGTH, "f16", offset=8)))
+        pe.dsd("walk_y", mem1d(pe.array("y", cls.LENGTH, "f16")))
+        pe.code(_SHORT.format(trips=trips))
+        pe.local_task("main", 9)
+        p.place(pe)
+        return p
+
+    @classmethod
+    def load(cls, program: Program, trips: int, **options) -> Short:
+        """Load the program, with random values in each PE.  options: of Fabric."""
+        rng, of = np.random.default_rng(0), data.arithmetic("f16")
+        x, y = (data.random(rng, (cls.PATTERN, cls.LENGTH), of) for _ in range(2))
+        loop = cls(Fabric(program, **options), trips, x, y)
+        loop.fabric.fill("a", cls.A)
+        loop.fabric.write("x", loop.everywhere(x))
+        loop.fabric.write("y", loop.everywhere(y))
+        return loop
+
+    def everywhere(self, values: np.ndarray) -> np.ndarray:
+        """float32 [h, w, LENGTH]: values [PATTERN, LENGTH] in all PEs."""
+        height, width = self.fabric.height, self.fabric.width
+        return values[np.arange(height * width) % self.PATTERN].reshape(height, width, -1)
 
     def run(self) -> Run:
         """Launch the loop, and run to its end."""
@@ -221,18 +404,12 @@ class Scalar:
         return self.fabric.run()
 
     def check(self, run: Run) -> None:
-        """Compare the state of all PEs with NumPy.  Raises WrongResult."""
-        state = self.seeds()
-        total, mixed = np.zeros(state.shape, np.float32), np.zeros(state.shape, np.uint32)
+        """Compare y of all PEs with NumPy, to the bit.  Raises WrongResult."""
+        y, a = self.y, np.float32(self.A)
         for _ in range(self.trips * self.launched):
-            state = state * np.uint32(1664525) + np.uint32(1013904223)
-            high = state >> np.uint32(16)
-            total = high.astype(np.float32) + total * np.float32(0.5)
-            mixed = np.where(high & np.uint32(1), mixed ^ high, mixed + high)
-        for name, values in (("state", state), ("total", total), ("mixed", mixed)):
-            got = self.fabric.read(name)[..., 0]
-            require(got.tobytes() == values.tobytes(), f"the scalar loop left another {name} than NumPy's")
-        require(run.ended == "done", "the scalar loop did not end")
+            y = numerics.fma16(y, self.x, a, "f16")
+        require(data.same_bits(self.fabric.read("y"), self.everywhere(y)), "short operations: a PE's y is wrong")
+        require(run.ended == "done", "the loop of short operations did not end")
 
 
 # --- tasks ------------------------------------------------------------------------------------------------------------

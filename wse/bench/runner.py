@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any
 
 from .. import __file__ as package
+from .. import _engine
 from .._version import __version__
 from ..errors import WseError
 from ..fabric.errors import RunError
@@ -88,6 +89,7 @@ def figures(job: Job, meter: Meter) -> dict[str, Any]:
     samples = [sample.rates(meter.multiplies) for sample in meter.samples]
     best = {name: max((s[name] for s in samples), default=0) or None for name in RATES}
     middle = {name: median(s[name] for s in samples) or None if samples else None for name in RATES}
+    least = {name: min((s[name] for s in samples), default=0) or None for name in RATES}
     seconds = meter.seconds
     per_pe = [
         (held - meter.before_bytes - sram) / (width * height) if width * height >= _MEASURABLE_PES else None
@@ -106,6 +108,8 @@ def figures(job: Job, meter: Meter) -> dict[str, Any]:
         "cycles": meter.cycles,
         "samples": len(samples),
         "median": middle,
+        "least": least,
+        "sample_seconds": min((sample.seconds for sample in meter.samples), default=None),
         "build_seconds": seconds["build"],
         "load_seconds": seconds["load"],
         "run_seconds": run_seconds,
@@ -129,6 +133,7 @@ def host() -> dict[str, Any]:
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
         "wse": __version__,
+        "engine": _engine.SOURCES,
     }
 
 

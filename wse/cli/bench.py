@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 import click
 
-from ..bench import CASES, BenchError, Job, document, host, measure
+from ..bench import CASES, BenchError, Case, Job, compare, document, host, measure
 from ..bench.runner import cores
 from ..errors import ConfigError
 from ..schema import read_json, read_text
@@ -19,15 +21,21 @@ from .output import Lines, pair_lines, show, table_lines
 
 
 @click.command("bench")
-@common.option("--only", type=types.WORD, metavar="GLOB", default="*", help="Cases whose name matches: 'dense-*'.")
+@common.option("--only", type=types.WORD, metavar="GLOB", help="Cases whose name matches, also of --full: 'dense-*'.")
 @common.option(
     "--threads",
     type=types.Integers(1, 1024, "numbers of threads"),
     help="Numbers of host threads.  [default: 1 and all]",
 )
-@common.option("--seconds", type=types.Number(0, 86_400), default=4.0, help="Seconds to sample each case for.")
+@common.flag("--full", help="Measure the cases that take long, too: whole wafers, small tiles.")
+@common.option(
+    "--seconds", type=types.Number(0, 86_400), help="Seconds to sample each case for.  [default: 2; with --full 4]"
+)
 @common.option("--grid", type=types.Grid(), help="PEs to use.  [default: each case's own]")
 @common.flag("--portable", help="Do not use AVX2 and AVX-512.")
+@common.option(
+    "--compare", "before", type=types.FILE, metavar="OLD.json", help="Print ratios to results that --json printed."
+)
 @common.option("--from", "source", type=types.FILE, metavar="FILE.json", help="Show results that --json printed.")
 @common.option(
     "--write-docs",
@@ -40,11 +48,13 @@ from .output import Lines, pair_lines, show, table_lines
 @common.flag("--list", "listing", help="Print the cases with their descriptions.")
 @common.json_option
 def command(
-    only: str,
+    only: str | None,
     threads: tuple[int, ...] | None,
-    seconds: float,
+    full: bool,
+    seconds: float | None,
     grid: tuple[int, int] | None,
     portable: bool,
+    before: Path | None,
     source: Path | None,
     docs: tuple[Path, ...],
     listing: bool,
@@ -53,9 +63,11 @@ def command(
     """Measure the engine on this computer.
 
     Every case runs in a process of its own, is sampled several times, and its result is verified; the figures are those
-    of the best sample, in JSON the median too.  Cases named -wafer take the whole wafer: 6 GB and some minutes each.
+    of the best sample, in JSON the median too.  It takes one to three minutes on two cores and 4 GB of memory; --full
+    takes 20 minutes and up to 10 GB.
     """
-    names = [name for name in CASES if fnmatchcase(name, only)]
+    every = full or listing or only is not None or source is not None
+    names = [name for name, case in CASES.items() if fnmatchcase(name, only or "*") and (every or not case.full)]
     if not names:
         raise ConfigError(f"no case matches {only!r}: they are {', '.join(CASES)}")
     if listing:
@@ -65,14 +77,17 @@ def command(
     for path, text in texts.items():
         if not set(BLOCKS) & set(words.names(text)):
             raise ConfigError(f"{path} has no block to write: blocks are {', '.join(BLOCKS)}")
+    old = None if before is None else read(before)
     if source is not None:
         result, failed = read(source), False
         result["cases"] = [case for case in result["cases"] if case["case"] in names]
     else:
-        jobs = [
-            Job(name, count, seconds, grid, portable) for name in names for count in threads or sorted({1, cores()})
-        ]
-        result, failed = run(jobs)
+        seconds = (4.0 if full else 2.0) if seconds is None else seconds
+        jobs = [Job(name, count, seconds, grid, portable) for name in names for count in threads or counts(CASES[name])]
+        result, failed = run(jobs, math.inf if every else LAST_START_SECONDS)
+    if old is not None:
+        old["cases"] = [case for case in old["cases"] if case["case"] in names]
+        result["compared"] = compare.compared(old, result)
     if as_json or not docs:
         show(result, VIEW, as_json)
     for path, text in texts.items():
@@ -82,20 +97,41 @@ def command(
     return 1 if failed else 0
 
 
-def run(jobs: list[Job]) -> tuple[dict[str, Any], bool]:
-    """Runs the jobs; a failed one is reported and left out."""
+def counts(case: Case) -> list[int]:
+    """The numbers of threads that a case is measured with: one and all that there are."""
+    most = min(cores(), case.threads)
+    return [most] if case.parallel else sorted({1, most})
+
+
+LAST_START_SECONDS = 150.0  # of a plain `wse bench`: no case begins later, so that it ends within three minutes
+
+
+def run(jobs: list[Job], last_start: float) -> tuple[dict[str, Any], bool]:
+    """Runs the jobs.  A line on standard error for each that has ended; a failed one is left out of the result, and so
+    are those that have not begun after `last_start` seconds."""
     result: dict[str, Any] = {"machine": host(), "command": ["wse", "bench"], "cases": []}
-    failed = False
+    failed, begun = False, time.monotonic()
     with common.Working() as working:
         for i, job in enumerate(jobs):
             what = f"[{i + 1}/{len(jobs)}] {job.case}, {job.threads} thread{'s' if job.threads > 1 else ''}"
+            started = time.monotonic()
+            if started - begun > last_start:
+                left = dict.fromkeys(job.case for job in jobs[i:])
+                click.echo(
+                    f"note: not measured, for it takes too long here: {', '.join(left)}; --full has no limit", err=True
+                )
+                break
             working(what)
             try:
-                result["cases"].append(measure(job, lambda doing, what=what: working(f"{what}: {doing}")))
+                found = measure(job, lambda doing, what=what: working(f"{what}: {doing}"))
             except BenchError as error:
                 working.clear()
                 click.echo(f"error: {error}", err=True)
                 failed = True
+                continue
+            result["cases"].append(found)
+            working.clear()
+            click.echo(f"{what}: {document.result(found)}, took {time.monotonic() - started:.0f} s", err=True)
     return result, failed
 
 
@@ -116,6 +152,12 @@ def tables(result: Mapping[str, Any]) -> str:
     for head, rows, right in (document.cases(result["cases"]), document.targets(result["cases"])):
         if rows:
             parts.append("\n".join(table_lines(head, rows, right)))
+    if found := result.get("compared"):
+        parts += [
+            "\n".join(found["remarks"]),
+            "Medians; spread: from the slowest to the fastest sample, in percent of the median.",
+            "\n".join(table_lines(*compare.table(found["ratios"]))),
+        ]
     return "\n\n".join(parts)
 
 

@@ -60,7 +60,7 @@ def grid_of(graph: Graph, batch: int, grid: tuple[int, int] | None) -> tuple[int
 
 class Streaming:
     """An Execution (see execution.py).  batch: sequences of a pass; grid: of the rectangle; dtype, policy: numerics;
-    system: the MemoryX; sparse: streams carry indices, and zeros are not sent."""
+    system: the MemoryX; sparse: streams carry indices, and zeros are not sent; portable: see Fabric."""
 
     updates = "memoryx"
 
@@ -76,6 +76,7 @@ class Streaming:
         threads: int = 1,
         sparse: bool = False,
         trace: int = 0,
+        portable: bool = False,
     ):
         self.graph, self.batch, self.sequence = graph, batch, graph.model.sequence
         self.grid = grid_of(graph, batch, grid)
@@ -92,7 +93,7 @@ class Streaming:
         self.emitter = Emitter(self.region, arena, self.sequence, sparse)
         self._code()
         self.region.finish()
-        self.fabric = Fabric(self.program, threads=threads, trace=trace)
+        self.fabric = Fabric(self.program, threads=threads, trace=trace, portable=portable)
         self.feeder = Feeder(system, width, machine)
         self._attach()
         self._weights: dict[str, np.ndarray] = {}
