@@ -175,6 +175,9 @@ def test_imports_point_downwards(path):
                 f"{path.name}:{line}: the import of {name} belongs at the top of the file; if that closes a circle, "
                 "one of the two files holds something that belongs in a third"
             )
+        assert part == "records" or name != "dataclasses.dataclass", (
+            f"{path.name}:{line}: take dataclass from wse.records, which is quicker to import"
+        )
         home = HOMES.get(parts[0])
         assert guarded or home is None or part in home, (
             f"{path.name}:{line}: {parts[0]} lives in {home}, not in wse/{part}"

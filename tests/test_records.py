@@ -6,12 +6,9 @@ Covers: wse/records.py
 import copy
 import dataclasses
 import pickle
-import re
-from pathlib import Path
 
 import pytest
 
-import wse
 from wse import records
 
 OPTIONS = [
@@ -138,13 +135,3 @@ def test_other_options_are_refused():
         records.dataclass(order=True)
     with pytest.raises(TypeError, match="is frozen and defines __setattr__"):
         records.dataclass(frozen=True)(type("Odd", (), {"__setattr__": None}))
-
-
-def test_the_package_has_no_other_dataclasses():
-    package = Path(wse.__file__).parent
-    files = [path for path in package.rglob("*.py") if path.name != "records.py"]
-    assert len(files) > 200
-    for path in files:
-        assert not re.search(r"^ *from dataclasses import .*\bdataclass\b", path.read_text(), re.MULTILINE), (
-            f"{path}: take dataclass from wse.records, which is quicker to import"
-        )
