@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from csl.running import compiled, launch, read, run
+from csl.running import compiled, launch, pair, read, run
 from wse.csl.codegen.link import link
 from wse.csl.syntax.errors import CslError
 from wse.sdk.device import Device
@@ -131,3 +131,63 @@ def test_functions_that_a_step_calls_leave_its_operands_alone(arch, level, call,
     loaded = Device(link(compiled(tmp_path, CALLS.replace("CALL", call), arch), level=level))
     launch(loaded)
     assert read(loaded, "out").tolist() == want
+
+
+SHORTER = """
+export var out = @zeros([8]u32);
+var a = [4]u32{1, 2, 3, 4};
+var calls: u32 = 0;
+var n: u16 = 2;
+const da = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> a[i] });
+const short = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{2} -> out[i] });
+const rows = @get_dsd(mem4d_dsd, .{ .tensor_access = |i, j|{2, 1} -> out[i + j] });
+const chosen = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> out[i] });
+const to = @get_dsr(dsr_dest, 5);
+fn twice(x: u32) u32 { calls += 1; return 2 * x; }
+fn main() void { CALL out[7] = calls; }
+comptime { @export_symbol(main); }
+"""
+
+
+@pytest.mark.parametrize(
+    "call, want",
+    [
+        ("@map(twice, da, short);", [2, 4, 0, 0, 0, 0, 0, 3]),
+        ("@map(twice, da, rows);", [2, 4, 0, 0, 0, 0, 0, 3]),
+        ("@map(twice, da, @set_dsd_length(chosen, n));", [2, 4, 0, 0, 0, 0, 0, 3]),
+        ("@map(twice, @set_dsd_length(da, n), chosen);", [2, 4, 0, 0, 0, 0, 0, 2]),
+        ("@load_to_dsr(to, short, .{ .single_step = true }); @map(twice, da, to);", [2, 4, 0, 0, 0, 0, 0, 3]),
+        ("@map(twice, da, chosen);", [2, 4, 6, 8, 0, 0, 0, 4]),
+    ],
+)
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_the_shortest_descriptor_ends_it(arch, call, want, tmp_path):
+    """The destination, too: what the function returns when it has no element left is dropped."""
+    assert read(run(tmp_path, SHORTER.replace("CALL", call), arch=arch), "out").tolist() == want
+
+
+@pytest.mark.parametrize("out", ["sends_two", "@set_dsd_length(sends_two, n)"])
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_a_shorter_fabric_output_ends_it(arch, out, tmp_path):
+    text = f"""
+param sends: bool;
+const c = @get_color(1);
+const oq = @get_output_queue(2);
+const iq = @get_input_queue(3);
+const id = @get_data_task_id(if (@is_arch("wse3")) iq else c);
+export var out = @zeros([8]u32);
+var a = [4]u32{{1, 2, 3, 4}};
+var n: u16 = 2;
+const da = @get_dsd(mem1d_dsd, .{{ .tensor_access = |i|{{4}} -> a[i] }});
+const sends_two = @get_dsd(fabout_dsd, .{{ .fabric_color = c, .extent = 2, .output_queue = oq }});
+fn twice(x: u32) u32 {{ return 2 * x; }}
+fn main() void {{ if (sends) @map(twice, da, {out}); }}
+task data(x: u32) void {{ out[7] += 1; out[@as(u16, out[7])] = x; }}
+comptime {{
+  @export_symbol(main);
+  @bind_data_task(data, id);
+  @initialize_queue(iq, .{{ .color = c }});
+  @initialize_queue(oq, if (@is_arch("wse3")) .{{ .color = c }} else .{{}});
+}}
+"""
+    assert read(run(tmp_path, text, arch=arch, layout=pair(1, 2)), "out", 1).tolist() == [0, 2, 4, 0, 0, 0, 0, 2]

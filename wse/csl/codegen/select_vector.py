@@ -554,20 +554,18 @@ class VectorSelector(Keeping):
                 scalars.append((operand, element))
             else:
                 walks.append((self.map_input(operand, type, taken), element))
+        limit = None
         if not walks and instr.out is not None:
-            walks.append(self.map_count(instr, taken))
+            walks.append((self.map_count(instr, taken), Reg(instr.out_type or "u32", "element")))
+        elif self.output_may_end(instr):
+            limit = self.map_count(instr, taken)
         locked, self.locked = self.locked, self.locked | (taken - changed)
         outside = self.kept
         self.kept = outside | self.hoist_map(function)
         head, after, put = self.label(), self.label(), self.label()
         self.split(head)
-        for i, (byte, element) in enumerate(walks):
-            following = self.label()
-            self.emit("mapstep", self.v(element), byte, imm=Label(after))
-            self.emit("jmp", imm=Label(following))
-            self.blocks[-1].successors = [following, after]
-            self.begin(following)
-            assert i >= 0
+        for byte, element in walks:
+            self.map_step(byte, element, after)
         for deref, element in scalars:
             self.load_scalar(Deref(deref.addr, element.type), self.v(element))
         result = Reg(function.result, "result") if function.result is not None else None
@@ -575,6 +573,8 @@ class VectorSelector(Keeping):
         self.used |= use_counts(ir.Function("body", [], None, body))
         self.inline_blocks(body)
         self.begin(put)
+        if limit is not None:  # the result of the step for which the destination has no element is dropped
+            self.map_step(limit, Reg(instr.out_type or "u32", "element"), after)
         if out is not None and result is not None:
             self.map_put(instr, out, self.v(result))
         self.emit("maploop", imm=Label(head))
@@ -583,6 +583,22 @@ class VectorSelector(Keeping):
         self.locked, self.kept = locked, outside
         self.addresses.clear()
         self.forget_dsrs()
+
+    def map_step(self, byte: int, element: Reg, after: int) -> None:
+        """The next element of a DSR; to the block `after` if there is none."""
+        following = self.label()
+        self.emit("mapstep", self.v(element), byte, imm=Label(after))
+        self.emit("jmp", imm=Label(following))
+        self.blocks[-1].successors = [following, after]
+        self.begin(following)
+
+    def output_may_end(self, instr: ir.Map) -> bool:
+        """Whether the destination may have fewer elements than every input."""
+        out = instr.out
+        if out is None or isinstance(out, Deref) or any(operand == out for operand in instr.inputs):
+            return False
+        known = [operand.length for operand in instr.inputs if isinstance(operand, Dsd)]
+        return not (isinstance(out, Dsd) and (out.length >= min(known, default=ir.INFINITE)))
 
     def inline_blocks(self, body: list[ir.Block]) -> None:
         outside = self.terminator
@@ -599,13 +615,31 @@ class VectorSelector(Keeping):
             return self.byte(operand.file, operand.number)
         return self.bring(operand, "src1", taken, wide=BITS[type] == 32, own=True)  # its length is used up
 
-    def map_count(self, instr: ir.Map, taken: set[tuple[str, int]]) -> tuple[int, Reg]:
-        """A walk that ends with the destination, where no input does: elements are read, and not used."""
+    def map_count(self, instr: ir.Map, taken: set[tuple[str, int]]) -> int:
+        """The DSR of a walk that ends with the destination, where no input may: elements are read, and not used."""
         out, type = instr.out, instr.out_type or "u32"
+        counter = Dsd("mem1d", Const("ptr", 0), 0, 0, BITS[type] // 8)
         if isinstance(out, Dsd) and out.kind == "fabout":
-            out = Dsd("mem1d", Const("ptr", 0), out.length, 0, BITS[type] // 8)
-        assert isinstance(out, Dsd | DsdVar)
-        return self.map_input(out, type, taken), Reg(type, "element")
+            out = replace(counter, length=out.length)
+        if isinstance(out, Dsd) or (isinstance(out, DsdVar) and out.kind != "fabout"):
+            return self.map_input(out, type, taken)
+        number = self.free_dsr("src1", taken)
+        taken.add(("src1", number))
+        byte = self.byte("src1", number)
+        if isinstance(out, Dsr):
+            self.emit("stds", self.byte(out.file, out.number), GROUP[0], writes=GROUP[1:])
+            self.group_words = [None] * 4
+        else:
+            assert isinstance(out, DsdVar)
+            self.load_variable(out, "src1")
+            for i, word in enumerate(words_of(counter)):
+                if i != 1:
+                    self.emit("mov", GROUP[i], None, imm=word)
+            self.set_group(1, "iand", signed(0xFFFF0000))
+            self.group_words = [None] * 4
+        self.held.pop(("src1", number), None)
+        self.load_dsr(byte)
+        return byte
 
     def map_output(self, instr: ir.Map, taken: set[tuple[str, int]]):
         out = instr.out
