@@ -114,7 +114,8 @@ class Side(Maker):
             inputs = [
                 self.stream("in", n) if i == at else self.of_length(self.code(kind), n) for i, kind in enumerate(kinds)
             ]
-            outs = [] if result == "void" else [self.dsd(result, 1)]
+            # As long as the stream: a shorter destination would end the loop and leave wavelets behind.
+            outs = [] if result == "void" else [self.of_length(self.code(result), n)]
             return self.mapping(name, kinds, result, body, inputs, outs)
         known = [
             (o, i)

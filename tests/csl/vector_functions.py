@@ -497,6 +497,8 @@ class Maker(Expressions):
                     else:
                         values.append(state.load(*one, kind) if isinstance(one, tuple) else one[0])
                 made = body(state, values)
+                if any(isinstance(one, WALKED) and i >= one.length for one in to):
+                    break  # the destination has no element for it
                 for one in to:
                     if isinstance(one, WALKED):
                         state.give(one, i, result, made)
