@@ -11,6 +11,7 @@ import pytest
 from csl import running
 from csl.backend import Builder, Pe
 from wse.csl.codegen.link import generate, link
+from wse.csl.compile import compile_program
 from wse.csl.ir import ir
 from wse.csl.ir.ir import Addr, At, Const, Reg
 from wse.csl.llvm import passes
@@ -36,7 +37,26 @@ def test_the_same_text_gives_the_same_text():
     f.loop(Const("u16", 100), lambda i: f.store(Addr("out"), f.bin("mul", i, i)))
     unit = ir.Unit("pe", "t.csl", [], [f.done()])
     text = lower(unit, {"main"}, "f16").text
-    assert passes.run(text) == passes.run(text)
+    assert passes.run.__wrapped__(text) == passes.run.__wrapped__(text)
+
+
+def test_classes_with_one_text_are_optimised_once(tmp_path):
+    (tmp_path / "layout.csl").write_text(
+        """layout { @set_rectangle(4, 1); for (@range(u16, 4)) |x| {
+            @set_tile_code(x, 0, "pe.csl", .{ .name = if (x % 2 == 0) "even" else "odd", .n = x }); } }"""
+    )
+    (tmp_path / "pe.csl").write_text(
+        "param name: comptime_string; param n: u16; var out: [5]u16; var x = [5]u16{ n, 1, 2, 3, n };\n"
+        "fn main() void { if (@strlen(name) == 3) { for (@range(u16, 5)) |i| { out[i] = x[i] * 3; } } else { out[1] = x[4]; } }\n"
+        "comptime { @export_symbol(main); @export_symbol(out); }"
+    )
+    before = passes.run.cache_info()
+    artifact = link(compile_program(tmp_path / "layout.csl"))
+    after = passes.run.cache_info()
+    calls = after.hits + after.misses - before.hits - before.misses
+    assert len(artifact.classes) == calls and after.misses - before.misses == 2 < calls
+    words = [image.code.tolist() for image in artifact.classes]
+    assert len({tuple(code) for code in words}) == 2
 
 
 def test_a_remainder_by_a_power_of_two_is_a_mask(tmp_path):

@@ -41,12 +41,20 @@ def allocate(function: MFunction) -> None:
     function.clobbers = mask & COLORS
 
 
-def _number(function: MFunction) -> list[V]:
+Rows = list[tuple[Ins, tuple[V, ...], tuple[V, ...]]]  # instructions of a block, with what each writes and reads
+
+
+def _rows(function: MFunction) -> dict[int, Rows]:
+    """The instructions of each block, by its label."""
+    return {b.label: [(ins, tuple(ins.defs()), tuple(ins.uses())) for ins in b.code] for b in function.blocks}
+
+
+def _number(function: MFunction, code: dict[int, Rows]) -> list[V]:
     """Registers in use, numbered; the machine's own first."""
     seen: dict[V, None] = dict.fromkeys(PHYSICAL[:SCRATCH])
     for block in function.blocks:
-        for ins in block.code:
-            for v in (*ins.defs(), *ins.uses()):
+        for _, defs, uses in code[block.label]:
+            for v in (*defs, *uses):
                 if v.color is None or v.color < SCRATCH:
                     seen[v] = None
     for v in _entry(function):
@@ -67,19 +75,19 @@ def _entry(function: MFunction) -> list[V]:
     return [v for v in found if v not in function.spilled]
 
 
-def _live(function: MFunction) -> dict[int, int]:
-    """Masks of what lives at the end of each block; drops instructions whose results nobody reads."""
+def _live(function: MFunction, code: dict[int, Rows]) -> dict[int, int]:
+    """Masks of what lives at the end of each block."""
     ins_use: dict[int, tuple[int, int]] = {}
     blocks = {block.label: block for block in function.blocks}
     live_in = dict.fromkeys(blocks, 0)
     live_out = dict.fromkeys(blocks, 0)
     for block in function.blocks:
         used = defined = 0
-        for ins in reversed(block.code):
-            for v in ins.defs():
+        for _, defs, uses in reversed(code[block.label]):
+            for v in defs:
                 used &= ~(1 << v.number)
                 defined |= 1 << v.number
-            for v in ins.uses():
+            for v in uses:
                 used |= 1 << v.number
         ins_use[block.label] = used, defined
     changed = True
@@ -97,13 +105,13 @@ def _live(function: MFunction) -> dict[int, int]:
     return live_out
 
 
-def _sweep(function: MFunction, live_out: dict[int, int]) -> bool:
+def _sweep(function: MFunction, code: dict[int, Rows], live_out: dict[int, int]) -> bool:
     """Removes pure instructions whose results are not read; True if there were any."""
     removed = False
     for block in function.blocks:
         live, kept = live_out[block.label], []
-        for ins in reversed(block.code):
-            defs = list(ins.defs())
+        for row in reversed(code[block.label]):
+            ins, defs, uses = row
             if ins.is_pure and not any(
                 live >> v.number & 1 or (v.color is not None and v.color >= SCRATCH) for v in defs
             ):
@@ -111,23 +119,26 @@ def _sweep(function: MFunction, live_out: dict[int, int]) -> bool:
                 continue
             for v in defs:
                 live &= ~(1 << v.number)
-            for v in ins.uses():
+            for v in uses:
                 live |= 1 << v.number
-            kept.append(ins)
-        block.code = kept[::-1]
+            kept.append(row)
+        if len(kept) < len(block.code):
+            code[block.label] = kept[::-1]
+            block.code = [ins for ins, _, _ in code[block.label]]
     return removed
 
 
 def _color(function: MFunction) -> list[V]:
     """Colours the graph; returns what must be spilled instead."""
+    code = _rows(function)
     while True:
         for v in PHYSICAL[SCRATCH:]:
             v.number = SCRATCH  # shares a bit that nobody looks at
-        nodes = _number(function)
+        nodes = _number(function, code)
         for v in PHYSICAL[SCRATCH:]:
             v.number = len(nodes)
-        live_out = _live(function)
-        if not _sweep(function, live_out):
+        live_out = _live(function, code)
+        if not _sweep(function, code, live_out):
             break
     count = len(nodes)
     everything = (1 << count) - 1
@@ -142,7 +153,7 @@ def _color(function: MFunction) -> list[V]:
     for block in function.blocks:
         live = live_out[block.label] & everything
         cost = 8.0 ** min(depth[block.label], 5)
-        for ins in reversed(block.code):
+        for ins, all_defs, uses in reversed(code[block.label]):
             if ins.clobbers:
                 after = live
                 for v in ins.writes:
@@ -151,7 +162,7 @@ def _color(function: MFunction) -> list[V]:
                     low = after & -after
                     forbidden[low.bit_length() - 1] |= ins.clobbers
                     after ^= low
-            defs = [v for v in ins.defs() if v.number < count]
+            defs = [v for v in all_defs if v.number < count]
             if ins.is_move and ins.c.number < count and defs:
                 hints[ins.a.number].append(ins.c)
                 hints[ins.c.number].append(ins.a)
@@ -168,7 +179,7 @@ def _color(function: MFunction) -> list[V]:
                         adjacent[v.number] |= 1 << w.number
                 live &= ~(1 << v.number)
                 weight[v.number] += cost
-            for v in ins.uses():
+            for v in uses:
                 if v.number < count:
                     live |= 1 << v.number
                     weight[v.number] += cost

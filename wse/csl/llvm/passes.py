@@ -32,8 +32,12 @@ def _machine() -> llvm.TargetMachine:
     return llvm.Target.from_triple(TRIPLE).create_target_machine(features=FEATURES)
 
 
+@functools.lru_cache(maxsize=32)
 def run(text: str, level: int = 2) -> str:
-    """The optimised module as text.  level: 1 to 3, as -O1 to -O3."""
+    """The optimised module as text.  level: 1 to 3, as -O1 to -O3.
+
+    Classes of PEs that differ in descriptors or data alone have one text: a stencil with 100 classes has two.
+    """
     machine = _machine()
     with llvm.parse_assembly(text, llvm.create_context()) as module:
         tuning = llvm.create_pipeline_tuning_options(speed_level=level)
