@@ -223,9 +223,33 @@ def test_cslc_and_cs_python_import_what_they_use(program):
     assert loaded("wse csl check layout.csl", program) == {"click", "numpy"} | COMPILER
 
 
-@pytest.mark.parametrize("words", ["--help", "run --help", "isa", "arch", "run axpy --no-plot", "bench --list"])
-def test_commands_import_what_they_use(words, tmp_path):
-    expected = {"click"} if words == "--help" else {"click", "numpy"}
+def test_cslc_starts_no_threads(program):
+    code = TELLS.replace(
+        "import wse.start\n",
+        "import wse.start, os\natexit.register(lambda: print(len(os.listdir('/proc/self/task'))))\n",
+    )
+    status, out, err = ended(python("-c", code, "numpy", "cslc", "layout.csl", "--arch=wse3", cwd=program))
+    assert (status, out.split()) == (0, ["1", "numpy"]), err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--help", {"click"}),
+        ("run --help", {"click", "numpy"}),
+        ("isa", {"click", "numpy"}),
+        ("arch", {"click", "numpy"}),
+        ("run axpy --no-plot", {"click", "numpy"}),
+        ("bench --list", {"click", "numpy", "tomllib"}),  # models are in a TOML file
+        ("train --help", {"click", "numpy"}),
+        ("system --help", {"click", "numpy", "tomllib"}),
+        ("map nano", {"click", "numpy", "tomllib"}),
+        ("costs", {"click", "numpy", "tomllib"}),
+        ("validate --help", {"click", "numpy", "tomllib"}),
+        ("sweep --help", {"click", "multiprocessing", "numpy"}),
+    ],
+)
+def test_commands_import_what_they_use(words, expected, tmp_path):
     assert loaded(f"wse {words}", tmp_path) == expected
 
 

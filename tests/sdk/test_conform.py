@@ -96,6 +96,15 @@ def test_scripts_run_side_by_side_and_are_told_in_order():
     ]
 
 
+def test_scripts_share_the_processors(monkeypatch):
+    monkeypatch.setattr(conform.os, "cpu_count", lambda: 8)
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    example("one", 'test "$OPENBLAS_NUM_THREADS" = 4', archs=("wse3",))
+    assert outcomes("--jobs", "2")["one", "wse3"]["status"] == "pass"
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    assert outcomes("--jobs", "2")["one", "wse3"]["status"] == "error"
+
+
 def test_one_script_at_a_time():
     here = Path.cwd()
     for name in ("one", "two"):

@@ -15,8 +15,6 @@ from ..execute.streaming import Streaming
 from ..memoryx import Ddr5, MemoryX
 from ..memoryx.ddr5 import SPEEDS
 from ..models import graph, load
-from ..report import figure, validation
-from ..report import knee as picture
 from ..train.loop import initial
 from . import common, types
 from .output import Lines, Pairs, Table, number, show, text
@@ -57,6 +55,8 @@ def command(
     have their share.  Beside the executed cycles stands the law T >= eta P / B for each operator.
     """
     if plot is not None:
+        from ..report import validation
+
         validation.check(plot)
     loaded = load(model)
     made = graph(loaded)
@@ -70,6 +70,9 @@ def command(
     finally:
         bar.clear()
     if plot is not None:
+        from ..report import figure
+        from ..report import knee as picture
+
         figure.save(picture.figure(found, f"{loaded.name}, {found.tokens} tokens a pass, DDR5-{ddr5}"), plot)
     show(document(found, loaded.name, ddr5, plot), VIEW, as_json)
 

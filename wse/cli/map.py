@@ -15,8 +15,6 @@ from ..machine.parameters import Machine
 from ..models import Graph, graph, load
 from ..plan import floorplan
 from ..plan.tiles import streaming
-from ..report import validation
-from ..report.floorplan import draw
 from . import common, types
 from .output import Pairs, Table, number, show, text
 
@@ -83,6 +81,8 @@ def command(
     """
     transformer = load(model)
     if plot is not None:
+        from ..report import validation
+
         validation.check(plot)
     if mode == "streaming":
         common.refuse("draws floor plans: in streaming mode a layer has the whole grid", "plot")
@@ -109,6 +109,8 @@ def command(
     if as_published and by == "kernel" and sequence in (None, transformer.sequence):
         compared = compare(made, machine)
     if plot is not None:
+        from ..report.floorplan import draw
+
         draw(placed, plot)
     show(document(placed, machine.name, costs, compared, plot), PIPELINED, as_json, plan=placed)
 

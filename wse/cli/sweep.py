@@ -14,8 +14,6 @@ import click
 from .. import sweep
 from ..errors import ConfigError
 from ..execute.workers import cluster
-from ..report import figure, validation
-from ..report.sweep import figure as draw
 from . import common, types
 from .output import Lines, Pairs, show, table_lines
 
@@ -97,6 +95,8 @@ def command(
     directory.mkdir(parents=True, exist_ok=True)
     picture = None if no_plot else plot or directory / "plot.png"
     if picture is not None:
+        from ..report import validation
+
         validation.check(picture)
     bar = Bar()
     interrupt: KeyboardInterrupt | None = None
@@ -113,6 +113,9 @@ def command(
     sweep.write(outcome.rows, directory / sweep.TABLE)
     shown = sweep.lines(loaded, outcome.rows)
     if picture is not None and shown is not None:
+        from ..report import figure
+        from ..report.sweep import figure as draw
+
         figure.save(draw(shown, f"wse {' '.join(loaded.command)}"), picture)
     made = document(outcome, directory, picture if shown is not None else None)
     show(made, VIEW, as_json, partial=interrupt is not None, shown=shown)

@@ -16,8 +16,6 @@ from ..memoryx.system import DIMM_96GB
 from ..models import load
 from ..plan import microbatch
 from ..plan.workload import Workload, workload
-from ..report import validation
-from ..report.system import draw
 from ..report.text import si
 from ..system import capacity, gpu, predict
 from ..system.events import simulate
@@ -110,6 +108,8 @@ def command(
     (wse/system/priors.toml).  Exit status 1: the model does not fit MemoryX.
     """
     if plot is not None:
+        from ..report import validation
+
         validation.check(plot)
     systems = tuple(sorted(systems))
     used = (*MEMORY_FIGURES, *COMPUTE_FIGURES[compute])
@@ -164,6 +164,8 @@ def picture(work: Workload, system: System, rows: list[predict.Row], constants: 
         f"{work.model.name}, {work.parameters / 1e9:,.0f} billion parameters, batch {work.batch} x {work.sequence}, "
         f"{system.memoryx.capacity / 1e12:g} TB of MemoryX: modelled"
     )
+    from ..report.system import draw
+
     draw(title, rows, spans, path, known)
 
 

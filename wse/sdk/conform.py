@@ -28,6 +28,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..records import dataclass
+from ..start import BLAS_THREADS
 from .runtime import RUN_LOG
 
 ARCHS = ("wse2", "wse3")
@@ -84,7 +85,7 @@ def run(
 ) -> Iterator[Outcome]:
     """Runs each script, `jobs` of them at a time; the outcomes in order, each as soon as it is there."""
     scripts = [(example, arch) for example in examples for arch in archs if example.script(arch).exists()]
-    processes = Processes()
+    processes = Processes(jobs)
     with ThreadPoolExecutor(jobs) as pool:
         waiting = [pool.submit(run_one, example, arch, timeout, processes) for example, arch in scripts]
         try:
@@ -98,7 +99,8 @@ def run(
 class Processes:
     """The processes of the scripts that run, each the leader of a group."""
 
-    def __init__(self) -> None:
+    def __init__(self, jobs: int) -> None:
+        self.share = max(1, (os.cpu_count() or 1) // jobs)  # processors for each script
         self._lock = Lock()
         self._running: set[subprocess.Popen] = set()
         self._stopped = False
@@ -143,7 +145,9 @@ def run_one(example: Example, arch: str, timeout: float, processes: Processes) -
         note = _expand(place / example.script(arch).name)
         log = Path(temporary) / "runs.json"
         started = time.monotonic()
-        status, output = _execute(["bash", example.script(arch).name], place, _environment(log), timeout, processes)
+        status, output = _execute(
+            ["bash", example.script(arch).name], place, _environment(log, processes.share), timeout, processes
+        )
         seconds = time.monotonic() - started
         cycles = _cycles(log)
     verdict, reason = judge(example, status, output, timeout)
@@ -176,14 +180,15 @@ def _copy(source: Path, temporary: Path) -> Path:
     return place
 
 
-def _environment(log: Path) -> dict[str, str]:
-    """Environment of a script: only what belongs to this package on Python's path."""
+def _environment(log: Path, threads: int) -> dict[str, str]:
+    """Environment of a script: only what belongs to this package on Python's path.  threads: of NumPy's products."""
     scripts = sysconfig.get_path("scripts")
     made = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
     home = str(Path(__file__).resolve().parents[2])
     if home not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
         made["PYTHONPATH"] = home  # a checkout: the commands must not import another copy that is installed
     made["PATH"] = os.pathsep.join([scripts, made.get("PATH", os.defpath)])
+    made.setdefault(BLAS_THREADS, str(threads))
     return made | {RUN_LOG: str(log), "MPLBACKEND": "Agg"}
 
 
