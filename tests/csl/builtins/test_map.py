@@ -191,3 +191,27 @@ comptime {{
 }}
 """
     assert read(run(tmp_path, text, arch=arch, layout=pair(1, 2)), "out", 1).tolist() == [0, 2, 4, 0, 0, 0, 0, 2]
+
+
+@pytest.mark.parametrize(
+    "function, call, message",
+    [
+        ("fn f(x: u8) u16 { return x; }", "@map(f, da, dout);", "elements of 16 or 32 bits, and the parameter"),
+        ("fn f(x: u64) u16 { return @as(u16, x); }", "@map(f, da, dout);", "its function is of type u64"),
+        ("fn f(x: bool) u16 { return 1; }", "@map(f, da, dout);", "the parameter of its function is of type bool"),
+        ("fn f(x: u16) bool { return x > 1; }", "@map(f, da, dout);", "and the result of its function is of type bool"),
+        ("fn f(x: u16) u16 { return x; }", "@load_to_dsr(first, da); @map(f, first, dout);", "not a dsr_src0"),
+    ],
+)
+def test_operands_that_are_refused(function, call, message, tmp_path):
+    text = f"""
+var a = [4]u16{{1, 2, 3, 4}};
+const da = @get_dsd(mem1d_dsd, .{{ .tensor_access = |i|{{4}} -> a[i] }});
+const dout = @get_dsd(mem1d_dsd, .{{ .tensor_access = |i|{{4}} -> a[i] }});
+const first = @get_dsr(dsr_src0, 2);
+{function}
+fn main() void {{ {call} }}
+comptime {{ @export_symbol(main); }}
+"""
+    with pytest.raises(CslError, match=message):
+        compiled(tmp_path, text)

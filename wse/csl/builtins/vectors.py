@@ -232,10 +232,21 @@ def check_map_operand(value: Value, span: Span) -> None:
             raise CslError.at(span, f"@map takes no descriptor with .{name}")
 
 
+def check_element(kind: Type, what: str, span: Span) -> None:
+    """Elements of descriptors are numbers of 16 or 32 bits."""
+    if not isinstance(kind, t.IntType | t.FloatType) or kind.bits not in (16, 32):
+        raise CslError.at(
+            span, f"@map goes through elements of 16 or 32 bits, and the {what} of its function is of type {kind}"
+        )
+
+
 def map_input(frame: Frame, node: ast.Node, kind: Type) -> ir.Operand:
     value = frame.expr(node, kind)
     check_map_operand(value, node.span)
     if is_descriptor(value):
+        check_element(kind, "parameter", node.span)
+        if value.type is t.DSR_SRC0:
+            raise CslError.at(node.span, "an explicit DSR that @map reads is a dsr_src1, not a dsr_src0")
         return source_descriptor(frame, value, node.span)
     if isinstance(value.type, t.PointerType) and not isinstance(kind, t.PointerType):
         if value.type.elem is not kind:
@@ -248,6 +259,7 @@ def map_output(frame: Frame, node: ast.Node, kind: Type) -> ir.Operand:
     value = frame.expr(node)
     check_map_operand(value, node.span)
     if is_descriptor(value):
+        check_element(kind, "result", node.span)
         return destination_descriptor(frame, value, node.span)
     if isinstance(value.type, t.PointerType) and value.type.elem is kind and not value.type.const:
         return ir.Deref(frame.operand(value, node.span), kind.ir or "")
