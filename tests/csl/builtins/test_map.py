@@ -6,6 +6,7 @@ import pytest
 
 from csl.running import compiled, launch, pair, read, run
 from wse.csl.codegen.link import link
+from wse.csl.ir.ir import Unsupported
 from wse.csl.syntax.errors import CslError
 from wse.sdk.device import Device
 
@@ -166,9 +167,10 @@ def test_the_shortest_descriptor_ends_it(arch, call, want, tmp_path):
     assert read(run(tmp_path, SHORTER.replace("CALL", call), arch=arch), "out").tolist() == want
 
 
-@pytest.mark.parametrize("out", ["sends_two", "@set_dsd_length(sends_two, n)"])
+@pytest.mark.parametrize("out", ["sends_two", "@set_dsd_length(sends_two, n)", "to"])
 @pytest.mark.parametrize("arch", ["wse2", "wse3"])
 def test_a_shorter_fabric_output_ends_it(arch, out, tmp_path):
+    """Also if an explicit DSR is loaded with it."""
     text = f"""
 param sends: bool;
 const c = @get_color(1);
@@ -181,7 +183,13 @@ var n: u16 = 2;
 const da = @get_dsd(mem1d_dsd, .{{ .tensor_access = |i|{{4}} -> a[i] }});
 const sends_two = @get_dsd(fabout_dsd, .{{ .fabric_color = c, .extent = 2, .output_queue = oq }});
 fn twice(x: u32) u32 {{ return 2 * x; }}
-fn main() void {{ if (sends) @map(twice, da, {out}); }}
+const to = @get_dsr(dsr_dest, 5);
+const from = @get_dsr(dsr_src1, 5);
+fn main() void {{
+  @load_to_dsr(to, sends_two, .{{ .single_step = true }});
+  @load_to_dsr(from, da, .{{ .single_step = true }});
+  if (sends) @map(twice, from, {out});
+}}
 task data(x: u32) void {{ out[7] += 1; out[@as(u16, out[7])] = x; }}
 comptime {{
   @export_symbol(main);
@@ -215,3 +223,11 @@ comptime {{ @export_symbol(main); }}
 """
     with pytest.raises(CslError, match=message):
         compiled(tmp_path, text)
+
+
+def test_one_register_for_memory_and_the_fabric_is_refused(tmp_path):
+    text = SHORTER.replace("CALL", "@load_to_dsr(to, short); @load_to_dsr(to, out_dsd); @map(twice, da, to);")
+    text += "const out_dsd = @get_dsd(fabout_dsd, .{ .fabric_color = @get_color(1), .output_queue = @get_output_queue(2) });\n"
+    text += "comptime { @initialize_queue(@get_output_queue(2), .{ .color = @get_color(1) }); }\n"
+    with pytest.raises(Unsupported, match="dsr_dest 5 is loaded with descriptors over memory and of the fabric"):
+        link(compiled(tmp_path, text))

@@ -117,6 +117,18 @@ REFUSED = {
         "@load_to_dsr(r, plain); @mov16(out, r);",
         "the fabric operands of an operation have the same .simd_mode",
     ),
+    "simd_max": (
+        "wse3",
+        "const m = @get_dsd(fabout_dsd, .{ .extent = 8, .output_queue = oq, .simd_mode = .{ .simd_max = true } });",
+        "@mov16(m, from);",
+        ".simd_max is not supported",
+    ),
+    "simd_off on WSE-2": (
+        "wse2",
+        "const m = @get_dsd(fabout_dsd, .{ .extent = 8, .fabric_color = c, .simd_mode = .{ .simd_off = true } });",
+        "@mov16(m, from);",
+        ".simd_off is of wse3",
+    ),
     "two sizes": ("wse3", "", "@fs2h(out, in);", "fabric operands of 16 and of 32 bits in one operation"),
     "map": (
         "wse3",
@@ -187,3 +199,17 @@ def test_a_task_is_activated_when_the_reader_can_go_on(n, calls, tmp_path):
     body = f"_ = @mov16(to, fifo); _ = @mov16(fifo, @set_dsd_length(from, {n}));"
     loaded = run(tmp_path, text(body, "") + decls, arch="wse2", layout=LAYOUT)
     assert read(loaded, "end")[0] == calls
+
+
+def test_simd_off_is_an_element_a_wavelet(tmp_path):
+    """As without a mode: a data task gets one element of each wavelet."""
+    program = (
+        HEAD.replace("end = @zeros([2]u16)", "end = @zeros([2]u16);\nvar n: u16 = 0")
+        + """
+const out = @get_dsd(fabout_dsd, .{ .extent = 5, .output_queue = oq, .simd_mode = .{ .simd_off = true } });
+task take(v: u16, rest: u16) void { b[n] = v + rest; n += 1; }
+comptime { @bind_data_task(take, @get_data_task_id(iq)); }
+fn main() void { if (sends) @mov16(out, @set_dsd_length(from, 5)); }
+"""
+    )
+    assert read(run(tmp_path, program, layout=LAYOUT), "b", 1).tolist() == [1, 2, 3, 4, 5, *[0] * 7]

@@ -113,6 +113,7 @@ def test_get_int(arch, tmp_path):
       @comptime_assert(@type_of(@get_int(number)) == i8 and @get_int(number) == -10);
       @comptime_assert(@type_of(@get_int(E.FOO)) == u32 and @get_int(E.FOO) == 1);
       @comptime_assert(@type_of(@get_int(@get_color(3))) == u16 and @type_of(@get_int(@get_input_queue(2))) == u16);
+      @comptime_assert(@get_int(@get_dsr(dsr_src1, 5)) == 5 and @get_int(@get_xdsr(3)) == 3 and @get_int(@get_sr(2)) == 2);
     }
     fn main() void { out[0] = @get_int(e); }
     """

@@ -65,7 +65,7 @@ def fabric_dsd(frame: Frame, kind: t.DsdType, given: dict[str, Any], node: ast.B
     for name in OF_OUTPUTS:
         if into and flag(name):
             raise CslError.at(node.span, f".{name} is a property of a fabout_dsd: of a fabin_dsd it is false")
-    simd = simd_mode(value_of(frame, given["simd_mode"]), node.span) if "simd_mode" in given else None
+    simd = simd_mode(value_of(frame, given["simd_mode"]), node.span, frame) if "simd_mode" in given else None
     if simd is not None and flag("wavelet_index_offset"):
         raise CslError.at(
             node.span,
@@ -97,8 +97,20 @@ def value_of(frame: Frame, given: Any) -> Value:
     return given if isinstance(given, Val) else frame.known(given)
 
 
-def simd_mode(value: Value, span: Span) -> str:
-    """How many elements an operation takes at once: one of ir.SIMD_MODES."""
+NEW_MODES = ("simd_off", "simd_max")  # of wse3 in SDK 2.10
+
+
+def simd_mode(value: Value, span: Span, frame: Frame | None = None) -> str | None:
+    """How many elements an operation takes at once: one of ir.SIMD_MODES, None one.  frame: of a fabric descriptor."""
+    new = chosen(value, NEW_MODES)
+    if frame is not None and new is not None:
+        if frame.unit.program.arch == "wse2":
+            raise CslError.at(span, f".{new} is of wse3: wse2 has .simd_32, .simd_64 and .simd_32_or_64")
+        if new == "simd_max":
+            raise CslError.at(
+                span, ".simd_max is not supported: the documentation does not say how many elements a wavelet has then"
+            )
+        return None
     name = chosen(value, ir.SIMD_MODES)
     if name is None:
         raise CslError.at(span, f".simd_mode is {' or '.join(f'.{{ .{mode} = true }}' for mode in ir.SIMD_MODES)}")

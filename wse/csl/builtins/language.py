@@ -264,6 +264,8 @@ def fp16(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 def get_int(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     value = frame.expr(node.args[0])
     kind = value.type
+    if isinstance(value, Val) and kind in t.DSRS:
+        return Val(t.int_type(16, False), concrete(value))
     if not isinstance(kind, t.IdType | t.EnumType) and not t.is_integral(kind):
         raise CslError.at(node.span, f"@get_int takes a color, a queue, an id or an enum, not a value of type {kind}")
     if isinstance(value, Val):

@@ -41,6 +41,9 @@ class Context:
         self.messages: list[str] = []
         self.dsr_priority: dict[tuple[str, int], int] = {}
         self.dsr_async: set[tuple[str, int]] = set()
+        self.dsr_kinds: dict[
+            tuple[str, int], set[str]
+        ] = {}  # kinds of the descriptors that explicit DSRs are loaded with
         self.priorities: dict[int, set[int]] = {}  # by microthread: those of its operations
         self.thread_priorities: dict[int, int] = {}  # at the start, where they are not DEFAULT_PRIORITY
         self.dsr_thread: dict[tuple[str, int], int] = {}
@@ -107,6 +110,7 @@ class Context:
     def note_thread(self, load: ir.LoadDsr) -> None:
         """Notes the microthread of operations on an explicit DSR, which the load says, or the queue; its priority."""
         place, then = (load.dsr.file, load.dsr.number), load.then
+        self.dsr_kinds.setdefault(place, set()).add(getattr(load.source, "kind", "fifo"))
         if then.async_:
             self.dsr_async.add(place)
         priority = load_priority(load)

@@ -628,21 +628,31 @@ class VectorSelector(Keeping):
         byte = self.byte("src1", number)
         if isinstance(out, Dsr):
             self.emit("stds", self.byte(out.file, out.number), GROUP[0], writes=GROUP[1:])
-            self.group_words = [None] * 4
         else:
             assert isinstance(out, DsdVar)
             self.load_variable(out, "src1")
+        if self.output_kind(out) == "fabout":
             for i, word in enumerate(words_of(counter)):
                 if i != 1:
                     self.emit("mov", GROUP[i], None, imm=word)
             self.set_group(1, "iand", signed(0xFFFF0000))
-            self.group_words = [None] * 4
+        self.group_words = [None] * 4
         self.held.pop(("src1", number), None)
         self.load_dsr(byte)
         return byte
 
     def map_output(self, instr: ir.Map, taken: set[tuple[str, int]]):
         out = instr.out
+        if isinstance(out, Dsr) and self.output_kind(out) == "fabout":  # a copy of length 1, for a wavelet at a time
+            number = self.free_dsr("dest", taken)
+            taken.add(("dest", number))
+            self.emit("stds", self.byte(out.file, out.number), GROUP[0], writes=GROUP[1:])
+            self.group_words = [None] * 4
+            self.set_group(1, "iand", 0xFFFF)
+            self.set_group(1, "ior", 1 << 16)
+            self.held.pop(("dest", number), None)
+            self.load_dsr(self.byte("dest", number))
+            return self.byte("dest", number)
         if out is None or isinstance(out, Deref | Dsr):
             return out
         if isinstance(out, Dsd) and out.kind == "fabout":
@@ -659,13 +669,22 @@ class VectorSelector(Keeping):
         wide = instr.out_type is not None and BITS[instr.out_type] == 32
         return self.bring(out, "dest", taken, wide, own=True)
 
+    def output_kind(self, out: Any) -> str:
+        """The kind of the descriptor that @map writes to; of an explicit DSR, that of what it is loaded with."""
+        if isinstance(out, Dsd | DsdVar):
+            return out.kind
+        kinds = self.context.dsr_kinds.get((out.file, out.number), set()) if isinstance(out, Dsr) else set()
+        if "fabout" in kinds and len(kinds) > 1:
+            what = "over memory and of the fabric: @map needs a DSR for each"
+            raise ir.Unsupported(f"dsr_dest {out.number} is loaded with descriptors {what}", self.at)
+        return "fabout" if "fabout" in kinds else "mem1d"
+
     def map_put(self, instr: ir.Map, out: Any, value: V) -> None:
         if isinstance(out, Deref):
             self.store_scalar(out.addr, out.type, value)
             return
         byte = self.byte(out.file, out.number) if isinstance(out, Dsr) else out
-        kind = instr.out.kind if isinstance(instr.out, Dsd | DsdVar) else "mem1d"
-        if kind == "fabout":
+        if self.output_kind(instr.out) == "fabout":
             wide = instr.out_type is None or BITS[instr.out_type] == 32
             self.emit("mov32" if wide else "mov16", byte, value, isa.NONE, isa.NONE)
         else:
