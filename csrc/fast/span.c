@@ -17,6 +17,8 @@
 #define SPAN_BASE
 #endif
 
+enum { GROUP = 16 }; /* elements that are loaded at once */
+
 #if defined(__AVX512BW__) && defined(__AVX512VL__)
 #include "fast/span_avx512_ops.h"
 #else
@@ -38,7 +40,7 @@ NUM_INLINE void element_store(uint8_t *at, int bytes, uint32_t v) {
   else memcpy(at, &v, 4);
 }
 
-/* Rare chunks, out of line: a value for all elements, strides, and fewer elements than a chunk has. */
+/* Rare chunks, out of line: a value for all elements, and strides. */
 static __attribute__((noinline)) void chunk_gather(uint32_t to[CHUNK], const uint8_t *from, int32_t step,
                                                    uint32_t value, int bytes, uint32_t n) {
   if (from) {
@@ -55,25 +57,34 @@ static __attribute__((noinline)) void chunk_scatter(uint8_t *to, int32_t step, c
     element_store(to + (int64_t)i * step, bytes, from[i]);
 }
 
+/* A chunk of successive elements.  Fewer than CHUNK are loaded in groups of GROUP: what is loaded too many lies in the
+ * SRAM or in the gap behind it (SRAM_PITCH). */
+_Static_assert(GROUP * 4 <= SRAM_PITCH - WSE_SRAM, "a group that begins in an SRAM ends before the next one");
+NUM_INLINE void groups_load(uint32_t *to, const uint8_t *from, int bytes, uint32_t n) {
+  for (uint32_t i = 0; i < n; i += GROUP)
+    for (int k = 0; k < GROUP; k++)
+      to[i + k] = element_load(from + (i + k) * bytes, bytes);
+}
+NUM_INLINE void groups_store(uint8_t *to, const uint32_t *from, int bytes, uint32_t n) {
+  uint32_t whole = n / GROUP * GROUP;
+  for (uint32_t i = 0; i < whole; i += GROUP)
+    for (int k = 0; k < GROUP; k++)
+      element_store(to + (i + k) * bytes, bytes, from[i + k]);
+  for (uint32_t i = whole; i < n; i++)
+    element_store(to + i * bytes, bytes, from[i]);
+}
+
 /* Up to CHUNK elements of a source, or its value CHUNK times. */
 NUM_INLINE void chunk_load(uint32_t to[CHUNK], const uint8_t *from, int32_t step, uint32_t value, int bytes,
                            uint32_t n) {
   if (!bytes) return;
-  if (from && step == bytes && n == CHUNK) {
-    for (int i = 0; i < CHUNK; i++)
-      to[i] = element_load(from + i * bytes, bytes);
-  } else {
-    chunk_gather(to, from, step, value, bytes, n);
-  }
+  if (from && step == bytes) groups_load(to, from, bytes, n);
+  else chunk_gather(to, from, step, value, bytes, n);
 }
 NUM_INLINE void chunk_store(uint8_t *to, int32_t step, const uint32_t from[CHUNK], int bytes, uint32_t n) {
   if (!bytes) return;
-  if (step == bytes && n == CHUNK) {
-    for (int i = 0; i < CHUNK; i++)
-      element_store(to + i * bytes, bytes, from[i]);
-  } else {
-    chunk_scatter(to, step, from, bytes, n);
-  }
+  if (step == bytes) groups_store(to, from, bytes, n);
+  else chunk_scatter(to, step, from, bytes, n);
 }
 
 /* Element by element: each may need the carry or the result of an earlier one. */
@@ -97,7 +108,7 @@ static void in_order(int op, int fmt, const span *s) {
       uint32_t n = s.n - done < CHUNK ? s.n - done : CHUNK;                                                     \
       chunk_load(a, s.src0 ? s.src0 + (int64_t)done * s.step0 : NULL, s.step0, s.value0, ISA_BYTES_##type0, n); \
       chunk_load(b, s.src1 ? s.src1 + (int64_t)done * s.step1 : NULL, s.step1, s.value1, ISA_BYTES_##type1, n); \
-      uint32_t count = (n + 15) / 16 * 16;                                                                      \
+      uint32_t count = (n + GROUP - 1) / GROUP * GROUP;                                                         \
       for (uint32_t i = n; i < count; i++)                                                                      \
         a[i] = b[i] = 0;                                                                                        \
       for (uint32_t i = 0; i < count; i++)                                                                      \

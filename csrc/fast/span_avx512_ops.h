@@ -15,7 +15,7 @@
 #include "fast/span.h"
 #include "numeric/numeric.h"
 
-enum { GROUP = 16, PAGE = 4096 };
+enum { PAGE = 4096 };
 
 /* Up to 16 elements of an operand, from element i on. */
 static inline __m256i halves_at(const uint8_t *from, int32_t step, uint32_t value, uint32_t i, __mmask16 m) {

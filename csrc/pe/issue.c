@@ -16,9 +16,9 @@
 #include "observe/fault.h"
 #include "observe/trace.h"
 #include "pe/dsd.h"
+#include "pe/lanes.h"
 #include "pe/ramp.h"
 #include "pe/scalar.h"
-#include "pe/scalar_lanes.h"
 #include "pe/store_only.h"
 #include "pe/system.h"
 #include "pe/task.h"
@@ -145,15 +145,6 @@ static int memory_issued(wse_fabric *fabric, band_state *band, uint32_t pe, int 
   return STOPS;
 }
 
-/* The cycle from which the next operation can read what an operation writes; 0: at once, because an element that has a
- * slot for itself is forwarded.  simple: slots without bank conflicts. */
-static uint64_t readable(const wse_fabric *fabric, uint64_t first, uint64_t slots, uint64_t simple, uint64_t elements) {
-  if (simple >= elements) return 0;
-  uint64_t passed = first + (uint64_t)P(fabric, write_to_read_cycles),
-           drained = first + slots - 1 + (uint64_t)P(fabric, write_drain_cycles);
-  return passed < drained ? passed : drained;
-}
-
 /* The cycle of the first element of an operation dispatched in cycle `dispatch`.  reads: it reads what the operation
  * before it wrote. */
 static uint64_t first_element(const wse_fabric *fabric, const ce_state *ce, uint64_t dispatch, uint64_t at,
@@ -190,18 +181,6 @@ static void note_issue(wse_fabric *fabric, band_state *band, uint32_t pe, int op
   trace_event(fabric, band, at, pe, WSE_EV_OP_START, (uint32_t)op, thread == MAIN ? 255 : (uint32_t)thread);
 }
 
-/* Fills an entry of the cache of slots.  They depend on the entry's key only, so that they hold for every PE. */
-static void fill_slots(wse_fabric *fabric, uint32_t pe, const isa_ins *ins, slot_entry *entry) {
-  vector_operation operation;
-  int kind;
-  memset(&operation, 0, sizeof operation);
-  vector_begin(fabric, pe, ins, 0, &operation, &kind); /* operations of the fast path have no faults */
-  entry->all = vector_slots(fabric, pe, &operation, &entry->second);
-  entry->reads = operation.reads;
-  entry->writes = operation.writes;
-  entry->flops = operation.flops;
-}
-
 static int issue_memory_op(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, const memory_op *op,
                            uint64_t dispatch, uint64_t at, bool alone) {
   ce_state *ce = &fabric->ces[pe];
@@ -209,9 +188,9 @@ static int issue_memory_op(wse_fabric *fabric, band_state *band, uint32_t pe, co
                                  ce->follows_vector && memory_op_reads(op, ce->written_low, ce->written_high));
   note_issue(fabric, band, pe, ins->op, MAIN, dispatch, at, first);
   slot_entry *slots;
-  if (!memory_op_slots(band, ins, op, &slots)) fill_slots(fabric, pe, ins, slots);
+  if (!memory_op_slots(band, ins, op, &slots)) vector_fill_slots(fabric, pe, ins, slots);
   memory_op_run(fabric, band, pe, ins, op, slots, first);
-  ce->readable_at = readable(fabric, first, slots->all, slots->all - slots->second, op->n);
+  ce->readable_at = vector_readable(fabric, first, slots->all, slots->all - slots->second, op->n);
   ce->written_low = (uint16_t)op->dst.low;
   ce->written_high = (uint16_t)op->dst.high;
   ce->result_register = OPERAND_NONE;
@@ -280,7 +259,7 @@ static int issue_vector(wse_fabric *fabric, band_state *band, uint32_t pe, const
   note_issue(fabric, band, pe, operation->op, thread, dispatch, at, first);
   if (on_fabric) return begin_on_fabric(fabric, band, pe, operation, thread, first, now);
   uint64_t second, slots = vector_memory(fabric, band, pe, operation, first, &second);
-  ce->readable_at = readable(fabric, first, slots, slots - second, operation->done);
+  ce->readable_at = vector_readable(fabric, first, slots, slots - second, operation->done);
   vector_written(fabric, pe, operation, &ce->written_low, &ce->written_high);
   ce->result_register = operation->dst.is == OPERAND_IS_VALUE ? operation->dst.number : OPERAND_NONE;
   then(fabric, pe, operation->options);
@@ -533,23 +512,24 @@ bool issue(wse_fabric *fabric, band_state *band, uint32_t pe, bool alone, uint64
 /* Executes scalar instructions of each lane that stands before one: together where enough are at the same place, else
  * one by one.  Returns the lanes that did; of the others nothing has changed. */
 static uint64_t issue_scalars(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t lanes,
-                              const main_step steps[LANES], scalar_start *start) {
+                              const main_step steps[LANES], lanes_start *start) {
   uint64_t took = 0, alone = lanes;
   EACH_LANE(l, lanes)
     start->at[l] = steps[l].at;
   if (__builtin_popcountll(lanes) >= LEAST_LANES)
-    took = scalar_run_lanes(fabric, band, block, lanes, steps[__builtin_ctzll(lanes)].limit, start);
+    took = lanes_run(fabric, band, block, lanes, steps[__builtin_ctzll(lanes)].limit, start);
   if (took) {
     alone = 0;
     EACH_LANE(l, took) { /* a group ends where one of its lanes has to stop; another may not have begun */
-      start->at[l] = fabric->ces[fabric->block_pe[block] + l].main_at;
-      if (!start->issued[l] && start->at[l] < steps[l].limit) alone |= (uint64_t)1 << l;
+      if (!start->issued[l] && fabric->ces[fabric->block_pe[block] + l].main_at < steps[l].limit)
+        alone |= (uint64_t)1 << l;
     }
   }
   EACH_LANE(l, alone) {
     uint32_t pe = fabric->block_pe[block] + (uint32_t)l;
     const pe_class *class = class_of(fabric, pe);
-    start->issued[l] = scalar_run(fabric, band, pe, class->code, class->code_length, start->at[l], steps[l].limit);
+    uint64_t at = took ? fabric->ces[pe].main_at : start->at[l];
+    start->issued[l] = scalar_run(fabric, band, pe, class->code, class->code_length, at, steps[l].limit);
   }
   return took | alone;
 }
@@ -557,7 +537,7 @@ static uint64_t issue_scalars(wse_fabric *fabric, band_state *band, uint32_t blo
 uint64_t issue_lanes(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t lanes, uint64_t now,
                      uint64_t next[LANES]) {
   main_step steps[LANES];
-  scalar_start start;
+  lanes_start start;
   uint64_t used = 0, goes_on = lanes, at_scalar = 0;
   EACH_LANE(l, lanes) {
     steps[l] = begin_step(fabric, true, now);
@@ -571,6 +551,7 @@ uint64_t issue_lanes(wse_fabric *fabric, band_state *band, uint32_t block, uint6
     goes_on = issue_scalars(fabric, band, block, at_scalar, steps, &start);
     at_scalar &= ~goes_on;
     EACH_LANE(l, goes_on) {
+      steps[l].at = start.at[l];
       steps[l].budget = 0;
       if (start.issued[l]) {
         steps[l].used = true;

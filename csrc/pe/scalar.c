@@ -84,9 +84,11 @@ uint64_t SCALAR_RUN(wse_fabric *fabric, band_state *band, uint32_t pe, const isa
   uint32_t fresh[2] = {ce->fresh[0], ce->fresh[1]};
   uint32_t late_cause = SCALAR_PROFILED ? fabric->profiles[pe].late : 0;
   if (SCALAR_PROFILED) profile_reaches(fabric, pe);
-  account(fabric, band, pe, at, ce->gap);
+  const bool after_a_branch = ce->gap == WSE_CTR_STALL_BRANCH;
+  if (!after_a_branch) account(fabric, band, pe, at, ce->gap);
   const uint64_t start = ce->accounted;
-  uint64_t accounted = start, branch_stall = 0, after_branch = 0, loaded = 0, stored = 0, first = at, issued = 0;
+  uint64_t accounted = start, branch_stall = 0, after_branch = after_a_branch ? UINT64_MAX : 0, loaded = 0, stored = 0,
+           first = at, issued = 0;
   uint64_t bin_end = fabric->bins ? ((at >> band->series_shift) + 1) << band->series_shift : NEVER, in_bin = 0;
   for (; pc < length; issued++) {
     const isa_ins *ins = &code[pc];

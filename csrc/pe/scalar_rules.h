@@ -5,7 +5,7 @@
  * offset takes offset_cycles: the machine's loads and stores take a register or a constant.  Divisions and roots are
  * software on the machine and occupy the thread (fdiv_, idiv_, sqrt_latency).
  *
- * Two files include this: scalar.c executes the instructions of one compute element, scalar_lanes.c those of many that
+ * Two files include this: scalar.c executes the instructions of one compute element, lanes.c those of many that
  * stand at the same place.  Each includes isa.def in a switch over `op`, defines ISSUE, WAITED, LATE_FOR and
  * DO_ for each form, and has the variables
  *   ins, op, immediate   the instruction

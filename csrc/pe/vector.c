@@ -216,9 +216,26 @@ uint64_t vector_slots(wse_fabric *fabric, uint32_t pe, const vector_operation *o
   return slots + *second;
 }
 
+uint64_t vector_readable(const wse_fabric *fabric, uint64_t first, uint64_t slots, uint64_t simple, uint64_t elements) {
+  if (simple >= elements) return 0;
+  uint64_t passed = first + (uint64_t)P(fabric, write_to_read_cycles),
+           drained = first + slots - 1 + (uint64_t)P(fabric, write_drain_cycles);
+  return passed < drained ? passed : drained;
+}
+
+void vector_fill_slots(wse_fabric *fabric, uint32_t pe, const isa_ins *ins, slot_entry *entry) {
+  vector_operation operation;
+  int kind;
+  memset(&operation, 0, sizeof operation);
+  vector_begin(fabric, pe, ins, 0, &operation, &kind); /* operations of the fast path have no faults */
+  entry->all = vector_slots(fabric, pe, &operation, &entry->second);
+  entry->reads = operation.reads;
+  entry->writes = operation.writes;
+  entry->flops = operation.flops;
+}
+
 static void compute_one_by_one(wse_fabric *fabric, uint32_t pe, vector_operation *operation) {
   element_function element = vector_element(operation->op, fabric->fp16);
-  ce_state *ce = &fabric->ces[pe];
   uint32_t extra = operation->extra;
   for (uint32_t i = 0; i < operation->left; i++) {
     uint32_t v =

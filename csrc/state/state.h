@@ -415,7 +415,7 @@ struct wse_fabric {
   int threads;       /* requested by the host, 1 to MAX_BANDS */
   /* Every PE is stepped in every cycle, one wavelet and one element at a time; for comparison with the fast paths:
    *   run-ahead       issue.c: the main thread executes private instructions ahead of the fabric's cycle
-   *   lanes           scalar_lanes.c: scalar instructions of many compute elements of a block at once
+   *   lanes           lanes.c: scalar instructions of many compute elements of a block at once
    *   memory_op.c     operations over memory operands with constant strides, whole; span.c: their elements in chunks
    *   vector_step.c   elements of a fabric operation without FIFOs, control wavelets, carries, wrapping addresses
    *   store_only.c    PEs whose microthreads only store wavelets: the routers store for them

@@ -112,14 +112,31 @@ class Writer:
         ]
 
     def vector(self) -> list[str]:
-        name = self.rng.choice(["add16", "mov32", "fmacs", "xor16"])
-        lines = ["dsr d0, some", "dsr a0, more", "dsr b0, more"]
-        match name:
-            case "mov32":
-                return [*lines, "mov32 d0, a0"]
-            case "fmacs":
-                return [*lines, f"fmacs d0, d0, a0, {self.register()}"]
-        return [*lines, f"{name} d0, a0, b0"]
+        """Operations, one after the other or with code between them; their descriptors may depend on the PE's data."""
+        rng, lines = self.rng, ["dsr d0, some", "dsr a0, more", "dsr b0, other"]
+        if rng.random() < 0.3:  # the length, or another base
+            lines += ["dsr a0, more", "stds a0, r16", *self.test(), *rng.choice([[], ["ishl32 r21, r21, 16"]])]
+            lines += ["iadd32 r17, r17, r21"]
+            lines += ["ldds a0, r16"]
+        for _ in range(rng.randint(1, 4)):
+            lines += [
+                rng.choice(
+                    [
+                        "add16 d0, a0, b0",
+                        "xor16 d0, d0, b0",
+                        "mov32 d0, a0",
+                        "mov16 d0, b0",
+                        "fadds d0, a0, d0",
+                        "fmulh d0, b0, a0",
+                        f"fmacs d0, d0, a0, {self.register()}",
+                        f"fmach d0, d0, b0, {self.register()}",
+                        f"add16 d0, a0, {self.register()}",
+                        f"mov16 d0, {self.register()}",
+                    ]
+                )
+            ]
+            lines += self.pause() if rng.random() < 0.3 else []
+        return lines
 
     def test(self) -> list[str]:
         """Code that leaves a condition in r21: of a bit in most cases."""
@@ -169,8 +186,11 @@ def build(seed: int) -> wse.Program:
     half = rng.random() < 0.3
     for index in range(2 if half else 1):
         pe = p.pe_class(f"way{index}")
-        pe.dsd("some", wse.mem1d(data, rng.randint(1, 9)))
-        pe.dsd("more", wse.mem1d(data, rng.randint(1, 9), offset=rng.randint(0, 9)))
+        for name in ("some", "more", "other"):
+            walk = {"stride": rng.choice([0, 1, 1, 2, 3]), "save_address": rng.random() < 0.2}
+            offset = rng.randint(0, 9)
+            length = rng.randint(1, 1 + (WORDS - 1 - offset) // max(walk["stride"], 1))
+            pe.dsd(name, wse.mem1d(data, length, offset=offset, **walk))
         pe.local_task("main", 9, active=True)
         pe.local_task("again", 10)
         pe.code(Writer(seed * 2 + index).text())

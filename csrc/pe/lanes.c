@@ -1,4 +1,4 @@
-/* scalar_lanes.c - scalar instructions of many compute elements of a block at once.
+/* lanes.c - main threads of many compute elements of a block run ahead together.
  *
  * The cycles of a scalar instruction depend on the instructions before it and on branches, not on values.  So compute
  * elements of one class that stand at the same pc, with the same results under way, form a group: an instruction of a
@@ -10,54 +10,20 @@
  * in it.  Two groups at one pc with the same results under way join.  Lanes of a group that has become small leave; the
  * caller continues each by itself.
  *
- * The effects are those of scalar.c, in every lane.
+ * Memory operations and loads of DSRs are executed in all lanes as well (lane_operations.c).  At anything else a group
+ * ends.  The effects are those of issue.c and scalar.c, in every lane.
  */
-#include "pe/scalar_lanes.h"
+#include "pe/lanes.h"
 
 #include "observe/account.h"
 #include "pe/dsd.h"
-#include "pe/rows.h"
+#include "pe/lane_operations.h"
 #include "pe/scalar_rules.h"
 #include "state/bitplane.h"
 
-/* Times of a group are on a clock that shows ORIGIN in the cycle lane_state.base of each of its lanes.  Its counts are
- * those of all of its lanes, in each of which those of lane_state come on top. */
-#define ORIGIN ((uint64_t)1 << 32)
-
-typedef struct {
-  uint64_t lanes;
-  uint32_t pc;
-  uint64_t at;                      /* cycle of the next instruction */
-  uint64_t limit;                   /* cycle that no lane may reach */
-  uint64_t window;                  /* cycle at which the last lane has reached the end of its window */
-  uint64_t late_at, known_at;       /* as in ce_state; 0: passed */
-  uint32_t late, fresh[2];          /* ... OPERAND_NONE, NO_REGISTER: none */
-  uint64_t accounted, after_branch; /* as in scalar.c */
-  uint64_t issued, branch_stall, loaded, stored;
-  uint64_t bin_end; /* first cycle in which a lane enters another bin of the series */
-} lane_group;
-
-typedef struct {
-  uint64_t base, start; /* cycles; start: where its counts begin */
-  uint64_t issued, branch_stall, loaded, stored;
-  uint64_t bin_first, bin_end, bin_issued; /* bin of the series: the cycle that stands for it, its end; issued before */
-} lane_state;
-
-typedef struct {
-  wse_fabric *fabric;
-  band_state *band;
-  const isa_ins *code;
-  uint32_t length, pe0;
-  uint32_t *registers;
-  uint64_t limit, window;
-  int total;
-  lane_group groups[LANES];
-  lane_state lane[LANES];
-} lane_run;
-
 /* --- groups ----------------------------------------------------------------------------------------------- */
 
-/* Results that have passed are forgotten, so that groups compare equal if they behave the same. */
+/* What has passed is forgotten, so that groups compare equal if they behave the same. */
 static void forget_passed(lane_group *g) {
   if (g->late_at <= g->at) {
     g->late_at = 0;
@@ -68,6 +34,10 @@ static void forget_passed(lane_group *g) {
     g->fresh[0] = NO_REGISTER;
   }
   if (g->known_at <= g->at + 1) g->fresh[1] = NO_REGISTER;
+  if (g->loaded_at <= g->at) g->loaded_at = 0;
+  if (g->follows_vector) return;
+  g->written_low = g->written_high = 0;
+  g->vector_at = g->readable_at = g->issued_at = 0;
 }
 
 static uint64_t on_clock(uint64_t cycle, uint64_t base) {
@@ -91,63 +61,71 @@ static void note_clocks(lane_run *run, lane_group *g) {
 }
 
 /* Writes the state of a group's lanes back, and removes it. */
-static void leave(lane_run *run, lane_group *g, scalar_start *start) {
+static void leave(lane_run *run, lane_group *g, lanes_start *start) {
   wse_fabric *fabric = run->fabric;
   forget_passed(g);
   EACH_LANE(l, g->lanes) {
     lane_state *lane = &run->lane[l];
     uint32_t pe = run->pe0 + (uint32_t)l;
     ce_state *ce = &fabric->ces[pe];
-    uint64_t clock = lane->base - ORIGIN, accounted = clock + g->accounted, issued = lane->issued + g->issued,
-             branch_stall = lane->branch_stall + g->branch_stall;
-    series_busy(fabric, run->band, pe, lane->bin_first, issued - lane->bin_issued);
+    uint64_t clock = lane->base - ORIGIN, scalars = lane->counts[WSE_CTR_SCALARS] + g->counts[WSE_CTR_SCALARS],
+             issued = scalars + lane->counts[WSE_CTR_VECTORS] + g->counts[WSE_CTR_VECTORS] +
+                      lane->counts[WSE_CTR_SYSTEMS] + g->counts[WSE_CTR_SYSTEMS];
+    series_busy(fabric, run->band, pe, lane->bin_first, scalars - lane->bin_issued);
     uint64_t *counters = counters_of(fabric, pe);
-    counters[WSE_CTR_BUSY_SCALAR] += issued;
-    counters[WSE_CTR_SCALARS] += issued;
-    counters[WSE_CTR_STALL_LATENCY] += accounted - lane->start - issued - branch_stall;
-    counters[WSE_CTR_STALL_BRANCH] += branch_stall;
-    counters[WSE_CTR_SRAM_READ] += lane->loaded + g->loaded;
-    counters[WSE_CTR_SRAM_WRITE] += lane->stored + g->stored;
-    ce->accounted = accounted;
+    for (int i = 0; i < WSE_CTR_COUNT; i++)
+      counters[i] += lane->counts[i] + g->counts[i];
+    ce->accounted = clock + g->accounted;
     ce->pc = g->pc;
     ce->main_at = clock + g->at;
     start->issued[l] = issued;
     if (!issued) continue;
-    ce->gap = g->after_branch ? WSE_CTR_STALL_BRANCH : WSE_CTR_STALL_LATENCY;
+    ce->gap = (uint8_t)g->gap;
     ce->result_register = (uint8_t)g->late;
     ce->result_at = g->late_at ? clock + g->late_at : 0;
     ce->known_at = g->known_at ? clock + g->known_at : 0;
     ce->fresh[0] = (uint8_t)g->fresh[0];
     ce->fresh[1] = (uint8_t)g->fresh[1];
-    ce->follows_vector = 0;
-    activity_last(run->band, accounted);
+    ce->loaded_at = g->loaded_at ? clock + g->loaded_at : 0;
+    ce->follows_vector = g->follows_vector;
+    if (g->follows_vector) {
+      ce->vector_at = clock + g->vector_at;
+      ce->readable_at = g->readable_at ? clock + g->readable_at : 0;
+      ce->written_low = g->written_low;
+      ce->written_high = g->written_high;
+      start->at[l] = clock + g->issued_at;
+    }
+    activity_last(run->band, ce->accounted);
   }
   *g = run->groups[--run->total];
 }
 
+static bool same_time(uint64_t a, uint64_t b, uint64_t by) { return a ? a == b - by : !b; }
+
 /* Whether two groups behave the same from here on. */
 static bool same_state(const lane_group *a, const lane_group *b) {
   uint64_t by = b->at - a->at;
-  return a->pc == b->pc && a->after_branch == b->after_branch && a->accounted == b->accounted - by &&
-         a->late == b->late && a->fresh[0] == b->fresh[0] && a->fresh[1] == b->fresh[1] &&
-         (!a->late_at ? !b->late_at : a->late_at == b->late_at - by) &&
-         (!a->known_at ? !b->known_at : a->known_at == b->known_at - by);
+  return a->pc == b->pc && a->gap == b->gap && a->late == b->late && a->fresh[0] == b->fresh[0] &&
+         a->fresh[1] == b->fresh[1] && a->follows_vector == b->follows_vector && a->written_low == b->written_low &&
+         a->written_high == b->written_high && same_time(a->accounted, b->accounted, by) &&
+         same_time(a->late_at, b->late_at, by) && same_time(a->known_at, b->known_at, by) &&
+         same_time(a->loaded_at, b->loaded_at, by) && same_time(a->vector_at, b->vector_at, by) &&
+         same_time(a->readable_at, b->readable_at, by) && same_time(a->issued_at, b->issued_at, by);
 }
 
 static uint64_t before(uint64_t time, uint64_t by) { return time == NEVER ? NEVER : time - by; }
 
 /* The lanes of `other` become lanes of g: their clocks and counts are moved to those of g. */
 static void absorb(lane_run *run, lane_group *g, const lane_group *other) {
-  const uint64_t at = other->at - g->at, issued = other->issued - g->issued,
-                 branch_stall = other->branch_stall - g->branch_stall, loaded = other->loaded - g->loaded,
-                 stored = other->stored - g->stored;
+  const uint64_t at = other->at - g->at;
+  uint64_t counts[WSE_CTR_COUNT];
+  for (int i = 0; i < WSE_CTR_COUNT; i++)
+    counts[i] = other->counts[i] - g->counts[i];
   EACH_LANE(l, other->lanes) {
     lane_state *lane = &run->lane[l];
     lane->base += at;
-    lane->issued += issued;
-    lane->branch_stall += branch_stall;
-    lane->loaded += loaded;
-    lane->stored += stored;
+    for (int i = 0; i < WSE_CTR_COUNT; i++)
+      lane->counts[i] += counts[i];
   }
   if (before(other->limit, at) < g->limit) g->limit = before(other->limit, at);
   if (before(other->window, at) > g->window) g->window = before(other->window, at);
@@ -183,15 +161,16 @@ static void store_row(const wse_fabric *fabric, uint32_t pe0, uint64_t lanes, co
     sram_store(sram_of(fabric, pe0 + (uint32_t)l), (uint16_t)((base ? base[l] : 0) + offset), bytes, from[l]);
 }
 
-/* Instructions of a group were issued in another bin of the series in the lanes that have come to the end of theirs. */
-static void enter_bins(lane_run *run, lane_group *g, uint64_t at, uint64_t issued) {
+/* Instructions of a group were issued in another bin of the series in the lanes that have come to the end of theirs.
+ * scalars: issued by the group before. */
+static void enter_bins(lane_run *run, lane_group *g, uint64_t at, uint64_t scalars) {
   g->bin_end = NEVER;
   EACH_LANE(l, g->lanes) {
     lane_state *lane = &run->lane[l];
-    uint64_t cycle = lane->base + (at - ORIGIN), before = lane->issued + issued;
+    uint64_t cycle = cycle_of(run, l, at), issued = lane->counts[WSE_CTR_SCALARS] + scalars;
     if (cycle >= lane->bin_end) {
-      series_busy(run->fabric, run->band, run->pe0 + (uint32_t)l, lane->bin_first, before - lane->bin_issued);
-      lane->bin_issued = before;
+      series_busy(run->fabric, run->band, run->pe0 + (uint32_t)l, lane->bin_first, issued - lane->bin_issued);
+      lane->bin_issued = issued;
       lane->bin_first = cycle;
       lane->bin_end = ((cycle >> run->band->series_shift) + 1) << run->band->series_shift;
     }
@@ -254,20 +233,20 @@ static const uint32_t *fill(uint32_t row[LANES], uint32_t value) {
       if (targets[l] != pc) apart |= (uint64_t)1 << l; \
     }                                                  \
   } while (0)
-#define ISSUE(is_branch)                             \
-  do {                                               \
-    branch_stall += (at - accounted) & after_branch; \
-    accounted = at + 1;                              \
-    after_branch = is_branch ? UINT64_MAX : 0;       \
-    opcodes[op] += (uint64_t)size;                   \
-    issued++;                                        \
-    pc++;                                            \
+#define ISSUE(is_branch)                                            \
+  do {                                                              \
+    g->counts[gap] += at - accounted;                               \
+    accounted = at + 1;                                             \
+    gap = is_branch ? WSE_CTR_STALL_BRANCH : WSE_CTR_STALL_LATENCY; \
+    opcodes[op] += (uint64_t)size;                                  \
+    issued++;                                                       \
+    pc++;                                                           \
   } while (0)
 
-enum { LEAVES, MEETS, DIVIDES };
+enum { STOPS_GROUP, MEETS, DIVIDES, NO_SCALAR };
 
-/* Executes instructions of a group until it comes to the pc `others` of another group or one behind it, divides, or
- * cannot go on. */
+/* Executes scalar instructions of a group until it comes to the pc `others` of another group or one behind it, divides,
+ * stands before another kind of instruction, or cannot go on. */
 static int advance(lane_run *run, lane_group *g, uint32_t others) {
   wse_fabric *fabric = run->fabric;
   const row_table *rows = fabric->scalar_rows;
@@ -280,12 +259,15 @@ static int advance(lane_run *run, lane_group *g, uint32_t others) {
                  address_latency = (uint64_t)P(fabric, address_latency),
                  offset_cycles = (uint64_t)P(fabric, offset_cycles);
   const int size = __builtin_popcountll(lanes);
-  uint64_t at = g->at, late_at = g->late_at, known_at = g->known_at, accounted = g->accounted,
-           after_branch = g->after_branch, branch_stall = g->branch_stall, issued = g->issued, loaded = g->loaded,
-           stored = g->stored, apart = 0;
+  if (g->pc < length && !isa_is_scalar(run->code[g->pc].op & ~INS_IMMEDIATE)) return NO_SCALAR;
+  if (g->at >= limit) return STOPS_GROUP;
+  if (g->gap != WSE_CTR_STALL_BRANCH && g->gap != WSE_CTR_STALL_LATENCY) group_account(g, g->at, g->gap);
+  uint64_t at = g->at, late_at = g->late_at, known_at = g->known_at, accounted = g->accounted, issued = 0, loaded = 0,
+           stored = 0, apart = 0;
   uint32_t pc = g->pc, late = g->late, fresh[2] = {g->fresh[0], g->fresh[1]}, target = 0;
+  uint32_t gap = g->gap == WSE_CTR_STALL_BRANCH ? WSE_CTR_STALL_BRANCH : WSE_CTR_STALL_LATENCY;
   const uint32_t *targets = NULL;
-  int ends = LEAVES;
+  int ends = STOPS_GROUP;
   uint32_t mask[LANES], constant[LANES];
   rows->spread(mask, lanes);
   while (pc < length) {
@@ -295,9 +277,9 @@ static int advance(lane_run *run, lane_group *g, uint32_t others) {
     uint64_t cost = 1;
     switch (op) {
 #include "tables/isa.def"
-      default: goto out;
+      default: ends = NO_SCALAR; goto out;
     }
-    if (at >= g->bin_end) enter_bins(run, g, at, issued - 1);
+    if (at >= g->bin_end) enter_bins(run, g, at, g->counts[WSE_CTR_SCALARS] + issued - 1);
     at += cost;
     if (apart) {
       ends = DIVIDES;
@@ -309,22 +291,23 @@ static int advance(lane_run *run, lane_group *g, uint32_t others) {
     }
   }
 out:
-  *g = (lane_group){.lanes = lanes & ~apart,
-                    .pc = pc,
-                    .at = at,
-                    .limit = g->limit,
-                    .window = g->window,
-                    .late_at = late_at,
-                    .known_at = known_at,
-                    .late = late,
-                    .fresh = {fresh[0], fresh[1]},
-                    .accounted = accounted,
-                    .after_branch = after_branch,
-                    .issued = issued,
-                    .branch_stall = branch_stall,
-                    .loaded = loaded,
-                    .stored = stored,
-                    .bin_end = g->bin_end};
+  g->lanes = lanes & ~apart;
+  g->pc = pc;
+  g->at = at;
+  g->late_at = late_at;
+  g->known_at = known_at;
+  g->late = late;
+  g->fresh[0] = fresh[0];
+  g->fresh[1] = fresh[1];
+  g->accounted = accounted;
+  g->counts[WSE_CTR_BUSY_SCALAR] += issued;
+  g->counts[WSE_CTR_SCALARS] += issued;
+  g->counts[WSE_CTR_SRAM_READ] += loaded;
+  g->counts[WSE_CTR_SRAM_WRITE] += stored;
+  if (issued) {
+    g->gap = gap;
+    g->follows_vector = false;
+  }
   while (apart) { /* all branched; a conditional branch that was not taken has cost less */
     lane_group *other = &run->groups[run->total++];
     *other = *g;
@@ -355,41 +338,50 @@ static lane_group *lowest(lane_run *run, uint32_t *others) {
   return first;
 }
 
-static void run_groups(lane_run *run, scalar_start *start) {
+static void run_groups(lane_run *run, lanes_start *start) {
   while (run->total) {
     uint32_t others;
     lane_group *g = lowest(run, &others);
-    switch (advance(run, g, others)) {
-      case LEAVES: leave(run, g, start); break;
-      case MEETS: join(run, g); break;
-      default:
+    int ends = advance(run, g, others);
+    if (ends == NO_SCALAR && lane_operation(run, g)) ends = MEETS;
+    switch (ends) {
+      case MEETS:
+        if (g->pc >= others) join(run, g);
+        break;
+      case DIVIDES:
         for (int i = run->total - 1; i >= 0; i--)
           if (__builtin_popcountll(run->groups[i].lanes) < LEAST_LANES) leave(run, &run->groups[i], start);
+        break;
+      default: leave(run, g, start);
     }
   }
 }
 
 /* --- start ------------------------------------------------------------------------------------------------ */
 
+static uint64_t on_origin(uint64_t cycle, uint64_t at) { return cycle > at ? cycle - at + ORIGIN : 0; }
+
 /* The group of a lane alone. */
-static lane_group group_of(const lane_run *run, const scalar_start *start, uint64_t l) {
+static lane_group group_of(const lane_run *run, const lanes_start *start, uint64_t l) {
   const ce_state *ce = &run->fabric->ces[run->pe0 + (uint32_t)l];
   uint64_t at = start->at[l];
+  bool after_branch = ce->gap == WSE_CTR_STALL_BRANCH;
   lane_group g = {.lanes = (uint64_t)1 << l,
                   .pc = ce->pc,
                   .at = ORIGIN,
-                  .late_at =
-                      ce->result_register != OPERAND_NONE && ce->result_at > at ? ce->result_at - at + ORIGIN : 0,
-                  .known_at = ce->known_at > at ? ce->known_at - at + ORIGIN : 0,
+                  .late_at = ce->result_register != OPERAND_NONE ? on_origin(ce->result_at, at) : 0,
+                  .known_at = on_origin(ce->known_at, at),
+                  .loaded_at = on_origin(ce->loaded_at, at),
                   .late = ce->result_register,
                   .fresh = {ce->fresh[0], ce->fresh[1]},
-                  .accounted = ORIGIN};
+                  .gap = after_branch ? WSE_CTR_STALL_BRANCH : WSE_CTR_STALL_LATENCY,
+                  .accounted = after_branch ? ORIGIN - (at - ce->accounted) : ORIGIN};
   forget_passed(&g);
   return g;
 }
 
 /* Puts each lane into the group of its state. */
-static void form_groups(lane_run *run, uint64_t lanes, const scalar_start *start) {
+static void form_groups(lane_run *run, uint64_t lanes, const lanes_start *start) {
   EACH_LANE(l, lanes) {
     lane_group g = group_of(run, start, l);
     int i = 0;
@@ -405,8 +397,8 @@ static void form_groups(lane_run *run, uint64_t lanes, const scalar_start *start
     if (__builtin_popcountll(run->groups[i].lanes) < LEAST_LANES) run->groups[i] = run->groups[--run->total];
 }
 
-uint64_t scalar_run_lanes(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t lanes, uint64_t window,
-                          scalar_start *start) {
+uint64_t lanes_run(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t lanes, uint64_t window,
+                   lanes_start *start) {
   lane_run run; /* large: not initialized as a whole */
   run.fabric = fabric;
   run.band = band;
@@ -430,10 +422,9 @@ uint64_t scalar_run_lanes(wse_fabric *fabric, band_state *band, uint32_t block, 
     EACH_LANE(l, g->lanes) {
       uint32_t pe = run.pe0 + (uint32_t)l;
       uint64_t at = start->at[l];
-      account(fabric, band, pe, at, fabric->ces[pe].gap);
+      if (g->gap != WSE_CTR_STALL_BRANCH) account(fabric, band, pe, at, fabric->ces[pe].gap);
       run.lane[l] =
           (lane_state){.base = at,
-                       .start = at,
                        .bin_first = at,
                        .bin_end = fabric->bins ? ((at >> band->series_shift) + 1) << band->series_shift : NEVER};
     }

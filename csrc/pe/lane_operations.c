@@ -1,0 +1,137 @@
+/* lane_operations.c - memory operations and loads of DSRs in all lanes of a group.
+ *
+ * The cycles of a memory operation depend on its descriptors.  If these are the same in all lanes, it is decoded and
+ * timed once; each lane computes its elements in its own SRAM.  The rules are those of issue.c.
+ */
+#include "pe/lane_operations.h"
+#include "fast/memory_op.h"
+#include "fast/span.h"
+#include "observe/account.h"
+#include "pe/system.h"
+#include "pe/vector.h"
+#include "state/bitplane.h"
+
+/* Whether a DSR holds the same in all lanes. */
+static bool same_dsr(const lane_run *run, const lane_group *g, uint8_t byte) {
+  int number = operand_dsr(byte);
+  if (number < 0) return true;
+  const dsr *all = &run->fabric->dsrs[number][run->pe0];
+  uint64_t first[2], other[2], differs = 0;
+  memcpy(first, &all[__builtin_ctzll(g->lanes)], 16);
+  EACH_LANE(l, g->lanes) {
+    memcpy(other, &all[l], 16);
+    differs |= (other[0] ^ first[0]) | (other[1] ^ first[1]);
+  }
+  return !differs;
+}
+
+static uint32_t lane_value(const lane_run *run, uint8_t byte, uint64_t lane) {
+  bool is_register = byte >= OPERAND_REGISTER && byte < OPERAND_REGISTER + WSE_REGISTERS;
+  return is_register ? run->registers[(byte - OPERAND_REGISTER) * LANES + lane] : 0;
+}
+
+/* A lane's own part of an operation: the values of its registers, and its DSRs. */
+static memory_op of_lane(const lane_run *run, const memory_op *op, const isa_ins *ins, uint64_t lane, uint32_t from) {
+  memory_op own = *op;
+  own.src0.value = lane_value(run, ins->b, lane);
+  own.src1.value = lane_value(run, ins->c, lane);
+  own.extra = lane_value(run, ins->d, lane);
+  if (own.dst.dsr) own.dst.dsr += (int64_t)lane - from;
+  if (own.src0.dsr) own.src0.dsr += (int64_t)lane - from;
+  if (own.src1.dsr) own.src1.dsr += (int64_t)lane - from;
+  return own;
+}
+
+static bool memory_operation(lane_run *run, lane_group *g, const isa_ins *ins) {
+  wse_fabric *fabric = run->fabric;
+  uint32_t from = (uint32_t)__builtin_ctzll(g->lanes);
+  memory_op op;
+  if (!same_dsr(run, g, ins->a) || !same_dsr(run, g, ins->b) || !same_dsr(run, g, ins->c)) return false;
+  if (!memory_op_begin(fabric, run->pe0 + from, ins, &op)) return false;
+  uint64_t dispatch = g->follows_vector ? g->vector_at : g->at,
+           ended = g->follows_vector ? g->at - (uint64_t)P(fabric, op_drain_cycles) : 0;
+  if (g->loaded_at > dispatch) dispatch = g->loaded_at;
+  if (g->late != OPERAND_NONE && g->late_at > dispatch) dispatch = g->late_at;
+  uint64_t at = dispatch > ended ? dispatch : ended;
+  if (g->follows_vector && at <= g->issued_at) at = g->issued_at + 1;
+  if (!g->follows_vector) dispatch = at;
+  uint64_t first = dispatch + (uint64_t)P(fabric, op_start_cycles);
+  if (first < at) first = at;
+  if (g->follows_vector && memory_op_reads(&op, g->written_low, g->written_high) && g->readable_at > first)
+    first = g->readable_at;
+  slot_entry *slots;
+  if (!memory_op_slots(run->band, ins, &op, &slots)) vector_fill_slots(fabric, run->pe0 + from, ins, slots);
+  if (at >= g->limit || at >= g->window || first + slots->all > g->limit) return false;
+  group_account(g, dispatch, g->gap);
+  group_account(g, first, WSE_CTR_STALL_START);
+  group_account(g, first + slots->second, WSE_CTR_STALL_BANK);
+  group_account(g, first + slots->all, WSE_CTR_BUSY_VECTOR);
+  g->counts[WSE_CTR_VECTORS]++;
+  run->band->opcodes[ins->op] += (uint64_t)__builtin_popcountll(g->lanes);
+  EACH_LANE(l, g->lanes) {
+    uint32_t pe = run->pe0 + (uint32_t)l;
+    memory_op own = of_lane(run, &op, ins, l, from);
+    memory_op_run(fabric, run->band, pe, ins, &own, slots, cycle_of(run, l, first));
+    series_span(fabric, run->band, pe, cycle_of(run, l, first + slots->second), slots->all - slots->second,
+                SERIES_BUSY);
+  }
+  g->readable_at = vector_readable(fabric, first, slots->all, slots->all - slots->second, op.n);
+  g->written_low = (uint16_t)op.dst.low;
+  g->written_high = (uint16_t)op.dst.high;
+  g->late = OPERAND_NONE;
+  g->late_at = g->loaded_at = 0;
+  uint64_t end = first + slots->all;
+  g->vector_at = end + (uint64_t)P(fabric, op_restart_cycles) - (uint64_t)P(fabric, op_start_cycles);
+  g->at = end + (uint64_t)P(fabric, op_drain_cycles);
+  g->issued_at = at;
+  g->follows_vector = true;
+  g->gap = WSE_CTR_STALL_START;
+  g->pc++;
+  return true;
+}
+
+/* Instructions without a fault, of which only their PE knows. */
+static bool is_plain(const isa_ins *ins, int op) {
+  switch (op) {
+    case OP_ldds:
+    case OP_stds: return operand_dsr(ins->a) >= 0;
+    case OP_nop:
+    case OP_ldxd:
+    case OP_stxd:
+    case OP_tsc:
+    case OP_coord:
+    case OP_rand: return true;
+    default: return false;
+  }
+}
+
+static bool plain_instruction(lane_run *run, lane_group *g, const isa_ins *ins, int op) {
+  wse_fabric *fabric = run->fabric;
+  uint64_t at = g->at;
+  if (!is_plain(ins, op) || at >= g->limit || at >= g->window) return false;
+  group_account(g, at, g->gap);
+  group_account(g, at + 1, WSE_CTR_BUSY_SCALAR);
+  g->counts[WSE_CTR_SYSTEMS]++;
+  run->band->opcodes[op] += (uint64_t)__builtin_popcountll(g->lanes);
+  EACH_LANE(l, g->lanes) {
+    uint32_t pe = run->pe0 + (uint32_t)l;
+    series_span(fabric, run->band, pe, cycle_of(run, l, at), 1, SERIES_BUSY);
+    system_execute(fabric, run->band, pe, &fabric->ces[pe], ins, cycle_of(run, l, at));
+  }
+  uint64_t cost = op == OP_ldds ? (uint64_t)P(fabric, dsr_load_cycles) : 1;
+  if (op == OP_ldds) g->loaded_at = at + cost - 1 + (uint64_t)P(fabric, dsr_to_op_cycles);
+  g->issued_at = at;
+  g->at = at + cost;
+  g->follows_vector = false;
+  g->gap = WSE_CTR_STALL_START;
+  g->pc++;
+  return true;
+}
+
+bool lane_operation(lane_run *run, lane_group *g) {
+  const isa_ins *ins = &run->code[g->pc];
+  int op = ins->op & ~INS_IMMEDIATE;
+  if (op >= OP_COUNT) return false;
+  if (!isa_is_vector(op)) return plain_instruction(run, g, ins, op);
+  return !(ins->op & INS_IMMEDIATE) && memory_operation(run, g, ins);
+}

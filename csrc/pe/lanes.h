@@ -1,0 +1,21 @@
+/* lanes.h - main threads of many compute elements of a block run ahead together. */
+#ifndef PE_LANES_H
+#define PE_LANES_H
+
+#include "state/state.h"
+
+enum { LEAST_LANES = 4 }; /* fewer are faster one by one */
+
+/* By lane: where a compute element stands. */
+typedef struct {
+  uint64_t at[LANES];     /* in: cycle of its next instruction; out: a cycle before it that its slot was used in */
+  uint64_t issued[LANES]; /* out: instructions executed */
+} lanes_start;
+
+/* Executes instructions from a scalar one on, of those of `lanes` that are in the class of the first of them and
+ * of which LEAST_LANES or more are in the same state.  A group stops when its last lane has reached cycle `window`, and
+ * none reaches the fabric's limit.  Returns the lanes that took part; of the others nothing has changed. */
+uint64_t lanes_run(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t lanes, uint64_t window,
+                   lanes_start *start);
+
+#endif
