@@ -71,7 +71,7 @@ REFUSED = {
     ),
     "on_control at run time": (
         "@mov16(m, in, .{ .on_control = .{ .activate = a[0] } });",
-        ".on_control must be known at compile time",
+        ".activate takes a value of type local_task_id, or a task by name, not one of type u16",
     ),
     "fabout as source": ("@mov16(m, out);", "a fabout_dsd is no source"),
     "fabin as destination": ("@mov16(in, m);", "a fabin_dsd is no destination"),

@@ -84,6 +84,36 @@ fn main() void {{ if (x == 0) {{ {THREE} }} else {{ {prepare} @mov32(to, until{o
     assert read(done, "calls", 1)[:2].tolist() == calls
 
 
+RECEIVES = {
+    "operation": "@mov32(to, in, .{ .on_control = OPTION });",
+    "descriptor that varies": "@mov32(to, varies, .{ .on_control = OPTION });",
+    "load": "@load_to_dsr(src, in, .{ .async = true, .on_control = OPTION }); @mov32(to, src);",
+    "load of one that varies": "@load_to_dsr(src, varies, .{ .async = true, .on_control = OPTION }); @mov32(to, src);",
+}
+
+
+@pytest.mark.parametrize("name", ["terminate", "activate", "unblock", "known"])
+@pytest.mark.parametrize("place", RECEIVES)
+@pytest.mark.parametrize("arch", ARCHES)
+def test_on_control_at_run_time(arch, place, name, tmp_path):
+    option = {"terminate": ".{ .terminate = true }", "known": ".{ .activate = other }"}.get(
+        name, f".{{ .{name} = told }}"
+    )
+    prepare = "@block(other); @activate(other);" if name == "unblock" else ""
+    text = f"""{HEAD}{CONTROL.replace("told", "told_")}
+const src = @get_dsr(dsr_src1, 1);
+var told = [2]local_task_id{{ @get_local_task_id(13), other }};
+var varies = in;
+fn main() void {{ if (x == 0) {{ {THREE} }} else {{
+  receive(told[x]);
+}} }}
+fn receive(told: local_task_id) void {{ _ = told; {prepare} {RECEIVES[place].replace("OPTION", option)} }}
+"""
+    done = run(tmp_path, text, arch=arch, layout=TWO)
+    assert read(done, "got", 1)[:3].tolist() == [5, 6, 0]
+    assert read(done, "calls", 1)[:2].tolist() == [0, int(name != "terminate")]
+
+
 @pytest.mark.parametrize("arch", ARCHES)
 def test_dfilt_drops_data_until_a_control_wavelet(arch, tmp_path):
     text = f"""{HEAD}{CONTROL}

@@ -17,7 +17,7 @@ from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .descriptors import DSR_FILES, SIZES, base_address, check_buffer, descriptor_operand, dsr_of, is_dsd, shown
 from .fabric import extent_of, simd_mode
-from .options import ASYNCHRONOUS, OF_LOADS, Given, as_u16, chosen, options, priority, struct_items
+from .options import ASYNCHRONOUS, OF_LOADS, Given, as_u16, chosen, later_control, options, priority, struct_items
 from .table import builtin
 from .tasks import activated_task
 
@@ -133,16 +133,16 @@ def load(frame: Frame, node: ast.BuiltinCall, kinds: tuple[Type, ...], registers
     if given.on_control is not None:
         if value.type is not t.FABIN:
             raise CslError.at(node.args[-1].span, f".on_control is of a fabin_dsd, not of a {value.type}")
-        if not isinstance(source, ir.Dsd):
-            raise CslError.at(span, ".on_control goes with a fabin_dsd that is known at compile time")
-        source = replace(source, on_control=given.on_control)
+        if isinstance(source, ir.Dsd) and given.control is None:
+            source = replace(source, on_control=given.on_control)
     made = dsr_of(dsr)
     index = isinstance(source, ir.Dsd) and source.index
     simd = source.simd if isinstance(source, ir.Dsd) else None
     frame.unit.dsrs.load(
         made.file, made.number, Load(str(value.type), given.then.async_, given.single_step, index, node.span, simd)
     )
-    frame.emit(ir.LoadDsr(made, source, given.then, given.save_address, given.ut))
+    control = later_control(given, isinstance(source, ir.Dsd))
+    frame.emit(ir.LoadDsr(made, source, given.then, given.save_address, given.ut, given.task, *control))
     return VOID
 
 

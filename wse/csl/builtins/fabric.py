@@ -81,7 +81,7 @@ def fabric_dsd(frame: Frame, kind: t.DsdType, given: dict[str, Any], node: ast.B
         index=flag("wavelet_index_offset"),
         simd=simd,
         advance_switch=flag("advance_switch"),
-        on_control=on_control(frame, given["on_control"], node) if "on_control" in given else None,
+        on_control=control_of(frame, given["on_control"], node) if "on_control" in given else None,
         binds=into and color is not None and frame.unit.program.arch == "wse2",
         transform=flag("control_transform"),
         zero=zero(frame, given["zero"], node.span) if "zero" in given else None,
@@ -91,6 +91,16 @@ def fabric_dsd(frame: Frame, kind: t.DsdType, given: dict[str, Any], node: ast.B
     if fixed:
         return made
     return edited(made, "length", frame.operand(as_u16(frame, extent, node.span), node.span))
+
+
+def control_of(frame: Frame, given: Any, node: ast.Node) -> tuple[str, int | None]:
+    made, later = on_control(frame, given, node)
+    if later is not None:
+        raise CslError.at(
+            node.span,
+            "the .on_control of a descriptor is known at compile time: one that is not is given to the operation",
+        )
+    return made
 
 
 def value_of(frame: Frame, given: Any) -> Value:

@@ -46,6 +46,9 @@ def check_operation(
         frame.unit.deferred_checks.append(lambda: check_fifo_priority(frame, operands, node.span))
     if given.ut is not None and not any(isinstance(o, ir.Dsd | ir.DsdVar | ir.FifoRef) for o in operands):
         raise CslError.at(node.span, "the DSRs say the microthread: load one with this .ut_id")
+    if given.task is not None and not any(isinstance(o, ir.Dsd | ir.DsdVar | ir.FifoRef) for o in operands):
+        what = "activate" if "activate" in given.names else "unblock"
+        raise CslError.at(node.span, f"the DSRs say which task: load one with this .{what}")
     if given.index is not None:
         operands = indexed(operands, node.span)
     if not given.then.async_ and not explicit:

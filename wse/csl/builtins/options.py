@@ -10,11 +10,12 @@ from ..sema import types as t
 from ..sema.convert import describe
 from ..sema.exprs import convert
 from ..sema.frame import Frame
+from ..sema.parts import fields_of
 from ..sema.suggest import did_you_mean
-from ..sema.values import Val, Value, concrete
+from ..sema.values import Parts, Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
-from .tasks import PRIORITIES, activated_task, unblocked_task
+from .tasks import PRIORITIES, activated_task, check_channel, unblocked_task
 
 OPTIONS = ("async", "activate", "unblock", "on_control", "priority", "ut_id", "index")
 OF_LOADS = ("async", "activate", "unblock", "on_control", "priority", "ut_id", "save_address", "single_step")
@@ -30,7 +31,9 @@ class Given:
     ut: ir.Value | None = None  # a microthread that is known at run time only
     save_address: bool = False
     single_step: bool = False
+    task: ir.Value | None = None  # of .activate or .unblock, if it is known at run time only
     on_control: tuple[str, int | None] | None = None
+    control: ir.Value | None = None  # the task of .on_control, if it is known at run time only
     names: tuple[str, ...] = ()
 
 
@@ -62,7 +65,7 @@ def options(frame: Frame, node: ast.Node, known: tuple[str, ...] = OPTIONS) -> G
     if "index" in items:
         given.index = frame.operand(as_u16(frame, items["index"], node.span), node.span)
     if "on_control" in items:
-        given.on_control = on_control(frame, items["on_control"], node)
+        given.on_control, given.control = on_control(frame, items["on_control"], node)
     given.save_address = truth(items, "save_address", node.span)
     given.single_step = truth(items, "single_step", node.span)
     thread = frame.coerce(items["ut_id"], t.UT_ID, node.span) if "ut_id" in items else None
@@ -70,10 +73,19 @@ def options(frame: Frame, node: ast.Node, known: tuple[str, ...] = OPTIONS) -> G
         given.ut = frame.operand(thread, node.span)
         if "priority" in items:
             raise CslError.at(node.span, ".priority needs a .ut_id that is known at compile time")
+    tasks: dict[str, int] = {}
+    for name in ("activate", "unblock"):
+        if name in items:
+            tasks[name], given.task = task_of(frame, name, items[name], node.span)
+            if given.task is not None and not truth(items, "async", node.span):
+                raise CslError.at(
+                    node.span,
+                    f"an .{name} that is known at run time only needs an asynchronous operation: .async = true",
+                )
     given.then = ir.Then(
         truth(items, "async", node.span),
-        activated_task(frame, items["activate"], node.span) if "activate" in items else None,
-        unblocked_task(frame, items["unblock"], node.span) if "unblock" in items else None,
+        tasks.get("activate"),
+        tasks.get("unblock"),
         concrete(thread) if isinstance(thread, Val) else None,
         priority(items["priority"], node.span) if "priority" in items else None,
     )
@@ -84,18 +96,48 @@ def as_u16(frame: Frame, value: Value, span: Span) -> Value:
     return convert(frame, value, t.U16, span)
 
 
-def on_control(frame: Frame, given: Any, node: ast.Node) -> tuple[str, int | None]:
-    value = frame.known(given) if isinstance(given, ast.Node) else given
-    if not isinstance(value, Val):
-        raise CslError.at(node.span, ".on_control must be known at compile time")
-    if not isinstance(value.data, dict) or len(value.data) != 1:
+def task_of(frame: Frame, what: str, value: Value, span: Span) -> tuple[int, ir.Value | None]:
+    """The number of a task that is activated or unblocked; 0 and the value if it is known at run time only."""
+    if isinstance(value, Val):
+        return (activated_task if what == "activate" else unblocked_task)(frame, value, span), None
+    kinds: tuple[t.Type, ...] = (t.LOCAL_TASK_ID,)
+    if what == "unblock":
+        kinds = (t.LOCAL_TASK_ID, t.DATA_TASK_ID, t.COLOR if frame.unit.program.arch == "wse2" else t.INPUT_QUEUE)
+    if value.type not in kinds:
+        names = " or ".join(map(str, kinds))
+        raise CslError.at(
+            span, f".{what} takes a value of type {names}, or a task by name, not one of type {value.type}"
+        )
+    if what == "unblock":
+        check_channel(frame, value, ".unblock", span)
+    return 0, frame.operand(value, span)
+
+
+def on_control(frame: Frame, given: Any, node: ast.Node) -> tuple[tuple[str, int | None], ir.Value | None]:
+    """What a control wavelet does, with the number of a task; the task apart if it is known at run time only."""
+    value = frame.expr(given) if isinstance(given, ast.Node) else given
+    has_fields = isinstance(value, Parts) or (isinstance(value, Val) and isinstance(value.data, dict))
+    names, items = fields_of(value, node.span) if has_fields else (None, [])
+    if names is None or len(names) != 1:
         raise CslError.at(node.span, ".on_control has one of .terminate, .activate, .unblock")
-    ((what, item),) = value.data.items()
+    what, item = names[0], items[0]
     if what == "terminate":
-        return "terminate", None
+        if not isinstance(item, Val):
+            raise CslError.at(node.span, ".terminate must be known at compile time")
+        return ("terminate", None), None
     if what not in ("activate", "unblock"):
         raise CslError.at(node.span, f".on_control has one of .terminate, .activate, .unblock, not .{what}")
-    return what, (activated_task if what == "activate" else unblocked_task)(frame, item, node.span)
+    number, later = task_of(frame, what, item, node.span)
+    return (what, number), later
+
+
+def later_control(given: Given, known: bool) -> tuple[str, ir.Value | None]:
+    """What ir.Vector and ir.LoadDsr say about control wavelets, as their descriptor does not.  known: it is one that is
+    known at compile time."""
+    if given.on_control is None or (known and given.control is None):
+        return "", None
+    what, number = given.on_control
+    return what, given.control or (None if number is None else ir.Const("u16", number))
 
 
 def truth(items: dict[str, Value], name: str, span: Span) -> bool:

@@ -16,7 +16,7 @@ from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .descriptors import descriptor_operand, is_descriptor, shown
 from .operations import check_operation
-from .options import Given, options
+from .options import Given, later_control, options
 from .table import builtin
 from .tasks import function_of
 
@@ -83,11 +83,15 @@ def direct_operand(frame: Frame, value: Value, span: Span) -> ir.Operand:
 
 def with_control(given: Given, operand: ir.Operand | None, node: ast.BuiltinCall) -> ir.Operand | None:
     """The operand with what a control wavelet does to the operation, if it comes from the fabric."""
-    if isinstance(operand, ir.Dsd):
-        return replace(operand, on_control=given.on_control) if operand.kind == "fabin" else operand
-    if isinstance(operand, ir.Dsr | ir.DsdVar):
-        raise CslError.at(node.span, ".on_control goes with a fabin_dsd that is known at compile time")
+    if isinstance(operand, ir.Dsd) and operand.kind == "fabin" and given.control is None:
+        return replace(operand, on_control=given.on_control)
+    if isinstance(operand, ir.Dsr):
+        raise CslError.at(node.span, "a DSR says itself what a control wavelet does: load it with this .on_control")
     return operand
+
+
+def is_input(operand: ir.Operand | None) -> bool:
+    return isinstance(operand, ir.Dsd | ir.DsdVar) and operand.kind == "fabin"
 
 
 def element_type(frame: Frame, code: str) -> Type:
@@ -149,7 +153,9 @@ def operation(name: str, row: str) -> Callable:
             for operand in (dst, src0, src1):
                 if isinstance(operand, ir.FifoRef):
                     frame.unit.keep_fifo(operand.name)
-        frame.emit(ir.Vector(row, dst, src0, src1, extra, given.then, given.index, result, given.ut))
+        control = later_control(given, all(isinstance(o, ir.Dsd) or not is_input(o) for o in (src0, src1)))
+        made = ir.Vector(row, dst, src0, src1, extra, given.then, given.index, result, given.ut, given.task, *control)
+        frame.emit(made)
         return Val(t.BOOL, True) if result is None else Run(t.BOOL, result)
 
     return make
@@ -175,7 +181,7 @@ def dfilt(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     if value.type is not t.FABIN and value.type not in (t.DSR_SRC0, t.DSR_SRC1):
         raise CslError.at(node.args[0].span, f"@dfilt takes a fabin_dsd, or a DSR that holds one, not {shown(value)}")
     _, source, _ = check_operation(frame, given, [None, direct_operand(frame, value, node.args[0].span), None], node)
-    frame.emit(ir.Vector("dfilt", None, source, then=given.then, ut=given.ut))
+    frame.emit(ir.Vector("dfilt", None, source, then=given.then, ut=given.ut, task=given.task))
     return VOID
 
 

@@ -129,7 +129,12 @@ class Keeping:
             for instr in block.code:
                 if isinstance(instr, ir.Map):
                     found |= self.constant_operands(self.context.functions[instr.function].blocks)
-                if not isinstance(instr, ir.Vector) or instr.ut is not None:
+                if (
+                    not isinstance(instr, ir.Vector)
+                    or instr.ut is not None
+                    or instr.task is not None
+                    or instr.on_control
+                ):
                     continue
                 for operand, file in zip((instr.dst, instr.src0, instr.src1), FILES, strict=True):
                     if isinstance(operand, Dsd | DsdValue) and self.is_constant(operand):

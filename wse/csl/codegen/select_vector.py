@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...machine import isa
+from ...program.dsd import pack_on_control
 from ...records import dataclass
 from ..ir import descriptor, ir
 from ..ir.calls import body_of
@@ -261,11 +262,13 @@ class VectorSelector(Keeping):
                 fields.append(self.source(operand, file, instr, dst, asynchronous, taken))
         fields.append(isa.NONE if instr.extra is None else self.scalar(instr.extra))
         self.set_index(instr, fields)
-        shared = self.set_thread(instr, fields)
+        shared = self.set_options(instr, fields)
         self.set_priority(instr)
         then = instr.then
         if self.context.arch == "wse2" or self.context.load_names_thread(instr):
             then = _without_ut(then)
+        if instr.task is not None:
+            then = replace(then, activate=None, unblock=None)
         kept = [dst.operand] if dst is not None and dst.store is not None and self.reads_fifo(instr) else []
         made = self.emit(instr.op, *fields, options=descriptor.options(then), reads=kept)
         made.repeats = dst is not None and dst.store is not None
@@ -407,23 +410,61 @@ class VectorSelector(Keeping):
                 self.emit("dsindex", field, value)
                 self.held.pop((FILES[field // isa.DSRS], field % isa.DSRS), None)
 
-    def set_thread(self, instr: ir.Vector, fields: list[int | V]) -> int | None:
-        """A microthread that is known at run time only: it goes into the DSR of an operand.  Returns the DSR if it is
-        one that a FIFO keeps."""
-        if instr.ut is None or self.context.arch == "wse2" or self.context.load_names_thread(instr):
-            return None
+    def set_options(self, instr: ir.Vector, fields: list[int | V]) -> int | None:
+        """Options that are known at run time only go into the DSR of an operand.  Returns the DSR if it is one that a
+        FIFO keeps."""
+        named = self.context.arch == "wse2" or self.context.load_names_thread(instr)
+        thread = None if named else instr.ut
         operands = list(zip((instr.dst, instr.src0, instr.src1), fields, strict=False))
+        if instr.on_control:
+            for operand, field in operands:
+                if isinstance(operand, Dsd | DsdVar | DsdValue) and operand.kind == "fabin" and isinstance(field, int):
+                    self.change_dsr(field, instr, control=True)
         own = [(o, f) for o, f in operands if isinstance(o, Dsd | DsdVar | DsdValue | FifoRef) and isinstance(f, int)]
         own.sort(key=lambda pair: isinstance(pair[0], FifoRef) and pair[0].name in self.context.fifo_dsr)
-        if not own:
+        if (thread is None and instr.task is None) or not own:
             return None
         operand, field = own[0]
+        assert isinstance(field, int)
+        self.change_dsr(field, instr, thread)
+        return field if isinstance(operand, FifoRef) and operand.name in self.context.fifo_dsr else None
+
+    def change_dsr(self, field: int, instr: ir.Vector, thread: Value | None = None, control: bool = False) -> None:
+        """Puts options into a DSR that holds a descriptor already."""
         self.emit("stds", field, GROUP[0], writes=GROUP[1:])
         self.group_words = [None] * 4
-        self.thread_of_group(instr.ut)
+        if control:
+            self.control_of_group(instr)
+        else:
+            if thread is not None:
+                self.thread_of_group(thread)
+            self.task_of_group(instr)
         self.load_dsr(field)
         self.held.pop((FILES[field // isa.DSRS], field % isa.DSRS), None)
-        return field if isinstance(operand, FifoRef) and operand.name in self.context.fifo_dsr else None
+
+    def task_of_group(self, instr: ir.Vector | ir.LoadDsr) -> None:
+        """Puts the task that the end of the operation activates or unblocks into the descriptor in r28..r31."""
+        if instr.task is None:
+            return
+        low, shifted = V("task"), V("task")
+        self.emit("iand", low, self.reg(instr.task), imm=63)
+        self.emit("ishl32", shifted, low, imm=16 + isa.OPT_TASK)
+        what = isa.OPT_THEN_UNBLOCK if instr.then.activate is None else isa.OPT_THEN_ACTIVATE
+        self.set_group(2, "iand", signed(~((3 << isa.OPT_THEN | 63 << isa.OPT_TASK) << 16)))
+        self.set_group(2, "ior", signed((isa.OPT_ASYNC | what << isa.OPT_THEN) << 16))
+        self.emit("ior", GROUP[2], GROUP[2], shifted)
+
+    def control_of_group(self, instr: ir.Vector | ir.LoadDsr) -> None:
+        """Puts what a control wavelet does into the descriptor in r28..r31."""
+        if not instr.on_control:
+            return
+        self.set_group(3, "iand", signed(0xFFFF00FF))
+        self.set_group(3, "ior", pack_on_control(instr.on_control, None) << 8)
+        if instr.control is not None:
+            low, shifted = V("task"), V("task")
+            self.emit("iand", low, self.reg(instr.control), imm=63)
+            self.emit("ishl32", shifted, low, imm=10)
+            self.emit("ior", GROUP[3], GROUP[3], shifted)
 
     def drop_thread(self, field: int) -> None:
         """Takes the options of one operation out of a DSR again."""
@@ -475,6 +516,8 @@ class VectorSelector(Keeping):
             self.load_words(words)
         if instr.ut is not None and self.context.arch != "wse2":
             self.thread_of_group(instr.ut)
+        self.task_of_group(instr)
+        self.control_of_group(instr)
         self.load_dsr(byte)
 
     def do_fifolength(self, instr: ir.FifoLength) -> None:

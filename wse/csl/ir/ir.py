@@ -318,8 +318,10 @@ class Vector(Instr):
     """A VECTOR row of tables/isa.def by name (fmacs, mov32, ...) over operands; src1 and extra only where the row has
     them.
 
-    then: async and what follows.  index: for a fabout with index, the upper half of its wavelets; for memory, words
-    to add to the base.  result: False if a synchronous operation ended early at a FIFO (rarely wanted).
+    then: async and what follows.  task: the task of then.activate or then.unblock, which is 0, if it is known at run
+    time only.  on_control: "terminate", "activate" or "unblock", of task `control`, if the descriptor of the fabric
+    input does not say it.  index: for a fabout with index, the upper half of its wavelets; for memory, words to add to
+    the base.  result: False if a synchronous operation ended early at a FIFO (rarely wanted).
     """
 
     op: str
@@ -331,6 +333,9 @@ class Vector(Instr):
     index: Value | None = None
     result: Reg | None = None
     ut: Value | None = None  # the microthread, if it is known at run time only
+    task: Value | None = None
+    on_control: str = ""
+    control: Value | None = None
 
 
 @dataclass(eq=False)
@@ -341,7 +346,10 @@ class LoadDsr(Instr):
     source: Dsd | DsdVar | DsdValue | FifoRef
     then: Then = Then()
     save_address: bool = False
-    ut: Value | None = None  # as of Vector
+    ut: Value | None = None  # this and what follows: as of Vector
+    task: Value | None = None
+    on_control: str = ""
+    control: Value | None = None
 
 
 @dataclass(eq=False)
