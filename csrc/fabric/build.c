@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "fast/span.h"
+#include "pe/lanes.h"
 #include "pe/ramp.h"
 #include "pe/rows.h"
 #include "router/buffer.h"
@@ -108,10 +109,12 @@ int wse_add_class(wse_fabric *fabric, const wse_class *given) {
   fabric->classes = grown;
   pe_class *class = &fabric->classes[fabric->class_total];
   memset(class, 0, sizeof *class);
-  class->code = malloc(given->code_length ? given->code_length * sizeof *class->code : 1);
+  class->code = malloc(given->code_length * (sizeof *class->code + sizeof *class->stretch) + 1);
   if (!class->code) return -1;
   memcpy(class->code, given->code, given->code_length * sizeof *class->code);
   class->code_length = given->code_length;
+  class->stretch = (uint8_t *)(class->code + given->code_length);
+  lanes_stretches(class);
   memcpy(class->task_kind, given->task_kind, sizeof class->task_kind);
   memcpy(class->task_pc, given->task_pc, sizeof class->task_pc);
   memcpy(class->control_task, given->control_task, sizeof class->control_task);

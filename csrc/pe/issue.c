@@ -477,7 +477,7 @@ static bool issue_until(wse_fabric *fabric, band_state *band, uint32_t pe, bool 
       step->next = step->at;
       return false;
     }
-    if (step->together && isa_is_scalar(in.op)) return true;
+    if (step->together && isa_is_scalar(in.op) && class->stretch[ce->pc] >= LEAST_STRETCH) return true;
     step->budget--;
     int did = execute(fabric, band, pe, &in, dispatch, step);
     if (did == WAITS) return false;

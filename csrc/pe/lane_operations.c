@@ -128,6 +128,13 @@ static bool plain_instruction(lane_run *run, lane_group *g, const isa_ins *ins, 
   return true;
 }
 
+bool lane_may_execute(const isa_ins *ins) {
+  int op = ins->op & ~INS_IMMEDIATE;
+  if (op >= OP_COUNT) return false;
+  if (isa_is_vector(op)) return !(ins->op & INS_IMMEDIATE) && !(ins->options & OPT_ASYNC);
+  return isa_is_scalar(op) || is_plain(ins, op);
+}
+
 bool lane_operation(lane_run *run, lane_group *g) {
   const isa_ins *ins = &run->code[g->pc];
   int op = ins->op & ~INS_IMMEDIATE;

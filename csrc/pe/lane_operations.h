@@ -5,7 +5,7 @@
 #include "pe/rows.h"
 
 /* Times of a group are on a clock that shows ORIGIN in the cycle lane_state.base of each of its lanes.  Its counts are
- * those of all of its lanes, in each of which those of lane_state come on top. */
+ * those of each of its lanes, but for lane_run.extra. */
 #define ORIGIN ((uint64_t)1 << 32)
 
 typedef struct {
@@ -27,9 +27,8 @@ typedef struct {
 
 typedef struct {
   uint64_t base; /* a cycle */
-  uint64_t bin_first, bin_end,
-      bin_issued; /* bin of the series: the cycle that stands for it, its end; scalars before */
-  uint64_t counts[WSE_CTR_COUNT];
+  /* bin of the series: the cycle that stands for it, its end; scalar instructions before */
+  uint64_t bin_first, bin_end, bin_issued;
 } lane_state;
 
 typedef struct {
@@ -42,10 +41,17 @@ typedef struct {
   int total;
   lane_group groups[LANES];
   lane_state lane[LANES];
+  bool differ; /* groups have joined: `extra` is set */
+  uint64_t extra[LANES][WSE_CTR_COUNT];
 } lane_run;
 
 static inline uint64_t cycle_of(const lane_run *run, uint64_t lane, uint64_t at) {
   return run->lane[lane].base + (at - ORIGIN);
+}
+
+/* A count of a lane of the group. */
+static inline uint64_t count_of(const lane_run *run, const lane_group *g, uint64_t lane, int counter) {
+  return g->counts[counter] + (run->differ ? run->extra[lane][counter] : 0);
 }
 
 /* As account(): cycles before `until` that are not accounted for yet. */
@@ -55,6 +61,8 @@ static inline void group_account(lane_group *g, uint64_t until, uint32_t cause) 
   g->accounted = until;
 }
 
+/* Whether lanes may execute the instruction, going by itself alone. */
+bool lane_may_execute(const isa_ins *ins);
 /* Executes a memory operation or an instruction that only concerns its PE, in all lanes of a group.  False: it is none
  * of these, or not the same in all lanes, or too long; nothing has changed. */
 bool lane_operation(lane_run *run, lane_group *g);

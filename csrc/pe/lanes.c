@@ -64,17 +64,19 @@ static void note_clocks(lane_run *run, lane_group *g) {
 static void leave(lane_run *run, lane_group *g, lanes_start *start) {
   wse_fabric *fabric = run->fabric;
   forget_passed(g);
+  int counted[WSE_CTR_COUNT], kinds = 0;
+  for (int i = 0; i < WSE_CTR_COUNT; i++)
+    if (run->differ || g->counts[i]) counted[kinds++] = i;
   EACH_LANE(l, g->lanes) {
     lane_state *lane = &run->lane[l];
     uint32_t pe = run->pe0 + (uint32_t)l;
     ce_state *ce = &fabric->ces[pe];
-    uint64_t clock = lane->base - ORIGIN, scalars = lane->counts[WSE_CTR_SCALARS] + g->counts[WSE_CTR_SCALARS],
-             issued = scalars + lane->counts[WSE_CTR_VECTORS] + g->counts[WSE_CTR_VECTORS] +
-                      lane->counts[WSE_CTR_SYSTEMS] + g->counts[WSE_CTR_SYSTEMS];
+    uint64_t clock = lane->base - ORIGIN, scalars = count_of(run, g, l, WSE_CTR_SCALARS),
+             issued = scalars + count_of(run, g, l, WSE_CTR_VECTORS) + count_of(run, g, l, WSE_CTR_SYSTEMS);
     series_busy(fabric, run->band, pe, lane->bin_first, scalars - lane->bin_issued);
     uint64_t *counters = counters_of(fabric, pe);
-    for (int i = 0; i < WSE_CTR_COUNT; i++)
-      counters[i] += lane->counts[i] + g->counts[i];
+    for (int i = 0; i < kinds; i++)
+      counters[counted[i]] += count_of(run, g, l, counted[i]);
     ce->accounted = clock + g->accounted;
     ce->pc = g->pc;
     ce->main_at = clock + g->at;
@@ -121,11 +123,12 @@ static void absorb(lane_run *run, lane_group *g, const lane_group *other) {
   uint64_t counts[WSE_CTR_COUNT];
   for (int i = 0; i < WSE_CTR_COUNT; i++)
     counts[i] = other->counts[i] - g->counts[i];
+  if (!run->differ) memset(run->extra, 0, sizeof run->extra);
+  run->differ = true;
   EACH_LANE(l, other->lanes) {
-    lane_state *lane = &run->lane[l];
-    lane->base += at;
+    run->lane[l].base += at;
     for (int i = 0; i < WSE_CTR_COUNT; i++)
-      lane->counts[i] += counts[i];
+      run->extra[l][i] += counts[i];
   }
   if (before(other->limit, at) < g->limit) g->limit = before(other->limit, at);
   if (before(other->window, at) > g->window) g->window = before(other->window, at);
@@ -167,7 +170,7 @@ static void enter_bins(lane_run *run, lane_group *g, uint64_t at, uint64_t scala
   g->bin_end = NEVER;
   EACH_LANE(l, g->lanes) {
     lane_state *lane = &run->lane[l];
-    uint64_t cycle = cycle_of(run, l, at), issued = lane->counts[WSE_CTR_SCALARS] + scalars;
+    uint64_t cycle = cycle_of(run, l, at), issued = scalars + (run->differ ? run->extra[l][WSE_CTR_SCALARS] : 0);
     if (cycle >= lane->bin_end) {
       series_busy(run->fabric, run->band, run->pe0 + (uint32_t)l, lane->bin_first, issued - lane->bin_issued);
       lane->bin_issued = issued;
@@ -361,40 +364,60 @@ static void run_groups(lane_run *run, lanes_start *start) {
 
 static uint64_t on_origin(uint64_t cycle, uint64_t at) { return cycle > at ? cycle - at + ORIGIN : 0; }
 
-/* The group of a lane alone. */
-static lane_group group_of(const lane_run *run, const lanes_start *start, uint64_t l) {
+/* Sets what the group of a lane alone has in common with those that it may join. */
+static void stand_alone(const lane_run *run, const lanes_start *start, uint64_t l, lane_group *g) {
   const ce_state *ce = &run->fabric->ces[run->pe0 + (uint32_t)l];
   uint64_t at = start->at[l];
   bool after_branch = ce->gap == WSE_CTR_STALL_BRANCH;
-  lane_group g = {.lanes = (uint64_t)1 << l,
-                  .pc = ce->pc,
-                  .at = ORIGIN,
-                  .late_at = ce->result_register != OPERAND_NONE ? on_origin(ce->result_at, at) : 0,
-                  .known_at = on_origin(ce->known_at, at),
-                  .loaded_at = on_origin(ce->loaded_at, at),
-                  .late = ce->result_register,
-                  .fresh = {ce->fresh[0], ce->fresh[1]},
-                  .gap = after_branch ? WSE_CTR_STALL_BRANCH : WSE_CTR_STALL_LATENCY,
-                  .accounted = after_branch ? ORIGIN - (at - ce->accounted) : ORIGIN};
-  forget_passed(&g);
-  return g;
+  g->lanes = (uint64_t)1 << l;
+  g->pc = ce->pc;
+  g->at = ORIGIN;
+  g->late_at = ce->result_register != OPERAND_NONE ? on_origin(ce->result_at, at) : 0;
+  g->known_at = on_origin(ce->known_at, at);
+  g->loaded_at = on_origin(ce->loaded_at, at);
+  g->late = ce->result_register;
+  g->fresh[0] = ce->fresh[0];
+  g->fresh[1] = ce->fresh[1];
+  g->gap = after_branch ? WSE_CTR_STALL_BRANCH : WSE_CTR_STALL_LATENCY;
+  g->accounted = after_branch ? ORIGIN - (at - ce->accounted) : ORIGIN;
+  g->follows_vector = false;
+  forget_passed(g);
 }
 
 /* Puts each lane into the group of its state. */
 static void form_groups(lane_run *run, uint64_t lanes, const lanes_start *start) {
   EACH_LANE(l, lanes) {
-    lane_group g = group_of(run, start, l);
+    lane_group *g = &run->groups[run->total];
+    stand_alone(run, start, l, g);
     int i = 0;
-    while (i < run->total && !same_state(&run->groups[i], &g))
+    while (i < run->total && !same_state(&run->groups[i], g))
       i++;
-    if (i == run->total) {
-      run->groups[run->total++] = g;
+    if (i < run->total) {
+      run->groups[i].lanes |= g->lanes;
       continue;
     }
-    run->groups[i].lanes |= g.lanes;
+    memset(g->counts, 0, sizeof g->counts);
+    run->total++;
   }
   for (int i = run->total - 1; i >= 0; i--)
     if (__builtin_popcountll(run->groups[i].lanes) < LEAST_LANES) run->groups[i] = run->groups[--run->total];
+}
+
+void lanes_stretches(pe_class *class) {
+  enum { MOST = 255 };
+  int stretch = 0;
+  for (uint32_t pc = class->code_length; pc-- > 0;) {
+    int op = class->code[pc].op & ~INS_IMMEDIATE;
+    switch (op) {
+      case OP_bz:
+      case OP_bnz:
+      case OP_jmp:
+      case OP_jal:
+      case OP_jr: stretch = MOST; break;
+      default: stretch = !lane_may_execute(&class->code[pc]) ? 0 : stretch < MOST ? stretch + 1 : MOST;
+    }
+    class->stretch[pc] = (uint8_t)stretch;
+  }
 }
 
 uint64_t lanes_run(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t lanes, uint64_t window,
@@ -407,6 +430,7 @@ uint64_t lanes_run(wse_fabric *fabric, band_state *band, uint32_t block, uint64_
   run.limit = fabric->limit;
   run.window = window;
   run.total = 0;
+  run.differ = false;
   uint16_t class = fabric->class_of[run.pe0 + (uint32_t)__builtin_ctzll(lanes)];
   run.code = fabric->classes[class].code;
   run.length = fabric->classes[class].code_length;

@@ -4,7 +4,14 @@
 
 #include "state/state.h"
 
-enum { LEAST_LANES = 4 }; /* fewer are faster one by one */
+enum {
+  LEAST_LANES = 4,    /* fewer are faster one by one */
+  LEAST_STRETCH = 10, /* and so are fewer instructions */
+};
+
+/* Sets `stretch` of a class: the number of instructions from each one on that lanes can execute, at most 255, which
+ * also stands for a branch on the way. */
+void lanes_stretches(pe_class *class);
 
 /* By lane: where a compute element stands. */
 typedef struct {

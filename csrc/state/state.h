@@ -298,6 +298,7 @@ typedef struct {
 typedef struct {
   isa_ins *code;                         /* [code_length] */
   uint32_t code_length;                  /* instructions */
+  uint8_t *stretch;                      /* [code_length], see lanes_stretches; behind the code */
   int8_t iq_color[WSE_INPUTS];           /* color (not index) of an input queue; -1: none */
   int8_t oq_color[WSE_QUEUES];           /* ... of an output queue */
   int8_t queue_of_color[32];             /* by color (not index): its input queue, -1: none */
