@@ -95,7 +95,7 @@ def remarks(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
         which = f"{place[0]} ({place[1]})"
         if one["grid"] != other["grid"]:
             yield f"{which} is left out: {_pes(one)} PEs before, {_pes(other)} now"
-        elif one["cycles"] != other["cycles"]:
+        elif one["samples"] == other["samples"] and one["cycles"] != other["cycles"]:  # of all samples
             yield f"{which} took {one['cycles']:,} cycles before, {other['cycles']:,} now"
 
 

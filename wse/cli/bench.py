@@ -64,7 +64,7 @@ def command(
 
     Every case runs in a process of its own, is sampled several times, and its result is verified; the figures are those
     of the best sample, in JSON the median too.  It takes one to three minutes on two cores and 4 GB of memory; --full
-    takes 20 minutes and up to 10 GB.
+    takes half an hour or more, and up to 10 GB.
     """
     every = full or listing or only is not None or source is not None
     names = [name for name, case in CASES.items() if fnmatchcase(name, only or "*") and (every or not case.full)]
