@@ -21,6 +21,8 @@ enum { GROUP = 16 }; /* elements that are loaded at once */
 
 #if defined(__AVX512BW__) && defined(__AVX512VL__)
 #include "fast/span_avx512_ops.h"
+#elif defined(__AVX2__) && defined(__F16C__) && defined(__FMA__)
+#include "fast/span_avx2_ops.h"
 #else
 typedef void (*wide_function)(const span *s);
 static inline wide_function wide_of(int op, int fmt) { return (void)op, (void)fmt, NULL; }
@@ -146,7 +148,8 @@ const span_function *span_table(bool portable) {
   if (!portable && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl"))
     return span_avx512;
-  if (!portable && __builtin_cpu_supports("avx2")) return span_avx2;
+  if (!portable && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c") && __builtin_cpu_supports("fma"))
+    return span_avx2;
 #endif
   (void)portable;
   return span_base;

@@ -23,7 +23,7 @@ VARIANTS = {
     "fast/span_avx512.c": "fast/span.c",
 }
 # Headers that are a part of one source file only.
-PARTS = {"fast/span_avx512_ops.h": "fast/span.c"}
+PARTS = {"fast/span_avx2_ops.h": "fast/span.c", "fast/span_avx512_ops.h": "fast/span.c"}
 INTERFACE = "wse.h"
 FILES = sorted(str(path.relative_to(CSRC)) for path in CSRC.rglob("*.[ch]"))
 

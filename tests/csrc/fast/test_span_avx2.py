@@ -35,7 +35,7 @@ void run(int which, int op, int fmt, uint8_t *m, const int32_t *v) {
 }
 """
 FLAGS = set((Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else "").split())
-SETS = {"avx2": (1, {"avx2"}), "avx512": (2, {"avx512bw", "avx512dq", "avx512vl"})}
+SETS = {"avx2": (1, {"avx2", "f16c", "fma"}), "avx512": (2, {"avx512bw", "avx512dq", "avx512vl"})}
 SIZE = 8192  # bytes of memory; a third for each operand
 VECTORS = [row for row in isa.INSTRUCTIONS if row.kind == "vector" and row.types[0] != "NONE"]
 
