@@ -95,6 +95,20 @@ def test_the_command(tmp_path):
     assert "t.csl:" in shown and "more lines" in shown
 
 
+def test_the_command_runs_host_programs_as_cs_python_does(tmp_path):
+    pe = looping(tmp_path / "out")
+    pe.fabric.keep_profile()
+    pe.call("main")
+    profile.save(pe.fabric, tmp_path / "out")
+    (tmp_path / "run.py").write_text(
+        "import os, sys, cerebras\nimport numpy as np\n"
+        "print(sys.argv, os.environ['WSE_PROFILE'], np.uint16(5) + (np.uint16(2) << 16))\n"
+    )
+    command = [sys.executable, "-P", "-m", "wse.cli", "profile", "out", "run.py", "--name", "x"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr == "['run.py', '--name', 'x'] 1 131077\n"  # with the types of NumPy 1
+
+
 SENDS = """param sends: bool;
 const way = @get_color(4);
 const queue_out = @get_output_queue(2);

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -126,6 +127,38 @@ def test_names_and_texts_of_numpy_1(tmp_path):
     )
     done = cs_python(str(tmp_path / "run.py"))
     assert done.stdout == "[0.5] 6 True True\nTrue [ True] (2, 1) (300,)\n", done.stderr
+
+
+def test_the_program_runs_in_the_process_of_the_command(tmp_path):
+    """Unless there are options for the interpreter; either way what it starts finds the names."""
+    (tmp_path / "run.py").write_text(
+        "import subprocess, sys\nprint('wse.sdk.interpreter' in sys.modules, 'wse.csl.compile' in sys.modules)\n"
+        "child = 'import cerebras, shutil; print(bool(shutil.which(\"cslc\")))'\n"
+        "sys.stdout.flush()\nsubprocess.run([sys.executable, '-c', child], check=True)\n"
+    )
+    for words, inside in ((["run.py"], True), (["-u", "run.py"], False), (["-X", "utf8", "run.py"], False)):
+        done = cs_python(*words, cwd=tmp_path)
+        assert done.stdout == f"{inside} False\nTrue\n", done.stderr
+
+
+def test_a_signal_does_to_the_program_what_it_does_in_python(tmp_path):
+    (tmp_path / "run.py").write_text(
+        "import signal, time\nassert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL\n"
+        "print('ready', flush=True)\ntry:\n    time.sleep(60)\nfinally:\n    print('cleaned up', flush=True)\n"
+    )
+    run = [sys.executable, "-P", "-c", "from wse.start import cs_python; cs_python()", "run.py"]
+    environment = os.environ | {"PYTHONPATH": str(Path(wse.__file__).parent.parent)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+
+    def default():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    with subprocess.Popen(run, cwd=tmp_path, env=environment, preexec_fn=default, **pipes) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (out, process.returncode) == ("cleaned up\n", -signal.SIGINT)
+    assert err.rstrip().endswith("KeyboardInterrupt") and "script.py" not in err and "start.py" not in err
 
 
 def test_settings_before_the_file():

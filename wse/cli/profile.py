@@ -53,8 +53,7 @@ def run_profiled(script: Sequence[str]) -> None:
 
     check_script(script)
     # what it prints is not part of this command's document
-    ran = subprocess.run(
-        [sys.executable, *script], env=environment() | {profile.VARIABLE: "1"}, stdout=sys.stderr, check=False
-    )
+    command = [sys.executable, "-m", "wse.sdk.script", *script]
+    ran = subprocess.run(command, env=environment() | {profile.VARIABLE: "1"}, stdout=sys.stderr, check=False)
     if ran.returncode:
         click.echo(f"note: {os.path.basename(script[0])} ended with status {ran.returncode}", err=True)
