@@ -88,28 +88,35 @@ bool memory_op_slots(band_state *band, const isa_ins *ins, const memory_op *op, 
   return false;
 }
 
-static void save_address(const memory_operand *operand, uint32_t n) {
-  if (operand->dsr && operand->dsr->flags & DSD_SAVE_ADDRESS)
-    operand->dsr->base = (uint16_t)(operand->base + (int32_t)n * operand->stride);
+span memory_op_span(const memory_op *op, uint8_t *sram) {
+  return (span){.dst = sram + op->dst.base,
+                .src0 = op->src0.dsr ? sram + op->src0.base : NULL,
+                .src1 = op->src1.dsr ? sram + op->src1.base : NULL,
+                .step_dst = op->dst.stride,
+                .step0 = op->src0.stride,
+                .step1 = op->src1.stride,
+                .value0 = op->src0.value,
+                .value1 = op->src1.value,
+                .extra = op->extra,
+                .n = op->n,
+                .overlaps = overwrites(&op->dst, &op->src0) || overwrites(&op->dst, &op->src1)};
+}
+
+static void save_address(const memory_operand *operand, uint32_t n, uint32_t from) {
+  if (operand->dsr && operand->dsr[from].flags & DSD_SAVE_ADDRESS)
+    operand->dsr[from].base = (uint16_t)(operand->base + (int32_t)n * operand->stride);
+}
+
+void memory_op_save(const memory_op *op, uint32_t from) {
+  save_address(&op->src1, op->n, from);
+  save_address(&op->src0, op->n, from);
+  save_address(&op->dst, op->n, from); /* if a DSR is named twice, the destination's address counts */
 }
 
 void memory_op_run(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, const memory_op *op,
                    const slot_entry *slots, uint64_t first) {
-  uint8_t *sram = sram_of(fabric, pe);
-  span s = {.dst = sram + op->dst.base,
-            .step_dst = op->dst.stride,
-            .extra = op->extra,
-            .n = op->n,
-            .value0 = op->src0.value,
-            .value1 = op->src1.value,
-            .step0 = op->src0.stride,
-            .step1 = op->src1.stride,
-            .overlaps = overwrites(&op->dst, &op->src0) || overwrites(&op->dst, &op->src1)};
-  if (op->src0.dsr) s.src0 = sram + op->src0.base;
-  if (op->src1.dsr) s.src1 = sram + op->src1.base;
+  span s = memory_op_span(op, sram_of(fabric, pe));
   fabric->spans[ins->op](fabric->fp16, &s);
   vector_count(fabric, band, pe, slots->reads, slots->writes, slots->flops, op->n, first);
-  save_address(&op->src1, op->n);
-  save_address(&op->src0, op->n);
-  save_address(&op->dst, op->n); /* if a DSR is named twice, the destination's address counts */
+  memory_op_save(op, 0);
 }

@@ -2,6 +2,7 @@
 #ifndef FAST_MEMORY_OP_H
 #define FAST_MEMORY_OP_H
 
+#include "fast/span.h"
 #include "state/state.h"
 
 /* Banks that the cached slots are valid for. */
@@ -26,5 +27,9 @@ bool memory_op_slots(band_state *band, const isa_ins *ins, const memory_op *op, 
 /* Computes all elements, the first of them in cycle `first`. */
 void memory_op_run(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, const memory_op *op,
                    const slot_entry *slots, uint64_t first);
+/* Its elements in an SRAM. */
+span memory_op_span(const memory_op *op, uint8_t *sram);
+/* Its DSRs that save their address, those of the PE `from` PEs further on. */
+void memory_op_save(const memory_op *op, uint32_t from);
 
 #endif

@@ -25,21 +25,30 @@ static bool same_dsr(const lane_run *run, const lane_group *g, uint8_t byte) {
   return !differs;
 }
 
-static uint32_t lane_value(const lane_run *run, uint8_t byte, uint64_t lane) {
+/* The row of a register that is an operand; NULL: it is none. */
+static const uint32_t *row_of(const lane_run *run, uint8_t byte) {
   bool is_register = byte >= OPERAND_REGISTER && byte < OPERAND_REGISTER + WSE_REGISTERS;
-  return is_register ? run->registers[(byte - OPERAND_REGISTER) * LANES + lane] : 0;
+  return is_register ? run->registers + (byte - OPERAND_REGISTER) * LANES : NULL;
 }
 
-/* A lane's own part of an operation: the values of its registers, and its DSRs. */
-static memory_op of_lane(const lane_run *run, const memory_op *op, const isa_ins *ins, uint64_t lane, uint32_t from) {
-  memory_op own = *op;
-  own.src0.value = lane_value(run, ins->b, lane);
-  own.src1.value = lane_value(run, ins->c, lane);
-  own.extra = lane_value(run, ins->d, lane);
-  if (own.dst.dsr) own.dst.dsr += (int64_t)lane - from;
-  if (own.src0.dsr) own.src0.dsr += (int64_t)lane - from;
-  if (own.src1.dsr) own.src1.dsr += (int64_t)lane - from;
-  return own;
+/* Computes the elements of an operation in all lanes.  op: as lane `from` has it. */
+static void compute(lane_run *run, const lane_group *g, const isa_ins *ins, const memory_op *op, uint32_t from) {
+  wse_fabric *fabric = run->fabric;
+  const uint32_t *value0 = row_of(run, ins->b), *value1 = row_of(run, ins->c), *extra = row_of(run, ins->d);
+  const span_function function = fabric->spans[ins->op];
+  span s = memory_op_span(op, sram_of(fabric, run->pe0));
+  const span first = s;
+  EACH_LANE(l, g->lanes) {
+    s.dst = first.dst + l * SRAM_PITCH;
+    if (first.src0) s.src0 = first.src0 + l * SRAM_PITCH;
+    if (first.src1) s.src1 = first.src1 + l * SRAM_PITCH;
+    if (value0) s.value0 = value0[l];
+    if (value1) s.value1 = value1[l];
+    if (extra) s.extra = extra[l];
+    function(fabric->fp16, &s);
+  }
+  EACH_LANE(l, g->lanes)
+    memory_op_save(op, (uint32_t)l - from);
 }
 
 static bool memory_operation(lane_run *run, lane_group *g, const isa_ins *ins) {
@@ -68,12 +77,16 @@ static bool memory_operation(lane_run *run, lane_group *g, const isa_ins *ins) {
   group_account(g, first + slots->all, WSE_CTR_BUSY_VECTOR);
   g->counts[WSE_CTR_VECTORS]++;
   run->band->opcodes[ins->op] += (uint64_t)__builtin_popcountll(g->lanes);
-  EACH_LANE(l, g->lanes) {
-    uint32_t pe = run->pe0 + (uint32_t)l;
-    memory_op own = of_lane(run, &op, ins, l, from);
-    memory_op_run(fabric, run->band, pe, ins, &own, slots, cycle_of(run, l, first));
-    series_span(fabric, run->band, pe, cycle_of(run, l, first + slots->second), slots->all - slots->second,
-                SERIES_BUSY);
+  compute(run, g, ins, &op, from);
+  g->counts[WSE_CTR_ELEMENTS] += op.n;
+  g->counts[WSE_CTR_SRAM_READ] += (uint64_t)op.n * slots->reads;
+  g->counts[WSE_CTR_SRAM_WRITE] += (uint64_t)op.n * slots->writes;
+  g->counts[WSE_CTR_FLOPS] += (uint64_t)op.n * slots->flops;
+  for (uint64_t lanes = fabric->bins ? g->lanes : 0; lanes; lanes &= lanes - 1) {
+    uint64_t l = (uint64_t)__builtin_ctzll(lanes), busy_at = cycle_of(run, l, first + slots->second);
+    if (slots->flops)
+      series_add(fabric, run->band, cycle_of(run, l, first), SERIES_FLOPS, (uint64_t)op.n * slots->flops);
+    series_span(fabric, run->band, run->pe0 + (uint32_t)l, busy_at, slots->all - slots->second, SERIES_BUSY);
   }
   g->readable_at = vector_readable(fabric, first, slots->all, slots->all - slots->second, op.n);
   g->written_low = (uint16_t)op.dst.low;
