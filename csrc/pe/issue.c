@@ -52,8 +52,9 @@ static void note_readers(wse_fabric *fabric, uint32_t pe) {
   }
 }
 
-static void then(wse_fabric *fabric, uint32_t pe, uint16_t options) {
-  task_then(fabric, pe, options >> OPT_THEN & 3, options >> OPT_TASK & 63);
+static void then(wse_fabric *fabric, band_state *band, uint32_t pe, const vector_operation *operation, uint64_t at) {
+  uint16_t options = operation->options;
+  task_after(fabric, band, pe, options >> OPT_THEN & 3, options >> OPT_TASK & 63, operation->pc, at);
 }
 
 static bool binds(const vector_operand *operand) {
@@ -87,7 +88,7 @@ void operation_ended(wse_fabric *fabric, band_state *band, uint32_t pe, int thre
     ce->threads &= (uint8_t)~(1u << thread);
     ce->store_threads &= (uint8_t)~(1u << thread);
   }
-  then(fabric, pe, operation->options);
+  then(fabric, band, pe, operation, now);
   note_readers(fabric, pe);
   trace_event(fabric, band, now, pe, WSE_EV_OP_END, operation->op, thread == MAIN ? 255 : (uint32_t)thread);
 }
@@ -262,7 +263,7 @@ static int issue_vector(wse_fabric *fabric, band_state *band, uint32_t pe, const
   ce->readable_at = vector_readable(fabric, first, slots, slots - second, operation->done);
   vector_written(fabric, pe, operation, &ce->written_low, &ce->written_high);
   ce->result_register = operation->dst.is == OPERAND_IS_VALUE ? operation->dst.number : OPERAND_NONE;
-  then(fabric, pe, operation->options);
+  then(fabric, band, pe, operation, at);
   return memory_issued(fabric, band, pe, operation->op, first, slots, second, alone);
 }
 

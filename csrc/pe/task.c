@@ -95,3 +95,13 @@ void task_then(wse_fabric *fabric, uint32_t pe, int what, int task) {
   if (what == OPT_THEN_ACTIVATE) ce->active |= (uint64_t)1 << (task & 63);
   if (what == OPT_THEN_UNBLOCK) ce->blocked &= ~((uint64_t)1 << (task & 63));
 }
+
+void task_after(wse_fabric *fabric, band_state *band, uint32_t pe, int what, int task, uint32_t pc, uint64_t at) {
+  if (what == OPT_THEN_ACTIVATE && class_of(fabric, pe)->task_kind[task & 63] == WSE_TASK_UNBOUND) {
+    wse_fault fault = fault_at(fabric, pe, at, WSE_FAULT_BAD_TASK);
+    fault.pc = (int32_t)pc;
+    fault.detail = (uint32_t)task;
+    fault_raise(band, fault);
+  }
+  task_then(fabric, pe, what, task);
+}

@@ -17,10 +17,10 @@ static bool on_control(wse_fabric *fabric, band_state *band, uint32_t pe, vector
                        const vector_operand *from, uint64_t now) {
   if (!(operation->on_control & 3)) return false;
   iq_take(fabric, band, pe, from->d.queue, now);
-  if ((operation->on_control & 3) == ON_CONTROL_ACTIVATE)
-    task_then(fabric, pe, OPT_THEN_ACTIVATE, operation->on_control >> 2);
-  if ((operation->on_control & 3) == ON_CONTROL_UNBLOCK)
-    task_then(fabric, pe, OPT_THEN_UNBLOCK, operation->on_control >> 2);
+  int what = OPT_THEN_NONE;
+  if ((operation->on_control & 3) == ON_CONTROL_ACTIVATE) what = OPT_THEN_ACTIVATE;
+  if ((operation->on_control & 3) == ON_CONTROL_UNBLOCK) what = OPT_THEN_UNBLOCK;
+  task_after(fabric, band, pe, what, operation->on_control >> 2, operation->pc, now);
   return true;
 }
 

@@ -251,6 +251,15 @@ def test_completion_of_a_synchronous_operation(arch):
         assert ops.marks[7] == ops.marks[2] + 2
 
 
+@archs
+@pytest.mark.parametrize("code", [send(0, ", activate=30"), "mov32 d0, a0 {activate=30}", "mov16 d8, a8 {activate=30}"])
+def test_completion_of_an_operation_activates_no_task_without_code(code, arch):
+    with pytest.raises(wse.FabricFault) as caught:
+        Ops(code + "\ndone", [5], arch)
+    fault = caught.value
+    assert (fault.kind, fault.detail, fault.task, fault.pc >= 0) == ("BAD_TASK", 30, -1, True)
+
+
 def test_settings_of_a_dsr_make_its_operations_asynchronous():
     p = wse.Program(1, 1, "wse3")
     c = p.color("c")

@@ -122,7 +122,7 @@ def fault(image: Image, record: tuple[int, ...]) -> FabricFault:
         parts.append(f"queue {queue}")
     if port >= 0:
         parts.append(f"port {route.PORTS[port]}")
-    if what := _detail(name, detail):
+    if what := _detail(name, detail, pc):
         parts.append(what)
     advice = (ADVICE | CSL_ADVICE if image.language == "csl" else ADVICE)[name]
     if name == "TRAP" and pe is not None and (message := pe.message(detail)):
@@ -140,12 +140,14 @@ def fault(image: Image, record: tuple[int, ...]) -> FabricFault:
     )
 
 
-def _detail(name: str, detail: int) -> str:
+def _detail(name: str, detail: int, pc: int) -> str:
     # The meaning of a fault's detail; csrc/pe/system.c and issue.c set it.
     if name == "TRAP":
         return f"value {detail}"
     if name == "BAD_OPCODE":
         return f"opcode {detail}"
+    if name == "BAD_TASK" and pc >= 0:
+        return f"id {detail}"
     return ""
 
 

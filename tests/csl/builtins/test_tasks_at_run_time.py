@@ -10,6 +10,7 @@ import re
 import pytest
 
 from csl.running import device, read, run
+from wse import FabricFault
 from wse.csl.syntax.errors import CslError
 
 PROGRAM = """
@@ -72,6 +73,15 @@ def test_a_task_that_is_known_at_run_time(name, arch, tmp_path):
     loaded = run(tmp_path, PROGRAM.replace("BODY", body).replace("START", start), arch=arch)
     assert read(loaded, "got").tolist() == [7, 8, 9]
     assert read(loaded, "done").tolist() == [int("before" in name), 1]
+
+
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+@pytest.mark.parametrize("task", ["@get_local_task_id(14)", "free[done[0]]"])
+def test_an_operation_that_activates_an_id_without_a_task(task, arch, tmp_path):
+    body = f"_ = id; {RECEIVE} @mov32(out, words_dsd, .{{ .async = true, .activate = {task} }});"
+    text = PROGRAM.replace("BODY", body).replace("START", "") + "const free = [1]local_task_id{@get_local_task_id(14)};"
+    with pytest.raises(FabricFault, match=r"the task is not bound to code \(PE \(0, 0\), .* in go, id 14\)"):
+        run(tmp_path, text, arch=arch)
 
 
 REFUSED = {

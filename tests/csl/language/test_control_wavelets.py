@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from csl.running import read, run
 
+from wse import FabricFault
+
 ARCHES = ("wse2", "wse3")
 
 
@@ -82,6 +84,17 @@ fn main() void {{ if (x == 0) {{ {THREE} }} else {{ {prepare} @mov32(to, until{o
     done = run(tmp_path, text, arch=arch, layout=TWO)
     assert read(done, "got", 1)[:3].tolist() == [*want, 0]
     assert read(done, "calls", 1)[:2].tolist() == calls
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_on_control_activates_no_task_without_code(arch, tmp_path):
+    text = f"""{HEAD}{CONTROL}
+fn main() void {{
+  if (x == 0) {{ {THREE} }} else {{ @mov32(to, in, .{{ .on_control = .{{ .activate = @get_local_task_id(14) }} }}); }}
+}}
+"""
+    with pytest.raises(FabricFault, match=r"the task is not bound to code .* in main, id 14"):
+        run(tmp_path, text, arch=arch, layout=TWO)
 
 
 RECEIVES = {
