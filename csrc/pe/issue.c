@@ -522,15 +522,16 @@ static uint64_t issue_scalars(wse_fabric *fabric, band_state *band, uint32_t blo
   if (took) {
     alone = 0;
     EACH_LANE(l, took) { /* a group ends where one of its lanes has to stop; another may not have begun */
-      if (!start->issued[l] && fabric->ces[fabric->block_pe[block] + l].main_at < steps[l].limit)
-        alone |= (uint64_t)1 << l;
+      bool goes_on = fabric->ces[fabric->block_pe[block] + l].main_at < steps[l].limit;
+      if (goes_on && (!start->issued[l] || start->scattered)) alone |= (uint64_t)1 << l;
     }
   }
   EACH_LANE(l, alone) {
     uint32_t pe = fabric->block_pe[block] + (uint32_t)l;
     const pe_class *class = class_of(fabric, pe);
     uint64_t at = took ? fabric->ces[pe].main_at : start->at[l];
-    start->issued[l] = scalar_run(fabric, band, pe, class->code, class->code_length, at, steps[l].limit);
+    start->issued[l] = (took ? start->issued[l] : 0) +
+                       scalar_run(fabric, band, pe, class->code, class->code_length, at, steps[l].limit);
   }
   return took | alone;
 }

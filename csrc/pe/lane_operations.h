@@ -41,7 +41,8 @@ typedef struct {
   int total;
   lane_group groups[LANES];
   lane_state lane[LANES];
-  bool differ; /* groups have joined: `extra` is set */
+  uint64_t steps, lane_steps; /* instructions of groups, and of their lanes */
+  bool differ;                /* groups have joined: `extra` is set */
   uint64_t extra[LANES][WSE_CTR_COUNT];
 } lane_run;
 

@@ -7,8 +7,7 @@
  *
  * Where a branch is taken in some lanes only, the group divides.  The group with the lowest pc goes first, until it
  * comes to the pc of another one: the code behind a loop or a conditional statement has higher addresses than the code
- * in it.  Two groups at one pc with the same results under way join.  Lanes of a group that has become small leave; the
- * caller continues each by itself.
+ * in it.  Two groups at one pc with the same results under way join.  If the lanes scatter, they go on one by one.
  *
  * Memory operations and loads of DSRs are executed in all lanes as well (lane_operations.c).  At anything else a group
  * ends.  The effects are those of issue.c and scalar.c, in every lane.
@@ -303,6 +302,8 @@ out:
   g->fresh[0] = fresh[0];
   g->fresh[1] = fresh[1];
   g->accounted = accounted;
+  run->steps += issued;
+  run->lane_steps += issued * (uint64_t)size;
   g->counts[WSE_CTR_BUSY_SCALAR] += issued;
   g->counts[WSE_CTR_SCALARS] += issued;
   g->counts[WSE_CTR_SRAM_READ] += loaded;
@@ -341,8 +342,14 @@ static lane_group *lowest(lane_run *run, uint32_t *others) {
   return first;
 }
 
+/* Whether too few lanes execute an instruction at once, on average, for a gain. */
+static bool is_scattered(const lane_run *run) {
+  enum { LOOK_AFTER = 512, LEAST_AVERAGE = 3 };
+  return run->steps >= LOOK_AFTER && run->lane_steps < LEAST_AVERAGE * run->steps;
+}
+
 static void run_groups(lane_run *run, lanes_start *start) {
-  while (run->total) {
+  while (run->total && !is_scattered(run)) {
     uint32_t others;
     lane_group *g = lowest(run, &others);
     int ends = advance(run, g, others);
@@ -351,13 +358,13 @@ static void run_groups(lane_run *run, lanes_start *start) {
       case MEETS:
         if (g->pc >= others) join(run, g);
         break;
-      case DIVIDES:
-        for (int i = run->total - 1; i >= 0; i--)
-          if (__builtin_popcountll(run->groups[i].lanes) < LEAST_LANES) leave(run, &run->groups[i], start);
-        break;
+      case DIVIDES: break;
       default: leave(run, g, start);
     }
   }
+  start->scattered = run->total > 0;
+  while (run->total)
+    leave(run, run->groups, start);
 }
 
 /* --- start ------------------------------------------------------------------------------------------------ */
@@ -399,8 +406,6 @@ static void form_groups(lane_run *run, uint64_t lanes, const lanes_start *start)
     memset(g->counts, 0, sizeof g->counts);
     run->total++;
   }
-  for (int i = run->total - 1; i >= 0; i--)
-    if (__builtin_popcountll(run->groups[i].lanes) < LEAST_LANES) run->groups[i] = run->groups[--run->total];
 }
 
 void lanes_stretches(pe_class *class) {
@@ -431,6 +436,7 @@ uint64_t lanes_run(wse_fabric *fabric, band_state *band, uint32_t block, uint64_
   run.window = window;
   run.total = 0;
   run.differ = false;
+  run.steps = run.lane_steps = 0;
   uint16_t class = fabric->class_of[run.pe0 + (uint32_t)__builtin_ctzll(lanes)];
   run.code = fabric->classes[class].code;
   run.length = fabric->classes[class].code_length;
@@ -439,6 +445,7 @@ uint64_t lanes_run(wse_fabric *fabric, band_state *band, uint32_t block, uint64_
     uint32_t pe = run.pe0 + (uint32_t)l;
     if (fabric->class_of[pe] == class && fabric->ces[pe].accounted <= start->at[l]) able |= (uint64_t)1 << l;
   }
+  if (__builtin_popcountll(able) < LEAST_LANES) return 0;
   form_groups(&run, able, start);
   for (int i = 0; i < run.total; i++) {
     lane_group *g = &run.groups[i];
