@@ -71,20 +71,61 @@ static inline void lanes_stream(uint32_t *to, const uint32_t *from) { memcpy(to,
 static inline void lanes_stream_end(void) {}
 #endif
 
-/* Masked moves.  router.c is compiled once per instruction set of the host, and these with it.  For a few lanes a loop
- * over the set is faster. */
+/* Masked moves.  router.c is compiled once per instruction set of the host, and these with it: groups of 16 or 8 lanes
+ * with AVX-512 or AVX2, else loops over all lanes.  For a few lanes a loop over the set is faster.  The lanes that are
+ * not in the set may be written with what they hold: a row has one writer at a time (run.c). */
 #if defined(__AVX512F__)
 #include <immintrin.h>
-enum { FEW_LANES = 2 };
-#define EACH_GROUP(k) for (int k = 0; k < 4; k++)
-#define GROUP(set, k) (__mmask16)((set) >> 16 * (k))
+enum { FEW_LANES = 2, GROUP_LANES = 16 };
+typedef __m512i lane_words;
+typedef __mmask16 lane_set;
+static inline lane_set group_set(uint64_t set, int k) { return (lane_set)(set >> k); }
+static inline lane_words group_load(const uint32_t *from) { return _mm512_loadu_si512(from); }
+static inline void group_store(uint32_t *to, lane_set m, lane_words v) { _mm512_mask_storeu_epi32(to, m, v); }
+static inline lane_words group_all(uint32_t v) { return _mm512_set1_epi32((int)v); }
+static inline lane_words group_add(lane_words a, lane_words b) { return _mm512_add_epi32(a, b); }
+static inline lane_words group_minus(lane_set m, lane_words a, lane_words b) { return _mm512_maskz_sub_epi32(m, a, b); }
+static inline uint32_t group_sum(lane_words v) { return (uint32_t)_mm512_reduce_add_epi32(v); }
+#elif defined(__AVX2__)
+#include <immintrin.h>
+enum { FEW_LANES = 4, GROUP_LANES = 8 };
+typedef __m256i lane_words;
+typedef __m256i lane_set;
+static inline lane_set group_set(uint64_t set, int k) {
+  const __m256i bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+  return _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)(set >> k & 0xff)), bits), bits);
+}
+static inline lane_words group_load(const uint32_t *from) {
+  return _mm256_loadu_si256((const __m256i *)(const void *)from);
+}
+static inline void group_store(uint32_t *to, lane_set m, lane_words v) {
+  _mm256_storeu_si256((__m256i *)(void *)to, _mm256_blendv_epi8(group_load(to), v, m));
+}
+static inline lane_words group_all(uint32_t v) { return _mm256_set1_epi32((int)v); }
+static inline lane_words group_add(lane_words a, lane_words b) { return _mm256_add_epi32(a, b); }
+static inline lane_words group_minus(lane_set m, lane_words a, lane_words b) {
+  return _mm256_and_si256(_mm256_sub_epi32(a, b), m);
+}
+static inline uint32_t group_sum(lane_words v) {
+  __m128i four = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+  return (uint32_t)_mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1)));
+}
 #else
-enum { FEW_LANES = 12 };
+enum { FEW_LANES = 12, GROUP_LANES = 1 };
+typedef uint32_t lane_words;
+typedef uint32_t lane_set; /* all ones if the lane is set: the compiler vectorizes a loop over all lanes */
+static inline lane_set group_set(uint64_t set, int k) { return 0 - (uint32_t)(set >> k & 1); }
+static inline lane_words group_load(const uint32_t *from) { return *from; }
+static inline void group_store(uint32_t *to, lane_set m, lane_words v) { *to ^= (*to ^ v) & m; }
+static inline lane_words group_all(uint32_t v) { return v; }
+static inline lane_words group_add(lane_words a, lane_words b) { return a + b; }
+static inline lane_words group_minus(lane_set m, lane_words a, lane_words b) { return (a - b) & m; }
+static inline uint32_t group_sum(lane_words v) { return v; }
 #endif
+#define EACH_GROUP(k) for (int k = 0; k < LANES; k += GROUP_LANES)
 
 static inline bool lanes_few(uint64_t set) { return __builtin_popcountll(set) <= FEW_LANES; }
-/* All ones if the lane is set: with it the compiler vectorizes a loop over all lanes. */
-static inline uint32_t lane_mask(uint64_t set, int lane) { return -(uint32_t)(set >> lane & 1); }
 
 static inline void lanes_copy(uint32_t *to, const uint32_t *from, uint64_t set) {
   if (lanes_few(set)) {
@@ -92,13 +133,8 @@ static inline void lanes_copy(uint32_t *to, const uint32_t *from, uint64_t set) 
       to[i] = from[i];
     return;
   }
-#if defined(__AVX512F__)
   EACH_GROUP(k)
-    _mm512_mask_storeu_epi32(to + 16 * k, GROUP(set, k), _mm512_maskz_loadu_epi32(GROUP(set, k), from + 16 * k));
-#else
-  for (int i = 0; i < LANES; i++)
-    if (set >> i & 1) to[i] = from[i];
-#endif
+    group_store(to + k, group_set(set, k), group_load(from + k));
 }
 
 static inline void lanes_fill(uint32_t *to, uint32_t value, uint64_t set) {
@@ -107,13 +143,8 @@ static inline void lanes_fill(uint32_t *to, uint32_t value, uint64_t set) {
       to[i] = value;
     return;
   }
-#if defined(__AVX512F__)
   EACH_GROUP(k)
-    _mm512_mask_storeu_epi32(to + 16 * k, GROUP(set, k), _mm512_set1_epi32((int)value));
-#else
-  for (int i = 0; i < LANES; i++)
-    to[i] ^= (to[i] ^ value) & lane_mask(set, i);
-#endif
+    group_store(to + k, group_set(set, k), group_all(value));
 }
 
 static inline void lanes_count(uint32_t *to, uint64_t set) {
@@ -122,21 +153,14 @@ static inline void lanes_count(uint32_t *to, uint64_t set) {
       to[i]++;
     return;
   }
-#if defined(__AVX512F__)
-  EACH_GROUP(k) {
-    __m512i more = _mm512_add_epi32(_mm512_maskz_loadu_epi32(GROUP(set, k), to + 16 * k), _mm512_set1_epi32(1));
-    _mm512_mask_storeu_epi32(to + 16 * k, GROUP(set, k), more);
-  }
-#else
-  for (int i = 0; i < LANES; i++)
-    to[i] -= lane_mask(set, i);
-#endif
+  EACH_GROUP(k)
+    group_store(to + k, group_set(set, k), group_add(group_load(to + k), group_all(1)));
 }
 
 /* Adds to each lane of the set the cycles since its `since`; returns their sum. */
 static inline uint64_t lanes_wait(uint32_t *to, const uint32_t *since, uint32_t now, uint64_t set) {
-  uint32_t sum = 0;
   if (lanes_few(set)) {
+    uint32_t sum = 0;
     EACH_LANE(i, set) {
       uint32_t waited = now - since[i];
       if (waited) to[i] += waited;
@@ -144,24 +168,14 @@ static inline uint64_t lanes_wait(uint32_t *to, const uint32_t *since, uint32_t 
     }
     return sum;
   }
-#if defined(__AVX512F__)
-  __m512i sums = _mm512_setzero_si512();
+  lane_words sums = group_all(0);
   EACH_GROUP(k) {
-    __mmask16 m = GROUP(set, k);
-    __m512i waited =
-        _mm512_maskz_sub_epi32(m, _mm512_set1_epi32((int)now), _mm512_maskz_loadu_epi32(m, since + 16 * k));
-    _mm512_mask_storeu_epi32(to + 16 * k, m, _mm512_add_epi32(_mm512_maskz_loadu_epi32(m, to + 16 * k), waited));
-    sums = _mm512_add_epi32(sums, waited);
+    lane_set m = group_set(set, k);
+    lane_words waited = group_minus(m, group_all(now), group_load(since + k));
+    group_store(to + k, m, group_add(group_load(to + k), waited));
+    sums = group_add(sums, waited);
   }
-  return (uint32_t)_mm512_reduce_add_epi32(sums);
-#else
-  for (int i = 0; i < LANES; i++) {
-    uint32_t waited = (now - since[i]) & lane_mask(set, i);
-    to[i] += waited;
-    sum += waited;
-  }
-  return sum;
-#endif
+  return group_sum(sums);
 }
 
 #endif
