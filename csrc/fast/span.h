@@ -5,7 +5,8 @@
 #include "state/state.h"
 
 /* n elements with constant strides (step, in bytes) in SRAM; a source that is NULL has the same value for all
- * elements. */
+ * elements.  A source without gaps may be read up to 60 bytes beyond its end, which is behind SRAM at most
+ * (SRAM_PITCH). */
 typedef struct span {
   uint8_t *dst;
   const uint8_t *src0, *src1;

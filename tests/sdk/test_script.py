@@ -144,7 +144,7 @@ def test_the_program_runs_in_the_process_of_the_command(tmp_path):
 def test_a_signal_does_to_the_program_what_it_does_in_python(tmp_path):
     (tmp_path / "run.py").write_text(
         "import signal, time\nassert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL\n"
-        "print('ready', flush=True)\ntry:\n    time.sleep(60)\nfinally:\n    print('cleaned up', flush=True)\n"
+        "try:\n    print('ready', flush=True)\n    time.sleep(60)\nfinally:\n    print('cleaned up', flush=True)\n"
     )
     run = [sys.executable, "-P", "-c", "from wse.start import cs_python; cs_python()", "run.py"]
     environment = os.environ | {"PYTHONPATH": str(Path(wse.__file__).parent.parent)}

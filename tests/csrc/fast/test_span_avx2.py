@@ -44,7 +44,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("gcc") is None, 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """run(set, opcode, format, memory, numbers): executes a span in memory, uint8 [SIZE + 16]."""
+    """run(set, opcode, format, memory, numbers): executes a span in memory, uint8 [SIZE + 64]."""
     folder = tmp_path_factory.mktemp("span")
     (folder / "access.c").write_text(ACCESS)
     command = ["gcc", "-fPIC", *build_engine(ROOT).flags()[0], "-fvisibility=default", "-c"]
@@ -98,7 +98,7 @@ def test_bits_are_those_of_the_portable_version(run, row, name):
             places[0] = places[1]
         value0, value1, extra = random.integers(0, 1 << 32, 3).tolist()
         numbers = [*(number for place in places for number in place), value0, value1, extra, n, int(overlaps)]
-        memory = random.integers(0, 256, SIZE + 16, np.uint8)
+        memory = random.integers(0, 256, SIZE + 64, np.uint8)
         if trial % 3 == 0:  # many NaN, infinities and subnormals
             memory[1::2] |= np.uint8(0x7C)
         elif trial % 3 == 1:
