@@ -77,9 +77,17 @@ static inline void use_slot(wse_fabric *fabric, band_state *band, uint32_t pe, u
   activity_last(band, at + 1);
 }
 
+/* After the slots of an operation that end before cycle `end`: where another one, anything else may go on. */
+static inline uint64_t restart_cycle(const wse_fabric *fabric, uint64_t end) {
+  return end + (uint64_t)P(fabric, op_restart_cycles) - (uint64_t)P(fabric, op_start_cycles);
+}
+static inline uint64_t drained_cycle(const wse_fabric *fabric, uint64_t end) {
+  return end + (uint64_t)P(fabric, op_drain_cycles);
+}
+
 static inline void after_vector(wse_fabric *fabric, ce_state *ce, uint64_t last) {
-  ce->vector_at = last + 1 + (uint64_t)P(fabric, op_restart_cycles) - (uint64_t)P(fabric, op_start_cycles);
-  ce->main_at = last + 1 + (uint64_t)P(fabric, op_drain_cycles);
+  ce->vector_at = restart_cycle(fabric, last + 1);
+  ce->main_at = drained_cycle(fabric, last + 1);
   ce->follows_vector = 1;
   ce->loaded_at = 0;
   ce->state = MAIN_RUN;

@@ -16,6 +16,7 @@
 #include "observe/fault.h"
 #include "observe/trace.h"
 #include "pe/dsd.h"
+#include "pe/issue_rules.h"
 #include "pe/lanes.h"
 #include "pe/ramp.h"
 #include "pe/scalar.h"
@@ -146,15 +147,6 @@ static int memory_issued(wse_fabric *fabric, band_state *band, uint32_t pe, int 
   return STOPS;
 }
 
-/* The cycle of the first element of an operation dispatched in cycle `dispatch`.  reads: it reads what the operation
- * before it wrote. */
-static uint64_t first_element(const wse_fabric *fabric, const ce_state *ce, uint64_t dispatch, uint64_t at,
-                              bool reads) {
-  uint64_t first = dispatch + (uint64_t)P(fabric, op_start_cycles);
-  if (first < at) first = at;
-  return reads && ce->readable_at > first ? ce->readable_at : first;
-}
-
 /* The main thread's instruction continues in cycle `at`.  Returns whether it had waited for a wavelet or a
  * microthread. */
 static bool end_wait(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t at) {
@@ -185,8 +177,8 @@ static void note_issue(wse_fabric *fabric, band_state *band, uint32_t pe, int op
 static int issue_memory_op(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, const memory_op *op,
                            uint64_t dispatch, uint64_t at, bool alone) {
   ce_state *ce = &fabric->ces[pe];
-  uint64_t first = first_element(fabric, ce, dispatch, at,
-                                 ce->follows_vector && memory_op_reads(op, ce->written_low, ce->written_high));
+  bool reads = ce->follows_vector && memory_op_reads(op, ce->written_low, ce->written_high);
+  uint64_t first = first_element(fabric, dispatch, at, reads ? ce->readable_at : 0);
   note_issue(fabric, band, pe, ins->op, MAIN, dispatch, at, first);
   slot_entry *slots;
   if (!memory_op_slots(band, ins, op, &slots)) vector_fill_slots(fabric, pe, ins, slots);
@@ -254,9 +246,8 @@ static int issue_vector(wse_fabric *fabric, band_state *band, uint32_t pe, const
     return WAITS;
   }
 
-  uint64_t first =
-      first_element(fabric, ce, dispatch, at,
-                    ce->follows_vector && vector_reads(fabric, pe, operation, ce->written_low, ce->written_high));
+  bool reads = ce->follows_vector && vector_reads(fabric, pe, operation, ce->written_low, ce->written_high);
+  uint64_t first = first_element(fabric, dispatch, at, reads ? ce->readable_at : 0);
   note_issue(fabric, band, pe, operation->op, thread, dispatch, at, first);
   if (on_fabric) return begin_on_fabric(fabric, band, pe, operation, thread, first, now);
   uint64_t second, slots = vector_memory(fabric, band, pe, operation, first, &second);
@@ -358,7 +349,7 @@ static void issue_system(wse_fabric *fabric, band_state *band, uint32_t pe, cons
   }
   if (op == OP_ldds) {
     cost = (uint64_t)P(fabric, dsr_load_cycles);
-    ce->loaded_at = at + cost - 1 + (uint64_t)P(fabric, dsr_to_op_cycles);
+    ce->loaded_at = loaded_cycle(fabric, at);
     if (band->profile) profile_gap(fabric, pe, at + cost, ce->pc + 1, WSE_CAUSE_DSR);
   } else if (op == OP_cfgld || op == OP_tdexit) { /* tdexit is a read, an exclusive or and a write on the machine */
     cost = (uint64_t)P(fabric, config_cycles);
@@ -369,18 +360,13 @@ static void issue_system(wse_fabric *fabric, band_state *band, uint32_t pe, cons
   ce->main_at = at + cost;
 }
 
-/* The first cycle in which the next instruction may issue, for an operation *dispatch too: right after another
- * operation it is dispatched while the other still runs, and issues after the other's last element. */
+/* The first cycle in which the next instruction may issue, for an operation *dispatch too. */
 static uint64_t issue_cycle(const wse_fabric *fabric, const ce_state *ce, bool vector, bool map, uint64_t *dispatch) {
-  uint64_t need = ce->main_at, ended = 0;
-  if ((vector || map) && ce->follows_vector) {
-    need = ce->vector_at;
-    ended = ce->main_at - (uint64_t)P(fabric, op_drain_cycles);
-  }
-  if (vector && ce->loaded_at > need) need = ce->loaded_at;
-  if (vector && ce->result_register != OPERAND_NONE && ce->result_at > need) need = ce->result_at;
-  *dispatch = need;
-  return need > ended ? need : ended;
+  *dispatch = ce->main_at;
+  if (!vector && !map) return ce->main_at;
+  uint64_t result_at = ce->result_register != OPERAND_NONE ? ce->result_at : 0;
+  return sequenced_cycle(fabric, ce->follows_vector, ce->main_at, ce->vector_at, vector ? ce->loaded_at : 0,
+                         vector ? result_at : 0, dispatch);
 }
 
 /* The instruction at pc. */

@@ -7,6 +7,7 @@
 #include "fast/memory_op.h"
 #include "fast/span.h"
 #include "observe/account.h"
+#include "pe/issue_rules.h"
 #include "pe/system.h"
 #include "pe/vector.h"
 #include "state/bitplane.h"
@@ -57,17 +58,12 @@ static bool memory_operation(lane_run *run, lane_group *g, const isa_ins *ins) {
   memory_op op;
   if (!same_dsr(run, g, ins->a) || !same_dsr(run, g, ins->b) || !same_dsr(run, g, ins->c)) return false;
   if (!memory_op_begin(fabric, run->pe0 + from, ins, &op)) return false;
-  uint64_t dispatch = g->follows_vector ? g->vector_at : g->at,
-           ended = g->follows_vector ? g->at - (uint64_t)P(fabric, op_drain_cycles) : 0;
-  if (g->loaded_at > dispatch) dispatch = g->loaded_at;
-  if (g->late != OPERAND_NONE && g->late_at > dispatch) dispatch = g->late_at;
-  uint64_t at = dispatch > ended ? dispatch : ended;
+  uint64_t dispatch, at = sequenced_cycle(fabric, g->follows_vector, g->at, g->vector_at, g->loaded_at,
+                                          g->late != OPERAND_NONE ? g->late_at : 0, &dispatch);
   if (g->follows_vector && at <= g->issued_at) at = g->issued_at + 1;
   if (!g->follows_vector) dispatch = at;
-  uint64_t first = dispatch + (uint64_t)P(fabric, op_start_cycles);
-  if (first < at) first = at;
-  if (g->follows_vector && memory_op_reads(&op, g->written_low, g->written_high) && g->readable_at > first)
-    first = g->readable_at;
+  bool reads = g->follows_vector && memory_op_reads(&op, g->written_low, g->written_high);
+  uint64_t first = first_element(fabric, dispatch, at, reads ? g->readable_at : 0);
   slot_entry *slots;
   if (!memory_op_slots(run->band, ins, &op, &slots)) vector_fill_slots(fabric, run->pe0 + from, ins, slots);
   if (at >= g->limit || at >= g->window || first + slots->all > g->limit) return false;
@@ -94,8 +90,8 @@ static bool memory_operation(lane_run *run, lane_group *g, const isa_ins *ins) {
   g->late = OPERAND_NONE;
   g->late_at = g->loaded_at = 0;
   uint64_t end = first + slots->all;
-  g->vector_at = end + (uint64_t)P(fabric, op_restart_cycles) - (uint64_t)P(fabric, op_start_cycles);
-  g->at = end + (uint64_t)P(fabric, op_drain_cycles);
+  g->vector_at = restart_cycle(fabric, end);
+  g->at = drained_cycle(fabric, end);
   g->issued_at = at;
   g->follows_vector = true;
   g->gap = WSE_CTR_STALL_START;
@@ -132,7 +128,7 @@ static bool plain_instruction(lane_run *run, lane_group *g, const isa_ins *ins, 
     system_execute(fabric, run->band, pe, &fabric->ces[pe], ins, cycle_of(run, l, at));
   }
   uint64_t cost = op == OP_ldds ? (uint64_t)P(fabric, dsr_load_cycles) : 1;
-  if (op == OP_ldds) g->loaded_at = at + cost - 1 + (uint64_t)P(fabric, dsr_to_op_cycles);
+  if (op == OP_ldds) g->loaded_at = loaded_cycle(fabric, at);
   g->issued_at = at;
   g->at = at + cost;
   g->follows_vector = false;

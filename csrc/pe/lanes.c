@@ -408,19 +408,23 @@ static void form_groups(lane_run *run, uint64_t lanes, const lanes_start *start)
   }
 }
 
+static bool branches(int op) {
+  switch (op) {
+#define SCALAR(name, form, ...) \
+  case OP_##name: return IS_##form;
+#include "tables/isa.def"
+    default: return false;
+  }
+}
+
 void lanes_stretches(pe_class *class) {
   enum { MOST = 255 };
   int stretch = 0;
   for (uint32_t pc = class->code_length; pc-- > 0;) {
-    int op = class->code[pc].op & ~INS_IMMEDIATE;
-    switch (op) {
-      case OP_bz:
-      case OP_bnz:
-      case OP_jmp:
-      case OP_jal:
-      case OP_jr: stretch = MOST; break;
-      default: stretch = !lane_may_execute(&class->code[pc]) ? 0 : stretch < MOST ? stretch + 1 : MOST;
-    }
+    const isa_ins *ins = &class->code[pc];
+    if (branches(ins->op & ~INS_IMMEDIATE)) stretch = MOST;
+    else if (!lane_may_execute(ins)) stretch = 0;
+    else if (stretch < MOST) stretch++;
     class->stretch[pc] = (uint8_t)stretch;
   }
 }
@@ -440,7 +444,7 @@ uint64_t lanes_run(wse_fabric *fabric, band_state *band, uint32_t block, uint64_
   uint16_t class = fabric->class_of[run.pe0 + (uint32_t)__builtin_ctzll(lanes)];
   run.code = fabric->classes[class].code;
   run.length = fabric->classes[class].code_length;
-  uint64_t able = 0, took = 0;
+  uint64_t able = 0;
   EACH_LANE(l, lanes) {
     uint32_t pe = run.pe0 + (uint32_t)l;
     if (fabric->class_of[pe] == class && fabric->ces[pe].accounted <= start->at[l]) able |= (uint64_t)1 << l;
@@ -449,7 +453,6 @@ uint64_t lanes_run(wse_fabric *fabric, band_state *band, uint32_t block, uint64_
   form_groups(&run, able, start);
   for (int i = 0; i < run.total; i++) {
     lane_group *g = &run.groups[i];
-    took |= g->lanes;
     EACH_LANE(l, g->lanes) {
       uint32_t pe = run.pe0 + (uint32_t)l;
       uint64_t at = start->at[l];
@@ -462,5 +465,5 @@ uint64_t lanes_run(wse_fabric *fabric, band_state *band, uint32_t block, uint64_
     note_clocks(&run, g);
   }
   run_groups(&run, start);
-  return took;
+  return able;
 }

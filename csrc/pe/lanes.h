@@ -20,9 +20,9 @@ typedef struct {
   bool scattered;         /* out: too few lanes were at one place: they should go on one by one */
 } lanes_start;
 
-/* Executes instructions from a scalar one on, of those of `lanes` that are in the class of the first of them and
- * which there are LEAST_LANES at least.  A group stops when its last lane has reached cycle `window`, and
- * none reaches the fabric's limit.  Returns the lanes that took part; of the others nothing has changed. */
+/* Executes instructions from a scalar one on, of those of `lanes` that are in the class of the first of them, if they
+ * are LEAST_LANES or more.  A group stops when its last lane has reached cycle `window`, and none reaches the fabric's
+ * limit.  Returns the lanes that took part; of the others nothing has changed. */
 uint64_t lanes_run(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t lanes, uint64_t window,
                    lanes_start *start);
 
