@@ -12,6 +12,7 @@ from csl.backend import Builder, Pe
 from csl.running import compiled
 from wse.csl.artifact import Artifact
 from wse.csl.codegen.link import link
+from wse.csl.compile import compile_program
 from wse.csl.emit import emit
 from wse.csl.ir import ir
 from wse.csl.ir.ir import Addr, Const, Dsd, Reg, Vector
@@ -129,3 +130,37 @@ def test_values_that_differ_from_pe_to_pe():
     got = np.zeros((2, 3), np.int16)
     fabric._engine.read(0, 0, 3, 2, where, got.reshape(-1).view(np.uint8))
     assert got.tolist() == [[100, 101, 0], [103, 0, 105]]
+
+
+def test_colors_have_the_names_of_the_program(tmp_path):
+    """Constants of the layout first, then parts of its constants, then names in the code of PEs."""
+    (tmp_path / "layout.csl").write_text(
+        """
+const red = @get_color(1);
+const ways = .{ .east = @get_color(2), .rest = .{ @get_color(3), @get_color(1) } };
+layout {
+  @set_rectangle(1, 1);
+  @set_tile_code(0, 0, "pe.csl", .{ .east = ways.east, .third = ways.rest[0], .other = @get_color(4), .red_too = red });
+  @set_color_config(0, 0, @get_color(6), .{ .routes = .{ .rx = .{ WEST }, .tx = .{ EAST } } });
+}
+"""
+    )
+    (tmp_path / "pe.csl").write_text(
+        """
+param east: color;
+param third: color;
+param other: color;
+param red_too: color;
+const own = @get_color(5);
+const all = [2]color{ other, own };
+const out = @get_dsd(fabout_dsd, .{ .fabric_color = east, .extent = 1, .output_queue = @get_output_queue(2) });
+comptime {
+  @initialize_queue(@get_output_queue(2), .{ .color = east });
+  @initialize_queue(@get_output_queue(3), .{ .color = all[1] });
+  @initialize_queue(@get_output_queue(4), .{ .color = third });
+  @initialize_queue(@get_input_queue(2), .{ .color = red_too });
+}
+"""
+    )
+    names = compile_program(tmp_path / "layout.csl", "wse3").color_names
+    assert names == {1: "red", 2: "ways.east", 3: "ways.rest[0]", 4: "other", 5: "own"}

@@ -211,7 +211,7 @@ def test_a_ring_of_waits(arch, n):
     assert lines[0].endswith(f"and {n} main threads on {n} PEs wait")
     assert lines[1] == f"a cycle of {n} waits:"
     assert lines[2] == (
-        "  PE (0, 0) main thread (mov32, pe0:3, main+10) waits for a wavelet in input queue 2 (color c1), "
+        "  +-> PE (0, 0) main thread (mov32, pe0:3, main+10) waits for a wavelet in input queue 2 (color c1), "
         "which PE (0, 1) would send"
     )
 

@@ -3,6 +3,8 @@
 Covers: wse/fabric/errors.py
 """
 
+import re
+
 import pytest
 
 import wse
@@ -100,9 +102,9 @@ def test_a_cycle_of_waits():
     assert str(caught.value) == (
         f"deadlock: nothing has moved since cycle {caught.value.run.cycles}, and 2 main threads on 2 PEs wait\n"
         "a cycle of 2 waits:\n"
-        "  PE (0, 0) main thread (fmovs, left:4, main+10) waits for a wavelet in input queue 2 (color west), "
+        "  +-> PE (0, 0) main thread (fmovs, left:4, main+10) waits for a wavelet in input queue 2 (color west), "
         "which PE (2, 0) would send\n"
-        "  PE (2, 0) main thread (fmovs, right:4, main+10) waits for a wavelet in input queue 2 (color east), "
+        "  +-- PE (2, 0) main thread (fmovs, right:4, main+10) waits for a wavelet in input queue 2 (color east), "
         "which PE (0, 0) would send"
     )
     assert len(caught.value.cycle) == 2 and caught.value.run.ended == "deadlock"
@@ -124,6 +126,35 @@ def test_two_that_fill_each_other():
     assert cycle[0] == ("PE (0, 0) main thread (fmovs, left:4, main+10) waits for room in output queue 2 (color east)")
     assert "PE (1, 0) main thread (fmovs, right:4, main+10) waits for room in output queue 2 (color west)" in cycle
     assert any("router" in step for step in cycle) and any("input queue" in step for step in cycle)
+
+
+@pytest.mark.parametrize("vertical", [False, True])
+def test_a_full_router_is_named_by_the_side_that_it_takes_wavelets_from(vertical):
+    """Two PEs fill each other through three routers: each wait for a router is followed by that router's own line."""
+    code = "main:\n" + SND * 3 + RECV + " done\n"
+    far, back = ("S", "N") if vertical else ("E", "W")
+
+    def at(i):
+        return (0, i) if vertical else (i, 0)
+
+    between = [
+        (color, rx, tx, *at(i)) for i in (1, 2, 3) for color, rx, tx in (("east", back, far), ("west", far, back))
+    ]
+    p = waiting(
+        *((1, 5) if vertical else (5, 1)),
+        *(("east", "R", far, *at(0)), ("east", back, "R", *at(4)), ("west", "R", back, *at(4))),
+        *(("west", far, "R", *at(0)), *between),
+        roles={"left": (code, "west", "east", [at(0)]), "right": (code, "east", "west", [at(4)])},
+    )
+    with pytest.raises(DeadlockError) as caught:
+        Fabric(p).run()
+    cycle, found = caught.value.cycle, []
+    for step, after in zip(cycle, [*cycle[1:], cycle[0]], strict=True):
+        if room := re.search(r"waits for room in the router of (PE \(.*?\)) \((color \w+ from \w+)\)", step):
+            assert after.startswith(f"{room[1]} router, {room[2]}, waits for ")
+            found.append(room[2])
+    names = {"E": "east", "W": "west", "N": "north", "S": "south"}
+    assert {f"color east from {names[back]}", f"color west from {names[far]}"} <= set(found)
 
 
 def test_a_receiver_without_a_sender():

@@ -87,9 +87,10 @@ def test_a_deadlock(arch):
     words = str(caught.value)
     assert "stop() waits for the end of the launch of go: PE (1, 0) has not called unblock_cmd_stream()" in words
     assert (
-        f"PE (1, 0) main thread (fadds, pe.csl:{line_of('@fadds')}:5 in go) waits for a wavelet in input queue 2"
-        in words
-    )
+        f"PE (1, 0) main thread (fadds, pe.csl:{line_of('@fadds')}:5 in go, task launch) waits for a wavelet in "
+        "input queue 2 (color c)"
+    ) in words
+    assert "\n      @fadds(mem, mem, in);" in words
     assert "which only PE (0, 0) could send" in words
     assert caught.value.run.ended == "deadlock"
 
@@ -100,7 +101,7 @@ def test_an_assertion(arch):
         run(arch, 3)
     words = str(caught.value)
     assert words.startswith("an assertion does not hold (PE (")
-    assert words.endswith(f"trap at pe.csl:{line_of('@assert')}:3 in go, task launch)")
+    assert words.endswith(f"trap at pe.csl:{line_of('@assert')}:3 in go, task launch)\n    @assert(kind != 3);")
     assert (caught.value.kind, caught.value.y) == ("TRAP", 0)
 
 

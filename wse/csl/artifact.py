@@ -132,6 +132,10 @@ class ClassImage:
                 return f"instruction {pc}{within} of {name}"
             return f"{artifact.files[file]}:{line}:{column}{within}"
 
+        def source(pc: int) -> str:
+            file, line = (int(v) for v in self.lines[pc][:2]) if pc < len(self.lines) else (-1, 0)
+            return artifact.source_line({}, file, line) if file >= 0 else ""
+
         def message(value: int) -> str:
             return self.messages[value] if 0 <= value < len(self.messages) else ""
 
@@ -141,6 +145,7 @@ class ClassImage:
             control_tasks=self.control_tasks,
             control_first=self.control_first,
             thread_priority=self.thread_priority,
+            source=source,
         )
 
 

@@ -51,6 +51,7 @@ _HANDLERS = (
 )  # they register themselves
 SHARE_ABOVE = 16  # classes of one file that differ in numbers alone, above which they share code
 MAX_CLASSES = 2000
+COLORS_DEPTH, MOST_COLORS = 3, 64  # how deep in a constant, and how far in a list, names of colors are looked for
 RECURSION = 30_000  # the evaluator calls itself for what is nested; Python's own limit is for less
 
 
@@ -122,6 +123,7 @@ def _compile(program: Program, path: Path, params: dict[str, int], colors: dict[
     layout = ir.Layout(program.arch, width, height, [], np.full((height, width), 0xFFFF, np.uint16))
     layout.file = root.file.source.path
     waiting = classes_of(state)[::-1]
+    name_colors(layout.color_names, root)
     wrong: set[Path] = set()  # files in which something is wrong
     found = 0  # errors
     while waiting:
@@ -138,6 +140,8 @@ def _compile(program: Program, path: Path, params: dict[str, int], colors: dict[
             waiting += split(one, needed.values)[::-1]
             continue
         add_unit(layout, state, one, unit, varying)
+        if unit.root is not None:
+            name_colors(layout.color_names, unit.root)
         if len(program.findings.errors) > found:
             found = len(program.findings.errors)
             wrong.add(one.path)
@@ -157,7 +161,6 @@ def _compile(program: Program, path: Path, params: dict[str, int], colors: dict[
     layout.exports = [(name, str(kind), mutable) for name, (kind, mutable, _) in state.exports.items()]
     layout.strings = program.strings
     layout.host_colors = state.host_colors
-    layout.color_names = color_names(root)
     layout.colors, layout.params = colors, {name: str(value) for name, value in params.items()}
     layout.fabric, layout.offsets = program.fabric, program.offsets
     return layout
@@ -394,10 +397,24 @@ def check_exports(program: Program, state: LayoutState, layout: ir.Layout) -> No
             program.findings.warn(span, f"no PE exports a symbol {name}")
 
 
-def color_names(root: Instance) -> dict[int, str]:
-    """Names of colors in the layout file, by number."""
-    names: dict[int, str] = {}
-    for name, entry in root.entries.items():
-        if isinstance(entry, Val) and entry.type is t.COLOR:
-            names.setdefault(entry.data, name)
-    return names
+def name_colors(names: dict[int, str], module: Instance) -> None:
+    """Adds names of colors by number, where a color has none: a module's constants and params, then parts of them."""
+    values = [(name, entry) for name, entry in module.entries.items() if isinstance(entry, Val)]
+    for name, color in [*_colors_of(values, 0), *_colors_of(values, COLORS_DEPTH)]:
+        names.setdefault(color, name)
+
+
+def _colors_of(values: Iterable[tuple[str, Val]], depth: int) -> Iterator[tuple[str, int]]:
+    """(name, number) of colors, and of those in structs, tuples and arrays: `east`, `east[0]`, `ways.east`."""
+    for name, value in values:
+        if value.type is t.COLOR and isinstance(value.data, int):
+            yield name, value.data
+        elif not depth:
+            continue
+        elif isinstance(value.type, t.ArrayType) and value.type.elem is t.COLOR and isinstance(value.data, np.ndarray):
+            yield from ((f"{name}[{i}]", int(color)) for i, color in enumerate(value.data.reshape(-1)[:MOST_COLORS]))
+        elif isinstance(value.data, dict):
+            yield from _colors_of([(f"{name}.{key}", part) for key, part in value.data.items()], depth - 1)
+        elif isinstance(value.data, list):
+            parts = [(f"{name}[{i}]", part) for i, part in enumerate(value.data[:MOST_COLORS])]
+            yield from _colors_of(parts, depth - 1)

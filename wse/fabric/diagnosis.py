@@ -7,6 +7,7 @@ report names the roots: waits without an edge, which nothing in the fabric can e
 
 from __future__ import annotations
 
+import re
 from collections import Counter, deque
 from collections.abc import Container, Iterable, Iterator
 
@@ -91,9 +92,14 @@ def _instruction(pe: PEImage | None, pc: int) -> str:
 
 def _color(image: Image, color: int) -> str:
     for known in image.colors.values():
-        if known == color:
+        if known == color and known.name != f"color{color}":
             return f"color {known.name}"
     return f"color {color}"
+
+
+def _source(pe: PEImage | None, pc: int) -> str:
+    """The line of source of an instruction; empty if it is not known."""
+    return pe.source(pc) if pe is not None and pc >= 0 else ""
 
 
 def _task(pe: PEImage | None, task: int) -> str:
@@ -128,8 +134,9 @@ def fault(image: Image, record: tuple[int, ...]) -> FabricFault:
     if name == "TRAP" and pe is not None and (message := pe.message(detail)):
         sentence, advice = message, ""
         parts.pop()
+    line = _source(pe, pc)
     return FabricFault(
-        f"{sentence} ({', '.join(parts)})" + (f"; {advice}" if advice else ""),
+        f"{sentence} ({', '.join(parts)})" + (f"; {advice}" if advice else "") + (f"\n    {line}" if line else ""),
         *(name, x, y, cycle),
         color=color,
         queue=queue,
@@ -189,13 +196,29 @@ class Deadlock:
         if cycle:
             steps = [self.line(node, cycle[(i + 1) % len(cycle)]) for i, node in enumerate(cycle)]
             lines.append(f"a cycle of {len(steps)} {_plural('wait', len(steps))}:")
-            lines += _limited([f"  {step}" for step in steps])
+            lines += self.drawn(cycle, steps)
             return DeadlockError("\n".join(lines), steps, self.count)
         roots = [f"  {line}" for line in self.roots()]
         searched = "" if len(waits) <= _BUDGET and self.steps < _STEPS else " where the search looked"
         lines.append(f"no cycle{searched}{': nothing in the fabric can end these waits:' if roots else ''}")
         lines += _limited(roots)
         return DeadlockError("\n".join(lines), [], self.count)
+
+    def drawn(self, cycle: list[int], steps: list[str]) -> list[str]:
+        """The cycle as lines: each wait, its line of source below it, and an arrow from the last to the first."""
+        blocks = [[step] for step in steps]
+        for node, block in zip(cycle, blocks, strict=True):
+            w = self.waits[node]
+            if line := _source(self.class_of(int(w["pe"])), int(w["pc"])):
+                block.append(f"    {line}")
+        if len(steps) > LINES:
+            blocks[LINES - 2 : -1] = [[f"... and {len(steps) - LINES + 1} more"]]
+        lines = [f"  |   {line}" for block in blocks for line in block]
+        lines[0] = "  +-> " + lines[0][6:]
+        last = len(lines) - len(blocks[-1])
+        if last:
+            lines[last] = "  +-- " + lines[last][6:]
+        return lines[: last + 1] + [f"      {line[6:]}" for line in lines[last + 1 :]]
 
     # The search.
 
@@ -377,7 +400,9 @@ class Deadlock:
         lines = []
         for nodes in groups.values():
             more = f" (and {len(nodes) - 1} more PEs alike)" if len(nodes) > 1 else ""
-            lines.append(self.line(nodes[0], None) + more)
+            w = self.waits[nodes[0]]
+            source = _source(self.class_of(int(w["pe"])), int(w["pc"]))
+            lines.append(self.line(nodes[0], None) + more + (f"\n      {source}" if source else ""))
         return lines
 
     def class_of(self, pe: int) -> PEImage | None:
@@ -400,10 +425,10 @@ class Deadlock:
         place, code = self.place(pe), self.code(w)
         if who == _engine.WAIT_MAIN:
             return f"{place} main thread{code}"
-        if who == _engine.WAIT_MICROTHREAD:
+        if who == _engine.WAIT_MICROTHREAD:  # the task that started its operation may have ended
             return f"{place} microthread {number}{code}"
         if who == _engine.WAIT_ROUTER:
-            return f"{place} router, {color} from {_PORT_NAMES[number % 5]},"
+            return f"{place} router, {color}{_from(number)},"
         if who == _engine.WAIT_OUTPUT_QUEUE:
             return f"{place} output queue {number} ({color})"
         if who == _engine.WAIT_INPUT_QUEUE:
@@ -413,14 +438,18 @@ class Deadlock:
     def code(self, w: np.void) -> str:
         """The instruction of a wait and its place, in parentheses; empty if it has none."""
         pe, pc = self.class_of(int(w["pe"])), int(w["pc"])
-        return f" ({_instruction(pe, pc)}, {code_at(pe, pc)})" if pc >= 0 else ""
+        if pc < 0:
+            return ""
+        place, task = code_at(pe, pc), _task(pe, int(w["task"]))
+        known = w["who"] == _engine.WAIT_MAIN and pe is not None and int(w["task"]) in pe.tasks.values()
+        named = f", {task}" if known and task.removeprefix("task ") not in re.findall(r"\w+", place) else ""
+        return f" ({_instruction(pe, pc)}, {place}{named})"
 
     def why(self, node: int, after: int | None) -> str:
         """Description of what a node waits for.  after: the next node of the cycle, or None."""
         w = self.waits[node]
         why, pe = int(w["why"]), int(w["pe"])
         color, queue, on = _color(self.image, int(w["color"])), int(w["queue"]), self.place(int(w["on_pe"]))
-        port = _PORT_NAMES[int(w["port"]) % 5]
         if why == _engine.FOR_WAVELET:
             return f"a wavelet in input queue {queue} ({color}){self._sender(pe, int(w['color']), after)}"
         if why == _engine.FOR_ROOM:
@@ -430,7 +459,8 @@ class Deadlock:
                 return f"room in the input queue of {color} at {on}"
             if int(w["color"]) in self.image.host_colors and w["who"] == _engine.WAIT_ROUTER:
                 return f"the host to ask for {color}"
-            return f"room in the router of {on} ({color} from {port})"
+            port = int(w["port"])  # by which the wavelet leaves this PE's router, or its ramp
+            return f"room in the router of {on} ({color}{_from(port ^ 2 if w['who'] == _engine.WAIT_ROUTER else port)})"
         if why == _engine.FOR_READER:
             return f"an operation that reads {color}, and the PE runs none"
         if why == _engine.FOR_UNBLOCK:
@@ -475,6 +505,11 @@ _WHO = {
     _engine.WAIT_INPUT_QUEUE: "input queue",
     _engine.WAIT_TASK: "task",
 }
+
+
+def _from(port: int) -> str:
+    """By which side of its router a wavelet came; empty if the router's position takes it from none."""
+    return f" from {_PORT_NAMES[port]}" if 0 <= port < len(_PORT_NAMES) else ""
 
 
 def _plural(word: str, count: int) -> str:

@@ -40,7 +40,7 @@ class PEImage:
     copies by name.  control_tasks: task by entry point, of a class with a table of control tasks; None: both have the
     same number.  control_first: the entry point that is 0 for an input queue, by queue.  thread_priority: of
     microthreads at the start, as wse_class has it; 0: all medium.  locate: place in the source of an instruction, by
-    its index; message: what a trap means, by its value, or "".
+    its index; source: the text of that line, or ""; message: what a trap means, by its value, or "".
     """
 
     name: str
@@ -60,6 +60,7 @@ class PEImage:
     control_tasks: dict[int, int] | None = None
     control_first: dict[int, int] = field(default_factory=dict)
     thread_priority: int = 0
+    source: Callable[[int], str] = lambda pc: ""
 
     def control_offsets(self) -> np.ndarray:
         """uint8 [QUEUES]: what is added to the entry points that come by each input queue."""
