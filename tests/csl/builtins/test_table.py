@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from csl.running import compiled
 from wse.csl.builtins import table
 from wse.csl.check import check
+from wse.csl.sema import types as t
 from wse.csl.syntax.errors import CslError
 from wse.machine import isa
 
@@ -19,6 +22,8 @@ def test_rows_are_complete():
         assert row.name == name and name.startswith("@")
         assert callable(row.lower)
         assert row.most is None or row.least <= row.most
+        assert all(re.fullmatch(r"[a-zA-Z_0-9]+(\?|\.\.\.)?", parameter) for parameter in row.parameters), name
+        assert row.meaning.endswith(".") and (row.meaning[0].isupper() or row.meaning[0] == "`"), name
         assert row.architectures and set(row.architectures) <= set(table.ARCHITECTURES)
 
 
@@ -59,4 +64,27 @@ def test_a_builtin_of_one_architecture_is_refused_on_the_other(tmp_path, monkeyp
 
 def test_a_name_is_registered_once():
     with pytest.raises(ValueError, match="@random16 is registered twice"):
-        table.builtin("@random16", 0)(lambda frame, node, want: None)
+        table.builtin("@random16", "")(lambda frame, node, want: None)
+
+
+@pytest.mark.parametrize(
+    ("name", "signature", "arity"),
+    [
+        ("@range", "@range(T, start?, stop, step?)", "2 to 4"),
+        ("@fmacs", "@fmacs(dst, src0, src1, extra, options?)", "4 to 5"),
+        ("@strcat", "@strcat(strings...)", "at least 0"),
+        ("@fp16", "@fp16()", "0"),
+    ],
+)
+def test_the_parameters_of_a_row_say_how_many_arguments_it_takes(name, signature, arity):
+    row = table.BUILTINS[name]
+    assert (row.signature, row.arity) == (signature, arity)
+
+
+def test_the_fields_of_struct_arguments_belong_to_parameters():
+    for name, row in table.BUILTINS.items():
+        names = {parameter.rstrip("?.") for parameter in row.parameters}
+        assert set(row.fields) <= names or set(row.fields) <= set(t.PRIMITIVES), name
+    config = table.BUILTINS["@set_color_config"].fields["config"]
+    assert set(config["switches"]["pos1"]) == {"rx", "tx", "invalid"}
+    assert "output_queue" in table.BUILTINS["@get_dsd"].fields["fabout_dsd"]

@@ -31,13 +31,18 @@ from .descriptors import (
     scaled,
     shown,
 )
-from .fabric import FABIN, FABOUT, MOST, extent_of, fabric_dsd
+from .fabric import FABIN, FABIN_FIELDS, FABOUT, FABOUT_FIELDS, MOST, extent_of, fabric_dsd
 from .options import as_u16
-from .table import builtin
+from .table import Fields, builtin, leaves
 
 MEMORY = ("tensor_access", "base_address", "extent", "stride", "offset", "wavelet_index_offset", "save_address")
 BY_BASE = ("base_address", "extent", "stride", "offset")  # the form without .tensor_access
 CIRCULAR = ("base_address", "extent", "wraparound")
+PROPERTIES: dict[str, Fields] = {  # by type of descriptor
+    **{kind.name: leaves(CIRCULAR if kind is t.CIRCBUF else MEMORY) for kind in MEMORY_KINDS},
+    t.FABIN.name: FABIN_FIELDS,
+    t.FABOUT.name: FABOUT_FIELDS,
+}
 STRIDES = (-128, 127)  # .stride is an i8
 DIMENSIONS = 4
 
@@ -45,8 +50,9 @@ DIMENSIONS = 4
 # ---- changing descriptors ----
 
 
-@builtin("@set_dsd_length", 2)
+@builtin("@set_dsd_length", "dsd, length")
 def set_dsd_length(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The descriptor with another length; a mem4d_dsd has none."""
     value = descriptor(frame, node.args[0], t.MEM1D, t.FABIN, t.FABOUT, t.CIRCBUF)
     length = extent_of(frame, node.args[1], node.args[1].span)
     if isinstance(value, Val) and is_fixed(length):
@@ -54,8 +60,9 @@ def set_dsd_length(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Va
     return edited(value, "length", frame.operand(as_u16(frame, length, node.args[1].span), node.args[1].span))
 
 
-@builtin("@set_dsd_stride", 2)
+@builtin("@set_dsd_stride", "dsd, stride")
 def set_dsd_stride(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The mem1d_dsd with another stride, -128 to 127 elements."""
     value = descriptor(frame, node.args[0], t.MEM1D)
     stride = stride_of(frame, node.args[1], node.args[1].span)
     if isinstance(value, Val) and is_fixed(stride):
@@ -80,8 +87,9 @@ def settled(value: Value) -> Value:
     return Val(value.type, concrete(value)) if isinstance(value, Val) else value
 
 
-@builtin("@increment_dsd_offset", 3)
+@builtin("@increment_dsd_offset", "dsd, offset, T")
 def increment_dsd_offset(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The descriptor over memory, moved by so many elements of type T."""
     value = descriptor(frame, node.args[0], t.MEM1D, t.MEM4D)
     offset = integer(frame, node.args[1])
     kind = frame.type(node.args[2])
@@ -93,8 +101,9 @@ def increment_dsd_offset(frame: Frame, node: ast.BuiltinCall, want: Type | None)
     return edited(value, "advance", scaled(frame, offset, kind.size, node.args[1].span))
 
 
-@builtin("@set_dsd_base_addr", 2)
+@builtin("@set_dsd_base_addr", "dsd, base")
 def set_dsd_base_addr(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The descriptor over memory with the address of another array, or of a pointer."""
     value = descriptor(frame, node.args[0], t.MEM1D, t.MEM4D)
     base, size, _ = base_address(frame, node.args[1])
     value = over_elements(value, size)
@@ -117,8 +126,9 @@ def over_elements(value: Value, size: int) -> Value:
 # ---- @get_dsd ----
 
 
-@builtin("@get_dsd", 2)
+@builtin("@get_dsd", "T, properties", fields=PROPERTIES)
 def get_dsd(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """A descriptor of type T: mem1d_dsd, mem4d_dsd, fabin_dsd, fabout_dsd or circbuf_dsd."""
     kind = frame.type(node.args[0])
     if not isinstance(kind, t.DsdType):
         raise CslError.at(node.args[0].span, f"{kind} is no type of descriptors: {', '.join(map(str, t.DSDS))} are")

@@ -17,16 +17,28 @@ from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .descriptors import DSR_FILES, SIZES, base_address, check_buffer, descriptor_operand, dsr_of, is_dsd, shown
 from .fabric import extent_of, simd_mode
-from .options import ASYNCHRONOUS, OF_LOADS, Given, as_u16, chosen, later_control, options, priority, struct_items
-from .table import builtin
-from .tasks import activated_task
+from .options import (
+    ASYNCHRONOUS,
+    LOAD_FIELDS,
+    OF_LOADS,
+    Given,
+    as_u16,
+    chosen,
+    later_control,
+    options,
+    priority,
+    struct_items,
+)
+from .table import Fields, builtin, leaves
+from .tasks import PRIORITIES, activated_task
 
 DSR_COUNT = {"dest": 16, "src0": 16, "src1": 32}
 FIFO_FILES = (t.DSR_FIFO_DEST, t.DSR_FIFO_SRC1)
 
 
-@builtin("@get_dsr", 2)
+@builtin("@get_dsr", "T, number")
 def get_dsr(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """A data structure register of the file T: dsr_dest, dsr_src0 or dsr_src1."""
     kind = frame.type(node.args[0])
     if kind not in DSR_FILES:
         raise CslError.at(node.args[0].span, f"{kind} is no kind of DSRs: {', '.join(map(str, DSR_FILES))} are")
@@ -55,7 +67,7 @@ def extended(name: str, kind: Type, count: int) -> None:
             raise CslError.at(node.args[0].span, f"there is no {kind} {number}: there are 0 to {count - 1}")
         return Val(kind, number)
 
-    builtin(name, 1)(make)
+    builtin(name, "number", meaning=f"The {kind} of this number, 0 to {count - 1}.")(make)
 
 
 extended("@get_xdsr", t.XDSR, 16)
@@ -78,17 +90,17 @@ def xdsr(frame: Frame, node: ast.BuiltinCall) -> None:
     frame.unit.dsrs.load("xdsr", number, Load("memory", False, False, False, node.span))
 
 
-@builtin("@load_to_dsr_xdsr", 3, 4)
+@builtin("@load_to_dsr_xdsr", "dsr, xdsr, dsd, options?", fields={"options": LOAD_FIELDS})
 def load_to_dsr_xdsr(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    """@load_to_dsr of a circular buffer, with an XDSR before the descriptor."""
+    """`@load_to_dsr` of a circular buffer, with an XDSR before the descriptor."""
     xdsr(frame, node)
     call = ast.BuiltinCall(node.span, "@load_to_dsr", [node.args[0], *node.args[2:]])
     return load(frame, call, (t.CIRCBUF,))
 
 
-@builtin("@load_to_dsr_xdsr_sr", 4, 5)
+@builtin("@load_to_dsr_xdsr_sr", "dsr, xdsr, srs, dsd, options?", fields={"options": LOAD_FIELDS})
 def load_to_dsr_xdsr_sr(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    """@load_to_dsr of a mem4d_dsd, with an XDSR and a tuple of stride registers before the descriptor."""
+    """`@load_to_dsr` of a mem4d_dsd, with an XDSR and a tuple of stride registers before the descriptor."""
     xdsr(frame, node)
     given = frame.known(node.args[2])
     registers = given.data if isinstance(given.data, list) else None
@@ -108,8 +120,9 @@ def check_stride_registers(value: Value, given: int, span: Span) -> None:
         raise CslError.at(span, f"this descriptor needs {needed} stride register{'s' * (needed != 1)}, not {given}")
 
 
-@builtin("@load_to_dsr", 2, 3)
+@builtin("@load_to_dsr", "dsr, dsd, options?", fields={"options": LOAD_FIELDS})
 def load_to_dsr(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Loads a descriptor into a DSR."""
     return load(frame, node, (t.MEM1D, t.FABIN, t.FABOUT, t.FIFO))
 
 
@@ -187,18 +200,18 @@ def of_dsr(frame: Frame, node: ast.BuiltinCall) -> ir.Dsr:
     return dsr_of(dsr)
 
 
-@builtin("@set_dsr_length", 2)
+@builtin("@set_dsr_length", "dsr, length")
 def set_dsr_length(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    """The length of the descriptor that a DSR holds."""
+    """Sets the length of the descriptor that a DSR holds."""
     dsr, span = of_dsr(frame, node), node.args[1].span
     length = as_u16(frame, extent_of(frame, node.args[1], span), span)
     frame.emit(ir.DsrSet(dsr, "length", frame.operand(length, span)))
     return VOID
 
 
-@builtin("@set_dsr_base_addr", 2)
+@builtin("@set_dsr_base_addr", "dsr, base")
 def set_dsr_base_addr(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    """The address of the descriptor over memory that a DSR holds."""
+    """Sets the address of the descriptor over memory that a DSR holds."""
     dsr = of_dsr(frame, node)
     base = base_address(frame, node.args[1])[0]
 
@@ -216,9 +229,19 @@ def set_dsr_base_addr(frame: Frame, node: ast.BuiltinCall, want: Type | None) ->
 
 # ---- FIFOs ----
 
+FIFO_REGISTERS = {"dest": t.DSR_DEST, "src": t.DSR_SRC1, "xdsr": t.XDSR}
+FIFO_FIELDS: Fields = {
+    **leaves(("activate_push", "activate_pop")),
+    **dict.fromkeys(("empty_action", "full_action"), leaves(ir.FIFO_ACTIONS)),
+    "priority": leaves(PRIORITIES),
+    "simd_mode": leaves(ir.SIMD_MODES),
+    **leaves(FIFO_REGISTERS),
+}
 
-@builtin("@allocate_fifo", 1, 2)
+
+@builtin("@allocate_fifo", "buffer, options?", fields={"options": FIFO_FIELDS})
 def allocate_fifo(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """A FIFO in the memory of a global array. It stands as the value of a global constant."""
     if frame.build is not None:
         raise CslError.at(
             node.span, "@allocate_fifo is evaluated at compile time: make it the value of a global constant"
@@ -262,9 +285,6 @@ def buffer_of(frame: Frame, node: ast.Node) -> GlobalVar:
     return where
 
 
-FIFO_REGISTERS = {"dest": t.DSR_DEST, "src": t.DSR_SRC1, "xdsr": t.XDSR}
-
-
 def fifo_registers(frame: Frame, fifo: ir.Fifo, items: dict[str, Value], span: Span) -> None:
     """The DSRs and the XDSR that the program names for a FIFO: nothing else may have them."""
     given = [name for name in FIFO_REGISTERS if name in items]
@@ -293,17 +313,14 @@ def fifo_registers(frame: Frame, fifo: ir.Fifo, items: dict[str, Value], span: S
     frame.unit.deferred_checks.append(check)
 
 
-FIFO_OPTIONS = ("activate_push", "activate_pop", "empty_action", "full_action", "priority", "simd_mode")
-
-
 def fifo_options(frame: Frame, fifo: ir.Fifo, node: ast.Node) -> None:
     items = struct_items(frame, node)
     fifo_registers(frame, fifo, items, node.span)
     for name, value in items.items():
         if name in FIFO_REGISTERS:
             continue
-        if name not in FIFO_OPTIONS:
-            hint = did_you_mean(name, (*FIFO_OPTIONS, *FIFO_REGISTERS), 40)
+        if name not in FIFO_FIELDS:
+            hint = did_you_mean(name, FIFO_FIELDS, 40)
             raise CslError.at(node.span, f"a FIFO has no option {name}{hint}")
         if name.startswith("activate"):
             setattr(fifo, name, activated_task(frame, value, node.span, bound=True))
@@ -345,5 +362,6 @@ def fifo_length(writes: bool) -> Any:
     return make
 
 
-builtin("@set_fifo_read_length", 2)(fifo_length(writes=False))
-builtin("@set_fifo_write_length", 2)(fifo_length(writes=True))
+for _what, _from in (("read", "reads from"), ("write", "writes to")):
+    _meaning = f"The length of the operations that follow, together, whose operand {_from} the FIFO."
+    builtin(f"@set_fifo_{_what}_length", "fifo, length", meaning=_meaning)(fifo_length(writes=_what == "write"))

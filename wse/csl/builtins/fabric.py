@@ -12,25 +12,21 @@ from ..sema.values import Sym, Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .descriptors import edited, shown
-from .options import as_u16, chosen, on_control, priority
+from .options import ON_CONTROL, as_u16, chosen, on_control, priority
+from .table import Fields, leaves
+from .tasks import PRIORITIES
 
-FABIN = (
-    "fabric_color",
-    "extent",
-    "input_queue",
-    "simd_mode",
-    "on_control",
-    "priority",
-    "control",
-    "wavelet_index_offset",
-    "control_transform",
-)
-OF_OUTPUTS = ("control", "wavelet_index_offset")
-FABOUT = (
-    "fabric_color", "extent", "output_queue", "control", "wavelet_index_offset", "advance_switch", "simd_mode",
-    "priority", "control_transform", "zero",
-)  # fmt: skip
+NEW_MODES = ("simd_off", "simd_max")  # of wse3 in SDK 2.10
 SOURCES = ("first_source", "second_source")  # that .zero clears
+OF_BOTH: Fields = {
+    **leaves(("fabric_color", "extent", "control", "wavelet_index_offset", "control_transform")),
+    "simd_mode": leaves((*ir.SIMD_MODES, *NEW_MODES)),
+    "priority": leaves(PRIORITIES),
+}
+FABIN_FIELDS: Fields = {**OF_BOTH, "input_queue": {}, "on_control": leaves(ON_CONTROL)}
+FABOUT_FIELDS: Fields = {**OF_BOTH, "output_queue": {}, "advance_switch": {}, "zero": leaves(SOURCES)}
+FABIN, FABOUT = tuple(FABIN_FIELDS), tuple(FABOUT_FIELDS)
+OF_OUTPUTS = ("control", "wavelet_index_offset")
 MOST = 0xFFFF  # an extent is a u16
 
 
@@ -105,9 +101,6 @@ def control_of(frame: Frame, given: Any, node: ast.Node) -> tuple[str, int | Non
 
 def value_of(frame: Frame, given: Any) -> Value:
     return given if isinstance(given, Val) else frame.known(given)
-
-
-NEW_MODES = ("simd_off", "simd_max")  # of wse3 in SDK 2.10
 
 
 def simd_mode(value: Value, span: Span, frame: Frame | None = None) -> str | None:

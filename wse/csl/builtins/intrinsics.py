@@ -49,8 +49,9 @@ def root(kind: Type, value: Val) -> float:
         return round_float(kind, float(np.sqrt(round_float(kind, value.data))))  # 53 bits are enough to round twice
 
 
-@builtin("@wse_sys", 2, None)
+@builtin("@wse_sys", "row, T, values...")
 def sys_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Emits an instruction of the machine."""
     row = text_of(frame, node.args[0], "the name of the row")
     kind = frame.type(node.args[1])
     if row in ROOTS:
@@ -73,20 +74,23 @@ def sys_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     return Run(kind, reg)
 
 
-@builtin("@wse_say", 2)
+@builtin("@wse_say", "kind, value")
 def say(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Sends the host a kind, a value and the cycle."""
     frame.need_run(node.span, "this")
     frame.emit(ir.Sys("say", None, [argument(frame, arg) for arg in node.args]))
     return VOID
 
 
-@builtin("@wse_string", 1)
+@builtin("@wse_string", "string")
 def string(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The number by which run-time code names a string."""
     return Val(t.COMPTIME_INT, frame.unit.program.string(text_of(frame, node.args[0], "the text")))
 
 
-@builtin("@wse_symbol", 2)
+@builtin("@wse_symbol", "name, pointer")
 def symbol(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Gives a pointer a name of the program's memory map."""
     name = text_of(frame, node.args[0], "the name")
     value = frame.known(node.args[1])
     if not isinstance(value.type, t.PointerType) or not isinstance(value.data, Ptr):
@@ -96,8 +100,9 @@ def symbol(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     return VOID
 
 
-@builtin("@wse_host_color", 2)
+@builtin("@wse_host_color", "name, color")
 def host_color(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Gives the host a color by a name."""
     name, number = text_of(frame, node.args[0], "the name"), frame.number(node.args[1], t.COLOR)
     colors = Machine(frame.unit.program.arch).colors
     if number >= colors:
@@ -106,14 +111,16 @@ def host_color(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     return VOID
 
 
-@builtin("@wse_reserve", 2)
+@builtin("@wse_reserve", "name, bytes")
 def reserve(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Keeps memory free that the vendor's library takes."""
     frame.unit.out.reserved[text_of(frame, node.args[0], "the name")] = frame.number(node.args[1], t.U16)
     return VOID
 
 
-@builtin("@wse_refuse", 1)
+@builtin("@wse_refuse", "message")
 def refuse(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Ends the compilation with an error at the program's call."""
     raise CslError.at(node.span, text_of(frame, node.args[0], "the message"))
 
 
@@ -148,8 +155,9 @@ QUESTIONS: dict[str, Callable[[Type], int | bool]] = {
 }
 
 
-@builtin("@wse_type", 2)
+@builtin("@wse_type", "T, question")
 def type_question(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The answer to a question about a type."""
     kind = frame.type(node.args[0])
     try:
         answer = QUESTIONS[text_of(frame, node.args[1], "the question")](kind)
@@ -221,8 +229,9 @@ def tuple_size(frame: Frame, node: ast.Node) -> int | None:
     return len(fields) if fields is not None else None
 
 
-@builtin("@wse_print", 2)
+@builtin("@wse_print", "format, values")
 def print_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Prints values at run time, as a format says."""
     frame.need_run(node.span, "printing")
     for text, arg in formatted(frame, node, "dXbf"):
         if arg is None:
@@ -245,8 +254,9 @@ def print_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     return VOID
 
 
-@builtin("@wse_text", 2)
+@builtin("@wse_text", "format, values")
 def text_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The text of values by a format, at compile time."""
     made = ""
     for text, arg in formatted(frame, node, "dXbfs"):
         made += text if arg is None else shown(text, frame.known(arg), node.span)

@@ -45,8 +45,9 @@ def struct_of(frame: Frame, node: ast.Node, what: str) -> dict[str, Val]:
 # ---- values and types ----
 
 
-@builtin("@zeros", 1)
+@builtin("@zeros", "T")
 def zeros(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """A value of type T, an array or a number, that is zero in all elements."""
     kind = frame.type(node.args[0])
     if not isinstance(kind, t.ArrayType) and not t.is_number(kind) and kind is not t.BOOL:
         raise CslError.at(node.span, f"@zeros makes arrays of numbers, not values of type {kind}")
@@ -55,8 +56,9 @@ def zeros(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     return zero(kind)
 
 
-@builtin("@constants", 2)
+@builtin("@constants", "T, value")
 def constants(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """An array of type T whose elements all have this value."""
     kind = frame.type(node.args[0])
     if not isinstance(kind, t.ArrayType):
         raise CslError.at(node.span, f"@constants makes arrays, not values of type {kind}")
@@ -85,15 +87,18 @@ def filled(frame: Frame, kind: t.ArrayType, value: Value, span: Span) -> Value:
     return memory
 
 
-@builtin("@as", 2)
+@builtin("@as", "T, value")
 def as_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The value converted to type T. A float becomes an integer toward zero; a bool is whether the value differs
+    from zero."""
     kind = frame.type(node.args[0])
     value = frame.expr(node.args[1], kind)
     return convert(frame, value, kind, node.span)
 
 
-@builtin("@bitcast", 2)
+@builtin("@bitcast", "T, value")
 def bitcast(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The bits of the value as type T, which has the same size."""
     kind = frame.type(node.args[0])
     value = frame.expr(node.args[1])
     if value.type is t.COMPTIME_INT and bits_in(kind):
@@ -159,8 +164,9 @@ def bytes_as(frame: Frame, value: Val, kind: Type) -> Val | None:
     return None if image.relocations or image.varying else value_in(kind, bytes(image.data))
 
 
-@builtin("@ptrcast", 2)
+@builtin("@ptrcast", "T, pointer")
 def ptrcast(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The same address as pointer type T."""
     kind = frame.type(node.args[0])
     value = frame.expr(node.args[1])
     if not isinstance(kind, t.PointerType) or not isinstance(value.type, t.PointerType):
@@ -170,8 +176,10 @@ def ptrcast(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     return Val(kind, value.data) if isinstance(value, Val) else Run(kind, value.value)
 
 
-@builtin("@range", 2, 4)
+@builtin("@range", "T, start?, stop, step?")
 def range_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The integers of type T from 0, or from start in steps, up to stop, which is not among them. For `for` loops.
+    It takes T and stop, or all four."""
     kind = frame.type(node.args[0])
     if not t.is_integral(kind):
         raise CslError.at(node.args[0].span, f"@range counts in integers, not in {kind}")
@@ -199,43 +207,48 @@ def range_part(name: str) -> Callable:
 
 
 for _name in ("start", "stop", "step"):
-    builtin(f"@range_{_name}", 1)(range_part(_name))
+    builtin(f"@range_{_name}", "range", meaning=f"The {_name} of a `@range`.")(range_part(_name))
 
 
-@builtin("@type_of", 1)
+@builtin("@type_of", "expression")
 def type_of(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    """Of an expression for which no code is made."""
+    """The type of an expression, for which no code is made."""
     where = frame.aside().lvalue(node.args[0])
     if isinstance(where, Val) and isinstance(where.data, FnRef):
         return Val(t.TYPE, frame.unit.fn_type(where.data, node.span))
     return Val(t.TYPE, where.type)
 
 
-@builtin("@is_same_type", 2)
+@builtin("@is_same_type", "A, B")
 def is_same_type(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Whether two types are the same, known at compile time."""
     return Val(t.BOOL, frame.type(node.args[0]) is frame.type(node.args[1]))
 
 
-@builtin("@element_type", 1)
+@builtin("@element_type", "T")
 def element_type(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The type of the elements of an array type, or of what a pointer type points to."""
     kind = frame.type(node.args[0])
     if not isinstance(kind, t.ArrayType | t.PointerType):
         raise CslError.at(node.span, f"{kind} has no elements")
     return Val(t.TYPE, kind.elem)
 
 
-@builtin("@element_count", 1)
+@builtin("@element_count", "T")
 def element_count(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The number of elements of an array type, in all dimensions, as u32."""
     return Val(t.U32, array_type(frame, node).count)
 
 
-@builtin("@rank", 1)
+@builtin("@rank", "T")
 def rank(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The number of dimensions of an array type, as u16."""
     return Val(t.U16, len(array_type(frame, node).dims))
 
 
-@builtin("@dimensions", 1)
+@builtin("@dimensions", "T")
 def dimensions(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The lengths of the dimensions of an array type, as an array of u32."""
     dims = array_type(frame, node).dims
     kind = t.array_of((len(dims),), t.U32)
     return Val(kind, fill(kind, list(dims)))
@@ -248,20 +261,22 @@ def array_type(frame: Frame, node: ast.BuiltinCall) -> t.ArrayType:
     return kind
 
 
-@builtin("@is_comptime", 0, 1)
+@builtin("@is_comptime", "value?")
 def is_comptime(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    """Whether a value is known; without one, whether the code around it is evaluated at compile time."""
+    """Whether a value is known at compile time; without one, whether the code around it is evaluated at compile
+    time."""
     return Val(t.BOOL, isinstance(frame.expr(node.args[0]), Val) if node.args else frame.build is None)
 
 
-@builtin("@fp16", 0)
+@builtin("@fp16", "")
 def fp16(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    """The program's type of 16-bit floating-point numbers."""
+    """The program's type of 16-bit floats: f16, or what --fp16-format says."""
     return Val(t.TYPE, frame.unit.program.fp16)
 
 
-@builtin("@get_int", 1)
+@builtin("@get_int", "value")
 def get_int(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The number of a color, queue, task id, DSR or enum member; integers stay as they are."""
     value = frame.expr(node.args[0])
     kind = value.type
     if isinstance(value, Val) and kind in t.DSRS:
@@ -276,8 +291,9 @@ def get_int(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 # ---- structs and strings ----
 
 
-@builtin("@concat_structs", 2)
+@builtin("@concat_structs", "a, b")
 def concat_structs(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """A struct with the fields of both, or a tuple with the elements of both. SDK 2.10 does not have it."""
     frame.unit.program.removed("@concat_structs", frame.instance, node.span)
     a, b = frame.known(node.args[0]), frame.known(node.args[1])
     for value, arg in ((a, node.args[0]), (b, node.args[1])):
@@ -295,8 +311,9 @@ def concat_structs(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Va
     return Val(t.STRUCT, a.data | b.data)
 
 
-@builtin("@has_field", 2)
+@builtin("@has_field", "value, name")
 def has_field(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Whether a struct, or what a module declares, has a field of this name."""
     aside = frame.aside()
     value = aside.lvalue(node.args[0])
     name = text_of(frame, node.args[1], "the name of a field")
@@ -311,8 +328,10 @@ def has_field(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     return Val(t.BOOL, isinstance(fields, Val) and isinstance(fields.data, dict) and name in fields.data)
 
 
-@builtin("@field", 2)
+@builtin("@field", "value, name")
 def field(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The field of a struct or module by its name, a string that is known at compile time; also as the target of an
+    assignment."""
     return load(frame, builtin_lvalue(frame, node), node.span)
 
 
@@ -325,31 +344,36 @@ def builtin_lvalue(frame: Frame, node: ast.BuiltinCall) -> Any:
     return frame.expr(node)
 
 
-@builtin("@strcat", 0, None)
+@builtin("@strcat", "strings...")
 def strcat(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The strings joined, at compile time."""
     made = lexer.text_of(b"".join(lexer.bytes_of(text_of(frame, arg, "what is joined")) for arg in node.args))
     frame.unit.program.weigh(made, node.span)
     return Val(t.STRING, made)
 
 
-@builtin("@strlen", 1)
+@builtin("@strlen", "string")
 def strlen(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The number of bytes of a string."""
     return Val(t.COMPTIME_INT, len(lexer.bytes_of(text_of(frame, node.args[0], "the argument of @strlen"))))
 
 
-@builtin("@get_string_from_byte", 1)
+@builtin("@get_string_from_byte", "byte")
 def get_string_from_byte(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """A string of this one byte."""
     return Val(t.STRING, lexer.text_of(bytes([frame.number(node.args[0], t.U8)])))
 
 
-@builtin("@as_string", 1)
+@builtin("@as_string", "value")
 def as_string(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """A value or type that is known at compile time as a string."""
     value = frame.known(node.args[0])
     return Val(t.STRING, value.data if isinstance(value.data, str) else describe(value).split(" of type")[0])
 
 
-@builtin("@get_array", 1)
+@builtin("@get_array", "string")
 def get_array(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The bytes of a string as an array of u8."""
     data = lexer.bytes_of(text_of(frame, node.args[0], "the argument of @get_array"))
     kind = t.array_of((len(data),), t.U8)
     return Val(kind, np.frombuffer(data, np.uint8).copy())
@@ -358,8 +382,9 @@ def get_array(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 # ---- checks ----
 
 
-@builtin("@comptime_assert", 1, 2)
+@builtin("@comptime_assert", "condition, message?")
 def comptime_assert(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Ends the compilation with an error, and the message, if the condition does not hold."""
     value = frame.known(node.args[0], t.BOOL)
     if not concrete(value):
         why = f": {text_of(frame, node.args[1], 'the message')}" if len(node.args) > 1 else ""
@@ -367,8 +392,9 @@ def comptime_assert(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> V
     return VOID
 
 
-@builtin("@comptime_print", 0, None)
+@builtin("@comptime_print", "values...")
 def comptime_print(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Prints values when the code is evaluated at compile time."""
     shown = []
     for arg in node.args:
         value = frame.known(arg)
@@ -405,8 +431,9 @@ def contents(value: Val) -> str:
     return f"{name}{{ {', '.join(fields)} }}" if fields else f"{name}{{}}"
 
 
-@builtin("@assert", 1, 2)
+@builtin("@assert", "condition, message?")
 def assert_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Ends the run with an error and the line if the condition does not hold; at compile time as `@comptime_assert`."""
     if frame.build is None:
         return comptime_assert(frame, node, want)
     build = frame.build
@@ -422,16 +449,18 @@ def assert_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     return VOID
 
 
-@builtin("@unreachable", 0)
+@builtin("@unreachable", "")
 def unreachable(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Ends the run with an error and the line."""
     if frame.build is None:
         raise CslError.at(node.span, "this must not be reached")
     frame.build.emit(ir.Trap("unreachable code is reached"))
     return VOID
 
 
-@builtin("@is_arch", 1)
+@builtin("@is_arch", "name")
 def is_arch(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Whether the program is compiled for this architecture, "wse2" or "wse3"."""
     name = text_of(frame, node.args[0], "the name of the architecture")
     if name not in ("wse1", "wse2", "wse3"):
         raise CslError.at(node.args[0].span, f'there is no architecture "{name}": known are wse2 and wse3')
@@ -441,8 +470,10 @@ def is_arch(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 # ---- modules ----
 
 
-@builtin("@import_module", 1, 2)
+@builtin("@import_module", "file, params?")
 def import_module(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The module of a CSL file, or of a library as "<math>", with these values of its params. It stands as the value
+    of a global constant."""
     if frame.build is not None or frame.within:
         raise CslError.at(node.span, "@import_module is the value of a constant of a module, not of one in a function")
     name = text_of(frame, node.args[0], "the name of the file")
@@ -454,8 +485,9 @@ def import_module(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Val
     return Val(t.MODULE, frame.unit.import_module(frame.instance, name, params, node.span))
 
 
-@builtin("@import_comptime_value", 2)
+@builtin("@import_comptime_value", "T, file")
 def import_comptime_value(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The value of type T that a JSON file holds. A field of an object is written "name:type"."""
     kind = frame.type(node.args[0])
     name = text_of(frame, node.args[1], "the name of the file")
     path, _ = frame.unit.program.loader.find(name, frame.instance.file, node.span)
@@ -515,26 +547,28 @@ def json_type(frame: Frame, text: str, span: Span) -> Type:
     return kind if found[1] is None else t.array_of((int(found[1]),), kind)
 
 
-@builtin("@random16", 0)
+@builtin("@random16", "")
 def random16(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """A pseudo-random u16 from the PE's generator."""
     build = frame.need_run(node.span, "@random16")
     reg = build.reg("u16")
     build.emit(ir.Sys("rand", reg))
     return Run(t.U16, reg)
 
 
-@builtin("@set_active_prng", 1)
+@builtin("@set_active_prng", "generator")
 def set_active_prng(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    """The generator that @random16 uses from now on, modulo the number of generators."""
+    """Chooses the generator that `@random16` uses from now on, modulo their number."""
     frame.need_run(node.span, node.name)
     number = frame.coerce(frame.expr(node.args[0], t.U16), t.U16, node.args[0].span)
     frame.emit(ir.Sys("prng", None, [frame.operand(number, node.args[0].span)]))
     return VOID
 
 
-@builtin("@rpc", 1)
+@builtin("@rpc", "task_id")
 def rpc(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    """Programs before SDK 1.1 ask for the server of launches on memcpy's color LAUNCH; since then memcpy has it."""
+    """Of programs before SDK 1.1: the server of launches on memcpy's color LAUNCH. Since then memcpy has it, and
+    this does nothing."""
     if frame.build is not None or frame.unit.layout is not None:
         raise CslError.at(node.span, "@rpc stands in a comptime block of the code of a PE")
     value = frame.known(node.args[0])

@@ -105,8 +105,9 @@ def layout_of(frame: Frame, node: ast.BuiltinCall) -> LayoutState:
     return state
 
 
-@builtin("@set_rectangle", 2)
+@builtin("@set_rectangle", "width, height")
 def set_rectangle(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The size of the program in PEs. It comes first in the layout block."""
     state = layout_of(frame, node)
     if state.size is not None:
         raise CslError.at(node.span, "the rectangle is set twice", (state.size_span, "first here"))
@@ -137,9 +138,9 @@ def position(frame: Frame, node: ast.BuiltinCall, state: LayoutState) -> tuple[W
     return at[0], at[1]
 
 
-@builtin("@set_tile_code", 2, 4)
+@builtin("@set_tile_code", "x, y, file?, params?")
 def set_tile_code(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    """Without a name the code is in the file of the call."""
+    """The file with the code of a PE, and values of its params. Without a file the code is in the file of the call."""
     state = layout_of(frame, node)
     x, y = position(frame, node, state)
     file, loader = frame.instance.file, frame.unit.program.loader
@@ -177,8 +178,9 @@ def settle(value: Val, numbers: bool = False) -> None:
 MOST_PARAMETERS = 15
 
 
-@builtin("@export_name", 2, 3)
+@builtin("@export_name", "name, T, mutable?")
 def export_name(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """A name for the host: of a function type, or of a pointer or scalar type with whether the host may change it."""
     state = layout_of(frame, node)
     name = text_of(frame, node.args[0], "the name")
     kind = frame.type(node.args[1])
@@ -209,8 +211,10 @@ def check_advertised(name: str, kind: Type, span: Span) -> None:
         raise CslError.at(span, f"{name} cannot be exported as {kind}, whose values exist at compile time only")
 
 
-@builtin("@export_symbol", 1, 2)
+@builtin("@export_symbol", "symbol, name?")
 def export_symbol(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Gives the host a variable, pointer or function of the code of a PE, by its own name or another. In a comptime
+    block."""
     if frame.build is not None:
         raise CslError.at(node.span, "@export_symbol stands in a comptime block")
     if frame.unit.layout is not None:
@@ -287,8 +291,9 @@ def last_name(node: ast.Node) -> str:
 # ---- where we are ----
 
 
-@builtin("@get_rectangle", 0)
+@builtin("@get_rectangle", "")
 def get_rectangle(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """A struct of the program's width and height, and of the fabric's with its offsets."""
     program = frame.unit.program
     if program.rectangle is None:
         raise CslError.at(node.span, "@set_rectangle must come before")

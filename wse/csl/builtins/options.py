@@ -15,10 +15,18 @@ from ..sema.suggest import did_you_mean
 from ..sema.values import Parts, Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
+from .table import Fields, leaves
 from .tasks import PRIORITIES, activated_task, check_channel, unblocked_task
 
-OPTIONS = ("async", "activate", "unblock", "on_control", "priority", "ut_id", "index")
-OF_LOADS = ("async", "activate", "unblock", "on_control", "priority", "ut_id", "save_address", "single_step")
+ON_CONTROL = ("terminate", "activate", "unblock")
+OF_BOTH: Fields = leaves(("async", "activate", "unblock")) | {
+    "on_control": leaves(ON_CONTROL),
+    "priority": leaves(PRIORITIES),
+    "ut_id": {},
+}
+OPTION_FIELDS: Fields = {**OF_BOTH, "index": {}}
+LOAD_FIELDS: Fields = {**OF_BOTH, **leaves(("save_address", "single_step"))}
+OPTIONS, OF_LOADS = tuple(OPTION_FIELDS), tuple(LOAD_FIELDS)
 ASYNCHRONOUS = ("activate", "unblock", "on_control", "priority", "ut_id")  # what goes with .async only
 
 

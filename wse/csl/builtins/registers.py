@@ -71,7 +71,9 @@ def set_config(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     return VOID
 
 
-builtin("@get_config", 1, 2)(get_config)
-builtin("@get_config_unchecked", 1)(get_config)
-builtin("@set_config", 2, 3)(set_config)
-builtin("@set_config_unchecked", 2)(set_config)
+READS = "The word of a configuration register of the PE: 0x7f20 + color holds its routes, 0x7f40 + color its switch."
+WRITES = "Sets a configuration register of the PE: 0x7f20 + color holds its routes, 0x7f40 + color its switch."
+builtin("@get_config", "address, accessed?", meaning=READS)(get_config)
+builtin("@get_config_unchecked", "address", meaning=READS)(get_config)
+builtin("@set_config", "address, value, accessed?", meaning=WRITES)(set_config)
+builtin("@set_config_unchecked", "address, value", meaning=WRITES)(set_config)

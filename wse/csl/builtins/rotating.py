@@ -22,8 +22,10 @@ from .tasks import bind_to, first_entry, function_of, in_comptime_block
 FIELDS = ("init", "limit")
 
 
-@builtin("@bind_rotating_tasks", 4, architectures=("wse3",))
+@builtin("@bind_rotating_tasks", "task, other, id, counts", architectures=("wse3",))
 def bind_rotating_tasks(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Binds two data tasks to an id: the first is started limit times, then the other once. In a comptime block of
+    the code of a PE."""
     in_comptime_block(frame, node)
     unit = frame.unit
     if len(unit.rotating) == 2:

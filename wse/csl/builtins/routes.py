@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ..sema.values import VOID, Val, Value, concrete, key_of, sym
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .layout import layout_of, position, settle
-from .table import builtin
+from .table import Fields, builtin, leaves
 
 LETTERS = {t.DIRECTIONS.index(name): name[0] for name in t.DIRECTIONS}
 BITS = "WESNR"  # of a side given as a number, from the lowest; inputs may stand in bits 9:5 instead
@@ -35,10 +36,25 @@ FILTER_FIELDS = {
 }
 TRUTHS = ("count_data", "count_control", "filter_control")  # of these fields
 MEMCPY_COLORS = (21, 22, 23)
+# The struct of @set_color_config, with the structs in it.
+POSITIONS = ("pos1", "pos2", "pos3")
+ROUTES: Fields = {**leaves(("rx", "tx", "color_swap_x", "color_swap_y")), "pop_mode": leaves(POPS)}
+SWITCHES: Fields = {
+    **dict.fromkeys(POSITIONS, leaves(("rx", "tx", "invalid"))),
+    **leaves(("current_switch_pos", "ring_mode")),
+    "pop_mode": leaves(POPS),
+}
+FILTER: Fields = {
+    "kind": leaves(FILTERS),
+    "fast_mode": {},
+    **leaves(sorted({name for fields in FILTER_FIELDS.values() for name in fields})),
+}
+CONFIG: Fields = {"routes": ROUTES, "switches": SWITCHES, "filter": FILTER, "teardown": {}}
 
 
-@builtin("@set_color_config", 4)
+@builtin("@set_color_config", "x, y, color, config", fields={"config": CONFIG})
 def set_color_config(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The routes, switches and filter of a color at a PE. In the layout block."""
     state = layout_of(frame, node)
     x, y = position(frame, node, state)
     color = color_of(frame, node.args[2])
@@ -54,8 +70,9 @@ def set_color_config(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> 
     return VOID
 
 
-@builtin("@set_local_color_config", 2)
+@builtin("@set_local_color_config", "color, config", fields={"config": CONFIG})
 def set_local_color_config(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The routes, switches and filter of a color at the PEs with this code. In a comptime block of the code of a PE."""
     if frame.unit.layout is not None or frame.build is not None:
         raise CslError.at(node.span, "@set_local_color_config stands in a comptime block of the code of a PE")
     color = color_of(frame, node.args[0])
@@ -86,7 +103,7 @@ def color_of(frame: Frame, node: ast.Node) -> int:
     return number
 
 
-@builtin("@get_filter_id", 1)
+@builtin("@get_filter_id", "color")
 def get_filter_id(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     """The number of a color's filter among those of the PE, in the order of their colors."""
     color = color_of(frame, node.args[0])
@@ -117,7 +134,7 @@ def filters_of_layout(frame: Frame) -> dict[int, np.ndarray]:
 # ---- the configuration of a color ----
 
 
-def fields_of(value: Val, known: tuple[str, ...], what: str, span: Span) -> dict[str, Val]:
+def fields_of(value: Val, known: Collection[str], what: str, span: Span) -> dict[str, Val]:
     data = value.data
     if isinstance(data, list) and not data:
         return {}
@@ -131,20 +148,18 @@ def fields_of(value: Val, known: tuple[str, ...], what: str, span: Span) -> dict
 
 def color_config(value: Val, arch: str, span: Span) -> ir.ColorConfig:
     """The struct of @set_color_config."""
-    known = ("routes", "switches", "filter", "teardown")
     if isinstance(value.data, dict) and "routes" not in value.data and {"rx", "tx"} & set(value.data):
         raise CslError.at(
             span, "a color's configuration has its .rx and .tx in .routes: .{ .routes = .{ .rx = ..., ... } }"
         )
-    data = fields_of(value, known, "a color's configuration", span)
+    data = fields_of(value, CONFIG, "a color's configuration", span)
     rx = tx = ""
     swap_x = swap_y = False
     ring, pop, at = False, "no_pop", 0
     if "routes" in data and t.is_integral(data["routes"].type):
         rx, tx = both_sides(concrete(data["routes"]), span)
     elif "routes" in data:
-        names = ("rx", "tx", "color_swap_x", "color_swap_y", "pop_mode")
-        routes = fields_of(data["routes"], names, ".routes", span)
+        routes = fields_of(data["routes"], ROUTES, ".routes", span)
         pop = pop_mode(routes, span)  # its place before it came to .switches
         rx = ports(routes["rx"], span) if "rx" in routes else ""
         tx = ports(routes["tx"], span) if "tx" in routes else ""
@@ -208,10 +223,9 @@ def both_sides(number: int, span: Span) -> tuple[str, str]:
 
 
 def switches(value: Val, arch: str, span: Span) -> tuple[tuple, bool, str, int]:
-    known = ("pos1", "pos2", "pos3", "current_switch_pos", "ring_mode", "pop_mode")
-    data = fields_of(value, known, ".switches", span)
+    data = fields_of(value, SWITCHES, ".switches", span)
     positions: list[tuple[str | None, str | None]] = []
-    for name in known[:3]:
+    for name in POSITIONS:
         if name not in data:
             break
         if t.is_integral(data[name].type):
@@ -220,7 +234,7 @@ def switches(value: Val, arch: str, span: Span) -> tuple[tuple, bool, str, int]:
             if not inputs and not outputs:  # invalid
                 break
         else:
-            given = fields_of(data[name], ("rx", "tx", "invalid"), f".{name}", span)
+            given = fields_of(data[name], SWITCHES[name], f".{name}", span)
             if flag(given, "invalid", span):
                 break
             rx = ports(given["rx"], span) if "rx" in given else None
@@ -230,7 +244,7 @@ def switches(value: Val, arch: str, span: Span) -> tuple[tuple, bool, str, int]:
         if rx and tx and arch == "wse2":
             raise CslError.at(span, f".{name}: on wse2 a switch position changes .rx or .tx, not both")
         positions.append((rx, tx))
-    for name in known[len(positions) + 1 : 3]:
+    for name in POSITIONS[len(positions) + 1 :]:
         if name in data and not invalid(data[name]):
             raise CslError.at(span, f".{name} is given, but the position before it is not")
     pop = pop_mode(data, span)
@@ -277,8 +291,7 @@ def filter_field(data: dict[str, Val], name: str, span: Span) -> int | bool:
 
 
 def filter_of(value: Val, span: Span) -> ir.Filter:
-    names = {name for fields in FILTER_FIELDS.values() for name in fields}
-    data = fields_of(value, ("kind", "fast_mode", *sorted(names)), ".filter", span)
+    data = fields_of(value, FILTER, ".filter", span)
     kinds = [
         name
         for name in FILTERS

@@ -40,8 +40,9 @@ def key(item: Any) -> Any:
     return id(item)
 
 
-@builtin("@get_symbol_id", 1)
+@builtin("@get_symbol_id", "symbol")
 def get_symbol_id(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The number of an exported symbol: the place of its name among the calls of `@export_name`."""
     if frame.unit.layout is not None:
         raise CslError.at(node.span, "@get_symbol_id stands in the code of a PE, not in the layout")
     wanted = key(frame.comptime().lvalue(node.args[0]))
@@ -51,8 +52,9 @@ def get_symbol_id(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Val
     raise CslError.at(node.args[0].span, "this is no exported symbol: @export_symbol in a comptime block exports it")
 
 
-@builtin("@get_symbol_value", 2)
+@builtin("@get_symbol_value", "T, id")
 def get_symbol_value(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The value of the exported symbol of this number, which is of type T."""
     frame.need_run(node.span, node.name)
     kind = frame.type(node.args[0])
     found = {name: item for name, item in exported(frame).items() if item.type is kind}
@@ -61,8 +63,9 @@ def get_symbol_value(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> 
     return choose(frame, found, node.args[1], node)
 
 
-@builtin("@get_tensor_ptr", 1)
+@builtin("@get_tensor_ptr", "id")
 def get_tensor_ptr(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The address of the exported tensor of this number."""
     frame.need_run(node.span, node.name)
     found = tensors(frame)
     if found:
@@ -71,8 +74,9 @@ def get_tensor_ptr(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Va
     return Val(WORDS, Ptr(None, 0))
 
 
-@builtin("@has_exported_tensors", 0)
+@builtin("@has_exported_tensors", "")
 def has_exported_tensors(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Whether the code of the PE exports a pointer to many, or an array."""
     if frame.build is None:
         raise CslError.at(node.span, "@has_exported_tensors stands in a function or a task")
     return Val(t.BOOL, bool(tensors(frame)))

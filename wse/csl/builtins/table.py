@@ -1,4 +1,4 @@
-"""The table of builtins: name, number of arguments, architectures and the function that evaluates a call.
+"""The table of builtins: name, parameters, architectures, meaning, and the function that evaluates a call.
 
 Modules of this package fill the table with the decorator `builtin`. The evaluator of `BuiltinCall` nodes registers
 itself in `sema.frame` like that of any other expression, so that `sema` does not import this package.
@@ -6,8 +6,8 @@ itself in `sema.frame` like that of any other expression, so that `sema` does no
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from ..sema.frame import Frame, expr
 from ..sema.suggest import did_you_mean
@@ -20,20 +20,40 @@ ARCHITECTURES = ("wse2", "wse3")
 LIBRARY_PREFIX = "@wse_"  # builtins that only the files of the library may call
 
 Handler = Callable[[Frame, ast.BuiltinCall, Type | None], Value]
+# Names of the fields of a struct argument, each with the Fields of the struct that is its value.
+Fields = dict[str, Any]
+
+
+def leaves(names: Iterable[str]) -> Fields:
+    """Fields whose values are no structs of known fields."""
+    return {name: {} for name in names}
 
 
 class Builtin(NamedTuple):
     """A row of the table.
 
-    lower: (frame, call, wanted type or None) -> value; folds what is known and emits IR for the rest.  least, most:
-    number of arguments, most None if there is no limit.  architectures: those that have the builtin.
+    lower: (frame, call, wanted type or None) -> value; folds what is known and emits IR for the rest.  parameters:
+    their names, with `?` behind one that may be left out, `...` behind one that stands for any number.  meaning: for
+    people.
+    fields: of struct arguments, by the name of the parameter, or by the first argument where that decides.
     """
 
     name: str
     lower: Handler
-    least: int
-    most: int | None
+    parameters: tuple[str, ...]
     architectures: tuple[str, ...]
+    meaning: str
+    fields: Mapping[str, Fields]
+
+    @property
+    def least(self) -> int:
+        """The number of arguments that a call must have."""
+        return sum(parameter[-1] not in "?." for parameter in self.parameters)
+
+    @property
+    def most(self) -> int | None:
+        """The number of arguments that a call may have, None if there is no limit."""
+        return None if any(parameter.endswith("...") for parameter in self.parameters) else len(self.parameters)
 
     @property
     def arity(self) -> str:
@@ -42,19 +62,33 @@ class Builtin(NamedTuple):
             return f"at least {self.least}"
         return f"{self.least}" if self.least == self.most else f"{self.least} to {self.most}"
 
+    @property
+    def signature(self) -> str:
+        """As documents write it: `@range(T, start?, stop, step?)`."""
+        return f"{self.name}({', '.join(self.parameters)})"
+
 
 BUILTINS: dict[str, Builtin] = {}
 
 
 def builtin(
-    name: str, least: int, most: int | None = -1, architectures: tuple[str, ...] = ARCHITECTURES
+    name: str,
+    parameters: str,
+    architectures: tuple[str, ...] = ARCHITECTURES,
+    meaning: str | None = None,
+    fields: Mapping[str, Fields] | None = None,
 ) -> Callable[[Handler], Handler]:
-    """Decorator that enters a function into the table.  most: `least` if it is not given, None for no limit."""
+    """Decorator that enters a function into the table; its docstring is the meaning, if none is given.
+
+    parameters: names with commas between, as Builtin has them.
+    """
 
     def add(lower: Handler) -> Handler:
         if name in BUILTINS and BUILTINS[name].lower is not lower:
             raise ValueError(f"builtin {name} is registered twice")
-        BUILTINS[name] = Builtin(name, lower, least, least if most == -1 else most, architectures)
+        words = " ".join((meaning or lower.__doc__ or "").split())
+        names = tuple(parameters.split(", ")) if parameters else ()
+        BUILTINS[name] = Builtin(name, lower, names, architectures, words, fields or {})
         return lower
 
     return add

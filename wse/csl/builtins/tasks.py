@@ -19,7 +19,7 @@ from ..sema.values import VOID, FnRef, Run, Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .language import struct_of
-from .table import ARCHITECTURES, builtin
+from .table import ARCHITECTURES, Fields, builtin, leaves
 
 MEMCPY_TASKS = {"local": (27, 28, 30), "control": (33, 34, 35, 36, 37)}
 
@@ -56,7 +56,9 @@ def id_builtin(name: str, kind: Type, *from_ids: Type) -> None:
             )
         return Val(kind, number)
 
-    builtin(name, 1, architectures=("wse3",) if kind is t.UT_ID else ARCHITECTURES)(make)
+    ids = " or ".join(["an integer", *(f"a value of type {one}" for one in from_ids)])
+    architectures = ("wse3",) if kind is t.UT_ID else ARCHITECTURES
+    builtin(name, "number", architectures, f"The {kind} of a number: {ids}.")(make)
 
 
 def at_run_time(frame: Frame, value: Value, kind: Type, node: ast.BuiltinCall) -> Value:
@@ -77,8 +79,9 @@ id_builtin("@get_local_task_id", t.LOCAL_TASK_ID, t.COLOR)
 id_builtin("@get_control_task_id", t.CONTROL_TASK_ID)
 
 
-@builtin("@get_data_task_id", 1)
+@builtin("@get_data_task_id", "channel")
 def get_data_task_id(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The id of the data task that an input queue of WSE-3, or a color of WSE-2, activates."""
     value = frame.expr(node.args[0])
     wanted = t.COLOR if frame.unit.program.arch == "wse2" else t.INPUT_QUEUE
     if value.type is not wanted:
@@ -109,11 +112,13 @@ def bind(kind: str, id_type: Type) -> Callable:
 
 
 for _kind, _type in (("local", t.LOCAL_TASK_ID), ("data", t.DATA_TASK_ID), ("control", t.CONTROL_TASK_ID)):
-    builtin(f"@bind_{_kind}_task", 2)(bind(_kind, _type))
+    _meaning = f"Binds a task to the id of a {_kind} task. In a comptime block of the code of a PE."
+    builtin(f"@bind_{_kind}_task", "task, id", meaning=_meaning)(bind(_kind, _type))
 
 
-@builtin("@bind_task", 2)
+@builtin("@bind_task", "task, id")
 def bind_task(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Binds a task to an id of any kind; a color binds a data task, or a local one if the task has no parameters."""
     kinds = {t.LOCAL_TASK_ID: "local", t.DATA_TASK_ID: "data", t.CONTROL_TASK_ID: "control", t.COLOR: "data"}
     value = frame.known(node.args[1])
     if value.type not in kinds:
@@ -251,9 +256,9 @@ def control_task(frame: Frame, entry_point: int, span: Span) -> int:
 TABLE_FIELDS: dict[str, tuple[int, ...]] = {"instructions": (2, 4, 8), "stride": (1, 2, 3, 4, 5, 6, 7)}
 
 
-@builtin("@set_control_task_table", 0, 1, architectures=("wse3",))
+@builtin("@set_control_task_table", "config?", ("wse3",), fields={"config": leaves(TABLE_FIELDS)})
 def set_control_task_table(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-    """Control tasks get a table of their own.  How far its entries lie apart has no effect on a program."""
+    """Gives control tasks a table of their own. How far its entries lie apart has no effect on a program."""
     in_comptime_block(frame, node)
     unit = frame.unit
     config = struct_of(frame, node.args[0], "the configuration of the table") if node.args else {}
@@ -285,8 +290,9 @@ def set_control_task_table(frame: Frame, node: ast.BuiltinCall, want: Type | Non
 # ---- activate, block, unblock ----
 
 
-@builtin("@activate", 1)
+@builtin("@activate", "task")
 def activate(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Activates a local task: a task by name, its id, or on WSE-2 a color."""
     value = frame.expr(node.args[0])
     span = node.args[0].span
     if isinstance(value, Val):
@@ -386,18 +392,26 @@ def unblocked_task(frame: Frame, value: Value, span: Span) -> int:
     return number
 
 
-for _op in ("block", "unblock"):
-    builtin(f"@{_op}", 1)(blocker(_op))
+for _op, _meaning in (
+    (
+        "block",
+        "Keeps a task from being started until it is unblocked: a task by name, its id, or the channel of a data task.",
+    ),
+    ("unblock", "Lets a task start that was blocked: a task by name, its id, or the channel of a data task."),
+):
+    builtin(f"@{_op}", "task", meaning=_meaning)(blocker(_op))
 
 
 # ---- queues ----
 
-QUEUE_OPTIONS = ("color", "priority", "ctrl_table_id")
 PRIORITIES = {"low": 0, "medium": 1, "high": 2}
+QUEUE_FIELDS: Fields = {"color": {}, "priority": leaves(PRIORITIES), "ctrl_table_id": {}}
+QUEUE_OPTIONS = tuple(QUEUE_FIELDS)
 
 
-@builtin("@initialize_queue", 1, 2)
+@builtin("@initialize_queue", "queue, options?", fields={"options": QUEUE_FIELDS})
 def initialize_queue(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Binds a queue to the color that it serves. In a comptime block of the code of a PE."""
     if frame.build is not None or frame.unit.layout is not None:
         raise CslError.at(node.span, "@initialize_queue stands in a comptime block of the code of a PE")
     queue = frame.known(node.args[0])
@@ -482,8 +496,9 @@ def bind_queue(frame: Frame, queue: Val, color: int, span: Span) -> None:
     frame.unit.queues.spans.setdefault((into, number), span)
 
 
-@builtin("@set_teardown_handler", 2)
+@builtin("@set_teardown_handler", "handler, color")
 def set_teardown_handler(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The function that is called when the color is in teardown. In a comptime block of the code of a PE."""
     in_comptime_block(frame, node)
     fn = handler_of(frame, node)
     color = frame.number(node.args[1], t.COLOR)
@@ -500,8 +515,9 @@ def set_teardown_handler(frame: Frame, node: ast.BuiltinCall, want: Type | None)
 OUTPUTS = 8  # bit of the first output queue in the instructions of flushed queues
 
 
-@builtin("@queue_flush", 1, architectures=("wse3",))
+@builtin("@queue_flush", "queue", architectures=("wse3",))
 def queue_flush(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Calls the handler of the queue (`@set_empty_queue_handler`) as soon as the queue is empty."""
     frame.need_run(node.span, node.name)
     queue = queue_of(frame, node)
     op = "iqflush" if queue.type is t.INPUT_QUEUE else "oqflush"
@@ -517,8 +533,10 @@ def queue_of(frame: Frame, node: ast.BuiltinCall, at: int = 0) -> Value:
     return queue
 
 
-@builtin("@set_empty_queue_handler", 2, architectures=("wse3",))
+@builtin("@set_empty_queue_handler", "handler, queue", architectures=("wse3",))
 def set_empty_queue_handler(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """The function that is called when the queue is empty after `@queue_flush`. In a comptime block of the code of a
+    PE."""
     in_comptime_block(frame, node)
     fn = handler_of(frame, node)
     queue = queue_of(frame, node, 1)

@@ -16,7 +16,7 @@ from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .descriptors import descriptor_operand, is_descriptor, shown
 from .operations import check_operation
-from .options import Given, later_control, options
+from .options import OPTION_FIELDS, Given, later_control, options
 from .table import builtin
 from .tasks import function_of
 
@@ -161,15 +161,25 @@ def operation(name: str, row: str) -> Callable:
     return make
 
 
-for _name, _codes in OPERATIONS.items():
-    _count = 2 + (_codes[2] != NONE) + (_codes[3] != NONE)
-    builtin(f"@{_name}", _count, _count + 1)(operation(_name, _name))
+def enter(name: str, row: str) -> None:
+    """Enters the builtin of a VECTOR row into the table."""
+    operands = dict(zip(("dst", "src0", "src1", "extra"), OPERATIONS[row], strict=True))
+    given = {operand: isa.TYPES[code].csl for operand, code in operands.items() if code != NONE}
+    types = ", ".join(f"{operand} {kind}" for operand, kind in given.items())
+    meaning = f"For each element, {isa.INSTRUCTION[row].effect}. Types of elements: {types}."
+    parameters = ", ".join([*given, "options?"])
+    builtin(f"@{name}", parameters, meaning=meaning, fields={"options": OPTION_FIELDS})(operation(name, row))
+
+
+for _name in OPERATIONS:
+    enter(_name, _name)
 for _name, _row in SAME.items():
-    builtin(f"@{_name}", 2, 3)(operation(_name, _row))
+    enter(_name, _row)
 
 
-@builtin("@dfilt", 2)
+@builtin("@dfilt", "source, options", fields={"options": OPTION_FIELDS})
 def dfilt(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Consumes the wavelets of a fabin_dsd without using them; asynchronous."""
     frame.need_run(node.span, node.name)
     given = options(frame, node.args[1])
     if not given.then.async_:
@@ -188,8 +198,10 @@ def dfilt(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
 # ---- @map ----
 
 
-@builtin("@map", 2, None)
+@builtin("@map", "function, operand, operands...")
 def map_(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+    """Calls a function with the elements of descriptors; the last operand is the destination, if the function
+    returns a value."""
     frame.need_run(node.span, "@map")
     fn = function_of(frame, node.args[0])
     lowered = entry(frame.unit, fn, node.span)
