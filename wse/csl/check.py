@@ -7,18 +7,18 @@ they take.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from .builtins.table import checked
 from .compile import compile_program
+from .sema import types as t
 from .sema.frame import PREDEFINED
 from .sema.modules import Loader
 from .sema.suggest import did_you_mean
-from .syntax import ast
-from .syntax.errors import CslError, Diagnostic, Findings, Span
+from .syntax import ast, scopes
+from .syntax.errors import CslError, Diagnostic, Findings
 
 
 def check(
@@ -31,12 +31,11 @@ def check(
     fp16: str = "f16",
 ) -> list[Diagnostic]:
     """Errors and warnings of a file, errors first; options as of compile_program."""
-    findings = Findings()
     try:
-        file = Loader().load(Path(path))
+        file, findings = Loader().parsed(Path(path))
     except CslError as error:
         return error.diagnostics
-    Names(file, findings, arch).check()
+    check_names(file, findings, arch)
     missing = [d for d in file.decls.values() if is_open(d) and d.name not in {**(params or {}), **(colors or {})}]
     if file.layouts and not findings.errors:
         if missing:
@@ -63,65 +62,39 @@ def is_open(decl: ast.Node) -> bool:
     return isinstance(decl, ast.VarDecl) and decl.kind == "param" and decl.init is None
 
 
-class Names:
-    """Looks up every name of a file, without evaluating anything."""
-
-    def __init__(self, file: ast.File, findings: Findings, arch: str):
-        self.file, self.findings, self.arch = file, findings, arch
-        self.scopes: list[set[str]] = [set(PREDEFINED) | set(file.decls)]
-
-    def check(self) -> None:
-        for decl in self.file.decls.values():
-            self.visit(decl)
-        for block in (*self.file.comptimes, *self.file.layouts):
-            self.visit(block)
-
-    def visit(self, node: Any) -> None:
-        if isinstance(node, list | tuple):
-            for item in node:
-                self.visit(item)
-        elif isinstance(node, ast.Ident):
-            self.look_up(node)
-        elif isinstance(node, ast.BuiltinCall):
-            self.builtin(node)
-        elif isinstance(node, ast.FnDecl):
-            self.inside({param.name for param in node.params}, [*node.params, node.result, node.body])
-        elif isinstance(node, ast.Block):
-            self.inside(set(), node.body)
-        elif isinstance(node, ast.For):
-            self.visit(node.items)
-            self.inside(set(node.captures), node.body)
-        elif isinstance(node, ast.TensorAccess):
-            self.visit(node.bounds)
-            self.inside(set(node.names), node.body)
-        elif isinstance(node, ast.VarDecl):
-            self.children(node)
-            self.scopes[-1].add(node.name)
-        elif isinstance(node, ast.Node):
-            self.children(node)
-
-    def children(self, node: Any) -> None:
-        for field in fields(node):
-            if field.name not in ("span", "name_span"):
-                self.visit(getattr(node, field.name))
-
-    def inside(self, names: set[str], body: Any) -> None:
-        self.scopes.append(names)
-        self.visit(body)
-        self.scopes.pop()
-
-    def look_up(self, node: ast.Ident) -> None:
-        if node.name == "_" or any(node.name in scope for scope in self.scopes):
-            return
-        hint = did_you_mean(node.name, set().union(*self.scopes))
-        self.report(node.span, f"{node.name} is not declared{hint}")
-
-    def builtin(self, node: ast.BuiltinCall) -> None:
-        self.visit(node.args)
+def check_names(file: ast.File, findings: Findings, arch: str) -> None:
+    """Looks up every name of a file, without evaluating anything.  findings: those of the parser, to add to."""
+    names = scopes.names(file)
+    known = set(PREDEFINED) | declared(file, bool(findings.errors))
+    for use in names.uses:
+        if use.declaration is None and use.text not in known and not is_integer(use.text):
+            hint = did_you_mean(use.text, known | set(names.visible(use.span.start)))
+            findings.add(CslError.at(use.span, f"{use.text} is not declared{hint}"))
+    for call in names.builtins:
         try:
-            checked(node, self.file.source.library, self.arch)
+            checked(call, file.source.library, arch)
         except CslError as error:
-            self.findings.add(error)
+            findings.add(error)
 
-    def report(self, span: Span, message: str) -> None:
-        self.findings.add(CslError.at(span, message))
+
+def is_integer(name: str) -> bool:
+    """Whether it is the name of an integer type, such as u5."""
+    try:
+        return t.int_named(name) is not None
+    except ValueError:  # too wide, which the evaluator says
+        return True
+
+
+DECLARED = (  # forms in which a name is declared; of parameters, fields and labels
+    re.compile(r"\b(?:const|var|param|fn|task)\s+(\w+)"),
+    re.compile(r"\b(\w+)\s*:"),
+    re.compile(r"\|\s*\*?\s*(\w+)\s*[,|]"),
+    re.compile(r",\s*(\w+)\s*\|"),
+)
+
+
+def declared(file: ast.File, broken: bool) -> set[str]:
+    """Names that a file declares; broken: also where the declaration cannot be parsed."""
+    if not broken:
+        return set(file.decls)
+    return {name for form in DECLARED for name in form.findall(file.source.text)}

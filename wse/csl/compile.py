@@ -169,6 +169,16 @@ def _compile(program: Program, path: Path, params: dict[str, int], colors: dict[
 def evaluate_layout(
     program: Program, path: Path, params: dict[str, int], colors: dict[str, int]
 ) -> tuple[LayoutState, Instance]:
+    """What the layout says, and its module.  CslError if anything is wrong."""
+    state, root = run_layout(program, path, params, colors)
+    program.findings.check()
+    return state, root
+
+
+def run_layout(
+    program: Program, path: Path, params: dict[str, int], colors: dict[str, int]
+) -> tuple[LayoutState, Instance]:
+    """As evaluate_layout, of a layout in which something may be wrong: that is among the findings then."""
     state = program.layout = LayoutState()
     unit = Unit(program, "layout", state)
     given = {name: Val(t.COMPTIME_INT, value) for name, value in params.items()}
@@ -197,7 +207,6 @@ def evaluate_layout(
         raise CslError.at(
             root.file.layouts[0].span, "the layout sets no rectangle: @set_rectangle(width, height) was expected"
         )
-    program.findings.check()
     return state, root
 
 

@@ -136,9 +136,9 @@ def for_loop(frame: Frame, node: ast.For, kind: Type, items: range) -> bool:
         return False
 
     def bind(rounds: np.ndarray) -> None:
-        frame.bind(node.captures[0], Val(kind, sym(items.start + items.step * rounds)))
+        frame.bind(node.captures[0], Val(kind, sym(items.start + items.step * rounds)), node.span)
         if len(node.captures) > 1:
-            frame.bind(node.captures[1], Val(t.U16, wrap(t.U16, sym(rounds))))
+            frame.bind(node.captures[1], Val(t.U16, wrap(t.U16, sym(rounds))), node.span)
 
     return evaluate(frame, body_of(node), len(items), bind)
 

@@ -178,6 +178,8 @@ class Frame:
         if name in scope:
             raise CslError.at(span, f"{name} is declared twice in one block")
         scope[name] = binding
+        if self.unit.program.bound is not None:
+            self.unit.program.bound(self, name, binding, span)
 
     def lookup(self, name: str) -> Any:
         """The binding of a name: Val, Run, RegVar, Mem, Cell or GlobalVar; None if there is none."""

@@ -228,9 +228,9 @@ def counted(frame: Frame, build: Builder, node: ast.For, span: Range, last: Val 
     else:
         build.jump(body)
     with one_round(frame, build, node, body, step_block, after):
-        frame.bind(node.captures[0], Run(kind, item))
+        frame.bind(node.captures[0], Run(kind, item), node.span)
         if index is not None:
-            frame.bind(node.captures[1], Run(t.U16, index))
+            frame.bind(node.captures[1], Run(t.U16, index), node.span)
     build.emit(ir.Bin("add", item, item, ir.Const(kind.ir, step)))
     advance(build, index)
     if last is not None:
@@ -269,9 +269,9 @@ def known_for(frame: Frame, node: ast.For, values: Any) -> None:
     for number, value in enumerate(values):
         frame.names.append({})
         try:
-            frame.bind(node.captures[0], value)
+            frame.bind(node.captures[0], value, node.span)
             if len(node.captures) > 1:
-                frame.bind(node.captures[1], Val(t.U16, number))
+                frame.bind(node.captures[1], Val(t.U16, number), node.span)
             if build is None:
                 if known_loop(frame, node.label, node.body):
                     break
@@ -311,9 +311,9 @@ def for_array(frame: Frame, node: ast.For, where: Any, items: Value) -> None:
     build.jump(body)
     with one_round(frame, build, node, body, step, after):
         if node.captures[0] != "_":
-            frame.bind(node.captures[0], item_of(frame, node, where, elem, index))
+            frame.bind(node.captures[0], item_of(frame, node, where, elem, index), node.span)
         if len(node.captures) > 1:
-            frame.bind(node.captures[1], Run(t.U16, index))
+            frame.bind(node.captures[1], Run(t.U16, index), node.span)
     advance(build, index)
     build.branch(compared(build, "ne", index, ir.Const("u16", count & 0xFFFF)), body, after)
     build.depth -= 1

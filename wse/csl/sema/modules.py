@@ -37,20 +37,25 @@ class Loader:
         self.files: dict[Path, ast.File] = {}
 
     def load(self, path: Path, span: Span | None = None, library: bool = False) -> ast.File:
+        """The tree of a file.  CslError if it cannot be read or parsed.  span: of what names it."""
         path = path.resolve()
         if path not in self.files:
-            try:
-                text = path.read_text(encoding="utf-8")
-            except (OSError, ValueError) as problem:
-                reason = getattr(problem, "strerror", None) or str(problem)
-                raise CslError.at(span, f"{path} cannot be read: {reason}") from None
-            findings = Findings()
-            self.files[path] = parse(Source(shown_path(path), text, library), findings)
+            file, findings = self.parsed(path, span, library)
             if findings.errors:
-                del self.files[path]
                 error = CslError(findings.errors)
                 raise error.note(span, "imported here") if span is not None else error
+            self.files[path] = file
         return self.files[path]
+
+    def parsed(self, path: Path, span: Span | None = None, library: bool = False) -> tuple[ast.File, Findings]:
+        """What can be parsed of a file, and what is wrong.  CslError if it cannot be read."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, ValueError) as problem:
+            reason = getattr(problem, "strerror", None) or str(problem)
+            raise CslError.at(span, f"{path} cannot be read: {reason}") from None
+        findings = Findings()
+        return parse(Source(shown_path(path), text, library), findings), findings
 
     def functions(self) -> dict[str, list[tuple[int, int, str]]]:
         """First line, last line and name of the functions of each file, in order."""

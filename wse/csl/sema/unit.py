@@ -48,6 +48,7 @@ class Program:
         self.max_steps, self.steps = max_steps, 0
         self.progress_at = self.configured = self.bytes = 0  # steps when a PE was configured last; how many times
         self.report: Callable[[str], object] | None = None
+        self.bound: Callable[[Frame, str, Any, Span | None], object] | None = None  # told of every local name
         self.doing, self.until_report = "layout", 1 << 10
         self.started = self.reported = time.monotonic()
         self.max_unrolled, self.rounds = max_unrolled, 0

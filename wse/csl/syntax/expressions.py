@@ -44,6 +44,7 @@ class Expressions:
         self.at = 0
         self.token = self.tokens[0]
         self.depth = 0
+        self.unclosed_at = -1  # where a block was found to have no end
         self.labels: dict[str, Span] = {}  # of the loops and blocks that enclose this place
 
     # ---- tokens ----

@@ -226,13 +226,9 @@ class Parser(Expressions):
             first = self.expect("{", where)
             body: list[ast.Node] = []
             while not self.on("}"):
-                if self.token.kind == "end":
-                    opened = Span(self.source, first.start, first.end)
-                    self.findings.add(CslError.at(opened, "this block has no end: '}' was expected"))
-                    raise Failed
-                if self.token.text in ONLY_AT_TOP and self.token.kind == "keyword" and self.starts_line(self.token):
-                    opened = Span(self.source, first.start, first.end)
-                    self.fail(f"{self.token.text} cannot stand in a block: is there a '}}' missing?")
+                if self.token.kind == "end" or self.on_top():
+                    self.unclosed(first)
+                    return ast.Block(self.span(first), body)
                 before = self.at
                 try:
                     body.append(self.statement())
@@ -243,6 +239,23 @@ class Parser(Expressions):
             return ast.Block(self.span(first), body)
         finally:
             self.depth -= 1
+
+    def on_top(self) -> bool:
+        """Whether what follows stands at the top of a file only, where a line begins: the block before has no end."""
+        return self.token.kind == "keyword" and self.token.text in ONLY_AT_TOP and self.starts_line(self.token)
+
+    def unclosed(self, first: Token) -> None:
+        """Says that a block has no end, once for all blocks that end there.  What it holds is kept."""
+        if self.unclosed_at == self.at:
+            return
+        self.unclosed_at = self.at
+        if self.token.kind == "end":
+            opened = Span(self.source, first.start, first.end)
+            self.findings.add(CslError.at(opened, "this block has no end: '}' was expected"))
+        else:
+            place = Span(self.source, self.token.start, self.token.end)
+            message = f"{self.token.text} cannot stand in a block: is there a '}}' missing?"
+            self.findings.add(CslError.at(place, message))
 
     def skip_statement(self, before: int) -> None:
         if self.at == before:
@@ -263,8 +276,8 @@ class Parser(Expressions):
             elif text == ";" and level == 0:
                 self.advance()
                 return
-            elif text in ONLY_AT_TOP and self.starts_line(self.token):
-                raise Failed
+            elif self.on_top():
+                return
             self.advance()
 
     def statement(self) -> ast.Node:
