@@ -40,6 +40,10 @@ class FabricFault(RunError):
         self.color, self.queue, self.task, self.port, self.pc, self.detail = color, queue, task, port, pc, detail
 
 
+class LimitReached(RunError):
+    """The run has reached the cycle beyond which it must not go, and the host still waits for it."""
+
+
 class DeadlockError(RunError):
     """Nothing can move, and work is left.
 

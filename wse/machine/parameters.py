@@ -145,8 +145,10 @@ class Machine:
         object.__setattr__(self, "_params", MappingProxyType(params | given))
 
     @classmethod
-    def load(cls, path: str | Path) -> Machine:
+    def load(cls, path: str | Path, default: str = "wse3") -> Machine:
         """Reads a TOML file: `machine`, `profile` (both optional) and a table `params` of overrides.
+
+        default: the machine, if the file names none.
 
         Raises ConfigError if the file cannot be read, has an unknown key, or an invalid value.
         """
@@ -158,7 +160,7 @@ class Machine:
         params = table.get("params", {})
         if not isinstance(params, dict):
             raise ConfigError(f"machine file {path}: params must be a table of overrides, not {params!r}")
-        return cls(table.get("machine", "wse3"), table.get("profile", "simulator"), params)
+        return cls(table.get("machine", default), table.get("profile", "simulator"), params)
 
     @classmethod
     def of(cls, machine: str | Machine) -> Machine:

@@ -17,7 +17,10 @@ interpreter it starts; nothing of that name is installed.  The modules there onl
     appliance   the client of a cluster, on this computer
     arguments   what host programs pass, checked
     messages    what msg_level chooses
+    recorder    what is recorded of the runs of a host program
     conform     runs a checkout of examples by their own scripts
 """
 
-SETTINGS = "WSE_SET"  # environment: figures of the machine that SdkRuntime changes, NAME=VALUE,NAME=VALUE
+# The environment of SdkRuntime: figures of the machine that are changed, NAME=VALUE,NAME=VALUE; a TOML file of them;
+# the profile, simulator or silicon.
+SETTINGS, MACHINE_FILE, TIMING = "WSE_SET", "WSE_MACHINE", "WSE_TIMING"

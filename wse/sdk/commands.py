@@ -16,7 +16,6 @@ Nothing runs ahead of the host: the fabric moves when the host waits for somethi
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field
@@ -27,8 +26,10 @@ import numpy as np
 
 from ..csl.artifact import HOST_SIDE
 from ..errors import ConfigError
+from ..fabric.errors import LimitReached
 from ..records import dataclass
 from .device import Device, Rectangle
+from .recorder import Recorded
 from .windows import Copy, Windows
 
 SETTLE_CYCLES = 20_000  # before a copy, for a program that never rests
@@ -87,12 +88,11 @@ class Drain(Stream):
 
 
 class Commands:
-    """The commands of one run."""
+    """The commands of one run.  recorded: what gets the launches, if they are recorded."""
 
-    def __init__(self, device: Device):
-        self.device = device
+    def __init__(self, device: Device, recorded: Recorded | None = None):
+        self.device, self.recorded = device, recorded
         self.windows = Windows(device.fabric.machine, (device.artifact.memcpy or {}).get("channels") or 1)
-        self.seconds = 0.0  # that the host spent running the fabric
         self._launches: list[Launch] = []
         self._streams: list[Stream] = []
         self._waiting: list[Stream] = []  # to the device, behind the one that is under way
@@ -109,24 +109,34 @@ class Commands:
         self.device.messages.debug(f"{what} at cycle {self.device.cycle:,}")
         before = self.device.signals
         launch = Launch(what, started=self.device.launch(name, args), before=before)
+        if self.recorded is not None:
+            self.recorded.launched(name, int(launch.started.sum()))
         self._launches.append(launch)
         return launch
 
     def finish_launches(self, waiting: str) -> None:
         """Runs until every PE that runs a function has released its command stream."""
         for launch in self._launches:
-            if self.run(partial(self._has_ended, launch)):
-                launch.done = True
-                continue
-            left = self._silent(launch)
-            y, x = divmod(int(np.argmax(left)), left.shape[1])
-            more = int(left.sum()) - 1
-            who = f"PE ({x}, {y}) has" if not more else f"PE ({x}, {y}) and {more} more have"
-            raise self.device.deadlock(
-                f"{waiting} waits for the end of the {launch.what}: {who} not called "
-                "unblock_cmd_stream(), and nothing on the fabric can move any more"
-            )
+            try:
+                launch.done = self.run(partial(self._has_ended, launch))
+            except LimitReached as limit:
+                limit.add_note(f"{waiting} waits for the end of the {launch.what}: {self._who_is_silent(launch)}")
+                raise
+            if not launch.done:
+                raise self.device.deadlock(
+                    f"{waiting} waits for the end of the {launch.what}: {self._who_is_silent(launch)}, "
+                    "and nothing on the fabric can move any more"
+                )
+            if self.recorded is not None:
+                self.recorded.launch_ended()
         self._launches.clear()
+
+    def _who_is_silent(self, launch: Launch) -> str:
+        left = self._silent(launch)
+        y, x = divmod(int(np.argmax(left)), left.shape[1])
+        more = int(left.sum()) - 1
+        who = f"PE ({x}, {y}) has" if not more else f"PE ({x}, {y}) and {more} more have"
+        return f"{who} not called unblock_cmd_stream()"
 
     def _has_ended(self, launch: Launch) -> bool:
         return not self._silent(launch).any()
@@ -251,22 +261,19 @@ class Commands:
 
     def run(self, until: Callable[[], bool] = lambda: False, cycles: int | None = None) -> bool:
         """Device.run, which delivers what comes, and lets streams begin that wait for the way to be free."""
-        started, end = time.perf_counter(), None if cycles is None else self.device.cycle + cycles
+        end = None if cycles is None else self.device.cycle + cycles
 
         def looked() -> bool:
             self.collect()
             self._begin()
             return until()
 
-        try:
-            while not self.device.run(looked, None if end is None else end - self.device.cycle):
-                if end is not None and self.device.cycle >= end:
-                    return False
-                if not self._begin(whatever=True):  # nothing moves
-                    return False
-            return True
-        finally:
-            self.seconds += time.perf_counter() - started
+        while not self.device.run(looked, None if end is None else end - self.device.cycle):
+            if end is not None and self.device.cycle >= end:
+                return False
+            if not self._begin(whatever=True):  # nothing moves
+                return False
+        return True
 
     def pass_time(self, cycles: int) -> None:
         """Lets the cycles of a command pass.  A program that never rests is run for SETTLE_CYCLES of them at most."""
@@ -274,7 +281,7 @@ class Commands:
         self.run(cycles=moving)
         passed = self.device.cycle - start
         if passed < moving:  # nothing moves
-            self.device.fabric.rest(cycles - passed)
+            self.device.rest(cycles - passed)
 
     def collect(self) -> None:
         """Delivers what has come, and forgets the streams that are done: in order, where one follows another."""

@@ -8,8 +8,9 @@ PE's router.  windows.py has the time that copies and launches take.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from .. import _engine
 from ..csl import profile
 from ..csl.artifact import RPC_ARGUMENTS, RPC_SELECTOR, RPC_TASK, Artifact, ClassImage, Variable
 from ..errors import ConfigError, ProgramError, did_you_mean
-from ..fabric.errors import DeadlockError
+from ..fabric.errors import DeadlockError, LimitReached, RunError
 from ..fabric.fabric import Fabric
 from ..fabric.run import Run
 from ..machine import numerics
@@ -55,7 +56,15 @@ class Rectangle:
 
 
 class Device:
-    """An artifact, loaded.  machine: instead of the architecture's own."""
+    """An artifact, loaded.
+
+    - machine: instead of the architecture's own.
+    - events, activity: as Fabric takes them.
+    - max_cycles: the cycle beyond which the device does not run; LimitReached where the host waits for more.
+    - progress: called with the cycle while the device runs, and its method clear when the host goes on.
+
+    failed: how the run ended, as Run.ended, once it has ended by an error; error: which.
+    """
 
     def __init__(
         self,
@@ -65,6 +74,9 @@ class Device:
         traces=frozenset(),
         events: int = 0,
         machine: Machine | None = None,
+        activity: bool = False,
+        max_cycles: int | None = None,
+        progress: Any = None,
     ):
         self.artifact, self.messages = artifact, messages or Messages()
         self.traces = traces  # what simlog writes besides what PEs print
@@ -72,8 +84,10 @@ class Device:
         if threads is None:
             threads = (os.cpu_count() or 1) if self.width * self.height > _MANY_PES else 1
         self.fabric = Fabric(
-            artifact.image(machine), threads=threads, trace=events, drops_off_edge=True
+            artifact.image(machine), threads=threads, trace=events, activity=activity, drops_off_edge=True
         )  # as the vendor's simulator
+        self.max_cycles, self.progress = max_cycles, progress
+        self.failed, self.error = "", ""
         self._noted: set[tuple[int, str]] = set()
         if profile.wanted():
             self.fabric.keep_profile()
@@ -226,24 +240,58 @@ class Device:
     def run(self, until=None, cycles: int | None = None) -> bool:
         """Runs until `until()`, or nothing can move, or `cycles` have passed; whether it was `until`.
 
-        FabricFault if the program does what the machine forbids.
+        FabricFault if the program does what the machine forbids.  LimitReached if it would go beyond max_cycles.
         """
-        chunk, end = _FIRST_CHUNK, None if cycles is None else self.cycle + cycles
+        try:
+            return self._run(until, None if cycles is None else self.cycle + cycles)
+        finally:
+            if self.progress is not None:
+                self.progress.clear()
+
+    def _run(self, until: Callable[[], bool] | None, end: int | None) -> bool:
+        chunk = _FIRST_CHUNK
         while True:
             if until is not None and until():
                 return True
             most = chunk if end is None else min(chunk, end - self.cycle)
             if most <= 0:
                 return False
-            stopped = self.fabric.advance(most)
+            stopped = self.fabric.advance(self._within_limit(most), self.progress)
             self._note_dropped()
             if stopped == "fault":
-                error = self.fabric.fault()
-                self.last = error.run
-                raise error
+                raise self.fails("fault", self.fabric.fault())
             if stopped == "quiet":
                 return until is not None and bool(until())
             chunk = min(chunk * 2, _LAST_CHUNK)
+
+    def rest(self, cycles: int) -> None:
+        """Lets cycles pass in which nothing moves.  LimitReached as `run`."""
+        while cycles > 0:
+            most = self._within_limit(cycles)
+            self.fabric.rest(most)
+            cycles -= most
+
+    def _within_limit(self, cycles: int) -> int:
+        """As many of these cycles as max_cycles leaves; LimitReached if it leaves none."""
+        if self.max_cycles is None:
+            return cycles
+        left = self.max_cycles - self.cycle
+        if left <= 0:
+            raise self.fails(
+                "limit",
+                LimitReached(
+                    f"the run was ended in cycle {self.cycle:,}, as --max-cycles says, and the host still waits for it"
+                ),
+            )
+        return min(cycles, left)
+
+    def fails(self, ended: str, error: RunError) -> RunError:
+        """The error, with the measurements until then; the run has ended by it."""
+        error.run = error.run or self.measure(ended)
+        self.last = error.run
+        if not self.failed:
+            self.failed, self.error = ended, str(error)
+        return error
 
     def _note_beyond(self, name: str, variable: Variable, size: int) -> None:
         """Says once for each variable that a copy reads more than it has."""
@@ -269,7 +317,7 @@ class Device:
         report = self.fabric.deadlock()
         why = str(report) if report else f"no PE has anything left to do since cycle {self.fabric.last_activity}"
         error = DeadlockError(f"{what}\n{why}", report.cycle if report else [], report.waits if report else 0)
-        error.run = self.measure("deadlock")
+        self.fails("deadlock", error)
         return error
 
     def measure(self, ended: str = "done") -> Run:

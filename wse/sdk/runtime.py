@@ -18,7 +18,7 @@ from ..csl import profile
 from ..csl.artifact import TO_DEVICE, TO_HOST, Artifact, Port
 from ..errors import ConfigError, did_you_mean
 from ..machine.parameters import Machine
-from . import SETTINGS, arguments, simlog, transfer
+from . import MACHINE_FILE, SETTINGS, TIMING, arguments, recorder, simlog, transfer
 from .commands import SETTLE_CYCLES, Commands, Drain, Stream, Task
 from .device import Device, Rectangle
 from .messages import Messages
@@ -43,15 +43,20 @@ def tell_unstopped() -> None:
 
 
 def machine_of(arch: str) -> Machine:
-    """The machine of an architecture, with the figures that the environment changes: WSE_SET=NAME=VALUE,NAME=VALUE.
-    ConfigError if there is no such figure, or its value is out of range."""
-    overrides: dict[str, int | str] = {}
+    """The machine of an architecture, as the environment changes it: WSE_SET=NAME=VALUE,NAME=VALUE,
+    WSE_MACHINE=FILE.toml, WSE_TIMING=simulator or silicon.  ConfigError if there is no such figure, or its value is out
+    of range, and if the file is of another architecture."""
+    file, timing = os.environ.get(MACHINE_FILE), os.environ.get(TIMING)
+    base = Machine.load(file, arch) if file else Machine(arch)
+    if base.name != arch:
+        raise ConfigError(f"the machine file {file} is of {base.name}, but the program was compiled for {arch}")
+    overrides: dict[str, int | str] = dict(base.overrides)
     for word in filter(None, (part.strip() for part in os.environ.get(SETTINGS, "").split(","))):
         name, given, value = word.partition("=")
         if not given:
             raise ConfigError(f"{SETTINGS}: {word!r} is not of the form NAME=VALUE, such as hop_cycles=1")
         overrides[name.strip()] = value.strip()
-    return Machine(arch, overrides=overrides)
+    return Machine(arch, timing or base.profile, overrides)
 
 
 class Symbol(int):
@@ -108,6 +113,7 @@ class SdkRuntime:
             )
         self._ports = self.artifact.ports
         self._commands: Commands | None = None
+        self._recorded: recorder.Recorded | None = None
         self._running = self._stopped = False
 
     # The life of a run.
@@ -116,16 +122,20 @@ class SdkRuntime:
         """Loads the program."""
         if self._commands is not None:
             raise ConfigError(f"{self.directory} is loaded already: load() is called once for each SdkRuntime")
-        traces = simlog.wanted()
+        traces, options = simlog.wanted(), recorder.current
         device = devices[self.directory.resolve()] = Device(
             self.artifact,
-            self._threads,
+            options.threads or self._threads,
             self._messages,
             traces,
-            simlog.TRACED_EVENTS if traces else 0,
+            max(options.events, simlog.TRACED_EVENTS if traces else 0),
             machine_of(self.artifact.arch),
+            options.activity,
+            options.max_cycles,
+            options.progress,
         )
-        self._commands = Commands(device)
+        self._recorded = options.begin(self.directory, device)
+        self._commands = Commands(device, self._recorded)
         for port in self._ports:
             if port.out:
                 self._commands.ask(stream_of(port, "", 0), port.buffer)
@@ -169,6 +179,7 @@ class SdkRuntime:
                 self.dump_core(self.config.core_path)
             if profile.wanted():
                 profile.save(device.fabric, self.directory)
+            recorder.current.end(self._recorded)
             self._log()
 
     def _log(self) -> None:
@@ -178,7 +189,7 @@ class SdkRuntime:
                 "arch": run.machine,
                 "grid": [run.width, run.height],
                 "cycles": run.cycles,
-                "wall_seconds": self._loaded.seconds,
+                "wall_seconds": run.wall_seconds,
             }
             with open(path, "a") as file:
                 file.write(json.dumps(line) + "\n")

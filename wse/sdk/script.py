@@ -19,9 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import WseError
 from .rewriting import rewrite
 
 NAMES = Path(__file__).parent / "names"  # the modules that host programs import
+PACKAGE = Path(__file__).resolve().parents[1]
 
 # Names of NumPy 1 that NumPy 2 does not have, by what they are called now.
 OLD_NAMES = {
@@ -87,7 +89,20 @@ def _show(kind: type[BaseException], error: BaseException, trace: TracebackType 
         trace = trace.tb_next
     while trace is not None and trace.tb_frame.f_code.co_filename in (__file__, "<frozen runpy>"):
         trace = trace.tb_next
+    if isinstance(error, WseError | KeyboardInterrupt):
+        trace = _without_ours(trace)
     sys.__excepthook__(kind, error.with_traceback(trace), trace)
+
+
+def _without_ours(trace: TracebackType | None) -> TracebackType | None:
+    """The traceback down to the last line of the host program: what lies below is this package's."""
+    frames = [] if trace is None else list(walk_tb(trace))
+    own = [not Path(frame.f_code.co_filename).is_relative_to(PACKAGE) for frame, _ in frames]
+    kept = frames[: len(own) - own[::-1].index(True)] if True in own else frames
+    made: TracebackType | None = None
+    for frame, line in reversed(kept):
+        made = TracebackType(made, frame, frame.f_lasti, line)
+    return made
 
 
 def prepare(folder: Path) -> None:
