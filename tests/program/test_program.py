@@ -26,6 +26,26 @@ def one(machine="wse3", **options):
     return p, pe, red, a
 
 
+# --- what it says of itself -------------------------------------------------------------------------------------------
+
+
+def test_reprs_say_what_they_are():
+    p, pe, red, a = one()
+    p.shared_array("S", 8, "f32")
+    assert repr(p) == "Program(4 x 2 PEs of wse3, f16; classes: worker on 8; colors: red 3; shared arrays: S)"
+    assert repr(pe) == "PEClass(worker: arrays A of 64 bytes; no code)"
+    pe.dsd("all", wse.mem1d(a))
+    pe.code("main:\n // nothing\n nop\nagain: done")
+    pe.local_task("main", 9)
+    assert repr(pe) == "PEClass(worker: tasks main 9; arrays A of 64 bytes; 2 lines of code)"
+    p.pe_class("other")
+    assert "classes: worker on 8, other on 0;" in repr(p)
+    for i in range(9):
+        p.color(f"c{i}")
+    assert "colors: red 3, c0 0, c1 1, c2 2, c3 4, c4 5, c5 6, c6 7, ... 2 more;" in repr(p)
+    assert repr(Program(2, 3, "wse2", fp16="bf16")) == "Program(2 x 3 PEs of wse2, bf16)"
+
+
 # --- layout -----------------------------------------------------------------------------------------------------------
 
 

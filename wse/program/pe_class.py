@@ -18,7 +18,7 @@ from . import assembler, route
 from .dsd import BYTES, Descriptor
 from .image import PEImage
 from .route import Place, caller
-from .symbol import NAME, Color, Symbol
+from .symbol import NAME, Color, Symbol, some
 
 
 class Program(Protocol):
@@ -64,6 +64,9 @@ class Built:
     data: list[tuple[int, bytes]] = field(default_factory=list)
 
 
+_INSTRUCTION = re.compile(r"\s*(?:\.?\w+:\s*)*+[A-Za-z]")  # a line that holds one, after its labels
+
+
 class PEClass:
     """A class of PEs: the arrays, descriptors, queue bindings, tasks and code that its PEs share.
 
@@ -85,6 +88,17 @@ class PEClass:
         self.text = ""
         self.source = assembler.Source()
         self.built: Built | None = None
+
+    def __repr__(self) -> str:
+        arrays = [symbol for symbol in self.symbols.values() if symbol.name not in self.descriptors]
+        size = sum(symbol.nbytes for symbol in arrays)
+        instructions = sum(1 for line in self.text.splitlines() if _INSTRUCTION.match(line))
+        parts = [
+            *([f"tasks {some([f'{task.name} {task.id}' for task in self.tasks.values()])}"] if self.tasks else []),
+            *([f"arrays {some([symbol.name for symbol in arrays])} of {size:,} bytes"] if arrays else []),
+            f"{instructions} lines of code" if instructions else "no code",
+        ]
+        return f"PEClass({self.name}: {'; '.join(parts)})"
 
     @property
     def label(self) -> str:

@@ -20,7 +20,7 @@ from . import route
 from .image import NO_CLASS, Image, check_size, find_color
 from .pe_class import PEClass, place_symbols
 from .route import Filter, Index, caller
-from .symbol import NAME, Color, Symbol
+from .symbol import NAME, Color, Symbol, some
 
 
 class Program:
@@ -64,6 +64,14 @@ class Program:
         self.warnings: list[str] = []
         self.host_colors: set[int] = set()
         self._laid_out = self._checked = False
+
+    def __repr__(self) -> str:
+        counts = np.bincount(self.class_of_pe[self.class_of_pe != NO_CLASS], minlength=len(self.classes))
+        classes = [f"{name} on {n:,}" for name, n in zip(self.classes, counts, strict=False)]
+        colors = [f"{name} {int(color)}" for name, color in self.colors.items()]
+        groups = (("classes", classes), ("colors", colors), ("shared arrays", list(self.shared)))
+        parts = [f"; {title}: {some(names)}" for title, names in groups if names]
+        return f"Program({self.width} x {self.height} PEs of {self.machine.name}, {self.fp16}{''.join(parts)})"
 
     @property
     def program(self) -> Program:

@@ -28,6 +28,12 @@ FLOAT16 = tuple(isa.FP16)
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+def some(names: list[str]) -> str:
+    """The first names of a list, and how many more there are."""
+    more = f", ... {len(names) - 8} more" if len(names) > 8 else ""
+    return ", ".join(names[:8]) + more
+
+
 class Color(int):
     """A color: its number, an int, with a `name`.  Made by `Program.color`."""
 
