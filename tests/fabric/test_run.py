@@ -55,6 +55,15 @@ def test_figures():
     assert run.meta["wse"] == wse.__version__
 
 
+def test_what_it_says_of_itself():
+    run = measured()
+    share = f"{100 * run.utilization:.1f} %"
+    assert repr(run) == f"Run(wse3 (simulator), 2 x 1 PEs: {run.cycles} cycles, utilization {share})"
+    run.meta["kernel"], run.ended = "axpy", "limit"
+    assert repr(run).startswith("Run(axpy on wse3 (simulator)") and repr(run).endswith("ended: limit)")
+    assert len(repr(make_run(750, 994))) < 120
+
+
 def test_every_cycle_of_a_pe_is_accounted_for():
     run = measured()
     each = sum(run.counters[name] for name in COUNTERS if name.startswith(("busy_", "stall_")) or name == "idle")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import field, fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from .. import _engine, files, npz
 from ..errors import ConfigError
 from ..machine.digest import check_digest, tables_digest
 from ..records import dataclass
+from . import frames
 
 ENDED = ("done", "limit", "deadlock", "interrupted", "fault")
 EVENT = np.dtype([("cycle", "<u8"), ("pe", "<u4"), ("kind", "<u2"), ("a", "<u2"), ("b", "<u4")])
@@ -21,6 +23,7 @@ BUSY = tuple(name for name in COUNTERS if name.startswith("busy_"))
 STALLS = tuple(name for name in COUNTERS if name.startswith("stall_"))
 CAUSES = tuple(row[0].lower() for row in _engine.causes())  # of profiles: rows of csrc/tables/causes.def
 FORMAT = 1  # of the file
+PICTURES = "wse.report"  # draws runs; imported by name when a picture is asked for, as it imports this module
 
 
 @dataclass(eq=False)
@@ -109,6 +112,43 @@ class Run:
     def flops(self) -> int:
         """Floating-point operations of all PEs."""
         return self.total("flops")
+
+    # For people.
+
+    def __repr__(self) -> str:
+        kernel = self.meta.get("kernel")
+        words = f"{kernel} on {self.machine}" if kernel else self.machine
+        share = f", utilization {100 * self.utilization:.1f} %" if self.cycles else ""
+        ended = "" if self.ended == "done" else f", ended: {self.ended}"
+        place = f"{self.width} x {self.height} PEs"
+        return f"Run({words} ({self.profile}), {place}: {self.cycles:,} cycles{share}{ended})"
+
+    def _repr_html_(self) -> str:
+        """Figures and a picture, for notebooks."""
+        return import_module(f"{PICTURES}.notebook").html(self)
+
+    def plot(self, kind: str = "summary", ax: Any = None) -> Any:
+        """Draws a picture with matplotlib: "summary", "heatmap", "stalls", "links", "timeline" or "schedule".
+
+        ax: matplotlib Axes to draw into; a picture that consists of several takes the place of the axes, which must be
+        of a grid of subplots.  Returns the Figure.  Raises ConfigError for an unknown kind, and for a run that lacks
+        what the picture shows.
+        """
+        return import_module(PICTURES).draw(self, kind, ax)
+
+    def to_xarray(self) -> Any:
+        """An xarray Dataset of all measurements over the PEs, ports, colors and time; see wse.fabric.frames.dataset.
+
+        Raises ConfigError if xarray is not installed.
+        """
+        return frames.dataset(self)
+
+    def to_dataframe(self) -> Any:
+        """A pandas DataFrame with a row for each PE; see wse.fabric.frames.dataframe.
+
+        Raises ConfigError if pandas is not installed.
+        """
+        return frames.dataframe(self)
 
     # Comparison.
 

@@ -4,6 +4,7 @@
     plot(run, "run.svg", kind="heatmap")    a single picture; the file's ending selects PNG, SVG or PDF
     plot(run, "run.gif")                    an animation of the activity; GIF, or MP4 if ffmpeg is installed
     plot(run, "run.html")                   a self-contained page with all pictures and a table of figures
+    draw(run, "heatmap", ax)                a single picture, into matplotlib axes; what Run.plot calls
 
 The module `text` formats figures for pictures and the terminal, without matplotlib.
 """
@@ -12,12 +13,14 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, did_you_mean
 from ..fabric.run import Run
 
-# Modules of this package.  Each has a function figure(run); animation has write(run, path) instead.
+# Modules of this package.  Each has functions figure(run) and draw(place, run); animation has write(run, path) instead.
 KINDS = ("summary", "heatmap", "stalls", "links", "timeline", "schedule", "animation")
+SINGLE = ("heatmap", "stalls", "schedule")  # are drawn into axes, the others into a figure or subfigure
 STILL = (".png", ".svg", ".pdf")
 MOVING = (".gif", ".mp4")
 ENDINGS = (*STILL, ".html", *MOVING)
@@ -44,6 +47,26 @@ def plot(run: Run, path: str | Path, kind: str | None = None) -> Path:
 
         save(import_module(f".{kind}", __name__).figure(run), path)
     return path
+
+
+def draw(run: Run, kind: str = "summary", ax: Any = None) -> Any:
+    """Draw a picture of a run into matplotlib axes, or into a new figure.  Returns the matplotlib Figure.
+
+    kind: one of KINDS, but animation.  ax: Axes, or a Figure or SubFigure; pictures of several axes take the place of
+    Axes, which must be of a grid of subplots.  Raises ConfigError for an unknown kind, for a run that lacks what the
+    picture shows, and for axes that a picture cannot take the place of.
+    """
+    if kind not in KINDS or kind == "animation":
+        known = [name for name in KINDS if name != "animation"]
+        raise ConfigError(f"there is no picture {str(kind)!r} of a run: {did_you_mean(str(kind), known)}")
+    module = import_module(f".{kind}", __name__)
+    if ax is None:
+        return module.figure(run)
+    from .figure import axes_of, panel_of
+
+    whole = ax.get_figure(root=True)
+    module.draw(axes_of(ax) if kind in SINGLE else panel_of(ax), run)
+    return whole
 
 
 def check(path: str | Path, kind: str | None = None) -> str:

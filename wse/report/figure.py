@@ -4,8 +4,10 @@ Figures are matplotlib.figure.Figure objects, saved through the Agg, SVG and PDF
 are not used, so that several threads may draw at the same time.
 """
 
+import io
+
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
@@ -36,6 +38,32 @@ _DPI = 150
 ELONGATED = 6
 
 
+class Picture(Figure):
+    """A figure that notebooks show."""
+
+    def _repr_png_(self):
+        data = io.BytesIO()
+        self.savefig(data, format="png", dpi=100)
+        return data.getvalue()
+
+
+def axes_of(place):
+    """Axes in a Figure or SubFigure; axes are their own."""
+    return place.add_subplot() if isinstance(place, FigureBase) else place
+
+
+def panel_of(place):
+    """A SubFigure in the place of axes, which are removed; a Figure or SubFigure is its own."""
+    if isinstance(place, FigureBase):
+        return place
+    cell = place.get_subplotspec()
+    if cell is None:
+        raise ConfigError("this picture consists of several axes: ax must be of a grid of subplots, or a figure")
+    parent = place.get_figure(root=False)
+    place.remove()
+    return parent.add_subfigure(cell)
+
+
 def cause_color(name):
     """The color of a category of cycles.  A counter that is not in CAUSE_COLORS has one of OTHER_COLORS."""
     return _CAUSE_COLORS.get(name) or OTHER_COLORS[sum(name.encode()) % len(OTHER_COLORS)]
@@ -43,7 +71,7 @@ def cause_color(name):
 
 def new(width, height, run=None):
     """An empty figure of width x height inches; with a run, titled with its configuration and duration."""
-    figure = Figure(
+    figure = Picture(
         figsize=(width, height), dpi=_DPI, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08), facecolor="white"
     )
     if run is not None:

@@ -25,16 +25,29 @@ _PALETTE = (
 
 
 def figure(run):
-    """A figure of the first PEs with events.  Tasks are tall grey bars, operations are colored by instruction.
+    """A figure of the first PEs with events.  Raises ConfigError if the run has no events."""
+    fig = base.new(13, max(3.0, 1.8 + 0.26 * len(_shown(run))), run)
+    axes = fig.add_subplot()
+    draw(axes, run)
+    if (legend := axes.get_legend()) is not None:
+        handles, labels = axes.get_legend_handles_labels()
+        legend.remove()
+        fig.legend(handles, labels, loc="outside right upper", fontsize=8, frameon=False)
+    return fig
 
-    Raises ConfigError if the run has no events.
-    """
+
+def _shown(run):
+    """The lanes of a figure.  Raises ConfigError if the run has no events."""
     if run.events is None or not len(run.events):
         raise ConfigError(
             "this run has no events: trace it (`wse run ... --trace FILE.npz`, or Fabric(program, trace=N))"
         )
-    shown = [lane for lane in events.lanes(run) if lane[1] != events.WAVELETS]
-    shown = sorted(shown)[:_LANES]
+    return sorted(lane for lane in events.lanes(run) if lane[1] != events.WAVELETS)[:_LANES]
+
+
+def draw(axes, run):
+    """Draw into axes.  Tasks are tall grey bars, operations are colored by instruction."""
+    shown = _shown(run)
     rows = {lane: row for row, lane in enumerate(shown)}
     tasks: list[Bar] = []
     operations: dict[str, list[Bar]] = {}
@@ -53,8 +66,6 @@ def figure(run):
         else:
             operations.setdefault(span.name, []).append(bar)
             names[span.name] += bar[2]
-    fig = base.new(13, max(3.0, 1.8 + 0.26 * len(shown)), run)
-    axes = fig.add_subplot()
     _draw_bars(axes, tasks, 0.86, "#D9D9D9", "tasks")
     for i, (name, _) in enumerate(names.most_common()):
         color = _PALETTE[i] if i < len(_PALETTE) else "#777777"
@@ -74,8 +85,7 @@ def figure(run):
     axes.tick_params(axis="y", labelsize=7)
     base.si_ticks(axes.xaxis)
     if tasks or operations:
-        fig.legend(loc="outside right upper", fontsize=8, frameon=False)
-    return fig
+        axes.legend(fontsize=8, frameon=False)
 
 
 def _draw_bars(axes, bars, height, color, label):

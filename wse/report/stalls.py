@@ -66,7 +66,7 @@ def whole(axes, run):
     axes.spines[["top", "right", "left"]].set_visible(False)
 
 
-def bars(axes, run):
+def draw(axes, run):
     """Draw one bar per category, longest first, for a small panel."""
     found = text.shares(run)
     names = list(found)[:9]

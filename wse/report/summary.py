@@ -8,15 +8,20 @@ def figure(run):
     """A figure of the page."""
     fig = base.new(14, 10)
     fig.suptitle("\n".join((text.title(run), text.duration(run), text.headline(run))), fontsize=11, color=base.INK)
-    heat, causes, wires, series = _panels(fig, run)
+    draw(fig, run)
+    return fig
+
+
+def draw(panel, run):
+    """Draw the page into a panel, a Figure or SubFigure."""
+    heat, causes, wires, series = _panels(panel, run)
     heatmap.draw(heat, run, pixels=1000 if max(run.height, run.width) > 500 else 500, small=True)
     _heading(heat, "Utilization")
-    stalls.bars(causes, run)
+    stalls.draw(causes, run)
     _heading(causes, "Where the PE-cycles went")
     wires.suptitle("Links", x=0.02, ha="left", fontsize=10, color=base.INK, fontweight="bold")
     links.draw(wires, run)
-    _draw_series(fig, series, run)
-    return fig
+    _draw_series(panel, series, run)
 
 
 def _panels(fig, run):
@@ -41,7 +46,7 @@ def _draw_series(fig, where, run):
     cells = where.subgridspec(3, 1, hspace=0.05)
     first = fig.add_subplot(cells[0])
     rest = [fig.add_subplot(cells[i], sharex=first) for i in (1, 2)]
-    timeline.draw([first, *rest], run, small=True)
+    timeline.lines([first, *rest], run, small=True)
     _heading(first, "Over time")
 
 

@@ -10,11 +10,16 @@ from . import text
 def figure(run):
     """A figure of busy and stalled share, wavelet-hops per cycle and flops per cycle over time."""
     fig = base.new(10.5, 7.5, run)
-    draw(fig.subplots(3, 1, sharex=True), run)
+    lines(fig.subplots(3, 1, sharex=True), run)
     return fig
 
 
-def draw(axes, run, small=False):
+def draw(panel, run):
+    """Draw into a panel, a SubFigure."""
+    lines(panel.subplots(3, 1, sharex=True), run, small=True)
+
+
+def lines(axes, run, small=False):
     """Draw into three axes, one above the other.  small: use small fonts."""
     edges, rates = series(run)
     pes = run.width * run.height
@@ -23,19 +28,19 @@ def draw(axes, run, small=False):
         ((("wavelet-hops", rates[1]),), "wavelet-hops\nper cycle"),
         ((("flops", rates[2]),), "flops\nper cycle"),
     )
-    for i, (cell, (lines, label)) in enumerate(zip(axes, panels, strict=True)):
-        for j, (name, values) in enumerate(lines):
-            color = base.LINES[j if len(lines) > 1 else i + 1]
+    for i, (cell, (curves, label)) in enumerate(zip(axes, panels, strict=True)):
+        for j, (name, values) in enumerate(curves):
+            color = base.LINES[j if len(curves) > 1 else i + 1]
             if j == 0:
                 cell.stairs(values, edges, fill=True, color=color, alpha=0.25)
             cell.stairs(
                 values, edges, color=color, linewidth=1.2, label=name, linestyle="-" if j == 0 else "--", baseline=None
             )
-        top = max(float(np.max(values, initial=0)) for _, values in lines)
+        top = max(float(np.max(values, initial=0)) for _, values in curves)
         cell.set_ylim(0, top * 1.08 or 1.0)
         cell.set_ylabel(label, fontsize=8 if small else 9)
         base.tidy(cell)
-        if len(lines) > 1:
+        if len(curves) > 1:
             cell.yaxis.set_major_formatter(base.percent_ticks(top))
             cell.legend(
                 fontsize=7 if small else 8,
