@@ -31,6 +31,9 @@ KERNELS = """\
 the bit, or, where a section says so, with float64 within bounds) and says where the cycles went. This page is made from the
 kernels in `wse/kernels` by `python tests/record.py docs`. `wse/kernels/__init__.py` says what a kernel consists of.
 
+In Python, `wse.NAME` is a function of NumPy arrays: `C, run = wse.gemm(A, B, grid=(16, 16))`. [notebooks.md](notebooks.md)
+describes these functions. Below each kernel's options stand its arrays; a shape such as `height tokens` is a product.
+
 | kernel | what it is | grid by default |
 | --- | --- | --- |
 """
@@ -45,8 +48,21 @@ def kernels_page() -> str:
     for name, (_, line) in kernels.KERNELS.items():
         module = kernels.load(name)
         index += f"| [{name}](#{name}) | {line} | {module.GRID[0]} x {module.GRID[1]} |\n"
-        sections.append(f"\n## {name}\n\n{inspect.getdoc(module).strip()}\n\n{parameters(module.PARAMETERS)}")
+        sections.append(f"\n## {name}\n\n{inspect.getdoc(module).strip()}\n\n{parameters(module.PARAMETERS)}\n")
+        sections.append(arrays(name, module))
     return KERNELS + index + "".join(sections)
+
+
+def arrays(name: str, module: kernels.Kernel) -> str:
+    call = f"`{', '.join([*module.OUTPUTS, 'run'])} = wse.{name}({', '.join(module.INPUTS)}, ...)`"
+    lines = [call, "", "| array | what it is |", "| --- | --- |"]
+    shapes = {row.name: ", ".join(axis.replace("*", " ") for axis in row.shape) for row in module.INPUTS.values()}
+    lines += [f"| `{row.name}` | `[{shapes[row.name]}]` {row.help} |" for row in module.INPUTS.values()]
+    for key, words in module.OUTPUTS.items():
+        shape, bracket, rest = words.partition("] ")
+        words = f"`{shape}]` {rest}" if bracket else words
+        lines.append(f"| returns `{key}` | {words[0].upper() + words[1:]}. |")
+    return "\n".join(lines) + "\n"
 
 
 def parameters(rows: dict[str, kernels.Parameter]) -> str:

@@ -8,6 +8,10 @@
     run = fabric.run()
     print(run.cycles, run.utilization)
 
+Each kernel of `wse run` is a function of NumPy arrays:
+
+    C, run = wse.gemm(A, B, grid=(16, 16))
+
 Coordinates are (x, y), x to the east, y to the south; arrays over the grid are indexed [y, x].  Time is cycles.
 
 A name is imported from its module when it is first used: `import wse` takes about a millisecond, so that the commands
@@ -70,18 +74,31 @@ __all__ = [*sorted(_MODULE_OF), "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, or a module of the package, when it is first used."""
+    """A public name, a module of the package or the function of a kernel, when it is first used."""
     if name in _MODULE_OF:
         value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
     else:
         from importlib.util import find_spec
 
-        if name.startswith("__") or find_spec(f"wse.{_MODULES.get(name, name)}") is None:
+        if name.startswith("__"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = import_module(f".{_MODULES.get(name, name)}", __name__)
+        if find_spec(f"wse.{_MODULES.get(name, name)}") is not None:
+            value = import_module(f".{_MODULES.get(name, name)}", __name__)
+        elif name in _kernels():
+            value = import_module(".kernels.functions", __name__).function(name)
+        else:
+            from .errors import did_you_mean
+
+            near = did_you_mean(name, [*__dir__()], most=0)
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}" + (f"; {near}" if near else ""))
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted({*globals(), *__all__, *_MODULES, *_kernels()})
+
+
+def _kernels() -> Any:
+    """The table of kernels; each is a function of this module."""
+    return import_module(".kernels", __name__).KERNELS

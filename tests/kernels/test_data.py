@@ -23,7 +23,7 @@ GOOD = {"n": 3, "rate": 0.5, "on": False, "dtype": "bf16"}
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"m": 1}, "toy has no parameter 'm': it has n, rate, on, dtype"),
+        ({"m": 1}, "toy has no parameter 'm': known: dtype, n, on, rate"),
         ({"dtype": "f64"}, "dtype of toy is one of f16, bf16, cb16, f32, not 'f64'"),
         ({"n": "3"}, "n of toy"),
         ({"n": True}, "n of toy"),

@@ -8,9 +8,15 @@ A kernel is a module, or an object such as those of operators.py, that has:
     GRID: tuple[int, int]
         (width, height) in PEs, unless options name another.
 
+    INPUTS: dict[str, Input]
+        The arrays it computes with, by name, in the order of arguments.  One that is not in options.inputs is random.
+
+    OUTPUTS: dict[str, str]
+        The arrays it returns in Result.outputs, by name: a description that begins with the shape.
+
     run(config, options) -> Result
         config      value of each parameter, by name, all present, of the declared type
-        options     RunOptions: machine, grid, seed, host threads, limit, what is recorded, progress
+        options     RunOptions: machine, grid, inputs, seed, host threads, limit, what is recorded, progress
 
     __doc__
         What it computes, its data layout, its program and what bounds it: its section of docs/kernels.md.
@@ -19,6 +25,8 @@ A kernel is a module, or an object such as those of operators.py, that has:
 compares with the reference model and returns a Result, whose `run.meta` holds "kernel" and "parameters".  A run that
 reached max_cycles (`run.ended`) is a Result as well: verified False, max_error nan, and what was measured until then.
 DeadlockError, FabricFault and KeyboardInterrupt, each with the partial Run as `run`, are left to the caller.
+
+functions.py makes a function of NumPy arrays from each: `wse.gemm(A, B)`.
 
 Importing this module imports no kernel.
 """
@@ -31,7 +39,9 @@ from dataclasses import field
 from importlib import import_module
 from typing import Any, Protocol
 
-from ..errors import ConfigError
+import numpy as np
+
+from ..errors import ConfigError, did_you_mean
 from ..fabric.run import Run
 from ..records import dataclass
 from .options import Progress, RunOptions
@@ -69,6 +79,25 @@ class Parameter:
     flag: str | None = None
 
 
+@dataclass(frozen=True)
+class Input:
+    """An array that a kernel computes with.
+
+    shape: a size for each axis, as a product of names: of parameters, `width` and `height` of the grid, or others, such
+    as the samples of a data set; a name after "/" divides.  kind: "float", or "int" for indices such as labels.
+    """
+
+    name: str
+    shape: tuple[str, ...]
+    help: str
+    kind: str = "float"
+
+
+def inputs(*rows: Input) -> dict[str, Input]:
+    """The table INPUTS of a kernel."""
+    return {row.name: row for row in rows}
+
+
 @dataclass
 class Result:
     """What a kernel returns."""
@@ -80,6 +109,7 @@ class Result:
     max_error: float = math.nan  # against the reference model, in the units of the result; nan: not compared
     text: list[str] = field(default_factory=list)  # more lines for people
     extra: dict[str, Any] = field(default_factory=dict)  # more keys for --json
+    outputs: dict[str, np.ndarray] = field(default_factory=dict)  # by name, of OUTPUTS; empty if the run ended before
 
 
 class Kernel(Protocol):
@@ -87,6 +117,8 @@ class Kernel(Protocol):
 
     PARAMETERS: dict[str, Parameter]
     GRID: tuple[int, int]
+    INPUTS: dict[str, Input]
+    OUTPUTS: dict[str, str]
 
     def run(self, config: Mapping[str, Any], options: RunOptions) -> Result:
         """Run the kernel.  config: values of its parameters."""
@@ -95,7 +127,7 @@ class Kernel(Protocol):
 def load(name: str) -> Kernel:
     """Import a kernel.  Raises ConfigError for a name that is not in KERNELS."""
     if name not in KERNELS:
-        raise ConfigError(f"there is no kernel {name!r}: known are {', '.join(KERNELS)}")
+        raise ConfigError(f"there is no kernel {name!r}: {did_you_mean(name, KERNELS, most=len(KERNELS))}")
     module, _, key = KERNELS[name][0].partition(":")
     found: Any = import_module(module)
     return found.OPERATORS[key] if key else found
@@ -111,4 +143,4 @@ def run(name: str, config: Mapping[str, Any], options: RunOptions) -> Result:
     return kernel.run(defaults | dict(config), options)
 
 
-__all__ = ["KERNELS", "Kernel", "Parameter", "Progress", "Result", "RunOptions", "load", "run"]
+__all__ = ["KERNELS", "Input", "Kernel", "Parameter", "Progress", "Result", "RunOptions", "inputs", "load", "run"]

@@ -14,6 +14,8 @@ from . import Result, RunOptions, reduce
 
 PARAMETERS = reduce.PARAMETERS
 GRID = reduce.GRID
+INPUTS = reduce.INPUTS
+OUTPUTS = {"vectors": "[height, width, length] the sum, on each PE"}
 
 
 def run(config: dict[str, Any], options: RunOptions) -> Result:

@@ -19,7 +19,7 @@ from ..machine import numerics
 from ..machine.parameters import Machine
 from ..program import dsd
 from ..program.program import Program
-from . import Parameter, Result, RunOptions, data
+from . import Input, Parameter, Result, RunOptions, data, inputs
 
 PARAMETERS = {
     parameter.name: parameter
@@ -31,6 +31,9 @@ PARAMETERS = {
     )
 }
 GRID = (4, 4)
+SHAPE = ("height", "width", "length")
+INPUTS = inputs(Input("x", SHAPE, "A vector for each PE."), Input("y", SHAPE, "A vector for each PE."))
+OUTPUTS = {"y": "[height, width, length] a x + y"}
 RESERVED = 256  # bytes for code, descriptors, the scalar and alignment
 
 
@@ -39,7 +42,7 @@ def run(config: dict[str, Any], options: RunOptions) -> Result:
     program = build(config, options.grid or GRID, options.machine)
     of = data.arithmetic(config["dtype"])
     rng, shape = np.random.default_rng(options.seed), (program.height, program.width, config["length"])
-    a, x, y = of.round(np.array(config["a"])), data.random(rng, shape, of), data.random(rng, shape, of)
+    a, x, y = of.round(np.array(config["a"])), *(data.given(options, name, rng, shape, of) for name in INPUTS)
     fabric = options.fabric(program)
     fabric.fill("a", a)
     fabric.write("x", x)
@@ -48,9 +51,9 @@ def run(config: dict[str, Any], options: RunOptions) -> Result:
     data.record(run, "axpy", config)
     result = Result("axpy", dict(config), run, verified=False, extra={"seed": options.seed})
     if run.ended == "done":
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             expected = y + x * a if of.dtype == "f32" else numerics.fma16(y, x, a, of.dtype)
-        got = fabric.read("y")
+        got = result.outputs["y"] = fabric.read("y")
         result.verified, result.max_error = data.same_bits(got, expected), data.error(got, expected)
         rate = run.total("elements") / (run.total("busy_vector") + run.total("stall_bank"))
         result.extra["elements_per_cycle"] = rate

@@ -15,7 +15,7 @@ from ..errors import ConfigError
 from ..machine.parameters import Machine
 from ..program import dsd
 from ..program.program import Program
-from . import Parameter, Result, RunOptions, collectives, data
+from . import Input, Parameter, Result, RunOptions, collectives, data, inputs
 from .reduce import GRID, QUEUES, RESERVED, VECTOR, tell
 from .timestamps import Timestamps
 
@@ -28,6 +28,9 @@ PARAMETERS = {
         Parameter("root_y", int, 0, "Row of the root."),
     )
 }
+
+INPUTS = inputs(Input("vector", ("length",), "The vector of the root."))
+OUTPUTS = {"vectors": "[height, width, length] the vector, on each PE"}
 
 
 def run(config: dict[str, Any], options: RunOptions) -> Result:
@@ -50,7 +53,7 @@ def run(config: dict[str, Any], options: RunOptions) -> Result:
         stamps.add(pe)
         program.place(pe, **({"x": x, "y": y} if is_root else {}))
 
-    values = data.random(np.random.default_rng(options.seed), (1, 1, config["length"]), of)
+    values = data.given(options, "vector", np.random.default_rng(options.seed), (1, 1, config["length"]), of)
     fabric = options.fabric(program)
     fabric.write(VECTOR, values, x, y)
     run = options.run(fabric)
@@ -58,7 +61,7 @@ def run(config: dict[str, Any], options: RunOptions) -> Result:
     result = Result("broadcast", dict(config), run, verified=False, extra={"seed": options.seed})
     if run.ended != "done":
         return result
-    got = fabric.read(VECTOR)
+    got = result.outputs["vectors"] = fabric.read(VECTOR)
     expected = np.broadcast_to(values, got.shape)
     result.verified, result.max_error = data.same_bits(got, expected), data.error(got, expected)
     cycles = stamps.read(fabric)

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, did_you_mean
 from ..fabric.run import Run
 from ..machine import isa, numerics
 from ..machine.parameters import Machine
 from ..records import dataclass
 from . import Parameter
+from .options import RunOptions
 
 DTYPES = ("f16", "bf16", "cb16", "f32")
 DTYPE = Parameter("dtype", str, "f16", "Element type.", choices=DTYPES)
@@ -69,12 +70,14 @@ class Arithmetic:
 
         Each element is a chain of multiply-adds that begins with 0, in ascending order of k.
         """
-        return numerics.matmul(a, b, "f32" if self.sum == "f32" else self.dtype, threads)
+        fused = self.multiply_add == "fmachs"
+        return numerics.matmul(a, b, "f32" if self.sum == "f32" else self.dtype, threads, fused)
 
     def total(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """a + b, rounded to the accumulator type.  float32 arrays of equal shape."""
         if self.sum == "f32":
-            return np.add(a, b, dtype=np.float32)
+            with np.errstate(all="ignore"):
+                return np.add(a, b, dtype=np.float32)
         return numerics.fma16(a, b, np.float32(1), self.dtype)
 
 
@@ -91,15 +94,18 @@ def check(kernel: str, parameters: Mapping[str, Parameter], config: Mapping[str,
     """Raises ConfigError for a parameter that is missing, unknown, of the wrong type or not among its choices."""
     for name in config:
         if name not in parameters:
-            raise ConfigError(f"{kernel} has no parameter {name!r}: it has {', '.join(parameters)}")
+            known = did_you_mean(name, parameters, most=len(parameters))
+            raise ConfigError(f"{kernel} has no parameter {name!r}: {known}")
     for name, parameter in parameters.items():
         if name not in config:
             raise ConfigError(f"{kernel} needs a value for its parameter {name}")
         value = config[name]
         if parameter.choices is not None:
             if value not in parameter.choices:
+                near = did_you_mean(str(value), map(str, parameter.choices), most=0)
                 raise ConfigError(
                     f"{name} of {kernel} is one of {', '.join(map(str, parameter.choices))}, not {value!r}"
+                    + (f"; {near}" if near else "")
                 )
         elif isinstance(value, bool) != (parameter.type is bool) or not isinstance(value, _ACCEPTED[parameter.type]):
             raise ConfigError(f"{name} of {kernel} is of type {parameter.type.__name__}, not {value!r}")
@@ -141,6 +147,14 @@ def random(rng: np.random.Generator, shape: tuple[int, ...], of: Arithmetic) -> 
     return values[rng.integers(-1024, 1025, shape, dtype=np.int16) + np.int16(1024)]
 
 
+def given(
+    options: RunOptions, name: str, rng: np.random.Generator, shape: tuple[int, ...], of: Arithmetic
+) -> np.ndarray:
+    """An input, rounded to the element type, or random values.  Returns float32 of the given shape."""
+    array = options.inputs.get(name)
+    return random(rng, shape, of) if array is None else of.round(array).reshape(shape)
+
+
 def tiles(matrix: np.ndarray, rows: int, columns: int, height: int, width: int) -> np.ndarray:
     """Cuts a matrix [M, N] into tiles for a grid, padded with zeros.  Returns [height, width, rows, columns].
 
@@ -158,14 +172,19 @@ def untile(tiles: np.ndarray, rows: int, columns: int) -> np.ndarray:
 
 
 def error(got: np.ndarray, expected: np.ndarray) -> float:
-    """The largest absolute difference.  0 means equal bit for bit, except for the sign of zeros; NaN propagates."""
+    """The largest absolute difference.  0 means equal bit for bit, except for the sign of zeros; a NaN or an infinity
+    in one array only gives NaN or infinity."""
     with np.errstate(invalid="ignore"):
-        return float(np.max(np.abs(got.astype(np.float64) - expected), initial=0.0))
+        difference = np.abs(got.astype(np.float64) - expected)
+    alike = (got == expected) | (np.isnan(got) & np.isnan(expected))
+    return float(np.max(np.where(alike, 0.0, difference), initial=0.0))
 
 
 def same_bits(got: np.ndarray, expected: np.ndarray) -> bool:
-    """Whether two float32 arrays are equal bit for bit."""
-    return np.array_equal(np.asarray(got, np.float32).view(np.uint32), np.asarray(expected, np.float32).view(np.uint32))
+    """Whether two float32 arrays are equal bit for bit.  A NaN of NumPy's, whose sign depends on the host, stands for
+    the machine's only one."""
+    wanted = np.where(np.isnan(expected), np.float32(np.nan), np.asarray(expected, np.float32))
+    return np.array_equal(np.asarray(got, np.float32).view(np.uint32), wanted.view(np.uint32))
 
 
 def record(run: Run, kernel: str, config: Mapping[str, Any]) -> None:

@@ -42,7 +42,7 @@ from ..machine.parameters import Machine
 from ..program import dsd
 from ..program.program import PEClass, Program
 from ..records import dataclass
-from . import Parameter, Result, RunOptions, data
+from . import Input, Parameter, Result, RunOptions, data, inputs
 
 PARAMETERS = {
     parameter.name: parameter
@@ -54,6 +54,8 @@ PARAMETERS = {
         data.ACCUMULATE,
     )
 }
+INPUTS = inputs(Input("A", ("M", "K"), "Left factor."), Input("B", ("K", "N"), "Right factor."))
+OUTPUTS = {"C": "[M, N] A B, rounded after each multiply-add"}
 GRID = (16, 16)
 PANEL = 32  # most columns of A in a panel: a larger panel would delay the start of the computation
 UNROLL = 8
@@ -67,14 +69,16 @@ def run(config: dict[str, Any], options: RunOptions) -> Result:
     tiling = plan(config, options.grid or GRID, options.machine)
     of = tiling.arithmetic
     rng = np.random.default_rng(options.seed)
-    a, b = data.random(rng, (config["M"], config["K"]), of), data.random(rng, (config["K"], config["N"]), of)
+    a = data.given(options, "A", rng, (config["M"], config["K"]), of)
+    b = data.given(options, "B", rng, (config["K"], config["N"]), of)
     fabric = options.fabric(build(tiling, options.machine))
     load(fabric, tiling, a, b)
     run = options.run(fabric)
     data.record(run, "gemm", config)
     result = Result("gemm", dict(config), run, verified=False, extra={"seed": options.seed})
     if run.ended == "done":
-        compare(result, product(fabric, tiling), a, b, of, options.threads)
+        result.outputs["C"] = product(fabric, tiling)
+        compare(result, result.outputs["C"], a, b, of, options.threads)
     return result
 
 
@@ -98,7 +102,8 @@ def compare(result: Result, c: np.ndarray, a: np.ndarray, b: np.ndarray, of: dat
         expected = of.matmul(a[part], b, threads)
         verified = verified and data.same_bits(c[part], expected)
         errors.append(data.error(c[part], expected))
-        exact.append(data.error(c[part], a[part].astype(np.float64) @ wide))
+        with np.errstate(all="ignore"):  # infinities
+            exact.append(data.error(c[part], a[part].astype(np.float64) @ wide))
     result.verified, result.max_error = verified, float(np.max(errors))  # np.max propagates NaN; max does not
     result.extra["max_error_float64"] = float(np.max(exact))
     result.text.append(f"max error    {np.max(exact):.3g} against the product in float64")

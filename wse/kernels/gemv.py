@@ -32,7 +32,7 @@ from ..errors import ConfigError
 from ..machine.parameters import Machine
 from ..program import dsd
 from ..program.program import Color, PEClass, Program
-from . import Parameter, Result, RunOptions, data
+from . import Input, Parameter, Result, RunOptions, data, inputs
 
 PARAMETERS = {
     parameter.name: parameter
@@ -43,6 +43,8 @@ PARAMETERS = {
         data.ACCUMULATE,
     )
 }
+INPUTS = inputs(Input("A", ("M", "K"), "The matrix."), Input("x", ("K",), "The vector."))
+OUTPUTS = {"y": "[M] A x, the columns of a PE first, then the PEs of a row from the last to the first"}
 GRID = (16, 16)
 RESERVED = 512  # bytes for code, descriptors and alignment
 
@@ -53,7 +55,7 @@ def run(config: dict[str, Any], options: RunOptions) -> Result:
     M, K = config["M"], config["K"]
     w, h, of = program.width, program.height, data.arithmetic(config["dtype"], config["accumulate"])
     rng = np.random.default_rng(options.seed)
-    a, x = data.random(rng, (M, K), of), data.random(rng, (K, 1), of)
+    a, x = data.given(options, "A", rng, (M, K), of), data.given(options, "x", rng, (K, 1), of)
     k, m = program.shared["A"].shape
     fabric = options.fabric(program)
     rows = -(-M // h)
@@ -66,8 +68,10 @@ def run(config: dict[str, Any], options: RunOptions) -> Result:
     result = Result("gemv", dict(config), run, verified=False, extra={"seed": options.seed})
     if run.ended == "done":
         got, expected = fabric.read("y", w=1)[..., :rows].reshape(-1)[:M], reference(a, x, k, of)
+        result.outputs["y"] = got
         result.verified, result.max_error = data.same_bits(got, expected), data.error(got, expected)
-        exact = data.error(got, (a.astype(np.float64) @ x.astype(np.float64)).reshape(-1))
+        with np.errstate(all="ignore"):  # infinities
+            exact = data.error(got, (a.astype(np.float64) @ x.astype(np.float64)).reshape(-1))
         result.extra["max_error_float64"] = exact
         result.text.append(f"max error    {exact:.3g} against the product in float64")
     return result

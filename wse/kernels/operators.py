@@ -1,7 +1,8 @@
 """Kernels that run one operator of a transformer by itself, forward and backward, on random values.
 
-OPERATORS is the table: name, default grid, parameters, and a function that builds the operator, runs it and compares it
-with float64.  The function's docstring is the kernel's page in docs/kernels.md and in `wse run NAME --help`.
+OPERATORS is the table: name, default grid, inputs and outputs, parameters, and a function that builds the operator,
+runs it and compares it with float64.  The function's docstring is the kernel's page in docs/kernels.md and in
+`wse run NAME --help`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from ..operators.attention_over_rows import AttentionOverRows
 from ..operators.edge import Edge
 from ..operators.norm import Norm
 from ..operators.policy import LEVELS, Policy
-from . import Parameter, Result
+from . import Input, Parameter, Result, inputs
 from .data import DTYPE, check, check_positive, record
 from .options import RunOptions
 from .single import EPSILON, Outcome, Single, Tensor, error, rounded, untiled
@@ -35,6 +37,17 @@ EPS = Parameter("eps", float, 1e-5, "Added to the variance.")
 POSITIVE = (
     *("features", "inputs", "outputs", "heads", "kv_heads", "d_head", "sequence", "sequences", "rows", "tokens"),
 )
+
+# Inputs and outputs of several kernels.
+X = Input("x", ("height*tokens", "features"), "The activation.")
+DY = Input("dy", ("height*tokens", "features"), "Gradient of y.")
+UP = Input("up", ("height*tokens", "features"), "The second factor, of the gated form.")
+GAIN = Input("gain", ("features",), "Gains.")
+QUERIES = ("height*sequences/rows", "width*heads", "sequence", "d_head")
+KEYS = ("height*sequences/rows", "width*kv_heads", "sequence", "d_head")
+Y = {"y": "[tokens, features] the result", "dx": "[tokens, features] gradient of x"}
+DGAIN = {"dgain": "[features] gradient of gain"}
+DUP = {"dup": "[tokens, features] gradient of up, of the gated form"}
 
 
 class Job(Single):
@@ -58,9 +71,25 @@ class Job(Single):
         """Normally distributed values of the storage type, float32."""
         return rounded(self.random.normal(mean, deviation, shape), self.policy)
 
-    def activation(self, deviation: float = 1, mean: float = 0) -> np.ndarray:
-        """Values of an activation, [features, all tokens]."""
-        return self.normal((self.features, self.height * self.tokens), deviation, mean)
+    def given(self, name: str, random: Callable[[], np.ndarray]) -> np.ndarray:
+        """An input, rounded to the storage type, float32, or what `random` makes."""
+        array = self.options.inputs.get(name)
+        return random() if array is None else rounded(array, self.policy)
+
+    def activation(self, name: str, deviation: float = 1, mean: float = 0) -> np.ndarray:
+        """An activation, an input [all tokens, features] or random values, as [features, all tokens]."""
+        shape = (self.features, self.height * self.tokens)
+        return self.given(name, lambda: self.normal(shape, deviation, mean).T).T
+
+    def heads(self, name: str, heads: int, d_head: int, shape: tuple[int, ...]) -> np.ndarray:
+        """An input [sequences, heads, tokens of a sequence, d_head] or random values, as [groups of rows, columns,
+        features of a column, tokens of a group]: `shape`.  heads: of a column."""
+        array = self.options.inputs.get(name)
+        if array is None:
+            return self.normal(shape)
+        groups, columns, _, tokens = shape
+        split = rounded(array, self.policy).reshape(groups, -1, columns, heads, array.shape[2], d_head)
+        return split.transpose(0, 2, 3, 5, 1, 4).reshape(groups, columns, heads * d_head, tokens)
 
     def tile(self, values: np.ndarray | None = None) -> Tensor:
         """An activation as tiles; without values, room for one."""
@@ -85,6 +114,7 @@ class Job(Single):
         verified = worst <= units * EPSILON[self.policy.storage]
         made = Result(self.kernel.name, dict(self.config), outcome.run, verified, worst)
         made.text = [f"{name}: {cycles:,} cycles" for name, cycles in outcome.cycles.items()]
+        made.outputs = {name: got.T if got.ndim == 2 else got for name, (got, _) in compared.items()}
         made.extra = {"phase_cycles": outcome.cycles, "errors": errors}
         return made
 
@@ -102,7 +132,7 @@ def run_softmax(job: Job) -> Result:
 
     The result is verified against float64, to 12 half units of the last place.
     """
-    x, dy = job.activation(3), job.activation()
+    x, dy = job.activation("x", 3), job.activation("dy")
     made = softmax.Softmax(job.features, job.rows, job.tokens, job.width, job.policy.size)
     routines = [made.forward("forward", job.allreduce), made.backward("backward", job.allreduce)]
     outcome = job.execute(routines, {"x": job.tile(x), "dy": job.tile(dy), "y": job.tile(), "dx": job.tile()})
@@ -147,8 +177,11 @@ def norm(job: Job, kind: str) -> Result:
     """A norm, "layer" or "rms", against its reference."""
     rows, t, features = job.rows, job.tokens, job.features
     made = Norm(kind, features, rows, t, job.width, job.policy.size, job.config["eps"], kind == "layer")
-    x, dy = job.activation(mean=0.5), job.activation()
-    gain, bias = (job.random.normal(mean, 0.2, features).astype(np.float32) for mean in (1, 0))
+    x, dy = job.activation("x", mean=0.5), job.activation("dy")
+    gain, bias = (
+        job.options.input(name, partial(job.random.normal, mean, 0.2, features)).astype(np.float32)
+        for name, mean in (("gain", 1), ("bias", 0))
+    )
 
     def vector(values: np.ndarray) -> Tensor:
         padded = np.zeros(rows * job.width, np.float32)
@@ -200,7 +233,9 @@ def run_silu(job: Job) -> Result:
 def elementwise(job: Job, function: str) -> Result:
     """An activation function, plain or gated, against its reference."""
     n, size = job.rows * job.tokens, job.policy.size
-    x, up, dy = (job.activation(deviation) for deviation in (2, 1, 1))
+    if "up" in job.options.inputs and not job.config["gated"]:
+        raise ConfigError(f"up of {job.kernel.name} is an input of the gated form: gated must be true")
+    x, up, dy = (job.activation(name, deviation) for name, deviation in (("x", 2), ("up", 1), ("dy", 1)))
     value, slope = activation.reference(function, x)
     if job.config["gated"]:
         tensors = {"gate": job.tile(x), "up": job.tile(up), "dy": job.tile(dy)}
@@ -213,7 +248,12 @@ def elementwise(job: Job, function: str) -> Result:
         backward = activation.backward(n, size, "backward")
         wanted = {"y": value, "dx": dy * slope}
     outcome = job.execute([forward, backward], tensors | {name: job.tile() for name in wanted})
-    return job.result(outcome, job.joined(outcome, wanted), 8)  # function and slope are rounded, then products of them
+    result = job.result(
+        outcome, job.joined(outcome, wanted), 8
+    )  # function and slope are rounded, then products of them
+    if "dgate" in result.outputs:
+        result.outputs["dx"] = result.outputs.pop("dgate")
+    return result
 
 
 def run_crossentropy(job: Job) -> Result:
@@ -230,10 +270,15 @@ def run_crossentropy(job: Job) -> Result:
     The result is verified against float64, to 12 half units of the last place.
     """
     t, height = job.tokens, job.height
-    logits = job.activation(3)
-    labels = job.random.integers(0, job.features, height * t)
+    logits = job.activation("logits", 3)
+    labels = job.options.input("labels", lambda: job.random.integers(0, job.features, height * t))
+    if labels.min() < 0 or labels.max() >= job.features:
+        raise ConfigError(
+            f"labels of crossentropy are 0 to {job.features - 1}, indices of logits, "
+            f"not {labels.min()} to {labels.max()}"
+        )
     scale = 1 / (height * t)
-    made = losses.Loss(job.features, job.rows, t, job.width, job.policy.size).routine("loss", job.allreduce)
+    routine = losses.Loss(job.features, job.rows, t, job.width, job.policy.size).routine("loss", job.allreduce)
     tensors = {
         "logits": job.tile(logits),
         "labels": Tensor((t,), labels.reshape(height, 1, t), "u16"),
@@ -241,11 +286,14 @@ def run_crossentropy(job: Job) -> Result:
         "dlogits": job.tile(),
         "loss": Tensor((1,), dtype="f32"),
     }
-    outcome = job.execute([made], tensors)
+    outcome = job.execute([routine], tensors)
     by_token, gradient = losses.reference(logits, labels, scale)
     by_row = np.repeat(by_token.reshape(height, t).sum(axis=1)[:, None], job.width, axis=1)
     compared = job.joined(outcome, {"dlogits": gradient}) | {"loss": (outcome.arrays["loss"][..., 0], by_row)}
-    return job.result(outcome, compared, 12)  # the gradient is rounded, e^x has the error of its exponent
+    made = job.result(outcome, compared, 12)  # the gradient is rounded, e^x has the error of its exponent
+    if made.outputs:
+        made.outputs["loss"] = made.outputs["loss"].T[:, 0].sum() / (height * t)
+    return made
 
 
 def run_rotary(job: Job) -> Result:
@@ -266,15 +314,26 @@ def run_rotary(job: Job) -> Result:
     made = rotary.Rotary(heads, d_head, turned, t, job.policy.size)
     positions = np.arange(t)
     cos, sin = rotary.tables(turned, theta, positions)
-    x, dx = (job.normal((job.height, job.width, rows, t)) for _ in range(2))
-    tensors = {"x": Tensor((rows, t), x), "dx": Tensor((rows, t), dx)}
+    shape = (job.height, job.width, rows, t)
+    x, dy = (job.heads(name, heads, d_head, shape) for name in ("x", "dy"))
+    tensors = {"x": Tensor((rows, t), x), "dx": Tensor((rows, t), dy)}
     tensors |= {"cos": Tensor(cos.shape, cos, "f32"), "sin": Tensor(sin.shape, sin, "f32")}
     outcome = job.execute([made.forward("forward"), made.backward("backward")], tensors, {"backward.x": "dx"})
     compared = {}
-    for name, values, sign in (("x", x, 1), ("dx", dx, -1)):
+    for name, values, sign in (("x", x, 1), ("dx", dy, -1)):
         wanted = [rotary.reference(tile, heads, turned, theta, positions, sign) for tile in values.reshape(-1, rows, t)]
         compared[name] = (outcome.arrays[name], np.reshape(wanted, values.shape))
-    return job.result(outcome, compared, 4)  # each value is rounded once
+    result = job.result(outcome, compared, 4)  # each value is rounded once
+    renamed = {"x": "y", "dx": "dx"}
+    result.outputs = {renamed[name]: by_heads(got, heads, t) for name, got in result.outputs.items()}
+    return result
+
+
+def by_heads(values: np.ndarray, heads: int, sequence: int) -> np.ndarray:
+    """[groups of rows, columns, features, tokens...] as [sequences, heads, tokens, d_head], as inputs are."""
+    groups, columns, features, tokens = values.reshape(*values.shape[:3], -1).shape
+    split = values.reshape(groups, columns, heads, features // heads, tokens // sequence, sequence)
+    return split.transpose(0, 4, 1, 2, 5, 3).reshape(-1, columns * heads, sequence, features // heads)
 
 
 def run_attention(job: Job) -> Result:
@@ -312,7 +371,10 @@ def run_attention(job: Job) -> Result:
     features = {"q": heads * d_head, "k": kv_heads * d_head, "v": kv_heads * d_head, "do": heads * d_head}
     groups = height // rows
     # [group of rows, column, features, tokens of all of its rows]
-    values = {name: job.normal((groups, width, count, rows * t)) for name, count in features.items()}
+    values = {
+        name: job.heads(name, count // d_head, d_head, (groups, width, count, rows * t))
+        for name, count in features.items()
+    }
     tensors = {}
     for name, value in values.items():
         by_row = value.reshape(groups, width, -1, rows, t).transpose(0, 3, 1, 2, 4)
@@ -334,7 +396,10 @@ def run_attention(job: Job) -> Result:
         got = outcome.arrays[name].reshape(groups, rows, width, -1, t).transpose(0, 2, 3, 1, 4)
         compared[name] = (got, np.reshape(parts, got.shape))
     # Probabilities and dS are factors of 16 bits, differences of gradients cancel; with `half` every sum is rounded.
-    return job.result(outcome, compared, 48 if config["half"] else 24)
+    result = job.result(outcome, compared, 48 if config["half"] else 24)
+    count = {"o": heads, "dq": heads, "dk": kv_heads, "dv": kv_heads}
+    result.outputs = {name: by_heads(got, count[name], sequence) for name, got in result.outputs.items()}
+    return result
 
 
 def check_attention(config: Mapping[str, Any], height: int) -> None:
@@ -386,7 +451,7 @@ def run_linear(job: Job) -> Result:
     values = {"x": random.normal(size=(tokens, inputs)), "dy": random.normal(size=(tokens, outputs))}
     values |= {"weight": random.normal(size=(outputs, inputs)) / inputs**0.5, "bias": random.normal(size=outputs)}
     values["weight"] *= random.random((outputs, inputs)) < config["density"]
-    values = {name: rounded(value, policy) for name, value in values.items()}
+    values = {name: rounded(value, policy) for name, value in (values | dict(options.inputs)).items()}
     fabric = options.fabric(region.program)
     edge = Edge(fabric, region)
     tiles.write(fabric, region, "x", values["x"])
@@ -405,6 +470,7 @@ def run_linear(job: Job) -> Result:
     if run.ended == "done":
         ((_, gradients),) = edge.take("backward")
         got = gradients | {name: tiles.read(fabric, region, name, n) for name, n in (("y", outputs), ("dx", inputs))}
+        result.outputs = {"y": got["y"], "dx": got["dx"], "dweight": got["weight"], "dbias": got["bias"]}
         compare_linear(result, policy, values, got)
         weights = np.count_nonzero(values["weight"]) / region.width
         each = {task: count / weights for task, count in cycles.items()}
@@ -447,6 +513,7 @@ def check_linear(config: Mapping[str, Any], height: int) -> None:
 class Operator:
     """A kernel as wse.kernels describes it, made of a row of OPERATORS.
 
+    inputs, outputs: its INPUTS and OUTPUTS.
     check: raises ConfigError for values that do not fit together, from the configuration and the height of the grid.
     tokens: of a PE's row, from the configuration.
     """
@@ -456,11 +523,14 @@ class Operator:
         execute: Callable[[Job], Result],
         grid: tuple[int, int],
         *parameters: Parameter,
+        inputs: dict[str, Input],
+        outputs: dict[str, str],
         check: Callable[[Mapping[str, Any], int], None] | None = None,
         tokens: Callable[[Mapping[str, Any]], int] = lambda config: config["tokens"],
     ) -> None:
         self.name = execute.__name__.removeprefix("run_")
         self.execute, self.GRID, self.check, self.tokens = execute, grid, check, tokens
+        self.INPUTS, self.OUTPUTS = inputs, outputs
         self.PARAMETERS = {parameter.name: parameter for parameter in parameters}
         self.__doc__ = inspect.getdoc(execute)
 
@@ -481,6 +551,18 @@ OPERATORS = {
             Parameter("density", float, 1.0, "Share of the weights that are not 0; below 1, only those are sent."),
             DTYPE,
             Parameter("policy", str, "POL0", "How sums are made: in f32, mixed, or in 16 bits.", choices=LEVELS),
+            inputs=inputs(
+                Input("x", ("height*tokens", "inputs"), "The layer's input."),
+                Input("weight", ("outputs", "inputs"), "W of y = x W^T + b."),
+                Input("bias", ("outputs",), "b."),
+                Input("dy", ("height*tokens", "outputs"), "Gradient of y."),
+            ),
+            outputs={
+                "y": "[tokens, outputs] x W^T + b",
+                "dx": "[tokens, inputs] gradient of x",
+                "dweight": "[outputs, inputs] gradient of W",
+                "dbias": "[outputs] gradient of b",
+            },
             check=check_linear,
         ),
         Operator(
@@ -496,12 +578,36 @@ OPERATORS = {
             Parameter("alibi", bool, False, "Scores fall with distance, in each head by another slope."),
             Parameter("half", bool, False, "16-bit sums and scores, as in POL2."),
             DTYPE,
+            inputs=inputs(
+                Input("q", QUERIES, "Queries."),
+                Input("k", KEYS, "Keys."),
+                Input("v", KEYS, "Values."),
+                Input("do", QUERIES, "Gradient of o."),
+            ),
+            outputs={
+                "o": "[sequences, heads, tokens, d_head] the output",
+                "dq": "[sequences, heads, tokens, d_head] gradient of q",
+                "dk": "[sequences, kv_heads, tokens, d_head] gradient of k",
+                "dv": "[sequences, kv_heads, tokens, d_head] gradient of v",
+            },
             check=check_attention,
             tokens=lambda config: config["sequence"] * config["sequences"] // config["rows"],
         ),
-        Operator(run_softmax, (4, 2), FEATURES, TOKENS, DTYPE),
-        Operator(run_layernorm, (4, 2), FEATURES, TOKENS, EPS, DTYPE),
-        Operator(run_rmsnorm, (4, 2), FEATURES, TOKENS, EPS, DTYPE),
+        Operator(run_softmax, (4, 2), FEATURES, TOKENS, DTYPE, inputs=inputs(X, DY), outputs=Y),
+        Operator(
+            run_layernorm,
+            (4, 2),
+            *(FEATURES, TOKENS, EPS, DTYPE),
+            inputs=inputs(X, DY, GAIN, Input("bias", ("features",), "Biases.")),
+            outputs=Y | DGAIN | {"dbias": "[features] gradient of bias"},
+        ),
+        Operator(
+            run_rmsnorm,
+            (4, 2),
+            *(FEATURES, TOKENS, EPS, DTYPE),
+            inputs=inputs(X, DY, GAIN),
+            outputs=Y | DGAIN,
+        ),
         Operator(
             run_gelu,
             (2, 2),
@@ -510,8 +616,10 @@ OPERATORS = {
             Parameter("exact", bool, False, "By the error function, not the tanh form."),
             GATED,
             DTYPE,
+            inputs=inputs(X, DY, UP),
+            outputs=Y | DUP,
         ),
-        Operator(run_silu, (2, 2), FEATURES, TOKENS, GATED, DTYPE),
+        Operator(run_silu, (2, 2), FEATURES, TOKENS, GATED, DTYPE, inputs=inputs(X, DY, UP), outputs=Y | DUP),
         Operator(
             run_rotary,
             (2, 2),
@@ -521,9 +629,27 @@ OPERATORS = {
             TOKENS,
             Parameter("theta", float, 10_000.0, "Base of the angles."),
             DTYPE,
+            inputs=inputs(
+                Input("x", ("height", "width*heads", "tokens", "d_head"), "Queries or keys."),
+                Input("dy", ("height", "width*heads", "tokens", "d_head"), "Gradient of y."),
+            ),
+            outputs={
+                "y": "[sequences, heads, tokens, d_head] x turned by its positions",
+                "dx": "[sequences, heads, tokens, d_head] gradient of x",
+            },
         ),
         Operator(
-            run_crossentropy, (4, 2), replace(FEATURES, default=90, help="Words of the vocabulary."), TOKENS, DTYPE
+            run_crossentropy,
+            (4, 2),
+            *(replace(FEATURES, default=90, help="Words of the vocabulary."), TOKENS, DTYPE),
+            inputs=inputs(
+                Input("logits", ("height*tokens", "features"), "Logits."),
+                Input("labels", ("height*tokens",), "The right word of each token.", kind="int"),
+            ),
+            outputs={
+                "loss": "mean cross-entropy of all tokens",
+                "dlogits": "[tokens, features] its gradient",
+            },
         ),
     )
 }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import field
+
+import numpy as np
 
 from ..fabric.fabric import Fabric
 from ..fabric.run import Run
@@ -23,10 +26,11 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a kernel is run.  Results depend on `machine`, `grid` and `seed` only.
+    """How a kernel is run.  Results depend on `machine`, `grid`, `inputs` and `seed` only.
 
     machine     the emulated machine
     grid        (width, height) in PEs; None: the kernel's own default
+    inputs      arrays by name, of the kernel's INPUTS, in the shapes that its parameters say; others are random
     seed        of the random inputs
     threads     of the host
     max_cycles  end the run after so many cycles; None: no limit
@@ -37,12 +41,18 @@ class RunOptions:
 
     machine: Machine = field(default_factory=Machine)
     grid: tuple[int, int] | None = None
+    inputs: Mapping[str, np.ndarray] = field(default_factory=dict)
     seed: int = 0
     threads: int = 1
     max_cycles: int | None = None
     trace: int = 0
     activity: bool = False
     progress: Progress = field(default_factory=Progress)
+
+    def input(self, name: str, random: Callable[[], np.ndarray]) -> np.ndarray:
+        """The array of an input, or what `random` makes where none is given."""
+        given = self.inputs.get(name)
+        return random() if given is None else given
 
     def fabric(self, program: Program) -> Fabric:
         """The program, loaded on a fabric that records what these options ask for."""

@@ -20,7 +20,7 @@ from ..machine.parameters import Machine
 from ..program import dsd
 from ..program.program import Program
 from ..records import dataclass
-from . import Parameter, Result, RunOptions, collectives, data
+from . import Input, Parameter, Result, RunOptions, collectives, data, inputs
 from .timestamps import Timestamps, trace_cycles
 
 PARAMETERS = {
@@ -33,6 +33,8 @@ PARAMETERS = {
     )
 }
 GRID = (64, 1)
+INPUTS = inputs(Input("vectors", ("height", "width", "length"), "A vector for each PE."))
+OUTPUTS = {"total": "[length] the sum, in the order of the algorithm"}
 RESERVED = 1024  # bytes for code, descriptors, timestamps and alignment
 VECTOR, QUEUES = "vector", {"row": 2, "column": 3, "all": 4}
 
@@ -141,7 +143,8 @@ def _class(reduction: Reduction, name: str, parts: list[tuple[collectives.Reduce
 def execute(reduction: Reduction, config: dict[str, Any], options: RunOptions) -> Result:
     """Loads random vectors, runs the program and compares the sum with the reference model, bit for bit."""
     program, of = reduction.program, data.arithmetic(config["dtype"])
-    values = data.random(np.random.default_rng(options.seed), (program.height, program.width, config["length"]), of)
+    shape = (program.height, program.width, config["length"])
+    values = data.given(options, "vectors", np.random.default_rng(options.seed), shape, of)
     fabric = options.fabric(program)
     fabric.write(VECTOR, values)
     run = options.run(fabric)
@@ -152,6 +155,7 @@ def execute(reduction: Reduction, config: dict[str, Any], options: RunOptions) -
     expected = reduction.total(values, of)
     everywhere = reduction.broadcast is not None
     got = fabric.read(VECTOR) if everywhere else fabric.read(VECTOR, w=1, h=1)
+    result.outputs |= {"vectors": got} if everywhere else {"total": got[0, 0]}
     expected = np.broadcast_to(expected, got.shape)
     result.verified, result.max_error = data.same_bits(got, expected), data.error(got, expected)
     cycles = reduction.stamps.read(fabric)

@@ -131,16 +131,19 @@ def _fma(f: Format, acc: NDArray[np.float32], a: NDArray[np.float32], b: NDArray
     return result
 
 
-def matmul(a: ArrayLike, b: ArrayLike, fmt: str, threads: int = 1) -> NDArray[np.float32]:
+def matmul(a: ArrayLike, b: ArrayLike, fmt: str, threads: int = 1, fused: bool = False) -> NDArray[np.float32]:
     """[m, n]: a b of [m, k] and [k, n] as chains of multiply-adds from 0, ascending in k: a reference for kernels.
 
-    With a 16-bit format, values of it, rounded to it after each step: `fmach`.  With "f32", what `fmacs` computes, and
-    `fmachs` too, for products of 16-bit floats are exact in f32 (of bf16, if they neither overflow nor underflow).
+    With a 16-bit format, values of it, rounded to it after each step: `fmach`.  With "f32", what `fmacs` computes, or
+    if `fused`, for values of a 16-bit format, what `fmachs` does: a product is not rounded before it is added.
     threads: of the host; the result does not depend on it.
     """
     a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
     result = np.zeros((a.shape[0], b.shape[1]), np.float32)
-    chain = _chain32 if fmt == "f32" else _chain if _sums_exactly(a, b, format_of(fmt)) else None
+    if fmt == "f32":
+        chain = _chain32_fused if fused and not _products_fit(a, b) else _chain32
+    else:
+        chain = _chain if _sums_exactly(a, b, format_of(fmt)) else None
     right: Any = b.astype(np.float64) if chain is _chain else b
     rows = max(1, _BLOCK // 8 // max(1, b.shape[1]))
 
@@ -165,6 +168,21 @@ def _chain32(a: NDArray[np.float32], b: NDArray[np.float32], fmt: str) -> NDArra
     for k in range(b.shape[0]):
         total += np.multiply(a[:, k : k + 1], b[k], out=product)
     return total
+
+
+def _chain32_fused(a: NDArray[np.float32], b: NDArray[np.float32], fmt: str) -> Floats:
+    total = np.zeros((a.shape[0], b.shape[1]))
+    for k in range(b.shape[0]):
+        total = F32(F32.round(*_sum(total, np.multiply(a[:, k : k + 1], b[k], dtype=np.float64))))
+    return total
+
+
+def _products_fit(a: NDArray[np.float32], b: NDArray[np.float32]) -> bool:
+    """Whether no product of 16-bit floats overflows or is subnormal in f32: then it is exact."""
+    sizes = [np.abs(each[each != 0]).astype(np.float64) for each in (a, b)]
+    if not all(size.size for size in sizes):
+        return True
+    return bool(sizes[0].max() * sizes[1].max() < 2.0**127 and sizes[0].min() * sizes[1].min() >= 2.0**-126)
 
 
 def _chain(a: NDArray[np.float32], right: Floats, fmt: str) -> Floats:

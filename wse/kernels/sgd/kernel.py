@@ -55,7 +55,7 @@ from ...machine import isa
 from ...machine.parameters import Machine
 from ...program.program import Program
 from ...records import dataclass
-from .. import Parameter, Result, RunOptions, data
+from .. import Input, Parameter, Result, RunOptions, data, inputs
 from .net import Batches, Net, Weights, pack, unpack, wavelets
 from .program import build as build_program
 from .reference import Model, Plain
@@ -76,12 +76,22 @@ PARAMETERS = {
     )
 }
 
+INPUTS = inputs(
+    Input("x", ("samples", "features"), "Samples; a fifth is held out."),
+    Input("labels", ("samples",), "Their classes, from 0.", kind="int"),
+)
+OUTPUTS = {
+    "into": "[hidden, features + 1] weights of the hidden units, biases last",
+    "out": "[hidden, classes] weights of the outputs",
+    "bias": "[classes] biases of the outputs",
+}
+
 
 def run(config: dict[str, Any], options: RunOptions) -> Result:
     """See wse.kernels."""
     check(config)
     rng = np.random.default_rng(options.seed)
-    samples = load(config["data"], rng)
+    samples = load(config, options, rng)
     net = plan(config, options.grid or GRID, samples)
     program = build(net, options.machine)
     weights = first_weights(net, rng)
@@ -92,6 +102,7 @@ def run(config: dict[str, Any], options: RunOptions) -> Result:
     data.record(run, "sgd", config)
     result = Result("sgd", dict(config), run, verified=False, extra={"seed": options.seed, "epochs": epochs})
     if run.ended == "done":
+        result.outputs = dict(trainer.weights()[0]._asdict())
         compare(result, trainer, course, weights)
     return result
 
@@ -126,15 +137,31 @@ class Samples:
         return Samples(self.x[which], self.labels[which], self.classes)
 
 
-def load(name: str, rng: np.random.Generator) -> tuple[Samples, Samples]:
-    """Loads the data set `name` (one of DATA) and splits it at random into (training, test); the test set is a fifth.
+def load(config: dict[str, Any], options: RunOptions, rng: np.random.Generator) -> tuple[Samples, Samples]:
+    """Splits the inputs, or else the data set of the configuration, at random into (training, test); the test set is
+    a fifth.
 
-    Raises ConfigError if "digits" is asked for and scikit-learn is not installed.
+    Raises ConfigError for inputs that are no samples, and if "digits" is asked for and scikit-learn is not installed.
     """
-    samples = _digits() if name == "digits" else _synthetic(rng)
+    if options.inputs:
+        samples = _given(options, data.arithmetic(config["dtype"]))
+    else:
+        samples = _digits() if config["data"] == "digits" else _synthetic(rng)
     order = rng.permutation(len(samples))
     test = len(samples) // 5
     return samples.take(order[test:]), samples.take(order[:test])
+
+
+def _given(options: RunOptions, of: data.Arithmetic) -> Samples:
+    """The inputs as samples, rounded to the element type."""
+    if missing := INPUTS.keys() - options.inputs.keys():
+        raise ConfigError(f"sgd needs both x and labels, or neither: {missing.pop()} is missing")
+    x, labels = of.round(options.inputs["x"]), options.inputs["labels"]
+    if len(x) < 5:
+        raise ConfigError(f"x of sgd must hold at least 5 samples, a fifth to test with, not {len(x)}")
+    if labels.min() < 0 or labels.max() >= len(x):
+        raise ConfigError(f"labels of sgd are classes from 0, fewer than samples, not {labels.min()} to {labels.max()}")
+    return Samples(x, labels.astype(np.int64), int(labels.max()) + 1)
 
 
 def _digits() -> Samples:
