@@ -193,9 +193,9 @@ def test_a_run_that_was_cut_short():
         ({"K": -3}, "K of gemm must be at least 1, not -3"),
         ({"N": 2.5}, "N of gemm is of type int, not 2.5"),
         ({"N": True}, "N of gemm is of type int, not True"),
-        ({"dtype": "f64"}, "dtype of gemm is one of f16, bf16, cb16, f32, not 'f64'"),
+        ({"dtype": "f64"}, "dtype of gemm is one of f16, bf16, cb16, f32, not 'f64'; did you mean f16?"),
         ({"accumulate": "f16"}, "accumulate of gemm is one of same, f32, not 'f16'"),
-        ({"L": 3}, "gemm has no parameter 'L': it has M, K, N, dtype, accumulate"),
+        ({"L": 3}, "gemm has no parameter 'L': known: K, M, N, accumulate, dtype"),
         (
             {"M": 1024, "K": 1024, "N": 512},
             "gemm of 1024 x 1024 x 512 (f16, f16 sums) on 4 x 4 PEs needs 262144 bytes per PE for its tiles and 1536 for "

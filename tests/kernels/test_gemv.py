@@ -119,7 +119,7 @@ def test_a_wrong_product_is_noticed(monkeypatch):
     [
         ({"M": 0}, "M of gemv must be at least 1, not 0"),
         ({"K": "7"}, "K of gemv is of type int, not '7'"),
-        ({"dtype": "i16"}, "dtype of gemv is one of f16, bf16, cb16, f32, not 'i16'"),
+        ({"dtype": "i16"}, "dtype of gemv is one of f16, bf16, cb16, f32, not 'i16'; did you mean f16?"),
         (
             {"M": 1000, "K": 700},
             "gemv of 1000 x 700 (f16) on 4 x 4 PEs needs 90974 bytes per PE for tiles of 256 x 175, vectors and code; "

@@ -6,14 +6,11 @@ xarray and pandas belong to the extra `notebook`; they are imported when a funct
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import ConfigError
-
-if TYPE_CHECKING:
-    from .run import Run
 
 PORTS = ("N", "E", "S", "W", "ramp")
 SERIES = ("busy", "hops", "flops", "stalled")  # columns of Run.series
@@ -29,8 +26,8 @@ def library(name: str, of: str) -> Any:
         ) from None
 
 
-def dataset(run: Run) -> Any:
-    """A Dataset with the coordinates y, x, port, color, bin and cycle (the first of each bin).
+def dataset(run: Any) -> Any:
+    """A Dataset of a Run, with the coordinates y, x, port, color, bin and cycle (the first of each bin).
 
     Variables: each counter [y, x]; `links` and `blocked` [port, y, x]; `color_links` and `color_blocked` [color, port];
     `series_busy`, `series_hops`, `series_flops` and `series_stalled` [bin]; `activity` [bin, y, x] if it was recorded.
@@ -57,8 +54,8 @@ def dataset(run: Run) -> Any:
     return xarray.Dataset(variables, coordinates, {name: getattr(run, name) for name in names})
 
 
-def dataframe(run: Run) -> Any:
-    """A DataFrame with a row for each PE, indexed by (y, x).
+def dataframe(run: Any) -> Any:
+    """A DataFrame of a Run, with a row for each PE, indexed by (y, x).
 
     Columns: each counter; `busy`, the sum of the busy_ counters; `links_PORT` and `blocked_PORT` for the ports N, E, S,
     W and ramp.

@@ -307,7 +307,7 @@ def test_max_cycles(cycles):
 
 
 def test_samples_are_split():
-    train, test = sgd.load("synthetic", np.random.default_rng(0))
+    train, test = sgd.load({"data": "synthetic"}, RunOptions(), np.random.default_rng(0))
     assert (len(train), len(test)) == (1438, 359)
     assert not {x.tobytes() for x in train.x} & {x.tobytes() for x in test.x}
     assert train.x.min() >= 0 and train.x.max() <= 1 and set(test.labels) == set(range(10))
@@ -321,7 +321,7 @@ def test_samples_are_split():
     [
         ((9, 4), {"epochs": 0}, "epochs of sgd must be at least 1, not 0"),
         ((9, 4), {"hidden": -1}, "hidden of sgd must be at least 1, not -1"),
-        ((9, 4), {"dtype": "f64"}, "dtype of sgd is one of f16, bf16, cb16, f32, not 'f64'"),
+        ((9, 4), {"dtype": "f64"}, "dtype of sgd is one of f16, bf16, cb16, f32, not 'f64'; did you mean f16?"),
         ((9, 4), {"data": "letters"}, "data of sgd is one of digits, synthetic, not 'letters'"),
         ((9, 4), {"learning_rate": 0.0}, "learning_rate of sgd must be above 0 and finite, not 0.0"),
         ((9, 4), {"learning_rate": float("nan")}, "learning_rate of sgd must be above 0 and finite, not nan"),
