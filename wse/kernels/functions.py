@@ -212,8 +212,7 @@ def _grid(name: str, grid: Any) -> tuple[int, int]:
 def _run(name: str, kernel: Kernel, solved: Sizes, given: Mapping[str, np.ndarray], options: dict[str, Any]) -> Result:
     machine = Machine.of(options.pop("machine"))
     progress = options.pop("progress")
-    more = {} if progress is None else {"progress": _Progress(progress)}
-    made = RunOptions(machine=machine, grid=solved.grid, inputs=given, **options, **more)
+    made = RunOptions(machine=machine, grid=solved.grid, inputs=given, progress=_Progress(progress), **options)
     try:
         result = kernel.run(solved.config, made)
     except (ConfigError, ProgramError) as error:
@@ -237,16 +236,14 @@ def _run(name: str, kernel: Kernel, solved: Sizes, given: Mapping[str, np.ndarra
 
 
 class _Progress(Progress):
-    """A function of the cycle as kernels call it."""
+    """A function of the cycle, or none, as kernels call it."""
 
-    def __init__(self, tell: Callable[[int], None]) -> None:
+    def __init__(self, tell: Callable[[int], None] | None) -> None:
         self.tell = tell
 
     def __call__(self, cycle: int) -> None:
-        self.tell(cycle)
-
-    def note(self, line: str) -> None:
-        """Lines of text are for the command."""
+        if self.tell is not None:
+            self.tell(cycle)
 
 
 def _returned(name: str, kernel: Kernel, result: Result) -> Any:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -178,10 +177,12 @@ def norm(job: Job, kind: str) -> Result:
     rows, t, features = job.rows, job.tokens, job.features
     made = Norm(kind, features, rows, t, job.width, job.policy.size, job.config["eps"], kind == "layer")
     x, dy = job.activation("x", mean=0.5), job.activation("dy")
-    gain, bias = (
-        job.options.input(name, partial(job.random.normal, mean, 0.2, features)).astype(np.float32)
-        for name, mean in (("gain", 1), ("bias", 0))
-    )
+
+    def parameters(name: str, mean: float) -> np.ndarray:
+        drawn = job.options.input(name, lambda: job.random.normal(mean, 0.2, features))
+        return np.asarray(drawn, np.float32)
+
+    gain, bias = parameters("gain", 1), parameters("bias", 0)
 
     def vector(values: np.ndarray) -> Tensor:
         padded = np.zeros(rows * job.width, np.float32)

@@ -140,6 +140,7 @@ def matmul(a: ArrayLike, b: ArrayLike, fmt: str, threads: int = 1, fused: bool =
     """
     a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
     result = np.zeros((a.shape[0], b.shape[1]), np.float32)
+    chain: Any
     if fmt == "f32":
         chain = _chain32_fused if fused and not _products_fit(a, b) else _chain32
     else:
