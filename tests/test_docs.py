@@ -29,7 +29,10 @@ def test_what_is_made_is_current(name):
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_python_runs_and_prints_what_stands_there(path, monkeypatch):
+def test_python_runs_and_prints_what_stands_there(path, tmp_path, monkeypatch):
+    for folder in ("docs", "traces"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    monkeypatch.chdir(tmp_path)
     module = types.ModuleType("document")
     module.__file__ = str(path)
     monkeypatch.setitem(sys.modules, "document", module)

@@ -1,7 +1,9 @@
 """Host programs of the Cerebras SDK, unmodified: what their `import cerebras...` finds.
 
 A host program is run by `cs_python`, which puts `names/`, and with it a package `cerebras`, on the path of the
-interpreter it starts; nothing of that name is installed.  The modules there only name what is written here:
+interpreter it starts; nothing of that name is installed.  In Python and notebooks without cs_python, the names of the
+run time are names of this module: `from wse.sdk import SdkRuntime, cslc`.  The modules there only name what is written
+here:
 
     device      a compiled program on an emulated fabric: memory, launches, streams
     runtime     SdkRuntime: the commands of a host program, in order
@@ -13,6 +15,7 @@ interpreter it starts; nothing of that name is installed.  The modules there onl
     promotion   the types of NumPy 1
     rewriting   host programs with these types
     script      runs a host program
+    python      cslc and the names for Python and notebooks
     windows     the time of launches and copies
     appliance   the client of a cluster, on this computer
     arguments   what host programs pass, checked
@@ -21,6 +24,21 @@ interpreter it starts; nothing of that name is installed.  The modules there onl
     conform     runs a checkout of examples by their own scripts
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
 # The environment of SdkRuntime: figures of the machine that are changed, NAME=VALUE,NAME=VALUE; a TOML file of them;
 # the profile, simulator or silicon.
 SETTINGS, MACHINE_FILE, TIMING = "WSE_SET", "WSE_MACHINE", "WSE_TIMING"
+
+
+def __getattr__(name: str) -> Any:
+    """A name of the run time, or of `python`, when it is used."""
+    if name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    own = import_module(f"{__name__}.python")
+    if name in ("add_to_path", "cslc"):
+        return getattr(own, name)
+    return own.name(name)

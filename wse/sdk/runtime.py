@@ -17,6 +17,7 @@ from .._engine import SRAM
 from ..csl import profile
 from ..csl.artifact import TO_DEVICE, TO_HOST, Artifact, Port
 from ..errors import ConfigError, did_you_mean
+from ..fabric.run import Run
 from ..machine.parameters import Machine
 from . import MACHINE_FILE, SETTINGS, TIMING, arguments, recorder, simlog, transfer
 from .commands import SETTLE_CYCLES, Commands, Drain, Stream, Task
@@ -115,6 +116,16 @@ class SdkRuntime:
         self._commands: Commands | None = None
         self._recorded: recorder.Recorded | None = None
         self._running = self._stopped = False
+
+    def __repr__(self) -> str:
+        state = "stopped" if self._stopped else "running" if self._running else "loaded" if self._commands else "made"
+        cycle = f" at cycle {self.device.cycle:,}" if self._commands else ""
+        place = f"{self.artifact.width} x {self.artifact.height} PEs of {self.artifact.arch}"
+        return f"SdkRuntime({self.directory}: {place}, {state}{cycle})"
+
+    def measure(self) -> Run:
+        """The measurements since load(), also after stop(): beside the names of the SDK, for Python and notebooks."""
+        return self.device.measure()
 
     # The life of a run.
 
