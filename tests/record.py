@@ -26,6 +26,7 @@ from documents import commands  # noqa: E402
 
 import wse  # noqa: E402
 from wse.machine.digest import tables_digest  # noqa: E402
+from wse.sdk import compile  # noqa: E402
 
 
 def traces() -> None:
@@ -82,9 +83,14 @@ def accuracy() -> None:
 
 def pictures() -> None:
     (ROOT / "docs/pictures").mkdir(exist_ok=True)
-    for words in commands((ROOT / "docs/README.md").read_text()):
-        run(words, ROOT)
-        print(f"{words[-1]}: {(ROOT / words[-1]).stat().st_size:,} bytes")
+    with tempfile.TemporaryDirectory() as folder:
+        heat = {"P": 6, "N": 10}
+        out = Path(folder) / "out"
+        compile.run(compile.Request(ROOT / "docs/examples/heat/layout.csl", heat, arch="wse3", output=out))
+        for words in commands((ROOT / "docs/README.md").read_text()):
+            run([str(out) if word == "out" else word for word in words], ROOT)
+            picture = next(word for word in words if word.startswith("docs/pictures/"))
+            print(f"{picture}: {(ROOT / picture).stat().st_size:,} bytes")
 
 
 def run(words: list[str], folder: str | Path) -> None:

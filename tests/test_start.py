@@ -63,6 +63,17 @@ def test_a_signal_ends_a_run_with_its_status_and_no_figure(number):
     assert ended(process) == (128 + number, "", "error: interrupted; no file was written\n")
 
 
+def test_a_signal_of_which_a_library_makes_another_exception():
+    job = """
+def job():
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except BaseException as error:
+        raise RuntimeError("something failed") from error
+"""
+    assert ended(python("-c", job + START)) == (143, "", "error: interrupted; no file was written\n")
+
+
 def test_a_signal_that_was_ignored_from_the_start_stays_ignored():
     job = """
 def job():

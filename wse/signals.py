@@ -59,6 +59,9 @@ def raising() -> Iterator[None]:
     try:
         yield
         check()
+    except Exception:
+        check()  # a library may have made another exception of it
+        raise
     finally:
         _raises = False
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from . import signals
 
@@ -29,8 +30,35 @@ def cslc() -> NoReturn:
 
 
 def cs_python() -> None:
-    """The command `cs_python`.  The process is the host program's: signals do what they do in Python."""
-    import_module("wse.sdk.interpreter").main()
+    """The command `cs_python`.  The process is the host program's: signals do what they do in Python, unless options
+    in front of it ask for files that hold what was measured until then."""
+    interpreter = import_module("wse.sdk.interpreter")
+    if interpreter.is_measured(sys.argv[1:]):
+        _start("wse.cli.cs_python")
+    if sys.stderr is not None and sys.stderr.isatty():
+        import_module("wse.sdk.recorder").current.progress = _LateProgress()
+    interpreter.main()
+
+
+class _LateProgress:
+    """A line of progress that loads the command line's only when a run takes longer than two seconds."""
+
+    AFTER = 2.0
+
+    def __init__(self) -> None:
+        self.line: Any = None
+        self.started = time.monotonic()
+
+    def __call__(self, cycle: int) -> None:
+        if self.line is None and time.monotonic() - self.started > self.AFTER:
+            self.line = import_module("wse.cli.common").ProgressLine()
+            self.line.started = self.started
+        if self.line is not None:
+            self.line(cycle)
+
+    def clear(self) -> None:
+        if self.line is not None:
+            self.line.clear()
 
 
 def _start(module: str) -> NoReturn:

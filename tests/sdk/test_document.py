@@ -1,6 +1,8 @@
 """docs/csl.md: its program compiles and runs as it stands there, with the commands that stand there."""
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +21,7 @@ TEXT = (ROOT / "docs/csl.md").read_text()
 def test_the_program_runs(tmp_path):
     for name, text in re.findall(r"(?ms)^```(?:csl|py) (\S+)\n(.*?)^```$", TEXT):
         Path(name).write_text(text)
-    commands = re.findall(r"(?m)^    ((?:cslc|cs_python) .*)$", TEXT)
+    commands = re.findall(r"(?m)^    ((?:cslc|cs_python) .*)$", TEXT.split("## Measuring a program")[0])
     assert [command.split()[0] for command in commands] == ["cslc", "cs_python"]
     for command in commands:
         done = subprocess.run(["sh", "-c", command], env=environment(), capture_output=True, text=True, timeout=60)
@@ -47,6 +49,67 @@ def test_its_profile(tmp_path):
     shown = sh(f"{sys.executable} -P -m wse.cli compare out after run.py --name {{}}")
     assert re.search(r"(?m)^ +8\.0 +64\.0 +\+56\.0 +\+700\.0%  elements ", shown)
     assert re.search(r"(?m)^ +23\.0 +79\.0 +\+56\.0 +\+243\.5%  pe\.csl:11  @fmuls", shown)
+
+
+MEASURING = TEXT.split("## Measuring a program")[1].split("\n## ")[0]
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"(?ms)^```{kind}\n(.*?)^```$", MEASURING)
+
+
+@pytest.fixture
+def heat(tmp_path, monkeypatch) -> Path:
+    """A copy of the example, the current directory."""
+    folder = shutil.copytree(ROOT / "docs/examples/heat", tmp_path / "heat")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def ran(command: str, status: int = 0) -> subprocess.CompletedProcess:
+    line = re.sub(r"^wse ", f"{sys.executable} -P -m wse.cli ", command)
+    done = subprocess.run(["sh", "-c", line], env=environment(), capture_output=True, text=True, timeout=120)
+    assert done.returncode == status, done.stderr
+    return done
+
+
+def test_the_measurements_and_files_of_the_example(heat):
+    compile_it, measure, as_json = re.findall(r"(?m)^    (\S.*)$", MEASURING)
+    ran(compile_it)
+    shown = ran(measure).stdout
+    assert [re.sub(r"(?m)^emulated in .*\n", "", shown)] == blocks("measured")
+    assert "<img" in Path("heat.html").read_text() and Path("heat.pftrace").stat().st_size > 10_000
+    document = json.loads(ran(as_json).stdout)
+    (run,) = document["runs"]
+    assert (run["profile"], document["status"]) == ("silicon", 0)
+    described = (ROOT / "docs/files.md").read_text().split("### wse csl run")[1].split("\n### ")[0]
+    assert {*document, *run, *run["launches"][0]} - FIGURES <= set(re.findall(r"`(\w+)`", described))
+    assert re.search(r"(?m)^cycles +([\d,]+)$", shown)[1].replace(",", "") != str(run["cycles"])
+    rows = re.findall(r"(?m)^\| ((?:`--[^`]*` ?)+) \|", MEASURING)
+    options = {word.split()[0].strip("`") for row in rows for word in re.findall(r"`--[^`]*`", row)}
+    known = {name for param in host_options() for name in param.opts}
+    assert options == known
+
+
+# of `wse run`, described there
+FIGURES = {"device_seconds", "clock_hz", "wall_seconds", "pe_cycles_per_second", "report", "trace"}
+
+
+def host_options() -> list:
+    from wse.cli.cs_python import command
+
+    return [param for param in command.params if param.opts[0].startswith("--") and not param.hidden]
+
+
+def test_the_deadlock_of_the_example(heat):
+    text = Path("pe.csl").read_text()
+    sends = "@fmovs(out(to_west, west_out), point(1), .{ .async = true });"
+    assert text.count(sends) == 1
+    Path("pe.csl").write_text(text.replace(sends, ""))
+    ran(re.search(r"(?m)^    (cslc .*)$", MEASURING)[1])
+    assert [ran("cs_python run.py --name out", status=1).stderr.partition("wse.fabric.errors.")[2]] == blocks(
+        "deadlock"
+    )
 
 
 MISTAKES = re.findall(

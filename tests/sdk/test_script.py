@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import wse
-from wse.sdk.interpreter import arguments, settings
+from wse.sdk.interpreter import arguments, is_measured
 from wse.sdk.runtime import machine_of
 
 HELPER = "import numpy as np\ndef cycles(w):\n    return w[0] + (w[1] << 16)\n"
@@ -161,16 +161,16 @@ def test_a_signal_does_to_the_program_what_it_does_in_python(tmp_path):
     assert err.rstrip().endswith("KeyboardInterrupt") and "script.py" not in err and "start.py" not in err
 
 
-def test_settings_before_the_file():
-    assert settings(["--set", "hop_cycles=1", "--set=colors=12", "run.py", "--set", "x"]) == (
-        ["hop_cycles=1", "colors=12"],
+def test_options_with_two_dashes_are_those_of_the_command():
+    assert is_measured(["--set", "hop_cycles=1", "run.py"]) and is_measured(["--json"]) and is_measured(["--help"])
+    for words in (
+        [],
         ["run.py", "--set", "x"],
-    )
-    assert settings(["-u", "run.py"]) == ([], ["-u", "run.py"])
-    for words in (["--set"], ["--set", "run.py"], ["--set=hop"], ["--set", "a=1,b=2"]):
-        with pytest.raises(SystemExit) as error:
-            settings(words)
-        assert "such as --set hop_cycles=1" in str(error.value)
+        ["-u", "run.py"],
+        ["--version"],
+        ["--check-hash-based-pycs=always", "-"],
+    ):
+        assert not is_measured(words)
 
 
 def test_a_set_figure_reaches_the_program(tmp_path):
@@ -191,3 +191,22 @@ def test_the_machine_of_the_environment(monkeypatch):
             machine_of("wse3")
     monkeypatch.delenv("WSE_SET")
     assert machine_of("wse2") == wse.Machine("wse2")
+
+
+def test_the_machine_of_a_file_and_a_profile_in_the_environment(monkeypatch, tmp_path):
+    plain, of_two = tmp_path / "plain.toml", tmp_path / "two.toml"
+    plain.write_text("[params]\nhop_cycles = 2\nlaunch_cycles = 5\n")
+    of_two.write_text('machine = "wse2"\n[params]\nhop_cycles = 2\n')
+    monkeypatch.setenv("WSE_MACHINE", str(plain))
+    monkeypatch.setenv("WSE_SET", "hop_cycles=3")
+    for arch in ("wse2", "wse3"):
+        assert machine_of(arch) == wse.Machine(arch, overrides={"hop_cycles": 3, "launch_cycles": 5})
+    monkeypatch.setenv("WSE_TIMING", "silicon")
+    assert machine_of("wse3").profile == "silicon"
+    with pytest.raises(wse.ConfigError, match="no silicon profile of wse2"):
+        machine_of("wse2")
+    monkeypatch.delenv("WSE_TIMING")
+    monkeypatch.setenv("WSE_MACHINE", str(of_two))
+    assert machine_of("wse2").hop_cycles == 3
+    with pytest.raises(wse.ConfigError, match=r"two\.toml is of wse2, but the program was compiled for wse3"):
+        machine_of("wse3")

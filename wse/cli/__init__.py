@@ -35,7 +35,7 @@ COMMANDS = {
     "sweep": ("wse.cli.sweep", "Run a command over a grid of options; make a table and a picture."),
     "validate": ("wse.cli.validate", "Compare emulated with published cycle counts."),
     "bench": ("wse.cli.bench", "Measure the speed of the engine on this computer."),
-    "csl": ("wse.cli.csl", "Check CSL sources; run a checkout of examples."),
+    "csl": ("wse.cli.csl", "Run CSL programs, check their sources, run a checkout of examples."),
     "profile": ("wse.cli.profile", "Print the cycles of a CSL program by source line and cause."),
     "compare": ("wse.cli.compare", "Print where two CSL programs or versions differ in cycles."),
     "isa": ("wse.cli.isa", "Print the instruction reference."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,17 @@ def refuse(why: str, *names: str) -> None:
         raise click.UsageError(f"{found[0]} {why}")
 
 
+def refused(table: Mapping[str, str], switches: Container[str] = ()) -> Callable:
+    """Hidden options that are refused, each with its reason; switches: those that take no value."""
+
+    def refuse(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        if value not in (None, False):
+            raise click.UsageError(f"{param.opts[0]} {table[param.opts[0]]}")
+
+    more: dict[str, Any] = {"hidden": True, "expose_value": False, "callback": refuse}
+    return options(*(click.option(name, is_flag=name in switches, type=None, **more) for name in table))
+
+
 def option(*names: str, help: str, **more: Any) -> Callable:
     """A click option whose help shows its default, if it has one."""
     return click.option(*names, help=help, show_default=more.get("default") is not None, **more)
@@ -58,7 +69,9 @@ def flag(*names: str, help: str) -> Callable:
 
 
 json_option = flag("--json", "as_json", help="Print JSON instead of text.")
-threads_option = option("--threads", type=types.THREADS, default=1, help="Host threads; results do not depend on them.")
+THREADS = "Host threads; results do not depend on them."
+threads_option = option("--threads", type=types.THREADS, default=1, help=THREADS)
+cycles_option = option("--max-cycles", type=types.Integer(1), help="End the run after so many cycles.")
 
 # Of commands that execute nothing: a model has no profile, and uses some figures only (see model_machine).
 model_options = options(
@@ -68,8 +81,8 @@ model_options = options(
     option("--machine", "file", type=types.FILE, help="TOML file that changes figures of the machine."),
 )
 
-machine_options = options(
-    option("--arch", type=types.ARCH, help="Machine to emulate.  [default: wse3]"),
+# Of host programs: the program was compiled for an architecture.
+timing_options = options(
     option(
         "--profile",
         type=types.PROFILE,
@@ -78,19 +91,34 @@ machine_options = options(
     model_options,
 )
 
+machine_options = options(
+    option("--arch", type=types.ARCH, help="Machine to emulate.  [default: wse3]"), timing_options
+)
+
 run_options = options(
     option("--grid", type=types.Grid(), help="PEs to use.  [default: the kernel's own]"),
     option("--seed", type=types.SEED, default=0, help="Seed of the random inputs."),
     threads_option,
-    option("--max-cycles", type=types.Integer(1), help="End the run after so many cycles."),
+    cycles_option,
 )
 
-output_options = options(
-    option("--plot", type=types.OUTPUT, help="Write a picture: .png, .svg, .pdf or .html, or over time .gif or .mp4."),
-    flag("--no-plot", help="Write no picture."),
+plot_option = option(
+    "--plot", type=types.OUTPUT, help="Write a picture: .png, .svg, .pdf or .html, or over time .gif or .mp4."
+)
+file_options = options(
+    option("--report", type=types.OUTPUT, help="Write a page with all figures and pictures: .html."),
     option("--trace", type=types.OUTPUT, help="Write the events: .pftrace (for ui.perfetto.dev), .json, .txt or .npz."),
     option("--save", type=types.OUTPUT, help="Write all measurements, for `wse plot` and NumPy: .npz."),
     json_option,
+)
+output_options = options(plot_option, flag("--no-plot", help="Write no picture."), file_options)
+
+host_options = options(
+    option("--threads", type=types.THREADS, help=f"{THREADS}  [default: as many as are worth it]"),
+    cycles_option,
+    timing_options,
+    plot_option,
+    file_options,
 )
 
 

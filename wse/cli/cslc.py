@@ -45,21 +45,6 @@ REFUSED = {
 }
 
 
-def _refused(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    if value not in (None, False):
-        name = param.opts[0]
-        raise click.UsageError(f"{name} is not supported: {REFUSED[name]}")
-
-
-def refused(command: Any) -> Any:
-    """Adds the refused options, hidden."""
-    for name in REFUSED:
-        switch = name.startswith(("--single", "--disable", "--dump"))
-        more: dict[str, Any] = {"is_flag": True} if switch else {"type": types.WORD}
-        command = click.option(name, hidden=True, expose_value=False, callback=_refused, **more)(command)
-    return command
-
-
 @click.command("cslc", cls=Compiler, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.argument("layout", type=types.FILE)
 @common.option("--arch", type=types.ARCH, default="wse2", help="Machine to compile for.")
@@ -117,7 +102,10 @@ def refused(command: Any) -> Any:
     help="Level of optimisation: LLVM's default passes of this level, none of them at 0.",
 )
 @common.flag("--warnings-as-errors", help="Fail if there is a warning.")
-@refused
+@common.refused(
+    {name: f"is not supported: {instead}" for name, instead in REFUSED.items()},
+    [name for name in REFUSED if name.startswith(("--single", "--disable", "--dump"))],
+)
 @common.option("--fp16-format", type=types.Choice(["f16", "bf16", "cb16"]), help="Format of 16-bit floats.")
 @common.option(
     "--sdk-version",

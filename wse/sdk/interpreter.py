@@ -1,6 +1,6 @@
 """`cs_python FILE ARGUMENTS`: Python, with the names that host programs of the Cerebras SDK import on its path.
 
-`--set NAME=VALUE` before FILE changes a figure of the machine: `cs_python --set hop_cycles=1 run.py`.
+Options that begin with two dashes, before FILE, are those of wse.cli.cs_python.
 
 Programs that it starts find `cslc` and `cs_python` as well.  Programs run with the types of NumPy 1, as in the SDK
 (wse.sdk.promotion).
@@ -15,10 +15,11 @@ import os
 import sys
 import sysconfig
 
-from . import SETTINGS, script
+from . import script
 from .script import NAMES
 
-_SCRIPT = ["-m", "wse.sdk.script"]
+SCRIPT = ["-m", "wse.sdk.script"]
+PYTHONS = ("--version", "--check-hash-based-pycs", "--help-env", "--help-xoptions", "--help-all")  # long options
 
 
 def environment() -> dict[str, str]:
@@ -35,18 +36,9 @@ def _prepended(first: str, rest: str) -> str:
     return os.pathsep.join([first, *parts])
 
 
-def settings(words: list[str]) -> tuple[list[str], list[str]]:
-    """(NAME=VALUE of each --set before the file, the other words)."""
-    found, rest = [], list(words)
-    while rest and (rest[0] == "--set" or rest[0].startswith("--set=")):
-        word = rest.pop(0)
-        if word == "--set" and not rest:
-            sys.exit("cs_python: --set needs NAME=VALUE, such as --set hop_cycles=1")
-        value = word.removeprefix("--set=") if "=" in word else rest.pop(0)
-        if "=" not in value or "," in value:
-            sys.exit(f"cs_python: --set {value}: it must be NAME=VALUE, such as --set hop_cycles=1")
-        found.append(value)
-    return found, rest
+def is_measured(words: list[str]) -> bool:
+    """Whether the options of `cs_python --help` stand in front: they begin with two dashes, as few of Python's do."""
+    return bool(words) and words[0].startswith("--") and words[0].partition("=")[0] not in PYTHONS
 
 
 def arguments(words: list[str]) -> list[str]:
@@ -56,23 +48,19 @@ def arguments(words: list[str]) -> list[str]:
     """
     at = 0
     while at < len(words) and words[at].startswith("-") and words[at] != "-" and words[at][:2] not in ("-c", "-m"):
-        if words[at].lstrip("-")[:1] in ("h", "V", "i") or words[at] in ("--help", "--version"):
+        if words[at].lstrip("-")[:1] in ("h", "V", "i") or words[at] in PYTHONS:
             return words
         at += 2 if words[at] in ("-W", "-X") else 1
     left = words[at:]
     if left in (["-c"], ["-m"]) or (left in ([], ["-"]) and sys.stdin is not None and sys.stdin.isatty()):
         return words
-    return [*words[:at], *_SCRIPT, *left]
+    return [*words[:at], *SCRIPT, *left]
 
 
 def main() -> None:
     """Runs the host program; in a new interpreter if there are options for it."""
-    changed, words = settings(sys.argv[1:])
-    made = environment()
-    if changed:
-        made[SETTINGS] = ",".join(filter(None, [made.get(SETTINGS, ""), *changed]))
-    words = arguments(words)
-    if words[:2] == _SCRIPT:
+    words, made = arguments(sys.argv[1:]), environment()
+    if words[:2] == SCRIPT:
         os.environ.update(made)
         script.run(words[2:])
         return

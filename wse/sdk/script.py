@@ -95,10 +95,10 @@ def _show(kind: type[BaseException], error: BaseException, trace: TracebackType 
 
 
 def _without_ours(trace: TracebackType | None) -> TracebackType | None:
-    """The traceback down to the last line of the host program: what lies below is this package's."""
+    """The traceback down to the call of this package, if the host program made one."""
     frames = [] if trace is None else list(walk_tb(trace))
-    own = [not Path(frame.f_code.co_filename).is_relative_to(PACKAGE) for frame, _ in frames]
-    kept = frames[: len(own) - own[::-1].index(True)] if True in own else frames
+    ours = [Path(frame.f_code.co_filename).is_relative_to(PACKAGE) for frame, _ in frames]
+    kept = frames[: ours.index(True)] if True in ours[1:] else frames
     made: TracebackType | None = None
     for frame, line in reversed(kept):
         made = TracebackType(made, frame, frame.f_lasti, line)
