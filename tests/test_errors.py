@@ -15,6 +15,9 @@ from wse.errors import did_you_mean
         ("latency", ["fp_latency", "sram"], "did you mean fp_latency?"),  # a part of the name
         ("cycles", ["a_long_name_cycles", "colors"], "did you mean a_long_name_cycles?"),
         ("ab", ["table", "colors"], "known: colors, table"),  # neither its beginning nor its end
+        ("GEMM", ["gemm", "gemv"], "did you mean gemm?"),
+        ("FMACS", ["fmacs", "fmachs"], "did you mean fmacs?"),
+        ("Hop_Cycle", ["hop_cycles", "colors"], "did you mean hop_cycles?"),
         ("x", ["b", "a"], "known: a, b"),  # one letter is no part
         ("zzz", [], "no names are known"),
         ("zzz", [f"n{i}" for i in range(12)], "known: n0, n1, n10, n11, n2, n3, n4, n5, n6, n7, n8, n9"),

@@ -72,7 +72,7 @@ def test_a_file(tmp_path):
     "text, message",
     [
         ("command = [", "is not TOML"),
-        ("comand = []", "has an unknown key 'comand'; there are command, options, grid, cases, plot"),
+        ("comand = []", "has an unknown key 'comand': did you mean command?"),
         ("grid = {}", "has no command, such as"),
         ("command = []", "command is a list of words"),
         ("command = [1]", "command is a list of words"),
@@ -82,7 +82,7 @@ def test_a_file(tmp_path):
         ('command = ["a"]\ngrid = {x = []}', r"grid.x is a list of values, not \[\]"),
         ('command = ["a"]\ncases = [3]', "a case is a table of options, not 3"),
         ('command = ["a"]\ngrid = {x = [1]}\noptions = {x = 1}', "x stands in two of options, grid and cases"),
-        ('command = ["a"]\nplot = {z = "x"}', "plot.z is not known; there are x, y, by, log"),
+        ('command = ["a"]\nplot = {z = "x"}', "there is no plot.z: known: by, log, x, y"),
     ],
 )
 def test_what_is_no_specification(tmp_path, text, message):

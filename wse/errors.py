@@ -41,10 +41,11 @@ class RouteError(ProgramError):
 
 def did_you_mean(name: str, known: Iterable[str], most: int = 12) -> str:
     """The end of a message about an unknown name: up to three matches that are about equally close, else all names
-    if there are at most `most`, else their number; nothing if `most` is 0."""
+    if there are at most `most`, else their number; nothing if `most` is 0.  Case counts little."""
     known = sorted(set(known))
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
-    close = [other for other in close if _likeness(name, other) > _likeness(name, close[0]) - 0.1]
+    found = sorted(((_likeness(name, other), other) for other in known), reverse=True)
+    near = 0.01 if found and found[0][0] > 0.99 else 0.1  # a name in the other case stands alone
+    close = [other for likeness, other in found[:3] if likeness >= 0.6 and likeness > found[0][0] - near]
     if not close and len(name) > 1:
         lower = name.lower()
         close = [other for other in known if other.lower().startswith(lower) or other.lower().endswith(lower)][:3]
@@ -56,5 +57,8 @@ def did_you_mean(name: str, known: Iterable[str], most: int = 12) -> str:
 
 
 def _likeness(name: str, other: str) -> float:
-    """As get_close_matches computes it."""
-    return difflib.SequenceMatcher(None, other, name).ratio()
+    """0 to 1: the share of letters in common, in order; a letter in the other case is nearly the same letter."""
+    matcher = difflib.SequenceMatcher(None, other.lower(), name.lower())
+    if matcher.real_quick_ratio() < 0.6 or matcher.quick_ratio() < 0.6:
+        return 0.0
+    return matcher.ratio() - 0.001 * (other != name and other.lower() == name.lower())

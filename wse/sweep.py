@@ -31,7 +31,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from . import files
 from ._version import __version__
-from .errors import ConfigError
+from .errors import ConfigError, did_you_mean
 from .machine.digest import tables_digest
 from .records import dataclass
 from .schema import read_toml
@@ -81,7 +81,7 @@ class Spec:
                 raise ConfigError(f"a case is a table of options, not {case!r}")
         for name in self.plot:
             if name not in PLOT_KEYS:
-                raise ConfigError(f"plot.{name} is not known; there are {', '.join(PLOT_KEYS)}")
+                raise ConfigError(f"there is no plot.{name}: {did_you_mean(name, PLOT_KEYS)}")
         named = [set(self.options), set(self.grid), set().union(*self.cases)]
         for one, other in itertools.combinations(named, 2):
             if one & other:
@@ -100,13 +100,26 @@ class Spec:
     def points(self) -> Iterator[Point]:
         """All points: cases slowest, then the grid's options in their order, the last one fastest."""
         number = 0
-        for case_number, case in enumerate(self.cases or [{}]):
+        for case_number in range(max(1, len(self.cases))):
             for combination in itertools.product(*self.grid.values()):
-                values = case | dict(zip(self.grid, combination, strict=True))
-                words = [*self.command, *_words(self.options | values), "--json"]
-                shown = ({"case": case_number} if self.cases else {}) | values
-                yield Point(number, shown, tuple(words))
+                yield self.point(number, case_number, dict(zip(self.grid, combination, strict=True)))
                 number += 1
+
+    def samples(self) -> Iterator[Point]:
+        """Some points, in which each case and each value of each option of the grid occurs."""
+        first = {name: values[0] for name, values in self.grid.items()}
+        for case_number in range(max(1, len(self.cases))):
+            yield self.point(0, case_number, first)
+        for name, values in self.grid.items():
+            for value in values[1:]:
+                yield self.point(0, 0, first | {name: value})
+
+    def point(self, number: int, case_number: int, values: dict[str, Any]) -> Point:
+        """The point of a case and values of the grid."""
+        case = self.cases[case_number] if self.cases else {}
+        words = [*self.command, *_words(self.options | case | values), "--json"]
+        shown = ({"case": case_number} if self.cases else {}) | case | values
+        return Point(number, shown, tuple(words))
 
 
 def load(path: Path | str) -> Spec:
@@ -114,7 +127,7 @@ def load(path: Path | str) -> Spec:
     table = read_toml(path, "specification")
     for key in table:
         if key not in KEYS:
-            raise ConfigError(f"specification {path} has an unknown key {key!r}; there are {', '.join(KEYS)}")
+            raise ConfigError(f"specification {path} has an unknown key {key!r}: {did_you_mean(key, KEYS)}")
     if not isinstance(table.get("command"), list):
         raise ConfigError(f'specification {path} has no command, such as command = ["run", "gemm"]')
     for key, kind in (("options", dict), ("grid", dict), ("cases", list), ("plot", dict)):

@@ -86,7 +86,7 @@ def test_emit(what):
         (["layout.csl", "--params=width:1", "--fabric-dims=9,3", "--fabric-offsets=3,1", "--memcpy"], "--fabric-offsets=3,1 leaves no room for memcpy, which needs 4 columns west"),
         (["layout.csl", "--params=width:9", "--fabric-dims=8,3"], "--fabric-dims=8,3 is too small for 9 x 1 PEs at 0,0: it must be at least 9,1"),
         (["layout.csl", "--sdk-version=2.0"], "'2.0' is not one of '1.4', '2.10'"),
-        (["layout.csl", "--bogus"], "No such option"),
+        (["layout.csl", "--bogus"], "there is no option --bogus"),
     ],
 )  # fmt: skip
 def test_bad_options(words, line):

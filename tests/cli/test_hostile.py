@@ -27,6 +27,7 @@ REFUSED: dict[type, tuple[str, ...]] = {
     types.Definitions: ("x", "x:", ":1", "x:nan", "x:1.5", "x:" + HUGE, "1:1", "x:1,x:2"),
     types.LossScale: (*NUMBERS, "0", "-1"),
     types.Word: WORDS,
+    types.Named: WORDS,
     types.File: ("", " ", "\0", "a\0b"),
     types.Output: ("", " ", "\0", ".", "/", "no such folder/x.png", "x" * 5000 + ".png"),
 }

@@ -58,7 +58,7 @@ def test_version():
     [
         (["bogus"], f"there is no command 'bogus': known: {', '.join(sorted(COMMANDS))} (see: wse --help)"),
         (["run", "gemmm"], "there is no kernel 'gemmm': did you mean gemm?"),
-        (["isa", "--bogus"], "No such option"),
+        (["isa", "--bogus"], "there is no option --bogus"),
         (["isa", "mov", "too", "many"], "Got unexpected extra arguments (too many) (see: wse isa --help)"),
         (["asm"], "Missing argument 'FILE'. (see: wse asm --help)"),
         (

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+from documents import ROOT
 from shell import sh
 
 from wse.cli.sweep import execute
@@ -55,6 +57,40 @@ def test_bad_input(tmp_path):
     ):
         result = sh("sweep", *arguments)
         assert result.exit_code == 2 and message in result.stderr, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"gemv"', '"gemx"', "there is no kernel 'gemx': did you mean gemv or gemm?"),
+        ('"run"', '"rnu"', "there is no command 'rnu': did you mean run?"),
+        (', "gemv"', "", "command names no kernel"),
+        ("M = [16", "alpha = [16", "--alpha 16 --dtype f16 --seed 0 --json: there is no option --alpha: did you mean"),
+        ('"f32"', '"fp32"', "'fp32' is not one of 'f16', 'bf16', 'cb16', 'f32'; did you mean f32?"),
+        ("seed = [0, 1", "seed = [0, -1", "'-1' is not an integer of at least 0"),
+        ("no_plot = true", "no_plot = true, gird = 3", "there is no option --gird: did you mean --grid?"),
+        ("[grid]", "[[cases]]\nK = 16\n[[cases]]\nK = 16\nx = 1\n[grid]", "there is no option -x"),
+    ],
+)
+def test_a_wrong_specification_is_refused_before_anything_runs(tmp_path, old, new, message):
+    spec = tmp_path / "s.toml"
+    spec.write_text(SPEC.replace(old, new))
+    result = sh("sweep", spec)
+    assert result.exit_code == 2 and message in result.stderr, result.stderr
+    assert result.stderr.startswith("error: ") and str(spec) in result.stderr
+    assert not (tmp_path / "s").exists()
+
+
+def test_the_example_of_the_document(tmp_path):
+    (text,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/sweeps.md").read_text(), re.DOTALL)
+    spec = tmp_path / "s.toml"
+    spec.write_text(text)
+    assert len(sh("sweep", spec, "--list").stdout.splitlines()) == 36
+    small = re.sub(r"(?m)^([MK]) = \[(\d+),.*?(\d+)\] *$", r"\1 = [\2, \3]", text)
+    spec.write_text(small.replace("16x16", "8x8"))
+    done = sh("sweep", spec, "--workers", 2, "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["finished"] == 16 and (tmp_path / "s/plot.png").exists()
 
 
 def started(tmp_path):

@@ -1,11 +1,14 @@
 """wse/cli/types.py: accepted values and messages of option types; test_hostile.py has refused values of all options."""
 
 import os
+import subprocess
+import sys
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 
-from wse.cli import types
+from wse.cli import main, types
 
 
 def converted(kind, value):
@@ -96,3 +99,43 @@ def test_files_to_write(tmp_path):
         with pytest.raises(click.BadParameter, match="permission denied"):
             converted(types.OUTPUT, str(tmp_path / "a.png"))
         tmp_path.chmod(0o700)
+
+
+# --- completion in shells ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("ru", ["run"]),
+        ("run gem", ["gemm", "gemv"]),
+        ("run gemm --dt", ["--dtype"]),
+        ("run gemm --dtype ", ["f16", "bf16", "cb16", "f32"]),
+        ("run gemm --set hop_c", ["hop_cycles="]),
+        ("system --set usable", ["usable_pes="]),
+        ("train --model gpt2-", ["gpt2-medium", "gpt2-large", "gpt2-xl"]),
+        ("map nano-", ["nano-1", "nano-llama"]),
+        ("models mixtral-8x2", ["mixtral-8x22b"]),
+        ("isa fmac", ["fmach", "fmacs", "fmachs"]),
+        ("csl ch", ["check"]),
+    ],
+)
+def test_shells_complete(line, found):
+    *words, last = line.split(" ")
+    completed = ShellComplete(main, {}, "wse", "_WSE_COMPLETE").get_completions(words, last)
+    assert sorted(item.value for item in completed) == sorted(found)
+
+
+def test_a_path_of_a_model_is_completed_as_a_file():
+    (item,) = ShellComplete(main, {}, "wse", "_WSE_COMPLETE").get_completions(["map"], "models/co")
+    assert (item.type, item.value) == ("file", "models/co")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("command", ["wse", "cslc"])
+def test_scripts_for_shells(shell, command):
+    code = f"import sys; sys.argv = [{command!r}]; from wse import start; start.{command}()"
+    environment = os.environ | {f"_{command.upper()}_COMPLETE": f"{shell}_source"}
+    done = subprocess.run([sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"_{command.upper()}_COMPLETE={shell}_complete" in done.stdout

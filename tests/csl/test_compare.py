@@ -168,11 +168,17 @@ def test_the_command(tmp_path):
     direct = json.loads(wse("compare", "--json", str(slow), str(fast)))
     from_file = json.loads(wse("compare", "--json", str(kept), str(fast)))
     assert direct["classes"] == from_file["classes"] and direct["names"] == [str(slow), str(fast)]
+    assert (
+        json.loads(wse("compare", str(slow), "--json", str(fast))) == direct
+    )  # options stand anywhere before a script
+    assert json.loads(wse("compare", str(slow), str(fast), "--json")) == direct
+    assert json.loads(wse("profile", str(slow), "--json")) == json.loads(kept.read_text())
+    assert wse("profile", str(slow), "--lines=1") == wse("profile", "--lines", "1", str(slow))
     assert "  function\n" in wse("compare", "--lines", "2", str(slow), str(fast))
     assert "pe.csl:7" in wse("compare", "--function", "scaled", str(slow), str(fast))
     for words, message in (
         (("--function", "scale", str(slow), str(fast)), "did you mean scaled?"),
-        ((str(slow), str(fast), "--json"), "write options before the directory"),
+        ((str(slow), str(fast), "--jsn"), "--jsn is no option of this command"),
         ((str(slow), str(fast), "run.py", "--name", "out"), "write {} there"),
         ((str(kept), str(fast), "run.py", "--name", "{}"), "is no directory of a compiled program: leave out run.py"),
         ((str(slow), str(tmp_path / "none")), "No such file or directory"),

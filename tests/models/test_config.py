@@ -117,7 +117,7 @@ def test_which_gelu(word, exact):
         (GPT2 | {"n_embd": [768]}, r"n_embd is \[768\], but must be"),
         (LLAMA | {"head_dim": "64"}, "head_dim is '64', but must be an integer"),
         (LLAMA | {"hidden_act": ["silu"]}, r"hidden_act is \['silu'\], but must be a text"),
-        (LLAMA | {"model_type": ["llama"]}, r"model_type \['llama'\]: known are"),
+        (LLAMA | {"model_type": ["llama"]}, r"model_type \['llama'\]: did you mean llama"),
         (LLAMA | {"rms_norm_eps": float("nan")}, "rms_norm_eps is nan, but must be a finite number above 0"),
         (LLAMA | {"rope_theta": float("inf")}, "rope_theta is inf, but must be"),
         (LLAMA | {"rope_theta": 10**400}, "rope_theta is an integer of more than 60 digits, but must be"),

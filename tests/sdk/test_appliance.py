@@ -149,7 +149,7 @@ def _compile(*args, **options):
     [
         (lambda a: _compile("nowhere", "layout.csl", ARGS), "there is no code directory nowhere"),
         (lambda a: _compile("code", "pe.csl", ARGS), "pe.csl"),
-        (lambda a: _compile("code", "layout.csl", "--bogus"), "No such option"),
+        (lambda a: _compile("code", "layout.csl", "--bogus"), "there is no option --bogus"),
         (lambda a: _compile("code", "layout.csl", "--arch=wse3"), "param n has no value"),
         (lambda a: SdkCompiler().compile("code", "layout.csl", ARGS), r"used in a `with` statement: with SdkCompiler\(\.\.\.\)"),
         (lambda a: SdkLauncher(a).run("true"), r"with SdkLauncher\(\.\.\.\)"),

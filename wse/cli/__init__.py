@@ -30,6 +30,7 @@ COMMANDS = {
     "map": ("wse.cli.map", "Place a transformer on the wafer: floor plan, tiles, memory."),
     "system": ("wse.cli.system", "Predict training on one or more CS-3: memory, step time, scaling."),
     "infer": ("wse.cli.infer", "Predict decoding with weights in SRAM."),
+    "models": ("wse.cli.models", "List the transformers whose names other commands take."),
     "costs": ("wse.cli.costs", "Print cost models of kernels, and their errors on held-out runs."),
     "knee": ("wse.cli.knee", "Execute a training pass with increasing memory bandwidth."),
     "sweep": ("wse.cli.sweep", "Run a command over a grid of options; make a table and a picture."),
@@ -144,7 +145,7 @@ def _report(error: BaseException) -> int:
             return _fail("; ".join(["interrupted", *notes]), 128 + getattr(error, "signum", signal.SIGINT))
         case click.UsageError():
             where = f" (see: {error.ctx.command_path} --help)" if error.ctx else ""
-            return _fail(f"{_one_line(error.format_message())}{where}", 2)
+            return _fail(f"{usage(error)}{where}", 2)
         case click.ClickException():
             return _fail(_one_line(error.format_message()), 2)
         case RunError():
@@ -158,6 +159,16 @@ def _report(error: BaseException) -> int:
         case MemoryError():
             return _fail("there is not enough memory for this", 1)
     return _fail(bug.message(error), bug.STATUS)
+
+
+def usage(error: click.UsageError) -> str:
+    """What is wrong with a command line, in one line."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+        return _one_line(error.format_message())
+    names = [name for param in error.ctx.command.params for name in (*param.opts, *param.secondary_opts)]
+    options = [name for name in (*names, *error.ctx.help_option_names) if name.startswith("-")]
+    near = did_you_mean(error.option_name, options, most=0)
+    return _one_line(f"there is no option {error.option_name[:60]}{f': {near}' if near else ''}")
 
 
 def _fail(words: str, status: int) -> int:

@@ -9,11 +9,12 @@ import click
 from ..errors import ConfigError, did_you_mean
 from . import common, types
 from .output import print_json
+from .profile import SETTINGS, BeforeScript, check_script, run_profiled
 
 PLACE = "{}"  # in the host program's arguments: the directory of the compiled program
 
 
-@click.command("compare", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command("compare", cls=BeforeScript, context_settings=SETTINGS)
 @common.option("--lines", type=types.Integer(1, 1_000_000), default=20, help="Rows shown of each table.")
 @common.option("--function", type=types.WORD, help="Only lines of this function.")
 @common.json_option
@@ -28,7 +29,6 @@ def command(lines: int, function: str | None, as_json: bool, a: Path, b: Path, s
     `wse compare before after run.py --name {}`.
     """
     from ..csl import compare
-    from .profile import check_script, run_profiled
 
     if script:
         check_script(script)

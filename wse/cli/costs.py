@@ -34,7 +34,7 @@ NOT_EXECUTED = (
 )
 @common.flag("--runs", help="Print every held-out run.")
 @common.option(
-    "--step", type=types.WORD, metavar="MODEL", help="Execute a training step of MODEL and compare it with the models."
+    "--step", type=types.MODEL, metavar="MODEL", help="Execute a training step of MODEL and compare it with the models."
 )
 @common.json_option
 def command(

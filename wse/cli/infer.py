@@ -20,7 +20,7 @@ FIGURES = ("clock_hz", "fabric_width", "fabric_height", "usable_pes", "wafer_byt
 
 
 @click.command("infer")
-@common.option("--model", type=types.WORD, default="llama3-8b", help=common.MODEL)
+@common.option("--model", type=types.MODEL, default="llama3-8b", help=common.MODEL)
 @common.option("--context", type=types.COUNT, default=1024, help="Tokens in the key-value cache.")
 @common.option("--prompt", type=types.COUNT, help="Tokens of the prompt.  [default: the context]")
 @common.option("--wafers", type=types.Integer(1, 2048), help="CS-3 systems.  [default: what holds the weights]")

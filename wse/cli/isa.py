@@ -21,7 +21,7 @@ KINDS = {
 
 
 @click.command("isa")
-@click.argument("name", type=types.WORD, required=False)
+@click.argument("name", type=types.INSTRUCTION, required=False)
 @common.option("--kind", type=types.Choice(list(KINDS)), help="List only the instructions of this kind.")
 @common.flag("--markdown", help="Print Markdown.")
 @common.json_option

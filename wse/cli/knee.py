@@ -23,7 +23,7 @@ CHANNELS = "1,2,3,4,5,6,8,12,24,96"
 
 
 @click.command("knee")
-@common.option("--model", type=types.WORD, default="nano", help=common.MODEL)
+@common.option("--model", type=types.MODEL, default="nano", help=common.MODEL)
 @common.option("--batch", type=types.BATCH, default=8, help="Sequences of the pass.")
 @common.option("--dtype", type=types.DTYPE, default="bf16", help="Storage type on the PEs.")
 @common.option("--policy", type=types.POLICY, default="POL0", help=common.POLICY)

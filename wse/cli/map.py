@@ -28,7 +28,7 @@ COSTS = {
 
 
 @click.command("map")
-@click.argument("model", type=types.WORD)
+@click.argument("model", type=types.MODEL)
 @common.option(
     "--mode",
     type=types.Choice(["pipelined", "streaming"]),

@@ -16,7 +16,31 @@ from . import common, types
 from .output import print_json
 
 
-@click.command("profile", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+class BeforeScript(click.Command):
+    """A command that ends with a host program and its arguments.  Its own options stand anywhere before that."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        known = {name: param for param in self.get_params(ctx) for name in param.opts if name.startswith("-")}
+        left = sum(isinstance(param, click.Argument) and param.nargs == 1 for param in self.params)
+        options, directories, at = [], [], 0
+        while at < len(args):
+            name, given, _ = args[at].partition("=")
+            if name in known:
+                count = 1 if given or getattr(known[name], "is_flag", False) else 2
+                options += args[at : at + count]
+            elif name.startswith("-") or not left:
+                break
+            else:
+                count, left = 1, left - 1
+                directories.append(args[at])
+            at += count
+        return super().parse_args(ctx, [*options, *directories, *args[at:]])
+
+
+SETTINGS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
+@click.command("profile", cls=BeforeScript, context_settings=SETTINGS)
 @common.option("--lines", type=types.Integer(1, 1_000_000), default=20, help="Lines shown of each class of PEs.")
 @common.json_option
 @click.argument("directory", metavar="DIR", type=types.FILE)
@@ -43,7 +67,7 @@ def command(lines: int, as_json: bool, directory: Path, script: tuple[str, ...])
 def check_script(script: Sequence[str]) -> None:
     """ConfigError if an option stands where the host program should."""
     if script[0].startswith("-"):
-        raise ConfigError(f"{script[0]} stands where a host program is expected: write options before the directory")
+        raise ConfigError(f"{script[0]} is no option of this command, and stands where a host program is expected")
 
 
 def run_profiled(script: Sequence[str]) -> None:

@@ -32,6 +32,30 @@ def execute(arguments: Sequence[str]) -> tuple[int, str, str]:
     return (status if isinstance(status, int) else 1), out.getvalue(), err.getvalue()
 
 
+def check(path: Path, spec: sweep.Spec) -> None:
+    """Parses the command lines of enough points to see each value of each option, before any point runs.
+
+    ConfigError names the command line with an option that the command does not have, or a value that it refuses.
+    """
+    from . import main, usage
+
+    for point in spec.samples():
+        words = list(point.arguments)
+        command: click.Command | None = main
+        context = click.Context(main, info_name="wse")
+        try:
+            while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+                name = words.pop(0)
+                command = command.get_command(context, name)
+                context = click.Context(command or main, info_name=name, parent=context)
+            if isinstance(command, click.Group):
+                raise ConfigError(f"specification {path}: command names no {getattr(command, 'noun', 'command')}")
+            if command is not None:
+                command.make_context(command.name, words, parent=context.parent)
+        except click.UsageError as error:
+            raise ConfigError(f"{path}: wse {' '.join(point.arguments)}: {usage(error)}") from None
+
+
 ROWS, COLUMNS = 40, 6  # of the numbers that are printed
 
 
@@ -83,6 +107,7 @@ def command(
     Points that are finished are kept: the same command goes on where it was ended.  Exit status 1: a point failed.
     """
     loaded = sweep.load(spec)
+    check(spec, loaded)
     if listed:
         for point in loaded.points():
             click.echo(" ".join(("wse", *point.arguments)))

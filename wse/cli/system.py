@@ -33,7 +33,7 @@ COMPUTE_FIGURES = {"kernels": ("fabric_width", "peak_clock_hz"), "peak": ("peak_
 
 
 @click.command("system")
-@common.option("--model", type=types.WORD, default="1t", help=common.MODEL)
+@common.option("--model", type=types.MODEL, default="1t", help=common.MODEL)
 @common.option(
     "--systems",
     type=types.Integers(1, 2048, "numbers of systems"),

@@ -31,7 +31,7 @@ SMOOTH = 20  # steps that the last training loss is the mean of
 
 
 @click.command("train")
-@common.option("--model", type=types.WORD, default="nano", help=common.MODEL)
+@common.option("--model", type=types.MODEL, default="nano", help=common.MODEL)
 @common.option(
     "--data",
     type=types.WORD,

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from .. import schema
 from ..errors import ConfigError, did_you_mean
@@ -172,6 +173,12 @@ class Setting(click.ParamType):
             self.fail(f"{schema.shown(value)} is not of the form name=value, {example}", param, ctx)
         return name, number
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from ..machine.parameters import PARAMETERS
+
+        rows = [row for row in PARAMETERS if row.name.startswith(incomplete)]
+        return [CompletionItem(f"{row.name}=", help=row.meaning) for row in rows]
+
 
 class Definition(click.ParamType):
     """name=value with an integer value, also in hex: A=64."""
@@ -283,6 +290,29 @@ class Word(click.ParamType):
         return value
 
 
+class Named(Word):
+    """The name of one of many things, or a file, which the code that looks it up checks.  known: names, for shells."""
+
+    def __init__(self, known: Callable[[], Iterable[str]]):
+        self.known = known
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        names = [CompletionItem(name) for name in self.known() if name.startswith(incomplete)]
+        return names or [CompletionItem(incomplete, type="file")]
+
+
+def _models() -> Iterable[str]:
+    from .. import models
+
+    return models.NAMES
+
+
+def _instructions() -> Iterable[str]:
+    from ..machine import isa
+
+    return isa.INSTRUCTION
+
+
 class LossScale(click.ParamType):
     """dynamic, none, or a number that the loss is multiplied by."""
 
@@ -310,3 +340,4 @@ SEED = Integer(0, 2**63 - 1)
 COUNT = Integer(1, 1_000_000_000)  # of sequences, steps, tokens: beyond it no run ends
 BATCH = Integer(1, 1_000_000)  # sequences of a step or pass
 FILE, OUTPUT, WORD = File(), Output(), Word()
+MODEL, INSTRUCTION = Named(_models), Named(_instructions)

@@ -128,7 +128,9 @@ class Transformer:
         """This configuration with some values changed, such as but(sequence=4096); unknown names are an error."""
         known = {field.name for field in fields(self)}
         if unknown := [name for name in changes if name not in known]:
-            raise ConfigError(f"a model has no {', '.join(unknown)}: known are {', '.join(sorted(known))}")
+            raise ConfigError(
+                f"a model has no {', '.join(unknown)}: {did_you_mean(unknown[0], known, most=len(known))}"
+            )
         if ("d_model" in changes or "heads" in changes) and "d_head" not in changes:
             changes["d_head"] = 0  # what followed from these is worked out again
         if "d_head" in changes and "rotary" not in changes and self.rotary == self.d_head:
@@ -172,7 +174,7 @@ def load(name: str | Path) -> Transformer:
     if plain not in known:
         raise ConfigError(
             f"there is no model {shown(str(name))}: {did_you_mean(plain, known, most=40)}  "
-            f"A Hugging Face config.json is given by its path."
+            f"`wse models` lists them; a Hugging Face config.json is given by its path."
         )
     return known[plain]
 
@@ -245,7 +247,7 @@ def from_hugging_face(values: Mapping[str, Any], name: str = "", where: str = "c
         raise ConfigError(f"{where} is {shown(values)}, but must be a JSON object of keys and values")
     kind = values.get("model_type", "")
     if not isinstance(kind, str) or kind not in TYPES:
-        raise ConfigError(f"{where} has model_type {shown(kind)}: known are {', '.join(TYPES)}")
+        raise ConfigError(f"{where} has model_type {shown(kind)}: {did_you_mean(str(kind), TYPES, most=len(TYPES))}")
     for key, rule in MORE.items():
         if values.get(key) is not None:
             check(rule, values[key], where, key)
