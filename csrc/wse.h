@@ -17,7 +17,15 @@
 enum { WSE_N, WSE_E, WSE_S, WSE_W, WSE_RAMP, WSE_PORTS };
 /* WSE_INPUTS: the input queues, and behind them one input for each color that comes to the CE without a queue, as
  * colors of data tasks do on WSE-2. */
-enum { WSE_COLORS = 24, WSE_QUEUES = 8, WSE_INPUTS = 32, WSE_TASKS = 64, WSE_REGISTERS = 32, WSE_SRAM = 49152, WSE_MAX_THREADS = 64 };
+enum {
+  WSE_COLORS = 24,
+  WSE_QUEUES = 8,
+  WSE_INPUTS = 32,
+  WSE_TASKS = 64,
+  WSE_REGISTERS = 32,
+  WSE_SRAM = 49152,
+  WSE_MAX_THREADS = 64
+};
 
 typedef enum { WSE_FP16_IEEE, WSE_FP16_BF16, WSE_FP16_CB16 } wse_fp16;
 
@@ -96,10 +104,10 @@ typedef struct {
   uint8_t task_kind[WSE_TASKS];
   uint8_t task_priority[WSE_TASKS]; /* 0 low, 1 high */
   uint32_t task_pc[WSE_TASKS];
-  uint8_t control_task[WSE_TASKS]; /* the task that an entry point of a control wavelet names; 0xff none */
+  uint8_t control_task[WSE_TASKS];   /* the task that an entry point of a control wavelet names; 0xff none */
   uint8_t control_first[WSE_QUEUES]; /* added to the entry points that come by an input queue */
-  uint16_t thread_priority; /* of microthreads at the start: 2 bits each, 0 low, 1 medium, 2 high; xor 1 */
-  uint64_t active, blocked; /* tasks at the start of the run */
+  uint16_t thread_priority;          /* of microthreads at the start: 2 bits each, 0 low, 1 medium, 2 high; xor 1 */
+  uint64_t active, blocked;          /* tasks at the start of the run */
 } wse_class;
 
 /* A router's configuration of one color.  Positions 0..3 of the switch: inputs and outputs as masks of ports. */
@@ -245,16 +253,14 @@ typedef struct {
   int64_t shape[4];
 } wse_plane;
 enum {
-  WSE_PLANE_COUNTERS,     /* u64 [height][width][WSE_CTR_COUNT] */
-  WSE_PLANE_LINKS,        /* u32 [5][height][width, rounded up to 64]: wavelets that left by each port */
-  WSE_PLANE_BLOCKED,      /* the same: cycles that wavelets at the head of a buffer waited for each port */
-  WSE_PLANE_COLORS,       /* u64 [24][5][2]: wavelets and waiting cycles per color and port, whole fabric */
-  WSE_PLANE_OPCODES,      /* u64 [opcodes]: instructions by opcode, whole fabric */
-  WSE_PLANE_SERIES,       /* u64 [bins][4]: busy slots, wavelet-hops, flops, stalled-on-fabric slots */
-  WSE_PLANE_ACTIVITY,     /* u64 [bins][height][width]: busy slots */
-  WSE_PLANE_HOSTSIG,      /* u32 [height][width]: last hostsig value of each PE */
-  WSE_PLANE_LINKS_MORE,   /* carries of LINKS, in units of 2^22; no rows unless a count needs them */
-  WSE_PLANE_BLOCKED_MORE, /* carries of BLOCKED, likewise */
+  WSE_PLANE_COUNTERS, /* u64 [height][width][WSE_CTR_COUNT] */
+  WSE_PLANE_LINKS,    /* u64 [5][height][width]: wavelets that left by each port */
+  WSE_PLANE_BLOCKED,  /* the same: cycles that wavelets at the head of a buffer waited for each port */
+  WSE_PLANE_COLORS,   /* u64 [24][5][2]: wavelets and waiting cycles per color and port, whole fabric */
+  WSE_PLANE_OPCODES,  /* u64 [opcodes]: instructions by opcode, whole fabric */
+  WSE_PLANE_SERIES,   /* u64 [bins][4]: busy slots, wavelet-hops, flops, stalled-on-fabric slots */
+  WSE_PLANE_ACTIVITY, /* u64 [bins][height][width]: busy slots */
+  WSE_PLANE_HOSTSIG,  /* u32 [height][width]: last hostsig value of each PE */
 };
 wse_status wse_get_plane(wse_fabric *fabric, int which, wse_plane *out);
 uint64_t wse_bin_cycles(const wse_fabric *fabric); /* cycles per bin: doubles as the run gets longer */
@@ -277,7 +283,8 @@ uint64_t wse_said(wse_fabric *fabric, const wse_event **said);
  * counters.  wse_profile is called before the first cycle: later it is WSE_BADARG. */
 enum { WSE_PROFILE_COLUMNS = 1 + WSE_CAUSE_COUNT };
 wse_status wse_profile(wse_fabric *fabric);
-wse_status wse_profile_of(wse_fabric *fabric, int class_index, uint64_t *to); /* [code_length + 1][WSE_PROFILE_COLUMNS] */
+wse_status wse_profile_of(wse_fabric *fabric, int class_index,
+                          uint64_t *to); /* [code_length + 1][WSE_PROFILE_COLUMNS] */
 
 void wse_fault_of(const wse_fabric *fabric, wse_fault *out);
 uint64_t wse_bytes(const wse_fabric *fabric); /* memory the engine holds beyond SRAM */

@@ -80,6 +80,8 @@ void wse_free(wse_fabric *fabric) {
   free(fabric->merged);
   free(fabric->profiles);
   free(fabric->total_series);
+  free(fabric->total_links);
+  free(fabric->total_blocked);
   free(fabric->links_more);
   free(fabric->blocked_more);
   for (int c = 0; c < fabric->colors; c++)
@@ -204,12 +206,13 @@ static bool one_input(const wse_fabric *fabric, int c, bool reconfigured) {
   return true;
 }
 
-static int band_build(wse_fabric *fabric, uint32_t index, int y0, int y1) {
+static int band_build(wse_fabric *fabric, uint32_t index, int first, int end) {
   band_state *band = &fabric->bands[index];
-  band->y0 = y0;
-  band->y1 = y1;
-  band->pe0 = (uint32_t)(y0 * fabric->width);
-  band->pe1 = (uint32_t)(y1 * fabric->width);
+  uint32_t strip_pes = (uint32_t)(fabric->strip_rows * fabric->width), last = (uint32_t)end * strip_pes;
+  band->first = first;
+  band->end = end;
+  band->pe0 = (uint32_t)first * strip_pes;
+  band->pe1 = last < fabric->pes ? last : fabric->pes;
   band->wheel_head = malloc(WHEEL * sizeof *band->wheel_head);
   band->slots = calloc(SLOT_ENTRIES, sizeof *band->slots);
   band->series = fabric->bins ? calloc((size_t)fabric->bins * SERIES_WIDTH, 8) : NULL;
@@ -218,19 +221,20 @@ static int band_build(wse_fabric *fabric, uint32_t index, int y0, int y1) {
     return -1;
   for (int i = 0; i < WHEEL; i++)
     band->wheel_head[i] = -1;
-  for (int y = y0; y < y1; y++)
-    fabric->rows[y].band = index;
+  for (int strip = first; strip < end; strip++)
+    fabric->strips[strip].band = index;
   return 0;
 }
 
-/* Cycles of a tile.  A band must be high enough for the rows that its borders leave out.  If the host gave no number,
- * the tile is so short that few rows are at borders, where one thread waits for another. */
+/* Cycles of a tile.  A band must have more strips than its borders leave out.  If the host gave no number, the tile is
+ * so short that few strips are at borders, where one thread waits for another. */
 static int tile_of(const wse_fabric *fabric, int wanted) {
   int tile = fabric->trace_capacity || fabric->reference ? 1
              : wanted                                    ? wanted
                                                          : NEAR; /* events are recorded in order of cycles */
   for (int i = 0; i < fabric->band_total && fabric->band_total > 1; i++)
-    while (tile > 1 && fabric->bands[i].y1 - fabric->bands[i].y0 < (wanted ? 2 * border_rows(tile - 1) + 1 : 16 * tile))
+    while (tile > 1 &&
+           fabric->bands[i].end - fabric->bands[i].first < (wanted ? 2 * border_strips(tile - 1) + 1 : 16 * tile))
       tile--;
   return tile;
 }
@@ -275,12 +279,11 @@ wse_status fabric_seal(wse_fabric *fabric) {
   }
   while (1 << fabric->pointer_bits <= fabric->colors)
     fabric->pointer_bits++;
-  int most = fabric->height / (2 * border_rows(0) + 1), bands = fabric->threads < most ? fabric->threads
-                                                                : most < 1             ? 1
-                                                                                       : most;
+  int most = fabric->strip_total / BAND_STRIPS, bands = fabric->threads < most ? fabric->threads : most < 1 ? 1 : most;
   for (int i = 0; i < bands; i++) {
     fabric->band_total = i + 1;
-    if (band_build(fabric, (uint32_t)i, fabric->height * i / bands, fabric->height * (i + 1) / bands)) return WSE_NOMEM;
+    if (band_build(fabric, (uint32_t)i, fabric->strip_total * i / bands, fabric->strip_total * (i + 1) / bands))
+      return WSE_NOMEM;
   }
   fabric->tile = tile_of(fabric, fabric->tile);
   for (int i = 0; i < bands; i++) {

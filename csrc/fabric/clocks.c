@@ -106,8 +106,8 @@ bool clocks_renew_due(wse_fabric *fabric, band_state *band, uint64_t now) {
   uint64_t near = band->renewed;
   for (uint32_t pe = band->pe0; pe < band->pe1; pe++)
     if (fabric->class_of[pe] != 0xffff) renew_queues(fabric, pe, near, now);
-  for (uint32_t block = (uint32_t)band->y0 * fabric->blocks_per_row;
-       block < (uint32_t)band->y1 * fabric->blocks_per_row; block++)
+  for (uint32_t block = (uint32_t)band->first * fabric->blocks_per_strip;
+       block < (uint32_t)band->end * fabric->blocks_per_strip; block++)
     if (!renew_block(fabric, block, near, now)) return false;
   band->renewed = now;
   return true;

@@ -22,6 +22,12 @@ static int stream_grow(edge_stream *stream, uint64_t n) {
   return 0;
 }
 
+/* The next wavelet of an input stream may pass in cycle stream->next. */
+static void stream_due(wse_fabric *fabric, const edge_stream *stream) {
+  fabric_strip *strip = strip_of(fabric, stream->pe);
+  if (stream->next < strip->streams_next) strip->streams_next = stream->next;
+}
+
 static int stream_new(wse_fabric *fabric, edge_stream stream, uint64_t n) {
   if (stream.x < 0 || stream.y < 0 || stream.x >= fabric->width || stream.y >= fabric->height || stream.port < 0 ||
       stream.port > WSE_W || stream.color < 0 || stream.color >= WSE_COLORS || fabric->color_index[stream.color] < 0 ||
@@ -47,10 +53,10 @@ static int stream_new(wse_fabric *fabric, edge_stream stream, uint64_t n) {
   }
   stream.n = n;
   if (!stream.out) {
-    fabric_row *row = &fabric->rows[stream.y];
-    stream.next_in_row = row->first_stream;
-    row->first_stream = fabric->stream_total + 1;
-    if (n && stream.next < row->streams_next) row->streams_next = stream.next;
+    fabric_strip *strip = strip_of(fabric, stream.pe);
+    stream.next_in_strip = strip->first_stream;
+    strip->first_stream = fabric->stream_total + 1;
+    if (n) stream_due(fabric, &stream);
   }
   fabric->streams[fabric->stream_total++] = stream;
   return stream_index(fabric) ? -1 : fabric->stream_total - 1;
@@ -136,7 +142,7 @@ wse_status wse_stream_put(wse_fabric *fabric, int i, const uint32_t *data, const
     if (stream->ready < fabric->now) stream->ready = fabric->now;
     stream->next = stream->arrival > stream->ready ? stream->arrival : stream->ready;
     stream->asleep = false;
-    if (stream->next < fabric->rows[stream->y].streams_next) fabric->rows[stream->y].streams_next = stream->next;
+    stream_due(fabric, stream);
   }
   return WSE_OK;
 }
@@ -200,7 +206,7 @@ wse_status wse_host_put(wse_fabric *fabric, int color, int port, int x, int y, i
       memcpy(stream->data + stream->n - n, data, n * sizeof *data);
       memset(stream->control + stream->n - n, 0, n);
       if (stream->next < fabric->now) stream->next = fabric->now;
-      if (stream->next < fabric->rows[j].streams_next) fabric->rows[j].streams_next = stream->next;
+      stream_due(fabric, stream);
     }
   return WSE_OK;
 }

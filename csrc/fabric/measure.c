@@ -76,6 +76,22 @@ wse_status wse_profile_of(wse_fabric *fabric, int class_index, uint64_t *to) {
   return WSE_OK;
 }
 
+/* The counts of links by port and PE, with their carries.  *total: where they are put; allocated at the first call. */
+static wse_status sum_counts(const wse_fabric *fabric, const uint32_t *counts, _Atomic(uint32_t *) *carries,
+                             uint64_t **total, wse_plane *out) {
+  const uint32_t *more = atomic_load(carries);
+  if (!*total) *total = malloc((size_t)WSE_PORTS * fabric->pes * sizeof **total);
+  if (!*total) return WSE_NOMEM;
+  uint64_t *to = *total;
+  for (size_t port = 0; port < WSE_PORTS; port++)
+    for (uint32_t pe = 0; pe < fabric->pes; pe++) {
+      size_t at = port * fabric->blocks * LANES + fabric->router_lane[pe];
+      *to++ = counts[at] + (more ? (uint64_t)more[at] * CLOCK_UNIT : 0);
+    }
+  *out = (wse_plane){*total, 3, 8, {WSE_PORTS, fabric->height, fabric->width}};
+  return WSE_OK;
+}
+
 wse_status wse_get_plane(wse_fabric *fabric, int which, wse_plane *out) {
   int64_t w = fabric->width, h = fabric->height;
   switch (which) {
@@ -83,18 +99,9 @@ wse_status wse_get_plane(wse_fabric *fabric, int which, wse_plane *out) {
       account_all(fabric);
       *out = (wse_plane){fabric->counters, 3, 8, {h, w, WSE_CTR_COUNT}};
       return WSE_OK;
-    case WSE_PLANE_LINKS:
-      *out = (wse_plane){fabric->links[0], 3, 4, {WSE_PORTS, h, fabric->blocks_per_row * LANES}};
-      return WSE_OK;
+    case WSE_PLANE_LINKS: return sum_counts(fabric, fabric->links[0], &fabric->links_more, &fabric->total_links, out);
     case WSE_PLANE_BLOCKED:
-      *out = (wse_plane){fabric->blocked[0], 3, 4, {WSE_PORTS, h, fabric->blocks_per_row * LANES}};
-      return WSE_OK;
-    case WSE_PLANE_LINKS_MORE:
-    case WSE_PLANE_BLOCKED_MORE: {
-      const uint32_t *more = atomic_load(which == WSE_PLANE_LINKS_MORE ? &fabric->links_more : &fabric->blocked_more);
-      *out = (wse_plane){more, 3, 4, {more ? WSE_PORTS : 0, h, fabric->blocks_per_row * LANES}};
-      return WSE_OK;
-    }
+      return sum_counts(fabric, fabric->blocked[0], &fabric->blocked_more, &fabric->total_blocked, out);
     case WSE_PLANE_COLORS:
       memset(fabric->total_colors, 0, sizeof fabric->total_colors);
       for (int i = 0; i < fabric->band_total; i++)

@@ -1,15 +1,15 @@
-/* prefetch.h - prefetches what the routers of the next rows will need.
+/* prefetch.h - prefetches what the routers of the next strips will need.
  *
  * The state of a wafer does not fit a cache, and a block of routers needs a few dozen cache lines that depend on each
  * other: without prefetching a step waits for most of them in sequence.  Each stage reads what the stage before it
- * prefetched some rows earlier.  Prefetching has no effect on results.
+ * prefetched some strips earlier.  Prefetching has no effect on results.
  */
 #ifndef FABRIC_PREFETCH_H
 #define FABRIC_PREFETCH_H
 
 #include "state/bitplane.h"
 
-enum { PREFETCH_STAGES = 4, PREFETCH_ROWS = 2 }; /* rows between stages */
+enum { PREFETCH_STAGES = 4, PREFETCH_STRIPS = 2 }; /* strips between stages */
 
 static inline void prefetch_bytes(const void *p, size_t bytes) {
   for (const char *at = (const char *)((uintptr_t)p & ~(uintptr_t)(LINE - 1)); at < (const char *)p + bytes; at += LINE)
@@ -67,18 +67,18 @@ static inline void prefetch_block(const wse_fabric *fabric, uint32_t block, int 
   }
 }
 
-/* Called before row y is stepped for the first time in a tile. */
-static inline void prefetch_rows(const wse_fabric *fabric, int y) {
+/* Called before a strip is stepped for the first time in a tile. */
+static inline void prefetch_strips(const wse_fabric *fabric, int strip) {
   for (int stage = 0; stage < PREFETCH_STAGES; stage++) {
-    int row = y + (PREFETCH_STAGES - stage) * PREFETCH_ROWS;
-    if (row >= fabric->height) continue;
-    const uint64_t *wakes = &fabric->wakes_router[(size_t)row * NEAR * fabric->masks_per_row];
-    for (uint32_t i = 0; i < fabric->masks_per_row; i++) {
+    int ahead = strip + (PREFETCH_STAGES - stage) * PREFETCH_STRIPS;
+    if (ahead >= fabric->strip_total) continue;
+    const uint64_t *wakes = &fabric->wakes_router[(size_t)ahead * NEAR * fabric->masks_per_strip];
+    for (uint32_t i = 0; i < fabric->masks_per_strip; i++) {
       uint64_t blocks = 0;
       for (int slot = 0; slot < NEAR; slot++)
-        blocks |= wakes[(uint32_t)slot * fabric->masks_per_row + i];
+        blocks |= wakes[(uint32_t)slot * fabric->masks_per_strip + i];
       for (; blocks; blocks &= blocks - 1)
-        prefetch_block(fabric, (uint32_t)row * fabric->blocks_per_row + i * 64 + (uint32_t)__builtin_ctzll(blocks),
+        prefetch_block(fabric, (uint32_t)ahead * fabric->blocks_per_strip + i * 64 + (uint32_t)__builtin_ctzll(blocks),
                        stage);
     }
   }

@@ -1,15 +1,15 @@
-/* run.c - runs the fabric: cycles of a row, tiles of several cycles, threads.
+/* run.c - runs the fabric: cycles of a strip, tiles of several cycles, threads.
  *
- * One cycle of a row: the `full` planes of its buffers are settled; streams at the edge and compute elements act; then
- * its routers act.  A router reads the settled `full` planes of the rows above and below, and pushes wavelets into
- * their buffers that land in a later cycle.  So a row may be stepped a cycle further as soon as the two rows on either
- * side have been stepped as far as it has, and the order of rows does not change results.  The fabric is stepped in
- * tiles of several cycles, along diagonals of two rows per cycle, so that a few rows stay in the cache for all cycles
- * of the tile.
+ * One cycle of a strip (a row, or several rows of a narrow grid): the `full` planes of its buffers are settled; streams
+ * at the edge and compute elements act; then its routers act.  A router reads the settled `full` planes of the strips
+ * above and below, and pushes wavelets into their buffers that land in a later cycle.  So a strip may be stepped a
+ * cycle further as soon as the two strips on either side have been stepped as far as it has, and the order of strips
+ * does not change results.  The fabric is stepped in tiles of several cycles, along diagonals of two strips per cycle,
+ * so that a few strips stay in the cache for all cycles of the tile.
  *
- * The rows are divided into bands, and the bands among threads.  Near a border a band stops short, by more rows with
- * each cycle of the tile; when the bands on both sides are done, one thread steps the rows that both left out.  Then
- * the threads agree on the next cycle in which anything can happen; the cycles between are skipped.
+ * The strips are divided into bands, and the bands among threads.  Near a border a band stops short, by more strips
+ * with each cycle of the tile; when the bands on both sides are done, one thread steps the strips that both left out.
+ * Then the threads agree on the next cycle in which anything can happen; the cycles between are skipped.
  */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include <pthread.h>
@@ -41,45 +41,45 @@ static void rotate_wheel(wse_fabric *fabric, band_state *band, uint64_t now) {
   }
 }
 
-/* Reference: every PE and every router of the row, whether woken or not. */
-static void step_whole_row(wse_fabric *fabric, band_state *band, int y, uint64_t now) {
-  fabric_row *row = &fabric->rows[y];
-  uint32_t slot = (uint32_t)now & (NEAR - 1), block0 = (uint32_t)y * fabric->blocks_per_row,
-           pe0 = (uint32_t)(y * fabric->width);
-  row->ces &= (uint8_t)~(1u << slot);
-  row->routers &= (uint8_t)~(1u << slot);
-  for (uint32_t block = block0; block < block0 + fabric->blocks_per_row; block++)
+/* Reference: every PE and every router of a strip, whether woken or not. */
+static void step_whole_strip(wse_fabric *fabric, band_state *band, int index, uint64_t now) {
+  fabric_strip *strip = &fabric->strips[index];
+  uint32_t slot = (uint32_t)now & (NEAR - 1), block0 = (uint32_t)index * fabric->blocks_per_strip,
+           strip_pes = (uint32_t)(fabric->strip_rows * fabric->width), pe0 = (uint32_t)index * strip_pes;
+  strip->ces &= (uint8_t)~(1u << slot);
+  strip->routers &= (uint8_t)~(1u << slot);
+  for (uint32_t block = block0; block < block0 + fabric->blocks_per_strip; block++)
     fabric->wakes_ce[block * NEAR + slot] = 0;
-  memset(&fabric->wakes_router[((uint32_t)y * NEAR + slot) * fabric->masks_per_row], 0,
-         fabric->masks_per_row * sizeof *fabric->wakes_router);
-  for (uint32_t pe = pe0; pe < pe0 + (uint32_t)fabric->width; pe++)
+  memset(&fabric->wakes_router[((uint32_t)index * NEAR + slot) * fabric->masks_per_strip], 0,
+         fabric->masks_per_strip * sizeof *fabric->wakes_router);
+  for (uint32_t pe = pe0; pe < pe0 + strip_pes && pe < fabric->pes; pe++)
     if (fabric->class_of[pe] != 0xffff) ce_step(fabric, band, pe, now);
-  for (uint32_t block = block0; block < block0 + fabric->blocks_per_row; block++)
+  for (uint32_t block = block0; block < block0 + fabric->blocks_per_strip; block++)
     if (fabric->routers[block].busy) fabric->routers_step(fabric, band, block, now);
 }
 
-static void step_row(wse_fabric *fabric, int y, uint64_t now) {
-  fabric_row *row = &fabric->rows[y];
-  band_state *band = &fabric->bands[row->band];
-  uint32_t slot = (uint32_t)now & (NEAR - 1), block0 = (uint32_t)y * fabric->blocks_per_row;
-  streams_step(fabric, band, y, now);
+static void step_strip(wse_fabric *fabric, int index, uint64_t now) {
+  fabric_strip *strip = &fabric->strips[index];
+  band_state *band = &fabric->bands[strip->band];
+  uint32_t slot = (uint32_t)now & (NEAR - 1), block0 = (uint32_t)index * fabric->blocks_per_strip;
+  streams_step(fabric, band, strip, now);
   if (fabric->reference) {
-    step_whole_row(fabric, band, y, now);
+    step_whole_strip(fabric, band, index, now);
     return;
   }
-  if (row->ces >> slot & 1) {
-    row->ces &= (uint8_t)~(1u << slot);
-    for (uint32_t block = block0; block < block0 + fabric->blocks_per_row; block++) {
+  if (strip->ces >> slot & 1) {
+    strip->ces &= (uint8_t)~(1u << slot);
+    for (uint32_t block = block0; block < block0 + fabric->blocks_per_strip; block++) {
       uint64_t *wakes = &fabric->wakes_ce[block * NEAR + slot], awake = *wakes;
       if (!awake) continue;
       *wakes = 0;
       ces_step(fabric, band, block, awake, now);
     }
   }
-  if (!(row->routers >> slot & 1)) return;
-  row->routers &= (uint8_t)~(1u << slot);
-  uint64_t *wakes = &fabric->wakes_router[((uint32_t)y * NEAR + slot) * fabric->masks_per_row];
-  for (uint32_t i = 0; i < fabric->masks_per_row; i++, wakes++) {
+  if (!(strip->routers >> slot & 1)) return;
+  strip->routers &= (uint8_t)~(1u << slot);
+  uint64_t *wakes = &fabric->wakes_router[((uint32_t)index * NEAR + slot) * fabric->masks_per_strip];
+  for (uint32_t i = 0; i < fabric->masks_per_strip; i++, wakes++) {
     uint64_t awake = *wakes;
     *wakes = 0;
     for (; awake; awake &= awake - 1)
@@ -89,33 +89,33 @@ static void step_row(wse_fabric *fabric, int y, uint64_t now) {
 
 enum { PREFETCH_BLOCKS = 512 }; /* smaller fabrics stay in the cache */
 
-/* A tile: `cycles` cycles of the band's rows, except those near its borders.  A row is stepped in a cycle after the
- * two rows below it were stepped in the cycle before. */
+/* A tile: `cycles` cycles of the band's strips, except those near its borders.  A strip is stepped in a cycle after the
+ * two strips below it were stepped in the cycle before. */
 static void step_tile(wse_fabric *fabric, const band_state *band, uint64_t now, int cycles) {
-  bool above = band->y0 > 0, below = band->y1 < fabric->height;
-  for (int diagonal = band->y0; diagonal < band->y1 + 2 * (cycles - 1); diagonal++)
+  bool above = band->first > 0, below = band->end < fabric->strip_total;
+  for (int diagonal = band->first; diagonal < band->end + 2 * (cycles - 1); diagonal++)
     for (int i = 0; i < cycles; i++) {
-      int y = diagonal - 2 * i, first = band->y0 + (above ? border_rows(i) : 0),
-          end = band->y1 - (below ? border_rows(i) : 0);
-      if (y < first || y >= end) continue;
-      if (y == first) {
-        if (above) routers_settle(fabric, y - 1);
-        routers_settle(fabric, y);
+      int strip = diagonal - 2 * i, first = band->first + (above ? border_strips(i) : 0),
+          end = band->end - (below ? border_strips(i) : 0);
+      if (strip < first || strip >= end) continue;
+      if (strip == first) {
+        if (above) routers_settle(fabric, strip - 1);
+        routers_settle(fabric, strip);
       }
-      if (y + 1 < band->y1) routers_settle(fabric, y + 1);
-      if (i == 0 && fabric->blocks > PREFETCH_BLOCKS && !fabric->reference) prefetch_rows(fabric, y);
-      step_row(fabric, y, now + (uint64_t)i);
+      if (strip + 1 < band->end) routers_settle(fabric, strip + 1);
+      if (i == 0 && fabric->blocks > PREFETCH_BLOCKS && !fabric->reference) prefetch_strips(fabric, strip);
+      step_strip(fabric, strip, now + (uint64_t)i);
     }
 }
 
-/* The rows that two bands left out at the border above row y; the outermost ones are settled already. */
-static void step_border(wse_fabric *fabric, int y, uint64_t now, int cycles) {
+/* The strips that two bands left out at the border above a strip; the outermost ones are settled already. */
+static void step_border(wse_fabric *fabric, int below, uint64_t now, int cycles) {
   for (int i = 0; i < cycles; i++) {
-    int first = y - border_rows(i), end = y + border_rows(i);
+    int first = below - border_strips(i), end = below + border_strips(i);
     for (int k = first + 1; k < end - 1; k++)
       routers_settle(fabric, k);
     for (int k = first; k < end; k++)
-      step_row(fabric, k, now + (uint64_t)i);
+      step_strip(fabric, k, now + (uint64_t)i);
   }
 }
 
@@ -123,10 +123,10 @@ static void step_border(wse_fabric *fabric, int y, uint64_t now, int cycles) {
 static uint64_t band_next(const wse_fabric *fabric, const band_state *band, uint64_t from) {
   uint64_t next = NEVER;
   uint32_t slots = 0, phase = (uint32_t)from & (NEAR - 1);
-  for (int y = band->y0; y < band->y1; y++) {
-    const fabric_row *row = &fabric->rows[y];
-    slots |= row->ces | row->routers | row->streams;
-    if (row->streams_next < next) next = row->streams_next < from ? from : row->streams_next;
+  for (int i = band->first; i < band->end; i++) {
+    const fabric_strip *strip = &fabric->strips[i];
+    slots |= strip->ces | strip->routers | strip->streams;
+    if (strip->streams_next < next) next = strip->streams_next < from ? from : strip->streams_next;
   }
   slots = (slots | slots << NEAR) >> phase & ((1u << NEAR) - 1);
   if (slots && from + (uint32_t)__builtin_ctz(slots) < next) next = from + (uint32_t)__builtin_ctz(slots);
@@ -187,7 +187,7 @@ static void run_tile(thread_team *team, int first, int end, uint64_t now, int cy
        phase++) { /* the two borders of a band must not be stepped concurrently */
     barrier(team);
     for (int i = first; i < end; i++)
-      if (i % 2 == phase && i + 1 < fabric->band_total) step_border(fabric, fabric->bands[i].y1, now, cycles);
+      if (i % 2 == phase && i + 1 < fabric->band_total) step_border(fabric, fabric->bands[i].end, now, cycles);
   }
   if (fabric->band_total > 1) barrier(team);
 }

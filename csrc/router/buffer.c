@@ -19,13 +19,13 @@ static void settle_block(wse_fabric *fabric, uint32_t block) {
   router->dirty = 0;
 }
 
-void routers_settle(wse_fabric *fabric, int y) {
-  if (!fabric->rows[y].dirty) return;
-  fabric->rows[y].dirty = false;
-  uint64_t *dirty = fabric->dirty + (size_t)y * fabric->masks_per_row;
-  for (uint32_t i = 0; i < fabric->masks_per_row; i++, dirty++)
+void routers_settle(wse_fabric *fabric, int strip) {
+  if (!fabric->strips[strip].dirty) return;
+  fabric->strips[strip].dirty = false;
+  uint64_t *dirty = fabric->dirty + (size_t)strip * fabric->masks_per_strip;
+  for (uint32_t i = 0; i < fabric->masks_per_strip; i++, dirty++)
     for (; *dirty; *dirty &= *dirty - 1)
-      settle_block(fabric, (uint32_t)y * fabric->blocks_per_row + i * 64 + (uint32_t)__builtin_ctzll(*dirty));
+      settle_block(fabric, (uint32_t)strip * fabric->blocks_per_strip + i * 64 + (uint32_t)__builtin_ctzll(*dirty));
 }
 
 void route_refresh(wse_fabric *fabric, uint32_t pe, int color) {

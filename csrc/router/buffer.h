@@ -17,7 +17,7 @@ typedef struct {
 } buffer_landing;
 
 void router_push_one(wse_fabric *fabric, uint32_t pe, int color, int port, wavelet w, uint64_t when);
-void routers_settle(wse_fabric *fabric, int y); /* settles the `full` planes before the row's next cycle */
+void routers_settle(wse_fabric *fabric, int strip); /* settles the `full` planes before the strip's next cycle */
 void route_refresh(wse_fabric *fabric, uint32_t pe, int color); /* the route word of a PE changed; color: index */
 /* Code of the PE changes the route or the queue of a color (index) in cycle `at`: the router keeps the color's heads in
  * this cycle, and sees the change in the next one, whether its block is stepped for something else or not. */
@@ -31,12 +31,12 @@ static inline bool router_has_free_slot(const wse_fabric *fabric, uint32_t pe, i
 
 static inline bool bit(uint64_t plane, uint64_t lane) { return plane >> lane & 1; }
 
-/* Records that a buffer changed: its `full` plane is settled before the row's next cycle. */
+/* Records that a buffer changed: its `full` plane is settled before the strip's next cycle. */
 static inline void mark_dirty(wse_fabric *fabric, uint32_t block, int color) {
-  uint32_t y = fabric->block_row[block], column = block - y * fabric->blocks_per_row;
+  uint32_t strip = fabric->block_strip[block], column = block - strip * fabric->blocks_per_strip;
   fabric->routers[block].dirty |= 1u << color;
-  fabric->dirty[y * fabric->masks_per_row + column / 64] |= (uint64_t)1 << column % 64;
-  fabric->rows[y].dirty = true;
+  fabric->dirty[strip * fabric->masks_per_strip + column / 64] |= (uint64_t)1 << column % 64;
+  fabric->strips[strip].dirty = true;
 }
 
 static inline uint32_t *buffer_slot(buffer_block *buffer, uint32_t slot) { return buffer->data + slot * LANES; }

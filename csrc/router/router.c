@@ -36,10 +36,10 @@ typedef struct {
   uint64_t drops;               /* lanes whose wavelet the ramp drops: filtered, or not for the CE */
   uint64_t requests[WSE_PORTS]; /* lanes that request the output and whose receiver has a free slot */
   uint8_t color, port;
-  bool read;                                    /* heads[] is valid */
-  _Alignas(LINE) uint32_t pad_before[LINE / 4]; /* padding: data of a neighbor lane are read one entry off */
+  bool read;                                 /* heads[] is valid */
+  _Alignas(LINE) uint32_t pad_before[LANES]; /* padding: data are read as far off as the neighbor's lane is */
   uint32_t heads[LANES];
-  uint32_t pad_after[LINE / 4];
+  uint32_t pad_after[LANES];
 } router_sender;
 
 typedef struct {
@@ -160,22 +160,22 @@ static void gather(router_step *step, int color) {
 
 /* --- free slots ---------------------------------------------------------------------------------------------- */
 
+/* Moves lane i of a plane to lane i + by. */
+static uint64_t plane_shift(uint64_t plane, int by) { return by < 0 ? plane >> -by : plane << by; }
+
+/* The block in which the lanes that cross have their neighbors; the block itself if they have none. */
+static uint32_t block_beyond(const router_step *step, int port) {
+  const lane_neighbors *side = &step->fabric->beside[port];
+  return side->crosses & ~step->router->edge[port] ? step->block + (uint32_t)side->blocks : step->block;
+}
+
 /* The `full` plane of the neighbors on one side, aligned with the lanes of this block. */
 static uint64_t full_beyond(const router_step *step, int color, int port) {
   const wse_fabric *fabric = step->fabric;
-  uint32_t block = step->block, blocks_per_row = fabric->blocks_per_row, column = block % blocks_per_row;
-  switch (port) {
-    case WSE_N: return block >= blocks_per_row ? buffer_of(fabric, color, WSE_S, block - blocks_per_row)->full : 0;
-    case WSE_S:
-      return block + blocks_per_row < fabric->blocks ? buffer_of(fabric, color, WSE_N, block + blocks_per_row)->full
-                                                     : 0;
-    case WSE_E:
-      return buffer_of(fabric, color, WSE_W, block)->full >> 1 |
-             (column + 1 < blocks_per_row ? buffer_of(fabric, color, WSE_W, block + 1)->full << 63 : 0);
-    default:
-      return buffer_of(fabric, color, WSE_E, block)->full << 1 |
-             (column > 0 ? buffer_of(fabric, color, WSE_E, block - 1)->full >> 63 : 0);
-  }
+  const lane_neighbors *side = &fabric->beside[port];
+  uint64_t own = ~side->crosses ? buffer_of(fabric, color, port ^ 2, step->block)->full : 0,
+           other = buffer_of(fabric, color, port ^ 2, block_beyond(step, port))->full;
+  return (plane_shift(own, -side->lanes) & ~side->crosses) | (plane_shift(other, -side->beyond) & side->crosses);
 }
 
 /* The color index with which a wavelet leaves by `port`; -1 if its swapped color is not in the program. */
@@ -352,35 +352,22 @@ static void send_one(router_step *step, router_sender *sender, uint64_t lane, in
 
 static void send_lanes(router_step *step, router_sender *sender, uint64_t lanes, int port) {
   wse_fabric *fabric = step->fabric;
-  uint32_t *head = heads_of(step, sender), blocks_per_row = fabric->blocks_per_row;
-  buffer_landing landing = {
-      step->block, sender->color, port ^ 2, lanes, 0, 0, head, step->now + (uint64_t)P(fabric, hop_cycles)};
-  uint64_t over; /* the lane that crosses into the next block */
-  switch (port) {
-    case WSE_N:
-      landing.block -= blocks_per_row;
-      push(fabric, &landing);
-      return;
-    case WSE_S:
-      landing.block += blocks_per_row;
-      push(fabric, &landing);
-      return;
-    case WSE_E:
-      over = lanes >> 63;
-      landing.lanes <<= 1;
-      landing.data = head - 1;
-      if (landing.lanes) push(fabric, &landing);
-      break;
-    default:
-      over = lanes & 1;
-      landing.lanes >>= 1;
-      landing.data = head + 1;
-      if (landing.lanes) push(fabric, &landing);
-  }
-  if (!over) return;
-  landing.block = port == WSE_E ? step->block + 1 : step->block - 1;
-  landing.lanes = port == WSE_E ? 1 : (uint64_t)1 << 63;
-  landing.data = port == WSE_E ? head + 63 : head - 63;
+  const lane_neighbors *side = &fabric->beside[port];
+  uint32_t *head = heads_of(step, sender);
+  uint64_t near = lanes & ~side->crosses, far = lanes & side->crosses;
+  buffer_landing landing = {step->block,
+                            sender->color,
+                            port ^ 2,
+                            plane_shift(near, side->lanes),
+                            0,
+                            0,
+                            head - side->lanes,
+                            step->now + (uint64_t)P(fabric, hop_cycles)};
+  if (near) push(fabric, &landing);
+  if (!far) return;
+  landing.block += (uint32_t)side->blocks;
+  landing.lanes = plane_shift(far, side->beyond);
+  landing.data = head - side->beyond;
   push(fabric, &landing);
 }
 
@@ -422,7 +409,6 @@ static void send(router_step *step, router_sender *sender, int port) {
 /* Wakes the senders that found the buffers full. */
 static void wake_upstream(router_step *step, router_sender *sender, uint64_t lanes) {
   wse_fabric *fabric = step->fabric;
-  uint32_t blocks_per_row = fabric->blocks_per_row, column = step->block % blocks_per_row;
   for (int port = 0; port < WSE_PORTS; port++) {
     uint64_t from = fabric->inputs[sender->color] == 1 ? lanes & sender->route->rx[port]
                     : port == sender->port             ? lanes
@@ -437,11 +423,9 @@ static void wake_upstream(router_step *step, router_sender *sender, uint64_t lan
     if (outside) streams_wake(fabric, step->pe0, step->now + 1);
     from &= ~outside;
     if (!from) continue;
-    if (port == WSE_N) wake_block(fabric, step->block - blocks_per_row, step->now + 1);
-    if (port == WSE_S) wake_block(fabric, step->block + blocks_per_row, step->now + 1);
-    if (port == WSE_E || port == WSE_W) wake_block(fabric, step->block, step->now + 1);
-    if (port == WSE_E && from >> 63 && column + 1 < blocks_per_row) wake_block(fabric, step->block + 1, step->now + 1);
-    if (port == WSE_W && from & 1 && column > 0) wake_block(fabric, step->block - 1, step->now + 1);
+    uint64_t crosses = fabric->beside[port].crosses;
+    if (from & ~crosses) wake_block(fabric, step->block, step->now + 1);
+    if (from & crosses) wake_block(fabric, block_beyond(step, port), step->now + 1);
   }
 }
 

@@ -131,19 +131,18 @@ void streams_forget(wse_fabric *fabric, uint64_t cycle) {
 }
 
 void streams_wake(wse_fabric *fabric, uint32_t pe, uint64_t when) {
-  fabric_row *row = &fabric->rows[pe / (uint32_t)fabric->width];
-  row->streams |= (uint8_t)(1u << (when & (NEAR - 1)));
+  fabric_strip *strip = strip_of(fabric, pe);
+  strip->streams |= (uint8_t)(1u << (when & (NEAR - 1)));
 }
 
-/* Every input stream of the row that can pass a wavelet does so. */
-void streams_step(wse_fabric *fabric, band_state *band, int y, uint64_t now) {
-  fabric_row *row = &fabric->rows[y];
+/* Every input stream of the strip that can pass a wavelet does so. */
+void streams_step(wse_fabric *fabric, band_state *band, fabric_strip *strip, uint64_t now) {
   uint8_t slot = (uint8_t)(1u << (now & (NEAR - 1)));
-  bool freed = row->streams & slot;
-  if (!freed && row->streams_next > now) return;
-  row->streams &= (uint8_t)~slot;
-  row->streams_next = NEVER;
-  for (int i = row->first_stream; i; i = fabric->streams[i - 1].next_in_row) {
+  bool freed = strip->streams & slot;
+  if (!freed && strip->streams_next > now) return;
+  strip->streams &= (uint8_t)~slot;
+  strip->streams_next = NEVER;
+  for (int i = strip->first_stream; i; i = fabric->streams[i - 1].next_in_strip) {
     edge_stream *stream = &fabric->streams[i - 1];
     if (stream->passed == stream->n || (stream->asleep && !freed)) continue;
     stream->asleep = false;
@@ -159,6 +158,6 @@ void streams_step(wse_fabric *fabric, band_state *band, int y, uint64_t now) {
       activity_last(band, now + 1);
       stream->passed++;
     }
-    if (stream->passed < stream->n && stream->next < row->streams_next) row->streams_next = stream->next;
+    if (stream->passed < stream->n && stream->next < strip->streams_next) strip->streams_next = stream->next;
   }
 }

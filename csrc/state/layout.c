@@ -60,20 +60,42 @@ bool layout_direct_input(wse_fabric *fabric, int q) {
   return !failed;
 }
 
+/* Where the neighbors of lanes are: those of a row lie side by side, and a strip's rows one after the other. */
+static void layout_neighbors(wse_fabric *fabric) {
+  int rows = fabric->strip_rows, width = rows > 1 ? fabric->width : 0, last = (rows - 1) * width,
+      blocks = (int)fabric->blocks_per_strip;
+  uint64_t first_row = rows > 1 ? ((uint64_t)1 << width) - 1 : ~(uint64_t)0;
+  fabric->beside[WSE_N] = (lane_neighbors){first_row, -width, last, -blocks};
+  fabric->beside[WSE_S] = (lane_neighbors){first_row << last, width, -last, blocks};
+  fabric->beside[WSE_E] = (lane_neighbors){(uint64_t)1 << (LANES - 1), 1, 1 - LANES, 1};
+  fabric->beside[WSE_W] = (lane_neighbors){1, -1, LANES - 1, -1};
+}
+
 static void layout_routers(wse_fabric *fabric) {
+  for (uint32_t block = 0; block < fabric->blocks; block++)
+    for (int port = 0; port < WSE_RAMP; port++)
+      fabric->routers[block].edge[port] = ~(uint64_t)0;
   for (uint32_t pe = 0; pe < fabric->pes; pe++) {
     uint32_t x = pe % (uint32_t)fabric->width, y = pe / (uint32_t)fabric->width,
-             block = y * fabric->blocks_per_row + x / LANES, outside;
-    fabric->router_lane[pe] = block * LANES + x % LANES;
-    if (x % LANES == 0) {
+             strip = y / (uint32_t)fabric->strip_rows, block = strip * fabric->blocks_per_strip + x / LANES,
+             lane = y % (uint32_t)fabric->strip_rows * (uint32_t)fabric->width + x % LANES, outside;
+    fabric->router_lane[pe] = block * LANES + lane;
+    if (lane == 0) {
       fabric->block_pe[block] = pe;
-      fabric->block_row[block] = y;
+      fabric->block_strip[block] = strip;
     }
     for (int port = 0; port < WSE_RAMP; port++)
-      if (!neighbor(fabric, pe, port, &outside)) fabric->routers[block].edge[port] |= (uint64_t)1 << x % LANES;
+      if (neighbor(fabric, pe, port, &outside)) fabric->routers[block].edge[port] &= ~((uint64_t)1 << lane);
   }
-  for (int y = 0; y < fabric->height; y++)
-    fabric->rows[y].streams_next = NEVER;
+  for (int strip = 0; strip < fabric->strip_total; strip++)
+    fabric->strips[strip].streams_next = NEVER;
+}
+
+/* Rows of a strip: as many as have 64 lanes, but not so many that threads have too few strips. */
+static int strip_rows(const wse_fabric *fabric) {
+  int fit = fabric->width > LANES / 2 ? 1 : LANES / fabric->width,
+      most = fabric->threads > 1 ? fabric->height / (fabric->threads * BAND_STRIPS) : fit;
+  return most < 1 ? 1 : most < fit ? most : fit;
 }
 
 bool layout_fabric(wse_fabric *fabric, const wse_desc *desc) {
@@ -81,18 +103,20 @@ bool layout_fabric(wse_fabric *fabric, const wse_desc *desc) {
   while (1u << fabric->ring_bits < fabric->router_capacity)
     fabric->ring_bits++;
   fabric->buffer_bytes = sizeof(buffer_block) + ((size_t)LANES * sizeof(uint32_t) << fabric->ring_bits);
-  fabric->blocks_per_row = ((uint32_t)desc->width + LANES - 1) / LANES;
-  fabric->blocks = fabric->blocks_per_row * (uint32_t)desc->height;
+  fabric->blocks_per_strip = ((uint32_t)desc->width + LANES - 1) / LANES;
+  fabric->strip_rows = strip_rows(fabric);
+  fabric->strip_total = (fabric->height + fabric->strip_rows - 1) / fabric->strip_rows;
+  fabric->blocks = fabric->blocks_per_strip * (uint32_t)fabric->strip_total;
   bool failed = false;
   fabric->routers = block_plane(fabric, &failed, sizeof *fabric->routers);
   fabric->block_pe = block_plane(fabric, &failed, sizeof *fabric->block_pe);
-  fabric->block_row = block_plane(fabric, &failed, sizeof *fabric->block_row);
+  fabric->block_strip = block_plane(fabric, &failed, sizeof *fabric->block_strip);
   fabric->wakes_ce = block_plane(fabric, &failed, NEAR * sizeof *fabric->wakes_ce);
-  fabric->masks_per_row = (fabric->blocks_per_row + 63) / 64;
-  fabric->rows = array(fabric, &failed, sizeof *fabric->rows, (size_t)fabric->height);
-  fabric->wakes_router =
-      array(fabric, &failed, NEAR * fabric->masks_per_row * sizeof *fabric->wakes_router, (size_t)fabric->height);
-  fabric->dirty = array(fabric, &failed, fabric->masks_per_row * sizeof *fabric->dirty, (size_t)fabric->height);
+  fabric->masks_per_strip = (fabric->blocks_per_strip + 63) / 64;
+  fabric->strips = array(fabric, &failed, sizeof *fabric->strips, (size_t)fabric->strip_total);
+  fabric->wakes_router = array(fabric, &failed, NEAR * fabric->masks_per_strip * sizeof *fabric->wakes_router,
+                               (size_t)fabric->strip_total);
+  fabric->dirty = array(fabric, &failed, fabric->masks_per_strip * sizeof *fabric->dirty, (size_t)fabric->strip_total);
   fabric->router_lane = plane(fabric, &failed, sizeof *fabric->router_lane);
   if (P(fabric, link_bubble_every)) fabric->links_rest = block_plane(fabric, &failed, sizeof *fabric->links_rest);
   fabric->ces = plane(fabric, &failed, sizeof *fabric->ces);
@@ -124,6 +148,7 @@ bool layout_fabric(wse_fabric *fabric, const wse_desc *desc) {
       fabric->bins ? calloc((size_t)fabric->bins * SERIES_WIDTH, sizeof *fabric->total_series) : NULL;
   if (failed || (fabric->bins && !fabric->total_series)) return false;
   memset(fabric->class_of, 0xff, sizeof *fabric->class_of * fabric->pes);
+  layout_neighbors(fabric);
   layout_routers(fabric);
   return true;
 }

@@ -3,9 +3,11 @@
  * Index of a PE: pe = y * width + x.  Every field of wse_fabric that has a [pe] is an array over all PEs, allocated by
  * layout.c, zero at the start and committed page by page when it is first written (memory.c).
  *
- * Routers are kept in blocks of 64 neighbors of a row, so that one 64-bit operation handles all of them: router (x, y)
- * is lane x mod 64 of block y * blocks_per_row + x / 64.  A bitplane is a uint64_t of which bit i belongs to lane i
- * (bitplane.h).
+ * PEs are kept in blocks of 64, so that one 64-bit operation handles a router of each.  A block is 64 neighbors of a
+ * row; on a grid of at most 32 columns it is several whole rows.  The rows of a block, or of the blocks beside each
+ * other, are a strip: strip_rows rows, and router (x, y) is lane (y mod strip_rows) * width + x mod 64 of block
+ * y / strip_rows * blocks_per_strip + x / 64.  So the PEs of a block have successive indices.  A bitplane is a uint64_t
+ * of which bit i belongs to lane i (bitplane.h).
  *
  * Colors have an index: colors that the program uses are numbered from 0 in the order in which they got routes.  Arrays
  * [color] below are by index.
@@ -13,9 +15,9 @@
  * Times are cycles, counted from 0.  "Ring of NEAR": entry c mod NEAR stands for cycle c, for cycles less than NEAR
  * ahead.
  *
- * Threads own bands of rows.  A thread that steps a row writes the state of that row, and the buffers and wakes of the
- * rows next to it; the schedule of run.c keeps other threads away from these meanwhile.  "Writer" below names the code
- * that writes a field while the fabric runs; fields without one are set before the first cycle.
+ * Threads own bands of strips.  A thread that steps a strip writes the state of that strip, and the buffers and wakes
+ * of the strips next to it; the schedule of run.c keeps other threads away from these meanwhile.  "Writer" below names
+ * the code that writes a field while the fabric runs; fields without one are set before the first cycle.
  */
 #ifndef STATE_STATE_H
 #define STATE_STATE_H
@@ -34,13 +36,14 @@ struct row_table;
 typedef void (*span_function)(int fmt, const struct span *span);
 
 enum {
-  NEAR = 8,     /* wakes fewer than this many cycles ahead are bits in a ring; later ones are in the wheel */
-  WHEEL = 1024, /* slots of the wheel */
-  THREADS = 9,  /* operations that a CE can have under way: microthreads 0..7 and the main thread's */
-  MAIN = 8,     /* index of the main thread's operation */
+  NEAR = 8,                /* wakes fewer than this many cycles ahead are bits in a ring; later ones are in the wheel */
+  WHEEL = 1024,            /* slots of the wheel */
+  THREADS = 9,             /* operations that a CE can have under way: microthreads 0..7 and the main thread's */
+  MAIN = 8,                /* index of the main thread's operation */
   FILTER_OPEN = 1 << 16,   /* max_counter of a filter that passes everything */
   FILTER_SECOND = 1 << 16, /* in the limit of a sparse counter: it is limit2 */
   MAX_BANDS = WSE_MAX_THREADS,
+  BAND_STRIPS = 3,      /* strips of a band, at least: see run.c */
   CLOCK_UNIT = 1 << 22, /* cycles; see clocks.c */
 };
 #define NEVER UINT64_MAX                     /* a cycle that does not come */
@@ -264,7 +267,7 @@ typedef struct {
 typedef struct {
   uint32_t busy;               /* bitmap of color indices with a wavelet in some buffer */
   uint32_t dirty;              /* bitmap of color indices whose buffers changed since `full` was settled */
-  uint64_t edge[WSE_RAMP];     /* lanes whose neighbor on this side is off the grid */
+  uint64_t edge[WSE_RAMP];     /* lanes whose neighbor on this side is off the grid, and lanes without a PE */
   uint64_t next[WSE_PORTS][5]; /* round robin per output: the preferred color index, bit-sliced */
 } router_block;
 
@@ -337,7 +340,7 @@ typedef struct {
   uint64_t *cycles;         /* [capacity], out: the cycle in which each left */
   bool asleep;              /* in: waits for a free slot in the buffer */
   bool data_only;           /* out: control wavelets are lost, as at the machine's edge */
-  int32_t next_in_row;      /* list of the input streams of a row: index + 1, 0 ends it */
+  int32_t next_in_strip;    /* list of the input streams of a strip: index + 1, 0 ends it */
   stream_segment *segments; /* [segment_capacity]; NULL: the rate num / den holds for all */
   uint64_t segment_total, segment_capacity;
   uint64_t segment_at;     /* the segment of the next wavelet */
@@ -354,7 +357,14 @@ typedef struct {
 } rebinding;
 enum { NO_BINDING = 0xff };
 
-/* What a row has to do.  ces, routers, streams: rings of NEAR, a bit per cycle. */
+/* The neighbors of a block's lanes on one side: lane i's is lane i + lanes of the same block or, for the lanes in
+ * `crosses`, lane i + beyond of block + blocks. */
+typedef struct {
+  uint64_t crosses;
+  int lanes, beyond, blocks;
+} lane_neighbors;
+
+/* What a strip has to do.  ces, routers, streams: rings of NEAR, a bit per cycle. */
 typedef struct {
   uint8_t ces, routers;  /* some bit of wakes_ce, of wakes_router is set for that cycle */
   uint8_t streams;       /* a buffer at the edge gets a free slot: streams may go on in that cycle */
@@ -362,7 +372,7 @@ typedef struct {
   uint32_t band;         /* that it belongs to */
   int32_t first_stream;  /* list of its input streams: index + 1, 0: none */
   uint64_t streams_next; /* first cycle in which one of them can pass a wavelet without an event */
-} fabric_row;
+} fabric_strip;
 
 /* A cache entry: the slots of a memory operation, by the properties that determine them (fast/memory_op.c). */
 enum { SLOT_ENTRIES = 256 };
@@ -382,9 +392,9 @@ enum {
   SERIES_WIDTH
 };
 
-/* A band of rows.  Writer: the thread that steps the band. */
+/* A band of strips.  Writer: the thread that steps the band. */
 typedef struct band_state {
-  int y0, y1;                                /* rows y0 .. y1 - 1 */
+  int first, end;                            /* strips first .. end - 1 */
   uint32_t pe0, pe1;                         /* PEs pe0 .. pe1 - 1 */
   int32_t *wheel_head;                       /* [WHEEL]: first PE (pe - pe0) of the slot's list; -1: empty */
   uint64_t last;                             /* last cycle with activity, plus one */
@@ -433,13 +443,13 @@ struct wse_fabric {
   uint64_t told; /* a cycle that the host was told: time does not go back behind it.  Writer: wse_run */
 
   /* Colors and routes.  Arrays [color] are by index. */
-  int colors;                         /* in use */
-  int8_t color_index[WSE_COLORS];     /* by color: its index; -1: not in use */
-  uint8_t color_of[WSE_COLORS];       /* by index: the color */
-  uint8_t inputs[WSE_COLORS];         /* [color]: buffers per router, 1 or WSE_PORTS */
-  bool host[WSE_COLORS];              /* [color]: every side of every router leads to the host */
-  uint64_t *route[WSE_COLORS];        /* [color][pe]: WSE_ROUTE_... word.  Writers: the switch, the CE (colorst) */
-  route_block *routes[WSE_COLORS];    /* [color][block] */
+  int colors;                      /* in use */
+  int8_t color_index[WSE_COLORS];  /* by color: its index; -1: not in use */
+  uint8_t color_of[WSE_COLORS];    /* by index: the color */
+  uint8_t inputs[WSE_COLORS];      /* [color]: buffers per router, 1 or WSE_PORTS */
+  bool host[WSE_COLORS];           /* [color]: every side of every router leads to the host */
+  uint64_t *route[WSE_COLORS];     /* [color][pe]: WSE_ROUTE_... word.  Writers: the switch, the CE (colorst) */
+  route_block *routes[WSE_COLORS]; /* [color][block] */
   /* [color][pe]: limit1 (a sparse counter: limit2 | FILTER_SECOND later) and max_counter (FILTER_OPEN: it passes
    * everything) of the filter, which the PE may change. */
   uint32_t *filter_limit[WSE_COLORS];
@@ -454,9 +464,11 @@ struct wse_fabric {
   int filter_total;
 
   /* Routers. */
-  uint32_t blocks_per_row, blocks; /* blocks of a row; of the fabric */
-  router_block *routers;           /* [block] */
-  link_block *links_rest;          /* [block]; NULL if links never rest */
+  lane_neighbors beside[WSE_RAMP];   /* by port */
+  uint32_t blocks_per_strip, blocks; /* blocks of a strip; of the fabric */
+  int strip_rows, strip_total;       /* rows of a strip (the last one may have fewer); strips of the fabric */
+  router_block *routers;             /* [block] */
+  link_block *links_rest;            /* [block]; NULL if links never rest */
   /* What 32 bits do not hold of a run of thousands of millions of cycles, in units of CLOCK_UNIT; NULL until there is
    * some. waits_more: of the time that the head of a buffer has waited; links_more, blocked_more: of the counts below.
    * Writers: clocks.c, the router. */
@@ -464,12 +476,12 @@ struct wse_fabric {
   _Atomic(uint32_t *) links_more, blocked_more;          /* [port][block][LANES] */
   uint32_t *router_lane;                                 /* [pe]: block * LANES + lane */
   uint32_t *block_pe;                                    /* [block]: PE of lane 0 */
-  uint32_t *block_row;                                   /* [block]: row */
-  fabric_row *rows;                                      /* [height] */
-  uint32_t masks_per_row;                                /* uint64_t that hold a bit for each block of a row */
+  uint32_t *block_strip;                                 /* [block]: strip */
+  fabric_strip *strips;                                  /* [strip_total] */
+  uint32_t masks_per_strip;                              /* uint64_t that hold a bit for each block of a strip */
   uint64_t *wakes_ce;     /* [block][NEAR]: lanes whose CE is stepped in that cycle.  Writers: wake.h */
-  uint64_t *wakes_router; /* [row][NEAR][masks_per_row]: blocks that are stepped in that cycle.  Writers: wake.h */
-  uint64_t *dirty;        /* [row][masks_per_row]: blocks whose buffers changed since they were settled */
+  uint64_t *wakes_router; /* [strip][NEAR][masks_per_strip]: blocks that are stepped in that cycle.  Writers: wake.h */
+  uint64_t *dirty;        /* [strip][masks_per_strip]: blocks whose buffers changed since they were settled */
   void (*routers_step)(struct wse_fabric *fabric, struct band_state *band, uint32_t block, uint64_t now);
 
   /* Compute elements.  Writer: the CE, where nothing else is said. */
@@ -512,6 +524,7 @@ struct wse_fabric {
   uint64_t total_colors[WSE_COLORS][WSE_PORTS][2]; /* by color (not index): sum over bands.  Writer: measure.c */
   uint64_t total_opcodes[OP_COUNT];                /* sum over bands.  Writer: measure.c */
   uint64_t *total_series;                          /* [bins][SERIES_WIDTH]: sum over bands.  Writer: measure.c */
+  uint64_t *total_links, *total_blocked;           /* [port][pe], with carries; NULL before.  Writer: measure.c */
 
   /* Streams.  Writer: host.c. */
   edge_stream *streams; /* [stream_capacity], of which stream_total are in use */
@@ -537,6 +550,9 @@ static inline uint8_t *sram_of(const struct wse_fabric *fabric, uint32_t pe) {
 static inline uint32_t *register_of(const struct wse_fabric *fabric, uint32_t pe, uint32_t number) {
   uint32_t at = fabric->router_lane[pe];
   return &fabric->registers[((size_t)(at / LANES) * WSE_REGISTERS + number) * LANES + at % LANES];
+}
+static inline fabric_strip *strip_of(const struct wse_fabric *fabric, uint32_t pe) {
+  return &fabric->strips[fabric->block_strip[fabric->router_lane[pe] / LANES]];
 }
 static inline uint64_t *counters_of(const struct wse_fabric *fabric, uint32_t pe) {
   return fabric->counters + (size_t)pe * WSE_CTR_COUNT;

@@ -8,10 +8,10 @@
 
 /* Steps the block of routers in cycle `when`, at most NEAR - 1 ahead. */
 static inline void wake_block(const wse_fabric *fabric, uint32_t block, uint64_t when) {
-  uint32_t y = fabric->block_row[block], column = block - y * fabric->blocks_per_row,
+  uint32_t strip = fabric->block_strip[block], column = block - strip * fabric->blocks_per_strip,
            slot = (uint32_t)when & (NEAR - 1);
-  fabric->wakes_router[(y * NEAR + slot) * fabric->masks_per_row + column / 64] |= (uint64_t)1 << column % 64;
-  fabric->rows[y].routers |= (uint8_t)(1u << slot);
+  fabric->wakes_router[(strip * NEAR + slot) * fabric->masks_per_strip + column / 64] |= (uint64_t)1 << column % 64;
+  fabric->strips[strip].routers |= (uint8_t)(1u << slot);
 }
 
 static inline void wake_router(const wse_fabric *fabric, uint32_t pe, uint64_t when) {
@@ -21,7 +21,7 @@ static inline void wake_router(const wse_fabric *fabric, uint32_t pe, uint64_t w
 static inline void wake_ce_near(const wse_fabric *fabric, uint32_t pe, uint64_t when) {
   uint32_t at = fabric->router_lane[pe], block = at / LANES, slot = (uint32_t)when & (NEAR - 1);
   fabric->wakes_ce[block * NEAR + slot] |= (uint64_t)1 << at % LANES;
-  fabric->rows[fabric->block_row[block]].ces |= (uint8_t)(1u << slot);
+  fabric->strips[fabric->block_strip[block]].ces |= (uint8_t)(1u << slot);
 }
 
 static inline void wheel_remove(wse_fabric *fabric, band_state *band, uint32_t pe) {

@@ -469,8 +469,8 @@ class Fabric(HostCopies):
             cycles=engine.last_activity(),
             ended=ended,
             counters={name: counters[:, :, i].copy() for i, name in enumerate(COUNTERS)},
-            links=self._counts(_engine.PLANE_LINKS, _engine.PLANE_LINKS_MORE),
-            blocked=self._counts(_engine.PLANE_BLOCKED, _engine.PLANE_BLOCKED_MORE),
+            links=np.array(engine.plane(_engine.PLANE_LINKS)),
+            blocked=np.array(engine.plane(_engine.PLANE_BLOCKED)),
             colors=np.array(engine.plane(_engine.PLANE_COLORS)),
             opcodes={isa.INSTRUCTIONS[i].name: int(opcodes[i]) for i in np.flatnonzero(opcodes)},
             series=np.array(engine.plane(_engine.PLANE_SERIES)).reshape(-1, 4),
@@ -494,14 +494,6 @@ class Fabric(HostCopies):
             {name: int(count) for name, count in zip(COUNTERS, counters, strict=True) if name != "idle"},
             int(colors[:, : _engine.RAMP, 0].sum(dtype=np.uint64)),
         )
-
-    def _counts(self, plane: int, more: int) -> np.ndarray:
-        """uint64 [5, h, w]: the sum of a plane of 32-bit counts and a plane of carries, in units of 2^22."""
-        counts = np.array(np.asarray(self._engine.plane(plane))[:, :, : self.width], np.uint64)
-        rest = np.asarray(self._engine.plane(more))
-        if rest.size:
-            counts += rest[:, :, : self.width].astype(np.uint64) << np.uint64(22)
-        return counts
 
     def _names(self) -> dict[str, dict[str, int]]:
         """Names of tasks and colors, for traces."""
