@@ -66,3 +66,51 @@ def test_cycles_of_several_runs_add_up(monkeypatch, capsys):
     assert (line.before, line.last) == (200, 50)
     shown = capsys.readouterr().err
     assert shown.startswith("\r100 cycles") and "cycles/s" in shown
+
+
+def test_steps_show_their_share_and_the_time_left(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    with common.Steps("points") as bar:
+        bar.is_terminal = True
+        bar(2, 10)
+        bar.started -= 60
+        bar(5, 10, ", 1 failed")
+        bar(10, 10)
+    first, half, last, *_ = capsys.readouterr().err.split("\r")[1:]
+    assert first.rstrip() == f"[{'#' * 6}{'.' * 24}]  20 %  2/10 points"
+    assert half.rstrip() == f"[{'#' * 15}{'.' * 15}]  50 %  5/10 points, 1 failed  100 s left"
+    assert last.rstrip() == f"[{'#' * 30}] 100 %  10/10 points"
+
+
+def test_steps_of_a_narrow_terminal_stay_on_a_line(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    bar = common.Steps("points")
+    bar.is_terminal = True
+    bar(1, 2)
+    assert len(capsys.readouterr().err) == 20
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "elapsed", "words"),
+    [
+        (0, 5, 3, ""),
+        (5, 5, 3, ""),
+        (1, 2, 3, "  3 s left"),
+        (1, 11, 60, "  10 min left"),
+        (1, 3, 5000, "  2 h 46 min left"),
+    ],
+)
+def test_time_left(done, total, elapsed, words):
+    assert common.time_left(done, total, elapsed) == words
+
+
+def test_a_run_whose_parts_are_known_shows_its_share(capsys):
+    line = common.ProgressLine()
+    line.is_terminal = True
+    line.started -= 10
+    line(1000)
+    line.part(1, 4)
+    line.shown = 0
+    line(2000)
+    before, after = capsys.readouterr().err.split("\r")[1:]
+    assert "%" not in before and after.rstrip().endswith("25 %  30 s left")

@@ -84,3 +84,49 @@ def test_show(capsys):
 def test_plain_values():
     value = {1: np.float32(0.5), "a": np.arange(2), "p": Path("x"), "t": (1, float("inf")), "b": np.bool_(True)}
     assert output.plain(value) == {"1": 0.5, "a": [0, 1], "p": "x", "t": [1, None], "b": True}
+
+
+# --- tables in a terminal ---------------------------------------------------------------------------------------------
+
+HEAD = ["name", "tokens to hide it: forward", "effect"]
+ROWS = [["nop", "1,234", "nothing at all"], ["done", "5", "ends the task, and the PE takes the next that is activated"]]
+
+
+@pytest.mark.parametrize("width", [200, 96, 60, 44, 38])
+def test_tables_fit_the_terminal(width, monkeypatch):
+    monkeypatch.setattr(output, "terminal_width", lambda: width)
+    lines = [click.unstyle(line) for line in output.table_lines(HEAD, ROWS, [1], ["a line below " * 9, None])]
+    assert max(map(len, lines)) <= width
+    text = " ".join(" ".join(lines).split())
+    for cell in ("nop", "1,234", "5"):
+        assert cell in text
+    words = set(text.split())
+    assert set(" ".join([*HEAD, *ROWS[0], *ROWS[1]]).split()) <= words
+    (row,) = (line for line in lines if line.startswith("nop"))
+    assert "1,234" in row, "numbers stay in the row of their name"
+
+
+def test_tables_that_go_elsewhere_are_not_broken(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    lines = output.table_lines(HEAD, ROWS, [1])
+    assert len(lines) == 3 and len(lines[2]) > 80
+    assert len(output.pair_lines([("effect", ROWS[1][2] * 3)])) == 1
+
+
+def test_a_table_that_fits_is_as_it_goes_elsewhere(monkeypatch):
+    plain = output.table_lines(HEAD, ROWS, [1])
+    monkeypatch.setattr(output, "terminal_width", lambda: max(len(click.unstyle(line)) for line in plain))
+    assert output.table_lines(HEAD, ROWS, [1]) == plain
+
+
+def test_a_terminal_that_is_too_narrow_keeps_words_and_numbers(monkeypatch):
+    monkeypatch.setattr(output, "terminal_width", lambda: 5)
+    lines = [click.unstyle(line) for line in output.table_lines(HEAD, ROWS, [1])]
+    assert any("1,234" in line for line in lines) and any("activated" in line for line in lines)
+
+
+def test_pairs_are_broken_at_the_edge(monkeypatch):
+    monkeypatch.setattr(output, "terminal_width", lambda: 40)
+    lines = output.pair_lines([("cycles", "1,234"), ("PE-cycles", "busy: vector 97.4 %, stall: start 0.6 %, idle 2 %")])
+    assert lines[0] == "cycles     1,234" and max(map(len, lines)) <= 40
+    assert lines[1].startswith("PE-cycles  busy") and lines[2].startswith(" " * 11) and lines[2].strip()

@@ -54,7 +54,12 @@ def test_every_prior_moves_the_interval_or_says_why_it_is_there():
 
 
 def test_mechanisms_alone():
-    made = predict.mechanisms(lambda b: workload(ONE_T, b), 320, System(), 16, CONSTANTS, 15.3, chunks=1)
+    told = []
+    made = predict.mechanisms(
+        lambda b: workload(ONE_T, b), 320, System(), 16, CONSTANTS, 15.3, 1, lambda *step: told.append(step)
+    )
+    steps = sum(len(m.rows) for m in made)
+    assert told == [(done, steps) for done in range(1, steps + 1)]
     by_name = {m.name: dict(m.rows) for m in made}
     exposed = list(by_name["exposed optimiser"].values())
     assert exposed == sorted(exposed, reverse=True)
@@ -104,7 +109,9 @@ def test_of_a_cs2_only_the_scatter_is_uncertain():
 
 
 def test_a_micro_batch_of_ones_own_is_in_the_interval_too():
-    (row,) = predict.predict(WORK, System(), (4,), CONSTANTS, micro_batch=5)
+    told = []
+    (row,) = predict.predict(WORK, System(), (4,), CONSTANTS, micro_batch=5, progress=lambda *step: told.append(step))
+    assert told == [(1, 1)]
     assert row.outcome.passes == 16 and row.micro_batch == 5
     forms = [float(predict.seconds_of(WORK, System(), 4, CONSTANTS, {}, micro_batch)) for micro_batch in (None, 5)]
     assert forms[1] == pytest.approx(float(row.analytic.seconds))

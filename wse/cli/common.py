@@ -170,13 +170,57 @@ class Working(StatusLine):
         self.clear()
 
 
+class Steps(StatusLine):
+    """Shows how many steps of a job are done, and the time that the others will take at this pace.
+
+    what: the steps in one word, such as "points".  A context manager that removes the line in the end.
+    """
+
+    WIDTH = 30  # characters of the bar
+
+    def __init__(self, what: str = "") -> None:
+        super().__init__()
+        self.what = f" {what}" if what else ""
+        self.started = time.monotonic()
+        self.first: int | None = None
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        if self.first is None:
+            self.first = done
+        if not self.is_terminal:
+            return
+        filled = self.WIDTH * done // max(1, total)
+        left = time_left(done - self.first, total - self.first, time.monotonic() - self.started)
+        bar = "#" * filled + "." * (self.WIDTH - filled)
+        line = f"[{bar}] {100 * done // max(1, total):3} %  {done}/{total}{self.what}{note}{left}"
+        self.put(line[: shutil.get_terminal_size().columns - 1])
+
+    def __enter__(self) -> Steps:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+
+def time_left(done: int, total: int, elapsed: float) -> str:
+    """Words for the time that is left, after so many of so many equal steps; none before the first."""
+    if not 0 < done < total:
+        return ""
+    seconds = round(elapsed / done * (total - done))
+    minutes, hours = seconds // 60, seconds // 3600
+    words = f"{seconds} s" if seconds < 120 else f"{minutes} min" if hours < 2 else f"{hours} h {minutes % 60} min"
+    return f"  {words} left"
+
+
 class ProgressLine(StatusLine, Progress):
-    """Shows simulated cycles, their rate and the elapsed time, once a run takes longer than two seconds."""
+    """Shows simulated cycles, their rate and the elapsed time, once a run takes longer than two seconds; the share that
+    is done and the time left, of a kernel that tells its parts."""
 
     AFTER, EVERY = 2.0, 0.2  # seconds
 
     def __init__(self, notes_to_stderr: bool = False):
         super().__init__()
+        self.share = ""
         self.started = time.monotonic()
         self.shown = 0.0
         self.before = self.last = 0
@@ -193,7 +237,11 @@ class ProgressLine(StatusLine, Progress):
             self.show(self.before + cycle, elapsed)
 
     def show(self, cycles: int, elapsed: float) -> None:
-        self.put(f"{cycles:,} cycles  {si(cycles / elapsed)} cycles/s  {elapsed:.0f} s")
+        self.put(f"{cycles:,} cycles  {si(cycles / elapsed)} cycles/s  {elapsed:.0f} s{self.share}")
+
+    def part(self, done: int, total: int) -> None:
+        left = time_left(done, total, time.monotonic() - self.started)
+        self.share = f"  {100 * done // total} %{left}"
 
     def note(self, line: str) -> None:
         self.clear()

@@ -64,11 +64,9 @@ def command(
     tokens = np.random.default_rng(seed).integers(0, loaded.vocab, (batch, loaded.sequence + 1)).astype(np.uint16)
     memories = [MemoryX(part=Ddr5(ddr5), channels=each, nodes=1) for each in channels]
     make = partial(streaming, graph=made, batch=batch, machine=machine, **options)
-    bar = common.ProgressLine(notes_to_stderr=as_json)
-    try:
-        found = crossover.sweep(make, memories, initial(made, seed), tokens[:, :-1], tokens[:, 1:])
-    finally:
-        bar.clear()
+    with common.Steps("passes") as bar:
+        bar(0, len(memories) + 1)
+        found = crossover.sweep(make, memories, initial(made, seed), tokens[:, :-1], tokens[:, 1:], bar)
     if plot is not None:
         from ..report import figure
         from ..report import knee as picture

@@ -16,9 +16,13 @@ document, is left out; a function of the document may stand for a format string.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import shutil
 import string
+import sys
+import textwrap
 from abc import ABC, abstractmethod
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -191,25 +195,78 @@ def table_lines(
     right: Iterable[int] = (),
     below: Sequence[str | None] | None = None,
 ) -> list[str]:
-    """Columns aligned, those in `right` to the right; below: a line for each row, or None, indented under it."""
+    """Columns aligned, those in `right` to the right; below: a line for each row, or None, indented under it.
+
+    A table that is wider than the terminal has its cells broken into several lines.
+    """
     right = set(right)
     table = [tuple(head), *(tuple(row) for row in rows)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+    most = terminal_width()
+    columns = list(zip(*table, strict=True))
+    widths = widths_within(columns, right, HUGE if most is None else most)
     lines = []
     for place, row in enumerate(table):
-        pairs = zip(row, widths, strict=True)
-        cells = [cell.rjust(width) if i in right else cell.ljust(width) for i, (cell, width) in enumerate(pairs)]
-        line = "  ".join(cells).rstrip()
-        lines.append(click.style(line, bold=True) if place == 0 else line)
+        parts = [wrapped(cell, width) if len(cell) > width else [cell] for cell, width in zip(row, widths, strict=True)]
+        for level in itertools.zip_longest(*parts, fillvalue=""):
+            pairs = zip(level, widths, strict=True)
+            cells = [cell.rjust(width) if i in right else cell.ljust(width) for i, (cell, width) in enumerate(pairs)]
+            line = "  ".join(cells).rstrip()
+            lines.append(click.style(line, bold=True) if place == 0 else line)
         if below is not None and place and (line_below := below[place - 1]) is not None:
-            lines.append(f"    {line_below}")
+            room = HUGE if most is None else max(LEAST, most - 4)
+            lines += [f"    {part}" for part in (wrapped(line_below, room) if len(line_below) > room else [line_below])]
     return lines
 
 
+HUGE = 1 << 30  # characters: no limit
+
+
 def pair_lines(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """Two aligned columns."""
+    """Two aligned columns; the second is broken at the edge of a terminal."""
     width = max((len(name) for name, _ in pairs), default=0)
-    return [f"{name.ljust(width)}  {line}".rstrip() for name, line in pairs]
+    widest = terminal_width()
+    lines: list[str] = []
+    for name, line in pairs:
+        parts = [line]
+        if widest is not None and widest - width - 2 >= LEAST:
+            parts = [part for one in line.splitlines() for part in wrapped(one, widest - width - 2)] or [""]
+        lines += [f"{(name if part is parts[0] else '').ljust(width)}  {part}".rstrip() for part in parts]
+    return lines
+
+
+LEAST = 20  # characters; a narrower column is not broken into lines
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal that the output goes to; None if it goes elsewhere, where lines are not broken."""
+    return shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else None
+
+
+def wrapped(line: str, width: int) -> list[str]:
+    """A line as lines of at most so many characters, broken at spaces."""
+    return textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def widths_within(columns: Sequence[Sequence[str]], right: set[int], most: int) -> list[int]:
+    """Widths of columns (cells, the head first) with two spaces between them, of at most `most` characters in all.
+
+    The widest columns that can be broken at spaces give way.  A column keeps its longest word, and numbers stay whole.
+    """
+    widths = [max(map(len, column)) for column in columns]
+    least = [
+        max(_longest_word(column[:1]), *(map(len, column[1:]) if i in right else [_longest_word(column[1:])]), 1)
+        for i, column in enumerate(columns)
+    ]
+    while sum(widths) + 2 * (len(widths) - 1) > most:
+        at = max(range(len(widths)), key=lambda i: (widths[i] > least[i], widths[i]))
+        if widths[at] <= least[at]:
+            break  # the terminal is too narrow: it breaks the lines itself
+        widths[at] -= 1
+    return widths
+
+
+def _longest_word(cells: Iterable[str]) -> int:
+    return max((len(word) for cell in cells for word in cell.split()), default=0)
 
 
 def print_json(value: Any) -> None:

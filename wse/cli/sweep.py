@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -59,28 +58,6 @@ def check(path: Path, spec: sweep.Spec) -> None:
 ROWS, COLUMNS = 40, 6  # of the numbers that are printed
 
 
-class Bar(common.StatusLine):
-    """Shows the number of finished points, if stderr is a terminal."""
-
-    WIDTH = 30
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.started = time.monotonic()
-        self.first: int | None = None
-
-    def __call__(self, done: int, total: int, failed: int) -> None:
-        if self.first is None:
-            self.first = done
-        if not self.is_terminal:
-            return
-        filled = self.WIDTH * done // max(1, total)
-        new, elapsed = done - self.first, time.monotonic() - self.started
-        left = f"  {(total - done) * elapsed / new:.0f} s left" if new and done < total else ""
-        wrong = f", {failed} failed" if failed else ""
-        self.put(f"[{'#' * filled}{'.' * (self.WIDTH - filled)}] {done}/{total}{wrong}{left}")
-
-
 @click.command("sweep")
 @click.argument("spec", type=types.FILE)
 @common.option("--out", type=types.FILE, help="Folder of the results.  [default: SPEC without .toml]")
@@ -123,11 +100,15 @@ def command(
         from ..report import validation
 
         validation.check(picture)
-    bar = Bar()
+    bar = common.Steps("points")
+
+    def progress(done: int, total: int, failed: int) -> None:
+        bar(done, total, f", {failed} failed" if failed else "")
+
     interrupt: KeyboardInterrupt | None = None
     try:
         with cluster(workers, scheduler) as client:
-            outcome = sweep.run(loaded, directory, execute, client, bar, again)
+            outcome = sweep.run(loaded, directory, execute, client, progress, again)
     except KeyboardInterrupt as caught:
         if not hasattr(caught, "outcome"):  # no point was begun
             caught.add_note(f"the same command continues with the points that {directory} does not hold")

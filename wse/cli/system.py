@@ -128,21 +128,27 @@ def command(
         update=update,
         jitter=jitter,
     )
-    constants = calibrate.calibrated(compute)
+    with common.Working() as working:
+        working("calibrating computing times")
+        constants = calibrate.calibrated(compute)
     held = capacity.capacity(work.parameters, memoryx)
-    rows = predict.predict(work, system, systems, constants, micro_batch)
+    with common.Steps("numbers of systems") as bar:
+        bar(0, len(systems))
+        rows = predict.predict(work, system, systems, constants, micro_batch, progress=bar)
     causes = []
     if mechanisms or (mechanisms is None and (transformer.name, systems[-1]) == PUBLISHED[:2]):
         if systems[-1] < 2:
             raise ConfigError("--mechanisms compares one system with several: give --systems with more than 1")
-        causes = predict.mechanisms(
-            lambda b: workload(transformer, b, s, density),
-            batch,
-            system,
-            systems[-1],
-            constants,
-            PUBLISHED[2] / 16 * systems[-1],
-        )
+        with common.Steps("speed-ups of single causes") as bar:
+            causes = predict.mechanisms(
+                lambda b: workload(transformer, b, s, density),
+                batch,
+                system,
+                systems[-1],
+                constants,
+                PUBLISHED[2] / 16 * systems[-1],
+                progress=bar,
+            )
     if plot is not None:
         picture(work, system, rows, constants, plot)
     made = document(work, system, constants, micro_batch, held, rows, causes, plot)

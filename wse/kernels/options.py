@@ -20,6 +20,9 @@ class Progress:
     def __call__(self, cycle: int) -> None:
         """The simulation has reached this cycle; `Fabric.run` calls it about 20 times a second."""
 
+    def part(self, done: int, total: int) -> None:
+        """So many of so many equal parts of the run are done."""
+
     def note(self, line: str) -> None:
         """A line of text to show, such as the loss of an epoch."""
 

@@ -132,6 +132,13 @@ def seconds_of(
     return np.asarray(analytic.step(made).seconds)
 
 
+Progress = Callable[[int, int], object]  # steps done, steps in all
+
+
+def _ignored(done: int, total: int) -> None:
+    pass
+
+
 def predict(
     work: Workload,
     system: System,
@@ -139,8 +146,9 @@ def predict(
     constants: Constants,
     micro_batch: int | None = None,
     draws: dict[str, np.ndarray] | None = None,
+    progress: Progress = _ignored,
 ) -> list[Row]:
-    """Predict a row for each number of systems, all with the same batch."""
+    """Predict a row for each number of systems, all with the same batch.  progress: called after each row."""
     draws = draw(system.machine.name) if draws is None else draws
     one = run(work, system, 1, constants, micro_batch)
     one_drawn = seconds_of(work, system, 1, constants, draws, micro_batch)
@@ -168,6 +176,7 @@ def predict(
                 Interval.of(np.concatenate(ratios)),
             )
         )
+        progress(len(rows), len(systems))
     return rows
 
 
@@ -234,22 +243,33 @@ def mechanisms(
     constants: Constants,
     published: float,
     chunks: int = 2,
+    progress: Progress = _ignored,
 ) -> list[Mechanism]:
-    """The three mechanisms, each with the others switched off.  workload_of(batch) gives the job at a batch."""
+    """The three mechanisms, each with the others switched off.  workload_of(batch) gives the job at a batch.
+
+    progress: called after each speed-up.
+    """
     work = workload_of(batch)
     quiet = replace(system, jitter=0.0, update="arriving")
 
+    batches = sorted({batch // 5, 2 * batch // 5, 3 * batch // 5, 4 * batch // 5, batch, 2 * batch, 4 * batch})
+    batches = [b for b in batches if b >= systems]
+    spreads = (0.0, 0.005, 0.01, 0.02, 0.03)
+    done, total = 0, len(BUILDS) + len(batches) + len(spreads)
+
     def speedup(work: Workload, system: System, seeds: int = 1) -> float:
+        nonlocal done
         one = run(work, system, 1, constants, chunks=chunks).seconds
         many = [run(work, system, systems, constants, seed=seed, chunks=chunks).seconds for seed in range(seeds)]
+        done += 1
+        progress(done, total)
         return float(one / np.mean(many))
 
     exposed = [(name, speedup(work, replace(quiet, update="serial", memoryx=build))) for name, build in BUILDS.items()]
-    batches = sorted({batch // 5, 2 * batch // 5, 3 * batch // 5, 4 * batch // 5, batch, 2 * batch, 4 * batch})
-    small = [(f"batch {b}", speedup(workload_of(b), quiet)) for b in batches if b >= systems]
+    small = [(f"batch {b}", speedup(workload_of(b), quiet)) for b in batches]
     spread = [
         (f"spread {100 * sigma:g} %", speedup(work, replace(quiet, jitter=sigma), 5 if sigma else 1))
-        for sigma in (0.0, 0.005, 0.01, 0.02, 0.03)
+        for sigma in spreads
     ]
     one = float(analytic.step(analytic.inputs(work, quiet, 1, constants)).seconds)
     ideal = float(analytic.step(analytic.inputs(work, quiet, systems, constants)).seconds)

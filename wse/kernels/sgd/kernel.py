@@ -274,6 +274,7 @@ class Trainer:
             loss = float(self.reports[-2][0]) / batches.samples
             accuracy = float(self.reports[-1][1]) / course.test.samples
             epochs.append({"epoch": number, "loss": loss, "test_accuracy": accuracy, "cycles": self.run.cycles})
+            self.options.progress.part(number, len(course.epochs))
             self.options.progress.note(f"epoch {number:3}  loss {loss:.4f}  test accuracy {100 * accuracy:.2f} %")
         return epochs
 
