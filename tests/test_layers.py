@@ -30,6 +30,7 @@ LAYERS = [
     {"train", "system", "validation"},
     {"bench"},
     {"sweep", "sdk"},
+    {"lsp"},
     {"cli"},
     {"__main__"},
 ]
@@ -48,6 +49,8 @@ HOMES = {
     "dask": {"sweep", "execute"},
     "distributed": {"sweep", "execute"},
     "pyarrow": {"sweep", "trace"},
+    "pygls": {"lsp"},
+    "lsprotocol": {"lsp"},
     "Cython": set(),
 }
 

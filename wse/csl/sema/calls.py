@@ -187,6 +187,8 @@ def interpret(frame: Frame, fn: FnRef, sign: Signature, span: Span) -> Val:
 class Lowered:
     """An instance of a function: the known arguments are built in."""
 
+    inline = False
+
     def __init__(self, unit: Any, fn: FnRef, sign: Signature, name: str, span: Span | None):
         self.unit, self.fn, self.name, self.span = unit, fn, name, span
         self.known: dict[str, Val | Parts] = dict(sign.known)

@@ -29,6 +29,7 @@ class Inlined:
         self.name = f"{frame.lowered.name if frame.lowered is not None else frame.unit.name}.{fn.name}"
         self.root: Any = frame.lowered.root if frame.lowered is not None else None
         self.known = True  # notes of errors name the call
+        self.inline = True
         self.ends: list[tuple[ir.Block, Value, Span]] = []
 
     def has_address(self, node: Any) -> bool:

@@ -262,10 +262,26 @@ def block(frame: Frame, node: ast.Block) -> None:
 def block_body(frame: Frame, node: ast.Block) -> None:
     frame.names.append({})
     try:
+        patient = frame.unit.program.patient and frame.lowered is not None and not frame.lowered.inline
         for statement in node.body:
-            frame.run(statement)
+            (run_patiently if patient else Frame.run)(frame, statement)
     finally:
         frame.names.pop()
+
+
+def run_patiently(frame: Frame, node: ast.Node) -> None:
+    """Runs a statement of run-time code; an error in a simple one does not keep the next from being looked at."""
+    build = frame.build
+    if build is None or not isinstance(node, ast.ExprStmt | ast.Assign):
+        frame.run(node)
+        return
+    before = build.block, build.depth, build.loops[:], len(frame.names)
+    try:
+        frame.run(node)
+    except CslError as error:
+        frame.unit.found(error, frame.lowered)
+        build.block, build.depth, build.loops[:] = before[:3]
+        del frame.names[before[3] :]
 
 
 @stmt(ast.ComptimeBlock)

@@ -275,6 +275,14 @@ def int_named(name: str) -> IntType | None:
     return int_type(int(name[1:]), name[0] == "i")
 
 
+def int_named_or_none(name: str) -> IntType | None:
+    """The integer type of a name such as u5; None if it names none, or one that is too wide."""
+    try:
+        return int_named(name)
+    except ValueError:
+        return None
+
+
 DIRECTIONS = ("WEST", "EAST", "SOUTH", "NORTH", "RAMP")  # their numbers in a router's switch word
 
 _interned: dict[tuple, Type] = {}

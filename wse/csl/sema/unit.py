@@ -48,6 +48,7 @@ class Program:
         self.max_steps, self.steps = max_steps, 0
         self.progress_at = self.configured = self.bytes = 0  # steps when a PE was configured last; how many times
         self.report: Callable[[str], object] | None = None
+        self.patient = False  # whether statements behind one with an error are looked at, for editors
         self.bound: Callable[[Frame, str, Any, Span | None], object] | None = None  # told of every local name
         self.doing, self.until_report = "layout", 1 << 10
         self.started = self.reported = time.monotonic()
@@ -423,16 +424,7 @@ class Unit:
             deferred, self.deferred = self.deferred, []
             for action in deferred:
                 self.attempt(action)
-            if self._waiting:
-                lowered = self._waiting.popleft()
-                try:
-                    lowered.lower()
-                except CslError as error:
-                    note_callers(error, lowered)
-                    self.program.findings.add(error)
-                except ControlFlow as left:
-                    self.program.findings.add(left.misplaced())
-                self.out.functions.append(lowered.function)
+            if self.lower_next():
                 continue
             self.pointers.find(self._order)
             if not (self._waiting or self._pending or self.deferred):
@@ -444,6 +436,29 @@ class Unit:
         self.bind_teardown()
         if self.startup is not None and self.startup.function.blocks:
             self.out.startup = [instr for block in self.startup.function.blocks for instr in block.code]
+
+    def lower_next(self) -> bool:
+        """Code of a function that waits for it; False if none does."""
+        if not self._waiting:
+            return False
+        lowered = self._waiting.popleft()
+        try:
+            lowered.lower()
+        except CslError as error:
+            self.found(error, lowered)
+        except ControlFlow as left:
+            self.program.findings.add(left.misplaced())
+        self.out.functions.append(lowered.function)
+        return True
+
+    def found(self, error: CslError, lowered: Lowered) -> None:
+        """An error in the code of a function."""
+        note_callers(error, lowered)
+        self.program.findings.add(error)
+
+    def lowered_functions(self) -> list[Lowered]:
+        """The functions for which code has been, or will be, made."""
+        return list(self._functions.values())
 
     def bind_teardown(self) -> None:
         """One task for all colors and queues with a handler of their own."""
