@@ -7,6 +7,7 @@ WSE_SANITIZE=1  with AddressSanitizer and UndefinedBehaviorSanitizer as well
 
 import os
 import sys
+import sysconfig
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -14,6 +15,9 @@ from setuptools.command.build_ext import build_ext
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "csrc"))
 import build_engine
+
+# One module for this and all later versions of Python, but for builds without the GIL, which have no stable ABI.
+HAS_STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 
 class BuildEngine(build_ext):
@@ -35,10 +39,31 @@ class BuildEngine(build_ext):
             compile=list(compiler.compiler_so), link=link, include=[f"-I{path}" for path in self.include_dirs]
         )
         jobs = self.parallel if type(self.parallel) is int else len(os.sched_getaffinity(0))
-        build_engine.build(tools, Path(self.get_ext_fullpath(ext.name)).resolve(), jobs, self.announce)
+        target = Path(self.get_ext_fullpath(ext.name)).resolve()
+        build_engine.build(tools, target, jobs, self.announce, HAS_STABLE_ABI)
+        remove_others(target)
+
+    def copy_extensions_to_source(self) -> None:
+        super().copy_extensions_to_source()
+        for ext in self.extensions:
+            remove_others(build_engine.ROOT / "wse" / Path(self.get_ext_filename(ext.name)).name)
+
+
+def remove_others(target: Path) -> None:
+    """Removes engines of earlier builds beside it, whose names Python would prefer."""
+    for other in target.parent.glob("_engine.*.so"):
+        if other.name != target.name:
+            other.unlink()
 
 
 setup(
     cmdclass={"build_ext": BuildEngine},
-    ext_modules=[Extension("wse._engine", sources=[str(path) for path in build_engine.sources()])],
+    ext_modules=[
+        Extension(
+            "wse._engine",
+            sources=[str(path) for path in build_engine.sources()],
+            py_limited_api=HAS_STABLE_ABI,
+        )
+    ],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if HAS_STABLE_ABI else {},
 )

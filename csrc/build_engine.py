@@ -39,6 +39,8 @@ SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "
 LINK = ["-pthread", "-lm"]
 # The binding converts arguments and lends buffers: it gains nothing from -O3, which doubles its compile time.
 BINDING_FLAGS = ["-O1"]
+# The stable ABI of Python 3.11, the first that has buffers: the module then serves later versions as well.
+STABLE_ABI = ["-DPy_LIMITED_API=0x030B0000"]
 DIRECTIVES = {"boundscheck": False, "wraparound": False, "embedsignature": False}
 
 # These take longest to compile, so that they start first.
@@ -80,8 +82,12 @@ def flags() -> tuple[list[str], list[str]]:
     return [*COMPILE, *(DEBUG if debug else RELEASE), *checks], [*LINK, *checks]
 
 
-def build(tools: Toolchain, target: Path, jobs: int, say: Callable[[str], None] = print) -> None:
+def build(
+    tools: Toolchain, target: Path, jobs: int, say: Callable[[str], None] = print, stable_abi: bool = False
+) -> None:
     """Brings the extension module `target` up to date.  Raises BuildError with the compiler's output.
+
+    stable_abi: the binding uses Python's stable ABI only.
 
     Object files are kept in build/engine/FLAGS, a folder for each set of flags, and with each a file of its digest.
     """
@@ -91,7 +97,8 @@ def build(tools: Toolchain, target: Path, jobs: int, say: Callable[[str], None] 
     folder.mkdir(parents=True, exist_ok=True)
 
     def binding() -> Path:
-        return _compile(_cython(folder), folder / "_engine.o", [*command, *BINDING_FLAGS, *tools.include], say)
+        more = [*BINDING_FLAGS, *(STABLE_ABI if stable_abi else [])]
+        return _compile(_cython(folder), folder / "_engine.o", [*command, *more, *tools.include], say)
 
     def stamp() -> Path:
         """The digest as a string in the engine."""

@@ -2,10 +2,14 @@
 
 import shutil
 import subprocess
+import sysconfig
+from pathlib import Path
 
 import pytest
 from outdated import ROOT
 from outdated import build_engine as load
+
+from wse import _engine
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
 
@@ -115,3 +119,27 @@ def test_the_digest_is_in_the_module(tree):
     build()
     module._content.cache_clear()
     assert module.source_digest().encode() in (root / "out" / "engine.so").read_bytes()
+
+
+def test_the_binding_is_compiled_for_the_stable_abi_if_asked_for(tree):
+    root, build, module = tree
+    (root / "binding.c").write_text(
+        "#ifdef Py_LIMITED_API\nint stable_3_11[Py_LIMITED_API == 0x030B0000 ? 1 : -1];\n#endif\nint binding;\n"
+    )
+    build()
+    assert b"stable_3_11" not in (root / "out" / "engine.so").read_bytes()
+
+    def link(objects, target, flags):
+        subprocess.run(["gcc", "-shared", *objects, "-o", target, *flags], check=True)
+
+    tools = module.Toolchain(compile=["gcc", "-fPIC", "-fvisibility=default"], link=link, include=[])
+    module.build(tools, root / "out" / "engine.so", 2, lambda line: None, True)
+    assert b"stable_3_11" in (root / "out" / "engine.so").read_bytes()
+
+
+def test_the_engine_serves_this_and_later_versions_of_python():
+    """One file, of the stable ABI, and none that Python would prefer to it."""
+    folder = Path(_engine.__file__).parent
+    assert [path.name for path in folder.glob("_engine.*.so")] == [Path(_engine.__file__).name]
+    if not sysconfig.get_config_var("Py_GIL_DISABLED"):
+        assert _engine.__file__.endswith("_engine.abi3.so")
