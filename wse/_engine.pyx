@@ -362,6 +362,23 @@ cdef class Engine:
     def trace_dropped(self):
         return wse_trace_dropped(self.f)
 
+    def trace_take(self):
+        """The events since the last call as bytes; trace_dropped then is the number of those that were not kept."""
+        cdef const wse_event *events = NULL
+        self.idle()
+        cdef uint64_t count = wse_trace_take(self.f, &events)
+        return lend(self, events, 1, (count * sizeof(wse_event),))
+
+    def trace_only(self, uint64_t since, uint64_t until, pes=None):
+        """Keeps the events of cycles since .. until - 1, and of the PEs for which pes, uint8 [pe], is not 0."""
+        self.idle()
+        cdef Taken taken
+        if pes is None:
+            self.done(wse_trace_only(self.f, since, until, NULL))
+        else:
+            taken = Taken(pes, 1, <Py_ssize_t>self.width * self.height)
+            self.done(wse_trace_only(self.f, since, until, <const uint8_t *>taken.view.buf))
+
     def said(self):
         """What the PEs said since the last call, as bytes, sizeof(wse_event) each."""
         cdef const wse_event *events = NULL

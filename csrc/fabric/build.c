@@ -37,6 +37,7 @@ wse_fabric *wse_new(const wse_desc *desc) {
   fabric->threads = desc->threads;
   memcpy(fabric->params, desc->params, sizeof fabric->params);
   fabric->trace_capacity = desc->trace_capacity;
+  fabric->trace_until = UINT64_MAX;
   fabric->bins = desc->bins;
   memset(fabric->color_index, -1, sizeof fabric->color_index);
   fabric->reference = desc->reference;
@@ -78,6 +79,7 @@ void wse_free(wse_fabric *fabric) {
   free(fabric->stream_at);
   free(fabric->delivered);
   free(fabric->merged);
+  free(fabric->trace_pes);
   free(fabric->profiles);
   free(fabric->total_series);
   free(fabric->total_links);
@@ -206,6 +208,8 @@ static bool one_input(const wse_fabric *fabric, int c, bool reconfigured) {
   return true;
 }
 
+enum { LEAST_EVENTS = 1024 }; /* that a band's buffer begins with */
+
 static int band_build(wse_fabric *fabric, uint32_t index, int first, int end) {
   band_state *band = &fabric->bands[index];
   uint32_t strip_pes = (uint32_t)(fabric->strip_rows * fabric->width), last = (uint32_t)end * strip_pes;
@@ -216,7 +220,8 @@ static int band_build(wse_fabric *fabric, uint32_t index, int first, int end) {
   band->wheel_head = malloc(WHEEL * sizeof *band->wheel_head);
   band->slots = calloc(SLOT_ENTRIES, sizeof *band->slots);
   band->series = fabric->bins ? calloc((size_t)fabric->bins * SERIES_WIDTH, 8) : NULL;
-  band->events = fabric->trace_capacity ? malloc(fabric->trace_capacity * sizeof *band->events) : NULL;
+  band->event_room = fabric->trace_capacity < LEAST_EVENTS ? fabric->trace_capacity : LEAST_EVENTS;
+  band->events = fabric->trace_capacity ? malloc(band->event_room * sizeof *band->events) : NULL;
   if (!band->wheel_head || !band->slots || (fabric->bins && !band->series) || (fabric->trace_capacity && !band->events))
     return -1;
   for (int i = 0; i < WHEEL; i++)

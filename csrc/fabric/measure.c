@@ -3,6 +3,7 @@
 
 #include "fabric/build.h"
 #include "observe/account.h"
+#include "observe/trace.h"
 #include "pe/store_only.h"
 
 /* Gives all bands the bin width of the widest, wide enough for the whole run. */
@@ -38,6 +39,14 @@ static void account_all(wse_fabric *fabric) {
       if (ce->store_targets) store_only_settle(fabric, band, pe, until, until);
       account(fabric, band, pe, until, ce->gap);
     }
+}
+
+/* Ends of memory operations are recorded before: later ones follow all that is taken. */
+uint64_t wse_trace_take(wse_fabric *fabric, const wse_event **events) {
+  account_all(fabric);
+  uint64_t n = wse_trace(fabric, events);
+  if (*events) trace_forget(fabric);
+  return n;
 }
 
 wse_status wse_profile(wse_fabric *fabric) {

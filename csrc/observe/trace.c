@@ -2,6 +2,7 @@
 #include "observe/trace.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* In order of cycles, then of PEs; one PE's events stay in the order in which they happened. */
 static bool comes_after(const wse_event *a, const wse_event *b) {
@@ -24,13 +25,28 @@ static void sift_down(wse_event *heap, uint64_t n, uint64_t i) {
 /* The first events stay, and which they are does not depend on bands: within a cycle PEs come in any order.  So from
  * the first event that finds the buffer full on, the buffer is a heap with the last event on top, which makes room for
  * earlier ones. */
-void trace_full(band_state *band, wse_event event) {
+static void keep_first(band_state *band, wse_event event) {
   if (!band->events_dropped++)
     for (uint64_t i = band->event_count / 2; i-- > 0;)
       sift_down(band->events, band->event_count, i);
   if (!comes_after(&band->events[0], &event)) return;
   band->events[0] = event;
   sift_down(band->events, band->event_count, 0);
+}
+
+static bool grow(band_state *band, uint64_t capacity) {
+  uint64_t room = band->event_room > capacity / 2 ? capacity : band->event_room * 2;
+  if (band->events_dropped || room <= band->event_room) return false;
+  wse_event *grown = realloc(band->events, room * sizeof *grown);
+  if (!grown) return false;
+  band->events = grown;
+  band->event_room = room;
+  return true;
+}
+
+void trace_full(wse_fabric *fabric, band_state *band, wse_event event) {
+  if (grow(band, fabric->trace_capacity)) band->events[band->event_count++] = event;
+  else keep_first(band, event);
 }
 
 static int by_cycle(const void *a, const void *b) { return comes_after(a, b) ? 1 : comes_after(b, a) ? -1 : 0; }
@@ -67,6 +83,23 @@ uint64_t wse_trace(wse_fabric *fabric, const wse_event **events) {
   fabric->merged_count = n < fabric->trace_capacity ? n : fabric->trace_capacity;
   fabric->merged_dropped = dropped + n - fabric->merged_count;
   return fabric->merged_count;
+}
+
+void trace_forget(wse_fabric *fabric) {
+  for (int i = 0; i < fabric->band_total; i++)
+    fabric->bands[i].event_count = fabric->bands[i].events_dropped = 0;
+}
+
+wse_status wse_trace_only(wse_fabric *fabric, uint64_t from, uint64_t until, const uint8_t *pes) {
+  if (fabric->now || from > until) return WSE_BADARG;
+  uint8_t *kept = NULL;
+  if (pes && !(kept = malloc(fabric->pes))) return WSE_NOMEM;
+  if (kept) memcpy(kept, pes, fabric->pes);
+  free(fabric->trace_pes);
+  fabric->trace_pes = kept;
+  fabric->trace_from = from;
+  fabric->trace_until = until;
+  return WSE_OK;
 }
 
 uint64_t wse_said(wse_fabric *fabric, const wse_event **events) {

@@ -46,6 +46,7 @@ static int grant_main(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_
         return GRANT_NONE;
       }
       int did = vector_step(fabric, band, pe, operation, false, now);
+      trace_wait(fabric, band, pe, MAIN, operation, did == STEP_WAITS, now);
       if (did == STEP_WAITS) {
         ce->waits = operation->wait;
         return GRANT_NONE;
@@ -68,6 +69,7 @@ static int grant_thread(wse_fabric *fabric, band_state *band, uint32_t pe, int t
     return GRANT_NONE;
   }
   int did = vector_step(fabric, band, pe, operation, true, now);
+  trace_wait(fabric, band, pe, thread, operation, did == STEP_WAITS, now);
   if (did == STEP_WAITS) {
     if (ce->state == MAIN_IDLE) {
       ce->waits = operation->wait;

@@ -198,6 +198,7 @@ static int begin_on_fabric(wse_fabric *fabric, band_state *band, uint32_t pe, ve
   operation->next = first;
   operation->active = 1;
   operation->wait = WSE_CTR_STALL_INPUT;
+  operation->waiting = 0;
   fabric->operations[thread][pe] = *operation;
   if (thread == MAIN) {
     ce->state = MAIN_OPERATION;
@@ -206,7 +207,8 @@ static int begin_on_fabric(wse_fabric *fabric, band_state *band, uint32_t pe, ve
     return STOPS;
   }
   ce->threads |= (uint8_t)(1u << thread);
-  ce->store_threads |= (uint8_t)((!fabric->reference && !band->profile && is_store_only(operation)) << thread);
+  bool watched = fabric->reference || band->profile || fabric->trace_capacity;
+  ce->store_threads |= (uint8_t)((!watched && is_store_only(operation)) << thread);
   ce->main_at = now + 1;
   ce->follows_vector = 0;
   ce->loaded_at = 0;

@@ -144,6 +144,7 @@ typedef struct {
   uint8_t flops;         /* floating-point operations per element */
   uint8_t simple;        /* 1: may take the fast path of vector_step.c */
   uint8_t rule;          /* ISA_... of tables/isa.h */
+  uint8_t waiting;       /* 1: the trace says that it waits.  Writer: observe/trace.h */
   uint32_t carry;        /* ISA_CARRY: into the next element */
   element_function element;
 } vector_operation;
@@ -405,8 +406,8 @@ typedef struct band_state {
   uint64_t opcodes[OP_COUNT];                /* instructions issued, by opcode */
   uint64_t colors[WSE_COLORS][WSE_PORTS][2]; /* by color index and port: wavelets, cycles that they waited */
   uint8_t dropped[WSE_COLORS]; /* by color index: mask of ports off the edge where wavelets were dropped */
-  wse_event *events;           /* [trace_capacity] */
-  uint64_t event_count, events_dropped;
+  wse_event *events;           /* [event_room] */
+  uint64_t event_count, event_room, events_dropped;
   uint64_t (*profile)[WSE_PROFILE_COLUMNS]; /* [instructions of all classes, after each class one row]; NULL: none */
   slot_entry *slots;                        /* [SLOT_ENTRIES] */
   wse_event *messages;                      /* [message_capacity]: of the instruction say, not delivered yet */
@@ -518,6 +519,8 @@ struct wse_fabric {
   int bins;                /* of the series; 0: none */
   uint64_t bin_shift;      /* a merged bin is 1 << bin_shift cycles.  Writer: measure.c */
   uint64_t trace_capacity; /* events that are kept; 0: no trace */
+  uint64_t trace_from, trace_until; /* the cycles of which events are kept */
+  uint8_t *trace_pes;               /* [pe]: 0: its events are not kept; NULL: those of all are */
   wse_event *merged;       /* [merged_count]: events of all bands.  Writer: trace.c */
   uint64_t merged_count, merged_dropped;
   wse_event *delivered;                            /* messages that wse_said returned last.  Writer: trace.c */

@@ -92,3 +92,105 @@ def test_many_events_of_one_cycle_beyond_the_buffer():
         assert run.events_dropped == 4 * 90_000 - 100_000
         assert run.events["kind"].tolist() == [EVENT["TASK_START"]] * 90_000 + [EVENT["MARK"]] * 10_000
         assert run.events["pe"].tolist() == [*range(90_000), *range(10_000)]
+
+
+def waits(events) -> list[tuple[int, int, int, int]]:
+    """(PE, thread, first cycle, cycle after the last) of each wait; they begin and end in turn."""
+    found, open_at = [], {}
+    for cycle, pe, kind, _, thread in events[["cycle", "pe", "kind", "a", "b"]].tolist():
+        if kind == EVENT["WAIT_START"]:
+            assert (pe, thread) not in open_at
+            open_at[pe, thread] = cycle
+        elif kind == EVENT["WAIT_END"]:
+            found.append((pe, thread, open_at.pop((pe, thread)), cycle))
+    assert not open_at
+    return found
+
+
+@archs
+@pytest.mark.parametrize("thread", [255, 2])
+def test_an_operation_that_waits_for_a_wavelet_says_so(arch, thread):
+    """A stream brings 4 wavelets, and 4 more 100 cycles later: no slot lies within a wait, and the waits explain it."""
+    p = wse.Program(1, 1, machine=arch)
+    red = p.color("red", 0)
+    pe = p.pe_class("pe")
+    pe.dsd("memory", wse.mem1d(pe.array("a", 8, "u32")))
+    pe.dsd("in", wse.fabin(2, color=red))
+    pe.queue_in(2, red)
+    pe.code(f"main: dsr d0, memory\n dsr a0, in\n mov32 d0, a0 {'{async}' if thread == 2 else ''}\n done")
+    pe.local_task("main", 9, active=True)
+    p.place(pe)
+    p.route(red, "W", "R", 0)
+    fabric = wse.Fabric(p, trace=1000)
+    segments = [wse.Segment(4, cycle=0), wse.Segment(4, cycle=200)]
+    fabric.stream_in(0, 0, "W", red, np.arange(8, dtype=np.uint32), segments=segments)
+    done = fabric.run()
+    lands = done.events["cycle"][done.events["kind"] == EVENT["LAND"]].astype(int)
+    (start,) = done.events["cycle"][done.events["kind"] == EVENT["OP_START"]].astype(int)
+    (end,) = done.events["cycle"][done.events["kind"] == EVENT["OP_END"]].astype(int)
+    found = waits(done.events)
+    assert {(pe, by) for pe, by, *_ in found} == {(0, thread)}
+    long = [(since, until) for _, _, since, until in found if until - since > 50]
+    assert len(long) == 1 and lands[3] < long[0][0] < lands[4] < long[0][1] <= lands[4] + 8
+    inside = sum(until - since for *_, since, until in found)
+    assert start < found[0][2] and found[-1][3] <= end and end - start - inside <= 8 + 10
+    assert done.total("stall_input") >= inside - 2 or thread == 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_waits_lie_within_operations_and_are_told_of_all_threads(seed):
+    grid = Grid(3, 4, Machine(ARCHS[seed % 2]), seed)
+    fabric, _ = grid.fabric(trace=1_000_000)
+    done = fabric.run()
+    plain, _ = grid.fabric()
+    same = plain.run()
+    assert (same.cycles, same.stalls) == (done.cycles, done.stalls)  # a trace changes nothing
+    open_ops: set = set()
+    for pe, kind, thread in done.events[["pe", "kind", "b"]].tolist():
+        if kind == EVENT["OP_START"]:
+            open_ops.add((pe, thread))
+        elif kind == EVENT["OP_END"]:
+            open_ops.discard((pe, thread))
+        elif kind in (EVENT["WAIT_START"], EVENT["WAIT_END"]):
+            assert (pe, thread) in open_ops
+    assert waits(done.events)
+
+
+def taken(fabric, step: int) -> np.ndarray:
+    """All events of a run, taken after every `step` cycles."""
+    parts = []
+    while True:
+        status = fabric._engine.run(fabric.cycle + step)
+        parts.append(fabric._as_events(fabric._engine.trace_take()))
+        assert fabric._engine.trace_dropped() == 0
+        if status != wse._engine.LIMIT:
+            return np.concatenate(parts)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("step", [1, 13, 100])
+def test_events_that_are_taken_while_it_runs_are_all_of_them(seed, step):
+    grid = Grid(3, 6, Machine(ARCHS[seed % 2]), seed)
+    every = grid.fabric(trace=1_000_000)[0].run().events
+    for threads in (1, 3):
+        fabric, _ = grid.fabric(trace=1_000_000, threads=threads)
+        assert np.array_equal(taken(fabric, step), every)
+
+
+def test_events_of_some_pes_and_cycles():
+    grid = Grid(3, 6, Machine("wse3"), 5)
+    every = grid.fabric(trace=1_000_000)[0].run().events
+    chosen = np.zeros(18, np.uint8)
+    chosen[[1, 7, 17]] = 1
+    for since, until, pes in ((0, 2**63, chosen), (50, 120, None), (50, 120, chosen), (60, 60, None)):
+        fabric, _ = grid.fabric(trace=1_000_000)
+        fabric._engine.trace_only(since, until, pes)
+        done = fabric.run()
+        wanted = (every["cycle"] >= since) & (every["cycle"] < until)
+        if pes is not None:
+            wanted &= pes[every["pe"]] > 0
+        assert np.array_equal(done.events, every[wanted]) and done.events_dropped == 0
+    with pytest.raises(ValueError):
+        fabric._engine.trace_only(0, 5)  # it has run
+    with pytest.raises(ValueError):
+        grid.fabric(trace=10)[0]._engine.trace_only(7, 5)

@@ -10,7 +10,7 @@ from synthetic import make_events, make_run
 import wse
 from wse import trace
 from wse.errors import ConfigError
-from wse.fabric.run import EVENT
+from wse.fabric.run import COUNTERS, EVENT
 from wse.machine import isa
 from wse.trace import events
 
@@ -41,15 +41,39 @@ def test_spans_of_tasks_operations_and_microthreads():
         )
     )
     assert list(events.spans(run)) == [
-        (1, events.MAIN, 3, 8, "fmacs", False),
-        (1, events.MAIN, 0, 10, "task 9", True),
-        (1, 3, 2, 12, "faddh", False),
+        (1, events.MAIN, 3, 8, "fmacs", "operation"),
+        (1, events.MAIN, 0, 10, "task 9", "task"),
+        (1, 3, 2, 12, "faddh", "operation"),
     ]
+
+
+def test_waits_lie_within_their_operation_and_end_with_it():
+    cause = COUNTERS.index("stall_input")
+    run = make_run(
+        events=make_events(
+            (1, 0, "OP_START", FADDH, 3),
+            (2, 0, "OP_START", FMACS, 255),
+            (3, 0, "WAIT_START", cause, 3),
+            (4, 0, "WAIT_START", cause + 1, 255),
+            (6, 0, "WAIT_END", cause + 1, 255),
+            (8, 0, "OP_END", FMACS, 255),
+            (9, 0, "OP_END", FADDH, 3),
+            (10, 0, "WAIT_END", cause, 3),
+        )
+    )
+    assert list(events.spans(run)) == [
+        (0, events.MAIN, 4, 6, "wait: output", "wait"),
+        (0, events.MAIN, 2, 8, "fmacs", "operation"),
+        (0, 3, 3, 9, "wait: input", "wait"),
+        (0, 3, 1, 9, "faddh", "operation"),
+    ]
+    text = "".join(events.lines(run))
+    assert "wait start  input  microthread 3" in text and "wait end  output  main" in text
 
 
 def test_what_never_ends_ends_with_the_run():
     run = make_run(cycles=50, events=make_events((5, 0, "TASK_START", 9, 0), (7, 0, "OP_START", FMACS, 255)))
-    assert list(events.spans(run)) == [(0, -1, 7, 50, "fmacs", False), (0, -1, 5, 50, "task 9", True)]
+    assert list(events.spans(run)) == [(0, -1, 7, 50, "fmacs", "operation"), (0, -1, 5, 50, "task 9", "task")]
 
 
 def test_an_end_without_its_begin_is_dropped():
@@ -156,8 +180,8 @@ def test_npz_holds_the_run(tmp_path):
 def test_a_real_run(fabric_run):
     """Two PEs: one sends eight f32 numbers by a microthread, the other adds them up as they come."""
     spans = list(events.spans(fabric_run))
-    assert [span.name for span in spans if span.pe == 0 and not span.is_task] == ["fmovs"]
-    assert [span.name for span in spans if span.pe == 1 and not span.is_task] == ["fadds"]
+    assert [span.name for span in spans if span.pe == 0 and span.kind == "operation"] == ["fmovs"]
+    assert [span.name for span in spans if span.pe == 1 and span.kind == "operation"] == ["fadds"]
     (sender,) = (span for span in spans if span.name == "fmovs")
     assert sender.lane == 1
     lands = [action for action in events.actions(fabric_run) if action.lane == events.WAVELETS]

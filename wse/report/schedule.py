@@ -1,4 +1,4 @@
-"""The schedule of a traced run: tasks and operations of PEs as bars over time."""
+"""The schedule of a traced run: tasks, operations and their waits as bars over time."""
 
 from collections import Counter
 
@@ -46,10 +46,11 @@ def _shown(run):
 
 
 def draw(axes, run):
-    """Draw into axes.  Tasks are tall grey bars, operations are colored by instruction."""
+    """Draw into axes.  Tasks are tall grey bars, operations are colored by instruction, their waits are hatched."""
     shown = _shown(run)
     rows = {lane: row for row, lane in enumerate(shown)}
     tasks: list[Bar] = []
+    waits: list[Bar] = []
     operations: dict[str, list[Bar]] = {}
     names: Counter[str] = Counter()
     count = 0
@@ -61,7 +62,9 @@ def draw(axes, run):
         if count > BARS:
             break
         bar = (row, span.start, max(span.end - span.start, 1), span.name)
-        if span.is_task:
+        if span.kind == events.WAIT:
+            waits.append(bar)
+        elif span.kind == events.TASK:
             tasks.append(bar)
         else:
             operations.setdefault(span.name, []).append(bar)
@@ -70,6 +73,7 @@ def draw(axes, run):
     for i, (name, _) in enumerate(names.most_common()):
         color = _PALETTE[i] if i < len(_PALETTE) else "#777777"
         _draw_bars(axes, operations[name], 0.5, color, name if i < len(_PALETTE) else None)
+    _draw_bars(axes, waits, 0.5, "#FFFFFF", "waits", hatched=True)
     for row, start, length, name in tasks:
         if length > run.cycles / 25:
             axes.text(start, row - 0.34, f" {name}", fontsize=6, va="center", color="#555555", clip_on=True)
@@ -88,8 +92,8 @@ def draw(axes, run):
         axes.legend(fontsize=8, frameon=False)
 
 
-def _draw_bars(axes, bars, height, color, label):
-    """Draw bars of one color as one collection."""
+def _draw_bars(axes, bars, height, color, label, hatched=False):
+    """Draw bars of one color as one collection; hatched: grey lines over them."""
     from matplotlib.collections import PolyCollection
 
     if not bars:
@@ -98,4 +102,7 @@ def _draw_bars(axes, bars, height, color, label):
     for row, start, length, _ in bars:
         top, bottom = row - height / 2, row + height / 2
         corners.append([(start, top), (start + length, top), (start + length, bottom), (start, bottom)])
-    axes.add_collection(PolyCollection(corners, facecolor=color, edgecolor="white", linewidth=0.3, label=label))
+    edge, hatch = ("#999999", "////") if hatched else ("white", None)
+    axes.add_collection(
+        PolyCollection(corners, facecolor=color, edgecolor=edge, linewidth=0.3, label=label, hatch=hatch)
+    )

@@ -13,10 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _engine
-from ..fabric.run import Run
+from ..fabric.run import COUNTERS, Run
 from ..machine import isa
 
 BEGIN, END, INSTANT = "begin", "end", "instant"
+TASK, OPERATION, WAIT = "task", "operation", "wait"
+SPANS = {"TASK_START": TASK, "TASK_END": TASK, "OP_START": OPERATION, "OP_END": OPERATION} | {
+    "WAIT_START": WAIT,
+    "WAIT_END": WAIT,
+}
 # Lanes of a PE: the main thread, and wavelets that land.  The lane of a microthread is its number.
 MAIN, WAVELETS = -1, 1 << 32
 _MAIN_THREAD = 255  # events.def: the thread of an operation on the main thread
@@ -31,7 +36,7 @@ class Action(NamedTuple):
     pe: int
     lane: int
     name: str
-    is_task: bool = False
+    kind: str = ""  # of a begin or end: TASK, OPERATION, or WAIT, which lies within an operation
     value: int | None = None  # data of a wavelet, value of a mark
 
 
@@ -81,6 +86,11 @@ def instruction(opcode: int) -> str:
     return isa.INSTRUCTIONS[opcode].name if opcode < len(isa.INSTRUCTIONS) else f"opcode {opcode}"
 
 
+def wait_name(counter: int) -> str:
+    """The name of a wait by the counter of its cause: `wait: input`."""
+    return f"wait: {COUNTERS[counter].removeprefix('stall_') if counter < len(COUNTERS) else counter}"
+
+
 def lane_name(lane: int) -> str:
     """The name of a lane."""
     return "main" if lane == MAIN else "wavelets" if lane == WAVELETS else f"microthread {lane}"
@@ -97,33 +107,33 @@ def _in_order(run: Run) -> np.ndarray:
 def actions(run: Run) -> Iterator[Action]:
     """Yield begins, ends and instants in order of cycle.
 
-    An end without a begin is dropped; a begin without an end ends with the run.  A lane has one task and one operation
-    at a time, so an end event needs no name: it ends the innermost span of its kind.
+    An end without a begin is dropped; a begin without an end ends with the run.  A lane has one task, one operation and
+    one wait at a time, so an end event needs no name: it ends the innermost span of its kind.
     """
     names = Names(run)
     events = _in_order(run)
-    open_spans: dict[tuple[int, int], list[tuple[bool, str]]] = {}
+    open_spans: dict[tuple[int, int], list[tuple[str, str]]] = {}
     for cycle, pe, kind, a, b in zip(*_columns(events), strict=True):
         row = kind_name(kind)
-        if row not in ("TASK_START", "TASK_END", "OP_START", "OP_END"):
+        kind = SPANS.get(row, "")
+        if not kind:
             yield _instant(names, row, cycle, pe, a, b)
             continue
-        is_task = row.startswith("TASK")
-        lane = MAIN if is_task or b == _MAIN_THREAD else b
+        lane = MAIN if kind == TASK or b == _MAIN_THREAD else b
         stack = open_spans.setdefault((pe, lane), [])
         if row.endswith("START"):
-            name = names.task(a) if is_task else instruction(a)
-            stack.append((is_task, name))
-            yield Action(BEGIN, cycle, pe, lane, name, is_task)
-        elif any(known == is_task for known, _ in stack):
-            ended = None
-            while ended != is_task:
+            name = names.task(a) if kind == TASK else instruction(a) if kind == OPERATION else wait_name(a)
+            stack.append((kind, name))
+            yield Action(BEGIN, cycle, pe, lane, name, kind)
+        elif any(known == kind for known, _ in stack):
+            ended = ""
+            while ended != kind:
                 ended, name = stack.pop()
                 yield Action(END, cycle, pe, lane, name, ended)
     last = max(int(run.cycles), int(events["cycle"][-1]) if len(events) else 0)
     for (pe, lane), stack in open_spans.items():
-        for is_task, name in reversed(stack):
-            yield Action(END, last, pe, lane, name, is_task)
+        for kind, name in reversed(stack):
+            yield Action(END, last, pe, lane, name, kind)
 
 
 def _columns(events: np.ndarray) -> list[list[int]]:
@@ -137,24 +147,24 @@ def _instant(names: Names, row: str, cycle: int, pe: int, a: int, b: int) -> Act
 
 
 class Span(NamedTuple):
-    """A task or an operation, from its first cycle to the one after its last."""
+    """A task, an operation or a wait, from its first cycle to the one after its last."""
 
     pe: int
     lane: int
     start: int
     end: int
     name: str
-    is_task: bool
+    kind: str
 
 
 def spans(run: Run) -> Iterator[Span]:
     """Yield the spans of a run, in order of their ends."""
     open_spans: dict[tuple[int, int], list[int]] = {}
-    for what, cycle, pe, lane, name, is_task, _ in actions(run):
+    for what, cycle, pe, lane, name, kind, _ in actions(run):
         if what == BEGIN:
             open_spans.setdefault((pe, lane), []).append(cycle)
         elif what == END:
-            yield Span(pe, lane, open_spans[pe, lane].pop(), cycle, name, is_task)
+            yield Span(pe, lane, open_spans[pe, lane].pop(), cycle, name, kind)
 
 
 def lanes(run: Run) -> list[tuple[int, int]]:
@@ -164,7 +174,7 @@ def lanes(run: Run) -> list[tuple[int, int]]:
         return []
     names = np.array([kind_name(kind) for kind in range(int(events["kind"].max()) + 1)])[events["kind"]]
     lane = np.full(len(events), MAIN, dtype=np.int64)
-    operation = (names == "OP_START") | (names == "OP_END")
+    operation = np.isin(names, [row for row, kind in SPANS.items() if kind != TASK])
     threads = events["b"][operation].astype(np.int64)
     lane[operation] = np.where(threads == _MAIN_THREAD, MAIN, threads)
     lane[names == "LAND"] = WAVELETS
@@ -191,8 +201,9 @@ def words(names: Names, kind: int, a: int, b: int) -> str:
         return f"{what}  {names.task(a)}  at instruction {b}"
     if row == "TASK_END":
         return f"{what}  {names.task(a)}"
-    if row in ("OP_START", "OP_END"):
-        return f"{what}  {instruction(a)}  {'main' if b == _MAIN_THREAD else f'microthread {b}'}"
+    if row in SPANS:
+        name = instruction(a) if SPANS[row] == OPERATION else wait_name(a).removeprefix("wait: ")
+        return f"{what}  {name}  {'main' if b == _MAIN_THREAD else f'microthread {b}'}"
     if row == "LAND":
         return f"{what}  {names.color(a)}  0x{b:08x}"
     if row in ("MARK", "HOSTSIG"):
