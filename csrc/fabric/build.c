@@ -322,6 +322,7 @@ wse_status wse_activate(wse_fabric *fabric, int x, int y, int w, int h, int task
     for (int i = x; i < x + w; i++) {
       uint32_t pe = (uint32_t)(j * fabric->width + i);
       fabric->ces[pe].active |= (uint64_t)1 << task;
+      if (fabric->quiet) fabric->ces[pe].just_ended = 0; /* the PE was idle before the host activated the task */
       wake_ce_near(fabric, pe, fabric->now);
     }
   return WSE_OK;

@@ -321,6 +321,7 @@ wse_status wse_run(wse_fabric *fabric, uint64_t until, uint64_t limit, const vol
   run_team(team);
   fabric->now = team->end;
   status = team->status;
+  fabric->quiet = status == WSE_QUIET;
   if (status != WSE_LIMIT || fabric->now == limit || team->stopped) fabric->told = fabric->now;
   free(team);
   return status;

@@ -199,11 +199,15 @@ static bool leave_store_only(wse_fabric *fabric, band_state *band, uint32_t pe, 
 
 /* The next cycle in which the CE has to be stepped.  next: as grant_slot found it; injects: the next cycle in which the
  * ramp may take a wavelet. */
-static inline uint64_t next_step(const ce_state *ce, int grant, bool shared, uint64_t next, uint64_t injects,
-                                 uint64_t now) {
+static inline uint64_t next_step(const wse_fabric *fabric, uint32_t pe, int grant, bool shared, uint64_t next,
+                                 uint64_t injects, uint64_t now) {
+  const ce_state *ce = &fabric->ces[pe];
+  bool ended = ce->state == MAIN_IDLE && !shared && !ce->threads; /* a task that was alone */
   /* other threads may have wanted the slot: all are considered again in the next cycle */
-  if (grant == GRANT_SLOT && (shared || ce->threads || ce->state != MAIN_RUN || next == NEVER)) next = now + 1;
-  if (ce->state == MAIN_IDLE && ce->main_at > now && ce->main_at < next) next = ce->main_at;
+  if (grant == GRANT_SLOT && !ended && (shared || ce->threads || ce->state != MAIN_RUN || next == NEVER))
+    next = now + 1;
+  if (ce->state == MAIN_IDLE && ce->main_at > now && ce->main_at < next && (!ended || task_possible(fabric, pe)))
+    next = ce->main_at;
   if (injects < next) next = injects;
   if (ce->taken && now + 1 < next) next = now + 1;
   return next;
@@ -231,7 +235,7 @@ static void after_slot(wse_fabric *fabric, band_state *band, uint32_t pe, int gr
     start_task(fabric, band, pe, now, P(fabric, task_after_op_cycles));
   if (ce->waits != NO_CAUSE && ce->state != MAIN_MEMORY) gap_from(fabric, band, pe, now, ce->waits);
   if (ce->threads && ce->state == MAIN_IDLE) store_only_begin(fabric, band, pe, now);
-  next = next_step(ce, grant, shared, next, injects, now);
+  next = next_step(fabric, pe, grant, shared, next, injects, now);
   wheel_remove(fabric, band, pe);
   if (next != NEVER) wake_ce(fabric, band, pe, now, next > now ? next : now + 1);
 }

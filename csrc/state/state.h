@@ -441,6 +441,7 @@ struct wse_fabric {
   int64_t params[WSE_PARAM_COUNT]; /* machine.def */
   uint64_t now;                    /* next cycle to be stepped.  Writer: wse_run */
   uint64_t limit;                  /* no CE runs ahead of this cycle.  Writer: wse_run */
+  bool quiet;    /* the last run ended because nothing was left to step.  Writer: wse_run */
   uint64_t told; /* a cycle that the host was told: time does not go back behind it.  Writer: wse_run */
 
   /* Colors and routes.  Arrays [color] are by index. */
