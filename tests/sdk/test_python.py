@@ -115,3 +115,9 @@ def test_states_of_a_runtime(tmp_path):
     assert states[0].startswith("loaded at cycle 0") and states[1].startswith("running at cycle 0")
     assert states[2].startswith("stopped at cycle ")
     assert isinstance(np.asarray(runner.measure().busy), np.ndarray)
+
+
+@pytest.mark.parametrize("module", sorted(path.stem for path in (ROOT / "wse/sdk").glob("[a-z]*.py")))
+def test_every_module_can_be_the_first_that_is_imported(module, tmp_path):
+    code, _, errors = python_runs(f"import wse.sdk.{module}", tmp_path)
+    assert code == 0, errors

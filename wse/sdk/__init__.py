@@ -27,6 +27,7 @@ here:
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 # The environment of SdkRuntime: figures of the machine that are changed, NAME=VALUE,NAME=VALUE; a TOML file of them;
@@ -36,7 +37,7 @@ SETTINGS, MACHINE_FILE, TIMING = "WSE_SET", "WSE_MACHINE", "WSE_TIMING"
 
 def __getattr__(name: str) -> Any:
     """A name of the run time, or of `python`, when it is used."""
-    if name.startswith("__"):
+    if name.startswith("__") or find_spec(f"{__name__}.{name}"):  # `from . import module` asks for the attribute first
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     own = import_module(f"{__name__}.python")
     if name in ("add_to_path", "cslc"):
