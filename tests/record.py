@@ -4,7 +4,8 @@
     python tests/record.py traces       traces/*.npz, by the commands in traces/README.md
     python tests/record.py docs         docs/isa.md, kernels.md, csl-features.md, from the tables and modules they describe
     python tests/record.py accuracy     the blocks of README.md and docs/accuracy.md; a few minutes
-    python tests/record.py pictures     docs/pictures, by the commands in docs/README.md
+    python tests/record.py pictures     docs/pictures, by the commands in docs/gallery.md
+    python tests/record.py notebooks    the outputs of docs/examples/notebooks; a minute
 
 Prints what changed.  Tests fail if one of these files is out of date.
 """
@@ -76,6 +77,17 @@ def docs() -> None:
             print(f"{name}: changed")
 
 
+def notebook_outputs() -> None:
+    import nbformat
+    from notebooks import execute, notebooks, texts
+
+    for path in notebooks():
+        kept, executed = nbformat.read(path, as_version=4), execute(path)
+        if texts(kept) != texts(executed):
+            nbformat.write(executed, path)
+            print(f"{path.relative_to(ROOT)}: changed")
+
+
 def accuracy() -> None:
     for name in ("README.md", "docs/accuracy.md"):
         run(["wse", "validate", "--write-docs", name], ROOT)
@@ -87,7 +99,7 @@ def pictures() -> None:
         heat = {"P": 6, "N": 10}
         out = Path(folder) / "out"
         compile.run(compile.Request(ROOT / "docs/examples/heat/layout.csl", heat, arch="wse3", output=out))
-        for words in commands((ROOT / "docs/README.md").read_text()):
+        for words in commands((ROOT / "docs/gallery.md").read_text()):
             run([str(out) if word == "out" else word for word in words], ROOT)
             picture = next(word for word in words if word.startswith("docs/pictures/"))
             print(f"{picture}: {(ROOT / picture).stat().st_size:,} bytes")
@@ -101,6 +113,6 @@ def run(words: list[str], folder: str | Path) -> None:
 
 
 if __name__ == "__main__":
-    parts = {"traces": traces, "docs": docs, "accuracy": accuracy, "pictures": pictures}
+    parts = {"traces": traces, "docs": docs, "accuracy": accuracy, "pictures": pictures, "notebooks": notebook_outputs}
     for part in sys.argv[1:] or parts:
         parts[part]()

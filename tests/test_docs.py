@@ -114,5 +114,5 @@ def test_a_deadlock_on_a_whole_wafer_is_reported():
 
 @pytest.mark.parametrize(("name", "most"), [("gemm.png", 200_000), ("allreduce.gif", 500_000)])
 def test_pictures_are_there_and_small(name, most):
-    (words,) = (words for words in commands((ROOT / "docs/README.md").read_text()) if words[-1].endswith(name))
+    (words,) = (words for words in commands((ROOT / "docs/gallery.md").read_text()) if words[-1].endswith(name))
     assert 50_000 < (ROOT / words[-1]).stat().st_size < most

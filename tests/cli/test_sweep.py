@@ -64,7 +64,7 @@ def test_bad_input(tmp_path):
     [
         ('"gemv"', '"gemx"', "there is no kernel 'gemx': did you mean gemv or gemm?"),
         ('"run"', '"rnu"', "there is no command 'rnu': did you mean run?"),
-        (', "gemv"', "", "command names no kernel"),
+        (', "gemv"', "", "the kernel is missing"),
         ("M = [16", "alpha = [16", "--alpha 16 --dtype f16 --seed 0 --json: there is no option --alpha: did you mean"),
         ('"f32"', '"fp32"', "'fp32' is not one of 'f16', 'bf16', 'cb16', 'f32'; did you mean f32?"),
         ("seed = [0, 1", "seed = [0, -1", "'-1' is not an integer of at least 0"),

@@ -229,6 +229,25 @@ main = Main(
 )
 
 
+def parse(words: Sequence[str]) -> None:
+    """Parses the words of a command line behind `wse`, and runs nothing.
+
+    UsageError for a command or option that there is not, or a value that is refused; also if a command is missing.
+    """
+    command: click.Command = main
+    context, rest = click.Context(main, info_name="wse"), list(words)
+    while isinstance(command, LazyGroup):
+        if rest and rest[0] in context.help_option_names:
+            return
+        if not rest or rest[0].startswith("-"):
+            raise click.UsageError(f"the {command.noun} is missing", context)
+        name = rest.pop(0)
+        command = command.get_command(context, name) or main
+        context = click.Context(command, info_name=name, parent=context)
+    with contextlib.suppress(click.exceptions.Exit):  # by --help
+        command.make_context(context.info_name, rest, parent=context.parent)
+
+
 def _print_version(ctx: click.Context) -> NoReturn:
     click.echo(f"wse {__version__}")
     ctx.exit()

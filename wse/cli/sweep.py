@@ -36,21 +36,11 @@ def check(path: Path, spec: sweep.Spec) -> None:
 
     ConfigError names the command line with an option that the command does not have, or a value that it refuses.
     """
-    from . import main, usage
+    from . import parse, usage
 
     for point in spec.samples():
-        words = list(point.arguments)
-        command: click.Command | None = main
-        context = click.Context(main, info_name="wse")
         try:
-            while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-                name = words.pop(0)
-                command = command.get_command(context, name)
-                context = click.Context(command or main, info_name=name, parent=context)
-            if isinstance(command, click.Group):
-                raise ConfigError(f"specification {path}: command names no {getattr(command, 'noun', 'command')}")
-            if command is not None:
-                command.make_context(command.name, words, parent=context.parent)
+            parse(point.arguments)
         except click.UsageError as error:
             raise ConfigError(f"{path}: wse {' '.join(point.arguments)}: {usage(error)}") from None
 
