@@ -130,3 +130,24 @@ def test_warnings_and_whole_programs(program):
     assert program.messages("layout", "warning") == ["no PE exports a symbol nothing"]
     program.open("layout", LAYOUT.replace("@range(u16, 2)", "@range(u16, 1)"))
     assert any("1 PEs of the rectangle have no code" in one for one in program.messages("layout"))
+
+
+def test_functions_that_exist_at_compile_time_only_are_no_run_time_code(program):
+    program.open("pe", PE.replace("fn main", 'fn name(a: comptime_int) comptime_string { return "x"; }\nfn main'))
+    assert program.messages("pe", None) == []
+
+
+def test_what_is_known_of_a_program_that_takes_long(program):
+    """Before the first analysis has ended, requests see what it has found so far."""
+    program.session.analyses.clear()
+    program.session.project.settings = {"params": {"n": 9}}
+    program.session.sources.open[program.path("layout")] = LAYOUT.replace(".n = n", ".n = n + x")
+    seen = []
+
+    def stop():
+        known = program.session.analyses.get(program.path("layout"))
+        seen.append(len(known.parts) if known is not None else -1)
+        return False
+
+    program.session.look(time.monotonic(), stop, program.keep, program.said.append)
+    assert {0, 1} <= set(seen)

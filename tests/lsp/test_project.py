@@ -117,3 +117,20 @@ def test_folders_that_are_left_out(tmp_path):
     assert len(project.files()) == 1
     project.changed()
     assert len(project.files()) == 2
+
+
+def test_scripts_and_results_in_a_folder_around(tmp_path):
+    (tmp_path / "src").mkdir()
+    program = Program(tmp_path / "src", commands="")
+    program.session.project.roots = [tmp_path]
+    layout = program.path("layout")
+    (tmp_path / "out").mkdir()
+    document = {"file": "src/layout.csl", "arch": "wse3", "params": {"n": "6"}, "colors": {}}
+    (tmp_path / "out" / "out.json").write_text(json.dumps(document))
+    assert program.session.project.options(layout).params == {"n": 6}
+    (tmp_path / "commands.sh").write_text(
+        "cslc ./src/layout.csl --arch wse3 --params=n:7\ncslc layout.csl --params=n:9\n"
+    )
+    assert program.session.project.options(layout).params == {"n": 7}
+    program.session.project.roots = [tmp_path / "src"]
+    assert program.session.project.options(layout).params == {}

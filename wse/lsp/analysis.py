@@ -186,8 +186,9 @@ class Analyser:
             self.finish(made)
             made.complete = True
             yield made
-            for part in list(made.all_parts()):
-                self.explore(part, made)
+            explored: set[Path] = set()
+            for part in made.all_parts():
+                self.explore(part, made, explored)
             yield made
 
     def order(self, made: Analysis, first: Path | None) -> list[Class]:
@@ -213,7 +214,7 @@ class Analyser:
     def begin(self) -> Analysis:
         """The layout: as before, if its files are."""
         before = self.previous
-        if before is not None and before.complete and before.layout.loader.unchanged():
+        if before is not None and before.layout.loader.unchanged():
             return Analysis(self.options, before.layout, before.state, list(before.classes))
         loader = OpenLoader(self.sources, self.options.import_paths, self.options.layout)
         part = Part(loader, self.program(loader))
@@ -290,8 +291,8 @@ class Analyser:
 
     # ---- what nothing calls ----
 
-    def explore(self, part: Part, made: Analysis) -> None:
-        """Functions and tasks of the program's own files that nothing reaches."""
+    def explore(self, part: Part, made: Analysis, explored: set[Path]) -> None:
+        """Functions and tasks of the program's own files that nothing reaches, in the first class that has them."""
         unit, program = part.unit, part.program
         if unit is None or unit.layout is not None:
             return
@@ -300,6 +301,9 @@ class Analyser:
             known = {id(lowered.fn.decl) for lowered in unit.lowered_functions()}
             for instance in [one for one in unit.instances if not one.library]:
                 path = Path(instance.file.source.path)
+                if path in explored:
+                    continue
+                explored.add(path)
                 for decl in instance.file.decls.values():
                     bound = any(
                         (path, param.name, param.span.start) in part.bound for param in getattr(decl, "params", ())
@@ -307,6 +311,8 @@ class Analyser:
                     if not isinstance(decl, ast.FnDecl) or id(decl) in known or bound or not is_plain(decl):
                         continue
                     before = len(program.findings.errors)
+                    if exists_when_compiling(unit, FnRef(decl, instance)):
+                        continue
                     unit.attempt(partial(entry, unit, FnRef(decl, instance), decl.name_span))
                     while unit.lower_next():
                         pass
@@ -319,6 +325,15 @@ class Analyser:
             log.debug("exploring %s", unit.name, exc_info=True)
         finally:
             program.findings = findings
+
+
+def exists_when_compiling(unit: Unit, fn: FnRef) -> bool:
+    """Whether a function takes or returns what exists at compile time only: it is not called in run-time code."""
+    try:
+        kind = unit.fn_type(fn, fn.decl.name_span)
+    except CslError:
+        return False
+    return any(one.is_comptime and one is not t.VOID for one in (*kind.params, kind.result))
 
 
 def is_plain(decl: ast.FnDecl) -> bool:

@@ -17,7 +17,7 @@ from ..csl.artifact import Artifact
 from ..errors import WseError
 from ..records import dataclass
 from .hover import given_by
-from .project import Project
+from .project import Project, is_named
 from .view import View, known_value
 
 log = logging.getLogger(__name__)
@@ -74,8 +74,8 @@ class Profiles:
         if isinstance(given, str) and given:
             chosen = self.project.root_of(layout) / given
             return chosen if (chosen / profile.FILE).is_file() else None
-        newest = [path for path in layout.parent.glob(f"*/{profile.FILE}") if path.is_file()]
-        return max(newest, key=lambda path: path.stat().st_mtime_ns).parent if newest else None
+        newest = self.project.outputs(layout, profile.FILE)
+        return newest[0].parent if newest else None
 
 
 def read(folder: Path, layout: Path) -> Iterator[tuple[Path, Measured]]:
@@ -86,12 +86,11 @@ def read(folder: Path, layout: Path) -> Iterator[tuple[Path, Measured]]:
     except (WseError, OSError) as error:
         log.info("%s", error)
         return
-    if Path(artifact.file).name != layout.name:
+    if not is_named(layout, artifact.file, folder.parent):
         return
     for name in {line.file for one in classes for line in one.lines if line.file}:
-        path = next(
-            (p for p in (layout.parent / name, layout.parent / Path(name).name, Path(name)) if p.is_file()), None
-        )
+        places = (folder.parent / name, layout.parent / Path(name).name, Path(name))
+        path = next((place for place in places if place.is_file()), None)
         if path is None or path.stat().st_mtime_ns > compiled:
             log.info("%s has changed since the profile in %s", name, folder)
             continue

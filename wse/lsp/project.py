@@ -24,6 +24,7 @@ REFERENCE = re.compile(r'@(?:import_module|set_tile_code)\b[^;"]*"([^"\n]+)"')
 LAYOUT = re.compile(r"^[ \t]*layout\s*\{", re.MULTILINE)
 MOST_FILES, MOST_FOLDERS = 5_000, 20_000  # that are looked at
 LEFT_OUT = ("node_modules", "build", "__pycache__")
+MOST_AROUND = 4  # folders around a layout, its own included, where scripts and results are looked for
 SCRIPTS = ("*.sh", "Makefile", "makefile")
 COMMAND = "cslc"
 
@@ -157,16 +158,28 @@ class Project:
         return made
 
     def of_command(self, layout: Path) -> Options | None:
-        """The options of a call of cslc in a script beside the layout: the first for WSE-3, else the first."""
+        """The options of a call of cslc in a script beside the layout, or in a folder around it: the first for WSE-3,
+        else the first."""
         found: list[Options] = []
-        for script in [path for form in SCRIPTS for path in sorted(layout.parent.glob(form))]:
+        scripts = [path for folder in self.around(layout) for form in SCRIPTS for path in sorted(folder.glob(form))]
+        for script in scripts:
             for words in self.commands_of(script):
-                named = [word for word in words if os.path.normpath(layout.parent / word) == str(layout)]
+                named = [word for word in words if os.path.normpath(script.parent / word) == str(layout)]
                 given = self.read_command(words) if named else None
                 if given is not None:
-                    paths = [layout.parent / str(folder) for folder in given.get("import_paths", ())]
+                    paths = [script.parent / str(folder) for folder in given.get("import_paths", ())]
                     found.append(Options(layout, **{**given, "import_paths": paths}, origin=f"cslc in {script.name}"))
         return next((one for one in found if one.arch == "wse3"), found[0] if found else None)
+
+    def around(self, layout: Path) -> list[Path]:
+        """The folder of a layout, and those around it in the workspace."""
+        root = self.root_of(layout)
+        return [layout.parent, *[one for one in layout.parents if one.is_relative_to(root)][1:MOST_AROUND]]
+
+    def outputs(self, layout: Path, name: str) -> list[Path]:
+        """Files of this name in folders beside the layout, or around it, the newest first."""
+        found = [path for folder in self.around(layout) for path in folder.glob(f"*/{name}")]
+        return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
     def commands_of(self, script: Path) -> list[list[str]]:
         """The arguments of the calls of cslc in a script, which is read once."""
@@ -176,12 +189,11 @@ class Project:
         return known[1]
 
     def of_output(self, layout: Path) -> Options | None:
-        """The options of the last compilation whose result lies in a folder beside the layout."""
-        newest = sorted(layout.parent.glob("*/out.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-        for path in newest:
+        """The options of the last compilation whose result lies in a folder beside the layout, or around it."""
+        for path in self.outputs(layout, "out.json"):
             try:
                 document = json.loads(path.read_bytes())
-                if Path(document["file"]).name != layout.name:
+                if not is_named(layout, document["file"], path.parent.parent):
                     continue
                 params = {name: int(value) for name, value in document["params"].items()}
                 colors = {name: int(value) for name, value in document["colors"].items()}
@@ -197,6 +209,13 @@ class Project:
             except (OSError, ValueError, KeyError, TypeError, AttributeError):
                 continue
         return None
+
+
+def is_named(layout: Path, name: str, folder: Path) -> bool:
+    """Whether a name that was written down when cslc ran, in the folder as a rule, is that of the layout."""
+    return os.path.normpath(folder / name) == str(layout) or (
+        folder == layout.parent and Path(name).name == layout.name
+    )
 
 
 def csl_files(folder: Path, deep: bool = True) -> Iterator[Path]:

@@ -137,7 +137,7 @@ class Session:
                 if not published and time.monotonic() - started > EARLY:
                     published = True
                     send(joined(found, made, options))
-                if made.complete:
+                if made.complete or layout not in self.analyses:
                     self.analyses[layout] = made
             found = joined(found, made, options)
         send(found)
