@@ -211,7 +211,8 @@ def test_an_interrupt_leaves_what_was_measured(here, number, status):
         process.send_signal(number)
         out, error = process.communicate(timeout=60)
         assert process.returncode == status and out == ""
-        assert error.startswith("error: interrupted; at cycle ") and "a.npz holds what was measured until then" in error
+        assert error.startswith("error: interrupted; at cycle ") and error.count("\n") == 1
+        assert error.endswith("a.npz holds what was measured until then\n")
         run = wse.Run.load("a.npz")
         assert run.ended == "interrupted" and f"{run.cycles:,}" in error
         Path("a.npz").unlink()

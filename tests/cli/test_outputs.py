@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import click
 import pytest
-from synthetic import make_run
+from synthetic import make_events, make_run
 
 import wse
-from wse.cli.outputs import Outputs, figures
+from wse.cli.outputs import FILES, Outputs, figures
+from wse.fabric.watch import Watch
 
 
 def test_names_are_checked_at_once(tmp_path, monkeypatch):
@@ -27,6 +29,26 @@ def test_names_are_checked_at_once(tmp_path, monkeypatch):
 def test_what_a_run_must_keep_for_them():
     assert Outputs(trace=Path("a.txt")).events > 0 and not Outputs(trace=Path("a.txt")).moving
     assert Outputs(plot=Path("a.gif")).moving and not Outputs(plot=Path("a.png")).moving
+
+
+def test_the_events_of_the_trace(tmp_path):
+    outputs = Outputs(trace=tmp_path / "a.txt", trace_pes=((0, 0, 1, 1),), trace_window=(5, None))
+    assert outputs.watch == outputs.numbered(2).watch == Watch(5, None, ((0, 0, 1, 1),), tmp_path)
+    assert Outputs().watch is None and Outputs(trace=Path("/dev/stdout.txt")).watch.folder == Path("/dev")
+    for given in ({"trace_pes": ((0, 0, 1, 1),)}, {"trace_window": (0, 5)}):
+        with pytest.raises(click.UsageError, match="says what --trace FILE holds"):
+            Outputs(**given)
+
+
+def test_a_trace_that_is_incomplete_says_so_loudly(tmp_path, capsys):
+    run = make_run(4, 4, events=make_events((0, 0, "MARK", 0, 5)))
+    Outputs(trace=tmp_path / "a.txt").write(run)
+    assert capsys.readouterr().err == ""
+    run.events_dropped = 12_345
+    Outputs(trace=tmp_path / "a.txt").write(run)
+    assert "is incomplete: 12,345 events found no place; trace less with" in capsys.readouterr().err
+    shown = dict(FILES)["trace"]({"trace": "a.txt", "run": run})
+    assert shown == "a.txt (1 events, 12,345 MORE WERE LEFT OUT)"
 
 
 def test_files_of_several_runs(tmp_path):

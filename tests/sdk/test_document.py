@@ -1,6 +1,7 @@
 """docs/csl.md: its program compiles and runs as it stands there, with the commands that stand there."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -145,6 +146,12 @@ def test_every_name_can_be_imported(tmp_path):
 
 
 def test_outside_of_cs_python_there_is_no_such_package():
-    import importlib.util
-
-    assert importlib.util.find_spec("cerebras") is None
+    code = "import importlib.util; from wse.sdk import conform, script; import wse.cli.cs_python, wse.cli.csl_run\n"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", f"{code}print(importlib.util.find_spec('cerebras'))"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "None\n", done.stderr

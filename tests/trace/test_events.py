@@ -162,7 +162,8 @@ def test_a_run_that_was_not_traced_is_said(tmp_path):
     [
         (
             "run.vcd",
-            r"^cannot tell the trace's format from '.*run\.vcd': the name must end in \.pftrace, \.json, \.txt, \.npz$",
+            r"^cannot tell the trace's format from '.*run\.vcd': the name must "
+            r"end in \.pftrace, \.json, \.txt, \.parquet, \.npz$",
         ),
         ("no/run.txt", r"^cannot write '.*no/run\.txt': there is no folder '.*no'$"),
     ],

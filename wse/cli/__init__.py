@@ -113,7 +113,7 @@ class Reports(click.Command):
             raise _Passed(interrupt) from interrupt
 
 
-class _Passed(Exception):
+class _Passed(BaseException):
     """Carries a KeyboardInterrupt through click."""
 
     def __init__(self, interrupt: KeyboardInterrupt):

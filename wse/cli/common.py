@@ -107,7 +107,15 @@ plot_option = option(
 )
 file_options = options(
     option("--report", type=types.OUTPUT, help="Write a page with all figures and pictures: .html."),
-    option("--trace", type=types.OUTPUT, help="Write the events: .pftrace (for ui.perfetto.dev), .json, .txt or .npz."),
+    option(
+        "--trace",
+        type=types.OUTPUT,
+        help="Write the events: .pftrace (for ui.perfetto.dev), .json, .txt, .parquet or .npz.",
+    ),
+    option(
+        "--trace-pes", type=types.Rectangle(), multiple=True, help="Trace these PEs only: 3,0 or 0:4,2:8; repeatable."
+    ),
+    option("--trace-window", type=types.Window(), help="Trace these cycles only: 1000:2000, 1000: or :2000."),
     option("--save", type=types.OUTPUT, help="Write all measurements, for `wse plot` and NumPy: .npz."),
     json_option,
 )

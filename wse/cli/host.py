@@ -63,6 +63,8 @@ def run(
     plot: Path | None,
     report: Path | None,
     trace: Path | None,
+    trace_pes: tuple[tuple[int, int, int, int], ...],
+    trace_window: tuple[int, int | None] | None,
     save: Path | None,
     as_json: bool,
     **machine: Any,
@@ -73,19 +75,21 @@ def run(
     standard output; else on standard error, if a file is asked for.  With as_json, what the host program prints goes to
     standard error.
     """
-    outputs = Outputs(plot, report, trace, save)
+    outputs = Outputs(plot, report, trace, save, trace_pes, trace_window)
     threads = None if threads is None else thread_count(threads, "--threads")
     environment(machine["profile"], machine["settings"], machine["file"])
     progress = common.ProgressLine(notes_to_stderr=True)
     host = _Host(list(command), outputs, as_json)
     wanted = prints or as_json or bool(outputs.named)
+    ended = host.ended if wanted else None
     recorder.current = Recorder(
-        threads, max_cycles, outputs.events, outputs.moving, progress, host.ended if wanted else None
+        threads, max_cycles, outputs.events, outputs.moving, progress, ended, watch=outputs.watch
     )
     try:
         with _redirected() if as_json else contextlib.nullcontext():
             status, error = host.execute()
     except KeyboardInterrupt as interrupt:
+        sys.last_value = interrupt
         recorder.current.finish()
         host.interrupted(interrupt)
         raise

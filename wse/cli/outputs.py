@@ -5,26 +5,37 @@ Of the commands that run programs on a fabric: `wse run`, `wse csl run`, `cs_pyt
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import click
 
 from .. import report, trace
 from ..errors import ConfigError, WseError
 from ..fabric.run import Run
+from ..fabric.watch import Watch
 from ..records import dataclass
 from ..report import text
+from .common import Working
 from .output import Words
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files to write; None: none.  Their names are checked before the run starts: ConfigError."""
+    """The files to write; None: none.  Their names are checked before the run starts: ConfigError.
+
+    trace_pes, trace_window: the events of the trace, as Watch has them; UsageError without a trace.
+    """
 
     plot: Path | None = None
     report: Path | None = None
     trace: Path | None = None
     save: Path | None = None
+    trace_pes: tuple[tuple[int, int, int, int], ...] = ()
+    trace_window: tuple[int, int | None] | None = None
 
     def __post_init__(self) -> None:
         if self.plot is not None:
@@ -39,6 +50,9 @@ class Outputs:
             trace.check(self.trace)
         if self.save is not None and self.save.suffix != ".npz":
             raise ConfigError(f"cannot save to {str(self.save)!r}: the name must end in .npz")
+        for name, given in (("--trace-pes", self.trace_pes), ("--trace-window", self.trace_window)):
+            if given and self.trace is None:
+                raise click.UsageError(f"{name} says what --trace FILE holds, which is missing")
 
     @property
     def moving(self) -> bool:
@@ -51,6 +65,16 @@ class Outputs:
         return trace.CAPACITY if self.trace is not None else 0
 
     @property
+    def watch(self) -> Watch | None:
+        """The events of the trace.  They are kept beside the file, so that none is left out."""
+        if self.trace is None:
+            return None
+        since, until = self.trace_window or (0, None)
+        is_device = self.trace.exists() and not self.trace.is_file()  # /dev/stdout
+        folder = Path(tempfile.gettempdir()) if is_device else self.trace.absolute().parent
+        return Watch(since, until, self.trace_pes, folder)
+
+    @property
     def named(self) -> list[Path]:
         """The files, in the order in which they are written."""
         return [path for path in (self.save, self.trace, self.plot, self.report) if path is not None]
@@ -59,18 +83,25 @@ class Outputs:
         """The files of the run of this number, from 1: the second is written to NAME-2.png."""
         if number == 1:
             return self
-        each = (self.plot, self.report, self.trace, self.save)
-        return Outputs(*(path and path.with_name(f"{path.stem}-{number}{path.suffix}") for path in each))
+        names = ("plot", "report", "trace", "save")
+        paths = {name: path for name in names if (path := getattr(self, name)) is not None}
+        renamed = {name: path.with_name(f"{path.stem}-{number}{path.suffix}") for name, path in paths.items()}
+        return replace(self, **renamed)
 
     def write(self, run: Run, folder: Path = Path()) -> None:
         """Writes the files.  folder: that relative names begin in."""
-        if self.save is not None:
-            run.save(folder / self.save)
-        if self.trace is not None:
-            trace.write(run, folder / self.trace)
-        for path in (self.plot, self.report):
-            if path is not None:
-                report.plot(run, folder / path)
+        with Working() as working:
+            for path in self.named:
+                working(f"writing {path}")
+                if path in (self.plot, self.report):
+                    report.plot(run, folder / path)
+                elif path == self.trace:
+                    trace.write(run, folder / path)
+                else:
+                    run.save(folder / path)
+        if self.trace is not None and run.events_dropped:
+            note = f"warning: {self.trace} is incomplete: {run.events_dropped:,} events found no place"
+            click.echo(f"{note}; trace less with --trace-window or --trace-pes", err=True)
 
     def interrupted(self, interrupt: KeyboardInterrupt, run: Run | None) -> None:
         """Writes the files with the measurements up to the interrupt, and adds a note about them to it."""
@@ -127,8 +158,11 @@ def flops(d: Mapping[str, Any]) -> str:
 
 
 def events(d: Mapping[str, Any]) -> str | None:
-    dropped = d["run"].events_dropped
-    return d["trace"] and f"{d['trace']}{f' ({dropped:,} events more than were kept)' if dropped else ''}"
+    run = d["run"]
+    if not d["trace"] or run.events is None:
+        return d["trace"]
+    left = f", {run.events_dropped:,} MORE WERE LEFT OUT" if run.events_dropped else ""
+    return f"{d['trace']} ({len(run.events):,} events{left})"
 
 
 def emulated(d: Mapping[str, Any]) -> str | None:

@@ -10,6 +10,7 @@ import math
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,13 +91,15 @@ def run(
     no_plot: bool,
     report: Path | None,
     trace: Path | None,
+    trace_pes: tuple[tuple[int, int, int, int], ...],
+    trace_window: tuple[int, int | None] | None,
     save: Path | None,
     as_json: bool,
     **machine: Any,
 ) -> int:
     """Runs a kernel and prints its results; returns the exit status."""
     plot, note = picture(name, plot, no_plot, as_json)
-    outputs = Outputs(plot, report, trace, save)
+    outputs = Outputs(plot, report, trace, save, trace_pes, trace_window)
     progress = common.ProgressLine(notes_to_stderr=as_json)
     options = RunOptions(
         machine=common.machine(**machine),
@@ -105,6 +108,7 @@ def run(
         threads=threads,
         max_cycles=max_cycles,
         trace=outputs.events,
+        watch=outputs.watch,
         activity=outputs.moving,
         progress=progress,
     )
@@ -120,7 +124,7 @@ def run(
     except KeyboardInterrupt as interrupt:
         progress.clear()
         # a picture whose name is not the user's is not written
-        named = Outputs(plot if common.given("plot") else None, report, trace, save)
+        named = replace(outputs, plot=plot if common.given("plot") else None)
         named.interrupted(interrupt, getattr(interrupt, "run", None))
         raise
     finally:

@@ -139,6 +139,45 @@ class Pair(click.ParamType):
         return numbers[0] or 0, numbers[1] or 0
 
 
+class Rectangle(click.ParamType):
+    """A PE or a rectangle of PEs, as (x, y, w, h): 3,0 is one PE; 0:4,2:8 has columns 0 to 3 and rows 2 to 7."""
+
+    name = "X,Y"
+
+    def convert(self, value: Any, param: Param, ctx: Context) -> tuple[int, int, int, int]:
+        if isinstance(value, tuple):
+            return value
+        sides = [_span(part) for part in value.split(",", 2)]
+        if len(sides) != 2 or not all(side is not None and side[1] <= Grid.HIGH for side in sides):
+            self.fail(f"{schema.shown(value)} is not a PE such as 3,0, or a rectangle such as 0:4,2:8", param, ctx)
+        (x, right), (y, bottom) = (side or (0, 0) for side in sides)
+        return x, y, right - x, bottom - y
+
+
+def _span(text: str) -> tuple[int, int] | None:
+    """(first, after the last) of `3` or `3:8`; None for another text or an empty span."""
+    first, colon, after = text.partition(":")
+    start = parsed(first)
+    end = parsed(after) if colon else None if start is None else start + 1
+    return (start, end) if start is not None and end is not None and 0 <= start < end else None
+
+
+class Window(click.ParamType):
+    """Cycles since .. until - 1, as (since, until): 1000:2000; 1000: (until=None) and :2000 are open at one end."""
+
+    name = "FROM:TO"
+
+    def convert(self, value: Any, param: Param, ctx: Context) -> tuple[int, int | None]:
+        if isinstance(value, tuple):
+            return value
+        first, colon, after = (part.strip() for part in value.partition(":"))
+        since, until = parsed(first or "0"), parsed(after) if after else None
+        good = colon and (first or after) and since is not None and 0 <= since < HIGHEST
+        if not good or (after and (until is None or not (since or 0) < until <= HIGHEST)):
+            self.fail(f"{schema.shown(value)} is not a window of cycles, such as 1000:2000 or 1000:", param, ctx)
+        return since or 0, until
+
+
 class Bytes(click.ParamType):
     """A size in bytes with a decimal unit: 55TB."""
 

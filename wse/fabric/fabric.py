@@ -24,10 +24,12 @@ from .errors import DeadlockError, FabricFault
 from .run import COUNTERS, EVENT, Run
 from .stream import Segment, StreamIn, StreamOut, as_words, pace
 from .totals import Totals
+from .watch import SPOOLED, Spool, Watch
 
 FOREVER = 2**63
 _CHUNK_SECONDS = 0.05  # duration of a chunk: between checks for Ctrl-C and calls of `progress`
 _CHUNK_PE_CYCLES = 1 << 22  # PE-cycles of the first chunk, before the speed is known
+_CHUNK_EVENTS = 1 << 20  # events of a chunk, about, that are in memory at a time
 _ENGINE_EVENT = np.dtype(
     {
         "names": ["cycle", "pe", "kind", "a", "b"],
@@ -44,6 +46,7 @@ class Fabric(HostCopies):
     - program: a `Program`, or an `Image` such as compiled CSL makes.
     - threads: host threads, 1 to 64; a run uses at most as many as the host has processors.
     - trace: capacity of the event trace, in events; 0: no trace.
+    - watch: which events are traced, and where they are kept; without effect if trace is 0.
     - bins: bins of the time series.
     - activity: also record busy slots per PE and bin; takes 8 x bins x PEs bytes.
     - portable: do not use instruction set extensions (AVX2, AVX-512) of the host.
@@ -71,6 +74,7 @@ class Fabric(HostCopies):
         tile: int = 0,
         reference: bool = False,
         drops_off_edge: bool = False,
+        watch: Watch | None = None,
     ):
         for name, value, least in (("threads", threads, 1), ("trace", trace, 0), ("bins", bins, 0), ("tile", tile, 0)):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
@@ -90,9 +94,13 @@ class Fabric(HostCopies):
         self.streams: list[StreamIn | StreamOut] = []
         self._edge_checked = False
         self._traced = trace > 0
+        self._watch = (watch or Watch()) if self._traced else Watch()
+        self._spool = None if self._watch.folder is None else Spool(self._watch.folder)
+        self._dropped = 0  # events that found no place before they were moved to the spool
         self._has_activity = activity and bins > 0
         self._wall_seconds = 0.0
-        self._chunk = max(1, min(4096, _CHUNK_PE_CYCLES // (image.width * image.height)))  # cycles
+        most = _CHUNK_PE_CYCLES if self._spool is None else _CHUNK_EVENTS // 4
+        self._chunk = max(1, min(4096, most // (image.width * image.height)))  # cycles
         try:
             self._engine = _engine.Engine(
                 self.width,
@@ -100,7 +108,7 @@ class Fabric(HostCopies):
                 self.machine.values(),
                 fp16=isa.FP16[image.fp16],
                 threads=threads,
-                trace=trace,
+                trace=trace if self._spool is None else SPOOLED,
                 bins=bins,
                 bin_planes=activity,
                 portable=portable,
@@ -110,6 +118,10 @@ class Fabric(HostCopies):
             )
         except MemoryError as error:
             raise ConfigError(f"{error}; use fewer PEs, bins or events") from None
+        chosen = self._watch.mask(self.width, self.height)
+        if self._watch != Watch(folder=self._watch.folder):
+            until = FOREVER if self._watch.until is None else self._watch.until
+            self._engine.trace_only(self._watch.since, until, chosen)
         self._load()
 
     def _load(self) -> None:
@@ -366,6 +378,7 @@ class Fabric(HostCopies):
             while True:
                 at, began = self.cycle, time.perf_counter()
                 status = self._engine.run(min(limit, at + self._chunk), limit)
+                self._move_events()
                 if progress is not None:
                     progress(self.cycle)
                 if status == _engine.FAULTED:
@@ -379,6 +392,16 @@ class Fabric(HostCopies):
                     return "limit"
         finally:
             self._wall_seconds += time.perf_counter() - started
+
+    def _move_events(self) -> None:
+        """Moves the events so far to the spool.  A part of the run that had very many makes the next ones shorter."""
+        if self._spool is None:
+            return
+        events = self._as_events(self._engine.trace_take())
+        self._dropped += self._engine.trace_dropped()
+        self._spool.append(events)
+        if len(events) > _CHUNK_EVENTS:
+            self._chunk = max(1, self._chunk * _CHUNK_EVENTS // len(events))
 
     def advance(self, cycles: int, progress: Callable[[int], Any] | None = None) -> Literal["fault", "quiet", "limit"]:
         """Runs for at most `cycles` cycles and returns why it stopped; for hosts that act between steps.
@@ -477,7 +500,7 @@ class Fabric(HostCopies):
             bin_cycles=engine.bin_cycles(),
             activity=np.array(engine.plane(_engine.PLANE_ACTIVITY)) if self._has_activity else None,
             events=self._events() if self._traced else None,
-            events_dropped=engine.trace_dropped() if self._traced else 0,
+            events_dropped=self._dropped if self._spool is not None else engine.trace_dropped() if self._traced else 0,
             wall_seconds=self._wall_seconds,
             meta={"wse": __version__}
             | ({"overrides": dict(machine.overrides)} if machine.overrides else {})
@@ -501,7 +524,10 @@ class Fabric(HostCopies):
         return {"tasks": tasks, "colors": {name: int(color) for name, color in self.image.colors.items()}}
 
     def _events(self) -> np.ndarray:
-        return self._as_events(self._engine.trace())
+        if self._spool is None:
+            return self._as_events(self._engine.trace())
+        self._move_events()
+        return self._spool.events()
 
     @staticmethod
     def _as_events(buffer) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..fabric.fabric import Fabric
 from ..fabric.run import Run
+from ..fabric.watch import Watch
 from ..machine.parameters import Machine
 from ..program.program import Program
 from ..records import dataclass
@@ -38,6 +39,7 @@ class RunOptions:
     threads     of the host
     max_cycles  end the run after so many cycles; None: no limit
     trace       events to keep; 0: none
+    watch       which events, and where
     activity    record the busy cycles of each PE in each time bin, for an animation
     progress    is called during the run
     """
@@ -49,6 +51,7 @@ class RunOptions:
     threads: int = 1
     max_cycles: int | None = None
     trace: int = 0
+    watch: Watch | None = None
     activity: bool = False
     progress: Progress = field(default_factory=Progress)
 
@@ -59,7 +62,7 @@ class RunOptions:
 
     def fabric(self, program: Program) -> Fabric:
         """The program, loaded on a fabric that records what these options ask for."""
-        return Fabric(program, threads=self.threads, trace=self.trace, activity=self.activity)
+        return Fabric(program, threads=self.threads, trace=self.trace, activity=self.activity, watch=self.watch)
 
     def run(self, fabric: Fabric) -> Run:
         """Runs the fabric until nothing is left to do, or its cycle is `max_cycles`, which counts over all calls."""

@@ -21,6 +21,7 @@ from ..errors import ConfigError, ProgramError, did_you_mean
 from ..fabric.errors import DeadlockError, LimitReached, RunError
 from ..fabric.fabric import Fabric
 from ..fabric.run import Run
+from ..fabric.watch import Watch
 from ..machine import numerics
 from ..machine.parameters import Machine
 from ..program.image import NO_CLASS, values_in
@@ -59,7 +60,7 @@ class Device:
     """An artifact, loaded.
 
     - machine: instead of the architecture's own.
-    - events, activity: as Fabric takes them.
+    - events (its trace), activity, watch: as Fabric takes them.
     - max_cycles: the cycle beyond which the device does not run; LimitReached where the host waits for more.
     - progress: called with the cycle while the device runs, and its method clear when the host goes on.
 
@@ -77,6 +78,7 @@ class Device:
         activity: bool = False,
         max_cycles: int | None = None,
         progress: Any = None,
+        watch: Watch | None = None,
     ):
         self.artifact, self.messages = artifact, messages or Messages()
         self.traces = traces  # what simlog writes besides what PEs print
@@ -84,8 +86,13 @@ class Device:
         if threads is None:
             threads = (os.cpu_count() or 1) if self.width * self.height > _MANY_PES else 1
         self.fabric = Fabric(
-            artifact.image(machine), threads=threads, trace=events, activity=activity, drops_off_edge=True
-        )  # as the vendor's simulator
+            artifact.image(machine),
+            threads=threads,
+            trace=events,
+            activity=activity,
+            drops_off_edge=True,  # as the vendor's simulator
+            watch=watch,
+        )
         self.max_cycles, self.progress = max_cycles, progress
         self.failed, self.error = "", ""
         self._noted: set[tuple[int, str]] = set()

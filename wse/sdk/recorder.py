@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from ..fabric.run import Run
 from ..fabric.totals import Totals
+from ..fabric.watch import Watch
 from ..records import dataclass
 from .device import Device
 
@@ -67,7 +68,7 @@ class Recorder:
     """How the runs of this process are run, and what becomes of their measurements.
 
     - threads: of the host; None: what the host program asks for.  max_cycles: of each run.
-    - events: capacity of the trace; activity: whether activity over time is kept.
+    - events: capacity of the trace; watch: which events; activity: whether activity over time is kept.
     - progress: shows how far a run is.
     - ended: called with each run when it has ended; None: launches are not recorded, and nothing is measured.
     """
@@ -80,10 +81,11 @@ class Recorder:
         activity: bool = False,
         progress: Progress | None = None,
         ended: Callable[[Recorded], Any] | None = None,
+        watch: Watch | None = None,
     ):
         self.threads, self.max_cycles = threads, max_cycles
         self.events, self.activity = events, activity
-        self.progress, self.ended = progress, ended
+        self.progress, self.ended, self.watch = progress, ended, watch
         self.count = 0
         self._open: list[Recorded] = []
 

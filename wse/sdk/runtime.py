@@ -144,6 +144,7 @@ class SdkRuntime:
             options.activity,
             options.max_cycles,
             options.progress,
+            options.watch,
         )
         self._recorded = options.begin(self.directory, device)
         self._commands = Commands(device, self._recorded)

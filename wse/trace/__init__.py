@@ -3,6 +3,7 @@
     write(run, "run.pftrace")   Perfetto's format, for ui.perfetto.dev
     write(run, "run.json")      the Chrome format, which this viewer and others read
     write(run, "run.txt")       one line per event
+    write(run, "run.parquet")   a table of the events, for DuckDB, pandas and others; needs pyarrow
     write(run, "run.npz")       the whole Run with its events, for `wse plot` and NumPy
 
 Viewers show one cycle as one nanosecond.
@@ -15,9 +16,9 @@ from pathlib import Path
 from .. import files
 from ..errors import ConfigError
 from ..fabric.run import Run
-from . import chrome, events, perfetto
+from . import chrome, events, parquet, perfetto
 
-ENDINGS = (".pftrace", ".json", ".txt", ".npz")
+ENDINGS = (".pftrace", ".json", ".txt", ".parquet", ".npz")
 CAPACITY = 1_000_000  # default capacity of the event trace, in events
 
 
@@ -33,6 +34,9 @@ def write(run: Run, path: str | Path) -> Path:
     try:
         if path.suffix == ".npz":
             run.save(path)
+        elif path.suffix == ".parquet":
+            with files.replacing_path(path) as fresh:
+                parquet.write(run, fresh)
         elif path.suffix == ".pftrace":
             with files.replacing(path) as file:
                 file.writelines(perfetto.packets(run))
@@ -53,4 +57,6 @@ def check(path: str | Path) -> Path:
         )
     if not path.parent.is_dir():
         raise ConfigError(f"cannot write {str(path)!r}: there is no folder {str(path.parent)!r}")
+    if path.suffix == ".parquet":
+        parquet.check()
     return path

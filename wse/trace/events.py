@@ -96,7 +96,7 @@ def lane_name(lane: int) -> str:
     return "main" if lane == MAIN else "wavelets" if lane == WAVELETS else f"microthread {lane}"
 
 
-def _in_order(run: Run) -> np.ndarray:
+def in_order(run: Run) -> np.ndarray:
     """The events by cycle; events of one cycle keep their order."""
     events = run.events
     assert events is not None
@@ -111,10 +111,10 @@ def actions(run: Run) -> Iterator[Action]:
     one wait at a time, so an end event needs no name: it ends the innermost span of its kind.
     """
     names = Names(run)
-    events = _in_order(run)
+    events = in_order(run)
     open_spans: dict[tuple[int, int], list[tuple[str, str]]] = {}
-    for cycle, pe, kind, a, b in zip(*_columns(events), strict=True):
-        row = kind_name(kind)
+    for cycle, pe, number, a, b in _rows(events):
+        row = kind_name(number)
         kind = SPANS.get(row, "")
         if not kind:
             yield _instant(names, row, cycle, pe, a, b)
@@ -136,8 +136,20 @@ def actions(run: Run) -> Iterator[Action]:
             yield Action(END, last, pe, lane, name, kind)
 
 
-def _columns(events: np.ndarray) -> list[list[int]]:
-    return [events[field].tolist() for field in ("cycle", "pe", "kind", "a", "b")]
+def _rows(events: np.ndarray) -> Iterator[tuple[int, int, int, int, int]]:
+    """(cycle, pe, kind, a, b) of each event."""
+    for block in blocks(events):
+        columns = [block[field].tolist() for field in ("cycle", "pe", "kind", "a", "b")]
+        yield from zip(*columns, strict=True)
+
+
+BLOCK = 1 << 16  # events
+
+
+def blocks(events: np.ndarray) -> Iterator[np.ndarray]:
+    """The events in parts that fit into memory: the array may lie on the disk."""
+    for at in range(0, len(events), BLOCK):
+        yield events[at : at + BLOCK]
 
 
 def _instant(names: Names, row: str, cycle: int, pe: int, a: int, b: int) -> Action:
@@ -167,29 +179,57 @@ def spans(run: Run) -> Iterator[Span]:
             yield Span(pe, lane, open_spans[pe, lane].pop(), cycle, name, kind)
 
 
+def lane_of(kind: int, b: int) -> int:
+    """The lane of an event with this kind and second argument."""
+    row = kind_name(kind)
+    if row == "LAND":
+        return WAVELETS
+    return MAIN if SPANS.get(row, TASK) == TASK or b == _MAIN_THREAD else b
+
+
+def plain_name(names: Names, kind: int, a: int) -> str:
+    """The name of an event's task, instruction, color or cause; "" if it has none."""
+    row = kind_name(kind)
+    if row == "LAND":
+        return names.color(a % CONTROL)
+    match SPANS.get(row):
+        case "task":
+            return names.task(a)
+        case "operation":
+            return instruction(a)
+        case "wait":
+            return wait_name(a).removeprefix("wait: ")
+    return ""
+
+
 def lanes(run: Run) -> list[tuple[int, int]]:
     """All (pe, lane) with events, in order of PE; the lanes of a PE are main thread, microthreads, wavelets."""
-    events = _in_order(run)
+    events = in_order(run)
     if not len(events):
         return []
-    names = np.array([kind_name(kind) for kind in range(int(events["kind"].max()) + 1)])[events["kind"]]
-    lane = np.full(len(events), MAIN, dtype=np.int64)
-    operation = np.isin(names, [row for row, kind in SPANS.items() if kind != TASK])
-    threads = events["b"][operation].astype(np.int64)
-    lane[operation] = np.where(threads == _MAIN_THREAD, MAIN, threads)
-    lane[names == "LAND"] = WAVELETS
-    numbers, place = np.unique(lane, return_inverse=True)
-    pairs = np.unique(events["pe"].astype(np.int64) * len(numbers) + place)
-    return [(pair // len(numbers), int(numbers[pair % len(numbers)])) for pair in pairs.tolist()]
+    found: set[tuple[int, int]] = set()
+    in_thread, land = (np.zeros(1 << 16, bool) for _ in range(2))  # by kind
+    for number, (row, _, _) in enumerate(kinds()):
+        in_thread[number], land[number] = SPANS.get(row, TASK) != TASK, row == "LAND"
+    for block in blocks(events):
+        kinds_of, threads = block["kind"], block["b"].astype(np.int64)
+        lane = np.full(len(block), MAIN, dtype=np.int64)
+        operation = in_thread[kinds_of]
+        lane[operation] = np.where(threads == _MAIN_THREAD, MAIN, threads)[operation]
+        lane[land[kinds_of]] = WAVELETS
+        numbers, place = np.unique(lane, return_inverse=True)
+        pairs = np.unique(block["pe"].astype(np.int64) * len(numbers) + place)
+        found |= {(pair // len(numbers), int(numbers[pair % len(numbers)])) for pair in pairs.tolist()}
+    return sorted(found)
 
 
 def lines(run: Run) -> Iterator[str]:
     """Yield one line of text per event, with cycle, PE, kind and arguments, after a line with their number."""
     names = Names(run)
-    events = _in_order(run)
+    events = in_order(run)
     digits = len(str(int(events["cycle"][-1]))) if len(events) else 1
     yield f"# {len(events)} events, {run.events_dropped} dropped: cycle, PE (x, y), what\n"
-    for cycle, pe, kind, a, b in zip(*_columns(events), strict=True):
+    for cycle, pe, kind, a, b in _rows(events):
         yield f"{cycle:>{digits}}  ({pe % run.width}, {pe // run.width})  {words(names, kind, a, b)}\n"
 
 
