@@ -18,7 +18,7 @@ from documents import ROOT, commands, snippets
 from shell import sh
 
 import wse
-from wse import Run, report
+from wse import Machine, Run, memoryx, report
 
 DOCUMENTS = sorted(ROOT.glob("docs/*.md"))
 
@@ -89,6 +89,16 @@ def test_every_key_of_the_json_is_described():
 
 def test_every_kind_of_picture_is_described():
     assert tuple(re.findall(r"(?m)^\| `(\w+)` \| ", section("docs/files.md", "Pictures"))) == report.KINDS
+
+
+def test_files_in_toml_are_read(tmp_path):
+    """Of MemoryX and of a machine; that of a sweep runs in tests/cli/test_sweep.py."""
+    (text,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/memoryx.md").read_text(), re.DOTALL)
+    (tmp_path / "memoryx.toml").write_text(text)
+    assert memoryx.system.read(tmp_path / "memoryx.toml") == memoryx.MemoryX(), "the values are the defaults"
+    (text,) = re.findall(r"(?m)^    machine = .*\n(?:(?:    .*)?\n)+", (ROOT / "docs/files.md").read_text())
+    (tmp_path / "machine.toml").write_text(text.replace("\n    ", "\n").strip())
+    assert Machine.load(tmp_path / "machine.toml") == Machine("wse3", "simulator", {"hop_cycles": 1})
 
 
 def section(name: str, heading: str) -> str:

@@ -307,6 +307,20 @@ def test_a_result_that_differs_is_a_warning(monkeypatch):
         assert not wse.axpy(np.ones((1, 1, 4)), np.ones((1, 1, 4))).run.meta["verified"]
 
 
+def test_arguments_of_other_types(tmp_path):
+    """NumPy's scalars, lists as grids, data frames and types of other packages."""
+    pandas, ml_dtypes = pytest.importorskip("pandas"), pytest.importorskip("ml_dtypes")
+    a = np.arange(6.0).reshape(2, 3)
+    result = wse.gemm(pandas.DataFrame(a), a.T.astype(ml_dtypes.bfloat16), M=np.int64(2), grid=[np.int32(1), 1])
+    assert np.array_equal(result.C, a @ a.T)
+    result.run.save(tmp_path / "run.npz")
+    assert wse.Run.load(tmp_path / "run.npz") == result.run
+    with says(ConfigError, "B of gemm is no array"):
+        wse.gemm(a, np.zeros((3, 2), "V4"))
+    with says(ConfigError, "A of gemm must be an array of real numbers, not of object"):
+        wse.gemm([[None]])
+
+
 def test_functions_and_runs_are_pickled():
     assert pickle.loads(pickle.dumps(wse.gemm)) is wse.gemm
     run = wse.axpy(grid=(1, 1)).run

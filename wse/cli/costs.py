@@ -9,6 +9,7 @@ import click
 
 from ..costs import recorded, step_check
 from ..costs.fit import Executed, Fit, fit
+from ..errors import did_you_mean
 from ..machine.parameters import Machine
 from ..models import graph, load
 from . import common, types
@@ -57,7 +58,8 @@ def command(
         )
     known = tuple(recorded.models())
     if unknown := [name for name in only if name not in known]:
-        raise click.UsageError(f"there is no cost model {unknown[0]!r}: known are {'; '.join(known)}")
+        near = did_you_mean(unknown[0], known, most=0) or f"known are {'; '.join(known)}"
+        raise click.UsageError(f"there is no cost model {unknown[0]!r}: {near}")
     transformer = load(step) if step is not None else None
     chosen = only or known
     if settings:

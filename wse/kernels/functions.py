@@ -97,7 +97,12 @@ def _bound(name: str, signature: inspect.Signature, args: tuple[Any, ...], kwarg
     except TypeError as error:
         raise TypeError(f"{name}(): {error}") from None
     bound.apply_defaults()
-    return dict(bound.arguments)
+    return {key: _plain(value) for key, value in bound.arguments.items()}
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's scalars as Python's: parameters are kept as JSON."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _array(name: str, row: Input, given: Any) -> np.ndarray:
