@@ -21,6 +21,8 @@ REFUSED: dict[type, tuple[str, ...]] = {
     types.Grid: (*NUMBERS, "0x0", "4x", "x4", "4x4x4", "-4x4", "4x1e400", f"4x{HUGE}", "nanxnan"),
     types.Integers: LISTS,
     types.Pair: (*(number for number in NUMBERS if number != "1,5"), "1", "1,2,3", "-1,2", "1,nan"),
+    types.Rectangle: (*(number for number in NUMBERS if number != "1,5"), "1", "1,2,3", "4:2,1", "3:3,1", "1:,2", HUGE),
+    types.Window: (*NUMBERS, ":", "5", "5:3", "4:4", "-1:4", "a:b", "1:2:3", f"1:{HUGE}"),
     types.Bytes: (*NUMBERS, "-1TB", "1e400TB", "TB", "nanTB", "0", "1XB", "9" * 29 + "PB"),
     types.Setting: ("", "=", "x", "x=", "=1", "x=" + HUGE, "a\nb=1"),
     types.Definition: ("", "=", "x", "x=", "=1", "x=nan", "x=1.5", "x=" + HUGE, "1=1", "x=inf"),
@@ -44,7 +46,8 @@ def commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tu
 
 def every_option() -> Iterator[tuple[tuple[str, ...], click.Command, click.Parameter]]:
     """Every option and argument that takes a value, with its command; those that all kernels share once."""
-    shared = {"grid", "seed", "threads", "max_cycles", "arch", "profile", "settings", "file", "plot", "trace", "save"}
+    shared = {"grid", "seed", "threads", "max_cycles", "arch", "profile", "settings", "file", "plot", "save"}
+    shared |= {"report", "trace", "trace_pes", "trace_window"}
     for path, command in (*commands(main, ()), (("cslc",), cslc.command)):
         for parameter in command.params:
             if parameter.name == "help" or getattr(parameter, "hidden", False) or getattr(parameter, "is_flag", False):

@@ -43,10 +43,16 @@ class Watch:
 
 
 class Spool:
-    """A temporary file of events in a folder; it has no name, and goes with the process.  OSError if it is full."""
+    """A temporary file of events; it has no name, and goes with the process.  OSError if the disk is full.
+
+    folder: where it lies, if a file can be made there; else in the system's folder of temporary files.
+    """
 
     def __init__(self, folder: Path):
-        self.file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        try:
+            self.file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        except OSError:
+            self.file = tempfile.TemporaryFile()  # noqa: SIM115
         weakref.finalize(self, self.file.close)  # arrays over it stay
         self.count = 0
 
