@@ -126,3 +126,13 @@ def test_a_deadlock_on_a_whole_wafer_is_reported():
 def test_pictures_are_there_and_small(name, most):
     (words,) = (words for words in commands((ROOT / "docs/gallery.md").read_text()) if words[-1].endswith(name))
     assert 50_000 < (ROOT / words[-1]).stat().st_size < most
+
+
+def test_the_gallery_shows_each_picture_below_its_command():
+    text = (ROOT / "docs/gallery.md").read_text()
+    shown = re.findall(r"\]\((pictures/\S+)\)", text)
+    drawn = [next(word for word in words if word.startswith("docs/pictures/")) for words in commands(text)]
+    assert [f"docs/{name}" for name in shown] == drawn
+    assert all((ROOT / name).stat().st_size > 20_000 for name in drawn)
+    for name in shown:
+        assert text.index(f"docs/{name}") < text.index(f"]({name})")

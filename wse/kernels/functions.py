@@ -64,6 +64,7 @@ def function(name: str) -> Callable[..., Any]:
         arrays = {key: arguments.pop(key) for key in kernel.INPUTS}
         given = {key: _array(name, kernel.INPUTS[key], array) for key, array in arrays.items() if array is not None}
         options = {key: arguments.pop(key) for key in OPTIONS}
+        _check_options(name, options)
         solved = Sizes(name, kernel, given, arguments, options.pop("grid"))
         return _returned(name, kernel, _run(name, kernel, solved, given, options))
 
@@ -212,6 +213,22 @@ def _grid(name: str, grid: Any) -> tuple[int, int]:
     if not good or isinstance(grid, str):
         raise ConfigError(f"grid of {name} must be (width, height) in PEs, not {grid!r}")
     return int(width), int(height)
+
+
+# Options that are integers: the least and the largest that are accepted.
+_INTEGERS = {"seed": (0, 2**63 - 1), "threads": (1, 1024), "max_cycles": (0, 2**62), "trace": (0, 2**31)}
+
+
+def _check_options(name: str, options: Mapping[str, Any]) -> None:
+    """ConfigError for an option that is out of its range."""
+    for key, (least, most) in _INTEGERS.items():
+        value = options[key]
+        if key == "max_cycles" and value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise ConfigError(f"{key} of {name} must be an integer from {least:,} to {most:,}, not {value!r}")
+    if options["progress"] is not None and not callable(options["progress"]):
+        raise ConfigError(f"progress of {name} must be a function of the cycle, not {options['progress']!r}")
 
 
 def _run(name: str, kernel: Kernel, solved: Sizes, given: Mapping[str, np.ndarray], options: dict[str, Any]) -> Result:

@@ -312,6 +312,11 @@ def run_rotary(job: Job) -> Result:
     """
     heads, d_head, theta, t = (job.config[name] for name in ("heads", "d_head", "theta", "tokens"))
     rows, turned = heads * d_head, job.config["turned"] or d_head
+    if turned % 2 or not 0 < turned <= d_head:
+        raise ConfigError(
+            f"turned of rotary must be an even number of features, at most d_head = {d_head} (0: all of them), "
+            f"not {turned}: features are turned in pairs"
+        )
     made = rotary.Rotary(heads, d_head, turned, t, job.policy.size)
     positions = np.arange(t)
     cos, sin = rotary.tables(turned, theta, positions)
