@@ -23,6 +23,7 @@ class Client(LanguageClient):
         super().__init__("test", "1")
         self.diagnostics: dict[Path, list[lsp.Diagnostic]] = {}
         self.log: list[str] = []
+        self.shown: list[str] = []
         self.published = asyncio.Condition()
         self.count = 0
         self.versions: dict[Path, int] = {}
@@ -33,6 +34,10 @@ class Client(LanguageClient):
                 self.diagnostics[path_of(params.uri)] = list(params.diagnostics)
                 self.count += 1
                 self.published.notify_all()
+
+        @self.feature(lsp.WINDOW_SHOW_MESSAGE)
+        def show(params: lsp.ShowMessageParams) -> None:
+            self.shown.append(params.message)
 
         @self.feature(lsp.WINDOW_LOG_MESSAGE)
         def log(params: lsp.LogMessageParams) -> None:

@@ -7,6 +7,7 @@ from documents import ROOT
 
 from wse import _engine, kernels
 from wse.csl.features import table as features
+from wse.lsp import grammar
 from wse.machine import isa
 from wse.validation.document import Table, splice
 
@@ -93,4 +94,5 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/kernels.md": kernels_page,
     "docs/files.md": files_page,
     "docs/csl-features.md": lambda: features.markdown(features.chapters()),
+    "wse/lsp/vscode/syntaxes/csl.tmLanguage.json": grammar.document,
 }

@@ -2,7 +2,7 @@
 
     python tests/record.py              everything
     python tests/record.py traces       traces/*.npz, by the commands in traces/README.md
-    python tests/record.py docs         docs/isa.md, kernels.md, csl-features.md, from the tables and modules they describe
+    python tests/record.py docs         docs/isa.md, kernels.md, csl-features.md, the grammar of CSL, from the tables they describe
     python tests/record.py accuracy     the blocks of README.md and docs/accuracy.md; a few minutes
     python tests/record.py pictures     docs/pictures, by the commands in docs/gallery.md
     python tests/record.py notebooks    the outputs of docs/examples/notebooks; a minute

@@ -157,6 +157,18 @@ def test_symbols_tokens_highlights_and_hints(folder):
     session(test, folder)
 
 
+def test_settings_that_are_none_are_said(folder):
+    async def test(client, pe):
+        client.open(pe)
+        await client.until(pe, lambda messages: True)
+        assert client.shown == [
+            "the setting wse.arch is wse2 or wse3, not 'wse9': it is not used",
+            "the setting wse.params is names with integers, not {'n': 'many'}: it is not used",
+        ]
+
+    session(test, folder, settings={"wse": {"arch": "wse9", "params": {"n": "many"}, "sdkVersion": ""}})
+
+
 def test_settings_and_the_log(folder):
     async def test(client, pe):
         client.open(pe)
@@ -278,3 +290,15 @@ def test_options_of_a_call_of_cslc():
     )
     assert (found["params"], found["colors"], found["arch"]) == ({"n": 8, "m": 16}, {"c": 3}, "wse2")
     assert options_of(["layout.csl", "--parms=n:8"]) is None
+
+
+def test_the_extension_for_vs_code_is_written(tmp_path):
+    result = CliRunner().invoke(main, ["lsp", "--vscode", str(tmp_path / "csl")])
+    assert result.exit_code == 0
+    written = sorted(
+        str(path.relative_to(tmp_path / "csl")) for path in (tmp_path / "csl").rglob("*") if path.is_file()
+    )
+    assert written == ["extension.js", "language-configuration.json", "package.json", "syntaxes/csl.tmLanguage.json"]
+    assert result.output.count("\n") == len(written)
+    (tmp_path / "file").write_text("")
+    assert CliRunner().invoke(main, ["lsp", "--vscode", str(tmp_path / "file")]).exit_code == 2

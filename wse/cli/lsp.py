@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import click
 
+from .. import files
 from ..errors import ConfigError
 from . import common, cslc, types
 
@@ -17,12 +20,17 @@ LEVELS = ("error", "warning", "info", "debug")
 
 @click.command("lsp")
 @common.option("--log", type=types.Choice(LEVELS), default="error", help="What is written to standard error.")
-def command(log: str) -> int:
+@common.option(
+    "--vscode", "folder", type=types.WORD, metavar="DIR", help="Write an extension for VS Code to DIR, and end."
+)
+def command(log: str, folder: str | None) -> int:
     """Speak the Language Server Protocol on standard input and output.
 
     An editor starts this command and sends it the texts that are open: it answers with errors, types, values,
     completions and the places of names.  docs/editor.md says how to set up VS Code, Neovim and Emacs.
     """
+    if folder is not None:
+        return write_extension(Path(folder))
     try:
         from ..lsp import server
     except ImportError as error:
@@ -36,6 +44,17 @@ def command(log: str) -> int:
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # nothing else may stand between messages
     return server.serve(server.build(options_of), stdin, stdout)
+
+
+def write_extension(folder: Path) -> int:
+    """Copies the extension for VS Code: the grammar, the settings, and what starts this server."""
+    with resources.as_file(resources.files("wse.lsp") / "vscode") as source:
+        for path in sorted(path for path in source.rglob("*") if path.is_file()):
+            target = folder / path.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            files.write_bytes(target, path.read_bytes())
+            click.echo(target)
+    return 0
 
 
 def options_of(words: Sequence[str]) -> dict[str, Any] | None:

@@ -16,6 +16,8 @@ from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
+from ..csl.builtins.table import ARCHITECTURES
+from ..csl.sema import types as t
 from ..csl.syntax import ast
 from ..records import dataclass
 from .sources import Sources
@@ -53,6 +55,39 @@ class Options:
 
 # What a call of cslc says: the fields of Options that it gives; None if it is not understood.
 CommandReader = Callable[[Sequence[str]], Mapping[str, Any] | None]
+
+
+CHOICES: dict[str, tuple[str, tuple[str, ...]]] = {  # settings: the field of Options, what they may be
+    "arch": ("arch", ARCHITECTURES),
+    "fp16Format": ("fp16", tuple(t.FP16)),
+    "sdkVersion": ("sdk_version", ("1.4", "2.10")),
+}
+
+
+def checked(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The settings of an editor that can be used, and what is wrong with the others."""
+    good: dict[str, Any] = {}
+    wrong = []
+    for name, value in settings.items():
+        if value in ("", None, {}, []):
+            continue
+        expected = None
+        if name in CHOICES:
+            known = CHOICES[name][1]
+            expected = None if value in known else " or ".join(known)
+        elif name in ("params", "colors"):
+            whole = isinstance(value, dict) and all(type(number) is int for number in value.values())
+            expected = None if whole else "names with integers"
+        elif name == "importPath":
+            listed = isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))
+            expected = None if listed else "a list of folders"
+        elif name == "profile":
+            expected = None if isinstance(value, str) else "a folder"
+        if expected is None:
+            good[name] = value
+        else:
+            wrong.append(f"the setting wse.{name} is {expected}, not {value!r}: it is not used")
+    return good, wrong
 
 
 class Project:
@@ -140,15 +175,13 @@ class Project:
         made = self.of_command(layout) or self.of_output(layout) or Options(layout)
         chosen, given = self.settings, {}
         declared = params_of(self.sources, layout)
-        for name, option in (("arch", "arch"), ("fp16Format", "fp16"), ("sdkVersion", "sdk_version")):
-            if isinstance(chosen.get(name), str):
+        for name, (option, _) in CHOICES.items():
+            if chosen.get(name):
                 given[option] = chosen[name]
         for name in ("params", "colors"):
-            values = chosen.get(name)
-            if isinstance(values, dict):
-                taken = {key: value for key, value in values.items() if key in declared and type(value) is int}
-                if taken:
-                    given[name] = getattr(made, name) | taken
+            taken = {key: value for key, value in chosen.get(name, {}).items() if key in declared}
+            if taken:
+                given[name] = getattr(made, name) | taken
         if given:
             made = replace(made, **given, origin=f"the editor's settings, and {made.origin}")
         made.import_paths = [*made.import_paths, *self.import_paths()]

@@ -20,7 +20,7 @@ from pygls.lsp.server import LanguageServer
 from .._version import __version__
 from ..csl.syntax.errors import Diagnostic, Source, Span
 from . import colouring, completion, hints, hover, navigation, outline, renaming, signatures
-from .project import CommandReader
+from .project import CommandReader, checked
 from .session import Found, Session
 from .view import View
 
@@ -245,7 +245,9 @@ def configure(server: Server, given: Any) -> None:
     """Takes the settings of the section `wse`, or all that is given if there is no such section."""
     if isinstance(given, dict):
         own = given.get("wse", given)
-        server.session.project.settings = dict(own) if isinstance(own, dict) else {}
+        server.session.project.settings, wrong = checked(own if isinstance(own, dict) else {})
+        for words in wrong:
+            server.window_show_message(lsp.ShowMessageParams(lsp.MessageType.Warning, words))
 
 
 # ---- questions ----
