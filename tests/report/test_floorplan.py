@@ -4,6 +4,7 @@ from collections import namedtuple
 
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 from wse.errors import ConfigError
 from wse.report import floorplan
@@ -67,3 +68,11 @@ def test_the_file(tmp_path):
     assert (tmp_path / "plan.svg").read_text().lstrip().startswith("<?xml")
     with pytest.raises(ConfigError, match="cannot write"):
         floorplan.draw(PLAN, tmp_path / "no folder" / "plan.png")
+
+
+def test_the_picture_takes_the_place_of_axes(tmp_path):
+    whole = Figure(figsize=(12, 6), layout="constrained")
+    left, right = whole.subplots(1, 2)
+    assert floorplan.figure(PLAN, ax=right) is whole
+    assert left in whole.axes and right not in whole.axes and len(whole.axes) > 1
+    whole.savefig(tmp_path / "whole.png")

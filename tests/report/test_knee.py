@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from wse.report import knee
 
@@ -34,3 +35,11 @@ def test_each_phase_has_its_streams_its_computing_and_its_crossover():
     np.testing.assert_allclose([line.get_ydata() for line in dashed], [[155, 102.5, 45], [310, 205, 90]])
     assert [text.get_text() for text in axes.texts] == ["forward: 2 GB/s", "backward: 3 GB/s"]
     assert figure.get_suptitle() == "title"
+
+
+def test_the_picture_takes_the_place_of_axes():
+    whole = Figure(figsize=(10, 4), layout="constrained")
+    left, right = whole.subplots(1, 2)
+    assert knee.figure(SWEPT, "title", ax=right) is whole
+    assert left in whole.axes and right not in whole.axes and len(whole.axes) == 2
+    assert whole.subfigs[0].get_suptitle() == "title"

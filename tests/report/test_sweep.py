@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from wse.report import sweep
@@ -37,3 +38,11 @@ def test_lines_beyond_the_limit_are_counted():
     axes = sweep.figure(shown(lines)).axes[0]
     assert len(axes.get_lines()) == 12
     assert axes.get_legend().get_title().get_text() == "3 more are not drawn"
+
+
+def test_the_picture_takes_the_place_of_axes(tmp_path):
+    whole = Figure(figsize=(12, 6), layout="constrained")
+    left, right = whole.subplots(1, 2)
+    assert sweep.figure(shown({"a": [(1, 10, 10, 10), (2, 20, 20, 20)]}), ax=right) is whole
+    assert left in whole.axes and right not in whole.axes and len(whole.axes) > 1
+    whole.savefig(tmp_path / "whole.png")

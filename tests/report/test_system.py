@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from wse.report import system
 
@@ -71,3 +72,11 @@ def test_the_timeline_has_a_row_per_station(figure):
 def test_the_file(tmp_path):
     system.draw("title", ROWS, SPANS, tmp_path / "system.pdf")
     assert (tmp_path / "system.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_picture_takes_the_place_of_axes(tmp_path):
+    whole = Figure(figsize=(12, 6), layout="constrained")
+    left, right = whole.subplots(1, 2)
+    assert system.figure("title", ROWS, SPANS, ax=right) is whole
+    assert left in whole.axes and right not in whole.axes and len(whole.axes) > 1
+    whole.savefig(tmp_path / "whole.png")

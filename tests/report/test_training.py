@@ -40,3 +40,11 @@ def test_spans_begin_with_the_pass():
 def test_a_run_without_a_pass_is_drawn(tmp_path):
     training.draw(HISTORY, [], {}, "resumed", tmp_path / "run.png")
     assert (tmp_path / "run.png").exists()
+
+
+def test_the_picture_takes_the_place_of_axes(tmp_path):
+    whole = Figure(figsize=(12, 6), layout="constrained")
+    left, right = whole.subplots(1, 2)
+    assert training.figure(HISTORY, SPANS, WAITS, "nano", ax=right) is whole
+    assert left in whole.axes and right not in whole.axes and len(whole.axes) > 1
+    whole.savefig(tmp_path / "whole.png")

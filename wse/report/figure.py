@@ -47,6 +47,11 @@ class Picture(Figure):
         return data.getvalue()
 
 
+def canvas(width, height, ax=None):
+    """What to draw a picture into: a new figure of width x height inches, or a SubFigure in the place of `ax`."""
+    return new(width, height) if ax is None else panel_of(ax)
+
+
 def axes_of(place):
     """Axes in a Figure or SubFigure; axes are their own."""
     return place.add_subplot() if isinstance(place, FigureBase) else place

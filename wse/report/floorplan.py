@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from .figure import FAINT, INK, LINES, new, save, tidy
+from .figure import FAINT, INK, LINES, canvas, new, save, tidy
 
 COLORS = {
     "attention": "#0072B2",
@@ -25,15 +25,20 @@ COLORS = {
 
 
 def draw(plan, path, wires=True):
-    """Write a picture of a floor plan to `path`; its ending selects the format.
+    """Write `figure` to `path`; its ending selects the format.  Raises ConfigError if the file cannot be written."""
+    save(figure(plan, wires), Path(path))
+
+
+def figure(plan, wires=True, ax=None):
+    """The picture of a floor plan as a Figure.
 
     plan: .model, .grid (width, height), .rate (sequences/s), .active (share of the PEs), .placed (.region.name,
-    .region.kernel, .rectangle) and .wires (.corners).  wires: draw them.  Raises ConfigError if the file cannot be
-    written.
+    .region.kernel, .rectangle) and .wires (.corners).  wires: draw them.  ax: matplotlib Axes of a grid of subplots
+    whose place the picture takes; None: a new figure.
     """
     width, height = plan.grid
-    figure = new(9, max(3.5, min(9, 1.6 + 7 * height / width)))
-    axes = figure.subplots()
+    made = canvas(9, max(3.5, min(9, 1.6 + 7 * height / width)), ax)
+    axes = made.subplots()
     axes.set_xlim(-0.5, width - 0.5)
     axes.set_ylim(height - 0.5, -0.5)
     axes.set_aspect("equal" if 1 / 6 < width / height < 6 else "auto")
@@ -55,17 +60,17 @@ def draw(plan, path, wires=True):
     kernels = dict.fromkeys(p.region.kernel for p in plan.placed)
     handles: list[Patch | Line2D] = [Patch(color=COLORS.get(kernel, FAINT), label=kernel) for kernel in kernels]
     handles.append(Line2D([], [], color=INK, linewidth=0.6, label="wire"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(9, len(handles)), fontsize=8, frameon=False)
+    made.legend(handles=handles, loc="outside lower center", ncols=min(9, len(handles)), fontsize=8, frameon=False)
     axes.set_xlabel("x, PEs", fontsize=9)
     axes.set_ylabel("y, PEs", fontsize=9)
     tidy(axes)
-    figure.suptitle(
+    made.suptitle(
         f"{plan.model}, pipelined on {width} x {height} PEs: {plan.rate:,.0f} sequences/s, "
         f"{100 * plan.active:.0f} % of the PEs in use",
         fontsize=11,
         color=INK,
     )
-    save(figure, Path(path))
+    return made.get_figure(root=True)
 
 
 def bars(rows, path):

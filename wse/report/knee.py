@@ -5,13 +5,14 @@ from . import figure as common
 _PHASE_COLORS = {"forward": common.LINES[0], "backward": common.LINES[1]}
 
 
-def figure(knee, title=""):
+def figure(knee, title="", ax=None):
     """A figure of a sweep.
 
     knee: .points (.bandwidth in bytes/s, .cycles, .law, .streaming by phase), .computing (cycles) and .knees (bytes/s)
-    by phase; see costs/knee.py.
+    by phase; see costs/knee.py.  ax: matplotlib Axes of a grid of subplots whose place the picture takes; None: a new
+    figure.  Returns the Figure.
     """
-    made = common.new(8, 5)
+    made = common.canvas(8, 5, ax)
     axes = made.add_subplot()
     points = sorted(knee.points, key=lambda point: point.bandwidth)
     x = [point.bandwidth / 1e9 for point in points]
@@ -39,4 +40,4 @@ def figure(knee, title=""):
     axes.grid(color=common.FAINT, linewidth=0.4, which="both")
     axes.legend(fontsize=8)
     made.suptitle(title, fontsize=11, color=common.INK)
-    return made
+    return made.get_figure(root=True)

@@ -8,13 +8,14 @@ _MOST = 12  # largest number of lines
 _MARKERS = "osD^v<>PX*hp"
 
 
-def figure(shown, title=""):
+def figure(shown, title="", ax=None):
     """A figure of a sweep.
 
     shown: .x, .y (names of the axes), .lines ((x, mean, least, most) in order of x, by label), and .log ("", "x", "y"
     or "xy": logarithmic axes).  A line shows the mean of the points that share an x, a band their range.
+    ax: matplotlib Axes of a grid of subplots whose place the picture takes; None: a new figure.  Returns the Figure.
     """
-    made = common.new(8, 5)
+    made = common.canvas(8, 5, ax)
     axes = made.add_subplot()
     colors = (*common.LINES, *common.OTHER_COLORS)
     for number, (label, points) in enumerate(list(shown.lines.items())[:_MOST]):
@@ -35,4 +36,4 @@ def figure(shown, title=""):
     if len(shown.lines) > 1:
         axes.legend(fontsize=8, title=f"{left_out} more are not drawn" if left_out > 0 else None)
     made.suptitle(title, fontsize=11, color=common.INK)
-    return made
+    return made.get_figure(root=True)

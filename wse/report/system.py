@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .figure import FAINT, INK, LINES, new, save, tidy
+from .figure import FAINT, INK, LINES, canvas, save, tidy
 
 _PARTS = (
     ("forward", "#0072B2"),
@@ -23,19 +23,24 @@ PHASES = {"forward": "#0072B2", "backward": "#332288", "weights": "#E69F00", "up
 
 
 def draw(title, rows, spans, path, published=None):
-    """Write the picture to `path`; its ending selects the format.
+    """Write `figure` to `path`; its ending selects the format.  Raises ConfigError if the file cannot be written."""
+    save(figure(title, rows, spans, published), Path(path))
+
+
+def figure(title, rows, spans, published=None, ax=None):
+    """The picture as a Figure.
 
     rows: one per number of systems: .systems, .speedup, .speedup_interval (.low, .high), .outcome (seconds of a step,
     and of each of `_PARTS`).  spans: (station, phase, layer, begin, end) in seconds.  published: (systems, speedup) to
-    mark, or None.  Raises ConfigError if the file cannot be written.
+    mark, or None.  ax: matplotlib Axes of a grid of subplots whose place the picture takes; None: a new figure.
     """
-    figure = new(11, 7)
-    panels = figure.subplot_mosaic([["scaling", "parts"], ["timeline", "timeline"]], height_ratios=(1.5, 1))
+    made = canvas(11, 7, ax)
+    panels = made.subplot_mosaic([["scaling", "parts"], ["timeline", "timeline"]], height_ratios=(1.5, 1))
     _draw_scaling(panels["scaling"], rows, published)
     _draw_parts(panels["parts"], rows)
     _draw_timeline(panels["timeline"], spans)
-    figure.suptitle(title, fontsize=11, color=INK)
-    save(figure, Path(path))
+    made.suptitle(title, fontsize=11, color=INK)
+    return made.get_figure(root=True)
 
 
 def _draw_scaling(axes, rows, published):

@@ -9,27 +9,33 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter
 
 from . import text
-from .figure import FAINT, INK, LINES, new, save, tidy
+from .figure import FAINT, INK, LINES, canvas, save, tidy
 
 CAUSES = {"dram": "#D55E00", "network": "#E69F00", "edge": "#CC79A7", "fabric": "#332288", "compute": "#0072B2"}
 _OTHER = "#999999"
 
 
 def draw(history, spans, waits, title, path, reference=None, clock_hz=None):
-    """Write the picture to `path`; its ending selects the format.
+    """Write `figure` to `path`; its ending selects the format.  Raises ConfigError if the file cannot be written."""
+    save(figure(history, spans, waits, title, reference, clock_hz), Path(path))
+
+
+def figure(history, spans, waits, title, reference=None, clock_hz=None, ax=None):
+    """The picture as a Figure.
 
     history: one per step: .step, .loss, .norm, .scale, .skipped.  spans: of one pass: .track, .name, .phase, .begin,
     .end (cycles), .bound_by.  waits: cycles by phase and cause.  reference: losses of the same training in PyTorch.
-    clock_hz: for a scale in seconds.  Raises ConfigError if the file cannot be written.
+    clock_hz: for a scale in seconds.  ax: matplotlib Axes of a grid of subplots whose place the picture takes; None: a
+    new figure.
     """
-    figure = new(11, 8.5)
-    grid = figure.add_gridspec(3, 2, height_ratios=(1.2, 1, 0.8))
-    draw_loss(figure.add_subplot(grid[0, 0]), history, reference)
-    _draw_loop(figure.add_subplot(grid[0, 1]), history)
-    draw_spans(figure.add_subplot(grid[1, :]), spans, clock_hz)
-    _draw_phases(figure.add_subplot(grid[2, :]), waits)
-    figure.suptitle(title, fontsize=11, color=INK)
-    save(figure, Path(path))
+    made = canvas(11, 8.5, ax)
+    grid = made.add_gridspec(3, 2, height_ratios=(1.2, 1, 0.8))
+    draw_loss(made.add_subplot(grid[0, 0]), history, reference)
+    _draw_loop(made.add_subplot(grid[0, 1]), history)
+    draw_spans(made.add_subplot(grid[1, :]), spans, clock_hz)
+    _draw_phases(made.add_subplot(grid[2, :]), waits)
+    made.suptitle(title, fontsize=11, color=INK)
+    return made.get_figure(root=True)
 
 
 def draw_loss(axes, history, reference):
