@@ -246,6 +246,14 @@ typedef struct {
 /* Returns the number of edges, and fills at most `capacity`. */
 int64_t wse_waits(wse_fabric *fabric, wse_wait *out, int64_t capacity);
 
+/* Writes the state at the current cycle to a file, or reads it into a fabric made of the same program with the same
+ * options; a run then goes on as the one that was saved, equal to the bit.  Parameters are compared; that code and routes
+ * are the same is the caller's business.  *error: an errno.  WSE_BADARG: the file is not of such a fabric, and nothing
+ * has changed; WSE_FAULTED: the file could not be written or read to its end, and a fabric that was being restored must
+ * not be used any more. */
+wse_status wse_save(wse_fabric *fabric, int descriptor, int *error);
+wse_status wse_restore(wse_fabric *fabric, int descriptor, int *error);
+
 /* Planes: arrays that the engine owns; valid until wse_free. */
 typedef struct {
   const void *data;

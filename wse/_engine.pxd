@@ -152,6 +152,8 @@ cdef extern from "wse.h":
     uint32_t wse_dropped(const wse_fabric *f, int color)
     int wse_pending(wse_fabric *f)
     int64_t wse_waits(wse_fabric *f, wse_wait *out, int64_t capacity)
+    wse_status wse_save(wse_fabric *f, int descriptor, int *error)
+    wse_status wse_restore(wse_fabric *f, int descriptor, int *error)
     wse_status wse_get_plane(wse_fabric *f, int which, wse_plane *out)
     uint64_t wse_bin_cycles(const wse_fabric *f)
     uint64_t wse_trace(wse_fabric *f, const wse_event **events)

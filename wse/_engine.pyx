@@ -4,7 +4,7 @@ from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_CheckSignals
-from libc.string cimport memcpy
+from libc.string cimport memcpy, strerror
 
 import numpy
 
@@ -342,6 +342,24 @@ cdef class Engine:
         self.idle()
         cdef Taken taken = Taken(records, 1, -1, True)
         return wse_waits(self.f, <wse_wait *>taken.view.buf, taken.count // <Py_ssize_t>sizeof(wse_wait))
+
+    def save(self, int descriptor):
+        """Writes the state to a file.  OSError where that fails."""
+        cdef int error = 0
+        self.idle()
+        cdef wse_status status = wse_save(self.f, descriptor, &error)
+        if error:
+            raise OSError(error, strerror(error).decode())
+        self.done(status)
+
+    def restore(self, int descriptor):
+        """Reads a state.  ValueError: it is of another fabric, and nothing has changed; OSError: this one is lost."""
+        cdef int error = 0
+        self.idle()
+        cdef wse_status status = wse_restore(self.f, descriptor, &error)
+        if status == WSE_FAULTED:
+            raise OSError(error, strerror(error).decode())
+        self.done(status)
 
     def plane(self, int which):
         cdef wse_plane plane

@@ -10,6 +10,7 @@
 #include "router/buffer.h"
 #include "router/route_register.h"
 #include "router/router.h"
+#include "router/stream.h"
 #include "state/layout.h"
 #include "state/memory.h"
 #include "state/wake.h"
@@ -69,12 +70,8 @@ void wse_free(wse_fabric *fabric) {
     free(fabric->classes[i].code);
   free(fabric->classes);
   free(fabric->filters);
-  for (int i = 0; i < fabric->stream_total; i++) {
-    free(fabric->streams[i].data);
-    free(fabric->streams[i].control);
-    free(fabric->streams[i].cycles);
-    free(fabric->streams[i].segments);
-  }
+  for (int i = 0; i < fabric->stream_total; i++)
+    stream_free(&fabric->streams[i]);
   free(fabric->streams);
   free(fabric->stream_at);
   free(fabric->delivered);

@@ -32,13 +32,11 @@
 #define SCALAR(name, form, ...) FORM_##form(DEFINE)(sc, name)
 #include "tables/isa.def"
 
-static const element_function elements[OP_COUNT][3] = {
+const element_function elements[][3] = {
 #define VECTOR(name, dst, src0, src1, extra, lanes2, lanes3, flops, rule, ...) RULE_##rule(ROW)(op, name)
 #define SCALAR(name, form, ...) FORM_##form(ROW)(sc, name)
 #include "tables/isa.def"
 };
-
-element_function vector_element(int op, int fmt) { return elements[op][fmt]; }
 
 int wse_element(int opcode, int fp16, uint32_t a, uint32_t b, uint32_t c, uint32_t *result) {
   if (opcode < 0 || opcode >= OP_COUNT || fp16 < 0 || fp16 > WSE_FP16_CB16 || !elements[opcode][fp16]) return 0;

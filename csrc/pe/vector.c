@@ -144,7 +144,6 @@ int vector_begin(wse_fabric *fabric, uint32_t pe, const isa_ins *ins, uint32_t p
   operation->left = length_of(operation);
   operation->done = 0;
   operation->carry = 0;
-  operation->element = vector_element(operation->op, fabric->fp16);
   operation->flops = row->flops;
   int32_t stride;
   if (is_scalar_in_memory(&operation->dst)) operation->dst.value = operand_load(fabric, pe, &operation->dst, 0);

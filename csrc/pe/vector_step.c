@@ -227,9 +227,10 @@ static int step_simple(wse_fabric *fabric, band_state *band, uint32_t pe, vector
   uint32_t word = in ? iq_take(fabric, band, pe, in->queue, now).data : 0;
   uint32_t sent = 0;
   uint8_t *sram = sram_of(fabric, pe);
+  element_function element = vector_element(operation->op, fabric->fp16);
   for (uint32_t i = 0; i < n; i++) {
     uint32_t x = operation->src1.size ? source_simple(sram, operation, &operation->src1, i, word) : 0;
-    uint32_t v = operation->element(source_simple(sram, operation, &operation->src0, i, word), x, operation->extra);
+    uint32_t v = element(source_simple(sram, operation, &operation->src0, i, word), x, operation->extra);
     if (out) sent |= v << 16 * i;
     else
       sram_store(sram, (uint16_t)(operation->dst.d.base + (int32_t)(operation->done + i) * operation->dst.d.stride),
@@ -289,10 +290,11 @@ int vector_step(wse_fabric *fabric, band_state *band, uint32_t pe, vector_operat
   take_wavelets(fabric, band, pe, operation, &operation->src0, n, a, now);
   take_wavelets(fabric, band, pe, operation, &operation->src1, n, x, now);
   ce_state *ce = &fabric->ces[pe];
+  element_function element = vector_element(operation->op, fabric->fp16);
   for (int i = 0; i < n; i++) {
     uint32_t first = source_element(fabric, pe, operation, &operation->src0, i, a),
              second = source_element(fabric, pe, operation, &operation->src1, i, x);
-    v[i] = operation->element(first, second, operation->rule == ISA_CARRY ? operation->carry : operation->extra);
+    v[i] = element(first, second, operation->rule == ISA_CARRY ? operation->carry : operation->extra);
     if (operation->rule == ISA_CARRY) {
       operation->carry = v[i] >> 16;
       v[i] &= 0xffff;

@@ -26,8 +26,7 @@ static void table_add(wse_fabric *fabric, int index) {
   fabric->stream_at[h] = index + 1;
 }
 
-static int table_grow(wse_fabric *fabric) {
-  uint32_t size = fabric->stream_table ? fabric->stream_table * 2 : 64;
+static int table_of(wse_fabric *fabric, uint32_t size) {
   int32_t *table = calloc(size, sizeof *table);
   if (!table) return -1;
   free(fabric->stream_at);
@@ -38,10 +37,24 @@ static int table_grow(wse_fabric *fabric) {
   return 0;
 }
 
+int streams_index(wse_fabric *fabric) {
+  uint32_t size = 64;
+  while (size < (uint32_t)fabric->stream_total * 2)
+    size *= 2;
+  return table_of(fabric, size);
+}
+
 int stream_index(wse_fabric *fabric) {
-  if ((uint32_t)fabric->stream_total * 2 > fabric->stream_table) return table_grow(fabric);
+  if ((uint32_t)fabric->stream_total * 2 > fabric->stream_table) return streams_index(fabric);
   table_add(fabric, fabric->stream_total - 1);
   return 0;
+}
+
+void stream_free(edge_stream *stream) {
+  free(stream->data);
+  free(stream->control);
+  free(stream->cycles);
+  free(stream->segments);
 }
 
 /* The stream that was added last for a PE, port, color and direction; NULL if there is none. */

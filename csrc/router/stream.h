@@ -6,8 +6,10 @@
 
 /* The table of streams by PE, port, color and direction. */
 edge_stream *stream_find(const wse_fabric *fabric, uint32_t pe, int port, int color,
-                         int out);    /* the last one added; NULL: none */
-int stream_index(wse_fabric *fabric); /* enters the stream added last; -1 without memory */
+                         int out);     /* the last one added; NULL: none */
+int stream_index(wse_fabric *fabric);  /* enters the stream added last; -1 without memory */
+int streams_index(wse_fabric *fabric); /* enters all streams again; -1 without memory */
+void stream_free(edge_stream *stream); /* its arrays */
 void segment_enter(edge_stream *stream, int64_t behind);
 
 edge_stream *stream_out_at(wse_fabric *fabric, uint32_t pe, int port, int color);

@@ -146,7 +146,6 @@ typedef struct {
   uint8_t rule;          /* ISA_... of tables/isa.h */
   uint8_t waiting;       /* 1: the trace says that it waits.  Writer: observe/trace.h */
   uint32_t carry;        /* ISA_CARRY: into the next element */
-  element_function element;
 } vector_operation;
 
 /* Where the data of one color go while their PE is store-only (pe/store_only.h).  Writer: the router. */

@@ -22,6 +22,7 @@ from . import diagnosis
 from .copies import HostCopies
 from .errors import DeadlockError, FabricFault
 from .run import COUNTERS, EVENT, Run
+from .snapshot import Snapshots
 from .stream import Segment, StreamIn, StreamOut, as_words, pace
 from .totals import Totals
 from .watch import SPOOLED, Spool, Watch
@@ -40,7 +41,7 @@ _ENGINE_EVENT = np.dtype(
 )
 
 
-class Fabric(HostCopies):
+class Fabric(HostCopies, Snapshots):
     """An emulated fabric with a loaded program, at cycle 0.
 
     - program: a `Program`, or an `Image` such as compiled CSL makes.
@@ -98,6 +99,13 @@ class Fabric(HostCopies):
         self._spool = None if self._watch.folder is None else Spool(self._watch.folder)
         self._dropped = 0  # events that found no place before they were moved to the spool
         self._has_activity = activity and bins > 0
+        self._options = {
+            "trace": trace,
+            "bins": bins,
+            "activity": self._has_activity,
+            "reference": reference,
+            "threads": threads,
+        }
         self._wall_seconds = 0.0
         most = _CHUNK_PE_CYCLES if self._spool is None else _CHUNK_EVENTS // 4
         self._chunk = max(1, min(4096, most // (image.width * image.height)))  # cycles
