@@ -17,6 +17,7 @@ import wse
 from wse.bench.programs import Streams, Tasks
 from wse.errors import ConfigError
 from wse.fabric.snapshot import FORMAT
+from wse.fabric.watch import Watch
 from wse.machine import WSE3
 
 
@@ -152,6 +153,13 @@ def test_a_file_of_another_fabric(saved):
         wse.Fabric(Tasks.program(6, 3, WSE3)).restore(path)
     with pytest.raises(FileNotFoundError):
         wse.Fabric(other).restore(path.with_name("none"))
+
+
+def test_events_that_have_gone_to_the_disk_do_not_come_back(tmp_path):
+    fabric = wse.Fabric(Tasks.program(5, 3, WSE3), trace=1000, watch=Watch(folder=tmp_path))
+    state = fabric.snapshot()
+    with pytest.raises(ConfigError, match="events go to a file"):
+        fabric.restore(state)
 
 
 def test_a_closed_snapshot(saved):

@@ -105,6 +105,7 @@ class Fabric(HostCopies, Snapshots):
             "activity": self._has_activity,
             "reference": reference,
             "threads": threads,
+            "watch": str(self._watch),
         }
         self._wall_seconds = 0.0
         most = _CHUNK_PE_CYCLES if self._spool is None else _CHUNK_EVENTS // 4

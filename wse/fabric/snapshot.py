@@ -88,6 +88,7 @@ class Snapshots:
     cycle: Any
     _engine: Any
     _options: dict[str, Any]
+    _spool: Any
 
     def snapshot(self) -> Snapshot:
         """The state now, kept in memory.  It takes as much as the pages of the fabric that are not zero."""
@@ -119,6 +120,10 @@ class Snapshots:
         fabric, OSError if it cannot be read; the fabric is then as it was.  RunError if the state cannot be read to its
         end after that: this fabric must not be used any more.
         """
+        if self._spool is not None:
+            raise ConfigError(
+                "a fabric whose events go to a file while it runs cannot go back: they would be there twice"
+            )
         if isinstance(state, Snapshot):
             self._restore(state._descriptor(), str(state))
             return
