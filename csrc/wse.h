@@ -286,9 +286,9 @@ uint64_t wse_trace_dropped(const wse_fabric *fabric);
 /* Those since the last call, of which the first trace_capacity are kept; ends of operations that take no more slots may
  * be of earlier cycles.  wse_trace_dropped: how many more there were. */
 uint64_t wse_trace_take(wse_fabric *fabric, const wse_event **events);
-/* Keeps events of cycles from .. until - 1 only, and of PEs for which pes is not 0 (NULL: all).  To be called before the
- * first cycle. */
-wse_status wse_trace_only(wse_fabric *fabric, uint64_t from, uint64_t until, const uint8_t *pes);
+/* Keeps events of cycles from .. until - 1 only, and of PEs for which pes is not 0 (NULL: all); hops: 1: also HOP.  To be
+ * called before the first cycle. */
+wse_status wse_trace_only(wse_fabric *fabric, uint64_t from, uint64_t until, const uint8_t *pes, int hops);
 /* Messages of `say` since the last call, in the same order; kind: its kind, b: its value.  Returns their number. */
 uint64_t wse_said(wse_fabric *fabric, const wse_event **said);
 

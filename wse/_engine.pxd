@@ -159,7 +159,7 @@ cdef extern from "wse.h":
     uint64_t wse_trace(wse_fabric *f, const wse_event **events)
     uint64_t wse_trace_dropped(const wse_fabric *f)
     uint64_t wse_trace_take(wse_fabric *f, const wse_event **events)
-    wse_status wse_trace_only(wse_fabric *f, uint64_t since, uint64_t until, const uint8_t *pes)
+    wse_status wse_trace_only(wse_fabric *f, uint64_t since, uint64_t until, const uint8_t *pes, int hops)
     uint64_t wse_said(wse_fabric *f, const wse_event **said)
     wse_status wse_profile(wse_fabric *f)
     wse_status wse_profile_of(wse_fabric *f, int class_index, uint64_t *to)

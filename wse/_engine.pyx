@@ -387,15 +387,16 @@ cdef class Engine:
         cdef uint64_t count = wse_trace_take(self.f, &events)
         return lend(self, events, 1, (count * sizeof(wse_event),))
 
-    def trace_only(self, uint64_t since, uint64_t until, pes=None):
-        """Keeps the events of cycles since .. until - 1, and of the PEs for which pes, uint8 [pe], is not 0."""
+    def trace_only(self, uint64_t since, uint64_t until, pes=None, bint hops=False):
+        """Keeps the events of cycles since .. until - 1, and of the PEs for which pes, uint8 [pe], is not 0.  hops: also
+        HOP."""
         self.idle()
         cdef Taken taken
         if pes is None:
-            self.done(wse_trace_only(self.f, since, until, NULL))
+            self.done(wse_trace_only(self.f, since, until, NULL, hops))
         else:
             taken = Taken(pes, 1, <Py_ssize_t>self.width * self.height)
-            self.done(wse_trace_only(self.f, since, until, <const uint8_t *>taken.view.buf))
+            self.done(wse_trace_only(self.f, since, until, <const uint8_t *>taken.view.buf, hops))
 
     def said(self):
         """What the PEs said since the last call, as bytes, sizeof(wse_event) each."""

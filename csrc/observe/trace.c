@@ -90,7 +90,7 @@ void trace_forget(wse_fabric *fabric) {
     fabric->bands[i].event_count = fabric->bands[i].events_dropped = 0;
 }
 
-wse_status wse_trace_only(wse_fabric *fabric, uint64_t from, uint64_t until, const uint8_t *pes) {
+wse_status wse_trace_only(wse_fabric *fabric, uint64_t from, uint64_t until, const uint8_t *pes, int hops) {
   if (fabric->now || from > until) return WSE_BADARG;
   uint8_t *kept = NULL;
   if (pes && !(kept = malloc(fabric->pes))) return WSE_NOMEM;
@@ -99,6 +99,7 @@ wse_status wse_trace_only(wse_fabric *fabric, uint64_t from, uint64_t until, con
   fabric->trace_pes = kept;
   fabric->trace_from = from;
   fabric->trace_until = until;
+  fabric->trace_hops = hops && fabric->trace_capacity;
   return WSE_OK;
 }
 

@@ -398,6 +398,12 @@ static void send(router_step *step, router_sender *sender, int port) {
     return;
   }
   series_add(fabric, step->band, step->now, SERIES_HOPS, (uint64_t)__builtin_popcountll(lanes));
+  if (fabric->trace_hops)
+    EACH_LANE(lane, lanes)
+      trace_event(fabric, step->band, step->now, step->pe0 + (uint32_t)lane, WSE_EV_HOP,
+                  (uint32_t)fabric->color_of[sender->color] | (bit(sender->control, lane) ? 32 : 0) |
+                      (uint32_t)port << 6,
+                  heads_of(step, sender)[lane]);
   uint64_t rare = lanes & (sender->control | sender->route->special | to_host(step, sender->color, port));
   if (lanes & ~rare) send_lanes(step, sender, lanes & ~rare, port);
   EACH_LANE(lane, rare)

@@ -520,6 +520,7 @@ struct wse_fabric {
   uint64_t bin_shift;      /* a merged bin is 1 << bin_shift cycles.  Writer: measure.c */
   uint64_t trace_capacity; /* events that are kept; 0: no trace */
   uint64_t trace_from, trace_until; /* the cycles of which events are kept */
+  bool trace_hops;                  /* whether HOP is recorded */
   uint8_t *trace_pes;               /* [pe]: 0: its events are not kept; NULL: those of all are */
   wse_event *merged;       /* [merged_count]: events of all bands.  Writer: trace.c */
   uint64_t merged_count, merged_dropped;

@@ -177,6 +177,22 @@ def test_events_that_are_taken_while_it_runs_are_all_of_them(seed, step):
         assert np.array_equal(taken(fabric, step), every)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_hops_are_recorded_if_they_are_asked_for(seed):
+    grid = Grid(3, 6, Machine(ARCHS[seed % 2]), seed)
+    every = grid.fabric(trace=1_000_000)[0].run().events
+    assert EVENT["HOP"] not in every["kind"]
+    for threads in (1, 3):
+        fabric, _ = grid.fabric(trace=1_000_000, threads=threads)
+        fabric._engine.trace_only(0, 2**63, None, True)
+        done = fabric.run()
+        hops = done.events[done.events["kind"] == EVENT["HOP"]]
+        assert np.array_equal(done.events[done.events["kind"] != EVENT["HOP"]], every)
+        for port in range(4):
+            counts = np.bincount(hops["pe"][hops["a"] >> 6 == port], minlength=18).reshape(done.height, done.width)
+            assert np.array_equal(counts, done.links[port])
+
+
 def test_events_of_some_pes_and_cycles():
     grid = Grid(3, 6, Machine("wse3"), 5)
     every = grid.fabric(trace=1_000_000)[0].run().events

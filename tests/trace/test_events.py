@@ -163,7 +163,7 @@ def test_a_run_that_was_not_traced_is_said(tmp_path):
         (
             "run.vcd",
             r"^cannot tell the trace's format from '.*run\.vcd': the name must "
-            r"end in \.pftrace, \.json, \.txt, \.parquet, \.npz$",
+            r"end in \.pftrace, \.json, \.txt, \.log, \.parquet, \.npz$",
         ),
         ("no/run.txt", r"^cannot write '.*no/run\.txt': there is no folder '.*no'$"),
     ],

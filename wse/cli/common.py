@@ -110,7 +110,7 @@ file_options = options(
     option(
         "--trace",
         type=types.OUTPUT,
-        help="Write the events: .pftrace (for ui.perfetto.dev), .json, .txt, .parquet or .npz.",
+        help="Write the events: .pftrace (for ui.perfetto.dev), .json, .txt, .log, .parquet or .npz.",
     ),
     option(
         "--trace-pes", type=types.Rectangle(), multiple=True, help="Trace these PEs only: 3,0 or 0:4,2:8; repeatable."

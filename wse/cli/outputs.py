@@ -72,7 +72,7 @@ class Outputs:
         since, until = self.trace_window or (0, None)
         is_device = self.trace.exists() and not self.trace.is_file()  # /dev/stdout
         folder = Path(tempfile.gettempdir()) if is_device else self.trace.absolute().parent
-        return Watch(since, until, self.trace_pes, folder)
+        return Watch(since, until, self.trace_pes, folder, hops=self.trace.suffix == ".log")
 
     @property
     def named(self) -> list[Path]:

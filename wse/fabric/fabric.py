@@ -130,7 +130,7 @@ class Fabric(HostCopies, Snapshots):
         chosen = self._watch.mask(self.width, self.height)
         if self._watch != Watch(folder=self._watch.folder):
             until = FOREVER if self._watch.until is None else self._watch.until
-            self._engine.trace_only(self._watch.since, until, chosen)
+            self._engine.trace_only(self._watch.since, until, chosen, self._watch.hops)
         self._load()
 
     def _load(self) -> None:

@@ -21,6 +21,7 @@ class Watch:
 
     - since, until: cycles since .. until - 1; until=None: to the end.
     - pes: rectangles (x, y, w, h) of PEs; empty: all.
+    - hops: also each wavelet that leaves a router by a link.
     - folder: where a temporary file takes the events while the run goes on, so that none is left out; None: they stay
       in memory, and those beyond the capacity of the trace are left out.
     """
@@ -29,6 +30,7 @@ class Watch:
     until: int | None = None
     pes: tuple[tuple[int, int, int, int], ...] = ()
     folder: Path | None = None
+    hops: bool = False
 
     def mask(self, width: int, height: int) -> np.ndarray | None:
         """uint8 [height, width]: 1 for the PEs of the rectangles; None: for all.  ConfigError if one is outside."""

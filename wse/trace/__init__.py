@@ -3,6 +3,7 @@
     write(run, "run.pftrace")   Perfetto's format, for ui.perfetto.dev
     write(run, "run.json")      the Chrome format, which this viewer and others read
     write(run, "run.txt")       one line per event
+    write(run, "run.log")       in the lines of the vendor's simulator, for viewers of these
     write(run, "run.parquet")   a table of the events, for DuckDB, pandas and others; needs pyarrow
     write(run, "run.npz")       the whole Run with its events, for `wse plot` and NumPy
 
@@ -12,13 +13,14 @@ Viewers show one cycle as one nanosecond.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from .. import files
 from ..errors import ConfigError
 from ..fabric.run import Run
-from . import chrome, events, parquet, perfetto
+from . import chrome, events, parquet, perfetto, simulator
 
-ENDINGS = (".pftrace", ".json", ".txt", ".parquet", ".npz")
+ENDINGS = (".pftrace", ".json", ".txt", ".log", ".parquet", ".npz")
 CAPACITY = 1_000_000  # default capacity of the event trace, in events
 
 
@@ -42,10 +44,13 @@ def write(run: Run, path: str | Path) -> Path:
                 file.writelines(perfetto.packets(run))
         else:
             with files.replacing(path, "w", encoding="utf-8") as file:
-                file.writelines(chrome.lines(run) if path.suffix == ".json" else events.lines(run))
+                file.writelines(_TEXT[path.suffix].lines(run))
     except OSError as error:
         raise ConfigError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
     return path
+
+
+_TEXT: dict[str, Any] = {".json": chrome, ".txt": events, ".log": simulator}
 
 
 def check(path: str | Path) -> Path:

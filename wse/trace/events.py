@@ -86,6 +86,11 @@ def instruction(opcode: int) -> str:
     return isa.INSTRUCTIONS[opcode].name if opcode < len(isa.INSTRUCTIONS) else f"opcode {opcode}"
 
 
+def hop_name(names: Names, a: int) -> str:
+    """The name of a hop: `red (color 3) to E`."""
+    return f"{names.color(a & (2 * CONTROL - 1))} to {'NESW'[a >> 6 & 3]}"
+
+
 def wait_name(counter: int) -> str:
     """The name of a wait by the counter of its cause: `wait: input`."""
     return f"wait: {COUNTERS[counter].removeprefix('stall_') if counter < len(COUNTERS) else counter}"
@@ -113,7 +118,7 @@ def actions(run: Run) -> Iterator[Action]:
     names = Names(run)
     events = in_order(run)
     open_spans: dict[tuple[int, int], list[tuple[str, str]]] = {}
-    for cycle, pe, number, a, b in _rows(events):
+    for cycle, pe, number, a, b in rows(events):
         row = kind_name(number)
         kind = SPANS.get(row, "")
         if not kind:
@@ -136,7 +141,7 @@ def actions(run: Run) -> Iterator[Action]:
             yield Action(END, last, pe, lane, name, kind)
 
 
-def _rows(events: np.ndarray) -> Iterator[tuple[int, int, int, int, int]]:
+def rows(events: np.ndarray) -> Iterator[tuple[int, int, int, int, int]]:
     """(cycle, pe, kind, a, b) of each event."""
     for block in blocks(events):
         columns = [block[field].tolist() for field in ("cycle", "pe", "kind", "a", "b")]
@@ -155,6 +160,8 @@ def blocks(events: np.ndarray) -> Iterator[np.ndarray]:
 def _instant(names: Names, row: str, cycle: int, pe: int, a: int, b: int) -> Action:
     if row == "LAND":
         return Action(INSTANT, cycle, pe, WAVELETS, names.color(a), value=b)
+    if row == "HOP":
+        return Action(INSTANT, cycle, pe, WAVELETS, hop_name(names, a), value=b)
     return Action(INSTANT, cycle, pe, MAIN, row.lower(), value=b)
 
 
@@ -182,7 +189,7 @@ def spans(run: Run) -> Iterator[Span]:
 def lane_of(kind: int, b: int) -> int:
     """The lane of an event with this kind and second argument."""
     row = kind_name(kind)
-    if row == "LAND":
+    if row in ("LAND", "HOP"):
         return WAVELETS
     return MAIN if SPANS.get(row, TASK) == TASK or b == _MAIN_THREAD else b
 
@@ -190,7 +197,7 @@ def lane_of(kind: int, b: int) -> int:
 def plain_name(names: Names, kind: int, a: int) -> str:
     """The name of an event's task, instruction, color or cause; "" if it has none."""
     row = kind_name(kind)
-    if row == "LAND":
+    if row in ("LAND", "HOP"):
         return names.color(a % CONTROL)
     match SPANS.get(row):
         case "task":
@@ -210,7 +217,7 @@ def lanes(run: Run) -> list[tuple[int, int]]:
     found: set[tuple[int, int]] = set()
     in_thread, land = (np.zeros(1 << 16, bool) for _ in range(2))  # by kind
     for number, (row, _, _) in enumerate(kinds()):
-        in_thread[number], land[number] = SPANS.get(row, TASK) != TASK, row == "LAND"
+        in_thread[number], land[number] = SPANS.get(row, TASK) != TASK, row in ("LAND", "HOP")
     for block in blocks(events):
         kinds_of, threads = block["kind"], block["b"].astype(np.int64)
         lane = np.full(len(block), MAIN, dtype=np.int64)
@@ -229,7 +236,7 @@ def lines(run: Run) -> Iterator[str]:
     events = in_order(run)
     digits = len(str(int(events["cycle"][-1]))) if len(events) else 1
     yield f"# {len(events)} events, {run.events_dropped} dropped: cycle, PE (x, y), what\n"
-    for cycle, pe, kind, a, b in _rows(events):
+    for cycle, pe, kind, a, b in rows(events):
         yield f"{cycle:>{digits}}  ({pe % run.width}, {pe // run.width})  {words(names, kind, a, b)}\n"
 
 
@@ -244,8 +251,8 @@ def words(names: Names, kind: int, a: int, b: int) -> str:
     if row in SPANS:
         name = instruction(a) if SPANS[row] == OPERATION else wait_name(a).removeprefix("wait: ")
         return f"{what}  {name}  {'main' if b == _MAIN_THREAD else f'microthread {b}'}"
-    if row == "LAND":
-        return f"{what}  {names.color(a)}  0x{b:08x}"
+    if row in ("LAND", "HOP"):
+        return f"{what}  {names.color(a) if row == 'LAND' else hop_name(names, a)}  0x{b:08x}"
     if row in ("MARK", "HOSTSIG"):
         return f"{what}  {b}"
     return f"{what}  {a}  {b}"

@@ -69,7 +69,7 @@ def about(run: Run) -> dict[str, Any]:
 def _columns(pa: Any, block: np.ndarray, width: int, names: events.Names, kinds: list[str]) -> list[Any]:
     """The columns of a block of events; names are looked up once for each combination of kind and argument."""
     kind, a, b = (block[field].astype(np.int64) for field in ("kind", "a", "b"))
-    known = np.isin(kind, [i for i, row in enumerate(kinds) if row in ("land", "mark", "hostsig")])
+    known = np.isin(kind, [i for i, row in enumerate(kinds) if row in ("land", "hop", "mark", "hostsig")])
     keys, place = np.unique(kind << 32 | a << 16 | np.where(known, 0, b & 0xFFFF), return_inverse=True)
     rows = [(int(key >> 32), int(key >> 16 & 0xFFFF), int(key & 0xFFFF)) for key in keys]
 
@@ -79,7 +79,8 @@ def _columns(pa: Any, block: np.ndarray, width: int, names: events.Names, kinds:
         codes = np.array([at[value] for value in values], np.int32)[place]
         return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(different, pa.string()))
 
-    control = np.array([events.kind_name(k) == "LAND" and arg >= events.CONTROL for k, arg, _ in rows], bool)
+    wavelets = [events.kind_name(k) in ("LAND", "HOP") for k, _, _ in rows]
+    control = np.array([w and bool(arg & events.CONTROL) for w, (_, arg, _) in zip(wavelets, rows, strict=True)], bool)
     return [
         pa.array(block["cycle"]),
         pa.array((block["pe"] % width).astype(np.uint32)),
