@@ -302,3 +302,15 @@ def test_the_extension_for_vs_code_is_written(tmp_path):
     assert result.output.count("\n") == len(written)
     (tmp_path / "file").write_text("")
     assert CliRunner().invoke(main, ["lsp", "--vscode", str(tmp_path / "file")]).exit_code == 2
+
+
+@pytest.mark.parametrize("what", ["/dev/null", "file"])
+def test_a_file_as_the_input(folder, what):
+    path = Path(what) if what == "/dev/null" else folder / "messages"
+    if what == "file":
+        path.write_bytes(b'Content-Length: 46\r\n\r\n{"jsonrpc":"2.0","id":1,"method":"nothing/is"}')
+    with path.open("rb") as stdin:
+        environment = os.environ | {"PYTHONPATH": str(Path(wse.__file__).parent.parent)}
+        line = [sys.executable, "-P", "-m", "wse.cli", "lsp"]
+        done = subprocess.run(line, stdin=stdin, capture_output=True, env=environment, timeout=60)
+    assert done.returncode == 1 and b"Traceback" not in done.stderr

@@ -33,7 +33,7 @@ def shown(program, words, name="pe"):
         ("var da§ta: [n]f32", "var data: [8]f32"),
         ("var poin§ter:", "var pointer: [*]f32"),
         ("const ds§d =", "const dsd: mem1d_dsd"),
-        ("const Ki§nd", "const Kind = Kind"),
+        ("const Ki§nd", "const Kind = enum(u16) { first = 1, second = 2 }"),
         ("= Kind.fi§rst;", "first: Kind = Kind.first"),
         ("fn twi§ce", "fn twice(value: f32) f32 Twice the value."),
         ("= twi§ce(math", "fn twice(value: f32) f32 Twice the value."),
@@ -110,3 +110,20 @@ def test_the_spans_of_what_is_shown_are_names(program):
             assert found[1] == word.span()
             seen += 1
     assert seen > 70
+
+
+@pytest.mark.parametrize(
+    "layout", ['param other: u16;\nlayout { @set_tile_code(0, 0, "pe.csl", .{}); }', "const a = 1;"]
+)
+def test_what_is_known_of_a_file_whose_program_is_not(tmp_path, layout):
+    """Its params have no values: what does not depend on them is known."""
+    program = Program(tmp_path, layout=layout, commands="")
+    program.open("layout")
+    assert shown(program, "= twi§ce(math") == "fn twice(value: f32) f32 Twice the value."
+    assert shown(program, "math.sq§rt").startswith("fn sqrt")
+    assert shown(program, "const fac§tor") == "const factor: f32 = 2.0"
+    assert shown(program, "var ki§nd: Kind") == "var kind: Kind"
+    assert shown(program, "param §n: u16") == "param n: u16 The number of elements."
+    assert program.messages("pe") == []
+    found = [one.message for one in program.found[program.path("pe")] if one.severity == "information"]
+    assert len(found) == ("layout {" not in layout)

@@ -141,7 +141,7 @@ class Analysis:
                 found.add(diagnostic)
         for diagnostic in (*self.findings.errors, *self.findings.warnings):
             found.add(diagnostic)
-        if self.options.missing:
+        if not self.options.evaluated:
             return []
         broken = {str(path) for path, parsed in self.used().items() if parsed.findings.errors}
         if not broken:
@@ -220,7 +220,7 @@ class Analyser:
         part = Part(loader, self.program(loader))
         part.program.bound = part.note
         made = Analysis(self.options, part)
-        if self.options.missing:  # nothing of it can be evaluated
+        if not self.options.evaluated:
             self.alone(part, self.options.layout)
             return made
         with guarded(part):
@@ -316,7 +316,7 @@ class Analyser:
                     unit.attempt(partial(entry, unit, FnRef(decl, instance), decl.name_span))
                     while unit.lower_next():
                         pass
-                    for diagnostic in program.findings.errors[before:]:
+                    for diagnostic in program.findings.errors[before:] if self.options.evaluated else ():
                         note = (None, NOT_CALLED.format(decl.name))
                         made.asides.append(Diagnostic(diagnostic.message, diagnostic.span, "information", [note]))
         except Stopped:

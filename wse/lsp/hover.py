@@ -14,7 +14,7 @@ from ..csl.sema.values import Val
 from ..csl.syntax import ast
 from ..csl.syntax.scopes import Declaration
 from .sources import Parsed
-from .view import Thing, View, known_value, type_of
+from .view import MOST_TEXT, Thing, View, known_value, type_of
 
 COMMENT = re.compile(r"[ \t]*//[ \t]?(.*)")
 
@@ -73,6 +73,9 @@ def signature(parsed: Parsed, declaration: Declaration, value: object, hidden: b
     init = getattr(node, "init", None)
     if isinstance(value, Val) and value.type is t.MODULE and init is not None:
         return f"{head} = {parsed.text[init.span.start : init.span.end]}"
+    if isinstance(init, ast.StructType | ast.EnumType):
+        written = " ".join(parsed.text[init.span.start : init.span.end].split())
+        return f"{head} = {written}" if len(written) < MOST_TEXT else head
     return f"{head} = {known}" if known is not None else head
 
 

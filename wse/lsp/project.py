@@ -33,7 +33,10 @@ COMMAND = "cslc"
 
 @dataclass(eq=False)
 class Options:
-    """What a layout is compiled with, and where that comes from, as a sentence.  missing: params without a value."""
+    """What a layout is compiled with, and where that comes from, as a sentence.
+
+    missing: params without a value.  alone: whether `layout` is a file outside of any program, whose params have none.
+    """
 
     layout: Path
     arch: str = "wse3"
@@ -46,6 +49,12 @@ class Options:
     offsets: tuple[int, int] = (0, 0)
     origin: str = "the defaults of the layout"
     missing: list[str] = field(default_factory=list)
+    alone: bool = False
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether the layout can be evaluated."""
+        return not self.missing and not self.alone
 
     @property
     def key(self) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from threading import Event
@@ -431,7 +433,12 @@ def serve(server: Server, stdin: BinaryIO, stdout: BinaryIO) -> int:
 async def _serve(server: Server, stdin: BinaryIO, stdout: BinaryIO) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=LONGEST_MESSAGE)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), stdin)
+    mode = os.fstat(stdin.fileno()).st_mode
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stdin.isatty():
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), stdin)
+    else:  # a file: all of it is there
+        reader.feed_data(stdin.read())
+        reader.feed_eof()
     server.protocol.set_writer(StdoutWriter(stdout))
     with contextlib.suppress(asyncio.IncompleteReadError):
         await run_async(

@@ -129,9 +129,10 @@ class Session:
             arch = self.project.options(layout).arch if layout is not None else "wse3"
             own[path] = self.own(path, arch, layout)
         found, published = own, False
-        for layout in dict.fromkeys(one for one in self.layouts.values() if one is not None):
-            options = self.project.options(layout)
-            self.assumed(layout, options, tell)
+        for options in self.programs(opened):
+            layout = options.layout
+            if not options.alone:
+                self.assumed(layout, options, tell)
             analyser = Analyser(self.sources, options, self.analyses.get(layout), stop)
             for made in analyser.run(self.last):
                 if not published and time.monotonic() - started > EARLY:
@@ -141,6 +142,16 @@ class Session:
                     self.analyses[layout] = made
             found = joined(found, made, options)
         send(found)
+
+    def programs(self, opened: list[Path]) -> list[Options]:
+        """What is analysed: the programs of open files, and files by themselves whose program cannot be evaluated."""
+        found = {one: self.project.options(one) for one in self.layouts.values() if one is not None}
+        for path in opened:
+            layout = self.layouts[path]
+            program = found.get(layout) if layout is not None else None
+            if program is None or (not program.evaluated and path != layout):
+                found.setdefault(path, Options(path, program.arch if program is not None else "wse3", alone=True))
+        return list(found.values())
 
     def layout_of(self, path: Path, tell: Callable[[str], object]) -> Path | None:
         """The layout that a file is looked at with."""
@@ -186,6 +197,8 @@ class Session:
             return None
         layout = self.layouts.get(path)
         analysis = self.analyses.get(layout) if layout is not None else None
+        if analysis is None or analysis.instance(path) is None:
+            analysis = self.analyses.get(path, analysis)
         if analysis is None:
             analysis = next((one for one in self.analyses.values() if path in one.used()), None)
         return View(parsed, analysis, self.project)
