@@ -37,7 +37,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import field
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -93,8 +93,11 @@ class Input:
     kind: str = "float"
 
 
-def inputs(*rows: Input) -> dict[str, Input]:
-    """The table INPUTS of a kernel."""
+Row = TypeVar("Row", Parameter, Input)
+
+
+def by_name(*rows: Row) -> dict[str, Row]:
+    """A table of a kernel, PARAMETERS or INPUTS."""
     return {row.name: row for row in rows}
 
 
@@ -143,4 +146,4 @@ def run(name: str, config: Mapping[str, Any], options: RunOptions) -> Result:
     return kernel.run(defaults | dict(config), options)
 
 
-__all__ = ["KERNELS", "Input", "Kernel", "Parameter", "Progress", "Result", "RunOptions", "inputs", "load", "run"]
+__all__ = ["KERNELS", "Input", "Kernel", "Parameter", "Progress", "Result", "RunOptions", "by_name", "load", "run"]

@@ -19,20 +19,16 @@ from ..machine import numerics
 from ..machine.parameters import Machine
 from ..program import dsd
 from ..program.program import Program
-from . import Input, Parameter, Result, RunOptions, data, inputs
+from . import Input, Parameter, Result, RunOptions, by_name, data
 
-PARAMETERS = {
-    parameter.name: parameter
-    for parameter in (
-        Parameter("length", int, 4096, "Elements of x and y on a PE.", flag="-B"),
-        Parameter("a", float, 0.75, "The scalar, rounded to the element type."),
-        data.DTYPE,
-        Parameter("offset", int, 8, "Distance in bytes from the first bank of y to that of x, 0 to 14."),
-    )
-}
+PARAMETERS = by_name(
+    Parameter("length", int, 4096, "Elements of x and y on a PE.", flag="-B"),
+    Parameter("a", float, 0.75, "The scalar, rounded to the element type."),
+    data.DTYPE,
+    Parameter("offset", int, 8, "Distance in bytes from the first bank of y to that of x, 0 to 14."),
+)
 GRID = (4, 4)
-SHAPE = ("height", "width", "length")
-INPUTS = inputs(Input("x", SHAPE, "A vector for each PE."), Input("y", SHAPE, "A vector for each PE."))
+INPUTS = by_name(*(Input(name, ("height", "width", "length"), "A vector for each PE.") for name in "xy"))
 OUTPUTS = {"y": "[height, width, length] a x + y"}
 RESERVED = 256  # bytes for code, descriptors, the scalar and alignment
 

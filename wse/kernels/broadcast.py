@@ -15,21 +15,18 @@ from ..errors import ConfigError
 from ..machine.parameters import Machine
 from ..program import dsd
 from ..program.program import Program
-from . import Input, Parameter, Result, RunOptions, collectives, data, inputs
+from . import Input, Parameter, Result, RunOptions, by_name, collectives, data
 from .reduce import GRID, QUEUES, RESERVED, VECTOR, tell
 from .timestamps import Timestamps
 
-PARAMETERS = {
-    parameter.name: parameter
-    for parameter in (
-        Parameter("length", int, 64, "Elements of the vector.", flag="-B"),
-        Parameter("dtype", str, "f32", "Element type.", choices=data.DTYPES),
-        Parameter("root_x", int, 0, "Column of the root, the PE that sends the vector."),
-        Parameter("root_y", int, 0, "Row of the root."),
-    )
-}
+PARAMETERS = by_name(
+    Parameter("length", int, 64, "Elements of the vector.", flag="-B"),
+    Parameter("dtype", str, "f32", "Element type.", choices=data.DTYPES),
+    Parameter("root_x", int, 0, "Column of the root, the PE that sends the vector."),
+    Parameter("root_y", int, 0, "Row of the root."),
+)
 
-INPUTS = inputs(Input("vector", ("length",), "The vector of the root."))
+INPUTS = by_name(Input("vector", ("length",), "The vector of the root."))
 OUTPUTS = {"vectors": "[height, width, length] the vector, on each PE"}
 
 

@@ -42,19 +42,16 @@ from ..machine.parameters import Machine
 from ..program import dsd
 from ..program.program import PEClass, Program
 from ..records import dataclass
-from . import Input, Parameter, Result, RunOptions, data, inputs
+from . import Input, Parameter, Result, RunOptions, by_name, data
 
-PARAMETERS = {
-    parameter.name: parameter
-    for parameter in (
-        Parameter("M", int, 256, "Rows of A and C.", flag="-M"),
-        Parameter("K", int, 256, "Columns of A, rows of B.", flag="-K"),
-        Parameter("N", int, 256, "Columns of B and C.", flag="-N"),
-        data.DTYPE,
-        data.ACCUMULATE,
-    )
-}
-INPUTS = inputs(Input("A", ("M", "K"), "Left factor."), Input("B", ("K", "N"), "Right factor."))
+PARAMETERS = by_name(
+    Parameter("M", int, 256, "Rows of A and C.", flag="-M"),
+    Parameter("K", int, 256, "Columns of A, rows of B.", flag="-K"),
+    Parameter("N", int, 256, "Columns of B and C.", flag="-N"),
+    data.DTYPE,
+    data.ACCUMULATE,
+)
+INPUTS = by_name(Input("A", ("M", "K"), "Left factor."), Input("B", ("K", "N"), "Right factor."))
 OUTPUTS = {"C": "[M, N] A B, rounded after each multiply-add"}
 GRID = (16, 16)
 PANEL = 32  # most columns of A in a panel: a larger panel would delay the start of the computation

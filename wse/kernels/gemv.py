@@ -32,18 +32,15 @@ from ..errors import ConfigError
 from ..machine.parameters import Machine
 from ..program import dsd
 from ..program.program import Color, PEClass, Program
-from . import Input, Parameter, Result, RunOptions, data, inputs
+from . import Input, Parameter, Result, RunOptions, by_name, data
 
-PARAMETERS = {
-    parameter.name: parameter
-    for parameter in (
-        Parameter("M", int, 1024, "Rows of A, elements of y.", flag="-M"),
-        Parameter("K", int, 1024, "Columns of A, elements of x.", flag="-K"),
-        data.DTYPE,
-        data.ACCUMULATE,
-    )
-}
-INPUTS = inputs(Input("A", ("M", "K"), "The matrix."), Input("x", ("K",), "The vector."))
+PARAMETERS = by_name(
+    Parameter("M", int, 1024, "Rows of A, elements of y.", flag="-M"),
+    Parameter("K", int, 1024, "Columns of A, elements of x.", flag="-K"),
+    data.DTYPE,
+    data.ACCUMULATE,
+)
+INPUTS = by_name(Input("A", ("M", "K"), "The matrix."), Input("x", ("K",), "The vector."))
 OUTPUTS = {"y": "[M] A x, the columns of a PE first, then the PEs of a row from the last to the first"}
 GRID = (16, 16)
 RESERVED = 512  # bytes for code, descriptors and alignment

@@ -22,7 +22,7 @@ from ..operators.attention_over_rows import AttentionOverRows
 from ..operators.edge import Edge
 from ..operators.norm import Norm
 from ..operators.policy import LEVELS, Policy
-from . import Input, Parameter, Result, inputs
+from . import Input, Parameter, Result, by_name
 from .data import DTYPE, check, check_positive, record
 from .options import RunOptions
 from .single import EPSILON, Outcome, Single, Tensor, error, rounded, untiled
@@ -537,7 +537,7 @@ class Operator:
         self.name = execute.__name__.removeprefix("run_")
         self.execute, self.GRID, self.check, self.tokens = execute, grid, check, tokens
         self.INPUTS, self.OUTPUTS = inputs, outputs
-        self.PARAMETERS = {parameter.name: parameter for parameter in parameters}
+        self.PARAMETERS = by_name(*parameters)
         self.__doc__ = inspect.getdoc(execute)
 
     def run(self, config: Mapping[str, Any], options: RunOptions) -> Result:
@@ -557,7 +557,7 @@ OPERATORS = {
             Parameter("density", float, 1.0, "Share of the weights that are not 0; below 1, only those are sent."),
             DTYPE,
             Parameter("policy", str, "POL0", "How sums are made: in f32, mixed, or in 16 bits.", choices=LEVELS),
-            inputs=inputs(
+            inputs=by_name(
                 Input("x", ("height*tokens", "inputs"), "The layer's input."),
                 Input("weight", ("outputs", "inputs"), "W of y = x W^T + b."),
                 Input("bias", ("outputs",), "b."),
@@ -584,7 +584,7 @@ OPERATORS = {
             Parameter("alibi", bool, False, "Scores fall with distance, in each head by another slope."),
             Parameter("half", bool, False, "16-bit sums and scores, as in POL2."),
             DTYPE,
-            inputs=inputs(
+            inputs=by_name(
                 Input("q", QUERIES, "Queries."),
                 Input("k", KEYS, "Keys."),
                 Input("v", KEYS, "Values."),
@@ -599,19 +599,19 @@ OPERATORS = {
             check=check_attention,
             tokens=lambda config: config["sequence"] * config["sequences"] // config["rows"],
         ),
-        Operator(run_softmax, (4, 2), FEATURES, TOKENS, DTYPE, inputs=inputs(X, DY), outputs=Y),
+        Operator(run_softmax, (4, 2), FEATURES, TOKENS, DTYPE, inputs=by_name(X, DY), outputs=Y),
         Operator(
             run_layernorm,
             (4, 2),
             *(FEATURES, TOKENS, EPS, DTYPE),
-            inputs=inputs(X, DY, GAIN, Input("bias", ("features",), "Biases.")),
+            inputs=by_name(X, DY, GAIN, Input("bias", ("features",), "Biases.")),
             outputs=Y | DGAIN | {"dbias": "[features] gradient of bias"},
         ),
         Operator(
             run_rmsnorm,
             (4, 2),
             *(FEATURES, TOKENS, EPS, DTYPE),
-            inputs=inputs(X, DY, GAIN),
+            inputs=by_name(X, DY, GAIN),
             outputs=Y | DGAIN,
         ),
         Operator(
@@ -622,10 +622,10 @@ OPERATORS = {
             Parameter("exact", bool, False, "By the error function, not the tanh form."),
             GATED,
             DTYPE,
-            inputs=inputs(X, DY, UP),
+            inputs=by_name(X, DY, UP),
             outputs=Y | DUP,
         ),
-        Operator(run_silu, (2, 2), FEATURES, TOKENS, GATED, DTYPE, inputs=inputs(X, DY, UP), outputs=Y | DUP),
+        Operator(run_silu, (2, 2), FEATURES, TOKENS, GATED, DTYPE, inputs=by_name(X, DY, UP), outputs=Y | DUP),
         Operator(
             run_rotary,
             (2, 2),
@@ -635,7 +635,7 @@ OPERATORS = {
             TOKENS,
             Parameter("theta", float, 10_000.0, "Base of the angles."),
             DTYPE,
-            inputs=inputs(
+            inputs=by_name(
                 Input("x", ("height", "width*heads", "tokens", "d_head"), "Queries or keys."),
                 Input("dy", ("height", "width*heads", "tokens", "d_head"), "Gradient of y."),
             ),
@@ -648,7 +648,7 @@ OPERATORS = {
             run_crossentropy,
             (4, 2),
             *(replace(FEATURES, default=90, help="Words of the vocabulary."), TOKENS, DTYPE),
-            inputs=inputs(
+            inputs=by_name(
                 Input("logits", ("height*tokens", "features"), "Logits."),
                 Input("labels", ("height*tokens",), "The right word of each token.", kind="int"),
             ),

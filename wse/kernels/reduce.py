@@ -20,20 +20,17 @@ from ..machine.parameters import Machine
 from ..program import dsd
 from ..program.program import Program
 from ..records import dataclass
-from . import Input, Parameter, Result, RunOptions, collectives, data, inputs
+from . import Input, Parameter, Result, RunOptions, by_name, collectives, data
 from .timestamps import Timestamps, trace_cycles
 
-PARAMETERS = {
-    parameter.name: parameter
-    for parameter in (
-        Parameter("algorithm", str, "two-phase", "Algorithm for a line of PEs.", choices=collectives.ALGORITHMS),
-        Parameter("group", int, 0, "PEs per group of two-phase; 0: the square root of the line's length."),
-        Parameter("length", int, 64, "Elements of a vector.", flag="-B"),
-        Parameter("dtype", str, "f32", "Element type.", choices=data.DTYPES),
-    )
-}
+PARAMETERS = by_name(
+    Parameter("algorithm", str, "two-phase", "Algorithm for a line of PEs.", choices=collectives.ALGORITHMS),
+    Parameter("group", int, 0, "PEs per group of two-phase; 0: the square root of the line's length."),
+    Parameter("length", int, 64, "Elements of a vector.", flag="-B"),
+    Parameter("dtype", str, "f32", "Element type.", choices=data.DTYPES),
+)
 GRID = (64, 1)
-INPUTS = inputs(Input("vectors", ("height", "width", "length"), "A vector for each PE."))
+INPUTS = by_name(Input("vectors", ("height", "width", "length"), "A vector for each PE."))
 OUTPUTS = {"total": "[length] the sum, in the order of the algorithm"}
 RESERVED = 1024  # bytes for code, descriptors, timestamps and alignment
 VECTOR, QUEUES = "vector", {"row": 2, "column": 3, "all": 4}

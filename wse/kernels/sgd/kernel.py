@@ -55,28 +55,25 @@ from ...machine import isa
 from ...machine.parameters import Machine
 from ...program.program import Program
 from ...records import dataclass
-from .. import Input, Parameter, Result, RunOptions, data, inputs
+from .. import Input, Parameter, Result, RunOptions, by_name, data
 from .net import Batches, Net, Weights, pack, unpack, wavelets
 from .program import build as build_program
 from .reference import Model, Plain
 
 DATA = ("digits", "synthetic")
 GRID = (9, 4)
-PARAMETERS = {
-    parameter.name: parameter
-    for parameter in (
-        Parameter("data", str, "digits", "Samples: scikit-learn's digits, or random ones.", choices=DATA),
-        Parameter("epochs", int, 15, "Passes over the training samples."),
-        Parameter("batch", int, 64, "Samples per step, a multiple of the grid's height."),
-        Parameter("hidden", int, 64, "Hidden units, divided among all columns except the first."),
-        Parameter("learning_rate", float, 0.2, "Factor of the mean gradient of a batch in an update."),
-        Parameter("momentum", float, 0.9, "Factor of the velocity in an update, 0 to below 1."),
-        data.DTYPE,
-        Parameter("accumulate", str, "f32", data.ACCUMULATE.help, choices=data.ACCUMULATE.choices),
-    )
-}
+PARAMETERS = by_name(
+    Parameter("data", str, "digits", "Samples: scikit-learn's digits, or random ones.", choices=DATA),
+    Parameter("epochs", int, 15, "Passes over the training samples."),
+    Parameter("batch", int, 64, "Samples per step, a multiple of the grid's height."),
+    Parameter("hidden", int, 64, "Hidden units, divided among all columns except the first."),
+    Parameter("learning_rate", float, 0.2, "Factor of the mean gradient of a batch in an update."),
+    Parameter("momentum", float, 0.9, "Factor of the velocity in an update, 0 to below 1."),
+    data.DTYPE,
+    Parameter("accumulate", str, "f32", data.ACCUMULATE.help, choices=data.ACCUMULATE.choices),
+)
 
-INPUTS = inputs(
+INPUTS = by_name(
     Input("x", ("samples", "features"), "Samples; a fifth is held out."),
     Input("labels", ("samples",), "Their classes, from 0.", kind="int"),
 )
