@@ -39,7 +39,9 @@ if TYPE_CHECKING:  # the names of _NAMES, for type checkers and editors; a test 
     from .fabric.errors import DeadlockError, FabricFault, RunError
     from .fabric.fabric import Fabric
     from .fabric.run import Run
+    from .fabric.snapshot import Snapshot
     from .fabric.stream import Segment, StreamIn, StreamOut
+    from .fabric.timeline import Timeline
     from .machine.parameters import WSE2, WSE3, Machine
     from .program.assembler import Assembly, assemble, disassemble
     from .program.dsd import Descriptor, async_, circular, fabin, fabout, fifo, mem1d, mem4d
@@ -63,6 +65,8 @@ _NAMES = {
     "fabric.stream": ("Segment", "StreamIn", "StreamOut"),
     "fabric.fabric": ("Fabric",),
     "fabric.run": ("Run",),
+    "fabric.snapshot": ("Snapshot",),
+    "fabric.timeline": ("Timeline",),
     # What can go wrong.
     "errors": ("AsmError", "ConfigError", "MemoryOverflow", "ProgramError", "RouteError", "WseError"),
     "fabric.errors": ("DeadlockError", "FabricFault", "RunError"),

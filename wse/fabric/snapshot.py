@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import tempfile
+import weakref
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,25 +36,25 @@ class Snapshot:
     `Fabric.restore` goes back to it, as often as wanted; `close` frees it.  It also ends with the object.
     """
 
-    def __init__(self, file: IO[bytes], cycle: int):
-        self._file = file
+    def __init__(self, descriptor: int, cycle: int):
+        self._descriptor = descriptor
+        self._close = weakref.finalize(self, os.close, descriptor)
         self.cycle = cycle
-        self.nbytes = os.fstat(file.fileno()).st_size
+        self.nbytes = os.fstat(descriptor).st_size
 
     def __repr__(self) -> str:
         return f"Snapshot(cycle {self.cycle:,}, {self.nbytes / 1e6:.1f} MB)"
 
     def close(self) -> None:
         """Frees the memory.  The snapshot cannot be restored afterwards."""
-        self._file.close()
+        self._close()
 
-    __del__ = close
-
-    def _descriptor(self) -> int:
-        if self._file.closed:
+    def begin(self) -> int:
+        """The descriptor of its file, at the beginning.  ConfigError if it is closed."""
+        if not self._close.alive:
             raise ConfigError(f"the snapshot of cycle {self.cycle:,} is closed")
-        self._file.seek(0)
-        return self._file.fileno()
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        return self._descriptor
 
 
 def image_digest(image: Image) -> str:
@@ -92,14 +94,13 @@ class Snapshots:
 
     def snapshot(self) -> Snapshot:
         """The state now, kept in memory.  It takes as much as the pages of the fabric that are not zero."""
-        memory = getattr(os, "memfd_create", None)
-        file = os.fdopen(memory("wse"), "w+b") if memory else tempfile.TemporaryFile()  # noqa: SIM115 - the snapshot's
+        descriptor = _memory_file()
         try:
-            self._engine.save(file.fileno())
+            self._engine.save(descriptor)
         except BaseException:
-            file.close()
+            os.close(descriptor)
             raise
-        return Snapshot(file, self.cycle)
+        return Snapshot(descriptor, self.cycle)
 
     def save(self, path: str | Path) -> None:
         """Saves the state to a file.  OSError if it cannot be written; `path` then keeps what it held."""
@@ -125,7 +126,7 @@ class Snapshots:
                 "a fabric whose events go to a file while it runs cannot go back: they would be there twice"
             )
         if isinstance(state, Snapshot):
-            self._restore(state._descriptor(), str(state))
+            self._restore(state.begin(), str(state))
             return
         with open(state, "rb") as file:
             self._check(file, str(state))
@@ -176,6 +177,15 @@ class Snapshots:
         file.seek(0)
         if end < 0 or _hash(file, end) != file.read(_HASH_BYTES):
             raise ConfigError(f"{name} is damaged: its checksum is wrong")
+
+
+def _memory_file() -> int:
+    """A descriptor of a file without a name: in memory on Linux, elsewhere in the folder of temporary files."""
+    if sys.platform == "linux":
+        return os.memfd_create("wse")
+    descriptor, name = tempfile.mkstemp()
+    os.unlink(name)
+    return descriptor
 
 
 def _first_line(file: IO[bytes], name: str) -> bytes:
