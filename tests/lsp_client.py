@@ -24,6 +24,7 @@ class Client(LanguageClient):
         self.diagnostics: dict[Path, list[lsp.Diagnostic]] = {}
         self.log: list[str] = []
         self.shown: list[str] = []
+        self.refreshed = 0
         self.published = asyncio.Condition()
         self.count = 0
         self.versions: dict[Path, int] = {}
@@ -34,6 +35,10 @@ class Client(LanguageClient):
                 self.diagnostics[path_of(params.uri)] = list(params.diagnostics)
                 self.count += 1
                 self.published.notify_all()
+
+        @self.feature(lsp.WORKSPACE_INLAY_HINT_REFRESH)
+        def refresh(params: None) -> None:
+            self.refreshed += 1
 
         @self.feature(lsp.WINDOW_SHOW_MESSAGE)
         def show(params: lsp.ShowMessageParams) -> None:
@@ -49,10 +54,12 @@ class Client(LanguageClient):
         environment = os.environ | {"PYTHONPATH": str(Path(wse.__file__).parent.parent)}
         await self.start_io(sys.executable, "-P", "-m", "wse.cli", "lsp", env=environment)
         general = lsp.GeneralClientCapabilities(position_encodings=encodings) if encodings else None
+        hints = lsp.InlayHintWorkspaceClientCapabilities(refresh_support=True)
+        workspace = lsp.WorkspaceClientCapabilities(inlay_hint=hints)
         self.initialized_with = await self.wait(
             self.initialize_async(
                 lsp.InitializeParams(
-                    capabilities=lsp.ClientCapabilities(general=general),
+                    capabilities=lsp.ClientCapabilities(general=general, workspace=workspace),
                     root_uri=uri_of(root),
                     initialization_options=settings,
                 )

@@ -182,6 +182,20 @@ def test_settings_and_the_log(folder):
     session(test, folder, settings={"params": {"n": 5}})
 
 
+def test_hints_are_asked_for_again_when_there_is_a_new_profile(folder):
+    async def test(client, pe):
+        client.open(pe)
+        await client.until(pe, lambda messages: True)
+        before = client.refreshed
+        uri = uri_of(folder / "out" / "profile.npz")
+        change = lsp.FileEvent(uri, lsp.FileChangeType.Created)
+        client.workspace_did_change_watched_files(lsp.DidChangeWatchedFilesParams([change]))
+        await client.wait(client.text_document_hover_async(lsp.HoverParams(**client.at(pe, 1, 7))))
+        assert client.refreshed > before
+
+    session(test, folder)
+
+
 def test_what_is_closed_and_what_is_no_file(folder):
     async def test(client, pe):
         client.open(pe, PE.replace("factor * value", "factor * nothing"))

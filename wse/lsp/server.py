@@ -20,14 +20,15 @@ from pygls.io_ import StdoutWriter, run_async
 from pygls.lsp.server import LanguageServer
 
 from .._version import __version__
+from ..csl import profile
 from ..csl.syntax.errors import Diagnostic, Source, Span
 from . import colouring, completion, hints, hover, navigation, outline, renaming, signatures
 from .project import CommandReader, checked
-from .session import Found, Session
+from .session import FRESH, Found, Session
 from .view import View
 
 log = logging.getLogger(__name__)
-FRESH, SOON = 1.0, 0.3  # seconds that a request waits for the analysis: one that needs values, one that must be quick
+SOON = 0.3  # seconds that a request which must be quick waits for the analysis
 LONGEST_MESSAGE = 1 << 26  # bytes
 
 SEVERITY = {
@@ -68,7 +69,7 @@ class Server(LanguageServer):
     def __init__(self, read_command: CommandReader):
         super().__init__("wse", __version__, text_document_sync_kind=lsp.TextDocumentSyncKind.Full)
         self.read_command = read_command
-        self.session = Session(self.show, self.tell, read_command)
+        self.session = Session(self.show, self.tell, read_command, self.refresh)
         self.working: asyncio.Task | None = None
         self.shown: set[Path] = set()
         self.asked_to_stop = False
@@ -77,6 +78,13 @@ class Server(LanguageServer):
 
     def tell(self, words: str) -> None:
         self.window_log_message(lsp.LogMessageParams(type=lsp.MessageType.Info, message=words))
+
+    def refresh(self) -> None:
+        """Lets the editor ask for hints again, if it can be told to."""
+        capabilities = self.client_capabilities.workspace
+        hints_of = capabilities.inlay_hint if capabilities is not None else None
+        if hints_of is not None and hints_of.refresh_support:
+            self.workspace_inlay_hint_refresh(None)
 
     def show(self, found: Found) -> None:
         """Publishes what is wrong with each file; a file with which nothing is wrong any more gets an empty list."""
@@ -229,6 +237,8 @@ def documents(server: Server) -> None:
     def watched(params: lsp.DidChangeWatchedFilesParams) -> None:
         session.project.changed()
         session.touch()
+        if any(change.uri.endswith(profile.FILE) for change in params.changes):
+            server.refresh()
 
     @server.feature(lsp.SHUTDOWN)
     def shutdown(params: None) -> None:

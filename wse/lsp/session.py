@@ -23,6 +23,7 @@ from .view import View
 
 log = logging.getLogger(__name__)
 DEBOUNCE = 0.04  # seconds without a key before an analysis begins
+FRESH = 1.0  # seconds that a request waits for the analysis of the newest texts, if it needs values
 EARLY = 0.12  # seconds after which what has been found is published, though more may come
 LONGEST = 30.0  # seconds of an analysis
 UNKNOWN_LAYOUT = (
@@ -32,15 +33,20 @@ Found = dict[Path, list[Diagnostic]]
 
 
 class Session:
-    """publish: called in the event loop with the diagnostics by file.  tell: called with a line for the user's log."""
+    """publish: called in the event loop with the diagnostics by file.  tell: called with a line for the user's log.
+    late: called when an analysis has taken longer than requests wait for it, so that they got what was known before."""
 
     def __init__(
-        self, publish: Callable[[Found], object], tell: Callable[[str], object], read_command: CommandReader
+        self,
+        publish: Callable[[Found], object],
+        tell: Callable[[str], object],
+        read_command: CommandReader,
+        late: Callable[[], object] = lambda: None,
     ) -> None:
         self.sources = Sources()
         self.project = Project(self.sources, read_command)
         self.profiles = Profiles(self.project)
-        self.publish, self.tell = publish, tell
+        self.publish, self.tell, self.late = publish, tell, late
         self.analyses: dict[Path, Analysis] = {}
         self.layouts: dict[Path, Path | None] = {}  # of open files
         self.said: dict[Path, str] = {}
@@ -113,6 +119,8 @@ class Session:
             log.exception("the analysis failed")
         if self.generation != generation:
             raise Stopped
+        if time.monotonic() - started > FRESH:
+            loop.call_soon_threadsafe(self.late)
 
     def look(
         self,
