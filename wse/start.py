@@ -36,7 +36,7 @@ def cs_python() -> None:
     if interpreter.is_measured(sys.argv[1:]):
         _start("wse.cli.cs_python")
     if sys.stderr is not None and sys.stderr.isatty():
-        import_module("wse.sdk.recorder").current.progress = _LateProgress()
+        vars(import_module("wse.sdk"))["PROGRESS"] = _LateProgress()
     interpreter.main()
 
 

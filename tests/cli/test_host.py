@@ -5,8 +5,10 @@ Covers: wse/cli/csl_run.py
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -332,3 +334,29 @@ def test_a_file_that_cannot_be_written_in_the_end(here):
     name = host("import shutil\nrunner = begin()\nflow(runner, 1)\nshutil.rmtree('away')\nrunner.stop()\nprint('on')\n")
     ran = cs_python("--save", "away/a.npz", name)
     assert ran.returncode == 2 and ran.stdout == "on\n" and ran.stderr.startswith("error: ") and "away" in ran.stderr
+
+
+LONG = """
+import time
+runner, began = begin(), time.monotonic()
+while time.monotonic() - began < 4:
+    flow(runner, 1000)
+runner.stop()
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--threads", "1"]])
+def test_a_long_run_on_a_terminal_shows_its_cycles(here, options):
+    """Nothing of the command line is loaded for that before."""
+    name = host("assert 'click' not in sys.modules or sys.argv[1:]\n" + LONG)
+    master, slave = os.openpty()
+    command = [*CS_PYTHON, *options, name, *(["x"] if options else [])]
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=slave, stdout=subprocess.PIPE) as process:
+        os.close(slave)
+        shown = b""
+        with contextlib.suppress(OSError):  # its end
+            while part := os.read(master, 65536):
+                shown += part
+        assert process.wait(timeout=60) == 0, shown
+    os.close(master)
+    assert re.search(rb"\r[\d,]+ cycles  [\d.]+ [kM] cycles/s  \d+ s", shown) and shown.rstrip(b" ").endswith(b"\r")

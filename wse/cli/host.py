@@ -95,7 +95,7 @@ def run(
         raise
     finally:
         progress.clear()
-        recorder.current, finished = Recorder(), recorder.current
+        recorder.current, finished = Recorder(progress=progress), recorder.current
     finished.finish()
     if wanted:
         host.show(status, error, sys.stdout if prints else sys.stderr)

@@ -34,6 +34,8 @@ from typing import Any
 # the profile, simulator or silicon.
 SETTINGS, MACHINE_FILE, TIMING = "WSE_SET", "WSE_MACHINE", "WSE_TIMING"
 
+PROGRESS: Any = None  # what shows how far runs are (recorder.Progress), if it is set before the first one
+
 
 def __getattr__(name: str) -> Any:
     """A name of the run time, or of `python`, when it is used."""

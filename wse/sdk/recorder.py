@@ -15,6 +15,7 @@ from ..fabric.run import Run
 from ..fabric.totals import Totals
 from ..fabric.watch import Watch
 from ..records import dataclass
+from . import PROGRESS
 from .device import Device
 
 
@@ -115,4 +116,4 @@ class Recorder:
             self.end(recorded, stopped=False)
 
 
-current = Recorder()
+current = Recorder(progress=PROGRESS)
