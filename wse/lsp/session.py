@@ -22,7 +22,7 @@ from .sources import Parsed, Sources
 from .view import View
 
 log = logging.getLogger(__name__)
-DEBOUNCE = 0.04  # seconds without a key before an analysis begins
+DEBOUNCE = 0.02  # seconds without a key before an analysis begins
 FRESH = 1.0  # seconds that a request waits for the analysis of the newest texts, if it needs values
 EARLY = 0.12  # seconds after which what has been found is published, though more may come
 LONGEST = 30.0  # seconds of an analysis
