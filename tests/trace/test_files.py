@@ -169,3 +169,10 @@ def test_chrome_json(tmp_path):
 def test_garbage_is_still_json(rows):
     entries = json.loads("".join(chrome.lines(make_run(events=rows))))["traceEvents"]
     assert sum(entry["ph"] == "B" for entry in entries) == sum(entry["ph"] == "E" for entry in entries)
+
+
+def test_a_trace_that_is_incomplete_says_so_in_the_viewer():
+    run = make_run(4, 2, events=make_events(*ROWS))
+    run.events_dropped = 5000
+    names = [packet.track_descriptor.process.process_name for packet in decode(run)]
+    assert any(name.endswith("; INCOMPLETE: 5,000 events were left out") for name in names)

@@ -112,6 +112,7 @@ def counters(run: Run) -> Iterator[bytes]:
     """Yield the packets of a process for the whole fabric, with the time series as counters, one value per bin."""
     what = run.meta.get("kernel") or "run"
     name = f"fabric: {what} on {run.machine} ({run.profile}), {run.width} x {run.height} PEs; 1 ns = 1 cycle"
+    name += f"; INCOMPLETE: {run.events_dropped:,} events were left out" if run.events_dropped else ""
     yield process(FABRIC, name)
     if not len(run.series):
         return
