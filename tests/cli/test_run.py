@@ -394,3 +394,11 @@ def test_damaged_files_are_told_in_a_line(saved, data):
     (saved / "damaged.npz").write_bytes(data.draw(st.binary(max_size=64)) if data.draw(st.booleans()) else content)
     result = sh("plot", "damaged.npz", "-o", "x.txt")
     assert result.exit_code == 0 or (result.exit_code, result.stderr.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize("option", ["--checkpoint", "--restore"])
+def test_a_state_and_a_trace_exclude_each_other(option, tmp_path):
+    state = tmp_path / "state"
+    state.write_bytes(b"")
+    done = sh("run", "gemm", "--trace", tmp_path / "t.npz", option, state)
+    assert done.exit_code == 2 and f"{option} and --trace exclude each other" in done.stderr

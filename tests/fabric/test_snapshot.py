@@ -147,7 +147,7 @@ def test_a_file_that_is_not_whole(saved, change, message):
 def test_a_file_of_another_fabric(saved):
     _, path = saved
     other = Tasks.program(5, 3, WSE3)
-    with says(ConfigError, f"{path} was saved with bins = 64, this fabric has 8"):
+    with says(ConfigError, f"{path} was saved with bins = 64, here it is 8"):
         wse.Fabric(other, bins=8).restore(path)
     with says(ConfigError, f"{path} is the state of another program"):
         wse.Fabric(Tasks.program(6, 3, WSE3)).restore(path)

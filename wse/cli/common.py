@@ -102,6 +102,15 @@ run_options = options(
     cycles_option,
 )
 
+state_options = options(
+    option(
+        "--checkpoint",
+        type=types.OUTPUT,
+        help="Save the state of the run to this file every ten minutes, and when it is interrupted.",
+    ),
+    option("--restore", type=types.FILE, help="Go on from a state that --checkpoint saved, of the same kernel."),
+)
+
 plot_option = option(
     "--plot", type=types.OUTPUT, help="Write a picture: .png, .svg, .pdf or .html, or over time .gif or .mp4."
 )

@@ -31,7 +31,7 @@ class Kernels(LazyGroup):
         module = kernels.load(name)
         options = [option(parameter) for parameter in module.PARAMETERS.values()]
 
-        @common.options(common.run_options, common.machine_options, common.output_options)
+        @common.options(common.run_options, common.machine_options, common.state_options, common.output_options)
         def execute(**given: Any) -> int:
             config = {parameter: given.pop(parameter) for parameter in module.PARAMETERS}
             return run(name, module, config, **given)
@@ -87,6 +87,8 @@ def run(
     seed: int,
     threads: int,
     max_cycles: int | None,
+    checkpoint: Path | None,
+    restore: Path | None,
     plot: Path | None,
     no_plot: bool,
     report: Path | None,
@@ -111,7 +113,12 @@ def run(
         watch=outputs.watch,
         activity=outputs.moving,
         progress=progress,
+        checkpoint=checkpoint,
+        restore=restore,
     )
+    for option, given in (("--checkpoint", checkpoint), ("--restore", restore)):
+        if given is not None and trace is not None:
+            raise click.UsageError(f"{option} and --trace exclude each other: a trace holds a run from its beginning")
     try:
         result = module.run(config, options)
     except RunError as error:

@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -102,10 +103,13 @@ class Snapshots:
             raise
         return Snapshot(descriptor, self.cycle)
 
-    def save(self, path: str | Path) -> None:
-        """Saves the state to a file.  OSError if it cannot be written; `path` then keeps what it held."""
+    def save(self, path: str | Path, about: Mapping[str, Any] | None = None) -> None:
+        """Saves the state to a file.  OSError if it cannot be written; `path` then keeps what it held.
+
+        about: what else the run depends on, such as the seed of its data; JSON values by name.
+        """
         with replacing(path, "w+b", durable=True) as file:
-            file.write(json.dumps(self._state_of()).encode() + b"\n")
+            file.write(json.dumps(self._state_of(about)).encode() + b"\n")
             file.flush()
             file.seek(0, os.SEEK_END)
             self._engine.save(file.fileno())
@@ -114,12 +118,12 @@ class Snapshots:
             file.seek(0, os.SEEK_END)
             file.write(digest)
 
-    def restore(self, state: Snapshot | str | Path) -> None:
+    def restore(self, state: Snapshot | str | Path, about: Mapping[str, Any] | None = None) -> None:
         """Goes to a state that was saved from this fabric, or from one of the same program with the same options.
 
-        Streams are those that the saved fabric had.  Raises ConfigError for a file that is damaged or of another
-        fabric, OSError if it cannot be read; the fabric is then as it was.  RunError if the state cannot be read to its
-        end after that: this fabric must not be used any more.
+        Streams are those that the saved fabric had.  Raises ConfigError for a file that is damaged, or of another
+        fabric or `about`, OSError if it cannot be read; the fabric is then as it was.  RunError if the state cannot
+        be read to its end after that: this fabric must not be used any more.
         """
         if self._spool is not None:
             raise ConfigError(
@@ -129,7 +133,7 @@ class Snapshots:
             self._restore(state.begin(), str(state))
             return
         with open(state, "rb") as file:
-            self._check(file, str(state))
+            self._check(file, str(state), about)
             # the engine reads from the position of the descriptor, not from that of Python's buffer
             os.lseek(file.fileno(), len(_first_line(file, str(state))), os.SEEK_SET)
             self._restore(file.fileno(), str(state))
@@ -144,7 +148,7 @@ class Snapshots:
                 f"{what} could not be read to its end ({error}): the state of this fabric is lost"
             ) from error
 
-    def _state_of(self) -> dict[str, Any]:
+    def _state_of(self, about: Mapping[str, Any] | None) -> dict[str, Any]:
         return {
             "format": FORMAT,
             "wse": __version__,
@@ -153,10 +157,10 @@ class Snapshots:
             "width": self.width,
             "height": self.height,
             "cycle": self.cycle,
-            "options": self._options,
+            "options": self._options | dict(about or {}),
         }
 
-    def _check(self, file: IO[bytes], name: str) -> None:
+    def _check(self, file: IO[bytes], name: str, about: Mapping[str, Any] | None) -> None:
         """ConfigError if the file is not whole, or not of such a fabric."""
         try:
             header = json.loads(_first_line(file, name))
@@ -165,14 +169,14 @@ class Snapshots:
         if not isinstance(header, dict) or header.get("format") != FORMAT:
             raise ConfigError(f"{name} is no saved state of a fabric")
         check_digest(header.get("tables"), name, "run it again from the start")
-        mine = self._state_of()
+        mine = self._state_of(about)
         if header.get("program") != mine["program"]:
             raise ConfigError(f"{name} is the state of another program")
         options = header.get("options")
         for option, value in mine["options"].items():
             there = options.get(option) if isinstance(options, dict) else None
             if there != value:
-                raise ConfigError(f"{name} was saved with {option} = {there!r}, this fabric has {value!r}")
+                raise ConfigError(f"{name} was saved with {option} = {there!r}, here it is {value!r}")
         end = file.seek(0, os.SEEK_END) - _HASH_BYTES
         file.seek(0)
         if end < 0 or _hash(file, end) != file.read(_HASH_BYTES):

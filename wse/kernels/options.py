@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ..errors import ConfigError
 from ..fabric.fabric import Fabric
 from ..fabric.run import Run
 from ..fabric.watch import Watch
 from ..machine.parameters import Machine
 from ..program.program import Program
 from ..records import dataclass
+
+SAVE_SECONDS = 600  # of running, between two checkpoints
+FIRST_PART = 1000  # cycles, before the speed is known
 
 
 class Progress:
@@ -42,6 +49,8 @@ class RunOptions:
     watch       which events, and where
     activity    record the busy cycles of each PE in each time bin, for an animation
     progress    is called during the run
+    checkpoint  where the state is saved every ten minutes and when the run is interrupted; see Fabric.save
+    restore     such a file, from which the run goes on
     """
 
     machine: Machine = field(default_factory=Machine)
@@ -54,6 +63,8 @@ class RunOptions:
     watch: Watch | None = None
     activity: bool = False
     progress: Progress = field(default_factory=Progress)
+    checkpoint: Path | None = None
+    restore: Path | None = None
 
     def input(self, name: str, random: Callable[[], np.ndarray]) -> np.ndarray:
         """The array of an input, or what `random` makes where none is given."""
@@ -65,6 +76,42 @@ class RunOptions:
         return Fabric(program, threads=self.threads, trace=self.trace, activity=self.activity, watch=self.watch)
 
     def run(self, fabric: Fabric) -> Run:
-        """Runs the fabric until nothing is left to do, or its cycle is `max_cycles`, which counts over all calls."""
-        left = None if self.max_cycles is None else max(0, self.max_cycles - fabric.cycle)
-        return fabric.run(left, progress=self.progress)
+        """Runs the fabric until nothing is left to do, or its cycle is `max_cycles`, which counts over all calls.
+
+        With `checkpoint` or `restore`, ConfigError at the second call: what the host did between cannot be repeated.
+        """
+        if self.checkpoint is None and self.restore is None:
+            return fabric.run(self._left(fabric), progress=self.progress)
+        if fabric.cycle:
+            raise ConfigError("this kernel runs its program several times: it can be neither saved nor restored")
+        about = {"seed": self.seed}
+        if self.restore is not None:
+            fabric.restore(self.restore, about)
+        if self.checkpoint is None:
+            return fabric.run(self._left(fabric), progress=self.progress)
+        try:
+            return self._saving(fabric, self.checkpoint, about)
+        except KeyboardInterrupt as interrupt:
+            fabric.save(self.checkpoint, about)
+            interrupt.add_note(f"{self.checkpoint} holds the state at cycle {fabric.cycle:,}")
+            raise
+
+    def _left(self, fabric: Fabric) -> int | None:
+        return None if self.max_cycles is None else max(0, self.max_cycles - fabric.cycle)
+
+    def _saving(self, fabric: Fabric, path: Path, about: Mapping[str, Any]) -> Run:
+        """Runs in parts, after each of which the state is saved.
+
+        The state is saved where the run stops for it, so that `progress` cannot do it: a part ends after as many cycles
+        as took SAVE_SECONDS at the speed of the one before.
+        """
+        part = FIRST_PART
+        while True:
+            left, started, start = self._left(fabric), time.perf_counter(), fabric.cycle
+            run = fabric.run(part if left is None else min(part, left), progress=self.progress)
+            if run.ended != "limit" or (left is not None and left <= part):
+                return run
+            took = time.perf_counter() - started
+            if took > SAVE_SECONDS / 2:
+                fabric.save(path, about)
+            part = max(1, min(4 * part, int((fabric.cycle - start) * SAVE_SECONDS / max(took, 1e-6))))
