@@ -149,6 +149,9 @@ typedef struct {
   _Atomic uint32_t members; /* 0 until all threads that can be had have started */
   _Atomic uint32_t arrived;
   _Atomic uint32_t round;
+  _Atomic uint32_t asleep; /* threads that wait for `wake` */
+  pthread_mutex_t lock;
+  pthread_cond_t wake;
   _Atomic int stopped, no_memory;
   published band[MAX_BANDS];
   wse_status status;
@@ -160,17 +163,40 @@ typedef struct {
   uint32_t index;
 } thread_member;
 
-/* Barrier of all threads.  Spins a few microseconds, then yields: there may be more processes than cores. */
+static inline void pause_spinning(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+enum { SPINS = 2000 }; /* about 50 microseconds: the time in which a thread that sleeps is woken */
+
+/* Barrier of all threads.  A thread that waits spins, then sleeps: other processes may need the processor, and the
+ * thread that it waits for may not have one. */
 static void barrier(thread_team *team) {
   uint32_t members = atomic_load_explicit(&team->members, memory_order_relaxed);
   uint32_t round = atomic_load_explicit(&team->round, memory_order_relaxed);
   if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) + 1 == members) {
     atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
-    atomic_store_explicit(&team->round, round + 1, memory_order_release);
+    atomic_store(&team->round, round + 1); /* before `asleep` is read: a thread counts itself, then looks at `round` */
+    if (!atomic_load(&team->asleep)) return;
+    pthread_mutex_lock(&team->lock);
+    pthread_cond_broadcast(&team->wake);
+    pthread_mutex_unlock(&team->lock);
     return;
   }
-  for (uint32_t spins = 0; atomic_load_explicit(&team->round, memory_order_acquire) == round; spins++)
-    if (spins > 4000) sched_yield();
+  for (uint32_t spins = 0; spins < SPINS; spins++) {
+    if (atomic_load_explicit(&team->round, memory_order_acquire) != round) return;
+    pause_spinning();
+  }
+  pthread_mutex_lock(&team->lock);
+  atomic_fetch_add(&team->asleep, 1);
+  while (atomic_load(&team->round) == round)
+    pthread_cond_wait(&team->wake, &team->lock);
+  atomic_fetch_sub(&team->asleep, 1);
+  pthread_mutex_unlock(&team->lock);
 }
 
 enum { LOOK_EVERY = 32 }; /* tiles between checks of *stop */
@@ -318,7 +344,11 @@ wse_status wse_run(wse_fabric *fabric, uint64_t until, uint64_t limit, const vol
   team->stop = stop;
   team->until = until;
   fabric->limit = limit;
+  pthread_mutex_init(&team->lock, NULL);
+  pthread_cond_init(&team->wake, NULL);
   run_team(team);
+  pthread_cond_destroy(&team->wake);
+  pthread_mutex_destroy(&team->lock);
   fabric->now = team->end;
   status = team->status;
   fabric->quiet = status == WSE_QUIET;
