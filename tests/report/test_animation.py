@@ -32,7 +32,7 @@ def test_frames_show_the_bins(tmp_path):
     run = make_run(2, 1, cycles=4, bins=2, activity=True)  # two bins of two cycles
     run.activity[:] = [[[2, 0]], [[0, 2]]]
     first, second = animation.compose(run)
-    _, (top, left, height, width), _, _ = animation.stage(run, 1.0)
+    _, (top, left, height, width), _, _ = animation.stage(run)
     middle = top + height // 2
     hot, cold = animation.SHADES - 1, 0
     assert (first[middle, left + width // 4], first[middle, left + 3 * width // 4]) == (hot, cold)
@@ -42,7 +42,7 @@ def test_frames_show_the_bins(tmp_path):
 def test_frames_differ_outside_the_map_only_in_label_and_mark():
     run = make_run(3, 3, cycles=64, bins=8, activity=True)
     frames = list(animation.compose(run))
-    _, (top, left, height, width), _, _ = animation.stage(run, 1.0)
+    _, (top, left, height, width), _, _ = animation.stage(run)
     changes = frames[0] != frames[5]
     changes[top : top + height, left : left + width] = False
     assert 0 < changes.sum() < 0.02 * changes.size

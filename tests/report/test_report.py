@@ -201,8 +201,35 @@ def test_both_directions_of_a_wire_keep_apart():
 
 def test_links_of_a_large_grid_are_one_image_per_port():
     fig = links.figure(make_run(64, 48))
-    titles = [axes.get_title() for axes in fig.axes if axes.images]
+    titles = [axes.get_title().split("\n")[0] for axes in fig.axes if axes.images]
     assert titles == ["to the north", "to the east", "to the south", "to the west", "ramp"] * 2
+
+
+def test_colors_mean_the_same_in_every_picture():
+    """The scale of shares and loads ends at 1, whatever the largest is."""
+    run = make_run(40, 30)
+    (image,) = heatmap.figure(run).axes[0].images
+    assert (image.norm.vmin, image.norm.vmax) == (0, 1)
+    assert heatmap.figure(run).axes[0].get_title() == heatmap.busiest(run)
+    for axes in links.figure(make_run(64, 48)).axes[:5]:
+        assert axes.images[0].norm.vmax == 1
+    idle = make_run(40, 30)
+    for plane in idle.counters.values():
+        plane[:] = 0
+    assert heatmap.busiest(idle) == "mean 0.0 %, maximum 0.0 %"
+
+
+def test_one_busy_row_of_a_wafer_is_seen():
+    """A cell of several PEs has the load of the busiest link in it."""
+    run = make_run(900, 700)
+    run.links[:] = 0
+    run.links[1, 350] = run.cycles
+    to_the_east = next(axes for axes in links.figure(run).axes if axes.get_title().startswith("to the east"))
+    assert to_the_east.get_title().endswith("mean <.01, maximum 1.00")
+    cells = to_the_east.images[0].get_array()
+    assert (
+        len(cells) <= 300 and (cells == 1).all(axis=1).sum() == 1 and (cells == 0).all(axis=1).sum() == len(cells) - 1
+    )
 
 
 def test_timeline_shows_rates():

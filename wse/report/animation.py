@@ -40,14 +40,14 @@ def compose(run):
             "this run has no activity per PE: record it (`wse run ... --plot FILE.gif`, or Fabric(..., activity=True))"
         )
     shares = activity(run)
-    vmax = float(shares.max(initial=0)) or 1.0
-    backdrop, box, label, strip = stage(run, vmax)
+    scale = base.whole_scale()
+    backdrop, box, label, strip = stage(run)
     lengths = text.bin_lengths(run)
     ends = np.cumsum(lengths)
     top, left, height, width = box
     for share, end, length in zip(shares, ends, lengths, strict=True):
         frame = backdrop.copy()
-        frame[top : top + height, left : left + width] = cells(share / vmax, height, width)
+        frame[top : top + height, left : left + width] = cells(scale(share), height, width)
         write_text(frame, label, f"cycle {end - length:,} to {end:,}")
         mark(frame, strip, end / run.cycles)
         yield frame
@@ -73,11 +73,10 @@ def cells(levels, height, width):
     return np.clip(np.rint(np.asarray(image) * (SHADES - 1)), 0, SHADES - 1).astype(np.uint8)
 
 
-def stage(run, vmax):
+def stage(run):
     """(backdrop, box of the map, position of the label, box of the time line).
 
     backdrop: uint8 palette indices of the picture without the map.  A box is (top, left, height, width) in pixels.
-    vmax: busy share of the highest color.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
@@ -90,8 +89,7 @@ def stage(run, vmax):
     image = axes.imshow(
         np.zeros((run.height, run.width), dtype=np.float32),
         cmap=base.HEAT,
-        vmin=0,
-        vmax=vmax,
+        norm=base.whole_scale(),
         extent=(-0.5, run.width - 0.5, run.height - 0.5, -0.5),
         aspect="auto" if max(run.width, run.height) > base.ELONGATED * min(run.width, run.height) else "equal",
     )
@@ -99,12 +97,12 @@ def stage(run, vmax):
     axes.set_title(" ", fontsize=11)  # space for the label, which each frame draws
     bar = fig.colorbar(image, ax=axes, shrink=0.9, pad=0.02, aspect=30)
     bar.set_label("busy share of a bin's cycles", fontsize=9)
-    bar.ax.yaxis.set_major_formatter(base.percent_ticks(vmax))
+    base.whole_ticks(bar.ax.yaxis, share=True)
     edges, rates = timeline.series(run)
     strip.stairs(rates[0] / (run.width * run.height), edges, fill=True, color="#BBBBBB")
     strip.set_xlim(0, run.cycles)
     strip.set_ylim(0, None)
-    strip.yaxis.set_major_formatter(base.percent_ticks(vmax))
+    strip.yaxis.set_major_formatter(base.percent_ticks(strip.get_ylim()[1]))
     base.si_ticks(strip.xaxis)
     strip.set_xlabel("cycle", fontsize=9)
     strip.set_ylabel("busy", fontsize=9)

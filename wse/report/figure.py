@@ -7,6 +7,7 @@ are not used, so that several threads may draw at the same time.
 import io
 
 import numpy as np
+from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
@@ -32,6 +33,7 @@ _CAUSE_COLORS = {
 OTHER_COLORS = ("#44AA99", "#AA4499", "#DDCC77", "#661100", "#6699CC")
 LINES = ("#0072B2", "#D55E00", "#117733", "#CC79A7")
 HEAT, LOAD = "viridis", "cividis"
+_MARKS = (0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1)  # ticks of a scale of 0 to 1
 INK, FAINT = "#222222", "#BBBBBB"
 _DPI = 150
 # A grid whose sides differ by more than this factor is stretched: with square PEs it would be too thin.
@@ -106,56 +108,78 @@ def fit(run, longest, least=2.2):
     return max(least, run.width * scale), max(least, run.height * scale)
 
 
-def shrink(plane, pixels):
+def whole_scale():
+    """The scale of colors for numbers of 0 to 1, the same in every picture.
+
+    The color goes with the square root, so that a few percent can be told from none.
+    """
+    return PowerNorm(0.5, vmin=0, vmax=1)
+
+
+def whole_ticks(axis, share):
+    """Sets the ticks of an axis of 0 to 1: in percent if they are shares."""
+    axis.set_major_locator(FixedLocator(_MARKS))
+    axis.set_minor_locator(FixedLocator([]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %" if share else f"{value:g}"))
+
+
+def extremes(plane, words):
+    """The mean and the maximum of a plane as text.  words: writes one number."""
+    plane = np.asarray(plane, dtype=float)
+    return f"mean {words(plane.mean() if plane.size else 0.0)}, maximum {words(plane.max(initial=0))}"
+
+
+def shrink(plane, pixels, most=False):
     """(plane [rows, columns] with at most `pixels` rows and columns, PEs per side of a cell).
 
-    plane: [h, w].  A cell is the mean of a square of PEs.
+    plane: [h, w].  A cell is the mean of a square of PEs, or the maximum.
     """
     height, width = plane.shape
     step = max(1, -(-max(height, width) // max(1, pixels)))
     if step == 1:
         return plane, 1
-    sums = np.add.reduceat(
-        np.add.reduceat(plane, np.arange(0, height, step), axis=0), np.arange(0, width, step), axis=1
-    )
+    join = np.maximum if most else np.add
+    cells = join.reduceat(join.reduceat(plane, np.arange(0, height, step), axis=0), np.arange(0, width, step), axis=1)
+    if most:
+        return cells, step
     tall = np.diff(np.append(np.arange(0, height, step), height))
     wide = np.diff(np.append(np.arange(0, width, step), width))
-    return sums / np.outer(tall, wide), step
+    return cells / np.outer(tall, wide), step
 
 
-def draw_plane(axes, plane, label, *, cmap=HEAT, vmax=None, share=False, pixels=1000, bar=True, small=False):
+def draw_plane(
+    axes, plane, label, *, cmap=HEAT, vmax=None, share=False, most=False, pixels=1000, bar=True, small=False
+):
     """Draw a plane [h, w] of one number per PE as an image, with the north-west PE at the top left.
 
-    label: of the color bar, which bar=False omits.  vmax: number of the highest color; None: the largest.  share: show
-    numbers in percent, and in the cells if the grid is small.  pixels: largest number of cells per side.  small: use
-    small fonts.  A long grid that is one PE wide is drawn as a line instead.
+    label: of the color bar, which bar=False omits.  vmax: number of the highest color; None: the scale of 0 to 1.
+    share: show numbers in percent, and in the cells if the grid is small.  pixels: largest number of cells per side; a
+    cell of several PEs is their mean, or the maximum if `most` is set.  small: use small fonts.  A long grid that is
+    one PE wide is drawn as a line instead.
     """
     height, width = plane.shape
     if min(width, height) == 1 and max(width, height) > 16:
         return _draw_line(axes, plane.ravel(), label, "x" if height == 1 else "y", share=share)
-    cells, step = shrink(np.asarray(plane, dtype=float), pixels)
-    if vmax is None:
-        vmax = float(cells.max(initial=0)) or 1.0
+    cells, step = shrink(np.asarray(plane, dtype=float), pixels, most)
     image = axes.imshow(
         cells,
         cmap=cmap,
-        vmin=0,
-        vmax=vmax,
+        norm=whole_scale() if vmax is None else Normalize(0, vmax),
         interpolation="none",
         extent=(-0.5, width - 0.5, height - 0.5, -0.5),
         aspect="auto" if max(width, height) > ELONGATED * min(width, height) else "equal",
     )
     grid_axes(axes, width, height, small)
     if step > 1:
-        label = f"{label}; mean of {step} x {step} PEs a cell"
+        label = f"{label}; {'maximum' if most else 'mean'} of {step} x {step} PEs a cell"
     if bar:
         colorbar = axes.figure.colorbar(image, ax=axes, shrink=0.9, pad=0.02, aspect=30)
         colorbar.set_label(label, fontsize=7 if small else 9)
         colorbar.ax.tick_params(labelsize=7 if small else 8)
-        if share:
-            colorbar.ax.yaxis.set_major_formatter(percent_ticks(vmax))
+        if vmax is None:
+            whole_ticks(colorbar.ax.yaxis, share)
     if share and max(width, height) <= 16:
-        annotate(axes, cells, vmax, image)
+        annotate(axes, cells, image)
     return image
 
 
@@ -176,15 +200,13 @@ def _draw_line(axes, values, label, axis, *, share=False):
     return None
 
 
-def annotate(axes, cells, vmax, image):
+def annotate(axes, cells, image):
     """Write the share of each cell in percent into the cell."""
     height, width = cells.shape
     size = min(11.0, 90 / max(width, height))
     for y, x in np.ndindex(cells.shape):
-        words = text.percent(cells[y, x]) if max(width, height) <= 8 else f"{100 * cells[y, x]:.0f}"
-        axes.text(
-            x, y, words, ha="center", va="center", fontsize=size, color=ink_on(image.cmap(min(1.0, cells[y, x] / vmax)))
-        )
+        words = text.percent(cells[y, x]) if width <= 6 else f"{100 * cells[y, x]:.0f}"
+        axes.text(x, y, words, ha="center", va="center", fontsize=size, color=ink_on(image.to_rgba(cells[y, x])))
 
 
 def ink_on(color):

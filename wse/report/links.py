@@ -7,12 +7,15 @@ direction.
 
 import numpy as np
 from matplotlib.collections import PatchCollection
+from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 
 from . import figure as base
 from . import text
 
 _MAP, SMALL_MAP = 32, 16  # longest side of a grid that is drawn with arrows: as a figure, in a panel
+# Cells per side of an image, at most: each has two pixels of the picture, so that a single busy row is not lost.
+_PIXELS, _PANEL_PIXELS = 300, 120
 _WRITTEN = 5  # longest side of a grid whose arrows are labelled with numbers
 STEP = ((0, -1), (1, 0), (0, 1), (-1, 0))  # N E S W
 # In PEs: half the side of a square, distance of an arrow from the center line, thickness of an arrow.
@@ -41,8 +44,13 @@ def figure(run):
         fig = base.new(5 * width + 1.6, 2 * height + 2.0, run)
         rows = fig.subplots(2, 5, sharex=True, sharey=True)
         for axes, (plane, label) in zip(rows, planes, strict=True):
-            _draw_images(axes, rate(run, plane), label, pixels=700)
+            _draw_images(axes, rate(run, plane), label, pixels=_PIXELS)
     return fig
+
+
+def busiest(run):
+    """The mean and the maximum load of the links between PEs, as text."""
+    return base.extremes(rate(run, run.links[:4]), number)
 
 
 def is_map(run, longest=_MAP):
@@ -55,17 +63,17 @@ def rate(run, plane):
     return plane / max(run.cycles, 1)
 
 
-def draw(panel, run):
-    """Draw the load of all links into a panel, a SubFigure."""
+def draw(panel, run, flat=False):
+    """Draw the load of all links into a panel, a SubFigure.  flat: it is much wider than high."""
     load = rate(run, run.links)
     if is_map(run, SMALL_MAP):
         _draw_map(panel.add_subplot(), load, LOAD, small=True)
     elif min(run.width, run.height) == 1:
         _draw_lines(panel.add_subplot(), load, LOAD)
     else:
-        rows, columns = (4, 1) if run.width > 2 * run.height else (1, 4)
+        rows, columns = (1, 4) if flat else (4, 1) if run.width > 2 * run.height else (2, 2)
         cells = panel.subplots(rows, columns, sharex=True, sharey=True)
-        _draw_images(cells, load[:4], LOAD, pixels=500, small=True)
+        _draw_images(cells.ravel(), load[:4], LOAD, pixels=_PANEL_PIXELS, small=True)
 
 
 def _draw_map(axes, load, label, small=False):
@@ -73,7 +81,7 @@ def _draw_map(axes, load, label, small=False):
     _, height, width = load.shape
     written = max(width, height) <= _WRITTEN
     half, lane, thick = _ROOMY if written else _DENSE
-    vmax = float(load.max(initial=0)) or 1.0
+    norm = _scale(load, label)
     tails, vectors, values = arrows(load, half, lane)
     idle = values == 0
     head = 2.6 if written else 2.0
@@ -81,17 +89,15 @@ def _draw_map(axes, load, label, small=False):
     style |= {"headlength": head, "headaxislength": head}
     axes.quiver(*tails[idle].T, *vectors[idle].T, color="#E0E0E0", width=thick / 3, **style)
     if not idle.all():
-        shown = axes.quiver(*tails[~idle].T, *vectors[~idle].T, values[~idle], cmap=base.LOAD, width=thick, **style)
-        shown.set_clim(0, vmax)
+        axes.quiver(*tails[~idle].T, *vectors[~idle].T, values[~idle], cmap=base.LOAD, norm=norm, width=thick, **style)
     ys, xs = np.mgrid[:height, :width]
     corners = zip(xs.ravel() - half, ys.ravel() - half, strict=True)
     squares = [Rectangle(corner, 2 * half, 2 * half) for corner in corners]
-    ramps = PatchCollection(squares, cmap=base.LOAD, edgecolor="#777777", linewidth=0.5, zorder=3)
+    ramps = PatchCollection(squares, cmap=base.LOAD, norm=norm, edgecolor="#777777", linewidth=0.5, zorder=3)
     ramps.set_array(load[4].ravel())
-    ramps.set_clim(0, vmax)
     axes.add_collection(ramps)
     if written:
-        _write_numbers(axes, load, tails, vectors, values, ramps, vmax, 6.5 if small else 8)
+        _write_numbers(axes, load, tails, vectors, values, ramps, 6.5 if small else 8)
     heads = tails + vectors
     margin = half + 0.1
     axes.set_xlim(min(-margin, heads[:, 0].min(initial=0)), max(width - 1 + margin, heads[:, 0].max(initial=0)))
@@ -99,15 +105,22 @@ def _draw_map(axes, load, label, small=False):
     axes.set_aspect("equal")
     base.grid_axes(axes, width, height, small)
     axes.spines[:].set_visible(False)
-    _color_bar(ramps, axes, f"{label}; squares: ramp", below=width > 2 * height, small=small)
+    _color_bar(ramps, axes, label, "squares: ramp", below=width > 2 * height, small=small)
 
 
-def _color_bar(shown, axes, label, below, small):
+def _scale(load, label):
+    """The scale of colors: of a load 0 to 1, else up to the largest."""
+    return base.whole_scale() if label == LOAD else Normalize(0, float(load.max(initial=0)) or 1.0)
+
+
+def _color_bar(shown, axes, label, note, below, small):
     """Add a color bar to the right, or below."""
     where = {"location": "bottom", "shrink": 0.7, "aspect": 45, "pad": 0.03} if below else {"shrink": 0.9, "pad": 0.02}
     first = np.ravel(axes)[0]
     bar = first.figure.colorbar(shown, ax=axes if axes is first else list(axes), **where)
-    bar.set_label(label, fontsize=7 if small else 9)
+    bar.set_label(f"{label}; {note}" if note else label, fontsize=7 if small else 9)
+    if label == LOAD:
+        base.whole_ticks(bar.ax.xaxis if below else bar.ax.yaxis, share=False)
     bar.ax.tick_params(labelsize=7 if small else 8)
 
 
@@ -128,7 +141,7 @@ def arrows(load, half, lane):
     return np.concatenate(tails), np.concatenate(vectors), np.concatenate(values)
 
 
-def _write_numbers(axes, load, tails, vectors, values, ramps, vmax, size):
+def _write_numbers(axes, load, tails, vectors, values, ramps, size):
     """Write the value of each link beside its arrow, and of each ramp into its square."""
     for (x, y), (dx, dy), value in zip(tails, vectors, values, strict=True):
         if value:
@@ -143,7 +156,7 @@ def _write_numbers(axes, load, tails, vectors, values, ramps, vmax, size):
             axes.text(*place, number(value), fontsize=size, color=base.INK, **align)
     for y, x in np.ndindex(load[4].shape):
         value = load[4, y, x]
-        ink = base.ink_on(ramps.cmap(value / vmax))
+        ink = base.ink_on(ramps.to_rgba(value))
         axes.text(x, y, number(value), ha="center", va="center", fontsize=size, color=ink, zorder=4)
 
 
@@ -159,13 +172,18 @@ def number(value):
 
 def _draw_images(axes, load, label, pixels, small=False):
     """Draw one image per port, with a common color scale."""
-    vmax = float(load.max(initial=0)) or 1.0
+    vmax = None if label == LOAD else float(load.max(initial=0)) or 1.0
     for i, (cell, plane) in enumerate(zip(axes, load, strict=True)):
-        image = base.draw_plane(cell, plane, label, cmap=base.LOAD, vmax=vmax, pixels=pixels, bar=False, small=True)
-        cell.set_title(text.PORTS[i] if i == 4 else f"to the {text.PORTS[i]}", fontsize=8 if small else 10, pad=3)
+        image = base.draw_plane(
+            cell, plane, label, cmap=base.LOAD, vmax=vmax, most=True, pixels=pixels, bar=False, small=True
+        )
+        words = text.PORTS[i] if i == 4 else f"to the {text.PORTS[i]}"
+        cell.set_title(f"{words}\n{base.extremes(plane, number)}", fontsize=7 if small else 9, pad=3)
         cell.label_outer()
     height, width = plane.shape
-    _color_bar(image, axes, label, below=small or width > 2 * height, small=small)
+    step = base.shrink(plane, pixels)[1]
+    note = f"maximum of {step} x {step} PEs a cell" if step > 1 else ""
+    _color_bar(image, axes, label, note, below=small or width > 2 * height, small=small)
 
 
 def _draw_lines(axes, load, label):

@@ -16,12 +16,17 @@ def draw(panel, run):
     """Draw the page into a panel, a Figure or SubFigure."""
     heat, causes, wires, series = _panels(panel, run)
     heatmap.draw(heat, run, pixels=1000 if max(run.height, run.width) > 500 else 500, small=True)
-    _heading(heat, "Utilization")
+    _heading(heat, f"Utilization: {heatmap.busiest(run)}")
     stalls.draw(causes, run)
     _heading(causes, "Where the PE-cycles went")
-    wires.suptitle("Links", x=0.02, ha="left", fontsize=10, color=base.INK, fontweight="bold")
-    links.draw(wires, run)
+    wires.suptitle(f"Links: {links.busiest(run)}", x=0.02, ha="left", fontsize=10, color=base.INK, fontweight="bold")
+    links.draw(wires, run, flat=_is_tall(run))
     _draw_series(panel, series, run)
+
+
+def _is_tall(run):
+    """Whether the heat map has the whole height of the page."""
+    return not links.is_map(run, links.SMALL_MAP) and 3 * run.width >= run.height >= 0.75 * run.width
 
 
 def _panels(fig, run):
@@ -29,7 +34,7 @@ def _panels(fig, run):
 
     The heat map of a large grid that is not flat has the whole height of the page, for at least one pixel per PE.
     """
-    if not links.is_map(run, links.SMALL_MAP) and 3 * run.width >= run.height >= 0.75 * run.width:
+    if _is_tall(run):
         grid = fig.add_gridspec(3, 2, width_ratios=[1, 1], height_ratios=[1, 0.95, 1.1])
         return fig.add_subplot(grid[:, 0]), fig.add_subplot(grid[0, 1]), fig.add_subfigure(grid[1, 1]), grid[2, 1]
     grid = fig.add_gridspec(2, 2, width_ratios=[1.05, 1])
