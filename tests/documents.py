@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import wse
+
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = Path(wse.__file__).resolve().parent.parent  # where the package under test lies: ROOT, or site-packages
 
 
 def commands(text: str) -> list[list[str]]:

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from documents import ROOT
+from documents import PACKAGES, ROOT
 
 FOLDER = ROOT / "docs/examples/notebooks"
 PLACES = [(re.compile(r"/\S*ipykernel_\d+/\d+\.py"), "cell.py")]  # a cell's file has another name each time
@@ -26,7 +26,7 @@ def execute(path: Path) -> Any:
         from nbclient import NotebookClient
 
         notebook = nbformat.read(path, as_version=4)
-        environment = os.environ | {"IPYTHONDIR": folder, "PYTHONPATH": os.pathsep.join([str(ROOT), *_paths()])}
+        environment = os.environ | {"IPYTHONDIR": folder, "PYTHONPATH": os.pathsep.join([str(PACKAGES), *_paths()])}
         client = NotebookClient(
             notebook, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": folder}}
         )

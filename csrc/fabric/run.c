@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "fabric/barrier.h"
 #include "fabric/build.h"
 #include "fabric/clocks.h"
 #include "fabric/prefetch.h"
@@ -146,12 +147,7 @@ typedef struct {
   wse_fabric *fabric;
   const volatile int *stop;
   uint64_t until;
-  _Atomic uint32_t members; /* 0 until all threads that can be had have started */
-  _Atomic uint32_t arrived;
-  _Atomic uint32_t round;
-  _Atomic uint32_t asleep; /* threads that wait for `wake` */
-  pthread_mutex_t lock;
-  pthread_cond_t wake;
+  barrier all; /* its members: 0 until all threads that can be had have started */
   _Atomic int stopped, no_memory;
   published band[MAX_BANDS];
   wse_status status;
@@ -162,42 +158,6 @@ typedef struct {
   thread_team *team;
   uint32_t index;
 } thread_member;
-
-static inline void pause_spinning(void) {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  __asm__ volatile("yield");
-#endif
-}
-
-enum { SPINS = 2000 }; /* about 50 microseconds: the time in which a thread that sleeps is woken */
-
-/* Barrier of all threads.  A thread that waits spins, then sleeps: other processes may need the processor, and the
- * thread that it waits for may not have one. */
-static void barrier(thread_team *team) {
-  uint32_t members = atomic_load_explicit(&team->members, memory_order_relaxed);
-  uint32_t round = atomic_load_explicit(&team->round, memory_order_relaxed);
-  if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) + 1 == members) {
-    atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
-    atomic_store(&team->round, round + 1); /* before `asleep` is read: a thread counts itself, then looks at `round` */
-    if (!atomic_load(&team->asleep)) return;
-    pthread_mutex_lock(&team->lock);
-    pthread_cond_broadcast(&team->wake);
-    pthread_mutex_unlock(&team->lock);
-    return;
-  }
-  for (uint32_t spins = 0; spins < SPINS; spins++) {
-    if (atomic_load_explicit(&team->round, memory_order_acquire) != round) return;
-    pause_spinning();
-  }
-  pthread_mutex_lock(&team->lock);
-  atomic_fetch_add(&team->asleep, 1);
-  while (atomic_load(&team->round) == round)
-    pthread_cond_wait(&team->wake, &team->lock);
-  atomic_fetch_sub(&team->asleep, 1);
-  pthread_mutex_unlock(&team->lock);
-}
 
 enum { LOOK_EVERY = 32 }; /* tiles between checks of *stop */
 
@@ -211,11 +171,11 @@ static void run_tile(thread_team *team, int first, int end, uint64_t now, int cy
   }
   for (int phase = 0; phase < 2 && phase + 1 < fabric->band_total;
        phase++) { /* the two borders of a band must not be stepped concurrently */
-    barrier(team);
+    barrier_wait(&team->all);
     for (int i = first; i < end; i++)
       if (i % 2 == phase && i + 1 < fabric->band_total) step_border(fabric, fabric->bands[i].end, now, cycles);
   }
-  if (fabric->band_total > 1) barrier(team);
+  if (fabric->band_total > 1) barrier_wait(&team->all);
 }
 
 /* The status after a tile that ended before cycle `end`.  next: the next cycle in which a band can act.  fault: the
@@ -247,7 +207,7 @@ static void finish(thread_team *team, wse_status status, uint64_t next, uint64_t
 
 static void run_bands(thread_team *team, uint32_t index) {
   wse_fabric *fabric = team->fabric;
-  uint32_t members = atomic_load_explicit(&team->members, memory_order_relaxed);
+  uint32_t members = atomic_load_explicit(&team->all.members, memory_order_relaxed);
   int first = fabric->band_total * (int)index / (int)members,
       last = fabric->band_total * (int)(index + 1) / (int)members;
   uint64_t now = fabric->now;
@@ -259,7 +219,7 @@ static void run_bands(thread_team *team, uint32_t index) {
     for (int i = first; i < last; i++)
       if (!clocks_renew(fabric, &fabric->bands[i], now))
         atomic_store_explicit(&team->no_memory, 1, memory_order_relaxed);
-    if (fabric->band_total > 1) barrier(team); /* a band's routers read what its neighbors renew */
+    if (fabric->band_total > 1) barrier_wait(&team->all); /* a band's routers read what its neighbors renew */
     run_tile(team, first, last, now, cycles);
     if (index == 0 && looked % LOOK_EVERY == 0 && team->stop && *team->stop)
       atomic_store_explicit(&team->stopped, 1, memory_order_relaxed);
@@ -269,7 +229,7 @@ static void run_bands(thread_team *team, uint32_t index) {
       atomic_store_explicit(&team->band[i].fault, band->fault.kind == WSE_FAULT_NONE ? NEVER : band->fault.cycle,
                             memory_order_relaxed);
     }
-    if (fabric->band_total > 1) barrier(team);
+    if (fabric->band_total > 1) barrier_wait(&team->all);
     for (int i = 0; i < fabric->band_total; i++) {
       uint64_t w = atomic_load_explicit(&team->band[i].want, memory_order_relaxed);
       uint64_t c = atomic_load_explicit(&team->band[i].fault, memory_order_relaxed);
@@ -291,7 +251,7 @@ static void run_bands(thread_team *team, uint32_t index) {
 
 static void *run_member(void *p) {
   thread_member *member = p;
-  while (!atomic_load_explicit(&member->team->members, memory_order_acquire))
+  while (!atomic_load_explicit(&member->team->all.members, memory_order_acquire))
     sched_yield();
   run_bands(member->team, member->index);
   return NULL;
@@ -317,7 +277,7 @@ static void run_team(thread_team *team) {
     members[started] = (thread_member){team, (uint32_t)started};
     if (pthread_create(&threads[started], NULL, run_member, &members[started])) break;
   }
-  atomic_store_explicit(&team->members, (uint32_t)started, memory_order_release);
+  atomic_store_explicit(&team->all.members, (uint32_t)started, memory_order_release);
   run_bands(team, 0);
   for (int i = 1; i < started; i++)
     pthread_join(threads[i], NULL);
@@ -344,11 +304,9 @@ wse_status wse_run(wse_fabric *fabric, uint64_t until, uint64_t limit, const vol
   team->stop = stop;
   team->until = until;
   fabric->limit = limit;
-  pthread_mutex_init(&team->lock, NULL);
-  pthread_cond_init(&team->wake, NULL);
+  barrier_begin(&team->all);
   run_team(team);
-  pthread_cond_destroy(&team->wake);
-  pthread_mutex_destroy(&team->lock);
+  barrier_end(&team->all);
   fabric->now = team->end;
   status = team->status;
   fabric->quiet = status == WSE_QUIET;

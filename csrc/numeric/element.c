@@ -32,7 +32,7 @@
 #define SCALAR(name, form, ...) FORM_##form(DEFINE)(sc, name)
 #include "tables/isa.def"
 
-const element_function elements[][3] = {
+const element_function elements[OP_COUNT][3] = {
 #define VECTOR(name, dst, src0, src1, extra, lanes2, lanes3, flops, rule, ...) RULE_##rule(ROW)(op, name)
 #define SCALAR(name, form, ...) FORM_##form(ROW)(sc, name)
 #include "tables/isa.def"

@@ -126,6 +126,6 @@ def test_a_deadlock_by_a_microthread_in_use(tmp_path):
     report = running.run(tmp_path, text, arch="wse2", layout=layout).deadlock("")
     assert report.cycle[0].startswith("PE (0, 0) main thread (mov32, ")
     assert report.cycle[0].endswith(
-        "pe.csl:13:7 in main) waits for microthread 2, which is in use: a microthread has the number of its output queue, "
+        "pe.csl:13:7 in main, task launch) waits for microthread 2, which is in use: a microthread has the number of its output queue, "
         "else of its input queue; use different numbers"
     )

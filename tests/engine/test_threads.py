@@ -1,6 +1,6 @@
 """One thread or many, with special instructions or without: the same machine.
 
-Covers: csrc/fabric/run.c
+Covers: csrc/fabric/run.c, csrc/fabric/barrier.c
 """
 
 import contextlib

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from documents import ROOT
+from documents import PACKAGES, ROOT
 
 from wse.cli.cs_python import environment
 from wse.csl.codegen.link import link
@@ -149,7 +149,7 @@ def test_outside_of_cs_python_there_is_no_such_package():
     code = "import importlib.util; from wse.sdk import conform, script; import wse.cli.cs_python, wse.cli.csl_run\n"
     done = subprocess.run(
         [sys.executable, "-P", "-c", f"{code}print(importlib.util.find_spec('cerebras'))"],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(PACKAGES)},
         capture_output=True,
         text=True,
         timeout=60,

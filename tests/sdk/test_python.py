@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from documents import ROOT
+from documents import PACKAGES, ROOT
 from says import says
 
 import wse.sdk
@@ -45,7 +45,7 @@ def python_runs(code, folder, *more):
 def environment(*more):
     import os
 
-    path = os.pathsep.join([str(folder) for folder in (ROOT, *more)])
+    path = os.pathsep.join([str(folder) for folder in (PACKAGES, *more)])
     return {key: value for key, value in os.environ.items() if not key.startswith("WSE_")} | {"PYTHONPATH": path}
 
 
