@@ -76,3 +76,15 @@ def test_the_picture_takes_the_place_of_axes(tmp_path):
     assert floorplan.figure(PLAN, ax=right) is whole
     assert left in whole.axes and right not in whole.axes and len(whole.axes) > 1
     whole.savefig(tmp_path / "whole.png")
+
+
+def test_names_are_legible_on_their_colors(saved):
+    regions = [("attention", "attention", "white"), ("gelu", "gelu", "black")]
+    places = [
+        Placed(Region(name, kernel), Rectangle(20 * i, 0, 20, 20, (20 * i + 9.5, 9.5)))
+        for i, (name, kernel, _) in enumerate(regions)
+    ]
+    floorplan.draw(PLAN._replace(placed=places, wires=[]), "plan.png")
+    (figure,) = saved
+    inks = {text.get_text(): text.get_color() for text in figure.axes[0].texts}
+    assert inks == {name: ink for name, _, ink in regions}

@@ -7,7 +7,7 @@ are not used, so that several threads may draw at the same time.
 import io
 
 import numpy as np
-from matplotlib.colors import Normalize, PowerNorm
+from matplotlib.colors import Normalize, PowerNorm, to_rgb
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
@@ -210,8 +210,9 @@ def annotate(axes, cells, image):
 
 
 def ink_on(color):
-    """ "white" or "black", whichever is legible on the color (r, g, b, ...)."""
-    return "white" if 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] < 0.55 else "black"
+    """ "white" or "black", whichever is legible on the color, in any form that matplotlib takes."""
+    red, green, blue = to_rgb(color)
+    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.55 else "black"
 
 
 def grid_axes(axes, width, height, small=False):

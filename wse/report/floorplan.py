@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from .figure import FAINT, INK, LINES, canvas, new, save, tidy
+from .figure import FAINT, INK, LINES, canvas, ink_on, new, save, tidy
 
 COLORS = {
     "attention": "#0072B2",
@@ -50,9 +50,9 @@ def figure(plan, wires=True, ax=None):
             Rectangle((r.x - 0.5, r.y - 0.5), r.width, r.height, facecolor=color, edgecolor="white", linewidth=0.4)
         )
         if r.width > 0.09 * width and r.height > 0.04 * height:
-            axes.text(*r.center, p.region.name, ha="center", va="center", fontsize=6, color="white")
+            axes.text(*r.center, p.region.name, ha="center", va="center", fontsize=6, color=ink_on(color))
         elif r.height > 0.12 * height and r.width > 0.012 * width:
-            axes.text(*r.center, p.region.name, ha="center", va="center", fontsize=5, color="white", rotation=90)
+            axes.text(*r.center, p.region.name, ha="center", va="center", fontsize=5, color=ink_on(color), rotation=90)
     if wires:
         for wire in plan.wires:
             if wire.source < wire.destination:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter
 
 from . import text
-from .figure import FAINT, INK, LINES, canvas, save, tidy
+from .figure import FAINT, INK, LINES, canvas, ink_on, save, tidy
 
 CAUSES = {"dram": "#D55E00", "network": "#E69F00", "edge": "#CC79A7", "fabric": "#332288", "compute": "#0072B2"}
 _OTHER = "#999999"
@@ -92,9 +92,10 @@ def _draw_phases(axes, waits):
     for row, (_, causes) in enumerate(waits.items()):
         left = 0
         for cause, cycles in causes.items():
-            axes.barh(row, cycles, left=left, height=0.6, color=CAUSES.get(cause, _OTHER))
+            color = CAUSES.get(cause, _OTHER)
+            axes.barh(row, cycles, left=left, height=0.6, color=color)
             if cycles > 0.07 * longest:  # wide enough for the label
-                axes.text(left + cycles / 2, row, cause, ha="center", va="center", fontsize=7, color="white")
+                axes.text(left + cycles / 2, row, cause, ha="center", va="center", fontsize=7, color=ink_on(color))
             left += cycles
     axes.set_yticks(range(len(waits)), list(waits), fontsize=8)
     axes.invert_yaxis()
