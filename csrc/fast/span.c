@@ -10,6 +10,7 @@
  */
 #include "fast/span.h"
 
+#include "numeric/host.h"
 #include "numeric/op_vector.h"
 
 #ifndef SPAN_TABLE
@@ -143,15 +144,5 @@ const span_function SPAN_TABLE[] = {
 };
 
 #ifdef SPAN_BASE
-const span_function *span_table(bool portable) {
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-  if (!portable && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl"))
-    return span_avx512;
-  if (!portable && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c") && __builtin_cpu_supports("fma"))
-    return span_avx2;
-#endif
-  (void)portable;
-  return span_base;
-}
+const span_function *span_table(bool portable) { return HOST_PICK(portable, span_base, span_avx2, span_avx512); }
 #endif

@@ -4,6 +4,7 @@
  * those of numeric/op_scalar.h, to the bit. */
 #include "pe/rows.h"
 
+#include "numeric/host.h"
 #include "numeric/op_scalar.h"
 
 #ifndef ROW_TABLE
@@ -80,14 +81,5 @@ const row_table ROW_TABLE = {
 };
 
 #ifdef ROW_BASE
-const row_table *row_functions(bool portable) {
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-  if (!portable && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl"))
-    return &rows_avx512;
-  if (!portable && __builtin_cpu_supports("avx2")) return &rows_avx2;
-#endif
-  (void)portable;
-  return &rows_base;
-}
+const row_table *row_functions(bool portable) { return HOST_PICK(portable, &rows_base, &rows_avx2, &rows_avx512); }
 #endif

@@ -14,6 +14,7 @@
 #include "router/router.h"
 
 #include "fast/store_rows.h"
+#include "numeric/host.h"
 #include "observe/account.h"
 #include "observe/fault.h"
 #include "observe/trace.h"
@@ -494,13 +495,6 @@ void ROUTERS_STEP(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t
 
 #ifdef ROUTERS_BASE
 step_function routers_step_for(bool portable) {
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-  if (!portable && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl"))
-    return routers_step_avx512;
-  if (!portable && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2")) return routers_step_avx2;
-#endif
-  (void)portable;
-  return routers_step_base;
+  return HOST_PICK(portable, routers_step_base, routers_step_avx2, routers_step_avx512);
 }
 #endif
