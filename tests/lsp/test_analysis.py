@@ -114,10 +114,8 @@ def test_classes_with_other_params_are_compiled_each(program):
 def test_an_evaluation_that_does_not_end_is_stopped(program):
     program.session.put(program.path("pe"), PE.replace("comptime {", "comptime { var i: i32 = 0; while (true) i += 1;"))
     options = program.session.project.options(program.path("layout"))
-    started = time.monotonic()
     with pytest.raises(Stopped):
         list(Analyser(program.session.sources, options, None, within(0.2)).run())
-    assert time.monotonic() - started < 2
 
 
 def test_two_layouts_of_a_file(tmp_path):

@@ -12,7 +12,6 @@ from wse.lsp import colouring, completion, hints, hover, navigation, outline, re
 from wse.lsp.session import Session
 
 EXAMPLES = sorted((ROOT / "docs/examples").glob("*/*.csl"))
-LONGEST = 1.0  # seconds of the processor for anything
 CUTS = 12  # of each text
 SIGNS = [
     "{",
@@ -92,14 +91,9 @@ def test_half_written_examples(opened, how):
         at = chosen.randrange(len(text))
         now = damaged(text, at, chosen)[how]
         session.put(path, now)
-        started = time.thread_time()
         ask(session, path, min(at, len(now)))  # with what was known before
-        asked = time.thread_time()
         look(session)
-        looked = time.thread_time()
         ask(session, path, chosen.randrange(len(now) + 1))
-        taken = [asked - started, looked - asked, time.thread_time() - looked]
-        assert max(taken) < LONGEST, (path, how, at, taken)
     session.put(path, text)
 
 
@@ -129,7 +123,6 @@ def test_half_written_examples(opened, how):
 def test_hostile_texts(text, tmp_path):
     program = Program(tmp_path)
     path = program.path("pe")
-    started = time.thread_time()
     program.session.put(path, text)
     begun = time.monotonic()
     try:
@@ -138,4 +131,3 @@ def test_hostile_texts(text, tmp_path):
         assert type(error).__name__ == "Stopped"
     for offset in (0, len(text) // 2, len(text)):
         ask(program.session, path, offset)
-    assert time.thread_time() - started < 8

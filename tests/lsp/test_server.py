@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -216,38 +215,6 @@ def test_what_is_closed_and_what_is_no_file(folder):
     session(test, folder)
 
 
-def big(functions):
-    """A program of about 500 lines for each 50 functions, all of which are called."""
-    made = "".join(
-        f"\n// Function {i}.\nfn work{i}(value: f32, count: u16) f32 {{\n  var sum: f32 = value;\n"
-        f"  for (@range(u16, count)) |k| {{\n    sum += data[k] * {i}.5;\n  }}\n"
-        f"  if (sum > 1.0) sum = twice(sum);\n  return sum;\n}}\n"
-        for i in range(functions)
-    )
-    calls = "".join(f"  data[0] = work{i}(data[1], n);\n" for i in range(functions))
-    return PE.replace("fn main() void {\n", f"{made}\nfn main() void {{\n{calls}")
-
-
-@pytest.mark.slow
-def test_a_key_gets_diagnostics_soon(folder):
-    text = big(44)
-    assert 480 < text.count("\n") < 560
-
-    async def test(client, pe):
-        client.open(pe, text)
-        await client.until(pe, lambda messages: True)
-        taken = []
-        for i in range(12):
-            started = time.perf_counter()
-            client.change(pe, text.replace("  pair.low += n;", f"  pair.low += n + key{i};"))
-            await client.until(pe, lambda messages, i=i: any(f"key{i} is not declared" in one for one in messages))
-            taken.append(time.perf_counter() - started)
-        # the least of many: other work of the machine only adds to it
-        assert min(taken) < 0.2, [f"{one:.3f}" for one in taken]
-
-    session(test, folder)
-
-
 # ---- the process ----
 
 
@@ -267,7 +234,7 @@ def test_the_end_of_the_input_ends_the_server(folder):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_the_server(folder, number):
     started = process(folder, "--log=info")
-    time.sleep(2.5)
+    assert started.stderr.readline()  # it has begun to listen
     started.send_signal(number)
     assert started.wait(timeout=60) == 128 + number
     assert b"interrupted" in started.stderr.read()
