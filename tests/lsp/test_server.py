@@ -234,7 +234,12 @@ def test_the_end_of_the_input_ends_the_server(folder):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_the_server(folder, number):
     started = process(folder, "--log=info")
-    assert started.stderr.readline()  # it has begun to listen
+    begin = (
+        b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"capabilities":{},"processId":null,"rootUri":null}}'
+    )
+    started.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(begin), begin))
+    started.stdin.flush()
+    assert started.stdout.read(1)  # it has answered
     started.send_signal(number)
     assert started.wait(timeout=60) == 128 + number
     assert b"interrupted" in started.stderr.read()
