@@ -82,11 +82,25 @@ static void late_array(visit *v, _Atomic(uint32_t *) *items, size_t n) {
 
 /* --- pages ------------------------------------------------------------------------------------------------ */
 
-/* Whether a page of an anonymous mapping was ever written, as Linux says; elsewhere all are looked at. */
-static bool touched(int pagemap, const char *page) {
-  uint64_t entry, number = (uintptr_t)page / PAGE;
-  if (pagemap < 0 || pread(pagemap, &entry, sizeof entry, (off_t)(number * sizeof entry)) != sizeof entry) return true;
-  return entry >> 62; /* in memory, or swapped out */
+enum { ASKED = 512 }; /* pages at a time */
+
+/* Which pages were ever written, as Linux says; elsewhere, and where it does not say, all are looked at. */
+typedef struct {
+  int file;          /* /proc/self/pagemap; -1: none */
+  uint64_t first, n; /* pages that `entries` is about, as addresses / PAGE */
+  uint64_t entries[ASKED];
+} pagemap;
+
+static bool touched(pagemap *map, const char *at) {
+  uint64_t page = (uintptr_t)at / PAGE;
+  if (map->file < 0) return true;
+  if (page - map->first >= map->n) {
+    ssize_t got = pread(map->file, map->entries, sizeof map->entries, (off_t)(page * sizeof *map->entries));
+    if (got < (ssize_t)sizeof *map->entries) return true;
+    map->first = page;
+    map->n = (uint64_t)got / sizeof *map->entries;
+  }
+  return map->entries[page - map->first] >> 62; /* in memory, or swapped out */
 }
 
 static bool zero(const char *page) {
@@ -98,32 +112,32 @@ static bool zero(const char *page) {
   return true;
 }
 
+/* Bytes of a page of an array; the last one may be cut. */
+static size_t page_bytes(size_t size, uint64_t page) { return size - page * PAGE < PAGE ? size - page * PAGE : PAGE; }
+
 static void write_pages(visit *v, char *base, size_t size) {
-  int pagemap = sysconf(_SC_PAGESIZE) == PAGE ? open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC) : -1;
+  pagemap map = {.file = sysconf(_SC_PAGESIZE) == PAGE ? open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC) : -1};
+  char last[PAGE] = {0};
   for (uint64_t page = 0; page * PAGE < size && !v->error; page++) {
-    char *at = base + page * PAGE, rest[PAGE] = {0};
-    if (!touched(pagemap, at)) continue;
-    if (size - page * PAGE < PAGE) at = memcpy(rest, at, size - page * PAGE);
+    char *at = base + page * PAGE;
+    if (!touched(&map, at)) continue;
+    if (page_bytes(size, page) < PAGE) at = memcpy(last, at, page_bytes(size, page));
     if (zero(at)) continue;
     FIELD(v, page);
     bytes(v, at, PAGE);
   }
-  uint64_t last = LAST_PAGE;
-  FIELD(v, last);
-  if (pagemap >= 0) close(pagemap);
+  uint64_t end = LAST_PAGE;
+  FIELD(v, end);
+  if (map.file >= 0) close(map.file);
 }
 
 static void read_pages(visit *v, char *base, size_t size) {
   if (madvise(base, size, MADV_DONTNEED)) memset(base, 0, size); /* MADV_DONTNEED makes them zero */
-  uint64_t page;
+  uint64_t page, pages = (size + PAGE - 1) / PAGE;
   while (FIELD(v, page) && page != LAST_PAGE) {
     char whole[PAGE];
-    if (page >= (size + PAGE - 1) / PAGE) {
-      fails(v, EINVAL);
-      return;
-    }
-    size_t n = size - page * PAGE < PAGE ? size - page * PAGE : PAGE;
-    if (bytes(v, whole, PAGE)) memcpy(base + page * PAGE, whole, n);
+    if (page >= pages) fails(v, EINVAL);
+    else if (bytes(v, whole, PAGE)) memcpy(base + page * PAGE, whole, page_bytes(size, page));
   }
 }
 

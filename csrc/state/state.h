@@ -43,7 +43,7 @@ enum {
   FILTER_OPEN = 1 << 16,   /* max_counter of a filter that passes everything */
   FILTER_SECOND = 1 << 16, /* in the limit of a sparse counter: it is limit2 */
   MAX_BANDS = WSE_MAX_THREADS,
-  BAND_STRIPS = 3,      /* strips of a band, at least: see run.c */
+  BAND_STRIPS = 3,      /* strips of a band, at least: its own, and one at either border (fabric/build.h) */
   CLOCK_UNIT = 1 << 22, /* cycles; see clocks.c */
 };
 #define NEVER UINT64_MAX                     /* a cycle that does not come */
