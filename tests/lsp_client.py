@@ -7,11 +7,10 @@ import os
 import sys
 from pathlib import Path
 
+from documents import PACKAGES
 from lsprotocol import types as lsp
 from pygls import uris
 from pygls.lsp.client import LanguageClient
-
-import wse
 
 WAIT = 20.0  # seconds for anything, on a machine that is busy
 
@@ -51,7 +50,7 @@ class Client(LanguageClient):
     # ---- the session ----
 
     async def begin(self, root: Path, encodings: list[str] | None = None, settings: object = None) -> None:
-        environment = os.environ | {"PYTHONPATH": str(Path(wse.__file__).parent.parent)}
+        environment = os.environ | {"PYTHONPATH": str(PACKAGES)}
         await self.start_io(sys.executable, "-P", "-m", "wse.cli", "lsp", env=environment)
         general = lsp.GeneralClientCapabilities(position_encodings=encodings) if encodings else None
         hints = lsp.InlayHintWorkspaceClientCapabilities(refresh_support=True)

@@ -23,7 +23,7 @@ sys.path += [str(ROOT), str(ROOT / "tests")]  # an installed package comes first
 
 import made  # noqa: E402
 import numpy as np  # noqa: E402
-from documents import commands  # noqa: E402
+from documents import PACKAGES, commands  # noqa: E402
 
 import wse  # noqa: E402
 from wse.machine.digest import tables_digest  # noqa: E402
@@ -107,7 +107,7 @@ def pictures() -> None:
 
 def run(words: list[str], folder: str | Path) -> None:
     """Runs a command line of `wse`, with the package that this process imports."""
-    paths = os.pathsep.join([str(Path(wse.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    paths = os.pathsep.join([str(PACKAGES), os.environ.get("PYTHONPATH", "")])
     line = [sys.executable, "-m", "wse.cli", *words[1:]]
     subprocess.run(line, cwd=folder, env=os.environ | {"PYTHONPATH": paths}, stdout=subprocess.PIPE, check=True)
 

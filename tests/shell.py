@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from click.testing import CliRunner, Result
+from documents import PACKAGES
 
-import wse
 from wse.cli import main
 
 
@@ -25,7 +25,7 @@ def python(code: str, pipe_to: str = "cat") -> subprocess.CompletedProcess:
 
     With -P and PYTHONPATH, the process imports the same package as this one, not one of the working directory.
     """
-    paths = [str(Path(wse.__file__).parent.parent), str(Path(__file__).parent)]
+    paths = [str(PACKAGES), str(Path(__file__).parent)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "CODE": code, "PYTHON": sys.executable}
     line = f'"$PYTHON" -P -c "$CODE" | {pipe_to}; exit ${{PIPESTATUS[0]}}'
     return subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, check=False)

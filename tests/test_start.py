@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from documents import PACKAGES
 
 import wse
 
@@ -39,7 +40,7 @@ def job():
 
 def python(*arguments, shell='exec "$@"', **options):
     """A process of Python with the wse that is tested; signals have their default actions in it."""
-    environment = os.environ | {"PYTHONPATH": str(Path(wse.__file__).parent.parent)}
+    environment = os.environ | {"PYTHONPATH": str(PACKAGES)}
 
     def default():
         for number in SIGNALS:

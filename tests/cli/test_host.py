@@ -16,7 +16,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from documents import ROOT
+from documents import PACKAGES, ROOT
 from shell import sh
 
 import wse
@@ -72,7 +72,7 @@ def host(text: str, name: str = "run.py") -> str:
     return name
 
 
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(wse.__file__).parent.parent)}
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(PACKAGES)}
 CS_PYTHON = [sys.executable, "-P", "-c", "from wse.start import cs_python; cs_python()"]
 WSE = [sys.executable, "-P", "-m", "wse.cli"]
 

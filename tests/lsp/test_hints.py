@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from documents import PACKAGES
 from editing import HELPER, LAYOUT, PE, Program
 
-import wse
 from wse.csl import profile
 from wse.lsp.hints import hints
 
@@ -36,7 +36,7 @@ def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hints")
     Program(folder)
     (folder / "run.py").write_text(RUN)
-    environment = os.environ | {"PYTHONPATH": str(Path(wse.__file__).parent.parent), profile.VARIABLE: "1"}
+    environment = os.environ | {"PYTHONPATH": str(PACKAGES), profile.VARIABLE: "1"}
     words = (folder / "commands.sh").read_text().split()[1:]
     python = [sys.executable, "-P", "-m"]
     for line in (["wse.cli.cslc", *words], ["wse.cli.cs_python", "run.py", "--name", "out"]):

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from documents import PACKAGES
 from editing import COMMANDS, HELPER, LAYOUT, PE
 from lsp_client import Client, uri_of
 from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException
 
-import wse
 from wse.cli import main
 from wse.cli.lsp import options_of
 
@@ -219,7 +219,7 @@ def test_what_is_closed_and_what_is_no_file(folder):
 
 
 def process(folder, *words):
-    environment = os.environ | {"PYTHONPATH": str(Path(wse.__file__).parent.parent)}
+    environment = os.environ | {"PYTHONPATH": str(PACKAGES)}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     line = [sys.executable, "-P", "-m", "wse.cli", "lsp", *words]
     return subprocess.Popen(line, cwd=folder, env=environment, **pipes)
@@ -296,7 +296,7 @@ def test_a_file_as_the_input(folder, what):
     if what == "file":
         path.write_bytes(b'Content-Length: 46\r\n\r\n{"jsonrpc":"2.0","id":1,"method":"nothing/is"}')
     with path.open("rb") as stdin:
-        environment = os.environ | {"PYTHONPATH": str(Path(wse.__file__).parent.parent)}
+        environment = os.environ | {"PYTHONPATH": str(PACKAGES)}
         line = [sys.executable, "-P", "-m", "wse.cli", "lsp"]
         done = subprocess.run(line, stdin=stdin, capture_output=True, env=environment, timeout=60)
     assert done.returncode == 1 and b"Traceback" not in done.stderr

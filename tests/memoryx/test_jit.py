@@ -3,12 +3,11 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from documents import PACKAGES
 from numba.core import caching
 
-import wse
 from wse.memoryx.jit import compiled
 
 
@@ -46,6 +45,6 @@ import numpy as np
 from wse.memoryx.optimizer import measure
 print(before, measure([np.ones(4, np.float32)]).norm, "numba" in sys.modules)
 """
-    environment = os.environ | {"PYTHONPATH": str(Path(wse.__file__).parent.parent)}
+    environment = os.environ | {"PYTHONPATH": str(PACKAGES)}
     done = subprocess.run([sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True)
     assert done.stdout.startswith("False 2.0") and done.stdout.endswith("True\n"), done.stderr

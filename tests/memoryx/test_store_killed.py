@@ -3,11 +3,9 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-import wse
+from documents import PACKAGES
 
 # Functions of the C library through which Python changes files: the n-th call is not made, and ends the process.
 SHIM = r"""
@@ -105,7 +103,7 @@ def test_killed_at_each_system_call(tmp_path):
     made = subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", shim, source, "-ldl"], capture_output=True, text=True)
     if made.returncode:
         pytest.skip(f"no C compiler for a shared library: {made.stderr}")
-    environment = os.environ | {"PYTHONPATH": str(Path(wse.__file__).parent.parent), "LD_PRELOAD": str(shim)}
+    environment = os.environ | {"PYTHONPATH": str(PACKAGES), "LD_PRELOAD": str(shim)}
     command = [sys.executable, "-P", "-c", CODE, shim, tmp_path / "checkpoint"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

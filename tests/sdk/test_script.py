@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from documents import PACKAGES
 
 import wse
 from wse.sdk.interpreter import arguments, is_measured
@@ -29,7 +30,7 @@ print(helper.cycles(np.array([5, 2], np.uint16)), other.kind(), __name__, sys.ar
 
 def cs_python(*words: str, path: Path | None = None, cwd: Path | None = None, stdin: str = ""):
     """Runs cs_python; path: a further folder of modules."""
-    folders = [str(Path(wse.__file__).parent.parent), *([str(path)] if path else [])]
+    folders = [str(PACKAGES), *([str(path)] if path else [])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders)}
     run = [sys.executable, "-P", "-c", "from wse.cli.cs_python import main; main()", *words]
     return subprocess.run(run, capture_output=True, text=True, env=environment, timeout=60, cwd=cwd, input=stdin)
@@ -147,7 +148,7 @@ def test_a_signal_does_to_the_program_what_it_does_in_python(tmp_path):
         "try:\n    print('ready', flush=True)\n    time.sleep(60)\nfinally:\n    print('cleaned up', flush=True)\n"
     )
     run = [sys.executable, "-P", "-c", "from wse.start import cs_python; cs_python()", "run.py"]
-    environment = os.environ | {"PYTHONPATH": str(Path(wse.__file__).parent.parent)}
+    environment = os.environ | {"PYTHONPATH": str(PACKAGES)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 
     def default():

@@ -60,22 +60,17 @@ def run(
     *,
     threads: int | None,
     max_cycles: int | None,
-    plot: Path | None,
-    report: Path | None,
-    trace: Path | None,
-    trace_pes: tuple[tuple[int, int, int, int], ...],
-    trace_window: tuple[int, int | None] | None,
-    save: Path | None,
     as_json: bool,
-    **machine: Any,
+    **given: Any,
 ) -> int:
     """Runs a host program; returns its exit status.
 
-    command: the program and its arguments, as `wse.sdk.script.run` takes them.  prints: whether figures are printed on
+    command: the program and its arguments, as `wse.sdk.script.run` takes them.  given: files and the machine, as
+    `options` has them.  prints: whether figures are printed on
     standard output; else on standard error, if a file is asked for.  With as_json, what the host program prints goes to
     standard error.
     """
-    outputs = Outputs(plot, report, trace, save, trace_pes, trace_window)
+    outputs, machine = Outputs.taken(given), given
     threads = None if threads is None else thread_count(threads, "--threads")
     environment(machine["profile"], machine["settings"], machine["file"])
     progress = common.ProgressLine(notes_to_stderr=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,11 @@ class Outputs:
         for name, given in (("--trace-pes", self.trace_pes), ("--trace-window", self.trace_window)):
             if given and self.trace is None:
                 raise click.UsageError(f"{name} says what --trace FILE holds, which is missing")
+
+    @classmethod
+    def taken(cls, given: dict[str, Any]) -> Outputs:
+        """The files that a command's options name (common.file_options, --plot), which are taken out of `given`."""
+        return cls(**{field.name: given.pop(field.name) for field in fields(cls)})
 
     @property
     def moving(self) -> bool:

@@ -89,19 +89,13 @@ def run(
     max_cycles: int | None,
     checkpoint: Path | None,
     restore: Path | None,
-    plot: Path | None,
     no_plot: bool,
-    report: Path | None,
-    trace: Path | None,
-    trace_pes: tuple[tuple[int, int, int, int], ...],
-    trace_window: tuple[int, int | None] | None,
-    save: Path | None,
     as_json: bool,
-    **machine: Any,
+    **given: Any,
 ) -> int:
-    """Runs a kernel and prints its results; returns the exit status."""
-    plot, note = picture(name, plot, no_plot, as_json)
-    outputs = Outputs(plot, report, trace, save, trace_pes, trace_window)
+    """Runs a kernel and prints its results; returns the exit status.  given: files and the machine."""
+    given["plot"], note = picture(name, given["plot"], no_plot, as_json)
+    outputs, machine = Outputs.taken(given), given
     progress = common.ProgressLine(notes_to_stderr=as_json)
     options = RunOptions(
         machine=common.machine(**machine),
@@ -116,8 +110,8 @@ def run(
         checkpoint=checkpoint,
         restore=restore,
     )
-    for option, given in (("--checkpoint", checkpoint), ("--restore", restore)):
-        if given is not None and trace is not None:
+    for option, state in (("--checkpoint", checkpoint), ("--restore", restore)):
+        if state is not None and outputs.trace is not None:
             raise click.UsageError(f"{option} and --trace exclude each other: a trace holds a run from its beginning")
     try:
         result = module.run(config, options)
@@ -131,7 +125,7 @@ def run(
     except KeyboardInterrupt as interrupt:
         progress.clear()
         # a picture whose name is not the user's is not written
-        named = replace(outputs, plot=plot if common.given("plot") else None)
+        named = replace(outputs, plot=outputs.plot if common.given("plot") else None)
         named.interrupted(interrupt, getattr(interrupt, "run", None))
         raise
     finally:

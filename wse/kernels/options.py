@@ -80,9 +80,7 @@ class RunOptions:
 
         With `checkpoint` or `restore`, ConfigError at the second call: what the host did between cannot be repeated.
         """
-        if self.checkpoint is None and self.restore is None:
-            return fabric.run(self._left(fabric), progress=self.progress)
-        if fabric.cycle:
+        if fabric.cycle and (self.checkpoint or self.restore):
             raise ConfigError("this kernel runs its program several times: it can be neither saved nor restored")
         about = {"seed": self.seed}
         if self.restore is not None:

@@ -129,22 +129,28 @@ def extremes(plane, words):
     return f"mean {words(plane.mean() if plane.size else 0.0)}, maximum {words(plane.max(initial=0))}"
 
 
-def shrink(plane, pixels, most=False):
-    """(plane [rows, columns] with at most `pixels` rows and columns, PEs per side of a cell).
+def cell_side(shape, pixels):
+    """PEs per side of a cell, so that a plane of this shape has at most `pixels` rows and columns of cells."""
+    return max(1, -(-max(shape) // max(1, pixels)))
 
-    plane: [h, w].  A cell is the mean of a square of PEs, or the maximum.
-    """
+
+def cell_words(side, most):
+    """What a cell of side x side PEs shows, for a label: ""; their mean; their maximum, if `most`."""
+    return f"{'maximum' if most else 'mean'} of {side} x {side} PEs a cell" if side > 1 else ""
+
+
+def shrink(plane, step, most=False):
+    """The plane [h, w] with a cell for each square of `step` x `step` PEs: their mean, or their maximum."""
     height, width = plane.shape
-    step = max(1, -(-max(height, width) // max(1, pixels)))
     if step == 1:
-        return plane, 1
+        return plane
     join = np.maximum if most else np.add
     cells = join.reduceat(join.reduceat(plane, np.arange(0, height, step), axis=0), np.arange(0, width, step), axis=1)
     if most:
-        return cells, step
+        return cells
     tall = np.diff(np.append(np.arange(0, height, step), height))
     wide = np.diff(np.append(np.arange(0, width, step), width))
-    return cells / np.outer(tall, wide), step
+    return cells / np.outer(tall, wide)
 
 
 def draw_plane(
@@ -160,7 +166,8 @@ def draw_plane(
     height, width = plane.shape
     if min(width, height) == 1 and max(width, height) > 16:
         return _draw_line(axes, plane.ravel(), label, "x" if height == 1 else "y", share=share)
-    cells, step = shrink(np.asarray(plane, dtype=float), pixels, most)
+    step = cell_side(plane.shape, pixels)
+    cells = shrink(np.asarray(plane, dtype=float), step, most)
     image = axes.imshow(
         cells,
         cmap=cmap,
@@ -170,9 +177,8 @@ def draw_plane(
         aspect="auto" if max(width, height) > ELONGATED * min(width, height) else "equal",
     )
     grid_axes(axes, width, height, small)
-    if step > 1:
-        label = f"{label}; {'maximum' if most else 'mean'} of {step} x {step} PEs a cell"
     if bar:
+        label = "; ".join(filter(None, (label, cell_words(step, most))))
         colorbar = axes.figure.colorbar(image, ax=axes, shrink=0.9, pad=0.02, aspect=30)
         colorbar.set_label(label, fontsize=7 if small else 9)
         colorbar.ax.tick_params(labelsize=7 if small else 8)

@@ -181,8 +181,7 @@ def _draw_images(axes, load, label, pixels, small=False):
         cell.set_title(f"{words}\n{base.extremes(plane, number)}", fontsize=7 if small else 9, pad=3)
         cell.label_outer()
     height, width = plane.shape
-    step = base.shrink(plane, pixels)[1]
-    note = f"maximum of {step} x {step} PEs a cell" if step > 1 else ""
+    note = base.cell_words(base.cell_side(plane.shape, pixels), most=True)
     _color_bar(image, axes, label, note, below=small or width > 2 * height, small=small)
 
 
