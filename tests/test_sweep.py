@@ -97,6 +97,9 @@ def test_a_grid_too_large():
         Spec(("a",), grid={name: list(range(200)) for name in "xyz"})
 
 
+# Dask's coroutines that spoke with a killed process may end with an exception that nothing of theirs retrieves.
+SEVERED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 # --- running ----------------------------------------------------------------------------------------------------------
 
 
@@ -134,6 +137,7 @@ def test_a_failed_point_is_told_and_done_again_if_asked(client, tmp_path):
     assert [x for x, _ in notes(tmp_path)].count(2) == 2
 
 
+@SEVERED
 def test_a_killed_worker_is_replaced(client, tmp_path):
     """One of the two is killed while it works on a point: that one is done again, the others are not."""
     victims = []
@@ -154,6 +158,7 @@ def test_a_killed_worker_is_replaced(client, tmp_path):
     assert victims[0] not in client.run(os.getpid).values()
 
 
+@SEVERED
 def test_a_point_that_kills_its_workers_fails_alone(tmp_path):
     with cluster(workers=2) as own:
         outcome = sweep.run(spec(tmp_path, 6), tmp_path / "out", sweeping.fatal, own)
@@ -223,8 +228,8 @@ def test_a_cluster_that_is_there(client, tmp_path):
 
     with pytest.raises(wse.ConfigError, match=r"^no Dask scheduler answers at tls://.*distributed.comm.tls"):
         cluster(scheduler=address).__enter__()
-    # one that is collected while another one starts hangs: Dask's lock is taken twice
-    assert [one for one in gc.get_objects() if type(one) is Client and one is not client] == []
+    # one that is open and collected while another one starts hangs: Dask's lock is taken twice
+    assert {one.status for one in gc.get_objects() if type(one) is Client and one is not client} <= {"closed"}
     with Client(address, security=client.security) as other:
         assert sweep.run(spec(tmp_path, 3), tmp_path / "out", sweeping.note, other).new == 3
     assert len(client.scheduler_info()["workers"]) == 2  # and it stays

@@ -5,7 +5,6 @@ Sweeps and data-parallel training use it.  Dask is imported only when a cluster 
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import signal
@@ -66,18 +65,25 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
 def _connect(scheduler: str) -> Client:
     """A client of the cluster at this address.  Raises ConfigError if none answers.
 
-    A client that could not connect is closed by its finalizer, which takes the lock of Dask's event loops.  It is
-    collected here: later, it could be collected while another client starts in the same thread and has that lock.
+    The finalizer of a client that could not connect closes it, for which it takes the lock of Dask's event loops.  It
+    is called here, which leaves nothing for a later call: the client could be collected while another one starts in
+    the same thread and has that lock, which hangs.
     """
     from distributed import Client
 
+    client = object.__new__(Client)
     try:
-        return Client(scheduler, timeout=CONNECT_SECONDS)
-    except TypeError:  # Dask's, for an address tls://... without a key
-        why = "give its certificate and key in Dask's configuration, distributed.comm.tls"
-    except (OSError, TimeoutError, ValueError) as error:
-        why = str(error)
-    gc.collect()
+        Client.__init__(client, scheduler, timeout=CONNECT_SECONDS)
+    except BaseException as error:
+        client.__del__()
+        if isinstance(error, TypeError):  # Dask's, for an address tls://... without a key
+            why = "give its certificate and key in Dask's configuration, distributed.comm.tls"
+        elif isinstance(error, (OSError, TimeoutError, ValueError)):
+            why = str(error)
+        else:
+            raise
+    else:
+        return client
     raise ConfigError(f"no Dask scheduler answers at {scheduler}: {why}")
 
 
