@@ -130,6 +130,29 @@ def test_causes_of_operations(arch):
     assert waits == {"busy_vector": 4, "stall_start": start, "stall_input": arrives - first - 3}
 
 
+@settings(max_examples=60)
+@given(
+    st.tuples(st.integers(0, 15), st.integers(0, 15)),
+    st.tuples(st.sampled_from([-8, -4, -2, 2, 4, 6, 8, 12, 14, 16]), st.sampled_from([-8, -4, 2, 4, 6, 8, 10, 16])),
+    st.sampled_from([4, 8]),
+)
+def test_conflicts_of_banks(first, strides, banks):
+    """fmacs takes an element a slot, which is a second one longer if its two sources share one of the banks."""
+    n, base = 8, (512, 768)
+    starts = [at + 2 * word for at, word in zip(base, first, strict=True)]
+    shared = 0
+    for i in range(n):
+        places = [{(at + i * by) // 2 % banks, ((at + i * by) // 2 + 1) % banks} for at, by in zip(starts, strides)]
+        shared += bool(places[0] & places[1])
+    ran = run(
+        "fmacs d0, a0, b0, r1",
+        Machine("wse3", overrides={"sram_banks": banks}),
+        memory=bytes(1024),
+        dsrs={"d0": mem(0, n, 4), "a0": mem(starts[0], n, strides[0]), "b0": mem(starts[1], n, strides[1])},
+    )
+    assert ran.counter("stall_bank") == shared
+
+
 @archs
 def test_traffic_of_memory_and_wavelets(arch):
     dsrs = {"d0": mem(64, 5, 4), "a0": mem(0, 5, 4), "b0": mem(32, 5)}
