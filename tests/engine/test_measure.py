@@ -142,7 +142,10 @@ def test_conflicts_of_banks(first, strides, banks):
     starts = [at + 2 * word for at, word in zip(base, first, strict=True)]
     shared = 0
     for i in range(n):
-        places = [{(at + i * by) // 2 % banks, ((at + i * by) // 2 + 1) % banks} for at, by in zip(starts, strides)]
+        places = [
+            {(at + i * by) // 2 % banks, ((at + i * by) // 2 + 1) % banks}
+            for at, by in zip(starts, strides, strict=True)
+        ]
         shared += bool(places[0] & places[1])
     ran = run(
         "fmacs d0, a0, b0, r1",

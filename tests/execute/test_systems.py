@@ -171,6 +171,7 @@ def training(client, systems, tmp_path, steps=6, **options):
     return losses, now
 
 
+@pytest.mark.kills_workers
 @pytest.mark.parametrize("systems, workers", [(4, 4), (2, 2), (1, 1)])
 def test_a_killed_worker_loses_nothing(tmp_path, systems, workers):
     """A process is killed in the third step: losses and weights equal those of an undisturbed run, to the bit.

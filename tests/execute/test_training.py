@@ -82,8 +82,7 @@ def test_a_checkpoint_of_one_system_goes_on_with_four(tmp_path):
     assert bits(rest) == bits(whole)
 
 
-# Dask's coroutines that spoke with a killed process may end with an exception that nothing of theirs retrieves.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.kills_workers
 def test_processes_and_a_killed_one(tmp_path):
     """In worker processes, one of which is killed between two steps: the run is that of one process, to the bit."""
     quiet = run(tmp_path, systems(None, 1))
