@@ -4,7 +4,7 @@
     check(LAYERS, 0, "config.json", "n_layer")
     # ConfigError: config.json: n_layer is 0, but must be an integer from 1 to 2,000
 
-A kind (Integer, Number, Text, Boolean) says what is allowed: `accepts` tests a value, `str` words the rule.
+A kind (Integer, Number, Text, Boolean, Items) says what is allowed: `accepts` tests a value, `str` words the rule.
 """
 
 from __future__ import annotations
@@ -100,6 +100,21 @@ class Boolean:
 
     def __str__(self) -> str:
         return "true or false"
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list of at most `most` values that `kind` accepts."""
+
+    kind: Kind
+    most: int = 10_000
+
+    def accepts(self, value: Any) -> bool:
+        """Whether the value is a list, or a tuple, of allowed values."""
+        return isinstance(value, list | tuple) and len(value) <= self.most and all(map(self.kind.accepts, value))
+
+    def __str__(self) -> str:
+        return f"a list of at most {self.most:,} values, each {self.kind}"
 
 
 def _range(low: float | None, high: float | None, above: bool, below: bool) -> str:

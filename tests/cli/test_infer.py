@@ -17,3 +17,11 @@ def test_infer():
 def test_infer_refuses_too_few_wafers():
     result = sh("infer", "--model", "llama3-70b", "--wafers", "1")
     assert result.exit_code == 2 and "needs 4 wafers" in result.stderr
+
+
+def test_infer_refuses_what_does_not_decode_and_more_context_than_the_model_has():
+    result = sh("infer", "--model", "bert-base")
+    assert result.exit_code == 2 and "bert-base predicts no next token" in result.stderr
+    result = sh("infer", "--model", "gpt2", "--context", "1025")
+    assert result.exit_code == 2 and "at most 1,024 tokens" in result.stderr and "1,025 tokens" in result.stderr
+    assert sh("infer", "--model", "gpt2", "--context", "1024").exit_code == 0

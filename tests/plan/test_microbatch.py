@@ -37,7 +37,9 @@ def test_a_batch_is_divided_evenly(batch, systems, own, sequences, passes):
 
 
 def test_what_cannot_be_chosen():
-    with pytest.raises(ConfigError, match="not one sequence of 2048 tokens fits"):
+    with pytest.raises(
+        ConfigError, match=r"not one sequence of 2,048 tokens \(the model's own length; --sequence takes another\) fits"
+    ):
         microbatch.choose(load("1t"), 1, pes=10_000)
     with pytest.raises(ConfigError, match="a batch of 8 sequences leaves some of 16 systems"):
         microbatch.choose(load("1t"), 8, 16)

@@ -46,3 +46,22 @@ def test_each_layer_is_on_the_way():
     few = inference.decode(load("llama3-8b").but(layers=16))
     assert {o.name for o in few.layer} >= {"q, k, v", "o", "up, gate", "down", "scores", "weighted sum"}
     assert few.token_seconds < inference.decode(load("llama3-8b")).token_seconds
+
+
+def test_a_window_bounds_the_cache_and_the_time():
+    full = load("llama3-8b").but(sequence=131_072)
+    slides = full.but(windows=(4096,))
+    needed = [inference.wafers_needed(model, 131_072, users=8) for model in (full, slides)]
+    assert needed[0] > 2 * needed[1]
+    assert inference.decode(slides, 131_072, 2).token_seconds == inference.decode(slides, 4096, 2).token_seconds
+    mixed = inference.decode(full.but(windows=(4096, 0)), 131_072, 2)
+    assert [count for count, _ in mixed.kinds] == [16, 16]
+    assert inference.decode(slides, 131_072, 2).token_seconds < mixed.token_seconds
+    assert mixed.token_seconds < inference.decode(full, 131_072, 2).token_seconds
+
+
+def test_encoders_do_not_decode():
+    with pytest.raises(ConfigError, match="bert-large predicts no next token"):
+        inference.decode(load("bert-large"))
+    with pytest.raises(ConfigError, match=r"sequences of at most 8,192 tokens: .* 8,193 tokens"):
+        inference.decode(load("llama3-8b"), 8193)

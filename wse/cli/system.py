@@ -13,7 +13,7 @@ from ..costs import calibrate
 from ..errors import ConfigError
 from ..memoryx import MemoryX, Network
 from ..memoryx.system import DIMM_96GB
-from ..models import load
+from ..models import Transformer, load
 from ..plan import microbatch
 from ..plan.workload import Workload, workload
 from ..report.text import si
@@ -117,7 +117,7 @@ def command(
     transformer = load(model)
     s = sequence or transformer.sequence
     if batch is None:
-        batch = (micro_batch or whole(microbatch.room(transformer, s, machine), transformer.name, s)) * systems[-1]
+        batch = (micro_batch or whole(microbatch.room(transformer, s, machine), transformer, sequence)) * systems[-1]
     work = workload(transformer, batch, s, density)
     part = replace(DIMM_96GB, speed=ddr5)
     network = Network(links=1, gbps=link, framing=0)
@@ -156,9 +156,10 @@ def command(
     return 0 if held.fits else 1
 
 
-def whole(room: float, name: str, sequence: int) -> int:
+def whole(room: float, model: Transformer, sequence: int | None) -> int:
     if room < 1:
-        raise ConfigError(f"{name}: not one sequence of {sequence} tokens fits on the wafer; take shorter sequences")
+        words = microbatch.tokens_of(model, sequence)
+        raise ConfigError(f"{model.name}: not one sequence of {words} fits on the wafer; take shorter sequences")
     return int(room)
 
 

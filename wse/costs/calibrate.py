@@ -41,7 +41,7 @@ def _peak_terms(work: Workload, layer: Layer, tokens: float, machine: str | Mach
     The forward pass has a third of each, the backward pass two thirds.  Zero weights take no time in products with
     weights: in the forward pass and in half of the backward pass, but not in the weight gradient.
     """
-    flops, context = tokens * 6 * layer.matmul / Machine.of(machine).peak_flops, tokens * layer.depth * work.sequence
+    flops, context = tokens * 6 * layer.matmul / Machine.of(machine).peak_flops, tokens * layer.context
     sparse = work.density, (1 + work.density) / 2
     return (
         (sparse[0] * flops / 3, context / 3, layer.depth / 3),

@@ -36,22 +36,30 @@ def operator_cycles(
             kind = operator.kind.removesuffix("norm")
             sums = _row_sum(width, tile)
             times = 2 if kind == "layer" else 1
+            if "heads" in operator.attributes:  # sums of each head's features, which a column holds
+                sums = 0.0
             return (
                 _cost(f"{kind} norm forward", rows=rows, tokens=tile) + times * sums,
                 _cost(f"{kind} norm backward", rows=rows, tokens=tile) + times * sums,
             )
-        case "gelu" | "silu":
+        case "gelu" | "silu" | "tanh":
             return _both("gelu", n=rows * tile)
-        case "silu_gate" | "gelu_gate":
+        case "silu_gate" | "gelu_gate" | "relu_gate":
             return _both("silu gate", n=rows * tile)
-        case "residual":
+        case "relu":  # one pass over the elements, as a residual addition
+            return _cost("residual", n=rows * tile), _cost("residual", n=rows * tile)
+        case "residual" | "token_types":
             return _cost("residual", n=rows * tile), 0.0
         case "loss":
             features = math.ceil(inputs / width)
             return _cost("loss", rows=features, tokens=tile) + 2 * _row_sum(width, tile), 0.0
         case "attention":
-            across = operator.attributes["heads"] / width
             d_head = int(operator.attributes["d_head"])
+            wide = (d_head + operator.attributes.get("d_value", d_head)) / (2 * d_head)
+            seen = operator.pairs(sequence, True) / operator.pairs(
+                sequence, True, window=False
+            )  # below 1 with a window
+            across = operator.attributes["heads"] / width * wide * seen
             if tile >= sequence:
                 whole = across * tile / sequence * (1 if operator.attributes["causal"] else _NOT_CAUSAL)
                 f, b = _both("attention", heads=1, d_head=d_head, sequence=sequence)
@@ -62,7 +70,7 @@ def operator_cycles(
             active = int(operator.attributes["active"])
             found = [0.0, 0.0]
             for role, parameter in operator.parameters.items():
-                if role != "router":
+                if role != "router" and not role.endswith("bias"):
                     _, wide, deep = parameter.shape
                     shape = {"w": width, "inputs": deep, "outputs": wide, "tokens": tile}
                     for i, phase in enumerate(PHASES):

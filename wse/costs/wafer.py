@@ -18,7 +18,7 @@ from functools import cache
 import numpy as np
 
 from ..machine.parameters import Machine
-from ..models import Graph, Transformer, graph
+from ..models import Operator, Transformer, graph
 from ..plan.workload import Layer, Workload
 from .cycles import operator_cycles
 
@@ -38,8 +38,9 @@ def terms(
     peak_clock_hz are used.
     """
     machine = Machine.of(machine)
-    one = "layers.0" if layer.depth else layer.name
-    found = _cycles(work.model, one, work.sequence, math.ceil(tokens), machine, work.density) / machine.peak_clock_hz
+    found = (
+        _cycles(work.model, layer.like, work.sequence, math.ceil(tokens), machine, work.density) / machine.peak_clock_hz
+    )
     (forward, forward_attention), (backward, backward_attention) = found.tolist()
     return (
         (forward, forward_attention, layer.depth / 3),
@@ -48,8 +49,8 @@ def terms(
 
 
 @cache
-def _graph(model: Transformer) -> Graph:
-    return graph(model.but(layers=1))
+def _parts(model: Transformer) -> dict[str, list[Operator]]:
+    return graph(model).parts()
 
 
 @cache
@@ -62,11 +63,9 @@ def _cycles(model: Transformer, name: str, sequence: int, tokens: int, machine: 
         width = whole // groups
         tile = max(1, math.ceil(tokens * whole / (machine.usable_pes * groups)))
         found = np.zeros((2, 2))
-        for operator in _graph(model).operators:
-            own = operator.group if operator.layer is None else f"layers.{operator.layer}"
-            if own == name:
-                cycles = operator_cycles(operator, width, tile, sequence, machine.name, density)
-                found[:, int(operator.kind == "attention")] += cycles
+        for operator in _parts(model)[name]:
+            cycles = operator_cycles(operator, width, tile, sequence, machine.name, density)
+            found[:, int(operator.kind == "attention")] += cycles
         if found.sum() < best.sum():
             best = found
     return best

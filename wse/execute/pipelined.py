@@ -128,6 +128,7 @@ class Pipelined:
         trace: int = 0,
         micro_batches: int = 0,
     ):
+        graph.check_plain("the fabric")
         self.graph, self.batch, self.sequence = graph, batch, graph.model.sequence
         self.machine, self.clock_hz = machine, machine.clock_hz
         self.policy = Policy(dtype, policy)

@@ -78,6 +78,7 @@ class Streaming:
         trace: int = 0,
         portable: bool = False,
     ):
+        graph.check_plain("the fabric")
         self.graph, self.batch, self.sequence = graph, batch, graph.model.sequence
         self.grid = grid_of(graph, batch, grid)
         self.machine, self.clock_hz = machine, machine.clock_hz

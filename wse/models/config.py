@@ -1,23 +1,30 @@
-"""Configurations of transformers: a table of published ones, and any Hugging Face config.json."""
+"""Configurations of transformers: their fields with what each may be, and the table of published ones.
+
+families.py has the rules for Hugging Face configurations; load.py takes a name of either kind.
+"""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import fields, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, did_you_mean
 from ..records import dataclass
-from ..schema import Boolean, Integer, Kind, Number, Text, check, read_json, shown
+from ..schema import Boolean, Integer, Items, Kind, Number, Text, check
 
 TABLE = Path(__file__).with_name("families.toml")
 
+BODIES = ("decoder", "encoder")
 NORMS = ("layer", "rms")
-ACTIVATIONS = ("gelu", "silu")
+NORMS_AT = ("before", "after", "both", "output")
+QK_NORMS = ("none", "head", "all")
+ACTIVATIONS = ("gelu", "silu", "relu")
 POSITIONS = ("learned", "rotary", "alibi", "none")
+HEADS = ("logits", "masked", "none")
 
 # What each value may be.  The upper ends are far above every published model: beyond them a configuration is a mistake.
 FEATURES = Integer(1, 10_000_000)
@@ -45,9 +52,50 @@ SCHEMA: dict[str, Kind] = {
     "parallel": Boolean(),
     "experts": Integer(1, 4_096),
     "active_experts": Integer(1, 4_096),
+    "body": Text(BODIES),
+    "output_bias": Boolean(),
+    "qk_norm": Text(QK_NORMS),
+    "windows": Items(Integer(0, 100_000_000), 2_000),
+    "rotary_layers": Items(Boolean(), 2_000),
+    "q_rank": Integer(0, 10_000_000),
+    "kv_rank": Integer(0, 10_000_000),
+    "d_rope": Integer(0, 1_000_000),
+    "d_value": Integer(0, 1_000_000),
+    "sinks": Boolean(),
+    "norm_at": Text(NORMS_AT),
+    "norm_bias": Boolean(),
+    "parallel_norms": Integer(1, 2),
+    "embedding_norm": Boolean(),
+    "final_norm": Boolean(),
+    "d_expert": Integer(0, 10_000_000),
+    "d_shared": Integer(0, 100_000_000),
+    "expert_layers": Items(Boolean(), 2_000),
+    "router_bias": Boolean(),
+    "expert_bias": Boolean(),
+    "extra_positions": Integer(0, 1_000),
+    "token_types": Integer(0, 10_000),
+    "d_embedding": Integer(0, 10_000_000),
+    "head": Text(HEADS),
+    "head_bias": Boolean(),
+    "pooler": Boolean(),
     "name": Text(),
     "source": Text(),
 }
+# Fields that None, or 0, leaves to be worked out from others.
+DERIVED = {"d_head": 0, "attention_bias": None, "output_bias": None, "norm_bias": None}
+
+
+@dataclass(frozen=True)
+class Block:
+    """What a layer has of its own: window (0: none), whether queries and keys are turned, whether it has experts."""
+
+    window: int
+    rotary: bool
+    experts: bool
+
+
+def _of_layer(values: Sequence[Any], layer: int, otherwise: Any) -> Any:
+    return values[layer % len(values)] if values else otherwise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +111,32 @@ class Transformer:
     tied        the head multiplies by the embedding's table
     parallel    attention and MLP read the same normalised input and are added together (GPT-J, Falcon)
     experts     MLPs per layer, of which a token visits active_experts
+
+    What few models have:
+
+    body        "decoder", or "encoder" (BERT)
+    output_bias, norm_bias    of attention's output projection, of layer norms; None: as attention_bias, as bias
+    qk_norm     norm of queries and keys: of each "head", or of "all" heads together
+    windows     tokens that attention of a layer sees, by layer; 0: all.  A shorter list is repeated; () is all
+    rotary_layers    whether a layer's queries and keys are turned, by layer; as windows
+    kv_rank     latent attention (MLA): features of the stored latent; q_rank: of the queries' one, or 0; d_rope:
+                features of a head that are turned, stored once for all heads; d_value: features of a head's values.
+                d_head is that of queries and keys, d_rope included
+    sinks       a trained score per head that takes part in the softmax
+    norm_at     "before" attention and MLP; "after" the addition (BERT); "both" before and after each, before the
+                addition; "output": of each, before the addition
+    parallel_norms    norms of a parallel layer: one of both, or one each
+    embedding_norm, final_norm    a norm behind the embedding, and in front of the head
+    d_expert    features of an expert, if not d_ff; d_shared: of the MLP that all tokens visit beside the experts
+    expert_layers    whether a layer has experts, by layer; as windows.  Others have an MLP of d_ff
+    router_bias, expert_bias    the router, and the experts, have biases
+    extra_positions  rows of the table of positions beyond `sequence`
+    token_types  rows of a table of segments, added to the embedding
+    d_embedding  features of the embedding's table, if not d_model: projections lead to d_model and back
+    head        "logits"; "masked": a dense layer, activation and norm in front of them (BERT); "none": no head
+    head_bias   of the logits; pooler: a dense layer over the first token
+    numerics    (key, value) of settings that change values, but no shape, count or time: kept, and refused by what
+                executes a model
     """
 
     name: str
@@ -89,13 +163,39 @@ class Transformer:
     parallel: bool = False
     experts: int = 1
     active_experts: int = 1
+    body: str = "decoder"
+    output_bias: bool | None = None
+    qk_norm: str = "none"
+    windows: tuple[int, ...] = ()
+    rotary_layers: tuple[bool, ...] = ()
+    q_rank: int = 0
+    kv_rank: int = 0
+    d_rope: int = 0
+    d_value: int = 0
+    sinks: bool = False
+    norm_at: str = "before"
+    norm_bias: bool | None = None
+    parallel_norms: int = 1
+    embedding_norm: bool = False
+    final_norm: bool = True
+    d_expert: int = 0
+    d_shared: int = 0
+    expert_layers: tuple[bool, ...] = ()
+    router_bias: bool = False
+    expert_bias: bool = False
+    extra_positions: int = 0
+    token_types: int = 0
+    d_embedding: int = 0
+    head: str = "logits"
+    head_bias: bool = False
+    pooler: bool = False
+    numerics: tuple[tuple[str, Any], ...] = ()
     source: str = ""
 
     def __post_init__(self) -> None:
         for name, kind in SCHEMA.items():
             value = getattr(self, name)
-            derived = (name == "d_head" and value == 0) or (name == "attention_bias" and value is None)
-            if not derived:
+            if name not in DERIVED or value != DERIVED[name] or value is False:
                 check(kind, value, f"model {self.name}" if isinstance(self.name, str) else "model", name)
         if not self.d_head:
             if self.d_model % self.heads:
@@ -104,15 +204,52 @@ class Transformer:
                 )
             object.__setattr__(self, "d_head", self.d_model // self.heads)
         if self.positions == "rotary" and not self.rotary:
-            object.__setattr__(self, "rotary", self.d_head)
+            object.__setattr__(self, "rotary", self.d_rope or self.d_head)
         if self.attention_bias is None:
             object.__setattr__(self, "attention_bias", self.bias)
+        if self.output_bias is None:
+            object.__setattr__(self, "output_bias", self.attention_bias)
+        if self.norm_bias is None:
+            object.__setattr__(self, "norm_bias", self.bias)
         if self.heads % self.kv_heads:
             raise ConfigError(f"model {self.name}: kv_heads {self.kv_heads} must divide heads {self.heads}")
         if not 1 <= self.active_experts <= self.experts:
             raise ConfigError(f"model {self.name}: active_experts {self.active_experts} of {self.experts} experts")
         if self.rotary > self.d_head:
             raise ConfigError(f"model {self.name}: rotary {self.rotary} is above the {self.d_head} features of a head")
+        if self.kv_rank and not 0 < self.d_rope < self.d_head:
+            raise ConfigError(f"model {self.name}: d_rope {self.d_rope} must be above 0 and below d_head {self.d_head}")
+        if self.kv_rank and not self.d_value:
+            raise ConfigError(f"model {self.name}: latent attention (kv_rank {self.kv_rank}) lacks d_value")
+
+    def block(self, layer: int) -> Block:
+        """What is special to a layer."""
+        return Block(
+            window=_of_layer(self.windows, layer, 0),
+            rotary=self.positions == "rotary" and _of_layer(self.rotary_layers, layer, True),
+            experts=self.experts > 1 and _of_layer(self.expert_layers, layer, True),
+        )
+
+    @cached_property
+    def first_like(self) -> tuple[int, ...]:
+        """For each layer the first one that is made like it."""
+        first: dict[Block, int] = {}
+        return tuple(first.setdefault(self.block(layer), layer) for layer in range(self.layers))
+
+    @property
+    def decodes(self) -> bool:
+        """Whether the model predicts the next token from those before."""
+        return self.body == "decoder" and self.causal
+
+    @property
+    def kv_features(self) -> int:
+        """Numbers that a layer stores of each token for those that follow: keys and values, or the latent."""
+        return self.kv_rank + self.d_rope if self.kv_rank else 2 * self.d_kv
+
+    def kv_numbers(self, context: int) -> int:
+        """Numbers that all layers store of a sequence of so many tokens; a window bounds what its layer stores."""
+        windows = (self.block(layer).window or context for layer in range(self.layers))
+        return self.kv_features * sum(min(context, window) for window in windows)
 
     @property
     def d_attention(self) -> int:
@@ -135,6 +272,9 @@ class Transformer:
             changes["d_head"] = 0  # what followed from these is worked out again
         if "d_head" in changes and "rotary" not in changes and self.rotary == self.d_head:
             changes["rotary"] = 0
+        for name, of in (("norm_bias", "bias"), ("output_bias", "attention_bias")):
+            if of in changes and name not in changes and getattr(self, name) == getattr(self, of):
+                changes[name] = None
         return replace(self, **changes)
 
 
@@ -158,124 +298,3 @@ def __getattr__(name: str) -> Any:
     if name == "NAMES":  # read when asked for
         return tuple(published())
     raise AttributeError(name)
-
-
-def load(name: str | Path) -> Transformer:
-    """The configuration of that name (1.3b and 1_3b are the same), of a config.json, or of a folder that holds one.
-
-    ConfigError for a name that is not known, or a file that describes no transformer this package knows.
-    """
-    path = Path(name)
-    if path.suffix == ".json" or ("\0" not in str(name) and str(name) and path.is_dir()):
-        path = path if path.suffix == ".json" else path / "config.json"
-        return from_hugging_face(read_json(path, "model"), path.parent.name or path.stem, str(path))
-    known = published()
-    plain = str(name).lower().replace(".", "_")
-    if plain not in known:
-        raise ConfigError(
-            f"there is no model {shown(str(name))}: {did_you_mean(plain, known, most=40)}  "
-            f"`wse models` lists them; a Hugging Face config.json is given by its path."
-        )
-    return known[plain]
-
-
-# --- Hugging Face ------------------------------------------------------------------------------------------------
-
-# Our name: the names that configurations use for it.
-KEYS = {
-    "layers": ("num_hidden_layers", "n_layer", "num_layers", "n_layers"),
-    "d_model": ("hidden_size", "n_embd", "d_model"),
-    "heads": ("num_attention_heads", "n_head", "n_heads"),
-    "kv_heads": ("num_key_value_heads", "num_kv_heads", "n_head_kv"),
-    "d_ff": ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"),
-    "vocab": ("vocab_size",),
-    "sequence": ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"),
-    "d_head": ("head_dim",),
-    "norm_eps": ("rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps"),
-    "rope_theta": ("rope_theta", "rotary_emb_base"),
-    "rotary": ("rotary_dim",),
-    "tied": ("tie_word_embeddings",),
-    "bias": ("mlp_bias", "bias"),
-    "attention_bias": ("attention_bias",),
-    "experts": ("num_local_experts",),
-    "active_experts": ("num_experts_per_tok",),
-}
-
-LLAMA = {"norm": "rms", "activation": "silu", "gated": True, "positions": "rotary", "bias": False, "tied": False}
-# What a model_type means beyond its numbers: the architecture in its code, and defaults of its configuration class.
-TYPES: dict[str, dict[str, Any]] = {
-    "gpt2": {},
-    "gptj": {"positions": "rotary", "attention_bias": False, "tied": False, "parallel": True},
-    "gpt_neox": {"exact": True, "positions": "rotary", "tied": False, "parallel": True},
-    "falcon": {"exact": True, "positions": "rotary", "bias": False, "parallel": True},
-    "bert": {"exact": True, "causal": False, "norm_eps": 1e-12},
-    "llama": LLAMA,
-    "mistral": LLAMA,
-    "mixtral": LLAMA,
-    "qwen2": LLAMA | {"attention_bias": True},
-    "jais": {"activation": "silu", "gated": True, "positions": "alibi"},
-    "btlm": {"activation": "silu", "gated": True, "positions": "alibi"},
-}
-# Their name: ours, and whether it is the exact one.
-HF_ACTIVATIONS = {"gelu": ("gelu", True)} | dict.fromkeys(
-    ("gelu_new", "gelu_fast", "gelu_pytorch_tanh"), ("gelu", False)
-)
-HF_ACTIVATIONS |= dict.fromkeys(("silu", "swish", "swiglu"), ("silu", False))
-
-
-# Their keys that say more than one value of ours.
-MORE: dict[str, Kind] = {
-    "rotary_pct": Number(0, 1),
-    "partial_rotary_factor": Number(0, 1),
-    "hidden_act": Text(),
-    "activation_function": Text(),
-    "position_embedding_type": Text(),
-    "alibi": Boolean(),
-    "multi_query": Boolean(),
-    "new_decoder_architecture": Boolean(),
-    "_name_or_path": Text(),
-}
-
-
-def from_hugging_face(values: Mapping[str, Any], name: str = "", where: str = "config.json") -> Transformer:
-    """A Transformer from the contents of a config.json.  name: if the file names none; where: what errors call it.
-
-    A key that is null counts as absent; keys that say nothing about the shape are ignored.  ConfigError names the key,
-    its value and what is allowed, the key that is missing, or the model_type that is not known.
-    """
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"{where} is {shown(values)}, but must be a JSON object of keys and values")
-    kind = values.get("model_type", "")
-    if not isinstance(kind, str) or kind not in TYPES:
-        raise ConfigError(f"{where} has model_type {shown(kind)}: {did_you_mean(str(kind), TYPES, most=len(TYPES))}")
-    for key, rule in MORE.items():
-        if values.get(key) is not None:
-            check(rule, values[key], where, key)
-    found: dict[str, Any] = dict(TYPES[kind])
-    for ours, theirs in KEYS.items():
-        for key in theirs:
-            if values.get(key) is not None:
-                found[ours] = check(SCHEMA[ours], values[key], where, key)
-                break
-    for ours in ("layers", "d_model", "heads", "vocab"):
-        if ours not in found:
-            raise ConfigError(f"{where} of type {kind} lacks {' or '.join(KEYS[ours])}")
-    found.setdefault("d_ff", 4 * found["d_model"])
-    found.setdefault("kv_heads", found["heads"])
-    if kind == "falcon" and values.get("multi_query") and not values.get("new_decoder_architecture"):
-        found["kv_heads"] = 1
-    found.setdefault("sequence", 2048)
-    if found.get("positions") == "rotary" and (share := values.get("rotary_pct", values.get("partial_rotary_factor"))):
-        found["rotary"] = int(share * found["d_model"] // found["heads"])
-    elif found.get("positions") != "rotary":
-        found.pop("rotary", None)
-    words = values.get("hidden_act") or values.get("activation_function")
-    if words is not None:
-        if words not in HF_ACTIVATIONS:
-            raise ConfigError(f"{where} has the activation {shown(words)}: known are {', '.join(HF_ACTIVATIONS)}")
-        found["activation"], found["exact"] = HF_ACTIVATIONS[words]
-    if values.get("position_embedding_type") == "alibi" or values.get("alibi"):
-        found["positions"] = "alibi"
-        found.pop("rotary", None)
-    label = values.get("_name_or_path") or name or kind
-    return Transformer(name=Path(str(label)).name or kind, source="config.json", **found)

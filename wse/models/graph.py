@@ -15,24 +15,31 @@ from collections.abc import Iterator
 from dataclasses import field
 from functools import cached_property
 
+from ..errors import ConfigError
 from ..records import dataclass
 from .config import Transformer
 
-# kind: reads -> writes; parameters; attributes
+# kind: reads -> writes; parameters; attributes.  builder.py makes them from a configuration.
 KINDS = {
     "embedding": "ids -> x; weight [vocab, d]",
-    "positions": "x -> x; weight [sequence, d]: row p is added to token p of each sequence",
+    "positions": "x -> x; weight [sequence, d]: row p is added to token p of each sequence; extra rows beyond it",
+    "token_types": "x -> x; weight [types, d]: the row of a token's segment is added",
     "layernorm": "x -> y; gain [d], bias [d] or none; eps",
-    "rmsnorm": "x -> y; gain [d]; eps",
+    "rmsnorm": "x -> y; gain [d]; eps; heads: of each head's features, with one gain for all",
     "linear": "x -> y = x weight^T + bias; weight [outputs, inputs], bias [outputs] or none",
-    "experts": "x -> y: the router and every expert's MLP; router [experts, d], weights [experts, ...]; active",
+    "experts": "x -> y: the router and every expert's MLP; router [experts, d], weights [experts, ...], biases; active",
     "rotary": "q or k -> the same, the first `rotary` features of each head turned; theta, heads",
-    "attention": "q, k, v -> y; heads, kv_heads, d_head, causal, alibi; scores scaled by d_head^-1/2",
+    "attention": "q, k, v -> y; heads, kv_heads, d_head, causal, alibi; scores scaled by d_head^-1/2; if they differ: "
+    "window (tokens seen), d_value (features of a head's values), sinks [heads]",
+    "relu": "x -> y",
+    "relu_gate": "gate, up -> relu(gate) * up",
+    "tanh": "x -> y",
     "gelu": "x -> y; exact (by the error function) or the tanh form",
     "silu": "x -> y",
     "silu_gate": "gate, up -> silu(gate) * up",
     "gelu_gate": "gate, up -> gelu(gate) * up; exact",
     "residual": "x, y -> x + y",
+    "concat": "x, y -> the features of each of `heads` heads of x, and those of y, which all heads share",
     "loss": "logits -> mean cross-entropy over the tokens; its own backward starts the backward pass",
 }
 
@@ -40,18 +47,40 @@ KINDS = {
 ELEMENT_FLOPS = {
     "embedding": 0,
     "positions": 1,
+    "token_types": 1,
     "layernorm": 8,
     "rmsnorm": 5,
     "rotary": 6,
+    "relu": 1,
+    "relu_gate": 2,
+    "tanh": 8,
     "gelu": 12,
     "silu": 6,
     "silu_gate": 7,
     "gelu_gate": 13,
     "residual": 1,
+    "concat": 0,
     "loss": 6,
 }
 
 GROUPS = ("embedding", "attention", "mlp", "head")
+
+# Attributes and parameters of operators as GPT-2, Llama and their like have them: what executes graphs knows these.
+PLAIN = {
+    "embedding": {"weight"},
+    "positions": {"weight", "sequence"},
+    "layernorm": {"gain", "bias", "eps"},
+    "rmsnorm": {"gain", "eps"},
+    "linear": {"weight", "bias"},
+    "rotary": {"rotary", "theta", "d_head", "heads"},
+    "attention": {"heads", "kv_heads", "d_head", "causal", "alibi"},
+    "gelu": {"exact"},
+    "silu": set(),
+    "silu_gate": set(),
+    "gelu_gate": {"exact"},
+    "residual": set(),
+    "loss": set(),
+}
 
 
 @dataclass(frozen=True)
@@ -97,7 +126,7 @@ class Operator:
     features    (of the inputs together, of the output), per token
     parameters  role in KINDS ("weight", "bias", "gain", "router", "up" ...) -> Parameter
     attributes  what else KINDS names: eps, heads, kv_heads, d_head, causal, alibi, theta, rotary, sequence, active,
-                exact
+                exact, window, d_value, extra
     """
 
     name: str
@@ -120,8 +149,24 @@ class Operator:
         """Those that a token meets: of a mixture of experts only the active ones' share."""
         if self.kind != "experts":
             return self.weights
-        router = self.parameters["router"].size
+        router = sum(p.size for role, p in self.parameters.items() if role.startswith("router"))
         return router + (self.weights - router) * self.attributes["active"] / self.attributes["experts"]
+
+    @property
+    def matmul_weights(self) -> float:
+        """Those of the active ones that multiply activations: of products, without their biases."""
+        if self.kind not in ("linear", "experts"):
+            return 0
+        share = self.attributes["active"] / self.attributes["experts"] if self.kind == "experts" else 1
+        biases = {role: p.size for role, p in self.parameters.items() if role.endswith("bias")}
+        return self.active_weights - sum(n * (1 if role == "router_bias" else share) for role, n in biases.items())
+
+    def pairs(self, sequence: int, causal_discount: bool = False, window: bool = True) -> float:
+        """Of attention: the keys that a query meets, on average over a sequence of that length; without its window."""
+        seen = min(int(self.attributes.get("window", 0)) or sequence, sequence) if window else sequence
+        if causal_discount and self.attributes["causal"]:
+            return seen - seen * (seen - 1) / (2 * sequence)
+        return seen
 
     def flops(self, sequence: int, phase: str = "forward", causal_discount: bool = False) -> float:
         """Per token, in sequences of that length.  phase: "forward", "backward" (both gradients) or "update".
@@ -134,8 +179,9 @@ class Operator:
         if self.kind in ("linear", "experts"):
             return times * 2.0 * self.active_weights
         if self.kind == "attention":
-            pairs = (sequence + 1) / 2 if causal_discount and self.attributes["causal"] else sequence
-            return times * 4.0 * pairs * self.attributes["heads"] * self.attributes["d_head"]
+            d_head = self.attributes["d_head"]
+            both = d_head + self.attributes.get("d_value", d_head)  # features of scores, and of the weighted sum
+            return times * 2.0 * self.pairs(sequence, causal_discount) * self.attributes["heads"] * both
         return times * float(ELEMENT_FLOPS[self.kind]) * max(self.features)
 
     def bytes(self, phase: str = "forward", weight_bytes: float = 2, gradient_bytes: float = 4) -> float:
@@ -165,8 +211,23 @@ class Graph:
     @cached_property
     def matmul_weights(self) -> float:
         """Those that a token is multiplied by, the head's included once: N_mm of 6 N_mm flops per token."""
-        kinds = ("linear", "experts")
-        return sum(o.active_weights - _biases(o) for o in self.operators if o.kind in kinds)
+        return sum(o.matmul_weights for o in self.operators)
+
+    def check_plain(self, who: str) -> None:
+        """ConfigError if the model has what only predictions know.  who: executes it, as in "the fabric"."""
+        name = self.model.name
+        for key, value in self.model.numerics:
+            shown = f"{value:g}" if isinstance(value, float) else str(value).lower()
+            raise ConfigError(f"model {name} has {key} {shown}, which {who} does not execute; predictions accept it")
+        for o in self.operators:
+            plain = PLAIN.get(o.kind)
+            if plain is None:
+                raise ConfigError(f"{o.name} of {name} is of kind {o.kind}, which {who} does not execute")
+            for key in (*o.attributes, *o.parameters):
+                if key not in plain:
+                    raise ConfigError(f"{o.name} of {name}, of kind {o.kind}, has {key}, which {who} does not execute")
+        if self.operators[-1].kind != "loss":
+            raise ConfigError(f"model {name} ends with {self.operators[-1].name}: without a loss {who} cannot train it")
 
     def flops(self, sequence: int | None = None, causal_discount: bool = False) -> float:
         """Of matrix products and attention, per token, forward and backward: 6 N_mm + 12 L s d without a discount."""
@@ -177,6 +238,14 @@ class Graph:
                 total += sum(o.flops(s, phase, causal_discount) for phase in ("forward", "backward"))
         return total
 
+    def parts(self) -> dict[str, list[Operator]]:
+        """The operators of each layer by "layers.N", and of "embedding" and "head"."""
+        found: dict[str, list[Operator]] = {}
+        for operator in self.operators:
+            name = operator.group if operator.layer is None else f"layers.{operator.layer}"
+            found.setdefault(name, []).append(operator)
+        return found
+
     def layers(self) -> Iterator[tuple[str, int | None, tuple[Operator, ...]]]:
         """(group, layer, operators) of consecutive operators of one group and layer, in forward order."""
         run: list[Operator] = []
@@ -186,137 +255,3 @@ class Graph:
                 run = []
             run.append(operator)
         yield run[0].group, run[0].layer, tuple(run)
-
-
-def _biases(operator: Operator) -> int:
-    return sum(p.size for role, p in operator.parameters.items() if role == "bias")
-
-
-def graph(model: Transformer) -> Graph:
-    """The operator graph of a configuration; the input is "ids", the last output "loss"."""
-    return _Builder(model).build()
-
-
-class _Builder:
-    """Appends operators; `at` is the tensor where the residual stream stands."""
-
-    STD = 0.02  # as GPT-2; projections that add to the residual stream have it divided by sqrt(2 layers)
-
-    def __init__(self, model: Transformer):
-        self.model = model
-        self.operators: list[Operator] = []
-        self.tensors = {"ids": Tensor("ids", 1)}
-        self.group, self.layer = "embedding", None  # type: str, int | None
-
-    def build(self) -> Graph:
-        m = self.model
-        table = Parameter("embedding.weight", (m.vocab, m.d_model), "normal", self.STD)
-        x = self.add("embedding", "embedding", ["ids"], m.d_model, {"weight": table})
-        if m.positions == "learned":
-            weight = Parameter("positions.weight", (m.sequence, m.d_model), "normal", self.STD)
-            x = self.add("positions", "positions", [x], m.d_model, {"weight": weight}, sequence=m.sequence)
-        for layer in range(m.layers):
-            self.layer = layer
-            x = self.block(x, f"layers.{layer}")
-        self.group, self.layer = "head", None
-        x = self.norm("norm", x)
-        head = table if m.tied else Parameter("head.weight", (m.vocab, m.d_model), "normal", self.STD)
-        logits = self.add("head", "linear", [x], m.vocab, {"weight": head})
-        self.add("loss", "loss", [logits], 1)
-        return Graph(m, tuple(self.operators), self.tensors)
-
-    def block(self, x: str, name: str) -> str:
-        self.group = "attention"
-        normed = self.norm(f"{name}.norm1", x)
-        attended = self.attention(f"{name}.attention", normed)
-        if self.model.parallel:
-            self.group = "mlp"
-            mixed = self.mlp(f"{name}.mlp", normed)
-            both = self.add(f"{name}.residual1", "residual", [attended, mixed], self.model.d_model)
-            return self.add(f"{name}.residual2", "residual", [x, both], self.model.d_model)
-        x = self.add(f"{name}.residual1", "residual", [x, attended], self.model.d_model)
-        self.group = "mlp"
-        mixed = self.mlp(f"{name}.mlp", self.norm(f"{name}.norm2", x))
-        return self.add(f"{name}.residual2", "residual", [x, mixed], self.model.d_model)
-
-    def attention(self, name: str, x: str) -> str:
-        m = self.model
-        bias = bool(m.attention_bias)
-        q = self.linear(f"{name}.q", x, m.d_attention, bias)
-        k = self.linear(f"{name}.k", x, m.d_kv, bias)
-        v = self.linear(f"{name}.v", x, m.d_kv, bias)
-        if m.positions == "rotary":
-            turn = {"rotary": m.rotary, "theta": m.rope_theta, "d_head": m.d_head}
-            q = self.add(f"{name}.rotary_q", "rotary", [q], m.d_attention, None, **turn, heads=m.heads)
-            k = self.add(f"{name}.rotary_k", "rotary", [k], m.d_kv, None, **turn, heads=m.kv_heads)
-        shape = {"heads": m.heads, "kv_heads": m.kv_heads, "d_head": m.d_head}
-        alibi = m.positions == "alibi"
-        y = self.add(
-            f"{name}.scores", "attention", [q, k, v], m.d_attention, None, **shape, causal=m.causal, alibi=alibi
-        )
-        return self.linear(f"{name}.o", y, m.d_model, bias, self.STD / math.sqrt(2 * m.layers))
-
-    def mlp(self, name: str, x: str) -> str:
-        m = self.model
-        if m.experts > 1:
-            return self.experts(f"{name}.experts", x)
-        up = self.linear(f"{name}.up", x, m.d_ff, m.bias)
-        form = {"exact": m.exact} if m.activation == "gelu" else {}
-        if m.gated:
-            gate = self.linear(f"{name}.gate", x, m.d_ff, m.bias)
-            y = self.add(f"{name}.{m.activation}", f"{m.activation}_gate", [gate, up], m.d_ff, None, **form)
-        else:
-            y = self.add(f"{name}.{m.activation}", m.activation, [up], m.d_ff, None, **form)
-        return self.linear(f"{name}.down", y, m.d_model, m.bias, self.STD / math.sqrt(2 * m.layers))
-
-    def experts(self, name: str, x: str) -> str:
-        m = self.model
-        roles = ("up", "gate", "down") if m.gated else ("up", "down")
-        shapes = {
-            role: (m.experts, m.d_model, m.d_ff) if role == "down" else (m.experts, m.d_ff, m.d_model) for role in roles
-        }
-        parameters = {"router": Parameter(f"{name}.router.weight", (m.experts, m.d_model), "normal", self.STD)}
-        parameters |= {role: Parameter(f"{name}.{role}.weight", shapes[role], "normal", self.STD) for role in roles}
-        return self.add(name, "experts", [x], m.d_model, parameters, experts=m.experts, active=m.active_experts)
-
-    def linear(self, name: str, x: str, outputs: int, bias: bool, std: float = STD) -> str:
-        weight = Parameter(f"{name}.weight", (outputs, self.tensors[x].features), "normal", std)
-        parameters = {"weight": weight}
-        if bias:
-            parameters["bias"] = Parameter(f"{name}.bias", (outputs,))
-        return self.add(name, "linear", [x], outputs, parameters)
-
-    def norm(self, name: str, x: str) -> str:
-        m = self.model
-        parameters = {"gain": Parameter(f"{name}.gain", (m.d_model,), "ones")}
-        if m.norm == "layer" and m.bias:
-            parameters["bias"] = Parameter(f"{name}.bias", (m.d_model,))
-        return self.add(name, f"{m.norm}norm", [x], m.d_model, parameters, eps=m.norm_eps)
-
-    def add(
-        self,
-        name: str,
-        kind: str,
-        inputs: list[str],
-        features: int,
-        parameters: dict[str, Parameter] | None = None,
-        /,
-        **attributes: float | int | bool,
-    ) -> str:
-        """Appends an operator; its output has its name.  Returns the output's name."""
-        into = sum(self.tensors[x].features for x in inputs)
-        self.operators.append(
-            Operator(
-                name,
-                kind,
-                self.group,
-                self.layer,
-                tuple(inputs),
-                (name,),
-                (into, features),
-                parameters or {},
-                attributes,
-            )
-        )
-        self.tensors[name] = Tensor(name, features)
-        return name

@@ -18,6 +18,7 @@ from ..models import Graph
 from ..program.program import Program
 from ..program.route import STEP
 from ..records import dataclass
+from .microbatch import tokens_of
 from .place import Rectangle, place, wire
 from .region import STATE_BYTES, Region, regions
 
@@ -124,6 +125,7 @@ def plan(
     in_flight   sequences whose inputs each region keeps for the backward pass
     ConfigError if even the memory does not fit, or the rate asked for.
     """
+    words = tokens_of(graph.model, sequence)
     sequence = sequence or graph.model.sequence
     made = regions(graph, by)
     memory = [region.bytes(sequence, in_flight, state_bytes) for region in made]
@@ -136,7 +138,8 @@ def plan(
     if place(needs(0), grid) is None:
         raise ConfigError(
             f"{graph.model.name} does not fit on {grid[0]}x{grid[1]} PEs: weights with optimiser state and one stash "
-            f"take {sum(memory):,} bytes, {sum(least):,} PEs at least; take a larger grid or weight streaming"
+            f"of a sequence of {words} take {sum(memory):,} bytes, "
+            f"{sum(least):,} PEs at least; take a larger grid or weight streaming"
         )
     if rate is None:
         rate, bound = _highest(needs, grid, machine.clock_hz * grid[0] * grid[1] / max(sum(work), 1.0))

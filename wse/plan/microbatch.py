@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from ..errors import ConfigError
@@ -23,14 +24,16 @@ FREE = 0.9
 TABLE = Path(__file__).with_name("micro_batches_cs2.csv")
 
 
+@cache
 def token_bytes(model: Transformer) -> float:
     """Bytes per token that the widest layer keeps between forward and backward: every tensor it makes, in 16 bits."""
-    made = graph(model.but(layers=1) if model.layers > 1 else model)
-    features = sum(
-        made.tensors[x].features for operator in made.operators if operator.layer == 0 for x in operator.outputs
-    )
+    made = graph(model)
+    features: dict[int, int] = {}
+    for operator in made.operators:
+        if operator.layer is not None:
+            features[operator.layer] = features.get(operator.layer, 0) + operator.features[1]
     # The kept results of the layer before stand in for its own last one, so nothing is counted twice.
-    return float(features * ACTIVATION_BYTES)
+    return float(max(features.values()) * ACTIVATION_BYTES)
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,13 @@ def room(model: Transformer, sequence: int, machine: str | Machine = "wse3", pes
     machine = Machine.of(machine)
     memory = machine.wafer_memory if pes is None else pes * machine.sram_bytes
     return FREE * memory / (token_bytes(model) * sequence)
+
+
+def tokens_of(model: Transformer, sequence: int | None) -> str:
+    """Words for messages: the tokens of a sequence, and where the number is from."""
+    if sequence is None:
+        return f"{model.sequence:,} tokens (the model's own length; --sequence takes another)"
+    return f"{sequence:,} tokens"
 
 
 def choose(
@@ -73,7 +83,7 @@ def choose(
     if micro_batch is None:
         if most < 1:
             raise ConfigError(
-                f"{model.name}: not one sequence of {sequence or model.sequence} tokens fits on the wafer "
+                f"{model.name}: not one sequence of {tokens_of(model, sequence)} fits on the wafer "
                 f"(room for {most:.2f}); take shorter sequences"
             )
         passes = max(1, -(-int(-(-share // 1)) // int(most)))

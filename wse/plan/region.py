@@ -17,14 +17,19 @@ from ..records import dataclass
 KERNELS = {
     "positions": "positions",
     "embedding": "embedding",
+    "token_types": "positions",
     "layernorm": "norm",
     "rmsnorm": "norm",
     "rotary": "attention",
     "attention": "attention",
+    "concat": "attention",
     "experts": "fc",
     "gelu": "gelu",
     "silu": "gelu",
+    "relu": "gelu",
+    "tanh": "gelu",
     "silu_gate": "gelu",
+    "relu_gate": "gelu",
     "gelu_gate": "gelu",
     "residual": "add",
     "loss": "loss",
@@ -87,7 +92,7 @@ class Region:
 def kernel_of(operator: Operator) -> str:
     """The kernel of an operator."""
     if operator.kind == "linear":
-        return {"attention": "attention", "mlp": "fc", "head": "head"}[operator.group]
+        return {"attention": "attention", "mlp": "fc", "head": "head", "embedding": "fc"}[operator.group]
     return KERNELS[operator.kind]
 
 

@@ -37,7 +37,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Streaming:
-    """Operators of the first layer, the embedding and the head, in forward order; memory in bytes per PE."""
+    """Operators of each kind of layer, the embedding and the head, in forward order; memory in bytes per PE."""
 
     model: str
     arch: str
@@ -126,7 +126,7 @@ def streaming(
             (o.bytes("forward") / per_cycle, max(o.bytes("forward"), 4.0 * o.weights) / per_cycle),
         )
         for o in made.operators
-        if o.layer in (None, 0)
+        if o.layer is None or model.first_like[o.layer] == o.layer
     )
     total = sum(o.bytes("forward") + o.bytes("backward") for o in made.operators)
     memory = microbatch.token_bytes(model) * batch * sequence / whole

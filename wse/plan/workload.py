@@ -18,13 +18,16 @@ class Layer:
     """A part of the weight stream.
 
     weights: numbers that are streamed.  matmul: those that multiply activations.  depth: 1 for a layer of the model, 0
-    for embedding and head.
+    for embedding and head.  context: keys that a query of the layer meets, its window or the whole sequence.  like: the
+    name of the first layer that is made like it.
     """
 
     name: str
     weights: int
     matmul: float
     depth: int
+    context: float
+    like: str
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Workload:
     batch: int
     layers: tuple[Layer, ...]
     parameters: int
+    attention: float  # flops per token of scores and weighted sums, forward and backward
     density: float = 1.0
 
     def __post_init__(self) -> None:
@@ -72,8 +76,8 @@ class Workload:
         return sum(layer.depth for layer in self.layers)
 
     def flops_per_token(self) -> float:
-        """6 N_mm + 12 L s d: the published convention, no causal discount."""
-        return 6 * self.matmul + 12 * self.depth * self.sequence * self.model.d_attention
+        """6 N_mm + 12 L s d: the published convention, no causal discount; a window takes the place of s."""
+        return 6 * self.matmul + self.attention
 
     def passes(self, systems: int, machine: Machine, micro_batch: int | None = None) -> microbatch.MicroBatch:
         """The micro-batch on each of so many systems."""
@@ -83,18 +87,22 @@ class Workload:
 def workload(model: Transformer, batch: int, sequence: int | None = None, density: float = 1.0) -> Workload:
     """The step of a model.  A table that embedding and head share is streamed for each of them."""
     made = graph(model)
-    merged: dict[str, Layer] = {}
-    for group, number, operators in made.layers():
-        name = group if number is None else f"layers.{number}"
-        old = merged.get(name, Layer(name, 0, 0.0, 0 if number is None else 1))
-        weights = sum(o.weights for o in operators)
-        matmul = sum(
-            o.active_weights - (o.parameters["bias"].size if "bias" in o.parameters else 0)
-            for o in operators
-            if o.kind in ("linear", "experts")
+    sequence = sequence or model.sequence
+    layers = []
+    for name, own in made.parts().items():
+        number = own[0].layer
+        layers.append(
+            Layer(
+                name,
+                sum(o.weights for o in own),
+                sum(o.matmul_weights for o in own),
+                0 if number is None else 1,
+                sum(o.pairs(sequence) for o in own if o.kind == "attention"),
+                name if number is None else f"layers.{model.first_like[number]}",
+            )
         )
-        merged[name] = Layer(name, old.weights + weights, old.matmul + matmul, old.depth)
-    return Workload(model, sequence or model.sequence, batch, tuple(merged.values()), made.weights, density)
+    attention = made.flops(sequence) - 6.0 * made.matmul_weights
+    return Workload(model, sequence, batch, tuple(layers), made.weights, attention, density)
 
 
 class Compute(Protocol):

@@ -17,7 +17,7 @@ from pathlib import Path
 from ..costs import recorded
 from ..errors import ConfigError
 from ..machine.parameters import WSE3, Machine
-from ..models import Transformer, graph
+from ..models import Operator, Transformer, graph
 from ..plan.microbatch import FREE
 from ..records import dataclass
 
@@ -40,23 +40,36 @@ class Operation:
 
 @dataclass(frozen=True)
 class Decoding:
-    """Decoding for one user.  layer, head: operations of a layer and of the head."""
+    """Decoding for one user.
+
+    kinds: (number of layers, their operations) for the layers of each make; head: operations of the head.
+    """
 
     model: str
     wafers: int
     region: tuple[int, int]
     context: int
     clock_hz: int
-    layers: int
-    layer: tuple[Operation, ...]
+    kinds: tuple[tuple[int, tuple[Operation, ...]], ...]
     head: tuple[Operation, ...]
     between: float  # cycles from a region to the next
     sums: str
 
     @property
+    def layers(self) -> int:
+        """Number of layers."""
+        return sum(count for count, _ in self.kinds)
+
+    @property
+    def layer(self) -> tuple[Operation, ...]:
+        """The operations of the first layer."""
+        return self.kinds[0][1]
+
+    @property
     def layer_seconds(self) -> float:
-        """Seconds that a token takes in a layer."""
-        return (sum(o.latency for o in self.layer) + self.between) / self.clock_hz
+        """Seconds that a token takes in a layer, on average over the layers."""
+        cycles = sum(count * sum(o.latency for o in layer) for count, layer in self.kinds) / self.layers
+        return (cycles + self.between) / self.clock_hz
 
     @property
     def token_seconds(self) -> float:
@@ -72,14 +85,15 @@ class Decoding:
     def first_token_seconds(self, prompt: int) -> float:
         """Seconds until the first token: the prompt's tokens enter at the rate of the slowest kernel; the last one
         passes all layers."""
-        slowest = max(o.interval for o in (*self.layer, *self.head)) / self.clock_hz
+        operations = (o for part in (*(layer for _, layer in self.kinds), self.head) for o in part)
+        slowest = max(o.interval for o in operations) / self.clock_hz
         return self.token_seconds + (prompt - 1) * slowest
 
 
 def wafers_needed(model: Transformer, context: int, users: int = 1, machine: Machine = WSE3) -> int:
     """Number of wafers whose SRAM holds the weights in 16 bits and the users' keys and values."""
     made = graph(model)
-    kv = 2 * model.layers * model.d_kv * context * users * KV_BYTES
+    kv = model.kv_numbers(context) * users * KV_BYTES
     return math.ceil((made.weights * WEIGHT_BYTES + kv) / (FREE * machine.wafer_memory))
 
 
@@ -95,6 +109,13 @@ def decode(
     wafers: None: as many as hold the weights.  ConfigError if those given do not.  machine: its memory, its PEs and its
     clock are used; cycles of kernels are those of a WSE-3.
     """
+    if not model.decodes:
+        raise ConfigError(f"model {model.name} predicts no next token: decoding is of decoders, and it is none")
+    if context > model.sequence:
+        raise ConfigError(
+            f"model {model.name} has sequences of at most {model.sequence:,} tokens: "
+            f"it cannot decode with {context:,} tokens of context"
+        )
     if sums not in GEMV:
         raise ConfigError(f"sums of products are f16 or f32, not {sums!r}")
     needed = wafers_needed(model, context, machine=machine)
@@ -110,14 +131,20 @@ def decode(
     share = pes / (model.layers * block + head_weights)
     side = _side(share * block, machine)
     head_side = _side(min(share * head_weights, machine.fabric_width * machine.fabric_height), machine)
-    layer = tuple(_layer(model, context, side, sums))
+    kinds: dict[tuple[Operation, ...], int] = {}
+    parts = made.parts()
+    for number in model.first_like:
+        own = tuple(_layer(model, parts[f"layers.{number}"], min(context, model.block(number).window or context),
+                           side, sums))  # fmt: skip
+        kinds[own] = kinds.get(own, 0) + 1
+    layers = tuple((count, own) for own, count in kinds.items())
     head = (
         _norm("norm", head_side),
         _product("head", model.vocab, model.d_model, head_side, sums),
         _reduction("choice of the token", head_side, 2),
     )
     between = float(side[0] + math.ceil(model.d_model / side[1]))
-    return Decoding(model.name, wafers, side, context, machine.clock_hz, model.layers, layer, head, between, sums)
+    return Decoding(model.name, wafers, side, context, machine.clock_hz, layers, head, between, sums)
 
 
 def _side(pes: float, machine: Machine) -> tuple[int, int]:
@@ -127,15 +154,38 @@ def _side(pes: float, machine: Machine) -> tuple[int, int]:
     )
 
 
-def _layer(model: Transformer, context: int, side: tuple[int, int], sums: str) -> Iterator[Operation]:
-    d, q, kv, ff = model.d_model, model.d_attention, model.d_kv, model.d_ff * model.active_experts
-    yield _norm("norm 1", side)
-    yield _product("q, k, v", q + 2 * kv, d, side, sums)
-    yield from _attention(model, context, side, sums)
-    yield _product("o", d, q, side, sums)
-    yield _norm("norm 2", side)
-    yield _product("up, gate" if model.gated else "up", ff * (2 if model.gated else 1), d, side, sums)
-    yield _product("down", d, ff, side, sums)
+def _layer(
+    model: Transformer, operators: list[Operator], context: int, side: tuple[int, int], sums: str
+) -> Iterator[Operation]:
+    """The operations of a layer, in the order of its operators.  context: tokens that its attention sees.
+
+    Products of one input by different weights are one product; what works on single elements takes no time beside it.
+    """
+    norms = 0
+    products: dict[str, list[Operator]] = {}
+    for o in operators:
+        if o.kind == "linear":
+            products.setdefault(o.inputs[0], []).append(o)
+    for o in operators:
+        if o.kind in ("layernorm", "rmsnorm") and "heads" not in o.attributes:
+            norms += 1
+            yield _norm(f"norm {norms}", side)
+        elif o.kind == "linear" and (together := products.pop(o.inputs[0], None)):
+            rows = sum(p.features[1] for p in together)
+            yield _product(", ".join(p.name.rpartition(".")[2] for p in together), rows, o.features[0], side, sums)
+        elif o.kind == "experts":
+            yield from _experts(o, side, sums)
+        elif o.kind == "attention":
+            yield from _attention(model, o, context, side, sums)
+
+
+def _experts(o: Operator, side: tuple[int, int], sums: str) -> Iterator[Operation]:
+    """The active experts of a token, as one MLP of all their features."""
+    active, d = int(o.attributes["active"]), o.features[0]
+    ups = [role for role in ("up", "gate") if role in o.parameters]
+    wide = active * o.parameters["up"].shape[1]
+    yield _product(", ".join(ups), wide * len(ups), d, side, sums)
+    yield _product("down", d, wide, side, sums)
 
 
 def _product(name: str, rows: int, columns: int, side: tuple[int, int], sums: str) -> Operation:
@@ -160,14 +210,14 @@ def _reduction(name: str, side: tuple[int, int], length: int) -> Operation:
     return Operation(name, latency, length * 10.0)
 
 
-def _attention(model: Transformer, context: int, side: tuple[int, int], sums: str) -> Iterator[Operation]:
+def _attention(model: Transformer, o: Operator, context: int, side: tuple[int, int], sums: str) -> Iterator[Operation]:
     """Heads of keys side by side, each in columns of its own: scores, softmax (maximum, sum), weighted sum."""
     w, h = side
     across = max(2, w // model.kv_heads)
     group = model.heads // model.kv_heads
     rounds = math.ceil(model.kv_heads / max(1, w // across))
     scores = _product("scores", context, model.d_head, (across, h), sums)
-    mixed = _product("weighted sum", model.d_head, context, (across, h), sums)
+    mixed = _product("weighted sum", int(o.attributes.get("d_value", model.d_head)), context, (across, h), sums)
     times = group * rounds
     yield Operation(scores.name, scores.latency + (times - 1) * scores.interval, times * scores.interval)
     yield _reduction("softmax: maximum", (h, 1), group)

@@ -30,6 +30,7 @@ def torch() -> Any:
 
 def loss(graph: Graph, weights: Mapping[str, Any], ids: Any, labels: Any) -> Any:
     """Mean cross-entropy over the tokens, a scalar tensor.  ids, labels: integer tensors [batch, sequence]."""
+    graph.check_plain("the PyTorch reference")
     tensors: dict[str, Any] = {"ids": ids}
     for operator in graph.operators:
         inputs = [tensors[name] for name in operator.inputs]
