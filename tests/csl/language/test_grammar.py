@@ -105,6 +105,47 @@ fn main() void { for (@range(i32, 11)) |i| { out[0] = out[0] * 5 + f(i) ; } out[
 fn main() void { out[0] = f(-3); out[1]=f(0); out[2]=f(5); out[3]=f(6); }""",
         [1, 2, 3, 4],
     ),
+    "if as the arm of a switch that has a value": (
+        """fn f(x: i16) i32 {
+  return switch (x) {
+    0 => if (out[3] == 0) 1 else 2,
+    1 => if (x == 0) 3 else if (out[3] == 0) value: { break :value 4; } else 5,
+    2 => switch (out[3]) { 0 => if (x == 2) 6 else 7, else => 8 },
+    else => if (x > 3) return 9 else 10
+  };
+}
+fn main() void { for (@range(i16, 5)) |x| { out[0] = out[0] * 10 + f(x); out[1] += f(x); } }""",
+        [14709, 30],
+    ),
+    "if and loops as arms of a switch": (
+        """fn add(at: u16, n: i32) void { out[at] += n; }
+fn main() void {
+  for (@range(u16, 6)) |x| {
+    switch (x) {
+      0 => if (out[0] == 0) add(0, 3) else add(0, 4),
+      1 => if (x == 0) add(1, 1),
+      2 => while (out[1] < 5) add(1, 2),
+      3 => for (@range(u16, 3)) |i| add(2, i),
+      4 => if (out[3] == 0) { add(3, 7); } else add(3, 8),
+      else => if (out[0] == 3) return
+    }
+  }
+  out[0] = 100;
+}""",
+        [3, 6, 3, 7],
+    ),
+    "blocks that leave the function as branches of an expression": (
+        """fn f(x: i32) i32 {
+  const half = if (x % 2 == 0) x / 2 else {
+    out[1] += 1;
+    return -1;
+  };
+  const o: ?i32 = if (half > 3) null else half;
+  return o orelse { out[2] += 1; return -2; };
+}
+fn main() void { for (@range(i32, 5)) |i| { out[0] = out[0] * 10 + f(2 * i + i % 2) + 2; } }""",
+        [21410, 2, 1],
+    ),
     "semicolons behind braces": (
         """fn f() type { return enum(i16) { a, b }; };
 fn main() void {
@@ -443,6 +484,10 @@ ERRORS = [
     ("fn main() void {\n  for ([2]u8{ 1, 2 }) |x| {} else {}\n}", 5, "a for loop has no else"),
     ("fn main() void {\n  main;\n}", 5, "main is not called: parentheses are missing"),
     ("fn main() void {\n  break;\n}", 5, "there is no loop around this"),
+    ("fn main() void {\n  const v: i32 = if (out[0] == 0) { break 3; } else 4;\n}", 5, "a value leaves a block with a label"),
+    ("fn main() void {\n  const a = [_]i16{ 1, 2 };\n}", 5, "the number of elements was expected, as in [3]i16{ 1, 2, 3 }"),
+    ("fn main() void {\n  const a: [2]i16 = { 1, 2 };\n}", 5, "an array is [3]i16{ 1, 2, 3 }"),
+    ("fn main() void {\n  switch (out[0]) { 0 => if (out[1] == 0) out[2] = 1 out[2] = 2, else => {} }\n}", 5, "';' was expected after the statement"),
     ("fn main() void {\n  a: while (true) { continue :b; }\n}", 5, "there is no loop or block b around this"),
     ("fn main() void {\n  const x = a: { if (out[0] == 0) break :a 1; };\n}", 5, "the block a may end without a value"),
     ("fn main() void {\n  switch (out[0]) { else => {}, else => {} }\n}", 5, "a switch has one else"),

@@ -65,7 +65,10 @@ class ControlFlow(Exception):
         if self.word == "return":
             return CslError.at(self.span, "return stands outside of a function")
         what = f"loop or block {self.label}" if self.label else "loop"
-        return CslError.at(self.span, f"there is no {what} around this")
+        hint = (
+            ": a value leaves a block with a label, as in `name: { break :name 3; }`" if self.value is not None else ""
+        )
+        return CslError.at(self.span, f"there is no {what} around this{hint}")
 
 
 class Returned(ControlFlow):

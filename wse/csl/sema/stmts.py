@@ -181,7 +181,7 @@ def break_(frame: Frame, node: ast.Break) -> None:
         if (node.label is None and loop.step is not None) or (node.label is not None and loop.label == node.label):
             leave(frame, loop, value, node)
             return
-    raise Broken(node.span, node.label).misplaced()
+    raise Broken(node.span, node.label, value).misplaced()
 
 
 def leave(frame: Frame, loop: Loop, value: Value | None, node: ast.Break) -> None:

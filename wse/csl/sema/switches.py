@@ -158,15 +158,21 @@ def switch_value(frame: Frame, node: ast.Switch, want: Type | None) -> Value:
 
 
 def arm_expr(arm: ast.Arm) -> ast.Node:
-    body = arm.body
+    return body_expr(arm.body, arm)
+
+
+def body_expr(body: ast.Node, arm: ast.Arm) -> ast.Node:
+    """What an arm, or a branch of an `if` that is one, says as an expression."""
     if isinstance(body, ast.ExprStmt):
         return body.value
     if isinstance(body, ast.Block) and body.label is not None:
         return ast.BlockExpr(body.span, body.label, body)
     if isinstance(body, ast.Block | ast.Return | ast.Break | ast.Continue | ast.Switch):
         return body
-    if isinstance(body, ast.If) and isinstance(body.then, ast.ExprStmt) and isinstance(body.other, ast.ExprStmt):
-        return ast.IfExpr(body.span, body.condition, body.then.value, body.other.value, body.capture)
+    if isinstance(body, ast.If):
+        then = body_expr(body.then, arm)
+        other = None if body.other is None else body_expr(body.other, arm)
+        return ast.IfExpr(body.span, body.condition, then, other, body.capture)
     raise CslError.at(arm.span, "this arm of a switch has no value")
 
 

@@ -280,7 +280,7 @@ class Expressions:
             if level is None or level < least:
                 break
             self.advance()
-            right = self.expr(level + 1)
+            right = self.branch(level + 1) if token.text == "orelse" else self.expr(level + 1)
             left = ast.Binary(self.span(left), token.text, left, right)
         self.depth -= 1
         return left
@@ -310,14 +310,20 @@ class Expressions:
                 self.advance()
                 condition = self.in_parentheses("after if")
                 capture = None if self.tensor_access_follows() else self.capture()
-                then = self.expr()
-                other = self.expr() if self.take("else") else None
+                then = self.branch()
+                other = self.branch() if self.take("else") else None
                 return ast.IfExpr(self.span(first), condition, then, other, capture)
             if first.text == "switch":
                 return self.switch()
             if first.text in JUMPS:
                 return self.jump()
         return self.postfix()
+
+    def branch(self, least: int = 1) -> ast.Node:
+        """An expression, or a block, which ends with a jump or has no value."""
+        if self.on("{") and self.peek().text != "}":
+            return self.block("")
+        return self.expr(least)
 
     def tensor_access_follows(self) -> bool:
         """Whether `|` opens a tensor access, and not a captured name: the extents follow."""
@@ -474,8 +480,13 @@ class Expressions:
                     self.advance()
                     self.advance()
                     return ast.Literal(self.span(token), "void", None)
-                self.fail("an expression was expected, not a block")
+                self.fail(
+                    "an expression was expected, not a block: an array is [3]i16{ 1, 2, 3 }, a struct .{ .x = 1 }"
+                )
             case "[":
+                if self.peek().text == "_" and self.peek(2).text == "]":
+                    self.advance()
+                    self.fail("the number of elements was expected, as in [3]i16{ 1, 2, 3 }, not '_'")
                 kind = self.type()
                 if self.on("{") and isinstance(kind, ast.ArrayType):
                     self.advance()

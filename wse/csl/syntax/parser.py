@@ -16,10 +16,12 @@
     if        = "if" "(" expr ")" ["|" name "|"] body ["else" body]
     while     = "while" "(" expr ")" ["|" name "|"] [":" "(" (simple | block) ")"] body
     for       = "for" "(" expr ")" "|" ["*"] name ["," name] "|" body
-    switch    = "switch" "(" expr ")" "{" {(expr ["..." expr] {"," …} | "else") "=>" (block | simple) [","]} "}"
+    switch    = "switch" "(" expr ")" "{" {(expr ["..." expr] {"," …} | "else") "=>" (block | if | while | for
+                | switch | simple) [","]} "}"; the body of an if or loop ends without ";" here
     expr      = operators, left-associative, loosest first: or; and; == != < > <= >=; & ^ |; << >>; + - ++; * / %
-    unary     = ("-" | "!" | "~" | "&" | "comptime") unary | "if" "(" expr ")" ["|" name "|"] expr ["else" expr]
+    unary     = ("-" | "!" | "~" | "&" | "comptime") unary | "if" "(" expr ")" ["|" name "|"] branch ["else" branch]
               | switch | "return" [expr] | "break" [":" name] [expr] | "continue" [":" name] | postfix
+    branch    = block | expr, also behind orelse
     postfix   = primary {"(" … ")" | "[" … "]" | "." name | ".*" | ".?" | "{" fields "}"}
     primary   = literal | name | builtin | "(" expr ")" | ".{" fields "}" | "." name | type | type "{" … "}" | "{}"
               | name ":" block | "|" name {"," name} "|" "{" expr {"," expr} "}" "->" expr
@@ -327,8 +329,10 @@ class Parser(Expressions):
     def label_use(self) -> str | None:
         return self.name("the label").text if self.take(":") else None
 
-    def control(self, label: str | None) -> ast.Node | None:
-        """A block, if, while, for or switch, with its label; None if none of them is next."""
+    def control(self, label: str | None, arm: bool = False) -> ast.Node | None:
+        """A block, if, while, for or switch, with its label; None if none of them is next.
+
+        arm: of a switch, where a simple statement ends before `,` or `}`."""
         first = self.token
         if first.kind == "op" and first.text == "{" and self.peek().text != "}":
             block = self.block("")
@@ -342,7 +346,7 @@ class Parser(Expressions):
             self.advance()
             self.advance()
             with self.labelled(first):
-                return self.control(first.text)
+                return self.control(first.text, arm)
         if first.kind != "keyword":
             return None
         inline = first.text == "inline" and self.peek().text in ("for", "while")
@@ -350,43 +354,43 @@ class Parser(Expressions):
             self.advance()
         match self.token.text:
             case "if":
-                return self.if_statement()
+                return self.if_statement(arm)
             case "while":
-                return self.while_statement(first, inline, label)
+                return self.while_statement(first, inline, label, arm)
             case "for":
-                return self.for_statement(first, inline, label)
+                return self.for_statement(first, inline, label, arm)
             case "switch":
                 node = self.switch()
                 self.take(";")
                 return node
         return None
 
-    def body(self) -> ast.Node:
+    def body(self, arm: bool = False) -> ast.Node:
         """Of an if or a loop: a block, a statement, or a simple one or a jump, whose `;` is missing before else."""
         if self.on("const") or self.on("var"):
             return self.statement()
         if self.token.kind == "keyword" and self.token.text in JUMPS:
             simple = self.jump()
         else:
-            node = self.control(None)
+            node = self.control(None, arm)
             if node is not None:
                 return node
             simple = self.simple()
-        if not self.on("else"):
+        if not self.on("else") and not (arm and (self.on(",") or self.on("}"))):
             self.expect(";", "after the statement")
         return simple
 
-    def if_statement(self) -> ast.Node:
+    def if_statement(self, arm: bool) -> ast.Node:
         self.deeper()
         first = self.advance()
         condition = self.in_parentheses("after if")
         capture = self.capture()
-        then = self.body()
-        other = self.body() if self.take("else") else None
+        then = self.body(arm)
+        other = self.body(arm) if self.take("else") else None
         self.depth -= 1
         return ast.If(self.span(first), condition, then, other, capture)
 
-    def while_statement(self, first: Token, inline: bool, label: str | None) -> ast.Node:
+    def while_statement(self, first: Token, inline: bool, label: str | None, arm: bool) -> ast.Node:
         self.advance()
         condition = self.in_parentheses("after while")
         capture = self.capture()
@@ -395,7 +399,7 @@ class Parser(Expressions):
             self.expect("(", "before the step of the loop")
             step = self.block("as the step of the loop") if self.on("{") else self.simple()
             self.expect(")", "behind the step of the loop")
-        body = self.body()
+        body = self.body(arm)
         self.no_else("while")
         return ast.While(self.span(first), condition, step, body, inline, label, capture)
 
@@ -403,7 +407,7 @@ class Parser(Expressions):
         if self.on("else"):
             self.fail(f"a {word} loop has no else: write what follows it behind the loop")
 
-    def for_statement(self, first: Token, inline: bool, label: str | None) -> ast.Node:
+    def for_statement(self, first: Token, inline: bool, label: str | None, arm: bool) -> ast.Node:
         self.advance()
         self.expect("(", "after for")
         items = self.list_of(self.expr, ")")
@@ -418,7 +422,7 @@ class Parser(Expressions):
         if len(captures) > 2:
             self.fail("a for loop has one capture, the item, or two, item and index", self.span(first))
         self.expect("|", "behind the names of item and index")
-        body = self.body()
+        body = self.body(arm)
         self.no_else("for")
         return ast.For(self.span(first), items, captures, body, by_pointer, inline, label)
 
@@ -434,7 +438,7 @@ class Parser(Expressions):
             if self.token.kind == "keyword" and self.token.text in JUMPS:
                 body = self.jump()
             else:
-                body = self.control(None) or self.simple()
+                body = self.control(None, arm=True) or self.simple()
             arms.append(ast.Arm(self.span(start), values, body))
             if not self.take(",") and not self.take(";") and not self.on("}") and not isinstance(body, ast.Block):
                 self.fail(f"',' was expected behind the arm of a switch, not {self.token}")
