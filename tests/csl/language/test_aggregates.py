@@ -5,6 +5,8 @@ Covers: wse/csl/sema/parts.py, wse/csl/sema/widths.py
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
 from csl import running
@@ -22,6 +24,18 @@ def errors(tmp_path, pe: str, **options) -> str:
 
 
 PROGRAMS = {
+    "structs of a function differ by their defaults": (
+        """
+        export var out: [4]i32;
+        fn S(comptime n: i16) type { return struct { x: i16 = n }; }
+        fn main() void {
+          var a = S(1){};
+          var b = S(2){};
+          out = [4]i32{ a.x, b.x, if (S(1) == S(1)) 1 else 0, if (S(1) == S(2)) 1 else 0 };
+        }
+        """,
+        [1, 2, 1, 0],
+    ),
     "loops over tuples with fields of run time": (
         """
         export var out: [5]i32;
@@ -660,3 +674,11 @@ def test_structs_are_exported(tmp_path):
     assert running.read(loaded, "bits").tolist() == [0x301]
     many = np.frombuffer(loaded.symbol(0, 0, "many")[1], layout)
     assert many["a"].tolist() == [1, 4] and many["b"].tolist() == [2.0, 4.0]
+
+
+def test_types_of_one_program_are_not_those_of_another(tmp_path):
+    """A struct type belongs to its place in the source, not to where a process keeps the source in memory."""
+    for n in range(40):
+        gc.collect()  # the syntax tree of the program before
+        text = f"const S = struct {{ x: i16, y: i16 = {n} }};\nfn main() void {{}}\n"
+        running.compiled(tmp_path, text + f"comptime {{ @comptime_assert((S{{ .x = 1 }}).y == {n}); }}" + END)

@@ -17,7 +17,7 @@ from .optional import is_null
 from .parts import of_items
 from .suggest import did_you_mean
 from .types import Type
-from .values import NULL, UNDEFINED, VOID, Mem, Run, Val, Value, concrete
+from .values import NULL, UNDEFINED, VOID, Mem, Run, Val, Value, concrete, key_of
 from .widths import cut, pack
 
 LITERALS = {
@@ -494,8 +494,8 @@ def enum_type(frame: Frame, node: ast.EnumType, want: Type | None) -> Val:
     if not isinstance(tag, t.IntType):
         raise CslError.at(node.tag.span if node.tag else node.span, f"an enum is stored in an integer, not in a {tag}")
     members = enum_members(frame, node, tag)
-    key = ("enum", id(node), tag, tuple(members.items()))
-    return Val(t.TYPE, t.intern(key, lambda: t.EnumType(f"enum({tag})", tag, members)))
+    key = (tag, tuple(members.items()))
+    return Val(t.TYPE, t.intern(key, lambda: t.EnumType(f"enum({tag})", tag, members), node.made))
 
 
 def enum_members(frame: Frame, node: ast.EnumType, tag: t.IntType) -> dict[str, int]:
@@ -544,8 +544,8 @@ def struct_type(frame: Frame, node: ast.StructType, want: Type | None) -> Val:
         if len(set(widths.values())) > 1:
             shown = ", ".join(f"{name} {width}" for name, width in widths.items())
             raise CslError.at(node.span, f"the fields of a packed union have the same number of bits, not {shown}")
-    key = (word, id(node), tuple((name, made) for name, (made, _) in fields.items()))
-    return Val(t.TYPE, t.intern(key, lambda: t.StructType(word, fields, node.layout, node.union)))
+    key = tuple((name, made, None if default is None else key_of(default)) for name, (made, default) in fields.items())
+    return Val(t.TYPE, t.intern(key, lambda: t.StructType(word, fields, node.layout, node.union), node.made))
 
 
 def check_field(kind: Type, node: ast.StructType, name: str, span: Span) -> None:

@@ -309,11 +309,11 @@ def anonymous(names: tuple[str, ...] | None, types: tuple[Type, ...]) -> Anonymo
     return intern(("anonymous", names, types), lambda: AnonymousType(names, types))
 
 
-def intern(key: tuple, make) -> Any:
+def intern(key: tuple, make, known: dict[Any, Any] = _interned) -> Any:
     """The type of a key, made the first time."""
-    found = _interned.get(key)
+    found = known.get(key)
     if found is None:
-        found = _interned[key] = make()
+        found = known[key] = make()
     return found
 
 

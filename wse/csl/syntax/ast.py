@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field
+from typing import Any
 
 from ...records import dataclass
 from .errors import Source, Span
@@ -207,20 +208,24 @@ class FnType(Node):
 
 @dataclass(slots=True, eq=False)
 class EnumType(Node):
+    """made: the types that it stands for, by what differs among them."""
+
     span: Span
     tag: Node | None
     members: list[tuple[str, Node | None, Span]]
+    made: dict[Any, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
 class StructType(Node):
     """fields: (name, type, default or None, span).  layout: "", "extern" or "packed".  union: of which one field is
-    held."""
+    held.  made: the types that it stands for, by what differs among them."""
 
     span: Span
     fields: list[tuple[str, Node, Node | None, Span]]
     layout: str = ""
     union: bool = False
+    made: dict[Any, Any] = field(default_factory=dict)
 
 
 # ---- statements ----
