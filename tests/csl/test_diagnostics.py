@@ -68,7 +68,7 @@ BODY = {
         "an operation has .activate or .unblock, not both",
     ),
     "extra scalar": ("@fmacs(dsd, dsd, dsd, dsd);", "the last operand of @fmacs is a scalar"),
-    "not bound": ("@activate(main);", "task main is not bound to an id"),
+    "not bound": ("@activate(main);", "main is a function, not a task: it is called"),
     "no dsd": ("x = 1; _ = @set_dsd_length(x, 3);", "a descriptor of type mem1d_dsd or"),
     "negative length": ("_ = @set_dsd_length(dsd2, -1);", "an extent is 0 to 65535, not -1"),
     "range step": ("for (@range(i16, 0, 4, 0)) |i| { _ = i; }", "the step of a @range must not be 0"),

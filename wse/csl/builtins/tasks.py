@@ -233,7 +233,11 @@ def task_number(frame: Frame, value: Value, span: Span) -> int:
             frame.unit.find_bindings()
             number = frame.unit.task_ids.get((id(fn.decl), id(fn.instance)))
         if number is None:
-            raise CslError.at(span, f"task {fn.name} is not bound to an id")
+            if fn.decl.kind != "task":
+                raise CslError.at(span, f"{fn.name} is a function, not a task: it is called")
+            raise CslError.at(
+                span, f"task {fn.name} is not bound to an id: @bind_local_task binds it in a comptime block"
+            )
         return number
     if value.type not in (*t.TASK_IDS, t.COLOR, t.INPUT_QUEUE):
         raise CslError.at(span, f"a task id or the name of a task was expected, not {describe(value)}")

@@ -33,6 +33,8 @@ def call(frame: Frame, node: ast.Call, want: Type | None) -> Value:
     what = f"a value of type {callee.type}"
     if isinstance(callee, Val) and t.is_fn_pointer(callee.type):
         what = "a pointer that points to no function"
+    if isinstance(callee, Val) and isinstance(callee.data, t.StructType):
+        what = f"type {callee.data}: a value of it is {callee.data}{{ .name = value, ... }}"
     raise CslError.at(node.callee.span, f"a function was expected, not {what}")
 
 

@@ -116,6 +116,15 @@ def mismatch(span: Span | None, wanted: Type, got: str) -> CslError:
     return CslError.at(span, f"a value of type {wanted} was expected, not {got}")
 
 
+def conversion(source: Type, kind: Type) -> str:
+    """What makes a value of the wanted type, for the end of a message; or nothing."""
+    if (t.is_number(kind) and t.is_number(source)) or (isinstance(kind, t.EnumType) and t.is_integral(source)):
+        return f" (convert it with @as({kind}, ...))"
+    if isinstance(kind, t.PointerType) and isinstance(source, t.ArrayType):
+        return " (its address is taken with &)"
+    return ""
+
+
 def coerce(value: Val, kind: Type, span: Span | None) -> Val:
     """The value as the type, or an error that says why not."""
     source = value.type
@@ -169,7 +178,8 @@ def coerce(value: Val, kind: Type, span: Span | None) -> Val:
             return value
     elif kind is t.UT_ID and source in (t.INPUT_QUEUE, t.OUTPUT_QUEUE):
         return Val(kind, data)
-    raise mismatch(span, kind, describe(value) + ("" if not t.is_number(source) else f" of type {source}"))
+    said = describe(value) + (f" of type {source}" if t.is_number(source) else "")
+    raise mismatch(span, kind, said + conversion(source, kind))
 
 
 def coerce_pointer(value: Val, kind: t.PointerType, span: Span | None) -> Val | None:

@@ -16,7 +16,7 @@ from ..ir import ir
 from ..syntax import ast
 from ..syntax.errors import CslError, NotKnown, Span
 from . import types as t
-from .convert import coerce, describe, mismatch, pointer_fits, refuse_rank
+from .convert import coerce, conversion, describe, mismatch, pointer_fits, refuse_rank
 from .types import Type
 from .values import FnRef, GlobalVar, Ptr, Run, Sym, Val, Value, concrete, copy_of
 
@@ -303,8 +303,7 @@ class Frame:
             raise CslError.at(
                 span, f"a value of type {kind} is needed, which is known at compile time; this one is not"
             )
-        hint = f" (convert it with @as({kind}, ...))" if t.is_number(kind) and t.is_number(source) else ""
-        raise mismatch(span, kind, f"one of type {source}{hint}")
+        raise mismatch(span, kind, f"one of type {source}{conversion(source, kind)}")
 
     def check_signature(self, fn: FnRef, kind: Type, span: Span | None) -> None:
         """An error if a function is not of the type of functions that is expected."""

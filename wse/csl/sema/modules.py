@@ -86,7 +86,8 @@ class Loader:
                     return folder / name, importer.source.library
             except (OSError, ValueError):  # a name that is none
                 break
-        raise CslError.at(span, f"{name} is not found; looked in {', '.join(map(str, folders))}")
+        library = f"; the library is <{name}>" if (LIBRARY / f"{name}.csl").is_file() and ".." not in name else ""
+        raise CslError.at(span, f"{name} is not found; looked in {', '.join(map(str, folders))}{library}")
 
 
 def shown_path(path: Path) -> str:

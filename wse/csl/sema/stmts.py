@@ -128,6 +128,16 @@ def expr_stmt(frame: Frame, node: ast.ExprStmt) -> None:
         frame.unit.program.findings.warn(node.span, "this statement has no effect: the value is not used")
 
 
+def path(target: ast.Node) -> str | None:
+    """The variable or member that an element is of, as it is written; None if it is something else."""
+    if isinstance(target, ast.Index):
+        return path(target.base)
+    if isinstance(target, ast.Member):
+        base = path(target.base)
+        return base and f"{base}.{target.name}"
+    return target.name if isinstance(target, ast.Ident) else None
+
+
 @stmt(ast.Assign)
 def assign(frame: Frame, node: ast.Assign) -> None:
     if isinstance(node.target, ast.Ident) and node.target.name == "_" and node.op == "=":
@@ -135,7 +145,8 @@ def assign(frame: Frame, node: ast.Assign) -> None:
         return
     where = frame.lvalue(node.target)
     if isinstance(where, Val | Run | DsdEdit):
-        what = f"{node.target.name} is a constant" if isinstance(node.target, ast.Ident) else "this is a value"
+        name = path(node.target)
+        what = f"{name} is a constant" if name else "this is a value"
         raise CslError.at(node.target.span, f"{what} and cannot be changed")
     if isinstance(where, ElementRef):
         check_element(frame, node.target)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from . import ast
+from . import ast, habits
 from .errors import CslError, Findings, Source, Span
 from .lexer import TYPE_WORDS, Token, tokenize
 
@@ -63,6 +63,11 @@ class Expressions:
         """Whether the next token is this operator or keyword."""
         return self.token.text == text and self.token.kind in ("op", "keyword")
 
+    def doubled(self) -> bool:
+        """Whether the same operator stands directly before the next one."""
+        before = self.tokens[max(self.at - 1, 0)]
+        return before.text == self.token.text and before.end == self.token.start
+
     def take(self, text: str) -> bool:
         """Consumes the operator or keyword if it is next."""
         if self.token.text == text and self.token.kind in ("op", "keyword"):
@@ -89,6 +94,7 @@ class Expressions:
         if token.kind == "end" and self.at:  # the place is behind what came before
             token = self.tokens[self.at - 1]
             span = span or Span(self.source, token.end - 1, token.end)
+        message += habits.hint(self.tokens, self.at)
         self.findings.add(CslError.at(span or Span(self.source, token.start, token.end), message))
         raise Failed
 
@@ -130,6 +136,8 @@ class Expressions:
     def in_parentheses(self, where: str) -> ast.Node:
         self.expect("(", where)
         node = self.expr()
+        if self.on("="):
+            self.fail("an expression was expected, not an assignment: == compares")
         self.expect(")", "behind the expression in parentheses")
         return node
 
@@ -296,6 +304,8 @@ class Expressions:
         first = self.token
         if first.kind == "op":
             if first.text in ("-", "!", "~", "&"):
+                if first.text == "&" and self.doubled():
+                    self.fail("an expression was expected, not '&'")
                 self.advance()
                 operand = self.unary()
                 return ast.Unary(self.span(first), first.text, operand)
@@ -473,7 +483,7 @@ class Expressions:
                     self.fail(f"a name was expected after '.', not {self.token}")
                 name = self.advance().text
                 return ast.DotName(self.span(token), name)
-            case "|":
+            case "|" if not self.doubled():
                 return self.tensor_access()
             case "{":
                 if self.peek().text == "}":

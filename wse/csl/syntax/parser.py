@@ -33,7 +33,7 @@ expressions are in expressions.py.
 
 from __future__ import annotations
 
-from . import ast
+from . import ast, habits
 from .errors import CslError, Findings, Source, Span
 from .expressions import JUMPS, Expressions, Failed
 from .lexer import Token
@@ -316,10 +316,14 @@ class Parser(Expressions):
         node = self.control(None)
         if node is not None:
             return node
+        following = self.peek()
         simple = self.simple()
         if isinstance(simple, ast.ExprStmt) and isinstance(simple.value, ast.Switch):
             self.take(";")
             return simple.value
+        meant = None if self.on(";") else habits.statement(first, following)
+        if meant is not None:
+            self.fail(meant, Span(self.source, first.start, first.end))
         return self.ended(simple, "after the statement")
 
     def ended(self, node: ast.Node, where: str) -> ast.Node:
@@ -409,6 +413,8 @@ class Parser(Expressions):
 
     def for_statement(self, first: Token, inline: bool, label: str | None, arm: bool) -> ast.Node:
         self.advance()
+        if not self.on("(") or self.peek().text in ("var", "const"):
+            self.fail(f"'(' was expected after for, and what to go through: {habits.LOOP}")
         self.expect("(", "after for")
         items = self.list_of(self.expr, ")")
         if not items:
@@ -433,6 +439,8 @@ class Parser(Expressions):
         arms: list[ast.Arm] = []
         while not self.on("}"):
             start = self.token
+            if start.text in ("case", "default") and self.peek().text not in ("=>", ",", "...", ".", "+", "-"):
+                self.fail(f"{start.text} is not a word of CSL: {habits.ARM}")
             values: list[ast.Node] = [] if self.take("else") else self.list_of(self.case, "=>")
             self.expect("=>", "behind the value of an arm")
             if self.token.kind == "keyword" and self.token.text in JUMPS:
