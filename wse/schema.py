@@ -207,13 +207,17 @@ def read_toml(path: Path | str, what: str) -> dict[str, Any]:
         raise ConfigError(f"{what} {path} is not TOML: {error}") from None
 
 
-def read_json(path: Path | str, what: str) -> Any:
+def read_json(path: Path | str, what: str, infinite: bool = False) -> Any:
     """The value in a JSON file.  ConfigError, which begins with `what` and the path, for what is not JSON; keys that
-    stand twice in an object, NaN and Infinity are refused as well."""
+    stand twice in an object, NaN and Infinity are refused as well.  infinite: Infinity is not, as Python writes it."""
     text = read_text(path, what)
     try:
         return json.loads(
-            text, object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_integer, parse_float=_float
+            text,
+            object_pairs_hook=_once,
+            parse_constant=_infinity if infinite else _no_constant,
+            parse_int=_integer,
+            parse_float=_float,
         )
     except RecursionError:
         raise ConfigError(f"{what} {path} is not JSON: it is nested too deeply") from None
@@ -228,6 +232,10 @@ def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"the key {shown(key)} stands twice in an object")
         made[key] = value
     return made
+
+
+def _infinity(name: str) -> Any:
+    return _no_constant(name) if name == "NaN" else math.inf if name == "Infinity" else -math.inf
 
 
 def _no_constant(name: str) -> Any:

@@ -272,6 +272,20 @@ def jais(layers, d, heads, ff, vocab, kind, **more):
     } | more  # fmt: skip
 
 
+def mamba2(layers, d, heads, **more):
+    return {
+        "architectures": ["Mamba2ForCausalLM"], "bos_token_id": 0, "chunk_size": 256, "conv_kernel": 4,
+        "eos_token_id": 0, "expand": 2, "head_dim": 64, "hidden_act": "silu", "hidden_size": d,
+        "initializer_range": 0.1, "layer_norm_epsilon": 1e-05, "model_type": "mamba2", "n_groups": 1,
+        "norm_before_gate": False, "num_heads": heads, "num_hidden_layers": layers, "pad_token_id": 0,
+        "rescale_prenorm_residual": False, "residual_in_fp32": True, "rms_norm": True, "state_size": 128,
+        "tie_word_embeddings": True, "time_step_floor": 0.0001, "time_step_init_scheme": "random",
+        "time_step_limit": [0.0, float("inf")], "time_step_max": 0.1, "time_step_min": 0.001,
+        "time_step_rank": d // 16, "time_step_scale": 1.0, "torch_dtype": "float32", "use_bias": False,
+        "use_cache": True, "use_conv_bias": True, "vocab_size": 50288,
+    } | more  # fmt: skip
+
+
 V3 = {
     "architectures": ["DeepseekV3ForCausalLM"], "first_k_dense_replace": 3, "moe_intermediate_size": 2048,
     "n_group": 8, "n_routed_experts": 256, "n_shared_experts": 1, "norm_topk_prob": True, "num_experts_per_tok": 8,
@@ -419,4 +433,8 @@ CONFIGS = {
     "cerebras/btlm-3b-8k-base": (2_646_255_744, jais(32, 2560, 32, 6826, 50257, "btlm", n_positions=8192,
                                                      mup_embeddings_scale=14.6, mup_output_alpha=2.22,
                                                      mup_scale_qk_dot_by_d=True, mup_width_scale=0.1)),
+    "AntonV/mamba2-130m-hf": (128_989_632, mamba2(24, 768, 24)),
+    "AntonV/mamba2-2.7b-hf": (2_702_599_680, mamba2(64, 2560, 80)),
+    "mistralai/Mamba-Codestral-7B-v0.1": (7_285_403_648, mamba2(
+        64, 4096, 128, n_groups=8, norm_before_gate=True, tie_word_embeddings=False, vocab_size=32768)),
 }  # fmt: skip

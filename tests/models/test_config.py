@@ -3,7 +3,9 @@
 import pytest
 
 from wse.errors import ConfigError
-from wse.models import config, graph, load
+from wse.models import config, from_hugging_face, graph, load
+
+from .public_configs import CONFIGS
 
 # Parameters in all, as their papers and cards state them.
 SIZES = {
@@ -29,6 +31,37 @@ SIZES = {
 @pytest.mark.parametrize("name", SIZES)
 def test_published_sizes(name):
     assert graph(load(name)).weights == pytest.approx(SIZES[name], rel=0.006)
+
+
+# Rows of the table that a public configuration describes as well.
+PUBLIC = {
+    "gpt2": "openai-community/gpt2",
+    "gpt2-xl": "openai-community/gpt2-xl",
+    "gpt-j-6b": "EleutherAI/gpt-j-6b",
+    "gpt-neox-20b": "EleutherAI/gpt-neox-20b",
+    "falcon-40b": "tiiuae/falcon-40b",
+    "falcon-180b": "tiiuae/falcon-180B",
+    "llama2-13b": "meta-llama/Llama-2-13b-hf",
+    "llama2-70b": "meta-llama/Llama-2-70b-hf",
+    "llama3-8b": "meta-llama/Llama-3.1-8B",
+    "llama3-405b": "meta-llama/Llama-3.1-405B",
+    "llama3-1b": "meta-llama/Llama-3.2-1B",
+    "mixtral-8x7b": "mistralai/Mixtral-8x7B-v0.1",
+    "jais-13b": "core42/jais-13b",
+    "btlm-3b": "cerebras/btlm-3b-8k-base",
+    "bert-base": "google-bert/bert-base-uncased",
+    "bert-large": "google-bert/bert-large-uncased",
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_row_has_the_operators_of_the_public_configuration(name):
+    """Context, bases of rotary positions and epsilons are of versions, and may differ."""
+    row, other = graph(load(name)), graph(from_hugging_face(CONFIGS[PUBLIC[name]][1]).but(sequence=load(name).sequence))
+    assert row.weights == other.weights == CONFIGS[PUBLIC[name]][0]
+    assert [(o.name, o.kind, o.features) for o in row.operators] == [
+        (o.name, o.kind, o.features) for o in other.operators
+    ]
 
 
 def test_every_name_makes_a_graph_whose_shapes_fit():

@@ -1,6 +1,7 @@
 """The families of Hugging Face models: counts of public configurations, to the parameter; what each key changes.
 
 Covers: wse/models/builder.py
+Covers: wse/models/bodies.py
 """
 
 import pytest
@@ -250,3 +251,35 @@ def test_norms_stand_where_the_family_has_them():
     assert order("allenai/OLMo-2-1124-7B", "attention.o", "norm1", "residual1", "mlp.down", "norm2", "residual2")
     assert order("google-bert/bert-base-uncased", "attention.q", "residual1", "norm1", "mlp.up", "residual2", "norm2")
     assert names("tiiuae/falcon-7b").count("norm2") == 0 and "norm2" in names("tiiuae/falcon-40b")
+
+
+def test_state_space_layers_store_their_state_whatever_the_context():
+    model = public("AntonV/mamba2-130m-hf")
+    assert model.kv_numbers(1) == model.kv_numbers(10**6) == 24 * (1536 * 128 + (1536 + 2 * 128) * 4)
+    (scan,), (conv,) = kinds(model, "scan"), kinds(model, "conv")
+    assert scan.flops(2048) == 6 * 1536 * 128
+    assert conv.flops(2048) == 2 * (1536 + 2 * 128) * 4
+    per_layer = scan.flops(2048) + conv.flops(2048)
+    made = graph(model)
+    assert made.flops(2048) == 6 * made.matmul_weights + 3 * 24 * per_layer
+    with pytest.raises(ConfigError, match="num_heads 24 x head_dim 64 is not expand x hidden_size, 2304"):
+        public("AntonV/mamba2-130m-hf", expand=3)
+
+
+def test_what_no_kernel_executes_is_refused_by_name():
+    """Each by the first setting or operator that is not that of GPT-2, Llama and their like."""
+    for name, words in {
+        "openai-community/gpt2": "has resid_pdrop 0.1, which the fabric does not execute",
+        "mistralai/Mistral-7B-v0.1": "layers.0.attention.scores .* has window, which",
+        "Qwen/Qwen3-8B": "layers.0.attention.norm_q .* has heads, which",
+        "AntonV/mamba2-130m-hf": "layers.0.mixer.conv .* is of kind conv, which",
+        "mistralai/Mixtral-8x7B-v0.1": "router_aux_loss_coef 0.02, which",
+        "tiiuae/falcon-7b": None,
+        "meta-llama/Llama-2-70b-hf": None,
+    }.items():
+        made = graph(public(name))
+        if words is None:
+            made.check_plain("the fabric")
+        else:
+            with pytest.raises(ConfigError, match=words):
+                made.check_plain("the fabric")

@@ -7,6 +7,8 @@ import pytest
 from wse.errors import ConfigError
 from wse.models import from_hugging_face, load
 
+from .public_configs import CONFIGS
+
 LLAMA = {
     "model_type": "llama",
     "hidden_size": 4096,
@@ -105,7 +107,7 @@ def test_what_is_wrong_is_said(values, words):
     [
         (b'{"n_layer": 1, "n_layer": 2}', "the key 'n_layer' stands twice in an object"),
         (b'{"n_layer": NaN}', "NaN is no JSON number"),
-        (b'{"n_layer": -Infinity}', "-Infinity is no JSON number"),
+        (b'{"model_type": "gpt2", "n_layer": -Infinity}', "n_layer is -inf, but must be an integer"),
         (b'{"n_layer": 1e400}', "'1e400' is larger than any number of 64 bits"),
         (b'{"n_layer": ' + b"9" * 5000 + b"}", "a number of 5,000 digits is too long"),
         (b"[" * 100_000, "nested too deeply"),
@@ -137,3 +139,14 @@ def test_files_that_are_none(tmp_path):
         load(tmp_path / "other.json")
     with pytest.raises(ConfigError, match=r"no model 'gpt5': did you mean gpt"):
         load("gpt5")
+
+
+def test_infinity_as_python_writes_it_is_read_where_it_may_stand(tmp_path):
+    """In files of Mamba 2: no upper limit of the time steps."""
+    values = CONFIGS["AntonV/mamba2-130m-hf"][1]
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    assert "Infinity" in (tmp_path / "config.json").read_text()
+    assert load(tmp_path).numerics == ()
+    (tmp_path / "config.json").write_text(json.dumps(values | {"time_step_limit": [0.5, 0.1]}))
+    with pytest.raises(ConfigError, match=r"time_step_limit is \[0.5, 0.1\], but must be two numbers, low and high"):
+        load(tmp_path)

@@ -48,6 +48,10 @@ def operator_cycles(
             return _both("silu gate", n=rows * tile)
         case "relu":  # one pass over the elements, as a residual addition
             return _cost("residual", n=rows * tile), _cost("residual", n=rows * tile)
+        case "conv" | "scan":  # passes over elements: of a tap, or of the state
+            pieces = operator.attributes["state"] * 3 if operator.kind == "scan" else operator.attributes["taps"]
+            forward = int(pieces) * _cost("residual", n=rows * tile)
+            return forward, 2 * forward
         case "residual" | "token_types":
             return _cost("residual", n=rows * tile), 0.0
         case "loss":

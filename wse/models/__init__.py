@@ -7,7 +7,7 @@
 The package is independent of the machine.
 """
 
-from .builder import graph
+from .bodies import graph
 from .config import NAMES, Transformer, published
 from .graph import Graph, Operator, Parameter, Tensor
 from .load import from_hugging_face, load

@@ -1,4 +1,7 @@
-"""The operator graph of a configuration."""
+"""How a configuration becomes operators: the parts that models are made of, and decoders and encoders of them.
+
+bodies.py has the other bodies, and `graph`.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,7 @@ from .graph import Graph, Operator, Parameter, Tensor
 STD = 0.02  # as GPT-2; projections that add to the residual stream have it divided by sqrt(2 layers)
 
 
-def graph(model: Transformer) -> Graph:
-    """The operator graph of a configuration; the input is "ids", the last output "loss".
-
-    A model without a head ends with its last norm, or the pooler.
-    """
-    return _Builder(model).build()
-
-
-class _Builder:
+class Builder:
     """Appends operators; methods take the names of tensors that are read, and return that of the output."""
 
     def __init__(self, model: Transformer):

@@ -18,7 +18,7 @@ from ..schema import Boolean, Integer, Items, Kind, Number, Text, check
 
 TABLE = Path(__file__).with_name("families.toml")
 
-BODIES = ("decoder", "encoder")
+BODIES = ("decoder", "encoder", "encoder-decoder", "state-space", "vision")
 NORMS = ("layer", "rms")
 NORMS_AT = ("before", "after", "both", "output")
 QK_NORMS = ("none", "head", "all")
@@ -78,6 +78,14 @@ SCHEMA: dict[str, Kind] = {
     "head": Text(HEADS),
     "head_bias": Boolean(),
     "pooler": Boolean(),
+    "state": Integer(0, 1_000_000),
+    "conv": Integer(0, 1_000),
+    "groups": Integer(0, 100_000),
+    "conv_bias": Boolean(),
+    "encoder_layers": Integer(0, 2_000),
+    "relative_buckets": Integer(0, 1_000_000),
+    "patch": Integer(0, 10_000),
+    "channels": Integer(0, 10_000),
     "name": Text(),
     "source": Text(),
 }
@@ -87,11 +95,13 @@ DERIVED = {"d_head": 0, "attention_bias": None, "output_bias": None, "norm_bias"
 
 @dataclass(frozen=True)
 class Block:
-    """What a layer has of its own: window (0: none), whether queries and keys are turned, whether it has experts."""
+    """What a layer has of its own: window (0: none), whether queries and keys are turned, whether it has experts,
+    whether it is of the encoder of an encoder-decoder."""
 
     window: int
     rotary: bool
     experts: bool
+    encodes: bool
 
 
 def _of_layer(values: Sequence[Any], layer: int, otherwise: Any) -> Any:
@@ -114,7 +124,7 @@ class Transformer:
 
     What few models have:
 
-    body        "decoder", or "encoder" (BERT)
+    body        "decoder", "encoder" (BERT), "encoder-decoder" (T5), "vision" (ViT) or "state-space" (Mamba 2)
     output_bias, norm_bias    of attention's output projection, of layer norms; None: as attention_bias, as bias
     qk_norm     norm of queries and keys: of each "head", or of "all" heads together
     windows     tokens that attention of a layer sees, by layer; 0: all.  A shorter list is repeated; () is all
@@ -135,6 +145,11 @@ class Transformer:
     d_embedding  features of the embedding's table, if not d_model: projections lead to d_model and back
     head        "logits"; "masked": a dense layer, activation and norm in front of them (BERT); "none": no head
     head_bias   of the logits; pooler: a dense layer over the first token
+    state       of a state-space model: numbers of state per feature; conv: tokens of the convolution in front, with
+                conv_bias; groups: heads share the inputs and outputs of the state by group
+    encoder_layers      of an encoder-decoder: the first ones of `layers`; relative_buckets: rows of the table of
+                biases by distance
+    patch       of a vision model: pixels on a side of a patch, of so many channels; `vocab` is the number of classes
     numerics    (key, value) of settings that change values, but no shape, count or time: kept, and refused by what
                 executes a model
     """
@@ -189,6 +204,14 @@ class Transformer:
     head: str = "logits"
     head_bias: bool = False
     pooler: bool = False
+    state: int = 0
+    conv: int = 0
+    groups: int = 0
+    conv_bias: bool = True
+    encoder_layers: int = 0
+    relative_buckets: int = 0
+    patch: int = 0
+    channels: int = 0
     numerics: tuple[tuple[str, Any], ...] = ()
     source: str = ""
 
@@ -228,6 +251,7 @@ class Transformer:
             window=_of_layer(self.windows, layer, 0),
             rotary=self.positions == "rotary" and _of_layer(self.rotary_layers, layer, True),
             experts=self.experts > 1 and _of_layer(self.expert_layers, layer, True),
+            encodes=layer < self.encoder_layers,
         )
 
     @cached_property
@@ -239,7 +263,7 @@ class Transformer:
     @property
     def decodes(self) -> bool:
         """Whether the model predicts the next token from those before."""
-        return self.body == "decoder" and self.causal
+        return self.body in ("decoder", "state-space") and self.causal
 
     @property
     def kv_features(self) -> int:
@@ -247,7 +271,12 @@ class Transformer:
         return self.kv_rank + self.d_rope if self.kv_rank else 2 * self.d_kv
 
     def kv_numbers(self, context: int) -> int:
-        """Numbers that all layers store of a sequence of so many tokens; a window bounds what its layer stores."""
+        """Numbers that all layers store of a sequence of so many tokens; a window bounds what its layer stores.
+
+        A state-space layer stores its state and the last tokens of its convolution, whatever the context.
+        """
+        if self.body == "state-space":
+            return self.layers * (self.d_attention * self.state + self.d_conv * self.conv)
         windows = (self.block(layer).window or context for layer in range(self.layers))
         return self.kv_features * sum(min(context, window) for window in windows)
 
@@ -255,6 +284,11 @@ class Transformer:
     def d_attention(self) -> int:
         """Features of the queries: heads times d_head."""
         return self.heads * self.d_head
+
+    @property
+    def d_conv(self) -> int:
+        """Features of the convolution of a state-space layer: its own, and inputs and outputs of the state."""
+        return self.d_attention + 2 * self.groups * self.state
 
     @property
     def d_kv(self) -> int:

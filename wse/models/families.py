@@ -240,6 +240,28 @@ def embedding_scale(reading: Reading) -> None:
     reading.note("embedding times", math.sqrt(reading.fields["d_model"]), None)
 
 
+def mamba2(reading: Reading) -> None:
+    """expand, which heads and head_dim say as well; limits of the time steps."""
+    f = reading.fields
+    inner = reading.take("expand", Number(0, 1_000, above=True), 2) * f["d_model"]
+    if inner != f["heads"] * f["d_head"]:
+        raise ConfigError(
+            f"{reading.where}: num_heads {f['heads']} x head_dim {f['d_head']} is not expand x hidden_size, {inner:g}"
+        )
+    f["attention_bias"] = f["bias"]
+    f["d_ff"] = int(inner)
+    reading.taken.add("time_step_limit")
+    limit = reading.values.get("time_step_limit")
+    if limit is not None and not (
+        isinstance(limit, list)
+        and len(limit) == 2
+        and all(isinstance(n, int | float) and not isinstance(n, bool) for n in limit)
+        and limit[0] <= limit[1]
+    ):
+        raise ConfigError(f"{reading.where}: time_step_limit is {shown(limit)}, but must be two numbers, low and high")
+    reading.note("time_step_limit", None if limit is None else tuple(limit), (0.0, math.inf))
+
+
 def encoder_head(reading: Reading) -> None:
     """What follows the layers, by the class of the model: its `architectures`."""
     named = reading.take("architectures", Items(Text(), 16), [])
@@ -420,6 +442,23 @@ FAMILIES: dict[str, Family] = {
         rules=(activation("hidden_act"), encoder_head, roberta),
     ),
 }  # fmt: skip
+
+FAMILIES["mamba2"] = Family(
+    {
+        "layers": ("num_hidden_layers",), "d_model": ("hidden_size",), "heads": ("num_heads",), "d_head": ("head_dim",),
+        "vocab": ("vocab_size",), "state": ("state_size",), "conv": ("conv_kernel",), "groups": ("n_groups",),
+        "norm_eps": ("layer_norm_epsilon",), "tied": ("tie_word_embeddings",), "bias": ("use_bias",),
+        "conv_bias": ("use_conv_bias",),
+    },
+    {
+        "body": "state-space", "norm": "rms", "activation": "silu", "positions": "none", "bias": False, "tied": False,
+        "d_head": 64, "state": 128, "conv": 4, "groups": 8, "sequence": 2048,
+    },
+    {"norm_before_gate": (Boolean(), False)}, only={"rms_norm": (True,), "hidden_act": ("silu",)},
+    neutral="""chunk_size rescale_prenorm_residual residual_in_fp32 time_step_floor time_step_init_scheme time_step_max
+    time_step_min time_step_rank time_step_scale d_conv""",
+    rules=(mamba2,),
+)  # fmt: skip
 
 OF_DEEPSEEK = USUAL | {
     "norm_eps": ("rms_norm_eps",),

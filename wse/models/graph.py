@@ -31,6 +31,9 @@ KINDS = {
     "rotary": "q or k -> the same, the first `rotary` features of each head turned; theta, heads",
     "attention": "q, k, v -> y; heads, kv_heads, d_head, causal, alibi; scores scaled by d_head^-1/2; if they differ: "
     "window (tokens seen), d_value (features of a head's values), sinks [heads]",
+    "conv": "x -> y = silu of the sums over the last tokens, feature by feature; weight [features, taps], bias",
+    "scan": "x (features, inputs and outputs of the state), time steps -> y; rate, skip, step_bias [heads]; heads, "
+    "d_head, state, groups",
     "relu": "x -> y",
     "relu_gate": "gate, up -> relu(gate) * up",
     "tanh": "x -> y",
@@ -62,6 +65,9 @@ ELEMENT_FLOPS = {
     "concat": 0,
     "loss": 6,
 }
+
+# Kinds that mix tokens: with the products, what the published conventions of flops count.
+MIXING = ("attention", "conv", "scan")
 
 GROUPS = ("embedding", "attention", "mlp", "head")
 
@@ -178,6 +184,10 @@ class Operator:
         times = {"forward": 1, "backward": 2}[phase]
         if self.kind in ("linear", "experts"):
             return times * 2.0 * self.active_weights
+        if self.kind == "conv":
+            return times * 2.0 * self.parameters["weight"].size
+        if self.kind == "scan":  # state = decay x state + input, and its product with the output vector
+            return times * 6.0 * self.attributes["heads"] * self.attributes["d_head"] * self.attributes["state"]
         if self.kind == "attention":
             d_head = self.attributes["d_head"]
             both = d_head + self.attributes.get("d_value", d_head)  # features of scores, and of the weighted sum
@@ -234,7 +244,7 @@ class Graph:
         s = sequence or self.model.sequence
         total = 6.0 * self.matmul_weights
         for o in self.operators:
-            if o.kind == "attention":
+            if o.kind in MIXING:
                 total += sum(o.flops(s, phase, causal_discount) for phase in ("forward", "backward"))
         return total
 

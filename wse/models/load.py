@@ -20,7 +20,7 @@ def load(name: str | Path) -> Transformer:
     path = Path(name)
     if path.suffix == ".json" or ("\0" not in str(name) and str(name) and path.is_dir()):
         path = path if path.suffix == ".json" else path / "config.json"
-        return from_hugging_face(read_json(path, "model"), path.parent.name or path.stem, str(path))
+        return from_hugging_face(read_json(path, "model", infinite=True), path.parent.name or path.stem, str(path))
     known = published()
     plain = str(name).lower().replace(".", "_")
     if plain not in known:

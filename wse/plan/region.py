@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from ..errors import ConfigError
 from ..models import Graph, Operator
+from ..models.graph import MIXING
 from ..records import dataclass
 
 # The kernel of each kind of operator.  That of a linear layer depends on its group (kernel_of).
@@ -23,6 +24,8 @@ KERNELS = {
     "rotary": "attention",
     "attention": "attention",
     "concat": "attention",
+    "conv": "attention",
+    "scan": "attention",
     "experts": "fc",
     "gelu": "gelu",
     "silu": "gelu",
@@ -59,16 +62,16 @@ class Region:
         return sum(6.0 * operator.active_weights for operator in self.operators if operator.kind in kinds)
 
     def score_flops(self, sequence: int) -> float:
-        """Flops of attention scores and of the weighted sums of values, counting all pairs of tokens."""
+        """Flops of attention scores and of the weighted sums of values, counting all pairs of tokens; of scans."""
         found = 0.0
         for operator in self.operators:
-            if operator.kind == "attention":
+            if operator.kind in MIXING:
                 found += operator.flops(sequence, "forward") + operator.flops(sequence, "backward")
         return found
 
     def elements(self) -> float:
         """Elements per token of elementwise operators: for each, the larger of its input and output features."""
-        kinds = ("linear", "experts", "attention", "rotary")
+        kinds = ("linear", "experts", "rotary", *MIXING)
         return float(sum(max(operator.features) for operator in self.operators if operator.kind not in kinds))
 
     def stash(self, sequence: int) -> int:

@@ -111,7 +111,7 @@ def decode(
     """
     if not model.decodes:
         raise ConfigError(f"model {model.name} predicts no next token: decoding is of decoders, and it is none")
-    if context > model.sequence:
+    if context > model.sequence and model.body != "state-space":  # which has no longest sequence
         raise ConfigError(
             f"model {model.name} has sequences of at most {model.sequence:,} tokens: "
             f"it cannot decode with {context:,} tokens of context"
@@ -175,8 +175,17 @@ def _layer(
             yield _product(", ".join(p.name.rpartition(".")[2] for p in together), rows, o.features[0], side, sums)
         elif o.kind == "experts":
             yield from _experts(o, side, sums)
+        elif o.kind == "scan":
+            yield _scan(o, side)
         elif o.kind == "attention":
             yield from _attention(model, o, context, side, sums)
+
+
+def _scan(o: Operator, side: tuple[int, int]) -> Operation:
+    """A step of the state, which lies on all PEs: three passes over it."""
+    elements = o.attributes["heads"] * o.attributes["d_head"] * o.attributes["state"]
+    cycles = 3 * recorded.fitted("residual").cycles(n=math.ceil(elements / (side[0] * side[1])))
+    return Operation("scan", cycles, cycles)
 
 
 def _experts(o: Operator, side: tuple[int, int], sums: str) -> Iterator[Operation]:
