@@ -260,3 +260,29 @@ def test_the_payload_of_a_control_wavelet_is_kept_but_for_two_bits(arch, tmp_pat
     ends = "@mov32(to, @set_dsd_length(keeps, 4));"
     loaded = run(tmp_path, RELAY % ends, arch=arch, layout=RELAY_LAYOUT)
     assert read(loaded, "got", 2).tolist() == [5, 0x1234_0006, 7, 0xC009_0008, 0]
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ".fabric_color = @get_color(n), .output_queue = oq",
+        ".fabric_color = if (n == 0) c else c, .output_queue = oq",
+        ".fabric_color = c, .output_queue = @get_output_queue(n)",
+    ],
+)
+def test_colors_and_queues_are_known_at_compile_time(fields, arch, tmp_path):
+    send = f"@mov16(@get_dsd(fabout_dsd, .{{ .extent = 1, {fields} }}), from);"
+    with pytest.raises(CslError, match="not known at compile time") as caught:
+        compiled(tmp_path, pe(send, "", "var n: u16 = 3;\n"), arch=arch, layout=LAYOUT)
+    assert "a descriptor for each can be chosen at run time, as in `if (n == 0) first else second`" in str(caught.value)
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_descriptors_are_chosen_at_run_time(arch, tmp_path):
+    decls = "var n: u16 = 0;\n" + OUT % "" + IN % (2, "")
+    send = "for (@range(u16, 2)) |i| { const o = if (i == n) @set_dsd_length(out, 3) else out; @mov16(o, @set_dsd_length(from, 2)); }"
+    done = run(
+        tmp_path, pe(send, "@mov16(@set_dsd_length(to, 4), @set_dsd_length(in, 4));", decls), arch=arch, layout=LAYOUT
+    )
+    assert read(done, "b", 1).tolist() == [1, 2, 1, 2, 0, 0, 0, 0]

@@ -88,3 +88,48 @@ def test_the_fields_of_struct_arguments_belong_to_parameters():
     config = table.BUILTINS["@set_color_config"].fields["config"]
     assert set(config["switches"]["pos1"]) == {"rx", "tx", "invalid"}
     assert "output_queue" in table.BUILTINS["@get_dsd"].fields["fabout_dsd"]
+
+
+IN_CODE = {
+    "@activate": "@get_local_task_id(9)",
+    "@block": "@get_local_task_id(9)",
+    "@unblock": "@get_local_task_id(9)",
+    "@load_to_dsr": "@get_dsr(dsr_dest, 1), d",
+    "@load_to_dsr_xdsr": "@get_dsr(dsr_dest, 1), @get_xdsr(1), c",
+    "@allocate_fifo": "a",
+}
+IN_COMPTIME_BLOCKS = {
+    "@bind_local_task": "t, @get_local_task_id(9)",
+    "@bind_data_task": "t, @get_data_task_id(@get_input_queue(3))",
+    "@bind_control_task": "t, @get_control_task_id(9)",
+    "@initialize_queue": "@get_input_queue(2), .{ .color = @get_color(1) }",
+    "@set_local_color_config": "@get_color(1), .{ .routes = .{ .rx = .{RAMP}, .tx = .{EAST} } }",
+    "@set_teardown_handler": "f, @get_color(1)",
+    "@set_empty_queue_handler": "f, @get_output_queue(1)",
+    "@rpc": "@get_data_task_id(@get_input_queue(3))",
+}
+LAYOUT = """var a = @zeros([4]f32);
+const d = @get_dsd(mem1d_dsd, .{{ .base_address = &a, .extent = 4 }});
+const c = @get_dsd(circbuf_dsd, .{{ .base_address = &a, .extent = 4 }});
+fn f() void {{}}
+task t() void {{}}
+layout {{
+  @set_rectangle(1, 1);
+  @set_tile_code(0, 0, "pe.csl");
+  {};
+}}
+"""
+
+
+@pytest.mark.parametrize("name", IN_CODE | IN_COMPTIME_BLOCKS)
+def test_builtins_of_a_pe_are_no_part_of_the_layout(name, tmp_path):
+    where = "the code of a PE, not in the layout" if name in IN_CODE else "a comptime block of the code of a PE"
+    with pytest.raises(CslError, match=f"layout.csl:9:.*{name} stands in {where}"):
+        compiled(tmp_path, PE.format(""), layout=LAYOUT.format(f"{name}({(IN_CODE | IN_COMPTIME_BLOCKS)[name]})"))
+
+
+@pytest.mark.parametrize("name", IN_COMPTIME_BLOCKS)
+def test_builtins_of_comptime_blocks_are_no_statements(name, tmp_path):
+    head = "fn f() void {}\ntask t() void {}\n"
+    with pytest.raises(CslError, match=f"{name} stands in a comptime block of the code of a PE"):
+        compiled(tmp_path, head + PE.format(f"{name}({IN_COMPTIME_BLOCKS[name]});"))

@@ -102,3 +102,22 @@ def test_layout_and_code_in_one_file(tile, tmp_path):
     loaded = running.run(tmp_path, "", layout=text, params={"width": 3}, other=other)
     want = [17, 17, 17] if "layout" not in tile else [3, 5, 7]
     assert [running.read(loaded, "got", x)[0] for x in range(3)] == want
+
+
+def test_misspelt_params_of_a_pe_are_warned_of(tmp_path):
+    """Values that a PE's code has no param for are usual: one layout gives them to the code of the edges, too."""
+    layout = """layout {{
+  @set_rectangle(2, 1);
+  for (@range(i16, 2)) |x| {{ @set_tile_code(x, 0, "pe.csl", .{{ .{} = 3, .edge = x }}); }}
+}}
+"""
+    pe = "param count: i16 = 1;\nexport var n: i16 = count;\nfn main() void {}\ncomptime { @export_symbol(main); }\n"
+    for given, expected in {
+        "cuont": ["pe.csl has no param cuont: its value is not used; did you mean count?"],
+        "count": [],
+        "count = 2, .counts": [],
+        "edges": [],
+    }.items():
+        warnings = []
+        compile_program(running.write(tmp_path, pe, layout.format(given)), warnings=warnings)
+        assert [warning.message for warning in warnings] == expected, given

@@ -29,7 +29,7 @@ from .options import (
     priority,
     struct_items,
 )
-from .table import Fields, builtin, leaves
+from .table import Fields, builtin, in_code, leaves
 from .tasks import PRIORITIES, activated_task
 
 DSR_COUNT = {"dest": 16, "src0": 16, "src1": 32}
@@ -86,6 +86,7 @@ def register(frame: Frame, node: ast.Node, kind: Type) -> Val:
 
 def xdsr(frame: Frame, node: ast.BuiltinCall) -> None:
     """The XDSR of a load, noted: no FIFO may have it."""
+    in_code(frame, node)
     number = concrete(register(frame, node.args[1], t.XDSR))
     frame.unit.dsrs.load("xdsr", number, Load("memory", False, False, False, node.span))
 
@@ -128,6 +129,7 @@ def load_to_dsr(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value
 
 def load(frame: Frame, node: ast.BuiltinCall, kinds: tuple[Type, ...], registers: int = 0) -> Value:
     """Loads a DSR; in a comptime block before the first task.  kinds: of descriptors.  registers: stride registers."""
+    in_code(frame, node)
     if frame.build is None:
         frame.unit.deferred.append(lambda: load(frame.unit.startup_frame(frame), node, kinds, registers))
         return VOID
@@ -246,6 +248,7 @@ def allocate_fifo(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Val
         raise CslError.at(
             node.span, "@allocate_fifo is evaluated at compile time: make it the value of a global constant"
         )
+    in_code(frame, node)
     where = buffer_of(frame, node.args[0])
     kind = where.type
     assert isinstance(kind, t.ArrayType)

@@ -10,7 +10,7 @@ from ..sema.frame import Frame
 from ..sema.types import Type
 from ..sema.values import Sym, Val, Value, concrete
 from ..syntax import ast
-from ..syntax.errors import CslError, Span
+from ..syntax.errors import CslError, NotKnown, Span
 from .descriptors import edited, shown
 from .options import ON_CONTROL, as_u16, chosen, on_control, priority
 from .table import Fields, leaves
@@ -26,6 +26,7 @@ OF_BOTH: Fields = {
 FABIN_FIELDS: Fields = {**OF_BOTH, "input_queue": {}, "on_control": leaves(ON_CONTROL)}
 FABOUT_FIELDS: Fields = {**OF_BOTH, "output_queue": {}, "advance_switch": {}, "zero": leaves(SOURCES)}
 FABIN, FABOUT = tuple(FABIN_FIELDS), tuple(FABOUT_FIELDS)
+CHANNEL = ("fabric_color", "input_queue", "output_queue")
 OF_OUTPUTS = ("control", "wavelet_index_offset")
 MOST = 0xFFFF  # an extent is a u16
 
@@ -38,7 +39,14 @@ def fabric_dsd(frame: Frame, kind: t.DsdType, given: dict[str, Any], node: ast.B
         item = given[name]
         if isinstance(item, Val):
             return concrete(frame.coerce(item, want, node.span))
-        return frame.number(item, want)
+        try:
+            return frame.number(item, want)
+        except NotKnown as error:
+            if name in CHANNEL:
+                error.note(
+                    None, "a descriptor for each can be chosen at run time, as in `if (n == 0) first else second`"
+                )
+            raise
 
     def flag(name: str) -> bool:
         return name in given and bool(known(name, t.BOOL))

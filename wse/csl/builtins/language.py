@@ -23,7 +23,7 @@ from ..sema.values import VOID, FnRef, Mem, Ptr, Range, Run, Sym, Val, Value, co
 from ..sema.widths import from_word, to_word
 from ..syntax import ast, lexer
 from ..syntax.errors import CslError, Diagnostic, Span
-from .table import builtin
+from .table import builtin, in_comptime_block
 
 
 def text_of(frame: Frame, node: ast.Node, what: str) -> str:
@@ -569,8 +569,7 @@ def set_active_prng(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> V
 def rpc(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     """Of programs before SDK 1.1: the server of launches on memcpy's color LAUNCH. Since then memcpy has it, and
     this does nothing."""
-    if frame.build is not None or frame.unit.layout is not None:
-        raise CslError.at(node.span, "@rpc stands in a comptime block of the code of a PE")
+    in_comptime_block(frame, node)
     value = frame.known(node.args[0])
     launches = [
         instance.resolve("LAUNCH")

@@ -16,8 +16,8 @@ from ..sema.values import VOID, FnRef, Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError
 from .language import struct_of
-from .table import builtin
-from .tasks import bind_to, first_entry, function_of, in_comptime_block
+from .table import builtin, in_comptime_block
+from .tasks import bind_to, first_entry, function_of
 
 FIELDS = ("init", "limit")
 

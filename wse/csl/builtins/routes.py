@@ -18,7 +18,7 @@ from ..sema.values import VOID, Val, Value, concrete, key_of, sym
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .layout import layout_of, position, settle
-from .table import Fields, builtin, leaves
+from .table import Fields, builtin, in_comptime_block, leaves
 
 LETTERS = {t.DIRECTIONS.index(name): name[0] for name in t.DIRECTIONS}
 BITS = "WESNR"  # of a side given as a number, from the lowest; inputs may stand in bits 9:5 instead
@@ -73,8 +73,7 @@ def set_color_config(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> 
 @builtin("@set_local_color_config", "color, config", fields={"config": CONFIG})
 def set_local_color_config(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     """The routes, switches and filter of a color at the PEs with this code. In a comptime block of the code of a PE."""
-    if frame.unit.layout is not None or frame.build is not None:
-        raise CslError.at(node.span, "@set_local_color_config stands in a comptime block of the code of a PE")
+    in_comptime_block(frame, node)
     color = color_of(frame, node.args[0])
     config = color_config(frame.known(node.args[1]), frame.unit.program.arch, node.args[1].span)
     check_switch(frame, color, config, node.args[1].span)

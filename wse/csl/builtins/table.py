@@ -117,6 +117,18 @@ def checked(node: ast.BuiltinCall, library: bool, arch: str) -> Builtin:
     return found
 
 
+def in_comptime_block(frame: Frame, node: ast.BuiltinCall) -> None:
+    """Raises CslError for a call in a function, a task or the layout."""
+    if frame.build is not None or frame.unit.layout is not None:
+        raise CslError.at(node.span, f"{node.name} stands in a comptime block of the code of a PE")
+
+
+def in_code(frame: Frame, node: ast.BuiltinCall) -> None:
+    """Raises CslError for a call in the layout, which no PE executes."""
+    if frame.unit.layout is not None:
+        raise CslError.at(node.span, f"{node.name} stands in the code of a PE, not in the layout")
+
+
 @expr(ast.BuiltinCall)
 def builtin_call(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     """Evaluates a call of a builtin."""

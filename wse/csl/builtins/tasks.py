@@ -19,7 +19,7 @@ from ..sema.values import VOID, FnRef, Run, Val, Value, concrete
 from ..syntax import ast
 from ..syntax.errors import CslError, Span
 from .language import struct_of
-from .table import ARCHITECTURES, Fields, builtin, leaves
+from .table import ARCHITECTURES, Fields, builtin, in_code, in_comptime_block, leaves
 
 MEMCPY_TASKS = {"local": (27, 28, 30), "control": (33, 34, 35, 36, 37)}
 
@@ -101,8 +101,7 @@ def get_data_task_id(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> 
 
 def bind(kind: str, id_type: Type) -> Callable:
     def make(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
-        if frame.build is not None or frame.unit.layout is not None:
-            raise CslError.at(node.span, f"{node.name} stands in a comptime block of the code of a PE")
+        in_comptime_block(frame, node)
         task = function_of(frame, node.args[0])
         number = frame.number(node.args[1], id_type)
         bind_to(frame, task, kind, number, node)
@@ -297,6 +296,7 @@ def set_control_task_table(frame: Frame, node: ast.BuiltinCall, want: Type | Non
 @builtin("@activate", "task")
 def activate(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     """Activates a local task: a task by name, its id, or on WSE-2 a color."""
+    in_code(frame, node)
     value = frame.expr(node.args[0])
     span = node.args[0].span
     if isinstance(value, Val):
@@ -345,11 +345,11 @@ def task_operand(frame: Frame, value: Value, node: ast.BuiltinCall, kinds: tuple
 
 def blocker(op: str) -> Callable:
     def make(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
+        in_code(frame, node)
         value = frame.expr(node.args[0])
         span = node.args[0].span
         if value.type is t.UT_ID:
             if frame.build is None:
-                in_comptime_block(frame, node)
                 start = frame.unit.startup_frame(frame)
                 start.emit(ir.Sys(f"ut{op}", None, [ir.Const("u16", concrete(frame.known(node.args[0])))]))
             else:
@@ -416,8 +416,7 @@ QUEUE_OPTIONS = tuple(QUEUE_FIELDS)
 @builtin("@initialize_queue", "queue, options?", fields={"options": QUEUE_FIELDS})
 def initialize_queue(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     """Binds a queue to the color that it serves. In a comptime block of the code of a PE."""
-    if frame.build is not None or frame.unit.layout is not None:
-        raise CslError.at(node.span, "@initialize_queue stands in a comptime block of the code of a PE")
+    in_comptime_block(frame, node)
     queue = frame.known(node.args[0])
     if queue.type not in (t.INPUT_QUEUE, t.OUTPUT_QUEUE):
         raise CslError.at(node.args[0].span, f"a queue was expected, not {describe(queue)}")
@@ -552,11 +551,6 @@ def set_empty_queue_handler(frame: Frame, node: ast.BuiltinCall, want: Type | No
         raise CslError.at(node.span, f"{describe(queue)} has two handlers", (first, "first here"))
     frame.unit.flushed[number] = (entry(frame.unit, fn, node.span), node.span)
     return VOID
-
-
-def in_comptime_block(frame: Frame, node: ast.BuiltinCall) -> None:
-    if frame.build is not None or frame.unit.layout is not None:
-        raise CslError.at(node.span, f"{node.name} stands in a comptime block of the code of a PE")
 
 
 def handler_of(frame: Frame, node: ast.BuiltinCall) -> FnRef:

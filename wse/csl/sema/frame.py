@@ -247,7 +247,7 @@ class Frame:
         """A value that has to be known at compile time."""
         value = self.comptime().expr(node, want)
         if not isinstance(value, Val):
-            raise CslError.at(node.span, "this value is not known at compile time")
+            raise NotKnown.at(node.span, "this value is not known at compile time")
         return value if want is None else coerce(value, want, node.span)
 
     def number(self, node: ast.Node, want: Type | None = None) -> Any:

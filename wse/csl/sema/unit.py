@@ -227,7 +227,10 @@ class Unit:
 
     def open(self, path: Path, params: dict[str, Val], span: Span | None = None) -> Instance:
         """The unit's own module."""
-        self.root = Instance(self, self.program.loader.load(path, span), params, "", span)
+        file = self.program.loader.load(path, span)
+        # Layouts give the PEs of an edge what only those of the inside need: of other names nothing is said.
+        self.check_params(path.name, file, params, span, misspelt=True)
+        self.root = Instance(self, file, params, "", span)
         self.out.file = self.root.file.source.path
         self._pending.append(self.root)
         self.instances.append(self.root)
@@ -243,13 +246,7 @@ class Unit:
         if importer.depth >= MAX_IMPORTS:
             raise CslError.at(span, f"imports nest more than {MAX_IMPORTS} deep: does {name} import itself?")
         file = self.program.loader.load(path, span, library)
-        for param in given:
-            decl = file.decls.get(param)
-            if not isinstance(decl, ast.VarDecl) or decl.kind != "param":
-                known = (one.name for one in file.decls.values() if getattr(one, "kind", "") == "param")
-                hint = errors.did_you_mean(param, known, 0)
-                words = f"{name} has no param {param}: its value is not used; {hint}"
-                self.program.findings.warn(span, words.removesuffix("; "))
+        self.check_params(name, file, given, span)
         made = Instance(self, file, given, self.unique(path.stem) + ".", span)
         made.depth, made.parent = importer.depth + 1, importer
         if library:
@@ -259,6 +256,18 @@ class Unit:
         self._pending.append(made)
         self.instances.append(made)
         return made
+
+    def check_params(
+        self, name: str, file: ast.File, given: dict[str, Val], span: Span | None, misspelt: bool = False
+    ) -> None:
+        """Warns of values for params that the file lacks.  misspelt: only if one like it has no value."""
+        params = {one.name for one in file.decls.values() if getattr(one, "kind", "") == "param"}
+        for param in given:
+            if param not in params:
+                hint = errors.did_you_mean(param, params - given.keys() if misspelt else params, 0)
+                if hint or not misspelt:
+                    words = f"{name} has no param {param}: its value is not used; {hint}"
+                    self.program.findings.warn(span, words.removesuffix("; "))
 
     def leave_out(self, instance: Instance) -> None:
         """The comptime blocks of a module are not run."""
