@@ -47,6 +47,38 @@ def test_a_copy_may_read_beyond_its_symbol(tmp_path, capsys):
     assert len(notes) == 1 and "reads 12 bytes for each PE from first, which has 6 (3 x u16)" in notes[0]
 
 
+def test_copies_of_half_words_that_have_the_wrong_type(tmp_path, capsys):
+    """Elements of 16 bits that are copied as 32: the message names the data type that was meant."""
+    loaded = device(tmp_path, PE)
+    at = loaded.everything
+    with pytest.raises(ProgramError, match="it would reach what lies behind: MEMCPY_16BIT copies elements of 16 bits"):
+        loaded.write("first", at, np.zeros((1, 1, 12), np.uint8))
+    loaded.read("first", at, 12)
+    assert "the rest is what lies behind: MEMCPY_16BIT copies elements of 16 bits" in capsys.readouterr().err
+    with pytest.raises(ProgramError, match=r"it would reach what lies behind$"):
+        loaded.write("first", at, np.zeros((1, 1, 14), np.uint8))
+
+
+def test_constants_are_read_only(tmp_path):
+    text = """
+    const table = [3]u16{ 4, 5, 6 };
+    const table_ptr: [*]const u16 = &table;
+    var variable = [3]u16{ 7, 8, 9 };
+    const variable_ptr: [*]u16 = &variable;
+    fn main() void {}
+    comptime { @export_symbol(table_ptr, "table"); @export_symbol(variable_ptr, "variable"); @export_symbol(main); }
+    """
+    loaded = device(tmp_path, text)
+    new = np.arange(6, dtype=np.uint8).reshape(1, 1, 6)
+    with pytest.raises(
+        ProgramError, match=r"table of pe\.0 is a constant, .*: the host cannot change it\. Declare what"
+    ):
+        loaded.write("table", loaded.everything, new)
+    assert loaded.read("table", loaded.everything, 6).view("<u2").tolist() == [[[4, 5, 6]]]
+    loaded.write("variable", loaded.everything, new)
+    assert loaded.read("variable", loaded.everything, 6).tolist() == new.tolist()
+
+
 @pytest.mark.parametrize(
     ("value", "type"),
     [

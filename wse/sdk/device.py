@@ -150,6 +150,11 @@ class Device:
             variable = image.variables.get(name)
             if variable is None:
                 continue
+            if not (reads or variable.mutable):
+                raise ProgramError(
+                    f"{name} of {image.name} is a constant, which the code may have as a number: the host cannot "
+                    "change it. Declare what it points to with var, and the pointer without const"
+                )
             beyond = variable.pointer is None and size > variable.bytes
             if beyond and reads and variable.address + size <= _engine.SRAM:
                 self._note_beyond(name, variable, size)
@@ -157,6 +162,7 @@ class Device:
                 raise ProgramError(
                     f"{name} of {image.name} has {variable.bytes} bytes ({variable.count} x {variable.type}), "
                     f"but the copy is of {size} bytes for each PE: it would reach what lies behind"
+                    + halves(variable, size)
                 )
             here = classes == index
             missing &= ~here
@@ -306,7 +312,7 @@ class Device:
             self._noted.add((0, name))
             self.messages.warning(
                 f"a copy reads {size} bytes for each PE from {name}, which has {variable.bytes} "
-                f"({variable.count} x {variable.type}): the rest is what lies behind"
+                f"({variable.count} x {variable.type}): the rest is what lies behind{halves(variable, size)}"
             )
 
     def _note_dropped(self) -> None:
@@ -331,6 +337,13 @@ class Device:
         """What was measured so far."""
         self.last = self.fabric.measure(ended)
         return self.last
+
+
+def halves(variable: Variable, size: int) -> str:
+    """For the end of a message: elements of 16 bits, copied as if they had 32."""
+    if variable.item == 2 and variable.bytes < size <= 2 * variable.bytes:
+        return ": MEMCPY_16BIT copies elements of 16 bits"
+    return ""
 
 
 def _extent(image: ClassImage, variable: Variable, address: int) -> int:
