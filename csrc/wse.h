@@ -60,6 +60,13 @@ typedef enum {
   WSE_EV_COUNT
 } wse_event_kind;
 
+/* Kinds of findings of a checked run. */
+typedef enum {
+#define FINDING(name, what) WSE_FINDING_##name,
+#include "tables/findings.def"
+  WSE_FINDING_COUNT
+} wse_finding_kind;
+
 typedef enum {
   WSE_OK,
   WSE_QUIET,   /* nothing can move any more; wse_pending returns what waits */
@@ -303,6 +310,28 @@ wse_status wse_profile_of(wse_fabric *fabric, int class_index,
 void wse_fault_of(const wse_fabric *fabric, wse_fault *out);
 uint64_t wse_bytes(const wse_fabric *fabric); /* memory the engine holds beyond SRAM */
 
+/* A checked run.  Results do not change.  wse_check is called before the first cycle and keeps a profile.  Regions of
+ * memory have numbers from 1, as the host chooses: region, flags: of each byte [WSE_SRAM].  Bytes that are undefined may
+ * not be read before they are written; wse_write and the like count as writing. */
+enum { WSE_CHECK_UNDEFINED = 1, WSE_CHECK_CODE = 2 };
+typedef struct {
+  uint64_t cycle, before_cycle; /* before: the earlier event; of it pc and thread are -1 where there is none */
+  uint64_t count;               /* of the same kind, class, pc and `what`; this is the first of them */
+  uint32_t pe, address;
+  int32_t kind, pc, before_pc;
+  int32_t thread, before_thread; /* of the PE: 0 to 7 microthreads, 8 the main thread */
+  int32_t what;                  /* see tables/findings.def */
+  int32_t task;                  /* of the main thread; -1 */
+  int32_t writes, before_writes; /* 1: the access writes; of a FIFO: it counts words of 16 bits */
+  uint32_t left;                 /* in a FIFO; the position of a switch, the count of a filter; address: those at first */
+  uint32_t sender[2], router;    /* PEs whose wavelets took turns, and where; UINT32_MAX: unknown */
+} wse_finding;
+wse_status wse_check(wse_fabric *fabric);
+wse_status wse_check_class(wse_fabric *fabric, int class_index, const uint16_t *region, const uint8_t *flags);
+/* Fills at most `capacity`, in the order of their kinds' first occurrence; returns their number, -1 if the run is not
+ * checked.  ended: 1: also what the run has left behind. */
+int64_t wse_findings(wse_fabric *fabric, int ended, wse_finding *out, int64_t capacity);
+
 /* The tables of csrc/tables as arrays.  The heads of the .def files describe the fields. */
 typedef struct {
   const char *name, *unit, *confidence, *source, *meaning, *limits;
@@ -339,6 +368,7 @@ typedef struct {
   const char *name, *text, *more;
 } wse_row;
 const wse_row *wse_fault_table(void);   /* name, sentence */
+const wse_row *wse_finding_table(void); /* name, what */
 const wse_row *wse_event_table(void);   /* name, a, b */
 const wse_row *wse_counter_table(void); /* name, unit, meaning */
 const wse_row *wse_cause_table(void);   /* [WSE_CAUSE_COUNT] name, counter, meaning */

@@ -23,7 +23,7 @@ LAYERS = [
     {"machine"},
     {"program"},
     {"fabric"},
-    {"csl", "memoryx", "models", "operators"},
+    {"check", "csl", "memoryx", "models", "operators"},
     {"kernels", "plan"},
     {"execute"},
     {"costs"},

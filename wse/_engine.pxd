@@ -19,6 +19,7 @@ cdef extern from "wse.h":
         WSE_PLANE_COUNTERS, WSE_PLANE_LINKS, WSE_PLANE_BLOCKED, WSE_PLANE_COLORS, WSE_PLANE_OPCODES, WSE_PLANE_SERIES
         WSE_PLANE_ACTIVITY, WSE_PLANE_HOSTSIG
         WSE_KIND_VECTOR, WSE_KIND_SCALAR, WSE_KIND_SYSTEM
+        WSE_CHECK_UNDEFINED, WSE_CHECK_CODE, WSE_FINDING_COUNT
 
     ctypedef enum wse_status:
         WSE_OK, WSE_QUIET, WSE_LIMIT, WSE_FAULTED, WSE_NOMEM, WSE_BADARG
@@ -46,6 +47,9 @@ cdef extern from "wse.h":
         uint8_t *control_first
         uint16_t thread_priority
         uint64_t active, blocked
+
+    ctypedef struct wse_finding:
+        uint64_t cycle
 
     ctypedef struct wse_filter:
         uint8_t kind, count_data, count_control, filter_control
@@ -162,6 +166,9 @@ cdef extern from "wse.h":
     wse_status wse_trace_only(wse_fabric *f, uint64_t since, uint64_t until, const uint8_t *pes, int hops)
     uint64_t wse_said(wse_fabric *f, const wse_event **said)
     wse_status wse_profile(wse_fabric *f)
+    wse_status wse_check(wse_fabric *f)
+    wse_status wse_check_class(wse_fabric *f, int index, const uint16_t *region, const uint8_t *flags)
+    int64_t wse_findings(wse_fabric *f, int ended, wse_finding *out, int64_t capacity)
     wse_status wse_profile_of(wse_fabric *f, int class_index, uint64_t *to)
     void wse_fault_of(const wse_fabric *f, wse_fault *out)
     uint64_t wse_bytes(const wse_fabric *f)
@@ -170,6 +177,7 @@ cdef extern from "wse.h":
     const wse_op_info *wse_op_table(int *count)
     const wse_type_info *wse_type_table(int *count)
     const wse_form_info *wse_form_table(int *count)
+    const wse_row *wse_finding_table()
     const wse_row *wse_fault_table()
     const wse_row *wse_event_table()
     const wse_row *wse_counter_table()

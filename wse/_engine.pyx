@@ -418,6 +418,24 @@ cdef class Engine:
         self.done(wse_profile_of(self.f, index, <uint64_t *>to.view.buf))
         return result
 
+    def check(self):
+        """Checks the run.  To be called before the first cycle, before memory is written."""
+        self.idle()
+        self.done(wse_check(self.f))
+
+    def check_class(self, int index, region, flags):
+        """What the bytes of a class are: region, uint16 [SRAM], 0 none; flags, uint8 [SRAM], CHECK_..."""
+        self.idle()
+        cdef Taken regions = Taken(region, 2, SRAM)
+        cdef Taken bits = Taken(flags, 1, SRAM)
+        self.done(wse_check_class(self.f, index, <const uint16_t *>regions.view.buf, <const uint8_t *>bits.view.buf))
+
+    def findings(self, bint ended, out):
+        """Fills `out`, bytes of FINDING_BYTES each, and returns the number of findings; ended: see wse_findings."""
+        self.idle()
+        cdef Taken to = Taken(out, 1, -1, True)
+        return wse_findings(self.f, ended, <wse_finding *>to.view.buf, to.count // <Py_ssize_t>sizeof(wse_finding))
+
     def fault(self):
         """(kind, x, y, color, queue, task, port, pc, cycle, detail) of the first fault; kind 0: none."""
         cdef wse_fault fault
@@ -437,6 +455,8 @@ cdef int number(int index) except -1:
 
 EVENT_BYTES = sizeof(wse_event)
 WAIT_BYTES = sizeof(wse_wait)
+FINDING_BYTES = sizeof(wse_finding)
+CHECK_UNDEFINED, CHECK_CODE = WSE_CHECK_UNDEFINED, WSE_CHECK_CODE
 
 
 def params():
@@ -484,6 +504,11 @@ cdef list rows(const wse_row *r, int count):
 def faults():
     """Rows of faults.def: (name, sentence, ""); the index is the kind, 0 none."""
     return rows(wse_fault_table(), WSE_FAULT_COUNT)
+
+
+def findings():
+    """Rows of findings.def: (name, what its field `what` holds, ""); the index is the kind."""
+    return rows(wse_finding_table(), WSE_FINDING_COUNT)
 
 
 def events():

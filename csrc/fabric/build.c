@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "fast/span.h"
+#include "observe/check.h"
 #include "pe/lanes.h"
 #include "pe/ramp.h"
 #include "pe/rows.h"
@@ -41,7 +42,7 @@ wse_fabric *wse_new(const wse_desc *desc) {
   fabric->trace_until = UINT64_MAX;
   fabric->bins = desc->bins;
   memset(fabric->color_index, -1, sizeof fabric->color_index);
-  fabric->reference = desc->reference;
+  fabric->reference = fabric->by_element = desc->reference;
   fabric->drops_off_edge = desc->drops_off_edge;
   fabric->routers_step = routers_step_for(desc->portable || desc->reference);
   fabric->spans = span_table(desc->portable || desc->reference);
@@ -86,6 +87,7 @@ void wse_free(wse_fabric *fabric) {
   for (int c = 0; c < fabric->colors; c++)
     for (int port = 0; port < WSE_PORTS; port++)
       free(fabric->waits_more[c][port]);
+  check_free(fabric);
   planes_free(fabric);
   free(fabric);
 }
@@ -318,6 +320,7 @@ wse_status wse_activate(wse_fabric *fabric, int x, int y, int w, int h, int task
   for (int j = y; j < y + h; j++)
     for (int i = x; i < x + w; i++) {
       uint32_t pe = (uint32_t)(j * fabric->width + i);
+      if (fabric->check) check_activate(fabric, pe, task, UINT32_MAX, fabric->now);
       fabric->ces[pe].active |= (uint64_t)1 << task;
       if (fabric->quiet) fabric->ces[pe].just_ended = 0; /* the PE was idle before the host activated the task */
       wake_ce_near(fabric, pe, fabric->now);

@@ -47,7 +47,7 @@ static bool overwrites(const memory_operand *dst, const memory_operand *src) {
 
 bool memory_op_begin(const wse_fabric *fabric, uint32_t pe, const isa_ins *ins, memory_op *op) {
   const isa_row size = isa_rows[ins->op];
-  if (fabric->reference || ins->options || size.rule == ISA_FILTER || P(fabric, sram_banks) != MEMORY_OP_BANKS)
+  if (fabric->by_element || ins->options || size.rule == ISA_FILTER || P(fabric, sram_banks) != MEMORY_OP_BANKS)
     return false;
   if (!take_operand(fabric, pe, ins->a, size.dst, &op->dst) || !op->dst.dsr) return false;
   if (!take_operand(fabric, pe, ins->b, size.src0, &op->src0) ||

@@ -13,6 +13,7 @@
 
 #include "fast/memory_op.h"
 #include "observe/account.h"
+#include "observe/check.h"
 #include "observe/fault.h"
 #include "observe/trace.h"
 #include "pe/dsd.h"
@@ -200,6 +201,7 @@ static int begin_on_fabric(wse_fabric *fabric, band_state *band, uint32_t pe, ve
   operation->wait = WSE_CTR_STALL_INPUT;
   operation->waiting = 0;
   fabric->operations[thread][pe] = *operation;
+  if (fabric->check) check_begin(fabric, pe, thread, now);
   if (thread == MAIN) {
     ce->state = MAIN_OPERATION;
     ce->gap = WSE_CTR_STALL_START;
@@ -207,7 +209,7 @@ static int begin_on_fabric(wse_fabric *fabric, band_state *band, uint32_t pe, ve
     return STOPS;
   }
   ce->threads |= (uint8_t)(1u << thread);
-  bool watched = fabric->reference || band->profile || fabric->trace_capacity;
+  bool watched = fabric->by_element || band->profile || fabric->trace_capacity;
   ce->store_threads |= (uint8_t)((!watched && is_store_only(operation)) << thread);
   ce->main_at = now + 1;
   ce->follows_vector = 0;
@@ -267,7 +269,9 @@ static int map_element(wse_fabric *fabric, band_state *band, uint32_t pe, dsr *d
   int size = d->flags & DSD_WIDE ? 4 : 2;
   if (dsd_is_memory(d)) {
     dsr sized = dsd_sized(d, size);
-    *value = sram_load(sram_of(fabric, pe), dsd_address(&sized, &fabric->xdsrs[d->x & 15][pe], d->index), size);
+    uint16_t address = dsd_address(&sized, &fabric->xdsrs[d->x & 15][pe], d->index);
+    *value = sram_load(sram_of(fabric, pe), address, size);
+    if (fabric->check) check_load(fabric, pe, address, size, (check_by){fabric->ces[pe].pc, MAIN, at});
     d->index++;
   } else if (d->kind == DSD_FABIN && d->queue < WSE_QUEUES) {
     ramp_queue *queue = iq_of(fabric, d->queue, pe);

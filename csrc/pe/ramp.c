@@ -2,6 +2,7 @@
 #include "pe/ramp.h"
 
 #include "observe/account.h"
+#include "observe/senders.h"
 #include "router/buffer.h"
 #include "state/queue.h"
 #include "state/wake.h"
@@ -115,6 +116,7 @@ uint64_t inject(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now)
     int color = ((uint8_t *)(queue->ring + fabric->oq_mask[n] + 1))[queue->head];
     if (!ramp_takes(fabric, pe, color)) continue;
     if (!router_has_free_slot(fabric, pe, color, WSE_RAMP)) continue; /* the router wakes this CE when it pops */
+    if (fabric->check) senders_push(fabric, pe, color, WSE_RAMP, senders_of_output(fabric, pe, n, queue->head));
     queue_pop(queue, fabric->oq_mask[n]);
     if (!queue->count) ce->output_queues &= (uint8_t)~(1u << n);
     if (!queue->count && ce->flushing) ramp_flushed(fabric, pe, 1u << (n + 8), now);

@@ -3,6 +3,7 @@
 
 #include "numeric/op_scalar.h"
 #include "observe/account.h"
+#include "observe/check.h"
 #include "pe/dsd.h"
 #include "pe/scalar_rules.h"
 
@@ -21,6 +22,11 @@
 #define LATE_FOR(cause) \
   if (SCALAR_PROFILED) late_cause = (cause)
 
+/* A checked fabric keeps a profile.  pc is that of the next instruction. */
+#define CHECKED(bytes, writes)            \
+  if (SCALAR_PROFILED && fabric->check) \
+  check_scalar(fabric, pe, ADDRESS, bytes, writes, (check_by){pc - 1, MAIN, at})
+
 /* What an instruction does, by its form.  Y: its last operand. */
 #define R(operand) r[((operand) & LAST) * LANES]
 #define Y (immediate ? (uint32_t)ins->imm : R(ins->c))
@@ -31,12 +37,14 @@
 #define DO_LD(name, bytes)                       \
   do {                                           \
     cost += OFFSET;                              \
+    CHECKED(bytes, false);                       \
     R(ins->a) = sram_load(sram, ADDRESS, bytes); \
     loaded += bytes;                             \
   } while (0)
 #define DO_ST(name, bytes)                       \
   do {                                           \
     cost += OFFSET;                              \
+    CHECKED(bytes, true);                        \
     sram_store(sram, ADDRESS, bytes, R(ins->a)); \
     stored += bytes;                             \
   } while (0)

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "observe/check.h"
 #include "observe/fault.h"
 #include "observe/trace.h"
 #include "pe/dsd.h"
@@ -227,6 +228,7 @@ static int task_bits(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state
     case OP_activate:
       if (class_of(fabric, pe)->task_kind[task] == WSE_TASK_UNBOUND)
         return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_TASK, task);
+      if (fabric->check) check_activate(fabric, pe, (int)task, ce->pc, at);
       ce->active |= bit;
       break;
     case OP_block: ce->blocked |= bit; break;
@@ -247,8 +249,9 @@ static int dsr_bits(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state 
       if (!dsd_is_memory(d)) return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_DSR, ins->a);
       int size = d->flags & DSD_WIDE ? 4 : 2;
       dsr sized = dsd_sized(d, size);
-      sram_store(sram_of(fabric, pe), dsd_address(&sized, &fabric->xdsrs[d->x & 15][pe], d->index), size,
-                 *reg(fabric, pe, ins->b));
+      uint16_t address = dsd_address(&sized, &fabric->xdsrs[d->x & 15][pe], d->index);
+      sram_store(sram_of(fabric, pe), address, size, *reg(fabric, pe, ins->b));
+      if (fabric->check) check_store(fabric, pe, address, size, (check_by){ce->pc, MAIN, at});
       d->index++;
     }
   }

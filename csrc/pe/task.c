@@ -7,6 +7,7 @@
  */
 #include "pe/task.h"
 
+#include "observe/check.h"
 #include "observe/fault.h"
 #include "pe/ramp.h"
 #include "state/queue.h"
@@ -103,5 +104,6 @@ void task_after(wse_fabric *fabric, band_state *band, uint32_t pe, int what, int
     fault.detail = (uint32_t)task;
     fault_raise(band, fault);
   }
+  if (what == OPT_THEN_ACTIVATE && fabric->check) check_activate(fabric, pe, task & 63, pc, at);
   task_then(fabric, pe, what, task);
 }

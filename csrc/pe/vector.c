@@ -13,6 +13,8 @@
 
 #include "fast/span.h"
 #include "observe/account.h"
+#include "observe/check.h"
+#include "pe/check_operation.h"
 #include "pe/operand.h"
 
 /* The first operand with a length decides, sources first; endless only if every length is [SDK: DSDs]. */
@@ -158,7 +160,7 @@ int vector_begin(wse_fabric *fabric, uint32_t pe, const isa_ins *ins, uint32_t p
     if (operation->dst.is != OPERAND_IS_VALUE)
       operation->conflicts = (uint8_t)operand_conflicts(fabric, pe, operation, operation->wide);
     else if (operation->flops) operation->period = (uint8_t)P(fabric, reduce_fp_cycles);
-    operation->simple = !fabric->reference && is_simple(operation);
+    operation->simple = !fabric->by_element && is_simple(operation);
   }
   return VECTOR_OK;
 }
@@ -259,7 +261,7 @@ static void compute_one_by_one(wse_fabric *fabric, uint32_t pe, vector_operation
 
 static void compute(wse_fabric *fabric, uint32_t pe, vector_operation *operation) {
   if (!operation->left) return;
-  if (fabric->reference || operation->dst.is != OPERAND_IS_DSR || !operand_in_sram(&operation->dst, operation->left) ||
+  if (fabric->by_element || operation->dst.is != OPERAND_IS_DSR || !operand_in_sram(&operation->dst, operation->left) ||
       !operand_in_sram(&operation->src0, operation->left) || !operand_in_sram(&operation->src1, operation->left)) {
     compute_one_by_one(fabric, pe, operation);
     return;
@@ -287,6 +289,7 @@ static void compute(wse_fabric *fabric, uint32_t pe, vector_operation *operation
 uint64_t vector_memory(wse_fabric *fabric, band_state *band, uint32_t pe, vector_operation *operation, uint64_t first,
                        uint64_t *second) {
   uint64_t slots = vector_slots(fabric, pe, operation, second);
+  if (fabric->check) check_operation(fabric, pe, operation, MAIN, operation->left, first);
   compute(fabric, pe, operation);
   vector_count(fabric, band, pe, operation->reads, operation->writes, operation->flops, operation->left, first);
   operation->done = operation->left;
@@ -314,8 +317,11 @@ void vector_takes_lengths(wse_fabric *fabric, uint32_t pe, const vector_operatio
  * it.  A scalar keeps its value if a FIFO had too few elements [SDK: FIFOs]. */
 void vector_end(wse_fabric *fabric, uint32_t pe, vector_operation *operation) {
   const vector_operand *clears = cleared(operation);
-  for (uint32_t i = 0; clears && i < operation->done; i++)
-    sram_store(sram_of(fabric, pe), dsd_address(&clears->d, operand_xdsr(fabric, pe, &clears->d), i), clears->size, 0);
+  for (uint32_t i = 0; clears && i < operation->done; i++) {
+    uint16_t at = dsd_address(&clears->d, operand_xdsr(fabric, pe, &clears->d), i);
+    sram_store(sram_of(fabric, pe), at, clears->size, 0);
+    if (fabric->check) check_written(fabric, pe, at, clears->size);
+  }
   const vector_operand *all[] = {&operation->dst, &operation->src0, &operation->src1}, *dst = all[0];
   if (operation->stopped > 1 && dst->is == OPERAND_IS_VALUE) *register_of(fabric, pe, dst->number) = dst->value;
   if (operation->stopped > 1 && is_scalar_in_memory(dst))

@@ -3,6 +3,8 @@
 
 #include "observe/account.h"
 #include "observe/fault.h"
+#include "observe/senders.h"
+#include "pe/check_operation.h"
 #include "pe/operand.h"
 #include "pe/ramp.h"
 #include "pe/task.h"
@@ -154,6 +156,9 @@ static void put_fabric(wse_fabric *fabric, uint32_t pe, vector_operation *operat
   queue->ring[(queue->head + queue->count) & fabric->oq_mask[d->queue]] = (wavelet){word, wavelet_meta(leaves, flags)};
   ((uint8_t *)(queue->ring + fabric->oq_mask[d->queue] + 1))[(queue->head + queue->count) & fabric->oq_mask[d->queue]] =
       (uint8_t)fabric->color_index[d->color];
+  if (fabric->check)
+    senders_sent(fabric, pe, check_thread(fabric, pe, operation), d->queue,
+                 (queue->head + queue->count) & fabric->oq_mask[d->queue]);
   queue->count++;
   fabric->ces[pe].output_queues |= (uint8_t)(1u << d->queue);
   counters_of(fabric, pe)[WSE_CTR_WAVELETS_OUT]++;
@@ -164,6 +169,7 @@ static void take_wavelets(wse_fabric *fabric, band_state *band, uint32_t pe, con
                           const vector_operand *from, int n, uint32_t v[MOST_ELEMENTS], uint64_t now) {
   if (from->is != OPERAND_IS_DSR || from->d.kind != DSD_FABIN) return;
   for (int i = 0; i < n; i += operation->per_wavelet) {
+    if (fabric->check) check_received(fabric, pe, operation, from->d.queue, now);
     wavelet w = iq_take(fabric, band, pe, from->d.queue, now);
     uint32_t word = w.data;
     if (w.meta & WAVELET_CONTROL) /* only a descriptor that transforms takes one */
@@ -286,6 +292,7 @@ int vector_step(wse_fabric *fabric, band_state *band, uint32_t pe, vector_operat
     return STEP_ENDED;
   }
   int n = step.n;
+  if (fabric->check) check_operation(fabric, pe, operation, check_thread(fabric, pe, operation), (uint32_t)n, now);
   uint32_t a[MOST_ELEMENTS] = {0}, x[MOST_ELEMENTS] = {0}, v[MOST_ELEMENTS] = {0};
   take_wavelets(fabric, band, pe, operation, &operation->src0, n, a, now);
   take_wavelets(fabric, band, pe, operation, &operation->src1, n, x, now);

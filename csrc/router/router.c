@@ -17,6 +17,7 @@
 #include "numeric/host.h"
 #include "observe/account.h"
 #include "observe/fault.h"
+#include "observe/senders.h"
 #include "observe/trace.h"
 #include "router/buffer.h"
 #include "router/stream.h"
@@ -26,6 +27,9 @@
 #ifndef ROUTERS_STEP /* router_avx2.c and router_avx512.c include this file */
 #define ROUTERS_STEP routers_step_base
 #define ROUTERS_BASE
+#endif
+#ifndef ROUTERS_CHECKED
+#define ROUTERS_CHECKED 0
 #endif
 
 /* A color and input of the block that has a wavelet to send. */
@@ -323,6 +327,9 @@ static void send_down(router_step *step, router_sender *sender, uint64_t lanes) 
     if (bit(sender->drops, lane)) continue;
     int n = queue_of_color(fabric, pe, fabric->color_of[sender->color]);
     ramp_queue *queue = iq_of(fabric, n, pe);
+    if (ROUTERS_CHECKED)
+      senders_landed(fabric, pe, n, (queue->head + queue->count) & fabric->iq_mask[n],
+                     senders_head(fabric, pe, sender->color, sender->port));
     queue_push(queue, fabric->iq_mask[n], (wavelet){w.data, wavelet_meta(lands, w.meta & WAVELET_CONTROL)});
     if (n < WSE_QUEUES && fabric->rebound[pe].admits[n] > 1) fabric->rebound[pe].admits[n]--;
     if (input_full(fabric, pe, n)) sender->route->ramp_full |= (uint64_t)1 << lane;
@@ -384,6 +391,17 @@ static void send_late(router_step *step, const router_sender *sender, uint64_t l
   }
 }
 
+/* The tags of the wavelets go with them. */
+static void send_tags(router_step *step, const router_sender *sender, uint64_t lanes, int port) {
+  wse_fabric *fabric = step->fabric;
+  EACH_LANE(lane, lanes) {
+    uint32_t pe = step->pe0 + (uint32_t)lane, to;
+    int leaves = color_after(fabric, fabric->route[sender->color][pe], sender->color, port);
+    if (beyond(fabric, pe, leaves, port, &to))
+      senders_push(fabric, to, leaves, port ^ 2, senders_head(fabric, pe, sender->color, sender->port));
+  }
+}
+
 static void send(router_step *step, router_sender *sender, int port) {
   wse_fabric *fabric = step->fabric;
   uint64_t lanes = sender->requests[port];
@@ -398,6 +416,7 @@ static void send(router_step *step, router_sender *sender, int port) {
     send_down(step, sender, lanes);
     return;
   }
+  if (ROUTERS_CHECKED) send_tags(step, sender, lanes, port);
   series_add(fabric, step->band, step->now, SERIES_HOPS, (uint64_t)__builtin_popcountll(lanes));
   if (fabric->trace_hops)
     EACH_LANE(lane, lanes)
@@ -450,6 +469,9 @@ static void pop(router_step *step, router_sender *sender) {
   if (gone & buffer->full) wake_upstream(step, sender, gone & buffer->full);
   EACH_LANE(lane, gone & (sender->control | sender->advance))
     switch_apply(fabric, step->band, step->pe0 + (uint32_t)lane, sender->color, head_of(step, sender, lane), step->now);
+  if (ROUTERS_CHECKED)
+    EACH_LANE(lane, gone)
+      senders_pop(fabric, step->pe0 + (uint32_t)lane, sender->color, sender->port, step->now);
   buffer_pop(fabric, buffer, gone);
   uint32_t *more = waits_more(step, sender);
   if (more)

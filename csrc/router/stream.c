@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "observe/account.h"
+#include "observe/senders.h"
 #include "router/buffer.h"
 
 /* The slot of the table at which the search begins. */
@@ -168,6 +169,8 @@ void streams_step(wse_fabric *fabric, band_state *band, fabric_strip *strip, uin
       stream->next = stream->segments ? segment_pass(stream, now) : next_at(stream, now);
       wavelet w = {stream->data[stream->passed], stream->control[stream->passed] ? WAVELET_CONTROL : 0};
       router_push_one(fabric, stream->pe, color, stream->port, w, now + (uint64_t)P(fabric, hop_cycles));
+      if (fabric->check)
+        senders_push(fabric, stream->pe, color, stream->port, senders_of_stream(stream->pe, stream->port));
       activity_last(band, now + 1);
       stream->passed++;
     }

@@ -48,6 +48,16 @@ void *sram_new(wse_fabric *fabric) {
   return p;
 }
 
+/* A mapping of its own among the arenas, without large pages. */
+void *sparse_new(wse_fabric *fabric, size_t bytes) {
+  arena *fresh = map(LINE + bytes);
+  if (!fresh) return NULL;
+  *fresh = (arena){.next = fabric->arenas->next, .bytes = LINE + bytes, .used = LINE + bytes};
+  fabric->arenas->next = fresh; /* behind the one in which plane_new goes on */
+  fabric->bytes += bytes;
+  return (char *)fresh + LINE;
+}
+
 void planes_free(wse_fabric *fabric) {
   for (arena *a = fabric->arenas, *next; a; a = next) {
     next = a->next;
@@ -60,13 +70,18 @@ static bool inside(const wse_fabric *fabric, int x, int y, int w, int h, uint32_
   return in_grid(fabric, x, y, w, h) && address <= WSE_SRAM && bytes <= WSE_SRAM - address;
 }
 
+static void store(wse_fabric *fabric, uint32_t pe, uint32_t address, uint32_t bytes, const void *from) {
+  memcpy(sram_of(fabric, pe) + address, from, bytes);
+  if (fabric->check) memory_note_written(fabric, pe, address, bytes);
+}
+
 wse_status wse_write(wse_fabric *fabric, int x, int y, int w, int h, uint32_t address, uint32_t bytes,
                      const void *from) {
   if (!inside(fabric, x, y, w, h, address, bytes)) return WSE_BADARG;
   const uint8_t *p = from;
   for (int j = 0; j < h; j++)
     for (int i = 0; i < w; i++, p += bytes)
-      memcpy(sram_of(fabric, (uint32_t)((y + j) * fabric->width + x + i)) + address, p, bytes);
+      store(fabric, (uint32_t)((y + j) * fabric->width + x + i), address, bytes, p);
   return WSE_OK;
 }
 
@@ -75,7 +90,7 @@ wse_status wse_fill(wse_fabric *fabric, int x, int y, int w, int h, uint32_t add
   if (!inside(fabric, x, y, w, h, address, bytes)) return WSE_BADARG;
   for (int j = 0; j < h; j++)
     for (int i = 0; i < w; i++)
-      memcpy(sram_of(fabric, (uint32_t)((y + j) * fabric->width + x + i)) + address, same, bytes);
+      store(fabric, (uint32_t)((y + j) * fabric->width + x + i), address, bytes, same);
   return WSE_OK;
 }
 
@@ -83,7 +98,7 @@ wse_status wse_fill_class(wse_fabric *fabric, int class_index, uint32_t address,
   if (!inside(fabric, 0, 0, 0, 0, address, bytes) || class_index < 0 || class_index >= fabric->class_total)
     return WSE_BADARG;
   for (uint32_t pe = 0; pe < fabric->pes; pe++)
-    if (fabric->class_of[pe] == class_index) memcpy(sram_of(fabric, pe) + address, same, bytes);
+    if (fabric->class_of[pe] == class_index) store(fabric, pe, address, bytes, same);
   return WSE_OK;
 }
 

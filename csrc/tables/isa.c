@@ -112,6 +112,13 @@ static const wse_row fault_table[] = {
 
 const wse_row *wse_fault_table(void) { return fault_table; }
 
+static const wse_row finding_table[] = {
+#define FINDING(name, what) {#name, what, ""},
+#include "tables/findings.def"
+};
+
+const wse_row *wse_finding_table(void) { return finding_table; }
+
 static const wse_row event_table[] = {
 #define EVENT(name, a, b) {#name, a, b},
 #include "tables/events.def"

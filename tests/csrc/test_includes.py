@@ -19,6 +19,7 @@ VARIANTS = {
     "pe/rows_avx512.c": "pe/rows.c",
     "router/router_avx2.c": "router/router.c",
     "router/router_avx512.c": "router/router.c",
+    "router/router_checked.c": "router/router.c",
     "fast/span_avx2.c": "fast/span.c",
     "fast/span_avx512.c": "fast/span.c",
 }

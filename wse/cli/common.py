@@ -130,12 +130,18 @@ file_options = options(
 )
 output_options = options(plot_option, flag("--no-plot", help="Write no picture."), file_options)
 
+check_options = options(
+    flag("--check", help="Look for mistakes of the program, such as reads of memory never written; see docs/check.md."),
+    option("--suppress", type=types.FILE, help="File with findings of --check that are known."),
+)
+
 host_options = options(
     option("--threads", type=types.THREADS, help=f"{THREADS}  [default: as many as are worth it]"),
     cycles_option,
     timing_options,
     plot_option,
     file_options,
+    check_options,
 )
 
 

@@ -22,7 +22,7 @@ from ..report import text
 from ..sdk import MACHINE_FILE, SETTINGS, TIMING, recorder, script
 from ..sdk.recorder import Launched, Recorded, Recorder
 from ..sdk.region import thread_count
-from . import common
+from . import checks, common
 from .output import Block, Pairs, Table, number, plain, print_json, show
 from .output import text as words
 from .outputs import FIGURES, FILES, Outputs, figures, files, kept_words
@@ -61,6 +61,8 @@ def run(
     threads: int | None,
     max_cycles: int | None,
     as_json: bool,
+    check: bool,
+    suppress: Path | None,
     **given: Any,
 ) -> int:
     """Runs a host program; returns its exit status.
@@ -75,10 +77,11 @@ def run(
     environment(machine["profile"], machine["settings"], machine["file"])
     progress = common.ProgressLine(notes_to_stderr=True)
     host = _Host(list(command), outputs, as_json)
-    wanted = prints or as_json or bool(outputs.named)
+    suppressions = checks.suppressions(check, suppress)
+    wanted = prints or as_json or check or bool(outputs.named)
     ended = host.ended if wanted else None
     recorder.current = Recorder(
-        threads, max_cycles, outputs.events, outputs.moving, progress, ended, watch=outputs.watch
+        threads, max_cycles, outputs.events, outputs.moving, progress, ended, watch=outputs.watch, check=suppressions
     )
     try:
         with _redirected() if as_json else contextlib.nullcontext():
@@ -94,7 +97,9 @@ def run(
     finished.finish()
     if wanted:
         host.show(status, error, sys.stdout if prints else sys.stderr)
-    return host.failed or status
+    if suppressions is not None:
+        checks.note_unused(suppressions)
+    return host.failed or status or int(host.found)
 
 
 class _Host:
@@ -105,6 +110,7 @@ class _Host:
         self.runs: list[dict[str, Any]] = []
         self.views: list[dict[str, Any]] = []  # what the text shows besides
         self.written: list[Path] = []
+        self.found = False  # whether a check found something
         self.failed = 0  # the exit status, if a file could not be written
         self.folder = Path.cwd()  # the host program may go elsewhere
 
@@ -149,8 +155,17 @@ class _Host:
         document |= figures(run) | files(outputs)
         document["stopped"], document["error"] = recorded.stopped, device.error or None
         document["launches"] = [_launch(launched) for launched in recorded.launches if launched.totals is not None]
+        document |= checks.document(recorded.findings)
+        self.found |= bool(recorded.findings)
         self.runs.append(plain(document))
-        self.views.append({"run": run if len(self.views) < _SHOWN else None, "name": name, "number": recorded.number})
+        self.views.append(
+            {
+                "run": run if len(self.views) < _SHOWN else None,
+                "name": name,
+                "number": recorded.number,
+                "findings": recorded.findings,
+            }
+        )
 
     def interrupted(self, interrupt: KeyboardInterrupt) -> None:
         at = f"at cycle {self.runs[-1]['cycles']:,}; " if self.runs else ""
@@ -167,7 +182,9 @@ class _Host:
         for document, view in zip(self.runs[:_SHOWN], self.views, strict=False):
             click.echo(file=out)
             with contextlib.redirect_stdout(out):
-                show(document, VIEW, False, partial=True, **view)
+                show(document, VIEW, False, partial=True, **{name: view[name] for name in ("run", "name", "number")})
+            if view["findings"] is not None:
+                checks.show(view["findings"], out)
         if len(self.runs) > _SHOWN:
             click.echo(f"\nand {len(self.runs) - _SHOWN} more runs (--json prints all)", file=out)
 

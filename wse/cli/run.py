@@ -19,7 +19,7 @@ import click
 from .. import kernels
 from ..fabric.errors import RunError
 from ..kernels import KERNELS, Parameter, Result, RunOptions
-from . import LazyGroup, common, types
+from . import LazyGroup, checks, common, types
 from .output import Pairs, plain, print_json, show
 from .outputs import FIGURES, FILES, Outputs, figures, files
 
@@ -31,7 +31,13 @@ class Kernels(LazyGroup):
         module = kernels.load(name)
         options = [option(parameter) for parameter in module.PARAMETERS.values()]
 
-        @common.options(common.run_options, common.machine_options, common.state_options, common.output_options)
+        @common.options(
+            common.run_options,
+            common.machine_options,
+            common.state_options,
+            common.check_options,
+            common.output_options,
+        )
         def execute(**given: Any) -> int:
             config = {parameter: given.pop(parameter) for parameter in module.PARAMETERS}
             return run(name, module, config, **given)
@@ -74,7 +80,8 @@ command = Kernels(
     table=KERNELS,
     noun="kernel",
     help="Run a kernel on an emulated fabric, verify it against its reference model, and draw a picture.  Exit "
-    "status 1: the result is wrong, or the program deadlocked or did what the machine forbids.",
+    "status 1: the result is wrong, or the program deadlocked or did what the machine forbids, or --check has found "
+    "something.",
 )
 
 
@@ -89,6 +96,8 @@ def run(
     max_cycles: int | None,
     checkpoint: Path | None,
     restore: Path | None,
+    check: bool,
+    suppress: Path | None,
     no_plot: bool,
     as_json: bool,
     **given: Any,
@@ -97,6 +106,7 @@ def run(
     given["plot"], note = picture(name, given["plot"], no_plot, as_json)
     outputs, machine = Outputs.taken(given), given
     progress = common.ProgressLine(notes_to_stderr=as_json)
+    checker = checks.checker(check, suppress)
     options = RunOptions(
         machine=common.machine(**machine),
         grid=grid,
@@ -105,6 +115,7 @@ def run(
         max_cycles=max_cycles,
         trace=outputs.events,
         watch=outputs.watch,
+        check=checker,
         activity=outputs.moving,
         progress=progress,
         checkpoint=checkpoint,
@@ -113,9 +124,13 @@ def run(
     for option, state in (("--checkpoint", checkpoint), ("--restore", restore)):
         if state is not None and outputs.trace is not None:
             raise click.UsageError(f"{option} and --trace exclude each other: a trace holds a run from its beginning")
+        if checker is not None and state is not None:
+            raise click.UsageError(f"{option} and --check exclude each other: a check sees a run from its beginning")
     try:
         result = module.run(config, options)
     except RunError as error:
+        if checker is not None:
+            checks.show(checker.findings(ended=False), sys.stderr)
         if error.run is not None:  # what was measured until then helps to see why
             outputs.write(error.run)
             if as_json:
@@ -134,8 +149,14 @@ def run(
     result.run.meta.setdefault("parameters", plain(result.parameters))
     result.run.meta.setdefault("command", ["wse", *sys.argv[1:]])
     outputs.write(result.run)
-    show(document(result, grid, seed, outputs), VIEW, as_json, result=result, run=result.run, note=note)
-    return 0 if result.verified else 1
+    found = None if checker is None else checker.findings(ended=result.run.ended == "done")
+    shown = document(result, grid, seed, outputs) | checks.document(found)
+    show(shown, VIEW, as_json, result=result, run=result.run, note=note)
+    if checker is not None and found is not None:
+        if not as_json:
+            checks.show(found, sys.stdout)
+        checks.note_unused(checker.suppressions)
+    return 0 if result.verified and not found else 1
 
 
 def picture(kernel: str, plot: Path | None, no_plot: bool, as_json: bool) -> tuple[Path | None, str]:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from ..errors import ConfigError, RouteError
 from ..fabric.fabric import Fabric
 from ..machine.digest import check_digest, tables_digest
 from ..machine.parameters import Machine
-from ..program.image import Image, PEImage, Streams
+from ..program.image import Image, PEImage, Region, Streams
 from ..program.route import Filter, Place, Routes
 from ..program.symbol import Color
 from ..records import dataclass
@@ -78,6 +79,19 @@ class Row:
     bytes: int
     name: str
     what: str
+    undefined: bool = False  # it has no initial value
+
+    def region(self) -> Region:
+        item = _ITEM.search(self.what)
+        width = 0 if item is None else int(item[1]) // 8
+        return Region(
+            *(self.address, self.bytes, self.name, self.what, width),
+            undefined=self.undefined,
+            code=self.address == 0 and self.name == "code",
+        )
+
+
+_ITEM = re.compile(r"\b(?:[iuf]|bf|cb)(8|16|32|64)\b")  # an element's type in the text of an array's
 
 
 @dataclass
@@ -146,6 +160,7 @@ class ClassImage:
             control_first=self.control_first,
             thread_priority=self.thread_priority,
             source=source,
+            regions=[row.region() for row in self.memory if row.bytes],
         )
 
 
@@ -382,6 +397,7 @@ class Artifact:
             *(made, self.width, self.height, self.fp16, colors, self._class_images()),
             *(self.class_of.astype(np.uint16), routes, set(self.host_colors.values()), validate),
             per_pe=[(values.unit, values.address, values.values) for values in self.per_pe],
+            launches=any(image.functions for image in self.classes),
             language="csl",
         )
 

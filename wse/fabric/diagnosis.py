@@ -85,24 +85,27 @@ def code_at(pe: PEImage | None, pc: int) -> str:
     return pe.describe(pc) if pe is not None else f"instruction {pc}"
 
 
-def _instruction(pe: PEImage | None, pc: int) -> str:
+def instruction(pe: PEImage | None, pc: int) -> str:
+    """The name of an instruction."""
     word = pe.instruction(pc) if pe is not None else None
     return "an operation" if word is None else disassemble_word(word).split(" ", 1)[0]
 
 
-def _color(image: Image, color: int) -> str:
+def color_name(image: Image, color: int) -> str:
+    """`color NAME`, or its number if the program gives it none."""
     for known in image.colors.values():
         if known == color and known.name != f"color{color}":
             return f"color {known.name}"
     return f"color {color}"
 
 
-def _source(pe: PEImage | None, pc: int) -> str:
+def source_line(pe: PEImage | None, pc: int) -> str:
     """The line of source of an instruction; empty if it is not known."""
     return pe.source(pc) if pe is not None and pc >= 0 else ""
 
 
-def _task(pe: PEImage | None, task: int) -> str:
+def task_name(pe: PEImage | None, task: int) -> str:
+    """`task NAME`, or its id if the class has none of this id."""
     for name, id in pe.tasks.items() if pe else ():
         if id == task:
             return f"task {name}"
@@ -119,11 +122,11 @@ def fault(image: Image, record: tuple[int, ...]) -> FabricFault:
     pe = image.class_at(x, y)
     parts = [f"PE ({x}, {y})", f"cycle {cycle}"]
     if pc >= 0:
-        parts.append(f"{_instruction(pe, pc)} at {code_at(pe, pc)}")
+        parts.append(f"{instruction(pe, pc)} at {code_at(pe, pc)}")
     if task >= 0:
-        parts.append(_task(pe, task))
+        parts.append(task_name(pe, task))
     if color >= 0:
-        parts.append(_color(image, color))
+        parts.append(color_name(image, color))
     if queue >= 0:
         parts.append(f"queue {queue}")
     if port >= 0:
@@ -134,7 +137,7 @@ def fault(image: Image, record: tuple[int, ...]) -> FabricFault:
     if name == "TRAP" and pe is not None and (message := pe.message(detail)):
         sentence, advice = message, ""
         parts.pop()
-    line = _source(pe, pc)
+    line = source_line(pe, pc)
     return FabricFault(
         f"{sentence} ({', '.join(parts)})" + (f"; {advice}" if advice else "") + (f"\n    {line}" if line else ""),
         *(name, x, y, cycle),
@@ -163,10 +166,15 @@ def _detail(name: str, detail: int, pc: int) -> str:
 
 def deadlock(image: Image, engine: _engine.Engine) -> DeadlockError:
     """The report of a deadlocked fabric."""
+    return Deadlock(image, *waits_of(engine), engine.last_activity()).error()
+
+
+def waits_of(engine: _engine.Engine) -> tuple[np.ndarray, int]:
+    """What waits now, an array of WAIT, and how many there are: of very many, the array has the first."""
     count = engine.waits(np.empty(0, np.uint8))
     waits = np.zeros(min(count, _MAX_WAITS), WAIT)
     engine.waits(waits.view(np.uint8))
-    return Deadlock(image, waits, count, engine.last_activity()).error()
+    return waits, count
 
 
 class Deadlock:
@@ -185,17 +193,15 @@ class Deadlock:
         """The error that reports the deadlock."""
         waits = self.waits
         kinds = Counter(waits["who"].tolist())
-        totals = ", ".join(
-            f"{count} {_plural(_WHO[who], count)}" for who, count in sorted(kinds.items()) if who in _WHO
-        )
+        totals = ", ".join(f"{count} {plural(_WHO[who], count)}" for who, count in sorted(kinds.items()) if who in _WHO)
         pes = len(np.unique(self.pes))
         lines = [
-            f"deadlock: nothing has moved since cycle {self.cycle}, and {totals} on {pes} {_plural('PE', pes)} wait"
+            f"deadlock: nothing has moved since cycle {self.cycle}, and {totals} on {pes} {plural('PE', pes)} wait"
         ]
         cycle = self.find_cycle()
         if cycle:
             steps = [self.line(node, cycle[(i + 1) % len(cycle)]) for i, node in enumerate(cycle)]
-            lines.append(f"a cycle of {len(steps)} {_plural('wait', len(steps))}:")
+            lines.append(f"a cycle of {len(steps)} {plural('wait', len(steps))}:")
             lines += self.drawn(cycle, steps)
             return DeadlockError("\n".join(lines), steps, self.count)
         roots = [f"  {line}" for line in self.roots()]
@@ -209,7 +215,7 @@ class Deadlock:
         blocks = [[step] for step in steps]
         for node, block in zip(cycle, blocks, strict=True):
             w = self.waits[node]
-            if line := _source(self.class_of(int(w["pe"])), int(w["pc"])):
+            if line := source_line(self.class_of(int(w["pe"])), int(w["pc"])):
                 block.append(f"    {line}")
         if len(steps) > LINES:
             blocks[LINES - 2 : -1] = [[f"... and {len(steps) - LINES + 1} more"]]
@@ -401,7 +407,7 @@ class Deadlock:
         for nodes in groups.values():
             more = f" (and {len(nodes) - 1} more PEs alike)" if len(nodes) > 1 else ""
             w = self.waits[nodes[0]]
-            source = _source(self.class_of(int(w["pe"])), int(w["pc"]))
+            source = source_line(self.class_of(int(w["pe"])), int(w["pc"]))
             lines.append(self.line(nodes[0], None) + more + (f"\n      {source}" if source else ""))
         return lines
 
@@ -421,7 +427,7 @@ class Deadlock:
         """Description of a waiting thread, router, queue or task."""
         w = self.waits[node]
         pe = int(w["pe"])
-        who, number, color = int(w["who"]), int(w["id"]), _color(self.image, int(w["color"]))
+        who, number, color = int(w["who"]), int(w["id"]), color_name(self.image, int(w["color"]))
         place, code = self.place(pe), self.code(w)
         if who == _engine.WAIT_MAIN:
             return f"{place} main thread{code}"
@@ -433,23 +439,23 @@ class Deadlock:
             return f"{place} output queue {number} ({color})"
         if who == _engine.WAIT_INPUT_QUEUE:
             return f"{place} input queue {number} ({color})" if number < _engine.QUEUES else f"{place} input ({color})"
-        return f"{place} {_task(self.class_of(pe), number)}"
+        return f"{place} {task_name(self.class_of(pe), number)}"
 
     def code(self, w: np.void) -> str:
         """The instruction of a wait and its place, in parentheses; empty if it has none."""
         pe, pc = self.class_of(int(w["pe"])), int(w["pc"])
         if pc < 0:
             return ""
-        place, task = code_at(pe, pc), _task(pe, int(w["task"]))
+        place, task = code_at(pe, pc), task_name(pe, int(w["task"]))
         known = w["who"] == _engine.WAIT_MAIN and pe is not None and int(w["task"]) in pe.tasks.values()
         named = f", {task}" if known and task.removeprefix("task ") not in re.findall(r"\w+", place) else ""
-        return f" ({_instruction(pe, pc)}, {place}{named})"
+        return f" ({instruction(pe, pc)}, {place}{named})"
 
     def why(self, node: int, after: int | None) -> str:
         """Description of what a node waits for.  after: the next node of the cycle, or None."""
         w = self.waits[node]
         why, pe = int(w["why"]), int(w["pe"])
-        color, queue, on = _color(self.image, int(w["color"])), int(w["queue"]), self.place(int(w["on_pe"]))
+        color, queue, on = color_name(self.image, int(w["color"])), int(w["queue"]), self.place(int(w["on_pe"]))
         if why == _engine.FOR_WAVELET:
             return f"a wavelet in input queue {queue} ({color}){self._sender(pe, int(w['color']), after)}"
         if why == _engine.FOR_ROOM:
@@ -512,7 +518,7 @@ def _from(port: int) -> str:
     return f" from {_PORT_NAMES[port]}" if 0 <= port < len(_PORT_NAMES) else ""
 
 
-def _plural(word: str, count: int) -> str:
+def plural(word: str, count: int) -> str:
     return word if count == 1 else word + "s"
 
 

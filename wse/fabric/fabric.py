@@ -19,11 +19,13 @@ from ..program.image import Image, PEImage
 from ..program.program import Program
 from ..program.symbol import Color
 from . import diagnosis
+from .checked import CheckedRuns
 from .copies import HostCopies
 from .errors import DeadlockError, FabricFault
+from .host_colors import HostColors
 from .run import COUNTERS, EVENT, Run
 from .snapshot import Snapshots
-from .stream import Segment, StreamIn, StreamOut, as_words, pace
+from .stream import Segment, StreamIn, StreamOut, pace
 from .totals import Totals
 from .watch import SPOOLED, Spool, Watch
 
@@ -41,7 +43,7 @@ _ENGINE_EVENT = np.dtype(
 )
 
 
-class Fabric(HostCopies, Snapshots):
+class Fabric(HostCopies, HostColors, Snapshots, CheckedRuns):
     """An emulated fabric with a loaded program, at cycle 0.
 
     - program: a `Program`, or an `Image` such as compiled CSL makes.
@@ -55,10 +57,11 @@ class Fabric(HostCopies, Snapshots):
     - reference: disable all fast paths and step every PE in every cycle.  Slow; for comparison.
     - drops_off_edge: drop a wavelet that leaves the rectangle where no stream is attached, instead of a fault;
       `dropped` lists colors and sides.
+    - check: look for mistakes of the program while it runs; `wse.check.findings` returns them.  Slower.
 
-    Results do not depend on `threads`, `portable`, `tile` and `reference`.  Coordinates are (x, y), x to the east, y to
-    the south; arrays over PEs are indexed [y, x].  Methods take rectangles: the first PE (x, y), width w and height h;
-    None for w or h: up to the edge.  They raise ProgramError for a rectangle outside the fabric.
+    Results do not depend on `threads`, `portable`, `tile`, `reference` and `check`.  Coordinates are (x, y), x to the
+    east, y to the south; arrays over PEs are indexed [y, x].  Methods take rectangles: the first PE (x, y), width w and
+    height h; None for w or h: up to the edge.  They raise ProgramError for a rectangle outside the fabric.
 
     Raises what `Program.check` raises, and ConfigError for an invalid option or if the host has too little memory.
     `Program` has an example.
@@ -76,6 +79,7 @@ class Fabric(HostCopies, Snapshots):
         reference: bool = False,
         drops_off_edge: bool = False,
         watch: Watch | None = None,
+        check: bool = False,
     ):
         for name, value, least in (("threads", threads, 1), ("trace", trace, 0), ("bins", bins, 0), ("tile", tile, 0)):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
@@ -107,6 +111,7 @@ class Fabric(HostCopies, Snapshots):
             "threads": threads,
             "watch": str(self._watch),
         }
+        self.check = check
         self._wall_seconds = 0.0
         most = _CHUNK_PE_CYCLES if self._spool is None else _CHUNK_EVENTS // 4
         self._chunk = max(1, min(4096, most // (image.width * image.height)))  # cycles
@@ -168,6 +173,8 @@ class Fabric(HostCopies, Snapshots):
         for host_color in image.host_colors:
             engine.set_host(int(host_color))
         engine.set_classes(image.class_of_pe)
+        if self.check:
+            self._start_check()
         for index, pe in enumerate(image.classes):
             for address, data in pe.data:
                 engine.fill_class(index, address, data)
@@ -255,60 +262,6 @@ class Fabric(HostCopies, Snapshots):
                 f"port {port} of PE ({x}, {y}) leads to PE ({x + dx}, {y + dy}): streams attach to the edge"
             )
         return color, side
-
-    # Host colors.
-
-    def host_put(self, color, port: str, data, x: int = 0, y: int = 0) -> None:
-        """Queues wavelets that enter the routers of a rectangle by `port`, behind those queued before.
-
-        data: 32-bit [h, w, n], n wavelets for each PE.  Each PE accepts at most one wavelet per cycle.  Raises
-        ProgramError if the color is not a host color and the port does not lead off the edge.
-        """
-        words = as_words(data)
-        h, w = np.shape(data)[:2]
-        color, side = self._host(color, port, x, y, w, h)
-        self._engine.host_put(color, side, x, y, w, h, words)
-
-    def host_ask(self, color, port: str, n: int, x: int, y: int, w: int, h: int) -> None:
-        """Adds capacity for n more wavelets from each PE of the rectangle by `port`; further wavelets wait.
-
-        Errors as `host_put`.
-        """
-        color, side = self._host(color, port, x, y, w, h)
-        self._engine.host_ask(color, side, x, y, w, h, n)
-
-    def host_take(self, color, port: str, n: int, x: int, y: int, w: int, h: int) -> np.ndarray:
-        """uint32 [h, w, n]: removes and returns the next n wavelets of each PE; they must have arrived.
-
-        Errors as `host_put`.
-        """
-        color, side = self._host(color, port, x, y, w, h)
-        words = np.empty((h, w, n), np.uint32)
-        if n:
-            self._engine.host_take(color, side, x, y, w, h, words.reshape(-1))
-        return words
-
-    def host_waiting(
-        self, color, port: str, out: bool, x: int = 0, y: int = 0, w: int | None = None, h: int | None = None
-    ) -> int:
-        """The number of wavelets of `host_put` (out: of `host_ask`) that have not passed yet."""
-        w, h = self._extent(x, y, w, h)
-        color, side = self._host(color, port, x, y, w, h)
-        return self._engine.host_waiting(color, side, out, x, y, w, h)
-
-    def _host(self, color, port: str, x: int, y: int, w: int, h: int) -> tuple[Color, int]:
-        self._extent(x, y, w, h)
-        color = self.image.color_of(color)
-        if port not in route.PORTS[:4] or len(port) != 1:
-            raise ProgramError(f"a stream is attached to port N, E, S or W, not {port!r}")
-        left = (y, self.width - x - w, self.height - y - h, x)[route.PORTS.index(port)]
-        line = h if port in "NS" else w
-        if color not in self.image.host_colors and (left or line > 1):
-            raise ProgramError(
-                f"{route.name_of(color)} is no host color, and port {port} of the {w} x {h} PEs at ({x}, {y}) "
-                "does not lead off the edge: call Program.host_color"
-            )
-        return color, route.PORTS.index(port)
 
     # Running.
 
@@ -476,7 +429,8 @@ class Fabric(HostCopies, Snapshots):
         """
         if self.cycle:
             raise ConfigError(f"a profile begins before the first cycle, and the fabric is in cycle {self.cycle}")
-        self._engine.profile()
+        if not self.check:  # which keeps one
+            self._engine.profile()
 
     def profile(self) -> dict[str, np.ndarray]:
         """The profile that `keep_profile` started: uint64 [instructions + 1, 1 + causes] by name of the class.

@@ -92,6 +92,7 @@ class Snapshots:
     _engine: Any
     _options: dict[str, Any]
     _spool: Any
+    check: bool
 
     def snapshot(self) -> Snapshot:
         """The state now, kept in memory.  It takes as much as the pages of the fabric that are not zero."""
@@ -125,6 +126,8 @@ class Snapshots:
         fabric or `about`, OSError if it cannot be read; the fabric is then as it was.  RunError if the state cannot
         be read to its end after that: this fabric must not be used any more.
         """
+        if self.check:
+            raise ConfigError("a checked fabric cannot go to another state: a check sees a run from its beginning")
         if self._spool is not None:
             raise ConfigError(
                 "a fabric whose events go to a file while it runs cannot go back: they would be there twice"

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..check import Checker
 from ..errors import ConfigError
 from ..fabric.fabric import Fabric
 from ..fabric.run import Run
@@ -47,6 +48,7 @@ class RunOptions:
     max_cycles  end the run after so many cycles; None: no limit
     trace       events to keep; 0: none
     watch       which events, and where
+    check       collects mistakes of the program; None: they are not looked for
     activity    record the busy cycles of each PE in each time bin, for an animation
     progress    is called during the run
     checkpoint  where the state is saved every ten minutes and when the run is interrupted; see Fabric.save
@@ -61,6 +63,7 @@ class RunOptions:
     max_cycles: int | None = None
     trace: int = 0
     watch: Watch | None = None
+    check: Checker | None = None
     activity: bool = False
     progress: Progress = field(default_factory=Progress)
     checkpoint: Path | None = None
@@ -73,7 +76,17 @@ class RunOptions:
 
     def fabric(self, program: Program) -> Fabric:
         """The program, loaded on a fabric that records what these options ask for."""
-        return Fabric(program, threads=self.threads, trace=self.trace, activity=self.activity, watch=self.watch)
+        fabric = Fabric(
+            program,
+            threads=self.threads,
+            trace=self.trace,
+            activity=self.activity,
+            watch=self.watch,
+            check=self.check is not None,
+        )
+        if self.check is not None:
+            self.check.add(fabric)
+        return fabric
 
     def run(self, fabric: Fabric) -> Run:
         """Runs the fabric until nothing is left to do, or its cycle is `max_cycles`, which counts over all calls.

@@ -30,6 +30,29 @@ def values_in(numbers: np.ndarray) -> list[int]:
     return np.flatnonzero(np.bincount(numbers.reshape(-1))).tolist()
 
 
+@dataclass
+class Region:
+    """Bytes of a PE's memory that belong together: an array, a variable, the code.
+
+    type: of the elements, or ""; item: bytes of an element.  undefined: they have no initial value.
+    """
+
+    address: int
+    bytes: int
+    name: str
+    type: str = ""
+    item: int = 0
+    undefined: bool = False
+    code: bool = False
+
+    def at(self, address: int) -> str:
+        """The element at an address: `x[3]`, or `x + 6 bytes` if the elements are not known."""
+        offset = address - self.address
+        if not self.item or self.bytes % self.item:
+            return f"{self.name} + {offset} bytes" if offset else self.name
+        return f"{self.name}[{offset // self.item}]" if self.bytes > self.item else self.name
+
+
 @dataclass(eq=False)
 class PEImage:
     """The loadable form of a class of PEs.
@@ -41,6 +64,7 @@ class PEImage:
     same number.  control_first: the entry point that is 0 for an input queue, by queue.  thread_priority: of
     microthreads at the start, as wse_class has it; 0: all medium.  locate: place in the source of an instruction, by
     its index; source: the text of that line, or ""; message: what a trap means, by its value, or "".
+    regions: the arrays and variables, and the code.
     """
 
     name: str
@@ -61,6 +85,18 @@ class PEImage:
     control_first: dict[int, int] = field(default_factory=dict)
     thread_priority: int = 0
     source: Callable[[int], str] = lambda pc: ""
+    regions: list[Region] = field(default_factory=list)
+
+    def region(self, number: int) -> Region | None:
+        """The region of a number as the engine has it, from 1; None for 0."""
+        return self.regions[number - 1] if 1 <= number <= len(self.regions) else None
+
+    def region_at(self, address: int) -> Region | None:
+        """The region that holds an address."""
+        for region in self.regions:
+            if region.address <= address < region.address + region.bytes:
+                return region
+        return None
 
     def control_offsets(self) -> np.ndarray:
         """uint8 [QUEUES]: what is added to the entry points that come by each input queue."""
@@ -116,6 +152,7 @@ class Image:
     validate: Callable[[Streams | None], list[str]]
     shared: dict[str, Symbol] = field(default_factory=dict)
     per_pe: list[tuple[int, int, np.ndarray]] = field(default_factory=list)
+    launches: bool = False  # its functions are launched by the host, again and again
     language: str = ""  # "csl": messages speak of its builtins, else of the package's methods
 
     def __post_init__(self) -> None:

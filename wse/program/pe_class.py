@@ -16,7 +16,7 @@ from ..machine.parameters import Machine
 from ..records import dataclass
 from . import assembler, route
 from .dsd import BYTES, Descriptor
-from .image import PEImage
+from .image import PEImage, Region
 from .route import Place, caller
 from .symbol import NAME, Color, Symbol, some
 
@@ -401,7 +401,15 @@ class PEClass:
             *(built.tasks, self.symbols),
             locate=lambda pc: locate(self.name, built.assembly, pc),
             message=lambda value: "",  # assembly code has no messages for its traps
+            regions=self._regions(),
         )
+
+    def _regions(self) -> list[Region]:
+        """The memory map, for checked runs.  Arrays without initial values hold zeros."""
+        regions = [Region(0, self.code_bytes, "code", code=True)]
+        for symbol in (*self.program.shared.values(), *self.symbols.values()):
+            regions.append(Region(symbol.address, symbol.nbytes, symbol.name, symbol.dtype, symbol.itemsize))
+        return regions
 
     def _task_number(self, descriptor: str, tasks: dict[str, int]):
         def number(task) -> int:

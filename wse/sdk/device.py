@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import _engine
+from ..check import Checker
 from ..csl import profile
 from ..csl.artifact import RPC_ARGUMENTS, RPC_SELECTOR, RPC_TASK, Artifact, ClassImage, Variable
 from ..errors import ConfigError, ProgramError, did_you_mean
@@ -60,7 +61,7 @@ class Device:
     """An artifact, loaded.
 
     - machine: instead of the architecture's own.
-    - events (its trace), activity, watch: as Fabric takes them.
+    - events (its trace), activity, watch: as Fabric takes them.  check: collects mistakes of the program.
     - max_cycles: the cycle beyond which the device does not run; LimitReached where the host waits for more.
     - progress: called with the cycle while the device runs, and its method clear when the host goes on.
 
@@ -79,6 +80,7 @@ class Device:
         max_cycles: int | None = None,
         progress: Any = None,
         watch: Watch | None = None,
+        check: Checker | None = None,
     ):
         self.artifact, self.messages = artifact, messages or Messages()
         self.traces = traces  # what simlog writes besides what PEs print
@@ -92,7 +94,10 @@ class Device:
             activity=activity,
             drops_off_edge=True,  # as the vendor's simulator
             watch=watch,
+            check=check is not None,
         )
+        if check is not None:
+            check.add(self.fabric)
         self.max_cycles, self.progress = max_cycles, progress
         self.failed, self.error = "", ""
         self._noted: set[tuple[int, str]] = set()

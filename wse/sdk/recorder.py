@@ -11,6 +11,7 @@ from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..check import Checker, Finding, Suppressions
 from ..fabric.run import Run
 from ..fabric.totals import Totals
 from ..fabric.watch import Watch
@@ -44,7 +45,9 @@ class Launched:
 
 @dataclass(eq=False)
 class Recorded:
-    """A run of the host program.  number: from 1.  run: its measurements, when it has ended; stopped: by stop()."""
+    """A run of the host program.  number: from 1.  run: its measurements, when it has ended; stopped: by stop().
+
+    findings: mistakes of the program, if they were looked for."""
 
     number: int
     directory: Path
@@ -52,6 +55,7 @@ class Recorded:
     launches: list[Launched] = field(default_factory=list)
     run: Run | None = None
     stopped: bool = False
+    findings: list[Finding] | None = None
 
     def launched(self, function: str, pes: int) -> None:
         """The host has started a function."""
@@ -70,6 +74,7 @@ class Recorder:
 
     - threads: of the host; None: what the host program asks for.  max_cycles: of each run.
     - events: capacity of the trace; watch: which events; activity: whether activity over time is kept.
+    - check: mistakes of the programs are looked for, except those that it suppresses; None: they are not.
     - progress: shows how far a run is.
     - ended: called with each run when it has ended; None: launches are not recorded, and nothing is measured.
     """
@@ -83,12 +88,22 @@ class Recorder:
         progress: Progress | None = None,
         ended: Callable[[Recorded], Any] | None = None,
         watch: Watch | None = None,
+        check: Suppressions | None = None,
     ):
         self.threads, self.max_cycles = threads, max_cycles
         self.events, self.activity = events, activity
         self.progress, self.ended, self.watch = progress, ended, watch
+        self.check = check
+        self._checkers: list[Checker] = []
         self.count = 0
         self._open: list[Recorded] = []
+
+    def checker(self) -> Checker | None:
+        """What collects mistakes of the program that is loaded next; None if they are not looked for."""
+        if self.check is None:
+            return None
+        self._checkers.append(Checker(self.check))
+        return self._checkers[-1]
 
     def begin(self, directory: Path, device: Device) -> Recorded | None:
         """A program has been loaded; None if nothing is recorded of it."""
@@ -108,6 +123,9 @@ class Recorder:
         device = recorded.device
         recorded.stopped = stopped
         recorded.run = device.measure(device.failed or ("done" if stopped else "interrupted"))
+        for checker in self._checkers:
+            if device.fabric in checker.fabrics:
+                recorded.findings = checker.findings(ended=recorded.run.ended == "done")
         self.ended(recorded)
 
     def finish(self) -> None:

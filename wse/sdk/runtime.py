@@ -145,6 +145,7 @@ class SdkRuntime:
             options.max_cycles,
             options.progress,
             options.watch,
+            options.checker(),
         )
         self._recorded = options.begin(self.directory, device)
         self._commands = Commands(device, self._recorded)

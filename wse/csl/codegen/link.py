@@ -344,6 +344,7 @@ class _Linker:
                     4,
                     display=f"{function.display}'s frame",
                     element="spilled registers",
+                    undefined=True,
                 )
         needed = self.needed()
         own_code = self.code.length * self.machine.instruction_bytes
@@ -455,7 +456,8 @@ class _Linker:
         for name, g in self.placed():
             address = self.addresses[name]
             section = f", section {g.section}" if g.section is not None else ""
-            rows.append(art.Row(address, g.size, g.display or g.name, (g.element or f"{g.size} bytes") + section))
+            what = (g.element or f"{g.size} bytes") + section
+            rows.append(art.Row(address, g.size, g.display or g.name, what, g.undefined))
         if self.code.rpc:
             size = self.machine.sram_bytes - RPC_ARGUMENTS
             rows.append(art.Row(RPC_ARGUMENTS, size, "launch", "arguments of the host's calls"))

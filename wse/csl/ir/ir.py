@@ -463,7 +463,8 @@ class Global:
     """Memory.  init: bytes (zero if None); relocations: (byte in init, symbol, addend) get the 16-bit address there.
 
     display: the name in the source; element: its type as text, for memory maps ("f32 [25]").  end_symbol: it grows into
-    the memory that is left, and this is the symbol of its end.  section: the linker may be told where that begins."""
+    the memory that is left, and this is the symbol of its end.  section: the linker may be told where that begins.
+    undefined: it has no initial value."""
 
     name: str
     size: int
@@ -475,6 +476,7 @@ class Global:
     at: At | None = None
     end_symbol: str | None = None
     section: str | None = None
+    undefined: bool = False
 
 
 @dataclass(eq=False)

@@ -192,7 +192,7 @@ def store_global(frame: Frame, var: GlobalVar, value: Value, span: Span | None) 
         raise CslError.at(span, "this value is not known at compile time")
     if frame.unit.layout is not None and frame.unit.layout.journal is not None:
         raise OneByOne
-    var.value = copy_of(value)
+    var.value, var.undefined = copy_of(value), False
 
 
 def store_mem(frame: Frame, where: Mem, value: Value, span: Span | None) -> None:

@@ -179,8 +179,9 @@ class Instance:
         if decl.kind == "var" and kind.is_comptime and not decl.export:
             message = f"{decl.name} of type {kind} does not exist at run time: {t.absence(kind)}, or write const"
             raise CslError.at(decl.name_span, message)
-        value = copy_of(value) if value is not None else zero(kind)
-        return self.variable(decl, kind, value, frame)
+        var = self.variable(decl, kind, copy_of(value) if value is not None else zero(kind), frame)
+        var.undefined = value is None
+        return var
 
     def variable(self, decl: ast.VarDecl, kind: Type, value: Val | None, frame: Frame) -> GlobalVar:
         align = frame.alignment(decl.align)

@@ -571,6 +571,7 @@ class Unit:
             element=str(kind),
             at=at_of(var.span),
             section=var.section,
+            undefined=(var.undefined or var.value is None) and not any(data),
         )
         self.out.globals.append(made)
         return [(var.symbol, at, sym_words(part, sym.values)) for at, part, sym in image.varying]

@@ -107,7 +107,9 @@ class Cell:
 
 @dataclass(eq=False)
 class GlobalVar:
-    """A variable of a module, or a constant that needs an address.  value: what it holds when the program starts."""
+    """A variable of a module, or a constant that needs an address.  value: what it holds when the program starts.
+
+    undefined: no code has given it that value, which is zero."""
 
     type: Any
     value: Val | None
@@ -119,6 +121,7 @@ class GlobalVar:
     emitted: bool = False
     extern: bool = False
     section: str | None = None
+    undefined: bool = False
 
 
 # ---- at run time ----

@@ -1,0 +1,199 @@
+/* check.c - findings of a checked run; see check.h. */
+#include "observe/check.h"
+
+#include <stdlib.h>
+
+#include "state/memory.h"
+
+enum {
+  MOST = 1024,  /* findings of a band */
+  PC_BITS = 24, /* of an access: the pc, above it the thread, above that the cycle */
+  THREAD_BITS = 4,
+};
+
+static bool earlier(const wse_finding *a, const wse_finding *b) {
+  return a->cycle != b->cycle ? a->cycle < b->cycle : a->pe < b->pe;
+}
+
+/* The finding that another one is a repetition of; NULL: none. */
+static wse_finding *known(const wse_fabric *fabric, const check_findings *among, const wse_finding *finding) {
+  for (wse_finding *old = among->found; old < among->found + among->count; old++)
+    if (old->kind == finding->kind && old->pc == finding->pc && old->what == finding->what &&
+        fabric->class_of[old->pe] == fabric->class_of[finding->pe])
+      return old;
+  return NULL;
+}
+
+void check_add(const wse_fabric *fabric, check_findings *to, uint32_t most, wse_finding finding) {
+  wse_finding *old = known(fabric, to, &finding);
+  if (!old) {
+    if (to->count < most) to->found[to->count++] = finding;
+    return;
+  }
+  uint64_t count = old->count + finding.count;
+  if (earlier(&finding, old)) *old = finding;
+  old->count = count;
+}
+
+static check_findings *band_of(const wse_fabric *fabric, uint32_t pe) {
+  return &fabric->check->bands[strip_of(fabric, pe)->band];
+}
+
+bool check_is_new(const wse_fabric *fabric, wse_finding finding) {
+  return !known(fabric, band_of(fabric, finding.pe), &finding);
+}
+
+wse_finding check_finding(uint32_t pe, int kind, check_by by, int what) {
+  return (wse_finding){.kind = kind,
+                       .pe = pe,
+                       .cycle = by.cycle,
+                       .pc = (int32_t)by.pc,
+                       .thread = by.thread,
+                       .what = what,
+                       .count = 1,
+                       .task = -1,
+                       .before_pc = -1,
+                       .before_thread = -1};
+}
+
+void check_report(wse_fabric *fabric, wse_finding finding) {
+  finding.task = finding.thread == MAIN ? fabric->ces[finding.pe].task : -1;
+  check_findings *to = band_of(fabric, finding.pe);
+  if (!to->found) to->found = malloc(MOST * sizeof *to->found);
+  if (to->found) check_add(fabric, to, MOST, finding);
+}
+
+static const check_memory *memory_of(const wse_fabric *fabric, uint32_t pe) {
+  uint16_t class = fabric->class_of[pe];
+  return class == 0xffff ? NULL : fabric->check->memory[class];
+}
+
+static bool is_written(const wse_fabric *fabric, uint32_t pe, uint32_t at) {
+  return fabric->written[(size_t)pe * (WSE_SRAM / 64) + at / 64] >> at % 64 & 1;
+}
+
+/* --- two threads -------------------------------------------------------------------------------------------- */
+
+static uint64_t access_of(check_by by) {
+  return by.cycle << (PC_BITS + THREAD_BITS) | (uint64_t)by.thread << PC_BITS | (by.pc & ((1u << PC_BITS) - 1));
+}
+static check_by access_by(uint64_t access) {
+  return (check_by){.pc = access & ((1u << PC_BITS) - 1),
+                    .thread = (int)(access >> PC_BITS & ((1u << THREAD_BITS) - 1)),
+                    .cycle = access >> (PC_BITS + THREAD_BITS)};
+}
+
+/* Whether nothing orders an access and the present one: the operation of one was under way during the other. */
+static bool unordered(const wse_fabric *fabric, uint32_t pe, uint64_t access, check_by by) {
+  check_by before = access_by(access);
+  const uint64_t *begun = &fabric->check->begun[(size_t)pe * THREADS];
+  if (!access || before.thread == by.thread) return false;
+  if (by.thread != MAIN && before.cycle > begun[by.thread]) return true;
+  return before.thread != MAIN && fabric->ces[pe].threads >> before.thread & 1 && before.cycle >= begun[before.thread];
+}
+
+static void share(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, bool writes, check_by by) {
+  if (by.thread == MAIN && !fabric->ces[pe].threads) return;
+  const check_memory *memory = memory_of(fabric, pe);
+  for (uint32_t word = at / 2u; word <= (at + (uint32_t)bytes - 1) / 2 && word < CHECK_WORDS; word++) {
+    uint64_t *read = &fabric->check->reads[(size_t)pe * CHECK_WORDS + word],
+             *write = &fabric->check->writes[(size_t)pe * CHECK_WORDS + word],
+             other = unordered(fabric, pe, *write, by)            ? *write
+                     : writes && unordered(fabric, pe, *read, by) ? *read
+                                                                  : 0;
+    if (other) {
+      wse_finding finding = check_finding(pe, WSE_FINDING_RACE, by, memory ? memory->region[2 * word] : 0);
+      check_by before = access_by(other);
+      finding.address = 2 * word;
+      finding.writes = writes;
+      finding.before_pc = (int32_t)before.pc;
+      finding.before_thread = before.thread;
+      finding.before_cycle = before.cycle;
+      finding.before_writes = other == *write;
+      check_report(fabric, finding);
+    }
+    *(writes ? write : read) = access_of(by);
+  }
+}
+
+void check_begin(wse_fabric *fabric, uint32_t pe, int thread, uint64_t cycle) {
+  fabric->check->begun[(size_t)pe * THREADS + (size_t)thread] = cycle;
+}
+
+/* --- memory ------------------------------------------------------------------------------------------------- */
+
+void check_load(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, check_by by) {
+  const check_memory *memory = memory_of(fabric, pe);
+  for (uint32_t i = at; memory && i < at + (uint32_t)bytes && i < WSE_SRAM; i++) {
+    if (!(memory->flags[i] & WSE_CHECK_UNDEFINED) || is_written(fabric, pe, i)) continue;
+    wse_finding finding = check_finding(pe, WSE_FINDING_UNWRITTEN, by, memory->region[i]);
+    finding.address = i;
+    check_report(fabric, finding);
+    break;
+  }
+  share(fabric, pe, at, bytes, false, by);
+}
+
+void check_written(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes) {
+  memory_note_written(fabric, pe, at, (uint32_t)bytes);
+}
+
+void check_store(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, check_by by) {
+  const check_memory *memory = memory_of(fabric, pe);
+  if (memory && at < WSE_SRAM && memory->flags[at] & WSE_CHECK_CODE) {
+    wse_finding finding = check_finding(pe, WSE_FINDING_CODE, by, memory->region[at]);
+    finding.address = at;
+    finding.writes = 1;
+    check_report(fabric, finding);
+  }
+  check_written(fabric, pe, at, bytes);
+  share(fabric, pe, at, bytes, true, by);
+}
+
+void check_scalar(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, bool writes, check_by by) {
+  const check_memory *memory = memory_of(fabric, pe);
+  if (memory && (at >= WSE_SRAM || !memory->region[at])) {
+    wse_finding finding = check_finding(pe, WSE_FINDING_OUTSIDE, by, 0);
+    finding.address = at;
+    finding.writes = writes;
+    check_report(fabric, finding);
+  }
+  if (writes) check_store(fabric, pe, at, bytes, by);
+  else check_load(fabric, pe, at, bytes, by);
+}
+
+void check_bounds(wse_fabric *fabric, uint32_t pe, uint16_t first, uint16_t at, int bytes, check_by by) {
+  const check_memory *memory = memory_of(fabric, pe);
+  if (!memory || first >= WSE_SRAM || !memory->region[first]) return;
+  uint32_t end = at + (uint32_t)bytes - 1;
+  if (at < WSE_SRAM && end < WSE_SRAM && memory->region[at] == memory->region[first] &&
+      memory->region[end] == memory->region[first])
+    return;
+  wse_finding finding = check_finding(pe, WSE_FINDING_BOUNDS, by, memory->region[first]);
+  finding.address = at;
+  check_report(fabric, finding);
+}
+
+/* --- tasks -------------------------------------------------------------------------------------------------- */
+
+void check_activate(wse_fabric *fabric, uint32_t pe, int task, uint32_t pc, uint64_t cycle) {
+  check_activation *last = &fabric->check->activations[(size_t)pe * WSE_TASKS + (size_t)task];
+  if (fabric->ces[pe].active >> task & 1) {
+    wse_finding finding = check_finding(pe, WSE_FINDING_ACTIVATED, (check_by){pc, MAIN, cycle}, task);
+    finding.before_pc = (int32_t)last->pc - 1;
+    finding.before_cycle = last->cycle;
+    check_report(fabric, finding);
+  }
+  *last = (check_activation){cycle, pc + 1};
+}
+
+void check_free(wse_fabric *fabric) {
+  struct check_state *check = fabric->check;
+  if (!check) return;
+  for (int i = 0; check->memory && i < fabric->class_total; i++)
+    free(check->memory[i]);
+  for (int i = 0; i < MAX_BANDS; i++)
+    free(check->bands[i].found);
+  free(check->memory);
+  free(check);
+}

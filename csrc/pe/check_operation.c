@@ -1,0 +1,63 @@
+/* check_operation.c - what a checked run says of the elements of vector operations; observe/check.h has the rules. */
+#include "pe/check_operation.h"
+
+#include "observe/check.h"
+#include "observe/senders.h"
+#include "pe/operand.h"
+#include "state/queue.h"
+
+/* Element i of an operand in memory. */
+static void check_element(wse_fabric *fabric, uint32_t pe, const vector_operand *operand, uint32_t i, bool writes,
+                          check_by by) {
+  if (operand->is != OPERAND_IS_DSR || !dsd_is_memory(&operand->d)) return;
+  const xdsr *x = operand_xdsr(fabric, pe, &operand->d);
+  uint16_t at = dsd_address(&operand->d, x, i);
+  check_bounds(fabric, pe, dsd_address(&operand->d, x, 0), at, operand->size, by);
+  if (writes) check_store(fabric, pe, at, operand->size, by);
+  else check_load(fabric, pe, at, operand->size, by);
+}
+
+/* Whether a source is the operation's destination, element by element: it adds to what is there. */
+static bool in_place(const vector_operand *dst, const vector_operand *src) {
+  return dst->is == OPERAND_IS_DSR && src->is == OPERAND_IS_DSR && dsd_is_memory(&src->d) &&
+         dst->d.kind == src->d.kind && dst->d.base == src->d.base && dst->d.stride == src->d.stride &&
+         dst->d.x == src->d.x && dst->size == src->size;
+}
+
+/* The next n elements are defined, as zeros. */
+static void check_begins_zero(wse_fabric *fabric, uint32_t pe, const vector_operand *operand, uint32_t done,
+                              uint32_t n) {
+  for (uint32_t i = done; i < done + n; i++)
+    check_written(fabric, pe, dsd_address(&operand->d, operand_xdsr(fabric, pe, &operand->d), i), operand->size);
+}
+
+/* The buffer of a FIFO has what was put into it. */
+static void check_fifo(wse_fabric *fabric, uint32_t pe, const vector_operand *operand) {
+  if (operand->is != OPERAND_IS_DSR || operand->d.kind != DSD_FIFO) return;
+  const xdsr *x = operand_xdsr(fabric, pe, &operand->d);
+  check_written(fabric, pe, x->fifo.start, x->fifo.capacity * (operand->d.stride == 2 ? 2 : operand->size));
+}
+
+void check_operation(wse_fabric *fabric, uint32_t pe, const vector_operation *operation, int thread, uint32_t n,
+                     uint64_t cycle) {
+  check_by by = {operation->pc, thread, cycle};
+  /* sums that begin with the zeros of a program just loaded are usual [csl-examples: gemv-06-routes-1] */
+  if (in_place(&operation->dst, &operation->src0)) check_begins_zero(fabric, pe, &operation->dst, operation->done, n);
+  for (uint32_t i = operation->done; i < operation->done + n; i++) {
+    check_element(fabric, pe, &operation->src0, i, false, by);
+    check_element(fabric, pe, &operation->src1, i, false, by);
+    check_element(fabric, pe, &operation->dst, i, true, by);
+  }
+  check_fifo(fabric, pe, &operation->dst);
+}
+
+int check_thread(const wse_fabric *fabric, uint32_t pe, const vector_operation *operation) {
+  for (int thread = 0; thread < MAIN; thread++)
+    if (operation == &fabric->operations[thread][pe]) return thread;
+  return MAIN;
+}
+
+void check_received(wse_fabric *fabric, uint32_t pe, const vector_operation *operation, int queue, uint64_t cycle) {
+  senders_received(fabric, pe, check_thread(fabric, pe, operation), operation->pc, queue,
+                   iq_of(fabric, queue, pe)->head, color_of_iq(fabric, pe, class_of(fabric, pe), queue), cycle);
+}

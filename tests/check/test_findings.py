@@ -1,0 +1,118 @@
+"""Programs with one mistake each: the check finds it, names its line, and finds nothing else of that kind.
+
+Covers: wse/check/finding.py, wse/check/sentences.py, wse/check/remains.py, wse/fabric/checked.py, csrc/observe/check.c,
+    csrc/observe/senders.c, csrc/fabric/findings.c, csrc/pe/check_operation.c, csrc/router/router_checked.c
+"""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from csl.running import LIMIT
+from faults import FAULTS
+
+import wse
+from wse.check import KINDS, Checker, findings
+from wse.csl.codegen.link import link
+from wse.csl.compile import compile_program
+from wse.errors import ConfigError
+from wse.sdk.device import Device
+
+
+def checked(tmp_path, text: str, layout: str | None, arch: str = "wse3", check: bool = True):
+    (tmp_path / "pe.csl").write_text(text)
+    (tmp_path / "layout.csl").write_text(layout or 'layout { @set_rectangle(1, 1); @set_tile_code(0, 0, "pe.csl"); }\n')
+    checker = Checker()
+    device = Device(link(compile_program(tmp_path / "layout.csl", arch)), check=checker if check else None)
+    device.launch("main", [])
+    device.run(cycles=LIMIT)
+    return device, checker
+
+
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.kind}-{fault.name}")
+def test_a_mistake_is_found_and_nothing_else(tmp_path, fault, arch):
+    device, checker = checked(tmp_path, fault.text, fault.layout, arch)
+    found = checker.findings()
+    assert {one.kind for one in found} == {fault.kind}, "\n".join(map(str, found))
+    if fault.line is not None:
+        assert f"pe.csl:{fault.line}:" in found[0].where
+        assert found[0].line == fault.text.splitlines()[fault.line - 1].strip()
+    assert json.loads(json.dumps(found[0].json()))["kind"] == fault.kind
+    plain, _ = checked(tmp_path, fault.text, fault.layout, arch, check=False)
+    assert plain.measure().same(device.measure()), "a check changes nothing"
+
+
+def test_there_are_thirty_mistakes_of_all_kinds():
+    kinds = Counter(fault.kind for fault in FAULTS)
+    assert set(kinds) == set(KINDS) and len(FAULTS) >= 30
+
+
+def pair(first: str, second: str):
+    """Two senders of a color, at both sides of a receiver, with these codes."""
+    p = wse.Program(3, 1, "wse2")  # a router of WSE-3 takes a color from one side at a time
+    red = p.color("red")
+    middle = p.pe_class("middle")
+    middle.dsd("all", wse.mem1d(middle.array("y", 8, "f32")))
+    middle.queue_in(2, red)
+    middle.dsd("in", wse.fabin(2, 8, red))
+    middle.code("main:\n dsr d0, all\n dsr a0, in\n fmovs d0, a0\n done")
+    middle.local_task("main", 9, active=True)
+    p.place(middle, x=1)
+    # both sources lie in one bank: a wavelet every other cycle, so that two senders can take turns
+    for x, name, code in ((0, "west", first), (2, "east", second)):
+        pe = p.pe_class(name)
+        pe.dsd("all", wse.mem1d(pe.array("x", 4, "f32", init=float(x))))
+        pe.queue_out(2, red)
+        pe.dsd("out", wse.fabout(2, red))
+        pe.code(f"main:\n dsr d0, out\n dsr a0, all\n dsr b0, all\n {code}\n fadds d0, a0, b0\n done")
+        pe.local_task("main", 9, active=True)
+        p.place(pe, x=x)
+    p.route(red, "R", "E", x=0)
+    p.route(red, "R", "W", x=2)
+    p.route(red, "EW", "R", x=1)
+    return p
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_messages_that_mix(threads):
+    p = pair("nop", "nop\n nop\n nop\n nop")
+    fabric = wse.Fabric(p, check=True, threads=threads)
+    fabric.run()
+    (one,) = findings(fabric)
+    assert one.kind == "interleaved" and (one.x, one.y) == (1, 0)
+    assert "PE (0, 0)" in one.message and "PE (2, 0)" in one.message and "router of PE (1, 0)" in one.message
+
+
+def test_messages_one_after_the_other_do_not_mix():
+    fabric = wse.Fabric(pair("nop", "nop\n" * 40), check=True)
+    fabric.run()
+    assert findings(fabric) == []
+    assert fabric.read("y", 1, 0, 1, 1)[0, 0].tolist() == [0] * 4 + [4] * 4
+
+
+def test_what_the_host_writes_is_written(tmp_path):
+    text = """
+    var x: [4]f32;
+    var y = @zeros([4]f32);
+    var x_ptr: [*]f32 = &x;
+    fn main() void { for (@range(u16, 4)) |i| y[i] = x[i]; }
+    comptime { @export_symbol(x_ptr, "x"); @export_symbol(main); }
+    """
+    layout = 'layout { @set_rectangle(2, 1); for (@range(u16, 2)) |x| @set_tile_code(x, 0, "pe.csl"); }\n'
+    (tmp_path / "pe.csl").write_text(text)
+    (tmp_path / "layout.csl").write_text(layout)
+    checker = Checker()
+    device = Device(link(compile_program(tmp_path / "layout.csl", "wse3")), check=checker)
+    device.write("x", device.rectangle(0, 0, 1, 1), np.zeros((1, 1, 16), np.uint8))  # the second PE gets none
+    device.launch("main", [])
+    device.run(cycles=LIMIT)
+    found = checker.findings()
+    assert {(one.kind, one.x) for one in found} == {("unwritten", 1)} and "x[0]" in found[0].message
+
+
+def test_a_run_that_is_not_checked_has_no_findings():
+    fabric = wse.Fabric(pair("nop", "nop"))
+    with pytest.raises(ConfigError, match="check=True"):
+        findings(fabric)

@@ -1,0 +1,165 @@
+"""Words for what the engine notes in a checked run (csrc/observe/check.c)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .. import _engine
+from ..fabric.diagnosis import code_at, color_name, instruction, plural, source_line, task_name
+from ..program.image import Image, PEImage, Region
+from .finding import Finding
+
+_NAMES = [name for name, _, _ in _engine.findings()]
+
+
+def finding(image: Image, record: np.void) -> Finding:
+    """The finding of a record, which is an element of an array of wse.fabric.checked.FINDING."""
+    y, x = divmod(int(record["pe"]), image.width)
+    name, pe, pc = _NAMES[record["kind"]], image.class_at(x, y), int(record["pc"])
+    message, advice = _WORDS[name](image, pe, record)
+    where = _place(pe, pc)
+    if record["task"] >= 0 and pc >= 0 and (task := _running(pe, int(record["task"]))):
+        where = f"{where}, {task}"
+    return Finding(
+        *(name.lower(), x, y, int(record["cycle"]), where, message, advice),
+        line=source_line(pe, pc),
+        count=int(record["count"]),
+    )
+
+
+def _place(pe: PEImage | None, pc: int) -> str:
+    return f"{instruction(pe, pc)} at {code_at(pe, pc)}" if pc >= 0 else ""
+
+
+def _running(pe: PEImage | None, task: int) -> str:
+    return task_name(pe, task) if pe is not None and task in pe.tasks.values() else ""
+
+
+def element(pe: PEImage | None, address: int) -> str:
+    """What lies at an address of a PE: `x[3]`."""
+    region = pe.region_at(address) if pe is not None else None
+    if region is not None and region.code:
+        return f"the code at {address:#06x}"
+    return region.at(address) if region is not None else f"address {address:#06x}, which belongs to no variable"
+
+
+def extent(region: Region) -> str:
+    """A region with its size: `x (f32, 40 bytes)`."""
+    words = f"{region.type}, " if region.type and not region.type.endswith("bytes") else ""
+    return f"{region.name} ({words}{region.bytes} bytes)"
+
+
+def _before(pe: PEImage | None, record: np.void) -> str:
+    """Where and when the earlier event was."""
+    place = _place(pe, int(record["before_pc"]))
+    return f"cycle {int(record['before_cycle']):,}" + (f", {place}" if place else "")
+
+
+def _unwritten(image: Image, pe: PEImage | None, record: np.void) -> tuple[str, str]:
+    name = element(pe, int(record["address"]))
+    return f"{name} is read, and nothing has written it", "give it an initial value, or write it before"
+
+
+def _bounds(image: Image, pe: PEImage | None, record: np.void) -> tuple[str, str]:
+    region = pe.region(int(record["what"])) if pe is not None else None
+    began = extent(region) if region is not None else "an array"
+    return (
+        f"an operand begins in {began} and goes on to {element(pe, int(record['address']))}",
+        "its length, stride or offset does not fit the array",
+    )
+
+
+def _outside(image: Image, pe: PEImage | None, record: np.void) -> tuple[str, str]:
+    does = "writes to" if record["writes"] else "reads"
+    return f"it {does} address {int(record['address']):#06x}, where no variable is", "check the index or the pointer"
+
+
+def _code(image: Image, pe: PEImage | None, record: np.void) -> tuple[str, str]:
+    at = int(record["address"])
+    return f"it writes to address {at:#06x}, where the code of the PE is", "check the index, pointer or descriptor"
+
+
+def _thread(thread: int) -> str:
+    return "the main thread" if thread == _MAIN else f"microthread {thread}"
+
+
+_MAIN = 8
+
+
+def _race(image: Image, pe: PEImage | None, record: np.void) -> tuple[str, str]:
+    name = element(pe, int(record["address"]))
+    now, then = _thread(int(record["thread"])), _thread(int(record["before_thread"]))
+    does, did = ("writes" if writes else "reads" for writes in (record["writes"], record["before_writes"]))
+    did = did.replace("writes", "wrote").replace("reads", "read")
+    return (
+        f"{now} {does} {name}, which {then} {did} ({_before(pe, record)}): nothing but timing orders the two",
+        "use the data in the task that the end of the operation activates",
+    )
+
+
+def _interleaved(image: Image, pe: PEImage | None, record: np.void) -> tuple[str, str]:
+    first, second = (_pe(image, sender) for sender in record["sender"])
+    router = int(record["router"])
+    where = (
+        f" at the router of {_pe(image, router)} in cycle {int(record['before_cycle']):,}" if router < _NOWHERE else ""
+    )
+    if first == second:
+        first, second = "one", f"another operation of {second}"
+    return (
+        f"one operation receives {color_name(image, int(record['what']))} of {second} between that of {first}: "
+        f"their wavelets are mixed{where}",
+        "let one send after the other, or give each a color",
+    )
+
+
+_NOWHERE = 2**32 - 1
+
+
+def _pe(image: Image, pe: int) -> str:
+    return f"PE ({int(pe) % image.width}, {int(pe) // image.width})"
+
+
+def _activated(image: Image, pe: PEImage | None, record: np.void) -> tuple[str, str]:
+    since = f"since {_before(pe, record)}" if record["before_cycle"] or record["before_pc"] >= 0 else "since the start"
+    return (
+        f"{task_name(pe, int(record['what']))} is activated, and has been active {since}: it runs once",
+        "activate it when it has run, or count what it has to do",
+    )
+
+
+def _fifo(image: Image, pe: PEImage | None, record: np.void) -> tuple[str, str]:
+    name, left = element(pe, int(record["address"])), int(record["left"])
+    what = plural("word", left) + " of 16 bits" if record["writes"] else plural("element", left)
+    return f"the FIFO in {name.split('[')[0]} holds {left} {what} at the end", "read as many elements as are written"
+
+
+def _position(image: Image, pe: PEImage | None, record: np.void) -> tuple[str, str]:
+    return (
+        f"the switch of {color_name(image, int(record['what']))} is left in position {int(record['left'])}: "
+        f"at the start it was in {int(record['address'])}",
+        "reset it with a control wavelet, so that the next launch finds it as the first one",
+    )
+
+
+def _filter(image: Image, pe: PEImage | None, record: np.void) -> tuple[str, str]:
+    return (
+        f"the filter of {color_name(image, int(record['what']))} is left at count {int(record['left'])}: "
+        f"at the start it was at {int(record['address'])}",
+        "send as many wavelets as its period has",
+    )
+
+
+_WORDS: dict[str, Callable[[Image, PEImage | None, np.void], tuple[str, str]]] = {
+    "UNWRITTEN": _unwritten,
+    "BOUNDS": _bounds,
+    "OUTSIDE": _outside,
+    "CODE": _code,
+    "RACE": _race,
+    "INTERLEAVED": _interleaved,
+    "ACTIVATED": _activated,
+    "FIFO": _fifo,
+    "POSITION": _position,
+    "FILTER": _filter,
+}

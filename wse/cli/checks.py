@@ -1,0 +1,48 @@
+"""The options --check and --suppress: what a run is checked with, and its findings as text and JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..check import Checker, Finding, Suppressions
+from ..check.finding import summary
+
+SHOWN = 50  # findings that are printed as text
+
+
+def suppressions(check: bool, suppress: Path | None) -> Suppressions | None:
+    """What is left out of the findings; None if the run is not checked."""
+    if suppress is not None and not check:
+        raise click.UsageError("--suppress says which findings of --check are known: --check is missing")
+    if not check:
+        return None
+    return Suppressions() if suppress is None else Suppressions.load(suppress)
+
+
+def checker(check: bool, suppress: Path | None) -> Checker | None:
+    """What collects the findings of a run; None if it is not checked."""
+    known = suppressions(check, suppress)
+    return None if known is None else Checker(known)
+
+
+def document(found: list[Finding] | None) -> dict[str, Any]:
+    """The findings in JSON; nothing of a run that is not checked."""
+    return {} if found is None else {"findings": [one.json() for one in found]}
+
+
+def show(found: list[Finding], out: Any) -> None:
+    """Prints the findings."""
+    click.echo(f"\n{summary(found)}" + (":" if found else ""), file=out)
+    for one in found[:SHOWN]:
+        click.echo(str(one), file=out)
+    if len(found) > SHOWN:
+        click.echo(f"... and {len(found) - SHOWN} more (--json prints all)", file=out)
+
+
+def note_unused(known: Suppressions) -> None:
+    """Says which suppressions were of no use."""
+    for line in known.unused():
+        click.echo(f"note: {line}", err=True)
