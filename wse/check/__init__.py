@@ -46,7 +46,7 @@ def findings(fabric: Fabric, ended: bool = True) -> list[Finding]:
     ended: the program has ended: also what it has left in queues, FIFOs, routers, switches and filters.
     Raises ConfigError without check=True.
     """
-    found = [sentences.finding(fabric.image, record) for record in fabric.found(ended and fabric.image.launches)]
+    found = [sentences.finding(fabric.image, record) for record in fabric.found(ended)]
     if ended:
         found += remains.findings(fabric)
     return sorted(merged(found), key=lambda one: (one.cycle, one.y, one.x))

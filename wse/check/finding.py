@@ -21,8 +21,8 @@ KINDS = {
     "fifo": "a FIFO is not empty at the end",
     "queue": "a queue is not empty at the end",
     "undelivered": "wavelets are sent to nobody",
-    "position": "a switch is left in another position",
-    "filter": "a filter is left at another count",
+    "position": "a launch finds a switch in another position than the first one",
+    "filter": "a launch finds a filter at another count than the first one",
 }
 
 

@@ -137,16 +137,16 @@ def _fifo(image: Image, pe: PEImage | None, record: np.void) -> tuple[str, str]:
 
 def _position(image: Image, pe: PEImage | None, record: np.void) -> tuple[str, str]:
     return (
-        f"the switch of {color_name(image, int(record['what']))} is left in position {int(record['left'])}: "
-        f"at the start it was in {int(record['address'])}",
-        "reset it with a control wavelet, so that the next launch finds it as the first one",
+        f"the switch of {color_name(image, int(record['what']))} is in position {int(record['left'])} when the host "
+        f"launches the function again: at the first launch it was in {int(record['address'])}",
+        "reset it with a control wavelet at the end of the function",
     )
 
 
 def _filter(image: Image, pe: PEImage | None, record: np.void) -> tuple[str, str]:
     return (
-        f"the filter of {color_name(image, int(record['what']))} is left at count {int(record['left'])}: "
-        f"at the start it was at {int(record['address'])}",
+        f"the filter of {color_name(image, int(record['what']))} is at count {int(record['left'])} when the host "
+        f"launches the function again: at the first launch it was at {int(record['address'])}",
         "send as many wavelets as its period has",
     )
 

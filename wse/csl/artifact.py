@@ -397,7 +397,6 @@ class Artifact:
             *(made, self.width, self.height, self.fp16, colors, self._class_images()),
             *(self.class_of.astype(np.uint16), routes, set(self.host_colors.values()), validate),
             per_pe=[(values.unit, values.address, values.values) for values in self.per_pe],
-            launches=any(image.functions for image in self.classes),
             language="csl",
         )
 

@@ -31,10 +31,13 @@ class CheckedRuns:
 
     image: Image
     _engine: _engine.Engine
+    _moved_at: dict[str, set[tuple[int, ...]]]
+    _moved: list[np.ndarray]
 
     def _start_check(self) -> None:
         """To be called before memory is written."""
         self._engine.check()
+        self._moved_at, self._moved = {}, []
         for index, pe in enumerate(self.image.classes):
             regions, flags = np.zeros(_engine.SRAM, np.uint16), np.zeros(_engine.SRAM, np.uint8)
             for number, region in enumerate(pe.regions[: np.iinfo(np.uint16).max], 1):
@@ -46,8 +49,20 @@ class CheckedRuns:
     def found(self, ended: bool) -> np.ndarray:
         """The findings so far, of a fabric made with check=True: array of FINDING, as wse_finding of csrc/wse.h.
 
-        ended: also what the run has left in FIFOs, switches and filters.  Raises ConfigError without check=True.
+        ended: also what the run has left in FIFOs.  Raises ConfigError without check=True.
         """
+        found = self._records(ended)
+        return np.concatenate([found[~_is_moved(found)], *self._moved])
+
+    def note_launch(self, function: str) -> None:
+        """The host launches a function.  Switches and filters that do not stand as at its first launch are findings."""
+        now = self._records(True)
+        now = now[_is_moved(now)]
+        keys = [(int(self.image.class_of_pe.flat[record["pe"]]), *record[["kind", "what"]].tolist()) for record in now]
+        first = self._moved_at.setdefault(function, set(keys))
+        self._moved.append(now[[key not in first for key in keys]] if keys else now)
+
+    def _records(self, ended: bool) -> np.ndarray:
         found = np.zeros(MOST, FINDING)
         count = self._engine.findings(ended, found.view(np.uint8))
         if count < 0:
@@ -57,3 +72,11 @@ class CheckedRuns:
     def waiting(self) -> np.ndarray:
         """What waits now, and for what: array of wse.fabric.diagnosis.WAIT."""
         return waits_of(self._engine)[0]
+
+
+def _is_moved(found: np.ndarray) -> np.ndarray:
+    """Which findings are of switches and filters."""
+    return np.isin(found["kind"], [_KINDS.index("POSITION"), _KINDS.index("FILTER")])
+
+
+_KINDS = [name for name, _, _ in _engine.findings()]

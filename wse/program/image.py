@@ -152,7 +152,6 @@ class Image:
     validate: Callable[[Streams | None], list[str]]
     shared: dict[str, Symbol] = field(default_factory=dict)
     per_pe: list[tuple[int, int, np.ndarray]] = field(default_factory=list)
-    launches: bool = False  # its functions are launched by the host, again and again
     language: str = ""  # "csl": messages speak of its builtins, else of the package's methods
 
     def __post_init__(self) -> None:

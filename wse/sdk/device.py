@@ -232,6 +232,8 @@ class Device:
                 f"no PE publishes a function {name!r}: @export_symbol it in a comptime block; "
                 f"{did_you_mean(name, known, most=40)}"
             )
+        if self.fabric.check:
+            self.fabric.note_launch(name)
         for row in range(self.height):
             for x, w in runs_of(started[row]):
                 self.fabric.launch(RPC_TASK, x, row, w, 1)
