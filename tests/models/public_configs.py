@@ -4,8 +4,9 @@ CONFIGS: repository on huggingface.co -> (parameters, keys of its config.json th
 Counts are of the model that the definition makes, each tensor once: a tied head counts no second time, and buffers
 (masks, tables of rotary positions) and copies that a file of weights may hold do not count.  Each was taken from the
 safetensors index or the card of the repository where that counts the same, and all were counted again by building the
-model of the `transformers` library, 4.57, without memory for its weights, from these keys; jais and btlm, which that
-library does not have, by the shapes of their own definition.
+model of the `transformers` library, 4.57, without memory for its weights, from these keys; jais, btlm and DiT, which
+that library does not have, by the shapes of their own definition.  DiT's paper counts 675,129,632: with its table of
+positions, which is not trained.
 """
 
 LLAMA3_ROPE = {
@@ -286,6 +287,31 @@ def mamba2(layers, d, heads, **more):
     } | more  # fmt: skip
 
 
+def t5(layers, d, heads, ff, **more):
+    return {
+        "architectures": ["T5ForConditionalGeneration"], "d_ff": ff, "d_kv": 64, "d_model": d,
+        "decoder_start_token_id": 0, "dropout_rate": 0.1, "eos_token_id": 1, "initializer_factor": 1.0,
+        "is_encoder_decoder": True, "layer_norm_epsilon": 1e-06, "model_type": "t5", "n_positions": 512,
+        "num_heads": heads, "num_layers": layers, "output_past": True, "pad_token_id": 0,
+        "relative_attention_num_buckets": 32, "vocab_size": 32128,
+    } | more  # fmt: skip
+
+
+def flan(layers, d, heads, ff):
+    return t5(layers, d, heads, ff, feed_forward_proj="gated-gelu", num_decoder_layers=layers,
+              relative_attention_max_distance=128, tie_word_embeddings=False, use_cache=True)  # fmt: skip
+
+
+def vit(layers, d, heads, ff, architecture, **more):
+    return {
+        "architectures": [architecture], "attention_probs_dropout_prob": 0.0, "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.0, "hidden_size": d, "image_size": 224, "initializer_range": 0.02,
+        "intermediate_size": ff, "layer_norm_eps": 1e-12, "model_type": "vit", "num_attention_heads": heads,
+        "num_channels": 3, "num_hidden_layers": layers, "patch_size": 16, "qkv_bias": True,
+    } | more  # fmt: skip
+
+
+THOUSAND = {"id2label": {str(i): f"class {i}" for i in range(1000)}}
 V3 = {
     "architectures": ["DeepseekV3ForCausalLM"], "first_k_dense_replace": 3, "moe_intermediate_size": 2048,
     "n_group": 8, "n_routed_experts": 256, "n_shared_experts": 1, "norm_topk_prob": True, "num_experts_per_tok": 8,
@@ -437,4 +463,19 @@ CONFIGS = {
     "AntonV/mamba2-2.7b-hf": (2_702_599_680, mamba2(64, 2560, 80)),
     "mistralai/Mamba-Codestral-7B-v0.1": (7_285_403_648, mamba2(
         64, 4096, 128, n_groups=8, norm_before_gate=True, tie_word_embeddings=False, vocab_size=32768)),
+    "google-t5/t5-small": (60_506_624, t5(6, 512, 8, 2048)),
+    "google-t5/t5-base": (222_903_552, t5(12, 768, 12, 3072)),
+    "google-t5/t5-11b": (11_307_321_344, t5(24, 1024, 128, 65536, d_kv=128)),
+    "google/flan-t5-small": (76_961_152, flan(8, 512, 6, 1024)),
+    "google/flan-t5-xl": (2_849_757_184, flan(24, 2048, 32, 5120)),
+    "google/vit-base-patch16-224": (86_567_656, vit(12, 768, 12, 3072, "ViTForImageClassification", **THOUSAND)),
+    "google/vit-large-patch16-224": (304_326_632, vit(24, 1024, 16, 4096, "ViTForImageClassification", **THOUSAND)),
+    "google/vit-base-patch16-224-in21k": (86_389_248, vit(12, 768, 12, 3072, "ViTModel")),
+    "facebook/DiT-XL-2-256": (674_834_720, {
+        "_class_name": "Transformer2DModel", "_diffusers_version": "0.12.0.dev0", "activation_fn": "gelu-approximate",
+        "attention_bias": True, "attention_head_dim": 72, "cross_attention_dim": None, "dropout": 0.0,
+        "in_channels": 4, "norm_elementwise_affine": False, "norm_num_groups": 32, "norm_type": "ada_norm_zero",
+        "num_attention_heads": 16, "num_embeds_ada_norm": 1000, "num_layers": 28, "num_vector_embeds": None,
+        "only_cross_attention": False, "out_channels": 8, "patch_size": 2, "sample_size": 32,
+        "upcast_attention": False, "use_linear_projection": False}),
 }  # fmt: skip

@@ -28,13 +28,15 @@ def test_the_published_count_of_parameters(name):
 
 
 def test_every_family_has_a_public_configuration():
-    assert {values["model_type"] for _, values in CONFIGS.values()} == FAMILIES.keys()
+    found = {values.get("model_type", values.get("_class_name")) for _, values in CONFIGS.values()}
+    assert found | {"DiTTransformer2DModel"} == FAMILIES.keys()  # the newer name of Transformer2DModel
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_shapes_fit_and_tensors_are_written_before_they_are_read(name):
-    made = graph(from_hugging_face(CONFIGS[name][1], name).but(layers=4))
-    known = {"ids"}
+    model = from_hugging_face(CONFIGS[name][1], name)
+    made = graph(model.but(layers=min(model.layers, model.encoder_layers + 4)))
+    known = {"ids", "pixels", "time"}
     for o in made.operators:
         assert known.issuperset(o.inputs) and known.isdisjoint(o.outputs)
         known.update(o.outputs)
@@ -68,6 +70,12 @@ def test_a_key_that_is_not_known_is_named(name):
         ("bigcode/starcoder2-3b", "norm_type", "rms_norm"),
         ("google/gemma-3-1b-pt", "use_bidirectional_attention", True),
         ("Qwen/Qwen2.5-7B", "use_mrope", True),
+        ("google-t5/t5-small", "is_encoder_decoder", False),
+        ("google/vit-base-patch16-224-in21k", "pooler_act", "relu"),
+        ("google/vit-base-patch16-224-in21k", "pooler_output_size", 5),
+        ("facebook/DiT-XL-2-256", "norm_type", "layer_norm"),
+        ("facebook/DiT-XL-2-256", "cross_attention_dim", 768),
+        ("AntonV/mamba2-130m-hf", "rms_norm", False),
     ],
 )
 def test_a_variant_that_is_not_known_is_refused(name, key, value):
@@ -122,6 +130,16 @@ def test_settings_of_values_are_kept(name, key, value, words):
         ("deepseek-ai/DeepSeek-V2-Lite", "n_shared_experts", 1, -26 * 3 * 2048 * 1408),
         ("zai-org/GLM-4-9B-0414", "attention_bias", False, -40 * (4096 + 2 * 256)),
         ("google-bert/bert-base-uncased", "type_vocab_size", 5, 3 * 768),
+        ("AntonV/mamba2-130m-hf", "use_conv_bias", False, -24 * (1536 + 2 * 128)),
+        ("AntonV/mamba2-130m-hf", "use_bias", True, 24 * (2 * 1536 + 2 * 128 + 24 + 768)),
+        ("google-t5/t5-small", "num_decoder_layers", 7, 8 * 512 * 512 + 2 * 512 * 2048 + 3 * 512),
+        ("google-t5/t5-small", "feed_forward_proj", "gated-gelu", 12 * 512 * 2048),
+        ("google-t5/t5-small", "relative_attention_num_buckets", 33, 2 * 8),
+        ("google/vit-base-patch16-224", "id2label", {"0": "cat", "1": "dog"}, -998 * 769),
+        ("google/vit-base-patch16-224", "qkv_bias", False, -12 * 3 * 768),
+        ("google/vit-base-patch16-224", "image_size", 384, (24 * 24 - 14 * 14) * 768),
+        ("facebook/DiT-XL-2-256", "num_layers", 29, 18 * 1152 * 1152 + (4 + 5 + 6) * 1152),
+        ("facebook/DiT-XL-2-256", "sample_size", 64, 0),
         ("google-bert/bert-base-uncased", "architectures", ["BertModel"], 768 * 768 + 768 - (768 * 768 + 768 + 2 * 768 + 30522)),
         ("google/gemma-2b", "tie_word_embeddings", False, 256000 * 2048),
         ("bigcode/starcoder2-3b", "use_bias", False, -30 * (3072 + 2 * 256 + 3072 + 12288 + 3072)),
@@ -189,6 +207,15 @@ def test_windows_by_layer():
         ("mosaicml/mpt-7b", {"attn_config": []}, r"attn_config is \[\], but must be a JSON object"),
         ("mosaicml/mpt-7b", {"attn_config": {"alibi": False}}, "attn_config: alibi is false: of mpt, only"),
         ("mosaicml/mpt-7b", {"attn_config": {"twist": 1}}, "the key 'attn_config.twist' is not known"),
+        (
+            "google-t5/t5-small",
+            {"feed_forward_proj": "gated-relu"},
+            "feed_forward_proj is 'gated-relu', but must be one",
+        ),
+        ("google/vit-base-patch16-224", {"patch_size": 15}, "image_size 224 is no multiple of patch_size 15"),
+        ("google/vit-base-patch16-224", {"id2label": ["cat"]}, r"id2label is \['cat'\], but must be an object"),
+        ("google/vit-base-patch16-224", {"architectures": ["ViTForMaskedImageModeling"]}, "architectures is 'ViTForM"),
+        ("facebook/DiT-XL-2-256", {"sample_size": 33}, "sample_size 33 is no multiple of patch_size 2"),
         ("google-bert/bert-base-uncased", {"architectures": ["BertForTokens"]}, "architectures is 'BertForTokens'"),
         ("deepseek-ai/DeepSeek-V3", {"qk_rope_head_dim": 0}, "qk_rope_head_dim is 0, but must be"),
     ],
@@ -283,3 +310,43 @@ def test_what_no_kernel_executes_is_refused_by_name():
         else:
             with pytest.raises(ConfigError, match=words):
                 made.check_plain("the fabric")
+
+
+def test_an_encoder_decoder_has_layers_of_both():
+    model = public("google/flan-t5-small")
+    made = graph(model)
+    assert (model.layers, model.encoder_layers, model.decodes) == (16, 8, False)
+    assert model.first_like == (0,) * 8 + (8,) * 8
+    masks = [o.attributes["causal"] for o in made.operators if o.kind == "attention"]
+    assert masks == [False] * 8 + [True, False] * 8  # of the decoder: its own tokens, then the encoder's
+    cross = next(o for o in made.operators if o.name == "decoder.layers.0.cross.k")
+    assert cross.inputs == ("encoder.norm",)
+    with pytest.raises(ConfigError, match="of 8 layers, 8 are the encoder's"):
+        model.but(layers=8)
+
+
+def test_images_are_sequences_of_patches():
+    model = public("google/vit-base-patch16-224")
+    assert (model.sequence, model.vocab, model.decodes) == (197, 1000, False)
+    made = graph(model)
+    head = next(o for o in made.operators if o.name == "head")
+    assert head.flops(197) == 2 * head.weights / 197  # one token of an image, not each
+    d, ff = 768, 3072
+    each = 16 * 16 * 3 * d + 12 * (4 * d * d + 2 * d * ff)
+    assert made.matmul_weights == each
+    assert made.flops(197) == pytest.approx(6 * each + 12 * 12 * 197 * d + 6 * head.weights / 197)
+
+
+def test_a_diffusion_model_is_conditioned_once_an_image():
+    model = public("facebook/DiT-XL-2-256")
+    assert (model.sequence, model.d_model, model.d_ff) == (256, 1152, 4608)
+    conditions = [o for o in graph(model).operators if o.once]
+    assert sum(o.weights for o in conditions) > 0.3 * graph(model).weights
+    per_token = sum(o.flops(256) for o in conditions)
+    assert per_token < 0.01 * graph(model).flops(256) / 3
+
+
+def test_a_gemma_3_with_an_eye_is_told_of_its_text():
+    values = {"model_type": "gemma3", "text_config": CONFIGS["google/gemma-3-1b-pt"][1], "vision_config": {}}
+    with pytest.raises(ConfigError, match=r"text_config.*a config.json of its own"):
+        from_hugging_face(values)

@@ -14,7 +14,7 @@ from wse import Fabric, Program
 from wse.costs import vendor_compiler as compiler
 from wse.errors import ConfigError
 from wse.machine.parameters import Machine
-from wse.models import graph, load
+from wse.models import Transformer, graph, load
 from wse.plan.floorplan import lay, plan
 from wse.plan.region import STATE_BYTES, regions
 
@@ -108,6 +108,29 @@ def test_a_model_that_does_not_fit_is_told_so():
         plan(graph(load("gpt2")), compiler.GRID, WSE2, compiler.calibrated(), rate=5000)
     with pytest.raises(ConfigError, match="not by 'layer'"):
         regions(graph(load("nano")), by="layer")
+
+
+def test_readers_pass_a_tensor_on_where_its_source_has_no_color_left():
+    """All twelve layers of a decoder read the encoder's result, and send its gradient back: 24 wires at one PE."""
+    model = Transformer(
+        name="t", layers=24, encoder_layers=12, d_model=768, heads=12, kv_heads=12, d_ff=3072, vocab=32128,
+        sequence=512, body="encoder-decoder", relative_buckets=32, norm="rms", positions="none", bias=False,
+    )  # fmt: skip
+    made = plan(graph(model), (750, 994), Machine("wse3"), compiler.calibrated(), by="half")
+    wires = [wire for wire in made.wires if wire.tensor == "encoder.norm"]
+    source = next(i for i, p in enumerate(made.placed) for o in p.region.operators if o.name == "encoder.norm")
+    holders = {source}
+    for there, back in zip(wires[::2], wires[1::2], strict=True):
+        assert there.source in holders and there.color != back.color
+        assert (back.source, back.destination) == (there.destination, there.source)
+        holders.add(there.destination)
+    assert len(holders) == 13
+    assert {wire.source for wire in wires[::2]} > {source}  # some readers pass it on
+    taken = set()
+    for wire in made.wires:
+        own = {(pe, wire.color) for pe in wire.pes()}
+        assert not own & taken
+        taken |= own
 
 
 def test_wires_carry_what_is_sent_on_them():

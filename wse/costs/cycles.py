@@ -27,6 +27,8 @@ def operator_cycles(
     sequence: tokens of a sequence.  density: fraction of weights that are not zero.  0 for operators without a model.
     """
     inputs, outputs = operator.features
+    if operator.once:
+        tile = math.ceil(tile / sequence)
     rows = math.ceil(outputs / width)
     match operator.kind:
         case "linear":
@@ -52,7 +54,7 @@ def operator_cycles(
             pieces = operator.attributes["state"] * 3 if operator.kind == "scan" else operator.attributes["taps"]
             forward = int(pieces) * _cost("residual", n=rows * tile)
             return forward, 2 * forward
-        case "residual" | "token_types":
+        case "residual" | "token_types" | "modulate":
             return _cost("residual", n=rows * tile), 0.0
         case "loss":
             features = math.ceil(inputs / width)

@@ -25,16 +25,13 @@ class Builder:
     def build(self) -> Graph:
         m = self.model
         table = Parameter("embedding.weight", (m.vocab, m.d_embedding or m.d_model), "normal", STD)
-        x = self.embed(table)
-        for layer in range(m.layers):
-            self.layer = layer
-            x = self.block(x, f"layers.{layer}")
+        x = self.blocks(self.embed(table), range(m.layers))
         self.group, self.layer = "head", None
         if m.final_norm:
             x = self.norm("norm", x)
         if m.pooler:
-            pooled = self.linear("pooler", x, m.d_model, True)
-            self.add("pooler.tanh", "tanh", [pooled], m.d_model)
+            pooled = self.linear("pooler", x, m.d_model, True, once=True)
+            self.add("pooler.tanh", "tanh", [pooled], m.d_model, None, once=True)
         if m.head == "masked":
             x = self.linear("head.dense", x, m.d_model, True)
             form = {"exact": m.exact} if m.activation == "gelu" else {}
@@ -44,6 +41,13 @@ class Builder:
         if m.head != "none":
             self.logits(x, table)
         return Graph(m, tuple(self.operators), self.tensors)
+
+    def blocks(self, x: str, layers: range, prefix: str = "layers", first: int = 0) -> str:
+        """Layers, which are named from `first` on."""
+        for layer in layers:
+            self.layer = layer
+            x = self.block(x, f"{prefix}.{layer - first}")
+        return x
 
     def embed(self, table: Parameter) -> str:
         m = self.model
@@ -184,12 +188,12 @@ class Builder:
                 parameters[f"{role}_bias"] = Parameter(f"{name}.{role}.bias", shape_)
         return self.add(name, "experts", [x], m.d_model, parameters, experts=m.experts, active=m.active_experts)
 
-    def linear(self, name: str, x: str, outputs: int, bias: bool, std: float = STD) -> str:
+    def linear(self, name: str, x: str, outputs: int, bias: bool, std: float = STD, once: bool = False) -> str:
         weight = Parameter(f"{name}.weight", (outputs, self.tensors[x].features), "normal", std)
         parameters = {"weight": weight}
         if bias:
             parameters["bias"] = Parameter(f"{name}.bias", (outputs,))
-        return self.add(name, "linear", [x], outputs, parameters)
+        return self.add(name, "linear", [x], outputs, parameters, **({"once": True} if once else {}))
 
     def norm(self, name: str, x: str, heads: int = 0) -> str:
         """A norm of all features, or of those of each of so many heads."""

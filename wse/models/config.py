@@ -18,7 +18,7 @@ from ..schema import Boolean, Integer, Items, Kind, Number, Text, check
 
 TABLE = Path(__file__).with_name("families.toml")
 
-BODIES = ("decoder", "encoder", "encoder-decoder", "state-space", "vision")
+BODIES = ("decoder", "encoder", "encoder-decoder", "state-space", "vision", "diffusion")
 NORMS = ("layer", "rms")
 NORMS_AT = ("before", "after", "both", "output")
 QK_NORMS = ("none", "head", "all")
@@ -86,6 +86,7 @@ SCHEMA: dict[str, Kind] = {
     "relative_buckets": Integer(0, 1_000_000),
     "patch": Integer(0, 10_000),
     "channels": Integer(0, 10_000),
+    "out_channels": Integer(0, 10_000),
     "name": Text(),
     "source": Text(),
 }
@@ -124,7 +125,8 @@ class Transformer:
 
     What few models have:
 
-    body        "decoder", "encoder" (BERT), "encoder-decoder" (T5), "vision" (ViT) or "state-space" (Mamba 2)
+    body        "decoder", "encoder" (BERT), "encoder-decoder" (T5), "vision" (ViT), "diffusion" (DiT) or
+                "state-space" (Mamba 2)
     output_bias, norm_bias    of attention's output projection, of layer norms; None: as attention_bias, as bias
     qk_norm     norm of queries and keys: of each "head", or of "all" heads together
     windows     tokens that attention of a layer sees, by layer; 0: all.  A shorter list is repeated; () is all
@@ -149,7 +151,8 @@ class Transformer:
                 conv_bias; groups: heads share the inputs and outputs of the state by group
     encoder_layers      of an encoder-decoder: the first ones of `layers`; relative_buckets: rows of the table of
                 biases by distance
-    patch       of a vision model: pixels on a side of a patch, of so many channels; `vocab` is the number of classes
+    patch       of a vision or diffusion model: pixels on a side of a patch, of so many channels; out_channels:
+                predicted.  `vocab` is the number of classes, and of rows of a diffusion model's table of labels
     numerics    (key, value) of settings that change values, but no shape, count or time: kept, and refused by what
                 executes a model
     """
@@ -212,6 +215,7 @@ class Transformer:
     relative_buckets: int = 0
     patch: int = 0
     channels: int = 0
+    out_channels: int = 0
     numerics: tuple[tuple[str, Any], ...] = ()
     source: str = ""
 
@@ -240,6 +244,10 @@ class Transformer:
             raise ConfigError(f"model {self.name}: active_experts {self.active_experts} of {self.experts} experts")
         if self.rotary > self.d_head:
             raise ConfigError(f"model {self.name}: rotary {self.rotary} is above the {self.d_head} features of a head")
+        if self.encoder_layers and self.encoder_layers >= self.layers:
+            raise ConfigError(
+                f"model {self.name}: of {self.layers} layers, {self.encoder_layers} are the encoder's: none is left"
+            )
         if self.kv_rank and not 0 < self.d_rope < self.d_head:
             raise ConfigError(f"model {self.name}: d_rope {self.d_rope} must be above 0 and below d_head {self.d_head}")
         if self.kv_rank and not self.d_value:

@@ -262,6 +262,56 @@ def mamba2(reading: Reading) -> None:
     reading.note("time_step_limit", None if limit is None else tuple(limit), (0.0, math.inf))
 
 
+def t5(reading: Reading) -> None:
+    """Layers of encoder and decoder; the function of the MLP, "gated-" in front if it is."""
+    f = reading.fields
+    f["encoder_layers"] = f["layers"]
+    f["layers"] += reading.take("num_decoder_layers", Integer(1, 1_000), f["layers"])
+    word = reading.take("feed_forward_proj", Text(("relu", "gelu", "silu", "gated-gelu", "gated-silu")), "relu")
+    f["gated"] = word.startswith("gated-")
+    f["activation"] = word.removeprefix("gated-")
+    f["exact"] = word == "gelu"  # the gated one is the tanh form
+    if f["tied"]:
+        reading.note("logits times", f["d_model"] ** -0.5, None)
+
+
+def vit(reading: Reading) -> None:
+    """Patches as tokens; the head by `architectures`: classes, or the pooler."""
+    f = reading.fields
+    size = reading.take("image_size", Integer(1, 1_000_000), 224)
+    if size % f["patch"]:
+        raise ConfigError(f"{reading.where}: image_size {size} is no multiple of patch_size {f['patch']}")
+    f["sequence"] = (size // f["patch"]) ** 2 + 1
+    named = reading.take("architectures", Items(Text(), 16), [])
+    last = named[0] if named else "ViTModel"
+    if last == "ViTModel":
+        f |= {"head": "none", "pooler": True}
+        reading.require("pooler_output_size", f["d_model"])
+    elif last == "ViTForImageClassification":
+        labels = reading.values.get("id2label")
+        if labels is not None and not (isinstance(labels, Mapping) and labels):
+            raise ConfigError(f"{reading.where}: id2label is {shown(labels)}, but must be an object of classes")
+        f |= {"vocab": len(labels) if labels else 2, "tied": False}
+        reading.taken.add("pooler_output_size")
+    else:
+        raise ConfigError(
+            f"{reading.where}: architectures is {shown(last)}: ViTForImageClassification and ViTModel are known"
+        )
+
+
+def dit(reading: Reading) -> None:
+    """Width by heads; patches as tokens; a label more than there are, for none."""
+    f = reading.fields
+    f["d_model"] = f["heads"] * f["d_head"]
+    f["d_ff"] = 4 * f["d_model"]
+    size = reading.take("sample_size", Integer(1, 1_000_000), 32)
+    if size % f["patch"]:
+        raise ConfigError(f"{reading.where}: sample_size {size} is no multiple of patch_size {f['patch']}")
+    f["sequence"] = (size // f["patch"]) ** 2
+    f["vocab"] = reading.take("num_embeds_ada_norm", Integer(1, 10_000_000), 1000) + 1
+    f.setdefault("out_channels", f["channels"])
+
+
 def encoder_head(reading: Reading) -> None:
     """What follows the layers, by the class of the model: its `architectures`."""
     named = reading.take("architectures", Items(Text(), 16), [])
@@ -458,6 +508,45 @@ FAMILIES["mamba2"] = Family(
     neutral="""chunk_size rescale_prenorm_residual residual_in_fp32 time_step_floor time_step_init_scheme time_step_max
     time_step_min time_step_rank time_step_scale d_conv""",
     rules=(mamba2,),
+)  # fmt: skip
+
+FAMILIES["t5"] = Family(
+    {
+        "layers": ("num_layers",), "d_model": ("d_model",), "heads": ("num_heads",), "d_head": ("d_kv",),
+        "d_ff": ("d_ff",), "vocab": ("vocab_size",), "sequence": ("n_positions",), "tied": ("tie_word_embeddings",),
+        "norm_eps": ("layer_norm_epsilon",), "relative_buckets": ("relative_attention_num_buckets",),
+    },
+    {
+        "body": "encoder-decoder", "norm": "rms", "positions": "none", "bias": False, "tied": True, "d_head": 64,
+        "relative_buckets": 32, "sequence": 512, "norm_eps": 1e-6,
+    },
+    {"relative_attention_max_distance": (Integer(1, 100_000_000), 128)}, always=(("scores scaled", False),),
+    only={"is_encoder_decoder": (True,)}, dropout=("dropout_rate",),
+    neutral="classifier_dropout dense_act_fn is_gated_act", rules=(t5,),
+)  # fmt: skip
+FAMILIES["vit"] = Family(
+    USUAL | {"norm_eps": ("layer_norm_eps",), "attention_bias": ("qkv_bias",), "patch": ("patch_size",),
+             "channels": ("num_channels",)},
+    {"body": "vision", "causal": False, "exact": True, "patch": 16, "channels": 3, "norm_eps": 1e-12, "vocab": 1,
+     "output_bias": True},
+    dropout=("hidden_dropout_prob", "attention_probs_dropout_prob"), only={"pooler_act": ("tanh",)},
+    neutral="encoder_stride num_labels", rules=(activation("hidden_act"), vit),
+)  # fmt: skip
+FAMILIES["DiTTransformer2DModel"] = FAMILIES["Transformer2DModel"] = Family(
+    {
+        "layers": ("num_layers",), "heads": ("num_attention_heads",), "d_head": ("attention_head_dim",),
+        "attention_bias": ("attention_bias",), "patch": ("patch_size",), "channels": ("in_channels",),
+        "out_channels": ("out_channels",), "norm_eps": ("norm_eps",),
+    },
+    {"body": "diffusion", "causal": False, "positions": "none", "d_model": 1, "vocab": 1, "layers": 28, "heads": 16,
+     "d_head": 72, "patch": 2, "channels": 4, "norm_eps": 1e-5, "output_bias": True},
+    dropout=("dropout",), rules=(activation("activation_fn"), dit),
+    only={
+        "norm_type": ("ada_norm_zero",), "norm_elementwise_affine": (False,), "attention_type": ("default",),
+        "double_self_attention": (False,), "only_cross_attention": (False,), "use_linear_projection": (False,),
+        "num_vector_embeds": (), "cross_attention_dim": (), "caption_channels": (),
+    },
+    neutral="_diffusers_version norm_num_groups upcast_attention use_additional_conditions",
 )  # fmt: skip
 
 OF_DEEPSEEK = USUAL | {

@@ -31,6 +31,8 @@ KINDS = {
     "rotary": "q or k -> the same, the first `rotary` features of each head turned; theta, heads",
     "attention": "q, k, v -> y; heads, kv_heads, d_head, causal, alibi; scores scaled by d_head^-1/2; if they differ: "
     "window (tokens seen), d_value (features of a head's values), sinks [heads]",
+    "token": "x -> x with a trained row in front; weight [d]",
+    "modulate": "x, c -> x (1 + scale) + shift, or x gate, of features of c",
     "conv": "x -> y = silu of the sums over the last tokens, feature by feature; weight [features, taps], bias",
     "scan": "x (features, inputs and outputs of the state), time steps -> y; rate, skip, step_bias [heads]; heads, "
     "d_head, state, groups",
@@ -54,6 +56,8 @@ ELEMENT_FLOPS = {
     "layernorm": 8,
     "rmsnorm": 5,
     "rotary": 6,
+    "token": 0,
+    "modulate": 3,
     "relu": 1,
     "relu_gate": 2,
     "tanh": 8,
@@ -132,7 +136,7 @@ class Operator:
     features    (of the inputs together, of the output), per token
     parameters  role in KINDS ("weight", "bias", "gain", "router", "up" ...) -> Parameter
     attributes  what else KINDS names: eps, heads, kv_heads, d_head, causal, alibi, theta, rotary, sequence, active,
-                exact, window, d_value, extra
+                exact, window, d_value, extra, once
     """
 
     name: str
@@ -159,9 +163,14 @@ class Operator:
         return router + (self.weights - router) * self.attributes["active"] / self.attributes["experts"]
 
     @property
+    def once(self) -> bool:
+        """Whether it works on one token of a sequence, or on what conditions the sequence, and not on each token."""
+        return bool(self.attributes.get("once"))
+
+    @property
     def matmul_weights(self) -> float:
-        """Those of the active ones that multiply activations: of products, without their biases."""
-        if self.kind not in ("linear", "experts"):
+        """Of each token: those of the active ones that multiply activations: of products, without their biases."""
+        if self.kind not in ("linear", "experts") or self.once:
             return 0
         share = self.attributes["active"] / self.attributes["experts"] if self.kind == "experts" else 1
         biases = {role: p.size for role, p in self.parameters.items() if role.endswith("bias")}
@@ -181,6 +190,9 @@ class Operator:
         """
         if phase == "update":
             return 0.0
+        return self._flops(sequence, phase, causal_discount) / (sequence if self.once else 1)
+
+    def _flops(self, sequence: int, phase: str, causal_discount: bool) -> float:
         times = {"forward": 1, "backward": 2}[phase]
         if self.kind in ("linear", "experts"):
             return times * 2.0 * self.active_weights
@@ -244,7 +256,7 @@ class Graph:
         s = sequence or self.model.sequence
         total = 6.0 * self.matmul_weights
         for o in self.operators:
-            if o.kind in MIXING:
+            if o.kind in MIXING or (o.once and o.kind == "linear"):
                 total += sum(o.flops(s, phase, causal_discount) for phase in ("forward", "backward"))
         return total
 

@@ -51,6 +51,7 @@ ACTIVATIONS: dict[str, dict[str, Any]] = {
     "gelu_pytorch_tanh": _TANH,
     "silu": _SILU,
     "swish": _SILU,
+    "gelu-approximate": _TANH,
     "swiglu": {"activation": "silu", "gated": True},
     "relu": {"activation": "relu"},
 }
@@ -116,7 +117,7 @@ class Reading:
         self.taken.add(key)
         value = self.values.get(key)
         if value is not None and not any(type(value) is type(a) and value == a for a in allowed):
-            words = " or ".join(shown(a) for a in allowed)
+            words = " or ".join(shown(a) for a in allowed) or "null"
             raise ConfigError(
                 f"{self.where}: {key} is {shown(value)}: of {self.type}, only the models where it is {words} are known"
             )
@@ -153,7 +154,13 @@ def read(values: Any, families: Mapping[str, Family], name: str, where: str) -> 
     """A Transformer from the contents of a config.json; see load.from_hugging_face."""
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where} is {shown(values)}, but must be a JSON object of keys and values")
-    kind = values.get("model_type", "")
+    kind = values.get("model_type", values.get("_class_name", ""))  # the latter in files of diffusion models
+    text = values.get("text_config")
+    if isinstance(kind, str) and kind not in families and isinstance(text, Mapping):
+        raise ConfigError(
+            f"{where} of type {shown(kind)} is of several models: save its text_config, of type "
+            f"{shown(text.get('model_type'))}, as a config.json of its own"
+        )
     if not isinstance(kind, str) or kind not in families:
         raise ConfigError(
             f"{where} has model_type {shown(kind)}: {did_you_mean(str(kind), families, most=len(families))}"
@@ -181,7 +188,7 @@ def read(values: Any, families: Mapping[str, Family], name: str, where: str) -> 
     for key, only in ONLY.items():
         if key not in reading.taken:
             reading.require(key, only)
-    known = reading.taken | set(NEUTRAL.split()) | set(family.neutral.split())
+    known = reading.taken | {"_class_name"} | set(NEUTRAL.split()) | set(family.neutral.split())
     for key in values:
         if key not in known:
             raise ConfigError(

@@ -181,31 +181,55 @@ def _highest(needs, grid: tuple[int, int], ceiling: float) -> tuple[float, str]:
 
 
 def _wires(placed: tuple[Placed, ...]) -> Iterator[Wire]:
-    """Wires between regions that share a tensor, colored greedily along the chain."""
+    """Wires between regions that share a tensor, colored greedily along the chain.
+
+    A wire begins where the tensor is made; where no color is left on that path, at a region that reads the tensor too
+    and passes it on, the last one first.
+    """
     made = {x: i for i, p in enumerate(placed) for operator in p.region.operators for x in operator.outputs}
     taken: dict[tuple[int, int], int] = {}  # PE: bits of the colors there
+    holders: dict[str, list[int]] = {}  # of a tensor: regions that have it
     for i, p in enumerate(placed):
         outside = dict.fromkeys(x for operator in p.region.operators for x in operator.inputs)
         for tensor in outside:
             source = made.get(tensor, i)
             if source == i:
                 continue
-            corners = _corners(placed[source].rectangle, p.rectangle)
-            for forth in (corners, corners[::-1]):
-                first = source if forth is corners else i
-                bare = Wire(tensor, first, i if first == source else source, forth, 0)
-                used = 0
-                for pe in bare.pes():
-                    used |= taken.get(pe, 0)
-                color = next((c for c in range(WIRE_COLORS) if not used >> c & 1), None)
-                if color is None:
-                    raise ConfigError(
-                        f"the wire of {tensor} finds no color: {WIRE_COLORS} cross between {placed[first].region.name} "
-                        f"and its reader; use fewer regions (by half of a layer) or another grid"
-                    )
-                for pe in bare.pes():
-                    taken[pe] = taken.get(pe, 0) | 1 << color
-                yield Wire(bare.tensor, bare.source, bare.destination, forth, color)
+            known = holders.setdefault(tensor, [source])
+            for start in (source, *known[:0:-1]):
+                both = _free_wires(placed, taken, tensor, start, i)
+                if both:
+                    break
+            else:
+                raise ConfigError(
+                    f"the wire of {tensor} finds no color: {WIRE_COLORS} cross between {placed[source].region.name} "
+                    f"and its reader; use fewer regions (by half of a layer) or another grid"
+                )
+            known.append(i)
+            yield from both
+
+
+def _free_wires(
+    placed: tuple[Placed, ...], taken: dict[tuple[int, int], int], tensor: str, source: int, reader: int
+) -> list[Wire]:
+    """The wire of a tensor and that of its gradient, in colors that are free on their paths and then are taken.
+
+    Empty if there are none.
+    """
+    found: list[Wire] = []
+    corners = _corners(placed[source].rectangle, placed[reader].rectangle)
+    for first, last, path in ((source, reader, corners), (reader, source, corners[::-1])):
+        used = 0
+        for pe in Wire(tensor, first, last, path, 0).pes():
+            used |= taken.get(pe, 0) | sum(1 << made.color for made in found)  # both have all PEs in common
+        color = next((c for c in range(WIRE_COLORS) if not used >> c & 1), None)
+        if color is None:
+            return []
+        found.append(Wire(tensor, first, last, path, color))
+    for made in found:
+        for pe in made.pes():
+            taken[pe] = taken.get(pe, 0) | 1 << made.color
+    return found
 
 
 def _corners(a: Rectangle, b: Rectangle) -> tuple[tuple[int, int], ...]:

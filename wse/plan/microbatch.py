@@ -30,7 +30,7 @@ def token_bytes(model: Transformer) -> float:
     made = graph(model)
     features: dict[int, int] = {}
     for operator in made.operators:
-        if operator.layer is not None:
+        if operator.layer is not None and not operator.once:
             features[operator.layer] = features.get(operator.layer, 0) + operator.features[1]
     # The kept results of the layer before stand in for its own last one, so nothing is counted twice.
     return float(max(features.values()) * ACTIVATION_BYTES)

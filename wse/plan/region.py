@@ -19,6 +19,8 @@ KERNELS = {
     "positions": "positions",
     "embedding": "embedding",
     "token_types": "positions",
+    "token": "positions",
+    "modulate": "add",
     "layernorm": "norm",
     "rmsnorm": "norm",
     "rotary": "attention",
@@ -59,7 +61,7 @@ class Region:
     def matmul_flops(self) -> float:
         """Flops of products with weights: 6 per weight and token."""
         kinds = ("linear", "experts")
-        return sum(6.0 * operator.active_weights for operator in self.operators if operator.kind in kinds)
+        return sum(6.0 * o.active_weights for o in self.operators if o.kind in kinds and not o.once)
 
     def score_flops(self, sequence: int) -> float:
         """Flops of attention scores and of the weighted sums of values, counting all pairs of tokens; of scans."""
@@ -72,12 +74,12 @@ class Region:
     def elements(self) -> float:
         """Elements per token of elementwise operators: for each, the larger of its input and output features."""
         kinds = ("linear", "experts", "rotary", *MIXING)
-        return float(sum(max(operator.features) for operator in self.operators if operator.kind not in kinds))
+        return float(sum(max(o.features) for o in self.operators if o.kind not in kinds and not o.once))
 
     def stash(self, sequence: int) -> int:
         """Bytes of the activations of one sequence that the backward pass needs."""
         kept = {x for o in self.operators if o.kind not in ("residual", "positions", "embedding") for x in o.inputs}
-        made = {x: o.features[1] for o in self.operators for x in o.outputs}
+        made = {x: 0 if o.once else o.features[1] for o in self.operators for x in o.outputs}
         total = 0
         for operator in self.operators:
             share = operator.features[0] // len(operator.inputs)
