@@ -122,8 +122,15 @@ void check_begin(wse_fabric *fabric, uint32_t pe, int thread, uint64_t cycle) {
 
 /* --- memory ------------------------------------------------------------------------------------------------- */
 
+/* Whether some byte of an element is undefined at first, or of the code. */
+static bool may_matter(const check_memory *memory, uint32_t at, int bytes) {
+  uint32_t end = at + (uint32_t)bytes - 1;
+  return memory && (end >= WSE_SRAM || memory->flags[at] | memory->flags[end]);
+}
+
 void check_load(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, check_by by) {
   const check_memory *memory = memory_of(fabric, pe);
+  if (!may_matter(memory, at, bytes)) memory = NULL;
   for (uint32_t i = at; memory && i < at + (uint32_t)bytes && i < WSE_SRAM; i++) {
     if (!(memory->flags[i] & WSE_CHECK_UNDEFINED) || is_written(fabric, pe, i)) continue;
     wse_finding finding = check_finding(pe, WSE_FINDING_UNWRITTEN, by, memory->region[i]);
@@ -132,6 +139,14 @@ void check_load(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, check_b
     break;
   }
   share(fabric, pe, at, bytes, false, by);
+}
+
+bool check_is_plain(const wse_fabric *fabric, uint32_t pe, uint16_t first, uint16_t low, uint16_t high) {
+  const check_memory *memory = memory_of(fabric, pe);
+  if (!memory) return true;
+  if (first >= WSE_SRAM || low > high || high >= WSE_SRAM) return false;
+  uint16_t region = memory->region[first];
+  return region && memory->region[low] == region && memory->region[high] == region && !memory->flags[first];
 }
 
 void check_written(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes) {
@@ -146,7 +161,7 @@ void check_store(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, check_
     finding.writes = 1;
     check_report(fabric, finding);
   }
-  check_written(fabric, pe, at, bytes);
+  if (may_matter(memory, at, bytes)) check_written(fabric, pe, at, bytes);
   share(fabric, pe, at, bytes, true, by);
 }
 

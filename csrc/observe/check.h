@@ -49,6 +49,8 @@ void check_load(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, check_b
 void check_store(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, check_by by);
 /* The same of scalar instructions, whose address may be anywhere. */
 void check_scalar(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, bool writes, check_by by);
+/* Whether nothing can be found in accesses of a range, from `first` to one end of it, by a thread that is alone. */
+bool check_is_plain(const wse_fabric *fabric, uint32_t pe, uint16_t first, uint16_t low, uint16_t high);
 /* An element of an operation that began at address `first`. */
 void check_bounds(wse_fabric *fabric, uint32_t pe, uint16_t first, uint16_t at, int bytes, check_by by);
 /* A microthread of the PE begins an operation. */

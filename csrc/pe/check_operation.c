@@ -38,15 +38,30 @@ static void check_fifo(wse_fabric *fabric, uint32_t pe, const vector_operand *op
   check_written(fabric, pe, x->fifo.start, x->fifo.capacity * (operand->d.stride == 2 ? 2 : operand->size));
 }
 
+/* Whether nothing can be found in the next n elements of an operand.  alone: no other thread of the PE is at work. */
+static bool is_plain(const wse_fabric *fabric, uint32_t pe, const vector_operand *operand, uint32_t done, uint32_t n,
+                     bool alone) {
+  if (operand->is != OPERAND_IS_DSR || !dsd_is_memory(&operand->d)) return true;
+  if (!alone || operand->d.kind != DSD_MEM1D || !n) return false;
+  int32_t first = operand->d.base, from = first + (int32_t)done * operand->d.stride,
+          to = from + (int32_t)(n - 1) * operand->d.stride, low = from < to ? from : to,
+          high = (from < to ? to : from) + operand->size - 1;
+  return low >= 0 && high < WSE_SRAM && check_is_plain(fabric, pe, (uint16_t)first, (uint16_t)low, (uint16_t)high);
+}
+
 void check_operation(wse_fabric *fabric, uint32_t pe, const vector_operation *operation, int thread, uint32_t n,
                      uint64_t cycle) {
   check_by by = {operation->pc, thread, cycle};
   /* sums that begin with the zeros of a program just loaded are usual [csl-examples: gemv-06-routes-1] */
   if (in_place(&operation->dst, &operation->src0)) check_begins_zero(fabric, pe, &operation->dst, operation->done, n);
-  for (uint32_t i = operation->done; i < operation->done + n; i++) {
-    check_element(fabric, pe, &operation->src0, i, false, by);
-    check_element(fabric, pe, &operation->src1, i, false, by);
-    check_element(fabric, pe, &operation->dst, i, true, by);
+  uint32_t done = operation->done;
+  bool alone = thread == MAIN && !fabric->ces[pe].threads, plain0 = is_plain(fabric, pe, &operation->src0, done, n, alone),
+       plain1 = is_plain(fabric, pe, &operation->src1, done, n, alone),
+       plain = is_plain(fabric, pe, &operation->dst, done, n, alone);
+  for (uint32_t i = done; !(plain0 && plain1 && plain) && i < done + n; i++) {
+    if (!plain0) check_element(fabric, pe, &operation->src0, i, false, by);
+    if (!plain1) check_element(fabric, pe, &operation->src1, i, false, by);
+    if (!plain) check_element(fabric, pe, &operation->dst, i, true, by);
   }
   check_fifo(fabric, pe, &operation->dst);
 }

@@ -261,7 +261,7 @@ static void compute_one_by_one(wse_fabric *fabric, uint32_t pe, vector_operation
 
 static void compute(wse_fabric *fabric, uint32_t pe, vector_operation *operation) {
   if (!operation->left) return;
-  if (fabric->by_element || operation->dst.is != OPERAND_IS_DSR || !operand_in_sram(&operation->dst, operation->left) ||
+  if (fabric->reference || operation->dst.is != OPERAND_IS_DSR || !operand_in_sram(&operation->dst, operation->left) ||
       !operand_in_sram(&operation->src0, operation->left) || !operand_in_sram(&operation->src1, operation->left)) {
     compute_one_by_one(fabric, pe, operation);
     return;
