@@ -85,3 +85,19 @@ def make_events(*rows) -> np.ndarray:
 
     numbers = {row[0]: number for number, row in enumerate(kinds())}
     return np.array([(cycle, pe, numbers[kind], a, b) for cycle, pe, kind, a, b in rows], EVENT)
+
+
+def garbage():
+    """A strategy of hypothesis: arrays of events that no fabric records."""
+    from hypothesis import strategies as st
+
+    return st.lists(
+        st.tuples(
+            st.integers(0, 2**64 - 1) | st.integers(0, 20),
+            st.integers(0, 2**32 - 1) | st.integers(0, 3),
+            st.integers(0, 2**16 - 1) | st.integers(0, 6),
+            st.integers(0, 2**16 - 1) | st.integers(0, 3),
+            st.integers(0, 2**32 - 1) | st.sampled_from([0, 1, 255]),
+        ),
+        max_size=40,
+    ).map(lambda rows: np.array(rows, EVENT))

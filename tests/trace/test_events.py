@@ -3,30 +3,18 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from says import says
-from synthetic import make_events, make_run
+from synthetic import garbage, make_events, make_run
 
 import wse
 from wse import trace
 from wse.errors import ConfigError
-from wse.fabric.run import COUNTERS, EVENT
+from wse.fabric.run import COUNTERS
 from wse.machine import isa
 from wse.trace import events
 
 FMACS = isa.INSTRUCTION["fmacs"].opcode
 FADDH = isa.INSTRUCTION["faddh"].opcode
-
-garbage = st.lists(
-    st.tuples(
-        st.integers(0, 2**64 - 1) | st.integers(0, 20),
-        st.integers(0, 2**32 - 1) | st.integers(0, 3),
-        st.integers(0, 2**16 - 1) | st.integers(0, 6),
-        st.integers(0, 2**16 - 1) | st.integers(0, 3),
-        st.integers(0, 2**32 - 1) | st.sampled_from([0, 1, 255]),
-    ),
-    max_size=40,
-).map(lambda rows: np.array(rows, EVENT))
 
 
 def test_spans_of_tasks_operations_and_microthreads():
@@ -107,7 +95,7 @@ def test_damaged_names_are_numbers(names):
     assert events.Names(make_run(meta={"tasks": names, "colors": names})).task(9) == "task 9"
 
 
-@given(garbage)
+@given(garbage())
 def test_whatever_the_events_are_the_actions_nest(rows):
     run = make_run(events=rows)
     known = set(events.lanes(run))
@@ -124,7 +112,7 @@ def test_whatever_the_events_are_the_actions_nest(rows):
     assert not any(stacks.values())
 
 
-@given(garbage)
+@given(garbage())
 def test_the_text_has_a_line_per_event(rows):
     assert len(list(events.lines(make_run(events=rows)))) == 1 + len(rows)
 

@@ -115,7 +115,7 @@ plot_option = option(
     "--plot", type=types.OUTPUT, help="Write a picture: .png, .svg, .pdf or .html, or over time .gif or .mp4."
 )
 file_options = options(
-    option("--report", type=types.OUTPUT, help="Write a page with all figures and pictures: .html."),
+    option("--report", type=types.OUTPUT, help="Write a page to look into the run with, in a browser: .html."),
     option(
         "--trace",
         type=types.OUTPUT,

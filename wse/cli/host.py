@@ -81,7 +81,10 @@ def run(
     wanted = prints or as_json or check or bool(outputs.named)
     ended = host.ended if wanted else None
     recorder.current = Recorder(
-        threads, max_cycles, outputs.events, outputs.moving, progress, ended, watch=outputs.watch, check=suppressions
+        *(threads, max_cycles, outputs.events, outputs.moving, progress, ended),
+        watch=outputs.watch,
+        detail=outputs.detailed,
+        check=suppressions,
     )
     try:
         with _redirected() if as_json else contextlib.nullcontext():

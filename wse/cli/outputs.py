@@ -65,6 +65,11 @@ class Outputs:
         return self.plot is not None and self.plot.suffix.lower() in report.MOVING
 
     @property
+    def detailed(self) -> bool:
+        """Whether a page shows the run, now or from the file that it is saved to."""
+        return any(path is not None and path.suffix.lower() in (".html", ".npz") for path in self.named)
+
+    @property
     def events(self) -> int:
         """The capacity of the trace that the run needs, in events."""
         return trace.CAPACITY if self.trace is not None else 0

@@ -117,6 +117,7 @@ def run(
         watch=outputs.watch,
         check=checker,
         activity=outputs.moving,
+        detail=outputs.detailed,
         progress=progress,
         checkpoint=checkpoint,
         restore=restore,

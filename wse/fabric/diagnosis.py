@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter, deque
 from collections.abc import Container, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,7 @@ WAIT = np.dtype(
 )
 assert WAIT.itemsize == _engine.WAIT_BYTES
 
+_DRAWN = 2000  # waits of a page
 _MAX_WAITS = 1 << 20  # waits that a report reads from the engine
 _BUDGET = 20_000  # waits that the search for a cycle visits
 _STEPS = 200_000  # routers that the search visits: about a second
@@ -166,7 +168,12 @@ def _detail(name: str, detail: int, pc: int) -> str:
 
 def deadlock(image: Image, engine: _engine.Engine) -> DeadlockError:
     """The report of a deadlocked fabric."""
-    return Deadlock(image, *waits_of(engine), engine.last_activity()).error()
+    return waiting(image, engine).error()
+
+
+def waiting(image: Image, engine: _engine.Engine) -> Deadlock:
+    """The waits of a deadlocked fabric."""
+    return Deadlock(image, *waits_of(engine), engine.last_activity())
 
 
 def waits_of(engine: _engine.Engine) -> tuple[np.ndarray, int]:
@@ -225,6 +232,21 @@ class Deadlock:
         if last:
             lines[last] = "  +-- " + lines[last][6:]
         return lines[: last + 1] + [f"      {line[6:]}" for line in lines[last + 1 :]]
+
+    def graph(self) -> dict[str, Any]:
+        """The waits as JSON values, as Detail has them: those of the circular wait, then the first others."""
+        cycle = self.find_cycle()
+        among = set(cycle)
+        nodes = [*cycle, *(node for node in range(len(self.waits)) if node not in among)][:_DRAWN]
+        index = {node: i for i, node in enumerate(nodes)}
+        after = {node: cycle[(i + 1) % len(cycle)] for i, node in enumerate(cycle)}
+        return {
+            "who": [self.line(node, after.get(node)) for node in nodes],
+            "pe": [int(self.pes[node]) for node in nodes],
+            "edges": [[index[a], index[b]] for a in nodes for b in self.edges(a) if b in index],
+            "cycle": [index[node] for node in cycle if node in index],
+            "count": self.count,
+        }
 
     # The search.
 

@@ -21,6 +21,8 @@ from ..program.symbol import Color
 from . import diagnosis
 from .checked import CheckedRuns
 from .copies import HostCopies
+from .describe import describe
+from .detail import MOST_PES, Detail
 from .errors import DeadlockError, FabricFault
 from .host_colors import HostColors
 from .run import COUNTERS, EVENT, Run
@@ -52,6 +54,8 @@ class Fabric(HostCopies, HostColors, Snapshots, CheckedRuns):
     - watch: which events are traced, and where they are kept; without effect if trace is 0.
     - bins: bins of the time series.
     - activity: also record busy slots per PE and bin; takes 8 x bins x PEs bytes.
+    - detail: also record `Run.detail` and, on grids of at most 65,536 PEs, a profile (`keep_profile`) and `activity`:
+      what the page of a run shows.
     - portable: do not use instruction set extensions (AVX2, AVX-512) of the host.
     - tile: cycles for which a row of PEs is stepped before the next row, 1 to 8; 0: automatic.
     - reference: disable all fast paths and step every PE in every cycle.  Slow; for comparison.
@@ -80,6 +84,7 @@ class Fabric(HostCopies, HostColors, Snapshots, CheckedRuns):
         drops_off_edge: bool = False,
         watch: Watch | None = None,
         check: bool = False,
+        detail: bool = False,
     ):
         for name, value, least in (("threads", threads, 1), ("trace", trace, 0), ("bins", bins, 0), ("tile", tile, 0)):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
@@ -102,11 +107,15 @@ class Fabric(HostCopies, HostColors, Snapshots, CheckedRuns):
         self._watch = (watch or Watch()) if self._traced else Watch()
         self._spool = None if self._watch.folder is None else Spool(self._watch.folder)
         self._dropped = 0  # events that found no place before they were moved to the spool
+        self._has_detail = detail
+        is_small = detail and image.width * image.height <= MOST_PES
+        activity = activity or is_small
         self._has_activity = activity and bins > 0
         self._options = {
             "trace": trace,
             "bins": bins,
             "activity": self._has_activity,
+            "detail": detail,
             "reference": reference,
             "threads": threads,
             "watch": str(self._watch),
@@ -137,6 +146,9 @@ class Fabric(HostCopies, HostColors, Snapshots, CheckedRuns):
             until = FOREVER if self._watch.until is None else self._watch.until
             self._engine.trace_only(self._watch.since, until, chosen, self._watch.hops)
         self._load()
+        self._has_profile = False
+        if is_small:
+            self.keep_profile()
 
     def _load(self) -> None:
         engine, image = self._engine, self.image
@@ -431,6 +443,7 @@ class Fabric(HostCopies, HostColors, Snapshots, CheckedRuns):
             raise ConfigError(f"a profile begins before the first cycle, and the fabric is in cycle {self.cycle}")
         if not self.check:  # which keeps one
             self._engine.profile()
+        self._has_profile = True
 
     def profile(self) -> dict[str, np.ndarray]:
         """The profile that `keep_profile` started: uint64 [instructions + 1, 1 + causes] by name of the class.
@@ -468,7 +481,12 @@ class Fabric(HostCopies, HostColors, Snapshots, CheckedRuns):
             meta={"wse": __version__}
             | ({"overrides": dict(machine.overrides)} if machine.overrides else {})
             | (self._names() if self._traced else {}),
+            detail=self._detail(ended) if self._has_detail else None,
         )
+
+    def _detail(self, ended: str) -> Detail:
+        waiting = diagnosis.waiting(self.image, self._engine) if ended == "deadlock" else None
+        return describe(self.image, self.profile() if self._has_profile else None, waiting)
 
     def totals(self) -> Totals:
         """Sums over all PEs since the fabric was made.  Much smaller than `measure`; changes nothing of the run."""

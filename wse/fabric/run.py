@@ -15,6 +15,7 @@ from ..errors import ConfigError
 from ..machine.digest import check_digest, tables_digest
 from ..records import dataclass
 from . import frames
+from .detail import Detail
 
 ENDED = ("done", "limit", "deadlock", "interrupted", "fault")
 EVENT = np.dtype([("cycle", "<u8"), ("pe", "<u4"), ("kind", "<u2"), ("a", "<u2"), ("b", "<u4")])
@@ -42,8 +43,9 @@ class Run:
     - events: array of EVENT, the trace; None if not recorded.  events_dropped: events beyond the trace's capacity.
     - wall_seconds: time on the host, in seconds.
     - meta: further values, by the caller; they can be encoded as JSON.
+    - detail: the program and the waits of a deadlock, for pages (wse.fabric.detail.Detail); None if not recorded.
 
-    `==` compares everything but wall_seconds and meta.
+    `==` compares everything but wall_seconds, meta and detail.
     """
 
     machine: str
@@ -65,6 +67,7 @@ class Run:
     events_dropped: int = 0
     wall_seconds: float = 0.0
     meta: dict[str, Any] = field(default_factory=dict)
+    detail: Detail | None = None
 
     # Derived.
 
@@ -153,10 +156,10 @@ class Run:
     # Comparison.
 
     def diff(self, other: Run) -> list[str]:
-        """Names of the fields and counters that differ; wall_seconds and meta are not compared."""
+        """Names of the fields and counters that differ; wall_seconds, meta and detail are not compared."""
         found = []
         for f in fields(self):
-            if f.name in ("wall_seconds", "meta"):
+            if f.name in ("wall_seconds", "meta", "detail"):
                 continue
             mine, theirs = getattr(self, f.name), getattr(other, f.name)
             if f.name == "counters":
@@ -179,10 +182,13 @@ class Run:
 
     def save(self, path: str | Path) -> None:
         """Writes a compressed .npz file, atomically.  `.npz` is appended to a path without it, as by NumPy."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ARRAYS and f.name != "counters"}
-        header = json.dumps({"format": FORMAT, "tables": tables_digest()} | plain, sort_keys=True).encode()
+        plain = {name: getattr(self, name) for name in _PLAIN}
         arrays = {name: getattr(self, name) for name in _ARRAYS if getattr(self, name) is not None}
         arrays |= {_COUNTER + name: plane for name, plane in self.counters.items()}
+        if self.detail is not None:
+            plain["detail"] = self.detail.plain()
+            arrays |= {_DETAIL + name: array for name, array in self.detail.arrays().items()}
+        header = json.dumps({"format": FORMAT, "tables": tables_digest()} | plain, sort_keys=True).encode()
         path = str(path) if str(path).endswith(".npz") else f"{path}.npz"
         with files.replacing(path, durable=True) as file:
             np.savez_compressed(file, run=np.frombuffer(header, np.uint8), **arrays)
@@ -214,6 +220,7 @@ class Run:
         if not isinstance(plain, dict) or plain.pop("format", None) != FORMAT:
             raise _Bad(f"it is not of format {FORMAT}")
         check_digest(plain.pop("tables", None), f"run file {path}", "record the run again with --save")
+        described = plain.pop("detail", None)
         for name, kind in _PLAIN.items():
             if not isinstance(plain.get(name), kind) or isinstance(plain.get(name), bool):
                 raise _Bad(f"its {name} is missing or wrong")
@@ -226,6 +233,8 @@ class Run:
         counters = {n.removeprefix(_COUNTER): arrays.pop(n) for n in list(arrays) if n.startswith(_COUNTER)}
         plane = (plain["height"], plain["width"])
         bins = arrays["series"].shape[:1] if "series" in arrays else ()
+        found = [n for n in arrays if n.startswith(_DETAIL) and described is not None]
+        details = {n.removeprefix(_DETAIL): arrays.pop(n) for n in found}
         shapes: dict[str, tuple[Any, tuple[int, ...]]] = {
             "links": (np.uint64, (_engine.PORTS, *plane)),
             "blocked": (np.uint64, (_engine.PORTS, *plane)),
@@ -248,13 +257,15 @@ class Run:
         known: dict[str, Any] = plain | {
             name: archive.read(name).astype(shapes[name][0], copy=False) for name in arrays
         }
+        if described is not None:
+            known["detail"] = Detail.of(described, {n: archive.read(_DETAIL + n) for n in details}, plane)
         return cls(**known, counters={name: archive.read(_COUNTER + name) for name in counters})
 
 
 _ARRAYS = ("links", "blocked", "colors", "series", "activity", "events")
 # Types in files that were written before these counts were widened.
 _WAS = {"links": np.uint32, "blocked": np.uint32, "activity": np.uint16}
-_COUNTER = "counter_"
+_COUNTER, _DETAIL = "counter_", "detail_"
 _HEADER_LIMIT = 1 << 26  # bytes
 _PLAIN: dict[str, Any] = {
     "machine": str,

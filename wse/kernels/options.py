@@ -50,6 +50,7 @@ class RunOptions:
     watch       which events, and where
     check       collects mistakes of the program; None: they are not looked for
     activity    record the busy cycles of each PE in each time bin, for an animation
+    detail      record what the page of a run shows; see Fabric
     progress    is called during the run
     checkpoint  where the state is saved every ten minutes and when the run is interrupted; see Fabric.save
     restore     such a file, from which the run goes on
@@ -65,6 +66,7 @@ class RunOptions:
     watch: Watch | None = None
     check: Checker | None = None
     activity: bool = False
+    detail: bool = False
     progress: Progress = field(default_factory=Progress)
     checkpoint: Path | None = None
     restore: Path | None = None
@@ -82,6 +84,7 @@ class RunOptions:
             trace=self.trace,
             activity=self.activity,
             watch=self.watch,
+            detail=self.detail,
             check=self.check is not None,
         )
         if self.check is not None:

@@ -3,7 +3,8 @@
     plot(run, "run.png")                    a page: heat map, stall causes, links, time series
     plot(run, "run.svg", kind="heatmap")    a single picture; the file's ending selects PNG, SVG or PDF
     plot(run, "run.gif")                    an animation of the activity; GIF, or MP4 if ffmpeg is installed
-    plot(run, "run.html")                   a self-contained page with all pictures and a table of figures
+    plot(run, "run.html")                   the explorer: a page to look into a run with
+    explore([before, after], "both.html")   the explorer of two runs, and their difference
     draw(run, "heatmap", ax)                a single picture, into matplotlib axes; what Run.plot calls
 
 The module `text` formats figures for pictures and the terminal, without matplotlib.
@@ -11,6 +12,7 @@ The module `text` formats figures for pictures and the terminal, without matplot
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -37,7 +39,7 @@ def plot(run: Run, path: str | Path, kind: str | None = None) -> Path:
     if path.suffix.lower() == ".html":
         from . import page
 
-        page.write(run, path, None if kind == "summary" else [kind])
+        page.write([run], path)
     elif kind == "animation":
         from . import animation
 
@@ -46,6 +48,25 @@ def plot(run: Run, path: str | Path, kind: str | None = None) -> Path:
         from .figure import save
 
         save(import_module(f".{kind}", __name__).figure(run), path)
+    return path
+
+
+def explore(runs: Sequence[Run], path: str | Path) -> Path:
+    """Write the explorer of one run, or of two that are compared, to a file; returns its path.
+
+    The page works in a browser without a network.  It shows more of runs that a Fabric(..., detail=True) has recorded,
+    and timelines of traced ones.  Raises ConfigError as `check`, if the name does not end in .html, for another number
+    of runs, and if the file cannot be written.
+    """
+    from . import page
+
+    path = Path(path)
+    check(path)
+    if path.suffix.lower() != ".html":
+        raise ConfigError(f"the explorer is a page, and {str(path)!r} does not end in .html")
+    if not 1 <= len(runs) <= 2:
+        raise ConfigError(f"the explorer shows one run, or two that are compared, not {len(runs)}")
+    page.write(runs, path)
     return path
 
 
@@ -86,8 +107,12 @@ def check(path: str | Path, kind: str | None = None) -> str:
     if kind not in KINDS:
         raise ConfigError(f"unknown kind of picture {kind!r}: choose one of {', '.join(KINDS)}")
     if (kind == "animation") != (ending in MOVING):
-        fitting = MOVING if kind == "animation" else (*STILL, ".html")
+        fitting = MOVING if kind == "animation" else STILL
         raise ConfigError(f"a picture of kind {kind!r} cannot be written as {ending}: use {', '.join(fitting)}")
+    if ending == ".html" and kind != "summary":
+        raise ConfigError(
+            f"the page {str(path)!r} shows all of a run: a picture of kind {kind!r} is {', '.join(STILL)}"
+        )
     if not path.parent.is_dir():
         raise ConfigError(f"cannot write {str(path)!r}: there is no folder {str(path.parent)!r}")
     return kind

@@ -16,21 +16,6 @@ from .. import files
 from ..errors import ConfigError
 from . import text
 
-# Colors of Okabe and Ito, and of Tol's muted scheme: distinguishable with color blindness, and by lightness in grey.
-_CAUSE_COLORS = {
-    "busy_scalar": "#88CCEE",
-    "busy_vector": "#0072B2",
-    "busy_micro": "#332288",
-    "stall_input": "#D55E00",
-    "stall_output": "#E69F00",
-    "stall_bank": "#CC79A7",
-    "stall_start": "#117733",
-    "stall_branch": "#999933",
-    "stall_latency": "#882255",
-    "stall_task": "#F0E442",
-    "idle": "#DDDDDD",
-}
-OTHER_COLORS = ("#44AA99", "#AA4499", "#DDCC77", "#661100", "#6699CC")
 LINES = ("#0072B2", "#D55E00", "#117733", "#CC79A7")
 HEAT, LOAD = "viridis", "cividis"
 _MARKS = (0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1)  # ticks of a scale of 0 to 1
@@ -69,11 +54,6 @@ def panel_of(place):
     parent = place.get_figure(root=False)
     place.remove()
     return parent.add_subfigure(cell)
-
-
-def cause_color(name):
-    """The color of a category of cycles.  A counter that is not in CAUSE_COLORS has one of OTHER_COLORS."""
-    return _CAUSE_COLORS.get(name) or OTHER_COLORS[sum(name.encode()) % len(OTHER_COLORS)]
 
 
 def new(width, height, run=None):

@@ -1,82 +1,241 @@
-"""A self-contained HTML page about a run, with tables of figures and the pictures inline."""
+"""The explorer: a self-contained page about one run, or two side by side, that works without a network.
 
-import base64
-import html
-import io
-import json
-from importlib import import_module
-
-import matplotlib
-
-from .. import files
-from ..errors import ConfigError
-from . import text
-
-_PICTURES = {
-    "heatmap": "Utilization over the grid",
-    "stalls": "Where the PE-cycles went",
-    "links": "Traffic per link",
-    "timeline": "Over time",
-    "schedule": "What the first PEs did, cycle by cycle",
-}
-_LARGE = 4096  # PEs; pictures of larger grids are PNG, because SVG files would be larger
-
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1100px; margin: 2em auto; padding: 0 1em; }
-h1 { font-size: 1.5em; margin-bottom: 0; } h2 { font-size: 1.15em; margin: 2em 0 .5em; }
-table { border-collapse: collapse; }
-td, th { padding: .2em 1.2em .2em 0; border-bottom: 1px solid #ddd; text-align: left; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; } img { max-width: 100%; }
-.columns { display: flex; flex-wrap: wrap; gap: 3em; } pre { background: #f5f5f5; padding: .8em; overflow: auto; }
+The page holds the program in explorer.js, which is built from the TypeScript in the folder explorer of the repository,
+and the data of the runs: one JSON document, and arrays as gzip in base64, which the browser unpacks when it shows them.
 """
 
+from __future__ import annotations
 
-def write(run, path, kinds=None):
-    """Write the page to `path`.
+import base64
+import gzip
+import html
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-    kinds: names of pictures (modules of this package); None: all of `_PICTURES` that the run has data for.  Raises
-    ConfigError if the file cannot be written.
+import numpy as np
+
+from .. import _engine, files
+from ..errors import ConfigError
+from ..fabric.run import BUSY, CAUSES, COUNTERS, Run
+from ..trace import intervals
+from . import text
+
+MOST_INTERVALS = 4_000_000  # of a trace
+BUDGET = 20_000_000  # bytes of arrays, packed, before base64: planes of larger pages are rounded
+_HERE = Path(__file__).parent
+PORTS = ("to the north", "to the east", "to the south", "to the west", "down the ramp")
+
+# What counters count, as the map's title says it.
+_WORDS = {
+    "scalars": "scalar instructions",
+    "vectors": "vector operations started",
+    "systems": "system instructions",
+    "tasks": "tasks started",
+    "elements": "elements of vector operations",
+    "flops": "floating-point operations",
+    "sram_read": "SRAM: bytes read",
+    "sram_write": "SRAM: bytes written",
+    "wavelets_in": "wavelets taken from input queues",
+    "wavelets_out": "wavelets put into output queues",
+}
+
+
+class _Arrays:
+    """The arrays of a page, packed."""
+
+    def __init__(self) -> None:
+        self.packed: list[bytes] = []
+
+    def add(self, array: np.ndarray) -> dict[str, Any]:
+        """Where the page finds an array: {"at", "type", "size"}.  Integers get the smallest type that holds them."""
+        array = np.ascontiguousarray(array).reshape(-1)
+        if array.dtype.kind in "iu":
+            array = array.astype(_smallest(int(array.max(initial=0))))
+        self.packed.append(pack(array))
+        return {"at": len(self.packed) - 1, "type": array.dtype.str[1:], "size": array.size}
+
+    def replace(self, where: dict[str, Any], array: np.ndarray) -> None:
+        """Another array in the place of one that was added."""
+        self.packed[where["at"]] = pack(array)
+        where |= {"type": array.dtype.str[1:], "size": array.size}
+
+    @property
+    def bytes(self) -> int:
+        return sum(map(len, self.packed))
+
+
+def pack(array: np.ndarray) -> bytes:
+    """An array as gzip: first the lowest byte of each number, then the second ones, and so on."""
+    array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    planes = np.ascontiguousarray(array).view(np.uint8).reshape(-1, array.dtype.itemsize).T
+    return gzip.compress(np.ascontiguousarray(planes).tobytes(), 6, mtime=0)
+
+
+def _smallest(largest: int) -> type:
+    for kind, top in ((np.uint8, 1 << 8), (np.uint16, 1 << 16), (np.uint32, 1 << 32)):
+        if largest < top:
+            return kind
+    return np.float64  # exact up to 2**53, as numbers of the browser are
+
+
+def write(runs: Sequence[Run], path: str | Path) -> None:
+    """Write the page of one run, or of two that are compared, to `path`.
+
+    Raises ConfigError if the file cannot be written.
     """
-    kinds = kinds or [kind for kind in _PICTURES if _has(run, kind)]
-    parts = [f"<h1>{html.escape(text.title(run))}</h1>", f"<p>{html.escape(text.duration(run))}</p>"]
-    parts.append(f'<div class="columns"><div>{table(text.figures(run))}</div>')
-    rows = [(text.cause_words(name), text.percent(share)) for name, share in text.shares(run).items()]
-    parts.append(f"<div>{table(rows, 'cycles by cause')}</div></div>")
-    for kind in kinds:
-        parts.append(f"<h2>{html.escape(_PICTURES.get(kind, kind))}</h2>")
-        parts.append(picture(import_module(f".{kind}", __package__).figure(run), _PICTURES.get(kind, kind), run))
-    if run.meta:
-        words = json.dumps(run.meta, indent=2, default=str, ensure_ascii=False)
-        parts.append(f"<h2>How it was made</h2><pre>{html.escape(words)}</pre>")
-    body = "\n".join(parts)
-    page = f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(text.title(run))}</title>'
+    arrays = _Arrays()
+    planes: list[tuple[dict[str, Any], np.ndarray]] = []
+    documents = [_run(run, arrays, planes) for run in runs]
+    _round(arrays, planes)
+    title = " and ".join(text.title(run) for run in runs)
+    document = {"runs": documents, "causes": list(CAUSES)}
+    data = json.dumps(document, default=str, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    parts = [
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{html.escape(title)}</title>\n<style>{_asset('explorer.css')}</style></head>\n<body>\n",
+        '<noscript>This page needs JavaScript: its figures are below as JSON.</noscript><main id="explorer"></main>\n',
+        f'<script type="application/json" id="data">{data}</script>\n',
+    ]
+    parts += [
+        f'<script type="application/octet-stream" id="array{i}">{base64.b64encode(packed).decode()}</script>\n'
+        for i, packed in enumerate(arrays.packed)
+    ]
+    parts.append(f"<script>{_asset('explorer.js')}</script>\n</body></html>\n")
     try:
-        files.write_text(path, f"{page}<style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n")
+        files.write_text(path, "".join(parts))
     except OSError as error:
         raise ConfigError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
 
 
-def _has(run, kind):
-    """Whether the run has the data that this picture shows."""
-    if kind == "timeline":
-        return run.series is not None and len(run.series) > 0 and run.cycles > 0
-    if kind == "schedule":
-        return run.events is not None and len(run.events) > 0
-    return True
+def _asset(name: str) -> str:
+    """A built file; "</" would end the element that it stands in."""
+    return re.sub(r"</(?=script|style)", r"<\\/", (_HERE / name).read_text(encoding="utf-8"))
 
 
-def table(rows, title=None):
-    """HTML of a table of (name, value) rows, with an optional title."""
-    head = f"<tr><th colspan=2>{html.escape(title)}</th></tr>" if title else ""
-    cells = "".join(f'<tr><td>{html.escape(a)}</td><td class="number">{html.escape(b)}</td></tr>' for a, b in rows)
-    return f"<table>{head}{cells}</table>"
+def _round(arrays: _Arrays, planes: list[tuple[dict[str, Any], np.ndarray]]) -> None:
+    """Rounds planes to fewer steps, the largest first, until the arrays fit into the page."""
+    for steps in (4095, 255, 63, 15):
+        sizes = {id(entry): len(arrays.packed[entry["array"]["at"]]) for entry, _ in planes}
+        for entry, plane in sorted(planes, key=lambda found: -sizes[id(found[0])]):
+            if arrays.bytes <= BUDGET:
+                return
+            step = float(plane.max()) / steps
+            if step > entry.get("step", 1):
+                entry["step"] = step
+                arrays.replace(entry["array"], np.rint(plane / step).astype(np.uint16 if steps > 255 else np.uint8))
 
 
-def picture(fig, words, run):
-    """HTML of a figure: an <img> element with the data inline.  words: its alternative text."""
-    large = run.width * run.height > _LARGE
-    data = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "wse"}):
-        fig.savefig(data, format="png" if large else "svg", metadata=None if large else {"Date": None})
-    code = base64.b64encode(data.getvalue()).decode()
-    return f'<img alt="{html.escape(words)}" src="data:image/{"png" if large else "svg+xml"};base64,{code}">'
+def _run(run: Run, arrays: _Arrays, planes: list[tuple[dict[str, Any], np.ndarray]]) -> dict[str, Any]:
+    """The document of a run."""
+    shares = text.shares(run)
+    causes = [
+        {"key": name, "words": text.cause_words(name), "share": shares.get(name, 0.0), "color": text.cause_color(name)}
+        for name in text.causes(run)
+    ]
+    document: dict[str, Any] = {
+        "title": text.title(run),
+        "name": text.name_of(run),
+        "duration": text.duration(run),
+        "headline": text.headline(run) if run.cycles else "",
+        "width": run.width,
+        "height": run.height,
+        "cycles": run.cycles,
+        "ended": run.ended,
+        "figures": text.figures(run),
+        "causes": causes,
+        "meta": run.meta,
+        "busy": list(BUSY),
+        "planes": _planes(run, arrays, planes),
+        "colors": [
+            [color, run.colors[color].tolist()] for color in np.flatnonzero(run.colors.any(axis=(1, 2))).tolist()
+        ],
+        "ports": list(PORTS),
+        "opcodes": sorted(run.opcodes.items(), key=lambda item: -item[1]),
+    }
+    if len(run.series) and run.cycles:
+        lengths = text.bin_lengths(run)
+        series = run.series[: len(lengths)]
+        document["series"] = {"bin": run.bin_cycles, "lengths": lengths.tolist(), "rows": series.T.tolist()}
+        if run.activity is not None:
+            document["series"]["activity"] = arrays.add(run.activity[: len(lengths)])
+    if run.events is not None:
+        document["trace"] = _trace(run, arrays)
+    if run.detail is not None:
+        document |= _detail(run, arrays)
+    return document
+
+
+def _planes(run: Run, arrays: _Arrays, planes: list[tuple[dict[str, Any], np.ndarray]]) -> list[dict[str, Any]]:
+    """What the map can show; arrays that are 0 everywhere are left out."""
+    causes = set(text.causes(run))
+    found = [
+        *((name, "cause", text.cause_words(name), run.counters[name]) for name in text.causes(run)),
+        *((name, "count", _WORDS.get(name, name), run.counters[name]) for name in COUNTERS if name not in causes),
+        *((f"link{i}", "link", f"wavelets {port}", run.links[i]) for i, port in enumerate(PORTS)),
+        *((f"blocked{i}", "wait", f"wavelets waiting to go {port}", run.blocked[i]) for i, port in enumerate(PORTS)),
+    ]
+    entries = []
+    for key, group, words, plane in found:
+        entry: dict[str, Any] = {"key": key, "group": group, "words": words}
+        if plane.any():
+            entry["array"] = arrays.add(plane)
+            planes.append((entry, plane))
+        entries.append(entry)
+    return entries
+
+
+def _trace(run: Run, arrays: _Arrays) -> dict[str, Any]:
+    """The intervals of the trace, by PE."""
+    table, names, left = intervals.intervals(run, MOST_INTERVALS)
+    counts = np.bincount(table["pe"], minlength=run.pes)
+    here = np.flatnonzero(counts)
+    return {
+        "names": names,
+        "kinds": list(intervals.KINDS),
+        "pes": arrays.add(here),
+        "counts": arrays.add(counts[here]),
+        "left": left,
+        "dropped": run.events_dropped,
+        "until": int(table["start"].max(initial=0)),
+        **{name: arrays.add(table[name]) for name in ("lane", "kind", "name", "start")},
+        "length": arrays.add(table["end"] - table["start"]),
+    }
+
+
+def _detail(run: Run, arrays: _Arrays) -> dict[str, Any]:
+    """Classes, code, routes, and the waits of a deadlock."""
+    detail = run.detail
+    assert detail is not None
+    counts = np.bincount(detail.class_of.reshape(-1), minlength=len(detail.classes))
+    classes = []
+    for one, pes in zip(detail.classes, counts.tolist(), strict=False):
+        entry = {"name": one.name, "pes": pes, "tasks": one.tasks, "code": one.code, "lines": one.lines}
+        entry["places"] = one.places
+        if one.profile is not None and pes:
+            entry["profile"] = arrays.add(one.profile / pes)
+        classes.append(entry)
+    routes = []
+    for color, plane in sorted(detail.routes.items()):
+        if not plane.any():
+            continue
+        words, where = np.unique(plane, return_inverse=True)
+        positions = [route_positions(int(word)) for word in words]
+        routes.append({"color": color, "words": positions, "array": arrays.add(where)})
+    names = [[color, name] for color, name in sorted(detail.colors.items())]
+    found = {"classes": classes, "class_of": arrays.add(detail.class_of), "routes": routes, "names": names}
+    return found | ({"waits": detail.waits} if detail.waits else {})
+
+
+def route_positions(word: int) -> list[list[int]]:
+    """The positions of a router's configuration word: masks [rx, tx], bit 0 for N; the one it begins in is first."""
+    if not word:
+        return []
+    from_, to = _engine.ROUTE_RX, _engine.ROUTE_TX
+    count = (word >> _engine.ROUTE_LAST & 3) + 1
+    found = [[word >> from_ + 10 * i & 31, word >> to + 10 * i & 31] for i in range(count)]
+    first = word >> _engine.ROUTE_POS & 3
+    return found[first:] + found[:first]

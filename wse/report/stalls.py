@@ -39,7 +39,7 @@ def figure(run):
 
 def _handle(name, label):
     """A legend entry."""
-    return Patch(facecolor=base.cause_color(name), edgecolor="#888888", linewidth=0.4, label=label)
+    return Patch(facecolor=text.cause_color(name), edgecolor="#888888", linewidth=0.4, label=label)
 
 
 def whole(axes, run):
@@ -50,7 +50,7 @@ def whole(axes, run):
         share = found.get(name, 0.0)
         if not share:
             continue
-        color = base.cause_color(name)
+        color = text.cause_color(name)
         axes.barh(0, share, left=left, height=0.8, color=color, edgecolor="white", linewidth=0.8)
         if share >= 0.08:
             words = text.cause_words(name).replace(": ", ":\n")
@@ -73,7 +73,7 @@ def draw(axes, run):
     rest = sum(list(found.values())[9:])
     values = [found[name] for name in names] + ([rest] if rest else [])
     labels = [text.cause_words(name) for name in names] + (["others"] if rest else [])
-    colors = [base.cause_color(name) for name in names] + (["#AAAAAA"] if rest else [])
+    colors = [text.cause_color(name) for name in names] + (["#AAAAAA"] if rest else [])
     places = np.arange(len(values))
     axes.barh(places, values, color=colors, edgecolor="#888888", linewidth=0.4)
     axes.set_yticks(places, labels, fontsize=8)
@@ -106,7 +106,7 @@ def stack(axes, lines, label, labels=None):
     edges = np.append(np.arange(0, count, step), count) - 0.5
     base_line = np.zeros(table.shape[1])
     for name, values in zip(names, table, strict=True):
-        color = base.cause_color(name)
+        color = text.cause_color(name)
         if len(values) <= _SINGLE:
             axes.bar(
                 edges[:-1],

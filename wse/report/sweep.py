@@ -3,6 +3,7 @@
 from matplotlib.ticker import MaxNLocator
 
 from . import figure as common
+from .text import OTHER_COLORS
 
 _MOST = 12  # largest number of lines
 _MARKERS = "osD^v<>PX*hp"
@@ -17,7 +18,7 @@ def figure(shown, title="", ax=None):
     """
     made = common.canvas(8, 5, ax)
     axes = made.add_subplot()
-    colors = (*common.LINES, *common.OTHER_COLORS)
+    colors = (*common.LINES, *OTHER_COLORS)
     for number, (label, points) in enumerate(list(shown.lines.items())[:_MOST]):
         x, middle, least, most = zip(*points, strict=True)
         color = colors[number % len(colors)]

@@ -7,6 +7,22 @@ import numpy as np
 PORTS = ("north", "east", "south", "west", "ramp")
 BUSY, _STALL, _IDLE = "busy_", "stall_", "idle"
 
+# Colors of Okabe and Ito, and of Tol's muted scheme: distinguishable with color blindness, and by lightness in grey.
+CAUSE_COLORS = {
+    "busy_scalar": "#88CCEE",
+    "busy_vector": "#0072B2",
+    "busy_micro": "#332288",
+    "stall_input": "#D55E00",
+    "stall_output": "#E69F00",
+    "stall_bank": "#CC79A7",
+    "stall_start": "#117733",
+    "stall_branch": "#999933",
+    "stall_latency": "#882255",
+    "stall_task": "#F0E442",
+    "idle": "#DDDDDD",
+}
+OTHER_COLORS = ("#44AA99", "#AA4499", "#DDCC77", "#661100", "#6699CC")
+
 _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P", 18: "E"}
 
 
@@ -39,6 +55,11 @@ def cause_words(name):
     """The name of a category of cycles as text: 'stall_input' -> 'stall: input'."""
     group, _, rest = name.partition("_")
     return f"{group}: {rest}" if rest else group
+
+
+def cause_color(name):
+    """The color of a category of cycles.  A counter that is not in CAUSE_COLORS has one of OTHER_COLORS."""
+    return CAUSE_COLORS.get(name) or OTHER_COLORS[sum(name.encode()) % len(OTHER_COLORS)]
 
 
 def causes(run):

@@ -61,7 +61,7 @@ class Device:
     """An artifact, loaded.
 
     - machine: instead of the architecture's own.
-    - events (its trace), activity, watch: as Fabric takes them.  check: collects mistakes of the program.
+    - events (its trace), activity, watch, detail: as Fabric takes them.  check: collects mistakes of the program.
     - max_cycles: the cycle beyond which the device does not run; LimitReached where the host waits for more.
     - progress: called with the cycle while the device runs, and its method clear when the host goes on.
 
@@ -81,6 +81,7 @@ class Device:
         progress: Any = None,
         watch: Watch | None = None,
         check: Checker | None = None,
+        detail: bool = False,
     ):
         self.artifact, self.messages = artifact, messages or Messages()
         self.traces = traces  # what simlog writes besides what PEs print
@@ -95,6 +96,7 @@ class Device:
             drops_off_edge=True,  # as the vendor's simulator
             watch=watch,
             check=check is not None,
+            detail=detail,
         )
         if check is not None:
             check.add(self.fabric)

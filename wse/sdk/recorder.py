@@ -74,6 +74,7 @@ class Recorder:
 
     - threads: of the host; None: what the host program asks for.  max_cycles: of each run.
     - events: capacity of the trace; watch: which events; activity: whether activity over time is kept.
+      detail: whether Run.detail is.
     - check: mistakes of the programs are looked for, except those that it suppresses; None: they are not.
     - progress: shows how far a run is.
     - ended: called with each run when it has ended; None: launches are not recorded, and nothing is measured.
@@ -89,11 +90,12 @@ class Recorder:
         ended: Callable[[Recorded], Any] | None = None,
         watch: Watch | None = None,
         check: Suppressions | None = None,
+        detail: bool = False,
     ):
         self.threads, self.max_cycles = threads, max_cycles
         self.events, self.activity = events, activity
         self.progress, self.ended, self.watch = progress, ended, watch
-        self.check = check
+        self.check, self.detail = check, detail
         self._checkers: list[Checker] = []
         self.count = 0
         self._open: list[Recorded] = []

@@ -146,6 +146,7 @@ class SdkRuntime:
             options.progress,
             options.watch,
             options.checker(),
+            options.detail,
         )
         self._recorded = options.begin(self.directory, device)
         self._commands = Commands(device, self._recorded)

@@ -1,0 +1,294 @@
+"""The explorer in a browser: it loads, zooms, plays, shows a PE, code, routes, two runs, a deadlock, without an error.
+
+The program in wse/report/explorer.js is built from the folder explorer.
+"""
+
+import hashlib
+import re
+
+import pytest
+from documents import PACKAGES, ROOT
+from explored import browser_path, product, stuck
+from synthetic import make_run
+
+from wse import report
+from wse.report import page as pages
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install '.[test]'")
+
+
+def test_the_program_is_built_from_its_sources():
+    folder = ROOT / "explorer"
+    names = ["build.mjs", "package.json", *(f"src/{path.name}" for path in (folder / "src").iterdir())]
+    digest = hashlib.sha256()
+    for name in sorted(names):
+        digest.update(f"{name}\0".encode() + (folder / name).read_bytes() + b"\0")
+    for built in ("explorer.js", "explorer.css"):
+        first = (PACKAGES / "wse/report" / built).read_text().split("\n", 1)[0]
+        assert digest.hexdigest() in first, "build it again: cd explorer && npm ci && npm run build"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_api.sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=browser_path())
+        except sync_api.Error as error:
+            pytest.skip(f"needs Chromium: apt-get install chromium-headless-shell ({str(error).splitlines()[0]})")
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def show(chromium, tmp_path):
+    """Opens the explorer of runs; in the end, nothing may stand in the console."""
+    said: list[str] = []
+    context = chromium.new_context(viewport={"width": 1280, "height": 860}, offline=True)
+
+    def opened(*runs):
+        path = report.explore(runs, tmp_path / "run.html")
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.add_init_script(COPY)
+        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(path.as_uri())
+        page.wait_for_selector("body[data-ready=yes]")
+        return page
+
+    yield opened
+    context.close()
+    assert said == []
+
+
+COLOR_AT = """([x, y]) => {
+    const pen = copy(), ratio = devicePixelRatio;
+    return [...pen.getImageData(x * ratio, y * ratio, 1, 1).data].slice(0, 3);
+}"""
+COPY = """window.copy = () => {
+    const map = document.querySelector('canvas.map'), made = document.createElement('canvas');
+    [made.width, made.height] = [map.width, map.height];
+    const pen = made.getContext('2d', { willReadFrequently: true });
+    pen.drawImage(map, 0, 0);
+    return pen;
+}"""
+
+
+def middle(page, x, y):
+    """The middle of a PE of the map, in pixels of its canvas."""
+    box = page.locator("canvas.map").first.bounding_box()
+    frame(page)
+    wide, high = zoom_of(page)
+    left, top = map(float, page.locator(".maps").get_attribute("data-corner").split(","))
+    return box, (x + 0.5 - left) * wide, (y + 0.5 - top) * high
+
+
+def zoom_of(page):
+    """Pixels per PE, to the east and to the south."""
+    return tuple(map(float, page.locator(".maps").get_attribute("data-zoom").split(",")))
+
+
+def click(page, x, y):
+    box, px, py = middle(page, x, y)
+    page.mouse.click(box["x"] + px, box["y"] + py)
+    page.wait_for_selector(f'body[data-pe="({x}, {y})"]')
+
+
+def frame(page):
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def near(color, other, by=12):
+    return max(abs(a - b) for a, b in zip(color, other, strict=True)) <= by
+
+
+def test_the_map_has_the_colors_of_the_numbers(show):
+    run = make_run(8, 8)
+    for name in ("busy_scalar", "busy_micro"):
+        run.counters[name][:] = 0
+    run.counters["busy_vector"][:] = 0
+    run.counters["busy_vector"][5, 2] = run.cycles
+    page = show(run)
+    frame(page)
+    for (x, y), color in (((2, 5), (253, 231, 37)), ((3, 5), (68, 1, 84)), ((2, 4), (68, 1, 84))):  # ends of viridis
+        _, px, py = middle(page, x, y)
+        assert near(page.evaluate(COLOR_AT, [px, py + 8]), color)
+    assert "mean 1.6 %, maximum 100.0 % at (2, 5)" in page.inner_text("#legend-says")
+
+
+def test_it_zooms_and_moves_and_fits(show):
+    page = show(product())
+    frame(page)
+    start = zoom_of(page)[0]
+    page.click("#in")
+    assert zoom_of(page)[0] == pytest.approx(1.5 * start, rel=0.01)
+    page.keyboard.press("-")
+    assert zoom_of(page)[0] == pytest.approx(start, rel=0.01)
+    box, px, py = middle(page, 0, 0)
+    page.mouse.move(box["x"] + px, box["y"] + py)
+    page.mouse.wheel(0, -400)
+    page.wait_for_function(f"() => parseFloat(document.querySelector('.maps').dataset.zoom) > {1.5 * start}")
+    _, qx, qy = middle(page, 0, 0)
+    assert (qx, qy) == pytest.approx((px, py), abs=2)  # zoomed about the pointer
+    corner = page.locator(".maps").get_attribute("data-corner")
+    page.mouse.down()
+    page.mouse.move(box["x"] + px + 60, box["y"] + py + 40, steps=4)
+    page.mouse.up()
+    assert page.locator(".maps").get_attribute("data-corner") != corner
+    page.keyboard.press("0")
+    assert zoom_of(page)[0] == pytest.approx(start, rel=0.01)
+
+
+def test_a_single_busy_row_of_a_wafer_is_seen(show):
+    run = make_run(750, 1170, cycles=100, bins=0)
+    for name in ("busy_scalar", "busy_micro", "busy_vector"):
+        run.counters[name][:] = 0
+    run.counters["busy_vector"][700] = 100
+    page = show(run)
+    frame(page)
+    count = """() => {
+        const pen = copy(), map = pen.canvas, data = pen.getImageData(0, 0, map.width, map.height).data;
+        let found = 0;
+        for (let i = 0; i < data.length; i += 4) found += data[i] > 240 && data[i + 1] > 215 && data[i + 2] < 60;
+        return found / map.width;
+    }"""
+    zoom = zoom_of(page)[0]
+    assert zoom < 1 and "a pixel shows the maximum of" in page.inner_text("#pixel-note")
+    assert page.evaluate(count) > 0.9 * 750 * zoom / page.locator("canvas.map").bounding_box()["width"]
+    page.select_option("#aggregate", "mean")
+    page.wait_for_function("() => document.querySelector('#pixel-note').textContent.includes('mean')")
+    frame(page)
+    assert page.evaluate(count) == 0
+
+
+def test_a_pe_its_timeline_and_keys(show):
+    page = show(product())
+    click(page, 2, 1)
+    panel = page.inner_text("#pe")
+    assert "PE (2, 1)" in panel and "class tile, 16 PEs" in panel and "busy: vector" in panel
+    assert f"{int(product().counters['flops'][1, 2]):,}" in panel
+    page.wait_for_selector("#timeline")
+    box = page.locator("#timeline").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 10)
+    assert re.search(r"cycle [\d,]+: ", page.inner_text(".lanes output"))
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector('body[data-pe="(3, 1)"]')
+    page.keyboard.press("Escape")
+    page.wait_for_selector('body[data-pe=""]')
+
+
+def test_time_is_slid_played_and_brushed(show):
+    page = show(product())
+    page.locator("#slider").fill("3")
+    page.wait_for_selector('body[data-range="3-3"]')
+    assert re.match(r"cycles [\d,]+ to [\d,]+", page.inner_text(".time output"))
+    page.keyboard.press("Escape")
+    page.wait_for_selector('body[data-range=""]')
+    page.click("#play")
+    page.wait_for_function("() => parseInt(document.body.dataset.range) >= 2")
+    page.click("#play")
+    at = page.locator("#slider").input_value()
+    page.keyboard.press(".")
+    assert page.locator("#slider").input_value() == str(int(at) + 1)
+    over = page.locator(".u-over").bounding_box()
+    page.mouse.move(over["x"] + 0.3 * over["width"], over["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(over["x"] + 0.6 * over["width"], over["y"] + 40, steps=5)
+    page.mouse.up()
+    first, last = map(int, page.locator("body").get_attribute("data-range").split("-"))
+    bins = -(-product().cycles // product().bin_cycles)
+    assert abs(first - 0.3 * bins) <= 1.5 and abs(last - 0.6 * bins) <= 1.5
+    page.click("#whole-run")
+    page.wait_for_selector('body[data-range=""]')
+
+
+def test_every_measure(show):
+    page = show(product())
+    seen = set()
+    for _ in range(page.locator("#measure option").count()):
+        page.keyboard.press("m")
+        frame(page)
+        seen.add(page.locator("body").get_attribute("data-measure"))
+    assert {"utilization", "flops", "link1", "stall_start"} <= seen
+    assert len(seen) == page.locator("#measure option").count()
+
+
+def test_code_with_cycles(show):
+    page = show(product())
+    page.click("[data-tab=code]")
+    page.wait_for_selector("#code")
+    rows = page.locator("#code .instruction")
+    assert rows.count() == len(product().detail.classes[0].code)
+    cells = page.locator("#code .n").all_inner_texts()
+    shown = sum(int(words.replace(",", "")) for words in cells[0:] if words)
+    profile = product().detail.classes[0].profile
+    assert shown == pytest.approx(float(profile[:-1, 1:].sum()) / 16, rel=0.02)
+
+
+def test_routes_from_a_sender_to_its_receivers(show):
+    page = show(product())
+    page.select_option("#color", "0")
+    page.wait_for_function("() => document.querySelector('#route-says').textContent.includes('16 senders')")
+    click(page, 1, 2)
+    page.wait_for_function("() => document.querySelector('#pe')?.textContent.includes('its wavelets reach 3 PEs')")
+
+
+def test_light_and_dark(show):
+    page = show(product())
+    paper = "() => getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(paper) == "rgb(255, 255, 255)"
+    page.keyboard.press("d")
+    assert page.evaluate(paper) == "rgb(20, 24, 29)"
+    page.keyboard.press("?")
+    assert "next measure" in page.inner_text("#help")
+
+
+def test_two_runs(show):
+    page = show(product(), product(slow=True))
+    page.wait_for_selector("#by-cause")
+    change = product(slow=True).cycles - product().cycles
+    assert f"B takes +{change:,} cycles" in page.inner_text("#compare")
+    assert page.inner_text("#by-cause tbody tr:first-child td:first-child") == "stall: branch"
+    assert page.inner_text("#by-line tbody tr:first-child").count("branch +") == 1
+    for shown, maps in (("A", 1), ("B", 1), ("both", 2), ("diff", 1)):
+        page.click(f"[data-shown={shown}]")
+        page.wait_for_selector(f"body[data-shown={shown}]")
+        assert page.locator("canvas.map").count() == maps
+    assert page.inner_text("#legend-says").startswith("B − A, ")
+
+
+def test_two_runs_of_different_grids(show):
+    page = show(make_run(4, 4), make_run(7, 3))
+    assert page.locator("[data-shown=diff]").count() == 0
+    page.click("[data-shown=B]")
+    page.wait_for_selector("body[data-shown=B]")
+    click(page, 6, 2)
+
+
+def test_a_deadlock(show):
+    page = show(stuck())
+    page.wait_for_selector("#deadlock")
+    assert page.locator("#deadlock ol li").count() == 2
+    page.locator("#deadlock ol button").first.click()
+    page.wait_for_selector('body[data-pe="(0, 0)"]')
+    assert "The run ended: deadlock." in (page.click("[data-tab=run]") or page.inner_text("#panel"))
+
+
+@pytest.mark.parametrize("grid", [(1, 1), (512, 1), (1, 300), (40, 3)])
+def test_other_shapes(show, grid):
+    page = show(make_run(*grid, activity=True))
+    click(page, grid[0] - 1, grid[1] - 1)
+
+
+def test_a_run_with_little_recorded(show):
+    page = show(make_run(3, 3, cycles=0, bins=0))
+    assert "This run has no time series." in page.inner_text(".time")
+    click(page, 1, 1)
+    assert "this run was not traced" in page.inner_text("#pe")
+
+
+def test_rounded_planes_say_so(show, monkeypatch):
+    monkeypatch.setattr(pages, "BUDGET", 1000)
+    page = show(make_run(30, 30))
+    page.select_option("#measure", "flops")
+    page.wait_for_function("() => document.querySelector('#legend-says').textContent.includes('rounded to steps of')")
