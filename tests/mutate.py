@@ -6,7 +6,8 @@
 
 A mutation changes one operator, comparison, constant or condition on one line: half of them in csrc/, half in wse/.  The
 copy is built in place, so only the changed file is compiled.  Tests that mirror the changed file run first, then those
-of the folders that use it; mutations that pass both are tried again with the whole suite.  A mutation that no test catches survives: write a test, or show that it changes no behaviour.
+of the folders that use it; mutations that pass both are tried again with the whole suite.  A mutation that no test
+catches survives: write a test, or show that it changes no behaviour.
 """
 
 from __future__ import annotations
@@ -143,28 +144,25 @@ def chosen(seed: int, count: int, only: str = "") -> list[Mutation]:
     c = sorted(ROOT.glob("csrc/**/*.[ch]"))
     python = sorted(path for path in ROOT.glob("wse/**/*.py") if not str(path.relative_to(ROOT)).startswith(LEFT_OUT))
     half = count // 2
-    return (mutations(c, half, chance) if only != "python" else []) + (
-        mutations(python, count - half, chance) if only != "c" else []
-    )
+    made = {"c": mutations(c, half, chance), "python": mutations(python, count - half, chance)}
+    return [mutation for language, some in made.items() for mutation in some if only in ("", language)]
 
 
-def mirrored(path: str) -> list[str]:
-    """Tests to run first: those that mirror the file."""
+def stages(path: str) -> list[list[list[str]]]:
+    """Arguments of pytest, in the order in which they are tried: for the tests that mirror the file, then for those of
+    the folders that use it, then for all."""
     if path.startswith("csrc/"):
-        return ["tests/engine", "tests/isa"]
+        near = [["-m", "fast"], ["tests/engine", "tests/isa"]]
+        far = ["tests/test_traces.py", "tests/csrc", "tests/fabric", "tests/kernels"]
+        return [near, [far], [["tests"]]]
     test = Path("tests", *Path(path).parts[1:-1])
     named = test / f"test_{Path(path).stem}.py"
-    return [str(place) for place in (named, test) if (ROOT / place).exists()] or ["tests/fabric", "tests/program"]
-
-
-def neighbors(path: str) -> list[str]:
-    """Tests of the folders that use the file."""
-    if path.startswith("csrc/"):
-        return ["tests/test_traces.py", "tests/csrc", "tests/fabric", "tests/kernels"]
+    mirrored = [[str(place)] for place in (named, test) if (ROOT / place).exists()]
     used = {"machine": "isa", "program": "fabric", "operators": "execute", "plan": "execute", "costs": "plan"}
     folder = Path(path).parts[1]
     places = (f"tests/{used.get(folder, folder)}", "tests/cli")
-    return [place for place in places if (ROOT / place).exists()]
+    using = [place for place in places if (ROOT / place).exists()]
+    return [mirrored or [["tests/fabric", "tests/program"]], [using], [["tests"]]]
 
 
 def run(command: list[str], tree: Path, timeout: float) -> tuple[bool, str]:
@@ -181,8 +179,8 @@ def run(command: list[str], tree: Path, timeout: float) -> tuple[bool, str]:
     return done.returncode == 0, failed[1] if failed else text[-200:]
 
 
-def check(mutation: Mutation, stages: list[list[str]], tree: Path, workers: int, timeout: float) -> tuple[bool, str]:
-    """Whether the tests of one of the stages, one after the other, catch a mutation, and which test does."""
+def check(mutation: Mutation, places: list[list[str]], tree: Path, workers: int, timeout: float) -> tuple[bool, str]:
+    """Whether one of the selections of tests, one after the other, catch a mutation, and which test does."""
     path = tree / mutation.path
     text = path.read_text()
     lines = text.splitlines(keepends=True)
@@ -194,7 +192,7 @@ def check(mutation: Mutation, stages: list[list[str]], tree: Path, workers: int,
             if not built:
                 return True, "does not compile"
         pytest = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-n", str(workers)]
-        for where in stages:
+        for where in places:
             passed, said = run([*pytest, *where], tree, timeout)
             if not passed:
                 return True, said
@@ -212,7 +210,7 @@ def main() -> int:
     parser.add_argument("--stages", type=int, choices=[1, 2, 3], default=3, help="tests: mirrored; neighbors; all")
     parser.add_argument("--workers", type=int, default=2, help="test processes")
     parser.add_argument("--timeout", type=float, default=900, help="seconds for one run of the tests")
-    parser.add_argument("--json", type=Path, help="write what was found")
+    parser.add_argument("--json", type=Path, help="write what was found; what is there already is not done again")
     given = parser.parse_args()
     planned = chosen(given.seed, given.count, given.only)
     if given.list:
@@ -220,6 +218,9 @@ def main() -> int:
             print(f"{mutation.path}:{mutation.line}\n  - {mutation.before.strip()}\n  + {mutation.after.strip()}")
         return 0
     results: dict[Mutation, dict] = {}
+    for row in json.loads(given.json.read_text()) if given.json and given.json.exists() else []:
+        results[Mutation(**{name: row[name] for name in ("path", "line", "before", "after")})] = row
+    planned = [mutation for mutation in planned if mutation not in results]
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "wse"
         ignore = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".pytest_cache", "*.egg-info")
@@ -227,22 +228,22 @@ def main() -> int:
         run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], tree, given.timeout)
         passed = []
         for mutation in planned:
-            stages = [mirrored(mutation.path), neighbors(mutation.path)]
-            if not report(mutation, stages[: given.stages], tree, given, results):
+            first = [where for stage in stages(mutation.path)[: min(given.stages, 2)] for where in stage]
+            if not report(mutation, first, tree, given, results):
                 passed.append(mutation)
         for mutation in passed if given.stages == 3 else ():
-            report(mutation, [["tests"]], tree, given, results)
+            report(mutation, stages(mutation.path)[2], tree, given, results)
     caught = sum(result["caught"] for result in results.values())
     print(f"{caught} of {len(results)} caught")
     return 0 if caught == len(results) else 1
 
 
 def report(
-    mutation: Mutation, stages: list[list[str]], tree: Path, given: argparse.Namespace, results: dict[Mutation, dict]
+    mutation: Mutation, places: list[list[str]], tree: Path, given: argparse.Namespace, results: dict[Mutation, dict]
 ) -> bool:
     """Checks a mutation, prints and keeps what was found.  Returns whether it was caught."""
     start = time.monotonic()
-    caught, by = check(mutation, stages, tree, given.workers, given.timeout)
+    caught, by = check(mutation, places, tree, given.workers, given.timeout)
     results[mutation] = {**asdict(mutation), "caught": caught, "by": by, "seconds": time.monotonic() - start}
     word = f"caught by {by}" if caught else "passed " + " ".join(" ".join(where) for where in stages)
     print(f"{mutation.path}:{mutation.line}: {mutation.after.strip()}  # {word}", flush=True)

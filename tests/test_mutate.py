@@ -25,13 +25,13 @@ def test_python_sites_are_code():
 
 def test_mutations_of_a_seed_are_the_same():
     planned = mutate.chosen(5, 20)
-    assert planned == mutate.chosen(5, 20)
+    assert planned == mutate.chosen(5, 20) == mutate.chosen(5, 20, "c") + mutate.chosen(5, 20, "python")
     assert planned != mutate.chosen(6, 20)
     assert len(planned) == 20
     for mutation in planned:
         line = (ROOT / mutation.path).read_text().splitlines()[mutation.line - 1]
         assert line == mutation.before != mutation.after
-        assert mutate.mirrored(mutation.path)
+        assert all(mutate.stages(mutation.path))
     assert all(mutation.path.startswith("csrc/") for mutation in planned[:10])
 
 
