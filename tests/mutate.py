@@ -245,7 +245,7 @@ def report(
     start = time.monotonic()
     caught, by = check(mutation, places, tree, given.workers, given.timeout)
     results[mutation] = {**asdict(mutation), "caught": caught, "by": by, "seconds": time.monotonic() - start}
-    word = f"caught by {by}" if caught else "passed " + " ".join(" ".join(where) for where in stages)
+    word = f"caught by {by}" if caught else "passed " + " ".join(" ".join(where) for where in places)
     print(f"{mutation.path}:{mutation.line}: {mutation.after.strip()}  # {word}", flush=True)
     if given.json:
         given.json.write_text(json.dumps(list(results.values()), indent=1))

@@ -52,7 +52,7 @@ void store_account(wse_fabric *fabric, band_state *band, uint32_t block, uint64_
                  (uint64_t)__builtin_popcountll(times->members & ~stores_at(times, at)));
     for (int all = __builtin_popcountll(times->members);
          at < now;) { /* no PE stored in these cycles: a bin at a time */
-      uint64_t end = ((at >> band->series_shift) + 1) << band->series_shift;
+      uint64_t end = series_bin_end(fabric, band, at);
       if (end > now) end = now;
       series_add(fabric, band, at, SERIES_STALLED, (end - at) * (uint64_t)all);
       at = end;

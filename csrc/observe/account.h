@@ -17,6 +17,11 @@ static inline void activity_last(band_state *band, uint64_t end) {
   if (end > band->last) band->last = end;
 }
 
+/* The first cycle behind the bin of `cycle`; NEVER: there is no series. */
+static inline uint64_t series_bin_end(const wse_fabric *fabric, const band_state *band, uint64_t cycle) {
+  return fabric->bins ? ((cycle >> band->series_shift) + 1) << band->series_shift : NEVER;
+}
+
 /* Adds to the bin of `cycle`.  The band's bins double in width when the run outgrows them. */
 static inline void series_add(wse_fabric *fabric, band_state *band, uint64_t cycle, int what, uint64_t n) {
   if (!fabric->bins) return;
@@ -39,7 +44,7 @@ static inline void series_span(wse_fabric *fabric, band_state *band, uint32_t pe
   if (!fabric->bins || !n) return;
   series_add(fabric, band, cycle + n - 1, what, 0); /* widens the bins first */
   while (n) {
-    uint64_t end = ((cycle >> band->series_shift) + 1) << band->series_shift, part = end - cycle < n ? end - cycle : n;
+    uint64_t end = series_bin_end(fabric, band, cycle), part = end - cycle < n ? end - cycle : n;
     if (what == SERIES_BUSY) series_busy(fabric, band, pe, cycle, part);
     else series_add(fabric, band, cycle, what, part);
     cycle += part;

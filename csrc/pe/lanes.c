@@ -174,7 +174,7 @@ static void enter_bins(lane_run *run, lane_group *g, uint64_t at, uint64_t scala
       series_busy(run->fabric, run->band, run->pe0 + (uint32_t)l, lane->bin_first, issued - lane->bin_issued);
       lane->bin_issued = issued;
       lane->bin_first = cycle;
-      lane->bin_end = ((cycle >> run->band->series_shift) + 1) << run->band->series_shift;
+      lane->bin_end = series_bin_end(run->fabric, run->band, cycle);
     }
     uint64_t bin_end = lane->bin_end - lane->base + ORIGIN;
     if (bin_end < g->bin_end) g->bin_end = bin_end;
@@ -457,10 +457,7 @@ uint64_t lanes_run(wse_fabric *fabric, band_state *band, uint32_t block, uint64_
       uint32_t pe = run.pe0 + (uint32_t)l;
       uint64_t at = start->at[l];
       if (g->gap != WSE_CTR_STALL_BRANCH) account(fabric, band, pe, at, fabric->ces[pe].gap);
-      run.lane[l] =
-          (lane_state){.base = at,
-                       .bin_first = at,
-                       .bin_end = fabric->bins ? ((at >> band->series_shift) + 1) << band->series_shift : NEVER};
+      run.lane[l] = (lane_state){.base = at, .bin_first = at, .bin_end = series_bin_end(fabric, band, at)};
     }
     note_clocks(&run, g);
   }

@@ -97,7 +97,7 @@ uint64_t SCALAR_RUN(wse_fabric *fabric, band_state *band, uint32_t pe, const isa
   const uint64_t start = ce->accounted;
   uint64_t accounted = start, branch_stall = 0, after_branch = after_a_branch ? UINT64_MAX : 0, loaded = 0, stored = 0,
            first = at, issued = 0;
-  uint64_t bin_end = fabric->bins ? ((at >> band->series_shift) + 1) << band->series_shift : NEVER, in_bin = 0;
+  uint64_t bin_end = series_bin_end(fabric, band, at), in_bin = 0;
   for (; pc < length; issued++) {
     const isa_ins *ins = &code[pc];
     uint32_t op = ins->op & ~(uint32_t)INS_IMMEDIATE;
@@ -111,7 +111,7 @@ uint64_t SCALAR_RUN(wse_fabric *fabric, band_state *band, uint32_t pe, const isa
       series_busy(fabric, band, pe, first, issued - in_bin);
       in_bin = issued;
       first = at;
-      bin_end = ((at >> band->series_shift) + 1) << band->series_shift;
+      bin_end = series_bin_end(fabric, band, at);
     }
     at += cost;
     if (SCALAR_PROFILED && cost > 1) profile_costs(fabric, pe, op, at);
