@@ -4,7 +4,7 @@ import pytest
 
 from wse.machine.parameters import PARAMETERS
 from wse.validation import read, within
-from wse.validation.sensitivity import Emulator, free, leave_one_out, slopes, timing
+from wse.validation.sensitivity import Emulator, Side, _open, free, leave_one_out, slopes, timing
 
 POINTS = [
     p for p in read() if p.id in ("fma16-4096-while", "message-8-receive-done", "dsd-f32-1028-clean", "hop", "copy-f16")
@@ -136,3 +136,29 @@ def test_nothing_is_run_twice():
 def test_a_machine_that_cannot_be_is_no_figure(emulator):
     point = next(p for p in POINTS if p.id == "copy-f16")
     assert emulator.figure(point, {"hop_cycles": 0}) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("idiv_latency", 1, 2 * 36),
+        ("op_drain_cycles", 0, 2 + 16),
+        ("branch_taken", 1, 6 + 16),
+        ("sram_write_milli", 1000, 4 * 16000),
+        ("router_depth", 1, 7),  # no fabric has deeper buffers
+    ],
+)
+def test_limits_of_the_search(name, low, high):
+    """Twice a number of cycles, at least 16 more, four times a rate; no further than a fabric can be made."""
+    opened = _open(next(row for row in PARAMETERS if row.name == name), "wse3")
+    assert (opened.low.limit, opened.high.limit) == (low, high)
+
+
+def test_the_second_end_is_the_second_nearest():
+    side = Side(10, 30)
+    assert (side.end(), side.second()) == (30, 30)
+    first, second = POINTS[:2]
+    side.ends[first] = 20
+    assert (side.end(), side.end(first), side.second()) == (20, 30, 30)
+    side.ends[second] = 14
+    assert (side.end(), side.end(second), side.second()) == (14, 20, 20)

@@ -50,7 +50,10 @@ class Vec:
         return replace(self, offset=self.offset + first * self.stride * self.size, n=n)
 
     def rows(self, n: int) -> Vec:
-        """Successive rows of n elements: each operation on the DSR processes one row."""
+        """Successive rows of n elements: each operation on the DSR processes one row.  ValueError if the vector is no
+        number of rows."""
+        if self.n % n:
+            raise ValueError(f"rows of {n} elements in a vector of {self.n}")
         return replace(self, n=n, save=True)
 
     def halves(self, high: bool) -> Vec:
