@@ -30,6 +30,8 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
+from test_mirror import covered, named
+
 ROOT = Path(__file__).resolve().parent.parent
 # What replaces what.  Each token is tried on code only: comments, strings and preprocessor lines are left out.
 SWAPS = {
@@ -151,18 +153,17 @@ def chosen(seed: int, count: int, only: str = "") -> list[Mutation]:
 def stages(path: str) -> list[list[list[str]]]:
     """Arguments of pytest, in the order in which they are tried: for the tests that mirror the file, then for those of
     the folders that use it, then for all."""
+    own = [named(path)] if (ROOT / named(path)).exists() else [covered()[path]] if path in covered() else []
     if path.startswith("csrc/"):
-        near = [["-m", "fast"], ["tests/engine", "tests/isa"]]
-        far = ["tests/test_traces.py", "tests/csrc", "tests/fabric", "tests/kernels"]
-        return [near, [far], [["tests"]]]
-    test = Path("tests", *Path(path).parts[1:-1])
-    named = test / f"test_{Path(path).stem}.py"
-    mirrored = [[str(place)] for place in (named, test) if (ROOT / place).exists()]
-    used = {"machine": "isa", "program": "fabric", "operators": "execute", "plan": "execute", "costs": "plan"}
-    folder = Path(path).parts[1]
-    places = (f"tests/{used.get(folder, folder)}", "tests/cli")
-    using = [place for place in places if (ROOT / place).exists()]
-    return [mirrored or [["tests/fabric", "tests/program"]], [using], [["tests"]]]
+        near = [own, ["-m", "fast"], ["tests/engine", "tests/isa"]]
+        places = ["tests/test_traces.py", "tests/csrc", "tests/fabric", "tests/kernels"]
+    else:
+        folder = Path("tests", *Path(path).parts[1:-1])
+        near = [own, [str(folder)] if (ROOT / folder).exists() else []]
+        used = {"machine": "isa", "program": "fabric", "operators": "execute", "plan": "execute", "costs": "plan"}
+        top = Path(path).parts[1]
+        places = [place for place in (f"tests/{used.get(top, top)}", "tests/cli") if (ROOT / place).exists()]
+    return [[place for place in near if place], [places], [["tests"]]]
 
 
 def run(command: list[str], tree: Path, timeout: float) -> tuple[bool, str]:
