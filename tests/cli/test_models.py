@@ -41,3 +41,15 @@ def test_unknown_names():
     assert done.stderr == "error: no name of a model contains 'gtp2': did you mean gpt2?\n"
     assert "`wse models` lists all" in sh("models", "zzzz").stderr
     assert sh("models", "none.json").exit_code == 2
+
+
+def test_a_file_that_is_refused_is_one_line(tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"model_type": "llama", "hidden_size": 64, "window": 4}))
+    done = sh("models", file)
+    assert done.exit_code == 2 and done.stderr == f"error: {file} of type llama lacks num_hidden_layers\n"
+    whole = {"num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 99}
+    file.write_text(json.dumps({"model_type": "llama", "hidden_size": 64, "sliding_windows": 4} | whole))
+    done = sh("models", file)
+    assert done.exit_code == 2 and done.stderr.count("\n") == 1
+    assert "the key 'sliding_windows' is not known for llama and may change the model" in done.stderr

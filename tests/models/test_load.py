@@ -141,6 +141,35 @@ def test_files_that_are_none(tmp_path):
         load("gpt5")
 
 
+ANYTHING = (0, -1, True, 10**400, 1.5, float("nan"), "x", [1], [[None]], {"a": 1}, {"factor": []}, "\x1b[2J")
+
+
+@pytest.mark.parametrize(
+    "name",
+    {values.get("model_type", values.get("_class_name")): name for name, (_, values) in CONFIGS.items()}.values(),
+)
+def test_any_value_of_any_key_is_a_model_or_one_line(name):
+    values = CONFIGS[name][1]
+    for key in (*values, "rope_scaling", "rope_parameters", "sliding_window", "layer_types", "use_sliding_window"):
+        for value in ANYTHING:
+            try:
+                from_hugging_face(values | {key: value})
+            except ConfigError as error:
+                assert str(error).isprintable() and len(str(error)) < 1500
+
+
+def test_sizes_that_are_0():
+    for name, key in (
+        ("google/vit-base-patch16-224", "patch_size"),
+        ("deepseek-ai/DeepSeek-V3", "kv_lora_rank"),
+        ("AntonV/mamba2-130m-hf", "state_size"),
+        ("EleutherAI/gpt-j-6b", "rotary_dim"),
+    ):
+        with pytest.raises(ConfigError, match=f"{key} is 0, but must be an integer from 1 to"):
+            from_hugging_face(CONFIGS[name][1] | {key: 0})
+    assert from_hugging_face(CONFIGS["google-bert/bert-base-uncased"][1] | {"type_vocab_size": 0}).token_types == 0
+
+
 def test_infinity_as_python_writes_it_is_read_where_it_may_stand(tmp_path):
     """In files of Mamba 2: no upper limit of the time steps."""
     values = CONFIGS["AntonV/mamba2-130m-hf"][1]

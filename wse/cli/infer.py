@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +75,16 @@ def document(made: dict[str, inference.Decoding], prompt: int) -> dict[str, Any]
         "context": one.context,
         "prompt": prompt,
         "clock_hz": one.clock_hz,
+        "weight_bytes": one.weight_bytes,
+        "kv_bytes": one.kv_bytes,
         "sums": {
             sums: {
                 "tokens_per_second": d.tokens_per_second,
                 "first_token_seconds": d.first_token_seconds(prompt),
                 "layer_seconds": d.layer_seconds,
-                "layer": [{"name": o.name, "cycles": o.latency, "interval": o.interval} for o in d.layer],
-                "head": [{"name": o.name, "cycles": o.latency, "interval": o.interval} for o in d.head],
+                "layer": operations(d.layer),
+                "kinds": [{"layers": count, "layer": operations(layer)} for count, layer in d.kinds],
+                "head": operations(d.head),
             }
             for sums, d in made.items()
         },
@@ -93,10 +96,21 @@ def document(made: dict[str, inference.Decoding], prompt: int) -> dict[str, Any]
     }
 
 
+def operations(made: Iterable[inference.Operation]) -> list[dict[str, Any]]:
+    return [{"name": o.name, "cycles": o.latency, "interval": o.interval} for o in made]
+
+
 def kernels(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Rows for the kernels of a layer and of the head, with both types of sums."""
-    f16, f32 = ([*made["layer"], *made["head"]] for made in document["sums"].values())
+    f16, f32 = ([*of_kinds(made["kinds"]), *made["head"]] for made in document["sums"].values())
     return [{"name": a["name"], "f16": a, "f32": b} for a, b in zip(f16, f32, strict=True)]
+
+
+def of_kinds(kinds: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The rows of all layers; if some are made in other ways, with their number."""
+    for kind in kinds:
+        for row in kind["layer"]:
+            yield row | ({"name": f"{row['name']} ({kind['layers']} layers)"} if len(kinds) > 1 else {})
 
 
 def errors(document: Mapping[str, Any]) -> str:
@@ -137,6 +151,7 @@ VIEW = [
                     f"{d['model']} on {d['wafers']} wafer{'s' if d['wafers'] > 1 else ''}, 16-bit weights in SRAM"
                 ),
             ),
+            ("memory", "weights {weight_bytes:si B}, what layers store of the context {kv_bytes:si B}, of one user"),
             ("region", "{region:x} PEs a layer; {context:,} tokens of context"),
             ("costs", errors),
             *map(speed, inference.GEMV),

@@ -60,6 +60,9 @@ def document(model: Transformer) -> dict[str, Any]:
         "activation": model.activation,
         "gated": model.gated,
         "positions": model.positions,
+        "body": model.body,
+        "windows": list(model.windows),
+        "numerics": dict(model.numerics),
         "source": model.source,
     }
 

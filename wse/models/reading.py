@@ -41,6 +41,7 @@ ONLY: dict[str, Any] = {
 }
 DROPOUT = Number(0, 1)
 LONG = Number(0, 1e15, above=True)
+MAY_BE_NONE = ("token_types",)
 SIZES = ("layers", "d_model", "heads", "vocab")  # what a file must say, unless the family's row has it
 _TANH = {"activation": "gelu", "exact": False}
 _SILU = {"activation": "silu"}
@@ -101,9 +102,12 @@ class Reading:
         return default if value is None else check(kind, value, self.where, key)
 
     def take_field(self, name: str, *keys: str) -> None:
-        """Sets a field from the first of these keys that has a value."""
+        """Sets a field from the first of these keys that has a value.  0, which means none in a field, is no size."""
+        kind = SCHEMA[name]
+        if isinstance(kind, Integer) and kind.low == 0 and name not in MAY_BE_NONE:
+            kind = Integer(1, kind.high)
         for key in reversed(keys):
-            value = self.take(key, SCHEMA[name])
+            value = self.take(key, kind)
             if value is not None:
                 self.fields[name] = value
 

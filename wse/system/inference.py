@@ -54,6 +54,8 @@ class Decoding:
     head: tuple[Operation, ...]
     between: float  # cycles from a region to the next
     sums: str
+    weight_bytes: int
+    kv_bytes: int  # keys and values, latents or states of all layers, of one sequence
 
     @property
     def layers(self) -> int:
@@ -144,7 +146,8 @@ def decode(
         _reduction("choice of the token", head_side, 2),
     )
     between = float(side[0] + math.ceil(model.d_model / side[1]))
-    return Decoding(model.name, wafers, side, context, machine.clock_hz, layers, head, between, sums)
+    memory = made.weights * WEIGHT_BYTES, model.kv_numbers(context) * KV_BYTES
+    return Decoding(model.name, wafers, side, context, machine.clock_hz, layers, head, between, sums, *memory)
 
 
 def _side(pes: float, machine: Machine) -> tuple[int, int]:
