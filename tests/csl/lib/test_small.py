@@ -166,6 +166,20 @@ def test_timestamps(tmp_path, arch):
     assert 0 < got[0] < 20 and got[1:] == [0, 0, 3]
 
 
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_a_counter_that_is_enabled_again_goes_on(tmp_path, arch):
+    body = """
+  time.enable_tsc(); r[4] += 1; time.get_timestamp(&a);
+  time.disable_tsc(); r[4] += 1; time.get_timestamp(&a);
+  time.enable_tsc(); time.get_timestamp(&b);
+  r[0] = a[0]; r[1] = b[0] - a[0];
+  time.reset_tsc_counter(); time.get_timestamp(&b);
+  r[2] = b[0];"""
+    imports = 'const time = @import_module("<time>");\nvar a = @zeros([3]u16);\nvar b = @zeros([3]u16);'
+    before, gone, after = results(tmp_path, imports, body, 5, arch=arch)[:3]
+    assert before > 5 and 0 < gone < 20 and after < before
+
+
 def test_performance_counters_are_refused(tmp_path):
     pe = 'const t = @import_module("<time>");\nvar a = @zeros([3]u16);\nfn main() void { t.get_perf_cntr(&a, 0); }'
     assert "time.get_perf_cntr is not supported" in error(tmp_path, pe)
