@@ -144,6 +144,12 @@ fn main() void {
   @fmovs(@increment_dsd_offset(y_dsd, k, f32), receive); //! bounds
 }
 """),
+    Fault("map", "bounds", """
+fn double(value: f32) f32 { return value * 2.0; }
+fn main() void {
+  @map(double, @set_dsd_length(z_dsd, n + 1), y_dsd); //! bounds
+}
+"""),
     # outside
     Fault("load", "outside", """
 fn main() void {

@@ -271,7 +271,11 @@ static int map_element(wse_fabric *fabric, band_state *band, uint32_t pe, dsr *d
     dsr sized = dsd_sized(d, size);
     uint16_t address = dsd_address(&sized, &fabric->xdsrs[d->x & 15][pe], d->index);
     *value = sram_load(sram_of(fabric, pe), address, size);
-    if (fabric->check) check_load(fabric, pe, address, size, (check_by){fabric->ces[pe].pc, MAIN, at});
+    if (fabric->check) {
+      check_by by = {fabric->ces[pe].pc, MAIN, at};
+      check_bounds(fabric, pe, dsd_address(&sized, &fabric->xdsrs[d->x & 15][pe], 0), address, size, by);
+      check_load(fabric, pe, address, size, by);
+    }
     d->index++;
   } else if (d->kind == DSD_FABIN && d->queue < WSE_QUEUES) {
     ramp_queue *queue = iq_of(fabric, d->queue, pe);

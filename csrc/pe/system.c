@@ -251,7 +251,11 @@ static int dsr_bits(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state 
       dsr sized = dsd_sized(d, size);
       uint16_t address = dsd_address(&sized, &fabric->xdsrs[d->x & 15][pe], d->index);
       sram_store(sram_of(fabric, pe), address, size, *reg(fabric, pe, ins->b));
-      if (fabric->check) check_store(fabric, pe, address, size, (check_by){ce->pc, MAIN, at});
+      if (fabric->check) {
+        check_by by = {ce->pc, MAIN, at};
+        check_bounds(fabric, pe, dsd_address(&sized, &fabric->xdsrs[d->x & 15][pe], 0), address, size, by);
+        check_store(fabric, pe, address, size, by);
+      }
       d->index++;
     }
   }

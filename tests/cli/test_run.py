@@ -244,6 +244,9 @@ def test_a_deadlock_is_status_1_with_its_report_and_what_was_measured(kernel, tm
     figures = json.loads(sh("run", "toy", "--json").stdout)
     assert figures["verified"] is False and figures["ended"] == "deadlock"
     assert figures["error"].startswith("deadlock at cycle 12")
+    checked = sh("run", "toy", "--check")
+    assert checked.exit_code == 1 and checked.stderr.startswith("\n0 findings\n")
+    assert json.loads(sh("run", "toy", "--check", "--json").stdout)["findings"] == []
 
 
 def test_a_fault_is_status_1(kernel):

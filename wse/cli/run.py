@@ -130,13 +130,14 @@ def run(
     try:
         result = module.run(config, options)
     except RunError as error:
-        if checker is not None:
-            checks.show(checker.findings(ended=False), sys.stderr)
+        found = None if checker is None else checker.findings(ended=False)
+        if found is not None and not as_json:
+            checks.show(found, sys.stderr)
         if error.run is not None:  # what was measured until then helps to see why
             outputs.write(error.run)
             if as_json:
                 failed = Result(name, config, error.run, verified=False)
-                print_json(document(failed, grid, seed, outputs) | {"error": str(error)})
+                print_json(document(failed, grid, seed, outputs) | checks.document(found) | {"error": str(error)})
         raise
     except KeyboardInterrupt as interrupt:
         progress.clear()
