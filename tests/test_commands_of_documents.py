@@ -22,6 +22,7 @@ SMALLER: dict[str, list[str] | None] = {
     "train": None,
     "validate": ["--only", "two-phase-512-64-s4"],
     "--system": None,  # tests/test_readme.py
+    "debug": None,  # tests/debug/test_shell.py
     "lsp": None,  # talks with an editor
     "profile": None,  # of a compiled program
     "knee": ["--channels", "12"],

@@ -30,7 +30,7 @@ LAYERS = [
     {"train", "system", "validation"},
     {"bench"},
     {"sweep", "sdk"},
-    {"lsp"},
+    {"lsp", "debug"},
     {"cli"},
     {"__main__"},
 ]
@@ -188,8 +188,11 @@ def test_imports_point_downwards(path):
 
 
 def test_only_the_binding_knows_the_header():
-    """C does not include Python, and the binding includes only wse.h."""
-    assert re.findall(r'cdef extern from "([^"]+)"', (PACKAGE / "_engine.pxd").read_text()) == ["wse.h"]
+    """C does not include Python, and the binding includes only the interface."""
+    assert re.findall(r'cdef extern from "([^"]+)"', (PACKAGE / "_engine.pxd").read_text()) == [
+        "wse.h",
+        "wse_debug.h",
+    ]
     for path in ROOT.glob("csrc/**/*.[ch]"):
         assert "Python.h" not in path.read_text()
 

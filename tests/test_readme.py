@@ -58,8 +58,9 @@ def test_every_command_is_shown_or_described_elsewhere():
         "disasm",
         "profile",
         "compare",
+        "debug",
         "lsp",
-    }  # docs: programs.md, csl.md, editor.md
+    }  # docs: programs.md, csl.md, debugger.md, editor.md
 
 
 def test_the_first_command_is_the_one_that_ci_runs():

@@ -187,3 +187,32 @@ cdef extern from "wse.h":
     void wse_h2s(int fp16, const uint16_t *half, float *single, size_t n) nogil
     void wse_s2h(int fp16, const float *single, uint16_t *half, size_t n) nogil
     int wse_element(int opcode, int fp16, uint32_t a, uint32_t b, uint32_t c, uint32_t *result) nogil
+
+cdef extern from "wse_debug.h":
+    enum:
+        WSE_MARK_FIRST, WSE_STOP_STEP, WSE_STOP_TASK, WSE_STOP_MARK, WSE_STOP_WAVELET, WSE_STOP_MEMORY
+        WSE_LOOK_THREAD, WSE_LOOK_REGISTERS, WSE_LOOK_DSR, WSE_LOOK_XDSR, WSE_LOOK_OPERATION, WSE_LOOK_INPUT
+        WSE_LOOK_OUTPUT, WSE_LOOK_BUFFER, WSE_LOOK_ROUTE
+
+    ctypedef struct wse_place:
+        uint32_t pe, address, bytes
+
+    ctypedef struct wse_stops:
+        const uint32_t *pes
+        uint32_t pe_count
+        uint32_t step_pe
+        const uint64_t *tasks
+        const uint16_t *marks
+        uint32_t colors
+        const uint8_t *wavelet_pes
+        const wse_place *places
+        uint32_t place_count
+
+    ctypedef struct wse_stop:
+        uint32_t pe
+        uint16_t why, id
+        uint32_t data
+
+    wse_status wse_run_to_stop(wse_fabric *f, uint64_t until, uint64_t limit, const wse_stops *stops, wse_stop *to,
+                               uint32_t capacity, uint32_t *n, const int *stop) nogil
+    int64_t wse_look(wse_fabric *f, int x, int y, int what, int index, uint64_t *to, int64_t capacity)

@@ -66,6 +66,21 @@ PLANE_OPCODES: int
 PLANE_SERIES: int
 PLANE_ACTIVITY: int
 PLANE_HOSTSIG: int
+MARK_FIRST: int
+STOP_STEP: int
+STOP_TASK: int
+STOP_MARK: int
+STOP_WAVELET: int
+STOP_MEMORY: int
+LOOK_THREAD: int
+LOOK_REGISTERS: int
+LOOK_DSR: int
+LOOK_XDSR: int
+LOOK_OPERATION: int
+LOOK_INPUT: int
+LOOK_OUTPUT: int
+LOOK_BUFFER: int
+LOOK_ROUTE: int
 SOURCES: str
 EVENT_BYTES: int
 WAIT_BYTES: int
@@ -155,6 +170,20 @@ class Engine:
     def waits(self, records: Buffer) -> int: ...
     def save(self, descriptor: int) -> None: ...
     def restore(self, descriptor: int) -> None: ...
+    def run_to_stop(
+        self,
+        until: int,
+        limit: int,
+        capacity: int,
+        pes: Buffer | None = None,
+        step_pe: int = 0,
+        tasks: Buffer | None = None,
+        marks: Buffer | None = None,
+        colors: int = 0,
+        wavelet_pes: Buffer | None = None,
+        places: Buffer | None = None,
+    ) -> tuple[int, int, list[tuple[int, int, int, int]]]: ...
+    def look(self, x: int, y: int, what: int, index: int = 0) -> list[int]: ...
     def plane(self, which: int) -> Any: ...
     def bin_cycles(self) -> int: ...
     def trace(self) -> Any: ...

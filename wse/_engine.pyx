@@ -28,6 +28,12 @@ FOR_MICROTHREAD, FOR_BINDING, FOR_FIFO = WSE_FOR_MICROTHREAD, WSE_FOR_BINDING, W
 PLANE_COUNTERS, PLANE_LINKS, PLANE_BLOCKED = WSE_PLANE_COUNTERS, WSE_PLANE_LINKS, WSE_PLANE_BLOCKED
 PLANE_COLORS, PLANE_OPCODES, PLANE_SERIES = WSE_PLANE_COLORS, WSE_PLANE_OPCODES, WSE_PLANE_SERIES
 PLANE_ACTIVITY, PLANE_HOSTSIG = WSE_PLANE_ACTIVITY, WSE_PLANE_HOSTSIG
+MARK_FIRST = WSE_MARK_FIRST
+STOP_STEP, STOP_TASK, STOP_MARK = WSE_STOP_STEP, WSE_STOP_TASK, WSE_STOP_MARK
+STOP_WAVELET, STOP_MEMORY = WSE_STOP_WAVELET, WSE_STOP_MEMORY
+LOOK_THREAD, LOOK_REGISTERS, LOOK_DSR, LOOK_XDSR = WSE_LOOK_THREAD, WSE_LOOK_REGISTERS, WSE_LOOK_DSR, WSE_LOOK_XDSR
+LOOK_OPERATION, LOOK_INPUT, LOOK_OUTPUT = WSE_LOOK_OPERATION, WSE_LOOK_INPUT, WSE_LOOK_OUTPUT
+LOOK_BUFFER, LOOK_ROUTE = WSE_LOOK_BUFFER, WSE_LOOK_ROUTE
 SOURCES = (<const char *>wse_source_digest).decode("ascii")  # of csrc/build_engine.py, at the build
 
 
@@ -107,6 +113,7 @@ cdef class Engine:
     cdef bint running
     cdef int stop
     cdef readonly int width, height
+    cdef Py_ssize_t classes, instructions  # of all classes
 
     def __cinit__(self, int width, int height, params, int fp16=0, int threads=1, uint64_t trace=0, int bins=0,
                   bint bin_planes=False, bint portable=False, int tile=0, bint reference=False,
@@ -118,6 +125,7 @@ cdef class Engine:
         desc.trace_capacity, desc.bins, desc.bin_planes, desc.portable = trace, bins, bin_planes, portable
         desc.tile, desc.reference, desc.drops_off_edge = tile, reference, drops_off_edge
         self.width, self.height = width, height
+        self.classes = self.instructions = 0
         with nogil:
             self.f = wse_new(&desc)
         if self.f == NULL:
@@ -161,7 +169,10 @@ cdef class Engine:
         field = Taken(control_first, 1, WSE_QUEUES)
         memcpy(c.control_first, field.view.buf, WSE_QUEUES)
         c.active, c.blocked, c.thread_priority = active, blocked, thread_priority
-        return number(wse_add_class(self.f, &c))
+        cdef int index = number(wse_add_class(self.f, &c))
+        self.classes += 1
+        self.instructions += words.count
+        return index
 
     def set_classes(self, class_of_pe):
         self.idle()
@@ -360,6 +371,55 @@ cdef class Engine:
         if status == WSE_FAULTED:
             raise OSError(error, strerror(error).decode())
         self.done(status)
+
+    def run_to_stop(self, uint64_t until, uint64_t limit, int capacity, pes=None, uint32_t step_pe=0, tasks=None,
+                    marks=None, uint32_t colors=0, wavelet_pes=None, places=None):
+        """wse_run_to_stop: (status, number of stops, the first `capacity` of them as tuples of pe, why, id, data).
+        pes, places (three numbers each): uint32; tasks: uint64 [classes]; marks: uint16 [instructions of all classes];
+        wavelet_pes: uint8 [pe]."""
+        self.idle()
+        cdef wse_stops stops
+        cdef Taken of_pes, of_tasks, of_marks, of_wavelets, of_places
+        stops.pes, stops.pe_count, stops.step_pe, stops.tasks, stops.marks = NULL, 0, step_pe, NULL, NULL
+        stops.colors, stops.wavelet_pes, stops.places, stops.place_count = colors, NULL, NULL, 0
+        if pes is not None:
+            of_pes = Taken(pes, 4)
+            stops.pes, stops.pe_count = <const uint32_t *>of_pes.view.buf, <uint32_t>of_pes.count
+        if tasks is not None:
+            of_tasks = Taken(tasks, 8, self.classes)
+            stops.tasks = <const uint64_t *>of_tasks.view.buf
+        if marks is not None:
+            of_marks = Taken(marks, 2, self.instructions)
+            stops.marks = <const uint16_t *>of_marks.view.buf
+        if wavelet_pes is not None:
+            of_wavelets = Taken(wavelet_pes, 1, <Py_ssize_t>self.width * self.height)
+            stops.wavelet_pes = <const uint8_t *>of_wavelets.view.buf
+        if places is not None:
+            of_places = Taken(places, 4)
+            if of_places.count % 3:
+                raise ValueError("a place is a PE, an address and bytes")
+            stops.places, stops.place_count = <const wse_place *>of_places.view.buf, <uint32_t>(of_places.count // 3)
+        cdef Taken kept = Taken(bytearray(max(1, capacity) * sizeof(wse_stop)), 1, -1, True)
+        cdef wse_stop *at = <wse_stop *>kept.view.buf
+        cdef uint32_t n = 0, room = <uint32_t>max(1, capacity)
+        cdef wse_status status
+        self.running = True
+        self.stop = 0
+        with nogil:
+            status = wse_run_to_stop(self.f, until, limit, &stops, at, room, &n, &self.stop)
+        self.running = False
+        self.done(status)
+        PyErr_CheckSignals()
+        return <int>status, n, [(at[i].pe, at[i].why, at[i].id, at[i].data) for i in range(min(n, room))]
+
+    def look(self, int x, int y, int what, int index=0):
+        """wse_look: the values as a list of integers."""
+        self.idle()
+        cdef uint64_t values[64]
+        cdef int64_t n = wse_look(self.f, x, y, what, index, values, 64)
+        if n < 0:
+            raise ValueError("there is no such PE or number")
+        return [values[i] for i in range(min(n, 64))]
 
     def plane(self, int which):
         cdef wse_plane plane

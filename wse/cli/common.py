@@ -135,10 +135,13 @@ check_options = options(
     option("--suppress", type=types.FILE, help="File with findings of --check that are known."),
 )
 
-host_options = options(
+host_run_options = options(
     option("--threads", type=types.THREADS, help=f"{THREADS}  [default: as many as are worth it]"),
     cycles_option,
     timing_options,
+)
+host_options = options(
+    host_run_options,
     plot_option,
     file_options,
     check_options,

@@ -8,10 +8,9 @@ import click
 
 from ..errors import ConfigError, did_you_mean
 from . import common, types
+from .host import PLACE
 from .output import print_json
 from .profile import SETTINGS, BeforeScript, check_script, run_profiled
-
-PLACE = "{}"  # in the host program's arguments: the directory of the compiled program
 
 
 @click.command("compare", cls=BeforeScript, context_settings=SETTINGS)

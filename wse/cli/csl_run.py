@@ -9,10 +9,8 @@ from typing import Any
 import click
 
 from ..csl.artifact import Artifact
-from ..errors import ConfigError
 from ..sdk.interpreter import environment
 from . import host, types
-from .compare import PLACE
 
 
 @click.command("run", context_settings={"allow_interspersed_args": True})
@@ -29,9 +27,6 @@ def command(directory: Path, script: Path, words: tuple[str, ...], **options: An
     Figures are those of the whole run, and of each launched function: a copy takes cycles too, in which PEs are idle.
     """
     Artifact.load(directory)
-    if not script.is_file():
-        raise ConfigError(f"there is no host program {str(script)!r}")
-    given = [word.replace(PLACE, str(directory)) for word in words]
-    named = any(PLACE in word for word in words) or any(word.partition("=")[0] == "--name" for word in words)
+    given = host.arguments(directory, script, words)
     os.environ.update(environment())
-    return host.run([str(script), *([] if named else ["--name", str(directory)]), *given], prints=True, **options)
+    return host.run(given, prints=True, **options)

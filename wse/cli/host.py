@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from .. import signals
-from ..errors import WseError
+from ..errors import ConfigError, WseError
 from ..machine.parameters import Machine
 from ..report import text
 from ..sdk import MACHINE_FILE, SETTINGS, TIMING, recorder, script
@@ -35,6 +35,7 @@ REFUSED = {
     "--dtype": "does not apply to a compiled program: its variables have types",
     "--no-plot": "does not apply: no picture is written without --plot",
 }
+PLACE = "{}"  # in the host program's arguments: the directory of the compiled program
 options = common.options(common.host_options, common.refused(REFUSED, ["--no-plot"]))
 
 
@@ -88,7 +89,7 @@ def run(
     )
     try:
         with _redirected() if as_json else contextlib.nullcontext():
-            status, error = host.execute()
+            status, error = execute(host.command)
     except KeyboardInterrupt as interrupt:
         sys.last_value = interrupt
         recorder.current.finish()
@@ -105,6 +106,36 @@ def run(
     return host.failed or status or int(host.found)
 
 
+def arguments(directory: Path, script: Path, words: Sequence[str]) -> list[str]:
+    """The words that run a host program of a compiled program: {} stands for its directory, else `--name DIR` is put in
+    front.  ConfigError if there is no such script."""
+    if not script.is_file():
+        raise ConfigError(f"there is no host program {str(script)!r}")
+    given = [word.replace(PLACE, str(directory)) for word in words]
+    named = any(PLACE in word for word in words) or any(word.partition("=")[0] == "--name" for word in words)
+    return [str(script), *([] if named else ["--name", str(directory)]), *given]
+
+
+def execute(command: Sequence[str]) -> tuple[int, str]:
+    """(exit status, error) of a host program; its traceback is printed as Python does."""
+    try:
+        script.run(command)
+    except SystemExit as end:
+        sys.stdout.flush()
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0, ""
+        print(end.code, file=sys.stderr)
+        return 1, str(end.code)
+    except Exception as error:
+        signals.check()  # a library may have made another exception of a signal's
+        sys.stdout.flush()
+        sys.last_value = error  # what Python says of the end of a program that failed
+        sys.excepthook(type(error), error, error.__traceback__)
+        return 1, ": ".join(filter(None, [type(error).__name__, "\n".join([str(error), *_notes(error)])]))
+    sys.stdout.flush()
+    return 0, ""
+
+
 class _Host:
     """A host program and its runs."""
 
@@ -116,25 +147,6 @@ class _Host:
         self.found = False  # whether a check found something
         self.failed = 0  # the exit status, if a file could not be written
         self.folder = Path.cwd()  # the host program may go elsewhere
-
-    def execute(self) -> tuple[int, str]:
-        """(exit status, error) of the host program; its traceback is printed as Python does."""
-        try:
-            script.run(self.command)
-        except SystemExit as end:
-            sys.stdout.flush()
-            if end.code is None or isinstance(end.code, int):
-                return end.code or 0, ""
-            print(end.code, file=sys.stderr)
-            return 1, str(end.code)
-        except Exception as error:
-            signals.check()  # a library may have made another exception of a signal's
-            sys.stdout.flush()
-            sys.last_value = error  # what Python says of the end of a program that failed
-            sys.excepthook(type(error), error, error.__traceback__)
-            return 1, ": ".join(filter(None, [type(error).__name__, "\n".join([str(error), *_notes(error)])]))
-        sys.stdout.flush()
-        return 0, ""
 
     def ended(self, recorded: Recorded) -> None:
         """Writes the files of a run, keeps its figures."""

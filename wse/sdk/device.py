@@ -64,6 +64,7 @@ class Device:
     - events (its trace), activity, watch, detail: as Fabric takes them.  check: collects mistakes of the program.
     - max_cycles: the cycle beyond which the device does not run; LimitReached where the host waits for more.
     - progress: called with the cycle while the device runs, and its method clear when the host goes on.
+    - make: makes the fabric, as Fabric does.
 
     failed: how the run ended, as Run.ended, once it has ended by an error; error: which.
     """
@@ -82,13 +83,14 @@ class Device:
         watch: Watch | None = None,
         check: Checker | None = None,
         detail: bool = False,
+        make: Callable[..., Fabric] = Fabric,
     ):
         self.artifact, self.messages = artifact, messages or Messages()
         self.traces = traces  # what simlog writes besides what PEs print
         self.width, self.height = artifact.width, artifact.height
         if threads is None:
             threads = (os.cpu_count() or 1) if self.width * self.height > _MANY_PES else 1
-        self.fabric = Fabric(
+        self.fabric = make(
             artifact.image(machine),
             threads=threads,
             trace=events,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..check import Checker, Finding, Suppressions
+from ..fabric.fabric import Fabric
 from ..fabric.run import Run
 from ..fabric.totals import Totals
 from ..fabric.watch import Watch
@@ -78,7 +79,11 @@ class Recorder:
     - check: mistakes of the programs are looked for, except those that it suppresses; None: they are not.
     - progress: shows how far a run is.
     - ended: called with each run when it has ended; None: launches are not recorded, and nothing is measured.
+
+    fabric: what makes the fabrics, as Fabric does.
     """
+
+    fabric: Callable[..., Fabric] = Fabric
 
     def __init__(
         self,

@@ -147,6 +147,7 @@ class SdkRuntime:
             options.watch,
             options.checker(),
             options.detail,
+            options.fabric,
         )
         self._recorded = options.begin(self.directory, device)
         self._commands = Commands(device, self._recorded)

@@ -1,0 +1,130 @@
+"""History: a fabric at any cycle of its run so far, with stops on the way.
+
+A Timeline whose marks are what the host did: where the run reaches the cycle of a mark again, the state of the mark
+takes its place, so that the host's writes and launches are there without the host.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..errors import ConfigError
+from ..fabric.fabric import FOREVER, Fabric
+from ..fabric.probe import Probe, Stop, Stops
+from ..fabric.timeline import Timeline
+
+_WINDOW = 64  # cycles of the first look back; each further one has four times as many
+
+
+class History(Timeline):
+    """Moves a fabric in its past, and on from there.
+
+    present: the cycle at which the host is.  The fabric goes beyond it only by `run`.  passed: called when a mark has
+    taken the place of the state before it.
+    """
+
+    def __init__(
+        self, fabric: Fabric, seconds: float = 0.25, most: int = 2 << 30, passed: Callable[[], Any] = lambda: None
+    ):
+        super().__init__(fabric, seconds, most)
+        self.passed = passed
+        self.probe = Probe(fabric)
+        self.present = fabric.cycle
+
+    def mark(self) -> None:
+        """As Timeline.mark.  The oldest cycles are given up if marks alone take too much memory."""
+        while self._snapshots and self._snapshots[-1].cycle >= self.cycle:  # the host has gone on from there
+            last = self._snapshots.pop()
+            if last in self._marks:
+                self._marks.remove(last)
+            last.close()
+        super().mark()
+        self.present = self.cycle
+        while len(self._snapshots) > 2 and sum(state.nbytes for state in self._snapshots) > self.most:
+            oldest = self._snapshots.pop(0)
+            if oldest in self._marks:
+                self._marks.remove(oldest)
+            oldest.close()
+
+    def keep_present(self) -> None:
+        """Marks the present, before the fabric leaves it for the past."""
+        if self.cycle >= self.present and self._marks[-1].cycle != self.cycle:
+            self.mark()
+
+    def run(
+        self, until: int, stops: Stops | None = None, limit: int = FOREVER, progress: Callable[[int], Any] | None = None
+    ) -> tuple[str, list[Stop]]:
+        """Runs to the first stop, at most to `until`, as Probe.run; past what the host has done on the way."""
+        while True:
+            later = next((state for state in self._marks if state.cycle > self.cycle), None)
+            end = until if later is None else min(until, later.cycle)
+            why, found = self._run(end, stops, limit, progress)
+            if later is not None and (self.cycle >= later.cycle or why == "quiet") and later.cycle <= until:
+                self.fabric.restore(later)
+                if why != "stop":
+                    self.passed()
+                if why != "stop" and self.cycle < until:
+                    continue
+                why = "limit" if why == "quiet" else why
+            elif later is not None and why == "quiet":
+                self.probe.rest(until)
+                why = "limit"
+            self.present = max(self.present, self.cycle)
+            return why, found
+
+    def _run(self, until: int, stops: Stops | None, limit: int, progress: Any) -> tuple[str, list[Stop]]:
+        """Probe.run, with snapshots on the way."""
+        while True:
+            start, started = self.cycle, time.perf_counter()
+            end = min(until, start + self._step)
+            why, found = self.probe.run(end, limit, stops, progress)
+            took = max(time.perf_counter() - started, 1e-6)
+            if self.cycle - start >= self._step:
+                if self.cycle > self._snapshots[-1].cycle:
+                    self._snapshots.append(self.fabric.snapshot())
+                    self._thin()
+                self._step = max(1, min(2 * self._step, int(self._step * self.seconds / took) or 1))
+            if why != "limit" or self.cycle >= until:
+                return why, found
+
+    def goto(self, cycle: int, progress: Callable[[int], Any] | None = None) -> int:
+        """Moves to a cycle of the past, or the present; returns the one reached."""
+        self.keep_present()
+        if cycle < self.first:
+            raise ConfigError(f"the history begins at cycle {self.first:,}: it cannot go back to {cycle:,}")
+        cycle = min(cycle, self.present)
+        before = self._snapshots[bisect_right(self._snapshots, cycle, key=lambda state: state.cycle) - 1]
+        if cycle < self.cycle or before.cycle > self.cycle:
+            self.fabric.restore(before)
+        if self.cycle < cycle:
+            self.run(cycle, progress=progress)
+        return self.cycle
+
+    def windows(self) -> Iterator[tuple[int, int]]:
+        """Stretches of cycles before this one, latest first: (start, end), which hold the cycles behind start."""
+        end, width = self.cycle - 1, _WINDOW
+        while end > self.first:
+            start = max(self.first, end - width)
+            yield start, end
+            end, width = start, 4 * width
+
+    def last_stop(self, stops: Stops, wanted: Callable[[list[Stop]], list[Stop]]) -> list[Stop]:
+        """Goes back to the last cycle before this one with stops of which `wanted` leaves some, and returns these;
+        none, at the first cycle, if there is no such cycle."""
+        for start, end in self.windows():
+            self.goto(start)
+            at, last = -1, []
+            while self.cycle < end:
+                why, found = self.run(end, stops)
+                if why != "stop":
+                    break
+                if self.cycle <= end and (left := wanted(found)):
+                    at, last = self.cycle, left
+            if last:
+                self.goto(at)
+                return last
+        self.goto(self.first)
+        return []
