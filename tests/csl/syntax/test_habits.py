@@ -15,6 +15,7 @@ STATEMENTS = {
     "if (not n == 1) { n = 3; }": "not 'n': `!` negates",
     "if (n = 1) { n = 3; }": "an expression was expected, not an assignment: == compares",
     "n = n > 1 ? 2 : 3;": "not '?': a choice is `if (condition) a else b`",
+    "n = n ** 2;": "a type was expected, not '2': powers are pow of <math>",
     "int k = 3;": "a variable is declared with its type behind the name, as in `var n: i16 = 0;`",
     "f32 k = 3.0;": "a variable is declared with its type behind the name",
     "let k = 3;": "a variable is declared with var or const",

@@ -14,6 +14,7 @@ WORDS = {
 }
 DECLARATION = "a variable is declared with its type behind the name, as in `var n: i16 = 0;`"
 LOOP = "a loop that counts is `for (@range(i16, n)) |i| { }`, another `while (condition) : (step) { }`"
+POWER = ": powers are pow of <math>"
 ARM = "an arm is written `1, 2 => statement,` and the last one `else => statement`"
 
 # Names that are usual elsewhere.
@@ -70,6 +71,8 @@ def hint(tokens: list[Token], at: int) -> str:
             return ": `||` is written `or`"
         if here.text == "/" and tokens[at + 1].text == "*":
             return ": a comment begins with //"
+    if before.text == earlier.text == "*" and earlier.end == before.start:
+        return POWER
     if before.text == "++" and here.text in (";", ")"):
         return ": a variable is incremented by `n += 1`"
     if before.text == earlier.text == "-" and earlier.end == before.start and here.text in (";", ")"):
