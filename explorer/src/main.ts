@@ -28,13 +28,14 @@ for (const [group, words] of groups) {
   if (entries.length) measure.append(el("optgroup", { label: words }, ...entries.map((entry) => el("option", { value: entry.key }, entry.words))));
 }
 
-/** The numbers of a measure and how they are shown.  range: bins of the series, for the utilization. */
+/** The numbers of a measure.  range: bins of the run of the chart, for the utilization. */
 async function numbers(of: Run, range: Range): Promise<Float64Array> {
   if (now.measure === "utilization") {
     const activity = of.series?.activity;
     if (!range || !activity) return scaled(await busy(of), 1 / Math.max(of.cycles, 1));
     const all = await array(activity), sum = new Float64Array(of.width * of.height);
-    const [from, to] = [range[0], Math.min(range[1], of.series!.lengths.length - 1)];
+    const [first, end] = time.cycles(range), last = of.series!.lengths.length - 1; // a run may have other bins
+    const [from, to] = [Math.floor(first / of.series!.bin), Math.ceil(end / of.series!.bin) - 1].map((bin) => Math.min(last, bin));
     let cycles = 0;
     for (let bin = from; bin <= to; bin++) {
       cycles += of.series!.lengths[bin];
@@ -58,6 +59,8 @@ const words = (): string => {
   return `${entry.words}${{ cause: ", share of the cycles", count: "", link: ", per cycle", wait: ", mean" }[entry.group]}`;
 };
 
+const largest = (values: Float64Array): number => values.reduce((best, value, i) => (Math.abs(value) > Math.abs(values[best]) ? i : best), 0);
+const mean = (values: Float64Array): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 const top = (values: Float64Array): number => { let most = 0; for (const value of values) if (Math.abs(value) > most) most = Math.abs(value); return most; };
 
 function scaleOf(values: Float64Array[], difference: boolean): Scale {
@@ -136,7 +139,7 @@ for (const route of first.routes ?? []) color.append(el("option", { value: route
 const shown = el("div", { class: "choice", role: "radiogroup", "aria-label": "runs" });
 if (second) {
   const choices: [Shown, string][] = [["A", "A"], ["B", "B"], ["both", "side by side"], ...(sameGrid ? ([["diff", "B − A"]] as [Shown, string][]) : [])];
-  for (const [key, label] of choices) shown.append(el("button", { "data-shown": key, role: "radio", onclick: () => { now.shown = key; arrange(); void update(); void panel(); } }, label));
+  for (const [key, label] of choices) shown.append(el("button", { "data-shown": key, role: "radio", onclick: () => { const before = run(); now.shown = key; arrange(); if (run() !== before) { if (!sameGrid) now.pe = null; useTime(); } void update(); void panel(); } }, label));
 }
 const zoomBy = (factor: number) => { const canvas = maps[now.shown === "B" ? 1 : 0].canvas; for (const view of new Set(views)) view?.zoom(factor, canvas.clientWidth / 2, canvas.clientHeight / 2); drawMaps(); };
 const whole = () => { maps.forEach((map, i) => map.canvas.clientWidth && views[i].whole(map.canvas.clientWidth, map.canvas.clientHeight)); drawMaps(); };
@@ -150,6 +153,7 @@ const time = new TimeBar(first, (range) => {
   body.dataset.range = range ? range.join("-") : "";
   void update();
 });
+const useTime = () => { time.use(run(), !second ? "" : now.shown === "B" ? "B over time" : "A over time"); body.dataset.range = ""; };
 const timeNote = el("p", { class: "note" });
 const tabs = el("nav", { class: "tabs", role: "tablist" }), panelBox = el("div", { class: "panel", id: "panel" });
 
@@ -170,14 +174,17 @@ async function update(): Promise<void> {
     if (data.runs[i].waits && (now.tab === "deadlock" || now.color < 0)) map.overlays.push(waits(data.runs[i].waits!));
     map.canvas.setAttribute("aria-label", `map of ${data.runs[i].width} x ${data.runs[i].height} PEs: ${words()}`);
   });
-  const values = planes[now.shown === "B" ? 1 : 0], at = values.reduce((best, value, i) => (Math.abs(value) > Math.abs(values[best]) ? i : best), 0);
-  let sum = 0; for (const value of values) sum += value;
+  maps[0].label = !second ? "" : difference ? "B − A" : "A";
+  const about = (i: number): string => {
+    const values = planes[i], at = largest(values);
+    return `mean ${scale.words(mean(values))}, ${difference ? "largest" : "maximum"} ${scale.words(values[at])} at ${place(data.runs[i], at)}`;
+  };
   const rounded = run().planes.find((entry) => entry.key === now.measure)?.step;
-  legendSays.replaceChildren(el("b", {}, difference ? `B − A, ${words()}` : words()), `: mean ${scale.words(sum / values.length)}, ${difference ? "largest" : "maximum"} ${scale.words(values[at])} at ${place(run(), at)}${rounded ? `; rounded to steps of ${count(rounded)} to fit into the page` : ""}`);
+  legendSays.replaceChildren(el("b", {}, difference ? `B − A, ${words()}` : words()), `: ${now.shown === "both" ? `A: ${about(0)}; B: ${about(1)}` : about(now.shown === "B" ? 1 : 0)}${rounded ? `; rounded to steps of ${count(rounded)} to fit into the page` : ""}`);
   const flow = flows[now.shown === "B" ? 1 : 0];
   routeSays.textContent = flow ? `${count(flow.senders)} sender${flow.senders === 1 ? "" : "s"} (dots), ${count(flow.receivers)} receiver${flow.receivers === 1 ? "" : "s"} (rings)` : "";
-  const ranged = range && (now.measure !== "utilization" || !first.series?.activity);
-  timeNote.textContent = ranged ? `The map shows the whole run: ${first.series?.activity ? "only the utilization" : "nothing"} was recorded by PE over time${first.series?.activity ? "" : " (grids of at most 65,536 PEs)"}.` : "";
+  const recorded = Boolean(run().series?.activity), ranged = range && (now.measure !== "utilization" || !recorded);
+  timeNote.textContent = ranged ? `The map shows the whole run: ${recorded ? "only the utilization" : "nothing"} was recorded by PE over time${recorded ? "" : " (grids of at most 65,536 PEs)"}.` : "";
   body.dataset.measure = now.measure;
   body.dataset.shown = now.shown;
   drawLegend(scale);
@@ -284,7 +291,7 @@ function arrange(): void {
 }
 
 root.append(
-  el("header", {}, el("h1", {}, second ? `${first.title} and ${second.title}` : first.title), el("p", {}, second ? "" : `${first.duration}. ${first.headline}`), theme, el("button", { title: "keys (?)", "aria-label": "keys", onclick: () => helpBox.showModal() }, "?")),
+  el("header", {}, el("h1", {}, second ? `A: ${first.title} · B: ${second.title}` : first.title), el("p", {}, second ? "" : `${first.duration}. ${first.headline}`), theme, el("button", { title: "keys (?)", "aria-label": "keys", onclick: () => helpBox.showModal() }, "?")),
   el("div", { class: "left" },
     el("div", { class: "row" }, shown, measure, el("label", {}, "routes ", color), most, el("button", { title: "zoom in (+)", "aria-label": "zoom in", id: "in", onclick: () => zoomBy(1.5) }, "+"), el("button", { title: "zoom out (-)", "aria-label": "zoom out", id: "out", onclick: () => zoomBy(1 / 1.5) }, "−"), el("button", { title: "whole grid (0)", id: "fit", onclick: whole }, "fit")),
     el("div", { class: "row notes" }, legendSays), legend, mapBox, el("div", { class: "row notes" }, pixelNote, routeSays), timeNote, time.element),
@@ -296,5 +303,5 @@ if (first.waits) now.tab = "deadlock";
 if (second) now.tab = "compare";
 document.documentElement.dataset.theme = prefers.matches ? "dark" : "light";
 new ResizeObserver(() => void update()).observe(legend);
-time.draw();
+useTime();
 void Promise.all([update(), panel()]).then(() => (body.dataset.ready = "yes"));

@@ -49,7 +49,7 @@ export class WaferMap {
   selected: number | null = null;
   private queued = false;
 
-  constructor(readonly view: Viewport, private on: Listeners, readonly label: string) {
+  constructor(readonly view: Viewport, private on: Listeners, public label: string) {
     const { canvas } = this;
     canvas.className = "map";
     canvas.setAttribute("role", "img");

@@ -132,7 +132,7 @@ export function waits(graph: Waits): Overlay {
       pen.strokeStyle = pen.fillStyle = color; pen.lineWidth = thick;
       for (const [a, b] of edges) {
         const [from, to] = [graph.pe[a], graph.pe[b]], [x, y] = middle(view, from), [tx, ty] = middle(view, to);
-        const radius = Math.max(4, Math.min(view.sx, view.sy) * 0.3);
+        const radius = Math.min(24, Math.max(4, Math.min(view.sx, view.sy) * 0.3));
         pen.beginPath();
         if (from === to) { pen.arc(x, y, radius, 0, 7); pen.stroke(); continue; }
         const long = Math.hypot(tx - x, ty - y), [ux, uy] = [(tx - x) / long, (ty - y) / long], bend = Math.min(24, long * 0.18);
@@ -147,7 +147,7 @@ export function waits(graph: Waits): Overlay {
       }
     };
     pen.fillStyle = style("--wait");
-    for (const pe of new Set(graph.pe)) { const [x, y] = middle(view, pe); pen.beginPath(); pen.arc(x, y, Math.max(2, Math.min(view.sx, view.sy) * 0.09), 0, 7); pen.fill(); }
+    for (const pe of new Set(graph.pe)) { const [x, y] = middle(view, pe); pen.beginPath(); pen.arc(x, y, Math.min(7, Math.max(2, Math.min(view.sx, view.sy) * 0.09)), 0, 7); pen.fill(); }
     draw(graph.edges.filter(([a, b]) => next.get(a) !== b), style("--wait"), 1.2);
     draw([...next], style("--danger"), 3);
   };

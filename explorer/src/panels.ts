@@ -122,7 +122,8 @@ export async function comparePanel([a, b]: Run[], causes: string[]): Promise<HTM
   const rows = [...new Set([...a.causes, ...b.causes].map((cause) => cause.key))].map((key) => ({ key, words: (a.causes.find((cause) => cause.key === key) ?? b.causes.find((cause) => cause.key === key))!.words, a: mean(a, key), b: mean(b, key) }));
   rows.sort((one, two) => Math.abs(two.b - two.a) - Math.abs(one.b - one.a));
   box.append(el("h3", {}, "By cause: cycles of a PE, mean"), table(["cause", "A", "B", "B − A"], rows.filter((row) => row.a || row.b).map((row) => [row.words, count(Math.round(row.a)), count(Math.round(row.b)), signed(count(Math.round(row.b - row.a)), Math.round(row.b - row.a))]), { class: "figures", id: "by-cause" }));
-  const figures = a.figures.map(([name, value]) => [name, value, b.figures.find(([other]) => other === name)?.[1] ?? ""]).filter(([, one, two]) => one !== two && !Number.isNaN(number(one)));
+  const host = ["wall time", "PE-cycles per second"]; // not of the run
+  const figures = a.figures.filter(([name]) => !host.includes(name)).map(([name, value]) => [name, value, b.figures.find(([other]) => other === name)?.[1] ?? ""]).filter(([, one, two]) => one !== two && !Number.isNaN(number(one)));
   box.append(el("h3", {}, "Figures that differ"), table(["", "A", "B"], figures, { class: "figures" }));
   box.append(el("h3", {}, "By line: cycles of a PE, mean"), await byLine(a, b, causes));
   return box;
@@ -138,7 +139,7 @@ async function byLine(a: Run, b: Run, causes: string[]): Promise<HTMLElement> {
       for (const line of await lines(one, causes.length + 1)) {
         const words = line.text || line.rows.map((pc) => one.code[pc]).join("; "), times = many.get(words) ?? 0;
         many.set(words, times + 1);
-        found.set(`${one.name}\0${words}\0${times}`, { place: `${one.name} ${short(line.place)}`, text: words, cycles: line.cycles, causes: line.causes });
+        found.set(`${one.name}\0${words}\0${times}`, { place: short(line.place).startsWith(`${one.name}:`) ? short(line.place) : `${one.name} ${short(line.place)}`, text: words, cycles: line.cycles, causes: line.causes });
       }
     }
     return found;

@@ -45,5 +45,5 @@ export function ticks(scale: Scale): number[] {
 /** A hex color that is legible on a pixel. */
 export function ink(pixel: number): string {
   const [r, g, b] = [pixel & 255, (pixel >> 8) & 255, (pixel >> 16) & 255];
-  return 0.299 * r + 0.587 * g + 0.114 * b < 140 ? "#ffffff" : "#000000";
+  return 0.299 * r + 0.587 * g + 0.114 * b < 108 ? "#ffffff" : "#000000";
 }

@@ -17,23 +17,29 @@ export class TimeBar {
   private button: HTMLButtonElement;
   private says = el("output", { class: "says" });
   private chart: uPlot | null = null;
+  private row: HTMLElement;
   private place = el("div", { class: "chart" });
   private timer = 0;
   private brushed = false;
 
   constructor(private run: Run, private changed: (range: Range) => void) {
-    const bins = run.series?.lengths.length ?? 0;
-    this.slider = el("input", { type: "range", id: "slider", min: -1, max: Math.max(bins - 1, 0), step: 1, value: -1, "aria-label": "time: the bin of the series; leftmost: the whole run", oninput: () => this.to(Number(this.slider.value)) });
+    this.slider = el("input", { type: "range", id: "slider", min: -1, max: 0, step: 1, value: -1, "aria-label": "time: the bin of the series; leftmost: the whole run", oninput: () => this.to(Number(this.slider.value)) });
     this.button = el("button", { id: "play", title: "play (space)", "aria-label": "play", onclick: () => this.play() }, "▶");
-    if (!bins) {
-      this.element.append(el("p", { class: "note" }, "This run has no time series."));
-      return;
-    }
     const whole = el("button", { id: "whole-run", title: "the whole run", onclick: () => this.set(null) }, "whole run");
-    this.element.append(el("div", { class: "row" }, this.button, this.slider, whole, this.says), this.place);
+    this.row = el("div", { class: "row" }, this.button, this.slider, whole, this.says);
+    new ResizeObserver(() => this.chart?.setSize({ width: this.place.clientWidth, height: HEIGHT })).observe(this.place);
+  }
+
+  /** Shows a run (of two), as a whole.  label: which. */
+  use(run: Run, label: string): void {
+    this.stop();
+    [this.run, this.range, this.brushed] = [run, null, false];
+    this.slider.max = String(Math.max((run.series?.lengths.length ?? 0) - 1, 0));
+    this.slider.value = "-1";
+    const none = el("p", { class: "note" }, "This run has no time series.");
+    this.element.replaceChildren(...(label ? [el("b", {}, label)] : []), ...(run.series ? [this.row, this.place] : [none]));
     this.draw();
     this.describe();
-    new ResizeObserver(() => this.chart?.setSize({ width: this.place.clientWidth, height: HEIGHT })).observe(this.place);
   }
 
   /** Whether there is anything to play. */
@@ -42,8 +48,9 @@ export class TimeBar {
   /** Draws the chart (again, when the theme has changed). */
   draw(): void {
     const series = this.run.series;
-    if (!series) return;
     this.chart?.destroy();
+    this.chart = null;
+    if (!series) return;
     const pes = this.run.width * this.run.height, { lengths, rows } = series;
     const last = lengths.length - 1; // its value stands again at its end, for the last step
     const rate = (row: number, by: number) => [...lengths, lengths[last]].map((length, i) => rows[row][Math.min(i, last)] / length / by);
@@ -55,7 +62,7 @@ export class TimeBar {
       width: this.place.clientWidth || 600, height: HEIGHT,
       cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
       legend: { live: true },
-      scales: { x: { time: false, range: () => [0, this.run.cycles] }, "%": { range: (_, __, top) => [0, 1.08 * Math.max(top, 1e-6)] }, hops: { range: (_, __, top) => [0, 1.08 * Math.max(top, 1e-6)] } },
+      scales: { x: { time: false, range: () => [0, this.run.cycles] }, "%": { range: (_, __, top) => [0, 1.08 * (top || 1)] }, hops: { range: (_, __, top) => [0, 1.08 * (top || 1)] } },
       axes: [
         { ...axis, values: (_, values) => values.map((value) => value.toLocaleString("en-US")) },
         { ...axis, scale: "%", size: 60, values: (_, values) => values.map((value) => `${Number((100 * value).toPrecision(3))} %`) },

@@ -255,6 +255,26 @@ def test_two_runs(show):
         page.wait_for_selector(f"body[data-shown={shown}]")
         assert page.locator("canvas.map").count() == maps
     assert page.inner_text("#legend-says").startswith("B − A, ")
+    page.click("[data-shown=both]")
+    page.wait_for_function("() => /: A: mean .*; B: mean /.test(document.querySelector('#legend-says').textContent)")
+    assert page.inner_text(".time b") == "A over time"
+
+
+def test_each_of_two_runs_has_its_own_time(show):
+    runs = [make_run(4, 4, cycles=cycles, activity=True) for cycles in (1000, 100_000)]
+    page = show(*runs)
+    for shown, run in zip("AB", runs, strict=True):
+        page.click(f"[data-shown={shown}]")
+        page.wait_for_selector(f"body[data-shown={shown}]")
+        assert page.inner_text(".time b") == f"{shown} over time"
+        bins = -(-run.cycles // run.bin_cycles)
+        assert page.locator("#slider").get_attribute("max") == str(bins - 1)
+        page.locator("#slider").fill("2")
+        first = 2 * run.bin_cycles
+        assert page.inner_text(".time output") == f"cycles {first:,} to {first + run.bin_cycles - 1:,}"
+        busy = run.activity[2].mean() / run.bin_cycles
+        words = f"mean {100 * busy:.1f} %"
+        page.wait_for_function(f"() => document.querySelector('#legend-says').textContent.includes('{words}')")
 
 
 def test_two_runs_of_different_grids(show):
