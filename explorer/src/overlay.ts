@@ -81,7 +81,7 @@ export function routes(flow: Flow, chosen: number | null): Overlay {
     if (small < 4) { // lines would cover the map: a dot for each router of the color
       for (let y = top; y < bottom; y += each) for (let x = left; x < right; x += each) {
         if (!tx[y * run.width + x] && !rx[y * run.width + x]) continue;
-        pen.globalAlpha = (own ? 0.3 : 1) * ((rx[y * run.width + x] >> RAMP) & 1 ? 0.9 : 0.35);
+        pen.globalAlpha = (own ? 0.3 : 1) * ((rx[y * run.width + x] >> RAMP) & 1 ? 0.6 : 0.16);
         pen.fillRect((x - view.x) * view.sx, (y - view.y) * view.sy, Math.max(1, view.sx * each), Math.max(1, view.sy * each));
       }
     } else {

@@ -105,6 +105,7 @@ export function deadlockPanel(run: Run, show: (pe: number) => void): HTMLElement
   const box = el("div", { id: "deadlock" }, el("h2", {}, "Deadlock"));
   const rest = graph.who.map((_, node) => node).filter((node) => !graph.cycle.includes(node));
   if (graph.cycle.length) box.append(el("p", {}, `A cycle of ${graph.cycle.length} waits; each waits for the next, the last for the first. It is bold on the map.`), el("ol", {}, ...graph.cycle.map(item)));
+  else if (!graph.count) box.append(el("p", {}, "Nothing waits in the fabric: the host waits, and no PE has anything left to do."));
   else box.append(el("p", {}, "There is no cycle: nothing in the fabric can end these waits."));
   if (rest.length) box.append(el("h3", {}, graph.cycle.length ? "Others that wait" : "Waits"), el("ul", {}, ...rest.slice(0, 300).map(item)));
   const hidden = graph.count - graph.cycle.length - Math.min(rest.length, 300);

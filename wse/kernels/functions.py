@@ -33,6 +33,7 @@ OPTIONS: dict[str, Any] = {
     "max_cycles": None,
     "trace": 0,
     "activity": False,
+    "detail": False,
     "progress": None,
 }
 _OPTIONS_TEXT = """\
@@ -43,6 +44,7 @@ threads: of the host; results do not depend on them.
 max_cycles: RunError if the kernel takes more cycles.
 trace: events to keep in `run.events`.
 activity: record `run.activity`.
+detail: record `run.detail`, which the page of `wse.report.explore` shows.
 progress: called with the cycle during the run."""
 
 
