@@ -191,9 +191,19 @@ void check_bounds(wse_fabric *fabric, uint32_t pe, uint16_t first, uint16_t at, 
 
 /* --- tasks -------------------------------------------------------------------------------------------------- */
 
+/* Whether an activation is one of an instruction `activate`, not of the end of an operation or of the host. */
+static bool by_instruction(const wse_fabric *fabric, uint32_t pe, uint32_t pc) {
+  const pe_class *class = class_of(fabric, pe);
+  return class && pc < class->code_length && (class->code[pc].op & ~INS_IMMEDIATE) == OP_activate;
+}
+
+/* Two tasks may activate a third one that runs once for both [csl-examples: spmv-hypersparse]: of instructions, only
+ * those of one run of a task are compared. */
 void check_activate(wse_fabric *fabric, uint32_t pe, int task, uint32_t pc, uint64_t cycle) {
   check_activation *last = &fabric->check->activations[(size_t)pe * WSE_TASKS + (size_t)task];
-  if (fabric->ces[pe].active >> task & 1) {
+  bool two_tasks = by_instruction(fabric, pe, pc) && by_instruction(fabric, pe, last->pc - 1) &&
+                   last->cycle < fabric->ces[pe].picked_at;
+  if (fabric->ces[pe].active >> task & 1 && !two_tasks) {
     wse_finding finding = check_finding(pe, WSE_FINDING_ACTIVATED, (check_by){pc, MAIN, cycle}, task);
     finding.before_pc = (int32_t)last->pc - 1;
     finding.before_cycle = last->cycle;

@@ -94,6 +94,28 @@ def test_messages_one_after_the_other_do_not_mix():
     assert fabric.read("y", 1, 0, 1, 1)[0, 0].tolist() == [0] * 4 + [4] * 4
 
 
+def test_two_tasks_may_activate_a_third_that_runs_once_for_both(tmp_path):
+    text = """
+    const a = @get_local_task_id(10);
+    const b = @get_local_task_id(11);
+    const next = @get_local_task_id(9);
+    var runs: u16 = 0;
+    task first() void { @activate(next); }
+    task second() void { @activate(next); }
+    task both() void { runs += 1; }
+    fn main() void { @activate(a); @activate(b); }
+    comptime {
+      @bind_local_task(first, a);
+      @bind_local_task(second, b);
+      @bind_local_task(both, next);
+      @export_symbol(main);
+    }
+    """
+    device, checker = checked(tmp_path, text, None)
+    assert checker.findings() == []
+    assert device.measure().total("tasks") == 4  # one of them the launch
+
+
 def test_what_the_host_writes_is_written(tmp_path):
     text = """
     var x: [4]f32;
