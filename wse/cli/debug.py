@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ..csl.artifact import Artifact
+from ..debug import protocol
 from ..debug.debugger import Debugger, Quit, Stopped
 from ..debug.host import Attached
 from ..debug.shell import Shell
@@ -22,34 +24,43 @@ from . import common, host, types
 
 @click.command("debug", context_settings={"allow_interspersed_args": True})
 @common.option("-x", "files", type=types.FILE, multiple=True, help="Read commands from this file first; repeatable.")
+@common.flag("--dap", help="Speak the Debug Adapter Protocol with an editor, which names DIR and SCRIPT.")
 @common.host_run_options
-@click.argument("directory", metavar="DIR", type=types.FILE)
-@click.argument("script", metavar="SCRIPT", type=types.FILE)
+@click.argument("directory", metavar="DIR", type=types.FILE, required=False)
+@click.argument("script", metavar="SCRIPT", type=types.FILE, required=False)
 @click.argument("words", metavar="[-- ARGUMENTS]", nargs=-1, type=click.UNPROCESSED)
 def command(
     files: tuple[Path, ...],
+    dap: bool,
     threads: int | None,
     max_cycles: int | None,
     profile: str | None,
     settings: tuple[tuple[str, str], ...],
     file: Path | None,
-    directory: Path,
-    script: Path,
+    directory: Path | None,
+    script: Path | None,
     words: tuple[str, ...],
 ) -> int:
     """Debug the compiled program in DIR while its host program SCRIPT runs: docs/debugger.md.
 
     Commands are read from standard input, and named as gdb names them; `help` lists them.  ARGUMENTS as in
-    `wse csl run`.  Exit status: that of SCRIPT, 0 if the session ended before it.
+    `wse csl run`.  Exit status: that of SCRIPT, 0 if the session ended before it and with --dap.
     """
+    threads = None if threads is None else thread_count(threads, "--threads")
+    if dap and (directory is not None or files):
+        raise click.UsageError("--dap takes no DIR, SCRIPT or -x: the editor's launch request names the program")
+    if not dap and (directory is None or script is None):
+        raise click.UsageError("DIR and SCRIPT are missing: the folder that cslc wrote, and its host program")
+    os.environ.update(environment())
+    host.environment(profile, settings, file)
+    if dap:
+        return serve(threads, max_cycles)
+    assert directory is not None and script is not None
     program = Artifact.load(directory)
     given = host.arguments(directory, script, words)
     for path in files:
         if not path.is_file():
             raise ConfigError(f"there is no file of commands {str(path)!r}")
-    os.environ.update(environment())
-    host.environment(profile, settings, file)
-    threads = None if threads is None else thread_count(threads, "--threads")
     shell = Shell(files)
     progress = common.ProgressLine(notes_to_stderr=True)
 
@@ -62,7 +73,34 @@ def command(
     return run(debugger, shell.begin, given, threads, max_cycles)
 
 
-def run(debugger: Debugger, begin: Any, given: list[str], threads: int | None, max_cycles: int | None) -> int:
+def serve(threads: int | None, max_cycles: int | None) -> int:
+    """Speaks the protocol on standard input and output; what the host program prints becomes its events."""
+    out, given = os.fdopen(os.dup(1), "wb"), sys.stdin.buffer
+    os.dup2(2, 1)  # nothing else may stand between messages
+    connection = protocol.Connection(given, out)
+    sys.stdout = protocol.Output(connection, "stdout")
+    words: list[str] = []
+
+    def prepare(launch: dict[str, Any], adapter: protocol.Adapter) -> Debugger:
+        program, directory, script, arguments = protocol.artifact_of(launch)
+        words.extend(host.arguments(directory, script, arguments))
+        if launch.get("cwd"):
+            os.chdir(launch["cwd"])
+        folders = (script.resolve().parent, directory.resolve().parent)
+        return Debugger(program, adapter.ask, folders, progress=adapter.progress)
+
+    adapter = protocol.Adapter(connection, prepare)
+    try:
+        adapter.begin()
+    except Quit:
+        return 0
+    adapter.end(run(adapter.debugger, lambda: None, words, threads, max_cycles))
+    return 0
+
+
+def run(
+    debugger: Debugger, begin: Callable[[], None], given: list[str], threads: int | None, max_cycles: int | None
+) -> int:
     """Runs the host program under the debugger, from the user's word on; its exit status."""
     recorder.current = Attached(debugger, threads, max_cycles)
     status = 0

@@ -34,6 +34,14 @@ class Quit(BaseException):
     """Ends the host program: the user has ended the session."""
 
 
+class Pause(KeyboardInterrupt):
+    """Stops a run, as an interrupt does in an interactive session.  resumes: it goes on at once, with what is new."""
+
+    def __init__(self, resumes: bool = False):
+        super().__init__()
+        self.resumes = resumes
+
+
 class Stopped(NamedTuple):
     """Where and why the fabric stands.
 
@@ -372,8 +380,10 @@ class Debugger:
         end = min([limit, *ends])
         try:
             why, found = history.run(end, self._stops(), limit, self.progress)
-        except KeyboardInterrupt:
-            if not self.interactive:
+        except KeyboardInterrupt as interrupt:
+            if isinstance(interrupt, Pause) and interrupt.resumes:
+                return None
+            if not self.interactive and not isinstance(interrupt, Pause):
                 raise
             return Stopped("interrupt", "interrupted")
         if why == "fault":

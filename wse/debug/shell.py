@@ -80,11 +80,11 @@ def find(word: str) -> Entry:
 
 
 class Shell:
-    """Reads commands and obeys.  files: read before standard input.  echo: commands are printed as they are read."""
+    """Reads commands and obeys.  files: read before standard input; lines: instead of both."""
 
-    def __init__(self, files: tuple[Path, ...] = ()):
-        self.interactive = sys.stdin.isatty()
-        self._lines = self._read(files)
+    def __init__(self, files: tuple[Path, ...] = (), lines: Iterator[str] | None = None):
+        self.interactive = lines is None and sys.stdin.isatty()
+        self._lines = self._read(files) if lines is None else lines
         self._last = ""
         self._listed = 0
         self.started = False

@@ -1,13 +1,15 @@
-// Starts `wse lsp` for files of CSL.
+// Starts `wse lsp` for files of CSL, and `wse debug --dap` for their debugger.
 "use strict";
 
-const { workspace } = require("vscode");
+const { DebugAdapterExecutable, debug, workspace } = require("vscode");
 const { LanguageClient, TransportKind } = require("vscode-languageclient/node");
 
 let client;
 
-function activate() {
+function activate(context) {
   const settings = workspace.getConfiguration("wse");
+  const adapter = { createDebugAdapterDescriptor: () => new DebugAdapterExecutable(settings.get("command", "wse"), ["debug", "--dap"]) };
+  context.subscriptions.push(debug.registerDebugAdapterDescriptorFactory("wse", adapter));
   const server = { command: settings.get("command", "wse"), args: ["lsp"], transport: TransportKind.stdio };
   client = new LanguageClient("wse", "CSL (wse)", server, {
     documentSelector: [{ scheme: "file", language: "csl" }],
