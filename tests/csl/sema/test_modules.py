@@ -121,3 +121,25 @@ def test_misspelt_params_of_a_pe_are_warned_of(tmp_path):
         warnings = []
         compile_program(running.write(tmp_path, pe, layout.format(given)), warnings=warnings)
         assert [warning.message for warning in warnings] == expected, given
+
+
+def test_variables_that_are_read_when_compiling_are_warned_of(tmp_path):
+    """The documentation lists what is known at compile time: literals, constants, params.  A variable's first value is
+    used, which code may change later."""
+    pe = """var n: u16 = 4;
+    const more = n + 1;
+    var a = @zeros([4]i16);
+    var p: [*]i16 = &a;
+    const d = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> a[i] });
+    fn main() void { n = more; @mov16(d, 3); p[0] = a[1]; }
+    comptime { @export_symbol(main); @export_symbol(p, "p"); }
+    """
+    warnings = []
+    compile_program(running.write(tmp_path, pe), warnings=warnings)
+    assert [(one.message, one.span.start) for one in warnings] == [
+        (
+            "variable n is read when compiling, where it has the value that it begins with: "
+            "declare it with const, if no code changes it",
+            pe.index("n + 1"),
+        )
+    ]
