@@ -1,12 +1,13 @@
 """Public configurations, with the counts of parameters that their definitions have.
 
-CONFIGS: repository on huggingface.co -> (parameters, keys of its config.json that say something about the model).
-Counts are of the model that the definition makes, each tensor once: a tied head counts no second time, and buffers
-(masks, tables of rotary positions) and copies that a file of weights may hold do not count.  Each was taken from the
-safetensors index or the card of the repository where that counts the same, and all were counted again by building the
-model of the `transformers` library, 4.57, without memory for its weights, from these keys; jais, btlm and DiT, which
-that library does not have, by the shapes of their own definition.  DiT's paper counts 675,129,632: with its table of
-positions, which is not trained.
+CONFIGS: repository on huggingface.co -> (parameters, keys of its config.json).  A count has each tensor once: a tied
+head counts no second time; buffers (masks, tables of rotary positions) and copies that a file of weights may hold do
+not count.
+
+The counts are those of the models that the `transformers` library, 4.57, builds from these keys, without memory for
+their weights; of DeepSeek-V3, Kimi K2 and Qwen3-235B, from models of 4 and of 5 layers.  That library does not have
+jais and btlm, which are counted by hand from the shapes of their definition, and DiT, whose paper counts 675,129,632
+with a table of positions of 256 x 1,152 that is not trained.
 """
 
 LLAMA3_ROPE = {

@@ -350,3 +350,23 @@ def test_a_gemma_3_with_an_eye_is_told_of_its_text():
     values = {"model_type": "gemma3", "text_config": CONFIGS["google/gemma-3-1b-pt"][1], "vision_config": {}}
     with pytest.raises(ConfigError, match=r"text_config.*a config.json of its own"):
         from_hugging_face(values)
+
+
+def test_shares_of_a_head_that_are_turned():
+    """By a key, its older name, the nested form, or the default of the configuration class."""
+    neox = {key: v for key, v in CONFIGS["EleutherAI/gpt-neox-20b"][1].items() if key != "rotary_pct"}
+    assert from_hugging_face(neox).rotary == 24
+    assert from_hugging_face(neox | {"rotary_pct": 0.5}).rotary == 48
+    assert from_hugging_face(neox | {"partial_rotary_factor": 1.0}).rotary == 96
+    nested = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.75}}
+    assert from_hugging_face(neox | nested).rotary == 72
+    phi = {key: v for key, v in CONFIGS["microsoft/phi-2"][1].items() if key != "partial_rotary_factor"}
+    assert from_hugging_face(phi).rotary == 40
+    assert public("microsoft/phi-2").rotary == 32
+    assert public("zai-org/GLM-4-9B-0414").rotary == 64
+
+
+def test_attention_of_mpt_as_the_library_saves_it():
+    attention = CONFIGS["mosaicml/mpt-7b"][1]["attn_config"]
+    saved = attention | {"return_dict": True, "is_decoder": False, "tie_word_embeddings": True, "model_type": ""}
+    assert public("mosaicml/mpt-7b", attn_config=saved) == public("mosaicml/mpt-7b")

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..schema import Boolean, Integer, Items, Kind, Number, Text, shown
-from .reading import DROPOUT, ROPE, Family, Reading, activation, every, rope, windows
+from .reading import DROPOUT, NEUTRAL, ONLY, ROPE, Family, Reading, activation, every, rope, rope_of, windows
 
 # --- keys -------------------------------------------------------------------------------------------------------------
 
@@ -89,10 +89,8 @@ def alibi_or_learned(reading: Reading) -> None:
 
 
 def neox(reading: Reading) -> None:
-    """Parallel or not, with two norms in both; rotary_pct is the older name of the share that is turned."""
+    """Parallel or not, with two norms in both."""
     reading.fields["parallel"] = reading.take("use_parallel_residual", Boolean(), True)
-    share = reading.take("rotary_pct", ROPE["partial_rotary_factor"], 0.25)
-    reading.fields["rotary"] = int(share * (reading.fields["d_model"] // reading.fields["heads"]))
 
 
 def opt(reading: Reading) -> None:
@@ -129,7 +127,7 @@ def mpt(reading: Reading) -> None:
     inner.note("attn_config.alibi_bias_max", inner.take("alibi_bias_max", Number(0, 1e6)), 8)
     inner.note("attn_config.attn_pdrop", inner.take("attn_pdrop", DROPOUT), 0)
     for key in table:
-        if key not in inner.taken | {"attn_impl", "model_type"}:
+        if key not in {*inner.taken, *NEUTRAL.split(), *ONLY, "attn_impl", "tie_word_embeddings"}:
             raise ConfigError(f"{reading.where}: the key {shown(f'attn_config.{key}')} is not known for mpt")
 
 
@@ -352,7 +350,7 @@ FAMILIES: dict[str, Family] = {
         USUAL | {"norm_eps": ("layer_norm_eps",), "attention_bias": ("attention_bias",)},
         PARALLEL | {"exact": True, "parallel_norms": 2, "attention_bias": True},
         dropout=("attention_dropout", "hidden_dropout", "attention_probs_dropout_prob", "hidden_dropout_prob"),
-        neutral="classifier_dropout", rules=(activation("hidden_act"), rope, neox),
+        neutral="classifier_dropout", rules=(activation("hidden_act"), rope_of(0.25, "rotary_pct"), neox),
     ),
     "opt": Family(
         USUAL | {"d_ff": ("ffn_dim",)}, {"activation": "relu", "extra_positions": 2, "sequence": 2048},
@@ -439,7 +437,7 @@ FAMILIES: dict[str, Family] = {
     "phi": Family(
         GROUPED | {"norm_eps": ("layer_norm_eps",)}, PARALLEL | {"head_bias": True},
         dropout=("resid_pdrop", "embd_pdrop", "attention_dropout"), only={"qk_layernorm": (False,)},
-        rules=(activation("hidden_act"), rope),
+        rules=(activation("hidden_act"), rope_of(0.5)),
     ),
     "phi3": Family(
         GROUPED, LLAMA | {"sequence": 4096, "norm_eps": 1e-5},

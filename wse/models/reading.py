@@ -226,30 +226,40 @@ def activation(*keys: str, gated: bool = False) -> Rule:
     return rule
 
 
-def rope(reading: Reading) -> None:
+def rope_of(share: float | None = None, older: str = "partial_rotary_factor") -> Rule:
     """The base of rotary positions, the share of a head that is turned, and the scaling for long sequences.
 
-    rope_parameters is the nested form of newer files: all in one object, or one object per type of layer.
+    rope_parameters is the nested form of newer files: all in one object, or one object per type of layer.  share: the
+    default; older: another name of its key.
     """
-    reading.take_field("rope_theta", "rope_theta", "rotary_emb_base")
-    share = reading.take("partial_rotary_factor", ROPE["partial_rotary_factor"], None)
-    for key in ("rope_scaling", "rope_parameters"):
-        table = _rope_table(reading, key)
-        nested = {name: value for name, value in table.items() if isinstance(value, Mapping)}
-        if nested:
-            for name, value in nested.items():
-                if name not in LAYER_TYPES or len(nested) < len(table):
-                    raise ConfigError(f"{reading.where}: {key} has {shown(name)}, which is no type of layer")
-                _rope_scaling(reading, f"{key}.{name}", value)
-            table = nested.get("full_attention", {})
-        elif table:
-            _rope_scaling(reading, key, table)
-        if "rope_theta" in table:
-            reading.fields["rope_theta"] = table["rope_theta"]
-        share = table.get("partial_rotary_factor", share)
-    if share is not None:
-        heads = reading.fields.get("d_rope") or reading.fields.get("d_head")
-        reading.fields["rotary"] = int(share * (heads or reading.fields["d_model"] // reading.fields["heads"]))
+
+    def rule(reading: Reading) -> None:
+        reading.take_field("rope_theta", "rope_theta", "rotary_emb_base")
+        turned = reading.take(older, ROPE["partial_rotary_factor"], share)
+        turned = reading.take("partial_rotary_factor", ROPE["partial_rotary_factor"], turned)
+        for key in ("rope_scaling", "rope_parameters"):
+            table = _rope_table(reading, key)
+            nested = {name: value for name, value in table.items() if isinstance(value, Mapping)}
+            if nested:
+                for name, value in nested.items():
+                    if name not in LAYER_TYPES or len(nested) < len(table):
+                        raise ConfigError(f"{reading.where}: {key} has {shown(name)}, which is no type of layer")
+                    _rope_scaling(reading, f"{key}.{name}", value)
+                table = nested.get("full_attention", {})
+            elif table:
+                _rope_scaling(reading, key, table)
+            if table.get("rope_theta") is not None:
+                reading.fields["rope_theta"] = table["rope_theta"]
+            if table.get("partial_rotary_factor") is not None:
+                turned = table["partial_rotary_factor"]
+        if turned is not None:
+            heads = reading.fields.get("d_rope") or reading.fields.get("d_head")
+            reading.fields["rotary"] = int(turned * (heads or reading.fields["d_model"] // reading.fields["heads"]))
+
+    return rule
+
+
+rope = rope_of()
 
 
 def _rope_table(reading: Reading, key: str) -> Mapping[str, Any]:
