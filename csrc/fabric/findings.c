@@ -51,6 +51,8 @@ int64_t wse_findings(wse_fabric *fabric, int ended, wse_finding *out, int64_t ca
   for (int i = 0; i < fabric->band_total; i++)
     for (uint32_t k = 0; k < fabric->check->bands[i].count; k++)
       check_add(fabric, &all, (uint32_t)capacity, fabric->check->bands[i].found[k]);
+  for (uint32_t i = 0; i < all.count; i++)
+    if (out[i].kind == WSE_FINDING_INTERLEAVED) senders_locate(fabric, &out[i]);
   for (uint32_t pe = 0; ended && pe < fabric->pes; pe++) {
     fifos_left(fabric, pe, &all, (uint32_t)capacity);
     routers_moved(fabric, pe, &all, (uint32_t)capacity);

@@ -39,10 +39,6 @@ static check_findings *band_of(const wse_fabric *fabric, uint32_t pe) {
   return &fabric->check->bands[strip_of(fabric, pe)->band];
 }
 
-bool check_is_new(const wse_fabric *fabric, wse_finding finding) {
-  return !known(fabric, band_of(fabric, finding.pe), &finding);
-}
-
 wse_finding check_finding(uint32_t pe, int kind, check_by by, int what) {
   return (wse_finding){.kind = kind,
                        .pe = pe,

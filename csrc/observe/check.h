@@ -62,7 +62,6 @@ void check_activate(wse_fabric *fabric, uint32_t pe, int task, uint32_t pc, uint
 /* Adds a finding.  Those of one kind, class, instruction and `what` are one: the first, with their number. */
 void check_add(const wse_fabric *fabric, check_findings *to, uint32_t most, wse_finding finding);
 void check_report(wse_fabric *fabric, wse_finding finding);           /* adds one of the running program */
-bool check_is_new(const wse_fabric *fabric, wse_finding finding);     /* there is none like it yet */
 wse_finding check_finding(uint32_t pe, int kind, check_by by, int what);
 void check_free(wse_fabric *fabric);
 

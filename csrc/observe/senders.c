@@ -102,19 +102,6 @@ void senders_landed(wse_fabric *fabric, uint32_t pe, int queue, uint32_t place, 
   *place_of(fabric->check->senders->in[queue], pe, fabric->iq_mask[queue], place) = tag;
 }
 
-/* The router at which the wavelets of two tags took turns first: the earliest cycle.  NULL: it is not known. */
-static const passage *where_mixed(const wse_fabric *fabric, int color, uint64_t a, uint64_t b, uint32_t *router) {
-  const passage *first = NULL;
-  for (uint32_t pe = 0; pe < fabric->pes; pe++) {
-    const passage *passed = &fabric->check->senders->passages[color][pe];
-    bool same = (passed->a == a && passed->b == b) || (passed->a == b && passed->b == a);
-    if (!passed->at || !same || (first && first->at <= passed->at)) continue;
-    first = passed;
-    *router = pe;
-  }
-  return first;
-}
-
 void senders_received(wse_fabric *fabric, uint32_t pe, int thread, uint32_t pc, int queue, uint32_t place, int color,
                       uint64_t cycle) {
   struct senders_state *senders = fabric->check->senders;
@@ -128,11 +115,19 @@ void senders_received(wse_fabric *fabric, uint32_t pe, int thread, uint32_t pc, 
   finding.sender[0] = sender_of(tag);
   finding.sender[1] = sender_of(between);
   finding.router = UINT32_MAX;
-  if (check_is_new(fabric, finding)) {
-    const passage *mixed = where_mixed(fabric, fabric->color_index[color], tag, between, &finding.router);
-    if (mixed) finding.before_cycle = mixed->at;
-  }
   check_report(fabric, finding);
+}
+
+void senders_locate(const wse_fabric *fabric, wse_finding *finding) {
+  uint32_t one = finding->sender[0], other = finding->sender[1];
+  for (uint32_t pe = 0; pe < fabric->pes; pe++) {
+    const passage *passed = &fabric->check->senders->passages[fabric->color_index[finding->what]][pe];
+    uint32_t a = sender_of(passed->a), b = sender_of(passed->b);
+    bool same = (a == one && b == other) || (a == other && b == one);
+    if (!passed->at || !same || (finding->router != UINT32_MAX && finding->before_cycle <= passed->at)) continue;
+    finding->router = pe;
+    finding->before_cycle = passed->at;
+  }
 }
 
 bool senders_new(wse_fabric *fabric) {

@@ -21,6 +21,8 @@ void senders_pop(wse_fabric *fabric, uint32_t pe, int color, int port, uint64_t 
 void senders_landed(wse_fabric *fabric, uint32_t pe, int queue, uint32_t place, uint64_t tag);
 void senders_received(wse_fabric *fabric, uint32_t pe, int thread, uint32_t pc, int queue, uint32_t place, int color,
                       uint64_t cycle);
+/* Sets the router of a finding, at which wavelets of its senders took turns first, and the cycle. */
+void senders_locate(const wse_fabric *fabric, wse_finding *finding);
 bool senders_new(wse_fabric *fabric); /* false without memory */
 
 #endif

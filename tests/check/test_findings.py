@@ -51,9 +51,9 @@ def test_there_are_thirty_mistakes_of_all_kinds():
     assert set(kinds) == set(KINDS) and len(FAULTS) >= 30
 
 
-def pair(first: str, second: str):
+def pair(first: str, second: str, rows: int = 1):
     """Two senders of a color, at both sides of a receiver, with these codes."""
-    p = wse.Program(3, 1, "wse2")  # a router of WSE-3 takes a color from one side at a time
+    p = wse.Program(3, rows, "wse2")  # a router of WSE-3 takes a color from one side at a time
     red = p.color("red")
     middle = p.pe_class("middle")
     middle.dsd("all", wse.mem1d(middle.array("y", 8, "f32")))
@@ -85,6 +85,16 @@ def test_messages_that_mix(threads):
     (one,) = findings(fabric)
     assert one.kind == "interleaved" and (one.x, one.y) == (1, 0)
     assert "PE (0, 0)" in one.message and "PE (2, 0)" in one.message and "router of PE (1, 0)" in one.message
+
+
+def test_findings_do_not_depend_on_threads():
+    said = set()
+    for threads in (1, 3):
+        fabric = wse.Fabric(pair("nop", "nop\n nop\n nop\n nop", rows=30), check=True, threads=threads)
+        fabric.run()
+        said.add("\n".join(map(str, findings(fabric))))
+    (text,) = said
+    assert "[180 times]" in text and "router of PE (1, 0)" in text
 
 
 def test_messages_one_after_the_other_do_not_mix():
