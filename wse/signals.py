@@ -72,6 +72,15 @@ def check() -> None:
         raise Interrupted(_arrived)
 
 
+def answered(interrupt: KeyboardInterrupt) -> bool:
+    """Whether an interrupt is Ctrl-C, which a command with a prompt answers itself and does not end by."""
+    global _arrived
+    if getattr(interrupt, "signum", signal.SIGINT) != signal.SIGINT:
+        return False
+    _arrived = 0
+    return True
+
+
 @contextmanager
 def held() -> Iterator[None]:
     """Signals that arrive in the block are raised at its end: for clean-up that must not be cut off."""

@@ -3,11 +3,15 @@
 Covers: wse/cli/debug.py, wse/debug/debugger.py, wse/debug/host.py, wse/debug/views.py
 """
 
+import fcntl
 import os
+import pty
 import re
+import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -238,3 +242,48 @@ def test_signals_end_a_session_without_a_terminal(heat):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and "interrupted" in errors
+
+
+def test_control_c_in_a_terminal_stops_the_run_and_not_the_session(heat):
+    control, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [*DEBUG, "out", "run.py", "--", "--steps", "60000"], cwd=heat, env=ENVIRONMENT | {"TERM": "dumb"},
+        stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(terminal)
+    said = ""
+
+    def until(text: str) -> None:
+        nonlocal said
+        limit = time.monotonic() + 60
+        while text not in said:
+            assert time.monotonic() < limit, said
+            if select.select([control], [], [], 1)[0]:
+                said += os.read(control, 4096).decode()
+        said = said.partition(text)[2]
+
+    def say(text: str) -> None:
+        os.write(control, text.encode())
+
+    try:
+        until("(wse) ")
+        say("\x03")
+        until("quit ends the session")
+        say("tbreak relax\nrun\n")
+        until("pe.csl:75 in relax")
+        until("(wse) ")
+        say("continue\n")
+        until("continue")
+        time.sleep(0.5)
+        say("\x03")
+        until("interrupted")
+        until("(wse) ")
+        say("print $cycle > 2000\n")
+        until("= true")
+        say("quit\n")
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(control)

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from .. import signals
 from ..csl.artifact import Artifact, ClassImage
 from ..errors import ConfigError, did_you_mean
 from ..fabric.errors import FabricFault
@@ -383,7 +384,7 @@ class Debugger:
         except KeyboardInterrupt as interrupt:
             if isinstance(interrupt, Pause) and interrupt.resumes:
                 return None
-            if not self.interactive and not isinstance(interrupt, Pause):
+            if not isinstance(interrupt, Pause) and not (self.interactive and signals.answered(interrupt)):
                 raise
             return Stopped("interrupt", "interrupted")
         if why == "fault":

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+from .. import signals
 from ..errors import ConfigError, WseError, did_you_mean
 from . import views
 from .debugger import Debugger, Quit, Stopped
@@ -106,8 +107,8 @@ class Shell:
                 line = ""
                 print()
                 return
-            except KeyboardInterrupt:
-                if not self.interactive:
+            except KeyboardInterrupt as interrupt:
+                if not (self.interactive and signals.answered(interrupt)):
                     raise
                 print("\n(quit ends the session)")
                 continue
