@@ -1,6 +1,6 @@
 """wse/fabric/fabric.py: load, streams, launch, run.
 
-Covers: wse/fabric/stream.py, wse/fabric/host_colors.py
+Covers: wse/fabric/stream.py, wse/fabric/host_colors.py, wse/fabric/profiles.py
 """
 
 import signal

@@ -25,6 +25,7 @@ from .describe import describe
 from .detail import MOST_PES, Detail
 from .errors import DeadlockError, FabricFault
 from .host_colors import HostColors
+from .profiles import Profiles
 from .run import COUNTERS, EVENT, Run
 from .snapshot import Snapshots
 from .stream import Segment, StreamIn, StreamOut, pace
@@ -45,7 +46,7 @@ _ENGINE_EVENT = np.dtype(
 )
 
 
-class Fabric(HostCopies, HostColors, Snapshots, CheckedRuns):
+class Fabric(HostCopies, HostColors, Snapshots, Profiles, CheckedRuns):
     """An emulated fabric with a loaded program, at cycle 0.
 
     - program: a `Program`, or an `Image` such as compiled CSL makes.
@@ -433,26 +434,6 @@ class Fabric(HostCopies, HostColors, Snapshots, CheckedRuns):
     def bytes(self) -> int:
         """Bytes of host memory that the engine uses, without the memory of the PEs."""
         return self._engine.bytes()
-
-    def keep_profile(self) -> None:
-        """Counts the cycles of each instruction by cause.  Does not change results.
-
-        Raises ConfigError after the first cycle.
-        """
-        if self.cycle:
-            raise ConfigError(f"a profile begins before the first cycle, and the fabric is in cycle {self.cycle}")
-        if not self.check:  # which keeps one
-            self._engine.profile()
-        self._has_profile = True
-
-    def profile(self) -> dict[str, np.ndarray]:
-        """The profile that `keep_profile` started: uint64 [instructions + 1, 1 + causes] by name of the class.
-
-        Sums over its PEs.  Column 0: how often the instruction was issued.  The others: its cycles by CAUSES of
-        wse.fabric.run.  The last row has the cycles without an instruction.  The columns but the first add up to the
-        cycles of all the class's PEs.
-        """
-        return {pe.name: self._engine.profile_of(index, len(pe.words)) for index, pe in enumerate(self.image.classes)}
 
     def measure(self, ended: str = "done") -> Run:
         """The measurements since the fabric was made.  ended: value of `Run.ended`, why the run stopped."""
