@@ -38,7 +38,7 @@ COMMANDS = {
     "validate": ("wse.cli.validate", "Compare emulated with published cycle counts."),
     "bench": ("wse.cli.bench", "Measure the speed of the engine on this computer."),
     "csl": ("wse.cli.csl", "Run CSL programs, check their sources, run a checkout of examples."),
-    "debug": ("wse.cli.debug", "Run a CSL program to a line, a wavelet, a cycle; step, also back; print memory."),
+    "debug": ("wse.cli.debug", "Debug a CSL program: stop, step forward and back, print memory."),
     "lsp": ("wse.cli.lsp", "Serve an editor of CSL: errors, types, completion, names."),
     "profile": ("wse.cli.profile", "Print the cycles of a CSL program by source line and cause."),
     "compare": ("wse.cli.compare", "Print where two CSL programs or versions differ in cycles."),
