@@ -296,7 +296,6 @@ int vector_step(wse_fabric *fabric, band_state *band, uint32_t pe, vector_operat
   uint32_t a[MOST_ELEMENTS] = {0}, x[MOST_ELEMENTS] = {0}, v[MOST_ELEMENTS] = {0};
   take_wavelets(fabric, band, pe, operation, &operation->src0, n, a, now);
   take_wavelets(fabric, band, pe, operation, &operation->src1, n, x, now);
-  ce_state *ce = &fabric->ces[pe];
   element_function element = vector_element(operation->op, fabric->fp16);
   for (int i = 0; i < n; i++) {
     uint32_t first = source_element(fabric, pe, operation, &operation->src0, i, a),

@@ -1,6 +1,6 @@
 """The explorer in a browser: it loads, zooms, plays, shows a PE, code, routes, two runs, a deadlock, without an error.
 
-The program in wse/report/explorer.js is built from the folder explorer.
+The program in wse/report/explorer.js is built from the folder wse/report/explorer.
 """
 
 import hashlib
@@ -18,14 +18,14 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: 
 
 
 def test_the_program_is_built_from_its_sources():
-    folder = ROOT / "explorer"
+    folder = ROOT / "wse" / "report" / "explorer"
     names = ["build.mjs", "package.json", *(f"src/{path.name}" for path in (folder / "src").iterdir())]
     digest = hashlib.sha256()
     for name in sorted(names):
         digest.update(f"{name}\0".encode() + (folder / name).read_bytes() + b"\0")
     for built in ("explorer.js", "explorer.css"):
         first = (PACKAGES / "wse/report" / built).read_text().split("\n", 1)[0]
-        assert digest.hexdigest() in first, "build it again: cd explorer && npm ci && npm run build"
+        assert digest.hexdigest() in first, "build it again: cd wse/report/explorer && npm ci && npm run build"
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-/* wse explorer: built from explorer/ (npm run build); sources eadc725c78e9c06e7e3e63eda5561371f654e582743c56abe47e922b2ea4daf5 */
+/* wse explorer: built from wse/report/explorer (npm run build); sources 849e0dbed015988973da6c49aef7de4bb73f9031c79edcb4e6eb6a97ec14a051 */
 /* uPlot 1.6.32
 The MIT License (MIT)
 

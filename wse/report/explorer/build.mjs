@@ -7,12 +7,12 @@ import { build } from "esbuild";
 const sources = ["build.mjs", "package.json", ...readdirSync("src").map((name) => `src/${name}`)].sort();
 const digest = createHash("sha256");
 for (const name of sources) digest.update(`${name}\0`).update(readFileSync(name)).update("\0");
-const banner = `/* wse explorer: built from explorer/ (npm run build); sources ${digest.digest("hex")} */`;
+const banner = `/* wse explorer: built from wse/report/explorer (npm run build); sources ${digest.digest("hex")} */`;
 const license = `/* uPlot ${JSON.parse(readFileSync("node_modules/uplot/package.json")).version}\n${readFileSync("node_modules/uplot/LICENSE", "utf8").trim()}\n*/`;
 
 await build({
   entryPoints: { explorer: "src/main.ts" },
-  outdir: "../wse/report",
+  outdir: "..",
   bundle: true,
   minify: true,
   format: "iife",
