@@ -137,11 +137,14 @@ def test_locals_are_those_that_are_seen(program):
         ("(a + b).§", "(a + b)", None, ""),
         ("return x.§", "x", None, ""),
         ("f(1, .{ .a = .{ .b = 3, .c = .{ .§", None, ["a", "c"], ""),
+        ("x = @§", None, None, "@"),
+        ("x = @fad§", None, None, "@fad"),
     ],
 )
 def test_contexts(text, base, path, word):
     found = context(Path("a.csl"), text.replace(MARK, ""), text.index(MARK))
     assert (found.base, found.word) == (base, word)
+    assert found.start == text.index(MARK) - len(word)  # what a completion replaces begins there
     if path is not None:
         assert found.path == path
 
