@@ -5,6 +5,8 @@ import pytest
 from documents import ROOT
 from shell import sh
 
+import wse
+
 SMALL = ["run", "gemm", "-M", 4, "-K", 4, "-N", 4, "--grid", "2x2", "--no-plot"]
 
 
@@ -14,6 +16,9 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     good = (ROOT / "traces/gemm-8x8.npz").read_bytes()
     (tmp_path / "good.npz").write_bytes(good)
+    still = wse.Run.load(tmp_path / "good.npz")
+    still.activity = None
+    still.save(tmp_path / "still.npz")
     (tmp_path / "cut.npz").write_bytes(good[:3000])
     (tmp_path / "bent.npz").write_bytes(good[:2000] + bytes(200) + good[2200:])
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
@@ -54,7 +59,7 @@ def here(tmp_path, monkeypatch):
         (["plot", "cut.npz"], "'cut.npz' is not a saved run"),
         (["plot", "bent.npz"], "bent.npz is no run file: "),
         (["plot", "other.npz"], "other.npz is no run file: it has no record of a run"),
-        (["plot", "good.npz", "-o", "x.gif"], "this run has no activity per PE"),
+        (["plot", "still.npz", "-o", "x.gif"], "this run has no activity per PE"),
         (["plot", "good.npz", "-o", "x.pftrace"], "this run has no events"),
         (["plot", "good.npz", "-o", "/proc/x.html"], "cannot write '/proc/x.html'"),
         (["asm", "good.npz"], "good.npz is not text"),

@@ -12,7 +12,7 @@ from sdk.test_runtime import ADDER, adder, start
 from sdk.test_script import cs_python
 
 import wse
-from wse.sdk import device
+from wse.sdk.recorder import Recorder
 from wse.sdk.region import SdkTarget, SimfabConfig, get_platform
 from wse.sdk.runtime import SdkRuntime
 
@@ -46,10 +46,13 @@ def test_no_core_without_being_asked():
 )
 def test_threads_reach_the_fabric(options, threads, monkeypatch):
     seen = []
-    fabric = device.Fabric
-    monkeypatch.setattr(
-        device, "Fabric", lambda *a, threads, **b: seen.append(threads) or fabric(*a, threads=threads, **b)
-    )
+    fabric = Recorder.fabric
+
+    def note(*a, threads, **b):
+        seen.append(threads)
+        return fabric(*a, threads=threads, **b)
+
+    monkeypatch.setattr(Recorder, "fabric", staticmethod(note))
     start(adder("wse3"), **ADDER, **options)
     assert seen == [threads or 1]
 
