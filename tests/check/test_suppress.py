@@ -40,7 +40,7 @@ def test_what_a_line_fits(tmp_path, line, left):
 def test_lines_that_fit_nothing_are_named(tmp_path):
     known = load(tmp_path, "bounds\nrace\nqueue 0,0\n")
     known.left(FOUND)
-    assert [line.split(":")[-1] for line in known.unused()] == ["2 suppresses nothing", "3 suppresses nothing"]
+    assert [line.split(":")[-1] for line in known.unused()] == ["2 matches no finding", "3 matches no finding"]
 
 
 @pytest.mark.parametrize(
@@ -60,5 +60,5 @@ def test_files_that_are_none(tmp_path):
     with pytest.raises(ConfigError, match="No such file"):
         Suppressions.load(tmp_path / "none")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="it is no text"):
+    with pytest.raises(ConfigError, match="it is not a text file"):
         Suppressions.load(tmp_path / "binary")

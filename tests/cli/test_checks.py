@@ -92,13 +92,13 @@ def test_what_is_known_is_suppressed(here):
     (here / "known.txt").write_text("bounds pe.csl  # on purpose\nrace\n")
     ran = done("wse.cli", "csl", "run", "out", "run.py", "--check", "--suppress", "known.txt")
     assert ran.returncode == 0 and "0 findings" in ran.stdout
-    assert ran.stderr.strip().endswith("note: known.txt:2 suppresses nothing")
+    assert ran.stderr.strip().endswith("note: known.txt:2 matches no finding")
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--suppress", "x"], "--check is missing"),
+        (["--suppress", "x"], "add --check"),
         (["--check", "--suppress", "none.txt"], "none.txt: No such file"),
         (["--check", "--checkpoint", "s"], "--checkpoint and --check exclude each other"),
     ],

@@ -37,7 +37,7 @@ def test_it_can_be_opened(monkeypatch):
     monkeypatch.setattr(view.webbrowser, "open", lambda where: opened.append(where) or len(opened) == 1)
     assert sh("view", "a.npz", "--open").stderr == ""
     assert opened == [Path("a.html").absolute().as_uri()]
-    assert sh("view", "a.npz", "--open").stderr == "note: there is no browser to open it with\n"
+    assert sh("view", "a.npz", "--open").stderr == "note: no browser was found: open the page yourself\n"
 
 
 @pytest.mark.parametrize(

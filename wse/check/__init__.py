@@ -1,4 +1,4 @@
-"""Checked runs: mistakes of a program that the machine lets pass, with their places and what came before.
+"""Checked runs: mistakes of a program that the machine does not report, with their place and the earlier event.
 
     checker = Checker()
     options = RunOptions(check=checker)            # or: fabric = Fabric(program, check=True); checker.add(fabric)
@@ -6,12 +6,12 @@
     for finding in checker.findings():
         print(finding)
 
-docs/check.md describes the kinds, one section each.
+docs/check.md has a section for each kind.
 
     finding     a finding; the kinds
-    sentences   the words of findings that the engine notes while the program runs
-    remains     findings in what a run has left behind
-    suppress    files that say which findings are known
+    sentences   messages of the findings that the engine records while the program runs
+    remains     findings in the state that a run leaves
+    suppress    files of known findings
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ __all__ = ["KINDS", "Checker", "Finding", "Suppressions", "findings"]
 
 
 class Checker:
-    """Collects the findings of the fabrics of a run.  suppressions: findings that are known, and left out."""
+    """Collects the findings of all fabrics of a run.  suppressions: known findings, which are left out."""
 
     def __init__(self, suppressions: Suppressions | None = None):
         self.suppressions = suppressions or Suppressions()
         self.fabrics: list[Fabric] = []
 
     def add(self, fabric: Fabric) -> None:
-        """Findings of this fabric count too; it was made with check=True."""
+        """Adds a fabric, which was made with check=True."""
         self.fabrics.append(fabric)
 
     def findings(self, ended: bool = True) -> list[Finding]:
-        """The findings so far, in order of cycles.  ended: the program has ended, and what it leaves is looked at."""
+        """The findings so far, in order of cycles.  ended: the program has ended: checks its end, too."""
         return self.suppressions.left([found for fabric in self.fabrics for found in findings(fabric, ended)])
 
 
 def findings(fabric: Fabric, ended: bool = True) -> list[Finding]:
     """The findings of a fabric that was made with check=True, in order of cycles.
 
-    ended: the program has ended: also what it has left in queues, FIFOs, routers, switches and filters.
+    ended: the program has ended; what it has left in queues, FIFOs, routers, switches and filters is checked as well.
     Raises ConfigError without check=True.
     """
     found = [sentences.finding(fabric.image, record) for record in fabric.found(ended)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..records import dataclass
 
-# By the name that messages, suppressions and JSON use: what it means.
+# Kinds of findings, by the name in messages, suppression files and JSON, and what each means.
 KINDS = {
     "unwritten": "memory is read that was never written",
     "bounds": "a descriptor leaves its array",
@@ -20,7 +20,7 @@ KINDS = {
     "activated": "a task is activated while it is active",
     "fifo": "a FIFO is not empty at the end",
     "queue": "a queue is not empty at the end",
-    "undelivered": "wavelets are sent to nobody",
+    "undelivered": "wavelets have no receiver",
     "position": "a launch finds a switch in another position than the first one",
     "filter": "a launch finds a filter at another count than the first one",
 }
@@ -30,9 +30,11 @@ KINDS = {
 class Finding:
     """A finding.
 
-    kind: of KINDS.  x, y: the first PE.  cycle: of the first time.  where: the place in the source, or "".  message:
-    the sentence.  advice: what to do.  line: the text of the source's line, or "".  count: how often, on all PEs of the
-    class.
+    - kind: one of KINDS.
+    - x, y, cycle: the PE and cycle of the first occurrence.
+    - where: instruction, place in the source and task, or "".  line: the text of that line of the source, or "".
+    - message: what is wrong.  advice: what to do about it.
+    - count: occurrences on all PEs of the class.
     """
 
     kind: str
@@ -66,11 +68,11 @@ class Finding:
 
 
 def merged(found: Iterable[Finding]) -> list[Finding]:
-    """Findings of several classes that say the same of one place are one: the first, with the sum of their counts."""
+    """Merges findings that differ only in their class of PEs: keeps the first, with the sum of the counts."""
     groups: dict[tuple[str, ...], list[Finding]] = {}
     for one in found:
-        same = (one.kind, one.where, re.sub(r"\d+", "", one.message)) if one.where else (str(one),)
-        groups.setdefault(same, []).append(one)
+        key = (one.kind, one.where, re.sub(r"\d+", "", one.message)) if one.where else (str(one),)
+        groups.setdefault(key, []).append(one)
     firsts = [min(group, key=lambda one: (one.cycle, one.y, one.x)) for group in groups.values()]
     counts = [sum(one.count for one in group) for group in groups.values()]
     return [replace(first, count=count) for first, count in zip(firsts, counts, strict=True)]

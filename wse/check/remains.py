@@ -1,4 +1,4 @@
-"""Findings in what a run has left in queues and routers, and in what left the fabric."""
+"""Findings at the end of a run: wavelets left in queues and routers, and wavelets that left the rectangle."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def findings(fabric: Fabric) -> list[Finding]:
 
 
 def _dropped(fabric: Fabric) -> Iterator[Finding]:
-    """Colors whose wavelets left the rectangle.  The PE is the first whose route leads there."""
+    """Colors whose wavelets left the rectangle.  The PE is the first one whose route leads out on that side."""
     for color, port in fabric.dropped():
         side = route.PORTS.index(port)
         edge = np.zeros((fabric.height, fabric.width), bool)
@@ -43,14 +43,15 @@ def _dropped(fabric: Fabric) -> Iterator[Finding]:
 
 
 def _left(fabric: Fabric) -> Iterator[Finding]:
-    """Wavelets that wait in queues and routers; those of one class and place are one finding."""
+    """Wavelets that wait in queues and routers: one finding for each class, queue or router, color and cause."""
     groups: dict[tuple, list[np.void]] = {}
     for wait in fabric.waiting():
         if wait["who"] in (_engine.WAIT_ROUTER, _engine.WAIT_INPUT_QUEUE, _engine.WAIT_OUTPUT_QUEUE):
             y, x = divmod(int(wait["pe"]), fabric.width)
             key = (fabric.image.class_of_pe[y, x], *(int(wait[name]) for name in ("who", "why", "color", "queue")))
             groups.setdefault(key, []).append(wait)
-    causes = {key[3] for key in groups if key[2] != _engine.FOR_ROOM}  # colors; what waits for room waits for these
+    # Colors that are stuck for another reason than a full buffer: waits for space on them are consequences.
+    causes = {key[3] for key in groups if key[2] != _engine.FOR_ROOM}
     for key, waits in groups.items():
         if key[2] == _engine.FOR_ROOM and key[3] in causes:
             continue
@@ -77,8 +78,8 @@ def _words(fabric: Fabric, wait: np.void) -> tuple[str, str, str]:
     if why in (_engine.FOR_ROUTE, _engine.FOR_TEARDOWN):
         return (
             "undelivered",
-            f"wavelets of {color} wait in the router: its route takes them from no such side",
-            "add the side to the route's rx, or move the switch",
+            f"wavelets of {color} wait in the router: its route does not accept them from the side they came from",
+            "add the side to the rx of the route, or advance the switch",
         )
     side = int(wait["port"])
     to = f"to the {_SIDES[side]}" if 0 <= side < _engine.RAMP else "to the ramp"
@@ -86,6 +87,6 @@ def _words(fabric: Fabric, wait: np.void) -> tuple[str, str, str]:
         to = "into the router"
     return (
         "queue",
-        f"wavelets of {color} wait {to} at the end: what is before them is full",
+        f"wavelets of {color} wait at the end to go {to}: the next buffer is full",
         "receive as many as are sent",
     )

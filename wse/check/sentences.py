@@ -1,4 +1,4 @@
-"""Words for what the engine notes in a checked run (csrc/observe/check.c)."""
+"""Messages of the findings that the engine records in a checked run (csrc/observe/check.c)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _running(pe: PEImage | None, task: int) -> str:
 
 
 def element(pe: PEImage | None, address: int) -> str:
-    """What lies at an address of a PE: `x[3]`."""
+    """The element at an address of a PE: `x[3]`."""
     region = pe.region_at(address) if pe is not None else None
     if region is not None and region.code:
         return f"the code at {address:#06x}"
@@ -105,12 +105,11 @@ def _interleaved(image: Image, pe: PEImage | None, record: np.void) -> tuple[str
     where = (
         f" at the router of {_pe(image, router)} in cycle {int(record['before_cycle']):,}" if router < _NOWHERE else ""
     )
-    if first == second:
-        first, second = "one", f"another operation of {second}"
+    senders = f"two operations of {first}" if first == second else f"{first} and {second}"
     return (
-        f"one operation receives {color_name(image, int(record['what']))} of {second} between that of {first}: "
-        f"their wavelets are mixed{where}",
-        "let one send after the other, or give each a color",
+        f"one operation receives {color_name(image, int(record['what']))} from {senders} in turn: "
+        f"their messages are mixed{where}",
+        "let one send after the other, or give each its own color",
     )
 
 

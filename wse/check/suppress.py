@@ -1,7 +1,7 @@
-"""Suppression files: findings that are known.
+"""Suppression files: lists of known findings.
 
-A line names a kind, or * for all, then PEs (`3,0`, `0:4,2:8`) and a place of the source (`pe.csl:12`, `pe.csl`).
-PEs and place may be left out.  A finding is left out if it fits all that a line says.  # begins a comment.
+A line has a kind, or * for all, then PEs (`3,0`, `0:4,2:8`), then a place in the source (`pe.csl:12`, `pe.csl`).
+PEs and place are optional.  A finding is left out if it matches every part of a line.  # begins a comment.
 
     bounds  pe.csl:40        # the halo is read on purpose
     queue   0:1,0:8
@@ -21,7 +21,10 @@ _PES = re.compile(r"(\d+)(?::(\d+))?,(\d+)(?::(\d+))?")
 
 @dataclass
 class Suppression:
-    """A line.  kind: "" any; pes: (x, y, end of x, end of y) or None: any; place: "" any.  used: findings that fit."""
+    """A line.  kind, place: "" matches any.  pes: (x, y, end of x, end of y); None matches any.
+
+    used: number of findings that matched.
+    """
 
     line: int
     kind: str
@@ -47,11 +50,11 @@ class Suppressions:
 
     @classmethod
     def load(cls, path: Path) -> Suppressions:
-        """Reads a file; ConfigError if it cannot be read, or a line is none."""
+        """Reads a file.  ConfigError if it cannot be read or a line is not valid."""
         try:
             text = path.read_text()
         except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            why = error.strerror if isinstance(error, OSError) else "it is not a text file"
             raise ConfigError(f"suppression file {path}: {why}") from None
         lines = []
         for number, line in enumerate(text.splitlines(), 1):
@@ -60,7 +63,7 @@ class Suppressions:
         return cls(lines, str(path))
 
     def left(self, found: list[Finding]) -> list[Finding]:
-        """The findings that no line fits."""
+        """The findings that no line matches."""
         left = []
         for one in found:
             fits = [line for line in self.lines if line.fits(one)]
@@ -71,8 +74,8 @@ class Suppressions:
         return left
 
     def unused(self) -> list[str]:
-        """A sentence for each line that fitted no finding."""
-        return [f"{self.path}:{line.line} suppresses nothing" for line in self.lines if not line.used]
+        """A message for each line that matched no finding."""
+        return [f"{self.path}:{line.line} matches no finding" for line in self.lines if not line.used]
 
 
 def _line(words: list[str], number: int, where: str) -> Suppression:

@@ -1,4 +1,4 @@
-"""The options --check and --suppress: what a run is checked with, and its findings as text and JSON."""
+"""The options --check and --suppress, and the findings of a run as text and JSON."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ SHOWN = 50  # findings that are printed as text
 
 
 def suppressions(check: bool, suppress: Path | None) -> Suppressions | None:
-    """What is left out of the findings; None if the run is not checked."""
+    """The known findings; None if the run is not checked.  UsageError for --suppress without --check."""
     if suppress is not None and not check:
-        raise click.UsageError("--suppress says which findings of --check are known: --check is missing")
+        raise click.UsageError("--suppress names known findings of --check: add --check")
     if not check:
         return None
     return Suppressions() if suppress is None else Suppressions.load(suppress)
 
 
 def checker(check: bool, suppress: Path | None) -> Checker | None:
-    """What collects the findings of a run; None if it is not checked."""
+    """The collector of a run's findings; None if the run is not checked."""
     known = suppressions(check, suppress)
     return None if known is None else Checker(known)
 
 
 def document(found: list[Finding] | None) -> dict[str, Any]:
-    """The findings in JSON; nothing of a run that is not checked."""
+    """The findings in JSON; empty for a run that is not checked."""
     return {} if found is None else {"findings": [one.json() for one in found]}
 
 
@@ -43,6 +43,6 @@ def show(found: list[Finding], out: Any) -> None:
 
 
 def note_unused(known: Suppressions) -> None:
-    """Says which suppressions were of no use."""
+    """Prints a note for each suppression that matched no finding."""
     for line in known.unused():
         click.echo(f"note: {line}", err=True)

@@ -115,7 +115,9 @@ plot_option = option(
     "--plot", type=types.OUTPUT, help="Write a picture: .png, .svg, .pdf or .html, or over time .gif or .mp4."
 )
 file_options = options(
-    option("--report", type=types.OUTPUT, help="Write a page to look into the run with, in a browser: .html."),
+    option(
+        "--report", type=types.OUTPUT, help="Write the explorer, an interactive page of the run for a browser: .html."
+    ),
     option(
         "--trace",
         type=types.OUTPUT,
@@ -131,8 +133,11 @@ file_options = options(
 output_options = options(plot_option, flag("--no-plot", help="Write no picture."), file_options)
 
 check_options = options(
-    flag("--check", help="Look for mistakes of the program, such as reads of memory never written; see docs/check.md."),
-    option("--suppress", type=types.FILE, help="File with findings of --check that are known."),
+    flag(
+        "--check",
+        help="Report mistakes of the program, such as reads of memory never written; see docs/check.md.",
+    ),
+    option("--suppress", type=types.FILE, help="File of known findings, which --check leaves out."),
 )
 
 host_run_options = options(

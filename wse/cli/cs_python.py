@@ -53,7 +53,7 @@ def command(words: tuple[str, ...], **options: Any) -> int:
     Figures are printed on standard error if a file is asked for.  Python's own options (-u, -W, -c, -m, - ...) stand
     before FILE.
 
-    Exit status: that of FILE; 1 if it is 0 and --check has found something.
+    Exit status: that of FILE; 1 if it is 0 and --check has findings.
     """
     before = interpreter.arguments(list(words))
     if before[:2] == interpreter.SCRIPT:

@@ -22,7 +22,7 @@ def command(directory: Path, script: Path, words: tuple[str, ...], **options: An
     """Run the host program SCRIPT of the compiled program in DIR, as cs_python does, and print what was measured.
 
     {} in ARGUMENTS stands for DIR.  If it does not occur, and no --name does, `--name DIR` is put in front, as host
-    programs of the SDK take it.  Exit status: that of SCRIPT; 1 if it is 0 and --check has found something.
+    programs of the SDK take it.  Exit status: that of SCRIPT; 1 if it is 0 and --check has findings.
 
     Figures are those of the whole run, and of each launched function: a copy takes cycles too, in which PEs are idle.
     """

@@ -43,8 +43,8 @@ def command(
 ) -> int:
     """Debug the compiled program in DIR while its host program SCRIPT runs: docs/debugger.md.
 
-    Commands are read from standard input, and named as gdb names them; `help` lists them.  ARGUMENTS as in
-    `wse csl run`.  Exit status: that of SCRIPT, 0 if the session ended before it and with --dap.
+    Commands are read from standard input and have the names of gdb; `help` lists them.  ARGUMENTS as in `wse csl run`.
+    Exit status: that of SCRIPT; 0 with --dap, and if the session ended before SCRIPT did.
     """
     threads = None if threads is None else thread_count(threads, "--threads")
     if dap and (directory is not None or files):
@@ -74,9 +74,9 @@ def command(
 
 
 def serve(threads: int | None, max_cycles: int | None) -> int:
-    """Speaks the protocol on standard input and output; what the host program prints becomes its events."""
+    """Serves an editor on standard input and output.  Output of the host program is sent as events."""
     out, given = os.fdopen(os.dup(1), "wb"), sys.stdin.buffer
-    os.dup2(2, 1)  # nothing else may stand between messages
+    os.dup2(2, 1)  # standard output carries messages only
     connection = protocol.Connection(given, out)
     sys.stdout = protocol.Output(connection, "stdout")
     words: list[str] = []
@@ -101,7 +101,7 @@ def serve(threads: int | None, max_cycles: int | None) -> int:
 def run(
     debugger: Debugger, begin: Callable[[], None], given: list[str], threads: int | None, max_cycles: int | None
 ) -> int:
-    """Runs the host program under the debugger, from the user's word on; its exit status."""
+    """Runs the host program under the debugger when the user starts it; returns its exit status."""
     recorder.current = Attached(debugger, threads, max_cycles)
     status = 0
     try:
@@ -109,7 +109,7 @@ def run(
         status, _ = host.execute(given)
         debugger.end(f"the host program has ended with status {status}")
     except Quit as end:
-        sys.last_value = end  # runs without stop() are no error of the program's
+        sys.last_value = end  # then SdkRuntime prints no error about a missing stop()
     finally:
         recorder.current = recorder.Recorder()
     return status

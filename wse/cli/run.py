@@ -80,8 +80,7 @@ command = Kernels(
     table=KERNELS,
     noun="kernel",
     help="Run a kernel on an emulated fabric, verify it against its reference model, and draw a picture.  Exit "
-    "status 1: the result is wrong, or the program deadlocked or did what the machine forbids, or --check has found "
-    "something.",
+    "status 1: the result is wrong, the program deadlocked or faulted, or --check has findings.",
 )
 
 

@@ -19,12 +19,12 @@ from .plot import load
 @common.option("-o", "--out", type=types.OUTPUT, help="Page to write: .html.  [default: RUN's name, in this folder]")
 @common.flag("--open", "opens", help="Open the page in the browser of this computer.")
 def command(file: Path, other: Path | None, out: Path | None, opens: bool) -> None:
-    """Write a page to look into a run with, and print its name.  With OTHER: both runs, and their difference.
+    """Write the explorer, an interactive page of a run, and print its name.  With OTHER: of both and their difference.
 
-    RUN and OTHER are files of --save FILE.npz, or of --trace FILE.npz, which has the timelines of PEs as well.  The
-    page is one file that needs no network.  It shows a map of the PEs (utilization, stalls, counts, links, routes;
-    over time), figures, timeline and code of a PE with cycles by line, and the waits of a deadlock.  --report
-    FILE.html of a run writes the same page.
+    RUN and OTHER are files of --save FILE.npz, or of --trace FILE.npz for the timelines of PEs.  The page is one file
+    that needs no network.  It shows a map of the PEs (utilization, stalls, counts, links, routes; over time), the
+    counts, timeline and code of a PE with cycles per line, and the waits of a deadlock.  --report FILE.html of a run
+    writes the same page.
     """
     if out is None:
         out = Path(file.stem + (f"-{other.stem}" if other is not None else "") + ".html")
@@ -39,4 +39,4 @@ def command(file: Path, other: Path | None, out: Path | None, opens: bool) -> No
         report.explore(runs, out)
     click.echo(out)
     if opens and not webbrowser.open(out.absolute().as_uri()):
-        click.echo("note: there is no browser to open it with", err=True)
+        click.echo("note: no browser was found: open the page yourself", err=True)

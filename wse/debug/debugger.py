@@ -327,7 +327,7 @@ class Debugger:
         try:
             return bool(np.all(self.values(pe).evaluate(b.condition)))
         except ConfigError:
-            return True  # it stops, and the words say why
+            return True  # a condition that has no value does not hide a stop
 
     # For the host.
 

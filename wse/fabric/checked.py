@@ -1,4 +1,4 @@
-"""Checked runs: what the engine finds in them, and what waits at their end, as arrays.  `wse.check` makes sentences."""
+"""Checked runs: findings of the engine, and waits at the end, as arrays.  `wse.check` makes messages of them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ FINDING = np.dtype(
 )
 assert FINDING.itemsize == _engine.FINDING_BYTES
 
-MOST = 4096  # findings
+MOST = 4096  # findings of a run; the engine keeps 1,024 of each band of its grid
 
 
 class CheckedRuns:
-    """The part of Fabric that checks a run."""
+    """The methods of `Fabric` for checked runs."""
 
     image: Image
     _engine: _engine.Engine
@@ -35,7 +35,7 @@ class CheckedRuns:
     _moved: list[np.ndarray]
 
     def _start_check(self) -> None:
-        """To be called before memory is written."""
+        """Starts the check.  Called before memory is written."""
         self._engine.check()
         self._moved_at, self._moved = {}, []
         for index, pe in enumerate(self.image.classes):
@@ -47,15 +47,15 @@ class CheckedRuns:
             self._engine.check_class(index, regions, flags)
 
     def found(self, ended: bool) -> np.ndarray:
-        """The findings so far, of a fabric made with check=True: array of FINDING, as wse_finding of csrc/wse.h.
+        """The findings so far, of a fabric made with check=True: array of FINDING, the wse_finding of csrc/wse.h.
 
-        ended: also what the run has left in FIFOs.  Raises ConfigError without check=True.
+        ended: the program has ended; includes FIFOs that are not empty.  Raises ConfigError without check=True.
         """
         found = self._records(ended)
         return np.concatenate([found[~_is_moved(found)], *self._moved])
 
     def note_launch(self, function: str) -> None:
-        """The host launches a function.  Switches and filters that do not stand as at its first launch are findings."""
+        """The host launches a function.  A switch or filter in another state than at its first launch is a finding."""
         now = self._records(True)
         now = now[_is_moved(now)]
         keys = [(int(self.image.class_of_pe.flat[record["pe"]]), *record[["kind", "what"]].tolist()) for record in now]
@@ -70,12 +70,12 @@ class CheckedRuns:
         return found[:count]
 
     def waiting(self) -> np.ndarray:
-        """What waits now, and for what: array of wse.fabric.diagnosis.WAIT."""
+        """The current waits and their causes: array of wse.fabric.diagnosis.WAIT."""
         return waits_of(self._engine)[0]
 
 
 def _is_moved(found: np.ndarray) -> np.ndarray:
-    """Which findings are of switches and filters."""
+    """Mask of the findings about switches and filters."""
     return np.isin(found["kind"], [_KINDS.index("POSITION"), _KINDS.index("FILTER")])
 
 

@@ -3,7 +3,7 @@
     plot(run, "run.png")                    a page: heat map, stall causes, links, time series
     plot(run, "run.svg", kind="heatmap")    a single picture; the file's ending selects PNG, SVG or PDF
     plot(run, "run.gif")                    an animation of the activity; GIF, or MP4 if ffmpeg is installed
-    plot(run, "run.html")                   the explorer: a page to look into a run with
+    plot(run, "run.html")                   the explorer: an interactive page of a run
     explore([before, after], "both.html")   the explorer of two runs, and their difference
     draw(run, "heatmap", ax)                a single picture, into matplotlib axes; what Run.plot calls
 
