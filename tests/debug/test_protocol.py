@@ -162,8 +162,8 @@ def test_the_host_programs_output_and_status(client):
 
 
 def test_errors_are_answers(heat, client):
-    assert "no request nothing" in client.ask("nothing", success=False)
-    assert "launched before" in client.ask("launch", success=False, program="out", script="run.py")
+    assert "the request nothing is not supported" in client.ask("nothing", success=False)
+    assert "already launched" in client.ask("launch", success=False, program="out", script="run.py")
     assert "not loaded" in client.ask("evaluate", success=False, expression="u")
     assert "KeyError" in client.ask("setBreakpoints", success=False)
     (other,) = client.ask("setBreakpoints", source={"path": "/nowhere.csl"}, breakpoints=[{"line": 3}])["breakpoints"]
@@ -177,7 +177,9 @@ def test_errors_are_answers(heat, client):
 def test_a_launch_that_fails(heat):
     client = Client(heat)
     client.ask("initialize")
-    assert "launch comes first" in client.ask("setFunctionBreakpoints", success=False, breakpoints=[{"name": "relax"}])
+    assert "send a launch request first" in client.ask(
+        "setFunctionBreakpoints", success=False, breakpoints=[{"name": "relax"}]
+    )
     assert "'script'" in client.ask("launch", success=False, program="out")
     assert "holds no compiled program" in client.ask("launch", success=False, program="none", script="run.py")
     assert "no host program" in client.ask("launch", success=False, program="out", script="none.py")

@@ -79,7 +79,7 @@ def test_lines_tasks_and_conditions(heat):
         "$x + 10 * $y = 4",
         "steps == 2 and not here = true",
     ]
-    assert said[11] == "  2  breakpoint 2 at the begin of task exchange of PE (3, 0), disabled"
+    assert said[11] == "  2  breakpoint 2 at the start of task exchange of PE (3, 0), disabled"
 
 
 def test_wavelets(heat):
@@ -117,7 +117,7 @@ def test_watches_and_what_is_set(heat):
     assert old != new and said[7].startswith(f"Watchpoint 2 on u[1] of PE (1, 0)\nold: {old}\nnew: {new}\n")
     assert "this is the first cycle of the history" in said[6]
     assert said[8] == f"u[1] = {new}" and said[10] == "u[1] = 3.0"
-    assert said[12].startswith("error: the host program has gone on to cycle")
+    assert said[12].startswith("error: the host program has passed this cycle")
     assert [line.split(":")[0] for line in said[14:]] == ["error"] * 3
 
 
@@ -161,7 +161,7 @@ def test_everything_can_be_looked_at(heat):
 
 ERRORS = [
     ("brake", "there is no command 'brake': did you mean break"),
-    ("break pe.csl:400", "pe.csl has no code at or behind line 400"),
+    ("break pe.csl:400", "pe.csl has no code at or after line 400"),
     ("break relx", "there is no function, task or line 'relx'"),
     ("break other.csl:4", "the program has no file other.csl"),
     ("break wavelet green", "there is no color 'green'"),
@@ -172,22 +172,22 @@ ERRORS = [
     ("pe 7,0", "is not in the program"),
     ("pe x", "a PE is X,Y"),
     ("print v", "has no variable 'v'"),
-    ("print u[", "is no expression"),
+    ("print u[", "is not an expression"),
     ("print u[40]", "out of bounds"),
     ("print __import__('os')", "an expression has"),
     ("print $nothing", "there is no $nothing"),
     ("print 1 / 0", "division by zero"),
-    ("watch u[::2]", "is not one stretch of memory"),
-    ("watch 3", "is no variable"),
+    ("watch u[::2]", "is not contiguous in memory"),
+    ("watch 3", "is not a variable"),
     ("x 60000", "a PE has bytes 0 to 49,151"),
-    ("step x", "'x' is no number"),
+    ("step x", "'x' is not a number"),
     ("cycle --4", "cycle takes a number"),
     ("info all", "info about what?"),
     ("delete 5", "there is no breakpoint 5"),
     ("run", "the host program runs already"),
     ("finish", "no task runs at PE"),
     ("disassemble 5000", "has instructions 0 to"),
-    ("continue 4", "nothing may follow this command"),
+    ("continue 4", "this command takes no arguments"),
 ]
 
 
@@ -206,7 +206,7 @@ def test_a_task_that_begins_in_the_cycle_of_another_ones_end(heat):
 
 def test_before_the_run(heat):
     said = answers(heat, "step", "print u", "where", "list relax", "help", "help break", "help b")
-    assert said[0].startswith("error: the host program does not run")
+    assert said[0].startswith("error: the host program has not been started")
     assert said[1].startswith("error: the program is not loaded yet")
     assert "74" in said[3] and "fn relax" in said[3]
     assert "reverse-continue (rc)" in said[4] and "FILE:LINE" in said[5] and said[5] == said[6]

@@ -1,8 +1,9 @@
-"""Debugger: moves the fabric of a host program, stops it, and knows where it stands.
+"""Debugger: runs the fabric of a host program to breakpoints and by steps, forward and backward.
 
-The host program runs until it waits for the fabric.  Then `advance` runs the fabric for it: it asks the user
-(`ask`) whenever there is no motion, and goes on with the motion that the user chose, through all waits of the host,
-until a stop.  While the fabric is in its past, the host does not notice: it gets the fabric back in the present.
+The host program runs until it waits for the fabric, and then calls `advance`.  A motion is what the user has asked for:
+to continue, or a step.  Without a motion, `advance` calls `ask`, which returns when the user has chosen one.  A motion
+lasts through all waits of the host, until a stop.  The fabric may be at an earlier cycle than the host; `advance`
+returns only when it is at the host's cycle again.
 """
 
 from __future__ import annotations
@@ -23,20 +24,21 @@ from ..fabric.probe import Stop, Stops, Thread
 from ..machine import isa
 from ..program.image import NO_CLASS
 from ..records import dataclass
+from .breakpoint import Breakpoint
 from .history import History
-from .lines import Lines, Location, Where
+from .lines import Lines, Where
 from .values import Values, shown
 
 Status = Literal["fault", "quiet", "limit"]
-Motion = Generator[Stops, list[Stop], str]  # yields what it waits for, gets the stops; returns why it ended
+Motion = Generator[Stops, list[Stop], str]  # yields the stops to look for, is sent those found; returns a message
 
 
 class Quit(BaseException):
-    """Ends the host program: the user has ended the session."""
+    """The user has ended the session.  Ends the host program."""
 
 
 class Pause(KeyboardInterrupt):
-    """Stops a run, as an interrupt does in an interactive session.  resumes: it goes on at once, with what is new."""
+    """Stops a run as an interrupt does.  resumes: the run continues at once, with the present breakpoints."""
 
     def __init__(self, resumes: bool = False):
         super().__init__()
@@ -44,10 +46,12 @@ class Pause(KeyboardInterrupt):
 
 
 class Stopped(NamedTuple):
-    """Where and why the fabric stands.
+    """Why the fabric has stopped.
 
-    reason: "breakpoint", "step", "cycle", "fault", "interrupt", "begin", "history" (there are no earlier cycles) or
-    "ended" (the host program has).  words: the reason for people; may be "".  numbers: of the breakpoints.
+    - reason: "breakpoint", "step", "cycle", "fault", "interrupt", "begin", "history" (at the first cycle of the
+      history) or "ended" (the host program has ended).
+    - words: a message for the user, or "".
+    - numbers: of the breakpoints.
     """
 
     reason: str
@@ -56,45 +60,8 @@ class Stopped(NamedTuple):
 
 
 @dataclass(eq=False)
-class Breakpoint:
-    """What stops a run.
-
-    kind: "line" (any location), "task", "wavelet", "watch" or "cycle".  text: as the user named it.  pe: (x, y), the
-    only PE; None: all.  condition: an expression over the PE's variables, "" if there is none.
-    """
-
-    number: int
-    kind: str
-    text: str
-    pe: tuple[int, int] | None = None
-    condition: str = ""
-    temporary: bool = False
-    enabled: bool = True
-    hits: int = 0
-    location: Location | None = None
-    value: int = -1  # task id by class is looked up; color, or cycle
-    place: tuple[int, int] = (0, 0)  # watch: byte address, bytes
-    old: bytes = b""
-
-    def describe(self) -> str:
-        """`breakpoint 1 at pe.csl:12`"""
-        where = f" of PE ({self.pe[0]}, {self.pe[1]})" if self.pe is not None else ""
-        when = f" if {self.condition}" if self.condition else ""
-        what = {"line": "at", "task": "at the begin of task", "wavelet": "at wavelets of color", "cycle": "at cycle"}
-        name = f"watchpoint {self.number} on" if self.kind == "watch" else f"breakpoint {self.number} {what[self.kind]}"
-        place = self.location.name if self.location is not None else self.text
-        return f"{'temporary ' if self.temporary else ''}{name} {place}{where}{when}"
-
-    @property
-    def title(self) -> str:
-        """describe, as the begin of a sentence."""
-        words = self.describe()
-        return words[0].upper() + words[1:]
-
-
-@dataclass(eq=False)
 class Target:
-    """A loaded program of the host's."""
+    """A program that the host has loaded."""
 
     directory: Path
     artifact: Artifact
@@ -104,11 +71,13 @@ class Target:
 
 
 class Debugger:
-    """ask: called where the user decides; it returns when a motion was set, or raises Quit.
+    """The debugger of one session.
 
-    - program: the artifact whose places breakpoints name before a run.
-    - folders: where sources are looked for.
-    - interactive: an interrupt stops the run instead of ending the command.
+    - program: the artifact that is going to be run; breakpoints can be set in it before the run.
+    - ask: called with the reason of a stop.  It returns when the user has chosen a motion (`go`), or raises Quit.
+    - folders: where sources are searched.
+    - interactive: an interrupt stops the run; otherwise it ends the command.
+    - progress: called with the cycle while the fabric runs.
     """
 
     def __init__(
@@ -126,19 +95,19 @@ class Debugger:
         self.breakpoints: dict[int, Breakpoint] = {}
         self.focus = (0, 0)
         self.motion: Motion | None = None
-        self.ended = False  # the host program
-        self._wanted = Stops()  # what the motion waits for
+        self.ended = False  # whether the host program has ended
+        self._wanted = Stops()  # that the motion looks for
         self._until: int | None = None  # the cycle that the motion goes to
-        self._count = 0
-        self._wait = (0, 0)  # cycles at which the host's wait began, and ends
-        self._told_fault = False
+        self._count = 0  # of breakpoints that were ever added
+        self._wait = (0, 0)  # the cycles at which the host's wait began and ends
+        self._reported_fault = False
         self._targets: list[Target] = []
-        self._numbers: dict[int, list[int]] = {}  # breakpoints by mark
+        self._numbers: dict[int, list[int]] = {}  # of breakpoints, by mark in Stops.marks
 
     # The program.
 
     def begin(self, fabric: Fabric, artifact: Artifact, directory: Path) -> None:
-        """The host has loaded a program."""
+        """Called when the host has loaded a program."""
         lines = Lines(artifact, (*self.folders, directory))
         target = Target(directory, artifact, fabric, History(fabric, passed=self._remember), lines)
         self._targets.append(target)
@@ -159,10 +128,10 @@ class Debugger:
 
     @property
     def current(self) -> Target:
-        """ConfigError before the host has loaded a program."""
+        """The program that runs.  ConfigError before the host has loaded one."""
         if self.target is None:
             raise ConfigError(
-                "the program is not loaded yet: `run` starts the host program, `start` stops at its begin"
+                "the program is not loaded yet: `run` starts the host program, `start` stops where it first waits"
             )
         return self.target
 
@@ -173,7 +142,7 @@ class Debugger:
 
     @property
     def cycle(self) -> int:
-        """The cycle at which the fabric is."""
+        """The cycle of the fabric."""
         return self.current.fabric.cycle
 
     @property
@@ -192,16 +161,16 @@ class Debugger:
         return index, artifact.classes[index]
 
     def thread(self, pe: tuple[int, int] | None = None) -> Thread:
-        """The main thread of a PE, or of the one in focus."""
+        """The main thread of a PE; None means the PE in focus."""
         return self.current.history.probe.thread(*(pe or self.focus))
 
     def where(self, pe: tuple[int, int] | None = None) -> Where:
-        """The place of the next instruction of a PE, or of the one in focus."""
+        """The place of the next instruction of a PE; None means the PE in focus."""
         x, y = pe or self.focus
         return self.lines.where(self.class_at(x, y)[0], self.thread((x, y)).pc)
 
     def values(self, pe: tuple[int, int] | None = None) -> Values:
-        """The variables of a PE, or of the one in focus."""
+        """The variables of a PE; None means the PE in focus."""
         x, y = pe or self.focus
         probe, image = self.current.history.probe, self.class_at(x, y)[1]
         special: dict[str, Callable[[], Any]] = {
@@ -222,7 +191,7 @@ class Debugger:
         return self.artifact.color_names.get(color) or str(color)
 
     def color_number(self, text: str) -> int:
-        """The color of a name or number; ConfigError if there is none."""
+        """The number of a color given by name or number.  ConfigError if there is none."""
         names = {name: number for number, name in self.artifact.color_names.items()}
         if text in names:
             return names[text]
@@ -235,7 +204,7 @@ class Debugger:
     def add(
         self, kind: str, text: str, pe: tuple[int, int] | None = None, condition: str = "", temporary: bool = False
     ) -> Breakpoint:
-        """Adds a breakpoint; ConfigError if there is nothing of that name."""
+        """Adds a breakpoint.  ConfigError if `text` names nothing."""
         made = Breakpoint(self._count + 1, kind, text, pe, condition, temporary)
         if pe is not None and not (0 <= pe[0] < self.artifact.width and 0 <= pe[1] < self.artifact.height):
             raise ConfigError(f"PE {pe} is not in the program's {self.artifact.width} x {self.artifact.height}")
@@ -267,7 +236,7 @@ class Debugger:
             return None
 
     def _stops(self) -> Stops:
-        """What the breakpoints and the motion wait for."""
+        """The stops of all enabled breakpoints and of the motion."""
         wanted, target = self._wanted, self.current
         active = [b for b in self.breakpoints.values() if b.enabled]
         lines = {b.number: b.location for b in active if b.kind == "line" and b.location is not None}
@@ -299,7 +268,7 @@ class Debugger:
         )
 
     def _hits(self, found: list[Stop]) -> list[tuple[Breakpoint, Stop]]:
-        """The breakpoints that stops are of, with conditions that are true."""
+        """Pairs of breakpoint and stop, for breakpoints whose condition is true."""
         watches = [b for b in self.breakpoints.values() if b.enabled and b.kind == "watch"]
         hits = []
         for stop in found:
@@ -332,7 +301,7 @@ class Debugger:
     # For the host.
 
     def advance(self, fabric: Fabric, cycles: int, changed: bool) -> Status:
-        """Runs the fabric for the host; changed: the host has changed it since.  Quit ends the session."""
+        """Runs the fabric for the host.  changed: the host has changed it since the last call.  May raise Quit."""
         target = next(target for target in self._targets if target.fabric is fabric)
         if target is not self.target:
             self._choose(target)
@@ -347,8 +316,10 @@ class Debugger:
                 return status
 
     def end(self, words: str) -> None:
-        """The host program has ended, as the words say: the fabric can be looked at, and moved in its past.  It ends
-        with Quit."""
+        """Lets the user look at the fabric, at any cycle, after the host program has ended; always raises Quit.
+
+        words: how the host program ended.
+        """
         self.ended, self.motion = True, None
         if self.target is not None:
             self.target.history.mark()
@@ -360,7 +331,7 @@ class Debugger:
             self._move()
 
     def _move(self) -> Status | None:
-        """Goes on with the motion; None if it has ended at a stop, else why the host's wait has."""
+        """Continues the motion.  Returns why the host's wait has ended, or None if the motion has ended before."""
         limit = self.current.history.present if self.ended else self._wait[1]
         while self.motion is not None:
             outcome = self._run_on(limit)
@@ -371,7 +342,7 @@ class Debugger:
         return None
 
     def _run_on(self, limit: int) -> Status | Stopped | None:
-        """Runs to the next thing that happens: a stop, the end of the host's wait, or None: the motion goes on."""
+        """Runs to a stop or the end of the host's wait, and returns it; None if the motion is to continue."""
         history = self.current.history
         self._remember()
         cycles = [b for b in self.breakpoints.values() if b.enabled and b.kind == "cycle"]
@@ -388,9 +359,9 @@ class Debugger:
                 raise
             return Stopped("interrupt", "interrupted")
         if why == "fault":
-            if self._told_fault and not self.ended:
+            if self._reported_fault and not self.ended:
                 return "fault"
-            self._told_fault = True
+            self._reported_fault = True
             return Stopped("fault", self._fault(self.current.fabric.fault()))
         hits = self._hits(found)
         hits += [(b, Stop("cycle", *self.focus, b.value)) for b in cycles if b.value == self.cycle == end]
@@ -408,7 +379,7 @@ class Debugger:
         return "quiet" if why == "quiet" else "limit"
 
     def _take(self, found: list[Stop]) -> str | None:
-        """Tells the motion; why it has ended, or None."""
+        """Sends the stops of the PE in focus to the motion.  Returns its message if it has ended, else None."""
         assert self.motion is not None
         mine = [s for s in found if s.kind in ("step", "task") and (s.x, s.y) == self.focus]
         if not mine:
@@ -420,12 +391,12 @@ class Debugger:
             return end.value or ""
 
     def _stop(self, stopped: Stopped) -> None:
-        """Ends the motion, and asks the user."""
+        """Ends the motion and asks the user."""
         self.motion, self._until, self._wanted = None, None, Stops()
         self.ask(stopped)
 
     def _at(self, hits: list[tuple[Breakpoint, Stop]]) -> Stopped:
-        """Words for breakpoints; the focus goes to one of their PEs."""
+        """The stop at breakpoints.  Moves the focus to one of their PEs."""
         pes = list(dict.fromkeys((stop.x, stop.y) for _, stop in hits))
         if self.focus not in pes:
             self.focus = pes[0]
@@ -471,7 +442,7 @@ class Debugger:
         return self.current.fabric.read_bytes(*b.place, *b.pe, 1, 1).tobytes()
 
     def _remember(self) -> None:
-        """Reads what watchpoints watch."""
+        """Stores the bytes of all watchpoints, to compare with later."""
         for b in self.breakpoints.values():
             if b.kind == "watch":
                 b.old = self._bytes(b)
@@ -480,10 +451,10 @@ class Debugger:
         self.focus = fault.x, fault.y
         return str(fault)
 
-    # Motions forward.  They begin where the user is asked next.
+    # Motions forward.
 
     def go(self, motion: Motion | None = None, until: int | None = None) -> None:
-        """Sets the motion: what the generator says, or until a breakpoint or a cycle."""
+        """Sets the motion.  None: to the next breakpoint.  until: at most to this cycle."""
         if motion is None:
             motion = _endless()
         self._wanted = next(motion)
@@ -496,7 +467,7 @@ class Debugger:
         return ""
 
     def step_lines(self, count: int = 1, over: bool = False) -> Motion:
-        """To another line of the PE in focus, `count` times.  over: calls are gone through."""
+        """To another line of the PE in focus, `count` times.  over: calls are stepped over."""
         for _ in range(count):
             begin, depth = self.where()[:2] if self.thread().state != "idle" else (-1, 0), 0
             while True:
@@ -509,9 +480,9 @@ class Debugger:
         return ""
 
     def finish(self) -> Motion:
-        """To the return of the function of the PE in focus, or the begin of the next task."""
+        """To the return of the function of the PE in focus, or the start of the next task."""
         if self.thread().state == "idle":
-            raise ConfigError(f"no task runs at PE {self.focus}, and so no function that could return")
+            raise ConfigError(f"no task runs at PE {self.focus}: there is no function to finish")
         begin, depth = self.where().function, 0
         while depth >= 0:
             depth += self._call()
@@ -521,15 +492,19 @@ class Debugger:
         return f"{begin} has returned"
 
     def next_task(self, count: int = 1) -> Motion:
-        """To the begin of the next task of the PE in focus, `count` times."""
-        everything = dict.fromkeys(range(len(self.current.artifact.classes)), (1 << 64) - 1)
+        """To the start of the next task of the PE in focus, `count` times."""
         for _ in range(count):
-            while not any(s.kind == "task" for s in (yield Stops(pes=[self.focus], tasks=everything))):
+            while not any(s.kind == "task" for s in (yield self._task_stops())):
                 pass
         return ""
 
+    def _task_stops(self) -> Stops:
+        """The start of any task of the PE in focus."""
+        every_task = (1 << 64) - 1
+        return Stops(pes=[self.focus], tasks=dict.fromkeys(range(len(self.current.artifact.classes)), every_task))
+
     def _begins_task(self) -> bool:
-        """Whether the PE in focus stands at the first instruction of its task."""
+        """Whether the next instruction of the PE in focus is the first one of its task."""
         thread = self.thread()
         return int(self.class_at(*self.focus)[1].task_pc[thread.task]) == thread.pc
 
@@ -540,16 +515,16 @@ class Debugger:
             return 0
         return _CALLS.get(isa.decode(image.code[thread.pc]).opcode, 0)
 
-    # Motions back, at once.
+    # Motions backward.  They are done when the method returns.
 
     def goto(self, cycle: int) -> Stopped:
-        """Goes to a cycle that the run has passed."""
-        self._told_fault = False
+        """Goes to an earlier cycle of the run, or forward again to at most the host's cycle."""
+        self._reported_fault = False
         self.current.history.goto(cycle)
         return Stopped("cycle")
 
     def back_to_breakpoint(self) -> Stopped:
-        """Back to the last cycle with a breakpoint."""
+        """Back to the previous cycle with a breakpoint."""
         cycles = [
             b.value for b in self.breakpoints.values() if b.enabled and b.kind == "cycle" and b.value < self.cycle
         ]
@@ -566,10 +541,10 @@ class Debugger:
                 self._remember()
                 self.current.history.goto(at)
             return self._at(hits)
-        return Stopped("history", f"no breakpoint before: this is the first cycle of the history, {self.cycle:,}")
+        return Stopped("history", f"no earlier breakpoint: this is the first cycle of the history, {self.cycle:,}")
 
     def back_instructions(self, count: int = 1) -> Stopped:
-        """Back by instructions of the PE in focus."""
+        """Back by `count` instructions of the PE in focus."""
         stops = Stops(pes=[self.focus], step=self.focus)
         for _ in range(count):
             if not self._back(stops, list):
@@ -577,7 +552,7 @@ class Debugger:
         return Stopped("step")
 
     def back_lines(self, count: int = 1) -> Stopped:
-        """Back to the begin of the line before, or of this one from its middle, `count` times."""
+        """Back to the start of the previous line, or of this one from its middle, `count` times."""
         stops = Stops(pes=[self.focus], step=self.focus)
         for _ in range(count):
             while self._back(stops, list) and self.where().file < 0:
@@ -591,30 +566,29 @@ class Debugger:
         return Stopped("step")
 
     def back_task(self, count: int = 1) -> Stopped:
-        """Back to the begin of the task before, `count` times."""
-        everything = dict.fromkeys(range(len(self.current.artifact.classes)), (1 << 64) - 1)
+        """Back to the start of the previous task of the PE in focus, `count` times."""
         for _ in range(count):
-            if not self._back(Stops(pes=[self.focus], tasks=everything), list):
+            if not self._back(self._task_stops(), list):
                 return Stopped("history", f"this is the first cycle of the history, {self.cycle:,}")
         return Stopped("step")
 
     def _back(self, stops: Stops, wanted: Callable[[list[Stop]], list]) -> list:
-        self._told_fault = False
+        self._reported_fault = False
         found: list = self.current.history.last_stop(stops, wanted)
         return found
 
     # Memory.
 
     def may_write(self) -> None:
-        """ConfigError where a write would change what the host has already seen."""
+        """ConfigError at a cycle that the host has already passed."""
         if self.ended or self.cycle < self._wait[0]:
             raise ConfigError(
-                f"the host program has gone on to cycle {self.current.history.present:,}: memory can be set from cycle "
-                f"{self._wait[0]:,} on, where it waits; `cycle {self._wait[0]}` goes there"
+                f"the host program has passed this cycle, and is at cycle {self.current.history.present:,}: memory can "
+                f"be set from cycle {self._wait[0]:,} on; `cycle {self._wait[0]}` goes there"
             )
 
     def wrote(self) -> None:
-        """Memory was set: the cycles behind this one are no longer those of the run."""
+        """Called after memory was set: discards the later cycles of the history."""
         self.current.history.mark()
 
 

@@ -1,7 +1,7 @@
-"""History: a fabric at any cycle of its run so far, with stops on the way.
+"""History: moves a fabric to any cycle of its run so far, with stops on the way.
 
-A Timeline whose marks are what the host did: where the run reaches the cycle of a mark again, the state of the mark
-takes its place, so that the host's writes and launches are there without the host.
+A Timeline with a mark wherever the host has changed the fabric.  When a replay reaches the cycle of a mark, the state
+of the mark is restored, so that the writes and launches of the host are repeated without the host.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from ..fabric.fabric import FOREVER, Fabric
 from ..fabric.probe import Probe, Stop, Stops
 from ..fabric.timeline import Timeline
 
-_WINDOW = 64  # cycles of the first look back; each further one has four times as many
+_WINDOW = 64  # cycles of the first window of a search backward; each further one is four times as long
 
 
 class History(Timeline):
-    """Moves a fabric in its past, and on from there.
+    """Moves a fabric to earlier cycles, and forward from there.
 
-    present: the cycle at which the host is.  The fabric goes beyond it only by `run`.  passed: called when a mark has
-    taken the place of the state before it.
+    - present: the cycle of the host.  Only `run` goes beyond it.
+    - seconds: host time between two snapshots.  most: bytes of all snapshots.
+    - passed: called when a replay has restored the state of a mark.
     """
 
     def __init__(
@@ -35,8 +36,8 @@ class History(Timeline):
         self.present = fabric.cycle
 
     def mark(self) -> None:
-        """As Timeline.mark.  The oldest cycles are given up if marks alone take too much memory."""
-        while self._snapshots and self._snapshots[-1].cycle >= self.cycle:  # the host has gone on from there
+        """As Timeline.mark.  Drops the oldest cycles if marks alone take too much memory."""
+        while self._snapshots and self._snapshots[-1].cycle >= self.cycle:  # of a future that the host has changed
             last = self._snapshots.pop()
             if last in self._marks:
                 self._marks.remove(last)
@@ -50,14 +51,14 @@ class History(Timeline):
             oldest.close()
 
     def keep_present(self) -> None:
-        """Marks the present, before the fabric leaves it for the past."""
+        """Marks the present, before the fabric moves to an earlier cycle."""
         if self.cycle >= self.present and self._marks[-1].cycle != self.cycle:
             self.mark()
 
     def run(
         self, until: int, stops: Stops | None = None, limit: int = FOREVER, progress: Callable[[int], Any] | None = None
     ) -> tuple[str, list[Stop]]:
-        """Runs to the first stop, at most to `until`, as Probe.run; past what the host has done on the way."""
+        """Runs to the first stop, at most to `until`, as Probe.run.  Repeats what the host has done on the way."""
         while True:
             later = next((state for state in self._marks if state.cycle > self.cycle), None)
             end = until if later is None else min(until, later.cycle)
@@ -76,7 +77,7 @@ class History(Timeline):
             return why, found
 
     def _run(self, until: int, stops: Stops | None, limit: int, progress: Any) -> tuple[str, list[Stop]]:
-        """Probe.run, with snapshots on the way."""
+        """Probe.run that takes snapshots on the way."""
         while True:
             start, started = self.cycle, time.perf_counter()
             end = min(until, start + self._step)
@@ -91,7 +92,7 @@ class History(Timeline):
                 return why, found
 
     def goto(self, cycle: int, progress: Callable[[int], Any] | None = None) -> int:
-        """Moves to a cycle of the past, or the present; returns the one reached."""
+        """Moves to a cycle up to the present; returns the cycle reached.  ConfigError before the history begins."""
         self.keep_present()
         if cycle < self.first:
             raise ConfigError(f"the history begins at cycle {self.first:,}: it cannot go back to {cycle:,}")
@@ -104,7 +105,7 @@ class History(Timeline):
         return self.cycle
 
     def windows(self) -> Iterator[tuple[int, int]]:
-        """Stretches of cycles before this one, latest first: (start, end), which hold the cycles behind start."""
+        """Windows of cycles before this one, latest first: (start, end), of the cycles after start, up to end."""
         end, width = self.cycle - 1, _WINDOW
         while end > self.first:
             start = max(self.first, end - width)
@@ -112,8 +113,10 @@ class History(Timeline):
             end, width = start, 4 * width
 
     def last_stop(self, stops: Stops, wanted: Callable[[list[Stop]], list[Stop]]) -> list[Stop]:
-        """Goes back to the last cycle before this one with stops of which `wanted` leaves some, and returns these;
-        none, at the first cycle, if there is no such cycle."""
+        """Goes back to the latest earlier cycle with stops that `wanted` selects, and returns these.
+
+        Without such a cycle, goes to the first one and returns [].
+        """
         for start, end in self.windows():
             self.goto(start)
             at, last = -1, []

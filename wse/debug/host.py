@@ -1,4 +1,4 @@
-"""Host programs under the debugger: their fabrics tell it what the host does, and ask it to run them."""
+"""Host programs under the debugger: fabrics that report changes by the host to it, and leave running to it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .debugger import Debugger, Status
 
 
 class DebuggedFabric(Fabric):
-    """A fabric that the debugger runs.  changed: by the host, since it was run last."""
+    """A fabric that the debugger runs.  changed: whether the host has changed it since the last `advance`."""
 
     def __init__(self, debugger: Debugger, *args: Any, **options: Any):
         self.changed = True
@@ -50,7 +50,7 @@ class DebuggedFabric(Fabric):
 
 
 class Attached(Recorder):
-    """Runs of a host program under a debugger.  threads, max_cycles: as Recorder has them."""
+    """A Recorder whose fabrics run under a debugger."""
 
     def __init__(self, debugger: Debugger, threads: int | None = None, max_cycles: int | None = None):
         super().__init__(threads, max_cycles)

@@ -1,4 +1,4 @@
-"""Lines: where the instructions of a program stand in its source, and which ones a place of the source means."""
+"""Lines: the places of instructions in the source, and the instructions of a place in the source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..errors import ConfigError, did_you_mean
 
 
 class Where(NamedTuple):
-    """The place of an instruction.  file: index of Artifact.files, -1 for what the compiler links in; line: from 1."""
+    """The place of an instruction.  file: index of Artifact.files, -1 for code that the compiler adds; line: from 1."""
 
     file: int
     line: int
@@ -23,10 +23,11 @@ class Where(NamedTuple):
 
 
 class Location(NamedTuple):
-    """A place of the source.
+    """A place in the source.
 
-    name: how messages call it.  starts: by class, the instructions that begin it; whole: all instructions of it.
-    file, line: of a line; -1, 0 of a function or an instruction.
+    - name: its name in messages.
+    - starts: by class, the instructions at which it starts.  whole: by class, all of its instructions.
+    - file, line: of a line; -1, 0 for a function or an instruction.
     """
 
     name: str
@@ -37,7 +38,7 @@ class Location(NamedTuple):
 
 
 class Lines:
-    """The source of an artifact.  folders: where its files are looked for, in this order."""
+    """The source of an artifact.  folders: where its files are searched, in this order, after the current folder."""
 
     def __init__(self, artifact: Artifact, folders: Iterable[Path] = ()):
         self.artifact = artifact
@@ -60,19 +61,19 @@ class Lines:
         return (f"{self.name(where.file)}:{where.line}" if where.file >= 0 else f"instruction {pc}") + within
 
     def name(self, file: int) -> str:
-        """A file's name, without its folder where no other file has the same."""
+        """A file's name; with its folder only if another file has the same name."""
         files = self.artifact.files
         short = Path(files[file]).name
         return short if sum(Path(other).name == short for other in files) == 1 else files[file]
 
     def path(self, file: int) -> Path | None:
-        """Where a file lies, by its path or by its name alone; None if it is not found."""
+        """The path of a file, searched by its path and by its name alone; None if it is not found."""
         name = Path(self.artifact.files[file])
         tried = [folder / part for part in (name, name.name) for folder in self.folders]
         return next((path.resolve() for path in tried if path.is_file()), None)
 
     def text(self, file: int) -> list[str]:
-        """The lines of a file; none if it is not found."""
+        """The lines of a file; [] if it is not found."""
         if file not in self._texts:
             path = self.path(file)
             try:
@@ -82,12 +83,12 @@ class Lines:
         return self._texts[file]
 
     def line(self, file: int, number: int) -> str:
-        """A line of a file; "" if it is not there."""
+        """A line of a file; "" if there is none."""
         text = self.text(file) if file >= 0 else []
         return text[number - 1] if 0 < number <= len(text) else ""
 
     def has_code(self, file: int) -> list[int]:
-        """The lines of a file that have instructions, in some class."""
+        """The lines of a file that have instructions in any class."""
         found: set[int] = set()
         for image in self.artifact.classes:
             found |= set(image.lines[image.lines[:, 0] == file, 1].tolist())
@@ -98,7 +99,7 @@ class Lines:
     def find(self, text: str, near: Where | None = None) -> Location:
         """The place that a command names: `pe.csl:12`, `12` (of the file of `near`), `compute`, `*40`.
 
-        A line without code stands for the next one that has some.  ConfigError if there is none.
+        A line without code means the next line with code.  ConfigError if there is no such place.
         """
         text = text.strip()
         if text.startswith("*"):
@@ -114,7 +115,7 @@ class Lines:
         """The first line of a file from `line` on that has code."""
         later = [number for number in self.has_code(file) if number >= line]
         if not later:
-            raise ConfigError(f"{self.name(file)} has no code at or behind line {line}")
+            raise ConfigError(f"{self.name(file)} has no code at or after line {line}")
         line = later[0]
         starts, whole = {}, {}
         for index, image in enumerate(self.artifact.classes):
@@ -127,7 +128,7 @@ class Lines:
         try:
             pc = int(text[1:], 0)
         except ValueError:
-            raise ConfigError(f"{text!r} is no instruction: write *PC, such as *40") from None
+            raise ConfigError(f"{text!r} is not an instruction: write *PC, such as *40") from None
         found = {index: [pc] for index, image in enumerate(self.artifact.classes) if 0 <= pc < len(image.code)}
         if not found:
             raise ConfigError(f"no class has an instruction {pc}")
@@ -192,7 +193,7 @@ def _marked(
 
 
 def _entries(image: ClassImage, name: str, here: np.ndarray) -> list[int]:
-    """Where the function of these instructions begins: at its label, and where it is inlined in other functions."""
+    """The first instructions of a function: at its label, and where it is inlined in other functions."""
     labels = sorted((pc, label.partition("<")[0]) for label, pc in image.labels.items())
     found = []
     for (begin, owner), (end, _) in zip(labels, [*labels[1:], (len(here), "")], strict=True):
@@ -206,5 +207,5 @@ def _entries(image: ClassImage, name: str, here: np.ndarray) -> list[int]:
 
 
 def _stretches(here: np.ndarray) -> list[int]:
-    """The first instruction of each stretch of instructions for which `here` is true."""
+    """The first instruction of each run of instructions for which `here` is true."""
     return np.flatnonzero(here & ~np.concatenate([[False], here[:-1]])).tolist()

@@ -1,7 +1,7 @@
 """The Debug Adapter Protocol on two streams: editors start `wse debug --dap` and drive the debugger.
 
-Requests are read by a thread of their own and obeyed by the one that runs the fabric: where the run has stopped, and
-about twenty times a second while it goes on.  A thread of the protocol is a PE: the one in focus and those of stops.
+One thread reads requests.  The thread that runs the fabric answers them: at a stop, and about twenty times a second
+during a run.  The threads of the protocol are PEs: the one in focus and those of the last stops.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _SCOPES = ("Variables", "Registers", "Queues", "Tasks", "Operations", "Routes", 
 
 
 class Connection:
-    """Messages on two streams.  `requests` has what came; None: the editor has gone."""
+    """Messages on two streams.  `requests` holds those received; None: the editor has closed the stream."""
 
     def __init__(self, given: IO[bytes], out: IO[bytes]):
         self._given, self._out = given, out
@@ -91,7 +91,7 @@ class Connection:
 
 
 class Output(io.TextIOBase):
-    """What the host program prints, as events."""
+    """Sends what the host program prints as events."""
 
     def __init__(self, connection: Connection, category: str):
         self.connection, self.category = connection, category
@@ -106,7 +106,7 @@ class Output(io.TextIOBase):
 
 
 class Adapter:
-    """Obeys an editor.  prepare: makes the debugger and the words of the host program of a launch request."""
+    """Answers the requests of an editor.  prepare: makes the debugger for a launch request."""
 
     def __init__(self, connection: Connection, prepare: Callable[[dict[str, Any], Adapter], Debugger]):
         self.connection, self.prepare = connection, prepare
@@ -120,38 +120,38 @@ class Adapter:
     def debugger(self) -> Debugger:
         """ConfigError before the launch."""
         if self._debugger is None:
-            raise ConfigError("launch comes first")
+            raise ConfigError("no program is launched: send a launch request first")
         return self._debugger
 
     # The life of a session.
 
     def begin(self) -> None:
-        """Obeys requests until the host program is to be started."""
+        """Answers requests until the editor has configured the session."""
         while not self._configured:
-            self._obey(self.connection.requests.get())
+            self._answer(self.connection.requests.get())
         self._running = True
         if not self._stops_on_entry:
             self.debugger.go()
 
     def ask(self, stopped: Stopped) -> None:
-        """Tells the editor of a stop, and obeys it until there is a motion."""
+        """Reports a stop and answers requests until one sets a motion."""
         if stopped.reason == "ended" and not self.debugger.is_past:
             self.connection.event("output", category="console", output=stopped.words + "\n")
             raise Quit
-        self._tell(stopped)
+        self._report(stopped)
         while self.debugger.motion is None:
-            self._obey(self.connection.requests.get())
+            self._answer(self.connection.requests.get())
         self._running = True
 
     def progress(self, cycle: int) -> None:
-        """Obeys what came while the run goes on."""
+        """Answers the requests that were received during the run."""
         changed = False
         while True:
             try:
                 request = self.connection.requests.get_nowait()
             except queue.Empty:
                 break
-            changed |= self._obey(request)
+            changed |= self._answer(request)
         if changed:
             raise Pause(resumes=True)
 
@@ -160,7 +160,7 @@ class Adapter:
         self.connection.event("exited", exitCode=status)
         self.connection.event("terminated")
 
-    def _tell(self, stopped: Stopped) -> None:
+    def _report(self, stopped: Stopped) -> None:
         self._running = False
         self._references.clear()
         focus = self.debugger.focus
@@ -176,8 +176,8 @@ class Adapter:
             hitBreakpointIds=list(stopped.numbers),
         )
 
-    def _obey(self, request: dict[str, Any] | None) -> bool:
-        """Answers a request; whether breakpoints have changed."""
+    def _answer(self, request: dict[str, Any] | None) -> bool:
+        """Answers a request.  Returns whether breakpoints have changed."""
         if request is None:
             raise Quit
         command, given = str(request.get("command")), request.get("arguments") or {}
@@ -185,7 +185,7 @@ class Adapter:
         method = getattr(self, f"on_{command}", None)
         try:
             if method is None:
-                raise ConfigError(f"this adapter has no request {command}")
+                raise ConfigError(f"the request {command} is not supported")
             body = method(given) or {}
         except (WseError, OSError, KeyError, TypeError, ValueError, IndexError) as error:
             words = (
@@ -202,7 +202,7 @@ class Adapter:
         if command == "pause" and self._running:
             raise Pause
         if stopped is not None:
-            self._tell(stopped)
+            self._report(stopped)
         return command.startswith("set") and command.endswith("Breakpoints")
 
     def on_initialize(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -210,13 +210,13 @@ class Adapter:
 
     def on_launch(self, given: dict[str, Any]) -> None:
         if self._launched:
-            raise ConfigError("the program was launched before")
+            raise ConfigError("the program is already launched")
         self._debugger = self.prepare(given, self)
         self._stops_on_entry, self._launched = bool(given.get("stopOnEntry")), True
 
     def on_configurationDone(self, given: dict[str, Any]) -> None:
         if not self._launched:
-            raise ConfigError("configurationDone comes after launch")
+            raise ConfigError("configurationDone came before launch")
         self._configured = True
 
     def on_disconnect(self, given: dict[str, Any]) -> None:
@@ -375,7 +375,7 @@ class Adapter:
 
     def _focus(self, given: dict[str, Any]) -> None:
         if self._running:
-            raise ConfigError("the program runs: pause it first")
+            raise ConfigError("the program is running: pause it first")
         if "threadId" in given:
             self.debugger.focus = self._pe(given["threadId"])
 
@@ -415,14 +415,15 @@ def _row(name: str, value: str, type: str = "") -> dict[str, Any]:
 
 
 def artifact_of(given: dict[str, Any]) -> tuple[Artifact, Path, Path, list[str]]:
-    """(program, its directory, host program, arguments) of a launch request; ConfigError if it lacks one."""
+    """(program, its directory, host program, arguments) of a launch request.  ConfigError if one is missing."""
     for name in ("program", "script"):
         if not isinstance(given.get(name), str):
             raise ConfigError(
-                f"a launch has {name!r}: {'the folder that cslc wrote' if name == 'program' else 'the host program'}"
+                f"a launch request needs {name!r}: "
+                + ("the folder that cslc wrote" if name == "program" else "the host program")
             )
     words = given.get("args") or []
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise ConfigError("args of a launch is a list of strings")
+        raise ConfigError("args of a launch request must be a list of strings")
     folder = Path(given.get("cwd") or ".").resolve()
     return Artifact.load(folder / given["program"]), folder / given["program"], folder / given["script"], words

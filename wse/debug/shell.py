@@ -18,7 +18,7 @@ _PE = "X,Y"
 
 
 class Entry(NamedTuple):
-    """A command.  moves: an empty line repeats it.  more: the rest of its help."""
+    """A command.  moves: an empty line repeats it.  more: further help."""
 
     name: str
     short: str  # "" or another name
@@ -31,26 +31,26 @@ class Entry(NamedTuple):
 COMMANDS = [
     Entry("run", "r", "", "start the host program"),
     Entry("start", "", "", "start the host program, and stop where it first waits for the fabric"),
-    Entry("continue", "c", "", "go on to the next stop", True),
+    Entry("continue", "c", "", "continue to the next stop", True),
     Entry("step", "s", "[N]", "go to another line of the PE in focus", True, "`step task [N]`: to its next task."),
-    Entry("next", "n", "[N]", "as step, through calls", True, "`next task [N]`: to the next task."),
+    Entry("next", "n", "[N]", "as step, over calls", True, "`next task [N]`: to the next task."),
     Entry("stepi", "si", "[N]", "execute an instruction of the PE in focus", True),
-    Entry("finish", "fin", "", "go to the return of the function of the PE in focus"),
+    Entry("finish", "fin", "", "continue to the return of the function of the PE in focus"),
     Entry("cycle", "", "[N | +N | -N]", "go to a cycle, forward or back; print the cycle", True),
-    Entry("reverse-continue", "rc", "", "go back to the stop before", True),
-    Entry("reverse-step", "rs", "[N]", "go back to the begin of the line before", True,
-          "`reverse-step task [N]`: of the task before."),
+    Entry("reverse-continue", "rc", "", "go back to the previous stop", True),
+    Entry("reverse-step", "rs", "[N]", "go back to the start of the previous line", True,
+          "`reverse-step task [N]`: of the previous task."),
     Entry("reverse-stepi", "rsi", "[N]", "go back by an instruction", True),
     Entry("break", "b", "PLACE | task NAME | wavelet COLOR | cycle N", "stop there", False,
-          f"{_PLACES} `pe {_PE}` behind it: at this PE only; `if EXPRESSION` at the end: if it is true."),
+          f"{_PLACES} Add `pe {_PE}` to stop at this PE only, and `if EXPRESSION` at the end to stop if it is true."),
     Entry("tbreak", "tb", "PLACE ...", "as break, for one stop"),
     Entry("watch", "", f"VARIABLE [pe {_PE}]", "stop when a variable changes", False,
           "Also an element, `watch u[3]`, or a range, `watch u[2:5]`."),
     Entry("delete", "d", "[N ...]", "delete breakpoints, or all"),
-    Entry("enable", "", "[N ...]", "let breakpoints stop again"),
-    Entry("disable", "", "[N ...]", "let breakpoints not stop"),
-    Entry("pe", "", f"[{_PE}]", "choose the PE in focus; print it"),
-    Entry("where", "bt", "", "print where the PE in focus stands"),
+    Entry("enable", "", "[N ...]", "enable breakpoints, or all"),
+    Entry("disable", "", "[N ...]", "disable breakpoints, or all"),
+    Entry("pe", "", f"[{_PE}]", "select the PE in focus; print its place"),
+    Entry("where", "bt", "", "print the place of the PE in focus"),
     Entry("list", "l", "[PLACE]", "print lines of the source", True),
     Entry("disassemble", "disas", "[PC [COUNT]]", "print instructions", False,
           "=> is the next one of the PE in focus."),
@@ -119,15 +119,15 @@ class Shell:
             yield line
 
     def begin(self) -> None:
-        """Before the host program: commands until it is to be started."""
-        self._obey(lambda: self.started)
+        """Executes commands until one starts the host program."""
+        self._execute(lambda: self.started)
 
     def ask(self, stopped: Stopped) -> None:
-        """Where the run has stopped: commands until there is a motion."""
+        """Prints a stop and executes commands until one sets a motion."""
         self.show(stopped)
-        self._obey(lambda: self.debugger.motion is not None)
+        self._execute(lambda: self.debugger.motion is not None)
 
-    def _obey(self, done: Callable[[], bool]) -> None:
+    def _execute(self, done: Callable[[], bool]) -> None:
         sys.stdout.flush()
         while not done():
             line = next(self._lines, None)
@@ -137,7 +137,7 @@ class Shell:
             sys.stdout.flush()
 
     def command(self, line: str) -> None:
-        """Obeys a line; an error is printed."""
+        """Executes a line.  Errors are printed."""
         line = line.strip()
         if not line and self.interactive:
             line = self._last
@@ -152,7 +152,7 @@ class Shell:
             print(f"error: {error}")
 
     def show(self, stopped: Stopped) -> None:
-        """Prints why the run stands, and where."""
+        """Prints why and where the run has stopped."""
         if stopped.words:
             print(stopped.words)
         if self.debugger.target is not None:
@@ -161,7 +161,9 @@ class Shell:
 
     def _needs_run(self) -> None:
         if not self.started:
-            raise ConfigError("the host program does not run: `run` starts it, `start` stops where it first waits")
+            raise ConfigError(
+                "the host program has not been started: use `run`, or `start` to stop where it first waits"
+            )
 
     # Motion.
 
@@ -348,7 +350,7 @@ def _number(word: str) -> int:
     try:
         return int(word, 0)
     except ValueError:
-        raise ConfigError(f"{word!r} is no number") from None
+        raise ConfigError(f"{word!r} is not a number") from None
 
 
 def _count(rest: str) -> int:
@@ -356,13 +358,13 @@ def _count(rest: str) -> int:
         return 1
     number = _number(rest.strip())
     if not 1 <= number <= 1_000_000:
-        raise ConfigError(f"how often is 1 to 1,000,000, not {number}")
+        raise ConfigError(f"a count is 1 to 1,000,000, not {number}")
     return number
 
 
 def _nothing(rest: str) -> None:
     if rest:
-        raise ConfigError(f"nothing may follow this command, not {rest!r}")
+        raise ConfigError(f"this command takes no arguments, not {rest!r}")
 
 
 def _completion(shell: Shell) -> None:

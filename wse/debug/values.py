@@ -18,12 +18,12 @@ from ..program.symbol import DTYPES
 
 _TYPE = re.compile(r"((?:\[[\d,\s]+\])*)\s*(\w+)")
 _SCALARS: dict[str, np.dtype] = {**DTYPES, "bool": np.dtype("u1"), "u64": np.dtype("<u8"), "i64": np.dtype("<i8")}
-_HIDDEN = ("code", "launch")  # rows of a memory map that are no variables
+_HIDDEN = ("code", "launch")  # rows of a memory map that are not variables
 NAMED = re.compile(r"\$(\w+)")  # $pc, $cycle, $r5 in expressions
 
 
 class Variable(NamedTuple):
-    """A variable of a class.  scalar: type of an element, "" if it has no numbers; shape: () for a single one."""
+    """A variable of a class.  scalar: type of an element, "" if it is not a number; shape: () for a single one."""
 
     name: str
     address: int
@@ -39,7 +39,7 @@ class Variable(NamedTuple):
 
 
 def variables(image: ClassImage) -> dict[str, Variable]:
-    """The variables of a class, by name: those of its memory map, and what it publishes under another name."""
+    """The variables of a class by name: those of its memory map, and exported symbols with other names."""
     found: dict[str, Variable] = {}
     for row in image.memory:
         if row.name not in _HIDDEN:
@@ -61,7 +61,7 @@ def _variable(name: str, address: int, size: int, type: str) -> Variable:
 
 
 class Values:
-    """The variables of one PE.  special: values of $names, by name without the dollar."""
+    """The variables of one PE.  special: functions that return the values of $names, by name without the dollar."""
 
     def __init__(
         self, fabric: Fabric, image: ClassImage, x: int, y: int, special: Mapping[str, Callable[[], Any]] | None = None
@@ -76,7 +76,7 @@ class Values:
             return self.variables[name]
         raise ConfigError(
             f"PE ({self.x}, {self.y}) has no variable {name!r}: {did_you_mean(name, self.variables, most=40)} "
-            "(the values of parameters and constants are in the code, and local variables in registers)"
+            "(parameters and constants are part of the code, local variables are in registers)"
         )
 
     def bytes(self, variable: Variable) -> np.ndarray:
@@ -84,11 +84,11 @@ class Values:
         return self.fabric.read_bytes(variable.address, variable.bytes, self.x, self.y, 1, 1)[0, 0]
 
     def read(self, variable: Variable) -> np.ndarray:
-        """Its value: an array of its shape; 16-bit floats as float32, bool as bool, what is no number as bytes."""
+        """Its value, an array of its shape: 16-bit floats as float32, bool as bool, other types as bytes."""
         return self.decoded(variable, self.bytes(variable))
 
     def decoded(self, variable: Variable, raw: np.ndarray) -> np.ndarray:
-        """The value of bytes of the variable."""
+        """The value that these bytes have in the type of the variable."""
         if not variable.scalar:
             return raw
         values = raw.view(_SCALARS[variable.scalar]).reshape(variable.shape)
@@ -113,11 +113,11 @@ class Values:
         return [self.find(name) for name in dict.fromkeys(n.id for n in nodes if not n.id.startswith(_DOLLAR))]
 
     def place(self, text: str) -> tuple[Variable, int, int]:
-        """What a variable or element of one names: (variable, byte address, bytes)."""
+        """The memory of a variable, element or range: (variable, byte address, bytes).  ConfigError if it is none."""
         tree = _parsed(text)
         node, index = (tree.value, tree.slice) if isinstance(tree, ast.Subscript) else (tree, None)
         if not isinstance(node, ast.Name) or node.id.startswith(_DOLLAR):
-            raise ConfigError(f"{text.strip()!r} is no variable or element of one, such as u or u[3]")
+            raise ConfigError(f"{text.strip()!r} is not a variable or an element, such as u or u[3]")
         variable = self.find(node.id)
         if index is None:
             return variable, variable.address, variable.bytes
@@ -127,7 +127,7 @@ class Values:
         except IndexError as error:
             raise ConfigError(f"{text.strip()}: {error}") from None
         if not chosen.size or (np.diff(chosen) != 1).any():
-            raise ConfigError(f"{text.strip()} is not one stretch of memory")
+            raise ConfigError(f"{text.strip()} is not contiguous in memory")
         return variable, variable.address + int(chosen[0]) * variable.size, int(chosen.size) * variable.size
 
     def write(self, text: str, given: str) -> None:
@@ -138,7 +138,7 @@ class Values:
         kind, count = _SCALARS[variable.scalar], size // variable.size
         value = np.asarray(self.evaluate(given))
         if value.dtype.kind not in "biuf" or value.size not in (1, count):
-            raise ConfigError(f"{given.strip()} is no value for {count} x {variable.scalar}")
+            raise ConfigError(f"{given.strip()} is not a value for {count} x {variable.scalar}")
         value = np.broadcast_to(value.reshape(-1), count)
         if variable.scalar in ("f16", "bf16", "cb16"):
             raw = numerics.to_bits(value, self.fabric.image.fp16 if variable.scalar == "f16" else variable.scalar)
@@ -207,7 +207,7 @@ _COMPARE = {
 
 
 def _plain(value: Any) -> Any:
-    """Python's numbers do not wrap around."""
+    """A NumPy scalar as a Python number, which does not wrap around."""
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -216,11 +216,11 @@ def _parsed(text: str) -> ast.expr:
     try:
         return ast.parse(words, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ConfigError(f"{text.strip()!r} is no expression") from None
+        raise ConfigError(f"{text.strip()!r} is not an expression") from None
 
 
 def shown(value: Any, is_bytes: bool = False) -> str:
-    """A value for people: numbers with the digits that tell them apart, arrays in lines of at most 100 characters."""
+    """A value as text: the shortest digits that identify a number, arrays in lines of at most 100 characters."""
     if isinstance(value, np.ndarray) and is_bytes:
         return " ".join(f"{byte:02x}" for byte in value.tolist())
     if isinstance(value, np.ndarray) and value.shape:

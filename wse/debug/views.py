@@ -14,21 +14,20 @@ from .debugger import Debugger
 from .values import shown, word
 
 LINES = 11  # of a listing
-_PES = 4096  # that `info pes` looks at
+_PES = 4096  # PEs that `info pes` counts
 _ROWS = 40  # of a table
-_PORTS = ("north", "east", "south", "west", "the ramp")
 _KINDS = ("none", "mem1d", "mem4d", "circular", "FIFO", "fabin", "fabout")
 
 
 def cycle(debugger: Debugger) -> str:
-    """`cycle 1,234`, and where the host is."""
+    """`cycle 1,234`, and the cycle of the host if it is another."""
     history = debugger.current.history
     past = f" (the host is at cycle {history.present:,})" if debugger.is_past else ""
     return f"cycle {debugger.cycle:,}{past}"
 
 
 def position(debugger: Debugger) -> str:
-    """Where the PE in focus stands, with the line of source."""
+    """The place of the PE in focus, with the line of source."""
     x, y = debugger.focus
     if debugger.target is None:
         return f"PE ({x}, {y}); the program is not loaded yet"
@@ -60,7 +59,7 @@ def _main(debugger: Debugger) -> list:
 
 
 def listing(debugger: Debugger, text: str, page: int) -> str:
-    """Lines around a place, or where the PE in focus stands; page: how many listings came before this one."""
+    """Lines around a place; "" means that of the PE in focus.  page: number of listings before this one."""
     near = None
     if debugger.target is not None:
         near = debugger.where()
