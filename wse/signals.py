@@ -73,7 +73,7 @@ def check() -> None:
 
 
 def answered(interrupt: KeyboardInterrupt) -> bool:
-    """Whether an interrupt is Ctrl-C, which a command with a prompt answers itself and does not end by."""
+    """Whether an interrupt is Ctrl-C.  If so, it is taken as handled: a command with a prompt goes on."""
     global _arrived
     if getattr(interrupt, "signum", signal.SIGINT) != signal.SIGINT:
         return False

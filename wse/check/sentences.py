@@ -6,18 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .. import _engine
+from ..fabric.checked import KINDS
 from ..fabric.diagnosis import code_at, color_name, instruction, plural, source_line, task_name
+from ..fabric.probe import MAIN
 from ..program.image import Image, PEImage, Region
 from .finding import Finding
-
-_NAMES = [name for name, _, _ in _engine.findings()]
 
 
 def finding(image: Image, record: np.void) -> Finding:
     """The finding of a record, which is an element of an array of wse.fabric.checked.FINDING."""
     y, x = divmod(int(record["pe"]), image.width)
-    name, pe, pc = _NAMES[record["kind"]], image.class_at(x, y), int(record["pc"])
+    name, pe, pc = KINDS[record["kind"]], image.class_at(x, y), int(record["pc"])
     message, advice = _WORDS[name](image, pe, record)
     where = _place(pe, pc)
     if record["task"] >= 0 and pc >= 0 and (task := _running(pe, int(record["task"]))):
@@ -82,10 +81,7 @@ def _code(image: Image, pe: PEImage | None, record: np.void) -> tuple[str, str]:
 
 
 def _thread(thread: int) -> str:
-    return "the main thread" if thread == _MAIN else f"microthread {thread}"
-
-
-_MAIN = 8
+    return "the main thread" if thread == MAIN else f"microthread {thread}"
 
 
 def _race(image: Image, pe: PEImage | None, record: np.void) -> tuple[str, str]:

@@ -125,7 +125,7 @@ def run(
         if state is not None and outputs.trace is not None:
             raise click.UsageError(f"{option} and --trace exclude each other: a trace holds a run from its beginning")
         if checker is not None and state is not None:
-            raise click.UsageError(f"{option} and --check exclude each other: a check sees a run from its beginning")
+            raise click.UsageError(f"{option} and --check exclude each other: a check must see the whole run")
     try:
         result = module.run(config, options)
     except RunError as error:

@@ -6,7 +6,7 @@ from collections import Counter
 
 from .. import _engine
 from ..errors import ConfigError, did_you_mean
-from ..fabric.probe import Queue, Wavelet
+from ..fabric.probe import MAIN, Queue, Wavelet
 from ..machine import isa
 from ..program import route
 from ..program.assembler import disassemble_word
@@ -55,7 +55,7 @@ def _microthreads(bits: int) -> str:
 
 
 def _main(debugger: Debugger) -> list:
-    return [o for o in debugger.current.history.probe.operations(*debugger.focus) if o.thread == 8]
+    return [o for o in debugger.current.history.probe.operations(*debugger.focus) if o.thread == MAIN]
 
 
 def listing(debugger: Debugger, text: str, page: int) -> str:
@@ -257,7 +257,7 @@ def _operations(debugger: Debugger, rest: str) -> str:
     index = debugger.class_at(*debugger.focus)[0]
     rows = []
     for o in debugger.current.history.probe.operations(*debugger.focus):
-        who = "main thread" if o.thread == 8 else f"microthread {o.thread}"
+        who = "main thread" if o.thread == MAIN else f"microthread {o.thread}"
         place = debugger.lines.describe(debugger.lines.where(index, o.pc), o.pc)
         left = "without an end" if o.left is None else f"{o.left} left"
         rows.append(f"{who}: {o.name} at {place}, {o.done} elements done, {left}")

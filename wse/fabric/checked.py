@@ -23,6 +23,7 @@ FINDING = np.dtype(
 )
 assert FINDING.itemsize == _engine.FINDING_BYTES
 
+KINDS = [name for name, _, _ in _engine.findings()]  # of findings, by number
 MOST = 4096  # findings of a run; the engine keeps 1,024 of each band of its grid
 
 
@@ -76,7 +77,4 @@ class CheckedRuns:
 
 def _is_moved(found: np.ndarray) -> np.ndarray:
     """Mask of the findings about switches and filters."""
-    return np.isin(found["kind"], [_KINDS.index("POSITION"), _KINDS.index("FILTER")])
-
-
-_KINDS = [name for name, _, _ in _engine.findings()]
+    return np.isin(found["kind"], [KINDS.index("POSITION"), KINDS.index("FILTER")])

@@ -1,4 +1,4 @@
-"""Describes a loaded program, for Run.detail: code and places of its classes, names and routes of its colors."""
+"""Makes the Run.detail of a loaded program: code and places of its classes, names and routes of its colors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .diagnosis import Deadlock
 
 
 def describe(image: Image, profiles: Mapping[str, np.ndarray] | None, deadlock: Deadlock | None) -> Detail:
-    """The Detail of a loaded program.  profiles: by name of the class, as `Fabric.profile` has them; None: none."""
+    """The Detail of a loaded program.  profiles: as `Fabric.profile` returns them, or None."""
     return Detail(
         {int(color): color.name for color in image.colors.values()},
         [_class_detail(pe, None if profiles is None else profiles[pe.name]) for pe in image.classes],
@@ -25,7 +25,7 @@ def describe(image: Image, profiles: Mapping[str, np.ndarray] | None, deadlock: 
 
 def _class_detail(pe: PEImage, profile: np.ndarray | None) -> ClassDetail:
     places = [pe.describe(pc) for pc in range(len(pe.words))]
-    texts: dict[str, str] = {}  # of a line: reading it from its file is slow
+    texts: dict[str, str] = {}  # by line, because reading a line from its file is slow
     for pc, place in enumerate(places):
         if _line(place) not in texts:
             texts[_line(place)] = pe.source(pc)

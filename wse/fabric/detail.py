@@ -1,6 +1,6 @@
-"""Detail: what a page about a run shows beside its measurements: classes of PEs, code, routes, a profile, waits.
+"""Detail: what the explorer shows beside the measurements of a run: classes, code, routes, a profile, waits.
 
-Fabric(program, detail=True) records it.  It holds plain values: it can be pickled, and saved with the run.
+Fabric(program, detail=True) records it.  It has plain values only, so that it can be pickled and saved with the run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from .. import _engine
 from ..records import dataclass
 
-MOST_PES = 1 << 16  # of a grid for which the profile and the activity of each PE are recorded, too
+MOST_PES = 1 << 16  # of a grid for which profile and activity are recorded as well
 COLUMNS = 1 + len(_engine.causes())  # of a profile
 
 
@@ -37,7 +37,7 @@ class ClassDetail:
 
 @dataclass(eq=False)
 class Detail:
-    """A program as it was loaded, and the waits of a deadlock.
+    """A loaded program, and the waits of a deadlock.
 
     - colors: names by number.  classes: of PEs.
     - class_of: uint16 [h, w], index into `classes`, 0xFFFF for a PE without a program.
@@ -67,7 +67,7 @@ class Detail:
 
     @classmethod
     def of(cls, plain: Any, arrays: Mapping[str, np.ndarray], shape: tuple[int, int]) -> Detail:
-        """The Detail of `plain` and `arrays`, for a grid of this shape [h, w].  ValueError if they are none."""
+        """The Detail of `plain` and `arrays`, for a grid of this shape [h, w].  ValueError if they are not valid."""
         if not isinstance(plain, dict) or plain.keys() - {"colors", "classes", "waits"}:
             raise ValueError("its detail is wrong")
         classes = []
@@ -98,7 +98,7 @@ _WAITS = ("who", "pe", "edges", "cycle", "count")
 
 
 def _checked(found: Any, pes: int) -> dict[str, Any] | None:
-    """The waits of a file.  ValueError if they are none."""
+    """The waits of a file, checked.  ValueError if they are not valid."""
     if found is None:
         return None
     if not isinstance(found, dict) or found.keys() != set(_WAITS) or len(found["who"]) != len(found["pe"]):

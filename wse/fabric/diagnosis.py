@@ -39,7 +39,7 @@ WAIT = np.dtype(
 )
 assert WAIT.itemsize == _engine.WAIT_BYTES
 
-_DRAWN = 2000  # waits of a page
+_DRAWN = 2000  # waits that the explorer shows
 _MAX_WAITS = 1 << 20  # waits that a report reads from the engine
 _BUDGET = 20_000  # waits that the search for a cycle visits
 _STEPS = 200_000  # routers that the search visits: about a second
@@ -94,7 +94,7 @@ def instruction(pe: PEImage | None, pc: int) -> str:
 
 
 def color_name(image: Image, color: int) -> str:
-    """`color NAME`, or its number if the program gives it none."""
+    """`color NAME`, or `color NUMBER` if the program does not name it."""
     for known in image.colors.values():
         if known == color and known.name != f"color{color}":
             return f"color {known.name}"
@@ -107,7 +107,7 @@ def source_line(pe: PEImage | None, pc: int) -> str:
 
 
 def task_name(pe: PEImage | None, task: int) -> str:
-    """`task NAME`, or its id if the class has none of this id."""
+    """`task NAME`, or `task ID` if the class does not name it."""
     for name, id in pe.tasks.items() if pe else ():
         if id == task:
             return f"task {name}"
@@ -177,7 +177,7 @@ def waiting(image: Image, engine: _engine.Engine) -> Deadlock:
 
 
 def waits_of(engine: _engine.Engine) -> tuple[np.ndarray, int]:
-    """What waits now, an array of WAIT, and how many there are: of very many, the array has the first."""
+    """The current waits, an array of WAIT with at most _MAX_WAITS of them, and their number."""
     count = engine.waits(np.empty(0, np.uint8))
     waits = np.zeros(min(count, _MAX_WAITS), WAIT)
     engine.waits(waits.view(np.uint8))
@@ -234,7 +234,7 @@ class Deadlock:
         return lines[: last + 1] + [f"      {line[6:]}" for line in lines[last + 1 :]]
 
     def graph(self) -> dict[str, Any]:
-        """The waits as JSON values, as Detail has them: those of the circular wait, then the first others."""
+        """The waits as JSON values for Detail: those of the circular wait, then the first others."""
         cycle = self.find_cycle()
         among = set(cycle)
         nodes = [*cycle, *(node for node in range(len(self.waits)) if node not in among)][:_DRAWN]

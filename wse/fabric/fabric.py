@@ -55,14 +55,14 @@ class Fabric(HostCopies, HostColors, Snapshots, Profiles, CheckedRuns):
     - watch: which events are traced, and where they are kept; without effect if trace is 0.
     - bins: bins of the time series.
     - activity: also record busy slots per PE and bin; takes 8 x bins x PEs bytes.
-    - detail: also record `Run.detail` and, on grids of at most 65,536 PEs, a profile (`keep_profile`) and `activity`:
-      what the page of a run shows.
+    - detail: also record `Run.detail` for the explorer and, on grids of at most 65,536 PEs, a profile (`keep_profile`)
+      and `activity`.
     - portable: do not use instruction set extensions (AVX2, AVX-512) of the host.
     - tile: cycles for which a row of PEs is stepped before the next row, 1 to 8; 0: automatic.
     - reference: disable all fast paths and step every PE in every cycle.  Slow; for comparison.
     - drops_off_edge: drop a wavelet that leaves the rectangle where no stream is attached, instead of a fault;
       `dropped` lists colors and sides.
-    - check: look for mistakes of the program while it runs; `wse.check.findings` returns them.  Slower.
+    - check: check the program for mistakes while it runs; `wse.check.findings` returns them.  Slower.
 
     Results do not depend on `threads`, `portable`, `tile`, `reference` and `check`.  Coordinates are (x, y), x to the
     east, y to the south; arrays over PEs are indexed [y, x].  Methods take rectangles: the first PE (x, y), width w and

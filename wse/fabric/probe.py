@@ -1,7 +1,7 @@
-"""Probe: runs a fabric to a cycle in which something happens, and reads the state of its PEs; for debuggers.
+"""Probe: runs a fabric to a stop and reads the state of its PEs; for debuggers.
 
-What is looked for is asked between cycles (csrc/fabric/debug.c), so that a run without a probe pays nothing, and the
-cycles and bits of a run with one are the same.
+The engine looks for stops between cycles (csrc/fabric/debug.c).  A run without a probe is not slower, and a probe does
+not change cycles or results.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ..program import route
 from ..records import dataclass
 from .fabric import FOREVER, Fabric
 
-SECONDS = 0.05  # of running between two looks for Ctrl-C
-MOST = 4096  # stops of one cycle that are told apart
+SECONDS = 0.05  # of a run between two tests for Ctrl-C
+MOST = 4096  # stops of one cycle that are returned
 KINDS = {
     _engine.STOP_STEP: "step",
     _engine.STOP_TASK: "task",
@@ -29,13 +29,15 @@ KINDS = {
     _engine.STOP_MEMORY: "memory",
 }
 STATES = ("idle", "runs", "operation", "operation")  # of a main thread: MAIN_ of csrc/state/state.h
+MAIN = 8  # the number of the main thread, after those of the microthreads
 
 
 class Stop(NamedTuple):
-    """Something that a run stopped for.
+    """A stop.
 
-    kind: of KINDS.  id: the task, number of the mark, color or index of the place.  pc: the next instruction of the
-    main thread, for step, task and mark.  data, control: of the wavelet.
+    - kind: of KINDS.  id: the task, the number of the mark, the color, or the index of the place.
+    - pc: the next instruction of the main thread, for step, task and mark.
+    - data, control: of the wavelet.
     """
 
     kind: str
@@ -49,15 +51,15 @@ class Stop(NamedTuple):
 
 @dataclass
 class Stops:
-    """What a run stops for.
+    """Where a run stops.
 
-    - pes: (x, y), whose main threads are looked at; None: all.
-    - step: (x, y), one of `pes`, of whose main thread each instruction stops.
-    - tasks: by class, a bit for each task that stops when it begins.
-    - marks: by class, uint16 for each instruction: 0, or a number of 1 to 0x7fff.  A main thread stops where it comes
-      from another number, and at each instruction with _engine.MARK_FIRST added.
-    - colors: of wavelets that go down a ramp, at wavelet_pes, (x, y); None: at all PEs.
-    - places: (x, y, byte address, bytes) of memory that changes.
+    - pes: PEs (x, y) whose main threads can stop; None means all.
+    - step: a PE (x, y) of `pes`: stops before each instruction of its main thread.
+    - tasks: by class, a mask of tasks: stops when one of them starts.
+    - marks: by class, uint16 for each instruction: 0, or a number from 1 to 0x7fff.  Stops when a main thread reaches
+      an instruction with another number than the one before, and at each instruction with _engine.MARK_FIRST added.
+    - colors: stops when a wavelet of these colors goes down the ramp of a PE (x, y) of wavelet_pes; None means any PE.
+    - places: (x, y, byte address, bytes): stops when this memory changes.
     """
 
     pes: Sequence[tuple[int, int]] | None = None
@@ -70,11 +72,14 @@ class Stops:
 
 
 class Thread(NamedTuple):
-    """What the main thread of a PE does.
+    """The state of a PE's main thread.
 
-    state: "idle"; "runs": instruction `pc` is next; "operation": a vector operation of it is under way, and `pc` is
-    behind it.  task: that runs, or ran last.  active, blocked: tasks.  microthreads, suspended: bit sets.  ready: the
-    first cycle in which it may go on.  priority: 0 medium-low to 3 high.
+    - state: "idle"; "runs": instruction `pc` is next; "operation": a vector operation is in progress, and `pc` is the
+      instruction after it.
+    - task: the task that runs, or ran last.  active, blocked: masks of tasks.
+    - microthreads, suspended: masks of microthreads.
+    - ready: the first cycle in which it can continue.
+    - priority: 0 medium-low to 3 high.
     """
 
     state: str
@@ -89,7 +94,7 @@ class Thread(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """A vector operation under way.  thread: 8: the main thread.  left: None: without an end."""
+    """A vector operation in progress.  thread: microthread, or MAIN.  left: elements; None means no end."""
 
     thread: int
     name: str
@@ -100,7 +105,7 @@ class Operation(NamedTuple):
 
 
 class Wavelet(NamedTuple):
-    """control: a control wavelet.  advances: the switches that it passes."""
+    """A wavelet.  control: it is a control wavelet.  advances: it advances the switches on its way."""
 
     data: int
     control: bool
@@ -108,7 +113,7 @@ class Wavelet(NamedTuple):
 
 
 class Queue(NamedTuple):
-    """A queue of the ramp.  color: that it is bound to, or None."""
+    """A queue of the ramp.  color: the color that it is bound to, or None."""
 
     number: int
     color: int | None
@@ -117,7 +122,7 @@ class Queue(NamedTuple):
 
 
 class Probe:
-    """Stops and state of one fabric."""
+    """Runs one fabric to stops, and reads its state."""
 
     def __init__(self, fabric: Fabric):
         self.fabric = fabric
@@ -135,9 +140,8 @@ class Probe:
     ) -> tuple[Literal["stop", "limit", "quiet", "fault"], list[Stop]]:
         """Runs to the end of the first cycle with a stop, at most to cycle `until`: (why it ended, the stops).
 
-        limit: the cycle that the host is told: a run that becomes quiet after a look at an earlier cycle ends as it
-        would without it.  progress: called with the cycle, about twenty times a second.  A KeyboardInterrupt leaves the
-        fabric between two cycles.
+        limit: the cycle to which the host wants to run, which sets the cycle in which a quiet run ends.  progress:
+        called with the cycle about twenty times a second.  A KeyboardInterrupt leaves the fabric between two cycles.
         """
         given = self._given(stops or Stops())
         while True:
@@ -159,7 +163,7 @@ class Probe:
                 return "limit", []
 
     def rest(self, until: int) -> None:
-        """Lets time pass to cycle `until` in which nothing moves, after `run` has returned "quiet"."""
+        """Advances to cycle `until` after `run` has returned "quiet"; nothing moves on the way."""
         self._engine.rest(until)
 
     def _given(self, stops: Stops) -> dict:
@@ -225,7 +229,7 @@ class Probe:
     def operations(self, x: int, y: int) -> list[Operation]:
         """Vector operations with a fabric or FIFO operand that are under way."""
         found = []
-        for thread in range(9):
+        for thread in range(MAIN + 1):
             values = self._engine.look(x, y, _engine.LOOK_OPERATION, thread)
             if values:
                 op, pc, done, left, wait, _ = values
@@ -255,8 +259,10 @@ class Probe:
         return found
 
     def buffers(self, x: int, y: int, color: int) -> dict[str, list[Wavelet]]:
-        """Wavelets of a color that wait in the router, by the port by which they came, "N" to "R"; "" where the router
-        has one buffer for all ports."""
+        """Wavelets of a color that wait in the router, by input port, "N" to "R".
+
+        If the router has one buffer for all ports of the color, they are under "N".
+        """
         found = {}
         for port in range(_engine.PORTS):
             words = self._engine.look(x, y, _engine.LOOK_BUFFER, color * _engine.PORTS + port)

@@ -20,13 +20,13 @@ class Profiles:
     _engine: _engine.Engine
 
     def keep_profile(self) -> None:
-        """Counts the cycles of each instruction by cause.  Does not change results.
+        """Starts to count the cycles of each instruction by cause.  Does not change results.
 
         Raises ConfigError after the first cycle.
         """
         if self.cycle:
             raise ConfigError(f"a profile begins before the first cycle, and the fabric is in cycle {self.cycle}")
-        if not self.check:  # which keeps one
+        if not self.check:  # a checked run has a profile
             self._engine.profile()
         self._has_profile = True
 

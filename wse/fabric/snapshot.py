@@ -127,7 +127,7 @@ class Snapshots:
         be read to its end after that: this fabric must not be used any more.
         """
         if self.check:
-            raise ConfigError("a checked fabric cannot go to another state: a check sees a run from its beginning")
+            raise ConfigError("a checked fabric cannot restore a state: a check must see the whole run")
         if self._spool is not None:
             raise ConfigError(
                 "a fabric whose events go to a file while it runs cannot go back: they would be there twice"

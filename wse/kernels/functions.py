@@ -44,7 +44,7 @@ threads: of the host; results do not depend on them.
 max_cycles: RunError if the kernel takes more cycles.
 trace: events to keep in `run.events`.
 activity: record `run.activity`.
-detail: record `run.detail`, which the page of `wse.report.explore` shows.
+detail: record `run.detail`, for `wse.report.explore`.
 progress: called with the cycle during the run."""
 
 

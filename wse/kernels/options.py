@@ -48,9 +48,9 @@ class RunOptions:
     max_cycles  end the run after so many cycles; None: no limit
     trace       events to keep; 0: none
     watch       which events, and where
-    check       collects mistakes of the program; None: they are not looked for
+    check       collects findings of a checked run; None: the run is not checked
     activity    record the busy cycles of each PE in each time bin, for an animation
-    detail      record what the page of a run shows; see Fabric
+    detail      record `Run.detail`, for the explorer
     progress    is called during the run
     checkpoint  where the state is saved every ten minutes and when the run is interrupted; see Fabric.save
     restore     such a file, from which the run goes on

@@ -32,9 +32,9 @@ def values_in(numbers: np.ndarray) -> list[int]:
 
 @dataclass
 class Region:
-    """Bytes of a PE's memory that belong together: an array, a variable, the code.
+    """A named part of a PE's memory: an array, a variable, or the code.
 
-    type: of the elements, or ""; item: bytes of an element.  undefined: they have no initial value.
+    type: of the elements, or ""; item: bytes of an element.  undefined: it has no initial value.
     """
 
     address: int
@@ -88,7 +88,7 @@ class PEImage:
     regions: list[Region] = field(default_factory=list)
 
     def region(self, number: int) -> Region | None:
-        """The region of a number as the engine has it, from 1; None for 0."""
+        """The region with a number of the engine, which counts from 1; None for 0."""
         return self.regions[number - 1] if 1 <= number <= len(self.regions) else None
 
     def region_at(self, address: int) -> Region | None:

@@ -61,10 +61,10 @@ class Device:
     """An artifact, loaded.
 
     - machine: instead of the architecture's own.
-    - events (its trace), activity, watch, detail: as Fabric takes them.  check: collects mistakes of the program.
+    - events (its trace), activity, watch, detail: as Fabric takes them.  check: collects the findings of a checked run.
     - max_cycles: the cycle beyond which the device does not run; LimitReached where the host waits for more.
     - progress: called with the cycle while the device runs, and its method clear when the host goes on.
-    - make: makes the fabric, as Fabric does.
+    - make: the fabric's constructor.
 
     failed: how the run ended, as Run.ended, once it has ended by an error; error: which.
     """
@@ -161,7 +161,7 @@ class Device:
                 continue
             if not (reads or variable.mutable):
                 raise ProgramError(
-                    f"{name} of {image.name} is a constant, which the code may have as a number: the host cannot "
+                    f"{name} of {image.name} is a constant, which code may contain as a number: the host cannot "
                     "change it. Declare what it points to with var, and the pointer without const"
                 )
             beyond = variable.pointer is None and size > variable.bytes
@@ -351,7 +351,7 @@ class Device:
 
 
 def halves(variable: Variable, size: int) -> str:
-    """For the end of a message: elements of 16 bits, copied as if they had 32."""
+    """The end of a message about elements of 16 bits that are copied as if they had 32."""
     if variable.item == 2 and variable.bytes < size <= 2 * variable.bytes:
         return ": MEMCPY_16BIT copies elements of 16 bits"
     return ""

@@ -48,7 +48,7 @@ class Launched:
 class Recorded:
     """A run of the host program.  number: from 1.  run: its measurements, when it has ended; stopped: by stop().
 
-    findings: mistakes of the program, if they were looked for."""
+    findings: of a checked run, else None."""
 
     number: int
     directory: Path
@@ -76,11 +76,11 @@ class Recorder:
     - threads: of the host; None: what the host program asks for.  max_cycles: of each run.
     - events: capacity of the trace; watch: which events; activity: whether activity over time is kept.
       detail: whether Run.detail is.
-    - check: mistakes of the programs are looked for, except those that it suppresses; None: they are not.
+    - check: runs are checked, without these known findings; None: they are not checked.
     - progress: shows how far a run is.
     - ended: called with each run when it has ended; None: launches are not recorded, and nothing is measured.
 
-    fabric: what makes the fabrics, as Fabric does.
+    fabric: the constructor of fabrics.
     """
 
     fabric: Callable[..., Fabric] = Fabric
@@ -106,7 +106,7 @@ class Recorder:
         self._open: list[Recorded] = []
 
     def checker(self) -> Checker | None:
-        """What collects mistakes of the program that is loaded next; None if they are not looked for."""
+        """The collector of findings for the program that is loaded next; None if runs are not checked."""
         if self.check is None:
             return None
         self._checkers.append(Checker(self.check))

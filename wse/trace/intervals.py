@@ -1,4 +1,4 @@
-"""The events of a run as arrays of intervals: tasks, operations, waits and landings, by PE.  Quick for large traces.
+"""The events of a run as arrays of intervals: tasks, operations, waits and landings, by PE; fast for large traces.
 
 `wse.trace.events.spans` yields the same tasks, operations and waits one by one.
 """
@@ -19,8 +19,8 @@ INTERVAL = np.dtype([("pe", "<u4"), ("lane", "u1"), ("kind", "u1"), ("name", "<u
 def intervals(run: Run, most: int | None = None) -> tuple[np.ndarray, list[str], int]:
     """(array of INTERVAL by PE and start, names, intervals left out) of a run with events.
 
-    kind: index into KINDS.  name: index into the names.  end: the cycle after the last; that of the run for what did
-    not end.  most: the latest ones beyond so many are left out; None: none are.
+    kind: index into KINDS.  name: index into the names.  end: the cycle after the last one; the end of the run for an
+    interval without an end.  most: the number to keep, those that start first; None keeps all.
     """
     events = in_order(run)
     events = events[events["pe"] < run.pes]  # a damaged file may have others
