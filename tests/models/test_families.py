@@ -79,7 +79,7 @@ def test_a_key_that_is_not_known_is_named(name):
     ],
 )
 def test_a_variant_that_is_not_known_is_refused(name, key, value):
-    with pytest.raises(ConfigError, match=rf"{key} is .*: of \w+, only the models where it is .* known"):
+    with pytest.raises(ConfigError, match=rf"{key} is .*, but must be .*: other models of type \w+ are not supported"):
         public(name, **{key: value})
 
 
@@ -202,10 +202,10 @@ def test_windows_by_layer():
         (
             "meta-llama/Llama-2-70b-hf",
             {"rope_parameters": {"tall": {}}},
-            "rope_parameters has 'tall', which is no type",
+            "rope_parameters has 'tall', which is not a type",
         ),
         ("mosaicml/mpt-7b", {"attn_config": []}, r"attn_config is \[\], but must be a JSON object"),
-        ("mosaicml/mpt-7b", {"attn_config": {"alibi": False}}, "attn_config: alibi is false: of mpt, only"),
+        ("mosaicml/mpt-7b", {"attn_config": {"alibi": False}}, "attn_config: alibi is false, but must be true"),
         ("mosaicml/mpt-7b", {"attn_config": {"twist": 1}}, "the key 'attn_config.twist' is not known"),
         (
             "google-t5/t5-small",

@@ -114,7 +114,11 @@ def test_the_kind_follows_from_the_ending():
             "cannot tell the picture's format from 'run': the name must end in .png, .svg, .pdf, .html, .gif, .mp4",
         ),
         ("run.png", "animation", "a picture of kind 'animation' cannot be written as .png: use .gif, .mp4"),
-        ("run.html", "links", "the page 'run.html' shows all of a run: a picture of kind 'links' is .png, .svg, .pdf"),
+        (
+            "run.html",
+            "links",
+            "'run.html' is the explorer, which has no kinds: write a 'links' picture as .png, .svg, .pdf",
+        ),
         ("run.gif", "links", "a picture of kind 'links' cannot be written as .gif: use .png, .svg, .pdf"),
         ("no/such/run.png", None, "cannot write 'no/such/run.png': there is no folder 'no/such'"),
     ],

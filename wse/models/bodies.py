@@ -1,4 +1,4 @@
-"""`graph`: the operator graph of a configuration; the bodies that are no decoder and no encoder of text."""
+"""`graph`: the operator graph of a configuration; bodies other than decoders and encoders of text."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ TIME_FEATURES = 256  # sines and cosines of a diffusion model's time
 
 
 def graph(model: Transformer) -> Graph:
-    """The operator graph of a configuration; inputs are "ids", or "pixels" and "time" of models of images; the last
-    output is "loss".
+    """The operator graph of a configuration.
 
-    A model without a head ends with its last norm, or the pooler.
+    Inputs are "ids", or "pixels" and "time" for models of images.  The last output is "loss", or without a head
+    that of the last norm or the pooler.
     """
     return BODIES.get(model.body, Builder)(model).build()
 
@@ -96,7 +96,7 @@ class EncoderDecoder(Builder):
 
 
 class Vision(Builder):
-    """ViT: patches of an image are the tokens, behind one that stands for the image."""
+    """ViT: the tokens are one for the whole image, then the patches."""
 
     def embed(self, table: Parameter) -> str:
         """Patches as tokens."""
@@ -108,7 +108,7 @@ class Vision(Builder):
         return self.add("positions", "positions", [x], m.d_model, {"weight": weight}, sequence=m.sequence)
 
     def logits(self, x: str, table: Parameter) -> None:
-        """Of the classes, from the token that stands for the image."""
+        """Logits of the classes, from the token of the whole image."""
         classes = self.linear("head", x, self.model.vocab, True, once=True)
         self.add("loss", "loss", [classes], 1, None, once=True)
 
@@ -116,7 +116,7 @@ class Vision(Builder):
 class Diffusion(Builder):
     """DiT: tokens are patches of a latent image; time and label condition scales, shifts and gates of each layer.
 
-    The conditioning is embedded once for all layers, as its paper has it.  Positions are a fixed table.
+    The conditioning is embedded once for all layers, as in the paper.  Positions are a fixed table.
     """
 
     def build(self) -> Graph:

@@ -1,4 +1,4 @@
-"""How a configuration becomes operators: the parts that models are made of, and decoders and encoders of them.
+"""Builds the operators of a configuration: the parts of models, and decoders and encoders made of them.
 
 bodies.py has the other bodies, and `graph`.
 """
@@ -10,11 +10,11 @@ import math
 from .config import Transformer
 from .graph import Graph, Operator, Parameter, Tensor
 
-STD = 0.02  # as GPT-2; projections that add to the residual stream have it divided by sqrt(2 layers)
+STD = 0.02  # as GPT-2; divided by sqrt(2 layers) for projections that add to the residual stream
 
 
 class Builder:
-    """Appends operators; methods take the names of tensors that are read, and return that of the output."""
+    """Appends operators.  Methods take the names of the tensors that they read, and return the name of the output."""
 
     def __init__(self, model: Transformer):
         self.model = model
@@ -43,7 +43,7 @@ class Builder:
         return Graph(m, tuple(self.operators), self.tensors)
 
     def blocks(self, x: str, layers: range, prefix: str = "layers", first: int = 0) -> str:
-        """Layers, which are named from `first` on."""
+        """Layers.  Their names count from layer `first`."""
         for layer in layers:
             self.layer = layer
             x = self.block(x, f"{prefix}.{layer - first}")

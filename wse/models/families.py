@@ -1,7 +1,7 @@
-"""Families of Hugging Face models, a row each: what a model_type means beyond the numbers of its config.json.
+"""Families of Hugging Face models: one row for each model_type, with its layers and the meaning of its keys.
 
-Facts are those of each model's published configuration and definition.  To add a family, add its row to FAMILIES; what
-its layers have is said in fields of Transformer, what its keys mean in `Family` (reading.py).
+The source of each row is the model's published configuration and definition.  To add a family, add its row to FAMILIES.
+Fields of Transformer describe its layers; `Family` in reading.py describes its keys.
 """
 
 from __future__ import annotations
@@ -83,18 +83,18 @@ ROUTER: dict[str, tuple[Kind, Any]] = {
 
 
 def alibi_or_learned(reading: Reading) -> None:
-    """GPT-2 style models whose positions are a key."""
+    """Models as GPT-2 with a key for the kind of positions."""
     allowed = Text(("learned", "alibi"))
     reading.fields["positions"] = reading.take("position_embedding_type", allowed, reading.fields["positions"])
 
 
 def neox(reading: Reading) -> None:
-    """Parallel or not, with two norms in both."""
+    """Attention and MLP in parallel or not; two norms in both cases."""
     reading.fields["parallel"] = reading.take("use_parallel_residual", Boolean(), True)
 
 
 def opt(reading: Reading) -> None:
-    """Norms before or after; a narrower table of the embedding; biases of all linear layers, or none."""
+    """Norms before or after; a narrower embedding table; biases of all linear layers, or none."""
     if not reading.take("do_layer_norm_before", Boolean(), True):
         reading.fields |= {"norm_at": "after", "final_norm": False}
     if reading.take("_remove_final_layer_norm", Boolean(), False):
@@ -190,7 +190,7 @@ def gemma3(reading: Reading) -> None:
 
 
 def scores(reading: Reading) -> None:
-    """query_pre_attn_scalar: scores are divided by its root."""
+    """query_pre_attn_scalar: scores are divided by its square root."""
     reading.note("query_pre_attn_scalar", reading.take("query_pre_attn_scalar", Number(0, 1e6, above=True), 256),
                  reading.fields["d_head"])  # fmt: skip
 
@@ -215,7 +215,7 @@ def deepseek(reading: Reading) -> None:
 
 
 def smollm3(reading: Reading) -> None:
-    """no_rope_layers: 1 where queries and keys are turned, 0 where not; else each no_rope_layer_interval-th is not."""
+    """no_rope_layers: 1 for rotary positions, 0 for none; else every no_rope_layer_interval-th has none."""
     layers = reading.fields["layers"]
     period = reading.take("no_rope_layer_interval", Integer(1, 2_000), 4)
     turned = reading.take("no_rope_layers", Items(Integer(0, 1), 2_000))
@@ -228,18 +228,18 @@ def smollm3(reading: Reading) -> None:
 
 
 def starcoder2(reading: Reading) -> None:
-    """use_bias: of all linear layers.  Norms have one."""
+    """use_bias: biases of all linear layers.  Norms have one in any case."""
     biased = reading.take("use_bias", Boolean(), True)
     reading.fields |= {"bias": biased, "attention_bias": biased, "norm_bias": True}
 
 
 def embedding_scale(reading: Reading) -> None:
-    """Gemma multiplies the embedding by the root of its width."""
+    """Gemma multiplies the embedding by the square root of its width."""
     reading.note("embedding times", math.sqrt(reading.fields["d_model"]), None)
 
 
 def mamba2(reading: Reading) -> None:
-    """expand, which heads and head_dim say as well; limits of the time steps."""
+    """expand, which must agree with num_heads and head_dim; limits of the time steps."""
     f = reading.fields
     inner = reading.take("expand", Number(0, 1_000, above=True), 2) * f["d_model"]
     if inner != f["heads"] * f["d_head"]:
@@ -261,7 +261,7 @@ def mamba2(reading: Reading) -> None:
 
 
 def t5(reading: Reading) -> None:
-    """Layers of encoder and decoder; the function of the MLP, "gated-" in front if it is."""
+    """Layers of encoder and decoder; the function of the MLP, with the prefix "gated-" if it is gated."""
     f = reading.fields
     f["encoder_layers"] = f["layers"]
     f["layers"] += reading.take("num_decoder_layers", Integer(1, 1_000), f["layers"])
@@ -298,7 +298,7 @@ def vit(reading: Reading) -> None:
 
 
 def dit(reading: Reading) -> None:
-    """Width by heads; patches as tokens; a label more than there are, for none."""
+    """Width as heads times head width; patches as tokens; one label more than there are classes, for none."""
     f = reading.fields
     f["d_model"] = f["heads"] * f["d_head"]
     f["d_ff"] = 4 * f["d_model"]

@@ -1,4 +1,4 @@
-"""`load`: the configuration of a name of the table, or of a Hugging Face config.json."""
+"""`load`: a configuration by its name in the table, or from a Hugging Face config.json."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .reading import read
 def load(name: str | Path) -> Transformer:
     """The configuration of that name (1.3b and 1_3b are the same), of a config.json, or of a folder that holds one.
 
-    ConfigError for a name that is not known, or a file that describes no transformer this package knows.
+    ConfigError for an unknown name, or a file that does not describe a supported transformer.
     """
     path = Path(name)
     if path.suffix == ".json" or ("\0" not in str(name) and str(name) and path.is_dir()):
@@ -32,9 +32,9 @@ def load(name: str | Path) -> Transformer:
 
 
 def from_hugging_face(values: Any, name: str = "", where: str = "config.json") -> Transformer:
-    """A Transformer from the contents of a config.json.  name: if the file names none; where: what errors call it.
+    """A Transformer from the contents of a config.json.
 
-    ConfigError names the key, its value and what is allowed: a key that is missing, a value out of range, a key that
-    is not known, or the model_type that is not known.
+    name: used if the file has none.  where: the file's name in errors.  Raises ConfigError, with the key, its value and
+    what is allowed, for a missing key, a value out of range, an unknown key and an unknown model_type.
     """
     return read(values, FAMILIES, name, where)

@@ -31,7 +31,7 @@ NEUTRAL = """
     transformers.js_config transformers_version typical_p unk_token_id unsloth_fixed unsloth_version use_bfloat16
     use_cache
 """
-# Keys of every family that have one value here: another makes a model of another kind.
+# Keys of every family that must have this value: with another one the model is of a kind that is not supported.
 ONLY: dict[str, Any] = {
     "add_cross_attention": False,
     "is_decoder": False,
@@ -42,7 +42,7 @@ ONLY: dict[str, Any] = {
 DROPOUT = Number(0, 1)
 LONG = Number(0, 1e15, above=True)
 MAY_BE_NONE = ("token_types",)
-SIZES = ("layers", "d_model", "heads", "vocab")  # what a file must say, unless the family's row has it
+SIZES = ("layers", "d_model", "heads", "vocab")  # that a file must have, unless the row of its family has them
 _TANH = {"activation": "gelu", "exact": False}
 _SILU = {"activation": "silu"}
 ACTIVATIONS: dict[str, dict[str, Any]] = {
@@ -84,8 +84,10 @@ ROPE: dict[str, Kind] = {
 class Reading:
     """A configuration while it is read.
 
-    values: the file's.  fields: of the Transformer, so far.  numerics: (key, value) that change values only.  taken:
-    the keys that were read.
+    - values: of the file.
+    - fields: of the Transformer, so far.
+    - numerics: (key, value) pairs that change values only.
+    - taken: the keys that were read.
     """
 
     type: str
@@ -102,7 +104,7 @@ class Reading:
         return default if value is None else check(kind, value, self.where, key)
 
     def take_field(self, name: str, *keys: str) -> None:
-        """Sets a field from the first of these keys that has a value.  0, which means none in a field, is no size."""
+        """Sets a field from the first of these keys that has a value.  Refuses a size of 0, which means none."""
         kind = SCHEMA[name]
         if isinstance(kind, Integer) and kind.low == 0 and name not in MAY_BE_NONE:
             kind = Integer(1, kind.high)
@@ -112,7 +114,7 @@ class Reading:
                 self.fields[name] = value
 
     def note(self, key: str, value: Any, plain: Any) -> None:
-        """Keeps a setting that changes values only, unless it is the plain one."""
+        """Records a setting that changes values only, unless it has the plain value."""
         if value is not None and value != plain:
             self.numerics.append((key, tuple(value) if isinstance(value, list) else value))
 
@@ -123,7 +125,8 @@ class Reading:
         if value is not None and not any(type(value) is type(a) and value == a for a in allowed):
             words = " or ".join(shown(a) for a in allowed) or "null"
             raise ConfigError(
-                f"{self.where}: {key} is {shown(value)}: of {self.type}, only the models where it is {words} are known"
+                f"{self.where}: {key} is {shown(value)}, but must be {words}: other models of type {self.type} "
+                "are not supported"
             )
 
 
@@ -132,16 +135,16 @@ Rule = Callable[[Reading], None]
 
 @dataclass(frozen=True)
 class Family:
-    """A model_type: how its layers are made, and what the keys of its config.json mean.
+    """A model_type: its layers, and the meaning of the keys of its config.json.
 
-    keys      field of Transformer -> the names of its key
-    base      fields that the architecture has, and defaults of its configuration class
-    values    key -> (what is allowed, the plain value): changes values only, kept in `numerics`
-    always    settings of the architecture that change values only, kept in `numerics`
-    only      key -> the values that are known; another is an error
-    dropout   keys of shares of dropout.  0 if absent: training as it is executed here has none
-    neutral   keys that change nothing
-    rules     functions for all else, called in order
+    keys      field of Transformer -> names of its key
+    base      fields that the architecture fixes, and defaults of its configuration class
+    values    key -> (allowed values, plain value): changes values only, recorded in `numerics`
+    always    settings of the architecture that change values only, recorded in `numerics`
+    only      key -> the supported values; another is an error
+    dropout   keys of dropout rates.  Absent means 0: executed training has no dropout
+    neutral   keys without an effect
+    rules     functions for everything else, called in order
     """
 
     keys: Mapping[str, tuple[str, ...]]
@@ -162,7 +165,7 @@ def read(values: Any, families: Mapping[str, Family], name: str, where: str) -> 
     text = values.get("text_config")
     if isinstance(kind, str) and kind not in families and isinstance(text, Mapping):
         raise ConfigError(
-            f"{where} of type {shown(kind)} is of several models: save its text_config, of type "
+            f"{where} of type {shown(kind)} describes several models: save its text_config, of type "
             f"{shown(text.get('model_type'))}, as a config.json of its own"
         )
     if not isinstance(kind, str) or kind not in families:
@@ -197,7 +200,7 @@ def read(values: Any, families: Mapping[str, Family], name: str, where: str) -> 
         if key not in known:
             raise ConfigError(
                 f"{where}: the key {shown(key)} is not known for {kind} and may change the model: "
-                f"{did_you_mean(key, known, most=0) or 'remove it if it changes nothing'}"
+                f"{did_you_mean(key, known, most=0) or 'remove it if it has no effect'}"
             )
     return Transformer(
         name=Path(str(label)).name or kind,
@@ -218,7 +221,7 @@ def activation(*keys: str, gated: bool = False) -> Rule:
         if words:
             if words[0] not in ACTIVATIONS:
                 known = ", ".join(ACTIVATIONS)
-                raise ConfigError(f"{reading.where} has the activation {shown(words[0])}: known are {known}")
+                raise ConfigError(f"{reading.where} has the activation {shown(words[0])}: supported are {known}")
             reading.fields.update(ACTIVATIONS[words[0]])
         if gated:
             reading.fields["gated"] = True
@@ -227,10 +230,10 @@ def activation(*keys: str, gated: bool = False) -> Rule:
 
 
 def rope_of(share: float | None = None, older: str = "partial_rotary_factor") -> Rule:
-    """The base of rotary positions, the share of a head that is turned, and the scaling for long sequences.
+    """The base of rotary positions, the share of a head that is rotated, and the scaling for long sequences.
 
-    rope_parameters is the nested form of newer files: all in one object, or one object per type of layer.  share: the
-    default; older: another name of its key.
+    rope_parameters, of newer files, has all in one object, or one object per type of layer.  share: the default of the
+    share; older: another name of its key.
     """
 
     def rule(reading: Reading) -> None:
@@ -243,7 +246,7 @@ def rope_of(share: float | None = None, older: str = "partial_rotary_factor") ->
             if nested:
                 for name, value in nested.items():
                     if name not in LAYER_TYPES or len(nested) < len(table):
-                        raise ConfigError(f"{reading.where}: {key} has {shown(name)}, which is no type of layer")
+                        raise ConfigError(f"{reading.where}: {key} has {shown(name)}, which is not a type of layer")
                     _rope_scaling(reading, f"{key}.{name}", value)
                 table = nested.get("full_attention", {})
             elif table:
@@ -290,9 +293,9 @@ LAYER_TYPES = ("full_attention", "sliding_attention")
 
 
 def windows(default: int = 0, slides: Callable[[int, Reading], bool] = lambda layer, reading: True) -> Rule:
-    """sliding_window, of the layers that layer_types names, or else of those that `slides` says.
+    """sliding_window, for the layers that layer_types names, or else those that `slides` selects.
 
-    default: of its configuration class; null means no window.
+    default: of the configuration class; null means no window.
     """
 
     def rule(reading: Reading) -> None:

@@ -54,9 +54,9 @@ def plot(run: Run, path: str | Path, kind: str | None = None) -> Path:
 def explore(runs: Sequence[Run], path: str | Path) -> Path:
     """Write the explorer of one run, or of two that are compared, to a file; returns its path.
 
-    The page works in a browser without a network.  It shows more of runs that a Fabric(..., detail=True) has recorded,
-    and timelines of traced ones.  Raises ConfigError as `check`, if the name does not end in .html, for another number
-    of runs, and if the file cannot be written.
+    The page works in a browser without a network.  Code and routes need a run of Fabric(..., detail=True), timelines a
+    traced run.  Raises ConfigError as `check`, if the name does not end in .html, for another number of runs, and if
+    the file cannot be written.
     """
     from . import page
 
@@ -111,7 +111,7 @@ def check(path: str | Path, kind: str | None = None) -> str:
         raise ConfigError(f"a picture of kind {kind!r} cannot be written as {ending}: use {', '.join(fitting)}")
     if ending == ".html" and kind != "summary":
         raise ConfigError(
-            f"the page {str(path)!r} shows all of a run: a picture of kind {kind!r} is {', '.join(STILL)}"
+            f"{str(path)!r} is the explorer, which has no kinds: write a {kind!r} picture as {', '.join(STILL)}"
         )
     if not path.parent.is_dir():
         raise ConfigError(f"cannot write {str(path)!r}: there is no folder {str(path.parent)!r}")

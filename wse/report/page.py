@@ -1,7 +1,7 @@
 """The explorer: a self-contained page about one run, or two side by side, that works without a network.
 
-The page holds the program in explorer.js, which is built from the TypeScript in the folder explorer of the repository,
-and the data of the runs: one JSON document, and arrays as gzip in base64, which the browser unpacks when it shows them.
+The page has the program explorer.js, which is built from the TypeScript in the folder explorer of the repository, and
+the data of the runs: one JSON document, and arrays as gzip in base64.  The browser unpacks an array when it needs it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BUDGET = 20_000_000  # bytes of arrays, packed, before base64: planes of larger 
 _HERE = Path(__file__).parent
 PORTS = ("to the north", "to the east", "to the south", "to the west", "down the ramp")
 
-# What counters count, as the map's title says it.
+# What counters count, for the title of the map.
 _WORDS = {
     "scalars": "scalar instructions",
     "vectors": "vector operations started",
@@ -50,7 +50,7 @@ class _Arrays:
         self.packed: list[bytes] = []
 
     def add(self, array: np.ndarray) -> dict[str, Any]:
-        """Where the page finds an array: {"at", "type", "size"}.  Integers get the smallest type that holds them."""
+        """Adds an array; returns its description {"at", "type", "size"}.  Integers get the smallest sufficient type."""
         array = np.ascontiguousarray(array).reshape(-1)
         if array.dtype.kind in "iu":
             array = array.astype(_smallest(int(array.max(initial=0))))
@@ -58,7 +58,7 @@ class _Arrays:
         return {"at": len(self.packed) - 1, "type": array.dtype.str[1:], "size": array.size}
 
     def replace(self, where: dict[str, Any], array: np.ndarray) -> None:
-        """Another array in the place of one that was added."""
+        """Replaces an array, given by its description."""
         self.packed[where["at"]] = pack(array)
         where |= {"type": array.dtype.str[1:], "size": array.size}
 
@@ -68,7 +68,7 @@ class _Arrays:
 
 
 def pack(array: np.ndarray) -> bytes:
-    """An array as gzip: first the lowest byte of each number, then the second ones, and so on."""
+    """An array as gzip: the lowest bytes of all numbers, then the second ones, and so on."""
     array = array.astype(array.dtype.newbyteorder("<"), copy=False)
     planes = np.ascontiguousarray(array).view(np.uint8).reshape(-1, array.dtype.itemsize).T
     return gzip.compress(np.ascontiguousarray(planes).tobytes(), 6, mtime=0)
@@ -112,12 +112,12 @@ def write(runs: Sequence[Run], path: str | Path) -> None:
 
 
 def _asset(name: str) -> str:
-    """A built file; "</" would end the element that it stands in."""
+    """A built file, in which "</" cannot end the element that contains it."""
     return re.sub(r"</(?=script|style)", r"<\\/", (_HERE / name).read_text(encoding="utf-8"))
 
 
 def _round(arrays: _Arrays, planes: list[tuple[dict[str, Any], np.ndarray]]) -> None:
-    """Rounds planes to fewer steps, the largest first, until the arrays fit into the page."""
+    """Rounds planes to fewer steps, the largest ones first, until the arrays are within BUDGET."""
     for steps in (4095, 255, 63, 15):
         sizes = {id(entry): len(arrays.packed[entry["array"]["at"]]) for entry, _ in planes}
         for entry, plane in sorted(planes, key=lambda found: -sizes[id(found[0])]):
@@ -170,7 +170,7 @@ def _run(run: Run, arrays: _Arrays, planes: list[tuple[dict[str, Any], np.ndarra
 
 
 def _planes(run: Run, arrays: _Arrays, planes: list[tuple[dict[str, Any], np.ndarray]]) -> list[dict[str, Any]]:
-    """What the map can show; arrays that are 0 everywhere are left out."""
+    """The measures of the map.  One that is 0 everywhere has no array."""
     causes = set(text.causes(run))
     found = [
         *((name, "cause", text.cause_words(name), run.counters[name]) for name in text.causes(run)),

@@ -1,10 +1,10 @@
-"""Hints for habits of C, C++, Python and Zig: where a text cannot be parsed, and for names that nobody declares."""
+"""Hints for programmers of C, C++, Python and Zig: for text that cannot be parsed and names that are not declared."""
 
 from __future__ import annotations
 
 from .lexer import Token
 
-# The first word of a statement, or of an arm, that is none.
+# Words of other languages at the start of a statement or an arm.
 WORDS = {
     "elif": "elif is written else if",
     "elseif": "elseif is written else if",
@@ -17,7 +17,7 @@ LOOP = "a loop that counts is `for (@range(i16, n)) |i| { }`, another `while (co
 POWER = ": powers are pow of <math>"
 ARM = "an arm is written `1, 2 => statement,` and the last one `else => statement`"
 
-# Names that are usual elsewhere.
+# Names of other languages.
 NAMES = {
     **dict.fromkeys(["int", "short", "isize", "int16_t"], "integers are i16, i32 and the like"),
     **dict.fromkeys(["long", "int32_t", "int64_t"], "integers are i32, i64 and the like"),
@@ -44,7 +44,7 @@ NAMES = {
 
 
 def statement(first: Token, following: Token) -> str | None:
-    """What the words that begin a statement, which cannot be parsed, are instead."""
+    """The hint for a statement that cannot be parsed, by its first two tokens; None if there is none."""
     if first.kind == "ident" and first.text in WORDS:
         return WORDS[first.text]
     if first.kind == "ident" and following.kind == "ident":
@@ -53,7 +53,7 @@ def statement(first: Token, following: Token) -> str | None:
 
 
 def hint(tokens: list[Token], at: int) -> str:
-    """The end of the message that token `at` was not expected, with a colon; or nothing."""
+    """The hint for an unexpected token `at`, with a colon in front, or ""."""
     here = tokens[at]
     before = tokens[at - 1] if at else here
     earlier = tokens[at - 2] if at > 1 else before
