@@ -26,7 +26,7 @@ const E = enum(u16) { A, B };
 BODY = {
     "read length": ("@set_fifo_read_length(3, 1);", "a FIFO was expected, not"),
     "write length": ("@set_fifo_write_length(3, 1);", "a FIFO was expected, not"),
-    "control tasks": ("@set_control_task_table();", "@set_control_task_table stands in a comptime block of the code"),
+    "control tasks": ("@set_control_task_table();", "@set_control_task_table belongs in a comptime block of the code"),
     "undeclared": ("foo = 1;", "foo is not declared"),
     "misspelt": ("smal + x;", "smal is not declared: did you mean small?"),
     "unknown builtin": ("@activat(x);", "there is no builtin @activat: did you mean @activate?"),
@@ -68,7 +68,7 @@ BODY = {
         "an operation has .activate or .unblock, not both",
     ),
     "extra scalar": ("@fmacs(dsd, dsd, dsd, dsd);", "the last operand of @fmacs is a scalar"),
-    "not bound": ("@activate(main);", "main is a function, not a task: it is called"),
+    "not bound": ("@activate(main);", "main is a function, not a task: call it"),
     "no dsd": ("x = 1; _ = @set_dsd_length(x, 3);", "a descriptor of type mem1d_dsd or"),
     "negative length": ("_ = @set_dsd_length(dsd2, -1);", "an extent is 0 to 65535, not -1"),
     "range step": ("for (@range(i16, 0, 4, 0)) |i| { _ = i; }", "the step of a @range must not be 0"),

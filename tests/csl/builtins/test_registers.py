@@ -69,7 +69,7 @@ def test_what_is_refused(statement, message, tmp_path):
 
 @pytest.mark.parametrize("call", ["@set_config(0x7f22, 42)", "const old = @get_config(0x7e00)"])
 def test_registers_when_compiling(call, tmp_path):
-    with pytest.raises(CslError, match="stands in functions and tasks: when compiling, the routes and switches"):
+    with pytest.raises(CslError, match="belongs in functions and tasks: when compiling, the routes and switches"):
         compiled(tmp_path, f"{HEAD}\nfn main() void {{}}\ncomptime {{ {call}; }}\n")
 
 

@@ -93,7 +93,7 @@ def test_without_tensors_their_pointer_is_a_failed_assertion(tmp_path):
         ("const v = @get_symbol_value(u16, n);", POINTERS, "no symbol of type u16 is exported"),
         ("const v = @get_symbol_value(i16, 2.0);", POINTERS, "the number of a symbol is an integer"),
         ("got[0] = @get_symbol_value(i16, 7);", POINTERS, "no symbol of this type has number 7"),
-        ("", POINTERS + " _ = @has_exported_tensors();", "@has_exported_tensors stands in a function or a task"),
+        ("", POINTERS + " _ = @has_exported_tensors();", "@has_exported_tensors belongs in a function or a task"),
         ("", POINTERS + ' @export_symbol(A, "C"); _ = @get_symbol_value(i16, 1);', "@get_symbol_value"),
         ("got[0] = @get_symbol_id(got);", '@export_symbol(got, "D");', 'the layout has no @export_name("D", ...)'),
     ],

@@ -124,12 +124,12 @@ layout {{
 @pytest.mark.parametrize("name", IN_CODE | IN_COMPTIME_BLOCKS)
 def test_builtins_of_a_pe_are_no_part_of_the_layout(name, tmp_path):
     where = "the code of a PE, not in the layout" if name in IN_CODE else "a comptime block of the code of a PE"
-    with pytest.raises(CslError, match=f"layout.csl:9:.*{name} stands in {where}"):
+    with pytest.raises(CslError, match=f"layout.csl:9:.*{name} belongs in {where}"):
         compiled(tmp_path, PE.format(""), layout=LAYOUT.format(f"{name}({(IN_CODE | IN_COMPTIME_BLOCKS)[name]})"))
 
 
 @pytest.mark.parametrize("name", IN_COMPTIME_BLOCKS)
 def test_builtins_of_comptime_blocks_are_no_statements(name, tmp_path):
     head = "fn f() void {}\ntask t() void {}\n"
-    with pytest.raises(CslError, match=f"{name} stands in a comptime block of the code of a PE"):
+    with pytest.raises(CslError, match=f"{name} belongs in a comptime block of the code of a PE"):
         compiled(tmp_path, head + PE.format(f"{name}({IN_COMPTIME_BLOCKS[name]});"))

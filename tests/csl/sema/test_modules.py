@@ -138,8 +138,8 @@ def test_variables_that_are_read_when_compiling_are_warned_of(tmp_path):
     compile_program(running.write(tmp_path, pe), warnings=warnings)
     assert [(one.message, one.span.start) for one in warnings] == [
         (
-            "variable n is read when compiling, where it has the value that it begins with: "
-            "declare it with const, if no code changes it",
+            "variable n is read at compile time, which gives its initial value: "
+            "declare it with const if no code changes it",
             pe.index("n + 1"),
         )
     ]

@@ -31,14 +31,14 @@ STATEMENTS = {
     "const k: usize = 1;": "usize is not declared: integers are u16, u32 and the like",
     "n = sqrt(4.0);": "sqrt is not declared: it is a member of <math>",
     "n = len(v);": "len is not declared: @element_count",
-    "takes(v);": "not one of type [3]i16 (its address is taken with &)",
-    "takes(k);": "a value of type *const [3]i16 was expected, not a value of type [3]i16 (its address is taken with &)",
+    "takes(v);": "not one of type [3]i16 (take its address with &)",
+    "takes(k);": "a value of type *const [3]i16 was expected, not a value of type [3]i16 (take its address with &)",
     "e = 1;": "a value of type E was expected, not 1 of type comptime_int (convert it with @as(E, ...))",
     "e = n;": "not one of type i16 (convert it with @as(E, ...))",
     "const p = P(1);": "a function was expected, not type P: a value of it is P{ .name = value, ... }",
     "k[1] = 3;": "k is a constant and cannot be changed",
     "s.k[1] = 3;": "s.k is a constant and cannot be changed",
-    "@activate(main);": "main is a function, not a task: it is called",
+    "@activate(main);": "main is a function, not a task: call it",
     "@activate(t);": "task t is not bound to an id: @bind_local_task binds it in a comptime block",
 }
 HEAD = """export var n: i16 = 0;

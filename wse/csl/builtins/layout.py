@@ -216,9 +216,9 @@ def export_symbol(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Val
     """Gives the host a variable, pointer or function of the code of a PE, by its own name or another. In a comptime
     block."""
     if frame.build is not None:
-        raise CslError.at(node.span, "@export_symbol stands in a comptime block")
+        raise CslError.at(node.span, "@export_symbol belongs in a comptime block")
     if frame.unit.layout is not None:
-        raise CslError.at(node.span, "@export_symbol stands in the code of a PE, @export_name in the layout")
+        raise CslError.at(node.span, "@export_symbol belongs in the code of a PE, @export_name in the layout")
     arg = node.args[0]
     where = frame.lvalue(arg)
     name = text_of(frame, node.args[1], "the name") if len(node.args) > 1 else last_name(arg)

@@ -25,7 +25,7 @@ def address_of(frame: Frame, node: ast.BuiltinCall, ranges: ast.Node | None) -> 
     if frame.build is None:
         raise CslError.at(
             node.span,
-            f"{node.name} stands in functions and tasks: when compiling, the routes and switches of colors are set by "
+            f"{node.name} belongs in functions and tasks: when compiling, the routes and switches of colors are set by "
             "@set_color_config and @set_local_color_config, and no other register is emulated",
         )
     value = frame.coerce(frame.expr(at, t.U16), t.U16, at.span)

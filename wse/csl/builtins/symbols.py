@@ -44,7 +44,7 @@ def key(item: Any) -> Any:
 def get_symbol_id(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     """The number of an exported symbol: the place of its name among the calls of `@export_name`."""
     if frame.unit.layout is not None:
-        raise CslError.at(node.span, "@get_symbol_id stands in the code of a PE, not in the layout")
+        raise CslError.at(node.span, "@get_symbol_id belongs in the code of a PE, not in the layout")
     wanted = key(frame.comptime().lvalue(node.args[0]))
     for name, item in exported(frame).items():
         if key(item) == wanted:
@@ -78,7 +78,7 @@ def get_tensor_ptr(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Va
 def has_exported_tensors(frame: Frame, node: ast.BuiltinCall, want: Type | None) -> Value:
     """Whether the code of the PE exports a pointer to many, or an array."""
     if frame.build is None:
-        raise CslError.at(node.span, "@has_exported_tensors stands in a function or a task")
+        raise CslError.at(node.span, "@has_exported_tensors belongs in a function or a task")
     return Val(t.BOOL, bool(tensors(frame)))
 
 

@@ -102,7 +102,7 @@ def public() -> list[str]:
 def checked(node: ast.BuiltinCall, library: bool, arch: str) -> Builtin:
     """The row of a call.
 
-    library: whether the call stands in a file of the library.  Raises CslError if there is no such builtin, if the
+    library: whether the call is in a file of the library.  Raises CslError if there is no such builtin, if the
     architecture does not have it, or if the number of arguments is wrong.
     """
     found = BUILTINS.get(node.name)
@@ -120,13 +120,13 @@ def checked(node: ast.BuiltinCall, library: bool, arch: str) -> Builtin:
 def in_comptime_block(frame: Frame, node: ast.BuiltinCall) -> None:
     """Raises CslError for a call in a function, a task or the layout."""
     if frame.build is not None or frame.unit.layout is not None:
-        raise CslError.at(node.span, f"{node.name} stands in a comptime block of the code of a PE")
+        raise CslError.at(node.span, f"{node.name} belongs in a comptime block of the code of a PE")
 
 
 def in_code(frame: Frame, node: ast.BuiltinCall) -> None:
     """Raises CslError for a call in the layout, which no PE executes."""
     if frame.unit.layout is not None:
-        raise CslError.at(node.span, f"{node.name} stands in the code of a PE, not in the layout")
+        raise CslError.at(node.span, f"{node.name} belongs in the code of a PE, not in the layout")
 
 
 @expr(ast.BuiltinCall)

@@ -233,7 +233,7 @@ def task_number(frame: Frame, value: Value, span: Span) -> int:
             number = frame.unit.task_ids.get((id(fn.decl), id(fn.instance)))
         if number is None:
             if fn.decl.kind != "task":
-                raise CslError.at(span, f"{fn.name} is a function, not a task: it is called")
+                raise CslError.at(span, f"{fn.name} is a function, not a task: call it")
             raise CslError.at(
                 span, f"task {fn.name} is not bound to an id: @bind_local_task binds it in a comptime block"
             )

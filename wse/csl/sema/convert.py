@@ -121,7 +121,7 @@ def conversion(source: Type, kind: Type) -> str:
     if (t.is_number(kind) and t.is_number(source)) or (isinstance(kind, t.EnumType) and t.is_integral(source)):
         return f" (convert it with @as({kind}, ...))"
     if isinstance(kind, t.PointerType) and isinstance(source, t.ArrayType):
-        return " (its address is taken with &)"
+        return " (take its address with &)"
     return ""
 
 

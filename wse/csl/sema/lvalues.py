@@ -80,8 +80,8 @@ def load_global(frame: Frame, var: GlobalVar, span: Span | None) -> Value:
             raise CslError.at(span, f"the value of extern {var.display} is not known at compile time")
         raise CslError.at(span, f"{var.display} has no value at compile time")
     if var.mutable and not var.type.is_comptime and frame.unit.layout is None and not frame.instance.library:
-        words = f"variable {var.display} is read when compiling, where it has the value that it begins with"
-        frame.unit.program.findings.warn(span, f"{words}: declare it with const, if no code changes it")
+        words = f"variable {var.display} is read at compile time, which gives its initial value"
+        frame.unit.program.findings.warn(span, f"{words}: declare it with const if no code changes it")
     return var.value
 
 
