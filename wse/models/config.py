@@ -90,14 +90,19 @@ SCHEMA: dict[str, Kind] = {
     "name": Text(),
     "source": Text(),
 }
-# Fields that None, or 0, leaves to be worked out from others.
+# Fields that are derived from others if they have these values.
 DERIVED = {"d_head": 0, "attention_bias": None, "output_bias": None, "norm_bias": None}
 
 
 @dataclass(frozen=True)
 class Block:
-    """What a layer has of its own: window (0: none), whether queries and keys are turned, whether it has experts,
-    whether it is of the encoder of an encoder-decoder."""
+    """The properties in which layers of a model can differ.
+
+    - window: tokens that attention sees; 0 means all.
+    - rotary: queries and keys are rotated.
+    - experts: the MLP has experts.
+    - encodes: the layer is part of the encoder of an encoder-decoder.
+    """
 
     window: int
     rotary: bool
@@ -113,48 +118,48 @@ def _of_layer(values: Sequence[Any], layer: int, otherwise: Any) -> Any:
 class Transformer:
     """A transformer's shape.  Sizes are counts of features, heads, tokens.
 
-    norm        "layer" (gain and bias, mean taken away) or "rms" (gain)
-    activation  "gelu" or "silu"; gated: times a second projection (SwiGLU); exact: GELU by the error function, as its
-                paper has it, and not by tanh, as GPT-2 has it
-    positions   "learned" (a table added to the embedding), "rotary" (the first `rotary` features of a head turned),
+    norm        "layer" (mean subtracted; gain and bias) or "rms" (gain)
+    activation  "gelu" or "silu"; gated: times a second projection (SwiGLU); exact: GELU by the error function, as in
+                its paper, and not by tanh, as in GPT-2
+    positions   "learned" (a table added to the embedding), "rotary" (the first `rotary` features of a head rotated),
                 "alibi" or "none"
-    bias        linear layers and layer norms have one; attention_bias: those of attention, if different
-    tied        the head multiplies by the embedding's table
+    bias        of linear layers and layer norms; attention_bias: of those of attention, if different
+    tied        the head uses the embedding's table
     parallel    attention and MLP read the same normalised input and are added together (GPT-J, Falcon)
     experts     MLPs per layer, of which a token visits active_experts
 
-    What few models have:
+    Fields that few models use:
 
     body        "decoder", "encoder" (BERT), "encoder-decoder" (T5), "vision" (ViT), "diffusion" (DiT) or
                 "state-space" (Mamba 2)
     output_bias, norm_bias    of attention's output projection, of layer norms; None: as attention_bias, as bias
     qk_norm     norm of queries and keys: of each "head", or of "all" heads together
     windows     tokens that attention of a layer sees, by layer; 0: all.  A shorter list is repeated; () is all
-    rotary_layers    whether a layer's queries and keys are turned, by layer; as windows
-    kv_rank     latent attention (MLA): features of the stored latent; q_rank: of the queries' one, or 0; d_rope:
-                features of a head that are turned, stored once for all heads; d_value: features of a head's values.
-                d_head is that of queries and keys, d_rope included
+    rotary_layers    whether a layer's queries and keys are rotated, by layer; repeated as windows
+    kv_rank     latent attention (MLA): features of the stored latent; q_rank: of the latent of queries, or 0; d_rope:
+                rotated features of a head, stored once for all heads; d_value: features of a head's values.
+                d_head is that of queries and keys, with d_rope
     sinks       a trained score per head that takes part in the softmax
     norm_at     "before" attention and MLP; "after" the addition (BERT); "both" before and after each, before the
                 addition; "output": of each, before the addition
-    parallel_norms    norms of a parallel layer: one of both, or one each
-    embedding_norm, final_norm    a norm behind the embedding, and in front of the head
+    parallel_norms    norms of a parallel layer: 1, shared by attention and MLP, or 2
+    embedding_norm, final_norm    a norm after the embedding, and before the head
     d_expert    features of an expert, if not d_ff; d_shared: of the MLP that all tokens visit beside the experts
-    expert_layers    whether a layer has experts, by layer; as windows.  Others have an MLP of d_ff
+    expert_layers    whether a layer has experts, by layer; repeated as windows.  Other layers have an MLP of d_ff
     router_bias, expert_bias    the router, and the experts, have biases
     extra_positions  rows of the table of positions beyond `sequence`
     token_types  rows of a table of segments, added to the embedding
     d_embedding  features of the embedding's table, if not d_model: projections lead to d_model and back
-    head        "logits"; "masked": a dense layer, activation and norm in front of them (BERT); "none": no head
+    head        "logits"; "masked": a dense layer, activation and norm before them (BERT); "none": no head
     head_bias   of the logits; pooler: a dense layer over the first token
-    state       of a state-space model: numbers of state per feature; conv: tokens of the convolution in front, with
-                conv_bias; groups: heads share the inputs and outputs of the state by group
-    encoder_layers      of an encoder-decoder: the first ones of `layers`; relative_buckets: rows of the table of
-                biases by distance
+    state       of a state-space model: numbers of state per feature; conv: tokens of the convolution before it, with
+                conv_bias; groups: of heads that share the inputs and outputs of the state
+    encoder_layers      of an encoder-decoder: the number of first ones of `layers`; relative_buckets: rows of
+                the table of biases by distance
     patch       of a vision or diffusion model: pixels on a side of a patch, of so many channels; out_channels:
                 predicted.  `vocab` is the number of classes, and of rows of a diffusion model's table of labels
-    numerics    (key, value) of settings that change values, but no shape, count or time: kept, and refused by what
-                executes a model
+    numerics    (key, value) of settings that change values, but no shape, count or time.  Predictions ignore them;
+                what executes a model refuses a model that has any
     """
 
     name: str
@@ -254,7 +259,7 @@ class Transformer:
             raise ConfigError(f"model {self.name}: latent attention (kv_rank {self.kv_rank}) lacks d_value")
 
     def block(self, layer: int) -> Block:
-        """What is special to a layer."""
+        """The properties of a layer."""
         return Block(
             window=_of_layer(self.windows, layer, 0),
             rotary=self.positions == "rotary" and _of_layer(self.rotary_layers, layer, True),
@@ -264,7 +269,7 @@ class Transformer:
 
     @cached_property
     def first_like(self) -> tuple[int, ...]:
-        """For each layer the first one that is made like it."""
+        """For each layer, the first layer with the same properties."""
         first: dict[Block, int] = {}
         return tuple(first.setdefault(self.block(layer), layer) for layer in range(self.layers))
 
