@@ -13,7 +13,9 @@ LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 # A name that stands for others: FILE, NAME, <area>, *, {a,b}, and "...".
 PATTERN = re.compile(r"[*<>{}]|\b[A-Z]{2,}\b|\.\.\.|test_NAME")
 # Names of files in a user's or a test's own folders, or that the build makes.
-ELSEWHERE = re.compile(r"^(docs/reference/|wse/_engine\.c$|csrc/(x|room)/|tests/(csrc/)?x/|wse/x\b|wse/new)")
+ELSEWHERE = re.compile(
+    r"^(docs/reference/|wse/_engine\.c$|csrc/(x|room)/|tests/(csrc/)?x/|wse/x\b|wse/new|wse/report/explorer/node_modules)"
+)
 
 
 def tracked() -> list[str]:
