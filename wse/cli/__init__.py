@@ -27,6 +27,7 @@ COMMANDS = {
     "run": ("wse.cli.run", "Run a kernel on an emulated fabric, verify it, draw a picture."),
     "plot": ("wse.cli.plot", "Draw pictures or write traces of a saved run."),
     "view": ("wse.cli.view", "Write a page to look into a saved run with, or to compare two."),
+    "critical": ("wse.cli.critical", "Print the chain of work and waits that sets a saved run's length."),
     "train": ("wse.cli.train", "Train a transformer on the emulated wafer."),
     "map": ("wse.cli.map", "Place a transformer on the wafer: floor plan, tiles, memory."),
     "system": ("wse.cli.system", "Predict training on one or more CS-3: memory, step time, scaling."),

@@ -20,7 +20,7 @@ import numpy as np
 from .. import _engine, files
 from ..errors import ConfigError
 from ..fabric.run import BUSY, CAUSES, COUNTERS, Run
-from ..trace import intervals
+from ..trace import intervals, reach
 from . import text
 
 MOST_INTERVALS = 4_000_000  # of a trace
@@ -232,10 +232,6 @@ def _detail(run: Run, arrays: _Arrays) -> dict[str, Any]:
 
 def route_positions(word: int) -> list[list[int]]:
     """The positions of a router's configuration word: masks [rx, tx], bit 0 for N; the one it begins in is first."""
-    if not word:
-        return []
-    from_, to = _engine.ROUTE_RX, _engine.ROUTE_TX
-    count = (word >> _engine.ROUTE_LAST & 3) + 1
-    found = [[word >> from_ + 10 * i & 31, word >> to + 10 * i & 31] for i in range(count)]
+    found = [list(masks) for masks in reach.positions(word)]
     first = word >> _engine.ROUTE_POS & 3
     return found[first:] + found[:first]
