@@ -223,11 +223,45 @@ def test_what_leaves_the_fabric_last():
 
 
 @cache
-def reduced(algorithm, width, length):
-    module = load("reduce")
-    config = {name: parameter.default for name, parameter in module.PARAMETERS.items()}
-    config |= {"algorithm": algorithm, "length": length}
-    return module.run(config, RunOptions(machine=wse.Machine(), grid=(width, 1), trace=100_000, detail=True)).run
+def kernel(name, grid, changed=(), **parameters):
+    """A traced run.  changed: overrides of the machine's figures, as pairs."""
+    module = load(name)
+    config = {row: parameter.default for row, parameter in module.PARAMETERS.items()} | parameters
+    options = RunOptions(machine=wse.Machine(overrides=dict(changed)), grid=grid, trace=100_000, detail=True)
+    return module.run(config, options).run
+
+
+def reduced(algorithm, width, length, changed=()):
+    return kernel("reduce", (width, 1), changed, algorithm=algorithm, length=length)
+
+
+@pytest.mark.parametrize("figure", ["hop_cycles", "ramp_in_cycles", "ramp_out_cycles", "task_start_cycles"])
+@pytest.mark.parametrize(
+    ("name", "grid", "parameters"),
+    [
+        ("reduce", (8, 1), {"algorithm": "chain", "length": 5}),
+        ("reduce", (8, 1), {"algorithm": "tree", "length": 5}),
+        ("reduce", (8, 1), {"algorithm": "star", "length": 5}),
+        ("reduce", (8, 1), {"algorithm": "two-phase", "length": 5}),
+        ("allreduce", (5, 4), {"length": 16}),
+        ("broadcast", (6, 6), {"length": 50}),
+        ("softmax", (4, 4), {}),
+    ],
+)
+def test_the_path_tells_what_a_slower_machine_costs(figure, name, grid, parameters):
+    """A run takes at least 2 cycles longer for each wavelet, link or start on its path that takes 2 cycles longer."""
+    run = kernel(name, grid, **parameters)
+    found = critical.path(run)
+    covers(run, found)
+    kind = START if figure == "task_start_cycles" else HOPS
+    count = 0
+    for before, segment in pairwise([found[0], *found]):
+        apart = abs(before.pe % grid[0] - segment.pe % grid[0]) + abs(before.pe // grid[0] - segment.pe // grid[0])
+        count += (apart if figure == "hop_cycles" else 1) if segment.kind == kind else 0
+    slower = kernel(name, grid, ((figure, wse.Machine().params[figure] + 2),), **parameters)
+    assert slower.cycles - run.cycles >= 2 * count > 0
+    if figure in ("ramp_in_cycles", "ramp_out_cycles"):  # nothing else depends on these
+        assert slower.cycles - run.cycles == 2 * count
 
 
 @settings(max_examples=15, deadline=None)

@@ -66,21 +66,8 @@ def document(run: Run) -> dict[str, Any]:
     }
 
 
-WORDS = {
-    critical.CODE: "code of {name}",
-    critical.OPERATION: "operation {name}",
-    critical.START: "start of {name}",
-    critical.HOPS: "hops of {name}",
-    critical.ROUTERS: "{name} waits in routers",
-    critical.SPACE: "space for {name}",
-    critical.SLOTS: "{name} waits for a slot",
-    critical.HOST: "host: {name}",
-    critical.UNKNOWN: "unknown: {name}",
-}
-
-
 def _what(row: Any) -> str:
-    return WORDS[row["kind"]].format(name=row["name"])
+    return critical.words(row["kind"], row["name"])
 
 
 VIEW = [

@@ -22,17 +22,18 @@ from . import events
 from .history import History, Part, history, latest
 from .reach import End, Reach
 
-CODE, OPERATION, START, HOPS, ROUTERS, SPACE, SLOTS, HOST, UNKNOWN = KINDS = (
-    "code",  # instructions of a task on the main thread, and what they wait for
-    "operation",  # a vector operation, with its start
-    "start",  # of a task
-    "hops",  # a wavelet on its way, from its element at the sender to the slot that takes it
-    "routers",  # a wavelet that waits in queues and routers on its way, for others or for space
-    "space",  # from the slot that takes a wavelet at the receiver to that of a sender which waited for space
-    "slots",  # an operation whose wavelet is there, while other threads have the slots
-    "host",  # until the host starts a task, or sends a wavelet
-    "unknown",  # the cause is not in the trace
-)
+WORDS = {  # by kind, with the name of the task, instruction or color
+    "code": "code of {}",  # instructions of a task on the main thread, and what they wait for
+    "operation": "operation {}",  # a vector operation, with its start
+    "start": "start of {}",  # of a task
+    "hops": "hops of {}",  # a wavelet on its way, from its element at the sender to the slot that takes it
+    "routers": "{} waits in routers",  # a wavelet that waits in queues and routers on its way, for others or for space
+    "space": "space for {}",  # from the slot that takes a wavelet to that of a sender which waited for space
+    "slots": "{} waits for a slot",  # an operation whose wavelet is there, while other threads have the slots
+    "host": "host: {}",  # until the host starts a task, or sends a wavelet
+    "unknown": "unknown: {}",  # the cause is not in the trace
+}
+CODE, OPERATION, START, HOPS, ROUTERS, SPACE, SLOTS, HOST, UNKNOWN = KINDS = tuple(WORDS)
 _OUTPUT = COUNTERS.index("stall_output")
 AFTER, IDLE = "after the last event", "idle"  # names of unknown segments
 
@@ -76,6 +77,11 @@ def path(run: Run) -> list[Segment]:
     return _Walk(run, run.events, run.detail.routes).path()
 
 
+def words(kind: str, name: str) -> str:
+    """What a segment is, for people: `hops of red (color 3)`."""
+    return WORDS[kind].format(name)
+
+
 def sums(segments: Iterable[Segment]) -> list[Sum]:
     """The sums of a path by kind and name, most cycles first."""
     cycles: Counter[tuple[str, str]] = Counter()
@@ -103,6 +109,7 @@ class _Walk:
         self.params = Machine(run.machine, run.profile, run.meta.get("overrides")).params
         self.names = events.Names(run)
         self.reach = Reach(routes, run.width, run.height)
+        self.tasks = run.counters["tasks"].reshape(-1)
         found = events.in_order(run)
         found = found[(found["pe"] < run.pes) & (found["cycle"] < self.cycles)]  # a damaged file may have others
         self.last = found[found["cycle"] == found["cycle"][-1]] if len(found) else found
@@ -124,7 +131,7 @@ class _Walk:
             step = self._before if cursor in visited else self._step
             visited.add(cursor)
             cursor = step(cursor)
-        self._add(cursor, 0, UNKNOWN, "")
+        self._add(cursor, 0, UNKNOWN, IDLE)
         return _merged(reversed(self.segments))
 
     def _add(self, cursor: _Cursor, start: int, kind: str, name: str) -> _Cursor:
@@ -212,8 +219,11 @@ class _Walk:
         if follows:
             return cursor
         ended = self._ended(known, at - 1)
-        # nothing in the PE made it start; the run begins with tasks of its own
-        return self._before(cursor, HOST, name) if ended is None else cursor._replace(lane=ended)
+        if ended is not None:
+            return cursor._replace(lane=ended)
+        # if all that the PE did is in the trace, nothing in it made the task start
+        is_whole = len(known.tasks) == int(self.tasks[cursor.pe])
+        return self._before(cursor, *((HOST, name) if is_whole else (UNKNOWN, IDLE)))
 
     def _ended(self, known: History, cycle: int) -> int | None:
         """The microthread whose operation ended in a cycle."""
