@@ -65,6 +65,7 @@ COLOR_AT = """([x, y]) => {
     const pen = copy(), ratio = devicePixelRatio;
     return [...pen.getImageData(x * ratio, y * ratio, 1, 1).data].slice(0, 3);
 }"""
+DRAWN = "() => document.querySelector('canvas.map').toDataURL()"
 COPY = """window.copy = () => {
     const map = document.querySelector('canvas.map'), made = document.createElement('canvas');
     [made.width, made.height] = [map.width, map.height];
@@ -286,6 +287,22 @@ def test_two_runs_of_different_grids(show):
     page.click("[data-shown=B]")
     page.wait_for_selector("body[data-shown=B]")
     click(page, 6, 2)
+
+
+def test_the_critical_path(show):
+    page = show(product())
+    before = page.evaluate(DRAWN)
+    page.click("[data-tab=path]")
+    page.wait_for_selector("#path")
+    assert "on 2 PEs, which the map shows" in page.inner_text("#path")
+    assert page.locator("#path table").first.inner_text().splitlines()[1].startswith("code of step")
+    page.wait_for_function(f"() => ({DRAWN})() !== {before!r}")  # the path is on the map
+    page.locator("#path button").first.click()
+    page.wait_for_selector('body[data-pe="(1, 0)"][data-tab=path]')
+
+
+def test_a_run_without_a_trace_has_no_path(show):
+    assert show(make_run()).locator("[data-tab=path]").count() == 0
 
 
 def test_a_deadlock(show):

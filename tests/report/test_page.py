@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from wse import report
 from wse.errors import ConfigError
 from wse.program.route import config
 from wse.report import page, text
+from wse.trace import critical
 
 
 def document(path) -> dict:
@@ -121,6 +123,27 @@ def test_program_and_routes(tmp_path):
     for route in shown["routes"]:
         where = unpacked(tmp_path / "run.html", route["array"])
         assert where.size == 16 and where.max() < len(route["words"])
+
+
+def test_the_critical_path(tmp_path, monkeypatch):
+    run = product()
+    found = critical.path(run)
+    (shown,) = document(report.plot(run, tmp_path / "run.html"))["runs"]
+    assert shown["path"]["count"] == len(shown["path"]["segments"]) == len(found)
+    assert sum(cycles for _, cycles, _ in shown["path"]["sums"]) == run.cycles
+    assert shown["path"]["segments"][0] == [1, 0, 2, "start of begin"] and shown["path"]["pes"] == [1, 5]
+    monkeypatch.setattr(page, "MOST_SEGMENTS", 3)
+    (shown,) = document(report.plot(run, tmp_path / "run.html"))["runs"]
+    longest = sorted(found, key=lambda segment: segment.start - segment.end)[:3]
+    starts = [start for _, start, _, _ in shown["path"]["segments"]]
+    assert starts == sorted(segment.start for segment in longest) and shown["path"]["count"] == len(found)
+
+
+@pytest.mark.parametrize("changes", [{"events": None}, {"detail": None}, {"events_dropped": 1}])
+def test_a_run_that_cannot_be_followed_has_no_path(tmp_path, changes):
+    run = replace(product(), **changes)
+    (shown,) = document(report.plot(run, tmp_path / "run.html"))["runs"]
+    assert "path" not in shown
 
 
 def test_positions_begin_with_the_first_one():

@@ -12,6 +12,7 @@ import html
 import json
 import re
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ import numpy as np
 from .. import _engine, files
 from ..errors import ConfigError
 from ..fabric.run import BUSY, CAUSES, COUNTERS, Run
-from ..trace import intervals, reach
+from ..trace import critical, intervals, reach
 from . import text
 
 MOST_INTERVALS = 4_000_000  # of a trace
+MOST_SEGMENTS = 1000  # of a critical path
 BUDGET = 20_000_000  # bytes of arrays, packed, before base64: planes of larger pages are rounded
 _HERE = Path(__file__).parent
 PORTS = ("to the north", "to the east", "to the south", "to the west", "down the ramp")
@@ -166,6 +168,8 @@ def _run(run: Run, arrays: _Arrays, planes: list[tuple[dict[str, Any], np.ndarra
         document["trace"] = _trace(run, arrays)
     if run.detail is not None:
         document |= _detail(run, arrays)
+    if run.events is not None and run.detail is not None and not run.events_dropped:
+        document["path"] = _path(run)
     return document
 
 
@@ -203,6 +207,20 @@ def _trace(run: Run, arrays: _Arrays) -> dict[str, Any]:
         "until": int(table["start"].max(initial=0)),
         **{name: arrays.add(table[name]) for name in ("lane", "kind", "name", "start")},
         "length": arrays.add(table["end"] - table["start"]),
+    }
+
+
+def _path(run: Run) -> dict[str, Any]:
+    """The critical path: its sums, its longest segments in order of cycles, and the PEs that it goes over."""
+    path = critical.path(run)
+    longest = sorted(path, key=lambda segment: segment.start - segment.end)[:MOST_SEGMENTS]
+    return {
+        "sums": [[critical.words(one.kind, one.name), one.cycles, one.segments] for one in critical.sums(path)],
+        "segments": [
+            [s.pe, s.start, s.end, critical.words(s.kind, s.name)] for s in sorted(longest, key=lambda s: s.start)
+        ],
+        "count": len(path),
+        "pes": [pe for pe, _ in groupby(segment.pe for segment in path)],
     }
 
 

@@ -35,6 +35,7 @@ WORDS = {  # by kind, with the name of the task, instruction or color
 }
 CODE, OPERATION, START, HOPS, ROUTERS, SPACE, SLOTS, HOST, UNKNOWN = KINDS = tuple(WORDS)
 _OUTPUT = COUNTERS.index("stall_output")
+TRIED = 64  # receivers that are asked whether they kept a sender waiting
 AFTER, IDLE = "after the last event", "idle"  # names of unknown segments
 
 
@@ -114,6 +115,7 @@ class _Walk:
         found = found[(found["pe"] < run.pes) & (found["cycle"] < self.cycles)]  # a damaged file may have others
         self.last = found[found["cycle"] == found["cycle"][-1]] if len(found) else found
         self.events = found[np.argsort(found["pe"], kind="stable")]
+        self.pes = np.ascontiguousarray(self.events["pe"])
         self._histories: dict[int, History] = {}
         self._colors: dict[Part, list[int]] = {}
         self._data: dict[tuple[int, int], bool] = {}
@@ -143,7 +145,7 @@ class _Walk:
 
     def _history(self, pe: int) -> History:
         if pe not in self._histories:
-            low, high = np.searchsorted(self.events["pe"], (pe, pe + 1))
+            low, high = np.searchsorted(self.pes, np.array([pe, pe + 1], np.uint32))
             self._histories[pe] = history(self.events[low:high], self.cycles)
         return self._histories[pe]
 
@@ -286,7 +288,7 @@ class _Walk:
 
     def _space(self, cursor: _Cursor, _: Part, wait: Part) -> _Cursor:
         """The receiver that took a wavelet, so that an operation could send another one."""
-        best: tuple[int, int, int, str] | None = None  # cycle, PE, lane, color
+        found: list[tuple[int, int, End, int]] = []  # cycle of a landing, PE, its end of the route, color at the sender
         for color in self.reach.sends(cursor.pe):
             for end in self.reach.receivers(cursor.pe, color):
                 if end.pe < 0 or end.pe == cursor.pe:
@@ -294,16 +296,13 @@ class _Walk:
                 landed = self._history(end.pe).landings_of(end.color)
                 delay = end.hops + 1  # of a free slot, which a router passes on in a cycle
                 place = bisect_right(landed, cursor.cycle - delay)
-                if not place or landed[place - 1] <= wait.start - delay:
-                    continue
-                if (lane := self._taker(end, cursor.pe, landed[place - 1])) is not None:
-                    found = (landed[place - 1], end.pe, lane, self.names.color(color))
-                    best = found if best is None else max(best, found)
-        if best is None:
-            return self._neighbor(cursor, wait)
-        cycle, pe, lane, name = best
-        cursor = self._add(cursor, cycle + 1, SPACE, name)
-        return _Cursor(pe, lane, cursor.cycle)
+                if place and landed[place - 1] > wait.start - delay:
+                    found.append((landed[place - 1], end.pe, end, color))
+        for cycle, pe, end, color in sorted(found, reverse=True)[:TRIED]:
+            if (lane := self._taker(end, cursor.pe, cycle)) is not None:
+                cursor = self._add(cursor, cycle + 1, SPACE, self.names.color(color))
+                return _Cursor(pe, lane, cursor.cycle)
+        return self._neighbor(cursor, wait)
 
     def _taker(self, end: End, sender: int, cycle: int) -> int | None:
         """The lane of a receiver that took a wavelet, so that another one landed in this cycle; None: none was at work.
@@ -311,7 +310,7 @@ class _Walk:
         A receiver that waits for wavelets does not keep its sender waiting.
         """
         known = self._history(end.pe)
-        found = self._worker(end, (sender, end.color), known.landings_of(end.color), cycle)
+        found = self._worker(end, (sender, end.color), known.landings_of(end.color), 0, cycle)
         if found is not None and found[0] == cycle:
             return found[1]
         task = latest(known.tasks, cycle + 1)
@@ -337,11 +336,10 @@ class _Walk:
         landed_at = self._history(cursor.pe).landings_of(color)
         best: tuple[int, int, int, int] | None = None  # cycles that it waited on its way, hops, PE, lane
         for end in ends:
-            left = landed - self._delay(end.hops)
-            cycles = [cycle - self._delay(end.hops) for cycle in landed_at]
-            worker = self._worker(end, (cursor.pe, color), cycles, left) if end.pe >= 0 else None
+            delay = self._delay(end.hops)
+            worker = self._worker(end, (cursor.pe, color), landed_at, delay, landed) if end.pe >= 0 else None
             if worker is not None:
-                found = (left - worker[0], end.hops, end.pe, worker[1])
+                found = (landed - delay - worker[0], end.hops, end.pe, worker[1])
                 best = found if best is None else min(best, found)
         name = self.names.color(color)
         from_host = not ends or any(end.pe < 0 for end in ends)
@@ -356,19 +354,22 @@ class _Walk:
         """Cycles from an element that sends a wavelet to its landing, if it waits for no other."""
         return self.params["ramp_out_cycles"] + hops * self.params["hop_cycles"]
 
-    def _worker(self, end: End, route: tuple[int, int], cycles: Sequence[int], at: int) -> tuple[int, int] | None:
-        """(last cycle up to `at` in which it worked, lane) of the operation of a PE that sends or takes wavelets.
+    def _worker(
+        self, end: End, route: tuple[int, int], landings: Sequence[int], delay: int, landed: int
+    ) -> tuple[int, int] | None:
+        """(last cycle in which it worked, lane) of the operation of a PE that sent or took a wavelet.
 
-        end: the PE at one end of the route; route: the PE at the other end, and the color there.  cycles: in which its
-        wavelets left, or were taken.  None: no operation began before.
+        end: the PE at one end of the route.  route: the PE at its other end, and the color there.  landings: cycles in
+        which the wavelets of the route landed, `landed` this one.  delay: cycles that they had left the PE before.
+        None: no operation began before.
         """
         known = self._history(end.pe)
-        key = (end.pe, end.hops, *route)
+        key = (end.pe, delay, *route)
         if key not in self._scores:
-            self._scores[key] = known.at_work(cycles)
+            self._scores[key] = known.at_work([cycle - delay for cycle in landings])
         found = []
         for lane in known.operations:
-            cycle, part = known.worked(lane, at)
+            cycle, part = known.worked(lane, landed - delay)
             if part is not None:
                 found.append((self._scores[key][lane, part.number], cycle, lane))
         least = max((score for score, _, _ in found), default=0) / 2

@@ -13,11 +13,12 @@ export interface ClassOfPEs {
 }
 export interface Route { color: number; words: number[][][]; array: Where }
 export interface Waits { who: string[]; pe: number[]; edges: number[][]; cycle: number[]; count: number }
+export interface Path { sums: [string, number, number][]; segments: [number, number, number, string][]; count: number; pes: number[] }
 export interface Run {
   title: string; name: string; duration: string; headline: string; width: number; height: number; cycles: number; ended: string;
   figures: string[][]; causes: Cause[]; meta: unknown; busy: string[]; planes: Plane[];
   colors: [number, number[][]][]; ports: string[]; opcodes: [string, number][];
-  series?: Series; trace?: Trace; classes?: ClassOfPEs[]; class_of?: Where; routes?: Route[]; names?: [number, string][]; waits?: Waits;
+  series?: Series; trace?: Trace; classes?: ClassOfPEs[]; class_of?: Where; routes?: Route[]; names?: [number, string][]; waits?: Waits; path?: Path;
 }
 export interface Document { runs: Run[]; causes: string[] }
 export type Numbers = Uint8Array | Uint16Array | Uint32Array | Float64Array;

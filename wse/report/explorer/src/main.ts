@@ -4,8 +4,8 @@ import "./style.css";
 import { Run, array, busy, colorName, place, plane, read } from "./data";
 import { count, el, fit, percent, signed, style } from "./dom";
 import { Viewport, WaferMap } from "./map";
-import { Flow, routes, waits } from "./overlay";
-import { classAt, codePanel, comparePanel, deadlockPanel, pePanel, runPanel } from "./panels";
+import { Flow, path, routes, waits } from "./overlay";
+import { classAt, codePanel, comparePanel, deadlockPanel, pathPanel, pePanel, runPanel } from "./panels";
 import { Scale, pixels, position, ticks } from "./scale";
 import { Range, TimeBar } from "./time";
 
@@ -172,6 +172,7 @@ async function update(): Promise<void> {
     map.overlays = [];
     if (flows[i]) map.overlays.push(routes(flows[i]!, now.pe));
     if (data.runs[i].waits && (now.tab === "deadlock" || now.color < 0)) map.overlays.push(waits(data.runs[i].waits!));
+    if (data.runs[i].path && now.tab === "path") map.overlays.push(path(data.runs[i].path!.pes));
     map.canvas.setAttribute("aria-label", `map of ${data.runs[i].width} x ${data.runs[i].height} PEs: ${words()}`);
   });
   maps[0].label = !second ? "" : difference ? "B − A" : "A";
@@ -208,7 +209,7 @@ const routeSays = el("span", { class: "says", id: "route-says" });
 let panelTurn = 0;
 async function panel(): Promise<void> {
   const mine = ++panelTurn, of = run();
-  const names: [string, string][] = [["run", "Run"], ["pe", "PE"], ...(of.classes?.length ? ([["code", "Code"]] as [string, string][]) : []), ...(of.waits ? ([["deadlock", "Deadlock"]] as [string, string][]) : []), ...(second ? ([["compare", "A and B"]] as [string, string][]) : [])];
+  const names: [string, string][] = [["run", "Run"], ["pe", "PE"], ...(of.classes?.length ? ([["code", "Code"]] as [string, string][]) : []), ...(of.path ? ([["path", "Path"]] as [string, string][]) : []), ...(of.waits ? ([["deadlock", "Deadlock"]] as [string, string][]) : []), ...(second ? ([["compare", "A and B"]] as [string, string][]) : [])];
   if (!names.some(([key]) => key === now.tab)) now.tab = "run";
   tabs.replaceChildren(...names.map(([key, label]) => el("button", { role: "tab", "data-tab": key, "aria-selected": String(key === now.tab), onclick: () => { now.tab = key; void panel(); void update(); } }, label)));
   const made = await content(of);
@@ -232,10 +233,19 @@ async function content(of: Run): Promise<HTMLElement> {
       of.classes!.forEach((other, i) => choose.append(el("option", { value: i, selected: other === one }, `${other.name}: ${count(other.pes)} PEs`)));
       return el("div", {}, choose, await codePanel(of, one, data.causes));
     }
-    case "deadlock": return deadlockPanel(of, (pe) => { select(pe, false); for (const [i, map] of maps.entries()) views[i].center(pe % of.width, Math.floor(pe / of.width), map.canvas.clientWidth, map.canvas.clientHeight, 24); drawMaps(); });
+    case "path": return pathPanel(of, show);
+    case "deadlock": return deadlockPanel(of, show);
     case "compare": return comparePanel(data.runs, data.causes);
   }
   return runPanel(of);
+}
+
+/** Selects a PE that a list names, and moves the map there; the list stays. */
+function show(pe: number): void {
+  const of = run();
+  select(pe, false);
+  for (const [i, map] of maps.entries()) views[i].center(pe % of.width, Math.floor(pe / of.width), map.canvas.clientWidth, map.canvas.clientHeight, 24);
+  drawMaps();
 }
 
 let chosenClass: number | null = null;
@@ -244,7 +254,7 @@ function select(pe: number | null, open = true): void {
   chosenClass = null;
   if (open && pe !== null && now.tab !== "code") now.tab = "pe";
   void update();
-  if (open || now.tab !== "deadlock") void panel();
+  if (open || !["deadlock", "path"].includes(now.tab)) void panel();
   else body.dataset.pe = pe === null ? "" : place(run(), pe);
 }
 

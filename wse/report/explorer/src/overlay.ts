@@ -124,6 +124,26 @@ function ends(pen: CanvasRenderingContext2D, view: Viewport, rx: number, tx: num
   if (sends) { pen.beginPath(); pen.arc(x, y, Math.min(6, Math.max(2, small * 0.14)), 0, 7); pen.fill(); }
 }
 
+/** Draws the way of the critical path over PEs, from a dot where it begins to a ring where it ends. */
+export function path(pes: number[]): Overlay {
+  const edges = new Map(pes.slice(1).map((pe, i) => [`${pes[i]} ${pe}`, [pes[i], pe]]));
+  return (pen, view) => {
+    const small = Math.min(view.sx, view.sy), head = Math.min(12, Math.max(5, small * 0.2));
+    pen.strokeStyle = pen.fillStyle = style("--chosen"); pen.lineWidth = Math.min(4, Math.max(2, small / 12));
+    for (const [from, to] of edges.values()) {
+      const [x, y] = middle(view, from), [tx, ty] = middle(view, to), turn = Math.atan2(ty - y, tx - x);
+      pen.beginPath(); pen.moveTo(x, y); pen.lineTo(tx, ty); pen.stroke();
+      pen.beginPath(); pen.moveTo(tx, ty);
+      pen.lineTo(tx - head * Math.cos(turn - 0.4), ty - head * Math.sin(turn - 0.4));
+      pen.lineTo(tx - head * Math.cos(turn + 0.4), ty - head * Math.sin(turn + 0.4));
+      pen.fill();
+    }
+    if (!pes.length) return;
+    ends(pen, view, 1 << RAMP, 0, pes[0], Math.max(small, 20));
+    ends(pen, view, 0, 1 << RAMP, pes[pes.length - 1], Math.max(small, 20));
+  };
+}
+
 /** Draws who waits for whom; the circular wait is bold.  Returns nothing of waits within a PE but a ring. */
 export function waits(graph: Waits): Overlay {
   const next = new Map(graph.cycle.map((node, i) => [node, graph.cycle[(i + 1) % graph.cycle.length]]));

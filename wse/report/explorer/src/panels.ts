@@ -113,6 +113,17 @@ export function deadlockPanel(run: Run, show: (pe: number) => void): HTMLElement
   return box;
 }
 
+export function pathPanel(run: Run, show: (pe: number) => void): HTMLElement {
+  const { sums, segments, count: all, pes } = run.path!, different = new Set(pes).size;
+  const box = el("div", { id: "path" }, el("h2", {}, "Critical path"));
+  box.append(el("p", {}, `The chain of work, wavelets and waits that sets the length of the run: ${count(all)} segments on ${count(different)} PE${different === 1 ? "" : "s"}, which the map shows from the dot to the ring. If an item took no time, the run would be shorter by at most its cycles.`));
+  box.append(table(["what", "cycles", "share", "segments"], sums.map(([what, cycles, number]) => [what, count(cycles), percent(cycles / run.cycles), count(number)]), { class: "figures" }));
+  box.append(el("h3", {}, all > segments.length ? `The ${count(segments.length)} longest segments, in order of cycles` : "Segments, in order of cycles"));
+  const rows = segments.map(([pe, start, end, what]) => [what, el("button", { class: "link", onclick: () => show(pe) }, place(run, pe)), count(start), count(end)]);
+  box.append(table(["what", "PE", "from", "to"], rows, { class: "figures" }));
+  return box;
+}
+
 const number = (words: string): number => Number(words.replace(/[^\d.-]/g, ""));
 
 export async function comparePanel([a, b]: Run[], causes: string[]): Promise<HTMLElement> {
