@@ -203,6 +203,7 @@ def run_layout(
     if state.own:  # its comptime blocks are those of the PEs
         unit.leave_out(root)
     unit.run_comptimes()
+    unit.check_reserved()
     if state.size is None and not program.findings.errors:
         raise CslError.at(
             root.file.layouts[0].span, "the layout sets no rectangle: @set_rectangle(width, height) was expected"

@@ -110,17 +110,65 @@ RESERVED = {
         "comptime { @set_local_color_config(@get_color(22), .{ .routes = .{ .rx = .{WEST}, .tx = .{RAMP} } }); }",
         "color 22 is reserved: colors 21 to 23 belong to the memcpy library",
     ),
+    "color of a descriptor": (
+        "const d = @get_dsd(fabout_dsd, .{ .fabric_color = @get_color(21), .extent = 1, .output_queue = "
+        '@get_output_queue(4) });\nfn second() void { @mov32(d, 1); }\ncomptime { @export_symbol(second, "second"); }\n'
+        'comptime { @initialize_queue(@get_output_queue(4), if (@is_arch("wse3")) .{ .color = @get_color(21) } else '
+        ".{}); }",
+        "color 21 is reserved",
+    ),
+    "color of a bound one": (
+        "comptime { @initialize_queue(@get_input_queue(5), .{ .color = @get_color(23) }); }",
+        "color 23 is reserved",
+    ),
+    "data task": (
+        'task t(x: u32) void {}\ncomptime { @bind_data_task(t, @get_data_task_id(if (@is_arch("wse3")) '
+        "@get_input_queue(5) else @get_color(22)));\n"
+        'if (@is_arch("wse3")) @initialize_queue(@get_input_queue(5), .{ .color = @get_color(22) }); }',
+        "color 22 is reserved",
+    ),
 }
 
 
+LIBRARY = 'const sys = @import_module("<memcpy/memcpy>", .{});\n'
+BEFORE = "comptime { _ = sys; }\n"
+BEHIND = "if (!sends) sys.unblock_cmd_stream();"  # in a function, which is looked at behind all comptime blocks
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
+@pytest.mark.parametrize("arch", ARCHES)
 @pytest.mark.parametrize("name", RESERVED)
-def test_what_memcpy_has_reserved(name, tmp_path):
+def test_what_memcpy_has_reserved(name, arch, before, tmp_path):
+    """Whether a program uses the library before them or behind them.  Queues are reserved on WSE-3 only."""
     text, message = RESERVED[name]
-    library = 'const sys = @import_module("<memcpy/memcpy>", .{});\ncomptime { _ = sys; }\n'
+    head = HEAD if before else HEAD.replace("fn main() void { ", f"fn main() void {{ {BEHIND} ")
+    program = LIBRARY + head + (BEFORE if before else "")
+    if arch == "wse2" and "queue" in name:
+        text = text.replace(".{ .color = @get_color(2) }", ".{}") if name == "output queue" else text
+        compiled(tmp_path, program + text, arch, LAYOUT)
+        return
     with pytest.raises(CslError) as caught:
-        compiled(tmp_path, HEAD + library + text, "wse3", LAYOUT)
-    assert message in caught.value.diagnostics[0].message
-    compiled(tmp_path / "without", HEAD + text.replace("28", "26"), "wse3", LAYOUT)
+        compiled(tmp_path, program + text, arch, LAYOUT)
+    assert [message in diagnostic.message for diagnostic in caught.value.diagnostics] == [True]
+    compiled(tmp_path / "without", HEAD + text.replace("28", "26"), arch, LAYOUT)
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+@pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
+def test_a_layout_may_name_the_library_behind_its_colors(before, arch, tmp_path):
+    lines = [
+        '@set_tile_code(0, 0, "pe.csl", .{ .memcpy_params = m.get_params(0) });',
+        "@set_color_config(0, 0, @get_color(23), .{ .routes = .{ .rx = .{WEST}, .tx = .{RAMP} } });",
+    ]
+    layout = 'const m = @import_module("<memcpy/get_params>", .{ .width = 1, .height = 1 });\nlayout {\n@set_rectangle(1, 1);\n'
+    pe = 'param memcpy_params;\nconst sys = @import_module("<memcpy/memcpy>", memcpy_params);\nfn f() void { sys.unblock_cmd_stream(); }\n'
+    pe += "comptime { @export_symbol(f); }\n"
+    text = layout + "\n".join(lines if before else lines[::-1]) + '\n@export_name("f", fn()void);\n}\n'
+    with pytest.raises(CslError) as caught:
+        compiled(tmp_path, pe, arch, text)
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.message.startswith("color 23 is reserved") and diagnostic.span.source.path.endswith("layout.csl")
+    compiled(tmp_path / "20", pe, arch, text.replace("23", "20"))
 
 
 def test_microthread_ids_at_run_time(tmp_path):

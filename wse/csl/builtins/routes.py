@@ -12,6 +12,7 @@ from ..ir import ir
 from ..sema import types as t
 from ..sema.convert import describe
 from ..sema.frame import Frame, at_of
+from ..sema.queues import MEMCPY_COLORS, reserved_color
 from ..sema.suggest import did_you_mean
 from ..sema.types import Type
 from ..sema.values import VOID, Val, Value, concrete, key_of, sym
@@ -35,7 +36,6 @@ FILTER_FIELDS = {
     "sparse_counter": {**COUNTS, "limit2": "limit2"},
 }
 TRUTHS = ("count_data", "count_control", "filter_control")  # of these fields
-MEMCPY_COLORS = (21, 22, 23)
 # The struct of @set_color_config, with the structs in it.
 POSITIONS = ("pos1", "pos2", "pos3")
 ROUTES: Fields = {**leaves(("rx", "tx", "color_swap_x", "color_swap_y")), "pop_mode": leaves(POPS)}
@@ -97,8 +97,8 @@ def color_of(frame: Frame, node: ast.Node) -> int:
     number = concrete(value) if t.is_integral(value.type) else concrete(frame.coerce(value, t.COLOR, node.span))
     if not 0 <= number <= 23:
         raise CslError.at(node.span, f"color {number} cannot be routed: routable colors are 0 to 23")
-    if number in MEMCPY_COLORS and frame.unit.memcpy and not frame.instance.library:
-        raise CslError.at(node.span, f"color {number} is reserved: colors 21 to 23 belong to the memcpy library")
+    if number in MEMCPY_COLORS and not frame.instance.library:
+        frame.unit.reserved.append(CslError.at(node.span, reserved_color(number)))
     return number
 
 

@@ -12,7 +12,7 @@ from ..sema.convert import describe
 from ..sema.exprs import convert
 from ..sema.frame import Frame, at_of
 from ..sema.lvalues import load
-from ..sema.queues import QUEUES, named
+from ..sema.queues import MEMCPY_COLORS, QUEUES, named, reserved_color
 from ..sema.suggest import did_you_mean
 from ..sema.types import Type
 from ..sema.values import VOID, FnRef, Run, Val, Value, concrete
@@ -161,9 +161,12 @@ def bind_to(frame: Frame, fn: FnRef, kind: str, number: int, node: ast.BuiltinCa
         )
         frame.unit.deferred_checks.append(lambda: one_table(frame, error))
     reserved = MEMCPY_TASKS.get(kind, ())
-    if number in reserved and not frame.instance.library and frame.unit.program.memcpy:
+    if number in reserved and not frame.instance.library:
         listed = f"{', '.join(map(str, reserved[:-1]))} and {reserved[-1]}"
-        raise CslError.at(node.args[1].span, f"{kind} task {number} belongs to the memcpy library: {listed} do")
+        words = f"{kind} task {number} belongs to the memcpy library: {listed} do"
+        frame.unit.reserved.append(CslError.at(node.args[1].span, words))
+    if kind == "data" and frame.unit.program.arch == "wse2" and number in MEMCPY_COLORS:
+        frame.unit.reserved.append(CslError.at(node.args[1].span, reserved_color(number)))
     frame.unit.bound[tables[0], number], frame.unit.kinds[tables[0], number] = node.span, kind
     if kind == "local":
         check_parameters(frame, fn, None, kind, node)

@@ -16,6 +16,7 @@ QUEUES = {"wse2": (8, 6), "wse3": (8, 8)}  # input, output
 BY_DEFAULT = (0, 7, 6, 5, 4, 3, 2, 1)  # of descriptors without a queue
 ARRIVING = (2, 3, 4, 5, 6, 7, 1, 0)  # of colors of data tasks
 MEMCPY_QUEUES = {True: (0, 1), False: (0,)}  # of WSE-3, by whether they lead into the CE
+MEMCPY_COLORS = (21, 22, 23)
 REBINDS = ("iqbind", "oqbind", "cfgst")
 
 
@@ -149,8 +150,16 @@ class Queues:
                 unit.program.unbound_queues.setdefault((into, queue), error)
 
     def check_reserved(self) -> None:
-        """Queues of the memcpy library on WSE-3."""
-        if not self.unit.memcpy or self.unit.program.arch != "wse3":
+        """Colors of the memcpy library, and on WSE-3 its queues."""
+        if not self.unit.memcpy:
+            return
+        found = {color: span for colors in self.uses.values() for color, span in colors.items()}
+        for (into, queue), span in self.spans.items():
+            found.setdefault(self.bound(into).get(queue, -1), span)
+        for color in MEMCPY_COLORS:
+            if color in found:
+                self.report(CslError.at(found[color], reserved_color(color)))
+        if self.unit.program.arch != "wse3":
             return
         named_by = {key: next(iter(colors.values())) for key, colors in self.uses.items()} | self.colorless | self.spans
         for (into, queue), span in named_by.items():
@@ -171,6 +180,10 @@ class Queues:
 
     def report(self, error: CslError) -> None:
         self.unit.program.findings.add(error)
+
+
+def reserved_color(color: int) -> str:
+    return f"color {color} is reserved: colors 21 to 23 belong to the memcpy library"
 
 
 def named(into: bool, queue: int) -> str:

@@ -205,6 +205,7 @@ class Unit:
         self.advertised: dict[str, Any] = {}  # what @export_symbol names: a GlobalVar, a pointer or a function
         self.where: tuple[Any, Any] = (0, 0)  # x and y of its PEs
         self.memcpy = False  # its code, or its layout, uses the memcpy library
+        self.reserved: list[CslError] = []  # of what belongs to that library
         self.queues = Queues(self)
         self.dsrs = Dsrs()
         self.colors: dict[int, tuple[Any, Span | None]] = {}
@@ -441,10 +442,17 @@ class Unit:
         self.pointers.build()
         for check in self.deferred_checks:
             self.attempt(check)
+        self.check_reserved()
         self.queues.bind()
         self.bind_teardown()
         if self.startup is not None and self.startup.function.blocks:
             self.out.startup = [instr for block in self.startup.function.blocks for instr in block.code]
+
+    def check_reserved(self) -> None:
+        """Reports uses of what belongs to the memcpy library.  The code may import the library behind them."""
+        if self.memcpy or self.program.memcpy:
+            for error in self.reserved:
+                self.program.findings.add(error)
 
     def lower_next(self) -> bool:
         """Code of a function that waits for it; False if none does."""
