@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
-from documents import PACKAGES
+from documents import PACKAGES, ROOT
 
 import wse
+import wse.start
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # `wse` with the function `job` in the place of the command `isa`.
@@ -233,6 +235,15 @@ def test_cslc_and_cs_python_import_what_they_use(program):
     assert loaded("cs_python run.py", program) == {"numpy"}
     assert loaded("cs_python layouts.py", program) == {"numpy"} | COMPILER
     assert loaded("wse csl check layout.csl", program) == {"click", "numpy"} | COMPILER
+    assert loaded("csdb . context list", program) == {"click", "numpy"}
+    assert loaded("sdk_debug_shell --help", program) == {"click", "numpy"}
+    assert loaded("sdk_debug_shell compile layout.csl --arch=wse3 -o out", program) == {"click", "numpy"} | COMPILER
+
+
+def test_the_scripts_of_the_project_are_functions_of_this_module():
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert all(entry == f"wse.start:{name}" for name, entry in scripts.items())
+    assert all(callable(getattr(wse.start, name)) for name in scripts)
 
 
 def test_cslc_starts_no_threads(program):

@@ -1,4 +1,4 @@
-"""Entry points of the commands `wse`, `cslc` and `cs_python`.
+"""Entry points of the commands `wse`, `cslc`, `cs_python`, `csdb` and `sdk_debug_shell`.
 
 Signal handlers are installed before anything large is imported, and stay to the last moment: the process ends by
 os._exit, because the interpreter's own shutdown would drop the handlers first.
@@ -27,6 +27,16 @@ def cslc() -> NoReturn:
     fifth of the time of a short compilation on two processors, and more on many."""
     os.environ.setdefault(BLAS_THREADS, "1")
     _start("wse.cli.cslc")
+
+
+def csdb() -> NoReturn:
+    """The command `csdb`."""
+    _start("wse.cli.csdb")
+
+
+def sdk_debug_shell() -> NoReturn:
+    """The command `sdk_debug_shell`."""
+    _start("wse.cli.sdk_debug_shell")
 
 
 def cs_python() -> None:

@@ -61,7 +61,7 @@ def command(
     for path in files:
         if not path.is_file():
             raise ConfigError(f"there is no file of commands {str(path)!r}")
-    shell = Shell(files)
+    shell = Shell(files, directory=directory)
     progress = common.ProgressLine(notes_to_stderr=True)
 
     def ask(stopped: Stopped) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from ..csl.artifact import Artifact
 from ..errors import ConfigError, WseError
 from ..program.assembler import disassemble_word
-from . import views
+from . import csdb, views
 from .debugger import Debugger, Pause, Quit, Stopped
 from .shell import Shell
 from .values import Variable, shown
@@ -111,6 +111,7 @@ class Adapter:
     def __init__(self, connection: Connection, prepare: Callable[[dict[str, Any], Adapter], Debugger]):
         self.connection, self.prepare = connection, prepare
         self._debugger: Debugger | None = None
+        self._csdb = csdb.Session(lambda: self.debugger)  # the PEs that it has chosen outlive a command
         self._launched = self._configured = self._stops_on_entry = False
         self._stopped_pes: list[tuple[int, int]] = []
         self._references: list[tuple[tuple[int, int], Any]] = []
@@ -356,7 +357,7 @@ class Adapter:
             if given.get("context") != "repl" or self._running:
                 raise
         shell = Shell(lines=iter(()))
-        shell.debugger, shell.started = self.debugger, True
+        shell.debugger, shell.started, shell.csdb = self.debugger, True, self._csdb
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             shell.command(text)
         return {"result": printed.getvalue().rstrip("\n"), "variablesReference": 0}

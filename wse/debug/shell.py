@@ -1,4 +1,4 @@
-"""Shell: the commands of `wse debug`, named as gdb names them."""
+"""Shell: the commands of `wse debug`, named as gdb names them; those of csdb by its names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple, NoReturn
 
 from .. import signals
 from ..errors import ConfigError, WseError, did_you_mean
-from . import views
+from . import csdb, views
 from .debugger import Debugger, Quit, Stopped
 
 PROMPT = "(wse) "
@@ -63,60 +63,41 @@ COMMANDS = [
     Entry("help", "h", "[COMMAND]", "print the commands, or what one does"),
     Entry("quit", "q", "", "end the session and the host program"),
 ]  # fmt: skip
-_BY_NAME = {name: entry for entry in COMMANDS for name in (entry.name, entry.short) if name}
+CSDB = [Entry(name, "", *words) for name, words in csdb.COMMANDS.items()]  # by their whole names only
+_BY_NAME = {name: entry for entry in [*COMMANDS, *CSDB] for name in (entry.name, entry.short) if name}
+_NAMES = sorted(entry.name for entry in [*COMMANDS, *CSDB])
 
 
 def find(word: str) -> Entry:
     """The command of a name, or of the only one that begins so; ConfigError if there is none."""
     if word in _BY_NAME:
         return _BY_NAME[word]
+    if word in csdb.INSTEAD:
+        raise ConfigError(f"there is no command {word!r} here: {csdb.INSTEAD[word]}")
     found = [entry for entry in COMMANDS if entry.name.startswith(word)]
     if len(found) == 1:
         return found[0]
     if found:
         raise ConfigError(f"{word!r} may be {', '.join(entry.name for entry in found)}")
-    raise ConfigError(
-        f"there is no command {word!r}: {did_you_mean(word, [e.name for e in COMMANDS], most=0) or '`help` lists them'}"
-    )
+    raise ConfigError(f"there is no command {word!r}: {did_you_mean(word, _NAMES, most=0) or '`help` lists them'}")
 
 
 class Shell:
-    """Reads commands and obeys.  files: read before standard input; lines: instead of both."""
+    """Reads commands and obeys.
 
-    def __init__(self, files: tuple[Path, ...] = (), lines: Iterator[str] | None = None):
+    files: read before standard input; lines: instead of both; directory: of the compiled program.
+    """
+
+    def __init__(self, files: tuple[Path, ...] = (), lines: Iterator[str] | None = None, directory: Path | None = None):
         self.interactive = lines is None and sys.stdin.isatty()
-        self._lines = self._read(files) if lines is None else lines
+        if lines is None:
+            lines = read(PROMPT, files, self.interactive, lambda words: candidates(self.debugger, words))
+        self._lines = lines
         self._last = ""
         self._listed = 0
         self.started = False
         self.debugger: Debugger
-
-    # Lines.
-
-    def _read(self, files: tuple[Path, ...]) -> Iterator[str]:
-        for path in files:
-            for line in path.read_text().splitlines():
-                print(PROMPT + line)
-                yield line
-        if self.interactive:
-            _completion(self)
-        while True:
-            try:
-                line = input(PROMPT) if self.interactive else sys.stdin.readline()
-            except EOFError:
-                line = ""
-                print()
-                return
-            except KeyboardInterrupt as interrupt:
-                if not (self.interactive and signals.answered(interrupt)):
-                    raise
-                print("\n(quit ends the session)")
-                continue
-            if not self.interactive:
-                if not line:
-                    return
-                print(PROMPT + line.rstrip("\n"))
-            yield line
+        self.csdb = csdb.Session(lambda: self.debugger, directory)
 
     def begin(self) -> None:
         """Executes commands until one starts the host program."""
@@ -147,7 +128,10 @@ class Shell:
             word, _, rest = line.partition(" ")
             entry = find(word)
             self._last = line if entry.moves else ""
-            getattr(self, "do_" + entry.name.replace("-", "_"))(rest.strip())
+            if entry.name in csdb.PRINTED:
+                print(self.csdb.obey(entry.name, rest.strip()))
+            else:
+                getattr(self, "do_" + entry.name.replace("-", "_"))(rest.strip())
         except (WseError, OSError) as error:
             print(f"error: {error}")
 
@@ -328,9 +312,47 @@ class Shell:
         for entry in COMMANDS:
             short = f" ({entry.short})" if entry.short else ""
             print(f"  {entry.name + short:24} {entry.help}")
+        print("as in csdb, with places on the fabric and words of 16 bits:")
+        for entry in CSDB:
+            print(f"  {entry.name:24} {entry.help}")
 
     def do_quit(self, rest: str) -> NoReturn:
         raise Quit
+
+    def do_exit(self, rest: str) -> NoReturn:
+        raise Quit
+
+
+def read(
+    prompt: str, files: tuple[Path, ...], interactive: bool, names: Callable[[list[str]], list[str]]
+) -> Iterator[str]:
+    """The lines of files, then of standard input; lines that nobody has typed are printed behind the prompt.
+
+    names: what may follow these words of a line, for completion on a terminal.
+    """
+    for path in files:
+        for line in path.read_text().splitlines():
+            print(prompt + line)
+            yield line
+    if interactive:
+        _completion(names)
+    while True:
+        try:
+            line = input(prompt) if interactive else sys.stdin.readline()
+        except EOFError:
+            line = ""
+            print()
+            return
+        except KeyboardInterrupt as interrupt:
+            if not (interactive and signals.answered(interrupt)):
+                raise
+            print("\n(quit ends the session)")
+            continue
+        if not interactive:
+            if not line:
+                return
+            print(prompt + line.rstrip("\n"))
+        yield line
 
 
 def _split_pe(text: str) -> tuple[str, tuple[int, int] | None]:
@@ -367,7 +389,7 @@ def _nothing(rest: str) -> None:
         raise ConfigError(f"this command takes no arguments, not {rest!r}")
 
 
-def _completion(shell: Shell) -> None:
+def _completion(following: Callable[[list[str]], list[str]]) -> None:
     """Completes commands, places and variables where the terminal has readline."""
     try:
         import readline
@@ -376,8 +398,7 @@ def _completion(shell: Shell) -> None:
 
     def complete(text: str, state: int) -> str | None:
         words = readline.get_line_buffer()[: readline.get_begidx()].split()
-        names = candidates(shell.debugger, words)
-        found = [name for name in names if name.startswith(text)]
+        found = [name for name in following(words) if name.startswith(text)]
         return found[state] + " " if state < len(found) else None
 
     readline.set_completer(complete)
@@ -388,7 +409,7 @@ def _completion(shell: Shell) -> None:
 def candidates(debugger: Debugger, words: list[str]) -> list[str]:
     """What may follow these words of a command."""
     if not words:
-        return sorted(entry.name for entry in COMMANDS)
+        return _NAMES
     try:
         name = find(words[0]).name
     except ConfigError:
@@ -408,4 +429,4 @@ def candidates(debugger: Debugger, words: list[str]) -> list[str]:
             return []
     if name == "info":
         return sorted(views.VIEWS)
-    return sorted(entry.name for entry in COMMANDS) if name == "help" else []
+    return _NAMES if name == "help" else csdb.following(words)
