@@ -26,7 +26,7 @@ from ..files import written
 COMMANDS = {
     "run": ("wse.cli.run", "Run a kernel on an emulated fabric, verify it, draw a picture."),
     "plot": ("wse.cli.plot", "Draw pictures or write traces of a saved run."),
-    "view": ("wse.cli.view", "Write a page to look into a saved run with, or to compare two."),
+    "view": ("wse.cli.view", "Write an interactive page of a saved run, or of two compared."),
     "critical": ("wse.cli.critical", "Print the chain of work and waits that sets a saved run's length."),
     "train": ("wse.cli.train", "Train a transformer on the emulated wafer."),
     "map": ("wse.cli.map", "Place a transformer on the wafer: floor plan, tiles, memory."),

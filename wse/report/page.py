@@ -26,7 +26,7 @@ from . import text
 
 MOST_INTERVALS = 4_000_000  # of a trace
 MOST_SEGMENTS = 1000  # of a critical path
-BUDGET = 20_000_000  # bytes of arrays, packed, before base64: planes of larger pages are rounded
+BUDGET = 20_000_000  # bytes of packed arrays, before base64; beyond it, planes are rounded
 _HERE = Path(__file__).parent
 PORTS = ("to the north", "to the east", "to the south", "to the west", "down the ramp")
 
@@ -249,7 +249,7 @@ def _detail(run: Run, arrays: _Arrays) -> dict[str, Any]:
 
 
 def route_positions(word: int) -> list[list[int]]:
-    """The positions of a router's configuration word: masks [rx, tx], bit 0 for N; the one it begins in is first."""
+    """The switch positions of a router's configuration word, the initial one first: masks [rx, tx], bit 0 for N."""
     found = [list(masks) for masks in reach.positions(word)]
     first = word >> _engine.ROUTE_POS & 3
     return found[first:] + found[:first]
