@@ -1,45 +1,44 @@
 /* wse_debug.h - the part of the engine's interface that debuggers use: runs to a stop, and the state of a PE.  The
- * rules are those of wse.h.  What is here costs nothing where it is not called. */
+ * rules of wse.h apply.  Runs that do not use it are not slower. */
 #ifndef WSE_DEBUG_H
 #define WSE_DEBUG_H
 
 #include "wse.h"
 
-/* What a run stops at; NULL and 0: not at that. */
+/* Where a run stops.  A member that is NULL or 0 adds no stop. */
 enum { WSE_MARK_FIRST = 0x8000 };
 typedef struct {
   uint32_t pe, address, bytes;
 } wse_place;
 typedef struct {
-  const uint32_t *pes; /* whose main threads are looked at; NULL: all */
+  const uint32_t *pes; /* PEs whose main threads can stop; NULL: all */
   uint32_t pe_count;
-  uint32_t step_pe;      /* 1 + the PE of which each instruction stops; it is among pes */
-  const uint64_t *tasks; /* [classes]: tasks that begin */
+  uint32_t step_pe;      /* 1 + a PE of `pes`: the run stops at each of its instructions */
+  const uint64_t *tasks; /* [classes]: masks of tasks; the run stops when one starts */
   /* Of each instruction, class after class: 0, or a number below WSE_MARK_FIRST.  The run stops where a thread comes
    * from another number, and at each instruction with WSE_MARK_FIRST added to its number. */
   const uint16_t *marks;
-  uint32_t colors;            /* mask: wavelets that land ... */
-  const uint8_t *wavelet_pes; /* [pes]: ... where it is not 0; NULL: anywhere */
-  const wse_place *places;    /* memory that changes */
+  uint32_t colors;            /* mask: the run stops when a wavelet of these lands ... */
+  const uint8_t *wavelet_pes; /* ... at a PE where this is not 0, [pes]; NULL: at any PE */
+  const wse_place *places;    /* the run stops when this memory changes */
   uint32_t place_count;
 } wse_stops;
 enum { WSE_STOP_STEP, WSE_STOP_TASK, WSE_STOP_MARK, WSE_STOP_WAVELET, WSE_STOP_MEMORY };
-/* id: a task, a mark's number, a color (32 more: a control wavelet), an index of places.  data: the instruction that is
- * next, or of a wavelet. */
+/* id: a task, a mark's number, a color (32 more: a control wavelet), an index of places.  data: the next
+ * instruction, or the data of a wavelet. */
 typedef struct {
   uint32_t pe;
   uint16_t why, id;
   uint32_t data;
 } wse_stop;
 /* Runs to the end of the first cycle in which there is a stop, at most to `until`; at most `capacity` stops are filled
- * in, *n: their number.  Status as of wse_run; LIMIT also at a stop.  limit: the cycle that the host is told, as of
- * wse_run.  The state is that of the cycle.  WSE_BADARG: a place or PE that there is not; colors, if there is a trace.
- */
+ * in, *n: their number.  Status as of wse_run; LIMIT also at a stop.  limit: as of wse_run, for the host.  WSE_BADARG:
+ * a place or PE does not exist, or colors together with a trace. */
 wse_status wse_run_to_stop(wse_fabric *fabric, uint64_t until, uint64_t limit, const wse_stops *stops, wse_stop *to,
                            uint32_t capacity, uint32_t *n, const volatile int *stop);
 
-/* The state of a PE.  Returns the number of values, of which at most `capacity` are filled in; -1: there is no such
- * thing.  A wavelet: data, 1 << 32 if control, 1 << 33 if it advances switches. */
+/* The state of a PE.  Returns the number of values, of which at most `capacity` are filled in; -1: `what` or `index`
+ * is out of range.  A wavelet: data, 1 << 32 if control, 1 << 33 if it advances switches. */
 enum {
   WSE_LOOK_THREAD, /* what the main thread does (MAIN_ of state.h), task, pc, active, blocked, microthreads, suspended
                     * ones, cycle in which it may go on, priority */

@@ -1,10 +1,11 @@
-/* debug.c - for debuggers: runs to the first cycle in which something happens, and shows the state of a PE.
+/* debug.c - for debuggers: runs to the first cycle with a stop, and returns the state of a PE.
  *
- * The fabric is stepped a cycle at a time, and looked at between cycles: what runs without a debugger pays nothing.  A
- * step of one cycle stops no operation and lets no compute element run ahead, so that results are those of any run.
+ * The fabric is stepped one cycle at a time, and stops are tested between cycles, so that runs without a debugger are
+ * not slower.  Steps of one cycle do not interrupt operations and compute elements do not run ahead, so that results
+ * are those of any run.
  *
- * A main thread arrives at an instruction when it has issued the one before it, or begun a task, and no operation of
- * its own is under way.
+ * A main thread arrives at an instruction when it has issued the previous one, or started a task, and none of its own
+ * operations is in progress.
  */
 #include "wse_debug.h"
 
@@ -16,9 +17,9 @@
 #include "state/bitplane.h"
 #include "state/queue.h"
 
-enum { EVENTS = 1 << 16 }; /* of a cycle and a band, while wavelets are waited for */
+enum { EVENTS = 1 << 16 }; /* of a cycle and a band, in runs that stop at wavelets */
 
-/* A main thread when it last stood before an instruction. */
+/* The state of a main thread when it last arrived at an instruction. */
 typedef struct {
   uint64_t issued, picked_at;
   uint16_t group;
@@ -43,7 +44,7 @@ static void found(search *s, uint32_t pe, int why, uint32_t id, uint32_t data) {
 static uint32_t pe_at(const search *s, uint32_t i) { return s->stops->pes ? s->stops->pes[i] : i; }
 static uint32_t pe_count(const search *s) { return s->stops->pes ? s->stops->pe_count : s->fabric->pes; }
 
-/* Looks at a main thread.  told: stops count. */
+/* Records the state of a main thread and, if `told`, adds its stops. */
 static void look_at_thread(search *s, uint32_t i, bool told) {
   wse_fabric *fabric = s->fabric;
   const wse_stops *stops = s->stops;
@@ -97,7 +98,7 @@ static void look_at_wavelets(search *s) {
   trace_forget(s->fabric);
 }
 
-/* What a trace records, for a while. */
+/* The settings of a trace, which are replaced for a while. */
 typedef struct {
   uint64_t capacity, from, until;
   uint8_t *pes;
@@ -128,7 +129,7 @@ static bool events_room(wse_fabric *fabric) {
   return true;
 }
 
-/* A cycle, or all up to `until` if nothing is waited for. */
+/* Runs one cycle, or all up to `until` if there is nothing to test between cycles. */
 static wse_status advance(search *s, uint64_t until, uint64_t limit, const volatile int *stop) {
   wse_fabric *fabric = s->fabric;
   const wse_stops *stops = s->stops;
@@ -142,7 +143,7 @@ static wse_status advance(search *s, uint64_t until, uint64_t limit, const volat
   } else {
     status = wse_run(fabric, end, end, stop);
   }
-  /* The host is not told of the cycles between: the run ends in the cycle in which it would end without them. */
+  /* The host does not see the cycles between: the run ends in the cycle in which it would end without them. */
   if (status == WSE_QUIET) {
     uint64_t last = activity_end(fabric);
     fabric->now = fabric->told = last > told ? last : told;
@@ -194,7 +195,7 @@ wse_status wse_run_to_stop(wse_fabric *fabric, uint64_t until, uint64_t limit, c
 
 /* --- the state of a PE ------------------------------------------------------------------------------------ */
 
-/* Values that are shown: at most `capacity` are kept. */
+/* The values of a state, of which at most `capacity` are stored. */
 typedef struct {
   uint64_t *to;
   int64_t capacity, n;

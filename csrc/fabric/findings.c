@@ -1,4 +1,5 @@
-/* findings.c - a checked run is set up; what it found, and what it left in FIFOs, switches and filters, for the host. */
+/* findings.c - sets up a checked run; returns its findings, and those about FIFOs, switches and filters, to the host.
+ */
 #include <stdlib.h>
 
 #include "observe/check.h"
@@ -15,8 +16,7 @@ static void fifos_left(const wse_fabric *fabric, uint32_t pe, check_findings *to
     if (d->kind != DSD_FIFO || seen >> x & 1) continue;
     seen |= 1u << x;
     if (!fabric->xdsrs[x][pe].fifo.count) continue;
-    wse_finding finding =
-        check_finding(pe, WSE_FINDING_FIFO, (check_by){UINT32_MAX, -1, fabric->now}, (int)x);
+    wse_finding finding = check_finding(pe, WSE_FINDING_FIFO, (check_by){UINT32_MAX, -1, fabric->now}, (int)x);
     finding.address = fabric->xdsrs[x][pe].fifo.start;
     finding.left = fabric->xdsrs[x][pe].fifo.count;
     finding.writes = d->stride == 2;
@@ -27,8 +27,8 @@ static void fifos_left(const wse_fabric *fabric, uint32_t pe, check_findings *to
 static void routers_moved(const wse_fabric *fabric, uint32_t pe, check_findings *to, uint32_t most) {
   const struct check_state *check = fabric->check;
   for (int color = 0; color < fabric->colors; color++) {
-    wse_finding finding = check_finding(pe, WSE_FINDING_POSITION, (check_by){UINT32_MAX, -1, fabric->now},
-                                     fabric->color_of[color]);
+    wse_finding finding =
+        check_finding(pe, WSE_FINDING_POSITION, (check_by){UINT32_MAX, -1, fabric->now}, fabric->color_of[color]);
     uint64_t route = fabric->route[color][pe];
     int now = route_position(route), start = route_position(check->routes[color][pe]);
     if (now != start) {
@@ -75,8 +75,8 @@ wse_status wse_check(wse_fabric *fabric) {
   check->writes = sparse_new(fabric, pes * CHECK_WORDS * sizeof *check->writes);
   check->begun = sparse_new(fabric, pes * THREADS * sizeof *check->begun);
   check->activations = sparse_new(fabric, pes * WSE_TASKS * sizeof *check->activations);
-  bool failed = !fabric->written || !check->memory || !check->reads || !check->writes || !check->begun ||
-                !check->activations;
+  bool failed =
+      !fabric->written || !check->memory || !check->reads || !check->writes || !check->begun || !check->activations;
   failed = failed || !senders_new(fabric);
   fabric->routers_step = routers_step_checked;
   for (int color = 0; color < fabric->colors && !failed; color++) {
@@ -96,8 +96,7 @@ wse_status wse_check_class(wse_fabric *fabric, int class_index, const uint16_t *
   check_memory **memory = &fabric->check->memory[class_index];
   if (!*memory) *memory = malloc(sizeof **memory);
   if (!*memory) return WSE_NOMEM;
-  memcpy((*memory)->region, region, sizeof (*memory)->region);
-  memcpy((*memory)->flags, flags, sizeof (*memory)->flags);
+  memcpy((*memory)->region, region, sizeof(*memory)->region);
+  memcpy((*memory)->flags, flags, sizeof(*memory)->flags);
   return WSE_OK;
 }
-

@@ -7,7 +7,7 @@
 
 enum {
   MOST = 1024,  /* findings of a band */
-  PC_BITS = 24, /* of an access: the pc, above it the thread, above that the cycle */
+  PC_BITS = 24, /* an access is packed as cycle, thread, pc, from the highest bit to the lowest */
   THREAD_BITS = 4,
 };
 
@@ -15,7 +15,7 @@ static bool earlier(const wse_finding *a, const wse_finding *b) {
   return a->cycle != b->cycle ? a->cycle < b->cycle : a->pe < b->pe;
 }
 
-/* The finding that another one is a repetition of; NULL: none. */
+/* The finding with which this one is merged; NULL: none. */
 static wse_finding *known(const wse_fabric *fabric, const check_findings *among, const wse_finding *finding) {
   for (wse_finding *old = among->found; old < among->found + among->count; old++)
     if (old->kind == finding->kind && old->pc == finding->pc && old->what == finding->what &&
@@ -79,7 +79,7 @@ static check_by access_by(uint64_t access) {
                     .cycle = access >> (PC_BITS + THREAD_BITS)};
 }
 
-/* Whether nothing orders an access and the present one: the operation of one was under way during the other. */
+/* Whether only timing orders an earlier access and this one: the operation of one was in progress during the other. */
 static bool unordered(const wse_fabric *fabric, uint32_t pe, uint64_t access, check_by by) {
   check_by before = access_by(access);
   const uint64_t *begun = &fabric->check->begun[(size_t)pe * THREADS];
@@ -118,7 +118,7 @@ void check_begin(wse_fabric *fabric, uint32_t pe, int thread, uint64_t cycle) {
 
 /* --- memory ------------------------------------------------------------------------------------------------- */
 
-/* Whether some byte of an element is undefined at first, or of the code. */
+/* Whether a byte of an element has no initial value or belongs to the code. */
 static bool may_matter(const check_memory *memory, uint32_t at, int bytes) {
   uint32_t end = at + (uint32_t)bytes - 1;
   return memory && (end >= WSE_SRAM || memory->flags[at] | memory->flags[end]);
@@ -187,14 +187,14 @@ void check_bounds(wse_fabric *fabric, uint32_t pe, uint16_t first, uint16_t at, 
 
 /* --- tasks -------------------------------------------------------------------------------------------------- */
 
-/* Whether an activation is one of an instruction `activate`, not of the end of an operation or of the host. */
+/* Whether an activation is by an instruction `activate`, and not by the end of an operation or by the host. */
 static bool by_instruction(const wse_fabric *fabric, uint32_t pe, uint32_t pc) {
   const pe_class *class = class_of(fabric, pe);
   return class && pc < class->code_length && (class->code[pc].op & ~INS_IMMEDIATE) == OP_activate;
 }
 
-/* Two tasks may activate a third one that runs once for both [csl-examples: spmv-hypersparse]: of instructions, only
- * those of one run of a task are compared. */
+/* Two tasks may activate a third one that runs once for both [csl-examples: spmv-hypersparse].  Activations by
+ * instructions are therefore findings only within one run of a task. */
 void check_activate(wse_fabric *fabric, uint32_t pe, int task, uint32_t pc, uint64_t cycle) {
   check_activation *last = &fabric->check->activations[(size_t)pe * WSE_TASKS + (size_t)task];
   bool two_tasks = by_instruction(fabric, pe, pc) && by_instruction(fabric, pe, last->pc - 1) &&

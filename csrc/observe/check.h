@@ -1,8 +1,8 @@
-/* check.h - a checked run: what a program does that the machine allows and that is nearly always a mistake.
+/* check.h - a checked run: finds actions of a program that the machine allows and that are nearly always mistakes.
  *
- * Shadow arrays hold, for each byte of SRAM, whether it was written, and for each word the last accesses.  The places
- * of the engine that access memory or activate tasks report to this file if fabric->check is set.  A checked fabric
- * takes its elements one by one (fabric->by_element) and keeps a profile, so that no fast path accesses memory. */
+ * Shadow arrays hold, for each byte of SRAM, whether it was written, and for each word the last accesses.  Code of the
+ * engine that accesses memory or activates tasks calls this file if fabric->check is set.  A checked fabric processes
+ * elements one by one (fabric->by_element) and keeps a profile, so that no fast path accesses memory. */
 #ifndef OBSERVE_CHECK_H
 #define OBSERVE_CHECK_H
 
@@ -10,15 +10,15 @@
 
 enum { CHECK_WORDS = WSE_SRAM / 2 };
 
-/* Where a task was activated last. */
+/* The last activation of a task. */
 typedef struct {
   uint64_t cycle;
-  uint32_t pc; /* plus one; 0: by no instruction */
+  uint32_t pc; /* of the instruction, plus one; 0: not by an instruction */
 } check_activation;
 
 typedef struct {
-  uint16_t region[WSE_SRAM]; /* by byte: number of its region; 0: none */
-  uint8_t flags[WSE_SRAM];   /* WSE_CHECK_... */
+  uint16_t region[WSE_SRAM]; /* of each byte; 0: none */
+  uint8_t flags[WSE_SRAM];   /* of each byte: WSE_CHECK_... */
 } check_memory;
 
 typedef struct {
@@ -27,41 +27,42 @@ typedef struct {
 } check_findings;
 
 struct check_state {
-  check_memory **memory;          /* [class_total]; NULL: nothing is known of the class */
-  uint64_t *reads, *writes;       /* [pe][CHECK_WORDS]: the last access while a microthread ran; 0: none */
-  uint64_t *begun;                /* [pe][THREADS]: the cycle in which the thread's operation began */
-  check_activation *activations;        /* [pe][WSE_TASKS] */
-  uint64_t *routes[WSE_COLORS];   /* [color][pe]: as at the start */
-  uint32_t *filters[WSE_COLORS];  /* [color][pe]: filter_count as at the start; NULL: none counts */
+  check_memory **memory;         /* [class_total]; NULL: no memory map */
+  uint64_t *reads, *writes;      /* [pe][CHECK_WORDS]: the last access while a microthread ran; 0: none */
+  uint64_t *begun;               /* [pe][THREADS]: the cycle in which the thread's operation began */
+  check_activation *activations; /* [pe][WSE_TASKS] */
+  uint64_t *routes[WSE_COLORS];  /* [color][pe]: at the start of the run */
+  uint32_t *filters[WSE_COLORS]; /* [color][pe]: filter_count at the start; NULL: no counting filter */
   struct senders_state *senders; /* senders.h */
   check_findings bands[MAX_BANDS];
 };
 
-/* An access of the thread `by` of a PE: MAIN or a microthread. */
+/* Who accesses memory.  thread: MAIN or a microthread. */
 typedef struct {
   uint32_t pc;
   int thread;
   uint64_t cycle;
 } check_by;
 
-/* Elements of memory that are read, written; at: byte address. */
+/* An element in memory is read, or written.  at: byte address. */
 void check_load(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, check_by by);
 void check_store(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, check_by by);
-/* The same of scalar instructions, whose address may be anywhere. */
+/* A scalar instruction reads or writes memory.  Its address may belong to no variable. */
 void check_scalar(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, bool writes, check_by by);
-/* Whether nothing can be found in accesses of a range, from `first` to one end of it, by a thread that is alone. */
+/* Whether accesses to bytes low to high by the only active thread need no check.  first: of the operation. */
 bool check_is_plain(const wse_fabric *fabric, uint32_t pe, uint16_t first, uint16_t low, uint16_t high);
-/* An element of an operation that began at address `first`. */
+/* Checks that an element is in the region of the first element of its operation, at `first`. */
 void check_bounds(wse_fabric *fabric, uint32_t pe, uint16_t first, uint16_t at, int bytes, check_by by);
 /* A microthread of the PE begins an operation. */
 void check_begin(wse_fabric *fabric, uint32_t pe, int thread, uint64_t cycle);
-/* Bytes that are in use without being accessed by name, as those of a FIFO. */
+/* Marks bytes as written without an access, as those of a FIFO. */
 void check_written(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes);
 /* A task is activated, by the instruction at pc. */
 void check_activate(wse_fabric *fabric, uint32_t pe, int task, uint32_t pc, uint64_t cycle);
-/* Adds a finding.  Those of one kind, class, instruction and `what` are one: the first, with their number. */
+/* Adds a finding to a list.  Findings with the same kind, class, instruction and `what` are merged: the first is kept,
+ * with their count.  Beyond `most` different ones, findings are dropped. */
 void check_add(const wse_fabric *fabric, check_findings *to, uint32_t most, wse_finding finding);
-void check_report(wse_fabric *fabric, wse_finding finding);           /* adds one of the running program */
+void check_report(wse_fabric *fabric, wse_finding finding); /* adds a finding of the running program */
 wse_finding check_finding(uint32_t pe, int kind, check_by by, int what);
 void check_free(wse_fabric *fabric);
 

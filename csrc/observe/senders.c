@@ -1,29 +1,29 @@
-/* senders.c - which operation sent each wavelet; see senders.h. */
+/* senders.c - the sender of each wavelet; see senders.h. */
 #include "observe/senders.h"
 
 #include "state/memory.h"
 
 enum { PE_SHIFT = 43, THREAD_SHIFT = 39, STREAM = 15, RECENT = 3 };
 
-/* The tags of a router's buffer, a ring. */
+/* The tags of the wavelets in a router's buffer. */
 typedef struct {
   uint64_t ring[MAX_RING];
   uint8_t head, count;
 } tag_queue;
 
-/* The last tags that differ, the latest first. */
+/* The last different tags, the latest first. */
 typedef struct {
   uint64_t tags[RECENT];
 } history;
 
-/* What passed a router: two inputs that took turns first in cycle `at`. */
+/* The tags that passed a router.  a, b: senders that alternated first, in cycle `at`. */
 typedef struct {
   history last;
   uint64_t a, b, at;
   uint8_t port; /* of the latest tag */
 } passage;
 
-/* What an operation has received. */
+/* The tags that an operation, which began in cycle `begun`, has received. */
 typedef struct {
   uint64_t begun;
   history last;
@@ -41,7 +41,7 @@ static uint64_t *place_of(uint64_t *tags, uint32_t pe, uint32_t mask, uint32_t p
 }
 static uint32_t sender_of(uint64_t tag) { return (uint32_t)(tag >> PE_SHIFT) - 1; }
 
-/* Notes a tag.  Returns the tag that stands between it and its last occurrence; 0: none does. */
+/* Adds a tag.  Returns the latest tag since its previous occurrence; 0: there is none. */
 static uint64_t note(history *last, uint64_t tag) {
   uint64_t latest = last->tags[0], between = 0;
   if (tag == latest) return 0;
@@ -56,8 +56,7 @@ static uint64_t note(history *last, uint64_t tag) {
 void senders_sent(wse_fabric *fabric, uint32_t pe, int thread, int queue, uint32_t place) {
   uint64_t begun = fabric->check->begun[(size_t)pe * THREADS + (size_t)thread];
   *place_of(fabric->check->senders->out[queue], pe, fabric->oq_mask[queue], place) =
-      (uint64_t)(pe + 1) << PE_SHIFT | (uint64_t)thread << THREAD_SHIFT |
-      (begun & (((uint64_t)1 << THREAD_SHIFT) - 1));
+      (uint64_t)(pe + 1) << PE_SHIFT | (uint64_t)thread << THREAD_SHIFT | (begun & (((uint64_t)1 << THREAD_SHIFT) - 1));
 }
 
 uint64_t senders_of_output(const wse_fabric *fabric, uint32_t pe, int queue, uint32_t place) {

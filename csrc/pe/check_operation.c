@@ -1,4 +1,4 @@
-/* check_operation.c - what a checked run says of the elements of vector operations; observe/check.h has the rules. */
+/* check_operation.c - a checked run: checks the elements of vector operations; observe/check.h has the rules. */
 #include "pe/check_operation.h"
 
 #include "observe/check.h"
@@ -17,28 +17,28 @@ static void check_element(wse_fabric *fabric, uint32_t pe, const vector_operand 
   else check_load(fabric, pe, at, operand->size, by);
 }
 
-/* Whether a source is the operation's destination, element by element: it adds to what is there. */
+/* Whether a source has the same elements as the destination, so that the operation accumulates. */
 static bool in_place(const vector_operand *dst, const vector_operand *src) {
   return dst->is == OPERAND_IS_DSR && src->is == OPERAND_IS_DSR && dsd_is_memory(&src->d) &&
          dst->d.kind == src->d.kind && dst->d.base == src->d.base && dst->d.stride == src->d.stride &&
          dst->d.x == src->d.x && dst->size == src->size;
 }
 
-/* The next n elements are defined, as zeros. */
+/* Marks the next n elements as written: memory holds zeros after loading. */
 static void check_begins_zero(wse_fabric *fabric, uint32_t pe, const vector_operand *operand, uint32_t done,
                               uint32_t n) {
   for (uint32_t i = done; i < done + n; i++)
     check_written(fabric, pe, dsd_address(&operand->d, operand_xdsr(fabric, pe, &operand->d), i), operand->size);
 }
 
-/* The buffer of a FIFO has what was put into it. */
+/* Marks the buffer of a FIFO as written. */
 static void check_fifo(wse_fabric *fabric, uint32_t pe, const vector_operand *operand) {
   if (operand->is != OPERAND_IS_DSR || operand->d.kind != DSD_FIFO) return;
   const xdsr *x = operand_xdsr(fabric, pe, &operand->d);
   check_written(fabric, pe, x->fifo.start, x->fifo.capacity * (operand->d.stride == 2 ? 2 : operand->size));
 }
 
-/* Whether nothing can be found in the next n elements of an operand.  alone: no other thread of the PE is at work. */
+/* Whether the next n elements of an operand need no check.  alone: no other thread of the PE is active. */
 static bool is_plain(const wse_fabric *fabric, uint32_t pe, const vector_operand *operand, uint32_t done, uint32_t n,
                      bool alone) {
   if (operand->is != OPERAND_IS_DSR || !dsd_is_memory(&operand->d)) return true;
@@ -55,7 +55,8 @@ void check_operation(wse_fabric *fabric, uint32_t pe, const vector_operation *op
   /* sums that begin with the zeros of a program just loaded are usual [csl-examples: gemv-06-routes-1] */
   if (in_place(&operation->dst, &operation->src0)) check_begins_zero(fabric, pe, &operation->dst, operation->done, n);
   uint32_t done = operation->done;
-  bool alone = thread == MAIN && !fabric->ces[pe].threads, plain0 = is_plain(fabric, pe, &operation->src0, done, n, alone),
+  bool alone = thread == MAIN && !fabric->ces[pe].threads,
+       plain0 = is_plain(fabric, pe, &operation->src0, done, n, alone),
        plain1 = is_plain(fabric, pe, &operation->src1, done, n, alone),
        plain = is_plain(fabric, pe, &operation->dst, done, n, alone);
   for (uint32_t i = done; !(plain0 && plain1 && plain) && i < done + n; i++) {

@@ -1,10 +1,10 @@
-/* check_operation.h - what a checked run says of the elements of vector operations. */
+/* check_operation.h - a checked run: checks the elements of vector operations. */
 #ifndef PE_CHECK_OPERATION_H
 #define PE_CHECK_OPERATION_H
 
 #include "state/state.h"
 
-/* The next n elements of an operation of a thread (MAIN or a microthread), before they are taken. */
+/* Checks the next n elements of an operation of a thread (MAIN or a microthread), before they are processed. */
 void check_operation(wse_fabric *fabric, uint32_t pe, const vector_operation *operation, int thread, uint32_t n,
                      uint64_t cycle);
 /* The operation takes the next wavelet of an input queue. */
