@@ -69,7 +69,7 @@ _NAMES = sorted(entry.name for entry in [*COMMANDS, *CSDB])
 
 
 def find(word: str) -> Entry:
-    """The command of a name, or of the only one that begins so; ConfigError if there is none."""
+    """The command with this name, short name or unique prefix.  ConfigError if there is none."""
     if word in _BY_NAME:
         return _BY_NAME[word]
     if word in csdb.INSTEAD:
@@ -78,7 +78,7 @@ def find(word: str) -> Entry:
     if len(found) == 1:
         return found[0]
     if found:
-        raise ConfigError(f"{word!r} may be {', '.join(entry.name for entry in found)}")
+        raise ConfigError(f"{word!r} is ambiguous: {', '.join(entry.name for entry in found)}")
     raise ConfigError(f"there is no command {word!r}: {did_you_mean(word, _NAMES, most=0) or '`help` lists them'}")
 
 
