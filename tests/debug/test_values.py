@@ -96,6 +96,10 @@ def test_what_is_set(values):
         ("3", "3", "is not a variable or an element"),
         ("n", "n +", "is not an expression"),
         ("q", "3", "has no variable 'q'"),
+        ("a[1 / 0, 0]", "3", "division by zero"),
+        ("a[0, ::0]", "3", "slice step cannot be zero"),
+        ("a[0.5, 0]", "3", "only integers"),
+        ("a[n + (1, 2)]", "3", "unsupported operand"),
     ],
 )
 def test_what_cannot_be_set(values, text, given, error):
@@ -112,6 +116,21 @@ def test_expressions_reach_nothing_else(values):
             values.evaluate(text)
     with pytest.raises(ConfigError, match="unsupported operand"):
         values.evaluate("2.5 << 2")
+
+
+def test_values_that_cannot_be_computed(values):
+    for text, error in (
+        ("1 << 20000", "at most 10,000 bits"),
+        (" * ".join(["(1 << 9000)"] * 3), "more than 10,000 bits"),
+        ("1e308 * 10 * n // 0", "zero"),
+        ("(" * 5000 + "1" + ")" * 5000, "not an expression"),
+        ("1" + "+ 1" * 20_000, "recursion|not an expression"),
+        ("$cycle / 0", "zero"),
+    ):
+        with pytest.raises(ConfigError, match=error):
+            values.evaluate(text)
+    with np.errstate(all="raise"):
+        assert np.isnan(values.evaluate("h * 0 / 0")).all()
 
 
 def test_how_values_are_shown():

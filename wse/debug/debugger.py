@@ -195,7 +195,7 @@ class Debugger:
         names = {name: number for number, name in self.artifact.color_names.items()}
         if text in names:
             return names[text]
-        if text.isdigit() and int(text) < 24:
+        if text.isdecimal() and int(text) < 24:
             return int(text)
         raise ConfigError(f"there is no color {text!r}: {did_you_mean(text, names, most=24)}")
 
@@ -213,13 +213,13 @@ class Debugger:
             made.text = made.location.name
         elif kind == "task":
             names = {task.name: task.id for image in self.artifact.classes for task in image.tasks}
-            if text not in names and not (text.isdigit() and int(text) < 64):
+            if text not in names and not (text.isdecimal() and int(text) < 64):
                 raise ConfigError(f"there is no task {text!r}: {did_you_mean(text, names, most=24)}")
         elif kind == "wavelet":
             made.value = self.color_number(text)
             made.text = self.color_name(made.value)
         elif kind == "cycle":
-            if not text.isdigit():
+            if not text.isdecimal():
                 raise ConfigError(f"a cycle is a number, not {text!r}")
             made.value = int(text)
         else:
@@ -245,7 +245,7 @@ class Debugger:
         for b in (b for b in active if b.kind == "task"):
             for index, image in enumerate(target.artifact.classes):
                 for id in [t.id for t in image.tasks if t.name == b.text] or (
-                    [int(b.text)] if b.text.isdigit() else []
+                    [int(b.text)] if b.text.isdecimal() else []
                 ):
                     tasks[index] = tasks.get(index, 0) | 1 << id
         threads = [b for b in active if b.kind in ("line", "task")]

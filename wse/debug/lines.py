@@ -105,9 +105,9 @@ class Lines:
         if text.startswith("*"):
             return self._instruction(text)
         name, colon, number = text.rpartition(":")
-        if colon and number.strip().isdigit():
+        if colon and number.strip().isdecimal():
             return self.at_line(self._file(name.strip()), int(number))
-        if text.isdigit():
+        if text.isdecimal():
             return self.at_line(self._default_file(near), int(text))
         return self._function(text)
 

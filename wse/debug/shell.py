@@ -195,7 +195,7 @@ class Shell:
             print(views.cycle(self.debugger))
             return
         digits = rest.lstrip("+-").replace(",", "").replace("_", "")
-        if not digits.isdigit() or len(rest) - len(rest.lstrip("+-")) > 1:
+        if not digits.isdecimal() or len(rest) - len(rest.lstrip("+-")) > 1:
             raise ConfigError(f"cycle takes a number, +N or -N, not {rest!r}")
         number = int(digits)
         wanted = {"+": self.debugger.cycle + number, "-": self.debugger.cycle - number}.get(rest[0], number)
@@ -256,7 +256,7 @@ class Shell:
         known = self.debugger.breakpoints
         words = rest.split()
         for word in words:
-            if not word.isdigit() or int(word) not in known:
+            if not word.isdecimal() or int(word) not in known:
                 raise ConfigError(f"there is no breakpoint {word}: `info breakpoints` lists them")
         return list(dict.fromkeys(int(word) for word in words)) or list(known)
 
@@ -363,7 +363,7 @@ def _split_pe(text: str) -> tuple[str, tuple[int, int] | None]:
 
 def _coordinates(text: str) -> tuple[int, int]:
     words = text.strip().strip("()").replace(",", " ").split()
-    if len(words) != 2 or not all(word.isdigit() for word in words):
+    if len(words) != 2 or not all(word.isdecimal() for word in words):
         raise ConfigError(f"a PE is X,Y, such as 3,0, not {text.strip()!r}")
     return int(words[0]), int(words[1])
 

@@ -101,11 +101,18 @@ class Values:
 
     def evaluate(self, text: str) -> Any:
         """The value of an expression over variables: numbers, + - * / // %, comparisons, and, or, not, u[3], u[2:5]."""
-        tree = _parsed(text)
+        value = self._computed(_parsed(text), text)
+        if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+            raise ConfigError(f"{text.strip()} has more than {_MOST_BITS:,} bits")
+        return value
+
+    def _computed(self, node: ast.AST, text: str) -> Any:
+        """The value of a part of the expression `text`; ConfigError if it has none."""
         try:
-            return self._value(tree)
-        except (ZeroDivisionError, IndexError, TypeError, ValueError) as error:
-            raise ConfigError(f"{text.strip()}: {error}") from None
+            with np.errstate(all="ignore"):
+                return self._value(node)
+        except (ArithmeticError, IndexError, TypeError, ValueError, RecursionError, MemoryError) as error:
+            raise ConfigError(f"{text.strip()[:80]}: {str(error) or type(error).__name__}") from None
 
     def names(self, text: str) -> list[Variable]:
         """The variables of an expression, in order."""
@@ -122,9 +129,10 @@ class Values:
         if index is None:
             return variable, variable.address, variable.bytes
         numbers = np.arange(int(np.prod(variable.shape, dtype=np.int64))).reshape(variable.shape)
+        where = self._computed(index, text)
         try:
-            chosen = np.ravel(numbers[self._value(index)])
-        except IndexError as error:
+            chosen = np.ravel(numbers[where])
+        except (IndexError, TypeError, ValueError) as error:
             raise ConfigError(f"{text.strip()}: {error}") from None
         if not chosen.size or (np.diff(chosen) != 1).any():
             raise ConfigError(f"{text.strip()} is not contiguous in memory")
@@ -189,10 +197,19 @@ class Values:
 
 
 _DOLLAR = "dollar__"
+_MOST_BITS = 10_000  # of an integer, so that it can be computed and printed at once
+
+
+def _left(value: Any, by: Any) -> Any:
+    if isinstance(by, int) and by > _MOST_BITS:
+        raise ValueError(f"a shift is by at most {_MOST_BITS:,} bits")
+    return operator.lshift(value, by)
+
+
 _BINARY = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.BitAnd: operator.and_, ast.BitOr: operator.or_,
-    ast.BitXor: operator.xor, ast.LShift: operator.lshift, ast.RShift: operator.rshift,
+    ast.BitXor: operator.xor, ast.LShift: _left, ast.RShift: operator.rshift,
 }  # fmt: skip
 _UNARY: dict[type, Callable[[Any], Any]] = {
     ast.USub: operator.neg,
