@@ -9,6 +9,8 @@ import pytest
 from documents import PACKAGES
 from shell import sh
 
+from wse.check import Finding
+from wse.cli import checks
 from wse.sdk import compile
 
 HOST = """
@@ -106,3 +108,13 @@ def test_what_is_known_is_suppressed(here):
 def test_bad_options(words, said):
     ran = sh("run", "axpy", "--grid", "1x1", "--no-plot", *words)
     assert ran.exit_code == 2 and said in ran.stderr
+
+
+def test_a_note_says_that_there_may_be_more(capsys):
+    found = [Finding("race", 0, 0, cycle, "", "words") for cycle in range(checks.KEPT)]
+    checks.show(found[:-1], None)
+    assert "there may be more" not in capsys.readouterr().err
+    checks.show(found, None)
+    out, err = capsys.readouterr()
+    assert "... and 974 more (--json prints all)" in out
+    assert err == "note: 1,024 different findings of a part of the grid are kept: there may be more\n"

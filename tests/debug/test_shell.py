@@ -53,6 +53,15 @@ def test_the_session_of_the_document(heat):
     assert session(heat, "".join(f"{command}\n" for command in commands)) == recorded
 
 
+def test_a_file_of_commands_that_is_not_text(heat, tmp_path):
+    (tmp_path / "commands").write_bytes(b"\xff\xfe")
+    done = subprocess.run(
+        [*DEBUG, "-x", tmp_path / "commands", "out", "run.py"], cwd=heat, env=ENVIRONMENT, capture_output=True, text=True,
+        timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 2 and "commands is not text: a file of commands is UTF-8" in done.stderr, done.stderr
+
+
 def test_a_run_to_its_end_is_that_without_a_debugger(heat):
     with_stops = session(heat, "break wavelet east[0]\nbreak relax\nwatch\nrun\n" + "c\n" * 5 + "delete\nc\n")
     assert "SUCCESS!" in with_stops and "the host program has ended with status 0" in with_stops

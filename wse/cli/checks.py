@@ -9,6 +9,7 @@ import click
 
 from ..check import Checker, Finding, Suppressions
 from ..check.finding import summary
+from ..fabric.checked import KEPT
 
 SHOWN = 50  # findings that are printed as text
 
@@ -40,6 +41,8 @@ def show(found: list[Finding], out: Any) -> None:
         click.echo(str(one), file=out)
     if len(found) > SHOWN:
         click.echo(f"... and {len(found) - SHOWN} more (--json prints all)", file=out)
+    if len(found) >= KEPT:
+        click.echo(f"note: {KEPT:,} different findings of a part of the grid are kept: there may be more", err=True)
 
 
 def note_unused(known: Suppressions) -> None:

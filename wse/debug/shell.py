@@ -331,7 +331,11 @@ def read(
     names: what may follow these words of a line, for completion on a terminal.
     """
     for path in files:
-        for line in path.read_text().splitlines():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise ConfigError(f"{path} is not text: a file of commands is UTF-8") from None
+        for line in text.splitlines():
             print(prompt + line)
             yield line
     if interactive:

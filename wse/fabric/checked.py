@@ -24,7 +24,8 @@ FINDING = np.dtype(
 assert FINDING.itemsize == _engine.FINDING_BYTES
 
 KINDS = [name for name, _, _ in _engine.findings()]  # of findings, by number
-MOST = 4096  # findings of a run; the engine keeps 1,024 of each band of its grid
+MOST = 4096  # findings of a run
+KEPT = 1024  # different findings that the engine keeps of each band of the grid; csrc/observe/check.c
 
 
 class CheckedRuns:
