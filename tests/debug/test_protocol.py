@@ -112,6 +112,9 @@ def test_a_session(heat, client):
     assert [r["name"] for r in part] == ["u[2]", "u[3]", "u[4]"]
     assert client.ask("evaluate", expression="steps + 1", frameId=frame["id"])["result"] == "7"
     assert "color" in client.ask("evaluate", expression="info queues", context="repl")["result"]
+    for command in ("rectangle deselect 0,0 --dimension=6,1", "rectangle select 2,0", "memory read --name=steps"):
+        said = client.ask("evaluate", expression=command, context="repl")["result"]
+    assert said == "(2,0) @ 0x00b8: 0006"  # chosen by commands before
     assert "no variable" in client.ask("evaluate", success=False, expression="v")
     assert (
         len(
