@@ -87,13 +87,13 @@ def make_events(*rows) -> np.ndarray:
     return np.array([(cycle, pe, numbers[kind], a, b) for cycle, pe, kind, a, b in rows], EVENT)
 
 
-def garbage():
-    """A strategy of hypothesis: arrays of events that no fabric records."""
+def garbage(last=2**64 - 1):
+    """A strategy of hypothesis: arrays of events that no fabric records, at cycles up to `last`."""
     from hypothesis import strategies as st
 
     return st.lists(
         st.tuples(
-            st.integers(0, 2**64 - 1) | st.integers(0, 20),
+            st.integers(0, last) | st.integers(0, 20),
             st.integers(0, 2**32 - 1) | st.integers(0, 3),
             st.integers(0, 2**16 - 1) | st.integers(0, 6),
             st.integers(0, 2**16 - 1) | st.integers(0, 3),

@@ -2,21 +2,13 @@
 
 from random import Random
 
-import numpy as np
 import pytest
 from engine.generated import Plan
+from replaying import counter, state
 
-import wse
 from wse.debug.history import History
 from wse.errors import ConfigError
 from wse.fabric.probe import Stops
-from wse.machine import WSE3
-
-
-def state(fabric):
-    memory = np.empty(fabric.width * fabric.height * wse._engine.SRAM, np.uint8)
-    fabric._engine.read(0, 0, fabric.width, fabric.height, 0, memory)
-    return memory.tobytes(), fabric.measure("limit")
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -40,16 +32,6 @@ def test_the_end_of_a_run_with_looks_is_that_of_one_without(seed):
         return  # how far other PEs went is not determined
     memory, run = state(fabric)
     assert memory == expected[2] and run.diff(expected[3]) == []
-
-
-def counter(width=1):
-    program = wse.Program(width, 1, WSE3)
-    pe = program.pe_class("counter")
-    pe.array("n", 1, "u32")
-    pe.code("step:\n ld32 r1, [n]\n iadd32 r1, r1, 1\n st32 r1, [n]\n done")
-    pe.local_task("step", 9)
-    program.place(pe)
-    return wse.Fabric(program)
 
 
 def test_what_the_host_did_is_there_again():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from engine import differential
 from engine.generated import Plan
+from replaying import counter, state
 from says import says
 
 import wse
@@ -13,13 +14,6 @@ from wse.bench.programs import Tasks
 from wse.errors import ConfigError
 from wse.fabric.timeline import Timeline
 from wse.machine import WSE3
-
-
-def state(fabric):
-    """Memories and measurements now."""
-    memory = np.empty(fabric.width * fabric.height * wse._engine.SRAM, np.uint8)
-    fabric._engine.read(0, 0, fabric.width, fabric.height, 0, memory)
-    return memory.tobytes(), fabric.measure("limit")
 
 
 @pytest.mark.parametrize("most", [1, 1 << 30])
@@ -58,16 +52,6 @@ def test_back_and_forward():
     assert timeline.back(10**6) == timeline.first == 0
     with says(ConfigError, "the timeline begins at cycle 0: it cannot go back to -1"):
         timeline.goto(-1)
-
-
-def counter():
-    program = wse.Program(1, 1, WSE3)
-    pe = program.pe_class("counter")
-    pe.array("n", 1, "u32")
-    pe.code("step:\n ld32 r1, [n]\n iadd32 r1, r1, 1\n st32 r1, [n]\n done")
-    pe.local_task("step", 9)
-    program.place(pe)
-    return wse.Fabric(program)
 
 
 def test_what_the_host_did_is_there_after_a_mark():

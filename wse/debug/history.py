@@ -7,7 +7,6 @@ of the mark is restored, so that the writes and launches of the host are repeate
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -38,17 +37,18 @@ class History(Timeline):
     def mark(self) -> None:
         """As Timeline.mark.  Drops the oldest cycles if marks alone take too much memory."""
         while self._snapshots and self._snapshots[-1].cycle >= self.cycle:  # of a future that the host has changed
-            last = self._snapshots.pop()
-            if last in self._marks:
-                self._marks.remove(last)
-            last.close()
+            self._drop(-1)
         super().mark()
         self.present = self.cycle
         while len(self._snapshots) > 2 and sum(state.nbytes for state in self._snapshots) > self.most:
-            oldest = self._snapshots.pop(0)
-            if oldest in self._marks:
-                self._marks.remove(oldest)
-            oldest.close()
+            self._drop(0)
+
+    def _drop(self, index: int) -> None:
+        """Drops a snapshot, which may be that of a mark."""
+        state = self._snapshots.pop(index)
+        if state in self._marks:
+            self._marks.remove(state)
+        state.close()
 
     def keep_present(self) -> None:
         """Marks the present, before the fabric moves to an earlier cycle."""
@@ -84,9 +84,7 @@ class History(Timeline):
             why, found = self.probe.run(end, limit, stops, progress)
             took = max(time.perf_counter() - started, 1e-6)
             if self.cycle - start >= self._step:
-                if self.cycle > self._snapshots[-1].cycle:
-                    self._snapshots.append(self.fabric.snapshot())
-                    self._thin()
+                self._keep()
                 self._step = max(1, min(2 * self._step, int(self._step * self.seconds / took) or 1))
             if why != "limit" or self.cycle >= until:
                 return why, found
@@ -97,9 +95,7 @@ class History(Timeline):
         if cycle < self.first:
             raise ConfigError(f"the history begins at cycle {self.first:,}: it cannot go back to {cycle:,}")
         cycle = min(cycle, self.present)
-        before = self._snapshots[bisect_right(self._snapshots, cycle, key=lambda state: state.cycle) - 1]
-        if cycle < self.cycle or before.cycle > self.cycle:
-            self.fabric.restore(before)
+        self._restore_before(cycle)
         if self.cycle < cycle:
             self.run(cycle, progress=progress)
         return self.cycle

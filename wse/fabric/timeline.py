@@ -73,9 +73,7 @@ class Timeline:
         """
         if cycle < self.first:
             raise ConfigError(f"the timeline begins at cycle {self.first:,}: it cannot go back to {cycle:,}")
-        before = self._snapshots[bisect_right(self._snapshots, cycle, key=lambda state: state.cycle) - 1]
-        if cycle < self.cycle or before.cycle > self.cycle:
-            self.fabric.restore(before)
+        self._restore_before(cycle)
         while self.cycle < cycle:
             started, start = time.perf_counter(), self.cycle
             step = min(self._step, cycle - start)
@@ -83,9 +81,8 @@ class Timeline:
             if run.ended != "limit":
                 return self.goto(run.cycles) if run.cycles < self.cycle else self.cycle  # it ended within the step
             took = time.perf_counter() - started
-            if step == self._step and self.cycle > self._snapshots[-1].cycle:
-                self._snapshots.append(self.fabric.snapshot())
-                self._thin()
+            if step == self._step:
+                self._keep()
             if took > 0:
                 self._step = max(1, min(2 * step, int(step * self.seconds / took) or 1))
         return self.cycle
@@ -97,6 +94,18 @@ class Timeline:
     def forward(self, cycles: int = 1) -> int:
         """Goes forward by cycles; returns the cycle reached."""
         return self.goto(self.cycle + cycles)
+
+    def _restore_before(self, cycle: int) -> None:
+        """Restores the last snapshot up to a cycle, if the fabric is behind the cycle or before that snapshot."""
+        before = self._snapshots[bisect_right(self._snapshots, cycle, key=lambda state: state.cycle) - 1]
+        if cycle < self.cycle or before.cycle > self.cycle:
+            self.fabric.restore(before)
+
+    def _keep(self) -> None:
+        """Takes a snapshot, if there is none of this cycle or a later one."""
+        if self.cycle > self._snapshots[-1].cycle:
+            self._snapshots.append(self.fabric.snapshot())
+            self._thin()
 
     def _thin(self) -> None:
         """Drops every second snapshot, the last one and marks excepted, if they take too much memory."""
