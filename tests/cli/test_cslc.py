@@ -263,6 +263,17 @@ def test_channels_without_memcpy_are_noted():
     assert "'17' is not" in cslc("layout.csl", "--params=width:1", "--memcpy", "--channels=17").stderr
 
 
+def test_a_program_that_imports_memcpy_without_the_option_is_noted():
+    Path("pe.csl").write_text(PE + 'param p: comptime_struct;\nconst m = @import_module("<memcpy/memcpy>", p);\n')
+    head = 'const memcpy = @import_module("<memcpy/get_params>", .{ .width = 1, .height = 1 });\n'
+    layout = head + LAYOUT.replace(".{ .n = n }", ".{ .n = n, .p = memcpy.get_params(0) }")
+    Path("layout.csl").write_text(layout)
+    done = cslc("layout.csl", "--params=width:1")
+    assert done.exit_code == 0, done.stderr
+    assert "warning: the program imports <memcpy/memcpy>, but --memcpy is not given" in done.stderr
+    assert cslc("layout.csl", "--params=width:1", "--memcpy").stderr == ""
+
+
 def test_code_without_source_lines():
     Path("pe.csl").write_text(PE + "fn f() void { data[0] = 1; }\ncomptime { @export_symbol(f); }\n")
     Path("layout.csl").write_text(LAYOUT.replace("  @export_name", '  @export_name("f", fn()void);\n  @export_name'))

@@ -29,7 +29,7 @@ def shell(folder: Path, *words: str, module: str = "wse.cli.sdk_debug_shell") ->
 def test_compile_and_smoke(tmp_path):
     for name, text in PROGRAM.items():
         (tmp_path / name).write_text(text)
-    done = shell(tmp_path, "compile", "layout.csl", "--arch=wse3", "-o", "made")
+    done = shell(tmp_path, "compile", "layout.csl", "--arch=wse3", "-o", "made", "--memcpy")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "") and (tmp_path / "made/out.npz").exists()
     wrong = shell(tmp_path, "compile", "none.csl")
     assert wrong.returncode == 2 and "none.csl" in wrong.stderr

@@ -162,7 +162,7 @@ def _compile(program: Program, path: Path, params: dict[str, int], colors: dict[
     layout.strings = program.strings
     layout.host_colors = state.host_colors
     layout.colors, layout.params = colors, {name: str(value) for name, value in params.items()}
-    layout.fabric, layout.offsets = program.fabric, program.offsets
+    layout.fabric, layout.offsets, layout.memcpy = program.fabric, program.offsets, program.memcpy
     return layout
 
 

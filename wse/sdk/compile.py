@@ -88,6 +88,9 @@ def _compile(
     )
     if request.channels is not None and not request.memcpy:
         warnings.append(Diagnostic("--channels belongs to --memcpy, which is not given", severity="warning"))
+    if made.memcpy and not request.memcpy and request.whole:
+        words = "the program imports <memcpy/memcpy>, but --memcpy is not given: the host's copies and launches need it"
+        warnings.append(Diagnostic(words, severity="warning"))
     artifact = link(made, request.optimization)
     check_place(request, artifact.width, artifact.height, machine)
     if request.memcpy:

@@ -396,3 +396,25 @@ def test_an_index_moves_a_memory_descriptor_by_words(arch, tmp_path):
 def test_an_index_needs_an_operand_that_takes_it(tmp_path):
     with pytest.raises(CslError, match=r"\.index needs an operand with \.wavelet_index_offset = true"):
         compiled(tmp_path, program("", "@mov16(dst, 7, .{ .index = 1 });"))
+
+
+@pytest.mark.parametrize(
+    "access, stride", [("|i|{3} -> m[i, 0]", 200), ("|i|{3} -> m[2 - i, 0]", -200), ("|i|{1} -> m[i, 0]", 0),
+                       ("|i|{3} -> m[0, 127 * i]", 0)]
+)  # fmt: skip
+def test_a_tensor_access_beyond_an_i8_is_noted_and_runs(access, stride, tmp_path):
+    text = (
+        ("var m = @zeros([3, 255]i16);\n" if "127" in access else "var m = @zeros([3, 200]i16);\n")
+        + f"const d = @get_dsd(mem1d_dsd, .{{ .tensor_access = {access} }});\n"
+        + (
+            "export var sum: i16 = 0;\nfn add(x: i16) i16 { sum += x; return sum; }\n"
+            "fn main() void { m[1, 0] = 7; @mov16(d, 2); sum = m[0, 0] + m[1, 0] + m[2, 0]; }\n"
+            "comptime { @export_symbol(main); }\n"
+        )
+    )
+    warnings: list = []
+    compiled(tmp_path, text, "wse3", options={"warnings": warnings})
+    words = f"this tensor access has a stride of {stride} elements, and the stride of a mem1d_dsd is an i8"
+    assert [words in one.message for one in warnings] == [True] * bool(stride)
+    if stride:
+        assert read(run(tmp_path, text), "sum")[0] == 6

@@ -228,12 +228,26 @@ def memory_dsd(frame: Frame, kind: t.DsdType, given: dict[str, Any], node: ast.B
     if access.item not in SIZES:
         raise CslError.at(node.span, f"descriptors are of elements of 2 or 4 bytes, not of {access.item}")
     access.check(node.span)
+    if kind is t.MEM1D and "tensor_access" in given and access.extents:
+        warn_of_stride(frame, access, node.span)
     flags = {name: bool(concrete_of(frame, given[key], node)) for name, key in
              (("index", "wavelet_index_offset"), ("save_address", "save_address")) if key in given}  # fmt: skip
     circle = circle_of(frame, given, access, node) if kind is t.CIRCBUF else None
     if circle is not None:
         check_buffer(frame, f"a {kind}", circle * access.item, node.span)
     return finish_memory(frame, kind, access, circle, flags, node)
+
+
+def warn_of_stride(frame: Frame, access: Access, span: Span) -> None:
+    """The documentation gives the stride of a mem1d_dsd the type i8.  It does not say what becomes of a tensor access
+    that steps farther; here it is stepped through."""
+    extent, stride = access.extents[0], access.strides[0]
+    if is_fixed(stride) and not STRIDES[0] <= stride.data <= STRIDES[1] and not (is_fixed(extent) and extent.data <= 1):
+        frame.unit.program.findings.warn(
+            span,
+            f"this tensor access has a stride of {stride.data} elements, and the stride of a mem1d_dsd is an i8,"
+            f" {STRIDES[0]} to {STRIDES[1]}: the vendor's compiler may refuse it; a mem4d_dsd has strides of 16 bits",
+        )
 
 
 def access_by_base(frame: Frame, kind: t.DsdType, given: dict[str, Any], node: ast.BuiltinCall) -> Access:

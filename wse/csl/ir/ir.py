@@ -637,6 +637,7 @@ class Layout:
     fabric: tuple[int, int] = (0, 0)  # --fabric-dims
     offsets: tuple[int, int] = (0, 0)  # --fabric-offsets
     file: str = ""
+    memcpy: bool = False  # whether its code imports <memcpy/memcpy>
     fp16: str = "f16"
     sections: dict[str, int] = field(default_factory=dict)
     functions: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)
