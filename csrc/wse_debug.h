@@ -49,8 +49,7 @@ enum {
                        * none if there is no operation */
   WSE_LOOK_INPUT,     /* by queue: color (-1: none), capacity, wavelets; none if there is no queue */
   WSE_LOOK_OUTPUT,    /* the same */
-  WSE_LOOK_BUFFER,    /* by WSE_PORTS * color + port: wavelets in the router; by port 0 those of all ports, where the
-                       * color has one buffer */
+  WSE_LOOK_BUFFER,    /* by WSE_PORTS * color + port: wavelets that came in by this port and wait in the router */
   WSE_LOOK_ROUTE,     /* by color: WSE_ROUTE_ word; none if the color is not in use */
 };
 int64_t wse_look(wse_fabric *fabric, int x, int y, int what, int index, uint64_t *to, int64_t capacity);

@@ -14,6 +14,7 @@
 #include "fabric/build.h"
 #include "observe/account.h"
 #include "observe/trace.h"
+#include "router/route_register.h"
 #include "state/bitplane.h"
 #include "state/queue.h"
 
@@ -256,11 +257,18 @@ static uint32_t sliced_lane(const uint64_t d[SLICES], uint32_t lane) {
   return n;
 }
 
+/* The input port whose wavelets are in the one buffer of a color: its routes take it from one side only. */
+static int only_input(const wse_fabric *fabric, uint32_t pe, int c) {
+  uint64_t route = fabric->route[c][pe];
+  uint32_t rx = route_rx(route, 0) | route_rx(route, 1) | route_rx(route, 2) | route_rx(route, 3);
+  return rx ? __builtin_ctz(rx) : WSE_RAMP;
+}
+
 static void put_buffer(values *v, const wse_fabric *fabric, uint32_t pe, int color, int port) {
   int index = fabric->color_index[color];
-  if (index < 0 || (fabric->inputs[index] == 1 && port > 0)) return;
+  if (index < 0 || (fabric->inputs[index] == 1 && port != only_input(fabric, pe, index))) return;
   uint32_t at = fabric->router_lane[pe], lane = at % LANES;
-  buffer_block *buffer = buffer_of(fabric, index, port, at / LANES);
+  buffer_block *buffer = buffer_of(fabric, index, fabric->inputs[index] == 1 ? 0 : port, at / LANES);
   uint32_t held = sliced_lane(buffer->held, lane), head = sliced_lane(buffer->at, lane);
   for (uint32_t i = 0; i < held; i++) {
     uint32_t slot = (head + i) & ((1u << fabric->ring_bits) - 1);

@@ -173,7 +173,20 @@ def test_errors_are_answers(heat, client):
     assert not other["verified"]
     (function,) = client.ask("setFunctionBreakpoints", breakpoints=[{"name": "relx"}])["breakpoints"]
     assert not function["verified"] and "relax" in function["message"]
+    conditions = [{"name": "relax", "condition": "heer"}, {"name": "relax", "condition": "here"}]
+    found = client.ask("setFunctionBreakpoints", breakpoints=conditions)["breakpoints"]
+    assert [one["verified"] for one in found] == [False, True] and "no variable 'heer'" in found[0]["message"]
+    assert "AttributeError" in client.ask("evaluate", success=False, expression=3)
     client.ask("disconnect")
+    client.end()
+
+
+def test_messages_that_are_no_requests_do_not_end_the_session(client):
+    for text in (b"[" * 1_000_000, b"{", b"3", b'{"type": "request", "arguments": [1]}', b"\xff"):
+        client.process.stdin.write(b"Content-Length: %d\r\n\r\n" % len(text) + text)
+    assert client.ask("threads")["threads"]
+    assert client.output.count("it is ignored\n") == 5
+    client.process.stdin.write(b"Content-Length: 99999999999999999999\r\n\r\n")  # the next one cannot be found
     client.end()
 
 

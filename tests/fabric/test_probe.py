@@ -130,6 +130,8 @@ def test_the_state_of_a_pe():
         probe.run(fabric.cycle + 1)
         words = [w for x in (0, 1) for buffer in probe.buffers(x, 0, 0).values() for w in buffer]
     assert words == [(3, False, False)]
+    ports = {x: set(probe.buffers(x, 0, 0)) for x in (0, 1)}
+    assert ports[0] <= {"R"} and ports[1] <= {"W"}  # the sides of the routes, though each has one buffer
 
 
 @pytest.mark.parametrize("seed", range(8))

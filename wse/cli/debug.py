@@ -12,7 +12,8 @@ import click
 
 from ..csl.artifact import Artifact
 from ..debug import protocol
-from ..debug.debugger import Debugger, Quit, Stopped
+from ..debug.breakpoint import Quit, Stopped
+from ..debug.debugger import Debugger
 from ..debug.host import Attached
 from ..debug.shell import Shell
 from ..errors import ConfigError

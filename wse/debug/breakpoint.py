@@ -1,6 +1,8 @@
-"""Breakpoints and watchpoints, and how messages name them."""
+"""Breakpoints and watchpoints, and how messages name them; why a run has stopped."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from ..records import dataclass
 from .lines import Location
@@ -15,6 +17,7 @@ class Breakpoint:
     - pe: (x, y) if it is limited to one PE, else None.
     - condition: an expression over the PE's variables, or "".
     - location: of "line".  value: the color of "wavelet", the cycle of "cycle".
+    - trouble: why the condition had no value when it was last tested, or "".
     - place: (byte address, bytes) of "watch"; old: their content when it was last read.
     """
 
@@ -30,6 +33,7 @@ class Breakpoint:
     value: int = -1
     place: tuple[int, int] = (0, 0)
     old: bytes = b""
+    trouble: str = ""
 
     def describe(self) -> str:
         """`breakpoint 1 at pe.csl:12`"""
@@ -45,3 +49,29 @@ class Breakpoint:
         """`describe`, with a capital letter."""
         words = self.describe()
         return words[0].upper() + words[1:]
+
+
+class Quit(BaseException):
+    """The user has ended the session.  Ends the host program."""
+
+
+class Pause(KeyboardInterrupt):
+    """Stops a run as an interrupt does.  resumes: the run continues at once, with the present breakpoints."""
+
+    def __init__(self, resumes: bool = False):
+        super().__init__()
+        self.resumes = resumes
+
+
+class Stopped(NamedTuple):
+    """Why the fabric has stopped.
+
+    - reason: "breakpoint", "step", "cycle", "fault", "interrupt", "begin", "history" (at the first cycle of the
+      history) or "ended" (the host program has ended).
+    - words: a message for the user, or "".
+    - numbers: of the breakpoints.
+    """
+
+    reason: str
+    words: str = ""
+    numbers: tuple[int, ...] = ()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,39 +24,14 @@ from ..fabric.probe import Stop, Stops, Thread
 from ..machine import isa
 from ..program.image import NO_CLASS
 from ..records import dataclass
-from .breakpoint import Breakpoint
+from .backward import Backward
+from .breakpoint import Breakpoint, Pause, Quit, Stopped
 from .history import History
 from .lines import Lines, Where
-from .values import Values, shown
+from .values import Values, check, shown, variables
 
 Status = Literal["fault", "quiet", "limit"]
 Motion = Generator[Stops, list[Stop], str]  # yields the stops to look for, is sent those found; returns a message
-
-
-class Quit(BaseException):
-    """The user has ended the session.  Ends the host program."""
-
-
-class Pause(KeyboardInterrupt):
-    """Stops a run as an interrupt does.  resumes: the run continues at once, with the present breakpoints."""
-
-    def __init__(self, resumes: bool = False):
-        super().__init__()
-        self.resumes = resumes
-
-
-class Stopped(NamedTuple):
-    """Why the fabric has stopped.
-
-    - reason: "breakpoint", "step", "cycle", "fault", "interrupt", "begin", "history" (at the first cycle of the
-      history) or "ended" (the host program has ended).
-    - words: a message for the user, or "".
-    - numbers: of the breakpoints.
-    """
-
-    reason: str
-    words: str = ""
-    numbers: tuple[int, ...] = ()
 
 
 @dataclass(eq=False)
@@ -70,7 +45,7 @@ class Target:
     lines: Lines
 
 
-class Debugger:
+class Debugger(Backward):
     """The debugger of one session.
 
     - program: the artifact that is going to be run; breakpoints can be set in it before the run.
@@ -179,7 +154,7 @@ class Debugger:
             "x": lambda: x,
             "y": lambda: y,
         }
-        special |= {f"r{n}": partial(lambda n: probe.registers(x, y)[n], n) for n in range(32)}
+        special |= {f"r{n}": partial(lambda n: probe.registers(x, y)[n], n) for n in range(_REGISTERS)}
         return Values(self.current.fabric, image, x, y, special)
 
     def task_name(self, image: ClassImage, id: int) -> str:
@@ -204,7 +179,7 @@ class Debugger:
     def add(
         self, kind: str, text: str, pe: tuple[int, int] | None = None, condition: str = "", temporary: bool = False
     ) -> Breakpoint:
-        """Adds a breakpoint.  ConfigError if `text` names nothing."""
+        """Adds a breakpoint.  ConfigError if `text` names nothing, or `condition` is no expression over variables."""
         made = Breakpoint(self._count + 1, kind, text, pe, condition, temporary)
         if pe is not None and not (0 <= pe[0] < self.artifact.width and 0 <= pe[1] < self.artifact.height):
             raise ConfigError(f"PE {pe} is not in the program's {self.artifact.width} x {self.artifact.height}")
@@ -225,9 +200,24 @@ class Debugger:
         else:
             made.pe = pe or self.focus
             made.place = self.values(made.pe).place(text)[1:]
+        self._check(made)
         self._count += 1
         self.breakpoints[made.number] = made
         return made
+
+    def _check(self, b: Breakpoint) -> None:
+        """ConfigError if the condition of a breakpoint cannot have a value at any PE where it can stop."""
+        if not b.condition:
+            return
+        artifact = self.artifact
+        images = artifact.classes if b.pe is None else []
+        if b.pe is not None and (index := int(artifact.class_of[b.pe[1], b.pe[0]])) != NO_CLASS:
+            images = [artifact.classes[index]]
+        known = {name for image in images for name in variables(image)}
+        try:
+            check(b.condition, known, ("cycle", "pc", "x", "y", *(f"r{n}" for n in range(_REGISTERS))))
+        except ConfigError as error:
+            raise ConfigError(f"the condition {b.condition!r}: {error}") from None
 
     def _near(self) -> Where | None:
         try:
@@ -294,8 +284,10 @@ class Debugger:
         if not b.condition:
             return True
         try:
+            b.trouble = ""
             return bool(np.all(self.values(pe).evaluate(b.condition)))
-        except ConfigError:
+        except ConfigError as error:
+            b.trouble = str(error)
             return True  # a condition that has no value does not hide a stop
 
     # For the host.
@@ -353,11 +345,7 @@ class Debugger:
         try:
             why, found = history.run(end, self._stops(), limit, self.progress)
         except KeyboardInterrupt as interrupt:
-            if isinstance(interrupt, Pause) and interrupt.resumes:
-                return None
-            if not isinstance(interrupt, Pause) and not (self.interactive and signals.answered(interrupt)):
-                raise
-            return Stopped("interrupt", "interrupted")
+            return None if self._resumes(interrupt) else Stopped("interrupt", "interrupted")
         if why == "fault":
             if self._reported_fault and not self.ended:
                 return "fault"
@@ -377,6 +365,14 @@ class Debugger:
         if self.ended:
             return Stopped("ended", f"cycle {self.cycle:,} is the last one: the host program has ended")
         return "quiet" if why == "quiet" else "limit"
+
+    def _resumes(self, interrupt: KeyboardInterrupt) -> bool:
+        """Whether a motion goes on after an interrupt.  Raises it if it is to end the session."""
+        if isinstance(interrupt, Pause):
+            return interrupt.resumes
+        if not (self.interactive and signals.answered(interrupt)):
+            raise interrupt
+        return False
 
     def _take(self, found: list[Stop]) -> str | None:
         """Sends the stops of the PE in focus to the motion.  Returns its message if it has ended, else None."""
@@ -405,6 +401,8 @@ class Debugger:
         for number in numbers:
             self.breakpoints[number].hits += 1
         words = self._words(breakpoint, stop)
+        if breakpoint.trouble:
+            words += f"\nits condition has no value here: {breakpoint.trouble}"
         if len(pes) > 1:
             others = [f"({x}, {y})" for x, y in pes if (x, y) != self.focus]
             more = f" and {len(others) - 8} more" if len(others) > 8 else ""
@@ -515,68 +513,6 @@ class Debugger:
             return 0
         return _CALLS.get(isa.decode(image.code[thread.pc]).opcode, 0)
 
-    # Motions backward.  They are done when the method returns.
-
-    def goto(self, cycle: int) -> Stopped:
-        """Goes to an earlier cycle of the run, or forward again to at most the host's cycle."""
-        self._reported_fault = False
-        self.current.history.goto(cycle)
-        return Stopped("cycle")
-
-    def back_to_breakpoint(self) -> Stopped:
-        """Back to the previous cycle with a breakpoint."""
-        cycles = [
-            b.value for b in self.breakpoints.values() if b.enabled and b.kind == "cycle" and b.value < self.cycle
-        ]
-        here, hits = self.cycle, self._back(self._stops(), self._hits)
-        if cycles and (not hits or max(cycles) > self.cycle) and max(cycles) >= self.current.history.first:
-            self.current.history.goto(max(cycles))
-            b = next(b for b in self.breakpoints.values() if b.kind == "cycle" and b.value == max(cycles))
-            hits = [(b, Stop("cycle", *self.focus, b.value))]
-        assert self.cycle <= here
-        if hits:
-            at = self.cycle
-            if any(b.kind == "watch" for b, _ in hits):  # for its value before
-                self.current.history.goto(at - 1)
-                self._remember()
-                self.current.history.goto(at)
-            return self._at(hits)
-        return Stopped("history", f"no earlier breakpoint: this is the first cycle of the history, {self.cycle:,}")
-
-    def back_instructions(self, count: int = 1) -> Stopped:
-        """Back by `count` instructions of the PE in focus."""
-        stops = Stops(pes=[self.focus], step=self.focus)
-        for _ in range(count):
-            if not self._back(stops, list):
-                return Stopped("history", f"this is the first cycle of the history, {self.cycle:,}")
-        return Stopped("step")
-
-    def back_lines(self, count: int = 1) -> Stopped:
-        """Back to the start of the previous line, or of this one from its middle, `count` times."""
-        stops = Stops(pes=[self.focus], step=self.focus)
-        for _ in range(count):
-            while self._back(stops, list) and self.where().file < 0:
-                pass
-            line, at = self.where()[:2], self.cycle
-            if line[0] < 0:
-                return Stopped("history", f"this is the first cycle of the history, {self.cycle:,}")
-            while not self._begins_task() and self._back(stops, list) and self.where()[:2] == line:
-                at = self.cycle
-            self.current.history.goto(at)
-        return Stopped("step")
-
-    def back_task(self, count: int = 1) -> Stopped:
-        """Back to the start of the previous task of the PE in focus, `count` times."""
-        for _ in range(count):
-            if not self._back(self._task_stops(), list):
-                return Stopped("history", f"this is the first cycle of the history, {self.cycle:,}")
-        return Stopped("step")
-
-    def _back(self, stops: Stops, wanted: Callable[[list[Stop]], list]) -> list:
-        self._reported_fault = False
-        found: list = self.current.history.last_stop(stops, wanted)
-        return found
-
     # Memory.
 
     def may_write(self) -> None:
@@ -597,4 +533,5 @@ def _endless() -> Motion:
         yield Stops()
 
 
+_REGISTERS = 32
 _CALLS = {isa.INSTRUCTION["jal"].opcode: 1, isa.INSTRUCTION["jr"].opcode: -1}

@@ -108,22 +108,27 @@ class History(Timeline):
             yield start, end
             end, width = start, 4 * width
 
-    def last_stop(self, stops: Stops, wanted: Callable[[list[Stop]], list[Stop]]) -> list[Stop]:
+    def last_stop(
+        self,
+        stops: Stops,
+        wanted: Callable[[list[Stop]], list[Stop]],
+        progress: Callable[[int], Any] | None = None,
+    ) -> list[Stop]:
         """Goes back to the latest earlier cycle with stops that `wanted` selects, and returns these.
 
-        Without such a cycle, goes to the first one and returns [].
+        Without such a cycle, goes to the first one and returns [].  progress: as in `run`.
         """
         for start, end in self.windows():
-            self.goto(start)
+            self.goto(start, progress)
             at, last = -1, []
             while self.cycle < end:
-                why, found = self.run(end, stops)
+                why, found = self.run(end, stops, progress=progress)
                 if why != "stop":
                     break
                 if self.cycle <= end and (left := wanted(found)):
                     at, last = self.cycle, left
             if last:
-                self.goto(at)
+                self.goto(at, progress)
                 return last
-        self.goto(self.first)
+        self.goto(self.first, progress)
         return []

@@ -13,7 +13,7 @@ import queue
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,8 @@ from ..csl.artifact import Artifact
 from ..errors import ConfigError, WseError
 from ..program.assembler import disassemble_word
 from . import csdb, views
-from .debugger import Debugger, Pause, Quit, Stopped
+from .breakpoint import Pause, Quit, Stopped
+from .debugger import Debugger
 from .shell import Shell
 from .values import Variable, shown
 
@@ -46,7 +47,14 @@ REASONS = {
     "ended": "step",
 }
 _MOST = 1000  # elements of an array that are shown at once
+_MOST_BYTES = 1 << 26  # of a message
 _SCOPES = ("Variables", "Registers", "Queues", "Tasks", "Operations", "Routes", "DSRs")
+
+
+class Unreadable(NamedTuple):
+    """A message that is no request, in words."""
+
+    words: str
 
 
 class Connection:
@@ -55,7 +63,7 @@ class Connection:
     def __init__(self, given: IO[bytes], out: IO[bytes]):
         self._given, self._out = given, out
         self._count = 0
-        self.requests: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self.requests: queue.Queue[dict[str, Any] | Unreadable | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -67,14 +75,19 @@ class Connection:
                 name, _, value = line.partition(b":")
                 if name.strip().lower() == b"content-length" and value.strip().isdigit():
                     length = int(value)
-            if length < 0:
+            if length > _MOST_BYTES:
+                self.requests.put(Unreadable(f"a message of {length:,} bytes; the most are {_MOST_BYTES:,}"))
+            if not 0 <= length <= _MOST_BYTES:
                 self.requests.put(None)
                 return
             try:
                 message = json.loads(self._given.read(length))
-            except ValueError:
+            except (ValueError, RecursionError) as error:
+                self.requests.put(Unreadable(f"a message of {length:,} bytes is not JSON: {error}"))
                 continue
-            if isinstance(message, dict) and message.get("type") == "request":
+            if not isinstance(message, dict) or not isinstance(message.get("arguments") or {}, dict):
+                self.requests.put(Unreadable("a message, or its arguments, is no JSON object"))
+            elif message.get("type") == "request":
                 self.requests.put(message)
 
     def send(self, kind: str, **fields: Any) -> None:
@@ -146,13 +159,17 @@ class Adapter:
 
     def progress(self, cycle: int) -> None:
         """Answers the requests that were received during the run."""
-        changed = False
-        while True:
-            try:
-                request = self.connection.requests.get_nowait()
-            except queue.Empty:
-                break
-            changed |= self._answer(request)
+        changed, was = False, self._running
+        self._running = True  # also while a motion backward is under way
+        try:
+            while True:
+                try:
+                    request = self.connection.requests.get_nowait()
+                except queue.Empty:
+                    break
+                changed |= self._answer(request)
+        finally:
+            self._running = was
         if changed:
             raise Pause(resumes=True)
 
@@ -177,10 +194,13 @@ class Adapter:
             hitBreakpointIds=list(stopped.numbers),
         )
 
-    def _answer(self, request: dict[str, Any] | None) -> bool:
+    def _answer(self, request: dict[str, Any] | Unreadable | None) -> bool:
         """Answers a request.  Returns whether breakpoints have changed."""
         if request is None:
             raise Quit
+        if isinstance(request, Unreadable):
+            self.connection.event("output", category="stderr", output=f"{request.words}; it is ignored\n")
+            return False
         command, given = str(request.get("command")), request.get("arguments") or {}
         answer = {"request_seq": request.get("seq"), "command": command}
         method = getattr(self, f"on_{command}", None)
@@ -188,7 +208,10 @@ class Adapter:
             if method is None:
                 raise ConfigError(f"the request {command} is not supported")
             body = method(given) or {}
-        except (WseError, OSError, KeyError, TypeError, ValueError, IndexError) as error:
+        except (
+            *(WseError, OSError, KeyError, TypeError, ValueError, IndexError, AttributeError),
+            *(OverflowError, RecursionError),
+        ) as error:
             words = (
                 str(error) if isinstance(error, WseError | OSError) else f"{command}: {type(error).__name__}: {error}"
             )

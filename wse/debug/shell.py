@@ -10,7 +10,8 @@ from typing import NamedTuple, NoReturn
 from .. import signals
 from ..errors import ConfigError, WseError, did_you_mean
 from . import csdb, views
-from .debugger import Debugger, Quit, Stopped
+from .breakpoint import Quit, Stopped
+from .debugger import Debugger
 
 PROMPT = "(wse) "
 _PLACES = "PLACE is FILE:LINE, LINE, FUNCTION or *PC."

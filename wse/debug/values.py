@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -189,14 +189,15 @@ class Values:
             case ast.BoolOp(op=op, values=parts):
                 results = (bool(np.all(self._value(part))) for part in parts)
                 return all(results) if isinstance(op, ast.And) else any(results)
-            case ast.Compare(left=left, ops=ops, comparators=others):
+            case ast.Compare(left=left, ops=ops, comparators=others) if all(type(op) in _COMPARE for op in ops):
                 values = [_plain(self._value(part)) for part in (left, *others)]
                 pairs = zip(values, ops, values[1:], strict=False)
                 return bool(np.all([np.all(_COMPARE[type(op)](a, b)) for a, op, b in pairs]))
-        raise ConfigError("an expression has variables, numbers, + - * / // % & | ^ << >>, comparisons, and, or, not")
+        raise ConfigError(_GRAMMAR)
 
 
 _DOLLAR = "dollar__"
+_GRAMMAR = "an expression has variables, numbers, + - * / // % & | ^ << >>, comparisons, and, or, not"
 _MOST_BITS = 10_000  # of an integer, so that it can be computed and printed at once
 
 
@@ -234,6 +235,30 @@ def _parsed(text: str) -> ast.expr:
         return ast.parse(words, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ConfigError(f"{text.strip()!r} is not an expression") from None
+
+
+def check(text: str, names: Iterable[str], special: Iterable[str]) -> None:
+    """ConfigError unless `text` is an expression over variables with these names, and these $names."""
+    names, special = set(names), set(special)
+    for node in ast.walk(_parsed(text)):
+        match node:
+            case ast.Name(id=name) if name.startswith(_DOLLAR):
+                name = name.removeprefix(_DOLLAR)
+                if name not in special:
+                    raise ConfigError(f"there is no ${name}: {did_you_mean(name, special, most=8)}")
+            case ast.Name(id=name):
+                if name not in names and name not in ("true", "false"):
+                    raise ConfigError(f"there is no variable {name!r}: {did_you_mean(name, names, most=40)}")
+            case ast.Constant(value=value):
+                if not isinstance(value, bool | int | float):
+                    raise ConfigError(_GRAMMAR)
+            case ast.expr() | ast.operator() | ast.unaryop() | ast.cmpop():
+                if not isinstance(node, _NODES) and type(node) not in _OPERATORS:
+                    raise ConfigError(_GRAMMAR)
+
+
+_OPERATORS: set[type] = {*_BINARY, *_UNARY, *_COMPARE}
+_NODES = (ast.Subscript, ast.Slice, ast.Tuple, ast.List, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare)
 
 
 def shown(value: Any, is_bytes: bool = False) -> str:

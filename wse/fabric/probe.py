@@ -259,10 +259,7 @@ class Probe:
         return found
 
     def buffers(self, x: int, y: int, color: int) -> dict[str, list[Wavelet]]:
-        """Wavelets of a color that wait in the router, by input port, "N" to "R".
-
-        If the router has one buffer for all ports of the color, they are under "N".
-        """
+        """Wavelets of a color that wait in the router, by the port by which they came in, "N" to "R"."""
         found = {}
         for port in range(_engine.PORTS):
             words = self._engine.look(x, y, _engine.LOOK_BUFFER, color * _engine.PORTS + port)
