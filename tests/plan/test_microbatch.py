@@ -1,6 +1,9 @@
 """The micro-batch by memory: published choices, divisions of a batch, what does not fit."""
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wse.errors import ConfigError
 from wse.models import load
@@ -26,14 +29,28 @@ def test_bytes_are_counted_on_the_graph():
     [
         (320, 1, None, 20, 16),
         (320, 16, None, 20, 1),
-        (21, 1, None, 10.5, 2),
+        (21, 1, None, 11, 2),
         (64, 16, None, 4, 1),
-        (100, 1, 7, 100 / 15, 15),
+        (100, 1, 7, 7, 15),
     ],
 )
 def test_a_batch_is_divided_evenly(batch, systems, own, sequences, passes):
     found = microbatch.choose(load("1t"), batch, systems, micro_batch=own)
-    assert (found.sequences, found.passes) == (pytest.approx(sequences), passes)
+    assert (found.sequences, found.passes) == (sequences, passes)
+
+
+@given(batch=st.integers(1, 3000), systems=st.integers(1, 70), own=st.one_of(st.none(), st.integers(1, 30)))
+def test_passes_are_of_whole_sequences_and_add_up(batch, systems, own):
+    if batch < systems:
+        return
+    share = -(-batch // systems)
+    found = microbatch.choose(load("1t"), batch, systems, micro_batch=own and min(own, share))
+    sizes = found.sizes()
+    assert sizes.shape == (found.passes, systems) and sizes.sum() == batch
+    assert sizes.max() == found.sequences <= (own or found.room)
+    assert np.ptp(sizes, axis=0).max() <= 1 and np.ptp(sizes.sum(axis=0)) <= 1
+    assert found.mean * found.passes == pytest.approx(sizes.sum(axis=0).max())
+    assert found.passes == 1 or -(-share // (found.passes - 1)) > ((own and min(own, share)) or int(found.room))
 
 
 def test_what_cannot_be_chosen():

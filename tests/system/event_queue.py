@@ -9,7 +9,7 @@ import numpy as np
 import simpy
 
 from wse.system.analytic import stash_bytes
-from wse.system.events import Outcome, Timeline, outcome
+from wse.system.events import Outcome, Timeline, compute_seconds, outcome, relative, spread
 from wse.system.parts import ACCUMULATE_BYTES
 
 Process = Generator[Any, Any, None]
@@ -20,9 +20,8 @@ def simulate(
 ):
     """As wse.system.events.simulate."""
     chosen = work.passes(systems, system.machine, micro_batch)
-    tokens = chosen.sequences * work.sequence
     passes = chosen.passes if prefix is None else min(chosen.passes, prefix)
-    cluster = Cluster(work, system, systems, compute, tokens, passes, steps, seed, spans, chunks, buffer)
+    cluster = Cluster(work, system, systems, compute, chosen, passes, steps, seed, spans, chunks, buffer)
     cluster.run()
     return cluster.outcome(chosen.passes)
 
@@ -30,8 +29,9 @@ def simulate(
 class Cluster:
     """The processes of one simulation.  Chunk n of a pass belongs to layer n // chunks in its direction's order."""
 
-    def __init__(self, work, system, systems, compute, tokens, passes, steps, seed, spans, chunks, buffer):
+    def __init__(self, work, system, systems, compute, chosen, passes, steps, seed, spans, chunks, buffer):
         self.work, self.system, self.systems = work, system, systems
+        tokens = chosen.mean * work.sequence
         self.tokens, self.passes, self.steps, self.spans, self.chunks = tokens, passes, steps, spans, chunks
         self.env = env = simpy.Environment()
         self.timeline = Timeline()
@@ -41,7 +41,11 @@ class Cluster:
         stash = stash_bytes(work, tokens, system.machine) / system.network.bandwidth
         self.forward = [max(f, stash * layer.depth) / chunks for (f, _), layer in zip(times, layers, strict=True)]
         self.backward = [max(b, stash * layer.depth) / chunks for (_, b), layer in zip(times, layers, strict=True)]
-        self.jitter = 1 + system.jitter * np.random.default_rng(seed).standard_normal((steps, passes, systems))
+        random = np.random.default_rng(seed)
+        self.jitter = 1 + system.jitter * spread(random, (steps, passes, systems))
+        self.jitter = self.jitter * relative(
+            chosen, passes, sum(f + b for f, b in times), lambda n: compute_seconds(work, system, compute, n)
+        )
         self.requests: list = []
         self.asked = env.event()
         env.process(self._memory())

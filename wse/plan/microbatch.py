@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import ConfigError
 from ..machine.parameters import Machine
 from ..models import Transformer, graph
@@ -38,12 +40,40 @@ def token_bytes(model: Transformer) -> float:
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """sequences: in a pass on one wafer.  passes: of a step.  room: what memory would take; of: the batch per wafer."""
+    """The division of a batch into passes of whole sequences.
 
-    sequences: float
+    batch: sequences of a step on all systems.  passes: of a step, the same on each system.  room: sequences that memory
+    would take, with a fraction.
+    """
+
+    batch: int
+    systems: int
     passes: int
     room: float
-    of: float
+
+    @property
+    def share(self) -> int:
+        """Sequences of the busiest system in a step."""
+        return -(-self.batch // self.systems)
+
+    @property
+    def sequences(self) -> int:
+        """Sequences of the largest pass."""
+        return -(-self.share // self.passes)
+
+    @property
+    def mean(self) -> float:
+        """Sequences of a pass of the busiest system, on average."""
+        return self.share / self.passes
+
+    def sizes(self) -> np.ndarray:
+        """int64 [passes, systems]: sequences of each pass; they add up to the batch and differ by one at most on a
+        system.
+
+        The first systems and the first passes have one more where the division leaves a remainder.
+        """
+        shares = self.batch // self.systems + (np.arange(self.systems) < self.batch % self.systems)
+        return shares // self.passes + (np.arange(self.passes)[:, None] < shares % self.passes)
 
 
 def room(model: Transformer, sequence: int, machine: str | Machine = "wse3", pes: int | None = None) -> float:
@@ -71,14 +101,15 @@ def choose(
 ) -> MicroBatch:
     """The micro-batch for a global batch of `batch` sequences on `systems` wafers.
 
-    Passes are as few as memory allows and of one size, as the vendor's automatic choice (a divisor of batch / systems).
-    micro_batch: the user's own; it must be a whole number of sequences, not more than the share of the batch.
+    Passes are as few as memory allows, of whole sequences and of sizes that differ by one at most; the vendor's
+    automatic choice is a divisor of batch / systems.  micro_batch: the user's own; not more than the share of the
+    batch.
     """
     if batch < 1 or systems < 1:
         raise ConfigError(f"a batch of {batch} sequences on {systems} systems: both must be 1 or more")
     if batch < systems:
         raise ConfigError(f"a batch of {batch} sequences leaves some of {systems} systems without any")
-    share = batch / systems
+    share = -(-batch // systems)
     most = room(model, sequence or model.sequence, machine, pes)
     if micro_batch is None:
         if most < 1:
@@ -86,14 +117,10 @@ def choose(
                 f"{model.name}: not one sequence of {tokens_of(model, sequence)} fits on the wafer "
                 f"(room for {most:.2f}); take shorter sequences"
             )
-        passes = max(1, -(-int(-(-share // 1)) // int(most)))
-    else:
-        if micro_batch < 1 or micro_batch > share:
-            raise ConfigError(
-                f"micro-batch {micro_batch}: it is 1 to {share:g}, the share of a system of the batch {batch}"
-            )
-        passes = -(-int(-(-share // 1)) // micro_batch)
-    return MicroBatch(share / passes, passes, most, share)
+        micro_batch = int(most)
+    elif micro_batch < 1 or micro_batch > share:
+        raise ConfigError(f"micro-batch {micro_batch}: it is 1 to {share}, the share of a system of the batch {batch}")
+    return MicroBatch(batch, systems, -(-share // micro_batch), most)
 
 
 @dataclass(frozen=True)

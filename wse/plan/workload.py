@@ -7,26 +7,32 @@ from typing import Protocol
 from ..errors import ConfigError
 from ..machine.parameters import Machine
 from ..models import Transformer, graph
+from ..models.graph import MIXING
 from ..records import dataclass
 from . import microbatch
 
+PHASES = ("forward", "backward")
+
 INDEX_BYTES = 2
+# The share of positions that the head of a masked model predicts: 20 of 128, as the Model Zoo's BERT gathers them.
+PREDICTED = 20 / 128
 
 
 @dataclass(frozen=True)
 class Layer:
     """A part of the weight stream.
 
-    weights: numbers that are streamed.  matmul: those that multiply activations.  depth: 1 for a layer of the model, 0
-    for embedding and head.  context: keys that a query of the layer meets, its window or the whole sequence.  like: the
+    weights: numbers that are streamed.  matmul: those that multiply a token's activations; of the head of a masked
+    model the share PREDICTED.  mixing: flops per token of products of activations (attention, scans), forward and
+    backward, without a discount for masks.  depth: 1 for a layer of the model, 0 for embedding and head.  like: the
     name of the first layer that is made like it.
     """
 
     name: str
     weights: int
     matmul: float
+    mixing: float
     depth: int
-    context: float
     like: str
 
 
@@ -79,8 +85,13 @@ class Workload:
         """6 N_mm + 12 L s d: the published convention, no causal discount; a window takes the place of s."""
         return 6 * self.matmul + self.attention
 
-    def passes(self, systems: int, machine: Machine, micro_batch: int | None = None) -> microbatch.MicroBatch:
-        """The micro-batch on each of so many systems."""
+    def passes(
+        self, systems: int, machine: Machine, micro_batch: int | microbatch.MicroBatch | None = None
+    ) -> microbatch.MicroBatch:
+        """The division of the batch on so many systems; micro_batch: the sequences of a pass, or the division
+        itself."""
+        if isinstance(micro_batch, microbatch.MicroBatch):
+            return micro_batch
         return microbatch.choose(self.model, self.batch, systems, self.sequence, machine, micro_batch)
 
 
@@ -95,14 +106,19 @@ def workload(model: Transformer, batch: int, sequence: int | None = None, densit
             Layer(
                 name,
                 sum(o.weights for o in own),
-                sum(o.matmul_weights for o in own),
+                sum(o.matmul_weights for o in own) * predicted(model, name),
+                sum(o.flops(sequence, phase) for o in own if o.kind in MIXING for phase in PHASES),
                 0 if number is None else 1,
-                sum(o.pairs(sequence) for o in own if o.kind == "attention"),
                 name if number is None else f"layers.{model.first_like[number]}",
             )
         )
     attention = made.flops(sequence) - 6.0 * made.matmul_weights
     return Workload(model, sequence, batch, tuple(layers), made.weights, attention, density)
+
+
+def predicted(model: Transformer, part: str) -> float:
+    """The share of positions that a part of the model works on: PREDICTED for the head of a masked model, else 1."""
+    return PREDICTED if part == "head" and model.head == "masked" else 1.0
 
 
 class Compute(Protocol):

@@ -1,6 +1,6 @@
 """The analytic model of a step: the limit of perfect overlap, which the event-driven model must approach.
 
-    T      = batch x sequence / (systems x passes)            tokens of a pass on a wafer
+    T      = share of the busiest wafer x sequence / passes   tokens of a pass on it, on average
     C      = compute of a pass, forward and backward           (calibrate.py)
     t_fwd  = max(C/3, weights in / link, stash / link)
     t_bwd  = max(2C/3, weights in / link, gradients out / link, stash / link)
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..machine.parameters import Machine
+from ..plan.microbatch import MicroBatch
 from ..plan.workload import Workload
 from ..records import dataclass
 from .parts import OPTIMIZER, System
@@ -79,9 +80,14 @@ def step(i: Inputs) -> Step:
     return Step(i.passes * forward, i.passes * backward, fill, cross, stragglers)
 
 
+def order_statistics(count: int) -> list[float]:
+    """Expected values of so many standard normal numbers in ascending order, by Blom's approximation."""
+    return [NormalDist().inv_cdf((i - 0.375) / (count + 0.25)) for i in range(1, count + 1)]
+
+
 def slowest(systems: int) -> float:
-    """Expected maximum of so many standard normal numbers, by Blom's approximation: 1.77 for 16."""
-    return 0.0 if systems == 1 else NormalDist().inv_cdf((systems - 0.375) / (systems + 0.25))
+    """Expected maximum of so many standard normal numbers: 1.77 for 16."""
+    return 0.0 if systems == 1 else order_statistics(systems)[-1]
 
 
 def inputs(
@@ -89,7 +95,7 @@ def inputs(
     system: System,
     systems: int,
     compute: Any,
-    micro_batch: int | None = None,
+    micro_batch: int | MicroBatch | None = None,
     exposed: float | None = None,
 ) -> Inputs:
     """The inputs for a workload on a cluster.
@@ -97,7 +103,7 @@ def inputs(
     compute: a workload.Compute.  exposed: share of the update that nothing hides; None: 1 for serial updates, else 0.
     """
     chosen = work.passes(systems, system.machine, micro_batch)
-    tokens = chosen.sequences * work.sequence
+    tokens = chosen.mean * work.sequence
     seconds = sum(sum(compute.layer(work, layer, tokens, system.machine)) for layer in work.layers)
     if exposed is None:
         exposed = 1.0 if system.update == "serial" else 0.0

@@ -12,13 +12,15 @@ The simulation does not use the analytic model (analytic.py), which is the limit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import field
 
 import numpy as np
 
+from ..plan.microbatch import MicroBatch
 from ..plan.workload import Compute, Workload
 from ..records import dataclass
-from . import stations
+from . import analytic, stations
 from .analytic import stash_bytes
 from .parts import ACCUMULATE_BYTES, System
 
@@ -51,7 +53,7 @@ class Outcome:
     updating            until the first layer's weights may be sent again
     fill                until they have arrived
     update              the optimiser without any overlap
-    tokens, chunks      of a pass on a wafer; chunks that all wafers computed in the simulation
+    tokens, chunks      of a pass of the busiest wafer, on average; chunks that all wafers computed in the simulation
     """
 
     seconds: float
@@ -89,7 +91,7 @@ def simulate(
     system: System,
     systems: int,
     compute: Compute,
-    micro_batch: int | None = None,
+    micro_batch: int | MicroBatch | None = None,
     steps: int = 2,
     seed: int = 0,
     spans: bool = False,
@@ -103,7 +105,7 @@ def simulate(
     count the middle one several times, because middle passes are alike.  spans: record a timeline.
     """
     chosen = work.passes(systems, system.machine, micro_batch)
-    tokens = chosen.sequences * work.sequence
+    tokens = chosen.mean * work.sequence
     passes = chosen.passes if prefix is None else min(chosen.passes, prefix)
     layers, network, memory = work.layers, system.network, system.memoryx
     weights = np.array([layer.weights for layer in layers], float) / chunks
@@ -111,12 +113,13 @@ def simulate(
     scale = work.parameters / max(1, sum(layer.weights for layer in layers))  # what is streamed twice is updated once
     times = np.array([compute.layer(work, layer, tokens, system.machine) for layer in layers])
     stash = stash_bytes(work, tokens, system.machine) / network.bandwidth * np.array([layer.depth for layer in layers])
-    jitter = np.random.default_rng(seed).standard_normal((steps, passes, systems))
+    factor = 1 + system.jitter * spread(np.random.default_rng(seed), (steps, passes, systems))
+    factor = factor * relative(chosen, passes, float(times.sum()), lambda n: compute_seconds(work, system, compute, n))
     first, count = stations.tree(systems, network.fan_out, network.depth(systems))
     parts, marks, starts, end, read_ends, updates, computing = stations.simulate(
         first,
         count,
-        1 + system.jitter * jitter,
+        factor,
         np.maximum(times[:, 0], stash) / chunks,
         np.maximum(times[:, 1], stash) / chunks,
         streamed / memory.bandwidth(reads=1),
@@ -137,6 +140,32 @@ def simulate(
     update = system.update_seconds(work.parameters)
     computed = steps * passes * 2 * len(layers) * chunks * systems
     return outcome(parts, marks, timeline, end, chosen.passes, passes, update, tokens, computed)
+
+
+def compute_seconds(work: Workload, system: System, compute: Compute, sequences: float) -> float:
+    """Seconds of computing a pass of so many sequences, forward and backward, weights never missing."""
+    tokens = sequences * work.sequence
+    return sum(sum(compute.layer(work, layer, tokens, system.machine)) for layer in work.layers if tokens)
+
+
+def spread(random: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
+    """float64 [steps, passes, systems]: in each pass the expected order statistics of normal numbers, shuffled.
+
+    So the slowest wafer of each pass is as slow as it is on average, and the mean over wafers is 0.
+    """
+    scores = np.array(analytic.order_statistics(shape[-1]))
+    return random.permuted(np.broadcast_to(scores, shape), axis=-1)
+
+
+def relative(chosen: MicroBatch, passes: int, mean: float, seconds: Callable[[float], float]) -> np.ndarray:
+    """float64 [passes, systems]: seconds of each pass relative to a pass of mean size.
+
+    passes: as many as are simulated; if they are fewer than all, each stands for the mean of all.
+    """
+    sizes = chosen.sizes()
+    at = {int(size): seconds(float(size)) / mean if mean else 1.0 for size in np.unique(sizes)}
+    each = np.vectorize(at.__getitem__, otypes=[float])(sizes)
+    return each if passes == chosen.passes else np.broadcast_to(each.mean(axis=0), (passes, chosen.systems))
 
 
 def _spans(

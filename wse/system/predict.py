@@ -1,14 +1,18 @@
 """Predictions for a training job: a row per number of systems, with intervals from the stated uncertainties.
 
-The middle value is simulated event by event with the system as given.  The interval is the 5th to 95th percentile of
-draws from priors.toml, evaluated with the analytic model and scaled so that its value for the given system is the
-simulated one.
+The value is simulated event by event with the system as given.  The interval is the 5th to 95th percentile of draws
+from priors.toml, evaluated with the analytic model.  Seconds of each number of systems are scaled so that the
+analytic model has the simulated value for the system as given; value and interval of a speed-up are ratios of these
+seconds.  The system as given is one of those that are possible, so an interval reaches at least to its value.
+
+A speed-up is at most the number of systems: one system may take the passes of many one after the other, and does if
+that is faster than passes as large as memory allows.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -17,10 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from ..costs.calibrate import Constants, calibrated, pass_terms
+from ..costs.calibrate import Constants, pass_terms
 from ..errors import ConfigError
 from ..memoryx import Ddr5, MemoryX
 from ..memoryx.system import DIMM_96GB
+from ..plan.microbatch import MicroBatch
 from ..plan.workload import Workload
 from ..records import dataclass
 from . import analytic
@@ -43,11 +48,13 @@ def priors() -> dict[str, dict[str, Any]]:
     return tomllib.loads(PRIORS.read_text(encoding="utf-8"))
 
 
-def draw(arch: str = "wse3", count: int = DRAWS, seed: int = 0) -> dict[str, np.ndarray]:
-    """Independent draws of every uncertain input of systems of that wafer."""
+def draw(arch: str = "wse3", count: int = DRAWS, seed: int = 0, known: Collection[str] = ()) -> dict[str, np.ndarray]:
+    """Independent draws of every uncertain input of systems of that wafer, but for those that are known."""
     random = np.random.default_rng(seed)
     found = {}
     for name, common in priors().items():
+        if name in known:
+            continue
         prior = common | common.get(arch, {})
         match prior["kind"]:
             case "uniform":
@@ -70,15 +77,10 @@ class Interval:
     high: float
 
     @classmethod
-    def of(cls, values: np.ndarray) -> Interval:
-        """The 5th, 50th and 95th percentile of values [n]."""
-        low, middle, high = np.percentile(values, [5, 50, 95])
-        return cls(float(low), float(middle), float(high))
-
-    def scaled(self, factor: float) -> Interval:
-        """The interval times a factor."""
-        factor = float(factor)
-        return Interval(self.low * factor, self.middle * factor, self.high * factor)
+    def of(cls, values: np.ndarray, value: float | None = None) -> Interval:
+        """The 5th, 50th and 95th percentile of values [n]; low and high reach at least to `value`."""
+        low, middle, high = map(float, np.percentile(values, [5, 50, 95]))
+        return cls(low, middle, high) if value is None else cls(min(low, value), middle, max(high, value))
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,13 @@ class Row:
     speedup             over one system with the same batch
     seconds_interval, speedup_interval    see the module's docstring
     any_batch_interval  of the speed-up if the batch is unknown, too: BATCHES times this one
+    division            the batch in passes
     """
 
     systems: int
     outcome: Outcome
     analytic: Step
-    micro_batch: float
+    division: MicroBatch
     speedup: float
     seconds_interval: Interval
     speedup_interval: Interval
@@ -111,17 +114,12 @@ def seconds_of(
     systems: int,
     constants: Constants,
     draws: dict[str, np.ndarray],
-    micro_batch: int | None = None,
+    micro_batch: int | MicroBatch | None = None,
 ) -> np.ndarray:
-    """Seconds of a step by the analytic model for every draw; inputs that are not drawn are the system's own.
-
-    Of "speed" the base is always the executed kernels' calibration, whichever `constants` are.
-    """
-    if micro_batch is not None and micro_batch > work.batch / systems:
+    """Seconds of a step by the analytic model for every draw; inputs that are not drawn are the system's own."""
+    if isinstance(micro_batch, int) and micro_batch > -(-work.batch // systems):
         micro_batch = None  # of another batch than the one it was chosen for
     base = analytic.inputs(work, system, systems, constants, micro_batch)
-    if "speed" in draws:
-        constants = calibrated("kernels")
     *times, layers = pass_terms(constants.family, work, base.tokens, system.machine)
     *factors, overhead = constants.values
     computing = np.dot(times, factors) / draws.get("speed", 1.0) + layers * overhead * draws.get("overhead", 1.0)
@@ -150,17 +148,23 @@ def predict(
 ) -> list[Row]:
     """Predict a row for each number of systems, all with the same batch.  progress: called after each row."""
     draws = draw(system.machine.name) if draws is None else draws
-    one = run(work, system, 1, constants, micro_batch)
-    one_drawn = seconds_of(work, system, 1, constants, draws, micro_batch)
+    divided = divisions(work, system, {1, *systems}, constants, micro_batch)
     others = [replace(work, batch=max(1, round(work.batch * times))) for times in BATCHES]
     other_ones = [seconds_of(other, system, 1, constants, draws, micro_batch) for other in others]
+
+    def evaluate(count: int) -> tuple[Outcome, Step, np.ndarray]:
+        outcome = run(work, system, count, constants, divided[count])
+        form = analytic.step(analytic.inputs(work, system, count, constants, divided[count]))
+        drawn = seconds_of(work, system, count, constants, draws, divided[count])
+        return outcome, form, drawn * (outcome.seconds / float(form.seconds))
+
+    one = evaluate(1)
     rows = []
     for count in systems:
-        outcome = one if count == 1 else run(work, system, count, constants, micro_batch)
-        form = analytic.step(analytic.inputs(work, system, count, constants, micro_batch))
-        drawn = seconds_of(work, system, count, constants, draws, micro_batch)
+        outcome, form, drawn = one if count == 1 else evaluate(count)
+        speedup = min(one[0].seconds / outcome.seconds, float(count))
         ratios = [
-            alone / seconds_of(other, system, count, constants, draws, micro_batch)
+            np.minimum(alone / seconds_of(other, system, count, constants, draws, micro_batch), count)
             for other, alone in zip(others, other_ones, strict=True)
             if other.batch >= count
         ]
@@ -169,15 +173,41 @@ def predict(
                 count,
                 outcome,
                 form,
-                outcome.tokens / work.sequence,
-                one.seconds / outcome.seconds,
-                Interval.of(drawn).scaled(outcome.seconds / float(form.seconds)),
-                Interval.of(one_drawn / drawn),
-                Interval.of(np.concatenate(ratios)),
+                divided[count],
+                speedup,
+                Interval.of(drawn, outcome.seconds),
+                Interval.of(np.minimum(one[2] / drawn, count), speedup),
+                Interval.of(np.concatenate(ratios), speedup),
             )
         )
         progress(len(rows), len(systems))
     return rows
+
+
+def divisions(
+    work: Workload,
+    system: System,
+    systems: Collection[int],
+    constants: Constants,
+    micro_batch: int | None = None,
+) -> dict[int, MicroBatch]:
+    """The division of the batch for each number of systems.  micro_batch: sequences of a pass; None: by memory.
+
+    One system takes the passes of many, one after the other, where the analytic model says that it is faster.
+    """
+    found = {count: work.passes(count, system.machine, micro_batch) for count in systems}
+    if 1 in found and micro_batch is None:
+        own = found[1]
+        tried = {own.passes} | {count * other.passes for count, other in found.items()}
+        others = [replace(own, passes=passes) for passes in sorted(tried) if own.passes <= passes <= work.batch]
+        found[1] = min(
+            others,
+            key=lambda one: (
+                float(analytic.step(analytic.inputs(work, system, 1, constants, one)).seconds),
+                one.passes,
+            ),
+        )
+    return found
 
 
 def intervals_by_input(
@@ -198,7 +228,12 @@ def intervals_by_input(
 
 
 def run(
-    work: Workload, system: System, systems: int, constants: Constants, micro_batch: int | None = None, **more: Any
+    work: Workload,
+    system: System,
+    systems: int,
+    constants: Constants,
+    micro_batch: int | MicroBatch | None = None,
+    **more: Any,
 ) -> Outcome:
     """The event-driven step; passes in the middle of a step are simulated once."""
     return simulate(work, system, systems, constants, micro_batch, **({"prefix": MIDDLE_PASSES} | more))
