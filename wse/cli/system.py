@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from ..costs import calibrate
 from ..errors import ConfigError
@@ -30,6 +31,9 @@ PUBLISHED = ("1t", 16, 15.3)
 # Figures of the machine that the model uses: of memory, and of computing times by what they follow from.
 MEMORY_FIGURES = ("usable_pes", "wafer_bytes", "sram_bytes")
 COMPUTE_FIGURES = {"kernels": ("fabric_width", "peak_clock_hz"), "peak": ("peak_clock_hz", "pe_flops_milli")}
+# Options that give an uncertain input of priors.toml: what the command line gives is known and not drawn.
+GIVEN = {"update": "exposed", "jitter": "jitter", "nodes": "dram", "link": "link", "gradient_bytes": "gradient_bytes"}
+JITTER = 0.01  # the middle of its range
 
 
 @click.command("system")
@@ -46,7 +50,7 @@ COMPUTE_FIGURES = {"kernels": ("fabric_width", "peak_clock_hz"), "peak": ("peak_
 )
 @common.option("--channels", type=types.Integer(1, 1024), default=12, help="DDR5 channels of a node, one DIMM each.")
 @common.option("--ddr5", type=types.Choice([3200, 4800, 5600, 6400]), default=4800, help="Speed of DDR5, MT/s.")
-@common.option("--link", type=types.Number(1, 1e6), default=1200.0, help="Gb/s to a wafer, and from it.")
+@common.option("--link", type=types.Number(1, 1e6), help="Gb/s to a wafer, and from it.  [default: 1200]")
 @common.option("--arch", type=types.ARCH, help="Wafer.  [default: wse3]")
 @common.model_options
 @common.option("--batch", type=types.BATCH, help="Sequences of a step.  [default: what fills the largest cluster once]")
@@ -55,21 +59,23 @@ COMPUTE_FIGURES = {"kernels": ("fabric_width", "peak_clock_hz"), "peak": ("peak_
 @common.option(
     "--update",
     type=types.Choice(list(UPDATES)),
-    default="serial",
-    help="When MemoryX updates: a layer as its gradient arrives; in order, or all, after the last gradient.",
+    help="When MemoryX updates: a layer as its gradient arrives; in order, or all, after the last gradient.  "
+    "[default: serial]",
 )
-@common.option("--gradient-bytes", type=types.Choice([2, 4]), default=4, help="Bytes of a gradient on the wire.")
+@common.option("--gradient-bytes", type=types.Choice([2, 4]), help="Bytes of a gradient on the wire.  [default: 4]")
 @common.option(
     "--density", type=types.Number(0, 1, above=True), default=1.0, help="Share of the weights that are not 0."
 )
 @common.option(
-    "--jitter", type=types.Number(0, 0.5), default=0.0, help="Relative standard deviation of a wafer's time for a pass."
+    "--jitter",
+    type=types.Number(0, 0.5),
+    help=f"Relative standard deviation of a wafer's time for a pass.  [default: {JITTER:g}]",
 )
 @common.option(
     "--compute",
     type=types.Choice(list(calibrate.FAMILIES)),
-    default="kernels",
-    help="Source of computing times: executed kernels, or peak flop/s.",
+    default="peak",
+    help="Source of computing times: peak flop/s, or executed kernels.",
 )
 @click.option(
     "--mechanisms/--no-mechanisms",
@@ -85,17 +91,17 @@ def command(
     nodes: int | None,
     channels: int,
     ddr5: int,
-    link: float,
+    link: float | None,
     arch: str | None,
     settings: tuple[tuple[str, str], ...],
     file: Path | None,
     batch: int | None,
     micro_batch: int | None,
     sequence: int | None,
-    update: str,
-    gradient_bytes: int,
+    update: str | None,
+    gradient_bytes: int | None,
     density: float,
-    jitter: float,
+    jitter: float | None,
     compute: str,
     mechanisms: bool | None,
     plot: Path | None,
@@ -104,8 +110,8 @@ def command(
     """Predict training on CS-3 systems: memory, step time and its parts, scaling, intervals.
 
     Modelled, not executed: an event-driven simulation of MemoryX, SwarmX and wafers whose computing times are
-    calibrated on published CS-2 runs.  Intervals (5 to 95 %) follow from the stated uncertainty of each input
-    (wse/system/priors.toml).  Exit status 1: the model does not fit MemoryX.
+    calibrated on published CS-2 runs.  Intervals (5 to 95 %) follow from the stated uncertainty of each input that no
+    option gives (wse/system/priors.toml).  Exit status 1: the model does not fit MemoryX.
     """
     if plot is not None:
         from ..report import validation
@@ -120,21 +126,24 @@ def command(
         batch = (micro_batch or whole(microbatch.room(transformer, s, machine), transformer, sequence)) * systems[-1]
     work = workload(transformer, batch, s, density)
     part = replace(DIMM_96GB, speed=ddr5)
-    network = Network(links=1, gbps=link, framing=0)
+    given = {"update": update, "jitter": jitter, "nodes": nodes, "link": link, "gradient_bytes": gradient_bytes}
+    known = [prior for name, prior in GIVEN.items() if given[name] is not None]
+    network = Network(links=1, gbps=1200.0 if link is None else link, framing=0)
     system = System(
         machine=machine,
         memoryx=MemoryX.of(memoryx, part, channels, nodes, network=network),
-        gradient_bytes=float(gradient_bytes),
-        update=update,
-        jitter=jitter,
+        gradient_bytes=float(gradient_bytes or 4),
+        update=update or "serial",
+        jitter=JITTER if jitter is None else jitter,
     )
+    draws = predict.draw(machine.name, known=known)
     with common.Working() as working:
         working("calibrating computing times")
         constants = calibrate.calibrated(compute)
     held = capacity.capacity(work.parameters, memoryx)
     with common.Steps("numbers of systems") as bar:
         bar(0, len(systems))
-        rows = predict.predict(work, system, systems, constants, micro_batch, progress=bar)
+        rows = predict.predict(work, system, systems, constants, micro_batch, draws, progress=bar)
     causes = []
     if mechanisms or (mechanisms is None and (transformer.name, systems[-1]) == PUBLISHED[:2]):
         if systems[-1] < 2:
@@ -151,7 +160,7 @@ def command(
             )
     if plot is not None:
         picture(work, system, rows, constants, plot)
-    made = document(work, system, constants, micro_batch, held, rows, causes, plot)
+    made = document(work, system, constants, micro_batch, draws, held, rows, causes, plot)
     show(made, VIEW, as_json, system=system, memory=held, calibrated=constants.words(), rows=rows)
     return 0 if held.fits else 1
 
@@ -188,6 +197,7 @@ def document(
     system: System,
     constants: calibrate.Constants,
     own: int | None,
+    draws: dict[str, np.ndarray],
     held: Any,
     rows: list[predict.Row],
     causes: list[predict.Mechanism],
@@ -223,8 +233,8 @@ def document(
                 "speedup": row.speedup,
                 "speedup_interval": [row.speedup_interval.low, row.speedup_interval.high],
                 "efficiency": row.efficiency,
-                "micro_batch": row.micro_batch,
-                "passes": row.outcome.passes,
+                "micro_batch": row.division.sequences,
+                "passes": row.division.passes,
                 "bound_by": row.outcome.bound,
                 "breakdown": {
                     "forward": row.outcome.forward,
@@ -253,7 +263,7 @@ def document(
         "inputs_alone": {
             name: {"step_seconds": [seconds.low, seconds.high], "speedup": [speedup.low, speedup.high]}
             for name, (seconds, speedup) in predict.intervals_by_input(
-                work, system, rows[-1].systems, constants, micro_batch=own
+                work, system, rows[-1].systems, constants, draws, own
             ).items()
         },
         "mechanisms": [

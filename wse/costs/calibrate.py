@@ -2,13 +2,18 @@
 
 There are two families of models.  Both are linear in their constants:
 
+    peak      the time of the flops of products with weights at the wafer's peak rate, times a factor; that of products
+              of activations (attention), times another; and an overhead in seconds per layer and pass
     kernels   cycles of executed kernels (wafer.py) times a factor; those of attention, which is executed on fewer rows
               of PEs, times a second factor; and an overhead in seconds per layer and pass
-    peak      the time of the flops at the wafer's peak rate times a factor; a time per token, layer and token of
-              context; and an overhead in seconds per layer and pass
 
-The constants describe compiled programs, not hardware: a CS-3 has the constants of the CS-2.  No constant is fitted to
-runs on a CS-3, or to the scaling over systems.
+The constants describe compiled programs, not hardware, and are fitted to no run on a CS-3 and to no scaling over
+systems.  On another wafer everything that "peak" counts takes less time by the ratio of the peak rates, 2.09 for a
+CS-3: PEs, lanes and clock of the machine's rows.  One factor of a CS-3 besides, the slack, says by how much two
+published pairs of runs (cs3_pairs.csv) fall short of that ratio: what the ports of a PE's memory, which are those of
+a WSE-2, leave of twice the lanes, and what software of other releases changed.  It is the geometric mean of both;
+they differ by a quarter.  A kernel that reads and writes its sums for each weight would gain 1.06 instead of 2.09, as
+those of "kernels" do.
 """
 
 from __future__ import annotations
@@ -36,31 +41,35 @@ Terms = tuple[tuple[float, ...], tuple[float, ...]]  # forward, backward: the fa
 
 
 def _peak_terms(work: Workload, layer: Layer, tokens: float, machine: str | Machine) -> Terms:
-    """The factors of the constants of the family "peak": seconds at peak, token x context pairs, layers.
+    """The factors of the constants of the family "peak": seconds at peak of products with weights, of products of
+    activations, and layers; on another wafer than a CS-2 in proportion to its peak, and with the slack of a CS-3.
 
     The forward pass has a third of each, the backward pass two thirds.  Zero weights take no time in products with
     weights: in the forward pass and in half of the backward pass, but not in the weight gradient.
     """
-    flops, context = tokens * 6 * layer.matmul / Machine.of(machine).peak_flops, tokens * layer.context
+    machine = Machine.of(machine)
+    times = 1.0 if machine.name == ARCH else slack()
+    flops, mixing = (tokens * per / machine.peak_flops * times for per in (6 * layer.matmul, layer.mixing))
+    overhead = layer.depth * times * Machine(ARCH).peak_flops / machine.peak_flops
     sparse = work.density, (1 + work.density) / 2
     return (
-        (sparse[0] * flops / 3, context / 3, layer.depth / 3),
-        (sparse[1] * 2 * flops / 3, 2 * context / 3, 2 * layer.depth / 3),
+        (sparse[0] * flops / 3, mixing / 3, overhead / 3),
+        (sparse[1] * 2 * flops / 3, 2 * mixing / 3, 2 * overhead / 3),
     )
 
 
 FAMILIES: dict[str, Callable[[Workload, Layer, float, str | Machine], Terms]] = {
-    "kernels": wafer.terms,
     "peak": _peak_terms,
+    "kernels": wafer.terms,
 }
 # Sentences about the constants of a family; the last constant is the overhead.
 _WORDS = {
     "kernels": "compiled kernels take {0:.2f} times the cycles of executed ones, attention {1:.2f} times, "
     "plus {2:.2f} ms per layer and pass",
-    "peak": "{0:.2f} times the time at peak, {1:.1f} ps per token, layer and token of context, plus {2:.2f} ms per "
+    "peak": "products with weights take {0:.2f} times the time at peak, attention {1:.2f} times, plus {2:.2f} ms per "
     "layer and pass",
 }
-_UNITS = {"kernels": (1, 1, 1e3), "peak": (1, 1e12, 1e3)}  # constants in sentences: factors to ms and ps
+_UNITS = (1, 1, 1e3)  # constants in sentences: seconds to ms
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,7 @@ class Constants:
 
     def words(self) -> str:
         """A sentence that states the constants."""
-        shown = (value * unit for value, unit in zip(self.values, _UNITS[self.family], strict=True))
+        shown = (value * unit for value, unit in zip(self.values, _UNITS, strict=True))
         return _WORDS[self.family].format(*shown)
 
 
@@ -102,18 +111,17 @@ class Point:
 @cache
 def points() -> tuple[Point, ...]:
     """The published runs, in the order of the table."""
-    lines = [line for line in TABLE.read_text().splitlines() if not line.startswith("#")]
     return tuple(
         Point(
             row["id"],
-            workload(load(row["model"]), int(row["batch"]), int(row["sequence"])),
+            _work(row, "batch"),
             int(row["systems"]),
             float(row["samples_per_second"]),
             row["calibrates"] == "yes",
             row["source"],
             row["note"],
         )
-        for row in csv.DictReader(lines)
+        for row in _rows(TABLE)
     )
 
 
@@ -122,7 +130,7 @@ def pass_terms(family: str, work: Workload, tokens: float, machine: str | Machin
     return np.sum([np.sum(FAMILIES[family](work, layer, tokens, machine), axis=0) for layer in work.layers], axis=0)
 
 
-def fit(chosen: Iterable[Point], family: str = "kernels") -> Constants:
+def fit(chosen: Iterable[Point], family: str = "peak") -> Constants:
     """Fit the constants of a family by least squares of relative errors; none is negative.
 
     Raises ConfigError for fewer than 4 runs.
@@ -133,18 +141,114 @@ def fit(chosen: Iterable[Point], family: str = "kernels") -> Constants:
     matrix = []
     for point in rows:
         passes = point.work.passes(point.systems, Machine(ARCH))
-        tokens = passes.sequences * point.work.sequence
+        tokens = passes.mean * point.work.sequence
         matrix.append(passes.passes * pass_terms(family, point.work, tokens, ARCH) / point.seconds)
     found = nonnegative(np.array(matrix), np.ones(len(rows)))
     return Constants(family, tuple(float(v) for v in found))
 
 
 @cache
-def calibrated(family: str = "kernels") -> Constants:
+def calibrated(family: str = "peak") -> Constants:
     """The constants fitted to all runs of the table that calibrate."""
     return fit([p for p in points() if p.calibrates], family)
 
 
-def left_out(point: Point, family: str = "kernels") -> Constants:
+def left_out(point: Point, family: str = "peak") -> Constants:
     """The constants fitted without one run, to predict it."""
     return fit([p for p in points() if p.calibrates and p.id != point.id], family)
+
+
+# --- the factor of a CS-3 --------------------------------------------------------------------------------------------
+
+PAIRS = Path(__file__).with_name("cs3_pairs.csv")
+EVALUATIONS = Path(__file__).with_name("cs3_evaluation.csv")
+WAFERS = ("wse2", "wse3")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The same job on one CS-2 and on one CS-3.  works, rates: of both, in samples per second."""
+
+    id: str
+    works: tuple[Workload, Workload]
+    rates: tuple[float, float]
+    source: str
+
+    @property
+    def ratio(self) -> float:
+        """How many times as many samples per second the CS-3 has."""
+        return self.rates[1] / self.rates[0]
+
+    def predicted(self, constants: Constants) -> float:
+        """The ratio by the computing times, with the slack of a CS-3."""
+        rate = [work.batch / step_seconds(constants, work, arch) for work, arch in zip(self.works, WAFERS, strict=True)]
+        return rate[1] / rate[0]
+
+
+def step_seconds(constants: Constants, work: Workload, arch: str) -> float:
+    """Seconds of computing in a step on one wafer."""
+    passes = work.passes(1, Machine(arch))
+    terms = pass_terms(constants.family, work, passes.mean * work.sequence, arch)
+    return float(passes.passes * (terms @ constants.values))
+
+
+@cache
+def pairs() -> tuple[Pair, ...]:
+    """The published pairs, in the order of the table."""
+    return tuple(
+        Pair(
+            row["id"],
+            (_work(row, "batch_cs2"), _work(row, "batch_cs3")),
+            (float(row["cs2"]), float(row["cs3"])),
+            row["source"],
+        )
+        for row in _rows(PAIRS)
+    )
+
+
+@cache
+def slacks() -> dict[str, float]:
+    """What each published pair says of a CS-3: its time as a multiple of that which the ratio of peak rates gives."""
+    found = {}
+    for pair in pairs():
+        few, many = (Machine(arch) for arch in WAFERS)
+        passes = [work.passes(1, machine) for work, machine in zip(pair.works, (few, many), strict=True)]
+        times = []
+        for work, division in zip(pair.works, passes, strict=True):  # both as on a CS-2
+            terms = pass_terms("peak", work, division.mean * work.sequence, ARCH)
+            times.append(division.passes * float(terms @ calibrated("peak").values) / work.batch)
+        ideal = times[0] / times[1] * many.peak_flops / few.peak_flops
+        found[pair.id] = ideal / pair.ratio
+    return found
+
+
+@cache
+def slack(without: str | None = None) -> float:
+    """The factor of a CS-3: the geometric mean of `slacks`, or of those of the other pairs than one."""
+    return float(np.exp(np.mean([np.log(value) for name, value in slacks().items() if name != without])))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A published rate of forward passes on one CS-3, in samples per second."""
+
+    id: str
+    work: Workload
+    rate: float
+    source: str
+
+
+@cache
+def evaluations() -> tuple[Evaluation, ...]:
+    """The published evaluations, in the order of the table."""
+    return tuple(
+        Evaluation(row["id"], _work(row, "batch"), float(row["cs3"]), row["source"]) for row in _rows(EVALUATIONS)
+    )
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(line for line in path.read_text().splitlines() if not line.startswith("#")))
+
+
+def _work(row: dict[str, str], batch: str) -> Workload:
+    return workload(load(row["model"]), int(row[batch]), int(row["sequence"]))

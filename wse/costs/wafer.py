@@ -19,7 +19,7 @@ import numpy as np
 
 from ..machine.parameters import Machine
 from ..models import Operator, Transformer, graph
-from ..plan.workload import Layer, Workload
+from ..plan.workload import Layer, Workload, predicted
 from .cycles import operator_cycles
 
 # A row of the wafer may be divided into this many shorter rows, each with all features of its own tokens.  768 features
@@ -38,9 +38,8 @@ def terms(
     peak_clock_hz are used.
     """
     machine = Machine.of(machine)
-    found = (
-        _cycles(work.model, layer.like, work.sequence, math.ceil(tokens), machine, work.density) / machine.peak_clock_hz
-    )
+    tokens = math.ceil(tokens * predicted(work.model, layer.name))
+    found = _cycles(work.model, layer.like, work.sequence, tokens, machine, work.density) / machine.peak_clock_hz
     (forward, forward_attention), (backward, backward_attention) = found.tolist()
     return (
         (forward, forward_attention, layer.depth / 3),

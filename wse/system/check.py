@@ -16,6 +16,7 @@ from .parts import System
 
 RMS_PCT = 10.0  # of the points that calibrate
 MICRO_BATCH_PCT = 12.0
+PAIR_PCT = 15.0  # of the ratio of a CS-3's rate to a CS-2's
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Checked:
     simulated: float
     analytic: float
     left_out_pct: float
-    micro_batch: float
+    micro_batch: int
     passes: int
 
     @property
@@ -39,7 +40,7 @@ class Checked:
         return 100 * (self.simulated / self.point.seconds - 1)
 
 
-def points(family: str = "kernels") -> Iterator[Checked]:
+def points(family: str = "peak") -> Iterator[Checked]:
     """Simulate every published run event by event on a CS-2 with its batch."""
     system = System(machine=Machine(calibrate.ARCH))
     constants = calibrate.calibrated(family)
@@ -56,9 +57,76 @@ def points(family: str = "kernels") -> Iterator[Checked]:
             outcome.seconds,
             float(form.seconds),
             100 * (again.seconds / point.seconds - 1),
-            outcome.tokens / work.sequence,
+            work.passes(point.systems, system.machine).sequences,
             outcome.passes,
         )
+
+
+@dataclass(frozen=True)
+class CheckedPair:
+    """A published pair of runs and the simulated ratio of a CS-3's rate to a CS-2's.
+
+    seconds, simulated: of a step on each; slack: what the pair says of a CS-3 (calibrate.slacks); computing_pct: the
+    error in percent of the ratio of computing times; left_out_pct: of these with the slack of the other pairs.
+    """
+
+    pair: calibrate.Pair
+    simulated: tuple[float, float]
+    slack: float
+    computing_pct: float
+    left_out_pct: float
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """Published seconds of a step, on a CS-2 and on a CS-3."""
+        few, many = (work.batch / rate for work, rate in zip(self.pair.works, self.pair.rates, strict=True))
+        return few, many
+
+    @property
+    def ratio(self) -> float:
+        """The simulated ratio."""
+        few, many = (work.batch / seconds for work, seconds in zip(self.pair.works, self.simulated, strict=True))
+        return many / few
+
+    @property
+    def error_pct(self) -> float:
+        """Error of the simulated ratio, in percent of the published one."""
+        return 100 * (self.ratio / self.pair.ratio - 1)
+
+
+def pairs() -> Iterator[CheckedPair]:
+    """Simulate every published pair of runs with the constants of "peak"."""
+    constants = calibrate.calibrated("peak")
+    for pair in calibrate.pairs():
+        few, many = (
+            simulate(work, System(machine=Machine(arch)), 1, constants).seconds
+            for work, arch in zip(pair.works, calibrate.WAFERS, strict=True)
+        )
+        computing = pair.predicted(constants)
+        errors = (
+            100 * (computing * times / pair.ratio - 1) for times in (1, calibrate.slack() / calibrate.slack(pair.id))
+        )
+        yield CheckedPair(pair, (few, many), calibrate.slacks()[pair.id], *errors)
+
+
+@dataclass(frozen=True)
+class CheckedEvaluation:
+    """A published rate of forward passes on a CS-3, and the model's, in samples per second."""
+
+    evaluation: calibrate.Evaluation
+    rate: float
+
+    @property
+    def error_pct(self) -> float:
+        """Error of the rate, in percent of the published one."""
+        return 100 * (self.rate / self.evaluation.rate - 1)
+
+
+def evaluations() -> Iterator[CheckedEvaluation]:
+    """The forward part of a step of each published evaluation, by the analytic model."""
+    for found in calibrate.evaluations():
+        form = analytic.step(analytic.inputs(found.work, System(), 1, calibrate.calibrated("peak")))
+        yield CheckedEvaluation(found, found.work.batch / float(form.forward))
 
 
 def rms(errors: list[float]) -> float:
@@ -78,12 +146,18 @@ class Summary:
     left_out: float
     all: float
     worst_micro_batch: float
+    worst_pair: float
     configurations_fit: bool
 
     @property
     def ok(self) -> bool:
         """Whether all errors are within their bars and all configurations hold their models."""
-        return self.calibrating <= RMS_PCT and self.worst_micro_batch <= MICRO_BATCH_PCT and self.configurations_fit
+        return (
+            self.calibrating <= RMS_PCT
+            and self.worst_micro_batch <= MICRO_BATCH_PCT
+            and self.worst_pair <= PAIR_PCT
+            and self.configurations_fit
+        )
 
 
 def summary(checked: list[Checked]) -> Summary:
@@ -94,5 +168,6 @@ def summary(checked: list[Checked]) -> Summary:
         rms([c.left_out_pct for c in fitted]),
         rms([c.error_pct for c in checked]),
         max(abs(row.error_pct) for row in microbatch.published()),
+        max(abs(pair.error_pct) for pair in pairs()),
         all(row[3] for row in capacity.configurations()),
     )
