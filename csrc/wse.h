@@ -93,7 +93,9 @@ typedef struct {
   int64_t params[WSE_PARAM_COUNT];
   uint64_t trace_capacity; /* events kept; 0: no trace */
   int32_t bins;            /* bins of the activity series; 0: none */
-  int32_t bin_planes;      /* 1: activity per PE and bin as well */
+  /* Activity per bin and place as well, a place being so many PEs of a row: a power of two up to 64; 0: none.  1: links
+   * by color, too.  Above 1: 0 instead, if rows have less than 64 PEs. */
+  int32_t bin_planes;
   int32_t tile;      /* cycles a row is stepped before the next, 1 to 8; 0: automatic; results do not depend on it */
   int32_t portable;  /* 1: no processor-specific instructions; results do not depend on it */
   int32_t reference; /* 1: every fast path is off (state.h lists them); results do not depend on it */
@@ -254,10 +256,10 @@ typedef struct {
 int64_t wse_waits(wse_fabric *fabric, wse_wait *out, int64_t capacity);
 
 /* Writes the state at the current cycle to a file, or reads it into a fabric made of the same program with the same
- * options; a run then goes on as the one that was saved, equal to the bit.  Parameters are compared; that code and routes
- * are the same is the caller's business.  *error: an errno.  WSE_BADARG: the file is not of such a fabric, and nothing
- * has changed; WSE_FAULTED: the file could not be written or read to its end, and a fabric that was being restored must
- * not be used any more. */
+ * options; a run then goes on as the one that was saved, equal to the bit.  Parameters are compared; that code and
+ * routes are the same is the caller's business.  *error: an errno.  WSE_BADARG: the file is not of such a fabric, and
+ * nothing has changed; WSE_FAULTED: the file could not be written or read to its end, and a fabric that was being
+ * restored must not be used any more. */
 wse_status wse_save(wse_fabric *fabric, int descriptor, int *error);
 wse_status wse_restore(wse_fabric *fabric, int descriptor, int *error);
 
@@ -274,10 +276,13 @@ enum {
   WSE_PLANE_COLORS,   /* u64 [24][5][2]: wavelets and waiting cycles per color and port, whole fabric */
   WSE_PLANE_OPCODES,  /* u64 [opcodes]: instructions by opcode, whole fabric */
   WSE_PLANE_SERIES,   /* u64 [bins][4]: busy slots, wavelet-hops, flops, stalled-on-fabric slots */
-  WSE_PLANE_ACTIVITY, /* u64 [bins][height][width]: busy slots */
+  WSE_PLANE_ACTIVITY, /* u64 [bins][height][places of a row, or more]: busy slots */
   WSE_PLANE_HOSTSIG,  /* u32 [height][width]: last hostsig value of each PE */
 };
 wse_status wse_get_plane(wse_fabric *fabric, int which, wse_plane *out);
+/* Wavelets of a color that left by each port: to[5][height][width].  WSE_BADARG: bin_planes is not 1, or there is no
+ * such color. */
+wse_status wse_color_links(wse_fabric *fabric, int color, uint64_t *to);
 uint64_t wse_bin_cycles(const wse_fabric *fabric); /* cycles per bin: doubles as the run gets longer */
 
 typedef struct {
@@ -293,8 +298,8 @@ uint64_t wse_trace_dropped(const wse_fabric *fabric);
 /* Those since the last call, of which the first trace_capacity are kept; ends of operations that take no more slots may
  * be of earlier cycles.  wse_trace_dropped: how many more there were. */
 uint64_t wse_trace_take(wse_fabric *fabric, const wse_event **events);
-/* Keeps events of cycles from .. until - 1 only, and of PEs for which pes is not 0 (NULL: all); hops: 1: also HOP.  To be
- * called before the first cycle. */
+/* Keeps events of cycles from .. until - 1 only, and of PEs for which pes is not 0 (NULL: all); hops: 1: also HOP.  To
+ * be called before the first cycle. */
 wse_status wse_trace_only(wse_fabric *fabric, uint64_t from, uint64_t until, const uint8_t *pes, int hops);
 /* Messages of `say` since the last call, in the same order; kind: its kind, b: its value.  Returns their number. */
 uint64_t wse_said(wse_fabric *fabric, const wse_event **said);
@@ -311,8 +316,8 @@ void wse_fault_of(const wse_fabric *fabric, wse_fault *out);
 uint64_t wse_bytes(const wse_fabric *fabric); /* memory the engine holds beyond SRAM */
 
 /* A checked run.  Results do not change.  wse_check is called before the first cycle and keeps a profile.  Regions of
- * memory have numbers from 1, as the host chooses: region, flags: of each byte [WSE_SRAM].  Bytes that are undefined may
- * not be read before they are written; wse_write and the like count as writing. */
+ * memory have numbers from 1, as the host chooses: region, flags: of each byte [WSE_SRAM].  Bytes that are undefined
+ * may not be read before they are written; wse_write and the like count as writing. */
 enum { WSE_CHECK_UNDEFINED = 1, WSE_CHECK_CODE = 2 };
 typedef struct {
   uint64_t cycle, before_cycle; /* before: the earlier event; of it pc and thread are -1 where there is none */
@@ -323,8 +328,8 @@ typedef struct {
   int32_t what;                  /* see tables/findings.def */
   int32_t task;                  /* of the main thread; -1 */
   int32_t writes, before_writes; /* 1: the access writes; of a FIFO: it counts words of 16 bits */
-  uint32_t left;                 /* in a FIFO; the position of a switch, the count of a filter; address: those at first */
-  uint32_t sender[2], router;    /* PEs whose wavelets took turns, and where; UINT32_MAX: unknown */
+  uint32_t left;              /* in a FIFO; the position of a switch, the count of a filter; address: those at first */
+  uint32_t sender[2], router; /* PEs whose wavelets took turns, and where; UINT32_MAX: unknown */
 } wse_finding;
 wse_status wse_check(wse_fabric *fabric);
 wse_status wse_check_class(wse_fabric *fabric, int class_index, const uint16_t *region, const uint8_t *flags);

@@ -159,6 +159,7 @@ cdef extern from "wse.h":
     wse_status wse_save(wse_fabric *f, int descriptor, int *error)
     wse_status wse_restore(wse_fabric *f, int descriptor, int *error)
     wse_status wse_get_plane(wse_fabric *f, int which, wse_plane *out)
+    wse_status wse_color_links(wse_fabric *f, int color, uint64_t *to)
     uint64_t wse_bin_cycles(const wse_fabric *f)
     uint64_t wse_trace(wse_fabric *f, const wse_event **events)
     uint64_t wse_trace_dropped(const wse_fabric *f)

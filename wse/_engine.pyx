@@ -116,7 +116,7 @@ cdef class Engine:
     cdef Py_ssize_t classes, instructions  # of all classes
 
     def __cinit__(self, int width, int height, params, int fp16=0, int threads=1, uint64_t trace=0, int bins=0,
-                  bint bin_planes=False, bint portable=False, int tile=0, bint reference=False,
+                  int bin_planes=0, bint portable=False, int tile=0, bint reference=False,
                   bint drops_off_edge=False):
         cdef wse_desc desc
         cdef Taken values = Taken(params, 8, WSE_PARAM_COUNT)
@@ -426,6 +426,15 @@ cdef class Engine:
         self.idle()
         self.done(wse_get_plane(self.f, which, &plane))
         return lend(self, plane.data, plane.item, [plane.shape[i] for i in range(plane.ndim)])
+
+    def color_links(self, int color):
+        """wse_color_links: uint64 [5, height, width], a copy; None if they are not counted."""
+        self.idle()
+        values = bytearray(WSE_PORTS * self.width * self.height * sizeof(uint64_t))
+        cdef Taken to = Taken(values, 1, -1, True)
+        if wse_color_links(self.f, color, <uint64_t *>to.view.buf) != WSE_OK:
+            return None
+        return values
 
     def bin_cycles(self):
         return wse_bin_cycles(self.f)

@@ -27,7 +27,8 @@ static bool figures_fit(const wse_desc *desc) {
 wse_fabric *wse_new(const wse_desc *desc) {
   if (desc->width < 1 || desc->height < 1 || desc->threads < 1 || desc->threads > WSE_MAX_THREADS ||
       (int64_t)desc->width * desc->height > INT32_MAX / 8 || desc->fp16 < 0 || desc->fp16 > WSE_FP16_CB16 ||
-      desc->bins < 0 || desc->bins > 65536 || desc->tile < 0 || desc->tile > NEAR || !figures_fit(desc))
+      desc->bins < 0 || desc->bins > 65536 || desc->bin_planes < 0 || desc->bin_planes > LANES ||
+      (desc->bin_planes & (desc->bin_planes - 1)) || desc->tile < 0 || desc->tile > NEAR || !figures_fit(desc))
     return NULL;
   wse_fabric *fabric = calloc(1, sizeof *fabric);
   if (!fabric) return NULL;
@@ -84,9 +85,11 @@ void wse_free(wse_fabric *fabric) {
   free(fabric->total_blocked);
   free(fabric->links_more);
   free(fabric->blocked_more);
-  for (int c = 0; c < fabric->colors; c++)
+  for (int c = 0; c < fabric->colors; c++) {
+    free(fabric->color_links_more[c]);
     for (int port = 0; port < WSE_PORTS; port++)
       free(fabric->waits_more[c][port]);
+  }
   check_free(fabric);
   planes_free(fabric);
   free(fabric);

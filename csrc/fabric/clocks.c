@@ -98,6 +98,11 @@ static bool renew_block(wse_fabric *fabric, uint32_t block, uint64_t near, uint6
     if (!renew_count(fabric, fabric->links[port], &fabric->links_more, port, block) ||
         !renew_count(fabric, fabric->blocked[port], &fabric->blocked_more, port, block))
       return false;
+  for (int color = 0; color < fabric->colors && fabric->color_links[0]; color++)
+    for (int port = 0; port < WSE_PORTS; port++)
+      if (!renew_count(fabric, fabric->color_links[color] + (size_t)port * fabric->blocks * LANES,
+                       &fabric->color_links_more[color], port, block))
+        return false;
   if (fabric->links_rest) renew_links(&fabric->links_rest[block], near, now);
   return true;
 }

@@ -85,18 +85,22 @@ wse_status wse_profile_of(wse_fabric *fabric, int class_index, uint64_t *to) {
   return WSE_OK;
 }
 
-/* The counts of links by port and PE, with their carries.  *total: where they are put; allocated at the first call. */
-static wse_status sum_counts(const wse_fabric *fabric, const uint32_t *counts, _Atomic(uint32_t *) *carries,
-                             uint64_t **total, wse_plane *out) {
+/* Counts by port and PE, with their carries. */
+static void sum_ports(const wse_fabric *fabric, const uint32_t *counts, _Atomic(uint32_t *) *carries, uint64_t *to) {
   const uint32_t *more = atomic_load(carries);
-  if (!*total) *total = malloc((size_t)WSE_PORTS * fabric->pes * sizeof **total);
-  if (!*total) return WSE_NOMEM;
-  uint64_t *to = *total;
   for (size_t port = 0; port < WSE_PORTS; port++)
     for (uint32_t pe = 0; pe < fabric->pes; pe++) {
       size_t at = port * fabric->blocks * LANES + fabric->router_lane[pe];
       *to++ = counts[at] + (more ? (uint64_t)more[at] * CLOCK_UNIT : 0);
     }
+}
+
+/* The counts of links.  *total: where they are put; allocated at the first call. */
+static wse_status sum_counts(const wse_fabric *fabric, const uint32_t *counts, _Atomic(uint32_t *) *carries,
+                             uint64_t **total, wse_plane *out) {
+  if (!*total) *total = malloc((size_t)WSE_PORTS * fabric->pes * sizeof **total);
+  if (!*total) return WSE_NOMEM;
+  sum_ports(fabric, counts, carries, *total);
   *out = (wse_plane){*total, 3, 8, {WSE_PORTS, fabric->height, fabric->width}};
   return WSE_OK;
 }
@@ -142,9 +146,16 @@ wse_status wse_get_plane(wse_fabric *fabric, int which, wse_plane *out) {
     case WSE_PLANE_ACTIVITY:
       if (!fabric->activity) return WSE_BADARG;
       align_series(fabric);
-      *out = (wse_plane){fabric->activity, 3, 8, {fabric->bins, h, w}};
+      *out = (wse_plane){fabric->activity, 3, 8, {fabric->bins, h, (int64_t)fabric->activity_places / h}};
       return WSE_OK;
     case WSE_PLANE_HOSTSIG: *out = (wse_plane){fabric->host_signal, 2, 4, {h, w}}; return WSE_OK;
     default: return WSE_BADARG;
   }
+}
+
+wse_status wse_color_links(wse_fabric *fabric, int color, uint64_t *to) {
+  int c = color < 0 || color >= WSE_COLORS ? -1 : fabric->color_index[color];
+  if (c < 0 || !fabric->color_links[c]) return WSE_BADARG;
+  sum_ports(fabric, fabric->color_links[c], &fabric->color_links_more[c], to);
+  return WSE_OK;
 }

@@ -276,6 +276,8 @@ static void visit_state(visit *v, wse_fabric *fabric) {
       late_array(v, &fabric->waits_more[color][port], lanes);
   late_array(v, &fabric->links_more, WSE_PORTS * lanes);
   late_array(v, &fabric->blocked_more, WSE_PORTS * lanes);
+  for (int color = 0; color < fabric->colors && fabric->color_links[0]; color++)
+    late_array(v, &fabric->color_links_more[color], WSE_PORTS * lanes);
   same(v, VERSION); /* the end: nothing is missing */
 }
 

@@ -11,12 +11,18 @@ void series_halve(wse_fabric *fabric, band_state *band) {
       if (2 * i + 1 < fabric->bins) sum += s[(2 * i + 1) * SERIES_WIDTH + k];
       s[i * SERIES_WIDTH + k] = sum;
     }
+  size_t places = fabric->activity_places, first = band->pe0, end = band->pe1;
+  if (fabric->activity_bits) {
+    size_t of_strip = (size_t)fabric->blocks_per_strip * LANES >> fabric->activity_bits;
+    first = (size_t)band->first * of_strip;
+    end = (size_t)band->end * of_strip;
+  }
   for (int i = 0; i < fabric->bins && fabric->activity; i++)
-    for (uint32_t pe = band->pe0; pe < band->pe1; pe++) {
+    for (size_t place = first; place < end; place++) {
       uint64_t sum = 0;
-      if (2 * i < fabric->bins) sum += fabric->activity[(size_t)2 * i * fabric->pes + pe];
-      if (2 * i + 1 < fabric->bins) sum += fabric->activity[(size_t)(2 * i + 1) * fabric->pes + pe];
-      fabric->activity[(size_t)i * fabric->pes + pe] = sum;
+      if (2 * i < fabric->bins) sum += fabric->activity[(size_t)2 * i * places + place];
+      if (2 * i + 1 < fabric->bins) sum += fabric->activity[(size_t)(2 * i + 1) * places + place];
+      fabric->activity[(size_t)i * places + place] = sum;
     }
   band->series_shift++;
 }

@@ -35,7 +35,8 @@ static inline void series_busy(wse_fabric *fabric, band_state *band, uint32_t pe
   if (!fabric->bins || !n) return;
   series_add(fabric, band, cycle, SERIES_BUSY, n);
   if (!fabric->activity) return;
-  fabric->activity[(cycle >> band->series_shift) * fabric->pes + pe] += n;
+  size_t place = fabric->activity_bits ? fabric->router_lane[pe] >> fabric->activity_bits : pe;
+  fabric->activity[(cycle >> band->series_shift) * fabric->activity_places + place] += n;
 }
 
 /* Adds n successive slots from `cycle` on, which may cross bins. */

@@ -407,6 +407,8 @@ static void send(router_step *step, router_sender *sender, int port) {
   uint64_t lanes = sender->requests[port];
   uint64_t *total = step->band->colors[sender->color][port];
   lanes_count(fabric->links[port] + step->block * LANES, lanes);
+  if (fabric->color_links[sender->color])
+    lanes_count(fabric->color_links[sender->color] + ((size_t)port * fabric->blocks + step->block) * LANES, lanes);
   total[0] += (uint64_t)__builtin_popcountll(lanes);
   total[1] +=
       lanes_wait(fabric->blocked[port] + step->block * LANES, sender->buffer->since, (uint32_t)step->now, lanes);

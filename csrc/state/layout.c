@@ -141,8 +141,11 @@ bool layout_fabric(wse_fabric *fabric, const wse_desc *desc) {
   for (int i = 0; i < THREADS; i++)
     fabric->operations[i] = plane(fabric, &failed, sizeof(vector_operation));
   layout_queues(fabric, &failed);
-  if (fabric->bins && desc->bin_planes)
-    fabric->activity = plane(fabric, &failed, sizeof *fabric->activity * (size_t)fabric->bins);
+  if (fabric->bins && desc->bin_planes && (desc->bin_planes == 1 || fabric->strip_rows == 1)) {
+    fabric->activity_bits = __builtin_ctz((uint32_t)desc->bin_planes);
+    fabric->activity_places = fabric->activity_bits ? fabric->blocks * LANES >> fabric->activity_bits : fabric->pes;
+    fabric->activity = array(fabric, &failed, sizeof *fabric->activity * (size_t)fabric->bins, fabric->activity_places);
+  }
   failed |= !(fabric->sram = sram_new(fabric));
   fabric->total_series =
       fabric->bins ? calloc((size_t)fabric->bins * SERIES_WIDTH, sizeof *fabric->total_series) : NULL;
@@ -159,6 +162,8 @@ bool layout_color(wse_fabric *fabric, int color) {
   fabric->routes[color] = block_plane(fabric, &failed, sizeof **fabric->routes);
   fabric->store_targets[color] = plane(fabric, &failed, sizeof **fabric->store_targets);
   fabric->store_blocks[color] = block_plane(fabric, &failed, sizeof **fabric->store_blocks);
+  if (fabric->activity && !fabric->activity_bits)
+    fabric->color_links[color] = block_plane(fabric, &failed, WSE_PORTS * LANES * sizeof **fabric->color_links);
   return !failed;
 }
 

@@ -440,7 +440,7 @@ struct wse_fabric {
   int64_t params[WSE_PARAM_COUNT]; /* machine.def */
   uint64_t now;                    /* next cycle to be stepped.  Writer: wse_run */
   uint64_t limit;                  /* no CE runs ahead of this cycle.  Writer: wse_run */
-  bool quiet;    /* the last run ended because nothing was left to step.  Writer: wse_run */
+  bool quiet;                      /* the last run ended because nothing was left to step.  Writer: wse_run */
   uint64_t told; /* a cycle that the host was told: time does not go back behind it.  Writer: wse_run */
 
   /* Colors and routes.  Arrays [color] are by index. */
@@ -471,10 +471,11 @@ struct wse_fabric {
   router_block *routers;             /* [block] */
   link_block *links_rest;            /* [block]; NULL if links never rest */
   /* What 32 bits do not hold of a run of thousands of millions of cycles, in units of CLOCK_UNIT; NULL until there is
-   * some. waits_more: of the time that the head of a buffer has waited; links_more, blocked_more: of the counts below.
-   * Writers: clocks.c, the router. */
+   * some. waits_more: of the time that the head of a buffer has waited; links_more, blocked_more, color_links_more: of
+   * the counts below. Writers: clocks.c, the router. */
   _Atomic(uint32_t *) waits_more[WSE_COLORS][WSE_PORTS]; /* [color][input][block][LANES] */
   _Atomic(uint32_t *) links_more, blocked_more;          /* [port][block][LANES] */
+  _Atomic(uint32_t *) color_links_more[WSE_COLORS];      /* [color]: of color_links */
   uint32_t *router_lane;                                 /* [pe]: block * LANES + lane */
   uint32_t *block_pe;                                    /* [block]: PE of lane 0 */
   uint32_t *block_strip;                                 /* [block]: strip */
@@ -504,7 +505,7 @@ struct wse_fabric {
   uint8_t *sram;                                            /* [pe][SRAM_PITCH] */
   bool by_element;           /* the elements of operations are taken one by one: `reference` or `check` */
   struct check_state *check; /* observe/check.h; NULL: the run is not checked */
-  uint64_t *written;         /* [pe][WSE_SRAM / 64]: bytes that were written; NULL as `check`.  Writers: the host, check.c */
+  uint64_t *written; /* [pe][WSE_SRAM / 64]: bytes that were written; NULL as `check`.  Writers: the host, check.c */
   int32_t *wheel_next, *wheel_prev; /* [pe]: neighbors in the list of a wheel slot, pe - pe0 of the band; -1: none */
   uint32_t *host_signal;            /* [pe]: last value of hostsig */
   rebinding *rebound;               /* [pe]; valid once any_rebound is set */
@@ -518,14 +519,17 @@ struct wse_fabric {
   struct profile_pe *profiles; /* [pe] (observe/profile.h); NULL: no profile */
   uint32_t *links[WSE_PORTS],
       *blocked[WSE_PORTS]; /* [port][block][LANES]: wavelets; cycles they waited.  Writer: router */
-  uint64_t *activity;      /* [bins][pe]: busy slots; NULL: not wanted */
-  int bins;                /* of the series; 0: none */
-  uint64_t bin_shift;      /* a merged bin is 1 << bin_shift cycles.  Writer: measure.c */
-  uint64_t trace_capacity; /* events that are kept; 0: no trace */
-  uint64_t trace_from, trace_until; /* the cycles of which events are kept */
-  bool trace_hops;                  /* whether HOP is recorded */
-  uint8_t *trace_pes;               /* [pe]: 0: its events are not kept; NULL: those of all are */
-  wse_event *merged;       /* [merged_count]: events of all bands.  Writer: trace.c */
+  uint64_t *activity;      /* [bins][activity_places]: busy slots; NULL: not wanted */
+  size_t activity_places;  /* PEs, or, with activity_bits > 0, groups of 1 << activity_bits lanes of the blocks */
+  int activity_bits;
+  uint32_t *color_links[WSE_COLORS]; /* [color]: as links, of a color; NULL: not wanted.  Writer: router */
+  int bins;                          /* of the series; 0: none */
+  uint64_t bin_shift;                /* a merged bin is 1 << bin_shift cycles.  Writer: measure.c */
+  uint64_t trace_capacity;           /* events that are kept; 0: no trace */
+  uint64_t trace_from, trace_until;  /* the cycles of which events are kept */
+  bool trace_hops;                   /* whether HOP is recorded */
+  uint8_t *trace_pes;                /* [pe]: 0: its events are not kept; NULL: those of all are */
+  wse_event *merged;                 /* [merged_count]: events of all bands.  Writer: trace.c */
   uint64_t merged_count, merged_dropped;
   wse_event *delivered;                            /* messages that wse_said returned last.  Writer: trace.c */
   uint64_t total_colors[WSE_COLORS][WSE_PORTS][2]; /* by color (not index): sum over bands.  Writer: measure.c */

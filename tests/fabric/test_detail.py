@@ -48,6 +48,49 @@ def test_large_grids_have_no_profile(monkeypatch):
     assert stuck().activity is not None
 
 
+def wide(activity=False):
+    """Two rows of 70 PEs: one adds arrays, the other has little to do."""
+    p = wse.Program(70, 2)
+    pe = p.pe_class("pe")
+    pe.dsd("all", wse.mem1d(pe.array("x", 40, "f32")))
+    pe.code("main:\n dsr d0, all\n dsr a0, all\n fadds d0, a0, a0\n done")
+    pe.local_task("main", 9, active=True)
+    idle = p.pe_class("idle")
+    idle.code("main:\n mov r1, 3\n done")
+    idle.local_task("main", 9, active=True)
+    p.place(pe, y=0)
+    p.place(idle, y=1)
+    return wse.Fabric(p, detail=True, activity=activity).run()
+
+
+def test_activity_of_large_grids_is_that_of_parts_of_rows(monkeypatch, tmp_path):
+    exact = wide()
+    monkeypatch.setattr(fabric, "MOST_PES", 20)
+    run = wide()
+    assert (exact.activity_step, run.activity_step, run.activity.shape) == (1, 8, (64, 2, 9))
+    padded = np.pad(exact.activity, ((0, 0), (0, 0), (0, 2))).reshape(64, 2, 9, 8)
+    assert np.array_equal(run.activity, padded.sum(axis=3)) and run.activity.any()
+    assert not run.detail.links and run.detail.classes[0].profile is None
+    run.save(tmp_path / "a.npz")
+    assert Run.load(tmp_path / "a.npz") == run
+    assert wide(activity=True).activity_step == 1
+
+
+def test_links_by_color_add_up():
+    run = product()
+    links = run.detail.links
+    assert np.array_equal(sum(links.values()), run.links)
+    for color, planes in links.items():
+        assert planes.sum(axis=(1, 2)).tolist() == run.colors[color, :, 0].tolist() and planes.any()
+
+
+def test_the_memory_of_a_class():
+    (one,) = product().detail.classes
+    names = [row[0] for row in one.memory]
+    assert names[0] == "code" and {"A", "B", "C"} <= set(names)
+    assert all(a[1] + a[2] <= b[1] for a, b in zip(one.memory, one.memory[1:], strict=False))
+
+
 def test_the_waits_of_a_deadlock():
     waits = stuck().detail.waits
     assert waits["count"] == len(waits["who"]) == 2 and sorted(waits["cycle"]) == [0, 1]
@@ -86,6 +129,9 @@ def spoiled():
     yield lambda plain, arrays: arrays.update(class_of=np.zeros((2, 1), np.uint16))
     yield lambda plain, arrays: arrays.update(route_1=np.zeros((1, 2), np.uint32))
     yield lambda plain, arrays: arrays.update(route_77=np.zeros((1, 2), np.uint64))
+    yield lambda plain, arrays: plain["classes"][0].update(memory=[["x", 0, 4, "f32"]])
+    yield lambda plain, arrays: arrays.update(links_1=np.zeros((5, 2, 1), np.uint64))
+    yield lambda plain, arrays: plain.update(states={"cycles": [], "pes": [], "queues": []})
     yield lambda plain, arrays: arrays.update(profile_0=np.zeros((3, 2), np.uint64))
 
 

@@ -6,6 +6,7 @@ The program in wse/report/explorer.js is built from the folder wse/report/explor
 import hashlib
 import re
 
+import numpy as np
 import pytest
 from documents import PACKAGES, ROOT
 from explored import browser_path, product, stuck
@@ -176,6 +177,65 @@ def test_a_pe_its_timeline_and_keys(show):
     page.wait_for_selector('body[data-pe="(3, 1)"]')
     page.keyboard.press("Escape")
     page.wait_for_selector('body[data-pe=""]')
+
+
+def test_links_of_a_color(show):
+    page, run = show(product()), product()
+    click(page, 2, 1)
+    page.wait_for_selector("#links-by-color")
+    rows = page.locator("#links-by-color tbody tr").all_inner_texts()
+    counts = run.detail.links[0][:, 1, 2].tolist()
+    assert rows[0].split("\t") == ["a (color 0)", *(f"{count:,}" if count else "" for count in counts)]
+    page.select_option("#measure", "link1")
+    page.select_option("#color", "0")
+    page.wait_for_function("() => document.querySelector('#legend-says').textContent.includes('to the east of a')")
+    (most,) = re.findall(r"maximum ([\d.]+)", page.inner_text("#legend-says"))
+    assert float(most) == pytest.approx(int(run.detail.links[0][1].max()) / run.cycles, rel=0.01)
+
+
+def test_the_state_of_a_pe_at_a_cycle(show):
+    page, run = show(product()), product()
+    states, memory = run.detail.states, run.detail.classes[0].memory
+    click(page, 1, 1)
+    page.wait_for_selector("#state-registers")
+    assert page.inner_text("#state-cycle") == f"cycle {run.cycles:,}"
+    digits = re.findall(r"r\d+ ([0-9a-f]{8})", page.inner_text("#state-registers"))
+    assert [int(word, 16) for word in digits] == states.registers[-1, 5].tolist()
+    (_, address, size, kind, _) = next(row for row in memory if row[0] == "C")
+    assert kind == "f16"
+    values = states.memory_at(len(states.cycles) - 1)[5].view(np.uint8)[address : address + size].view(np.float16)
+    (shown,) = (row for row in page.locator("#state-variables tr").all_inner_texts() if row.startswith("C\t"))
+    numbers = shown.split("\t")[1].partition(" and ")[0].split()
+    np.testing.assert_allclose(np.array(numbers, np.float32), values[:32], rtol=2e-3)
+    for at in range(len(states.cycles) - 2, 0, -1):  # back to a state with a wavelet in a queue
+        if any(row[4] for row in states.queues[at][5]):
+            break
+    page.locator("#state-at").fill(str(at))
+    page.wait_for_function(
+        f"() => document.querySelector('#state-cycle').textContent === 'cycle {states.cycles[at]:,}'"
+    )
+    words = [word for row in states.queues[at][5] for word in row[4]]
+    assert f"{words[0] % 2**32:08x}" in page.inner_text("#state-queues")
+    page.click("#state-next")
+    page.wait_for_function(
+        f"() => document.querySelector('#state-cycle').textContent === 'cycle {states.cycles[at + 1]:,}'"
+    )
+    used = sum(row[2] for row in memory)
+    assert f"Memory: {used:,} of 49,152 bytes in use" in page.inner_text("#memory-map summary")
+    page.select_option("#measure", "sram_used")
+    page.wait_for_function(f"() => document.querySelector('#legend-says').textContent.includes('maximum {used:,}')")
+
+
+def test_activity_of_parts_of_rows(show):
+    run = make_run(64, 2, activity=True)
+    exact = run.activity[1].mean() / run.bin_cycles
+    run.activity = run.activity.reshape(64, 2, 8, 8).sum(axis=3)
+    page = show(run)
+    assert page.inner_text(".time output") == f"whole run: cycles 0 to {run.cycles - 1:,}"
+    page.locator("#slider").fill("1")
+    page.wait_for_function("() => document.body.textContent.includes('a mean of 8 PEs of a row')")
+    (mean,) = re.findall(r"mean ([\d.]+) %", page.inner_text("#legend-says"))
+    assert float(mean) == pytest.approx(100 * exact, abs=0.1)
 
 
 def test_time_is_slid_played_and_brushed(show):

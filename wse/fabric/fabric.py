@@ -21,15 +21,15 @@ from ..program.symbol import Color
 from . import diagnosis
 from .checked import CheckedRuns
 from .copies import HostCopies
-from .describe import describe
-from .detail import MOST_PES, Detail
+from .describe import Details, row_part
+from .detail import MOST_PES
 from .errors import DeadlockError, FabricFault
 from .host_colors import HostColors
 from .profiles import Profiles
 from .run import COUNTERS, EVENT, Run
 from .snapshot import Snapshots
+from .states import Recorder
 from .stream import Segment, StreamIn, StreamOut, pace
-from .totals import Totals
 from .watch import SPOOLED, Spool, Watch
 
 FOREVER = 2**63
@@ -46,7 +46,7 @@ _ENGINE_EVENT = np.dtype(
 )
 
 
-class Fabric(HostCopies, HostColors, Snapshots, Profiles, CheckedRuns):
+class Fabric(HostCopies, HostColors, Snapshots, Profiles, CheckedRuns, Details):
     """An emulated fabric with a loaded program, at cycle 0.
 
     - program: a `Program`, or an `Image` such as compiled CSL makes.
@@ -55,8 +55,8 @@ class Fabric(HostCopies, HostColors, Snapshots, Profiles, CheckedRuns):
     - watch: which events are traced, and where they are kept; without effect if trace is 0.
     - bins: bins of the time series.
     - activity: also record busy slots per PE and bin; takes 8 x bins x PEs bytes.
-    - detail: also record `Run.detail` for the explorer and, on grids of at most 65,536 PEs, a profile (`keep_profile`)
-      and `activity`.
+    - detail: also record `Run.detail` for the explorer and `activity`; on grids of at most 65,536 PEs also a profile
+      (`keep_profile`) and links by color, and the states of at most 16 traced PEs.
     - portable: do not use instruction set extensions (AVX2, AVX-512) of the host.
     - tile: cycles for which a row of PEs is stepped before the next row, 1 to 8; 0: automatic.
     - reference: disable all fast paths and step every PE in every cycle.  Slow; for comparison.
@@ -110,8 +110,11 @@ class Fabric(HostCopies, HostColors, Snapshots, Profiles, CheckedRuns):
         self._dropped = 0  # events that found no place before they were moved to the spool
         self._has_detail = detail
         is_small = detail and image.width * image.height <= MOST_PES
-        activity = activity or is_small
-        self._has_activity = activity and bins > 0
+        self._activity_step = (
+            1 if activity or is_small else row_part(self.width, self.height, MOST_PES) if detail else 0
+        )
+        self._has_activity = self._activity_step > 0 and bins > 0
+        self._states: Recorder | None = None
         self._options = {
             "trace": trace,
             "bins": bins,
@@ -134,7 +137,7 @@ class Fabric(HostCopies, HostColors, Snapshots, Profiles, CheckedRuns):
                 threads=threads,
                 trace=trace if self._spool is None else SPOOLED,
                 bins=bins,
-                bin_planes=activity,
+                bin_planes=self._activity_step,
                 portable=portable,
                 tile=tile,
                 reference=reference,
@@ -147,6 +150,8 @@ class Fabric(HostCopies, HostColors, Snapshots, Profiles, CheckedRuns):
             until = FOREVER if self._watch.until is None else self._watch.until
             self._engine.trace_only(self._watch.since, until, chosen, self._watch.hops)
         self._load()
+        if detail and self._traced:
+            self._record_states(chosen)
         self._has_profile = False
         if is_small:
             self.keep_profile()
@@ -352,7 +357,11 @@ class Fabric(HostCopies, HostColors, Snapshots, Profiles, CheckedRuns):
         try:
             while True:
                 at, began = self.cycle, time.perf_counter()
-                status = self._engine.run(min(limit, at + self._chunk), limit)
+                end = min(limit, at + self._chunk)
+                if self._states is not None:
+                    self._states.take()
+                    end = min(end, max(self._states.next, at + 1))
+                status = self._engine.run(end, limit)
                 self._move_events()
                 if progress is not None:
                     progress(self.cycle)
@@ -455,7 +464,7 @@ class Fabric(HostCopies, HostColors, Snapshots, Profiles, CheckedRuns):
             opcodes={isa.INSTRUCTIONS[i].name: int(opcodes[i]) for i in np.flatnonzero(opcodes)},
             series=np.array(engine.plane(_engine.PLANE_SERIES)).reshape(-1, 4),
             bin_cycles=engine.bin_cycles(),
-            activity=np.array(engine.plane(_engine.PLANE_ACTIVITY)) if self._has_activity else None,
+            activity=self._activity() if self._has_activity else None,
             events=self._events() if self._traced else None,
             events_dropped=self._dropped if self._spool is not None else engine.trace_dropped() if self._traced else 0,
             wall_seconds=self._wall_seconds,
@@ -464,26 +473,6 @@ class Fabric(HostCopies, HostColors, Snapshots, Profiles, CheckedRuns):
             | (self._names() if self._traced else {}),
             detail=self._detail(ended) if self._has_detail else None,
         )
-
-    def _detail(self, ended: str) -> Detail:
-        waiting = diagnosis.waiting(self.image, self._engine) if ended == "deadlock" else None
-        return describe(self.image, self.profile() if self._has_profile else None, waiting)
-
-    def totals(self) -> Totals:
-        """Sums over all PEs since the fabric was made.  Much smaller than `measure`; changes nothing of the run."""
-        counters = np.asarray(self._engine.plane(_engine.PLANE_COUNTERS)).sum(axis=(0, 1), dtype=np.uint64)
-        colors = np.asarray(self._engine.plane(_engine.PLANE_COLORS))
-        return Totals(
-            self._engine.last_activity(),
-            self.width * self.height,
-            {name: int(count) for name, count in zip(COUNTERS, counters, strict=True) if name != "idle"},
-            int(colors[:, : _engine.RAMP, 0].sum(dtype=np.uint64)),
-        )
-
-    def _names(self) -> dict[str, dict[str, int]]:
-        """Names of tasks and colors, for traces."""
-        tasks = {name: id for pe in self.image.classes for name, id in pe.tasks.items()}
-        return {"tasks": tasks, "colors": {name: int(color) for name, color in self.image.colors.items()}}
 
     def _events(self) -> np.ndarray:
         if self._spool is None:

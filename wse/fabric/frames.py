@@ -30,7 +30,8 @@ def dataset(run: Any) -> Any:
     """A Dataset of a Run, with the coordinates y, x, port, color, bin and cycle (the first of each bin).
 
     Variables: each counter [y, x]; `links` and `blocked` [port, y, x]; `color_links` and `color_blocked` [color, port];
-    `series_busy`, `series_hops`, `series_flops` and `series_stalled` [bin]; `activity` [bin, y, x] if it was recorded.
+    `series_busy`, `series_hops`, `series_flops` and `series_stalled` [bin]; `activity` [bin, y, x] if it was recorded,
+    [bin, y, x_part] if its numbers are those of `Run.activity_step` PEs of a row.
     Attributes: machine, profile, clock_hz, cycles, ended, utilization and bin_cycles.
     """
     xarray = library("xarray", "Run.to_xarray")
@@ -41,7 +42,8 @@ def dataset(run: Any) -> Any:
         variables[name] = (("color", "port"), run.colors[..., at])
     variables |= {f"series_{name}": (("bin",), run.series[:, at]) for at, name in enumerate(SERIES)}
     if run.activity is not None:
-        variables["activity"] = (("bin", "y", "x"), run.activity)
+        along = "x" if run.activity_step == 1 else "x_part"  # a part of a row
+        variables["activity"] = (("bin", "y", along), run.activity)
     coordinates = {
         "y": np.arange(run.height),
         "x": np.arange(run.width),

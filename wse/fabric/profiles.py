@@ -1,4 +1,4 @@
-"""Profiles: the cycles of each instruction by cause."""
+"""Profiles: the cycles of each instruction by cause.  Totals: sums over all PEs."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ import numpy as np
 from .. import _engine
 from ..errors import ConfigError
 from ..program.image import Image
+from .run import COUNTERS
+from .totals import Totals
 
 
 class Profiles:
-    """The methods of `Fabric` for profiles."""
+    """The methods of `Fabric` for profiles, and for sums over all PEs."""
 
     image: Image
     cycle: Any
     check: bool
+    width: int
+    height: int
     _engine: _engine.Engine
 
     def keep_profile(self) -> None:
@@ -38,3 +42,14 @@ class Profiles:
         cycles of all the class's PEs.
         """
         return {pe.name: self._engine.profile_of(index, len(pe.words)) for index, pe in enumerate(self.image.classes)}
+
+    def totals(self) -> Totals:
+        """Sums over all PEs since the fabric was made.  Much smaller than `measure`; changes nothing of the run."""
+        counters = np.asarray(self._engine.plane(_engine.PLANE_COUNTERS)).sum(axis=(0, 1), dtype=np.uint64)
+        colors = np.asarray(self._engine.plane(_engine.PLANE_COLORS))
+        return Totals(
+            self._engine.last_activity(),
+            self.width * self.height,
+            {name: int(count) for name, count in zip(COUNTERS, counters, strict=True) if name != "idle"},
+            int(colors[:, : _engine.RAMP, 0].sum(dtype=np.uint64)),
+        )

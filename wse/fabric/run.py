@@ -39,7 +39,8 @@ class Run:
     - colors: uint64 [24, 5, 2], sums of links and blocked over the fabric, per color and port.
     - opcodes: number of executed instructions, by name.
     - series: uint64 [bins, 4] over bin_cycles cycles each: busy slots, hops, flops, slots stalled on the fabric.
-    - activity: uint64 [bins, h, w], busy slots; None if not recorded.
+    - activity: uint64 [bins, h, w], busy slots; None if not recorded.  On large grids [bins, h, ceil(w / step)]: sums
+      over `activity_step` PEs of a row.
     - events: array of EVENT, the trace; None if not recorded.  events_dropped: events beyond the trace's capacity.
     - wall_seconds: time on the host, in seconds.
     - meta: further values, by the caller; they can be encoded as JSON.
@@ -75,6 +76,14 @@ class Run:
     def pes(self) -> int:
         """The number of PEs."""
         return self.width * self.height
+
+    @property
+    def activity_step(self) -> int:
+        """PEs of a row that share a number of `activity`: 1, or a power of two."""
+        step = 1
+        while self.activity is not None and -(-self.width // step) > self.activity.shape[2]:
+            step *= 2
+        return step
 
     @property
     def seconds(self) -> float:
@@ -240,7 +249,7 @@ class Run:
             "blocked": (np.uint64, (_engine.PORTS, *plane)),
             "colors": (np.uint64, (_engine.COLORS, _engine.PORTS, 2)),
             "series": (np.uint64, (*bins, 4)),
-            "activity": (np.uint64, (*bins, *plane)),
+            "activity": (np.uint64, (*bins, plane[0], _places(arrays.get("activity"), plane[1]))),
             "events": (EVENT, arrays["events"].shape[:1] if "events" in arrays else ()),
         }
         for name, array in arrays.items():
@@ -281,6 +290,12 @@ _PLAIN: dict[str, Any] = {
     "wall_seconds": int | float,
     "meta": dict,
 }
+
+
+def _places(activity: npz.Entry | None, width: int) -> int:
+    """The numbers of a row that an activity of a file has: one for each 1, 2, 4 ... PEs."""
+    places = activity.shape[2] if activity is not None and len(activity.shape) == 3 else width
+    return places if places in {-(-width // (1 << bits)) for bits in range(7)} else width
 
 
 class _Bad(ValueError):

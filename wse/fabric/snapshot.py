@@ -92,6 +92,7 @@ class Snapshots:
     _engine: Any
     _options: dict[str, Any]
     _spool: Any
+    _states: Any
     check: bool
 
     def snapshot(self) -> Snapshot:
@@ -144,6 +145,8 @@ class Snapshots:
     def _restore(self, descriptor: int, what: str) -> None:
         try:
             self._engine.restore(descriptor)
+            if self._states is not None:
+                self._states.went_back()
         except ValueError:
             raise ConfigError(f"{what} is not of a fabric with these options") from None
         except OSError as error:

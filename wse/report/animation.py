@@ -56,7 +56,8 @@ def compose(run):
 def activity(run):
     """float [bins, h, w]: busy share of each PE in each bin that the run reached."""
     lengths = text.bin_lengths(run)
-    return np.minimum(run.activity[: len(lengths)] / lengths[:, None, None], 1.0)
+    shares = run.activity[: len(lengths)] / (lengths[:, None, None] * run.activity_step)
+    return np.minimum(np.repeat(shares, run.activity_step, axis=2)[:, :, : run.width], 1.0)
 
 
 def cells(levels, height, width):

@@ -163,7 +163,7 @@ def _run(run: Run, arrays: _Arrays, planes: list[tuple[dict[str, Any], np.ndarra
         series = run.series[: len(lengths)]
         document["series"] = {"bin": run.bin_cycles, "lengths": lengths.tolist(), "rows": series.T.tolist()}
         if run.activity is not None:
-            document["series"]["activity"] = arrays.add(run.activity[: len(lengths)])
+            document["series"] |= {"activity": arrays.add(run.activity[: len(lengths)]), "step": run.activity_step}
     if run.events is not None:
         document["trace"] = _trace(run, arrays)
     if run.detail is not None:
@@ -182,6 +182,8 @@ def _planes(run: Run, arrays: _Arrays, planes: list[tuple[dict[str, Any], np.nda
         *((f"link{i}", "link", f"wavelets {port}", run.links[i]) for i, port in enumerate(PORTS)),
         *((f"blocked{i}", "wait", f"wavelets waiting to go {port}", run.blocked[i]) for i, port in enumerate(PORTS)),
     ]
+    if run.detail is not None and any(one.memory for one in run.detail.classes):
+        found.append(("sram_used", "count", "SRAM: bytes in use", run.detail.sram_used()))
     entries = []
     for key, group, words, plane in found:
         entry: dict[str, Any] = {"key": key, "group": group, "words": words}
@@ -232,7 +234,7 @@ def _detail(run: Run, arrays: _Arrays) -> dict[str, Any]:
     classes = []
     for one, pes in zip(detail.classes, counts.tolist(), strict=False):
         entry = {"name": one.name, "pes": pes, "tasks": one.tasks, "code": one.code, "lines": one.lines}
-        entry["places"] = one.places
+        entry |= {"places": one.places, "memory": one.memory}
         if one.profile is not None and pes:
             entry["profile"] = arrays.add(one.profile / pes)
         classes.append(entry)
@@ -245,7 +247,25 @@ def _detail(run: Run, arrays: _Arrays) -> dict[str, Any]:
         routes.append({"color": color, "words": positions, "array": arrays.add(where)})
     names = [[color, name] for color, name in sorted(detail.colors.items())]
     found = {"classes": classes, "class_of": arrays.add(detail.class_of), "routes": routes, "names": names}
+    if detail.links:
+        used = sorted(color for color, planes in detail.links.items() if planes.any())
+        found["links"] = [[color, [arrays.add(plane) for plane in detail.links[color]]] for color in used]
+    found |= {"states": _states(detail.states, arrays), "fp16": detail.fp16} if detail.states is not None else {}
     return found | ({"waits": detail.waits} if detail.waits else {})
+
+
+def _states(states: Any, arrays: _Arrays) -> dict[str, Any]:
+    """What a few PEs held over time: wse.fabric.states.States."""
+    return {
+        "cycles": states.cycles,
+        "pes": states.pes,
+        "queues": states.queues,
+        "main": arrays.add(states.main),
+        "registers": arrays.add(states.registers),
+        "dsrs": arrays.add(states.dsrs.astype(np.float64)),
+        "memory": arrays.add(states.memory),
+        "changes": {name: arrays.add(states.changes[name]) for name in states.changes.dtype.names or ()},
+    }
 
 
 def route_positions(word: int) -> list[list[int]]:

@@ -3,22 +3,30 @@
 export interface Where { at: number; type: string; size: number }
 export interface Plane { key: string; group: string; words: string; array?: Where; step?: number }
 export interface Cause { key: string; words: string; share: number; color: string }
-export interface Series { bin: number; lengths: number[]; rows: number[][]; activity?: Where }
+export interface Series { bin: number; lengths: number[]; rows: number[][]; activity?: Where; step?: number }
 export interface Trace {
   names: string[]; kinds: string[]; pes: Where; counts: Where; left: number; dropped: number; until: number;
   lane: Where; kind: Where; name: Where; start: Where; length: Where;
 }
 export interface ClassOfPEs {
   name: string; pes: number; tasks: Record<string, number>; code: string[]; places: string[]; lines: string[]; profile?: Where;
+  /** name, address, bytes, type, whether it is the code */
+  memory?: [string, number, number, string, boolean][];
 }
 export interface Route { color: number; words: number[][][]; array: Where }
 export interface Waits { who: string[]; pe: number[]; edges: number[][]; cycle: number[]; count: number }
 export interface Path { sums: [string, number, number][]; segments: [number, number, number, string][]; count: number; pes: number[] }
+/** States of a few PEs: wse/fabric/states.py. */
+export interface States {
+  cycles: number[]; pes: number[]; queues: [number, number, number, number, number[]][][][]; main: Where; registers: Where; dsrs: Where; memory: Where;
+  changes: Record<"state" | "pe" | "word" | "value", Where>;
+}
 export interface Run {
   title: string; name: string; duration: string; headline: string; width: number; height: number; cycles: number; ended: string;
   figures: string[][]; causes: Cause[]; meta: unknown; busy: string[]; planes: Plane[];
   colors: [number, number[][]][]; ports: string[]; opcodes: [string, number][];
   series?: Series; trace?: Trace; classes?: ClassOfPEs[]; class_of?: Where; routes?: Route[]; names?: [number, string][]; waits?: Waits; path?: Path;
+  links?: [number, Where[]][]; states?: States; fp16?: string;
 }
 export interface Document { runs: Run[]; causes: string[] }
 export type Numbers = Uint8Array | Uint16Array | Uint32Array | Float64Array;

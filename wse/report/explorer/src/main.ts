@@ -20,7 +20,7 @@ const run = (): Run => (now.shown === "B" ? second : first);
 
 // --- the measures ----------------------------------------------------------------------------------------------------
 
-const groups: [string, string][] = [["cause", "Cycles by cause"], ["count", "Counts"], ["link", "Links: wavelets per cycle"], ["wait", "Links: wavelets waiting, mean"]];
+const groups: [string, string][] = [["cause", "Cycles by cause"], ["count", "Counts"], ["link", "Links: wavelets per cycle"], ["wait", "Links: mean number of waiting wavelets"]];
 const measure = el("select", { id: "measure", title: "what the map shows (m: next)", onchange: () => { now.measure = measure.value; void update(); } });
 measure.append(el("option", { value: "utilization" }, "utilization: busy share of the cycles"));
 for (const [group, words] of groups) {
@@ -36,12 +36,18 @@ async function numbers(of: Run, range: Range): Promise<Float64Array> {
     const all = await array(activity), sum = new Float64Array(of.width * of.height);
     const [first, end] = time.cycles(range), last = of.series!.lengths.length - 1; // a run may have other bins
     const [from, to] = [Math.floor(first / of.series!.bin), Math.ceil(end / of.series!.bin) - 1].map((bin) => Math.min(last, bin));
+    const step = of.series!.step ?? 1, places = Math.ceil(of.width / step);
     let cycles = 0;
     for (let bin = from; bin <= to; bin++) {
       cycles += of.series!.lengths[bin];
-      for (let i = 0, at = bin * sum.length; i < sum.length; i++) sum[i] += all[at + i];
+      for (let y = 0, i = 0, at = bin * places * of.height; y < of.height; y++, at += places) for (let x = 0; x < of.width; x++, i++) sum[i] += all[at + Math.floor(x / step)] / Math.min(step, of.width - Math.floor(x / step) * step);
     }
     return scaled(sum, 1 / Math.max(cycles, 1));
+  }
+  if (byColor(of)) {
+    const ports = of.links!.find(([color]) => color === now.color)?.[1], values = new Float64Array(of.width * of.height);
+    if (ports) values.set(await array(ports[Number(now.measure.slice(4))]));
+    return scaled(values, 1 / Math.max(of.cycles, 1));
   }
   const values = await plane(of, now.measure);
   return group() === "count" ? values : scaled(values, 1 / Math.max(of.cycles, 1));
@@ -52,11 +58,13 @@ function scaled(values: Float64Array, by: number): Float64Array {
   return values;
 }
 
+/** Whether the map shows the links of the chosen color only. */
+const byColor = (of: Run): boolean => Boolean(of.links && now.color >= 0 && group() === "link");
 const group = (): string => (now.measure === "utilization" ? "cause" : first.planes.find((entry) => entry.key === now.measure)!.group);
 const words = (): string => {
   if (now.measure === "utilization") return "utilization: busy share of the cycles";
   const entry = first.planes.find((found) => found.key === now.measure)!;
-  return `${entry.words}${{ cause: ", share of the cycles", count: "", link: ", per cycle", wait: ", mean" }[entry.group]}`;
+  return `${entry.words}${byColor(run()) ? ` of ${colorName(run(), now.color)}` : ""}${{ cause: ", share of the cycles", count: "", link: ", per cycle", wait: ", mean" }[entry.group]}`;
 };
 
 const largest = (values: Float64Array): number => values.reduce((best, value, i) => (Math.abs(value) > Math.abs(values[best]) ? i : best), 0);
@@ -185,7 +193,8 @@ async function update(): Promise<void> {
   const flow = flows[now.shown === "B" ? 1 : 0];
   routeSays.textContent = flow ? `${count(flow.senders)} sender${flow.senders === 1 ? "" : "s"} (dots), ${count(flow.receivers)} receiver${flow.receivers === 1 ? "" : "s"} (rings)` : "";
   const recorded = Boolean(run().series?.activity), ranged = range && (now.measure !== "utilization" || !recorded);
-  timeNote.textContent = ranged ? `The map shows the whole run: ${recorded ? "only the utilization" : "nothing"} was recorded by PE over time${recorded ? "" : " (grids of at most 65,536 PEs)"}.` : "";
+  const step = run().series?.step ?? 1, parts = range && recorded && !ranged && step > 1 ? `Over time the utilization is a mean of ${step} PEs of a row.` : "";
+  timeNote.textContent = ranged ? `The map shows the whole run: ${recorded ? "only the utilization" : "nothing"} was recorded by PE over time.` : parts;
   body.dataset.measure = now.measure;
   body.dataset.shown = now.shown;
   drawLegend(scale);
@@ -209,7 +218,7 @@ const routeSays = el("span", { class: "says", id: "route-says" });
 let panelTurn = 0;
 async function panel(): Promise<void> {
   const mine = ++panelTurn, of = run();
-  const names: [string, string][] = [["run", "Run"], ["pe", "PE"], ...(of.classes?.length ? ([["code", "Code"]] as [string, string][]) : []), ...(of.path ? ([["path", "Path"]] as [string, string][]) : []), ...(of.waits ? ([["deadlock", "Deadlock"]] as [string, string][]) : []), ...(second ? ([["compare", "A and B"]] as [string, string][]) : [])];
+  const names: [string, string][] = [["run", "Run"], ["pe", "PE"], ...(of.classes?.length ? ([["code", "Code"]] as [string, string][]) : []), ...(of.path ? ([["path", "Path"]] as [string, string][]) : []), ...(of.waits ? ([["deadlock", "Deadlock"]] as [string, string][]) : []), ...(second ? ([["compare", "Compare"]] as [string, string][]) : [])];
   if (!names.some(([key]) => key === now.tab)) now.tab = "run";
   tabs.replaceChildren(...names.map(([key, label]) => el("button", { role: "tab", "data-tab": key, "aria-selected": String(key === now.tab), onclick: () => { now.tab = key; void panel(); void update(); } }, label)));
   const made = await content(of);

@@ -4,6 +4,7 @@ import { ClassOfPEs, NO_CLASS, Run, array, colorName, place, plane } from "./dat
 import { Child, count, el, percent, signed, table } from "./dom";
 import { Flow } from "./overlay";
 import { timeline } from "./lanes";
+import { memoryMap, statePanel } from "./state";
 
 /** A bar of cycles by cause, and a table. */
 function causeBar(parts: { words: string; color: string; share: number }[]): HTMLElement {
@@ -22,7 +23,7 @@ export function runPanel(run: Run): HTMLElement {
     box.append(el("h3", {}, "Wavelets by color"), table(["color", "hops", "down the ramp", "cycles waited"], rows, { class: "figures" }));
   }
   if (run.opcodes.length) box.append(el("h3", {}, "Instructions"), table([], run.opcodes.slice(0, 12).map(([name, times]) => [name, count(times)]), { class: "figures" }));
-  box.append(el("details", {}, el("summary", {}, "How it was made"), el("pre", {}, JSON.stringify(run.meta, null, 2))));
+  box.append(el("details", {}, el("summary", {}, "Options and versions"), el("pre", {}, JSON.stringify(run.meta, null, 2))));
   return box;
 }
 
@@ -47,10 +48,25 @@ export async function pePanel(run: Run, pe: number, flow: Flow | null, range: [n
     const senders = (flow.tx[pe] >> 4) & 1 ? `; it receives from ${count(flow.sendersTo(pe).size)} PEs` : "";
     box.append(el("p", { class: "note" }, positions.length ? `Route of ${name}: ${words}${reached}${senders}.` : `${name} has no route here.`));
   }
-  box.append(await timeline(run, pe, range), el("h3", {}, "Counts"), table([], rows, { class: "figures" }));
+  const links = await linksOf(run, pe);
+  if (links.length) box.append(el("h3", {}, "Links by color: wavelets"), table(["color", "north", "east", "south", "west", "ramp"], links, { class: "figures", id: "links-by-color" }));
+  const state = await statePanel(run, pe, found, range && range[1] - 1);
+  box.append(await timeline(run, pe, range), ...(state ? [state] : []), el("h3", {}, "Counts"), table([], rows, { class: "figures" }));
+  const map = found && memoryMap(found);
+  if (map) box.append(map);
   const waits = run.waits?.who.filter((_, i) => run.waits!.pe[i] === pe) ?? [];
-  if (waits.length) box.append(el("h3", {}, "It waits"), el("ul", {}, ...waits.map((words) => el("li", {}, words))));
+  if (waits.length) box.append(el("h3", {}, "Waits of this PE"), el("ul", {}, ...waits.map((words) => el("li", {}, words))));
   return box;
+}
+
+/** A row for each color whose wavelets left the router of a PE. */
+async function linksOf(run: Run, pe: number): Promise<string[][]> {
+  const rows: string[][] = [];
+  for (const [color, ports] of run.links ?? []) {
+    const counts = (await Promise.all(ports.map(array))).map((plane) => plane[pe]);
+    if (counts.some(Boolean)) rows.push([colorName(run, color), ...counts.map((n) => (n ? count(n) : ""))]);
+  }
+  return rows;
 }
 
 interface Line { place: string; text: string; cycles: number; causes: number[]; rows: number[] }
@@ -92,7 +108,7 @@ export async function codePanel(run: Run, one: ClassOfPEs, causes: string[]): Pr
       rows.push(el("tr", { class: "instruction" }, el("td", {}, source ? String(pc) : one.places[pc]), el("td", { class: "n", style: source ? "" : shade(cycles) }, profile && cycles ? count(Math.round(cycles)) : ""), el("td", {}, el("code", {}, one.code[pc])), el("td", { class: "why" }, why)));
     }
   }
-  const head = el("tr", {}, ...["line", "cycles", source ? "source and instructions" : "instruction", "most of them"].map((words) => el("th", {}, words)));
+  const head = el("tr", {}, ...["line", "cycles", source ? "source and instructions" : "instruction", "largest causes"].map((words) => el("th", {}, words)));
   const shown = el("table", { class: "code" }, el("thead", {}, head), el("tbody", {}, ...rows));
   if (source) box.append(el("label", {}, el("input", { type: "checkbox", checked: true, onchange: (event: Event) => shown.classList.toggle("plain", !(event.target as HTMLInputElement).checked) }), " instructions"));
   box.append(shown);
@@ -117,10 +133,10 @@ export function pathPanel(run: Run, show: (pe: number) => void): HTMLElement {
   const { sums, segments, count: all, pes } = run.path!, different = new Set(pes).size;
   const box = el("div", { id: "path" }, el("h2", {}, "Critical path"));
   box.append(el("p", {}, `The chain of work, wavelets and waits that sets the length of the run: ${count(all)} segments on ${count(different)} PE${different === 1 ? "" : "s"}, which the map shows from the dot to the ring. If an item took no time, the run would be shorter by at most its cycles.`));
-  box.append(table(["what", "cycles", "share", "segments"], sums.map(([what, cycles, number]) => [what, count(cycles), percent(cycles / run.cycles), count(number)]), { class: "figures" }));
+  box.append(table(["kind of work or wait", "cycles", "share", "segments"], sums.map(([what, cycles, number]) => [what, count(cycles), percent(cycles / run.cycles), count(number)]), { class: "figures" }));
   box.append(el("h3", {}, all > segments.length ? `The ${count(segments.length)} longest segments, in order of cycles` : "Segments, in order of cycles"));
   const rows = segments.map(([pe, start, end, what]) => [what, el("button", { class: "link", onclick: () => show(pe) }, place(run, pe)), count(start), count(end)]);
-  box.append(table(["what", "PE", "from", "to"], rows, { class: "figures" }));
+  box.append(table(["segment", "PE", "from", "to"], rows, { class: "figures" }));
   return box;
 }
 
@@ -164,5 +180,5 @@ async function byLine(a: Run, b: Run, causes: string[]): Promise<HTMLElement> {
   }).filter((row) => Math.abs(row.b - row.a) >= 0.5).sort((x, y) => Math.abs(y.b - y.a) - Math.abs(x.b - x.a));
   if (!rows.length) return el("p", { class: "note" }, "No line differs.");
   const cells: Child[][] = rows.slice(0, 60).map((row) => [row.place, el("code", {}, row.text), count(Math.round(row.a)), count(Math.round(row.b)), signed(count(Math.round(row.b - row.a)), Math.round(row.b - row.a)), el("span", { class: "why" }, row.why)]);
-  return table(["line", "text", "A", "B", "B − A", "of it"], cells, { class: "code", id: "by-line" });
+  return table(["line", "text", "A", "B", "B − A", "largest causes"], cells, { class: "code", id: "by-line" });
 }

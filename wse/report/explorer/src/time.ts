@@ -134,7 +134,7 @@ export class TimeBar {
 
   private describe(): void {
     const { range, run } = this;
-    if (!range) { this.says.textContent = `whole run: cycles 0 to ${count(run.cycles)}`; return; }
+    if (!range) { this.says.textContent = run.cycles ? `whole run: cycles 0 to ${count(run.cycles - 1)}` : "the run has no cycle"; return; }
     const [from, to] = this.cycles(range);
     this.says.textContent = `cycles ${count(from)} to ${count(to - 1)}`;
   }
