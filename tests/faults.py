@@ -189,6 +189,23 @@ fn main() void {
   @fmovs(y_dsd, receive);
 }
 """),
+    Fault("ended", "race", """
+fn main() void {
+  @fmovs(send, z_dsd, .{ .async = true });
+  @fmovs(y_dsd, receive, .{ .async = true });
+  for (@range(u16, 60)) |_| @fadds(late_dsd, late_dsd, z_dsd);
+  @fadds(late_dsd, late_dsd, y_dsd); //! race
+}
+"""),
+    Fault("ended-scalar", "race", """
+fn main() void {
+  @fmovs(y_dsd, z_dsd);
+  @fmovs(send, z_dsd, .{ .async = true });
+  for (@range(u16, 60)) |_| @fadds(late_dsd, late_dsd, y_dsd);
+  z[2] = 0.0; //! race
+  @fmovs(y_dsd, receive);
+}
+"""),
     Fault("sum", "race", """
 var total: f32 = 0.0;
 fn main() void {

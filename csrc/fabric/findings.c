@@ -74,9 +74,10 @@ wse_status wse_check(wse_fabric *fabric) {
   check->reads = sparse_new(fabric, pes * CHECK_WORDS * sizeof *check->reads);
   check->writes = sparse_new(fabric, pes * CHECK_WORDS * sizeof *check->writes);
   check->begun = sparse_new(fabric, pes * THREADS * sizeof *check->begun);
+  check->issued = sparse_new(fabric, pes * sizeof *check->issued);
   check->activations = sparse_new(fabric, pes * WSE_TASKS * sizeof *check->activations);
-  bool failed =
-      !fabric->written || !check->memory || !check->reads || !check->writes || !check->begun || !check->activations;
+  bool failed = !fabric->written || !check->memory || !check->reads || !check->writes || !check->begun ||
+                !check->issued || !check->activations;
   failed = failed || !senders_new(fabric);
   fabric->routers_step = routers_step_checked;
   for (int color = 0; color < fabric->colors && !failed; color++) {

@@ -79,17 +79,32 @@ static check_by access_by(uint64_t access) {
                     .cycle = access >> (PC_BITS + THREAD_BITS)};
 }
 
-/* Whether only timing orders an earlier access and this one: the operation of one was in progress during the other. */
+/* The microthreads whose operations this run of a task has begun, and which it does not know to have ended: its end is
+ * known to the task that it activates, to a later operation on the same microthread, and, as what is sent may be
+ * answered, after an operation of the main thread on the fabric. */
+static uint8_t issued_by_task(const wse_fabric *fabric, uint32_t pe) {
+  const check_issued *issued = &fabric->check->issued[pe];
+  return issued->picked_at == fabric->ces[pe].picked_at + 1 ? issued->threads : 0;
+}
+
+bool check_is_alone(const wse_fabric *fabric, uint32_t pe, int thread) {
+  return thread == MAIN && !fabric->ces[pe].threads && !issued_by_task(fabric, pe);
+}
+
+/* Whether only timing orders an earlier access and this one: the operation of one was in progress during the other, or
+ * has ended since the task began it, without the task's knowledge. */
 static bool unordered(const wse_fabric *fabric, uint32_t pe, uint64_t access, check_by by) {
   check_by before = access_by(access);
   const uint64_t *begun = &fabric->check->begun[(size_t)pe * THREADS];
   if (!access || before.thread == by.thread) return false;
   if (by.thread != MAIN && before.cycle > begun[by.thread]) return true;
-  return before.thread != MAIN && fabric->ces[pe].threads >> before.thread & 1 && before.cycle >= begun[before.thread];
+  uint8_t issued = issued_by_task(fabric, pe), open = fabric->ces[pe].threads;
+  if (by.thread == MAIN || issued >> by.thread & 1) open |= issued;
+  return before.thread != MAIN && open >> before.thread & 1 && before.cycle >= begun[before.thread];
 }
 
 static void share(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, bool writes, check_by by) {
-  if (by.thread == MAIN && !fabric->ces[pe].threads) return;
+  if (check_is_alone(fabric, pe, by.thread)) return;
   const check_memory *memory = memory_of(fabric, pe);
   for (uint32_t word = at / 2u; word <= (at + (uint32_t)bytes - 1) / 2 && word < CHECK_WORDS; word++) {
     uint64_t *read = &fabric->check->reads[(size_t)pe * CHECK_WORDS + word],
@@ -113,7 +128,11 @@ static void share(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, bool 
 }
 
 void check_begin(wse_fabric *fabric, uint32_t pe, int thread, uint64_t cycle) {
+  uint64_t now = fabric->ces[pe].picked_at + 1;
+  check_issued *issued = &fabric->check->issued[pe];
   fabric->check->begun[(size_t)pe * THREADS + (size_t)thread] = cycle;
+  if (thread == MAIN || issued->picked_at != now) *issued = (check_issued){now, 0};
+  if (thread != MAIN) issued->threads |= (uint8_t)(1u << thread);
 }
 
 /* --- memory ------------------------------------------------------------------------------------------------- */

@@ -16,6 +16,12 @@ typedef struct {
   uint32_t pc; /* of the instruction, plus one; 0: not by an instruction */
 } check_activation;
 
+/* The microthreads on which a run of a task has begun operations.  picked_at: its start, plus one. */
+typedef struct {
+  uint64_t picked_at;
+  uint8_t threads;
+} check_issued;
+
 typedef struct {
   uint16_t region[WSE_SRAM]; /* of each byte; 0: none */
   uint8_t flags[WSE_SRAM];   /* of each byte: WSE_CHECK_... */
@@ -30,6 +36,7 @@ struct check_state {
   check_memory **memory;         /* [class_total]; NULL: no memory map */
   uint64_t *reads, *writes;      /* [pe][CHECK_WORDS]: the last access while a microthread ran; 0: none */
   uint64_t *begun;               /* [pe][THREADS]: the cycle in which the thread's operation began */
+  check_issued *issued;          /* [pe] */
   check_activation *activations; /* [pe][WSE_TASKS] */
   uint64_t *routes[WSE_COLORS];  /* [color][pe]: at the start of the run */
   uint32_t *filters[WSE_COLORS]; /* [color][pe]: filter_count at the start; NULL: no counting filter */
@@ -53,7 +60,9 @@ void check_scalar(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, bool 
 bool check_is_plain(const wse_fabric *fabric, uint32_t pe, uint16_t first, uint16_t low, uint16_t high);
 /* Checks that an element is in the region of the first element of its operation, at `first`. */
 void check_bounds(wse_fabric *fabric, uint32_t pe, uint16_t first, uint16_t at, int bytes, check_by by);
-/* A microthread of the PE begins an operation. */
+/* Whether nothing but this thread may have used memory in an order that timing decides. */
+bool check_is_alone(const wse_fabric *fabric, uint32_t pe, int thread);
+/* A thread of the PE begins an operation with a fabric or FIFO operand. */
 void check_begin(wse_fabric *fabric, uint32_t pe, int thread, uint64_t cycle);
 /* Marks bytes as written without an access, as those of a FIFO. */
 void check_written(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes);

@@ -27,8 +27,14 @@ static bool in_place(const vector_operand *dst, const vector_operand *src) {
 /* Marks the next n elements as written: memory holds zeros after loading. */
 static void check_begins_zero(wse_fabric *fabric, uint32_t pe, const vector_operand *operand, uint32_t done,
                               uint32_t n) {
+  const xdsr *x = operand_xdsr(fabric, pe, &operand->d);
+  int64_t first = (int64_t)operand->d.base + (int64_t)done * operand->size, end = first + (int64_t)n * operand->size;
+  if (operand->d.kind == DSD_MEM1D && operand->d.stride == operand->size && first >= 0 && end <= WSE_SRAM) {
+    check_written(fabric, pe, (uint16_t)first, (int)(end - first));
+    return;
+  }
   for (uint32_t i = done; i < done + n; i++)
-    check_written(fabric, pe, dsd_address(&operand->d, operand_xdsr(fabric, pe, &operand->d), i), operand->size);
+    check_written(fabric, pe, dsd_address(&operand->d, x, i), operand->size);
 }
 
 /* Marks the buffer of a FIFO as written. */
@@ -55,7 +61,7 @@ void check_operation(wse_fabric *fabric, uint32_t pe, const vector_operation *op
   /* sums that begin with the zeros of a program just loaded are usual [csl-examples: gemv-06-routes-1] */
   if (in_place(&operation->dst, &operation->src0)) check_begins_zero(fabric, pe, &operation->dst, operation->done, n);
   uint32_t done = operation->done;
-  bool alone = thread == MAIN && !fabric->ces[pe].threads,
+  bool alone = check_is_alone(fabric, pe, thread),
        plain0 = is_plain(fabric, pe, &operation->src0, done, n, alone),
        plain1 = is_plain(fabric, pe, &operation->src1, done, n, alone),
        plain = is_plain(fabric, pe, &operation->dst, done, n, alone);

@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from csl.running import LIMIT
-from faults import FAULTS
+from faults import ALONE, FAULTS
 
 import wse
 from wse.check import KINDS, Checker, findings
@@ -44,6 +44,40 @@ def test_a_mistake_is_found_and_nothing_else(tmp_path, fault, arch):
     assert json.loads(json.dumps(found[0].json()))["kind"] == fault.kind
     plain, _ = checked(tmp_path, fault.text, fault.layout, arch, check=False)
     assert plain.measure().same(device.measure()), "a check changes nothing"
+
+
+ORDERED = {
+    "an answer": """
+fn main() void {
+  @fmovs(send, z_dsd, .{ .async = true });
+  @fmovs(y_dsd, receive);
+  @fmovs(z_dsd, 0.0);
+}
+""",
+    "its end": """
+var done = @zeros([1]f32);
+task then() void { done[0] = y[3]; z[0] = 0.0; }
+const then_id = @get_local_task_id(12);
+fn main() void {
+  @fmovs(send, z_dsd, .{ .async = true });
+  @fmovs(y_dsd, receive, .{ .async = true, .activate = then_id });
+}
+comptime { @bind_local_task(then, then_id); }
+""",
+    "nothing written": """
+fn main() void {
+  @fmovs(send, z_dsd, .{ .async = true });
+  for (@range(u16, 60)) |_| @fadds(late_dsd, late_dsd, z_dsd);
+  @fmovs(y_dsd, receive);
+}
+""",
+}
+
+
+@pytest.mark.parametrize("name", ORDERED)
+def test_ordered_accesses_are_no_race(tmp_path, name):
+    _, checker = checked(tmp_path, ALONE + ORDERED[name], None)
+    assert checker.findings() == []
 
 
 def test_there_are_thirty_mistakes_of_all_kinds():
