@@ -42,6 +42,7 @@ def test_the_reference_is_the_derivative(function):
     torch = pytest.importorskip("torch")
     functional = torch.nn.functional
     named = {"gelu": functional.gelu, "gelu_tanh": lambda v: functional.gelu(v, approximate="tanh")}
+    named["relu"] = functional.relu
     x = torch.linspace(-8, 8, 401, dtype=torch.float64, requires_grad=True)
     y = named.get(function, functional.silu)(x)
     y.sum().backward()

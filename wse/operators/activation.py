@@ -1,11 +1,11 @@
-"""GELU, SiLU and their gated forms, forward and backward, on tiles of f32 or 16-bit elements.  All arithmetic is f32.
+"""GELU, SiLU, ReLU and their gated forms, forward and backward, on tiles of f32 or 16-bit elements.
 
-The forward pass overwrites its inputs with the factors that the backward pass needs.  The backward pass is a product of
-stored elements, rounded once.
+All arithmetic is f32.  The forward pass overwrites its inputs with the factors that the backward pass needs.  The
+backward pass is a product of stored elements, rounded once.
 
-    gelu, silu        forward  x -> y, x := f'(x)                      backward  dy, x -> dx = dy x
+    gelu, silu, relu  forward  x -> y, x := f'(x)                      backward  dy, x -> dx = dy x
     gelu_gate,        forward  gate, up -> y = f(gate) up,             backward  dy, gate, up -> dup = dy gate,
-    silu_gate                  gate := f(gate), up := up f'(gate)                dgate = dy up
+    silu_gate,                 gate := f(gate), up := up f'(gate)                dgate = dy up
 
 Tiles are processed in chunks, to limit the work space.  dx, dgate and dup may alias any operand of the backward pass.
 """
@@ -110,6 +110,18 @@ def _silu(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
     yield _slope(c, b, s, d)
 
 
+def _relu(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
+    """f = max(x, 0).  The derivative is 1 where x is above 0, else 0: min(f 2^127 2^127, 1), exact for every x."""
+    a, b, _, d, _ = w
+    c.op("fmaxs", a, c.widened(x, b), 0.0)
+    yield a
+    c.op("fmuls", d, a, -(2.0**127))
+    c.op("fmuls", d, d, 2.0**127)
+    c.op("fmaxs", d, d, -1.0)
+    c.op("fsubs", d, 0.0, d)
+    yield d
+
+
 def _slope(c: Code, denominator: Vec, s: Vec, f: Vec) -> Vec:
     """s + (1 - s) f.  denominator: 1 + e^-z, a result of math_functions.sigmoid: 1 - s = e^-z s avoids cancellation."""
     c.op("fadds", denominator, denominator, -1.0)
@@ -119,13 +131,13 @@ def _slope(c: Code, denominator: Vec, s: Vec, f: Vec) -> Vec:
     return s
 
 
-FUNCTIONS: dict[str, Function] = {"gelu": _gelu_exact, "gelu_tanh": _gelu_tanh, "silu": _silu}
+FUNCTIONS: dict[str, Function] = {"gelu": _gelu_exact, "gelu_tanh": _gelu_tanh, "silu": _silu, "relu": _relu}
 
 
 def forward(function: str, n: int, size: int, name: str) -> Routine:
     """The subroutine of an activation over n elements of `size` bytes (2 or 4).
 
-    function: "gelu", "gelu_tanh" or "silu".  Operands: x, overwritten with f'(x), and y, which must not overlap x.
+    function: a key of FUNCTIONS.  Operands: x, overwritten with f'(x), and y, which must not overlap x.
     """
     operands = ("x", "y")
     c, work = Code(), Work()
@@ -196,6 +208,8 @@ def reference(function: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         phi = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
         below = np.vectorize(lambda v: 0.5 * math.erfc(-v / math.sqrt(2)), otypes=[np.float64])(x)
         return x * below, below + x * phi
+    if function == "relu":
+        return np.maximum(x, 0), (x > 0).astype(np.float64)
     c0, c1 = _TANH if function == "gelu_tanh" else (1.0, 0.0)
     with np.errstate(over="ignore"):
         s = 1 / (1 + np.exp(-(c0 * x + c1 * x**3)))
