@@ -10,6 +10,7 @@ from wse import ConfigError, Machine
 from wse.kernels import RunOptions, single
 from wse.kernels.operators import OPERATORS
 from wse.kernels.single import Tensor
+from wse.machine import numerics
 from wse.operators.attention import Attention, reference, slopes
 from wse.operators.attention_over_rows import AttentionOverRows
 
@@ -202,4 +203,34 @@ def test_alibi_sees_no_later_keys():
         lambda: AttentionOverRows(1, 1, 8, 2, 8, 2, False, alibi=True),
     ):
         with pytest.raises(ConfigError, match=r"^attention with alibi must be causal"):
+            make()
+
+
+@pytest.mark.parametrize("dtype, bound", [("f32", 1e-5), ("f16", 2e-3), ("bf16", 2e-2)])
+@pytest.mark.parametrize("sequence, window", [(16, 1), (16, 5), (16, 15), (16, 16), (6, 4), (10, 3)])
+def test_a_window(sequence, window, dtype, bound):
+    """A query sees itself and the window - 1 keys before it: against float64, also within and across blocks of keys."""
+    size = 4 if dtype == "f32" else 2
+    shape = Attention(2, 1, 4, sequence, 2 * sequence, size, window=window)
+    rng = np.random.default_rng(window)
+    tensors = {}
+    for name, heads in {"q": 2, "k": 1, "v": 1, "do": 2}.items():
+        value = rng.normal(size=(heads * 4, 2 * sequence)).astype(np.float32)
+        value = value if dtype == "f32" else numerics.round16(value, dtype)
+        tensors[name] = Tensor(value.shape, value)
+    tensors |= {name: Tensor(tensors[of].shape) for name, of in (("o", "q"), ("dq", "q"), ("dk", "k"), ("dv", "v"))}
+    tensors["stash"] = Tensor((shape.stash,), dtype="f32")
+    got = single.on_one([shape.forward("forward"), shape.backward("backward")], tensors, dtype).arrays
+    q, k, v, do = (tensors[name].values for name in ("q", "k", "v", "do"))
+    wanted = dict(zip(("o", "dq", "dk", "dv"), reference(q, k, v, shape, do), strict=True))
+    for name, value in wanted.items():
+        assert np.abs(got[name][0, 0] - value).max() <= bound * max(1, np.abs(value).max()), name
+
+
+def test_a_window_is_of_causal_attention_within_a_row():
+    for make in (
+        lambda: Attention(1, 1, 8, 8, 8, 2, causal=False, window=4),
+        lambda: Attention(1, 1, 8, 8, 8, 2, window=-1),
+    ):
+        with pytest.raises(ConfigError, match=r"^a window of attention is 0 or more tokens, of causal attention"):
             make()

@@ -11,7 +11,8 @@ whole rows.  The products are multiply-adds of a scalar with a row:
     S[j][:] += k[c][j] q[c][:],   o[c][:] += v[c][j] P[j][:]
 
 The backward pass transposes P and dS for the products that sum over queries.  With a causal mask, keys are processed in
-blocks.  The rows of a block begin at the block's first key, so that with four blocks only 10/16 of the square is
+blocks.  With a window, a query does not see keys that are `window` or more tokens before it; their scores are computed
+and masked.  The rows of a block begin at the block's first key, so that with four blocks only 10/16 of the square is
 computed.
 
 The backward pass recomputes P from the stash, f32 [heads][2][tokens]: the maximum score of each query, and 1 / l, where
@@ -58,8 +59,9 @@ class Attention:
     """The shape of an attention operator.
 
     heads, kv_heads: heads per tile.  d_head: features per head.  sequence: tokens per sequence.  tokens: tokens per
-    tile, a multiple of `sequence`.  size: bytes of an element, 2 or 4.  half: 16-bit sums.
-    Raises ConfigError for half with 4-byte elements, and for alibi without causal.
+    tile, a multiple of `sequence`.  size: bytes of an element, 2 or 4.  half: 16-bit sums.  window: tokens that a query
+    sees, itself and those before; 0: all.
+    Raises ConfigError for half with 4-byte elements, for alibi or a window without causal, and for a negative window.
     """
 
     heads: int
@@ -71,6 +73,7 @@ class Attention:
     causal: bool = True
     half: bool = False
     alibi: bool = False
+    window: int = 0
 
     @property
     def scale(self) -> float:
@@ -107,7 +110,11 @@ class Attention:
         """Prefix of the labels of the subroutines that forward and backward share."""
         mask = "causal" if self.causal else "full"
         shape = (self.heads, self.kv_heads, self.d_head, self.sequence, self.tokens, self.size)
-        return f"attention_{mask}_{'_'.join(map(str, shape))}{'_half' * self.half}{'_alibi' * self.alibi}"
+        return f"attention_{mask}_{'_'.join(map(str, shape))}{'_half' * self.half}{'_alibi' * self.alibi}{self._seen}"
+
+    @property
+    def _seen(self) -> str:
+        return f"_window_{self.window}" if self.window else ""
 
     @property
     def sum_size(self) -> int:
@@ -119,6 +126,11 @@ class Attention:
             raise ConfigError("attention of f32 elements has no 16-bit sums: half=True is for 16-bit storage")
         if self.alibi and not self.causal and type(self) is Attention:  # attention_over_rows.py applies its own mask
             raise ConfigError("attention with alibi must be causal: its bias is not defined for later keys")
+        if self.window < 0 or (self.window and not self.causal):
+            raise ConfigError(
+                "a window of attention is 0 or more tokens, of causal attention, not "
+                f"{self.window} of causal={self.causal}"
+            )
 
     # --- forward ------------------------------------------------------------------------------------------------------
 
@@ -287,6 +299,8 @@ class Attention:
             self.add_alibi(c, slopes, "mov r2, 0")
         if mask and self.causal:
             c.call(f"{self.label}_mask")
+            if 0 < self.window < self.sequence:
+                c.call(f"{self.label}_window")
 
     def add_alibi(self, c: Code, slopes: str, *first: str) -> None:
         """scores[j][:] += slope (first + j), in units of 1 / sqrt d_head.
@@ -364,6 +378,8 @@ class Attention:
             "less": self._shared_less(scores),
             "mix": self._shared_mix(),
         }
+        if 0 < self.window < self.sequence:
+            pieces["window"] = self._shared_window(scores)
         if self.alibi:
             pieces["alibi"] = self._shared_alibi(scores)
         c = pieces["exp"] = Code()
@@ -424,6 +440,23 @@ class Attention:
             # The address is one row after the block's end plus one element: move it to the next block's second row.
             c(f"isub32 r21, r21, {4 * self._keys}", "iadd32 r18, r18, r21")
             c(f"isub32 r18, r18, {self._keys - 1 << 16:#x}")
+        return c
+
+    def _shared_window(self, scores: Vec) -> Code:
+        """-infinity for queries that are `window` or more tokens behind key j: the end of row j, one less each row."""
+        c, keys, at = Code(), self._keys, scores.offset
+        c.clobber("r2")
+        c("mov r2, -infs", f"mov r17, {isa.DSD_MEM1D:#x}", "mov r19, 4", "mov r20, 0")
+        for first in range(0, self.sequence, keys if self.causal else self.sequence):
+            width = self.sequence - first  # of the rows of this block, from its first query
+            rows = min(keys, width - self.window)
+            if rows > 0:
+                count = width - self.window
+                c.address("r18", scores.at, at + 4 * self.window + (count << 16))
+                c(f"mov r21, {4 * (width + 1) - (1 << 16) & 0xFFFFFFFF:#x}")
+                with c.loop(rows):
+                    c("ldds d0, r17", "fmovs d0, r2", "iadd32 r18, r18, r21")
+            at += 4 * keys * width
         return c
 
     def _shared_less(self, scores: Vec) -> Code:
@@ -603,6 +636,8 @@ def reference(
         scores = scores + np.asarray(slopes, np.float64)[:, None, None, None] * distance
     if shape.causal:
         scores = np.where(np.tri(s, dtype=bool), scores, -np.inf)
+    if shape.window:
+        scores = np.where(np.tri(s, k=-shape.window, dtype=bool), -np.inf, scores)
     p = np.exp(scores - scores.max(axis=-1, keepdims=True))
     p /= p.sum(axis=-1, keepdims=True)
     o = p @ v
