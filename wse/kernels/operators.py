@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
+from ..models.rope import frequencies
 from ..operators import activation, linear, rotary, softmax, tiles
 from ..operators import loss as losses
 from ..operators.attention import Attention, reference, slopes
@@ -319,7 +320,7 @@ def run_rotary(job: Job) -> Result:
         )
     made = rotary.Rotary(heads, d_head, turned, t, job.policy.size)
     positions = np.arange(t)
-    cos, sin = rotary.tables(turned, theta, positions)
+    cos, sin = rotary.tables(frequencies(turned, theta)[0], positions)
     shape = (job.height, job.width, rows, t)
     x, dy = (job.heads(name, heads, d_head, shape) for name in ("x", "dy"))
     tensors = {"x": Tensor((rows, t), x), "dx": Tensor((rows, t), dy)}

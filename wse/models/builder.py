@@ -6,6 +6,7 @@ bodies.py has the other bodies, and `graph`.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from .config import Transformer
 from .graph import Graph, Operator, Parameter, Tensor
@@ -143,7 +144,8 @@ class Builder:
     def turn(self, name: str, x: str, heads: int, d_head: int) -> str:
         m = self.model
         turned = {"rotary": m.rotary, "theta": m.rope_theta, "d_head": d_head}
-        return self.add(name, "rotary", [x], self.tensors[x].features, None, **turned, heads=heads)
+        scaled = {"scaling": m.rope_scaling} if m.rope_scaling else {}
+        return self.add(name, "rotary", [x], self.tensors[x].features, None, **turned, heads=heads, **scaled)
 
     def head_norm(self, name: str, x: str, heads: int) -> str:
         """The norm of queries or keys."""
@@ -214,7 +216,7 @@ class Builder:
         features: int,
         parameters: dict[str, Parameter] | None = None,
         /,
-        **attributes: float | int | bool,
+        **attributes: Any,
     ) -> str:
         """Appends an operator; its output has its name.  Returns the output's name."""
         into = sum(self.tensors[x].features for x in inputs)

@@ -158,6 +158,7 @@ class Transformer:
                 the table of biases by distance
     patch       of a vision or diffusion model: pixels on a side of a patch, of so many channels; out_channels:
                 predicted.  `vocab` is the number of classes, and of rows of a diffusion model's table of labels
+    rope_scaling    (key, value) pairs of the scaling of rotary positions, as rope.py takes them; () is none
     numerics    (key, value) of settings that change values, but no shape, count or time.  Predictions ignore them;
                 what executes a model refuses a model that has any
     """
@@ -221,6 +222,7 @@ class Transformer:
     patch: int = 0
     channels: int = 0
     out_channels: int = 0
+    rope_scaling: tuple[tuple[str, Any], ...] = ()
     numerics: tuple[tuple[str, Any], ...] = ()
     source: str = ""
 

@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import field
 from functools import cached_property
+from typing import Any
 
 from ..errors import ConfigError
 from ..records import dataclass
@@ -28,7 +29,7 @@ KINDS = {
     "rmsnorm": "x -> y; gain [d]; eps; heads: of each head's features, with one gain for all",
     "linear": "x -> y = x weight^T + bias; weight [outputs, inputs], bias [outputs] or none",
     "experts": "x -> y: the router and every expert's MLP; router [experts, d], weights [experts, ...], biases; active",
-    "rotary": "q or k -> the same, the first `rotary` features of each head turned; theta, heads",
+    "rotary": "q or k -> the same, the first `rotary` features of each head turned; theta, heads; scaling (of rope.py)",
     "attention": "q, k, v -> y; heads, kv_heads, d_head, causal, alibi; scores scaled by d_head^-1/2; if they differ: "
     "window (tokens seen), d_value (features of a head's values), sinks [heads]",
     "token": "x -> x with a trained row in front; weight [d]",
@@ -78,14 +79,16 @@ GROUPS = ("embedding", "attention", "mlp", "head")
 # Attributes and parameters of operators as GPT-2, Llama and their like have them: what executes graphs knows these.
 PLAIN = {
     "embedding": {"weight"},
-    "positions": {"weight", "sequence"},
-    "layernorm": {"gain", "bias", "eps"},
-    "rmsnorm": {"gain", "eps"},
+    "positions": {"weight", "sequence", "extra"},
+    "layernorm": {"gain", "bias", "eps", "heads"},
+    "rmsnorm": {"gain", "eps", "heads"},
     "linear": {"weight", "bias"},
-    "rotary": {"rotary", "theta", "d_head", "heads"},
-    "attention": {"heads", "kv_heads", "d_head", "causal", "alibi"},
+    "rotary": {"rotary", "theta", "d_head", "heads", "scaling"},
+    "attention": {"heads", "kv_heads", "d_head", "causal", "alibi", "window"},
     "gelu": {"exact"},
     "silu": set(),
+    "relu": set(),
+    "relu_gate": set(),
     "silu_gate": set(),
     "gelu_gate": {"exact"},
     "residual": set(),
@@ -136,7 +139,7 @@ class Operator:
     features    (of the inputs together, of the output), per token
     parameters  role in KINDS ("weight", "bias", "gain", "router", "up" ...) -> Parameter
     attributes  what else KINDS names: eps, heads, kv_heads, d_head, causal, alibi, theta, rotary, sequence, active,
-                exact, window, d_value, extra, once
+                exact, window, d_value, extra, once, scaling
     """
 
     name: str
@@ -147,7 +150,7 @@ class Operator:
     outputs: tuple[str, ...]
     features: tuple[int, int]
     parameters: dict[str, Parameter] = field(default_factory=dict)
-    attributes: dict[str, float | int | bool] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict)
 
     @property
     def weights(self) -> int:
@@ -239,6 +242,8 @@ class Graph:
         """ConfigError if the model has what only predictions know.  who: executes it, as in "the fabric"."""
         name = self.model.name
         for key, value in self.model.numerics:
+            if key in ("rope_scaling", "rope_parameters") and self.model.rope_scaling:
+                continue
             shown = f"{value:g}" if isinstance(value, float) else str(value).lower()
             raise ConfigError(f"model {name} has {key} {shown}, which {who} does not execute; predictions accept it")
         for o in self.operators:

@@ -15,6 +15,7 @@ from ..errors import ConfigError, did_you_mean
 from ..records import dataclass
 from ..schema import Boolean, Integer, Items, Kind, Number, Text, check, shown
 from .config import SCHEMA, Transformer
+from .rope import TRAINED
 
 # Keys of every family that change neither the model nor its training: names, tokens, generation, outputs, storage.
 NEUTRAL = """
@@ -287,6 +288,13 @@ def _rope_scaling(reading: Reading, key: str, table: Mapping[str, Any]) -> None:
     if kind not in (None, "default"):
         factor = table.get("factor")
         reading.note(key, kind if factor is None else f"{kind}, factor {factor:g}", None)
+        if "." not in key:  # one scaling for all layers
+            items = {name: tuple(v) if isinstance(v, list) else v for name, v in table.items() if v is not None}
+            for name in ("original_max_position_embeddings",):
+                if reading.values.get(name) is not None:  # of phi3, beside the table
+                    items.setdefault(name, reading.values[name])
+            items.setdefault(TRAINED, reading.fields["sequence"])
+            reading.fields["rope_scaling"] = tuple(sorted(items.items()))
 
 
 LAYER_TYPES = ("full_attention", "sliding_attention")

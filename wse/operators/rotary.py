@@ -56,10 +56,13 @@ class Rotary:
         return self._routine(name, -1.0)
 
 
-def tables(turned: int, theta: float, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """cos and sin, float32 [turned / 2, tokens], of the tokens' positions in their sequences."""
-    angle = theta ** (-2.0 * np.arange(turned // 2) / turned)[:, None] * np.asarray(positions, np.float64)
-    return np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
+def tables(frequencies: np.ndarray, positions: np.ndarray, factor: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """cos and sin times a factor, float32 [turned / 2, tokens], of the tokens' positions in their sequences.
+
+    frequencies: radians per position of each pair, float64 [turned / 2].
+    """
+    angle = np.asarray(frequencies, np.float64)[:, None] * np.asarray(positions, np.float64)
+    return (factor * np.cos(angle)).astype(np.float32), (factor * np.sin(angle)).astype(np.float32)
 
 
 def reference(x: np.ndarray, heads: int, turned: int, theta: float, positions: np.ndarray, sign: int = 1) -> np.ndarray:
