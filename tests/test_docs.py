@@ -13,6 +13,7 @@ import types
 from dataclasses import fields
 
 import made
+import operator_cases
 import pytest
 from documents import ROOT, commands, snippets
 from shell import sh
@@ -136,3 +137,14 @@ def test_the_gallery_shows_each_picture_below_its_command():
     assert all((ROOT / name).stat().st_size > 20_000 for name in drawn)
     for name in shown:
         assert text.index(f"docs/{name}") < text.index(f"]({name})")
+
+
+def test_the_table_of_operators_is_that_of_the_tests():
+    """Each row of docs/transformers.md has a model in operator_cases, which tests/execute runs in both modes."""
+    text = (ROOT / "docs/transformers.md").read_text().split("### Operators")[1].split("\n## ")[0]
+    found = {name: tuple(marks) for name, *marks in re.findall(r"(?m)^\| (.+?) \| (\w+) \| (\w+) \|$", text)}
+    found.pop("operator or setting")
+    wanted = dict.fromkeys(operator_cases.BOTH, ("executed", "executed"))
+    wanted |= dict.fromkeys(operator_cases.STREAMING, ("executed", "refused"))
+    wanted |= {name: ("executed", "refused") for name in operator_cases.WIDE if not name.startswith("the same")}
+    assert found == wanted | dict.fromkeys(operator_cases.REFUSED, ("refused", "refused"))

@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("torch")
 
 from layer_bounds import gradient_errors, random_tokens, random_weights
+from operator_cases import BOTH, REFUSED, STREAMING
 
 from wse import Machine
 from wse.errors import ConfigError
@@ -32,14 +33,30 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("case", BOTH)
+def test_operators_of_public_models(case):
+    check_gradients(BOTH[case], 2, 1e-5, "f32")
+
+
+@pytest.mark.parametrize("case", [*STREAMING, *REFUSED])
+def test_what_a_pipeline_refuses(case):
+    model, words = REFUSED.get(case, (STREAMING.get(case), "norm_q.gain is one gain for all heads, .* use streaming"))
+    with pytest.raises(ConfigError, match=words):
+        build(model, 2)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_every_gradient_is_that_of_pytorch(case):
     model, batch, bound = CASES[case]
-    execution = build(model, batch, dtype=case.split()[-1], micro_batches=2)
+    check_gradients(model, batch, bound, case.split()[-1])
+
+
+def check_gradients(model, batch, bound, dtype):
+    execution = build(model, batch, dtype=dtype, micro_batches=2)
     ids, labels = random_tokens(model, batch)
     weights = random_weights(execution.graph)
     execution.load(weights)
-    scale = 1.0 if "f32" in case else 2.0**10
+    scale = 1.0 if dtype == "f32" else 2.0**10
     done = execution.run(ids, labels, scale)
     loss, expected = reference.gradients(execution.graph, weights, ids, labels)
     assert done.loss == pytest.approx(loss, rel=bound)

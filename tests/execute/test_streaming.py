@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("torch")
 
 from layer_bounds import gradient_errors, random_tokens, random_weights
+from operator_cases import BOTH, REFUSED, STREAMING, WIDE
 
 from wse import Machine
 from wse.errors import ConfigError
@@ -57,6 +58,41 @@ def test_sequences_over_several_rows(case):
 def test_every_gradient_is_that_of_pytorch(case):
     model, batch, bound = CASES[case]
     check_gradients(model, batch, bound, dtype=case.split()[-1])
+
+
+@pytest.mark.parametrize("case", [*BOTH, *STREAMING])
+def test_operators_of_public_models(case):
+    check_gradients((BOTH | STREAMING)[case], 2, 1e-5, dtype="f32")
+
+
+@pytest.mark.parametrize("case", WIDE)
+def test_columns_that_share_heads_of_keys_and_values(case):
+    model, columns = WIDE[case]
+    check_gradients(model, 2, 1e-5, dtype="f32", grid=(columns, 2))
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_no_kernel_executes_is_named(case):
+    model, words = REFUSED[case]
+    with pytest.raises(ConfigError, match=f"({words}).* which the fabric does not execute"):
+        build(model, 2)
+
+
+def test_copies_in_a_sparse_stream():
+    """Zeros of a copied weight are left out of each copy."""
+    model, columns = WIDE["grouped queries, a column for each head of queries"]
+    tokens, found = random_tokens(model, 2), []
+    weights = random_weights(graph(model))
+    weights["layers.0.attention.k.weight"][::2] = 0
+    for sparse in (False, True):
+        execution = build(model, 2, grid=(columns, 2), sparse=sparse)
+        execution.load(weights)
+        found.append(execution.run(*tokens, 2.0**10))
+    dense, sparse = found
+    assert dense.sent - sparse.sent == 2 * 2 * weights["layers.0.attention.k.weight"].size // 2  # 2 passes, 2 copies
+    assert sparse.dense == dense.dense
+    for name, gradient in dense.gradients.items():
+        assert np.linalg.norm(sparse.gradients[name] - gradient) < 2e-2 * np.linalg.norm(gradient), name
 
 
 def check_gradients(model, batch, bound, **options):
@@ -176,8 +212,12 @@ def test_spans_tell_what_was_when():
 
 
 def test_what_is_refused():
-    with pytest.raises(ConfigError, match=r"^3 columns do not divide 4 heads"):
+    with pytest.raises(ConfigError, match=r"^3 columns do not divide 4 heads: executed"):
         build(SMALL, 2, grid=(3, 2))
+    with pytest.raises(ConfigError, match=r"^3 columns do not divide 6 heads and 2 heads of keys"):
+        build(SMALL.but(heads=6, kv_heads=2, d_head=4), 2, grid=(3, 2))
+    with pytest.raises(ConfigError, match=r"scores sees 3 of 8 tokens: a window is executed where a row"):
+        build(SMALL.but(windows=(3,)), 2, grid=(4, 4))
     with pytest.raises(ConfigError, match=r"^3 rows of PEs for 2 sequences of 8: executed attention has"):
         build(SMALL, 2, grid=(4, 3))
     execution = build(SMALL, 2)

@@ -75,3 +75,16 @@ def test_what_is_refused():
     drain = GradientTransfer("gradients", (("weight", np.array([[0, 1]]), (2,)),))
     with pytest.raises(ConfigError, match=r"^gradients gives 2 wavelets in column 0, not 3$"):
         drain.unpack([np.zeros(3, np.uint32)])
+
+
+def test_copies_are_packed_from_one_array_and_added_up():
+    copies = np.array([2, 0, 2, 1, 2])  # five elements of three
+    stream = WeightTransfer("a layer", "f32", (("weight", ORDER),)).reading({"weight": copies})
+    first, second = stream.pack({"weight": np.array([1.0, 2.0, 3.0])})
+    assert first.words[[0, 1, 3]].view(np.float32).tolist() == [3, 3, 3] and first.words[2] == CONTROL
+    assert second.words[[0, 1, 3]].view(np.float32).tolist() == [1, 0, 2]
+    order = np.array([[0, 2, -1], [1, 3, 4]])
+    drain = GradientTransfer("a gradient", (("weight", order, (5,)),)).adding({"weight": copies})
+    columns = [np.array(values, np.float32).view(np.uint32) for values in ([1, 2, 99], [4, 8, 16])]
+    assert drain.unpack(columns)["weight"].tolist() == [4, 8, 1 + 2 + 16]
+    assert stream.reading({}).parts[0][1] is stream.parts[0][1]

@@ -6,7 +6,7 @@ call and its parameters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from typing import Any
 
@@ -14,7 +14,8 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..fabric.fabric import Fabric
-from ..models.graph import Operator
+from ..models.graph import Operator, Parameter
+from ..models.rope import frequencies
 from ..operators import activation, embedding, linear, parameters, partial, residual, ring, rotary
 from ..operators.attention import Attention, slopes
 from ..operators.attention_over_rows import AttentionOverRows
@@ -25,7 +26,7 @@ from ..operators.norm import Norm
 from ..operators.region import Region, Tile
 from ..operators.rotary import Rotary
 from ..records import dataclass
-from .schedule import Arena, Buffer, Call
+from .schedule import TILE, TOKENS, VECTOR, Arena, Buffer, Call
 
 ARENA = "work"  # the array of operators' work space, which holds all buffers as well
 LABELS = "labels"  # u16 [batches, t]
@@ -67,6 +68,7 @@ class Emitter:
     sparse: bool = False
     batches: int = 1
     batch: int = 0
+    replicas: Mapping[str, np.ndarray] = field(default_factory=dict)  # see replicas.py
     feeds: list[EdgeTransfer] = field(default_factory=list)
     drains: list[EdgeTransfer] = field(default_factory=list)
     marks: list[Call] = field(default_factory=list)
@@ -142,14 +144,25 @@ class Emitter:
     table: Embedding | None = None
     has_rings: bool = False  # of rows of PEs that share sequences
     _made: dict[str, Routine] = field(default_factory=dict)
+    _ropes: dict[tuple[Any, ...], int] = field(default_factory=dict)  # the numbers of tables of cos and sin
 
     def feed(self, call: Call, stream: Any, *roles: str) -> None:
         """Record the weight stream of a call.  roles: of the operator's parameters."""
-        self.feeds.append(EdgeTransfer(call, stream, self._named(call.operator, roles)))
+        names = self._named(call.operator, roles)
+        if indices := self._indices(names):
+            stream = stream.reading(indices)
+        self.feeds.append(EdgeTransfer(call, stream, names))
 
     def drain(self, call: Call, drain: Any, *roles: str) -> None:
         """Record the gradient stream of a call.  roles: of the operator's parameters."""
-        self.drains.append(EdgeTransfer(call, drain, self._named(call.operator, roles)))
+        names = self._named(call.operator, roles)
+        if indices := self._indices(names):
+            drain = drain.adding(indices)
+        self.drains.append(EdgeTransfer(call, drain, names))
+
+    def _indices(self, names: Mapping[str, str]) -> dict[str, np.ndarray]:
+        """By role, the indices of parameters that are copied."""
+        return {role: self.replicas[name] for role, name in names.items() if name in self.replicas}
 
     @staticmethod
     def _named(operator: Operator, roles: tuple[str, ...]) -> dict[str, str]:
@@ -220,12 +233,27 @@ class Emitter:
         return Norm(kind, d, self.rows(d), r.tokens, r.width, self.size, float(o.attributes["eps"]), bias)
 
     def layernorm(self, call: Call) -> None:
-        """A layer norm or RMS norm, forward, backward or recomputed."""
+        """A layer norm or RMS norm, forward, backward or recomputed, of all features or of each head's."""
+        if "heads" in call.operator.attributes:
+            self._head_norm(call)
+            return
         norm, part = self.norm(call), self.part(call)
         name = f"{call.operator.kind}_{part}_{norm.features}"
         self.run(name, lambda name: getattr(norm, part)(name, self.allreduce), call)
 
     rmsnorm = layernorm
+
+    def _head_norm(self, call: Call) -> None:
+        """The norm of each head's features: one call for each head of a column, which has whole heads."""
+        o, t = call.operator, self.region.tokens
+        heads, part = int(o.attributes["heads"]), self.part(call)
+        d = o.features[1] // heads
+        kind, bias = o.kind.removesuffix("norm"), "bias" in o.parameters
+        norm = Norm(kind, d, d, t, 1, self.size, float(o.attributes["eps"]), bias)
+        step = {TILE: d * t * self.size, VECTOR: 4 * d, TOKENS: 4 * t}
+        for head in range(self._heads(o, heads)):
+            at = {role: f"{self.at(buffer)}+{head * step[buffer.kind]}" for role, buffer in call.buffers.items()}
+            self.run(f"{o.kind}_head_{part}_{d}", lambda name: getattr(norm, part)(name), call, **at)
 
     def elementwise(self, call: Call, function: str) -> None:
         """An activation, forward or backward.  function: name in wse.operators.activation."""
@@ -243,6 +271,10 @@ class Emitter:
         """SiLU, forward or backward."""
         self.elementwise(call, "silu")
 
+    def relu(self, call: Call) -> None:
+        """ReLU, forward or backward."""
+        self.elementwise(call, "relu")
+
     def gate(self, call: Call, function: str) -> None:
         """A gated activation, forward or backward.  function: name in wse.operators.activation."""
         n = self.elements(call.operator.features[1])
@@ -259,34 +291,48 @@ class Emitter:
         """Gated SiLU, forward or backward."""
         self.gate(call, "silu")
 
+    def relu_gate(self, call: Call) -> None:
+        """Gated ReLU, forward or backward."""
+        self.gate(call, "relu")
+
     def rotary(self, call: Call) -> None:
         """Rotary embedding, forward or backward."""
         o, r = call.operator, self.region
         heads, d_head, turned = (int(o.attributes[key]) for key in ("heads", "d_head", "rotary"))
         made = Rotary(self._heads(o, heads), d_head, turned, r.tokens, self.size)
         theta = float(o.attributes["theta"])
-        names = [f"{table}_{turned}_{int(theta)}" for table in ("cos", "sin")]
+        scaling = o.attributes.get("scaling", ())
+        number = self._ropes.setdefault((turned, theta, scaling), len(self._ropes))
+        names = [f"{table}_{number}" for table in ("cos", "sin")]
         if names[0] not in self.tables:
             positions = np.arange(r.height * r.tokens) % self.sequence
-            for name, table in zip(names, rotary.tables(turned, theta, positions), strict=True):
+            angles, factor = frequencies(turned, theta, scaling, self.sequence)
+            for name, table in zip(names, rotary.tables(angles, positions, factor), strict=True):
                 by_row = table.reshape(len(table), r.height, r.tokens).swapaxes(0, 1)
                 self.tables[name] = by_row[:, None]
                 r.array(name, by_row.shape[1:], "f32")
         part = self.part(call)
-        self.run(f"rotary_{part}_{made.heads}", getattr(made, part), call, cos=names[0], sin=names[1])
+        self.run(f"rotary_{part}_{made.heads}_{d_head}_{turned}", getattr(made, part), call, cos=names[0], sin=names[1])
 
     def attention(self, call: Call) -> None:
         """Attention, forward or backward."""
         part, shape, more = self._attention(call)
         tokens = self.region.tokens
-        made = Attention(*shape, self.sequence, tokens, self.size, **more)
-        name = f"attention_{part}_{'_'.join(map(str, shape))}"
+        window = int(call.operator.attributes.get("window", 0))
+        window = window if window < self.sequence else 0
+        made = Attention(*shape, self.sequence, tokens, self.size, **more, window=window)
+        name = f"{made.label}_{part}"
         self.run(name, getattr(made, part), call, **self._slopes(call.operator))
 
     def attention_over_rows(self, call: Call) -> None:
         """Attention of sequences that lie over several rows of PEs."""
         part, shape, more = self._attention(call)
         tokens = self.region.tokens
+        if 0 < int(call.operator.attributes.get("window", 0)) < self.sequence:
+            raise ConfigError(
+                f"{call.operator.name} sees {call.operator.attributes['window']} of {self.sequence} tokens: a window "
+                "is executed where a row of PEs holds whole sequences; use at most as many rows as sequences"
+            )
         made = AttentionOverRows(*shape, self.sequence // tokens, tokens, self.size, **more)
         if not self.has_rings:
             made.declare(self.region)
@@ -340,6 +386,18 @@ def _gelu(operator: Operator) -> str:
     return "gelu" if operator.attributes["exact"] else "gelu_tanh"
 
 
+def gradients(
+    sent: EdgeTransfer, made: Mapping[str, np.ndarray], parameters: Mapping[str, Parameter]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """(name, float32 gradient of the parameter's shape) of each array that a drain unpacked, by role; rows of a table
+    of positions that no token has are 0."""
+    for role, name in sent.parameters.items():
+        shape, gradient = parameters[name].shape, made[role]
+        if "extra" in sent.call.operator.attributes:
+            gradient = np.pad(gradient.ravel(), (0, parameters[name].size - gradient.size))
+        yield name, gradient.reshape(shape)
+
+
 def works(
     calls: list[Call], region: Noting, sequence: int, sparse: bool = False, kind: type[Emitter] = Emitter
 ) -> list[int]:
@@ -354,5 +412,6 @@ def works(
 
 
 def named(sent: EdgeTransfer, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays of a transfer by role."""
-    return {role: weights[name] for role, name in sent.parameters.items()}
+    """The arrays of a transfer by role; of a table of positions, the rows that tokens have."""
+    rows = int(sent.call.operator.attributes["sequence"]) if "extra" in sent.call.operator.attributes else None
+    return {role: weights[name][:rows] for role, name in sent.parameters.items()}

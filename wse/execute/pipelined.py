@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from itertools import pairwise
+from itertools import pairwise, product
 from math import gcd
 
 import numpy as np
@@ -41,6 +41,7 @@ from . import emitter
 from .emitter import Arena, EdgeTransfer, Noting
 from .execution import CAUSES, Pass, Span
 from .handover import PipelineEmitter, micro_batches
+from .replicas import replicated
 from .schedule import BACKWARD, FORWARD, Call, allocate, schedule
 from .widths import widths
 
@@ -135,7 +136,13 @@ class Pipelined:
         self.micro_batches = micro_batches or gcd(batch, MICRO_BATCHES)
         if batch % self.micro_batches:
             raise ConfigError(f"{batch} sequences do not make {self.micro_batches} equal micro-batches")
-        groups = regions(graph, by="half")
+        executed, copies = replicated(graph, 1)
+        if copies:
+            raise ConfigError(
+                f"{next(iter(copies))} is one gain for all heads, which lie in several columns: a pipelined region has "
+                "each weight once; use streaming mode"
+            )
+        groups = _connected(regions(executed, by="half"))
         columns, self.rows = grid or (0, batch // self.micro_batches)
         if batch // self.micro_batches % self.rows:
             raise ConfigError(
@@ -173,11 +180,13 @@ class Pipelined:
             attends = any(o.kind == "attention" for o in group.operators)
             # Without padding weight PEs send long walks; with it they would need a descriptor for each row.
             whole = heads if attends else gcd(*(f for o in group.operators for f in o.features if f > 1))
-            if whole == 1:
+            if whole == 1 and not attends:
                 whole = self.graph.model.d_model
             allowed.append([n for n in range(1, whole + 1) if whole % n == 0])
         if not columns:
-            attention = [w for w, ns in zip(work, allowed, strict=True) if ns[-1] == heads]
+            attention = [
+                w for w, g in zip(work, groups, strict=True) if any(o.kind == "attention" for o in g.operators)
+            ]
             columns = sum(max(1, round(w / max(attention) * heads)) for w in work)
         return widths(work, allowed, columns)
 
@@ -279,7 +288,7 @@ class Pipelined:
     def run(self, ids: np.ndarray, labels: np.ndarray, scale: float = 1.0) -> Pass:
         """See Execution."""
         begin = self.fabric.cycle
-        self._feed(ids, labels, scale)
+        self._feed(ids, labels, scale, (FORWARD, BACKWARD))
         run = self._launch("step")
         spans = self._spans(begin)
         self._gradients = self._collect(ids)
@@ -298,7 +307,7 @@ class Pipelined:
 
     def evaluate(self, ids: np.ndarray, labels: np.ndarray) -> float:
         """See Execution."""
-        self._feed(ids, labels, 1.0)
+        self._feed(ids, labels, 1.0, (FORWARD,))
         self._launch("evaluate")
         self.fabric.said()
         return self._loss()
@@ -327,8 +336,8 @@ class Pipelined:
 
     # --- a step -------------------------------------------------------------------------------------------------------
 
-    def _feed(self, ids: np.ndarray, labels: np.ndarray, scale: float) -> None:
-        """Copies labels to the PEs and starts the streams of table rows."""
+    def _feed(self, ids: np.ndarray, labels: np.ndarray, scale: float, phases: tuple[str, ...]) -> None:
+        """Copies labels to the PEs and starts the streams of table rows and of other weights of the first region."""
         shape = (self.batch, self.sequence)
         if ids.shape != shape or labels.shape != shape:
             raise ConfigError(f"ids and labels are [{self.batch}, {self.sequence}], not {ids.shape} and {labels.shape}")
@@ -342,8 +351,8 @@ class Pipelined:
         fmt = self.policy.storage
         bits = {name: w if fmt == "f32" else to_bits(w, fmt).reshape(w.shape) for name, w in self.tables.items()}
         packed: dict[str, list] = {path: [] for path in self.into}
-        for tokens in ids.reshape(self.micro_batches, -1):
-            for feed in self.stages[0].feeds[FORWARD]:
+        for phase, tokens in product(phases, ids.reshape(self.micro_batches, -1)):
+            for feed in self.stages[0].feeds.get(phase, []):
                 if isinstance(feed.transfer, WeightTransfer):
                     packed["weights"].append(feed.transfer.pack(emitter.named(feed, bits)))
                 else:
@@ -390,12 +399,11 @@ class Pipelined:
                 n = drain.transfer.wavelets
                 made = drain.transfer.unpack([words[at : at + n] for words in columns])
                 at += n
-                for role, gradient in made.items():
-                    name = drain.parameters["weight" if role == "dx" else role]
-                    shape = self.graph.parameters[name].shape
-                    if role == "dx" and table is not None:
-                        gradient = table.rows(gradient, tokens, shape[0])
-                    add(name, gradient.reshape(shape))
+                if drain.call.what == "embedding.gradient" and table is not None:
+                    shape = self.graph.parameters[drain.parameters["weight"]].shape
+                    made["weight"] = table.rows(made["dx"], tokens, shape[0])
+                for name, gradient in emitter.gradients(drain, made, self.graph.parameters):
+                    add(name, gradient)
         return found
 
     def _spans(self, begin: int) -> list[Span]:
@@ -415,6 +423,27 @@ class Pipelined:
                 bound = "fabric" if crosses else "compute"
                 found.append(Span(stage.group.name, " ".join(words), call.phase, at, until, bound))
         return sorted(found, key=lambda span: (span.begin, span.track))
+
+
+def _connected(groups: list[Group]) -> list[Group]:
+    """Groups of which each passes one tensor on, to the next one only: neighbours that share more become one.
+
+    A region receives one tile from the west, and returns one gradient.  Attention and MLP that read the same tensors,
+    as in a parallel block, therefore share a region.
+    """
+    found: list[Group] = []
+    for group in groups:
+        found.append(group)
+        while len(found) > 1:
+            made = {name for o in found[-1].operators for name in o.outputs}
+            taken = {name for o in found[-1].operators for name in o.inputs} - made
+            if taken == set(found[-2].operators[-1].outputs):
+                break
+            last = found.pop()
+            before = found.pop()
+            name = f"{before.name}_{last.name.rpartition('.')[2]}"
+            found.append(Group(name, before.kernel, (*before.operators, *last.operators)))
+    return found
 
 
 _HEADS = ("heads", "kv_heads")

@@ -202,7 +202,7 @@ class _Scheduler:
             self.call(f"vector.receive.{role}", FORWARD, {}, {role: vector})
             reads[role] = vector
         self.stash(o, "xhat", self.buffer(f"{o.name}.xhat", d))
-        self.stash(o, "rstd", self.buffer(f"{o.name}.rstd", 1, TOKENS))
+        self.stash(o, "rstd", self.buffer(f"{o.name}.rstd", int(o.attributes.get("heads", 1)), TOKENS))
         self.call(f"{o.kind}.forward", FORWARD, reads, {"y": self.y, **self.stashed(o)})
 
     def norm_backward(self, o: Operator) -> None:
@@ -300,7 +300,10 @@ _FAMILY = {
     "rmsnorm": "norm",
     "gelu": "activation",
     "silu": "activation",
+    "relu": "activation",
     "silu_gate": "gate",
+    "gelu_gate": "gate",
+    "relu_gate": "gate",
 }
 _EXECUTED = {*_FAMILY, "embedding", "positions", "linear", "rotary", "attention", "residual", "loss"}
 
@@ -316,8 +319,10 @@ IN_PLACE = {
     "rmsnorm.backward": (("dx", "dy"),),
     "gelu.backward": (("dx", "dy"),),
     "silu.backward": (("dx", "dy"),),
+    "relu.backward": (("dx", "dy"),),
     "silu_gate.backward": (("dup", "dy"), ("dgate", "up")),
     "gelu_gate.backward": (("dup", "dy"), ("dgate", "up")),
+    "relu_gate.backward": (("dup", "dy"), ("dgate", "up")),
     "attention.backward": (("dq", "q"), ("dk", "k"), ("dv", "v")),
     "loss.forward": (("dlogits", "logits"),),
 }

@@ -32,6 +32,7 @@ from ..program.program import Program
 from . import emitter
 from .emitter import EdgeTransfer, Emitter, Noting
 from .execution import Pass, Span
+from .replicas import replicated
 from .schedule import BACKWARD, FORWARD, allocate, schedule
 
 TASK, STEP = "step", 8
@@ -39,17 +40,12 @@ END = 0xFFFF  # the mark after the last call
 
 
 def grid_of(graph: Graph, batch: int, grid: tuple[int, int] | None) -> tuple[int, int]:
-    """The grid (width, height): as given, or a column for each head and a row for each sequence.
+    """The grid (width, height): as given, or a column for each head of keys and values and a row for each sequence.
 
-    Raises ConfigError if a column would not have whole heads, or if a row has neither whole sequences nor an equal part
-    of one.
+    Raises ConfigError if a row has neither whole sequences nor an equal part of one.
     """
     heads = min(int(o.attributes["kv_heads"]) for o in graph.operators if o.kind == "attention")
     width, height = grid or (heads, batch)
-    if heads % width:
-        raise ConfigError(
-            f"{width} columns do not divide {heads} heads: executed attention has whole heads in a column"
-        )
     if batch % height and (height % batch or batch * graph.model.sequence % (2 * height)):
         raise ConfigError(
             f"{height} rows of PEs for {batch} sequences of {graph.model.sequence}: executed attention has whole "
@@ -85,13 +81,14 @@ class Streaming:
         self.policy = Policy(dtype, policy)
         width, height = self.grid
         tokens = batch * self.sequence // height
-        features = {name: tensor.features for name, tensor in graph.tensors.items()}
-        self.schedule = schedule(graph.operators, features, over_rows=tokens < self.sequence)
+        executed, copies = replicated(graph, width)
+        features = {name: tensor.features for name, tensor in executed.tensors.items()}
+        self.schedule = schedule(executed.operators, features, over_rows=tokens < self.sequence)
         work = emitter.works(self.schedule.calls, self._region(tokens), self.sequence, sparse)
         arena = allocate(self.schedule.calls, width, tokens, self.policy.size, work=work)
         self.region = self._region(tokens)
         self.program = self.region.program
-        self.emitter = Emitter(self.region, arena, self.sequence, sparse)
+        self.emitter = Emitter(self.region, arena, self.sequence, sparse, replicas=copies)
         self._code()
         self.region.finish()
         self.fabric = Fabric(self.program, threads=threads, trace=trace, portable=portable)
@@ -239,7 +236,7 @@ class Streaming:
         """Wavelets that a feed would have without zeros left out."""
         if isinstance(feed.transfer, Embedding):
             return feed.transfer.words * self.grid[1] * self.grid[0]
-        return sum(self.graph.parameters[name].size for name in feed.parameters.values())
+        return sum(int((order >= 0).sum()) for _, order in feed.transfer.parts)
 
     def _transfer(self, feed: EdgeTransfer, columns: list[Column]) -> Transfer:
         """A stream as MemoryX sends it: without control wavelets, 16-bit weights with their index if sparse."""
@@ -282,8 +279,7 @@ class Streaming:
                 table = self.graph.parameters[sent.parameters["weight"]]
                 assert self.emitter.table is not None  # it made the call
                 made["weight"] = self.emitter.table.rows(made["dx"], ids, table.shape[0])
-            for role, name in sent.parameters.items():
-                g = made[role].reshape(self.graph.parameters[name].shape)
+            for name, g in emitter.gradients(sent, made, self.graph.parameters):
                 found[name] = found[name] + g if name in found else g
         return found
 

@@ -11,7 +11,7 @@ ends a row of weights.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -59,6 +59,12 @@ class WeightTransfer:
     def width(self) -> int:
         """Number of columns."""
         return self.parts[0][1].shape[0]
+
+    def reading(self, indices: Mapping[str, np.ndarray]) -> WeightTransfer:
+        """The same transfer from arrays of which it takes several copies: by role, int64, the index of each of its
+        elements in the array that `pack` is given."""
+        parts = tuple((role, _through(order, indices.get(role))) for role, order in self.parts)
+        return replace(self, parts=parts)
 
     def pack(self, values: Mapping[str, np.ndarray]) -> list[Column]:
         """Pack values into the wavelets of each column.
@@ -120,6 +126,15 @@ class GradientTransfer:
         """Roles of the parameters, in the order of the stream."""
         return tuple(role for role, _, _ in self.parts)
 
+    def adding(self, indices: Mapping[str, np.ndarray]) -> GradientTransfer:
+        """The same transfer to arrays of which it gives several copies, which `unpack` adds up.  indices: as in
+        WeightTransfer.reading; the arrays of these roles are flat."""
+        parts = tuple(
+            (role, _through(order, indices.get(role)), (int(indices[role].max()) + 1,) if role in indices else shape)
+            for role, order, shape in self.parts
+        )
+        return replace(self, parts=parts)
+
     @property
     def wavelets(self) -> int:
         """Number of wavelets that leave each column."""
@@ -147,6 +162,11 @@ class GradientTransfer:
             np.add.at(flat, order[kept], part[kept])
             result[role] = flat.reshape(shape)
         return result
+
+
+def _through(order: np.ndarray, indices: np.ndarray | None) -> np.ndarray:
+    """Indices of copies as those of what is copied; special values stay."""
+    return order if indices is None else np.where(order < 0, order, indices[order])
 
 
 def as_bits(values: np.ndarray, storage: str) -> np.ndarray:

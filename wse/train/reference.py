@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..models import Graph
 from ..models.graph import Operator
+from ..models.rope import frequencies
 from ..records import dataclass
 
 
@@ -123,17 +124,20 @@ def _embedding(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
 
 
 def _positions(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
-    return x[0] + p["weight"][: x[0].shape[1]]
+    return x[0] + p["weight"][: x[0].shape[1]]  # further rows are of no token
 
 
 def _layernorm(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
     gain = p["gain"]
-    return torch().nn.functional.layer_norm(x[0], gain.shape, gain, p.get("bias"), o.attributes["eps"])
+    each = x[0].unflatten(-1, (-1, len(gain)))  # heads, where a norm is of each head's features
+    made = torch().nn.functional.layer_norm(each, gain.shape, gain, p.get("bias"), o.attributes["eps"])
+    return made.flatten(-2)
 
 
 def _rmsnorm(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
-    square = x[0].pow(2).mean(-1, keepdim=True)
-    return x[0] * torch().rsqrt(square + o.attributes["eps"]) * p["gain"]
+    each = x[0].unflatten(-1, (-1, len(p["gain"])))
+    square = each.pow(2).mean(-1, keepdim=True)
+    return (each * torch().rsqrt(square + o.attributes["eps"]) * p["gain"]).flatten(-2)
 
 
 def _linear(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
@@ -146,9 +150,14 @@ def _rotary(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
     heads = x[0].unflatten(-1, (int(a["heads"]), int(a["d_head"])))
     turned, rest = heads[..., : a["rotary"]], heads[..., a["rotary"] :]
     half = int(a["rotary"]) // 2
+    sequence = x[0].shape[1]
     frequency = float(a["theta"]) ** (-t.arange(half, dtype=t.float64) / half)
-    angle = t.arange(x[0].shape[1], dtype=t.float64)[:, None] * frequency
-    cos, sin = (f(angle)[:, None, :].to(x[0].dtype) for f in (t.cos, t.sin))
+    factor = 1.0
+    if a.get("scaling"):
+        scaled, factor = frequencies(int(a["rotary"]), float(a["theta"]), a["scaling"], sequence)
+        frequency = t.from_numpy(scaled)
+    angle = t.arange(sequence, dtype=t.float64)[:, None] * frequency
+    cos, sin = (factor * f(angle)[:, None, :].to(x[0].dtype) for f in (t.cos, t.sin))
     low, high = turned[..., :half], turned[..., half:]
     both = t.cat([low * cos - high * sin, high * cos + low * sin, rest], -1)
     return both.flatten(-2)
@@ -174,6 +183,8 @@ def _attention(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
         scores = scores + t.tensor(_slopes(heads), dtype=scores.dtype)[:, None, None] * distance
     if a["causal"]:
         scores = scores.masked_fill(t.ones(s, s, dtype=t.bool).triu(1), -math.inf)
+    if window := a.get("window"):
+        scores = scores.masked_fill(t.ones(s, s, dtype=t.bool).tril(-int(window)), -math.inf)
     return (scores.softmax(-1) @ v).transpose(1, 2).flatten(-2)
 
 
@@ -195,6 +206,8 @@ _KINDS: dict[str, Callable[[Operator, list, Mapping[str, Any]], Any]] = {
     "attention": _attention,
     "gelu": _gelu,
     "silu": _silu,
+    "relu": lambda o, x, p: torch().nn.functional.relu(x[0]),
+    "relu_gate": lambda o, x, p: torch().nn.functional.relu(x[0]) * x[1],
     "silu_gate": lambda o, x, p: _silu(o, x, p) * x[1],
     "gelu_gate": lambda o, x, p: _gelu(o, x, p) * x[1],
     "residual": lambda o, x, p: x[0] + x[1],
