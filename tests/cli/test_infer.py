@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from models.public_configs import CONFIGS
 from shell import sh
 
@@ -10,7 +11,8 @@ def test_infer():
     document = json.loads(sh("infer", "--model", "llama3-8b", "--json").stdout)
     assert document["wafers"] == 1
     assert document["sums"]["f16"]["tokens_per_second"] > document["sums"]["f32"]["tokens_per_second"]
-    assert len(document["published"]) == 4
+    assert len(document["published"]) == 9
+    assert sum(document["sums"]["f16"]["shares"].values()) == pytest.approx(1)
     words = sh("infer", "--model", "llama3-70b", "--prompt", "512").stdout
     assert "4 wafers" in words and "held-out" in words and "prompt of 512" in words
 
@@ -39,3 +41,31 @@ def test_infer_shows_each_kind_of_layer_and_what_it_stores(tmp_path):
     assert document["weight_bytes"] == 2 * 2_614_341_888
     text = sh(*words).stdout
     assert text.count("scores (13 layers)") == 2 and "what layers store of the context 654 MB" in text
+
+
+def test_infer_speculates():
+    words = ["infer", "--model", "llama3-8b", "--acceptance", "0.5", "--drafted", "3"]
+    plain = json.loads(sh("infer", "--model", "llama3-8b", "--json").stdout)
+    own, small = (json.loads(sh(*words, *more, "--json").stdout) for more in ((), ("--draft", "llama3-1b")))
+    assert plain["sums"]["f16"]["speculative_tokens_per_second"] is None
+    assert own["speculation"]["tokens_a_pass"] == 1.875
+    fast = own["sums"]["f16"]["speculative_tokens_per_second"]
+    assert plain["sums"]["f16"]["tokens_per_second"] < fast
+    assert small["sums"]["f16"]["speculative_tokens_per_second"] < fast  # sixteen layers instead of one
+    assert "1.88 tokens a pass with 3 drafted by llama3-1b" in sh(*words, "--draft", "llama3-1b").stdout
+    refused = sh(*words, "--draft", "gpt2")
+    assert refused.exit_code == 2 and "take one of the same vocabulary" in refused.stderr
+
+
+def test_infer_says_that_positions_are_extended():
+    words = sh("infer", "--model", "llama3-405b", "--context", "131072").stdout
+    assert "23 wafers" in words and "taken as extended to 131,072" in words
+    assert "extended" not in sh("infer", "--model", "llama3-405b", "--context", "8192").stdout
+
+
+def test_infer_prints_what_published_speeds_imply():
+    rows = {(row["model"], row["published"]): row for row in json.loads(sh("infer", "--json").stdout)["published"]}
+    plain, fast = rows["llama3-70b", 450], rows["llama3-70b", 2100]
+    assert plain["implied_acceptance"] is None and plain["error_pct"]["f32"] < 0 < plain["error_pct"]["f16"]
+    assert 0 < fast["implied_acceptance"]["bound"] < fast["implied_acceptance"]["f16"] < 1
+    assert fast["implied_acceptance"]["f32"] is None and fast["tokens_a_pass"]["f32"] > 5

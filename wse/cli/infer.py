@@ -11,12 +11,16 @@ import click
 from ..costs import recorded
 from ..errors import ConfigError
 from ..models import load
+from ..records import dataclass
 from ..system import inference
 from . import common, types
 from .output import Pairs, Table, number, show, text
 
 # Figures of the machine that the model uses.
-FIGURES = ("clock_hz", "fabric_width", "fabric_height", "usable_pes", "wafer_bytes", "sram_bytes")
+FIGURES = (
+    "peak_clock_hz", "fabric_width", "fabric_height", "usable_pes", "wafer_bytes", "sram_bytes", "hop_cycles",
+    "ramp_in_cycles", "ramp_out_cycles", "task_start_cycles", "op_start_cycles",
+)  # fmt: skip
 
 
 @click.command("infer")
@@ -24,6 +28,13 @@ FIGURES = ("clock_hz", "fabric_width", "fabric_height", "usable_pes", "wafer_byt
 @common.option("--context", type=types.COUNT, default=1024, help="Tokens in the key-value cache.")
 @common.option("--prompt", type=types.COUNT, help="Tokens of the prompt.  [default: the context]")
 @common.option("--wafers", type=types.Integer(1, 2048), help="CS-3 systems.  [default: what holds the weights]")
+@common.option(
+    "--acceptance", type=types.Number(0, 1), help="Probability that a drafted token is accepted: speculation."
+)
+@common.option(
+    "--drafted", type=types.Integer(1, 64), default=inference.DRAFTED, help="Tokens that the draft proposes for a pass."
+)
+@common.option("--draft", type=types.MODEL, help="Model of the draft.  [default: one more layer and the head]")
 @common.model_options
 @common.json_option
 def command(
@@ -31,14 +42,19 @@ def command(
     context: int,
     prompt: int | None,
     wafers: int | None,
+    acceptance: float | None,
+    drafted: int,
+    draft: str | None,
     settings: tuple[tuple[str, str], ...],
     file: Path | None,
     as_json: bool,
 ) -> None:
     """Predict decoding for one user, weights resident in SRAM.
 
-    Kernels' times come from cost models of executed kernels (`wse costs`), with sums of products in 16 or 32 bits.
-    Nothing is fitted to published speeds; the table compares them with the predictions.
+    Kernels' times come from cost models of executed kernels (`wse costs`), with sums of products in 16 or 32 bits; the
+    bound is what hops, launches and reading each weight once leave.  With --acceptance, a draft proposes tokens and the
+    model checks them.  Nothing is fitted to published speeds; the table compares them with the predictions, and prints
+    the acceptance that speculation would need.
     """
     machine = common.model_machine(None, settings, file, FIGURES, "wse infer")
     if machine.name != "wse3":
@@ -46,14 +62,42 @@ def command(
             f"decoding is modelled for wse3 only: there are no cost models of its kernels on {machine.name}"
         )
     transformer = load(model)
-    made = {sums: inference.decode(transformer, context, wafers, sums, machine) for sums in inference.GEMV}
-    show(document(made, prompt or context), VIEW, as_json)
+    made = {law: inference.decode(transformer, context, wafers, law, machine) for law in inference.LAWS}
+    drafts: dict[str, float | None] = dict.fromkeys(made)
+    if draft is not None:
+        other = load(draft)
+        if other.vocab != transformer.vocab:
+            raise ConfigError(
+                f"--draft {draft} has {other.vocab:,} tokens in its vocabulary, {model} has {transformer.vocab:,}: "
+                "a draft proposes tokens of the model; take one of the same vocabulary"
+            )
+        drafts = {law: inference.decode(other, context, None, law, machine).token_seconds for law in made}
+    speculation = Speculation(acceptance, drafted, draft, drafts)
+    show(document(made, prompt or context, transformer.sequence, speculation), VIEW, as_json)
+
+
+@dataclass(frozen=True)
+class Speculation:
+    """Options of speculation.  seconds: of a drafted token by law; None: of a layer and the head."""
+
+    acceptance: float | None
+    drafted: int
+    draft: str | None
+    seconds: dict[str, float | None]
+
+    def speed(self, law: str, one: inference.Decoding) -> float | None:
+        """Tokens per second, or None without an acceptance."""
+        if self.acceptance is None:
+            return None
+        tokens = inference.tokens_of_pass(self.acceptance, self.drafted)
+        return tokens / one.pass_seconds(self.drafted, self.seconds[law])
 
 
 def compare(published: inference.Published) -> dict[str, Any]:
     """A published speed beside the predictions."""
     model = load(published.model)
-    made = {sums: inference.decode(model, inference.CONTEXT, published.systems, sums) for sums in inference.GEMV}
+    made = {law: inference.decode(model, inference.CONTEXT, published.systems, law) for law in inference.LAWS}
+    plain = published.method == "plain"
     return {
         "model": published.model,
         "wafers": made["f16"].wafers,
@@ -62,10 +106,18 @@ def compare(published: inference.Published) -> dict[str, Any]:
         "source": published.source,
         "tokens_per_second": {sums: d.tokens_per_second for sums, d in made.items()},
         "error_pct": {sums: 100 * (d.tokens_per_second / published.tokens_per_second - 1) for sums, d in made.items()},
+        "tokens_a_pass": None
+        if plain
+        else {law: published.tokens_per_second * d.pass_seconds(inference.DRAFTED) for law, d in made.items()},
+        "implied_acceptance": None
+        if plain
+        else {law: d.implied_acceptance(published.tokens_per_second) for law, d in made.items()},
     }
 
 
-def document(made: dict[str, inference.Decoding], prompt: int) -> dict[str, Any]:
+def document(
+    made: dict[str, inference.Decoding], prompt: int, longest: int, speculation: Speculation
+) -> dict[str, Any]:
     """The predictions in JSON; keys are stable."""
     one = made["f16"]
     return {
@@ -73,6 +125,7 @@ def document(made: dict[str, inference.Decoding], prompt: int) -> dict[str, Any]
         "wafers": one.wafers,
         "region": list(one.region),
         "context": one.context,
+        "longest_of_configuration": longest,
         "prompt": prompt,
         "clock_hz": one.clock_hz,
         "weight_bytes": one.weight_bytes,
@@ -82,11 +135,21 @@ def document(made: dict[str, inference.Decoding], prompt: int) -> dict[str, Any]
                 "tokens_per_second": d.tokens_per_second,
                 "first_token_seconds": d.first_token_seconds(prompt),
                 "layer_seconds": d.layer_seconds,
+                "shares": d.shares(),
+                "speculative_tokens_per_second": speculation.speed(sums, d),
                 "layer": operations(d.layer),
                 "kinds": [{"layers": count, "layer": operations(layer)} for count, layer in d.kinds],
                 "head": operations(d.head),
             }
             for sums, d in made.items()
+        },
+        "speculation": {
+            "acceptance": speculation.acceptance,
+            "drafted": speculation.drafted,
+            "draft": speculation.draft,
+            "tokens_a_pass": None
+            if speculation.acceptance is None
+            else inference.tokens_of_pass(speculation.acceptance, speculation.drafted),
         },
         "cost_models": {
             name: {"held_worst_pct": recorded.fitted(name).worst_pct, "held_mean_pct": recorded.fitted(name).mean_pct}
@@ -101,9 +164,11 @@ def operations(made: Iterable[inference.Operation]) -> list[dict[str, Any]]:
 
 
 def kernels(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Rows for the kernels of a layer and of the head, with both types of sums."""
-    f16, f32 = ([*of_kinds(made["kinds"]), *made["head"]] for made in document["sums"].values())
-    return [{"name": a["name"], "f16": a, "f32": b} for a, b in zip(f16, f32, strict=True)]
+    """Rows for the kernels of a layer and of the head, by each law."""
+    laws = ([*of_kinds(made["kinds"]), *made["head"]] for made in document["sums"].values())
+    return [
+        {"name": f16["name"], "f16": f16, "f32": f32, "bound": bound} for f16, f32, bound in zip(*laws, strict=True)
+    ]
 
 
 def of_kinds(kinds: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -122,14 +187,54 @@ def wafers(number: int) -> str:
     return f"{number} wafer{'s' if number > 1 else ''}"
 
 
-def speed(sums: str) -> tuple[str, str]:
-    """A line about decoding with one type of sums."""
-    key = f"sums[{sums}]"
+def speed(law: str) -> tuple[str, str]:
+    """A line about decoding by one law."""
+    key = f"sums[{law}]"
+    name = "no kernel can undercut" if law == inference.BOUND else f"sums in {law}"
     return (
-        f"sums in {sums}",
+        name,
         f"{{{key}[tokens_per_second]:,.0f}} tokens/s, {{{key}[layer_seconds]:si s}} a layer, first token of a prompt "
         f"of {{prompt:,}} after {{{key}[first_token_seconds]:si s}}",
     )
+
+
+def bounded(document: Mapping[str, Any]) -> str:
+    """What a token's time consists of, with sums in 16 bits."""
+    shares = document["sums"]["f16"]["shares"]
+    words = {"between": "ways between regions", "links": "links of wafers"}
+    return ", ".join(f"{words.get(name, name)} {100 * share:.0f} %" for name, share in shares.items())
+
+
+def extended(document: Mapping[str, Any]) -> str | None:
+    """A note on a context that the configuration does not have."""
+    if document["context"] <= document["longest_of_configuration"]:
+        return None
+    return (
+        f"the configuration has sequences of {document['longest_of_configuration']:,} tokens: positions are taken as "
+        f"extended to {document['context']:,}"
+    )
+
+
+def speculative(document: Mapping[str, Any]) -> str | None:
+    """The speeds with speculation."""
+    made = document["speculation"]
+    if made["acceptance"] is None:
+        return None
+    speeds = ", ".join(f"{law} {one['speculative_tokens_per_second']:,.0f}" for law, one in document["sums"].items())
+    return (
+        f"{made['tokens_a_pass']:.2f} tokens a pass with {made['drafted']} drafted by "
+        f"{made['draft'] or 'one more layer and the head'}, accepted with {made['acceptance']:g}: tokens/s {speeds}"
+    )
+
+
+def compared(row: Mapping[str, Any], law: str) -> str:
+    """The error of a plain speed; of another, the acceptance that it implies."""
+    if (implied := row["implied_acceptance"]) is None:
+        return f"{row['error_pct'][law]:+.0f} %"
+    if implied[law] is not None:
+        return f"accepts {implied[law]:.2f}"
+    tokens = row["tokens_a_pass"][law]
+    return "none needed" if tokens < 1 else f"{tokens:.1f} a pass"
 
 
 VIEW = [
@@ -141,6 +246,7 @@ VIEW = [
             number("next token after", "{f16[interval]:,.0f}"),
             number("f32 sums: cycles", "{f32[cycles]:,.0f}"),
             number("next token after", "{f32[interval]:,.0f}"),
+            number("bound: cycles", "{bound[cycles]:,.0f}"),
         ],
     ),
     Pairs(
@@ -154,7 +260,10 @@ VIEW = [
             ("memory", "weights {weight_bytes:si B}, what layers store of the context {kv_bytes:si B}, of one user"),
             ("region", "{region:x} PEs a layer; {context:,} tokens of context"),
             ("costs", errors),
-            *map(speed, inference.GEMV),
+            *map(speed, inference.LAWS),
+            ("bound by", bounded),
+            ("speculation", speculative),
+            ("note", extended),
         ]
     ),
     Table(
@@ -164,11 +273,16 @@ VIEW = [
             number("wafers", "{wafers}"),
             number("published", "{published:,.0f}"),
             number("f16 sums", "{tokens_per_second[f16]:,.0f}"),
-            number("error", "{error_pct[f16]:+.0f} %"),
+            number("", lambda row: compared(row, "f16")),
             number("f32 sums", "{tokens_per_second[f32]:,.0f}"),
-            number("error", "{error_pct[f32]:+.0f} %"),
+            number("", lambda row: compared(row, "f32")),
+            number("bound", "{tokens_per_second[bound]:,.0f}"),
+            number("", lambda row: compared(row, "bound")),
             text("how, source", "{method}; {source}"),
         ],
-        notes=["tokens/s of one user; speculative decoding yields several tokens a pass and is not modelled"],
+        notes=[
+            f"tokens/s of one user; plain: error of the prediction; else what {inference.DRAFTED} tokens of a draft "
+            "(one more layer and the head) would need: their acceptance, or more tokens a pass than they can yield"
+        ],
     ),
 ]
