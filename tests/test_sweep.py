@@ -269,6 +269,21 @@ def test_a_result_with_the_name_of_an_option():
     assert columns(rows([({"x": 1}, {"x": 2})]))["result.x"] == [2]
 
 
+def test_seconds_are_the_command_s_own():
+    """As wse system has them: a number beside the list, and one in each of its tables."""
+    result = {"seconds": 63.0, "systems": [{"n": 1, "step_seconds": 960.0}, {"n": 16, "step_seconds": 63.0}]}
+    table = columns(rows([({"batch": 320}, result)]))
+    assert table["seconds"] == [63.0] and table["point_seconds"] == [1.0]
+    assert table["systems.1.step_seconds"] == [960.0] and table["systems.16.step_seconds"] == [63.0]
+    made = Spec(("system",), grid={"batch": [320, 640]}, plot={"x": "batch", "y": "seconds"})
+    shown = lines(made, rows([({"batch": 320}, result), ({"batch": 640}, result | {"seconds": 125.0})]))
+    assert shown.lines == {"seconds": [(320, 63, 63, 63), (640, 125, 125, 125)]}
+
+
+def test_tables_of_a_list_that_nothing_names_are_counted():
+    assert columns(rows([({}, {"parts": [{"a": 1}, {"a": 2}]})]))["parts.1.a"] == [2]
+
+
 def test_lines_of_a_plot():
     made = Spec(("a",), grid={"x": [1, 2, 4], "kind": ["p", "q"], "seed": [0, 1]})
     cells = [
@@ -286,7 +301,7 @@ def test_nothing_to_draw():
     assert lines(Spec(("a",), grid={"x": [1]}), rows([({"x": "a"}, {"cycles": 1})])) is None
     assert lines(Spec(("a",), grid={"x": [1]}), []) is None
     for plot, message in (
-        ({"y": "z"}, "plot: no point has z; there are x, status, seconds, error, cycles"),
+        ({"y": "z"}, "plot: no point has z; there are x, status, point_seconds, error, cycles"),
         ({"y": "status"}, "plot: status is not a number in all points"),
     ):
         with pytest.raises(wse.ConfigError, match=f"^{message}$"):

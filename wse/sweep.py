@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 LINES, TABLE = "points.jsonl", "table.parquet"
+NAMES = ("n", "name", "id", "model", "kernel")  # what tells the tables of a list in a result apart
 KEYS = ("command", "options", "grid", "cases", "plot")
 PLOT_KEYS = ("x", "y", "by", "log")
 LARGEST = 1_000_000  # points
@@ -297,11 +298,13 @@ def _finished(file: IO[str]) -> dict[str, dict[str, Any]]:
 
 
 def columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Columns by name, a value a row, None where a row has none: options, status, seconds, error, and the command's
-    results, nested ones with dots (stalls.idle).  A result of an option's name gets the prefix "result."."""
+    """Columns by name, a value a row, None where a row has none: options, status, point_seconds (the wall time of the
+    point), error, and the command's results, nested ones with dots (stalls.idle), those of a list of tables with the
+    number or name of each (systems.16.step_seconds).  A result of an option's name gets the prefix "result."."""
     flat = []
     for row in rows:
-        line = dict(row["values"]) | {name: row[name] for name in ("status", "seconds", "error")}
+        line = dict(row["values"])
+        line |= {"status": row["status"], "point_seconds": row["seconds"], "error": row["error"]}
         for name, value in _flat(row["result"]):
             line[f"result.{name}" if name in line else name] = value
         flat.append(line)
@@ -311,10 +314,21 @@ def columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 
 def _flat(table: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in table.items():
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            value = _named(value)
         if isinstance(value, dict):
             yield from _flat(value, f"{before}{name}.")
         else:
             yield f"{before}{name}", value
+
+
+def _named(tables: list[dict[str, Any]]) -> dict[str, Any]:
+    """Tables by the first of NAMES that tells them apart, or by their place from 0."""
+    for name in NAMES:
+        found = {str(table[name]): table for table in tables if isinstance(table.get(name), str | int)}
+        if len(found) == len(tables):
+            return found
+    return {str(place): table for place, table in enumerate(tables)}
 
 
 def write(rows: Sequence[dict[str, Any]], path: Path | str) -> None:

@@ -36,6 +36,33 @@ def test_mechanisms_of_another_model():
         assert words in result.stdout
 
 
+def test_a_number_is_explained_down_to_its_sources():
+    words = ("system", "--model", "gpt3-13b", "--systems", "1,4", "--explain", "step_seconds")
+    made = json.loads(sh(*words, "--json").stdout)
+    assert made["explained"]["value"] == made["systems"][-1]["step_seconds"] == made["seconds"]
+    said = sh(*words).stdout
+    assert "step_seconds of 4 systems" in said and "source: product pages" in said and "cs3_pairs.csv" in said
+    assert json.loads(sh(*words[:5], "--json").stdout)["explained"] is None
+
+
+def test_what_an_option_gives_is_known():
+    words = ("system", "--model", "gpt3-13b", "--systems", "1,4", "--json")
+    free = json.loads(sh(*words).stdout)["inputs_alone"]
+    given = json.loads(
+        sh(*words, "--jitter", "0", "--link", "1200", "--update", "serial", "--gradient-bytes", "4").stdout
+    )
+    assert set(free) - set(given["inputs_alone"]) == {"jitter", "link", "exposed", "gradient_bytes"}
+
+
+def test_the_whole_job():
+    words = ("system", "--model", "llama2-7b", "--systems", "1,4", "--tokens", "1e12")
+    job = json.loads(sh(*words, "--json").stdout)["job"]
+    assert job["tokens"] == 1e12 and [row["n"] for row in job["systems"]] == [1, 4]
+    assert job["systems"][0]["checkpoint_seconds"] == pytest.approx(464, rel=0.01)
+    assert all(figure["source"] for figure in job["figures"].values())
+    assert "A job of 1e+12 tokens" in sh(*words).stdout
+
+
 def test_a_config_json(tmp_path):
     (tmp_path / "config.json").write_text(
         json.dumps({"model_type": "gpt2", "n_embd": 768, "n_layer": 12, "n_head": 12, "vocab_size": 50257})

@@ -69,6 +69,9 @@ def test_mechanisms_alone():
     assert exposed[0] == pytest.approx(15.56, rel=0.01) and exposed[-1] == pytest.approx(14.29, rel=0.01)
     small = by_name["small batch"]
     assert small["batch 64"] < 7 and small["batch 192"] == pytest.approx(14.4, rel=0.03) and small["batch 1280"] > 15.9
+    for mechanism in made:  # each explains the published ratio; a second measurement would tell them apart
+        assert 3.8 < mechanism.apart[0] <= 4 and 15.2 < mechanism.apart[1] < 16
+    assert min(abs(a.apart[1] - b.apart[1]) for a in made for b in made if a is not b) > 0.1
     spread = list(by_name["stragglers"].values())
     assert spread[0] > 15.9 and spread == sorted(spread, reverse=True)
 

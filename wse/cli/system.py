@@ -18,7 +18,7 @@ from ..models import Transformer, load
 from ..plan import microbatch
 from ..plan.workload import Workload, workload
 from ..report.text import si
-from ..system import capacity, gpu, predict
+from ..system import capacity, explain, gpu, operation, predict
 from ..system.events import simulate
 from ..system.parts import UPDATES, System
 from . import common, types
@@ -82,6 +82,15 @@ JITTER = 0.01  # the middle of its range
     default=None,
     help="Also evaluate each cause of imperfect scaling alone.  [default: for 1t on 16 systems]",
 )
+@common.option(
+    "--explain",
+    "explained",
+    type=types.Choice(list(explain.KEYS)),
+    help="Print where a number of the largest cluster comes from, down to inputs and sources.",
+)
+@common.option(
+    "--tokens", type=types.Number(1, 1e18), help="Tokens of the whole job.  [default: 20 for each parameter]"
+)
 @common.option("--plot", type=types.OUTPUT, help=common.PICTURE)
 @common.json_option
 def command(
@@ -104,6 +113,8 @@ def command(
     jitter: float | None,
     compute: str,
     mechanisms: bool | None,
+    explained: str | None,
+    tokens: float | None,
     plot: Path | None,
     as_json: bool,
 ) -> int:
@@ -161,7 +172,16 @@ def command(
     if plot is not None:
         picture(work, system, rows, constants, plot)
     made = document(work, system, constants, micro_batch, draws, held, rows, causes, plot)
-    show(made, VIEW, as_json, system=system, memory=held, calibrated=constants.words(), rows=rows)
+    made["job"] = job(work, system, rows, tokens or 20.0 * work.parameters, held.needed)
+    tree = None
+    if explained is not None:
+        alone = (
+            rows[0] if rows[0].systems == 1 else predict.predict(work, system, (1,), constants, micro_batch, draws)[0]
+        )
+        tree = explain.explain(explained, work, system, rows[-1], alone, constants)
+    made["explained"] = None if tree is None else tree.document()
+    lines = None if tree is None else "\n".join(tree.lines())
+    show(made, VIEW, as_json, system=system, memory=held, calibrated=constants.words(), rows=rows, tree=lines)
     return 0 if held.fits else 1
 
 
@@ -223,6 +243,7 @@ def document(
             "with_staging": held.staged,
         },
         "fits": held.fits,
+        "seconds": rows[-1].outcome.seconds,  # of a step of the largest number of systems
         "systems": [
             {
                 "n": row.systems,
@@ -267,13 +288,56 @@ def document(
             ).items()
         },
         "mechanisms": [
-            {"name": c.name, "how": c.how, "speedups": dict(c.rows), "would_need": c.needed} for c in causes
+            {
+                "name": c.name,
+                "how": c.how,
+                "speedups": dict(c.rows),
+                "would_need": c.needed,
+                "apart": None if np.isnan(c.apart).any() else list(c.apart),
+            }
+            for c in causes
         ],
         "uncertainties": predict.priors(),
         "calibration": {"compute": constants.family, "constants": constants.values},
         "modelled": True,
         "plot": plot,
     }
+
+
+def job(work: Workload, system: System, rows: list[predict.Row], tokens: float, state: float) -> dict[str, Any]:
+    """The whole job in JSON: estimates, with the figures that they are based on."""
+    return {
+        "tokens": tokens,
+        "systems": [
+            {"n": row.systems}
+            | vars(operation.operate(system, row.systems, work.parameters, tokens, row.outcome.seconds, work.tokens))
+            | {
+                "gpus": [
+                    {"name": g.gpu.name, "tokens_per_second": g.tokens_per_second, "by_speed": g.by_speed,
+                     "by_memory": g.by_memory, "joules_per_token": g.joules_per_token, "source": g.gpu.source}
+                    for g in operation.on_gpus(work.flops_per_token(), state, work.tokens / row.outcome.seconds)
+                ]
+            }
+            for row in rows
+        ],
+        "figures": {
+            name: {"value": value, "unit": unit, "source": source}
+            for name, (value, unit, source) in operation.FIGURES.items()
+        },
+    }  # fmt: skip
+
+
+def span(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    for unit, size in (("d", 86_400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def on_gpus(row: Mapping[str, Any]) -> str:
+    """The GPUs of each kind that reach the speed."""
+    return ", ".join(f"{g['by_speed']:,.0f} {g['name']}" for g in row["gpus"])
 
 
 def verdict(d: Mapping[str, Any]) -> str:
@@ -320,7 +384,12 @@ def scaling(d: Mapping[str, Any]) -> str | None:
     for cause in d["mechanisms"]:
         parts += [f"{cause['name']} alone ({cause['how']}):"]
         parts += pair_lines([(f"  {name}", f"{value:.2f}") for name, value in cause["speedups"].items()])
-        parts += [f"  the published ratio from this alone: {cause['would_need']}", ""]
+        parts += [f"  the published ratio from this alone: {cause['would_need']}"]
+        if (apart := cause["apart"]) is not None:
+            parts += [
+                f"  it would then be {apart[0]:.2f} on a quarter of the systems, {apart[1]:.2f} with twice the batch"
+            ]
+        parts += [""]
     return "\n".join(parts[:-1]) if parts else None
 
 
@@ -398,5 +467,30 @@ VIEW = [
     ),
     Lines([compared]),
     Lines([scaling]),
+    Table(
+        lambda d: d["job"]["systems"],
+        [
+            number("systems", "{n}"),
+            number("days", "{computing_days:,.4g}"),
+            number("with failures", "{days:,.4g}"),
+            number("productive", "{productive:share}"),
+            number("failures", "{failures:,.3g}"),
+            number("a checkpoint", lambda row: span(row["checkpoint_seconds"])),
+            number("by all nodes", lambda row: span(row["written_seconds"])),
+            number("every", lambda row: span(row["between_checkpoints"])),
+            number("kW", lambda row: f"{row['watts'] / 1e3:,.0f}"),
+            number("MWh", "{megawatt_hours:,.4g}"),
+            number("J/token", "{joules_per_token:,.3g}"),
+            number("energy, $", "{electricity:,.3g}"),
+            number("systems, $", "{systems_share:,.3g}"),
+            text("same speed", on_gpus),
+        ],
+        title=lambda d: f"A job of {d['job']['tokens']:.4g} tokens, estimated (sources: wse/system/operation.py):",
+        notes=[
+            "a checkpoint: at the rate of the published 464 s of a 7B model; by all nodes: if each node of MemoryX "
+            "writes at that rate, as the days assume",
+        ],
+    ),
+    Lines(["{tree}"]),
     Pairs([("picture", "{plot}")]),
 ]

@@ -11,6 +11,7 @@ that is faster than passes as large as memory allows.
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -261,13 +262,16 @@ class Mechanism:
     """One cause of imperfect scaling, by itself.
 
     rows: (varied value, speed-up).  needed: the size of this cause that would explain the published figure by itself;
-    it is computed last and used nowhere.
+    it is computed last and used nowhere.  apart: what this cause of that size gives elsewhere, by the analytic model:
+    the speed-up of a quarter of the systems, and of all with twice the batch.  A second measurement there would tell
+    the causes apart.  nan if no size explains the figure.
     """
 
     name: str
     how: str
     rows: list[tuple[str, float]]
     needed: str
+    apart: tuple[float, float] = (math.nan, math.nan)
 
 
 def mechanisms(
@@ -306,30 +310,51 @@ def mechanisms(
         (f"spread {100 * sigma:g} %", speedup(work, replace(quiet, jitter=sigma), 5 if sigma else 1))
         for sigma in spreads
     ]
-    one = float(analytic.step(analytic.inputs(work, quiet, 1, constants)).seconds)
-    ideal = float(analytic.step(analytic.inputs(work, quiet, systems, constants)).seconds)
-    # speed-up = (one + a) / (ideal + a): the time a that both spend besides
-    serial = (one - published * ideal) / (published - 1)
-    sigma = (one / published - ideal) / (ideal * analytic.slowest(systems)) if one > published * ideal else 0.0
+    quarter = max(2, systems // 4)
+
+    def ideal(count: int, times: int = 1, of: int = batch) -> float:
+        job = workload_of(times * of)
+        return float(analytic.step(analytic.inputs(job, quiet, count, constants)).seconds)
+
+    one, all_of = ideal(1), ideal(systems)
+    # speed-up = (one + a) / (all_of + a): the time a that both spend besides
+    serial = (one - published * all_of) / (published - 1)
+    sigma = (one / published - all_of) / (all_of * analytic.slowest(systems)) if one > published * all_of else 0.0
     crossing = _crossing([(float(name.split()[1]), value) for name, value in small], published)
+    few = max(systems, round(crossing)) if crossing else 0
+
+    def slowed(count: int) -> float:
+        return 1 + sigma * analytic.slowest(count)
+
     return [
         Mechanism(
             "exposed optimiser",
             UPDATES["serial"],
             exposed,
             f"{serial:.1f} s per step of waiting ({100 * serial / (one + serial):.2f} % of one system's step)",
+            (
+                (one + serial) / (ideal(quarter) + serial),
+                (ideal(1, 2) + serial) / (ideal(systems, 2) + serial),
+            ),
         ),
         Mechanism(
             "small batch",
             "passes so short that the streams of weights and gradients bound them",
             small,
             f"a batch of {crossing:.0f} sequences" if crossing else "no batch of these",
+            (ideal(1, 1, few) / ideal(quarter, 1, few), ideal(1, 2, few) / ideal(systems, 2, few))
+            if few
+            else (math.nan, math.nan),
         ),
         Mechanism(
             "stragglers",
             "the slowest of all wafers sets the pace",
             spread,
             f"a spread of {100 * sigma:.1f} % of a pass",
+            (
+                one / (ideal(quarter) * slowed(quarter)),
+                ideal(1, 2) / (ideal(systems, 2) * slowed(systems)),
+            ),
         ),
     ]
 
