@@ -165,7 +165,7 @@ def check(kind: Kind, value: Any, where: str, key: str) -> Any:
 def check_table(table: Any, kinds: Mapping[str, Kind], where: str, what: str) -> dict[str, Any]:
     """The table, if its keys are among `kinds` and every value is what its kind accepts.  what: "of MemoryX"."""
     if not isinstance(table, Mapping):
-        raise ConfigError(f"{where}: the figures {what} must be a table, not {shown(table)}")
+        raise ConfigError(f"{where}: the figures {what} must be a table ({', '.join(kinds)}), not {shown(table)}")
     for key, value in table.items():
         if key not in kinds:
             raise ConfigError(f"{where}: {key} is no figure {what}; there are {', '.join(kinds)}")

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 
 import wse
 from wse.memoryx.ddr5 import (
-    BANKS,
     BURST,
-    GROUPS,
     SPEEDS,
     Controller,
     Ddr5,
@@ -25,6 +23,7 @@ from wse.memoryx.ddr5 import (
 PLAIN = Controller(hashed=False)
 PART = Ddr5(4800, ranks=1, controller=PLAIN)
 T = PART.cycles()
+GROUPS, BANKS = PART.banks
 PAGE = PART.page // BURST  # blocks of a row
 NEXT_BANK = GROUPS * PAGE
 NEXT_ROW = NEXT_BANK * BANKS
@@ -53,6 +52,64 @@ def test_refresh_takes_its_published_share(density, loss):
     assert part.refresh_loss == pytest.approx(loss, abs=5e-4)
     share = efficiency(part, streams(1, 0, length=100_000)).share
     assert 1 - loss - 0.012 < share <= 1 - loss + 1e-3
+
+
+@pytest.mark.parametrize("speed, faw", [(3200, 20.0), (3600, 17.777), (4000, 16.0), (4400, 14.545), (4800, 13.333),
+                                        (5200, 12.307), (5600, 11.428), (6000, 10.666), (6400, 10.0)])  # fmt: skip
+def test_four_activates_take_the_nanoseconds_of_their_speed_bin(speed, faw):
+    """JESD79-5 gives 32 clocks or these nanoseconds for rows of 1 KiB, 40 clocks or 5/4 of them for rows of 2 KiB."""
+    for width, times in ((4, 1), (8, 1), (16, 1.25)):
+        part = Ddr5(speed, width=width)
+        assert part.cycles()["FAW"] * part.clock_ns == pytest.approx(times * faw, abs=0.002)
+
+
+@pytest.mark.parametrize("width, apart", [(4, 32), (16, 40)])
+def test_the_fifth_activate_waits_for_the_window(width, apart):
+    """Five rows of one rank in bank groups of their own, and one in the first group's next bank."""
+    part = Ddr5(4800, ranks=1, width=width, controller=PLAIN)
+    groups, _ = part.banks
+    rows = part.page // BURST * groups
+    t = part.cycles()
+    assert groups == (8 if width == 4 else 4)
+    blocks = [0, 1, 2, 3, rows + 0]  # activates at 0, 8, 16, 24 clocks; the fifth in another bank of the first group
+    assert clocks(blocks, part=part) == apart + t["RCD"] + t["CL"] + t["BL"]
+
+
+def test_devices_of_16_bits():
+    part = Ddr5(width=16)
+    assert part.banks == (4, 4) and part.capacity == Ddr5(width=4).capacity / 4
+    assert part.page == 4096 and Ddr5(width=8).page == 4096
+    random = scattered(1 / 3)
+    assert efficiency(part, random).share < efficiency(Ddr5(width=8), random).share  # half the groups, longer windows
+
+
+def test_devices_of_8_gb_have_two_banks_in_a_group():
+    assert Ddr5(density=8).banks == (8, 2) and Ddr5(density=16).banks == (8, 4)
+    random = scattered()
+    assert efficiency(Ddr5(density=8), random).rows >= efficiency(Ddr5(density=16), random).rows
+
+
+@pytest.mark.parametrize("density, loss", [(16, 0.067), (32, 0.097)])
+def test_same_bank_refresh_leaves_the_other_banks(density, loss):
+    """A stream waits for the bank in its way as long as before; accesses at random go to the other banks."""
+    every, one = (Ddr5(ranks=1, density=density, refresh=refresh) for refresh in ("all", "same"))
+    assert one.refresh_loss == pytest.approx(loss, abs=1e-3)
+    assert one.cycles()["REFI"] * one.banks[1] * 2 == pytest.approx(every.cycles()["REFI"], abs=8)
+    random = scattered(1 / 3, length=1 << 15)
+    shares = [efficiency(part, random).share for part in (every, one)]
+    assert shares[1] > 1.01 * shares[0]
+    order_of_one = streams(1, 0, length=100_000)
+    assert efficiency(one, order_of_one).share == pytest.approx(efficiency(every, order_of_one).share, abs=0.02)
+
+
+def test_stacked_dies_are_ranks_without_idle_clocks_between_them():
+    flat, stacked = Ddr5(ranks=2), Ddr5(ranks=1, stack=2)
+    assert stacked.capacity == flat.capacity and Ddr5(ranks=2, stack=4).capacity == 4 * flat.capacity
+    idle = replace(PART, ranks=2), replace(PART, stack=2)
+    other = PART.page // BURST * GROUPS * BANKS  # the same place of the other rank
+    assert clocks([0, other], part=idle[0]) - clocks([0, other], part=idle[1]) in (0, T["RANK"])
+    both = [value for i in range(8) for value in (i * GROUPS, other + i * GROUPS)]
+    assert clocks(both, part=idle[1]) < clocks(both, part=idle[0])
 
 
 @pytest.mark.parametrize("speed, latency", [(3200, 26), (4800, 36), (5600, 40), (6400, 46)])

@@ -237,6 +237,8 @@ def document(
             "bytes": system.memoryx.capacity,
             "nodes": system.memoryx.nodes,
             "channels": system.memoryx.channels,
+            "dimms": system.memoryx.nodes * system.memoryx.channels,
+            "dimm_gib": system.memoryx.part.capacity / 2**30,
             "bytes_per_second": system.update_bandwidth,
             "components": held.components,
             "needed": held.needed,
@@ -405,7 +407,8 @@ VIEW = [
             (
                 "MemoryX",
                 "{memoryx[bytes]:si B}: {memoryx[nodes]} nodes x {memoryx[channels]} channels of DDR5-"
-                "{system.memoryx.part.speed}, {memoryx[bytes_per_second]:si B/s} during an update",
+                "{system.memoryx.part.speed}, {memoryx[dimms]} DIMMs of {memoryx[dimm_gib]:.0f} "
+                "GiB, {memoryx[bytes_per_second]:si B/s} during an update",
             ),
             (
                 "memory",

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import field
 from functools import lru_cache
 from math import ceil
+from typing import Any
 
 import numpy as np
 
@@ -24,10 +25,13 @@ from .jit import compiled
 
 BURST = 64  # bytes: 16 beats of 32 bits
 SUBCHANNELS = 2
-GROUPS, BANKS = 8, 4  # bank groups of a rank, banks of a group (16 Gb and more; at 8 Gb there are two)
+GROUPS = {4: 8, 8: 8, 16: 4}  # bank groups of a rank, by the width of its devices
+BANKS = {8: 2, 16: 4, 24: 4, 32: 4}  # banks of a group, by density in Gb
+PAGE = {4: 1024, 8: 1024, 16: 2048}  # bytes of a device's row
 SPEEDS = (3200, 3600, 4000, 4400, 4800, 5200, 5600, 6000, 6400, 7200, 8000, 8400, 8800)  # MT/s that are sold
 REFRESH_NS = {8: 195.0, 16: 295.0, 24: 410.0, 32: 410.0}  # tRFC1 by density in Gb; 24 Gb as 32 Gb
 REFRESH_INTERVAL_NS = 3900.0  # tREFI
+SAME_BANK_NS = {8: 115.0, 16: 130.0, 24: 190.0, 32: 190.0}  # tRFCsb; 24 Gb as 32 Gb
 # CL = tRCD = tRP in ns, by the highest speed that has them: 26, 36, 40 and 46 cycles at 3200, 4800, 5600, 6400.
 _LATENCY_NS = ((3200, 16.25), (4800, 15.0), (5600, 14.2857), (6400, 14.375), (8800, 14.375))
 
@@ -61,7 +65,11 @@ class Ddr5:
     speed    MT/s
     ranks    1, 2 or 4
     density  of a device in Gb: 8, 16, 24 or 32
-    width    of a device in bits: 4 or 8; devices of 4 bits read before they write, which delays writes to a bank group
+    width    of a device in bits: 4, 8 or 16; devices of 4 bits read before they write, which delays writes to a bank
+             group; those of 16 have half the bank groups and rows of twice the size
+    stack    dies of a device, one above the other (3DS): 1, 2, 4 or 8 logical ranks of each rank, which share the bus
+             without idle clocks between them
+    refresh  "all": all banks of a rank at once, every 3.9 us; "same": one bank of each group in turn
 
     Raises ConfigError for other values.
     """
@@ -70,10 +78,19 @@ class Ddr5:
     ranks: int = 2
     density: int = 16
     width: int = 4
+    stack: int = 1
+    refresh: str = "all"
     controller: Controller = field(default_factory=Controller)
 
     def __post_init__(self) -> None:
-        allowed = {"speed": SPEEDS, "ranks": (1, 2, 4), "density": tuple(REFRESH_NS), "width": (4, 8)}
+        allowed: dict[str, tuple[Any, ...]] = {
+            "speed": SPEEDS,
+            "ranks": (1, 2, 4),
+            "density": tuple(REFRESH_NS),
+            "width": tuple(GROUPS),
+            "stack": (1, 2, 4, 8),
+            "refresh": ("all", "same"),
+        }
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise ConfigError(f"{name} of DDR5 is one of {', '.join(map(str, values))}, not {getattr(self, name)}")
@@ -91,20 +108,32 @@ class Ddr5:
     @property
     def capacity(self) -> float:
         """Bytes of the DIMM."""
-        return self.ranks * self.density * 2**30 / 8 * (64 // self.width)
+        return self.ranks * self.stack * self.density * 2**30 / 8 * (64 // self.width)
 
     @property
     def page(self) -> int:
-        """Bytes of a sub-channel's row: 1 KiB in each of its devices."""
-        return 1024 * (32 // self.width)
+        """Bytes of a sub-channel's row, over all of its devices."""
+        return PAGE[self.width] * (32 // self.width)
+
+    @property
+    def banks(self) -> tuple[int, int]:
+        """(bank groups of a rank, banks of a group)."""
+        return GROUPS[self.width], BANKS[self.density]
 
     @property
     def refresh_loss(self) -> float:
-        """Share of a rank's time that refresh takes: tRFC / tREFI."""
+        """Share of a bank's time that refresh takes: tRFC / tREFI; of same-bank refresh, tRFCsb / (tREFI / 2)."""
+        if self.refresh == "same":
+            return SAME_BANK_NS[self.density] / (REFRESH_INTERVAL_NS / 2)
         return REFRESH_NS[self.density] / REFRESH_INTERVAL_NS
 
     def cycles(self) -> dict[str, int]:
-        """The timings in clocks, by the names of JESD79-5 without t."""
+        """The timings in clocks, by the names of JESD79-5 without t.
+
+        tFAW: the standard gives clocks and nanoseconds, of which the longer holds: 32 clocks (40 for rows of 2 KiB)
+        and, for each speed bin, as many nanoseconds as these clocks take in it (20 at 3200, 13.333 at 4800, 10 at
+        6400).  So it is the clocks at every speed; one number of nanoseconds for all speeds would be wrong.
+        """
         ns = self.clock_ns
         latency_ns = next(value for speed, value in _LATENCY_NS if self.speed <= speed)
 
@@ -130,13 +159,16 @@ class Ddr5:
             "CCD_L_WR": clocks(20.0, 32) if self.width == 4 else clocks(10.0, 16),
             "RRD_S": 8,
             "RRD_L": long,
-            "FAW": 32,
+            "FAW": 40 if PAGE[self.width] > 1024 else 32,
             "WTR_S": cwl + bl + clocks(2.5, 4),
             "WTR_L": cwl + bl + clocks(10.0, 16),
             "RTW": cl - cwl + bl + 2,
             "RANK": 2,  # idle clocks of the bus between ranks
-            "REFI": clocks(REFRESH_INTERVAL_NS),
-            "RFC": clocks(REFRESH_NS[self.density]),
+            # Fine granularity refreshes each bank twice as often, and the banks of a group one after the other.
+            "REFI": clocks(
+                REFRESH_INTERVAL_NS / (2 * self.banks[1]) if self.refresh == "same" else REFRESH_INTERVAL_NS
+            ),
+            "RFC": clocks((SAME_BANK_NS if self.refresh == "same" else REFRESH_NS)[self.density]),
         }
 
 
@@ -197,7 +229,7 @@ def efficiency(part: Ddr5, accesses: tuple[np.ndarray, np.ndarray]) -> Efficienc
     timings = np.array([c[name] for name in _NAMES], np.int64)
     controller = part.controller
     clocks, activates, turns = _serve(
-        *(blocks, writes, timings, part.ranks, part.page // BURST),
+        *(blocks, writes, timings, part.ranks, part.stack, *part.banks, part.refresh == "same", part.page // BURST),
         *(controller.window, controller.batch, controller.hashed),
     )
     return Efficiency(blocks.size * c["BL"] / clocks, activates / blocks.size, turns, clocks)
@@ -217,8 +249,12 @@ _LONG_AGO = -(1 << 40)
 
 
 @compiled()
-def _serve(blocks, writes, timings, ranks, page, window, batch, hashed):
-    """Clocks until all data have passed, activates, turns of the bus."""
+def _serve(blocks, writes, timings, packages, stack, GROUPS, BANKS, same, page, window, batch, hashed):
+    """Clocks until all data have passed, activates, turns of the bus.
+
+    packages: ranks on the bus, of `stack` logical ranks each.  same: refresh takes one bank of each group in turn.
+    """
+    ranks = packages * stack
     BL, CL, CWL, RCD, RP, RAS, WR, RTP, CCD_S, CCD_L, CCD_L_WR, RRD_S, RRD_L, FAW = timings[:14]
     WTR_S, WTR_L, RTW, RANK, REFI, RFC = timings[14:20]
     n, banks = blocks.size, GROUPS * BANKS * ranks
@@ -231,6 +267,7 @@ def _serve(blocks, writes, timings, ranks, page, window, batch, hashed):
     read_at = np.full((ranks, GROUPS), _LONG_AGO, np.int64)  # last column commands
     write_at = np.full((ranks, GROUPS), _LONG_AGO, np.int64)
     refresh_due = np.array([REFI * (r + 1) // ranks for r in range(ranks)])  # ranks take turns
+    refresh_bank = np.zeros(ranks, np.int64)
     # Waiting accesses: reads and writes separately, in the order of their arrival.
     waiting = np.zeros((2, window + batch + 1), np.int64)
     count = np.zeros(2, np.int64)
@@ -258,7 +295,7 @@ def _serve(blocks, writes, timings, ranks, page, window, batch, hashed):
         best, best_column, best_act, best_rank = -1, 1 << 60, -1, 0
         for i in range(count[mode]):
             block = blocks[waiting[mode, i]]
-            group, bank, rank, row = _place(block, ranks, page, hashed)
+            group, bank, rank, row = _place(block, ranks, GROUPS, BANKS, page, hashed)
             b = (rank * GROUPS + group) * BANKS + bank
             came = arrived[waiting[mode, i]]
             act = -1
@@ -272,11 +309,12 @@ def _serve(blocks, writes, timings, ranks, page, window, batch, hashed):
                 column = act + RCD
             for r in range(ranks):
                 for g in range(GROUPS):
-                    far = RANK if r != rank else 0
+                    other = r // stack != rank // stack
+                    far = RANK if other else 0
                     near = r == rank and g == group
                     if mode == 0:
                         column = max(column, read_at[r, g] + (CCD_L if near else CCD_S + far))
-                        turn = (WTR_L if near else WTR_S) if r == rank else CWL - CL + BL + RANK
+                        turn = CWL - CL + BL + RANK if other else (WTR_L if near else WTR_S)
                         column = max(column, write_at[r, g] + turn)
                     else:
                         column = max(column, write_at[r, g] + (CCD_L_WR if near else CCD_S + far))
@@ -287,12 +325,14 @@ def _serve(blocks, writes, timings, ranks, page, window, batch, hashed):
         if best_column >= refresh_due[best_rank]:
             r = best_rank
             idle = refresh_due[r]
-            for b in range(r * GROUPS * BANKS, (r + 1) * GROUPS * BANKS):
+            first, step = (refresh_bank[r], BANKS) if same else (0, 1)
+            for b in range(r * GROUPS * BANKS + first, (r + 1) * GROUPS * BANKS, step):
                 if row_of[b] >= 0:
                     idle = max(idle, closed_at[b] + RP)
-            for b in range(r * GROUPS * BANKS, (r + 1) * GROUPS * BANKS):
+            for b in range(r * GROUPS * BANKS + first, (r + 1) * GROUPS * BANKS, step):
                 row_of[b] = -1
                 open_at[b] = max(open_at[b], idle + RFC)
+            refresh_bank[r] = (refresh_bank[r] + 1) % BANKS
             refresh_due[r] += REFI
             turns -= mode != before
             mode = before
@@ -301,7 +341,7 @@ def _serve(blocks, writes, timings, ranks, page, window, batch, hashed):
         for i in range(best, count[mode] - 1):
             waiting[mode, i] = waiting[mode, i + 1]
         count[mode] -= 1
-        group, bank, rank, row = _place(blocks[access], ranks, page, hashed)
+        group, bank, rank, row = _place(blocks[access], ranks, GROUPS, BANKS, page, hashed)
         b = (rank * GROUPS + group) * BANKS + bank
         if best_act >= 0:
             activates += 1
@@ -327,7 +367,7 @@ def _serve(blocks, writes, timings, ranks, page, window, batch, hashed):
 
 
 @compiled(inline="always")
-def _place(block, ranks, page, hashed):
+def _place(block, ranks, GROUPS, BANKS, page, hashed):
     """(bank group, bank, rank, row): consecutive blocks go to the bank groups in turn, then through their rows."""
     group = block % GROUPS
     rest = block // GROUPS // page

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..records import dataclass
-from ..schema import Boolean, Integer, Kind, Number, check_table, read_toml
+from ..schema import Boolean, Integer, Kind, Number, Text, check_table, read_toml
 from . import ddr5
 from .ddr5 import Controller, Ddr5
 from .network import Network
@@ -108,7 +108,8 @@ _NETWORK: dict[str, Kind] = {
     "hop_us": Number(0, 1e9),
     "fan_out": Integer(2, 1024),
 }
-_DDR5: dict[str, Kind] = dict.fromkeys(("speed", "ranks", "density", "width"), Integer(1, 100_000))
+_DDR5: dict[str, Kind] = dict.fromkeys(("speed", "ranks", "density", "width", "stack"), Integer(1, 100_000))
+_DDR5["refresh"] = Text(("all", "same"))
 _CONTROLLER: dict[str, Kind] = {"window": Integer(1, 4096), "batch": Integer(1, 4096), "hashed": Boolean()}
 
 
@@ -129,6 +130,11 @@ def from_table(table: dict[str, Any], where: str = "MemoryX") -> MemoryX:
     part, network = table.pop("ddr5", {}), table.pop("network", {})
     check_table(table, _FIGURES, where, "of MemoryX")
     check_table(network, _NETWORK, f"{where}: [network]", "of the network")
+    if isinstance(part, int) and not isinstance(part, bool):
+        raise ConfigError(
+            f"{where}: ddr5 is {part}, but must be a table: write [ddr5] and below it speed = {part}; "
+            f"it may also hold {', '.join(name for name in _DDR5 if name != 'speed')}"
+        )
     controller = part.get("controller", {}) if isinstance(part, dict) else {}
     figures = {name: value for name, value in part.items() if name != "controller"} if isinstance(part, dict) else part
     check_table(figures, _DDR5, f"{where}: [ddr5]", "of DDR5")
