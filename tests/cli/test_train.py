@@ -108,3 +108,9 @@ def test_passes_that_systems_cannot_share(text):
     assert "the 3 passes of a step cannot be divided among 2 systems: give --micro-batches a multiple" in result.stderr
     result = sh(*COMMON, "--data", text, "--mode", "pipelined", "--systems", 2)
     assert result.exit_code == 2 and "only weight streaming has several" in result.stderr
+
+
+def test_stragglers_are_of_several_systems():
+    for more in (("--straggler", "1.1"), ("--swarmx-latency",)):
+        done = sh("train", "--model", "nano-1", "--steps", "1", *more)
+        assert done.exit_code == 2 and "are of several systems: give --systems" in done.stderr

@@ -14,9 +14,12 @@ import pytest
 from paralleling import Bigram, tokens, weights
 
 import wse
+from wse.execute.streaming import Streaming
 from wse.execute.systems import Systems, pairwise
 from wse.execute.workers import cluster
-from wse.memoryx import Network
+from wse.machine.parameters import Machine
+from wse.memoryx import MemoryX, Network
+from wse.models import graph, load
 
 pytest.importorskip("distributed")
 
@@ -223,3 +226,55 @@ def test_the_network_costs_its_tiers():
 def test_what_cannot_be(call, message):
     with pytest.raises(wse.ConfigError, match=f"^{message}$"):
         call()
+
+
+# --- stragglers and latency, executed ---------------------------------------------------------------------------------
+
+
+def executed(systems, slow=None, late_us=0.0, sequences=8):
+    """A step of a small model, executed in this process on so many systems: (its result, the object)."""
+    network = Network(hop_us=late_us or 5.0)
+    made = Systems(
+        None,
+        partial(streaming, late_us, network.depth(systems)),
+        systems,
+        sequences,
+        network,
+        slow=slow,
+        late=late_us > 0,
+    )
+    graph = made.graph
+    random = np.random.default_rng(0)
+    made.load({name: random.normal(size=p.shape).astype(np.float32) * 0.05 for name, p in graph.parameters.items()})
+    ids, labels = random.integers(0, graph.model.vocab, (2, sequences, graph.model.sequence))
+    return made.run(ids, labels), made
+
+
+def streaming(late_us, tiers, slow=1.0):
+    model = load("nano-1").but(d_model=16, heads=2, kv_heads=2, d_ff=32, vocab=32, sequence=8)
+    machine = Machine("wse3")
+    memory = MemoryX(network=Network(latency_us=5.0 + tiers * late_us))
+    return Streaming(graph(model), 2, machine.replace(clock_hz=round(machine.clock_hz / slow)), memory, "f16")
+
+
+@pytest.mark.parametrize("systems", [2, 4])
+def test_the_slowest_system_sets_the_pace(systems):
+    """In its clock MemoryX is quicker: a step takes at most so much longer, and its bits are the same."""
+    (even, _), (uneven, _) = executed(systems), executed(systems, {systems - 1: 1.5})
+    assert same(even, uneven)
+    assert 1.2 < uneven.cycles / even.cycles < 1.501
+    (most, _) = executed(systems, dict.fromkeys(range(systems), 1.5))
+    assert most.cycles == pytest.approx(uneven.cycles, rel=1e-3)  # one straggler holds up all
+
+
+def test_latency_of_swarmx_delays_each_pass_once_and_the_step():
+    (quick, made), (late, _) = executed(4), executed(4, late_us=20.0)
+    tier = 20e-6 * made.clock_hz  # one tier down before the weights of a pass, one up after the step
+    assert same(quick, late)
+    assert late.cycles - quick.cycles == pytest.approx(2 * tier, rel=0.05)
+
+
+@pytest.mark.parametrize("slow", [{2: 1.5}, {-1: 2.0}, {0: 0.9}, {0: float("nan")}])
+def test_stragglers_are_systems_and_slower(slow):
+    with pytest.raises(wse.ConfigError, match="stragglers are among systems 0 to 1, their factors at least 1"):
+        Systems(None, partial(Bigram, 2), 2, 16, slow=slow)

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from ..execute.execution import Execution
+    from ..memoryx import MemoryX
     from ..train.loop import Settings, Step, Trainer
     from ..train.reference import ReferenceRun
 
@@ -90,6 +91,12 @@ SMOOTH = 20  # steps that the last training loss is the mean of
 @common.option(
     "--memoryx", type=types.FILE, help="TOML file that describes MemoryX; excludes --ddr5, --channels, --nodes."
 )
+@common.option(
+    "--straggler",
+    type=types.Number(1, 1000),
+    help="Factor by which the clock of the last of several systems is slower.",
+)
+@common.flag("--swarmx-latency", help="Let weights and gradients of several systems take SwarmX's latency.")
 @common.flag("--reference", help="Do the same run in PyTorch, float32, and compare.")
 @common.option("--checkpoint", type=types.FILE, help="Folder to save the run to in the end.")
 @common.option("--every", type=types.COUNT, help="Save there also after every so many steps.")
@@ -112,6 +119,8 @@ def command(as_json: bool, **options: Any) -> int:
         common.refuse("is in the file of --memoryx", "ddr5", "channels", "nodes")
     if options["mode"] == "pipelined":
         common.refuse("is of --mode streaming", "sparsity", "stochastic", "memoryx", "ddr5", "channels", "nodes")
+    if options["systems"] == 1 and (options["straggler"] is not None or options["swarmx_latency"]):
+        raise ConfigError("--straggler and --swarmx-latency are of several systems: give --systems")
     check_outputs(options)
     settings = chosen(options)
     try:
@@ -228,14 +237,27 @@ def place(options: dict[str, Any], graph: Any, client: Client | None) -> Executi
         return build(options, graph)
     from ..execute.systems import Systems
 
-    return Systems(client, partial(build, options, graph), options["systems"], passes * options["batch"])
+    systems = options["systems"]
+    slow = {} if options["straggler"] is None else {systems - 1: options["straggler"]}
+    network = memory(options).network
+    make = partial(build, options, graph)
+    return Systems(client, make, systems, passes * options["batch"], network, slow=slow, late=options["swarmx_latency"])
 
 
-def build(options: dict[str, Any], graph: Any) -> Execution:
-    """The model on a fabric."""
+def memory(options: dict[str, Any]) -> MemoryX:
+    """The MemoryX of the options."""
     from .. import memoryx
 
+    if options["memoryx"] is not None:
+        return memoryx.system.read(options["memoryx"])
+    return memoryx.MemoryX(part=memoryx.Ddr5(options["ddr5"]), channels=options["channels"], nodes=options["nodes"])
+
+
+def build(options: dict[str, Any], graph: Any, slow: float = 1.0) -> Execution:
+    """The model on a fabric.  slow: factor by which its clock is slower."""
     machine = common.machine(*(options[name] for name in ("arch", "profile", "settings", "file")))
+    if slow != 1:
+        machine = machine.replace(clock_hz=round(machine.clock_hz / slow))
     common_ = {
         "graph": graph,
         "batch": options["batch"],
@@ -253,12 +275,11 @@ def build(options: dict[str, Any], graph: Any) -> Execution:
         return Pipelined(**common_)
     from ..execute.streaming import Streaming
 
-    if options["memoryx"] is not None:
-        system = memoryx.system.read(options["memoryx"])
-    else:
-        system = memoryx.MemoryX(
-            part=memoryx.Ddr5(options["ddr5"]), channels=options["channels"], nodes=options["nodes"]
-        )
+    system = memory(options)
+    if options["swarmx_latency"]:
+        network = system.network
+        late = network.latency_us + network.depth(options["systems"]) * network.hop_us
+        system = replace(system, network=replace(network, latency_us=late))
     return Streaming(**common_, system=system, sparse=options["sparsity"] > 0)
 
 
@@ -362,6 +383,8 @@ def document(
         "seed": s.seed,
         "systems": options["systems"],
         "passes_per_step": s.micro_batches,
+        "straggler": options["straggler"],
+        "swarmx_latency": options["swarmx_latency"],
         "swarmx_cycles_per_pass": getattr(trainer.execution, "swarmx_cycles", 0),
         "dtype": s.dtype,
         "optimizer": s.optimizer,
@@ -412,9 +435,11 @@ def draw(trainer: Trainer, options: dict[str, Any], reference: ReferenceRun | No
 def systems_line(d: Mapping[str, Any]) -> str | None:
     if d["systems"] == 1:
         return None
+    slow = f"; the clock of the last one is {d['straggler']:g} times as slow" if d["straggler"] else ""
+    where = "half before the first weights of a pass, half after a step" if d["swarmx_latency"] else "not in the step"
     return (
         f"{d['systems']}, {d['passes_per_step']} passes a step shared among them; SwarmX adds "
-        f"{d['swarmx_cycles_per_pass']:,.0f} cycles (modelled, not in the step)"
+        f"{d['swarmx_cycles_per_pass']:,.0f} cycles (modelled, {where}){slow}"
     )
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from .execution import Execution, Pass
 if TYPE_CHECKING:
     from distributed import Client
 
-Make = Callable[[], Execution]  # picklable, such as functools.partial(function of a module, ...)
+Make = Callable[..., Execution]  # picklable, such as functools.partial(function of a module, ...)
 TRIES = 4  # attempts per step if workers die
 WAIT_SECONDS = 60  # for the replacement of a dead worker
 
@@ -69,9 +70,13 @@ def _add(a: Sum, b: Sum) -> Sum:
 
 
 def _hold(key: str, make: Make) -> tuple[Execution, list[str]]:
-    """The execution of this process, built at first use.  It replaces that of another run."""
+    """The execution of this process, built at first use.  It replaces those of another run.
+
+    key: of the run, with "/" and the slowness of a straggler.
+    """
     if key not in _held:
-        _held.clear()
+        for other in [held for held in _held if held.split("/")[0] != key.split("/")[0]]:
+            del _held[other]
         _held[key] = make(), [""]
     return _held[key]
 
@@ -109,7 +114,8 @@ def _passes(
         done.gradients = {}
         sums.append(Sum(gradients, [done.loss], done.cycles, done.drained, done, others))
     whole = pairwise(sums)
-    whole.cycles = sum(part.cycles for part in sums)
+    slow = float(key.partition("/")[2] or 1)
+    whole.cycles = round(slow * sum(part.cycles for part in sums))
     whole.others = {name: sum(part.others[name] for part in sums) for name in ("sent", "dense")}
     whole.last = sums[-1].last
     return whole
@@ -136,7 +142,11 @@ class Systems(Execution):
     client: of a Dask cluster with a worker process for each system (cluster.workers), or None: this process does the
     systems' work in turn, with the same bits.  make: makes a system's Execution, in its process.  sequences: of a step
     on all systems together; a multiple of what one pass holds times the systems.  network: of SwarmX, for its time.
-    ConfigError where the sequences cannot be divided or the systems update their weights themselves.
+    slow: stragglers, by number of the system: the factor by which its clock is slower.  make(slow=factor) makes such a
+    system, in whose cycles weights arrive sooner; its cycles count as so many of the others'.  late: gradients take
+    SwarmX's latency upwards at the end of a step; make has to see to the latency downwards.
+    ConfigError where the sequences cannot be divided, the systems update their weights themselves, or a straggler is
+    none of the systems or faster than they are.
     """
 
     def __init__(
@@ -147,11 +157,20 @@ class Systems(Execution):
         sequences: int,
         network: Network | None = None,
         name: str = "run",
+        slow: Mapping[int, float] | None = None,
+        late: bool = False,
     ):
         if systems < 1:
             raise ConfigError(f"a run has at least one system, not {systems}")
         self.client, self.make, self.systems = client, make, systems
         self.network = network or Network()
+        self.slow, self.late = dict(slow or {}), late
+        for system, factor in self.slow.items():
+            if not 0 <= system < systems or not factor >= 1:
+                raise ConfigError(
+                    f"straggler {system} with factor {factor}: stragglers are among systems 0 to {systems - 1}, "
+                    "their factors at least 1"
+                )
         self.key = f"{np.random.default_rng().integers(1 << 62):x}"
         self._given = self._loads = 0  # pieces of work, versions of the weights
         self._weights: dict[str, np.ndarray] = {}
@@ -202,7 +221,7 @@ class Systems(Execution):
         return Pass(
             loss=float(np.mean(whole.losses)),
             gradients={name: g * mean for name, g in whole.gradients.items()} if self.parts > 1 else whole.gradients,
-            cycles=whole.cycles,
+            cycles=whole.cycles + (round(self.swarmx_cycles / 2) if self.late else 0),
             sent=whole.others["sent"],
             dense=whole.others["dense"],
             drained=whole.drained,
@@ -240,7 +259,10 @@ class Systems(Execution):
 
     def _submit(self, work: Callable, system: int, *arguments: Any) -> Any:
         """Submits the work of a system, to its own worker if that is alive."""
+        factor = self.slow.get(system, 1.0)
         given: tuple[Any, ...] = (self.key, self.make)
+        if factor != 1:
+            given = f"{self.key}/{factor!r}", partial(self.make, slow=factor)
         if arguments:
             given += (self._broadcast(), f"{self._loads}", *arguments)
         if self.client is None:
