@@ -20,6 +20,7 @@ SMALLER: dict[str, list[str] | None] = {
     "gemm": ["-M", "16", "-K", "16", "-N", "16", "--grid", "2x2"],
     "bench": None,
     "train": None,
+    "generate": None,  # tests/cli/test_generate.py
     "validate": ["--only", "two-phase-512-64-s4"],
     "--system": None,  # tests/test_readme.py
     "debug": None,  # tests/debug/test_shell.py

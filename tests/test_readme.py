@@ -24,6 +24,7 @@ SMALLER = {
     "sgd": ["--help"],
     "bench": ["--help"],
     "train": ["--help"],
+    "generate": ["--help"],
     "sweep": ["--help"],
 }
 

@@ -1,0 +1,196 @@
+"""A decoder on the fabric: bit for bit what its arithmetic says, close to float64, over prompts, caches and shapes.
+
+Covers: wse/operators/strip.py wse/operators/decoder.py wse/operators/vocabulary.py
+"""
+
+import numpy as np
+import pytest
+
+from wse.errors import ConfigError
+from wse.execute import generation
+from wse.models.weights import Weights
+
+from .decoder_reference import Machine, exact, small
+
+IDS = [5, 96, 3, 3, 77, 50, 2, 64, 0]
+
+
+def decoder(weights, storage="f16", context=30, width=3, group=2, **more):
+    return generation.Decoder(weights, generation.layout(weights, context, width, group), storage, **more)
+
+
+@pytest.mark.parametrize("storage", generation.FORMATS)
+@pytest.mark.parametrize("tied", [True, False])
+def test_logits_to_the_bit(storage, tied):
+    weights = small(tied=tied)
+    made = decoder(weights, storage)
+    oracle = Machine(weights, made.layout, storage)
+    for i, token in enumerate(IDS):
+        made.step([token])
+        wanted = oracle.token(token)
+        assert made.logits().tobytes() == wanted.tobytes(), f"token {i}"
+        assert made.greatest == wanted.argmax()
+
+
+# Widths that do not divide d_model or the vocabulary; one row a head; one query head per key-value head; a head's
+# features over all rows; more columns than tokens.
+SHAPES = [
+    (dict(d=20, vocab=97, f=33), 3, 2),
+    (dict(kv=6, heads=6), 4, 1),
+    (dict(kv=2, heads=4), 2, 4),
+    (dict(kv=1, heads=3, d_head=16), 12, 8),
+    (dict(d=24, heads=2, kv=2, d_head=20, layers=3), 5, 5),
+]
+
+
+@pytest.mark.parametrize("sizes, width, group", SHAPES)
+def test_shapes(sizes, width, group):
+    weights = small(seed=3, **sizes)
+    made = decoder(weights, "f16", 24, width, group)
+    oracle = Machine(weights, made.layout, "f16")
+    wanted = exact(weights, IDS, "f16")
+    for i, token in enumerate(IDS[:6]):
+        made.step([token])
+        assert np.array_equal(made.logits(), oracle.token(token))
+        assert np.abs(made.logits() - wanted[i]).max() < 2e-2 * np.abs(wanted[i]).max()
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_prompt_gives_what_its_tokens_give_one_by_one(tied):
+    weights = small(tied=tied)
+    one, all_ = decoder(weights), decoder(weights)
+    alone = [one.step([token]) for token in IDS]
+    cycles = all_.step(IDS)
+    assert np.array_equal(one.logits(), all_.logits())
+    assert cycles < 0.75 * sum(alone)  # layers work on different tokens at the same time
+    for each in (one, all_):
+        each.step([9])
+    assert np.array_equal(one.logits(), all_.logits())
+
+
+def test_a_prompt_longer_than_a_step_takes():
+    weights = small()
+    ids = np.random.default_rng(1).integers(0, 101, 64 + 5).tolist()
+    weights = Weights(weights.config.but(sequence=100), *list(weights.__dict__.values())[1:])
+    made = decoder(weights, context=70)
+    made.step(ids)
+    wanted = exact(weights, ids, "f16")[-1]
+    assert np.abs(made.logits() - wanted).max() < 1e-2 * np.abs(wanted).max()
+
+
+def test_after_a_reset_nothing_is_left():
+    weights = small()
+    made = decoder(weights)
+    made.step(IDS[:4])
+    first = made.logits()
+    made.step(IDS[4:])
+    made.reset()
+    made.step(IDS[:4])
+    assert np.array_equal(first, made.logits())
+
+
+def test_equal_logits_give_the_first():
+    weights = small(vocab=80)
+    weights.embedding[:] = 0.5
+    made = decoder(weights)
+    made.step([3])
+    assert made.greatest == 0
+
+
+def test_the_last_entry_can_win():
+    weights = small(tied=False)
+    weights.head[:] = 0
+    weights.head[100] = weights.gains
+    made = decoder(weights)
+    made.step([3])
+    logits = made.logits()
+    assert made.greatest == logits.argmax()
+    weights.head[100] *= -1
+    made = decoder(weights)
+    made.step([3])
+    assert {made.greatest, int(made.logits().argmax())} <= {0, 100}
+    assert 100 in (made.logits().argmax(), logits.argmax())
+
+
+def test_the_cache_is_full():
+    made = decoder(small(), context=6)
+    made.step([1] * 6)
+    with pytest.raises(ConfigError, match="6 tokens are cached and 1 more come, but there is room for 6"):
+        made.step([1])
+
+
+@pytest.mark.parametrize("ids, error", [([], "at least one"), ([101], "0 to 100, not 101"), ([-1], "0 to 100, not -1")])
+def test_wrong_ids(ids, error):
+    with pytest.raises(ConfigError, match=error):
+        decoder(small()).step(ids)
+
+
+def test_weights_beyond_f16():
+    weights = small()
+    weights.layers[1]["up"][0, 0] = 1e6
+    with pytest.raises(ConfigError, match=r"layer 1: up has a weight of 1e\+06, beyond the range of f16: use bf16"):
+        decoder(weights)
+    decoder(weights, "bf16").step([1])
+
+
+def test_values_beyond_f16():
+    weights = small()
+    for name in ("gate", "up"):
+        weights.layers[0][name][::2] = 6e4
+        weights.layers[0][name][1::2] = -6e4
+    made = decoder(weights)
+    made.step([1])
+    with pytest.raises(ConfigError, match="range of f16; use --dtype bf16"):
+        _ = made.greatest
+
+
+def test_keys_beyond_f16():
+    weights = small()
+    weights.layers[1]["k"][:] = 6e4
+    made = decoder(weights)
+    with pytest.raises(ConfigError, match="a query or key of layer 1 exceeded the range of f16; use --dtype bf16"):
+        made.step(IDS)
+    made.reset()
+    decoder(weights, "bf16").step([1])
+
+
+@pytest.mark.parametrize(
+    "context, width, group, error",
+    [
+        (0, 0, 0, "1 to 64 tokens, not 0"),
+        (65, 0, 0, "1 to 64 tokens, not 65"),
+        (8, 3, 3, "must divide 4"),
+        (8, 800, 1, "the wafer has 762"),
+    ],
+)
+def test_layouts_that_cannot_be(context, width, group, error):
+    with pytest.raises(ConfigError, match=error):
+        generation.layout(small(), context, width, group)
+
+
+def test_a_pe_that_is_too_small():
+    with pytest.raises(ConfigError, match="does not fit into its PEs: use a smaller --context or more PEs"):
+        decoder(small(d=240, f=4000, vocab=9), width=2, group=1)
+
+
+def test_the_layout_is_chosen():
+    weights = small(d=128, heads=8, kv=4, d_head=16, f=512, layers=1)
+    made = generation.layout(weights, 64)
+    assert made.layer.weights <= generation.WEIGHTS_PER_PE
+    assert generation.Decoder(weights, made).step([1]) > 0
+
+
+def test_where_the_cycles_go():
+    made = decoder(small())
+    cycles = made.step([1])
+    phases = made.phases()
+    assert all(n > 0 for n in phases.values())
+    assert 0.9 * cycles < sum(phases.values()) < cycles
+    assert made.layout.cache_bytes == 2 * 2 * 2 * 8 * 2
+
+
+@pytest.mark.parametrize("threads", [2])
+def test_threads_change_nothing(threads):
+    one, two = decoder(small()), decoder(small(), threads=threads)
+    assert one.step(IDS) == two.step(IDS)
+    assert np.array_equal(one.logits(), two.logits())

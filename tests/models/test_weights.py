@@ -1,0 +1,138 @@
+"""Weights from GGUF and safetensors: the same model from each; what is not such a model is refused by name."""
+
+import json
+
+import numpy as np
+import pytest
+from execute.decoder_reference import small
+
+from wse.errors import ConfigError
+from wse.models import weights as module
+from wse.models.config import published
+from wse.models.weights import check_supported, read_weights
+
+from .model_files import VOCAB, config_of, named, write_folder, write_gguf
+
+
+def model(**more):
+    return small(**({"vocab": VOCAB} | more))
+
+
+def same(a, b):
+    assert {k: v for k, v in vars(a.config).items() if k not in ("name", "source", "norm_eps")} == {
+        k: v for k, v in vars(b.config).items() if k not in ("name", "source", "norm_eps")
+    }
+    assert a.config.norm_eps == pytest.approx(b.config.norm_eps)
+    assert np.array_equal(a.embedding, b.embedding) and np.array_equal(a.gains, b.gains)
+    assert (a.head is None) == (b.head is None) and (a.head is None or np.array_equal(a.head, b.head))
+    for one, other in zip(a.layers, b.layers, strict=True):
+        assert all(np.array_equal(one[name], other[name]) for name in module.MATRICES)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_one_model_from_each_kind_of_file(tmp_path, tied):
+    wanted = model(tied=tied)
+    folder = write_folder(tmp_path / "hf", wanted)
+    same(read_weights(folder), wanted)
+    same(read_weights(folder / "model.safetensors"), wanted)
+    same(read_weights(write_gguf(tmp_path / "small.gguf", wanted)), wanted)
+    assert read_weights(tmp_path).count == wanted.count
+
+
+def test_bf16_tensors(tmp_path):
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import save_file
+
+    wanted = model()
+    folder = write_folder(tmp_path / "hf", wanted)
+    tensors = {name: torch.from_numpy(a).to(torch.bfloat16) for name, a in named(wanted, 1).items()}
+    save_file(tensors, folder / "model.safetensors")
+    got = read_weights(folder).layers[1]["down"]
+    assert np.array_equal(got, tensors["model.layers.1.mlp.down_proj.weight"].float().numpy())
+
+
+def test_quantised_blocks(tmp_path):
+    import gguf
+
+    wanted = model(d=32, f=64)
+    blocks = gguf.quants.quantize(wanted.layers[0]["up"], gguf.GGMLQuantizationType.Q8_0)
+
+    def change(writer):
+        for tensors in writer.tensors:
+            del tensors["blk.0.ffn_up.weight"]
+        writer.add_tensor("blk.0.ffn_up.weight", blocks, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+
+    got = read_weights(write_gguf(tmp_path / "small.gguf", wanted, change)).layers[0]["up"]
+    assert 0 < np.abs(got - wanted.layers[0]["up"]).max() < 0.01
+
+
+@pytest.mark.parametrize(
+    "changes, error",
+    [
+        ({"attention_bias": True}, "products have a bias"),
+        ({"hidden_act": "gelu"}, "not gated by silu"),
+        ({"rope_scaling": {"rope_type": "linear", "factor": 2.0}}, "is not of the kind"),
+        ({"num_hidden_layers": 3}, r"has no tensor model.layers.2.self_attn.q_proj.weight \(9 of 29"),
+        ({"num_hidden_layers": 1}, "has a tensor model.layers.1.* that a model of this kind does not use"),
+        ({"intermediate_size": 44}, r"mlp.gate_proj.weight has the shape \(40, 24\), not \(44, 24\)"),
+        ({"vocab_size": 7}, r"embed_tokens.weight has the shape .* not \(7, 24\)"),
+    ],
+)
+def test_configurations_that_do_not_fit(tmp_path, changes, error):
+    wanted = model()
+    folder = write_folder(tmp_path / "hf", wanted)
+    (folder / "config.json").write_text(json.dumps(config_of(wanted) | changes))
+    with pytest.raises(ConfigError, match=error):
+        read_weights(folder)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "bert-base", "mixtral-8x7b"])
+def test_other_families_are_refused(name):
+    if name not in published():
+        pytest.skip("not in the table")
+    with pytest.raises(ConfigError, match="is not of the kind that is generated with"):
+        check_supported(published()[name])
+
+
+def test_llama_is_supported():
+    check_supported(published()["llama3-8b"])
+
+
+def test_values_that_are_no_numbers(tmp_path):
+    wanted = model()
+    wanted.layers[0]["o"][3, 3] = np.nan
+    with pytest.raises(ConfigError, match=r"self_attn.o_proj.weight holds values that are no finite numbers"):
+        read_weights(write_folder(tmp_path / "hf", wanted))
+
+
+def test_files_that_are_none(tmp_path):
+    for name, content, error in (
+        ("a.gguf", b"nothing", "is no readable GGUF file"),
+        ("a.safetensors", b"nothing", "config.json"),
+        ("a.bin", b"", "weights are a .gguf file"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ConfigError, match=error):
+            read_weights(tmp_path / name)
+    with pytest.raises(ConfigError, match="there is no file"):
+        read_weights(tmp_path / "none.gguf")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match=r"holds no \*.safetensors and no \*.gguf"):
+        read_weights(tmp_path / "empty")
+    folder = write_folder(tmp_path / "hf", model())
+    (folder / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0nothing!")
+    with pytest.raises(ConfigError, match="safetensors"):
+        read_weights(folder)
+
+
+def test_another_architecture(tmp_path):
+    import gguf
+
+    writer = gguf.GGUFWriter(tmp_path / "a.gguf", "gemma")
+    writer.add_tensor("token_embd.weight", np.zeros((4, 4), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(ConfigError, match="architecture 'gemma'; llama is supported"):
+        read_weights(tmp_path / "a.gguf")

@@ -1,0 +1,227 @@
+"""`wse generate`: a language model answers from the emulated wafer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import ConfigError
+from . import common, types
+from .output import Pairs, Table, number, show, text
+
+SAMPLED = "is of sampling: give --temperature"
+
+
+@click.command("generate")
+@common.option(
+    "--model",
+    type=types.FILE,
+    required=True,
+    help="A .gguf file, a .safetensors file beside its config.json, or a folder with either.",
+)
+@common.option("--prompt", required=True, help="What the user says.")
+@common.flag("--raw", help="Continue the prompt as it is, without the model's chat template.")
+@common.option("--tokens", type=types.COUNT, default=64, help="Tokens to generate at most.")
+@common.option("--dtype", type=types.Choice(["f16", "bf16"]), default="f16", help="Weights and what enters products.")
+@common.option(
+    "--temperature",
+    type=types.Number(0, 1e6, above=True),
+    help="Draw tokens at random from the logits.  [default: the greatest logit]",
+)
+@common.option("--top-k", type=types.COUNT, help="Draw from so many greatest logits.  [default: all]")
+@common.option("--top-p", type=types.Number(0, 1, above=True), help="Draw from the tokens that reach this probability.")
+@common.option("--seed", type=types.SEED, default=0, help="Seed of the draws.")
+@common.option(
+    "--context",
+    type=types.COUNT,
+    help="Tokens to reserve memory for.  [default: prompt and --tokens, if the model can]",
+)
+@common.option("--columns", type=types.Integer(2, 4096), help="Columns of the strip.  [default: chosen]")
+@common.option("--rows", type=types.Integer(1, 4096), help="Rows of a key-value head.  [default: chosen]")
+@common.timing_options
+@common.threads_option
+@common.option("--plot", type=types.OUTPUT, help=f"{common.PICTURE}  The wafer, and how busy its PEs were.")
+@common.json_option
+def command(as_json: bool, **options: Any) -> int:
+    """Generate text with a model of the Llama family, weights resident in SRAM.
+
+    Embedding, layers, head and the search of the greatest logit are executed by PEs of the emulated fabric, token after
+    token; to draw at random, the host reads the logits out.  The text is printed as it comes; then speed, cycles and
+    memory.
+    """
+    if options["temperature"] is None:
+        common.refuse(SAMPLED, "top_k", "top_p", "seed")
+    if options["plot"] is not None:
+        from .. import report
+
+        report.check(options["plot"])
+    show(generate(options, (lambda piece: None) if as_json else said), VIEW, as_json)
+    return 0
+
+
+def said(piece: str) -> None:
+    """Print a piece of the text at once."""
+    click.echo(piece, nl=False)
+
+
+def generate(options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+    """Generate, and return the document.  say: called with each piece of the text."""
+    from ..execute import generation
+    from ..execute.sampling import Sampler
+    from ..models import tokenizer, weights
+
+    machine = common.machine("wse3", options["profile"], options["settings"], options["file"])
+    with common.Working() as working:
+        working(f"reading {options['model']}")
+        model = weights.read_weights(options["model"])
+        if model.metadata:
+            words = tokenizer.from_metadata(model.metadata)
+        else:
+            words = tokenizer.from_folder(folder(options["model"]))
+        prompt = options["prompt"]
+        ids = words.begins + words.encode(prompt) if options["raw"] else words.chat(prompt)
+        if not ids:
+            raise ConfigError("the prompt has no token: give a --prompt that is not empty")
+        if max(ids) >= model.config.vocab:
+            raise ConfigError(f"the tokenizer has a token {max(ids)}, the model's vocabulary {model.config.vocab}")
+        most = model.config.sequence
+        context = options["context"] or max(len(ids), min(most, len(ids) + options["tokens"] - 1))
+        if options["context"] and context < len(ids):
+            raise ConfigError(f"the prompt has {len(ids)} tokens, more than --context {context}")
+        layout = generation.layout(model, context, options["columns"] or 0, options["rows"] or 0, machine)
+        working(f"loading {layout.pes:,} PEs")
+        decoder = generation.Decoder(model, layout, options["dtype"], machine, options["threads"])
+        working(f"the prompt's {len(ids)} tokens")
+        sampler = None
+        if options["temperature"] is not None:
+            sampler = Sampler(options["temperature"], options["top_k"] or 0, options["top_p"] or 1.0, options["seed"])
+        started = time.perf_counter()
+        first = decoder.step(ids)
+    made, cycles, pieces, ended, stream = [], [], [], "tokens", words.stream()
+    try:
+        while True:
+            token = decoder.greatest if sampler is None else sampler.choose(decoder.logits())
+            made.append(token)
+            if token in words.ends:
+                ended = "end of the answer"
+                break
+            pieces.append(stream(token))
+            say(pieces[-1])
+            if len(made) == options["tokens"]:
+                break
+            if decoder.used == layout.layer.context:
+                ended = "context"
+                break
+            cycles.append(decoder.step([token]))
+    finally:
+        say("\n\n")
+    wall = time.perf_counter() - started
+    phases = decoder.phases()
+    last = cycles[-1] if cycles else first
+    clock = machine.clock_hz
+    mean = sum(cycles) / len(cycles) if cycles else None
+    if options["plot"] is not None:
+        from ..report import generation as picture
+
+        run, wafer = decoder.fabric.measure(), (machine.fabric_width, machine.fabric_height)
+        picture.draw(layout, run.busy, run.cycles, wafer, options["plot"])
+    per_position = layout.cache_bytes
+    return {
+        "model": model.config.name,
+        "dtype": options["dtype"],
+        "weights": model.count,
+        "prompt_ids": ids,
+        "ids": made,
+        "text": "".join(pieces),
+        "ended": ended,
+        "strip": [layout.width, layout.height],
+        "region": [layout.width, layout.layer.height],
+        "vocabulary_region": [layout.width, layout.table.rows],
+        "layers": layout.layers,
+        "wafer_share": layout.pes / (machine.fabric_width * machine.fabric_height),
+        "clock_hz": clock,
+        "prompt_cycles": first,
+        "token_cycles": cycles,
+        "mean_token_cycles": mean,
+        "tokens_per_second": clock / mean if mean else None,
+        "prompt_tokens_per_second": clock * len(ids) / first,
+        "wall_seconds": wall,
+        "wall_seconds_per_token": wall / (len(ids) + len(cycles)),
+        "phases": [{"phase": name, "cycles": n, "share": n / last} for name, n in phases.items()]
+        + [
+            {
+                "phase": "embedding, ways between regions",
+                "cycles": last - sum(phases.values()),
+                "share": 1 - sum(phases.values()) / last,
+            }
+        ],
+        "cache": {
+            "bytes_per_token": per_position,
+            "tokens": decoder.used,
+            "room": layout.layer.context,
+            "bytes_used": per_position * decoder.used,
+            "bytes_left": per_position * (layout.layer.context - decoder.used),
+        },
+        "sampling": "greatest logit, found by the fabric" if sampler is None else "drawn by the host from the logits",
+    }
+
+
+def folder(model: Path) -> Path:
+    """The folder of a model's files."""
+    return model if model.is_dir() else model.parent
+
+
+def answers(document: Mapping[str, Any]) -> str:
+    mean = document["mean_token_cycles"]
+    if mean is None:
+        return "one token, made from the prompt"
+    return (
+        f"{len(document['token_cycles'])} tokens after the first, {mean:,.0f} cycles each: "
+        f"{document['tokens_per_second']:,.0f} tokens/s on the device"
+    )
+
+
+VIEW = [
+    Table(
+        "phases",
+        [
+            text("last token, all layers", "{phase}"),
+            number("cycles", "{cycles:,}"),
+            number("share", "{share:share}"),
+        ],
+    ),
+    Pairs(
+        [
+            ("model", "{model}, {weights:,} weights in {dtype}, resident in SRAM"),
+            (
+                "strip",
+                "{strip:x} PEs, {wafer_share:share} of the wafer: {layers} layers of {region:x}, "
+                "vocabulary {vocabulary_region:x}",
+            ),
+            (
+                "prompt",
+                lambda d: (
+                    f"{len(d['prompt_ids'])} tokens in {d['prompt_cycles']:,} cycles: "
+                    f"{d['prompt_tokens_per_second']:,.0f} tokens/s on the device"
+                ),
+            ),
+            ("answer", answers),
+            ("next token", "{sampling}; ended by: {ended}"),
+            ("clock", "{clock_hz:si Hz}"),
+            ("emulation", "{wall_seconds:,.1f} s, {wall_seconds_per_token:.2f} s a token"),
+            (
+                "KV cache",
+                lambda d: (
+                    f"{d['cache']['bytes_per_token']:,} bytes a token; {d['cache']['tokens']} tokens, "
+                    f"{d['cache']['bytes_used']:,} bytes used; "
+                    f"room for {d['cache']['room'] - d['cache']['tokens']} more, "
+                    f"{d['cache']['bytes_left']:,} bytes"
+                ),
+            ),
+        ]
+    ),
+]
