@@ -86,6 +86,8 @@ typedef struct {
   uint32_t detail;
 } wse_fault;
 
+typedef enum { WSE_WIDEST, WSE_PORTABLE, WSE_PORTABLE_AVX2 } wse_portable; /* all, none, AVX2 at most */
+
 typedef struct {
   int32_t width, height;
   int32_t fp16;    /* wse_fp16 of the program */
@@ -97,7 +99,7 @@ typedef struct {
    * by color, too.  Above 1: 0 instead, if rows have less than 64 PEs. */
   int32_t bin_planes;
   int32_t tile;      /* cycles a row is stepped before the next, 1 to 8; 0: automatic; results do not depend on it */
-  int32_t portable;  /* 1: no processor-specific instructions; results do not depend on it */
+  int32_t portable;  /* a wse_portable: which vectors of the host it may use; results do not depend on it */
   int32_t reference; /* 1: every fast path is off (state.h lists them); results do not depend on it */
   int32_t drops_off_edge; /* 1: a wavelet that leaves the rectangle without a stream is dropped; 0: it is a fault */
 } wse_desc;

@@ -51,12 +51,17 @@ def pytest_addoption(parser):
         "--engine-threads", type=int, default=1, metavar="N", help="host threads of every fabric, at least"
     )
     parser.addoption(
+        "--engine-vectors",
+        choices=["base", "avx2"],
+        help="vectors of the host that fabrics use at most, unless a test says",
+    )
+    parser.addoption(
         "--engine-reference", action="store_true", help="every fabric without fast paths, unless a test says which"
     )
 
 
-def with_engine(least: int, reference: bool) -> None:
-    """Sets the least number of host threads of all fabrics made later; reference: whether they use reference=True."""
+def with_engine(least: int, reference: bool, portable: bool | str) -> None:
+    """Sets the least number of host threads of all fabrics made later; reference, portable: see Fabric."""
     from wse.fabric.fabric import Fabric
 
     plain = Fabric.__init__
@@ -64,6 +69,7 @@ def with_engine(least: int, reference: bool) -> None:
     def init(self, program, threads=1, *others, **named):
         given = type(threads) is int and threads > 0  # what is refused stays refused
         named.setdefault("reference", reference)
+        named.setdefault("portable", portable)
         plain(self, program, max(threads, least) if given else threads, *others, **named)
 
     Fabric.__init__ = init
@@ -76,8 +82,9 @@ def pytest_configure(config):
     except ImportError as error:
         pytest.exit(f"wse cannot be imported: {error}", returncode=2)
     threads, reference = config.getoption("--engine-threads"), config.getoption("--engine-reference")
-    if threads > 1 or reference:
-        with_engine(threads, reference)
+    vectors = {None: False, "base": True, "avx2": "avx2"}[config.getoption("--engine-vectors")]
+    if threads > 1 or reference or vectors:
+        with_engine(threads, reference, vectors)
     if not hasattr(config, "workerinput"):  # once, not in each worker of pytest-xdist
         why = reason(Path(wse.__file__).parent, getattr(_engine, "SOURCES", ""))
         if why:

@@ -104,7 +104,7 @@ class Engine:
         trace: int = 0,
         bins: int = 0,
         bin_planes: int = 0,
-        portable: bool = False,
+        portable: int = 0,
         tile: int = 0,
         reference: bool = False,
         drops_off_edge: bool = False,

@@ -116,7 +116,7 @@ cdef class Engine:
     cdef Py_ssize_t classes, instructions  # of all classes
 
     def __cinit__(self, int width, int height, params, int fp16=0, int threads=1, uint64_t trace=0, int bins=0,
-                  int bin_planes=0, bint portable=False, int tile=0, bint reference=False,
+                  int bin_planes=0, int portable=0, int tile=0, bint reference=False,
                   bint drops_off_edge=False):
         cdef wse_desc desc
         cdef Taken values = Taken(params, 8, WSE_PARAM_COUNT)

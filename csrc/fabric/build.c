@@ -45,8 +45,9 @@ wse_fabric *wse_new(const wse_desc *desc) {
   memset(fabric->color_index, -1, sizeof fabric->color_index);
   fabric->reference = fabric->by_element = desc->reference;
   fabric->drops_off_edge = desc->drops_off_edge;
-  fabric->routers_step = routers_step_for(desc->portable || desc->reference);
-  fabric->spans = span_table(desc->portable || desc->reference);
+  int portable = desc->reference ? WSE_PORTABLE : desc->portable;
+  fabric->routers_step = routers_step_for(portable);
+  fabric->spans = span_table(portable);
   fabric->scalar_rows = row_functions(desc->portable);
   if (!layout_fabric(fabric, desc)) {
     wse_free(fabric);

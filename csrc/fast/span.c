@@ -144,5 +144,5 @@ const span_function SPAN_TABLE[] = {
 };
 
 #ifdef SPAN_BASE
-const span_function *span_table(bool portable) { return HOST_PICK(portable, span_base, span_avx2, span_avx512); }
+const span_function *span_table(int portable) { return HOST_PICK(portable, span_base, span_avx2, span_avx512); }
 #endif

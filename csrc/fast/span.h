@@ -16,6 +16,6 @@ typedef struct span {
 } span;
 
 extern const span_function span_base[], span_avx2[], span_avx512[]; /* by opcode */
-const span_function *span_table(bool portable); /* the fastest this processor can run; portable: the base */
+const span_function *span_table(int portable); /* the fastest this processor can run; portable: as in wse_desc */
 
 #endif

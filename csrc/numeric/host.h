@@ -5,15 +5,16 @@
 #ifndef NUMERIC_HOST_H
 #define NUMERIC_HOST_H
 
-#include <stdbool.h>
+#include "wse.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 enum { HOST_BASE, HOST_AVX2, HOST_AVX512 };
 
-/* The widest that this processor has; portable: the base. */
-static inline int host_vectors(bool portable) {
-  if (portable) return HOST_BASE;
-  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+/* The widest that this processor has.  portable: a field of wse_desc, what it is at most. */
+static inline int host_vectors(int portable) {
+  if (portable == WSE_PORTABLE) return HOST_BASE;
+  if (portable != WSE_PORTABLE_AVX2 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl"))
     return HOST_AVX512;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("f16c") &&
       __builtin_cpu_supports("fma"))

@@ -81,5 +81,5 @@ const row_table ROW_TABLE = {
 };
 
 #ifdef ROW_BASE
-const row_table *row_functions(bool portable) { return HOST_PICK(portable, &rows_base, &rows_avx2, &rows_avx512); }
+const row_table *row_functions(int portable) { return HOST_PICK(portable, &rows_base, &rows_avx2, &rows_avx512); }
 #endif

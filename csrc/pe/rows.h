@@ -15,6 +15,6 @@ typedef struct row_table {
 } row_table;
 
 extern const row_table rows_base, rows_avx2, rows_avx512;
-const row_table *row_functions(bool portable); /* the fastest this processor can run; portable: the base */
+const row_table *row_functions(int portable); /* the fastest this processor can run; portable: as in wse_desc */
 
 #endif

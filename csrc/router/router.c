@@ -518,7 +518,7 @@ void ROUTERS_STEP(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t
 }
 
 #ifdef ROUTERS_BASE
-step_function routers_step_for(bool portable) {
+step_function routers_step_for(int portable) {
   return HOST_PICK(portable, routers_step_base, routers_step_avx2, routers_step_avx512);
 }
 #endif

@@ -11,6 +11,6 @@ void routers_step_base(wse_fabric *fabric, band_state *band, uint32_t block, uin
 void routers_step_avx2(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t now);
 void routers_step_avx512(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t now);
 void routers_step_checked(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t now); /* of checked runs */
-step_function routers_step_for(bool portable); /* the fastest this processor can run; portable: the base */
+step_function routers_step_for(int portable); /* the fastest this processor can run; portable: as in wse_desc */
 
 #endif

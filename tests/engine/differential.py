@@ -129,7 +129,7 @@ def inconsistencies(program: wse.Program, run: wse.Run) -> list[str]:
 def variants(plan: Plan) -> Iterator[tuple[str, dict, dict]]:
     """How a plan is run: a name, options of Fabric, and of observe."""
     rng = Random(plan.seed ^ 0x5EED)
-    tile, portable = rng.choice([0, 0, 1, 2, 3, 5, 8]), rng.random() < 0.3
+    tile, portable = rng.choice([0, 0, 1, 2, 3, 5, 8]), rng.choice([False, False, "avx2", "avx2", True])
     pieces = [rng.choice([1, 2, 7, 60, 300]) if rng.random() < 0.5 else rng.randint(1, 200) for _ in range(400)]
     yield "fast", {"portable": portable}, {}
     yield "threads", {"threads": rng.choice([2, 2, 3, 5]), "tile": tile}, {}

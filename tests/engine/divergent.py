@@ -226,6 +226,7 @@ def compare(seed: int) -> list[str]:
     for more, pieces in (
         ({}, ()),
         ({"threads": 2, "portable": True}, ()),
+        ({"portable": "avx2"}, ()),
         ({}, (rng.randint(1, 90), rng.randint(1, 300))),
     ):
         got = observe(load(program, seed, **options, **more), [], limit, pieces)

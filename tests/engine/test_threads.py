@@ -40,7 +40,7 @@ def expect_same(one: tuple, other: tuple) -> None:
 
 
 @settings(max_examples=25)
-@given(scenes(), st.booleans())
+@given(scenes(), st.sampled_from([False, True, "avx2"]))
 def test_random_fabrics(scene, portable):
     first = None
     for threads in (1, 2, 3, 4):
@@ -76,7 +76,7 @@ def test_recording_changes_nothing(seed):
 
 
 @settings(max_examples=80)
-@given(scenes(), st.integers(1, 3), st.integers(0, 8), st.booleans())
+@given(scenes(), st.integers(1, 3), st.integers(0, 8), st.sampled_from([False, True, "avx2"]))
 def test_tiles(scene, threads, tile, portable):
     """A trace keeps events in order of cycles, and so is made cycle by cycle."""
     fabric, streams = scene.fabric(trace=2000, activity=True)
@@ -115,7 +115,7 @@ def same_unless_fault(one: tuple, other: tuple, but: set[str] = frozenset()) -> 
     st.sampled_from(["wse2", "wse3", "silicon"]),
     st.integers(2, 5),
     st.integers(0, 8),
-    st.booleans(),
+    st.sampled_from([False, True, "avx2"]),
 )
 def test_random_programs(seed, column, threads, tile, portable):
     machine = Machine("wse3", "silicon") if column == "silicon" else Machine(column)

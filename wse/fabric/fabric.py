@@ -33,6 +33,7 @@ from .stream import Segment, StreamIn, StreamOut, pace
 from .watch import SPOOLED, Spool, Watch
 
 FOREVER = 2**63
+PORTABLE: dict[bool | str, int] = {False: 0, True: 1, "avx2": 2}  # the wse_portable of csrc/wse.h
 _CHUNK_SECONDS = 0.05  # duration of a chunk: between checks for Ctrl-C and calls of `progress`
 _CHUNK_PE_CYCLES = 1 << 22  # PE-cycles of the first chunk, before the speed is known
 _CHUNK_EVENTS = 1 << 20  # events of a chunk, about, that are in memory at a time
@@ -57,7 +58,7 @@ class Fabric(HostCopies, HostColors, Snapshots, Profiles, CheckedRuns, Details):
     - activity: also record busy slots per PE and bin; takes 8 x bins x PEs bytes.
     - detail: also record `Run.detail` for the explorer and `activity`; on grids of at most 65,536 PEs also a profile
       (`keep_profile`) and links by color, and the states of at most 16 traced PEs.
-    - portable: do not use instruction set extensions (AVX2, AVX-512) of the host.
+    - portable: True: do not use instruction set extensions (AVX2, AVX-512) of the host; "avx2": AVX2 at most.
     - tile: cycles for which a row of PEs is stepped before the next row, 1 to 8; 0: automatic.
     - reference: disable all fast paths and step every PE in every cycle.  Slow; for comparison.
     - drops_off_edge: drop a wavelet that leaves the rectangle where no stream is attached, instead of a fault;
@@ -79,7 +80,7 @@ class Fabric(HostCopies, HostColors, Snapshots, Profiles, CheckedRuns, Details):
         trace: int = 0,
         bins: int = 64,
         activity: bool = False,
-        portable: bool = False,
+        portable: bool | str = False,
         tile: int = 0,
         reference: bool = False,
         drops_off_edge: bool = False,
@@ -87,6 +88,8 @@ class Fabric(HostCopies, HostColors, Snapshots, Profiles, CheckedRuns, Details):
         check: bool = False,
         detail: bool = False,
     ):
+        if portable not in PORTABLE:
+            raise ConfigError(f"portable is False, True or 'avx2', not {portable!r}")
         for name, value, least in (("threads", threads, 1), ("trace", trace, 0), ("bins", bins, 0), ("tile", tile, 0)):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise ConfigError(f"{name} is an integer of at least {least}, not {value!r}")
@@ -138,7 +141,7 @@ class Fabric(HostCopies, HostColors, Snapshots, Profiles, CheckedRuns, Details):
                 trace=trace if self._spool is None else SPOOLED,
                 bins=bins,
                 bin_planes=self._activity_step,
-                portable=portable,
+                portable=PORTABLE[portable],
                 tile=tile,
                 reference=reference,
                 drops_off_edge=drops_off_edge,
