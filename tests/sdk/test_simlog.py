@@ -8,6 +8,7 @@ import pytest
 
 import wse
 from wse.sdk import compile, simlog
+from wse.sdk.region import SdkTarget, SimfabConfig, get_platform
 from wse.sdk.runtime import SdkRuntime
 
 LAYOUT = """
@@ -28,7 +29,8 @@ comptime { @bind_data_task(come, id); @initialize_queue(in_q, .{ .color = @get_c
 """
 
 
-def log(arch: str, monkeypatch, name: str | None = None, value: str = "") -> list[str]:
+def log(arch: str, monkeypatch, name: str | None = None, value: str = "", **given) -> list[str]:
+    """The lines of sim.log.  name, value: of an environment variable; given: options of SdkRuntime."""
     for variable in simlog.VARIABLES:
         monkeypatch.delenv(variable, raising=False)
     if name is not None:
@@ -37,9 +39,15 @@ def log(arch: str, monkeypatch, name: str | None = None, value: str = "") -> lis
     Path("pe.csl").write_text(PE)
     options = {"fabric_dims": (9, 3), "fabric_offsets": (4, 1), "memcpy": True}
     compile.run(compile.Request(Path("layout.csl"), arch=arch, **options))
-    with SdkRuntime("out") as runner:
+    with SdkRuntime("out", **given) as runner:
         runner.memcpy_h2d(4, np.array([7], np.uint32), 1, 0, 1, 1, 1, streaming=True, nonblock=False)
     return (Path(simlog.NAME)).read_text().splitlines()
+
+
+def test_suppressed_traces(monkeypatch):
+    platform = get_platform(None, SimfabConfig(suppress_trace=True), SdkTarget.WSE3)
+    lines = log("wse3", monkeypatch, "SIMFABRIC_DEBUG", "inst_trace,landing", platform=platform)
+    assert [re.sub(r"@\d+", "@", line) for line in lines] == ["@ 7"]
 
 
 @pytest.mark.parametrize("arch", ["wse2", "wse3"])

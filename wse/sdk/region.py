@@ -56,9 +56,9 @@ def thread_count(number: object, what: str) -> int:
 class SimfabConfig:
     """Options of a simulator run.
 
-    num_threads: threads of the emulator, 1 to 64; None: as many as are worth it.  suppress_trace: the SDK's
-    simfab_traces, which the emulator never writes.  dump_core: write the memory of all PEs to core_path when the run
-    stops, as SdkRuntime.dump_core does.
+    num_threads: threads of the emulator, 1 to 64; None: as many as are worth it.  suppress_trace: sim.log has what PEs
+    print, and no traces, whatever SIMFABRIC_DEBUG says.  dump_core: write the memory of all PEs to core_path when the
+    run stops, as SdkRuntime.dump_core does.
     """
 
     def __init__(

@@ -134,6 +134,8 @@ class SdkRuntime:
         if self._commands is not None:
             raise ConfigError(f"{self.directory} is loaded already: load() is called once for each SdkRuntime")
         traces, options = simlog.wanted(), recorder.current
+        if self.config.suppress_trace:
+            traces = frozenset()
         device = devices[self.directory.resolve()] = Device(
             self.artifact,
             options.threads or self._threads,
