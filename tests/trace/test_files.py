@@ -11,7 +11,7 @@ from synthetic import garbage, make_events, make_run
 
 from wse import trace
 from wse.machine import isa
-from wse.trace import chrome, perfetto
+from wse.trace import chrome, events, perfetto
 
 schema = pytest.importorskip(
     "perfetto.protos.perfetto.trace.perfetto_trace_pb2", reason="the perfetto package has the schema"
@@ -115,12 +115,20 @@ def test_names_are_sent_once():
 @given(garbage(LAST))
 def test_garbage_still_decodes_and_nests(rows):
     run = make_run(bins=0, events=rows)
-    for events in Decoded(run).events.values():
+    for track in Decoded(run).events.values():
         depth = 0
-        for _, kind, _, _ in events:
+        for _, kind, _, _ in track:
             depth += {"SLICE_BEGIN": 1, "SLICE_END": -1}.get(kind, 0)
             assert depth >= 0
         assert depth == 0
+
+
+@given(garbage(LAST))
+def test_the_events_are_the_actions(rows):
+    run = make_run(events=rows)
+    found = [(p.timestamp, p.track_event.type) for p in decode(run) if p.HasField("track_event")]
+    found = [event for event in found if event[1] != perfetto.COUNT]
+    assert found == [(action.cycle, perfetto.TYPES[action.what]) for action in events.actions(run)]
 
 
 @pytest.mark.parametrize("number", [0, 1, 127, 128, 300, 2**32, 2**64 - 1])

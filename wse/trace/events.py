@@ -46,6 +46,7 @@ class Names:
     def __init__(self, run: Run):
         self._tasks = _by_number(run.meta.get("tasks"))
         self._colors = _by_number(run.meta.get("colors"))
+        self._known: dict[int, str] = {}
 
     def task(self, number: int) -> str:
         """The name of a task."""
@@ -53,6 +54,12 @@ class Names:
 
     def color(self, number: int) -> str:
         """The name of a color; bit CONTROL marks a control wavelet."""
+        found = self._known.get(number)
+        if found is None:
+            found = self._known[number] = self._color(number)
+        return found
+
+    def _color(self, number: int) -> str:
         control = number >= CONTROL
         number -= CONTROL if control else 0
         name = self._colors.get(number)
@@ -115,30 +122,41 @@ def actions(run: Run) -> Iterator[Action]:
     An end without a begin is dropped; a begin without an end ends with the run.  A lane has one task, one operation and
     one wait at a time, so an end event needs no name: it ends the innermost span of its kind.
     """
+    return map(Action._make, steps(run))
+
+
+def steps(run: Run) -> Iterator[tuple[str, int, int, int, str, str, int | None]]:
+    """Yield the fields of `actions` as plain tuples, which is faster."""
     names = Names(run)
     events = in_order(run)
     open_spans: dict[tuple[int, int], list[tuple[str, str]]] = {}
+    spans_of = [(SPANS.get(row, ""), row.endswith("START")) for row, _, _ in kinds()]
+    known: dict[tuple[str, int], str] = {}  # names of spans
     for cycle, pe, number, a, b in rows(events):
-        row = kind_name(number)
-        kind = SPANS.get(row, "")
+        kind, begins = spans_of[number] if number < len(spans_of) else ("", False)
         if not kind:
-            yield _instant(names, row, cycle, pe, a, b)
+            yield _instant(names, kind_name(number), cycle, pe, a, b)
             continue
         lane = MAIN if kind == TASK or b == _MAIN_THREAD else b
-        stack = open_spans.setdefault((pe, lane), [])
-        if row.endswith("START"):
-            name = names.task(a) if kind == TASK else instruction(a) if kind == OPERATION else wait_name(a)
+        stack = open_spans.get((pe, lane))
+        if stack is None:
+            stack = open_spans[pe, lane] = []
+        if begins:
+            name = known.get((kind, a))
+            if name is None:
+                name = names.task(a) if kind == TASK else instruction(a) if kind == OPERATION else wait_name(a)
+                known[kind, a] = name
             stack.append((kind, name))
-            yield Action(BEGIN, cycle, pe, lane, name, kind)
-        elif any(known == kind for known, _ in stack):
+            yield BEGIN, cycle, pe, lane, name, kind, None
+        elif any(open_kind == kind for open_kind, _ in stack):
             ended = ""
             while ended != kind:
                 ended, name = stack.pop()
-                yield Action(END, cycle, pe, lane, name, ended)
+                yield END, cycle, pe, lane, name, ended, None
     last = max(int(run.cycles), int(events["cycle"][-1]) if len(events) else 0)
     for (pe, lane), stack in open_spans.items():
         for kind, name in reversed(stack):
-            yield Action(END, last, pe, lane, name, kind)
+            yield END, last, pe, lane, name, kind, None
 
 
 def rows(events: np.ndarray) -> Iterator[tuple[int, int, int, int, int]]:
@@ -157,12 +175,14 @@ def blocks(events: np.ndarray) -> Iterator[np.ndarray]:
         yield events[at : at + BLOCK]
 
 
-def _instant(names: Names, row: str, cycle: int, pe: int, a: int, b: int) -> Action:
+def _instant(
+    names: Names, row: str, cycle: int, pe: int, a: int, b: int
+) -> tuple[str, int, int, int, str, str, int | None]:
     if row == "LAND":
-        return Action(INSTANT, cycle, pe, WAVELETS, names.color(a), value=b)
+        return INSTANT, cycle, pe, WAVELETS, names.color(a), "", b
     if row == "HOP":
-        return Action(INSTANT, cycle, pe, WAVELETS, hop_name(names, a), value=b)
-    return Action(INSTANT, cycle, pe, MAIN, row.lower(), value=b)
+        return INSTANT, cycle, pe, WAVELETS, hop_name(names, a), "", b
+    return INSTANT, cycle, pe, MAIN, row.lower(), "", b
 
 
 class Span(NamedTuple):

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 
 from ..fabric.run import Run
-from .events import BEGIN, END, INSTANT, actions, lane_name, lanes
+from .events import BEGIN, END, INSTANT, lane_name, lanes, steps
 
 # TracePacket
 TIMESTAMP, SEQUENCE, TRACK_EVENT, INTERNED, FLAGS, DESCRIPTOR = 8, 10, 11, 12, 13, 60
@@ -72,7 +72,7 @@ _NEEDED = integer(FLAGS, NEEDED)
 
 
 def packets(run: Run) -> Iterator[bytes]:
-    """Yield the packets of the file."""
+    """Yield the file in parts of one or more packets."""
     value = message(ANNOTATION_NAMES, integer(1, 1) + message(2, "value"))  # the name of all arguments
     yield packet(integer(FLAGS, CLEARED) + message(INTERNED, value))
     yield from counters(run)
@@ -144,30 +144,47 @@ def _bins(run: Run, column: int) -> Iterator[tuple[int, int, float]]:
 
 
 def slices(run: Run, tracks: dict[tuple[int, int], int]) -> Iterator[bytes]:
-    """Yield the packets of all events.  The part without time and value is encoded once per track and name.
+    """Yield the packets of all events, many at a time.  The part behind the time is encoded once per track and name.
 
     tracks: uuid by (pe, lane).
     """
     iids: dict[str, int] = {}
     known: dict[tuple[str, int, int, str], bytes] = {}
-    for what, cycle, pe, lane, name, _, value in actions(run):
+    values: dict[int | None, bytes] = {None: b""}
+    heads = [b"\x0a" + varint(length) + _TIME for length in range(_LONGEST)]  # of packets by their length
+    found: list[bytes] = []
+    before, time = -1, b""
+    for what, cycle, pe, lane, name, _, value in steps(run):
         event = known.get((what, pe, lane, name))
-        interned = b""
+        if cycle != before:
+            before, time = cycle, varint(cycle)
         if event is None:
             event = integer(TYPE, TYPES[what]) + integer(TRACK, tracks[pe, lane])
             if what != END:
                 if name not in iids:
                     iids[name] = len(iids) + 1
                     interned = message(INTERNED, message(EVENT_NAMES, integer(1, iids[name]) + message(2, name)))
+                    found.append(packet(_TIME + time + interned))
                 event += integer(NAME_IID, iids[name])
-            if what != INSTANT:  # without a value: cache all that follows the time
-                event = message(TRACK_EVENT, event) + _NEEDED
+            if what != INSTANT:  # without a value: all that follows the time
+                event = message(TRACK_EVENT, event) + _BEHIND
             known[what, pe, lane, name] = event
         if what == INSTANT:
-            if value is not None:
-                event += message(ANNOTATION, integer(ANNOTATION_NAME_IID, 1) + integer(ANNOTATION_UINT, value))
-            event = message(TRACK_EVENT, event) + _NEEDED
-        yield packet(_TIME + varint(cycle) + interned + event)
+            argument = values.get(value)
+            if argument is None and value is not None:
+                argument = message(ANNOTATION, integer(ANNOTATION_NAME_IID, 1) + integer(ANNOTATION_UINT, value))
+                if len(values) < _MOST_VALUES:
+                    values[value] = argument
+            event = message(TRACK_EVENT, event + (argument or b"")) + _BEHIND
+        found.append(heads[1 + len(time) + len(event)] + time + event)
+        if len(found) >= _PART:
+            yield b"".join(found)
+            found.clear()
+    yield b"".join(found)
 
 
+_LONGEST = 256  # bytes of a packet of an event
+_MOST_VALUES = 1 << 16  # whose encoding is kept
+_PART = 1 << 14  # packets that are joined
+_BEHIND = _NEEDED + _SEQUENCE
 _TIME = varint(TIMESTAMP << 3)
