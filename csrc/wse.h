@@ -320,7 +320,7 @@ uint64_t wse_bytes(const wse_fabric *fabric); /* memory the engine holds beyond 
 /* A checked run.  Results do not change.  wse_check is called before the first cycle and keeps a profile.  Regions of
  * memory have numbers from 1, as the host chooses: region, flags: of each byte [WSE_SRAM].  Bytes that are undefined
  * may not be read before they are written; wse_write and the like count as writing. */
-enum { WSE_CHECK_UNDEFINED = 1, WSE_CHECK_CODE = 2 };
+enum { WSE_CHECK_UNDEFINED = 1, WSE_CHECK_CODE = 2, WSE_CHECK_STACK = 4 };
 typedef struct {
   uint64_t cycle, before_cycle; /* before: the earlier event; of it pc and thread are -1 where there is none */
   uint64_t count;               /* of the same kind, class, pc and `what`; this is the first of them */

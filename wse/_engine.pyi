@@ -87,6 +87,7 @@ WAIT_BYTES: int
 FINDING_BYTES: int
 CHECK_UNDEFINED: int
 CHECK_CODE: int
+CHECK_STACK: int
 
 class Plane:
     def __buffer__(self, flags: int, /) -> memoryview: ...

@@ -525,7 +525,7 @@ cdef int number(int index) except -1:
 EVENT_BYTES = sizeof(wse_event)
 WAIT_BYTES = sizeof(wse_wait)
 FINDING_BYTES = sizeof(wse_finding)
-CHECK_UNDEFINED, CHECK_CODE = WSE_CHECK_UNDEFINED, WSE_CHECK_CODE
+CHECK_UNDEFINED, CHECK_CODE, CHECK_STACK = WSE_CHECK_UNDEFINED, WSE_CHECK_CODE, WSE_CHECK_STACK
 
 
 def params():

@@ -168,14 +168,23 @@ void check_written(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes) {
   memory_note_written(fabric, pe, at, (uint32_t)bytes);
 }
 
+static void overwrites(wse_fabric *fabric, uint32_t pe, uint16_t at, check_by by) {
+  wse_finding finding = check_finding(pe, WSE_FINDING_CODE, by, memory_of(fabric, pe)->region[at]);
+  finding.address = at;
+  finding.writes = 1;
+  check_report(fabric, finding);
+}
+
+void check_stack(wse_fabric *fabric, uint32_t pe, uint16_t first, uint16_t at, check_by by) {
+  const check_memory *memory = memory_of(fabric, pe);
+  if (memory && at < WSE_SRAM && memory->flags[at] & WSE_CHECK_STACK &&
+      (first >= WSE_SRAM || memory->region[first] != memory->region[at]))
+    overwrites(fabric, pe, at, by);
+}
+
 void check_store(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, check_by by) {
   const check_memory *memory = memory_of(fabric, pe);
-  if (memory && at < WSE_SRAM && memory->flags[at] & WSE_CHECK_CODE) {
-    wse_finding finding = check_finding(pe, WSE_FINDING_CODE, by, memory->region[at]);
-    finding.address = at;
-    finding.writes = 1;
-    check_report(fabric, finding);
-  }
+  if (memory && at < WSE_SRAM && memory->flags[at] & WSE_CHECK_CODE) overwrites(fabric, pe, at, by);
   if (may_matter(memory, at, bytes)) check_written(fabric, pe, at, bytes);
   share(fabric, pe, at, bytes, true, by);
 }

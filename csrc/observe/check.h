@@ -60,6 +60,8 @@ void check_scalar(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, bool 
 bool check_is_plain(const wse_fabric *fabric, uint32_t pe, uint16_t first, uint16_t low, uint16_t high);
 /* Checks that an element is in the region of the first element of its operation, at `first`. */
 void check_bounds(wse_fabric *fabric, uint32_t pe, uint16_t first, uint16_t at, int bytes, check_by by);
+/* An element is written whose operation began at `first`: it may overwrite a stack. */
+void check_stack(wse_fabric *fabric, uint32_t pe, uint16_t first, uint16_t at, check_by by);
 /* Whether nothing but this thread may have used memory in an order that timing decides. */
 bool check_is_alone(const wse_fabric *fabric, uint32_t pe, int thread);
 /* A thread of the PE begins an operation with a fabric or FIFO operand. */

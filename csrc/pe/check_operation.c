@@ -13,6 +13,7 @@ static void check_element(wse_fabric *fabric, uint32_t pe, const vector_operand 
   const xdsr *x = operand_xdsr(fabric, pe, &operand->d);
   uint16_t at = dsd_address(&operand->d, x, i);
   check_bounds(fabric, pe, dsd_address(&operand->d, x, 0), at, operand->size, by);
+  if (writes) check_stack(fabric, pe, dsd_address(&operand->d, x, 0), at, by);
   if (writes) check_store(fabric, pe, at, operand->size, by);
   else check_load(fabric, pe, at, operand->size, by);
 }

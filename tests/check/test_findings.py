@@ -80,6 +80,36 @@ def test_ordered_accesses_are_no_race(tmp_path, name):
     assert checker.findings() == []
 
 
+STACK = """
+var y = @zeros([4]f32);
+var k: i16 = 4;
+var long: u16 = 64;
+var total: i32 = 0;
+const y_dsd = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{4} -> y[i] });
+fn f(n: i16) i32 {
+  if (n < 2) { return 1; }
+  const a: i32 = f(n - 1);
+  const b: i32 = f(n - 2);
+  return a + b;
+}
+fn main() void {
+  total = f(k);
+  @fmovs(%, 1.0);
+  total += f(k);
+}
+comptime { @export_symbol(main); }
+"""
+
+
+def test_a_stack_that_is_overwritten(tmp_path):
+    _, checker = checked(tmp_path, STACK.replace("%", "@set_dsd_length(y_dsd, long)"), None)
+    found = {one.kind: one for one in checker.findings()}
+    assert found.keys() == {"bounds", "code"} and "pe.csl:15:" in found["code"].where
+    assert "where the stack of f is" in found["code"].message
+    _, checker = checked(tmp_path, STACK.replace("%", "y_dsd"), None)
+    assert checker.findings() == []
+
+
 def test_there_are_thirty_mistakes_of_all_kinds():
     kinds = Counter(fault.kind for fault in FAULTS)
     assert set(kinds) == set(KINDS) and len(FAULTS) >= 30

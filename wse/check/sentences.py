@@ -77,7 +77,9 @@ def _outside(image: Image, pe: PEImage | None, record: np.void) -> tuple[str, st
 
 def _code(image: Image, pe: PEImage | None, record: np.void) -> tuple[str, str]:
     at = int(record["address"])
-    return f"it writes to address {at:#06x}, where the code of the PE is", "check the index, pointer or descriptor"
+    region = pe.region(int(record["what"])) if pe is not None else None
+    what = f"the {region.name} is" if region is not None and region.stack else "the code of the PE is"
+    return f"it writes to address {at:#06x}, where {what}", "check the index, pointer or descriptor"
 
 
 def _thread(thread: int) -> str:

@@ -88,6 +88,7 @@ class Row:
             *(self.address, self.bytes, self.name, self.what, width),
             undefined=self.undefined,
             code=self.address == 0 and self.name == "code",
+            stack=self.name.startswith("stack of "),
         )
 
 

@@ -45,7 +45,11 @@ class CheckedRuns:
             for number, region in enumerate(pe.regions[: np.iinfo(np.uint16).max], 1):
                 bytes_of = slice(region.address, region.address + region.bytes)
                 regions[bytes_of] = number
-                flags[bytes_of] = _engine.CHECK_UNDEFINED * region.undefined | _engine.CHECK_CODE * region.code
+                flags[bytes_of] = (
+                    _engine.CHECK_UNDEFINED * region.undefined
+                    | _engine.CHECK_CODE * region.code
+                    | _engine.CHECK_STACK * region.stack
+                )
             self._engine.check_class(index, regions, flags)
 
     def found(self, ended: bool) -> np.ndarray:

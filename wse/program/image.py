@@ -35,6 +35,7 @@ class Region:
     """A named part of a PE's memory: an array, a variable, or the code.
 
     type: of the elements, or ""; item: bytes of an element.  undefined: it has no initial value.
+    stack: frames of functions that call themselves.
     """
 
     address: int
@@ -44,6 +45,7 @@ class Region:
     item: int = 0
     undefined: bool = False
     code: bool = False
+    stack: bool = False
 
     def at(self, address: int) -> str:
         """The element at an address: `x[3]`, or `x + 6 bytes` if the elements are not known."""
