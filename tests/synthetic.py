@@ -87,6 +87,18 @@ def make_events(*rows) -> np.ndarray:
     return np.array([(cycle, pe, numbers[kind], a, b) for cycle, pe, kind, a, b in rows], EVENT)
 
 
+def spans(run):
+    """(pe, lane, start, end, name, kind) of the tasks, operations and waits of a run, from its begins and ends."""
+    from wse.trace import events
+
+    begun = {}
+    for what, cycle, pe, lane, name, kind, _ in events.actions(run):
+        if what == events.BEGIN:
+            begun.setdefault((pe, lane), []).append(cycle)
+        elif what == events.END:
+            yield pe, lane, begun[pe, lane].pop(), cycle, name, kind
+
+
 def garbage(last=2**64 - 1):
     """A strategy of hypothesis: arrays of events that no fabric records, at cycles up to `last`."""
     from hypothesis import strategies as st

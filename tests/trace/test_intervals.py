@@ -1,9 +1,9 @@
-"""wse/trace/intervals.py: the same tasks, operations and waits as events.spans, as arrays by PE."""
+"""wse/trace/intervals.py: the tasks, operations and waits of events.actions, as arrays by PE."""
 
 import numpy as np
 from explored import product
 from hypothesis import given
-from synthetic import garbage, make_events, make_run
+from synthetic import garbage, make_events, make_run, spans
 
 from wse.machine import isa
 from wse.trace import events, intervals
@@ -22,7 +22,7 @@ def rows(run, most=None):
 def test_they_are_the_spans_of_a_run():
     run = product()
     found = sorted(row for row in rows(run) if row[-1] != "landing")
-    assert len(found) > 1000 and found == sorted(tuple(span) for span in events.spans(run))
+    assert len(found) > 1000 and found == sorted(spans(run))
     landed = [row for row in rows(run) if row[-1] == "landing"]
     lands = [(action.pe, action.lane, action.cycle) for action in events.actions(run) if action.lane == events.WAVELETS]
     assert sorted(row[:3] for row in landed) == sorted(lands) and len(lands) > 1000

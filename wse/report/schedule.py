@@ -2,8 +2,10 @@
 
 from collections import Counter
 
+import numpy as np
+
 from ..errors import ConfigError
-from ..trace import events
+from ..trace import events, intervals
 from . import figure as base
 from . import text
 
@@ -54,21 +56,27 @@ def draw(axes, run):
     operations: dict[str, list[Bar]] = {}
     names: Counter[str] = Counter()
     count = 0
-    for span in events.spans(run):
-        row = rows.get((span.pe, span.lane))
+    table, words, _ = intervals.intervals(run)
+    pes = np.unique([pe for pe, _ in shown])
+    table = table[np.isin(table["pe"], pes) & (table["kind"] != intervals.LANDING)]
+    table = table[np.argsort(table["start"], kind="stable")]
+    columns = [table[name].tolist() for name in ("pe", "lane", "start", "end", "name", "kind")]
+    for pe, lane, start, end, name, kind in zip(*columns, strict=True):
+        row = rows.get((pe, events.MAIN if lane == intervals.MAIN else lane))
         if row is None:
             continue
         count += 1
         if count > BARS:
             break
-        bar = (row, span.start, max(span.end - span.start, 1), span.name)
-        if span.kind == events.WAIT:
-            waits.append(bar)
-        elif span.kind == events.TASK:
-            tasks.append(bar)
-        else:
-            operations.setdefault(span.name, []).append(bar)
-            names[span.name] += bar[2]
+        bar = (row, start, max(end - start, 1), words[name])
+        match intervals.KINDS[kind]:
+            case events.WAIT:
+                waits.append(bar)
+            case events.TASK:
+                tasks.append(bar)
+            case _:
+                operations.setdefault(words[name], []).append(bar)
+                names[words[name]] += bar[2]
     _draw_bars(axes, tasks, 0.86, "#D9D9D9", "tasks")
     for i, (name, _) in enumerate(names.most_common()):
         color = _PALETTE[i] if i < len(_PALETTE) else "#777777"

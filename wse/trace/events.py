@@ -185,27 +185,6 @@ def _instant(
     return INSTANT, cycle, pe, MAIN, row.lower(), "", b
 
 
-class Span(NamedTuple):
-    """A task, an operation or a wait, from its first cycle to the one after its last."""
-
-    pe: int
-    lane: int
-    start: int
-    end: int
-    name: str
-    kind: str
-
-
-def spans(run: Run) -> Iterator[Span]:
-    """Yield the spans of a run, in order of their ends."""
-    open_spans: dict[tuple[int, int], list[int]] = {}
-    for what, cycle, pe, lane, name, kind, _ in actions(run):
-        if what == BEGIN:
-            open_spans.setdefault((pe, lane), []).append(cycle)
-        elif what == END:
-            yield Span(pe, lane, open_spans[pe, lane].pop(), cycle, name, kind)
-
-
 def lane_of(kind: int, b: int) -> int:
     """The lane of an event with this kind and second argument."""
     row = kind_name(kind)

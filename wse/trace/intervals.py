@@ -1,6 +1,6 @@
 """The events of a run as arrays of intervals: tasks, operations, waits and landings, by PE; fast for large traces.
 
-`wse.trace.events.spans` yields the same tasks, operations and waits one by one.
+`wse.trace.events.actions` yields their begins and ends one by one.
 """
 
 from __future__ import annotations
