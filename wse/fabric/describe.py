@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from .. import _engine
+from ..machine import isa
 from ..program.assembler import disassemble_word
 from ..program.image import NO_CLASS, Image, PEImage
 from . import diagnosis, states
@@ -50,7 +51,8 @@ class Details:
         rows, columns = np.nonzero(here if chosen is None else here & (chosen > 0))
         if 1 <= len(rows) <= states.MOST_PES:
             pes = list(zip(columns.tolist(), rows.tolist(), strict=True))
-            self._states = Recorder(self._engine, self.width, pes, self._watch.since, self._watch.until)
+            dsrs = 1 + max(isa.highest_dsr(pe.words)[0] for pe in self.image.classes)
+            self._states = Recorder(self._engine, self.width, pes, self._watch.since, self._watch.until, dsrs)
 
     def _names(self) -> dict[str, dict[str, int]]:
         """Names of tasks and colors, for traces."""

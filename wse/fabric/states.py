@@ -13,11 +13,12 @@ import numpy as np
 
 from .. import _engine
 from ..errors import ConfigError
+from ..machine import isa
 from ..records import dataclass
 
 MOST_PES = 16  # whose states are recorded
-MOST = 256  # states of each
-REGISTERS, DSRS, WORDS = 32, 48, _engine.SRAM // 2
+MOST = 128  # states of each
+REGISTERS, DSRS, WORDS = 32, len(isa.DSR_FILES) * isa.DSRS, _engine.SRAM // 2
 DSR_FIELDS = ("kind", "flags", "queue", "color", "base", "length", "stride")
 MAIN_FIELDS = ("state", "task", "pc")
 _CHANGE = np.dtype([("state", "<u4"), ("pe", "<u4"), ("word", "<u4"), ("value", "<u4")])
@@ -105,17 +106,25 @@ class _Sample:
 class Recorder:
     """Records the states of PEs.
 
-    - pes: (x, y), at most MOST_PES.  since, until: the cycles since .. until - 1 are recorded; until=None: all later.
+    - pes: (x, y), at most MOST_PES.  dsrs: of each file, those that the program names; the others stay empty.
+    - since, until: the cycles since .. until - 1 are recorded; until=None: all later.
     - next: the cycle at which `take` is to be called.
     """
 
     def __init__(
-        self, engine: Any, width: int, pes: Sequence[tuple[int, int]], since: int = 0, until: int | None = None
+        self,
+        engine: Any,
+        width: int,
+        pes: Sequence[tuple[int, int]],
+        since: int = 0,
+        until: int | None = None,
+        dsrs: int = isa.DSRS,
     ):
         if not 1 <= len(pes) <= MOST_PES:
             raise ConfigError(f"states are those of 1 to {MOST_PES} PEs, not {len(pes)}")
         self._engine, self._width, self._pes = engine, width, list(pes)
         self.until = until
+        self._named = [n for n in range(DSRS) if n % isa.DSRS < dsrs]
         self.next, self._step = since, 1
         self._samples: list[_Sample] = []
         self._first = self._memory = np.zeros((0,), np.uint16)
@@ -148,7 +157,9 @@ class Recorder:
         look, queues = self._engine.look, []
         main = np.array([look(x, y, _engine.LOOK_THREAD)[:3] for x, y in self._pes], np.uint32)
         registers = np.array([look(x, y, _engine.LOOK_REGISTERS) for x, y in self._pes], np.uint32)
-        dsrs = np.array([self._dsrs(x, y) for x, y in self._pes], np.uint64).view(np.int64)
+        dsrs = np.zeros((len(self._pes), DSRS, len(DSR_FIELDS)), np.uint64)
+        if self._named:
+            dsrs[:, self._named] = [self._dsrs(x, y) for x, y in self._pes]
         for x, y in self._pes:
             rows = []
             for way, what, count in ((0, _engine.LOOK_INPUT, _engine.INPUTS), (1, _engine.LOOK_OUTPUT, _engine.QUEUES)):
@@ -159,7 +170,7 @@ class Recorder:
                         if color >= 0 or words:
                             rows.append([way, number, color, values[1], words])
             queues.append(rows)
-        self._samples.append(_Sample(cycle, main, registers, dsrs, queues, at, memory[at]))
+        self._samples.append(_Sample(cycle, main, registers, dsrs.view(np.int64), queues, at, memory[at]))
         if len(self._samples) >= 2 * MOST:
             self._thin()
 
@@ -169,7 +180,8 @@ class Recorder:
         return memory.view(np.uint16)
 
     def _dsrs(self, x: int, y: int) -> list[list[int]]:
-        return [self._engine.look(x, y, _engine.LOOK_DSR, n)[: len(DSR_FIELDS)] for n in range(DSRS)]
+        look, fields = self._engine.look, len(DSR_FIELDS)
+        return [look(x, y, _engine.LOOK_DSR, n)[:fields] for n in self._named]
 
     def _thin(self) -> None:
         """Drops every second sample.  Its changes go to the next one."""
