@@ -60,6 +60,23 @@ def test_an_interrupt_ends_the_motion_where_it_began(heat, name):
     assert debugger.cycle == there and session.told  # nothing was left by the interrupts, and requests are answered
 
 
+def test_a_second_control_c_on_the_way_back(heat, monkeypatch):
+    session = Session(heat, interactive=True)
+    history, here = session.debugger.current.history, session.debugger.cycle
+    goto, calls = history.goto, []
+
+    def pressed(cycle, progress=None):
+        calls.append(cycle)
+        if len(calls) in (2, 3):
+            raise KeyboardInterrupt
+        return goto(cycle, progress)
+
+    monkeypatch.setattr(history, "goto", pressed)
+    session.interrupts = [KeyboardInterrupt()]
+    assert session.debugger.goto(40).reason == "interrupt"
+    assert calls == [40, here, here, here] and session.debugger.cycle == here
+
+
 def test_control_c_ends_the_session_only_without_a_terminal(heat):
     session = Session(heat, interactive=True)
     session.interrupts = [KeyboardInterrupt()]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from ..fabric.probe import Stop, Stops
-from .breakpoint import Breakpoint, Pause, Stopped
+from .breakpoint import Breakpoint, Stopped
 
 
 class Backward:
@@ -57,10 +56,18 @@ class Backward:
                 return motion()
             except KeyboardInterrupt as interrupt:
                 resumes = self._resumes(interrupt)
-            with suppress(Pause):  # the way back is at most that of a snapshot
-                self.current.history.goto(here)
+            self._return_to(here)
             if not resumes:
                 return Stopped("interrupt", "interrupted")
+
+    def _return_to(self, cycle: int) -> None:
+        """Goes forward to a cycle from which a motion has begun, whatever is pressed on the way."""
+        while True:
+            try:
+                self.current.history.goto(cycle)
+                return
+            except KeyboardInterrupt as interrupt:
+                self._resumes(interrupt)
 
     def _goto(self, cycle: int) -> Stopped:
         self.current.history.goto(cycle, self.progress)
