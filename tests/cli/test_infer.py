@@ -69,3 +69,20 @@ def test_infer_prints_what_published_speeds_imply():
     assert plain["implied_acceptance"] is None and plain["error_pct"]["f32"] < 0 < plain["error_pct"]["f16"]
     assert 0 < fast["implied_acceptance"]["bound"] < fast["implied_acceptance"]["f16"] < 1
     assert fast["implied_acceptance"]["f32"] is None and fast["tokens_a_pass"]["f32"] > 5
+
+
+def test_infer_predicts_what_generate_executes(tmp_path):
+    smollm2 = {
+        "model_type": "llama", "num_hidden_layers": 30, "hidden_size": 576, "intermediate_size": 1536,
+        "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 49_152, "max_position_embeddings": 8192,
+        "rms_norm_eps": 1e-5, "rope_theta": 100_000, "hidden_act": "silu", "tie_word_embeddings": True,
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(smollm2))
+    words = ["infer", "--model", tmp_path, "--context", "76", "--prompt", "37"]
+    made = json.loads(sh(*words, "--json").stdout)["generate"]
+    assert made["strip"] == [18, 816] and abs(made["token_cycles"] / 445_000 - 1) < 0.05
+    assert sum(row["share"] for row in made["phases"]) > 0.999
+    assert "18 x 816 PEs, layers of 18 x 24" in sh(*words).stdout
+    document = json.loads(sh("infer", "--model", "gpt2", "--json").stdout)
+    assert "norm is layer" in document["generate"]["why_not"]
+    assert "cannot execute it: " in sh("infer", "--model", "llama3-8b").stdout

@@ -16,7 +16,7 @@ IDS = [5, 96, 3, 3, 77, 50, 2, 64, 0]
 
 
 def decoder(weights, storage="f16", context=30, width=3, group=2, **more):
-    return generation.Decoder(weights, generation.layout(weights, context, width, group), storage, **more)
+    return generation.Decoder(weights, generation.layout(weights.config, context, width, group), storage, **more)
 
 
 @pytest.mark.parametrize("storage", generation.FORMATS)
@@ -165,7 +165,7 @@ def test_keys_beyond_f16():
 )
 def test_layouts_that_cannot_be(context, width, group, error):
     with pytest.raises(ConfigError, match=error):
-        generation.layout(small(), context, width, group)
+        generation.layout(small().config, context, width, group)
 
 
 def test_a_pe_that_is_too_small():
@@ -175,7 +175,7 @@ def test_a_pe_that_is_too_small():
 
 def test_the_layout_is_chosen():
     weights = small(d=128, heads=8, kv=4, d_head=16, f=512, layers=1)
-    made = generation.layout(weights, 64)
+    made = generation.layout(weights.config, 64)
     assert made.layer.weights <= generation.WEIGHTS_PER_PE
     assert generation.Decoder(weights, made).step([1]) > 0
 

@@ -9,7 +9,7 @@ from execute.decoder_reference import small
 from wse.errors import ConfigError
 from wse.models import weights as module
 from wse.models.config import published
-from wse.models.weights import check_supported, read_weights
+from wse.models.weights import check_supported, read_gguf_config, read_weights
 
 from .model_files import VOCAB, config_of, named, write_folder, write_gguf
 
@@ -71,7 +71,7 @@ def test_quantised_blocks(tmp_path):
     [
         ({"attention_bias": True}, "products have a bias"),
         ({"hidden_act": "gelu"}, "not gated by silu"),
-        ({"rope_scaling": {"rope_type": "linear", "factor": 2.0}}, "is not of the kind"),
+        ({"rope_scaling": {"rope_type": "linear", "factor": 2.0}}, "RoPE is scaled"),
         ({"num_hidden_layers": 3}, r"has no tensor model.layers.2.self_attn.q_proj.weight \(9 of 29"),
         ({"num_hidden_layers": 1}, "has a tensor model.layers.1.* that a model of this kind does not use"),
         ({"intermediate_size": 44}, r"mlp.gate_proj.weight has the shape \(40, 24\), not \(44, 24\)"),
@@ -136,3 +136,9 @@ def test_another_architecture(tmp_path):
     writer.close()
     with pytest.raises(ConfigError, match="architecture 'gemma'; llama is supported"):
         read_weights(tmp_path / "a.gguf")
+
+
+def test_the_shape_of_a_gguf_file_alone(tmp_path):
+    wanted = model(tied=False)
+    got = read_gguf_config(write_gguf(tmp_path / "small.gguf", wanted))
+    assert got.but(name="small", norm_eps=1e-5, source="") == wanted.config.but(name="small", norm_eps=1e-5, source="")

@@ -10,7 +10,7 @@ from wse.report import generation
 
 @pytest.mark.parametrize("tied, names", [(True, ["embedding, head"]), (False, ["embedding", "head"])])
 def test_regions(tied, names, tmp_path):
-    layout = execute.layout(small(tied=tied), 30, 3, 2)
+    layout = execute.layout(small(tied=tied).config, 30, 3, 2)
     busy = np.arange(layout.pes).reshape(layout.height, layout.width)
     figure = generation.figure(layout, busy, 1000, (762, 1172))
     wafer, strip = figure.axes[:2]

@@ -70,6 +70,7 @@ def said(piece: str) -> None:
 
 def generate(options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     """Generate, and return the document.  say: called with each piece of the text."""
+    from ..costs import decoding
     from ..execute import generation
     from ..execute.sampling import Sampler
     from ..models import tokenizer, weights
@@ -92,7 +93,7 @@ def generate(options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str
         context = options["context"] or max(len(ids), min(most, len(ids) + options["tokens"] - 1))
         if options["context"] and context < len(ids):
             raise ConfigError(f"the prompt has {len(ids)} tokens, more than --context {context}")
-        layout = generation.layout(model, context, options["columns"] or 0, options["rows"] or 0, machine)
+        layout = generation.layout(model.config, context, options["columns"] or 0, options["rows"] or 0, machine)
         working(f"loading {layout.pes:,} PEs")
         decoder = generation.Decoder(model, layout, options["dtype"], machine, options["threads"])
         working(f"the prompt's {len(ids)} tokens")
@@ -130,6 +131,9 @@ def generate(options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str
         run, wafer = decoder.fabric.measure(), (machine.fabric_width, machine.fabric_height)
         picture.draw(layout, run.busy, run.cycles, wafer, options["plot"])
     per_position = layout.cache_bytes
+    predicted = sum(decoding.predict(layout, decoder.used - 1).values()) if cycles else None
+    predicted_prompt = decoding.predict_prompt(layout, len(ids))
+    fitted = machine.name == "wse3" and machine.profile == "simulator" and not machine.overrides
     return {
         "model": model.config.name,
         "dtype": options["dtype"],
@@ -147,6 +151,14 @@ def generate(options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str
         "prompt_cycles": first,
         "token_cycles": cycles,
         "mean_token_cycles": mean,
+        "predicted": {
+            "prompt_cycles": predicted_prompt,
+            "prompt_error_pct": 100 * (predicted_prompt / first - 1),
+            "token_cycles": predicted,
+            "token_error_pct": None if predicted is None else 100 * (predicted / last - 1),
+        }
+        if fitted
+        else None,
         "tokens_per_second": clock / mean if mean else None,
         "prompt_tokens_per_second": clock * len(ids) / first,
         "wall_seconds": wall,
@@ -210,6 +222,11 @@ VIEW = [
                 ),
             ),
             ("answer", answers),
+            (
+                "predicted",
+                "prompt {predicted[prompt_cycles]:,.0f} cycles ({predicted[prompt_error_pct]:+.1f} %), last token "
+                "{predicted[token_cycles]:,.0f} ({predicted[token_error_pct]:+.1f} %)",
+            ),
             ("next token", "{sampling}; ended by: {ended}"),
             ("clock", "{clock_hz:si Hz}"),
             ("emulation", "{wall_seconds:,.1f} s, {wall_seconds_per_token:.2f} s a token"),

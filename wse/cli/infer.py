@@ -8,9 +8,12 @@ from typing import Any
 
 import click
 
-from ..costs import recorded
+from ..costs import decoding, recorded
 from ..errors import ConfigError
-from ..models import load
+from ..execute import generation
+from ..machine.parameters import Machine
+from ..models import Transformer, load
+from ..models.weights import differences, read_gguf_config
 from ..records import dataclass
 from ..system import inference
 from . import common, types
@@ -24,7 +27,7 @@ FIGURES = (
 
 
 @click.command("infer")
-@common.option("--model", type=types.MODEL, default="llama3-8b", help=common.MODEL)
+@common.option("--model", type=types.MODEL, default="llama3-8b", help=f"{common.MODEL}  Or a .gguf file.")
 @common.option("--context", type=types.COUNT, default=1024, help="Tokens in the key-value cache.")
 @common.option("--prompt", type=types.COUNT, help="Tokens of the prompt.  [default: the context]")
 @common.option("--wafers", type=types.Integer(1, 2048), help="CS-3 systems.  [default: what holds the weights]")
@@ -55,13 +58,16 @@ def command(
     bound is what hops, launches and reading each weight once leave.  With --acceptance, a draft proposes tokens and the
     model checks them.  Nothing is fitted to published speeds; the table compares them with the predictions, and prints
     the acceptance that speculation would need.
+
+    All this is of a layout that fills the wafers.  If `wse generate` can execute the model, the time in the layout that
+    it uses is predicted as well.
     """
     machine = common.model_machine(None, settings, file, FIGURES, "wse infer")
     if machine.name != "wse3":
         raise ConfigError(
             f"decoding is modelled for wse3 only: there are no cost models of its kernels on {machine.name}"
         )
-    transformer = load(model)
+    transformer = read_gguf_config(Path(model)) if model.endswith(".gguf") else load(model)
     made = {law: inference.decode(transformer, context, wafers, law, machine) for law in inference.LAWS}
     drafts: dict[str, float | None] = dict.fromkeys(made)
     if draft is not None:
@@ -73,7 +79,31 @@ def command(
             )
         drafts = {law: inference.decode(other, context, None, law, machine).token_seconds for law in made}
     speculation = Speculation(acceptance, drafted, draft, drafts)
-    show(document(made, prompt or context, transformer.sequence, speculation), VIEW, as_json)
+    executable = executed(transformer, context, prompt or context, machine)
+    figures = document(made, prompt or context, transformer.sequence, speculation) | {"generate": executable}
+    show(figures, VIEW, as_json)
+
+
+def executed(model: Transformer, context: int, prompt: int, machine: Machine) -> dict[str, Any]:
+    """The prediction for the layout of `wse generate`, or why there is none."""
+    if differs := differences(model):
+        return {"why_not": "; ".join(differs)}
+    try:
+        layout = generation.layout(model, context, machine=machine)
+    except ConfigError as error:
+        return {"why_not": str(error)}
+    phases = decoding.predict(layout, context - 1)
+    cycles, first = sum(phases.values()), decoding.predict_prompt(layout, min(prompt, context))
+    return {
+        "strip": [layout.width, layout.height],
+        "region": [layout.width, layout.layer.height],
+        "token_cycles": cycles,
+        "clock_hz": machine.clock_hz,
+        "tokens_per_second": machine.clock_hz / cycles,
+        "first_token_seconds": first / machine.clock_hz,
+        "phases": [{"phase": name, "cycles": n, "share": n / cycles} for name, n in phases.items()],
+        "held_worst_pct": decoding.held_out().worst_pct,
+    }
 
 
 @dataclass(frozen=True)
@@ -264,6 +294,15 @@ VIEW = [
             ("bound by", bounded),
             ("speculation", speculative),
             ("note", extended),
+            (
+                "wse generate",
+                "{generate[strip]:x} PEs, layers of {generate[region]:x}: {generate[tokens_per_second]:,.0f} tokens/s "
+                "at {generate[clock_hz]:si Hz}, "
+                "{generate[token_cycles]:,.0f} cycles a token at the end of the context, first token after "
+                "{generate[first_token_seconds]:si s}; fitted to executed tokens, worst error on held-out ones "
+                "{generate[held_worst_pct]:.1f} %",
+            ),
+            ("wse generate", "cannot execute it: {generate[why_not]}"),
         ]
     ),
     Table(

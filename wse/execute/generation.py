@@ -21,6 +21,7 @@ from ..errors import ConfigError, MemoryOverflow
 from ..fabric.fabric import Fabric
 from ..machine import numerics
 from ..machine.parameters import Machine
+from ..models.config import Transformer
 from ..models.weights import Weights
 from ..operators import decoder, vocabulary
 from ..operators.decoder import LayerShape
@@ -73,13 +74,13 @@ class Layout:
         return self.layers * 2 * self.layer.kv_heads * self.layer.d_head * 2
 
 
-def layout(weights: Weights, context: int, width: int = 0, group: int = 0, machine: Machine | None = None) -> Layout:
+def layout(config: Transformer, context: int, width: int = 0, group: int = 0, machine: Machine | None = None) -> Layout:
     """The layout of a model for so many tokens of context.
 
     width: columns; group: rows of a key-value head, a divisor of half a head's features; 0: chosen, so that a PE holds
     at most `WEIGHTS_PER_PE` weights of a layer.  ConfigError if the strip exceeds the wafer, or no layout is found.
     """
-    config, machine = weights.config, machine or Machine("wse3")
+    machine = machine or Machine("wse3")
     if not 1 <= context <= config.sequence:
         raise ConfigError(f"{config.name} has a context of 1 to {config.sequence:,} tokens, not {context:,}")
     half = config.d_head // 2
@@ -102,7 +103,7 @@ def layout(weights: Weights, context: int, width: int = 0, group: int = 0, machi
     rows = max(2, -(-config.vocab * layer.kx // TABLE_PER_PE))
     even = next((r for r in range(rows, rows + rows // 4 + 1) if config.vocab % (2 * r) == 0), rows)
     table = VocabularyShape(config.d_model, config.vocab, layer.width, even, config.norm_eps)
-    made = Layout(layer, table, config.layers, weights.head is None)
+    made = Layout(layer, table, config.layers, config.tied)
     if made.width > machine.fabric_width or made.height > machine.fabric_height:
         raise ConfigError(
             f"{config.name} takes {made.width} x {made.height} PEs; the wafer has {machine.fabric_width} x "
@@ -111,7 +112,7 @@ def layout(weights: Weights, context: int, width: int = 0, group: int = 0, machi
     return made
 
 
-def _layer(config, context: int, width: int, group: int) -> LayerShape:
+def _layer(config: Transformer, context: int, width: int, group: int) -> LayerShape:
     return LayerShape(
         d_model=config.d_model,
         heads=config.heads,
@@ -233,7 +234,7 @@ class Decoder:
         layout = self.layout
         self.fabric.fill("peak", [0], 0, layout.top(0), layout.width, layout.layers * layout.layer.height)
 
-    def phases(self) -> dict[str, float]:
+    def phases(self) -> dict[str, int]:
         """Cycles of the last token by what the regions did, the sum over the layers, then the head.
 
         Taken from timestamps of the last PE of each region; waits for a region before are left out.

@@ -19,6 +19,7 @@ from .config import Transformer
 from .load import from_hugging_face
 
 EXTRA = "install it with: pip install 'wse[generate]'"
+LISTS = tuple(f"tokenizer.ggml.{name}" for name in ("tokens", "token_type", "merges", "scores"))  # of a vocabulary
 # Matrices of a layer: our name, GGUF's, Hugging Face's.
 MATRICES = {
     "q": ("attn_q", "self_attn.q_proj"),
@@ -88,9 +89,9 @@ def read_weights(path: Path) -> Weights:
     raise ConfigError(f"{path}: weights are a .gguf file, a .safetensors file beside its config.json, or a folder")
 
 
-def check_supported(config: Transformer) -> None:
-    """ConfigError unless the model is a decoder as `Weights` describes it, naming what differs."""
-    differs = [
+def differences(config: Transformer) -> list[str]:
+    """In what the model differs from the decoders that `Weights` describes; empty if it is one."""
+    return [
         what
         for what, wrong in (
             (f"body is {config.body}", config.body != "decoder"),
@@ -98,6 +99,7 @@ def check_supported(config: Transformer) -> None:
             ("the MLP is not gated by silu", not (config.gated and config.activation == "silu")),
             (f"positions are {config.positions}", config.positions != "rotary"),
             (f"RoPE turns {config.rotary} of {config.d_head} features", config.rotary not in (0, config.d_head)),
+            ("RoPE is scaled", bool(config.rope_scaling)),
             ("some layers have no RoPE", not all(config.rotary_layers)),
             ("products have a bias", bool(config.bias or config.attention_bias or config.output_bias)),
             ("the head has a bias, or is missing", config.head_bias or config.head != "logits"),
@@ -113,6 +115,11 @@ def check_supported(config: Transformer) -> None:
         )
         if wrong
     ]
+
+
+def check_supported(config: Transformer) -> None:
+    """ConfigError unless the model is a decoder as `Weights` describes it, naming what differs."""
+    differs = differences(config)
     if differs:
         raise ConfigError(
             f"{config.name or 'the model'} is not of the kind that is generated with (the layers of Llama): "
@@ -170,7 +177,8 @@ def _made(config: Transformer, whole: dict[str, np.ndarray], layers: list, metad
 # --- GGUF -------------------------------------------------------------------------------------------------------------
 
 
-def _gguf(path: Path) -> Weights:
+def _reader(path: Path) -> tuple[Any, dict[str, Any], dict[str, tuple[int, ...]]]:
+    """A GGUF file's reader, its metadata without the vocabulary's lists, and the shapes of its tensors."""
     try:
         import gguf
     except ImportError:
@@ -181,8 +189,22 @@ def _gguf(path: Path) -> Weights:
         reader = gguf.GGUFReader(path)
     except Exception as error:
         raise ConfigError(f"{path} is no readable GGUF file: {error}") from None
-    metadata = {key: field.contents() for key, field in reader.fields.items()}
-    config = _from_metadata(metadata, {t.name: tuple(int(n) for n in reversed(t.shape)) for t in reader.tensors}, path)
+    metadata = {key: field.contents() for key, field in reader.fields.items() if key not in LISTS}
+    return reader, metadata, {t.name: tuple(int(n) for n in reversed(t.shape)) for t in reader.tensors}
+
+
+def read_gguf_config(path: Path) -> Transformer:
+    """The shape of a GGUF file's model.  ConfigError as `read_weights`."""
+    _, metadata, names = _reader(path)
+    return _from_metadata(metadata, names, path)
+
+
+def _gguf(path: Path) -> Weights:
+    import gguf
+
+    reader, metadata, names = _reader(path)
+    metadata |= {key: reader.fields[key].contents() for key in LISTS if key in reader.fields}
+    config = _from_metadata(metadata, names, path)
     check_supported(config)
     tensors = {t.name: t for t in reader.tensors}
 
@@ -196,7 +218,6 @@ def _gguf(path: Path) -> Weights:
         kind = re.search(r"attn_([qk])\.weight$", name)
         return _halves(value, config.heads if kind[1] == "q" else config.kv_heads) if kind else value
 
-    names = {name: tuple(int(n) for n in reversed(t.shape)) for name, t in tensors.items()}
     whole, layers = _collect(config, names, read, 0, str(path))
     return _made(config, whole, layers, metadata)
 
