@@ -1,0 +1,90 @@
+"""Names of Hugging Face's tensors: every parameter of ours in one tensor, split and joined without loss.
+
+tests/models/test_pretrained.py compares with transformers.
+"""
+
+import numpy as np
+import pytest
+
+from wse.errors import ConfigError
+from wse.models import graph, load
+from wse.models.load import from_hugging_face
+from wse.models.names import NAMINGS, config_of, entries
+
+GPT2 = {"model_type": "gpt2", "n_layer": 2, "n_embd": 8, "n_head": 2, "vocab_size": 11, "n_positions": 6}
+PLAIN = {
+    "num_hidden_layers": 2,
+    "hidden_size": 8,
+    "num_attention_heads": 4,
+    "intermediate_size": 12,
+    "vocab_size": 11,
+    "max_position_embeddings": 16,
+}
+MORE = {
+    "opt": {"ffn_dim": 12, "hidden_size": 8, "word_embed_proj_dim": 4},
+    "gpt_neox": {},
+    "phi": {},
+}
+
+
+def tiny(kind):
+    if kind == "gpt2":
+        return graph(from_hugging_face(GPT2))
+    values = PLAIN | MORE.get(kind, {"num_key_value_heads": 2}) | {"model_type": kind}
+    if kind == "opt":
+        values.pop("intermediate_size")
+    return graph(from_hugging_face(values))
+
+
+@pytest.mark.parametrize("kind", NAMINGS)
+def test_all_parameters_are_in_one_tensor_each(kind):
+    made = tiny(kind)
+    found = entries(made, kind)
+    assert sorted(name for entry in found for name in entry.ours) == sorted(made.parameters)
+    assert len({entry.name for entry in found}) == len(found)
+    assert sum(int(np.prod(entry.shape)) for entry in found) == made.weights
+
+
+@pytest.mark.parametrize("kind", NAMINGS)
+def test_split_and_join_are_inverse(kind):
+    made, rng = tiny(kind), np.random.default_rng(0)
+    for entry in entries(made, kind):
+        value = rng.normal(size=entry.shape)
+        parts = entry.split(value)
+        assert [part.shape for part in parts] == [made.parameters[name].shape for name in entry.ours]
+        assert np.array_equal(entry.join(parts), value)
+
+
+def test_layouts_of_joined_tensors():
+    """GPT-2's matrices are transposed; GPT-NeoX's queries, keys and values lie together head by head."""
+    by_name = {entry.name: entry for entry in entries(tiny("gpt2"), "gpt2")}
+    value = np.arange(8 * 24).reshape(8, 24)
+    q, k, v = by_name["transformer.h.1.attn.c_attn.weight"].split(value)
+    assert np.array_equal(k, value[:, 8:16].T) and q[0, 1] == 24 and v[7, 7] == 8 * 24 - 1
+    by_name = {entry.name: entry for entry in entries(tiny("gpt_neox"), "gpt_neox")}
+    value = np.arange(24)
+    q, k, v = by_name["gpt_neox.layers.0.attention.query_key_value.bias"].split(value)
+    assert q.tolist() == [0, 1, 6, 7, 12, 13, 18, 19]  # four heads of two
+    assert k.tolist() == [2, 3, 8, 9, 14, 15, 20, 21] and v[0] == 4
+
+
+def test_positions_of_opt_begin_with_two_rows_of_no_token():
+    (entry,) = [e for e in entries(tiny("opt"), "opt") if e.ours == ("positions.weight",)]
+    value = np.arange(entry.shape[0])[:, None] * np.ones(entry.shape[1])
+    assert entry.split(value)[0][:, 0].tolist() == [*range(2, entry.shape[0]), 0, 1]
+
+
+def test_what_is_not_known():
+    with pytest.raises(ConfigError, match=r"names of tensors of model type 'bloom' are not known; known are llama"):
+        entries(tiny("gpt2"), "bloom")
+    with pytest.raises(
+        ConfigError, match=r"files of model type llama have no tensor for the parameter positions.weight"
+    ):
+        entries(tiny("gpt2"), "llama")
+
+
+@pytest.mark.parametrize("name", ["nano", "nano-llama"])
+def test_models_of_this_package_have_a_configuration(name):
+    model = load(name)
+    again = from_hugging_face(config_of(model), name)
+    assert again.but(source=model.source) == model

@@ -1,0 +1,257 @@
+"""Models in files: read, cut, exported and read again; damaged and foreign files; the logits of transformers."""
+
+import json
+
+import numpy as np
+import pytest
+
+from wse.errors import ConfigError
+from wse.models import graph, load
+from wse.models.load import from_hugging_face
+from wse.models.names import config_of
+from wse.models.pretrained import Pretrained, export, open_pretrained
+
+numpy_files = pytest.importorskip("safetensors.numpy")
+LLAMA = load("nano-llama").but(kv_heads=2)
+
+
+def values(made, seed=0):
+    rng = np.random.default_rng(seed)
+    return {name: rng.normal(size=p.shape).astype(np.float32) for name, p in made.parameters.items()}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A Llama of two layers as Hugging Face has it."""
+    made = graph(LLAMA)
+    export(tmp_path / "llama", made, values(made).__getitem__)
+    return tmp_path / "llama"
+
+
+def read(path, layers=None):
+    files = open_pretrained(path)
+    whole = graph(files.model())
+    made = whole if layers is None else graph(files.model().but(layers=layers))
+    return files, dict(files.weights(made, whole)), made
+
+
+def rewrite(folder, change):
+    tensors = numpy_files.load_file(folder / "model.safetensors")
+    numpy_files.save_file(change(tensors) or tensors, folder / "model.safetensors")
+
+
+@pytest.mark.parametrize("name", ["nano", "nano-llama"])
+def test_what_is_exported_is_read_again(tmp_path, name):
+    made = graph(load(name))
+    wanted = values(made)
+    export(tmp_path / "out", made, wanted.__getitem__)
+    _, found, again = read(tmp_path / "out")
+    assert again.model.but(name=name, source=made.model.source) == made.model
+    assert found.keys() == wanted.keys()
+    for key, value in wanted.items():
+        assert np.array_equal(found[key], value), key
+
+
+def test_first_layers_of_a_folder(folder):
+    files, found, made = read(folder, layers=1)
+    assert found.keys() == made.parameters.keys() and not any(name.startswith("layers.1.") for name in found)
+    export(folder.parent / "cut", made, found.__getitem__, files)
+    _, again, _ = read(folder.parent / "cut")
+    assert all(np.array_equal(again[name], value) for name, value in found.items())
+    assert json.loads((folder.parent / "cut/config.json").read_text())["num_hidden_layers"] == 1
+
+
+def test_sixteen_bits_and_several_files(folder):
+    tensors = numpy_files.load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names = sorted(tensors)
+    parts = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
+    for file, own in parts.items():
+        numpy_files.save_file({name: tensors[name].astype(np.float16) for name in own}, folder / file)
+    index = {"weight_map": {name: file for file, own in parts.items() for name in own}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    _, found, made = read(folder)
+    for name, value in values(made).items():
+        np.testing.assert_array_equal(found[name], value.astype(np.float16).astype(np.float32))
+
+
+def test_bf16(folder):
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    rewrite(folder, lambda tensors: {name: value.astype(ml_dtypes.bfloat16) for name, value in tensors.items()})
+    _, found, made = read(folder)
+    for name, value in values(made).items():
+        np.testing.assert_array_equal(found[name], value.astype(ml_dtypes.bfloat16).astype(np.float32))
+
+
+def test_a_reduced_vocabulary_leaves_other_rows_as_they_were(folder):
+    files, found, made = read(folder)
+    rows = np.array([3, 5, 90])
+    small = graph(made.model.but(vocab=3))
+    trained = {n: found[n][rows] + 1 if n in ("embedding.weight", "head.weight") else found[n] for n in found}
+    export(folder.parent / "out", small, trained.__getitem__, files, rows)
+    _, again, _ = read(folder.parent / "out")
+    for name in ("embedding.weight", "head.weight"):
+        wanted = found[name].copy()
+        wanted[rows] += 1
+        assert np.array_equal(again[name], wanted)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda t: t.pop("model.norm.weight") is None, r"has no tensor model.norm.weight \(1 of 21 are missing\)"),
+        (lambda t: t.update({"model.extra": np.zeros(2, np.float32)}), "has a tensor model.extra, which a llama"),
+        (
+            lambda t: t.update({"model.norm.weight": np.zeros(31, np.float32)}),
+            r"model.norm.weight is \[31\], but by config.json must be \[32\]",
+        ),
+        (
+            lambda t: t.update({"model.norm.weight": np.full(32, np.nan, np.float32)}),
+            "model.norm.weight has values that are not finite",
+        ),
+        (
+            lambda t: t.update({"model.norm.weight": np.zeros(32, np.int32)}),
+            "model.norm.weight is of type I32; read are F32, F16",
+        ),
+    ],
+    ids=["missing", "unknown", "shape", "nan", "type"],
+)
+def test_errors_name_the_tensor(folder, change, words):
+    rewrite(folder, change)
+    with pytest.raises(ConfigError, match=words):
+        read(folder)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff" * 8, b"\x08\0\0\0\0\0\0\0[1, 2]  ", b"\x02\0\0\0\0\0\0\0{}"[:9]])
+def test_damaged_files(folder, data):
+    (folder / "model.safetensors").write_bytes(data)
+    with pytest.raises(ConfigError, match="is no readable safetensors file"):
+        read(folder)
+
+
+def test_what_is_no_model(tmp_path):
+    for path, words in (
+        (tmp_path, "holds no .*safetensors: give"),
+        (tmp_path / "x.txt", "is no model: give a folder"),
+        (tmp_path / "x.safetensors", "config.json"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            open_pretrained(path)
+    (tmp_path / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(ConfigError, match="files of pickled tensors are not read"):
+        open_pretrained(tmp_path)
+    (tmp_path / "x.gguf").write_bytes(b"GGUF")
+    pytest.importorskip("gguf")
+    with pytest.raises(ConfigError, match="is no readable GGUF file"):
+        open_pretrained(tmp_path / "x.gguf")
+
+
+def test_an_export_needs_an_empty_folder_and_a_type(tmp_path):
+    made = graph(LLAMA)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="is not an empty folder"):
+        export(tmp_path, made, values(made).__getitem__)
+    odd = graph(load("nano").but(norm="rms"))
+    with pytest.raises(ConfigError, match="no Hugging Face model type that is exported describes nano"):
+        export(tmp_path / "new", odd, values(odd).__getitem__)
+
+
+def gguf_file(path, made, wanted):
+    """A GGUF file in float32, with queries and keys in the order of GGUF's Llama."""
+    gguf = pytest.importorskip("gguf")
+    m = made.model
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(m.layers)
+    writer.add_embedding_length(m.d_model)
+    writer.add_feed_forward_length(m.d_ff)
+    writer.add_head_count(m.heads)
+    writer.add_head_count_kv(m.kv_heads)
+    writer.add_context_length(m.sequence)
+    writer.add_layer_norm_rms_eps(m.norm_eps)
+    names = {"embedding.weight": "token_embd.weight", "norm.gain": "output_norm.weight", "head.weight": "output.weight"}
+    parts = {"norm1.gain": "attn_norm", "norm2.gain": "ffn_norm", "attention.o.weight": "attn_output"}
+    parts |= {f"attention.{x}.weight": f"attn_{x}" for x in "qkv"}
+    parts |= {f"mlp.{x}.weight": f"ffn_{x}" for x in ("gate", "up", "down")}
+    for name, value in wanted.items():
+        if name.startswith("layers."):
+            _, number, part = name.split(".", 2)
+            theirs = f"blk.{number}.{parts[part]}.weight"
+            if part[:11] in ("attention.q", "attention.k"):
+                heads = m.heads if part[10] == "q" else m.kv_heads
+                value = value.reshape(heads, 2, -1, m.d_model).swapaxes(1, 2).reshape(value.shape)
+        else:
+            theirs = names[name]
+        writer.add_tensor(theirs, np.ascontiguousarray(value))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_gguf(tmp_path):
+    made = graph(LLAMA)
+    wanted = values(made)
+    gguf_file(tmp_path / "tiny.gguf", made, wanted)
+    files, found, again = read(tmp_path / "tiny.gguf")
+    assert files.folder is None and again.model.kv_heads == 2
+    for name, value in wanted.items():
+        assert np.array_equal(found[name], value), name
+
+
+CASES = {
+    "gpt2": ("GPT2", {"n_inner": 24}),
+    "opt": ("OPT", {"ffn_dim": 24, "word_embed_proj_dim": 16}),
+    "gpt_neox": ("GPTNeoX", {}),
+    "phi": ("Phi", {"partial_rotary_factor": 0.5}),
+    "llama": ("Llama", {"num_key_value_heads": 2, "tie_word_embeddings": True}),
+    "mistral": ("Mistral", {"num_key_value_heads": 2, "sliding_window": 5}),
+    "qwen2": ("Qwen2", {"num_key_value_heads": 2}),
+    "qwen3": ("Qwen3", {"num_key_value_heads": 2, "head_dim": 12}),
+    "olmo2": ("Olmo2", {"num_key_value_heads": 2}),
+    "phi3": ("Phi3", {"num_key_value_heads": 2, "pad_token_id": 0}),
+    "starcoder2": ("Starcoder2", {"num_key_value_heads": 2}),
+    "smollm3": ("SmolLM3", {"num_key_value_heads": 2, "pad_token_id": 0}),
+}
+
+
+DROPOUTS = (
+    *("attention_dropout", "hidden_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop", "dropout"),
+    *("residual_dropout", "embedding_dropout", "activation_dropout"),
+)
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_logits_are_those_of_transformers(tmp_path, kind):
+    """A random model that transformers saved; the same after a round trip through our export."""
+    transformers, torch = pytest.importorskip("transformers"), pytest.importorskip("torch")
+    from wse.train import reference
+
+    torch.manual_seed(1)
+    name, more = CASES[kind]
+    sizes = {"vocab_size": 40, "hidden_size": 32, "intermediate_size": 24, "num_hidden_layers": 2}
+    sizes |= {"num_attention_heads": 4, "max_position_embeddings": 16, "bos_token_id": 0, "eos_token_id": 0}
+    kind_of_config = getattr(transformers, f"{name}Config")
+    plain = kind_of_config().to_dict()
+    if "intermediate_size" not in plain:
+        del sizes["intermediate_size"]
+    config = kind_of_config(**sizes | {key: 0.0 for key in DROPOUTS if key in plain} | more)
+    model = getattr(transformers, "GPT2LMHeadModel" if kind == "gpt2" else f"{name}ForCausalLM")(config).eval()
+    for parameter in model.parameters():  # also gains and biases
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    model.save_pretrained(tmp_path / "theirs")
+    ids = torch.randint(0, 40, (2, 12))
+    with torch.no_grad():
+        wanted = model(ids).logits
+        files, found, made = read(tmp_path / "theirs")
+        ours = reference.logits(made, {n: torch.from_numpy(v) for n, v in found.items()}, ids)
+        np.testing.assert_allclose(ours, wanted, atol=2e-5 * float(wanted.abs().max()))
+        export(tmp_path / "ours", made, found.__getitem__, files)
+        again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "ours").eval()
+        assert torch.equal(again(ids).logits, wanted)
+
+
+def test_a_configuration_that_has_none_is_checked():
+    """config_of describes GPT-2 and Llama only; what it does not say would be lost."""
+    odd = load("nano").but(qk_norm="all")
+    assert from_hugging_face(config_of(odd), "nano").qk_norm != odd.qk_norm
+    assert isinstance(Pretrained({}, "x", None, {}, np.zeros, {}).type, str)

@@ -1,0 +1,253 @@
+"""Names and layouts of Hugging Face's tensors for the parameters of a graph, by model type.
+
+Most tensors are a parameter of ours under another name.  Some files join parameters (queries, keys and values of GPT-2,
+GPT-NeoX and Phi-3), transpose matrices (GPT-2), or begin the table of positions with rows of no token (OPT).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import field
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..records import dataclass
+from .config import Transformer
+from .graph import Graph
+
+Arrays = list[np.ndarray]
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A tensor of a file.
+
+    name    Hugging Face's
+    ours    names of the parameters that it holds
+    shape   of the tensor
+    split   the tensor -> arrays of `ours`, float32
+    join    the inverse
+    """
+
+    name: str
+    ours: tuple[str, ...]
+    shape: Shape
+    split: Callable[[np.ndarray], Arrays]
+    join: Callable[[Arrays], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Naming:
+    """Of a model type.
+
+    operators   name of an operator of ours, with N for the number of the layer -> the prefix of its tensors
+    transposed  operators whose weights are [inputs, outputs]
+    fused       names of a tensor's prefix -> the operators that it joins, one after the other
+    per_head    whether fused queries, keys and values lie beside each other for each head
+    shifted     whether rows of the table of positions that no token has come first
+    """
+
+    operators: Mapping[str, str]
+    transposed: tuple[str, ...] = ()
+    fused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    per_head: bool = False
+    shifted: bool = False
+
+
+def _llama(**changes: str) -> dict[str, str]:
+    layer = "model.layers.N."
+    plain = {
+        "embedding": "model.embed_tokens",
+        "norm": "model.norm",
+        "head": "lm_head",
+        "norm1": f"{layer}input_layernorm",
+        "norm2": f"{layer}post_attention_layernorm",
+        **{f"attention.{x}": f"{layer}self_attn.{x}_proj" for x in "qkvo"},
+        "attention.norm_q": f"{layer}self_attn.q_norm",
+        "attention.norm_k": f"{layer}self_attn.k_norm",
+        **{f"mlp.{x}": f"{layer}mlp.{x}_proj" for x in ("gate", "up", "down")},
+    }
+    return plain | {key: value.replace("L.", layer) for key, value in changes.items()}
+
+
+_QKV = ("attention.q", "attention.k", "attention.v")
+_H = "transformer.h.N."
+_D = "model.decoder."
+_X = "gpt_neox."
+NAMINGS: dict[str, Naming] = {
+    **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "smollm3"), Naming(_llama())),
+    "olmo2": Naming(_llama(norm1="L.post_attention_layernorm", norm2="L.post_feedforward_layernorm")),
+    "starcoder2": Naming(_llama() | {"mlp.up": "model.layers.N.mlp.c_fc", "mlp.down": "model.layers.N.mlp.c_proj"}),
+    "phi": Naming(
+        _llama()
+        | {"norm": "model.final_layernorm", "attention.o": "model.layers.N.self_attn.dense"}
+        | {"mlp.up": "model.layers.N.mlp.fc1", "mlp.down": "model.layers.N.mlp.fc2"}
+    ),
+    "phi3": Naming(
+        _llama(),
+        fused={
+            "model.layers.N.self_attn.qkv_proj": _QKV,
+            "model.layers.N.mlp.gate_up_proj": ("mlp.gate", "mlp.up"),
+        },
+    ),
+    "gpt2": Naming(
+        {
+            "embedding": "transformer.wte",
+            "positions": "transformer.wpe",
+            "norm": "transformer.ln_f",
+            "head": "lm_head",
+            "norm1": f"{_H}ln_1",
+            "norm2": f"{_H}ln_2",
+            "attention.o": f"{_H}attn.c_proj",
+            "mlp.up": f"{_H}mlp.c_fc",
+            "mlp.down": f"{_H}mlp.c_proj",
+        },
+        transposed=("attention.o", "mlp.up", "mlp.down", *_QKV),
+        fused={f"{_H}attn.c_attn": _QKV},
+    ),
+    "opt": Naming(
+        {
+            "embedding": f"{_D}embed_tokens",
+            "positions": f"{_D}embed_positions",
+            "embedding.projection": f"{_D}project_in",
+            "head.projection": f"{_D}project_out",
+            "norm": f"{_D}final_layer_norm",
+            "head": "lm_head",
+            "norm1": f"{_D}layers.N.self_attn_layer_norm",
+            "norm2": f"{_D}layers.N.final_layer_norm",
+            **{f"attention.{x}": f"{_D}layers.N.self_attn.{x}_proj" for x in "qkv"},
+            "attention.o": f"{_D}layers.N.self_attn.out_proj",
+            "mlp.up": f"{_D}layers.N.fc1",
+            "mlp.down": f"{_D}layers.N.fc2",
+        },
+        shifted=True,
+    ),
+    "gpt_neox": Naming(
+        {
+            "embedding": f"{_X}embed_in",
+            "norm": f"{_X}final_layer_norm",
+            "head": "embed_out",
+            "norm1": f"{_X}layers.N.input_layernorm",
+            "norm2": f"{_X}layers.N.post_attention_layernorm",
+            "attention.o": f"{_X}layers.N.attention.dense",
+            "mlp.up": f"{_X}layers.N.mlp.dense_h_to_4h",
+            "mlp.down": f"{_X}layers.N.mlp.dense_4h_to_h",
+        },
+        fused={f"{_X}layers.N.attention.query_key_value": _QKV},
+        per_head=True,
+    ),
+}
+# Tensors of files that no parameter takes: masks, tables of rotary positions, a head that shares the embedding.
+NEUTRAL = re.compile(r"(^|\.)(attn\.(bias|masked_bias)|attention\.(bias|masked_bias)|rotary_emb\.inv_freq)$")
+_ROLES = {"weight": "weight", "bias": "bias", "gain": "weight"}
+
+
+def entries(graph: Graph, kind: str) -> list[Entry]:
+    """The tensors of a file that hold all parameters of the graph.  kind: the model_type.
+
+    Raises ConfigError for a type whose names are not known, and for a parameter that has none.
+    """
+    naming = NAMINGS.get(kind)
+    if naming is None:
+        raise ConfigError(f"names of tensors of model type {kind!r} are not known; known are {', '.join(NAMINGS)}")
+    left = dict.fromkeys(graph.parameters)
+    found = []
+    for number in range(graph.model.layers):
+        for prefix, parts in naming.fused.items():
+            for role in ("weight", "bias"):
+                ours = tuple(f"layers.{number}.{part}.{role}" for part in parts)
+                if all(name in left for name in ours):
+                    found.append(_fused(graph, naming, prefix.replace(".N.", f".{number}.") + f".{role}", ours))
+                    for name in ours:
+                        left.pop(name)
+    return found + [_single(graph, naming, kind, name) for name in left]
+
+
+def _single(graph: Graph, naming: Naming, kind: str, name: str) -> Entry:
+    operator, role = name.rsplit(".", 1)
+    layer = re.match(r"layers\.(\d+)\.", operator)
+    plain = operator[layer.end() :] if layer else operator
+    prefix = naming.operators.get(plain)
+    if prefix is None or role not in _ROLES:
+        raise ConfigError(f"files of model type {kind} have no tensor for the parameter {name}")
+    theirs = f"{prefix.replace('.N.', f'.{layer[1]}.') if layer else prefix}.{_ROLES[role]}"
+    shape = graph.parameters[name].shape
+    if plain in naming.transposed and len(shape) == 2:
+        return Entry(theirs, (name,), shape[::-1], lambda x: [x.T], lambda xs: xs[0].T)
+    if plain == "positions" and naming.shifted:
+        extra = graph.model.extra_positions
+        # The rows that are cut from a longer table stay at its end.
+        first = min(extra, _SHIFT)
+        return Entry(theirs, (name,), shape, lambda x: [np.roll(x, -first, 0)], lambda xs: np.roll(xs[0], first, 0))
+    return Entry(theirs, (name,), shape, lambda x: [x], lambda xs: xs[0])
+
+
+_SHIFT = 2  # rows before those of tokens, in OPT
+
+
+def _fused(graph: Graph, naming: Naming, theirs: str, ours: tuple[str, ...]) -> Entry:
+    shapes = [graph.parameters[name].shape for name in ours]
+    rows = np.cumsum([shape[0] for shape in shapes])
+    whole = (int(rows[-1]), *shapes[0][1:])
+    turn = len(whole) == 2 and ours[0].rsplit(".", 1)[0].split(".", 2)[2] in naming.transposed
+    if not naming.per_head:
+
+        def split(x: np.ndarray) -> Arrays:
+            return np.split(x.T if turn else x, rows[:-1])
+
+        def join(xs: Arrays) -> np.ndarray:
+            made = np.concatenate(xs)
+            return made.T if turn else made
+
+        return Entry(theirs, ours, whole[::-1] if turn else whole, split, join)
+    heads, d_head = graph.model.heads, graph.model.d_head
+
+    def split_heads(x: np.ndarray) -> Arrays:
+        each = x.reshape(heads, len(ours), d_head, *whole[1:])
+        return [each[:, i].reshape(shapes[i]) for i in range(len(ours))]
+
+    def join_heads(xs: Arrays) -> np.ndarray:
+        return np.stack([x.reshape(heads, d_head, *whole[1:]) for x in xs], axis=1).reshape(whole)
+
+    return Entry(theirs, ours, whole, split_heads, join_heads)
+
+
+def config_of(model: Transformer) -> dict[str, Any]:
+    """The config.json of a model that has none: of GPT-2's or Llama's kind.  ConfigError for another."""
+    shared = {"vocab_size": model.vocab, "tie_word_embeddings": model.tied}
+    gpt2 = {
+        "model_type": "gpt2",
+        "architectures": ["GPT2LMHeadModel"],
+        "n_layer": model.layers,
+        "n_embd": model.d_model,
+        "n_head": model.heads,
+        "n_inner": model.d_ff,
+        "n_positions": model.sequence + model.extra_positions,
+        "layer_norm_epsilon": model.norm_eps,
+        "activation_function": {"relu": "relu", "silu": "silu"}.get(
+            model.activation, "gelu" if model.exact else "gelu_new"
+        ),
+        **dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0),
+    }
+    llama = {
+        "model_type": "llama",
+        "architectures": ["LlamaForCausalLM"],
+        "num_hidden_layers": model.layers,
+        "hidden_size": model.d_model,
+        "num_attention_heads": model.heads,
+        "num_key_value_heads": model.kv_heads,
+        "head_dim": model.d_head,
+        "intermediate_size": model.d_ff,
+        "max_position_embeddings": model.sequence,
+        "rms_norm_eps": model.norm_eps,
+        "rope_theta": model.rope_theta,
+        "hidden_act": model.activation,
+        "attention_bias": bool(model.attention_bias),
+        "mlp_bias": model.bias,
+        "attention_dropout": 0.0,
+    }
+    return (gpt2 if model.positions == "learned" else llama) | shared
