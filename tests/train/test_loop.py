@@ -137,3 +137,50 @@ def test_settings_that_cannot_be():
 def test_updates_on_the_fabric_are_sgd(tmp_path):
     with pytest.raises(ConfigError, match=r"^updates on the fabric are SGD with momentum, not adamw: use sgd$"):
         trainer(tmp_path, updates="fabric")
+
+
+def test_frozen_parameters_stay_and_the_rest_is_that_of_pytorch(tmp_path):
+    it = trainer(
+        tmp_path, optimizer="adamw", rate=3e-3, decay=0.1, frozen=("embedding*", "*.norm?.*"), betas=(0.9, 0.99)
+    )
+    before = {name: it.store.weight(name).copy() for name in it.store.names}
+    it.train(12)
+    run = torch_run(it, partial(torch.optim.AdamW, betas=(0.9, 0.99), weight_decay=0.1), trained=it.trained)
+    np.testing.assert_allclose([step.loss for step in it.history], run.losses, rtol=2e-5)
+    np.testing.assert_allclose([step.norm for step in it.history], run.norms, rtol=1e-3)
+    for name, value in before.items():
+        frozen = name.startswith("embedding") or ".norm" in name
+        assert np.array_equal(it.store.weight(name), value) == frozen, name
+
+
+def test_what_cannot_be_frozen(tmp_path):
+    for frozen, words in ((("encoder*",), "no parameter matches 'encoder\\*'"), (("*",), "nothing is left to train")):
+        with pytest.raises(ConfigError, match=words):
+            trainer(tmp_path, name=frozen[0].strip("*") or "all", frozen=frozen)
+    with pytest.raises(ConfigError, match="freeze some in streaming mode"):
+        trainer(tmp_path, name="fabric", updates="fabric", optimizer="sgd", frozen=("head*",))
+
+
+def test_accumulated_gradients_are_those_of_the_larger_batch(tmp_path):
+    it = trainer(tmp_path, micro_batches=3, rate=3e-3)
+    it.train(4)
+    batches = [it.drawn(i) for i in range(4)]
+    assert batches[0][0].shape == (12, 8)
+    weights = loop.initial(it.execution.graph, 0)
+    run = reference.train(it.execution.graph, weights, batches, OPTIMIZERS["adamw"], it.settings.rate_at, 1.0)
+    np.testing.assert_allclose([step.loss for step in it.history], run.losses, rtol=2e-5)
+
+
+def test_schedules():
+    def rates(**more):
+        return [loop.Settings(steps=11, warmup=2, rate=1.0, **more).rate_at(i) for i in range(11)]
+
+    linear = rates(schedule="linear", final=0.0)
+    assert linear[0] == 0.5 and linear[5] == pytest.approx(0.5) and linear[10] == 0
+    assert np.allclose(np.diff(linear[1:]), -0.1)
+    assert rates(schedule="constant")[1:] == [1.0] * 10
+    cosine = rates(schedule="cosine")
+    assert cosine[5] == pytest.approx(0.55) and cosine[10] == pytest.approx(0.1)
+    assert rates(schedule="linear", final=1.0)[1:] == [1.0] * 10
+    with pytest.raises(ConfigError, match="final is a share"):
+        rates(final=1.5)

@@ -12,6 +12,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import ConfigError
 from ..machine.digest import check_digest
 from ..memoryx.store import Store
@@ -20,12 +22,18 @@ from .loop import Settings, Step, initial, masks
 from .scaler import Scaler
 
 
-def begin(directory: Path | None, graph: Graph, settings: Settings) -> Store:
-    """Creates a store with initial weights.
+def begin(
+    directory: Path | None, graph: Graph, settings: Settings, weights: Mapping[str, np.ndarray] | None = None
+) -> Store:
+    """Creates a store with these weights, float32 by name, or with initial ones.
 
     directory: where to create it; None: in unnamed temporary files.
     """
-    weights = initial(graph, settings.seed, masks(graph, settings.sparsity, settings.seed))
+    chosen = masks(graph, settings.sparsity, settings.seed)
+    if weights is None:
+        weights = initial(graph, settings.seed, chosen)
+    elif chosen:
+        weights = {name: w * chosen[name] if name in chosen else w for name, w in weights.items()}
     slots = dict.fromkeys(slot for optimizer in settings.optimizers() for slot in optimizer.slots)
     return Store.create(directory, weights, slots)
 
@@ -48,14 +56,22 @@ def resume(checkpoint: Path, directory: Path | None, settings: Settings, about: 
     train = _checked(checkpoint, train)
     for what, before, now in (
         ("", train["about"], json.loads(json.dumps(dict(about)))),
-        ("setting ", train["settings"], asdict(settings)),
+        # Settings that a checkpoint of an older version does not have were as by default.
+        ("setting ", _settings(Settings()) | train["settings"], _settings(settings)),
     ):
         for key in before.keys() | now.keys():
             if before.get(key) != now.get(key):
                 raise ConfigError(
-                    f"{checkpoint} is of another run: its {what}{key} is {before.get(key)!r}, not {now.get(key)!r}"
+                    f"{checkpoint} is of another run: its {what}{key} is {before.get(key)!r}, not {now.get(key)!r}; "
+                    f"a new run from its weights, with other data or settings, is --init {checkpoint}"
                 )
     return saved.copy(directory)
+
+
+def _settings(settings: Settings) -> dict[str, Any]:
+    """As JSON has them."""
+    found: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    return found
 
 
 def steps(checkpoint: Path) -> int | None:

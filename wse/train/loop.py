@@ -8,8 +8,9 @@ the loop.  A run is given by its Settings, text and seed: it can be stopped and 
 
 from __future__ import annotations
 
+import fnmatch
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, field
 from typing import Any
 from zlib import crc32
@@ -28,29 +29,33 @@ from ..records import dataclass
 from .data import Batches
 from .scaler import Scaler
 
-SCHEDULES = ("cosine", "constant")
+SCHEDULES = ("cosine", "linear", "constant")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings that, with the model, the text and the mode, determine the results of a run.
 
-    steps: total number of steps.  warmup: steps in which the learning rate rises.  schedule: "cosine", which decays to
-    a tenth of the rate, or "constant".  micro_batches: passes per step.  rate: peak learning rate.  momentum: of SGD.
-    decay: weight decay of matrices.  clip: largest norm of the gradient, 0 for no clipping.  loss_scale: "dynamic",
-    "none" or a number.  mean_over: the number of tokens over which the wafer averages the loss, 0 for those of a pass;
-    a larger number shows the effect of a larger batch on 16-bit gradients, which are scaled back afterwards.
-    stochastic: round streamed weights to 16 bits stochastically.  sparsity: fraction of the weights of linear layers
-    that is zero and stays zero.  Raises ConfigError for a value out of range.
+    steps: total number of steps.  warmup: steps in which the learning rate rises.  schedule: "cosine" or "linear",
+    which decay from the first step to the last to the share `final` of the rate, or "constant".  micro_batches: passes
+    per step, whose gradients are averaged.  rate: peak learning rate.  momentum: of SGD.  betas: of AdamW.  decay:
+    weight decay of matrices.  frozen: patterns of names of parameters that are not updated, as of the shell.  clip:
+    largest norm of the gradient, 0 for no clipping.  loss_scale: "dynamic", "none" or a number.  mean_over: the number
+    of tokens over which the wafer averages the loss, 0 for those of a pass; a larger number shows the effect of a
+    larger batch on 16-bit gradients, which are scaled back afterwards. stochastic: round streamed weights to 16 bits
+    stochastically.  sparsity: fraction of the weights of linear layers that is zero and stays zero.  Raises ConfigError
+    for a value out of range.
     """
 
     steps: int = 300
     warmup: int = 20
     schedule: str = "cosine"
+    final: float = 0.1
     micro_batches: int = 1
     optimizer: str = "adamw"
     rate: float = 3e-3
     momentum: float = 0.9
+    betas: tuple[float, float] = (0.9, 0.95)
     decay: float = 0.0
     clip: float = 1.0
     dtype: str = "bf16"
@@ -59,6 +64,7 @@ class Settings:
     stochastic: bool = False
     sparsity: float = 0.0
     seed: int = 0
+    frozen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.schedule not in SCHEDULES:
@@ -70,6 +76,8 @@ class Settings:
             raise ConfigError(f"mean_over must be a number of tokens, or 0, not {self.mean_over}")
         if not 0 <= self.sparsity < 1:
             raise ConfigError(f"sparsity is a share from 0 to below 1, not {self.sparsity}")
+        if not 0 <= self.final <= 1:
+            raise ConfigError(f"final is a share of the learning rate, from 0 to 1, not {self.final}")
         if not 0 <= self.momentum < 1:
             raise ConfigError(f"momentum is from 0 to below 1, not {self.momentum}")
 
@@ -79,12 +87,13 @@ class Settings:
         if self.schedule == "constant":
             return self.rate * rise
         progress = min(1.0, step / max(1, self.steps - 1))
-        return self.rate * rise * (0.1 + 0.45 * (1 + math.cos(math.pi * progress)))
+        left = 1 - progress if self.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * progress))
+        return self.rate * rise * (self.final + (1 - self.final) * left)
 
     def optimizers(self) -> tuple[Optimizer, Optimizer]:
         """The optimizers (for matrices, for other parameters); the second has no weight decay."""
         if self.optimizer == "adamw":
-            return AdamW(self.rate, self.decay), AdamW(self.rate)
+            return AdamW(self.rate, self.decay, self.betas), AdamW(self.rate, 0.0, self.betas)
         if self.optimizer == "sgd":
             return SGD(self.rate, self.decay, self.momentum), SGD(self.rate, 0.0, self.momentum)
         raise ConfigError(f"optimizer is sgd or adamw, not {self.optimizer!r}")
@@ -121,6 +130,19 @@ def masks(graph: Graph, sparsity: float, seed: int) -> dict[str, np.ndarray]:
     return made
 
 
+def trained(names: Iterable[str], frozen: Iterable[str]) -> tuple[str, ...]:
+    """The names that no pattern of `frozen` matches.  ConfigError for a pattern without a name, or if none is left."""
+    names = tuple(names)
+    patterns = tuple(frozen)
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            raise ConfigError(f"no parameter matches {pattern!r}, which is to be frozen; the first is {names[0]}")
+    left = tuple(name for name in names if not any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns))
+    if not left:
+        raise ConfigError(f"all parameters are frozen by {', '.join(map(repr, patterns))}: nothing is left to train")
+    return left
+
+
 @dataclass
 class Step:
     """The record of a step.
@@ -154,6 +176,7 @@ class Trainer:
     scaler: Scaler
     history: list[Step] = field(default_factory=list)
     last: Pass | None = None
+    trained: tuple[str, ...] = ()  # names of parameters that are updated
 
     @classmethod
     def start(cls, execution: Execution, store: Store, batches: Batches, settings: Settings) -> Trainer:
@@ -167,7 +190,10 @@ class Trainer:
         scaler = Scaler.restored(saved["scaler"]) if saved else Scaler.of(settings.dtype, settings.loss_scale)
         history = [Step(**step) for step in saved["history"]] if saved else []
         mask = masks(execution.graph, settings.sparsity, settings.seed)
-        trainer = cls(execution, store, batches, settings, mask, scaler, history)
+        chosen = trained(store.names, settings.frozen)
+        if execution.updates == "fabric" and settings.frozen:
+            raise ConfigError("updates on the fabric are of all parameters: freeze some in streaming mode")
+        trainer = cls(execution, store, batches, settings, mask, scaler, history, trained=chosen)
         trainer._load(trainer._updates)
         return trainer
 
@@ -223,10 +249,7 @@ class Trainer:
         about: what else makes the run (model, text, mode ...), a dict of JSON values that `resume` compares.  Errors of
         Store.save.
         """
-        if self.execution.updates == "fabric":
-            for kind, arrays in zip(("weight", "momentum"), self.execution.read(), strict=True):
-                for name, array in arrays.items():
-                    (self.store.weight(name) if kind == "weight" else self.store.slot(kind, name))[...] = array
+        self.collect()
         self.store.meta["train"] = {
             "scaler": self.scaler.state(),
             "history": [asdict(step) for step in self.history],
@@ -235,6 +258,13 @@ class Trainer:
             "tables": tables_digest(),
         }
         self.store.save(path)
+
+    def collect(self) -> None:
+        """Brings weights and optimiser state that are on the fabric to the store."""
+        if self.execution.updates == "fabric":
+            for kind, arrays in zip(("weight", "momentum"), self.execution.read(), strict=True):
+                for name, array in arrays.items():
+                    (self.store.weight(name) if kind == "weight" else self.store.slot(kind, name))[...] = array
 
     # Parts of a step.
 
@@ -248,16 +278,22 @@ class Trainer:
         """The step's micro-batches, one pass each; all at once where the execution takes them so, as several systems
         do."""
         count = self.settings.micro_batches
-        drawn = [self.batches.step(self.step * count + number) for number in range(count)]
+        ids, labels = self.drawn(self.step)
         if count > 1 and self.execution.batch == count * self.batches.batch:
-            ids, labels = map(np.concatenate, zip(*drawn, strict=True))
             return [self.execution.run(ids, labels, scale)]
-        return [self.execution.run(*micro_batch, scale) for micro_batch in drawn]
+        parts = zip(np.split(ids, count), np.split(labels, count), strict=True)
+        return [self.execution.run(*micro_batch, scale) for micro_batch in parts]
+
+    def drawn(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """The sequences of all passes of a step, one after the other: (ids, labels), [sequences, tokens]."""
+        count = self.settings.micro_batches
+        ids, labels = zip(*(self.batches.step(step * count + number) for number in range(count)), strict=True)
+        return np.concatenate(ids), np.concatenate(labels)
 
     def _gradients(self, passes: list[Pass]) -> dict[str, np.ndarray]:
         """Stores the mean gradient of the passes, masked, in the store's files."""
         found = {}
-        for name in self.store.names:
+        for name in self.trained:
             gradient = self.store.gradient(name)
             gradient[...] = passes[0].gradients[name]
             for other in passes[1:]:

@@ -31,14 +31,19 @@ def torch() -> Any:
 
 def loss(graph: Graph, weights: Mapping[str, Any], ids: Any, labels: Any) -> Any:
     """Mean cross-entropy over the tokens, a scalar tensor.  ids, labels: integer tensors [batch, sequence]."""
+    made = logits(graph, weights, ids)
+    return torch().nn.functional.cross_entropy(made.flatten(0, 1), labels.flatten().long())
+
+
+def logits(graph: Graph, weights: Mapping[str, Any], ids: Any) -> Any:
+    """The logits, a tensor [batch, sequence, vocab].  ids: an integer tensor [batch, sequence]."""
     graph.check_plain("the PyTorch reference")
     tensors: dict[str, Any] = {"ids": ids}
     for operator in graph.operators:
         inputs = [tensors[name] for name in operator.inputs]
         parameters = {role: weights[p.name] for role, p in operator.parameters.items()}
         if operator.kind == "loss":
-            f = torch().nn.functional
-            return f.cross_entropy(inputs[0].flatten(0, 1), labels.flatten().long())
+            return inputs[0]
         if operator.kind not in _KINDS:
             raise ConfigError(f"the PyTorch reference does not support {operator.name}, of kind {operator.kind}")
         tensors[operator.outputs[0]] = _KINDS[operator.kind](operator, inputs, parameters)
@@ -75,27 +80,32 @@ def train(
     clip: float = 0.0,
     held_out: Iterable[tuple[np.ndarray, np.ndarray]] = (),
     masks: Mapping[str, np.ndarray] | None = None,
+    trained: Iterable[str] | None = None,
 ) -> ReferenceRun:
     """Trains in float32.
 
     batches: (ids, labels) of each step.  optimizer: makes a torch optimizer from parameter groups, the first with
     weight decay.  rates: the learning rate of each step.  clip: largest norm of the gradient, 0 for no clipping.
-    held_out: batches for a final loss.  masks: by parameter name, 0 for weights that are zero and stay zero.
+    held_out: batches for a final loss.  trained: names of parameters that are updated; None: all.  masks: by parameter
+    name, 0 for weights that are zero and stay zero.
     """
     t = torch()
     leaves = {name: _leaf(weight, t.float32) for name, weight in weights.items()}
-    decayed = [leaf for leaf in leaves.values() if leaf.dim() > 1]
-    plain = [leaf for leaf in leaves.values() if leaf.dim() <= 1]
-    groups = [{"params": decayed}] + ([{"params": plain, "weight_decay": 0.0}] if plain else [])
+    updated = [leaves[name] for name in (leaves if trained is None else trained)]
+    decayed = [leaf for leaf in updated if leaf.dim() > 1]
+    plain = [leaf for leaf in updated if leaf.dim() <= 1]
+    groups: list[dict[str, Any]] = [{"params": decayed}] if decayed else []
+    groups += [{"params": plain, "weight_decay": 0.0}] if plain else []
     update = optimizer(groups)
     done = ReferenceRun()
     for step, (ids, labels) in enumerate(batches):
-        update.zero_grad()
+        for leaf in leaves.values():
+            leaf.grad = None
         value = loss(graph, leaves, _ids(ids), _ids(labels))
         value.backward()
         for name, mask in (masks or {}).items():
             leaves[name].grad *= t.from_numpy(np.asarray(mask, np.float32))
-        norm = t.nn.utils.clip_grad_norm_(leaves.values(), clip or math.inf)
+        norm = t.nn.utils.clip_grad_norm_(updated, clip or math.inf)
         for group in update.param_groups:
             group["lr"] = rates(step)
         update.step()
