@@ -62,7 +62,7 @@ def test_a_checkpoint_of_another_run_is_refused(text, tmp_path):
     resume = (*COMMON, "--data", text, "--resume", tmp_path / "saved")
     result = sh(*resume, "--seed", 1)
     assert result.exit_code == 2
-    assert result.stderr.strip().endswith("is of another run: its setting seed is 0, not 1")
+    assert "is of another run: its setting seed is 0, not 1; a new run from its weights" in result.stderr
     result = sh(*COMMON, "--resume", tmp_path / "saved")
     assert "is of another run: its text is" in result.stderr
 
@@ -114,3 +114,68 @@ def test_stragglers_are_of_several_systems():
     for more in (("--straggler", "1.1"), ("--swarmx-latency",)):
         done = sh("train", "--model", "nano-1", "--steps", "1", *more)
         assert done.exit_code == 2 and "are of several systems: give --systems" in done.stderr
+
+
+@pytest.fixture
+def llama(tmp_path):
+    """A Llama in Hugging Face's files, with a tokenizer of characters."""
+    pytest.importorskip("safetensors")
+    library = pytest.importorskip("tokenizers")
+    from wse.models import graph, load
+    from wse.models.pretrained import export
+    from wse.train import loop
+
+    made = graph(load("nano-llama").but(kv_heads=2, vocab=40))
+    export(tmp_path / "llama", made, loop.initial(made, 1).__getitem__)
+    letters = {letter: i for i, letter in enumerate("abcdefghijklmnopqrstuvwxyz .")}
+    tokenizer = library.Tokenizer(library.models.WordLevel(letters, unk_token="."))
+    tokenizer.pre_tokenizer = library.pre_tokenizers.Split("", "isolated")
+    tokenizer.save(str(tmp_path / "llama/tokenizer.json"))
+    return tmp_path / "llama"
+
+
+RUN = ("train", "--steps", "4", "--batch", "2", "--dtype", "f32", "--warmup", "0")
+
+
+def test_a_model_in_files_is_trained_logged_and_exported(text, tmp_path, llama):
+    files = ("--init", llama, "--layers", 1, "--sequence", 8, "--data", text, "--reduce-vocab")
+    more = ("--lr", 0.01, "--schedule", "linear", "--freeze", "head*", "--reference", "--micro-batches", 2)
+    out, lines = tmp_path / "out", tmp_path / "run.jsonl"
+    done = document(*RUN, *files, *more, "--export", out, "--log", lines, "--checkpoint", tmp_path / "saved")
+    assert (done["layers"], done["sequence"], done["frozen"]) == (1, 8, ["head*"])
+    assert done["vocab"] == len(set("she sells sea shells by the sea shore. "))
+    assert abs(done["reference"]["difference"]) < 1e-4 and done["last_loss"] < done["losses"][0]
+    logged = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert [line["loss"] for line in logged] == done["losses"]
+    assert [line["learning_rate"] for line in logged] == pytest.approx([0.01, 0.007, 0.004, 0.001])
+    assert (out / "tokenizer.json").read_bytes() == (llama / "tokenizer.json").read_bytes()
+    again = document(*RUN, "--init", out, "--sequence", 8, "--data", text)
+    assert (again["layers"], again["vocab"]) == (1, 40)
+    resumed = document(*RUN, *files, *more[:-2], "--micro-batches", 2, "--resume", tmp_path / "saved")
+    assert resumed["losses"] == done["losses"]
+
+
+def test_a_new_run_from_a_checkpoint_has_new_data_and_settings(text, tmp_path):
+    document(*COMMON, "--data", text, "--checkpoint", tmp_path / "saved")
+    other = tmp_path / "other.txt"
+    other.write_text("sixty sick sixth sheep. " * 60)
+    result = sh(*COMMON, "--data", other, "--resume", tmp_path / "saved")
+    assert "a new run from its weights, with other data or settings, is --init" in result.stderr
+    done = document(*COMMON, "--data", other, "--init", tmp_path / "saved", "--rate", 0.001, "--seed", 3)
+    assert len(done["losses"]) == 6 and done["seed"] == 3
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (("--layers", "1"), "--layers is of a model that --init reads"),
+        (("--reduce-vocab",), "--reduce-vocab is of a model that --init reads"),
+        (("--init", "FILES", "--model", "nano"), "--model is in the files of --init"),
+        (("--init", "nothing.txt"), "nothing.txt is no model: give a folder of one"),
+        (("--freeze", "encoder*"), "no parameter matches 'encoder*'"),
+        (("--export", "FILES"), "is not an empty folder: export to another one"),
+    ],
+)
+def test_options_of_files_that_do_not_fit(llama, words, sentence):
+    result = sh("train", "--steps", "1", *(llama if word == "FILES" else word for word in words))
+    assert result.exit_code == 2 and sentence in result.stderr

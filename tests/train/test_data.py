@@ -61,5 +61,5 @@ def test_what_is_no_text_is_refused(tmp_path):
         data.read(str(tmp_path / "nothing.txt"), 96)
     with pytest.raises(ConfigError, match=r"^the text is empty$"):
         data.encode("", 96)
-    with pytest.raises(ConfigError, match=r"^the text has 30 characters; sequences of 8 need at least 90$"):
+    with pytest.raises(ConfigError, match=r"^the text has 30 tokens; sequences of 8 need at least 90$"):
         data.Batches(data.encode("abc" * 10, 96), 1, 8, 0)

@@ -20,13 +20,16 @@ from . import common, types
 from .output import Pairs, Words, show
 
 if TYPE_CHECKING:
+    import numpy as np
     from distributed import Client
 
     from ..execute.execution import Execution
     from ..memoryx import MemoryX
+    from ..train.finetune import Start
     from ..train.loop import Settings, Step, Trainer
     from ..train.reference import ReferenceRun
 
+OF_FILES = ("layers", "sequence", "reduce_vocab", "no_dropout")
 HELD_OUT = 8  # batches of the last loss
 SMOOTH = 20  # steps that the last training loss is the mean of
 
@@ -34,10 +37,19 @@ SMOOTH = 20  # steps that the last training loss is the mean of
 @click.command("train")
 @common.option("--model", type=types.MODEL, default="nano", help=common.MODEL)
 @common.option(
+    "--init",
+    type=types.FILE,
+    help="Weights to begin with: a Hugging Face folder, a .safetensors or .gguf file, or a checkpoint of --model.",
+)
+@common.option("--layers", type=types.COUNT, help="Train the first layers of --init only.  [default: all]")
+@common.option("--sequence", type=types.COUNT, help="Tokens of a sequence, with --init.  [default: 32 at most]")
+@common.flag("--reduce-vocab", help="With --init: a vocabulary of the tokens that occur in the data.")
+@common.flag("--no-dropout", help="With --init: train without the dropout that the model's configuration names.")
+@common.option(
     "--data",
     type=types.WORD,
     default="stdlib",
-    help="Text file to learn, or stdlib: the source text of Python's library.",
+    help="Text file to learn, or stdlib: the source text of Python's library; with --init also ids, .npy.",
 )
 @common.option(
     "--mode",
@@ -47,7 +59,11 @@ SMOOTH = 20  # steps that the last training loss is the mean of
 )
 @common.option("--steps", type=types.COUNT, default=300, help="Optimiser steps of the whole run.")
 @common.option("--batch", type=types.BATCH, default=8, help="Sequences of a pass.")
-@common.option("--micro-batches", type=types.BATCH, help="Passes of a step.  [default: one for each system]")
+@common.option(
+    "--micro-batches",
+    type=types.BATCH,
+    help="Passes of a step, whose gradients are accumulated.  [default: one for each system]",
+)
 @common.option(
     "--systems",
     type=types.Integer(1, 2048),
@@ -59,13 +75,24 @@ SMOOTH = 20  # steps that the last training loss is the mean of
 @common.option("--dtype", type=types.DTYPE, default="bf16", help="Storage type on the PEs.")
 @common.option("--policy", type=types.POLICY, default="POL0", help=common.POLICY)
 @common.option("--optimizer", type=types.Choice(["adamw", "sgd"]), help="Optimiser.  [default: adamw; pipelined: sgd]")
-@common.option("--rate", type=types.Number(0, 1e6, above=True), help="Learning rate.  [default: 0.003; sgd: 0.1]")
+@common.option(
+    "--rate", "--lr", "rate", type=types.Number(0, 1e6, above=True), help="Learning rate.  [default: 0.003; sgd: 0.1]"
+)
 @common.option("--momentum", type=types.Number(0, 1, below=True), default=0.9, help="Momentum of sgd.")
-@common.option("--decay", type=types.Number(0, 1e6), default=0.0, help="Weight decay of the matrices.")
+@common.option(
+    "--decay", type=types.Number(0, 1e6), default=0.0, help="Weight decay of matrices, not of gains and biases."
+)
+@common.option(
+    "--freeze", type=types.WORD, multiple=True, help="Parameters not to update: a pattern such as 'embedding*'."
+)
 @common.option("--warmup", type=types.Integer(0), default=20, help="Steps in which the learning rate rises.")
 @common.option(
-    "--schedule", type=types.Choice(["cosine", "constant"]), default="cosine", help="Learning rate after the warm-up."
+    "--schedule",
+    type=types.Choice(["cosine", "linear", "constant"]),
+    default="cosine",
+    help="Learning rate after the warm-up.",
 )
+@common.option("--final", type=types.Number(0, 1), default=0.1, help="Share of the rate at the end of the schedule.")
 @common.option("--clip", type=types.Number(0, 1e30), default=1.0, help="Largest norm of gradients; 0: any.")
 @common.option("--loss-scale", type=types.LossScale(), default="dynamic", help="dynamic, none, or a number.")
 @common.option(
@@ -103,13 +130,16 @@ SMOOTH = 20  # steps that the last training loss is the mean of
 @common.option("--resume", type=types.FILE, help="Checkpoint to continue.")
 @common.option("--until", type=types.COUNT, help="Stop after this step; a checkpoint may continue.")
 @common.option("--store", type=types.FILE, help="Folder for MemoryX's files.  [default: temporary]")
+@common.option("--export", type=types.FILE, help="Folder to write the trained model to, as Hugging Face has it.")
+@common.option("--log", type=types.OUTPUT, help="Write a line of JSON for each step: .jsonl.")
+@common.option("--tensorboard", type=types.FILE, help="Folder for TensorBoard's event files.")
 @common.option("--plot", type=types.OUTPUT, help=common.PICTURE)
 @common.option(
     "--trace", type=types.OUTPUT, help="Write the timeline of a pass: .pftrace (for ui.perfetto.dev) or .json."
 )
 @common.json_option
 def command(as_json: bool, **options: Any) -> int:
-    """Train a transformer on the characters of a text.
+    """Train a transformer on the characters of a text, or a model that there is on its tokens.
 
     Every product, norm, softmax, activation, loss and gradient is executed by PEs of the emulated fabric.  Streaming:
     weights come in from MemoryX for each pass, gradients go back, MemoryX updates.  Pipelined: every half layer has a
@@ -121,19 +151,24 @@ def command(as_json: bool, **options: Any) -> int:
         common.refuse("is of --mode streaming", "sparsity", "stochastic", "memoryx", "ddr5", "channels", "nodes")
     if options["systems"] == 1 and (options["straggler"] is not None or options["swarmx_latency"]):
         raise ConfigError("--straggler and --swarmx-latency are of several systems: give --systems")
+    if options["init"] is None:
+        common.refuse("is of a model that --init reads", *OF_FILES)
     check_outputs(options)
     settings = chosen(options)
     try:
         with systems(options) as client:
-            trainer, about = prepare(options, settings, client)
+            trainer, about, start = prepare(options, settings, client)
             started = time.perf_counter()
             fresh = trainer.step
             run(trainer, about, options, as_json)
             wall = time.perf_counter() - started
             held_out = trainer.held_out(HELD_OUT)
-            reference = compare(trainer) if options["reference"] else None
+            reference = compare(trainer, start.weights) if options["reference"] else None
             if options["checkpoint"] is not None:
                 trainer.save(options["checkpoint"], about)
+            if options["export"] is not None:
+                trainer.collect()
+                start.export(options["export"], trainer.store)
             done = document(trainer, about, options, held_out, reference, wall / max(1, trainer.step - fresh))
             draw(trainer, options, reference, done)
             show(done, VIEW, as_json)
@@ -168,6 +203,10 @@ def check_outputs(options: dict[str, Any]) -> None:
         from ..memoryx import store
 
         store.check_path(options["checkpoint"])
+    if options["export"] is not None:
+        from ..models import pretrained
+
+        pretrained.check_folder(options["export"])
     if options["reference"]:
         from ..train import reference
 
@@ -185,8 +224,10 @@ def chosen(options: dict[str, Any]) -> Settings:
         )
     optimizer = options["optimizer"] or ("adamw" if options["mode"] == "streaming" else "sgd")
     rate = options["rate"] or (3e-3 if optimizer == "adamw" else 0.1)
-    same = {field.name for field in fields(Settings)} - {"optimizer", "rate"}
-    return Settings(optimizer=optimizer, rate=rate, **{name: options[name] for name in same})
+    same = {field.name for field in fields(Settings)} - {"optimizer", "rate", "betas", "frozen"}
+    return Settings(
+        optimizer=optimizer, rate=rate, frozen=tuple(options["freeze"]), **{name: options[name] for name in same}
+    )
 
 
 @contextmanager
@@ -202,16 +243,34 @@ def systems(options: dict[str, Any]) -> Iterator[Client | None]:
         yield client
 
 
-def prepare(options: dict[str, Any], settings: Settings, client: Client | None) -> tuple[Trainer, dict[str, Any]]:
-    """The run, new or resumed, and its settings, which do not include the number of systems."""
-    from ..models import graph, load
+def begun(options: dict[str, Any]) -> Start:
+    """The model, its weights and the data."""
+    from ..models import load
+    from ..train import finetune
+
+    init = options["init"]
+    if init is None:
+        return finetune.fresh(load(options["model"]), options["data"])
+    if finetune.is_checkpoint(init):
+        common.refuse("is of a Hugging Face model, not of a checkpoint", *OF_FILES)
+        return finetune.from_checkpoint(load(options["model"]), options["data"], init)
+    common.refuse("is in the files of --init", "model")
+    return finetune.from_files(
+        init, options["data"], *(options[name] for name in ("layers", "sequence", "reduce_vocab", "no_dropout"))
+    )
+
+
+def prepare(
+    options: dict[str, Any], settings: Settings, client: Client | None
+) -> tuple[Trainer, dict[str, Any], Start]:
+    """The run, new or resumed, its settings, which do not include the number of systems, and what it begins with."""
     from ..train import checkpoint, data
     from ..train.loop import Trainer
 
-    model = load(options["model"])
-    text = data.read(options["data"], model.vocab)
+    start = begun(options)
+    made, text = start.graph, start.text
+    model = made.model
     batches = data.Batches(text, options["batch"], model.sequence, settings.seed)
-    made = graph(model)
     execution = place(options, made, client)
     about = {
         "model": model.name,
@@ -222,11 +281,13 @@ def prepare(options: dict[str, Any], settings: Settings, client: Client | None) 
         "arch": options["arch"] or "wse3",
         "text": text.digest,
     }
+    if start.pretrained is not None:
+        about |= {"layers": model.layers, "sequence": model.sequence, "vocab": model.vocab}
     if options["resume"] is not None:
         store = checkpoint.resume(options["resume"], options["store"], settings, about)
     else:
-        store = checkpoint.begin(options["store"], made, settings)
-    return Trainer.start(execution, store, batches, settings), about
+        store = checkpoint.begin(options["store"], made, settings, start.weights)
+    return Trainer.start(execution, store, batches, settings), about, start
 
 
 def place(options: dict[str, Any], graph: Any, client: Client | None) -> Execution:
@@ -284,14 +345,24 @@ def build(options: dict[str, Any], graph: Any, slow: float = 1.0) -> Execution:
 
 
 def run(trainer: Trainer, about: dict[str, Any], options: dict[str, Any], quiet: bool) -> None:
-    """Trains, with a bar and every 50 steps a line."""
+    """Trains, with a bar and every 50 steps a line, and logs."""
+    from ..train.log import Log
+
     end = min(trainer.settings.steps, options["until"] or trainer.settings.steps)
     bar = Bar(end, trainer.step, trainer.execution.clock_hz, quiet)
-    while trainer.step < end:
-        bar.update(trainer.advance())
-        if options["every"] and trainer.step % options["every"] == 0:
-            trainer.save(options["checkpoint"], about)
+    with Log(options["log"], options["tensorboard"], options["resume"] is not None) as log:
+        while trainer.step < end:
+            step = trainer.advance()
+            bar.update(step)
+            log.add(step, bounds(phases(trainer)))
+            if options["every"] and trainer.step % options["every"] == 0:
+                trainer.save(options["checkpoint"], about)
     bar.clear()
+
+
+def bounds(waits: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
+    """What most cycles of each phase went to."""
+    return {phase: max(causes, key=causes.__getitem__) for phase, causes in waits.items() if causes}
 
 
 class Bar(common.StatusLine):
@@ -326,8 +397,8 @@ class Bar(common.StatusLine):
         self.put(f"{done}/{self.end} [{bar}] loss {step.loss:.4f}  {per_step:.2f} s/step  {left:.0f} s left")
 
 
-def compare(trainer: Trainer) -> ReferenceRun:
-    """The same run in PyTorch."""
+def compare(trainer: Trainer, weights: Mapping[str, np.ndarray] | None) -> ReferenceRun:
+    """The same run in PyTorch.  weights: that it began with, None for initial ones."""
     from ..train import reference
     from ..train.loop import initial
 
@@ -336,15 +407,18 @@ def compare(trainer: Trainer) -> ReferenceRun:
     def optimizer(groups: list[dict[str, Any]]) -> Any:
         if s.optimizer == "sgd":
             return t.optim.SGD(groups, lr=s.rate, momentum=s.momentum, weight_decay=s.decay)
-        return t.optim.AdamW(groups, lr=s.rate, betas=(0.9, 0.95), weight_decay=s.decay)
+        return t.optim.AdamW(groups, lr=s.rate, betas=s.betas, weight_decay=s.decay)
 
-    if s.micro_batches > 1:
-        raise ConfigError("--reference runs steps of one pass: leave --micro-batches at 1")
     graph = trainer.execution.graph
-    batches = (trainer.batches.step(step) for step in range(trainer.step))
-    weights = initial(graph, s.seed, trainer.masks)
+    batches = (trainer.drawn(step) for step in range(trainer.step))
+    if weights is None:
+        weights = initial(graph, s.seed, trainer.masks)
+    else:
+        weights = {name: w * trainer.masks[name] if name in trainer.masks else w for name, w in weights.items()}
     held_out = trainer.batches.held_out(HELD_OUT)
-    return reference.train(graph, weights, batches, optimizer, s.rate_at, s.clip, held_out, trainer.masks)
+    return reference.train(
+        graph, weights, batches, optimizer, s.rate_at, s.clip, held_out, trainer.masks, trainer.trained
+    )
 
 
 def last(losses: Sequence[float]) -> float:
@@ -362,7 +436,7 @@ def document(
     wall: float,
 ) -> dict[str, Any]:
     """A run in JSON; keys are stable."""
-    history, s = trainer.history, trainer.settings
+    history, s, model = trainer.history, trainer.settings, trainer.execution.graph.model
     streamed = trainer.execution.updates == "memoryx"
     losses = [step.loss for step in history]
     cycles = sum(step.cycles for step in history) / len(history)
@@ -379,6 +453,11 @@ def document(
         }
     return {
         **about,
+        "layers": model.layers,
+        "sequence": model.sequence,
+        "vocab": model.vocab,
+        "parameters": trainer.store.parameters,
+        "frozen": list(s.frozen),
         "steps": len(history),
         "seed": s.seed,
         "systems": options["systems"],
@@ -399,7 +478,7 @@ def document(
         "tokens_per_second_device": tokens * trainer.execution.clock_hz / cycles,
         "wavelets": {"sent": history[-1].sent, "dense": history[-1].dense, "drained": history[-1].drained},
         "waits": waits,
-        "bound_by": {phase: max(causes, key=causes.__getitem__) for phase, causes in waits.items() if causes},
+        "bound_by": bounds(waits),
         "executed": "every operator of every pass, PE by PE",
         "modelled": "MemoryX's DRAM and network; its updates take no time of the fabric" if streamed else "nothing",
         "on_host": "rows of the token table by id, norm and clipping of gradients, the optimiser"
@@ -410,6 +489,8 @@ def document(
         "plot": options["plot"],
         "trace": options["trace"],
         "checkpoint": options["checkpoint"],
+        "export": options["export"],
+        "log": options["log"],
     }
 
 
@@ -472,7 +553,7 @@ def lines(d: Mapping[str, Any]) -> list[tuple[str, Words]]:
         ("executed", "{executed}"),
         ("modelled", "{modelled}; computed by the host: {on_host}"),
         ("host", "{wall_seconds_per_step:.2f} s a step"),
-        *((name, f"{{{name}}}") for name in ("plot", "trace", "checkpoint")),
+        *((name, f"{{{name}}}") for name in ("plot", "trace", "checkpoint", "export", "log")),
     ]
 
 

@@ -24,7 +24,7 @@ from .graph import Graph
 from .load import from_hugging_face
 from .names import NEUTRAL, config_of, entries
 
-EXTRA = "pip install 'wse[models]'"
+EXTRA = "pip install 'wse[generate]'"
 INDEX = "model.safetensors.index.json"
 # Files of a tokenizer, which an export copies.
 TOKENIZER = (

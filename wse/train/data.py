@@ -10,6 +10,7 @@ import hashlib
 import sysconfig
 from collections import Counter
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -57,15 +58,19 @@ def read(source: str, vocab: int) -> Text:
 
     Raises ConfigError if the file cannot be read or is empty.
     """
+    return encode(source_text(source), vocab)
+
+
+def source_text(source: str) -> str:
+    """The text of a file, or the standard library's source for "stdlib".  Raises ConfigError if it cannot be read."""
     if source == STDLIB:
-        return encode(standard_library(), vocab)
+        return standard_library()
     try:
-        text = Path(source).read_text(encoding="utf-8", errors="replace")
+        return Path(source).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise ConfigError(
             f"data {source}: {error.strerror}; give a text file, or {STDLIB!r} for the source of Python's library"
         ) from None
-    return encode(text, vocab)
 
 
 def standard_library() -> str:
@@ -98,6 +103,23 @@ def encode(text: str, vocab: int) -> Text:
     return Text(table[points], characters, rest, hashlib.sha256(text.encode(errors="replace")).hexdigest())
 
 
+class Ids(Protocol):
+    """Data of a training run.  ids: uint16 [tokens].  vocab: size of the vocabulary.  digest: of data and vocabulary.
+    split: index at which the held-out part begins."""
+
+    @property
+    def ids(self) -> np.ndarray: ...
+
+    @property
+    def vocab(self) -> int: ...
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def split(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Batches:
     """Random sequences from a text.  batch: sequences per step.  sequence: tokens per sequence.
@@ -105,7 +127,7 @@ class Batches:
     Raises ConfigError if the text is too short.
     """
 
-    text: Text
+    text: Ids
     batch: int
     sequence: int
     seed: int
@@ -113,7 +135,7 @@ class Batches:
     def __post_init__(self) -> None:
         if self.text.split <= self.sequence or len(self.text.ids) - self.text.split <= self.sequence:
             raise ConfigError(
-                f"the text has {len(self.text.ids):,} characters; sequences of {self.sequence} need at least "
+                f"the text has {len(self.text.ids):,} tokens; sequences of {self.sequence} need at least "
                 f"{(self.sequence + 1) * HELD_OUT:,}"
             )
 

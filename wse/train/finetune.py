@@ -1,0 +1,103 @@
+"""A run that begins with the weights of a model that there is: its first layers, a length of sequences, its vocabulary.
+
+`Start` is what a run begins with.  The model is cut to what is trained: a table of positions keeps all rows, of which
+tokens take the first; a reduced vocabulary has the rows of the tokens that occur in the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..memoryx.store import META, Store
+from ..models import Graph, Transformer, graph
+from ..models.families import FAMILIES
+from ..models.pretrained import Pretrained, export, open_pretrained
+from ..records import dataclass
+from . import data, tokens
+
+SEQUENCE = 32  # tokens of a sequence, where neither user nor a shorter model says how many
+TABLES = ("embedding.weight", "head.weight", "head.bias")  # parameters with a row for each token
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What a run begins with.
+
+    graph       the model
+    text        the data
+    weights     float32 by name, None for initial ones
+    pretrained  the model's files, None for a model of this package
+    rows        int64 [vocab], the tokens of the files that the vocabulary has, None for all
+    """
+
+    graph: Graph
+    text: data.Ids
+    weights: Mapping[str, np.ndarray] | None = None
+    pretrained: Pretrained | None = None
+    rows: np.ndarray | None = None
+
+    def export(self, folder: Path, store: Store) -> None:
+        """Writes the store's weights as a Hugging Face model.  Errors as pretrained.export."""
+        export(folder, self.graph, store.weight, self.pretrained, self.rows)
+
+
+def fresh(model: Transformer, source: str) -> Start:
+    """A model with initial weights, and the characters of a text.  Errors as data.read."""
+    return Start(graph(model), data.read(source, model.vocab))
+
+
+def from_checkpoint(model: Transformer, source: str, path: Path) -> Start:
+    """A model with the weights of a checkpoint or store; optimiser, settings and data are new.
+
+    Raises ConfigError, which names the tensor, if the weights are of another model.
+    """
+    made = fresh(model, source)
+    saved = Store.open(path)
+    for name, p in made.graph.parameters.items():
+        if name not in saved.names:
+            raise ConfigError(f"{path} has no {name}, which {model.name} has: give --model as it was trained")
+        found = saved.weight(name).shape
+        if found != p.shape:
+            raise ConfigError(f"{path}: {name} is {list(found)}, of {model.name} {list(p.shape)}")
+    if more := [name for name in saved.names if name not in made.graph.parameters]:
+        raise ConfigError(f"{path} has {more[0]}, which {model.name} does not have: give --model as it was trained")
+    return Start(made.graph, made.text, {name: saved.weight(name) for name in made.graph.parameters})
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a folder is a checkpoint or store of this package."""
+    return (path / META).is_file()
+
+
+def from_files(
+    path: Path, source: str, layers: int | None, sequence: int | None, reduced: bool, no_dropout: bool
+) -> Start:
+    """The model of a Hugging Face folder, a safetensors file or a GGUF file, and the tokens of a text.
+
+    layers: the first ones, None for all.  sequence: tokens of a sequence, None for SEQUENCE at most.  reduced: the
+    vocabulary is that of the data.  no_dropout: rates of dropout count as 0.  Raises ConfigError as open_pretrained and
+    tokens.read, and for more layers or tokens than the model has.
+    """
+    files = open_pretrained(path)
+    whole = files.model()
+    if no_dropout:
+        rates = set(FAMILIES[files.type].dropout)
+        whole = whole.but(numerics=tuple((key, value) for key, value in whole.numerics if key not in rates))
+    if layers is not None and layers > whole.layers:
+        raise ConfigError(f"--layers {layers}: {files.where} has {whole.layers} layers")
+    if sequence is not None and sequence > whole.sequence:
+        raise ConfigError(f"--sequence {sequence}: {files.where} has sequences of at most {whole.sequence} tokens")
+    chosen = sequence or min(SEQUENCE, whole.sequence)
+    extra = whole.extra_positions + whole.sequence - chosen if whole.positions == "learned" else 0
+    model = whole.but(layers=layers or whole.layers, sequence=chosen, extra_positions=extra)
+    graph(model).check_plain("the fabric")
+    text = tokens.read(source, files, whole.vocab, reduced)
+    made = graph(model.but(vocab=text.vocab))
+    weights = {}
+    for name, value in files.weights(graph(model), graph(whole)):
+        weights[name] = value[text.rows] if text.rows is not None and name in TABLES else value
+    return Start(made, text, weights, files, text.rows)
