@@ -258,7 +258,7 @@ static int advance(lane_run *run, lane_group *g, uint32_t others) {
   const uint64_t lanes = g->lanes, limit = g->limit < g->window ? g->limit : g->window,
                  branch_taken = (uint64_t)P(fabric, branch_taken),
                  branch_not_taken = (uint64_t)P(fabric, branch_not_taken),
-                 address_latency = (uint64_t)P(fabric, address_latency),
+                 load_latency = (uint64_t)P(fabric, load_latency),
                  offset_cycles = (uint64_t)P(fabric, offset_cycles);
   const int size = __builtin_popcountll(lanes);
   if (g->pc < length && !isa_is_scalar(run->code[g->pc].op & ~INS_IMMEDIATE)) return NO_SCALAR;

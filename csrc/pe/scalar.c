@@ -87,7 +87,7 @@ uint64_t SCALAR_RUN(wse_fabric *fabric, band_state *band, uint32_t pe, const isa
   uint8_t *sram = sram_of(fabric, pe);
   uint64_t late_at = late == OPERAND_NONE ? 0 : ce->result_at, branch_taken = (uint64_t)P(fabric, branch_taken),
            branch_not_taken = (uint64_t)P(fabric, branch_not_taken),
-           address_latency = (uint64_t)P(fabric, address_latency), offset_cycles = (uint64_t)P(fabric, offset_cycles),
+           load_latency = (uint64_t)P(fabric, load_latency), offset_cycles = (uint64_t)P(fabric, offset_cycles),
            known_at = ce->known_at;
   uint32_t fresh[2] = {ce->fresh[0], ce->fresh[1]};
   uint32_t late_cause = SCALAR_PROFILED ? fabric->profiles[pe].late : 0;

@@ -180,7 +180,7 @@ typedef struct {
   uint64_t vector_at;                  /* ... a vector operation that follows another; may lie in the past */
   uint64_t loaded_at;                  /* ... a vector operation after a DSR load */
   uint64_t result_at;                  /* cycle from which result_register can be read */
-  uint64_t known_at;                   /* cycle from which fresh[0] can be an address; fresh[1]: a cycle before */
+  uint64_t known_at;                   /* cycle from which fresh[0] can be read; fresh[1]: a cycle before */
   uint64_t memory_mark;                /* MAIN_MEMORY: its slots are accounted for up to this cycle */
   uint64_t readable_at;                /* cycle from which an operation can read what the last operation wrote */
   uint64_t picked_at;                  /* cycle in which the last task was picked */
@@ -197,7 +197,7 @@ typedef struct {
   uint8_t waits;                       /* within a step: counter of what an operation waits for, NO_CAUSE, or
                                         * WAITS_LIKE + the microthread that the main thread waits for */
   uint8_t result_register;             /* of the last result that is late; OPERAND_NONE: none */
-  uint8_t fresh[2];                    /* registers of the last result, and of one in the cycle before it */
+  uint8_t fresh[2];                    /* registers of the last load through a register, and of one in the cycle before it */
   uint8_t follows_vector;              /* 1: the last instruction was a vector operation */
   uint8_t threads;                     /* microthreads under way */
   uint8_t store_threads;               /* ... that only copy wavelets to memory (store_only.h) */

@@ -30,7 +30,7 @@ FREE = [f"r{i}" for i in range(1, 14)]  # registers that statements use; above: 
 FIGURES = {
     "fp_latency": (1, 2, 3, 9),
     "int_latency": (1, 2, 4),
-    "address_latency": (1, 2, 3),
+    "load_latency": (1, 2, 3),
     "offset_cycles": (0, 1, 3),
     "branch_taken": (1, 2, 7),
     "branch_not_taken": (1, 2, 5),

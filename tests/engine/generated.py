@@ -206,7 +206,7 @@ class _Planner:
             "op_restart_cycles": (0, 9),
             "write_to_read_cycles": (0, 20),
             "write_drain_cycles": (0, 20),
-            "address_latency": (1, 3),
+            "load_latency": (1, 3),
             "offset_cycles": (0, 3),
             "dsr_to_op_cycles": (1, 8),
             "fp_latency": (1, 4),

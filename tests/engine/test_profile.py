@@ -101,11 +101,12 @@ def test_causes_of_scalar_code(arch):
     expect("jmp .x\n.x: nop", {"branch": m.branch_taken - 1}, {})
     expect("sadd r1, r2, r3\nsadd r1, r1, r3", {}, {"result": m.fp_latency - 1})
     expect("sadd r1, r2, r3\nnop\nsadd r1, r1, r3", {}, {}, {})
-    expect("sadd r1, r2, r3\nst32 r1, [96]", {}, {"result": m.fp_latency - 1})
+    expect("sadd r1, r2, r3\nst32 r1, [96]", {}, {})
     expect("sdiv r1, r2, r3\nnop", {"routine": m.fdiv_latency - 1}, {})
-    expect("mov r1, 64\nld32 r2, [r1]", {}, {"address": m.address_latency - 1})
-    expect("mov r1, 64\nmov r2, 1\nst32 r2, [r1]", {}, {}, {"address": m.address_latency - 2})
-    expect("mov r1, 64\nld32 r2, [r1 + 4]\nnop", {}, {"address": m.address_latency - 1, "offset": m.offset_cycles}, {})
+    expect("ld32 r2, [r1]\niadd32 r2, r2, 1", {}, {"load": m.load_latency - 1})
+    expect("ld32 r2, [r1]\nst32 r2, [96]", {}, {"load": m.load_latency - 2})
+    late = {"load": m.load_latency - 2, "branch": m.branch_not_taken - 1}
+    expect("ld32 r2, [r1 + 4]\nnop\nbnz r2, 0", {"offset": m.offset_cycles}, {}, late)
     expect(f"cfgld r1, {0x7F20 + LOOP}\nnop", {"config": m.config_cycles - 1}, {})
     # a branch keeps its cycles; what comes after it waits for the rest only
     taken = m.branch_taken - 1

@@ -148,8 +148,7 @@ def test_a_data_task_runs_for_each_wavelet(arch):
     starts = [cycle for cycle, _, _ in ran.events("TASK_START")]
     ends = [cycle for cycle, _, _ in ran.events("TASK_END")]
     assert starts == [ready[0], ends[0] + 1, ends[1] + 1]
-    # the store waits for its address, the sum of the task before and an offset
-    each = 3 + m.offset_cycles + m.address_latency - 2
+    each = 3 + m.offset_cycles
     assert ends == [ready[0] + 4 + m.offset_cycles + n * each for n in range(3)]
     assert ran.counter("wavelets_in") == 3
 

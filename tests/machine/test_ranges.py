@@ -230,7 +230,7 @@ OTHERS = {
     "instruction_bytes": partial(alone, code=BOTH),
     "task_after_op_cycles": transfer,
     "sqrt_latency": transfer,
-    "address_latency": partial(alone, code=INDEXED),
+    "load_latency": partial(alone, code=INDEXED),
     "offset_cycles": partial(alone, code=INDEXED),
     "link_bubble_every": transfer,
     "config_cycles": partial(alone, code=CONFIG),
