@@ -72,6 +72,47 @@ def test_loops_without_effect_go_and_small_ones_are_unrolled(tmp_path):
     assert not any(op in ("bz", "bnz", "jmp") for op in found)
 
 
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_the_address_of_an_element_comes_from_its_whole_index(tmp_path, level):
+    """Each element of a transpose has its own index, which is shifted; two arrays at one index share the shift."""
+    text = """
+var a = @zeros([1024]f32); var b = @zeros([1024]f32);
+fn main() void {
+  for (@range(u16, 32)) |i| { for (@range(u16, 8)) |j| { b[j * 32 + i] = a[i * 8 + j]; } }
+  for (@range(u16, 100)) |i| { b[i + 1] += a[i + 1]; }
+}
+"""
+    found = code(tmp_path, text, level)
+    scaled = [ins for ins in found if ins.op == "ishl16" and ins.imm == 2]
+    assert [ins.op for ins in found].count("ld32") == 8 + 2 and len(scaled) == 2 * 8 + 1
+
+
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_indices_that_unrolled_loops_know_are_constants(tmp_path, level):
+    text = """
+var a = @zeros([6]i32); var out: [4]i32;
+fn main() void {
+  for (@range(u16, 3)) |i| { a[2 * i + 1] = @as(i32, i); }
+  for (@range(u16, 3)) |i| { out[i] = a[5 - 2 * i] + 7; }
+}
+"""
+    found = code(tmp_path, text, level)
+    assert not any(ins.op.startswith(("ishl", "iadd", "ld", "b", "j")) for ins in found), "values, not only addresses"
+    exported = f"{text}\ncomptime {{ @export_symbol(main); @export_symbol(out); }}"
+    loaded = Device(link(running.compiled(tmp_path, exported), level=level))
+    running.launch(loaded)
+    assert running.read(loaded, "out").tolist()[:3] == [9, 8, 7]
+
+
+def test_loops_with_conditions_stay_loops(tmp_path):
+    """Loops of up to LLVM's limit are unrolled, unless they have conditions beside that of the loop."""
+    jumps = ("bz", "bnz", "jmp")
+    straight = "var a: [16]i16; var b: [16]i16; fn main() void { for (@range(u16, 16)) |i| { a[i] += b[i]; } }"
+    assert not any(op in jumps for op in ops(tmp_path, straight))
+    text = "var a: [4]f32; fn main() void { for (@range(u16, 4)) |i| { if (i == 0 or a[i] > 1.0) { a[i] = 2.0; } } }"
+    assert sum(op in jumps for op in ops(tmp_path, text)) >= 1
+
+
 def test_a_small_if_is_a_selection(tmp_path):
     found = ops(tmp_path, "var x: i16; fn main() void { x = if (x < 0) 5 else x + 1; }")
     assert "sel" in found and "bz" not in found and "bnz" not in found

@@ -11,6 +11,7 @@ uses.  LLVM may move, copy or delete such a call as its attributes allow; raisin
 * Operations that LLVM calls undefined and the machine does not are written so that they are defined: a shift by the
   width or more, a division whose divisor may be 0, a float to an integer.
 * Floats are strict; 16-bit floats of a format that LLVM lacks (cb16) are integers, with all their operations opaque.
+* An index is scaled to bytes by a call of `@scale.N`, N the size of an element; see scale().
 * A location's line is the place of the source position in `Module.places`.
 """
 
@@ -22,7 +23,8 @@ from ...records import dataclass
 from ..ir import ir
 from ..ir.constants import bits_of
 from ..ir.ir import BITS, COMPARE, FLOAT, SIGNED, Addr, At, Const, Function, Instr, Reg, Unit, Value
-from ..ir.registers import read, written
+from ..ir.loops import natural_loops
+from ..ir.registers import read, targets, written
 
 LAYOUT = "e-p:16:16-i16:16-i32:16-i64:16-f32:16-n16:32-S16"
 TYPES = {
@@ -74,6 +76,16 @@ def _in_memory(function: Function) -> dict[Reg, None]:
     return regs
 
 
+def _kept_loops(function: Function) -> set[tuple[int, int]]:
+    """The jumps back of loops with conditions in them, which are not unrolled: from which block to which."""
+    ends = {block.id: block.code[-1] for block in function.blocks}
+    found = set()
+    for loop in natural_loops({block: targets(end) for block, end in ends.items()}, function.blocks[0].id):
+        if sum(isinstance(ends[block], ir.Branch) for block in loop.blocks) > 1:
+            found |= {(block, loop.head) for block in loop.blocks if loop.head in targets(ends[block])}
+    return found
+
+
 class _Lowering:
     def __init__(self, unit: Unit, roots: set[str], fp16: str):
         self.unit, self.fp16 = unit, fp16
@@ -111,8 +123,10 @@ class _Lowering:
             '!2 = !DIFile(filename: "unit", directory: "")',
             "!3 = !DISubroutineType(types: !4)",
             "!4 = !{}",
+            "!5 = distinct !{!5, !6}",
+            '!6 = !{!"llvm.loop.unroll.disable"}',
         ]
-        base = 5
+        base = 7
         for n in range(len(bodies)):
             lines.append(
                 f'!{base + n} = distinct !DISubprogram(name: "f.{n}", scope: !2, file: !2, line: 1, type: !3, '
@@ -125,7 +139,7 @@ class _Lowering:
     # Functions.
 
     def function(self, n: int, function: Function) -> str:
-        self.out, self.count, self.scope = [], 0, 5 + n
+        self.out, self.count, self.scope = [], 0, 7 + n
         self.values, self.slots = {}, {reg: f"%r{i}" for i, reg in enumerate(_in_memory(function))}
         linkage = "" if function.name in self.roots else "internal "
         params = ", ".join(f"{self.type(p.type)} %a{i}" for i, p in enumerate(function.params))
@@ -141,7 +155,9 @@ class _Lowering:
             type = self.type(reg.type)
             self.line(f"  store {type} {params_of.get(reg) or _zero(type)}, ptr {slot}", "")
         self.line(f"  br label %b{function.blocks[0].id}", "")
+        self.kept = _kept_loops(function)
         for block in function.blocks:
+            self.block = block.id
             self.line(f"b{block.id}:", "")
             for instr in block.code:
                 self.at = instr.at
@@ -260,6 +276,8 @@ class _Lowering:
                 self.opaque(instr)
             else:
                 self.set(dst, self.put(f"{FLOAT_OPS[op]} {type} {self.value(a)}, {self.value(b)}"))
+        elif op in ("shl", "mul") and dst.type == "ptr" and isinstance(b, Const):
+            self.scale(instr, int(b.value) if op == "mul" else 1 << int(b.value))
         elif op in ("shl", "shr"):
             self.shift(instr)
         elif op in ("div", "rem"):
@@ -292,6 +310,14 @@ class _Lowering:
         _, b = self.integer(instr.b)
         sign = "" if instr.op in ("eq", "ne") else "s" if type in SIGNED else "u"
         self.set(instr.dst, self.put(f"icmp {sign}{instr.op} {llvm} {a}, {b}"))
+
+    def scale(self, instr: ir.Bin, size: int) -> None:
+        """An index in bytes, as a call that LLVM moves and shares but does not look into.  Else it would take the index
+        apart: invariant parts into the base, constants into an offset.  Published programs compute the address of every
+        element from its whole index."""
+        self.intrinsics.add(f"declare i16 @scale.{size}(i16) #1")
+        _, index = self.integer(instr.a)
+        self.set_integer(instr.dst, "i16", self.put(f"call i16 @scale.{size}(i16 {index})"))
 
     def shift(self, instr: ir.Bin) -> None:
         signed = (instr.type or instr.a.type) in SIGNED
@@ -453,10 +479,15 @@ class _Lowering:
             self.set(instr.dst, self.put(call))
 
     def do_jump(self, instr: ir.Jump) -> None:
-        self.line(f"  br label %b{instr.to}")
+        self.line(f"  br label %b{instr.to}{self.unrolling(instr)}")
 
     def do_branch(self, instr: ir.Branch) -> None:
-        self.line(f"  br i1 {self.test(instr.cond)}, label %b{instr.then}, label %b{instr.other}")
+        to = f"label %b{instr.then}, label %b{instr.other}"
+        self.line(f"  br i1 {self.test(instr.cond)}, {to}{self.unrolling(instr)}")
+
+    def unrolling(self, instr: ir.Jump | ir.Branch) -> str:
+        """What marks the jump back of a loop that is not to be unrolled."""
+        return ", !llvm.loop !5" if any((self.block, to) in self.kept for to in targets(instr)) else ""
 
     def do_return(self, instr: ir.Return) -> None:
         if self.result is None:

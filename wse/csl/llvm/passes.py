@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import llvmlite.binding as llvm
 
@@ -10,17 +11,15 @@ import llvmlite.binding as llvm
 # data layout.  It is the same on every host, so that a program compiles to the same code everywhere.
 TRIPLE = "riscv32"
 FEATURES = "+m,+f"
-# Loops stay loops: no calls of memset for them, no widened closed forms of their results, no remainder loops.  They are
-# unrolled where they stay small, for a PE has 48 KiB for code and data: published programs (a transpose in three loops
-# of 8, a stencil on 4 x 4 points) take longer than unrolled ones would.  LLVM has these options once for a process:
-# functions that numba compiles after a CSL program are unrolled less, too.
+# No calls of memset for loops, no widened closed forms of their results, no remainder loops.  Loops are unrolled up to
+# LLVM's own limit, as in published programs: 8 and 16 rounds of a few instructions are, loops with conditions are not
+# (lower.py).  LLVM has these options once for a process.
 OPTIONS = (
     "-disable-loop-idiom-all",
     "-replexitval=never",
     "-unroll-runtime=false",
-    "-unroll-threshold=64",
-    "-unroll-max-percent-threshold-boost=100",
 )
+SCALED = re.compile(r"(?:tail )?call i16 @scale\.(\d+)\(i16 (-?\d+)\)(?: #\d+)?")  # see scale() in lower.py
 
 
 @functools.cache
@@ -38,10 +37,19 @@ def run(text: str, level: int = 2) -> str:
 
     Classes of PEs that differ in descriptors or data alone have one text: a stencil with 100 classes has two.
     """
+    once = _run(text, level)
+    known = SCALED.sub(lambda found: f"add i16 {int(found[1]) * int(found[2]) & 0xFFFF}, 0", once)
+    return (
+        once if known == once else _run(known, level, unrolled=False)
+    )  # indices that unrolled loops have as constants
+
+
+def _run(text: str, level: int, unrolled: bool = True) -> str:
     machine = _machine()
     with llvm.parse_assembly(text, llvm.create_context()) as module:
         tuning = llvm.create_pipeline_tuning_options(speed_level=level)
         tuning.loop_vectorization = tuning.slp_vectorization = tuning.loop_interleaving = False
+        tuning.loop_unrolling = unrolled
         builder = llvm.create_pass_builder(machine, tuning)
         builder.getModulePassManager().run(module, builder)
         return str(module)

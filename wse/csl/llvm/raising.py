@@ -408,12 +408,23 @@ class _Raising(Expansions, Reciprocals):
         base, offset = self.pointer(inst.args[1])
         self.emit(ir.Store(base, value, offset))
 
+    def scale(self, inst: Inst, size: int) -> None:
+        """An index times the bytes of an element."""
+        (index,) = self.args(inst)
+        shift = size.bit_length() - 1
+        if size == 1 << shift:
+            self.emit(Bin("shl", self.reg(inst), index, Const("u16", shift), "u16"))
+        else:
+            self.emit(Bin("mul", self.reg(inst), index, Const("u16", size), "u16"))
+
     # Calls.
 
     def do_call(self, inst: Inst) -> None:
         name = inst.detail
         if name.startswith("op."):
             self.operation(inst)
+        elif name.startswith("scale."):
+            self.scale(inst, int(name.partition(".")[2]))
         elif name.startswith("f."):
             parts = name.split(".", 2)
             function = self.made.functions[int(parts[1])].name + (f".{parts[2]}" if len(parts) > 2 else "")
