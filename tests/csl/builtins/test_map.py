@@ -1,4 +1,7 @@
-"""@map whose inputs are no descriptors: the destination's length is the number of calls."""
+"""@map whose inputs are no descriptors: the destination's length is the number of calls.
+
+Covers: wse/csl/codegen/select_map.py
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Instruction selection: a function of the IR to rows of csrc/tables/isa.def over virtual registers.
 
 Values of 8 and 16 bits are kept zero-extended, as the machine's results are.  64-bit values are pairs of registers,
-low word first (select_wide.py).  Vector operations, descriptors and @map are in select_vectors.py.
+low word first (select_wide.py).  Vector operations and descriptors are in select_vector.py, @map in select_map.py.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from ..ir.ir import BITS, COMPARE, FLOAT, SIGNED, Addr, Const, Reg, Value
 from ..ir.registers import targets, use_counts, written
 from .constants import hoist
 from .context import Context
+from .keep import FILES
 from .mir import PHYSICAL, Imm, Ins, Label, MBlock, MFunction, Sym, V
 from .registers import block_order
-from .select_vector import FILES, VectorSelector
+from .select_map import MapSelector
 from .select_wide import WideSelector
 
 RESULT = PHYSICAL[0]  # where a function's result is
@@ -34,7 +35,7 @@ LOADS = {8: "ld8", 16: "ld16", 32: "ld32"}
 STORES = {8: "st8", 16: "st16", 32: "st32"}
 
 
-class Selector(VectorSelector, WideSelector):
+class Selector(MapSelector, WideSelector):
     """Selects one function.  entry: None for one that is called; "task", "rpc" or "startup": how it is entered, and
     that it ends with done."""
 
