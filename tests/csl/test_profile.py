@@ -60,6 +60,10 @@ def test_lines_add_up(tmp_path):
     assert found.causes["branch"] == 502 and found.causes["elements"] == 16
     assert "cycles a PE, 1 PE" in profile.text([found], 3)
     assert "more lines" in profile.text([found], 3)
+    assert profile.SCALAR_NOTE in profile.text([found])
+    found.causes["elements"] = found.cycles  # as if operations took as long again
+    found.cycles *= 2
+    assert profile.SCALAR_NOTE not in profile.text([found])
 
 
 def test_results_do_not_depend_on_it(tmp_path):
@@ -122,7 +126,7 @@ task done() void {}
 fn main() void {
   if (sends) {
     var wait: u16 = 0;
-    while (wait < 50) : (wait += 1) { x[0] = x[0] * 1.5; }
+    while (wait < 500) : (wait += 1) { x[0] = x[0] * 1.5; }
     @fmovs(to, all, .{ .async = true });
   } else {
     @fmovs(all, from, .{ .async = true, .activate = done_id });
@@ -160,7 +164,7 @@ def test_microthreads_count_at_the_line_that_started_them(arch, tmp_path):
             assert line.causes["input"] > 200  # the sender computes before it sends
     assert sender.causes.get("input", 0) == 0
     (loop,) = [row for row in sender.lines if row.text.startswith("while")]
-    assert loop.times == 50 and loop.causes["branch"] >= 49
+    assert loop.times == 500 and loop.causes["branch"] >= 499
     # what is lost with -g0 is said
     for image in made.classes:
         image.lines[:] = -1

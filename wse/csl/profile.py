@@ -24,6 +24,11 @@ VARIABLE = "WSE_PROFILE"
 FILE = "profile.npz"
 WORK = ("issue", "elements", "micro")  # causes that are no stalls
 IDLE = "idle"
+SCALAR = ("issue", "load", "result", "offset", "branch")  # causes of scalar code outside routines
+SCALAR_NOTE = (
+    "most cycles are scalar code; on the vendor's simulator, loops with many values or with conditions on indices take "
+    "up to a quarter longer (docs/accuracy.md)"
+)
 MEANINGS = {name.lower(): meaning for name, _, meaning in _engine.causes()}
 
 
@@ -147,6 +152,8 @@ def text(profiles: list[ClassProfile], most: int = 20) -> str:
     parts: list[str] = []
     for p in sorted(profiles, key=lambda p: -p.busy * p.pes):
         parts += _class_text(p, most)
+    if any(sum(p.causes.get(cause, 0) for cause in SCALAR) > p.busy / 2 for p in profiles):
+        parts.append(f"note: {SCALAR_NOTE}")
     return "\n".join(parts) + "\n" if parts else "nothing ran\n"
 
 
