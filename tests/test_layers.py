@@ -27,7 +27,7 @@ LAYERS = [
     {"kernels", "plan"},
     {"execute"},
     {"costs"},
-    {"train", "system", "validation"},
+    {"train", "system", "validation", "torch"},
     {"bench"},
     {"sweep", "sdk"},
     {"lsp", "debug"},
@@ -55,6 +55,7 @@ HOMES = {
     "tensorboardX": {"train"},
     "pygls": {"lsp"},
     "lsprotocol": {"lsp"},
+    "torch": {"torch", "train"},
     "Cython": set(),
 }
 

@@ -22,6 +22,7 @@ from ..operators.attention_over_rows import AttentionOverRows
 from ..operators.code import Routine
 from ..operators.embedding import Embedding
 from ..operators.loss import Loss
+from ..operators.mean import Mean
 from ..operators.norm import Norm
 from ..operators.region import Region, Tile
 from ..operators.rotary import Rotary
@@ -201,6 +202,33 @@ class Emitter:
             self.feed(call, self.table, "weight")
         else:
             self.drain(call, self.table.gradient(self.tile(call.reads["dx"])), "weight")
+
+    def input(self, call: Call) -> None:
+        """Rows of an activation arrive from the host, or those of its gradient leave."""
+        if self.part(call) == "forward":
+            self._rows(call, call.writes["x"], arrive=True)
+        else:
+            self._rows(call, call.reads["dx"], arrive=False)
+
+    def output(self, call: Call) -> None:
+        """Rows of an activation leave to the host, or those of its gradient arrive."""
+        if self.part(call) == "forward":
+            self._rows(call, call.reads["y"], arrive=False)
+        else:
+            self._rows(call, call.writes["dy"], arrive=True)
+
+    def _rows(self, call: Call, buffer: Buffer, arrive: bool) -> None:
+        rows = Embedding(self.region, buffer.features, int(call.operator.attributes["widest"]))
+        if arrive:
+            rows.forward(self.tile(buffer))
+            self.feed(call, rows)
+        else:
+            self.drain(call, rows.gradient(self.tile(buffer)))
+
+    def mean(self, call: Call) -> None:
+        """The mean over the tokens of each sequence, forward or backward."""
+        made = Mean(self.elements(call.operator.features[1]), self.sequence, self.region.tokens, self.size)
+        self.run(f"mean_{made.n}", made.routine, call)
 
     def positions(self, call: Call) -> None:
         """Add position embeddings, or send their gradient."""

@@ -185,6 +185,27 @@ class _Scheduler:
     def embedding_backward(self, o: Operator) -> None:
         self.call("embedding.gradient", BACKWARD, {"dx": self.dy}, {})
 
+    def input_forward(self, o: Operator) -> None:
+        """The host sends the activation, and takes its gradient."""
+        self.call("input.forward", FORWARD, {}, {"x": self.y})
+
+    def input_backward(self, o: Operator) -> None:
+        self.call("input.gradient", BACKWARD, {"dx": self.dy}, {})
+
+    def output_forward(self, o: Operator) -> None:
+        """The host takes the activation, and sends its gradient."""
+        self.call("output.forward", FORWARD, {"y": self.x()}, {})
+
+    def output_backward(self, o: Operator) -> None:
+        self.call("output.gradient", BACKWARD, {}, {"dy": self.dx()})
+
+    def mean_forward(self, o: Operator) -> None:
+        self.call("mean.forward", FORWARD, {"x": self.x()}, {"y": self.y})
+
+    def mean_backward(self, o: Operator) -> None:
+        """The matrix of the mean is symmetric: its gradient is the mean of the gradient."""
+        self.call("mean.backward", BACKWARD, {"x": self.dy}, {"y": self.dx()})
+
     def positions_forward(self, o: Operator) -> None:
         """In place."""
         self.tiles[o.outputs[0]] = self.x()
@@ -305,7 +326,19 @@ _FAMILY = {
     "gelu_gate": "gate",
     "relu_gate": "gate",
 }
-_EXECUTED = {*_FAMILY, "embedding", "positions", "linear", "rotary", "attention", "residual", "loss"}
+_EXECUTED = {
+    *_FAMILY,
+    "embedding",
+    "input",
+    "output",
+    "mean",
+    "positions",
+    "linear",
+    "rotary",
+    "attention",
+    "residual",
+    "loss",
+}
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ def grid_of(graph: Graph, batch: int, grid: tuple[int, int] | None) -> tuple[int
 
     Raises ConfigError if a row has neither whole sequences nor an equal part of one.
     """
-    heads = min(int(o.attributes["kv_heads"]) for o in graph.operators if o.kind == "attention")
+    heads = min((int(o.attributes["kv_heads"]) for o in graph.operators if o.kind == "attention"), default=1)
     width, height = grid or (heads, batch)
     if batch % height and (height % batch or batch * graph.model.sequence % (2 * height)):
         raise ConfigError(
@@ -74,7 +74,7 @@ class Streaming:
         trace: int = 0,
         portable: bool = False,
     ):
-        graph.check_plain("the fabric")
+        self._accept(graph)
         self.graph, self.batch, self.sequence = graph, batch, graph.model.sequence
         self.grid = grid_of(graph, batch, grid)
         self.machine, self.clock_hz = machine, machine.clock_hz
@@ -99,6 +99,10 @@ class Streaming:
         self._before: Run | None = None
 
     # --- the program --------------------------------------------------------------------------------------------------
+
+    def _accept(self, graph: Graph) -> None:
+        """ConfigError for a graph that has what no kernel executes."""
+        graph.check_plain("the fabric")
 
     def _region(self, tokens: int) -> Noting:
         """Builds the program of the pass."""
@@ -126,7 +130,8 @@ class Streaming:
     def _attach(self) -> None:
         width, height = self.grid
         colors, rate = self.program.colors, self.feeder.drain().rate
-        self.ids = [self.fabric.stream_in(0, y, "W", colors["ids"], [], segments=[]) for y in range(height)]
+        rows = range(height if "ids" in colors else 0)
+        self.ids = [self.fabric.stream_in(0, y, "W", colors["ids"], [], segments=[]) for y in rows]
         window = self.feeder.plan([Transfer("all", 1)]).window
         self.into: dict[str, list[StreamIn]] = {
             path: [self.fabric.stream_in(x, 0, "N", colors[path], [], segments=[], window=window) for x in range(width)]
@@ -212,7 +217,8 @@ class Streaming:
         packed = [
             self._pack(feed, ids) if isinstance(feed.transfer, Embedding) else columns
             for feed, columns in zip(self.emitter.feeds, self._packed, strict=True)
-        ][: len(feeds)]
+            if any(feed is one for one in feeds)
+        ]
         plan = self.feeder.plan(self._transfer(f, columns) for f, columns in zip(feeds, packed, strict=True))
         counts: dict[str, np.ndarray] = {}
         for path, streams in self.into.items():
@@ -346,7 +352,7 @@ class Streaming:
 
 def path_of(feed: EdgeTransfer) -> str:
     """The color by which a stream enters."""
-    return "embedding" if feed.call.what == "embedding.forward" else "weights"
+    return "embedding" if isinstance(feed.transfer, Embedding) else "weights"
 
 
 def since(before: Run | None, run: Run, begin: int) -> Run:

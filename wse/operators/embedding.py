@@ -1,10 +1,11 @@
 """Token embeddings, position embeddings, token ids, and the gradients of both tables.
 
-Token embeddings.  The host looks up the rows of the table and streams the embeddings of the tokens, so that the table
-itself need not fit on the fabric.  The stream of a column holds one tile [fx][t] for each of the H rows of PEs, from
-north to south: t fx H elements, two 16-bit elements per wavelet.  A counter filter in each router passes only the PE's
-own tile down the ramp.  In the backward pass each PE sends its tile of dx north and forwards the tiles of the PEs south
-of it.  The host sums the rows of dx by id (`Embedding.rows`).
+Token embeddings, or any activation that the host sends row by row.  The host looks up the rows of the table and
+streams the embeddings of the tokens, so that the table itself need not fit on the fabric.  The stream of a column
+holds one tile [fx][t] for each of the H rows of PEs, from north to south: t fx H elements, two 16-bit elements per
+wavelet.  A counter filter in each router passes only the PE's own tile down the ramp.  In the backward pass each PE
+sends its tile of dx north and forwards the tiles of the PEs south of it.  The host sums the rows of dx by id
+(`Embedding.rows`).
 
 Position embeddings.  The table [sequence, features] is the same for every sequence.  It is streamed as f32 or 16-bit
 weights and added to each sequence of a row of PEs.  Its gradient is summed over the sequences of a row and, on the way
@@ -27,17 +28,20 @@ from .transfers import ZERO, Column, GradientTransfer, WeightTransfer, as_bits
 class Embedding:
     """The token embedding of a region.  `forward` and `gradient` may be called once each; both append to the sequence.
 
-    features: length of a row of the table.  Raises ProgramError if a column's tiles have more wavelets than a counter
-    filter can count.
+    features: length of a row of the table.  widest: the largest `features` of all that the region receives this way:
+    filters count tiles of one size, so that a smaller one is followed by zeros, which its PE drops.  Raises
+    ProgramError if a column's tiles have more wavelets than a counter filter can count.
     """
 
-    def __init__(self, region: Region, features: int) -> None:
+    def __init__(self, region: Region, features: int, widest: int = 0) -> None:
         self.region, self.features = region, features
-        elements = region.features(features) * region.tokens
-        self.words = elements * region.policy.size // 4  # wavelets of a tile; t is even
-        if self.words * region.height > 1 << 16:
+        # Wavelets of a tile, and with the zeros behind it; t is even.
+        self.words, self.sent = (
+            region.features(n) * region.tokens * region.policy.size // 4 for n in (features, max(features, widest))
+        )
+        if self.sent * region.height > 1 << 16:
             raise ProgramError(
-                f"the embedding of {region.name} streams {self.words * region.height} wavelets to a column, but a "
+                f"the embedding of {region.name} streams {self.sent * region.height} wavelets to a column, but a "
                 f"filter counts to {1 << 16}: use fewer tokens per row, or a wider region"
             )
 
@@ -46,23 +50,29 @@ class Embedding:
         region = self.region
         region.uses("embedding")
         self._filter()
+        rest, drop = self.sent - self.words, []
+        name = f"embedding_{self.words}"
+        if rest:
+            region.work(4)
+            drop = [*memory_dsr("d0", 4, f"work+{rest << 16:#x}", stride=0), "    mov32 d0, a0"]
         region.subroutine(
-            f"embedding_{self.words}",
+            name,
             "\n".join(
                 [
-                    f"embedding_{self.words}:",
+                    f"{name}:",
                     *memory_dsr("d0", 4, f"r8, {self.words << 16:#x}"),
                     "    dsr a0, embedding_in",
                     "    mov32 d0, a0",
+                    *drop,
                     "    ret\n",
                 ]
             ),
         )
-        region.code(f"    mov r8, {x.at}\n    call embedding_{self.words}")
+        region.code(f"    mov r8, {x.at}\n    call {name}")
 
     def _filter(self) -> None:
         """Routes and filters: each row of PEs receives one tile of every `height` tiles."""
-        region, n = self.region, self.words
+        region, n = self.region, self.sent
         color, bottom, period = region.program.colors["embedding"], region.height - 1, n * region.height
         xs = slice(region.x, region.x + region.width)
         for dy in range(region.height):
@@ -90,6 +100,7 @@ class Embedding:
         for own_features in own:
             tile = np.ascontiguousarray(rows[:, :, own_features].transpose(0, 2, 1)).ravel()  # [h, fx, t]
             words = tile if region.policy.wide else tile[0::2] | tile[1::2] << 16
+            words = np.pad(words.reshape(region.height, -1), ((0, 0), (0, self.sent - self.words))).ravel()
             columns.append(Column(words, np.zeros(words.size, bool)))
         return columns
 
