@@ -3,7 +3,8 @@
  * While no microthread is under way, only the main thread changes the state that it reads, apart from wavelets that
  * arrive in queues.  So it runs ahead of the fabric's cycle: it executes instructions and memory operations in
  * sequence, each at its own cycle, up to the first whose effect can be seen from outside.  The result is the same as
- * stepping every cycle.
+ * stepping every cycle.  Beside microthreads that wait for wavelets it does so for the few cycles in which none can
+ * come, except that the slots of a memory operation are then used cycle by cycle.
  *
  * The issue rules, in cycles: dispatch to first element op_start; last element to the next operation's first
  * op_restart + 1 if its DSRs are kept; last element to any other instruction op_drain + 1; last DSR load to dispatch
@@ -239,6 +240,7 @@ static int issue_vector(wse_fabric *fabric, band_state *band, uint32_t pe, const
     return STOPS;
   }
   if (asynchronous && ce->threads >> thread & 1) {
+    if (at > now) return STOPS; /* it may have ended by then */
     ce->waits = (uint8_t)(WAITS_LIKE + thread);
     if (band->profile) profile_waits(fabric, pe, true);
     return WAITS;
@@ -461,6 +463,7 @@ static int execute(wse_fabric *fabric, band_state *band, uint32_t pe, const inst
 static bool issue_until(wse_fabric *fabric, band_state *band, uint32_t pe, bool alone, main_step *step) {
   ce_state *ce = &fabric->ces[pe];
   const pe_class *class = class_of(fabric, pe);
+  const uint8_t threads = ce->threads;
   while (ce->state == MAIN_RUN) {
     instruction in = decode(class, ce->pc);
     uint64_t dispatch, need = issue_cycle(fabric, ce, in.vector, in.map, &dispatch);
@@ -470,7 +473,8 @@ static bool issue_until(wse_fabric *fabric, band_state *band, uint32_t pe, bool 
       ce_fault(fabric, band, pe, step->at, kind, ce->pc, in.ins ? in.ins->op : 0);
       return false;
     }
-    if (step->at > step->now && !in.vector && !in.map && !isa_is_private(in.op)) {
+    bool waits = in.vector || in.map ? false : !isa_is_private(in.op) || (!alone && in.op == OP_done);
+    if (step->at > step->now && waits) {
       step->next = step->at;
       return false;
     }
@@ -479,29 +483,30 @@ static bool issue_until(wse_fabric *fabric, band_state *band, uint32_t pe, bool 
     int did = execute(fabric, band, pe, &in, dispatch, step);
     if (did == WAITS) return false;
     step->used = true;
-    /* a microthread that has just begun shares the slots from now on */
+    /* a microthread that has just begun, or goes on, shares the slots from now on */
     if (did == STOPS || (alone && ce->threads)) return false;
+    if (!alone && (in.vector ? ce->threads != threads : !in.map && !isa_is_private(in.op))) step->limit = step->now + 1;
   }
   return false;
 }
 
-static main_step begin_step(const wse_fabric *fabric, bool alone, uint64_t now) {
-  bool run_ahead = alone && !fabric->trace_capacity && !fabric->reference;
-  uint64_t limit = (now / WINDOW + 2) * WINDOW;
+/* until: as in issue(). */
+static main_step begin_step(const wse_fabric *fabric, uint64_t until, uint64_t now) {
+  bool run_ahead = until == NEVER && !fabric->trace_capacity && !fabric->reference;
+  uint64_t limit = run_ahead ? (now / WINDOW + 2) * WINDOW : until == NEVER ? now + 1 : until;
   return (main_step){.now = now,
                      .at = now,
                      .next = NEVER,
                      .run_ahead = run_ahead,
-                     .limit = !run_ahead              ? now + 1
-                              : limit < fabric->limit ? limit
-                                                      : fabric->limit,
+                     .limit = limit < fabric->limit ? limit : fabric->limit,
                      .budget = 1,
                      .sequenced = SEQUENCED};
 }
 
-bool issue(wse_fabric *fabric, band_state *band, uint32_t pe, bool alone, uint64_t now, uint64_t *next) {
-  main_step step = begin_step(fabric, alone, now);
-  issue_until(fabric, band, pe, alone, &step);
+bool issue(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t *until, uint64_t now, uint64_t *next) {
+  main_step step = begin_step(fabric, *until, now);
+  issue_until(fabric, band, pe, *until == NEVER, &step);
+  *until = step.limit;
   *next = step.next;
   return step.used;
 }
@@ -538,7 +543,7 @@ uint64_t issue_lanes(wse_fabric *fabric, band_state *band, uint32_t block, uint6
   lanes_start start;
   uint64_t used = 0, goes_on = lanes, at_scalar = 0;
   EACH_LANE(l, lanes) {
-    steps[l] = begin_step(fabric, true, now);
+    steps[l] = begin_step(fabric, NEVER, now);
     steps[l].together = true;
   }
   for (;;) {

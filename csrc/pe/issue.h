@@ -4,9 +4,10 @@
 
 #include "state/state.h"
 
-/* The main thread's next instruction, or several if it is alone.  *next: when to try again.  True if it used the slot.
- */
-bool issue(wse_fabric *fabric, band_state *band, uint32_t pe, bool alone, uint64_t now, uint64_t *next);
+/* The main thread's next instruction, or several.  *until: the first cycle in which a microthread may need the slot, at
+ * least now + 1; NEVER: none is under way.  Set to the cycle in which this has to be found out again.  *next: when to
+ * try again.  True if it used the slot. */
+bool issue(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t *until, uint64_t now, uint64_t *next);
 /* The microthread that the vector instruction at ce->pc waits for, or, with *queue true, the input queue. */
 int issue_waits_for(wse_fabric *fabric, uint32_t pe, const isa_ins *ins, bool *queue);
 /* The same of compute elements of a block whose main threads are alone.  next: by lane.  Returns the lanes that used

@@ -11,11 +11,12 @@
 #include "state/wake.h"
 
 bool is_store_only(const vector_operation *operation) {
-  return operation->period == 1 && !operation->conflicts && operation->wide == operation->per_wavelet && !(operation->on_control & 3) &&
-         operation->left != UINT32_MAX && !operation->src1.size && operation->src0.is == OPERAND_IS_DSR &&
-         operation->src0.d.kind == DSD_FABIN && operation->dst.is == OPERAND_IS_DSR &&
-         operation->dst.d.kind == DSD_MEM1D && operand_in_sram(&operation->dst, operation->left) &&
-         operation->rule == ISA_COPY && !(operation->src0.d.flags & DSD_BINDS);
+  return operation->period == 1 && !operation->conflicts && operation->wide == operation->per_wavelet &&
+         !(operation->on_control & 3) && operation->left != UINT32_MAX && !operation->src1.size &&
+         operation->src0.is == OPERAND_IS_DSR && operation->src0.d.kind == DSD_FABIN &&
+         operation->dst.is == OPERAND_IS_DSR && operation->dst.d.kind == DSD_MEM1D &&
+         operand_in_sram(&operation->dst, operation->left) && operation->rule == ISA_COPY &&
+         !(operation->src0.d.flags & DSD_BINDS);
 }
 
 static void store_element(wse_fabric *fabric, band_state *band, uint32_t pe, int thread, uint64_t now) {
@@ -106,6 +107,21 @@ static void store_queued(wse_fabric *fabric, band_state *band, uint32_t pe, int 
   wake_router(fabric, pe, now);
 }
 
+/* Whether two of the microthreads store to the same bytes.  The routers keep the wavelets of each color by themselves:
+ * of two colors, the later one would not always come last. */
+static bool stores_overlap(const wse_fabric *fabric, uint32_t pe, uint32_t threads) {
+  uint16_t low[THREADS], high[THREADS];
+  int n = 0;
+  if (!(threads & (threads - 1))) return false;
+  for (; threads; threads &= threads - 1, n++) {
+    const vector_operation *operation = &fabric->operations[__builtin_ctz(threads)][pe];
+    if (!operand_range(fabric, pe, &operation->dst, operation->done + operation->left, &low[n], &high[n])) return true;
+    for (int i = 0; i < n; i++)
+      if (low[i] <= high[n] && low[n] <= high[i]) return true;
+  }
+  return false;
+}
+
 void store_only_begin(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
   ce_state *ce = &fabric->ces[pe];
   int rank;
@@ -119,6 +135,7 @@ void store_only_begin(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_
   for (uint32_t queues = ce->input_queues & ce->readers; queues; queues &= queues - 1)
     if (wavelet_ready(queue_head(iq_of(fabric, __builtin_ctz(queues), pe)), now))
       return; /* a backlog is stored one element a cycle */
+  if (stores_overlap(fabric, pe, ce->threads)) return;
   ce->gap = WSE_CTR_STALL_INPUT;
   uint32_t at = fabric->router_lane[pe];
   store_times *times = &fabric->store_times[at / LANES];

@@ -40,7 +40,7 @@ static inline bool input_full(wse_fabric *fabric, uint32_t pe, int q) {
          fabric->rebound[pe].admits[q] == 1;
 }
 
-static inline int color_of_iq(wse_fabric *fabric, uint32_t pe, const pe_class *class, int q) {
+static inline int color_of_iq(const wse_fabric *fabric, uint32_t pe, const pe_class *class, int q) {
   if (q < WSE_QUEUES && atomic_load_explicit(&fabric->any_rebound, memory_order_relaxed) && fabric->rebound[pe].iq[q])
     return fabric->rebound[pe].iq[q] == NO_BINDING ? -1 : fabric->rebound[pe].iq[q] - 1;
   return class->iq_color[q];

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from fractions import Fraction
 from pathlib import Path
 from random import Random
 
@@ -39,10 +40,11 @@ FIGURES = {
 
 
 class Writer:
-    """Writes the text of one class."""
+    """Writes the text of one class.  receives: operations that receive beside the code."""
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int, receives: int = 0):
         self.rng = Random(seed)
+        self.receives = receives
         self.labels = 0
         self.routines: list[list[str]] = []
         self.depth = 0
@@ -50,7 +52,7 @@ class Writer:
     def text(self) -> str:
         rng = self.rng
         lines = ["main:", *(f"ld32 {r}, [data+{4 * i}]" for i, r in enumerate(FREE))]
-        lines += self.statements(rng.randint(3, 9))
+        lines += self.receive() + self.statements(rng.randint(3, 9))
         if rng.random() < 0.5:  # another task goes on with what is in the registers
             lines += ["activate again", "done", "again:", *self.statements(rng.randint(1, 4))]
         else:
@@ -59,6 +61,18 @@ class Writer:
         for routine in self.routines:
             lines += routine
         return "\n".join(lines)
+
+    def receive(self) -> list[str]:
+        """Starts the operations that receive, at random priorities."""
+        lines = []
+        for i in range(self.receives):
+            kind = self.rng.choice(
+                ["mov32 d{0}, a{0}", "mov16 d{0}, a{0}", "add16 d{0}, d{0}, a{0}", "fadds d{0}, d{0}, a{0}"]
+            )
+            lines += [f"dsr d{i + 1}, to{i}", f"dsr a{i + 1}, from{i}", kind.format(i + 1) + f" {{async, ut={i}}}"]
+            lines += [f"utprio {i}, {self.rng.randint(0, 2)}"] if self.rng.random() < 0.3 else []
+            lines += self.pause()
+        return lines + ([f"mainprio {self.rng.randint(0, 3)}"] if self.receives and self.rng.random() < 0.5 else [])
 
     def label(self, name: str) -> str:
         self.labels += 1
@@ -175,7 +189,8 @@ class Writer:
         ]
 
 
-def build(seed: int) -> wse.Program:
+def build(seed: int, receives: int = 0) -> wse.Program:
+    """receives: streams along each row, of WORDS wavelets, that every PE receives into its data while it computes."""
     rng = Random(seed)
     machine = rng.choice(["wse2", "wse3"])
     figures = {name: rng.choice(values) for name, values in FIGURES.items() if rng.random() < 0.3}
@@ -184,6 +199,10 @@ def build(seed: int) -> wse.Program:
     data = p.shared_array("data", WORDS, "u32")
     p.shared_array("result", len(FREE), "u32")
     half = rng.random() < 0.3
+    for i in range(receives):
+        color = p.color(f"beside{i}", i)
+        p.route(color, "W", "ER", x=slice(0, width - 1))
+        p.route(color, "W", "R", x=width - 1)
     for index in range(2 if half else 1):
         pe = p.pe_class(f"way{index}")
         for name in ("some", "more", "other"):
@@ -191,9 +210,13 @@ def build(seed: int) -> wse.Program:
             offset = rng.randint(0, 9)
             length = rng.randint(1, 1 + (WORDS - 1 - offset) // max(walk["stride"], 1))
             pe.dsd(name, wse.mem1d(data, length, offset=offset, **walk))
+        for i in range(receives):
+            pe.queue_in(i + 2, f"beside{i}")
+            pe.dsd(f"from{i}", wse.fabin(i + 2, WORDS))
+            pe.dsd(f"to{i}", wse.mem1d(data, WORDS, stride=rng.choice([0, 1])))
         pe.local_task("main", 9, active=True)
         pe.local_task("again", 10)
-        pe.code(Writer(seed * 2 + index).text())
+        pe.code(Writer(seed * 2 + index, receives).text())
         for x in range(width) if half else ():
             if (x % 3 == 0) == (index == 0):
                 p.place(pe, x)
@@ -202,8 +225,8 @@ def build(seed: int) -> wse.Program:
     return p
 
 
-def load(program: wse.Program, seed: int, **options) -> wse.Fabric:
-    """The program with data of each PE; in half of the programs most words are alike, so that lanes stay together."""
+def load(program: wse.Program, seed: int, receives: int = 0, **options) -> wse.Fabric:
+    """The program with its streams, at random rates, and with data of each PE; in half of the programs most words are alike, so that lanes stay together."""
     fabric = wse.Fabric(program, **options)
     values = np.random.default_rng(seed)
     shape = (fabric.height, fabric.width, WORDS)
@@ -213,15 +236,20 @@ def load(program: wse.Program, seed: int, **options) -> wse.Fabric:
     if seed % 2:
         mixed = np.where(values.random(shape) < 0.9, mixed[:1, :1], mixed)
     fabric.write("data", mixed)
+    rng = Random(seed)
+    for i in range(receives):
+        for y in range(fabric.height):
+            words = values.integers(0, 1 << 32, WORDS, dtype=np.uint32)
+            fabric.stream_in(0, y, "W", f"beside{i}", words, rate=Fraction(1, rng.choice([1, 2, 3, 7, 20])))
     return fabric
 
 
-def compare(seed: int) -> list[str]:
+def compare(seed: int, receives: int = 0) -> list[str]:
     """What differs between the reference mode and the fast paths, on one thread and two, whole and in pieces."""
-    rng, program = Random(seed), build(seed)
+    rng, program = Random(seed), build(seed, receives)
     options = {"bins": rng.choice([4, 16]), "activity": True}
     limit = rng.choice([10_000, 10_000, 10_000, rng.randint(20, 400)])
-    expected = observe(load(program, seed, reference=True, **options), [], limit)
+    expected = observe(load(program, seed, receives, reference=True, **options), [], limit)
     found = []
     for more, pieces in (
         ({}, ()),
@@ -229,7 +257,7 @@ def compare(seed: int) -> list[str]:
         ({"portable": "avx2"}, ()),
         ({}, (rng.randint(1, 90), rng.randint(1, 300))),
     ):
-        got = observe(load(program, seed, **options, **more), [], limit, pieces)
+        got = observe(load(program, seed, receives, **options, **more), [], limit, pieces)
         found += differences(expected, got, False, True)
     return found
 
@@ -238,10 +266,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--receives", type=int, default=0)
     options = parser.parse_args()
     differ = 0
     for seed in range(options.first, options.first + options.seeds):
-        if found := compare(seed):
+        if found := compare(seed, options.receives):
             differ += 1
             print(f"seed {seed}: {'; '.join(found)}", flush=True)
     print(f"{options.seeds} programs from seed {options.first} on: {differ} differ")

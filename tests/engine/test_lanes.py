@@ -17,6 +17,12 @@ def test_programs_of_fixed_seeds(seed):
     assert divergent.compare(seed) == []
 
 
+@pytest.mark.parametrize("seed", [*range(24), 157])
+def test_programs_beside_operations_that_receive(seed):
+    """The main thread runs ahead as far as no wavelet can arrive; what arrives overwrites what it computes with."""
+    assert divergent.compare(seed, receives=1 + seed % 2) == []
+
+
 @settings(max_examples=30)
 @given(st.integers(0, 1 << 32))
 def test_random_programs(seed):
