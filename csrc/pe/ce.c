@@ -257,10 +257,20 @@ static inline uint64_t next_step(const wse_fabric *fabric, uint32_t pe, int gran
   return next;
 }
 
+/* Whether a wavelet has woken the CE between two tasks: nothing can happen before main_at. */
+static bool wakes_early(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
+  const ce_state *ce = &fabric->ces[pe];
+  if (ce->state != MAIN_IDLE || ce->main_at <= now || fabric->reference) return false;
+  if (ce->threads || ce->output_queues || ce->taken || ce->store_targets) return false;
+  if (task_possible(fabric, pe)) wake_ce(fabric, band, pe, now, ce->main_at);
+  return true;
+}
+
 /* What comes before the slot is granted: wavelets up the ramp, tasks.  *injects: the next cycle in which the ramp may
- * take a wavelet.  False: the PE is store-only, and has done its step. */
+ * take a wavelet.  False: nothing is left to do in this step. */
 static bool before_slot(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, uint64_t *injects) {
   ce_state *ce = &fabric->ces[pe];
+  if (wakes_early(fabric, band, pe, now)) return false;
   if (ce->store_threads && store_only_step(fabric, band, pe, now)) return false;
   if (ce->store_targets && !leave_store_only(fabric, band, pe, now)) return false;
   *injects = ce->output_queues ? inject(fabric, band, pe, now) : NEVER;

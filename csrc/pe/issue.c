@@ -220,11 +220,24 @@ static int begin_on_fabric(wse_fabric *fabric, band_state *band, uint32_t pe, ve
   return ISSUED;
 }
 
+/* Whether an operand of a vector instruction names a fabric or FIFO descriptor. */
+static bool names_fabric(const wse_fabric *fabric, uint32_t pe, const isa_ins *ins) {
+  const uint8_t operands[] = {ins->a, ins->b, ins->c};
+  for (int i = 0; i < 3; i++) {
+    int number = operand_dsr(operands[i]);
+    if (number < 0) continue;
+    const dsr *d = &fabric->dsrs[number][pe];
+    if (d->kind == DSD_FIFO || dsd_is_fabric(d)) return true;
+  }
+  return false;
+}
+
 /* Issues the vector instruction at ce->pc, dispatched in cycle `dispatch`. */
 static int issue_vector(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, uint64_t dispatch,
                         uint64_t at, bool alone, uint64_t now) {
   ce_state *ce = &fabric->ces[pe];
   memory_op op;
+  if (at > now && names_fabric(fabric, pe, ins)) return STOPS; /* the fabric has not reached that cycle yet */
   if (memory_op_begin(fabric, pe, ins, &op)) return issue_memory_op(fabric, band, pe, ins, &op, dispatch, at, alone);
   vector_operation fresh, *operation = &fresh;
   int kind;
@@ -240,12 +253,10 @@ static int issue_vector(wse_fabric *fabric, band_state *band, uint32_t pe, const
     return STOPS;
   }
   if (asynchronous && ce->threads >> thread & 1) {
-    if (at > now) return STOPS; /* it may have ended by then */
     ce->waits = (uint8_t)(WAITS_LIKE + thread);
     if (band->profile) profile_waits(fabric, pe, true);
     return WAITS;
   }
-  if (on_fabric && at > now) return STOPS; /* the fabric has not reached that cycle yet */
   if (on_fabric && !bind_queues(fabric, pe, operation, at)) {
     ce->waits = WSE_CTR_STALL_INPUT;
     if (band->profile) profile_waits(fabric, pe, false);

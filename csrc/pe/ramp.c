@@ -10,8 +10,7 @@
 void ramp_refresh(wse_fabric *fabric, uint32_t pe, int color) {
   uint32_t at = fabric->router_lane[pe];
   int q = queue_of_color(fabric, pe, fabric->color_of[color]);
-  bit_assign(&fabric->routes[color][at / LANES].ramp_full, at % LANES,
-             q < 0 || input_full(fabric, pe, q));
+  bit_assign(&fabric->routes[color][at / LANES].ramp_full, at % LANES, q < 0 || input_full(fabric, pe, q));
 }
 
 void ramp_flushed(wse_fabric *fabric, uint32_t pe, uint32_t queues, uint64_t now) {
@@ -47,8 +46,7 @@ bool ramp_bind_dsd(wse_fabric *fabric, uint32_t pe, const dsr *d, uint32_t admit
   const pe_class *class = class_of(fabric, pe);
   if (class_binds(class, d->queue, d->color)) return true;
   uint32_t held = iq_of(fabric, d->queue, pe)->count;
-  bool bound =
-      color_of_iq(fabric, pe, class, d->queue) == d->color && queue_of_color(fabric, pe, d->color) == d->queue;
+  bool bound = color_of_iq(fabric, pe, class, d->queue) == d->color && queue_of_color(fabric, pe, d->color) == d->queue;
   if (held && !bound) return false;
   if (admits != UINT32_MAX) admits -= held < admits ? held : admits;
   ramp_bind(fabric, pe, d->queue, d->color, admits, at);
@@ -103,9 +101,9 @@ static bool ramp_takes(const wse_fabric *fabric, uint32_t pe, int color) {
 uint64_t inject(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
   ce_state *ce = &fabric->ces[pe];
   uint64_t again = NEVER;
-  for (int k = 0; k < WSE_QUEUES; k++) {
-    int n = (ce->output_next + k) & 7;
-    if (!(ce->output_queues >> n & 1)) continue;
+  uint32_t turns = (ce->output_queues | (uint32_t)ce->output_queues << WSE_QUEUES) >> ce->output_next & 0xff;
+  for (; turns; turns &= turns - 1) { /* bit i: queue output_next + i is not empty */
+    int n = (ce->output_next + __builtin_ctz(turns)) & 7;
     ramp_queue *queue = oq_of(fabric, n, pe);
     wavelet w = queue_head(queue);
     if (!wavelet_ready(w, now)) {

@@ -87,19 +87,33 @@ static inline void buffer_pop(wse_fabric *fabric, buffer_block *buffer, uint64_t
   memset(buffer->advance, 0, sizeof buffer->advance);
 }
 
+/* A wavelet was pushed: the block's routers and the next settling see it. */
+static inline void note_push(wse_fabric *fabric, uint32_t block, int color, uint64_t when) {
+  fabric->routers[block].busy |= 1u << color;
+  mark_dirty(fabric, block, color);
+  wake_block(fabric, block, when);
+}
+
 static inline void push(wse_fabric *fabric, const buffer_landing *landing) {
   buffer_push(fabric, buffer_of(fabric, landing->color, landing->port, landing->block), landing);
-  fabric->routers[landing->block].busy |= 1u << landing->color;
-  mark_dirty(fabric, landing->block, landing->color);
-  wake_block(fabric, landing->block, landing->when);
+  note_push(fabric, landing->block, landing->color, landing->when);
 }
 
 static inline void push_one(wse_fabric *fabric, uint32_t pe, int color, int port, wavelet w, uint64_t when) {
-  uint32_t at = fabric->router_lane[pe], lane = at % LANES, data[LANES];
-  uint64_t set = (uint64_t)1 << lane;
-  data[lane] = w.data;
-  push(fabric, &(buffer_landing){at / LANES, color, port, set, w.meta & WAVELET_CONTROL ? set : 0,
-                                 w.meta & WAVELET_ADVANCE ? set : 0, data, when});
+  uint32_t place = fabric->router_lane[pe], block = place / LANES, lane = place % LANES;
+  buffer_block *buffer = buffer_of(fabric, color, port, block);
+  uint32_t slot = (sliced_of(buffer->at, lane) + sliced_of(buffer->held, lane)) & ((1u << fabric->ring_bits) - 1);
+  buffer_slot(buffer, slot)[lane] = w.data;
+  uint64_t set = (uint64_t)1 << lane, control = w.meta & WAVELET_CONTROL ? set : 0,
+           advance = w.meta & WAVELET_ADVANCE ? set : 0;
+  buffer->flagged |= control | advance;
+  if (buffer->flagged) {
+    buffer->control[slot] = (buffer->control[slot] & ~set) | control;
+    buffer->advance[slot] = (buffer->advance[slot] & ~set) | advance;
+  }
+  sliced_add(buffer->held, set);
+  buffer->in_flight[when & (NEAR - 1)] |= set;
+  note_push(fabric, block, color, when);
 }
 
 #endif

@@ -28,6 +28,13 @@ static inline void sliced_subtract(uint64_t d[SLICES], uint64_t lanes) {
   }
 }
 static inline uint64_t sliced_nonzero(const uint64_t d[SLICES]) { return d[0] | d[1] | d[2]; }
+/* The count of a lane. */
+static inline uint32_t sliced_of(const uint64_t d[SLICES], uint32_t lane) {
+  uint32_t n = 0;
+  for (uint32_t k = 0; k < SLICES; k++)
+    n |= (uint32_t)(d[k] >> lane & 1) << k;
+  return n;
+}
 static inline uint64_t sliced_equal(const uint64_t d[SLICES], uint32_t n) {
   uint64_t same = ~(uint64_t)0;
   for (int k = 0; k < SLICES; k++)

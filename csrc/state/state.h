@@ -430,7 +430,8 @@ struct wse_fabric {
    *   memory_op.c     operations over memory operands with constant strides, whole; span.c: their elements in chunks
    *   vector_step.c   elements of a fabric operation without FIFOs, control wavelets, carries, wrapping addresses
    *   store_only.c    PEs whose microthreads only store wavelets: the routers store for them
-   *   ce.c            the slot is granted without priorities; an undisturbed memory operation keeps all its slots
+   *   ce.c            the slot is granted without priorities; an undisturbed memory operation keeps all its slots; the
+   *                   main thread runs ahead beside waiting microthreads; a wavelet between two tasks causes no step
    *   wake.h          a PE or a block of routers is stepped only when something it waits for has happened
    *   run.c           tiles of several cycles; prefetch.h; cycles in which nothing is to be stepped are skipped
    *   router.c        compiled for the widest registers of the host
