@@ -8,6 +8,7 @@
 
 #include "observe/account.h"
 #include "observe/trace.h"
+#include "pe/arrival.h"
 #include "pe/issue.h"
 #include "pe/lanes.h"
 #include "pe/priority.h"
@@ -16,7 +17,6 @@
 #include "pe/task.h"
 #include "pe/vector_step.h"
 #include "state/bitplane.h"
-#include "state/queue.h"
 #include "state/wake.h"
 
 /* The grant of a cycle's slot. */
@@ -28,47 +28,12 @@ enum {
   GRANT_KEPT,  /* as SLOT, by the main thread's memory operation; threads that wait for wavelets did not request it */
 };
 
-static const vector_operand *fabric_input(const vector_operation *operation) {
-  const vector_operand *inputs[] = {&operation->src0, &operation->src1};
-  for (int i = 0; i < 2; i++)
-    if (inputs[i]->is == OPERAND_IS_DSR && inputs[i]->d.kind == DSD_FABIN) return inputs[i];
-  return NULL;
-}
-
-/* The first cycle in which a wavelet that a router has not sent down yet may be in the queue. */
-static uint64_t next_arrival(const wse_fabric *fabric, uint32_t pe, int q, uint64_t now) {
-  int color = color_of_iq(fabric, pe, class_of(fabric, pe), q);
-  bool near = color < 0 || fabric->routers[fabric->router_lane[pe] / LANES].busy >> fabric->color_index[color] & 1;
-  return now + (uint64_t)P(fabric, ramp_in_cycles) + !near; /* if the router sends it in this cycle, or in the next */
-}
-
-/* The first cycle in which a microthread may need the slot, at least now + 1.  *wake: the first one in which the CE has
- * to be stepped for that; the arrival of a wavelet wakes it. */
-static uint64_t threads_wait_until(const wse_fabric *fabric, uint32_t pe, uint64_t now, uint64_t *wake) {
-  const ce_state *ce = &fabric->ces[pe];
-  uint64_t until = now + NEAR;
-  *wake = NEVER;
-  if (ce->taken || fabric->by_element || fabric->trace_capacity || fabric->profiles) return now + 1;
-  for (uint32_t threads = ce->threads & ~(uint32_t)ce->suspended; threads; threads &= threads - 1) {
-    const vector_operation *operation = &fabric->operations[__builtin_ctz(threads)][pe];
-    const vector_operand *in = operation->simple && operation->left ? fabric_input(operation) : NULL;
-    if (!in) return now + 1;
-    const ramp_queue *queue = iq_of(fabric, in->d.queue, pe);
-    uint64_t acts = queue->count ? wavelet_when(queue_head(queue), now) : next_arrival(fabric, pe, in->d.queue, now);
-    if (acts < operation->next) acts = operation->next;
-    if (acts <= now + 1) return now + 1;
-    if (acts < until) until = acts;
-    if (queue->count && acts < *wake) *wake = acts;
-  }
-  return until;
-}
-
 static int grant_main(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, uint64_t *next) {
   ce_state *ce = &fabric->ces[pe];
   vector_operation *operation = &fabric->operations[MAIN][pe];
   switch (ce->state) {
     case MAIN_RUN: {
-      uint64_t wake, until = ce->threads ? threads_wait_until(fabric, pe, now, &wake) : NEVER;
+      uint64_t wake, until = ce->threads ? arrival_until(fabric, pe, now, &wake) : NEVER;
       bool alone = until == NEVER;
       if (!issue(fabric, band, pe, &until, now, next)) return GRANT_NONE;
       if (alone || until == now + 1 || ce->state != MAIN_RUN || *next == NEVER) return GRANT_SLOT;
@@ -257,20 +222,11 @@ static inline uint64_t next_step(const wse_fabric *fabric, uint32_t pe, int gran
   return next;
 }
 
-/* Whether a wavelet has woken the CE between two tasks: nothing can happen before main_at. */
-static bool wakes_early(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
-  const ce_state *ce = &fabric->ces[pe];
-  if (ce->state != MAIN_IDLE || ce->main_at <= now || fabric->reference) return false;
-  if (ce->threads || ce->output_queues || ce->taken || ce->store_targets) return false;
-  if (task_possible(fabric, pe)) wake_ce(fabric, band, pe, now, ce->main_at);
-  return true;
-}
-
 /* What comes before the slot is granted: wavelets up the ramp, tasks.  *injects: the next cycle in which the ramp may
  * take a wavelet.  False: nothing is left to do in this step. */
 static bool before_slot(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, uint64_t *injects) {
   ce_state *ce = &fabric->ces[pe];
-  if (wakes_early(fabric, band, pe, now)) return false;
+  if (arrival_is_early(fabric, band, pe, now)) return false;
   if (ce->store_threads && store_only_step(fabric, band, pe, now)) return false;
   if (ce->store_targets && !leave_store_only(fabric, band, pe, now)) return false;
   *injects = ce->output_queues ? inject(fabric, band, pe, now) : NEVER;

@@ -425,13 +425,12 @@ struct wse_fabric {
   int fp16;          /* wse_fp16 */
   int threads;       /* requested by the host, 1 to MAX_BANDS */
   /* Every PE is stepped in every cycle, one wavelet and one element at a time; for comparison with the fast paths:
-   *   run-ahead       issue.c: the main thread executes private instructions ahead of the fabric's cycle
+   *   run-ahead       issue.c, arrival.c: the main thread executes private instructions ahead of the fabric's cycle
    *   lanes           lanes.c: scalar instructions of many compute elements of a block at once
    *   memory_op.c     operations over memory operands with constant strides, whole; span.c: their elements in chunks
    *   vector_step.c   elements of a fabric operation without FIFOs, control wavelets, carries, wrapping addresses
    *   store_only.c    PEs whose microthreads only store wavelets: the routers store for them
-   *   ce.c            the slot is granted without priorities; an undisturbed memory operation keeps all its slots; the
-   *                   main thread runs ahead beside waiting microthreads; a wavelet between two tasks causes no step
+   *   ce.c            the slot is granted without priorities; an undisturbed memory operation keeps all its slots
    *   wake.h          a PE or a block of routers is stepped only when something it waits for has happened
    *   run.c           tiles of several cycles; prefetch.h; cycles in which nothing is to be stepped are skipped
    *   router.c        compiled for the widest registers of the host

@@ -1,6 +1,6 @@
 """Compute elements of a block run ahead together, as each would by itself (engine/divergent.py).
 
-Covers: csrc/pe/lanes.c, csrc/pe/lane_operations.c, csrc/pe/rows.c, csrc/pe/rows_avx2.c, csrc/pe/rows_avx512.c
+Covers: csrc/pe/arrival.c, csrc/pe/lanes.c, csrc/pe/lane_operations.c, csrc/pe/rows.c, csrc/pe/rows_avx2.c, csrc/pe/rows_avx512.c
 """
 
 import numpy as np
