@@ -19,27 +19,11 @@
 #include "state/bitplane.h"
 #include "state/wake.h"
 
-/* The grant of a cycle's slot. */
-enum {
-  GRANT_NONE,  /* no thread requested it */
-  GRANT_SLOT,  /* one thread used it; others may have requested it */
-  GRANT_HOLDS, /* the main thread has all slots until *next; settle_memory accounts for them */
-  GRANT_AHEAD, /* as SLOT, by the main thread, with those of the cycles before *next: no other thread requested them */
-  GRANT_KEPT,  /* as SLOT, by the main thread's memory operation; threads that wait for wavelets did not request it */
-};
-
 static int grant_main(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, uint64_t *next) {
   ce_state *ce = &fabric->ces[pe];
   vector_operation *operation = &fabric->operations[MAIN][pe];
   switch (ce->state) {
-    case MAIN_RUN: {
-      uint64_t wake, until = ce->threads ? arrival_until(fabric, pe, now, &wake) : NEVER;
-      bool alone = until == NEVER;
-      if (!issue(fabric, band, pe, &until, now, next)) return GRANT_NONE;
-      if (alone || until == now + 1 || ce->state != MAIN_RUN || *next == NEVER) return GRANT_SLOT;
-      if (wake < *next) *next = wake;
-      return GRANT_AHEAD;
-    }
+    case MAIN_RUN: return issue(fabric, band, pe, now, next);
     case MAIN_MEMORY:
       if (ce->memory_mark > now) {
         *next = ce->memory_mark;

@@ -17,6 +17,7 @@
 #include "observe/check.h"
 #include "observe/fault.h"
 #include "observe/trace.h"
+#include "pe/arrival.h"
 #include "pe/dsd.h"
 #include "pe/issue_rules.h"
 #include "pe/lanes.h"
@@ -501,7 +502,7 @@ static bool issue_until(wse_fabric *fabric, band_state *band, uint32_t pe, bool 
   return false;
 }
 
-/* until: as in issue(). */
+/* until: the first cycle in which a microthread may need the slot, at least now + 1; NEVER: none is under way. */
 static main_step begin_step(const wse_fabric *fabric, uint64_t until, uint64_t now) {
   bool run_ahead = until == NEVER && !fabric->trace_capacity && !fabric->reference;
   uint64_t limit = run_ahead ? (now / WINDOW + 2) * WINDOW : until == NEVER ? now + 1 : until;
@@ -514,12 +515,17 @@ static main_step begin_step(const wse_fabric *fabric, uint64_t until, uint64_t n
                      .sequenced = SEQUENCED};
 }
 
-bool issue(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t *until, uint64_t now, uint64_t *next) {
-  main_step step = begin_step(fabric, *until, now);
-  issue_until(fabric, band, pe, *until == NEVER, &step);
-  *until = step.limit;
+int issue(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, uint64_t *next) {
+  const ce_state *ce = &fabric->ces[pe];
+  const bool alone = !ce->threads;
+  uint64_t wake = NEVER;
+  main_step step = begin_step(fabric, alone ? NEVER : arrival_until(fabric, pe, now, &wake), now);
+  issue_until(fabric, band, pe, alone, &step);
   *next = step.next;
-  return step.used;
+  if (!step.used) return GRANT_NONE;
+  if (alone || step.limit == now + 1 || ce->state != MAIN_RUN || step.next == NEVER) return GRANT_SLOT;
+  if (wake < *next) *next = wake;
+  return GRANT_AHEAD;
 }
 
 /* Executes scalar instructions of each lane that stands before one: together where enough are at the same place, else

@@ -4,13 +4,21 @@
 
 #include "state/state.h"
 
-/* The main thread's next instruction, or several.  *until: the first cycle in which a microthread may need the slot, at
- * least now + 1; NEVER: none is under way.  Set to the cycle in which this has to be found out again.  *next: when to
- * try again.  True if it used the slot. */
-bool issue(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t *until, uint64_t now, uint64_t *next);
+/* The grant of a cycle's slot. */
+enum {
+  GRANT_NONE,  /* no thread requested it */
+  GRANT_SLOT,  /* one thread used it; others may have requested it */
+  GRANT_HOLDS, /* the main thread has all slots until *next; settle_memory accounts for them */
+  GRANT_AHEAD, /* as SLOT, by the main thread, with those of the cycles before *next: no other thread requested them */
+  GRANT_KEPT,  /* as SLOT, by the main thread's memory operation; threads that wait for wavelets did not request it */
+};
+
+/* The main thread's next instruction, or several if it is alone or all microthreads wait.  *next: when to try again.
+ * Returns a grant. */
+int issue(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, uint64_t *next);
 /* The microthread that the vector instruction at ce->pc waits for, or, with *queue true, the input queue. */
 int issue_waits_for(wse_fabric *fabric, uint32_t pe, const isa_ins *ins, bool *queue);
-/* The same of compute elements of a block whose main threads are alone.  next: by lane.  Returns the lanes that used
+/* As issue(), for compute elements of a block whose main threads are alone.  next: by lane.  Returns the lanes that used
  * the slot. */
 uint64_t issue_lanes(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t lanes, uint64_t now,
                      uint64_t next[LANES]);
