@@ -53,7 +53,7 @@ def positions(walk: Walk, x: Value, table: Node) -> Value:
 
 
 @handles(aten.mean.dim)
-def mean(walk: Walk, x: Any, dim: Any, keepdim: bool = False, dtype: Any = None) -> Value:
+def mean(walk: Walk, x: Any, dim: Any, keepdim: bool = False, dtype: Any = None) -> Value | Root:
     """Over the tokens of each sequence, or of squares over the features."""
     if isinstance(found := walk.values.get(x), Root):
         last = len(found.x.axes.dims) - 1

@@ -203,6 +203,7 @@ class Walk:
             else:
                 assert lazy.weight is not None
                 rows = None if whole else torch.from_numpy(indices)
+                weights: dict[str, tuple[tuple[int, ...], Expression]]
                 weights = {"weight": ((len(indices), self.tensors[lazy.source].features), part(lazy.weight, rows))}
                 if lazy.bias is not None:
                     weights["bias"] = ((len(indices),), part(lazy.bias, rows))
