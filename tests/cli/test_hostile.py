@@ -30,6 +30,7 @@ REFUSED: dict[type, tuple[str, ...]] = {
     types.LossScale: (*NUMBERS, "0", "-1"),
     types.Word: WORDS,
     types.Named: WORDS,
+    types.Prompt: ("", " ", "\n", "a\0b", "\x1b[2J"),
     types.File: ("", " ", "\0", "a\0b"),
     types.Output: ("", " ", "\0", ".", "/", "no such folder/x.png", "x" * 5000 + ".png"),
 }

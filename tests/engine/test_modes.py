@@ -173,4 +173,4 @@ def test_marks_are_where_they_were():
             declare=lambda pe: pe.local_task("main", 9, active=True),
             **mode,
         )
-        assert [cycle for cycle, _, _ in events(ran.run, "MARK")] == [2, 6, 13]
+        assert [cycle for cycle, _, _ in events(ran.run, "MARK")] == [2, 5, 12]

@@ -188,6 +188,7 @@ main:
   mov r1, 4
   ishl16 r2, r1, 2
   ld32 r3, [r2+4]
+  iadd32 r3, r3, r1
   done
 """
 

@@ -54,7 +54,7 @@ FIGURES = {
     ("silicon", "stream"): 1.1247863247863248,
     ("silicon", "copy-f16"): 4.822605965463108,
     ("silicon", "fma-f16"): 2.920152091254753,
-    ("wse2", "summa-4x4-14"): 45337,
+    ("wse2", "summa-4x4-14"): 43769,
     ("wse2", "two-phase-512-4096-s4"): 9422,
     ("wse2", "two-phase-512-4096-s16"): 8990,
     ("wse2", "two-phase-512-4096-s64"): 9062,

@@ -23,7 +23,7 @@ SAMPLED = "is of sampling: give --temperature"
     required=True,
     help="A .gguf file, a .safetensors file beside its config.json, or a folder with either.",
 )
-@common.option("--prompt", required=True, help="What the user says.")
+@common.option("--prompt", type=types.Prompt(), required=True, help="What the user says.")
 @common.flag("--raw", help="Continue the prompt as it is, without the model's chat template.")
 @common.option("--tokens", type=types.COUNT, default=64, help="Tokens to generate at most.")
 @common.option("--dtype", type=types.Choice(["f16", "bf16"]), default="f16", help="Weights and what enters products.")

@@ -329,6 +329,17 @@ class Word(click.ParamType):
         return value
 
 
+class Prompt(click.ParamType):
+    """A text of any number of lines."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: Param, ctx: Context) -> str:
+        if not isinstance(value, str) or not value.strip() or not all(c.isprintable() or c in "\n\t" for c in value):
+            self.fail(f"{schema.shown(value)} is not a text of printable characters", param, ctx)
+        return value
+
+
 class Named(Word):
     """The name of one of many things, or a file, which the code that looks it up checks.  known: names, for shells."""
 

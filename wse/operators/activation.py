@@ -111,9 +111,13 @@ def _silu(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
 
 
 def _relu(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
-    """f = max(x, 0).  The derivative is 1 where x is above 0, else 0: min(f 2^127 2^127, 1), exact for every x."""
+    """f = max(x, 0), and NaN of a NaN or an infinity: 0 x is added, so that an overflow is noticed behind it.
+
+    The derivative is 1 where x is above 0, else 0: min(f 2^127 2^127, 1), exact for every x."""
     a, b, _, d, _ = w
-    c.op("fmaxs", a, c.widened(x, b), 0.0)
+    wide = c.widened(x, b)
+    c.op("fmaxs", a, wide, 0.0)
+    c.op("fmacs", a, a, wide, 0.0)
     yield a
     c.op("fmuls", d, a, -(2.0**127))
     c.op("fmuls", d, d, 2.0**127)

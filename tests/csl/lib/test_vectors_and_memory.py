@@ -177,7 +177,7 @@ fn main() void {
   timer.start(0);
   timer.start(1);
   timer.stop(1);
-  while (i < 100) : (i += 1) {}
+  while (i < 100) : (i += 1) { r[i & 3] = i; }
   timer.stop(0);
   timer.elapsed(0, &time);
   r[0] = time[0]; r[2] = time[1]; r[3] = time[2];
