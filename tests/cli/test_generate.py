@@ -91,7 +91,7 @@ def test_the_context_ends_the_answer(file):
         (["--top-k", "3"], "--top-k is of sampling: give --temperature"),
         (["--context", "2"], "more than --context 2"),
         (["--context", "999"], "1 to 64 tokens, not 999"),
-        (["--raw", "--prompt", ""], "the prompt has no token"),
+        (["--raw", "--prompt", ""], "is not a text of printable characters"),
         (["--rows", "3"], "must divide 4"),
         (["--temperature", "0"], "--temperature"),
     ],
