@@ -14,7 +14,7 @@ from csl import random_functions
 from csl.random_functions import apply, convert, differences, program, rounded
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [*range(5), 1037])
 def test_compile_time_run_time_and_evaluator_agree(seed, tmp_path):
     assert differences(seed, tmp_path) == []
 

@@ -125,7 +125,10 @@ class Expansions:
         self.emit(Copy(self.reg(inst), value))
 
     def call_bitreverse(self, inst: Inst, args: list[Value]) -> None:
-        self.call_bswap(inst, args, least=1)
+        if inst.type == "i1":  # LLVM narrows to a bit what is compared only
+            self.emit(Copy(self.reg(inst), args[0]))
+        else:
+            self.call_bswap(inst, args, least=1)
 
     def call_ctpop(self, inst: Inst, args: list[Value]) -> None:
         self.emit(Convert(self.reg(inst), self.ones(args[0], f"u{inst.type[1:]}"), f"u{inst.type[1:]}"))
