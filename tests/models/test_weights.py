@@ -1,4 +1,7 @@
-"""Weights from GGUF and safetensors: the same model from each; what is not such a model is refused by name."""
+"""Weights from GGUF and safetensors: the same model from each; what is not such a model is refused by name.
+
+Covers: wse/models/tensor_files.py
+"""
 
 import json
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import struct
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,15 +22,14 @@ from .config import Transformer
 from .graph import Graph
 from .load import from_hugging_face
 from .names import NEUTRAL, config_of, entries
+from .tensor_files import EXTRA, Place, halves, open_gguf, safetensors
 
-EXTRA = "pip install 'wse[generate]'"
 INDEX = "model.safetensors.index.json"
 # Files of a tokenizer, which an export copies.
 TOKENIZER = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt"),
     *("tokenizer.model", "added_tokens.json", "chat_template.jinja"),
 )
-_HEADER_LIMIT = 100_000_000  # bytes, as the format's own readers have it
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,64 +133,15 @@ def _safetensors(files: list[Path], folder: Path) -> Pretrained:
     config = read_json(folder / "config.json", "model", infinite=True)
     if not isinstance(config, dict):
         raise ConfigError(f"{folder / 'config.json'} must be a JSON object of keys and values")
-    places: dict[str, _Place] = {}
+    places: dict[str, Place] = {}
     for file in files:
-        for name, place in _header(file).items():
+        for name, place in safetensors(file).items():
             if name in places:
                 raise ConfigError(f"{file} and {places[name].file} both have the tensor {name}")
             places[name] = place
     return Pretrained(
         config, str(folder), folder, {name: p.shape for name, p in places.items()}, lambda name: places[name].read(), {}
     )
-
-
-@dataclass(frozen=True)
-class _Place:
-    """A tensor of a safetensors file: dtype, shape, begin and end of its bytes in the file."""
-
-    file: Path
-    dtype: str
-    shape: tuple[int, ...]
-    begin: int
-    end: int
-
-    def read(self) -> np.ndarray:
-        """float32."""
-        data = np.memmap(self.file, np.uint8, "r")[self.begin : self.end] if self.end > self.begin else b""
-        if self.dtype == "BF16":
-            return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(self.shape)
-        return np.frombuffer(data, _DTYPES[self.dtype]).astype(np.float32).reshape(self.shape)
-
-
-_DTYPES = {"F32": "<f4", "F16": "<f2", "F64": "<f8"}
-_SIZES = {"F32": 4, "F16": 2, "F64": 8, "BF16": 2}
-
-
-def _header(file: Path) -> dict[str, _Place]:
-    """The tensors of a file, checked."""
-    try:
-        size = file.stat().st_size
-        with open(file, "rb") as opened:
-            length = struct.unpack("<Q", opened.read(8))[0]
-            if length > min(_HEADER_LIMIT, size - 8):
-                raise ValueError
-            table = json.loads(opened.read(length))
-        table.pop("__metadata__", None)
-        found = {}
-        for name, entry in table.items():
-            shape, (begin, end) = tuple(entry["shape"]), entry["data_offsets"]
-            dtype = entry["dtype"]
-            if dtype not in _SIZES:
-                raise ConfigError(f"{file}: {name} is of type {dtype}; read are {', '.join(_SIZES)}")
-            count = int(np.prod(shape, dtype=np.int64))
-            if end - begin != count * _SIZES[dtype] or not 0 <= begin <= end <= size - 8 - length:
-                raise ValueError
-            found[name] = _Place(file, dtype, shape, 8 + length + begin, 8 + length + end)
-        return found
-    except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror}") from None
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError):
-        raise ConfigError(f"{file} is no readable safetensors file") from None
 
 
 # --- GGUF -------------------------------------------------------------------------------------------------------------
@@ -210,44 +159,28 @@ _GGUF = {
     "blk.N.attn_k_norm": "model.layers.N.self_attn.k_norm",
     **{f"blk.N.ffn_{x}": f"model.layers.N.mlp.{x}_proj" for x in ("gate", "up", "down")},
 }
-_ARCHITECTURES = ("llama", "qwen2", "qwen3")
+_ARCHITECTURES = {"llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3"}
 
 
 def _gguf(path: Path) -> Pretrained:
-    try:
-        import gguf
-    except ImportError:
-        raise ConfigError(f"{path} is a GGUF file, which the package gguf reads: {EXTRA}") from None
-    if not path.is_file():
-        raise ConfigError(f"there is no file {path}")
-    try:
-        reader = gguf.GGUFReader(path)
-        metadata = {key: found.contents() for key, found in reader.fields.items()}
-    except Exception as error:  # whatever a damaged file makes of it
-        raise ConfigError(f"{path} is no readable GGUF file: {error}") from None
-    shapes, tensors = {}, {}
-    for tensor in reader.tensors:
-        name = _theirs(tensor.name)
+    file = open_gguf(path)
+    names = {}
+    for theirs in file.shapes:
+        name = _theirs(theirs)
         if name is None:
-            raise ConfigError(f"{path} has a tensor {tensor.name}, which is not supported")
-        tensors[name], shapes[name] = tensor, tuple(int(n) for n in reversed(tensor.shape))
-    config = _config(metadata, shapes, path)
+            raise ConfigError(f"{path} has a tensor {theirs}, which is not supported")
+        names[name] = theirs
+    config = file.config(tuple(_ARCHITECTURES))
+    config["architectures"] = [f"{_ARCHITECTURES[config['model_type']]}ForCausalLM"]
 
     def read(name: str) -> np.ndarray:
-        tensor = tensors[name]
-        try:
-            value = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
-        except NotImplementedError as error:
-            raise ConfigError(f"{path}: {tensor.name} is of type {tensor.tensor_type.name}: {error}") from None
-        value = np.asarray(value, np.float32).reshape(shapes[name])
-        turned = re.search(r"self_attn\.([qk])_proj", name)
+        value, turned = file.read(names[name]), re.search(r"self_attn\.([qk])_proj", name)
         if turned and config["model_type"] == "llama":
-            heads = config["num_attention_heads" if turned[1] == "q" else "num_key_value_heads"]
-            # GGUF's Llama has the two features that are rotated together side by side.
-            value = value.reshape(heads, -1, 2, *value.shape[1:]).swapaxes(1, 2).reshape(value.shape)
+            return halves(value, config["num_attention_heads" if turned[1] == "q" else "num_key_value_heads"])
         return value
 
-    return Pretrained(config, str(path), None, shapes, read, metadata)
+    shapes = {name: file.shapes[theirs] for name, theirs in names.items()}
+    return Pretrained(config, str(path), None, shapes, read, {**file.metadata, **file.vocabulary()})
 
 
 def _theirs(name: str) -> str | None:
@@ -255,39 +188,6 @@ def _theirs(name: str) -> str | None:
     prefix, _, role = name.rpartition(".")
     found = _GGUF.get(re.sub(r"^blk\.\d+\.", "blk.N.", prefix))
     return None if found is None else f"{found.replace('.N.', f'.{number[1]}.') if number else found}.{role}"
-
-
-def _config(metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], path: Path) -> dict[str, Any]:
-    kind = metadata.get("general.architecture")
-    if kind not in _ARCHITECTURES:
-        raise ConfigError(f"{path} holds a model of architecture {kind!r}; read are {', '.join(_ARCHITECTURES)}")
-
-    def get(key: str, otherwise: Any = None) -> Any:
-        value = metadata.get(f"{kind}.{key}", otherwise)
-        if value is None:
-            raise ConfigError(f"{path} has no key {kind}.{key}")
-        return value
-
-    if metadata.get(f"{kind}.rope.scaling.type", "none") != "none":
-        raise ConfigError(f"{path} scales rotary positions, which is not read from GGUF: use the model's safetensors")
-    heads = int(get("attention.head_count"))
-    values = {
-        "model_type": kind,
-        "num_hidden_layers": int(get("block_count")),
-        "hidden_size": int(get("embedding_length")),
-        "intermediate_size": int(get("feed_forward_length")),
-        "num_attention_heads": heads,
-        "num_key_value_heads": int(get("attention.head_count_kv", heads)),
-        "head_dim": int(get("attention.key_length", int(get("embedding_length")) // heads)),
-        "vocab_size": shapes.get("model.embed_tokens.weight", (0,))[0],
-        "max_position_embeddings": int(get("context_length")),
-        "rms_norm_eps": float(get("attention.layer_norm_rms_epsilon")),
-        "rope_theta": float(get("rope.freq_base", 10000.0)),
-        "hidden_act": "silu",
-        "tie_word_embeddings": "lm_head.weight" not in shapes,
-    }
-    values["architectures"] = [{"llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3"}[kind] + "ForCausalLM"]
-    return values
 
 
 # --- export -----------------------------------------------------------------------------------------------------------

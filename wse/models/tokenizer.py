@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..schema import read_json
-from .weights import EXTRA
+from .tensor_files import EXTRA
 
 CONTROL = 3  # the type of a GGUF file's token that is no text
 # Splits before the merges, by the name that GGUF has for them; those of the models that are known to be alike.

@@ -1,12 +1,12 @@
 """Weights of decoders of the Llama family, from GGUF and safetensors files, as float32 under one set of names.
 
-GGUF is read, and its blocks are dequantised, by the package gguf; safetensors by the package of that name.
+tensor_files.py reads the files.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,8 @@ from ..records import dataclass
 from ..schema import read_json
 from .config import Transformer
 from .load import from_hugging_face
+from .tensor_files import GgufFile, halves, open_gguf, safetensors
 
-EXTRA = "install it with: pip install 'wse[generate]'"
-LISTS = tuple(f"tokenizer.ggml.{name}" for name in ("tokens", "token_type", "merges", "scores"))  # of a vocabulary
 # Matrices of a layer: our name, GGUF's, Hugging Face's.
 MATRICES = {
     "q": ("attn_q", "self_attn.q_proj"),
@@ -174,136 +173,36 @@ def _made(config: Transformer, whole: dict[str, np.ndarray], layers: list, metad
     return Weights(config, whole["embedding"], whole.get("head"), whole["gains"], tuple(layers), metadata)
 
 
-# --- GGUF -------------------------------------------------------------------------------------------------------------
+# --- files ------------------------------------------------------------------------------------------------------------
 
 
-def _reader(path: Path) -> tuple[Any, dict[str, Any], dict[str, tuple[int, ...]]]:
-    """A GGUF file's reader, its metadata without the vocabulary's lists, and the shapes of its tensors."""
-    try:
-        import gguf
-    except ImportError:
-        raise ConfigError(f"{path} is a GGUF file; the package gguf reads it: {EXTRA}") from None
-    if not path.is_file():
-        raise ConfigError(f"there is no file {path}")
-    try:
-        reader = gguf.GGUFReader(path)
-    except Exception as error:
-        raise ConfigError(f"{path} is no readable GGUF file: {error}") from None
-    metadata = {key: field.contents() for key, field in reader.fields.items() if key not in LISTS}
-    return reader, metadata, {t.name: tuple(int(n) for n in reversed(t.shape)) for t in reader.tensors}
+def _config_of(file: GgufFile) -> Transformer:
+    name = str(file.metadata.get("general.name", file.path.stem))
+    return from_hugging_face(file.config(("llama",)), name, str(file.path))
 
 
 def read_gguf_config(path: Path) -> Transformer:
     """The shape of a GGUF file's model.  ConfigError as `read_weights`."""
-    _, metadata, names = _reader(path)
-    return _from_metadata(metadata, names, path)
+    return _config_of(open_gguf(path))
 
 
 def _gguf(path: Path) -> Weights:
-    import gguf
-
-    reader, metadata, names = _reader(path)
-    metadata |= {key: reader.fields[key].contents() for key in LISTS if key in reader.fields}
-    config = _from_metadata(metadata, names, path)
+    file = open_gguf(path)
+    config = _config_of(file)
     check_supported(config)
-    tensors = {t.name: t for t in reader.tensors}
 
     def read(name: str) -> np.ndarray:
-        tensor = tensors[name]
-        try:
-            value = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
-        except NotImplementedError as error:
-            raise ConfigError(f"{path}: {name} is of type {tensor.tensor_type.name}: {error}") from None
-        value = value.reshape(tuple(reversed([int(n) for n in tensor.shape])))
-        kind = re.search(r"attn_([qk])\.weight$", name)
-        return _halves(value, config.heads if kind[1] == "q" else config.kv_heads) if kind else value
+        value, kind = file.read(name), re.search(r"attn_([qk])\.weight$", name)
+        return halves(value, config.heads if kind[1] == "q" else config.kv_heads) if kind else value
 
-    whole, layers = _collect(config, names, read, 0, str(path))
-    return _made(config, whole, layers, metadata)
-
-
-def _halves(rows: np.ndarray, heads: int) -> np.ndarray:
-    """Queries or keys in the order of halves: GGUF's Llama has the two that RoPE turns together side by side."""
-    return rows.reshape(heads, -1, 2, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)
-
-
-def _from_metadata(metadata: Mapping[str, Any], names: Mapping[str, tuple[int, ...]], path: Path) -> Transformer:
-    kind = metadata.get("general.architecture")
-    if kind != "llama":
-        raise ConfigError(f"{path} holds a model of the architecture {kind!r}; llama is supported")
-
-    def get(key: str, otherwise: Any = None) -> Any:
-        value = metadata.get(f"llama.{key}", otherwise)
-        if value is None:
-            raise ConfigError(f"{path} has no key llama.{key}")
-        return value
-
-    scaling = metadata.get("llama.rope.scaling.type", "none")
-    if scaling != "none":
-        raise ConfigError(f"{path} scales RoPE ({scaling}), which is not supported")
-    heads, d = int(get("attention.head_count")), int(get("embedding_length"))
-    values = {
-        "model_type": "llama",
-        "num_hidden_layers": int(get("block_count")),
-        "hidden_size": d,
-        "intermediate_size": int(get("feed_forward_length")),
-        "num_attention_heads": heads,
-        "num_key_value_heads": int(get("attention.head_count_kv", heads)),
-        "head_dim": int(get("attention.key_length", get("rope.dimension_count", d // heads))),
-        "vocab_size": names.get("token_embd.weight", (0,))[0],
-        "max_position_embeddings": int(get("context_length")),
-        "rms_norm_eps": float(get("attention.layer_norm_rms_epsilon")),
-        "rope_theta": float(get("rope.freq_base", 10000.0)),
-        "hidden_act": "silu",
-        "tie_word_embeddings": "output.weight" not in names,
-    }
-    return from_hugging_face(values, str(metadata.get("general.name", path.stem)), str(path))
-
-
-# --- safetensors ------------------------------------------------------------------------------------------------------
+    whole, layers = _collect(config, file.shapes, read, 0, str(path))
+    return _made(config, whole, layers, {**file.metadata, **file.vocabulary()})
 
 
 def _safetensors(files: list[Path], folder: Path) -> Weights:
-    try:
-        from safetensors import safe_open
-    except ImportError:
-        raise ConfigError(f"{files[0]}: the package safetensors reads it: {EXTRA}") from None
     config = from_hugging_face(read_json(folder / "config.json", "model", infinite=True), folder.name, str(folder))
     check_supported(config)
-    shapes: dict[str, tuple[int, ...]] = {}
-    source: dict[str, Path] = {}
-    for file in files:
-        for name, tensor in _tensors(safe_open, file):
-            shapes[name] = tuple(tensor)
-            source[name] = file
-
-    def read(name: str) -> np.ndarray:
-        try:
-            with safe_open(source[name], "numpy") as opened:
-                return np.asarray(opened.get_tensor(name), np.float32)
-        except TypeError:  # bf16, which NumPy has not
-            return _bf16(source[name], name)
-
-    whole, layers = _collect(config, shapes, read, 1, str(folder))
+    places = {name: place for file in files for name, place in safetensors(file).items()}
+    shapes = {name: place.shape for name, place in places.items()}
+    whole, layers = _collect(config, shapes, lambda name: places[name].read(), 1, str(folder))
     return _made(config, whole, layers, {})
-
-
-def _tensors(safe_open: Any, file: Path) -> Iterator[tuple[str, list[int]]]:
-    try:
-        with safe_open(file, "numpy") as opened:
-            for name in opened.keys():  # noqa: SIM118 - it is no mapping
-                yield name, opened.get_slice(name).get_shape()
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}") from None
-    except Exception as error:  # its own class
-        raise ConfigError(f"{file} is no readable safetensors file: {error}") from None
-
-
-def _bf16(file: Path, name: str) -> np.ndarray:
-    from safetensors import deserialize
-
-    for found, tensor in deserialize(file.read_bytes()):
-        if found == name:
-            bits = np.frombuffer(tensor["data"], "<u2").astype(np.uint32) << 16
-            return bits.view(np.float32).reshape(tensor["shape"])
-    raise ConfigError(f"{file} has no tensor {name}")

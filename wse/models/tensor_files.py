@@ -1,0 +1,164 @@
+"""Files of tensors: safetensors, read here, and GGUF, which the package gguf reads.
+
+Tensors are read one at a time, as float32.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..records import dataclass
+
+EXTRA = "install it with: pip install 'wse[generate]'"
+LISTS = tuple(f"tokenizer.ggml.{name}" for name in ("tokens", "token_type", "merges", "scores"))  # of a vocabulary
+_HEADER_LIMIT = 100_000_000  # bytes, as the format's own readers have it
+
+# --- safetensors ------------------------------------------------------------------------------------------------------
+
+_DTYPES = {"F32": "<f4", "F16": "<f2", "F64": "<f8"}
+_SIZES = {"F32": 4, "F16": 2, "F64": 8, "BF16": 2}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tensor of a safetensors file: dtype, shape, begin and end of its bytes in the file."""
+
+    file: Path
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+    def read(self) -> np.ndarray:
+        """float32."""
+        data = np.memmap(self.file, np.uint8, "r")[self.begin : self.end] if self.end > self.begin else b""
+        if self.dtype == "BF16":
+            return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(self.shape)
+        return np.frombuffer(data, _DTYPES[self.dtype]).astype(np.float32).reshape(self.shape)
+
+
+def safetensors(file: Path) -> dict[str, Place]:
+    """The tensors of a file by name, checked.  ConfigError for a damaged file and for a tensor of another type."""
+    try:
+        size = file.stat().st_size
+        with open(file, "rb") as opened:
+            length = struct.unpack("<Q", opened.read(8))[0]
+            if length > min(_HEADER_LIMIT, size - 8):
+                raise ValueError
+            table = json.loads(opened.read(length))
+        table.pop("__metadata__", None)
+        found = {}
+        for name, entry in table.items():
+            shape, (begin, end) = tuple(entry["shape"]), entry["data_offsets"]
+            dtype = entry["dtype"]
+            if dtype not in _SIZES:
+                raise ConfigError(f"{file}: {name} is of type {dtype}; read are {', '.join(_SIZES)}")
+            count = int(np.prod(shape, dtype=np.int64))
+            if end - begin != count * _SIZES[dtype] or not 0 <= begin <= end <= size - 8 - length:
+                raise ValueError
+            found[name] = Place(file, dtype, shape, 8 + length + begin, 8 + length + end)
+        return found
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from None
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError):
+        raise ConfigError(f"{file} is no readable safetensors file") from None
+
+
+# --- GGUF -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class GgufFile:
+    """A GGUF file.
+
+    reader      of the package gguf
+    tensors     of the reader, by the file's names
+    metadata    by key, without the lists of the vocabulary
+    shapes      of the tensors, by the file's names
+    """
+
+    path: Path
+    reader: Any
+    tensors: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    shapes: Mapping[str, tuple[int, ...]]
+
+    def vocabulary(self) -> dict[str, Any]:
+        """The lists that `metadata` lacks; reading them takes longer than all the rest."""
+        return {key: self.reader.fields[key].contents() for key in LISTS if key in self.reader.fields}
+
+    def read(self, name: str) -> np.ndarray:
+        """A tensor, dequantised to float32.  ConfigError for a type that gguf does not dequantise."""
+        import gguf
+
+        tensor = self.tensors[name]
+        try:
+            value = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+        except NotImplementedError as error:
+            raise ConfigError(f"{self.path}: {name} is of type {tensor.tensor_type.name}: {error}") from None
+        return np.asarray(value, np.float32).reshape(self.shapes[name])
+
+    def config(self, kinds: Sequence[str]) -> dict[str, Any]:
+        """The model's config.json, as Hugging Face would have it.  ConfigError unless it is of one of the architectures
+        `kinds`, and for a key that is missing."""
+        kind = self.metadata.get("general.architecture")
+        if kind not in kinds:
+            supported = f"{', '.join(kinds)} {'is' if len(kinds) == 1 else 'are'} supported"
+            raise ConfigError(f"{self.path} holds a model of the architecture {kind!r}; {supported}")
+
+        def get(key: str, otherwise: Any = None) -> Any:
+            value = self.metadata.get(f"{kind}.{key}", otherwise)
+            if value is None:
+                raise ConfigError(f"{self.path} has no key {kind}.{key}")
+            return value
+
+        scaling = self.metadata.get(f"{kind}.rope.scaling.type", "none")
+        if scaling != "none":
+            raise ConfigError(f"{self.path} scales RoPE ({scaling}), which is not supported in a GGUF file")
+        heads, d = int(get("attention.head_count")), int(get("embedding_length"))
+        return {
+            "model_type": kind,
+            "num_hidden_layers": int(get("block_count")),
+            "hidden_size": d,
+            "intermediate_size": int(get("feed_forward_length")),
+            "num_attention_heads": heads,
+            "num_key_value_heads": int(get("attention.head_count_kv", heads)),
+            "head_dim": int(get("attention.key_length", get("rope.dimension_count", d // heads))),
+            "vocab_size": self.shapes.get("token_embd.weight", (0,))[0],
+            "max_position_embeddings": int(get("context_length")),
+            "rms_norm_eps": float(get("attention.layer_norm_rms_epsilon")),
+            "rope_theta": float(get("rope.freq_base", 10000.0)),
+            "hidden_act": "silu",
+            "tie_word_embeddings": "output.weight" not in self.shapes,
+        }
+
+
+def open_gguf(path: Path) -> GgufFile:
+    """ConfigError if there is no such file, if it is damaged, and if the package gguf is missing."""
+    try:
+        import gguf
+    except ImportError:
+        raise ConfigError(f"{path} is a GGUF file; the package gguf reads it: {EXTRA}") from None
+    if not path.is_file():
+        raise ConfigError(f"there is no file {path}")
+    try:
+        reader = gguf.GGUFReader(path)
+        metadata = {key: field.contents() for key, field in reader.fields.items() if key not in LISTS}
+    except Exception as error:  # whatever a damaged file makes of it
+        raise ConfigError(f"{path} is no readable GGUF file: {error}") from None
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    shapes = {name: tuple(int(n) for n in reversed(tensor.shape)) for name, tensor in tensors.items()}
+    return GgufFile(path, reader, tensors, metadata, shapes)
+
+
+def halves(values: np.ndarray, heads: int) -> np.ndarray:
+    """Queries or keys in the order of Hugging Face's models, where RoPE turns the two halves of a head: GGUF's Llama
+    has the two features that are turned together side by side.  values: [heads x d_head, ..]."""
+    return values.reshape(heads, -1, 2, *values.shape[1:]).swapaxes(1, 2).reshape(values.shape)
