@@ -373,3 +373,17 @@ def memory_dsr(dsr: str, size: int, span: str, stride: int | None = None, save: 
         "    mov r31, 0",
         f"    ldds {dsr}, r28",
     ]
+
+
+def with_span(dsr: str, name: str) -> list[str]:
+    """Return code that loads a DSR with the descriptor `name`, the span in r16 for its base and length, by r28..r31.
+
+    A fabric's descriptor has no base.
+    """
+    return [
+        f"    ld32 r28, [{name}]",
+        "    mov r29, r16",
+        f"    ld32 r30, [{name}+8]",
+        f"    ld32 r31, [{name}+12]",
+        f"    ldds {dsr}, r28",
+    ]

@@ -12,7 +12,7 @@ from functools import partial
 from ..program import dsd
 from ..program.dsd import Descriptor
 from ..program.pe_class import PEClass
-from .region import QUEUE_IN, QUEUE_OUT, Region, Role, memory
+from .region import QUEUE_IN, QUEUE_OUT, Region, Role, memory_dsr, with_span
 
 OPERATIONS = {"sum": ("fadds", 0.0), "max": ("fmaxs", float("-inf"))}  # and the neutral element
 
@@ -73,27 +73,12 @@ def _text(name: str, operation: str) -> str:
     lines = [
         f"{name}:",
         f"    dsr b7, total_{op}_in",
-        f"    mov r28, {memory(4):#x}",
-        "    mov r29, r16",
-        "    mov r30, 4",
-        "    mov r31, 0",
-        "    ldds a7, r28",
-        *_with_span("d7", "total_on"),
+        *memory_dsr("a7", 4, "r16"),
+        *with_span("d7", "total_on"),
         f"    {operation} d7, a7, b7",
-        *_with_span("a7", "total_from"),
-        *_with_span("d7", "total_to"),
+        *with_span("a7", "total_from"),
+        *with_span("d7", "total_to"),
         "    mov32 d7, a7",
         "    ret",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _with_span(dsr: str, name: str) -> list[str]:
-    """Loads a descriptor with the span in r16 for its base and length; a fabric's has no base."""
-    return [
-        f"    ld32 r28, [{name}]",
-        "    mov r29, r16",
-        f"    ld32 r30, [{name}+8]",
-        f"    ld32 r31, [{name}+12]",
-        f"    ldds {dsr}, r28",
-    ]

@@ -28,7 +28,7 @@ from ..program.dsd import Descriptor
 from ..program.pe_class import PEClass
 from ..program.program import Program
 from .code import Code, Vec
-from .region import memory
+from .region import memory_dsr, with_span
 
 STEP = 8  # the task of a step
 QUEUE = {"row": 0, "row_all": 1, "column": 2, "group_all": 3, "column_all": 4, "take": 5}
@@ -264,11 +264,7 @@ class Part:
         lines = [
             f"{name}:",
             f"    dsr b7, {path}_in_{NEUTRAL[op]}",
-            f"    mov r28, {memory(4):#x}",
-            "    mov r29, r16",
-            "    mov r30, 4",
-            "    mov r31, 0",
-            "    ldds a7, r28",
+            *memory_dsr("a7", 4, "r16"),
             *with_span("d7", f"{path}_on"),
             f"    {ADD[op]} d7, a7, b7",
         ]
@@ -280,13 +276,13 @@ class Part:
     def take(self, vec: Vec) -> None:
         """Receive the vector that the region before sends, into all PEs of a column."""
         self.span(vec)
-        self.code("dsr a7, take", *(line.strip() for line in _memory("d7")), "mov32 d7, a7")
+        self.code("dsr a7, take", *(line.strip() for line in memory_dsr("d7", 4, "r16")), "mov32 d7, a7")
         self.code.forget()
 
     def give(self, vec: Vec) -> None:
         """Send the vector of the bottom row to the next region; other rows do nothing of effect."""
         self.span(vec)
-        self.code(*(line.strip() for line in _memory("a7")))
+        self.code(*(line.strip() for line in memory_dsr("a7", 4, "r16")))
         self.code(*(line.strip() for line in with_span("d7", "give")), "mov32 d7, a7")
         self.code.forget()
 
@@ -323,25 +319,3 @@ class Part:
         c.op("fmuls", work, x, "r1")
         c.op("fmuls", work, work, gains)
         c.op("fs2h", out, work)
-
-
-def with_span(dsr: str, name: str) -> list[str]:
-    """Loads a descriptor with the span in r16 for its base and length; a fabric's has no base."""
-    return [
-        f"    ld32 r28, [{name}]",
-        "    mov r29, r16",
-        f"    ld32 r30, [{name}+8]",
-        f"    ld32 r31, [{name}+12]",
-        f"    ldds {dsr}, r28",
-    ]
-
-
-def _memory(dsr: str) -> list[str]:
-    """Loads a DSR with the span in r16 of f32 in memory."""
-    return [
-        f"    mov r28, {memory(4):#x}",
-        "    mov r29, r16",
-        "    mov r30, 4",
-        "    mov r31, 0",
-        f"    ldds {dsr}, r28",
-    ]
