@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from torch.fx import Node
-
 from .attention import masked
 from .norms import gained, normed, power
 from .tokens import positions
@@ -28,7 +26,7 @@ def multiply(walk: Walk, x: Any, y: Any) -> Any:
     for one, other in ((x, y), (y, x)):
         if isinstance(walk.values.get(one), Root):
             return normed(walk, walk.values[one], walk.value(other))
-        if isinstance(other, Node) and other not in walk.values and walk.kind[other] != "input":
+        if walk.is_weight(other):
             return gained(walk, walk.value(one), other)
     a, b = walk.value(x), walk.value(y)
     if not (isinstance(a.tensor, Lazy) and a.tensor.kind in GATES):
@@ -71,7 +69,7 @@ def add(walk: Walk, x: Any, y: Any, alpha: float = 1) -> Any:
         if isinstance(walk.values.get(one), Scores):
             return masked(walk, walk.values[one], other)
     for one, other in ((x, y), (y, x)):
-        if isinstance(other, Node) and other not in walk.values and walk.kind[other] != "input":
+        if walk.is_weight(other):
             return positions(walk, walk.value(one), other)
     a, b = walk.tensor(walk.value(x)), walk.tensor(walk.value(y))
     if a.axes != b.axes:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..errors import ConfigError, MemoryOverflow
-from ..execute.emitter import EdgeTransfer
+from ..execute.emitter import EdgeTransfer, gradients
 from ..execute.schedule import BACKWARD, FORWARD
 from ..execute.streaming import Streaming, since
 from ..machine.parameters import Machine
@@ -134,9 +134,7 @@ class Exchange(Streaming):
             at += n
             if not sent.parameters:
                 found[sent.call.operator.kind] = arrays["dx"]
-            for role, parameter in sent.parameters.items():
-                shaped = arrays[role].reshape(self.graph.parameters[parameter].shape)
-                found[parameter] = found[parameter] + shaped if parameter in found else shaped
+            found |= gradients(sent, arrays, self.graph.parameters)
         run = since(before, self._before, begin)
         words = sum(column.words.size for columns in packed for column in columns)
         return found, Phase(run.cycles, words, sum(map(len, taken)))

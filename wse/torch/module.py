@@ -11,7 +11,7 @@ import torch
 
 from ..errors import ConfigError
 from ..machine.parameters import Machine
-from .axes import FEATURES, Piece
+from .axes import FEATURES
 from .capture import Captured, capture
 from .execution import Exchange, Phase
 from .host import Host
@@ -194,8 +194,7 @@ def arranged(y: torch.Tensor, made: Captured) -> torch.Tensor:
     place = {root: i for i, root in enumerate([*roots, FEATURES])}
     fine = sorted(pieces, key=lambda piece: (place[piece.root], -piece.stride))
     y = y.reshape([piece.size for piece in fine]) if fine else y.reshape([])
-    order: list[Piece] = fine
-    return y.permute([order.index(piece) for piece in pieces]).reshape(made.result.shape)
+    return y.permute([fine.index(piece) for piece in pieces]).reshape(made.result.shape)
 
 
 def wafer(

@@ -8,10 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch.fx import Node
 
 from . import attention
-from .axes import FEATURES, Axes, Piece, merged
 from .values import Lazy, Scores, Value
 from .walk import Expression, Walk, aten, handles
 
@@ -35,9 +33,8 @@ def linear_layer(walk: Walk, x: Value, weight: Expression, shape: tuple[int, ...
 @handles(aten.matmul.default, aten.mm.default, aten.bmm.default)
 def matmul(walk: Walk, x: Any, y: Any) -> Any:
     """By a weight [inputs, outputs], or of queries with keys, or of their scores with values."""
-    if isinstance(y, Node) and y not in walk.values and walk.kind[y] != "input":
-        weight, shape = walk.expression(y), walk.shape(y)
-        return linear_layer(walk, walk.vectors(x), lambda env: weight(env).transpose(-1, -2), shape[::-1], None)
+    if walk.is_weight(y):
+        return by_columns(walk, x, y, None)
     if isinstance(walk.values.get(x), Scores):
         return attention.weighted(walk, walk.values[x], walk.value(y))
     q, k = walk.value(x), walk.value(y)
@@ -50,9 +47,13 @@ def matmul(walk: Walk, x: Any, y: Any) -> Any:
 @handles(aten.addmm.default)
 def addmm(walk: Walk, bias: Any, x: Any, y: Any) -> Value:
     """bias + x y."""
+    return by_columns(walk, x, y, walk.expression(bias))
+
+
+def by_columns(walk: Walk, x: Any, y: Any, bias: Expression | None) -> Value:
+    """x y + bias, with a weight [inputs, outputs]."""
     weight, shape = walk.expression(y), walk.shape(y)
-    turned = lambda env: weight(env).transpose(-1, -2)  # noqa: E731
-    return linear_layer(walk, walk.vectors(x), turned, shape[::-1], walk.expression(bias))
+    return linear_layer(walk, walk.vectors(x), lambda env: weight(env).transpose(-1, -2), shape[::-1], bias)
 
 
 @handles(aten.conv2d.default, aten.conv1d.default)
@@ -73,18 +74,10 @@ def convolution(
     pads = [padding] * rank if isinstance(padding, int) else list(padding)
     if strides != kernel or any(pads) or groups != 1 or x in walk.values or walk.kind.get(x) != "input":
         raise walk.refuse("only patches of an input that do not overlap are: stride = kernel, without padding")
-    if walk.entry is not None:
-        raise walk.refuse("a second activation enters from the host: one is supported")
     batch, _, *space = walk.shape(x)
     counts = [n // k for n, k in zip(space, kernel, strict=True)]
     features = into * math.prod(kernel)
-    walk.entry = lambda env: cut(env[x], kernel)
-    patches = math.prod(counts)
-    walk.tokens = {"t0": batch, "t1": patches}
-    walk.kind[walk.node] = "input"
-    name = walk.emit("input", (), features)
-    flat = Value(name, features, Axes((merged([Piece("t0", 1, batch)]), merged([Piece("t1", 1, patches)]),
-                                        merged([Piece(FEATURES, 1, features)]))))  # fmt: skip
+    flat = walk.begin(lambda env: cut(env[x], kernel), (batch, math.prod(counts)), features)
     given = walk.expression(weight)
     made = linear_layer(walk, flat, lambda env: given(env).flatten(1), (out, features), bias_of(walk, bias))
     spatial = made.axes.reshaped([batch, *counts, out])
@@ -97,14 +90,3 @@ def cut(image: torch.Tensor, kernel: Sequence[int]) -> torch.Tensor:
         image = image.unfold(2 + i, k, k)
     n = len(kernel)
     return image.movedim(1, 1 + n).flatten(1 + n).flatten(1, n)
-
-
-def times(walk: Walk, value: Value, factor: float) -> Value:
-    lazy = value.tensor
-    if not isinstance(lazy, Lazy) or lazy.kind != "linear" or lazy.made:
-        raise walk.refuse("a product with a number is executed in the linear layer before it; here is none")
-    weight, bias = lazy.weight, lazy.bias
-    assert weight is not None
-    scaled = replace(lazy, weight=lambda env: factor * weight(env), made={})
-    scaled.bias = None if bias is None else lambda env: factor * bias(env)
-    return replace(value, tensor=scaled)

@@ -112,10 +112,8 @@ class Walk:
         if not any(source in self.values for source in sources):
             kinds = {self.kind[source] for source in sources} - {"constant"}
             lookup = node.target is aten.embedding.default  # rows of a table: the host looks them up
-            if len(kinds) < 2 or lookup or self._both_inputs(sources):
+            if len(kinds) < 2 or lookup:
                 self.kind[node] = "input" if "input" in kinds else kinds.pop() if kinds else "constant"
-                if kinds == set() and "input" in {self.kind[source] for source in sources}:
-                    self.kind[node] = "input"
                 return
         method = HANDLERS.get(node.target)
         if method is None:
@@ -127,8 +125,9 @@ class Walk:
         except TypeError as error:
             raise self.refuse(f"its arguments are not known here ({error})") from None
 
-    def _both_inputs(self, sources: Sequence[Node]) -> bool:
-        return all(self.kind[source] == "input" for source in sources)
+    def is_weight(self, node: Any) -> bool:
+        """Whether the host evaluates the node, and it depends on no input."""
+        return isinstance(node, Node) and node not in self.values and self.kind[node] != "input"
 
     def expression(self, node: Any) -> Expression:
         """Of a node of the host that is no activation."""
@@ -166,20 +165,22 @@ class Walk:
         while origin.op == "call_function" and origin.target in moves and isinstance(origin.args[0], Node):
             steps.append(origin)
             origin = origin.args[0]
-        if self.entry is None:
-            self.entry = lambda env: env[origin]
-            *tokens, features = self.shape(origin)
-            self.tokens = {f"t{i}": n for i, n in enumerate(tokens)}
-            dims = [merged([Piece(root, 1, n)]) for root, n in self.tokens.items()]
-            name = self.emit("input", (), features)
-            axes = Axes((*dims, merged([Piece(FEATURES, 1, features)])))
-            self.entered[origin] = Value(name, features, axes)
         if origin not in self.entered:
-            raise self.refuse("a second activation enters from the host: one is supported")
+            *tokens, features = self.shape(origin)
+            self.entered[origin] = self.begin(lambda env: env[origin], tokens, features)
         for step in reversed(steps):
             current, self.node = self.node, step
             self.entered[step] = HANDLERS[step.target](self, *step.args, **step.kwargs)
             self.node = current
+
+    def begin(self, entry: Expression, tokens: Sequence[int], features: int) -> Value:
+        """The input, which the host prepares with `entry`: sizes of its dimensions of tokens, and its features."""
+        if self.entry is not None:
+            raise self.refuse("a second activation enters from the host: one is supported")
+        self.entry = entry
+        self.tokens = {f"t{i}": n for i, n in enumerate(tokens)}
+        dims = [merged([Piece(root, 1, n)]) for root, n in self.tokens.items()]
+        return Value(self.emit("input", (), features), features, Axes((*dims, merged([Piece(FEATURES, 1, features)]))))
 
     def tensor(self, value: Value) -> Value:
         """The value as a tensor of the graph that has the features of the value and no others."""
