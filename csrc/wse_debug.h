@@ -37,6 +37,13 @@ typedef struct {
 wse_status wse_run_to_stop(wse_fabric *fabric, uint64_t until, uint64_t limit, const wse_stops *stops, wse_stop *to,
                            uint32_t capacity, uint32_t *n, const volatile int *stop);
 
+/* Runs as wse_run(fabric, until, until, stop), at full speed, and looks for the stops on the way.  *first: UINT64_MAX if
+ * there was none; else no stop is in a cycle before *first, there may be one in *first, and the fabric is somewhere
+ * behind: restore it (wse_restore), and use wse_run_to_stop.  limit: as in wse_run_to_stop.  WSE_BADARG: stops by
+ * step_pe or places, a PE that does not exist, or a checked run. */
+wse_status wse_run_watching(wse_fabric *fabric, uint64_t until, uint64_t limit, const wse_stops *stops, uint64_t *first,
+                            const volatile int *stop);
+
 /* The state of a PE.  Returns the number of values, of which at most `capacity` are filled in; -1: `what` or `index`
  * is out of range.  A wavelet: data, 1 << 32 if control, 1 << 33 if it advances switches. */
 enum {

@@ -216,4 +216,6 @@ cdef extern from "wse_debug.h":
 
     wse_status wse_run_to_stop(wse_fabric *f, uint64_t until, uint64_t limit, const wse_stops *stops, wse_stop *to,
                                uint32_t capacity, uint32_t *n, const int *stop) nogil
+    wse_status wse_run_watching(wse_fabric *f, uint64_t until, uint64_t limit, const wse_stops *stops, uint64_t *first,
+                                const int *stop) nogil
     int64_t wse_look(wse_fabric *f, int x, int y, int what, int index, uint64_t *to, int64_t capacity)

@@ -373,10 +373,10 @@ cdef class Engine:
         self.done(status)
 
     def run_to_stop(self, uint64_t until, uint64_t limit, int capacity, pes=None, uint32_t step_pe=0, tasks=None,
-                    marks=None, uint32_t colors=0, wavelet_pes=None, places=None):
+                    marks=None, uint32_t colors=0, wavelet_pes=None, places=None, bint watching=False):
         """wse_run_to_stop: (status, number of stops, the first `capacity` of them as tuples of pe, why, id, data).
         pes, places (three numbers each): uint32; tasks: uint64 [classes]; marks: uint16 [instructions of all classes];
-        wavelet_pes: uint8 [pe]."""
+        wavelet_pes: uint8 [pe].  watching: wse_run_watching: (status, 1 or 0, its cycle *first)."""
         self.idle()
         cdef wse_stops stops
         cdef Taken of_pes, of_tasks, of_marks, of_wavelets, of_places
@@ -405,11 +405,17 @@ cdef class Engine:
         cdef wse_status status
         self.running = True
         self.stop = 0
+        cdef uint64_t first = 0
         with nogil:
-            status = wse_run_to_stop(self.f, until, limit, &stops, at, room, &n, &self.stop)
+            if watching:
+                status = wse_run_watching(self.f, until, limit, &stops, &first, &self.stop)
+            else:
+                status = wse_run_to_stop(self.f, until, limit, &stops, at, room, &n, &self.stop)
         self.running = False
         self.done(status)
         PyErr_CheckSignals()
+        if watching:
+            return <int>status, <int>(first != <uint64_t>-1), first
         return <int>status, n, [(at[i].pe, at[i].why, at[i].id, at[i].data) for i in range(min(n, room))]
 
     def look(self, int x, int y, int what, int index=0):

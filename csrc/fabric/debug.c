@@ -14,6 +14,7 @@
 #include "fabric/build.h"
 #include "observe/account.h"
 #include "observe/trace.h"
+#include "observe/watch.h"
 #include "router/route_register.h"
 #include "state/bitplane.h"
 #include "state/queue.h"
@@ -130,20 +131,10 @@ static bool events_room(wse_fabric *fabric) {
   return true;
 }
 
-/* Runs one cycle, or all up to `until` if there is nothing to test between cycles. */
-static wse_status advance(search *s, uint64_t until, uint64_t limit, const volatile int *stop) {
-  wse_fabric *fabric = s->fabric;
-  const wse_stops *stops = s->stops;
-  bool looks = stops->marks || stops->tasks || stops->step_pe || stops->colors || stops->place_count;
-  uint64_t told = fabric->told, end = looks && fabric->now + 1 < until ? fabric->now + 1 : until;
-  wse_status status;
-  if (stops->colors) {
-    tracing mine = {EVENTS, 0, NEVER, (uint8_t *)stops->wavelet_pes, false}, was = trace_set(fabric, mine);
-    status = wse_run(fabric, end, end, stop);
-    trace_set(fabric, was);
-  } else {
-    status = wse_run(fabric, end, end, stop);
-  }
+/* Runs up to `end`, as a part of a run to `limit`. */
+static wse_status run_part(wse_fabric *fabric, uint64_t end, uint64_t limit, const volatile int *stop) {
+  uint64_t told = fabric->told;
+  wse_status status = wse_run(fabric, end, end, stop);
   /* The host does not see the cycles between: the run ends in the cycle in which it would end without them. */
   if (status == WSE_QUIET) {
     uint64_t last = activity_end(fabric);
@@ -151,6 +142,19 @@ static wse_status advance(search *s, uint64_t until, uint64_t limit, const volat
   } else if (status == WSE_LIMIT && fabric->now < limit) {
     fabric->told = told;
   }
+  return status;
+}
+
+/* Runs one cycle, or all up to `until` if there is nothing to test between cycles. */
+static wse_status advance(search *s, uint64_t until, uint64_t limit, const volatile int *stop) {
+  wse_fabric *fabric = s->fabric;
+  const wse_stops *stops = s->stops;
+  bool looks = stops->marks || stops->tasks || stops->step_pe || stops->colors || stops->place_count;
+  uint64_t end = looks && fabric->now + 1 < until ? fabric->now + 1 : until;
+  if (!stops->colors) return run_part(fabric, end, limit, stop);
+  tracing mine = {EVENTS, 0, NEVER, (uint8_t *)stops->wavelet_pes, false}, was = trace_set(fabric, mine);
+  wse_status status = run_part(fabric, end, limit, stop);
+  trace_set(fabric, was);
   return status;
 }
 
@@ -191,6 +195,69 @@ wse_status wse_run_to_stop(wse_fabric *fabric, uint64_t until, uint64_t limit, c
   free(s.before);
   free(s.memory);
   *n = s.n;
+  return status;
+}
+
+/* --- runs at full speed ----------------------------------------------------------------------------------- */
+
+/* Whether a main thread of a class stops before an instruction. */
+static bool is_watched(const wse_stops *stops, const pe_class *class, int index, uint32_t pc, const uint16_t *marks) {
+  if (marks && marks[pc] & (WSE_MARK_FIRST - 1)) return true;
+  for (uint64_t tasks = stops->tasks ? stops->tasks[index] : 0; tasks; tasks &= tasks - 1)
+    if (class->task_kind[__builtin_ctzll(tasks)] != WSE_TASK_UNBOUND && class->task_pc[__builtin_ctzll(tasks)] == pc)
+      return true;
+  return false;
+}
+
+/* Replaces the instructions that are watched; a copy of the code goes to `watch`.  False: there is no memory. */
+static bool watch_begin(wse_fabric *fabric, watch_state *watch, const wse_stops *stops) {
+  watch->code = calloc((size_t)fabric->class_total + 1, sizeof *watch->code);
+  if (!watch->code || (stops->pes && !(watch->pes = calloc(fabric->pes, 1)))) return false;
+  for (uint32_t i = 0; watch->pes && i < stops->pe_count; i++)
+    watch->pes[stops->pes[i]] = 1;
+  for (int i = 0; i < fabric->class_total; i++) {
+    const pe_class *class = &fabric->classes[i];
+    watch->code[i] = malloc((class->code_length + 1) * sizeof *class->code);
+    if (!watch->code[i]) return false;
+    memcpy(watch->code[i], class->code, class->code_length * sizeof *class->code);
+  }
+  const uint16_t *marks = stops->marks;
+  for (int i = 0; i < fabric->class_total; i++) {
+    pe_class *class = &fabric->classes[i];
+    for (uint32_t pc = 0; pc < class->code_length; pc++)
+      if (is_watched(stops, class, i, pc, marks)) class->code[pc].op = OP_WATCHED;
+    if (marks) marks += class->code_length;
+  }
+  return true;
+}
+
+static void watch_end(wse_fabric *fabric, watch_state *watch) {
+  for (int i = 0; watch->code && i < fabric->class_total; i++) {
+    pe_class *class = &fabric->classes[i];
+    if (watch->code[i]) memcpy(class->code, watch->code[i], class->code_length * sizeof *class->code);
+    free(watch->code[i]);
+  }
+  free(watch->code);
+  free(watch->pes);
+}
+
+wse_status wse_run_watching(wse_fabric *fabric, uint64_t until, uint64_t limit, const wse_stops *stops, uint64_t *first,
+                            const volatile int *stop) {
+  wse_status status = fabric_seal(fabric);
+  *first = NEVER;
+  if (status != WSE_OK) return status;
+  if (stops->step_pe || stops->place_count || fabric->check) return WSE_BADARG;
+  for (uint32_t i = 0; stops->pes && i < stops->pe_count; i++)
+    if (stops->pes[i] >= fabric->pes) return WSE_BADARG;
+  watch_state watch = {.colors = stops->colors, .wavelet_pes = stops->wavelet_pes, .first = NEVER};
+  status = WSE_NOMEM;
+  if (watch_begin(fabric, &watch, stops)) {
+    fabric->watch = &watch;
+    status = run_part(fabric, until, limit, stop);
+    fabric->watch = NULL;
+  }
+  watch_end(fabric, &watch);
+  *first = atomic_load(&watch.first);
   return status;
 }
 

@@ -22,6 +22,7 @@
 #include "fabric/clocks.h"
 #include "fabric/prefetch.h"
 #include "observe/account.h"
+#include "observe/watch.h"
 #include "pe/ce.h"
 #include "router/buffer.h"
 #include "router/stream.h"
@@ -226,8 +227,9 @@ static void run_bands(thread_team *team, uint32_t index) {
     for (int i = first; i < last; i++) {
       const band_state *band = &fabric->bands[i];
       atomic_store_explicit(&team->band[i].want, band_next(fabric, band, end), memory_order_relaxed);
-      atomic_store_explicit(&team->band[i].fault, band->fault.kind == WSE_FAULT_NONE ? NEVER : band->fault.cycle,
-                            memory_order_relaxed);
+      uint64_t fault_at = band->fault.kind == WSE_FAULT_NONE ? NEVER : band->fault.cycle, seen = watch_first(fabric);
+      /* what is watched for ends the run as a fault does */
+      atomic_store_explicit(&team->band[i].fault, seen < fault_at ? seen : fault_at, memory_order_relaxed);
     }
     if (fabric->band_total > 1) barrier_wait(&team->all);
     for (int i = 0; i < fabric->band_total; i++) {

@@ -2,6 +2,7 @@
 #include "observe/account.h"
 
 #include "observe/trace.h"
+#include "observe/watch.h"
 
 void series_halve(wse_fabric *fabric, band_state *band) {
   for (int i = 0; i < fabric->bins; i++)
@@ -45,6 +46,7 @@ void settle_memory(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t n
   if (!ce->memory_left) {
     trace_event(fabric, band, ce->memory_mark - 1, pe, WSE_EV_OP_END, ce->memory_op, 255);
     after_vector(fabric, ce, ce->memory_mark - 1);
+    watch_arrives(fabric, pe, ce->memory_mark - 1);
   }
 }
 

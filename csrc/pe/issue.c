@@ -17,6 +17,7 @@
 #include "observe/check.h"
 #include "observe/fault.h"
 #include "observe/trace.h"
+#include "observe/watch.h"
 #include "pe/arrival.h"
 #include "pe/dsd.h"
 #include "pe/issue_rules.h"
@@ -94,6 +95,7 @@ void operation_ended(wse_fabric *fabric, band_state *band, uint32_t pe, int thre
   }
   then(fabric, band, pe, operation, now);
   note_readers(fabric, pe);
+  if (thread == MAIN) watch_arrives(fabric, pe, now);
   trace_event(fabric, band, now, pe, WSE_EV_OP_END, operation->op, thread == MAIN ? 255 : (uint32_t)thread);
 }
 
@@ -398,6 +400,7 @@ typedef struct {
   const isa_ins *ins; /* NULL: pc is outside the code */
   int op;             /* opcode; OP_COUNT outside the code */
   bool valid;         /* it decodes */
+  bool watched;       /* observe/watch.h: `ins` is of the copy of the code */
   bool vector, map;   /* a vector operation; mapstep or maploop */
 } instruction;
 
@@ -414,9 +417,11 @@ typedef struct {
   bool used;      /* an instruction used a slot */
 } main_step;
 
-static instruction decode(const pe_class *class, uint32_t pc) {
+static instruction decode(const wse_fabric *fabric, const pe_class *class, uint32_t pc) {
   instruction in = {.ins = pc < class->code_length ? &class->code[pc] : NULL, .op = OP_COUNT};
   if (!in.ins) return in;
+  in.watched = fabric->watch && in.ins->op == OP_WATCHED;
+  if (in.watched) in.ins = &fabric->watch->code[class - fabric->classes][pc];
   in.op = in.ins->op & ~INS_IMMEDIATE;
   bool immediate = in.ins->op & INS_IMMEDIATE;
   in.valid = in.op < OP_COUNT && !(isa_is_vector(in.op) && immediate);
@@ -460,8 +465,10 @@ static int execute(wse_fabric *fabric, band_state *band, uint32_t pe, const inst
   }
   if (isa_is_scalar(in->op)) {
     const pe_class *class = class_of(fabric, pe);
-    uint64_t n = band->profile ? scalar_run_profiled(fabric, band, pe, class->code, class->code_length, at, step->limit)
-                               : scalar_run(fabric, band, pe, class->code, class->code_length, at, step->limit);
+    const isa_ins *code = in->ins - ce->pc;
+    uint64_t limit = in->watched ? at + 1 : step->limit;
+    uint64_t n = band->profile ? scalar_run_profiled(fabric, band, pe, code, class->code_length, at, limit)
+                               : scalar_run(fabric, band, pe, code, class->code_length, at, limit);
     if (n) return ISSUED;
     step->next = ce->main_at;
     return WAITS;
@@ -477,7 +484,7 @@ static bool issue_until(wse_fabric *fabric, band_state *band, uint32_t pe, bool 
   const pe_class *class = class_of(fabric, pe);
   const uint8_t threads = ce->threads;
   while (ce->state == MAIN_RUN) {
-    instruction in = decode(class, ce->pc);
+    instruction in = decode(fabric, class, ce->pc);
     uint64_t dispatch, need = issue_cycle(fabric, ce, in.vector, in.map, &dispatch);
     if (!reach_cycle(fabric, step, need)) return false;
     if (!in.valid) {
@@ -490,11 +497,12 @@ static bool issue_until(wse_fabric *fabric, band_state *band, uint32_t pe, bool 
       step->next = step->at;
       return false;
     }
-    if (step->together && isa_is_scalar(in.op) && class->stretch[ce->pc] >= LEAST_STRETCH) return true;
+    if (step->together && !in.watched && isa_is_scalar(in.op) && class->stretch[ce->pc] >= LEAST_STRETCH) return true;
     step->budget--;
     int did = execute(fabric, band, pe, &in, dispatch, step);
     if (did == WAITS) return false;
     step->used = true;
+    watch_arrives(fabric, pe, step->at);
     /* a microthread that has just begun, or goes on, shares the slots from now on */
     if (did == STOPS || (alone && ce->threads)) return false;
     if (!alone && (in.vector ? ce->threads != threads : !in.map && !isa_is_private(in.op))) step->limit = step->now + 1;
@@ -575,6 +583,7 @@ uint64_t issue_lanes(wse_fabric *fabric, band_state *band, uint32_t block, uint6
       steps[l].budget = 0;
       if (start.issued[l]) {
         steps[l].used = true;
+        watch_arrives(fabric, fabric->block_pe[block] + l, steps[l].at);
       } else {
         steps[l].next = fabric->ces[fabric->block_pe[block] + l].main_at;
         goes_on &= ~((uint64_t)1 << l);

@@ -9,6 +9,7 @@
 
 #include "observe/check.h"
 #include "observe/fault.h"
+#include "observe/watch.h"
 #include "pe/ramp.h"
 #include "state/queue.h"
 
@@ -88,6 +89,7 @@ bool task_pick(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) 
   ce->pc = class->task_pc[task];
   ce->state = MAIN_RUN;
   counters_of(fabric, pe)[WSE_CTR_TASKS]++;
+  watch_arrives(fabric, pe, now);
   return true;
 }
 

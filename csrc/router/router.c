@@ -19,6 +19,7 @@
 #include "observe/fault.h"
 #include "observe/senders.h"
 #include "observe/trace.h"
+#include "observe/watch.h"
 #include "router/buffer.h"
 #include "router/stream.h"
 #include "router/switch.h"
@@ -316,10 +317,12 @@ static void send_down(router_step *step, router_sender *sender, uint64_t lanes) 
     stored =
         store_take(fabric, step->band, step->block, sender->color, stored, heads_of(step, sender), step->now, lands);
   sender->route->store_targets &= ~(lanes & ~stored); /* a wavelet must not overtake one that takes the ordinary path */
-  if (fabric->trace_capacity)
-    EACH_LANE(lane, stored)
-      trace_event(fabric, step->band, step->now, step->pe0 + (uint32_t)lane, WSE_EV_LAND,
-                  fabric->color_of[sender->color], sender->heads[lane]);
+  if (fabric->trace_capacity || fabric->watch)
+    EACH_LANE(lane, stored) {
+      uint32_t pe = step->pe0 + (uint32_t)lane;
+      watch_lands(fabric, pe, fabric->color_of[sender->color], step->now);
+      trace_event(fabric, step->band, step->now, pe, WSE_EV_LAND, fabric->color_of[sender->color], sender->heads[lane]);
+    }
   EACH_LANE(lane, lanes & ~stored) {
     uint32_t pe = step->pe0 + (uint32_t)lane;
     wavelet w = head_of(step, sender, lane);
@@ -336,6 +339,7 @@ static void send_down(router_step *step, router_sender *sender, uint64_t lanes) 
     fabric->ces[pe].input_queues |= 1u << n;
     if (w.meta & WAVELET_CONTROL) fabric->ces[pe].control_queues |= 1u << n;
     wake_ce(fabric, step->band, pe, step->now, lands);
+    watch_lands(fabric, pe, fabric->color_of[sender->color], step->now);
     trace_event(fabric, step->band, step->now, pe, WSE_EV_LAND,
                 (uint32_t)fabric->color_of[sender->color] | (w.meta & WAVELET_CONTROL ? 32 : 0), w.data);
   }

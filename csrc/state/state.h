@@ -505,6 +505,7 @@ struct wse_fabric {
   uint8_t *sram;                                            /* [pe][SRAM_PITCH] */
   bool by_element;           /* the elements of operations are taken one by one: `reference` or `check` */
   struct check_state *check; /* observe/check.h; NULL: the run is not checked */
+  struct watch_state *watch; /* observe/watch.h; NULL: no debugger looks for a cycle */
   uint64_t *written; /* [pe][WSE_SRAM / 64]: bytes that were written; NULL as `check`.  Writers: the host, check.c */
   int32_t *wheel_next, *wheel_prev; /* [pe]: neighbors in the list of a wheel slot, pe - pe0 of the band; -1: none */
   uint32_t *host_signal;            /* [pe]: last value of hostsig */

@@ -34,6 +34,36 @@ def test_the_end_of_a_run_with_looks_is_that_of_one_without(seed):
     assert memory == expected[2] and run.diff(expected[3]) == []
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_stops_are_those_of_a_run_cycle_by_cycle(seed):
+    """Tasks and wavelets, with leaps from the first cycle on; a history that is not asked to leap steps each cycle."""
+    plan = Plan.of_seed(72_000 + seed)
+    everything = [Stops(tasks=dict.fromkeys(range(8), (1 << 64) - 1), pes=[(0, 0)])]
+    seen = []
+    for leaps in (False, True):
+        fabric, _ = plan.fabric(plan.program(), bins=16)
+        history = History(fabric)
+        colors = frozenset(int(color) for color in fabric.image.colors.values())
+        leapt = []
+        if leaps:
+            history._step = 64  # 9 cycles one by one, then a leap
+            history._leap = lambda *given, leap=history._leap, to=leapt: to.append(given) or leap(*given)
+        else:
+            history.probe.can_watch = lambda stops: False
+        stops = [*everything, Stops(colors=colors, wavelet_pes=[(0, 0)])]
+        found = []
+        for index in range(600):
+            why, which = history.run(600, stops[index % 2])
+            found.append((why, fabric.cycle, which))
+            if why != "stop":
+                break
+        seen.append((found, state(fabric) if why != "fault" else None, bool(leapt)))
+    (slow, slow_state, _), (fast, fast_state, leapt) = seen
+    assert slow == fast and leapt
+    if slow_state is not None:
+        assert slow_state[0] == fast_state[0] and slow_state[1].diff(fast_state[1]) == []
+
+
 def test_what_the_host_did_is_there_again():
     fabric = counter()
     history = History(fabric)

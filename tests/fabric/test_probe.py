@@ -1,14 +1,21 @@
 """Probe: stops at exact cycles, what PEs hold, and cycles and bits that do not change.
 
-Covers: csrc/fabric/debug.c
+Covers: csrc/fabric/debug.c, csrc/observe/watch.h
 """
+
+from collections import Counter
+from contextlib import closing
+from random import Random
 
 import numpy as np
 import pytest
 from engine.generated import Plan
+from replaying import state
 
 import wse
 from wse import _engine
+from wse.bench.programs import Tasks
+from wse.errors import ConfigError
 from wse.fabric.probe import Probe, Stops
 from wse.machine import WSE3
 
@@ -156,6 +163,72 @@ def test_a_stepped_run_is_the_run_to_the_bit_and_the_cycle(seed):
             assert (found[0], fabric.cycle) == (status, expected[0])
             _, memory, run = end(fabric)
             assert memory == expected[1] and run.diff(expected[2]) == []
+
+
+def random_stops(fabric, random):
+    """Marks, tasks or colors, of some PEs or all."""
+    marks, tasks = {}, {}
+    for index, pe in enumerate(fabric.image.classes):
+        marks[index] = np.zeros(len(pe.words), np.uint16)
+        for _ in range(1 + int(len(pe.words) * random.choice((0.02, 0.1, 0.5)))):
+            first = _engine.MARK_FIRST if random.random() < 0.5 else 0
+            marks[index][random.randrange(len(pe.words))] = random.randrange(1, 4) + first
+        tasks[index] = random.getrandbits(64) & random.getrandbits(64)
+    some = [(random.randrange(fabric.width), random.randrange(fabric.height)) for _ in range(3)]
+    colors = frozenset(int(color) for color in fabric.image.colors.values() if random.random() < 0.3)
+    pes = some if random.random() < 0.5 else None
+    kind = random.randrange(3)
+    return (Stops(pes=pes, marks=marks), Stops(pes=pes, tasks=tasks), Stops(colors=colors, wavelet_pes=pes))[kind]
+
+
+def check_watch(fabric, random, cycles):
+    """`watch` names no cycle behind the first stop, and without a stop ends in the same state.  Counts of outcomes."""
+    probe, stops, outcomes = Probe(fabric), random_stops(fabric, random), {"stop": 0, "clean": 0, "false": 0}
+    why = "limit"
+    while fabric.cycle < cycles and why in ("limit", "stop"):
+        start, end = fabric.cycle, fabric.cycle + random.choice((1, 3, 20, 200, 500))
+        with closing(fabric.snapshot()) as before:
+            why, _ = probe.run(end, 2 * cycles, stops)
+            cycle, slow = fabric.cycle, state(fabric)
+            with closing(fabric.snapshot()) as after:
+                fabric.restore(before)
+                ended, first = probe.watch(end, stops, 2 * cycles)
+                if why == "stop":
+                    assert start <= first < cycle
+                elif first < 0:
+                    assert (ended, fabric.cycle) == (why, cycle)
+                    assert why == "fault" or (state(fabric)[0] == slow[0] and state(fabric)[1].diff(slow[1]) == [])
+                outcomes["stop" if why == "stop" else "clean" if first < 0 else "false"] += 1
+                fabric.restore(after)
+    return outcomes
+
+
+def test_a_run_at_full_speed_passes_no_stop():
+    total = Counter()
+    for seed in range(14):
+        plan = Plan.of_seed(93_000 + seed)
+        fabric, _ = plan.fabric(plan.program(), bins=16, **({"threads": 2} if seed % 2 else {}))
+        total.update(check_watch(fabric, Random(seed), 400))
+    assert total["stop"] > 50 and total["clean"] > 50 and total["false"] < total["clean"] / 4
+
+
+def test_pes_that_run_together_pass_no_stop():
+    total = Counter()
+    for seed, (width, height) in enumerate(((8, 8), (66, 1), (8, 8))):
+        tasks = Tasks.load(Tasks.program(width, height, WSE3), 200)
+        total.update(check_watch(tasks.fabric, Random(seed), 300))
+    assert total["stop"] and total["clean"]
+
+
+def test_what_cannot_be_watched():
+    fabric, probe = begun()
+    for stops in (Stops(places=[(0, 0, 0, 4)]), Stops(step=(0, 0))):
+        with pytest.raises(ConfigError, match="full speed"):
+            probe.watch(10, stops)
+    checked = wse.Fabric(pair(), check=True)
+    with pytest.raises(ConfigError, match="full speed"):
+        Probe(checked).watch(10, Stops(tasks={0: 1}))
+    assert fabric.cycle == checked.cycle == 0
 
 
 def test_what_is_refused():

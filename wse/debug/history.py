@@ -77,17 +77,52 @@ class History(Timeline):
             return why, found
 
     def _run(self, until: int, stops: Stops | None, limit: int, progress: Any) -> tuple[str, list[Stop]]:
-        """Probe.run that takes snapshots on the way."""
+        """Probe.run that takes snapshots on the way.
+
+        It goes cycle by cycle for a while, then in leaps at full speed.
+        """
+        looks = stops is not None and bool(stops.marks or stops.tasks or stops.colors)
+        leaps = stops is not None and looks and self.probe.can_watch(stops)
+        slow, penalty = (self._step // 8 + 1 if leaps else 0), self._step  # cycles before the first, the next leap
         while True:
             start, started = self.cycle, time.perf_counter()
-            end = min(until, start + self._step)
-            why, found = self.probe.run(end, limit, stops, progress)
+            if stops is not None and leaps and slow <= 0:
+                why, found, wasted = self._leap(min(until, start + self._step), stops, limit, progress)
+                slow, penalty = (penalty, 2 * penalty) if wasted else (0, self._step)
+            else:
+                end = min(until, start + (min(self._step, slow) if leaps else self._step))
+                why, found = self.probe.run(end, limit, stops, progress)
+                slow -= self.cycle - start
             took = max(time.perf_counter() - started, 1e-6)
             if self.cycle - start >= self._step:
                 self._keep()
                 self._step = max(1, min(2 * self._step, int(self._step * self.seconds / took) or 1))
             if why != "limit" or self.cycle >= until:
                 return why, found
+
+    def _leap(self, end: int, stops: Stops, limit: int, progress: Any) -> tuple[str, list[Stop], bool]:
+        """Runs at full speed; if there may be a stop, returns and goes to it.  True: there was none all the same."""
+        start = self.cycle
+        there = next((state for state in reversed(self._snapshots) if state.cycle == start), None)
+        state = self.fabric.snapshot() if there is None else there
+        try:
+            try:
+                why, first = self.probe.watch(end, stops, limit)
+            except KeyboardInterrupt:
+                self.fabric.restore(state)  # it may be behind a stop
+                raise
+            if first < 0:
+                if progress is not None:
+                    progress(self.cycle)
+                return why, [], False
+            self.fabric.restore(state)
+            if first > start:
+                self.probe.run(first, limit)
+            why, found = self.probe.run(end, limit, stops, progress)
+            return why, found, why != "stop"
+        finally:
+            if there is None:
+                state.close()
 
     def goto(self, cycle: int, progress: Callable[[int], Any] | None = None) -> int:
         """Moves to a cycle up to the present; returns the cycle reached.  ConfigError before the history begins."""

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from .. import _engine
+from ..errors import ConfigError
 from ..machine import isa
 from ..program import route
 from ..records import dataclass
@@ -161,6 +162,26 @@ class Probe:
                 return "quiet", []
             if self.fabric.cycle >= until:
                 return "limit", []
+
+    def watch(
+        self, until: int, stops: Stops, limit: int = FOREVER
+    ) -> tuple[Literal["stop", "limit", "quiet", "fault"], int]:
+        """Runs to cycle `until` at full speed: (why it ended, the cycle before which there is no stop).
+
+        That cycle is -1 if there is no stop at all.  Otherwise the fabric is somewhere behind it: restore an earlier
+        snapshot, and use `run`.  ConfigError: stops by step or places, or a checked run.
+        """
+        if not self.can_watch(stops):
+            raise ConfigError("a run at full speed cannot look for each step, for changes of memory, or be checked")
+        status, seen, first = self._engine.run_to_stop(until, limit, 1, **self._given(stops), watching=True)
+        cycle = first if seen else -1
+        if status == _engine.FAULTED:
+            return "fault", cycle
+        return ("quiet" if status == _engine.QUIET else "limit"), cycle
+
+    def can_watch(self, stops: Stops) -> bool:
+        """Whether `watch` can look for these stops."""
+        return stops.step is None and not stops.places and not self.fabric.check
 
     def rest(self, until: int) -> None:
         """Advances to cycle `until` after `run` has returned "quiet"; nothing moves on the way."""
