@@ -1,11 +1,18 @@
-"""Options of a run: what a Fabric is made with, and a limit that counts over several calls."""
+"""Options of a run: what a Fabric is made with, and a limit that counts over several calls.
 
+Covers: wse/kernels/checkpoint.py
+"""
+
+from pathlib import Path
+
+import numpy as np
 import pytest
 from says import says
 
 import wse
 from wse import kernels
 from wse.errors import ConfigError
+from wse.fabric.snapshot import saved_options
 from wse.kernels import Progress, RunOptions, options
 
 LOOP = """
@@ -103,6 +110,71 @@ def test_what_cannot_be_restored(tmp_path):
         kernels.run("gemm", SMALL, RunOptions(grid=(8, 8), restore=state, seed=4))
     with says(ConfigError, f"{state} is the state of another program"):
         kernels.run("gemm", SMALL | {"K": 128}, RunOptions(grid=(8, 8), restore=state))
-    several = "this kernel runs its program several times: it can be neither saved nor restored"
-    with says(ConfigError, several):
-        kernels.run("linear", {}, RunOptions(checkpoint=state))
+    with says(ConfigError, f"{__file__} is no saved state of a fabric"):
+        kernels.run("gemm", SMALL, RunOptions(grid=(8, 8), restore=Path(__file__)))
+
+
+SGD = {"data": "synthetic", "epochs": 1, "hidden": 8}
+SEVERAL = [
+    ("linear", {}, None, (100, 40_000)),
+    ("softmax", {}, None, (10, 4_500)),
+    ("sgd", SGD, None, (1_000, 300_000)),
+]
+
+
+@pytest.mark.parametrize(("name", "config", "grid", "cycles"), SEVERAL, ids=[row[0] for row in SEVERAL])
+def test_kernels_that_run_several_times_go_on_in_each_of_their_runs(name, config, grid, cycles, tmp_path):
+    """Outputs, figures and measurements are those of a run without a break, to the bit."""
+    whole = kernels.run(name, config, RunOptions(grid=grid))
+    assert whole.verified
+    numbers = set()
+    for at in cycles:
+        state = tmp_path / f"{at}.state"
+        with pytest.raises(KeyboardInterrupt):
+            kernels.run(name, config, RunOptions(grid=grid, checkpoint=state, progress=Breaks(at)))
+        numbers.add(saved_options(state).get("run", 1))
+        rest = kernels.run(name, config, RunOptions(grid=grid, restore=state))
+        assert rest.verified and rest.run.diff(whole.run) == [] and rest.extra == whole.extra
+        for output, values in whole.outputs.items():
+            assert np.array_equal(rest.outputs[output], values, equal_nan=True)
+    assert max(numbers) > 1
+
+
+def test_a_saved_run_that_goes_on_can_be_saved_again(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    with pytest.raises(KeyboardInterrupt) as caught:
+        kernels.run("linear", {}, RunOptions(checkpoint=first, progress=Breaks(40_000)))
+    assert caught.value.__notes__[0].startswith(f"{first}, with first.run1, holds the state at cycle ")
+    with pytest.raises(KeyboardInterrupt):
+        kernels.run("linear", {}, RunOptions(restore=first, checkpoint=second, progress=Breaks(41_000)))
+    assert {path.name for path in tmp_path.iterdir()} == {"first", "first.run1", "second", "second.run1"}
+    first.unlink()
+    (tmp_path / "first.run1").unlink()
+    assert (
+        kernels.run("linear", {}, RunOptions(restore=second)).run.diff(kernels.run("linear", {}, RunOptions()).run)
+        == []
+    )
+
+
+def test_other_inputs_do_not_go_on(tmp_path):
+    state = tmp_path / "state"
+    given = {"A": np.ones((64, 64), np.float16)}
+    with pytest.raises(KeyboardInterrupt):
+        kernels.run("gemm", SMALL, RunOptions(grid=(8, 8), checkpoint=state, progress=Breaks(0), inputs=given))
+    other = {"A": np.zeros((64, 64), np.float16)}
+    with pytest.raises(ConfigError, match="was saved with inputs"):
+        kernels.run("gemm", SMALL, RunOptions(grid=(8, 8), restore=state, inputs=other))
+
+
+def test_ends_of_earlier_runs_that_are_missing_or_of_another_run(tmp_path):
+    state = tmp_path / "state"
+    end = tmp_path / "state.run1"
+    with pytest.raises(KeyboardInterrupt):
+        kernels.run("linear", {}, RunOptions(checkpoint=state, progress=Breaks(40_000)))
+    kept = end.read_bytes()
+    end.unlink()
+    with pytest.raises(ConfigError, match=r"state is of run 2 .* needs .*state\.run1, .* keep these files together"):
+        kernels.run("linear", {}, RunOptions(restore=state))
+    end.write_bytes(kept[:-40] + bytes(40))
+    with pytest.raises(ConfigError, match="damaged"):
+        kernels.run("linear", {}, RunOptions(restore=state))

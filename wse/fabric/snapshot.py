@@ -189,6 +189,26 @@ class Snapshots:
             raise ConfigError(f"{name} is damaged: its checksum is wrong")
 
 
+def saved_options(path: str | Path) -> dict[str, Any]:
+    """The options and `about` with which Fabric.save wrote a file.  ConfigError if it is no saved state."""
+    with open(path, "rb") as file:
+        try:
+            header = json.loads(_first_line(file, str(path)))
+        except ValueError:
+            header = None
+    options = header.get("options") if isinstance(header, dict) and header.get("format") == FORMAT else None
+    if not isinstance(options, dict):
+        raise ConfigError(f"{path} is no saved state of a fabric")
+    return options
+
+
+def check_sum(path: str | Path) -> str:
+    """The checksum at the end of a file that Fabric.save wrote, as hexadecimal digits."""
+    with open(path, "rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _HASH_BYTES))
+        return file.read().hex()
+
+
 def _memory_file() -> int:
     """A descriptor of a file without a name: in memory on Linux, elsewhere in the folder of temporary files."""
     if sys.platform == "linux":

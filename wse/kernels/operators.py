@@ -467,7 +467,7 @@ def run_linear(job: Job) -> Result:
     for task, stream in (("forward", forward), ("backward", backward)):
         edge.feed(task, {stream: values})
         fabric.launch(task)
-        run = options.run(fabric)
+        run = options.run(fabric, more=task == "forward")
         cycles[task], before = run.cycles - before, run.cycles
         if run.ended != "done":
             break

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from ..check import Checker
-from ..errors import ConfigError
 from ..fabric.fabric import Fabric
 from ..fabric.run import Run
 from ..fabric.watch import Watch
 from ..machine.parameters import Machine
 from ..program.program import Program
 from ..records import dataclass
+from .checkpoint import Checkpoint
 
 SAVE_SECONDS = 600  # of running, between two checkpoints
 FIRST_PART = 1000  # cycles, before the speed is known
+_RUNS: WeakKeyDictionary[Fabric, int] = WeakKeyDictionary()  # how often RunOptions.run ran a fabric
 
 
 class Progress:
@@ -91,29 +94,40 @@ class RunOptions:
             self.check.add(fabric)
         return fabric
 
-    def run(self, fabric: Fabric) -> Run:
+    def run(self, fabric: Fabric, more: bool = False) -> Run:
         """Runs the fabric until nothing is left to do, or its cycle is `max_cycles`, which counts over all calls.
 
-        With `checkpoint` or `restore`, ConfigError at the second call: what the host did between cannot be repeated.
+        more: the kernel may run the fabric again.  With `restore`, the runs that had ended before the state was saved
+        are not repeated: the fabric goes to the state at their ends.  ConfigError as of Fabric.restore.
         """
-        if fabric.cycle and (self.checkpoint or self.restore):
-            raise ConfigError("this kernel runs its program several times: it can be neither saved nor restored")
-        about = {"seed": self.seed}
+        number = _RUNS[fabric] = _RUNS.get(fabric, 0) + 1
+        about: dict[str, Any] = {"seed": self.seed}
+        if self.inputs:
+            about["inputs"] = _digest(self.inputs)
+        saves = None if self.checkpoint is None else Checkpoint(self.checkpoint, about)
         if self.restore is not None:
-            fabric.restore(self.restore, about)
-        if self.checkpoint is None:
+            saved = Checkpoint(self.restore, about)
+            under_way = saved.number()
+            if number < under_way:
+                saved.restore_end(fabric, number)
+            elif number == under_way:
+                saved.restore(fabric, number)
+        if saves is None:
             return fabric.run(self._left(fabric), progress=self.progress)
         try:
-            return self._saving(fabric, self.checkpoint, about)
+            run = self._saving(fabric, saves, number)
         except KeyboardInterrupt as interrupt:
-            fabric.save(self.checkpoint, about)
-            interrupt.add_note(f"{self.checkpoint} holds the state at cycle {fabric.cycle:,}")
+            saves.save(fabric, number)
+            interrupt.add_note(f"{saves.files(number)} holds the state at cycle {fabric.cycle:,}")
             raise
+        if more and run.ended == "done":
+            saves.save_end(fabric, number)
+        return run
 
     def _left(self, fabric: Fabric) -> int | None:
         return None if self.max_cycles is None else max(0, self.max_cycles - fabric.cycle)
 
-    def _saving(self, fabric: Fabric, path: Path, about: Mapping[str, Any]) -> Run:
+    def _saving(self, fabric: Fabric, saves: Checkpoint, number: int) -> Run:
         """Runs in parts, after each of which the state is saved.
 
         The state is saved where the run stops for it, so that `progress` cannot do it: a part ends after as many cycles
@@ -127,5 +141,12 @@ class RunOptions:
                 return run
             took = time.perf_counter() - started
             if took > SAVE_SECONDS / 2:
-                fabric.save(path, about)
+                saves.save(fabric, number)
             part = max(1, min(4 * part, int((fabric.cycle - start) * SAVE_SECONDS / max(took, 1e-6))))
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name, values in sorted(arrays.items()):
+        digest.update(f"{name} {values.dtype.str} {values.shape} ".encode() + np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()

@@ -85,7 +85,7 @@ class Single:
         before, run = 0, None
         for i, made in enumerate(routines):
             fabric.launch(f"step{i}")
-            run = self.options.run(fabric)
+            run = self.options.run(fabric, more=i + 1 < len(routines))
             cycles[made.name] = run.cycles - before
             before = run.cycles
             if run.ended != "done":

@@ -266,7 +266,8 @@ class Trainer:
         epochs = []
         for number, samples in enumerate(course.epochs, 1):
             batches = Batches.of(self.net, samples.x, samples.labels)
-            if not (self.go("train", batches) and self.go("test", course.test)):
+            last = number == len(course.epochs)
+            if not (self.go("train", batches) and self.go("test", course.test, last)):
                 break
             loss = float(self.reports[-2][0]) / batches.samples
             accuracy = float(self.reports[-1][1]) / course.test.samples
@@ -275,15 +276,15 @@ class Trainer:
             self.options.progress.note(f"epoch {number:3}  loss {loss:.4f}  test accuracy {100 * accuracy:.2f} %")
         return epochs
 
-    def go(self, task: str, batches: Batches) -> bool:
-        """Runs task "train" or "test" over the batches.  Returns whether it completed."""
+    def go(self, task: str, batches: Batches, last: bool = False) -> bool:
+        """Runs task "train" or "test" over the batches.  Returns whether it completed.  last: nothing follows it."""
         fabric, net = self.fabric, self.net
         fabric.fill("batches", len(batches.x))
         for y in range(net.height):
             fabric.stream_in(0, y, "W", "features", wavelets(net, batches.x[:, y]))
             fabric.stream_in(0, y, "W", "labels", batches.labels[:, y].astype(np.uint32))
         fabric.launch(task)
-        self.run: Run = self.options.run(fabric)
+        self.run: Run = self.options.run(fabric, more=not last)
         if self.run.ended != "done":
             return False
         self.reports.append(fabric.read("report", w=1, h=1)[0, 0])
