@@ -303,3 +303,9 @@ def test_nothing_is_faster_than_the_bus(blocks, share, speed, ranks):
 def test_what_is_no_memory(call, message):
     with pytest.raises(wse.ConfigError, match=f"^{message}$"):
         call()
+
+
+def test_speeds_are_steps_of_the_standard():
+    """JESD79-5 has speeds in steps of 400 MT/s, from 3200 to 8800."""
+    assert all(speed % 400 == 0 and 3200 <= speed <= 8800 for speed in SPEEDS)
+    assert list(SPEEDS) == sorted(set(SPEEDS))

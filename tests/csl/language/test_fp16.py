@@ -151,6 +151,10 @@ WRONG = {
     "array": "var y = @zeros([4]f16);\nfn main() void { y[0] = 1.0; }\ncomptime { @export_symbol(main); }",
     "struct": "const S = struct { a: u16, b: f16 };\nvar y: S;\nfn main() void { y.a = 1; }\n"
     "comptime { @export_symbol(main); }",
+    "union": "const U = extern union { a: u16, b: f16 };\nvar y: U;\nfn main() void { y.a = 1; }\n"
+    "comptime { @export_symbol(main); }",
+    "packed": "const S = packed struct { a: u16, b: f16 };\nvar y: S;\nfn main() void { y.a = 1; }\n"
+    "comptime { @export_symbol(main); }",
     "conversion": "var y: u16;\nfn main() void { const x = @as(f16, y); y = @as(u16, x); }\n"
     "comptime { @export_symbol(main); }",
     "exported": "export var y: f16 = 1.0;\nfn main() void {}\ncomptime { @export_symbol(main); }",

@@ -11,21 +11,26 @@ import struct
 import pytest
 
 from csl.backend import Pe
-from wse.csl.ir.ir import Addr, Block, Call, Const, Function, Reg, Return, Store
+from wse.csl.ir.ir import Addr, Bin, Block, Call, Const, Function, Reg, Return, Store
 from wse.csl.llvm.lower import Module
 from wse.csl.llvm.raising import raise_module
 
 TYPES = {"i8": "u8", "i16": "u16", "i32": "u32", "i64": "u64", "float": "f32", "half": "f16", "i1": "bool"}
 
 
+def raised(body: str, type: str, number: int, result: str | None = None) -> Function:
+    """The function of %a, %b .., `number` parameters of a type, whose lines are `body`."""
+    params = ", ".join(f"{type} %{'abc'[i]}" for i in range(number))
+    text = f"define {result or type} @f.0({params}) {{\nentry:\n{body}\n}}\n"
+    shell = Function("f", [Reg(TYPES[type]) for _ in range(number)], TYPES[result or type], [Block(0, [])])
+    (function,) = raise_module(Module(functions=[shell]), text)
+    return function
+
+
 def run(body: str, type: str, cases: list[tuple], result: str | None = None) -> list[int]:
     """What `body`, the lines of a function of %a, %b of a type, returns for each case; executed on one PE."""
     kind, out = TYPES[type], TYPES[result or type]
-    number = len(cases[0])
-    params = ", ".join(f"{type} %{'abc'[i]}" for i in range(number))
-    text = f"define {result or type} @f.0({params}) {{\nentry:\n{body}\n}}\n"
-    shell = Function("f", [Reg(kind) for _ in range(number)], out, [Block(0, [])])
-    (function,) = raise_module(Module(functions=[shell]), text)
+    function = raised(body, type, len(cases[0]), result)
     main = Function("main", [], None, [Block(0, [])])
     size = {"u8": 1, "bool": 1, "u16": 2, "f16": 2, "u32": 4, "f32": 4, "u64": 8}[out]
     for i, case in enumerate(cases):
@@ -229,3 +234,19 @@ def test_intrinsics_of_other_widths(name, width):
             "smax": max(x, y, key=lambda v: signed(v, width)),
         }[name]  # fmt: skip
         assert value == wanted & mask, (hex(a), hex(b))
+
+
+@pytest.mark.parametrize("elem, op", [("i16", "shl"), ("i32", "shl"), ("[3 x i16]", "mul")])
+def test_strides_of_addresses(elem, op):
+    """An index is scaled by a shift where the stride is a power of two."""
+    body = f"  %p = getelementptr {elem}, ptr %a, i16 %i\n  %v = load i16, ptr %p\n  ret i16 %v"
+    body = body.replace("%i", "%b").replace("ptr %a", "ptr %q")
+    function = raised(f"  %q = inttoptr i16 %a to ptr\n{body}", "i16", 2)
+    assert [inst.op for block in function.blocks for inst in block.code if isinstance(inst, Bin)][:1] == [op]
+
+
+def test_a_stored_constant_is_copied_only_to_change_its_type():
+    body = "  %q = inttoptr i16 %a to ptr\n  store i16 7, ptr %q\n  ret i16 7"
+    function = raised(body, "i16", 1)
+    (store,) = [inst for block in function.blocks for inst in block.code if isinstance(inst, Store)]
+    assert isinstance(store.value, Const)

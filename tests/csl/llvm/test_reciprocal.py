@@ -7,7 +7,8 @@ import random
 
 import pytest
 
-from csl.llvm.test_expand import run
+from csl.llvm.test_expand import raised, run
+from wse.csl.ir.ir import Bin
 from wse.csl.llvm.reciprocal import signed_magic, unsigned_magic
 
 
@@ -48,3 +49,12 @@ def test_all_of_few_bits(bits):
             m, shift = signed_magic(divisor, bits)
             for n in range(-(1 << bits - 1), 1 << bits - 1):
                 assert (n * m >> shift) + (n < 0) == int(n / divisor)
+
+
+@pytest.mark.parametrize("op", ["udiv", "sdiv", "urem", "srem"])
+@pytest.mark.parametrize("divisor, divides", [(10, False), (8, False), (1, False), (0, True)])
+def test_no_division_is_left(op, divisor, divides):
+    """A division by a constant is a multiplication; one by zero stays what it is."""
+    function = raised(f"  %r = {op} i16 %a, {divisor}\n  ret i16 %r", "i16", 1)
+    ops = [inst.op for block in function.blocks for inst in block.code if isinstance(inst, Bin)]
+    assert any(name in ("div", "rem") for name in ops) == divides
