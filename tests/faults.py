@@ -252,6 +252,58 @@ comptime {
   if (!sends) @initialize_queue(iq, .{ .color = wire });
 }
 """, pair()),
+    Fault("data-task", "interleaved", """
+var count: u16 = 0;
+task take(value: f32) void {
+  many[count] = value; //! interleaved
+  count += 1;
+}
+const oq2 = @get_output_queue(4);
+const long = @get_dsd(fabout_dsd, .{ .extent = 16, .fabric_color = wire, .output_queue = oq });
+const long2 = @get_dsd(fabout_dsd, .{ .extent = 16, .fabric_color = wire, .output_queue = oq2 });
+var many = @zeros([32]f32);
+const half = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{16} -> many[i] });
+const taken = if (@is_arch("wse3")) @get_data_task_id(iq) else @get_data_task_id(wire);
+fn main() void {
+  if (sends) {
+    @fmovs(long, half, .{ .async = true });
+    @fmovs(long2, half, .{ .async = true });
+  }
+}
+comptime {
+  if (@is_arch("wse3")) @initialize_queue(oq2, .{ .color = wire });
+  if (!sends) {
+    @initialize_queue(iq, .{ .color = wire });
+    @bind_data_task(take, taken);
+  }
+}
+""", pair()),
+    Fault("data-task-descriptor", "interleaved", """
+var free_dsd = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{1} -> many[i] });
+task take(value: f32) void {
+  @fmovs(free_dsd, value); //! interleaved
+  free_dsd = @increment_dsd_offset(free_dsd, 1, f32);
+}
+const oq2 = @get_output_queue(4);
+const long = @get_dsd(fabout_dsd, .{ .extent = 16, .fabric_color = wire, .output_queue = oq });
+const long2 = @get_dsd(fabout_dsd, .{ .extent = 16, .fabric_color = wire, .output_queue = oq2 });
+var many = @zeros([32]f32);
+const half = @get_dsd(mem1d_dsd, .{ .tensor_access = |i|{16} -> many[i] });
+const taken = if (@is_arch("wse3")) @get_data_task_id(iq) else @get_data_task_id(wire);
+fn main() void {
+  if (sends) {
+    @fmovs(long, half, .{ .async = true });
+    @fmovs(long2, half, .{ .async = true });
+  }
+}
+comptime {
+  if (@is_arch("wse3")) @initialize_queue(oq2, .{ .color = wire });
+  if (!sends) {
+    @initialize_queue(iq, .{ .color = wire });
+    @bind_data_task(take, taken);
+  }
+}
+""", pair()),
     # activated
     Fault("twice", "activated", """
 fn main() void {

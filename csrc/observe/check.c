@@ -189,7 +189,16 @@ void check_store(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, check_
   share(fabric, pe, at, bytes, true, by);
 }
 
-void check_scalar(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, bool writes, check_by by) {
+/* Whether an index that was added to the address of a variable has led into a stack.  A pointer into the stack with a
+ * constant offset does, too: then the register, `at` less `base`, holds an address of the stack. */
+static bool leads_into_stack(const check_memory *memory, uint16_t at, uint16_t base) {
+  uint16_t index = (uint16_t)(at - base);
+  if (at >= WSE_SRAM || base >= WSE_SRAM || !(memory->flags[at] & WSE_CHECK_STACK)) return false;
+  if (!memory->region[base] || memory->flags[base] & (WSE_CHECK_CODE | WSE_CHECK_STACK)) return false;
+  return index >= WSE_SRAM || memory->region[index] != memory->region[at];
+}
+
+void check_scalar(wse_fabric *fabric, uint32_t pe, uint16_t at, uint16_t base, int bytes, bool writes, check_by by) {
   const check_memory *memory = memory_of(fabric, pe);
   if (memory && (at >= WSE_SRAM || !memory->region[at])) {
     wse_finding finding = check_finding(pe, WSE_FINDING_OUTSIDE, by, 0);
@@ -197,6 +206,7 @@ void check_scalar(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, bool 
     finding.writes = writes;
     check_report(fabric, finding);
   }
+  if (memory && writes && leads_into_stack(memory, at, base)) overwrites(fabric, pe, at, by);
   if (writes) check_store(fabric, pe, at, bytes, by);
   else check_load(fabric, pe, at, bytes, by);
 }

@@ -54,8 +54,9 @@ typedef struct {
 /* An element in memory is read, or written.  at: byte address. */
 void check_load(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, check_by by);
 void check_store(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, check_by by);
-/* A scalar instruction reads or writes memory.  Its address may belong to no variable. */
-void check_scalar(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, bool writes, check_by by);
+/* A scalar instruction reads or writes memory.  Its address may belong to no variable, or to a stack.  base: the
+ * constant in the address, which is that of the array where an index is added to it. */
+void check_scalar(wse_fabric *fabric, uint32_t pe, uint16_t at, uint16_t base, int bytes, bool writes, check_by by);
 /* Whether accesses to bytes low to high by the only active thread need no check.  first: of the operation. */
 bool check_is_plain(const wse_fabric *fabric, uint32_t pe, uint16_t first, uint16_t low, uint16_t high);
 /* Checks that an element is in the region of the first element of its operation, at `first`. */

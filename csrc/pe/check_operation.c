@@ -62,8 +62,9 @@ void check_operation(wse_fabric *fabric, uint32_t pe, const vector_operation *op
   /* sums that begin with the zeros of a program just loaded are usual [csl-examples: gemv-06-routes-1] */
   if (in_place(&operation->dst, &operation->src0)) check_begins_zero(fabric, pe, &operation->dst, operation->done, n);
   uint32_t done = operation->done;
-  bool alone = check_is_alone(fabric, pe, thread),
-       plain0 = is_plain(fabric, pe, &operation->src0, done, n, alone),
+  if (operation->dst.is == OPERAND_IS_DSR && dsd_is_memory(&operation->dst.d))
+    senders_stored(fabric, pe, dsd_address(&operation->dst.d, operand_xdsr(fabric, pe, &operation->dst.d), done), by);
+  bool alone = check_is_alone(fabric, pe, thread), plain0 = is_plain(fabric, pe, &operation->src0, done, n, alone),
        plain1 = is_plain(fabric, pe, &operation->src1, done, n, alone),
        plain = is_plain(fabric, pe, &operation->dst, done, n, alone);
   for (uint32_t i = done; !(plain0 && plain1 && plain) && i < done + n; i++) {

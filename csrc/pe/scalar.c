@@ -4,6 +4,7 @@
 #include "numeric/op_scalar.h"
 #include "observe/account.h"
 #include "observe/check.h"
+#include "observe/senders.h"
 #include "pe/dsd.h"
 #include "pe/scalar_rules.h"
 
@@ -23,28 +24,52 @@
   if (SCALAR_PROFILED) late_cause = (cause)
 
 /* A checked fabric keeps a profile.  pc is that of the next instruction. */
-#define CHECKED(bytes, writes)            \
+#define CHECKED(bytes, writes)          \
   if (SCALAR_PROFILED && fabric->check) \
-  check_scalar(fabric, pe, ADDRESS, bytes, writes, (check_by){pc - 1, MAIN, at})
+  check_scalar(fabric, pe, ADDRESS, (uint16_t)ins->imm, bytes, writes, (check_by){pc - 1, MAIN, at})
+
+/* In a data task of a checked run: registers that depend on the wavelet; derived: their mask, NULL elsewhere. */
+#define DEPENDS(operand) (*derived >> ((operand) & LAST) & 1)
+#define DEPENDS_LAST (!immediate && DEPENDS(ins->c))
+#define DEPENDS_BASE (ins->b != OPERAND_NONE && DEPENDS(ins->b))
+#define DERIVES(from) \
+  if (SCALAR_PROFILED && derived) *derived = (*derived & ~(1u << (ins->a & LAST))) | (uint32_t)(from) << (ins->a & LAST)
+#define KEEPS                     \
+  if (SCALAR_PROFILED && derived) \
+  senders_scalar(fabric, pe, ADDRESS, DEPENDS(ins->a), DEPENDS_BASE, (check_by){pc - 1, MAIN, at})
 
 /* What an instruction does, by its form.  Y: its last operand. */
 #define R(operand) r[((operand) & LAST) * LANES]
 #define Y (immediate ? (uint32_t)ins->imm : R(ins->c))
 #define ADDRESS (uint16_t)((ins->b == OPERAND_NONE ? 0 : R(ins->b)) + (uint32_t)ins->imm)
-#define DO_RX(name, bytes) R(ins->a) = sc_##name(fmt, Y, 0, 0)
-#define DO_RRX(name, bytes) R(ins->a) = sc_##name(fmt, R(ins->b), Y, 0)
-#define DO_RRRR(name, bytes) R(ins->a) = sc_##name(fmt, R(ins->b), R(ins->c), R(ins->d))
-#define DO_LD(name, bytes)                       \
+#define DO_RX(name, bytes)               \
+  do {                                   \
+    DERIVES(DEPENDS_LAST);               \
+    R(ins->a) = sc_##name(fmt, Y, 0, 0); \
+  } while (0)
+#define DO_RRX(name, bytes)                      \
   do {                                           \
-    cost += OFFSET;                              \
-    CHECKED(bytes, false);                       \
-    R(ins->a) = sram_load(sram, ADDRESS, bytes); \
-    loaded += bytes;                             \
+    DERIVES(DEPENDS(ins->b) || DEPENDS_LAST);    \
+    R(ins->a) = sc_##name(fmt, R(ins->b), Y, 0); \
+  } while (0)
+#define DO_RRRR(name, bytes)                                        \
+  do {                                                              \
+    DERIVES(DEPENDS(ins->b) || DEPENDS(ins->c) || DEPENDS(ins->d)); \
+    R(ins->a) = sc_##name(fmt, R(ins->b), R(ins->c), R(ins->d));    \
+  } while (0)
+#define DO_LD(name, bytes)                                      \
+  do {                                                          \
+    cost += OFFSET;                                             \
+    CHECKED(bytes, false);                                      \
+    DERIVES(DEPENDS_BASE || senders_kept(fabric, pe, ADDRESS)); \
+    R(ins->a) = sram_load(sram, ADDRESS, bytes);                \
+    loaded += bytes;                                            \
   } while (0)
 #define DO_ST(name, bytes)                       \
   do {                                           \
     cost += OFFSET;                              \
     CHECKED(bytes, true);                        \
+    KEEPS;                                       \
     sram_store(sram, ADDRESS, bytes, R(ins->a)); \
     stored += bytes;                             \
   } while (0)
@@ -86,12 +111,12 @@ uint64_t SCALAR_RUN(wse_fabric *fabric, band_state *band, uint32_t pe, const isa
   uint32_t *r = register_of(fabric, pe, 0), pc = ce->pc, late = ce->result_register;
   uint8_t *sram = sram_of(fabric, pe);
   uint64_t late_at = late == OPERAND_NONE ? 0 : ce->result_at, branch_taken = (uint64_t)P(fabric, branch_taken),
-           branch_not_taken = (uint64_t)P(fabric, branch_not_taken),
-           load_latency = (uint64_t)P(fabric, load_latency), offset_cycles = (uint64_t)P(fabric, offset_cycles),
-           known_at = ce->known_at;
+           branch_not_taken = (uint64_t)P(fabric, branch_not_taken), load_latency = (uint64_t)P(fabric, load_latency),
+           offset_cycles = (uint64_t)P(fabric, offset_cycles), known_at = ce->known_at;
   uint32_t fresh[2] = {ce->fresh[0], ce->fresh[1]};
   uint32_t late_cause = SCALAR_PROFILED ? fabric->profiles[pe].late : 0;
   if (SCALAR_PROFILED) profile_reaches(fabric, pe);
+  uint32_t *const derived = SCALAR_PROFILED && fabric->check ? senders_derived(fabric, pe) : NULL;
   const bool after_a_branch = ce->gap == WSE_CTR_STALL_BRANCH;
   if (!after_a_branch) account(fabric, band, pe, at, ce->gap);
   const uint64_t start = ce->accounted;

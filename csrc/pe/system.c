@@ -5,6 +5,7 @@
 
 #include "observe/check.h"
 #include "observe/fault.h"
+#include "observe/senders.h"
 #include "observe/trace.h"
 #include "pe/dsd.h"
 #include "pe/ramp.h"
@@ -242,9 +243,15 @@ static int dsr_bits(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state 
   if (number < 0) return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_OPERAND, ins->a);
   dsr *d = &fabric->dsrs[number][pe];
   switch (ins->op) {
-    case OP_ldds: gather(fabric, pe, ins->b, d); break;
+    case OP_ldds:
+      if (fabric->check) senders_describes(fabric, pe, ins->b & (WSE_REGISTERS - 1));
+      gather(fabric, pe, ins->b, d);
+      break;
     case OP_stds: scatter(fabric, pe, ins->b, d); break;
-    case OP_dsindex: d->index = (uint16_t)*reg(fabric, pe, ins->b); break;
+    case OP_dsindex:
+      if (fabric->check) senders_describes(fabric, pe, ins->b & (WSE_REGISTERS - 1));
+      d->index = (uint16_t)*reg(fabric, pe, ins->b);
+      break;
     default: { /* mapput */
       if (!dsd_is_memory(d)) return refuse(fabric, band, pe, ce, at, WSE_FAULT_BAD_DSR, ins->a);
       int size = d->flags & DSD_WIDE ? 4 : 2;

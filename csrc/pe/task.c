@@ -9,6 +9,7 @@
 
 #include "observe/check.h"
 #include "observe/fault.h"
+#include "observe/senders.h"
 #include "observe/watch.h"
 #include "pe/ramp.h"
 #include "state/queue.h"
@@ -66,6 +67,13 @@ bool task_possible(const wse_fabric *fabric, uint32_t pe) {
   return (ce->active & ~ce->blocked) || (ce->input_queues & (ce->control_queues | ~(uint32_t)ce->readers));
 }
 
+/* A checked run: a task gets the wavelet at the head of a queue.  A control task is not one of a message. */
+static void note_sender(wse_fabric *fabric, uint32_t pe, const pe_class *class, int queue) {
+  const ramp_queue *in = iq_of(fabric, queue, pe);
+  bool is_data = !(queue_head(in).meta & WAVELET_CONTROL);
+  senders_task(fabric, pe, is_data ? queue : -1, in->head, color_of_iq(fabric, pe, class, queue));
+}
+
 bool task_pick(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
   ce_state *ce = &fabric->ces[pe];
   const pe_class *class = class_of(fabric, pe);
@@ -82,7 +90,9 @@ bool task_pick(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) 
   ce->task = (uint8_t)task;
   if (local >> task & 1) {
     ce->active &= ~((uint64_t)1 << task);
+    if (fabric->check) senders_task(fabric, pe, -1, 0, -1);
   } else {
+    if (fabric->check) note_sender(fabric, pe, class, e.queue_of[task] - 1);
     *register_of(fabric, pe, 0) = iq_take(fabric, band, pe, e.queue_of[task] - 1, now).data;
     ce->result_register = OPERAND_NONE;
   }

@@ -110,6 +110,42 @@ def test_a_stack_that_is_overwritten(tmp_path):
     assert checker.findings() == []
 
 
+INDEXED = STACK.replace("@fmovs(%, 1.0);", "%")
+
+
+def test_an_index_that_leads_into_a_stack(tmp_path):
+    _, checker = checked(tmp_path, INDEXED.replace("%", "y[long] = 1.0;"), None)
+    (found,) = checker.findings()
+    assert found.kind == "code" and "pe.csl:15:" in found.where and "where the stack of f is" in found.message
+    _, checker = checked(tmp_path, INDEXED.replace("%", "y[long - 61] = 1.0;"), None)
+    assert checker.findings() == []
+
+
+FRAMES = """
+var k: i16 = 5;
+var total: i32 = 0;
+var other = @zeros([300]i32);
+fn put(p: *i32, v: i32) void { p.* = v; }
+fn f(n: i16) i32 {
+  if (n < 2) { return 1; }
+  var local = @zeros([120]i32);
+  for (@range(i16, 120)) |i| { local[i] = @as(i32, i) + @as(i32, n); }
+  local[n * 20] = 7;
+  put(&local[n], 3);
+  const a: i32 = f(n - 1);
+  return a + local[n * 20] + local[n] + local[119];
+}
+fn main() void { total = f(k); other[k] = total; }
+comptime { @export_symbol(main); }
+"""
+
+
+@pytest.mark.parametrize("arch", ["wse2", "wse3"])
+def test_functions_that_call_themselves_store_in_their_frames(tmp_path, arch):
+    _, checker = checked(tmp_path, FRAMES, None, arch)
+    assert checker.findings() == []
+
+
 def test_there_are_thirty_mistakes_of_all_kinds():
     kinds = Counter(fault.kind for fault in FAULTS)
     assert set(kinds) == set(KINDS) and len(FAULTS) >= 30
@@ -159,6 +195,69 @@ def test_findings_do_not_depend_on_threads():
         said.add("\n".join(map(str, findings(fabric))))
     (text,) = said
     assert "[180 times]" in text and "router of PE (1, 0)" in text
+
+
+def tasks(first: str, second: str, body: str, arrays: str = "y 8 f32", accumulates: bool = False):
+    """As `pair`, but a data task of the receiver takes the wavelets.  body: its code; y: where it stores."""
+    p = wse.Program(3, 1, "wse2")
+    red = p.color("red")
+    middle = p.pe_class("middle")
+    middle.array("y", 8, "u32")
+    middle.array("n", 1, "u32", init=0)
+    middle.dsd("next", wse.mem1d(middle.array("z", 8, "u32"), length=1))
+    middle.queue_in(2, red)
+    middle.code(f"setup:\n dsr d0, next\n done\ntake:\n{body}\n done")
+    middle.local_task("setup", 9, active=True)
+    middle.data_task("take", red)
+    p.place(middle, x=1)
+    for x, name, code in ((0, "west", first), (2, "east", second)):
+        pe = p.pe_class(name)
+        values = np.arange(x // 2, 8, 2, np.uint16)  # of the west 0 2 4 6, of the east 1 3 5 7
+        pe.dsd("all", wse.mem1d(pe.array("x", 4, "u16", init=values)))
+        pe.queue_out(2, red)
+        pe.dsd("out", wse.fabout(2, red))
+        pe.code(f"main:\n dsr d0, out\n dsr a0, all\n dsr b0, all\n {code}\n or16 d0, a0, b0\n done")
+        pe.local_task("main", 9, active=True)
+        p.place(pe, x=x)
+    p.route(red, "R", "E", x=0)
+    p.route(red, "R", "W", x=2)
+    p.route(red, "EW", "R", x=1)
+    return p
+
+
+IN_ORDER = """
+ ld32 r1, [n]
+ ishl32 r2, r1, 2
+ st32 r0, [r2 + y]
+ iadd32 r1, r1, 1
+ st32 r1, [n]
+"""
+SUM = " ld32 r1, [n]\n iadd32 r1, r1, r0\n st32 r1, [n]"
+BY_INDEX = " ld32 r1, [n]\n iadd32 r1, r1, 1\n st32 r1, [n]\n iand r2, r0, 7\n ishl32 r2, r2, 2\n st32 r0, [r2 + y]"
+
+
+def of_tasks(body: str, first: str, second: str):
+    fabric = wse.Fabric(tasks(first, second, body), check=True)
+    fabric.run()
+    return fabric, findings(fabric)
+
+
+def test_messages_that_mix_in_a_data_task():
+    fabric, (one,) = of_tasks(IN_ORDER, "nop", "nop\n nop\n nop\n nop")
+    assert one.kind == "interleaved" and (one.x, one.y) == (1, 0) and "st32" in one.where and "take" in one.where
+    assert "PE (0, 0)" in one.message and "PE (2, 0)" in one.message and "router of PE (1, 0)" in one.message
+    assert "order of arrival" in one.message
+    mixed = fabric.read("y", 1, 0, 1, 1)[0, 0]
+    assert sorted(mixed) == list(range(8)) and any(np.diff(mixed.astype(int)) % 2)
+
+
+@pytest.mark.parametrize(
+    ("body", "second"),
+    [(IN_ORDER, "nop\n" * 60), (SUM, "nop\n nop\n nop\n nop"), (BY_INDEX, "nop\n nop\n nop\n nop")],
+    ids=["one after the other", "sum", "by index"],
+)
+def test_data_tasks_that_may_take_wavelets_in_any_order(body, second):
+    assert of_tasks(body, "nop", second)[1] == []
 
 
 def test_messages_one_after_the_other_do_not_mix():

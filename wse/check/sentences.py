@@ -104,9 +104,12 @@ def _interleaved(image: Image, pe: PEImage | None, record: np.void) -> tuple[str
         f" at the router of {_pe(image, router)} in cycle {int(record['before_cycle']):,}" if router < _NOWHERE else ""
     )
     senders = f"two operations of {first}" if first == second else f"{first} and {second}"
+    color = color_name(image, int(record["what"]))
+    receives = f"a task stores the wavelets of {color} in order of arrival, and gets" if record["writes"] else (
+        f"one operation receives {color}"
+    )
     return (
-        f"one operation receives {color_name(image, int(record['what']))} from {senders} in turn: "
-        f"their messages are mixed{where}",
+        f"{receives}{' them' if record['writes'] else ''} from {senders} in turn: their messages are mixed{where}",
         "let one send after the other, or give each its own color",
     )
 
