@@ -95,8 +95,8 @@ typedef struct {
   int64_t params[WSE_PARAM_COUNT];
   uint64_t trace_capacity; /* events kept; 0: no trace */
   int32_t bins;            /* bins of the activity series; 0: none */
-  /* Activity per bin and place as well, a place being so many PEs of a row: a power of two up to 64; 0: none.  1: links
-   * by color, too.  Above 1: 0 instead, if rows have less than 64 PEs. */
+  /* Activity per bin and place as well, a place being so many PEs of a row: a power of two up to 64; and links by color.
+   * 0: none.  Above 1: 0 instead, if rows have less than 64 PEs. */
   int32_t bin_planes;
   int32_t tile;      /* cycles a row is stepped before the next, 1 to 8; 0: automatic; results do not depend on it */
   int32_t portable;  /* a wse_portable: which vectors of the host it may use; results do not depend on it */
@@ -282,7 +282,7 @@ enum {
   WSE_PLANE_HOSTSIG,  /* u32 [height][width]: last hostsig value of each PE */
 };
 wse_status wse_get_plane(wse_fabric *fabric, int which, wse_plane *out);
-/* Wavelets of a color that left by each port: to[5][height][width].  WSE_BADARG: bin_planes is not 1, or there is no
+/* Wavelets of a color that left by each port: to[5][height][width].  WSE_BADARG: bin_planes is 0, or there is no
  * such color. */
 wse_status wse_color_links(wse_fabric *fabric, int color, uint64_t *to);
 uint64_t wse_bin_cycles(const wse_fabric *fabric); /* cycles per bin: doubles as the run gets longer */

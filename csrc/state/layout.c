@@ -162,7 +162,7 @@ bool layout_color(wse_fabric *fabric, int color) {
   fabric->routes[color] = block_plane(fabric, &failed, sizeof **fabric->routes);
   fabric->store_targets[color] = plane(fabric, &failed, sizeof **fabric->store_targets);
   fabric->store_blocks[color] = block_plane(fabric, &failed, sizeof **fabric->store_blocks);
-  if (fabric->activity && !fabric->activity_bits)
+  if (fabric->activity)
     fabric->color_links[color] = block_plane(fabric, &failed, WSE_PORTS * LANES * sizeof **fabric->color_links);
   return !failed;
 }

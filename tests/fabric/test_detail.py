@@ -11,9 +11,11 @@ import pytest
 from explored import product, stuck
 
 import wse
-from wse.fabric import detail, fabric
+from wse.fabric import describe, detail, fabric
 from wse.fabric.detail import COLUMNS, Detail
 from wse.fabric.run import Run
+from wse.kernels import RunOptions, load
+from wse.report import explore, page
 
 
 def same(a: Detail, b: Detail) -> bool:
@@ -70,10 +72,31 @@ def test_activity_of_large_grids_is_that_of_parts_of_rows(monkeypatch, tmp_path)
     assert (exact.activity_step, run.activity_step, run.activity.shape) == (1, 8, (64, 2, 9))
     padded = np.pad(exact.activity, ((0, 0), (0, 0), (0, 2))).reshape(64, 2, 9, 8)
     assert np.array_equal(run.activity, padded.sum(axis=3)) and run.activity.any()
-    assert not run.detail.links and run.detail.classes[0].profile is None
+    assert run.detail.classes[0].profile is None
     run.save(tmp_path / "a.npz")
     assert Run.load(tmp_path / "a.npz") == run
     assert wide(activity=True).activity_step == 1
+
+
+def test_links_by_color_of_large_grids(monkeypatch, tmp_path):
+    def spread():
+        module = load("broadcast")
+        config = {name: parameter.default for name, parameter in module.PARAMETERS.items()} | {"length": 8}
+        return module.run(config, RunOptions(grid=(66, 3), detail=True)).run
+
+    exact = spread()
+    monkeypatch.setattr(fabric, "MOST_PES", 20)
+    run = spread()
+    assert (exact.activity_step, run.activity_step) == (1, 16) and run.detail.links.keys() == exact.detail.links.keys()
+    assert all(np.array_equal(planes, exact.detail.links[color]) for color, planes in run.detail.links.items())
+    assert sum(planes.sum() for planes in run.detail.links.values()) == run.links.sum() > 0
+    explore([run], path := tmp_path / "page.html")
+    assert '"links":[[' in path.read_text()
+    monkeypatch.setattr(page, "BUDGET", 10)
+    explore([run], path)
+    assert '"links":[[' not in path.read_text()
+    monkeypatch.setattr(describe, "MOST_LINKS", 1)
+    assert spread().detail.links == {}
 
 
 def test_links_by_color_add_up():

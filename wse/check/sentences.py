@@ -105,8 +105,10 @@ def _interleaved(image: Image, pe: PEImage | None, record: np.void) -> tuple[str
     )
     senders = f"two operations of {first}" if first == second else f"{first} and {second}"
     color = color_name(image, int(record["what"]))
-    receives = f"a task stores the wavelets of {color} in order of arrival, and gets" if record["writes"] else (
-        f"one operation receives {color}"
+    receives = (
+        f"a task stores the wavelets of {color} in order of arrival, and gets"
+        if record["writes"]
+        else (f"one operation receives {color}")
     )
     return (
         f"{receives}{' them' if record['writes'] else ''} from {senders} in turn: their messages are mixed{where}",

@@ -11,7 +11,7 @@ from ..machine import isa
 from ..program.assembler import disassemble_word
 from ..program.image import NO_CLASS, Image, PEImage
 from . import diagnosis, states
-from .detail import ClassDetail, Detail
+from .detail import MOST_LINKS, ClassDetail, Detail
 from .diagnosis import Deadlock
 from .states import Recorder
 from .watch import Watch
@@ -34,7 +34,8 @@ class Details:
         """Run.detail of a run that has ended like this."""
         waiting = diagnosis.waiting(self.image, self._engine) if ended == "deadlock" else None
         found = describe(self.image, self.profile() if self._has_profile else None, waiting)
-        for color in found.routes:
+        few = len(found.routes) * self.width * self.height <= MOST_LINKS
+        for color in found.routes if few else ():
             if (links := self._engine.color_links(color)) is not None:
                 found.links[color] = np.frombuffer(links, np.uint64).reshape(_engine.PORTS, self.height, self.width)
         found.states = None if self._states is None else self._states.states()

@@ -16,6 +16,7 @@ from ..records import dataclass
 from .states import States
 
 MOST_PES = 1 << 16  # of a grid for which profile and activity are recorded as well
+MOST_LINKS = 1 << 23  # PEs times colors with routes, for which links by color are kept
 COLUMNS = 1 + len(_engine.causes())  # of a profile
 
 

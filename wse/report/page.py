@@ -249,7 +249,10 @@ def _detail(run: Run, arrays: _Arrays) -> dict[str, Any]:
     found = {"classes": classes, "class_of": arrays.add(detail.class_of), "routes": routes, "names": names}
     if detail.links:
         used = sorted(color for color, planes in detail.links.items() if planes.any())
+        kept = len(arrays.packed)
         found["links"] = [[color, [arrays.add(plane) for plane in detail.links[color]]] for color in used]
+        if arrays.bytes > BUDGET:  # the other figures come first
+            del found["links"], arrays.packed[kept:]
     found |= {"states": _states(detail.states, arrays), "fp16": detail.fp16} if detail.states is not None else {}
     return found | ({"waits": detail.waits} if detail.waits else {})
 
