@@ -10,7 +10,7 @@ from execute.decoder_reference import exact, small
 from models.model_files import VOCAB, write_folder, write_gguf
 from shell import sh
 
-from wse.execute import generation
+from wse.execute import generation, strip_layout
 from wse.models import tokenizer
 from wse.models.weights import read_weights
 
@@ -115,7 +115,7 @@ def test_smollm2_answers_as_pytorch_does():
     words = tokenizer.from_metadata(weights.metadata)
     assert weights.count == 134_515_008 and len(words.chat("What is the capital of France?")) == 37
     ids = words.encode("The capital of France is")
-    decoder = generation.Decoder(weights, generation.layout(weights.config, len(ids) + 1))
+    decoder = generation.Decoder(weights, strip_layout.layout(weights.config, len(ids) + 1))
     decoder.step(ids)
     assert words.decode([decoder.greatest]) == " Paris"
     with torch.no_grad():

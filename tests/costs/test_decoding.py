@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wse.costs import decoding
-from wse.execute.generation import layout
+from wse.execute.strip_layout import layout
 from wse.models.config import Transformer
 
 # SmolLM2-135M as executed: 18 x 816 PEs, f16; the token at position 43, after a prompt of 37 tokens.
@@ -16,7 +16,7 @@ SMOLLM2 = {
     "values": 27_030,
     "attention's output": 29_460,
     "gate, up": 130_620,
-    "SwiGLU": 49_470,
+    "activation": 49_470,
     "down": 59_910,
     "logits": 13_183,
     "sums of logits": 729,
@@ -70,11 +70,11 @@ def test_the_table_is_what_is_executed(number):
     assert decoding.place(shape) == made
 
 
-def test_non_negative_least_squares():
+def testnon_negative_least_squares():
     rng = np.random.default_rng(0)
     matrix = rng.uniform(size=(30, 4))
-    assert np.allclose(decoding._non_negative(matrix, matrix @ [1, 0, 2, 3]), [1, 0, 2, 3])
-    found = decoding._non_negative(matrix, matrix @ [1, -1, 2, 3])
+    assert np.allclose(decoding.non_negative(matrix, matrix @ [1, 0, 2, 3]), [1, 0, 2, 3])
+    found = decoding.non_negative(matrix, matrix @ [1, -1, 2, 3])
     assert found[1] == 0 and (found >= 0).all()
     slope = matrix.T @ (matrix @ [1, -1, 2, 3] - matrix @ found)
     assert slope.max() < 1e-8 and np.abs(slope[found > 0]).max() < 1e-8

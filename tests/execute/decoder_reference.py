@@ -5,11 +5,11 @@ Also small models with random weights, and the same in float64 without any of th
 
 import numpy as np
 
-from wse.execute import generation
+from wse.execute import strip_weights
 from wse.machine import numerics
 from wse.models.config import Transformer
 from wse.models.weights import Weights
-from wse.operators import decoder, math_functions
+from wse.operators import cached_attention, layer_shape, math_functions
 from wse.operators.code import Vec
 from wse.program.fragments import f32 as bits_of
 
@@ -119,13 +119,15 @@ class Machine:
 
     def __init__(self, weights, layout, storage):
         self.layout, self.s, self.storage = layout, layout.layer, storage
-        self.tables = [decoder.angles(self.s) for _ in range(1)][0]
-        self.layers = [dict(generation.layer_tiles(layer, self.s, storage, "")) for layer in weights.layers]
+        frequencies = strip_weights.frequencies(weights.config, self.s, 0)
+        self.tables = layer_shape.angles(self.s, *frequencies)
+        d_head = self.s.d_head
+        self.layers = [dict(strip_weights.layer_tiles(layer, self.s, storage, "", d_head)) for layer in weights.layers]
         for layer in self.layers:
             for name, values in layer.items():
                 layer[name] = numerics.from_bits(values, storage) if values.dtype == np.uint16 else values
         others = {
-            (name, y): v for name, v, y in generation.tiles(weights, layout, storage) if name in ("table", "gains")
+            (name, y): v for name, v, y in strip_weights.tiles(weights, layout, storage) if name in ("table", "gains")
         }
         self.embedding = numerics.from_bits(others["table", 0], storage)
         self.head = numerics.from_bits(others["table", layout.head_top], storage)
@@ -182,7 +184,7 @@ class Machine:
         s, slot, turn = self.s, *divmod(self.position, self.s.width)
         half, n, heads = s.dr // 2, slot + 1, s.queries
         coarse, fine = (
-            table[:, at] for table, at in zip(self.tables, divmod(self.position, decoder.FINE), strict=True)
+            table[:, at] for table, at in zip(self.tables, divmod(self.position, layer_shape.FINE), strict=True)
         )
         cos = coarse[:, 0] * fine[:, 0] - coarse[:, 1] * fine[:, 1]
         sin = coarse[:, 1] * fine[:, 0] + coarse[:, 0] * fine[:, 1]
@@ -204,7 +206,7 @@ class Machine:
                 for row in rows:
                     own = np.stack([self.product(self.keys[i, row, c, :, :n], q) for q in queries[row]])
                     if c > turn:
-                        own[:, n - 1] = decoder.MASKED
+                        own[:, n - 1] = cached_attention.MASKED
                     parts.append(own)
                 scores[c] = one_by_one(parts)
             scores = scores - scores.max(axis=(0, 2))[:, None]

@@ -1,13 +1,14 @@
 """A decoder on the fabric: bit for bit what its arithmetic says, close to float64, over prompts, caches and shapes.
 
-Covers: wse/operators/strip.py wse/operators/decoder.py wse/operators/vocabulary.py
+Covers: wse/execute/strip_layout.py wse/execute/strip_weights.py wse/operators/strip.py wse/operators/decoder.py
+wse/operators/layer_shape.py wse/operators/cached_attention.py wse/operators/vocabulary.py
 """
 
 import numpy as np
 import pytest
 
 from wse.errors import ConfigError
-from wse.execute import generation
+from wse.execute import generation, strip_layout
 from wse.models.weights import Weights
 
 from .decoder_reference import Machine, exact, small
@@ -16,7 +17,7 @@ IDS = [5, 96, 3, 3, 77, 50, 2, 64, 0]
 
 
 def decoder(weights, storage="f16", context=30, width=3, group=2, **more):
-    return generation.Decoder(weights, generation.layout(weights.config, context, width, group), storage, **more)
+    return generation.Decoder(weights, strip_layout.layout(weights.config, context, width, group), storage, **more)
 
 
 @pytest.mark.parametrize("storage", generation.FORMATS)
@@ -165,7 +166,7 @@ def test_keys_beyond_f16():
 )
 def test_layouts_that_cannot_be(context, width, group, error):
     with pytest.raises(ConfigError, match=error):
-        generation.layout(small().config, context, width, group)
+        strip_layout.layout(small().config, context, width, group)
 
 
 def test_a_pe_that_is_too_small():
@@ -175,8 +176,8 @@ def test_a_pe_that_is_too_small():
 
 def test_the_layout_is_chosen():
     weights = small(d=128, heads=8, kv=4, d_head=16, f=512, layers=1)
-    made = generation.layout(weights.config, 64)
-    assert made.layer.weights <= generation.WEIGHTS_PER_PE
+    made = strip_layout.layout(weights.config, 64)
+    assert made.layer.weights <= strip_layout.WEIGHTS_PER_PE
     assert generation.Decoder(weights, made).step([1]) > 0
 
 

@@ -7,10 +7,25 @@ import numpy as np
 from safetensors.numpy import save_file
 from tokenizers import pre_tokenizers
 
-from wse.models.weights import MATRICES, WHOLE
-
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m['role'] }}: {{ m['content'] }}<|im_end|>{% endfor %}<|im_start|>"
 CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+# Arrays of a layer, and of the whole model: our name, GGUF's, Hugging Face's.
+MATRICES = {
+    "q": ("attn_q", "self_attn.q_proj"),
+    "k": ("attn_k", "self_attn.k_proj"),
+    "v": ("attn_v", "self_attn.v_proj"),
+    "o": ("attn_output", "self_attn.o_proj"),
+    "gate": ("ffn_gate", "mlp.gate_proj"),
+    "up": ("ffn_up", "mlp.up_proj"),
+    "down": ("ffn_down", "mlp.down_proj"),
+    "gains1": ("attn_norm", "input_layernorm"),
+    "gains2": ("ffn_norm", "post_attention_layernorm"),
+}
+WHOLE = {
+    "embedding": ("token_embd", "model.embed_tokens"),
+    "gains": ("output_norm", "model.norm"),
+    "head": ("output", "lm_head"),
+}
 MERGES = [("h", "e"), ("Ġ", "t"), ("Ġt", "he")]
 
 

@@ -24,6 +24,10 @@ MORE = {
     "opt": {"ffn_dim": 12, "hidden_size": 8, "word_embed_proj_dim": 4},
     "gpt_neox": {},
     "phi": {},
+    "bloom": {},
+    "mpt": {},
+    "bert": {},
+    "roberta": {},
 }
 
 
@@ -31,8 +35,12 @@ def tiny(kind):
     if kind == "gpt2":
         return graph(from_hugging_face(GPT2))
     values = PLAIN | MORE.get(kind, {"num_key_value_heads": 2}) | {"model_type": kind}
-    if kind == "opt":
+    if kind == "mpt":
+        values = {"model_type": kind, "n_layers": 2, "d_model": 8, "n_heads": 4, "vocab_size": 11, "max_seq_len": 16}
+    if kind in ("opt", "bloom"):
         values.pop("intermediate_size")
+    if kind == "bloom":
+        values["seq_length"] = values.pop("max_position_embeddings")
     return graph(from_hugging_face(values))
 
 
@@ -75,8 +83,8 @@ def test_positions_of_opt_begin_with_two_rows_of_no_token():
 
 
 def test_what_is_not_known():
-    with pytest.raises(ConfigError, match=r"names of tensors of model type 'bloom' are not known; known are llama"):
-        entries(tiny("gpt2"), "bloom")
+    with pytest.raises(ConfigError, match=r"names of tensors of model type 'falcon' are not known; known are llama"):
+        entries(tiny("gpt2"), "falcon")
     with pytest.raises(
         ConfigError, match=r"files of model type llama have no tensor for the parameter positions.weight"
     ):

@@ -10,11 +10,10 @@ import pytest
 from execute.decoder_reference import small
 
 from wse.errors import ConfigError
-from wse.models import weights as module
 from wse.models.config import published
 from wse.models.weights import check_supported, read_gguf_config, read_weights
 
-from .model_files import VOCAB, config_of, named, write_folder, write_gguf
+from .model_files import MATRICES, VOCAB, config_of, named, write_folder, write_gguf
 
 
 def model(**more):
@@ -29,7 +28,7 @@ def same(a, b):
     assert np.array_equal(a.embedding, b.embedding) and np.array_equal(a.gains, b.gains)
     assert (a.head is None) == (b.head is None) and (a.head is None or np.array_equal(a.head, b.head))
     for one, other in zip(a.layers, b.layers, strict=True):
-        assert all(np.array_equal(one[name], other[name]) for name in module.MATRICES)
+        assert all(np.array_equal(one[name], other[name]) for name in MATRICES)
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -72,13 +71,12 @@ def test_quantised_blocks(tmp_path):
 @pytest.mark.parametrize(
     "changes, error",
     [
-        ({"attention_bias": True}, "products have a bias"),
-        ({"hidden_act": "gelu"}, "not gated by silu"),
-        ({"rope_scaling": {"rope_type": "linear", "factor": 2.0}}, "RoPE is scaled"),
-        ({"num_hidden_layers": 3}, r"has no tensor model.layers.2.self_attn.q_proj.weight \(9 of 29"),
-        ({"num_hidden_layers": 1}, "has a tensor model.layers.1.* that a model of this kind does not use"),
-        ({"intermediate_size": 44}, r"mlp.gate_proj.weight has the shape \(40, 24\), not \(44, 24\)"),
-        ({"vocab_size": 7}, r"embed_tokens.weight has the shape .* not \(7, 24\)"),
+        ({"attention_bias": True}, r"has no tensor model.layers.0.self_attn.q_proj.bias \(8 of"),
+        ({"hidden_act": "relu"}, "the MLP is gated by relu"),
+        ({"num_hidden_layers": 3}, r"has no tensor model.layers.2.input_layernorm.weight \(9 of 29"),
+        ({"num_hidden_layers": 1}, "has a tensor model.layers.1.*, which a llama of its config.json does not"),
+        ({"intermediate_size": 44}, r"mlp.up_proj.weight is \[40, 24\], but by config.json must be \[44, 24\]"),
+        ({"vocab_size": 7}, r"embed_tokens.weight is .*, but by config.json must be \[7, 24\]"),
     ],
 )
 def test_configurations_that_do_not_fit(tmp_path, changes, error):
@@ -89,7 +87,7 @@ def test_configurations_that_do_not_fit(tmp_path, changes, error):
         read_weights(folder)
 
 
-@pytest.mark.parametrize("name", ["gpt2", "bert-base", "mixtral-8x7b"])
+@pytest.mark.parametrize("name", ["bert-base", "mixtral-8x7b"])
 def test_other_families_are_refused(name):
     if name not in published():
         pytest.skip("not in the table")
@@ -104,7 +102,7 @@ def test_llama_is_supported():
 def test_values_that_are_no_numbers(tmp_path):
     wanted = model()
     wanted.layers[0]["o"][3, 3] = np.nan
-    with pytest.raises(ConfigError, match=r"self_attn.o_proj.weight holds values that are no finite numbers"):
+    with pytest.raises(ConfigError, match=r"self_attn.o_proj.weight has values that are not finite"):
         read_weights(write_folder(tmp_path / "hf", wanted))
 
 
@@ -112,7 +110,7 @@ def test_files_that_are_none(tmp_path):
     for name, content, error in (
         ("a.gguf", b"nothing", "is no readable GGUF file"),
         ("a.safetensors", b"nothing", "config.json"),
-        ("a.bin", b"", "weights are a .gguf file"),
+        ("a.bin", b"", "is no model: give a folder of one"),
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ConfigError, match=error):
@@ -120,7 +118,7 @@ def test_files_that_are_none(tmp_path):
     with pytest.raises(ConfigError, match="there is no file"):
         read_weights(tmp_path / "none.gguf")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ConfigError, match=r"holds no \*.safetensors and no \*.gguf"):
+    with pytest.raises(ConfigError, match=r"holds no \*.safetensors: give a model's folder, or a .gguf file"):
         read_weights(tmp_path / "empty")
     folder = write_folder(tmp_path / "hf", model())
     (folder / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0nothing!")
@@ -137,7 +135,7 @@ def test_another_architecture(tmp_path):
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    with pytest.raises(ConfigError, match="architecture 'gemma'; llama is supported"):
+    with pytest.raises(ConfigError, match="architecture 'gemma'; llama, qwen2, qwen3 are supported"):
         read_weights(tmp_path / "a.gguf")
 
 

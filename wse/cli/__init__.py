@@ -32,6 +32,7 @@ COMMANDS = {
     "map": ("wse.cli.map", "Place a transformer on the wafer: floor plan, tiles, memory."),
     "system": ("wse.cli.system", "Predict training on one or more CS-3: memory, step time, scaling."),
     "generate": ("wse.cli.generate", "Generate text with a language model on the emulated wafer."),
+    "embed": ("wse.cli.embed", "Compute vectors of sentences with an encoder on the emulated wafer."),
     "infer": ("wse.cli.infer", "Predict decoding with weights in SRAM."),
     "models": ("wse.cli.models", "List the transformers whose names other commands take."),
     "costs": ("wse.cli.costs", "Print cost models of kernels, and their errors on held-out runs."),

@@ -47,7 +47,7 @@ SAMPLED = "is of sampling: give --temperature"
 @common.option("--plot", type=types.OUTPUT, help=f"{common.PICTURE}  The wafer, and how busy its PEs were.")
 @common.json_option
 def command(as_json: bool, **options: Any) -> int:
-    """Generate text with a model of the Llama family, weights resident in SRAM.
+    """Generate text with a language model, weights resident in SRAM.
 
     Embedding, layers, head and the search of the greatest logit are executed by PEs of the emulated fabric, token after
     token; to draw at random, the host reads the logits out.  The text is printed as it comes; then speed, cycles and
@@ -71,7 +71,7 @@ def said(piece: str) -> None:
 def generate(options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     """Generate, and return the document.  say: called with each piece of the text."""
     from ..costs import decoding
-    from ..execute import generation
+    from ..execute import generation, strip_layout
     from ..execute.sampling import Sampler
     from ..models import tokenizer, weights
 
@@ -93,7 +93,7 @@ def generate(options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str
         context = options["context"] or max(len(ids), min(most, len(ids) + options["tokens"] - 1))
         if options["context"] and context < len(ids):
             raise ConfigError(f"the prompt has {len(ids)} tokens, more than --context {context}")
-        layout = generation.layout(model.config, context, options["columns"] or 0, options["rows"] or 0, machine)
+        layout = strip_layout.layout(model.config, context, options["columns"] or 0, options["rows"] or 0, machine)
         working(f"loading {layout.pes:,} PEs")
         decoder = generation.Decoder(model, layout, options["dtype"], machine, options["threads"])
         working(f"the prompt's {len(ids)} tokens")
@@ -114,7 +114,7 @@ def generate(options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str
             say(pieces[-1])
             if len(made) == options["tokens"]:
                 break
-            if decoder.used == layout.layer.context:
+            if decoder.used[0] == layout.layer.context:
                 ended = "context"
                 break
             cycles.append(decoder.step([token]))
@@ -131,9 +131,14 @@ def generate(options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str
         run, wafer = decoder.fabric.measure(), (machine.fabric_width, machine.fabric_height)
         picture.draw(layout, run.busy, run.cycles, wafer, options["plot"])
     per_position = layout.cache_bytes
-    predicted = sum(decoding.predict(layout, decoder.used - 1).values()) if cycles else None
+    predicted = sum(decoding.predict(layout, decoder.used[0] - 1).values()) if cycles else None
     predicted_prompt = decoding.predict_prompt(layout, len(ids))
-    fitted = machine.name == "wse3" and machine.profile == "simulator" and not machine.overrides
+    fitted = (
+        decoding.is_fitted(layout)
+        and machine.name == "wse3"
+        and machine.profile == "simulator"
+        and not machine.overrides
+    )
     return {
         "model": model.config.name,
         "dtype": options["dtype"],
@@ -173,10 +178,10 @@ def generate(options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str
         ],
         "cache": {
             "bytes_per_token": per_position,
-            "tokens": decoder.used,
+            "tokens": decoder.used[0],
             "room": layout.layer.context,
-            "bytes_used": per_position * decoder.used,
-            "bytes_left": per_position * (layout.layer.context - decoder.used),
+            "bytes_used": per_position * decoder.used[0],
+            "bytes_left": per_position * (layout.layer.context - decoder.used[0]),
         },
         "sampling": "greatest logit, found by the fabric" if sampler is None else "drawn by the host from the logits",
     }

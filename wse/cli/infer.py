@@ -10,7 +10,7 @@ import click
 
 from ..costs import decoding, recorded
 from ..errors import ConfigError
-from ..execute import generation
+from ..execute import strip_layout
 from ..machine.parameters import Machine
 from ..models import Transformer, load
 from ..models.weights import differences, read_gguf_config
@@ -89,9 +89,11 @@ def executed(model: Transformer, context: int, prompt: int, machine: Machine) ->
     if differs := differences(model):
         return {"why_not": "; ".join(differs)}
     try:
-        layout = generation.layout(model, context, machine=machine)
+        layout = strip_layout.layout(model, context, machine=machine)
     except ConfigError as error:
         return {"why_not": str(error)}
+    if not decoding.is_fitted(layout):
+        return {"not_fitted": [layout.width, layout.height]}
     phases = decoding.predict(layout, context - 1)
     cycles, first = sum(phases.values()), decoding.predict_prompt(layout, min(prompt, context))
     return {
@@ -303,6 +305,7 @@ VIEW = [
                 "{generate[held_worst_pct]:.1f} %",
             ),
             ("wse generate", "cannot execute it: {generate[why_not]}"),
+            ("wse generate", "{generate[not_fitted]:x} PEs; cycles are predicted for the layers of Llama only"),
         ]
     ),
     Table(

@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..execute.generation import Decoder, Layout, layout
+from ..execute.generation import Decoder
+from ..execute.strip_layout import Layout, layout
 from ..machine.parameters import Machine
 from ..models.config import Transformer
 from ..models.weights import Weights
 from ..operators import decoder, vocabulary
+from ..operators.layer_shape import Kind
 
 TABLE = Path(__file__).with_name("decoding.csv")
 REST = "embedding, ways between regions"
@@ -42,7 +44,7 @@ def terms(made: Layout, position: int) -> dict[str, list[float]]:
         "values": [1, w, q, q * n, q * dr, q * n * dr],
         "attention's output": [1, h, q * dr, kx, q * dr * kx],
         "gate, up": [1, w, kx, ny, kx * ny],
-        "SwiGLU": [1, ny],
+        "activation": [1, ny],
         "down": [1, h, ny, kx, ny * kx],
     }
     distance = made.height if made.tied else 0
@@ -62,8 +64,13 @@ def coefficients() -> dict[str, np.ndarray]:
     for name in terms(*made[0][:2]):
         matrix = np.array([terms(place, position)[name] for place, position, _ in made])
         cycles = np.array([spent[name] for _, _, spent in made])
-        result[name] = _non_negative(matrix / cycles[:, None], np.ones(len(cycles)))
+        result[name] = non_negative(matrix / cycles[:, None], np.ones(len(cycles)))
     return result
+
+
+def is_fitted(made: Layout) -> bool:
+    """Whether the coefficients are those of the layout's layers: they were fitted to Llama's, and to one sequence."""
+    return made.layer.kind == Kind() and made.layer.sequences == 1
 
 
 class Errors(NamedTuple):
@@ -83,7 +90,7 @@ def held_out() -> Errors:
     return Errors(float(np.mean(errors)), max(errors))
 
 
-def _non_negative(matrix: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def non_negative(matrix: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """The least-squares solution without negative entries (the algorithm of Lawson and Hanson)."""
     scale = np.abs(matrix).max(axis=0)
     a, n = matrix / scale, matrix.shape[1]
@@ -164,7 +171,7 @@ def measure(shape: Mapping[str, int]) -> dict[str, int]:
     layer |= {name: np.ones(d, np.float32) for name in ("gains1", "gains2")}
     weights = Weights(c, np.zeros((c.vocab, d), np.float32), None, np.ones(d, np.float32), (layer,) * c.layers, {})
     made = Decoder(weights, place(shape), "f16", Machine("wse3"))
-    made.used = shape["position"]
+    made.used[0] = shape["position"]
     cycles = made.step([0])
     spent = made.phases()
     return {**shape, **spent, REST: cycles - sum(spent.values())}

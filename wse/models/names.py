@@ -78,6 +78,31 @@ _QKV = ("attention.q", "attention.k", "attention.v")
 _H = "transformer.h.N."
 _D = "model.decoder."
 _X = "gpt_neox."
+_M = "transformer.blocks.N."
+
+
+def _bert(prefix: str, head: str) -> dict[str, str]:
+    layer = f"{prefix}.encoder.layer.N."
+    masked = head.startswith("cls.")
+    return {
+        "embedding": f"{prefix}.embeddings.word_embeddings",
+        "positions": f"{prefix}.embeddings.position_embeddings",
+        "token_types": f"{prefix}.embeddings.token_type_embeddings",
+        "embedding.norm": f"{prefix}.embeddings.LayerNorm",
+        **{f"attention.{x}": f"{layer}attention.self.{word}" for x, word in zip("qkv", _WORDS, strict=True)},
+        "attention.o": f"{layer}attention.output.dense",
+        "norm1": f"{layer}attention.output.LayerNorm",
+        "mlp.up": f"{layer}intermediate.dense",
+        "mlp.down": f"{layer}output.dense",
+        "norm2": f"{layer}output.LayerNorm",
+        "pooler": f"{prefix}.pooler.dense",
+        "head.dense": f"{head}.dense",
+        "head.norm": f"{head}.{'LayerNorm' if masked else 'layer_norm'}",
+        "head": "cls.predictions" if masked else "lm_head",
+    }
+
+
+_WORDS = ("query", "key", "value")
 NAMINGS: dict[str, Naming] = {
     **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "smollm3"), Naming(_llama())),
     "olmo2": Naming(_llama(norm1="L.post_attention_layernorm", norm2="L.post_feedforward_layernorm")),
@@ -140,9 +165,41 @@ NAMINGS: dict[str, Naming] = {
         fused={f"{_X}layers.N.attention.query_key_value": _QKV},
         per_head=True,
     ),
+    "bloom": Naming(
+        {
+            "embedding": "transformer.word_embeddings",
+            "embedding.norm": "transformer.word_embeddings_layernorm",
+            "norm": "transformer.ln_f",
+            "head": "lm_head",
+            "norm1": f"{_H}input_layernorm",
+            "norm2": f"{_H}post_attention_layernorm",
+            "attention.o": f"{_H}self_attention.dense",
+            "mlp.up": f"{_H}mlp.dense_h_to_4h",
+            "mlp.down": f"{_H}mlp.dense_4h_to_h",
+        },
+        fused={f"{_H}self_attention.query_key_value": _QKV},
+        per_head=True,
+    ),
+    "mpt": Naming(
+        {
+            "embedding": "transformer.wte",
+            "norm": "transformer.norm_f",
+            "head": "lm_head",
+            "norm1": f"{_M}norm_1",
+            "norm2": f"{_M}norm_2",
+            "attention.o": f"{_M}attn.out_proj",
+            "mlp.up": f"{_M}ffn.up_proj",
+            "mlp.down": f"{_M}ffn.down_proj",
+        },
+        fused={f"{_M}attn.Wqkv": _QKV},
+    ),
+    "bert": Naming(_bert("bert", head="cls.predictions.transform")),
+    "roberta": Naming(_bert("roberta", head="lm_head"), shifted=True),
 }
 # Tensors of files that no parameter takes: masks, tables of rotary positions, a head that shares the embedding.
-NEUTRAL = re.compile(r"(^|\.)(attn\.(bias|masked_bias)|attention\.(bias|masked_bias)|rotary_emb\.inv_freq)$")
+NEUTRAL = re.compile(
+    r"(^|\.)(attn\.(bias|masked_bias)|attention\.(bias|masked_bias)|rotary_emb\.inv_freq|embeddings\.position_ids)$"
+)
 _ROLES = {"weight": "weight", "bias": "bias", "gain": "weight"}
 
 

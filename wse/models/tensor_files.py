@@ -24,20 +24,24 @@ _HEADER_LIMIT = 100_000_000  # bytes, as the format's own readers have it
 
 _DTYPES = {"F32": "<f4", "F16": "<f2", "F64": "<f8"}
 _SIZES = {"F32": 4, "F16": 2, "F64": 8, "BF16": 2}
+_WHOLE = {"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}  # of tables that are no weights, never read
 
 
 @dataclass(frozen=True)
 class Place:
-    """A tensor of a safetensors file: dtype, shape, begin and end of its bytes in the file."""
+    """A tensor of a safetensors file: its name, dtype, shape, begin and end of its bytes in the file."""
 
     file: Path
+    name: str
     dtype: str
     shape: tuple[int, ...]
     begin: int
     end: int
 
     def read(self) -> np.ndarray:
-        """float32."""
+        """float32.  ConfigError for a tensor of integers."""
+        if self.dtype in _WHOLE:
+            raise ConfigError(f"{self.file}: {self.name} is of type {self.dtype}; read are {', '.join(_SIZES)}")
         data = np.memmap(self.file, np.uint8, "r")[self.begin : self.end] if self.end > self.begin else b""
         if self.dtype == "BF16":
             return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(self.shape)
@@ -58,12 +62,13 @@ def safetensors(file: Path) -> dict[str, Place]:
         for name, entry in table.items():
             shape, (begin, end) = tuple(entry["shape"]), entry["data_offsets"]
             dtype = entry["dtype"]
-            if dtype not in _SIZES:
+            sizes = _SIZES | _WHOLE
+            if dtype not in sizes:
                 raise ConfigError(f"{file}: {name} is of type {dtype}; read are {', '.join(_SIZES)}")
             count = int(np.prod(shape, dtype=np.int64))
-            if end - begin != count * _SIZES[dtype] or not 0 <= begin <= end <= size - 8 - length:
+            if end - begin != count * sizes[dtype] or not 0 <= begin <= end <= size - 8 - length:
                 raise ValueError
-            found[name] = Place(file, dtype, shape, 8 + length + begin, 8 + length + end)
+            found[name] = Place(file, name, dtype, shape, 8 + length + begin, 8 + length + end)
         return found
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from None

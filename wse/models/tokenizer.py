@@ -34,6 +34,15 @@ class Tokenizer:
         """The ids of a text; names of control tokens in it are these tokens."""
         return self._made.encode(text, add_special_tokens=False).ids
 
+    def sentence(self, text: str, longest: int = 0) -> list[int]:
+        """The ids of a text alone, with the tokens that the model puts around it, cut to `longest` ids; 0: all."""
+        encoding = self._made.encode(text, add_special_tokens=True)
+        if longest and len(encoding.ids) > longest:
+            self._made.enable_truncation(longest)
+            encoding = self._made.encode(text, add_special_tokens=True)
+            self._made.no_truncation()
+        return encoding.ids
+
     def decode(self, ids: list[int]) -> str:
         """The text of ids; control tokens have none."""
         return self._made.decode(ids, skip_special_tokens=True)

@@ -1,12 +1,12 @@
-"""Weights of decoders of the Llama family, from GGUF and safetensors files, as float32 under one set of names.
+"""Weights of decoders and encoders of text, from GGUF and safetensors files, as float32 under one set of names.
 
-tensor_files.py reads the files.
+pretrained.py reads the files; names.py knows the tensors of each family.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -14,42 +14,49 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..records import dataclass
-from ..schema import read_json
+from .bodies import graph
 from .config import Transformer
-from .load import from_hugging_face
-from .tensor_files import GgufFile, halves, open_gguf, safetensors
+from .pretrained import Pretrained, open_pretrained
 
-# Matrices of a layer: our name, GGUF's, Hugging Face's.
-MATRICES = {
-    "q": ("attn_q", "self_attn.q_proj"),
-    "k": ("attn_k", "self_attn.k_proj"),
-    "v": ("attn_v", "self_attn.v_proj"),
-    "o": ("attn_output", "self_attn.o_proj"),
-    "gate": ("ffn_gate", "mlp.gate_proj"),
-    "up": ("ffn_up", "mlp.up_proj"),
-    "down": ("ffn_down", "mlp.down_proj"),
-    "gains1": ("attn_norm", "input_layernorm"),
-    "gains2": ("ffn_norm", "post_attention_layernorm"),
+# Arrays of a layer by the names of the graph's parameters.
+LAYER = {
+    **{f"attention.{x}.weight": x for x in "qkvo"},
+    **{f"attention.{x}.bias": f"{x}_bias" for x in "qkvo"},
+    **{f"mlp.{x}.weight": x for x in ("gate", "up", "down")},
+    **{f"mlp.{x}.bias": f"{x}_bias" for x in ("gate", "up", "down")},
+    **{f"norm{i}.gain": f"gains{i}" for i in (1, 2)},
+    **{f"norm{i}.bias": f"shift{i}" for i in (1, 2)},
+    **{f"norm{i}_after.gain": f"gains{i + 2}" for i in (1, 2)},
+    **{f"norm{i}_after.bias": f"shift{i + 2}" for i in (1, 2)},
+    **{f"attention.norm_{x}.gain": f"norm_{x}" for x in "qk"},
 }
 WHOLE = {
-    "embedding": ("token_embd", "model.embed_tokens"),
-    "gains": ("output_norm", "model.norm"),
-    "head": ("output", "lm_head"),
+    "embedding.weight": "embedding",
+    "head.weight": "head",
+    "norm.gain": "gains",
+    "norm.bias": "shift",
+    "positions.weight": "positions",
+    "token_types.weight": "token_types",
+    "embedding.norm.gain": "embedding_gains",
+    "embedding.norm.bias": "embedding_shift",
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """A decoder with its weights.
+    """A model with its weights.
 
     config      its shape
     embedding   float32 [vocab, d_model]
     head        float32 [vocab, d_model], None if it is the embedding
-    gains       float32 [d_model], of the last norm
+    gains       float32 [d_model], of the last norm; empty if there is none
     layers      for each layer float32 arrays: q [heads d_head, d_model], k, v [kv_heads d_head, d_model],
                 o [d_model, heads d_head], gate, up [d_ff, d_model], down [d_model, d_ff], gains1, gains2 [d_model];
-                RoPE turns the two halves of a head, as in Hugging Face's models
+                if the model has them, biases q_bias, ..., shifts of LayerNorms shift1, ..., gains3, gains4 of norms
+                behind attention and MLP, gains norm_q, norm_k.  RoPE turns the two halves of the rotated features
     metadata    of a GGUF file, by key, its vocabulary included; empty for others
+    more        arrays that some models have: shift of the last norm; positions [sequence and more, d_model], of tokens
+                first, with the row of the first segment of an encoder in them; embedding_gains, embedding_shift
     """
 
     config: Transformer
@@ -58,151 +65,109 @@ class Weights:
     gains: np.ndarray
     layers: tuple[Mapping[str, np.ndarray], ...]
     metadata: Mapping[str, Any]
+    more: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
         """Number of weights."""
         arrays = [self.embedding, self.gains, *(a for layer in self.layers for a in layer.values())]
-        return sum(a.size for a in arrays) + (0 if self.head is None else self.head.size)
+        return sum(a.size for a in (*arrays, *self.more.values())) + (0 if self.head is None else self.head.size)
 
 
 def read_weights(path: Path) -> Weights:
-    """The weights of a GGUF file, of a safetensors file beside its config.json, or of a folder with both.
+    """The weights of a decoder from a GGUF file, a safetensors file beside its config.json, or a folder with both.
 
     ConfigError for another kind of file, a missing package, a missing or superfluous tensor, a wrong shape, and a model
-    whose layers are not those of Llama.
+    whose layers are not supported.
     """
-    if path.is_dir():
-        found = sorted(path.glob("*.safetensors")) or sorted(path.glob("*.gguf"))
-        if not found:
-            raise ConfigError(f"{path} holds no *.safetensors and no *.gguf")
-        if found[0].suffix == ".gguf":
-            if len(found) > 1:
-                raise ConfigError(f"{path} holds {len(found)} GGUF files: name one of them")
-            return read_weights(found[0])
-        return _safetensors(found, path)
-    if path.suffix == ".gguf":
-        return _gguf(path)
-    if path.suffix == ".safetensors":
-        return _safetensors([path], path.parent)
-    raise ConfigError(f"{path}: weights are a .gguf file, a .safetensors file beside its config.json, or a folder")
+    files = open_pretrained(path)
+    config = files.model()
+    check_supported(config)
+    return _collected(files, config)
 
 
-def differences(config: Transformer) -> list[str]:
-    """In what the model differs from the decoders that `Weights` describes; empty if it is one."""
-    return [
-        what
-        for what, wrong in (
-            (f"body is {config.body}", config.body != "decoder"),
-            (f"norm is {config.norm}, at {config.norm_at}", (config.norm, config.norm_at) != ("rms", "before")),
-            ("the MLP is not gated by silu", not (config.gated and config.activation == "silu")),
-            (f"positions are {config.positions}", config.positions != "rotary"),
-            (f"RoPE turns {config.rotary} of {config.d_head} features", config.rotary not in (0, config.d_head)),
-            ("RoPE is scaled", bool(config.rope_scaling)),
-            ("some layers have no RoPE", not all(config.rotary_layers)),
-            ("products have a bias", bool(config.bias or config.attention_bias or config.output_bias)),
-            ("the head has a bias, or is missing", config.head_bias or config.head != "logits"),
-            ("a norm of the embedding, or none before the head", config.embedding_norm or not config.final_norm),
-            ("the embedding has other features", config.d_embedding not in (0, config.d_model)),
-            (f"settings {', '.join(key for key, _ in config.numerics)}", bool(config.numerics)),
-            (f"norms of queries and keys ({config.qk_norm})", config.qk_norm != "none"),
-            ("attention has a window", any(0 < window < config.sequence for window in config.windows)),
-            ("attention and MLP are parallel", bool(config.parallel)),
-            (f"{config.experts} experts", config.experts > 1),
-            ("latent attention", config.kv_rank > 0),
-            ("attention has sinks", bool(config.sinks)),
-        )
-        if wrong
-    ]
-
-
-def check_supported(config: Transformer) -> None:
-    """ConfigError unless the model is a decoder as `Weights` describes it, naming what differs."""
-    differs = differences(config)
-    if differs:
-        raise ConfigError(
-            f"{config.name or 'the model'} is not of the kind that is generated with (the layers of Llama): "
-            + "; ".join(differs)
-        )
-
-
-def _collect(
-    config: Transformer, names: Mapping[str, tuple[int, ...]], read: Callable[[str], np.ndarray], side: int, where: str
-) -> tuple[dict[str, np.ndarray], list[dict[str, np.ndarray]]]:
-    """The arrays under our names.  names: shapes by the file's names.  side: 0 GGUF, 1 Hugging Face."""
-    d, f = config.d_model, config.d_ff
-    heads, kv = config.heads * config.d_head, config.kv_heads * config.d_head
-    shapes: dict[str, tuple[int, ...]] = {
-        "q": (heads, d),
-        "k": (kv, d),
-        "v": (kv, d),
-        "o": (d, heads),
-        "gate": (f, d),
-        "up": (f, d),
-    }
-    shapes |= {"down": (d, f), "gains1": (d,), "gains2": (d,), "gains": (d,)}
-    shapes |= dict.fromkeys(("embedding", "head"), (config.vocab, d))
-    prefix = ("blk", "model.layers")[side]
-    wanted: dict[str, tuple[str, int | None]] = {f"{found[side]}.weight": (ours, None) for ours, found in WHOLE.items()}
-    for i in range(config.layers):
-        wanted |= {f"{prefix}.{i}.{found[side]}.weight": (ours, i) for ours, found in MATRICES.items()}
-    if config.tied:
-        wanted.pop(f"{WHOLE['head'][side]}.weight", None)
-    missing = [name for name in wanted if name not in names]
-    if missing:
-        raise ConfigError(f"{where} has no tensor {missing[0]} ({len(missing)} of {len(wanted)} are missing)")
-    known = re.compile(r"rope_freqs|rotary_emb\.inv_freq|^lm_head\.weight$|^output\.weight$")
-    beyond = [name for name in names if name not in wanted and not known.search(name)]
-    if beyond:
-        raise ConfigError(f"{where} has a tensor {beyond[0]} that a model of this kind does not use")
-    if side == 0 and any("rope_freqs" in name for name in names):
-        raise ConfigError(f"{where} scales RoPE by a tensor rope_freqs, which is not supported")
-    whole: dict[str, np.ndarray] = {}
-    layers: list[dict[str, np.ndarray]] = [{} for _ in range(config.layers)]
-    for name, (ours, layer) in wanted.items():
-        if tuple(names[name]) != shapes[ours]:
-            raise ConfigError(f"{where}: {name} has the shape {tuple(names[name])}, not {shapes[ours]}")
-        value = np.ascontiguousarray(read(name), np.float32)
-        if not np.isfinite(value).all():
-            raise ConfigError(f"{where}: {name} holds values that are no finite numbers")
-        (whole if layer is None else layers[layer])[ours] = value
-    return whole, layers
-
-
-def _made(config: Transformer, whole: dict[str, np.ndarray], layers: list, metadata: Mapping[str, Any]) -> Weights:
-    return Weights(config, whole["embedding"], whole.get("head"), whole["gains"], tuple(layers), metadata)
-
-
-# --- files ------------------------------------------------------------------------------------------------------------
-
-
-def _config_of(file: GgufFile) -> Transformer:
-    name = str(file.metadata.get("general.name", file.path.stem))
-    return from_hugging_face(file.config(("llama",)), name, str(file.path))
+def read_encoder(path: Path) -> Weights:
+    """The weights of an encoder of text, without pooler and head.  Errors as `read_weights`."""
+    files = open_pretrained(path)
+    config = files.model()
+    _refuse(config, encoder_differences(config), "of the kind that sentences are encoded with")
+    return _collected(files, config.but(head="none", pooler=False))
 
 
 def read_gguf_config(path: Path) -> Transformer:
     """The shape of a GGUF file's model.  ConfigError as `read_weights`."""
-    return _config_of(open_gguf(path))
+    return open_pretrained(path).model()
 
 
-def _gguf(path: Path) -> Weights:
-    file = open_gguf(path)
-    config = _config_of(file)
-    check_supported(config)
+def _collected(files: Pretrained, config: Transformer) -> Weights:
+    whole: dict[str, np.ndarray] = {}
+    layers: list[dict[str, np.ndarray]] = [{} for _ in range(config.layers)]
+    for name, values in files.weights(graph(config), graph(files.model())):
+        if name.startswith("layers."):
+            _, number, plain = name.split(".", 2)
+            layers[int(number)][LAYER[plain]] = values
+        else:
+            whole[WHOLE[name]] = values
+    for layer in layers:
+        if config.parallel and config.parallel_norms == 1:  # one norm for both
+            layer |= {f"{name}2": layer[f"{name}1"] for name in ("gains", "shift") if f"{name}1" in layer}
+    embedding, head = whole.pop("embedding"), whole.pop("head", None)
+    gains = whole.pop("gains", np.zeros(0, np.float32))
+    types = whole.pop("token_types", None)
+    if types is not None:  # of a sentence alone, all tokens are of the first segment
+        whole["positions"] = whole["positions"] + types[0]
+    return Weights(config, embedding, head, gains, tuple(layers), files.metadata, whole)
 
-    def read(name: str) -> np.ndarray:
-        value, kind = file.read(name), re.search(r"attn_([qk])\.weight$", name)
-        return halves(value, config.heads if kind[1] == "q" else config.kv_heads) if kind else value
 
-    whole, layers = _collect(config, file.shapes, read, 0, str(path))
-    return _made(config, whole, layers, {**file.metadata, **file.vocabulary()})
+# --- what is supported ------------------------------------------------------------------------------------------------
 
 
-def _safetensors(files: list[Path], folder: Path) -> Weights:
-    config = from_hugging_face(read_json(folder / "config.json", "model", infinite=True), folder.name, str(folder))
-    check_supported(config)
-    places = {name: place for file in files for name, place in safetensors(file).items()}
-    shapes = {name: place.shape for name, place in places.items()}
-    whole, layers = _collect(config, shapes, lambda name: places[name].read(), 1, str(folder))
-    return _made(config, whole, layers, {})
+def _shared_differences(config: Transformer) -> Iterator[tuple[str, bool]]:
+    """What neither is supported of decoders nor of encoders."""
+    scaled = ("rope_scaling", "rope_parameters") if config.rope_scaling else ()
+    settings = [key for key, _ in config.numerics if "drop" not in key and key not in scaled]
+    yield f"RoPE turns {config.rotary} features", config.positions == "rotary" and config.rotary % 2 == 1
+    yield f"heads have {config.d_head} features, an odd number", config.d_head % 2 == 1
+    yield f"norms of queries and keys are {config.norm}", config.qk_norm != "none" and config.norm != "rms"
+    yield f"the MLP is gated by {config.activation}", config.gated and config.activation == "relu"
+    yield "the embedding has other features", config.d_embedding not in (0, config.d_model)
+    yield f"settings {', '.join(settings)}", bool(settings)
+    yield "attention and MLP are parallel with such norms", config.parallel and config.norm_at != "before"
+    yield f"{config.experts} experts", config.experts > 1
+    yield "latent attention", config.kv_rank > 0
+    yield "attention has sinks", bool(config.sinks)
+
+
+def differences(config: Transformer) -> list[str]:
+    """In what the model differs from the decoders that `wse generate` executes; empty if it is one."""
+    own = [
+        (f"body is {config.body}", config.body != "decoder"),
+        ("attention is not causal", not config.causal),
+        ("the head has a bias, or is missing", config.head_bias or config.head != "logits"),
+        ("there is no norm before the head", not config.final_norm),
+        ("it has segments", config.token_types > 0),
+    ]
+    return [what for what, wrong in (*own, *_shared_differences(config)) if wrong]
+
+
+def encoder_differences(config: Transformer) -> list[str]:
+    """In what the model differs from the encoders that `wse embed` executes; empty if it is one."""
+    own = [
+        (f"body is {config.body}", config.body != "encoder"),
+        ("attention is causal", config.causal),
+        (f"positions are {config.positions}", config.positions not in ("learned", "rotary")),
+        ("segments without trained positions", config.token_types > 0 and config.positions != "learned"),
+        ("attention has a window", any(0 < window < config.sequence for window in config.windows)),
+        ("a norm follows the last layer", config.final_norm),
+    ]
+    return [what for what, wrong in (*own, *_shared_differences(config)) if wrong]
+
+
+def check_supported(config: Transformer) -> None:
+    """ConfigError unless the model is a decoder that `wse generate` executes, naming what differs."""
+    _refuse(config, differences(config), "of the kind that is generated with")
+
+
+def _refuse(config: Transformer, differs: list[str], kind: str) -> None:
+    if differs:
+        raise ConfigError(f"{config.name or 'the model'} is not {kind}: " + "; ".join(differs))

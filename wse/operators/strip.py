@@ -25,9 +25,11 @@ import numpy as np
 from ..errors import ConfigError
 from ..program import dsd
 from ..program.dsd import Descriptor
+from ..program.fragments import f32
 from ..program.pe_class import PEClass
 from ..program.program import Program
 from .code import Code, Vec
+from .layer_shape import RUN
 from .region import memory_dsr, with_span
 
 STEP = 8  # the task of a step
@@ -36,7 +38,7 @@ OUT = {"row": 0, "row_all": 1, "column": 2, "group_all": 3, "column_all": 4, "gi
 CHAINS = {"row": "row", "group": "column", "column": "column"}  # the queue of each path's partial sums
 NEUTRAL = {"sum": "zero", "max": "least"}
 ADD = {"sum": "fadds", "max": "fmaxs"}
-STATE = ("count", "silent", "slot", "turn", "position", "column", "row", "reserved")
+STATE = (*RUN, "next", "runs", "column", "row")  # of a run; the place of the next one, and how many are left
 
 
 class Role(NamedTuple):
@@ -290,32 +292,65 @@ class Part:
         """Store the low 32 bits of the cycle counter in word k of the array `stamps`."""
         self.code("tsc r1, 0", f"st16 r1, [stamps+{4 * k}]", "tsc r1, 1", f"st16 r1, [stamps+{4 * k + 2}]")
 
-    def product(self, inputs: Vec, weights: str, y: Vec) -> None:
+    def product(self, inputs: Vec, weights: str, y: Vec, bias: str = "") -> None:
         """y = the PE's part of a matrix times a vector: for each input, y += inputs[k] weights[k], products exact.
 
-        inputs: 16-bit [k].  weights: symbol of 16-bit [k][y.n].  y: f32.
+        inputs: 16-bit [k].  weights: symbol of 16-bit [k][y.n].  y: f32.  bias: symbol of f32 [y.n], with which y
+        begins in place of 0; it is not 0 in one PE of those whose parts are added up.
         """
         c = self.code
-        c.op("fmovs", y, 0.0)
+        c.op("fmovs", y, Vec(bias, y.n) if bias else 0.0)
         rows = Vec(weights, inputs.n * y.n, 2).rows(y.n)
         with c.loop(inputs.n, over=inputs, d=y, a=y, b=rows) as (d, a, b):
             c(f"fmachs {d}, {a}, {b}, r1")
 
-    def norm(self, x: Vec, gains: Vec, work: Vec, one: Vec, features: int, eps: float, out: Vec) -> None:
-        """out (16 bits) = RMSNorm of x, a vector of `features` along the columns.
+    def norm_arrays(self, names: Sequence[str], kx: int, layer: bool) -> None:
+        """Declare what norms of a vector of `kx` features need: gains and work space.  layer: LayerNorms.
 
-        x, gains, work: f32 of a PE's features.  one: f32 [1].  Sum of squares in the order of the columns.
+        names: suffixes of the arrays `gains` and, of LayerNorms, `shift`.
         """
-        c = self.code
+        for name in names:
+            self.array(f"gains{name}", kx, "f32", offset=8)
+            if layer:
+                self.array(f"shift{name}", kx, "f32", offset=8)
+        self.array("work", kx, "f32", offset=4)
+        self.array("one", 1, "f32")
+        if layer:
+            self.array("centred", kx, "f32")
+            self.array("real", kx, "f32", offset=8)  # 1 for features, 0 for padding
+
+    def norm(self, x: Vec, name: str, features: int, eps: float, out: Vec, layer: bool = False) -> None:
+        """out (f32 or 16 bits) = RMSNorm, or LayerNorm, of x, a vector of `features` along the columns.
+
+        x: f32 of a PE's features.  name: suffix of its gains.  Sums in the order of the columns.  `norm_arrays`
+        declares the arrays.
+        """
+        c, work, one = self.code, Vec("work", x.n), Vec("one", 1)
+        if layer:
+            c("mov r1, 0")
+            c(f"fadds r1, r1, {c.dsr('b', x)}", "st32 r1, [one]")
+            self.total("row", vec=one)
+            c("ld32 r1, [one]", f"mov r4, {f32(-1 / features)}", "smul r1, r1, r4")
+            c.clobber("r4")
+            c.op("fmacs", Vec("centred", x.n), x, Vec("real", x.n), "r1")
+            x = Vec("centred", x.n)
         c.square(work, x, work)
         c("mov r1, 0")
-        c(f"fadds r1, r1, {c.dsr('b', work)}", f"st32 r1, [{one.at}]")
+        c(f"fadds r1, r1, {c.dsr('b', work)}", "st32 r1, [one]")
         self.total("row", vec=one)
-        c(f"ld32 r1, [{one.at}]")
-        for op, value in (("smul", 1 / features), ("sadd", eps)):
-            c(f"mov r4, {int(np.float32(value).view(np.uint32)):#x}", f"{op} r1, r1, r4")
+        c("ld32 r1, [one]")
+        self.inverse_root(1 / features, eps)
+        c.op("fmuls", work, x, "r1")
+        if layer:
+            c.op("fmuls", work, work, Vec(f"gains{name}", x.n))
+            c.narrow(out, "fadds", work, work, Vec(f"shift{name}", x.n))
+        else:
+            c.narrow(out, "fmuls", work, work, Vec(f"gains{name}", x.n))
+
+    def inverse_root(self, scale: float, eps: float) -> None:
+        """r1 = 1 / sqrt(scale r1 + eps), f32."""
+        c = self.code
+        for op, value in (("smul", scale), ("sadd", eps)):
+            c(f"mov r4, {f32(value)}", f"{op} r1, r1, r4")
         c("ssqrt r1, r1", "mov r4, 0x3f800000", "sdiv r1, r4, r1")
         c.clobber("r4")
-        c.op("fmuls", work, x, "r1")
-        c.op("fmuls", work, work, gains)
-        c.op("fs2h", out, work)

@@ -12,7 +12,6 @@ from ..records import dataclass
 from .code import Vec
 from .strip import Part
 
-IDS = 64  # tokens that a step takes at most
 CHUNK = 128  # logits compared at a time
 PHASES = ("wait for the last layer", "logits", "sums of logits", "greatest logit")  # between the stamps
 GAP = 200  # a power of two by which every difference of two f32 exceeds an index
@@ -20,13 +19,23 @@ GAP = 200  # a power of two by which every difference of two f32 exceeds an inde
 
 @dataclass(frozen=True)
 class VocabularyShape:
-    """d_model, entries: of the model.  width: columns.  rows: that the vocabulary is split over.  eps: of the norm."""
+    """Sizes of an embedding and a head.
+
+    d_model, vocab: of the model.  width: columns.  rows: that the vocabulary is split over.  eps: of the norms.
+    layer: norms are LayerNorms.  positions: trained ones, 0: none.  normed: a norm follows the embedding.  ids: that a
+    step takes at most.  answers: vectors that a step takes to make logits of at most.
+    """
 
     d_model: int
     vocab: int
     width: int
     rows: int
     eps: float
+    layer: bool = False
+    positions: int = 0
+    normed: bool = False
+    ids: int = 64
+    answers: int = 1
 
     @property
     def kx(self) -> int:
@@ -38,17 +47,25 @@ class VocabularyShape:
         """Entries of a row, even."""
         return 2 * -(-self.vocab // (2 * self.rows))
 
+    @property
+    def places(self) -> int:
+        """Positions of a row."""
+        return -(-self.positions // self.rows)
+
 
 def build(part: Part, s: VocabularyShape, embeds: bool, head: bool) -> None:
     """Give the region its arrays and its step.
 
-    embeds: it gives the embeddings of `count` ids.  head: it takes `turn` vectors, computes logits and the greatest.
+    embeds: it gives the embeddings of `count` ids.  head: it takes `silent` vectors, computes logits and the greatest.
     """
     part.array("table", (s.kx, s.entries), "f16", offset=8)
-    part.array("ids", IDS, "u32")
-    part.array("embedding", s.kx, "f32")
     part.array("stamps", len(PHASES) + 1, "u32")
+    names = [*(["_embedding"] if embeds and s.normed else []), *([""] if head else [])]
+    if names:
+        part.norm_arrays(names, s.kx, s.layer)
     if embeds:
+        part.array("ids", s.ids, "u32")
+        part.array("embedding", s.kx, "f32")
         _embed(part, s)
     if head:
         _head(part, s)
@@ -57,6 +74,11 @@ def build(part: Part, s: VocabularyShape, embeds: bool, head: bool) -> None:
 def _embed(part: Part, s: VocabularyShape) -> None:
     c, e = part.code, Vec("embedding", s.kx)
     c("mov r12, ids", f"ld32 r13, {part.state('count')}", f"ld32 r14, {part.state('row')}")
+    if s.positions:
+        part.array("positions", (s.kx, s.places), "f16", offset=8)
+        part.array("row", s.kx, "f32", offset=8)
+        part.array("ids_of_positions", s.ids, "u32")
+        c(f"imul32 r15, r14, {s.places}", "mov r11, ids_of_positions")
     c(f"imul32 r14, r14, {s.entries}")
     c.label("token")
     c("ld32 r9, [r12]", "isub32 r9, r9, r14", f"mov r4, {s.entries}", "iltu32 r4, r9, r4", "bz r4, .elsewhere")
@@ -67,7 +89,17 @@ def _embed(part: Part, s: VocabularyShape) -> None:
     c.label(".elsewhere")
     c.op("fmovs", e, 0.0)
     c.label(".found")
+    if s.positions:
+        c("ld32 r9, [r11]", "isub32 r9, r9, r15", f"mov r4, {s.places}", "iltu32 r4, r9, r4", "bz r4, .placed")
+        c("ishl32 r9, r9, 1", "mov r4, positions", "iadd32 r9, r9, r4")
+        c.forget()
+        c.op("fh2s", Vec("row", s.kx), Vec("r9", s.kx, 2, stride=s.places))
+        c.op("fadds", e, e, Vec("row", s.kx))
+        c.label(".placed")
+        c("iadd32 r11, r11, 4")
     part.partial("column", e)
+    if s.normed:  # in the bottom row, which gives it on
+        part.norm(e, "_embedding", s.d_model, s.eps, e, s.layer)
     part.give(e)
     c("iadd32 r12, r12, 4", "isub32 r13, r13, 1", "bnz r13, token")
     c.forget()
@@ -75,19 +107,21 @@ def _embed(part: Part, s: VocabularyShape) -> None:
 
 def _head(part: Part, s: VocabularyShape) -> None:
     c, kx = part.code, s.kx
-    x, gains, work = part.array("x", kx, "f32"), part.array("gains", kx, "f32", 8), part.array("work", kx, "f32", 4)
-    normed, one = part.array("normed", kx, "f16"), part.array("one", 1, "f32")
+    x, normed = part.array("x", kx, "f32"), part.array("normed", kx, "f16")
     chunk = min(CHUNK, s.entries)
     logits, differences = part.array("logits", s.entries, "f32"), part.array("differences", chunk, "f32")
     part.array("indices", chunk, "f32", 8, init=[-float(i) for i in range(chunk)])
     part.array("best", 2, "u32")  # the greatest logit (f32) and its entry
+    if s.answers > 1:
+        part.array("all_logits", (s.answers, s.entries), "f32")
+        part.array("all_best", (s.answers, 2), "u32")
     part.array("theirs", 2, "u32", init=[0xFF800000, 0])
     c(f"ld32 r1, {part.state('silent')}", "bz r1, finished")
     c.label("logit")
     part.stamp(0)
     part.take(x)
     part.stamp(1)
-    part.norm(x, gains, work, one, s.d_model, s.eps, normed)
+    part.norm(x, "", s.d_model, s.eps, normed, s.layer)
     part.product(normed, "table", logits)
     part.stamp(2)
     part.partial("row", logits)
@@ -116,7 +150,15 @@ def _head(part: Part, s: VocabularyShape) -> None:
     c(f"mov r28, {isa.DSD_MEM1D | isa.DSD_WIDE << 8:#x}", "mov r29, r16", "mov r30, 4", "mov r31, 0", "ldds a7, r28")
     c("ld32 r28, [column_on]", "mov r29, r16", "ld32 r30, [column_on+8]", "ld32 r31, [column_on+12]", "ldds d7, r28")
     c("mov32 d7, a7")
+    if s.answers > 1:
+        c(f"ld32 r1, {part.state('position')}", f"imul32 r16, r1, {4 * s.entries}", "mov r4, all_logits")
+        c("iadd32 r16, r16, r4", "ishl32 r1, r1, 3", "mov r4, all_best", "iadd32 r1, r1, r4")
+        c("st32 r10, [r1]", "st32 r11, [r1+4]")
+        c.forget()
+        c.op("mov32", Vec("r16", s.entries), logits)
     c.label(".compared")
+    if s.answers > 1:
+        c(f"ld32 r1, {part.state('position')}", "iadd32 r1, r1, 1", f"st32 r1, {part.state('position')}")
     part.stamp(4)
     c(f"ld32 r1, {part.state('silent')}", "isub32 r1, r1, 1", f"st32 r1, {part.state('silent')}", "bnz r1, logit")
     c.label("finished")

@@ -16,8 +16,8 @@ def draw(layout, busy, cycles, wafer, path):
 def figure(layout, busy, cycles, wafer):
     """The picture as a Figure: the wafer with the strip, and the strip alone, stretched.
 
-    layout: .width, .height, .layers, .top(layer), .layer.height, .table.rows, .head_top, of a strip from the wafer's
-    corner.  busy: slots in which each PE executed, [height, width].  cycles: of the run.  wafer: width, height in PEs.
+    layout: .width, .height, .regions(), of a strip from the wafer's corner.  busy: slots in which each PE executed,
+    [height, width].  cycles: of the run.  wafer: width, height in PEs.
     """
     share = 100 * np.asarray(busy, np.float64) / max(1, cycles)
     most = max(float(share.max()), 1e-9)
@@ -31,9 +31,7 @@ def figure(layout, busy, cycles, wafer):
     left.set_title(f"the wafer, {wafer[0]} x {wafer[1]} PEs", fontsize=10, color=INK)
     drawn = right.imshow(share, cmap=HEAT, vmin=0, vmax=most, interpolation="nearest", aspect="auto")
     right.set_title(f"the strip, {layout.width} x {layout.height} PEs, stretched", fontsize=10, color=INK)
-    regions = [(f"layer {i}", layout.top(i), layout.layer.height) for i in range(layout.layers)]
-    names = {0: "embedding"} | {layout.head_top: "head" if layout.head_top else "embedding, head"}
-    regions += [(name, top, layout.table.rows) for top, name in names.items()]
+    regions = layout.regions()
     for _, top, height in regions:
         right.add_patch(
             Rectangle((-0.5, top - 0.5), layout.width, height, fill=False, edgecolor="white", linewidth=0.6)

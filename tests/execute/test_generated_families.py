@@ -1,0 +1,110 @@
+"""Decoders of all supported families, small and with random weights: logits beside transformers'."""
+
+import numpy as np
+import pytest
+
+from wse.errors import ConfigError
+from wse.execute.generation import Decoder
+from wse.execute.strip_layout import layout
+from wse.models.weights import read_weights
+
+transformers = pytest.importorskip("transformers")
+torch = pytest.importorskip("torch")
+
+COMMON = dict(
+    vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, intermediate_size=40,
+    max_position_embeddings=64, initializer_range=0.2, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+)  # fmt: skip
+GROUPED = COMMON | {"num_key_value_heads": 2}
+GPT2 = dict(
+    vocab_size=61, n_embd=24, n_layer=2, n_head=4, n_positions=64, initializer_range=0.2, bos_token_id=1, eos_token_id=2
+)
+LLAMA3 = {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+          "original_max_position_embeddings": 16, "rope_theta": 100.0}  # fmt: skip
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16, "rope_theta": 100.0}
+MORE = {
+    "llama": ("Llama", GROUPED | {"attention_bias": True, "mlp_bias": True}),
+    "llama, scaled RoPE": ("Llama", GROUPED | {"rope_parameters": LLAMA3}),
+    "llama, yarn": ("Llama", GROUPED | {"rope_parameters": YARN}),
+    "mistral": ("Mistral", GROUPED | {"sliding_window": 4, "head_dim": 8}),
+    "qwen2": ("Qwen2", GROUPED),
+    "qwen2, windows": ("Qwen2", GROUPED | {"use_sliding_window": True, "sliding_window": 3, "max_window_layers": 1}),
+    "qwen3": ("Qwen3", GROUPED | {"head_dim": 8}),
+    "smollm3": ("SmolLM3", GROUPED | {"no_rope_layers": [1, 0]}),
+    "olmo2": ("Olmo2", GROUPED),
+    "starcoder2": ("Starcoder2", GROUPED | {"sliding_window": 5}),
+    "phi3": ("Phi3", GROUPED),
+    "gpt2": ("GPT2", GPT2),
+    "opt": ("OPT", {k: v for k, v in COMMON.items() if k != "intermediate_size"} | {"ffn_dim": 40, "word_embed_proj_dim": 24, "init_std": 0.2}),
+    "gpt_neox": ("GPTNeoX", COMMON | {"rotary_pct": 0.5, "num_attention_heads": 3}),
+    "gpt_neox, sequential": ("GPTNeoX", COMMON | {"use_parallel_residual": False, "num_attention_heads": 3}),
+    "bloom": ("Bloom", dict(vocab_size=61, hidden_size=24, n_layer=2, n_head=6, initializer_range=0.2)),
+    "mpt": ("Mpt", dict(vocab_size=61, d_model=24, n_layers=2, n_heads=4, max_seq_len=64, initializer_range=0.2)),
+}  # fmt: skip
+IDS = [5, 60, 3, 3, 17, 50, 2, 34, 0, 8, 9, 21, 44]
+
+
+def saved(folder, name):
+    """A model with random weights, biases and gains in a folder, and as PyTorch computes it."""
+    torch.manual_seed(3)
+    family, settings = MORE[name]
+    config = getattr(transformers, f"{family}Config")(**settings)
+    model = "GPT2LMHeadModel" if family == "GPT2" else f"{family}ForCausalLM"
+    made = getattr(transformers, model)(config).eval()
+    with torch.no_grad():
+        for values in made.parameters():
+            if values.dim() == 1:
+                values.add_(0.2 * torch.randn_like(values))
+    made.save_pretrained(folder)
+    return made
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_logits(tmp_path, name):
+    reference = saved(tmp_path, name)
+    weights = read_weights(tmp_path)
+    made = Decoder(weights, layout(weights.config, 14, 3, 1))
+    with torch.no_grad():
+        wanted = reference(torch.tensor([IDS])).logits[0].numpy()
+    made.step(IDS[:9])
+    got = [made.logits()]
+    for token in IDS[9:]:
+        made.step([token])
+        got.append(made.logits())
+    for i, logits in enumerate(got):
+        expected = wanted[8 + i]
+        assert np.abs(logits - expected).max() < 1e-2 * np.abs(expected).max(), i
+        assert expected.max() - expected[made.greatest if i == len(got) - 1 else logits.argmax()] < 1e-2
+
+
+def test_several_rows_a_head(tmp_path):
+    """Norms of a head, RoPE of a part of it and windows, with a head's features over rows and features to spare."""
+    for name, width, group in (("qwen3", 5, 4), ("gpt_neox", 5, 2), ("olmo2", 4, 3)):
+        reference = saved(tmp_path / name, name)
+        weights = read_weights(tmp_path / name)
+        made = Decoder(weights, layout(weights.config, 14, width, group))
+        made.step(IDS[:6])
+        with torch.no_grad():
+            wanted = reference(torch.tensor([IDS[:6]])).logits[0, -1].numpy()
+        assert np.abs(made.logits() - wanted).max() < 1e-2 * np.abs(wanted).max(), name
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "longrope"])
+def test_rope_that_changes_with_the_sequence(tmp_path, kind):
+    """Beyond the length of training, such models turn cached keys again."""
+    weights = read_weights(write(tmp_path, kind))
+    layout(weights.config, 16, 3, 1)
+    with pytest.raises(ConfigError, match=f"RoPE scaled by {kind}, .* up to 16 tokens, not 17"):
+        layout(weights.config, 17, 3, 1)
+
+
+def write(folder, kind):
+    scaling = {"rope_type": kind, "factor": 4.0, "original_max_position_embeddings": 16, "rope_theta": 100.0}
+    if kind == "longrope":
+        scaling |= {"short_factor": [1.0] * 3, "long_factor": [2.0] * 3}
+    MORE[kind] = ("Llama", GROUPED | {"rope_parameters": scaling})
+    try:
+        saved(folder, kind)
+    finally:
+        del MORE[kind]
+    return folder

@@ -1,0 +1,258 @@
+"""Where a model with resident weights lies: regions stacked in a strip of columns, north to south, and its program.
+
+decoder, tied head       vocabulary (embedding and head)    layer 0    layer 1    ...
+decoder, untied head     embedding                          layer 0    layer 1    ...    head
+encoder                  embedding                          layer 0    layer 1    ...    pooling
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import ConfigError
+from ..machine.parameters import Machine
+from ..models.config import Transformer
+from ..models.rope import TRAINED
+from ..operators import decoder, pooling, vocabulary
+from ..operators.layer_shape import Kind, LayerShape
+from ..operators.pooling import PoolingShape
+from ..operators.strip import Part
+from ..operators.vocabulary import VocabularyShape
+from ..program.program import Program
+from ..records import dataclass
+
+WEIGHTS_PER_PE = 8192  # of a layer's region of the default size: 16 KiB
+BYTES_PER_PE = 40_000  # of a layer's weights, cache and work space, in a region of the default size
+TABLE_BYTES = 37_000  # of the vocabulary's table, of which a PE holds as many entries as its memory
+SENTENCES = 32  # of a step of an encoder at most
+TOKENS = 256  # of a step of an encoder, if no sentence is longer
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a model lies.
+
+    layer, table: sizes of the regions.  layers: number.  tied: one region is embedding and head.  pooling: of encoders.
+    """
+
+    layer: LayerShape
+    table: VocabularyShape
+    layers: int
+    tied: bool
+    pooling: PoolingShape | None = None
+
+    @property
+    def width(self) -> int:
+        """Columns of the strip."""
+        return self.layer.width
+
+    @property
+    def height(self) -> int:
+        """Rows of the strip."""
+        return self.end_top + self.end_height
+
+    @property
+    def end_height(self) -> int:
+        """Rows of the region behind the layers: pooling, or a head that is not tied."""
+        return pooling.HEIGHT if self.pooling is not None else 0 if self.tied else self.table.rows
+
+    def top(self, layer: int) -> int:
+        """First row of a layer."""
+        return self.table.rows + layer * self.layer.height
+
+    @property
+    def end_top(self) -> int:
+        """First row behind the layers."""
+        return self.top(self.layers)
+
+    @property
+    def head_top(self) -> int:
+        """First row of the head, or of pooling."""
+        return 0 if self.tied else self.end_top
+
+    def regions(self) -> list[tuple[str, int, int]]:
+        """(name, first row, rows) of all regions."""
+        first = "embedding, head" if self.tied else "embedding"
+        made = [(first, 0, self.table.rows)]
+        made += [(f"layer {i}", self.top(i), self.layer.height) for i in range(self.layers)]
+        if self.end_height:
+            made.append(("head" if self.pooling is None else "pooling", self.end_top, self.end_height))
+        return made
+
+    @property
+    def pes(self) -> int:
+        """PEs of the strip."""
+        return self.width * self.height
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes of cached keys and values of one position, in all layers."""
+        return self.layers * 2 * self.layer.kv_heads * self.layer.d_head * 2
+
+
+def layout(
+    config: Transformer,
+    context: int,
+    width: int = 0,
+    group: int = 0,
+    machine: Machine | None = None,
+    sequences: int = 1,
+    pool: str = "mean",
+    unit: bool = True,
+) -> Layout:
+    """The layout of a model for so many tokens of context.
+
+    width: columns; group: rows of a key-value head, a divisor of half a head's features; 0: chosen, so that a PE holds
+    at most `WEIGHTS_PER_PE` weights of a layer.  sequences: that a decoder caches.  pool, unit: of an encoder.
+    ConfigError if the strip exceeds the wafer, or no layout is found.
+    """
+    machine = machine or Machine("wse3")
+    if not 1 <= context <= config.sequence:
+        raise ConfigError(f"{config.name} has a context of 1 to {config.sequence:,} tokens, not {context:,}")
+    scaling = dict(config.rope_scaling)
+    name, trained = scaling.get("rope_type", scaling.get("type")), scaling.get("original_max_position_embeddings")
+    trained = int(trained or scaling.get(TRAINED, 0))
+    if name in ("dynamic", "longrope", "su") and context > trained:
+        raise ConfigError(
+            f"{config.name} has RoPE scaled by {name}, which turns cached keys again in a longer sequence than in its "
+            f"training: such a model is executed up to {trained:,} tokens, not {context:,}; use a smaller --context"
+        )
+    half, kind = config.d_head // 2, kind_of(config)
+    groups = [group] if group else [g for g in range(1, half + 1) if half % g == 0 and g * config.kv_heads > 1]
+    found: list[tuple[float, LayerShape]] = []
+    for rows in groups:
+        for columns in [width] if width else range(2, min(config.d_model, machine.fabric_width) + 1):
+            if not width and config.d_model % columns:
+                continue
+            shape = _layer(config, kind, context, columns, rows, sequences)
+            if (width and group) or (shape.weights <= WEIGHTS_PER_PE and _bytes(shape) <= BYTES_PER_PE):
+                uneven = max(columns, shape.height) / min(columns, shape.height)
+                found.append((columns * shape.height * max(1.0, uneven / 2), shape))
+    if not found:
+        raise ConfigError(
+            f"no region of {width or 'any'} columns and {group or 'any'} rows of a key-value head holds a layer of "
+            f"{config.name} with at most {WEIGHTS_PER_PE:,} weights and {BYTES_PER_PE:,} bytes a PE: give both "
+            "--columns and --rows"
+        )
+    layer = min(found, key=lambda f: f[0])[1]
+    table = _table(config, layer, sequences if kind.causal else 0)
+    end = None if kind.causal else PoolingShape(config.d_model, layer.width, SENTENCES, pool, unit)
+    made = Layout(layer, table, config.layers, config.tied and end is None, end)
+    if made.width > machine.fabric_width or made.height > machine.fabric_height:
+        raise ConfigError(
+            f"{config.name} takes {made.width} x {made.height} PEs; the wafer has {machine.fabric_width} x "
+            f"{machine.fabric_height}: use more columns and fewer rows a key-value head"
+        )
+    return made
+
+
+def kind_of(config: Transformer) -> Kind:
+    """What the layers of a model consist of."""
+    activation = config.activation
+    if activation == "gelu" and not config.exact:
+        activation = "gelu_tanh"
+    return Kind(
+        norm=config.norm,
+        norm_at=config.norm_at,
+        activation=activation,
+        gated=config.gated,
+        qkv_bias=bool(config.attention_bias),
+        output_bias=bool(config.output_bias),
+        mlp_bias=bool(config.bias),
+        turns=config.positions == "rotary",
+        qk_norm=config.qk_norm,
+        windows=any(0 < window < config.sequence for window in config.windows),
+        alibi=config.positions == "alibi",
+        parallel=config.parallel,
+        causal=config.causal,
+    )
+
+
+def _layer(config: Transformer, kind: Kind, context: int, width: int, group: int, sequences: int) -> LayerShape:
+    return LayerShape(
+        d_model=config.d_model,
+        heads=config.heads,
+        kv_heads=config.kv_heads,
+        d_head=config.d_head,
+        d_ff=config.d_ff,
+        eps=config.norm_eps,
+        width=width,
+        group=group,
+        slots=-(-context // width),
+        sequences=sequences,
+        kind=kind,
+    )
+
+
+def _bytes(s: LayerShape) -> int:
+    """Bytes of what grows with the model and the context in a PE's memory."""
+    cache = s.sequences * 2 * s.dr * s.slots * 2
+    kept = 0 if s.kind.causal else s.context * (4 * s.kx + 2 * s.queries * s.dr)
+    angles = 4 * s.coarse * s.dr if s.kind.turns else 0
+    return 2 * s.weights + cache + kept + angles + 12 * s.queries * s.slots
+
+
+def _table(config: Transformer, layer: LayerShape, answers: int) -> VocabularyShape:
+    positions = config.sequence if config.positions == "learned" else 0
+    each = 2 * layer.kx + (4 * answers if answers > 1 else 0)
+    rows = max(2, -(-(config.vocab * each + positions * 2 * layer.kx) // TABLE_BYTES))
+    even = next((r for r in range(rows, rows + rows // 4 + 1) if config.vocab % (2 * r) == 0), rows)
+    return VocabularyShape(
+        config.d_model,
+        config.vocab,
+        layer.width,
+        even,
+        config.norm_eps,
+        layer=config.norm == "layer",
+        positions=positions,
+        normed=config.embedding_norm,
+        ids=64 if answers else max(TOKENS, layer.context),
+        answers=max(1, answers),
+    )
+
+
+# --- the program ------------------------------------------------------------------------------------------------------
+
+
+def program(layout: Layout, storage: str, machine: Machine) -> Program:
+    """The program of a layout: classes of PEs, code and routes of all regions."""
+    p = Program(layout.width, layout.height, machine, fp16=storage)
+    s, t, n = layout.layer, layout.table, layout.layers
+    ways = [(f"x{i % 2}", f"x{(i + 1) % 2}") for i in range(n)]
+    if layout.tied:
+        ways[-1] = (ways[-1][0], "result")
+    between = Part(p, "layer", s.height, [layout.top(i) for i in range(n)], s.group, ways)
+    decoder.build(between, s, layout.pooling.sentences if layout.pooling is not None else s.sequences)
+    between.finish()
+    first = Part(p, "vocabulary" if layout.tied else "embedding", t.rows, [0], t.rows,
+                 [("result" if layout.tied else "", "x0")])  # fmt: skip
+    vocabulary.build(first, t, embeds=True, head=layout.tied)
+    first.finish()
+    if layout.pooling is not None:
+        last = Part(p, "pooling", pooling.HEIGHT, [layout.end_top], pooling.HEIGHT, [(ways[-1][1], "")])
+        pooling.build(last, layout.pooling)
+        last.finish()
+    elif not layout.tied:
+        last = Part(p, "head", t.rows, [layout.head_top], t.rows, [(ways[-1][1], "")])
+        vocabulary.build(last, t, embeds=False, head=True)
+        last.finish()
+    _routes(p, layout, ways)
+    return p
+
+
+def _routes(p: Program, layout: Layout, ways: Sequence[tuple[str, str]]) -> None:
+    """The ways of the vectors between regions."""
+    s = layout.layer
+    receivers = [(layout.top(i), s.height, ways[i][0]) for i in range(layout.layers)]
+    if layout.end_height:
+        receivers.append((layout.end_top, layout.end_height, ways[-1][1]))
+    for top, height, name in receivers:
+        p.route(name, "R", "S", y=top - 1)
+        p.route(name, "N", "RS", y=slice(top, top + height - 1))
+        p.route(name, "N", "R", y=top + height - 1)
+    if layout.tied:
+        last = layout.height - 1
+        p.route("result", "R", "N", y=last)
+        p.route("result", "S", "N", y=slice(layout.table.rows, last))
+        p.route("result", "S", "NR", y=slice(1, layout.table.rows))
+        p.route("result", "S", "R", y=0)

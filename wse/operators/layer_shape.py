@@ -1,0 +1,186 @@
+"""A transformer layer with resident weights on a region of PEs: what kind of layer, its sizes, what lies where.
+
+A group of rows holds one key-value head and the query heads that read it.  A row of a group has `dr` of the head's
+features, for all these heads: pairs that RoPE turns are in one row.  decoder.py has the program.
+"""
+
+from __future__ import annotations
+
+from dataclasses import field
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..records import dataclass
+
+FINE = 32  # positions between two entries of the coarse table of angles
+# What a region is told of a run: `count` tokens of a sequence from `position` on, which is in the `slot` of the column
+# `turn`; `silent` of them are not given on; `base`: bytes of the cache before the sequence's; place of the last token.
+RUN = ("count", "silent", "slot", "turn", "position", "base", "last_slot", "last_turn")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What a layer consists of.
+
+    norm          "rms" or "layer": as models.config; so are norm_at, gated, qk_norm, parallel and causal
+    activation    "silu", "gelu" (by the error function), "gelu_tanh", "relu"
+    qkv_bias, output_bias, mlp_bias    biases of the products
+    turns         some layer turns queries and keys (RoPE)
+    windows       some layer sees a window of the positions
+    alibi         scores have ALiBi's bias
+    """
+
+    norm: str = "rms"
+    norm_at: str = "before"
+    activation: str = "silu"
+    gated: bool = True
+    qkv_bias: bool = False
+    output_bias: bool = False
+    mlp_bias: bool = False
+    turns: bool = True
+    qk_norm: str = "none"
+    windows: bool = False
+    alibi: bool = False
+    parallel: bool = False
+    causal: bool = True
+
+    @property
+    def norms(self) -> tuple[int, ...]:
+        """Numbers of the layer's norms, as in the names of their gains."""
+        return (1, 2, 3, 4) if self.norm_at == "both" else (1, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerShape:
+    """Sizes of a layer on its region.
+
+    d_model, heads, kv_heads, d_head, d_ff: of the model.  eps: of its norms.  width: columns.  group: rows of a
+    key-value head.  slots: positions of a sequence that a column caches.  sequences: that are cached.  kind: what the
+    layer consists of.
+    """
+
+    d_model: int
+    heads: int
+    kv_heads: int
+    d_head: int
+    d_ff: int
+    eps: float
+    width: int
+    group: int
+    slots: int
+    sequences: int = 1
+    kind: Kind = field(default_factory=Kind)
+
+    def __post_init__(self) -> None:
+        if self.heads % self.kv_heads:
+            raise ConfigError(f"{self.heads} heads are no multiple of {self.kv_heads} key-value heads")
+        if self.d_head % 2 or self.d_head // 2 % self.group:
+            raise ConfigError(
+                f"a head of {self.d_head} features does not divide over {self.group} rows: the rows of a key-value "
+                f"head must divide {self.d_head // 2}, half its features"
+            )
+
+    @property
+    def height(self) -> int:
+        """Rows of the region."""
+        return self.kv_heads * self.group
+
+    @property
+    def kx(self) -> int:
+        """Features of the residual stream in a column."""
+        return -(-self.d_model // self.width)
+
+    @property
+    def queries(self) -> int:
+        """Query heads that read one key-value head."""
+        return self.heads // self.kv_heads
+
+    @property
+    def dr(self) -> int:
+        """Features of a head in a row."""
+        return self.d_head // self.group
+
+    @property
+    def turned(self) -> int:
+        """Features of a row's queries and keys in the first halves of their heads."""
+        return (self.queries + 1) * self.dr // 2
+
+    @property
+    def nq(self) -> int:
+        """Queries, keys and values of a row."""
+        return (self.queries + 2) * self.dr
+
+    @property
+    def ny(self) -> int:
+        """Features of the MLP in a row."""
+        return -(-self.d_ff // self.height)
+
+    @property
+    def hidden(self) -> int:
+        """Sums of a row in front of the MLP's activation: of gate and up, or of up alone."""
+        return self.ny * (2 if self.kind.gated else 1)
+
+    @property
+    def context(self) -> int:
+        """Positions that the region caches of a sequence."""
+        return self.slots * self.width
+
+    @property
+    def coarse(self) -> int:
+        """Entries of the coarse table of angles."""
+        return -(-self.context // FINE)
+
+    @property
+    def weights(self) -> int:
+        """Weights of a PE in the four products, padding included."""
+        kx, dr = self.kx, self.queries * self.dr
+        return self.nq * kx + dr * kx + (self.hidden + self.ny) * kx
+
+
+def angles(s: LayerShape, frequency: np.ndarray, factor: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines and sines of a group's rows: float32 coarse [group, coarse, 2, dr / 2], fine [group, FINE, 2, dr / 2].
+
+    frequency: radians a position of the pairs of a head, [d_head / 2], 0 for a pair that is not turned.  factor: of
+    cosines and sines of turned pairs.
+    """
+    by_row = frequency.reshape(s.group, 1, s.dr // 2)
+
+    def table(positions: np.ndarray, scale: np.ndarray | float) -> np.ndarray:
+        angle = positions[None, :, None] * by_row
+        return np.stack([np.cos(angle) * scale, np.sin(angle) * scale], axis=2).astype(np.float32)
+
+    scale = np.where(by_row != 0, factor, 1.0)
+    return table(np.arange(s.coarse) * float(FINE), scale), table(np.arange(float(FINE)), 1.0)
+
+
+def pairs(s: LayerShape, rotary: int) -> np.ndarray:
+    """The features of a head in the order of the rows: int [2, d_head / 2], turned with each other one above the other.
+
+    rotary: the features that RoPE turns, the first ones of the head; 0: none.
+    """
+    turned, others = np.arange(rotary), np.arange(rotary, s.d_head)
+    return np.concatenate([turned.reshape(2, -1), others.reshape(2, -1)], axis=1)
+
+
+def row_features(s: LayerShape, row: int, rotary: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features of the queries [queries, dr], of the keys [dr] and of the values [dr] of a row: rows of their matrices.
+
+    Of queries and keys, the first half of dr and the second are turned with each other.
+    """
+    group, j = divmod(row, s.group)
+    half = s.dr // 2
+    dims = pairs(s, rotary)[:, j * half : (j + 1) * half].ravel()
+    heads = group * s.queries + np.arange(s.queries)
+    return heads[:, None] * s.d_head + dims, group * s.d_head + dims, group * s.d_head + dims
+
+
+def qkv_order(s: LayerShape, row: int, rotary: int) -> np.ndarray:
+    """Rows of the stacked matrices of queries, keys and values that are the outputs of a row of PEs: int [nq].
+
+    First halves of [queries of heads..., keys], their second halves, values.
+    """
+    q, k, v = row_features(s, row, rotary)
+    keys, values, half = s.heads * s.d_head, (s.heads + s.kv_heads) * s.d_head, s.dr // 2
+    turned = np.concatenate([q, k[None] + keys])
+    return np.concatenate([turned[:, :half].ravel(), turned[:, half:].ravel(), v + values])
