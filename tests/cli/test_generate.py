@@ -60,6 +60,25 @@ def test_sampling(file):
     assert json.loads(sh(*words, "--top-k", "1").stdout)["ids"] == greedy
 
 
+def test_several_prompts_are_answered_as_alone(file):
+    words = ["--raw", "--tokens", "5", "--json"]
+    both = json.loads(sh("generate", "--model", file, "--prompt", "see the", "--prompt", "a", *words).stdout)
+    assert both["prompt_tokens"] == sum(len(one["prompt_ids"]) for one in both["sequences"])
+    for prompt, got in zip(("see the", "a"), both["sequences"], strict=True):
+        alone = json.loads(sh("generate", "--model", file, "--prompt", prompt, *words).stdout)
+        assert got == alone["sequences"][0] and got["ids"] == alone["ids"]
+    assert both["predicted"] is None and both["cache"]["tokens"] <= both["cache"]["room"]
+    said = sh("generate", "--model", file, "--prompt", "see the", "--prompt", "a", *words[:-1]).stdout
+    assert "tokens after the first ones of 2 answers" in said
+
+
+def test_a_batch_is_drawn_with_a_seed_each(file):
+    words = ["generate", "--model", file, "--prompt", "the", "--tokens", "4", "--temperature", "5", "--json"]
+    made = json.loads(sh(*words, "--batch", "3", "--seed", "1").stdout)["sequences"]
+    alone = [json.loads(sh(*words, "--seed", seed).stdout)["ids"] for seed in (1, 2, 3)]
+    assert [one["ids"] for one in made] == alone
+
+
 def test_the_context_ends_the_answer(file):
     document = json.loads(
         sh(
@@ -89,6 +108,7 @@ def test_the_context_ends_the_answer(file):
     "words, error",
     [
         (["--top-k", "3"], "--top-k is of sampling: give --temperature"),
+        (["--batch", "2"], "--batch draws several answers to a prompt: give --temperature"),
         (["--context", "2"], "more than --context 2"),
         (["--context", "999"], "1 to 64 tokens, not 999"),
         (["--raw", "--prompt", ""], "is not a text of printable characters"),

@@ -1,7 +1,7 @@
 """A decoder on the fabric: bit for bit what its arithmetic says, close to float64, over prompts, caches and shapes.
 
 Covers: wse/execute/strip_layout.py wse/execute/strip_weights.py wse/operators/strip.py wse/operators/decoder.py
-wse/operators/layer_shape.py wse/operators/cached_attention.py wse/operators/vocabulary.py
+    wse/operators/layer_shape.py wse/operators/cached_attention.py wse/operators/vocabulary.py
 """
 
 import numpy as np
@@ -195,3 +195,46 @@ def test_threads_change_nothing(threads):
     one, two = decoder(small()), decoder(small(), threads=threads)
     assert one.step(IDS) == two.step(IDS)
     assert np.array_equal(one.logits(), two.logits())
+
+
+def test_sequences_together_give_what_they_give_alone():
+    weights = small(tied=False)
+    prompts = {0: IDS, 1: [7], 2: IDS[:4]}
+    made = strip_layout.layout(weights.config, 14, 3, 2, sequences=3)
+    together = generation.Decoder(weights, made)
+    cycles = together.step(prompts)
+    alone, spent = {}, 0
+    for k, ids in prompts.items():
+        alone[k] = decoder(weights, context=14)
+        spent += alone[k].step(ids)
+        assert np.array_equal(together.logits(k), alone[k].logits())
+        assert together.best(k) == alone[k].greatest
+    assert cycles < spent
+    for step in ({2: [5], 0: [6]}, {0: [1], 1: [2], 2: [3]}, {1: [9, 10]}):
+        together.step(step)
+        for k, ids in step.items():
+            alone[k].step(ids)
+            assert np.array_equal(together.logits(k), alone[k].logits()), (step, k)
+            assert together.best(k) == alone[k].greatest
+    assert together.used == [11, 4, 6]
+
+
+def test_prompts_of_several_sequences_longer_than_a_step_takes():
+    weights = small(layers=1, tied=True)
+    weights = Weights(weights.config.but(sequence=100), *list(weights.__dict__.values())[1:])
+    rng = np.random.default_rng(2)
+    prompts = {k: rng.integers(0, 101, n).tolist() for k, n in enumerate((40, 50, 3))}
+    made = generation.Decoder(weights, strip_layout.layout(weights.config, 60, 3, 2, sequences=3))
+    made.step(prompts)
+    for k, ids in prompts.items():
+        wanted = exact(weights, ids, "f16")[-1]
+        assert np.abs(made.logits(k) - wanted).max() < 1e-2 * np.abs(wanted).max()
+
+
+def test_a_sequence_that_there_is_not():
+    weights = small(layers=1)
+    made = generation.Decoder(weights, strip_layout.layout(weights.config, 8, 3, 2, sequences=2))
+    with pytest.raises(ConfigError, match="a sequence is 0 to 1, not 2"):
+        made.step({2: [1]})
+    with pytest.raises(ConfigError, match="at least one token"):
+        made.step({0: [1], 1: []})

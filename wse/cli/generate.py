@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ..errors import ConfigError
+from ..execute.generation import Decoder
+from ..execute.sampling import Sampler
 from . import common, types
 from .output import Pairs, Table, number, show, text
 
@@ -23,7 +25,15 @@ SAMPLED = "is of sampling: give --temperature"
     required=True,
     help="A .gguf file, a .safetensors file beside its config.json, or a folder with either.",
 )
-@common.option("--prompt", type=types.Prompt(), required=True, help="What the user says.")
+@common.option(
+    "--prompt",
+    "prompts",
+    type=types.Prompt(),
+    required=True,
+    multiple=True,
+    help="What the user says; repeatable: all are answered together.",
+)
+@common.option("--batch", type=types.BATCH, default=1, help="Answers to each prompt, drawn at random.")
 @common.flag("--raw", help="Continue the prompt as it is, without the model's chat template.")
 @common.option("--tokens", type=types.COUNT, default=64, help="Tokens to generate at most.")
 @common.option("--dtype", type=types.Choice(["f16", "bf16"]), default="f16", help="Weights and what enters products.")
@@ -55,11 +65,14 @@ def command(as_json: bool, **options: Any) -> int:
     """
     if options["temperature"] is None:
         common.refuse(SAMPLED, "top_k", "top_p", "seed")
+        if options["batch"] > 1:
+            raise ConfigError("--batch draws several answers to a prompt: give --temperature, else they are the same")
     if options["plot"] is not None:
         from .. import report
 
         report.check(options["plot"])
-    show(generate(options, (lambda piece: None) if as_json else said), VIEW, as_json)
+    document = generate(options, (lambda piece: None) if as_json else said)
+    show(document, VIEW, as_json, ends=[one["ended"] for one in document["sequences"]])
     return 0
 
 
@@ -72,7 +85,6 @@ def generate(options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str
     """Generate, and return the document.  say: called with each piece of the text."""
     from ..costs import decoding
     from ..execute import generation, strip_layout
-    from ..execute.sampling import Sampler
     from ..models import tokenizer, weights
 
     machine = common.machine("wse3", options["profile"], options["settings"], options["file"])
@@ -83,48 +95,55 @@ def generate(options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str
             words = tokenizer.from_metadata(model.metadata)
         else:
             words = tokenizer.from_folder(folder(options["model"]))
-        prompt = options["prompt"]
-        ids = words.begins + words.encode(prompt) if options["raw"] else words.chat(prompt)
-        if not ids:
-            raise ConfigError("the prompt has no token: give a --prompt that is not empty")
-        if max(ids) >= model.config.vocab:
-            raise ConfigError(f"the tokenizer has a token {max(ids)}, the model's vocabulary {model.config.vocab}")
-        most = model.config.sequence
-        context = options["context"] or max(len(ids), min(most, len(ids) + options["tokens"] - 1))
-        if options["context"] and context < len(ids):
-            raise ConfigError(f"the prompt has {len(ids)} tokens, more than --context {context}")
-        layout = strip_layout.layout(model.config, context, options["columns"] or 0, options["rows"] or 0, machine)
+        asked = [
+            words.begins + words.encode(prompt) if options["raw"] else words.chat(prompt)
+            for prompt in options["prompts"]
+        ]
+        for ids in asked:
+            if not ids:
+                raise ConfigError("the prompt has no token: give a --prompt that is not empty")
+            if max(ids) >= model.config.vocab:
+                raise ConfigError(f"the tokenizer has a token {max(ids)}, the model's vocabulary {model.config.vocab}")
+        most, longest = model.config.sequence, max(map(len, asked))
+        context = options["context"] or max(longest, min(most, longest + options["tokens"] - 1))
+        if options["context"] and context < longest:
+            raise ConfigError(f"the prompt has {longest} tokens, more than --context {context}")
+        answers = [
+            Answer(ids, words.stream(), sampler(options, k))
+            for k, ids in enumerate(ids for ids in asked for _ in range(options["batch"]))
+        ]
+        size = (options["columns"] or 0, options["rows"] or 0)
+        layout = strip_layout.layout(model.config, context, *size, machine, len(answers))
         working(f"loading {layout.pes:,} PEs")
         decoder = generation.Decoder(model, layout, options["dtype"], machine, options["threads"])
-        working(f"the prompt's {len(ids)} tokens")
-        sampler = None
-        if options["temperature"] is not None:
-            sampler = Sampler(options["temperature"], options["top_k"] or 0, options["top_p"] or 1.0, options["seed"])
+        working(f"{sum(len(answer.prompt) for answer in answers)} tokens of prompts")
         started = time.perf_counter()
-        first = decoder.step(ids)
-    made, cycles, pieces, ended, stream = [], [], [], "tokens", words.stream()
+        first = decoder.step({k: answer.prompt for k, answer in enumerate(answers)})
+    alone = len(answers) == 1
+    cycles: list[int] = []
     try:
+        active = list(range(len(answers)))
         while True:
-            token = decoder.greatest if sampler is None else sampler.choose(decoder.logits())
-            made.append(token)
-            if token in words.ends:
-                ended = "end of the answer"
+            for k in active:
+                piece = answers[k].take(decoder, k, words.ends, options["tokens"])
+                if alone:
+                    say(piece)
+            active = [k for k in active if not answers[k].ended]
+            if not active:
                 break
-            pieces.append(stream(token))
-            say(pieces[-1])
-            if len(made) == options["tokens"]:
-                break
-            if decoder.used[0] == layout.layer.context:
-                ended = "context"
-                break
-            cycles.append(decoder.step([token]))
+            cycles.append(decoder.step({k: [answers[k].ids[-1]] for k in active}))
     finally:
-        say("\n\n")
+        for answer in answers if not alone else ():
+            say(answer.text + "\n\n")
+        say("\n\n" if alone else "")
     wall = time.perf_counter() - started
     phases = decoder.phases()
     last = cycles[-1] if cycles else first
     clock = machine.clock_hz
-    mean = sum(cycles) / len(cycles) if cycles else None
+    prompt_tokens = sum(len(answer.prompt) for answer in answers)
+    later = sum(len(answer.ids) - 1 for answer in answers)  # tokens behind the first ones
+    mean = sum(cycles) / later if cycles else None
+    used = sum(decoder.used)
     if options["plot"] is not None:
         from ..report import generation as picture
 
@@ -132,7 +151,8 @@ def generate(options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str
         picture.draw(layout, run.busy, run.cycles, wafer, options["plot"])
     per_position = layout.cache_bytes
     predicted = sum(decoding.predict(layout, decoder.used[0] - 1).values()) if cycles else None
-    predicted_prompt = decoding.predict_prompt(layout, len(ids))
+    predicted_prompt = decoding.predict_prompt(layout, len(answers[0].prompt))
+    whole = last if alone else sum(phases.values())
     fitted = (
         decoding.is_fitted(layout)
         and machine.name == "wse3"
@@ -143,10 +163,8 @@ def generate(options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str
         "model": model.config.name,
         "dtype": options["dtype"],
         "weights": model.count,
-        "prompt_ids": ids,
-        "ids": made,
-        "text": "".join(pieces),
-        "ended": ended,
+        **(answers[0].document() if alone else {}),
+        "sequences": [answer.document() for answer in answers],
         "strip": [layout.width, layout.height],
         "region": [layout.width, layout.layer.height],
         "vocabulary_region": [layout.width, layout.table.rows],
@@ -164,27 +182,70 @@ def generate(options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str
         }
         if fitted
         else None,
+        "tokens": later,
+        "prompt_tokens": prompt_tokens,
         "tokens_per_second": clock / mean if mean else None,
-        "prompt_tokens_per_second": clock * len(ids) / first,
+        "prompt_tokens_per_second": clock * prompt_tokens / first,
         "wall_seconds": wall,
-        "wall_seconds_per_token": wall / (len(ids) + len(cycles)),
-        "phases": [{"phase": name, "cycles": n, "share": n / last} for name, n in phases.items()]
+        "wall_seconds_per_token": wall / (prompt_tokens + later),
+        "phases": [{"phase": name, "cycles": n, "share": n / whole} for name, n in phases.items()]
         + [
             {
                 "phase": "embedding, ways between regions",
                 "cycles": last - sum(phases.values()),
                 "share": 1 - sum(phases.values()) / last,
             }
-        ],
+        ][: int(alone)],  # of several tokens in flight, the rest of a step is waiting too
         "cache": {
             "bytes_per_token": per_position,
-            "tokens": decoder.used[0],
-            "room": layout.layer.context,
-            "bytes_used": per_position * decoder.used[0],
-            "bytes_left": per_position * (layout.layer.context - decoder.used[0]),
+            "tokens": used,
+            "room": layout.layer.context * len(answers),
+            "bytes_used": per_position * used,
+            "bytes_left": per_position * (layout.layer.context * len(answers) - used),
         },
-        "sampling": "greatest logit, found by the fabric" if sampler is None else "drawn by the host from the logits",
+        "sampling": "greatest logit, found by the fabric"
+        if options["temperature"] is None
+        else "drawn by the host from the logits",
     }
+
+
+class Answer:
+    """A sequence that is generated.  prompt: its ids.  stream: ids -> text.  sampler: None for the greatest logit."""
+
+    def __init__(self, prompt: list[int], stream: Callable[[int], str], sampler: Sampler | None) -> None:
+        self.prompt, self._stream, self._sampler = prompt, stream, sampler
+        self.ids: list[int] = []
+        self.text, self.ended = "", ""
+
+    def take(self, decoder: Decoder, sequence: int, ends: Collection[int], most: int) -> str:
+        """Choose the next token from the results of the last step, and return the text that it completes."""
+        if self._sampler is None:
+            token = decoder.best(sequence)
+        else:
+            token = self._sampler.choose(decoder.logits(sequence))
+        self.ids.append(token)
+        if token in ends:
+            self.ended = "end of the answer"
+            return ""
+        piece = self._stream(token)
+        self.text += piece
+        if len(self.ids) == most:
+            self.ended = "tokens"
+        elif decoder.used[sequence] == decoder.layout.layer.context:
+            self.ended = "context"
+        return piece
+
+    def document(self) -> dict[str, Any]:
+        """Its part of the document."""
+        return {"prompt_ids": self.prompt, "ids": self.ids, "text": self.text, "ended": self.ended}
+
+
+def sampler(options: Mapping[str, Any], sequence: int) -> Sampler | None:
+    """The draws of a sequence, each with a seed of its own."""
+    if options["temperature"] is None:
+        return None
+    seed = options["seed"] + sequence
+    return Sampler(options["temperature"], options["top_k"] or 0, options["top_p"] or 1.0, seed)
 
 
 def folder(model: Path) -> Path:
@@ -193,11 +254,12 @@ def folder(model: Path) -> Path:
 
 
 def answers(document: Mapping[str, Any]) -> str:
-    mean = document["mean_token_cycles"]
+    mean, sequences = document["mean_token_cycles"], len(document["sequences"])
     if mean is None:
         return "one token, made from the prompt"
     return (
-        f"{len(document['token_cycles'])} tokens after the first, {mean:,.0f} cycles each: "
+        f"{document['tokens']} tokens after the first{f' ones of {sequences} answers' if sequences > 1 else ''}, "
+        f"{mean:,.0f} cycles each: "
         f"{document['tokens_per_second']:,.0f} tokens/s on the device"
     )
 
@@ -222,7 +284,7 @@ VIEW = [
             (
                 "prompt",
                 lambda d: (
-                    f"{len(d['prompt_ids'])} tokens in {d['prompt_cycles']:,} cycles: "
+                    f"{d['prompt_tokens']} tokens in {d['prompt_cycles']:,} cycles: "
                     f"{d['prompt_tokens_per_second']:,.0f} tokens/s on the device"
                 ),
             ),
@@ -232,7 +294,7 @@ VIEW = [
                 "prompt {predicted[prompt_cycles]:,.0f} cycles ({predicted[prompt_error_pct]:+.1f} %), last token "
                 "{predicted[token_cycles]:,.0f} ({predicted[token_error_pct]:+.1f} %)",
             ),
-            ("next token", "{sampling}; ended by: {ended}"),
+            ("next token", "{sampling}; ended by: {ends:list}"),
             ("clock", "{clock_hz:si Hz}"),
             ("emulation", "{wall_seconds:,.1f} s, {wall_seconds_per_token:.2f} s a token"),
             (
