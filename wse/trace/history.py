@@ -10,7 +10,7 @@ from dataclasses import field
 import numpy as np
 
 from ..records import dataclass
-from . import events
+from . import events, intervals
 
 MOST = 1000  # cycles of a sample
 
@@ -92,24 +92,21 @@ def latest(parts: Sequence[Part], cycle: int) -> Part | None:
 def history(recorded: np.ndarray, last: int) -> History:
     """The History of the events of one PE, in order of cycles.  What did not end ends in the cycle `last`."""
     known = History()
-    running: dict[int, Part] = {}
-    for cycle, _, kind, a, b in events.rows(recorded):
-        row, lane = events.kind_name(kind), events.lane_of(kind, b)
-        match row:
-            case "LAND":
-                known.landings.append((cycle, a % events.CONTROL))
-            case "TASK_START":
-                _begin(known.tasks, a, cycle, last)
-            case "OP_START":
-                running[lane] = _begin(known.operations.setdefault(lane, []), a, cycle, last)
-            case "WAIT_START" if lane in running:
-                _begin(running[lane].waits, a, cycle, last)
-            case "TASK_END" if known.tasks:
-                known.tasks[-1].end = min(known.tasks[-1].end, cycle)
-            case "OP_END" if lane in running:
-                running.pop(lane).end = cycle
-            case "WAIT_END" if lane in running and running[lane].waits:
-                running[lane].waits[-1].end = min(running[lane].waits[-1].end, cycle)
+    table = intervals.numbered(recorded, last)
+    columns = [table[name].tolist() for name in ("lane", "kind", "name", "start", "end")]
+    for lane, kind, number, start, end in zip(*columns, strict=True):
+        lane = events.MAIN if lane == intervals.MAIN else lane
+        match intervals.KINDS[kind]:
+            case "landing":
+                known.landings.append((start, number % events.CONTROL))
+            case "task":
+                _add(known.tasks, Part(number, start, end))
+            case "operation":
+                _add(known.operations.setdefault(lane, []), Part(number, start, end))
+            case "wait":
+                operation = latest(known.operations.get(lane, ()), start + 1)
+                if operation is not None and start <= operation.end:
+                    _add(operation.waits, Part(number, start, min(end, operation.end)))
     for parts in known.operations.values():
         for part in parts:
             for wait in part.waits:
@@ -117,9 +114,8 @@ def history(recorded: np.ndarray, last: int) -> History:
     return known
 
 
-def _begin(parts: list[Part], number: int, cycle: int, last: int) -> Part:
-    """A part that begins in a cycle; the one before it, of the same lane, has ended by then."""
+def _add(parts: list[Part], part: Part) -> None:
+    """Adds a part; the one before it, of the same lane, has ended by then."""
     if parts:
-        parts[-1].end = min(parts[-1].end, max(cycle - 1, parts[-1].start))
-    parts.append(Part(number, cycle, last))
-    return parts[-1]
+        parts[-1].end = min(parts[-1].end, max(part.start - 1, parts[-1].start))
+    parts.append(part)

@@ -24,17 +24,12 @@ def intervals(run: Run, most: int | None = None) -> tuple[np.ndarray, list[str],
     """
     events = in_order(run)
     events = events[events["pe"] < run.pes]  # a damaged file may have others
-    parts = [_spans(run, events, kind) for kind in KINDS[:LANDING]]
-    landing = events[events["kind"] == _numbers()["LAND"]]
-    part = np.empty(len(landing), INTERVAL)
-    part["pe"], part["lane"], part["kind"], part["name"] = landing["pe"], RAMP, LANDING, landing["a"]
-    part["start"] = part["end"] = landing["cycle"]
-    table = np.concatenate([*parts, part])
+    table = numbered(events, max(int(run.cycles), int(events["cycle"][-1]) if len(events) else 0))
     left = 0
     if most is not None and len(table) > most:
         left = len(table) - most
-        table = table[np.argsort(table["start"], kind="stable")[:most]]
-    table = table[np.lexsort((table["kind"], table["start"], table["pe"]))]
+        kept = np.sort(np.argsort(table["start"], kind="stable")[:most])
+        table = table[kept]
     words = Names(run)
     known: dict[int, int] = {}
     names: list[str] = []
@@ -48,11 +43,25 @@ def intervals(run: Run, most: int | None = None) -> tuple[np.ndarray, list[str],
     return table, names, left
 
 
+def numbered(events: np.ndarray, last: int) -> np.ndarray:
+    """Array of INTERVAL by PE and start of events in order of cycles.
+
+    name: the number of the task, instruction, cause or color.  last: the end of intervals that have none.
+    """
+    parts = [_spans(events, kind, last) for kind in KINDS[:LANDING]]
+    landing = events[events["kind"] == _numbers()["LAND"]]
+    part = np.empty(len(landing), INTERVAL)
+    part["pe"], part["lane"], part["kind"], part["name"] = landing["pe"], RAMP, LANDING, landing["a"]
+    part["start"] = part["end"] = landing["cycle"]
+    table = np.concatenate([*parts, part])
+    return table[np.lexsort((table["kind"], table["start"], table["pe"]))]
+
+
 def _numbers() -> dict[str, int]:
     return {row[0]: number for number, row in enumerate(kinds())}
 
 
-def _spans(run: Run, events: np.ndarray, kind: str) -> np.ndarray:
+def _spans(events: np.ndarray, kind: str, last: int) -> np.ndarray:
     """The intervals of one kind.  A lane has one of them at a time: a start is followed by its end."""
     numbers = [number for row, number in _numbers().items() if SPANS.get(row) == kind]
     starts = [number for number in numbers if kind_name(number).endswith("START")]
@@ -61,7 +70,6 @@ def _spans(run: Run, events: np.ndarray, kind: str) -> np.ndarray:
     order = np.lexsort((lane, found["pe"]))  # stable: by PE and lane, in order of cycles
     found, lane = found[order], lane[order]
     begins = np.isin(found["kind"], starts)
-    last = max(int(run.cycles), int(events["cycle"][-1]) if len(events) else 0)
     end = np.full(len(found), last, np.uint64)
     if len(found) > 1:
         same = (found["pe"][1:] == found["pe"][:-1]) & (lane[1:] == lane[:-1])
