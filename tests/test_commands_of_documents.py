@@ -21,6 +21,7 @@ SMALLER: dict[str, list[str] | None] = {
     "bench": None,
     "train": None,
     "generate": None,  # tests/cli/test_generate.py
+    "embed": None,  # tests/cli/test_embed.py
     "validate": ["--only", "two-phase-512-64-s4"],
     "--system": None,  # tests/test_readme.py
     "debug": None,  # tests/debug/test_shell.py

@@ -25,6 +25,7 @@ SMALLER = {
     "bench": ["--help"],
     "train": ["--help"],
     "generate": ["--help"],
+    "embed": ["--help"],
     "sweep": ["--help"],
 }
 

@@ -9,6 +9,7 @@ import pytest
 
 from wse.errors import ConfigError
 from wse.execute import generation, strip_layout
+from wse.models.config import published
 from wse.models.weights import Weights
 
 from .decoder_reference import Machine, exact, small
@@ -181,6 +182,12 @@ def test_the_layout_is_chosen():
     assert generation.Decoder(weights, made).step([1]) > 0
 
 
+def test_a_layout_that_fits_the_wafer_is_preferred():
+    """Of BERT with its whole context, the region of least PEs would make a strip that is too tall."""
+    made = strip_layout.layout(published()["bert-base"], 512)
+    assert made.height <= 1172 and made.layer.weights <= strip_layout.WEIGHTS_PER_PE
+
+
 def test_where_the_cycles_go():
     made = decoder(small())
     cycles = made.step([1])
@@ -229,6 +236,20 @@ def test_prompts_of_several_sequences_longer_than_a_step_takes():
     for k, ids in prompts.items():
         wanted = exact(weights, ids, "f16")[-1]
         assert np.abs(made.logits(k) - wanted).max() < 1e-2 * np.abs(wanted).max()
+
+
+def test_greatest_logits_alone():
+    weights = small(layers=1)
+    made = [strip_layout.layout(weights.config, 8, 3, 2, sequences=2, keeps=keeps) for keeps in (True, False)]
+    one, other = (generation.Decoder(weights, layout) for layout in made)
+    for each in (one, other):
+        each.step({0: IDS[:3], 1: IDS[3:5]})
+    assert [one.best(k) for k in (0, 1)] == [other.best(k) for k in (0, 1)]
+    assert [one.best(k) for k in (0, 1)] == [one.logits(k).argmax() for k in (0, 1)]
+    with pytest.raises(ConfigError, match="greatest logits of several sequences only"):
+        other.logits(0)
+    many = strip_layout.layout(weights.config, 8, 3, 2, sequences=200, keeps=False)
+    assert many.table.rows == made[0].table.rows
 
 
 def test_a_sequence_that_there_is_not():

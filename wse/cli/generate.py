@@ -113,7 +113,9 @@ def generate(options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str
             for k, ids in enumerate(ids for ids in asked for _ in range(options["batch"]))
         ]
         size = (options["columns"] or 0, options["rows"] or 0)
-        layout = strip_layout.layout(model.config, context, *size, machine, len(answers))
+        layout = strip_layout.layout(
+            model.config, context, *size, machine, len(answers), keeps=options["temperature"] is not None
+        )
         working(f"loading {layout.pes:,} PEs")
         decoder = generation.Decoder(model, layout, options["dtype"], machine, options["threads"])
         working(f"{sum(len(answer.prompt) for answer in answers)} tokens of prompts")

@@ -221,6 +221,8 @@ class Decoder(Strip):
         layout = self.layout
         place = (layout.width - 1, layout.head_top, 1, layout.table.rows)
         if layout.table.answers > 1:
+            if not layout.table.keeps:
+                raise ConfigError("the layout keeps the greatest logits of several sequences only: make it with keeps")
             rows = self.fabric.read("all_logits", *place)[:, 0, self._answers.index(sequence)]
         else:
             rows = self.fabric.read("logits", *place)

@@ -99,11 +99,13 @@ def layout(
     sequences: int = 1,
     pool: str = "mean",
     unit: bool = True,
+    keeps: bool = True,
 ) -> Layout:
     """The layout of a model for so many tokens of context.
 
     width: columns; group: rows of a key-value head, a divisor of half a head's features; 0: chosen, so that a PE holds
     at most `WEIGHTS_PER_PE` weights of a layer.  sequences: that a decoder caches.  pool, unit: of an encoder.
+    keeps: the logits of all sequences can be read, not only the greatest ones.
     ConfigError if the strip exceeds the wafer, or no layout is found.
     """
     machine = machine or Machine("wse3")
@@ -131,19 +133,24 @@ def layout(
     if not found:
         raise ConfigError(
             f"no region of {width or 'any'} columns and {group or 'any'} rows of a key-value head holds a layer of "
-            f"{config.name} with at most {WEIGHTS_PER_PE:,} weights and {BYTES_PER_PE:,} bytes a PE: give both "
-            "--columns and --rows"
+            f"{config.name} with at most {WEIGHTS_PER_PE:,} weights and {BYTES_PER_PE:,} bytes a PE: use a smaller "
+            "--context or fewer sequences, or give both --columns and --rows"
         )
-    layer = min(found, key=lambda f: f[0])[1]
-    table = _table(config, layer, sequences if kind.causal else 0)
-    end = None if kind.causal else PoolingShape(config.d_model, layer.width, SENTENCES, pool, unit)
-    made = Layout(layer, table, config.layers, config.tied and end is None, end)
-    if made.width > machine.fabric_width or made.height > machine.fabric_height:
-        raise ConfigError(
-            f"{config.name} takes {made.width} x {made.height} PEs; the wafer has {machine.fabric_width} x "
-            f"{machine.fabric_height}: use more columns and fewer rows a key-value head"
-        )
-    return made
+    made = [_made(config, layer, pool, unit, keeps) for _, layer in sorted(found, key=lambda f: f[0])]
+    for one in made:
+        if one.width <= machine.fabric_width and one.height <= machine.fabric_height:
+            return one
+    raise ConfigError(
+        f"{config.name} takes {made[0].width} x {made[0].height} PEs; the wafer has {machine.fabric_width} x "
+        f"{machine.fabric_height}: use more columns and fewer rows a key-value head"
+    )
+
+
+def _made(config: Transformer, layer: LayerShape, pool: str, unit: bool, keeps: bool) -> Layout:
+    causal = layer.kind.causal
+    end = None if causal else PoolingShape(config.d_model, layer.width, SENTENCES, pool, unit)
+    table = _table(config, layer, layer.sequences if causal else 0, keeps)
+    return Layout(layer, table, config.layers, config.tied and causal, end)
 
 
 def kind_of(config: Transformer) -> Kind:
@@ -192,9 +199,9 @@ def _bytes(s: LayerShape) -> int:
     return 2 * s.weights + cache + kept + angles + 12 * s.queries * s.slots
 
 
-def _table(config: Transformer, layer: LayerShape, answers: int) -> VocabularyShape:
+def _table(config: Transformer, layer: LayerShape, answers: int, keeps: bool) -> VocabularyShape:
     positions = config.sequence if config.positions == "learned" else 0
-    each = 2 * layer.kx + (4 * answers if answers > 1 else 0)
+    each = 2 * layer.kx + (4 * answers if answers > 1 and keeps else 0)
     rows = max(2, -(-(config.vocab * each + positions * 2 * layer.kx) // TABLE_BYTES))
     even = next((r for r in range(rows, rows + rows // 4 + 1) if config.vocab % (2 * r) == 0), rows)
     return VocabularyShape(
@@ -208,6 +215,7 @@ def _table(config: Transformer, layer: LayerShape, answers: int) -> VocabularySh
         normed=config.embedding_norm,
         ids=64 if answers else max(TOKENS, layer.context),
         answers=max(1, answers),
+        keeps=keeps,
     )
 
 

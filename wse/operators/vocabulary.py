@@ -23,7 +23,8 @@ class VocabularyShape:
 
     d_model, vocab: of the model.  width: columns.  rows: that the vocabulary is split over.  eps: of the norms.
     layer: norms are LayerNorms.  positions: trained ones, 0: none.  normed: a norm follows the embedding.  ids: that a
-    step takes at most.  answers: vectors that a step takes to make logits of at most.
+    step takes at most.  answers: vectors that a step takes to make logits of at most.  keeps: the logits of all of
+    these are kept; otherwise, of several answers, the greatest ones only.
     """
 
     d_model: int
@@ -36,6 +37,7 @@ class VocabularyShape:
     normed: bool = False
     ids: int = 64
     answers: int = 1
+    keeps: bool = True
 
     @property
     def kx(self) -> int:
@@ -113,8 +115,9 @@ def _head(part: Part, s: VocabularyShape) -> None:
     part.array("indices", chunk, "f32", 8, init=[-float(i) for i in range(chunk)])
     part.array("best", 2, "u32")  # the greatest logit (f32) and its entry
     if s.answers > 1:
-        part.array("all_logits", (s.answers, s.entries), "f32")
         part.array("all_best", (s.answers, 2), "u32")
+        if s.keeps:
+            part.array("all_logits", (s.answers, s.entries), "f32")
     part.array("theirs", 2, "u32", init=[0xFF800000, 0])
     c(f"ld32 r1, {part.state('silent')}", "bz r1, finished")
     c.label("logit")
@@ -151,11 +154,12 @@ def _head(part: Part, s: VocabularyShape) -> None:
     c("ld32 r28, [column_on]", "mov r29, r16", "ld32 r30, [column_on+8]", "ld32 r31, [column_on+12]", "ldds d7, r28")
     c("mov32 d7, a7")
     if s.answers > 1:
-        c(f"ld32 r1, {part.state('position')}", f"imul32 r16, r1, {4 * s.entries}", "mov r4, all_logits")
-        c("iadd32 r16, r16, r4", "ishl32 r1, r1, 3", "mov r4, all_best", "iadd32 r1, r1, r4")
-        c("st32 r10, [r1]", "st32 r11, [r1+4]")
-        c.forget()
-        c.op("mov32", Vec("r16", s.entries), logits)
+        c(f"ld32 r1, {part.state('position')}", "ishl32 r5, r1, 3", "mov r4, all_best", "iadd32 r5, r5, r4")
+        c("st32 r10, [r5]", "st32 r11, [r5+4]")
+        if s.keeps:
+            c(f"imul32 r16, r1, {4 * s.entries}", "mov r4, all_logits", "iadd32 r16, r16, r4")
+            c.forget()
+            c.op("mov32", Vec("r16", s.entries), logits)
     c.label(".compared")
     if s.answers > 1:
         c(f"ld32 r1, {part.state('position')}", "iadd32 r1, r1, 1", f"st32 r1, {part.state('position')}")
