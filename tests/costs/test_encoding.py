@@ -1,5 +1,7 @@
 """Cycles of sentences in the layout of `wse embed`: what is recorded, what is fitted, and MiniLM, to which nothing is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,13 @@ def test_the_table_is_what_is_executed(number):
     row = encoding.measure(shape)
     assert {name: row[name] for name in spent} == spent
     assert encoding.place(shape) == made
+
+
+def test_other_layers_are_not_fitted():
+    made = encoding.rows()[0][0]
+    assert encoding.is_fitted(made)
+    other = replace(made, layer=replace(made.layer, kind=replace(made.layer.kind, activation="relu")))
+    assert not encoding.is_fitted(other)
 
 
 def test_layers_take_turns():

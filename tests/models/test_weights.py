@@ -37,7 +37,9 @@ def test_one_model_from_each_kind_of_file(tmp_path, tied):
     folder = write_folder(tmp_path / "hf", wanted)
     same(read_weights(folder), wanted)
     same(read_weights(folder / "model.safetensors"), wanted)
-    same(read_weights(write_gguf(tmp_path / "small.gguf", wanted)), wanted)
+    found = read_weights(write_gguf(tmp_path / "file.gguf", wanted))
+    same(found, wanted)
+    assert found.config.name == "small"  # of the file's metadata
     assert read_weights(tmp_path).count == wanted.count
 
 

@@ -72,6 +72,8 @@ def embed(options: Mapping[str, Any]) -> dict[str, Any]:
         ids = []
         for line in texts:
             ids.append(words.sentence(line.lower() if how.lower else line, longest if options["truncate"] else 0))
+            if not ids[-1]:
+                raise ConfigError(f"sentence {len(ids)} has no token")
             if len(ids[-1]) > longest:
                 raise ConfigError(
                     f"sentence {len(ids)} has {len(ids[-1])} tokens, more than {longest}: shorten it or give --truncate"
@@ -98,7 +100,9 @@ def embed(options: Mapping[str, Any]) -> dict[str, Any]:
 
         run, wafer = encoder.fabric.measure(), (machine.fabric_width, machine.fabric_height)
         picture.draw(made, run.busy, run.cycles, wafer, options["plot"])
-    fitted = machine.name == "wse3" and machine.profile == "simulator" and not machine.overrides
+    fitted = (
+        costs.is_fitted(made) and machine.name == "wse3" and machine.profile == "simulator" and not machine.overrides
+    )
     predicted = sum(costs.predict(made, [len(i) for i in part])[-1] for part in parts(ids, result.steps))
     phases, clock = encoder.phases(), machine.clock_hz
     return {

@@ -134,6 +134,11 @@ def predict(made: Layout, lengths: Sequence[int]) -> list[float]:
     return [latency + at for at in _finished(times, made.layers, lengths, _ahead(made))]
 
 
+def is_fitted(made: Layout) -> bool:
+    """Whether the coefficients are those of the layout's layers: they were fitted to BERT's, with its exact GELU."""
+    return made.layer.kind == rows()[0][0].layer.kind
+
+
 @cache
 def held_out() -> Errors:
     """The errors on the rows that nothing was fitted to."""

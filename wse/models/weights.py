@@ -81,7 +81,7 @@ def read_weights(path: Path) -> Weights:
     whose layers are not supported.
     """
     files = open_pretrained(path)
-    config = files.model()
+    config = _config(files)
     check_supported(config)
     return _collected(files, config)
 
@@ -96,7 +96,13 @@ def read_encoder(path: Path) -> Weights:
 
 def read_gguf_config(path: Path) -> Transformer:
     """The shape of a GGUF file's model.  ConfigError as `read_weights`."""
-    return open_pretrained(path).model()
+    return _config(open_pretrained(path))
+
+
+def _config(files: Pretrained) -> Transformer:
+    """The configuration, under the name that a GGUF file gives its model."""
+    config = files.model()
+    return config.but(name=str(files.metadata.get("general.name", config.name)))
 
 
 def _collected(files: Pretrained, config: Transformer) -> Weights:
