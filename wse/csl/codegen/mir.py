@@ -1,13 +1,14 @@
 """Machine instructions before registers are assigned: rows of csrc/tables/isa.def over virtual registers.
 
 A V is a virtual register, or one of the thirty-two of the machine (PHYSICAL).  r28..r31 are never assigned:
-descriptors and spilled values pass through them.
+descriptors pass through them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import field
+from enum import IntEnum
 
 from ... import _engine
 from ...machine import isa
@@ -17,14 +18,23 @@ from ..ir.ir import At
 SCRATCH = 28  # first of the registers that are never assigned
 
 
-class V:
-    """A register.  color: its number once assigned, None before."""
+class Kind(IntEnum):
+    """What a register holds: 16 bits, 32 bits, or what is in no general register of the vendor's machine (words.py)."""
 
-    __slots__ = ("color", "fixed", "name", "number", "temporary")
+    NARROW = 0
+    WIDE = 1
+    OTHER = 2
+
+
+class V:
+    """A register.  color: its number once assigned, None before.  kind: what it holds."""
+
+    __slots__ = ("color", "fixed", "kind", "name", "number", "temporary")
 
     def __init__(self, name: str = "", color: int | None = None, temporary: bool = False):
         self.name, self.color, self.fixed, self.temporary = name, color, color is not None, temporary
         self.number = -1
+        self.kind = Kind.NARROW
 
     def __repr__(self) -> str:
         return f"r{self.color}" if self.color is not None else f"v{self.name}"

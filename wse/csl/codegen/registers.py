@@ -3,25 +3,36 @@
 No function calls itself (ir/recursion.py), so what a function changes is known when its callers are done: a value that
 lives across a call gets a register the callee leaves alone, and only if there is none does it go to memory.  Frames are
 static.
+
+A colour is a word of words.py; a value of 32 bits takes an even word and the next.  A value in memory is loaded before
+each use and stored after each assignment; a constant is made again instead.
 """
 
 from __future__ import annotations
 
-from .mir import PHYSICAL, SCRATCH, Ins, MBlock, MFunction, Sym, V
+from collections.abc import Iterator
 
-COLORS = (1 << SCRATCH) - 1
+from ..ir.ir import At
+from . import words
+from .mir import PHYSICAL, SCRATCH, Ins, Kind, MBlock, MFunction, Sym, V
+from .operands import prepare
+
+ADDRESSED = ("ld8", "ld16", "ld32", "st8", "st16", "st32")
 
 
 def allocate(function: MFunction) -> None:
     """Gives every register of the function a number; what does not fit goes to its frame."""
+    prepare(function.blocks)
     for _ in range(64):
         spilled = _color(function)
         if not spilled:
             break
+        constants = _constants(function)
         for v in spilled:
-            function.spilled[v] = function.slots
-            function.slots += 4
-        _spill(function)
+            if v not in constants:
+                function.spilled[v] = function.slots
+                function.slots += 4
+        _spill(function, {v: constants[v] for v in spilled if v in constants})
     else:
         raise AssertionError(f"{function.name}: no registers are left")
     _drop_moves(function)
@@ -31,14 +42,14 @@ def allocate(function: MFunction) -> None:
             mask |= ins.clobbers
             for v in ins.defs():
                 assert v.color is not None
-                mask |= 1 << v.color
+                mask |= words.span(v.color, v.kind)
     if function.link is not None:
         for group in function.params:
             for v in group:
-                mask |= 1 << v.color if v.color is not None else 0
+                mask |= words.span(v.color, v.kind) if v.color is not None else 0
         if function.link.color is not None:
             mask |= 1 << function.link.color
-    function.clobbers = mask & COLORS
+    function.clobbers = mask & (words.ALL | words.OTHERS)
 
 
 Rows = list[tuple[Ins, tuple[V, ...], tuple[V, ...]]]  # instructions of a block, with what each writes and reads
@@ -140,12 +151,15 @@ def _color(function: MFunction) -> list[V]:
         live_out = _live(function, code)
         if not _sweep(function, code, live_out):
             break
+    _set_kinds(function, nodes)
     count = len(nodes)
     everything = (1 << count) - 1
     adjacent, forbidden, weight = [0] * count, [0] * count, [0.0] * count
     hints: list[list[V]] = [[] for _ in range(count)]
     moves: dict[tuple[int, int], float] = {}
     depth = _depths(function)
+    kinds = _masks(nodes)
+    addresses: list[int] = []  # what lives while the sum of a register and a constant is made
 
     def interfere(v: V, live: int) -> None:
         adjacent[v.number] |= live & ~(1 << v.number)
@@ -183,6 +197,10 @@ def _color(function: MFunction) -> list[V]:
                 if v.number < count:
                     live |= 1 << v.number
                     weight[v.number] += cost
+            if ins.op in ADDRESSED and ins.b is not None and ins.imm != 0:  # it takes a constant and a sum before
+                held = live & ~kinds[Kind.OTHER]
+                if held.bit_count() + (held & kinds[Kind.WIDE]).bit_count() > words.WORDS - 3:
+                    addresses.append(held)
             if ins.repeats:
                 for v in defs:
                     interfere(v, live)
@@ -193,6 +211,15 @@ def _color(function: MFunction) -> list[V]:
                 for w in entry:
                     if v is not w:
                         adjacent[v.number] |= 1 << w.number
+    for live in addresses:
+        v = V("address", temporary=True)
+        v.number = len(nodes)
+        nodes.append(v)
+        adjacent.append(live)
+        forbidden.append(0)
+        weight.append(1e9)
+        hints.append([])
+    count = len(nodes)
     for i in range(count):
         mask = adjacent[i]
         while mask:
@@ -201,104 +228,189 @@ def _color(function: MFunction) -> list[V]:
             mask ^= low
     fixed = (1 << SCRATCH) - 1  # numbers of the machine's own registers are their colours
     for i in range(SCRATCH, count):
-        forbidden[i] |= adjacent[i] & fixed
+        taken = adjacent[i] & fixed
+        forbidden[i] |= taken | (taken & words.EVEN) << 1  # what passes through an even one may be a pair
         adjacent[i] &= ~fixed
-    members = _coalesce(moves, adjacent, forbidden, weight, hints)
-    spilled = _assign(nodes, adjacent, forbidden, weight, hints, members)
-    for root, others in members.items():
+    graph = _Graph(nodes, adjacent, forbidden, weight, hints)
+    graph.coalesce(moves)
+    spilled = graph.assign(graph.order())
+    for root, others in graph.members.items():
         for i in others:
             nodes[i].color = nodes[root].color
-    return [nodes[i] for v in spilled for i in (v.number, *members.get(v.number, ()))]
+    return [nodes[i] for v in spilled for i in (v.number, *graph.members.get(v.number, ()))]
 
 
-def _coalesce(moves: dict[tuple[int, int], float], adjacent, forbidden, weight, hints) -> dict[int, list[int]]:
-    """Joins the two registers of a move that do not interfere, the most frequent moves first, where the joint one can
-    be coloured all the same (Briggs' test).  Returns what was joined to which; the arrays describe the joint one."""
-    into: dict[int, int] = {}
-    members: dict[int, list[int]] = {}
-
-    def root(i: int) -> int:
-        while i in into:
-            i = into[i]
-        return i
-
-    def crowded(i: int) -> bool:
-        """Whether it has as many neighbours as there are colours for it."""
-        return adjacent[i].bit_count() >= SCRATCH - (forbidden[i] & COLORS).bit_count()
-
-    high = 0  # mask of these
-    for i in range(len(adjacent)):
-        high |= crowded(i) << i
-
-    for a, c in sorted(moves, key=lambda move: -moves[move]):
-        a, c = root(a), root(c)
-        if a == c or adjacent[a] >> c & 1:
-            continue
-        neighbours = adjacent[a] | adjacent[c]
-        if (neighbours & high).bit_count() >= SCRATCH - ((forbidden[a] | forbidden[c]) & COLORS).bit_count():
-            continue
-        left = adjacent[c]
-        while left:
-            low = left & -left
-            n = low.bit_length() - 1
-            adjacent[n] = adjacent[n] & ~(1 << c) | 1 << a
-            high = high & ~low | crowded(n) << n
-            left ^= low
-        adjacent[a], adjacent[c] = neighbours, 0
-        forbidden[a] |= forbidden[c]
-        high = high & ~(1 << a) | crowded(a) << a
-        weight[a] += weight[c]
-        hints[a] += hints[c]
-        into[c] = a
-        members.setdefault(a, []).extend([c, *members.pop(c, [])])
-    return members
+def _set_kinds(function: MFunction, nodes: list[V]) -> None:
+    """What the registers hold; the copy of a value in memory is as wide as the value."""
+    code = [ins for block in function.blocks for ins in block.code]
+    wide = words.wide_registers(code)
+    others = words.parts_of_descriptors(code) | words.flags(block.code for block in function.blocks)
+    for v in nodes:
+        if not v.temporary:
+            v.kind = Kind.OTHER if v in others else Kind.WIDE if v in wide else Kind.NARROW
 
 
-def _assign(nodes, adjacent, forbidden, weight, hints, members) -> list[V]:
-    count = len(nodes)
-    joined = {i for others in members.values() for i in others}
-    remaining = ((1 << count) - 1) & ~((1 << SCRATCH) - 1)
-    free = [SCRATCH - (mask & COLORS).bit_count() for mask in forbidden]
-    order: list[int] = []
-    degree = {i: adjacent[i].bit_count() for i in range(SCRATCH, count) if i not in joined}
-    simple = [i for i in degree if degree[i] < free[i]]
-    queued = set(simple)
-    left = set(degree)
-    while left:
-        if simple:
-            i = simple.pop()
-            if i not in left:
+def _masks(nodes: list[V]) -> list[int]:
+    """The registers of each kind."""
+    return [sum((v.kind == kind) << i for i, v in enumerate(nodes)) for kind in Kind]
+
+
+class _Graph:
+    """Registers by number, and what lives at the same time.
+
+    adjacent: masks of registers.  forbidden: masks of colours.  wide: mask of the registers that take pairs.
+    members: what was joined to which register; the lists describe the joint one.
+    """
+
+    def __init__(
+        self,
+        nodes: list[V],
+        adjacent: list[int],
+        forbidden: list[int],
+        weight: list[float],
+        hints: list[list[V]],
+    ):
+        self.nodes, self.adjacent, self.forbidden, self.weight, self.hints = nodes, adjacent, forbidden, weight, hints
+        self.wide = _masks(nodes)[Kind.WIDE]
+        self.members: dict[int, list[int]] = {}
+
+    def room(self, i: int, forbidden: int) -> int:
+        """How many colours a register may have."""
+        return words.colors(self.nodes[i].kind, forbidden).bit_count()
+
+    def blocked(self, i: int, neighbours: int) -> int:
+        """How many of a register's colours its neighbours may take at most."""
+        count = neighbours.bit_count()
+        return count if self.nodes[i].kind == Kind.WIDE else count + (neighbours & self.wide).bit_count()
+
+    def crowded(self, i: int) -> bool:
+        """Whether its neighbours may take all of its colours."""
+        return self.blocked(i, self.adjacent[i]) >= self.room(i, self.forbidden[i])
+
+    def coalesce(self, moves: dict[tuple[int, int], float]) -> None:
+        """Joins the two registers of a move that do not interfere, the most frequent moves first, where the joint one
+        can be coloured all the same (Briggs' test)."""
+        adjacent, forbidden, members = self.adjacent, self.forbidden, self.members
+        into: dict[int, int] = {}
+
+        def root(i: int) -> int:
+            while i in into:
+                i = into[i]
+            return i
+
+        high = 0  # mask of those that are crowded
+        for i in range(len(adjacent)):
+            high |= self.crowded(i) << i
+
+        for a, c in sorted(moves, key=lambda move: -moves[move]):
+            a, c = root(a), root(c)
+            if a == c or adjacent[a] >> c & 1 or self.nodes[a].kind != self.nodes[c].kind:
                 continue
-        else:
-            i = min(left, key=lambda n: (nodes[n].temporary, weight[n] / (degree[n] + 1)))
-        left.discard(i)
-        remaining &= ~(1 << i)
-        order.append(i)
-        mask = adjacent[i] & remaining
-        while mask:
-            low = mask & -mask
-            n = low.bit_length() - 1
-            degree[n] -= 1
-            if degree[n] < free[n] and n not in queued and n in left:
-                queued.add(n)
-                simple.append(n)
-            mask ^= low
-    spilled = []
-    for i in reversed(order):
-        taken, mask = forbidden[i] & COLORS, adjacent[i]
-        while mask:
-            low = mask & -mask
-            color = nodes[low.bit_length() - 1].color
-            if color is not None:
-                taken |= 1 << color
-            mask ^= low
-        available = COLORS & ~taken
-        if not available:
-            spilled.append(nodes[i])
-            continue
-        wanted = [h.color for h in hints[i] if h.color is not None and h.color < SCRATCH and available >> h.color & 1]
-        nodes[i].color = wanted[0] if wanted else (available & -available).bit_length() - 1
-    return spilled
+            neighbours = adjacent[a] | adjacent[c]
+            if self.blocked(a, neighbours & high) >= self.room(a, forbidden[a] | forbidden[c]):
+                continue
+            left = adjacent[c]
+            while left:
+                low = left & -left
+                n = low.bit_length() - 1
+                adjacent[n] = adjacent[n] & ~(1 << c) | 1 << a
+                high = high & ~low | self.crowded(n) << n
+                left ^= low
+            adjacent[a], adjacent[c] = neighbours, 0
+            forbidden[a] |= forbidden[c]
+            high = high & ~(1 << a) | self.crowded(a) << a
+            self.weight[a] += self.weight[c]
+            self.hints[a] += self.hints[c]
+            into[c] = a
+            members.setdefault(a, []).extend([c, *members.pop(c, [])])
+
+    def order(self) -> list[int]:
+        """In which order registers are taken out of the graph: first those that find a colour whatever the others
+        get, else the one that costs least in memory."""
+        joined = {i for others in self.members.values() for i in others}
+        left = {i for i in range(SCRATCH, len(self.nodes)) if i not in joined}
+        remaining = sum(1 << i for i in left)
+        room = {i: self.room(i, self.forbidden[i]) for i in left}
+        taken = {i: self.blocked(i, self.adjacent[i]) for i in left}
+        simple = [i for i in left if taken[i] < room[i]]
+        queued = set(simple)
+        order: list[int] = []
+        while left:
+            if simple:
+                i = simple.pop()
+                if i not in left:
+                    continue
+            else:
+                i = min(left, key=lambda n: (self.nodes[n].temporary, self.weight[n] / (taken[n] + 1)))
+            left.discard(i)
+            remaining &= ~(1 << i)
+            order.append(i)
+            mask, wide = self.adjacent[i] & remaining, self.nodes[i].kind == Kind.WIDE
+            while mask:
+                low = mask & -mask
+                n = low.bit_length() - 1
+                taken[n] -= 1 + (wide and self.nodes[n].kind != Kind.WIDE)
+                if taken[n] < room[n] and n not in queued and n in left:
+                    queued.add(n)
+                    simple.append(n)
+                mask ^= low
+        return order
+
+    def assign(self, order: list[int]) -> list[V]:
+        """Colours the registers; returns those that must go to memory.  A word has the register without a partner
+        first or last, whichever costs less."""
+        best: tuple[float, list[V], list[int | None]] | None = None
+        for first in (True, False):
+            for i in order:
+                self.nodes[i].color = None
+            spilled = self.color(order, first)
+            cost = sum(self.weight[v.number] for v in spilled)
+            if best is None or cost < best[0]:
+                best = cost, spilled, [self.nodes[i].color for i in order]
+            if not spilled:
+                break
+        assert best is not None
+        for i, color in zip(order, best[2], strict=True):
+            self.nodes[i].color = color
+        return best[1]
+
+    def color(self, order: list[int], first: bool) -> list[V]:
+        nodes, spilled = self.nodes, []
+        for i in reversed(order):
+            taken, mask, kind = self.forbidden[i], self.adjacent[i], nodes[i].kind
+            while mask:
+                low = mask & -mask
+                n = low.bit_length() - 1
+                color = nodes[n].color
+                if color is not None:
+                    taken |= words.span(color, nodes[n].kind)
+                mask ^= low
+            available = words.colors(kind, taken)
+            if not available:
+                victim = self.victim(i)
+                available = words.OTHERS & ~taken if victim is None else 0
+                if victim is not None:
+                    spilled.append(victim)
+                    continue
+            wanted = [h.color for h in self.hints[i] if h.color is not None and available >> h.color & 1]
+            if kind == Kind.NARROW and not wanted:  # rather the half of a pair whose other half is taken
+                half = available & (taken << 1 & words.ODD | taken >> 1 & words.EVEN)
+                single = available & words.SINGLE
+                available = (single if first else 0) or half or available & ~words.SINGLE or single
+            elif kind == Kind.OTHER:  # rather not one of the words
+                available = available & words.OTHERS or available
+            nodes[i].color = wanted[0] if wanted else (available & -available).bit_length() - 1
+        return list(dict.fromkeys(spilled))
+
+    def victim(self, i: int) -> V | None:
+        """What goes to memory when a register finds no colour: a neighbour if it is the copy of what is in memory.
+        None if there is no such neighbour."""
+        if not self.nodes[i].temporary:
+            return self.nodes[i]
+        others = [n for n in range(SCRATCH, len(self.nodes)) if self.adjacent[i] >> n & 1]
+        kept = [n for n in others if not self.nodes[n].temporary and self.nodes[n].color is not None]
+        cost = {n: self.weight[n] / (self.adjacent[n].bit_count() + 1) for n in kept}
+        return self.nodes[min(kept, key=cost.__getitem__)] if kept else None
 
 
 def _depths(function: MFunction) -> dict[int, int]:
@@ -314,28 +426,53 @@ def _depths(function: MFunction) -> dict[int, int]:
     return depth
 
 
-def _spill(function: MFunction) -> None:
+def _constants(function: MFunction) -> dict[V, Ins]:
+    """Registers that are a constant wherever they are used, with the instruction that makes it."""
+    found: dict[V, Ins] = {}
+    several = {v for group in function.params for v in group} | {function.link}
+    for block in function.blocks:
+        for ins in block.code:
+            for v in ins.defs():
+                if v in found or v.fixed or ins.op != "mov" or ins.imm is None:
+                    several.add(v)
+                found[v] = ins
+    return {v: ins for v, ins in found.items() if v not in several}
+
+
+def _spill(function: MFunction, constants: dict[V, Ins]) -> None:
     """Loads before uses and stores after definitions of what is in the frame."""
 
     def slot(v: V) -> Sym:
         return Sym(function.frame, function.spilled[v])
 
+    def load(to: V, v: V, at: At | None) -> Iterator[Ins]:
+        if v in constants:
+            yield Ins("mov", to, None, imm=constants[v].imm, at=at)
+        else:
+            yield Ins("ld32", to, None, imm=slot(v), at=at)
+
+    def store(source: V, v: V, at: At | None) -> Iterator[Ins]:
+        yield Ins("st32", source, None, imm=slot(v), at=at)
+
     for block in function.blocks:
         code: list[Ins] = []
         for ins in block.code:
             writes, reads = ins.fields()
-            after = []
+            after: list[Ins] = []
             replaced: dict[V, V] = {}
+            if ins.a in constants and ins is constants[ins.a]:
+                continue
             for letter in dict.fromkeys(reads + writes):
                 v = getattr(ins, letter)
-                if type(v) is not V or v not in function.spilled:
+                if type(v) is not V or (v not in function.spilled and v not in constants):
                     continue
                 if v not in replaced:
                     replaced[v] = V(f"{v.name}.s", temporary=True)
+                    replaced[v].kind = v.kind
                     if letter in reads or any(getattr(ins, r) is v for r in reads):
-                        code.append(Ins("ld32", replaced[v], None, imm=slot(v), at=ins.at))
+                        code += load(replaced[v], v, ins.at)
                 if letter in writes:
-                    after.append(Ins("st32", replaced[v], None, imm=slot(v), at=ins.at))
+                    after += store(replaced[v], v, ins.at)
                 ins.substitute(letter, replaced[v])
             code.append(ins)
             code += after

@@ -22,7 +22,7 @@ from .select_map import MapSelector
 from .select_wide import WideSelector
 
 RESULT = PHYSICAL[0]  # where a function's result is
-RESULT_HIGH = PHYSICAL[1]
+RESULT_HIGH = PHYSICAL[2]
 WORD = PHYSICAL[0]  # a task's wavelet
 INT_OPS = {"add": "iadd", "sub": "isub", "mul": "imul", "shl": "ishl"}
 LOGIC = {"and": "iand", "or": "ior", "xor": "ixor"}
