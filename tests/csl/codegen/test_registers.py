@@ -95,9 +95,11 @@ def test_addresses_of_pairs_are_loaded_once():
 def test_constants_are_made_once():
     a, b, twice = V("a"), V("b"), V("twice")
     code = [Ins("mov", v, None, imm=7) for v in (a, b, twice, twice)]
+    code += [Ins("iadd16", PHYSICAL[0], b, twice), Ins("mov", PHYSICAL[2], None, b)]
     block = MBlock(0, code)
     prepare([block])
-    assert [(ins.c, ins.imm) for ins in block.code] == [(None, 7), (a, None), (None, 7), (None, 7)]
+    assert [(ins.op, ins.a) for ins in block.code[:3]] == [("mov", a), ("mov", twice), ("mov", twice)]
+    assert (block.code[3].b, block.code[3].c) == (a, twice) and block.code[4].c is a
 
 
 def test_halves_of_pairs_are_taken_where_they_are():

@@ -6,6 +6,8 @@ instructions for each.  A constant is made once in a block.  An instruction of 1
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from . import words
 from .mir import Imm, Ins, MBlock, V
 
@@ -17,17 +19,21 @@ HALVES = {  # fields of which an instruction looks at the low 16 bits only
 }
 
 
-def prepare(blocks: list[MBlock]) -> None:
-    """Rewrites the instructions of a function."""
+def prepare(blocks: list[MBlock], arrives: Iterable[V] = ()) -> None:
+    """Rewrites the instructions of a function.  arrives: registers that have a value when it begins."""
     code = [ins for block in blocks for ins in block.code]
     parts = words.parts_of_descriptors(code)
-    often: dict[V, int] = {}
-    for ins in code:
-        for v in ins.defs():
-            often[v] = often.get(v, 0) + 1
     for block in blocks:
         _load_addresses(block, parts)
+    often = dict.fromkeys(arrives, 1)
+    for block in blocks:
+        for ins in block.code:
+            for v in ins.defs():
+                often[v] = often.get(v, 0) + 1
+    for block in blocks:
         _share_constants(block, often)
+    _drop_copies(blocks, often)
+    for block in blocks:
         _take_halves(block)
 
 
@@ -45,7 +51,7 @@ def _load_addresses(block: MBlock, parts: set[V]) -> None:
 
 
 def _share_constants(block: MBlock, often: dict[V, int]) -> None:
-    """Turns the later of equal constants into moves, which the allocator drops."""
+    """Turns the later of equal constants into moves."""
     known: dict[int, V] = {}
     for ins in block.code:
         if ins.op == "mov" and isinstance(ins.imm, int) and not ins.a.fixed and often.get(ins.a) == 1:
@@ -53,6 +59,21 @@ def _share_constants(block: MBlock, often: dict[V, int]) -> None:
                 ins.c, ins.imm = known[ins.imm], None
             else:
                 known[ins.imm] = ins.a
+
+
+def _drop_copies(blocks: list[MBlock], often: dict[V, int]) -> None:
+    """Reads constants where they are made, so that one that finds no register is made again where it is read."""
+    moves = [ins for block in blocks for ins in block.code if ins.op == "mov" and often[ins.a] == 1 and not ins.a.fixed]
+    constants = {ins.a for ins in moves if ins.imm is not None}
+    copies = {ins.a: ins.c for ins in moves if ins.imm is None and ins.c in constants}
+    for block in blocks:
+        block.code = [ins for ins in block.code if not (ins.is_move and ins.a in copies)]
+        for ins in block.code:
+            for field in ins.fields()[1]:
+                v = getattr(ins, field)
+                if type(v) is V and v in copies:
+                    ins.substitute(field, copies[v])
+            ins.reads = tuple(copies.get(v, v) for v in ins.reads)
 
 
 def _take_halves(block: MBlock) -> None:

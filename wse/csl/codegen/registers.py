@@ -22,7 +22,7 @@ ADDRESSED = ("ld8", "ld16", "ld32", "st8", "st16", "st32")
 
 def allocate(function: MFunction) -> None:
     """Gives every register of the function a number; what does not fit goes to its frame."""
-    prepare(function.blocks)
+    prepare(function.blocks, _entry(function))
     for _ in range(64):
         spilled = _color(function)
         if not spilled:
@@ -400,7 +400,18 @@ class _Graph:
             elif kind == Kind.OTHER:  # rather not one of the words
                 available = available & words.OTHERS or available
             nodes[i].color = wanted[0] if wanted else (available & -available).bit_length() - 1
-        return list(dict.fromkeys(spilled))
+        return self.fewest(spilled)
+
+    def fewest(self, failed: list[V]) -> list[V]:
+        """Of the registers that found no colour, the cheapest, and those that live at other times than these: with
+        them in memory, the others may find one."""
+        chosen: list[V] = []
+        mask = 0
+        for v in sorted(dict.fromkeys(failed), key=lambda v: self.weight[v.number]):
+            if not self.adjacent[v.number] & mask:
+                chosen.append(v)
+                mask |= 1 << v.number
+        return chosen
 
     def victim(self, i: int) -> V | None:
         """What goes to memory when a register finds no colour: a neighbour if it is the copy of what is in memory.
