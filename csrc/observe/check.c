@@ -103,28 +103,48 @@ static bool unordered(const wse_fabric *fabric, uint32_t pe, uint64_t access, ch
   return before.thread != MAIN && open >> before.thread & 1 && before.cycle >= begun[before.thread];
 }
 
+/* An access to a word, after earlier ones by threads that nothing but timing may order. */
+static void share_word(wse_fabric *fabric, uint32_t pe, uint32_t word, bool writes, check_by by) {
+  uint64_t *read = &fabric->check->reads[(size_t)pe * CHECK_WORDS + word],
+           *write = &fabric->check->writes[(size_t)pe * CHECK_WORDS + word],
+           other = unordered(fabric, pe, *write, by)            ? *write
+                   : writes && unordered(fabric, pe, *read, by) ? *read
+                                                                : 0;
+  if (other) {
+    const check_memory *memory = memory_of(fabric, pe);
+    wse_finding finding = check_finding(pe, WSE_FINDING_RACE, by, memory ? memory->region[2 * word] : 0);
+    check_by before = access_by(other);
+    finding.address = 2 * word;
+    finding.writes = writes;
+    finding.before_pc = (int32_t)before.pc;
+    finding.before_thread = before.thread;
+    finding.before_cycle = before.cycle;
+    finding.before_writes = other == *write;
+    check_report(fabric, finding);
+  }
+  *(writes ? write : read) = access_of(by);
+}
+
 static void share(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, bool writes, check_by by) {
   if (check_is_alone(fabric, pe, by.thread)) return;
-  const check_memory *memory = memory_of(fabric, pe);
-  for (uint32_t word = at / 2u; word <= (at + (uint32_t)bytes - 1) / 2 && word < CHECK_WORDS; word++) {
-    uint64_t *read = &fabric->check->reads[(size_t)pe * CHECK_WORDS + word],
-             *write = &fabric->check->writes[(size_t)pe * CHECK_WORDS + word],
-             other = unordered(fabric, pe, *write, by)            ? *write
-                     : writes && unordered(fabric, pe, *read, by) ? *read
-                                                                  : 0;
-    if (other) {
-      wse_finding finding = check_finding(pe, WSE_FINDING_RACE, by, memory ? memory->region[2 * word] : 0);
-      check_by before = access_by(other);
-      finding.address = 2 * word;
-      finding.writes = writes;
-      finding.before_pc = (int32_t)before.pc;
-      finding.before_thread = before.thread;
-      finding.before_cycle = before.cycle;
-      finding.before_writes = other == *write;
-      check_report(fabric, finding);
+  for (uint32_t word = at / 2u; word <= (at + (uint32_t)bytes - 1) / 2 && word < CHECK_WORDS; word++)
+    share_word(fabric, pe, word, writes, by);
+}
+
+static void share_range(wse_fabric *fabric, uint32_t pe, check_range range, bool writes, check_by by) {
+  const uint64_t mine = (uint64_t)by.thread << PC_BITS, threads = (((uint64_t)1 << THREAD_BITS) - 1) << PC_BITS,
+                 access = access_of(by);
+  uint64_t *reads = &fabric->check->reads[(size_t)pe * CHECK_WORDS],
+           *stores = &fabric->check->writes[(size_t)pe * CHECK_WORDS];
+  int32_t at = range.first;
+  for (uint32_t i = 0; i < range.n; i++, at += range.stride)
+    for (uint32_t word = (uint32_t)at / 2; word <= ((uint32_t)at + range.size - 1) / 2; word++) {
+      uint64_t read = writes ? reads[word] : 0, write = stores[word];
+      /* accesses of this thread itself, and words without any, need no more */
+      bool others = (write && (write & threads) != mine) || (read && (read & threads) != mine);
+      if (others) share_word(fabric, pe, word, writes, by);
+      else (writes ? stores : reads)[word] = access;
     }
-    *(writes ? write : read) = access_of(by);
-  }
 }
 
 void check_begin(wse_fabric *fabric, uint32_t pe, int thread, uint64_t cycle) {
@@ -156,12 +176,50 @@ void check_load(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, check_b
   share(fabric, pe, at, bytes, false, by);
 }
 
-bool check_is_plain(const wse_fabric *fabric, uint32_t pe, uint16_t first, uint16_t low, uint16_t high) {
+static bool all_written(const wse_fabric *fabric, uint32_t pe, uint32_t low, uint32_t high) {
+  for (uint32_t at = low; at <= high; at++) {
+    if (at % 64 == 0 && at + 63 <= high && fabric->written[(size_t)pe * (WSE_SRAM / 64) + at / 64] == UINT64_MAX) {
+      at += 63;
+      continue;
+    }
+    if (!is_written(fabric, pe, at)) return false;
+  }
+  return true;
+}
+
+/* The first and last byte of a range. */
+static uint32_t low_of(check_range range) {
+  return (uint32_t)(range.stride < 0 ? range.first + (int32_t)(range.n - 1) * range.stride : range.first);
+}
+static uint32_t high_of(check_range range) {
+  int32_t last = range.stride < 0 ? range.first : range.first + (int32_t)(range.n - 1) * range.stride;
+  return (uint32_t)last + range.size - 1;
+}
+
+bool check_is_plain(const wse_fabric *fabric, uint32_t pe, uint16_t base, check_range range, bool writes) {
   const check_memory *memory = memory_of(fabric, pe);
+  int64_t last = (int64_t)range.first + (int64_t)(range.n - 1) * range.stride;
+  if (range.first < 0 || range.first >= WSE_SRAM || last < 0 || last >= WSE_SRAM) return false;
+  uint32_t low = low_of(range), high = high_of(range);
+  if (high >= WSE_SRAM || base >= WSE_SRAM) return false;
   if (!memory) return true;
-  if (first >= WSE_SRAM || low > high || high >= WSE_SRAM) return false;
-  uint16_t region = memory->region[first];
-  return region && memory->region[low] == region && memory->region[high] == region && !memory->flags[first];
+  uint16_t region = memory->region[base];
+  if (!region || memory->region[low] != region || memory->region[high] != region) return false;
+  if (memory->flags[base] & (WSE_CHECK_CODE | WSE_CHECK_STACK)) return false;
+  return writes || !(memory->flags[base] & WSE_CHECK_UNDEFINED) || all_written(fabric, pe, low, high);
+}
+
+void check_plain(wse_fabric *fabric, uint32_t pe, uint16_t base, check_range range, bool writes, check_by by) {
+  const check_memory *memory = memory_of(fabric, pe);
+  if (writes && memory && memory->flags[base] & WSE_CHECK_UNDEFINED) {
+    if (range.stride == (int32_t)range.size) {
+      check_written(fabric, pe, (uint16_t)range.first, (int)(range.n * range.size));
+    } else {
+      for (uint32_t i = 0; i < range.n; i++)
+        check_written(fabric, pe, (uint16_t)(range.first + (int32_t)i * range.stride), (int)range.size);
+    }
+  }
+  if (!check_is_alone(fabric, pe, by.thread)) share_range(fabric, pe, range, writes, by);
 }
 
 void check_written(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes) {

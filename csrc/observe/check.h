@@ -57,8 +57,16 @@ void check_store(wse_fabric *fabric, uint32_t pe, uint16_t at, int bytes, check_
 /* A scalar instruction reads or writes memory.  Its address may belong to no variable, or to a stack.  base: the
  * constant in the address, which is that of the array where an index is added to it. */
 void check_scalar(wse_fabric *fabric, uint32_t pe, uint16_t at, uint16_t base, int bytes, bool writes, check_by by);
-/* Whether accesses to bytes low to high by the only active thread need no check.  first: of the operation. */
-bool check_is_plain(const wse_fabric *fabric, uint32_t pe, uint16_t first, uint16_t low, uint16_t high);
+/* Elements of an operand in memory: the address of the first one, the bytes between two and of each, their number. */
+typedef struct {
+  int32_t first, stride;
+  uint32_t size, n;
+} check_range;
+/* Whether the elements of an operation that began at `base` lie in its region and have values, so that they have no
+ * finding but that of two threads.  n is not 0. */
+bool check_is_plain(const wse_fabric *fabric, uint32_t pe, uint16_t base, check_range range, bool writes);
+/* They are read or written. */
+void check_plain(wse_fabric *fabric, uint32_t pe, uint16_t base, check_range range, bool writes, check_by by);
 /* Checks that an element is in the region of the first element of its operation, at `first`. */
 void check_bounds(wse_fabric *fabric, uint32_t pe, uint16_t first, uint16_t at, int bytes, check_by by);
 /* An element is written whose operation began at `first`: it may overwrite a stack. */

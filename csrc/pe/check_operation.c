@@ -45,15 +45,37 @@ static void check_fifo(wse_fabric *fabric, uint32_t pe, const vector_operand *op
   check_written(fabric, pe, x->fifo.start, x->fifo.capacity * (operand->d.stride == 2 ? 2 : operand->size));
 }
 
-/* Whether the next n elements of an operand need no check.  alone: no other thread of the PE is active. */
+/* Whether an operand has elements in memory. */
+static bool in_memory(const vector_operand *operand) {
+  return operand->is == OPERAND_IS_DSR && dsd_is_memory(&operand->d);
+}
+
+/* The next n elements of an operand in memory, of one dimension. */
+static check_range range_of(const vector_operand *operand, uint32_t done, uint32_t n) {
+  return (check_range){.first = (int32_t)operand->d.base + (int32_t)done * operand->d.stride,
+                       .stride = operand->d.stride,
+                       .size = operand->size,
+                       .n = n};
+}
+
 static bool is_plain(const wse_fabric *fabric, uint32_t pe, const vector_operand *operand, uint32_t done, uint32_t n,
-                     bool alone) {
-  if (operand->is != OPERAND_IS_DSR || !dsd_is_memory(&operand->d)) return true;
-  if (!alone || operand->d.kind != DSD_MEM1D || !n) return false;
-  int32_t first = operand->d.base, from = first + (int32_t)done * operand->d.stride,
-          to = from + (int32_t)(n - 1) * operand->d.stride, low = from < to ? from : to,
-          high = (from < to ? to : from) + operand->size - 1;
-  return low >= 0 && high < WSE_SRAM && check_is_plain(fabric, pe, (uint16_t)first, (uint16_t)low, (uint16_t)high);
+                     bool writes) {
+  if (!in_memory(operand)) return true;
+  return operand->d.kind == DSD_MEM1D && n &&
+         check_is_plain(fabric, pe, operand->d.base, range_of(operand, done, n), writes);
+}
+
+/* Checks all elements at once where none can have a finding of its own. */
+static bool check_together(wse_fabric *fabric, uint32_t pe, const vector_operation *operation, uint32_t n,
+                           check_by by) {
+  const vector_operand *operands[] = {&operation->src0, &operation->src1, &operation->dst};
+  uint32_t done = operation->done;
+  for (int i = 0; i < 3; i++)
+    if (!is_plain(fabric, pe, operands[i], done, n, i == 2)) return false;
+  for (int i = 0; i < 3; i++)
+    if (in_memory(operands[i]))
+      check_plain(fabric, pe, operands[i]->d.base, range_of(operands[i], done, n), i == 2, by);
+  return true;
 }
 
 void check_operation(wse_fabric *fabric, uint32_t pe, const vector_operation *operation, int thread, uint32_t n,
@@ -62,15 +84,13 @@ void check_operation(wse_fabric *fabric, uint32_t pe, const vector_operation *op
   /* sums that begin with the zeros of a program just loaded are usual [csl-examples: gemv-06-routes-1] */
   if (in_place(&operation->dst, &operation->src0)) check_begins_zero(fabric, pe, &operation->dst, operation->done, n);
   uint32_t done = operation->done;
-  if (operation->dst.is == OPERAND_IS_DSR && dsd_is_memory(&operation->dst.d))
+  if (in_memory(&operation->dst))
     senders_stored(fabric, pe, dsd_address(&operation->dst.d, operand_xdsr(fabric, pe, &operation->dst.d), done), by);
-  bool alone = check_is_alone(fabric, pe, thread), plain0 = is_plain(fabric, pe, &operation->src0, done, n, alone),
-       plain1 = is_plain(fabric, pe, &operation->src1, done, n, alone),
-       plain = is_plain(fabric, pe, &operation->dst, done, n, alone);
-  for (uint32_t i = done; !(plain0 && plain1 && plain) && i < done + n; i++) {
-    if (!plain0) check_element(fabric, pe, &operation->src0, i, false, by);
-    if (!plain1) check_element(fabric, pe, &operation->src1, i, false, by);
-    if (!plain) check_element(fabric, pe, &operation->dst, i, true, by);
+  bool together = check_together(fabric, pe, operation, n, by);
+  for (uint32_t i = done; !together && i < done + n; i++) {
+    check_element(fabric, pe, &operation->src0, i, false, by);
+    check_element(fabric, pe, &operation->src1, i, false, by);
+    check_element(fabric, pe, &operation->dst, i, true, by);
   }
   check_fifo(fabric, pe, &operation->dst);
 }
