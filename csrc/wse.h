@@ -176,7 +176,8 @@ uint64_t wse_stream_count(const wse_fabric *fabric, int stream);
 const uint32_t *wse_stream_data(const wse_fabric *fabric, int stream);
 const uint8_t *wse_stream_control(const wse_fabric *fabric, int stream);
 const uint64_t *wse_stream_cycles(const wse_fabric *fabric, int stream); /* out: cycle in which each left the fabric */
-void wse_stream_take(wse_fabric *fabric, int stream);                    /* out: discards what passed */
+/* out: discards what passed.  goes_on: the rate counts from the same cycle, else from that of the next wavelet. */
+void wse_stream_take(wse_fabric *fabric, int stream, int goes_on);
 
 /* Arrival times of wavelets at the edge: the next `count` of a stream arrive from cycle `cycle` on, `num` in `den`
  * cycles, after those of the previous segment.  One per cycle enters the fabric.  At most `window` wait at the edge
@@ -192,7 +193,7 @@ typedef struct {
   uint64_t passed, first, last, starved, blocked;
 } wse_timing;
 /* Adds n wavelets to an input stream that has only segments, or has passed nothing yet.  The counts of the m segments
- * add up to n.  Wavelets of earlier calls are discarded once all of them have passed. */
+ * add up to n.  Memory of wavelets that have passed is used again; once all have, times and segments are forgotten. */
 wse_status wse_stream_put(wse_fabric *fabric, int stream, const uint32_t *data, const uint8_t *control, uint64_t n,
                           const wse_segment *segments, uint64_t m, uint64_t window);
 /* Returns the number of segments, and fills at most `capacity` of their times. */

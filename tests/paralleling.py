@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wse.execute.execution import Pass, Span
+from wse.execute.execution import Pass, Span, handed
 
 VOCAB = 11
 
@@ -30,7 +30,7 @@ class Bigram:
         self.weights = {name: np.array(weight) for name, weight in weights.items()}
         self.note("load")
 
-    def run(self, ids, labels, scale=1.0):
+    def run(self, ids, labels, scale=1.0, gradients=None):
         self.note("run")
         time.sleep(self.pause)
         logits = self.weights["table"][ids] + self.weights["bias"]
@@ -45,8 +45,16 @@ class Bigram:
         d = (d * np.float32(scale / tokens)).astype(np.float32)
         table = np.zeros_like(self.weights["table"])
         np.add.at(table, ids.ravel(), d.reshape(tokens, -1))
-        gradients = {"table": table, "bias": d.reshape(tokens, -1).sum(0)}
-        return Pass(float(loss), gradients, 100 + int(ids[0, 0]), 7, 9, 3, [Span("compute", "all", "forward", 0, 1)])
+        found = {"table": table, "bias": d.reshape(tokens, -1).sum(0)}
+        return Pass(
+            float(loss),
+            handed(found, gradients),
+            100 + int(ids[0, 0]),
+            7,
+            9,
+            3,
+            [Span("compute", "all", "forward", 0, 1)],
+        )
 
     def evaluate(self, ids, labels):
         return self.run(ids, labels).loss

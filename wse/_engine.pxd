@@ -139,7 +139,7 @@ cdef extern from "wse.h":
     const uint32_t *wse_stream_data(const wse_fabric *f, int stream)
     const uint8_t *wse_stream_control(const wse_fabric *f, int stream)
     const uint64_t *wse_stream_cycles(const wse_fabric *f, int stream)
-    void wse_stream_take(wse_fabric *f, int stream)
+    void wse_stream_take(wse_fabric *f, int stream, int goes_on)
     wse_status wse_stream_put(wse_fabric *f, int stream, const uint32_t *data, const uint8_t *control, uint64_t n,
                               const wse_segment *segments, uint64_t m, uint64_t window)
     uint64_t wse_stream_timing(const wse_fabric *f, int stream, wse_timing *out, uint64_t capacity)

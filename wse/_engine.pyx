@@ -252,9 +252,9 @@ cdef class Engine:
     def stream_cycles(self, int stream):
         return lend(self, wse_stream_cycles(self.f, stream), 8, (wse_stream_count(self.f, stream),))
 
-    def stream_take(self, int stream):
+    def stream_take(self, int stream, bint goes_on):
         self.idle()
-        wse_stream_take(self.f, stream)
+        wse_stream_take(self.f, stream, goes_on)
 
     def stream_put(self, int stream, data, control, segments, uint64_t window):
         """`segments`: uint64 [m, 3]: count, cycle, and num + (den << 32)."""

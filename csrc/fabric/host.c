@@ -84,7 +84,8 @@ static const edge_stream *at(const wse_fabric *fabric, int i) {
   return i >= 0 && i < fabric->stream_total ? &fabric->streams[i] : NULL;
 }
 uint64_t wse_stream_count(const wse_fabric *fabric, int i) {
-  return at(fabric, i) ? at(fabric, i)->before + at(fabric, i)->passed : 0;
+  const edge_stream *stream = at(fabric, i);
+  return !stream ? 0 : stream->out ? stream->passed : stream->before + stream->passed;
 }
 const uint32_t *wse_stream_data(const wse_fabric *fabric, int i) { return at(fabric, i) ? at(fabric, i)->data : NULL; }
 const uint8_t *wse_stream_control(const wse_fabric *fabric, int i) {
@@ -94,9 +95,10 @@ const uint64_t *wse_stream_cycles(const wse_fabric *fabric, int i) {
   return at(fabric, i) ? at(fabric, i)->cycles : NULL;
 }
 
-void wse_stream_take(wse_fabric *fabric, int i) {
+void wse_stream_take(wse_fabric *fabric, int i, int goes_on) {
   if (!at(fabric, i) || !at(fabric, i)->out) return;
   edge_stream *stream = &fabric->streams[i];
+  stream->before = goes_on ? stream->before + stream->passed : 0;
   stream->passed = stream->taken = 0;
   wake_router(fabric, stream->pe, fabric->now); /* wavelets may wait for it */
 }
@@ -124,12 +126,20 @@ wse_status wse_stream_put(wse_fabric *fabric, int i, const uint32_t *data, const
   if (sum != n || (!stream->segments && stream->n)) return WSE_BADARG;
   if (stream->passed == stream->n) { /* all have passed: the memory is reused */
     stream->before += stream->passed;
-    stream->passed = stream->n = stream->segment_total = stream->segment_at = 0;
+    stream->passed = stream->n = stream->dropped = stream->segment_total = stream->segment_at = 0;
   }
-  if (stream_grow(stream, stream->n + n) || segments_grow(stream, stream->segment_total + m)) return WSE_NOMEM;
-  if (n) memcpy(stream->data + stream->n, data, n * sizeof *data);
-  if (n && control) memcpy(stream->control + stream->n, control, n);
-  else if (n) memset(stream->control + stream->n, 0, n);
+  uint64_t held = stream->n - stream->dropped;
+  if (held + n > stream->capacity) { /* those that passed make place */
+    uint64_t gone = stream->passed - stream->dropped;
+    held -= gone;
+    stream->dropped = stream->passed;
+    memmove(stream->data, stream->data + gone, held * sizeof *data);
+    memmove(stream->control, stream->control + gone, held);
+  }
+  if (stream_grow(stream, held + n) || segments_grow(stream, stream->segment_total + m)) return WSE_NOMEM;
+  if (n) memcpy(stream->data + held, data, n * sizeof *data);
+  if (n && control) memcpy(stream->control + held, control, n);
+  else if (n) memset(stream->control + held, 0, n);
   bool waits = stream->passed == stream->n; /* the first of the new ones is the next */
   for (uint64_t k = 0; k < m; k++, stream->segment_total++) {
     stream->segments[stream->segment_total] =

@@ -203,7 +203,7 @@ static void visit_stream(visit *v, edge_stream *stream) {
   held.capacity = held.segment_capacity = 0;
   if (!FIELD(v, held)) return;
   uint64_t rooms[] = {mine.capacity, mine.capacity, mine.cycles ? mine.capacity : 0},
-           there = held.out ? held.passed : held.n;
+           there = held.out ? held.passed : held.n - held.dropped;
   if (v->reads) {
     if (!reserve(v, (void **)&mine.data, &rooms[0], held.n, sizeof *mine.data) ||
         !reserve(v, (void **)&mine.control, &rooms[1], held.n, sizeof *mine.control) ||

@@ -77,8 +77,9 @@ edge_stream *stream_out_at(wse_fabric *fabric, uint32_t pe, int port, int color)
 }
 
 static uint64_t next_at(edge_stream *stream, uint64_t now) {
-  if (stream->passed == 0 || stream->next < now) stream->credit_from = now - stream->passed * stream->den / stream->num;
-  return stream->credit_from + ((stream->passed + 1) * stream->den + stream->num - 1) / stream->num;
+  uint64_t passed = stream->out ? stream->before + stream->passed : stream->passed;
+  if (passed == 0 || stream->next < now) stream->credit_from = now - passed * stream->den / stream->num;
+  return stream->credit_from + ((passed + 1) * stream->den + stream->num - 1) / stream->num;
 }
 
 /* den j / num cycles, rounded down and up. */
@@ -167,7 +168,8 @@ void streams_step(wse_fabric *fabric, band_state *band, fabric_strip *strip, uin
         continue;
       }
       stream->next = stream->segments ? segment_pass(stream, now) : next_at(stream, now);
-      wavelet w = {stream->data[stream->passed], stream->control[stream->passed] ? WAVELET_CONTROL : 0};
+      uint64_t k = stream->passed - stream->dropped;
+      wavelet w = {stream->data[k], stream->control[k] ? WAVELET_CONTROL : 0};
       router_push_one(fabric, stream->pe, color, stream->port, w, now + (uint64_t)P(fabric, hop_cycles));
       if (fabric->check)
         senders_push(fabric, stream->pe, color, stream->port, senders_of_stream(stream->pe, stream->port));

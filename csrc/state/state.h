@@ -334,7 +334,8 @@ typedef struct {
   uint64_t credit_from;     /* cycle from which the rate counts */
   uint64_t capacity;        /* wavelets that the arrays hold */
   uint64_t taken;           /* out: of those that passed, taken by wse_host_take */
-  uint64_t before;          /* in: wavelets that passed and are no longer held */
+  uint64_t before;          /* wavelets that passed and that n and passed do not count any more */
+  uint64_t dropped;         /* in: the first of the n, which passed and are no longer held */
   uint32_t *data;           /* [capacity] */
   uint8_t *control;         /* [capacity]: 0 or 1 */
   uint64_t *cycles;         /* [capacity], out: the cycle in which each left */

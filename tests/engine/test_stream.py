@@ -242,3 +242,45 @@ def test_a_stream_with_a_rate_takes_no_more():
     into = fabric.stream_in(0, 0, "W", "line", [1, 2], rate=0.5)
     with pytest.raises(wse.ProgramError, match=r"^this stream has a rate for all its wavelets: make it with segments"):
         into.put([3])
+
+
+def test_taking_does_not_change_a_rate_that_goes_on():
+    """2 wavelets in 7 cycles, taken at any time: they leave when they would leave if nothing was taken."""
+    found = []
+    for step in (1000, 1, 5, 13):
+        fabric = pipe()
+        fabric.stream_in(0, 0, "W", "line", np.arange(40, dtype=np.uint32), rate=0.5)
+        out = fabric.stream_out(0, 0, "E", "line", capacity=40, rate=2 / 7)
+        cycles = []
+        while fabric.advance(step) == "limit":
+            cycles += out.take(goes_on=True)[2].tolist()
+        found.append(cycles + out.take()[2].tolist())
+    assert len(found[0]) == 40 and found[1:] == found[:1] * 3
+
+
+@settings(max_examples=30)
+@given(
+    counts=st.lists(st.integers(1, 40), min_size=2, max_size=6),
+    cycles=st.lists(st.integers(0, 300), min_size=6, max_size=6),
+    window=st.integers(0, 9),
+    out_rate=st.sampled_from([1, 0.3, 3 / 7]),
+    least=st.integers(2, 30),
+)
+def test_segments_that_are_put_while_others_pass(counts, cycles, window, out_rate, least):
+    """The times are those of a stream that had all its segments at the begin, if it never runs dry."""
+    segments = [Segment(n, cycle, 0.5) for n, cycle in zip(counts, cycles, strict=False)]
+    entered, timing = flow(segments, window, out_rate)
+    fabric = pipe()
+    n = sum(counts)
+    into = fabric.stream_in(0, 0, "W", "line", [], segments=[], window=window)
+    out = fabric.stream_out(0, 0, "E", "line", capacity=n + 1, rate=out_rate)
+    left, words = list(segments), list(range(n))
+    while True:
+        while left and into.size - into.sent < least:
+            segment = left.pop(0)
+            into.put(np.array([words.pop(0) for _ in range(segment.count)], np.uint32), segments=[segment])
+        if fabric.advance(into.size - into.sent - 1 if left else 1 << 40) == "quiet":
+            break
+    data, _, at = out.take()
+    assert data.tolist() == list(range(n)) and at.tolist() == entered.tolist()
+    assert into.timing.tolist() == timing.tolist()

@@ -286,3 +286,21 @@ def test_what_a_store_refuses(tmp_path):
         with pytest.raises(wse.ConfigError, match=message):
             call()
     assert json.loads((tmp_path / "s" / "meta.json").read_text()) == {"kinds": ["gradient", "m"]}
+
+
+def test_what_is_released_is_in_the_files(tmp_path):
+    for store in (Store.create(tmp_path / "s", weights(), AdamW.slots), Store.create(None, weights(), AdamW.slots)):
+        for name in store.names:
+            store.gradient(name)[...] = store.weight(name) + 1
+            store.release()
+        for name, weight in store.weights.items():
+            assert np.array_equal(weight, weights()[name].astype(np.float32)) and np.array_equal(
+                store.gradient(name), weight + 1
+            )
+        kept = store.weight("b")
+        store.release()
+        kept[...] = 7  # an array stays one of the file
+        assert (store.weights["b"] == 7).all()
+    opened = Store.open(tmp_path / "s")
+    opened.release()
+    assert (opened.weights["b"] == 7).all()

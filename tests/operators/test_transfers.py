@@ -5,13 +5,13 @@ import pytest
 
 from wse.errors import ConfigError
 from wse.machine import numerics
-from wse.operators.transfers import CONTROL, END, ZERO, Column, GradientTransfer, WeightTransfer, as_bits, joined
+from wse.operators.transfers import CONTROL, END, ZERO, Column, GradientTransfer, Order, WeightTransfer, as_bits, joined
 
-ORDER = np.array([[0, 2, END, 4], [1, ZERO, END, 3]])
+ORDER = Order.of(np.array([[0, 2, END, 4], [1, ZERO, END, 3]]))
 
 
 def test_a_dense_stream():
-    stream = WeightTransfer("a layer", "bf16", (("bias", np.array([[0], [1]])), ("weight", ORDER)))
+    stream = WeightTransfer("a layer", "bf16", (("bias", Order.of(np.array([[0], [1]]))), ("weight", ORDER)))
     weight, bias = np.array([1.0, -2.0, 0.0, 3.0, 0.5]), np.array([4.0, 8.0])
     first, second = stream.pack({"weight": weight, "bias": bias})
     bits = numerics.to_bits(weight, "bf16").astype(np.uint32)
@@ -43,8 +43,8 @@ def test_a_sparse_stream_leaves_zeros_out(storage):
 
 
 def test_a_drain():
-    order = np.array([[0, 2, -1], [1, 1, 3]])
-    drain = GradientTransfer("gradients", (("weight", order, (2, 2)), ("bias", np.array([[0], [1]]), (2,))))
+    order = Order.of(np.array([[0, 2, -1], [1, 1, 3]]))
+    drain = GradientTransfer("gradients", (("weight", order, (2, 2)), ("bias", Order.of(np.array([[0], [1]])), (2,))))
     columns = [np.array(values, np.float32).view(np.uint32) for values in ([1, 2, 99, 5], [3, 4, 6, 7])]
     got = drain.unpack(columns)
     assert got["weight"].tolist() == [[1, 7], [2, 6]]  # what goes to one place is summed, padding dropped
@@ -53,7 +53,7 @@ def test_a_drain():
 
 
 def test_a_drain_of_pairs():
-    drain = GradientTransfer("rows", (("dx", np.array([[0, 1, 2, -1]]), (3,)),), "f16")
+    drain = GradientTransfer("rows", (("dx", Order.of(np.array([[0, 1, 2, -1]])), (3,)),), "f16")
     halves = numerics.to_bits(np.array([0.5, 1.5, -2.0, 9.0]), "f16").astype(np.uint32)
     assert drain.wavelets == 2
     assert drain.unpack([halves[0::2] | halves[1::2] << 16])["dx"].tolist() == [0.5, 1.5, -2.0]
@@ -72,7 +72,7 @@ def test_what_is_refused():
         stream.pack({"bias": np.zeros(5)})
     with pytest.raises(ConfigError, match=r"^a layer takes 5 values of weight, not 6$"):
         stream.pack({"weight": np.zeros(6)})
-    drain = GradientTransfer("gradients", (("weight", np.array([[0, 1]]), (2,)),))
+    drain = GradientTransfer("gradients", (("weight", Order.of(np.array([[0, 1]])), (2,)),))
     with pytest.raises(ConfigError, match=r"^gradients gives 2 wavelets in column 0, not 3$"):
         drain.unpack([np.zeros(3, np.uint32)])
 
@@ -83,7 +83,7 @@ def test_copies_are_packed_from_one_array_and_added_up():
     first, second = stream.pack({"weight": np.array([1.0, 2.0, 3.0])})
     assert first.words[[0, 1, 3]].view(np.float32).tolist() == [3, 3, 3] and first.words[2] == CONTROL
     assert second.words[[0, 1, 3]].view(np.float32).tolist() == [1, 0, 2]
-    order = np.array([[0, 2, -1], [1, 3, 4]])
+    order = Order.of(np.array([[0, 2, -1], [1, 3, 4]]))
     drain = GradientTransfer("a gradient", (("weight", order, (5,)),)).adding({"weight": copies})
     columns = [np.array(values, np.float32).view(np.uint32) for values in ([1, 2, 99], [4, 8, 16])]
     assert drain.unpack(columns)["weight"].tolist() == [4, 8, 1 + 2 + 16]

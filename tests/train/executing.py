@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wse.execute.execution import Pass
+from wse.execute.execution import Pass, handed
 from wse.train import reference
 
 
@@ -19,13 +19,13 @@ class ByTorch:
         self.weights = {name: np.array(w) for name, w in weights.items()}
         self.momentum = {name: np.array(v) for name, v in (momentum or {}).items()}
 
-    def run(self, ids, labels, scale=1.0):
-        loss, gradients = reference.gradients(self.graph, self.weights, ids, labels)
-        self.gradients = {name: g * np.float32(scale) for name, g in gradients.items()}
+    def run(self, ids, labels, scale=1.0, gradients=None):
+        loss, found = reference.gradients(self.graph, self.weights, ids, labels)
+        self.gradients = {name: g * np.float32(scale) for name, g in found.items()}
         if self.passes in self.overflow_at:
             next(iter(self.gradients.values())).flat[0] = np.inf
         self.passes += 1
-        return Pass(loss, self.gradients, cycles=1000)
+        return Pass(loss, handed(self.gradients, gradients), cycles=1000)
 
     def evaluate(self, ids, labels):
         return reference.gradients(self.graph, self.weights, ids, labels)[0]

@@ -5,7 +5,7 @@ The PEs of the emulated fabric execute all arithmetic of a pass.  `Execution.upd
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import field
 from typing import Protocol
 
@@ -38,7 +38,7 @@ class Pass:
     """The result of one micro-batch, forward and backward.
 
     loss        mean cross-entropy over the tokens, in nats, without the loss scale
-    gradients   float32 arrays by parameter name, of the mean loss times the loss scale
+    gradients   float32 arrays by parameter name, of the mean loss times the loss scale; those that `run` was given
     cycles      fabric cycles from the first wavelet in to the last gradient out
     sent        weight wavelets that entered the fabric
     dense       weight wavelets that would have entered if zeros were sent, too
@@ -48,7 +48,7 @@ class Pass:
     """
 
     loss: float
-    gradients: dict[str, np.ndarray]
+    gradients: MutableMapping[str, np.ndarray]
     cycles: int
     sent: int = 0
     dense: int = 0
@@ -73,10 +73,18 @@ class Execution(Protocol):
     grid: tuple[int, int]
 
     def load(self, weights: Mapping[str, np.ndarray], momentum: Mapping[str, np.ndarray] | None = None) -> None:
-        """Sets the float32 master weights by parameter name; momentum: initial velocity, for updates on the fabric."""
+        """Sets the float32 master weights by parameter name; momentum: initial velocity, for updates on the fabric.
+        Streamed weights are read, and rounded, in each pass, so that a mapping may read them from a file."""
 
-    def run(self, ids: np.ndarray, labels: np.ndarray, scale: float = 1.0) -> Pass:
-        """Runs a forward and a backward pass.  ids, labels: int [batch, sequence].  scale: loss scale."""
+    def run(
+        self,
+        ids: np.ndarray,
+        labels: np.ndarray,
+        scale: float = 1.0,
+        gradients: MutableMapping[str, np.ndarray] | None = None,
+    ) -> Pass:
+        """Runs a forward and a backward pass.  ids, labels: int [batch, sequence].  scale: loss scale.  gradients: an
+        empty mapping that receives each gradient as soon as it is there; None: a dict."""
 
     def evaluate(self, ids: np.ndarray, labels: np.ndarray) -> float:
         """The mean loss in nats, by a forward pass.  Weights and gradients do not change."""
@@ -86,3 +94,13 @@ class Execution(Protocol):
 
     def read(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Reads (weights, momentum) from the fabric: float32 by parameter name.  Only if updates is "fabric"."""
+
+
+def handed(
+    found: dict[str, np.ndarray], gradients: MutableMapping[str, np.ndarray] | None
+) -> MutableMapping[str, np.ndarray]:
+    """The gradients of a pass, in the mapping that `run` was given, if any."""
+    if gradients is None:
+        return found
+    gradients.update(found)
+    return gradients

@@ -16,7 +16,7 @@ the scale of the update.  If the head shares the token table, the host sums the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import field
 from itertools import pairwise, product
 from math import gcd
@@ -32,14 +32,14 @@ from ..models import Graph
 from ..operators import resident, transport
 from ..operators.policy import Policy
 from ..operators.resident import Part, Resident, Tasks
-from ..operators.transfers import END, WeightTransfer, joined
+from ..operators.transfers import WeightTransfer, joined
 from ..plan.region import Region as Group
 from ..plan.region import regions
 from ..program.program import Program
 from ..records import dataclass
 from . import emitter
 from .emitter import Arena, EdgeTransfer, Noting
-from .execution import CAUSES, Pass, Span
+from .execution import CAUSES, Pass, Span, handed
 from .handover import PipelineEmitter, micro_batches
 from .replicas import replicated
 from .schedule import BACKWARD, FORWARD, Call, allocate, schedule
@@ -84,17 +84,17 @@ class Stage:
         found = []
         for feed in self.feeds.get(phase, []):
             for role, order in feed.transfer.parts:
-                if (order == END).any():
+                if order.ends.any():
                     raise ConfigError(
                         f"{feed.transfer.what} has rows that end by control wavelets: weight PEs send none"
                     )
-                found.append(Part(self._placed(order, feed.parameters[role]), feed.transfer.storage == "f32"))
+                found.append(Part(self._placed(order.whole(), feed.parameters[role]), feed.transfer.storage == "f32"))
         return found
 
     def gradients(self) -> np.ndarray:
         """The numbers of the weights in the order in which their gradients arrive: int64 [columns, n]."""
         parts = [(order, drain.parameters[role]) for drain in self.drains for role, order, _ in drain.transfer.parts]
-        return np.concatenate([self._placed(order, name) for order, name in parts], axis=1)
+        return np.concatenate([self._placed(order.whole(), name) for order, name in parts], axis=1)
 
     def _placed(self, order: np.ndarray, parameter: str) -> np.ndarray:
         return np.where(order < 0, resident.ZERO, order + self.numbers[parameter].start)
@@ -285,7 +285,13 @@ class Pipelined:
                 for array, values in (("master", weights), ("velocity", moving)):
                     stage.resident.write(self.fabric, stage.flat(values), array)
 
-    def run(self, ids: np.ndarray, labels: np.ndarray, scale: float = 1.0) -> Pass:
+    def run(
+        self,
+        ids: np.ndarray,
+        labels: np.ndarray,
+        scale: float = 1.0,
+        gradients: MutableMapping[str, np.ndarray] | None = None,
+    ) -> Pass:
         """See Execution."""
         begin = self.fabric.cycle
         self._feed(ids, labels, scale, (FORWARD, BACKWARD))
@@ -296,7 +302,7 @@ class Pipelined:
         sent = sum(part.order.size for r in kept for part in (*r.forward, *r.backward))
         return Pass(
             loss=self._loss(),
-            gradients=self._gradients,
+            gradients=handed(self._gradients, gradients),
             cycles=run.cycles - begin,
             sent=self.micro_batches * sent,
             dense=self.micro_batches * sent,

@@ -9,7 +9,7 @@ time of the update is not modelled here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -19,17 +19,18 @@ from ..errors import ConfigError
 from ..fabric.fabric import Fabric
 from ..fabric.run import Run
 from ..fabric.stream import StreamIn
-from ..machine.numerics import to_bits
 from ..machine.parameters import Machine
 from ..memoryx import Feeder, MemoryX, Transfer, account
 from ..memoryx.feeder import Plan, TransferTime
 from ..models import Graph
 from ..operators.embedding import Embedding
 from ..operators.policy import Policy
-from ..operators.transfers import Column, joined
+from ..operators.transfers import Column
 from ..program import dsd
 from ..program.program import Program
-from . import emitter
+from ..records import dataclass
+from . import edge_streams, emitter
+from .edge_streams import Incoming, Outgoing
 from .emitter import EdgeTransfer, Emitter, Noting
 from .execution import Pass, Span
 from .replicas import replicated
@@ -52,6 +53,22 @@ def grid_of(graph: Graph, batch: int, grid: tuple[int, int] | None) -> tuple[int
             "sequences in a row, or a sequence in equal parts of an even number of tokens over rows"
         )
     return width, height
+
+
+@dataclass
+class Moved:
+    """What passed the edge in a part of a run.
+
+    plan: when weights arrive, in cycles from its begin.  counts: wavelets by color, int64 [columns, feeds].  sent:
+    weight wavelets without control wavelets.  outgoing: what left.  run: what the fabric measured.
+    """
+
+    begin: int
+    plan: Plan
+    counts: dict[str, np.ndarray]
+    sent: int
+    outgoing: Outgoing
+    run: Run
 
 
 class Streaming:
@@ -94,8 +111,7 @@ class Streaming:
         self.fabric = Fabric(self.program, threads=threads, trace=trace, portable=portable)
         self.feeder = Feeder(system, width, machine)
         self._attach()
-        self._weights: dict[str, np.ndarray] = {}
-        self._packed: list[list[Column]] = []
+        self._weights: Mapping[str, np.ndarray] = {}
         self._before: Run | None = None
 
     # --- the program --------------------------------------------------------------------------------------------------
@@ -138,49 +154,54 @@ class Streaming:
             for path in ("weights", "embedding")
             if path in colors
         }
-        drained = sum(sent.transfer.wavelets for sent in self.emitter.drains)
+        self.ahead = edge_streams.ahead(width)
         self.out = [
-            self.fabric.stream_out(x, 0, "N", colors["north0"], capacity=2 * drained, rate=rate) for x in range(width)
+            self.fabric.stream_out(x, 0, "N", colors["north0"], capacity=self.ahead, rate=rate) for x in range(width)
         ]
         self.emitter.write(self.fabric)
 
     # --- Execution ----------------------------------------------------------------------------------------------------
 
     def load(self, weights: Mapping[str, np.ndarray], momentum: Mapping[str, np.ndarray] | None = None) -> None:
-        """See Execution.  The weights are rounded to the storage type once."""
-        fmt = self.policy.storage
-        self._weights = {
-            name: np.array(w, np.float32) if fmt == "f32" else to_bits(w, fmt) for name, w in weights.items()
-        }
-        self._packed = []
+        """See Execution.  The mapping is kept, not copied: weights are read in each pass, operator by operator."""
+        self._weights = weights
 
-    def run(self, ids: np.ndarray, labels: np.ndarray, scale: float = 1.0) -> Pass:
+    def run(
+        self,
+        ids: np.ndarray,
+        labels: np.ndarray,
+        scale: float = 1.0,
+        gradients: MutableMapping[str, np.ndarray] | None = None,
+    ) -> Pass:
         """See Execution."""
         if not scale > 0:
             raise ConfigError(f"a loss scale is above 0, not {scale}")
-        made, begin = self.emitter, self.fabric.cycle
-        plan, packed, counts = self._feed(made.feeds, ids, labels, begin)
-        timed, before = self._execute(labels, scale)
-        taken = [stream.take() for stream in self.out]
-        gradients = self._gradients([words for words, _, _ in taken], ids)
-        spans = self._spans(begin, plan, counts, [cycles for _, _, cycles in taken])
-        run = since(before, timed, begin)
+        found: MutableMapping[str, np.ndarray] = {} if gradients is None else gradients
+        made = self.emitter
+        moved = self._move(
+            made.feeds,
+            made.drains,
+            ids,
+            labels,
+            lambda: self._start(labels, scale),
+            lambda sent, arrays: self._collect(found, sent, arrays, ids),
+        )
+        spans = self._spans(moved)
         return Pass(
             loss=self._loss(),
-            gradients=gradients,
-            cycles=run.cycles,
-            sent=sum(column.words.size - int(column.control.sum()) for columns in packed for column in columns),
+            gradients=found,
+            cycles=moved.run.cycles,
+            sent=moved.sent,
             dense=sum(self._dense(feed) for feed in made.feeds),
-            drained=sum(words.size for words, _, _ in taken),
+            drained=moved.outgoing.wavelets,
             spans=spans,
-            waits=self._waits(plan, counts, run, spans, [cycles for _, _, cycles in taken]),
+            waits=self._waits(moved, spans),
         )
 
     def evaluate(self, ids: np.ndarray, labels: np.ndarray) -> float:
         """See Execution.  Forward only."""
         forward = [feed for feed in self.emitter.feeds if feed.call.phase == FORWARD]
-        self._feed(forward, ids, labels, self.fabric.cycle)
-        self._execute(labels, 0.0)
+        self._move(forward, [], ids, labels, lambda: self._start(labels, 0.0))
         self.fabric.said()
         return self._loss()
 
@@ -194,59 +215,71 @@ class Streaming:
 
     def arrivals(self) -> list[tuple[EdgeTransfer, TransferTime, int]]:
         """What MemoryX sends in a pass, in order, if the wafer takes all at once: each stream, when it arrives in
-        cycles from the pass's begin, and its wavelets in the first column.  After a pass; of its weights."""
+        cycles from the pass's begin, and its wavelets in the first column.  Of the weights that are loaded."""
         feeds = self.emitter.feeds
-        plan = self.feeder.plan(self._transfer(f, columns) for f, columns in zip(feeds, self._packed, strict=True))
-        sizes = [len(columns[0].words) for columns in self._packed]
-        return list(zip(feeds, plan.arrivals, sizes, strict=True))
+        sizes = [self._sizes(feed) for feed in feeds]
+        plan = self.feeder.plan(self._transfer(feed, size) for feed, size in zip(feeds, sizes, strict=True))
+        return [(feed, at, int(size[0, 0])) for feed, at, size in zip(feeds, plan.arrivals, sizes, strict=True)]
 
     # --- a pass -------------------------------------------------------------------------------------------------------
 
-    def _feed(
-        self, feeds: list[EdgeTransfer], ids: np.ndarray, labels: np.ndarray, begin: int
-    ) -> tuple[Plan, list[list[Column]], dict[str, np.ndarray]]:
-        """Puts weights on their way.  Returns when they arrive, what each feed sends down the columns, and numbers of
-        wavelets by way, [column, feed]."""
+    def _move(
+        self,
+        feeds: Sequence[EdgeTransfer],
+        drains: Sequence[EdgeTransfer],
+        ids: np.ndarray,
+        labels: np.ndarray,
+        start: Callable[[], None],
+        done: Callable[[EdgeTransfer, dict[str, np.ndarray]], None] = lambda sent, arrays: None,
+    ) -> Moved:
+        """Starts a task, sends it the feeds, and gives each drain to `done`."""
         if not self._weights:
             raise ConfigError("there are no weights: load some first")
         shape = (self.batch, self.sequence)
         if ids.shape != shape or labels.shape != shape:
             raise ConfigError(f"ids and labels are [{self.batch}, {self.sequence}], not {ids.shape} and {labels.shape}")
-        if not self._packed:
-            self._packed = [self._pack(feed, ids) for feed in self.emitter.feeds]
-        packed = [
-            self._pack(feed, ids) if isinstance(feed.transfer, Embedding) else columns
-            for feed, columns in zip(self.emitter.feeds, self._packed, strict=True)
-            if any(feed is one for one in feeds)
-        ]
-        plan = self.feeder.plan(self._transfer(f, columns) for f, columns in zip(feeds, packed, strict=True))
-        counts: dict[str, np.ndarray] = {}
+        begin, before = self.fabric.cycle, self._before
+        sizes = [self._sizes(feed) for feed in feeds]
+        plan = self.feeder.plan(self._transfer(feed, size) for feed, size in zip(feeds, sizes, strict=True))
+        incoming, counts = [], {}
         for path, streams in self.into.items():
             own = [path_of(feed) == path for feed in feeds]
-            counts[path] = np.array(
-                [[len(cs[x].words) * mine for cs, mine in zip(packed, own, strict=True)] for x in range(self.grid[0])]
-            )
-            columns = joined([cs for cs, mine in zip(packed, own, strict=True) if mine])
-            for stream, column, wavelets in zip(streams, columns, counts[path], strict=True):
-                segments = [replace(s, cycle=s.cycle + begin) for s in plan.segments(wavelets.tolist())]
-                stream.put(column.words, column.control, segments)
-        return plan, packed, counts
+            counts[path] = np.stack([size[:, 0] * mine for size, mine in zip(sizes, own, strict=True)], axis=1)
+            segments = [
+                [replace(segment, cycle=segment.cycle + begin) for segment in plan.segments(wavelets)]
+                for wavelets in counts[path].tolist()
+            ]
+            incoming.append(Incoming(streams, counts[path], segments, lambda i: self._columns(feeds[i], ids)))
+        outgoing = Outgoing(self.out, drains, self.feeder.drain().rate, done)
+        self._before = None
+        start()
+        edge_streams.move(self.fabric, incoming, outgoing, self.ahead)
+        self._before = self.fabric.run()
+        sent = sum(int((size[:, 0] - size[:, 1]).sum()) for size in sizes)
+        return Moved(begin, plan, counts, sent, outgoing, since(before, self._before, begin))
 
-    def _pack(self, feed: EdgeTransfer, ids: np.ndarray) -> list[Column]:
+    def _columns(self, feed: EdgeTransfer, ids: np.ndarray) -> Iterable[Column]:
+        """The wavelets of a feed, column by column."""
         values = emitter.named(feed, self._weights)
         if isinstance(feed.transfer, Embedding):
             return feed.transfer.pack(values["weight"], ids)
-        return feed.transfer.pack(values)
+        return feed.transfer.columns(values)
+
+    def _sizes(self, feed: EdgeTransfer) -> np.ndarray:
+        """int64 [columns, 2]: wavelets of a feed, and how many of them are control wavelets."""
+        if isinstance(feed.transfer, Embedding):
+            return feed.transfer.sizes()
+        return feed.transfer.sizes(emitter.named(feed, self._weights) if feed.transfer.offsets else {})
 
     def _dense(self, feed: EdgeTransfer) -> int:
         """Wavelets that a feed would have without zeros left out."""
         if isinstance(feed.transfer, Embedding):
             return feed.transfer.words * self.grid[1] * self.grid[0]
-        return sum(int((order >= 0).sum()) for _, order in feed.transfer.parts)
+        return int(feed.transfer.weights)
 
-    def _transfer(self, feed: EdgeTransfer, columns: list[Column]) -> Transfer:
+    def _transfer(self, feed: EdgeTransfer, sizes: np.ndarray) -> Transfer:
         """A stream as MemoryX sends it: without control wavelets, 16-bit weights with their index if sparse."""
-        elements = sum(column.words.size - int(column.control.sum()) for column in columns)
+        elements = int((sizes[:, 0] - sizes[:, 1]).sum())
         if isinstance(feed.transfer, Embedding):
             size = 4.0  # two 16-bit elements, or an f32
         elif feed.transfer.offsets and self.policy.wide:
@@ -256,43 +289,36 @@ class Streaming:
         written = 4.0 if feed.call.phase == BACKWARD else 0.0
         return Transfer(feed.call.operator.name, elements, size, written=written)
 
-    def _execute(self, labels: np.ndarray, scale: float) -> tuple[Run, Run | None]:
-        """Runs the task over the tokens; the run so far and as it was before."""
+    def _start(self, labels: np.ndarray, scale: float) -> None:
+        """Sends the tokens of a pass and starts the task."""
         rows = self.grid[1]
         factor = np.full((rows, 1), scale / labels.size, np.float32).view(np.uint32)
         words = np.concatenate([factor, labels.reshape(rows, -1).astype(np.uint32)], axis=1)
         for stream, row in zip(self.ids, words, strict=True):
             stream.put(row)
-        before, self._before = self._before, None
         self.fabric.launch(TASK)
-        self._before = self.fabric.run()
-        return self._before, before
 
     def _loss(self) -> float:
         """The mean loss over all tokens, in nats; each row holds the sum over its own tokens."""
         sums = self.fabric.read(emitter.LOSS, x=0, y=0, w=1)[:, 0, 0]
         return float(sums.sum(dtype=np.float64)) / (self.batch * self.sequence)
 
-    def _gradients(self, words: list[np.ndarray], ids: np.ndarray) -> dict[str, np.ndarray]:
-        """The gradients, from the wavelets that left each column; those of a tied table are summed."""
-        found: dict[str, np.ndarray] = {}
-        at = 0
-        for sent in self.emitter.drains:
-            n = sent.transfer.wavelets
-            made = sent.transfer.unpack([column[at : at + n] for column in words])
-            at += n
-            if sent.call.what == "embedding.gradient":
-                table = self.graph.parameters[sent.parameters["weight"]]
-                assert self.emitter.table is not None  # it made the call
-                made["weight"] = self.emitter.table.rows(made["dx"], ids, table.shape[0])
-            for name, g in emitter.gradients(sent, made, self.graph.parameters):
-                found[name] = found[name] + g if name in found else g
-        return found
+    def _collect(
+        self, found: MutableMapping[str, np.ndarray], sent: EdgeTransfer, made: dict[str, np.ndarray], ids: np.ndarray
+    ) -> None:
+        """Adds the gradients of a drain to those found; those of a tied table are summed."""
+        if sent.call.what == "embedding.gradient":
+            table = self.graph.parameters[sent.parameters["weight"]]
+            assert self.emitter.table is not None  # it made the call
+            made["weight"] = self.emitter.table.rows(made["dx"], ids, table.shape[0])
+        for name, g in emitter.gradients(sent, made, self.graph.parameters):
+            found[name] = found[name] + g if name in found else g
 
     # --- what happened ------------------------------------------------------------------------------------------------
 
-    def _spans(self, begin: int, plan: Plan, counts: dict[str, np.ndarray], left: list) -> list[Span]:
+    def _spans(self, moved: Moved) -> list[Span]:
         """The intervals of the first PE's calls and of the first column's streams."""
+        plan, counts = moved.plan, moved.counts
         made, said = self.emitter, self.fabric.said()
         first = said[(said["pe"] == 0) & (said["kind"] == emitter.MARK)]
         marks = [(int(e["b"]), int(e["cycle"])) for e in first]
@@ -310,24 +336,18 @@ class Streaming:
                     bound = cause if row["starved"] > row["blocked"] else "compute"  # whose queues are full
                     edges = int(row["first"]), int(row["last"]) + 1
                     spans.append(Span(f"{path} in", feed.call.operator.name, feed.call.phase, *edges, bound))
-        at = 0
-        for sent in made.drains:
-            cycles = left[0][at : at + sent.transfer.wavelets]
-            at += sent.transfer.wavelets
-            if len(cycles):
-                edges = int(cycles[0]), int(cycles[-1]) + 1
-                spans.append(Span("gradients out", sent.call.operator.name, BACKWARD, *edges))
+        for number, (first, last) in moved.outgoing.edges.items():
+            spans.append(Span("gradients out", made.drains[number].call.operator.name, BACKWARD, first, last + 1))
         return sorted(spans, key=lambda span: (span.begin, span.track))
 
-    def _waits(
-        self, plan: Plan, counts: dict[str, np.ndarray], run: Run, spans: list[Span], left: list[np.ndarray]
-    ) -> dict[str, dict[str, int]]:
+    def _waits(self, moved: Moved, spans: list[Span]) -> dict[str, dict[str, int]]:
         """Cycles of each phase by cause.  What the PEs did and waited for is measured over the whole pass and shared
         out by the lengths of the phases, but waits for weights by the streams' own times, and waits for gradients to
         leave are the backward pass's."""
         path, drain = "weights", self.feeder.drain()
-        columns = list(zip(self.into[path], counts[path].tolist(), strict=True))
-        whole = account(plan, columns, run, drain, left)
+        columns = list(zip(self.into[path], moved.counts[path].tolist(), strict=True))
+        saturated = [saturation.cycles for saturation in moved.outgoing.saturation]
+        whole = account(moved.plan, columns, moved.run, drain, saturated)
         computing = [span for span in spans if span.track == "compute"]
         lengths = {
             phase: sum(span.end - span.begin for span in computing if span.phase == phase)

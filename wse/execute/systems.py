@@ -12,7 +12,7 @@ and nothing is lost.  `Systems` implements Execution, so the training loop is th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import field
 from functools import partial
@@ -23,7 +23,7 @@ import numpy as np
 from ..errors import ConfigError, WseError
 from ..memoryx import Network
 from ..records import dataclass
-from .execution import Execution, Pass
+from .execution import Execution, Pass, handed
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -204,7 +204,13 @@ class Systems(Execution):
         self._loads += 1
         self._sent = None
 
-    def run(self, ids: np.ndarray, labels: np.ndarray, scale: float = 1.0) -> Pass:
+    def run(
+        self,
+        ids: np.ndarray,
+        labels: np.ndarray,
+        scale: float = 1.0,
+        gradients: MutableMapping[str, np.ndarray] | None = None,
+    ) -> Pass:
         """Runs a step.  ids, labels: int [batch, sequence].  Returns the mean loss and its gradients, as one Pass."""
         cut = self._cut(ids), self._cut(labels)
 
@@ -217,10 +223,11 @@ class Systems(Execution):
 
         whole: Sum = self._call(step)
         mean = np.float32(1 / self.parts)
+        found = {name: g * mean for name, g in whole.gradients.items()} if self.parts > 1 else whole.gradients
         last = whole.last
         return Pass(
             loss=float(np.mean(whole.losses)),
-            gradients={name: g * mean for name, g in whole.gradients.items()} if self.parts > 1 else whole.gradients,
+            gradients=handed(found, gradients),
             cycles=whole.cycles + (round(self.swarmx_cycles / 2) if self.late else 0),
             sent=whole.others["sent"],
             dense=whole.others["dense"],

@@ -333,9 +333,6 @@ class Fabric(HostCopies, HostColors, Snapshots, Profiles, CheckedRuns, Details):
             raise ConfigError(f"max_cycles is 0 or more, not {max_cycles}")
         if on_deadlock not in ("raise", "return"):
             raise ConfigError(f'on_deadlock is "raise" or "return", not {on_deadlock!r}')
-        if not self._edge_checked:
-            self.image.check(self._attached())
-            self._edge_checked = True
         limit = FOREVER if max_cycles is None else min(FOREVER, self.cycle + max_cycles)
         try:
             ended: str = self._chunks(limit, progress)
@@ -356,6 +353,9 @@ class Fabric(HostCopies, HostColors, Snapshots, Profiles, CheckedRuns, Details):
 
     def _chunks(self, limit: int, progress: Callable[[int], Any] | None) -> Literal["fault", "quiet", "limit"]:
         """Runs to cycle `limit` in parts of about _CHUNK_SECONDS."""
+        if not self._edge_checked:
+            self.image.check(self._attached())
+            self._edge_checked = True
         started = time.perf_counter()
         try:
             while True:
@@ -398,6 +398,8 @@ class Fabric(HostCopies, HostColors, Snapshots, Profiles, CheckedRuns, Details):
         - "limit": the cycles are over.
         - "quiet": nothing can move without the host: the program is done, waits for the host, or is deadlocked.
         - "fault": `fault` returns the error.
+
+        Raises RouteError if a route leaves the fabric without a stream.
         """
         return self._chunks(self.cycle + cycles, progress)
 

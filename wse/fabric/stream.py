@@ -125,10 +125,13 @@ class StreamOut:
         """uint64 [n]: the cycle in which each wavelet left."""
         return np.array(self._engine.stream_cycles(self._index))
 
-    def take(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Removes and returns (data, control, cycles) of the wavelets that left since the last call; frees capacity."""
+    def take(self, goes_on: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Removes and returns (data, control, cycles) of the wavelets that left since the last call; frees capacity.
+
+        goes_on: the rate counts as if nothing had been taken; else anew, from the next wavelet on.
+        """
         taken = self.data, self.control, self.cycles
-        self._engine.stream_take(self._index)
+        self._engine.stream_take(self._index, goes_on)
         return taken
 
 

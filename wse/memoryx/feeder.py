@@ -227,13 +227,13 @@ def account(
     columns: Sequence[tuple[StreamIn, Sequence[int]]],
     run: Run,
     drain: OutgoingRate | None = None,
-    gradients: Sequence[np.ndarray] = (),
+    saturated: Sequence[float] = (),
 ) -> Stalls:
     """Divide the cycles of a run by cause.
 
     columns    each column's stream, filled after the run began, and its numbers of wavelets by transfer
     run        of the whole run, or of a part of a longer one
-    gradients  of each column, int [n]: the cycles in which gradients left by `drain`
+    saturated  of each column: Saturation.cycles of the gradients that left by `drain`
 
     The waiting of the mean PE, for a wavelet or without a task, is attributed in this order: to the time in which the
     edge had no wavelet although more were to come, by the cause of the delay; to the rate of the edge, one wavelet per
@@ -263,15 +263,28 @@ def account(
     left -= passing
     blocked = run.total("stall_output") / pes
     leaving = 0.0
-    if drain is not None and gradients:
-        leaving = min(blocked, sum(_saturated(cycles, drain.rate) for cycles in gradients) / len(gradients))
+    if drain is not None and saturated:
+        leaving = min(blocked, sum(saturated) / len(saturated))
         parts[drain.cause] += leaving
     parts["fabric"] = min(left, for_wavelets) + blocked - leaving
     compute = (float(run.busy.sum(dtype=float)) + sum(run.total(name) for name in WAITS)) / pes
     return Stalls(**parts, compute=compute, idle=run.cycles - compute - sum(parts.values()), leaving=leaving)
 
 
-def _saturated(cycles: np.ndarray, rate: float) -> float:
-    """Cycles in which an output of that rate had the next wavelet waiting: gaps of at most the interval of the rate."""
-    gaps = np.diff(np.asarray(cycles, np.int64))
-    return float(gaps[gaps <= ceil(1 / rate)].sum())
+@dataclass
+class Saturation:
+    """Counts the cycles in which an output of a rate had the next wavelet waiting: gaps of at most the interval of the
+    rate.  cycles: so far.  last: the cycle of the last wavelet."""
+
+    rate: float
+    cycles: float = 0.0
+    last: int | None = None
+
+    def add(self, cycles: np.ndarray) -> None:
+        """cycles: int [n], in which the next wavelets left."""
+        if not len(cycles):
+            return
+        times = np.asarray(cycles, np.int64)
+        gaps = np.diff(times, prepend=times[:1] if self.last is None else self.last)
+        self.cycles += float(gaps[gaps <= ceil(1 / self.rate)].sum())
+        self.last = int(times[-1])

@@ -1,5 +1,8 @@
 """The store: weights, gradients and optimiser state in files that are mapped into memory, and so may be larger than it.
 
+Pages of the files that have been read or written stay in memory until the system needs it for something else, or until
+`release`.
+
 A store holds one safetensors file per kind ("weight", "gradient", the optimiser's slots), each with all tensors in
 float32, and meta.json.  Any reader of safetensors reads them.  Writes to the arrays are writes to the files.  A store
 without a directory has unnamed files: nothing of it is left when the process ends, however it ends.
@@ -16,6 +19,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import mmap
 import os
 import re
 import shutil
@@ -24,6 +28,7 @@ import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -32,6 +37,7 @@ import numpy as np
 from .. import files, signals
 from ..errors import ConfigError
 from ..records import dataclass
+from ..tensors import Tensors
 
 F32 = np.dtype("<f4")
 WEIGHT, GRADIENT, META = "weight", "gradient", "meta.json"
@@ -44,10 +50,12 @@ _NUMBERED = re.compile(r"([^\W\d]\w*)\.(\d+)\.safetensors")
 
 @dataclass
 class _File:
-    """A safetensors file: all its bytes as one mapping (of a file without data: a copy), tensors as views of it."""
+    """A safetensors file: all its bytes, tensors as views of them, and the mapping that they are of; None: a copy, of a
+    file without data."""
 
     whole: np.ndarray
     arrays: dict[str, np.ndarray]
+    mapping: mmap.mmap | None = None
 
 
 class Store:
@@ -95,6 +103,7 @@ class Store:
                 opened[kind] = _map(*_make(directory, kind, shapes, made), writable=True)
             for name, weight in weights.items():
                 opened[WEIGHT].arrays[name][...] = weight
+                _release(opened[WEIGHT])
             store = cls(directory, opened, dict(meta or {}))
             store.flush()
         except BaseException:
@@ -173,9 +182,23 @@ class Store:
         if self.directory is None:
             return
         for opened in self._files.values():
-            if isinstance(opened.whole, np.memmap):
-                opened.whole.flush()
+            if opened.mapping is not None:
+                opened.mapping.flush()
         _write_meta(self.directory, self.meta | {"kinds": [kind for kind in self._files if kind != WEIGHT]})
+
+    def release(self) -> None:
+        """Gives the memory of pages back; what they hold is in the files, and is read again when it is asked for."""
+        for opened in self._files.values():
+            _release(opened)
+
+    @property
+    def weights(self) -> Tensors:
+        """The master weights by name; each access gives the memory of earlier ones back."""
+        return Tensors({name: partial(self._read, WEIGHT, name) for name in self.names})
+
+    def _read(self, kind: str, name: str) -> np.ndarray:
+        self.release()
+        return self._find(kind, name)
 
     def save(self, path: Path | str) -> None:
         """Saves a checkpoint: weights, slots and meta, to the bit.
@@ -202,6 +225,7 @@ class Store:
                         whole = self._files[kind].whole
                         for at in range(0, len(whole), 1 << 24):
                             file.write(whole[at : at + (1 << 24)].data)
+                            self.release()
                         file.flush()
                         os.fsync(file.fileno())
                 files.sync_folder(path)
@@ -219,10 +243,11 @@ class Store:
 
     def copy(self, directory: Path | str | None) -> Store:
         """A new store with the same weights, slots and meta, as `create` makes it; gradients are zero."""
-        made = Store.create(directory, {name: self.weight(name) for name in self.names}, self.slots, self.meta)
+        made = Store.create(directory, self.weights, self.slots, self.meta)
         for kind in self.slots:
             for name in self.names:
-                made.slot(kind, name)[...] = self.slot(kind, name)
+                made.slot(kind, name)[...] = self._read(kind, name)
+                made.release()
         return made
 
     def _find(self, kind: str, name: str) -> np.ndarray:
@@ -396,12 +421,12 @@ def _map(path: Path, file: IO[bytes], writable: bool) -> _File:
             end = max(end, stop)
         if size - start != end:
             raise ValueError("cut off")
-        whole: np.ndarray
+        mapping = None
         if end:
-            whole = np.memmap(file, np.uint8, mode="r+" if writable else "r")
+            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ)
         else:
             file.seek(0)
-            whole = np.frombuffer(file.read(), np.uint8)
+        whole = np.frombuffer(mapping if mapping is not None else file.read(), np.uint8)
         arrays = {}
         for name, entry in header.items():
             begin, stop = entry["data_offsets"]
@@ -410,4 +435,10 @@ def _map(path: Path, file: IO[bytes], writable: bool) -> _File:
         raise ConfigError(f"{path} is no safetensors file, or not all of it: {error}") from None
     finally:
         file.close()  # the mapping stays
-    return _File(whole, arrays)
+    return _File(whole, arrays, mapping)
+
+
+def _release(opened: _File) -> None:
+    if opened.mapping is not None:
+        with contextlib.suppress(OSError):  # a file system that keeps pages as it likes
+            opened.mapping.madvise(mmap.MADV_DONTNEED)

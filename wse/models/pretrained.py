@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ import numpy as np
 from ..errors import ConfigError, did_you_mean
 from ..records import dataclass
 from ..schema import read_json
+from ..tensors import Tensors
 from .config import Transformer
 from .graph import Graph
 from .load import from_hugging_face
-from .names import NEUTRAL, config_of, entries
+from .names import NEUTRAL, Entry, config_of, entries
 from .tensor_files import EXTRA, Place, halves, open_gguf, safetensors
 
 INDEX = "model.safetensors.index.json"
@@ -61,11 +63,11 @@ class Pretrained:
         name = self.folder.name if self.folder is not None else Path(self.where).stem
         return from_hugging_face(self.config, name, self.where)
 
-    def weights(self, graph: Graph, whole: Graph) -> Iterator[tuple[str, np.ndarray]]:
-        """(name, float32 array) of all parameters of a graph, read one tensor at a time.
+    def weights(self, graph: Graph, whole: Graph) -> Tensors:
+        """All parameters of a graph by name, float32, each read from the files when it is asked for.
 
         whole: the graph of the files' whole model, of which `graph` may have the first layers only.  Raises ConfigError
-        for tensors that are missing, not known or of another shape, and for values that are not finite.
+        for tensors that are missing, not known or of another shape; reading one raises it for values not finite.
         """
         wanted = entries(graph, self.type)
         names = {entry.name: self._found(entry.name) for entry in wanted}
@@ -86,11 +88,20 @@ class Pretrained:
                 raise ConfigError(
                     f"{self.where}: {name} is {list(self.shapes[name])}, but by config.json must be {list(entry.shape)}"
                 )
-            value = self.read(name)
-            if not np.isfinite(value).all():
-                raise ConfigError(f"{self.where}: {name} has values that are not finite")
-            for ours, part in zip(entry.ours, entry.split(value), strict=True):
-                yield ours, np.ascontiguousarray(part, np.float32)
+        return Tensors(
+            {
+                ours: partial(self._part, names[entry.name], entry, place)
+                for entry in wanted
+                for place, ours in enumerate(entry.ours)
+            }
+        )
+
+    def _part(self, name: str, entry: Entry, place: int) -> np.ndarray:
+        """A parameter, of the tensor of an entry."""
+        value = self.read(name)
+        if not np.isfinite(value).all():
+            raise ConfigError(f"{self.where}: {name} has values that are not finite")
+        return np.ascontiguousarray(entry.split(value)[place], np.float32)
 
     def _found(self, name: str) -> str:
         """The name in the files, which may lack the first part: files of base models do."""

@@ -22,7 +22,7 @@ from ..program.route import Filter
 from .parameters import NORTH_VECTOR, next_outbox, sent_off
 from .region import NORTH, Region, Tile, memory, memory_dsr
 from .tiles import owned
-from .transfers import ZERO, Column, GradientTransfer, WeightTransfer, as_bits
+from .transfers import ZERO, Column, GradientTransfer, Order, WeightTransfer, as_bits
 
 
 class Embedding:
@@ -93,9 +93,9 @@ class Embedding:
         if ids.min() < 0 or ids.max() >= len(table):
             raise ConfigError(f"ids are 0 to {len(table) - 1}, not {ids.min()} to {ids.max()}")
         own = owned(self.features, region.width)
-        bits = as_bits(table, region.policy.storage).reshape(len(table), -1)
-        bits = np.concatenate([bits, np.zeros((len(bits), 1), np.uint32)], axis=1)  # index -1: padding
-        rows = bits[ids].reshape(region.height, region.tokens, -1)
+        bits = as_bits(table[ids], region.policy.storage).reshape(ids.size, -1)
+        bits = np.concatenate([bits, np.zeros((ids.size, 1), np.uint32)], axis=1)  # index -1: padding
+        rows = bits.reshape(region.height, region.tokens, -1)
         columns = []
         for own_features in own:
             tile = np.ascontiguousarray(rows[:, :, own_features].transpose(0, 2, 1)).ravel()  # [h, fx, t]
@@ -104,6 +104,11 @@ class Embedding:
             columns.append(Column(words, np.zeros(words.size, bool)))
         return columns
 
+    def sizes(self) -> np.ndarray:
+        """int64 [width, 2]: the wavelets of each column that `pack` gives, and how many of them are control
+        wavelets."""
+        return np.tile(np.array([self.sent * self.region.height, 0], np.int64), (self.region.width, 1))
+
     def gradient(self, dx: Tile) -> GradientTransfer:
         """Appends to the sequence: dx is sent north.  Returns the transfer of "dx" [tokens, features], for `rows`."""
         region = self.region
@@ -111,7 +116,7 @@ class Embedding:
         region.outbox(self.words)
         region.subroutine(f"embedding_north_{self.words}", self._north())
         region.code(f"    mov r8, {dx.at}\n    call embedding_north_{self.words}")
-        parts = (("dx", self._order(), (region.height * region.tokens, self.features)),)
+        parts = (("dx", Order.of(self._order()), (region.height * region.tokens, self.features)),)
         return region.gives(GradientTransfer("gradient of the embedding", parts, region.policy.storage))
 
     def _order(self) -> np.ndarray:
@@ -199,7 +204,9 @@ def positions(region: Region, x: Tile, sequence: int) -> WeightTransfer:
     )
     region.code(f"    mov r8, {x.at}\n    call {name}")
     order = _position_order(region, x.features, sequence, ZERO)
-    return region.takes(WeightTransfer(f"positions {sequence} x {x.features}", of.storage, (("weight", order),)))
+    return region.takes(
+        WeightTransfer(f"positions {sequence} x {x.features}", of.storage, (("weight", Order.of(order)),))
+    )
 
 
 def positions_gradient(region: Region, dx: Tile, sequence: int) -> GradientTransfer:
@@ -221,7 +228,8 @@ def positions_gradient(region: Region, dx: Tile, sequence: int) -> GradientTrans
         region.code(f"    mov r16, {region.span('work', n)}\n    call north_vector")
     else:
         region.subroutine(name, _own_positions_gradient(name, region, n, rows))
-    parts = (("weight", _position_order(region, dx.features, sequence, -1), (sequence, dx.features)),)
+    order = _position_order(region, dx.features, sequence, -1)
+    parts = (("weight", Order.of(order), (sequence, dx.features)),)
     return region.gives(GradientTransfer(f"gradient of positions {sequence} x {dx.features}", parts))
 
 

@@ -30,10 +30,8 @@ slot to receive and one to forward; 16-bit elements share a slot in pairs.
 
 from __future__ import annotations
 
-import numpy as np
-
 from .partial import forward
-from .product import Gathered, call
+from .product import Gathered, call, order
 from .region import Region, Tile
 from .transfers import GradientTransfer, WeightTransfer
 from .weight_gradient import weight_gradient
@@ -58,10 +56,9 @@ def backward(
     name = f"gathered{'_sparse' if sparse else ''}"
     region.code(f"    mov r11, {int(add)}")
     call(region, name, made.text(name), f"{name}_{dy.features}_{dx.features}", made.table, dy, dx)
-    flat = np.arange(dy.features * dx.features, dtype=np.int64).reshape(dy.features, dx.features)
     offsets = {"weight": made.places(made.width)} if sparse else {}
     what = f"linear backward {dy.features} -> {dx.features}"
-    stream = region.takes(WeightTransfer(what, region.policy.storage, (("weight", made.order(flat.T)),), offsets))
+    stream = region.takes(WeightTransfer(what, region.policy.storage, (("weight", order(made)),), offsets))
     return stream, weight_gradient(region, made, x, dy, bias)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from .region import NORTH, Region, memory, memory_dsr
 from .tiles import owned
-from .transfers import ZERO, GradientTransfer, WeightTransfer
+from .transfers import ZERO, GradientTransfer, Order, WeightTransfer
 
 
 def receive(region: Region, to: str, features: int, role: str = "gain") -> WeightTransfer:
@@ -22,8 +22,8 @@ def receive(region: Region, to: str, features: int, role: str = "gain") -> Weigh
     region.subroutine("receive_vector", _receive(region))
     region.code(f"    mov r8, {to}\n    mov r9, {region.features(features)}\n    call receive_vector")
     own = owned(features, region.width)
-    what = f"{role} of {features}"
-    return region.takes(WeightTransfer(what, region.policy.storage, ((role, np.where(own < 0, ZERO, own)),)))
+    parts = ((role, Order.of(np.where(own < 0, ZERO, own))),)
+    return region.takes(WeightTransfer(f"{role} of {features}", region.policy.storage, parts))
 
 
 def _receive(region: Region) -> str:
@@ -55,7 +55,7 @@ def gradient(region: Region, at: str, features: int, role: str = "gain") -> Grad
     """
     own = owned(features, region.width)
     send(region, at, own.shape[1])
-    return region.gives(GradientTransfer(f"gradient of {role} {features}", ((role, own, (features,)),)))
+    return region.gives(GradientTransfer(f"gradient of {role} {features}", ((role, Order.of(own), (features,)),)))
 
 
 def send(region: Region, at: str, n: int) -> None:

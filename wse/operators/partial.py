@@ -31,10 +31,10 @@ from functools import cached_property
 import numpy as np
 
 from ..records import dataclass
-from .product import ALL_SENT, MORE, ROW, SUMS, Product, call, load_dsr
+from .product import ALL_SENT, MORE, ROW, SUMS, Product, call, load_dsr, order
 from .region import SEND, Region, Tile
 from .tiles import owned
-from .transfers import END, ZERO, WeightTransfer
+from .transfers import ZERO, Order, WeightTransfer
 
 # Words of a shape's table after those of Product: bytes of a block, offsets of the 16-bit sums and of the bias.
 BLOCK_BYTES, NARROW, BIAS = (MORE + 4 * i for i in range(3))
@@ -52,12 +52,11 @@ def forward(region: Region, x: Tile, y: Tile, bias: bool = False, sparse: bool =
     name = f"partial{'_bias' if bias else ''}{'_sparse' if sparse else ''}"
     shape = f"partial{'_sparse' if sparse else ''}_{x.features}_{y.features}"
     call(region, name, made.text(name, bias), shape, made.table, x, y)
-    flat = np.arange(y.features * x.features, dtype=np.int64).reshape(y.features, x.features)
     own = owned(y.features, region.width)
-    parts = [("bias", np.where(own < 0, ZERO, own))] if bias else []
+    parts = [("bias", Order.of(np.where(own < 0, ZERO, own)))] if bias else []
     offsets = {"weight": made.places(made.width)} if sparse else {}
     what = f"linear forward {x.features} -> {y.features}"
-    return region.takes(WeightTransfer(what, region.policy.storage, (*parts, ("weight", made.order(flat))), offsets))
+    return region.takes(WeightTransfer(what, region.policy.storage, (*parts, ("weight", order(made))), offsets))
 
 
 @dataclass(frozen=True)
@@ -114,22 +113,15 @@ class Partial(Product):
 
     # --- the stream -----------------------------------------------------------------------------------------------
 
-    def order(self, flat: np.ndarray) -> np.ndarray:
-        """The weight that each wavelet of each column's stream carries: int64 [width, n].
+    def column(self, x: int) -> np.ndarray:
+        """The weight that each wavelet of column x's stream carries: int64 [n], flat indices into [outputs, inputs].
 
-        flat: int64 [outputs, inputs], the number of each weight.  ZERO stands for padding, END for a control wavelet.
+        ZERO stands for padding, END for a control wavelet.
         """
-        shape = (self.width, self.width, self.kx, self.ny)  # column, step, k of the column, n of the block
-        columns, steps = np.arange(self.width)[:, None], np.arange(self.width)[None, :]
-        n = owned(self.outputs, self.width)[(columns - 1 - steps) % self.width][:, :, None, :]
-        k = owned(self.inputs, self.width)[:, None, :, None]
-        index = np.full(shape, ZERO, np.int64)
-        there = np.broadcast_to((n >= 0) & (k >= 0), shape)
-        index[there] = flat[np.broadcast_to(n, shape)[there], np.broadcast_to(k, shape)[there]]
-        if self.sparse:
-            end = np.full((self.width, self.width, self.ny, 1), END, np.int64)
-            index = np.concatenate([index.swapaxes(2, 3), end], axis=3)
-        return index.reshape(self.width, -1)
+        steps = np.arange(self.width)
+        n = owned(self.outputs, self.width)[(x - 1 - steps) % self.width][:, None, :]
+        k = owned(self.inputs, self.width)[x][None, :, None]
+        return self.rows_of(np.where((n >= 0) & (k >= 0), n * self.inputs + k, ZERO))  # step, k, n of the block
 
     # --- the code -------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ Terms.  A span is the second word of a descriptor: address | length << 16.  A ta
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from ..records import dataclass
 from .policy import Policy
 from .region import SEND, Region, Tile, memory
 from .tiles import owned
-from .transfers import END, ZERO
+from .transfers import END, ZERO, Order
 
 # Byte offsets of the words of a shape's table (Product.table).
 LOW, HIGH, LOW_SPAN, HIGH_SPAN, ROW, SUMS, CHUNK, CHUNK_BYTES, NY, MORE = (4 * i for i in range(10))
@@ -112,6 +112,18 @@ class Product:
         at = k % self.half * self.row_bytes // 2 + (k // self.half if self.paired else 0)
         row = np.append(at, 0).astype(np.uint16)  # 0 for the control wavelet
         return np.broadcast_to(np.tile(row, blocks * self.ny), (self.width, blocks * self.ny * row.size))
+
+    def column(self, x: int) -> np.ndarray:
+        """The weight that each wavelet of column x's stream carries: int64 [n]."""
+        raise NotImplementedError
+
+    def rows_of(self, index: np.ndarray) -> np.ndarray:
+        """The order of a column, int64 [n], from that of its weights, int64 [width, kx, ny]: in a sparse stream each
+        output has its inputs, followed by a control wavelet."""
+        if not self.sparse:
+            return index.reshape(-1)
+        end = np.full((self.width, self.ny, 1), END, np.int64)
+        return np.concatenate([index.swapaxes(1, 2), end], axis=2).reshape(-1)
 
     @cached_property
     def table(self) -> list[int]:
@@ -237,6 +249,13 @@ class Product:
         ]
 
 
+@lru_cache(maxsize=256)
+def order(made: Product) -> Order:
+    """The order of a product's stream; layers of one shape share it."""
+    n = made.width * made.ny * (made.kx + made.sparse)
+    return Order(made.width, n, made.column)
+
+
 @dataclass(frozen=True)
 class Gathered(Product):
     """A product with inputs gathered around the ring: every PE receives all inputs and computes its own outputs."""
@@ -264,21 +283,15 @@ class Gathered(Product):
         """Bytes of work space."""
         return self.gathered + self.width * self.chunk_bytes
 
-    def order(self, flat: np.ndarray) -> np.ndarray:
-        """The weight that each wavelet of each column's stream carries: int64 [width, n].
+    def column(self, x: int) -> np.ndarray:
+        """The weight that each wavelet of column x's stream carries: int64 [n], indices into the transposed weights,
+        [inputs, outputs].
 
-        flat: int64 [outputs, inputs], the number of each weight.  ZERO stands for padding, END for a control wavelet.
+        ZERO stands for padding, END for a control wavelet.
         """
-        shape = (self.width, self.width, self.kx, self.ny)  # column, step, k of the chunk, n
-        index = np.full(shape, ZERO, np.int64)
-        own = owned(self.outputs, self.width)[:, None, None, :]
-        k = self.chunks()[..., None]
-        there = (own >= 0) & (k >= 0)
-        index[there] = flat[np.broadcast_to(own, shape)[there], np.broadcast_to(k, shape)[there]]
-        if not self.sparse:
-            return index.reshape(self.width, -1)
-        end = np.full((*shape[:2], self.ny, 1), END, np.int64)
-        return np.concatenate([index.swapaxes(2, 3), end], axis=3).reshape(self.width, -1)
+        own = owned(self.outputs, self.width)[x][None, None, :]
+        k = self.chunks()[x][:, :, None]
+        return self.rows_of(np.where((own >= 0) & (k >= 0), k * self.outputs + own, ZERO))  # step, k of the chunk, n
 
     def chunks(self) -> np.ndarray:
         """The inputs of the chunk that a column has at a step: int64 [width, width, kx]; -1 for padding."""

@@ -9,6 +9,7 @@ latency of an operation.
 
 from __future__ import annotations
 
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from .parameters import NORTH_VECTOR, next_outbox, sent_off
 from .product import Gathered, call, load_dsr
 from .region import NORTH, Region, Tile, memory, memory_dsr
 from .tiles import owned
-from .transfers import GradientTransfer
+from .transfers import GradientTransfer, Order
 
 XDSR = 0
 # Byte offsets in a shape's table: contents of the XDSR, spans of T and of the gathered dy, length and span of a row of
@@ -48,7 +49,7 @@ def weight_gradient(region: Region, made: Gathered, x: Tile, dy: Tile, bias: boo
     region.work(cut.at + cut.bytes)
     shape, words = f"gradient_{x.features}_{dy.features}", _table(made, cut, region.features(x.features))
     call(region, "gradient", _text(made), shape, words, x)
-    parts: list[tuple[str, np.ndarray, tuple[int, ...]]] = []
+    parts: list[tuple[str, Order, tuple[int, ...]]] = []
     parts.append(("weight", _order(made, x.features, dy.features), (dy.features, x.features)))
     if bias:
         region.work(4 * made.kx)
@@ -56,7 +57,7 @@ def weight_gradient(region: Region, made: Gathered, x: Tile, dy: Tile, bias: boo
         region.subroutine("sum_tokens", _sums(made))
         region.code(f"    mov r8, {dy.at}\n    mov r9, {made.kx}\n    call sum_tokens")
         region.code(f"    mov r16, {region.span('work', made.kx)}\n    call north_vector")
-        parts.append(("bias", owned(dy.features, made.width), (dy.features,)))
+        parts.append(("bias", Order.of(owned(dy.features, made.width)), (dy.features,)))
     return region.gives(GradientTransfer(f"gradient of linear {x.features} -> {dy.features}", tuple(parts)))
 
 
@@ -89,9 +90,17 @@ class Cut(NamedTuple):
         return cls(parts, chunks, chunks * made.rows, chunks * made.half, chunks * chunk, -(-made.work // 16) * 16 + 8)
 
 
-def _order(made: Gathered, inputs: int, outputs: int) -> np.ndarray:
-    """The index in [outputs, inputs] of each sum that a column sends: int64 [width, n]; -1 for padding."""
-    w, half, cut = made.width, made.half, Cut.of(made)
+@lru_cache(maxsize=256)
+def _order(made: Gathered, inputs: int, outputs: int) -> Order:
+    """The index in [outputs, inputs] of each sum that a column sends; -1 for padding."""
+    cut = Cut.of(made)
+    n = cut.parts * owned(inputs, made.width).shape[1] * cut.n
+    return Order(made.width, n, partial(_column, made, cut, inputs))
+
+
+def _column(made: Gathered, cut: Cut, inputs: int, x: int) -> np.ndarray:
+    """The order of column x: int64 [n]."""
+    w, half = made.width, made.half
     place = np.arange(cut.n)
     if made.paired:
         upper, q = place // cut.cells, place % cut.cells
@@ -99,11 +108,11 @@ def _order(made: Gathered, inputs: int, outputs: int) -> np.ndarray:
     else:
         step, row = place // made.rows, place % made.rows
     steps = np.arange(cut.parts)[:, None] * cut.chunks + step
-    n = np.full((w, cut.parts, cut.n), -1)
+    n = np.full((cut.parts, cut.n), -1)
     there = row < made.kx
-    n[:, :, there] = made.chunks()[:, steps[:, there], np.broadcast_to(row[there], (cut.parts, there.sum()))]
-    k, n = owned(inputs, w)[:, None, :, None], n[:, :, None, :]
-    return np.where((k >= 0) & (n >= 0), n * inputs + k, -1).reshape(w, -1)
+    n[:, there] = made.chunks()[x][steps[:, there], np.broadcast_to(row[there], (cut.parts, there.sum()))]
+    k, n = owned(inputs, w)[x][None, :, None], n[:, None, :]
+    return np.where((k >= 0) & (n >= 0), n * inputs + k, -1).reshape(-1)
 
 
 def _table(made: Gathered, cut: Cut, kx: int) -> list[int]:

@@ -7,18 +7,19 @@ of the weights.  Weights are streamed in both, as in wse.execute.streaming.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from ..errors import ConfigError, MemoryOverflow
 from ..execute.emitter import EdgeTransfer, gradients
 from ..execute.schedule import BACKWARD, FORWARD
-from ..execute.streaming import Streaming, since
+from ..execute.streaming import Streaming
 from ..machine.parameters import Machine
 from ..memoryx import MemoryX
 from ..models import Graph
 from ..operators.embedding import Embedding
+from ..operators.transfers import Column
 from ..records import dataclass
 
 TASKS = {"forward": 8, "backward": 9}  # name: local task id
@@ -73,7 +74,7 @@ class Exchange(Streaming):
                 f"{graph.model.name} with {batch} sequences of {graph.model.sequence} tokens on {grid[0]} x {grid[1]} "
                 f"PEs{kept}: {str(error).splitlines()[0]}; use a smaller batch, more rows or more columns"
             ) from None
-        self._rows, self._phase = np.zeros((0, 0), np.float32), FORWARD
+        self._rows = np.zeros((0, 0), np.float32)
 
     def _accept(self, graph: Graph) -> None:
         """Captured graphs have what kernels execute."""
@@ -104,37 +105,26 @@ class Exchange(Streaming):
         found, phase = self._task("backward", gradient)
         return found.pop("input"), found, phase
 
-    def _pack(self, feed: EdgeTransfer, ids: np.ndarray) -> list:
+    def _columns(self, feed: EdgeTransfer, ids: np.ndarray) -> Iterable[Column]:
         if isinstance(feed.transfer, Embedding):
-            rows = self._rows
-            if feed.call.phase != self._phase:  # packed once for its size, not sent now
-                rows = np.zeros((len(rows), feed.transfer.features), np.float32)
-            return feed.transfer.pack(rows, np.arange(len(rows)))
-        return super()._pack(feed, ids)
+            return feed.transfer.pack(self._rows, np.arange(len(self._rows)))
+        return super()._columns(feed, ids)
 
     def _task(self, name: str, rows: np.ndarray) -> tuple[dict[str, np.ndarray], Phase]:
         """Runs a task; what it drains: arrays by parameter, or by the kind of operator."""
-        made, begin = self.emitter, self.fabric.cycle
-        phase = self._phase = FORWARD if name == "forward" else BACKWARD
+        made = self.emitter
+        phase = FORWARD if name == "forward" else BACKWARD
         self._rows = np.ascontiguousarray(rows, np.float32)
         order = np.arange(self.batch * self.sequence).reshape(self.batch, self.sequence)
-        feeds = [feed for feed in made.feeds if feed.call.phase == phase]
-        _, packed, _ = self._feed(feeds, order, order, begin)
-        self.fabric.launch(name)
-        before, self._before = self._before, self.fabric.run()
-        taken = [stream.take()[0] for stream in self.out]
-        self.fabric.said()
+        feeds, drains = ([one for one in all if one.call.phase == phase] for all in (made.feeds, made.drains))
         found: dict[str, np.ndarray] = {}
-        at = 0
-        for sent in made.drains:
-            if sent.call.phase != phase:
-                continue
-            n = sent.transfer.wavelets
-            arrays = sent.transfer.unpack([column[at : at + n] for column in taken])
-            at += n
+
+        def done(sent: EdgeTransfer, arrays: dict[str, np.ndarray]) -> None:
             if not sent.parameters:
                 found[sent.call.operator.kind] = arrays["dx"]
-            found |= gradients(sent, arrays, self.graph.parameters)
-        run = since(before, self._before, begin)
-        words = sum(column.words.size for columns in packed for column in columns)
-        return found, Phase(run.cycles, words, sum(map(len, taken)))
+            found.update(gradients(sent, arrays, self.graph.parameters))
+
+        moved = self._move(feeds, drains, order, order, lambda: self.fabric.launch(name), done)
+        self.fabric.said()
+        words = sum(int(counts.sum()) for counts in moved.counts.values())
+        return found, Phase(moved.run.cycles, words, moved.outgoing.wavelets)

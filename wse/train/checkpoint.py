@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from ..errors import ConfigError
 from ..machine.digest import check_digest
 from ..memoryx.store import Store
 from ..models import Graph
-from .loop import Settings, Step, initial, masks
+from ..tensors import Tensors
+from .loop import Settings, Step, initial_tensors, masks
 from .scaler import Scaler
 
 
@@ -31,11 +33,15 @@ def begin(
     """
     chosen = masks(graph, settings.sparsity, settings.seed)
     if weights is None:
-        weights = initial(graph, settings.seed, chosen)
+        weights = initial_tensors(graph, settings.seed, chosen)
     elif chosen:
-        weights = {name: w * chosen[name] if name in chosen else w for name, w in weights.items()}
+        weights = Tensors({name: partial(_masked, weights, chosen, name) for name in weights})
     slots = dict.fromkeys(slot for optimizer in settings.optimizers() for slot in optimizer.slots)
     return Store.create(directory, weights, slots)
+
+
+def _masked(weights: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    return weights[name] * masks[name] if name in masks else weights[name]
 
 
 def resume(checkpoint: Path, directory: Path | None, settings: Settings, about: Mapping[str, Any]) -> Store:

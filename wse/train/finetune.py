@@ -7,6 +7,7 @@ tokens take the first; a reduced vocabulary has the rows of the tokens that occu
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..models import Graph, Transformer, graph
 from ..models.families import FAMILIES
 from ..models.pretrained import Pretrained, export, open_pretrained
 from ..records import dataclass
+from ..tensors import Tensors
 from . import data, tokens
 
 SEQUENCE = 32  # tokens of a sequence, where neither user nor a shorter model says how many
@@ -65,7 +67,7 @@ def from_checkpoint(model: Transformer, source: str, path: Path) -> Start:
             raise ConfigError(f"{path}: {name} is {list(found)}, of {model.name} {list(p.shape)}")
     if more := [name for name in saved.names if name not in made.graph.parameters]:
         raise ConfigError(f"{path} has {more[0]}, which {model.name} does not have: give --model as it was trained")
-    return Start(made.graph, made.text, {name: saved.weight(name) for name in made.graph.parameters})
+    return Start(made.graph, made.text, saved.weights)
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -97,7 +99,9 @@ def from_files(
     graph(model).check_plain("the fabric")
     text = tokens.read(source, files, whole.vocab, reduced)
     made = graph(model.but(vocab=text.vocab))
-    weights = {}
-    for name, value in files.weights(graph(model), graph(whole)):
-        weights[name] = value[text.rows] if text.rows is not None and name in TABLES else value
-    return Start(made, text, weights, files, text.rows)
+    found = files.weights(graph(model), graph(whole))
+
+    def read(name: str) -> np.ndarray:
+        return found[name][text.rows] if text.rows is not None and name in TABLES else found[name]
+
+    return Start(made, text, Tensors({name: partial(read, name) for name in found}), files, text.rows)

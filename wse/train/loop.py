@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import asdict, field
+from functools import partial
 from typing import Any
 from zlib import crc32
 
@@ -26,10 +27,12 @@ from ..memoryx.rounding import to_bits
 from ..memoryx.store import Store
 from ..models import Graph
 from ..records import dataclass
+from ..tensors import Tensors
 from .data import Batches
 from .scaler import Scaler
 
 SCHEDULES = ("cosine", "linear", "constant")
+SLICE = 1 << 21  # elements of a tensor that are updated at a time; a multiple of the optimisers' blocks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,14 +107,22 @@ def initial(graph: Graph, seed: int, masks: Mapping[str, np.ndarray] | None = No
 
     Each parameter has its own random stream, from (seed, its position).
     """
-    weights = {}
-    for place, (name, p) in enumerate(graph.parameters.items()):
+    return dict(initial_tensors(graph, seed, masks))
+
+
+def initial_tensors(graph: Graph, seed: int, masks: Mapping[str, np.ndarray] | None = None) -> Tensors:
+    """The same, one at a time."""
+
+    def make(place: int, name: str) -> np.ndarray:
+        p = graph.parameters[name]
         if p.initial == "normal":
-            value = np.random.default_rng((seed, place)).standard_normal(p.shape, np.float32) * np.float32(p.std)
+            value = np.random.default_rng((seed, place)).standard_normal(p.shape, np.float32)
+            value *= np.float32(p.std)
         else:
             value = np.full(p.shape, {"zeros": 0, "ones": 1}[p.initial], np.float32)
-        weights[name] = value * masks[name] if masks and name in masks else value
-    return weights
+        return value * masks[name] if masks and name in masks else value
+
+    return Tensors({name: partial(make, place, name) for place, name in enumerate(graph.parameters)})
 
 
 def masks(graph: Graph, sparsity: float, seed: int) -> dict[str, np.ndarray]:
@@ -141,6 +152,33 @@ def trained(names: Iterable[str], frozen: Iterable[str]) -> tuple[str, ...]:
     if not left:
         raise ConfigError(f"all parameters are frozen by {', '.join(map(repr, patterns))}: nothing is left to train")
     return left
+
+
+class Gradients(MutableMapping[str, np.ndarray]):
+    """Gradients of a pass that go to the store's files as they come.  names: those that are kept."""
+
+    def __init__(self, store: Store, names: Iterable[str]):
+        self._store, self._names, self._there = store, frozenset(names), dict.fromkeys(())
+
+    def __setitem__(self, name: str, gradient: np.ndarray) -> None:
+        if name in self._names:
+            self._store.gradient(name)[...] = gradient
+            self._there[name] = None
+            self._store.release()
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._there:
+            raise KeyError(name)
+        return self._store.gradient(name)
+
+    def __delitem__(self, name: str) -> None:
+        del self._there[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._there)
+
+    def __len__(self) -> int:
+        return len(self._there)
 
 
 @dataclass
@@ -213,15 +251,14 @@ class Trainer:
         rate, chosen = self.settings.rate_at(self.step), self.scaler.scale
         scale = chosen * self._share
         passes = self._passes(scale)
-        gradients = self._gradients(passes)
-        size = measure(gradients.values())
+        size = measure(part for name in self.trained for part in self._slices(self.store.gradient(name)))
         norm = size.norm / scale
         good = self.scaler.after(size.finite)
         cycles = sum(p.cycles for p in passes)
         if good:
             clip = self.settings.clip
             factor = min(1.0, clip / (norm + 1e-6)) / scale if clip else 1 / scale
-            cycles += self._update(gradients, rate, factor)
+            cycles += self._update(rate, factor)
         self.last = passes[-1]
         done = Step(
             step=self.step,
@@ -276,13 +313,30 @@ class Trainer:
 
     def _passes(self, scale: float) -> list[Pass]:
         """The step's micro-batches, one pass each; all at once where the execution takes them so, as several systems
-        do."""
+        do.  Their mean gradient, masked, is in the store's files."""
         count = self.settings.micro_batches
         ids, labels = self.drawn(self.step)
         if count > 1 and self.execution.batch == count * self.batches.batch:
-            return [self.execution.run(ids, labels, scale)]
-        parts = zip(np.split(ids, count), np.split(labels, count), strict=True)
-        return [self.execution.run(*micro_batch, scale) for micro_batch in parts]
+            count = 1
+        passes = []
+        for micro_batch in zip(np.split(ids, count), np.split(labels, count), strict=True):
+            kept = Gradients(self.store, self.trained)
+            done = self.execution.run(*micro_batch, scale, None if passes else kept)
+            if passes:
+                for name in self.trained:
+                    self.store.gradient(name)[...] += done.gradients[name]
+                    self.store.release()
+                done.gradients = {}
+            passes.append(done)
+        for name in self.trained:
+            if count > 1 or name in self.masks:
+                gradient = self.store.gradient(name)
+                if count > 1:
+                    gradient /= count
+                if name in self.masks:
+                    gradient *= self.masks[name]
+                self.store.release()
+        return passes
 
     def drawn(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """The sequences of all passes of a step, one after the other: (ids, labels), [sequences, tokens]."""
@@ -290,32 +344,27 @@ class Trainer:
         ids, labels = zip(*(self.batches.step(step * count + number) for number in range(count)), strict=True)
         return np.concatenate(ids), np.concatenate(labels)
 
-    def _gradients(self, passes: list[Pass]) -> dict[str, np.ndarray]:
-        """Stores the mean gradient of the passes, masked, in the store's files."""
-        found = {}
-        for name in self.trained:
-            gradient = self.store.gradient(name)
-            gradient[...] = passes[0].gradients[name]
-            for other in passes[1:]:
-                gradient += other.gradients[name]
-            if len(passes) > 1:
-                gradient /= len(passes)
-            if name in self.masks:
-                gradient *= self.masks[name]
-            found[name] = gradient
-        return found
+    def _slices(self, array: np.ndarray) -> Iterator[np.ndarray]:
+        """Parts of a tensor of the store, [n] each; the memory of a part is given back when the next one is taken."""
+        flat = array.reshape(-1)
+        for at in range(0, flat.size, SLICE):
+            yield flat[at : at + SLICE]
+            self.store.release()
 
-    def _update(self, gradients: Mapping[str, np.ndarray], rate: float, factor: float) -> int:
-        """Updates the weights.  Returns the fabric cycles of the update."""
+    def _update(self, rate: float, factor: float) -> int:
+        """Updates the weights by the gradients of the store.  Returns the fabric cycles of the update."""
         if self.execution.updates == "fabric":
             return self.execution.update(rate, self.settings.momentum, factor)
         matrices, rest = self.settings.optimizers()
         updates = self._updates + 1
-        for name, gradient in gradients.items():
-            weight = self.store.weight(name)
+        for name in self.trained:
+            weight, state = self.store.weight(name), self.store.state(name)
             optimizer = matrices if weight.ndim > 1 else rest
-            state = self.store.state(name)
-            optimizer.update(weight, gradient, state, updates, rate=rate, scale=factor, name=name)
+            arrays = (weight, self.store.gradient(name), *state.values())
+            for part, gradient, *slots in zip(*map(self._slices, arrays), strict=True):
+                optimizer.update(
+                    part, gradient, dict(zip(state, slots, strict=True)), updates, rate=rate, scale=factor, name=name
+                )
         self._load(updates)
         return 0
 
@@ -326,15 +375,15 @@ class Trainer:
 
     def _load(self, updates: int) -> None:
         """Master weights after so many updates, rounded to 16 bits at random where asked for, to the execution."""
-        weights = {name: self.store.weight(name) for name in self.store.names}
         if self.execution.updates == "fabric":
             momentum = {name: self.store.slot("momentum", name) for name in self.store.names}
-            self.execution.load(weights, momentum)
+            self.execution.load(self.store.weights, momentum)
         elif self.settings.stochastic and self.settings.dtype != "f32":
-            self.execution.load({name: self._rounded(name, weight, updates) for name, weight in weights.items()})
+            self.execution.load(Tensors({name: partial(self._rounded, name, updates) for name in self.store.names}))
         else:
-            self.execution.load(weights)
+            self.execution.load(self.store.weights)
 
-    def _rounded(self, name: str, weight: np.ndarray, updates: int) -> np.ndarray:
+    def _rounded(self, name: str, updates: int) -> np.ndarray:
+        weight = self.store.weights[name]
         seed = crc32(f"{name} {updates} {self.settings.seed}".encode()) << 32 | self.settings.seed & 0xFFFFFFFF
         return from_bits(to_bits(weight, self.settings.dtype, True, seed), self.settings.dtype)

@@ -77,7 +77,7 @@ static void streams(int arch, int threads, uint64_t trace) {
   for (int y = 0; y < HEIGHT; y++) {
     CHECK(wse_stream_count(fabric, out[y]) == WAVELETS);
     CHECK(memcmp(wse_stream_data(fabric, out[y]), data, sizeof data) == 0);
-    wse_stream_take(fabric, out[y]);
+    wse_stream_take(fabric, out[y], 0);
   }
   uint32_t stored[WIDTH * HEIGHT];
   CHECK(wse_read(fabric, 0, 0, WIDTH, HEIGHT, 1024, 4, stored) == WSE_OK);
