@@ -1,5 +1,7 @@
 """The loop around passes, with PyTorch in the fabric's place."""
 
+import subprocess
+import sys
 from functools import partial
 
 import numpy as np
@@ -184,3 +186,51 @@ def test_schedules():
     assert rates(schedule="linear", final=1.0)[1:] == [1.0] * 10
     with pytest.raises(ConfigError, match="final is a share"):
         rates(final=1.5)
+
+
+MEMORY = """
+import resource, sys
+import numpy as np
+from wse.execute.execution import Pass
+from wse.memoryx import AdamW, Store
+from wse.tensors import Tensors
+from wse.train import data, loop
+
+class Sums:
+    graph, updates, batch, sequence = None, "memoryx", 1, 4
+
+    def load(self, weights):
+        self.weights = weights
+
+    def run(self, ids, labels, scale, gradients):
+        loss = 0.0
+        for name in self.weights:
+            weight = self.weights[name]
+            loss += float(weight[0, 0])
+            gradients[name] = np.full_like(weight, loss)
+        return Pass(loss, gradients, 1)
+
+def train(tensors, path):
+    weights = Tensors({f"w{i:02}": lambda i=i: np.full((1024, 1024), i, np.float32) for i in range(1, tensors + 1)})
+    store = Store.create(None, weights, AdamW.slots)
+    batches = data.Batches(data.encode("ab" * 50, 2), 1, 4, 0)
+    it = loop.Trainer.start(Sums(), store, batches, loop.Settings(steps=2, warmup=0))
+    it.train(2)
+    it.save(path + "/c", {})
+    kept = Store.open(path + "/c").copy(None)
+    assert all(w[0, 0] == w[-1, -1] != i for i, w in enumerate(kept.weights.values(), 1))
+    return store.nbytes
+
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+train(1, sys.argv[1])
+before = peak()
+print(train(16, sys.argv[1]), peak() - before)
+"""
+
+
+def test_memory_does_not_grow_with_the_store(tmp_path):
+    """Making a store, steps, a checkpoint and a copy of it: memory for a few tensors of 4 MB, not for 64 of them."""
+    ran = subprocess.run([sys.executable, "-P", "-c", MEMORY, str(tmp_path)], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    store, grown = map(int, ran.stdout.split())
+    assert store == 16 * 4 * (4 << 20) and grown < store / 6

@@ -51,7 +51,8 @@ class Order:
     @classmethod
     def of(cls, whole: np.ndarray) -> Order:
         """An order that is held in memory: int64 [width, n]."""
-        return cls(*whole.shape, whole.__getitem__)
+        width, n = whole.shape
+        return cls(width, n, whole.__getitem__)
 
     def whole(self) -> np.ndarray:
         """int64 [width, n]."""

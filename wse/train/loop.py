@@ -158,7 +158,8 @@ class Gradients(MutableMapping[str, np.ndarray]):
     """Gradients of a pass that go to the store's files as they come.  names: those that are kept."""
 
     def __init__(self, store: Store, names: Iterable[str]):
-        self._store, self._names, self._there = store, frozenset(names), dict.fromkeys(())
+        self._store, self._names = store, frozenset(names)
+        self._there: dict[str, None] = {}
 
     def __setitem__(self, name: str, gradient: np.ndarray) -> None:
         if name in self._names:
@@ -318,7 +319,7 @@ class Trainer:
         ids, labels = self.drawn(self.step)
         if count > 1 and self.execution.batch == count * self.batches.batch:
             count = 1
-        passes = []
+        passes: list[Pass] = []
         for micro_batch in zip(np.split(ids, count), np.split(labels, count), strict=True):
             kept = Gradients(self.store, self.trained)
             done = self.execution.run(*micro_batch, scale, None if passes else kept)
