@@ -5,6 +5,7 @@ Covers: wse/train/checkpoint.py
 
 import json
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -12,6 +13,7 @@ from shell import sh
 from train.executing import ByTorch
 
 from wse.cli import train
+from wse.models.tensor_files import safetensors
 
 COMMON = ("train", "--model", "nano-1", "--steps", "6", "--batch", "2", "--dtype", "f32")
 
@@ -155,6 +157,26 @@ def test_a_model_in_files_is_trained_logged_and_exported(text, tmp_path, llama):
     assert resumed["losses"] == done["losses"]
 
 
+def test_adapters_are_trained_and_exported(text, tmp_path, llama):
+    files = ("--init", llama, "--layers", 1, "--sequence", 8, "--data", text, "--lora", 2, "--lr", 0.05)
+    out, adapter = tmp_path / "out", tmp_path / "adapter"
+    done = document(*RUN, *files, "--reference", "--export", out, "--adapter", adapter)
+    assert abs(done["reference"]["difference"]) < 1e-4 and done["last_loss"] < done["losses"][0]
+    assert 0 < done["trained"] < done["parameters"] / 4 and done["lora"] == 2
+    before, after = files_of(llama), files_of(out)
+    changed = {name for name, w in after.items() if not np.array_equal(w, before[name])}
+    assert changed == {f"model.layers.0.self_attn.{x}_proj.weight" for x in "qv"}
+    low = files_of(adapter)
+    for x in "qv":
+        prefix, name = (f"{start}model.layers.0.self_attn.{x}_proj" for start in ("base_model.model.", ""))
+        change = low[f"{prefix}.lora_B.weight"] @ low[f"{prefix}.lora_A.weight"]
+        assert np.allclose(after[f"{name}.weight"], before[f"{name}.weight"] + change, atol=1e-6)
+
+
+def files_of(folder):
+    return {name: place.read() for file in folder.glob("*.safetensors") for name, place in safetensors(file).items()}
+
+
 def test_a_new_run_from_a_checkpoint_has_new_data_and_settings(text, tmp_path):
     document(*COMMON, "--data", text, "--checkpoint", tmp_path / "saved")
     other = tmp_path / "other.txt"
@@ -169,6 +191,9 @@ def test_a_new_run_from_a_checkpoint_has_new_data_and_settings(text, tmp_path):
     "words, sentence",
     [
         (("--layers", "1"), "--layers is of a model that --init reads"),
+        (("--lora", "2"), "--lora is of a model that --init reads"),
+        (("--adapter", "out"), "--adapter is of a run with --lora"),
+        (("--init", "FILES", "--lora", "900"), "has a rank below both, not 900"),
         (("--reduce-vocab",), "--reduce-vocab is of a model that --init reads"),
         (("--init", "FILES", "--model", "nano"), "--model is in the files of --init"),
         (("--init", "nothing.txt"), "nothing.txt is no model: give a folder of one"),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..train.loop import Settings, Step, Trainer
     from ..train.reference import ReferenceRun
 
-OF_FILES = ("layers", "sequence", "reduce_vocab", "no_dropout")
+OF_FILES = ("layers", "sequence", "reduce_vocab", "no_dropout", "lora")
 HELD_OUT = 8  # batches of the last loss
 SMOOTH = 20  # steps that the last training loss is the mean of
 
@@ -45,6 +45,11 @@ SMOOTH = 20  # steps that the last training loss is the mean of
 @common.option("--sequence", type=types.COUNT, help="Tokens of a sequence, with --init.  [default: 32 at most]")
 @common.flag("--reduce-vocab", help="With --init: a vocabulary of the tokens that occur in the data.")
 @common.flag("--no-dropout", help="With --init: train without the dropout that the model's configuration names.")
+@common.option(
+    "--lora",
+    type=types.COUNT,
+    help="With --init: train adapters of this rank at queries and values, and nothing else.",
+)
 @common.option(
     "--data",
     type=types.WORD,
@@ -131,6 +136,7 @@ SMOOTH = 20  # steps that the last training loss is the mean of
 @common.option("--until", type=types.COUNT, help="Stop after this step; a checkpoint may continue.")
 @common.option("--store", type=types.FILE, help="Folder for MemoryX's files.  [default: temporary]")
 @common.option("--export", type=types.FILE, help="Folder to write the trained model to, as Hugging Face has it.")
+@common.option("--adapter", type=types.FILE, help="Folder to write the adapters of --lora to, as PEFT has them.")
 @common.option("--log", type=types.OUTPUT, help="Write a line of JSON for each step: .jsonl.")
 @common.option("--tensorboard", type=types.FILE, help="Folder for TensorBoard's event files.")
 @common.option("--plot", type=types.OUTPUT, help=common.PICTURE)
@@ -154,6 +160,8 @@ def command(as_json: bool, **options: Any) -> int:
     if options["init"] is None:
         common.refuse("is of a model that --init reads", *OF_FILES)
     check_outputs(options)
+    if options["adapter"] is not None and options["lora"] is None:
+        raise ConfigError("--adapter is of a run with --lora")
     settings = chosen(options)
     try:
         with systems(options) as client:
@@ -169,6 +177,8 @@ def command(as_json: bool, **options: Any) -> int:
             if options["export"] is not None:
                 trainer.collect()
                 start.export(options["export"], trainer.store)
+            if options["adapter"] is not None:
+                start.export_adapter(options["adapter"], trainer.store)
             done = document(trainer, about, options, held_out, reference, wall / max(1, trainer.step - fresh))
             draw(trainer, options, reference, done)
             show(done, VIEW, as_json)
@@ -203,10 +213,11 @@ def check_outputs(options: dict[str, Any]) -> None:
         from ..memoryx import store
 
         store.check_path(options["checkpoint"])
-    if options["export"] is not None:
-        from ..models import pretrained
+    for name in ("export", "adapter"):
+        if options[name] is not None:
+            from ..models import pretrained
 
-        pretrained.check_folder(options["export"])
+            pretrained.check_folder(options[name])
     if options["reference"]:
         from ..train import reference
 
@@ -255,9 +266,10 @@ def begun(options: dict[str, Any]) -> Start:
         common.refuse("is of a Hugging Face model, not of a checkpoint", *OF_FILES)
         return finetune.from_checkpoint(load(options["model"]), options["data"], init)
     common.refuse("is in the files of --init", "model")
-    return finetune.from_files(
+    start = finetune.from_files(
         init, options["data"], *(options[name] for name in ("layers", "sequence", "reduce_vocab", "no_dropout"))
     )
+    return start if options["lora"] is None else finetune.with_adapters(start, options["lora"], options["seed"])
 
 
 def prepare(
@@ -270,6 +282,7 @@ def prepare(
     start = begun(options)
     made, text = start.graph, start.text
     model = made.model
+    settings = replace(settings, frozen=(*settings.frozen, *start.frozen()))
     batches = data.Batches(text, options["batch"], model.sequence, settings.seed)
     execution = place(options, made, client)
     about = {
@@ -283,6 +296,8 @@ def prepare(
     }
     if start.pretrained is not None:
         about |= {"layers": model.layers, "sequence": model.sequence, "vocab": model.vocab}
+    if start.lora:
+        about["lora"] = start.lora
     if options["resume"] is not None:
         store = checkpoint.resume(options["resume"], options["store"], settings, about)
     else:
@@ -398,7 +413,7 @@ class Bar(common.StatusLine):
 
 
 def compare(trainer: Trainer, weights: Mapping[str, np.ndarray] | None) -> ReferenceRun:
-    """The same run in PyTorch.  weights: that it began with, None for initial ones."""
+    """The same run in PyTorch, without updates that were skipped.  weights: that it began with, None: initial ones."""
     from ..train import reference
     from ..train.loop import initial
 
@@ -416,8 +431,9 @@ def compare(trainer: Trainer, weights: Mapping[str, np.ndarray] | None) -> Refer
     else:
         weights = {name: w * trainer.masks[name] if name in trainer.masks else w for name, w in weights.items()}
     held_out = trainer.batches.held_out(HELD_OUT)
+    skipped = [step.step for step in trainer.history if step.skipped]
     return reference.train(
-        graph, weights, batches, optimizer, s.rate_at, s.clip, held_out, trainer.masks, trainer.trained
+        graph, weights, batches, optimizer, s.rate_at, s.clip, held_out, trainer.masks, trainer.trained, skipped
     )
 
 
@@ -458,6 +474,7 @@ def document(
         "vocab": model.vocab,
         "parameters": trainer.store.parameters,
         "frozen": list(s.frozen),
+        "trained": sum(trainer.store.weight(name).size for name in trainer.trained),
         "steps": len(history),
         "seed": s.seed,
         "systems": options["systems"],
@@ -490,6 +507,7 @@ def document(
         "trace": options["trace"],
         "checkpoint": options["checkpoint"],
         "export": options["export"],
+        "adapter": options["adapter"],
         "log": options["log"],
     }
 
@@ -553,7 +571,7 @@ def lines(d: Mapping[str, Any]) -> list[tuple[str, Words]]:
         ("executed", "{executed}"),
         ("modelled", "{modelled}; computed by the host: {on_host}"),
         ("host", "{wall_seconds_per_step:.2f} s a step"),
-        *((name, f"{{{name}}}") for name in ("plot", "trace", "checkpoint", "export", "log")),
+        *((name, f"{{{name}}}") for name in ("plot", "trace", "checkpoint", "export", "adapter", "log")),
     ]
 
 

@@ -24,7 +24,7 @@ from .config import Transformer
 from .graph import Graph
 from .load import from_hugging_face
 from .names import NEUTRAL, Entry, config_of, entries
-from .tensor_files import EXTRA, Place, halves, open_gguf, safetensors
+from .tensor_files import Place, halves, open_gguf, safetensors, write_safetensors
 
 INDEX = "model.safetensors.index.json"
 # Files of a tokenizer, which an export copies.
@@ -215,13 +215,8 @@ def export(
 
     weights: name -> float32 array.  source: the model that it was made from; None for one of this package's own.  rows:
     int [vocab of graph], the tokens of the source that the graph's vocabulary has: other rows of the tables are the
-    source's.  Raises ConfigError if the folder holds a model already, if no model type describes the model, and if the
-    package safetensors is missing.
+    source's.  Raises ConfigError if the folder holds a model already, and if no model type describes the model.
     """
-    try:
-        from safetensors.numpy import save_file
-    except ImportError:
-        raise ConfigError(f"exporting takes the package safetensors: {EXTRA}") from None
     folder, model = Path(folder), graph.model
     check_folder(folder)
     config = dict(config_of(model) if source is None else source.config)
@@ -233,8 +228,8 @@ def export(
             raise ConfigError(f"no Hugging Face model type that is exported describes {model.name}")
     else:
         config = _cut(config, source, model)
-    tensors = {}
-    for entry in entries(graph, str(config["model_type"])):
+
+    def tensor(entry: Entry) -> np.ndarray:
         parts = [np.asarray(weights(name)) for name in entry.ours]
         if (
             rows is not None
@@ -245,9 +240,11 @@ def export(
             whole = entry.split(source.read(source._found(entry.name)))[0].copy()
             whole[rows] = parts[0]
             parts = [whole]
-        tensors[entry.name] = np.ascontiguousarray(entry.join(parts), np.float32)
+        return np.ascontiguousarray(entry.join(parts), np.float32)
+
+    made = entries(graph, str(config["model_type"]))
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    write_safetensors(folder / "model.safetensors", Tensors({e.name: partial(tensor, e) for e in made}))
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     if source is not None and source.folder is not None:
         for name in TOKENIZER:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
+from ..files import replacing
 from ..records import dataclass
 
 EXTRA = "install it with: pip install 'wse[generate]'"
@@ -74,6 +75,23 @@ def safetensors(file: Path) -> dict[str, Place]:
         raise ConfigError(f"{file}: {error.strerror}") from None
     except (struct.error, ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(f"{file} is no readable safetensors file") from None
+
+
+def write_safetensors(file: Path, tensors: Mapping[str, np.ndarray]) -> None:
+    """Writes tensors in float32, one at a time: those of a lazy mapping, in the order of their names."""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    at = 0
+    for name in sorted(tensors):
+        shape = tensors[name].shape
+        size = 4 * int(np.prod(shape, dtype=np.int64))
+        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [at, at + size]}
+        at += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # the data are aligned
+    with replacing(file) as out:
+        out.write(struct.pack("<Q", len(text)) + text)
+        for name in sorted(tensors):
+            out.write(np.ascontiguousarray(tensors[name], "<f4").reshape(-1).data)
 
 
 # --- GGUF -------------------------------------------------------------------------------------------------------------

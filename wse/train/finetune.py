@@ -7,6 +7,7 @@ tokens take the first; a reduced vocabulary has the rows of the tokens that occu
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,12 +15,13 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..memoryx.store import META, Store
-from ..models import Graph, Transformer, graph
+from ..models import Graph, Transformer, graph, lora
 from ..models.families import FAMILIES
 from ..models.pretrained import Pretrained, export, open_pretrained
 from ..records import dataclass
 from ..tensors import Tensors
 from . import data, tokens
+from .loop import initial_tensors
 
 SEQUENCE = 32  # tokens of a sequence, where neither user nor a shorter model says how many
 TABLES = ("embedding.weight", "head.weight", "head.bias")  # parameters with a row for each token
@@ -34,6 +36,7 @@ class Start:
     weights     float32 by name, None for initial ones
     pretrained  the model's files, None for a model of this package
     rows        int64 [vocab], the tokens of the files that the vocabulary has, None for all
+    lora        rank of the adapters of the graph, 0 for none
     """
 
     graph: Graph
@@ -41,10 +44,35 @@ class Start:
     weights: Mapping[str, np.ndarray] | None = None
     pretrained: Pretrained | None = None
     rows: np.ndarray | None = None
+    lora: int = 0
+
+    def frozen(self) -> tuple[str, ...]:
+        """What is not trained because adapters are."""
+        return tuple(name for name in self.graph.parameters if self.lora and not lora.is_adapter(name))
 
     def export(self, folder: Path, store: Store) -> None:
-        """Writes the store's weights as a Hugging Face model.  Errors as pretrained.export."""
-        export(folder, self.graph, store.weight, self.pretrained, self.rows)
+        """Writes the store's weights as a Hugging Face model, with adapters merged.  Errors as pretrained.export."""
+        weights = lora.merged(self.graph, store.weights.__getitem__)
+        export(folder, lora.plain(self.graph), weights, self.pretrained, self.rows)
+
+    def export_adapter(self, folder: Path, store: Store) -> None:
+        """Writes the adapters as PEFT has them.  Errors as lora.export_adapter."""
+        assert self.pretrained is not None  # adapters are of a model in files
+        source = str(self.pretrained.folder or self.pretrained.where)
+        lora.export_adapter(folder, self.graph, store.weight, self.pretrained.type, source)
+
+
+def with_adapters(start: Start, rank: int, seed: int) -> Start:
+    """The same with adapters of a rank, which are what is trained.  Errors as lora.adapted."""
+    made = lora.adapted(start.graph, rank)
+    first, base = initial_tensors(made, seed), start.weights
+    assert base is not None  # of a model in files
+
+    def read(name: str) -> np.ndarray:
+        return first[name] if lora.is_adapter(name) else base[name]
+
+    weights = Tensors({name: partial(read, name) for name in made.parameters})
+    return replace(start, graph=made, weights=weights, lora=rank)
 
 
 def fresh(model: Transformer, source: str) -> Start:

@@ -7,7 +7,7 @@ imported at first use; the extra `test` has its CPU build.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import field
 from typing import Any
 
@@ -81,13 +81,14 @@ def train(
     held_out: Iterable[tuple[np.ndarray, np.ndarray]] = (),
     masks: Mapping[str, np.ndarray] | None = None,
     trained: Iterable[str] | None = None,
+    skipped: Collection[int] = (),
 ) -> ReferenceRun:
     """Trains in float32.
 
     batches: (ids, labels) of each step.  optimizer: makes a torch optimizer from parameter groups, the first with
     weight decay.  rates: the learning rate of each step.  clip: largest norm of the gradient, 0 for no clipping.
     held_out: batches for a final loss.  trained: names of parameters that are updated; None: all.  masks: by parameter
-    name, 0 for weights that are zero and stay zero.
+    name, 0 for weights that are zero and stay zero.  skipped: numbers of steps without an update.
     """
     t = torch()
     leaves = {name: _leaf(weight, t.float32) for name, weight in weights.items()}
@@ -108,7 +109,8 @@ def train(
         norm = t.nn.utils.clip_grad_norm_(updated, clip or math.inf)
         for group in update.param_groups:
             group["lr"] = rates(step)
-        update.step()
+        if step not in skipped:
+            update.step()
         done.losses.append(value.item())
         done.norms.append(norm.item())
     with t.no_grad():
