@@ -108,7 +108,7 @@ def _config(files: Pretrained) -> Transformer:
 def _collected(files: Pretrained, config: Transformer) -> Weights:
     whole: dict[str, np.ndarray] = {}
     layers: list[dict[str, np.ndarray]] = [{} for _ in range(config.layers)]
-    for name, values in files.weights(graph(config), graph(files.model())):
+    for name, values in files.weights(graph(config), graph(files.model())).items():
         if name.startswith("layers."):
             _, number, plain = name.split(".", 2)
             layers[int(number)][LAYER[plain]] = values
