@@ -20,6 +20,17 @@ from wse.train import reference
 LLAMA = load("nano-llama").but(layers=1, sequence=8)
 
 
+def trained(made):
+    """Weights of adapters that have been trained: B, which begins at 0, is not 0."""
+    rng = np.random.default_rng(1)
+    b = {
+        name: rng.standard_normal(p.shape, np.float32) / 4
+        for name, p in made.parameters.items()
+        if name.endswith(lora.B)
+    }
+    return random_weights(made) | b
+
+
 def test_an_adapter_is_two_products_and_an_addition():
     base, made = graph(LLAMA), lora.adapted(graph(LLAMA), 3)
     q = next(o for o in made.operators if o.name == "layers.0.attention.q")
@@ -37,7 +48,7 @@ def test_gradients_and_loss_are_those_of_pytorch(rank):
     """Executed in f32; the rank is no multiple of the columns."""
     made = lora.adapted(graph(LLAMA), rank)
     execution = Streaming(made, 2, Machine("wse3"), MemoryX(), dtype="f32")
-    weights, tokens = random_weights(made), random_tokens(LLAMA, 2)
+    weights, tokens = trained(made), random_tokens(LLAMA, 2)
     execution.load(weights)
     done = execution.run(*tokens)
     loss, expected = reference.gradients(made, weights, *tokens)
@@ -48,7 +59,7 @@ def test_gradients_and_loss_are_those_of_pytorch(rank):
 
 def test_a_merged_model_computes_the_same():
     base, made = graph(LLAMA), lora.adapted(graph(LLAMA), 4, ("attention.q", "attention.o", "mlp.down"))
-    weights = {name: w * 20 if lora.is_adapter(name) else w for name, w in random_weights(made).items()}
+    weights = trained(made)
     ids = torch.from_numpy(random_tokens(LLAMA, 2)[0].astype(np.int64))
 
     def logits(of, values):
@@ -62,7 +73,7 @@ def test_a_merged_model_computes_the_same():
 
 def test_files_of_adapters(tmp_path):
     made = lora.adapted(graph(LLAMA), 4)
-    weights = random_weights(made)
+    weights = trained(made)
     lora.export_adapter(tmp_path, made, weights.__getitem__, "llama", "base")
     config, tensors = (
         json.loads((tmp_path / "adapter_config.json").read_text()),

@@ -25,6 +25,7 @@ from ..records import dataclass
 # The control task that a region's control wavelets name.  It is blocked, so that only `mapstep` takes them.
 ROW_END = 40
 CONTROL = np.uint32(ROW_END << 16)
+_PART = 1 << 20  # elements that are rounded at a time
 END, ZERO = -1, -2  # special values of an index: a control wavelet, a zero
 
 
@@ -244,7 +245,11 @@ def stored(values: np.ndarray, storage: str) -> np.ndarray:
         return values.ravel()
     if storage == "f32":
         return np.ascontiguousarray(values, np.float32).ravel().view(np.uint32)
-    return numerics.to_bits(values.ravel(), storage)
+    flat = values.ravel()
+    bits = np.empty(flat.size, np.uint16)
+    for at in range(0, flat.size, _PART):  # whose intermediate results are several times as large
+        bits[at : at + _PART] = numerics.to_bits(flat[at : at + _PART], storage)
+    return bits
 
 
 def as_bits(values: np.ndarray, storage: str) -> np.ndarray:
