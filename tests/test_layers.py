@@ -18,7 +18,7 @@ PACKAGE = ROOT / "wse"
 # From the ground up; modules of one layer do not import each other, except within a package and where `BESIDE` says so.
 LAYERS = [
     {"_version", "errors", "records", "signals"},
-    {"start", "files", "npz", "bug"},
+    {"start", "files", "npz", "bug", "tensors"},
     {"_engine", "schema"},
     {"machine"},
     {"program"},
