@@ -1,8 +1,8 @@
 """The memory of training: `python benchmarks/training_memory.py [--layers 8] [--steps 1] [--whole]`.
 
 It trains a decoder with AdamW in weight streaming, a few tokens a step, and compares the peak of the process's resident
-memory with the size of its store: weights, gradients and both moments in float32.  Exit status 1 if the store is less
-than ten times as large.  --whole loads all weights into memory first, as a process that does not stream them would.
+memory with the size of its store: weights, gradients and both moments in float32.  --whole loads all weights into
+memory first, as a process that does not stream them would.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import resource
-import sys
 import time
 
 from wse import Machine
@@ -28,7 +27,7 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MB
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--layers", type=int, default=8)
     parser.add_argument("--width", type=int, default=2048, help="d_model and d_ff")
@@ -61,8 +60,7 @@ def main() -> int:
         digest.update(weight.data)
     times = store.nbytes / MB / peak()
     print(f"weights {digest.hexdigest()[:16]}; peak {peak():,.0f} MB, the store is {times:.1f} times as large")
-    return 0 if times >= 10 else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
