@@ -88,6 +88,10 @@ typedef struct {
 
 typedef enum { WSE_WIDEST, WSE_PORTABLE, WSE_PORTABLE_AVX2 } wse_portable; /* all, none, AVX2 at most */
 
+/* Which threads step a stretch of the run: those that are measured to be fastest, all or one; all; or, for tests, one
+ * and all in turn. */
+typedef enum { WSE_TEAM_FASTEST, WSE_TEAM_ALL, WSE_TEAM_IN_TURN } wse_team;
+
 typedef struct {
   int32_t width, height;
   int32_t fp16;    /* wse_fp16 of the program */
@@ -101,6 +105,7 @@ typedef struct {
   int32_t tile;      /* cycles a row is stepped before the next, 1 to 8; 0: automatic; results do not depend on it */
   int32_t portable;  /* a wse_portable: which vectors of the host it may use; results do not depend on it */
   int32_t reference; /* 1: every fast path is off (state.h lists them); results do not depend on it */
+  int32_t team;      /* a wse_team; results do not depend on it */
   int32_t drops_off_edge; /* 1: a wavelet that leaves the rectangle without a stream is dropped; 0: it is a fault */
 } wse_desc;
 

@@ -61,7 +61,8 @@ def pytest_addoption(parser):
 
 
 def with_engine(least: int, reference: bool, portable: bool | str) -> None:
-    """Sets the least number of host threads of all fabrics made later; reference, portable: see Fabric."""
+    """Sets the least number of host threads of all fabrics made later; reference, portable: see Fabric.  All threads
+    step every part of a run, also where one would be faster: the tests are for what they do."""
     from wse.fabric.fabric import Fabric
 
     plain = Fabric.__init__
@@ -70,6 +71,7 @@ def with_engine(least: int, reference: bool, portable: bool | str) -> None:
         given = type(threads) is int and threads > 0  # what is refused stays refused
         named.setdefault("reference", reference)
         named.setdefault("portable", portable)
+        named.setdefault("team", "all")
         plain(self, program, max(threads, least) if given else threads, *others, **named)
 
     Fabric.__init__ = init
@@ -83,8 +85,7 @@ def pytest_configure(config):
         pytest.exit(f"wse cannot be imported: {error}", returncode=2)
     threads, reference = config.getoption("--engine-threads"), config.getoption("--engine-reference")
     vectors = {None: False, "base": True, "avx2": "avx2"}[config.getoption("--engine-vectors")]
-    if threads > 1 or reference or vectors:
-        with_engine(threads, reference, vectors)
+    with_engine(threads, reference, vectors)
     if not hasattr(config, "workerinput"):  # once, not in each worker of pytest-xdist
         why = reason(Path(wse.__file__).parent, getattr(_engine, "SOURCES", ""))
         if why:

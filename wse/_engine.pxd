@@ -33,7 +33,7 @@ cdef extern from "wse.h":
         int32_t width, height, fp16, threads
         int64_t *params
         uint64_t trace_capacity
-        int32_t bins, bin_planes, tile, portable, reference, drops_off_edge
+        int32_t bins, bin_planes, tile, portable, reference, team, drops_off_edge
 
     ctypedef struct wse_class:
         const uint64_t *code

@@ -109,6 +109,7 @@ class Engine:
         tile: int = 0,
         reference: bool = False,
         drops_off_edge: bool = False,
+        team: int = 0,
     ) -> None: ...
     def add_class(
         self,

@@ -117,13 +117,14 @@ cdef class Engine:
 
     def __cinit__(self, int width, int height, params, int fp16=0, int threads=1, uint64_t trace=0, int bins=0,
                   int bin_planes=0, int portable=0, int tile=0, bint reference=False,
-                  bint drops_off_edge=False):
+                  bint drops_off_edge=False, int team=0):
         cdef wse_desc desc
         cdef Taken values = Taken(params, 8, WSE_PARAM_COUNT)
         desc.width, desc.height, desc.fp16, desc.threads = width, height, fp16, threads
         memcpy(desc.params, values.view.buf, WSE_PARAM_COUNT * sizeof(int64_t))
         desc.trace_capacity, desc.bins, desc.bin_planes, desc.portable = trace, bins, bin_planes, portable
         desc.tile, desc.reference, desc.drops_off_edge = tile, reference, drops_off_edge
+        desc.team = team
         self.width, self.height = width, height
         self.classes = self.instructions = 0
         with nogil:

@@ -28,7 +28,8 @@ wse_fabric *wse_new(const wse_desc *desc) {
   if (desc->width < 1 || desc->height < 1 || desc->threads < 1 || desc->threads > WSE_MAX_THREADS ||
       (int64_t)desc->width * desc->height > INT32_MAX / 8 || desc->fp16 < 0 || desc->fp16 > WSE_FP16_CB16 ||
       desc->bins < 0 || desc->bins > 65536 || desc->bin_planes < 0 || desc->bin_planes > LANES ||
-      (desc->bin_planes & (desc->bin_planes - 1)) || desc->tile < 0 || desc->tile > NEAR || !figures_fit(desc))
+      (desc->bin_planes & (desc->bin_planes - 1)) || desc->tile < 0 || desc->tile > NEAR ||
+      desc->team < WSE_TEAM_FASTEST || desc->team > WSE_TEAM_IN_TURN || !figures_fit(desc))
     return NULL;
   wse_fabric *fabric = calloc(1, sizeof *fabric);
   if (!fabric) return NULL;
@@ -38,6 +39,7 @@ wse_fabric *wse_new(const wse_desc *desc) {
   fabric->fp16 = desc->fp16;
   fabric->tile = desc->tile;
   fabric->threads = desc->threads;
+  fabric->team = desc->team;
   memcpy(fabric->params, desc->params, sizeof fabric->params);
   fabric->trace_capacity = desc->trace_capacity;
   fabric->trace_until = UINT64_MAX;

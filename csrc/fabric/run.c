@@ -1,15 +1,10 @@
-/* run.c - runs the fabric: cycles of a strip, tiles of several cycles, threads.
- *
- * One cycle of a strip (a row, or several rows of a narrow grid): the `full` planes of its buffers are settled; streams
- * at the edge and compute elements act; then its routers act.  A router reads the settled `full` planes of the strips
- * above and below, and pushes wavelets into their buffers that land in a later cycle.  So a strip may be stepped a
- * cycle further as soon as the two strips on either side have been stepped as far as it has, and the order of strips
- * does not change results.  The fabric is stepped in tiles of several cycles, along diagonals of two strips per cycle,
- * so that a few strips stay in the cache for all cycles of the tile.
+/* run.c - runs the fabric: tiles one after the other, by one thread or several.
  *
  * The strips are divided into bands, and the bands among threads.  Near a border a band stops short, by more strips
  * with each cycle of the tile; when the bands on both sides are done, one thread steps the strips that both left out.
  * Then the threads agree on the next cycle in which anything can happen; the cycles between are skipped.
+ *
+ * Where one thread steps all bands faster than the team does, it does so (pace.h).
  */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include <pthread.h>
@@ -20,122 +15,13 @@
 #include "fabric/barrier.h"
 #include "fabric/build.h"
 #include "fabric/clocks.h"
-#include "fabric/prefetch.h"
+#include "fabric/pace.h"
+#include "fabric/tile.h"
 #include "observe/account.h"
 #include "observe/watch.h"
-#include "pe/ce.h"
-#include "router/buffer.h"
 #include "router/stream.h"
 #include "state/bitplane.h"
 #include "state/wake.h"
-
-/* Wakes of the wheel for this cycle become bits; entries of later rotations stay. */
-static void rotate_wheel(wse_fabric *fabric, band_state *band, uint64_t now) {
-  int32_t i = band->wheel_head[now & (WHEEL - 1)];
-  while (i >= 0) {
-    uint32_t pe = band->pe0 + (uint32_t)i;
-    int32_t next = fabric->wheel_next[pe];
-    if (fabric->ces[pe].wheel_at <= now) {
-      wheel_remove(fabric, band, pe);
-      wake_ce_near(fabric, pe, now);
-    }
-    i = next;
-  }
-}
-
-/* Reference: every PE and every router of a strip, whether woken or not. */
-static void step_whole_strip(wse_fabric *fabric, band_state *band, int index, uint64_t now) {
-  fabric_strip *strip = &fabric->strips[index];
-  uint32_t slot = (uint32_t)now & (NEAR - 1), block0 = (uint32_t)index * fabric->blocks_per_strip,
-           strip_pes = (uint32_t)(fabric->strip_rows * fabric->width), pe0 = (uint32_t)index * strip_pes;
-  strip->ces &= (uint8_t)~(1u << slot);
-  strip->routers &= (uint8_t)~(1u << slot);
-  for (uint32_t block = block0; block < block0 + fabric->blocks_per_strip; block++)
-    fabric->wakes_ce[block * NEAR + slot] = 0;
-  memset(&fabric->wakes_router[((uint32_t)index * NEAR + slot) * fabric->masks_per_strip], 0,
-         fabric->masks_per_strip * sizeof *fabric->wakes_router);
-  for (uint32_t pe = pe0; pe < pe0 + strip_pes && pe < fabric->pes; pe++)
-    if (fabric->class_of[pe] != 0xffff) ce_step(fabric, band, pe, now);
-  for (uint32_t block = block0; block < block0 + fabric->blocks_per_strip; block++)
-    if (fabric->routers[block].busy) fabric->routers_step(fabric, band, block, now);
-}
-
-static void step_strip(wse_fabric *fabric, int index, uint64_t now) {
-  fabric_strip *strip = &fabric->strips[index];
-  band_state *band = &fabric->bands[strip->band];
-  uint32_t slot = (uint32_t)now & (NEAR - 1), block0 = (uint32_t)index * fabric->blocks_per_strip;
-  streams_step(fabric, band, strip, now);
-  if (fabric->reference) {
-    step_whole_strip(fabric, band, index, now);
-    return;
-  }
-  if (strip->ces >> slot & 1) {
-    strip->ces &= (uint8_t)~(1u << slot);
-    for (uint32_t block = block0; block < block0 + fabric->blocks_per_strip; block++) {
-      uint64_t *wakes = &fabric->wakes_ce[block * NEAR + slot], awake = *wakes;
-      if (!awake) continue;
-      *wakes = 0;
-      ces_step(fabric, band, block, awake, now);
-    }
-  }
-  if (!(strip->routers >> slot & 1)) return;
-  strip->routers &= (uint8_t)~(1u << slot);
-  uint64_t *wakes = &fabric->wakes_router[((uint32_t)index * NEAR + slot) * fabric->masks_per_strip];
-  for (uint32_t i = 0; i < fabric->masks_per_strip; i++, wakes++) {
-    uint64_t awake = *wakes;
-    *wakes = 0;
-    for (; awake; awake &= awake - 1)
-      fabric->routers_step(fabric, band, block0 + i * 64 + (uint32_t)__builtin_ctzll(awake), now);
-  }
-}
-
-enum { PREFETCH_BLOCKS = 512 }; /* smaller fabrics stay in the cache */
-
-/* A tile: `cycles` cycles of the band's strips, except those near its borders.  A strip is stepped in a cycle after the
- * two strips below it were stepped in the cycle before. */
-static void step_tile(wse_fabric *fabric, const band_state *band, uint64_t now, int cycles) {
-  bool above = band->first > 0, below = band->end < fabric->strip_total;
-  for (int diagonal = band->first; diagonal < band->end + 2 * (cycles - 1); diagonal++)
-    for (int i = 0; i < cycles; i++) {
-      int strip = diagonal - 2 * i, first = band->first + (above ? border_strips(i) : 0),
-          end = band->end - (below ? border_strips(i) : 0);
-      if (strip < first || strip >= end) continue;
-      if (strip == first) {
-        if (above) routers_settle(fabric, strip - 1);
-        routers_settle(fabric, strip);
-      }
-      if (strip + 1 < band->end) routers_settle(fabric, strip + 1);
-      if (i == 0 && fabric->blocks > PREFETCH_BLOCKS && !fabric->reference) prefetch_strips(fabric, strip);
-      step_strip(fabric, strip, now + (uint64_t)i);
-    }
-}
-
-/* The strips that two bands left out at the border above a strip; the outermost ones are settled already. */
-static void step_border(wse_fabric *fabric, int below, uint64_t now, int cycles) {
-  for (int i = 0; i < cycles; i++) {
-    int first = below - border_strips(i), end = below + border_strips(i);
-    for (int k = first + 1; k < end - 1; k++)
-      routers_settle(fabric, k);
-    for (int k = first; k < end; k++)
-      step_strip(fabric, k, now + (uint64_t)i);
-  }
-}
-
-/* The first cycle, `from` or later, in which something in the band is to be stepped. */
-static uint64_t band_next(const wse_fabric *fabric, const band_state *band, uint64_t from) {
-  uint64_t next = NEVER;
-  uint32_t slots = 0, phase = (uint32_t)from & (NEAR - 1);
-  for (int i = band->first; i < band->end; i++) {
-    const fabric_strip *strip = &fabric->strips[i];
-    slots |= strip->ces | strip->routers | strip->streams;
-    if (strip->streams_next < next) next = strip->streams_next < from ? from : strip->streams_next;
-  }
-  slots = (slots | slots << NEAR) >> phase & ((1u << NEAR) - 1);
-  if (slots && from + (uint32_t)__builtin_ctz(slots) < next) next = from + (uint32_t)__builtin_ctz(slots);
-  for (uint64_t t = from; t < from + WHEEL && t < next; t++)
-    if (band->wheel_head[t & (WHEEL - 1)] >= 0) next = t;
-  return next;
-}
 
 /* Threads of one call of wse_run.  Each has a range of bands, and publishes the next cycle in which one of them can
  * act, and the cycle of its first fault. */
@@ -151,6 +37,12 @@ typedef struct {
   barrier all; /* its members: 0 until all threads that can be had have started */
   _Atomic int stopped, no_memory;
   published band[MAX_BANDS];
+  /* Of the next stretch.  Writer: thread 0 between two stretches. */
+  uint64_t now;
+  uint32_t tiles;    /* of the stretch, at most */
+  bool looked_again; /* reference engine: no part was due, and all parts were stepped once more in case a wake is
+                        missing */
+  bool over;         /* the run has ended */
   wse_status status;
   uint64_t end;
 } thread_team;
@@ -161,23 +53,6 @@ typedef struct {
 } thread_member;
 
 enum { LOOK_EVERY = 32 }; /* tiles between checks of *stop */
-
-/* A tile of the bands first .. end - 1, and of the borders south of them. */
-static void run_tile(thread_team *team, int first, int end, uint64_t now, int cycles) {
-  wse_fabric *fabric = team->fabric;
-  for (int i = first; i < end; i++) {
-    for (int k = 0; k < cycles; k++)
-      rotate_wheel(fabric, &fabric->bands[i], now + (uint64_t)k);
-    step_tile(fabric, &fabric->bands[i], now, cycles);
-  }
-  for (int phase = 0; phase < 2 && phase + 1 < fabric->band_total;
-       phase++) { /* the two borders of a band must not be stepped concurrently */
-    barrier_wait(&team->all);
-    for (int i = first; i < end; i++)
-      if (i % 2 == phase && i + 1 < fabric->band_total) step_border(fabric, fabric->bands[i].end, now, cycles);
-  }
-  if (fabric->band_total > 1) barrier_wait(&team->all);
-}
 
 /* The status after a tile that ended before cycle `end`.  next: the next cycle in which a band can act.  fault: the
  * cycle of the first fault, which may be in the future because compute elements run ahead; until then the others
@@ -206,57 +81,99 @@ static void finish(thread_team *team, wse_status status, uint64_t next, uint64_t
   }
 }
 
-static void run_bands(thread_team *team, uint32_t index) {
+/* What one thread does in a stretch: bands first .. last - 1 of every tile.  alone: no other thread takes part. */
+typedef struct {
+  uint32_t index;
+  int first, last;
+  bool alone;
+} share;
+
+static void meet(thread_team *team, const share *mine) {
+  if (!mine->alone && team->fabric->band_total > 1) barrier_wait(&team->all);
+}
+
+/* A tile of the bands of a share, and of the borders south of them. */
+static void run_tile(thread_team *team, const share *mine, uint64_t now, int cycles) {
   wse_fabric *fabric = team->fabric;
-  uint32_t members = atomic_load_explicit(&team->all.members, memory_order_relaxed);
-  int first = fabric->band_total * (int)index / (int)members,
-      last = fabric->band_total * (int)(index + 1) / (int)members;
-  uint64_t now = fabric->now;
-  /* Reference engine: when no part is due, all parts are stepped once more, in case a wake is missing. */
-  bool looked_again = false;
-  for (uint32_t looked = 0;; looked++) {
+  for (int i = mine->first; i < mine->last; i++) {
+    for (int k = 0; k < cycles; k++)
+      wheel_rotate(fabric, &fabric->bands[i], now + (uint64_t)k);
+    step_tile(fabric, &fabric->bands[i], now, cycles);
+  }
+  for (int phase = 0; phase < 2 && phase + 1 < fabric->band_total;
+       phase++) { /* the two borders of a band must not be stepped concurrently */
+    meet(team, mine);
+    for (int i = mine->first; i < mine->last; i++)
+      if (i % 2 == phase && i + 1 < fabric->band_total) step_border(fabric, fabric->bands[i].end, now, cycles);
+  }
+  meet(team, mine);
+}
+
+/* Steps the tiles of a stretch; every thread that takes part finds the same status.  *tiles: those that were stepped.
+ */
+static wse_status run_stretch(thread_team *team, const share *mine, uint32_t *tiles) {
+  wse_fabric *fabric = team->fabric;
+  uint64_t now = team->now;
+  bool looked_again = team->looked_again;
+  wse_status status = WSE_OK;
+  for (*tiles = 0; status == WSE_OK && *tiles < team->tiles;) {
     int cycles = team->until - now < (uint64_t)fabric->tile ? (int)(team->until - now) : fabric->tile;
     uint64_t end = now + (uint64_t)cycles, next = NEVER, fault = NEVER;
-    for (int i = first; i < last; i++)
+    for (int i = mine->first; i < mine->last; i++)
       if (!clocks_renew(fabric, &fabric->bands[i], now))
         atomic_store_explicit(&team->no_memory, 1, memory_order_relaxed);
-    if (fabric->band_total > 1) barrier_wait(&team->all); /* a band's routers read what its neighbors renew */
-    run_tile(team, first, last, now, cycles);
-    if (index == 0 && looked % LOOK_EVERY == 0 && team->stop && *team->stop)
+    meet(team, mine); /* a band's routers read what its neighbors renew */
+    run_tile(team, mine, now, cycles);
+    if (mine->index == 0 && *tiles % LOOK_EVERY == 0 && team->stop && *team->stop)
       atomic_store_explicit(&team->stopped, 1, memory_order_relaxed);
-    for (int i = first; i < last; i++) {
+    for (int i = mine->first; i < mine->last; i++) {
       const band_state *band = &fabric->bands[i];
       atomic_store_explicit(&team->band[i].want, band_next(fabric, band, end), memory_order_relaxed);
       uint64_t fault_at = band->fault.kind == WSE_FAULT_NONE ? NEVER : band->fault.cycle, seen = watch_first(fabric);
       /* what is watched for ends the run as a fault does */
       atomic_store_explicit(&team->band[i].fault, seen < fault_at ? seen : fault_at, memory_order_relaxed);
     }
-    if (fabric->band_total > 1) barrier_wait(&team->all);
+    meet(team, mine);
     for (int i = 0; i < fabric->band_total; i++) {
       uint64_t w = atomic_load_explicit(&team->band[i].want, memory_order_relaxed);
       uint64_t c = atomic_load_explicit(&team->band[i].fault, memory_order_relaxed);
       if (w < next) next = w;
       if (c < fault) fault = c;
     }
-    wse_status status = after_tile(team, end, next, fault);
-    bool again = status == WSE_QUIET && fabric->reference && !looked_again && end < team->until;
-    looked_again = again;
-    if (again || status == WSE_OK) {
-      now = again ? end : next;
-      continue;
-    }
-    lanes_stream_end();
-    if (index == 0) finish(team, status, next, fault);
-    return;
+    status = after_tile(team, end, next, fault);
+    looked_again = status == WSE_QUIET && fabric->reference && !looked_again && end < team->until;
+    if (looked_again) status = WSE_OK;
+    now = looked_again ? end : next;
+    ++*tiles;
+    if (mine->index == 0 && status != WSE_OK) finish(team, status, next, fault);
   }
+  lanes_stream_end();
+  meet(team, mine); /* nobody reads `team` any more, and all see what the others have stored */
+  if (mine->index == 0) {
+    team->now = now;
+    team->looked_again = looked_again;
+  }
+  return status;
+}
+
+static share share_of(const thread_team *team, uint32_t index) {
+  uint32_t members = atomic_load_explicit(&team->all.members, memory_order_relaxed);
+  return (share){index, team->fabric->band_total * (int)index / (int)members,
+                 team->fabric->band_total * (int)(index + 1) / (int)members, false};
 }
 
 static void *run_member(void *p) {
   thread_member *member = p;
-  while (!atomic_load_explicit(&member->team->all.members, memory_order_acquire))
+  thread_team *team = member->team;
+  uint32_t tiles;
+  while (!atomic_load_explicit(&team->all.members, memory_order_acquire))
     sched_yield();
-  run_bands(member->team, member->index);
-  return NULL;
+  share mine = share_of(team, member->index);
+  for (;;) {
+    barrier_wait(&team->all); /* until thread 0 begins a stretch of all threads, or the run is over */
+    if (team->over) return NULL;
+    run_stretch(team, &mine, &tiles);
+  }
 }
 
 /* Processors that this process may use. */
@@ -269,10 +186,9 @@ static int processors(void) {
   return n < 1 ? 1 : n > MAX_BANDS ? MAX_BANDS : (int)n;
 }
 
-/* Runs the bands on as many threads as there are bands, processors, and threads that can be had. */
-static void run_team(thread_team *team) {
-  pthread_t threads[MAX_BANDS];
-  thread_member members[MAX_BANDS];
+/* Starts the other members: as many as there are bands, processors, and threads that can be had.  Returns the number
+ * of threads. */
+static int start_members(thread_team *team, pthread_t threads[], thread_member members[]) {
   int most = processors(), started = 1;
   if (most > team->fabric->band_total) most = team->fabric->band_total;
   for (; started < most; started++) {
@@ -280,7 +196,37 @@ static void run_team(thread_team *team) {
     if (pthread_create(&threads[started], NULL, run_member, &members[started])) break;
   }
   atomic_store_explicit(&team->all.members, (uint32_t)started, memory_order_release);
-  run_bands(team, 0);
+  return started;
+}
+
+enum { TURN_TILES = 2 }; /* of a stretch, if one thread and all take turns */
+
+/* Thread 0: one stretch after the other, alone or with the other threads, until the run ends. */
+static void run_team(thread_team *team) {
+  wse_fabric *fabric = team->fabric;
+  pthread_t threads[MAX_BANDS];
+  thread_member members[MAX_BANDS];
+  int started = 0; /* threads, this one included; 0: they have not been needed */
+  uint32_t turn = 0;
+  for (wse_status status = WSE_OK; status == WSE_OK;) {
+    bool choice = fabric->band_total > 1 && started != 1 && fabric->team != WSE_TEAM_ALL;
+    pace_stretch stretch = {PACE_TEAM, UINT32_MAX};
+    if (choice && fabric->team == WSE_TEAM_FASTEST) stretch = pace_next(&fabric->pace);
+    else if (choice) stretch = (pace_stretch){turn++ % 2 ? PACE_TEAM : PACE_ALONE, TURN_TILES};
+    if (stretch.way == PACE_TEAM && !started) started = start_members(team, threads, members);
+    bool alone = stretch.way == PACE_ALONE || started == 1;
+    share mine = alone ? (share){0, 0, fabric->band_total, true} : share_of(team, 0);
+    uint32_t tiles;
+    team->tiles = stretch.tiles;
+    if (!alone) barrier_wait(&team->all);
+    uint64_t began = pace_clock();
+    status = run_stretch(team, &mine, &tiles);
+    if (choice && tiles == stretch.tiles && (started != 1 || stretch.way == PACE_ALONE))
+      pace_measured(&fabric->pace, stretch, pace_clock() - began);
+  }
+  if (started < 2) return;
+  team->over = true;
+  barrier_wait(&team->all);
   for (int i = 1; i < started; i++)
     pthread_join(threads[i], NULL);
 }
@@ -305,6 +251,7 @@ wse_status wse_run(wse_fabric *fabric, uint64_t until, uint64_t limit, const vol
   team->fabric = fabric;
   team->stop = stop;
   team->until = until;
+  team->now = fabric->now;
   fabric->limit = limit;
   barrier_begin(&team->all);
   run_team(team);

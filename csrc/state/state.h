@@ -197,16 +197,16 @@ typedef struct {
   uint8_t waits;                       /* within a step: counter of what an operation waits for, NO_CAUSE, or
                                         * WAITS_LIKE + the microthread that the main thread waits for */
   uint8_t result_register;             /* of the last result that is late; OPERAND_NONE: none */
-  uint8_t fresh[2];                    /* registers of the last load through a register, and of one in the cycle before it */
-  uint8_t follows_vector;              /* 1: the last instruction was a vector operation */
-  uint8_t threads;                     /* microthreads under way */
-  uint8_t store_threads;               /* ... that only copy wavelets to memory (store_only.h) */
-  uint8_t suspended;                   /* microthreads stopped by utblock */
-  uint8_t thread_next;                 /* round robin: the thread that is preferred next */
-  uint8_t output_queues;               /* output queues that are not empty */
-  uint8_t readers;                     /* input queues that an operation reads */
-  uint8_t control_readers;             /* ... and of which it takes control wavelets as well */
-  uint8_t output_next;                 /* round robin: the output queue that is preferred next */
+  uint8_t fresh[2];           /* registers of the last load through a register, and of one in the cycle before it */
+  uint8_t follows_vector;     /* 1: the last instruction was a vector operation */
+  uint8_t threads;            /* microthreads under way */
+  uint8_t store_threads;      /* ... that only copy wavelets to memory (store_only.h) */
+  uint8_t suspended;          /* microthreads stopped by utblock */
+  uint8_t thread_next;        /* round robin: the thread that is preferred next */
+  uint8_t output_queues;      /* output queues that are not empty */
+  uint8_t readers;            /* input queues that an operation reads */
+  uint8_t control_readers;    /* ... and of which it takes control wavelets as well */
+  uint8_t output_next;        /* round robin: the output queue that is preferred next */
   uint16_t flushing, flushed; /* queues that iqflush, oqflush wait for; that are marked: inputs, from bit 8 outputs */
   uint8_t taken;              /* bit i: the slot of cycle stored_from + i was used for a store-only element */
   uint32_t input_queues;      /* inputs (WSE_INPUTS) that are not empty */
@@ -420,11 +420,24 @@ typedef struct arena {
   size_t bytes, used;
 } arena;
 
+enum { PACE_ALONE, PACE_TEAM, PACE_WAYS };
+
+/* How fast one thread and all threads are (fabric/pace.c).  The zero struct: not measured, one thread begins. */
+typedef struct {
+  uint64_t tile_ns[PACE_WAYS]; /* nanoseconds per tile in the last stretch of each way; 0: not measured */
+  uint64_t trial_ns;           /* of the last trial of the slower way */
+  uint64_t kept_ns;            /* time since then */
+  uint32_t keep;               /* the next trial is after `keep` times trial_ns */
+  int better;                  /* PACE_... */
+} pace;
+
 struct wse_fabric {
   int width, height; /* PEs */
   uint32_t pes;      /* width * height */
   int fp16;          /* wse_fp16 */
   int threads;       /* requested by the host, 1 to MAX_BANDS */
+  int team;          /* a wse_team */
+  pace pace;         /* how fast one and all of them are.  Writer: wse_run */
   /* Every PE is stepped in every cycle, one wavelet and one element at a time; for comparison with the fast paths:
    *   run-ahead       issue.c, arrival.c: the main thread executes private instructions ahead of the fabric's cycle
    *   lanes           lanes.c: scalar instructions of many compute elements of a block at once
@@ -433,7 +446,7 @@ struct wse_fabric {
    *   store_only.c    PEs whose microthreads only store wavelets: the routers store for them
    *   ce.c            the slot is granted without priorities; an undisturbed memory operation keeps all its slots
    *   wake.h          a PE or a block of routers is stepped only when something it waits for has happened
-   *   run.c           tiles of several cycles; prefetch.h; cycles in which nothing is to be stepped are skipped
+   *   tile.c          tiles of several cycles; prefetch.h; run.c: cycles in which nothing is to be stepped are skipped
    *   router.c        compiled for the widest registers of the host
    * A trace turns off run-ahead and tiles. */
   bool reference;
@@ -548,7 +561,7 @@ struct wse_fabric {
   /* Execution. */
   band_state bands[MAX_BANDS];
   int band_total;
-  int tile;       /* cycles of a tile, at most NEAR (run.c) */
+  int tile;       /* cycles of a tile, at most NEAR (tile.c) */
   bool sealed;    /* the first cycle is prepared: no more classes, filters, routes */
   arena *arenas;  /* that hold the arrays */
   uint64_t bytes; /* of these arrays */

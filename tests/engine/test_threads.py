@@ -1,6 +1,6 @@
 """One thread or many, with special instructions or without: the same machine.
 
-Covers: csrc/fabric/run.c, csrc/fabric/barrier.c
+Covers: csrc/fabric/run.c, csrc/fabric/tile.c, csrc/fabric/barrier.c
 """
 
 import contextlib
@@ -179,3 +179,20 @@ def test_a_run_without_the_threads_it_would_take():
         env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
     )
     assert done.stdout == "no thread\nthe same\n", done.stderr
+
+
+@settings(max_examples=10)
+@given(scenes(), st.sampled_from([2, 3, 4]))
+def test_one_thread_and_all_in_turn(scene, threads):
+    """Stretches of one thread and of all of them, in one run or in pieces."""
+    first = None
+    for piece in (70, 1, 7):
+        fabric, streams = scene.fabric(
+            threads=1 if first is None else threads, trace=2000, activity=True, team="in turn"
+        )
+        for _ in range(70 // piece):
+            with contextlib.suppress(wse.FabricFault):
+                fabric.run(max_cycles=piece, on_deadlock="return")
+        seen = observed(fabric, streams.values(), max_cycles=400)
+        first = first or seen
+        expect_same(first, seen)

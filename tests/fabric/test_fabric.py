@@ -39,6 +39,8 @@ def through(machine="wse3", n=8, dtype="f32", width=1):
 def test_options_refused():
     with says(ConfigError, "portable is False, True or 'avx2', not 'sse'"):
         Fabric(counting(), portable="sse")
+    with says(ConfigError, "team is 'fastest', 'all' or 'in turn', not 'half'"):
+        Fabric(counting(), team="half")
     with says(ConfigError, "threads is an integer of at least 1, not 0"):
         Fabric(counting(), threads=0)
     with says(ConfigError, "bins is an integer of at least 0, not 1.5"):

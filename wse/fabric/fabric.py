@@ -33,6 +33,7 @@ from .stream import Segment, StreamIn, StreamOut, pace
 from .watch import SPOOLED, Spool, Watch
 
 FOREVER = 2**63
+TEAMS = {"fastest": 0, "all": 1, "in turn": 2}  # the wse_team of csrc/wse.h
 PORTABLE: dict[bool | str, int] = {False: 0, True: 1, "avx2": 2}  # the wse_portable of csrc/wse.h
 _CHUNK_SECONDS = 0.05  # duration of a chunk: between checks for Ctrl-C and calls of `progress`
 _CHUNK_PE_CYCLES = 1 << 22  # PE-cycles of the first chunk, before the speed is known
@@ -63,11 +64,13 @@ class Fabric(HostCopies, HostColors, Snapshots, Profiles, CheckedRuns, Details):
     - reference: disable all fast paths and step every PE in every cycle.  Slow; for comparison.
     - drops_off_edge: drop a wavelet that leaves the rectangle where no stream is attached, instead of a fault;
       `dropped` lists colors and sides.
+    - team: "fastest": one thread goes on alone where that is measured to be faster than all `threads`, such as with few
+      PEs, or if other programs use the processors; "all": all threads step every cycle; "in turn": for tests.
     - check: check the program for mistakes while it runs; `wse.check.findings` returns them.  Slower.
 
-    Results do not depend on `threads`, `portable`, `tile`, `reference` and `check`.  Coordinates are (x, y), x to the
-    east, y to the south; arrays over PEs are indexed [y, x].  Methods take rectangles: the first PE (x, y), width w and
-    height h; None for w or h: up to the edge.  They raise ProgramError for a rectangle outside the fabric.
+    Results do not depend on `threads`, `team`, `portable`, `tile`, `reference` and `check`.  Coordinates are (x, y), x
+    to the east, y to the south; arrays over PEs are indexed [y, x].  Methods take rectangles: the first PE (x, y),
+    width w and height h; None for w or h: up to the edge.  They raise ProgramError for a rectangle outside the fabric.
 
     Raises what `Program.check` raises, and ConfigError for an invalid option or if the host has too little memory.
     `Program` has an example.
@@ -87,9 +90,12 @@ class Fabric(HostCopies, HostColors, Snapshots, Profiles, CheckedRuns, Details):
         watch: Watch | None = None,
         check: bool = False,
         detail: bool = False,
+        team: str = "fastest",
     ):
         if portable not in PORTABLE:
             raise ConfigError(f"portable is False, True or 'avx2', not {portable!r}")
+        if team not in TEAMS:
+            raise ConfigError(f"team is 'fastest', 'all' or 'in turn', not {team!r}")
         for name, value, least in (("threads", threads, 1), ("trace", trace, 0), ("bins", bins, 0), ("tile", tile, 0)):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise ConfigError(f"{name} is an integer of at least {least}, not {value!r}")
@@ -145,6 +151,7 @@ class Fabric(HostCopies, HostColors, Snapshots, Profiles, CheckedRuns, Details):
                 tile=tile,
                 reference=reference,
                 drops_off_edge=drops_off_edge,
+                team=TEAMS[team],
             )
         except MemoryError as error:
             raise ConfigError(f"{error}; use fewer PEs, bins or events") from None

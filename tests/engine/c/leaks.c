@@ -25,12 +25,14 @@ static uint64_t word(int op, uint8_t a, uint8_t b, int32_t imm) {
   return (uint64_t)(uint32_t)imm << 32 | (uint64_t)b << 24 | (uint64_t)a << 16 | (uint64_t)op | INS_IMMEDIATE;
 }
 
+/* Two threads take turns with one; more step all cycles. */
 static wse_desc description(int arch, int threads, uint64_t trace) {
   wse_desc desc = {.width = WIDTH, .height = HEIGHT, .fp16 = WSE_FP16_IEEE, .threads = threads, .trace_capacity = trace};
   const wse_param_info *rows = wse_param_table();
   for (int i = 0; i < WSE_PARAM_COUNT; i++) desc.params[i] = rows[i].value[arch];
   desc.bins = 32;
   desc.bin_planes = 1;
+  desc.team = threads == 2 ? WSE_TEAM_IN_TURN : WSE_TEAM_ALL;
   return desc;
 }
 
