@@ -33,10 +33,24 @@ def execute(path: Path) -> Any:
         client.execute(env=environment)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        if "outputs" in cell:
+            cell.outputs = _joined(cell.outputs)
         for output in cell.get("outputs", []):
             if "text" in output:
                 output.text = _plain(output.text)
     return notebook
+
+
+def _joined(outputs: list[Any]) -> list[Any]:
+    """What was printed comes in pieces that depend on the time: one piece instead."""
+    joined: list[Any] = []
+    for output in outputs:
+        last = joined[-1] if joined else None
+        if last is not None and "text" in output and last.get("name") == output.get("name"):
+            last.text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def _paths() -> list[str]:

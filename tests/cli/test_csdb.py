@@ -59,16 +59,17 @@ def test_memory_is_that_of_the_file(dumped):
     with np.load(dumped / "corefile.cs1") as archive:
         memory = archive["memory"]
     said = session(dumped, "target create --core-file corefile.cs1\nmemory read --name u\n", str(dumped))
-    rows = re.findall(r"(?m)^\((\d+),1\) @ 0x00a0:((?: [0-9a-f]{4})+)$", said)
-    assert [int(x) for x, _ in rows] == [4, 5, 6, 7, 8, 9]
-    for x, words in rows:
-        there = memory[0, int(x) - 4, 320:368].view("<u2")
+    rows = re.findall(r"(?m)^\((\d+),1\) @ 0x([0-9a-f]{4}):((?: [0-9a-f]{4})+)$", said)
+    assert [int(x) for x, _, _ in rows] == [4, 5, 6, 7, 8, 9]
+    for x, address, words in rows:  # addresses are of 16-bit words
+        there = memory[0, int(x) - 4].view("<u2")[int(address, 16) :][:24]
         assert [int(word, 16) for word in words.split()] == there.tolist()
 
 
 def test_programs_of_a_folder(dumped, tmp_path):
     assert session(dumped, "", ".", "context", "list") == "out\n"
-    assert "u: [12]f32, 24 words at 0x00a0" in session(dumped, "", ".", "image", "lookup", "--name", "u")
+    found = session(dumped, "", ".", "image", "lookup", "--name", "u")
+    assert re.search(r"u: \[12\]f32, 24 words at 0x[0-9a-f]{4} \(--address=\d+ --length=24\)", found)
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         for file in ("out.json", "out.npz"):
