@@ -22,6 +22,8 @@ BOTH = {
     "gated GELU (GeGLU)": _LLAMA.but(activation="gelu"),
     "ReLU": _GPT.but(activation="relu"),
     "gated ReLU": _LLAMA.but(activation="relu"),
+    "square of ReLU": _GPT.but(activation="relu2"),
+    "gated square of ReLU": _LLAMA.but(activation="relu2"),
     "rotary positions of a part of a head": _LLAMA.but(rotary=4),
     "rotary positions in a part of the layers": _LLAMA.but(layers=2, rotary_layers=(True, False)),
     "rotary positions, linear scaling": _rope("linear"),

@@ -46,9 +46,9 @@ def operator_cycles(
             )
         case "gelu" | "silu" | "tanh":
             return _both("gelu", n=rows * tile)
-        case "silu_gate" | "gelu_gate" | "relu_gate":
+        case "silu_gate" | "gelu_gate" | "relu_gate" | "relu2_gate":
             return _both("silu gate", n=rows * tile)
-        case "relu":  # one pass over the elements, as a residual addition
+        case "relu" | "relu2":  # one pass over the elements, as a residual addition
             return _cost("residual", n=rows * tile), _cost("residual", n=rows * tile)
         case "conv" | "scan":  # passes over elements: of a tap, or of the state
             pieces = operator.attributes["state"] * 3 if operator.kind == "scan" else operator.attributes["taps"]

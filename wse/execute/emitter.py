@@ -303,6 +303,10 @@ class Emitter:
         """ReLU, forward or backward."""
         self.elementwise(call, "relu")
 
+    def relu2(self, call: Call) -> None:
+        """The square of ReLU, forward or backward."""
+        self.elementwise(call, "relu2")
+
     def gate(self, call: Call, function: str) -> None:
         """A gated activation, forward or backward.  function: name in wse.operators.activation."""
         n = self.elements(call.operator.features[1])
@@ -322,6 +326,10 @@ class Emitter:
     def relu_gate(self, call: Call) -> None:
         """Gated ReLU, forward or backward."""
         self.gate(call, "relu")
+
+    def relu2_gate(self, call: Call) -> None:
+        """Gated square of ReLU, forward or backward."""
+        self.gate(call, "relu2")
 
     def rotary(self, call: Call) -> None:
         """Rotary embedding, forward or backward."""

@@ -322,9 +322,11 @@ _FAMILY = {
     "gelu": "activation",
     "silu": "activation",
     "relu": "activation",
+    "relu2": "activation",
     "silu_gate": "gate",
     "gelu_gate": "gate",
     "relu_gate": "gate",
+    "relu2_gate": "gate",
 }
 _EXECUTED = {
     *_FAMILY,
@@ -353,9 +355,11 @@ IN_PLACE = {
     "gelu.backward": (("dx", "dy"),),
     "silu.backward": (("dx", "dy"),),
     "relu.backward": (("dx", "dy"),),
+    "relu2.backward": (("dx", "dy"),),
     "silu_gate.backward": (("dup", "dy"), ("dgate", "up")),
     "gelu_gate.backward": (("dup", "dy"), ("dgate", "up")),
     "relu_gate.backward": (("dup", "dy"), ("dgate", "up")),
+    "relu2_gate.backward": (("dup", "dy"), ("dgate", "up")),
     "attention.backward": (("dq", "q"), ("dk", "k"), ("dv", "v")),
     "loss.forward": (("dlogits", "logits"),),
 }

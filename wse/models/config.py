@@ -22,7 +22,7 @@ BODIES = ("decoder", "encoder", "encoder-decoder", "state-space", "vision", "dif
 NORMS = ("layer", "rms")
 NORMS_AT = ("before", "after", "both", "output")
 QK_NORMS = ("none", "head", "all")
-ACTIVATIONS = ("gelu", "silu", "relu")
+ACTIVATIONS = ("gelu", "silu", "relu", "relu2")
 POSITIONS = ("learned", "rotary", "alibi", "none")
 HEADS = ("logits", "masked", "none")
 

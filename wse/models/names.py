@@ -285,7 +285,7 @@ def config_of(model: Transformer) -> dict[str, Any]:
         "n_inner": model.d_ff,
         "n_positions": model.sequence + model.extra_positions,
         "layer_norm_epsilon": model.norm_eps,
-        "activation_function": {"relu": "relu", "silu": "silu"}.get(
+        "activation_function": {"relu": "relu", "relu2": "relu2", "silu": "silu"}.get(
             model.activation, "gelu" if model.exact else "gelu_new"
         ),
         **dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0),

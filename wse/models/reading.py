@@ -56,6 +56,7 @@ ACTIVATIONS: dict[str, dict[str, Any]] = {
     "gelu-approximate": _TANH,
     "swiglu": {"activation": "silu", "gated": True},
     "relu": {"activation": "relu"},
+    "relu2": {"activation": "relu2"},
 }
 ROPES = ("default", "linear", "dynamic", "yarn", "llama3", "longrope", "su")
 FACTORS = Items(LONG, 100_000)

@@ -135,7 +135,7 @@ def _shared_differences(config: Transformer) -> Iterator[tuple[str, bool]]:
     yield f"RoPE turns {config.rotary} features", config.positions == "rotary" and config.rotary % 2 == 1
     yield f"heads have {config.d_head} features, an odd number", config.d_head % 2 == 1
     yield f"norms of queries and keys are {config.norm}", config.qk_norm != "none" and config.norm != "rms"
-    yield f"the MLP is gated by {config.activation}", config.gated and config.activation == "relu"
+    yield f"the MLP is gated by {config.activation}", config.gated and config.activation in ("relu", "relu2")
     yield "the embedding has other features", config.d_embedding not in (0, config.d_model)
     yield f"settings {', '.join(settings)}", bool(settings)
     yield "attention and MLP are parallel with such norms", config.parallel and config.norm_at != "before"

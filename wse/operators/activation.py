@@ -1,9 +1,10 @@
-"""GELU, SiLU, ReLU and their gated forms, forward and backward, on tiles of f32 or 16-bit elements.
+"""GELU, SiLU, ReLU, its square, and their gated forms, forward and backward, on tiles of f32 or 16-bit elements.
 
 All arithmetic is f32.  The forward pass overwrites its inputs with the factors that the backward pass needs.  The
 backward pass is a product of stored elements, rounded once.
 
-    gelu, silu, relu  forward  x -> y, x := f'(x)                      backward  dy, x -> dx = dy x
+    gelu, silu, relu, forward  x -> y, x := f'(x)                      backward  dy, x -> dx = dy x
+    relu2
     gelu_gate,        forward  gate, up -> y = f(gate) up,             backward  dy, gate, up -> dup = dy gate,
     silu_gate,                 gate := f(gate), up := up f'(gate)                dgate = dy up
 
@@ -126,6 +127,18 @@ def _relu(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
     yield d
 
 
+def _relu2(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
+    """f = max(x, 0)^2, and NaN of a NaN or an infinity, as _relu.  The derivative is 2 max(x, 0)."""
+    a, b, _, d, _ = w
+    wide = c.widened(x, b)
+    c.op("fmaxs", d, wide, 0.0)
+    c.op("fmacs", d, d, wide, 0.0)
+    c.op("fmuls", a, d, d)
+    yield a
+    c.op("fadds", d, d, d)
+    yield d
+
+
 def _slope(c: Code, denominator: Vec, s: Vec, f: Vec) -> Vec:
     """s + (1 - s) f.  denominator: 1 + e^-z, a result of math_functions.sigmoid: 1 - s = e^-z s avoids cancellation."""
     c.op("fadds", denominator, denominator, -1.0)
@@ -135,7 +148,13 @@ def _slope(c: Code, denominator: Vec, s: Vec, f: Vec) -> Vec:
     return s
 
 
-FUNCTIONS: dict[str, Function] = {"gelu": _gelu_exact, "gelu_tanh": _gelu_tanh, "silu": _silu, "relu": _relu}
+FUNCTIONS: dict[str, Function] = {
+    "gelu": _gelu_exact,
+    "gelu_tanh": _gelu_tanh,
+    "silu": _silu,
+    "relu": _relu,
+    "relu2": _relu2,
+}
 
 
 def forward(function: str, n: int, size: int, name: str) -> Routine:
@@ -214,6 +233,8 @@ def reference(function: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return x * below, below + x * phi
     if function == "relu":
         return np.maximum(x, 0), (x > 0).astype(np.float64)
+    if function == "relu2":
+        return np.maximum(x, 0) ** 2, 2 * np.maximum(x, 0)
     c0, c1 = _TANH if function == "gelu_tanh" else (1.0, 0.0)
     with np.errstate(over="ignore"):
         s = 1 / (1 + np.exp(-(c0 * x + c1 * x**3)))

@@ -24,7 +24,7 @@ class Kind:
     """What a layer consists of.
 
     norm          "rms" or "layer": as models.config; so are norm_at, gated, qk_norm, parallel and causal
-    activation    "silu", "gelu" (by the error function), "gelu_tanh", "relu"
+    activation    "silu", "gelu" (by the error function), "gelu_tanh", "relu", "relu2"
     qkv_bias, output_bias, mlp_bias    biases of the products
     turns         some layer turns queries and keys (RoPE)
     windows       some layer sees a window of the positions

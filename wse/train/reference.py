@@ -220,6 +220,8 @@ _KINDS: dict[str, Callable[[Operator, list, Mapping[str, Any]], Any]] = {
     "silu": _silu,
     "relu": lambda o, x, p: torch().nn.functional.relu(x[0]),
     "relu_gate": lambda o, x, p: torch().nn.functional.relu(x[0]) * x[1],
+    "relu2": lambda o, x, p: torch().nn.functional.relu(x[0]) ** 2,
+    "relu2_gate": lambda o, x, p: torch().nn.functional.relu(x[0]) ** 2 * x[1],
     "silu_gate": lambda o, x, p: _silu(o, x, p) * x[1],
     "gelu_gate": lambda o, x, p: _gelu(o, x, p) * x[1],
     "residual": lambda o, x, p: x[0] + x[1],
