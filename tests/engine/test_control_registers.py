@@ -70,3 +70,35 @@ def test_a_position_that_is_set_keeps_those_after_it():
     beyond = f" mov r1, {64 + 2}\n mov r2, {2 | 16 << 5}\n switchst r1, r2\n"
     shorter = run(beyond + read, tx="E", switch=switch[:1])[0]
     assert shorter >> 4 & 15 != 13 and shorter >> 8 & 15 == 13
+
+
+@pytest.mark.parametrize(
+    "bound, changes, order",
+    [
+        ("low", [], [1, 2]),
+        ("low", [(11, 1)], [2, 1]),
+        ("low", [(11, 1), (11, 0)], [1, 2]),
+        ("low", [(10, 1), (11, 1), (10, 0)], [2, 1]),
+        ("high", [], [2, 1]),
+        ("high", [(11, 0)], [1, 2]),
+        ("high", [(11, 0), (11, 1)], [2, 1]),
+    ],
+)
+def test_priorities_of_tasks_change_and_change_back(bound, changes, order):
+    """Which of the tasks 10 and 11 is picked first; 11 is bound with `bound`.  order: places of 10 and 11."""
+    p = wse.Program(1, 1)
+    pe = p.pe_class("all")
+    for name in ("n", "ten", "eleven"):
+        pe.array(name, 1, "u16")
+    code = "main:\n" + "".join(f" taskprio {task}, {high}\n" for task, high in changes)
+    code += " activate 10\n activate 11\n done\n"
+    for name in ("ten", "eleven"):
+        code += f"{name}_entry:\n ld16 r1, [n]\n iadd16 r1, r1, 1\n st16 r1, [n]\n st16 r1, [{name}]\n done\n"
+    pe.code(code)
+    pe.local_task("main", 9, entry="main", active=True)
+    pe.local_task("ten", 10, entry="ten_entry")
+    pe.local_task("eleven", 11, entry="eleven_entry", priority=bound)
+    p.place(pe)
+    fabric = wse.Fabric(p)
+    fabric.run()
+    assert [int(fabric.read(name)[0, 0, 0]) for name in ("ten", "eleven")] == order
