@@ -264,3 +264,20 @@ def test_a_control_wavelet_behind_data_waits_for_it(arch):
 def test_switch_commands_do_not_keep_a_control_wavelet_from_its_task(arch):
     word = control_word([(ADVANCE, False)], 40)
     assert ran_tasks(control("", arch, [word])) == [40]
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_the_cycles_between_tasks_are_those_of_the_table(arch):
+    """Three tasks that wait for each other: two switches, each as long as task_switch_cycles says."""
+
+    def cycles(switch: int) -> int:
+        p = wse.Program(1, 1, machine=wse.Machine(arch, overrides={"task_switch_cycles": switch}))
+        pe = p.pe_class("all")
+        pe.code("main:\n activate 10\n activate 11\n done\nten:\n nop\n done\neleven:\n nop\n done\n")
+        pe.local_task("main", 9, entry="main", active=True)
+        pe.local_task("ten", 10, entry="ten")
+        pe.local_task("eleven", 11, entry="eleven")
+        p.place(pe)
+        return wse.Fabric(p).run().cycles
+
+    assert [cycles(switch) - cycles(1) for switch in (2, 3, 7)] == [2, 4, 12]
