@@ -289,6 +289,23 @@ def test_two_tasks_may_activate_a_third_that_runs_once_for_both(tmp_path):
     assert device.measure().total("tasks") == 4  # one of them the launch
 
 
+def test_an_activation_names_the_one_before_it(tmp_path):
+    text = """
+    const next = @get_local_task_id(9);
+    var runs: u16 = 0;
+    task both() void { runs += 1; }
+    fn main() void {
+      @activate(next);
+      runs += 2;
+      @activate(next);
+    }
+    comptime { @bind_local_task(both, next); @export_symbol(main); }
+    """
+    _, checker = checked(tmp_path, text, None)
+    (found,) = checker.findings()
+    assert found.kind == "activated" and "pe.csl:8:" in found.where and "pe.csl:6:" in str(found), str(found)
+
+
 def test_what_the_host_writes_is_written(tmp_path):
     text = """
     var x: [4]f32;
