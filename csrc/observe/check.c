@@ -187,20 +187,12 @@ static bool all_written(const wse_fabric *fabric, uint32_t pe, uint32_t low, uin
   return true;
 }
 
-/* The first and last byte of a range. */
-static uint32_t low_of(check_range range) {
-  return (uint32_t)(range.stride < 0 ? range.first + (int32_t)(range.n - 1) * range.stride : range.first);
-}
-static uint32_t high_of(check_range range) {
-  int32_t last = range.stride < 0 ? range.first : range.first + (int32_t)(range.n - 1) * range.stride;
-  return (uint32_t)last + range.size - 1;
-}
-
 bool check_is_plain(const wse_fabric *fabric, uint32_t pe, uint16_t base, check_range range, bool writes) {
   const check_memory *memory = memory_of(fabric, pe);
   int64_t last = (int64_t)range.first + (int64_t)(range.n - 1) * range.stride;
   if (range.first < 0 || range.first >= WSE_SRAM || last < 0 || last >= WSE_SRAM) return false;
-  uint32_t low = low_of(range), high = high_of(range);
+  uint32_t low = (uint32_t)(range.stride < 0 ? last : range.first),
+           high = (uint32_t)(range.stride < 0 ? range.first : last) + range.size - 1;
   if (high >= WSE_SRAM || base >= WSE_SRAM) return false;
   if (!memory) return true;
   uint16_t region = memory->region[base];
