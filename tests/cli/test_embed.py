@@ -1,4 +1,7 @@
-"""`wse embed`: a small BERT of random weights with a tokenizer; what is printed, written and refused."""
+"""`wse embed`: a small BERT of random weights with a tokenizer; what is printed, written and refused.
+
+Covers: wse/cli/strips.py
+"""
 
 import json
 

@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from ..errors import ConfigError
-from . import common, types
+from . import common, strips, types
 from .output import Pairs, Table, number, show, text
 
 SHOWN = 60  # characters of a sentence in the table
@@ -59,14 +59,13 @@ def embed(options: Mapping[str, Any]) -> dict[str, Any]:
     from ..execute.strip_layout import layout
     from ..models import tokenizer, weights
     from ..models.sentences import read_sentences
-    from .generate import folder
 
     texts = sentences(options)
     machine = common.machine("wse3", options["profile"], options["settings"], options["file"])
     with common.Working() as working:
         working(f"reading {options['model']}")
         model = weights.read_encoder(options["model"])
-        place = folder(options["model"])
+        place = strips.folder(options["model"])
         words, how = tokenizer.from_folder(place), read_sentences(place)
         longest = min(how.longest or model.config.sequence, options["context"] or model.config.sequence)
         ids = []
@@ -78,10 +77,7 @@ def embed(options: Mapping[str, Any]) -> dict[str, Any]:
                 raise ConfigError(
                     f"sentence {len(ids)} has {len(ids[-1])} tokens, more than {longest}: shorten it or give --truncate"
                 )
-            if max(ids[-1]) >= model.config.vocab:
-                raise ConfigError(
-                    f"the tokenizer has a token {max(ids[-1])}, the model's vocabulary {model.config.vocab}"
-                )
+            strips.check_ids(ids[-1], model)
         context = options["context"] or max(map(len, ids))
         pool = options["pool"] or how.pool
         made = layout(
@@ -95,20 +91,12 @@ def embed(options: Mapping[str, Any]) -> dict[str, Any]:
         wall = time.perf_counter() - started
     if options["out"] is not None:
         np.save(options["out"], result.vectors)
-    if options["plot"] is not None:
-        from ..report import generation as picture
-
-        run, wafer = encoder.fabric.measure(), (machine.fabric_width, machine.fabric_height)
-        picture.draw(made, run.busy, run.cycles, wafer, options["plot"])
-    fitted = (
-        costs.is_fitted(made) and machine.name == "wse3" and machine.profile == "simulator" and not machine.overrides
-    )
+    strips.draw(encoder, machine, options["plot"])
+    fitted = costs.is_fitted(made) and strips.is_published(machine)
     predicted = sum(costs.predict(made, [len(i) for i in part])[-1] for part in parts(ids, result.steps))
-    phases, clock = encoder.phases(), machine.clock_hz
+    phases = encoder.phases()
     return {
-        "model": model.config.name,
-        "dtype": options["dtype"],
-        "weights": model.count,
+        **strips.document(model, encoder, machine, options["dtype"]),
         "pool": pool,
         "unit": how.unit,
         "sentences": [
@@ -116,22 +104,15 @@ def embed(options: Mapping[str, Any]) -> dict[str, Any]:
             for line, i, at, near in zip(texts, ids, result.finished, nearest(result.vectors), strict=True)
         ],
         "vectors": result.vectors.tolist(),
-        "strip": [made.width, made.height],
-        "region": [made.width, made.layer.height],
         "embedding_region": [made.width, made.table.rows],
-        "layers": made.layers,
-        "wafer_share": made.pes / (machine.fabric_width * machine.fabric_height),
-        "clock_hz": clock,
         "steps": list(result.steps),
         "cycles": result.cycles,
         "sentence_cycles": result.cycles / len(ids),
-        "sentences_per_second": clock * len(ids) / result.cycles,
+        "sentences_per_second": machine.clock_hz * len(ids) / result.cycles,
         "tokens": sum(map(len, ids)),
         "predicted": {"cycles": predicted, "error_pct": 100 * (predicted / result.cycles - 1)} if fitted else None,
         "wall_seconds": wall,
-        "phases": [
-            {"phase": name, "cycles": n, "share": n / max(1, sum(phases.values()))} for name, n in phases.items()
-        ],
+        "phases": strips.phases(phases, max(1, sum(phases.values()))),
     }
 
 
@@ -191,22 +172,11 @@ VIEW = [
             number("cosine", "{cosine:.3f}"),
         ],
     ),
-    Table(
-        "phases",
-        [
-            text("last token, all layers", "{phase}"),
-            number("cycles", "{cycles:,}"),
-            number("share", "{share:share}"),
-        ],
-    ),
+    strips.PHASES,
     Pairs(
         [
-            ("model", "{model}, {weights:,} weights in {dtype}, resident in SRAM"),
-            (
-                "strip",
-                "{strip:x} PEs, {wafer_share:share} of the wafer: {layers} layers of {region:x}, "
-                "embedding {embedding_region:x}",
-            ),
+            ("model", strips.MODEL),
+            ("strip", f"{strips.STRIP}, embedding {{embedding_region:x}}"),
             (
                 "vectors",
                 lambda d: (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,8 +11,8 @@ import click
 from ..errors import ConfigError
 from ..execute.generation import Decoder
 from ..execute.sampling import Sampler
-from . import common, types
-from .output import Pairs, Table, number, show, text
+from . import common, strips, types
+from .output import Pairs, show
 
 SAMPLED = "is of sampling: give --temperature"
 
@@ -94,7 +93,7 @@ def generate(options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str
         if model.metadata:
             words = tokenizer.from_metadata(model.metadata)
         else:
-            words = tokenizer.from_folder(folder(options["model"]))
+            words = tokenizer.from_folder(strips.folder(options["model"]))
         asked = [
             words.begins + words.encode(prompt) if options["raw"] else words.chat(prompt)
             for prompt in options["prompts"]
@@ -102,8 +101,7 @@ def generate(options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str
         for ids in asked:
             if not ids:
                 raise ConfigError("the prompt has no token: give a --prompt that is not empty")
-            if max(ids) >= model.config.vocab:
-                raise ConfigError(f"the tokenizer has a token {max(ids)}, the model's vocabulary {model.config.vocab}")
+            strips.check_ids(ids, model)
         most, longest = model.config.sequence, max(map(len, asked))
         context = options["context"] or max(longest, min(most, longest + options["tokens"] - 1))
         if options["context"] and context < longest:
@@ -146,33 +144,17 @@ def generate(options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str
     later = sum(len(answer.ids) - 1 for answer in answers)  # tokens behind the first ones
     mean = sum(cycles) / later if cycles else None
     used = sum(decoder.used)
-    if options["plot"] is not None:
-        from ..report import generation as picture
-
-        run, wafer = decoder.fabric.measure(), (machine.fabric_width, machine.fabric_height)
-        picture.draw(layout, run.busy, run.cycles, wafer, options["plot"])
+    strips.draw(decoder, machine, options["plot"])
     per_position = layout.cache_bytes
     predicted = sum(decoding.predict(layout, decoder.used[0] - 1).values()) if cycles else None
     predicted_prompt = decoding.predict_prompt(layout, len(answers[0].prompt))
     whole = last if alone else sum(phases.values())
-    fitted = (
-        decoding.is_fitted(layout)
-        and machine.name == "wse3"
-        and machine.profile == "simulator"
-        and not machine.overrides
-    )
+    fitted = decoding.is_fitted(layout) and strips.is_published(machine)
     return {
-        "model": model.config.name,
-        "dtype": options["dtype"],
-        "weights": model.count,
+        **strips.document(model, decoder, machine, options["dtype"]),
         **(answers[0].document() if alone else {}),
         "sequences": [answer.document() for answer in answers],
-        "strip": [layout.width, layout.height],
-        "region": [layout.width, layout.layer.height],
         "vocabulary_region": [layout.width, layout.table.rows],
-        "layers": layout.layers,
-        "wafer_share": layout.pes / (machine.fabric_width * machine.fabric_height),
-        "clock_hz": clock,
         "prompt_cycles": first,
         "token_cycles": cycles,
         "mean_token_cycles": mean,
@@ -190,7 +172,7 @@ def generate(options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str
         "prompt_tokens_per_second": clock * prompt_tokens / first,
         "wall_seconds": wall,
         "wall_seconds_per_token": wall / (prompt_tokens + later),
-        "phases": [{"phase": name, "cycles": n, "share": n / whole} for name, n in phases.items()]
+        "phases": strips.phases(phases, whole)
         + [
             {
                 "phase": "embedding, ways between regions",
@@ -250,11 +232,6 @@ def sampler(options: Mapping[str, Any], sequence: int) -> Sampler | None:
     return Sampler(options["temperature"], options["top_k"] or 0, options["top_p"] or 1.0, seed)
 
 
-def folder(model: Path) -> Path:
-    """The folder of a model's files."""
-    return model if model.is_dir() else model.parent
-
-
 def answers(document: Mapping[str, Any]) -> str:
     mean, sequences = document["mean_token_cycles"], len(document["sequences"])
     if mean is None:
@@ -267,22 +244,11 @@ def answers(document: Mapping[str, Any]) -> str:
 
 
 VIEW = [
-    Table(
-        "phases",
-        [
-            text("last token, all layers", "{phase}"),
-            number("cycles", "{cycles:,}"),
-            number("share", "{share:share}"),
-        ],
-    ),
+    strips.PHASES,
     Pairs(
         [
-            ("model", "{model}, {weights:,} weights in {dtype}, resident in SRAM"),
-            (
-                "strip",
-                "{strip:x} PEs, {wafer_share:share} of the wafer: {layers} layers of {region:x}, "
-                "vocabulary {vocabulary_region:x}",
-            ),
+            ("model", strips.MODEL),
+            ("strip", f"{strips.STRIP}, vocabulary {{vocabulary_region:x}}"),
             (
                 "prompt",
                 lambda d: (
