@@ -14,7 +14,8 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..fabric.fabric import Fabric
-from ..models.graph import Operator, Parameter
+from ..models.config import ACTIVATIONS
+from ..models.graph import GATES, Operator, Parameter
 from ..models.rope import frequencies
 from ..operators import activation, embedding, linear, parameters, partial, residual, ring, rotary
 from ..operators.attention import Attention, slopes
@@ -101,8 +102,8 @@ class Emitter:
     def call(self, call: Call) -> None:
         """Appends the code of one call."""
         self.mark(call)
-        family = call.what.split(".")[0]
-        method = getattr(self, family, None)
+        kind = call.what.split(".")[0]
+        method = self.elementwise if kind in ACTIVATIONS else self.gate if kind in GATES else getattr(self, kind, None)
         if method is None:
             raise ConfigError(f"no kernel executes {call.what} of {call.operator.name}")
         self.region.asked = 0
@@ -283,53 +284,21 @@ class Emitter:
             at = {role: f"{self.at(buffer)}+{head * step[buffer.kind]}" for role, buffer in call.buffers.items()}
             self.run(f"{o.kind}_head_{part}_{d}", lambda name: getattr(norm, part)(name), call, **at)
 
-    def elementwise(self, call: Call, function: str) -> None:
-        """An activation, forward or backward.  function: name in wse.operators.activation."""
-        n = self.elements(call.operator.features[1])
+    def elementwise(self, call: Call) -> None:
+        """An activation, forward or backward."""
+        n, function = self.elements(call.operator.features[1]), _function(call.operator)
         if self.part(call) == "forward":
             self.run(f"{function}_{n}", lambda name: activation.forward(function, n, self.size, name), call)
         else:
             self.run(f"activation_backward_{n}", lambda name: activation.backward(n, self.size, name), call)
 
-    def gelu(self, call: Call) -> None:
-        """GELU, forward or backward."""
-        self.elementwise(call, _gelu(call.operator))
-
-    def silu(self, call: Call) -> None:
-        """SiLU, forward or backward."""
-        self.elementwise(call, "silu")
-
-    def relu(self, call: Call) -> None:
-        """ReLU, forward or backward."""
-        self.elementwise(call, "relu")
-
-    def relu2(self, call: Call) -> None:
-        """The square of ReLU, forward or backward."""
-        self.elementwise(call, "relu2")
-
-    def gate(self, call: Call, function: str) -> None:
-        """A gated activation, forward or backward.  function: name in wse.operators.activation."""
-        n = self.elements(call.operator.features[1])
+    def gate(self, call: Call) -> None:
+        """A gated activation, forward or backward."""
+        n, function = self.elements(call.operator.features[1]), _function(call.operator)
         if self.part(call) == "forward":
             self.run(f"{function}_gate_{n}", lambda name: activation.gate_forward(function, n, self.size, name), call)
         else:
             self.run(f"gate_backward_{n}", lambda name: activation.gate_backward(n, self.size, name), call)
-
-    def gelu_gate(self, call: Call) -> None:
-        """Gated GELU, forward or backward."""
-        self.gate(call, _gelu(call.operator))
-
-    def silu_gate(self, call: Call) -> None:
-        """Gated SiLU, forward or backward."""
-        self.gate(call, "silu")
-
-    def relu_gate(self, call: Call) -> None:
-        """Gated ReLU, forward or backward."""
-        self.gate(call, "relu")
-
-    def relu2_gate(self, call: Call) -> None:
-        """Gated square of ReLU, forward or backward."""
-        self.gate(call, "relu2")
 
     def rotary(self, call: Call) -> None:
         """Rotary embedding, forward or backward."""
@@ -417,9 +386,10 @@ class Emitter:
         self.run("loss_and_gradient", lambda name: made.routine(name, self.allreduce), call, **known)
 
 
-def _gelu(operator: Operator) -> str:
-    """The kernel's name for the form of GELU."""
-    return "gelu" if operator.attributes["exact"] else "gelu_tanh"
+def _function(operator: Operator) -> str:
+    """The name in wse.operators.activation of an activation, gated or not."""
+    kind = GATES.get(operator.kind, operator.kind)
+    return "gelu_tanh" if kind == "gelu" and not operator.attributes["exact"] else kind
 
 
 def gradients(

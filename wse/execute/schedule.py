@@ -15,7 +15,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field
 
 from ..errors import ConfigError
-from ..models.graph import Operator
+from ..models.config import ACTIVATIONS
+from ..models.graph import GATES, Operator
 from ..records import dataclass
 
 FORWARD, BACKWARD = "forward", "backward"
@@ -319,14 +320,8 @@ class _Scheduler:
 _FAMILY = {
     "layernorm": "norm",
     "rmsnorm": "norm",
-    "gelu": "activation",
-    "silu": "activation",
-    "relu": "activation",
-    "relu2": "activation",
-    "silu_gate": "gate",
-    "gelu_gate": "gate",
-    "relu_gate": "gate",
-    "relu2_gate": "gate",
+    **dict.fromkeys(ACTIVATIONS, "activation"),
+    **dict.fromkeys(GATES, "gate"),
 }
 _EXECUTED = {
     *_FAMILY,
@@ -350,16 +345,8 @@ _EXECUTED = {
 # not used afterwards.
 IN_PLACE = {
     "residual.forward": (("z", "x"), ("z", "y")),
-    "layernorm.backward": (("dx", "dy"),),
-    "rmsnorm.backward": (("dx", "dy"),),
-    "gelu.backward": (("dx", "dy"),),
-    "silu.backward": (("dx", "dy"),),
-    "relu.backward": (("dx", "dy"),),
-    "relu2.backward": (("dx", "dy"),),
-    "silu_gate.backward": (("dup", "dy"), ("dgate", "up")),
-    "gelu_gate.backward": (("dup", "dy"), ("dgate", "up")),
-    "relu_gate.backward": (("dup", "dy"), ("dgate", "up")),
-    "relu2_gate.backward": (("dup", "dy"), ("dgate", "up")),
+    **{f"{kind}.backward": (("dx", "dy"),) for kind in ("layernorm", "rmsnorm", *ACTIVATIONS)},
+    **{f"{kind}.backward": (("dup", "dy"), ("dgate", "up")) for kind in GATES},
     "attention.backward": (("dq", "q"), ("dk", "k"), ("dv", "v")),
     "loss.forward": (("dlogits", "logits"),),
 }

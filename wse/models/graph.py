@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..records import dataclass
-from .config import Transformer
+from .config import ACTIVATIONS, Transformer
 
 # kind: reads -> writes; parameters; attributes.  builder.py makes them from a configuration.
 KINDS = {
@@ -80,6 +80,9 @@ ELEMENT_FLOPS = {
     "concat": 0,
     "loss": 6,
 }
+
+# Kinds of gated activations, and that of the activation.
+GATES = {f"{kind}_gate": kind for kind in ACTIVATIONS}
 
 # Kinds that mix tokens: with the products, what the published conventions of flops count.
 MIXING = ("attention", "conv", "scan")

@@ -111,14 +111,17 @@ def _silu(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
     yield _slope(c, b, s, d)
 
 
-def _relu(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
-    """f = max(x, 0), and NaN of a NaN or an infinity: 0 x is added, so that an overflow is noticed behind it.
+def _positive(c: Code, to: Vec, x: Vec, work: Vec) -> None:
+    """to = max(x, 0), and NaN of a NaN or an infinity: 0 x is added, so that an overflow is noticed behind it."""
+    wide = c.widened(x, work)
+    c.op("fmaxs", to, wide, 0.0)
+    c.op("fmacs", to, to, wide, 0.0)
 
-    The derivative is 1 where x is above 0, else 0: min(f 2^127 2^127, 1), exact for every x."""
+
+def _relu(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
+    """f = max(x, 0).  The derivative is 1 where x is above 0, else 0: min(f 2^127 2^127, 1), exact for every x."""
     a, b, _, d, _ = w
-    wide = c.widened(x, b)
-    c.op("fmaxs", a, wide, 0.0)
-    c.op("fmacs", a, a, wide, 0.0)
+    _positive(c, a, x, b)
     yield a
     c.op("fmuls", d, a, -(2.0**127))
     c.op("fmuls", d, d, 2.0**127)
@@ -128,11 +131,9 @@ def _relu(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
 
 
 def _relu2(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
-    """f = max(x, 0)^2, and NaN of a NaN or an infinity, as _relu.  The derivative is 2 max(x, 0)."""
+    """f = max(x, 0)^2.  The derivative is 2 max(x, 0)."""
     a, b, _, d, _ = w
-    wide = c.widened(x, b)
-    c.op("fmaxs", d, wide, 0.0)
-    c.op("fmacs", d, d, wide, 0.0)
+    _positive(c, d, x, b)
     c.op("fmuls", a, d, d)
     yield a
     c.op("fadds", d, d, d)

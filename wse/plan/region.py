@@ -11,7 +11,8 @@ from collections.abc import Iterable
 
 from ..errors import ConfigError
 from ..models import Graph, Operator
-from ..models.graph import MIXING
+from ..models.config import ACTIVATIONS
+from ..models.graph import GATES, MIXING
 from ..records import dataclass
 
 # The kernel of each kind of operator.  That of a linear layer depends on its group (kernel_of).
@@ -29,15 +30,8 @@ KERNELS = {
     "conv": "attention",
     "scan": "attention",
     "experts": "fc",
-    "gelu": "gelu",
-    "silu": "gelu",
-    "relu": "gelu",
-    "relu2": "gelu",
     "tanh": "gelu",
-    "silu_gate": "gelu",
-    "relu_gate": "gelu",
-    "relu2_gate": "gelu",
-    "gelu_gate": "gelu",
+    **dict.fromkeys((*ACTIVATIONS, *GATES), "gelu"),
     "residual": "add",
     "loss": "loss",
 }

@@ -9,15 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..errors import ConfigError
 from ..models import Graph
-from ..models.graph import Operator
+from ..models.graph import GATES, Operator
 from ..models.rope import frequencies
 from ..records import dataclass
+
+Kind = Callable[[Operator, list, Mapping[str, Any]], Any]  # of an operator, its inputs, all parameters by name
 
 
 def torch() -> Any:
@@ -204,11 +207,17 @@ def _gelu(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
     return torch().nn.functional.gelu(x[0], approximate="none" if o.attributes["exact"] else "tanh")
 
 
-def _silu(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
-    return torch().nn.functional.silu(x[0])
+def _gate(function: Kind, o: Operator, x: list, p: Mapping[str, Any]) -> Any:
+    return function(o, x, p) * x[1]
 
 
-_KINDS: dict[str, Callable[[Operator, list, Mapping[str, Any]], Any]] = {
+_ACTIVATIONS: dict[str, Kind] = {
+    "gelu": _gelu,
+    "silu": lambda o, x, p: torch().nn.functional.silu(x[0]),
+    "relu": lambda o, x, p: torch().nn.functional.relu(x[0]),
+    "relu2": lambda o, x, p: torch().nn.functional.relu(x[0]) ** 2,
+}
+_KINDS: dict[str, Kind] = {
     "embedding": _embedding,
     "positions": _positions,
     "layernorm": _layernorm,
@@ -216,13 +225,7 @@ _KINDS: dict[str, Callable[[Operator, list, Mapping[str, Any]], Any]] = {
     "linear": _linear,
     "rotary": _rotary,
     "attention": _attention,
-    "gelu": _gelu,
-    "silu": _silu,
-    "relu": lambda o, x, p: torch().nn.functional.relu(x[0]),
-    "relu_gate": lambda o, x, p: torch().nn.functional.relu(x[0]) * x[1],
-    "relu2": lambda o, x, p: torch().nn.functional.relu(x[0]) ** 2,
-    "relu2_gate": lambda o, x, p: torch().nn.functional.relu(x[0]) ** 2 * x[1],
-    "silu_gate": lambda o, x, p: _silu(o, x, p) * x[1],
-    "gelu_gate": lambda o, x, p: _gelu(o, x, p) * x[1],
+    **_ACTIVATIONS,
+    **{gate: partial(_gate, _ACTIVATIONS[kind]) for gate, kind in GATES.items()},
     "residual": lambda o, x, p: x[0] + x[1],
 }
