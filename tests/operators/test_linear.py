@@ -12,8 +12,8 @@ from wse.operators import linear
 from wse.operators import tiles as layout
 from wse.operators.edge import Edge
 from wse.operators.policy import Policy
-from wse.operators.product import Gathered
-from wse.operators.region import Region
+from wse.operators.product import Chunkwise, Gathered
+from wse.operators.region import Region, Tile
 from wse.operators.weight_gradient import Cut
 
 POLICIES = [Policy("f32"), *(Policy(s, p) for s in ("f16", "bf16", "cb16") for p in ("POL0", "POL1", "POL2"))]
@@ -23,7 +23,17 @@ class Layer:
     """x -> y = W x + b and back on a w x h grid with t tokens a row, run once."""
 
     def __init__(
-        self, policy, inputs, outputs, grid=(4, 2), tokens=8, sparse=False, add=False, zeros=0.0, machine="wse3"
+        self,
+        policy,
+        inputs,
+        outputs,
+        grid=(4, 2),
+        tokens=8,
+        sparse=False,
+        add=False,
+        zeros=0.0,
+        machine="wse3",
+        chunkwise=False,
     ):
         (w, h), self.policy = grid, policy
         rng = np.random.default_rng(5)
@@ -40,7 +50,7 @@ class Layer:
         with region.task("forward", 8):
             forward = linear.forward(region, x, y, bias=True, sparse=sparse)
         with region.task("backward", 9):
-            backward, _ = linear.backward(region, x, dy, dx, bias=True, sparse=sparse, add=add)
+            backward, _ = linear.backward(region, x, dy, dx, bias=True, sparse=sparse, add=add, chunkwise=chunkwise)
         region.finish()
         fabric = self.fabric = Fabric(program)
         edge = Edge(fabric, region)
@@ -111,6 +121,66 @@ def test_gradients_in_parts(policy, grid, outputs, parts):
     _, _, dw, _ = layer.expected()
     loose = ROUNDING[policy.storage] * tokens if policy.gradients == "half" else 1e-6
     assert np.max(np.abs(layer.gradients["weight"] - dw)) <= 4 * loose * np.max(np.abs(dw))
+
+
+@pytest.mark.parametrize(
+    "policy", [Policy("f32"), Policy("f16"), Policy("bf16", "POL1"), Policy("f16", "POL2")], ids=str
+)
+@pytest.mark.parametrize(
+    ("grid", "inputs", "outputs"), [((1, 1), 5, 3), ((2, 1), 2, 6), ((3, 2), 3, 9), ((5, 1), 7, 12)]
+)
+@pytest.mark.parametrize("sparse", [False, True])
+def test_two_chunks_at_a_time_give_the_same_bits(policy, grid, inputs, outputs, sparse):
+    all_at_once, two = (
+        Layer(policy, inputs, outputs, grid=grid, sparse=sparse, add=True, zeros=0.3, chunkwise=chunkwise)
+        for chunkwise in (False, True)
+    )
+    np.testing.assert_array_equal(two.dx, all_at_once.dx)
+    for role, gradient in all_at_once.gradients.items():
+        np.testing.assert_array_equal(two.gradients[role], gradient)
+
+
+def test_two_chunks_of_a_long_row_fit():
+    """All gradients of 768 features do not fit in a PE with 32 tokens, two chunks of twelve do."""
+    made = [kind(Policy("f16"), 12, 32, 3072, 768) for kind in (Gathered, Chunkwise)]
+    memory = [max(m.work, Cut.of(m).at + Cut.of(m).bytes) for m in made]
+    assert memory[0] > 48 * 1024 * 4
+    assert memory[1] < 64 * 1024
+
+
+@pytest.mark.parametrize(
+    "policy", [Policy("f32"), Policy("bf16"), Policy("bf16", "POL1"), Policy("f16", "POL2")], ids=str
+)
+def test_wide_gradients_of_the_input_are_the_sums(policy):
+    """Two halves of the outputs, one after the other: sums in f32 are rounded by the reader, once."""
+    rng, w, n, inputs, outputs = np.random.default_rng(3), 3, 8, 7, 10
+    program = Program(w, 1, "wse3", fp16=policy.fp16)
+    region = Region(program, policy, n)
+    x = region.activation("x", inputs)
+    region.array("dx", (region.features(inputs), n), policy.element if policy.products == "half" else "f32")
+    halves = [region.activation(f"dy{i}", outputs) for i in range(2)]
+    with region.task("both", 8):
+        for i, dy in enumerate(halves):
+            linear.backward(region, x, dy, Tile("dx", inputs), add=i == 1, chunkwise=True, wide=True)
+    region.finish()
+    fabric = Fabric(program)
+    edge = Edge(fabric, region)
+    values = {name: rng.normal(size=(n, f)).astype(np.float32) for name, f in (("x", 7), ("dy0", 10), ("dy1", 10))}
+    for name, value in values.items():
+        layout.write(fabric, region, name, value)
+    weights = [rng.normal(size=(outputs, inputs)).astype(np.float32) for _ in range(2)]
+    edge.feed("both", {s: {"weight": v} for s, v in zip(region.streams["both"], weights, strict=True)})
+    fabric.launch("both")
+    fabric.run()
+    got = np.concatenate(list(fabric.read("dx")[0]))[:inputs].T
+    wanted = sum(stored(policy, values[f"dy{i}"]) @ stored(policy, weights[i]) for i in range(2))
+    close = 1e-6 if policy.products in ("f32", "exact") else bound(policy, 2 * outputs)
+    assert np.max(np.abs(got - wanted)) <= close * np.max(np.abs(wanted))
+    gradients = [arrays["weight"] for _, arrays in edge.take("both")]
+    for i, gradient in enumerate(gradients):
+        expected = stored(policy, values[f"dy{i}"]).T @ stored(policy, values["x"])
+        loose = ROUNDING[policy.storage] * n if policy.gradients == "half" else 1e-6
+        assert np.max(np.abs(gradient - expected)) <= 4 * loose * np.max(np.abs(expected))
 
 
 @pytest.mark.parametrize("storage", ["f32", "f16"])

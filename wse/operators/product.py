@@ -258,14 +258,19 @@ def order(made: Product) -> Order:
 
 @dataclass(frozen=True)
 class Gathered(Product):
-    """A product with inputs gathered around the ring: every PE receives all inputs and computes its own outputs."""
+    """A product with inputs gathered around the ring: every PE receives all inputs and computes its own outputs.
 
-    # Work space, in order: 16-bit sums of a chunk (policy mixed), f32 sums (unless in place), the gathered inputs.
+    wide: the outputs are the sums themselves, in f32 unless the policy has 16-bit sums, and are not rounded.
+    """
+
+    # Work space, in order: 16-bit sums of a chunk (policy mixed), f32 sums (unless in the outputs), the gathered
+    # inputs.
+    wide: bool = False
 
     @property
     def in_place(self) -> bool:
         """Whether products are added directly to the outputs."""
-        return self.policy.products in ("f32", "half")
+        return self.policy.products in ("f32", "half") or (self.wide and not self.mixed)
 
     @property
     def mixed(self) -> bool:
@@ -275,13 +280,19 @@ class Gathered(Product):
     @property
     def gathered(self) -> int:
         """Offset of the gathered chunks in work space, in bytes."""
-        bytes = 0 if self.in_place else self.ny * self.tokens * (6 if self.mixed else 4)
+        sums = 0 if self.in_place or self.wide else 4
+        bytes = self.ny * self.tokens * (sums + 2 * self.mixed)
         return -(-bytes // 16) * 16 + 8
+
+    @property
+    def chunks_held(self) -> int:
+        """Chunks of inputs that a PE has at a time."""
+        return self.width
 
     @property
     def work(self) -> int:
         """Bytes of work space."""
-        return self.gathered + self.width * self.chunk_bytes
+        return self.gathered + self.chunks_held * self.chunk_bytes
 
     def column(self, x: int) -> np.ndarray:
         """The weight that each wavelet of column x's stream carries: int64 [n], indices into the transposed weights,
@@ -338,15 +349,12 @@ class Gathered(Product):
             return ["    bnz r11, .begun", *load_dsr("d0", size, "r9", "r7"), f"    {move} d0, r0", ".begun:"]
         return [
             "    mov r2, work",
-            "    iadd32 r3, r7, r2",
-            *(["    ishr32 r1, r7, 15", "    iadd32 r3, r3, r1"] if self.mixed else []),
+            f"    iadd32 r3, r7, {'r9' if self.wide else 'r2'}",
+            *(["    ishr32 r1, r7, 15", "    iadd32 r3, r3, r1"] if self.mixed and not self.wide else []),
             *load_dsr("d0", 4, "r3", ""),
-            "    bnz r11, .add",
+            *(["    bnz r11, .begun"] if self.wide else ["    bnz r11, .add"]),
             "    mov32 d0, r0",
-            "    jmp .begun",
-            ".add:",
-            *load_dsr("a0", 2, "r9", "r7"),
-            "    fh2s d0, a0",
+            *([] if self.wide else ["    jmp .begun", ".add:", *load_dsr("a0", 2, "r9", "r7"), "    fh2s d0, a0"]),
             ".begun:",
         ]
 
@@ -392,9 +400,85 @@ class Gathered(Product):
 
     def _finish(self) -> list[str]:
         """Rounds the f32 sums to the outputs."""
-        if self.in_place:
+        if self.in_place or self.wide:
             return []
         return [*load_dsr("a0", 4, "r3", ""), *load_dsr("d0", 2, "r9", "r7"), "    fs2h d0, a0"]
+
+
+# The 32-bit words that a Chunkwise keeps while a chunk's gradient is computed: r9, r10, addresses of x and of the
+# gradient's table, r3, r20, r21, r6.
+STATE = "chunk_state"
+STATE_WORDS = 8
+
+
+@dataclass(frozen=True)
+class Chunkwise(Gathered):
+    """A Gathered that uses each chunk for the product and for the weight gradient when it arrives, and keeps two at a
+    time: memory does not grow with the width of the row."""
+
+    @property
+    def chunks_held(self) -> int:
+        """Chunks of inputs that a PE has at a time."""
+        return min(2, self.width)
+
+    def text(self, name: str) -> str:
+        """The assembler text of the subroutine.
+
+        Operands: r8 to r11 as in Gathered; r12, r13: addresses of x and of the gradient's table.  It calls the
+        subroutine `gradient_chunk` for each chunk: r2 is the chunk's address, r8 and r10 those of x and of the table.
+        """
+        first = "r9" if self.in_place else "work"
+        row = self.tokens << 16
+        kept = ((9, 0), (10, 4), (3, 16), (20, 20), (21, 24), (6, 28))
+        return "\n".join(
+            [
+                f"{name}:",
+                "    mov r26, r27",
+                f"    st32 r9, [{STATE}]",
+                f"    st32 r10, [{STATE}+4]",
+                f"    st32 r12, [{STATE}+8]",
+                f"    st32 r13, [{STATE}+12]",
+                *self.own_chunk(),
+                f"    ld32 r7, [r10+{SUMS}]",
+                *self._begin(),
+                f"    st32 r3, [{STATE}+16]",
+                f"    mov r21, {self.width - 1}",
+                ".chunk:",
+                f"    ld32 r7, [r10+{SUMS}]",
+                *self.rows_begin(),
+                *self._pass_on(),
+                f"    iadd32 r13, r9, {row:#x}" if first == "r9" else f"    mov r13, work+{row:#x}",
+                "    iand r1, r20, 0xffff",
+                *(["    mov r2, work", *load_dsr("d0", 2, "r7", "r2"), "    mov16 d0, r0"] if self.mixed else []),
+                *self.all_rows(),
+                *([f"    ld32 r3, [{STATE}+16]"] if self.mixed else []),
+                *self._widen(),
+                *(f"    st32 r{register}, [{STATE}+{at}]" for register, at in kept[3:]),
+                "    iand r2, r20, 0xffff",
+                f"    ld32 r8, [{STATE}+8]",
+                f"    ld32 r10, [{STATE}+12]",
+                "    call gradient_chunk",
+                *(f"    ld32 r{register}, [{STATE}+{at}]" for register, at in kept),
+                *self._next(),
+                f"    ld32 r7, [r10+{SUMS}]",
+                *self._finish(),
+                "    jr r26\n",
+            ]
+        )
+
+    def _next(self) -> list[str]:
+        """The other of two buffers comes next."""
+        if self.width == 1:
+            return []
+        return [
+            "    bz r21, .end",
+            "    isub32 r21, r21, 1",
+            "    iadd32 r20, r20, r6",
+            "    isub32 r6, r0, r6",
+            "    jmp .chunk",
+            ".end:",
+            *ALL_SENT,
+        ]
 
 
 def load_dsr(dsr: str, size: int, base: str, span: str, save: bool = False, stride: int | None = None) -> list[str]:

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import ProgramError
 from ..machine import isa
 from .parameters import NORTH_VECTOR, next_outbox, sent_off
-from .product import Gathered, call, load_dsr
+from .product import Chunkwise, Gathered, call, load_dsr
 from .region import NORTH, Region, Tile, memory, memory_dsr
 from .tiles import owned
 from .transfers import GradientTransfer, Order
@@ -38,17 +38,37 @@ def weight_gradient(region: Region, made: Gathered, x: Tile, dy: Tile, bias: boo
     dy follow.  Returns the transfer with "weight", float [dy.features, x.features], and, with `bias`, "bias"
     [dy.features].  Raises ProgramError if the transposed dy exceeds the length field of a descriptor.
     """
+    cut = prepare(region, made)
+    shape, words = f"gradient_{x.features}_{dy.features}", _table(made, cut, region.features(x.features))
+    call(region, "gradient", _text(made), shape, words, x)
+    return sent(region, made, x, dy, bias)
+
+
+def chunk_gradient(region: Region, made: Chunkwise, x: Tile, dy: Tile) -> str:
+    """Declares the subroutine `gradient_chunk`, which sends the rows of one chunk north, and returns the name of its
+    table.  Errors as weight_gradient."""
+    cut = prepare(region, made)
+    region.subroutine("gradient_chunk", _text(made))
+    shape = f"gradient_chunk_{x.features}_{dy.features}{'_wide' if made.wide else ''}"
+    return region.constants(shape, _table(made, cut, region.features(x.features)))
+
+
+def prepare(region: Region, made: Gathered) -> Cut:
+    """The division of T, with its memory declared."""
     cut = Cut.of(made)
     if region.tokens * cut.n >= isa.LENGTH_INFINITE:
         raise ProgramError(
-            f"the weight gradient of {x.features} -> {dy.features} transposes {region.tokens * cut.n} elements at "
+            f"the weight gradient of {made.outputs} -> {made.inputs} transposes {region.tokens * cut.n} elements at "
             f"once, beyond the {isa.LENGTH_INFINITE - 1} of a descriptor: use fewer tokens per row"
         )
     region.uses("north")
     region.outbox(max(cut.n, made.kx))
     region.work(cut.at + cut.bytes)
-    shape, words = f"gradient_{x.features}_{dy.features}", _table(made, cut, region.features(x.features))
-    call(region, "gradient", _text(made), shape, words, x)
+    return cut
+
+
+def sent(region: Region, made: Gathered, x: Tile, dy: Tile, bias: bool) -> GradientTransfer:
+    """The transfer of the gradients that a call sends north; with `bias`, appends the sums of dy."""
     parts: list[tuple[str, Order, tuple[int, ...]]] = []
     parts.append(("weight", _order(made, x.features, dy.features), (dy.features, x.features)))
     if bias:
@@ -83,11 +103,14 @@ class Cut(NamedTuple):
     @classmethod
     def of(cls, made: Gathered) -> Cut:
         chunk = made.rows * made.tokens * made.policy.size
+        at = -(-made.work // 16) * 16 + 8
+        if isinstance(made, Chunkwise):
+            return cls(made.width, 1, made.rows, made.half, chunk, at)
         least = LEAST[made.policy.gradients]
         fit = [p for p in range(1, made.width + 1) if made.width % p == 0 and made.width // p * made.rows >= least]
         parts = next((p for p in fit if made.width // p * chunk <= MOST), max(fit, default=1))
         chunks = made.width // parts
-        return cls(parts, chunks, chunks * made.rows, chunks * made.half, chunks * chunk, -(-made.work // 16) * 16 + 8)
+        return cls(parts, chunks, chunks * made.rows, chunks * made.half, chunks * chunk, at)
 
 
 @lru_cache(maxsize=256)
@@ -124,8 +147,10 @@ def _table(made: Gathered, cut: Cut, kx: int) -> list[int]:
         tensor = _tensor([cut.cells, 2, t // 2, 2], [4, 2, 4 * n, 4 * cut.cells])
     else:
         tensor = _tensor([n, 2, t // 2], [4, 2, 4 * n])
-    spans = [(n * t << 16) + cut.at, (n * t << 16) + made.gathered, n << 16, (n << 16) + cut.at]
-    return [*tensor, *spans, kx, cut.parts, cut.bytes]
+    chunkwise = isinstance(made, Chunkwise)  # the source has the address of the chunk
+    source = (n * t << 16) + (0 if chunkwise else made.gathered)
+    spans = [(n * t << 16) + cut.at, source, n << 16, (n << 16) + cut.at]
+    return [*tensor, *spans, kx, 1 if chunkwise else cut.parts, cut.bytes]
 
 
 def _tensor(extents: list[int], strides: list[int]) -> list[int]:
@@ -152,17 +177,19 @@ def _transpose(made: Gathered) -> list[str]:
 
 
 def _text(made: Gathered) -> str:
-    """The assembler text of the subroutine.  r8, r10: addresses of x and the table."""
+    """The assembler text of the subroutine.  r8, r10: addresses of x and the table; of a Chunkwise, r2: of the
+    chunk."""
+    chunkwise = isinstance(made, Chunkwise)
     of, t, size, shared = made.policy, made.tokens, made.policy.size, _shared(made)
     halves = 2 if shared else 1
     multiply_add = {"f32": "fmacs", "exact": "fmachs", "half": "fmach"}[of.gradients]
     sum_size = 2 if of.gradients == "half" else 4
     lines = [
-        "gradient:",
+        "gradient_chunk:" if chunkwise else "gradient:",
         *next_outbox("begun"),
         "    mov r11, work",
-        f"    ld32 r2, [r10+{SOURCE}]",
-        "    iadd32 r2, r2, r11",
+        f"    ld32 r{1 if chunkwise else 2}, [r10+{SOURCE}]",
+        f"    iadd32 r2, r2, r{1 if chunkwise else 11}",
         f"    ld32 r3, [r10+{PARTS}]",
         f"    mov r12, {memory(sum_size):#x}",
         f"    mov r14, {sum_size}",
