@@ -112,6 +112,33 @@ def test_passes_that_systems_cannot_share(text):
     assert result.exit_code == 2 and "only weight streaming has several" in result.stderr
 
 
+def test_layers_and_sequence_of_a_model_of_the_table(tmp_path):
+    np.save(tmp_path / "ids.npy", np.arange(2000) % 90)
+    run = ("train", "--steps", "2", "--batch", "2", "--dtype", "f32", "--held-out", 0, "--reference")
+    done = document(*run, "--model", "nano", "--layers", 1, "--sequence", 8, "--data", tmp_path / "ids.npy")
+    assert (done["layers"], done["sequence"], done["vocab"]) == (1, 8, 96)
+    assert done["held_out_loss"] is None and done["reference"]["held_out_difference"] is None
+    assert abs(done["reference"]["difference"]) < 1e-5
+    plain = sh(*run, "--model", "nano", "--sequence", 8, "--data", tmp_path / "ids.npy")
+    assert plain.exit_code == 0 and "held out" not in plain.stdout and "nats, here" in plain.stdout
+    for more, words in (
+        (("--layers", 3), "--layers 3: nano has 2 layers"),
+        (("--sequence", 33), "--sequence 33: nano has sequences of at most 32 tokens"),
+        (("--mode", "pipelined", "--offload"), "--offload is of --mode streaming"),
+    ):
+        refused = sh("train", "--model", "nano", *more)
+        assert refused.exit_code == 2 and words in refused.stderr.replace("\n", " "), refused.stderr
+
+
+def test_progress_of_a_long_pass(capsys):
+    progress = train.Progress()
+    progress("forward layers.0.norm1", 1000)
+    assert not capsys.readouterr().err
+    progress.said -= 2 * progress.EVERY
+    progress("backward layers.1.norm2", 12345)
+    assert capsys.readouterr().err == "| backward layers.1.norm2 done, 12,345 cycles\n"
+
+
 def test_stragglers_are_of_several_systems():
     for more in (("--straggler", "1.1"), ("--swarmx-latency",)):
         done = sh("train", "--model", "nano-1", "--steps", "1", *more)
@@ -190,7 +217,7 @@ def test_a_new_run_from_a_checkpoint_has_new_data_and_settings(text, tmp_path):
 @pytest.mark.parametrize(
     "words, sentence",
     [
-        (("--layers", "1"), "--layers is of a model that --init reads"),
+        (("--layers", "3"), "--layers 3: nano has 2 layers"),
         (("--lora", "2"), "--lora is of a model that --init reads"),
         (("--adapter", "out"), "--adapter is of a run with --lora"),
         (("--init", "FILES", "--lora", "900"), "has a rank below both, not 900"),

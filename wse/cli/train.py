@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from ..train.loop import Settings, Step, Trainer
     from ..train.reference import ReferenceRun
 
-OF_FILES = ("layers", "sequence", "reduce_vocab", "no_dropout", "lora")
-HELD_OUT = 8  # batches of the last loss
+OF_FILES = ("reduce_vocab", "no_dropout", "lora")
 SMOOTH = 20  # steps that the last training loss is the mean of
 
 
@@ -41,8 +40,12 @@ SMOOTH = 20  # steps that the last training loss is the mean of
     type=types.FILE,
     help="Weights to begin with: a Hugging Face folder, a .safetensors or .gguf file, or a checkpoint of --model.",
 )
-@common.option("--layers", type=types.COUNT, help="Train the first layers of --init only.  [default: all]")
-@common.option("--sequence", type=types.COUNT, help="Tokens of a sequence, with --init.  [default: 32 at most]")
+@common.option("--layers", type=types.COUNT, help="Train the first layers of the model only.  [default: all]")
+@common.option(
+    "--sequence",
+    type=types.COUNT,
+    help="Tokens of a sequence.  [default: those of --model; with --init 32 at most]",
+)
 @common.flag("--reduce-vocab", help="With --init: a vocabulary of the tokens that occur in the data.")
 @common.flag("--no-dropout", help="With --init: train without the dropout that the model's configuration names.")
 @common.option(
@@ -54,13 +57,18 @@ SMOOTH = 20  # steps that the last training loss is the mean of
     "--data",
     type=types.WORD,
     default="stdlib",
-    help="Text file to learn, or stdlib: the source text of Python's library; with --init also ids, .npy.",
+    help="Text file to learn, ids (.npy), or stdlib: the source text of Python's library.",
 )
 @common.option(
     "--mode",
     type=types.Choice(["streaming", "pipelined"]),
     default="streaming",
     help="Weights streamed from MemoryX, a layer at a time; or resident, each half layer on its own PEs.",
+)
+@common.flag(
+    "--offload",
+    help="Let activations leave the wafer between half layers, compute half layers again in the backward pass, and "
+    "take the vocabulary in parts (streaming).",
 )
 @common.option("--steps", type=types.COUNT, default=300, help="Optimiser steps of the whole run.")
 @common.option("--batch", type=types.BATCH, default=8, help="Sequences of a pass.")
@@ -113,6 +121,7 @@ SMOOTH = 20  # steps that the last training loss is the mean of
     default=0.0,
     help="Share of the weights that are 0 and are not sent (streaming).",
 )
+@common.option("--held-out", type=types.Integer(0), default=8, help="Batches of the last loss, on held-out data.")
 @common.option("--seed", type=types.SEED, default=0, help="Seed of weights and batches.")
 @common.option("--grid", type=types.Grid(), help="PEs of a region.  [default: heads x batch]")
 @common.machine_options
@@ -154,7 +163,9 @@ def command(as_json: bool, **options: Any) -> int:
     if options["memoryx"] is not None:
         common.refuse("is in the file of --memoryx", "ddr5", "channels", "nodes")
     if options["mode"] == "pipelined":
-        common.refuse("is of --mode streaming", "sparsity", "stochastic", "memoryx", "ddr5", "channels", "nodes")
+        common.refuse(
+            "is of --mode streaming", "offload", "sparsity", "stochastic", "memoryx", "ddr5", "channels", "nodes"
+        )
     if options["systems"] == 1 and (options["straggler"] is not None or options["swarmx_latency"]):
         raise ConfigError("--straggler and --swarmx-latency are of several systems: give --systems")
     if options["init"] is None:
@@ -170,8 +181,8 @@ def command(as_json: bool, **options: Any) -> int:
             fresh = trainer.step
             run(trainer, about, options, as_json)
             wall = time.perf_counter() - started
-            held_out = trainer.held_out(HELD_OUT)
-            reference = compare(trainer, start.weights) if options["reference"] else None
+            held_out = trainer.held_out(options["held_out"]) if options["held_out"] else None
+            reference = compare(trainer, start.weights, options["held_out"]) if options["reference"] else None
             if options["checkpoint"] is not None:
                 trainer.save(options["checkpoint"], about)
             if options["export"] is not None:
@@ -261,9 +272,11 @@ def begun(options: dict[str, Any]) -> Start:
 
     init = options["init"]
     if init is None:
-        return finetune.fresh(load(options["model"]), options["data"])
+        whole = load(options["model"])
+        model = finetune.shortened(whole, options["layers"], options["sequence"], whole.name)
+        return finetune.fresh(model, options["data"])
     if finetune.is_checkpoint(init):
-        common.refuse("is of a Hugging Face model, not of a checkpoint", *OF_FILES)
+        common.refuse("is of a Hugging Face model, not of a checkpoint", "layers", "sequence", *OF_FILES)
         return finetune.from_checkpoint(load(options["model"]), options["data"], init)
     common.refuse("is in the files of --init", "model")
     start = finetune.from_files(
@@ -294,7 +307,7 @@ def prepare(
         "arch": options["arch"] or "wse3",
         "text": text.digest,
     }
-    if start.pretrained is not None:
+    if start.pretrained is not None or options["layers"] is not None or options["sequence"] is not None:
         about |= {"layers": model.layers, "sequence": model.sequence, "vocab": model.vocab}
     if start.lora:
         about["lora"] = start.lora
@@ -349,6 +362,7 @@ def build(options: dict[str, Any], graph: Any, slow: float = 1.0) -> Execution:
         if options["sparsity"]:
             raise ConfigError("--sparsity is of weights that are streamed: use --mode streaming")
         return Pipelined(**common_)
+    from ..execute.offloading import Offloading
     from ..execute.streaming import Streaming
 
     system = memory(options)
@@ -356,6 +370,8 @@ def build(options: dict[str, Any], graph: Any, slow: float = 1.0) -> Execution:
         network = system.network
         late = network.latency_us + network.depth(options["systems"]) * network.hop_us
         system = replace(system, network=replace(network, latency_us=late))
+    if options["offload"]:
+        return Offloading(**common_, system=system, sparse=options["sparsity"] > 0, report=Progress())
     return Streaming(**common_, system=system, sparse=options["sparsity"] > 0)
 
 
@@ -412,7 +428,21 @@ class Bar(common.StatusLine):
         self.put(f"{done}/{self.end} [{bar}] loss {step.loss:.4f}  {per_step:.2f} s/step  {left:.0f} s left")
 
 
-def compare(trainer: Trainer, weights: Mapping[str, np.ndarray] | None) -> ReferenceRun:
+class Progress:
+    """Says on stderr, once a minute, which part of a pass of --offload is done, and after how many cycles."""
+
+    EVERY = 60  # seconds
+
+    def __init__(self) -> None:
+        self.said = time.monotonic()
+
+    def __call__(self, name: str, cycles: int) -> None:
+        if time.monotonic() - self.said >= self.EVERY:
+            self.said = time.monotonic()
+            click.echo(f"| {name} done, {cycles:,} cycles", err=True)
+
+
+def compare(trainer: Trainer, weights: Mapping[str, np.ndarray] | None, batches_held_out: int) -> ReferenceRun:
     """The same run in PyTorch, without updates that were skipped.  weights: that it began with, None: initial ones."""
     from ..train import reference
     from ..train.loop import initial
@@ -430,7 +460,7 @@ def compare(trainer: Trainer, weights: Mapping[str, np.ndarray] | None) -> Refer
         weights = initial(graph, s.seed, trainer.masks)
     else:
         weights = {name: w * trainer.masks[name] if name in trainer.masks else w for name, w in weights.items()}
-    held_out = trainer.batches.held_out(HELD_OUT)
+    held_out = trainer.batches.held_out(batches_held_out)
     skipped = [step.step for step in trainer.history if step.skipped]
     return reference.train(
         graph, weights, batches, optimizer, s.rate_at, s.clip, held_out, trainer.masks, trainer.trained, skipped
@@ -447,7 +477,7 @@ def document(
     trainer: Trainer,
     about: dict[str, Any],
     options: dict[str, Any],
-    held_out: float,
+    held_out: float | None,
     reference: ReferenceRun | None,
     wall: float,
 ) -> dict[str, Any]:
@@ -463,9 +493,9 @@ def document(
         compared = {
             "losses": reference.losses,
             "last_loss": last(reference.losses),
-            "held_out_loss": reference.held_out,
+            "held_out_loss": None if held_out is None else reference.held_out,
             "difference": last(losses) - last(reference.losses),
-            "held_out_difference": held_out - reference.held_out,
+            "held_out_difference": None if held_out is None else held_out - reference.held_out,
         }
     return {
         **about,
@@ -495,6 +525,7 @@ def document(
         "tokens_per_second_device": tokens * trainer.execution.clock_hz / cycles,
         "wavelets": {"sent": history[-1].sent, "dense": history[-1].dense, "drained": history[-1].drained},
         "waits": waits,
+        "operators": operators(trainer),
         "bound_by": bounds(waits),
         "executed": "every operator of every pass, PE by PE",
         "modelled": "MemoryX's DRAM and network; its updates take no time of the fabric" if streamed else "nothing",
@@ -517,6 +548,16 @@ def phases(trainer: Trainer) -> dict[str, dict[str, int]]:
     return {} if trainer.last is None else {phase: dict(causes) for phase, causes in trainer.last.waits.items()}
 
 
+def operators(trainer: Trainer) -> dict[str, dict[str, int]]:
+    """Cycles of the last pass in which the first PE was in each operator, by phase, most first."""
+    found: dict[str, dict[str, int]] = {}
+    for span in trainer.last.spans if trainer.last is not None else ():
+        if span.track == "compute":
+            of, name = found.setdefault(span.phase, {}), span.name.split()[0]
+            of[name] = of.get(name, 0) + span.end - span.begin
+    return {phase: dict(sorted(of.items(), key=lambda one: -one[1])) for phase, of in found.items()}
+
+
 def draw(trainer: Trainer, options: dict[str, Any], reference: ReferenceRun | None, done: dict[str, Any]) -> None:
     spans = trainer.last.spans if trainer.last is not None else []
     title = f"{done['model']} on {done['arch']}, {done['mode']}, {done['dtype']}, {done['steps']} steps"
@@ -529,6 +570,22 @@ def draw(trainer: Trainer, options: dict[str, Any], reference: ReferenceRun | No
         from ..trace import spans as timeline
 
         timeline.write(spans, options["trace"], title)
+
+
+def held_out_line(d: Mapping[str, Any]) -> str | None:
+    if d["held_out_loss"] is None:
+        return None
+    return f"{d['held_out_loss']:.4f} nats on text that was not trained on, computed by the fabric"
+
+
+def reference_line(d: Mapping[str, Any]) -> str | None:
+    reference = d["reference"]
+    if reference is None:
+        return None
+    line = f"{reference['last_loss']:.4f} nats, here {reference['difference']:+.4f}"
+    if reference["held_out_loss"] is None:
+        return line
+    return f"{line}; held out {reference['held_out_loss']:.4f}, here {reference['held_out_difference']:+.4f}"
 
 
 def systems_line(d: Mapping[str, Any]) -> str | None:
@@ -552,7 +609,7 @@ def lines(d: Mapping[str, Any]) -> list[tuple[str, Words]]:
     return [
         ("model", "{model}, {mode}, {dtype}, {policy}, {optimizer}"),
         ("loss", f"{{losses[0]:.4f}} -> {{last_loss:.4f}} nats (mean of the last {SMOOTH} steps)"),
-        ("held out", "{held_out_loss:.4f} nats on text that was not trained on, computed by the fabric"),
+        ("held out", held_out_line),
         ("skipped", "{skipped_steps} of {steps} steps; loss scale {loss_scale:g}"),
         ("step", "{cycles_per_step:,.0f} cycles for {tokens_per_step} tokens"),
         ("systems", systems_line),
@@ -563,11 +620,7 @@ def lines(d: Mapping[str, Any]) -> list[tuple[str, Words]]:
             "{wavelets[drained]:,} gradients out",
         ),
         *waits,
-        (
-            "PyTorch f32",
-            "{reference[last_loss]:.4f} nats, here {reference[difference]:+.4f}; held out "
-            "{reference[held_out_loss]:.4f}, here {reference[held_out_difference]:+.4f}",
-        ),
+        ("PyTorch f32", reference_line),
         ("executed", "{executed}"),
         ("modelled", "{modelled}; computed by the host: {on_host}"),
         ("host", "{wall_seconds_per_step:.2f} s a step"),

@@ -143,6 +143,7 @@ class Emitter:
         known = {role: self.at(buffer) for role, buffer in call.buffers.items()} | more
         self.region.code(routine.call(**{operand: known[operand] for operand in routine.operands}))
 
+    chunkwise = False  # products backward keep two chunks of a row's gradients at a time
     table: Embedding | None = None
     has_rings: bool = False  # of rows of PEs that share sequences
     _made: dict[str, Routine] = field(default_factory=dict)
@@ -197,7 +198,8 @@ class Emitter:
     def embedding(self, call: Call) -> None:
         """Table rows arrive token by token: the host packs them by id and sums their gradients by id."""
         if self.table is None:
-            self.table = Embedding(self.region, call.operator.features[1])
+            widest = int(call.operator.attributes.get("widest", 0))
+            self.table = Embedding(self.region, call.operator.features[1], widest)
         if self.part(call) == "forward":
             self.table.forward(self.tile(call.writes["x"]))
             self.feed(call, self.table, "weight")
@@ -248,7 +250,10 @@ class Emitter:
         else:
             dy, x, dx = (self.tile(call.buffers[role]) for role in ("dy", "x", "dx"))
             adds = call.what.endswith(".add")
-            stream, drain = linear.backward(self.region, x, dy, dx, bias=bias, sparse=self.sparse, add=adds)
+            wide = call.buffers["dx"].kind == TOKENS
+            stream, drain = linear.backward(
+                self.region, x, dy, dx, bias, self.sparse, adds, chunkwise=self.chunkwise, wide=wide
+            )
             self.feed(call, stream, "weight")
             self.drain(call, drain, "weight", "bias")
 

@@ -43,6 +43,7 @@ class Pass:
     sent        weight wavelets that entered the fabric
     dense       weight wavelets that would have entered if zeros were sent, too
     drained     gradient wavelets that left the fabric
+    activations wavelets of activations, and of their gradients, that left the wafer and came back
     spans       intervals of activity, ordered by begin
     waits       cycles by phase and cause (CAUSES), of the slowest column
     """
@@ -53,6 +54,7 @@ class Pass:
     sent: int = 0
     dense: int = 0
     drained: int = 0
+    activations: int = 0
     spans: list[Span] = field(default_factory=list)
     waits: dict[str, dict[str, int]] = field(default_factory=dict)
 

@@ -347,8 +347,9 @@ IN_PLACE = {
     "residual.forward": (("z", "x"), ("z", "y")),
     **{f"{kind}.backward": (("dx", "dy"),) for kind in ("layernorm", "rmsnorm", *ACTIVATIONS)},
     **{f"{kind}.backward": (("dup", "dy"), ("dgate", "up")) for kind in GATES},
-    "attention.backward": (("dq", "q"), ("dk", "k"), ("dv", "v")),
+    **{f"{kind}.backward": (("dq", "q"), ("dk", "k"), ("dv", "v")) for kind in ("attention", "attention_over_rows")},
     "loss.forward": (("dlogits", "logits"),),
+    "parts.gradient": (("dlogits", "logits"),),
 }
 
 

@@ -242,7 +242,7 @@ class Streaming:
         sizes = [self._sizes(feed) for feed in feeds]
         plan = self.feeder.plan(self._transfer(feed, size) for feed, size in zip(feeds, sizes, strict=True))
         incoming, counts = [], {}
-        for path, streams in self.into.items():
+        for path, streams in self.into.items() if feeds else ():
             own = [path_of(feed) == path for feed in feeds]
             counts[path] = np.stack([size[:, 0] * mine for size, mine in zip(sizes, own, strict=True)], axis=1)
             segments = [
@@ -260,7 +260,7 @@ class Streaming:
 
     def _columns(self, feed: EdgeTransfer, ids: np.ndarray) -> Iterable[Column]:
         """The wavelets of a feed, column by column."""
-        values = emitter.named(feed, self._weights)
+        values = self._values(feed)
         if isinstance(feed.transfer, Embedding):
             return feed.transfer.pack(values["weight"], ids)
         return feed.transfer.columns(values)
@@ -269,7 +269,11 @@ class Streaming:
         """int64 [columns, 2]: wavelets of a feed, and how many of them are control wavelets."""
         if isinstance(feed.transfer, Embedding):
             return feed.transfer.sizes()
-        return feed.transfer.sizes(emitter.named(feed, self._weights) if feed.transfer.offsets else {})
+        return feed.transfer.sizes(self._values(feed) if feed.transfer.offsets else {})
+
+    def _values(self, feed: EdgeTransfer) -> dict[str, np.ndarray]:
+        """The weights of a feed, by role."""
+        return emitter.named(feed, self._weights)
 
     def _dense(self, feed: EdgeTransfer) -> int:
         """Wavelets that a feed would have without zeros left out."""
@@ -327,9 +331,9 @@ class Streaming:
         for (number, at), (_, until) in pairwise(marks[: last + 1]):
             call = made.marks[number]
             spans.append(Span("compute", f"{call.what} {call.operator.name}", call.phase, at, until, "compute"))
-        for path, streams in self.into.items():
-            timing, causes = streams[0].timing, plan.causes(counts[path][0].tolist())
-            if not counts[path].any():
+        for path, sent in counts.items():
+            timing, causes = self.into[path][0].timing, plan.causes(sent[0].tolist())
+            if not sent.any():
                 continue
             for feed, row, cause in zip(made.feeds, timing, causes, strict=True):
                 if row["passed"]:

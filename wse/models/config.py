@@ -72,7 +72,7 @@ SCHEMA: dict[str, Kind] = {
     "expert_layers": Items(Boolean(), 2_000),
     "router_bias": Boolean(),
     "expert_bias": Boolean(),
-    "extra_positions": Integer(0, 1_000),
+    "extra_positions": Integer(0, 100_000_000),
     "token_types": Integer(0, 10_000),
     "d_embedding": Integer(0, 10_000_000),
     "head": Text(HEADS),

@@ -75,8 +75,25 @@ def with_adapters(start: Start, rank: int, seed: int) -> Start:
     return replace(start, graph=made, weights=weights, lora=rank)
 
 
+def shortened(whole: Transformer, layers: int | None, sequence: int | None, where: str) -> Transformer:
+    """The first layers of a model, with shorter sequences; None: all.  A table of positions keeps all its rows.
+
+    where: the model is from.  Raises ConfigError for more layers or tokens than it has.
+    """
+    if layers is not None and layers > whole.layers:
+        raise ConfigError(f"--layers {layers}: {where} has {whole.layers} layers")
+    if sequence is not None and sequence > whole.sequence:
+        raise ConfigError(f"--sequence {sequence}: {where} has sequences of at most {whole.sequence} tokens")
+    chosen = sequence or whole.sequence
+    extra = whole.extra_positions + whole.sequence - chosen if whole.positions == "learned" else whole.extra_positions
+    return whole.but(layers=layers or whole.layers, sequence=chosen, extra_positions=extra)
+
+
 def fresh(model: Transformer, source: str) -> Start:
-    """A model with initial weights, and the characters of a text.  Errors as data.read."""
+    """A model with initial weights, and the characters of a text or the ids of a .npy file.  Errors as data.read and
+    tokens.read."""
+    if source.endswith(".npy"):
+        return Start(graph(model), tokens.read(source, None, model.vocab, False))
     return Start(graph(model), data.read(source, model.vocab))
 
 
@@ -117,13 +134,7 @@ def from_files(
     if no_dropout:
         rates = set(FAMILIES[files.type].dropout)
         whole = whole.but(numerics=tuple((key, value) for key, value in whole.numerics if key not in rates))
-    if layers is not None and layers > whole.layers:
-        raise ConfigError(f"--layers {layers}: {files.where} has {whole.layers} layers")
-    if sequence is not None and sequence > whole.sequence:
-        raise ConfigError(f"--sequence {sequence}: {files.where} has sequences of at most {whole.sequence} tokens")
-    chosen = sequence or min(SEQUENCE, whole.sequence)
-    extra = whole.extra_positions + whole.sequence - chosen if whole.positions == "learned" else 0
-    model = whole.but(layers=layers or whole.layers, sequence=chosen, extra_positions=extra)
+    model = shortened(whole, layers, sequence or min(SEQUENCE, whole.sequence), str(files.where))
     graph(model).check_plain("the fabric")
     text = tokens.read(source, files, whole.vocab, reduced)
     made = graph(model.but(vocab=text.vocab))

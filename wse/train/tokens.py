@@ -42,15 +42,17 @@ class Tokens:
         return len(self.ids) - len(self.ids) // HELD_OUT
 
 
-def read(source: str, pretrained: Pretrained, vocab: int, reduced: bool) -> Tokens:
+def read(source: str, pretrained: Pretrained | None, vocab: int, reduced: bool) -> Tokens:
     """The tokens of a text, of "stdlib", or of a .npy file of ids.
 
-    vocab: of the model.  reduced: whether the vocabulary is that of the data only.  Raises ConfigError for data that
-    cannot be read, ids beyond the vocabulary, and a vocabulary of more than 65,536 tokens.
+    pretrained: the model, whose tokenizer a text needs.  vocab: of the model.  reduced: whether the vocabulary is that
+    of the data only.  Raises ConfigError for data that cannot be read, ids beyond the vocabulary, and a vocabulary of
+    more than 65,536 tokens.
     """
     if source.endswith(".npy"):
         ids = _ids(Path(source))
     else:
+        assert pretrained is not None  # a text has no ids without a tokenizer
         ids = np.array(encoder(pretrained)(source_text(source)), np.int64)
     if not ids.size:
         raise ConfigError(f"data {source} has no tokens")

@@ -1,0 +1,366 @@
+"""Weight streaming in which activations leave the wafer: one segment of the model is on the PEs at a time.
+
+An activation between two segments (segments.py: half layers) leaves at the north edge and is kept in MemoryX.  In the
+backward pass it comes back, the segment is computed once more, and its gradients are made.  So the PEs hold the
+activations of one half layer, whatever the number of layers, and equal layers share code.  The head takes the
+vocabulary in parts (head_in_parts.py), and products backward keep two chunks of a row's gradients at a time
+(operators/linear.py).  The host starts a task for each segment and part; its weights are asked for when it begins.
+
+Weights of layers are streamed three times, twice in the backward pass, those of the head as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from dataclasses import replace
+
+import numpy as np
+
+from ..errors import ConfigError, MemoryOverflow
+from ..fabric.fabric import Fabric
+from ..machine.parameters import Machine
+from ..memoryx import Feeder, MemoryX
+from ..models import Graph
+from ..models.graph import Operator
+from ..operators.embedding import Embedding
+from ..operators.policy import Policy
+from ..operators.transfers import Column
+from ..program import dsd
+from ..records import dataclass
+from . import emitter, head_in_parts
+from .emitter import EdgeTransfer
+from .execution import Pass
+from .head_in_parts import PART, Head, PartsEmitter
+from .replicas import replicated
+from .schedule import BACKWARD, FORWARD, Arena, Call, allocate
+from .segments import Segment, cut, passes
+from .streaming import Moved, Streaming, grid_of
+
+LABELS_MOST = 1 << 16
+CODE = 20 << 10  # bytes of a PE that are left for code and tables when the parts of the head are chosen
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of the program, with the streams of its calls."""
+
+    name: str
+    feeds: list[EdgeTransfer]
+    drains: list[EdgeTransfer]
+
+
+# Called after each task: what passed, the task, and the names of its operators by those of the first of its kind.
+Note = Callable[[Moved, Task, Mapping[str, str]], None]
+
+
+@dataclass
+class Total:
+    """What the tasks of a pass took together."""
+
+    cycles: int = 0
+    sent: int = 0
+    dense: int = 0
+    drained: int = 0
+    activations: int = 0
+
+
+class Offloading(Streaming):
+    """An Execution.  part: entries of the vocabulary of a part of the head, None: as many as fit.  report: is called
+    with the name of each segment or part that is done, and the cycles of the pass so far.  The other arguments are
+    those of Streaming."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        batch: int,
+        machine: Machine,
+        system: MemoryX,
+        dtype: str = "bf16",
+        policy: str = "POL0",
+        grid: tuple[int, int] | None = None,
+        threads: int = 1,
+        sparse: bool = False,
+        trace: int = 0,
+        portable: bool = False,
+        part: int | None = None,
+        report: Callable[[str, int], object] = lambda name, cycles: None,
+    ):
+        self._accept(graph)
+        self.graph, self.batch, self.sequence = graph, batch, graph.model.sequence
+        self.grid = grid_of(graph, batch, grid)
+        self.machine, self.clock_hz, self.report = machine, machine.clock_hz, report
+        self.policy = Policy(dtype, policy)
+        width, height = self.grid
+        self._tokens = batch * self.sequence // height
+        executed, copies = replicated(graph, width)
+        self.segments, top = cut(executed)
+        features = {name: tensor.features for name, tensor in executed.tensors.items()}
+        table = [o.features[1] for o in executed.operators if o.kind == "embedding"]
+        self._widest = max([features[s.gives] for s in self.segments] + table)
+        over_rows = self._tokens < self.sequence
+        self._copies, self._sparse = copies, sparse
+        self._kinds: dict[tuple, tuple[int, Segment]] = {}  # by kind, its number and its first segment
+        for segment in self.segments:
+            self._kinds.setdefault(segment.kind, (len(self._kinds), segment))
+        planned: list[tuple[str, list[Call], Arena]] = []
+        for number, segment in self._kinds.values():
+            made = passes(segment, features, self._widest, over_rows)
+            for name, calls in ((FORWARD, made.forward), (BACKWARD, made.backward)):
+                planned.append((f"{name}{number}", calls, self._arena(calls)))
+        self.head = self._head(top, part, max(arena.bytes for _, _, arena in planned))
+        works = self._works(self.head.calls)
+        arena = self.head.arena(width, self._tokens, self.policy.size, works)
+        planned += [(f"head_{name}", self.head.tasks[name], arena) for name in head_in_parts.TASKS]
+        self.region = self._region(self._tokens)
+        self.program = self.region.program
+        self.tasks = self._emit(planned)
+        self.region.finish()
+        try:
+            self.fabric = Fabric(self.program, threads=threads, trace=trace, portable=portable)
+        except MemoryOverflow as error:
+            largest = max(planned, key=lambda task: task[2].bytes)
+            raise MemoryOverflow(
+                f"{graph.model.name} with {self._tokens} tokens a row on {width} columns needs {largest[2].bytes:,} "
+                f"bytes in each PE for {largest[0]}: {str(error).splitlines()[0]}; use fewer tokens a row, that is "
+                "more rows, or more columns"
+            ) from None
+        self.feeder = Feeder(system, width, machine)
+        self._attach()
+        self._weights: Mapping[str, np.ndarray] = {}
+        self._before = None
+        self._rows: Mapping[str, np.ndarray] = {}  # activations that enter, by what takes them
+        self._slice: tuple[int, int] | None = None  # (first entry, entries) of the part of the head
+
+    # --- the program --------------------------------------------------------------------------------------------------
+
+    def _works(self, calls: list[Call]) -> list[int]:
+        return emitter.works(calls, self._region(self._tokens), self.sequence, self._sparse, PartsEmitter)
+
+    def _arena(self, calls: list[Call]) -> Arena:
+        return allocate(calls, self.grid[0], self._tokens, self.policy.size, work=self._works(calls))
+
+    def _head(self, operator: Operator, part: int | None, others: int) -> Head:
+        """The head in as few parts as need no more memory than the segments, or than a PE has."""
+        width, _ = self.grid
+
+        def made(entries: int) -> Head:
+            return head_in_parts.head(operator, entries, width, self.policy, self._widest)
+
+        def fits(entries: int) -> bool:
+            one = made(entries)
+            memory = one.arena(width, self._tokens, self.policy.size, self._works(one.calls)).bytes
+            return memory <= max(others, self.machine.sram_bytes - CODE)
+
+        vocab = operator.features[1]
+        if vocab > LABELS_MOST:
+            raise ConfigError(
+                f"{operator.name} has {vocab:,} entries: a label on the PEs has 16 bits, {LABELS_MOST:,} at most"
+            )
+        return made(head_in_parts.fitting(vocab, width, fits) if part is None else part)
+
+    def _emit(self, planned: list[tuple[str, list[Call], Arena]]) -> dict[str, Task]:
+        """Emits all tasks, and gives them by name."""
+        region = self.region
+        largest = max((arena for _, _, arena in planned), key=lambda arena: arena.bytes)
+        made = self.emitter = PartsEmitter(region, largest, self.sequence, self._sparse, replicas=self._copies)
+        made.declare()
+        region.uses("ids", "weights", "north")
+        region.array(PART, 2, "u32")
+        for array in (emitter.SCALE, emitter.LABELS, PART):
+            region.dsd(f"all_{array}", lambda role, pe, array=array: dsd.mem1d(pe.symbols[array]))  # type: ignore[misc]
+        received = {
+            "head_begin": ((emitter.SCALE, "mov32"), (emitter.LABELS, "mov16")),
+            "head_take": ((PART, "mov32"),),
+            "head_gradient": ((PART, "mov32"),),
+        }
+        tasks = {}
+        for number, (name, calls, arena) in enumerate(planned, self.machine.local_task_first):
+            made.arena, made.feeds, made.drains = arena, [], []
+            with region.task(name, number):
+                for array, move in received.get(name, ()):
+                    region.code(f"    dsr a0, ids_in\n    dsr d0, all_{array}\n    {move} d0, a0")
+                for call in calls:
+                    made.call(call)
+                made.mark(None)
+            tasks[name] = Task(name, made.feeds, made.drains)
+        return tasks
+
+    # --- Execution ----------------------------------------------------------------------------------------------------
+
+    def run(
+        self,
+        ids: np.ndarray,
+        labels: np.ndarray,
+        scale: float = 1.0,
+        gradients: MutableMapping[str, np.ndarray] | None = None,
+    ) -> Pass:
+        """See Execution."""
+        if not scale > 0:
+            raise ConfigError(f"a loss scale is above 0, not {scale}")
+        found: MutableMapping[str, np.ndarray] = {} if gradients is None else gradients
+        total, spans, waits = Total(), [], {}  # type: ignore[var-annotated]
+
+        def note(moved: Moved, task: Task, renamed: Mapping[str, str]) -> None:
+            own = [replace(span, name=_renamed(span.name, renamed)) for span in self._spans(moved)]
+            spans.extend(own)
+            for phase, causes in (self._waits(moved, own) if task.feeds else {}).items():
+                kept = waits.setdefault(phase, dict.fromkeys(causes, 0))
+                for cause, cycles in causes.items():
+                    kept[cause] += cycles
+            total.cycles += moved.run.cycles
+            passed = sum(self._dense(feed) for feed in task.feeds if not feed.parameters)
+            left = sum(drain.transfer.wavelets * self.grid[0] for drain in task.drains if not drain.parameters)
+            total.activations += passed + left
+            total.sent += moved.sent - passed
+            total.dense += sum(self._dense(feed) for feed in task.feeds) - passed
+            total.drained += moved.outgoing.wavelets - left
+
+        entered = self._forward(ids, labels, scale, note)
+        gradient = self._head_backward(ids, found, note)
+        for segment, rows in zip(reversed(self.segments), reversed(entered), strict=True):
+            rows = {"output.gradient": gradient, "input.forward": rows}
+            drained = self._segment(BACKWARD, segment, rows, ids, note, found)
+            gradient = drained.get("input", gradient)
+        spans.sort(key=lambda span: (span.begin, span.track))
+        return Pass(self._loss(), found, total.cycles, total.sent, total.dense, total.drained, spans=spans, waits=waits)
+
+    def evaluate(self, ids: np.ndarray, labels: np.ndarray) -> float:
+        """See Execution.  Forward only."""
+        self._forward(ids, labels, 1.0, lambda moved, task, renamed: None)
+        self.fabric.said()
+        return self._loss()
+
+    def arrivals(self) -> list:
+        """Raises ConfigError: the weights of a task are asked for when it begins, not in one list."""
+        raise ConfigError("weights of a model whose activations leave the wafer are asked for task by task")
+
+    # --- a pass -------------------------------------------------------------------------------------------------------
+
+    def _forward(self, ids: np.ndarray, labels: np.ndarray, scale: float, note: Note) -> list[np.ndarray]:
+        """The forward pass and the loss.  Returns the activation that entered each segment."""
+        entered, rows = [], np.zeros((0, 0), np.float32)
+        for segment in self.segments:
+            entered.append(rows)
+            rows = self._segment(FORWARD, segment, {"input.forward": rows}, ids, note, {})["output"]
+        height = self.grid[1]
+        factor = np.full((height, 1), scale / labels.size, np.float32).view(np.uint32)
+        words = np.concatenate([factor, labels.reshape(height, -1).astype(np.uint32)], axis=1)
+        self._part("begin", words, ids, note, rows)
+        for part in self.head.parts:
+            self._part("take", np.tile(np.array(part, np.uint32), (height, 1)), ids, note, part=part)
+        self._part("finish", None, ids, note)
+        return entered
+
+    def _head_backward(self, ids: np.ndarray, found: MutableMapping[str, np.ndarray], note: Note) -> np.ndarray:
+        """The gradients of the head.  Returns that of its activation, [tokens, features]."""
+        whole = {
+            p.name: np.zeros(self.graph.parameters[p.name].shape, np.float32)
+            for p in self.head.operator.parameters.values()
+        }
+        for part in self.head.parts:
+            first, entries = part
+            words = np.tile(np.array(part, np.uint32), (self.grid[1], 1))
+            for name, gradient in self._part("gradient", words, ids, note, part=part).items():
+                whole[name][first : first + entries] = gradient[:entries]
+        for name, gradient in whole.items():
+            found[name] = gradient
+        return self._part("end", None, ids, note)["input"]
+
+    def _segment(
+        self,
+        direction: str,
+        segment: Segment,
+        rows: Mapping[str, np.ndarray],
+        ids: np.ndarray,
+        note: Note,
+        found: MutableMapping[str, np.ndarray],
+    ) -> dict[str, np.ndarray]:
+        """Runs a task of a segment.  rows: what enters.  Returns what leaves: [tokens, features] by "input", the
+        gradient of what entered, and "output"."""
+        number, first = self._kinds[segment.kind]
+        names = dict(zip(first.parameters, segment.parameters, strict=True))
+        renamed = {old.name: new.name for old, new in zip(first.operators, segment.operators, strict=True)}
+        left: dict[str, np.ndarray] = {}
+
+        def done(sent: EdgeTransfer, arrays: dict[str, np.ndarray]) -> None:
+            if sent.parameters:
+                self._collect(found, sent, arrays, ids)
+            else:
+                left[sent.call.operator.kind] = arrays["dx"]
+
+        task = self.tasks[f"{direction}{number}"]
+        streams = [
+            [replace(one, parameters={role: names[name] for role, name in one.parameters.items()}) for one in all]
+            for all in (task.feeds, task.drains)
+        ]
+        own = Task(task.name, *streams)
+        self._do(own, rows, ids, lambda: self.fabric.launch(task.name), done, note, renamed)
+        self.report(f"{direction} {segment.operators[0].name}", self.fabric.cycle)
+        return left
+
+    def _part(
+        self,
+        name: str,
+        words: np.ndarray | None,
+        ids: np.ndarray,
+        note: Note,
+        rows: np.ndarray | None = None,
+        part: tuple[int, int] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Runs a task of the head.  words: uint32 [rows of PEs, n], what each row receives at the west edge.  Returns
+        what leaves: gradients by parameter, that of the activation as "input"."""
+        task = self.tasks[f"head_{name}"]
+        left: dict[str, np.ndarray] = {}
+
+        def start() -> None:
+            for stream, own in zip(self.ids, () if words is None else words, strict=words is not None):
+                stream.put(own)
+            self.fabric.launch(task.name)
+
+        def done(sent: EdgeTransfer, arrays: dict[str, np.ndarray]) -> None:
+            if not sent.parameters:
+                left["input"] = arrays["dx"]
+            left.update({name: arrays[role] for role, name in sent.parameters.items()})
+
+        self._slice = part
+        self._do(task, {} if rows is None else {"input.forward": rows}, ids, start, done, note, {})
+        self._slice = None
+        self.report(f"head {name} {'' if part is None else part[0]}".strip(), self.fabric.cycle)
+        return left
+
+    def _do(
+        self,
+        task: Task,
+        rows: Mapping[str, np.ndarray],
+        ids: np.ndarray,
+        start: Callable[[], None],
+        done: Callable[[EdgeTransfer, dict[str, np.ndarray]], None],
+        note: Note,
+        renamed: Mapping[str, str],
+    ) -> None:
+        self._rows = rows
+        self.emitter.feeds, self.emitter.drains = task.feeds, task.drains
+        note(self._move(task.feeds, task.drains, ids, ids, start, done), task, renamed)
+
+    def _columns(self, feed: EdgeTransfer, ids: np.ndarray) -> Iterable[Column]:
+        if isinstance(feed.transfer, Embedding) and not feed.parameters:
+            rows = self._rows[feed.call.what]
+            return feed.transfer.pack(rows, np.arange(len(rows)))
+        return super()._columns(feed, ids)
+
+    def _values(self, feed: EdgeTransfer) -> dict[str, np.ndarray]:
+        values = super()._values(feed)
+        if self._slice is None:
+            return values
+        first, entries = self._slice
+        short = self.head.entries - entries
+        return {
+            role: np.pad(array[first : first + entries], ((0, short), *((0, 0),) * (array.ndim - 1)))
+            for role, array in values.items()
+        }
+
+
+def _renamed(name: str, names: Mapping[str, str]) -> str:
+    """A span's name, whose last word is the operator's, with the operator of another segment."""
+    before, space, last = name.rpartition(" ")
+    return f"{before}{space}{names.get(last, last)}"
