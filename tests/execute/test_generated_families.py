@@ -19,6 +19,8 @@ GROUPED = COMMON | {"num_key_value_heads": 2}
 GPT2 = dict(
     vocab_size=61, n_embd=24, n_layer=2, n_head=4, n_positions=64, initializer_range=0.2, bos_token_id=1, eos_token_id=2
 )
+FALCON = {k: v for k, v in COMMON.items() if k not in ("intermediate_size", "pad_token_id")}
+GEMMA = GROUPED | {"head_dim": 8, "query_pre_attn_scalar": 12, "sliding_window": 4}
 LLAMA3 = {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
           "original_max_position_embeddings": 16, "rope_theta": 100.0}  # fmt: skip
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16, "rope_theta": 100.0}
@@ -38,6 +40,21 @@ MORE = {
     "opt": ("OPT", {k: v for k, v in COMMON.items() if k != "intermediate_size"} | {"ffn_dim": 40, "word_embed_proj_dim": 24, "init_std": 0.2}),
     "gpt_neox": ("GPTNeoX", COMMON | {"rotary_pct": 0.5, "num_attention_heads": 3}),
     "gpt_neox, sequential": ("GPTNeoX", COMMON | {"use_parallel_residual": False, "num_attention_heads": 3}),
+    "gptj": ("GPTJ", GPT2 | {"rotary_dim": 4, "tie_word_embeddings": False}),
+    "phi": ("Phi", GROUPED | {"head_dim": 8, "partial_rotary_factor": 0.5}),
+    "glm4": ("Glm4", GROUPED | {"head_dim": 8, "partial_rotary_factor": 0.5, "attention_bias": True}),
+    "falcon": ("Falcon", FALCON | {"multi_query": True, "parallel_attn": True, "bias": False}),
+    "falcon, two norms": ("Falcon", FALCON | {"new_decoder_architecture": True, "num_kv_heads": 2}),
+    "falcon, sequential": (
+        "Falcon", FALCON | {"multi_query": False, "parallel_attn": False, "alibi": True, "bias": True},
+    ),
+    "gemma": ("Gemma", GROUPED | {"head_dim": 8}),
+    "gemma2": ("Gemma2", GEMMA | {"attn_logit_softcapping": 3.0, "final_logit_softcapping": 4.0}),
+    "gemma3_text": (
+        "Gemma3", GEMMA | {"layer_types": ["sliding_attention", "full_attention"], "rope_parameters": {
+            "sliding_attention": {"rope_type": "default", "rope_theta": 50.0},
+            "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1000.0}}},
+    ),
     "bloom": ("Bloom", dict(vocab_size=61, hidden_size=24, n_layer=2, n_head=6, initializer_range=0.2)),
     "mpt": ("Mpt", dict(vocab_size=61, d_model=24, n_layers=2, n_heads=4, max_seq_len=64, initializer_range=0.2)),
 }  # fmt: skip
@@ -48,7 +65,7 @@ def saved(folder, name):
     """A model with random weights, biases and gains in a folder, and as PyTorch computes it."""
     torch.manual_seed(3)
     family, settings = MORE[name]
-    config = getattr(transformers, f"{family}Config")(**settings)
+    config = getattr(transformers, f"{family}{'Text' * (family == 'Gemma3')}Config")(**settings)
     model = "GPT2LMHeadModel" if family == "GPT2" else f"{family}ForCausalLM"
     made = getattr(transformers, model)(config).eval()
     with torch.no_grad():
@@ -63,7 +80,7 @@ def saved(folder, name):
 def test_logits(tmp_path, name):
     reference = saved(tmp_path, name)
     weights = read_weights(tmp_path)
-    made = Decoder(weights, layout(weights.config, 14, 3, 1))
+    made = Decoder(weights, layout(weights.config, 14, 3, 1 if weights.config.kv_heads > 1 else 3))
     with torch.no_grad():
         wanted = reference(torch.tensor([IDS])).logits[0].numpy()
     made.step(IDS[:9])

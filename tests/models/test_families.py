@@ -234,6 +234,10 @@ def test_newer_files_nest_the_rotary_settings():
         }
     }
     assert from_hugging_face(nested, "g").but(name="x") == public("google/gemma-3-1b-pt").but(name="x")
+    other = {"sliding_attention": {"rope_theta": 5.0}, "full_attention": {"rope_type": "linear", "factor": 8.0}}
+    model = from_hugging_face(values | {"rope_parameters": other})
+    assert dict(model.numerics)["rope_local_base_freq"] == 5.0
+    assert dict(model.rope_scaling)["factor"] == 8.0
     flat = {"rope_parameters": {"rope_type": "default", "rope_theta": 5.0, "partial_rotary_factor": 0.25}}
     model = public("meta-llama/Llama-2-70b-hf", **flat)
     assert (model.rope_theta, model.rotary) == (5.0, 32)

@@ -25,6 +25,8 @@ MORE = {
     "gpt_neox": {},
     "phi": {},
     "bloom": {},
+    "falcon": {"multi_query": False, "new_decoder_architecture": True, "num_kv_heads": 2},
+    "glm4": {"num_key_value_heads": 2, "head_dim": 4, "partial_rotary_factor": 0.5},
     "mpt": {},
     "bert": {},
     "roberta": {},
@@ -37,7 +39,9 @@ def tiny(kind):
     values = PLAIN | MORE.get(kind, {"num_key_value_heads": 2}) | {"model_type": kind}
     if kind == "mpt":
         values = {"model_type": kind, "n_layers": 2, "d_model": 8, "n_heads": 4, "vocab_size": 11, "max_seq_len": 16}
-    if kind in ("opt", "bloom"):
+    if kind == "gptj":
+        values = GPT2 | {"model_type": kind, "n_head": 1, "rotary_dim": 4}
+    if kind in ("opt", "bloom", "falcon"):
         values.pop("intermediate_size")
     if kind == "bloom":
         values["seq_length"] = values.pop("max_position_embeddings")
@@ -57,7 +61,7 @@ def test_all_parameters_are_in_one_tensor_each(kind):
 def test_split_and_join_are_inverse(kind):
     made, rng = tiny(kind), np.random.default_rng(0)
     for entry in entries(made, kind):
-        value = rng.normal(size=entry.shape)
+        value = rng.integers(-99, 99, size=entry.shape)  # exact with 1 added
         parts = entry.split(value)
         assert [part.shape for part in parts] == [made.parameters[name].shape for name in entry.ours]
         assert np.array_equal(entry.join(parts), value)
@@ -76,6 +80,24 @@ def test_layouts_of_joined_tensors():
     assert k.tolist() == [2, 3, 8, 9, 14, 15, 20, 21] and v[0] == 4
 
 
+def test_layouts_of_groups_and_pairs():
+    """Falcon's queries lie beside the key and the value that they share; GPT-J turns neighbouring features."""
+    by_name = {entry.name: entry for entry in entries(tiny("falcon"), "falcon")}
+    value = np.arange(16)[:, None] * np.ones(8)  # two groups of two queries, a key, a value of two features
+    q, k, v = by_name["transformer.h.0.self_attention.query_key_value.weight"].split(value)
+    assert q[:, 0].tolist() == [0, 1, 2, 3, 8, 9, 10, 11]
+    assert k[:, 0].tolist() == [4, 5, 12, 13] and v[:, 0].tolist() == [6, 7, 14, 15]
+    by_name = {entry.name: entry for entry in entries(tiny("gptj"), "gptj")}
+    value = np.arange(8)[:, None] * np.ones(8)
+    (q,) = by_name["transformer.h.0.attn.q_proj.weight"].split(value)
+    assert q[:, 0].tolist() == [0, 2, 1, 3, 4, 5, 6, 7]  # four of eight features are turned
+
+
+def test_gains_of_gemma_are_stored_less_1():
+    (entry,) = [e for e in entries(tiny("gemma"), "gemma") if e.name == "model.norm.weight"]
+    assert entry.split(np.array([0.0, -1.0]))[0].tolist() == [1.0, 0.0]
+
+
 def test_positions_of_opt_begin_with_two_rows_of_no_token():
     (entry,) = [e for e in entries(tiny("opt"), "opt") if e.ours == ("positions.weight",)]
     value = np.arange(entry.shape[0])[:, None] * np.ones(entry.shape[1])
@@ -83,8 +105,8 @@ def test_positions_of_opt_begin_with_two_rows_of_no_token():
 
 
 def test_what_is_not_known():
-    with pytest.raises(ConfigError, match=r"names of tensors of model type 'falcon' are not known; known are llama"):
-        entries(tiny("gpt2"), "falcon")
+    with pytest.raises(ConfigError, match=r"names of tensors of model type 't5' are not known; known are llama"):
+        entries(tiny("gpt2"), "t5")
     with pytest.raises(
         ConfigError, match=r"files of model type llama have no tensor for the parameter positions.weight"
     ):

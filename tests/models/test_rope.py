@@ -99,10 +99,10 @@ def test_the_scaling_reaches_the_operators():
     graph(model).check_plain("the fabric")
 
 
-def test_two_scalings_in_one_model_are_not_executed():
+def test_two_scalings_in_one_model_are_not_trained():
     nested = {"full_attention": {"rope_type": "linear", "factor": 8.0}, "sliding_attention": {"rope_type": "default"}}
     model = from_hugging_face(LLAMA | {"rope_parameters": nested})
-    assert model.rope_scaling == ()
+    assert dict(model.rope_scaling)["factor"] == 8  # of layers without a window
     with pytest.raises(ConfigError, match=r"has rope_parameters.full_attention linear, factor 8, which the fabric"):
         graph(model).check_plain("the fabric")
 

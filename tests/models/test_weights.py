@@ -101,6 +101,12 @@ def test_llama_is_supported():
     check_supported(published()["llama3-8b"])
 
 
+def test_a_setting_that_is_not_executed_is_named():
+    odd = published()["llama3-8b"].but(numerics=(("attn_config.clip_qkv", 8.0), ("embedding times", 2.0)))
+    with pytest.raises(ConfigError, match=r"generated with: settings attn_config.clip_qkv$"):
+        check_supported(odd)
+
+
 def test_values_that_are_no_numbers(tmp_path):
     wanted = model()
     wanted.layers[0]["o"][3, 3] = np.nan

@@ -81,6 +81,23 @@ def test_sigmoid(short, bound):
     assert np.abs(y - exact).max() < bound
 
 
+def capped(cap, scale):
+    def function(c, x, y, w, h):
+        functions.softcap(c, x, functions.Cap(y, w, Vec("r8", x.n), h), cap, scale)
+        c.op("fmovs", y, x)
+
+    return function
+
+
+@pytest.mark.parametrize("cap, scale", [(30.0, 1.0), (2.5, 0.125)])
+def test_softcap(cap, scale):
+    x = np.concatenate([np.linspace(-1e4, 1e4, N - 100), np.linspace(-5, 5, 100)]).astype(np.float32)
+    y, _ = apply(capped(cap, scale), x)
+    assert np.abs(y - cap * np.tanh(x.astype(np.float64) * scale / cap)).max() < 1e-6 * cap
+    y, _ = apply(capped(cap, scale), [np.inf, -np.inf, np.nan, 1e30])
+    assert np.isnan(y[:3]).all() and y[3] == cap
+
+
 @pytest.mark.parametrize(
     "function, cycles",
     [
@@ -92,8 +109,9 @@ def test_sigmoid(short, bound):
         (lambda c, x, y, w, h: functions.log(c, x, y, w, h), 16),
         (lambda c, x, y, w, h: functions.sigmoid(c, x, y, w, h), 20.3),
         (lambda c, x, y, w, h: functions.sigmoid(c, x, y, w, h, True), 13),
+        (capped(2.0, 1.0), 24.3),
     ],
-    ids=["exp", "exp short", "reciprocal", "reciprocal short", "root", "log", "sigmoid", "sigmoid short"],
+    ids=["exp", "exp short", "reciprocal", "reciprocal short", "root", "log", "sigmoid", "sigmoid short", "softcap"],
 )
 def test_cycles_of_an_element(function, cycles):
     """At most what the docstrings say, without the copy (a quarter of a cycle) that the test makes first."""

@@ -70,7 +70,9 @@ def coefficients() -> dict[str, np.ndarray]:
 
 def is_fitted(made: Layout) -> bool:
     """Whether the coefficients are those of the layout's layers: they were fitted to Llama's, and to one sequence."""
-    return made.layer.kind == Kind() and made.layer.sequences == 1
+    t = made.table
+    plain = t.scale == 1 and not (t.bias or t.softcap or t.layer or t.positions or t.normed)
+    return made.layer.kind == Kind() and made.layer.sequences == 1 and plain
 
 
 class Errors(NamedTuple):

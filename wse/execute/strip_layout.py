@@ -153,6 +153,11 @@ def _made(config: Transformer, layer: LayerShape, pool: str, unit: bool, keeps: 
     return Layout(layer, table, config.layers, config.tied and causal, end)
 
 
+def setting(config: Transformer, name: str, plain: float) -> float:
+    """A setting of the model that changes values only; `plain` if it has none."""
+    return float(dict(config.numerics).get(name, plain))
+
+
 def kind_of(config: Transformer) -> Kind:
     """What the layers of a model consist of."""
     activation = config.activation
@@ -172,6 +177,7 @@ def kind_of(config: Transformer) -> Kind:
         alibi=config.positions == "alibi",
         parallel=config.parallel,
         causal=config.causal,
+        softcap=setting(config, "attn_logit_softcapping", 0),
     )
 
 
@@ -187,6 +193,7 @@ def _layer(config: Transformer, kind: Kind, context: int, width: int, group: int
         group=group,
         slots=-(-context // width),
         sequences=sequences,
+        scale=setting(config, "query_pre_attn_scalar", config.d_head) ** -0.5,
         kind=kind,
     )
 
@@ -201,7 +208,7 @@ def _bytes(s: LayerShape) -> int:
 
 def _table(config: Transformer, layer: LayerShape, answers: int, keeps: bool) -> VocabularyShape:
     positions = config.sequence if config.positions == "learned" else 0
-    each = 2 * layer.kx + (4 * answers if answers > 1 and keeps else 0)
+    each = 2 * layer.kx + (4 if config.head_bias else 0) + (4 * answers if answers > 1 and keeps else 0)
     rows = max(2, -(-(config.vocab * each + positions * 2 * layer.kx) // TABLE_BYTES))
     even = next((r for r in range(rows, rows + rows // 4 + 1) if config.vocab % (2 * r) == 0), rows)
     return VocabularyShape(
@@ -216,6 +223,9 @@ def _table(config: Transformer, layer: LayerShape, answers: int, keeps: bool) ->
         ids=64 if answers else max(TOKENS, layer.context),
         answers=max(1, answers),
         keeps=keeps,
+        scale=setting(config, "embedding times", 1),
+        bias=config.head_bias,
+        softcap=setting(config, "final_logit_softcapping", 0),
     )
 
 

@@ -10,11 +10,12 @@ from ..errors import ConfigError
 from ..machine import numerics
 from ..models import rope
 from ..models.config import Transformer
+from ..models.reading import LOCAL, SCALED_ALIBI
 from ..models.weights import Weights
 from ..operators import layer_shape
 from ..operators.attention import slopes
 from ..operators.layer_shape import LayerShape
-from .strip_layout import Layout
+from .strip_layout import Layout, setting
 
 WIDE = 1 << 30  # slots of a window that sees all
 Tile = tuple[str, np.ndarray, int]  # name, values [rows, columns, *shape], first row
@@ -59,6 +60,10 @@ def tiles(weights: Weights, layout: Layout, storage: str) -> Iterator[Tile]:
             head = weights.embedding if weights.head is None else weights.head
             yield "table", _table(head, t.rows, t.entries, s, storage, "the head"), layout.head_top
         ends.append(("", layout.head_top, t.rows))
+        if t.bias:
+            bias = weights.more["head_bias"]
+            bias = np.concatenate([bias, np.repeat(bias[:1], t.rows * t.entries - t.vocab)])
+            yield "b_head", _first_column(bias.reshape(t.rows, t.entries), s.width), layout.head_top
     for name, top, rows in ends:
         arrays = {"gains": weights.more["embedding_gains"] if name else weights.gains}
         if t.layer:
@@ -102,7 +107,10 @@ def frequencies(config: Transformer, s: LayerShape, layer: int) -> tuple[np.ndar
     made = np.zeros(s.d_head // 2)
     if not config.block(layer).rotary:
         return made, 1.0
-    turned, factor = rope.frequencies(config.rotary, config.rope_theta, config.rope_scaling, s.context)
+    theta, scaling = config.rope_theta, config.rope_scaling
+    if config.block(layer).window and (local := setting(config, LOCAL, 0)):
+        theta, scaling = local, ()
+    turned, factor = rope.frequencies(config.rotary, theta, scaling, s.context)
     made[: len(turned)] = turned
     return made, factor
 
@@ -118,7 +126,9 @@ def _settings(config: Transformer, s: LayerShape, layer: int) -> Iterator[tuple[
         place = divmod(window, s.width) if window else (WIDE, 0)
         yield "window", np.broadcast_to(np.array(place, np.uint32), (s.height, s.width, 2)).copy()
     if s.kind.alibi:
-        own = slopes(s.heads).reshape(s.kv_heads, s.queries) * np.float32(s.d_head**0.5)
+        own = slopes(s.heads).reshape(s.kv_heads, s.queries)
+        if not setting(config, SCALED_ALIBI, 0):
+            own = own * np.float32(1 / s.scale)
         yield "slopes", np.repeat(np.repeat(own, s.group, axis=0)[:, None], s.width, axis=1)
         places = np.arange(s.slots) * s.width + np.arange(s.width)[:, None]
         yield "places", np.broadcast_to(places.astype(np.float32), (s.height, *places.shape)).copy()
@@ -143,11 +153,13 @@ def layer_tiles(
     yield "w_down", _inward(np.pad(made["down"], ((0, 0), (0, beyond))), rows, s)
     kind = s.kind
     if kind.qkv_bias:
-        yield "b_qkv", _first_column(np.concatenate([layer[f"{x}_bias"] for x in "qkv"])[order], s)
+        yield "b_qkv", _first_column(np.concatenate([layer[f"{x}_bias"] for x in "qkv"])[order], s.width)
     if kind.mlp_bias:
         yield (
             "b_up",
-            _first_column(np.concatenate([np.pad(layer[f"{x}_bias"], (0, beyond))[rows] for x in parts], axis=1), s),
+            _first_column(
+                np.concatenate([np.pad(layer[f"{x}_bias"], (0, beyond))[rows] for x in parts], axis=1), s.width
+            ),
         )
     for name, biased in (("o", kind.output_bias), ("down", kind.mlp_bias)):
         if biased:
@@ -166,9 +178,9 @@ def layer_tiles(
         yield "qk_gains", np.repeat(own[:, None], s.width, axis=1)
 
 
-def _first_column(values: np.ndarray, s: LayerShape) -> np.ndarray:
+def _first_column(values: np.ndarray, width: int) -> np.ndarray:
     """[rows, columns, n] of a bias [rows, n] of sums along the rows: 0 but in the first column."""
-    made = np.zeros((s.height, s.width, values.shape[1]), np.float32)
+    made = np.zeros((len(values), width, values.shape[1]), np.float32)
     made[:, 0] = values
     return made
 

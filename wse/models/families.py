@@ -12,7 +12,21 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..schema import Boolean, Integer, Items, Kind, Number, Text, shown
-from .reading import DROPOUT, NEUTRAL, ONLY, ROPE, Family, Reading, activation, every, rope, rope_of, windows
+from .reading import (
+    DROPOUT,
+    LOCAL,
+    NEUTRAL,
+    ONLY,
+    ROPE,
+    SCALED_ALIBI,
+    Family,
+    Reading,
+    activation,
+    every,
+    rope,
+    rope_of,
+    windows,
+)
 
 # --- keys -------------------------------------------------------------------------------------------------------------
 
@@ -146,6 +160,7 @@ def falcon(reading: Reading) -> None:
     if reading.take("alibi", Boolean(), False):
         reading.fields["positions"] = "alibi"
         reading.fields.pop("rotary", None)
+        reading.note(SCALED_ALIBI, True, None)
     factor = reading.take("ff_factor", Integer(1, 1_000), 4)
     reading.fields["d_ff"] = reading.take("ffn_hidden_size", Integer(1, 10_000_000), factor * reading.fields["d_model"])
 
@@ -185,8 +200,10 @@ def gemma3(reading: Reading) -> None:
     period = reading.take("_sliding_window_pattern", Integer(1, 2_000), period)
     windows(4096, every(period))(reading)
     if reading.fields.get("windows"):
-        reading.note("rope_local_base_freq", reading.take("rope_local_base_freq", ROPE["rope_theta"], 10_000.0), None)
-    reading.taken.add("rope_local_base_freq")
+        local = reading.take(LOCAL, ROPE["rope_theta"])
+        if LOCAL not in dict(reading.numerics):
+            reading.note(LOCAL, local or 10_000.0, None)
+    reading.taken.add(LOCAL)
 
 
 def scores(reading: Reading) -> None:
@@ -418,12 +435,14 @@ FAMILIES: dict[str, Family] = {
     ),
     "gemma": Family(
         GROUPED | {"attention_bias": ("attention_bias",)}, OF_GEMMA, dropout=("attention_dropout",),
-        neutral="hidden_act", rules=(activation("hidden_activation"), rope, embedding_scale),
+        neutral="hidden_act", only={"use_bidirectional_attention": (False,)},
+        rules=(activation("hidden_activation"), rope, embedding_scale),
     ),
     "gemma2": Family(
         GROUPED | {"attention_bias": ("attention_bias",)}, OF_GEMMA | {"norm_at": "both", "kv_heads": 4},
         {"final_logit_softcapping": (Number(0, 1e6), None), "attn_logit_softcapping": (Number(0, 1e6), None)},
         dropout=("attention_dropout",), neutral="hidden_act sliding_window_size",
+        only={"use_bidirectional_attention": (False,)},
         rules=(activation("hidden_activation"), rope, windows(4096, every(2)), scores, embedding_scale),
     ),
     "gemma3_text": Family(

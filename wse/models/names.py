@@ -1,7 +1,8 @@
 """Names and layouts of Hugging Face's tensors for the parameters of a graph, by model type.
 
 Most tensors are a parameter of ours under another name.  Some files join parameters (queries, keys and values of GPT-2,
-GPT-NeoX and Phi-3), transpose matrices (GPT-2), or begin the table of positions with rows of no token (OPT).
+GPT-NeoX and Phi-3), transpose matrices (GPT-2), begin the table of positions with rows of no token (OPT), have features
+that RoPE turns in another order (GPT-J, GLM-4), or gains of norms less 1 (Gemma).
 """
 
 from __future__ import annotations
@@ -47,8 +48,10 @@ class Naming:
     operators   name of an operator of ours, with N for the number of the layer -> the prefix of its tensors
     transposed  operators whose weights are [inputs, outputs]
     fused       names of a tensor's prefix -> the operators that it joins, one after the other
-    per_head    whether fused queries, keys and values lie beside each other for each head
+    per_head    whether fused queries, keys and values lie beside each other for each key-value head
     shifted     whether rows of the table of positions that no token has come first
+    interleaved whether RoPE turns features 2 i and 2 i + 1 of a head; ours turns i and i + half of the turned ones
+    less_one    whether gains of norms are stored less 1
     """
 
     operators: Mapping[str, str]
@@ -56,6 +59,8 @@ class Naming:
     fused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     per_head: bool = False
     shifted: bool = False
+    interleaved: bool = False
+    less_one: bool = False
 
 
 def _llama(**changes: str) -> dict[str, str]:
@@ -102,6 +107,29 @@ def _bert(prefix: str, head: str) -> dict[str, str]:
     }
 
 
+def _falcon(norm1: str, norm2: str) -> Naming:
+    return Naming(
+        {
+            "embedding": "transformer.word_embeddings",
+            "norm": "transformer.ln_f",
+            "head": "lm_head",
+            "norm1": f"{_H}{norm1}",
+            "norm2": f"{_H}{norm2}",
+            "attention.o": f"{_H}self_attention.dense",
+            "mlp.up": f"{_H}mlp.dense_h_to_4h",
+            "mlp.down": f"{_H}mlp.dense_4h_to_h",
+        },
+        fused={f"{_H}self_attention.query_key_value": _QKV},
+        per_head=True,
+    )
+
+
+# Norms in front of attention and MLP and behind each.
+_BOTH = {
+    "norm1_after": "L.post_attention_layernorm",
+    "norm2": "L.pre_feedforward_layernorm",
+    "norm2_after": "L.post_feedforward_layernorm",
+}
 _WORDS = ("query", "key", "value")
 NAMINGS: dict[str, Naming] = {
     **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "smollm3"), Naming(_llama())),
@@ -118,6 +146,13 @@ NAMINGS: dict[str, Naming] = {
             "model.layers.N.self_attn.qkv_proj": _QKV,
             "model.layers.N.mlp.gate_up_proj": ("mlp.gate", "mlp.up"),
         },
+    ),
+    "gemma": Naming(_llama(), less_one=True),
+    **dict.fromkeys(("gemma2", "gemma3_text"), Naming(_llama(**_BOTH), less_one=True)),
+    "glm4": Naming(
+        _llama(norm1_after="L.post_self_attn_layernorm", norm2_after="L.post_mlp_layernorm"),
+        fused={"model.layers.N.mlp.gate_up_proj": ("mlp.gate", "mlp.up")},
+        interleaved=True,
     ),
     "gpt2": Naming(
         {
@@ -165,6 +200,20 @@ NAMINGS: dict[str, Naming] = {
         fused={f"{_X}layers.N.attention.query_key_value": _QKV},
         per_head=True,
     ),
+    "gptj": Naming(
+        {
+            "embedding": "transformer.wte",
+            "norm": "transformer.ln_f",
+            "head": "lm_head",
+            "norm1": f"{_H}ln_1",
+            **{f"attention.{x}": f"{_H}attn.{x}_proj" for x in "qkv"},
+            "attention.o": f"{_H}attn.out_proj",
+            "mlp.up": f"{_H}mlp.fc_in",
+            "mlp.down": f"{_H}mlp.fc_out",
+        },
+        interleaved=True,
+    ),
+    "falcon": _falcon(norm1="input_layernorm", norm2="post_attention_layernorm"),
     "bloom": Naming(
         {
             "embedding": "transformer.word_embeddings",
@@ -209,6 +258,8 @@ def entries(graph: Graph, kind: str) -> list[Entry]:
     Raises ConfigError for a type whose names are not known, and for a parameter that has none.
     """
     naming = NAMINGS.get(kind)
+    if kind == "falcon" and graph.model.parallel_norms == 2:
+        naming = _falcon(norm1="ln_attn", norm2="ln_mlp")
     if naming is None:
         raise ConfigError(f"names of tensors of model type {kind!r} are not known; known are {', '.join(NAMINGS)}")
     left = dict.fromkeys(graph.parameters)
@@ -233,6 +284,11 @@ def _single(graph: Graph, naming: Naming, kind: str, name: str) -> Entry:
         raise ConfigError(f"files of model type {kind} have no tensor for the parameter {name}")
     theirs = f"{prefix.replace('.N.', f'.{layer[1]}.') if layer else prefix}.{_ROLES[role]}"
     shape = graph.parameters[name].shape
+    if naming.less_one and role == "gain":
+        return Entry(theirs, (name,), shape, lambda x: [x + np.float32(1)], lambda xs: xs[0] - np.float32(1))
+    if naming.interleaved and plain in ("attention.q", "attention.k"):
+        order = _halves(graph.model.d_head, graph.model.rotary, shape[0])
+        return Entry(theirs, (name,), shape, lambda x: [x[order]], lambda xs: xs[0][np.argsort(order)])
     if plain in naming.transposed and len(shape) == 2:
         return Entry(theirs, (name,), shape[::-1], lambda x: [x.T], lambda xs: xs[0].T)
     if plain == "positions" and naming.shifted:
@@ -244,6 +300,12 @@ def _single(graph: Graph, naming: Naming, kind: str, name: str) -> Entry:
 
 
 _SHIFT = 2  # rows before those of tokens, in OPT
+
+
+def _halves(d_head: int, rotary: int, rows: int) -> np.ndarray:
+    """The rows of queries or keys whose turned features lie alternating, in our order: int [rows]."""
+    of_head = np.concatenate([np.arange(0, rotary, 2), np.arange(1, rotary, 2), np.arange(rotary, d_head)])
+    return (np.arange(0, rows, d_head)[:, None] + of_head).ravel()
 
 
 def _fused(graph: Graph, naming: Naming, theirs: str, ours: tuple[str, ...]) -> Entry:
@@ -261,14 +323,15 @@ def _fused(graph: Graph, naming: Naming, theirs: str, ours: tuple[str, ...]) -> 
             return made.T if turn else made
 
         return Entry(theirs, ours, whole[::-1] if turn else whole, split, join)
-    heads, d_head = graph.model.heads, graph.model.d_head
+    groups = graph.model.kv_heads
+    parts = np.cumsum([shape[0] // groups for shape in shapes])
 
     def split_heads(x: np.ndarray) -> Arrays:
-        each = x.reshape(heads, len(ours), d_head, *whole[1:])
-        return [each[:, i].reshape(shapes[i]) for i in range(len(ours))]
+        each = np.split(x.reshape(groups, -1, *whole[1:]), parts[:-1], axis=1)
+        return [part.reshape(shape) for part, shape in zip(each, shapes, strict=True)]
 
     def join_heads(xs: Arrays) -> np.ndarray:
-        return np.stack([x.reshape(heads, d_head, *whole[1:]) for x in xs], axis=1).reshape(whole)
+        return np.concatenate([x.reshape(groups, -1, *whole[1:]) for x in xs], axis=1).reshape(whole)
 
     return Entry(theirs, ours, whole, split_heads, join_heads)
 

@@ -40,6 +40,10 @@ ONLY: dict[str, Any] = {
     "pruned_heads": {},
     "tie_encoder_decoder": False,
 }
+# Settings in `numerics` that have no key of their own, or another in newer files.
+LOCAL = "rope_local_base_freq"  # the base of rotary positions of layers with a window, which are not scaled
+SCALED_ALIBI = "ALiBi scaled"  # the bias is scaled as scores are
+
 DROPOUT = Number(0, 1)
 LONG = Number(0, 1e15, above=True)
 MAY_BE_NONE = ("token_types",)
@@ -251,6 +255,9 @@ def rope_of(share: float | None = None, older: str = "partial_rotary_factor") ->
                         raise ConfigError(f"{reading.where}: {key} has {shown(name)}, which is not a type of layer")
                     _rope_scaling(reading, f"{key}.{name}", value)
                 table = nested.get("full_attention", {})
+                if (local := nested.get("sliding_attention")) is not None:
+                    theta = local.get("rope_theta") or reading.take(LOCAL, ROPE["rope_theta"], 10_000.0)
+                    reading.note(LOCAL, float(theta), None)
             elif table:
                 _rope_scaling(reading, key, table)
             if table.get("rope_theta") is not None:
@@ -289,7 +296,7 @@ def _rope_scaling(reading: Reading, key: str, table: Mapping[str, Any]) -> None:
     if kind not in (None, "default"):
         factor = table.get("factor")
         reading.note(key, kind if factor is None else f"{kind}, factor {factor:g}", None)
-        if "." not in key:  # one scaling for all layers
+        if not key.endswith(".sliding_attention"):  # one scaling for all layers, or for those without a window
             items = {name: tuple(v) if isinstance(v, list) else v for name, v in table.items() if v is not None}
             for name in ("original_max_position_embeddings",):
                 if reading.values.get(name) is not None:  # of phi3, beside the table

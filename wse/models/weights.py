@@ -17,6 +17,7 @@ from ..records import dataclass
 from .bodies import graph
 from .config import Transformer
 from .pretrained import Pretrained, open_pretrained
+from .reading import LOCAL, SCALED_ALIBI
 
 # Arrays of a layer by the names of the graph's parameters.
 LAYER = {
@@ -33,6 +34,7 @@ LAYER = {
 WHOLE = {
     "embedding.weight": "embedding",
     "head.weight": "head",
+    "head.bias": "head_bias",
     "norm.gain": "gains",
     "norm.bias": "shift",
     "positions.weight": "positions",
@@ -56,7 +58,8 @@ class Weights:
                 behind attention and MLP, gains norm_q, norm_k.  RoPE turns the two halves of the rotated features
     metadata    of a GGUF file, by key, its vocabulary included; empty for others
     more        arrays that some models have: shift of the last norm; positions [sequence and more, d_model], of tokens
-                first, with the row of the first segment of an encoder in them; embedding_gains, embedding_shift
+                first, with the row of the first segment of an encoder in them; embedding_gains, embedding_shift;
+                head_bias [vocab]
     """
 
     config: Transformer
@@ -128,10 +131,17 @@ def _collected(files: Pretrained, config: Transformer) -> Weights:
 # --- what is supported ------------------------------------------------------------------------------------------------
 
 
-def _shared_differences(config: Transformer) -> Iterator[tuple[str, bool]]:
-    """What neither is supported of decoders nor of encoders."""
-    scaled = ("rope_scaling", "rope_parameters") if config.rope_scaling else ()
-    settings = [key for key, _ in config.numerics if "drop" not in key and key not in scaled]
+# Settings of decoders that are executed: numbers of `strip_layout.setting`.
+SETTINGS = (
+    *("embedding times", "query_pre_attn_scalar", "attn_logit_softcapping", "final_logit_softcapping"),
+    *(LOCAL, SCALED_ALIBI),
+)
+
+
+def _shared_differences(config: Transformer, executed: tuple[str, ...] = ()) -> Iterator[tuple[str, bool]]:
+    """What neither is supported of decoders nor of encoders.  executed: settings that are."""
+    scaled = ("rope_scaling", "rope_parameters", "rope_parameters.full_attention") if config.rope_scaling else ()
+    settings = [key for key, _ in config.numerics if "drop" not in key and key not in (*scaled, *executed)]
     yield f"RoPE turns {config.rotary} features", config.positions == "rotary" and config.rotary % 2 == 1
     yield f"heads have {config.d_head} features, an odd number", config.d_head % 2 == 1
     yield f"norms of queries and keys are {config.norm}", config.qk_norm != "none" and config.norm != "rms"
@@ -149,11 +159,11 @@ def differences(config: Transformer) -> list[str]:
     own = [
         (f"body is {config.body}", config.body != "decoder"),
         ("attention is not causal", not config.causal),
-        ("the head has a bias, or is missing", config.head_bias or config.head != "logits"),
+        ("there is no head", config.head != "logits"),
         ("there is no norm before the head", not config.final_norm),
         ("it has segments", config.token_types > 0),
     ]
-    return [what for what, wrong in (*own, *_shared_differences(config)) if wrong]
+    return [what for what, wrong in (*own, *_shared_differences(config, SETTINGS)) if wrong]
 
 
 def encoder_differences(config: Transformer) -> list[str]:

@@ -48,6 +48,9 @@ def arrays(part: Part, s: LayerShape) -> None:
     part.array("attended", heads * s.dr, "f16")
     if kind.windows:
         part.array("window", 2, "u32")  # slots and columns of the window
+    if kind.softcap:
+        for name, offset in (("cap1", 4), ("cap2", 12)):
+            part.array(name, most, "f32", offset=offset)
     if kind.alibi:
         part.array("slopes", s.queries, "f32")  # over the scale of scores
         part.array("places", s.slots, "f32")  # positions of the slots
@@ -193,14 +196,11 @@ def scores(part: Part, s: LayerShape) -> None:
                 c(f"mov r4, keys+{2 * i * s.slots:#x}", "iadd32 r29, r21, r4", "ldds b0, r28")
                 c(f"ld16 r1, [rotated+{2 * at}]", f"fmachs {d}, {a}, b0, r1")
         c.forget()
-    # The last slot of columns whose turn is still to come is empty.
-    c(f"ld32 r1, {part.state('turn')}", f"ld32 r4, {part.state('column')}", "iltu32 r4, r1, r4", "bz r4, .filled")
-    c("mov r5, scores", "iadd32 r5, r5, r17", "isub32 r5, r5, 4", f"mov r6, {f32(MASKED)}")
-    for _ in range(s.queries):
-        c("st32 r6, [r5]", "iadd32 r5, r5, r17")
-    c.label(".filled")
-    if s.kind.windows:
-        _window(part, s)
+    if s.kind.softcap:
+        _cap(part, s)
+        _mask(part, s)
+        return
+    _mask(part, s)
     _all_heads(c, s, "r16", "scores")
     part.total("group")
     spans(part)
@@ -211,6 +211,35 @@ def scores(part: Part, s: LayerShape) -> None:
             _head(c, h, "scores", 4)
             c(f"ld32 r1, [slopes+{4 * h}]")
             c.op("fmacs", Vec("r20", 0), Vec("r20", 0), Vec("r22", 0), "r1")
+
+
+def _cap(part: Part, s: LayerShape) -> None:
+    """Scores, added up over the rows of the group, become those of the softmax."""
+    c = part.code
+    _all_heads(c, s, "r16", "scores")
+    part.total("group")
+    spans(part)
+    names = (("r21", "scores"), ("r22", "powers"), ("r23", "exponents"), ("r24", "cap1"), ("r20", "cap2"))
+    for register, symbol in names:
+        _all_heads(c, s, register, symbol)
+    c(f"imul32 r16, r16, {s.queries}", "iadd32 r18, r22, r16", "iadd32 r19, r24, r16")  # twice as many elements
+    c.forget()
+    words = (Vec("r18", 0, 2), Vec("r19", 0, 2))
+    work = math_functions.Cap(Vec("r22", 0), Vec("r24", 0), Vec("r20", 0), Vec("r23", 0, 2), words)
+    math_functions.softcap(c, Vec("r21", 0), work, s.kind.softcap, s.scale)
+    spans(part)
+
+
+def _mask(part: Part, s: LayerShape) -> None:
+    """Mask the last slot of columns whose turn is still to come, which is empty, and what is outside the window."""
+    c = part.code
+    c(f"ld32 r1, {part.state('turn')}", f"ld32 r4, {part.state('column')}", "iltu32 r4, r1, r4", "bz r4, .filled")
+    c("mov r5, scores", "iadd32 r5, r5, r17", "isub32 r5, r5, 4", f"mov r6, {f32(MASKED)}")
+    for _ in range(s.queries):
+        c("st32 r6, [r5]", "iadd32 r5, r5, r17")
+    c.label(".filled")
+    if s.kind.windows:
+        _window(part, s)
 
 
 def _window(part: Part, s: LayerShape) -> None:
@@ -249,7 +278,7 @@ def softmax(part: Part, s: LayerShape) -> None:
         c.op("fsubs", Vec("r20", 0), Vec("r20", 0), "r1")
     for register, symbol in (("r21", "scores"), ("r22", "powers"), ("r23", "exponents"), ("r24", "numerators")):
         _all_heads(c, s, register, symbol)
-    math_functions.exp(c, Vec("r21", 0), Vec("r22", 0), Vec("r23", 0, 2), scale=s.d_head**-0.5)
+    math_functions.exp(c, Vec("r21", 0), Vec("r22", 0), Vec("r23", 0, 2), scale=1.0 if s.kind.softcap else s.scale)
     c.op("fs2h", Vec("r24", 0, 2), Vec("r22", 0))
     for h in range(s.queries):
         _head(c, h, "numerators", 2)

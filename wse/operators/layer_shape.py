@@ -29,6 +29,7 @@ class Kind:
     turns         some layer turns queries and keys (RoPE)
     windows       some layer sees a window of the positions
     alibi         scores have ALiBi's bias
+    softcap       scores become softcap tanh(scores / softcap); 0: they stay
     """
 
     norm: str = "rms"
@@ -44,6 +45,7 @@ class Kind:
     alibi: bool = False
     parallel: bool = False
     causal: bool = True
+    softcap: float = 0.0
 
     @property
     def norms(self) -> tuple[int, ...]:
@@ -56,8 +58,8 @@ class LayerShape:
     """Sizes of a layer on its region.
 
     d_model, heads, kv_heads, d_head, d_ff: of the model.  eps: of its norms.  width: columns.  group: rows of a
-    key-value head.  slots: positions of a sequence that a column caches.  sequences: that are cached.  kind: what the
-    layer consists of.
+    key-value head.  slots: positions of a sequence that a column caches.  sequences: that are cached.  scale: of the
+    scores, 0: 1 / sqrt d_head.  kind: what the layer consists of.
     """
 
     d_model: int
@@ -70,9 +72,12 @@ class LayerShape:
     group: int
     slots: int
     sequences: int = 1
+    scale: float = 0.0
     kind: Kind = field(default_factory=Kind)
 
     def __post_init__(self) -> None:
+        if not self.scale:
+            object.__setattr__(self, "scale", self.d_head**-0.5)
         if self.heads % self.kv_heads:
             raise ConfigError(f"{self.heads} heads are no multiple of {self.kv_heads} key-value heads")
         if self.d_head % 2 or self.d_head // 2 % self.group:

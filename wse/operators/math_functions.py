@@ -10,6 +10,7 @@ Polynomials are least maximal relative errors over their intervals (Lawson's ite
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -74,13 +75,14 @@ def _words(x: Vec) -> Vec:
     return Vec(x.at, 2 * x.n, 2, x.offset)
 
 
-def reciprocal(c: Code, x: Vec, y: Vec, work: Vec, short: bool = False) -> None:
+def reciprocal(c: Code, x: Vec, y: Vec, work: Vec, short: bool = False, words: tuple[Vec, Vec] | None = None) -> None:
     """y = 1 / x for positive normal x below 2^126.  7 cycles an element, 4.8 short: error below 2e-7, 8e-6.
 
-    Newton: y (2 - x y) squares the error.
+    words: the 16-bit words of x and of y, if these are spans in registers.  Newton: y (2 - x y) squares the error.
     """
+    x_words, y_words = words or (_words(x), _words(y))
     value = c.value(f"{RECIPROCAL:#x}")
-    c.op("sub16", _words(y), value, _words(x))
+    c.op("sub16", y_words, value, x_words)
     for _ in range(2 if short else 3):
         c.op("fmuls", work, x, y)
         c.op("fsubs", work, 2.0, work)
@@ -124,10 +126,36 @@ def log(c: Code, x: Vec, y: Vec, work: Vec, exponent: Vec) -> None:
     c.op("fmacs", y, y, work, float(LN2))
 
 
-def sigmoid(c: Code, x: Vec, y: Vec, work: Vec, exponent: Vec, short: bool = False) -> None:
-    """y = 1 / (1 + e^-x), from x = -80 on; x becomes 1 + e^-x.  20 cycles an element, 13 short."""
+def sigmoid(
+    c: Code, x: Vec, y: Vec, work: Vec, exponent: Vec, short: bool = False, words: tuple[Vec, Vec] | None = None
+) -> None:
+    """y = 1 / (1 + e^-x), from x = -80 on; x becomes 1 + e^-x.  20 cycles an element, 13 short.
+
+    words: as of `reciprocal`.
+    """
     c.op("fmaxs", x, x, -80.0)
     c.op("fnegs", x, x)
     exp(c, x, y, exponent, short)
     c.op("fadds", x, y, 1.0)
-    reciprocal(c, x, y, work, short)
+    reciprocal(c, x, y, work, short, words)
+
+
+class Cap(NamedTuple):
+    """Work space of `softcap`: three f32 vectors, one of 16-bit elements; words: of a and b, as of `reciprocal`."""
+
+    a: Vec
+    b: Vec
+    c: Vec
+    h: Vec
+    words: tuple[Vec, Vec] | None = None
+
+
+def softcap(c: Code, x: Vec, w: Cap, cap: float, scale: float = 1.0) -> None:
+    """x = cap tanh(scale x / cap), NaN for what is not finite.  24 cycles an element: error below 1e-6 cap.
+
+    tanh z = 2 sigmoid(2 z) - 1.
+    """
+    c.op("fmuls", w.a, x, 2 * scale / cap)
+    sigmoid(c, w.a, w.b, w.c, w.h, words=w.words)
+    c.op("fmacs", w.b, -cap, w.b, 2 * cap)
+    c.op("fmacs", x, w.b, x, 0.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..machine import isa
 from ..program.fragments import f32
 from ..records import dataclass
+from . import math_functions
 from .code import Vec
 from .strip import Part
 
@@ -24,7 +25,8 @@ class VocabularyShape:
     d_model, vocab: of the model.  width: columns.  rows: that the vocabulary is split over.  eps: of the norms.
     layer: norms are LayerNorms.  positions: trained ones, 0: none.  normed: a norm follows the embedding.  ids: that a
     step takes at most.  answers: vectors that a step takes to make logits of at most.  keeps: the logits of all of
-    these are kept; otherwise, of several answers, the greatest ones only.
+    these are kept; otherwise, of several answers, the greatest ones only.  scale: factor of the embedding.  bias: of
+    the logits.  softcap: logits become softcap tanh(logits / softcap); 0: they stay.
     """
 
     d_model: int
@@ -38,6 +40,9 @@ class VocabularyShape:
     ids: int = 64
     answers: int = 1
     keeps: bool = True
+    scale: float = 1.0
+    bias: bool = False
+    softcap: float = 0.0
 
     @property
     def kx(self) -> int:
@@ -87,6 +92,8 @@ def _embed(part: Part, s: VocabularyShape) -> None:
     c("ishl32 r9, r9, 1", "mov r4, table", "iadd32 r9, r9, r4")
     c.forget()
     c.op("fh2s", e, Vec("r9", s.kx, 2, stride=s.entries))
+    if s.scale != 1:
+        c.op("fmuls", e, e, s.scale)
     c("jmp .found")
     c.label(".elsewhere")
     c.op("fmovs", e, 0.0)
@@ -113,6 +120,13 @@ def _head(part: Part, s: VocabularyShape) -> None:
     chunk = min(CHUNK, s.entries)
     logits, differences = part.array("logits", s.entries, "f32"), part.array("differences", chunk, "f32")
     part.array("indices", chunk, "f32", 8, init=[-float(i) for i in range(chunk)])
+    if s.bias:
+        part.array("b_head", s.entries, "f32", offset=8)
+    if s.softcap:
+        caps = [
+            part.array(name, chunk, kind, at)
+            for name, kind, at in (("cap1", "f32", 4), ("cap2", "f32", 12), ("exponents", "u16", 0))
+        ]
     part.array("best", 2, "u32")  # the greatest logit (f32) and its entry
     if s.answers > 1:
         part.array("all_best", (s.answers, 2), "u32")
@@ -125,12 +139,18 @@ def _head(part: Part, s: VocabularyShape) -> None:
     part.take(x)
     part.stamp(1)
     part.norm(x, "", s.d_model, s.eps, normed, s.layer)
-    part.product(normed, "table", logits)
+    part.product(normed, "table", logits, "b_head" if s.bias else "")
     part.stamp(2)
     part.partial("row", logits)
     part.stamp(3)
     c(f"ld32 r1, {part.state('column')}", f"isub32 r1, r1, {s.width - 1}", "bnz r1, .compared")
     c.forget()
+    if s.softcap:
+        for first in range(0, s.entries, chunk):
+            n = min(chunk, s.entries - first)
+            a, b, h = (v.part(0, n) for v in caps)
+            work = math_functions.Cap(differences.part(0, n), a, b, h)
+            math_functions.softcap(c, logits.part(first, n), work, s.softcap)
     c(f"mov r10, {f32(float('-inf'))}")
     c(f"fmaxs r10, r10, {c.dsr('b', logits)}", f"mov r11, {f32(float('-inf'))}")
     for first in range(0, s.entries, chunk):
