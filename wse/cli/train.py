@@ -526,6 +526,7 @@ def document(
         "wavelets": {"sent": history[-1].sent, "dense": history[-1].dense, "drained": history[-1].drained},
         "waits": waits,
         "operators": operators(trainer),
+        "modelled_cycles_per_step": modelled(trainer) if options["offload"] else None,
         "bound_by": bounds(waits),
         "executed": "every operator of every pass, PE by PE",
         "modelled": "MemoryX's DRAM and network; its updates take no time of the fabric" if streamed else "nothing",
@@ -546,6 +547,17 @@ def document(
 def phases(trainer: Trainer) -> dict[str, dict[str, int]]:
     """Cycles of the last pass by phase and cause."""
     return {} if trainer.last is None else {phase: dict(causes) for phase, causes in trainer.last.waits.items()}
+
+
+def modelled(trainer: Trainer) -> float | None:
+    """Cycles of a step of --offload by the cost models; None for several systems or what has no model."""
+    from ..costs.offloaded import step
+    from ..execute.offloading import Offloading
+
+    one = trainer.execution
+    if not isinstance(one, Offloading) or not one.has_costs:
+        return None
+    return step(one)["all"] * trainer.settings.micro_batches
 
 
 def operators(trainer: Trainer) -> dict[str, dict[str, int]]:
@@ -576,6 +588,13 @@ def held_out_line(d: Mapping[str, Any]) -> str | None:
     if d["held_out_loss"] is None:
         return None
     return f"{d['held_out_loss']:.4f} nats on text that was not trained on, computed by the fabric"
+
+
+def modelled_line(d: Mapping[str, Any]) -> str | None:
+    cycles = d["modelled_cycles_per_step"]
+    if cycles is None:
+        return None
+    return f"{cycles:,.0f} cycles, {100 * (cycles / d['cycles_per_step'] - 1):+.1f} %"
 
 
 def reference_line(d: Mapping[str, Any]) -> str | None:
@@ -612,6 +631,7 @@ def lines(d: Mapping[str, Any]) -> list[tuple[str, Words]]:
         ("held out", held_out_line),
         ("skipped", "{skipped_steps} of {steps} steps; loss scale {loss_scale:g}"),
         ("step", "{cycles_per_step:,.0f} cycles for {tokens_per_step} tokens"),
+        ("cost models", modelled_line),
         ("systems", systems_line),
         ("rate", "{tokens_per_second_device:,.0f} tokens/s of wafer time at {clock_hz:si Hz}"),
         (

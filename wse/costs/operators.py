@@ -25,6 +25,7 @@ from ..operators.loss import Loss
 from ..operators.norm import Norm
 from ..operators.policy import Policy
 from ..operators.region import Region
+from ..operators.weight_gradient import LEAST
 from ..program.program import Program
 from .fit import Model, Shape
 from .kernels import library
@@ -49,6 +50,7 @@ def layer_models() -> list[Model]:
         *(_attention(phase) for phase in PHASES),
         *(_attention_over_rows(phase) for phase in PHASES),
         *(_linear(phase, arch) for arch in ("wse3", "wse2") for phase in PHASES),
+        _linear("chunkwise backward", "wse3"),
     ]
 
 
@@ -235,6 +237,18 @@ BACKWARD = _PRODUCT | {
     "an input and token": lambda s: _whole(s, "inputs") // s["w"] * s["tokens"],
     "a column": lambda s: s["w"],
 }
+# Chunkwise, each column's gradients make rows of weight gradients of their own: a multiply-add for each token, which
+# takes no less than its latency (LEAST elements).
+CHUNKWISE = _PRODUCT | {
+    "a gathered gradient and token": lambda s: _whole(s, "outputs") * s["tokens"],
+    "a gathered gradient": lambda s: _whole(s, "outputs"),
+    "a column": lambda s: s["w"],
+    "a row of a chunk's weight gradients": lambda s: _whole(s, "inputs"),
+    "its token": lambda s: _whole(s, "inputs") * s["tokens"],
+    "an element less than the latency hides": lambda s: (
+        _whole(s, "inputs") * s["tokens"] * max(0, LEAST["exact"] - -(-s["outputs"] // s["w"]))
+    ),
+}
 
 
 _LINEAR = (
@@ -242,6 +256,13 @@ _LINEAR = (
     (4, 64, 16, 16), (4, 128, 32, 32), (4, 32, 128, 32), (4, 32, 32, 64), (8, 64, 64, 8), (2, 32, 32, 48),
     (4, 64, 64, 32), (4, 32, 32, 8), (8, 128, 64, 16),
 )  # fmt: skip
+# Few tokens and many features, as of GPT-2 on 12 columns.
+_CHUNKWISE = (
+    *product((2, 4, 12), (24, 48), (24, 96), (4, 8, 16)),
+    (12, 96, 96, 32), (4, 96, 96, 8), (4, 48, 192, 16), (4, 192, 48, 16), (12, 24, 384, 8), (12, 384, 24, 8),
+    (2, 64, 64, 48),
+)  # fmt: skip
+_MORE_CHUNKWISE = ((12, 192, 192, 8), (6, 96, 48, 12), (12, 192, 384, 8), (4, 64, 96, 24), (8, 128, 64, 16))
 _MORE_LINEAR = ((4, 48, 48, 24), (8, 96, 32, 32), (4, 96, 24, 16), (6, 48, 96, 32), (4, 32, 96, 40), (16, 128, 128, 16))
 
 
@@ -252,25 +273,30 @@ def _linear(phase: str, arch: str) -> Model:
         x, y = (region.activation(name, s[side]) for name, side in (("x", "inputs"), ("y", "outputs")))
         weight = np.random.default_rng(0).normal(size=(s["outputs"], s["inputs"]))
         if phase == "forward":
-            with region.task(phase, 8):
+            with region.task("step", 8):
                 stream = partial.forward(region, x, y, bias=True)
             values = {"weight": weight, "bias": weight[:, 0]}
         else:
             dx = region.activation("dx", s["inputs"])
-            with region.task(phase, 8):
-                stream, _ = linear.backward(region, x, y, dx, bias=True)
+            with region.task("step", 8):
+                stream, _ = linear.backward(region, x, y, dx, bias=True, chunkwise=phase != "backward")
             values = {"weight": weight}
         region.finish()
         fabric = Fabric(region.program)
-        Edge(fabric, region).feed(phase, {stream: values})
-        fabric.launch(phase)
+        Edge(fabric, region).feed("step", {stream: values})
+        fabric.launch("step")
         return int(fabric.run().cycles)
 
-    terms = FORWARD if phase == "forward" else BACKWARD
     sizes = ("w", "inputs", "outputs", "tokens")
+    if phase == "chunkwise backward":
+        return Model(linear_name(phase, arch), sizes, CHUNKWISE, run, _CHUNKWISE, _MORE_CHUNKWISE, arch)
+    terms = FORWARD if phase == "forward" else BACKWARD
     return Model(linear_name(phase, arch), sizes, terms, run, _LINEAR, _MORE_LINEAR, arch)
 
 
 def linear_name(phase: str, arch: str) -> str:
-    """The name of the model of a linear layer.  phase: "forward" or "backward".  arch: "wse3" or "wse2"."""
+    """The name of the model of a linear layer.
+
+    phase: "forward", "backward" or "chunkwise backward".  arch: "wse3" or "wse2".
+    """
     return f"linear {phase}" + ("" if arch == "wse3" else f", {arch}")

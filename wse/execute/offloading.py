@@ -42,9 +42,10 @@ CODE = 20 << 10  # bytes of a PE that are left for code and tables when the part
 
 @dataclass(frozen=True)
 class Task:
-    """A task of the program, with the streams of its calls."""
+    """A task of the program, with its calls and their streams."""
 
     name: str
+    calls: list[Call]
     feeds: list[EdgeTransfer]
     drains: list[EdgeTransfer]
 
@@ -91,27 +92,27 @@ class Offloading(Streaming):
         self.machine, self.clock_hz, self.report = machine, machine.clock_hz, report
         self.policy = Policy(dtype, policy)
         width, height = self.grid
-        self._tokens = batch * self.sequence // height
+        self.tokens = batch * self.sequence // height
         executed, copies = replicated(graph, width)
         self.segments, top = cut(executed)
         features = {name: tensor.features for name, tensor in executed.tensors.items()}
         table = [o.features[1] for o in executed.operators if o.kind == "embedding"]
         self._widest = max([features[s.gives] for s in self.segments] + table)
-        over_rows = self._tokens < self.sequence
+        over_rows = self.tokens < self.sequence
         self._copies, self._sparse = copies, sparse
-        self._kinds: dict[tuple, tuple[int, Segment]] = {}  # by kind, its number and its first segment
+        self.kinds: dict[tuple, tuple[int, Segment]] = {}  # by kind, its number and its first segment
         for segment in self.segments:
-            self._kinds.setdefault(segment.kind, (len(self._kinds), segment))
+            self.kinds.setdefault(segment.kind, (len(self.kinds), segment))
         planned: list[tuple[str, list[Call], Arena]] = []
-        for number, segment in self._kinds.values():
+        for number, segment in self.kinds.values():
             made = passes(segment, features, self._widest, over_rows)
             for name, calls in ((FORWARD, made.forward), (BACKWARD, made.backward)):
                 planned.append((f"{name}{number}", calls, self._arena(calls)))
         self.head = self._head(top, part, max(arena.bytes for _, _, arena in planned))
         works = self._works(self.head.calls)
-        arena = self.head.arena(width, self._tokens, self.policy.size, works)
+        arena = self.head.arena(width, self.tokens, self.policy.size, works)
         planned += [(f"head_{name}", self.head.tasks[name], arena) for name in head_in_parts.TASKS]
-        self.region = self._region(self._tokens)
+        self.region = self._region(self.tokens)
         self.program = self.region.program
         self.tasks = self._emit(planned)
         self.region.finish()
@@ -120,7 +121,7 @@ class Offloading(Streaming):
         except MemoryOverflow as error:
             largest = max(planned, key=lambda task: task[2].bytes)
             raise MemoryOverflow(
-                f"{graph.model.name} with {self._tokens} tokens a row on {width} columns needs {largest[2].bytes:,} "
+                f"{graph.model.name} with {self.tokens} tokens a row on {width} columns needs {largest[2].bytes:,} "
                 f"bytes in each PE for {largest[0]}: {str(error).splitlines()[0]}; use fewer tokens a row, that is "
                 "more rows, or more columns"
             ) from None
@@ -131,13 +132,19 @@ class Offloading(Streaming):
         self._rows: Mapping[str, np.ndarray] = {}  # activations that enter, by what takes them
         self._slice: tuple[int, int] | None = None  # (first entry, entries) of the part of the head
 
+    @property
+    def has_costs(self) -> bool:
+        """Whether the cost models (wse.costs.offloaded) are of its numerics: 16-bit elements, f32 sums, no zeros left
+        out."""
+        return not self._sparse and self.policy.products == "exact"
+
     # --- the program --------------------------------------------------------------------------------------------------
 
     def _works(self, calls: list[Call]) -> list[int]:
-        return emitter.works(calls, self._region(self._tokens), self.sequence, self._sparse, PartsEmitter)
+        return emitter.works(calls, self._region(self.tokens), self.sequence, self._sparse, PartsEmitter)
 
     def _arena(self, calls: list[Call]) -> Arena:
-        return allocate(calls, self.grid[0], self._tokens, self.policy.size, work=self._works(calls))
+        return allocate(calls, self.grid[0], self.tokens, self.policy.size, work=self._works(calls))
 
     def _head(self, operator: Operator, part: int | None, others: int) -> Head:
         """The head in as few parts as need no more memory than the segments, or than a PE has."""
@@ -148,7 +155,7 @@ class Offloading(Streaming):
 
         def fits(entries: int) -> bool:
             one = made(entries)
-            memory = one.arena(width, self._tokens, self.policy.size, self._works(one.calls)).bytes
+            memory = one.arena(width, self.tokens, self.policy.size, self._works(one.calls)).bytes
             return memory <= max(others, self.machine.sram_bytes - CODE)
 
         vocab = operator.features[1]
@@ -182,7 +189,7 @@ class Offloading(Streaming):
                 for call in calls:
                     made.call(call)
                 made.mark(None)
-            tasks[name] = Task(name, made.feeds, made.drains)
+            tasks[name] = Task(name, calls, made.feeds, made.drains)
         return tasks
 
     # --- Execution ----------------------------------------------------------------------------------------------------
@@ -277,7 +284,7 @@ class Offloading(Streaming):
     ) -> dict[str, np.ndarray]:
         """Runs a task of a segment.  rows: what enters.  Returns what leaves: [tokens, features] by "input", the
         gradient of what entered, and "output"."""
-        number, first = self._kinds[segment.kind]
+        number, first = self.kinds[segment.kind]
         names = dict(zip(first.parameters, segment.parameters, strict=True))
         renamed = {old.name: new.name for old, new in zip(first.operators, segment.operators, strict=True)}
         left: dict[str, np.ndarray] = {}
@@ -293,7 +300,7 @@ class Offloading(Streaming):
             [replace(one, parameters={role: names[name] for role, name in one.parameters.items()}) for one in all]
             for all in (task.feeds, task.drains)
         ]
-        own = Task(task.name, *streams)
+        own = Task(task.name, task.calls, *streams)
         self._do(own, rows, ids, lambda: self.fabric.launch(task.name), done, note, renamed)
         self.report(f"{direction} {segment.operators[0].name}", self.fabric.cycle)
         return left

@@ -436,6 +436,7 @@ def run_linear(job: Job) -> Result:
     the layout of the inputs.  Backward, gradients of outputs pass round the row, those of the inputs are summed in
     place, and the gradients of the weights, products over a PE's tokens, are summed up the columns on their way out.
     With `density` below 1, weights that are 0 are not sent, and each of the others carries the index of its input.
+    With `chunkwise`, a PE keeps two tiles of the gradients of outputs at a time, not those of the whole row.
 
     What bounds it.  The multiply-adds: t / 2 + 1 cycles a weight for f32 sums of 16-bit elements (POL0), t / 4 + 1 for
     16-bit sums (POL1, POL2), t + 1 for f32; passing on partial sums, two slots for each sum and column; and the
@@ -452,7 +453,7 @@ def run_linear(job: Job) -> Result:
     with region.task("forward", 8):
         forward = linear.forward(region, x, y, bias=True, sparse=sparse)
     with region.task("backward", 9):
-        backward, _ = linear.backward(region, x, dy, dx, bias=True, sparse=sparse)
+        backward, _ = linear.backward(region, x, dy, dx, bias=True, sparse=sparse, chunkwise=config["chunkwise"])
     region.finish()
     random, tokens = job.random, job.height * job.tokens
     values = {"x": random.normal(size=(tokens, inputs)), "dy": random.normal(size=(tokens, outputs))}
@@ -556,6 +557,7 @@ OPERATORS = {
             Parameter("outputs", int, 128, "Features of y, over the row of PEs."),
             TOKENS,
             Parameter("density", float, 1.0, "Share of the weights that are not 0; below 1, only those are sent."),
+            Parameter("chunkwise", bool, False, "Keep two tiles of a row's gradients at a time, not all."),
             DTYPE,
             Parameter("policy", str, "POL0", "How sums are made: in f32, mixed, or in 16 bits.", choices=LEVELS),
             inputs=by_name(
