@@ -12,7 +12,7 @@ from layer_bounds import gradient_errors, random_tokens, random_weights
 from operator_cases import BOTH, STREAMING, WIDE
 
 from wse import Machine
-from wse.errors import ConfigError, MemoryOverflow
+from wse.errors import ConfigError, MemoryOverflow, ProgramError
 from wse.execute.head_in_parts import fitting
 from wse.execute.offloading import Offloading
 from wse.execute.streaming import Streaming
@@ -162,8 +162,12 @@ def test_it_fits_where_keeping_activations_does_not():
 
 
 def test_what_does_not_fit_is_named():
-    with pytest.raises(MemoryOverflow, match=r"tokens a row on 4 columns needs .* use fewer tokens a row"):
+    with pytest.raises(MemoryOverflow, match=r"tokens a row on 4 columns needs .* Use fewer tokens a row"):
         build(load("nano").but(sequence=128), 2, grid=(4, 1))
+    with pytest.raises(
+        ProgramError, match=r"4096 tokens a row on 4 columns.* beyond the 32766 that a descriptor holds"
+    ):
+        build(load("nano").but(sequence=4096), 1, grid=(4, 1))
     with pytest.raises(ConfigError, match="head has 70,000 entries: a label on the PEs has 16 bits"):
         build(NANO.but(vocab=70_000), 2)
     with pytest.raises(ConfigError, match="a loss scale is above 0"):

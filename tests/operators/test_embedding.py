@@ -76,8 +76,6 @@ def test_what_is_refused():
     for sequence in (3, 12, 32):
         with pytest.raises(ProgramError, match=rf"do not hold sequences of {sequence} tokens: a row must"):
             embedding.positions(region, region.activation(f"x{sequence}", 4), sequence)
-    with pytest.raises(ProgramError, match=r"streams 131072 wavelets to a column"):
-        embedding.Embedding(Region(Program(1, 1), Policy("f32"), 1 << 15, name="long"), 4)
 
 
 @pytest.mark.parametrize("storage", ["f32", "bf16"])
@@ -107,3 +105,62 @@ def test_positions_of_a_sequence_on_several_rows(storage):
     assert np.array_equal(layout.read(fabric, region, "x", features), after)
     summed = after.astype(np.float64).reshape(-1, sequence, features).sum(axis=0)
     assert np.allclose(dict(edge.take("step"))[gradient]["weight"], summed, atol=1e-5)
+
+
+def embed(grid, t, features, widest=0, storage="f16"):
+    """(the activation, what was expected) of two steps that embed random tokens."""
+    (w, h), vocabulary, policy = grid, 50, Policy(storage)
+    program = Program(w, h, fp16=policy.fp16)
+    region = Region(program, policy, t)
+    x = region.activation("x", features)
+    table = embedding.Embedding(region, features, widest)
+    with region.task("forward", 8):
+        table.forward(x)
+    region.finish()
+    fabric = Fabric(program)
+    edge = Edge(fabric, region)
+    rows = np.random.default_rng(6).integers(-99, 99, (vocabulary, features)).astype(np.float32)
+    got, wanted = [], []
+    for step in range(2):
+        tokens = np.random.default_rng(step).integers(0, vocabulary, h * t)
+        packed = table.pack(rows, tokens)
+        assert [column.words.size for column in packed] == table.sizes()[:, 0].tolist()
+        for stream, column in zip(edge.embedding, packed, strict=True):
+            stream.put(column.words)
+        fabric.launch("forward")
+        assert fabric.run().ended == "done"
+        got.append(layout.read(fabric, region, "x", features))
+        wanted.append(rows[tokens])
+    return table, np.stack(got), np.stack(wanted)
+
+
+@pytest.mark.parametrize(
+    ("filters", "counted", "grid", "features", "widest"),
+    [
+        (255, 12, (2, 3), 6, 0),  # pieces of 4 of 12 wavelets
+        (255, 12, (2, 3), 5, 9),  # the tile is 12 wavelets, followed by 8 zeros: some pieces are tile and zeros
+        (2, 1 << 16, (2, 5), 6, 0),  # two filters, each of two or three rows
+        (2, 8, (3, 4), 7, 0),
+        (3, 9, (2, 7), 4, 12),
+    ],
+)
+def test_longer_columns_than_a_filter_counts_and_more_rows_than_filters(
+    monkeypatch, filters, counted, grid, features, widest
+):
+    monkeypatch.setattr(embedding, "FILTERS", filters)
+    monkeypatch.setattr(embedding, "COUNTED", counted)
+    table, got, wanted = embed(grid, 8, features, widest)
+    assert table.sharing > 1 or table.piece < table.sent
+    np.testing.assert_array_equal(got, wanted)
+
+
+def test_three_hundred_rows():
+    table, got, wanted = embed((1, 300), 2, 3)
+    assert (table.sharing, table.filters) == (2, 150)
+    np.testing.assert_array_equal(got, wanted)
+
+
+def test_a_column_of_131072_wavelets():
+    table, got, wanted = embed((1, 16), 1024, 16, storage="f16")
+    assert table.sent * 16 == 1 << 17 and table.piece == 1 << 12
+    np.testing.assert_array_equal(got, wanted)

@@ -54,6 +54,10 @@ def test_what_is_refused():
     with pytest.raises(ProgramError, match=r"^subroutine f of region has two texts"):
         region.subroutine("f", "f:\n nop\n ret\n")
     assert region.constants("shape", [1, 2]) == region.constants("shape", [1, 2])
+    with pytest.raises(
+        ProgramError, match="the table long of region would describe more elements than a descriptor can"
+    ):
+        region.constants("long", [1, 1 << 32])
     with pytest.raises(ProgramError, match=r"^the table shape of region has other words already"):
         region.constants("shape", [1, 3])
     with pytest.raises(ProgramError, match=r"called outside of a task"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import ConfigError
+from ..errors import ConfigError, ProgramError
 from ..memoryx.ddr5 import SPEEDS
 from ..report.text import percent
 from . import common, types
@@ -372,7 +372,10 @@ def build(options: dict[str, Any], graph: Any, slow: float = 1.0) -> Execution:
         system = replace(system, network=replace(network, latency_us=late))
     if options["offload"]:
         return Offloading(**common_, system=system, sparse=options["sparsity"] > 0, report=Progress())
-    return Streaming(**common_, system=system, sparse=options["sparsity"] > 0)
+    try:
+        return Streaming(**common_, system=system, sparse=options["sparsity"] > 0)
+    except ProgramError as error:
+        raise type(error)(f"{error}\nWith --offload, PEs hold the activations of half a layer only.") from None
 
 
 def run(trainer: Trainer, about: dict[str, Any], options: dict[str, Any], quiet: bool) -> None:

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import ConfigError, MemoryOverflow
+from ..errors import ConfigError, ProgramError
 from ..fabric.fabric import Fabric
 from ..machine.parameters import Machine
 from ..memoryx import Feeder, MemoryX
@@ -98,32 +98,21 @@ class Offloading(Streaming):
         features = {name: tensor.features for name, tensor in executed.tensors.items()}
         table = [o.features[1] for o in executed.operators if o.kind == "embedding"]
         self._widest = max([features[s.gives] for s in self.segments] + table)
-        over_rows = self.tokens < self.sequence
         self._copies, self._sparse = copies, sparse
         self.kinds: dict[tuple, tuple[int, Segment]] = {}  # by kind, its number and its first segment
         for segment in self.segments:
             self.kinds.setdefault(segment.kind, (len(self.kinds), segment))
-        planned: list[tuple[str, list[Call], Arena]] = []
-        for number, segment in self.kinds.values():
-            made = passes(segment, features, self._widest, over_rows)
-            for name, calls in ((FORWARD, made.forward), (BACKWARD, made.backward)):
-                planned.append((f"{name}{number}", calls, self._arena(calls)))
-        self.head = self._head(top, part, max(arena.bytes for _, _, arena in planned))
-        works = self._works(self.head.calls)
-        arena = self.head.arena(width, self.tokens, self.policy.size, works)
-        planned += [(f"head_{name}", self.head.tasks[name], arena) for name in head_in_parts.TASKS]
-        self.region = self._region(self.tokens)
-        self.program = self.region.program
-        self.tasks = self._emit(planned)
-        self.region.finish()
+        self._planned: list[tuple[str, list[Call], Arena]] = []
         try:
+            self._plan(features, top, part)
             self.fabric = Fabric(self.program, threads=threads, trace=trace, portable=portable)
-        except MemoryOverflow as error:
-            largest = max(planned, key=lambda task: task[2].bytes)
-            raise MemoryOverflow(
-                f"{graph.model.name} with {self.tokens} tokens a row on {width} columns needs {largest[2].bytes:,} "
-                f"bytes in each PE for {largest[0]}: {str(error).splitlines()[0]}; use fewer tokens a row, that is "
-                "more rows, or more columns"
+        except ProgramError as error:
+            largest = max(self._planned, key=lambda task: task[2].bytes, default=None)
+            needs = "" if largest is None else f" needs {largest[2].bytes:,} bytes in each PE for {largest[0]}"
+            raise type(error)(
+                f"{graph.model.name} with {self.tokens} tokens a row on {width} columns{needs}: "
+                f"{str(error).splitlines()[0].rstrip(':')}.  Use fewer tokens a row, that is fewer sequences or more "
+                f"rows than {height}, or more columns"
             ) from None
         self.feeder = Feeder(system, width, machine)
         self._attach()
@@ -140,6 +129,21 @@ class Offloading(Streaming):
 
     # --- the program --------------------------------------------------------------------------------------------------
 
+    def _plan(self, features: dict[str, int], top: Operator, part: int | None) -> None:
+        """Makes the program: the tasks of each kind of segments, and those of the head `top`."""
+        width, _ = self.grid
+        for number, segment in self.kinds.values():
+            made = passes(segment, features, self._widest, self.tokens < self.sequence)
+            for name, calls in ((FORWARD, made.forward), (BACKWARD, made.backward)):
+                self._planned.append((f"{name}{number}", calls, self._arena(calls)))
+        self.head = self._head(top, part, max(arena.bytes for _, _, arena in self._planned))
+        arena = self.head.arena(width, self.tokens, self.policy.size, self._works(self.head.calls))
+        self._planned += [(f"head_{name}", self.head.tasks[name], arena) for name in head_in_parts.TASKS]
+        self.region = self._region(self.tokens)
+        self.program = self.region.program
+        self.tasks = self._emit(self._planned)
+        self.region.finish()
+
     def _works(self, calls: list[Call]) -> list[int]:
         return emitter.works(calls, self._region(self.tokens), self.sequence, self._sparse, PartsEmitter)
 
@@ -155,7 +159,11 @@ class Offloading(Streaming):
 
         def fits(entries: int) -> bool:
             one = made(entries)
-            memory = one.arena(width, self.tokens, self.policy.size, self._works(one.calls)).bytes
+            try:
+                works = self._works(one.calls)
+            except ProgramError:  # an operation is longer than a descriptor says
+                return False
+            memory = one.arena(width, self.tokens, self.policy.size, works).bytes
             return memory <= max(others, self.machine.sram_bytes - CODE)
 
         vocab = operator.features[1]
@@ -215,11 +223,11 @@ class Offloading(Streaming):
                 for cause, cycles in causes.items():
                     kept[cause] += cycles
             total.cycles += moved.run.cycles
-            passed = sum(self._dense(feed) for feed in task.feeds if not feed.parameters)
+            passed = sum(int(self._sizes(feed)[:, 0].sum()) for feed in task.feeds if not feed.parameters)
             left = sum(drain.transfer.wavelets * self.grid[0] for drain in task.drains if not drain.parameters)
             total.activations += passed + left
             total.sent += moved.sent - passed
-            total.dense += sum(self._dense(feed) for feed in task.feeds) - passed
+            total.dense += sum(self._dense(feed) for feed in task.feeds if feed.parameters)
             total.drained += moved.outgoing.wavelets - left
 
         entered = self._forward(ids, labels, scale, note)

@@ -24,13 +24,18 @@ from .region import NORTH, Region, Tile, memory, memory_dsr
 from .tiles import owned
 from .transfers import ZERO, Column, GradientTransfer, Order, WeightTransfer, as_bits
 
+FILTERS, COUNTED = 255, 1 << 16  # of a program; wavelets that a filter counts
+
 
 class Embedding:
     """The token embedding of a region.  `forward` and `gradient` may be called once each; both append to the sequence.
 
     features: length of a row of the table.  widest: the largest `features` of all that the region receives this way:
-    filters count tiles of one size, so that a smaller one is followed by zeros, which its PE drops.  Raises
-    ProgramError if a column's tiles have more wavelets than a counter filter can count.
+    filters count tiles of one size, so that a smaller one is followed by zeros, which its PE drops.
+
+    A counter filter counts to 65,536, and a program has 255 of them.  Longer columns of tiles are sent in pieces, the
+    first piece of each tile, then the second; where there are more rows of PEs, several share a filter, and a PE drops
+    the tiles of the others.
     """
 
     def __init__(self, region: Region, features: int, widest: int = 0) -> None:
@@ -39,17 +44,23 @@ class Embedding:
         self.words, self.sent = (
             region.features(n) * region.tokens * region.policy.size // 4 for n in (features, max(features, widest))
         )
-        if self.sent * region.height > 1 << 16:
-            raise ProgramError(
-                f"the embedding of {region.name} streams {self.sent * region.height} wavelets to a column, but a "
-                f"filter counts to {1 << 16}: use fewer tokens per row, or a wider region"
-            )
+        # Rows that share a filter, rows with a filter of their own, wavelets of a piece of a tile.
+        self.sharing = -(-region.height // FILTERS)
+        self.filters = -(-region.height // self.sharing)
+        most = min(self.sent, COUNTED // self.filters)
+        self.piece = next(n for n in range(most, 0, -1) if self.sent % n == 0)
 
     def forward(self, x: Tile) -> None:
         """Appends to the sequence: x = the embeddings, from the stream of the color `embedding` (Edge.embedding)."""
         region = self.region
         region.uses("embedding")
         self._filter()
+        if self.sharing > 1 or self.piece < self.sent:
+            region.work(4)
+            name = f"embedding_{self.words}_of_{self.sent}"
+            region.subroutine(name, self._in_pieces(name))
+            region.code(f"    mov r8, {x.at}\n    call {name}")
+            return
         rest, drop = self.sent - self.words, []
         name = f"embedding_{self.words}"
         if rest:
@@ -70,13 +81,58 @@ class Embedding:
         )
         region.code(f"    mov r8, {x.at}\n    call {name}")
 
+    def _in_pieces(self, name: str) -> str:
+        """Code: receives the pieces of the tile at r8 and, in between, drops those of rows that share its filter."""
+        return "\n".join(
+            [
+                f"{name}:",
+                f"    mov r9, {self.words}",  # wavelets of the tile that are to come
+                f"    mov r3, {self.sent // self.piece}",
+                ".piece:",
+                "    ld16 r1, [row]",
+                f"    mov r2, {self.sharing}",
+                ".row:",
+                f"    iltu32 r5, r1, {self.filters}",  # whether the next piece is of this row
+                f"    mov r6, {self.piece}",
+                "    iltu32 r7, r9, r6",
+                "    sel r7, r7, r9, r6",
+                "    sel r7, r5, r7, r0",  # wavelets of the piece that are kept
+                "    bz r7, .drop",
+                "    ishl32 r4, r7, 16",
+                *memory_dsr("d0", 4, "r4, 0"),
+                "    iadd32 r29, r29, r8",
+                "    ldds d0, r28",
+                "    dsr a0, embedding_in",
+                "    mov32 d0, a0",
+                "    ishl32 r4, r7, 2",
+                "    iadd32 r8, r8, r4",
+                "    isub32 r9, r9, r7",
+                ".drop:",
+                "    isub32 r6, r6, r7",
+                "    bz r6, .next",
+                "    ishl32 r4, r6, 16",
+                *memory_dsr("d0", 4, "r4, work", stride=0),
+                "    dsr a0, embedding_in",
+                "    mov32 d0, a0",
+                ".next:",
+                f"    isub32 r1, r1, {self.filters}",
+                "    isub32 r2, r2, 1",
+                "    bnz r2, .row",
+                "    isub32 r3, r3, 1",
+                "    bnz r3, .piece",
+                "    ret\n",
+            ]
+        )
+
     def _filter(self) -> None:
-        """Routes and filters: each row of PEs receives one tile of every `height` tiles."""
-        region, n = self.region, self.sent
-        color, bottom, period = region.program.colors["embedding"], region.height - 1, n * region.height
+        """Routes and filters: each row of PEs receives one piece of every `filters` pieces."""
+        region, n = self.region, self.piece
+        color, bottom, period = region.program.colors["embedding"], region.height - 1, n * self.filters
         xs = slice(region.x, region.x + region.width)
         for dy in range(region.height):
-            own = Filter("counter", max_counter=n - 1, limit1=period - 1, init_counter=-dy * n % period)
+            own = Filter(
+                "counter", max_counter=n - 1, limit1=period - 1, init_counter=-(dy % self.filters) * n % period
+            )
             region.program.route(color, "N", "R" if dy == bottom else "RS", x=xs, y=region.y + dy, filter=own)
 
     def pack(self, table: np.ndarray, ids: np.ndarray) -> list[Column]:
@@ -100,14 +156,18 @@ class Embedding:
         for own_features in own:
             tile = np.ascontiguousarray(rows[:, :, own_features].transpose(0, 2, 1)).ravel()  # [h, fx, t]
             words = tile if region.policy.wide else tile[0::2] | tile[1::2] << 16
-            words = np.pad(words.reshape(region.height, -1), ((0, 0), (0, self.sent - self.words))).ravel()
+            rows_sent = self.sharing * self.filters
+            padding = (0, rows_sent - region.height), (0, self.sent - self.words)
+            pieces = np.pad(words.reshape(region.height, -1), padding).reshape(rows_sent, -1, self.piece)
+            words = pieces.swapaxes(0, 1).ravel()
             columns.append(Column(words, np.zeros(words.size, bool)))
         return columns
 
     def sizes(self) -> np.ndarray:
         """int64 [width, 2]: the wavelets of each column that `pack` gives, and how many of them are control
         wavelets."""
-        return np.tile(np.array([self.sent * self.region.height, 0], np.int64), (self.region.width, 1))
+        wavelets = self.sent * self.sharing * self.filters
+        return np.tile(np.array([wavelets, 0], np.int64), (self.region.width, 1))
 
     def gradient(self, dx: Tile) -> GradientTransfer:
         """Appends to the sequence: dx is sent north.  Returns the transfer of "dx" [tokens, features], for `rows`."""

@@ -137,8 +137,13 @@ class Region:
     def constants(self, name: str, words: list[int]) -> str:
         """Declare a table of u32 words in every PE, once per name, and return the name.
 
-        Raises ProgramError for other words under the same name.
+        Raises ProgramError for other words under the same name, and for a word that has more than 32 bits.
         """
+        if max(words, default=0) >> 32:
+            raise ProgramError(
+                f"the table {name} of {self.name} would describe more elements than a descriptor can: use a wider "
+                "region or fewer tokens per row"
+            )
         if name not in self._tables:
             self._tables[name] = list(words)
             self.array(name, len(words), "u32", init=np.array(words, np.uint32))
