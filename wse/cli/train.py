@@ -526,7 +526,12 @@ def document(
         "clock_hz": trainer.execution.clock_hz,
         "tokens_per_step": tokens,
         "tokens_per_second_device": tokens * trainer.execution.clock_hz / cycles,
-        "wavelets": {"sent": history[-1].sent, "dense": history[-1].dense, "drained": history[-1].drained},
+        "wavelets": {
+            "sent": history[-1].sent,
+            "dense": history[-1].dense,
+            "drained": history[-1].drained,
+            "activations": 0 if trainer.last is None else trainer.last.activations,
+        },
         "waits": waits,
         "operators": operators(trainer),
         "modelled_cycles_per_step": modelled(trainer) if options["offload"] else None,

@@ -237,7 +237,7 @@ class Offloading(Streaming):
             drained = self._segment(BACKWARD, segment, rows, ids, note, found)
             gradient = drained.get("input", gradient)
         spans.sort(key=lambda span: (span.begin, span.track))
-        return Pass(self._loss(), found, total.cycles, total.sent, total.dense, total.drained, spans=spans, waits=waits)
+        return Pass(loss=self._loss(), gradients=found, spans=spans, waits=waits, **vars(total))
 
     def evaluate(self, ids: np.ndarray, labels: np.ndarray) -> float:
         """See Execution.  Forward only."""
