@@ -1,4 +1,9 @@
-"""Decoders of all supported families, small and with random weights: logits beside transformers'."""
+"""Decoders of all supported families, small and with random weights: logits beside transformers'.
+
+Covers: wse/operators/routed_experts.py
+"""
+
+import dataclasses
 
 import numpy as np
 import pytest
@@ -21,6 +26,7 @@ GPT2 = dict(
 )
 FALCON = {k: v for k, v in COMMON.items() if k not in ("intermediate_size", "pad_token_id")}
 GEMMA = GROUPED | {"head_dim": 8, "query_pre_attn_scalar": 12, "sliding_window": 4}
+EXPERTS = GROUPED | {"head_dim": 8, "num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 20}
 LLAMA3 = {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
           "original_max_position_embeddings": 16, "rope_theta": 100.0}  # fmt: skip
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16, "rope_theta": 100.0}
@@ -55,6 +61,11 @@ MORE = {
             "sliding_attention": {"rope_type": "default", "rope_theta": 50.0},
             "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1000.0}}},
     ),
+    "mixtral": ("Mixtral", GROUPED | {"num_local_experts": 5, "num_experts_per_tok": 2}),
+    "qwen3_moe": ("Qwen3Moe", EXPERTS | {"norm_topk_prob": True}),
+    "qwen3_moe, shares of all": ("Qwen3Moe", EXPERTS),
+    "gpt_oss": ("GptOss", GROUPED | {
+        "head_dim": 8, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 4, "swiglu_limit": 0.5}),
     "bloom": ("Bloom", dict(vocab_size=61, hidden_size=24, n_layer=2, n_head=6, initializer_range=0.2)),
     "mpt": ("Mpt", dict(vocab_size=61, d_model=24, n_layers=2, n_heads=4, max_seq_len=64, initializer_range=0.2)),
 }  # fmt: skip
@@ -104,6 +115,35 @@ def test_several_rows_a_head(tmp_path):
         with torch.no_grad():
             wanted = reference(torch.tensor([IDS[:6]])).logits[0, -1].numpy()
         assert np.abs(made.logits() - wanted).max() < 1e-2 * np.abs(wanted).max(), name
+
+
+def test_experts_of_equal_logits(tmp_path):
+    """All experts, and of equal logits the first ones; the tensors of an expert may lie in any order in the files."""
+    saved(tmp_path, "mixtral")
+    weights = read_weights(tmp_path)
+    for layer in weights.layers:
+        layer["router"][:] = 0
+    first = Decoder(weights, layout(weights.config, 14, 3, 1))
+    first.step(IDS[:3])
+    top = first.layout.top(0)
+    assert first.fabric.read("chosen", 0, top, 3, 2).tolist() == [[[0, 1]] * 3] * 2
+    assert first.fabric.read("gates", 0, top, 3, 2).tolist() == [[[0.5, 0.5]] * 3] * 2
+    every = Decoder(dataclasses.replace(weights, config=weights.config.but(active_experts=5)), layout(
+        weights.config.but(active_experts=5), 14, 3, 1))  # fmt: skip
+    every.step(IDS[:3])
+    assert every.fabric.read("chosen", 0, top, 1, 1).ravel().tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("name", ["mixtral", "gpt_oss"])
+def test_an_overflow_in_front_of_experts_is_noticed(tmp_path, name):
+    """A router's maximum, an exponential and a limit of the MLP would hide a value that is no number."""
+    saved(tmp_path, name)
+    weights = read_weights(tmp_path)
+    weights.layers[1]["gains2"][3] = 1e6
+    made = Decoder(weights, layout(weights.config, 14, 3, 1))
+    made.step(IDS[:1])
+    with pytest.raises(ConfigError, match="exceeded the range of f16"):
+        made.best(0)
 
 
 @pytest.mark.parametrize("kind", ["dynamic", "longrope"])

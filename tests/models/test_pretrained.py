@@ -8,7 +8,7 @@ import pytest
 from wse.errors import ConfigError
 from wse.models import graph, load
 from wse.models.load import from_hugging_face
-from wse.models.names import config_of
+from wse.models.names import config_of, entries
 from wse.models.pretrained import Pretrained, export, open_pretrained
 
 numpy_files = pytest.importorskip("safetensors.numpy")
@@ -50,6 +50,43 @@ def test_what_is_exported_is_read_again(tmp_path, name):
     assert found.keys() == wanted.keys()
     for key, value in wanted.items():
         assert np.array_equal(found[key], value), key
+
+
+def test_tensors_of_experts(tmp_path):
+    """Files have a tensor for each expert; an expert too many or too few, or of another shape, is named."""
+    config = {
+        "model_type": "mixtral", "num_hidden_layers": 1, "hidden_size": 8, "num_attention_heads": 2, "vocab_size": 11,
+        "num_key_value_heads": 2, "intermediate_size": 12, "num_local_experts": 3,
+    }  # fmt: skip
+    made = graph(from_hugging_face(config))
+    wanted, tensors = values(made), {}
+    for entry in entries(made, "mixtral"):
+        (value,) = [wanted[name] for name in entry.ours]
+        if ".experts." in entry.name:
+            start, end = entry.name.split(".experts.")
+            tensors |= {f"{start}.experts.{i}.{end}": np.ascontiguousarray(of) for i, of in enumerate(value)}
+        else:
+            tensors[entry.name] = value
+    (tmp_path / "config.json").write_text(json.dumps(config))
+
+    def found(**changes):
+        numpy_files.save_file({**tensors, **changes}, tmp_path / "model.safetensors")
+        return read(tmp_path)[1]
+
+    assert all(np.array_equal(found()[name], value) for name, value in wanted.items())
+    name = "model.layers.0.block_sparse_moe.experts.{}.w1.weight"
+    one = tensors[name.format(0)]
+    with pytest.raises(
+        ConfigError, match=r"experts.w1.weight is \[4, 12, 8\], but by config.json must be \[3, 12, 8\]"
+    ):
+        found(**{name.format(3): one})
+    with pytest.raises(ConfigError, match=r"has no tensor model.layers.0.block_sparse_moe.experts.w1.weight"):
+        found(**{name.format(1): one.T.copy()})
+    del tensors[name.format(0)]
+    with pytest.raises(ConfigError, match=r"has no tensor model.layers.0.block_sparse_moe.experts.w1.weight"):
+        found()
+    with pytest.raises(ConfigError, match="has experts, which are not exported"):
+        export(tmp_path / "out", made, wanted.__getitem__)
 
 
 def test_first_layers_of_a_folder(folder):

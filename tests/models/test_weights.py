@@ -11,7 +11,7 @@ from execute.decoder_reference import small
 
 from wse.errors import ConfigError
 from wse.models.config import published
-from wse.models.weights import check_supported, read_gguf_config, read_weights
+from wse.models.weights import check_supported, encoder_differences, read_gguf_config, read_weights
 
 from .model_files import MATRICES, VOCAB, config_of, named, write_folder, write_gguf
 
@@ -89,12 +89,22 @@ def test_configurations_that_do_not_fit(tmp_path, changes, error):
         read_weights(folder)
 
 
-@pytest.mark.parametrize("name", ["bert-base", "mixtral-8x7b"])
-def test_other_families_are_refused(name):
-    if name not in published():
-        pytest.skip("not in the table")
-    with pytest.raises(ConfigError, match="is not of the kind that is generated with"):
+@pytest.mark.parametrize(
+    "name, why",
+    [
+        ("bert-base", "body is encoder"),
+        ("kimi-k2_6", "latent attention; a MLP beside the experts; experts in some of its layers"),
+    ],
+)
+def test_other_families_are_refused(name, why):
+    with pytest.raises(ConfigError, match="is not of the kind that is generated with: ") as error:
         check_supported(published()[name])
+    assert all(part in str(error.value) for part in why.split("; "))
+
+
+def test_an_encoder_with_what_decoders_alone_have():
+    odd = published()["bert-base"].but(experts=4, sinks=True)
+    assert encoder_differences(odd)[-2:] == ["4 experts", "attention has sinks"]
 
 
 def test_llama_is_supported():

@@ -241,6 +241,6 @@ class Decoder(Strip):
         layout, x = self.layout, self.layout.width - 1
         head = self.fabric.read("stamps", x, layout.head_top + layout.table.rows - 1, 1, 1)[0, 0]
         spent = np.diff(self._stamps(), axis=1).astype(np.int64).sum(axis=0)
-        result = dict(zip(decoder.PHASES, spent.tolist(), strict=True))
+        result = dict(zip(decoder.phases(layout.layer.kind), spent.tolist(), strict=True))
         result |= dict(zip(vocabulary.PHASES, np.diff(head).astype(np.int64).tolist(), strict=True))
         return {name: cycles for name, cycles in result.items() if not name.startswith("wait")}

@@ -160,7 +160,7 @@ def setting(config: Transformer, name: str, plain: float) -> float:
 
 def kind_of(config: Transformer) -> Kind:
     """What the layers of a model consist of."""
-    activation = config.activation
+    activation, limit = config.activation, setting(config, "swiglu_limit", 0)
     if activation == "gelu" and not config.exact:
         activation = "gelu_tanh"
     return Kind(
@@ -170,7 +170,7 @@ def kind_of(config: Transformer) -> Kind:
         gated=config.gated,
         qkv_bias=bool(config.attention_bias),
         output_bias=bool(config.output_bias),
-        mlp_bias=bool(config.bias),
+        mlp_bias=config.expert_bias if config.experts > 1 else config.bias,
         turns=config.positions == "rotary",
         qk_norm=config.qk_norm,
         windows=any(0 < window < config.sequence for window in config.windows),
@@ -178,6 +178,11 @@ def kind_of(config: Transformer) -> Kind:
         parallel=config.parallel,
         causal=config.causal,
         softcap=setting(config, "attn_logit_softcapping", 0),
+        sinks=config.sinks,
+        experts=config.experts,
+        active=config.active_experts,
+        gates_of_chosen=bool(setting(config, "norm_topk_prob", 0)),
+        clamp=(setting(config, "swiglu_alpha", 1), limit) if limit else None,
     )
 
 
@@ -187,7 +192,7 @@ def _layer(config: Transformer, kind: Kind, context: int, width: int, group: int
         heads=config.heads,
         kv_heads=config.kv_heads,
         d_head=config.d_head,
-        d_ff=config.d_ff,
+        d_ff=(config.d_expert or config.d_ff) if config.experts > 1 else config.d_ff,
         eps=config.norm_eps,
         width=width,
         group=group,
@@ -203,7 +208,10 @@ def _bytes(s: LayerShape) -> int:
     cache = s.sequences * 2 * s.dr * s.slots * 2
     kept = 0 if s.kind.causal else s.context * (4 * s.kx + 2 * s.queries * s.dr)
     angles = 4 * s.coarse * s.dr if s.kind.turns else 0
-    return 2 * s.weights + cache + kept + angles + 12 * s.queries * s.slots
+    experts = s.kind.experts if s.kind.experts > 1 else 0
+    biases = 4 * experts * (s.hidden + s.kx) if s.kind.mlp_bias else 0
+    routing = 18 * s.routed if experts else 0
+    return 2 * s.weights + cache + kept + angles + 12 * s.queries * s.slots + biases + routing
 
 
 def _table(config: Transformer, layer: LayerShape, answers: int, keeps: bool) -> VocabularyShape:

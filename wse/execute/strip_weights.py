@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from ..operators.layer_shape import LayerShape
 from .strip_layout import Layout, setting
 
 WIDE = 1 << 30  # slots of a window that sees all
+NO_SINK = -1e30  # a sink in a column that has none
+NEVER = -1e30  # the logit of an expert that there is not
+EXPERTS = ("gate", "up", "down")  # arrays with an axis of experts
 Tile = tuple[str, np.ndarray, int]  # name, values [rows, columns, *shape], first row
 
 
@@ -140,32 +144,26 @@ def layer_tiles(
     layer: Mapping[str, np.ndarray], s: LayerShape, storage: str, what: str, rotary: int
 ) -> Iterator[tuple[str, np.ndarray]]:
     """A layer's arrays: (name, values [rows, columns, *shape]).  rotary: features of a head that are turned."""
-    made = {name: bits(values, storage, f"{what}: {name}") for name, values in layer.items() if values.ndim == 2}
+    made = {
+        name: bits(values, storage, f"{what}: {name}")
+        for name, values in layer.items()
+        if values.ndim == 2 + (s.kind.experts > 1 and name in EXPERTS)
+    }
     order = np.stack([layer_shape.qkv_order(s, row, rotary) for row in range(s.height)])
     yield "w_qkv", _outward(np.concatenate([made["q"], made["k"], made["v"]])[order], s)
     attended = np.stack([layer_shape.row_features(s, row, rotary)[0].ravel() for row in range(s.height)])
     yield "w_o", _inward(made["o"], attended, s)
-    rows = np.arange(s.height * s.ny).reshape(s.height, s.ny)
-    beyond = s.height * s.ny - s.d_ff
-    parts = [name for name in ("gate", "up") if name in layer]
-    wide = [np.pad(made[name], ((0, beyond), (0, 0)))[rows] for name in parts]
-    yield "w_up", _outward(np.concatenate(wide, axis=1), s)
-    yield "w_down", _inward(np.pad(made["down"], ((0, 0), (0, beyond))), rows, s)
     kind = s.kind
+    yield from _mlp(layer, made, s)
     if kind.qkv_bias:
         yield "b_qkv", _first_column(np.concatenate([layer[f"{x}_bias"] for x in "qkv"])[order], s.width)
-    if kind.mlp_bias:
-        yield (
-            "b_up",
-            _first_column(
-                np.concatenate([np.pad(layer[f"{x}_bias"], (0, beyond))[rows] for x in parts], axis=1), s.width
-            ),
-        )
-    for name, biased in (("o", kind.output_bias), ("down", kind.mlp_bias)):
-        if biased:
-            values = _along(layer[f"{name}_bias"], s.height, s)
-            values[1:] = 0
-            yield f"b_{name}", values
+    if kind.sinks:
+        sinks = np.full((s.height, s.width, s.queries), NO_SINK, np.float32)
+        own = layer["sinks"].reshape(s.kv_heads, s.queries) / np.float32(1 if kind.softcap else s.scale)
+        sinks[:, 0] = np.repeat(own, s.group, axis=0)
+        yield "sinks", sinks
+    if kind.output_bias:
+        yield "b_o", _first_row(layer["o_bias"], s)
     for i in kind.norms:
         yield f"gains{i}", _along(layer[f"gains{i}"], s.height, s)
         if kind.norm == "layer":
@@ -176,6 +174,48 @@ def layer_tiles(
             gains = [np.tile(g, n) for g, n in zip(gains, (s.heads, s.kv_heads), strict=True)]
         own = np.concatenate(gains)[order[:, : 2 * s.turned]]
         yield "qk_gains", np.repeat(own[:, None], s.width, axis=1)
+
+
+def _mlp(
+    layer: Mapping[str, np.ndarray], made: Mapping[str, np.ndarray], s: LayerShape
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Arrays of the MLP, or of the experts, which have a first axis in front of the PE's arrays, and of the router."""
+    parts = [name for name in ("gate", "up") if name in layer]
+    several = s.kind.experts > 1
+    rows, beyond = np.arange(s.height * s.ny).reshape(s.height, s.ny), s.height * s.ny - s.d_ff
+
+    def of_each(part: Callable[[Any], np.ndarray]) -> np.ndarray:
+        return np.stack([part(i) for i in range(s.kind.experts)], axis=2) if several else part(...)
+
+    def up(i: Any) -> np.ndarray:
+        return np.concatenate([np.pad(made[name][i], ((0, beyond), (0, 0)))[rows] for name in parts], axis=1)
+
+    yield "w_up", of_each(lambda i: _outward(up(i), s))
+    yield "w_down", of_each(lambda i: _inward(np.pad(made["down"][i], ((0, 0), (0, beyond))), rows, s))
+    if s.kind.mlp_bias:
+
+        def bias(i: Any) -> np.ndarray:
+            return np.concatenate([np.pad(layer[f"{x}_bias"][i], (0, beyond))[rows] for x in parts], axis=1)
+
+        yield "b_up", of_each(lambda i: _first_column(bias(i), s.width))
+        yield "b_down", of_each(lambda i: _first_row(layer["down_bias"][i], s))
+    if several:
+        none = s.routed - s.kind.experts
+        router = np.pad(made["router"], ((0, none), (0, 0)))
+        yield "w_router", _outward(router.reshape(s.height, s.router, -1), s)
+        biases = np.pad(
+            layer.get("router_bias", np.zeros(s.kind.experts, np.float32)), (0, none), constant_values=NEVER
+        )
+        yield "b_router", _first_column(biases.reshape(s.height, s.router), s.width)
+        places = (4 * s.router * np.arange(s.height, dtype=np.uint32))[:, None, None]
+        yield "router_place", np.repeat(places, s.width, axis=1)
+
+
+def _first_row(values: np.ndarray, s: LayerShape) -> np.ndarray:
+    """[rows, columns, kx] of a bias of sums along the columns: 0 but in the first row."""
+    made = _along(values, s.height, s)
+    made[1:] = 0
+    return made
 
 
 def _first_column(values: np.ndarray, width: int) -> np.ndarray:

@@ -212,6 +212,18 @@ def scores(reading: Reading) -> None:
                  reading.fields["d_head"])  # fmt: skip
 
 
+def mixtral(reading: Reading) -> None:
+    """The weights of the chosen experts have the sum 1."""
+    reading.note("norm_topk_prob", True, None)
+
+
+def gpt_oss(reading: Reading) -> None:
+    """As mixtral; constants of the MLP."""
+    mixtral(reading)
+    reading.note("swiglu_limit", reading.take("swiglu_limit", Number(0, 1e6, above=True), 7.0), None)
+    reading.note("swiglu_alpha", reading.take("swiglu_alpha", Number(0, 1e6, above=True), 1.702), None)
+
+
 def deepseek(reading: Reading) -> None:
     """Latent attention; experts behind the first dense layers, beside a shared MLP."""
     f = reading.fields
@@ -415,7 +427,7 @@ FAMILIES: dict[str, Family] = {
     "mixtral": Family(
         GROUPED | EXPERTS, LLAMA | {"kv_heads": 8, "sequence": 131_072, "experts": 8, "active_experts": 2,
                                     "norm_eps": 1e-5, "rope_theta": 1e6},
-        ROUTER, dropout=("attention_dropout",), rules=(activation("hidden_act"), rope, windows(0)),
+        ROUTER, dropout=("attention_dropout",), rules=(activation("hidden_act"), rope, windows(0), mixtral),
     ),
     "qwen2": Family(
         GROUPED, LLAMA | {"attention_bias": True, "output_bias": False, "sequence": 32_768},
@@ -469,9 +481,8 @@ FAMILIES: dict[str, Family] = {
         LLAMA | {"attention_bias": True, "sinks": True, "kv_heads": 8, "d_head": 64, "experts": 128,
                  "active_experts": 4, "router_bias": True, "expert_bias": True, "sequence": 131_072,
                  "norm_eps": 1e-5, "rope_theta": 150_000.0},
-        ROUTER | {"swiglu_limit": (Number(0, 1e6), None)}, dropout=("attention_dropout",),
-        neutral="experts_per_token initial_context_length",
-        rules=(activation("hidden_act"), rope, windows(128, every(2))),
+        ROUTER, dropout=("attention_dropout",), neutral="experts_per_token initial_context_length",
+        rules=(activation("hidden_act"), rope, windows(128, every(2)), gpt_oss),
     ),
     "olmo2": Family(
         GROUPED | {"attention_bias": ("attention_bias",)},

@@ -8,7 +8,7 @@ that RoPE turns in another order (GPT-J, GLM-4), or gains of norms less 1 (Gemma
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from typing import Any
 
@@ -124,6 +124,12 @@ def _falcon(norm1: str, norm2: str) -> Naming:
     )
 
 
+def _experts(block: str, **roles: str) -> dict[str, str]:
+    """Tensors of each expert are read as one, its number left out of the name."""
+    made = {f"mlp.experts.{ours}": f"L.{block}.experts.{theirs}" for ours, theirs in roles.items()}
+    return {"mlp.experts.router": f"L.{block}.gate"} | made
+
+
 # Norms in front of attention and MLP and behind each.
 _BOTH = {
     "norm1_after": "L.post_attention_layernorm",
@@ -148,6 +154,9 @@ NAMINGS: dict[str, Naming] = {
         },
     ),
     "gemma": Naming(_llama(), less_one=True),
+    "mixtral": Naming(_llama(**_experts("block_sparse_moe", gate="w1", up="w3", down="w2"))),
+    "qwen3_moe": Naming(_llama(**_experts("mlp", gate="gate_proj", up="up_proj", down="down_proj"))),
+    "gpt_oss": Naming(_llama(**{"mlp.experts.router": "L.mlp.router"})),
     **dict.fromkeys(("gemma2", "gemma3_text"), Naming(_llama(**_BOTH), less_one=True)),
     "glm4": Naming(
         _llama(norm1_after="L.post_self_attn_layernorm", norm2_after="L.post_mlp_layernorm"),
@@ -272,6 +281,12 @@ def entries(graph: Graph, kind: str) -> list[Entry]:
                     found.append(_fused(graph, naming, prefix.replace(".N.", f".{number}.") + f".{role}", ours))
                     for name in ours:
                         left.pop(name)
+    if kind == "gpt_oss":
+        for number in range(graph.model.layers):
+            for entry in _gpt_oss(graph, number):
+                found.append(entry)
+                for name in entry.ours:
+                    left.pop(name)
     return found + [_single(graph, naming, kind, name) for name in left]
 
 
@@ -300,6 +315,37 @@ def _single(graph: Graph, naming: Naming, kind: str, name: str) -> Entry:
 
 
 _SHIFT = 2  # rows before those of tokens, in OPT
+
+
+def _gpt_oss(graph: Graph, number: int) -> Iterator[Entry]:
+    """Sinks, and the experts' tensors: gates and ups alternate; matrices are [experts, inputs, outputs]."""
+    ours, theirs = f"layers.{number}", f"model.layers.{number}"
+
+    def shape(name: str) -> Shape:
+        return graph.parameters[f"{ours}.{name}"].shape
+
+    e, f, d = shape("mlp.experts.gate.weight")
+    yield Entry(
+        f"{theirs}.self_attn.sinks", (f"{ours}.attention.sinks",), (graph.model.heads,), lambda x: [x], lambda xs: xs[0]
+    )
+    for end, whole in (("weight", (e, d, 2 * f)), ("bias", (e, 2 * f))):
+        yield Entry(
+            f"{theirs}.mlp.experts.gate_up_proj{'_bias' * (end == 'bias')}",
+            tuple(f"{ours}.mlp.experts.{role}.{end}" for role in ("gate", "up")),
+            whole,
+            lambda x: [x[..., i::2].swapaxes(1, -1) for i in (0, 1)],
+            lambda xs: np.stack([x.swapaxes(1, -1) for x in xs], axis=-1).reshape(
+                *xs[0].swapaxes(1, -1).shape[:-1], -1
+            ),
+        )
+    for end, whole in (("weight", (e, f, d)), ("bias", (e, d))):
+        yield Entry(
+            f"{theirs}.mlp.experts.down_proj{'_bias' * (end == 'bias')}",
+            (f"{ours}.mlp.experts.down.{end}",),
+            whole,
+            lambda x: [x.swapaxes(1, -1)],
+            lambda xs: xs[0].swapaxes(1, -1),
+        )
 
 
 def _halves(d_head: int, rotary: int, rows: int) -> np.ndarray:

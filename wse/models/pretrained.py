@@ -150,9 +150,29 @@ def _safetensors(files: list[Path], folder: Path) -> Pretrained:
             if name in places:
                 raise ConfigError(f"{file} and {places[name].file} both have the tensor {name}")
             places[name] = place
-    return Pretrained(
-        config, str(folder), folder, {name: p.shape for name, p in places.items()}, lambda name: places[name].read(), {}
-    )
+    shapes = {name: place.shape for name, place in places.items()}
+    stacks = _stacks(shapes)
+    for name, parts in stacks.items():
+        shapes = {key: shape for key, shape in shapes.items() if key not in parts}
+        shapes[name] = (len(parts), *places[parts[0]].shape)
+
+    def read(name: str) -> np.ndarray:
+        return np.stack([places[part].read() for part in stacks[name]]) if name in stacks else places[name].read()
+
+    return Pretrained(config, str(folder), folder, shapes, read, {})
+
+
+def _stacks(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, list[str]]:
+    """Tensors of experts 0, 1, ... of one shape, by their name without the number."""
+    found: dict[str, dict[int, str]] = {}
+    for name in shapes:
+        if of_expert := re.fullmatch(r"(.+\.experts)\.(\d+)(\..+)", name):
+            found.setdefault(of_expert[1] + of_expert[3], {})[int(of_expert[2])] = name
+    return {
+        name: [parts[i] for i in range(len(parts))]
+        for name, parts in found.items()
+        if sorted(parts) == list(range(len(parts))) and len({shapes[part] for part in parts.values()}) == 1
+    }
 
 
 # --- GGUF -------------------------------------------------------------------------------------------------------------
@@ -219,6 +239,8 @@ def export(
     """
     folder, model = Path(folder), graph.model
     check_folder(folder)
+    if model.experts > 1:
+        raise ConfigError(f"{model.name} has experts, which are not exported")
     config = dict(config_of(model) if source is None else source.config)
     if source is None:
         again = from_hugging_face(config, model.name).but(

@@ -29,6 +29,9 @@ LAYER = {
     **{f"norm{i}.bias": f"shift{i}" for i in (1, 2)},
     **{f"norm{i}_after.gain": f"gains{i + 2}" for i in (1, 2)},
     **{f"norm{i}_after.bias": f"shift{i + 2}" for i in (1, 2)},
+    **{f"mlp.experts.{x}.weight": x for x in ("router", "gate", "up", "down")},
+    **{f"mlp.experts.{x}.bias": f"{x}_bias" for x in ("router", "gate", "up", "down")},
+    "attention.sinks": "sinks",
     **{f"attention.norm_{x}.gain": f"norm_{x}" for x in "qk"},
 }
 WHOLE = {
@@ -55,7 +58,9 @@ class Weights:
     layers      for each layer float32 arrays: q [heads d_head, d_model], k, v [kv_heads d_head, d_model],
                 o [d_model, heads d_head], gate, up [d_ff, d_model], down [d_model, d_ff], gains1, gains2 [d_model];
                 if the model has them, biases q_bias, ..., shifts of LayerNorms shift1, ..., gains3, gains4 of norms
-                behind attention and MLP, gains norm_q, norm_k.  RoPE turns the two halves of the rotated features
+                behind attention and MLP, gains norm_q, norm_k, sinks [heads].  RoPE turns the two halves of the rotated
+                features.  With experts, gate, up, down and their biases have a first axis of them, and there are
+                router [experts, d_model] and router_bias
     metadata    of a GGUF file, by key, its vocabulary included; empty for others
     more        arrays that some models have: shift of the last norm; positions [sequence and more, d_model], of tokens
                 first, with the row of the first segment of an encoder in them; embedding_gains, embedding_shift;
@@ -134,7 +139,8 @@ def _collected(files: Pretrained, config: Transformer) -> Weights:
 # Settings of decoders that are executed: numbers of `strip_layout.setting`.
 SETTINGS = (
     *("embedding times", "query_pre_attn_scalar", "attn_logit_softcapping", "final_logit_softcapping"),
-    *(LOCAL, SCALED_ALIBI),
+    *(LOCAL, SCALED_ALIBI, "norm_topk_prob", "swiglu_limit", "swiglu_alpha"),
+    *("router_aux_loss_coef", "router_jitter_noise"),  # of training
 )
 
 
@@ -149,9 +155,7 @@ def _shared_differences(config: Transformer, executed: tuple[str, ...] = ()) -> 
     yield "the embedding has other features", config.d_embedding not in (0, config.d_model)
     yield f"settings {', '.join(settings)}", bool(settings)
     yield "attention and MLP are parallel with such norms", config.parallel and config.norm_at != "before"
-    yield f"{config.experts} experts", config.experts > 1
     yield "latent attention", config.kv_rank > 0
-    yield "attention has sinks", bool(config.sinks)
 
 
 def differences(config: Transformer) -> list[str]:
@@ -162,6 +166,8 @@ def differences(config: Transformer) -> list[str]:
         ("there is no head", config.head != "logits"),
         ("there is no norm before the head", not config.final_norm),
         ("it has segments", config.token_types > 0),
+        ("a MLP beside the experts", config.d_shared > 0),
+        ("experts in some of its layers", len({config.block(i).experts for i in range(config.layers)}) > 1),
     ]
     return [what for what, wrong in (*own, *_shared_differences(config, SETTINGS)) if wrong]
 
@@ -175,6 +181,8 @@ def encoder_differences(config: Transformer) -> list[str]:
         ("segments without trained positions", config.token_types > 0 and config.positions != "learned"),
         ("attention has a window", any(0 < window < config.sequence for window in config.windows)),
         ("a norm follows the last layer", config.final_norm),
+        (f"{config.experts} experts", config.experts > 1),
+        ("attention has sinks", config.sinks),
     ]
     return [what for what, wrong in (*own, *_shared_differences(config)) if wrong]
 

@@ -43,11 +43,14 @@ def arrays(part: Part, s: LayerShape) -> None:
     part.array("scores", most, "f32")
     part.array("powers", most, "f32", offset=8)
     part.array("numerators", most, "f16")
-    part.array("exponents", max(most, s.ny), "u16")
+    part.array("exponents", max(most, s.ny, s.queries), "u16")
     part.array("greatest", s.queries, "f32")
     part.array("attended", heads * s.dr, "f16")
     if kind.windows:
         part.array("window", 2, "u32")  # slots and columns of the window
+    if kind.sinks:
+        part.array("sinks", s.queries, "f32")  # over the scale of scores; in columns but the first, far below all
+        part.array("sink_powers", s.queries, "f32", offset=8)
     if kind.softcap:
         for name, offset in (("cap1", 4), ("cap2", 12)):
             part.array(name, most, "f32", offset=offset)
@@ -268,7 +271,7 @@ def softmax(part: Part, s: LayerShape) -> None:
     c = part.code
     for h in range(s.queries):
         _head(c, h, "scores", 4)
-        c(f"mov r1, {f32(float('-inf'))}")
+        c(f"ld32 r1, [sinks+{4 * h}]" if s.kind.sinks else f"mov r1, {f32(float('-inf'))}")
         c(f"fmaxs r1, r1, {c.dsr('b', Vec('r20', 0))}", f"st32 r1, [greatest+{4 * h}]")
     part.total("row", "max", Vec("greatest", s.queries))
     spans(part)
@@ -278,12 +281,19 @@ def softmax(part: Part, s: LayerShape) -> None:
         c.op("fsubs", Vec("r20", 0), Vec("r20", 0), "r1")
     for register, symbol in (("r21", "scores"), ("r22", "powers"), ("r23", "exponents"), ("r24", "numerators")):
         _all_heads(c, s, register, symbol)
-    math_functions.exp(c, Vec("r21", 0), Vec("r22", 0), Vec("r23", 0, 2), scale=1.0 if s.kind.softcap else s.scale)
+    scale = 1.0 if s.kind.softcap else s.scale
+    math_functions.exp(c, Vec("r21", 0), Vec("r22", 0), Vec("r23", 0, 2), scale=scale)
     c.op("fs2h", Vec("r24", 0, 2), Vec("r22", 0))
     for h in range(s.queries):
         _head(c, h, "numerators", 2)
         c("mov r1, 0")
         c(f"faddhs r1, r1, {c.dsr('b', Vec('r20', 0, 2))}", f"st32 r1, [y+{4 * (s.queries * s.dr + h)}]")
+    if s.kind.sinks:
+        sinks, sums = Vec("sink_powers", s.queries), Vec("y", s.queries, offset=4 * s.queries * s.dr)
+        greatest = Vec("greatest", s.queries)
+        c.op("fsubs", greatest, Vec("sinks", s.queries), greatest)
+        math_functions.exp(c, greatest, sinks, Vec("exponents", s.queries, 2), scale=scale)
+        c.op("fadds", sums, sums, sinks)
 
 
 def values(part: Part, s: LayerShape) -> None:

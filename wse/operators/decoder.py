@@ -16,11 +16,11 @@ the residual stream and norms f32.
 
 from __future__ import annotations
 
-from . import cached_attention, math_functions
+from . import cached_attention, math_functions, routed_experts
 from .activation import FUNCTIONS, Buffers
 from .cached_attention import spans
 from .code import Code, Vec
-from .layer_shape import RUN, LayerShape
+from .layer_shape import RUN, Kind, LayerShape
 from .strip import Part
 
 PHASES = (  # between the stamps
@@ -36,6 +36,11 @@ PHASES = (  # between the stamps
     "down",
 )
 KEPT = len(PHASES) + 1  # the stamp behind "RoPE, cache" in layers that are not causal
+
+
+def phases(kind: Kind) -> tuple[str, ...]:
+    """What lies between the stamps of a layer."""
+    return PHASES if kind.experts == 1 else (*PHASES[: -len(routed_experts.PHASES)], *routed_experts.PHASES)
 
 
 def build(part: Part, s: LayerShape, runs: int = 1) -> None:
@@ -70,20 +75,23 @@ def build(part: Part, s: LayerShape, runs: int = 1) -> None:
 def arrays(part: Part, s: LayerShape, runs: int) -> None:
     """Declare the arrays of a layer's PEs."""
     heads, kind = s.queries, s.kind
+    each: tuple[int, ...] = (kind.experts,) if kind.experts > 1 else ()
     part.array("runs", runs * len(RUN), "u32")
     part.array("x", s.kx, "f32")
     part.array("normed", s.kx, "f16")
     part.norm_arrays([str(i) for i in kind.norms], s.kx, kind.norm == "layer")
     part.array("y", max(s.nq, s.kx, s.hidden, heads * (s.dr + 1)), "f32")
-    for name, inputs, outputs, bias in (
-        ("qkv", s.kx, s.nq, kind.qkv_bias),
-        ("o", heads * s.dr, s.kx, kind.output_bias),
-        ("up", s.kx, s.hidden, kind.mlp_bias),
-        ("down", s.ny, s.kx, kind.mlp_bias),
+    for name, of, inputs, outputs, bias in (
+        ("qkv", (), s.kx, s.nq, kind.qkv_bias),
+        ("o", (), heads * s.dr, s.kx, kind.output_bias),
+        ("up", each, s.kx, s.hidden, kind.mlp_bias),
+        ("down", each, s.ny, s.kx, kind.mlp_bias),
     ):
-        part.array(f"w_{name}", (inputs, outputs), "f16", offset=8)
+        part.array(f"w_{name}", (*of, inputs, outputs), "f16", offset=8)
         if bias:
-            part.array(f"b_{name}", outputs, "f32", offset=8)
+            part.array(f"b_{name}", (*of, outputs), "f32", offset=8)
+    if kind.experts > 1:
+        routed_experts.arrays(part, s)
     cached_attention.arrays(part, s)
     for name, offset in (("gate", 0), ("sigmoid", 8), ("mlp_work", 4)):
         part.array(name, s.ny, "f32", offset=offset)
@@ -149,13 +157,19 @@ def _attend(part: Part, s: LayerShape) -> None:
     part.stamp(7)
     if not kind.parallel:
         _input(part, s, 2)
-    both = Vec("y", s.hidden)
-    part.product(normed, "w_up", both, "b_up" if kind.mlp_bias else "")
-    part.total("row", vec=both)
-    part.stamp(8)
-    _activate(part.code, s)
-    part.stamp(9)
-    part.product(Vec("hidden", s.ny, 2), "w_down", out, "b_down" if kind.mlp_bias else "")
+    if kind.experts > 1:
+        routed_experts.route(part, s, normed)
+        part.stamp(8)
+        routed_experts.mix(part, s, normed, lambda: _activate(part.code, s))
+        part.stamp(9)
+    else:
+        both = Vec("y", s.hidden)
+        part.product(normed, "w_up", both, "b_up" if kind.mlp_bias else "")
+        part.total("row", vec=both)
+        part.stamp(8)
+        _activate(part.code, s)
+        part.stamp(9)
+        part.product(Vec("hidden", s.ny, 2), "w_down", out, "b_down" if kind.mlp_bias else "")
     part.partial("column", out)
     _join(part, s, 2)  # in the bottom row, which gives x on; other rows have parts of the sum
     part.stamp(10)
@@ -169,6 +183,9 @@ def _activate(c: Code, s: LayerShape) -> None:
     """hidden = f(gate) up, y holding gate, then up; without a gate f(up)."""
     y, up, hidden = Vec("y", s.ny), Vec("y", s.ny, offset=4 * s.ny), Vec("hidden", s.ny, 2)
     gate, sigmoid, work = (Vec(name, s.ny) for name in ("gate", "sigmoid", "mlp_work"))
+    if s.kind.clamp is not None:
+        _clamped(c, s, s.kind.clamp)
+        return
     if _swishes(s):
         c.op("fmovs", gate, y)
         math_functions.sigmoid(c, gate, sigmoid, work, Vec("exponents", s.ny, 2))
@@ -181,6 +198,32 @@ def _activate(c: Code, s: LayerShape) -> None:
     if s.kind.gated:
         c.op("fmuls", result, result, up)
     c.op("fs2h", hidden, result)
+
+
+def _clamped(c: Code, s: LayerShape, clamp: tuple[float, float]) -> None:
+    """hidden = (up + 1) gate sigmoid(alpha gate), gate cut at the limit above, up above and below."""
+    alpha, limit = clamp
+    gate, up, hidden = Vec("y", s.ny), Vec("y", s.ny, offset=4 * s.ny), Vec("hidden", s.ny, 2)
+    a, b, work = (Vec(name, s.ny) for name in ("gate", "sigmoid", "mlp_work"))
+    _cut(c, a, gate, limit)
+    c.op("fmovs", gate, a)
+    c.op("fmuls", a, gate, alpha)
+    math_functions.sigmoid(c, a, b, work, Vec("exponents", s.ny, 2))
+    c.op("fmuls", b, b, gate)
+    _cut(c, a, up, limit)
+    c.op("fmaxs", a, a, -limit)
+    c.op("fmacs", a, a, up, 0.0)
+    c.op("fadds", a, a, 1.0)
+    c.op("fmuls", b, b, a)
+    c.op("fs2h", hidden, b)
+
+
+def _cut(c: Code, to: Vec, x: Vec, limit: float) -> None:
+    """to = min(x, limit), NaN of what is not finite, so that an overflow is noticed behind it."""
+    c.op("fnegs", to, x)
+    c.op("fmaxs", to, to, -limit)
+    c.op("fnegs", to, to)
+    c.op("fmacs", to, to, x, 0.0)
 
 
 def _end(part: Part, s: LayerShape) -> None:

@@ -29,6 +29,10 @@ class Kind:
     turns         some layer turns queries and keys (RoPE)
     windows       some layer sees a window of the positions
     alibi         scores have ALiBi's bias
+    sinks         a softmax has a further score of each head, without a value
+    experts       MLPs of a layer, of which a token's router chooses `active`; gates_of_chosen: their weights are a
+                  softmax of the chosen ones' logits, or of all
+    clamp         (alpha, limit): gate and up are cut at the limit, the MLP is (up + 1) gate sigmoid(alpha gate)
     softcap       scores become softcap tanh(scores / softcap); 0: they stay
     """
 
@@ -46,6 +50,11 @@ class Kind:
     parallel: bool = False
     causal: bool = True
     softcap: float = 0.0
+    sinks: bool = False
+    experts: int = 1
+    active: int = 1
+    gates_of_chosen: bool = False
+    clamp: tuple[float, float] | None = None
 
     @property
     def norms(self) -> tuple[int, ...]:
@@ -127,6 +136,16 @@ class LayerShape:
         return self.ny * (2 if self.kind.gated else 1)
 
     @property
+    def router(self) -> int:
+        """Experts whose logits a row makes."""
+        return -(-self.kind.experts // self.height)
+
+    @property
+    def routed(self) -> int:
+        """Logits of all rows: those beyond the experts are never chosen."""
+        return self.router * self.height
+
+    @property
     def context(self) -> int:
         """Positions that the region caches of a sequence."""
         return self.slots * self.width
@@ -140,7 +159,8 @@ class LayerShape:
     def weights(self) -> int:
         """Weights of a PE in the four products, padding included."""
         kx, dr = self.kx, self.queries * self.dr
-        return self.nq * kx + dr * kx + (self.hidden + self.ny) * kx
+        mlp = (self.hidden + self.ny) * kx * self.kind.experts + (self.router * kx if self.kind.experts > 1 else 0)
+        return self.nq * kx + dr * kx + mlp
 
 
 def angles(s: LayerShape, frequency: np.ndarray, factor: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
