@@ -15,6 +15,7 @@ from wse.errors import ConfigError
 from wse.execute.streaming import Streaming
 from wse.memoryx import MemoryX
 from wse.models import graph, load, lora
+from wse.models.pretrained import export, open_pretrained
 from wse.train import reference
 
 LLAMA = load("nano-llama").but(layers=1, sequence=8)
@@ -84,6 +85,38 @@ def test_files_of_adapters(tmp_path):
     prefix = "base_model.model.model.layers.0.self_attn"
     assert sorted(tensors) == [f"{prefix}.{m}_proj.lora_{x}.weight" for m in "qv" for x in "AB"]
     assert np.array_equal(tensors[f"{prefix}.q_proj.lora_A.weight"], weights["layers.0.attention.q.lora_a.weight"])
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of transformers, about what peft calls
+@pytest.mark.parametrize("kind", ["llama", "glm4"])
+def test_peft_and_transformers_compute_the_same(tmp_path, kind):
+    """The adapter upon the base in PEFT, and the merged model in transformers.  Rows of glm4's queries are reordered."""
+    transformers, peft = pytest.importorskip("transformers"), pytest.importorskip("peft")
+    torch.manual_seed(1)
+    sizes = dict(
+        vocab_size=31, hidden_size=16, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
+        intermediate_size=20, initializer_range=0.3, pad_token_id=0,
+    )  # fmt: skip
+    name = {"llama": "Llama", "glm4": "Glm4"}[kind]
+    config = getattr(transformers, f"{name}Config")(**sizes)
+    getattr(transformers, f"{name}ForCausalLM")(config).save_pretrained(tmp_path / "base")
+    files = open_pretrained(tmp_path / "base")
+    whole = graph(files.model())
+    made = lora.adapted(whole, 3, ("attention.q", "attention.k", "attention.o", "mlp.down"))
+    weights = {**trained(made), **files.weights(whole, whole)}
+    lora.export_adapter(tmp_path / "adapter", made, weights.__getitem__, kind, str(tmp_path / "base"))
+    export(tmp_path / "merged", whole, lora.merged(made, weights.__getitem__), files)
+    ids = torch.tensor([[3, 7, 30, 1, 1, 12]])
+
+    def base():
+        return transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "base").eval()
+
+    with torch.no_grad():
+        plain = base()(ids).logits
+        merged = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "merged").eval()(ids).logits
+        adapted = peft.PeftModel.from_pretrained(base(), tmp_path / "adapter").eval()(ids).logits
+    torch.testing.assert_close(adapted, merged, rtol=1e-4, atol=1e-4)
+    assert (adapted - plain).abs().max() > 100 * (adapted - merged).abs().max()
 
 
 def test_what_is_refused(tmp_path):

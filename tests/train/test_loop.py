@@ -20,9 +20,9 @@ MODEL = load("nano-1").but(d_model=16, d_ff=32, sequence=8)
 TEXT = data.encode("the quick brown fox jumps over the lazy dog. " * 60, 96)
 
 
-def trainer(tmp_path, name="store", updates="memoryx", from_=None, **settings):
+def trainer(tmp_path, name="store", updates="memoryx", from_=None, kind=ByTorch, **settings):
     made, chosen = graph(MODEL), loop.Settings(**{"steps": 12, "dtype": "f32"} | settings)
-    execution = ByTorch(made, 4, 8, updates)
+    execution = kind(made, 4, 8, updates)
     slots = ("momentum",) if chosen.optimizer == "sgd" else ("m", "v")
     masks = loop.masks(made, chosen.sparsity, chosen.seed)
     store = from_ or Store.create(tmp_path / name, loop.initial(made, chosen.seed, masks), slots)
@@ -186,6 +186,27 @@ def test_schedules():
     assert rates(schedule="linear", final=1.0)[1:] == [1.0] * 10
     with pytest.raises(ConfigError, match="final is a share"):
         rates(final=1.5)
+
+
+@pytest.mark.parametrize("micro_batches", [1, 2])
+def test_an_execution_that_leaves_gradients_out(tmp_path, micro_batches):
+    """One that ignores the mapping that it is given, or leaves out a gradient, in the first pass or in another."""
+
+    class Deaf(ByTorch):
+        def run(self, ids, labels, scale=1.0, gradients=None):
+            return super().run(ids, labels, scale)
+
+    class Short(ByTorch):
+        def run(self, ids, labels, scale=1.0, gradients=None):
+            done = super().run(ids, labels, scale, gradients)
+            if self.passes == micro_batches:
+                del done.gradients["layers.0.mlp.up.weight"]
+            return done
+
+    for kind, lacking in ((Deaf, r"embedding.weight \((\d+) of \1 are"), (Short, r"layers.0.mlp.up.weight \(1 of")):
+        it = trainer(tmp_path, kind.__name__, kind=kind, micro_batches=micro_batches)
+        with pytest.raises(ConfigError, match=rf"execution \({kind.__name__}\) left no gradient of {lacking}"):
+            it.advance()
 
 
 MEMORY = """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from .graph import Graph, Operator, Parameter, Tensor
-from .names import entries
+from .names import entries, row_order
 from .tensor_files import write_safetensors
 
 A, B = ".lora_a.weight", ".lora_b.weight"
@@ -99,7 +100,11 @@ def export_adapter(folder: Path, graph: Graph, weights: Callable[[str], np.ndarr
             )
         module = theirs[f"{stem}.weight"].removesuffix(".weight")
         modules.add(module.rpartition(".")[2])
-        tensors[f"base_model.model.{module}.{kind}.weight"] = np.asarray(weights(name), np.float32)
+        value = np.asarray(weights(name), np.float32)
+        order = row_order(graph, type, re.sub(r"^layers\.\d+\.", "", stem))
+        if kind == "lora_B" and order is not None:
+            value = value[np.argsort(order)]
+        tensors[f"base_model.model.{module}.{kind}.weight"] = value
         rank = p.shape[0] if kind == "lora_A" else rank
     config = {
         "peft_type": "LORA",

@@ -301,8 +301,8 @@ def _single(graph: Graph, naming: Naming, kind: str, name: str) -> Entry:
     shape = graph.parameters[name].shape
     if naming.less_one and role == "gain":
         return Entry(theirs, (name,), shape, lambda x: [x + np.float32(1)], lambda xs: xs[0] - np.float32(1))
-    if naming.interleaved and plain in ("attention.q", "attention.k"):
-        order = _halves(graph.model.d_head, graph.model.rotary, shape[0])
+    order = row_order(graph, kind, plain)
+    if order is not None:
         return Entry(theirs, (name,), shape, lambda x: [x[order]], lambda xs: xs[0][np.argsort(order)])
     if plain in naming.transposed and len(shape) == 2:
         return Entry(theirs, (name,), shape[::-1], lambda x: [x.T], lambda xs: xs[0].T)
@@ -348,10 +348,18 @@ def _gpt_oss(graph: Graph, number: int) -> Iterator[Entry]:
         )
 
 
-def _halves(d_head: int, rotary: int, rows: int) -> np.ndarray:
-    """The rows of queries or keys whose turned features lie alternating, in our order: int [rows]."""
-    of_head = np.concatenate([np.arange(0, rotary, 2), np.arange(1, rotary, 2), np.arange(rotary, d_head)])
-    return (np.arange(0, rows, d_head)[:, None] + of_head).ravel()
+def row_order(graph: Graph, kind: str, plain: str) -> np.ndarray | None:
+    """The rows of a file's matrix of outputs in our order, int [rows]; None: the same.
+
+    kind: the model_type.  plain: the operator without its layer, such as "attention.q".  Turned features of queries and
+    keys alternate in the files of some types.
+    """
+    m = graph.model
+    if not NAMINGS[kind].interleaved or plain not in ("attention.q", "attention.k"):
+        return None
+    of_head = np.concatenate([np.arange(0, m.rotary, 2), np.arange(1, m.rotary, 2), np.arange(m.rotary, m.d_head)])
+    rows = m.d_attention if plain == "attention.q" else m.d_kv
+    return (np.arange(0, rows, m.d_head)[:, None] + of_head).ravel()
 
 
 def _fused(graph: Graph, naming: Naming, theirs: str, ours: tuple[str, ...]) -> Entry:

@@ -323,6 +323,12 @@ class Trainer:
         for micro_batch in zip(np.split(ids, count), np.split(labels, count), strict=True):
             kept = Gradients(self.store, self.trained)
             done = self.execution.run(*micro_batch, scale, None if passes else kept)
+            if lacking := [name for name in self.trained if name not in (done.gradients if passes else kept)]:
+                raise ConfigError(
+                    f"the execution ({type(self.execution).__name__}) left no gradient of {lacking[0]} "
+                    f"({len(lacking)} of {len(self.trained)} are missing): its `run` puts all parameters' gradients "
+                    "into the mapping `gradients` that it is given, and into that of its Pass"
+                )
             if passes:
                 for name in self.trained:
                     self.store.gradient(name)[...] += done.gradients[name]
