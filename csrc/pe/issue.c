@@ -377,8 +377,9 @@ static void issue_system(wse_fabric *fabric, band_state *band, uint32_t pe, cons
     cost = (uint64_t)P(fabric, dsr_load_cycles);
     ce->loaded_at = loaded_cycle(fabric, at);
     if (band->profile) profile_gap(fabric, pe, at + cost, ce->pc + 1, WSE_CAUSE_DSR);
-  } else if (op == OP_cfgld || op == OP_tdexit) { /* tdexit is a read, an exclusive or and a write on the machine */
-    cost = (uint64_t)P(fabric, config_cycles);
+  } else if (op == OP_cfgld || op == OP_tdexit || op == OP_c2dstart) {
+    /* tdexit is a read, an exclusive or and a write on the machine */
+    cost = op == OP_c2dstart ? (uint64_t)P(fabric, collective_cycles) : (uint64_t)P(fabric, config_cycles);
     ce->gap = WSE_CTR_STALL_LATENCY;
     if (band->profile) profile_gap(fabric, pe, at + cost, ce->pc + 1, WSE_CAUSE_CONFIG);
   }

@@ -271,7 +271,8 @@ static int dsr_bits(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state 
 
 int system_execute(wse_fabric *fabric, band_state *band, uint32_t pe, ce_state *ce, const isa_ins *ins, uint64_t at) {
   switch (ins->op & ~INS_IMMEDIATE) {
-    case OP_nop: break;
+    case OP_nop:
+    case OP_c2dstart: break;
     case OP_trap: return refuse(fabric, band, pe, ce, at, WSE_FAULT_TRAP, last(fabric, pe, ins));
     case OP_activate:
     case OP_block:

@@ -82,6 +82,7 @@ def shares(ran: Ran) -> dict[str, int]:
 @archs
 def test_causes_of_scalar_code(arch):
     base = shares(run("", arch))
+    m = Machine(arch)
     for code, more in (
         ("nop\nnop", {"busy_scalar": 2}),
         ("mov r1, 5\nbz r1, 0", {"busy_scalar": 2, "stall_branch": 2}),
@@ -90,8 +91,9 @@ def test_causes_of_scalar_code(arch):
         ("sdiv r1, r2, r3", {"busy_scalar": 1, "stall_latency": 105}),
         ("sel r1, r2, r3, r4", {"busy_scalar": 1, "stall_latency": 3}),
         ("idivu16 r1, r2, r3", {"busy_scalar": 1, "stall_latency": 35}),
-        ("cfgld r1, 0x7f20", {"busy_scalar": 1, "stall_latency": 7}),
-        ("tdexit 0", {"busy_scalar": 1, "stall_latency": 7}),
+        ("cfgld r1, 0x7f20", {"busy_scalar": 1, "stall_latency": m.config_cycles - 1}),
+        ("tdexit 0", {"busy_scalar": 1, "stall_latency": m.config_cycles - 1}),
+        ("c2dstart", {"busy_scalar": 1, "stall_latency": m.collective_cycles - 1}),
     ):
         got = shares(run(code, arch))
         assert {name: got[name] - base.get(name, 0) for name in got if got[name] != base.get(name, 0)} == more, code

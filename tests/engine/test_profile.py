@@ -108,6 +108,7 @@ def test_causes_of_scalar_code(arch):
     late = {"load": m.load_latency - 2, "branch": m.branch_not_taken - 1}
     expect("ld32 r2, [r1 + 4]\nnop\nbnz r2, 0", {"offset": m.offset_cycles}, {}, late)
     expect(f"cfgld r1, {0x7F20 + LOOP}\nnop", {"config": m.config_cycles - 1}, {})
+    expect("c2dstart\nnop", {"config": m.collective_cycles - 1}, {})
     # a branch keeps its cycles; what comes after it waits for the rest only
     taken = m.branch_taken - 1
     expect("sadd r1, r2, r3\njmp .x\n.x: sadd r1, r1, r3", {}, {"branch": taken}, {})

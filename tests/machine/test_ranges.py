@@ -201,6 +201,13 @@ main:
 """
 
 
+COLLECTIVE = """
+main:
+  c2dstart
+  done
+"""
+
+
 def commands(machine: Machine) -> list[int]:
     windows = Windows(machine)
     return [windows.launch(), *(windows.copy(Copy(to_device, 4, 100)) for to_device in (True, False))]
@@ -235,6 +242,7 @@ OTHERS = {
     "offset_cycles": partial(alone, code=INDEXED),
     "link_bubble_every": transfer,
     "config_cycles": partial(alone, code=CONFIG),
+    "collective_cycles": partial(alone, code=COLLECTIVE),
     **dict.fromkeys(HOST, commands),
 }
 

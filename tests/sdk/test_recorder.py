@@ -81,7 +81,7 @@ def test_several_runs_and_one_that_is_not_stopped(heat, ended):
     assert [one.launches[0].totals.flops for one in ended] == [4 * P * N * n for n in (2, 3)]
 
 
-@pytest.mark.parametrize("limit", [1, 1700, 2000, 2500])
+@pytest.mark.parametrize("limit", [1, 1700, 2020, 2500])
 def test_the_limit_in_the_middle_of_a_command(heat, ended, monkeypatch, limit):
     """In a copy, in the time before a launch, in a launch: the run is exactly so long, and stop() still ends it."""
     monkeypatch.setattr(recorder.current, "max_cycles", limit)

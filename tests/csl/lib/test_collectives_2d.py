@@ -1,10 +1,14 @@
 """<collectives_2d>: collectives along a row or a column."""
 
+from random import Random
+
 import numpy as np
 import pytest
 
 from csl import running
+from wse import Machine
 from wse.csl.syntax.errors import CslError
+from wse.sdk.device import Device
 
 COLLECTIVES = """
 param w: u16;
@@ -189,6 +193,18 @@ def test_resources_of_a_dimension(tmp_path, arch):
             running.compiled(tmp_path / ids, wrong, arch, along_x + COLLECTIVES, {"w": 3, "h": 1})
 
 
+def test_each_collective_takes_what_the_library_of_the_vendor_takes(tmp_path):
+    """Two collectives in sequence end twice the difference of collective_cycles later."""
+    text = "const along_x = true;\n" + LINE.replace("if (root == extent) return;", "if (phase == 2) return;")
+    loaded = running.device(tmp_path, text, "wse3", "const along_x = true;\n" + COLLECTIVES, {"w": 3, "h": 1})
+    ends = []
+    for cycles in (1, 301):
+        device = Device(loaded.artifact, machine=Machine("wse3", overrides={"collective_cycles": cycles}))
+        running.launch(device)
+        ends.append(device.fabric.cycle)
+    assert ends[1] - ends[0] == 2 * 300
+
+
 LONG = """
 param params;
 const line = @import_module("<collectives_2d/pe>", .{ .dim_params = params.x });
@@ -255,3 +271,71 @@ def test_both_dimensions_at_once(tmp_path, arch, root):
             assert running.read(loaded, "x_data", x, y).tolist() == [y * 100 + i for i in range(10)]
             assert running.read(loaded, "y_data", x, y).tolist() == [x * 1000 + i for i in range(10)]
             assert running.read(loaded, "ends", x, y).tolist() == [1, 1]
+
+
+SEQUENCE = """
+param params: comptime_struct;
+param extent: u16;
+const line = @import_module("<collectives_2d/pe>", .{{ .dim_params = params.x }});
+const next_id = @get_local_task_id(15);
+var phase: u16 = 0;
+var words = @zeros([{most}]u32);
+var numbers = @zeros([{most}]f32);
+{results}
+task next() void {{
+  phase += 1;
+{calls}
+}}
+var busy: u32 = 0;
+fn main() void {{
+  line.init();
+  busy = @as(u32, line.pe_id) * {late};
+  while (busy > 0) : (busy -= 1) {{ phase = 0; }}
+  @activate(next_id);
+}}
+comptime {{ @bind_local_task(next, next_id); @export_symbol(main); }}
+"""
+# What a PE has before, and how it calls the function: {k} is the position in the sequence, {n} the count.
+CALLS = {
+    "broadcast": "if (line.pe_id == {root}) {{ for (@range(u16, {n})) |i| {{ got{k}[i] = {k}000 + @as(u32, i); }} }} "
+    "line.broadcast({root}, @ptrcast([*]u32, &got{k}), {n}, next_id);",
+    "scatter": "for (@range(u16, {n} * extent)) |i| {{ words[i] = {k}000 + @as(u32, i); }} "
+    "line.scatter({root}, @ptrcast([*]u32, &words), @ptrcast([*]u32, &got{k}), {n}, next_id);",
+    "gather": "for (@range(u16, {n})) |i| {{ words[i] = {k}000 + @as(u32, line.pe_id * 100 + i); }} "
+    "line.gather({root}, @ptrcast([*]u32, &words), @ptrcast([*]u32, &got{k}), {n}, next_id);",
+    "reduce": "for (@range(u16, {n})) |i| {{ numbers[i] = @as(f32, line.pe_id + 1) * @as(f32, i + {k}); }} "
+    "line.reduce_fadds({root}, @ptrcast([*]f32, &numbers), @ptrcast([*]f32, &got{k}), {n}, next_id);",
+}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_random_sequence(tmp_path, seed):
+    rng = Random(seed)
+    extent, long = rng.choice([2, 3, 5, 9]), rng.choice([3, 17, 40])
+    sequence = [(rng.choice([*CALLS]), rng.randrange(extent), rng.choice([1, 2, long])) for _ in range(6)]
+    results = [
+        f"export var got{k} = @zeros([{n * extent}]{'f32' if kind == 'reduce' else 'u32'});"
+        for k, (kind, _, n) in enumerate(sequence)
+    ]
+    calls = [
+        f"  if (phase == {k + 1}) {{ {CALLS[kind].format(k=k, root=root, n=n)} }}"
+        for k, (kind, root, n) in enumerate(sequence)
+    ]
+    text = SEQUENCE.format(
+        most=40 * extent, results="\n".join(results), calls="\n".join(calls), late=rng.choice([0, 7, 90])
+    )
+    along_x = "const along_x = true;\n"
+    loaded = running.device(tmp_path, text, rng.choice(["wse2", "wse3"]), along_x + COLLECTIVES, {"w": extent, "h": 1})
+    running.launch(loaded)
+    for x in range(extent):
+        for k, (kind, root, n) in enumerate(sequence):
+            got, places = running.read(loaded, f"got{k}", x), np.arange(n)
+            if kind in ("broadcast", "scatter"):
+                assert (got[:n] == k * 1000 + places + (x * n if kind == "scatter" else 0)).all(), (sequence, k, x)
+            elif x == root and kind == "gather":
+                assert (got.reshape(extent, n) == k * 1000 + np.arange(extent)[:, None] * 100 + places).all(), (
+                    sequence,
+                    k,
+                )
+            elif x == root:
+                assert (got[:n] == sum(range(1, extent + 1)) * (places + k)).all(), (sequence, k)

@@ -556,7 +556,7 @@ class Selector(MapSelector, WideSelector):
             self.emit(op, self.reg(args[0]), None, **self.last(args[1]))
         elif instr.dst is not None and not args:
             self.emit(op, self.v(instr.dst))
-        elif op in ("nop", "done"):
+        elif not args:
             self.emit(op)
         elif instr.dst is not None and len(args) == 2:
             self.emit(op, self.v(instr.dst), self.reg(args[0]), **self.last(args[1]))
