@@ -6,6 +6,10 @@ import pytest
 from models.public_configs import CONFIGS
 from shell import sh
 
+from wse.costs import encoding
+from wse.execute import strip_layout
+from wse.models import load
+
 
 def test_infer():
     document = json.loads(sh("infer", "--model", "llama3-8b", "--json").stdout)
@@ -22,12 +26,42 @@ def test_infer_refuses_too_few_wafers():
     assert result.exit_code == 2 and "needs 4 wafers" in result.stderr
 
 
-def test_infer_refuses_what_does_not_decode_and_more_context_than_the_model_has():
-    result = sh("infer", "--model", "bert-base")
-    assert result.exit_code == 2 and "bert-base predicts no next token" in result.stderr
+def test_infer_refuses_what_does_not_decode_and_more_context_than_the_model_has(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(CONFIGS["google-t5/t5-small"][1]))
+    result = sh("infer", "--model", tmp_path)
+    assert result.exit_code == 2 and "predicts no next token" in result.stderr
     result = sh("infer", "--model", "gpt2", "--context", "1025")
     assert result.exit_code == 2 and "at most 1,024 tokens" in result.stderr and "1,025 tokens" in result.stderr
     assert sh("infer", "--model", "gpt2", "--context", "1024").exit_code == 0
+
+
+def test_infer_predicts_sentences_of_an_encoder():
+    """Several sentences, in the steps and the layout of `wse embed`."""
+    document = json.loads(sh("infer", "--model", "bert-base", "--lengths", "9,30,9,250,9", "--json").stdout)
+    assert document["steps"] == [3, 1, 1] and document["tokens"] == 307
+    model = load("bert-base")
+    made = strip_layout.layout(model, 250)
+    assert document["strip"] == [made.width, made.height]
+    cycles = sum(encoding.predict(made, part)[-1] for part in ([9, 30, 9], [250], [9]))
+    assert document["cycles"] == pytest.approx(cycles) and document["sentence_cycles"] == pytest.approx(cycles / 5)
+    assert document["sentences_per_second"] == pytest.approx(5 * document["clock_hz"] / cycles)
+    words = sh("infer", "--model", "bert-base", "--lengths", "9,30,9,250,9").stdout
+    assert "5 of together 307 tokens, in 3 steps" in words and "worst error on held-out ones" in words
+    assert json.loads(sh("infer", "--model", "bert-base", "--json").stdout)["lengths"] == [512]
+
+
+@pytest.mark.parametrize(
+    "words, error",
+    [
+        (("bert-base", "--lengths", "9,513"), "context of 1 to 512 tokens, not 513"),
+        (("bert-base", "--draft", "gpt2"), "--draft is of a decoder, and bert-base is an encoder"),
+        (("bert-base", "--context", "8", "--lengths", "8,9"), "a sentence of 9 tokens is longer than the 8 of"),
+        (("llama3-8b", "--lengths", "9"), "--lengths is of an encoder, and llama3-8b is none"),
+    ],
+)
+def test_infer_refuses_options_of_the_other_kind(words, error):
+    result = sh("infer", "--model", *words)
+    assert result.exit_code == 2 and error in result.stderr
 
 
 def test_infer_shows_each_kind_of_layer_and_what_it_stores(tmp_path):

@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
-from ..costs import decoding, recorded
+from ..costs import decoding, encoding, recorded
 from ..errors import ConfigError
 from ..execute import strip_layout
+from ..execute.encoding import steps
 from ..machine.parameters import Machine
 from ..models import Transformer, load
-from ..models.weights import differences, read_gguf_config
+from ..models.weights import differences, encoder_differences, read_gguf_config
 from ..records import dataclass
 from ..system import inference
 from . import common, types
@@ -28,8 +29,17 @@ FIGURES = (
 
 @click.command("infer")
 @common.option("--model", type=types.MODEL, default="llama3-8b", help=f"{common.MODEL}  Or a .gguf file.")
-@common.option("--context", type=types.COUNT, default=1024, help="Tokens in the key-value cache.")
+@common.option(
+    "--context",
+    type=types.COUNT,
+    help="Tokens in the key-value cache.  [default: 1024; of an encoder, the longest sentence]",
+)
 @common.option("--prompt", type=types.COUNT, help="Tokens of the prompt.  [default: the context]")
+@common.option(
+    "--lengths",
+    type=types.Integers(1, 1_000_000, "numbers of tokens", repeats=True),
+    help="Of an encoder: tokens of each sentence.  [default: one sentence, of the context or the model's sequence]",
+)
 @common.option("--wafers", type=types.Integer(1, 2048), help="CS-3 systems.  [default: what holds the weights]")
 @common.option(
     "--acceptance", type=types.Number(0, 1), help="Probability that a drafted token is accepted: speculation."
@@ -42,8 +52,9 @@ FIGURES = (
 @common.json_option
 def command(
     model: str,
-    context: int,
+    context: int | None,
     prompt: int | None,
+    lengths: tuple[int, ...] | None,
     wafers: int | None,
     acceptance: float | None,
     drafted: int,
@@ -60,7 +71,7 @@ def command(
     the acceptance that speculation would need.
 
     All this is of a layout that fills the wafers.  If `wse generate` can execute the model, the time in the layout that
-    it uses is predicted as well.
+    it uses is predicted as well.  Of an encoder, the time of sentences in the layout of `wse embed` is predicted.
     """
     machine = common.model_machine(None, settings, file, FIGURES, "wse infer")
     if machine.name != "wse3":
@@ -68,6 +79,17 @@ def command(
             f"decoding is modelled for wse3 only: there are no cost models of its kernels on {machine.name}"
         )
     transformer = read_gguf_config(Path(model)) if model.endswith(".gguf") else load(model)
+    if transformer.body == "encoder":
+        others = {"--prompt": prompt, "--wafers": wafers, "--acceptance": acceptance, "--draft": draft}
+        if given := [name for name, value in others.items() if value is not None]:
+            raise ConfigError(f"{given[0]} is of a decoder, and {transformer.name} is an encoder: it takes --lengths")
+        show(encoded(transformer, context, lengths, machine), ENCODER_VIEW, as_json)
+        return
+    if lengths is not None:
+        raise ConfigError(
+            f"--lengths is of an encoder, and {transformer.name} is none: it takes --context and --prompt"
+        )
+    context = context or 1024
     made = {law: inference.decode(transformer, context, wafers, law, machine) for law in inference.LAWS}
     drafts: dict[str, float | None] = dict.fromkeys(made)
     if draft is not None:
@@ -82,6 +104,38 @@ def command(
     executable = executed(transformer, context, prompt or context, machine)
     figures = document(made, prompt or context, transformer.sequence, speculation) | {"generate": executable}
     show(figures, VIEW, as_json)
+
+
+def encoded(
+    model: Transformer, context: int | None, lengths: tuple[int, ...] | None, machine: Machine
+) -> dict[str, Any]:
+    """The prediction for sentences in the layout of `wse embed`.  ConfigError if there is none."""
+    if differs := encoder_differences(model):
+        raise ConfigError(f"{model.name} is not of the kind that `wse embed` executes: {'; '.join(differs)}")
+    each = lengths or (context or model.sequence,)
+    if context is not None and max(each) > context:
+        raise ConfigError(f"a sentence of {max(each):,} tokens is longer than the {context:,} of --context")
+    layout = strip_layout.layout(model, context or max(each), machine=machine)
+    if not encoding.is_fitted(layout):
+        raise ConfigError(f"{model.name}: cycles of sentences are predicted for layers of BERT, with exact GELU, only")
+    parts = steps(layout, each)
+    cycles = sum(encoding.predict(layout, part)[-1] for part in parts)
+    return {
+        "model": model.name,
+        "strip": [layout.width, layout.height],
+        "region": [layout.width, layout.layer.height],
+        "layers": layout.layers,
+        "lengths": list(each),
+        "sentences": len(each),
+        "tokens": sum(each),
+        "steps": [len(part) for part in parts],
+        "cycles": cycles,
+        "sentence_cycles": cycles / len(each),
+        "clock_hz": machine.clock_hz,
+        "sentences_per_second": machine.clock_hz * len(each) / cycles,
+        "first_seconds": encoding.predict(layout, parts[0])[0] / machine.clock_hz,
+        "held_worst_pct": encoding.held_out().worst_pct,
+    }
 
 
 def executed(model: Transformer, context: int, prompt: int, machine: Machine) -> dict[str, Any]:
@@ -216,7 +270,11 @@ def errors(document: Mapping[str, Any]) -> str:
 
 
 def wafers(number: int) -> str:
-    return f"{number} wafer{'s' if number > 1 else ''}"
+    return counted(number, "wafer")
+
+
+def counted(number: int, word: str) -> str:
+    return f"{number} {word}{'s' if number > 1 else ''}"
 
 
 def speed(law: str) -> tuple[str, str]:
@@ -327,4 +385,22 @@ VIEW = [
             "(one more layer and the head) would need: their acceptance, or more tokens a pass than they can yield"
         ],
     ),
+]
+ENCODER_VIEW = [
+    Pairs(
+        [
+            ("model", "{model}, 16-bit weights in SRAM"),
+            ("strip", "{strip:x} PEs: {layers} layers of {region:x}"),
+            (
+                "sentences",
+                lambda d: f"{d['sentences']} of together {d['tokens']:,} tokens, in {counted(len(d['steps']), 'step')}",
+            ),
+            (
+                "speed",
+                "{cycles:,.0f} cycles, {sentence_cycles:,.0f} a sentence: {sentences_per_second:,.0f} sentences/s at "
+                "{clock_hz:si Hz}; the first one after {first_seconds:si s}",
+            ),
+            ("costs", "fitted to executed sentences, worst error on held-out ones {held_worst_pct:.1f} %"),
+        ]
+    )
 ]

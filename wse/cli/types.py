@@ -108,12 +108,15 @@ class Grid(click.ParamType):
 
 
 class Integers(click.ParamType):
-    """A list of different integers from `low` to `high`, separated by commas: 1,2,4.  `what` names them in errors."""
+    """A list of integers from `low` to `high`, separated by commas: 1,2,4.  `what` names them in errors.
+
+    repeats: whether they may be equal; otherwise each is taken once.
+    """
 
     name = "N,N,..."
 
-    def __init__(self, low: int, high: int, what: str):
-        self.kind, self.what = schema.Integer(low, high), what
+    def __init__(self, low: int, high: int, what: str, repeats: bool = False):
+        self.kind, self.what, self.repeats = schema.Integer(low, high), what, repeats
 
     def convert(self, value: Any, param: Param, ctx: Context) -> tuple[int, ...]:
         if isinstance(value, tuple):
@@ -122,7 +125,8 @@ class Integers(click.ParamType):
         if not all(self.kind.accepts(number) for number in numbers):
             rule = f"{self.what}, each {self.kind}, such as 1,2,4"
             self.fail(f"{schema.shown(value)} is no list of {rule}", param, ctx)
-        return tuple(dict.fromkeys(number for number in numbers if number is not None))
+        found = [number for number in numbers if number is not None]
+        return tuple(found if self.repeats else dict.fromkeys(found))
 
 
 class Pair(click.ParamType):

@@ -15,6 +15,7 @@ from ..errors import ConfigError
 from ..operators import decoder
 from ..records import dataclass
 from .generation import Run, Strip
+from .strip_layout import Layout
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +26,17 @@ class Encoded:
     finished: np.ndarray
     steps: tuple[int, ...]  # sentences of each step
     cycles: int
+
+
+def steps(layout: Layout, lengths: Sequence[int]) -> list[list[int]]:
+    """Sentences of so many tokens, in order, in the steps that the program of an encoder's layout takes."""
+    assert layout.pooling is not None
+    made: list[list[int]] = []
+    for tokens in lengths:
+        if not made or len(made[-1]) == layout.pooling.sentences or sum(made[-1]) + tokens > layout.table.ids:
+            made.append([])
+        made[-1].append(tokens)
+    return made
 
 
 class Encoder(Strip):
@@ -59,14 +71,10 @@ class Encoder(Strip):
 
     def _steps(self, sentences: Sequence[Sequence[int]]) -> Iterator[list[list[int]]]:
         """The sentences of each step."""
-        most, part = self._pooling.sentences, list[list[int]]()
-        for ids in sentences:
-            if part and (len(part) == most or sum(map(len, part)) + len(ids) > self.layout.table.ids):
-                yield part
-                part = []
-            part.append(list(ids))
-        if part:
-            yield part
+        first = 0
+        for count in map(len, steps(self.layout, [len(ids) for ids in sentences])):
+            yield [list(ids) for ids in sentences[first : first + count]]
+            first += count
 
     @property
     def _pooling(self):
