@@ -6,7 +6,7 @@ activations of one half layer, whatever the number of layers, and equal layers s
 vocabulary in parts (head_in_parts.py), and products backward keep two chunks of a row's gradients at a time
 (operators/linear.py).  The host starts a task for each segment and part; its weights are asked for when it begins.
 
-Weights of layers are streamed three times, twice in the backward pass, those of the head as well.
+Weights of products that are computed again are streamed three times, those of the head as well.
 """
 
 from __future__ import annotations
