@@ -7,10 +7,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from models.public_configs import CONFIGS
 
 from wse.errors import ConfigError
 from wse.execute.generation import Decoder
-from wse.execute.strip_layout import layout
+from wse.execute.strip_layout import layout, program
+from wse.machine.parameters import Machine
+from wse.models.load import from_hugging_face
 from wse.models.weights import read_weights
 
 transformers = pytest.importorskip("transformers")
@@ -56,6 +59,9 @@ MORE = {
     ),
     "gemma": ("Gemma", GROUPED | {"head_dim": 8}),
     "gemma2": ("Gemma2", GEMMA | {"attn_logit_softcapping": 3.0, "final_logit_softcapping": 4.0}),
+    "gemma2, several parts of the head": (
+        "Gemma2", GEMMA | {"attn_logit_softcapping": 3.0, "final_logit_softcapping": 4.0, "vocab_size": 800},
+    ),
     "gemma3_text": (
         "Gemma3", GEMMA | {"layer_types": ["sliding_attention", "full_attention"], "rope_parameters": {
             "sliding_attention": {"rope_type": "default", "rope_theta": 50.0},
@@ -103,6 +109,14 @@ def test_logits(tmp_path, name):
         expected = wanted[8 + i]
         assert np.abs(logits - expected).max() < 1e-2 * np.abs(expected).max(), i
         assert expected.max() - expected[made.greatest if i == len(got) - 1 else logits.argmax()] < 1e-2
+
+
+@pytest.mark.parametrize("name", ["google/gemma-2-2b", "openai/gpt-oss-20b", "Qwen/Qwen3-30B-A3B", "microsoft/phi-2"])
+def test_published_models_fit_into_their_pes(name):
+    """One layer and the whole vocabulary: few features a column leave room for many entries, and each has a logit."""
+    config = from_hugging_face(CONFIGS[name][1]).but(layers=1)
+    made = layout(config, 128)
+    assert program(made, "bf16", Machine("wse3")).image() is not None
 
 
 def test_several_rows_a_head(tmp_path):

@@ -24,6 +24,8 @@ from ..records import dataclass
 WEIGHTS_PER_PE = 8192  # of a layer's region of the default size: 16 KiB
 BYTES_PER_PE = 40_000  # of a layer's weights, cache and work space, in a region of the default size
 TABLE_BYTES = 37_000  # of the vocabulary's table, of which a PE holds as many entries as its memory
+HEAD_BYTES = 41_000  # of the table and a logit of each of its entries
+CAP_BYTES = 3_000  # less, if logits are capped: work space and code
 SENTENCES = 32  # of a step of an encoder at most
 TOKENS = 256  # of a step of an encoder, if no sentence is longer
 
@@ -217,7 +219,10 @@ def _bytes(s: LayerShape) -> int:
 def _table(config: Transformer, layer: LayerShape, answers: int, keeps: bool) -> VocabularyShape:
     positions = config.sequence if config.positions == "learned" else 0
     each = 2 * layer.kx + (4 if config.head_bias else 0) + (4 * answers if answers > 1 and keeps else 0)
-    rows = max(2, -(-(config.vocab * each + positions * 2 * layer.kx) // TABLE_BYTES))
+    softcap = setting(config, "final_logit_softcapping", 0)
+    table, cap = config.vocab * each + positions * 2 * layer.kx, CAP_BYTES if softcap else 0
+    logits = 4 * config.vocab if answers else 0
+    rows = max(2, -(-table // (TABLE_BYTES - cap)), -(-(table + logits) // (HEAD_BYTES - cap)))
     even = next((r for r in range(rows, rows + rows // 4 + 1) if config.vocab % (2 * r) == 0), rows)
     return VocabularyShape(
         config.d_model,
@@ -233,7 +238,7 @@ def _table(config: Transformer, layer: LayerShape, answers: int, keeps: bool) ->
         keeps=keeps,
         scale=setting(config, "embedding times", 1),
         bias=config.head_bias,
-        softcap=setting(config, "final_logit_softcapping", 0),
+        softcap=softcap,
     )
 
 

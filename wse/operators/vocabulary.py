@@ -123,10 +123,8 @@ def _head(part: Part, s: VocabularyShape) -> None:
     if s.bias:
         part.array("b_head", s.entries, "f32", offset=8)
     if s.softcap:
-        caps = [
-            part.array(name, chunk, kind, at)
-            for name, kind, at in (("cap1", "f32", 4), ("cap2", "f32", 12), ("exponents", "u16", 0))
-        ]
+        for name, kind, offset in (("cap1", "f32", 4), ("cap2", "f32", 12), ("exponents", "u16", 0)):
+            part.array(name, chunk, kind, offset)
     part.array("best", 2, "u32")  # the greatest logit (f32) and its entry
     if s.answers > 1:
         part.array("all_best", (s.answers, 2), "u32")
@@ -146,11 +144,7 @@ def _head(part: Part, s: VocabularyShape) -> None:
     c(f"ld32 r1, {part.state('column')}", f"isub32 r1, r1, {s.width - 1}", "bnz r1, .compared")
     c.forget()
     if s.softcap:
-        for first in range(0, s.entries, chunk):
-            n = min(chunk, s.entries - first)
-            a, b, h = (v.part(0, n) for v in caps)
-            work = math_functions.Cap(differences.part(0, n), a, b, h)
-            math_functions.softcap(c, logits.part(first, n), work, s.softcap)
+        _cap(part, s, chunk)
     c(f"mov r10, {f32(float('-inf'))}")
     c(f"fmaxs r10, r10, {c.dsr('b', logits)}", f"mov r11, {f32(float('-inf'))}")
     for first in range(0, s.entries, chunk):
@@ -186,3 +180,22 @@ def _head(part: Part, s: VocabularyShape) -> None:
     part.stamp(4)
     c(f"ld32 r1, {part.state('silent')}", "isub32 r1, r1, 1", f"st32 r1, {part.state('silent')}", "bnz r1, logit")
     c.label("finished")
+
+
+def _cap(part: Part, s: VocabularyShape, chunk: int) -> None:
+    """Cap the logits, a chunk at a time."""
+    c, (whole, rest) = part.code, divmod(s.entries, chunk)
+
+    def cap(logits: Vec) -> None:
+        n = logits.n
+        work = math_functions.Cap(Vec("differences", n), Vec("cap1", n), Vec("cap2", n), Vec("exponents", n, 2))
+        math_functions.softcap(c, logits, work, s.softcap)
+
+    top = c.new_label()
+    c("mov r10, logits", f"mov r11, {whole}")
+    c.label(top)
+    cap(Vec("r10", chunk))
+    c(f"iadd32 r10, r10, {4 * chunk}", "isub32 r11, r11, 1", f"bnz r11, {top}")
+    c.forget()
+    if rest:
+        cap(Vec("logits", rest, offset=4 * whole * chunk))
