@@ -130,6 +130,14 @@ def test_layers_and_sequence_of_a_model_of_the_table(tmp_path):
         assert refused.exit_code == 2 and words in refused.stderr.replace("\n", " "), refused.stderr
 
 
+def test_a_run_with_offload_goes_on_with_offload(tmp_path, text):
+    run = ("train", "--model", "nano-1", "--steps", "4", "--batch", "2", "--dtype", "f32", "--data", text)
+    document(*run, "--until", 2, "--offload", "--checkpoint", tmp_path / "half")
+    other = sh(*run, "--resume", tmp_path / "half")
+    assert other.exit_code == 2 and "its offload is True, not None" in other.stderr
+    assert len(document(*run, "--offload", "--resume", tmp_path / "half")["losses"]) == 4
+
+
 def test_progress_of_a_long_pass(capsys):
     progress = train.Progress()
     progress("forward layers.0.norm1", 1000)

@@ -142,6 +142,20 @@ def test_a_deeper_model_has_the_same_program_and_two_passes_the_same_bits():
         np.testing.assert_array_equal(second.gradients[name], gradient)
 
 
+def test_wse2_gives_the_same_gradients():
+    """Its sequences over rows, too; there are no cost models of it."""
+    runs = []
+    for arch in ("wse3", "wse2"):
+        execution = Offloading(graph(NANO.but(layers=1)), 1, Machine(arch), MemoryX(), "f16", grid=(4, 2))
+        execution.load(random_weights(execution.graph))
+        runs.append(execution.run(*random_tokens(NANO, 1), 2.0**10))
+        assert execution.has_costs == (arch == "wse3")
+    for name, gradient in runs[0].gradients.items():
+        np.testing.assert_array_equal(runs[1].gradients[name], gradient)
+    for other in (Machine("wse3", overrides={"hop_cycles": 2}), Machine("wse3", "silicon")):
+        assert not Offloading(graph(NANO), 1, other, MemoryX(), "f16", grid=(4, 2)).has_costs
+
+
 def test_spans_name_the_operators_of_each_layer():
     execution = build(NANO, 1, grid=(4, 1))
     execution.load(random_weights(execution.graph))

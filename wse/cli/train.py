@@ -311,6 +311,8 @@ def prepare(
         about |= {"layers": model.layers, "sequence": model.sequence, "vocab": model.vocab}
     if start.lora:
         about["lora"] = start.lora
+    if options["offload"]:
+        about["offload"] = True
     if options["resume"] is not None:
         store = checkpoint.resume(options["resume"], options["store"], settings, about)
     else:
