@@ -89,6 +89,24 @@ def test_tensors_of_experts(tmp_path):
         export(tmp_path / "out", made, wanted.__getitem__)
 
 
+def test_blocks_of_4_bits_are_named(tmp_path):
+    """As published files of gpt_oss have their experts."""
+    sizes = {"num_local_experts": 2, "num_experts_per_tok": 1, "num_key_value_heads": 2, "head_dim": 4}
+    config = {
+        "model_type": "gpt_oss", "num_hidden_layers": 1, "hidden_size": 8, "num_attention_heads": 2, "vocab_size": 11,
+        "intermediate_size": 12, **sizes,
+    }  # fmt: skip
+    made = graph(from_hugging_face(config))
+    whole = {e.name: np.zeros(e.shape, np.float32) for e in entries(made, "gpt_oss")}
+    name = "model.layers.0.mlp.experts.down_proj"
+    del whole[name]
+    whole |= {f"{name}_{part}": np.zeros((2, 8), np.uint8) for part in ("blocks", "scales")}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    numpy_files.save_file(whole, tmp_path / "model.safetensors")
+    with pytest.raises(ConfigError, match=r"keeps .*experts.down_proj in blocks of 4 bits .*save the model in bf16"):
+        read(tmp_path)
+
+
 def test_first_layers_of_a_folder(folder):
     files, found, made = read(folder, layers=1)
     assert found.keys() == made.parameters.keys() and not any(name.startswith("layers.1.") for name in found)
@@ -239,6 +257,9 @@ CASES = {
     "gpt2": ("GPT2", {"n_inner": 24}),
     "opt": ("OPT", {"ffn_dim": 24, "word_embed_proj_dim": 16}),
     "gpt_neox": ("GPTNeoX", {}),
+    "gptj": ("GPTJ", {"rotary_dim": 4, "tie_word_embeddings": False}),
+    "falcon": ("Falcon", {"new_decoder_architecture": True, "num_kv_heads": 2}),
+    "glm4": ("Glm4", {"num_key_value_heads": 2, "head_dim": 12, "attention_bias": True, "pad_token_id": 0}),
     "phi": ("Phi", {"partial_rotary_factor": 0.5}),
     "llama": ("Llama", {"num_key_value_heads": 2, "tie_word_embeddings": True}),
     "mistral": ("Mistral", {"num_key_value_heads": 2, "sliding_window": 5}),

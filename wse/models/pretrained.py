@@ -74,6 +74,11 @@ class Pretrained:
         known = {self._found(entry.name) for entry in entries(whole, self.type)}
         lacking = [name for name in names if names[name] not in self.shapes]
         if lacking:
+            if f"{names[lacking[0]]}_blocks" in self.shapes:
+                raise ConfigError(
+                    f"{self.where} keeps {lacking[0]} in blocks of 4 bits (MXFP4), which are not read: load it in "
+                    "transformers, dequantised, and save the model in bf16"
+                )
             raise ConfigError(
                 f"{self.where} has no tensor {lacking[0]} ({len(lacking)} of {len(names)} are missing): "
                 f"{did_you_mean(lacking[0], self.shapes, most=0) or 'is it of this model?'}"
