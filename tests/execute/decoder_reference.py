@@ -16,11 +16,11 @@ from wse.program.fragments import f32 as bits_of
 F = np.float32
 
 
-def small(seed=0, tied=True, layers=2, d=24, heads=6, kv=2, d_head=8, f=40, vocab=101, sequence=64):
+def small(seed=0, tied=True, layers=2, d=24, heads=6, kv=2, d_head=8, f=40, vocab=101, sequence=64, **more):
     """A model with random weights of sensible sizes."""
     config = Transformer(
         name="small", layers=layers, d_model=d, heads=heads, kv_heads=kv, d_ff=f, vocab=vocab, sequence=sequence,
-        d_head=d_head, norm="rms", activation="silu", gated=True, positions="rotary", bias=False, tied=tied,
+        d_head=d_head, norm="rms", activation="silu", gated=True, positions="rotary", bias=False, tied=tied, **more,
     )  # fmt: skip
     rng = np.random.default_rng(seed)
 
@@ -32,6 +32,9 @@ def small(seed=0, tied=True, layers=2, d=24, heads=6, kv=2, d_head=8, f=40, voca
 
     shapes = {"q": (heads * d_head, d), "k": (kv * d_head, d), "v": (kv * d_head, d), "o": (d, heads * d_head)}
     shapes |= {"gate": (f, d), "up": (f, d), "down": (d, f)}
+    if config.experts > 1:
+        shapes |= {name: (config.experts, *shapes[name]) for name in ("gate", "up", "down")}
+        shapes["router"] = (config.experts, d)
     made = [
         {name: matrix(*s) for name, s in shapes.items()} | {"gains1": gains(), "gains2": gains()} for _ in range(layers)
     ]
@@ -168,17 +171,45 @@ class Machine:
         for i, layer in enumerate(self.layers):
             attended = self.attention(i, self.outward(layer["w_qkv"], self.norm(x, layer["gains1"][0], s.eps)))
             x = x + self.inward(layer["w_o"], attended)
-            both = self.outward(layer["w_up"], self.norm(x, layer["gains2"][0], s.eps))
-            hidden = []
-            for row in both:
-                gate, up = row[: s.ny], row[s.ny :]
-                hidden.append(self.round(sigmoid(gate, self.storage) * gate * up))
-            x = x + self.inward(layer["w_down"], hidden)
+            normed = self.norm(x, layer["gains2"][0], s.eps)
+            if s.kind.experts > 1:
+                x = x + self.experts(layer, normed)
+            else:
+                x = x + self.inward(layer["w_down"], self.hidden(layer["w_up"], normed))
         normed = self.norm(x, self.gains, t.eps)
         self.position += 1
         return np.concatenate([one_by_one([self.product(w[c], normed[c]) for c in range(s.width)]) for w in self.head])[
             : t.vocab
         ]
+
+    def hidden(self, w_up, normed):
+        made = []
+        for row in self.outward(w_up, normed):
+            gate, up = row[: self.s.ny], row[self.s.ny :]
+            made.append(self.round(sigmoid(gate, self.storage) * gate * up))
+        return made
+
+    def experts(self, layer, normed):
+        """[columns, kx] of the experts that the router chooses; padding of the router is never chosen."""
+        s, kind = self.s, self.s.kind
+        logits = np.concatenate(self.outward(layer["w_router"], normed))
+        logits[kind.experts :] = strip_weights.NEVER
+        chosen = np.argsort(-logits[: kind.experts], kind="stable")[: kind.active]
+        powers = exponential(logits[chosen] - logits.max(), 1.0, self.storage)
+        shares = powers if kind.gates_of_chosen else exponential(logits - logits.max(), 1.0, self.storage)
+        gates = powers * (F(1) / one_by_one([F(0), *shares]))
+        mixed = np.zeros((s.height, s.width, s.kx), F)
+        for expert, gate in zip(chosen, gates, strict=True):
+            hidden = self.hidden(layer["w_up"][:, :, expert], normed)
+            for row, column in np.ndindex(s.height, s.width):
+                m = Mirror(
+                    self.storage,
+                    sum=mixed[row, column],
+                    part=self.product(layer["w_down"][row, column, expert], hidden[row]),
+                )
+                m.op("fmacs", Vec("sum", s.kx), Vec("sum", s.kx), Vec("part", s.kx), str(int(gate.view(np.uint32))))
+                mixed[row, column] = m["sum"]
+        return np.stack([one_by_one(mixed[:, column]) for column in range(s.width)])
 
     def attention(self, i, projected):
         s, slot, turn = self.s, *divmod(self.position, self.s.width)

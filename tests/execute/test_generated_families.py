@@ -1,7 +1,4 @@
-"""Decoders of all supported families, small and with random weights: logits beside transformers'.
-
-Covers: wse/operators/routed_experts.py
-"""
+"""Decoders of all supported families, small and with random weights: logits beside transformers'."""
 
 import dataclasses
 

@@ -2,6 +2,7 @@
 
 Covers: wse/execute/strip_layout.py wse/execute/strip_weights.py wse/operators/strip.py wse/operators/decoder.py
     wse/operators/layer_shape.py wse/operators/cached_attention.py wse/operators/vocabulary.py
+    wse/operators/routed_experts.py
 """
 
 import numpy as np
@@ -32,6 +33,21 @@ def test_logits_to_the_bit(storage, tied):
         wanted = oracle.token(token)
         assert made.logits().tobytes() == wanted.tobytes(), f"token {i}"
         assert made.greatest == wanted.argmax()
+
+
+@pytest.mark.parametrize("numerics", [(), (("norm_topk_prob", True),)])
+@pytest.mark.parametrize("storage", generation.FORMATS)
+def test_experts_to_the_bit(storage, numerics):
+    """Five experts over four rows, of which tokens choose different ones."""
+    weights = small(d=20, f=33, experts=5, active_experts=3, numerics=numerics)
+    made = decoder(weights, storage)
+    oracle = Machine(weights, made.layout, storage)
+    chosen = set()
+    for i, token in enumerate(IDS[:5]):
+        made.step([token])
+        assert made.logits().tobytes() == oracle.token(token).tobytes(), f"token {i}"
+        chosen.add(tuple(made.fabric.read("chosen", 0, made.layout.top(0), 1, 1).ravel()))
+    assert len(chosen) > 2
 
 
 # Widths that do not divide d_model or the vocabulary; one row a head; one query head per key-value head; a head's
