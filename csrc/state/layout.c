@@ -91,10 +91,14 @@ static void layout_routers(wse_fabric *fabric) {
     fabric->strips[strip].streams_next = NEVER;
 }
 
-/* Rows of a strip: as many as have 64 lanes, but not so many that threads have too few strips. */
+/* Rows of a strip: as many as have 64 lanes, but not so many that threads have too few strips.  Strips of a few lanes
+ * cost every thread more than the threads gain, so that a small grid keeps its wide ones, unless all threads are to
+ * take part. */
 static int strip_rows(const wse_fabric *fabric) {
+  enum { LEAST_LANES_OF_STRIP = LANES / 2 };
   int fit = fabric->width > LANES / 2 ? 1 : LANES / fabric->width,
       most = fabric->threads > 1 ? fabric->height / (fabric->threads * BAND_STRIPS) : fit;
+  if (fabric->team == WSE_TEAM_FASTEST && most * fabric->width < LEAST_LANES_OF_STRIP) most = fit;
   return most < 1 ? 1 : most < fit ? most : fit;
 }
 
