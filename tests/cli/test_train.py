@@ -1,6 +1,6 @@
 """`wse train` with PyTorch in place of the fabric: options, output, checkpoints, files.  tests/execute has the fabric.
 
-Covers: wse/train/checkpoint.py
+Covers: wse/train/checkpoint.py, wse/cli/training_report.py
 """
 
 import json
