@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
-from documents import PACKAGES
+from documents import PACKAGES, ROOT
 
 import wse
 from wse.sdk.interpreter import arguments, is_measured
 from wse.sdk.runtime import machine_of
+from wse.sdk.script import OF_HOST
 
 HELPER = "import numpy as np\ndef cycles(w):\n    return w[0] + (w[1] << 16)\n"
 OTHER = "import numpy as np\ndef kind():\n    return (np.uint16(1) + 70).dtype\n"
@@ -56,6 +59,18 @@ def test_errors_and_exits(tmp_path):
     assert cs_python(str(tmp_path / "run.py"), "x").returncode == 3
     missing = cs_python(str(tmp_path / "nothing.py"))
     assert missing.returncode != 0 and "can't open file" in missing.stderr
+
+
+@pytest.mark.parametrize("name, told", [("pandas", True), ("scipy.sparse", True), ("no_such_package", False)])
+def test_a_missing_package_of_the_sdk_is_named_with_its_extra(tmp_path, name, told):
+    """As if it were not installed: the import of the package fails."""
+    (tmp_path / "run.py").write_text(
+        f"import sys\nsys.modules[{name.split('.')[0]!r}] = None\nraise ModuleNotFoundError('no module', name={name!r})\n"
+    )
+    done = cs_python("run.py", cwd=tmp_path)
+    assert done.returncode == 1 and ("pip install 'wse[host]'" in done.stderr) == told
+    requires = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["host"]
+    assert {re.match(r"\w+", one)[0] for one in requires} == set(OF_HOST)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,10 @@ OLD_NAMES = {
 }  # fmt: skip
 
 
+# Packages that host programs of the SDK's examples import: its Python has them, the extra `host` of this one.
+OF_HOST = ("pandas", "scipy")
+
+
 class _Loader(importlib.machinery.SourceFileLoader):
     def source_to_code(self, data, path, *, _optimization: int = -1) -> Any:  # type: ignore[override]
         return rewrite(data, str(path))
@@ -91,6 +95,8 @@ def _show(kind: type[BaseException], error: BaseException, trace: TracebackType 
         trace = trace.tb_next
     if isinstance(error, WseError | KeyboardInterrupt):
         trace = _without_ours(trace)
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in OF_HOST:
+        error.add_note("the SDK's Python has it; here: pip install 'wse[host]'")
     sys.__excepthook__(kind, error.with_traceback(trace), trace)
 
 
