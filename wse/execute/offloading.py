@@ -13,28 +13,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from ..errors import ConfigError, ProgramError
 from ..fabric.fabric import Fabric
-from ..machine.parameters import Machine
-from ..memoryx import Feeder, MemoryX
 from ..models import Graph
 from ..models.graph import Operator
 from ..operators.embedding import Embedding
-from ..operators.policy import Policy
 from ..operators.transfers import Column
 from ..program import dsd
+from ..program.program import Program
 from ..records import dataclass
 from . import emitter, head_in_parts
 from .emitter import EdgeTransfer
 from .execution import Pass
 from .head_in_parts import PART, Head, PartsEmitter
-from .replicas import replicated
 from .schedule import BACKWARD, FORWARD, Arena, Call, allocate
 from .segments import Segment, cut, passes
-from .streaming import Moved, Streaming, grid_of
+from .streaming import Moved, Streaming
 
 LABELS_MOST = 1 << 16
 CODE = 20 << 10  # bytes of a PE that are left for code and tables when the parts of the head are chosen
@@ -72,28 +70,20 @@ class Offloading(Streaming):
 
     def __init__(
         self,
-        graph: Graph,
-        batch: int,
-        machine: Machine,
-        system: MemoryX,
-        dtype: str = "bf16",
-        policy: str = "POL0",
-        grid: tuple[int, int] | None = None,
-        threads: int = 1,
-        sparse: bool = False,
-        trace: int = 0,
-        portable: bool = False,
+        *arguments: Any,
         part: int | None = None,
         report: Callable[[str, int], object] = lambda name, cycles: None,
+        **named: Any,
     ):
-        self._accept(graph)
-        self.graph, self.batch, self.sequence = graph, batch, graph.model.sequence
-        self.grid = grid_of(graph, batch, grid)
-        self.machine, self.clock_hz, self.report = machine, machine.clock_hz, report
-        self.policy = Policy(dtype, policy)
-        width, height = self.grid
-        self.tokens = batch * self.sequence // height
-        executed, copies = replicated(graph, width)
+        self.part, self.report = part, report
+        self._rows: Mapping[str, np.ndarray] = {}  # activations that enter, by what takes them
+        self._slice: tuple[int, int] | None = None  # (first entry, entries) of the part of the head
+        super().__init__(*arguments, **named)
+
+    def _made(
+        self, executed: Graph, copies: Mapping[str, np.ndarray], sparse: bool, load: Callable[[Program], Fabric]
+    ) -> Fabric:
+        """See Streaming; the program has a task for each kind of segments and for each part of the head's work."""
         self.segments, top = cut(executed)
         features = {name: tensor.features for name, tensor in executed.tensors.items()}
         table = [o.features[1] for o in executed.operators if o.kind == "embedding"]
@@ -104,22 +94,17 @@ class Offloading(Streaming):
             self.kinds.setdefault(segment.kind, (len(self.kinds), segment))
         self._planned: list[tuple[str, list[Call], Arena]] = []
         try:
-            self._plan(features, top, part)
-            self.fabric = Fabric(self.program, threads=threads, trace=trace, portable=portable)
+            self._plan(features, top)
+            return load(self.program)
         except ProgramError as error:
+            width, height = self.grid
             largest = max(self._planned, key=lambda task: task[2].bytes, default=None)
             needs = "" if largest is None else f" needs {largest[2].bytes:,} bytes in each PE for {largest[0]}"
             raise type(error)(
-                f"{graph.model.name} with {self.tokens} tokens a row on {width} columns{needs}: "
+                f"{self.graph.model.name} with {self.tokens} tokens a row on {width} columns{needs}: "
                 f"{str(error).splitlines()[0].rstrip(':')}.  Use fewer tokens a row, that is fewer sequences or more "
                 f"rows than {height}, or more columns"
             ) from None
-        self.feeder = Feeder(system, width, machine)
-        self._attach()
-        self._weights: Mapping[str, np.ndarray] = {}
-        self._before = None
-        self._rows: Mapping[str, np.ndarray] = {}  # activations that enter, by what takes them
-        self._slice: tuple[int, int] | None = None  # (first entry, entries) of the part of the head
 
     @property
     def has_costs(self) -> bool:
@@ -131,14 +116,14 @@ class Offloading(Streaming):
 
     # --- the program --------------------------------------------------------------------------------------------------
 
-    def _plan(self, features: dict[str, int], top: Operator, part: int | None) -> None:
+    def _plan(self, features: dict[str, int], top: Operator) -> None:
         """Makes the program: the tasks of each kind of segments, and those of the head `top`."""
         width, _ = self.grid
         for number, segment in self.kinds.values():
             made = passes(segment, features, self._widest, self.tokens < self.sequence)
             for name, calls in ((FORWARD, made.forward), (BACKWARD, made.backward)):
                 self._planned.append((f"{name}{number}", calls, self._arena(calls)))
-        self.head = self._head(top, part, max(arena.bytes for _, _, arena in self._planned))
+        self.head = self._head(top, max(arena.bytes for _, _, arena in self._planned))
         arena = self.head.arena(width, self.tokens, self.policy.size, self._works(self.head.calls))
         self._planned += [(f"head_{name}", self.head.tasks[name], arena) for name in head_in_parts.TASKS]
         self.region = self._region(self.tokens)
@@ -152,7 +137,7 @@ class Offloading(Streaming):
     def _arena(self, calls: list[Call]) -> Arena:
         return allocate(calls, self.grid[0], self.tokens, self.policy.size, work=self._works(calls))
 
-    def _head(self, operator: Operator, part: int | None, others: int) -> Head:
+    def _head(self, operator: Operator, others: int) -> Head:
         """The head in as few parts as need no more memory than the segments, or than a PE has."""
         width, _ = self.grid
 
@@ -173,7 +158,7 @@ class Offloading(Streaming):
             raise ConfigError(
                 f"{operator.name} has {vocab:,} entries: a label on the PEs has 16 bits, {LABELS_MOST:,} at most"
             )
-        return made(head_in_parts.fitting(vocab, width, fits) if part is None else part)
+        return made(head_in_parts.fitting(vocab, width, fits) if self.part is None else self.part)
 
     def _emit(self, planned: list[tuple[str, list[Call], Arena]]) -> dict[str, Task]:
         """Emits all tasks, and gives them by name."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -96,9 +97,22 @@ class Streaming:
         self.grid = grid_of(graph, batch, grid)
         self.machine, self.clock_hz = machine, machine.clock_hz
         self.policy = Policy(dtype, policy)
-        width, height = self.grid
-        tokens = batch * self.sequence // height
-        executed, copies = replicated(graph, width)
+        self.tokens = batch * self.sequence // self.grid[1]  # of a row of PEs
+        executed, copies = replicated(graph, self.grid[0])
+        load = partial(Fabric, threads=threads, trace=trace, portable=portable)
+        self.fabric = self._made(executed, copies, sparse, load)
+        self.feeder = Feeder(system, self.grid[0], machine)
+        self._attach()
+        self._weights: Mapping[str, np.ndarray] = {}
+        self._before: Run | None = None
+
+    # --- the program --------------------------------------------------------------------------------------------------
+
+    def _made(
+        self, executed: Graph, copies: Mapping[str, np.ndarray], sparse: bool, load: Callable[[Program], Fabric]
+    ) -> Fabric:
+        """Makes the region, its program and its emitter, and loads the program.  executed, copies: of `replicated`."""
+        width, tokens = self.grid[0], self.tokens
         features = {name: tensor.features for name, tensor in executed.tensors.items()}
         self.schedule = schedule(executed.operators, features, over_rows=tokens < self.sequence)
         work = emitter.works(self.schedule.calls, self._region(tokens), self.sequence, sparse)
@@ -108,13 +122,7 @@ class Streaming:
         self.emitter = Emitter(self.region, arena, self.sequence, sparse, replicas=copies)
         self._code()
         self.region.finish()
-        self.fabric = Fabric(self.program, threads=threads, trace=trace, portable=portable)
-        self.feeder = Feeder(system, width, machine)
-        self._attach()
-        self._weights: Mapping[str, np.ndarray] = {}
-        self._before: Run | None = None
-
-    # --- the program --------------------------------------------------------------------------------------------------
+        return load(self.program)
 
     def _accept(self, graph: Graph) -> None:
         """ConfigError for a graph that has what no kernel executes."""

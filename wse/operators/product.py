@@ -393,10 +393,15 @@ class Gathered(Product):
             "    bz r21, .end",
             "    isub32 r21, r21, 1",
             "    iadd32 r20, r20, r6",
+            *self._turn(),
             "    jmp .chunk",
             ".end:",
             *ALL_SENT,
         ]
+
+    def _turn(self) -> list[str]:
+        """What else there is to do before the next chunk."""
+        return []
 
     def _finish(self) -> list[str]:
         """Rounds the f32 sums to the outputs."""
@@ -466,19 +471,9 @@ class Chunkwise(Gathered):
             ]
         )
 
-    def _next(self) -> list[str]:
+    def _turn(self) -> list[str]:
         """The other of two buffers comes next."""
-        if self.width == 1:
-            return []
-        return [
-            "    bz r21, .end",
-            "    isub32 r21, r21, 1",
-            "    iadd32 r20, r20, r6",
-            "    isub32 r6, r0, r6",
-            "    jmp .chunk",
-            ".end:",
-            *ALL_SENT,
-        ]
+        return ["    isub32 r6, r0, r6"]
 
 
 def load_dsr(dsr: str, size: int, base: str, span: str, save: bool = False, stride: int | None = None) -> list[str]:
