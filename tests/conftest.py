@@ -40,7 +40,7 @@ for _name, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signa
     if hasattr(signal, _name) and signal.getsignal(getattr(signal, _name)) is signal.SIG_IGN:
         signal.signal(getattr(signal, _name), _handler)
 
-pytest.register_assert_rewrite("says")
+pytest.register_assert_rewrite("says", "layer_bounds")
 settings.register_profile("wse", deadline=None, print_blob=True)
 settings.register_profile("ci", settings.get_profile("wse"), derandomize=True)  # the same examples every time
 settings.load_profile("ci" if os.environ.get("CI") else "wse")

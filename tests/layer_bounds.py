@@ -1,9 +1,10 @@
 """What tests of linear layers share: values as they are stored, and how far off a sum may be."""
 
 import numpy as np
+import pytest
 
 from wse.machine import numerics
-from wse.train import loop
+from wse.train import loop, reference
 
 # Largest relative error of one rounding to the storage type.
 ROUNDING = {"f32": 1e-6, "f16": 2**-11, "bf16": 2**-8, "cb16": 2**-10}
@@ -45,3 +46,25 @@ def gradient_errors(got, expected):
         g, e = got[name].astype(np.float64).ravel(), e.astype(np.float64).ravel()
         found[name] = np.linalg.norm(g - e) / np.linalg.norm(e), g @ e / np.linalg.norm(g) / np.linalg.norm(e)
     return found
+
+
+def pass_against_pytorch(execution, batch, bound, scale):
+    """Runs a pass with random tokens and weights; its loss and every gradient are within `bound` of PyTorch's.
+
+    Returns the Pass, the tokens, and (relative error, cosine) by tensor.
+    """
+    tokens = random_tokens(execution.graph.model, batch)
+    weights = random_weights(execution.graph)
+    execution.load(weights)
+    done = execution.run(*tokens, scale)
+    loss, expected = reference.gradients(execution.graph, weights, *tokens)
+    assert done.loss == pytest.approx(loss, rel=bound / 10)
+    assert set(done.gradients) == set(expected)
+    got = {name: g / np.float32(scale) for name, g in done.gradients.items()}
+    # A bias of all keys moves all scores of a query alike: its gradient is 0 but for rounding, in PyTorch as well.
+    for name in [name for name in expected if name.endswith("attention.k.bias")]:
+        size = max(np.linalg.norm(expected.pop(name)), np.linalg.norm(got[name]))
+        assert size < bound * np.linalg.norm(expected[name.replace("k.bias", "q.bias")])
+    found = gradient_errors(got, expected)
+    assert {name: e for name, (e, _) in found.items() if e > bound} == {}
+    return done, tokens, found

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from layer_bounds import gradient_errors, random_tokens, random_weights
+from layer_bounds import pass_against_pytorch, random_tokens, random_weights
 from operator_cases import BOTH, STREAMING, WIDE
 
 from wse import Machine
@@ -20,7 +20,6 @@ from wse.memoryx import MemoryX
 from wse.models import Graph, graph, load
 from wse.models.graph import Operator
 from wse.torch.execution import Exchange
-from wse.train import reference
 
 NANO = load("nano").but(sequence=8)
 # Model, sequences, part of the vocabulary of 96, grid, bound; the storage type and the policy are in the name.
@@ -40,22 +39,8 @@ def build(model, batch, **options):
 
 
 def check_gradients(execution, batch, bound, scale):
-    model = execution.graph.model
-    ids, labels = random_tokens(model, batch)
-    weights = random_weights(execution.graph)
-    execution.load(weights)
-    done = execution.run(ids, labels, scale)
-    loss, expected = reference.gradients(execution.graph, weights, ids, labels)
-    assert done.loss == pytest.approx(loss, rel=bound / 10)
-    assert set(done.gradients) == set(expected)
-    got = {name: g / np.float32(scale) for name, g in done.gradients.items()}
-    # A bias of all keys moves all scores of a query alike: its gradient is 0 but for rounding, in PyTorch as well.
-    for name in [name for name in expected if name.endswith("attention.k.bias")]:
-        size = max(np.linalg.norm(expected.pop(name)), np.linalg.norm(got[name]))
-        assert size < bound * np.linalg.norm(expected[name.replace("k.bias", "q.bias")])
-    found = gradient_errors(got, expected)
-    assert {name: e for name, (e, _) in found.items() if e > bound} == {}
-    assert execution.evaluate(ids, labels) == done.loss
+    done, tokens, _ = pass_against_pytorch(execution, batch, bound, scale)
+    assert execution.evaluate(*tokens) == done.loss
     return done
 
 
