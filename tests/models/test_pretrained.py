@@ -89,21 +89,73 @@ def test_tensors_of_experts(tmp_path):
         export(tmp_path / "out", made, wanted.__getitem__)
 
 
-def test_blocks_of_4_bits_are_named(tmp_path):
-    """As published files of gpt_oss have their experts."""
-    sizes = {"num_local_experts": 2, "num_experts_per_tok": 1, "num_key_value_heads": 2, "head_dim": 4}
+SCALES = [0, 1, 60, 120, 126, 127, 128, 133, 200, 252]  # powers of two, plus 127
+
+
+def in_blocks(tmp_path, change=None):
+    """A gpt_oss with random blocks of 4 bits, as its published files have: its graph, and the tensors of the file."""
     config = {
-        "model_type": "gpt_oss", "num_hidden_layers": 1, "hidden_size": 8, "num_attention_heads": 2, "vocab_size": 11,
-        "intermediate_size": 12, **sizes,
+        "model_type": "gpt_oss", "num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2, "vocab_size": 11,
+        "intermediate_size": 64, "num_local_experts": 3, "num_experts_per_tok": 1, "num_key_value_heads": 2,
+        "head_dim": 4, "quantization_config": {"quant_method": "mxfp4"},
     }  # fmt: skip
-    made = graph(from_hugging_face(config))
-    whole = {e.name: np.zeros(e.shape, np.float32) for e in entries(made, "gpt_oss")}
-    name = "model.layers.0.mlp.experts.down_proj"
-    del whole[name]
-    whole |= {f"{name}_{part}": np.zeros((2, 8), np.uint8) for part in ("blocks", "scales")}
+    made, rng = graph(from_hugging_face(config)), np.random.default_rng(4)
+    whole = {e.name: rng.standard_normal(e.shape).astype(np.float32) for e in entries(made, "gpt_oss")}
+    for role, outputs, inputs in (("gate_up", 128, 32), ("down", 32, 64)):
+        name = f"model.layers.0.mlp.experts.{role}_proj"
+        del whole[name]
+        whole[f"{name}_blocks"] = rng.integers(0, 256, (3, outputs, inputs // 32, 16)).astype(np.uint8)
+        whole[f"{name}_scales"] = rng.choice(SCALES, (3, outputs, inputs // 32)).astype(np.uint8)
+    if change is not None:
+        change(whole)
     (tmp_path / "config.json").write_text(json.dumps(config))
     numpy_files.save_file(whole, tmp_path / "model.safetensors")
-    with pytest.raises(ConfigError, match=r"keeps .*experts.down_proj in blocks of 4 bits .*save the model in bf16"):
+    return whole
+
+
+def test_blocks_of_4_bits(tmp_path):
+    """To the bit what the definition of OCP says, one value after the other."""
+    whole = in_blocks(tmp_path)
+    found = read(tmp_path)[1]
+    blocks, scales = (whole[f"model.layers.0.mlp.experts.gate_up_proj_{part}"] for part in ("blocks", "scales"))
+    for expert, output, i in np.ndindex(3, 128, 32):
+        code = int(blocks[expert, output, 0, i // 2]) >> 4 * (i % 2) & 15
+        sign, exponent, mantissa = code >> 3, code >> 1 & 3, code & 1
+        size = (1 + mantissa / 2) * 2.0 ** (exponent - 1) if exponent else mantissa / 2
+        wanted = (-1) ** sign * size * 2.0 ** (int(scales[expert, output, 0]) - 127)
+        role = ("gate", "up")[output % 2]
+        assert found[f"layers.0.mlp.experts.{role}.weight"][expert, output // 2, i] == np.float32(wanted)
+
+
+def test_blocks_of_4_bits_as_transformers_has_them(tmp_path):
+    torch = pytest.importorskip("torch")
+    mxfp4 = pytest.importorskip("transformers.integrations.mxfp4")
+    whole = in_blocks(tmp_path)
+    files = open_pretrained(tmp_path)
+    for role in ("gate_up", "down"):
+        name = f"model.layers.0.mlp.experts.{role}_proj"
+        parts = [torch.from_numpy(whole[f"{name}_{part}"]) for part in ("blocks", "scales")]
+        wanted = mxfp4.convert_moe_packed_tensors(*parts, dtype=torch.float32).numpy()
+        assert files.read(name).tobytes() == np.ascontiguousarray(wanted).tobytes()
+
+
+def test_blocks_of_4_bits_that_are_wrong(tmp_path):
+    name = "model.layers.0.mlp.experts.down_proj"
+
+    def scales(value):
+        return lambda whole: whole.update({f"{name}_scales": np.full((3, 32, 2), value, np.uint8)})
+
+    for value in (254, 255):  # beyond float32; no number
+        in_blocks(tmp_path, scales(value))
+        with pytest.raises(ConfigError, match="down_proj has values that are not finite"):
+            read(tmp_path)
+    in_blocks(tmp_path, lambda whole: whole.update({f"{name}_scales": np.zeros((3, 32, 1), np.uint8)}))
+    with pytest.raises(
+        ConfigError, match=r"blocks is U8 \[3, 32, 2, 16\] and .*_scales is U8 \[3, 32, 1\], but blocks"
+    ):
+        read(tmp_path)
+    in_blocks(tmp_path, lambda whole: whole.pop(f"{name}_scales"))
+    with pytest.raises(ConfigError, match=r"has no tensor model.layers.0.mlp.experts.down_proj"):
         read(tmp_path)
 
 

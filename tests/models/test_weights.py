@@ -55,19 +55,20 @@ def test_bf16_tensors(tmp_path):
     assert np.array_equal(got, tensors["model.layers.1.mlp.down_proj.weight"].float().numpy())
 
 
-def test_quantised_blocks(tmp_path):
+@pytest.mark.parametrize("kind, error", [("Q8_0", 0.01), ("MXFP4", 0.2)])
+def test_quantised_blocks(tmp_path, kind, error):
     import gguf
 
     wanted = model(d=32, f=64)
-    blocks = gguf.quants.quantize(wanted.layers[0]["up"], gguf.GGMLQuantizationType.Q8_0)
+    blocks = gguf.quants.quantize(wanted.layers[0]["up"], gguf.GGMLQuantizationType[kind])
 
     def change(writer):
         for tensors in writer.tensors:
             del tensors["blk.0.ffn_up.weight"]
-        writer.add_tensor("blk.0.ffn_up.weight", blocks, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+        writer.add_tensor("blk.0.ffn_up.weight", blocks, raw_dtype=gguf.GGMLQuantizationType[kind])
 
     got = read_weights(write_gguf(tmp_path / "small.gguf", wanted, change)).layers[0]["up"]
-    assert 0 < np.abs(got - wanted.layers[0]["up"]).max() < 0.01
+    assert 0 < np.abs(got - wanted.layers[0]["up"]).max() < error
 
 
 @pytest.mark.parametrize(

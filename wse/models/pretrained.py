@@ -24,7 +24,7 @@ from .config import Transformer
 from .graph import Graph
 from .load import from_hugging_face
 from .names import NEUTRAL, Entry, config_of, entries
-from .tensor_files import Place, halves, open_gguf, safetensors, write_safetensors
+from .tensor_files import Mxfp4, Place, halves, open_gguf, safetensors, write_safetensors
 
 INDEX = "model.safetensors.index.json"
 # Files of a tokenizer, which an export copies.
@@ -74,11 +74,6 @@ class Pretrained:
         known = {self._found(entry.name) for entry in entries(whole, self.type)}
         lacking = [name for name in names if names[name] not in self.shapes]
         if lacking:
-            if f"{names[lacking[0]]}_blocks" in self.shapes:
-                raise ConfigError(
-                    f"{self.where} keeps {lacking[0]} in blocks of 4 bits (MXFP4), which are not read: load it in "
-                    "transformers, dequantised, and save the model in bf16"
-                )
             raise ConfigError(
                 f"{self.where} has no tensor {lacking[0]} ({len(lacking)} of {len(names)} are missing): "
                 f"{did_you_mean(lacking[0], self.shapes, most=0) or 'is it of this model?'}"
@@ -149,12 +144,13 @@ def _safetensors(files: list[Path], folder: Path) -> Pretrained:
     config = read_json(folder / "config.json", "model", infinite=True)
     if not isinstance(config, dict):
         raise ConfigError(f"{folder / 'config.json'} must be a JSON object of keys and values")
-    places: dict[str, Place] = {}
+    found: dict[str, Place] = {}
     for file in files:
         for name, place in safetensors(file).items():
-            if name in places:
-                raise ConfigError(f"{file} and {places[name].file} both have the tensor {name}")
-            places[name] = place
+            if name in found:
+                raise ConfigError(f"{file} and {found[name].file} both have the tensor {name}")
+            found[name] = place
+    places = _of_blocks(found)
     shapes = {name: place.shape for name, place in places.items()}
     stacks = _stacks(shapes)
     for name, parts in stacks.items():
@@ -165,6 +161,17 @@ def _safetensors(files: list[Path], folder: Path) -> Pretrained:
         return np.stack([places[part].read() for part in stacks[name]]) if name in stacks else places[name].read()
 
     return Pretrained(config, str(folder), folder, shapes, read, {})
+
+
+def _of_blocks(places: Mapping[str, Place]) -> dict[str, Place | Mxfp4]:
+    """The tensors, with those in blocks of 4 bits under the name that they have without."""
+    made: dict[str, Place | Mxfp4] = dict(places)
+    for name, blocks in places.items():
+        whole = name.removesuffix("_blocks")
+        if whole != name and whole not in places and (scales := places.get(f"{whole}_scales")):
+            made[whole] = Mxfp4(blocks, scales)
+            del made[name], made[f"{whole}_scales"]
+    return made
 
 
 def _stacks(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, list[str]]:

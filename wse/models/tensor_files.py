@@ -39,11 +39,17 @@ class Place:
     begin: int
     end: int
 
+    def bytes(self) -> np.ndarray:
+        """uint8, in the order of the file."""
+        if self.end == self.begin:
+            return np.zeros(0, np.uint8)
+        return np.memmap(self.file, np.uint8, "r")[self.begin : self.end]
+
     def read(self) -> np.ndarray:
         """float32.  ConfigError for a tensor of integers."""
         if self.dtype in _WHOLE:
             raise ConfigError(f"{self.file}: {self.name} is of type {self.dtype}; read are {', '.join(_SIZES)}")
-        data = np.memmap(self.file, np.uint8, "r")[self.begin : self.end] if self.end > self.begin else b""
+        data = self.bytes()
         if self.dtype == "BF16":
             return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(self.shape)
         return np.frombuffer(data, _DTYPES[self.dtype]).astype(np.float32).reshape(self.shape)
@@ -75,6 +81,49 @@ def safetensors(file: Path) -> dict[str, Place]:
         raise ConfigError(f"{file}: {error.strerror}") from None
     except (struct.error, ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(f"{file} is no readable safetensors file") from None
+
+
+@dataclass(frozen=True)
+class Mxfp4:
+    """A matrix of each expert in blocks of 4 bits, as gpt_oss has them: two tensors of a safetensors file.
+
+    blocks: uint8 [experts, outputs, inputs / 32, 16]: 32 values in E2M1, of a byte the lower half first.
+    scales: uint8 [experts, outputs, inputs / 32]: the power of two of a block plus 127 (E8M0), 255 for no number.
+    ConfigError for other types and shapes.
+    """
+
+    blocks: Place
+    scales: Place
+
+    def __post_init__(self) -> None:
+        b, s = self.blocks, self.scales
+        if b.dtype != "U8" or s.dtype != "U8" or len(b.shape) != 4 or b.shape[-1] != 16 or b.shape[:-1] != s.shape:
+            raise ConfigError(
+                f"{b.file}: {b.name} is {b.dtype} {list(b.shape)} and {s.name} is {s.dtype} {list(s.shape)}, but "
+                "blocks of 4 bits are U8 [experts, outputs, blocks, 16], their scales U8 [experts, outputs, blocks]"
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[experts, inputs, outputs], as the matrices are without blocks."""
+        experts, outputs, blocks, _ = self.blocks.shape
+        return experts, 32 * blocks, outputs
+
+    def read(self) -> np.ndarray:
+        """float32 [experts, inputs, outputs], exact; not finite beyond the range of float32."""
+        codes = self.blocks.bytes().reshape(self.blocks.shape)
+        scales = self.scales.bytes().reshape(self.scales.shape).astype(np.int32)
+        made = np.empty(self.shape, np.float32)
+        for expert, (own, powers) in enumerate(zip(codes, scales, strict=True)):
+            values = _E2M1[np.stack([own & 15, own >> 4], axis=-1)].reshape(*powers.shape, 32)
+            with np.errstate(over="ignore"):
+                values = np.ldexp(values, powers[..., None] - 127)
+            values[powers == 255] = np.nan
+            made[expert] = values.reshape(values.shape[0], -1).T
+        return made
+
+
+_E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], np.float32)
 
 
 def write_safetensors(file: Path, tensors: Mapping[str, np.ndarray]) -> None:
