@@ -105,3 +105,13 @@ def test_validate_system():
     words = sh("validate", "--system").stdout
     assert "gpt-j-r1.8" in words and "of all" in words
     assert sh("validate", "--system", "--models").exit_code == 2
+
+
+def test_a_policy_changes_the_step_and_is_explained():
+    words = ("system", "--model", "gpt3-13b", "--systems", "1", "--json", "--explain", "step_seconds")
+    found = {policy: json.loads(sh(*words, "--policy", policy).stdout) for policy in ("POL0", "POL1", "POL2")}
+    assert json.loads(sh(*words).stdout)["policy"] == "POL1"
+    assert found["POL0"]["seconds"] > 1.2 * found["POL1"]["seconds"] > 1.2 * 1.1 * found["POL2"]["seconds"]
+    texts = {policy: json.dumps(document["explained"]) for policy, document in found.items()}
+    assert "ratio of POL0" in texts["POL0"] and "ratio of" not in texts["POL1"]
+    assert all("bound of products" in text for text in texts.values())

@@ -85,7 +85,7 @@ def test_published_runs_within_the_bar():
     checked = list(check.points())
     found = check.summary(checked)
     assert found.ok and found.calibrating <= 7 and found.left_out <= 9.5
-    assert check.summary(list(check.points("kernels"))).calibrating <= 7
+    assert check.summary(list(check.points("kernels"))).calibrating <= 8
     assert len(checked) == 16 and sum(c.point.calibrates for c in checked) == 12
     for c in checked:  # one wafer, all of them far above the threshold of streams
         assert c.simulated == pytest.approx(c.analytic, rel=0.02)

@@ -11,8 +11,8 @@ from wse.models import graph, load
 from wse.train import loop
 
 
-def executed(model, batch, grid, memory, part=None):
-    made = Offloading(graph(model), batch, Machine("wse3"), memory, dtype="f16", grid=grid, part=part)
+def executed(model, batch, grid, memory, part=None, policy="POL0"):
+    made = Offloading(graph(model), batch, Machine("wse3"), memory, dtype="f16", grid=grid, part=part, policy=policy)
     made.load(loop.initial(made.graph, 0))
     ids, labels = np.random.default_rng(0).integers(0, model.vocab, (2, batch, model.sequence))
     return made, made.run(ids, labels, 2.0**10)
@@ -26,9 +26,10 @@ MEMORIES = {
 }
 
 
-@pytest.mark.parametrize("memory", MEMORIES)
-def test_a_step(memory):
-    made, done = executed(WIDE, 2, (4, 4), MEMORIES[memory], part=96)
+@pytest.mark.parametrize(("memory", "policy"), (("slow", "POL0"), ("fast", "POL0"), ("fast", "POL1"), ("fast", "POL2")))
+def test_a_step(memory, policy):
+    made, done = executed(WIDE, 2, (4, 4), MEMORIES[memory], 96, policy)
+    assert made.has_costs
     modelled = step(made)
     assert modelled["all"] == pytest.approx(done.cycles, rel=0.08)
     by_name = {}
@@ -37,7 +38,7 @@ def test_a_step(memory):
             name = f"{span.phase} {span.name.split()[0]}"
             by_name[name] = by_name.get(name, 0) + span.end - span.begin
     for name in ("forward linear.forward", "backward linear.backward", "backward linear.backward.add"):
-        assert modelled[name] == pytest.approx(by_name[name], rel=0.1), name
+        assert modelled[name] == pytest.approx(by_name[name], rel=0.12 if policy == "POL2" else 0.1), name
     assert set(modelled) - {"all"} == set(by_name)
 
 

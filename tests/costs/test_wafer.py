@@ -10,7 +10,7 @@ from wse.plan.workload import workload
 
 def seconds(model, tokens, arch="wse3", sequence=2048):
     work = workload(model, 64, sequence)
-    found = [kernels.terms(work, layer, tokens, arch) for layer in work.layers]
+    found = [kernels.terms(work, layer, tokens, arch, "POL0") for layer in work.layers]
     return sum(f[0] + b[0] for f, b in found), sum(f[1] + b[1] for f, b in found)
 
 
@@ -28,7 +28,7 @@ def test_work_doubles_with_tokens_and_layers():
 def test_backward_is_about_twice_forward():
     work = workload(load("gpt3-13b"), 64)
     layer = next(layer for layer in work.layers if layer.depth)
-    forward, backward = kernels.terms(work, layer, 131_072.0, "wse3")
+    forward, backward = kernels.terms(work, layer, 131_072.0, "wse3", "POL1")
     assert 1.5 < backward[0] / forward[0] < 3
     assert forward[2] + backward[2] == pytest.approx(1)
 

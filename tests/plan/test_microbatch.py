@@ -51,6 +51,9 @@ def test_passes_are_of_whole_sequences_and_add_up(batch, systems, own):
     assert np.ptp(sizes, axis=0).max() <= 1 and np.ptp(sizes.sum(axis=0)) <= 1
     assert found.mean * found.passes == pytest.approx(sizes.sum(axis=0).max())
     assert found.passes == 1 or -(-share // (found.passes - 1)) > ((own and min(own, share)) or int(found.room))
+    sizes, shares = zip(*found.mix(), strict=True)
+    assert sum(shares) == pytest.approx(1) and set(sizes) == set(found.sizes()[:, 0])
+    assert np.dot(sizes, shares) == pytest.approx(found.mean)
 
 
 def test_what_cannot_be_chosen():

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
-from ..costs import calibrate
+from ..costs import calibrate, policies
 from ..errors import ConfigError
 from ..memoryx import MemoryX, Network
 from ..memoryx.system import DIMM_96GB
@@ -30,7 +30,10 @@ PUBLISHED = ("1t", 16, 15.3)
 
 # Figures of the machine that the model uses: of memory, and of computing times by what they follow from.
 MEMORY_FIGURES = ("usable_pes", "wafer_bytes", "sram_bytes")
-COMPUTE_FIGURES = {"kernels": ("fabric_width", "peak_clock_hz"), "peak": ("peak_clock_hz", "pe_flops_milli")}
+COMPUTE_FIGURES = {
+    "kernels": ("fabric_width", "peak_clock_hz", "sram_read2_milli", "sram_write_milli"),
+    "peak": ("peak_clock_hz", "pe_flops_milli", "sram_read2_milli", "sram_write_milli"),
+}
 # Options that give an uncertain input of priors.toml: what the command line gives is known and not drawn.
 GIVEN = {"update": "exposed", "jitter": "jitter", "nodes": "dram", "link": "link", "gradient_bytes": "gradient_bytes"}
 JITTER = 0.01  # the middle of its range
@@ -77,6 +80,12 @@ JITTER = 0.01  # the middle of its range
     default="peak",
     help="Source of computing times: peak flop/s, or executed kernels.",
 )
+@common.option(
+    "--policy",
+    type=types.POLICY,
+    default=policies.DEFAULT,
+    help=common.POLICY + "  Published runs are assumed to be of the default.",
+)
 @click.option(
     "--mechanisms/--no-mechanisms",
     default=None,
@@ -112,6 +121,7 @@ def command(
     density: float,
     jitter: float | None,
     compute: str,
+    policy: str,
     mechanisms: bool | None,
     explained: str | None,
     tokens: float | None,
@@ -150,7 +160,7 @@ def command(
     draws = predict.draw(machine.name, known=known)
     with common.Working() as working:
         working("calibrating computing times")
-        constants = calibrate.calibrated(compute)
+        constants = calibrate.calibrated(compute, policy)
     held = capacity.capacity(work.parameters, memoryx)
     with common.Steps("numbers of systems") as bar:
         bar(0, len(systems))
@@ -233,6 +243,7 @@ def document(
         "arch": system.machine.name,
         "overrides": dict(system.machine.overrides),
         "density": work.density,
+        "policy": constants.level,
         "memoryx": {
             "bytes": system.memoryx.capacity,
             "nodes": system.memoryx.nodes,

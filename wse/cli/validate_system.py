@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..costs import calibrate
+from ..costs import calibrate, policies
 from ..plan import microbatch
 from ..system import capacity, check
 from .output import Lines, Table, number, show, text
@@ -68,6 +68,8 @@ def document(checked: list[check.Checked], found: check.Summary, other: check.Su
             for c in check.evaluations()
         ],
         "slack": calibrate.slack(),
+        "policies": [vars(row) | {"share": row.share, "of_executed": row.of_executed} for row in check.policies_of()],
+        "policy": policies.DEFAULT,
         "micro_batches": [
             {"model": m.model, "published": m.published, "computed": m.computed, "error_pct": m.error_pct}
             for m in microbatch.published()
@@ -144,6 +146,26 @@ VIEW = [
             "computing: error of the ratio of computing times, without links; left out: of these with the slack of the "
             "other pair",
         ]
+    ),
+    Table(
+        "policies",
+        [
+            text("wafer, policy", "{wafer}, {level}"),
+            number("executed: forward", "{forward:.2f}"),
+            number("backward", "{backward:.2f}"),
+            number("both", "{executed:.2f}"),
+            number("bound by ports", "{bound:.2f}"),
+            number("compiled", "{compiled:.2f}"),
+            number("of executed", "{of_executed:share}"),
+            number("of the bound", "{share:share}"),
+            number("fit of CS-2 runs", lambda row: f"{row['fit_pct']:.1f} %" if row["fit_pct"] else ""),
+        ],
+        title="Products with weights, multiply-adds per PE and cycle, largest executed tile:",
+        notes=[
+            f"compiled: by the constants above, which are of {policies.DEFAULT}; above the bound, the runs had another "
+            "policy, or instructions that are not public",
+            "fit: error of the published runs by executed kernels if all had this policy",
+        ],
     ),
     Table(
         "evaluations",

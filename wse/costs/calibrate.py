@@ -12,14 +12,18 @@ systems.  On another wafer everything that "peak" counts takes less time by the 
 CS-3: PEs, lanes and clock of the machine's rows.  One factor of a CS-3 besides, the slack, says by how much two
 published pairs of runs (cs3_pairs.csv) fall short of that ratio: what the ports of a PE's memory, which are those of
 a WSE-2, leave of twice the lanes, and what software of other releases changed.  It is the geometric mean of both;
-they differ by a quarter.  A kernel that reads and writes its sums for each weight would gain 1.06 instead of 2.09, as
+they differ by a quarter.  A kernel that reads and writes its sums for each weight would gain 1.1 instead of 2.09, as
 those of "kernels" do.
+
+Published runs are assumed to be of the vendor's default policy of precision (policies.DEFAULT).  At another level,
+times change as those of executed kernels do.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -30,7 +34,7 @@ from ..machine.parameters import Machine
 from ..models import load
 from ..plan.workload import Layer, Workload, workload
 from ..records import dataclass
-from . import wafer
+from . import policies, wafer
 from .fit import nonnegative
 
 TABLE = Path(__file__).with_name("cs2_points.csv")
@@ -40,7 +44,7 @@ ARCH = "wse2"
 Terms = tuple[tuple[float, ...], tuple[float, ...]]  # forward, backward: the factor of each constant
 
 
-def _peak_terms(work: Workload, layer: Layer, tokens: float, machine: str | Machine) -> Terms:
+def _peak_terms(work: Workload, layer: Layer, tokens: float, machine: str | Machine, level: str) -> Terms:
     """The factors of the constants of the family "peak": seconds at peak of products with weights, of products of
     activations, and layers; on another wafer than a CS-2 in proportion to its peak, and with the slack of a CS-3.
 
@@ -52,13 +56,14 @@ def _peak_terms(work: Workload, layer: Layer, tokens: float, machine: str | Mach
     flops, mixing = (tokens * per / machine.peak_flops * times for per in (6 * layer.matmul, layer.mixing))
     overhead = layer.depth * times * Machine(ARCH).peak_flops / machine.peak_flops
     sparse = work.density, (1 + work.density) / 2
+    forward, backward = policies.ratios(work, layer, tokens, machine, level)
     return (
-        (sparse[0] * flops / 3, mixing / 3, overhead / 3),
-        (sparse[1] * 2 * flops / 3, 2 * mixing / 3, 2 * overhead / 3),
+        (forward[0] * sparse[0] * flops / 3, forward[1] * mixing / 3, overhead / 3),
+        (backward[0] * sparse[1] * 2 * flops / 3, backward[1] * 2 * mixing / 3, 2 * overhead / 3),
     )
 
 
-FAMILIES: dict[str, Callable[[Workload, Layer, float, str | Machine], Terms]] = {
+FAMILIES: dict[str, Callable[[Workload, Layer, float, str | Machine, str], Terms]] = {
     "peak": _peak_terms,
     "kernels": wafer.terms,
 }
@@ -74,14 +79,16 @@ _UNITS = (1, 1, 1e3)  # constants in sentences: seconds to ms
 
 @dataclass(frozen=True)
 class Constants:
-    """Fitted constants of a family; they implement workload.Compute."""
+    """Fitted constants of a family; they implement workload.Compute.  level: of the policy of precision of the jobs
+    that are predicted, "POL0" to "POL2"."""
 
     family: str
     values: tuple[float, ...]
+    level: str = policies.DEFAULT
 
     def layer(self, work: Workload, layer: Layer, tokens: float, machine: str | Machine) -> tuple[float, float]:
         """(forward, backward) seconds of a layer for a number of tokens."""
-        forward, backward = FAMILIES[self.family](work, layer, tokens, machine)
+        forward, backward = FAMILIES[self.family](work, layer, tokens, machine, self.level)
         return float(np.dot(forward, self.values)), float(np.dot(backward, self.values))
 
     def words(self) -> str:
@@ -125,15 +132,18 @@ def points() -> tuple[Point, ...]:
     )
 
 
-def pass_terms(family: str, work: Workload, tokens: float, machine: str | Machine) -> np.ndarray:
+def pass_terms(
+    family: str, work: Workload, tokens: float, machine: str | Machine, level: str = policies.DEFAULT
+) -> np.ndarray:
     """float64 [constants]: the factors of a family's constants in a pass, forward and backward added."""
-    return np.sum([np.sum(FAMILIES[family](work, layer, tokens, machine), axis=0) for layer in work.layers], axis=0)
+    made = [np.sum(FAMILIES[family](work, layer, tokens, machine, level), axis=0) for layer in work.layers]
+    return np.sum(made, axis=0)
 
 
-def fit(chosen: Iterable[Point], family: str = "peak") -> Constants:
+def fit(chosen: Iterable[Point], family: str = "peak", level: str = policies.DEFAULT) -> Constants:
     """Fit the constants of a family by least squares of relative errors; none is negative.
 
-    Raises ConfigError for fewer than 4 runs.
+    level: the policy of precision that the runs are assumed to have had.  Raises ConfigError for fewer than 4 runs.
     """
     rows = list(chosen)
     if len(rows) < 4:
@@ -142,15 +152,31 @@ def fit(chosen: Iterable[Point], family: str = "peak") -> Constants:
     for point in rows:
         passes = point.work.passes(point.systems, Machine(ARCH))
         tokens = passes.mean * point.work.sequence
-        matrix.append(passes.passes * pass_terms(family, point.work, tokens, ARCH) / point.seconds)
+        matrix.append(passes.passes * pass_terms(family, point.work, tokens, ARCH, level) / point.seconds)
     found = nonnegative(np.array(matrix), np.ones(len(rows)))
-    return Constants(family, tuple(float(v) for v in found))
+    return Constants(family, tuple(float(v) for v in found), level)
 
 
 @cache
-def calibrated(family: str = "peak") -> Constants:
-    """The constants fitted to all runs of the table that calibrate."""
-    return fit([p for p in points() if p.calibrates], family)
+def calibrated(family: str = "peak", level: str = policies.DEFAULT) -> Constants:
+    """The constants fitted to all runs of the table that calibrate, for jobs of a policy of precision."""
+    policies.check(level)
+    return replace(fit([p for p in points() if p.calibrates], family), level=level)
+
+
+@cache
+def fit_pct(level: str) -> float:
+    """Root mean square error in percent of the family "kernels", if the runs are assumed to have had this policy."""
+    chosen = [p for p in points() if p.calibrates]
+    constants = fit(chosen, "kernels", level)
+    errors = [step_seconds(constants, p.work, ARCH, p.systems) / p.seconds - 1 for p in chosen]
+    return 100 * float(np.sqrt(np.mean(np.square(errors))))
+
+
+def compiled_rate(machine: Machine) -> float:
+    """Multiply-adds per PE and cycle that the constants of "peak" say of products with weights, policy DEFAULT."""
+    times = 1.0 if machine.name == ARCH else slack()
+    return machine.pe_flops_milli / 2000 / (calibrated("peak").values[0] * times)
 
 
 def left_out(point: Point, family: str = "peak") -> Constants:
@@ -185,10 +211,10 @@ class Pair:
         return rate[1] / rate[0]
 
 
-def step_seconds(constants: Constants, work: Workload, arch: str) -> float:
-    """Seconds of computing in a step on one wafer."""
-    passes = work.passes(1, Machine(arch))
-    terms = pass_terms(constants.family, work, passes.mean * work.sequence, arch)
+def step_seconds(constants: Constants, work: Workload, arch: str, systems: int = 1) -> float:
+    """Seconds of computing in a step on so many wafers."""
+    passes = work.passes(systems, Machine(arch))
+    terms = pass_terms(constants.family, work, passes.mean * work.sequence, arch, constants.level)
     return float(passes.passes * (terms @ constants.values))
 
 

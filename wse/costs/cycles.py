@@ -11,7 +11,7 @@ import math
 from ..models import Operator
 from ..plan.region import Region
 from . import recorded
-from .operators import linear_name
+from .operators import attention_name, linear_name
 
 PHASES = ("forward", "backward")
 _INDEX_CYCLES = 4  # additional cycles of a sparse weight, for its index
@@ -20,12 +20,22 @@ _NOT_CAUSAL = 16 / 10
 
 
 def operator_cycles(
-    operator: Operator, width: int, tile: int, sequence: int, arch: str, density: float = 1.0
+    operator: Operator,
+    width: int,
+    tile: int,
+    sequence: int,
+    arch: str,
+    density: float = 1.0,
+    level: str = "POL0",
+    in_parts: bool = False,
 ) -> tuple[float, ...]:
     """(forward, backward) cycles of an operator on rows of `width` PEs, each with `tile` tokens.
 
-    sequence: tokens of a sequence.  density: fraction of weights that are not zero.  0 for operators without a model.
+    sequence: tokens of a sequence.  density: fraction of weights that are not zero.  level: of the policy of precision,
+    "POL0" to "POL2".  in_parts: products backward gather the gradients of a row in parts (chunkwise), as a row of
+    hundreds of PEs must.  0 for operators without a model.
     """
+    backward = "chunkwise backward" if in_parts else "backward"
     inputs, outputs = operator.features
     if operator.once:
         tile = math.ceil(tile / sequence)
@@ -33,7 +43,7 @@ def operator_cycles(
     match operator.kind:
         case "linear":
             shape = {"w": width, "inputs": inputs, "outputs": outputs, "tokens": tile}
-            return tuple(_product(phase, arch, density, shape) for phase in PHASES)
+            return tuple(_product(phase, arch, density, shape, level) for phase in ("forward", backward))
         case "layernorm" | "rmsnorm":
             kind = operator.kind.removesuffix("norm")
             sums = _row_sum(width, tile)
@@ -68,9 +78,11 @@ def operator_cycles(
             across = operator.attributes["heads"] / width * wide * seen
             if tile >= sequence:
                 whole = across * tile / sequence * (1 if operator.attributes["causal"] else _NOT_CAUSAL)
-                f, b = _both("attention", heads=1, d_head=d_head, sequence=sequence)
+                shape = {"heads": 1, "d_head": d_head, "sequence": sequence}
+                f, b = (_cost(attention_name(phase, level), **shape) for phase in PHASES)
                 return whole * f, whole * b
-            f, b = _both("attention over rows", rows=math.ceil(sequence / tile), d_head=d_head, tokens=tile)
+            shape = {"rows": math.ceil(sequence / tile), "d_head": d_head, "tokens": tile}
+            f, b = (_cost(attention_name(phase, level, rows=True), **shape) for phase in PHASES)
             return across * f, across * b
         case "experts":
             active = int(operator.attributes["active"])
@@ -79,19 +91,19 @@ def operator_cycles(
                 if role != "router" and not role.endswith("bias"):
                     _, wide, deep = parameter.shape
                     shape = {"w": width, "inputs": deep, "outputs": wide, "tokens": tile}
-                    for i, phase in enumerate(PHASES):
-                        found[i] += active * _product(phase, arch, density, shape)
+                    for i, phase in enumerate(("forward", backward)):
+                        found[i] += active * _product(phase, arch, density, shape, level)
             return found[0], found[1]
     return 0.0, 0.0  # embeddings and rotations: negligible beside products
 
 
-def _product(phase: str, arch: str, density: float, shape: dict[str, int]) -> float:
+def _product(phase: str, arch: str, density: float, shape: dict[str, int], level: str) -> float:
     """Cycles of a linear layer with this density of weights.
 
     A sparse weight takes INDEX_CYCLES more (operators/linear.py).  The weight gradient, half of the products of the
     backward pass, is dense.
     """
-    fit = recorded.fitted(linear_name(phase, arch))
+    fit = recorded.fitted(linear_name(phase, arch, level))
     whole = fit.cycles(**shape)
     if density == 1:
         return whole

@@ -112,7 +112,7 @@ def _computing(execution: Offloading, call: Call) -> tuple[float, float]:
 def _linear(execution: Offloading, call: Call, phase: str) -> float:
     inputs, outputs = call.operator.features
     shape = {"w": execution.grid[0], "inputs": inputs, "outputs": outputs, "tokens": execution.tokens}
-    return recorded.fitted(linear_name(phase, execution.machine.name)).cycles(**shape)
+    return recorded.fitted(linear_name(phase, execution.machine.name, execution.policy.level)).cycles(**shape)
 
 
 def _whole(execution: Offloading, call: Call) -> float:
@@ -128,7 +128,7 @@ def _whole(execution: Offloading, call: Call) -> float:
         return CALL
     if kind in ("vector", "input", "output", "embedding", "positions"):
         return CALL
-    costs = operator_cycles(operator, width, tokens, execution.sequence, arch)
+    costs = operator_cycles(operator, width, tokens, execution.sequence, arch, level=execution.policy.level)
     if kind == "residual":
         rows = max(b.features for b in call.buffers.values() if b.kind != TOKENS)
         return recorded.fitted("residual").cycles(n=-(-rows // width) * tokens)

@@ -1,8 +1,9 @@
-"""Cost models of the operators of a transformer (wse.operators), with 16-bit elements and f32 arithmetic.
+"""Cost models of the operators of a transformer (wse.operators), with 16-bit elements, by precision policy.
 
-Operators without communication are executed on one PE.  Norms and the loss are executed on one PE as well; the cost of
-their sums over a row of PEs is that of an all-reduce (kernels.py).  Linear layers are executed on a row of PEs with
-streamed weights.
+Linear layers have a model for each level of a policy; attention has one with f32 sums (POL0, POL1) and one with 16-bit
+sums (POL2); the other operators compute in f32 at every level.  Operators without communication are executed on one PE.
+Norms and the loss are executed on one PE as well; the cost of their sums over a row of PEs is that of an all-reduce
+(kernels.py).  Linear layers are executed on a row of PEs with streamed weights.
 
 Sizes of shapes: rows and tokens are those of a tile (rows: features of a PE), w is the width of a row in PEs.
 """
@@ -23,7 +24,7 @@ from ..operators.attention import Attention
 from ..operators.edge import Edge
 from ..operators.loss import Loss
 from ..operators.norm import Norm
-from ..operators.policy import Policy
+from ..operators.policy import LEVELS, Policy
 from ..operators.region import Region
 from ..operators.weight_gradient import LEAST
 from ..program.program import Program
@@ -34,6 +35,7 @@ SIZE, _FORMAT = 2, "f16"  # bytes and type of an element
 _EPS = 1e-5  # of norms
 
 PHASES = ("forward", "backward")
+LINEAR_PHASES = (*PHASES, "chunkwise backward")
 
 Terms = dict[str, Callable[[Shape], float]]
 Made = tuple[list[Any], dict[str, tuple[tuple[int, ...], str]]]  # routines; (shape, type) of each operand
@@ -47,10 +49,9 @@ def layer_models() -> list[Model]:
         _model("residual", "add", ("n",), _BY_ELEMENT, lambda s: _residual(s["n"]), _ELEMENTS, _MORE_ELEMENTS),
         *(_norm(kind, phase) for kind in ("layer", "rms") for phase in PHASES),
         _model("loss", "loss", ("rows", "tokens"), _BY_ROW, _loss, _TILES, _MORE_TILES),
-        *(_attention(phase) for phase in PHASES),
-        *(_attention_over_rows(phase) for phase in PHASES),
-        *(_linear(phase, arch) for arch in ("wse3", "wse2") for phase in PHASES),
-        _linear("chunkwise backward", "wse3"),
+        *(_attention(phase, level) for level in ("POL0", "POL2") for phase in PHASES),
+        *(_attention_over_rows(phase, level) for level in ("POL0", "POL2") for phase in PHASES),
+        *(_linear(phase, arch, level) for level in LEVELS for arch in ("wse3", "wse2") for phase in LINEAR_PHASES),
     ]
 
 
@@ -166,18 +167,38 @@ _HEADS = (
     *product((1,), (4, 8, 16, 32), (8, 16, 24)),
     (1, 4, 32), (1, 8, 32), (1, 16, 32), (2, 8, 16), (2, 16, 16), (4, 8, 16), (1, 64, 8),
 )  # fmt: skip
+_HALF_HEADS = ((1, 8, 12), (1, 16, 20), (1, 8, 28), (1, 8, 36), (1, 8, 48), (2, 8, 20), (1, 16, 40), (1, 8, 64))
 _MORE_HEADS = ((1, 12, 20), (1, 24, 16), (2, 8, 24), (3, 8, 16), (1, 8, 40), (1, 32, 32))
 
 
-def _attention(phase: str) -> Model:
+def _apart(per: str, pairs: Callable[[Shape], int], length: Callable[[Shape], int]) -> Terms:
+    """What vectors of 16-bit sums cost in addition if they do not begin at whole words of the memory or vectors of the
+    lanes: 8 and 16 bytes."""
+    return {
+        f"{per}, not in words": lambda s: pairs(s) * s["d_head"] * (length(s) % 4 != 0),
+        f"{per}, not in vectors": lambda s: pairs(s) * s["d_head"] * (length(s) % 8 != 0),
+    }
+
+
+def attention_name(phase: str, level: str, rows: bool = False) -> str:
+    """The name of the model of attention.  phase: of PHASES.  level: of a policy.  rows: over several rows of PEs."""
+    return f"attention {'over rows ' if rows else ''}{phase}" + (", POL2" if level == "POL2" else "")
+
+
+def _attention(phase: str, level: str) -> Model:
     def make(s: Shape) -> Made:
         heads, d_head, sequence = s["heads"], s["d_head"], s["sequence"]
-        made = Attention(heads, heads, d_head, sequence, sequence, SIZE)
+        made = Attention(heads, heads, d_head, sequence, sequence, SIZE, half=level == "POL2")
         tile = ((heads * d_head, sequence), _FORMAT)
         tensors = dict.fromkeys(("q", "k", "v", "o", "do", "dq", "dk", "dv"), tile)
         return [made.forward("forward"), made.backward("backward")], tensors | {"stash": ((made.stash,), "f32")}
 
-    return _model(f"attention {phase}", phase, ("heads", "d_head", "sequence"), _BY_PAIR, make, _HEADS, _MORE_HEADS)
+    sizes = ("heads", "d_head", "sequence")
+    terms, shapes = _BY_PAIR, _HEADS
+    if level == "POL2":
+        terms = terms | _apart("a pair of tokens and feature", _pairs, lambda s: s["sequence"] // 4)
+        shapes += _HALF_HEADS
+    return _model(attention_name(phase, level), phase, sizes, terms, make, shapes, _MORE_HEADS)
 
 
 # A sequence on several rows of PEs: keys and values circulate among the rows, one step per row.
@@ -191,17 +212,24 @@ _BY_STEP: Terms = {
     "a step's feature": lambda s: s["rows"] * s["d_head"],
 }
 _STEPS = (*product((2, 4), (4, 8, 16), (8, 16, 24)), (8, 8, 8), (8, 8, 16), (8, 16, 16), (2, 32, 8), (2, 32, 16))
+_HALF_STEPS = ((2, 8, 12), (4, 8, 20), (2, 16, 12), (2, 16, 20), (8, 8, 12), (4, 8, 28), (2, 8, 18), (4, 16, 14))
 _MORE_STEPS = ((3, 12, 20), (6, 8, 12), (12, 8, 16), (4, 24, 16), (16, 8, 24), (4, 12, 28))
 
 
-def _attention_over_rows(phase: str) -> Model:
+def _attention_over_rows(phase: str, level: str) -> Model:
     def run(s: Shape, machine: Machine) -> int:
         given: dict[str, Any] = {"heads": 1, "kv_heads": 1, "d_head": s["d_head"], "rows": s["rows"]}
-        given |= {"sequence": s["rows"] * s["tokens"], "dtype": _FORMAT}
+        given |= {"sequence": s["rows"] * s["tokens"], "dtype": _FORMAT, "half": level == "POL2"}
         return library("attention", machine, (1, s["rows"]), **given).extra["phase_cycles"][phase]
 
     sizes = ("rows", "d_head", "tokens")
-    return Model(f"attention over rows {phase}", sizes, _BY_STEP, run, _STEPS, _MORE_STEPS)
+    terms, shapes = _BY_STEP, _STEPS
+    if level == "POL2":
+        terms = terms | _apart(
+            "a step's pair and feature", lambda s: s["rows"] * s["tokens"] ** 2, lambda s: s["tokens"]
+        )
+        shapes += _HALF_STEPS
+    return Model(attention_name(phase, level, rows=True), sizes, terms, run, shapes, _MORE_STEPS)
 
 
 # --- linear layers: products with streamed weights, and their gradients --------------------------------------------
@@ -237,18 +265,33 @@ BACKWARD = _PRODUCT | {
     "an input and token": lambda s: _whole(s, "inputs") // s["w"] * s["tokens"],
     "a column": lambda s: s["w"],
 }
+
+
 # Chunkwise, each column's gradients make rows of weight gradients of their own: a multiply-add for each token, which
 # takes no less than its latency (LEAST elements).
-CHUNKWISE = _PRODUCT | {
-    "a gathered gradient and token": lambda s: _whole(s, "outputs") * s["tokens"],
-    "a gathered gradient": lambda s: _whole(s, "outputs"),
-    "a column": lambda s: s["w"],
-    "a row of a chunk's weight gradients": lambda s: _whole(s, "inputs"),
-    "its token": lambda s: _whole(s, "inputs") * s["tokens"],
-    "an element less than the latency hides": lambda s: (
-        _whole(s, "inputs") * s["tokens"] * max(0, LEAST["exact"] - -(-s["outputs"] // s["w"]))
-    ),
-}
+def _chunkwise(level: str, arch: str) -> Terms:
+    least = LEAST[Policy(_FORMAT, level).gradients]
+    vector = 8 if (level, arch) == ("POL2", "wse3") else 4  # sums that lanes or ports take at once
+
+    def rows(s: Shape) -> int:
+        return -(-s["outputs"] // s["w"])
+
+    terms = _PRODUCT | {
+        "a gathered gradient and token": lambda s: _whole(s, "outputs") * s["tokens"],
+        "a gathered gradient": lambda s: _whole(s, "outputs"),
+        "a column": lambda s: s["w"],
+        "a row of a chunk's weight gradients": lambda s: _whole(s, "inputs"),
+        "its token": lambda s: _whole(s, "inputs") * s["tokens"],
+        "an element less than the latency hides": lambda s: _whole(s, "inputs") * s["tokens"] * max(0, least - rows(s)),
+    }
+    if level == "POL0":
+        return terms
+    return terms | {
+        "its token, of rows longer than two": lambda s: _whole(s, "inputs") * s["tokens"] * (rows(s) > 2),
+        "its token, of rows that are not vectors": lambda s: (
+            _whole(s, "inputs") * s["tokens"] * (rows(s) > 2 and rows(s) % vector != 0)
+        ),
+    }
 
 
 _LINEAR = (
@@ -262,13 +305,25 @@ _CHUNKWISE = (
     (12, 96, 96, 32), (4, 96, 96, 8), (4, 48, 192, 16), (4, 192, 48, 16), (12, 24, 384, 8), (12, 384, 24, 8),
     (2, 64, 64, 48),
 )  # fmt: skip
-_MORE_CHUNKWISE = ((12, 192, 192, 8), (6, 96, 48, 12), (12, 192, 384, 8), (4, 64, 96, 24), (8, 128, 64, 16))
+_LONG_CHUNKWISE = (
+    (4, 48, 128, 8),
+    (12, 96, 384, 8),
+    (4, 96, 256, 8),
+    (4, 96, 128, 16),
+    (4, 64, 128, 32),
+    (6, 96, 96, 12),
+)
+_MORE_CHUNKWISE = (
+    (12, 192, 192, 8), (6, 96, 48, 12), (12, 192, 384, 8), (4, 64, 96, 24), (8, 128, 64, 16), (4, 256, 256, 32),
+    (4, 128, 128, 80),
+)  # fmt: skip
 _MORE_LINEAR = ((4, 48, 48, 24), (8, 96, 32, 32), (4, 96, 24, 16), (6, 48, 96, 32), (4, 32, 96, 40), (16, 128, 128, 16))
+_FULL = ((4, 256, 256, 32), (4, 128, 128, 64), (4, 64, 64, 112))  # tiles that fill a PE
 
 
-def _linear(phase: str, arch: str) -> Model:
+def _linear(phase: str, arch: str, level: str) -> Model:
     def run(s: Shape, machine: Machine) -> int:
-        policy = Policy(_FORMAT, "POL0")
+        policy = Policy(_FORMAT, level)
         region = Region(Program(s["w"], _ROWS, machine, fp16=policy.fp16), policy, tokens=s["tokens"])
         x, y = (region.activation(name, s[side]) for name, side in (("x", "inputs"), ("y", "outputs")))
         weight = np.random.default_rng(0).normal(size=(s["outputs"], s["inputs"]))
@@ -288,15 +343,19 @@ def _linear(phase: str, arch: str) -> Model:
         return int(fabric.run().cycles)
 
     sizes = ("w", "inputs", "outputs", "tokens")
-    if phase == "chunkwise backward":
-        return Model(linear_name(phase, arch), sizes, CHUNKWISE, run, _CHUNKWISE, _MORE_CHUNKWISE, arch)
-    terms = FORWARD if phase == "forward" else BACKWARD
-    return Model(linear_name(phase, arch), sizes, terms, run, _LINEAR, _MORE_LINEAR, arch)
+    name = linear_name(phase, arch, level)
+    match phase:
+        case "forward":
+            return Model(name, sizes, FORWARD, run, _LINEAR, _MORE_LINEAR + _FULL, arch)
+        case "backward":
+            return Model(name, sizes, BACKWARD, run, _LINEAR, _MORE_LINEAR, arch)
+    shapes = _CHUNKWISE if level == "POL0" else _CHUNKWISE + _LONG_CHUNKWISE
+    return Model(name, sizes, _chunkwise(level, arch), run, shapes, _MORE_CHUNKWISE, arch)
 
 
-def linear_name(phase: str, arch: str) -> str:
+def linear_name(phase: str, arch: str, level: str = "POL0") -> str:
     """The name of the model of a linear layer.
 
-    phase: "forward", "backward" or "chunkwise backward".  arch: "wse3" or "wse2".
+    phase: of LINEAR_PHASES.  arch: "wse3" or "wse2".  level: of a policy, "POL0" to "POL2".
     """
-    return f"linear {phase}" + ("" if arch == "wse3" else f", {arch}")
+    return f"linear {phase}" + ("" if level == "POL0" else f", {level}") + ("" if arch == "wse3" else f", {arch}")

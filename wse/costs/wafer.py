@@ -29,17 +29,18 @@ GROUPS = range(1, 25)
 
 
 def terms(
-    work: Workload, layer: Layer, tokens: float, machine: str | Machine
+    work: Workload, layer: Layer, tokens: float, machine: str | Machine, level: str
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The factors of the constants of the family "kernels" (calibrate.py) for a layer: (forward, backward).
 
     Each holds the seconds of all kernels but attention, the seconds of attention, and the layer's share of the overhead
     (one third forward, two thirds backward).  tokens: of the pass.  machine: its usable_pes, fabric_width and
-    peak_clock_hz are used.
+    peak_clock_hz are used.  level: of the policy of precision.
     """
     machine = Machine.of(machine)
     tokens = math.ceil(tokens * predicted(work.model, layer.name))
-    found = _cycles(work.model, layer.like, work.sequence, tokens, machine, work.density) / machine.peak_clock_hz
+    cycles = _cycles(work.model, layer.like, work.sequence, tokens, machine, work.density, level)
+    found = cycles / machine.peak_clock_hz
     (forward, forward_attention), (backward, backward_attention) = found.tolist()
     return (
         (forward, forward_attention, layer.depth / 3),
@@ -53,7 +54,9 @@ def _parts(model: Transformer) -> dict[str, list[Operator]]:
 
 
 @cache
-def _cycles(model: Transformer, name: str, sequence: int, tokens: int, machine: Machine, density: float) -> np.ndarray:
+def _cycles(
+    model: Transformer, name: str, sequence: int, tokens: int, machine: Machine, density: float, level: str
+) -> np.ndarray:
     """float64 [2, 2]: cycles [forward, backward][other kernels, attention] of a layer, the embedding or the head, for
     the fastest of the divisions `GROUPS`."""
     whole = machine.fabric_width
@@ -63,7 +66,7 @@ def _cycles(model: Transformer, name: str, sequence: int, tokens: int, machine: 
         tile = max(1, math.ceil(tokens * whole / (machine.usable_pes * groups)))
         found = np.zeros((2, 2))
         for operator in _parts(model)[name]:
-            cycles = operator_cycles(operator, width, tile, sequence, machine.name, density)
+            cycles = operator_cycles(operator, width, tile, sequence, machine.name, density, level, in_parts=True)
             found[:, int(operator.kind == "attention")] += cycles
         if found.sum() < best.sum():
             best = found

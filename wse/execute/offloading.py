@@ -109,10 +109,10 @@ class Offloading(Streaming):
     @property
     def has_costs(self) -> bool:
         """Whether the cost models (wse.costs.offloaded) are of this machine and these numerics: WSE-3 as the vendor's
-        simulator, 16-bit elements, f32 sums, no zeros left out."""
+        simulator, 16-bit elements, no zeros left out."""
         m = self.machine
         plain = (m.name, m.profile) == ("wse3", "simulator") and not m.overrides
-        return plain and not self._sparse and self.policy.products == "exact"
+        return plain and not self._sparse and not self.policy.wide
 
     # --- the program --------------------------------------------------------------------------------------------------
 

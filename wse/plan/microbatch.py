@@ -66,6 +66,12 @@ class MicroBatch:
         """Sequences of a pass of the busiest system, on average."""
         return self.share / self.passes
 
+    def mix(self) -> tuple[tuple[int, float], ...]:
+        """(sequences, share of the passes) of the passes of the busiest system, which differ by one at most."""
+        small, more = divmod(self.share, self.passes)
+        shares = ((small, 1 - more / self.passes), (small + 1, more / self.passes))
+        return tuple((size, share) for size, share in shares if share)
+
     def sizes(self) -> np.ndarray:
         """int64 [passes, systems]: sequences of each pass; they add up to the batch and differ by one at most on a
         system.

@@ -104,7 +104,11 @@ def inputs(
     """
     chosen = work.passes(systems, system.machine, micro_batch)
     tokens = chosen.mean * work.sequence
-    seconds = sum(sum(compute.layer(work, layer, tokens, system.machine)) for layer in work.layers)
+    seconds = sum(
+        share * sum(sum(compute.layer(work, layer, size * work.sequence, system.machine)) for layer in work.layers)
+        for size, share in chosen.mix()
+        if size
+    )
     if exposed is None:
         exposed = 1.0 if system.update == "serial" else 0.0
     return Inputs(

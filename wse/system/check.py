@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..costs import calibrate
+from ..costs import calibrate, policies
 from ..machine.parameters import Machine
+from ..operators.policy import LEVELS
 from ..plan import microbatch
 from ..records import dataclass
 from . import analytic, capacity
@@ -127,6 +128,51 @@ def evaluations() -> Iterator[CheckedEvaluation]:
     for found in calibrate.evaluations():
         form = analytic.step(analytic.inputs(found.work, System(), 1, calibrate.calibrated("peak")))
         yield CheckedEvaluation(found, found.work.batch / float(form.forward))
+
+
+@dataclass(frozen=True)
+class CheckedPolicy:
+    """Products with weights at a level of precision, in multiply-adds per PE and cycle.
+
+    forward, backward: executed at the largest tile; executed: of both.  bound: by ports of the memory.  compiled: by
+    the constants of "peak" at policies.DEFAULT.  fit_pct: calibrate.fit_pct, of a CS-2; 0 otherwise.
+    """
+
+    wafer: str
+    level: str
+    forward: float
+    backward: float
+    executed: float
+    bound: float
+    compiled: float
+    fit_pct: float
+
+    @property
+    def share(self) -> float:
+        """Of the bound that compiled programs reach."""
+        return self.compiled / self.bound
+
+    @property
+    def of_executed(self) -> float:
+        """Compiled programs' rate over that of executed ones."""
+        return self.compiled / self.executed
+
+
+def policies_of() -> Iterator[CheckedPolicy]:
+    """Each level of precision on each wafer."""
+    for arch in calibrate.WAFERS:
+        machine = Machine(arch)
+        for level in LEVELS:
+            rates = policies.executed(level, arch)
+            yield CheckedPolicy(
+                arch,
+                level,
+                *rates,
+                policies.whole(rates),
+                policies.whole(policies.bound(level, machine)),
+                calibrate.compiled_rate(machine),
+                calibrate.fit_pct(level) if arch == calibrate.ARCH else 0.0,
+            )
 
 
 def rms(errors: list[float]) -> float:

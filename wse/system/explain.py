@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import field
 from typing import Any
 
-from ..costs import calibrate
+from ..costs import calibrate, policies
 from ..machine.parameters import PARAMETER, Machine
 from ..memoryx import ddr5
 from ..plan import microbatch
@@ -152,7 +152,7 @@ def _passes(work: Workload, system: System, row: Row) -> Node:
 def _pass(work: Workload, system: System, row: Row, constants: calibrate.Constants) -> Node:
     machine = system.machine
     tokens = row.division.mean * work.sequence
-    terms = calibrate.pass_terms(constants.family, work, tokens, machine)
+    terms = calibrate.pass_terms(constants.family, work, tokens, machine, constants.level)
     names = {"peak": ("products with weights", "attention"), "kernels": ("kernels without attention", "attention")}
     units = {"peak": "at peak", "kernels": "of executed kernels"}[constants.family]
     fitted = "fitted to twelve published runs on CS-2 (wse/costs/cs2_points.csv, wse validate --system)"
@@ -165,9 +165,10 @@ def _pass(work: Workload, system: System, row: Row, constants: calibrate.Constan
             inputs=(
                 Node(f"seconds {units}", term, "s", "of a pass's tokens", inputs=_rates(machine, constants, tokens)),
                 Node("factor", value, "", source=fitted),
+                *_policy(work, machine, tokens, constants, term, i),
             ),
         )
-        for name, term, value in zip(names[constants.family], terms, constants.values, strict=False)
+        for i, (name, term, value) in enumerate(zip(names[constants.family], terms, constants.values, strict=False))
     ]
     inputs.append(
         Node(
@@ -182,6 +183,22 @@ def _pass(work: Workload, system: System, row: Row, constants: calibrate.Constan
         )
     )
     return Node("computing of a pass", float(terms @ constants.values), "s", "sum of", inputs=tuple(inputs))
+
+
+def _policy(
+    work: Workload, machine: Machine, tokens: float, constants: calibrate.Constants, term: float, which: int
+) -> tuple[Node, ...]:
+    """What the policy of precision changes in the seconds of one kind of operators, and what bounds products."""
+    found = []
+    if constants.level != policies.DEFAULT:
+        plain = float(calibrate.pass_terms(constants.family, work, tokens, machine)[which])
+        source = f"executed kernels, {constants.level} over {policies.DEFAULT} (wse costs); is in the seconds"
+        found.append(Node(f"ratio of {constants.level}", term / plain if plain else 1.0, "", source=source))
+    if which == 0:
+        least = policies.floor(work, tokens, machine, constants.level)
+        source = f"ports of a PE's memory, {constants.level}: sums read and written for each weight"
+        found.append(Node("bound of products", least, "s", source=source))
+    return tuple(found)
 
 
 def _rates(machine: Machine, constants: calibrate.Constants, tokens: float) -> tuple[Node, ...]:

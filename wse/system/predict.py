@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from ..costs import policies
 from ..costs.calibrate import Constants, pass_terms
 from ..errors import ConfigError
 from ..memoryx import Ddr5, MemoryX
@@ -121,9 +122,18 @@ def seconds_of(
     if isinstance(micro_batch, int) and micro_batch > -(-work.batch // systems):
         micro_batch = None  # of another batch than the one it was chosen for
     base = analytic.inputs(work, system, systems, constants, micro_batch)
-    *times, layers = pass_terms(constants.family, work, base.tokens, system.machine)
+    terms = sum(
+        share * pass_terms(constants.family, work, size * work.sequence, system.machine, constants.level)
+        for size, share in work.passes(systems, system.machine, micro_batch).mix()
+        if size
+    )
+    *times, layers = np.asarray(terms)
     *factors, overhead = constants.values
-    computing = np.dot(times, factors) / draws.get("speed", 1.0) + layers * overhead * draws.get("overhead", 1.0)
+    products, *others = np.multiply(times, factors)
+    least = min(products, policies.floor(work, base.tokens, system.machine, constants.level))
+    speed = draws.get("speed", 1.0)
+    computing = np.maximum(products / speed, least) + sum(others) / speed
+    computing = computing + layers * overhead * draws.get("overhead", 1.0)
     drawn: dict[str, Any] = {name: draws[name] for name in ANALYTIC if name in draws}
     if "dram" in drawn:
         drawn["dram"] = base.dram * drawn["dram"]
