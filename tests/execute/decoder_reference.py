@@ -31,13 +31,23 @@ def small(seed=0, tied=True, layers=2, d=24, heads=6, kv=2, d_head=8, f=40, voca
         return (1 + 0.1 * rng.standard_normal(d)).astype(F)
 
     shapes = {"q": (heads * d_head, d), "k": (kv * d_head, d), "v": (kv * d_head, d), "o": (d, heads * d_head)}
-    shapes |= {"gate": (f, d), "up": (f, d), "down": (d, f)}
-    if config.experts > 1:
-        shapes |= {name: (config.experts, *shapes[name]) for name in ("gate", "up", "down")}
-        shapes["router"] = (config.experts, d)
-    made = [
-        {name: matrix(*s) for name, s in shapes.items()} | {"gains1": gains(), "gains2": gains()} for _ in range(layers)
-    ]
+    dense = {"gate": (f, d), "up": (f, d), "down": (d, f)}
+    wide = config.d_expert or f
+    of_experts = {"gate": (wide, d), "up": (wide, d), "down": (d, wide)}
+
+    def of_layer(i):
+        own = shapes | dense
+        if config.block(i).experts:
+            own |= {name: (config.experts, *shape) for name, shape in of_experts.items()}
+            own["router"] = (config.experts, d)
+            if n := config.d_shared:
+                own |= {"shared_gate": (n, d), "shared_up": (n, d), "shared_down": (d, n)}
+        made = {name: matrix(*s) for name, s in own.items()} | {"gains1": gains(), "gains2": gains()}
+        if dict(config.numerics).get("topk_method") == "noaux_tc" and "router" in made:
+            made["correction"] = (0.3 * rng.standard_normal(config.experts)).astype(F)
+        return made
+
+    made = [of_layer(i) for i in range(layers)]
     return Weights(config, 4 * matrix(vocab, d), None if tied else matrix(vocab, d), gains(), tuple(made), {})
 
 
@@ -125,7 +135,10 @@ class Machine:
         frequencies = strip_weights.frequencies(weights.config, self.s, 0)
         self.tables = layer_shape.angles(self.s, *frequencies)
         d_head = self.s.d_head
-        self.layers = [dict(strip_weights.layer_tiles(layer, self.s, storage, "", d_head)) for layer in weights.layers]
+        self.layers = [
+            dict(strip_weights.layer_tiles(layer, layout.shape(i), storage, "", d_head))
+            for i, layer in enumerate(weights.layers)
+        ]
         for layer in self.layers:
             for name, values in layer.items():
                 layer[name] = numerics.from_bits(values, storage) if values.dtype == np.uint16 else values
@@ -172,7 +185,7 @@ class Machine:
             attended = self.attention(i, self.outward(layer["w_qkv"], self.norm(x, layer["gains1"][0], s.eps)))
             x = x + self.inward(layer["w_o"], attended)
             normed = self.norm(x, layer["gains2"][0], s.eps)
-            if s.kind.experts > 1:
+            if "w_router" in layer:
                 x = x + self.experts(layer, normed)
             else:
                 x = x + self.inward(layer["w_down"], self.hidden(layer["w_up"], normed))
@@ -185,7 +198,7 @@ class Machine:
     def hidden(self, w_up, normed):
         made = []
         for row in self.outward(w_up, normed):
-            gate, up = row[: self.s.ny], row[self.s.ny :]
+            gate, up = np.split(row, 2)
             made.append(self.round(sigmoid(gate, self.storage) * gate * up))
         return made
 
@@ -194,10 +207,21 @@ class Machine:
         s, kind = self.s, self.s.kind
         logits = np.concatenate(self.outward(layer["w_router"], normed))
         logits[kind.experts :] = strip_weights.NEVER
-        chosen = np.argsort(-logits[: kind.experts], kind="stable")[: kind.active]
-        powers = exponential(logits[chosen] - logits.max(), 1.0, self.storage)
-        shares = powers if kind.gates_of_chosen else exponential(logits - logits.max(), 1.0, self.storage)
-        gates = powers * (F(1) / one_by_one([F(0), *shares]))
+        scores = sigmoid(logits, self.storage) if kind.scoring == "sigmoid" else logits
+        wanted = scores + layer["correction"][0, 0] if kind.scoring == "sigmoid" else logits
+        wanted = self.of_groups(wanted[: kind.experts])
+        chosen = np.argsort(-wanted, kind="stable")[: kind.active]
+        if kind.scoring == "sigmoid":
+            gates = scores[chosen]
+            whole = one_by_one([F(1e-20), *gates]) if kind.gates_of_chosen else F(1)
+            gates = gates * (F(kind.factor) / whole)
+        else:
+            greatest = logits[chosen].max()
+            powers = exponential(logits[chosen] - greatest, 1.0, self.storage)
+            shares = powers if kind.gates_of_chosen else exponential(logits - logits.max(), 1.0, self.storage)
+            gates = powers * (F(kind.factor) / one_by_one([F(0), *shares]))
+        chosen = [*chosen, *range(kind.experts, kind.mlps)]
+        gates = np.array([*gates, *[1.0] * kind.shared], F)
         mixed = np.zeros((s.height, s.width, s.kx), F)
         for expert, gate in zip(chosen, gates, strict=True):
             hidden = self.hidden(layer["w_up"][:, :, expert], normed)
@@ -210,6 +234,19 @@ class Machine:
                 m.op("fmacs", Vec("sum", s.kx), Vec("sum", s.kx), Vec("part", s.kx), str(int(gate.view(np.uint32))))
                 mixed[row, column] = m["sum"]
         return np.stack([one_by_one(mixed[:, column]) for column in range(s.width)])
+
+    def of_groups(self, wanted):
+        """-inf for what is in no group that is chosen."""
+        kind = self.s.kind
+        if kind.groups == 1:
+            return wanted
+        groups = wanted.reshape(kind.groups, -1)
+        best = -np.sort(-groups, axis=1)
+        scores = best[:, 0] + best[:, 1] if kind.scoring == "sigmoid" else best[:, 0]
+        made = np.full_like(groups, -np.inf)
+        for group in np.argsort(-scores, kind="stable")[: kind.active_groups]:
+            made[group] = groups[group]
+        return made.reshape(-1)
 
     def attention(self, i, projected):
         s, slot, turn = self.s, *divmod(self.position, self.s.width)

@@ -67,6 +67,8 @@ MORE = {
     "mixtral": ("Mixtral", GROUPED | {"num_local_experts": 5, "num_experts_per_tok": 2}),
     "qwen3_moe": ("Qwen3Moe", EXPERTS | {"norm_topk_prob": True}),
     "qwen3_moe, shares of all": ("Qwen3Moe", EXPERTS),
+    "qwen3_moe, MLPs in some layers": (
+        "Qwen3Moe", EXPERTS | {"num_hidden_layers": 4, "mlp_only_layers": [1], "decoder_sparse_step": 2}),
     "gpt_oss": ("GptOss", GROUPED | {
         "head_dim": 8, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 4, "swiglu_limit": 0.5}),
     "bloom": ("Bloom", dict(vocab_size=61, hidden_size=24, n_layer=2, n_head=6, initializer_range=0.2)),

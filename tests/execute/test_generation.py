@@ -50,6 +50,34 @@ def test_experts_to_the_bit(storage, numerics):
     assert len(chosen) > 2
 
 
+GREEDY, GROUPS, BIASED = "greedy", "group_limited_greedy", "noaux_tc"
+ROUTES = [  # topk_method, experts, of a token, groups, of them chosen, features of the MLP beside them, norm_topk_prob
+    (GREEDY, 5, 2, 1, 1, 22, True),
+    (GROUPS, 12, 3, 4, 2, 0, False),
+    (BIASED, 6, 3, 1, 1, 30, True),
+    (BIASED, 12, 4, 3, 2, 11, True),
+    (BIASED, 8, 3, 4, 3, 0, False),
+]
+
+
+@pytest.mark.parametrize("method, experts, active, groups, limit, shared, normed", ROUTES)
+def test_routers_to_the_bit(method, experts, active, groups, limit, shared, normed):
+    """Groups of experts, scores with a correction, a MLP beside the experts, and a layer without experts."""
+    numerics = {"topk_method": method, "n_group": groups, "topk_group": limit, "routed_scaling_factor": 1.7}
+    weights = small(
+        seed=5, d=20, f=33, layers=3, experts=experts, active_experts=active, d_expert=11, d_shared=shared,
+        expert_layers=(False, True, True), numerics=(*numerics.items(), ("norm_topk_prob", normed)),
+    )  # fmt: skip
+    storage = "bf16" if shared == 11 else "f16"
+    made = decoder(weights, storage)
+    oracle, chosen = Machine(weights, made.layout, storage), set()
+    for i, token in enumerate(IDS[:5]):
+        made.step([token])
+        assert made.logits().tobytes() == oracle.token(token).tobytes(), f"token {i}"
+        chosen.add(tuple(made.fabric.read("chosen", 0, made.layout.top(1), 1, 1).ravel()))
+    assert len(chosen) > 2
+
+
 # Widths that do not divide d_model or the vocabulary; one row a head; one query head per key-value head; a head's
 # features over all rows; more columns than tokens.
 SHAPES = [

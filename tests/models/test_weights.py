@@ -11,7 +11,7 @@ from execute.decoder_reference import small
 
 from wse.errors import ConfigError
 from wse.models.config import published
-from wse.models.weights import check_supported, encoder_differences, read_gguf_config, read_weights
+from wse.models.weights import check_supported, differences, encoder_differences, read_gguf_config, read_weights
 
 from .model_files import MATRICES, VOCAB, config_of, named, write_folder, write_gguf
 
@@ -94,13 +94,33 @@ def test_configurations_that_do_not_fit(tmp_path, changes, error):
     "name, why",
     [
         ("bert-base", "body is encoder"),
-        ("kimi-k2_6", "latent attention; a MLP beside the experts; experts in some of its layers"),
+        ("kimi-k2_6", "latent attention"),
     ],
 )
 def test_other_families_are_refused(name, why):
     with pytest.raises(ConfigError, match="is not of the kind that is generated with: ") as error:
         check_supported(published()[name])
     assert all(part in str(error.value) for part in why.split("; "))
+
+
+BIASED = {"topk_method": "noaux_tc", "scoring_func": "sigmoid"}
+
+
+@pytest.mark.parametrize(
+    "settings, why",
+    [
+        ({"topk_method": "noaux_tc"}, "topk_method noaux_tc with scoring_func softmax"),
+        ({"scoring_func": "sigmoid"}, "topk_method greedy with scoring_func sigmoid"),
+        ({"topk_method": "group_limited_greedy", "n_group": 3, "topk_group": 2}, "8 experts in 3 groups"),
+        ({"topk_method": "group_limited_greedy", "n_group": 4, "topk_group": 5}, "5 of 4 groups"),
+        ({"topk_method": "group_limited_greedy", "n_group": 4}, "3 experts of a token out of 1 groups of 2"),
+        (BIASED | {"n_group": 8, "topk_group": 4}, "groups of one expert"),
+        (BIASED | {"first_k": 3}, "settings first_k"),
+    ],
+)
+def test_routers_that_are_refused(settings, why):
+    config = model().config.but(experts=8, active_experts=3, numerics=tuple(settings.items()))
+    assert why in differences(config)
 
 
 def test_an_encoder_with_what_decoders_alone_have():

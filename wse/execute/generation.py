@@ -10,6 +10,7 @@ at the same time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -69,20 +70,27 @@ class Strip:
     def _fill(self, name: str, values: list[int], top: int, rows: int) -> None:
         self.fabric.fill(name, values, 0, top, self.layout.width, rows)
 
+    def _fill_layers(self, name: str, values: list[int], layers: range) -> None:
+        """Fill an array of consecutive layers, whose kinds have it at addresses of their own."""
+        layout = self.layout
+        for _, same in groupby(layers, layout.shape):
+            own = list(same)
+            self._fill(name, values, layout.top(own[0]), len(own) * layout.layer.height)
+
     def _start(self, runs: Sequence[Run], answered: int = 0) -> None:
         """Execute runs, all tokens of which fit into a step.  answered: vectors that the head has taken before."""
-        layout, fabric, bottom = self.layout, self.fabric, self.layout.top(self.layout.layers - 1)
-        s, most = layout.layer, layout.pooling.sentences if layout.pooling is not None else layout.layer.sequences
+        layout, fabric, final = self.layout, self.fabric, self.layout.layers - 1
+        most = layout.pooling.sentences if layout.pooling is not None else layout.layer.sequences
         records = [self._record(run) for run in runs]
         padding = [0] * (len(RUN) * (most - len(runs)))
         state = dict.fromkeys(STATE, 0) | {"runs": len(runs)}
-        self._fill("state", list(state.values()), layout.top(0), layout.end_top - layout.top(0))
+        self._fill_layers("state", list(state.values()), range(layout.layers))
         if layout.pooling is not None:
             self._fill("state", list(state.values()), layout.end_top, layout.end_height)
         last = [value for record in records for value in record.values()] + padding
         others = [value for record in records for value in (record | {"silent": 0}).values()] + padding
-        self._fill("runs", others, layout.top(0), bottom - layout.top(0) + s.height)
-        self._fill("runs", last, bottom, s.height)
+        self._fill_layers("runs", others, range(final))
+        self._fill_layers("runs", last, range(final, final + 1))
         ids = [i for run in runs for i in run.ids]
         wanted = {"silent": sum(len(run.ids) - run.silent for run in runs), "position": answered}
         if layout.pooling is None and not layout.tied:
@@ -115,16 +123,21 @@ class Strip:
 
     def _check(self) -> None:
         """ConfigError if a query or key has exceeded the format: a softmax would hide it, as infinite scores."""
-        top, rows = self.layout.top(0), self.layout.layers * self.layout.layer.height
-        peaks = numerics.from_bits(self.fabric.read("peak", 0, top, 1, rows), self.storage)
-        if not np.isfinite(peaks).all():
-            layer = int(np.argmin(np.isfinite(peaks).reshape(self.layout.layers, -1).all(axis=1)))
+        layout = self.layout
+        finite: list[bool] = []
+        for _, same in groupby(range(layout.layers), layout.shape):
+            own = list(same)
+            peaks = self.fabric.read("peak", 0, layout.top(own[0]), 1, len(own) * layout.layer.height)
+            finite += [
+                bool(np.isfinite(part).all()) for part in np.split(numerics.from_bits(peaks, self.storage), len(own))
+            ]
+        if not all(finite):
+            layer = finite.index(False)
             raise ConfigError(f"a query or key of layer {layer} exceeded the range of {self.storage}{self._advice}")
 
     def forget(self) -> None:
         """Forget the greatest size of queries and keys."""
-        layout = self.layout
-        self._fill("peak", [0], layout.top(0), layout.layers * layout.layer.height)
+        self._fill_layers("peak", [0], range(self.layout.layers))
 
     @property
     def _advice(self) -> str:
@@ -240,7 +253,11 @@ class Decoder(Strip):
         """
         layout, x = self.layout, self.layout.width - 1
         head = self.fabric.read("stamps", x, layout.head_top + layout.table.rows - 1, 1, 1)[0, 0]
-        spent = np.diff(self._stamps(), axis=1).astype(np.int64).sum(axis=0)
-        result = dict(zip(decoder.phases(layout.layer.kind), spent.tolist(), strict=True))
+        stamps = self._stamps()
+        result: dict[str, int] = {}
+        for shape, numbers in layout.kinds():
+            spent = np.diff(stamps[numbers], axis=1).astype(np.int64).sum(axis=0)
+            for name, cycles in zip(decoder.phases(shape.kind), spent.tolist(), strict=True):
+                result[name] = result.get(name, 0) + cycles
         result |= dict(zip(vocabulary.PHASES, np.diff(head).astype(np.int64).tolist(), strict=True))
         return {name: cycles for name, cycles in result.items() if not name.startswith("wait")}

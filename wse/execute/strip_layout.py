@@ -8,6 +8,7 @@ encoder                  embedding                          layer 0    layer 1  
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..errors import ConfigError
 from ..machine.parameters import Machine
@@ -35,6 +36,7 @@ class Layout:
     """Where a model lies.
 
     layer, table: sizes of the regions.  layers: number.  tied: one region is embedding and head.  pooling: of encoders.
+    dense: of the layers with the numbers `without`, which have no experts, if `layer` has.
     """
 
     layer: LayerShape
@@ -42,6 +44,19 @@ class Layout:
     layers: int
     tied: bool
     pooling: PoolingShape | None = None
+    dense: LayerShape | None = None
+    without: tuple[int, ...] = ()
+
+    def shape(self, layer: int) -> LayerShape:
+        """Sizes of a layer's region; width and height are those of all layers."""
+        return self.dense if self.dense is not None and layer in self.without else self.layer
+
+    def kinds(self) -> list[tuple[LayerShape, list[int]]]:
+        """Shapes of regions, each with the numbers of its layers."""
+        found: dict[LayerShape, list[int]] = {}
+        for layer in range(self.layers):
+            found.setdefault(self.shape(layer), []).append(layer)
+        return list(found.items())
 
     @property
     def width(self) -> int:
@@ -122,23 +137,31 @@ def layout(
             f"training: such a model is executed up to {trained:,} tokens, not {context:,}; use a smaller --context"
         )
     half, kind = config.d_head // 2, kind_of(config)
+    without = tuple(i for i in range(config.layers) if not config.block(i).experts) if kind.experts > 1 else ()
     groups = [group] if group else [g for g in range(1, half + 1) if half % g == 0 and g * config.kv_heads > 1]
-    found: list[tuple[float, LayerShape]] = []
+    found: list[tuple[float, LayerShape, LayerShape | None]] = []
     for rows in groups:
         for columns in [width] if width else range(2, min(config.d_model, machine.fabric_width) + 1):
             if not width and config.d_model % columns:
                 continue
             shape = _layer(config, kind, context, columns, rows, sequences)
-            if (width and group) or (shape.weights <= WEIGHTS_PER_PE and _bytes(shape) <= BYTES_PER_PE):
+            dense = (
+                _layer(config, without_experts(kind, config), context, columns, rows, sequences) if without else None
+            )
+            both = [shape, *([] if dense is None else [dense])]
+            if (width and group) or all(s.weights <= WEIGHTS_PER_PE and _bytes(s) <= BYTES_PER_PE for s in both):
                 uneven = max(columns, shape.height) / min(columns, shape.height)
-                found.append((columns * shape.height * max(1.0, uneven / 2), shape))
+                found.append((columns * shape.height * max(1.0, uneven / 2), shape, dense))
     if not found:
         raise ConfigError(
             f"no region of {width or 'any'} columns and {group or 'any'} rows of a key-value head holds a layer of "
             f"{config.name} with at most {WEIGHTS_PER_PE:,} weights and {BYTES_PER_PE:,} bytes a PE: use a smaller "
             "--context or fewer sequences, or give both --columns and --rows"
         )
-    made = [_made(config, layer, pool, unit, keeps) for _, layer in sorted(found, key=lambda f: f[0])]
+    made = [
+        replace(_made(config, layer, pool, unit, keeps), dense=dense, without=without)
+        for _, layer, dense in sorted(found, key=lambda f: f[0])
+    ]
     for one in made:
         if one.width <= machine.fabric_width and one.height <= machine.fabric_height:
             return one
@@ -163,6 +186,7 @@ def setting(config: Transformer, name: str, plain: float) -> float:
 def kind_of(config: Transformer) -> Kind:
     """What the layers of a model consist of."""
     activation, limit = config.activation, setting(config, "swiglu_limit", 0)
+    grouped = choice(config) in ("group_limited_greedy", "noaux_tc") and setting(config, "n_group", 1) > 1
     if activation == "gelu" and not config.exact:
         activation = "gelu_tanh"
     return Kind(
@@ -183,9 +207,28 @@ def kind_of(config: Transformer) -> Kind:
         sinks=config.sinks,
         experts=config.experts,
         active=config.active_experts,
+        shared=-(-config.d_shared // (config.d_expert or config.d_ff)) if config.experts > 1 else 0,
+        scoring="sigmoid" if choice(config) == "noaux_tc" else "softmax",
+        groups=int(setting(config, "n_group", 1)) if grouped else 1,
+        active_groups=int(setting(config, "topk_group", 1)) if grouped else 1,
+        factor=setting(config, "routed_scaling_factor", 1),
         gates_of_chosen=bool(setting(config, "norm_topk_prob", 0)),
         clamp=(setting(config, "swiglu_alpha", 1), limit) if limit else None,
     )
+
+
+def choice(config: Transformer) -> str:
+    """How a router chooses experts: "greedy", or as a setting of DeepSeek's models names it."""
+    return str(dict(config.numerics).get("topk_method", "greedy"))
+
+
+def without_experts(kind: Kind, config: Transformer) -> Kind:
+    """The kind of the layers with a MLP in place of experts."""
+    plain = {name: getattr(Kind(), name) for name in ROUTING}
+    return replace(kind, mlp_bias=config.bias, **plain)
+
+
+ROUTING = ("experts", "active", "shared", "scoring", "groups", "active_groups", "factor", "gates_of_chosen", "clamp")
 
 
 def _layer(config: Transformer, kind: Kind, context: int, width: int, group: int, sequences: int) -> LayerShape:
@@ -194,7 +237,7 @@ def _layer(config: Transformer, kind: Kind, context: int, width: int, group: int
         heads=config.heads,
         kv_heads=config.kv_heads,
         d_head=config.d_head,
-        d_ff=(config.d_expert or config.d_ff) if config.experts > 1 else config.d_ff,
+        d_ff=(config.d_expert or config.d_ff) if kind.experts > 1 else config.d_ff,
         eps=config.norm_eps,
         width=width,
         group=group,
@@ -210,9 +253,9 @@ def _bytes(s: LayerShape) -> int:
     cache = s.sequences * 2 * s.dr * s.slots * 2
     kept = 0 if s.kind.causal else s.context * (4 * s.kx + 2 * s.queries * s.dr)
     angles = 4 * s.coarse * s.dr if s.kind.turns else 0
-    experts = s.kind.experts if s.kind.experts > 1 else 0
+    experts = s.kind.mlps if s.kind.experts > 1 else 0
     biases = 4 * experts * (s.hidden + s.kx) if s.kind.mlp_bias else 0
-    routing = 18 * s.routed if experts else 0
+    routing = (18 + 12 * (s.kind.scoring == "sigmoid" or s.kind.groups > 1)) * s.routed if experts else 0
     return 2 * s.weights + cache + kept + angles + 12 * s.queries * s.slots + biases + routing
 
 
@@ -248,13 +291,16 @@ def _table(config: Transformer, layer: LayerShape, answers: int, keeps: bool) ->
 def program(layout: Layout, storage: str, machine: Machine) -> Program:
     """The program of a layout: classes of PEs, code and routes of all regions."""
     p = Program(layout.width, layout.height, machine, fp16=storage)
-    s, t, n = layout.layer, layout.table, layout.layers
+    t, n = layout.table, layout.layers
     ways = [(f"x{i % 2}", f"x{(i + 1) % 2}") for i in range(n)]
     if layout.tied:
         ways[-1] = (ways[-1][0], "result")
-    between = Part(p, "layer", s.height, [layout.top(i) for i in range(n)], s.group, ways)
-    decoder.build(between, s, layout.pooling.sentences if layout.pooling is not None else s.sequences)
-    between.finish()
+    for s, numbers in layout.kinds():
+        name = "layer" if s is layout.layer else "dense"
+        tops = [layout.top(i) for i in numbers]
+        between = Part(p, name, s.height, tops, s.group, [ways[i] for i in numbers])
+        decoder.build(between, s, layout.pooling.sentences if layout.pooling is not None else s.sequences)
+        between.finish()
     first = Part(p, "vocabulary" if layout.tied else "embedding", t.rows, [0], t.rows,
                  [("result" if layout.tied else "", "x0")])  # fmt: skip
     vocabulary.build(first, t, embeds=True, head=layout.tied)

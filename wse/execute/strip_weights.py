@@ -47,13 +47,14 @@ def rounded(values: np.ndarray, storage: str) -> np.ndarray:
 
 def tiles(weights: Weights, layout: Layout, storage: str) -> Iterator[Tile]:
     """Arrays of the PEs."""
-    s, t, config = layout.layer, layout.table, weights.config
+    t, config = layout.table, weights.config
     for i, layer in enumerate(weights.layers):
-        top = layout.top(i)
+        s, top = layout.shape(i), layout.top(i)
         for name, values in layer_tiles(layer, s, storage, f"layer {i}", rotary_of(config)):
             yield name, values, top
         for name, values in _settings(config, s, i):
             yield name, values, top
+    s = layout.layer
     yield "table", _table(weights.embedding, t.rows, t.entries, s, storage, "the embedding"), 0
     if t.positions:
         made = weights.more["positions"][: t.positions]
@@ -185,13 +186,15 @@ def _mlp(
     rows, beyond = np.arange(s.height * s.ny).reshape(s.height, s.ny), s.height * s.ny - s.d_ff
 
     def of_each(part: Callable[[Any], np.ndarray]) -> np.ndarray:
-        return np.stack([part(i) for i in range(s.kind.experts)], axis=2) if several else part(...)
+        return np.stack([part(i) for i in range(s.kind.mlps)], axis=2) if several else part(...)
+
+    matrices = {name: _with_shared(made, name, s) for name in (*parts, "down")}
 
     def up(i: Any) -> np.ndarray:
-        return np.concatenate([np.pad(made[name][i], ((0, beyond), (0, 0)))[rows] for name in parts], axis=1)
+        return np.concatenate([np.pad(matrices[name][i], ((0, beyond), (0, 0)))[rows] for name in parts], axis=1)
 
     yield "w_up", of_each(lambda i: _outward(up(i), s))
-    yield "w_down", of_each(lambda i: _inward(np.pad(made["down"][i], ((0, 0), (0, beyond))), rows, s))
+    yield "w_down", of_each(lambda i: _inward(np.pad(matrices["down"][i], ((0, 0), (0, beyond))), rows, s))
     if s.kind.mlp_bias:
 
         def bias(i: Any) -> np.ndarray:
@@ -209,6 +212,19 @@ def _mlp(
         yield "b_router", _first_column(biases.reshape(s.height, s.router), s.width)
         places = (4 * s.router * np.arange(s.height, dtype=np.uint32))[:, None, None]
         yield "router_place", np.repeat(places, s.width, axis=1)
+    if s.kind.scoring == "sigmoid":
+        correction = np.pad(layer["correction"], (0, s.routed - s.kind.experts), constant_values=NEVER)
+        yield "correction", np.broadcast_to(correction, (s.height, s.width, s.routed)).copy()
+
+
+def _with_shared(made: Mapping[str, np.ndarray], name: str, s: LayerShape) -> np.ndarray:
+    """A matrix of all MLPs: of the experts, and of the shared MLP cut into parts of an expert's size."""
+    if not s.kind.shared:
+        return made[name]
+    own, n, axis = made[f"shared_{name}"], s.kind.shared, 1 if name == "down" else 0
+    beyond = [(0, 0), (0, 0)]
+    beyond[axis] = (0, n * s.d_ff - own.shape[axis])
+    return np.concatenate([made[name], np.stack(np.split(np.pad(own, beyond), n, axis=axis))])
 
 
 def _first_row(values: np.ndarray, s: LayerShape) -> np.ndarray:

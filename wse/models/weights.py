@@ -31,6 +31,8 @@ LAYER = {
     **{f"norm{i}_after.bias": f"shift{i + 2}" for i in (1, 2)},
     **{f"mlp.experts.{x}.weight": x for x in ("router", "gate", "up", "down")},
     **{f"mlp.experts.{x}.bias": f"{x}_bias" for x in ("router", "gate", "up", "down")},
+    **{f"mlp.shared.{x}.weight": f"shared_{x}" for x in ("gate", "up", "down")},
+    "mlp.experts.correction": "correction",
     "attention.sinks": "sinks",
     **{f"attention.norm_{x}.gain": f"norm_{x}" for x in "qk"},
 }
@@ -60,7 +62,8 @@ class Weights:
                 if the model has them, biases q_bias, ..., shifts of LayerNorms shift1, ..., gains3, gains4 of norms
                 behind attention and MLP, gains norm_q, norm_k, sinks [heads].  RoPE turns the two halves of the rotated
                 features.  With experts, gate, up, down and their biases have a first axis of them, and there are
-                router [experts, d_model] and router_bias
+                router [experts, d_model] and router_bias; correction [experts] of its choice; shared_gate, shared_up,
+                shared_down of the MLP beside the experts
     metadata    of a GGUF file, by key, its vocabulary included; empty for others
     more        arrays that some models have: shift of the last norm; positions [sequence and more, d_model], of tokens
                 first, with the row of the first segment of an encoder in them; embedding_gains, embedding_shift;
@@ -140,7 +143,8 @@ def _collected(files: Pretrained, config: Transformer) -> Weights:
 SETTINGS = (
     *("embedding times", "query_pre_attn_scalar", "attn_logit_softcapping", "final_logit_softcapping"),
     *(LOCAL, SCALED_ALIBI, "norm_topk_prob", "swiglu_limit", "swiglu_alpha"),
-    *("router_aux_loss_coef", "router_jitter_noise"),  # of training
+    *("topk_method", "scoring_func", "n_group", "topk_group", "routed_scaling_factor"),
+    *("router_aux_loss_coef", "router_jitter_noise", "aux_loss_alpha", "seq_aux"),  # of training
 )
 
 
@@ -166,10 +170,32 @@ def differences(config: Transformer) -> list[str]:
         ("there is no head", config.head != "logits"),
         ("there is no norm before the head", not config.final_norm),
         ("it has segments", config.token_types > 0),
-        ("a MLP beside the experts", config.d_shared > 0),
-        ("experts in some of its layers", len({config.block(i).experts for i in range(config.layers)}) > 1),
+        *_routing_differences(config),
     ]
     return [what for what, wrong in (*own, *_shared_differences(config, SETTINGS)) if wrong]
+
+
+def _routing_differences(config: Transformer) -> Iterator[tuple[str, bool]]:
+    """What is not supported of experts."""
+    values = dict(config.numerics)
+    method, groups = str(values.get("topk_method", "greedy")), int(values.get("n_group", 1) or 1)
+    chosen, scoring = int(values.get("topk_group", 1) or 1), "sigmoid" if method == "noaux_tc" else "softmax"
+    several, grouped = config.experts > 1, method != "greedy" and groups > 1
+    size = config.experts // groups
+    given = values.get("scoring_func", "softmax")
+    yield f"topk_method {method} with scoring_func {given}", given != scoring
+    yield (
+        "norm_topk_prob with topk_method greedy or group_limited_greedy",
+        config.kv_rank > 0 and method != "noaux_tc" and bool(values.get("norm_topk_prob")),
+    )
+    yield f"{config.experts} experts in {groups} groups", several and grouped and config.experts % groups > 0
+    yield "groups of one expert", several and grouped and method == "noaux_tc" and size < 2
+    yield (
+        f"{config.active_experts} experts of a token out of {chosen} groups of {size}",
+        several and grouped and not config.active_experts <= min(chosen, groups) * size,
+    )
+    yield f"{chosen} of {groups} groups", several and grouped and not 1 <= chosen <= groups
+    yield "a MLP beside experts with biases", several and config.d_shared > 0 and config.expert_bias
 
 
 def encoder_differences(config: Transformer) -> list[str]:

@@ -75,7 +75,7 @@ def build(part: Part, s: LayerShape, runs: int = 1) -> None:
 def arrays(part: Part, s: LayerShape, runs: int) -> None:
     """Declare the arrays of a layer's PEs."""
     heads, kind = s.queries, s.kind
-    each: tuple[int, ...] = (kind.experts,) if kind.experts > 1 else ()
+    each: tuple[int, ...] = (kind.mlps,) if kind.experts > 1 else ()
     part.array("runs", runs * len(RUN), "u32")
     part.array("x", s.kx, "f32")
     part.array("normed", s.kx, "f16")

@@ -30,8 +30,15 @@ class Kind:
     windows       some layer sees a window of the positions
     alibi         scores have ALiBi's bias
     sinks         a softmax has a further score of each head, without a value
-    experts       MLPs of a layer, of which a token's router chooses `active`; gates_of_chosen: their weights are a
-                  softmax of the chosen ones' logits, or of all
+    experts       MLPs of a layer, of which a token's router chooses `active`; shared: further ones that every token
+                  visits, with weight 1
+    scoring       "softmax" or "sigmoid", of the router's logits.  By a softmax the greatest logits are chosen and the
+                  weights are shares in it: of the chosen ones alone if `gates_of_chosen`.  By a sigmoid the greatest
+                  sums of score and correction are chosen and the weights are the scores, divided by the sum of the
+                  chosen ones' if `gates_of_chosen`
+    groups        of as many experts each, of which those of `active_groups` groups may be chosen: the greatest by
+                  their greatest logit, or by the sum of their two greatest sums of score and correction
+    factor        of the weights
     clamp         (alpha, limit): gate and up are cut at the limit, the MLP is (up + 1) gate sigmoid(alpha gate)
     softcap       scores become softcap tanh(scores / softcap); 0: they stay
     """
@@ -53,6 +60,11 @@ class Kind:
     sinks: bool = False
     experts: int = 1
     active: int = 1
+    shared: int = 0
+    scoring: str = "softmax"
+    groups: int = 1
+    active_groups: int = 1
+    factor: float = 1.0
     gates_of_chosen: bool = False
     clamp: tuple[float, float] | None = None
 
@@ -60,6 +72,11 @@ class Kind:
     def norms(self) -> tuple[int, ...]:
         """Numbers of the layer's norms, as in the names of their gains."""
         return (1, 2, 3, 4) if self.norm_at == "both" else (1, 2)
+
+    @property
+    def mlps(self) -> int:
+        """MLPs of a layer: experts and shared ones."""
+        return self.experts + self.shared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +176,7 @@ class LayerShape:
     def weights(self) -> int:
         """Weights of a PE in the four products, padding included."""
         kx, dr = self.kx, self.queries * self.dr
-        mlp = (self.hidden + self.ny) * kx * self.kind.experts + (self.router * kx if self.kind.experts > 1 else 0)
+        mlp = (self.hidden + self.ny) * kx * self.kind.mlps + (self.router * kx if self.kind.experts > 1 else 0)
         return self.nq * kx + dr * kx + mlp
 
 
