@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from wse.costs import calibrate
+from wse.costs.fit import nonnegative
 from wse.errors import ConfigError
 from wse.machine.parameters import Machine
 from wse.system import check
@@ -62,6 +63,31 @@ def test_published_pairs_within_the_bar():
     assert [round(c.pair.ratio, 2) for c in found] == [2.16, 1.68]
     assert max(abs(c.error_pct) for c in found) <= 15 and max(abs(c.computing_pct) for c in found) <= 15
     assert min(abs(c.left_out_pct) for c in found) > max(abs(c.computing_pct) for c in found)  # and that is said
+
+
+def test_old_releases_are_compared_with_the_factors_of_their_notes():
+    found = {c.point.id: c for c in check.points()}
+    for name, c in found.items():
+        low, high = c.released_pct
+        assert (low < 0 < high) == (name in ("gpt-j-r1.8", "gpt-j-r2.0")), name
+        assert low <= c.middle_pct <= high
+        assert c.point.release == (1, 1) or not c.point.calibrates
+    assert abs(found["gpt-j-r1.8"].middle_pct) < 10 < abs(found["gpt-j-r1.8"].error_pct)
+
+
+def test_evaluations_take_longer_by_a_time_for_each_token():
+    """The same for both, though one has seven times as many tokens a batch; training needs none."""
+    one, other = check.evaluations()
+    assert one.token_seconds == pytest.approx(other.token_seconds, rel=0.15)
+    assert max(abs(one.with_other_pct), abs(other.with_other_pct)) < 10 < min(one.error_pct, other.error_pct)
+    chosen = [p for p in calibrate.points() if p.calibrates]
+    rows = []
+    for p in chosen:
+        passes = p.work.passes(p.systems, Machine("wse2"))
+        terms = calibrate.pass_terms("peak", p.work, passes.mean * p.work.sequence, "wse2")
+        rows.append(passes.passes * np.append(terms, passes.mean * p.work.sequence) / p.seconds)
+    found = nonnegative(np.array(rows), np.ones(len(rows)))
+    assert found[:3] == pytest.approx(calibrate.calibrated().values) and found[3] == 0
 
 
 def test_evaluations_are_forward_passes():

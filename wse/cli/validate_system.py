@@ -34,6 +34,8 @@ def document(checked: list[check.Checked], found: check.Summary, other: check.Su
                 "closed_form_seconds": c.analytic,
                 "error_pct": c.error_pct,
                 "left_out_error_pct": c.left_out_pct,
+                "release": list(c.point.release),
+                "error_pct_of_release": list(c.released_pct),
                 "calibrates": c.point.calibrates,
                 "note": c.point.note,
                 "micro_batch": c.micro_batch,
@@ -64,6 +66,8 @@ def document(checked: list[check.Checked], found: check.Summary, other: check.Su
                 "published": c.evaluation.rate,
                 "samples_per_second": c.rate,
                 "error_pct": c.error_pct,
+                "microseconds_more_for_a_token": 1e6 * c.token_seconds,
+                "error_pct_with_the_other": c.with_other_pct,
             }
             for c in check.evaluations()
         ],
@@ -95,6 +99,12 @@ def source(row: Mapping[str, Any]) -> str:
     return row["source"] + (f"; not fitted to: {row['note']}" if row["note"] else "")
 
 
+def released(row: Mapping[str, Any]) -> str:
+    """Text of the errors with the factors of the run's release."""
+    low, high = row["error_pct_of_release"]
+    return "" if low == high else f"{low:+.0f} to {high:+.0f} %"
+
+
 def holds(row: Mapping[str, Any]) -> str:
     """Text that states whether a configuration holds a model of the size that it is sold for."""
     return "state and staging" if row["comfortable"] else "state" if row["fits"] else "NO"
@@ -110,7 +120,11 @@ VIEW = [
             number("simulated", "{step_seconds:.3f}"),
             number("error", "{error_pct:+.1f} %"),
             number("left out", lambda row: f"{row['left_out_error_pct']:+.1f} %" if row["calibrates"] else ""),
+            number("with its release", released),
             text("source", source),
+        ],
+        notes=[
+            "with its release: error if a step takes as many times as long as the notes on its software release say"
         ],
     ),
     Lines(
@@ -174,9 +188,14 @@ VIEW = [
             number("samples/s", "{published:,.0f}"),
             number("by the model", "{samples_per_second:,.0f}"),
             number("error", "{error_pct:+.0f} %"),
+            number("longer, µs a token", "{microseconds_more_for_a_token:.2f}"),
+            number("error with the other's", "{error_pct_with_the_other:+.0f} %"),
             text("source", "{source}"),
         ],
-        notes=["nothing is fitted to evaluations; they have no bar"],
+        notes=[
+            "nothing is fitted to evaluations; they have no bar; with the other's: if the time that the other one "
+            "takes longer for a token is added"
+        ],
     ),
     Table(
         "micro_batches",

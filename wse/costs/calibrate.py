@@ -99,7 +99,8 @@ class Constants:
 
 @dataclass(frozen=True)
 class Point:
-    """A published run.  calibrates: used for the fit."""
+    """A published run.  calibrates: used for the fit.  release: range of the time of its software release over that of
+    the releases since, by the vendor's notes; 1 to 1 if it is none of old software."""
 
     id: str
     work: Workload
@@ -108,6 +109,7 @@ class Point:
     calibrates: bool
     source: str
     note: str
+    release: tuple[float, float] = (1.0, 1.0)
 
     @property
     def seconds(self) -> float:
@@ -127,6 +129,7 @@ def points() -> tuple[Point, ...]:
             row["calibrates"] == "yes",
             row["source"],
             row["note"],
+            (float(row["release_low"]), float(row["release_high"])),
         )
         for row in _rows(TABLE)
     )
