@@ -1,9 +1,10 @@
 """Cycles of operators from executed kernels, and floor plans made of them."""
 
+import numpy as np
 import pytest
 
 from wse.costs import vendor_compiler as compiler
-from wse.costs.cycles import ExecutedCosts, operator_cycles
+from wse.costs.cycles import ExecutedCosts, busiest, operator_cycles
 from wse.machine.parameters import Machine
 from wse.models import graph, load
 from wse.plan import floorplan
@@ -45,3 +46,22 @@ def test_long_sequences_lie_over_rows():
     a_token = [sum(operator_cycles(scores, 12, 64, sequence, "wse3")) / 64 for sequence in (32, 64, 128, 512, 2048)]
     assert a_token == sorted(a_token)
     assert a_token[-1] / a_token[-2] == pytest.approx(4, rel=0.1)
+
+
+@pytest.mark.parametrize(("tokens", "share", "rows"), ((56, 1 / 16, 1170), (8, 0.25, 100), (300, 0.05, 40)))
+def test_the_busiest_row_of_an_expert_is_that_of_random_routing(tokens, share, rows):
+    drawn = np.random.default_rng(0).binomial(tokens, share, (2000, rows)).max(axis=1)
+    assert busiest(tokens, share, rows) == pytest.approx(drawn.mean(), rel=0.01)
+    assert busiest(tokens, share, 1) == pytest.approx(tokens * share)
+    assert busiest(tokens, 1.0, rows) == tokens
+
+
+def test_experts_wait_for_the_busiest_row():
+    (layer,) = [o for o in graph(load("mixtral-8x7b").but(layers=1)).operators if o.kind == "experts"]
+    even, one, many = (operator_cycles(layer, 128, 64, 2048, "wse3", rows_in_step=rows) for rows in (None, 1, 1000))
+    for a, b, c in zip(even, one, many, strict=True):
+        assert a < b < c < 8 / 2 * a  # less than if each expert took every token
+    (every,) = [o for o in graph(load("mixtral-8x7b").but(layers=1, active_experts=8)).operators if o.kind == "experts"]
+    assert operator_cycles(every, 128, 64, 2048, "wse3", rows_in_step=1000) == operator_cycles(
+        every, 128, 64, 2048, "wse3"
+    )

@@ -83,3 +83,8 @@ def test_but():
     assert load("gpt-j-6b").but(d_model=2048).rotary == 64
     with pytest.raises(ConfigError, match="has no depth"):
         model.but(depth=3)
+
+
+def test_every_configuration_can_be_a_key():
+    """Plans and cost models are kept by model."""
+    assert len({load(name) for name in config.NAMES}) == len(config.NAMES)

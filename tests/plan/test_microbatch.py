@@ -65,3 +65,22 @@ def test_what_cannot_be_chosen():
         microbatch.choose(load("1t"), 8, 16)
     with pytest.raises(ConfigError, match="it is 1 to 2, the share"):
         microbatch.choose(load("1t"), 32, 16, micro_batch=3)
+
+
+def test_what_experts_make_of_a_token_is_counted():
+    plain = load("mixtral-8x7b")
+    d, ff = plain.d_model, plain.d_ff
+    one, two = (microbatch.token_bytes(plain.but(active_experts=n)) for n in (1, 2))
+    assert two - one == 2 * (3 * ff + d)  # up, gate, their product; down
+    dense = microbatch.token_bytes(load("llama2-7b").but(d_ff=ff, kv_heads=8))
+    assert one == dense + 2 * (d + plain.experts)  # the sum over experts, the router
+
+
+def test_one_sequence_that_does_not_fit_is_taken_if_its_operators_do():
+    model = load("llama3-405b")
+    assert microbatch.room(model, 131_072) < 1
+    assert microbatch.choose(model, 16, 1, 131_072).sequences == 1
+    with pytest.raises(ConfigError, match=r"one operator's inputs and result 0\.47"):
+        microbatch.choose(model, 16, 1, 262_144 + 131_072)
+    with pytest.raises(ConfigError, match="not one sequence of 131,072 tokens fits"):
+        microbatch.choose(model, 16, 1, 131_072, pes=900_000)  # a rectangle sends nothing out

@@ -40,7 +40,9 @@ class Cluster:
         times = [compute.layer(work, layer, tokens, system.machine) for layer in layers]
         stash = stash_bytes(work, tokens, system.machine) / system.network.bandwidth
         self.forward = [max(f, stash * layer.depth) / chunks for (f, _), layer in zip(times, layers, strict=True)]
-        self.backward = [max(b, stash * layer.depth) / chunks for (_, b), layer in zip(times, layers, strict=True)]
+        sent = work.stream_bytes(system.weight_bytes) / system.network.bandwidth
+        entering = [stash * layer.depth + layer.weights * sent if stash * layer.depth else 0.0 for layer in layers]
+        self.backward = [max(b, e) / chunks for (_, b), e in zip(times, entering, strict=True)]
         random = np.random.default_rng(seed)
         self.jitter = 1 + system.jitter * spread(random, (steps, passes, systems))
         self.jitter = self.jitter * relative(

@@ -14,11 +14,11 @@ from ..costs import calibrate, policies
 from ..errors import ConfigError
 from ..memoryx import MemoryX, Network
 from ..memoryx.system import DIMM_96GB
-from ..models import Transformer, load
+from ..models import load
 from ..plan import microbatch
 from ..plan.workload import Workload, workload
 from ..report.text import si
-from ..system import capacity, explain, gpu, operation, predict
+from ..system import analytic, capacity, explain, gpu, operation, predict
 from ..system.events import simulate
 from ..system.parts import UPDATES, System
 from . import common, types
@@ -144,7 +144,8 @@ def command(
     transformer = load(model)
     s = sequence or transformer.sequence
     if batch is None:
-        batch = (micro_batch or whole(microbatch.room(transformer, s, machine), transformer, sequence)) * systems[-1]
+        room = microbatch.room(transformer, s, machine)
+        batch = (micro_batch or microbatch.least(room, transformer, sequence, machine)) * systems[-1]
     work = workload(transformer, batch, s, density)
     part = replace(DIMM_96GB, speed=ddr5)
     given = {"update": update, "jitter": jitter, "nodes": nodes, "link": link, "gradient_bytes": gradient_bytes}
@@ -193,13 +194,6 @@ def command(
     lines = None if tree is None else "\n".join(tree.lines())
     show(made, VIEW, as_json, system=system, memory=held, calibrated=constants.words(), rows=rows, tree=lines)
     return 0 if held.fits else 1
-
-
-def whole(room: float, model: Transformer, sequence: int | None) -> int:
-    if room < 1:
-        words = microbatch.tokens_of(model, sequence)
-        raise ConfigError(f"{model.name}: not one sequence of {words} fits on the wafer; take shorter sequences")
-    return int(room)
 
 
 def picture(work: Workload, system: System, rows: list[predict.Row], constants: Any, path: Path) -> None:
@@ -269,6 +263,7 @@ def document(
                 "efficiency": row.efficiency,
                 "micro_batch": row.division.sequences,
                 "passes": row.division.passes,
+                "activations": activations(work, system, row),
                 "bound_by": row.outcome.bound,
                 "breakdown": {
                     "forward": row.outcome.forward,
@@ -317,6 +312,13 @@ def document(
     }
 
 
+def activations(work: Workload, system: System, row: predict.Row) -> dict[str, float]:
+    """Bytes of a layer in a mean pass: what it makes, and what leaves the wafer, in JSON."""
+    tokens = row.division.mean * work.sequence
+    out = analytic.stash_bytes(work, tokens, system.machine)
+    return {"layer": tokens * microbatch.token_bytes(work.model), "leaving": out}
+
+
 def job(work: Workload, system: System, rows: list[predict.Row], tokens: float, state: float) -> dict[str, Any]:
     """The whole job in JSON: estimates, with the figures that they are based on."""
     return {
@@ -359,6 +361,15 @@ def verdict(d: Mapping[str, Any]) -> str:
     if not memory.fits:
         return "DOES NOT FIT"
     return "fits" if memory.comfortable else "fits, without room for staging"
+
+
+def leaving(d: Mapping[str, Any]) -> str | None:
+    """What leaves the wafer, of one system with the largest pass."""
+    row = max(d["systems"], key=lambda row: row["activations"]["leaving"])
+    own, out = row["activations"]["layer"], row["activations"]["leaving"]
+    if not out:
+        return None
+    return f"{si(out, 'B')} a layer leave the wafer and come back; a layer makes {si(own, 'B')}"
 
 
 def compared(d: Mapping[str, Any]) -> str | None:
@@ -433,6 +444,7 @@ VIEW = [
                     "TB: " + ", ".join(f"{name} {size / 1e12:,.2f}" for name, size in d["memory"].components.items())
                 ),
             ),
+            ("activations", leaving),
             (
                 "modelled",
                 lambda d: f"event by event, nothing executed; calibrated on CS-2 runs: {d['calibrated']}",

@@ -7,6 +7,9 @@ column of PEs; the model assumes that heads can be divided among any number of c
 from __future__ import annotations
 
 import math
+from functools import cache
+
+import numpy as np
 
 from ..models import Operator
 from ..plan.region import Region
@@ -28,12 +31,15 @@ def operator_cycles(
     density: float = 1.0,
     level: str = "POL0",
     in_parts: bool = False,
+    rows_in_step: int | None = None,
 ) -> tuple[float, ...]:
     """(forward, backward) cycles of an operator on rows of `width` PEs, each with `tile` tokens.
 
     sequence: tokens of a sequence.  density: fraction of weights that are not zero.  level: of the policy of precision,
     "POL0" to "POL2".  in_parts: products backward gather the gradients of a row in parts (chunkwise), as a row of
-    hundreds of PEs must.  0 for operators without a model.
+    hundreds of PEs must.  rows_in_step: rows of PEs that take the same weights; an expert's pass at the pace of the row
+    with most of its tokens, which are routed at random.  None: each token meets the weights of its experts only, at no
+    loss.  0 for operators without a model.
     """
     backward = "chunkwise backward" if in_parts else "backward"
     inputs, outputs = operator.features
@@ -85,16 +91,38 @@ def operator_cycles(
             f, b = (_cost(attention_name(phase, level, rows=True), **shape) for phase in PHASES)
             return across * f, across * b
         case "experts":
-            active = int(operator.attributes["active"])
+            number, active = int(operator.attributes["experts"]), int(operator.attributes["active"])
+            times, tokens = active, tile
+            if rows_in_step is not None:
+                times, tokens = number, max(1, round(busiest(tile, active / number, rows_in_step)))
             found = [0.0, 0.0]
             for role, parameter in operator.parameters.items():
                 if role != "router" and not role.endswith("bias"):
                     _, wide, deep = parameter.shape
-                    shape = {"w": width, "inputs": deep, "outputs": wide, "tokens": tile}
+                    shape = {"w": width, "inputs": deep, "outputs": wide, "tokens": tokens}
                     for i, phase in enumerate(("forward", backward)):
-                        found[i] += active * _product(phase, arch, density, shape, level)
+                        found[i] += times * _product(phase, arch, density, shape, level)
             return found[0], found[1]
     return 0.0, 0.0  # embeddings and rotations: negligible beside products
+
+
+@cache
+def busiest(tokens: int, share: float, rows: int) -> float:
+    """The expected number of an expert's tokens in the row with most of them: the maximum of `rows` binomial numbers of
+    `tokens` trials with probability `share`."""
+    if share >= 1:
+        return float(tokens)
+    counts = range(tokens + 1)
+    log = [
+        math.lgamma(tokens + 1)
+        - math.lgamma(n + 1)
+        - math.lgamma(tokens - n + 1)
+        + n * math.log(share)
+        + (tokens - n) * math.log1p(-share)
+        for n in counts
+    ]
+    below = np.minimum(1.0, np.cumsum(np.exp(log)))
+    return float(np.sum(1 - below**rows))
 
 
 def _product(phase: str, arch: str, density: float, shape: dict[str, int], level: str) -> float:

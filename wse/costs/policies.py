@@ -60,10 +60,15 @@ def ratios(
     work: Workload, layer: Layer, tokens: float, machine: Machine, level: str
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """(forward, backward): the time of a layer at a level relative to DEFAULT, (all but attention, attention), by the
-    models of executed kernels at the layer's tiles."""
-    if level == DEFAULT:
+    models of executed kernels at the layer's tiles.
+
+    With it that of experts, whose weights pass at the pace of the busiest row, relative to experts that no row waits
+    for.
+    """
+    if level == DEFAULT and not work.model.experts:
         return (1.0, 1.0), (1.0, 1.0)
-    own, other = (wafer.terms(work, layer, tokens, machine, which) for which in (level, DEFAULT))
+    own = wafer.terms(work, layer, tokens, machine, level)
+    other = wafer.terms(work, layer, tokens, machine, DEFAULT, routed=False)
     forward, backward = (
         tuple(a / b if b else 1.0 for a, b in zip(mine[:2], theirs[:2], strict=True))
         for mine, theirs in zip(own, other, strict=True)

@@ -29,17 +29,18 @@ GROUPS = range(1, 25)
 
 
 def terms(
-    work: Workload, layer: Layer, tokens: float, machine: str | Machine, level: str
+    work: Workload, layer: Layer, tokens: float, machine: str | Machine, level: str, routed: bool = True
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The factors of the constants of the family "kernels" (calibrate.py) for a layer: (forward, backward).
 
     Each holds the seconds of all kernels but attention, the seconds of attention, and the layer's share of the overhead
     (one third forward, two thirds backward).  tokens: of the pass.  machine: its usable_pes, fabric_width and
     peak_clock_hz are used.  level: of the policy of precision.
+    routed: experts wait for the row of PEs with most of their tokens; else no row waits.
     """
     machine = Machine.of(machine)
     tokens = math.ceil(tokens * predicted(work.model, layer.name))
-    cycles = _cycles(work.model, layer.like, work.sequence, tokens, machine, work.density, level)
+    cycles = _cycles(work.model, layer.like, work.sequence, tokens, machine, work.density, level, routed)
     found = cycles / machine.peak_clock_hz
     (forward, forward_attention), (backward, backward_attention) = found.tolist()
     return (
@@ -55,7 +56,14 @@ def _parts(model: Transformer) -> dict[str, list[Operator]]:
 
 @cache
 def _cycles(
-    model: Transformer, name: str, sequence: int, tokens: int, machine: Machine, density: float, level: str
+    model: Transformer,
+    name: str,
+    sequence: int,
+    tokens: int,
+    machine: Machine,
+    density: float,
+    level: str,
+    routed: bool,
 ) -> np.ndarray:
     """float64 [2, 2]: cycles [forward, backward][other kernels, attention] of a layer, the embedding or the head, for
     the fastest of the divisions `GROUPS`."""
@@ -64,9 +72,12 @@ def _cycles(
     for groups in GROUPS:
         width = whole // groups
         tile = max(1, math.ceil(tokens * whole / (machine.usable_pes * groups)))
+        rows = machine.usable_pes // width if routed else None
         found = np.zeros((2, 2))
         for operator in _parts(model)[name]:
-            cycles = operator_cycles(operator, width, tile, sequence, machine.name, density, level, in_parts=True)
+            cycles = operator_cycles(
+                operator, width, tile, sequence, machine.name, density, level, in_parts=True, rows_in_step=rows
+            )
             found[:, int(operator.kind == "attention")] += cycles
         if found.sum() < best.sum():
             best = found

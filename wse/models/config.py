@@ -339,7 +339,9 @@ def _family(family: dict[str, Any]) -> dict[str, Transformer]:
     found = {}
     for name, (layers, d_model, heads, kv_heads, d_ff, *more) in family["models"].items():
         shape = {"layers": layers, "d_model": d_model, "heads": heads, "kv_heads": kv_heads, "d_ff": d_ff}
-        found[name] = Transformer(name=name, **shape, **(shared | (more[0] if more else {})))
+        values: dict[str, Any] = shape | shared | (more[0] if more else {})
+        values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        found[name] = Transformer(name=name, **values)
     return found
 
 

@@ -1,5 +1,7 @@
 """How many sequences a pass of weight streaming takes: as many as one layer's activations leave room for.
 
+If not one fits, one is taken, and what memory does not hold leaves the wafer (system.analytic.stash_bytes).
+
 The wafer holds one layer at a time, and of it every tensor that its backward pass needs again, in 16 bits.  Counted on
 the graph that is 36 bytes per token and feature of a GPT layer (18 tensors of the width d, the MLP's hidden ones four
 times as wide), so a 40 GB wafer of which 0.9 is free for data takes 1.0e9 / (sequence x d) sequences.
@@ -16,7 +18,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..machine.parameters import Machine
-from ..models import Transformer, graph
+from ..models import Operator, Transformer, graph
 from ..records import dataclass
 from .region import ACTIVATION_BYTES
 
@@ -26,6 +28,19 @@ FREE = 0.9
 TABLE = Path(__file__).with_name("micro_batches_cs2.csv")
 
 
+def kept(operator: Operator) -> int:
+    """Features per token that an operator keeps for its backward pass: its result, and what its experts make of a token
+    inside: of each active one the products, the activation and the output."""
+    result = operator.features[1]
+    if operator.kind != "experts":
+        return result
+    shapes = {role: p.shape for role, p in operator.parameters.items() if len(p.shape) == 3}
+    widths = [wide for wide, _ in (shape[1:] for shape in shapes.values())]
+    hidden = max(wide for wide, deep in (shape[1:] for shape in shapes.values()) if deep == operator.features[0])
+    router = int(operator.attributes["experts"])
+    return result + router + int(operator.attributes["active"]) * (sum(widths) + hidden)
+
+
 @cache
 def token_bytes(model: Transformer) -> float:
     """Bytes per token that the widest layer keeps between forward and backward: every tensor it makes, in 16 bits."""
@@ -33,7 +48,7 @@ def token_bytes(model: Transformer) -> float:
     features: dict[int, int] = {}
     for operator in made.operators:
         if operator.layer is not None and not operator.once:
-            features[operator.layer] = features.get(operator.layer, 0) + operator.features[1]
+            features[operator.layer] = features.get(operator.layer, 0) + kept(operator)
     # The kept results of the layer before stand in for its own last one, so nothing is counted twice.
     return float(max(features.values()) * ACTIVATION_BYTES)
 
@@ -82,6 +97,19 @@ class MicroBatch:
         return shares // self.passes + (np.arange(self.passes)[:, None] < shares % self.passes)
 
 
+@cache
+def operator_bytes(model: Transformer) -> float:
+    """Bytes per token of the operator with the largest inputs and result, in 16 bits: they are on the wafer at once.
+    The result of an operator that works element by element takes the place of an input."""
+    whole = ("linear", "experts", "attention", "conv", "scan")
+    own = (
+        o.features[0] + kept(o) if o.kind in whole else max(o.features)
+        for o in graph(model).operators
+        if o.layer is not None and not o.once
+    )
+    return float(max(own) * ACTIVATION_BYTES)
+
+
 def room(model: Transformer, sequence: int, machine: str | Machine = "wse3", pes: int | None = None) -> float:
     """Sequences whose activations fit: on the whole wafer of the machine, or on so many of its PEs."""
     machine = Machine.of(machine)
@@ -118,15 +146,28 @@ def choose(
     share = -(-batch // systems)
     most = room(model, sequence or model.sequence, machine, pes)
     if micro_batch is None:
-        if most < 1:
-            raise ConfigError(
-                f"{model.name}: not one sequence of {tokens_of(model, sequence)} fits on the wafer "
-                f"(room for {most:.2f}); take shorter sequences"
-            )
-        micro_batch = int(most)
+        micro_batch = least(most, model, sequence, machine, pes)
     elif micro_batch < 1 or micro_batch > share:
         raise ConfigError(f"micro-batch {micro_batch}: it is 1 to {share}, the share of a system of the batch {batch}")
     return MicroBatch(batch, systems, -(-share // micro_batch), most)
+
+
+def least(
+    most: float, model: Transformer, sequence: int | None, machine: str | Machine = "wse3", pes: int | None = None
+) -> int:
+    """The sequences of the largest pass: as many as `most`, the room, says; one, if it says less than one, and on the
+    whole wafer an operator's inputs and result have room.  Raises ConfigError if not."""
+    if most >= 1:
+        return int(most)
+    machine = Machine.of(machine)
+    fits = most * token_bytes(model) / operator_bytes(model)  # sequences of which one operator has room
+    if pes is None and fits >= 1:
+        return 1
+    of = "" if pes is not None else f", one operator's inputs and result {fits:.2f}"
+    raise ConfigError(
+        f"{model.name}: not one sequence of {tokens_of(model, sequence)} fits on the wafer "
+        f"(room for {most:.2f}{of}); take shorter sequences"
+    )
 
 
 @dataclass(frozen=True)

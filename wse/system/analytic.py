@@ -3,7 +3,7 @@
     T      = share of the busiest wafer x sequence / passes   tokens of a pass on it, on average
     C      = compute of a pass, forward and backward           (calibrate.py)
     t_fwd  = max(C/3, weights in / link, stash / link)
-    t_bwd  = max(2C/3, weights in / link, gradients out / link, stash / link)
+    t_bwd  = max(2C/3, (weights in + stash) / link, gradients out / link)
     fill   = one layer's weights in and gradients out, and the tree's hops both ways
     cross  = the part of the update that nothing hides
     jitter = sigma x slowest(systems) x (t_fwd + t_bwd)        stragglers: below sqrt(2 ln systems), which it tends to
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..machine.parameters import Machine
+from ..plan import microbatch
 from ..plan.microbatch import MicroBatch
 from ..plan.workload import Workload
 from ..records import dataclass
@@ -73,7 +74,7 @@ def step(i: Inputs) -> Step:
     outgoing = i.gradient_bytes * i.streamed / i.link
     stash = i.stash / i.link
     forward = np.maximum(np.maximum(i.compute / 3, incoming), stash)
-    backward = np.maximum(np.maximum(2 * i.compute / 3, incoming), np.maximum(outgoing, stash))
+    backward = np.maximum(np.maximum(2 * i.compute / 3, incoming + stash), outgoing)
     fill = (incoming + outgoing) / i.layers + 2 * i.depth * i.hop
     cross = i.exposed * sum(OPTIMIZER.traffic) * i.parameters / i.dram
     stragglers = i.jitter * slowest(i.systems) * (forward + backward)
@@ -132,12 +133,15 @@ def inputs(
 
 
 def stash_bytes(work: Workload, tokens: float, machine: Machine) -> float:
-    """Bytes per layer that leave the wafer in the forward pass and come back in the backward pass: the layer's input.
+    """Bytes per layer that leave the wafer in the forward pass and come back in the backward pass: the layer's input,
+    and what memory does not hold of the layer's own activations.
 
-    It is 0 if the inputs of all layers fit in a tenth of the wafer's memory.
+    The input is none of it if the inputs of all layers fit in a tenth of the wafer's memory.
     """
     size = tokens * work.model.d_model * 2
-    return 0.0 if size * work.depth <= 0.1 * machine.wafer_memory else size
+    kept = 0.0 if size * work.depth <= 0.1 * machine.wafer_memory else size
+    own = tokens * microbatch.token_bytes(work.model)
+    return kept + max(0.0, own - microbatch.FREE * machine.wafer_memory)
 
 
 def threshold(compute: Any, work: Workload, system: System) -> float:

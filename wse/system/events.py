@@ -113,6 +113,7 @@ def simulate(
     scale = work.parameters / max(1, sum(layer.weights for layer in layers))  # what is streamed twice is updated once
     times = np.array([compute.layer(work, layer, tokens, system.machine) for layer in layers])
     stash = stash_bytes(work, tokens, system.machine) / network.bandwidth * np.array([layer.depth for layer in layers])
+    entering = np.where(stash, stash + streamed * chunks / network.bandwidth, 0.0)  # both by the same link
     factor = 1 + system.jitter * spread(np.random.default_rng(seed), (steps, passes, systems))
     factor = factor * relative(chosen, passes, float(times.sum()), lambda n: compute_seconds(work, system, compute, n))
     first, count = stations.tree(systems, network.fan_out, network.depth(systems))
@@ -121,7 +122,7 @@ def simulate(
         count,
         factor,
         np.maximum(times[:, 0], stash) / chunks,
-        np.maximum(times[:, 1], stash) / chunks,
+        np.maximum(times[:, 1], entering) / chunks,
         streamed / memory.bandwidth(reads=1),
         streamed / network.bandwidth,
         weights * system.gradient_bytes / network.bandwidth,
