@@ -1,6 +1,10 @@
-"""Decoders of all supported families, small and with random weights: logits beside transformers'."""
+"""Decoders of all supported families, small and with random weights: logits beside transformers'.
+
+Covers: wse/operators/latent_attention.py
+"""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -27,6 +31,11 @@ GPT2 = dict(
 FALCON = {k: v for k, v in COMMON.items() if k not in ("intermediate_size", "pad_token_id")}
 GEMMA = GROUPED | {"head_dim": 8, "query_pre_attn_scalar": 12, "sliding_window": 4}
 EXPERTS = GROUPED | {"head_dim": 8, "num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 20}
+LATENT = COMMON | {
+    "num_hidden_layers": 3, "q_lora_rank": 14, "kv_lora_rank": 12, "qk_nope_head_dim": 6, "qk_rope_head_dim": 4,
+    "v_head_dim": 5, "n_routed_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 20,
+    "n_shared_experts": 2, "first_k_dense_replace": 1, "routed_scaling_factor": 1.6,
+}  # fmt: skip
 LLAMA3 = {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
           "original_max_position_embeddings": 16, "rope_theta": 100.0}  # fmt: skip
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16, "rope_theta": 100.0}
@@ -69,6 +78,15 @@ MORE = {
     "qwen3_moe, shares of all": ("Qwen3Moe", EXPERTS),
     "qwen3_moe, MLPs in some layers": (
         "Qwen3Moe", EXPERTS | {"num_hidden_layers": 4, "mlp_only_layers": [1], "decoder_sparse_step": 2}),
+    "deepseek_v2": ("DeepseekV2", LATENT | {"q_lora_rank": None}),
+    "deepseek_v2, groups": ("DeepseekV2", LATENT | {
+        "topk_method": "group_limited_greedy", "n_group": 3, "topk_group": 2, "attention_bias": True,
+        "rope_parameters": YARN | {"mscale": 0.7, "mscale_all_dim": 0.5}}),
+    "deepseek_v3": ("DeepseekV3", LATENT | {
+        "n_group": 3, "topk_group": 2, "norm_topk_prob": True,
+        "rope_parameters": YARN | {"mscale": 1.0, "mscale_all_dim": 1.0}}),
+    "deepseek_v3, halves": ("DeepseekV3", LATENT | {
+        "n_group": 1, "topk_group": 1, "norm_topk_prob": False, "rope_interleave": False, "attention_bias": True}),
     "gpt_oss": ("GptOss", GROUPED | {
         "head_dim": 8, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 4, "swiglu_limit": 0.5}),
     "bloom": ("Bloom", dict(vocab_size=61, hidden_size=24, n_layer=2, n_head=6, initializer_range=0.2)),
@@ -88,6 +106,9 @@ def saved(folder, name):
         for values in made.parameters():
             if values.dim() == 1:
                 values.add_(0.2 * torch.randn_like(values))
+        for buffer, values in made.named_buffers():
+            if buffer.endswith("e_score_correction_bias"):
+                values.add_(0.3 * torch.randn_like(values))
     made.save_pretrained(folder)
     return made
 
@@ -96,7 +117,8 @@ def saved(folder, name):
 def test_logits(tmp_path, name):
     reference = saved(tmp_path, name)
     weights = read_weights(tmp_path)
-    made = Decoder(weights, layout(weights.config, 14, 3, 1 if weights.config.kv_heads > 1 else 3))
+    group = 4 if weights.config.kv_rank else 1 if weights.config.kv_heads > 1 else 3
+    made = Decoder(weights, layout(weights.config, 14, 3, group))
     with torch.no_grad():
         wanted = reference(torch.tensor([IDS])).logits[0].numpy()
     made.step(IDS[:9])
@@ -110,17 +132,27 @@ def test_logits(tmp_path, name):
         assert expected.max() - expected[made.greatest if i == len(got) - 1 else logits.argmax()] < 1e-2
 
 
-@pytest.mark.parametrize("name", ["google/gemma-2-2b", "openai/gpt-oss-20b", "Qwen/Qwen3-30B-A3B", "microsoft/phi-2"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "google/gemma-2-2b",
+        "openai/gpt-oss-20b",
+        "Qwen/Qwen3-30B-A3B",
+        "microsoft/phi-2",
+        "deepseek-ai/DeepSeek-V2-Lite",
+    ],
+)
 def test_published_models_fit_into_their_pes(name):
-    """One layer and the whole vocabulary: few features a column leave room for many entries, and each has a logit."""
-    config = from_hugging_face(CONFIGS[name][1]).but(layers=1)
+    """A layer of each kind and the whole vocabulary: few features a column leave room for many entries' logits."""
+    config = from_hugging_face(CONFIGS[name][1]).but(layers=2 if "DeepSeek" in name else 1)
     made = layout(config, 128)
     assert program(made, "bf16", Machine("wse3")).image() is not None
 
 
 def test_several_rows_a_head(tmp_path):
     """Norms of a head, RoPE of a part of it and windows, with a head's features over rows and features to spare."""
-    for name, width, group in (("qwen3", 5, 4), ("gpt_neox", 5, 2), ("olmo2", 4, 3)):
+    latent = (("deepseek_v2", 2, 8), ("deepseek_v3", 7, 2))
+    for name, width, group in (("qwen3", 5, 4), ("gpt_neox", 5, 2), ("olmo2", 4, 3), *latent):
         reference = saved(tmp_path / name, name)
         weights = read_weights(tmp_path / name)
         made = Decoder(weights, layout(weights.config, 14, width, group))
@@ -147,13 +179,49 @@ def test_experts_of_equal_logits(tmp_path):
     assert every.fabric.read("chosen", 0, top, 1, 1).ravel().tolist() == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("name", ["mixtral", "gpt_oss"])
+def test_kimi_k2(tmp_path):
+    """Its files are those of deepseek_v3; layers for the prediction of several tokens are left out."""
+    from safetensors.torch import load_file, save_file
+
+    saved(tmp_path, "deepseek_v3")
+    wanted = read_weights(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "kimi_k2", "num_nextn_predict_layers": 1}))
+    tensors = load_file(tmp_path / "model.safetensors")
+    more = {name: t.clone() for name, t in tensors.items() if name.startswith("model.layers.2.")}
+    more = {name.replace(".2.", ".3.", 1): t for name, t in more.items()}
+    save_file(tensors | more, tmp_path / "model.safetensors")
+    weights = read_weights(tmp_path)
+    assert weights.config.numerics == wanted.config.numerics
+    for layer, other in zip(weights.layers, wanted.layers, strict=True):
+        assert layer.keys() == other.keys()
+        assert all(np.array_equal(layer[name], other[name]) for name in layer)
+    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "kimi_k2", "num_nextn_predict_layers": 0}))
+    with pytest.raises(ConfigError, match=r"has a tensor model.layers.3\."):
+        read_weights(tmp_path)
+
+
+def test_sequences_of_latent_attention(tmp_path):
+    """Two sequences cache their latents apart."""
+    reference = saved(tmp_path, "deepseek_v2")
+    weights = read_weights(tmp_path)
+    made = Decoder(weights, layout(weights.config, 12, 5, 4, sequences=2), "bf16")
+    made.step({0: IDS[:4], 1: IDS[4:7]})
+    made.step({1: IDS[7:8]})
+    with torch.no_grad():
+        wanted = reference(torch.tensor([IDS[4:8]])).logits[0, -1].numpy()
+    assert np.abs(made.logits(1) - wanted).max() < 4e-2 * np.abs(wanted).max()
+    assert made.best(1) == wanted.argmax()
+    assert made.layout.cache_bytes == 3 * (12 + 4) * 2
+
+
+@pytest.mark.parametrize("name", ["mixtral", "gpt_oss", "deepseek_v3"])
 def test_an_overflow_in_front_of_experts_is_noticed(tmp_path, name):
     """A router's maximum, an exponential and a limit of the MLP would hide a value that is no number."""
     saved(tmp_path, name)
     weights = read_weights(tmp_path)
     weights.layers[1]["gains2"][3] = 1e6
-    made = Decoder(weights, layout(weights.config, 14, 3, 1))
+    made = Decoder(weights, layout(weights.config, 14, 3, 4 if weights.config.kv_rank else 1))
     made.step(IDS[:1])
     with pytest.raises(ConfigError, match="exceeded the range of f16"):
         made.best(0)

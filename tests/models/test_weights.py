@@ -94,7 +94,7 @@ def test_configurations_that_do_not_fit(tmp_path, changes, error):
     "name, why",
     [
         ("bert-base", "body is encoder"),
-        ("kimi-k2_6", "latent attention"),
+        ("dit-xl", "body is diffusion; attention is not causal"),
     ],
 )
 def test_other_families_are_refused(name, why):

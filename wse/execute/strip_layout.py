@@ -13,9 +13,9 @@ from dataclasses import replace
 from ..errors import ConfigError
 from ..machine.parameters import Machine
 from ..models.config import Transformer
-from ..models.rope import TRAINED
+from ..models.rope import TRAINED, score_factor
 from ..operators import decoder, pooling, vocabulary
-from ..operators.layer_shape import Kind, LayerShape
+from ..operators.layer_shape import Kind, Latent, LayerShape
 from ..operators.pooling import PoolingShape
 from ..operators.strip import Part
 from ..operators.vocabulary import VocabularyShape
@@ -104,7 +104,7 @@ class Layout:
     @property
     def cache_bytes(self) -> int:
         """Bytes of cached keys and values of one position, in all layers."""
-        return self.layers * 2 * self.layer.kv_heads * self.layer.d_head * 2
+        return self.layers * self.layer.cached * 2
 
 
 def layout(
@@ -136,9 +136,11 @@ def layout(
             f"{config.name} has RoPE scaled by {name}, which turns cached keys again in a longer sequence than in its "
             f"training: such a model is executed up to {trained:,} tokens, not {context:,}; use a smaller --context"
         )
-    half, kind = config.d_head // 2, kind_of(config)
+    kind = kind_of(config)
+    kv_heads, d_head = _cached(config)
+    half = d_head // 2
     without = tuple(i for i in range(config.layers) if not config.block(i).experts) if kind.experts > 1 else ()
-    groups = [group] if group else [g for g in range(1, half + 1) if half % g == 0 and g * config.kv_heads > 1]
+    groups = [group] if group else [g for g in range(1, half + 1) if half % g == 0 and g * kv_heads > 1]
     found: list[tuple[float, LayerShape, LayerShape | None]] = []
     for rows in groups:
         for columns in [width] if width else range(2, min(config.d_model, machine.fabric_width) + 1):
@@ -214,6 +216,9 @@ def kind_of(config: Transformer) -> Kind:
         factor=setting(config, "routed_scaling_factor", 1),
         gates_of_chosen=bool(setting(config, "norm_topk_prob", 0)),
         clamp=(setting(config, "swiglu_alpha", 1), limit) if limit else None,
+        latent=Latent(config.q_rank, config.kv_rank, config.d_rope, config.d_head, config.d_value)
+        if config.kv_rank
+        else None,
     )
 
 
@@ -231,32 +236,40 @@ def without_experts(kind: Kind, config: Transformer) -> Kind:
 ROUTING = ("experts", "active", "shared", "scoring", "groups", "active_groups", "factor", "gates_of_chosen", "clamp")
 
 
+def _cached(config: Transformer) -> tuple[int, int]:
+    """Key-value heads that are cached, and features of each: of latent attention one of all that is cached."""
+    return (1, config.kv_rank + config.d_rope) if config.kv_rank else (config.kv_heads, config.d_head)
+
+
 def _layer(config: Transformer, kind: Kind, context: int, width: int, group: int, sequences: int) -> LayerShape:
+    kv_heads, d_head = _cached(config)
+    factor = score_factor(config.rope_scaling) if config.kv_rank else 1.0
     return LayerShape(
         d_model=config.d_model,
         heads=config.heads,
-        kv_heads=config.kv_heads,
-        d_head=config.d_head,
+        kv_heads=kv_heads,
+        d_head=d_head,
         d_ff=(config.d_expert or config.d_ff) if kind.experts > 1 else config.d_ff,
         eps=config.norm_eps,
         width=width,
         group=group,
         slots=-(-context // width),
         sequences=sequences,
-        scale=setting(config, "query_pre_attn_scalar", config.d_head) ** -0.5,
+        scale=factor * setting(config, "query_pre_attn_scalar", config.d_head) ** -0.5,
         kind=kind,
     )
 
 
 def _bytes(s: LayerShape) -> int:
     """Bytes of what grows with the model and the context in a PE's memory."""
-    cache = s.sequences * 2 * s.dr * s.slots * 2
+    cache = s.sequences * (2 if s.kind.latent is None else 1) * s.dr * s.slots * 2
     kept = 0 if s.kind.causal else s.context * (4 * s.kx + 2 * s.queries * s.dr)
     angles = 4 * s.coarse * s.dr if s.kind.turns else 0
     experts = s.kind.mlps if s.kind.experts > 1 else 0
     biases = 4 * experts * (s.hidden + s.kx) if s.kind.mlp_bias else 0
     routing = (18 + 12 * (s.kind.scoring == "sigmoid" or s.kind.groups > 1)) * s.routed if experts else 0
-    return 2 * s.weights + cache + kept + angles + 12 * s.queries * s.slots + biases + routing
+    queries = 20 * s.queries * s.dr + 12 * s.kq + 10 * s.kv if s.kind.latent is not None else 0
+    return 2 * s.weights + cache + kept + angles + 12 * s.queries * s.slots + biases + routing + queries
 
 
 def _table(config: Transformer, layer: LayerShape, answers: int, keeps: bool) -> VocabularyShape:

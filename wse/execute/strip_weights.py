@@ -15,7 +15,7 @@ from ..models.reading import LOCAL, SCALED_ALIBI
 from ..models.weights import Weights
 from ..operators import layer_shape
 from ..operators.attention import slopes
-from ..operators.layer_shape import LayerShape
+from ..operators.layer_shape import Latent, LayerShape
 from .strip_layout import Layout, setting
 
 WIDE = 1 << 30  # slots of a window that sees all
@@ -150,13 +150,16 @@ def layer_tiles(
         for name, values in layer.items()
         if values.ndim == 2 + (s.kind.experts > 1 and name in EXPERTS)
     }
-    order = np.stack([layer_shape.qkv_order(s, row, rotary) for row in range(s.height)])
-    yield "w_qkv", _outward(np.concatenate([made["q"], made["k"], made["v"]])[order], s)
-    attended = np.stack([layer_shape.row_features(s, row, rotary)[0].ravel() for row in range(s.height)])
-    yield "w_o", _inward(made["o"], attended, s)
     kind = s.kind
+    if kind.latent is not None:
+        yield from _latent(layer, made, s, kind.latent, storage)
+    else:
+        order = np.stack([layer_shape.qkv_order(s, row, rotary) for row in range(s.height)])
+        yield "w_qkv", _outward(np.concatenate([made["q"], made["k"], made["v"]])[order], s)
+        attended = np.stack([layer_shape.row_features(s, row, rotary)[0].ravel() for row in range(s.height)])
+        yield "w_o", _inward(made["o"], attended, s)
     yield from _mlp(layer, made, s)
-    if kind.qkv_bias:
+    if kind.qkv_bias and kind.latent is None:
         yield "b_qkv", _first_column(np.concatenate([layer[f"{x}_bias"] for x in "qkv"])[order], s.width)
     if kind.sinks:
         sinks = np.full((s.height, s.width, s.queries), NO_SINK, np.float32)
@@ -175,6 +178,86 @@ def layer_tiles(
             gains = [np.tile(g, n) for g, n in zip(gains, (s.heads, s.kv_heads), strict=True)]
         own = np.concatenate(gains)[order[:, : 2 * s.turned]]
         yield "qk_gains", np.repeat(own[:, None], s.width, axis=1)
+
+
+def _latent(
+    layer: Mapping[str, np.ndarray], made: Mapping[str, np.ndarray], s: LayerShape, latent: Latent, storage: str
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Arrays of latent attention.  Features of the cached vector: those that are turned, then the latent."""
+    h, w, rope, half = s.height, s.width, latent.rope, s.dr // 2
+    pairs = layer_shape.pairs(s, rope)
+    cached = np.stack([pairs[:, row * half : (row + 1) * half].ravel() for row in range(h)])  # [rows, dr]
+    turned = cached < rope
+    first = "q_low" if latent.q_rank else "q"
+    low = _padded(made[first], h * s.low).reshape(h, s.low, -1)
+    keys = np.concatenate([made["k_rope"], made["kv_low"]])[cached]
+    yield "w_qkv", _outward(np.concatenate([low, keys], axis=1), s)
+    if s.kind.qkv_bias:
+        biases = layer["q_low_bias"] if latent.q_rank else np.zeros(len(made["q"]), np.float32)
+        keys = np.concatenate([layer["k_rope_bias"], layer["kv_low_bias"]])[cached]
+        rows = np.concatenate([_padded(biases, h * s.low).reshape(h, -1), keys], axis=1)
+        yield "b_qkv", _first_column(rows, w)
+    queries = s.heads * latent.d_query
+    if latent.q_rank:
+        wide = _padded(_padded(made["q"], w * s.kq).T, h * s.low).reshape(h, s.low, w, s.kq)
+        yield "w_q", np.ascontiguousarray(wide.transpose(0, 2, 1, 3))
+        yield "q_gains", np.repeat(_padded(layer["norm_q"], h * s.low).reshape(h, 1, s.low), w, axis=1)
+    else:
+        yield "place_q", _places(h, w, s.low, s.kq, queries)
+    for name, values in (
+        ("key_gains", np.where(turned, 0, layer["norm_kv"][np.maximum(cached - rope, 0)])),
+        ("key_turned", turned),
+        ("key_latent", ~turned),
+    ):
+        yield name, np.repeat(values.astype(np.float32)[:, None], w, axis=1)
+    # Of the queries of a head, those that are not turned are taken to the latent, the others stay.
+    own = latent.d_query - rope
+    absorb = np.zeros((s.heads, latent.d_query, s.d_head), np.uint16)
+    absorb[:, :own, rope:] = made["k"].reshape(s.heads, own, -1)
+    absorb[:, own + np.arange(rope), np.arange(rope)] = bits(np.ones(1, np.float32), storage, "")
+    split = _padded(absorb.reshape(queries, -1), w * s.kq)[:, cached].reshape(w, s.kq, h, s.dr)
+    yield "w_absorb", np.ascontiguousarray(split.transpose(2, 0, 1, 3))
+    heads = np.minimum(np.arange(w * s.kq) // latent.d_query, s.heads - 1).reshape(w, s.kq)
+    yield "absorb_to", np.repeat((4 * half * heads).astype(np.uint32)[None], h, axis=0)
+    yield from _of_values(made, s, latent, cached)
+
+
+def _of_values(
+    made: Mapping[str, np.ndarray], s: LayerShape, latent: Latent, cached: np.ndarray
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Arrays behind the weighted latents.  cached: the cached features of the rows, [rows, dr]."""
+    h, w = s.height, s.width
+    features = s.heads * latent.d_value
+    expand = np.zeros((features, s.d_head), np.uint16)
+    expand[:, latent.rope :] = made["v"]
+    weights = np.zeros((h, w, s.kv * s.dr), np.uint16)
+    parts = np.zeros((w, s.most_value_parts, 3), np.uint32)
+    for column in range(w):
+        for k, (head, first, n) in enumerate(s.value_parts(column)):
+            start = column * s.kv + first
+            own = expand[start : start + n][:, cached].transpose(1, 2, 0)  # [rows, dr, n]
+            weights[:, column, first * s.dr : (first + n) * s.dr] = own.reshape(h, -1)
+            parts[column, k] = (4 * first + (n << 16), 2 * first * s.dr + (n << 16), 2 * head * s.dr)
+    yield "w_expand", weights
+    yield "value_parts", np.repeat(parts[None], h, axis=0)
+    wide = _padded(_padded(made["o"], h * s.rx).T, w * s.kv).reshape(w, s.kv, h, s.rx)
+    yield "w_o", np.ascontiguousarray(wide.transpose(2, 0, 1, 3))
+    yield "place_o", _places(h, w, s.rx, s.kx, s.d_model)
+
+
+def _padded(values: np.ndarray, rows: int) -> np.ndarray:
+    """Values with rows of 0 behind them."""
+    return np.concatenate([values, np.zeros((rows - len(values), *values.shape[1:]), values.dtype)])
+
+
+def _places(height: int, width: int, of_row: int, of_column: int, features: int) -> np.ndarray:
+    """What a row and a column share of features in order, uint32 [rows, columns, 3]: spans in the column's f32 vector
+    and in the row's, and their length."""
+    row, column = np.arange(height)[:, None] * of_row, np.arange(width)[None] * of_column
+    first = np.maximum(row, column)
+    n = np.maximum(np.minimum(np.minimum(row + of_row, column + of_column), features) - first, 0)
+    spans = [np.where(n > 0, 4 * (first - start) + (n << 16), 0) for start in (column, row)]
+    return np.stack([*spans, n], axis=2).astype(np.uint32)
 
 
 def _mlp(

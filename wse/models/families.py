@@ -240,6 +240,12 @@ def deepseek(reading: Reading) -> None:
     f["d_shared"] = shared * f.get("d_expert", f["d_ff"])
     biased = reading.take("attention_bias", Boolean(), False)
     f |= {"attention_bias": biased, "output_bias": biased}
+    if reading.type != "deepseek_v2":  # defaults of their configuration class; the first two are no keys of it
+        given = {key for key, _ in reading.numerics}
+        for key, value in (("scoring_func", "sigmoid"), ("topk_method", "noaux_tc"), ("norm_topk_prob", True)):
+            if reading.values.get(key) is None and key not in given:
+                reading.note(key, value, None)
+    reading.note("rope_interleave", reading.take("rope_interleave", Boolean(), True), True)
     reading.taken |= {"qk_head_dim", "head_dim", "num_key_value_heads"}  # follow from the others
 
 
@@ -601,7 +607,7 @@ for _type in ("deepseek_v2", "deepseek_v3", "kimi_k2"):
     FAMILIES[_type] = Family(
         OF_DEEPSEEK, LATENT | {"experts": 64 if _type == "deepseek_v2" else 256, "active_experts": 8},
         DEEPSEEK_VALUES, dropout=("attention_dropout",), only={"mlp_bias": (False,)},
-        neutral="ep_size num_nextn_predict_layers rope_interleave", rules=(activation("hidden_act"), deepseek, rope),
+        neutral="ep_size num_nextn_predict_layers", rules=(activation("hidden_act"), deepseek, rope),
     )  # fmt: skip
 # Scales of maximal update parametrization, under two names each.
 JAIS_VALUES: dict[str, tuple[Kind, Any]] = dict(GPT2_VALUES)

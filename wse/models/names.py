@@ -130,6 +130,14 @@ def _experts(block: str, **roles: str) -> dict[str, str]:
     return {"mlp.experts.router": f"L.{block}.gate"} | made
 
 
+_DEEPSEEK = Naming(
+    _llama(
+        **_experts("mlp", gate="gate_proj", up="up_proj", down="down_proj"),
+        **{f"mlp.shared.{x}": f"L.mlp.shared_experts.{x}_proj" for x in ("gate", "up", "down")},
+        **{"attention.q_low": "L.self_attn.q_a_proj", "attention.norm_q": "L.self_attn.q_a_layernorm"},
+        **{"attention.norm_kv": "L.self_attn.kv_a_layernorm"},
+    )
+)
 # Norms in front of attention and MLP and behind each.
 _BOTH = {
     "norm1_after": "L.post_attention_layernorm",
@@ -156,6 +164,7 @@ NAMINGS: dict[str, Naming] = {
     "gemma": Naming(_llama(), less_one=True),
     "mixtral": Naming(_llama(**_experts("block_sparse_moe", gate="w1", up="w3", down="w2"))),
     "qwen3_moe": Naming(_llama(**_experts("mlp", gate="gate_proj", up="up_proj", down="down_proj"))),
+    **dict.fromkeys(("deepseek_v2", "deepseek_v3", "kimi_k2"), _DEEPSEEK),
     "gpt_oss": Naming(_llama(**{"mlp.experts.router": "L.mlp.router"})),
     **dict.fromkeys(("gemma2", "gemma3_text"), Naming(_llama(**_BOTH), less_one=True)),
     "glm4": Naming(
@@ -281,12 +290,12 @@ def entries(graph: Graph, kind: str) -> list[Entry]:
                     found.append(_fused(graph, naming, prefix.replace(".N.", f".{number}.") + f".{role}", ours))
                     for name in ours:
                         left.pop(name)
-    if kind == "gpt_oss":
-        for number in range(graph.model.layers):
-            for entry in _gpt_oss(graph, number):
-                found.append(entry)
-                for name in entry.ours:
-                    left.pop(name)
+    more = _gpt_oss if kind == "gpt_oss" else _deepseek if naming is _DEEPSEEK else _none
+    for number in range(graph.model.layers):
+        for entry in more(graph, number):
+            found.append(entry)
+            for name in entry.ours:
+                left.pop(name, None)
     return found + [_single(graph, naming, kind, name) for name in left]
 
 
@@ -315,6 +324,10 @@ def _single(graph: Graph, naming: Naming, kind: str, name: str) -> Entry:
 
 
 _SHIFT = 2  # rows before those of tokens, in OPT
+
+
+def _none(graph: Graph, number: int) -> Iterator[Entry]:
+    return iter(())
 
 
 def _gpt_oss(graph: Graph, number: int) -> Iterator[Entry]:
@@ -346,6 +359,47 @@ def _gpt_oss(graph: Graph, number: int) -> Iterator[Entry]:
             lambda x: [x.swapaxes(1, -1)],
             lambda xs: xs[0].swapaxes(1, -1),
         )
+
+
+def _deepseek(graph: Graph, number: int) -> Iterator[Entry]:
+    """Tensors of latent attention, and the correction of a router's scores, which is no parameter of the graph."""
+    m, ours, theirs = graph.model, f"layers.{number}.attention", f"model.layers.{number}.self_attn"
+    nope = m.d_head - m.d_rope
+    pairs = np.arange(m.d_rope)
+    if dict(m.numerics).get("rope_interleave", True):
+        pairs = np.concatenate([pairs[::2], pairs[1::2]])
+    back = np.argsort(pairs)
+
+    def turned(x: np.ndarray, order: np.ndarray) -> np.ndarray:
+        """The last d_rope rows in another order."""
+        return np.concatenate([x[: -m.d_rope], x[-m.d_rope :][order]])
+
+    def of_heads(x: np.ndarray, order: np.ndarray) -> np.ndarray:
+        heads = x.reshape(m.heads, m.d_head, -1)
+        return np.concatenate([heads[:, :nope], heads[:, nope:][:, order]], axis=1).reshape(x.shape)
+
+    q = graph.parameters[f"{ours}.q.weight"].shape
+    name = f"{theirs}.{'q_b_proj' if m.q_rank else 'q_proj'}.weight"
+    yield Entry(name, (f"{ours}.q.weight",), q, lambda x: [of_heads(x, pairs)], lambda xs: of_heads(xs[0], back))
+    for role in ("weight", "bias"):
+        low = tuple(f"{ours}.{part}.{role}" for part in ("kv_low", "k_rope"))
+        if low[0] in graph.parameters:
+            shape = (m.kv_rank + m.d_rope, *graph.parameters[low[0]].shape[1:])
+            yield Entry(
+                f"{theirs}.kv_a_proj_with_mqa.{role}", low, shape,
+                lambda x: np.split(turned(x, pairs), [m.kv_rank]), lambda xs: turned(np.concatenate(xs), back),
+            )  # fmt: skip
+    whole = (m.heads * (nope + m.d_value), m.kv_rank)
+    yield Entry(
+        f"{theirs}.kv_b_proj.weight", (f"{ours}.k.weight", f"{ours}.v.weight"), whole,
+        lambda x: [part.reshape(-1, m.kv_rank) for part in np.split(x.reshape(m.heads, -1, m.kv_rank), [nope], axis=1)],
+        lambda xs: np.concatenate([x.reshape(m.heads, -1, m.kv_rank) for x in xs], axis=1).reshape(whole),
+    )  # fmt: skip
+    if m.block(number).experts and dict(m.numerics).get("topk_method") == "noaux_tc":
+        yield Entry(
+            f"model.layers.{number}.mlp.gate.e_score_correction_bias", (f"layers.{number}.mlp.experts.correction",),
+            (m.experts,), lambda x: [x], lambda xs: xs[0],
+        )  # fmt: skip
 
 
 def row_order(graph: Graph, kind: str, plain: str) -> np.ndarray | None:

@@ -80,7 +80,7 @@ class Pretrained:
             )
         for name in self.shapes:
             head = self._found("lm_head.weight") == name and whole.model.tied
-            if name not in known and not NEUTRAL.search(name) and not head:
+            if name not in known and not NEUTRAL.search(name) and not head and not self._predicts(name, whole):
                 raise ConfigError(f"{self.where} has a tensor {name}, which a {self.type} of its config.json does not")
         for entry in wanted:
             name = names[entry.name]
@@ -95,6 +95,12 @@ class Pretrained:
                 for place, ours in enumerate(entry.ours)
             }
         )
+
+    def _predicts(self, name: str, whole: Graph) -> bool:
+        """Whether a tensor is of a layer behind the last one, for the prediction of several tokens."""
+        layer = re.match(r"(?:model\.)?layers\.(\d+)\.", name)
+        more = self.config.get("num_nextn_predict_layers")
+        return layer is not None and isinstance(more, int) and 0 <= int(layer[1]) - whole.model.layers < more
 
     def _part(self, name: str, entry: Entry, place: int) -> np.ndarray:
         """A parameter, of the tensor of an entry."""

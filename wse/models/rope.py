@@ -91,6 +91,13 @@ def _yarn_factor(factor: float, table: Table) -> float:
     return magnitude(1)
 
 
+def score_factor(scaling: tuple[tuple[str, Any], ...]) -> float:
+    """The factor of the scores of latent attention that a scaling with mscale_all_dim brings."""
+    table = dict(scaling)
+    scale, factor = float(table.get("mscale_all_dim") or 0), float(table.get("factor") or 1)
+    return (0.1 * scale * math.log(factor) + 1) ** 2 if scale and factor > 1 else 1.0
+
+
 def _longrope(plain: np.ndarray, rotary: int, theta: float, table: Table, sequence: int) -> tuple[np.ndarray, float]:
     """A factor of each pair's own, from one of two lists by the length of the sequence."""
     trained = _trained(table)

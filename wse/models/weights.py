@@ -34,7 +34,9 @@ LAYER = {
     **{f"mlp.shared.{x}.weight": f"shared_{x}" for x in ("gate", "up", "down")},
     "mlp.experts.correction": "correction",
     "attention.sinks": "sinks",
-    **{f"attention.norm_{x}.gain": f"norm_{x}" for x in "qk"},
+    **{f"attention.norm_{x}.gain": f"norm_{x}" for x in ("q", "k", "kv")},
+    **{f"attention.{x}.weight": x for x in ("q_low", "kv_low", "k_rope")},
+    **{f"attention.{x}.bias": f"{x}_bias" for x in ("q_low", "kv_low", "k_rope")},
 }
 WHOLE = {
     "embedding.weight": "embedding",
@@ -63,7 +65,9 @@ class Weights:
                 behind attention and MLP, gains norm_q, norm_k, sinks [heads].  RoPE turns the two halves of the rotated
                 features.  With experts, gate, up, down and their biases have a first axis of them, and there are
                 router [experts, d_model] and router_bias; correction [experts] of its choice; shared_gate, shared_up,
-                shared_down of the MLP beside the experts
+                shared_down of the MLP beside the experts.  Of latent attention, q is [heads d_head, q_rank or d_model],
+                k [heads (d_head - d_rope), kv_rank], v [heads d_value, kv_rank]; there are q_low [q_rank, d_model],
+                kv_low [kv_rank, d_model], k_rope [d_rope, d_model], their biases, gains norm_q, norm_kv
     metadata    of a GGUF file, by key, its vocabulary included; empty for others
     more        arrays that some models have: shift of the last norm; positions [sequence and more, d_model], of tokens
                 first, with the row of the first segment of an encoder in them; embedding_gains, embedding_shift;
@@ -143,7 +147,7 @@ def _collected(files: Pretrained, config: Transformer) -> Weights:
 SETTINGS = (
     *("embedding times", "query_pre_attn_scalar", "attn_logit_softcapping", "final_logit_softcapping"),
     *(LOCAL, SCALED_ALIBI, "norm_topk_prob", "swiglu_limit", "swiglu_alpha"),
-    *("topk_method", "scoring_func", "n_group", "topk_group", "routed_scaling_factor"),
+    *("rope_interleave", "topk_method", "scoring_func", "n_group", "topk_group", "routed_scaling_factor"),
     *("router_aux_loss_coef", "router_jitter_noise", "aux_loss_alpha", "seq_aux"),  # of training
 )
 
@@ -159,7 +163,6 @@ def _shared_differences(config: Transformer, executed: tuple[str, ...] = ()) -> 
     yield "the embedding has other features", config.d_embedding not in (0, config.d_model)
     yield f"settings {', '.join(settings)}", bool(settings)
     yield "attention and MLP are parallel with such norms", config.parallel and config.norm_at != "before"
-    yield "latent attention", config.kv_rank > 0
 
 
 def differences(config: Transformer) -> list[str]:
@@ -171,6 +174,10 @@ def differences(config: Transformer) -> list[str]:
         ("there is no norm before the head", not config.final_norm),
         ("it has segments", config.token_types > 0),
         *_routing_differences(config),
+        (
+            f"latent attention of {config.kv_rank} and {config.d_rope} features",
+            config.kv_rank > 0 and (config.kv_rank + config.d_rope) % 2 == 1,
+        ),
     ]
     return [what for what, wrong in (*own, *_shared_differences(config, SETTINGS)) if wrong]
 
@@ -209,6 +216,7 @@ def encoder_differences(config: Transformer) -> list[str]:
         ("a norm follows the last layer", config.final_norm),
         (f"{config.experts} experts", config.experts > 1),
         ("attention has sinks", config.sinks),
+        ("latent attention", config.kv_rank > 0),
     ]
     return [what for what, wrong in (*own, *_shared_differences(config)) if wrong]
 

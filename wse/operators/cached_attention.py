@@ -24,7 +24,8 @@ def arrays(part: Part, s: LayerShape) -> None:
     half, kind = s.dr // 2, s.kind
     heads, most = s.queries, s.queries * s.slots
     part.array("keys", (s.sequences, s.dr, s.slots), "f16", offset=8)
-    part.array("cached", (s.sequences, s.slots, s.dr), "f16", offset=8)
+    if kind.latent is None:
+        part.array("cached", (s.sequences, s.slots, s.dr), "f16", offset=8)
     if kind.turns:
         part.array("coarse", (s.coarse, 2, half), "f32")
         part.array("fine", (FINE, 2, half), "f32", offset=8)
@@ -39,7 +40,8 @@ def arrays(part: Part, s: LayerShape) -> None:
     part.array("rotated", 2 * s.turned, "f16")
     part.array("sizes", 2 * s.turned, "f16")
     part.array("peak", 1, "u16")  # the greatest size of a query or key so far: infinite after an overflow
-    part.array("value", s.dr, "f16")
+    if kind.latent is None:
+        part.array("value", s.dr, "f16")
     part.array("scores", most, "f32")
     part.array("powers", most, "f32", offset=8)
     part.array("numerators", most, "f16")
@@ -94,7 +96,8 @@ def rotate(part: Part, s: LayerShape) -> None:
         _turn(part, s)
     else:
         c.op("fs2h", Vec("rotated", 2 * n, 2), Vec("y", 2 * n))
-    c.op("fs2h", Vec("value", s.dr, 2), Vec("y", s.dr, offset=8 * n))
+    if s.kind.latent is None:
+        c.op("fs2h", Vec("value", s.dr, 2), Vec("y", s.dr, offset=8 * n))
     sizes = Vec("sizes", 2 * n, 2)
     c.op("fabsh", sizes, Vec("rotated", 2 * n, 2))
     c("ld16 r1, [peak]")
@@ -150,9 +153,10 @@ def store(part: Part, s: LayerShape) -> None:
     for first, key in ((0, s.queries * half), (half, n + s.queries * half)):
         slots = Vec("r19", half, 2, offset=2 * first * s.slots, stride=s.slots)
         c.op("mov16", slots, Vec("rotated", half, 2, 2 * key))
-    c(f"imul32 r20, r18, {2 * s.dr}", "mov r4, cached", "iadd32 r20, r20, r4")
-    _of_sequence(part, s, "r20")
-    c.op("mov16", Vec("r20", s.dr, 2), Vec("value", s.dr, 2))
+    if s.kind.latent is None:
+        c(f"imul32 r20, r18, {2 * s.dr}", "mov r4, cached", "iadd32 r20, r20, r4")
+        _of_sequence(part, s, "r20")
+        c.op("mov16", Vec("r20", s.dr, 2), Vec("value", s.dr, 2))
     c.label(".other")
 
 
@@ -297,10 +301,14 @@ def softmax(part: Part, s: LayerShape) -> None:
 
 
 def values(part: Part, s: LayerShape) -> None:
-    """attended [heads][dr] (16 bits) = the values weighted by the numerators, over the sum of these."""
+    """attended [heads][dr] (16 bits) = the values weighted by the numerators, over the sum of these.
+
+    Values of latent attention are the cached keys.
+    """
     c, cached = part.code, Vec("cached", s.slots * s.dr, 2)
-    if s.sequences > 1:
-        c("mov r21, cached")
+    symbol = "cached" if s.kind.latent is None else "keys"
+    if s.sequences > 1 or s.kind.latent is not None:
+        c(f"mov r21, {symbol}")
         _of_sequence(part, s, "r21")
         cached = replace(cached, at="r21")
     for h in range(s.queries):
@@ -310,8 +318,14 @@ def values(part: Part, s: LayerShape) -> None:
         with c.hold(d=y, a=y, b=cached.rows(s.dr)) as (d, a, b):
             c.load("b5", Vec("r20", 0, 2))
             top, end = c.new_label(), c.new_label()
+            if s.kind.latent is not None:  # a position's features, one in each row of the keys
+                c(f"mov r28, {isa.DSD_MEM1D:#x}", f"mov r30, {2 * s.slots}", "mov r31, 0")
+                c(f"iadd32 r29, r21, {s.dr << 16:#x}")
             c.label(top)
-            c(f"mapstep r1, b5, {end}", f"fmachs {d}, {a}, {b}, r1", f"maploop {top}")
+            c(f"mapstep r1, b5, {end}")
+            if s.kind.latent is not None:
+                c(f"ldds {b}, r28", "iadd32 r29, r29, 2")
+            c(f"fmachs {d}, {a}, {b}, r1", f"maploop {top}")
             c.label(end)
     n = s.queries * s.dr
     part.total("row", vec=Vec("y", n + s.queries))

@@ -16,7 +16,7 @@ the residual stream and norms f32.
 
 from __future__ import annotations
 
-from . import cached_attention, math_functions, routed_experts
+from . import cached_attention, latent_attention, math_functions, routed_experts
 from .activation import FUNCTIONS, Buffers
 from .cached_attention import spans
 from .code import Code, Vec
@@ -80,18 +80,23 @@ def arrays(part: Part, s: LayerShape, runs: int) -> None:
     part.array("x", s.kx, "f32")
     part.array("normed", s.kx, "f16")
     part.norm_arrays([str(i) for i in kind.norms], s.kx, kind.norm == "layer")
-    part.array("y", max(s.nq, s.kx, s.hidden, heads * (s.dr + 1)), "f32")
+    wide = (2 * s.turned, s.kq, s.kv, s.rx) if kind.latent is not None else ()
+    part.array("y", max(s.nq, s.kx, s.hidden, heads * (s.dr + 1), *wide), "f32")
+    of_output = (heads * s.dr, s.kx) if kind.latent is None else (s.kv, s.rx)
     for name, of, inputs, outputs, bias in (
         ("qkv", (), s.kx, s.nq, kind.qkv_bias),
-        ("o", (), heads * s.dr, s.kx, kind.output_bias),
+        ("o", (), *of_output, kind.output_bias),
         ("up", each, s.kx, s.hidden, kind.mlp_bias),
         ("down", each, s.ny, s.kx, kind.mlp_bias),
     ):
         part.array(f"w_{name}", (*of, inputs, outputs), "f16", offset=8)
         if bias:
+            outputs = s.kx if name == "o" else outputs
             part.array(f"b_{name}", (*of, outputs), "f32", offset=8)
     if kind.experts > 1:
         routed_experts.arrays(part, s)
+    if kind.latent is not None:
+        latent_attention.arrays(part, s)
     cached_attention.arrays(part, s)
     for name, offset in (("gate", 0), ("sigmoid", 8), ("mlp_work", 4)):
         part.array(name, s.ny, "f32", offset=offset)
@@ -134,6 +139,8 @@ def _projections(part: Part, s: LayerShape) -> None:
     part.product(Vec("normed", s.kx, 2), "w_qkv", projected, "b_qkv" if s.kind.qkv_bias else "")
     part.total("row", vec=projected)
     part.stamp(2)
+    if s.kind.latent is not None:
+        latent_attention.projections(part, s)
     if s.kind.qk_norm != "none":
         cached_attention.norm_heads(part, s)
     cached_attention.rotate(part, s)
@@ -149,8 +156,11 @@ def _attend(part: Part, s: LayerShape) -> None:
     part.stamp(5)
     cached_attention.values(part, s)
     part.stamp(6)
-    part.product(Vec("attended", s.queries * s.dr, 2), "w_o", out, "b_o" if kind.output_bias else "")
-    part.total("column", vec=out)
+    if kind.latent is not None:
+        latent_attention.result(part, s, kind.output_bias)
+    else:
+        part.product(Vec("attended", s.queries * s.dr, 2), "w_o", out, "b_o" if kind.output_bias else "")
+        part.total("column", vec=out)
     if kind.parallel:  # the MLP reads the x that attention has read
         _input(part, s, 2)
     _join(part, s, 1)

@@ -19,6 +19,21 @@ FINE = 32  # positions between two entries of the coarse table of angles
 RUN = ("count", "silent", "slot", "turn", "position", "base", "last_slot", "last_turn")
 
 
+@dataclass(frozen=True)
+class Latent:
+    """Latent attention: all heads share one cached vector of a token, its features that RoPE turns and its latent.
+
+    q_rank: features of the latent of queries, 0: none.  kv_rank: of keys and values.  rope: features that are turned.
+    d_query: of a head's queries, those that are turned last.  d_value: of a head's values.
+    """
+
+    q_rank: int
+    kv_rank: int
+    rope: int
+    d_query: int
+    d_value: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """What a layer consists of.
@@ -40,6 +55,7 @@ class Kind:
                   their greatest logit, or by the sum of their two greatest sums of score and correction
     factor        of the weights
     clamp         (alpha, limit): gate and up are cut at the limit, the MLP is (up + 1) gate sigmoid(alpha gate)
+    latent        of latent attention; None: keys and values are cached for each key-value head
     softcap       scores become softcap tanh(scores / softcap); 0: they stay
     """
 
@@ -67,6 +83,7 @@ class Kind:
     factor: float = 1.0
     gates_of_chosen: bool = False
     clamp: tuple[float, float] | None = None
+    latent: Latent | None = None
 
     @property
     def norms(self) -> tuple[int, ...]:
@@ -83,7 +100,8 @@ class Kind:
 class LayerShape:
     """Sizes of a layer on its region.
 
-    d_model, heads, kv_heads, d_head, d_ff: of the model.  eps: of its norms.  width: columns.  group: rows of a
+    d_model, heads, kv_heads, d_head, d_ff: of the model; of latent attention one key-value head with the cached
+    features.  eps: of its norms.  width: columns.  group: rows of a
     key-value head.  slots: positions of a sequence that a column caches.  sequences: that are cached.  scale: of the
     scores, 0: 1 / sqrt d_head.  kind: what the layer consists of.
     """
@@ -139,8 +157,48 @@ class LayerShape:
 
     @property
     def nq(self) -> int:
-        """Queries, keys and values of a row."""
-        return (self.queries + 2) * self.dr
+        """Queries, keys and values of a row; of latent attention the row's part of the queries' latent and the key."""
+        return (self.queries + 2) * self.dr if self.kind.latent is None else self.low + self.dr
+
+    @property
+    def low(self) -> int:
+        """Of latent attention: features of the queries' latent in a row, or of all queries if they have none."""
+        latent = self._latent
+        return -(-(latent.q_rank or self.heads * latent.d_query) // self.height)
+
+    @property
+    def kq(self) -> int:
+        """Of latent attention: features of all heads' queries in a column."""
+        return -(-self.heads * self._latent.d_query // self.width)
+
+    @property
+    def kv(self) -> int:
+        """Of latent attention: features of all heads' values in a column."""
+        return -(-self.heads * self._latent.d_value // self.width)
+
+    @property
+    def rx(self) -> int:
+        """Of latent attention: features of its result in a row."""
+        return -(-self.d_model // self.height)
+
+    @property
+    def _latent(self) -> Latent:
+        assert self.kind.latent is not None
+        return self.kind.latent
+
+    def value_parts(self, column: int) -> list[tuple[int, int, int]]:
+        """Of latent attention: (head, first, number) of the heads whose values a column has; first: in the column."""
+        d, start = self._latent.d_value, column * self.kv
+        end = min(start + self.kv, self.heads * d)
+        return [
+            (h, max(h * d, start) - start, min((h + 1) * d, end) - max(h * d, start))
+            for h in range(start // d, -(-end // d))
+        ]
+
+    @property
+    def most_value_parts(self) -> int:
+        """Of latent attention: heads whose values a column has at most."""
+        return max(len(self.value_parts(column)) for column in range(self.width))
 
     @property
     def ny(self) -> int:
@@ -177,7 +235,15 @@ class LayerShape:
         """Weights of a PE in the four products, padding included."""
         kx, dr = self.kx, self.queries * self.dr
         mlp = (self.hidden + self.ny) * kx * self.kind.mlps + (self.router * kx if self.kind.experts > 1 else 0)
+        if (latent := self.kind.latent) is not None:
+            queries = (self.low * self.kq if latent.q_rank else 0) + self.kq * self.dr
+            return self.nq * kx + queries + self.kv * (self.dr + self.rx) + mlp
         return self.nq * kx + dr * kx + mlp
+
+    @property
+    def cached(self) -> int:
+        """Features that are cached of a token: keys and values, or what latent attention has of both."""
+        return self.kv_heads * self.d_head * (2 if self.kind.latent is None else 1)
 
 
 def angles(s: LayerShape, frequency: np.ndarray, factor: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
