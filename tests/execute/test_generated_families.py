@@ -14,7 +14,9 @@ from wse.errors import ConfigError
 from wse.execute.generation import Decoder
 from wse.execute.strip_layout import layout, program
 from wse.machine.parameters import Machine
+from wse.models.bodies import graph
 from wse.models.load import from_hugging_face
+from wse.models.names import entries
 from wse.models.weights import read_weights
 
 transformers = pytest.importorskip("transformers")
@@ -90,6 +92,10 @@ MORE = {
     "gpt_oss": ("GptOss", GROUPED | {
         "head_dim": 8, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 4, "swiglu_limit": 0.5}),
     "bloom": ("Bloom", dict(vocab_size=61, hidden_size=24, n_layer=2, n_head=6, initializer_range=0.2)),
+    "gpt2, scores": ("GPT2", GPT2 | {"scale_attn_weights": False, "scale_attn_by_inverse_layer_idx": True}),
+    "mpt, clipped": ("Mpt", dict(
+        vocab_size=61, d_model=24, n_layers=2, n_heads=6, max_seq_len=64, initializer_range=0.2,
+        attn_config={"clip_qkv": 0.7, "softmax_scale": 0.3})),
     "mpt": ("Mpt", dict(vocab_size=61, d_model=24, n_layers=2, n_heads=4, max_seq_len=64, initializer_range=0.2)),
 }  # fmt: skip
 IDS = [5, 60, 3, 3, 17, 50, 2, 34, 0, 8, 9, 21, 44]
@@ -177,6 +183,77 @@ def test_experts_of_equal_logits(tmp_path):
         weights.config.but(active_experts=5), 14, 3, 1))  # fmt: skip
     every.step(IDS[:3])
     assert every.fabric.read("chosen", 0, top, 1, 1).ravel().tolist() == [0, 1, 2, 3, 4]
+
+
+def jais(tensors, config, ids):
+    """Logits of Jais and BTLM by their definition, float64 [tokens, vocab]."""
+    n, heads, d = len(ids), config["n_head"], config["n_embd"]
+
+    def of(name):
+        return tensors[f"transformer.{name}"].astype(float)
+
+    def norm(x, name):
+        centred = x - x.mean(-1, keepdims=True)
+        return centred / np.sqrt(centred.var(-1, keepdims=True) + 1e-5) * of(f"{name}.weight") + of(f"{name}.bias")
+
+    def linear(x, name):
+        return x @ of(f"{name}.weight") + of(f"{name}.bias")
+
+    x = of("wte.weight")[ids] * config.get("embeddings_scale", config.get("mup_embeddings_scale"))
+    slopes = 2.0 ** (-8 / heads * np.arange(1, heads + 1))
+    distance = np.arange(n)[:, None] - np.arange(n)
+    for i in range(config["n_layer"]):
+        q, k, v = (
+            part.reshape(n, heads, -1) for part in np.split(linear(norm(x, f"h.{i}.ln_1"), f"h.{i}.attn.c_attn"), 3, -1)
+        )
+        scores = np.einsum("ihd,jhd->hij", q, k) / (d // heads) - slopes[:, None, None] * distance
+        p = np.exp(np.where(distance < 0, -np.inf, scores))
+        mixed = np.einsum("hij,jhd->ihd", p / p.sum(-1, keepdims=True), v).reshape(n, d)
+        x = x + linear(mixed, f"h.{i}.attn.c_proj")
+        y = norm(x, f"h.{i}.ln_2")
+        gate = linear(y, f"h.{i}.mlp.c_fc2")
+        x = x + linear(linear(y, f"h.{i}.mlp.c_fc") * gate / (1 + np.exp(-gate)), f"h.{i}.mlp.c_proj")
+    scale = config.get("width_scale", config.get("mup_width_scale")) * config.get("mup_output_alpha", 1)
+    return norm(x, "ln_f") @ of("wte.weight").T * scale
+
+
+@pytest.mark.parametrize("kind", ["jais", "btlm"])
+def test_jais_and_btlm(tmp_path, kind):
+    """transformers has neither."""
+    from safetensors.numpy import save_file
+
+    prefix = "mup_" * (kind == "btlm")
+    config = {"model_type": kind, "activation_function": "swiglu", "position_embedding_type": "alibi", "n_inner": 40}
+    config |= {k: v for k, v in GPT2.items() if not k.startswith("init")}
+    config |= {f"{prefix}embeddings_scale": 1.7, f"{prefix}width_scale": 0.4, f"{prefix}scale_qk_dot_by_d": True}
+    config |= {"mup_output_alpha": 1.6} if prefix else {}
+    made, rng = graph(from_hugging_face(config)), np.random.default_rng(6)
+    tensors = {e.name: (0.3 * rng.standard_normal(e.shape)).astype(np.float32) for e in entries(made, kind)}
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    weights, wanted = read_weights(tmp_path), jais(tensors, config, IDS)
+    decoder = Decoder(weights, layout(weights.config, 14, 3, 1))
+    for i in range(len(IDS)):
+        decoder.step(IDS[i : i + 1])
+        assert np.abs(decoder.logits() - wanted[i]).max() < 1e-2 * np.abs(wanted[i]).max(), i
+    assert wanted[-1].max() - wanted[-1][decoder.greatest] < 1e-2
+
+
+def test_slopes_of_mpt(tmp_path, monkeypatch):
+    """transformers leaves out alibi_bias_max, which the model's own definition takes."""
+    name = "mpt, clipped"
+    monkeypatch.setitem(MORE[name][1], "attn_config", {"alibi_bias_max": 5})
+    reference = saved(tmp_path, name).transformer
+    plain = reference.build_mpt_alibi_tensor
+    monkeypatch.setattr(
+        reference, "build_mpt_alibi_tensor", lambda heads, n, device: plain(heads, n, alibi_bias_max=5, device=device)
+    )
+    weights = read_weights(tmp_path)
+    made = Decoder(weights, layout(weights.config, 14, 3, 1))
+    made.step(IDS)
+    with torch.no_grad():
+        wanted = reference(torch.tensor([IDS])).last_hidden_state[0, -1].numpy() @ weights.embedding.T
+    assert np.abs(made.logits() - wanted).max() < 1e-2 * np.abs(wanted).max()
 
 
 def test_kimi_k2(tmp_path):

@@ -48,6 +48,8 @@ def tiny(kind):
     values = PLAIN | MORE.get(kind, {"num_key_value_heads": 2}) | {"model_type": kind}
     if kind == "mpt":
         values = {"model_type": kind, "n_layers": 2, "d_model": 8, "n_heads": 4, "vocab_size": 11, "max_seq_len": 16}
+    if kind in ("jais", "btlm"):
+        values = GPT2 | {"model_type": kind, "activation_function": "swiglu", "position_embedding_type": "alibi"}
     if kind == "gptj":
         values = GPT2 | {"model_type": kind, "n_head": 1, "rotary_dim": 4}
     if kind in ("opt", "bloom", "falcon"):

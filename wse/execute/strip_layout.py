@@ -185,6 +185,24 @@ def setting(config: Transformer, name: str, plain: float) -> float:
     return float(dict(config.numerics).get(name, plain))
 
 
+def maximal_update(config: Transformer, name: str) -> float:
+    """A scale of maximal update parametrization, which has two names; 1 if the model has none."""
+    return setting(config, name, 1) * setting(config, f"mup_{name}", 1)
+
+
+def scale_of_scores(config: Transformer) -> float:
+    """The factor of products of queries and keys."""
+    values = dict(config.numerics)
+    if values.get("attn_config.softmax_scale"):
+        return float(values["attn_config.softmax_scale"])
+    if not values.get("scale_attn_weights", True):
+        return 1.0
+    if values.get("scale_qk_dot_by_d") or values.get("mup_scale_qk_dot_by_d"):
+        return 1 / config.d_head
+    factor = score_factor(config.rope_scaling) if config.kv_rank else 1.0
+    return factor * setting(config, "query_pre_attn_scalar", config.d_head) ** -0.5
+
+
 def kind_of(config: Transformer) -> Kind:
     """What the layers of a model consist of."""
     activation, limit = config.activation, setting(config, "swiglu_limit", 0)
@@ -206,6 +224,7 @@ def kind_of(config: Transformer) -> Kind:
         parallel=config.parallel,
         causal=config.causal,
         softcap=setting(config, "attn_logit_softcapping", 0),
+        clip=setting(config, "attn_config.clip_qkv", 0),
         sinks=config.sinks,
         experts=config.experts,
         active=config.active_experts,
@@ -243,7 +262,6 @@ def _cached(config: Transformer) -> tuple[int, int]:
 
 def _layer(config: Transformer, kind: Kind, context: int, width: int, group: int, sequences: int) -> LayerShape:
     kv_heads, d_head = _cached(config)
-    factor = score_factor(config.rope_scaling) if config.kv_rank else 1.0
     return LayerShape(
         d_model=config.d_model,
         heads=config.heads,
@@ -255,7 +273,7 @@ def _layer(config: Transformer, kind: Kind, context: int, width: int, group: int
         group=group,
         slots=-(-context // width),
         sequences=sequences,
-        scale=factor * setting(config, "query_pre_attn_scalar", config.d_head) ** -0.5,
+        scale=scale_of_scores(config),
         kind=kind,
     )
 
@@ -292,7 +310,7 @@ def _table(config: Transformer, layer: LayerShape, answers: int, keeps: bool) ->
         ids=64 if answers else max(TOKENS, layer.context),
         answers=max(1, answers),
         keeps=keeps,
-        scale=setting(config, "embedding times", 1),
+        scale=setting(config, "embedding times", 1) * maximal_update(config, "embeddings_scale"),
         bias=config.head_bias,
         softcap=softcap,
     )

@@ -16,7 +16,7 @@ from ..models.weights import Weights
 from ..operators import layer_shape
 from ..operators.attention import slopes
 from ..operators.layer_shape import Latent, LayerShape
-from .strip_layout import Layout, setting
+from .strip_layout import Layout, maximal_update, setting
 
 WIDE = 1 << 30  # slots of a window that sees all
 NO_SINK = -1e30  # a sink in a column that has none
@@ -50,6 +50,8 @@ def tiles(weights: Weights, layout: Layout, storage: str) -> Iterator[Tile]:
     t, config = layout.table, weights.config
     for i, layer in enumerate(weights.layers):
         s, top = layout.shape(i), layout.top(i)
+        if setting(config, "scale_attn_by_inverse_layer_idx", 0):  # a scale of the scores is one of the queries
+            layer = {**layer, **{name: layer[name] / np.float32(i + 1) for name in ("q", "q_bias") if name in layer}}
         for name, values in layer_tiles(layer, s, storage, f"layer {i}", rotary_of(config)):
             yield name, values, top
         for name, values in _settings(config, s, i):
@@ -73,6 +75,9 @@ def tiles(weights: Weights, layout: Layout, storage: str) -> Iterator[Tile]:
         arrays = {"gains": weights.more["embedding_gains"] if name else weights.gains}
         if t.layer:
             arrays["shift"] = weights.more.get("embedding_shift" if name else "shift", np.zeros(t.d_model, np.float32))
+        if not name:  # a scale of the logits is one of what they are made from
+            times = np.float32(maximal_update(config, "width_scale") * maximal_update(config, "output_alpha"))
+            arrays = {array: values * times for array, values in arrays.items()}
         for array, values in arrays.items():
             yield f"{array}{name}", _along(values, rows, s), top
         if t.layer:
@@ -131,7 +136,8 @@ def _settings(config: Transformer, s: LayerShape, layer: int) -> Iterator[tuple[
         place = divmod(window, s.width) if window else (WIDE, 0)
         yield "window", np.broadcast_to(np.array(place, np.uint32), (s.height, s.width, 2)).copy()
     if s.kind.alibi:
-        own = slopes(s.heads).reshape(s.kv_heads, s.queries)
+        steeper = setting(config, "attn_config.alibi_bias_max", 8) / 8
+        own = np.power(slopes(s.heads), steeper, dtype=np.float32).reshape(s.kv_heads, s.queries)
         if not setting(config, SCALED_ALIBI, 0):
             own = own * np.float32(1 / s.scale)
         yield "slopes", np.repeat(np.repeat(own, s.group, axis=0)[:, None], s.width, axis=1)

@@ -107,6 +107,25 @@ def _bert(prefix: str, head: str) -> dict[str, str]:
     }
 
 
+def _gpt2(gate: bool) -> Naming:
+    return Naming(
+        {
+            "embedding": "transformer.wte",
+            "positions": "transformer.wpe",
+            "norm": "transformer.ln_f",
+            "head": "lm_head",
+            "norm1": f"{_H}ln_1",
+            "norm2": f"{_H}ln_2",
+            "attention.o": f"{_H}attn.c_proj",
+            "mlp.up": f"{_H}mlp.c_fc",
+            "mlp.down": f"{_H}mlp.c_proj",
+        }
+        | ({"mlp.gate": f"{_H}mlp.c_fc2"} if gate else {}),
+        transposed=("attention.o", "mlp.gate", "mlp.up", "mlp.down", *_QKV),
+        fused={f"{_H}attn.c_attn": _QKV},
+    )
+
+
 def _falcon(norm1: str, norm2: str) -> Naming:
     return Naming(
         {
@@ -172,21 +191,8 @@ NAMINGS: dict[str, Naming] = {
         fused={"model.layers.N.mlp.gate_up_proj": ("mlp.gate", "mlp.up")},
         interleaved=True,
     ),
-    "gpt2": Naming(
-        {
-            "embedding": "transformer.wte",
-            "positions": "transformer.wpe",
-            "norm": "transformer.ln_f",
-            "head": "lm_head",
-            "norm1": f"{_H}ln_1",
-            "norm2": f"{_H}ln_2",
-            "attention.o": f"{_H}attn.c_proj",
-            "mlp.up": f"{_H}mlp.c_fc",
-            "mlp.down": f"{_H}mlp.c_proj",
-        },
-        transposed=("attention.o", "mlp.up", "mlp.down", *_QKV),
-        fused={f"{_H}attn.c_attn": _QKV},
-    ),
+    "gpt2": _gpt2(gate=False),
+    **dict.fromkeys(("jais", "btlm"), _gpt2(gate=True)),
     "opt": Naming(
         {
             "embedding": f"{_D}embed_tokens",

@@ -143,10 +143,14 @@ def _collected(files: Pretrained, config: Transformer) -> Weights:
 # --- what is supported ------------------------------------------------------------------------------------------------
 
 
+SCALES = ("embeddings_scale", "width_scale", "output_alpha", "scale_qk_dot_by_d")  # of Jais and BTLM
 # Settings of decoders that are executed: numbers of `strip_layout.setting`.
 SETTINGS = (
     *("embedding times", "query_pre_attn_scalar", "attn_logit_softcapping", "final_logit_softcapping"),
     *(LOCAL, SCALED_ALIBI, "norm_topk_prob", "swiglu_limit", "swiglu_alpha"),
+    *("scale_attn_weights", "scale_attn_by_inverse_layer_idx"),
+    *("attn_config.clip_qkv", "attn_config.softmax_scale", "attn_config.alibi_bias_max"),
+    *(f"{prefix}{name}" for prefix in ("", "mup_") for name in SCALES),
     *("rope_interleave", "topk_method", "scoring_func", "n_group", "topk_group", "routed_scaling_factor"),
     *("router_aux_loss_coef", "router_jitter_noise", "aux_loss_alpha", "seq_aux"),  # of training
 )
@@ -174,6 +178,10 @@ def differences(config: Transformer) -> list[str]:
         ("there is no norm before the head", not config.final_norm),
         ("it has segments", config.token_types > 0),
         *_routing_differences(config),
+        (
+            "a scaled sum of embedding and trained positions",
+            config.positions == "learned" and any("embeddings_scale" in key for key, _ in config.numerics),
+        ),
         (
             f"latent attention of {config.kv_rank} and {config.d_rope} features",
             config.kv_rank > 0 and (config.kv_rank + config.d_rope) % 2 == 1,

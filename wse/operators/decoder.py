@@ -97,6 +97,8 @@ def arrays(part: Part, s: LayerShape, runs: int) -> None:
         routed_experts.arrays(part, s)
     if kind.latent is not None:
         latent_attention.arrays(part, s)
+    if kind.clip:
+        part.array("clipped", s.nq, "f32", offset=8)
     cached_attention.arrays(part, s)
     for name, offset in (("gate", 0), ("sigmoid", 8), ("mlp_work", 4)):
         part.array(name, s.ny, "f32", offset=offset)
@@ -139,6 +141,8 @@ def _projections(part: Part, s: LayerShape) -> None:
     part.product(Vec("normed", s.kx, 2), "w_qkv", projected, "b_qkv" if s.kind.qkv_bias else "")
     part.total("row", vec=projected)
     part.stamp(2)
+    if s.kind.clip:
+        _clip(part.code, projected, Vec("clipped", s.nq), s.kind.clip)
     if s.kind.latent is not None:
         latent_attention.projections(part, s)
     if s.kind.qk_norm != "none":
@@ -226,6 +230,13 @@ def _clamped(c: Code, s: LayerShape, clamp: tuple[float, float]) -> None:
     c.op("fadds", a, a, 1.0)
     c.op("fmuls", b, b, a)
     c.op("fs2h", hidden, b)
+
+
+def _clip(c: Code, x: Vec, work: Vec, limit: float) -> None:
+    """x is cut at the limit above and below."""
+    _cut(c, work, x, limit)
+    c.op("fmaxs", work, work, -limit)
+    c.op("fmacs", x, work, x, 0.0)
 
 
 def _cut(c: Code, to: Vec, x: Vec, limit: float) -> None:

@@ -56,6 +56,7 @@ class Kind:
     factor        of the weights
     clamp         (alpha, limit): gate and up are cut at the limit, the MLP is (up + 1) gate sigmoid(alpha gate)
     latent        of latent attention; None: keys and values are cached for each key-value head
+    clip          queries, keys and values are cut at it, above and below; 0: they stay
     softcap       scores become softcap tanh(scores / softcap); 0: they stay
     """
 
@@ -73,6 +74,7 @@ class Kind:
     parallel: bool = False
     causal: bool = True
     softcap: float = 0.0
+    clip: float = 0.0
     sinks: bool = False
     experts: int = 1
     active: int = 1
