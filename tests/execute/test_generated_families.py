@@ -155,6 +155,32 @@ def test_published_models_fit_into_their_pes(name):
     assert program(made, "bf16", Machine("wse3")).image() is not None
 
 
+@pytest.mark.parametrize("name, rows", [("facebook/opt-6.7b", 32), ("mosaicml/mpt-7b", 32)])
+def test_layers_that_fill_the_memory_of_their_pes(name, rows):
+    """No region of the usual size is found, and columns need not divide the features."""
+    config = from_hugging_face(CONFIGS[name][1])
+    made = layout(config, 128)
+    assert made.height <= 1172 and made.layer.height == rows and made.layer.weights > 8192
+    one = layout(config.but(layers=1), 128, made.width, made.layer.group)
+    assert program(one, "bf16", Machine("wse3")).image() is not None
+
+
+@pytest.mark.parametrize(
+    "name, why",
+    [
+        ("tiiuae/falcon-7b", r"762 x 32 PEs, a PE needs \d+ bytes of the 49152 .* fill 1 wafer\."),
+        ("tiiuae/falcon-180B", "takes 20 wafers: its 80 layers take 708 x 256 PEs each"),
+        ("Qwen/Qwen3-235B-A22B", "takes 24 wafers: its 94 layers take 683 x 256 PEs each"),
+        ("openai/gpt-oss-120b", r"762 x 256 PEs, a PE needs \d+ bytes of the 49152 .* fill 8 wafers"),
+        ("meta-llama/Llama-3.1-405B", "takes 32 wafers: its 126 layers take 365 x 512 PEs each"),
+        ("meta-llama/Llama-3.1-8B", "takes one wafer, but in several strips beside each other"),
+    ],
+)
+def test_models_that_exceed_a_wafer(name, why):
+    with pytest.raises(ConfigError, match=why):
+        layout(from_hugging_face(CONFIGS[name][1]), 128)
+
+
 def test_several_rows_a_head(tmp_path):
     """Norms of a head, RoPE of a part of it and windows, with a head's features over rows and features to spare."""
     latent = (("deepseek_v2", 2, 8), ("deepseek_v3", 7, 2))

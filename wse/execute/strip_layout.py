@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..errors import ConfigError
+from ..errors import ConfigError, MemoryOverflow
 from ..machine.parameters import Machine
 from ..models.config import Transformer
 from ..models.rope import TRAINED, score_factor
@@ -121,7 +121,8 @@ def layout(
     """The layout of a model for so many tokens of context.
 
     width: columns; group: rows of a key-value head, a divisor of half a head's features; 0: chosen, so that a PE holds
-    at most `WEIGHTS_PER_PE` weights of a layer.  sequences: that a decoder caches.  pool, unit: of an encoder.
+    at most `WEIGHTS_PER_PE` weights of a layer, or what its memory takes if no such layout fits.  sequences: that a
+    decoder caches.  pool, unit: of an encoder.
     keeps: the logits of all sequences can be read, not only the greatest ones.
     ConfigError if the strip exceeds the wafer, or no layout is found.
     """
@@ -136,40 +137,125 @@ def layout(
             f"{config.name} has RoPE scaled by {name}, which turns cached keys again in a longer sequence than in its "
             f"training: such a model is executed up to {trained:,} tokens, not {context:,}; use a smaller --context"
         )
-    kind = kind_of(config)
+    made: list[Layout] = []
+    for even in (True, False):
+        regions = _regions(config, context, width, group, machine, sequences, even)
+        made += [
+            replace(_made(config, layer, pool, unit, keeps), dense=dense, without=without_of(config))
+            for layer, dense in regions
+        ]
+        for one in made:
+            if one.width <= machine.fabric_width and one.height <= machine.fabric_height:
+                return one
+        if width and group:
+            break
+    raise ConfigError(_why_none(config, context, width, group, machine, sequences, made))
+
+
+def without_of(config: Transformer) -> tuple[int, ...]:
+    """Numbers of the layers without experts, of a model whose other layers have some."""
+    several = config.experts > 1
+    return tuple(i for i in range(config.layers) if not config.block(i).experts) if several else ()
+
+
+def _regions(
+    config: Transformer,
+    context: int,
+    width: int,
+    group: int,
+    machine: Machine,
+    sequences: int,
+    even: bool,
+) -> list[tuple[LayerShape, LayerShape | None]]:
+    """Regions that hold a layer, the smallest first, with that of layers without experts.
+
+    even: only columns that divide d_model, and PEs with few weights; otherwise all that their memory takes.
+    """
+    kind, without = kind_of(config), without_of(config)
     kv_heads, d_head = _cached(config)
-    half = d_head // 2
-    without = tuple(i for i in range(config.layers) if not config.block(i).experts) if kind.experts > 1 else ()
+    half, d = d_head // 2, config.d_model
     groups = [group] if group else [g for g in range(1, half + 1) if half % g == 0 and g * kv_heads > 1]
+    most = min(d, machine.fabric_width)
+    all_columns = [c for c in range(2, most + 1) if d % c == 0 or (not even and c == -(-d // -(-d // c)))]
     found: list[tuple[float, LayerShape, LayerShape | None]] = []
     for rows in groups:
-        for columns in [width] if width else range(2, min(config.d_model, machine.fabric_width) + 1):
-            if not width and config.d_model % columns:
-                continue
+        smallest = 0  # columns that a layer fits into: so it does into more
+        for columns in [width] if width else all_columns:
             shape = _layer(config, kind, context, columns, rows, sequences)
             dense = (
                 _layer(config, without_experts(kind, config), context, columns, rows, sequences) if without else None
             )
             both = [shape, *([] if dense is None else [dense])]
-            if (width and group) or all(s.weights <= WEIGHTS_PER_PE and _bytes(s) <= BYTES_PER_PE for s in both):
+            most_weights = WEIGHTS_PER_PE if even else BYTES_PER_PE // 2
+            held = all(s.weights <= most_weights and _bytes(s) <= BYTES_PER_PE for s in both)
+            if held and not even and not smallest:
+                held = not any(_overflow(s, machine) for s in both)
+                smallest = columns if held else 0
+            if (width and group) or held:
                 uneven = max(columns, shape.height) / min(columns, shape.height)
                 found.append((columns * shape.height * max(1.0, uneven / 2), shape, dense))
-    if not found:
-        raise ConfigError(
-            f"no region of {width or 'any'} columns and {group or 'any'} rows of a key-value head holds a layer of "
-            f"{config.name} with at most {WEIGHTS_PER_PE:,} weights and {BYTES_PER_PE:,} bytes a PE: use a smaller "
-            "--context or fewer sequences, or give both --columns and --rows"
+    return [(layer, dense) for _, layer, dense in sorted(found, key=lambda f: f[0])]
+
+
+def _overflow(s: LayerShape, machine: Machine) -> str:
+    """By how much program and arrays of a layer exceed a PE, in words; "" if they fit.
+
+    They are built for a few PEs, which are like the others.
+    """
+    p = Program(2, 2, machine)
+    part = Part(p, "layer", 2, [0], min(2, s.group), [("", "")])
+    decoder.build(part, s, s.sequences if s.kind.causal else SENTENCES)
+    part.finish()
+    try:
+        p.image()
+    except MemoryOverflow as error:
+        return str(error).partition(":")[0].partition("needs ")[2]
+    return ""
+
+
+def wafers(made: Layout, machine: Machine) -> int | None:
+    """Wafers that hold the regions of a layout, stacked in strips beside each other; None if one exceeds a wafer."""
+    strips, free = 0, 0
+    for _, _, rows in made.regions():
+        if rows > machine.fabric_height or made.width > machine.fabric_width:
+            return None
+        if rows > free:
+            strips, free = strips + 1, machine.fabric_height
+        free -= rows
+    return -(-strips // (machine.fabric_width // made.width))
+
+
+def _why_none(
+    config: Transformer, context: int, width: int, group: int, machine: Machine, sequences: int, made: list[Layout]
+) -> str:
+    """Why there is no layout.  made: layouts that exceed the wafer."""
+    wafer = f"the wafer has {machine.fabric_width} x {machine.fabric_height}"
+    if width and group:
+        (one,) = made
+        return (
+            f"{config.name} takes {one.width} x {one.height} PEs; {wafer}: use more columns and fewer rows a key-value "
+            "head"
         )
-    made = [
-        replace(_made(config, layer, pool, unit, keeps), dense=dense, without=without)
-        for _, layer, dense in sorted(found, key=lambda f: f[0])
-    ]
-    for one in made:
-        if one.width <= machine.fabric_width and one.height <= machine.fabric_height:
-            return one
-    raise ConfigError(
-        f"{config.name} takes {made[0].width} x {made[0].height} PEs; the wafer has {machine.fabric_width} x "
-        f"{machine.fabric_height}: use more columns and fewer rows a key-value head"
+    numbers = {i: n for i, one in enumerate(made) if (n := wafers(one, machine)) is not None}
+    if numbers:
+        least = min(numbers, key=lambda i: numbers[i])
+        one, n = made[least], numbers[least]
+        takes = f"{n:,} wafers" if n > 1 else "one wafer, but in several strips beside each other"
+        return (
+            f"{config.name} takes {takes}: its {one.layers} layers take {one.width} x {one.layer.height} PEs each, and "
+            f"{wafer}; one strip of regions below each other, on one wafer, is executed"
+        )
+    kv_heads, d_head = _cached(config)
+    rows = (group or d_head // 2) * kv_heads
+    layer = _layer(config, kind_of(config), context, width or machine.fabric_width, rows // kv_heads, sequences)
+    by_memory = -(2 * layer.weights * layer.width * layer.height * config.layers) // (
+        machine.fabric_width * machine.fabric_height * BYTES_PER_PE
+    )
+    return (
+        f"no region holds a layer of {config.name}: in the largest, {layer.width} x {rows} PEs, a PE needs "
+        f"{_overflow(layer, machine)}; by their weights the layers fill {-by_memory:,} "
+        f"wafer{'s' * (by_memory < -1)}.  Use a smaller "
+        "--context or fewer sequences, or give both --columns and --rows"
     )
 
 
