@@ -113,5 +113,7 @@ def test_a_policy_changes_the_step_and_is_explained():
     assert json.loads(sh(*words).stdout)["policy"] == "POL1"
     assert found["POL0"]["seconds"] > 1.2 * found["POL1"]["seconds"] > 1.2 * 1.1 * found["POL2"]["seconds"]
     texts = {policy: json.dumps(document["explained"]) for policy, document in found.items()}
-    assert "ratio of POL0" in texts["POL0"] and "ratio of" not in texts["POL1"]
+    assert "ratio of kernels" in texts["POL0"] and "ratio of kernels" not in texts["POL1"]
+    experts = sh("system", "--model", "gpt-oss-20b", "--sequence", "8192", *words[3:])
+    assert "ratio of kernels" in experts.stdout
     assert all("bound of products" in text for text in texts.values())
